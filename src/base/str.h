@@ -1,0 +1,76 @@
+/*
+ * Strings. `struct str` is a borrowed view (not terminated, may hold any bytes); `struct strbuf` owns its bytes and
+ * grows. A strbuf that could not grow stays valid, remembers it in .failed and drops what did not fit.
+ */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct str {
+	const char *ptr;
+	size_t len;
+};
+
+/* For printf: printf("%.*s", STR_ARG(s)). Lengths past INT_MAX are cut. */
+#define STR_ARG(s) ((s).len > 0x7fffffff ? 0x7fffffff : (int)(s).len), (s).ptr
+#define STR_LIT(literal) ((struct str){(literal), sizeof(literal) - 1})
+
+static inline struct str str_c(const char *terminated)
+{
+	return (struct str){terminated, strlen(terminated)};
+}
+
+static inline bool str_eq(struct str a, struct str b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static inline bool str_eq_c(struct str a, const char *b)
+{
+	return str_eq(a, str_c(b));
+}
+
+static inline bool str_starts(struct str s, struct str prefix)
+{
+	return s.len >= prefix.len && memcmp(s.ptr, prefix.ptr, prefix.len) == 0;
+}
+
+struct strbuf {
+	char *ptr; /* always terminated once anything was added; NULL before */
+	size_t len, cap;
+	bool failed;
+};
+
+void strbuf_free(struct strbuf *b);
+void strbuf_clear(struct strbuf *b); /* keeps the memory */
+bool strbuf_reserve(struct strbuf *b, size_t extra);
+void strbuf_add(struct strbuf *b, const void *bytes, size_t n);
+void strbuf_add_c(struct strbuf *b, const char *terminated);
+void strbuf_addf(struct strbuf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Adds text as a JSON string literal with its quotes; invalid UTF-8 becomes U+FFFD. */
+void strbuf_add_json(struct strbuf *b, const char *text, size_t n);
+
+/* A printable, quoted, at most max_bytes long rendering of untrusted bytes for messages: control characters,
+ * quotes and invalid UTF-8 are escaped, a longer text is cut with "...". Returns out. */
+const char *str_quote(struct str s, char *out, size_t out_size);
+
+/* The word of list (NULL-terminated) that is nearest to word by edit distance (swaps count one), or NULL if none is
+ * near enough to be what was meant. */
+const char *str_nearest(const char *word, const char *const *list);
+
+/* Length in bytes of the longest prefix of bytes that is complete, valid UTF-8. */
+size_t utf8_valid_prefix(const char *bytes, size_t n);
+
+/* Thousands separated by commas: 151936 -> "151,936". Returns out. */
+const char *str_thousands(uint64_t value, char out[32]);
+
+/* 1536 -> "1.5 KiB". Returns out. */
+const char *str_bytes(uint64_t bytes, char out[32]);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * Subcommands: one file each, cmd_NAME.c, one row each in commands.def. A command parses its options from a table,
+ * calls the library, prints. Results go to stdout; progress, notes and errors to stderr.
+ *
+ * Exit codes: 0 done; 1 it failed (the reason is on stderr); 2 the command line is wrong; 130 interrupted.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "base/error.h"
+#include "base/str.h"
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+
+enum opt_kind { OPT_FLAG, OPT_STRING, OPT_U32, OPT_U64, OPT_F32 };
+
+/* One option: `--name VALUE`, `--name=VALUE`, `-c VALUE`; also the variable HOKKU_NAME (upper case, _ for -) where
+ * env is true. The row drives parsing, help and docs. */
+struct opt {
+	const char *name;      /* "ctx" without dashes */
+	char letter;           /* 'p' or 0 */
+	enum opt_kind kind;
+	void *target;          /* bool *, const char **, uint32_t *, uint64_t *, float *; already holding the default */
+	const char *metavar;   /* "N"; NULL for a flag */
+	const char *help;      /* one line */
+	double min, max;       /* of numbers; both 0: any */
+	bool env;
+	bool *given;           /* set when the option or its variable was given; may be NULL */
+};
+
+struct cmd {
+	const char *name;
+	const char *usage;   /* "inspect FILE [--json]" */
+	const char *summary; /* one line for the list */
+	const char *help;    /* paragraphs under the options; holds an example */
+	int (*run)(int argc, char **argv); /* argv[0] is the subcommand's name */
+};
+
+extern const struct cmd *const commands[]; /* NULL-terminated */
+
+/* Parses argv against opts (terminated by a row whose name is NULL), collects operands (up to max_operands;
+ * the rest is an error). `--` ends the options, "-" is an operand. --help prints help. Returns -1 to go on,
+ * otherwise the exit code to return at once. Unknown options name the nearest one. */
+int cli_parse(const struct cmd *cmd, const struct opt *opts, int argc, char **argv, const char **operands,
+	      int max_operands, int *n_operands);
+
+/* "hokku: MESSAGE" on stderr; returns the exit code for err (EXIT_FAILED). */
+int cli_fail(const struct hokku_error *err);
+
+/* "hokku NAME: MESSAGE (see hokku NAME --help)" on stderr; returns EXIT_USAGE. */
+int cli_usage(const struct cmd *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A progress line on stderr if it is a terminal, redrawn in place ("loading 42%"); part 1 wipes it. */
+void cli_progress(void *label, double part);
+
+/* Flushes stdout; a failed write (full disk, closed pipe) is EXIT_FAILED with its reason, else code. */
+int cli_finish(int code);
+
+#endif

@@ -1,0 +1,105 @@
+/*
+ * The one door to hardware. A backend runs forward passes ("steps") over a ragged batch of sequences:
+ *
+ *     open -> step, step, step ... -> close
+ *
+ * The KV cache is paged: a sequence's position p lives in block blocks[p / COMPUTE_KV_BLOCK] of its block table. The
+ * caller (the engine) owns the block tables and decides which blocks are whose; the backend owns the memory.
+ *
+ * Exactness: the logits of a token depend on the tokens before it in its own sequence and on nothing else: not on
+ * the other sequences of the step, on how a prompt was cut into steps, or on the number of threads.
+ *
+ * Threads: one thread at a time uses a handle. Nothing is allocated in step.
+ */
+#ifndef COMPUTE_COMPUTE_H
+#define COMPUTE_COMPUTE_H
+
+#include "base/error.h"
+#include "model/model.h"
+
+enum {
+	COMPUTE_ABI = 1,
+	COMPUTE_KV_BLOCK = 32,      /* positions a KV block */
+	COMPUTE_MAX_BATCH = 2048,   /* most new tokens of one step */
+	COMPUTE_MAX_LOGIT_BIAS = 1024,
+};
+
+struct compute_params {
+	const struct model *model; /* borrowed until close */
+	const char *device;        /* "auto", "cpu", "cpu:reference" */
+	uint32_t n_threads;        /* CPU; 0: one a core this process may run on */
+	uint32_t n_ctx;            /* most positions of a sequence */
+	uint32_t n_seqs;           /* most sequences of a step */
+	uint32_t n_kv_blocks;      /* 0: n_seqs * ceil(n_ctx / COMPUTE_KV_BLOCK) */
+	uint32_t n_batch;          /* most new tokens of a step, COMPUTE_MAX_BATCH at most; 0: 512 */
+	bool all_logits;           /* steps may ask for the logits of every token: scratch for it is set aside */
+	void (*on_progress)(void *user, double part); /* may be NULL */
+	void *user;
+};
+
+/* How one sequence draws its tokens; ranges are checked by the engine before. The stages run in this order:
+ * logit bias, repetition penalty, frequency and presence penalty, temperature, top-k, top-p, min-p, draw. */
+struct sampling {
+	float temperature; /* 0: the largest logit, ties to the smaller id */
+	int32_t top_k;     /* 0: off */
+	float top_p;       /* 1: off */
+	float min_p;       /* 0: off */
+	float repetition_penalty;
+	float frequency_penalty;
+	float presence_penalty;
+	uint64_t seed;
+	const struct hokku_logit_bias *bias; /* (n_bias) */
+	uint32_t n_bias;
+};
+
+struct compute_seq {
+	/* in */
+	const int32_t *tokens;           /* (n_tokens) new tokens */
+	uint32_t n_tokens;               /* at least 1 */
+	uint32_t pos;                    /* position of tokens[0] */
+	const uint32_t *blocks;          /* KV blocks of positions 0 .. pos + n_tokens - 1, in order */
+	const struct sampling *sampling; /* NULL: no token is drawn after the last one */
+	const int32_t *history;          /* (n_history) prompt and answer so far, for the penalties */
+	uint32_t n_history;
+	uint32_t n_prompt;               /* the first n_prompt of history are the prompt */
+	const uint32_t *mask;            /* NULL, or a bit a vocabulary entry: 1 allowed */
+	float *logits;                   /* NULL, or where logits go, as the model gave them */
+	bool all_logits;                 /* logits is (n_tokens, n_vocab) instead of (n_vocab), of the last token */
+	/* out */
+	int32_t token;   /* drawn; untouched without sampling */
+	float logprob;   /* of the token under the model's own distribution (temperature 1, no penalties) */
+};
+
+struct compute_memory {
+	uint64_t weight_bytes, kv_bytes, scratch_bytes;
+};
+
+struct compute;
+
+/* Checks that every format of the model has kernels, sets aside all memory, prepares the weights. */
+enum hokku_code compute_open(const struct compute_params *params, struct compute **out, struct hokku_error *err);
+void compute_close(struct compute *c); /* NULL is allowed */
+
+/* One forward pass over n sequences. On an error no sequence's state has meaning any more. */
+enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32_t n, struct hokku_error *err);
+
+/* "cpu (avx512, 2 threads)". Lives as long as the handle. */
+const char *compute_device(const struct compute *c);
+void compute_get_memory(const struct compute *c, struct compute_memory *out);
+
+/* What a backend is: a row in compute.c's table. `self` is whatever open made. */
+struct compute_backend {
+	const char *name; /* what --device calls it */
+	enum hokku_code (*open)(const struct compute_params *params, void **self, struct hokku_error *err);
+	void (*close)(void *self);
+	enum hokku_code (*step)(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err);
+	const char *(*device)(const void *self);
+	void (*get_memory)(const void *self, struct compute_memory *out);
+};
+extern const struct compute_backend compute_cpu;           /* cpu/: the fast path */
+extern const struct compute_backend compute_cpu_reference; /* cpu/: plain loops in float32, the oracle */
+
+/* NULL-terminated list of device names, for messages and help. */
+const char *const *compute_device_names(void);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * Drawing a token from logits on the host: the CPU backends use it, and it is the oracle for device samplers.
+ * docs/sampling.md describes the stages; the order is fixed.
+ */
+#ifndef COMPUTE_SAMPLE_H
+#define COMPUTE_SAMPLE_H
+
+#include "compute/compute.h"
+
+struct sampler; /* scratch for one vocabulary size; one thread at a time */
+
+struct sampler *sampler_create(uint32_t n_vocab); /* NULL: no memory */
+void sampler_destroy(struct sampler *s);
+uint64_t sampler_bytes(const struct sampler *s);
+
+/* Draws the token at position pos (seq->pos + seq->n_tokens: where the token will stand) from logits (n_vocab), which
+ * is left as it was. Uses seq's sampling, history and mask; sets seq->token and seq->logprob. */
+void sampler_draw(struct sampler *s, const float *logits, uint64_t pos, struct compute_seq *seq);
+
+#endif
