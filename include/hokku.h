@@ -2,15 +2,15 @@
  * hokku: a small, fast, exact engine that runs language models from GGUF files.
  *
  * The boundary in one paragraph: a `struct hokku` is one loaded model on one device. You give it a request
- * (a prompt or chat messages, and how to sample) and it calls you back with text as the text is made. You never
- * see a tensor, a token buffer or a thread. Every function that can fail returns a `enum hokku_code` and fills the
- * `struct hokku_error` you own with a sentence that names the thing at fault.
+ * (a prompt or chat messages, and how to sample) and it calls you back with text as the text is made. You
+ * never see a tensor, a token buffer or a thread. Every function that can fail returns a `enum hokku_code`
+ * and fills the `struct hokku_error` you own with a sentence that names the thing at fault.
  *
- * Threads: all functions may be called from any thread at any time, save that hokku_close() must be the last call
- * on its handle. Requests from several threads are served in the order they came.
+ * Threads: all functions may be called from any thread at any time, save that hokku_close() must be the last
+ * call on its handle. Requests from several threads are served in the order they came.
  *
- * Versions: `struct_size` fields let a library newer than its caller know which fields exist; always start from
- * the HOKKU_..._INIT value. The ABI of a major version only grows.
+ * Versions: `struct_size` fields let a library newer than its caller know which fields exist; always start
+ * from the HOKKU_..._INIT value. The ABI of a major version only grows.
  */
 #ifndef HOKKU_H
 #define HOKKU_H
@@ -34,22 +34,22 @@ extern "C" {
 #define HOKKU_VERSION_PATCH 0
 
 /* The one table of errors: name, HTTP status, meaning. HOKKU_OK is 0 and not part of it. */
-#define HOKKU_ERRORS(X)                                                                                      \
-	X(INVALID_REQUEST, 400, "a field of the request is missing, malformed or out of its range")          \
-	X(CONTEXT_EXCEEDED, 400, "the prompt does not fit the model's context")                              \
-	X(UNAUTHORIZED, 401, "the API key is missing or wrong")                                              \
-	X(NOT_FOUND, 404, "there is no such path, file, model or request")                                   \
-	X(CANCELLED, 499, "the request was cancelled")                                                       \
-	X(INTERNAL, 500, "a fault in hokku itself")                                                          \
-	X(DEVICE_ERROR, 500, "the device failed while it computed")                                          \
-	X(MODEL_LOAD_FAILED, 500, "the model file cannot be served")                                         \
-	X(BAD_FILE, 500, "a file breaks the rules of its format")                                            \
-	X(IO_ERROR, 500, "the operating system refused to read or write")                                    \
-	X(OUT_OF_MEMORY, 500, "the host has no memory left")                                                 \
-	X(OVERLOADED, 503, "the queue is full; try again later")                                             \
-	X(SHUTTING_DOWN, 503, "the server is stopping and takes no new work")                                \
-	X(NOT_READY, 503, "the model is still being loaded")                                                 \
-	X(INFERENCE_TIMEOUT, 504, "the request ran longer than it was allowed to")                           \
+#define HOKKU_ERRORS(X)                                                                             \
+	X(INVALID_REQUEST, 400, "a field of the request is missing, malformed or out of its range") \
+	X(CONTEXT_EXCEEDED, 400, "the prompt does not fit the model's context")                     \
+	X(UNAUTHORIZED, 401, "the API key is missing or wrong")                                     \
+	X(NOT_FOUND, 404, "there is no such path, file, model or request")                          \
+	X(CANCELLED, 499, "the request was cancelled")                                              \
+	X(INTERNAL, 500, "a fault in hokku itself")                                                 \
+	X(DEVICE_ERROR, 500, "the device failed while it computed")                                 \
+	X(MODEL_LOAD_FAILED, 500, "the model file cannot be served")                                \
+	X(BAD_FILE, 500, "a file breaks the rules of its format")                                   \
+	X(IO_ERROR, 500, "the operating system refused to read or write")                           \
+	X(OUT_OF_MEMORY, 500, "the host has no memory left")                                        \
+	X(OVERLOADED, 503, "the queue is full; try again later")                                    \
+	X(SHUTTING_DOWN, 503, "the server is stopping and takes no new work")                       \
+	X(NOT_READY, 503, "the model is still being loaded")                                        \
+	X(INFERENCE_TIMEOUT, 504, "the request ran longer than it was allowed to")                  \
 	X(INSUFFICIENT_VRAM, 507, "the model does not fit the device's memory")
 
 enum hokku_code {
@@ -57,7 +57,7 @@ enum hokku_code {
 #define HOKKU_X(name, http, text) HOKKU_##name,
 	HOKKU_ERRORS(HOKKU_X)
 #undef HOKKU_X
-	HOKKU_N_CODES
+		HOKKU_N_CODES
 };
 
 /* Owned by the caller; message is always terminated. Untouched by a call that succeeds. */
@@ -82,13 +82,16 @@ struct hokku_options {
 	size_t struct_size;     /* sizeof(struct hokku_options) */
 	const char *model_path; /* a GGUF file; NULL: the haiku model inside the library */
 	const char *device;     /* "auto", "cpu", "cpu:reference"; NULL: "auto" */
-	uint32_t n_ctx;         /* positions a request may use; 0: what the model was trained for, 32,768 at most */
-	uint32_t n_threads;     /* 0: one a core this process may run on */
+	uint32_t n_ctx; /* positions a request may use; 0: what the model was trained for, 32,768 at most */
+	uint32_t n_threads; /* 0: one a core this process may run on */
 	/* Called from a thread of the library while the model loads; part runs from 0 to 1. May be NULL. */
 	void (*on_progress)(void *user, double part);
 	void *user;
 };
-#define HOKKU_OPTIONS_INIT {sizeof(struct hokku_options), NULL, NULL, 0, 0, NULL, NULL}
+#define HOKKU_OPTIONS_INIT                                                 \
+	{                                                                  \
+		sizeof(struct hokku_options), NULL, NULL, 0, 0, NULL, NULL \
+	}
 
 /* Opens a model and waits until it can answer. On failure *out is NULL. */
 HOKKU_API enum hokku_code hokku_open(const struct hokku_options *options, struct hokku **out,
@@ -122,8 +125,8 @@ struct hokku_logit_bias {
 	float bias; /* added to the token's logit */
 };
 
-/* How a token is drawn. The order of the stages is fixed: logit_bias, repetition_penalty, frequency and presence
- * penalty, temperature, top_k, top_p, min_p, draw (docs/sampling.md). */
+/* How a token is drawn. The order of the stages is fixed: logit_bias, repetition_penalty, frequency and
+ * presence penalty, temperature, top_k, top_p, min_p, draw (docs/sampling.md). */
 struct hokku_sampling {
 	float temperature;        /* 0 (greedy) to 100 */
 	int32_t top_k;            /* 0: off */
@@ -137,30 +140,35 @@ struct hokku_sampling {
 	bool has_seed;         /* false: a seed is drawn and reported in the result */
 	uint64_t seed;
 };
-#define HOKKU_SAMPLING_INIT {0.7f, 0, 1.0f, 0.0f, 1.0f, 0.0f, 0.0f, NULL, 0, false, 0}
+#define HOKKU_SAMPLING_INIT                                              \
+	{                                                                \
+		0.7f, 0, 1.0f, 0.0f, 1.0f, 0.0f, 0.0f, NULL, 0, false, 0 \
+	}
 
 /* One request. Exactly one of prompt, tokens and messages is given. */
 struct hokku_request {
 	size_t struct_size;
-	const char *prompt;                   /* UTF-8, taken as it is: no template, no special tokens */
-	size_t prompt_bytes;                  /* 0: prompt is terminated */
-	const int32_t *tokens;                /* (n_tokens) */
+	const char *prompt;    /* UTF-8, taken as it is: no template, no special tokens */
+	size_t prompt_bytes;   /* 0: prompt is terminated */
+	const int32_t *tokens; /* (n_tokens) */
 	size_t n_tokens;
 	const struct hokku_message *messages; /* (n_messages), rendered with the model's own template */
 	size_t n_messages;
-	uint32_t max_tokens;      /* 0: until the context is full */
-	const char *const *stop;  /* (n_stop) texts that end the answer and are not part of it */
-	uint32_t n_stop;          /* 16 at most */
+	uint32_t max_tokens;     /* 0: until the context is full */
+	const char *const *stop; /* (n_stop) texts that end the answer and are not part of it */
+	uint32_t n_stop;         /* 16 at most */
 	struct hokku_sampling sampling;
 };
-#define HOKKU_REQUEST_INIT                                                                                   \
-	{sizeof(struct hokku_request), NULL, 0, NULL, 0, NULL, 0, 0, NULL, 0, HOKKU_SAMPLING_INIT}
+#define HOKKU_REQUEST_INIT                                                                               \
+	{                                                                                                \
+		sizeof(struct hokku_request), NULL, 0, NULL, 0, NULL, 0, 0, NULL, 0, HOKKU_SAMPLING_INIT \
+	}
 
 /* Why an answer ended. */
-#define HOKKU_STOPS(X)                                                                                       \
-	X(END, "end")         /* the model drew one of its end tokens */                                     \
-	X(STOP, "stop")       /* a stop text occurred */                                                     \
-	X(LENGTH, "length")   /* max_tokens were drawn */                                                    \
+#define HOKKU_STOPS(X)                                                   \
+	X(END, "end")         /* the model drew one of its end tokens */ \
+	X(STOP, "stop")       /* a stop text occurred */                 \
+	X(LENGTH, "length")   /* max_tokens were drawn */                \
 	X(CONTEXT, "context") /* the context is full */
 enum hokku_stop {
 #define HOKKU_X(name, text) HOKKU_STOP_##name,
@@ -180,8 +188,8 @@ struct hokku_result {
 	double ttft_ms;    /* from the call to the first token drawn, waiting included */
 };
 
-/* Called with each piece of answer, in order: valid UTF-8, never empty, never half a character, not terminated.
- * token is the id whose drawing released the text. Return false to cancel the request. */
+/* Called with each piece of answer, in order: valid UTF-8, never empty, never half a character, not
+ * terminated. token is the id whose drawing released the text. Return false to cancel the request. */
 typedef bool (*hokku_on_text)(void *user, const char *text, size_t n_bytes, int32_t token);
 
 /* Runs one request to its end; the callback runs on a thread of the library. result may be NULL.
@@ -190,15 +198,15 @@ HOKKU_API enum hokku_code hokku_generate(struct hokku *h, const struct hokku_req
 					 hokku_on_text on_text, void *user, struct hokku_result *result,
 					 struct hokku_error *err);
 
-/* Text to token ids. *n_out is the number of ids of the whole text, also when cap is smaller (then the first cap are
- * written). parse_special: names of special tokens in the text become those tokens. */
+/* Text to token ids. *n_out is the number of ids of the whole text, also when cap is smaller (then the first
+ * cap are written). parse_special: names of special tokens in the text become those tokens. */
 HOKKU_API enum hokku_code hokku_tokenize(const struct hokku *h, const char *text, size_t n_bytes,
 					 bool parse_special, int32_t *ids, size_t cap, size_t *n_out,
 					 struct hokku_error *err);
 
 /* Token ids to the exact bytes they stand for, special tokens by name. Same rule for *n_out and cap. */
-HOKKU_API enum hokku_code hokku_detokenize(const struct hokku *h, const int32_t *ids, size_t n_ids, char *text,
-					   size_t cap, size_t *n_out, struct hokku_error *err);
+HOKKU_API enum hokku_code hokku_detokenize(const struct hokku *h, const int32_t *ids, size_t n_ids,
+					   char *text, size_t cap, size_t *n_out, struct hokku_error *err);
 
 #ifdef __cplusplus
 }

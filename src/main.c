@@ -5,11 +5,13 @@
 
 static int help(FILE *out)
 {
-	fprintf(out, "hokku %s: runs language models from GGUF files\n\nusage: hokku COMMAND [OPTIONS]\n\n", hokku_version());
+	fprintf(out, "hokku %s: runs language models from GGUF files\n\nusage: hokku COMMAND [OPTIONS]\n\n",
+		hokku_version());
 	for (const struct cmd *const *c = commands; *c; c++)
 		fprintf(out, "  %-12s %s\n", (*c)->name, (*c)->summary);
-	fprintf(out, "\n`hokku COMMAND --help` tells more. Exit codes: 0 done, 1 failed, 2 wrong command line, "
-		     "130 interrupted.\n\nExample:\n  hokku run -p \"autumn rain\"\n");
+	fprintf(out,
+		"\n`hokku COMMAND --help` tells more. Exit codes: 0 done, 1 failed, 2 wrong command line, "
+		"130 interrupted.\n\nExample:\n  hokku run -p \"autumn rain\"\n");
 	return out == stdout ? cli_finish(EXIT_OK) : EXIT_USAGE;
 }
 
@@ -24,7 +26,9 @@ static int unknown(const char *name)
 	char quoted[96];
 	str_quote(str_c(name), quoted, sizeof quoted);
 	if (near)
-		fprintf(stderr, "hokku: there is no command %s; did you mean \"%s\"? (`hokku --help` lists them)\n", quoted, near);
+		fprintf(stderr,
+			"hokku: there is no command %s; did you mean \"%s\"? (`hokku --help` lists them)\n",
+			quoted, near);
 	else
 		fprintf(stderr, "hokku: there is no command %s (`hokku --help` lists them)\n", quoted);
 	return EXIT_USAGE;

@@ -1,7 +1,7 @@
 /*
- * An arena: many allocations, one lifetime (a model, a request, a step). Memory comes from chained chunks; nothing
- * is freed alone. arena_reset keeps the chunks for the next lifetime, so a warmed arena allocates nothing.
- * Not thread-safe: one owner.
+ * An arena: many allocations, one lifetime (a model, a request, a step). Memory comes from chained chunks;
+ * nothing is freed alone. arena_reset keeps the chunks for the next lifetime, so a warmed arena allocates
+ * nothing. Not thread-safe: one owner.
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H

@@ -6,10 +6,9 @@
 static const struct {
 	const char *name;
 	int http;
-} codes[HOKKU_N_CODES] = {
-	[HOKKU_OK] = {"OK", 200},
+} codes[HOKKU_N_CODES] = {[HOKKU_OK] = {"OK", 200},
 #define HOKKU_X(id, status, text) [HOKKU_##id] = {#id, status},
-	HOKKU_ERRORS(HOKKU_X)
+			  HOKKU_ERRORS(HOKKU_X)
 #undef HOKKU_X
 };
 

@@ -45,7 +45,8 @@ void file_unmap(struct file_map *m)
 	*m = (struct file_map){0};
 }
 
-enum hokku_code file_read(const char *path, size_t max_bytes, char **out, size_t *n_bytes, struct hokku_error *err)
+enum hokku_code file_read(const char *path, size_t max_bytes, char **out, size_t *n_bytes,
+			  struct hokku_error *err)
 {
 	*out = NULL;
 	*n_bytes = 0;
@@ -65,11 +66,13 @@ enum hokku_code file_read(const char *path, size_t max_bytes, char **out, size_t
 			break;
 		n += (size_t)got;
 		if (n > max_bytes) {
-			rc = err_set(err, HOKKU_BAD_FILE, "%s: longer than the %zu bytes allowed", path, max_bytes);
+			rc = err_set(err, HOKKU_BAD_FILE, "%s: longer than the %zu bytes allowed", path,
+				     max_bytes);
 		} else if (cap - n - 1 == 0) {
 			char *more = realloc(bytes, cap * 2);
 			if (!more)
-				rc = err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for %zu bytes", path, cap * 2);
+				rc = err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for %zu bytes", path,
+					     cap * 2);
 			else
 				bytes = more;
 			cap *= 2;

@@ -12,12 +12,14 @@ struct file_map {
 	size_t size;
 };
 
-/* Maps path read-only and shared; pages are read when touched. Refuses directories and other non-files by name. */
+/* Maps path read-only and shared; pages are read when touched. Refuses directories and other non-files by
+ * name. */
 enum hokku_code file_map(const char *path, struct file_map *out, struct hokku_error *err);
 void file_unmap(struct file_map *m);
 
-/* Reads path whole into *out (malloc; terminated with a zero byte that *n_bytes does not count). More than max_bytes
- * is BAD_FILE. "-" is standard input. */
-enum hokku_code file_read(const char *path, size_t max_bytes, char **out, size_t *n_bytes, struct hokku_error *err);
+/* Reads path whole into *out (malloc; terminated with a zero byte that *n_bytes does not count). More than
+ * max_bytes is BAD_FILE. "-" is standard input. */
+enum hokku_code file_read(const char *path, size_t max_bytes, char **out, size_t *n_bytes,
+			  struct hokku_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Notes for the operator on stderr, one line each: "2026-11-23T08:15:30.123Z info  text". Library code logs nothing
- * unless a program asked for it with log_level_set (the default is LOG_OFF); results never come this way.
+ * Notes for the operator on stderr, one line each: "2026-11-23T08:15:30.123Z info  text". Library code logs
+ * nothing unless a program asked for it with log_level_set (the default is LOG_OFF); results never come this
+ * way.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -1,6 +1,7 @@
 /*
- * Random numbers from a counter: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as
- * 1, 2, 3", SC 2011). The same (key, counter) gives the same numbers on every machine and device, in any order.
+ * Random numbers from a counter: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy
+ * as 1, 2, 3", SC 2011). The same (key, counter) gives the same numbers on every machine and device, in any
+ * order.
  */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H

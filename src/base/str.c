@@ -132,7 +132,11 @@ const char *str_quote(struct str s, char *out, size_t out_size)
 		size_t n;
 		unsigned char c = (unsigned char)s.ptr[i];
 		if (step == 0 || c < 0x20 || c == 0x7F) {
-			n = (size_t)snprintf(piece, sizeof piece, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\x%02x", c);
+			n = (size_t)snprintf(piece, sizeof piece,
+					     c == '\n'   ? "\\n"
+					     : c == '\t' ? "\\t"
+							 : "\\x%02x",
+					     c);
 			step = 1;
 		} else if (c == '"' || c == '\\') {
 			piece[0] = '\\';
@@ -175,7 +179,8 @@ static unsigned distance(const char *a, const char *b)
 				best = d[i - 1][j] + 1;
 			if (d[i][j - 1] + 1 < best)
 				best = d[i][j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    d[i - 2][j - 2] + 1 < best)
 				best = d[i - 2][j - 2] + 1;
 			d[i][j] = best;
 		}

@@ -1,6 +1,7 @@
 /*
- * Strings. `struct str` is a borrowed view (not terminated, may hold any bytes); `struct strbuf` owns its bytes and
- * grows. A strbuf that could not grow stays valid, remembers it in .failed and drops what did not fit.
+ * Strings. `struct str` is a borrowed view (not terminated, may hold any bytes); `struct strbuf` owns its
+ * bytes and grows. A strbuf that could not grow stays valid, remembers it in .failed and drops what did not
+ * fit.
  */
 #ifndef BASE_STR_H
 #define BASE_STR_H
@@ -17,7 +18,7 @@ struct str {
 };
 
 /* For printf: printf("%.*s", STR_ARG(s)). Lengths past INT_MAX are cut. */
-#define STR_ARG(s) ((s).len > 0x7fffffff ? 0x7fffffff : (int)(s).len), (s).ptr
+#define STR_ARG(s)       ((s).len > 0x7fffffff ? 0x7fffffff : (int)(s).len), (s).ptr
 #define STR_LIT(literal) ((struct str){(literal), sizeof(literal) - 1})
 
 static inline struct str str_c(const char *terminated)
@@ -60,8 +61,8 @@ void strbuf_add_json(struct strbuf *b, const char *text, size_t n);
  * quotes and invalid UTF-8 are escaped, a longer text is cut with "...". Returns out. */
 const char *str_quote(struct str s, char *out, size_t out_size);
 
-/* The word of list (NULL-terminated) that is nearest to word by edit distance (swaps count one), or NULL if none is
- * near enough to be what was meant. */
+/* The word of list (NULL-terminated) that is nearest to word by edit distance (swaps count one), or NULL if
+ * none is near enough to be what was meant. */
 const char *str_nearest(const char *word, const char *const *list);
 
 /* Length in bytes of the longest prefix of bytes that is complete, valid UTF-8. */

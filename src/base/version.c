@@ -1,7 +1,7 @@
 #include "hokku.h"
 
 #define TEXT_(x) #x
-#define TEXT(x) TEXT_(x)
+#define TEXT(x)  TEXT_(x)
 
 const char *hokku_version(void)
 {

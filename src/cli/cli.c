@@ -186,8 +186,8 @@ static int set_value(const struct cmd *cmd, const struct opt *o, const char *wha
 		break;
 	}
 	if (!ok && (o->min != 0 || o->max != 0))
-		return cli_usage(cmd, "%s is \"%s\"; it takes %s from %.10g to %.10g", what, text, kind_name(o), o->min,
-				 o->max);
+		return cli_usage(cmd, "%s is \"%s\"; it takes %s from %.10g to %.10g", what, text,
+				 kind_name(o), o->min, o->max);
 	if (!ok)
 		return cli_usage(cmd, "%s is \"%s\"; it takes %s", what, text, kind_name(o));
 	if (o->given)

@@ -1,6 +1,6 @@
 /*
- * Subcommands: one file each, cmd_NAME.c, one row each in commands.def. A command parses its options from a table,
- * calls the library, prints. Results go to stdout; progress, notes and errors to stderr.
+ * Subcommands: one file each, cmd_NAME.c, one row each in commands.def. A command parses its options from a
+ * table, calls the library, prints. Results go to stdout; progress, notes and errors to stderr.
  *
  * Exit codes: 0 done; 1 it failed (the reason is on stderr); 2 the command line is wrong; 130 interrupted.
  */
@@ -14,25 +14,26 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
 enum opt_kind { OPT_FLAG, OPT_STRING, OPT_U32, OPT_U64, OPT_F32 };
 
-/* One option: `--name VALUE`, `--name=VALUE`, `-c VALUE`; also the variable HOKKU_NAME (upper case, _ for -) where
- * env is true. The row drives parsing, help and docs. */
+/* One option: `--name VALUE`, `--name=VALUE`, `-c VALUE`; also the variable HOKKU_NAME (upper case, _ for -)
+ * where env is true. The row drives parsing, help and docs. */
 struct opt {
-	const char *name;      /* "ctx" without dashes */
-	char letter;           /* 'p' or 0 */
+	const char *name; /* "ctx" without dashes */
+	char letter;      /* 'p' or 0 */
 	enum opt_kind kind;
-	void *target;          /* bool *, const char **, uint32_t *, uint64_t *, float *; already holding the default */
-	const char *metavar;   /* "N"; NULL for a flag */
-	const char *help;      /* one line */
-	double min, max;       /* of numbers; both 0: any */
+	void *target; /* bool *, const char **, uint32_t *, uint64_t *, float *; already holding the default
+		       */
+	const char *metavar; /* "N"; NULL for a flag */
+	const char *help;    /* one line */
+	double min, max;     /* of numbers; both 0: any */
 	bool env;
-	bool *given;           /* set when the option or its variable was given; may be NULL */
+	bool *given; /* set when the option or its variable was given; may be NULL */
 };
 
 struct cmd {
 	const char *name;
-	const char *usage;   /* "inspect FILE [--json]" */
-	const char *summary; /* one line for the list */
-	const char *help;    /* paragraphs under the options; holds an example */
+	const char *usage;                 /* "inspect FILE [--json]" */
+	const char *summary;               /* one line for the list */
+	const char *help;                  /* paragraphs under the options; holds an example */
 	int (*run)(int argc, char **argv); /* argv[0] is the subcommand's name */
 };
 

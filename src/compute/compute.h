@@ -3,11 +3,12 @@
  *
  *     open -> step, step, step ... -> close
  *
- * The KV cache is paged: a sequence's position p lives in block blocks[p / COMPUTE_KV_BLOCK] of its block table. The
- * caller (the engine) owns the block tables and decides which blocks are whose; the backend owns the memory.
+ * The KV cache is paged: a sequence's position p lives in block blocks[p / COMPUTE_KV_BLOCK] of its block
+ * table. The caller (the engine) owns the block tables and decides which blocks are whose; the backend owns
+ * the memory.
  *
- * Exactness: the logits of a token depend on the tokens before it in its own sequence and on nothing else: not on
- * the other sequences of the step, on how a prompt was cut into steps, or on the number of threads.
+ * Exactness: the logits of a token depend on the tokens before it in its own sequence and on nothing else:
+ * not on the other sequences of the step, on how a prompt was cut into steps, or on the number of threads.
  *
  * Threads: one thread at a time uses a handle. Nothing is allocated in step.
  */
@@ -19,8 +20,8 @@
 
 enum {
 	COMPUTE_ABI = 1,
-	COMPUTE_KV_BLOCK = 32,      /* positions a KV block */
-	COMPUTE_MAX_BATCH = 2048,   /* most new tokens of one step */
+	COMPUTE_KV_BLOCK = 32,    /* positions a KV block */
+	COMPUTE_MAX_BATCH = 2048, /* most new tokens of one step */
 	COMPUTE_MAX_LOGIT_BIAS = 1024,
 };
 
@@ -32,7 +33,7 @@ struct compute_params {
 	uint32_t n_seqs;           /* most sequences of a step */
 	uint32_t n_kv_blocks;      /* 0: n_seqs * ceil(n_ctx / COMPUTE_KV_BLOCK) */
 	uint32_t n_batch;          /* most new tokens of a step, COMPUTE_MAX_BATCH at most; 0: 512 */
-	bool all_logits;           /* steps may ask for the logits of every token: scratch for it is set aside */
+	bool all_logits; /* steps may ask for the logits of every token: scratch for it is set aside */
 	void (*on_progress)(void *user, double part); /* may be NULL */
 	void *user;
 };
@@ -61,13 +62,13 @@ struct compute_seq {
 	const struct sampling *sampling; /* NULL: no token is drawn after the last one */
 	const int32_t *history;          /* (n_history) prompt and answer so far, for the penalties */
 	uint32_t n_history;
-	uint32_t n_prompt;               /* the first n_prompt of history are the prompt */
-	const uint32_t *mask;            /* NULL, or a bit a vocabulary entry: 1 allowed */
-	float *logits;                   /* NULL, or where logits go, as the model gave them */
-	bool all_logits;                 /* logits is (n_tokens, n_vocab) instead of (n_vocab), of the last token */
+	uint32_t n_prompt;    /* the first n_prompt of history are the prompt */
+	const uint32_t *mask; /* NULL, or a bit a vocabulary entry: 1 allowed */
+	float *logits;        /* NULL, or where logits go, as the model gave them */
+	bool all_logits;      /* logits is (n_tokens, n_vocab) instead of (n_vocab), of the last token */
 	/* out */
-	int32_t token;   /* drawn; untouched without sampling */
-	float logprob;   /* of the token under the model's own distribution (temperature 1, no penalties) */
+	int32_t token; /* drawn; untouched without sampling */
+	float logprob; /* of the token under the model's own distribution (temperature 1, no penalties) */
 };
 
 struct compute_memory {
@@ -77,11 +78,13 @@ struct compute_memory {
 struct compute;
 
 /* Checks that every format of the model has kernels, sets aside all memory, prepares the weights. */
-enum hokku_code compute_open(const struct compute_params *params, struct compute **out, struct hokku_error *err);
+enum hokku_code compute_open(const struct compute_params *params, struct compute **out,
+			     struct hokku_error *err);
 void compute_close(struct compute *c); /* NULL is allowed */
 
 /* One forward pass over n sequences. On an error no sequence's state has meaning any more. */
-enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32_t n, struct hokku_error *err);
+enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32_t n,
+			     struct hokku_error *err);
 
 /* "cpu (avx512, 2 threads)". Lives as long as the handle. */
 const char *compute_device(const struct compute *c);

@@ -13,8 +13,9 @@ struct sampler *sampler_create(uint32_t n_vocab); /* NULL: no memory */
 void sampler_destroy(struct sampler *s);
 uint64_t sampler_bytes(const struct sampler *s);
 
-/* Draws the token at position pos (seq->pos + seq->n_tokens: where the token will stand) from logits (n_vocab), which
- * is left as it was. Uses seq's sampling, history and mask; sets seq->token and seq->logprob. */
+/* Draws the token at position pos (seq->pos + seq->n_tokens: where the token will stand) from logits
+ * (n_vocab), which is left as it was. Uses seq's sampling, history and mask; sets seq->token and
+ * seq->logprob. */
 void sampler_draw(struct sampler *s, const float *logits, uint64_t pos, struct compute_seq *seq);
 
 #endif

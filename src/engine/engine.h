@@ -1,9 +1,10 @@
 /*
- * The engine owns the model on one thread of its own. Requests reach it through a bounded queue; what it makes of them
- * leaves through each request's callback, called on the engine's thread. Nobody else touches the device or KV blocks.
+ * The engine owns the model on one thread of its own. Requests reach it through a bounded queue; what it
+ * makes of them leaves through each request's callback, called on the engine's thread. Nobody else touches
+ * the device or KV blocks.
  *
- * engine_create returns at once and the model is loaded on the engine's thread: engine_get_state tells how far it
- * is, from cached values, without ever waiting for a step.
+ * engine_create returns at once and the model is loaded on the engine's thread: engine_get_state tells how
+ * far it is, from cached values, without ever waiting for a step.
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -26,8 +27,9 @@ struct engine_config {
 	const char *device;     /* NULL: "auto" */
 	uint32_t n_ctx;         /* 0: the model's own, ENGINE_DEFAULT_MAX_CTX at most */
 	uint32_t n_threads;
-	uint32_t max_queue;     /* 0: ENGINE_MAX_QUEUE; requests waiting, the running one not counted */
-	/* Called on the engine's thread when loading made progress, and once when it is done (part = 1) or failed. */
+	uint32_t max_queue; /* 0: ENGINE_MAX_QUEUE; requests waiting, the running one not counted */
+	/* Called on the engine's thread when loading made progress, and once when it is done (part = 1) or
+	 * failed. */
 	void (*on_state)(void *user);
 	void *user;
 };
@@ -44,36 +46,38 @@ struct engine_state {
 	uint64_t n_finished, n_tokens_in, n_tokens_out; /* since the start */
 };
 
-/* What a request's callback is told. started comes first, then any number of token, then exactly one of end and
- * error; a request refused while still queued gets error alone. Pointers live during the call. */
+/* What a request's callback is told. started comes first, then any number of token, then exactly one of end
+ * and error; a request refused while still queued gets error alone. Pointers live during the call. */
 enum engine_event_kind { ENGINE_STARTED, ENGINE_TOKEN, ENGINE_END, ENGINE_ERROR };
 struct engine_event {
 	enum engine_event_kind kind;
-	uint64_t request;                 /* what engine_submit gave */
-	uint32_t prompt_tokens;           /* started */
-	uint64_t seed;                    /* started */
-	struct str text;                  /* token: may be empty while a character or a possible stop text is held back */
-	int32_t token;                    /* token: the id drawn */
-	uint32_t index;                   /* token: 0, 1, 2 ... */
+	uint64_t request;       /* what engine_submit gave */
+	uint32_t prompt_tokens; /* started */
+	uint64_t seed;          /* started */
+	struct str text; /* token: may be empty while a character or a possible stop text is held back */
+	int32_t token;   /* token: the id drawn */
+	uint32_t index;  /* token: 0, 1, 2 ... */
 	const struct hokku_result *result; /* end */
-	const struct hokku_error *error;  /* error */
+	const struct hokku_error *error;   /* error */
 };
 
 struct engine_request {
-	const int32_t *tokens;            /* (n_tokens) the prompt; copied by engine_submit */
+	const int32_t *tokens; /* (n_tokens) the prompt; copied by engine_submit */
 	size_t n_tokens;
-	uint32_t max_tokens;              /* 0: until the context is full */
-	struct sampling sampling;         /* bias is copied; a request without a seed is given one by the caller */
-	const struct str *stop;           /* (n_stop), copied */
+	uint32_t max_tokens;      /* 0: until the context is full */
+	struct sampling sampling; /* bias is copied; a request without a seed is given one by the caller */
+	const struct str *stop;   /* (n_stop), copied */
 	uint32_t n_stop;
 	void (*on_event)(void *user, const struct engine_event *event);
 	void *user;
 };
 
-enum hokku_code engine_create(const struct engine_config *config, struct engine **out, struct hokku_error *err);
+enum hokku_code engine_create(const struct engine_config *config, struct engine **out,
+			      struct hokku_error *err);
 
-/* Stops: running and queued requests end with CANCELLED, or, with drain_ms > 0, running and queued ones may finish
- * for so long; new ones are refused with SHUTTING_DOWN from the first moment. Joins the thread and frees all. */
+/* Stops: running and queued requests end with CANCELLED, or, with drain_ms > 0, running and queued ones may
+ * finish for so long; new ones are refused with SHUTTING_DOWN from the first moment. Joins the thread and
+ * frees all. */
 void engine_destroy(struct engine *e, uint32_t drain_ms);
 
 /* Refuses new requests from now on (SHUTTING_DOWN), lets the present ones go on. */
@@ -88,13 +92,13 @@ enum hokku_code engine_wait_ready(struct engine *e, struct hokku_error *err);
 const struct tok *engine_tok(const struct engine *e);
 const struct chat *engine_chat(const struct engine *e);
 
-/* Queues a request. Checked here: NOT_READY, SHUTTING_DOWN, OVERLOADED (queue full), CONTEXT_EXCEEDED (with both
- * numbers), INVALID_REQUEST (token out of range, sampling out of range: engine_check_sampling). */
+/* Queues a request. Checked here: NOT_READY, SHUTTING_DOWN, OVERLOADED (queue full), CONTEXT_EXCEEDED (with
+ * both numbers), INVALID_REQUEST (token out of range, sampling out of range: engine_check_sampling). */
 enum hokku_code engine_submit(struct engine *e, const struct engine_request *request, uint64_t *id,
 			      struct hokku_error *err);
 
-/* Asks request id to end; it gets its error event (CANCELLED) from the engine's thread soon, unless it has ended.
- * Idempotent; never blocks. */
+/* Asks request id to end; it gets its error event (CANCELLED) from the engine's thread soon, unless it has
+ * ended. Idempotent; never blocks. */
 void engine_cancel(struct engine *e, uint64_t id);
 
 /* The one table of sampling fields: name, range, where it lives. Request parsers and messages use it. */
@@ -103,8 +107,8 @@ struct sampling_field {
 	const char *name; /* "temperature" */
 	enum sampling_kind kind;
 	double min, max, fallback;
-	bool min_open; /* min itself is not allowed */
-	size_t offset; /* in struct sampling */
+	bool min_open;    /* min itself is not allowed */
+	size_t offset;    /* in struct sampling */
 	const char *text; /* one line of help */
 };
 extern const struct sampling_field sampling_fields[];

@@ -13,19 +13,20 @@
 #include "gguf/tensor_type.h"
 
 /* Value types, numbered as in the file. */
-#define GGUF_TYPES(X)                                                                                        \
-	X(U8, 0, 1) X(I8, 1, 1) X(U16, 2, 2) X(I16, 3, 2) X(U32, 4, 4) X(I32, 5, 4) X(F32, 6, 4)             \
-	X(BOOL, 7, 1) X(STRING, 8, 0) X(ARRAY, 9, 0) X(U64, 10, 8) X(I64, 11, 8) X(F64, 12, 8)
+#define GGUF_TYPES(X)                                                                              \
+	X(U8, 0, 1)                                                                                \
+	X(I8, 1, 1) X(U16, 2, 2) X(I16, 3, 2) X(U32, 4, 4) X(I32, 5, 4) X(F32, 6, 4) X(BOOL, 7, 1) \
+		X(STRING, 8, 0) X(ARRAY, 9, 0) X(U64, 10, 8) X(I64, 11, 8) X(F64, 12, 8)
 enum gguf_type {
 #define GGUF_X(name, id, bytes) GGUF_##name = id,
 	GGUF_TYPES(GGUF_X)
 #undef GGUF_X
-	GGUF_N_TYPES
+		GGUF_N_TYPES
 };
 const char *gguf_type_name(enum gguf_type type); /* "u32", "string", ...; "unknown" otherwise */
 
-/* An array of fixed-size elements is n x size bytes at data (unaligned!); an array of strings or arrays is its
- * encoded bytes: walk it with gguf_array_iter. */
+/* An array of fixed-size elements is n x size bytes at data (unaligned!); an array of strings or arrays is
+ * its encoded bytes: walk it with gguf_array_iter. */
 struct gguf_array {
 	enum gguf_type type; /* of the elements */
 	uint64_t n;
@@ -57,7 +58,7 @@ struct gguf_tensor {
 	uint32_t n_dims;
 	uint64_t dims[GGUF_MAX_DIMS]; /* dims[0] is the fastest (a row's length); unused ones are 1 */
 	enum tensor_type type;
-	uint64_t offset;     /* absolute, in the file */
+	uint64_t offset; /* absolute, in the file */
 	uint64_t n_elements;
 	uint64_t n_bytes;
 	const void *data;
@@ -67,7 +68,8 @@ struct gguf;
 
 enum hokku_code gguf_open_file(const char *path, struct gguf **out, struct hokku_error *err);
 
-/* The bytes are borrowed and must stay as they are until gguf_close; name stands in for the path in messages. */
+/* The bytes are borrowed and must stay as they are until gguf_close; name stands in for the path in messages.
+ */
 enum hokku_code gguf_open_memory(const void *bytes, size_t n_bytes, const char *name, struct gguf **out,
 				 struct hokku_error *err);
 void gguf_close(struct gguf *g); /* NULL is allowed */
@@ -80,25 +82,29 @@ uint64_t gguf_file_bytes(const struct gguf *g);
 uint64_t gguf_trailing_bytes(const struct gguf *g); /* after the last tensor, padding not counted */
 
 uint64_t gguf_n_kv(const struct gguf *g);
-const struct gguf_kv *gguf_kv_at(const struct gguf *g, uint64_t i); /* in file order */
+const struct gguf_kv *gguf_kv_at(const struct gguf *g, uint64_t i);        /* in file order */
 const struct gguf_value *gguf_find(const struct gguf *g, const char *key); /* NULL if absent */
 
 uint64_t gguf_n_tensors(const struct gguf *g);
-const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, uint64_t i); /* in file order */
+const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, uint64_t i);         /* in file order */
 const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *name); /* NULL if absent */
 
 /*
- * Typed questions. An absent key leaves *out untouched and is HOKKU_OK with *found = false (found may be NULL when
- * the key must exist: then absence is BAD_FILE naming the key). A key of another type, or a number that does not fit,
- * is BAD_FILE naming the key, its type and value, and what is wanted. Any integer type serves for an integer; any
- * number for gguf_get_f32.
+ * Typed questions. An absent key leaves *out untouched and is HOKKU_OK with *found = false (found may be NULL
+ * when the key must exist: then absence is BAD_FILE naming the key). A key of another type, or a number that
+ * does not fit, is BAD_FILE naming the key, its type and value, and what is wanted. Any integer type serves
+ * for an integer; any number for gguf_get_f32.
  */
-enum hokku_code gguf_get_u32(const struct gguf *g, const char *key, uint32_t *out, bool *found, struct hokku_error *err);
-enum hokku_code gguf_get_f32(const struct gguf *g, const char *key, float *out, bool *found, struct hokku_error *err);
-enum hokku_code gguf_get_bool(const struct gguf *g, const char *key, bool *out, bool *found, struct hokku_error *err);
-enum hokku_code gguf_get_str(const struct gguf *g, const char *key, struct str *out, bool *found, struct hokku_error *err);
-enum hokku_code gguf_get_array(const struct gguf *g, const char *key, enum gguf_type element, struct gguf_array *out,
-			       bool *found, struct hokku_error *err);
+enum hokku_code gguf_get_u32(const struct gguf *g, const char *key, uint32_t *out, bool *found,
+			     struct hokku_error *err);
+enum hokku_code gguf_get_f32(const struct gguf *g, const char *key, float *out, bool *found,
+			     struct hokku_error *err);
+enum hokku_code gguf_get_bool(const struct gguf *g, const char *key, bool *out, bool *found,
+			      struct hokku_error *err);
+enum hokku_code gguf_get_str(const struct gguf *g, const char *key, struct str *out, bool *found,
+			     struct hokku_error *err);
+enum hokku_code gguf_get_array(const struct gguf *g, const char *key, enum gguf_type element,
+			       struct gguf_array *out, bool *found, struct hokku_error *err);
 
 /* Walks any array. Start with {0} offsets by gguf_array_iter_init; next returns false at the end. */
 struct gguf_array_iter {

@@ -1,7 +1,8 @@
 /*
- * Block formats: one row each in one table. A format says how a run of elements is stored in blocks, how blocks
- * become float32, and (where hokku writes it) how float32 becomes blocks. Geometry comes from gguf/tensor_type.h.
- * Layouts: ggml's block structures. Backends bring their own dot products and must agree with dequantise().
+ * Block formats: one row each in one table. A format says how a run of elements is stored in blocks, how
+ * blocks become float32, and (where hokku writes it) how float32 becomes blocks. Geometry comes from
+ * gguf/tensor_type.h. Layouts: ggml's block structures. Backends bring their own dot products and must agree
+ * with dequantise().
  */
 #ifndef MODEL_FORMAT_H
 #define MODEL_FORMAT_H
@@ -14,8 +15,8 @@ struct format {
 	enum tensor_type type;
 	const char *name;
 	uint32_t block_elements, block_bytes;
-	/* n_elements is a multiple of block_elements; src needs no alignment. Exact: the float32 operations and their
-	 * order are part of the format. */
+	/* n_elements is a multiple of block_elements; src needs no alignment. Exact: the float32 operations
+	 * and their order are part of the format. */
 	void (*dequantise)(const void *src, float *dst, size_t n_elements);
 	/* NULL where hokku does not write the format. */
 	void (*quantise)(const float *src, void *dst, size_t n_elements);

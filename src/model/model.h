@@ -1,6 +1,6 @@
 /*
- * What a model is, as data: the architecture table's row, the hyperparameters, and every tensor bound by name.
- * model_bind fills a struct model from an open file or says what is missing or has a wrong shape.
+ * What a model is, as data: the architecture table's row, the hyperparameters, and every tensor bound by
+ * name. model_bind fills a struct model from an open file or says what is missing or has a wrong shape.
  * Weight pointers stay in the file's mapping; backends copy or re-lay them as they like.
  */
 #ifndef MODEL_MODEL_H
@@ -23,7 +23,8 @@ enum rope_kind { ROPE_NEOX, ROPE_NORM };
 enum activation_kind { ACT_SILU };
 enum norm_kind { NORM_RMS };
 
-/* One architecture: a row of the table in arch.c. A new architecture is a new row and, at most, a new variant. */
+/* One architecture: a row of the table in arch.c. A new architecture is a new row and, at most, a new
+ * variant. */
 struct arch {
 	const char *name; /* general.architecture, also the prefix of its keys */
 	enum norm_kind norm;

@@ -1,6 +1,6 @@
 /*
- * Chat templates. The file's tokenizer.chat_template decides; ChatML is rendered here, any other template is refused by its
- * name or first line until there is a template engine.
+ * Chat templates. The file's tokenizer.chat_template decides; ChatML is rendered here, any other template is
+ * refused by its name or first line until there is a template engine.
  */
 #ifndef TEXT_CHAT_H
 #define TEXT_CHAT_H
@@ -15,12 +15,13 @@ enum chat_kind {
 
 struct chat {
 	enum chat_kind kind;
-	bool has_default_system;   /* the template puts a system message where the caller gives none */
+	bool has_default_system; /* the template puts a system message where the caller gives none */
 	char default_system[512];
-	char name[96];             /* of what was recognised, or the beginning of what was not, for messages */
+	char name[96]; /* of what was recognised, or the beginning of what was not, for messages */
 };
 
-/* Reads the template of g. A ChatML template is recognised by rendering rules, not by a fixed text: see chat.c. */
+/* Reads the template of g. A ChatML template is recognised by rendering rules, not by a fixed text: see
+ * chat.c. */
 enum hokku_code chat_init(struct chat *c, const struct gguf *g, struct hokku_error *err);
 
 struct chat_message {
@@ -29,9 +30,9 @@ struct chat_message {
 };
 
 /* Token ids of the messages, ready for the assistant's answer. Only the template's own markers become special
- * tokens; the same words inside a message's content stay plain text. Errors: INVALID_REQUEST where the template is
- * not ChatML (named), a role unknown, no messages. */
-enum hokku_code chat_render(const struct chat *c, const struct tok *t, const struct chat_message *messages, size_t n,
-			    struct tok_ids *out, struct hokku_error *err);
+ * tokens; the same words inside a message's content stay plain text. Errors: INVALID_REQUEST where the
+ * template is not ChatML (named), a role unknown, no messages. */
+enum hokku_code chat_render(const struct chat *c, const struct tok *t, const struct chat_message *messages,
+			    size_t n, struct tok_ids *out, struct hokku_error *err);
 
 #endif

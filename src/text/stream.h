@@ -1,7 +1,7 @@
 /*
- * The streaming decoder: takes a token's bytes as they come, gives out text that is always whole, valid UTF-8.
- * Invalid sequences become U+FFFD as the WHATWG Encoding Standard's UTF-8 decoder replaces them; the output is the
- * same however the input is cut.
+ * The streaming decoder: takes a token's bytes as they come, gives out text that is always whole, valid
+ * UTF-8. Invalid sequences become U+FFFD as the WHATWG Encoding Standard's UTF-8 decoder replaces them; the
+ * output is the same however the input is cut.
  */
 #ifndef TEXT_STREAM_H
 #define TEXT_STREAM_H

@@ -17,17 +17,17 @@ enum {
 	TOK_ADD_BOS = 2,       /* put the BOS token first, if the model wants one (add_bos_token) */
 };
 
-/* What the file cannot serve (unknown tokenizer model or pre-tokenizer, merges of unknown tokens, ...) is an error
- * that names the key. g may be closed afterwards: everything needed is copied. */
+/* What the file cannot serve (unknown tokenizer model or pre-tokenizer, merges of unknown tokens, ...) is an
+ * error that names the key. g may be closed afterwards: everything needed is copied. */
 enum hokku_code tok_create(const struct gguf *g, struct tok **out, struct hokku_error *err);
 void tok_destroy(struct tok *t); /* NULL is allowed */
 
 const char *tok_kind(const struct tok *t); /* "gpt2/qwen2": model and pre-tokenizer */
 uint32_t tok_n_vocab(const struct tok *t);
 
-/* Encodes text (any bytes; invalid UTF-8 is encoded byte by byte). *ids is grown with realloc and owned by the
- * caller (start with NULL and *cap = 0); new ids are appended after the *n present ones, so that pieces with
- * different flags can follow one another. */
+/* Encodes text (any bytes; invalid UTF-8 is encoded byte by byte). *ids is grown with realloc and owned by
+ * the caller (start with NULL and *cap = 0); new ids are appended after the *n present ones, so that pieces
+ * with different flags can follow one another. */
 struct tok_ids {
 	int32_t *ids;
 	size_t n, cap;
@@ -37,7 +37,8 @@ enum hokku_code tok_encode(const struct tok *t, struct str text, unsigned flags,
 enum hokku_code tok_ids_push(struct tok_ids *ids, int32_t id, struct hokku_error *err);
 void tok_ids_free(struct tok_ids *ids);
 
-/* The exact bytes a token stands for; special (control) tokens give their name. Empty for an id out of range. */
+/* The exact bytes a token stands for; special (control) tokens give their name. Empty for an id out of range.
+ */
 struct str tok_bytes(const struct tok *t, int32_t id);
 
 /* The token as the vocabulary writes it ("Ġthe"); empty for an id out of range. */
@@ -50,7 +51,8 @@ int32_t tok_find_special(const struct tok *t, struct str name);
 int32_t tok_bos(const struct tok *t); /* -1: none */
 int32_t tok_eos(const struct tok *t); /* -1: none */
 
-/* Tokens that end an answer: eos, eot and every control token known to end a turn ("<|im_end|>", "<|eot_id|>", ...). */
+/* Tokens that end an answer: eos, eot and every control token known to end a turn ("<|im_end|>",
+ * "<|eot_id|>", ...). */
 bool tok_is_end(const struct tok *t, int32_t id);
 
 #endif

@@ -1,0 +1,329 @@
+#!/bin/sh
+# hokku's task runner: `./do help` lists the tasks. POSIX sh; needs nothing but a Debian 12 (or a relative of it)
+# with apt: what a task lacks is named, installed, and never installed twice.
+set -eu
+cd "$(dirname "$0")"
+
+# What each group of tasks needs, as Debian packages.
+packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev libpcre2-dev libutf8proc-dev"
+packages_haiku="$packages_build curl jq"
+packages_test="$packages_haiku libcmocka-dev nodejs npm gcovr ca-certificates"
+packages_fuzz="$packages_build clang libclang-rt-14-dev llvm"
+packages_lint="$packages_build clang-format clang-tidy"
+packages_valgrind="$packages_build libcmocka-dev valgrind"
+
+say() { printf '%s\n' "$*" >&2; }
+die() {
+	say "do: $*"
+	exit 1
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null 2>&1; then
+		sudo "$@"
+	else
+		die "installing needs root: run as root, or install sudo (the command was: $*)"
+	fi
+}
+
+# A package counts as there when dpkg says so, or when the command it is wanted for is on the PATH already.
+have_package() {
+	case $1 in
+	gcc | cmake | clang | curl | jq | npm | valgrind | gcovr | clang-format | clang-tidy) command -v "$1" >/dev/null 2>&1 && return 0 ;;
+	ninja-build) command -v ninja >/dev/null 2>&1 && return 0 ;;
+	nodejs) command -v node >/dev/null 2>&1 && return 0 ;;
+	pkg-config) command -v pkg-config >/dev/null 2>&1 && return 0 ;;
+	llvm) command -v llvm-symbolizer >/dev/null 2>&1 && return 0 ;;
+	esac
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# need PACKAGE...: installs those that are missing.
+need() {
+	missing=
+	for p in "$@"; do
+		have_package "$p" || missing="$missing $p"
+	done
+	[ -n "$missing" ] || return 0
+	command -v apt-get >/dev/null 2>&1 ||
+		die "these are missing and there is no apt-get to install them with:$missing"
+	say "do: installing with apt:$missing"
+	log=$(mktemp)
+	{
+		as_root apt-get update -qq &&
+			as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+	} >"$log" 2>&1 </dev/null || {
+		tail -n 20 "$log" >&2
+		rm -f "$log"
+		die "apt could not install:$missing"
+	}
+	rm -f "$log"
+}
+
+# build PRESET [TARGET...]: configures when that was not done, then builds; quiet unless it fails.
+build() {
+	preset=$1
+	shift
+	log=build/$preset.log
+	mkdir -p build
+	if [ ! -f "build/$preset/build.ninja" ]; then
+		say "do: configuring build/$preset"
+		cmake --preset "$preset" >"$log" 2>&1 || {
+			cat "$log" >&2
+			rm -rf "build/$preset"
+			die "cmake could not configure build/$preset"
+		}
+	fi
+	if ! ninja -C "build/$preset" -n "$@" 2>/dev/null | grep -q 'no work to do'; then
+		say "do: building build/$preset"
+	fi
+	ninja -C "build/$preset" "$@" >"$log" 2>&1 || {
+		cat "$log" >&2
+		die "the build of build/$preset failed"
+	}
+}
+
+task_build() {
+	need $packages_build
+	build release
+	say "do: built build/release/hokku"
+}
+
+# 42 -> forty-two
+number_word() {
+	ones="zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+		seventeen eighteen nineteen"
+	tens="twenty thirty forty fifty sixty seventy eighty ninety"
+	if [ "$1" -lt 20 ]; then
+		echo $ones | cut -d ' ' -f $(($1 + 1))
+	else
+		ten=$(echo $tens | cut -d ' ' -f $(($1 / 10 - 1)))
+		one=$(($1 % 10))
+		[ "$one" = 0 ] && echo "$ten" || echo "$ten-$(echo $ones | cut -d ' ' -f $((one + 1)))"
+	fi
+}
+
+server_pid=
+server_dir=
+stop_server() {
+	status=$?
+	trap - EXIT INT TERM
+	if [ -n "$server_pid" ]; then
+		kill "$server_pid" 2>/dev/null || true
+		wait "$server_pid" 2>/dev/null || true
+	fi
+	[ -n "$server_dir" ] && rm -rf "$server_dir"
+	exit $status
+}
+
+# Starts the server with the bundled model on a free loopback port; sets $url.
+start_server() {
+	server_dir=$(mktemp -d)
+	trap stop_server EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	build/release/hokku serve --host 127.0.0.1 --port 0 >"$server_dir/log" 2>&1 &
+	server_pid=$!
+	url=
+	tries=0
+	while :; do
+		url=$(sed -n 's|^hokku: listening on \(http://[^ ]*\).*|\1|p' "$server_dir/log" | head -n 1)
+		[ -n "$url" ] && curl -fs -o /dev/null "$url/health" && return 0
+		kill -0 "$server_pid" 2>/dev/null || {
+			cat "$server_dir/log" >&2
+			die "the server ended before it was ready"
+		}
+		tries=$((tries + 1))
+		[ "$tries" -le 300 ] || {
+			cat "$server_dir/log" >&2
+			die "the server was not ready within 30 s"
+		}
+		sleep 0.1
+	done
+}
+
+# Asks once, prints the verse as it streams; leaves the events in $server_dir/events.
+ask_haiku() {
+	jq -cn --arg subject "$1" --arg word "$2" '{messages: [{role: "user",
+		content: "Write a haiku about \($subject) that contains the word \"\($word)\"."}],
+		temperature: 0.7, max_tokens: 64}' >"$server_dir/request"
+	curl -sS -N --max-time 60 -H 'Content-Type: application/json' --data @"$server_dir/request" "$url/v1/generate" |
+		tee "$server_dir/stream" | sed -un 's/^data: //p' |
+		jq -j --unbuffered 'select(.t != null) | .t'
+	printf '\n'
+	sed -n 's/^data: //p' "$server_dir/stream" >"$server_dir/events"
+	jq -se 'any(.stop_reason)' "$server_dir/events" >/dev/null || {
+		cat "$server_dir/stream" >&2
+		die "the stream did not close with an end event"
+	}
+}
+
+task_haiku() {
+	need $packages_haiku
+	build release
+	subject=${1:-autumn rain}
+	minute=$(date +%M)
+	word=$(number_word "${minute#0}")
+	start_server
+	say "do: $url, a haiku on \"$subject\" with the word \"$word\":"
+	for attempt in 1 2 3; do
+		printf '\n'
+		ask_haiku "$subject" "$word"
+		if jq -rsj '[.[].t // empty] | join("")' "$server_dir/events" | grep -qiwF -- "$word"; then
+			printf '\n'
+			jq -rs '.[] | select(.stop_reason) | "TTFT \(.ttft_ms * 100 | round / 100) ms, \(.tokens_out) tokens, \(
+				if .decode_ms > 0 then (.tokens_out - 1) * 1000 / .decode_ms | round else 0 end) tokens/s"' \
+				"$server_dir/events"
+			return 0
+		fi
+		say "do: the word \"$word\" is not in this verse (attempt $attempt of 3)"
+	done
+	die "none of three verses contained the word \"$word\""
+}
+
+# The Node packages that the tests use, installed once for each state of the lock file.
+need_node_modules() {
+	stamp=tests/node_modules/.lock-stamp
+	if [ ! -f "$stamp" ] || ! cmp -s tests/package-lock.json "$stamp"; then
+		say "do: installing the tests' Node packages"
+		(cd tests && npm ci --no-audit --no-fund --loglevel=error >&2) || die "npm ci failed in tests/"
+		cp tests/package-lock.json "$stamp"
+	fi
+}
+
+# suite PRESET [ctest arguments]: builds the preset and runs its tests; CTest's summary closes it.
+suite() {
+	preset=$1
+	shift
+	build "$preset"
+	find "build/$preset" -name '*.gcda' -delete
+	status=0
+	(cd "build/$preset" && ctest --output-on-failure -j 2 --output-log ctest.log "$@") || status=1
+	[ "$preset" = asan ] || return $status
+	coverage || status=1
+	sed -n '/tests passed,/,$p' build/asan/ctest.log
+	return $status
+}
+
+# Line coverage of src/ over everything that the asan build ran; less than the floor fails.
+coverage() {
+	gcovr --root . --filter src/ --object-directory build/asan --print-summary --output build/asan/coverage.txt \
+		--fail-under-line 85 build/asan >build/asan/coverage.log 2>&1 && covered=0 || covered=1
+	say "do: coverage of src/ (floor: 85% of lines; by file: build/asan/coverage.txt)"
+	grep -E '^(lines|branches):' build/asan/coverage.log || cat build/asan/coverage.log >&2
+	return $covered
+}
+
+task_test() {
+	need $packages_test
+	need_node_modules
+	case ${1:-all} in
+	all)
+		say "do: the tests under the thread sanitizer"
+		suite tsan
+		say "do: the tests under the address and undefined-behaviour sanitizers"
+		suite asan
+		;;
+	asan | tsan | test | debug)
+		preset=$1
+		shift
+		suite "$preset" "$@"
+		;;
+	*) die "there is no test build \"$1\": asan, tsan, test, debug, or none for asan and tsan" ;;
+	esac
+}
+
+task_valgrind() {
+	need $packages_valgrind
+	build debug
+	(cd build/debug && ctest --output-on-failure -j 2 -R '^unit/' -T memcheck \
+		--overwrite MemoryCheckCommandOptions="-q --leak-check=full --error-exitcode=99")
+}
+
+task_bench() {
+	need $packages_build
+	build release
+	sh bench/run.sh "$@"
+}
+
+task_fuzz() {
+	seconds=${1:-60}
+	need $packages_fuzz
+	build fuzz
+	for source in tests/fuzz/fuzz_*.c; do
+		name=$(basename "$source" .c)
+		corpus=tests/fuzz/corpus/${name#fuzz_}
+		found=build/fuzz/corpus/$name
+		mkdir -p "$found"
+		say "do: $name for $seconds s"
+		"build/fuzz/tests/fuzz/$name" -max_total_time="$seconds" -print_final_stats=1 -verbosity=0 \
+			-artifact_prefix="build/fuzz/$name-" "$found" "$corpus" || die "$name found a fault"
+	done
+}
+
+sources() {
+	git ls-files --cached --others --exclude-standard 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]' 'examples/*.c'
+}
+
+task_fmt() {
+	need clang-format git
+	if [ "${1:-}" = --check ]; then
+		sources | xargs clang-format --dry-run -Werror
+	else
+		sources | xargs clang-format -i
+	fi
+}
+
+task_lint() {
+	need $packages_lint git
+	task_fmt --check
+	build test
+	git ls-files 'src/*.c' | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build/test
+}
+
+task_gpu() {
+	die "this version computes on the CPU only; there is no GPU code to check"
+}
+
+task_install() {
+	task_build
+	as_root cmake --install build/release --prefix "${1:-/usr/local}"
+}
+
+task_clean() {
+	rm -rf build tests/node_modules
+}
+
+task_help() {
+	cat <<'END'
+usage: ./do TASK
+
+  haiku [SUBJECT]   build, start the server, have the bundled model write a haiku with the current minute in it
+  build             build/release/hokku and libhokku.so
+  test [BUILD]      everything: all tests with sanitizers (BUILD: asan, tsan, test or debug runs that one alone)
+  bench             speed on synthetic models of real shape, beside the machine's limits
+  fuzz [SECONDS]    each fuzz target for so long (60)
+  valgrind          the unit tests under valgrind
+  fmt [--check]     lay out the sources
+  lint              layout and clang-tidy
+  gpu               the checks that need a GPU
+  install [PREFIX]  into /usr/local
+  clean             remove what was built
+  help              this text
+
+What a task needs is installed with apt (with sudo when you are not root).
+END
+}
+
+task=${1:-help}
+[ $# -gt 0 ] && shift
+case $task in
+haiku | build | test | bench | fuzz | valgrind | fmt | lint | gpu | install | clean | help) "task_$task" "$@" ;;
+-h | --help) task_help ;;
+*)
+	task_help >&2
+	die "there is no task \"$task\""
+	;;
+esac

@@ -1,0 +1,176 @@
+/* Arenas, files, clock, log, random numbers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/rng.h"
+
+static void arena_aligns_zeroes_and_reuses(void **state)
+{
+	(void)state;
+	struct arena a = {.chunk_bytes = 1024};
+	for (size_t align = 1; align <= 4096; align *= 2) {
+		unsigned char *p = arena_alloc(&a, 100, align);
+		assert_non_null(p);
+		assert_int_equal((uintptr_t)p % align, 0);
+		for (int i = 0; i < 100; i++)
+			assert_int_equal(p[i], 0);
+		memset(p, 0xAA, 100);
+	}
+	assert_int_equal(a.used_bytes, 13 * 100);
+	void *first = a.first;
+	arena_reset(&a);
+	assert_int_equal(a.used_bytes, 0);
+	unsigned char *p = arena_alloc(&a, 900, 1);
+	assert_int_equal(p[899], 0);
+	assert_ptr_equal(a.first, first);
+	assert_string_equal(arena_strdup(&a, "verse and more", 5), "verse");
+	assert_null(arena_array(&a, SIZE_MAX / 2, 4));
+	assert_null(arena_alloc(&a, SIZE_MAX - 64, 64));
+	arena_free(&a);
+	assert_null(a.first);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void files_are_mapped_and_read(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/hokku-test-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	struct hokku_error err;
+	struct file_map map;
+	assert_int_equal(file_map(path, &map, &err), HOKKU_OK);
+	assert_int_equal(map.size, 0);
+	file_unmap(&map);
+	write_file(path, "hello");
+	assert_int_equal(file_map(path, &map, &err), HOKKU_OK);
+	assert_memory_equal(map.data, "hello", 5);
+	file_unmap(&map);
+	char *text;
+	size_t n;
+	assert_int_equal(file_read(path, 5, &text, &n, &err), HOKKU_OK);
+	assert_string_equal(text, "hello");
+	assert_int_equal(n, 5);
+	free(text);
+	assert_int_equal(file_read(path, 4, &text, &n, &err), HOKKU_BAD_FILE);
+	assert_non_null(strstr(err.message, "longer than the 4 bytes allowed"));
+	FILE *f = fopen(path, "w");
+	for (int i = 0; i < 10000; i++)
+		fputs("line\n", f);
+	fclose(f);
+	assert_int_equal(file_read(path, 1 << 20, &text, &n, &err), HOKKU_OK);
+	assert_int_equal(n, 50000);
+	free(text);
+	unlink(path);
+	assert_int_equal(file_map(path, &map, &err), HOKKU_NOT_FOUND);
+	assert_non_null(strstr(err.message, "No such file"));
+	assert_int_equal(file_read(path, 9, &text, &n, &err), HOKKU_NOT_FOUND);
+	assert_int_equal(file_map("/tmp", &map, &err), HOKKU_IO_ERROR);
+	assert_string_equal(err.message, "/tmp: is a directory, not a file");
+	assert_int_equal(file_map("/dev/null", &map, &err), HOKKU_IO_ERROR);
+	assert_int_equal(file_read("/tmp", 9, &text, &n, &err), HOKKU_IO_ERROR);
+}
+
+/* Known answers of Random123's kat_vectors for philox4x32, 10 rounds. */
+static void philox_known_answers(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t counter[4], key[2], out[4];
+	} cases[] = {
+		{{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+		{{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+		 {0xffffffff, 0xffffffff},
+		 {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+		{{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+		 {0xa4093822, 0x299f31d0},
+		 {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		uint32_t out[4];
+		philox4x32_10(out, cases[i].counter, cases[i].key);
+		assert_memory_equal(out, cases[i].out, sizeof out);
+	}
+	assert_true(rng_unit(0xffffffff, 0xffffffff) < 1.0);
+	assert_true(rng_unit(0, 0) == 0.0);
+	uint32_t a[4], b[4];
+	rng_words(1, RNG_STREAM_SAMPLER, 2, a);
+	rng_words(1, RNG_STREAM_SYNTH, 2, b);
+	assert_memory_not_equal(a, b, sizeof a);
+	assert_true(rng_os_seed() != rng_os_seed());
+}
+
+static void clock_tells_time(void **state)
+{
+	(void)state;
+	char now[32];
+	uint64_t start = clock_ns();
+	clock_iso8601(now);
+	assert_int_equal(strlen(now), 24);
+	assert_int_equal(now[10], 'T');
+	assert_int_equal(now[23], 'Z');
+	assert_true(clock_ms_since(start) >= 0);
+}
+
+/* One line a note, line breaks of the text made harmless, levels obeyed. */
+static void log_writes_lines(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/hokku-test-XXXXXX", long_text[2000];
+	int fd = mkstemp(path), saved = dup(STDERR_FILENO);
+	memset(long_text, 'x', sizeof long_text - 1);
+	long_text[sizeof long_text - 1] = '\0';
+	dup2(fd, STDERR_FILENO);
+	log_error("nobody sees this");
+	log_level_set(LOG_INFO);
+	assert_int_equal(log_level_get(), LOG_INFO);
+	log_info("two\nlines %d", 7);
+	log_debug("too fine");
+	log_warn("%s", long_text);
+	log_level_set(LOG_OFF);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(fd);
+	char *text;
+	size_t n;
+	assert_int_equal(file_read(path, 1 << 16, &text, &n, NULL), HOKKU_OK);
+	unlink(path);
+	assert_non_null(strstr(text, " info  two lines 7\n"));
+	assert_null(strstr(text, "nobody"));
+	assert_null(strstr(text, "fine"));
+	char *second = strchr(text, '\n') + 1;
+	assert_int_equal(strchr(second, '\n') - second, 1022);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(arena_aligns_zeroes_and_reuses),
+		cmocka_unit_test(files_are_mapped_and_read),
+		cmocka_unit_test(philox_known_answers),
+		cmocka_unit_test(clock_tells_time),
+		cmocka_unit_test(log_writes_lines),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
