@@ -20,13 +20,13 @@
 	X(IQ4_NL, 20, 32, 18) X(IQ3_S, 21, 256, 110) X(IQ2_S, 22, 256, 82) X(IQ4_XS, 23, 256, 136)           \
 	X(I8, 24, 1, 1) X(I16, 25, 1, 2) X(I32, 26, 1, 4) X(I64, 27, 1, 8) X(F64, 28, 1, 8)                  \
 	X(IQ1_M, 29, 256, 56) X(BF16, 30, 1, 2) X(TQ1_0, 34, 256, 54) X(TQ2_0, 35, 256, 66)                  \
-	X(MXFP4, 39, 32, 17)
+	X(MXFP4, 39, 32, 17) X(NVFP4, 40, 64, 36) X(Q1_0, 41, 128, 18) X(Q2_0, 42, 64, 18)
 
 enum tensor_type {
 #define TENSOR_X(name, id, elements, bytes) TENSOR_##name = id,
 	TENSOR_TYPES(TENSOR_X)
 #undef TENSOR_X
-	TENSOR_N_TYPES = 40 /* ids are below this; some are unused */
+	TENSOR_N_TYPES = 43 /* ids are below this; some are unused */
 };
 
 struct tensor_type_info {

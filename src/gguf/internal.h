@@ -1,0 +1,86 @@
+/* What the files of this room share: the handle, the cursor over untrusted bytes, the index. Nobody else's
+ * business. */
+#ifndef GGUF_INTERNAL_H
+#define GGUF_INTERNAL_H
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "gguf/gguf.h"
+#include "gguf/limits.h"
+
+/* Names in sorted order: lookup by binary search, duplicates found as neighbours, no input that makes it
+ * slow. */
+struct gguf_index {
+	uint32_t *order; /* (n) */
+	uint64_t n;
+	const void *base; /* (n) rows of stride bytes, each beginning with its name, a struct str */
+	size_t stride;
+};
+
+/* order holds n words and is filled. */
+void gguf_index_build(struct gguf_index *index, uint32_t *order, const void *base, size_t stride, uint64_t n);
+
+/* The row's number, or -1. */
+int64_t gguf_index_find(const struct gguf_index *index, struct str name);
+
+/* The first row (by number) whose name an earlier row has; *first is that earlier one. -1: all differ. */
+int64_t gguf_index_duplicate(const struct gguf_index *index, int64_t *first);
+
+struct gguf {
+	char *path;
+	struct file_map map; /* of gguf_open_file; empty otherwise */
+	const uint8_t *data;
+	uint64_t n_bytes;
+	struct arena arena;
+
+	uint32_t version, alignment;
+	uint64_t n_kv, n_tensors;
+	struct gguf_kv *kv;          /* (n_kv) */
+	struct gguf_tensor *tensors; /* (n_tensors) */
+	struct gguf_index keys, names;
+	uint64_t data_offset, trailing_bytes;
+};
+
+/* A cursor over bytes that nobody vouches for. Every take checks what is left; a failure says where the
+ * cursor stood and what was being read. */
+struct gguf_cursor {
+	const uint8_t *data;
+	uint64_t n_bytes, at;
+	const char *path;
+	struct hokku_error *err;
+	const char *kind; /* "key" or "tensor"; NULL: the header */
+	struct str name;  /* of the key or tensor; empty until it is known */
+	uint64_t i, n;    /* which of how many, from 0 */
+};
+
+/* BAD_FILE: "PATH: byte AT: key "NAME": TEXT". */
+enum hokku_code gguf_bad(struct gguf_cursor *c, uint64_t at, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+enum hokku_code gguf_take_u32(struct gguf_cursor *c, const char *what, uint32_t *out);
+enum hokku_code gguf_take_u64(struct gguf_cursor *c, const char *what, uint64_t *out);
+
+/* A length and so many bytes; refuses more than max. */
+enum hokku_code gguf_take_string(struct gguf_cursor *c, const char *what, uint64_t max, struct str *out);
+
+/* The value of a key: its type, then what the type says. */
+enum hokku_code gguf_take_value(struct gguf_cursor *c, struct gguf_value *out);
+
+/* What stands after an array's own type, count: n elements, at depth (1: outermost). */
+enum hokku_code gguf_take_elements(struct gguf_cursor *c, uint32_t depth, struct gguf_array *out);
+
+/* Bytes of one element of a fixed size; 0 for strings, arrays and unknown types. */
+uint32_t gguf_type_bytes(uint32_t type);
+
+/* Header, keys and tensors of g->data into g. */
+enum hokku_code gguf_parse(struct gguf *g, struct hokku_error *err);
+
+static inline uint64_t gguf_align_up(uint64_t n, uint64_t alignment)
+{
+	return (n + alignment - 1) & ~(alignment - 1); /* callers keep n below 2^63 */
+}
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+	       "GGUF is read in place: a little-endian host is needed");
+
+#endif

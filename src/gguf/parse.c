@@ -1,0 +1,359 @@
+/*
+ * From bytes to a checked handle, in the order of the file: header, keys, tensor infos; then what can only be
+ * judged with all of them known (duplicates, overlaps, the end of the file). Tensor data is never touched.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "gguf/internal.h"
+
+enum {
+	HEADER_BYTES = 24,    /* magic, version, tensor count, key count */
+	KEY_BYTES_MIN = 14,   /* length, one character, type, one byte of value */
+	TENSOR_BYTES_MIN = 25 /* length, one character, dimension count, type, offset */
+};
+
+/* ---- header ---- */
+
+/* Files that people hand to a GGUF reader by mistake. */
+static const struct {
+	const char *begin, *is;
+} strangers[] = {
+	{"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"},
+	{"PK\x03\x04", "a zip archive or a PyTorch checkpoint"},
+	{"tjgg", "a GGJT file of the time before GGUF"},
+	{"fmgg", "a GGMF file of the time before GGUF"},
+	{"lmgg", "a GGML file of the time before GGUF"},
+	{"<!DOCTYPE", "a web page"},
+	{"<html", "a web page"},
+	{"\x1f\x8b", "compressed with gzip; unpack it first"},
+	{"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first"},
+};
+
+static enum hokku_code check_magic(struct gguf_cursor *c)
+{
+	char quoted[64];
+	struct str all = {(const char *)c->data, c->n_bytes};
+	if (str_starts(all, STR_LIT("GGUF")))
+		return HOKKU_OK;
+	if (all.len == 0)
+		return err_set(c->err, HOKKU_BAD_FILE,
+			       "%s: the file is empty; a GGUF file begins with \"GGUF\"", c->path);
+	for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++)
+		if (str_starts(all, str_c(strangers[i].begin)))
+			return err_set(c->err, HOKKU_BAD_FILE, "%s: not a GGUF file: it looks like %s",
+				       c->path, strangers[i].is);
+	if (all.len > 4)
+		all.len = 4;
+	return err_set(c->err, HOKKU_BAD_FILE, "%s: not a GGUF file: it begins with %s; \"GGUF\" is wanted",
+		       c->path, str_quote(all, quoted, sizeof quoted));
+}
+
+static enum hokku_code check_version(struct gguf_cursor *c, uint32_t version)
+{
+	uint32_t swapped = __builtin_bswap32(version);
+	if (version == 2 || version == 3)
+		return HOKKU_OK;
+	if (swapped >= 1 && swapped <= 0xFFFF)
+		return gguf_bad(c, 4,
+				"the file is big-endian (GGUF version %" PRIu32
+				"); only little-endian files can be read",
+				swapped);
+	return gguf_bad(c, 4, "the GGUF version is %" PRIu32 "; 2 and 3 can be read", version);
+}
+
+/* A count that the rest of the file cannot hold is refused before anything is allocated for it. */
+static enum hokku_code take_count(struct gguf_cursor *c, const char *what, uint64_t max, uint64_t bytes_min,
+				  uint64_t *out)
+{
+	uint64_t at = c->at;
+	enum hokku_code rc = gguf_take_u64(c, what, out);
+	if (rc)
+		return rc;
+	if (*out > max)
+		return gguf_bad(c, at, "%s is %" PRIu64 "; at most %" PRIu64 " are allowed", what, *out, max);
+	uint64_t left = c->n_bytes > HEADER_BYTES ? c->n_bytes - HEADER_BYTES : 0;
+	if (*out > left / bytes_min)
+		return gguf_bad(c, at,
+				"%s is %" PRIu64 "; the %" PRIu64 " bytes after the header hold %" PRIu64
+				" at most (is the file cut short?)",
+				what, *out, left, left / bytes_min);
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_header(struct gguf *g, struct gguf_cursor *c)
+{
+	enum hokku_code rc = check_magic(c);
+	if (rc)
+		return rc;
+	c->at = 4;
+	rc = gguf_take_u32(c, "the version", &g->version);
+	if (!rc)
+		rc = check_version(c, g->version);
+	if (!rc)
+		rc = take_count(c, "the number of tensors", GGUF_MAX_TENSORS, TENSOR_BYTES_MIN,
+				&g->n_tensors);
+	if (!rc)
+		rc = take_count(c, "the number of keys", GGUF_MAX_KEYS, KEY_BYTES_MIN, &g->n_kv);
+	if (rc)
+		return rc;
+	g->kv = arena_array(&g->arena, g->n_kv, sizeof *g->kv);
+	g->tensors = arena_array(&g->arena, g->n_tensors, sizeof *g->tensors);
+	uint32_t *key_order = arena_array(&g->arena, g->n_kv, sizeof *key_order);
+	uint32_t *name_order = arena_array(&g->arena, g->n_tensors, sizeof *name_order);
+	if (!g->kv || !g->tensors || !key_order || !name_order)
+		return err_set(c->err, HOKKU_OUT_OF_MEMORY,
+			       "%s: no memory for %" PRIu64 " keys and %" PRIu64 " tensors", c->path, g->n_kv,
+			       g->n_tensors);
+	g->keys.order = key_order;
+	g->names.order = name_order;
+	return HOKKU_OK;
+}
+
+/* ---- keys ---- */
+
+/* Names are printed, compared and put into JSON: text, without control characters. */
+static enum hokku_code check_name(struct gguf_cursor *c, uint64_t at, const char *what, struct str name)
+{
+	char quoted[128];
+	if (name.len == 0)
+		return gguf_bad(c, at, "%s is empty", what);
+	bool is_text = utf8_valid_prefix(name.ptr, name.len) == name.len;
+	for (size_t i = 0; i < name.len && is_text; i++)
+		is_text = (unsigned char)name.ptr[i] >= 0x20 && name.ptr[i] != 0x7F;
+	if (is_text)
+		return HOKKU_OK;
+	return gguf_bad(c, at, "%s is %s; it must be UTF-8 without control characters", what,
+			str_quote(name, quoted, sizeof quoted));
+}
+
+static enum hokku_code duplicate(struct gguf_cursor *c, const struct gguf_index *index, int64_t row,
+				 int64_t first)
+{
+	const char *base = index->base;
+	struct str name;
+	memcpy(&name, base + (uint64_t)row * index->stride, sizeof name);
+	c->name = name;
+	uint64_t at = (uint64_t)((const uint8_t *)name.ptr - 8 - c->data);
+	return gguf_bad(c, at, "is %s %" PRId64 " and %" PRId64 " of %" PRIu64 "; each may occur once",
+			c->kind, first + 1, row + 1, index->n);
+}
+
+static enum hokku_code take_keys(struct gguf *g, struct gguf_cursor *c)
+{
+	enum hokku_code rc = HOKKU_OK;
+	c->kind = "key";
+	c->n = g->n_kv;
+	for (c->i = 0; c->i < g->n_kv && !rc; c->i++) {
+		struct gguf_kv *kv = &g->kv[c->i];
+		kv->offset = c->at;
+		c->name = (struct str){0};
+		rc = gguf_take_string(c, "the key", GGUF_MAX_KEY_BYTES, &kv->key);
+		if (!rc)
+			rc = check_name(c, kv->offset, "the key", kv->key);
+		if (rc)
+			break;
+		c->name = kv->key;
+		rc = gguf_take_value(c, &kv->value);
+	}
+	if (rc)
+		return rc;
+	int64_t first = 0;
+	gguf_index_build(&g->keys, g->keys.order, g->kv, sizeof *g->kv, g->n_kv);
+	int64_t row = gguf_index_duplicate(&g->keys, &first);
+	return row >= 0 ? duplicate(c, &g->keys, row, first) : HOKKU_OK;
+}
+
+static enum hokku_code set_alignment(struct gguf *g, struct gguf_cursor *c)
+{
+	g->alignment = (uint32_t)GGUF_DEFAULT_ALIGNMENT;
+	int64_t row = gguf_index_find(&g->keys, STR_LIT("general.alignment"));
+	if (row < 0)
+		return HOKKU_OK;
+	const struct gguf_kv *kv = &g->kv[row];
+	uint64_t at = kv->offset + 8 + kv->key.len;
+	c->name = kv->key;
+	if (kv->value.type != GGUF_U32)
+		return gguf_bad(c, at, "the value's type is %s; it must be u32",
+				gguf_type_name(kv->value.type));
+	uint64_t n = kv->value.u64;
+	if (n < GGUF_MIN_ALIGNMENT || n > GGUF_MAX_ALIGNMENT || (n & (n - 1)))
+		return gguf_bad(c, at + 4,
+				"the alignment is %" PRIu64 "; it must be a power of two from %" PRIu64
+				" to %" PRIu64,
+				n, GGUF_MIN_ALIGNMENT, GGUF_MAX_ALIGNMENT);
+	g->alignment = (uint32_t)n;
+	return HOKKU_OK;
+}
+
+/* ---- tensors ---- */
+
+static enum hokku_code take_dims(struct gguf_cursor *c, struct gguf_tensor *t)
+{
+	uint64_t at = c->at;
+	enum hokku_code rc = gguf_take_u32(c, "the number of dimensions", &t->n_dims);
+	if (rc)
+		return rc;
+	if (t->n_dims > GGUF_MAX_DIMS)
+		return gguf_bad(c, at, "the number of dimensions is %" PRIu32 "; at most %d are allowed",
+				t->n_dims, GGUF_MAX_DIMS);
+	t->n_elements = 1;
+	for (uint32_t i = 0; i < GGUF_MAX_DIMS; i++) {
+		t->dims[i] = 1;
+		if (i >= t->n_dims)
+			continue;
+		at = c->at;
+		rc = gguf_take_u64(c, "a dimension", &t->dims[i]);
+		if (rc)
+			return rc;
+		if (t->dims[i] == 0 || t->dims[i] > GGUF_MAX_ELEMENTS)
+			return gguf_bad(c, at,
+					"dimension %" PRIu32 " is %" PRIu64 "; it must be 1 to %" PRIu64, i,
+					t->dims[i], GGUF_MAX_ELEMENTS);
+		if (t->n_elements > GGUF_MAX_ELEMENTS / t->dims[i])
+			return gguf_bad(c, at,
+					"%" PRIu64 " x %" PRIu64 " elements in dimensions 0 to %" PRIu32
+					"; at most %" PRIu64 " are allowed",
+					t->n_elements, t->dims[i], i, GGUF_MAX_ELEMENTS);
+		t->n_elements *= t->dims[i];
+	}
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_tensor_type(struct gguf_cursor *c, struct gguf_tensor *t)
+{
+	uint32_t id;
+	uint64_t at = c->at;
+	enum hokku_code rc = gguf_take_u32(c, "the tensor's type", &id);
+	if (rc)
+		return rc;
+	const struct tensor_type_info *info = tensor_type_get(id);
+	if (!info)
+		return gguf_bad(c, at,
+				"the tensor's type is %" PRIu32 "; no such type is known (0 is F32, %d %s)",
+				id, TENSOR_N_TYPES - 1, tensor_type_get(TENSOR_N_TYPES - 1)->name);
+	if (t->dims[0] % info->block_elements)
+		return gguf_bad(
+			c, at, "its rows have %" PRIu64 " elements; the type %s wants a multiple of %" PRIu32,
+			t->dims[0], info->name, info->block_elements);
+	t->type = (enum tensor_type)id;
+	t->n_bytes = t->n_elements / info->block_elements * info->block_bytes;
+	return HOKKU_OK;
+}
+
+/* One tensor info. t->offset stays relative until data_offset is known. */
+static enum hokku_code take_tensor(struct gguf *g, struct gguf_cursor *c, struct gguf_tensor *t)
+{
+	uint64_t at = c->at;
+	enum hokku_code rc = gguf_take_string(c, "the tensor's name", GGUF_MAX_NAME_BYTES, &t->name);
+	if (!rc)
+		rc = check_name(c, at, "the tensor's name", t->name);
+	if (rc)
+		return rc;
+	c->name = t->name;
+	rc = take_dims(c, t);
+	if (!rc)
+		rc = take_tensor_type(c, t);
+	at = c->at;
+	if (!rc)
+		rc = gguf_take_u64(c, "the tensor's offset", &t->offset);
+	if (!rc && t->offset % g->alignment)
+		rc = gguf_bad(c, at,
+			      "its offset is %" PRIu64 "; it must be a multiple of the alignment, %" PRIu32,
+			      t->offset, g->alignment);
+	return rc;
+}
+
+/* Where in the file a tensor's offset field stands: before the next info, so its row gives it. */
+static uint64_t offset_field(const struct gguf *g, const struct gguf_tensor *t)
+{
+	uint64_t name_at = (uint64_t)((const uint8_t *)t->name.ptr - g->data);
+	return name_at + t->name.len + 4 + 8 * (uint64_t)t->n_dims + 4;
+}
+
+static enum hokku_code place_tensor(struct gguf *g, struct gguf_cursor *c, struct gguf_tensor *t)
+{
+	uint64_t room = g->n_bytes > g->data_offset ? g->n_bytes - g->data_offset : 0;
+	c->name = t->name;
+	if (t->offset > room || t->n_bytes > room - t->offset)
+		return gguf_bad(c, offset_field(g, t),
+				"its %" PRIu64 " bytes at %" PRIu64 " + %" PRIu64
+				" do not fit the file of %" PRIu64 " bytes (is it cut short?)",
+				t->n_bytes, g->data_offset, t->offset, g->n_bytes);
+	t->offset += g->data_offset;
+	t->data = g->data + t->offset;
+	return HOKKU_OK;
+}
+
+static int compare_offsets(const void *a, const void *b, void *tensors)
+{
+	const struct gguf_tensor *t = tensors;
+	uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
+	if (t[i].offset != t[j].offset)
+		return t[i].offset < t[j].offset ? -1 : 1;
+	return (i > j) - (i < j);
+}
+
+/* Also finds what lies after the last tensor. order: scratch of n_tensors words. */
+static enum hokku_code check_overlaps(struct gguf *g, struct gguf_cursor *c, uint32_t *order)
+{
+	char other[100];
+	uint64_t end = g->data_offset;
+	for (uint32_t i = 0; i < g->n_tensors; i++)
+		order[i] = i;
+	if (g->n_tensors > 1)
+		qsort_r(order, g->n_tensors, sizeof *order, compare_offsets, g->tensors);
+	for (uint64_t i = 0; i < g->n_tensors; i++) {
+		const struct gguf_tensor *t = &g->tensors[order[i]];
+		if (i > 0 && t->offset < end) {
+			const struct gguf_tensor *before = &g->tensors[order[i - 1]];
+			c->name = t->name;
+			return gguf_bad(c, offset_field(g, t),
+					"its bytes begin at %" PRIu64 ", inside those of tensor %s (%" PRIu64
+					" to %" PRIu64 "); tensors must not overlap",
+					t->offset, str_quote(before->name, other, sizeof other),
+					before->offset, end);
+		}
+		end = t->offset + t->n_bytes;
+	}
+	end = gguf_align_up(end, g->alignment);
+	g->trailing_bytes = g->n_bytes > end ? g->n_bytes - end : 0;
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_tensors(struct gguf *g, struct gguf_cursor *c)
+{
+	enum hokku_code rc = HOKKU_OK;
+	c->kind = "tensor";
+	c->n = g->n_tensors;
+	for (c->i = 0; c->i < g->n_tensors && !rc; c->i++) {
+		c->name = (struct str){0};
+		rc = take_tensor(g, c, &g->tensors[c->i]);
+	}
+	if (rc)
+		return rc;
+	g->data_offset = gguf_align_up(c->at, g->alignment);
+	for (uint64_t i = 0; i < g->n_tensors && !rc; i++)
+		rc = place_tensor(g, c, &g->tensors[i]);
+	if (!rc)
+		rc = check_overlaps(g, c, g->names.order);
+	if (rc)
+		return rc;
+	int64_t first = 0;
+	gguf_index_build(&g->names, g->names.order, g->tensors, sizeof *g->tensors, g->n_tensors);
+	int64_t row = gguf_index_duplicate(&g->names, &first);
+	return row >= 0 ? duplicate(c, &g->names, row, first) : HOKKU_OK;
+}
+
+enum hokku_code gguf_parse(struct gguf *g, struct hokku_error *err)
+{
+	struct gguf_cursor c = {.data = g->data, .n_bytes = g->n_bytes, .path = g->path, .err = err};
+	enum hokku_code rc = take_header(g, &c);
+	if (!rc)
+		rc = take_keys(g, &c);
+	if (!rc)
+		rc = set_alignment(g, &c);
+	if (!rc)
+		rc = take_tensors(g, &c);
+	return rc;
+}
