@@ -7,31 +7,11 @@ static int help(FILE *out)
 {
 	fprintf(out, "hokku %s: runs language models from GGUF files\n\nusage: hokku COMMAND [OPTIONS]\n\n",
 		hokku_version());
-	for (const struct cmd *const *c = commands; *c; c++)
-		fprintf(out, "  %-12s %s\n", (*c)->name, (*c)->summary);
+	cli_print_commands(out);
 	fprintf(out,
 		"\n`hokku COMMAND --help` tells more. Exit codes: 0 done, 1 failed, 2 wrong command line, "
 		"130 interrupted.\n\nExample:\n  hokku run -p \"autumn rain\"\n");
 	return out == stdout ? cli_finish(EXIT_OK) : EXIT_USAGE;
-}
-
-static int unknown(const char *name)
-{
-	const char *names[64];
-	size_t n = 0;
-	for (const struct cmd *const *c = commands; *c && n < 63; c++)
-		names[n++] = (*c)->name;
-	names[n] = NULL;
-	const char *near = str_nearest(name, names);
-	char quoted[96];
-	str_quote(str_c(name), quoted, sizeof quoted);
-	if (near)
-		fprintf(stderr,
-			"hokku: there is no command %s; did you mean \"%s\"? (`hokku --help` lists them)\n",
-			quoted, near);
-	else
-		fprintf(stderr, "hokku: there is no command %s (`hokku --help` lists them)\n", quoted);
-	return EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -53,5 +33,5 @@ int main(int argc, char **argv)
 	for (const struct cmd *const *c = commands; *c; c++)
 		if (strcmp((*c)->name, name) == 0)
 			return (*c)->run(argc - 1, argv + 1);
-	return unknown(name);
+	return cli_unknown_command(name);
 }

@@ -13,12 +13,16 @@ static const char *kind_name(const struct opt *o)
 	switch (o->kind) {
 	case OPT_U32:
 	case OPT_U64:
+	case OPT_I32:
 		return "a whole number";
 	case OPT_F32:
 		return "a number";
-	default:
-		return "a text";
+	case OPT_FLAG:
+	case OPT_STRING:
+	case OPT_LIST:
+		break;
 	}
+	return "a text";
 }
 
 static void env_name(const struct opt *o, char *out, size_t size)
@@ -67,20 +71,31 @@ void cli_progress(void *label, double part)
 	fflush(stderr);
 }
 
-static void print_range(FILE *out, const struct opt *o)
+/* "from 0 to 1", "more than 0 and at most 1"; empty where every number is allowed. Returns out. */
+static const char *range_text(const struct opt *o, char *out, size_t size)
 {
+	out[0] = '\0';
 	if (o->min != 0 || o->max != 0)
-		fprintf(out, " [%.10g to %.10g]", o->min, o->max);
+		snprintf(out, size, o->min_open ? "more than %.10g and at most %.10g" : "from %.10g to %.10g",
+			 o->min, o->max);
+	return out;
 }
 
 static void print_default(const struct opt *o)
 {
+	if (o->fallback) {
+		printf(" (default %s)", o->fallback);
+		return;
+	}
 	switch (o->kind) {
 	case OPT_U32:
 		printf(" (default %u)", *(uint32_t *)o->target);
 		break;
 	case OPT_U64:
 		printf(" (default %llu)", (unsigned long long)*(uint64_t *)o->target);
+		break;
+	case OPT_I32:
+		printf(" (default %d)", *(int32_t *)o->target);
 		break;
 	case OPT_F32:
 		printf(" (default %g)", (double)*(float *)o->target);
@@ -89,38 +104,57 @@ static void print_default(const struct opt *o)
 		if (*(const char **)o->target)
 			printf(" (default %s)", *(const char **)o->target);
 		break;
+	case OPT_LIST:
+		printf(" (up to %u times)", ((const struct opt_list *)o->target)->max);
+		break;
 	case OPT_FLAG:
 		break;
 	}
 }
 
+static void print_option(const struct opt *o)
+{
+	char left[96], letter[8] = "", alias[40] = "", range[80];
+	if (o->letter)
+		snprintf(letter, sizeof letter, "-%c, ", o->letter);
+	if (o->alias)
+		snprintf(alias, sizeof alias, ", --%s", o->alias);
+	snprintf(left, sizeof left, "%s--%s%s%s%s", letter, o->name, alias, o->metavar ? " " : "",
+		 o->metavar ? o->metavar : "");
+	if (strlen(left) > 26)
+		printf("  %s\n%29s", left, "");
+	else
+		printf("  %-26s ", left);
+	printf("%s", o->help);
+	if (*range_text(o, range, sizeof range))
+		printf(", %s", range);
+	print_default(o);
+	printf("\n");
+}
+
 static int print_help(const struct cmd *cmd, const struct opt *opts)
 {
-	printf("usage: hokku %s\n\n%s\n", cmd->usage, cmd->summary);
+	printf("usage: hokku %s\n\n%s\n\noptions:\n", cmd->usage, cmd->summary);
 	bool any_env = false;
-	if (opts[0].name)
-		printf("\noptions:\n");
 	for (const struct opt *o = opts; o->name; o++) {
-		char left[64];
-		char letter[8] = "";
-		if (o->letter)
-			snprintf(letter, sizeof letter, "-%c, ", o->letter);
-		snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->metavar ? " " : "",
-			 o->metavar ? o->metavar : "");
-		printf("  %-26s %s", left, o->help);
-		print_range(stdout, o);
-		print_default(o);
-		printf("\n");
+		print_option(o);
 		any_env |= o->env;
 	}
 	printf("  %-26s this text\n", "-h, --help");
 	if (any_env) {
 		printf("\nvariables (an option on the command line wins):\n ");
+		size_t column = 1;
 		for (const struct opt *o = opts; o->name; o++) {
 			char name[64];
 			env_name(o, name, sizeof name);
-			if (o->env)
-				printf(" %s", name);
+			if (!o->env)
+				continue;
+			if (column + strlen(name) > 90) {
+				printf("\n ");
+				column = 1;
+			}
+			column += 1 + strlen(name);
+			printf(" %s", name);
 		}
 		printf("\n");
 	}
@@ -149,47 +183,89 @@ static bool parse_f64(const char *text, double *out)
 	return *end == '\0' && isfinite(*out);
 }
 
-static bool in_range(const struct opt *o, double value)
+static bool parse_i32(const char *text, int32_t *out)
 {
-	return (o->min == 0 && o->max == 0) || (value >= o->min && value <= o->max);
+	uint64_t u;
+	bool negative = text[0] == '-';
+	if (!parse_u64(text + negative, &u) || u > INT32_MAX)
+		return false;
+	*out = negative ? -(int32_t)u : (int32_t)u;
+	return true;
 }
 
-/* what: how messages name the source of the value ("--ctx", "HOKKU_CTX"). Returns -1, or an exit code. */
-static int set_value(const struct cmd *cmd, const struct opt *o, const char *what, const char *text)
+static bool in_range(const struct opt *o, double value)
+{
+	if (o->min == 0 && o->max == 0)
+		return true;
+	return (o->min_open ? value > o->min : value >= o->min) && value <= o->max;
+}
+
+static bool set_number(const struct opt *o, const char *text)
 {
 	uint64_t u = 0;
+	int32_t i = 0;
 	double f = 0;
-	bool ok = true;
+	bool ok = false;
 	switch (o->kind) {
-	case OPT_FLAG:
-		ok = strcmp(text, "1") == 0 || strcmp(text, "true") == 0 || strcmp(text, "0") == 0 ||
-		     strcmp(text, "false") == 0;
-		if (!ok)
-			return cli_usage(cmd, "%s is \"%s\"; it takes 1 or 0, true or false", what, text);
-		*(bool *)o->target = text[0] == '1' || text[0] == 't';
-		break;
-	case OPT_STRING:
-		*(const char **)o->target = text;
-		break;
 	case OPT_U32:
-	case OPT_U64:
-		ok = parse_u64(text, &u) && in_range(o, (double)u) && (o->kind == OPT_U64 || u <= UINT32_MAX);
-		if (ok && o->kind == OPT_U32)
+		ok = parse_u64(text, &u) && in_range(o, (double)u) && u <= UINT32_MAX;
+		if (ok)
 			*(uint32_t *)o->target = (uint32_t)u;
-		else if (ok)
+		break;
+	case OPT_U64:
+		ok = parse_u64(text, &u) && in_range(o, (double)u);
+		if (ok)
 			*(uint64_t *)o->target = u;
+		break;
+	case OPT_I32:
+		ok = parse_i32(text, &i) && in_range(o, i);
+		if (ok)
+			*(int32_t *)o->target = i;
 		break;
 	case OPT_F32:
 		ok = parse_f64(text, &f) && in_range(o, f);
 		if (ok)
 			*(float *)o->target = (float)f;
 		break;
+	case OPT_FLAG:
+	case OPT_STRING:
+	case OPT_LIST:
+		break;
 	}
-	if (!ok && (o->min != 0 || o->max != 0))
-		return cli_usage(cmd, "%s is \"%s\"; it takes %s from %.10g to %.10g", what, text,
-				 kind_name(o), o->min, o->max);
-	if (!ok)
-		return cli_usage(cmd, "%s is \"%s\"; it takes %s", what, text, kind_name(o));
+	return ok;
+}
+
+/* 1 and 0, true and false; anything else is -1. */
+static int parse_flag(const char *text)
+{
+	if (strcmp(text, "1") == 0 || strcmp(text, "true") == 0)
+		return 1;
+	return strcmp(text, "0") == 0 || strcmp(text, "false") == 0 ? 0 : -1;
+}
+
+/* what: how messages name the source of the value ("--ctx", "HOKKU_CTX"). Returns -1, or an exit code. */
+static int set_value(const struct cmd *cmd, const struct opt *o, const char *what, const char *text)
+{
+	char range[80], quoted[96];
+	if (o->kind == OPT_FLAG) {
+		int flag = parse_flag(text);
+		if (flag < 0)
+			return cli_usage(cmd, "%s is %s; it takes 1 or 0, true or false", what,
+					 str_quote(str_c(text), quoted, sizeof quoted));
+		*(bool *)o->target = flag;
+	} else if (o->kind == OPT_STRING) {
+		*(const char **)o->target = text;
+	} else if (o->kind == OPT_LIST) {
+		struct opt_list *list = o->target;
+		if (list->n == list->max)
+			return cli_usage(cmd, "%s may be given %u times at most", what, list->max);
+		list->values[list->n++] = text;
+	} else if (!set_number(o, text)) {
+		range_text(o, range, sizeof range);
+		return cli_usage(cmd, "%s is %s; it takes %s%s%s", what,
+				 str_quote(str_c(text), quoted, sizeof quoted), kind_name(o),
+				 *range ? " " : "", range);
+	}
 	if (o->given)
 		*o->given = true;
 	return -1;
@@ -214,11 +290,15 @@ static int read_env(const struct cmd *cmd, const struct opt *opts)
 
 static int unknown_option(const struct cmd *cmd, const struct opt *opts, const char *name)
 {
-	const char *names[128];
+	enum { MAX = 128 };
+	const char *names[MAX];
 	size_t n = 0;
 	names[n++] = "help";
-	for (const struct opt *o = opts; o->name && n < 127; o++)
+	for (const struct opt *o = opts; o->name && n < MAX - 2; o++) {
 		names[n++] = o->name;
+		if (o->alias)
+			names[n++] = o->alias;
+	}
 	names[n] = NULL;
 	const char *near = str_nearest(name, names);
 	if (near)
@@ -229,7 +309,7 @@ static int unknown_option(const struct cmd *cmd, const struct opt *opts, const c
 static const struct opt *find_long(const struct opt *opts, const char *name)
 {
 	for (const struct opt *o = opts; o->name; o++)
-		if (strcmp(o->name, name) == 0)
+		if (strcmp(o->name, name) == 0 || (o->alias && strcmp(o->alias, name) == 0))
 			return o;
 	return NULL;
 }
@@ -288,6 +368,7 @@ int cli_parse(const struct cmd *cmd, const struct opt *opts, int argc, char **ar
 	*n_operands = 0;
 	int rc = read_env(cmd, opts);
 	bool only_operands = false;
+	char quoted[96];
 	for (int i = 1; i < argc && rc < 0; i++) {
 		if (!only_operands && strcmp(argv[i], "--") == 0)
 			only_operands = true;
@@ -296,7 +377,31 @@ int cli_parse(const struct cmd *cmd, const struct opt *opts, int argc, char **ar
 		else if (*n_operands < max_operands)
 			operands[(*n_operands)++] = argv[i];
 		else
-			rc = cli_usage(cmd, "\"%s\" is one word too many", argv[i]);
+			rc = cli_usage(cmd, "%s is one word too many",
+				       str_quote(str_c(argv[i]), quoted, sizeof quoted));
 	}
 	return rc;
+}
+
+void cli_print_commands(FILE *out)
+{
+	for (const struct cmd *const *c = commands; *c; c++)
+		fprintf(out, "  %-12s %s\n", (*c)->name, (*c)->summary);
+}
+
+int cli_unknown_command(const char *name)
+{
+	enum { MAX = 64 };
+	const char *names[MAX];
+	size_t n = 0;
+	for (const struct cmd *const *c = commands; *c && n < MAX - 1; c++)
+		names[n++] = (*c)->name;
+	names[n] = NULL;
+	const char *near = str_nearest(name, names);
+	char quoted[96];
+	fprintf(stderr, "hokku: there is no command %s", str_quote(str_c(name), quoted, sizeof quoted));
+	if (near)
+		fprintf(stderr, "; did you mean \"%s\"?", near);
+	fprintf(stderr, " (`hokku --help` lists them)\n");
+	return EXIT_USAGE;
 }

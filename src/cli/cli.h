@@ -7,26 +7,37 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stdio.h>
+
 #include "base/error.h"
 #include "base/str.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
-enum opt_kind { OPT_FLAG, OPT_STRING, OPT_U32, OPT_U64, OPT_F32 };
+enum opt_kind { OPT_FLAG, OPT_STRING, OPT_U32, OPT_U64, OPT_I32, OPT_F32, OPT_LIST };
+
+/* What an OPT_LIST option fills: one text each time it is given; more than max is an error. */
+struct opt_list {
+	const char **values; /* (max), the command's */
+	uint32_t n, max;
+};
 
 /* One option: `--name VALUE`, `--name=VALUE`, `-c VALUE`; also the variable HOKKU_NAME (upper case, _ for -)
- * where env is true. The row drives parsing, help and docs. */
+ * where env is true. The row drives parsing, help and docs. target is a bool *, const char **, uint32_t *,
+ * uint64_t *, int32_t *, float * or struct opt_list *. */
 struct opt {
 	const char *name; /* "ctx" without dashes */
 	char letter;      /* 'p' or 0 */
 	enum opt_kind kind;
-	void *target; /* bool *, const char **, uint32_t *, uint64_t *, float *; already holding the default
-		       */
+	void *target;        /* of the kind's type (see below); holds the default */
 	const char *metavar; /* "N"; NULL for a flag */
 	const char *help;    /* one line */
 	double min, max;     /* of numbers; both 0: any */
 	bool env;
-	bool *given; /* set when the option or its variable was given; may be NULL */
+	bool *given;          /* set when the option or its variable was given; may be NULL */
+	bool min_open;        /* min itself is not allowed */
+	const char *alias;    /* a second long name; may be NULL */
+	const char *fallback; /* what help says of the default instead of the target's value; may be NULL */
 };
 
 struct cmd {
@@ -53,6 +64,12 @@ int cli_usage(const struct cmd *cmd, const char *format, ...) __attribute__((for
 
 /* A progress line on stderr if it is a terminal, redrawn in place ("loading 42%"); part 1 wipes it. */
 void cli_progress(void *label, double part);
+
+/* For command names: prints "did you mean" if one is near; returns EXIT_USAGE. */
+int cli_unknown_command(const char *name);
+
+/* The list of commands, on out. */
+void cli_print_commands(FILE *out);
 
 /* Flushes stdout; a failed write (full disk, closed pipe) is EXIT_FAILED with its reason, else code. */
 int cli_finish(int code);

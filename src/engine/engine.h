@@ -18,6 +18,7 @@ enum {
 	ENGINE_MAX_STOP_BYTES = 512,
 	ENGINE_MAX_QUEUE = 256, /* default of engine_config.max_queue */
 	ENGINE_DEFAULT_MAX_CTX = 32768,
+	ENGINE_MAX_LOGIT_BIAS = 1000, /* most that a logit may be raised or lowered by */
 };
 
 struct engine;

@@ -1,0 +1,87 @@
+#include "cli/options_common.h"
+
+#include <assert.h>
+
+void opt_add(struct opt_table *t, const struct opt *row)
+{
+	assert(t->n < OPT_TABLE_MAX);
+	t->rows[t->n++] = *row;
+}
+
+void opt_add_engine(struct opt_table *t, struct engine_config *config)
+{
+	const struct opt rows[] = {
+		{.name = "device",
+		 .kind = OPT_STRING,
+		 .target = &config->device,
+		 .metavar = "NAME",
+		 .env = true,
+		 .help = "what computes: auto, cpu, cpu:reference",
+		 .fallback = "auto"},
+		{.name = "ctx",
+		 .letter = 'c',
+		 .kind = OPT_U32,
+		 .target = &config->n_ctx,
+		 .metavar = "N",
+		 .env = true,
+		 .help = "positions a request may use, prompt and answer",
+		 .min = 0,
+		 .max = 16777216,
+		 .fallback = "the model's own, 32768 at most"},
+		{.name = "threads",
+		 .letter = 't',
+		 .kind = OPT_U32,
+		 .target = &config->n_threads,
+		 .metavar = "N",
+		 .env = true,
+		 .help = "threads that compute",
+		 .min = 0,
+		 .max = 1024,
+		 .fallback = "one a core this process may use"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		opt_add(t, &rows[i]);
+}
+
+/* How the command line calls a sampling field, in the order of sampling_fields; the alias is the name other
+ * programs use for it. */
+static const struct {
+	const char *field, *name, *alias;
+} names[] = {
+	{"temperature", "temperature", "temp"},
+	{"top_k", "top-k", NULL},
+	{"top_p", "top-p", NULL},
+	{"min_p", "min-p", NULL},
+	{"repetition_penalty", "repetition-penalty", "repeat-penalty"},
+	{"frequency_penalty", "frequency-penalty", NULL},
+	{"presence_penalty", "presence-penalty", NULL},
+};
+
+void opt_add_sampling(struct opt_table *t, struct sampling *s, bool *seed_given)
+{
+	sampling_defaults(s);
+	assert(n_sampling_fields == sizeof names / sizeof *names);
+	for (size_t i = 0; i < n_sampling_fields; i++) {
+		const struct sampling_field *f = &sampling_fields[i];
+		assert(strcmp(f->name, names[i].field) == 0);
+		opt_add(t, &(struct opt){
+				   .name = names[i].name,
+				   .alias = names[i].alias,
+				   .kind = f->kind == SAMPLING_INT ? OPT_I32 : OPT_F32,
+				   .target = (char *)s + f->offset,
+				   .metavar = f->kind == SAMPLING_INT ? "K" : "X",
+				   .help = f->text,
+				   .min = f->min,
+				   .max = f->max,
+				   .min_open = f->min_open,
+			   });
+	}
+	opt_add(t, &(struct opt){.name = "seed",
+				 .letter = 's',
+				 .kind = OPT_U64,
+				 .target = &s->seed,
+				 .metavar = "N",
+				 .help = "the same seed gives the same answer",
+				 .given = seed_given,
+				 .fallback = "drawn, and told"});
+}

@@ -1,0 +1,29 @@
+/*
+ * Options that several commands share, written once: how a model is opened (run, serve, bench ...) and how
+ * tokens are drawn. A command fills a struct opt_table from these and from its own rows, in the order help
+ * shows.
+ */
+#ifndef CLI_OPTIONS_COMMON_H
+#define CLI_OPTIONS_COMMON_H
+
+#include "cli/cli.h"
+#include "engine/engine.h"
+
+enum { OPT_TABLE_MAX = 64 };
+
+/* Start from a zeroed struct; rows stays terminated. */
+struct opt_table {
+	struct opt rows[OPT_TABLE_MAX + 1];
+	size_t n;
+};
+
+void opt_add(struct opt_table *t, const struct opt *row);
+
+/* --device, --ctx, --threads; each also a variable. They fill config, which must be zeroed and outlive t. */
+void opt_add_engine(struct opt_table *t, struct engine_config *config);
+
+/* --temperature and the other rows of sampling_fields, with the ranges of that table, and --seed. s is filled
+ * with the defaults; *seed_given tells whether a seed came. */
+void opt_add_sampling(struct opt_table *t, struct sampling *s, bool *seed_given);
+
+#endif

@@ -1,0 +1,81 @@
+/* The table of sampling fields: ranges, defaults, and the check that every request passes. */
+#include <math.h>
+#include <stdio.h>
+
+#include "engine/engine.h"
+
+#define FIELD(field, kind_, min_, max_, fallback_, open, text_)                                 \
+	{                                                                                       \
+		.name = #field, .kind = kind_, .min = min_, .max = max_, .fallback = fallback_, \
+		.min_open = open, .offset = offsetof(struct sampling, field), .text = text_     \
+	}
+
+const struct sampling_field sampling_fields[] = {
+	FIELD(temperature, SAMPLING_FLOAT, 0, 100, 0.7, false,
+	      "how even the draw is; 0 takes the likeliest token"),
+	FIELD(top_k, SAMPLING_INT, 0, 2147483647, 0, false, "draw among the K likeliest tokens; 0: all"),
+	FIELD(top_p, SAMPLING_FLOAT, 0, 1, 1, true,
+	      "draw among the likeliest tokens that hold this probability"),
+	FIELD(min_p, SAMPLING_FLOAT, 0, 1, 0, false,
+	      "leave out tokens less likely than this part of the likeliest"),
+	FIELD(repetition_penalty, SAMPLING_FLOAT, 0, 10, 1, true,
+	      "above 1: avoid tokens of prompt and answer"),
+	FIELD(frequency_penalty, SAMPLING_FLOAT, -2, 2, 0, false,
+	      "taken off a logit for each time in the answer"),
+	FIELD(presence_penalty, SAMPLING_FLOAT, -2, 2, 0, false, "taken off a logit once in the answer"),
+};
+const size_t n_sampling_fields = sizeof sampling_fields / sizeof *sampling_fields;
+
+static double get(const struct sampling *s, const struct sampling_field *f)
+{
+	const char *at = (const char *)s + f->offset;
+	return f->kind == SAMPLING_INT ? (double)*(const int32_t *)at : (double)*(const float *)at;
+}
+
+void sampling_defaults(struct sampling *s)
+{
+	*s = (struct sampling){0};
+	for (size_t i = 0; i < n_sampling_fields; i++) {
+		const struct sampling_field *f = &sampling_fields[i];
+		char *at = (char *)s + f->offset;
+		if (f->kind == SAMPLING_INT)
+			*(int32_t *)at = (int32_t)f->fallback;
+		else
+			*(float *)at = (float)f->fallback;
+	}
+}
+
+enum hokku_code sampling_check(const struct sampling *s, uint32_t n_vocab, struct hokku_error *err)
+{
+	for (size_t i = 0; i < n_sampling_fields; i++) {
+		const struct sampling_field *f = &sampling_fields[i];
+		double value = get(s, f);
+		bool low = f->min_open ? value <= f->min : value < f->min;
+		if (!isnan(value) && !low && value <= f->max)
+			continue;
+		if (f->min_open)
+			return err_set(err, HOKKU_INVALID_REQUEST,
+				       "%s is %.7g; it must be more than %.10g and at most %.10g", f->name,
+				       value, f->min, f->max);
+		return err_set(err, HOKKU_INVALID_REQUEST, "%s is %.7g; it must be from %.10g to %.10g",
+			       f->name, value, f->min, f->max);
+	}
+	if (s->n_bias > COMPUTE_MAX_LOGIT_BIAS)
+		return err_set(err, HOKKU_INVALID_REQUEST, "logit_bias has %u entries; %u are allowed",
+			       s->n_bias, COMPUTE_MAX_LOGIT_BIAS);
+	if (s->n_bias && !s->bias)
+		return err_set(err, HOKKU_INVALID_REQUEST, "logit_bias is NULL but n_logit_bias is %u",
+			       s->n_bias);
+	for (uint32_t i = 0; i < s->n_bias; i++) {
+		const struct hokku_logit_bias *b = &s->bias[i];
+		if (b->token < 0 || (uint32_t)b->token >= n_vocab)
+			return err_set(err, HOKKU_INVALID_REQUEST,
+				       "logit_bias names token %d; the vocabulary has 0 to %u", b->token,
+				       n_vocab - 1);
+		if (!(fabsf(b->bias) <= ENGINE_MAX_LOGIT_BIAS))
+			return err_set(err, HOKKU_INVALID_REQUEST,
+				       "logit_bias of token %d is %.7g; it must be from -%d to %d", b->token,
+				       (double)b->bias, ENGINE_MAX_LOGIT_BIAS, ENGINE_MAX_LOGIT_BIAS);
+	}
+	return HOKKU_OK;
+}
