@@ -1,0 +1,240 @@
+/* `hokku logits`: what the model says after each token, as a NumPy file. */
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "compute/compute.h"
+
+static int run(int argc, char **argv);
+
+const struct cmd cmd_logits = {
+	.name = "logits",
+	.usage = "logits MODEL --tokens ID,ID,... -o FILE [--all] [options]",
+	.summary = "run tokens through a model and write the logits as a NumPy file",
+	.help = "FILE is NumPy format 1.0, float32 in C order, of shape (1, n_vocab): the logits after the "
+		"last\n"
+		"token; with --all of shape (n_tokens, n_vocab). They are as the model gave them: before "
+		"any\n"
+		"temperature or penalty.\n\n"
+		"Example:\n  hokku logits model.gguf --tokens 1,2,3 --all -o out.npy\n",
+	.run = run,
+};
+
+enum { MAX_TOKENS = 1 << 20, NPY_HEADER_BYTES = 128 };
+
+struct job {
+	const char *path, *out_path, *device;
+	uint32_t chunk, n_threads;
+	bool all;
+	int32_t *tokens; /* (n_tokens) */
+	uint32_t n_tokens;
+};
+
+/* "1,2,3": whole numbers, commas, nothing else. Returns -1 or an exit code. */
+static int parse_tokens(const char *text, struct job *job)
+{
+	size_t commas = 0;
+	for (const char *p = text; *p; p++)
+		commas += *p == ',';
+	if (commas >= MAX_TOKENS)
+		return cli_usage(&cmd_logits, "--tokens has %zu ids; it takes 1 to %d", commas + 1,
+				 MAX_TOKENS);
+	job->tokens = calloc(commas + 1, sizeof *job->tokens);
+	if (!job->tokens)
+		return cli_usage(&cmd_logits, "no memory for %zu token ids", commas + 1);
+	for (const char *p = text;; p++) {
+		char *end;
+		errno = 0;
+		unsigned long id = isdigit((unsigned char)*p) ? strtoul(p, &end, 10) : ULONG_MAX;
+		if (id > INT32_MAX || errno || (*end != ',' && *end != '\0'))
+			return cli_usage(
+				&cmd_logits,
+				"--tokens: id %u is \"%.*s\"; it takes whole numbers with commas between",
+				job->n_tokens + 1, (int)strcspn(p, ","), p);
+		job->tokens[job->n_tokens++] = (int32_t)id;
+		if (*end == '\0')
+			return -1;
+		p = end;
+	}
+}
+
+/* NumPy's format 1.0: magic, version, length of the header, and a Python dict padded with spaces so that the
+ * data begins at a multiple of 64. */
+static bool write_header(FILE *f, uint64_t rows, uint64_t cols)
+{
+	char header[NPY_HEADER_BYTES];
+	memset(header, ' ', sizeof header);
+	memcpy(header, "\x93NUMPY\x01\x00", 8);
+	header[8] = NPY_HEADER_BYTES - 10;
+	header[9] = 0;
+	int n = snprintf(header + 10, sizeof header - 10,
+			 "{'descr': '<f4', 'fortran_order': False, 'shape': (%llu, %llu), }",
+			 (unsigned long long)rows, (unsigned long long)cols);
+	header[10 + n] = ' ';
+	header[NPY_HEADER_BYTES - 1] = '\n';
+	return fwrite(header, sizeof header, 1, f) == 1;
+}
+
+static enum hokku_code write_failed(const struct job *job, struct hokku_error *err)
+{
+	return err_set(err, HOKKU_IO_ERROR, "%s: %s", job->out_path, strerror(errno));
+}
+
+/* Runs the tokens chunk by chunk and writes each chunk's rows. */
+static enum hokku_code compute_rows(const struct job *job, const struct model *m, struct compute *c,
+				    const uint32_t *blocks, float *logits, FILE *f, struct hokku_error *err)
+{
+	char label[] = "computing";
+	for (uint32_t pos = 0; pos < job->n_tokens;) {
+		uint32_t left = job->n_tokens - pos, n = left < job->chunk ? left : job->chunk;
+		bool wanted = job->all || n == left;
+		struct compute_seq seq = {
+			.tokens = job->tokens + pos,
+			.n_tokens = n,
+			.pos = pos,
+			.blocks = blocks,
+			.logits = wanted ? logits : NULL,
+			.all_logits = job->all,
+		};
+		enum hokku_code rc = compute_step(c, &seq, 1, err);
+		if (rc)
+			return rc;
+		size_t rows = job->all ? n : 1;
+		if (wanted && fwrite(logits, m->hp.n_vocab * sizeof *logits, rows, f) != rows)
+			return write_failed(job, err);
+		pos += n;
+		cli_progress(label, (double)pos / job->n_tokens);
+	}
+	return HOKKU_OK;
+}
+
+static enum hokku_code write_file(const struct job *job, const struct model *m, struct compute *c,
+				  struct hokku_error *err)
+{
+	bool to_stdout = strcmp(job->out_path, "-") == 0;
+	uint32_t n_blocks = (job->n_tokens + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
+	uint32_t *blocks = calloc(n_blocks, sizeof *blocks);
+	float *logits = calloc((size_t)m->hp.n_vocab * (job->all ? job->chunk : 1), sizeof *logits);
+	FILE *f = to_stdout ? stdout : fopen(job->out_path, "wb");
+	enum hokku_code rc = HOKKU_OK;
+	if (!blocks || !logits)
+		rc = err_set(err, HOKKU_OUT_OF_MEMORY,
+			     "no memory for the logits of %u tokens; try a smaller --chunk",
+			     job->all ? job->chunk : 1);
+	else if (!f || !write_header(f, job->all ? job->n_tokens : 1, m->hp.n_vocab))
+		rc = write_failed(job, err);
+	for (uint32_t i = 0; !rc && i < n_blocks; i++)
+		blocks[i] = i;
+	if (!rc)
+		rc = compute_rows(job, m, c, blocks, logits, f, err);
+	if (f && !to_stdout) {
+		if (fclose(f) && !rc)
+			rc = write_failed(job, err);
+		if (rc)
+			unlink(job->out_path); /* half a file must not look like a whole one */
+	}
+	free(blocks);
+	free(logits);
+	return rc;
+}
+
+static enum hokku_code run_job(const struct job *job, struct hokku_error *err)
+{
+	struct gguf *g = NULL;
+	struct model m = {0};
+	struct compute *c = NULL;
+	char label[] = "loading";
+	enum hokku_code rc = gguf_open_file(job->path, &g, err);
+	if (!rc)
+		rc = model_bind(&m, g, err);
+	if (!rc) {
+		const struct compute_params params = {
+			.model = &m,
+			.device = job->device,
+			.n_threads = job->n_threads,
+			.n_ctx = job->n_tokens,
+			.n_seqs = 1,
+			.n_batch = job->chunk,
+			.all_logits = job->all,
+			.on_progress = cli_progress,
+			.user = label,
+		};
+		rc = compute_open(&params, &c, err);
+	}
+	if (!rc)
+		rc = write_file(job, &m, c, err);
+	if (!rc)
+		fprintf(stderr, "%u of %u positions x %u logits, %s\n", job->all ? job->n_tokens : 1,
+			job->n_tokens, m.hp.n_vocab, compute_device(c));
+	compute_close(c);
+	model_unbind(&m);
+	gguf_close(g);
+	return rc;
+}
+
+static int run(int argc, char **argv)
+{
+	struct job job = {.device = "auto", .chunk = 128};
+	const char *tokens = NULL;
+	const struct opt opts[] = {
+		{.name = "tokens",
+		 .letter = 't',
+		 .kind = OPT_STRING,
+		 .target = &tokens,
+		 .metavar = "IDS",
+		 .help = "token ids with commas between"},
+		{.name = "output",
+		 .letter = 'o',
+		 .kind = OPT_STRING,
+		 .target = &job.out_path,
+		 .metavar = "FILE",
+		 .help = "the NumPy file to write; - is stdout"},
+		{.name = "all",
+		 .kind = OPT_FLAG,
+		 .target = &job.all,
+		 .help = "logits at every position, not only after the last token"},
+		{.name = "device",
+		 .kind = OPT_STRING,
+		 .target = &job.device,
+		 .metavar = "NAME",
+		 .help = "auto, cpu or cpu:reference",
+		 .env = true},
+		{.name = "chunk",
+		 .kind = OPT_U32,
+		 .target = &job.chunk,
+		 .metavar = "N",
+		 .help = "tokens a step; the logits do not depend on it",
+		 .min = 1,
+		 .max = COMPUTE_MAX_BATCH},
+		{.name = "threads",
+		 .kind = OPT_U32,
+		 .target = &job.n_threads,
+		 .metavar = "N",
+		 .help = "CPU threads; 0: one a core",
+		 .max = 1024,
+		 .env = true},
+		{0},
+	};
+	struct hokku_error err;
+	int n, rc = cli_parse(&cmd_logits, opts, argc, argv, &job.path, 1, &n);
+	if (rc >= 0)
+		return rc;
+	if (n < 1)
+		return cli_usage(&cmd_logits, "which model? MODEL is a GGUF file");
+	if (!tokens)
+		return cli_usage(&cmd_logits, "--tokens is missing");
+	if (!job.out_path)
+		return cli_usage(&cmd_logits, "-o is missing: the file to write, or -");
+	if (strcmp(job.out_path, "-") == 0 && isatty(STDOUT_FILENO))
+		return cli_usage(&cmd_logits, "-o - would write a binary file to the terminal");
+	rc = parse_tokens(tokens, &job);
+	if (rc < 0)
+		rc = run_job(&job, &err) ? cli_fail(&err) : EXIT_OK;
+	free(job.tokens);
+	return cli_finish(rc);
+}

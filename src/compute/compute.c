@@ -1,0 +1,283 @@
+/*
+ * The table of devices, and the checks that stand before every backend: what comes through here is
+ * well-formed, so a backend need not ask again.
+ */
+#include "compute/compute.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What --device takes. "auto" is the first choice of this build; compute_device() tells what it became. */
+#define DEVICES(X)             \
+	X("auto", compute_cpu) \
+	X("cpu", compute_cpu)  \
+	X("cpu:reference", compute_cpu_reference)
+
+static const struct {
+	const char *name;
+	const struct compute_backend *backend;
+} devices[] = {
+#define ROW(name_, backend_) {name_, &(backend_)},
+	DEVICES(ROW)
+#undef ROW
+};
+
+#define ROW(name_, backend_) name_,
+static const char *const device_names[] = {DEVICES(ROW) NULL};
+#undef ROW
+
+enum {
+	N_DEVICES = sizeof devices / sizeof devices[0],
+	DEFAULT_BATCH = 512,
+	MAX_CTX = 1 << 24,
+	MAX_SEQS = 4096,
+	MAX_THREADS = 1024,
+};
+
+struct compute {
+	const struct compute_backend *backend;
+	void *self;
+	struct compute_params params; /* defaults filled in */
+	/* (n_kv_blocks) each: in which step, and by which sequence, a block was last seen. They let a step
+	 * find blocks that two sequences write, or that a table names twice, without clearing anything. */
+	uint64_t *written_at, *named_at;
+	uint64_t stamp; /* one more for each sequence of each step; never repeats */
+};
+
+const char *const *compute_device_names(void)
+{
+	return device_names;
+}
+
+static const struct compute_backend *find_backend(const char *device, struct hokku_error *err)
+{
+	for (size_t i = 0; i < N_DEVICES; i++)
+		if (strcmp(device, devices[i].name) == 0)
+			return devices[i].backend;
+	char quoted[64], known[128] = "";
+	size_t used = 0;
+	for (size_t i = 0; i < N_DEVICES && used < sizeof known; i++)
+		used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
+					 devices[i].name);
+	const char *near = str_nearest(device, device_names);
+	err_set(err, HOKKU_INVALID_REQUEST, "there is no device %s%s%s%s; hokku knows %s",
+		str_quote(str_c(device), quoted, sizeof quoted), near ? " (did you mean " : "",
+		near ? near : "", near ? "?)" : "", known);
+	return NULL;
+}
+
+/* Fills the defaults and checks every number. */
+static enum hokku_code check_params(struct compute_params *p, struct hokku_error *err)
+{
+	if (!p->model || !p->model->layers)
+		return err_set(err, HOKKU_INTERNAL, "compute_open: there is no bound model");
+	if (!p->n_batch)
+		p->n_batch = DEFAULT_BATCH;
+	const struct {
+		const char *name;
+		uint32_t value, min, max;
+	} ranges[] = {
+		{"n_ctx", p->n_ctx, 1, MAX_CTX},
+		{"n_seqs", p->n_seqs, 1, MAX_SEQS},
+		{"n_batch", p->n_batch, 1, COMPUTE_MAX_BATCH},
+		{"n_threads", p->n_threads, 0, MAX_THREADS},
+	};
+	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+		if (ranges[i].value < ranges[i].min || ranges[i].value > ranges[i].max)
+			return err_set(err, HOKKU_INVALID_REQUEST, "%s is %u; it takes %u to %u",
+				       ranges[i].name, ranges[i].value, ranges[i].min, ranges[i].max);
+	uint64_t per_seq = ((uint64_t)p->n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
+	uint64_t n_blocks = p->n_kv_blocks ? p->n_kv_blocks : p->n_seqs * per_seq;
+	if (n_blocks > UINT32_MAX)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "%u sequences of %u positions need %llu KV blocks; %u is the most", p->n_seqs,
+			       p->n_ctx, (unsigned long long)n_blocks, UINT32_MAX);
+	p->n_kv_blocks = (uint32_t)n_blocks;
+	return HOKKU_OK;
+}
+
+enum hokku_code compute_open(const struct compute_params *params, struct compute **out,
+			     struct hokku_error *err)
+{
+	*out = NULL;
+	const struct compute_backend *backend = find_backend(params->device ? params->device : "auto", err);
+	if (!backend)
+		return HOKKU_INVALID_REQUEST;
+	struct compute_params p = *params;
+	enum hokku_code rc = check_params(&p, err);
+	if (rc)
+		return rc;
+	struct compute *c = calloc(1, sizeof *c);
+	if (!c)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a compute handle");
+	c->backend = backend;
+	c->params = p;
+	c->written_at = calloc(p.n_kv_blocks, sizeof *c->written_at);
+	c->named_at = calloc(p.n_kv_blocks, sizeof *c->named_at);
+	if (!c->written_at || !c->named_at)
+		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory to keep account of %u KV blocks",
+			     p.n_kv_blocks);
+	else
+		rc = backend->open(&p, &c->self, err);
+	if (rc) {
+		c->self = NULL;
+		compute_close(c);
+		return rc;
+	}
+	*out = c;
+	return HOKKU_OK;
+}
+
+void compute_close(struct compute *c)
+{
+	if (!c)
+		return;
+	if (c->self)
+		c->backend->close(c->self);
+	free(c->written_at);
+	free(c->named_at);
+	free(c);
+}
+
+static enum hokku_code check_tokens(const struct compute *c, const struct compute_seq *seq, uint32_t s,
+				    struct hokku_error *err)
+{
+	if (!seq->tokens || seq->n_tokens < 1)
+		return err_set(err, HOKKU_INTERNAL, "sequence %u of the step has no tokens", s);
+	if (seq->pos > c->params.n_ctx || seq->n_tokens > c->params.n_ctx - seq->pos)
+		return err_set(err, HOKKU_CONTEXT_EXCEEDED,
+			       "sequence %u of the step would end at position %llu; the context holds %u", s,
+			       (unsigned long long)seq->pos + seq->n_tokens, c->params.n_ctx);
+	for (uint32_t i = 0; i < seq->n_tokens; i++)
+		if (seq->tokens[i] < 0 || (uint32_t)seq->tokens[i] >= c->params.model->hp.n_vocab)
+			return err_set(err, HOKKU_INVALID_REQUEST,
+				       "token %u is id %d; the vocabulary has ids 0 to %u", seq->pos + i,
+				       seq->tokens[i], c->params.model->hp.n_vocab - 1);
+	return HOKKU_OK;
+}
+
+/* Blocks this step writes must be this sequence's alone, and no block may stand twice in a table: either
+ * would be silent corruption of somebody's context. `first` is the stamp of the step's first sequence. */
+static enum hokku_code check_blocks(struct compute *c, const struct compute_seq *seq, uint32_t s,
+				    uint64_t first, struct hokku_error *err)
+{
+	uint32_t first_written = seq->pos / COMPUTE_KV_BLOCK;
+	uint32_t n_blocks = (seq->pos + seq->n_tokens - 1) / COMPUTE_KV_BLOCK + 1;
+	if (!seq->blocks)
+		return err_set(err, HOKKU_INTERNAL, "sequence %u of the step has no block table", s);
+	c->stamp++;
+	for (uint32_t i = 0; i < n_blocks; i++) {
+		uint32_t b = seq->blocks[i];
+		if (b >= c->params.n_kv_blocks)
+			return err_set(err, HOKKU_INTERNAL, "KV block %u of sequence %u is %u; there are %u",
+				       i, s, b, c->params.n_kv_blocks);
+		if (c->named_at[b] == c->stamp)
+			return err_set(err, HOKKU_INTERNAL,
+				       "KV block %u stands twice in the table of sequence %u", b, s);
+		if (c->written_at[b] >= first || (i >= first_written && c->named_at[b] >= first))
+			return err_set(err, HOKKU_INTERNAL,
+				       "KV block %u is in the tables of two sequences (one is %u), and one "
+				       "of them writes it",
+				       b, s);
+		c->named_at[b] = c->stamp;
+		if (i >= first_written)
+			c->written_at[b] = c->stamp;
+	}
+	return HOKKU_OK;
+}
+
+/* What a caller promised about ranges is checked only where breaking it would read or write out of bounds, or
+ * make the draw meaningless. */
+static enum hokku_code check_sampling(const struct compute *c, const struct compute_seq *seq, uint32_t s,
+				      struct hokku_error *err)
+{
+	const struct sampling *p = seq->sampling;
+	const struct {
+		const char *name;
+		float value, min, max;
+	} ranges[] = {
+		{"temperature", p->temperature, 0, 100},
+		{"top_p", p->top_p, 0, 1},
+		{"min_p", p->min_p, 0, 1},
+		{"repetition_penalty", p->repetition_penalty, 0, 10},
+		{"frequency_penalty", p->frequency_penalty, -2, 2},
+		{"presence_penalty", p->presence_penalty, -2, 2},
+	};
+	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+		if (!(ranges[i].value >= ranges[i].min && ranges[i].value <= ranges[i].max)) /* NaN too */
+			return err_set(err, HOKKU_INVALID_REQUEST, "%s is %g; it takes %g to %g",
+				       ranges[i].name, (double)ranges[i].value, (double)ranges[i].min,
+				       (double)ranges[i].max);
+	if (p->top_k < 0)
+		return err_set(err, HOKKU_INVALID_REQUEST, "top_k is %d; it takes 0 (off) and more",
+			       p->top_k);
+	if (p->n_bias > COMPUTE_MAX_LOGIT_BIAS || (p->n_bias && !p->bias))
+		return err_set(err, HOKKU_INVALID_REQUEST, "logit_bias has %u entries; %d is the most",
+			       p->n_bias, COMPUTE_MAX_LOGIT_BIAS);
+	uint32_t n_vocab = c->params.model->hp.n_vocab;
+	for (uint32_t i = 0; i < p->n_bias; i++)
+		if (p->bias[i].token < 0 || (uint32_t)p->bias[i].token >= n_vocab || isnan(p->bias[i].bias))
+			return err_set(
+				err, HOKKU_INVALID_REQUEST,
+				"logit_bias gives token %d the bias %g; the vocabulary has ids 0 to %u",
+				p->bias[i].token, (double)p->bias[i].bias, n_vocab - 1);
+	if (seq->n_prompt > seq->n_history || (seq->n_history && !seq->history))
+		return err_set(err, HOKKU_INTERNAL,
+			       "sequence %u has a history of %u tokens, %u of them prompt", s, seq->n_history,
+			       seq->n_prompt);
+	for (uint32_t i = 0; i < seq->n_history; i++)
+		if (seq->history[i] < 0 || (uint32_t)seq->history[i] >= n_vocab)
+			return err_set(err, HOKKU_INTERNAL, "history token %u of sequence %u is id %d", i, s,
+				       seq->history[i]);
+	return HOKKU_OK;
+}
+
+static enum hokku_code check_seq(struct compute *c, const struct compute_seq *seq, uint32_t s, uint64_t first,
+				 struct hokku_error *err)
+{
+	enum hokku_code rc = check_tokens(c, seq, s, err);
+	if (!rc)
+		rc = check_blocks(c, seq, s, first, err);
+	if (!rc && seq->sampling)
+		rc = check_sampling(c, seq, s, err);
+	if (rc)
+		return rc;
+	if (seq->all_logits && !seq->logits)
+		return err_set(err, HOKKU_INTERNAL,
+			       "sequence %u asks for all logits and gives no room for them", s);
+	if (seq->all_logits && !c->params.all_logits)
+		return err_set(
+			err, HOKKU_INTERNAL,
+			"sequence %u asks for all logits, but the handle was opened without all_logits", s);
+	return HOKKU_OK;
+}
+
+enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
+{
+	if (n < 1 || n > c->params.n_seqs)
+		return err_set(err, HOKKU_INTERNAL, "a step of %u sequences; it takes 1 to %u", n,
+			       c->params.n_seqs);
+	uint64_t n_tokens = 0, first = c->stamp + 1;
+	for (uint32_t s = 0; s < n; s++) {
+		enum hokku_code rc = check_seq(c, &seqs[s], s, first, err);
+		if (rc)
+			return rc;
+		n_tokens += seqs[s].n_tokens;
+	}
+	if (n_tokens > c->params.n_batch)
+		return err_set(err, HOKKU_INTERNAL, "a step of %llu tokens; the handle takes %u",
+			       (unsigned long long)n_tokens, c->params.n_batch);
+	return c->backend->step(c->self, seqs, n, err);
+}
+
+const char *compute_device(const struct compute *c)
+{
+	return c->backend->device(c->self);
+}
+
+void compute_get_memory(const struct compute *c, struct compute_memory *out)
+{
+	c->backend->get_memory(c->self, out);
+}

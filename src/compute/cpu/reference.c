@@ -1,0 +1,367 @@
+/*
+ * cpu:reference: the forward pass as the mathematics says it, in float32 and plain loops. It is the oracle
+ * that every faster path is compared with, so it prefers being obviously right to everything else; it owns no
+ * tricks and no threads. Weights stay in the file's mapping: a matrix is dequantised one row at a time, and
+ * each row serves all tokens of the step, so the memory beside the file is the KV cache and some activations.
+ *
+ * Refuses nothing that model_bind bound: every format of format.h has a dequantise.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compute/compute.h"
+#include "compute/sample.h"
+
+/* One new token of the step. */
+struct token {
+	int32_t id;
+	uint32_t pos;
+	const uint32_t *blocks; /* its sequence's block table */
+};
+
+/* Where a row of logits comes from and goes to. */
+struct output {
+	uint32_t token; /* index into the step's tokens */
+	float *logits;  /* (n_vocab) */
+};
+
+struct reference {
+	const struct model *model;
+	uint32_t n_seqs, n_batch;
+	uint32_t q_dim, kv_dim; /* heads * head_dim */
+
+	/* (n_layers, n_kv_blocks, COMPUTE_KV_BLOCK, kv_dim) each, keys after RoPE */
+	float *keys, *values;
+	uint32_t n_kv_blocks;
+
+	/* scratch, (n_batch, ...) where nothing else is said */
+	struct token *tokens;
+	struct output *outputs;
+	float *x;              /* (d_model) the residual stream */
+	float *normed;         /* (d_model) */
+	float *q, *attended;   /* (q_dim) */
+	float *k, *v;          /* (kv_dim) */
+	float *gate, *up;      /* (d_ff) */
+	float *row;            /* (widest row) one dequantised row of a matrix, nothing else */
+	float *scores;         /* (n_ctx), nothing else */
+	float *rope_frequency; /* (head_dim / 2), nothing else */
+	float *logits;         /* (n_seqs, n_vocab) for sequences that draw and ask for no logits */
+	struct sampler *sampler;
+	struct compute_memory memory;
+};
+
+/* count zeroed elements, added to *account. *failed remembers what could not be had. */
+static void *take(uint64_t count, size_t size, uint64_t *account, uint64_t *failed)
+{
+	void *p = count <= SIZE_MAX / size ? calloc(count ? count : 1, size) : NULL;
+	if (p)
+		*account += count * size;
+	else if (!*failed)
+		*failed = count > UINT64_MAX / size ? UINT64_MAX : count * size;
+	return p;
+}
+
+static void reference_close(void *self)
+{
+	struct reference *r = self;
+	sampler_destroy(r->sampler);
+	void *const all[] = {
+		r->keys, r->values, r->tokens, r->outputs, r->x,   r->normed, r->q,      r->attended,
+		r->k,    r->v,      r->gate,   r->up,      r->row, r->scores, r->logits, r->rope_frequency};
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+		free(all[i]);
+	free(r);
+}
+
+static enum hokku_code reference_open(const struct compute_params *p, void **self, struct hokku_error *err)
+{
+	const struct hparams *hp = &p->model->hp;
+	struct reference *r = calloc(1, sizeof *r);
+	if (!r)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for cpu:reference");
+	*r = (struct reference){
+		.model = p->model,
+		.n_seqs = p->n_seqs,
+		.n_batch = p->n_batch,
+		.n_kv_blocks = p->n_kv_blocks,
+		.q_dim = hp->n_heads * hp->head_dim,
+		.kv_dim = hp->n_kv_heads * hp->head_dim,
+		.memory.weight_bytes = p->model->n_weight_bytes,
+	};
+	uint32_t widest = hp->d_ff;
+	widest = widest > hp->d_model ? widest : hp->d_model;
+	widest = widest > r->q_dim ? widest : r->q_dim;
+
+	uint64_t failed = 0, *kv = &r->memory.kv_bytes, *scratch = &r->memory.scratch_bytes;
+	uint64_t n = p->n_batch, kv_rows = (uint64_t)hp->n_layers * p->n_kv_blocks * COMPUTE_KV_BLOCK;
+	uint64_t kv_floats = kv_rows > UINT64_MAX / r->kv_dim ? UINT64_MAX : kv_rows * r->kv_dim;
+	r->keys = take(kv_floats, sizeof(float), kv, &failed);
+	r->values = take(kv_floats, sizeof(float), kv, &failed);
+	r->tokens = take(n, sizeof *r->tokens, scratch, &failed);
+	r->outputs = take(n, sizeof *r->outputs, scratch, &failed);
+	r->x = take(n * hp->d_model, sizeof(float), scratch, &failed);
+	r->normed = take(n * hp->d_model, sizeof(float), scratch, &failed);
+	r->q = take(n * r->q_dim, sizeof(float), scratch, &failed);
+	r->attended = take(n * r->q_dim, sizeof(float), scratch, &failed);
+	r->k = take(n * r->kv_dim, sizeof(float), scratch, &failed);
+	r->v = take(n * r->kv_dim, sizeof(float), scratch, &failed);
+	r->gate = take(n * hp->d_ff, sizeof(float), scratch, &failed);
+	r->up = take(n * hp->d_ff, sizeof(float), scratch, &failed);
+	r->row = take(widest, sizeof(float), scratch, &failed);
+	r->scores = take(p->n_ctx, sizeof(float), scratch, &failed);
+	r->rope_frequency = take(hp->head_dim / 2, sizeof(float), scratch, &failed);
+	r->logits = take((uint64_t)p->n_seqs * hp->n_vocab, sizeof(float), scratch, &failed);
+	r->sampler = sampler_create(hp->n_vocab);
+	if (failed || !r->sampler) {
+		reference_close(r);
+		return err_set(err, HOKKU_OUT_OF_MEMORY,
+			       "cpu:reference: no memory for %" PRIu64
+			       " bytes; a KV cache of %u blocks takes %" PRIu64,
+			       failed, p->n_kv_blocks,
+			       kv_floats > UINT64_MAX / 8 ? UINT64_MAX : kv_floats * 8);
+	}
+	*scratch += sampler_bytes(r->sampler);
+
+	/* theta^(-2i / head_dim) */
+	for (uint32_t i = 0; i < hp->head_dim / 2; i++)
+		r->rope_frequency[i] = (float)(1.0 / pow((double)hp->rope_theta, 2.0 * i / hp->head_dim));
+	if (p->on_progress)
+		p->on_progress(p->user, 1.0);
+	*self = r;
+	return HOKKU_OK;
+}
+
+/* Row `row` of w as float32. */
+static void weight_row(const struct weight *w, uint32_t row, float *out)
+{
+	w->fmt->dequantise((const char *)w->data + row * w->row_bytes, out, w->cols);
+}
+
+static float dot(const float *a, const float *b, uint32_t n)
+{
+	float sum = 0;
+	for (uint32_t i = 0; i < n; i++)
+		sum += a[i] * b[i];
+	return sum;
+}
+
+/* y (n, w.rows) = x (n, w.cols) * w^T, plus bias (w.rows) where there is one. */
+static void linear(struct reference *r, const struct weight *w, const struct weight *bias, const float *x,
+		   uint32_t n, float *y)
+{
+	for (uint32_t i = 0; i < w->rows; i++) {
+		weight_row(w, i, r->row);
+		for (uint32_t t = 0; t < n; t++)
+			y[(size_t)t * w->rows + i] = dot(r->row, x + (size_t)t * w->cols, w->cols);
+	}
+	if (!bias || !bias->tensor)
+		return;
+	weight_row(bias, 0, r->row);
+	for (uint32_t t = 0; t < n; t++)
+		for (uint32_t i = 0; i < w->rows; i++)
+			y[(size_t)t * w->rows + i] += r->row[i];
+}
+
+/* out = x / sqrt(mean(x^2) + eps) * weight, each of n rows on its own. */
+static void rms_norm(struct reference *r, const struct weight *w, const float *x, uint32_t n, float *out)
+{
+	weight_row(w, 0, r->row);
+	for (uint32_t t = 0; t < n; t++, x += w->cols, out += w->cols) {
+		float scale = 1.0f / sqrtf(dot(x, x, w->cols) / (float)w->cols + r->model->hp.norm_eps);
+		for (uint32_t i = 0; i < w->cols; i++)
+			out[i] = x[i] * scale * r->row[i];
+	}
+}
+
+/* Turns each head's pair (i, i + head_dim / 2) by the angle pos * frequency[i] (NeoX), or the pair (2i, 2i +
+ * 1). */
+static void rope(const struct reference *r, float *heads, uint32_t n_heads, uint32_t pos)
+{
+	uint32_t half = r->model->hp.head_dim / 2;
+	bool neox = r->model->arch->rope == ROPE_NEOX;
+	for (uint32_t h = 0; h < n_heads; h++, heads += 2 * (size_t)half)
+		for (uint32_t i = 0; i < half; i++) {
+			float angle = (float)pos * r->rope_frequency[i];
+			float c = cosf(angle), s = sinf(angle);
+			float *a = neox ? &heads[i] : &heads[2 * i];
+			float *b = neox ? &heads[i + half] : &heads[2 * i + 1];
+			float a0 = *a, b0 = *b;
+			*a = a0 * c - b0 * s;
+			*b = b0 * c + a0 * s;
+		}
+}
+
+/* The offset in keys and values of a layer's row (kv_dim) for a position of a sequence. */
+static size_t kv_offset(const struct reference *r, uint32_t layer, const uint32_t *blocks, uint32_t pos)
+{
+	size_t block = (size_t)layer * r->n_kv_blocks + blocks[pos / COMPUTE_KV_BLOCK];
+	return (block * COMPUTE_KV_BLOCK + pos % COMPUTE_KV_BLOCK) * r->kv_dim;
+}
+
+/* out (head_dim) = sum over p <= pos of softmax(q . k[p] / sqrt(head_dim)) * v[p], for one head of one token.
+ */
+static void attend(struct reference *r, uint32_t layer, const struct token *t, uint32_t head, const float *q,
+		   float *out)
+{
+	const struct hparams *hp = &r->model->hp;
+	uint32_t kv_head = head / (hp->n_heads / hp->n_kv_heads);
+	size_t head_offset = (size_t)kv_head * hp->head_dim;
+	float scale = 1.0f / sqrtf((float)hp->head_dim), largest = -INFINITY, sum = 0;
+	for (uint32_t p = 0; p <= t->pos; p++) {
+		const float *k = r->keys + kv_offset(r, layer, t->blocks, p) + head_offset;
+		r->scores[p] = dot(q, k, hp->head_dim) * scale;
+		largest = fmaxf(largest, r->scores[p]);
+	}
+	for (uint32_t p = 0; p <= t->pos; p++) {
+		r->scores[p] = expf(r->scores[p] - largest);
+		sum += r->scores[p];
+	}
+	memset(out, 0, hp->head_dim * sizeof *out);
+	for (uint32_t p = 0; p <= t->pos; p++) {
+		const float *v = r->values + kv_offset(r, layer, t->blocks, p) + head_offset;
+		float share = r->scores[p] / sum;
+		for (uint32_t i = 0; i < hp->head_dim; i++)
+			out[i] += share * v[i];
+	}
+}
+
+/* x += wo * attention(norm(x)), with this layer's keys and values of the new tokens stored on the way. */
+static void attention_block(struct reference *r, uint32_t l, uint32_t n)
+{
+	const struct hparams *hp = &r->model->hp;
+	const struct layer *layer = &r->model->layers[l];
+	rms_norm(r, &layer->attn_norm, r->x, n, r->normed);
+	linear(r, &layer->wq, &layer->bq, r->normed, n, r->q);
+	linear(r, &layer->wk, &layer->bk, r->normed, n, r->k);
+	linear(r, &layer->wv, &layer->bv, r->normed, n, r->v);
+	for (uint32_t t = 0; t < n; t++) {
+		const struct token *tok = &r->tokens[t];
+		size_t row = kv_offset(r, l, tok->blocks, tok->pos), from = (size_t)t * r->kv_dim;
+		rope(r, r->q + (size_t)t * r->q_dim, hp->n_heads, tok->pos);
+		rope(r, r->k + from, hp->n_kv_heads, tok->pos);
+		memcpy(r->keys + row, r->k + from, r->kv_dim * sizeof(float));
+		memcpy(r->values + row, r->v + from, r->kv_dim * sizeof(float));
+	}
+	for (uint32_t t = 0; t < n; t++)
+		for (uint32_t h = 0; h < hp->n_heads; h++) {
+			size_t at = (size_t)t * r->q_dim + (size_t)h * hp->head_dim;
+			attend(r, l, &r->tokens[t], h, r->q + at, r->attended + at);
+		}
+	linear(r, &layer->wo, NULL, r->attended, n, r->normed);
+	for (size_t i = 0; i < (size_t)n * hp->d_model; i++)
+		r->x[i] += r->normed[i];
+}
+
+static float silu(float x)
+{
+	return x / (1.0f + expf(-x));
+}
+
+/* x += w_down * (silu(w_gate * norm(x)) * (w_up * norm(x))) */
+static void ffn_block(struct reference *r, uint32_t l, uint32_t n)
+{
+	const struct hparams *hp = &r->model->hp;
+	const struct layer *layer = &r->model->layers[l];
+	rms_norm(r, &layer->ffn_norm, r->x, n, r->normed);
+	linear(r, &layer->w_gate, NULL, r->normed, n, r->gate);
+	linear(r, &layer->w_up, NULL, r->normed, n, r->up);
+	for (size_t i = 0; i < (size_t)n * hp->d_ff; i++)
+		r->gate[i] = silu(r->gate[i]) * r->up[i];
+	linear(r, &layer->w_down, NULL, r->gate, n, r->normed);
+	for (size_t i = 0; i < (size_t)n * hp->d_model; i++)
+		r->x[i] += r->normed[i];
+}
+
+/* Lays the sequences' tokens one after another and notes which rows of logits are wanted, and where. */
+static uint32_t flatten(struct reference *r, const struct compute_seq *seqs, uint32_t n_seqs,
+			uint32_t *n_outputs)
+{
+	uint32_t n = 0, outputs = 0, n_vocab = r->model->hp.n_vocab;
+	for (uint32_t s = 0; s < n_seqs; s++) {
+		const struct compute_seq *seq = &seqs[s];
+		for (uint32_t i = 0; i < seq->n_tokens; i++, n++) {
+			bool last = i == seq->n_tokens - 1;
+			r->tokens[n] = (struct token){seq->tokens[i], seq->pos + i, seq->blocks};
+			float *to = NULL;
+			if (seq->logits && seq->all_logits)
+				to = seq->logits + (size_t)i * n_vocab;
+			else if (seq->logits && last)
+				to = seq->logits;
+			else if (seq->sampling && last)
+				to = r->logits + (size_t)s * n_vocab;
+			if (to)
+				r->outputs[outputs++] = (struct output){n, to};
+		}
+	}
+	*n_outputs = outputs;
+	return n;
+}
+
+/* logits = output * norm(x), for the tokens whose logits somebody wants. */
+static void output_block(struct reference *r, uint32_t n, uint32_t n_outputs)
+{
+	const struct model *m = r->model;
+	rms_norm(r, &m->output_norm, r->x, n, r->normed);
+	for (uint32_t i = 0; i < m->output.rows; i++) {
+		weight_row(&m->output, i, r->row);
+		for (uint32_t o = 0; o < n_outputs; o++) {
+			const float *x = r->normed + (size_t)r->outputs[o].token * m->hp.d_model;
+			r->outputs[o].logits[i] = dot(r->row, x, m->hp.d_model);
+		}
+	}
+}
+
+static void draw(struct reference *r, struct compute_seq *seqs, uint32_t n_seqs)
+{
+	size_t n_vocab = r->model->hp.n_vocab;
+	for (uint32_t s = 0; s < n_seqs; s++) {
+		struct compute_seq *seq = &seqs[s];
+		const float *logits = r->logits + s * n_vocab;
+		if (!seq->sampling)
+			continue;
+		if (seq->logits)
+			logits = seq->logits + (seq->all_logits ? (seq->n_tokens - 1) * n_vocab : 0);
+		sampler_draw(r->sampler, logits, (uint64_t)seq->pos + seq->n_tokens, seq);
+	}
+}
+
+static enum hokku_code reference_step(void *self, struct compute_seq *seqs, uint32_t n_seqs,
+				      struct hokku_error *err)
+{
+	struct reference *r = self;
+	const struct model *m = r->model;
+	(void)err; /* compute.c checked the step; nothing here can fail */
+	uint32_t n_outputs, n = flatten(r, seqs, n_seqs, &n_outputs);
+	for (uint32_t t = 0; t < n; t++)
+		weight_row(&m->embedding, (uint32_t)r->tokens[t].id, r->x + (size_t)t * m->hp.d_model);
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		attention_block(r, l, n);
+		ffn_block(r, l, n);
+	}
+	if (n_outputs)
+		output_block(r, n, n_outputs);
+	draw(r, seqs, n_seqs);
+	return HOKKU_OK;
+}
+
+static const char *reference_device(const void *self)
+{
+	(void)self;
+	return "cpu:reference (float32, plain loops, 1 thread)";
+}
+
+static void reference_get_memory(const void *self, struct compute_memory *out)
+{
+	*out = ((const struct reference *)self)->memory;
+}
+
+const struct compute_backend compute_cpu_reference = {
+	.name = "cpu:reference",
+	.open = reference_open,
+	.close = reference_close,
+	.step = reference_step,
+	.device = reference_device,
+	.get_memory = reference_get_memory,
+};
