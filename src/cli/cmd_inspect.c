@@ -1,0 +1,331 @@
+/* hokku inspect: what a GGUF file says of itself. Any valid file will do, whether hokku can run it or not. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+#include "cli/inspect.h"
+
+enum {
+	SHOWN_ELEMENTS = 6,   /* of an array */
+	SHOWN_STRING = 100,   /* bytes of a string, escapes and quotes included */
+	SHOWN_ELEMENT = 40,   /* the same, inside an array */
+	SHOWN_KEY_WIDTH = 44, /* longer keys push their row to the right */
+};
+
+/* ---- the six lines ---- */
+
+static void widen(struct inspect_number *n, const struct gguf_value *v)
+{
+	bool is_unsigned =
+		v->type == GGUF_U8 || v->type == GGUF_U16 || v->type == GGUF_U32 || v->type == GGUF_U64;
+	bool is_signed =
+		v->type == GGUF_I8 || v->type == GGUF_I16 || v->type == GGUF_I32 || v->type == GGUF_I64;
+	if (!is_unsigned && !(is_signed && v->i64 >= 0))
+		return;
+	if (!n->known || v->u64 < n->lo)
+		n->lo = v->u64;
+	if (!n->known || v->u64 > n->hi)
+		n->hi = v->u64;
+	n->known = true;
+}
+
+/* ARCHITECTURE.suffix, a number or an array with a number for each layer. */
+static struct inspect_number ask(const struct gguf *g, struct str architecture, const char *suffix)
+{
+	struct inspect_number n = {0};
+	struct strbuf key = {0};
+	strbuf_add(&key, architecture.ptr, architecture.len);
+	strbuf_addf(&key, ".%s", suffix);
+	const struct gguf_value *v = key.failed ? NULL : gguf_find(g, key.ptr);
+	strbuf_free(&key);
+	if (!v)
+		return n;
+	if (v->type != GGUF_ARRAY) {
+		widen(&n, v);
+		return n;
+	}
+	struct gguf_array_iter it;
+	struct gguf_value element;
+	gguf_array_iter_init(&it, &v->array);
+	while (gguf_array_next(&it, &element))
+		widen(&n, &element);
+	return n;
+}
+
+void inspect_summarise(const struct gguf *g, struct inspect_summary *s)
+{
+	*s = (struct inspect_summary){0};
+	const struct gguf_value *v = gguf_find(g, "general.architecture");
+	if (v && v->type == GGUF_STRING)
+		s->architecture = v->string;
+	s->n_vocab = ask(g, s->architecture, "vocab_size");
+	v = gguf_find(g, "tokenizer.ggml.tokens");
+	if (!s->n_vocab.known && v && v->type == GGUF_ARRAY)
+		s->n_vocab = (struct inspect_number){true, v->array.n, v->array.n};
+	s->d_model = ask(g, s->architecture, "embedding_length");
+	s->n_layers = ask(g, s->architecture, "block_count");
+	s->n_heads = ask(g, s->architecture, "attention.head_count");
+	s->n_kv_heads = ask(g, s->architecture, "attention.head_count_kv");
+	if (!s->n_kv_heads.known) /* a file that does not say has a KV head for each head */
+		s->n_kv_heads = s->n_heads;
+	s->n_ctx = ask(g, s->architecture, "context_length");
+}
+
+static const char *number_text(const struct inspect_number *n, char out[80])
+{
+	char lo[32], hi[32];
+	if (!n->known)
+		return "not given";
+	if (n->lo == n->hi)
+		return str_thousands(n->lo, out);
+	snprintf(out, 80, "%s to %s", str_thousands(n->lo, lo), str_thousands(n->hi, hi));
+	return out;
+}
+
+/* A plain word stands without quotes. */
+static void print_word(struct str s)
+{
+	char quoted[SHOWN_STRING];
+	str_quote(s, quoted, sizeof quoted);
+	if (s.len && strlen(quoted) == s.len + 2 && !memchr(s.ptr, ' ', s.len))
+		printf("%.*s\n", STR_ARG(s));
+	else
+		printf("%s\n", s.len ? quoted : "not given");
+}
+
+static void print_summary(const struct gguf *g)
+{
+	char text[80], kv[80];
+	struct inspect_summary s;
+	inspect_summarise(g, &s);
+	printf("architecture:    ");
+	print_word(s.architecture);
+	printf("vocabulary size: %s\n", number_text(&s.n_vocab, text));
+	printf("hidden dim:      %s\n", number_text(&s.d_model, text));
+	printf("layers:          %s\n", number_text(&s.n_layers, text));
+	printf("heads:           %s", number_text(&s.n_heads, text));
+	if (s.n_kv_heads.known)
+		printf(" (%s KV)", number_text(&s.n_kv_heads, kv));
+	printf("\ncontext:         %s\n", number_text(&s.n_ctx, text));
+}
+
+/* ---- metadata ---- */
+
+const char *inspect_float(const struct gguf_value *v, char out[32])
+{
+	if (!isfinite(v->f64)) {
+		snprintf(out, 32, "%s", isnan(v->f64) ? "NaN" : v->f64 < 0 ? "-Infinity" : "Infinity");
+		return out;
+	}
+	bool same = false;
+	for (int digits = v->type == GGUF_F32 ? 6 : 15; !same && digits <= 17; digits++) {
+		snprintf(out, 32, "%.*g", digits, v->f64);
+		same = v->type == GGUF_F32 ? strtof(out, NULL) == (float)v->f64 : strtod(out, NULL) == v->f64;
+	}
+	if (!strpbrk(out, ".e"))
+		memcpy(out + strlen(out), ".0", 3);
+	return out;
+}
+
+static void print_value(const struct gguf_value *v, size_t max_bytes);
+
+static void print_array(const struct gguf_array *array)
+{
+	char n[32];
+	struct gguf_array_iter it;
+	struct gguf_value element;
+	printf("%s %s: [", str_thousands(array->n, n), gguf_type_name(array->type));
+	gguf_array_iter_init(&it, array);
+	for (uint64_t i = 0; i < SHOWN_ELEMENTS && gguf_array_next(&it, &element); i++) {
+		printf("%s", i ? ", " : "");
+		print_value(&element, SHOWN_ELEMENT);
+	}
+	printf("%s]", array->n > SHOWN_ELEMENTS ? ", ..." : "");
+}
+
+static void print_value(const struct gguf_value *v, size_t max_bytes)
+{
+	char text[SHOWN_STRING + 32];
+	switch (v->type) {
+	case GGUF_STRING:
+		printf("%s", str_quote(v->string, text, max_bytes));
+		if (v->string.len + 2 > max_bytes)
+			printf(" (%s bytes)", str_thousands(v->string.len, text));
+		break;
+	case GGUF_ARRAY:
+		print_array(&v->array);
+		break;
+	case GGUF_BOOL:
+		printf("%s", v->u64 ? "true" : "false");
+		break;
+	case GGUF_F32:
+	case GGUF_F64:
+		printf("%s", inspect_float(v, text));
+		break;
+	case GGUF_I8:
+	case GGUF_I16:
+	case GGUF_I32:
+	case GGUF_I64:
+		printf("%" PRId64, v->i64);
+		break;
+	default:
+		printf("%" PRIu64, v->u64);
+		break;
+	}
+}
+
+static void print_metadata(const struct gguf *g)
+{
+	char n[32];
+	int width = 0;
+	for (uint64_t i = 0; i < gguf_n_kv(g); i++) {
+		size_t len = gguf_kv_at(g, i)->key.len;
+		if (len <= SHOWN_KEY_WIDTH && (int)len > width)
+			width = (int)len;
+	}
+	printf("\nmetadata: %s keys\n", str_thousands(gguf_n_kv(g), n));
+	for (uint64_t i = 0; i < gguf_n_kv(g); i++) {
+		const struct gguf_kv *kv = gguf_kv_at(g, i);
+		printf("  %-*.*s  %-6s  ", width, STR_ARG(kv->key), gguf_type_name(kv->value.type));
+		print_value(&kv->value, SHOWN_STRING);
+		printf("\n");
+	}
+}
+
+/* ---- tensors ---- */
+
+static void shape_text(const struct gguf_tensor *t, char out[96])
+{
+	size_t at = 0;
+	snprintf(out, 96, "scalar");
+	for (uint32_t d = 0; d < t->n_dims; d++)
+		at += (size_t)snprintf(out + at, 96 - at, "%s%" PRIu64, d ? " x " : "", t->dims[d]);
+}
+
+static void print_tensors(const struct gguf *g)
+{
+	char shape[96], n[32];
+	int name_width = 4, shape_width = 5;
+	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(g, i);
+		shape_text(t, shape);
+		if ((int)t->name.len > name_width)
+			name_width = (int)t->name.len;
+		if ((int)strlen(shape) > shape_width)
+			shape_width = (int)strlen(shape);
+	}
+	printf("\ntensors: %s\n", str_thousands(gguf_n_tensors(g), n));
+	if (gguf_n_tensors(g))
+		printf("  %-*s  %-*s  %-7s  %14s  %14s\n", name_width, "name", shape_width, "shape", "type",
+		       "offset", "bytes");
+	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(g, i);
+		shape_text(t, shape);
+		printf("  %-*.*s  %-*s  %-7s  %14" PRIu64 "  %14" PRIu64 "\n", name_width, STR_ARG(t->name),
+		       shape_width, shape, tensor_type_get(t->type)->name, t->offset, t->n_bytes);
+	}
+}
+
+struct sum {
+	uint64_t n_tensors, n_elements, n_bytes;
+};
+
+static void print_sum(const char *name, const struct sum *s, uint64_t all_bytes)
+{
+	char tensors[32], elements[32], bytes[32];
+	printf("  %-7s  %7s tensors  %18s elements  %18s bytes  %5.1f%%\n", name,
+	       str_thousands(s->n_tensors, tensors), str_thousands(s->n_elements, elements),
+	       str_thousands(s->n_bytes, bytes), 100.0 * (double)s->n_bytes / (double)all_bytes);
+}
+
+/* The largest share first. */
+static void print_formats(const struct gguf *g)
+{
+	struct sum of[TENSOR_N_TYPES] = {{0}}, all = {0};
+	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(g, i);
+		of[t->type].n_tensors++;
+		of[t->type].n_elements += t->n_elements;
+		of[t->type].n_bytes += t->n_bytes;
+		all.n_tensors++;
+		all.n_elements += t->n_elements;
+		all.n_bytes += t->n_bytes;
+	}
+	printf("\nbytes by format:%s\n", all.n_tensors ? "" : " none, there are no tensors");
+	for (;;) {
+		uint32_t largest = 0;
+		for (uint32_t id = 1; id < TENSOR_N_TYPES; id++)
+			if (of[id].n_bytes > of[largest].n_bytes)
+				largest = id;
+		if (of[largest].n_bytes == 0)
+			break;
+		print_sum(tensor_type_get(largest)->name, &of[largest], all.n_bytes);
+		of[largest] = (struct sum){0};
+	}
+	if (all.n_tensors)
+		print_sum("all", &all, all.n_bytes);
+}
+
+static void print_text(const struct gguf *g)
+{
+	char bytes[32], data[32], trailing[32], size[32];
+	print_summary(g);
+	printf("\nfile: %s\n", gguf_path(g));
+	printf("  GGUF version %" PRIu32 ", %s bytes (%s), alignment %" PRIu32 ", data from byte %s\n",
+	       gguf_version(g), str_thousands(gguf_file_bytes(g), bytes), str_bytes(gguf_file_bytes(g), size),
+	       gguf_alignment(g), str_thousands(gguf_data_offset(g), data));
+	print_metadata(g);
+	print_tensors(g);
+	print_formats(g);
+	if (gguf_trailing_bytes(g))
+		printf("\ntrailing bytes: %s after the last tensor, not used\n",
+		       str_thousands(gguf_trailing_bytes(g), trailing));
+}
+
+/* ---- the command ---- */
+
+static int run(int argc, char **argv);
+
+const struct cmd cmd_inspect = {
+	.name = "inspect",
+	.usage = "inspect FILE [--json]",
+	.summary = "print what a GGUF file holds",
+	.help = "Prints the model's shape, every key with its value (long ones cut), every tensor, and the "
+		"bytes\n"
+		"each format takes. Only the header is read, so the size of the file does not matter.\n\n"
+		"--json prints everything uncut as one object. 64-bit integers are written in full; floats "
+		"read\n"
+		"back exactly; NaN and infinities are the strings \"NaN\", \"Infinity\", \"-Infinity\"; a "
+		"string that\n"
+		"is not UTF-8 is {\"hex\": \"...\"}.\n\n"
+		"Examples:\n  hokku inspect model.gguf\n"
+		"  hokku inspect model.gguf --json | jq '.tensors[].name'\n",
+	.run = run,
+};
+
+static int run(int argc, char **argv)
+{
+	bool json = false;
+	const struct opt opts[] = {
+		{.name = "json", .kind = OPT_FLAG, .target = &json, .help = "one JSON object, nothing cut"},
+		{0},
+	};
+	const char *path = NULL;
+	int n, rc = cli_parse(&cmd_inspect, opts, argc, argv, &path, 1, &n);
+	if (rc >= 0)
+		return rc;
+	if (n == 0)
+		return cli_usage(&cmd_inspect, "FILE is missing");
+	struct hokku_error err;
+	struct gguf *g;
+	if (gguf_open_file(path, &g, &err))
+		return cli_fail(&err);
+	if (json)
+		inspect_json(g);
+	else
+		print_text(g);
+	gguf_close(g);
+	return cli_finish(EXIT_OK);
+}
