@@ -2,3 +2,16 @@
 
 # cpu/ draws tokens with the sampler that stands beside the door, in compute/.
 target_link_libraries(hokku_compute_cpu PUBLIC hokku_compute)
+
+# engine: the model inside the binary (src/engine/bundled.S), where it has been trained already.
+file(GLOB bundled CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/models/haiku/haiku.gguf)
+if(bundled)
+	set_source_files_properties(src/engine/bundled.S PROPERTIES
+		COMPILE_DEFINITIONS "HOKKU_BUNDLED_FILE=\"${bundled}\"" OBJECT_DEPENDS ${bundled})
+endif()
+# clang warns of C flags that mean nothing to an assembler.
+set_source_files_properties(src/engine/bundled.S PROPERTIES COMPILE_OPTIONS
+	"$<$<C_COMPILER_ID:Clang>:-Wno-unused-command-line-argument>")
+
+# compute: the sampler's loops over the vocabulary are written for the vectoriser.
+set_source_files_properties(src/compute/sample.c PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")

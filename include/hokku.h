@@ -181,7 +181,7 @@ struct hokku_result {
 	enum hokku_stop stop;
 	uint64_t seed; /* the one that was used */
 	uint32_t prompt_tokens;
-	uint32_t tokens_out;
+	uint32_t tokens_out; /* an end token is not counted */
 	uint64_t text_bytes;
 	double prefill_ms; /* from the first prompt token entering the device to the last */
 	double decode_ms;  /* from the first token drawn to the last */

@@ -47,8 +47,12 @@ struct engine_state {
 	uint64_t n_finished, n_tokens_in, n_tokens_out; /* since the start */
 };
 
-/* What a request's callback is told. started comes first, then any number of token, then exactly one of end
- * and error; a request refused while still queued gets error alone. Pointers live during the call. */
+/* What a request's callback is told. started comes when the request leaves the queue, then one token event a
+ * token, then exactly one of end and error; a request refused while still queued gets error alone. Pointers
+ * live during the call. Control tokens have an event but no text. An end token ends the answer, is not
+ * counted, and has an event only if text was still held back: then with its own id and the index it would
+ * have had. Callbacks must not take long, and may call engine_submit, engine_cancel and engine_get_state, but
+ * neither engine_wait_ready nor engine_destroy. */
 enum engine_event_kind { ENGINE_STARTED, ENGINE_TOKEN, ENGINE_END, ENGINE_ERROR };
 struct engine_event {
 	enum engine_event_kind kind;
@@ -73,6 +77,8 @@ struct engine_request {
 	void *user;
 };
 
+/* Starts the engine's thread, which loads the model; strings of config are copied. *out is set before
+ * on_state is first called. Fails only where the host has no memory or no thread. */
 enum hokku_code engine_create(const struct engine_config *config, struct engine **out,
 			      struct hokku_error *err);
 

@@ -1,1 +1,276 @@
+/* The public library: include/hokku.h over the engine. A generate call waits on the caller's thread while the
+ * engine's thread calls back. */
+#include <errno.h>
+#include <semaphore.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/rng.h"
 #include "engine/engine.h"
+
+struct hokku {
+	struct engine *engine;
+	struct hokku_info info;
+	void (*on_progress)(void *user, double part);
+	void *user;
+};
+
+/* Copies the fields that a caller of another version knows into known, which holds this version's defaults.
+ */
+static enum hokku_code take_struct(const void *given, size_t given_bytes, void *known, size_t known_bytes,
+				   const char *name, struct hokku_error *err)
+{
+	if (given_bytes < sizeof(size_t) || given_bytes > known_bytes)
+		return err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"struct_size of %s is %zu; this library (%s) knows %zu: start from the _INIT value",
+			name, given_bytes, hokku_version(), known_bytes);
+	memcpy(known, given, given_bytes);
+	return HOKKU_OK;
+}
+
+static void on_state(void *user)
+{
+	struct hokku *h = user;
+	struct engine_state state;
+	engine_get_state(h->engine, &state);
+	if (state.phase == ENGINE_LOADING || state.phase == ENGINE_READY)
+		h->on_progress(h->user, state.load_part);
+}
+
+enum hokku_code hokku_open(const struct hokku_options *options, struct hokku **out, struct hokku_error *err)
+{
+	struct hokku_options o = HOKKU_OPTIONS_INIT;
+	*out = NULL;
+	enum hokku_code rc =
+		options ? take_struct(options, options->struct_size, &o, sizeof o, "hokku_options", err)
+			: HOKKU_OK;
+	if (rc)
+		return rc;
+	struct hokku *h = calloc(1, sizeof *h);
+	if (!h)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a handle");
+	h->on_progress = o.on_progress;
+	h->user = o.user;
+	const struct engine_config config = {
+		.model_path = o.model_path,
+		.device = o.device,
+		.n_ctx = o.n_ctx,
+		.n_threads = o.n_threads,
+		.on_state = o.on_progress ? on_state : NULL,
+		.user = h,
+	};
+	rc = engine_create(&config, &h->engine, err);
+	if (!rc)
+		rc = engine_wait_ready(h->engine, err);
+	if (rc) {
+		hokku_close(h);
+		return rc;
+	}
+	struct engine_state state;
+	engine_get_state(h->engine, &state);
+	h->info = state.info;
+	*out = h;
+	return HOKKU_OK;
+}
+
+void hokku_close(struct hokku *h)
+{
+	if (!h)
+		return;
+	engine_destroy(h->engine, 0);
+	free(h);
+}
+
+void hokku_get_info(const struct hokku *h, struct hokku_info *out)
+{
+	*out = h->info;
+}
+
+static enum hokku_code render_messages(const struct hokku *h, const struct hokku_request *r,
+				       struct tok_ids *ids, struct hokku_error *err)
+{
+	struct chat_message *messages = calloc(r->n_messages, sizeof *messages);
+	if (!messages)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %zu messages", r->n_messages);
+	enum hokku_code rc = HOKKU_OK;
+	for (size_t i = 0; i < r->n_messages && !rc; i++) {
+		if (!r->messages[i].role || !r->messages[i].content)
+			rc = err_set(err, HOKKU_INVALID_REQUEST, "the %s of message %zu is NULL",
+				     r->messages[i].role ? "content" : "role", i);
+		else
+			messages[i] = (struct chat_message){str_c(r->messages[i].role),
+							    str_c(r->messages[i].content)};
+	}
+	if (!rc)
+		rc = chat_render(engine_chat(h->engine), engine_tok(h->engine), messages, r->n_messages, ids,
+				 err);
+	free(messages);
+	return rc;
+}
+
+/* The prompt as tokens, in ids, which the caller frees. */
+static enum hokku_code make_tokens(const struct hokku *h, const struct hokku_request *r, struct tok_ids *ids,
+				   struct hokku_error *err)
+{
+	if (!!r->prompt + !!r->tokens + !!r->messages != 1)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "%d of prompt, tokens and messages are given; exactly one is wanted",
+			       !!r->prompt + !!r->tokens + !!r->messages);
+	if (r->messages)
+		return render_messages(h, r, ids, err);
+	if (r->prompt) {
+		struct str text = {r->prompt, r->prompt_bytes ? r->prompt_bytes : strlen(r->prompt)};
+		return tok_encode(engine_tok(h->engine), text, TOK_ADD_BOS, ids, err);
+	}
+	enum hokku_code rc = HOKKU_OK;
+	for (size_t i = 0; i < r->n_tokens && !rc; i++)
+		rc = tok_ids_push(ids, r->tokens[i], err);
+	return rc;
+}
+
+/* One call of hokku_generate: shared by the caller's thread, which waits, and the engine's. */
+struct call {
+	struct hokku *h;
+	hokku_on_text on_text;
+	void *user;
+	bool refused; /* the callback returned false */
+	sem_t done;
+	enum hokku_code rc;
+	struct hokku_error error;
+	struct hokku_result result;
+};
+
+static void on_event(void *user, const struct engine_event *event)
+{
+	struct call *c = user;
+	switch (event->kind) {
+	case ENGINE_STARTED:
+		break;
+	case ENGINE_TOKEN:
+		if (!event->text.len || c->refused || !c->on_text)
+			break;
+		c->refused = !c->on_text(c->user, event->text.ptr, event->text.len, event->token);
+		if (c->refused)
+			engine_cancel(c->h->engine, event->request);
+		break;
+	case ENGINE_END:
+		c->result = *event->result;
+		if (c->refused)
+			c->rc = err_set(&c->error, HOKKU_CANCELLED,
+					"the callback ended the request with its last text");
+		sem_post(&c->done);
+		break;
+	case ENGINE_ERROR:
+		c->error = *event->error;
+		c->rc = event->error->code;
+		sem_post(&c->done);
+		break;
+	}
+}
+
+static struct sampling to_sampling(const struct hokku_sampling *s)
+{
+	return (struct sampling){
+		.temperature = s->temperature,
+		.top_k = s->top_k,
+		.top_p = s->top_p,
+		.min_p = s->min_p,
+		.repetition_penalty = s->repetition_penalty,
+		.frequency_penalty = s->frequency_penalty,
+		.presence_penalty = s->presence_penalty,
+		.seed = s->has_seed ? s->seed : rng_os_seed(),
+		.bias = s->logit_bias,
+		.n_bias = s->n_logit_bias,
+	};
+}
+
+/* Queues the request and waits for its end. */
+static enum hokku_code submit_and_wait(struct call *c, const struct hokku_request *r,
+				       const struct tok_ids *ids, struct hokku_error *err)
+{
+	struct str stop[ENGINE_MAX_STOP];
+	if (r->n_stop > ENGINE_MAX_STOP)
+		return err_set(err, HOKKU_INVALID_REQUEST, "stop has %u texts; %d are allowed", r->n_stop,
+			       ENGINE_MAX_STOP);
+	for (uint32_t i = 0; i < r->n_stop; i++)
+		stop[i] = str_c(r->stop[i] ? r->stop[i] : "");
+	const struct engine_request request = {
+		.tokens = ids->ids,
+		.n_tokens = ids->n,
+		.max_tokens = r->max_tokens,
+		.sampling = to_sampling(&r->sampling),
+		.stop = stop,
+		.n_stop = r->n_stop,
+		.on_event = on_event,
+		.user = c,
+	};
+	uint64_t id;
+	enum hokku_code rc = engine_submit(c->h->engine, &request, &id, err);
+	if (rc)
+		return rc;
+	while (sem_wait(&c->done) && errno == EINTR) {
+	}
+	if (c->rc && err)
+		*err = c->error;
+	return c->rc;
+}
+
+enum hokku_code hokku_generate(struct hokku *h, const struct hokku_request *request, hokku_on_text on_text,
+			       void *user, struct hokku_result *result, struct hokku_error *err)
+{
+	uint64_t begin = clock_ns();
+	struct hokku_request r = HOKKU_REQUEST_INIT;
+	struct tok_ids ids = {0};
+	enum hokku_code rc = take_struct(request, request->struct_size, &r, sizeof r, "hokku_request", err);
+	if (rc)
+		return rc;
+	struct call call = {.h = h, .on_text = on_text, .user = user};
+	sem_init(&call.done, 0, 0);
+	rc = make_tokens(h, &r, &ids, err);
+	double before_ms = clock_ms_since(begin);
+	if (!rc)
+		rc = submit_and_wait(&call, &r, &ids, err);
+	call.result.ttft_ms += before_ms; /* the engine counts from the moment it was asked */
+	if (!rc && result)
+		*result = call.result;
+	sem_destroy(&call.done);
+	tok_ids_free(&ids);
+	return rc;
+}
+
+enum hokku_code hokku_tokenize(const struct hokku *h, const char *text, size_t n_bytes, bool parse_special,
+			       int32_t *ids, size_t cap, size_t *n_out, struct hokku_error *err)
+{
+	struct tok_ids found = {0};
+	enum hokku_code rc = tok_encode(engine_tok(h->engine), (struct str){text, n_bytes},
+					parse_special ? TOK_PARSE_SPECIAL : 0, &found, err);
+	if (!rc) {
+		size_t n = found.n < cap ? found.n : cap;
+		if (n)
+			memcpy(ids, found.ids, n * sizeof *ids);
+		*n_out = found.n;
+	}
+	tok_ids_free(&found);
+	return rc;
+}
+
+enum hokku_code hokku_detokenize(const struct hokku *h, const int32_t *ids, size_t n_ids, char *text,
+				 size_t cap, size_t *n_out, struct hokku_error *err)
+{
+	const struct tok *tok = engine_tok(h->engine);
+	size_t n = 0;
+	for (size_t i = 0; i < n_ids; i++) {
+		if (ids[i] < 0 || (uint32_t)ids[i] >= h->info.n_vocab)
+			return err_set(err, HOKKU_INVALID_REQUEST,
+				       "token %zu is %d; the vocabulary has 0 to %u", i, ids[i],
+				       h->info.n_vocab - 1);
+		struct str bytes = tok_bytes(tok, ids[i]);
+		size_t room = n < cap ? cap - n : 0;
+		if (bytes.len && room)
+			memcpy(text + n, bytes.ptr, bytes.len < room ? bytes.len : room);
+		n += bytes.len;
+	}
+	*n_out = n;
+	return HOKKU_OK;
+}

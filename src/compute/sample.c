@@ -1,0 +1,404 @@
+/*
+ * The sampler. Every stage is written so that another device can give the same token bit for bit
+ * (docs/sampling.md): single operations of IEEE float32, an exponential of fixed operations, and sums of
+ * integers, which come out the same in any order. Nothing is sorted: a cut ("the first k", "the first that
+ * hold p") is found by histograms of the logits' bits, and tokens stay in the order of their ids throughout.
+ */
+#include "compute/sample.h"
+
+#include <assert.h>
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/half.h"
+#include "base/rng.h"
+
+/* Weights are counted in units of 2^-40 of the likeliest token's. With 2^23 tokens their sum stays below
+ * 2^63. */
+enum { WEIGHT_BITS = 40, MAX_VOCAB = 1 << 23 };
+
+/* The three digits of a 32-bit key that a cut is searched by, highest first. */
+enum { N_DIGITS = 3, DIGIT_BITS = 11, N_BUCKETS = 1 << DIGIT_BITS };
+
+struct sampler {
+	uint32_t n_vocab;
+	float *x;         /* (n_vocab) logits as the stages leave them */
+	uint32_t *counts; /* (n_vocab) all zero between draws */
+	/* Candidates, ascending ids. */
+	int32_t *ids;     /* (n_vocab) */
+	float *logits;    /* (n_vocab) */
+	float *weights;   /* (n_vocab) exp((logit - largest) / temperature) */
+	uint32_t *inside; /* (n_vocab) candidates of one bucket */
+	uint64_t buckets[N_BUCKETS];
+};
+
+/* Several arrays behind one pointer; each starts on a cache line. */
+static size_t array_bytes(uint32_t n_vocab)
+{
+	return ((size_t)n_vocab * 4 + 63) & ~(size_t)63;
+}
+
+enum { N_ARRAYS = 6 };
+
+struct sampler *sampler_create(uint32_t n_vocab)
+{
+	if (n_vocab == 0 || n_vocab > MAX_VOCAB)
+		return NULL;
+	struct sampler *s = calloc(1, sizeof *s);
+	size_t step = array_bytes(n_vocab);
+	char *block = s ? aligned_alloc(64, N_ARRAYS * step) : NULL;
+	if (!block) {
+		free(s);
+		return NULL;
+	}
+	memset(block, 0, N_ARRAYS * step);
+	s->n_vocab = n_vocab;
+	s->x = (float *)(void *)block;
+	s->counts = (uint32_t *)(void *)(block + step);
+	s->ids = (int32_t *)(void *)(block + 2 * step);
+	s->logits = (float *)(void *)(block + 3 * step);
+	s->weights = (float *)(void *)(block + 4 * step);
+	s->inside = (uint32_t *)(void *)(block + 5 * step);
+	return s;
+}
+
+void sampler_destroy(struct sampler *s)
+{
+	if (s)
+		free(s->x);
+	free(s);
+}
+
+uint64_t sampler_bytes(const struct sampler *s)
+{
+	return sizeof *s + N_ARRAYS * array_bytes(s->n_vocab);
+}
+
+/* NaN is never drawn; infinity counts as the largest finite number. */
+static inline float clean(float v)
+{
+	v = v != v ? -INFINITY : v;
+	return v > FLT_MAX ? FLT_MAX : v;
+}
+
+/* x = clean logits; returns the largest. */
+static float load(float *restrict x, const float *restrict logits, uint32_t n)
+{
+	enum { LANES = 16 };
+	float top[LANES], largest = -INFINITY;
+	for (int j = 0; j < LANES; j++)
+		top[j] = -INFINITY;
+	uint32_t i = 0;
+	for (; i + LANES <= n; i += LANES) {
+		for (int j = 0; j < LANES; j++) {
+			float v = clean(logits[i + (uint32_t)j]);
+			x[i + (uint32_t)j] = v;
+			top[j] = v > top[j] ? v : top[j];
+		}
+	}
+	for (; i < n; i++) {
+		x[i] = clean(logits[i]);
+		largest = x[i] > largest ? x[i] : largest;
+	}
+	for (int j = 0; j < LANES; j++)
+		largest = top[j] > largest ? top[j] : largest;
+	return largest;
+}
+
+/*
+ * exp(d) for d <= 0 in float32: the argument is reduced by powers of two, then a polynomial of degree 7 (the
+ * coefficients of Cephes' expf, S. Moshier); within 2 units in the last place, every operation rounded on its
+ * own. Below -28 it is 0: the weight would be under 2^-40.
+ */
+static inline float weight_exp(float d)
+{
+	float k = (d * 1.44269504f + 12582912.0f) - 12582912.0f; /* d / ln 2, to the nearest whole number */
+	float r = d - k * 0.693359375f;
+	r = r - k * -2.12194440e-4f;
+	float p = 1.9875691500e-4f;
+	p = p * r + 1.3981999507e-3f;
+	p = p * r + 8.3334519073e-3f;
+	p = p * r + 4.1665795894e-2f;
+	p = p * r + 1.6666665459e-1f;
+	p = p * r + 5.0000001201e-1f;
+	p = p * (r * r) + r + 1.0f;
+	return p * f32_from_bits((uint32_t)((int32_t)k + 127) << 23);
+}
+
+enum { EXP_MIN = -28 };
+
+static inline uint64_t weight_units(float weight)
+{
+	return (uint64_t)(int64_t)(weight * 0x1p40f); /* exact product, fraction cut off */
+}
+
+/* Natural logarithm of the sum of exp(x - largest) over the vocabulary. */
+static double log_sum(const float *restrict x, float largest, uint32_t n)
+{
+	enum { LANES = 16 };
+	uint64_t sum = 0;
+	uint32_t i = 0;
+	for (; i + LANES <= n; i += LANES) {
+		float w[LANES];
+		for (int j = 0; j < LANES; j++) {
+			float d = x[i + (uint32_t)j] - largest;
+			float e = weight_exp(d < EXP_MIN ? EXP_MIN : d);
+			w[j] = d < EXP_MIN ? 0 : e;
+		}
+		for (int j = 0; j < LANES; j++)
+			sum += weight_units(w[j]);
+	}
+	for (; i < n; i++) {
+		float d = x[i] - largest;
+		sum += d < EXP_MIN ? 0 : weight_units(weight_exp(d));
+	}
+	return log((double)sum * 0x1p-40);
+}
+
+static void apply_mask(float *x, const uint32_t *mask, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (!(mask[i / 32] >> (i % 32) & 1))
+			x[i] = -INFINITY;
+}
+
+static void apply_bias(struct sampler *s, const struct sampling *p)
+{
+	for (uint32_t i = 0; i < p->n_bias; i++) {
+		uint32_t id = (uint32_t)p->bias[i].token;
+		if (id < s->n_vocab)
+			s->x[id] = clean(s->x[id] + p->bias[i].bias);
+	}
+}
+
+/* Divides what speaks for a token of the history, multiplies what speaks against it (Keskar and others:
+ * "CTRL", 2019, with the sign rule of transformers), once however often the token occurs. */
+static void apply_repetition(struct sampler *s, const struct compute_seq *seq, float penalty)
+{
+	for (uint32_t i = 0; i < seq->n_history; i++) {
+		uint32_t id = (uint32_t)seq->history[i];
+		if (id >= s->n_vocab || s->counts[id]++)
+			continue;
+		float v = s->x[id];
+		s->x[id] = clean(v > 0 ? v / penalty : v * penalty);
+	}
+	for (uint32_t i = 0; i < seq->n_history; i++)
+		if ((uint32_t)seq->history[i] < s->n_vocab)
+			s->counts[seq->history[i]] = 0;
+}
+
+/* OpenAI's rule: count x frequency, and presence once, over the answer alone. */
+static void apply_frequency(struct sampler *s, const struct compute_seq *seq, const struct sampling *p)
+{
+	for (uint32_t i = seq->n_prompt; i < seq->n_history; i++)
+		if ((uint32_t)seq->history[i] < s->n_vocab)
+			s->counts[seq->history[i]]++;
+	for (uint32_t i = seq->n_prompt; i < seq->n_history; i++) {
+		uint32_t id = (uint32_t)seq->history[i];
+		if (id >= s->n_vocab || s->counts[id] == 0)
+			continue;
+		float v = s->x[id] - (float)s->counts[id] * p->frequency_penalty;
+		s->x[id] = clean(v - p->presence_penalty);
+		s->counts[id] = 0;
+	}
+}
+
+static float largest_of(const float *x, uint32_t n)
+{
+	float largest = -INFINITY;
+	for (uint32_t i = 0; i < n; i++)
+		largest = x[i] > largest ? x[i] : largest;
+	return largest;
+}
+
+/* Runs the stages that change single logits; returns the largest afterwards. */
+static float adjust(struct sampler *s, const struct compute_seq *seq, float largest)
+{
+	const struct sampling *p = seq->sampling;
+	bool changed = false;
+	if (seq->mask) {
+		apply_mask(s->x, seq->mask, s->n_vocab);
+		changed = true;
+	}
+	if (p->n_bias) {
+		apply_bias(s, p);
+		changed = true;
+	}
+	if (p->repetition_penalty != 1 && seq->n_history) {
+		apply_repetition(s, seq, p->repetition_penalty);
+		changed = true;
+	}
+	if ((p->frequency_penalty != 0 || p->presence_penalty != 0) && seq->n_history > seq->n_prompt) {
+		apply_frequency(s, seq, p);
+		changed = true;
+	}
+	return changed ? largest_of(s->x, s->n_vocab) : largest;
+}
+
+/* Whole numbers in the order of the floats; -0 counts as 0. */
+static inline uint32_t key_of(float v)
+{
+	uint32_t bits = f32_bits(v + 0.0f);
+	return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+/* A prefix of the candidates ordered by (logit descending, id ascending): all with a larger key, and the
+ * first n_ties of those with this key. */
+struct cut {
+	uint32_t key;
+	uint64_t n_ties;
+};
+
+/* The shortest prefix whose weight units (or, without weights, whose number) reach target; 1 <= target <= the
+ * sum. */
+static struct cut find_cut(struct sampler *s, const float *logits, const float *weights, uint32_t n,
+			   uint64_t target)
+{
+	static const unsigned shifts[N_DIGITS] = {21, 10, 0};
+	uint32_t key = 0, n_inside = n, n_buckets = N_BUCKETS;
+	for (unsigned digit = 0; digit < N_DIGITS; digit++) {
+		n_buckets = digit == N_DIGITS - 1 ? 1u << (32 - 2 * DIGIT_BITS) : N_BUCKETS;
+		memset(s->buckets, 0, n_buckets * sizeof *s->buckets);
+		for (uint32_t j = 0; j < n_inside; j++) {
+			uint32_t i = digit ? s->inside[j] : j;
+			uint64_t units = weights ? weight_units(weights[i]) : 1;
+			s->buckets[key_of(logits[i]) >> shifts[digit] & (n_buckets - 1)] += units;
+		}
+		uint32_t bucket = n_buckets - 1;
+		while (bucket > 0 && s->buckets[bucket] < target)
+			target -= s->buckets[bucket--];
+		key |= bucket << shifts[digit];
+		uint32_t kept = 0;
+		for (uint32_t j = 0; j < n_inside; j++) {
+			uint32_t i = digit ? s->inside[j] : j;
+			if (key_of(logits[i]) >> shifts[digit] == key >> shifts[digit])
+				s->inside[kept++] = i;
+		}
+		n_inside = kept;
+	}
+	uint64_t each = weights && n_inside ? weight_units(weights[s->inside[0]]) : 1;
+	return (struct cut){key, (target + each - 1) / each};
+}
+
+/* Keeps the candidates that cut takes. source may be the candidates themselves or the whole vocabulary (ids
+ * NULL). */
+static uint32_t keep_cut(struct sampler *s, const float *logits, const int32_t *ids, uint32_t n,
+			 struct cut cut)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t key = key_of(logits[i]);
+		if (key < cut.key || (key == cut.key && cut.n_ties == 0))
+			continue;
+		cut.n_ties -= key == cut.key;
+		s->ids[kept] = ids ? ids[i] : (int32_t)i;
+		s->weights[kept] = s->weights[i];
+		s->logits[kept++] = logits[i];
+	}
+	return kept;
+}
+
+/* Gives the n candidates their weights and drops those that have none; returns how many stay, and the sum. */
+static uint32_t weigh(struct sampler *s, uint32_t n, float largest, float temperature, uint64_t *sum)
+{
+	uint32_t kept = 0;
+	*sum = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		float d = (s->logits[i] - largest) / temperature;
+		if (d < EXP_MIN)
+			continue;
+		float w = weight_exp(d);
+		uint64_t units = weight_units(w);
+		if (units == 0)
+			continue;
+		s->ids[kept] = s->ids[i];
+		s->logits[kept] = s->logits[i];
+		s->weights[kept++] = w;
+		*sum += units;
+	}
+	return kept;
+}
+
+/* The first stage that chooses: k candidates of the vocabulary, or all of it. */
+static uint32_t take_top_k(struct sampler *s, int32_t top_k)
+{
+	uint32_t n = s->n_vocab;
+	if (top_k > 0 && (uint32_t)top_k < n)
+		return keep_cut(s, s->x, NULL, n, find_cut(s, s->x, NULL, n, (uint64_t)top_k));
+	for (uint32_t i = 0; i < n; i++)
+		s->ids[i] = (int32_t)i;
+	memcpy(s->logits, s->x, (size_t)n * sizeof *s->x);
+	return n;
+}
+
+static uint32_t take_top_p(struct sampler *s, uint32_t n, float top_p, uint64_t sum)
+{
+	if (!(top_p < 1))
+		return n;
+	uint64_t target = (uint64_t)ceil((double)top_p * (double)sum);
+	target = target < 1 ? 1 : target > sum ? sum : target;
+	return keep_cut(s, s->logits, s->ids, n, find_cut(s, s->logits, s->weights, n, target));
+}
+
+/* The likeliest candidate's weight is exactly 1, so min_p itself is the limit. */
+static uint32_t take_min_p(struct sampler *s, uint32_t n, float min_p)
+{
+	uint32_t kept = 0;
+	if (!(min_p > 0))
+		return n;
+	for (uint32_t i = 0; i < n; i++) {
+		if (s->weights[i] < min_p)
+			continue;
+		s->ids[kept] = s->ids[i];
+		s->weights[kept++] = s->weights[i];
+	}
+	return kept;
+}
+
+static int32_t draw(const struct sampler *s, uint32_t n, uint64_t seed, uint64_t pos)
+{
+	uint32_t words[4];
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < n; i++)
+		sum += weight_units(s->weights[i]);
+	rng_words(seed, RNG_STREAM_SAMPLER, pos, words);
+	uint64_t random = (uint64_t)words[0] << 32 | words[1];
+	uint64_t point = (uint64_t)((unsigned __int128)random * sum >> 64); /* 0 .. sum - 1 */
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t units = weight_units(s->weights[i]);
+		if (point < units)
+			return s->ids[i];
+		point -= units;
+	}
+	assert(false);
+	return -1;
+}
+
+void sampler_draw(struct sampler *s, const float *logits, uint64_t pos, struct compute_seq *seq)
+{
+	const struct sampling *p = seq->sampling;
+	seq->token = -1;
+	seq->logprob = -INFINITY;
+	float model_largest = load(s->x, logits, s->n_vocab);
+	if (!(model_largest > -INFINITY))
+		return;
+	double model_log_sum = log_sum(s->x, model_largest, s->n_vocab);
+	float largest = adjust(s, seq, model_largest);
+	if (!(largest > -INFINITY))
+		return;
+	if (p->temperature == 0) {
+		uint32_t i = 0;
+		while (s->x[i] != largest)
+			i++;
+		seq->token = (int32_t)i;
+	} else {
+		uint64_t sum;
+		uint32_t n = take_top_k(s, p->top_k);
+		n = weigh(s, n, largest, p->temperature, &sum);
+		n = take_top_p(s, n, p->top_p, sum);
+		n = take_min_p(s, n, p->min_p);
+		seq->token = draw(s, n, p->seed, pos);
+	}
+	seq->logprob = (float)((double)(clean(logits[seq->token]) - model_largest) - model_log_sum);
+}

@@ -1,0 +1,431 @@
+/*
+ * The engine's thread and its queue. The lock guards the queue and the cached state alone and is held for
+ * moments: no step, no loading and no callback runs under it, so engine_get_state, engine_submit and
+ * engine_cancel never wait for the model.
+ */
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "engine/internal.h"
+
+enum { FIRST_CHUNK = 16 }; /* prompt tokens of the very first step, before the device's speed is known */
+
+void job_destroy(struct job *job)
+{
+	if (!job)
+		return;
+	stop_deinit(&job->stop);
+	free(job->tokens);
+	free(job->bias);
+	free(job);
+}
+
+static struct job *pop(struct engine *e)
+{
+	struct job *job = e->queue[e->queue_head];
+	e->queue_head = (e->queue_head + 1) % (e->max_queue + 1);
+	e->n_queued--;
+	return job;
+}
+
+static void push(struct engine *e, struct job *job)
+{
+	e->queue[(e->queue_head + e->n_queued) % (e->max_queue + 1)] = job;
+	e->n_queued++;
+}
+
+/* Ends a list of jobs with err. */
+static void fail_all(struct engine *e, struct job *list, const struct hokku_error *err)
+{
+	while (list) {
+		struct job *next = list->next;
+		job_fail(list, err);
+		job_destroy(list);
+		list = next;
+		pthread_mutex_lock(&e->lock);
+		e->n_finished++;
+		pthread_mutex_unlock(&e->lock);
+	}
+}
+
+/* Takes jobs out of the queue, in order: the cancelled ones, or all. Under the lock. */
+static struct job *take_out(struct engine *e, bool all)
+{
+	struct job *list = NULL, **end = &list;
+	for (uint32_t n = e->n_queued; n > 0; n--) {
+		struct job *job = pop(e);
+		if (!all && !atomic_load(&job->cancelled)) {
+			push(e, job);
+			continue;
+		}
+		job->next = NULL;
+		*end = job;
+		end = &job->next;
+	}
+	atomic_store(&e->n_cancelled, 0);
+	return list;
+}
+
+void engine_reap_cancelled(struct engine *e)
+{
+	struct hokku_error err;
+	pthread_mutex_lock(&e->lock);
+	struct job *list = take_out(e, false);
+	pthread_mutex_unlock(&e->lock);
+	err_set(&err, HOKKU_CANCELLED, "the request was cancelled while it waited");
+	fail_all(e, list, &err);
+}
+
+void engine_count(struct engine *e, uint32_t tokens_in, uint32_t tokens_out)
+{
+	pthread_mutex_lock(&e->lock);
+	e->n_tokens_in += tokens_in;
+	e->n_tokens_out += tokens_out;
+	pthread_mutex_unlock(&e->lock);
+}
+
+static void tell_state(struct engine *e)
+{
+	if (e->on_state)
+		e->on_state(e->user);
+}
+
+void engine_set_load_part(struct engine *e, double part)
+{
+	pthread_mutex_lock(&e->lock);
+	bool moved = part >= e->load_part + 0.01; /* a hundred calls at most */
+	if (moved)
+		e->load_part = part < 1 ? part : 1;
+	pthread_mutex_unlock(&e->lock);
+	if (moved)
+		tell_state(e);
+}
+
+static void enter_phase(struct engine *e, enum engine_phase phase, const struct hokku_error *err)
+{
+	pthread_mutex_lock(&e->lock);
+	e->phase = phase;
+	if (phase == ENGINE_READY)
+		e->load_part = 1;
+	if (phase == ENGINE_FAILED)
+		e->load_error = *err;
+	pthread_cond_broadcast(&e->changed);
+	pthread_mutex_unlock(&e->lock);
+	tell_state(e);
+}
+
+/* Waits for a job; NULL when the engine stops and the queue is empty. The job counts as running from here on.
+ */
+static struct job *next_job(struct engine *e)
+{
+	struct job *job = NULL;
+	pthread_mutex_lock(&e->lock);
+	while (e->n_queued == 0 && !e->stopping)
+		pthread_cond_wait(&e->work, &e->lock);
+	if (e->n_queued) {
+		job = pop(e);
+		e->running = job;
+	}
+	pthread_mutex_unlock(&e->lock);
+	return job;
+}
+
+static void job_done(struct engine *e, struct job *job)
+{
+	pthread_mutex_lock(&e->lock);
+	e->running = NULL;
+	e->n_finished++;
+	pthread_cond_broadcast(&e->changed);
+	pthread_mutex_unlock(&e->lock);
+	job_destroy(job);
+}
+
+/* The device cannot go on: whoever waits is told so, and later requests are refused with the same error. */
+static void give_up(struct engine *e, const struct hokku_error *err)
+{
+	enter_phase(e, ENGINE_FAILED, err);
+	pthread_mutex_lock(&e->lock);
+	struct job *list = take_out(e, true);
+	pthread_mutex_unlock(&e->lock);
+	fail_all(e, list, err);
+}
+
+static void *engine_main(void *arg)
+{
+	struct engine *e = arg;
+	struct hokku_error err = {.code = HOKKU_OK};
+	struct job *job;
+	if (engine_load(e, &err)) {
+		engine_unload(e);
+		enter_phase(e, ENGINE_FAILED, &err);
+		return NULL;
+	}
+	atomic_store(&e->public_tok, e->tok);
+	atomic_store(&e->public_chat, &e->chat);
+	enter_phase(e, ENGINE_READY, NULL);
+	while ((job = next_job(e))) {
+		enum hokku_code rc = engine_generate(e, job, &err);
+		job_done(e, job);
+		if (rc) {
+			give_up(e, &err);
+			return NULL;
+		}
+	}
+	enter_phase(e, ENGINE_STOPPED, NULL);
+	return NULL;
+}
+
+static char *copy_text(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+/* Frees what engine_create made, the thread being over. */
+static void engine_free(struct engine *e)
+{
+	engine_unload(e);
+	pthread_cond_destroy(&e->changed);
+	pthread_cond_destroy(&e->work);
+	pthread_mutex_destroy(&e->lock);
+	free(e->queue);
+	free(e->model_path);
+	free(e->device);
+	free(e);
+}
+
+enum hokku_code engine_create(const struct engine_config *config, struct engine **out,
+			      struct hokku_error *err)
+{
+	*out = NULL;
+	struct engine *e = calloc(1, sizeof *e);
+	if (!e)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for an engine");
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&e->lock, NULL);
+	pthread_cond_init(&e->work, &attr);
+	pthread_cond_init(&e->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	e->model_path = copy_text(config->model_path);
+	e->device = copy_text(config->device ? config->device : "auto");
+	e->config_ctx = config->n_ctx;
+	e->n_threads = config->n_threads;
+	e->max_queue = config->max_queue ? config->max_queue : ENGINE_MAX_QUEUE;
+	e->on_state = config->on_state;
+	e->user = config->user;
+	e->n_batch = 512;
+	e->chunk = FIRST_CHUNK;
+	e->queue = calloc((size_t)e->max_queue + 1, sizeof *e->queue);
+	if (!e->queue || !e->device || (config->model_path && !e->model_path)) {
+		engine_free(e);
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for an engine");
+	}
+	*out = e; /* before the thread may call on_state */
+	int failed = pthread_create(&e->thread, NULL, engine_main, e);
+	if (failed) {
+		*out = NULL;
+		engine_free(e);
+		return err_set(err, HOKKU_INTERNAL, "the engine's thread cannot be started: %s",
+			       strerror(failed));
+	}
+	return HOKKU_OK;
+}
+
+void engine_close_door(struct engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	e->door_closed = true;
+	pthread_mutex_unlock(&e->lock);
+}
+
+/* Waits until nothing runs and nothing waits, for drain_ms at most. Under the lock. */
+static void drain(struct engine *e, uint32_t drain_ms)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	uint64_t ns = (uint64_t)until.tv_nsec + (uint64_t)drain_ms * 1000000u;
+	until.tv_sec += (time_t)(ns / 1000000000u);
+	until.tv_nsec = (long)(ns % 1000000000u);
+	while ((e->n_queued || e->running) &&
+	       pthread_cond_timedwait(&e->changed, &e->lock, &until) != ETIMEDOUT) {
+	}
+}
+
+void engine_destroy(struct engine *e, uint32_t drain_ms)
+{
+	if (!e)
+		return;
+	pthread_mutex_lock(&e->lock);
+	e->door_closed = true;
+	if (drain_ms)
+		drain(e, drain_ms);
+	e->stopping = true;
+	for (uint32_t i = 0; i < e->n_queued; i++)
+		atomic_store(&e->queue[(e->queue_head + i) % (e->max_queue + 1)]->cancelled, true);
+	if (e->running)
+		atomic_store(&e->running->cancelled, true);
+	pthread_cond_signal(&e->work);
+	pthread_mutex_unlock(&e->lock);
+	pthread_join(e->thread, NULL);
+	engine_free(e);
+}
+
+void engine_get_state(struct engine *e, struct engine_state *out)
+{
+	pthread_mutex_lock(&e->lock);
+	*out = (struct engine_state){
+		.phase = e->phase,
+		.load_part = e->load_part,
+		.load_error = e->load_error,
+		.info = e->info,
+		.n_queued = e->n_queued,
+		.n_running = e->running != NULL,
+		.n_finished = e->n_finished,
+		.n_tokens_in = e->n_tokens_in,
+		.n_tokens_out = e->n_tokens_out,
+	};
+	pthread_mutex_unlock(&e->lock);
+}
+
+enum hokku_code engine_wait_ready(struct engine *e, struct hokku_error *err)
+{
+	pthread_mutex_lock(&e->lock);
+	while (e->phase == ENGINE_LOADING)
+		pthread_cond_wait(&e->changed, &e->lock);
+	enum hokku_code rc = e->phase == ENGINE_FAILED ? e->load_error.code : HOKKU_OK;
+	if (rc && err)
+		*err = e->load_error;
+	pthread_mutex_unlock(&e->lock);
+	return rc;
+}
+
+const struct tok *engine_tok(const struct engine *e)
+{
+	return atomic_load(&e->public_tok);
+}
+
+const struct chat *engine_chat(const struct engine *e)
+{
+	return atomic_load(&e->public_chat);
+}
+
+/* May requests come in at all? Under the lock. */
+static enum hokku_code check_open(const struct engine *e, struct hokku_error *err)
+{
+	if (e->door_closed)
+		return err_set(err, HOKKU_SHUTTING_DOWN, "the engine is stopping and takes no new requests");
+	if (e->phase == ENGINE_LOADING)
+		return err_set(err, HOKKU_NOT_READY, "the model is still being loaded (%.0f%%)",
+			       e->load_part * 100);
+	if (e->phase == ENGINE_FAILED)
+		return err_set(err, e->load_error.code, "%s", e->load_error.message);
+	return HOKKU_OK;
+}
+
+static enum hokku_code check_request(const struct engine *e, const struct engine_request *r,
+				     struct hokku_error *err)
+{
+	char found[32], allowed[32];
+	if (r->n_tokens == 0 && tok_bos(e->tok) < 0)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "the prompt is empty, and the model has no token that begins a text");
+	if (r->n_tokens > e->n_ctx)
+		return err_set(err, HOKKU_CONTEXT_EXCEEDED, "the prompt has %s tokens, the context holds %s",
+			       str_thousands(r->n_tokens, found), str_thousands(e->n_ctx, allowed));
+	for (size_t i = 0; i < r->n_tokens; i++)
+		if (r->tokens[i] < 0 || (uint32_t)r->tokens[i] >= e->n_vocab)
+			return err_set(err, HOKKU_INVALID_REQUEST,
+				       "token %zu of the prompt is %d; the vocabulary has 0 to %u", i,
+				       r->tokens[i], e->n_vocab - 1);
+	enum hokku_code rc = sampling_check(&r->sampling, e->n_vocab, err);
+	return rc ? rc : stop_check(r->stop, r->n_stop, err);
+}
+
+static struct job *job_create(const struct engine *e, const struct engine_request *r, struct hokku_error *err)
+{
+	struct job *job = calloc(1, sizeof *job);
+	uint32_t n_tokens = r->n_tokens ? (uint32_t)r->n_tokens : 1, n_bias = r->sampling.n_bias;
+	if (job) {
+		job->tokens = calloc(n_tokens, sizeof *job->tokens);
+		job->bias = n_bias ? calloc(n_bias, sizeof *job->bias) : NULL;
+	}
+	if (!job || !job->tokens || (n_bias && !job->bias) ||
+	    stop_init(&job->stop, r->stop, r->n_stop, e->max_piece, err)) {
+		job_destroy(job);
+		err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a request of %u tokens", n_tokens);
+		return NULL;
+	}
+	if (r->n_tokens)
+		memcpy(job->tokens, r->tokens, n_tokens * sizeof *job->tokens);
+	else
+		job->tokens[0] = tok_bos(e->tok);
+	if (n_bias)
+		memcpy(job->bias, r->sampling.bias, n_bias * sizeof *job->bias);
+	job->n_tokens = n_tokens;
+	job->max_tokens = r->max_tokens;
+	job->sampling = r->sampling;
+	job->sampling.bias = job->bias;
+	job->on_event = r->on_event;
+	job->user = r->user;
+	job->submitted_ns = clock_ns();
+	return job;
+}
+
+/* An engine that does nothing takes one more than the queue holds: that one starts at once. Under the lock.
+ */
+static enum hokku_code check_room(const struct engine *e, struct hokku_error *err)
+{
+	if (e->n_queued < e->max_queue + (e->running == NULL))
+		return HOKKU_OK;
+	return err_set(err, HOKKU_OVERLOADED, "%u requests are waiting already; try again later",
+		       e->n_queued);
+}
+
+enum hokku_code engine_submit(struct engine *e, const struct engine_request *request, uint64_t *id,
+			      struct hokku_error *err)
+{
+	pthread_mutex_lock(&e->lock);
+	enum hokku_code rc = check_open(e, err);
+	if (!rc)
+		rc = check_room(e, err);
+	pthread_mutex_unlock(&e->lock);
+	if (!rc)
+		rc = check_request(e, request, err);
+	if (rc)
+		return rc;
+	struct job *job = job_create(e, request, err);
+	if (!job)
+		return HOKKU_OUT_OF_MEMORY;
+	pthread_mutex_lock(&e->lock);
+	rc = check_open(e, err);
+	if (!rc)
+		rc = check_room(e, err);
+	if (!rc) {
+		job->id = ++e->next_id;
+		*id = job->id;
+		push(e, job);
+		pthread_cond_signal(&e->work);
+	}
+	pthread_mutex_unlock(&e->lock);
+	if (rc)
+		job_destroy(job);
+	return rc;
+}
+
+void engine_cancel(struct engine *e, uint64_t id)
+{
+	pthread_mutex_lock(&e->lock);
+	if (e->running && e->running->id == id)
+		atomic_store(&e->running->cancelled, true);
+	for (uint32_t i = 0; i < e->n_queued; i++) {
+		struct job *job = e->queue[(e->queue_head + i) % (e->max_queue + 1)];
+		if (job->id == id && !atomic_exchange(&job->cancelled, true))
+			atomic_fetch_add(&e->n_cancelled, 1);
+	}
+	pthread_mutex_unlock(&e->lock);
+}

@@ -1,0 +1,156 @@
+/* Loading: file, tokenizer, chat template, tensors, device, in this order; each can refuse. */
+#include <stdlib.h>
+
+#include "engine/internal.h"
+
+/* How far loading is when a stage begins, as parts of the whole: almost all time goes into the device's
+ * weights. */
+#define PART_TOKENIZER 0.01
+#define PART_MODEL     0.05
+#define PART_DEVICE    0.06
+
+static enum hokku_code open_file(struct engine *e, struct hokku_error *err)
+{
+	if (e->model_path)
+		return gguf_open_file(e->model_path, &e->file, err);
+	struct str bytes = bundled_model();
+	if (bytes.len == 0)
+		return err_set(err, HOKKU_NOT_FOUND,
+			       "this build holds no model of its own (models/haiku/haiku.gguf was "
+			       "not there when it was built); name a GGUF file");
+	return gguf_open_memory(bytes.ptr, bytes.len, "haiku.gguf (bundled)", &e->file, err);
+}
+
+static enum hokku_code choose_context(struct engine *e, struct hokku_error *err)
+{
+	char asked[32], trained[32];
+	uint32_t n_train = e->model.hp.n_ctx_train;
+	e->n_ctx = n_train < ENGINE_DEFAULT_MAX_CTX ? n_train : ENGINE_DEFAULT_MAX_CTX;
+	if (e->config_ctx > n_train)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "a context of %s was asked for; the model was trained for %s at most",
+			       str_thousands(e->config_ctx, asked), str_thousands(n_train, trained));
+	if (e->config_ctx)
+		e->n_ctx = e->config_ctx;
+	return HOKKU_OK;
+}
+
+static void on_device_progress(void *user, double part)
+{
+	engine_set_load_part(user, PART_DEVICE + part * (1 - PART_DEVICE));
+}
+
+static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
+{
+	const struct compute_params params = {
+		.model = &e->model,
+		.device = e->device,
+		.n_threads = e->n_threads,
+		.n_ctx = e->n_ctx,
+		.n_seqs = 1,
+		.n_batch = e->n_batch,
+		.on_progress = on_device_progress,
+		.user = e,
+	};
+	return compute_open(&params, &e->compute, err);
+}
+
+/* All that a request needs later, so that generating allocates nothing. */
+static enum hokku_code set_aside(struct engine *e, struct hokku_error *err)
+{
+	size_t longest = 0;
+	for (uint32_t id = 0; id < e->n_vocab; id++) {
+		size_t n = tok_bytes(e->tok, (int32_t)id).len;
+		longest = n > longest ? n : longest;
+	}
+	/* Each invalid byte becomes U+FFFD, three bytes; a held character of up to four comes on top. */
+	e->max_piece = (longest + 4) * 3;
+	uint32_t n_blocks = (e->n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
+	e->history = calloc((size_t)e->n_ctx + 1, sizeof *e->history);
+	e->blocks = calloc(n_blocks, sizeof *e->blocks);
+	bool room = strbuf_reserve(&e->decoded, e->max_piece) &&
+		    strbuf_reserve(&e->shown, 2 * e->max_piece + ENGINE_MAX_STOP_BYTES);
+	if (!e->history || !e->blocks || !room)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a context of %u tokens", e->n_ctx);
+	for (uint32_t i = 0; i < n_blocks; i++)
+		e->blocks[i] = i; /* one sequence at a time: its blocks lie in order */
+	return HOKKU_OK;
+}
+
+static void describe(struct engine *e)
+{
+	const struct model *m = &e->model;
+	struct compute_memory memory;
+	compute_get_memory(e->compute, &memory);
+	const struct hokku_info info = {
+		.name = m->name,
+		.architecture = m->arch->name,
+		.format = m->format_name,
+		.device = compute_device(e->compute),
+		.tokenizer = tok_kind(e->tok),
+		.n_vocab = m->hp.n_vocab,
+		.n_ctx = e->n_ctx,
+		.n_layers = m->hp.n_layers,
+		.n_heads = m->hp.n_heads,
+		.n_kv_heads = m->hp.n_kv_heads,
+		.d_model = m->hp.d_model,
+		.n_params = m->n_params,
+		.weight_bytes = memory.weight_bytes,
+		.kv_bytes = memory.kv_bytes,
+		.scratch_bytes = memory.scratch_bytes,
+	};
+	pthread_mutex_lock(&e->lock);
+	e->info = info;
+	pthread_mutex_unlock(&e->lock);
+}
+
+enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
+{
+	enum hokku_code rc = open_file(e, err);
+	if (rc)
+		return rc;
+	engine_set_load_part(e, PART_TOKENIZER);
+	rc = tok_create(e->file, &e->tok, err);
+	if (rc)
+		return rc;
+	rc = chat_init(&e->chat, e->file, err);
+	if (rc)
+		return rc;
+	engine_set_load_part(e, PART_MODEL);
+	rc = model_bind(&e->model, e->file, err);
+	if (rc)
+		return rc;
+	e->n_vocab = e->model.hp.n_vocab;
+	if (tok_n_vocab(e->tok) > e->n_vocab)
+		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
+			       "%s: the tokenizer has %u tokens, the model only %u", gguf_path(e->file),
+			       tok_n_vocab(e->tok), e->n_vocab);
+	rc = choose_context(e, err);
+	if (rc)
+		return rc;
+	engine_set_load_part(e, PART_DEVICE);
+	rc = open_device(e, err);
+	if (rc)
+		return rc;
+	rc = set_aside(e, err);
+	if (!rc)
+		describe(e);
+	return rc;
+}
+
+void engine_unload(struct engine *e)
+{
+	compute_close(e->compute);
+	e->compute = NULL;
+	model_unbind(&e->model);
+	tok_destroy(e->tok);
+	e->tok = NULL;
+	gguf_close(e->file);
+	e->file = NULL;
+	free(e->history);
+	free(e->blocks);
+	strbuf_free(&e->decoded);
+	strbuf_free(&e->shown);
+	e->history = NULL;
+	e->blocks = NULL;
+}
