@@ -1,0 +1,44 @@
+#include "cli/job.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+static bool stopped(void *user)
+{
+	(void)user;
+	return interrupted != 0;
+}
+
+/* The note takes the progress line's place. */
+static void note(void *user, const char *text)
+{
+	cli_progress(user, 1);
+	fprintf(stderr, "note: %s\n", text);
+}
+
+struct job cli_job(const char *label)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	return (struct job){
+		.user = (void *)(uintptr_t)label, .progress = cli_progress, .note = note, .stopped = stopped};
+}
+
+int cli_job_end(enum hokku_code rc, const struct hokku_error *err)
+{
+	if (!rc)
+		return cli_finish(EXIT_OK);
+	cli_progress(NULL, 1);
+	cli_fail(err);
+	return rc == HOKKU_CANCELLED ? EXIT_INTERRUPTED : EXIT_FAILED;
+}

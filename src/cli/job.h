@@ -1,0 +1,14 @@
+/* What convert and synth share: a job that draws its progress, prints its notes and listens to Ctrl-C. */
+#ifndef CLI_JOB_H
+#define CLI_JOB_H
+
+#include "cli/cli.h"
+#include "model/convert.h"
+
+/* label stands before the percentage. From here on SIGINT and SIGTERM ask the job to stop. */
+struct job cli_job(const char *label);
+
+/* The exit code for a job's outcome; prints the failure. An interrupted job is 130. */
+int cli_job_end(enum hokku_code rc, const struct hokku_error *err);
+
+#endif

@@ -1,0 +1,402 @@
+/*
+ * One file is one part; a folder of shards is several parts behind one index (safetensors_dir.c). Every
+ * number of the header is checked against the file's real size before a pointer is made of it.
+ */
+#include "gguf/safetensors.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gguf/safetensors_internal.h"
+
+enum { LENGTH_BYTES = 8 };
+
+static const struct {
+	const char *name;
+	uint32_t bits;
+} dtypes[ST_N_DTYPES] = {
+#define ST_X(name, bits) [ST_##name] = {#name, bits},
+	ST_DTYPES(ST_X)
+#undef ST_X
+};
+
+const char *st_dtype_name(enum st_dtype dtype)
+{
+	return (unsigned)dtype < ST_N_DTYPES ? dtypes[dtype].name : "unknown";
+}
+
+const char *st_shape(const struct st_tensor *t, char *out, size_t out_size)
+{
+	size_t n = (size_t)snprintf(out, out_size, "[");
+	for (uint32_t i = 0; i < t->n_dims && n < out_size; i++)
+		n += (size_t)snprintf(out + n, out_size - n, "%s%" PRIu64, i ? ", " : "", t->dims[i]);
+	if (n < out_size)
+		snprintf(out + n, out_size - n, "]");
+	return out;
+}
+
+/* What a tensor's checks need: where messages point, and the size of the data. */
+struct place {
+	const char *path;
+	char tensor[160]; /* quoted */
+	uint64_t data_start, data_bytes;
+	struct hokku_error *err;
+};
+
+#define bad(p, ...)                                                                                      \
+	err_prefix((p)->err, err_set((p)->err, HOKKU_BAD_FILE, __VA_ARGS__), "%s: tensor %s", (p)->path, \
+		   (p)->tensor)
+
+static const char *json_kind(const json_t *v)
+{
+	static const char *const names[] = {
+		[JSON_OBJECT] = "an object",   [JSON_ARRAY] = "an array",  [JSON_STRING] = "a string",
+		[JSON_INTEGER] = "an integer", [JSON_REAL] = "a fraction", [JSON_TRUE] = "true",
+		[JSON_FALSE] = "false",        [JSON_NULL] = "null",
+	};
+	return v ? names[json_typeof(v)] : "absent";
+}
+
+static enum hokku_code read_dtype(const json_t *v, struct st_tensor *t, struct place *p)
+{
+	char found[64];
+	if (!json_is_string(v))
+		return bad(p, "dtype is %s, not a string", json_kind(v));
+	struct str text = {json_string_value(v), json_string_length(v)};
+	for (unsigned i = 0; i < ST_N_DTYPES; i++) {
+		if (str_eq_c(text, dtypes[i].name)) {
+			t->dtype = (enum st_dtype)i;
+			return HOKKU_OK;
+		}
+	}
+	return bad(p, "dtype is %s, which is none of the format's (F32, F16, BF16, F64, I64, ...)",
+		   str_quote(text, found, sizeof found));
+}
+
+static enum hokku_code read_shape(const json_t *v, struct st_tensor *t, struct place *p)
+{
+	if (!json_is_array(v))
+		return bad(p, "shape is %s, not an array", json_kind(v));
+	if (json_array_size(v) > ST_MAX_DIMS)
+		return bad(p, "shape has %zu dimensions; at most %d are allowed", json_array_size(v),
+			   ST_MAX_DIMS);
+	t->n_dims = (uint32_t)json_array_size(v);
+	t->n_elements = 1;
+	for (uint32_t i = 0; i < ST_MAX_DIMS; i++)
+		t->dims[i] = 1;
+	for (uint32_t i = 0; i < t->n_dims; i++) {
+		const json_t *d = json_array_get(v, i);
+		if (!json_is_integer(d))
+			return bad(p, "shape[%u] is %s, not an integer", i, json_kind(d));
+		json_int_t n = json_integer_value(d);
+		if (n < 0)
+			return bad(p, "shape[%u] is %" JSON_INTEGER_FORMAT "; it must not be negative", i, n);
+		t->dims[i] = (uint64_t)n;
+		if (__builtin_mul_overflow(t->n_elements, t->dims[i], &t->n_elements))
+			return bad(p, "shape's product passes 2^64 at shape[%u] = %" JSON_INTEGER_FORMAT, i,
+				   n);
+	}
+	uint64_t bits;
+	if (__builtin_mul_overflow(t->n_elements, (uint64_t)dtypes[t->dtype].bits, &bits))
+		return bad(p, "%" PRIu64 " elements of %s are more bits than 2^64", t->n_elements,
+			   dtypes[t->dtype].name);
+	if (bits % 8)
+		return bad(p, "%" PRIu64 " elements of %s end within a byte", t->n_elements,
+			   dtypes[t->dtype].name);
+	t->n_bytes = bits / 8;
+	return HOKKU_OK;
+}
+
+static enum hokku_code read_offsets(const json_t *v, struct st_tensor *t, struct place *p)
+{
+	uint64_t at[2];
+	static const char *const words[2] = {"begin", "end"};
+	if (!json_is_array(v) || json_array_size(v) != 2)
+		return bad(p, "data_offsets is %s%s; it must be [begin, end]", json_kind(v),
+			   json_is_array(v) ? " of another length than 2" : "");
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *o = json_array_get(v, i);
+		if (!json_is_integer(o))
+			return bad(p, "data_offsets' %s is %s, not an integer", words[i], json_kind(o));
+		if (json_integer_value(o) < 0)
+			return bad(p, "data_offsets' %s is %" JSON_INTEGER_FORMAT "; it must not be negative",
+				   words[i], json_integer_value(o));
+		at[i] = (uint64_t)json_integer_value(o);
+	}
+	if (at[0] > at[1])
+		return bad(p, "data_offsets begin at %" PRIu64 ", after their end %" PRIu64, at[0], at[1]);
+	if (at[1] > p->data_bytes)
+		return bad(p,
+			   "data_offsets end at %" PRIu64 ", past the %" PRIu64 " bytes of data in the file",
+			   at[1], p->data_bytes);
+	char shape[192];
+	if (at[1] - at[0] != t->n_bytes)
+		return bad(p, "data_offsets hold %" PRIu64 " bytes; %s %s needs %" PRIu64, at[1] - at[0],
+			   dtypes[t->dtype].name, st_shape(t, shape, sizeof shape), t->n_bytes);
+	uint32_t align = dtypes[t->dtype].bits / 8;
+	if (align > 1 && at[0] % align)
+		return bad(p,
+			   "data_offsets begin at %" PRIu64
+			   ", which is not a multiple of the %u bytes of a %s",
+			   at[0], align, dtypes[t->dtype].name);
+	t->offset = p->data_start + at[0];
+	return HOKKU_OK;
+}
+
+static enum hokku_code read_tensor(const char *name, size_t name_len, json_t *entry, struct st_tensor *t,
+				   struct place *p)
+{
+	static const char *const known[] = {"dtype", "shape", "data_offsets", NULL};
+	t->name = (struct str){name, name_len};
+	str_quote(t->name, p->tensor, sizeof p->tensor);
+	if (name_len == 0 || name_len > ST_MAX_NAME_BYTES)
+		return bad(p, "the name has %zu bytes; 1 to %d are allowed", name_len, ST_MAX_NAME_BYTES);
+	if (!json_is_object(entry))
+		return bad(p, "its entry is %s, not an object", json_kind(entry));
+	const char *key;
+	json_t *value;
+	char quoted[64];
+	json_object_foreach(entry, key, value)
+	{
+		bool found = false;
+		for (const char *const *k = known; *k; k++)
+			found = found || strcmp(*k, key) == 0;
+		if (!found)
+			return bad(p, "unknown field %s; dtype, shape and data_offsets are allowed",
+				   str_quote(str_c(key), quoted, sizeof quoted));
+	}
+	enum hokku_code rc = read_dtype(json_object_get(entry, "dtype"), t, p);
+	if (!rc)
+		rc = read_shape(json_object_get(entry, "shape"), t, p);
+	if (!rc)
+		rc = read_offsets(json_object_get(entry, "data_offsets"), t, p);
+	return rc;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	const struct st_tensor *x = a, *y = b;
+	if (x->offset != y->offset)
+		return x->offset < y->offset ? -1 : 1;
+	return x->n_bytes < y->n_bytes ? -1
+				       : x->n_bytes > y->n_bytes; /* empty ones first: they cover nothing */
+}
+
+/* The tensors must cover the data exactly. Leaves them sorted by offset. */
+static enum hokku_code check_cover(struct st_part *part, uint64_t start, uint64_t end, const char *path,
+				   struct hokku_error *err)
+{
+	uint64_t at = start;
+	char name[160], before[160] = "the header";
+	if (part->n_tensors)
+		qsort(part->tensors, part->n_tensors, sizeof *part->tensors, by_offset);
+	for (uint64_t i = 0; i < part->n_tensors; i++) {
+		const struct st_tensor *t = &part->tensors[i];
+		str_quote(t->name, name, sizeof name);
+		if (t->offset < at)
+			return err_set(err, HOKKU_BAD_FILE,
+				       "%s: tensor %s: data_offsets begin at %" PRIu64
+				       ", inside tensor %s, which ends at %" PRIu64,
+				       path, name, t->offset - start, before, at - start);
+		if (t->offset > at)
+			return err_set(err, HOKKU_BAD_FILE,
+				       "%s: tensor %s: data_offsets begin at %" PRIu64
+				       " and leave a hole of %" PRIu64
+				       " bytes after %s; no holes are allowed",
+				       path, name, t->offset - start, t->offset - at, before);
+		at += t->n_bytes;
+		memcpy(before, name, sizeof before);
+	}
+	if (at != end)
+		return err_set(err, HOKKU_BAD_FILE,
+			       "%s: %" PRIu64 " bytes of data after %s belong to no tensor", path, end - at,
+			       before);
+	return HOKKU_OK;
+}
+
+static enum hokku_code check_metadata(const json_t *meta, const char *path, struct hokku_error *err)
+{
+	const char *key;
+	json_t *value;
+	char quoted[96];
+	if (!json_is_object(meta))
+		return err_set(err, HOKKU_BAD_FILE, "%s: __metadata__ is %s, not an object of strings", path,
+			       json_kind(meta));
+	json_object_foreach((json_t *)(uintptr_t)meta, key, value)
+	{
+		if (!json_is_string(value))
+			return err_set(err, HOKKU_BAD_FILE, "%s: __metadata__ %s is %s, not a string", path,
+				       str_quote(str_c(key), quoted, sizeof quoted), json_kind(value));
+	}
+	return HOKKU_OK;
+}
+
+/* The header's JSON, after its length, first byte and end were checked. */
+static enum hokku_code parse_header(struct st_part *part, const struct file_map *map, uint64_t *data_start,
+				    const char *path, struct hokku_error *err)
+{
+	uint64_t n = 0;
+	if (map->size < LENGTH_BYTES)
+		return err_set(err, HOKKU_BAD_FILE, "%s: %zu bytes; a safetensors file has at least %d", path,
+			       map->size, LENGTH_BYTES + 2);
+	for (int i = LENGTH_BYTES - 1; i >= 0; i--)
+		n = n << 8 | map->data[i];
+	if (n < 2 || n > ST_MAX_HEADER_BYTES)
+		return err_set(err, HOKKU_BAD_FILE,
+			       "%s: the header length is %" PRIu64 "; 2 to %d are allowed", path, n,
+			       ST_MAX_HEADER_BYTES);
+	if (n > map->size - LENGTH_BYTES)
+		return err_set(err, HOKKU_BAD_FILE,
+			       "%s: the header length is %" PRIu64 ", but only %zu bytes follow", path, n,
+			       map->size - LENGTH_BYTES);
+	const char *text = (const char *)map->data + LENGTH_BYTES;
+	if (text[0] != '{')
+		return err_set(err, HOKKU_BAD_FILE,
+			       "%s: the header begins with byte 0x%02x; it must be '{' (0x7b)", path,
+			       (unsigned char)text[0]);
+	json_error_t je;
+	part->header = json_loadb(text, n, JSON_REJECT_DUPLICATES, &je);
+	if (!part->header)
+		return err_set(err, HOKKU_BAD_FILE, "%s: header, line %d, column %d: %s", path, je.line,
+			       je.column, je.text);
+	*data_start = LENGTH_BYTES + n;
+	return HOKKU_OK;
+}
+
+enum hokku_code st_part_read(struct st_part *part, const char *path, struct hokku_error *err)
+{
+	struct place p = {.path = path, .err = err};
+	enum hokku_code rc = parse_header(part, &part->map, &p.data_start, path, err);
+	if (rc)
+		return rc;
+	p.data_bytes = part->map.size - p.data_start;
+	size_t n = json_object_size(part->header);
+	part->tensors = calloc(n + 1, sizeof *part->tensors);
+	if (!part->tensors)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for %zu tensors", path, n);
+	for (void *it = json_object_iter(part->header); it; it = json_object_iter_next(part->header, it)) {
+		const char *name = json_object_iter_key(it);
+		json_t *entry = json_object_iter_value(it);
+		if (strcmp(name, "__metadata__") == 0)
+			rc = check_metadata(entry, path, err);
+		else
+			rc = read_tensor(name, strlen(name), entry, &part->tensors[part->n_tensors++], &p);
+		if (rc)
+			return rc;
+	}
+	rc = check_cover(part, p.data_start, part->map.size, path, err);
+	for (uint64_t i = 0; i < part->n_tensors; i++)
+		part->tensors[i].data = part->map.data + part->tensors[i].offset;
+	return rc;
+}
+
+void st_close(struct safetensors *st)
+{
+	if (!st)
+		return;
+	for (size_t i = 0; i < st->n_parts; i++) {
+		struct st_part *part = &st->parts[i];
+		json_decref(part->header);
+		free(part->tensors);
+		if (part->owned)
+			file_unmap(&part->map);
+	}
+	free(st->parts);
+	free(st->index);
+	json_decref(st->map);
+	free(st);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct st_tensor *x = *(const struct st_tensor *const *)a,
+			       *y = *(const struct st_tensor *const *)b;
+	size_t n = x->name.len < y->name.len ? x->name.len : y->name.len;
+	int order = n ? memcmp(x->name.ptr, y->name.ptr, n) : 0;
+	return order ? order : x->name.len < y->name.len ? -1 : x->name.len > y->name.len;
+}
+
+void st_index_sort(struct safetensors *st)
+{
+	if (st->n_index)
+		qsort(st->index, st->n_index, sizeof(struct st_tensor *), by_name);
+}
+
+struct safetensors *st_new(size_t n_parts)
+{
+	struct safetensors *st = calloc(1, sizeof *st);
+	if (!st)
+		return NULL;
+	st->parts = calloc(n_parts, sizeof *st->parts);
+	st->n_parts = n_parts;
+	if (st->parts)
+		return st;
+	free(st);
+	return NULL;
+}
+
+/* The handle of a single part that is already mapped. */
+static enum hokku_code open_single(struct file_map map, bool owned, const char *path,
+				   struct safetensors **out, struct hokku_error *err)
+{
+	struct safetensors *st = st_new(1);
+	if (!st) {
+		if (owned)
+			file_unmap(&map);
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory to open it", path);
+	}
+	struct st_part *part = &st->parts[0];
+	part->map = map;
+	part->owned = owned;
+	enum hokku_code rc = st_part_read(part, path, err);
+	if (!rc) {
+		st->index = calloc(part->n_tensors + 1, sizeof(struct st_tensor *));
+		if (!st->index)
+			rc = err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its index", path);
+	}
+	if (rc) {
+		st_close(st);
+		return rc;
+	}
+	for (uint64_t i = 0; i < part->n_tensors; i++)
+		st->index[i] = &part->tensors[i];
+	st->n_index = part->n_tensors;
+	st_index_sort(st);
+	*out = st;
+	return HOKKU_OK;
+}
+
+enum hokku_code st_open_file(const char *path, struct safetensors **out, struct hokku_error *err)
+{
+	struct file_map map;
+	*out = NULL;
+	enum hokku_code rc = file_map(path, &map, err);
+	return rc ? rc : open_single(map, true, path, out, err);
+}
+
+enum hokku_code st_open_memory(const void *bytes, size_t n_bytes, const char *name, struct safetensors **out,
+			       struct hokku_error *err)
+{
+	*out = NULL;
+	return open_single((struct file_map){bytes, n_bytes}, false, name, out, err);
+}
+
+uint64_t st_n_tensors(const struct safetensors *st)
+{
+	return st->n_index;
+}
+
+const struct st_tensor *st_tensor_at(const struct safetensors *st, uint64_t i)
+{
+	return i < st->n_index ? st->index[i] : NULL;
+}
+
+const struct st_tensor *st_find(const struct safetensors *st, const char *name)
+{
+	const struct st_tensor wanted = {.name = str_c(name)}, *key = &wanted;
+	struct st_tensor **hit = NULL;
+	if (st->n_index)
+		hit = bsearch(&key, st->index, st->n_index, sizeof(struct st_tensor *), by_name);
+	return hit ? *hit : NULL;
+}

@@ -1,0 +1,32 @@
+/* What safetensors.c (one file) and safetensors_dir.c (a folder of shards) share. */
+#ifndef GGUF_SAFETENSORS_INTERNAL_H
+#define GGUF_SAFETENSORS_INTERNAL_H
+
+#include <jansson.h>
+
+#include "base/file.h"
+#include "gguf/safetensors.h"
+
+struct st_part {
+	struct file_map map;
+	bool owned;     /* map is ours to unmap */
+	json_t *header; /* owns the names */
+	struct st_tensor *tensors;
+	uint64_t n_tensors;
+};
+
+struct safetensors {
+	struct st_part *parts;
+	size_t n_parts;
+	struct st_tensor **index; /* sorted by name */
+	uint64_t n_index;
+	json_t *map; /* the parsed index file, or NULL */
+};
+
+struct safetensors *st_new(size_t n_parts);
+
+/* Checks and indexes a mapped part. */
+enum hokku_code st_part_read(struct st_part *part, const char *path, struct hokku_error *err);
+void st_index_sort(struct safetensors *st);
+
+#endif

@@ -1,0 +1,131 @@
+/* What the files of the converter and of the synthesiser share: an architecture as rows, a parsed
+ * config.json, a vocabulary on its way into a file. */
+#ifndef MODEL_CONVERT_INTERNAL_H
+#define MODEL_CONVERT_INTERNAL_H
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "gguf/writer.h"
+#include "model/convert.h"
+
+/* Which of the shape's numbers a tensor's side is. */
+enum side { SIDE_NONE, SIDE_MODEL, SIDE_Q, SIDE_KV, SIDE_FF, SIDE_VOCAB, N_SIDES };
+
+/* What llama.cpp's quantiser tells apart. */
+enum tensor_role {
+	ROLE_OTHER,
+	ROLE_EMBEDDING,
+	ROLE_OUTPUT,
+	ROLE_ATTN_V,
+	ROLE_FFN_DOWN,
+	ROLE_NORM,
+	ROLE_BIAS
+};
+
+/* One tensor of the model, or one of each layer: after the folder's and the file's layer prefix. */
+struct tensor_row {
+	const char *hf, *gguf;
+	enum side rows, cols; /* rows SIDE_NONE: a vector of cols */
+	enum tensor_role role;
+	bool per_layer;
+	bool unless_tied; /* absent from a model with tied embeddings */
+};
+
+/* The shape of a model, out of config.json. */
+struct hf_shape {
+	const struct hf_arch *arch;
+	uint32_t n_ctx, d_model, n_layers, d_ff, n_heads, n_kv_heads, head_dim, n_vocab;
+	float rope_theta, norm_eps;
+	bool tied, tied_given;
+	int64_t bos, eos, pad; /* -1: not given */
+};
+
+/* One number of config.json and the key it becomes (gguf NULL: none). */
+struct config_row {
+	const char *config, *gguf;
+	bool is_float;
+	uint32_t max;  /* of an integer; the least is 1 */
+	size_t offset; /* in struct hf_shape */
+};
+
+/* A setting that must have the value we compute with, where it is given. */
+struct refuse_row {
+	const char *config;
+	const char *wanted; /* as JSON; NULL: must be absent or null */
+};
+
+struct hf_arch {
+	const char *model_type;           /* config.json's */
+	const char *class_name;           /* config.json's architectures[0] */
+	const char *gguf;                 /* general.architecture */
+	const char *hf_layers;            /* "model.layers." */
+	const struct config_row *config;  /* ends with config NULL */
+	const struct refuse_row *refuse;  /* ends with config NULL */
+	const struct tensor_row *tensors; /* ends with hf NULL; in the order they are written */
+	const char *const *ignored;       /* suffixes of tensors that carry no weights; NULL-terminated */
+};
+
+/* root is a parsed config.json, path names it in messages. */
+enum hokku_code hf_shape_read(const json_t *root, const char *path, struct hf_shape *out,
+			      struct hokku_error *err);
+
+/* Token ids that generation_config.json gives and config.json does not. root may be NULL. */
+void hf_shape_generation(const json_t *root, struct hf_shape *s);
+
+/* Reads path as JSON: duplicates rejected, max_bytes at most. */
+enum hokku_code hf_json_read(const char *path, size_t max_bytes, json_t **out, struct hokku_error *err);
+
+/* The keys of general.* and of the architecture. file_type: llama.cpp's number, -1 for a file without
+ * weights. */
+void hf_shape_put(struct gguf_writer *w, const struct hf_shape *s, const char *name, int file_type);
+
+uint32_t hf_side(const struct hf_shape *s, enum side side);
+
+/* Rows of the shape's tensors, all layers. Start with {0}; false at the end. */
+struct tensor_iter {
+	const struct tensor_row *row;
+	uint32_t layer;
+	size_t at, per_layer_from;
+	uint32_t ordinal; /* the row's number in the table, for seeds */
+	char hf[128], gguf[128];
+	uint64_t rows, cols; /* a vector has one row */
+};
+bool tensor_iter_next(const struct hf_shape *s, struct tensor_iter *it);
+
+/* llama.cpp's number for a file whose matrices are all of a type; -1 if it has none. */
+int hf_file_type(enum tensor_type type);
+
+/* A vocabulary, ready to be written. Texts live in the arena or in a JSON tree its maker keeps. */
+struct vocab {
+	struct str *tokens;
+	int32_t *types; /* enum tok_type's numbers: 1 normal, 3 control, 4 user-defined, 5 unused */
+	uint32_t n;
+	struct str *merges; /* "a b" */
+	uint64_t n_merges;
+	const char *pre;
+	const char *arch;           /* general.architecture of a file that has no config.json */
+	int64_t bos, eos, pad, unk; /* -1: none */
+	bool add_bos;
+	struct str chat_template; /* ptr NULL: none */
+	struct arena arena;
+	json_t *tokenizer, *config; /* tokenizer.json, tokenizer_config.json; may be NULL */
+};
+enum { VOCAB_NORMAL = 1, VOCAB_CONTROL = 3, VOCAB_USER_DEFINED = 4, VOCAB_UNUSED = 5 };
+enum { HF_MAX_VOCAB = 4 << 20, HF_MAX_TOKENIZER_BYTES = 256 << 20, HF_MAX_CONFIG_BYTES = 16 << 20 };
+
+/* n_vocab 0: as many as the tokenizer has; otherwise the rest is padded with unused tokens. */
+enum hokku_code vocab_read(struct vocab *v, const char *dir, uint32_t n_vocab, const struct job *job,
+			   struct hokku_error *err);
+void vocab_put(struct gguf_writer *w, const struct vocab *v);
+void vocab_free(struct vocab *v);
+
+/* The pre-tokenizer's name for tokenizer.json's definition, or INVALID_REQUEST with the definition. */
+enum hokku_code vocab_recognise(const json_t *tokenizer, const char *path, const char **pre,
+				const char **arch, struct hokku_error *err);
+
+void job_note(const struct job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void job_progress(const struct job *job, double part);
+bool job_stopped(const struct job *job);
+
+#endif
