@@ -1,0 +1,109 @@
+/*
+ * What the files of this room share. A tokenizer is made of four parts, one file each: the byte alphabet and
+ * the vocabulary (tokenizer.c), the pre-tokenizer that cuts text into pieces (pretok.c), byte-pair merging
+ * inside a piece (bpe.c), and the trie that finds added tokens in text (added.c). encode.c puts them
+ * together.
+ */
+#ifndef TEXT_INTERNAL_H
+#define TEXT_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "text/limits.h"
+#include "text/pretok.h"
+#include "text/tokenizer.h"
+
+/* (left id, right id) -> rank and the token they make. Open addressing; an empty slot's key is MERGE_EMPTY.
+ */
+#define MERGE_EMPTY UINT64_MAX
+#define MERGE_NONE  UINT64_MAX
+struct merge_slot {
+	uint64_t key;   /* left << 32 | right */
+	uint64_t value; /* rank << 32 | merged id: the smaller value merges first */
+};
+struct merges {
+	struct merge_slot *slots; /* (mask + 1) */
+	uint64_t mask;
+	unsigned shift; /* 64 - log2(mask + 1) */
+};
+enum hokku_code merges_create(struct merges *m, uint64_t n, struct hokku_error *err);
+void merges_destroy(struct merges *m);
+
+/* False if the pair is there already; *earlier is then its value. */
+bool merges_put(struct merges *m, uint32_t left, uint32_t right, uint64_t value, uint64_t *earlier);
+
+static inline uint64_t merges_get(const struct merges *m, uint32_t left, uint32_t right)
+{
+	uint64_t key = (uint64_t)left << 32 | right;
+	uint64_t i = (key * 0x9E3779B97F4A7C15u) >> m->shift;
+	for (;; i = (i + 1) & m->mask) {
+		if (m->slots[i].key == key)
+			return m->slots[i].value;
+		if (m->slots[i].key == MERGE_EMPTY)
+			return MERGE_NONE;
+	}
+}
+
+/* Merges the n ids in place, lowest rank first and leftmost among equals, until no neighbours merge. Returns
+ * how many are left, or 0 when the host has no memory (n is at least 1). */
+size_t bpe_merge(const struct merges *m, int32_t *ids, size_t n);
+
+/* A table of strings -> ids; the strings stand elsewhere (text(id)). */
+struct string_slot {
+	uint32_t hash, id; /* id UINT32_MAX: empty */
+};
+struct string_table {
+	struct string_slot *slots;
+	uint32_t mask;
+	const char *bytes; /* string id is bytes[offsets[id] .. offsets[id + 1]) */
+	const uint32_t *offsets;
+};
+enum hokku_code string_table_create(struct string_table *t, uint64_t n, const char *bytes,
+				    const uint32_t *offsets, struct hokku_error *err);
+void string_table_destroy(struct string_table *t);
+int32_t string_table_put(struct string_table *t,
+			 uint32_t id); /* -1, or the id that has this string already */
+int32_t string_table_get(const struct string_table *t, const char *s, size_t n); /* -1: none */
+
+/* Added tokens: found in text before anything else looks at it. */
+struct added_node {
+	uint32_t child, sibling; /* 0: none */
+	int32_t id;              /* -1: no token ends here */
+	uint8_t byte;
+	bool only_special; /* the token counts only with TOK_PARSE_SPECIAL */
+};
+struct added {
+	struct added_node *nodes; /* nodes[0] is unused */
+	size_t n, cap;
+	uint32_t root[256];
+};
+enum hokku_code added_put(struct added *a, struct str name, int32_t id, bool only_special,
+			  struct hokku_error *err);
+void added_destroy(struct added *a);
+
+/* The leftmost, there the longest, added token in text; false if there is none. */
+bool added_find(const struct added *a, struct str text, bool parse_special, size_t *at, size_t *len,
+		int32_t *id);
+
+enum { TOK_FLAG_END = 0x80, TOK_TYPE_MASK = 0x0F };
+
+/* What is known about a token as a whole piece, found out at its first use. */
+enum { WHOLE_UNKNOWN, WHOLE_YES, WHOLE_NO };
+
+struct tok {
+	char kind[64];
+	struct pretok *pretok;
+	uint32_t n_vocab;
+	char *pieces, *bytes;                   /* as the vocabulary writes them; as they are */
+	uint32_t *piece_offsets, *byte_offsets; /* (n_vocab + 1) */
+	uint8_t *flags;                         /* (n_vocab) type, TOK_FLAG_END */
+	_Atomic uint8_t *whole;       /* (n_vocab) WHOLE_*: does merging the token's bytes give this token? */
+	struct string_table by_bytes; /* the tokens that text can become */
+	struct merges merges;
+	struct added added;
+	int32_t byte_ids[256]; /* -1: the vocabulary has no token for the byte */
+	int32_t bos, eos;      /* -1: none */
+	bool add_bos;
+};
+
+#endif

@@ -1,0 +1,14 @@
+/* The room's limits, in one place. Each is far above what real files hold and is tested on both sides. */
+#ifndef TEXT_LIMITS_H
+#define TEXT_LIMITS_H
+
+enum {
+	TOK_MAX_TOKENS = 1 << 20, /* in a vocabulary; the largest published ones have 262,144 */
+	TOK_MAX_MERGES = 1 << 20,
+	TOK_MAX_TOKEN_BYTES = 4096,    /* of one token, as the vocabulary writes it */
+	TOK_MAX_TEXT_BYTES = 64 << 20, /* of one tok_encode */
+	CHAT_MAX_TEMPLATE_BYTES = 256 << 10,
+	CHAT_MAX_MESSAGES = 4096,
+};
+
+#endif
