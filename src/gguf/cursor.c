@@ -26,8 +26,8 @@ static const uint8_t *take(struct gguf_cursor *c, const char *what, uint64_t n)
 {
 	if (n > c->n_bytes - c->at) {
 		gguf_bad(c, c->at,
-			 "%s needs %" PRIu64 " bytes, but the file ends after %" PRIu64 " (is it cut short?)",
-			 what, n, c->n_bytes - c->at);
+			 "%s needs %" PRIu64 " bytes; the file has %" PRIu64 " more (is it cut short?)", what,
+			 n, c->n_bytes - c->at);
 		return NULL;
 	}
 	const uint8_t *p = c->data + c->at;

@@ -26,8 +26,8 @@ static const struct {
 	{"lmgg", "a GGML file of the time before GGUF"},
 	{"<!DOCTYPE", "a web page"},
 	{"<html", "a web page"},
-	{"\x1f\x8b", "compressed with gzip; unpack it first"},
-	{"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first"},
+	{"\x1f\x8b", "a gzip archive; unpack it first"},
+	{"\x28\xb5\x2f\xfd", "a zstd archive; unpack it first"},
 };
 
 static enum hokku_code check_magic(struct gguf_cursor *c)
@@ -75,8 +75,8 @@ static enum hokku_code take_count(struct gguf_cursor *c, const char *what, uint6
 	uint64_t left = c->n_bytes > HEADER_BYTES ? c->n_bytes - HEADER_BYTES : 0;
 	if (*out > left / bytes_min)
 		return gguf_bad(c, at,
-				"%s is %" PRIu64 "; the %" PRIu64 " bytes after the header hold %" PRIu64
-				" at most (is the file cut short?)",
+				"%s is %" PRIu64 "; the %" PRIu64
+				" bytes after the header hold at most %" PRIu64 " (is the file cut short?)",
 				what, *out, left, left / bytes_min);
 	return HOKKU_OK;
 }
@@ -127,16 +127,24 @@ static enum hokku_code check_name(struct gguf_cursor *c, uint64_t at, const char
 			str_quote(name, quoted, sizeof quoted));
 }
 
-static enum hokku_code duplicate(struct gguf_cursor *c, const struct gguf_index *index, int64_t row,
-				 int64_t first)
+/* Where the name of a row begins (with its length). */
+static uint64_t name_offset(const struct gguf_cursor *c, const struct gguf_index *index, int64_t row,
+			    struct str *name)
 {
-	const char *base = index->base;
+	memcpy(name, (const char *)index->base + (uint64_t)row * index->stride, sizeof *name);
+	return (uint64_t)((const uint8_t *)name->ptr - c->data) - sizeof(uint64_t);
+}
+
+static enum hokku_code check_duplicates(struct gguf_cursor *c, const struct gguf_index *index)
+{
 	struct str name;
-	memcpy(&name, base + (uint64_t)row * index->stride, sizeof name);
-	c->name = name;
-	uint64_t at = (uint64_t)((const uint8_t *)name.ptr - 8 - c->data);
-	return gguf_bad(c, at, "is %s %" PRId64 " and %" PRId64 " of %" PRIu64 "; each may occur once",
-			c->kind, first + 1, row + 1, index->n);
+	int64_t first = 0, row = gguf_index_duplicate(index, &first);
+	if (row < 0)
+		return HOKKU_OK;
+	uint64_t first_at = name_offset(c, index, first, &name);
+	uint64_t at = name_offset(c, index, row, &c->name);
+	return gguf_bad(c, at, "the same name stands at byte %" PRIu64 "; each %s may occur once", first_at,
+			c->kind);
 }
 
 static enum hokku_code take_keys(struct gguf *g, struct gguf_cursor *c)
@@ -158,10 +166,8 @@ static enum hokku_code take_keys(struct gguf *g, struct gguf_cursor *c)
 	}
 	if (rc)
 		return rc;
-	int64_t first = 0;
 	gguf_index_build(&g->keys, g->keys.order, g->kv, sizeof *g->kv, g->n_kv);
-	int64_t row = gguf_index_duplicate(&g->keys, &first);
-	return row >= 0 ? duplicate(c, &g->keys, row, first) : HOKKU_OK;
+	return check_duplicates(c, &g->keys);
 }
 
 static enum hokku_code set_alignment(struct gguf *g, struct gguf_cursor *c)
@@ -230,8 +236,8 @@ static enum hokku_code take_tensor_type(struct gguf_cursor *c, struct gguf_tenso
 	const struct tensor_type_info *info = tensor_type_get(id);
 	if (!info)
 		return gguf_bad(c, at,
-				"the tensor's type is %" PRIu32 "; no such type is known (0 is F32, %d %s)",
-				id, TENSOR_N_TYPES - 1, tensor_type_get(TENSOR_N_TYPES - 1)->name);
+				"the tensor's type is %" PRIu32 ", which is none of the known ones (0 to %d)",
+				id, TENSOR_N_TYPES - 1);
 	if (t->dims[0] % info->block_elements)
 		return gguf_bad(
 			c, at, "its rows have %" PRIu64 " elements; the type %s wants a multiple of %" PRIu32,
@@ -264,7 +270,7 @@ static enum hokku_code take_tensor(struct gguf *g, struct gguf_cursor *c, struct
 	return rc;
 }
 
-/* Where in the file a tensor's offset field stands: before the next info, so its row gives it. */
+/* Where in the file a tensor's offset field stands. */
 static uint64_t offset_field(const struct gguf *g, const struct gguf_tensor *t)
 {
 	uint64_t name_at = (uint64_t)((const uint8_t *)t->name.ptr - g->data);
@@ -277,9 +283,9 @@ static enum hokku_code place_tensor(struct gguf *g, struct gguf_cursor *c, struc
 	c->name = t->name;
 	if (t->offset > room || t->n_bytes > room - t->offset)
 		return gguf_bad(c, offset_field(g, t),
-				"its %" PRIu64 " bytes at %" PRIu64 " + %" PRIu64
-				" do not fit the file of %" PRIu64 " bytes (is it cut short?)",
-				t->n_bytes, g->data_offset, t->offset, g->n_bytes);
+				"its offset is %" PRIu64 " and it takes %" PRIu64
+				" bytes; the file holds %" PRIu64 " bytes of tensor data (is it cut short?)",
+				t->offset, t->n_bytes, room);
 	t->offset += g->data_offset;
 	t->data = g->data + t->offset;
 	return HOKKU_OK;
@@ -339,10 +345,8 @@ static enum hokku_code take_tensors(struct gguf *g, struct gguf_cursor *c)
 		rc = check_overlaps(g, c, g->names.order);
 	if (rc)
 		return rc;
-	int64_t first = 0;
 	gguf_index_build(&g->names, g->names.order, g->tensors, sizeof *g->tensors, g->n_tensors);
-	int64_t row = gguf_index_duplicate(&g->names, &first);
-	return row >= 0 ? duplicate(c, &g->names, row, first) : HOKKU_OK;
+	return check_duplicates(c, &g->names);
 }
 
 enum hokku_code gguf_parse(struct gguf *g, struct hokku_error *err)
