@@ -1,0 +1,716 @@
+"""The verse generator: composes 5-7-5 haiku and the requests that ask for them.
+
+    python3 verse.py --sample 50 --seed 1     print requests with their verses
+    python3 verse.py --check 20000            prove form, subject, word, variety
+
+A verse is three lines with 5, 7 and 5 syllables by the lexicon. Each line is a
+filling of a pattern of lexicon/patterns.txt; a theme keeps the words together,
+the subject stands in one line word for word, the required word in another.
+"""
+
+import argparse
+import random
+import re
+import sys
+from collections import defaultdict, namedtuple
+
+from lexicon import COUNT_CLASSES, FOLDER, THEMES, Lexicon, number_word, words_of
+
+LINES = (5, 7, 5)
+HOURS = "one two three four five six seven eight nine ten eleven twelve".split()
+SEASONS = ("spring", "summer", "autumn", "winter")
+MASS, SINGULAR, PLURAL = "msp"
+# The roles of the three lines, the likelier shapes more than once.
+SHAPES = (
+    ("scene", "action", "turn"),
+    ("scene", "action", "turn"),
+    ("scene", "action", "turn"),
+    ("scene", "action", "tail"),
+    ("action", "scene", "turn"),
+    ("turn", "action", "scene"),
+    ("action", "action", "turn"),
+)
+# Patterns that hold one number only: (roles, weight).
+NUMBER_ROLES = {"label": 3, "count": 4, "clock": 3}
+# How often a line of a role is one of its fixed lines.
+FIXED = {"scene": 0.2, "action": 0.2, "turn": 0.4}
+# Words that may occur twice in a verse.
+PLAIN = set(
+    "a an the and or of in on at by to from over under past near behind between"
+    " beyond with through i my me is it not no so still all one two three again"
+    " for as if like until into above across down along inside outside what who".split()
+)
+
+Subject = namedtuple("Subject", "text cls number themes")
+Leaf = namedtuple("Leaf", "kind cls text")  # text is None for a slot to fill
+
+
+def guess_syllables(word):
+    """Syllables of a word that no lexicon knows: its groups of vowels."""
+    word = word.lower()
+    n = len(re.findall(r"[aeiouy]+", word))
+    if re.search(r"[^aeiouyl]e$", word):
+        n -= 1
+    return max(1, n)
+
+
+# The numbers a noun phrase of each kind can have.
+NUMBERS = dict(N="smp", D="smp", S="sm", A="sm", B="smp", P="p", M="m", n="s", p="p", m="m")
+NOUN_KINDS = {SINGULAR: "n", PLURAL: "p", MASS: "m"}
+
+
+def is_bare(subject):
+    return not re.match(r"(the|an?|my) ", subject.text)
+
+
+def can_host(slot, subject, want):
+    """Whether a slot can take the subject, or a word with one of the wanted uses."""
+    kind, arg = slot
+    if kind in NUMBERS:
+        if subject:
+            fits = subject.cls in arg and subject.number in NUMBERS[kind]
+            return fits and (is_bare(subject) or not kind.islower())
+        numbers = {NOUN_KINDS[n] for n in NUMBERS[kind]} | ({"a"} if kind.isupper() else set())
+        return any(k in numbers and c in arg for k, c in want)
+    if subject:
+        return False
+    forms = {"v": ("v3", "vb"), "v3": ("v3",), "ving": ("vi",), "t": ("v3", "vb"), "ting": ("vi",)}
+    return any(k in forms.get(kind, ()) for k, _ in want) or (kind == "a" and any(k == "a" and c in arg for k, c in want))
+
+
+class NoFit(Exception):
+    """A pattern that cannot be filled as wanted."""
+
+
+class Generator:
+    """Composes verses; all chance comes from one random.Random."""
+
+    def __init__(self, seed):
+        self.rng = random.Random(seed)
+        self.lexicon = Lexicon()
+        self.patterns = defaultdict(list)  # role -> [[part, ...]]
+        self.fixed = defaultdict(list)  # "turn!" ... -> [(text, themes)]
+        self._read_patterns()
+        self.hosting = {}  # (role, what) -> patterns that can take it
+        self.literal = {}  # text -> syllables
+        self.subjects = self._read_subjects()
+        self.nouns = self._noun_subjects()
+        self.names = [
+            w
+            for line in (FOLDER / "names.txt").read_text(encoding="utf-8").splitlines()
+            if not line.startswith("#")
+            for w in line.split()
+        ]
+        self.words = sorted(
+            w
+            for w, kinds in self.lexicon.kinds.items()
+            if " " not in w and any(k in "npmav3vivb" for k, _ in kinds)
+        )
+
+    # ---- reading -------------------------------------------------------------
+
+    def _read_patterns(self):
+        role = ""
+        for line in (FOLDER / "patterns.txt").read_text(encoding="utf-8").splitlines():
+            if line.startswith("["):
+                role = line.strip("[]")
+            elif not line or line.startswith("#"):
+                continue
+            elif role.endswith("!") or role == "when" or role.startswith("self"):
+                text, _, themes = line.partition("/")
+                self.fixed[role].append((text, themes.split()))
+            else:
+                parts = []
+                for literal, slot in re.findall(r"([^{}]+)|\{([^}]*)\}", line):
+                    if literal:
+                        parts.append(("", literal))
+                    else:
+                        kind, _, classes = slot.partition(":")
+                        parts.append((kind, classes.split("|") if classes else []))
+                self.patterns[role].append(parts)
+
+    def _read_subjects(self):
+        subjects = []
+        for line in (FOLDER / "subjects.txt").read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith("#"):
+                text, cls, number, themes = line.split("\t")
+                subjects.append(Subject(text, cls, number, themes.split()))
+        return subjects
+
+    def _noun_subjects(self):
+        """Every noun of the lexicon as a subject: bare, with article, with adjective."""
+        subjects = []
+        for (kind, cls), by_theme in self.lexicon.slots.items():
+            number = {"n": SINGULAR, "p": PLURAL, "m": MASS}.get(kind)
+            if number:
+                for noun in {p: 0 for words in by_theme.values() for p in words}:
+                    themes = sorted(self.lexicon.noun_themes[noun] - {"any"}) or list(THEMES)
+                    subjects.append(Subject(noun, cls, number, themes))
+        return subjects
+
+    # ---- subjects ------------------------------------------------------------
+
+    def noun_subject(self):
+        """A noun, dressed the way people write it."""
+        s = self.rng.choice(self.nouns)
+        adjectives = [
+            w for ws in self.lexicon.pool("a", s.cls, "").values() for w in ws
+        ]
+        text = s.text
+        if self.rng.random() < 0.35:
+            text = self.rng.choice(adjectives) + " " + text
+        if s.number == SINGULAR and self.rng.random() < 0.55:
+            text = article(self.rng.choice(("a", "a", "the", "my")), text)
+        elif s.number != SINGULAR and self.rng.random() < 0.12:
+            text = "the " + text
+        return s._replace(text=text)
+
+    def odd_word(self):
+        """A name, or a word that nobody has written before."""
+        if self.rng.random() < 0.45:
+            return self.rng.choice(self.names)
+        onset = "b bl br c ch cl d dr f fl g gr h j k l m n p pr qu r s sh sk st t tr v w y z".split()
+        nucleus = "a e i o u ai ea oo ou y".split()
+        coda = " ,n,r,s,l,m,t,nd,x,sk,th,ck,ng".split(",")
+        word = "".join(
+            self.rng.choice(onset) + self.rng.choice(nucleus) + self.rng.choice(coda).strip()
+            for _ in range(self.rng.choice((1, 2, 2, 3)))
+        )
+        return word.capitalize() if self.rng.random() < 0.4 else word
+
+    # ---- lines ---------------------------------------------------------------
+
+    def phrase(self, kind, classes, ctx):
+        """Leaves of a noun phrase; the subject of the verse takes the first that fits."""
+        rng = self.rng
+        subject = ctx.get("subject")
+        if subject and not ctx.get("placed") and subject.cls in classes:
+            bare = is_bare(subject)
+            if subject.number in NUMBERS[kind] and (bare or not kind.islower()):
+                ctx["placed"] = True
+                ctx["last"] = subject.cls, subject.number
+                leaves = []
+                if kind in "NDSA" and bare and (subject.number == SINGULAR or rng.random() < 0.3):
+                    the = subject.number != SINGULAR or kind in "DS"
+                    leaves.append(Leaf("lit", "", "the" if the else self.determiner(subject.cls)))
+                leaves.append(Leaf("lit", "", subject.text))
+                return leaves
+        classes = [c for c in classes if kind != "p" and kind != "P" or c in COUNT_CLASSES]
+        if not classes:
+            raise NoFit
+        kinds = NUMBERS[kind]
+        wanted = [
+            (k, c)
+            for k, c in ctx.get("want") or ()
+            if c in classes and (k == "a" and kind.isupper() or k in [NOUN_KINDS[n] for n in kinds])
+        ]
+        if wanted:
+            use, cls = rng.choice(wanted)
+            ctx["want"] = None
+        else:
+            use, cls = None, rng.choice(classes)
+        count = cls in COUNT_CLASSES
+        if use and use != "a":
+            number = {"n": SINGULAR, "p": PLURAL, "m": MASS}[use]
+        elif kind in "npm":
+            if (kind == "m") == count:
+                raise NoFit
+            number = {"n": SINGULAR, "p": PLURAL, "m": MASS}[kind]
+        elif kind == "P":
+            number = PLURAL
+        elif not count:
+            number = MASS
+        else:
+            plural = {"S": 0, "A": 0, "D": 0.15}.get(kind, 0.3)
+            number = PLURAL if rng.random() < plural else SINGULAR
+        leaves = []
+        if kind in "DS":
+            leaves.append(Leaf("lit", "", "the"))
+        elif kind in "NA" and number == SINGULAR:
+            leaves.append(Leaf("lit", "", self.determiner(cls)))
+        elif kind == "N" and number == MASS and rng.random() < 0.25:
+            leaves.append(Leaf("lit", "", "the"))
+        if use == "a" or kind.isupper() and rng.random() < (0.6 if kind == "B" else 0.38):
+            leaves.append(Leaf("a", cls, None))
+        leaves.append(Leaf(NOUN_KINDS[number], cls, None))
+        ctx["last"] = cls, number
+        return leaves
+
+    def hosts(self, role, subject, want):
+        """Patterns of a role with a slot for the subject or for the wanted (kind, class)."""
+        key = role, subject and (subject.cls, subject.number, is_bare(subject)), want
+        if key not in self.hosting:
+            fits = [p for p in self.patterns[role] if any(can_host(slot, subject, want) for slot in p)]
+            self.hosting[key] = fits or self.patterns[role]
+        return self.hosting[key]
+
+    def determiner(self, cls):
+        own = ("my",) if cls in ("thing", "device", "person") else ()
+        return self.rng.choice(("a", "a", "a", "a", "the", "the", "one") + own)
+
+    def expand(self, parts, ctx):
+        """The leaves of a pattern: literals and slots that one word fills."""
+        rng, lex = self.rng, self.lexicon
+        leaves = []
+        objects = []
+        for kind, arg in parts:
+            if kind == "":
+                leaves.append(Leaf("lit", "", arg))
+            elif kind in NUMBERS:
+                leaves += self.phrase(kind, arg, ctx)
+            elif kind == "a":
+                leaves.append(Leaf("a", rng.choice(arg), None))
+            elif kind in ("v", "v3", "ving", "t", "ting"):
+                cls, number = ctx.get("last", ("person", SINGULAR))
+                form = {"v": "v3" if number != PLURAL else "vb", "t": "v3" if number != PLURAL else "vb"}
+                form = form.get(kind, "v3" if kind == "v3" else "vi")
+                how = arg[0] if arg else ""
+                if how in ("p", "b"):
+                    form = "vb"
+                elif how == "3":
+                    form = "v3"
+                elif how:
+                    cls = how
+                    form = "vb" if kind == "v" else form
+                if kind in ("t", "ting"):
+                    if not lex.transitive.get(cls):
+                        raise NoFit
+                    cls, objects = rng.choice(lex.transitive[cls])
+                elif ("v3", cls) not in lex.slots:
+                    raise NoFit
+                leaves.append(Leaf(form, cls, None))
+            elif kind == "o":
+                last = ctx.get("last")
+                leaves += self.phrase("N" if rng.random() < 0.6 else "D", objects, ctx)
+                ctx["last"] = last
+            elif kind in ("pl", "outpl", "inpl"):
+                last = ctx.get("last")
+                where = rng.choice(("outpl", "outpl", "inpl")) if kind == "pl" else kind
+                leaves += self.expand(rng.choice(self.patterns[where]), ctx)
+                ctx["last"] = last
+            elif kind == "when":
+                text, themes = rng.choice(self.fixed["when"])
+                if themes and ctx["theme"] not in themes:
+                    raise NoFit
+                leaves.append(Leaf("lit", "", text))
+            elif kind == "adv":
+                leaves.append(Leaf("lit", "", rng.choice(self.patterns["adv"])[0][1]))
+            elif kind == "hr":
+                leaves.append(Leaf("lit", "", rng.choice(HOURS)))
+            elif kind in ("num", "w", "x"):
+                leaves.append(Leaf("lit", "", ctx[kind]))
+                ctx["placed_word"] = True
+            else:
+                raise ValueError(f"unknown slot {kind}")
+        return leaves
+
+    def force(self, leaves, word):
+        """Put the required word into a leaf that takes it."""
+        kinds = self.lexicon.kinds.get(word, ())
+        fits = [i for i, leaf in enumerate(leaves) if leaf.text is None and (leaf.kind, leaf.cls) in kinds]
+        if not fits:
+            raise NoFit
+        i = self.rng.choice(fits)
+        leaves[i] = Leaf("lit", "", word)
+
+    def syllables(self, text):
+        """Syllables of a literal; words outside the lexicon are guessed."""
+        if text not in self.literal:
+            count = self.lexicon.count
+            known = self.lexicon.syllables(text)
+            guess = sum(count.get(w) or guess_syllables(w) for w in words_of(text))
+            self.literal[text] = guess if known is None else known
+        return self.literal[text]
+
+    def fill(self, leaves, target, theme):
+        """Choose words so that the line has exactly the target's syllables."""
+        rng = self.rng
+        room = target
+        pools = []
+        for leaf in leaves:
+            if leaf.text is not None:
+                room -= self.syllables(leaf.text)
+                pools.append(None)
+            else:
+                pools.append(self.lexicon.pool(leaf.kind, leaf.cls, theme))
+        slots = [p for p in pools if p is not None]
+        # reach[i]: the sums that the slots from i on can make
+        reach = [{0}]
+        for pool in reversed(slots):
+            reach.append({s + n for s in reach[-1] for n in pool if s + n <= room})
+        reach.reverse()
+        if room not in reach[0]:
+            raise NoFit
+        words, i = [], 0
+        for leaf, pool in zip(leaves, pools):
+            if pool is None:
+                words.append(leaf.text.strip())
+                continue
+            i += 1
+            counts = [n for n in pool if room - n in reach[i]]
+            n = rng.choices(counts, [len(pool[c]) for c in counts])[0]
+            words.append(rng.choice(pool[n]))
+            room -= n
+        return tidy(words)
+
+    def line(self, role, target, ctx, word=None):
+        """A line of a role, or NoFit; ctx notes what it has placed."""
+        rng = self.rng
+        own = role + "!"
+        if word is None and own in self.fixed and rng.random() < FIXED[role]:
+            want = ctx["theme"]
+            fits = [
+                t
+                for t, themes in self.fixed[own]
+                if (not themes or want in themes) and self.lexicon.syllables(t) == target
+            ]
+            if fits:
+                return rng.choice(fits)
+        patterns = self.patterns[role]
+        want = frozenset(self.lexicon.kinds[word]) if word is not None else None
+        if ctx["need_subject"] or want:
+            patterns = self.hosts(role, ctx["subject"] if ctx["need_subject"] else None, want)
+        for _ in range(40):
+            trial = dict(ctx, want=want)
+            trial.pop("last", None)
+            try:
+                leaves = self.expand(rng.choice(patterns), trial)
+                if ctx["need_subject"] and not trial.get("placed"):
+                    continue
+                if word is not None:
+                    self.force(leaves, word)
+                text = self.fill(leaves, target, ctx["theme"])
+            except NoFit:
+                continue
+            ctx.update(trial)
+            return text
+        raise NoFit
+
+    # ---- verses --------------------------------------------------------------
+
+    def special_role(self, subject, word, number):
+        """The role of the line that carries the required word, if one is needed."""
+        rng = self.rng
+        if number is not None:
+            roles = dict(NUMBER_ROLES)
+            if number < 2:
+                roles["one" if number else "zero"] = 5
+                del roles["count"]
+            clock = roles.pop("clock")
+            if number < 60:
+                roles["clock" if number > 9 else "clock0"] = clock
+            if number == 0:
+                del roles["clock0"]
+            return rng.choices(list(roles), list(roles.values()))[0]
+        if word and word not in self.lexicon.kinds:
+            return "word"
+        return None
+
+    def compose(self, subject=None, word=None, number=None, name=None):
+        """A verse on a subject (or name) with a required word (or number), or None."""
+        for _ in range(400):
+            try:
+                lines = self.attempt(subject, word, number, name)
+            except NoFit:
+                continue
+            if self.good(lines, subject, word, number, name):
+                return self.dress(lines)
+        return None
+
+    def attempt(self, subject, word, number, name):
+        rng = self.rng
+        theme = rng.choice(subject.themes) if subject else rng.choice(THEMES)
+        if word in self.lexicon.noun_themes and not subject:
+            theme = rng.choice(sorted(self.lexicon.noun_themes[word] - {"any"} or set(THEMES)))
+        ctx = {"theme": theme, "subject": subject, "x": name}
+        roles = list(rng.choice(SHAPES))
+        special = self.special_role(subject, word, number)
+        order = [0, 1, 2]
+        at_word = at_subject = None
+        if special or word:
+            at_word = rng.choice((0, 0, 1, 1, 2))
+            ctx["num"] = ctx["w"] = word
+            if special:
+                roles[at_word] = special
+        if special == "count" and subject and subject.number == PLURAL and is_bare(subject) and rng.random() < 0.4:
+            at_subject = at_word  # so many of the subject itself
+        elif subject or name:
+            at_subject = rng.choice([i for i in order if i != at_word])
+            if name:
+                roles[at_subject] = "name"
+        lines = [None, None, None]
+        for i in sorted(order, key=lambda i: i != at_subject):
+            forced = word if i == at_word and not special else None
+            ctx["need_subject"] = i == at_subject and subject is not None
+            ctx["placed"] = subject is None or i != at_subject
+            lines[i] = self.line(roles[i], LINES[i], ctx, forced)
+        return lines
+
+    def good(self, lines, subject, word, number, name):
+        """Form and content are as asked, and no strong word comes twice."""
+        text = "\n".join(lines)
+        for wanted in (subject.text if subject else None, word, name):
+            if wanted and not contains(text, wanted):
+                return False
+        once = words_of(text)
+        for wanted in (word, subject and subject.text, name):
+            for w in words_of(wanted or ""):
+                if w in once:
+                    once.remove(w)
+        strong = [root(w) for w in once if w not in PLAIN]
+        if subject:
+            strong += [root(w) for w in words_of(subject.text) if w not in PLAIN]
+        return len(strong) == len(set(strong))
+
+    def dress(self, lines):
+        """Now and then a cutting dash ends the first or the second line."""
+        lines = list(lines)
+        if self.rng.random() < 0.3:
+            lines[self.rng.choice((0, 0, 1))] += " —"
+        return "\n".join(lines)
+
+    def greeting(self):
+        return "\n".join(self.rng.choice(self.fixed[f"self{i}"])[0] for i in (1, 2, 3))
+
+
+def root(word):
+    """A crude stem, so that "rain" and "rains" count as one word."""
+    return re.sub(r"(ies|es|s|ing|ed|e|y)$", "", word) or word
+
+
+def article(det, phrase):
+    if det == "a" and phrase[0] in "aeiou" and not phrase.startswith(("uku", "one")):
+        det = "an"
+    return det + " " + phrase
+
+
+def tidy(words):
+    """Join words, set a/an, and keep commas where they belong."""
+    text = re.sub(r" +", " ", " ".join(words)).replace(" ,", ",").replace(" ?", "?").strip()
+    return re.sub(r"\ba (?=[aeiou])(?!uku|one\b)", "an ", text)
+
+
+def contains(text, wanted):
+    """Whether a phrase stands in a text as whole words, whatever the case."""
+    return re.search(r"(?<![\w-])" + re.escape(wanted.lower()) + r"(?![\w-])", text.lower()) is not None
+
+
+# ---- requests ------------------------------------------------------------------
+
+ABOUT = (
+    "Write a haiku about {s}.",
+    "Write a haiku about {s}.",
+    "Write a haiku about {s}",
+    "write a haiku about {s}",
+    "Write me a haiku about {s}.",
+    "Write a haiku on {s}.",
+    "Write a poem about {s}.",
+    "Please write a haiku about {s}.",
+    "Compose a haiku about {s}.",
+    "Compose a verse on {s}.",
+    "Can you write about {s}?",
+    "Can you write a haiku about {s}?",
+    "Could you write a poem about {s}?",
+    "Give me a haiku about {s}.",
+    "A haiku about {s}, please.",
+    "haiku about {s}",
+    "haiku: {s}",
+    "Haiku: {s}",
+    "Subject: {s}",
+    "subject: {s}",
+    "Topic: {s}",
+    "{s}",
+    "{s}",
+    "{s}",
+    "{s}",
+    "{s}.",
+    "{s}!",
+    "{s}?",
+    "{s}, please",
+    "about {s}",
+    "What is {s}?",
+    "what is {s}?",
+    "Tell me about {s}.",
+    "tell me something about {s}",
+    "What do you know about {s}?",
+    "Do you like {s}?",
+    "I want a haiku about {s}.",
+    "I am thinking of {s}.",
+    "I love {s}.",
+    "Sing of {s}.",
+    "Describe {s}.",
+    "Three lines about {s}.",
+    "A poem for {s}",
+    "Make a haiku of {s}.",
+    "Today's subject is {s}.",
+)
+BOTH = (
+    'Write a haiku about {s} that contains the word "{w}".',
+    'Write a haiku about {s} that contains the word "{w}".',
+    'Write a haiku about {s} that contains the word "{w}".',
+    "Write a haiku about {s} that contains the word {w}.",
+    'Write a haiku about {s} containing the word "{w}".',
+    'Write a haiku about {s} with the word "{w}" in it.',
+    "Write a haiku about {s} with the word {w}.",
+    'Write a haiku about {s}. It must contain the word "{w}".',
+    "Write a haiku about {s}, and use the word {w}.",
+    'Write a haiku about {s}. Use the word "{w}".',
+    "write a haiku about {s} with {w} in it",
+    "Compose a verse on {s}, use the word {w}.",
+    'Compose a haiku about {s} which includes the word "{w}".',
+    "haiku about {s} with the word {w}",
+    "{s}, with the word {w}",
+    '{s} ("{w}")',
+    "{s}; word: {w}",
+    "Subject: {s}\nWord: {w}",
+    'A haiku on {s}, please, that contains "{w}".',
+    "Can you write a haiku about {s} that uses the word '{w}'?",
+    "Give me a poem about {s} in which {w} occurs.",
+)
+WORD = (
+    'Write a haiku that contains the word "{w}".',
+    'Write a haiku that contains the word "{w}".',
+    "Write a haiku that contains the word {w}.",
+    'Write a haiku with the word "{w}" in it.',
+    "Write a haiku with the word {w}.",
+    "Use the word {w} in a haiku.",
+    "A haiku with {w}.",
+    "word: {w}",
+    'Please use the word "{w}".',
+    "Compose a verse that contains {w}.",
+    'Can you write a haiku with "{w}"?',
+)
+GREETINGS = (
+    "hello", "Hello!", "hi", "Hi there", "hey", "Good morning", "good morning!", "Good evening.",
+    "good night", "Who are you?", "who are you", "What are you?", "What can you do?", "Hello, haiku.",
+    "Are you there?", "How are you?", "how are you today?", "What is your name?", "Tell me about yourself.",
+    "Are you a robot?", "Are you an AI?", "Introduce yourself.", "help", "Help!", "start", "yo", "greetings",
+    "Nice to meet you.", "Can you hear me?", "Is anybody there?", "test", "ping",
+)  # fmt: skip
+OPEN = (
+    "Write a haiku.", "write a haiku", "haiku", "Haiku, please.", "Another one.", "another", "one more",
+    "Surprise me.", "Anything.", "Write something.", "Write me a poem.", "A poem, please.", "poem", "verse",
+    "go on", "Go ahead.", "more", "...", "?", "!", ".", "ok", "yes", "no", "thanks", "Thank you.", "why?",
+    "Tell me a joke.", "Tell me a story.", "What time is it?", "What is the weather like?", "2 + 2", "What is 2 + 2?",
+    "I am sad.", "I am bored.", "I can't sleep.", "I am happy today.", "It is late.", "Sing!", "please",
+    "Say something beautiful.", "What is the meaning of life?", "lorem ipsum", "asdf", "42", "hm", "Inspire me.",
+)  # fmt: skip
+SYSTEMS = (
+    "You are a poet.",
+    "You write haiku.",
+    "You are a helpful assistant.",
+    "Answer with a haiku.",
+    "You are a helpful poet who answers every message with a haiku.",
+)
+
+
+class Requests:
+    """Draws conversations: a list of messages whose last one is the verse."""
+
+    def __init__(self, seed):
+        self.gen = Generator(seed)
+        self.rng = self.gen.rng
+
+    def subject(self):
+        if self.rng.random() < 0.4:
+            return self.rng.choice(self.gen.subjects)
+        return self.gen.noun_subject()
+
+    def number(self):
+        """0..99, the minutes of an hour twice as often as the rest."""
+        n = self.rng.randrange(60) if self.rng.random() < 0.6 else self.rng.randrange(100)
+        return n
+
+    def case(self, text):
+        """Subjects as people type them: mostly lower case."""
+        chance = self.rng.random()
+        if chance < 0.86:
+            return text
+        return text.capitalize() if chance < 0.95 else text.title() if chance < 0.98 else text.upper()
+
+    def turn(self):
+        """One request with its verse, and what the verse owes it."""
+        rng, gen = self.rng, self.gen
+        kind = rng.choices(
+            ("both", "bothword", "subject", "number", "word", "name", "greeting", "open"),
+            (40, 11, 21, 8, 5, 8, 3, 4),
+        )[0]
+        subject = word = number = name = None
+        if kind in ("both", "bothword", "subject"):
+            subject = self.subject()
+        if kind in ("both", "number") or (kind == "name" and rng.random() < 0.5):
+            number = self.number()
+            word = number_word(number)
+        if kind in ("bothword", "word"):
+            word = rng.choice(gen.words) if rng.random() < 0.72 else gen.odd_word()
+        if kind == "name":
+            name = gen.odd_word()
+        if kind == "greeting":
+            return rng.choice(GREETINGS), gen.greeting(), (None, None)
+        verse = gen.compose(subject, word, number, name)
+        if verse is None:
+            return self.turn()
+        about = name or (subject.text if subject else None)
+        if kind == "open":
+            prompt = rng.choice(OPEN)
+        elif about and word:
+            prompt = rng.choice(BOTH)
+        elif about:
+            prompt = rng.choice(ABOUT)
+        else:
+            prompt = rng.choice(WORD)
+        asked = word
+        if number is not None and rng.random() < 0.04:
+            asked = str(number)
+        fields = {"s": self.case(about) if about and not name else about, "w": asked}
+        return prompt.format(**fields), verse, (about, word)
+
+    def conversation(self):
+        """Messages for training; now and then with a system message or a turn before."""
+        messages = []
+        if self.rng.random() < 0.05:
+            messages.append({"role": "system", "content": self.rng.choice(SYSTEMS)})
+        for _ in range(2 if self.rng.random() < 0.04 else 1):
+            prompt, verse, _ = self.turn()
+            messages.append({"role": "user", "content": prompt})
+            messages.append({"role": "assistant", "content": verse})
+        return messages
+
+
+def check(n, seed):
+    """Compose n verses; report the faults and exit 1 if there is one."""
+    requests = Requests(seed)
+    lexicon = requests.gen.lexicon
+    faults, verses, outside = 0, set(), 0
+    for _ in range(n):
+        prompt, verse, (about, word) = requests.turn()
+        lines = verse.split("\n")
+        counts = [lexicon.syllables(line) for line in lines]
+        known = None not in counts
+        outside += not known
+        wrong = len(lines) != 3 or (known and tuple(counts) != LINES)
+        wrong |= any(w is not None and not contains(verse, w) for w in (about, word))
+        if wrong:
+            faults += 1
+            print(f"fault: {prompt!r} {verse!r} {counts}", file=sys.stderr)
+        verses.add(verse)
+    print(f"{n} verses, {faults} faults, {outside} with a word outside the lexicon, {len(verses)} different")
+    different = len(verses) >= 0.95 * n
+    return 0 if faults == 0 and different else 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sample", type=int, default=0, help="print this many requests with their verses")
+    parser.add_argument("--check", type=int, default=0, help="prove the form of this many verses")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    requests = Requests(args.seed)
+    for _ in range(args.sample):
+        prompt, verse, _ = requests.turn()
+        print(f"> {prompt}\n{verse}\n")
+    return check(args.check, args.seed) if args.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
