@@ -17,6 +17,16 @@ static bool stopped(void *user)
 	return interrupted != 0;
 }
 
+/* A job tells its progress after every few KiB; the line is redrawn when its percentage changes. */
+static void progress(void *user, double part)
+{
+	static int last = -1;
+	int percent = (int)(part * 100);
+	if (percent != last)
+		cli_progress(user, part);
+	last = percent;
+}
+
 /* The note takes the progress line's place. */
 static void note(void *user, const char *text)
 {
@@ -31,7 +41,7 @@ struct job cli_job(const char *label)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	return (struct job){
-		.user = (void *)(uintptr_t)label, .progress = cli_progress, .note = note, .stopped = stopped};
+		.user = (void *)(uintptr_t)label, .progress = progress, .note = note, .stopped = stopped};
 }
 
 int cli_job_end(enum hokku_code rc, const struct hokku_error *err)

@@ -1,0 +1,72 @@
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "cli/job.h"
+#include "model/synth.h"
+
+static int run(int argc, char **argv);
+
+const struct cmd cmd_synth = {
+	.name = "synth",
+	.usage = "synth --shape NAME|CONFIG.json --type TYPE -o OUT.gguf [--seed N]",
+	.summary = "make a model of a real shape with random weights",
+	.help = "For measuring speed and memory without a download; what such a model writes means nothing.\n"
+		"The same shape, type and seed give the same bytes. Shapes: qwen2.5-0.5b, qwen2.5-7b, or "
+		"the\n"
+		"config.json of any model that `hokku convert` takes. Types: F32, F16, BF16, Q8_0, Q4_0, "
+		"Q4_1,\n"
+		"Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, and the mixes Q4_K_M and Q5_K_M as llama.cpp makes them.\n"
+		"\n"
+		"Example:\n"
+		"  hokku synth --shape qwen2.5-0.5b --type Q4_K_M -o synth.gguf && hokku bench synth.gguf\n",
+	.run = run,
+};
+
+static int run(int argc, char **argv)
+{
+	const char *shape = NULL, *type = NULL, *out = NULL, *none[1];
+	uint64_t seed = 0;
+	const struct opt opts[] = {
+		{.name = "shape",
+		 .kind = OPT_STRING,
+		 .target = &shape,
+		 .metavar = "SHAPE",
+		 .help = "qwen2.5-0.5b, qwen2.5-7b or a config.json"},
+		{.name = "type",
+		 .letter = 't',
+		 .kind = OPT_STRING,
+		 .target = &type,
+		 .metavar = "TYPE",
+		 .help = "format of matrices, or a mix of formats"},
+		{.name = "output",
+		 .letter = 'o',
+		 .kind = OPT_STRING,
+		 .target = &out,
+		 .metavar = "FILE",
+		 .help = "the GGUF file to write"},
+		{.name = "seed",
+		 .kind = OPT_U64,
+		 .target = &seed,
+		 .metavar = "N",
+		 .help = "of the random weights"},
+		{0},
+	};
+	int n, rc = cli_parse(&cmd_synth, opts, argc, argv, none, 0, &n);
+	if (rc >= 0)
+		return rc;
+	if (!shape)
+		return cli_usage(&cmd_synth, "--shape is missing: qwen2.5-0.5b, qwen2.5-7b or a config.json");
+	if (!type)
+		return cli_usage(&cmd_synth, "--type is missing: F16, Q8_0, Q4_K_M, ...");
+	if (!out)
+		return cli_usage(&cmd_synth, "-o is missing: where the GGUF file goes");
+	struct synth_options options = {
+		.shape = shape, .type = type, .out = out, .seed = seed, .job = cli_job("writing")};
+	struct hokku_error err;
+	enum hokku_code code = synth_model(&options, &err);
+	struct stat st;
+	char size[32];
+	if (!code && stat(out, &st) == 0)
+		printf("%s: %s\n", out, str_bytes((uint64_t)st.st_size, size));
+	return cli_job_end(code, &err);
+}
