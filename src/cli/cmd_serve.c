@@ -1,0 +1,185 @@
+#include <stdio.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/options_common.h"
+#include "server/server.h"
+
+static int run(int argc, char **argv);
+
+const struct cmd cmd_serve = {
+	.name = "serve",
+	.usage = "serve [MODEL] [OPTIONS]",
+	.summary = "answer requests over HTTP",
+	.help = "Without MODEL (a GGUF file) the haiku model inside the program is served. When connections "
+		"are\n"
+		"accepted, one line on stderr says where: \"hokku: listening on http://127.0.0.1:8080\". The "
+		"model is\n"
+		"loaded after that; GET /health tells how far it is. SIGTERM and SIGINT let running requests "
+		"finish\n"
+		"for up to 5 seconds; a second one ends the program at once. docs/http.md is the manual of "
+		"the API.\n"
+		"\n"
+		"Examples:\n"
+		"  hokku serve\n"
+		"  hokku serve model.gguf --port 8000 --ctx 4096\n"
+		"  curl -N localhost:8080/v1/generate -d '{\"prompt\": \"autumn rain\"}'\n",
+	.run = run,
+};
+
+static const char *const log_levels[] = {"off", "error", "warn", "info", "debug", NULL};
+
+/* The rows that are the server's own. */
+static void add_options(struct opt_table *t, struct server_config *c, const char **model, const char **level)
+{
+	const struct opt rows[] = {
+		{.name = "model",
+		 .letter = 'm',
+		 .kind = OPT_STRING,
+		 .target = model,
+		 .metavar = "FILE",
+		 .env = true,
+		 .help = "the GGUF file, as MODEL",
+		 .fallback = "the haiku model inside"},
+		{.name = "host",
+		 .kind = OPT_STRING,
+		 .target = &c->host,
+		 .metavar = "ADDR",
+		 .env = true,
+		 .help = "name or address to listen on"},
+		{.name = "port",
+		 .letter = 'p',
+		 .kind = OPT_U32,
+		 .target = &c->port,
+		 .metavar = "N",
+		 .env = true,
+		 .help = "port to listen on; 0 takes a free one",
+		 .min = 0,
+		 .max = 65535},
+		{.name = "api-key-file",
+		 .kind = OPT_STRING,
+		 .target = &c->api_key_file,
+		 .metavar = "FILE",
+		 .env = true,
+		 .help = "keys that clients must show, one a line",
+		 .fallback = "none: open to all"},
+		{.name = "max-queue",
+		 .kind = OPT_U32,
+		 .target = &c->engine.max_queue,
+		 .metavar = "N",
+		 .env = true,
+		 .help = "requests that may wait",
+		 .min = 1,
+		 .max = 100000},
+		{.name = "max-connections",
+		 .kind = OPT_U32,
+		 .target = &c->max_connections,
+		 .metavar = "N",
+		 .env = true,
+		 .help = "connections at a time",
+		 .min = 1,
+		 .max = 100000},
+		{.name = "max-body",
+		 .kind = OPT_U64,
+		 .target = &c->max_body_bytes,
+		 .metavar = "BYTES",
+		 .env = true,
+		 .help = "size of a request's body",
+		 .min = 1024,
+		 .max = 1073741824},
+		{.name = "idle-timeout",
+		 .kind = OPT_F32,
+		 .target = &c->idle_timeout_s,
+		 .metavar = "S",
+		 .env = true,
+		 .help = "seconds a connection may stay without a request",
+		 .min = 0.1,
+		 .max = 86400},
+		{.name = "read-timeout",
+		 .kind = OPT_F32,
+		 .target = &c->read_timeout_s,
+		 .metavar = "S",
+		 .env = true,
+		 .help = "seconds from a request's first byte to its last",
+		 .min = 0.1,
+		 .max = 86400},
+		{.name = "write-timeout",
+		 .kind = OPT_F32,
+		 .target = &c->write_timeout_s,
+		 .metavar = "S",
+		 .env = true,
+		 .help = "seconds a client may take nothing of its answer",
+		 .min = 0.1,
+		 .max = 86400},
+		{.name = "request-timeout",
+		 .kind = OPT_F32,
+		 .target = &c->request_timeout_s,
+		 .metavar = "S",
+		 .env = true,
+		 .help = "seconds a request may take, waiting included; 0: no limit",
+		 .min = 0,
+		 .max = 1e6},
+		{.name = "keep-alive-interval",
+		 .kind = OPT_F32,
+		 .target = &c->keep_alive_s,
+		 .metavar = "S",
+		 .env = true,
+		 .help = "seconds of silence before a comment is sent",
+		 .min = 0.1,
+		 .max = 3600},
+		{.name = "log-level",
+		 .kind = OPT_STRING,
+		 .target = level,
+		 .metavar = "LEVEL",
+		 .env = true,
+		 .help = "off, error, warn, info or debug"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		opt_add(t, &rows[i]);
+}
+
+static bool set_log_level(const char *name)
+{
+	for (int i = 0; log_levels[i]; i++) {
+		if (strcmp(log_levels[i], name) == 0) {
+			log_level_set((enum log_level)i);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void on_listening(const char *url)
+{
+	fprintf(stderr, "hokku: listening on %s\n", url);
+}
+
+static int run(int argc, char **argv)
+{
+	struct server_config config;
+	struct opt_table table = {0};
+	struct hokku_error err;
+	struct file_map map;
+	const char *model = NULL, *level = "info", *operand = NULL;
+	int n;
+	server_defaults(&config);
+	add_options(&table, &config, &model, &level);
+	opt_add_engine(&table, &config.engine);
+	int rc = cli_parse(&cmd_serve, table.rows, argc, argv, &operand, 1, &n);
+	if (rc >= 0)
+		return rc;
+	if (!set_log_level(level))
+		return cli_usage(&cmd_serve,
+				 "--log-level is \"%s\"; it takes off, error, warn, info or debug", level);
+	config.engine.model_path = n ? operand : model;
+	config.on_listening = on_listening;
+	/* A file that is not there is told before anything listens. */
+	if (config.engine.model_path) {
+		if (file_map(config.engine.model_path, &map, &err))
+			return cli_fail(&err);
+		file_unmap(&map);
+	}
+	if (server_run(&config, &err))
+		return cli_fail(&err);
+	return EXIT_OK;
+}

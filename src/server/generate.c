@@ -1,0 +1,524 @@
+/*
+ * POST /v1/generate and POST /v1/cancel: the life of a request for an answer.
+ *
+ *     arrives -> prepared (another thread: JSON, template, tokens) -> queued in the engine -> answered
+ *
+ * A generation is freed on the loop's thread once nobody else can know it: after its job came back when it
+ * never reached the engine, after the engine's last event (end or error) when it did. The client may be gone
+ * long before.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "server/internal.h"
+
+static void gen_free(struct generation *g)
+{
+	struct server *s = g->server;
+	for (struct generation **d = &s->dirty; *d; d = &(*d)->next_dirty) {
+		if (*d == g) {
+			*d = g->next_dirty;
+			break;
+		}
+	}
+	if (g->prev)
+		g->prev->next = g->next;
+	else
+		s->generations = g->next;
+	if (g->next)
+		g->next->prev = g->prev;
+	s->n_generations--;
+	prepare_job_free(&g->job);
+	strbuf_free(&g->out);
+	strbuf_free(&g->text);
+	free(g);
+}
+
+/* ---- writing ---- */
+
+static void gen_mark_dirty(struct generation *g)
+{
+	if (g->dirty)
+		return;
+	g->dirty = true;
+	g->next_dirty = g->server->dirty;
+	g->server->dirty = g;
+}
+
+static void gen_send(struct generation *g)
+{
+	if (g->client && g->out.len)
+		http_stream_send(g->client, (struct str){g->out.ptr, g->out.len});
+	strbuf_clear(&g->out);
+	g->sent_ns = clock_ns();
+}
+
+/* All events of one loop turn leave in one piece. */
+static void send_dirty(struct server *s)
+{
+	struct generation *g = s->dirty;
+	s->dirty = NULL;
+	while (g) {
+		struct generation *next = g->next_dirty;
+		g->next_dirty = NULL;
+		g->dirty = false;
+		gen_send(g);
+		g = next;
+	}
+}
+
+/* The last event of a stream is in out. */
+static void gen_end_stream(struct generation *g)
+{
+	struct http_request *client = g->client;
+	gen_send(g);
+	g->client = NULL;
+	http_set_user(client, NULL);
+	http_stream_end(client);
+}
+
+/* The error that ends the answer, in the form that the client waits for. */
+static void gen_answer_error(struct generation *g, enum hokku_code code, const char *message,
+			     const char *field)
+{
+	struct http_request *client = g->client;
+	if (!client)
+		return;
+	log_info("generate %s: %s: %s", g->id, hokku_code_name(code), message);
+	if (g->streaming) {
+		answer_event_error(&g->out, code, message);
+		gen_end_stream(g);
+		return;
+	}
+	g->client = NULL;
+	http_set_user(client, NULL);
+	server_answer_error(client, code, hokku_code_http(code), message, field);
+}
+
+static const char *stop_message(const struct generation *g, char out[160])
+{
+	switch (g->stopped) {
+	case HOKKU_INFERENCE_TIMEOUT:
+		snprintf(out, 160,
+			 "the request ran longer than the %g seconds it is allowed (--request-timeout)",
+			 (double)g->server->config.request_timeout_s);
+		break;
+	case HOKKU_SHUTTING_DOWN:
+		snprintf(out, 160, "the server is stopping and could not finish this request in time");
+		break;
+	default:
+		snprintf(out, 160, "the request was cancelled");
+	}
+	return out;
+}
+
+/* ---- being told to stop ---- */
+
+/* Once is enough. While it is being prepared the client gets its error at once, else when the engine has let
+ * go. */
+static void gen_stop(struct generation *g, enum hokku_code why)
+{
+	char text[160];
+	if (g->stopped)
+		return;
+	g->stopped = why;
+	if (g->preparing) {
+		atomic_store(&g->job.abandoned, true);
+		gen_answer_error(g, why, stop_message(g, text), NULL);
+	} else {
+		engine_cancel(g->server->engine, g->engine_id);
+	}
+}
+
+void gen_client_gone(struct generation *g)
+{
+	g->client = NULL;
+	if (g->server->engine) {
+		log_info("generate %s: the client is gone", g->id);
+		gen_stop(g, HOKKU_CANCELLED);
+	}
+}
+
+void gen_stop_all(struct server *s, enum hokku_code code)
+{
+	for (struct generation *g = s->generations; g; g = g->next)
+		gen_stop(g, code);
+}
+
+void gen_free_all(struct server *s)
+{
+	while (s->generations)
+		gen_free(s->generations);
+}
+
+/* Whether id belongs to a request that a client still waits for. */
+static struct generation *find_live(struct server *s, const char *id)
+{
+	for (struct generation *g = s->generations; g; g = g->next)
+		if (g->client && !g->stopped && strcmp(g->id, id) == 0)
+			return g;
+	return NULL;
+}
+
+/* ---- arriving ---- */
+
+static const char *refuse_reason(struct server *s, enum hokku_code *code)
+{
+	struct engine_state state;
+	engine_get_state(s->engine, &state);
+	if (s->stopping_ns || state.phase == ENGINE_STOPPED) {
+		*code = HOKKU_SHUTTING_DOWN;
+		return "the server is stopping and takes no new work";
+	}
+	if (state.phase != ENGINE_READY) {
+		*code = HOKKU_NOT_READY;
+		return "the model is still being loaded; GET /health tells how far it is";
+	}
+	return NULL;
+}
+
+static struct generation *gen_create(struct server *s, struct http_request *r)
+{
+	struct generation *g = calloc(1, sizeof *g);
+	size_t n = 0;
+	char *body = g ? http_take_body(r, &n) : NULL;
+	if (!body) {
+		free(g);
+		return NULL;
+	}
+	g->job.body = (struct strbuf){.ptr = body, .len = n, .cap = n + 1};
+	g->job.owner = g;
+	g->server = s;
+	g->client = r;
+	g->sequence = ++s->sequence;
+	g->arrived_ns = g->sent_ns = clock_ns();
+	g->next = s->generations;
+	if (g->next)
+		g->next->prev = g;
+	s->generations = g;
+	s->n_generations++;
+	return g;
+}
+
+void gen_route(struct server *s, struct http_request *r)
+{
+	enum hokku_code code;
+	char text[160];
+	const char *refused = refuse_reason(s, &code);
+	const char *encoding = http_get_header(r, "Content-Encoding");
+	if (refused) {
+		server_answer_error(r, code, 503, refused, NULL);
+		return;
+	}
+	if (encoding && strcasecmp(encoding, "identity") != 0) {
+		server_answer_error(r, HOKKU_INVALID_REQUEST, 415,
+				    "Content-Encoding is not supported; send plain JSON", NULL);
+		return;
+	}
+	struct generation *g = gen_create(s, r);
+	if (!g) {
+		server_answer_error(r, HOKKU_OUT_OF_MEMORY, 500, "no memory for the request", NULL);
+		return;
+	}
+	if (!prepare_submit(s->prepare, &g->job)) {
+		gen_free(g);
+		snprintf(text, sizeof text,
+			 "too many requests wait (--max-queue %" PRIu32 "); try again later",
+			 s->config.engine.max_queue);
+		server_answer_error(r, HOKKU_OVERLOADED, 503, text, NULL);
+		return;
+	}
+	g->preparing = true;
+	s->n_preparing++;
+	http_set_user(r, g);
+}
+
+/* ---- prepared ---- */
+
+/* The engine's thread. */
+static void on_engine_event(void *user, const struct engine_event *event)
+{
+	struct generation *g = user;
+	if (mailbox_put(&g->server->mailbox, g, event))
+		http_wake(g->server->http);
+}
+
+static bool was_cancelled_early(const struct server *s, const struct generation *g)
+{
+	for (uint32_t i = 0; i < s->n_early; i++)
+		if (s->early[i].sequence > g->sequence && strcmp(s->early[i].id, g->id) == 0)
+			return true;
+	return false;
+}
+
+static enum hokku_code gen_submit(struct generation *g)
+{
+	struct server *s = g->server;
+	struct gen_request *request = &g->job.request;
+	struct hokku_error *err = &g->job.err.error;
+	if (!request->has_seed)
+		request->sampling.seed = rng_os_seed() >> 11; /* 53 bits: exact in any JSON reader */
+	const struct engine_request submit = {
+		.tokens = g->job.ids.ids,
+		.n_tokens = g->job.ids.n,
+		.max_tokens = request->max_tokens,
+		.sampling = request->sampling,
+		.stop = request->stop,
+		.n_stop = request->n_stop,
+		.on_event = on_engine_event,
+		.user = g,
+	};
+	g->submitted_ns = clock_ns();
+	enum hokku_code rc = engine_submit(s->engine, &submit, &g->engine_id, err);
+	tok_ids_free(&g->job.ids);
+	return rc;
+}
+
+/* Its id is known from here on. Returns the error that ends it. */
+static enum hokku_code gen_check_id(struct generation *g)
+{
+	struct server *s = g->server;
+	struct request_error *err = &g->job.err;
+	const char *id = g->job.request.id;
+	if (*id && find_live(s, id)) {
+		snprintf(err->field, sizeof err->field, "id");
+		return err_set(&err->error, HOKKU_INVALID_REQUEST,
+			       "id is \"%s\", which another running request has", id);
+	}
+	if (*id)
+		memcpy(g->id, id, sizeof g->id);
+	else
+		snprintf(g->id, sizeof g->id, "gen-%016" PRIx64, rng_os_seed());
+	if (was_cancelled_early(s, g))
+		return err_set(&err->error, HOKKU_CANCELLED, "the request was cancelled");
+	return HOKKU_OK;
+}
+
+static void gen_take_job(struct generation *g)
+{
+	struct server *s = g->server;
+	enum hokku_code code, rc = g->job.rc;
+	g->preparing = false;
+	s->n_preparing--;
+	if (!g->client) { /* gone, or told to stop and answered */
+		gen_free(g);
+		return;
+	}
+	const char *refused = refuse_reason(s, &code);
+	if (refused)
+		rc = err_set(&g->job.err.error, code, "%s", refused);
+	if (rc == HOKKU_OK)
+		rc = gen_check_id(g);
+	if (rc == HOKKU_OK)
+		rc = gen_submit(g);
+	if (rc) {
+		gen_answer_error(g, rc, g->job.err.error.message, g->job.err.field);
+		gen_free(g);
+		return;
+	}
+	if (g->job.request.stream) {
+		g->streaming = true;
+		http_stream_start(g->client, 200, "text/event-stream");
+	}
+}
+
+void gen_take_prepared(struct server *s)
+{
+	for (struct prepare_job *job = prepare_take_done(s->prepare), *next; job; job = next) {
+		next = job->next;
+		gen_take_job(job->owner);
+	}
+	if (s->n_preparing == 0)
+		s->n_early = 0;
+}
+
+/* ---- answered ---- */
+
+static struct answer_start gen_start_info(const struct generation *g, const char *model)
+{
+	const struct gen_request *r = &g->job.request;
+	return (struct answer_start){
+		.id = g->id,
+		.model = model,
+		.seed = r->sampling.seed,
+		.prompt_tokens = g->prompt_tokens,
+		.max_tokens = r->max_tokens,
+		.started_at = g->started_at,
+		.sampling = &r->sampling,
+		.stop_json = {g->job.stop_json.ptr, g->job.stop_json.len},
+		.warnings_json = {r->warnings.ptr, r->warnings.len},
+	};
+}
+
+static void gen_started(struct generation *g, const struct mail *m, const char *model)
+{
+	g->prompt_tokens = m->prompt_tokens;
+	g->job.request.sampling.seed = m->seed;
+	clock_iso8601(g->started_at);
+	if (g->streaming) {
+		struct answer_start start = gen_start_info(g, model);
+		answer_event_started(&g->out, &start);
+		gen_mark_dirty(g);
+	}
+}
+
+static void gen_token(struct generation *g, const struct mail *m)
+{
+	if (!g->client)
+		return;
+	if (g->streaming) {
+		answer_event_token(&g->out, m->text, m->index, m->token);
+		gen_mark_dirty(g);
+	} else {
+		strbuf_add(&g->text, m->text.ptr, m->text.len);
+	}
+}
+
+static void gen_end(struct generation *g, const struct mail *m, const char *model)
+{
+	/* The engine's clock starts when it gets the request; the client's when it has sent it. */
+	double before_ms = (double)(g->submitted_ns - g->arrived_ns) * 1e-6;
+	const struct answer_end end = {
+		.stop = m->result.stop,
+		.tokens_out = m->result.tokens_out,
+		.text_bytes = m->result.text_bytes,
+		.prefill_ms = m->result.prefill_ms,
+		.decode_ms = m->result.decode_ms,
+		.ttft_ms = m->result.ttft_ms + before_ms,
+	};
+	if (!g->client)
+		return;
+	log_info("generate %s: %s, %" PRIu32 " tokens in, %" PRIu32 " out, %.1f ms", g->id,
+		 hokku_stop_name(end.stop), g->prompt_tokens, end.tokens_out, clock_ms_since(g->arrived_ns));
+	if (g->streaming) {
+		answer_event_end(&g->out, &end);
+		gen_end_stream(g);
+		return;
+	}
+	struct strbuf body = {0};
+	struct answer_start start = gen_start_info(g, model);
+	answer_whole(&body, &start, (struct str){g->text.ptr, g->text.len}, &end);
+	struct http_request *client = g->client;
+	g->client = NULL;
+	http_set_user(client, NULL);
+	body.failed |= g->text.failed;
+	server_answer_json(client, 200, &body);
+	strbuf_free(&body);
+}
+
+static void gen_error(struct generation *g, const struct mail *m)
+{
+	char text[512];
+	if (g->stopped)
+		stop_message(g, text);
+	else
+		snprintf(text, sizeof text, "%.*s", STR_ARG(m->text));
+	gen_answer_error(g, g->stopped ? g->stopped : m->code, text, NULL);
+}
+
+void gen_take_mail(struct server *s)
+{
+	struct engine_state state;
+	struct mail m;
+	bool lost;
+	struct str rest = mailbox_take(&s->mailbox, &lost);
+	if (lost && !s->failure.code) {
+		err_set(&s->failure, HOKKU_OUT_OF_MEMORY, "no memory for the engine's events");
+		http_stop(s->http);
+	}
+	if (rest.len == 0)
+		return;
+	engine_get_state(s->engine, &state);
+	const char *model = state.info.name ? state.info.name : "";
+	while (mail_next(&rest, &m)) {
+		struct generation *g = m.to;
+		switch (m.kind) {
+		case ENGINE_STARTED:
+			gen_started(g, &m, model);
+			break;
+		case ENGINE_TOKEN:
+			gen_token(g, &m);
+			break;
+		case ENGINE_END:
+			gen_end(g, &m, model);
+			gen_free(g);
+			break;
+		case ENGINE_ERROR:
+			gen_error(g, &m);
+			gen_free(g);
+			break;
+		}
+	}
+	send_dirty(s);
+}
+
+/* ---- the clock ---- */
+
+void gen_tick(struct server *s, uint64_t now_ns)
+{
+	const struct server_config *c = &s->config;
+	for (struct generation *g = s->generations; g; g = g->next) {
+		double age_s = (double)(now_ns - g->arrived_ns) * 1e-9;
+		double quiet_s = now_ns > g->sent_ns ? (double)(now_ns - g->sent_ns) * 1e-9 : 0;
+		if (c->request_timeout_s > 0 && age_s > (double)c->request_timeout_s)
+			gen_stop(g, HOKKU_INFERENCE_TIMEOUT);
+		if (g->client && g->streaming && quiet_s > (double)c->keep_alive_s) {
+			answer_keep_alive(&g->out);
+			gen_send(g);
+		}
+	}
+}
+
+/* ---- POST /v1/cancel ---- */
+
+/* A request whose body is still being parsed has no id yet: the cancellation waits for it. */
+static void remember_cancel(struct server *s, const char *id)
+{
+	if (s->n_preparing == 0)
+		return;
+	if (s->n_early == MAX_EARLY_CANCELS) {
+		memmove(&s->early[0], &s->early[1], sizeof s->early - sizeof s->early[0]);
+		s->n_early--;
+	}
+	struct early_cancel *e = &s->early[s->n_early++];
+	memcpy(e->id, id, sizeof e->id);
+	e->sequence = ++s->sequence;
+}
+
+void cancel_route(struct server *s, struct http_request *r)
+{
+	struct request_error err;
+	struct strbuf warnings = {0}, answer = {0};
+	char id[REQUEST_MAX_ID_BYTES + 1] = "", text[96];
+	size_t n = 0;
+	char *body = http_take_body(r, &n);
+	if (!body || n > REQUEST_MAX_SMALL_BODY) {
+		snprintf(text, sizeof text, "the body has %zu bytes; %d are allowed here", n,
+			 REQUEST_MAX_SMALL_BODY);
+		server_answer_error(r, HOKKU_INVALID_REQUEST, 413, text, NULL);
+		free(body);
+		return;
+	}
+	enum hokku_code rc = request_parse_cancel((struct str){body, n}, id, &warnings, &err);
+	free(body);
+	if (rc) {
+		server_answer_error(r, rc, hokku_code_http(rc), err.error.message, err.field);
+	} else {
+		struct generation *g = find_live(s, id);
+		if (g)
+			gen_stop(g, HOKKU_CANCELLED);
+		else
+			remember_cancel(s, id);
+		strbuf_addf(&answer, "{\"id\":\"%s\",\"found\":%s", id, g ? "true" : "false");
+		if (warnings.len)
+			strbuf_addf(&answer, ",\"warnings\":[%s]", warnings.ptr);
+		strbuf_add_c(&answer, "}\n");
+		server_answer_json(r, 202, &answer);
+	}
+	strbuf_free(&answer);
+	strbuf_free(&warnings);
+}

@@ -1,0 +1,755 @@
+/*
+ * The one file that knows libevent's evhttp (2.1). What was learnt of it, and how each point is met here:
+ *
+ * - It does not notice that a client went away while nothing was written to it: its connection does not read
+ * then. Enabling EV_READ is no way out (a pipelined request ends the process), so a separate EV_CLOSED event
+ * watches the descriptor while a request is being handled.
+ * - It has no cap on connections and no clock for a request that trickles in. A record for every connection
+ * is made in the bufferevent callback; the evhttp_connection that belongs to it is the callback argument
+ * evhttp puts on its bufferevent, read back one loop turn later (conn_adopt), which allows a close callback
+ * from the start.
+ * - It makes HTML pages for what it refuses (400, 413, 417). Nothing else is ever written while a request is
+ * being read, so such a page is seen by a callback on the output buffer and replaced before the loop can send
+ * it.
+ * - While an answer is written it reads ahead without a limit: a high-water mark bounds that.
+ */
+#include "server/http.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/net.h"
+
+enum conn_state {
+	CONN_IDLE,     /* waits for the first byte of a request */
+	CONN_READING,  /* a request is coming in */
+	CONN_HANDLING, /* the upper layer has the request */
+	CONN_SENDING,  /* the answer is complete and being sent */
+};
+
+struct http_request {
+	struct conn *conn;
+	struct evhttp_request *req;
+	void *user;
+	bool open; /* the upper layer holds it */
+};
+
+struct conn {
+	struct http *http;
+	struct conn *next, *prev;
+	struct bufferevent *bev;         /* owned by evcon; we hold a reference until it is adopted */
+	struct evhttp_connection *evcon; /* NULL until adopted */
+	struct event *fix;    /* runs conn_fix in the same loop turn, outside of evhttp's functions */
+	struct event *closed; /* EV_CLOSED on the descriptor, while HANDLING */
+	enum conn_state state;
+	bool refused; /* past the cap */
+	bool doomed;  /* conn_fix will drop it */
+	bool page;    /* evhttp wrote a page of its own */
+	int doom_status;
+	uint64_t since_ns;    /* of the state's clock */
+	uint64_t progress_ns; /* when the client last took something, or there was nothing to take */
+	size_t read_bytes;    /* of the request that is coming in */
+	struct http_request request;
+};
+
+struct http {
+	struct http_config config;
+	struct event_base *base;
+	struct evhttp *evhttp;
+	struct evconnlistener *listener;
+	struct event *wake, *tick;
+	int wake_fd;
+	struct conn *conns;
+	uint32_t n_conns;
+	size_t reading_bytes;
+	char url[128];
+};
+
+static const char *reason(int status)
+{
+	static const struct {
+		int status;
+		const char *text;
+	} reasons[] = {
+		{200, "OK"},
+		{202, "Accepted"},
+		{204, "No Content"},
+		{400, "Bad Request"},
+		{401, "Unauthorized"},
+		{404, "Not Found"},
+		{405, "Method Not Allowed"},
+		{408, "Request Timeout"},
+		{413, "Content Too Large"},
+		{415, "Unsupported Media Type"},
+		{417, "Expectation Failed"},
+		{499, "Client Closed Request"},
+		{500, "Internal Server Error"},
+		{503, "Service Unavailable"},
+		{504, "Gateway Timeout"},
+		{507, "Insufficient Storage"},
+	};
+	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+		if (reasons[i].status == status)
+			return reasons[i].text;
+	return "Unknown";
+}
+
+/* ---- answers made here ---- */
+
+/* A whole HTTP message that closes the connection. */
+static void raw_answer(const struct http *h, int status, struct strbuf *out)
+{
+	char text[256];
+	enum hokku_code code = HOKKU_INVALID_REQUEST;
+	switch (status) {
+	case 408:
+		snprintf(text, sizeof text,
+			 "the request was not complete within %g seconds of its first byte",
+			 h->config.read_ms / 1000.0);
+		break;
+	case 413:
+		snprintf(text, sizeof text,
+			 "the body is larger than the %zu bytes allowed, or its chunks are malformed",
+			 h->config.max_body_bytes);
+		break;
+	case 417:
+		snprintf(text, sizeof text, "the header Expect may only say 100-continue");
+		break;
+	case 503:
+		code = HOKKU_OVERLOADED;
+		snprintf(text, sizeof text, "too many requests are being received at once; try again later");
+		break;
+	default:
+		status = 400;
+		snprintf(text, sizeof text,
+			 "this is no HTTP/1.1 request, or its request line and headers are longer than %d "
+			 "bytes",
+			 HTTP_MAX_HEADER_BYTES);
+	}
+	struct strbuf body = {0};
+	h->config.error_body(code, text, &body);
+	strbuf_addf(out,
+		    "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n%s"
+		    "Connection: close\r\n\r\n",
+		    status, reason(status), body.len, status == 503 ? "Retry-After: 1\r\n" : "");
+	strbuf_add(out, body.ptr, body.len);
+	strbuf_free(&body);
+}
+
+/* ---- the life of a connection ---- */
+
+static void conn_set_state(struct conn *c, enum conn_state state)
+{
+	if (c->state == CONN_READING) {
+		c->http->reading_bytes -= c->read_bytes;
+		c->read_bytes = 0;
+	}
+	c->state = state;
+	c->since_ns = clock_ns();
+}
+
+static void conn_unwatch(struct conn *c)
+{
+	if (c->closed)
+		event_free(c->closed);
+	c->closed = NULL;
+}
+
+static void conn_free(struct conn *c)
+{
+	conn_set_state(c, CONN_IDLE);
+	conn_unwatch(c);
+	if (c->fix)
+		event_free(c->fix);
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		c->http->conns = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	c->http->n_conns--;
+	free(c);
+}
+
+/* evhttp is about to free the connection. A request that was cut off in its middle has been taken off the
+ * connection by then and is ours to free; any other is freed with it. */
+static void on_close(struct evhttp_connection *evcon, void *arg)
+{
+	struct conn *c = arg;
+	(void)evcon;
+	struct http *h = c->http;
+	struct http_request *r = &c->request;
+	if (r->open) {
+		r->open = false;
+		if (!evhttp_request_get_connection(r->req))
+			evhttp_request_free(r->req);
+		h->config.on_gone(h->config.user, r);
+	}
+	conn_free(c);
+}
+
+/* Never from within one of evhttp's callbacks: see conn_doom. */
+static void conn_drop(struct conn *c)
+{
+	evhttp_connection_free(c->evcon);
+}
+
+/* Drops c in this loop turn, but not from within the present call; status: told to the client, 0: nothing is.
+ */
+static void conn_doom(struct conn *c, int status)
+{
+	if (c->doomed)
+		return;
+	c->doomed = true;
+	c->doom_status = status;
+	event_active(c->fix, EV_TIMEOUT, 0);
+}
+
+static void conn_send_last_words(struct conn *c, int status)
+{
+	struct strbuf out = {0};
+	raw_answer(c->http, status, &out);
+	if (!out.failed) {
+		ssize_t n = send(bufferevent_getfd(c->bev), out.ptr, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)n; /* whoever cannot take it goes without */
+	}
+	strbuf_free(&out);
+}
+
+static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct conn *c = arg;
+	struct http *h = c->http;
+	(void)buffer;
+	if (info->n_added == 0)
+		return;
+	if (c->state == CONN_IDLE)
+		conn_set_state(c, CONN_READING);
+	if (c->state != CONN_READING)
+		return;
+	/* A body past its limit is thrown away as it comes, so it is not counted further. */
+	size_t most = h->config.max_body_bytes + HTTP_MAX_HEADER_BYTES;
+	size_t n = info->n_added < most - c->read_bytes ? info->n_added : most - c->read_bytes;
+	c->read_bytes += n;
+	h->reading_bytes += n;
+	if (h->reading_bytes > h->config.max_reading_bytes)
+		conn_doom(c, 503);
+}
+
+static void on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct conn *c = arg;
+	(void)buffer;
+	if (info->n_deleted || info->orig_size == 0)
+		c->progress_ns = clock_ns();
+	if (info->n_added && (c->state == CONN_IDLE || c->state == CONN_READING) && !c->page) {
+		c->page = true;
+		event_active(c->fix, EV_TIMEOUT, 0);
+	}
+}
+
+/* One loop turn after bevcb: evhttp has made its connection by now and put it on the bufferevent. */
+static void conn_adopt(struct conn *c)
+{
+	struct http *h = c->http;
+	void *evcon = NULL;
+	bufferevent_getcb(c->bev, NULL, NULL, NULL, &evcon);
+	struct bufferevent *bev = c->bev;
+	if (!evcon) { /* evhttp gave up on it for want of memory */
+		conn_free(c);
+		bufferevent_decref(bev);
+		return;
+	}
+	bufferevent_decref(bev);
+	c->evcon = evcon;
+	evhttp_connection_set_closecb(c->evcon, on_close, c);
+	int one = 1;
+	setsockopt(bufferevent_getfd(bev), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	c->refused = h->n_conns > h->config.max_connections;
+	if (h->n_conns > h->config.max_connections + HTTP_REFUSED_CONNECTIONS)
+		conn_drop(c);
+}
+
+static void conn_limit_read_ahead(struct conn *c)
+{
+	size_t now = evbuffer_get_length(bufferevent_get_input(c->bev));
+	bufferevent_setwatermark(c->bev, EV_READ, 0, now + HTTP_MAX_PIPELINED_BYTES);
+}
+
+/* Puts our own page in the place of evhttp's. Nothing of it can have been sent: the loop has not turned
+ * since. */
+static void conn_replace_page(struct conn *c)
+{
+	static const char proceed[] = " 100 Continue\r\n\r\n";
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	c->page = false;
+	char head[64];
+	ssize_t n = evbuffer_copyout(out, head, sizeof head - 1);
+	head[n > 0 ? n : 0] = '\0';
+	char *status_at = strchr(head, ' ');
+	if (status_at && strncmp(status_at, proceed, sizeof proceed - 1) == 0)
+		status_at = strchr(status_at + sizeof proceed - 1, ' ');
+	if (!status_at)
+		return;
+	struct strbuf page = {0};
+	raw_answer(c->http, (int)strtol(status_at, NULL, 10), &page);
+	evbuffer_unfreeze(out, 1);
+	evbuffer_drain(out, evbuffer_get_length(out));
+	evbuffer_freeze(out, 1);
+	evbuffer_add(out, page.ptr, page.len);
+	strbuf_free(&page);
+	conn_set_state(c, CONN_SENDING);
+	conn_limit_read_ahead(c);
+}
+
+static void conn_fix(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+	(void)fd;
+	(void)what;
+	if (!c->evcon) {
+		conn_adopt(c);
+	} else if (c->doomed) {
+		if (c->doom_status)
+			conn_send_last_words(c, c->doom_status);
+		conn_drop(c);
+	} else if (c->page) {
+		conn_replace_page(c);
+	}
+}
+
+static struct bufferevent *on_new_connection(struct event_base *base, void *arg)
+{
+	struct http *h = arg;
+	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
+	struct conn *c = calloc(1, sizeof *c);
+	if (c)
+		c->fix = event_new(base, -1, 0, conn_fix, c);
+	if (!bev || !c || !c->fix) {
+		free(c);
+		return bev; /* unknown connections are refused in on_evhttp_request */
+	}
+	c->http = h;
+	c->bev = bev;
+	c->request.conn = c;
+	c->since_ns = c->progress_ns = clock_ns();
+	c->next = h->conns;
+	if (c->next)
+		c->next->prev = c;
+	h->conns = c;
+	h->n_conns++;
+	bufferevent_incref(bev);
+	evbuffer_add_cb(bufferevent_get_input(bev), on_input, c);
+	evbuffer_add_cb(bufferevent_get_output(bev), on_output, c);
+	event_active(c->fix, EV_TIMEOUT, 0);
+	return bev;
+}
+
+static void on_client_closed(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	conn_drop(arg);
+}
+
+static void on_complete(struct evhttp_request *req, void *arg)
+{
+	struct conn *c = arg;
+	(void)req;
+	conn_unwatch(c);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, 0);
+	size_t ahead = evbuffer_get_length(bufferevent_get_input(c->bev));
+	conn_set_state(c, ahead ? CONN_READING : CONN_IDLE);
+}
+
+static struct conn *find_conn(struct http *h, struct evhttp_request *req)
+{
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
+	for (struct conn *c = h->conns; c; c = c->next)
+		if (c->bev == bev)
+			return c;
+	return NULL;
+}
+
+/* A body that evhttp did not read (HEAD, unknown methods) would be taken for the next request. */
+static bool has_unread_body(const struct http_request *r)
+{
+	enum http_method m = http_get_method(r);
+	return (m == HTTP_HEAD || m == HTTP_OTHER) &&
+	       (http_get_header(r, "Content-Length") || http_get_header(r, "Transfer-Encoding"));
+}
+
+static void on_evhttp_request(struct evhttp_request *req, void *arg)
+{
+	struct http *h = arg;
+	struct conn *c = find_conn(h, req);
+	if (!c || !c->evcon) {
+		evhttp_add_header(evhttp_request_get_output_headers(req), "Connection", "close");
+		evhttp_send_reply(req, 503, reason(503), NULL);
+		return;
+	}
+	conn_set_state(c, CONN_HANDLING);
+	conn_limit_read_ahead(c);
+	c->closed =
+		event_new(h->base, bufferevent_getfd(c->bev), EV_CLOSED | EV_PERSIST, on_client_closed, c);
+	if (!c->closed || event_add(c->closed, NULL) != 0)
+		log_warn("a connection cannot be watched for its end: no memory");
+	evhttp_request_set_on_complete_cb(req, on_complete, c);
+	struct http_request *r = &c->request;
+	r->req = req;
+	r->user = NULL;
+	r->open = true;
+	if (c->refused || has_unread_body(r))
+		http_add_header(r, "Connection", "close");
+	h->config.on_request(h->config.user, r);
+}
+
+/* ---- clocks ---- */
+
+static uint64_t ms_between(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns > from_ns ? (to_ns - from_ns) / 1000000 : 0;
+}
+
+static void conn_check_clock(struct conn *c, uint64_t now)
+{
+	const struct http_config *config = &c->http->config;
+	uint64_t age_ms = ms_between(c->since_ns, now);
+	switch (c->state) {
+	case CONN_IDLE:
+		if (age_ms > config->idle_ms)
+			conn_drop(c);
+		break;
+	case CONN_READING:
+		if (age_ms > config->read_ms) {
+			conn_send_last_words(c, 408);
+			conn_drop(c);
+		}
+		break;
+	case CONN_HANDLING:
+	case CONN_SENDING:
+		if (evbuffer_get_length(bufferevent_get_output(c->bev)) > 0 &&
+		    ms_between(c->progress_ns, now) > config->write_ms) {
+			log_info("a client took nothing of its answer for %u ms: dropped", config->write_ms);
+			conn_drop(c);
+		}
+		break;
+	}
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct http *h = arg;
+	(void)fd;
+	(void)what;
+	uint64_t now = clock_ns();
+	for (struct conn *c = h->conns, *next; c; c = next) {
+		next = c->next;
+		if (c->evcon)
+			conn_check_clock(c, now);
+	}
+	evconnlistener_enable(h->listener); /* in case on_accept_error paused it */
+	h->config.on_tick(h->config.user);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct http *h = arg;
+	(void)what;
+	uint64_t count;
+	ssize_t n = read(fd, &count, sizeof count);
+	(void)n;
+	h->config.on_wake(h->config.user);
+}
+
+/* accept() failed for want of descriptors or memory: trying again at once would only spin. on_tick goes on.
+ */
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+	(void)arg;
+	log_warn("accept: %s; trying again soon", strerror(errno));
+	evconnlistener_disable(listener);
+}
+
+/* ---- the server ---- */
+
+static void on_libevent_log(int severity, const char *text)
+{
+	log_write(severity >= EVENT_LOG_WARN ? LOG_WARN : LOG_DEBUG, "libevent: %s", text);
+}
+
+static bool make_base(struct http *h)
+{
+	event_set_log_callback(on_libevent_log);
+	struct event_config *config = event_config_new();
+	if (!config)
+		return false;
+	/* Without it a vanished client would go unnoticed; epoll has it. */
+	event_config_require_features(config, EV_FEATURE_EARLY_CLOSE);
+	h->base = event_base_new_with_config(config);
+	event_config_free(config);
+	return h->base != NULL;
+}
+
+static bool make_evhttp(struct http *h, int fd)
+{
+	h->evhttp = evhttp_new(h->base);
+	if (!h->evhttp)
+		return false;
+	h->listener =
+		evconnlistener_new(h->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (!h->listener)
+		return false;
+	if (!evhttp_bind_listener(h->evhttp, h->listener)) {
+		evconnlistener_free(h->listener);
+		return false;
+	}
+	evconnlistener_set_error_cb(h->listener, on_accept_error);
+	evhttp_set_bevcb(h->evhttp, on_new_connection, h);
+	evhttp_set_gencb(h->evhttp, on_evhttp_request, h);
+	evhttp_set_allowed_methods(h->evhttp, UINT16_MAX); /* the routes decide, and say so in JSON */
+	evhttp_set_max_headers_size(h->evhttp, HTTP_MAX_HEADER_BYTES);
+	evhttp_set_max_body_size(h->evhttp, (ev_ssize_t)h->config.max_body_bytes);
+	evhttp_set_default_content_type(h->evhttp, NULL);
+	/* A body past the limit is read to its end and thrown away, so that its sender gets to read the 413.
+	 */
+	evhttp_set_flags(h->evhttp, EVHTTP_SERVER_LINGERING_CLOSE);
+	return true;
+}
+
+static bool make_events(struct http *h)
+{
+	static const struct timeval interval = {HTTP_TICK_MS / 1000, HTTP_TICK_MS % 1000 * 1000};
+	h->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (h->wake_fd < 0)
+		return false;
+	h->wake = event_new(h->base, h->wake_fd, EV_READ | EV_PERSIST, on_wake, h);
+	h->tick = event_new(h->base, -1, EV_PERSIST, on_tick, h);
+	return h->wake && h->tick && event_add(h->wake, NULL) == 0 && event_add(h->tick, &interval) == 0;
+}
+
+enum hokku_code http_open(const struct http_config *config, struct http **out, struct hokku_error *err)
+{
+	*out = NULL;
+	struct http *h = calloc(1, sizeof *h);
+	if (!h)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the HTTP server");
+	h->config = *config;
+	h->wake_fd = -1;
+	int fd = -1;
+	enum hokku_code rc = net_listen(config->host, config->port, &fd, h->url, sizeof h->url, err);
+	if (rc == HOKKU_OK && (!make_base(h) || !make_events(h) || !make_evhttp(h, fd))) {
+		rc = err_set(err, HOKKU_INTERNAL, "the event loop cannot be set up: %s", strerror(errno));
+		if (!h->listener)
+			close(fd);
+	}
+	if (rc) {
+		http_close(h);
+		return rc;
+	}
+	*out = h;
+	return HOKKU_OK;
+}
+
+void http_close(struct http *h)
+{
+	if (!h)
+		return;
+	if (h->evhttp)
+		evhttp_free(h->evhttp);
+	if (h->wake)
+		event_free(h->wake);
+	if (h->tick)
+		event_free(h->tick);
+	if (h->wake_fd >= 0)
+		close(h->wake_fd);
+	if (h->base)
+		event_base_free(h->base);
+	libevent_global_shutdown();
+	free(h);
+}
+
+const char *http_url(const struct http *h)
+{
+	return h->url;
+}
+
+void http_run(struct http *h)
+{
+	event_base_dispatch(h->base);
+}
+
+void http_stop(struct http *h)
+{
+	event_base_loopbreak(h->base);
+}
+
+void http_wake(struct http *h)
+{
+	static const uint64_t one = 1;
+	ssize_t n = write(h->wake_fd, &one, sizeof one);
+	(void)n; /* a full counter wakes as well */
+}
+
+bool http_all_sent(const struct http *h)
+{
+	for (const struct conn *c = h->conns; c; c = c->next)
+		if (c->state == CONN_SENDING)
+			return false;
+	return true;
+}
+
+/* ---- requests ---- */
+
+static const struct {
+	enum evhttp_cmd_type type;
+	enum http_method method;
+	const char *name;
+} methods[] = {
+	{EVHTTP_REQ_GET, HTTP_GET, "GET"},           {EVHTTP_REQ_HEAD, HTTP_HEAD, "HEAD"},
+	{EVHTTP_REQ_POST, HTTP_POST, "POST"},        {EVHTTP_REQ_OPTIONS, HTTP_OPTIONS, "OPTIONS"},
+	{EVHTTP_REQ_PUT, HTTP_OTHER, "PUT"},         {EVHTTP_REQ_DELETE, HTTP_OTHER, "DELETE"},
+	{EVHTTP_REQ_PATCH, HTTP_OTHER, "PATCH"},     {EVHTTP_REQ_TRACE, HTTP_OTHER, "TRACE"},
+	{EVHTTP_REQ_CONNECT, HTTP_OTHER, "CONNECT"},
+};
+enum { N_METHODS = sizeof methods / sizeof *methods };
+
+static size_t find_method(const struct http_request *r)
+{
+	size_t i = 0;
+	while (i < N_METHODS && methods[i].type != evhttp_request_get_command(r->req))
+		i++;
+	return i;
+}
+
+enum http_method http_get_method(const struct http_request *r)
+{
+	size_t i = find_method(r);
+	return i < N_METHODS ? methods[i].method : HTTP_OTHER;
+}
+
+const char *http_get_method_name(const struct http_request *r)
+{
+	size_t i = find_method(r);
+	return i < N_METHODS ? methods[i].name : "?";
+}
+
+const char *http_get_path(const struct http_request *r)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(r->req);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+	return path ? path : "";
+}
+
+const char *http_get_header(const struct http_request *r, const char *name)
+{
+	return evhttp_find_header(evhttp_request_get_input_headers(r->req), name);
+}
+
+bool http_is_refused(const struct http_request *r)
+{
+	return r->conn->refused;
+}
+
+char *http_take_body(struct http_request *r, size_t *n_bytes)
+{
+	struct evbuffer *in = evhttp_request_get_input_buffer(r->req);
+	size_t n = evbuffer_get_length(in);
+	char *body = malloc(n + 1);
+	if (!body)
+		return NULL;
+	ssize_t taken = evbuffer_remove(in, body, n);
+	*n_bytes = taken > 0 ? (size_t)taken : 0;
+	body[*n_bytes] = '\0';
+	return body;
+}
+
+void http_set_user(struct http_request *r, void *user)
+{
+	r->user = user;
+}
+
+void *http_get_user(const struct http_request *r)
+{
+	return r->user;
+}
+
+void http_add_header(struct http_request *r, const char *name, const char *value)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(r->req), name, value);
+}
+
+/* From here on the answer needs no one but the loop. */
+static void request_end(struct http_request *r)
+{
+	r->open = false;
+	conn_unwatch(r->conn);
+	conn_set_state(r->conn, CONN_SENDING);
+}
+
+void http_reply(struct http_request *r, int status, const char *content_type, struct str body)
+{
+	char length[24];
+	struct evbuffer *out = evbuffer_new();
+	request_end(r);
+	if (content_type)
+		http_add_header(r, "Content-Type", content_type);
+	if (status != 204) {
+		snprintf(length, sizeof length, "%zu", body.len);
+		http_add_header(r, "Content-Length", length);
+	}
+	if (!out || (http_get_method(r) != HTTP_HEAD && evbuffer_add(out, body.ptr, body.len) != 0))
+		conn_doom(r->conn, 0); /* no memory: better no answer than half of one */
+	evhttp_send_reply(r->req, status, reason(status), out);
+	if (out)
+		evbuffer_free(out);
+}
+
+void http_stream_start(struct http_request *r, int status, const char *content_type)
+{
+	http_add_header(r, "Content-Type", content_type);
+	http_add_header(r, "Cache-Control", "no-store");
+	http_add_header(r, "X-Accel-Buffering", "no"); /* proxies that know it pass the pieces on at once */
+	evhttp_send_reply_start(r->req, status, reason(status));
+}
+
+void http_stream_send(struct http_request *r, struct str bytes)
+{
+	struct conn *c = r->conn;
+	if (c->doomed)
+		return;
+	size_t unsent = evbuffer_get_length(bufferevent_get_output(c->bev));
+	if (unsent + bytes.len > c->http->config.max_unsent_bytes) {
+		log_info("a client left %zu bytes of its answer unread: dropped", unsent);
+		conn_doom(c, 0);
+		return;
+	}
+	struct evbuffer *chunk = evbuffer_new();
+	if (chunk && evbuffer_add(chunk, bytes.ptr, bytes.len) == 0)
+		evhttp_send_reply_chunk(r->req, chunk);
+	else
+		conn_doom(c, 0);
+	if (chunk)
+		evbuffer_free(chunk);
+}
+
+void http_stream_end(struct http_request *r)
+{
+	request_end(r);
+	evhttp_send_reply_end(r->req);
+}

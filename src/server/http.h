@@ -1,0 +1,98 @@
+/*
+ * HTTP/1.1 on one event-loop thread; the only file that knows libevent. It owns connections, their limits and
+ * their clocks, and it answers by itself what no handler needs to see: requests that are no HTTP, headers or
+ * bodies past their limit, requests that never get complete, connections past the cap.
+ *
+ * A struct http_request lives from on_request until exactly one of: http_reply, http_stream_end, or on_gone
+ * (the client went away, or was dropped because it stopped reading). After that the pointer is dead.
+ *
+ * Threads: everything here is called on the loop's thread, save http_wake.
+ */
+#ifndef SERVER_HTTP_H
+#define SERVER_HTTP_H
+
+#include "base/error.h"
+#include "base/str.h"
+
+enum {
+	HTTP_MAX_HEADER_BYTES = 16 * 1024,    /* request line and headers together */
+	HTTP_MAX_PIPELINED_BYTES = 64 * 1024, /* read ahead while a request is being answered */
+	HTTP_REFUSED_CONNECTIONS =
+		64,        /* past the cap, so many more are told so; the rest is closed at once */
+	HTTP_TICK_MS = 50, /* how often deadlines are looked at */
+};
+
+struct http;
+struct http_request;
+
+struct http_config {
+	const char *host; /* a name or an IPv4 or IPv6 address */
+	uint16_t port;    /* 0: any free one */
+	uint32_t max_connections;
+	size_t max_body_bytes;
+	size_t max_reading_bytes; /* of all requests that are not complete yet */
+	size_t max_unsent_bytes;  /* a client that leaves so much of its answer unread is dropped */
+	uint32_t idle_ms;         /* a connection without a request is closed after this */
+	uint32_t read_ms;         /* a request must be complete this long after its first byte */
+	uint32_t write_ms;        /* a client that takes nothing of its answer for so long is dropped */
+
+	/* A complete request. Must answer, now or later. */
+	void (*on_request)(void *user, struct http_request *r);
+	/* The client of r is gone: r must not be used again. */
+	void (*on_gone)(void *user, struct http_request *r);
+	/* After http_wake, once for any number of calls. */
+	void (*on_wake)(void *user);
+	/* Every HTTP_TICK_MS. */
+	void (*on_tick)(void *user);
+	/* The body (JSON) of the answers that are made here; text is the sentence for people. */
+	void (*error_body)(enum hokku_code code, const char *text, struct strbuf *out);
+	void *user;
+};
+
+/* Binds and listens; connections are served once http_run runs. Errors name host and port. */
+enum hokku_code http_open(const struct http_config *config, struct http **out, struct hokku_error *err);
+
+/* "http://127.0.0.1:8080", the real port filled in. Lives as long as h. */
+const char *http_url(const struct http *h);
+
+/* Runs the loop until http_stop. */
+void http_run(struct http *h);
+void http_stop(struct http *h);
+
+/* Has on_wake called on the loop's thread, soon. Any thread, and signal handlers. */
+void http_wake(struct http *h);
+
+/* True when every answer that was finished has also left for its client. */
+bool http_all_sent(const struct http *h);
+
+/* Closes everything; requests still open get on_gone. NULL is allowed. */
+void http_close(struct http *h);
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER };
+
+enum http_method http_get_method(const struct http_request *r);
+const char *http_get_method_name(const struct http_request *r); /* "POST"; "?" for one nobody knows */
+const char *http_get_path(const struct http_request *r);        /* without query; never NULL */
+const char *http_get_header(const struct http_request *r, const char *name); /* NULL: not there */
+bool http_is_refused(const struct http_request *r); /* came on a connection past max_connections */
+
+/* Moves the body out of r: malloc, terminated, *n_bytes without the end. NULL: no memory. */
+char *http_take_body(struct http_request *r, size_t *n_bytes);
+
+/* The upper layer's own pointer. */
+void http_set_user(struct http_request *r, void *user);
+void *http_get_user(const struct http_request *r);
+
+/* Adds a header to the answer; before http_reply or http_stream_start. */
+void http_add_header(struct http_request *r, const char *name, const char *value);
+
+/* The whole answer at once (HEAD: its headers). */
+void http_reply(struct http_request *r, int status, const char *content_type, struct str body);
+
+/* An answer in pieces. http_stream_send checks how much the client has left unread and drops it past the
+ * limit: on_gone comes later, from the loop, never from within. */
+void http_stream_start(struct http_request *r, int status, const char *content_type);
+void http_stream_send(struct http_request *r, struct str bytes);
+void http_stream_end(struct http_request *r);
+
+#endif

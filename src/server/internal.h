@@ -1,0 +1,75 @@
+/* What the files of the server share. All of it belongs to the loop's thread but where a comment says
+ * otherwise. */
+#ifndef SERVER_INTERNAL_H
+#define SERVER_INTERNAL_H
+
+#include "server/answer.h"
+#include "server/http.h"
+#include "server/keys.h"
+#include "server/mailbox.h"
+#include "server/prepare.h"
+#include "server/server.h"
+
+/* One request for an answer, from its arrival until the engine is done with it. The client may leave earlier.
+ */
+struct generation {
+	struct server *server;
+	struct generation *next, *prev;
+	struct http_request *client; /* NULL: it has its answer, or is gone */
+	struct prepare_job job;
+	bool preparing;                    /* job is with the thread that prepares */
+	uint64_t engine_id;                /* once it is with the engine */
+	uint64_t sequence;                 /* order of arrival */
+	char id[REQUEST_MAX_ID_BYTES + 1]; /* "" while preparing */
+	enum hokku_code stopped;           /* why it was told to stop; 0: it was not */
+	bool streaming;                    /* the answer has begun */
+	bool dirty;                        /* out is to be sent at the end of this loop turn */
+	struct generation *next_dirty;
+	uint64_t arrived_ns, submitted_ns, sent_ns; /* sent_ns: when something was last written */
+	uint32_t prompt_tokens;
+	char started_at[32];
+	struct strbuf out;  /* events to be sent */
+	struct strbuf text; /* the whole answer, for "stream": false */
+};
+
+/* A cancelled id that may belong to a request whose body has not been parsed yet. */
+struct early_cancel {
+	char id[REQUEST_MAX_ID_BYTES + 1];
+	uint64_t sequence;
+};
+enum { MAX_EARLY_CANCELS = 256 };
+
+struct server {
+	struct server_config config;
+	struct http *http;
+	struct engine *engine;
+	struct prepare *prepare;
+	struct keys *keys; /* NULL: open to all */
+	struct mailbox mailbox;
+	struct generation *generations;
+	struct generation *dirty; /* linked by next_dirty */
+	uint32_t n_generations, n_preparing;
+	uint64_t sequence;
+	struct early_cancel early[MAX_EARLY_CANCELS];
+	uint32_t n_early;
+	uint64_t started_ns;
+	uint64_t stopping_ns;       /* when it was told to stop; 0: it was not */
+	struct hokku_error failure; /* why the loop ended by itself */
+};
+
+/* server.c: answers. err->field may be "". */
+void server_answer_error(struct http_request *r, enum hokku_code code, int status, const char *message,
+			 const char *field);
+void server_answer_json(struct http_request *r, int status, const struct strbuf *body);
+
+/* generate.c: the two routes, and what the loop calls. */
+void gen_route(struct server *s, struct http_request *r);    /* POST /v1/generate */
+void cancel_route(struct server *s, struct http_request *r); /* POST /v1/cancel */
+void gen_client_gone(struct generation *g);
+void gen_take_prepared(struct server *s);
+void gen_take_mail(struct server *s);
+void gen_tick(struct server *s, uint64_t now_ns);
+void gen_stop_all(struct server *s, enum hokku_code code);
+void gen_free_all(struct server *s);
+
+#endif

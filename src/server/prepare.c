@@ -1,0 +1,195 @@
+#include "server/prepare.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct prepare {
+	struct engine *engine;
+	void (*on_done)(void *user);
+	void *user;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	/* Under the lock. */
+	struct prepare_job *first, **last; /* waiting */
+	struct prepare_job *done, **done_last;
+	uint32_t n_jobs, max_jobs;
+	size_t n_bytes;
+	bool stop;
+};
+
+static enum hokku_code check_tokens(struct prepare_job *job, uint32_t n_vocab)
+{
+	const struct gen_request *r = &job->request;
+	struct request_error *err = &job->err;
+	for (size_t i = 0; i < r->n_tokens; i++) {
+		if ((uint32_t)r->tokens[i] < n_vocab)
+			continue;
+		snprintf(err->field, sizeof err->field, "prompt[%zu]", i);
+		return err_set(&err->error, HOKKU_INVALID_REQUEST,
+			       "%s is %" PRId32 "; this model's token ids run from 0 to %" PRIu32, err->field,
+			       r->tokens[i], n_vocab - 1);
+	}
+	for (uint32_t i = 0; i < r->sampling.n_bias; i++) {
+		if ((uint32_t)r->sampling.bias[i].token < n_vocab)
+			continue;
+		snprintf(err->field, sizeof err->field, "logit_bias");
+		return err_set(&err->error, HOKKU_INVALID_REQUEST,
+			       "logit_bias names token %" PRId32
+			       "; this model's token ids run from 0 to %" PRIu32,
+			       r->sampling.bias[i].token, n_vocab - 1);
+	}
+	return HOKKU_OK;
+}
+
+static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *tok, const struct chat *chat)
+{
+	struct gen_request *r = &job->request;
+	struct request_error *err = &job->err;
+	enum hokku_code rc = check_tokens(job, tok_n_vocab(tok));
+	if (rc)
+		return rc;
+	if (r->tokens) {
+		job->ids = (struct tok_ids){r->tokens, r->n_tokens, r->n_tokens};
+		r->tokens = NULL;
+		r->n_tokens = 0;
+		return HOKKU_OK;
+	}
+	const char *field = r->messages ? "messages" : "prompt";
+	rc = r->messages ? chat_render(chat, tok, r->messages, r->n_messages, &job->ids, &err->error)
+			 : tok_encode(tok, r->prompt, TOK_ADD_BOS, &job->ids, &err->error);
+	if (rc == HOKKU_INVALID_REQUEST)
+		snprintf(err->field, sizeof err->field, "%s", field);
+	if (rc == HOKKU_OK && job->ids.n == 0) {
+		snprintf(err->field, sizeof err->field, "%s", field);
+		rc = err_set(&err->error, HOKKU_INVALID_REQUEST, "%s gives no token at all", field);
+	}
+	return rc;
+}
+
+void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struct chat *chat)
+{
+	struct gen_request *r = &job->request;
+	job->rc = request_parse((struct str){job->body.ptr, job->body.len}, r, &job->err);
+	strbuf_free(&job->body);
+	if (job->rc == HOKKU_OK)
+		job->rc = make_tokens(job, tok, chat);
+	if (job->rc == HOKKU_OK && !request_drop_prompt(r))
+		job->rc = err_set(&job->err.error, HOKKU_OUT_OF_MEMORY, "no memory for the request");
+	for (uint32_t i = 0; job->rc == HOKKU_OK && i < r->n_stop; i++) {
+		if (i)
+			strbuf_add_c(&job->stop_json, ",");
+		strbuf_add_json(&job->stop_json, r->stop[i].ptr, r->stop[i].len);
+	}
+	if (job->rc)
+		request_free(r);
+}
+
+static void *run(void *arg)
+{
+	struct prepare *p = arg;
+	pthread_mutex_lock(&p->lock);
+	while (!p->stop) {
+		struct prepare_job *job = p->first;
+		if (!job) {
+			pthread_cond_wait(&p->wake, &p->lock);
+			continue;
+		}
+		p->first = job->next;
+		if (!p->first)
+			p->last = &p->first;
+		size_t n_bytes = job->body.len;
+		pthread_mutex_unlock(&p->lock);
+		if (atomic_load(&job->abandoned))
+			job->rc = err_set(&job->err.error, HOKKU_CANCELLED, "the request was cancelled");
+		else
+			prepare_run_job(job, engine_tok(p->engine), engine_chat(p->engine));
+		pthread_mutex_lock(&p->lock);
+		p->n_jobs--;
+		p->n_bytes -= n_bytes;
+		job->next = NULL;
+		*p->done_last = job;
+		p->done_last = &job->next;
+		p->on_done(p->user);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+enum hokku_code prepare_create(struct engine *engine, uint32_t max_jobs, void (*on_done)(void *user),
+			       void *user, struct prepare **out, struct hokku_error *err)
+{
+	*out = NULL;
+	struct prepare *p = calloc(1, sizeof *p);
+	if (!p)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the tokenizing thread");
+	p->engine = engine;
+	p->max_jobs = max_jobs;
+	p->on_done = on_done;
+	p->user = user;
+	p->last = &p->first;
+	p->done_last = &p->done;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->wake, NULL);
+	int error = pthread_create(&p->thread, NULL, run, p);
+	if (error) {
+		pthread_cond_destroy(&p->wake);
+		pthread_mutex_destroy(&p->lock);
+		free(p);
+		return err_set(err, HOKKU_INTERNAL, "the tokenizing thread cannot be started: %s",
+			       strerror(error));
+	}
+	*out = p;
+	return HOKKU_OK;
+}
+
+void prepare_destroy(struct prepare *p)
+{
+	if (!p)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->stop = true;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+	pthread_join(p->thread, NULL);
+	pthread_cond_destroy(&p->wake);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+bool prepare_submit(struct prepare *p, struct prepare_job *job)
+{
+	pthread_mutex_lock(&p->lock);
+	bool ok = p->n_jobs < p->max_jobs &&
+		  (p->n_jobs == 0 || p->n_bytes + job->body.len <= PREPARE_MAX_BYTES);
+	if (ok) {
+		job->next = NULL;
+		*p->last = job;
+		p->last = &job->next;
+		p->n_jobs++;
+		p->n_bytes += job->body.len;
+		pthread_cond_signal(&p->wake);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return ok;
+}
+
+struct prepare_job *prepare_take_done(struct prepare *p)
+{
+	pthread_mutex_lock(&p->lock);
+	struct prepare_job *jobs = p->done;
+	p->done = NULL;
+	p->done_last = &p->done;
+	pthread_mutex_unlock(&p->lock);
+	return jobs;
+}
+
+void prepare_job_free(struct prepare_job *job)
+{
+	strbuf_free(&job->body);
+	strbuf_free(&job->stop_json);
+	request_free(&job->request);
+	tok_ids_free(&job->ids);
+}

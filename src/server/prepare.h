@@ -1,0 +1,50 @@
+/*
+ * Making a request ready for the engine (parsing JSON, rendering the chat template, tokenising) can take as
+ * long as a second for a body of many megabytes, so it happens on a thread of its own: the loop hands a job
+ * over and gets it back when it is done. First come, first served; bounded in number and in bytes.
+ */
+#ifndef SERVER_PREPARE_H
+#define SERVER_PREPARE_H
+
+#include <stdatomic.h>
+
+#include "server/request.h"
+
+enum { PREPARE_MAX_BYTES = 64 * 1024 * 1024 }; /* of all bodies that wait; one alone may be larger */
+
+struct prepare;
+
+struct prepare_job {
+	struct prepare_job *next;
+	void *owner;
+	atomic_bool abandoned; /* set by the loop: nobody waits for the result, skip the work */
+	struct strbuf body;    /* freed by the thread */
+	/* What comes back. */
+	enum hokku_code rc;
+	struct request_error err;
+	struct gen_request request; /* without the prompt, which is in ids */
+	struct tok_ids ids;
+	struct strbuf stop_json; /* the stop strings as JSON, separated by commas */
+};
+
+/* engine: its tokenizer and template are used; jobs may only come once it is ready. on_done is called on the
+ * thread after each job; prepare_take_done then has it. */
+enum hokku_code prepare_create(struct engine *engine, uint32_t max_jobs, void (*on_done)(void *user),
+			       void *user, struct prepare **out, struct hokku_error *err);
+
+/* Joins the thread. Jobs that still wait are left as they are. NULL is allowed. */
+void prepare_destroy(struct prepare *p);
+
+/* Hands job over: nobody else may touch it (but for abandoned) until it is back. False: too many wait. */
+bool prepare_submit(struct prepare *p, struct prepare_job *job);
+
+/* Finished jobs, oldest first, linked by next; NULL: none. */
+struct prepare_job *prepare_take_done(struct prepare *p);
+
+/* Frees what a job holds, not the job. */
+void prepare_job_free(struct prepare_job *job);
+
+/* The work itself, on any thread. */
+void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struct chat *chat);
+
+#endif

@@ -1,0 +1,568 @@
+#include "server/request.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static enum hokku_code bad(struct request_error *err, const char *field, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The message is "FIELD TEXT". */
+static enum hokku_code bad(struct request_error *err, const char *field, const char *format, ...)
+{
+	char text[sizeof err->error.message];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	snprintf(err->field, sizeof err->field, "%s", field);
+	return err_set(&err->error, HOKKU_INVALID_REQUEST, "%s%s%s", field, *field ? " " : "", text);
+}
+
+static enum hokku_code no_memory(struct request_error *err)
+{
+	return err_set(&err->error, HOKKU_OUT_OF_MEMORY, "no memory for the request");
+}
+
+/* What a value is, for messages: `the string "hot"`, `1e+09`, `an array`. Returns out. */
+static const char *describe(const json_t *v, char out[96])
+{
+	char quoted[64];
+	switch (json_typeof(v)) {
+	case JSON_STRING:
+		str_quote((struct str){json_string_value(v), json_string_length(v)}, quoted, sizeof quoted);
+		snprintf(out, 96, "the string %s", quoted);
+		break;
+	case JSON_INTEGER:
+		snprintf(out, 96, "%lld", (long long)json_integer_value(v));
+		break;
+	case JSON_REAL:
+		snprintf(out, 96, "%.10g", json_real_value(v));
+		break;
+	case JSON_TRUE:
+	case JSON_FALSE:
+		snprintf(out, 96, "%s", json_is_true(v) ? "true" : "false");
+		break;
+	case JSON_NULL:
+		snprintf(out, 96, "null");
+		break;
+	case JSON_ARRAY:
+		snprintf(out, 96, "an array of %zu", json_array_size(v));
+		break;
+	case JSON_OBJECT:
+		snprintf(out, 96, "an object");
+		break;
+	}
+	return out;
+}
+
+static struct str string_of(const json_t *v)
+{
+	return (struct str){json_string_value(v), json_string_length(v)};
+}
+
+/* A whole number, also one written 40.0. */
+static bool get_whole(const json_t *v, int64_t *out)
+{
+	if (json_is_integer(v)) {
+		*out = json_integer_value(v);
+		return true;
+	}
+	double real = json_is_real(v) ? json_real_value(v) : NAN;
+	if (!(fabs(real) < 0x1p53) || real != floor(real))
+		return false;
+	*out = (int64_t)real;
+	return true;
+}
+
+/* ---- the fields of POST /v1/generate ---- */
+
+static enum hokku_code take_prompt(struct gen_request *r, const json_t *v, struct request_error *err)
+{
+	char found[96], field[64];
+	if (json_is_string(v)) {
+		r->prompt = string_of(v);
+		if (r->prompt.len == 0)
+			return bad(err, "prompt", "is empty; it takes at least one character or token id");
+		return HOKKU_OK;
+	}
+	if (!json_is_array(v))
+		return bad(err, "prompt", "is %s; it takes a string or an array of token ids",
+			   describe(v, found));
+	size_t n = json_array_size(v);
+	if (n == 0)
+		return bad(err, "prompt", "is an empty array; it takes at least one token id");
+	r->tokens = malloc(n * sizeof *r->tokens);
+	if (!r->tokens)
+		return no_memory(err);
+	r->n_tokens = n;
+	for (size_t i = 0; i < n; i++) {
+		int64_t id;
+		const json_t *item = json_array_get(v, i);
+		if (!get_whole(item, &id) || id < 0 || id > INT32_MAX) {
+			snprintf(field, sizeof field, "prompt[%zu]", i);
+			return bad(err, field, "is %s; it takes a token id, a whole number from 0 to %d",
+				   describe(item, found), INT32_MAX);
+		}
+		r->tokens[i] = (int32_t)id;
+	}
+	return HOKKU_OK;
+}
+
+static void warn_unknown(struct strbuf *warnings, uint32_t *n, const char *where, const char *key,
+			 const char *const *known)
+{
+	char quoted[80], text[256];
+	if (++*n > REQUEST_MAX_WARNINGS)
+		return;
+	const char *near = str_nearest(key, known);
+	str_quote(str_c(key), quoted, sizeof quoted);
+	if (*n == REQUEST_MAX_WARNINGS)
+		snprintf(text, sizeof text, "there are more unknown fields");
+	else if (near)
+		snprintf(text, sizeof text, "%s is no field of %s and was ignored; did you mean \"%s\"?",
+			 quoted, where, near);
+	else
+		snprintf(text, sizeof text, "%s is no field of %s and was ignored", quoted, where);
+	if (warnings->len)
+		strbuf_add_c(warnings, ",");
+	strbuf_add_json(warnings, text, strlen(text));
+}
+
+static bool is_role(struct str s)
+{
+	return str_eq_c(s, "system") || str_eq_c(s, "user") || str_eq_c(s, "assistant");
+}
+
+static enum hokku_code take_message(const json_t *item, size_t i, struct chat_message *m,
+				    struct request_error *err)
+{
+	char found[96], field[64];
+	snprintf(field, sizeof field, "messages[%zu]", i);
+	if (!json_is_object(item))
+		return bad(err, field, "is %s; it takes an object with role and content",
+			   describe(item, found));
+	const json_t *role = json_object_get(item, "role"), *content = json_object_get(item, "content");
+	snprintf(field, sizeof field, "messages[%zu].role", i);
+	if (!role)
+		return bad(err, field, "is missing; it takes \"system\", \"user\" or \"assistant\"");
+	if (!json_is_string(role) || !is_role(string_of(role)))
+		return bad(err, field, "is %s; it takes \"system\", \"user\" or \"assistant\"",
+			   describe(role, found));
+	snprintf(field, sizeof field, "messages[%zu].content", i);
+	if (!content)
+		return bad(err, field, "is missing; it takes a string");
+	if (!json_is_string(content))
+		return bad(err, field, "is %s; it takes a string", describe(content, found));
+	m->role = string_of(role);
+	m->content = string_of(content);
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_messages(struct gen_request *r, const json_t *v, struct request_error *err)
+{
+	static const char *const known[] = {"role", "content", NULL};
+	char found[96];
+	if (!json_is_array(v) || json_array_size(v) == 0)
+		return bad(err, "messages", "is %s; it takes an array of at least one {role, content}",
+			   describe(v, found));
+	size_t n = json_array_size(v);
+	r->messages = malloc(n * sizeof *r->messages);
+	if (!r->messages)
+		return no_memory(err);
+	r->n_messages = n;
+	uint32_t n_warnings = 0;
+	for (size_t i = 0; i < n; i++) {
+		json_t *item = json_array_get(v, i);
+		enum hokku_code rc = take_message(item, i, &r->messages[i], err);
+		if (rc)
+			return rc;
+		const char *key;
+		json_t *value;
+		json_object_foreach(item, key, value)
+		{
+			if (strcmp(key, "role") != 0 && strcmp(key, "content") != 0)
+				warn_unknown(&r->warnings, &n_warnings, "a message", key, known);
+		}
+	}
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_one_stop(struct gen_request *r, const json_t *v, const char *field,
+				     struct request_error *err)
+{
+	char found[96];
+	if (!json_is_string(v))
+		return bad(err, field, "is %s; it takes a string", describe(v, found));
+	struct str s = string_of(v);
+	if (s.len < 1 || s.len > ENGINE_MAX_STOP_BYTES)
+		return bad(err, field, "has %zu bytes; it takes 1 to %d", s.len, ENGINE_MAX_STOP_BYTES);
+	r->stop[r->n_stop++] = s;
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_stop(struct gen_request *r, const json_t *v, struct request_error *err)
+{
+	char found[96], field[64];
+	if (json_is_string(v))
+		return take_one_stop(r, v, "stop", err);
+	if (!json_is_array(v))
+		return bad(err, "stop", "is %s; it takes a string or an array of up to %d strings",
+			   describe(v, found), ENGINE_MAX_STOP);
+	if (json_array_size(v) > ENGINE_MAX_STOP)
+		return bad(err, "stop", "has %zu strings; it takes up to %d", json_array_size(v),
+			   ENGINE_MAX_STOP);
+	for (size_t i = 0; i < json_array_size(v); i++) {
+		snprintf(field, sizeof field, "stop[%zu]", i);
+		enum hokku_code rc = take_one_stop(r, json_array_get(v, i), field, err);
+		if (rc)
+			return rc;
+	}
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_max_tokens(struct gen_request *r, const json_t *v, struct request_error *err)
+{
+	char found[96];
+	int64_t n;
+	if (!get_whole(v, &n) || n < 1 || n > INT32_MAX)
+		return bad(err, "max_tokens", "is %s; it takes a whole number from 1 to %d",
+			   describe(v, found), INT32_MAX);
+	r->max_tokens = (uint32_t)n;
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_stream(struct gen_request *r, const json_t *v, struct request_error *err)
+{
+	char found[96];
+	if (!json_is_boolean(v))
+		return bad(err, "stream", "is %s; it takes true or false", describe(v, found));
+	r->stream = json_is_true(v);
+	return HOKKU_OK;
+}
+
+/* 64 bits. JSON numbers of programs in between often hold 53 only, hence the string form as well. */
+static enum hokku_code take_seed(struct gen_request *r, const json_t *v, struct request_error *err)
+{
+	char found[96];
+	int64_t n;
+	bool ok = false;
+	if (json_is_string(v)) {
+		struct str s = string_of(v);
+		uint64_t seed = 0;
+		ok = s.len > 0 && s.len <= 20;
+		for (size_t i = 0; i < s.len && ok; i++) {
+			unsigned digit = (unsigned)s.ptr[i] - '0';
+			ok = digit <= 9 && !__builtin_mul_overflow(seed, 10, &seed) &&
+			     !__builtin_add_overflow(seed, digit, &seed);
+		}
+		r->sampling.seed = seed;
+	} else if (get_whole(v, &n) && n >= 0) {
+		ok = true;
+		r->sampling.seed = (uint64_t)n;
+	}
+	if (!ok)
+		return bad(err, "seed",
+			   "is %s; it takes a whole number from 0 to 18446744073709551615 (as a string of "
+			   "digits "
+			   "when it is above 9223372036854775807)",
+			   describe(v, found));
+	r->has_seed = true;
+	return HOKKU_OK;
+}
+
+static bool is_id_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+	       c == '_' || c == '.' || c == ':';
+}
+
+static enum hokku_code take_id(char id[REQUEST_MAX_ID_BYTES + 1], const json_t *v, struct request_error *err)
+{
+	char found[96];
+	struct str s = json_is_string(v) ? string_of(v) : (struct str){NULL, 0};
+	bool ok = s.len >= 1 && s.len <= REQUEST_MAX_ID_BYTES;
+	for (size_t i = 0; ok && i < s.len; i++)
+		ok = is_id_char(s.ptr[i]);
+	if (!ok)
+		return bad(err, "id", "is %s; it takes 1 to %d characters out of A-Z a-z 0-9 - _ . :",
+			   describe(v, found), REQUEST_MAX_ID_BYTES);
+	memcpy(id, s.ptr, s.len);
+	id[s.len] = '\0';
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_request_id(struct gen_request *r, const json_t *v, struct request_error *err)
+{
+	return take_id(r->id, v, err);
+}
+
+/* A key of logit_bias: a token id in digits. */
+static bool parse_token_key(const char *key, int32_t *out)
+{
+	int64_t n = 0;
+	size_t i = 0;
+	for (; key[i] >= '0' && key[i] <= '9' && i < 10; i++)
+		n = n * 10 + (key[i] - '0');
+	*out = (int32_t)n;
+	return i > 0 && key[i] == '\0' && n <= INT32_MAX && !(key[0] == '0' && i > 1);
+}
+
+static enum hokku_code take_logit_bias(struct gen_request *r, const json_t *v, struct request_error *err)
+{
+	char found[96], quoted[64];
+	if (!json_is_object(v))
+		return bad(err, "logit_bias", "is %s; it takes an object of token ids and numbers",
+			   describe(v, found));
+	size_t n = json_object_size(v);
+	if (n > COMPUTE_MAX_LOGIT_BIAS)
+		return bad(err, "logit_bias", "has %zu entries; it takes up to %d", n,
+			   COMPUTE_MAX_LOGIT_BIAS);
+	struct hokku_logit_bias *bias = malloc((n + 1) * sizeof *bias);
+	if (!bias)
+		return no_memory(err);
+	r->sampling.bias = bias;
+	const char *key;
+	json_t *value;
+	json_object_foreach((json_t *)(uintptr_t)v, key, value)
+	{
+		struct hokku_logit_bias *b = &bias[r->sampling.n_bias];
+		if (!parse_token_key(key, &b->token))
+			return bad(err, "logit_bias", "has the key %s; a key is a token id in digits",
+				   str_quote(str_c(key), quoted, sizeof quoted));
+		double x = json_is_number(value) ? json_number_value(value) : NAN;
+		if (!(fabs(x) <= ENGINE_MAX_LOGIT_BIAS))
+			return bad(err, "logit_bias", "of token %d is %s; it takes a number from -%d to %d",
+				   b->token, describe(value, found), ENGINE_MAX_LOGIT_BIAS,
+				   ENGINE_MAX_LOGIT_BIAS);
+		b->bias = (float)x;
+		r->sampling.n_bias++;
+	}
+	return HOKKU_OK;
+}
+
+static const struct field {
+	const char *name;
+	enum hokku_code (*take)(struct gen_request *r, const json_t *v, struct request_error *err);
+} fields[] = {
+	{"prompt", take_prompt}, {"messages", take_messages},
+	{"id", take_request_id}, {"stream", take_stream},
+	{"stop", take_stop},     {"max_tokens", take_max_tokens},
+	{"seed", take_seed},     {"logit_bias", take_logit_bias},
+};
+enum { N_FIELDS = sizeof fields / sizeof *fields, MAX_KNOWN = 64 };
+
+/* The engine's table says which numbers are allowed. */
+static enum hokku_code take_sampling(struct gen_request *r, const struct sampling_field *f, const json_t *v,
+				     struct request_error *err)
+{
+	char found[96];
+	char *target = (char *)&r->sampling + f->offset;
+	const char *kind = f->kind == SAMPLING_INT ? "a whole number" : "a number";
+	double x = json_is_number(v) ? json_number_value(v) : NAN;
+	int64_t whole = 0;
+	bool ok = f->kind == SAMPLING_INT ? get_whole(v, &whole) : true;
+	ok = ok && x <= f->max && (f->min_open ? x > f->min : x >= f->min);
+	if (ok && f->kind == SAMPLING_FLOAT) {
+		float narrow = (float)x;
+		ok = !f->min_open || (double)narrow > f->min; /* 1e-60 is 0 as a float */
+		memcpy(target, &narrow, sizeof narrow);
+	} else if (ok) {
+		int32_t narrow = (int32_t)whole;
+		memcpy(target, &narrow, sizeof narrow);
+	}
+	if (ok)
+		return HOKKU_OK;
+	return bad(err, f->name,
+		   f->min_open ? "is %s; it takes %s above %.10g and up to %.10g"
+			       : "is %s; it takes %s from %.10g to %.10g",
+		   describe(v, found), kind, f->min, f->max);
+}
+
+/* Returns false if there is no such field. */
+static bool take_field(struct gen_request *r, const char *key, const json_t *v, enum hokku_code *rc,
+		       struct request_error *err)
+{
+	for (size_t i = 0; i < N_FIELDS; i++) {
+		if (strcmp(fields[i].name, key) == 0) {
+			*rc = json_is_null(v) ? HOKKU_OK : fields[i].take(r, v, err);
+			return true;
+		}
+	}
+	for (size_t i = 0; i < n_sampling_fields; i++) {
+		if (strcmp(sampling_fields[i].name, key) == 0) {
+			*rc = json_is_null(v) ? HOKKU_OK : take_sampling(r, &sampling_fields[i], v, err);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void list_known(const char *known[MAX_KNOWN])
+{
+	size_t n = 0;
+	for (size_t i = 0; i < N_FIELDS; i++)
+		known[n++] = fields[i].name;
+	for (size_t i = 0; i < n_sampling_fields && n + 1 < MAX_KNOWN; i++)
+		known[n++] = sampling_fields[i].name;
+	known[n] = NULL;
+}
+
+/* ---- JSON itself ---- */
+
+/* A small body can ask for a lot of memory ("[{},{},{}, ..."): counts what would be made of it before
+ * anything is. */
+static enum hokku_code check_size(struct str body, struct request_error *err)
+{
+	size_t containers = 0, elements = 0;
+	bool in_string = false;
+	for (size_t i = 0; i < body.len; i++) {
+		char c = body.ptr[i];
+		if (in_string) {
+			if (c == '\\')
+				i++;
+			else if (c == '"')
+				in_string = false;
+		} else if (c == '"') {
+			in_string = true;
+		} else if (c == '{' || c == '[') {
+			containers++;
+		} else if (c == ',') {
+			elements++;
+		}
+	}
+	if (containers > REQUEST_MAX_CONTAINERS)
+		return bad(err, "", "the body has %zu objects and arrays; %d are allowed", containers,
+			   REQUEST_MAX_CONTAINERS);
+	if (elements >= REQUEST_MAX_ELEMENTS)
+		return bad(err, "", "the body has %zu values; %d are allowed", elements + 1,
+			   REQUEST_MAX_ELEMENTS);
+	return HOKKU_OK;
+}
+
+static enum hokku_code parse_object(struct str body, json_t **out, struct request_error *err)
+{
+	char found[96];
+	json_error_t e;
+	*out = NULL;
+	if (body.len == 0)
+		return bad(err, "", "the body is empty; it must be a JSON object");
+	enum hokku_code rc = check_size(body, err);
+	if (rc)
+		return rc;
+	json_t *root =
+		json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e);
+	if (!root && json_error_code(&e) == json_error_out_of_memory)
+		return no_memory(err);
+	if (!root && json_error_code(&e) == json_error_numeric_overflow)
+		return bad(err, "",
+			   "the body has a number that is too large, at line %d column %d (a seed above "
+			   "9223372036854775807 "
+			   "is written as a string)",
+			   e.line, e.column);
+	if (!root)
+		return bad(err, "", "the body is no valid JSON, at line %d column %d: %s", e.line, e.column,
+			   e.text);
+	if (!json_is_object(root)) {
+		describe(root, found);
+		json_decref(root);
+		return bad(err, "", "the body is %s; it must be a JSON object", found);
+	}
+	*out = root;
+	return HOKKU_OK;
+}
+
+static enum hokku_code check_prompt(const struct gen_request *r, struct request_error *err)
+{
+	int given = (r->prompt.ptr != NULL) + (r->tokens != NULL) + (r->messages != NULL);
+	if (given == 0)
+		return bad(err, "prompt", "is missing: give prompt (a string or token ids) or messages");
+	if (given > 1)
+		return bad(err, "prompt", "and messages are both given; give one of them");
+	return HOKKU_OK;
+}
+
+enum hokku_code request_parse(struct str body, struct gen_request *out, struct request_error *err)
+{
+	*out = (struct gen_request){.stream = true};
+	err->field[0] = '\0';
+	sampling_defaults(&out->sampling);
+	json_t *root;
+	enum hokku_code rc = parse_object(body, &root, err);
+	if (rc)
+		return rc;
+	out->root = (struct json_t *)root;
+	const char *known[MAX_KNOWN], *key;
+	uint32_t n_warnings = 0;
+	list_known(known);
+	json_t *value;
+	json_object_foreach(root, key, value)
+	{
+		rc = HOKKU_OK;
+		if (!take_field(out, key, value, &rc, err))
+			warn_unknown(&out->warnings, &n_warnings, "the request", key, known);
+		if (rc)
+			return rc;
+	}
+	return check_prompt(out, err);
+}
+
+bool request_drop_prompt(struct gen_request *r)
+{
+	size_t n = 0;
+	for (uint32_t i = 0; i < r->n_stop; i++)
+		n += r->stop[i].len;
+	r->stop_bytes = malloc(n + 1);
+	if (!r->stop_bytes)
+		return false;
+	char *at = r->stop_bytes;
+	for (uint32_t i = 0; i < r->n_stop; i++) {
+		memcpy(at, r->stop[i].ptr, r->stop[i].len);
+		r->stop[i].ptr = at;
+		at += r->stop[i].len;
+	}
+	free(r->tokens);
+	free(r->messages);
+	json_decref((json_t *)r->root);
+	r->tokens = NULL;
+	r->messages = NULL;
+	r->root = NULL;
+	r->prompt = (struct str){NULL, 0};
+	r->n_tokens = r->n_messages = 0;
+	return true;
+}
+
+void request_free(struct gen_request *r)
+{
+	free(r->stop_bytes);
+	free(r->tokens);
+	free(r->messages);
+	free((void *)(uintptr_t)r->sampling.bias);
+	strbuf_free(&r->warnings);
+	json_decref((json_t *)r->root);
+	*r = (struct gen_request){0};
+}
+
+enum hokku_code request_parse_cancel(struct str body, char id[REQUEST_MAX_ID_BYTES + 1],
+				     struct strbuf *warnings, struct request_error *err)
+{
+	static const char *const known[] = {"id", NULL};
+	err->field[0] = '\0';
+	json_t *root;
+	enum hokku_code rc = parse_object(body, &root, err);
+	if (rc)
+		return rc;
+	const json_t *v = json_object_get(root, "id");
+	rc = v ? take_id(id, v, err) : bad(err, "id", "is missing; it names the request to cancel");
+	const char *key;
+	json_t *value;
+	uint32_t n_warnings = 0;
+	json_object_foreach(root, key, value)
+	{
+		if (strcmp(key, "id") != 0)
+			warn_unknown(warnings, &n_warnings, "the request", key, known);
+	}
+	json_decref(root);
+	return rc;
+}

@@ -1,0 +1,60 @@
+/*
+ * The bodies of requests: JSON in, checked structs out. What comes in is not trusted in any way; every field
+ * has a range, and what is wrong is named with the value found and the values allowed.
+ *
+ * Pure functions without state: any thread may call them.
+ */
+#ifndef SERVER_REQUEST_H
+#define SERVER_REQUEST_H
+
+#include "engine/engine.h"
+
+enum {
+	REQUEST_MAX_ID_BYTES = 64,
+	REQUEST_MAX_CONTAINERS =
+		20000, /* objects and arrays in a body: an empty object takes 260 bytes of memory */
+	REQUEST_MAX_ELEMENTS = 2097152, /* values in a body, token ids for the most part: 40 bytes each */
+	REQUEST_MAX_WARNINGS = 16,      /* unknown fields named one by one */
+	REQUEST_MAX_SMALL_BODY = 16384, /* of everything but /v1/generate: parsed on the loop's thread */
+};
+
+/* An error that may name a field: "temperature", "messages[2].role"; "" where none is at fault. */
+struct request_error {
+	struct hokku_error error;
+	char field[64];
+};
+
+struct json_t;
+
+/* A request for an answer, as POST /v1/generate takes it. Exactly one of prompt, tokens and messages is
+ * there. */
+struct gen_request {
+	struct str prompt;
+	int32_t *tokens; /* (n_tokens) */
+	size_t n_tokens;
+	struct chat_message *messages; /* (n_messages) */
+	size_t n_messages;
+	char id[REQUEST_MAX_ID_BYTES + 1]; /* "": none was given */
+	bool stream;
+	bool has_seed;
+	uint32_t max_tokens; /* 0: until the context is full */
+	struct sampling sampling;
+	struct str stop[ENGINE_MAX_STOP];
+	uint32_t n_stop;
+	struct strbuf warnings; /* JSON strings separated by commas; empty: none */
+	struct json_t *root;    /* owns the bytes of all strings above */
+	char *stop_bytes;       /* after request_drop_prompt: owns those of stop */
+};
+
+/* Fills *out, which request_free frees whatever the result. */
+enum hokku_code request_parse(struct str body, struct gen_request *out, struct request_error *err);
+void request_free(struct gen_request *r);
+
+/* Frees the JSON and the prompt, which may be large, and keeps the rest. False: no memory. */
+bool request_drop_prompt(struct gen_request *r);
+
+/* {"id": "..."} of POST /v1/cancel; warnings as above (the caller frees them). */
+enum hokku_code request_parse_cancel(struct str body, char id[REQUEST_MAX_ID_BYTES + 1],
+				     struct strbuf *warnings, struct request_error *err);
+
+#endif

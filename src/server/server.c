@@ -1,0 +1,407 @@
+#include "server/internal.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/net.h"
+
+void server_defaults(struct server_config *c)
+{
+	*c = (struct server_config){
+		.host = "127.0.0.1",
+		.port = 8080,
+		.max_connections = 512,
+		.max_body_bytes = 8 * 1024 * 1024,
+		.idle_timeout_s = 60,
+		.read_timeout_s = 30,
+		.write_timeout_s = 60,
+		.request_timeout_s = 3600,
+		.keep_alive_s = 10,
+	};
+	c->engine.max_queue = ENGINE_MAX_QUEUE;
+}
+
+/* ---- answers ---- */
+
+static void log_answer(const struct http_request *r, int status)
+{
+	/* Whoever watches the server asks for /health all the time. */
+	bool is_health = strcmp(http_get_path(r), "/health") == 0;
+	char path[160];
+	str_quote(str_c(http_get_path(r)), path, sizeof path);
+	log_write(is_health ? LOG_DEBUG : LOG_INFO, "%s %s %d", http_get_method_name(r), path, status);
+}
+
+void server_answer_json(struct http_request *r, int status, const struct strbuf *body)
+{
+	log_answer(r, status);
+	if (body->failed)
+		http_reply(r, 500, NULL, (struct str){"", 0});
+	else
+		http_reply(r, status, "application/json", (struct str){body->ptr, body->len});
+}
+
+void server_answer_error(struct http_request *r, enum hokku_code code, int status, const char *message,
+			 const char *field)
+{
+	struct strbuf body = {0};
+	answer_error(&body, code, message, field);
+	if (status == 503)
+		http_add_header(r, "Retry-After", code == HOKKU_SHUTTING_DOWN ? "5" : "1");
+	server_answer_json(r, status, &body);
+	strbuf_free(&body);
+}
+
+static void make_error_body(enum hokku_code code, const char *text, struct strbuf *out)
+{
+	answer_error(out, code, text, NULL);
+}
+
+/* ---- routes ---- */
+
+static void add_member(struct strbuf *b, const char *name, const char *value)
+{
+	strbuf_addf(b, ",\"%s\":", name);
+	strbuf_add_json(b, value, strlen(value));
+}
+
+static void add_model(struct strbuf *b, const struct hokku_info *i)
+{
+	add_member(b, "model", i->name);
+	add_member(b, "architecture", i->architecture);
+	add_member(b, "quantization", i->format);
+	add_member(b, "device", i->device);
+	strbuf_addf(b, ",\"resident_bytes\":{\"weights\":%llu,\"kv\":%llu,\"scratch\":%llu}",
+		    (unsigned long long)i->weight_bytes, (unsigned long long)i->kv_bytes,
+		    (unsigned long long)i->scratch_bytes);
+	strbuf_addf(b, ",\"parameters\":%llu,\"vocab_size\":%u,\"n_ctx\":%u", (unsigned long long)i->n_params,
+		    i->n_vocab, i->n_ctx);
+	add_member(b, "tokenizer", i->tokenizer);
+}
+
+static void health_route(struct server *s, struct http_request *r)
+{
+	struct engine_state state;
+	struct strbuf b = {0};
+	int status = 503;
+	engine_get_state(s->engine, &state);
+	if (state.phase == ENGINE_LOADING) {
+		strbuf_addf(&b, "{\"status\":\"loading\",\"progress\":%.3f", state.load_part);
+	} else if (state.phase == ENGINE_FAILED) {
+		strbuf_add_c(&b, "{\"status\":\"failed\"");
+		add_member(&b, "code", hokku_code_name(state.load_error.code));
+		add_member(&b, "message", state.load_error.message);
+	} else if (s->stopping_ns || state.phase == ENGINE_STOPPED) {
+		strbuf_add_c(&b, "{\"status\":\"stopping\"");
+	} else {
+		status = 200;
+		strbuf_add_c(&b, "{\"status\":\"ok\"");
+		add_model(&b, &state.info);
+	}
+	strbuf_addf(&b, ",\"uptime_s\":%.3f", clock_ms_since(s->started_ns) / 1000);
+	add_member(&b, "version", hokku_version());
+	strbuf_addf(&b,
+		    ",\"queue\":{\"running\":%u,\"queued\":%u,\"max_queue\":%u,\"finished\":%llu,\"tokens_"
+		    "in\":%llu,"
+		    "\"tokens_out\":%llu}}\n",
+		    state.n_running, state.n_queued + s->n_preparing, s->config.engine.max_queue,
+		    (unsigned long long)state.n_finished, (unsigned long long)state.n_tokens_in,
+		    (unsigned long long)state.n_tokens_out);
+	if (status == 503)
+		http_add_header(r, "Retry-After", "1");
+	server_answer_json(r, status, &b);
+	strbuf_free(&b);
+}
+
+static void root_route(struct server *s, struct http_request *r);
+
+static const struct route {
+	enum http_method method;
+	const char *path;
+	bool open; /* answers without a key */
+	void (*handle)(struct server *s, struct http_request *r);
+	const char *text;
+} routes[] = {
+	{HTTP_GET, "/", true, root_route, "this list"},
+	{HTTP_GET, "/health", true, health_route, "whether the server is ready, and what it serves"},
+	{HTTP_POST, "/v1/generate", false, gen_route, "an answer to a prompt, streamed or whole"},
+	{HTTP_POST, "/v1/cancel", false, cancel_route, "ends a request by its id"},
+};
+enum { N_ROUTES = sizeof routes / sizeof *routes };
+
+static const char *method_text(enum http_method m)
+{
+	return m == HTTP_GET ? "GET" : "POST";
+}
+
+static void root_route(struct server *s, struct http_request *r)
+{
+	struct strbuf b = {0};
+	(void)s;
+	strbuf_add_c(&b, "{\"name\":\"hokku\"");
+	add_member(&b, "version", hokku_version());
+	strbuf_add_c(&b, ",\"routes\":{");
+	for (size_t i = 0; i < N_ROUTES; i++) {
+		strbuf_addf(&b, "%s\"%s %s\":", i ? "," : "", method_text(routes[i].method), routes[i].path);
+		strbuf_add_json(&b, routes[i].text, strlen(routes[i].text));
+	}
+	strbuf_add_c(&b, "}}\n");
+	server_answer_json(r, 200, &b);
+	strbuf_free(&b);
+}
+
+/* "GET, HEAD, OPTIONS" for path; false if no route has it. */
+static bool list_allowed(const char *path, struct strbuf *out)
+{
+	bool any = false;
+	for (size_t i = 0; i < N_ROUTES; i++) {
+		if (strcmp(routes[i].path, path) != 0)
+			continue;
+		any = true;
+		strbuf_add_c(out, routes[i].method == HTTP_GET ? "GET, HEAD, " : "POST, ");
+	}
+	strbuf_add_c(out, "OPTIONS");
+	return any;
+}
+
+static void answer_no_route(struct http_request *r)
+{
+	const char *path = http_get_path(r);
+	char quoted[128], text[512];
+	struct strbuf allowed = {0};
+	bool known = list_allowed(path, &allowed);
+	if (known)
+		http_add_header(r, "Allow", allowed.ptr);
+	if (known && http_get_method(r) == HTTP_OPTIONS) {
+		log_answer(r, 204);
+		http_reply(r, 204, NULL, (struct str){"", 0});
+	} else if (known) {
+		snprintf(text, sizeof text, "%s takes %s, not %s", path, allowed.ptr,
+			 http_get_method_name(r));
+		server_answer_error(r, HOKKU_INVALID_REQUEST, 405, text, NULL);
+	} else {
+		const char *paths[N_ROUTES + 1] = {0};
+		for (size_t i = 0; i < N_ROUTES; i++)
+			paths[i] = routes[i].path;
+		const char *near = str_nearest(path, paths);
+		str_quote(str_c(path), quoted, sizeof quoted);
+		snprintf(text, sizeof text, "there is no path %s; %s%s%s", quoted,
+			 near ? "did you mean " : "GET / lists them", near ? near : "", near ? "?" : "");
+		server_answer_error(r, HOKKU_NOT_FOUND, 404, text, NULL);
+	}
+	strbuf_free(&allowed);
+}
+
+static const struct route *find_route(const struct http_request *r)
+{
+	enum http_method method = http_get_method(r) == HTTP_HEAD ? HTTP_GET : http_get_method(r);
+	for (size_t i = 0; i < N_ROUTES; i++)
+		if (routes[i].method == method && strcmp(routes[i].path, http_get_path(r)) == 0)
+			return &routes[i];
+	return NULL;
+}
+
+static void on_request(void *user, struct http_request *r)
+{
+	struct server *s = user;
+	const struct route *route = find_route(r);
+	if (http_is_refused(r)) {
+		char text[128];
+		snprintf(text, sizeof text, "all %u connections are in use; try again later",
+			 s->config.max_connections);
+		server_answer_error(r, HOKKU_OVERLOADED, 503, text, NULL);
+	} else if (!route) {
+		answer_no_route(r);
+	} else if (!route->open && s->keys && !keys_allow(s->keys, http_get_header(r, "Authorization"))) {
+		http_add_header(r, "WWW-Authenticate", "Bearer realm=\"hokku\"");
+		server_answer_error(r, HOKKU_UNAUTHORIZED, 401,
+				    http_get_header(r, "Authorization")
+					    ? "the API key is wrong"
+					    : "this server wants an API key: Authorization: Bearer KEY",
+				    NULL);
+	} else {
+		route->handle(s, r);
+	}
+}
+
+/* ---- stopping ---- */
+
+static volatile sig_atomic_t n_signals;
+static struct http *signal_http; /* set while handlers are in place */
+
+static void on_signal(int number)
+{
+	(void)number;
+	int error = errno;
+	if (++n_signals > 1)
+		_exit(130);
+	http_wake(signal_http);
+	errno = error;
+}
+
+static void set_handlers(struct http *http, struct sigaction before[3])
+{
+	struct sigaction handle = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	n_signals = 0;
+	signal_http = http;
+	sigaction(SIGTERM, &handle, &before[0]);
+	sigaction(SIGINT, &handle, &before[1]);
+	sigaction(SIGPIPE, &ignore, &before[2]);
+}
+
+static void restore_handlers(const struct sigaction before[3])
+{
+	sigaction(SIGTERM, &before[0], NULL);
+	sigaction(SIGINT, &before[1], NULL);
+	sigaction(SIGPIPE, &before[2], NULL);
+}
+
+/* Once told to stop: refuses, waits for what runs, in the end cancels it. */
+static void go_on_stopping(struct server *s)
+{
+	if (n_signals && !s->stopping_ns) {
+		s->stopping_ns = clock_ns();
+		engine_close_door(s->engine);
+		log_info("stopping: %u requests may finish within %d ms", s->n_generations, SERVER_DRAIN_MS);
+	}
+	if (!s->stopping_ns)
+		return;
+	double ms = clock_ms_since(s->stopping_ns);
+	if (ms > SERVER_DRAIN_MS)
+		gen_stop_all(s, HOKKU_SHUTTING_DOWN);
+	bool idle = s->n_generations == 0 && http_all_sent(s->http);
+	if (idle || ms > SERVER_STOP_MS - 200)
+		http_stop(s->http);
+}
+
+/* ---- the loop's calls ---- */
+
+static void on_gone(void *user, struct http_request *r)
+{
+	(void)user;
+	struct generation *g = http_get_user(r);
+	if (g)
+		gen_client_gone(g);
+}
+
+static void on_wake(void *user)
+{
+	struct server *s = user;
+	struct engine_state state;
+	gen_take_prepared(s);
+	gen_take_mail(s);
+	engine_get_state(s->engine, &state);
+	if (state.phase == ENGINE_FAILED && !s->failure.code) {
+		s->failure = state.load_error;
+		http_stop(s->http);
+	}
+	go_on_stopping(s);
+}
+
+static void on_tick(void *user)
+{
+	struct server *s = user;
+	gen_tick(s, clock_ns());
+	go_on_stopping(s);
+}
+
+static void wake_loop(void *user)
+{
+	struct server *s = user;
+	http_wake(s->http);
+}
+
+static uint32_t to_ms(float seconds)
+{
+	return seconds >= 4e6f ? UINT32_MAX : (uint32_t)(seconds * 1000);
+}
+
+static enum hokku_code open_http(struct server *s, struct hokku_error *err)
+{
+	const struct server_config *c = &s->config;
+	uint64_t wanted = (uint64_t)c->max_connections + HTTP_REFUSED_CONNECTIONS + 64;
+	uint64_t limit = net_raise_fd_limit(wanted);
+	if (limit < wanted)
+		log_warn("%u connections need %llu file descriptors; the system allows %llu",
+			 c->max_connections, (unsigned long long)wanted, (unsigned long long)limit);
+	const struct http_config config = {
+		.host = c->host,
+		.port = (uint16_t)c->port,
+		.max_connections = c->max_connections,
+		.max_body_bytes = (size_t)c->max_body_bytes,
+		.max_reading_bytes = SERVER_MAX_READING_BYTES > c->max_body_bytes * 2
+					     ? SERVER_MAX_READING_BYTES
+					     : (size_t)c->max_body_bytes * 2,
+		.max_unsent_bytes = SERVER_MAX_UNSENT_BYTES,
+		.idle_ms = to_ms(c->idle_timeout_s),
+		.read_ms = to_ms(c->read_timeout_s),
+		.write_ms = to_ms(c->write_timeout_s),
+		.on_request = on_request,
+		.on_gone = on_gone,
+		.on_wake = on_wake,
+		.on_tick = on_tick,
+		.error_body = make_error_body,
+		.user = s,
+	};
+	return http_open(&config, &s->http, err);
+}
+
+static enum hokku_code server_open(struct server *s, struct hokku_error *err)
+{
+	enum hokku_code rc = HOKKU_OK;
+	if (s->config.api_key_file)
+		rc = keys_load(s->config.api_key_file, &s->keys, err);
+	if (rc == HOKKU_OK)
+		rc = open_http(s, err);
+	if (rc)
+		return rc;
+	s->config.engine.on_state = wake_loop;
+	s->config.engine.user = s;
+	rc = engine_create(&s->config.engine, &s->engine, err);
+	if (rc == HOKKU_OK)
+		rc = prepare_create(s->engine, s->config.engine.max_queue + 1, wake_loop, s, &s->prepare,
+				    err);
+	return rc;
+}
+
+enum hokku_code server_run(const struct server_config *config, struct hokku_error *err)
+{
+	struct sigaction before[3];
+	struct server *s = calloc(1, sizeof *s);
+	if (!s)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the server");
+	s->config = *config;
+	s->started_ns = clock_ns();
+	mailbox_init(&s->mailbox);
+	json_object_seed(0); /* once, before there are threads */
+	enum hokku_code rc = server_open(s, err);
+	bool running = rc == HOKKU_OK;
+	if (running) {
+		set_handlers(s->http, before);
+		s->config.on_listening(http_url(s->http));
+		http_run(s->http);
+		rc = s->failure.code;
+		if (rc && err)
+			*err = s->failure;
+	}
+	/* The other threads end first: they put things in the mailbox and wake the loop. */
+	prepare_destroy(s->prepare);
+	if (s->engine)
+		engine_destroy(s->engine, 0);
+	s->engine = NULL;
+	if (running)
+		restore_handlers(before);
+	http_close(s->http);
+	gen_free_all(s);
+	keys_free(s->keys);
+	mailbox_deinit(&s->mailbox);
+	free(s);
+	return rc;
+}
