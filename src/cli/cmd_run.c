@@ -1,0 +1,352 @@
+/*
+ * hokku run: one answer, streamed to standard output. The text is written on the engine's thread as it comes;
+ * the main thread sleeps on a pipe into which the end of the answer and the interrupt signal both write.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "cli/options_common.h"
+
+enum { MAX_PROMPT_BYTES = 64 << 20 };
+
+static int run(int argc, char **argv);
+
+const struct cmd cmd_run = {
+	.name = "run",
+	.usage = "run [MODEL] [-p PROMPT | -f FILE] [OPTIONS]",
+	.summary = "answer a prompt, streamed to standard output",
+	.help = "Without MODEL, a GGUF file, the haiku model inside the program answers. Without -p and -f "
+		"the\n"
+		"prompt is read from standard input; one line end at the end of a file or of standard input "
+		"is\n"
+		"left out. A model with a chat template gets the prompt as the user's message; --raw sends "
+		"it as\n"
+		"it is. Progress and timing go to standard error. Ctrl-C ends the answer (exit code 130).\n\n"
+		"Examples:\n"
+		"  hokku run -p \"autumn rain\"\n"
+		"  hokku run qwen2.5-0.5b-instruct-q8_0.gguf -p \"Name three rivers.\" --temperature 0 -n "
+		"64\n"
+		"  git diff | hokku run model.gguf --system \"Write a commit message.\" --stop \"\\n\\n\"\n",
+	.run = run,
+};
+
+struct options {
+	struct engine_config config;
+	struct sampling sampling;
+	const char *prompt, *file, *system;
+	uint32_t max_tokens;
+	bool seed_given, raw, verbose;
+	struct opt_list stop;
+	const char *stops[ENGINE_MAX_STOP];
+};
+
+/* The answer while it comes; written by the engine's thread until the end is in the pipe. */
+struct answer {
+	struct engine *engine;
+	int write_error; /* errno of the write that failed */
+	char last;       /* last byte written */
+	bool ended;
+	struct hokku_result result;
+	struct hokku_error error;
+};
+
+/* What goes through the pipe. */
+enum { INTERRUPTED = 'i', ENDED = 'e' };
+static int wake[2] = {-1, -1};
+static volatile sig_atomic_t generating;
+
+static void wake_main(char why)
+{
+	ssize_t n = write(wake[1], &why, 1);
+	(void)n; /* two bytes at most ever go in */
+}
+
+static void on_interrupt(int signal_number)
+{
+	(void)signal_number;
+	int saved = errno;
+	if (!generating)
+		_exit(EXIT_INTERRUPTED);
+	wake_main(INTERRUPTED);
+	errno = saved;
+}
+
+static void on_event(void *user, const struct engine_event *event)
+{
+	struct answer *a = user;
+	switch (event->kind) {
+	case ENGINE_STARTED:
+		break;
+	case ENGINE_TOKEN:
+		if (!event->text.len || a->write_error)
+			break;
+		if (fwrite(event->text.ptr, 1, event->text.len, stdout) != event->text.len ||
+		    fflush(stdout)) {
+			a->write_error = errno;
+			engine_cancel(a->engine, event->request);
+			break;
+		}
+		a->last = event->text.ptr[event->text.len - 1];
+		break;
+	case ENGINE_END:
+		a->result = *event->result;
+		a->ended = true;
+		wake_main(ENDED);
+		break;
+	case ENGINE_ERROR:
+		a->error = *event->error;
+		wake_main(ENDED);
+		break;
+	}
+}
+
+static void on_state(void *user)
+{
+	struct engine *const *e = user;
+	struct engine_state state;
+	static char label[] = "loading";
+	engine_get_state(*e, &state);
+	cli_progress(label, state.phase == ENGINE_LOADING ? state.load_part : 1);
+}
+
+static int parse(int argc, char **argv, struct options *o)
+{
+	struct opt_table table = {0};
+	const char *model = NULL;
+	int n = 0;
+	o->stop = (struct opt_list){.values = o->stops, .max = ENGINE_MAX_STOP};
+	const struct opt rows[] = {
+		{.name = "prompt",
+		 .letter = 'p',
+		 .kind = OPT_STRING,
+		 .target = &o->prompt,
+		 .metavar = "TEXT",
+		 .help = "the prompt"},
+		{.name = "file",
+		 .letter = 'f',
+		 .kind = OPT_STRING,
+		 .target = &o->file,
+		 .metavar = "FILE",
+		 .help = "read the prompt from FILE; - is standard input"},
+		{.name = "system",
+		 .kind = OPT_STRING,
+		 .target = &o->system,
+		 .metavar = "TEXT",
+		 .help = "the system message that goes first"},
+		{.name = "raw",
+		 .kind = OPT_FLAG,
+		 .target = &o->raw,
+		 .help = "send the prompt as it is, without the chat template"},
+		{.name = "max-tokens",
+		 .letter = 'n',
+		 .kind = OPT_U32,
+		 .target = &o->max_tokens,
+		 .metavar = "N",
+		 .help = "end after N tokens",
+		 .fallback = "until the model ends or the context is full"},
+		{.name = "stop",
+		 .kind = OPT_LIST,
+		 .target = &o->stop,
+		 .metavar = "TEXT",
+		 .help = "end before this text"},
+	};
+	const struct opt verbose = {.name = "verbose",
+				    .letter = 'v',
+				    .kind = OPT_FLAG,
+				    .target = &o->verbose,
+				    .help = "tell the model and the timing, even if that is no terminal"};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		opt_add(&table, &rows[i]);
+	opt_add_sampling(&table, &o->sampling, &o->seed_given);
+	opt_add_engine(&table, &o->config);
+	opt_add(&table, &verbose);
+	int rc = cli_parse(&cmd_run, table.rows, argc, argv, &model, 1, &n);
+	if (rc >= 0)
+		return rc;
+	o->config.model_path = n ? model : NULL;
+	if (o->prompt && o->file)
+		return cli_usage(&cmd_run, "-p and -f are both given; one is wanted");
+	if (o->system && o->raw)
+		return cli_usage(&cmd_run, "--system needs the chat template that --raw leaves out");
+	if (!o->prompt && !o->file && isatty(STDIN_FILENO))
+		return cli_usage(&cmd_run, "there is no prompt; give one with -p, -f or through a pipe");
+	if (!o->seed_given)
+		o->sampling.seed = rng_os_seed();
+	return -1;
+}
+
+/* The prompt's bytes; *owned is to be freed. */
+static enum hokku_code read_prompt(const struct options *o, struct str *prompt, char **owned,
+				   struct hokku_error *err)
+{
+	*owned = NULL;
+	if (o->prompt) {
+		*prompt = str_c(o->prompt);
+		return HOKKU_OK;
+	}
+	size_t n;
+	enum hokku_code rc = file_read(o->file ? o->file : "-", MAX_PROMPT_BYTES, owned, &n, err);
+	if (rc)
+		return rc;
+	if (n && (*owned)[n - 1] == '\n')
+		n--;
+	*prompt = (struct str){*owned, n};
+	return HOKKU_OK;
+}
+
+static enum hokku_code make_tokens(const struct options *o, const struct engine *e, struct str prompt,
+				   struct tok_ids *ids, struct hokku_error *err)
+{
+	const struct chat *chat = engine_chat(e);
+	if (o->raw || (chat->kind == CHAT_NONE && !o->system))
+		return tok_encode(engine_tok(e), prompt, TOK_ADD_BOS, ids, err);
+	if (chat->kind == CHAT_NONE)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "the model has no chat template, so it takes no system message");
+	if (prompt.len == 0)
+		return err_set(err, HOKKU_INVALID_REQUEST, "the prompt is empty");
+	struct chat_message messages[2];
+	size_t n = 0;
+	if (o->system)
+		messages[n++] = (struct chat_message){STR_LIT("system"), str_c(o->system)};
+	messages[n++] = (struct chat_message){STR_LIT("user"), prompt};
+	enum hokku_code rc = chat_render(chat, engine_tok(e), messages, n, ids, err);
+	if (rc && chat->kind == CHAT_OTHER)
+		err_prefix(err, rc, "the prompt cannot be sent as a message (--raw sends it as it is)");
+	return rc;
+}
+
+static void print_model(struct engine *e)
+{
+	struct engine_state s;
+	char bytes[32], params[32];
+	engine_get_state(e, &s);
+	fprintf(stderr, "%s: %s, %s, %s parameters, %s; %s; context %u\n", s.info.name, s.info.architecture,
+		s.info.format, str_thousands(s.info.n_params, params), str_bytes(s.info.weight_bytes, bytes),
+		s.info.device, s.info.n_ctx);
+}
+
+static void print_timing(const struct hokku_result *r)
+{
+	/* Between the first token drawn and the last lie as many steps as tokens, less one; an end token adds
+	 * one. */
+	uint32_t steps = r->tokens_out - (r->stop != HOKKU_STOP_END && r->tokens_out > 0);
+	double rate = r->decode_ms > 0 ? steps / r->decode_ms * 1e3 : 0;
+	fprintf(stderr,
+		"%u prompt tokens in %.1f ms, %u tokens in %.1f ms (%.1f tokens/s), the first after %.1f ms; "
+		"seed %llu; "
+		"stopped by: %s\n",
+		r->prompt_tokens, r->prefill_ms, r->tokens_out, r->decode_ms, rate, r->ttft_ms,
+		(unsigned long long)r->seed, hokku_stop_name(r->stop));
+}
+
+/* Sleeps until the answer has ended; an interrupt cancels it first. True if there was one. */
+static bool wait_for_end(struct engine *e, uint64_t id)
+{
+	bool interrupted = false;
+	char why = 0;
+	while (why != ENDED) {
+		ssize_t n = read(wake[0], &why, 1);
+		if (n < 0 && errno != EINTR)
+			break;
+		if (n == 1 && why == INTERRUPTED) {
+			interrupted = true;
+			engine_cancel(e, id);
+		}
+	}
+	generating = 0;
+	return interrupted;
+}
+
+static int finish(const struct options *o, const struct answer *a, bool interrupted)
+{
+	if (a->write_error == EPIPE)
+		return EXIT_OK; /* the reader has had enough */
+	if (a->write_error) {
+		fprintf(stderr, "hokku: standard output: %s\n", strerror(a->write_error));
+		return EXIT_FAILED;
+	}
+	if (a->last && a->last != '\n')
+		putchar('\n');
+	int code = cli_finish(EXIT_OK);
+	if (code != EXIT_OK)
+		return code;
+	if (interrupted)
+		return EXIT_INTERRUPTED;
+	if (!a->ended)
+		return cli_fail(&a->error);
+	if (o->verbose || isatty(STDERR_FILENO))
+		print_timing(&a->result);
+	return EXIT_OK;
+}
+
+static int answer_prompt(const struct options *o, struct engine *e, struct str prompt)
+{
+	struct answer a = {.engine = e};
+	struct tok_ids ids = {0};
+	struct str stops[ENGINE_MAX_STOP];
+	struct hokku_error err;
+	uint64_t id;
+	enum hokku_code rc = make_tokens(o, e, prompt, &ids, &err);
+	for (uint32_t i = 0; i < o->stop.n; i++)
+		stops[i] = str_c(o->stops[i]);
+	const struct engine_request request = {
+		.tokens = ids.ids,
+		.n_tokens = ids.n,
+		.max_tokens = o->max_tokens,
+		.sampling = o->sampling,
+		.stop = stops,
+		.n_stop = o->stop.n,
+		.on_event = on_event,
+		.user = &a,
+	};
+	generating = 1;
+	if (!rc)
+		rc = engine_submit(e, &request, &id, &err);
+	tok_ids_free(&ids);
+	if (rc)
+		return cli_fail(&err);
+	bool interrupted = wait_for_end(e, id);
+	return finish(o, &a, interrupted);
+}
+
+static int run(int argc, char **argv)
+{
+	struct options o = {0};
+	struct engine *e = NULL;
+	struct hokku_error err;
+	struct str prompt;
+	char *owned;
+	int code = parse(argc, argv, &o);
+	if (code >= 0)
+		return code;
+	if (read_prompt(&o, &prompt, &owned, &err))
+		return cli_fail(&err);
+	if (pipe(wake)) {
+		err_set(&err, HOKKU_IO_ERROR, "a pipe cannot be opened: %s", strerror(errno));
+		free(owned);
+		return cli_fail(&err);
+	}
+	/* A second Ctrl-C ends the program at once. */
+	sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND},
+		  NULL);
+	signal(SIGPIPE, SIG_IGN);
+	o.config.on_state = on_state;
+	o.config.user = &e;
+	enum hokku_code rc = engine_create(&o.config, &e, &err);
+	if (!rc)
+		rc = engine_wait_ready(e, &err);
+	if (!rc && o.verbose)
+		print_model(e);
+	code = rc ? cli_fail(&err) : answer_prompt(&o, e, prompt);
+	engine_destroy(e, 0);
+	close(wake[0]);
+	close(wake[1]);
+	free(owned);
+	return code;
+}
