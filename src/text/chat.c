@@ -1,0 +1,332 @@
+/*
+ * A template is ChatML when it behaves so. chat_init runs it (template.h) over probing lists of messages,
+ * whose contents would show any trimming, splitting or rewriting, and compares what it writes with
+ *
+ *     [BOS] [<|im_start|>system\nDEFAULT<|im_end|>\n]  <|im_start|>ROLE\nCONTENT<|im_end|>\n ...
+ * <|im_start|>assistant\n
+ *
+ * DEFAULT and whether BOS comes first are read off the first probe. From then on that rule renders, not the
+ * template: it works on token ids, where the words of a message cannot be taken for markers.
+ */
+#include "text/chat.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "text/limits.h"
+#include "text/template.h"
+
+static const char start_marker[] = "<|im_start|>", end_marker[] = "<|im_end|>";
+
+/* Stand in for BOS and EOS; no template writes them by itself. */
+static const char bos_probe[] = "\x01"
+				"B\x01",
+		  eos_probe[] = "\x01"
+				"E\x01";
+
+/* What other families' templates hold, and what to call them. */
+static const struct {
+	const char *marker, *name;
+} others[] = {
+	{"<|start_header_id|>", "Llama 3"}, {"[INST]", "Llama 2 or Mistral"},
+	{"<start_of_turn>", "Gemma"},       {"<|START_OF_TURN_TOKEN|>", "Command R"},
+	{"<|channel|>", "Harmony"},         {"<\uff5cUser\uff5c>", "DeepSeek"},
+	{"<|user|>", "Zephyr or Phi-3"},    {"<|im_sep|>", "Phi-4"},
+	{"GPT4 Correct User", "OpenChat"},  {"<|im_user|>", "Kimi"},
+	{"### Instruction", "Alpaca"},      {"USER: ", "Vicuna"},
+};
+
+/* The shapes of message lists. The first rows every ChatML template must render; where a later one is
+ * rendered otherwise, lists of that shape are refused. A probe is one letter a message: s, u, a. */
+enum {
+	SHAPE_LATE_SYSTEM = 1,
+	SHAPE_REPEATED = 2,
+	SHAPE_ANSWERED = 4,
+	SHAPE_ASSISTANT_FIRST = 8,
+	SHAPE_ONLY_SYSTEM = 16
+};
+static const struct {
+	const char *probe;
+	unsigned shape;
+	const char *text;
+} probes[] = {
+	{"u", 0, NULL},
+	{"su", 0, NULL},
+	{"uau", 0, NULL},
+	{"suau", 0, NULL},
+	{"suauau", 0, NULL},
+	{"usu", SHAPE_LATE_SYSTEM, "a system message after the first"},
+	{"suasu", SHAPE_LATE_SYSTEM, "a system message after the first"},
+	{"uu", SHAPE_REPEATED, "two messages of one role after each other"},
+	{"uaau", SHAPE_REPEATED, "two messages of one role after each other"},
+	{"ua", SHAPE_ANSWERED, "an assistant's message at the end"},
+	{"suaua", SHAPE_ANSWERED, "an assistant's message at the end"},
+	{"au", SHAPE_ASSISTANT_FIRST, "an assistant's message before the user's first"},
+	{"sau", SHAPE_ASSISTANT_FIRST, "an assistant's message before the user's first"},
+	{"s", SHAPE_ONLY_SYSTEM, "a system message alone"},
+};
+enum { N_PROBES = sizeof probes / sizeof *probes, MAX_PROBE_MESSAGES = 8 };
+
+static struct str role_of(char letter)
+{
+	return letter == 's' ? STR_LIT("system") : letter == 'u' ? STR_LIT("user") : STR_LIT("assistant");
+}
+
+/* Anything done to a content shows: blanks and breaks at both ends, markers that some templates cut at. */
+static const struct str contents[] = {
+	STR_LIT(" \n one 'two' \"three\" \\n {{ four }} \t\n"),
+	STR_LIT("\n<think>\nfive\n</think>\n\nsix</tool_call> <tool_response>\n "),
+	STR_LIT("<tool_response> Seven, EIGHT.  </tool_response>"),
+	STR_LIT("<|nine|> [gMASK] ### ten: \xE3\x80\x80"),
+	STR_LIT(""),
+	STR_LIT("eleven"),
+};
+enum { N_CONTENTS = sizeof contents / sizeof *contents };
+
+static enum hokku_code run_probe(struct str source, const char *probe, size_t first_content,
+				 struct strbuf *out, struct hokku_error *err)
+{
+	struct template_message messages[MAX_PROBE_MESSAGES];
+	size_t n = strlen(probe);
+	for (size_t i = 0; i < n; i++)
+		messages[i] = (struct template_message){role_of(probe[i]),
+							contents[(first_content + i) % N_CONTENTS]};
+	struct template_input input = {messages, n, true, STR_LIT(bos_probe), STR_LIT(eos_probe)};
+	strbuf_clear(out);
+	return template_render(source, &input, out, err);
+}
+
+static void add_message(struct strbuf *b, struct str role, struct str content)
+{
+	strbuf_addf(b, "%s%.*s\n", start_marker, STR_ARG(role));
+	strbuf_add(b, content.ptr, content.len);
+	strbuf_addf(b, "%s\n", end_marker);
+}
+
+/* What ChatML is for the probe. */
+static void expected(const struct chat *c, const char *probe, size_t first_content, struct strbuf *out)
+{
+	strbuf_clear(out);
+	if (c->adds_bos)
+		strbuf_add_c(out, bos_probe);
+	if (c->has_default_system && probe[0] != 's')
+		add_message(out, STR_LIT("system"), str_c(c->default_system));
+	for (size_t i = 0; probe[i]; i++)
+		add_message(out, role_of(probe[i]), contents[(first_content + i) % N_CONTENTS]);
+	strbuf_addf(out, "%sassistant\n", start_marker);
+}
+
+/* Reads c->adds_bos and the default system message off what the template wrote for the first probe. */
+static enum hokku_code learn(struct chat *c, struct str written, struct hokku_error *err)
+{
+	struct str bos = STR_LIT(bos_probe);
+	static const char head[] = "<|im_start|>system\n", tail[] = "<|im_end|>\n";
+	if (str_starts(written, bos)) {
+		c->adds_bos = true;
+		written.ptr += bos.len;
+		written.len -= bos.len;
+	}
+	if (!str_starts(written, STR_LIT(head)))
+		return HOKKU_OK;
+	written.ptr += sizeof head - 1;
+	written.len -= sizeof head - 1;
+	const char *end = memmem(written.ptr, written.len, tail, sizeof tail - 1);
+	size_t n = end ? (size_t)(end - written.ptr) : written.len;
+	if (n >= sizeof c->default_system || memchr(written.ptr, '\0', n))
+		return err_set(err, HOKKU_BAD_FILE,
+			       "its default system message has %zu bytes; %zu are allowed", n,
+			       sizeof c->default_system - 1);
+	memcpy(c->default_system, written.ptr, n);
+	c->default_system[n] = '\0';
+	c->has_default_system = true;
+	return HOKKU_OK;
+}
+
+/* Not ChatML, and why is in why->message. No memory is passed up. */
+static enum hokku_code probe_all(struct chat *c, struct str source, struct hokku_error *why)
+{
+	struct strbuf got = {0}, want = {0};
+	enum hokku_code rc = run_probe(source, probes[0].probe, 0, &got, why);
+	if (!rc)
+		rc = learn(c, (struct str){got.ptr, got.len}, why);
+	for (size_t i = 0; !rc && i < N_PROBES; i++) {
+		for (size_t first = 0; !rc && first < N_CONTENTS; first++) {
+			rc = run_probe(source, probes[i].probe, first, &got, why);
+			expected(c, probes[i].probe, first, &want);
+			if (want.failed)
+				rc = HOKKU_OUT_OF_MEMORY;
+			bool same = !rc &&
+				    str_eq((struct str){got.ptr, got.len}, (struct str){want.ptr, want.len});
+			if (same || rc == HOKKU_OUT_OF_MEMORY)
+				continue;
+			if (probes[i].shape) {
+				c->refused |= probes[i].shape;
+				rc = HOKKU_OK;
+				break;
+			}
+			if (!rc)
+				rc = err_set(why, HOKKU_BAD_FILE, "it writes messages in another way");
+		}
+	}
+	strbuf_free(&got);
+	strbuf_free(&want);
+	return rc;
+}
+
+static struct str first_line(struct str s)
+{
+	const char *end = s.len ? memchr(s.ptr, '\n', s.len) : NULL;
+	return (struct str){s.ptr, end ? (size_t)(end - s.ptr) : s.len};
+}
+
+/* The name of a template that is not ChatML. */
+static void name_other(struct chat *c, struct str source, const char *why)
+{
+	char quoted[64];
+	c->kind = CHAT_OTHER;
+	if (why)
+		snprintf(c->name, sizeof c->name, "like ChatML, but not plainly: %.110s", why);
+	else
+		snprintf(c->name, sizeof c->name, "%s", str_quote(first_line(source), quoted, sizeof quoted));
+}
+
+enum hokku_code chat_init(struct chat *c, const struct gguf *g, struct hokku_error *err)
+{
+	struct str source;
+	bool found;
+	*c = (struct chat){.kind = CHAT_NONE, .name = "none"};
+	enum hokku_code rc = gguf_get_str(g, "tokenizer.chat_template", &source, &found, err);
+	if (rc || !found || source.len == 0)
+		return rc;
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		if (memmem(source.ptr, source.len, others[i].marker, strlen(others[i].marker))) {
+			c->kind = CHAT_OTHER;
+			snprintf(c->name, sizeof c->name, "%s (it holds %s)", others[i].name,
+				 others[i].marker);
+			return HOKKU_OK;
+		}
+	}
+	if (!memmem(source.ptr, source.len, start_marker, sizeof start_marker - 1)) {
+		name_other(c, source, NULL);
+		return HOKKU_OK;
+	}
+	struct hokku_error why = {0};
+	rc = probe_all(c, source, &why);
+	if (rc == HOKKU_OUT_OF_MEMORY)
+		return err_set(err, rc, "no memory to try the chat template");
+	if (rc) {
+		*c = (struct chat){.kind = CHAT_OTHER};
+		name_other(c, source, why.message);
+		return HOKKU_OK;
+	}
+	c->kind = CHAT_CHATML;
+	snprintf(c->name, sizeof c->name, "ChatML");
+	return HOKKU_OK;
+}
+
+/* "system", "user", "assistant" as a probe's letter; 0 for any other role. */
+static char letter_of(struct str role)
+{
+	for (const char *l = "sua"; *l; l++)
+		if (str_eq(role, role_of(*l)))
+			return *l;
+	return 0;
+}
+
+static enum hokku_code check(const struct chat *c, const struct chat_message *messages, size_t n,
+			     struct hokku_error *err)
+{
+	char quoted[64];
+	if (c->kind == CHAT_NONE)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "the model's file has no chat template; give a prompt instead of messages");
+	if (c->kind != CHAT_CHATML)
+		return err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"the model's chat template is not ChatML, the only one rendered here; it is %s",
+			c->name);
+	if (n == 0 || n > CHAT_MAX_MESSAGES)
+		return err_set(err, HOKKU_INVALID_REQUEST, "messages holds %zu messages; 1 to %d are allowed",
+			       n, CHAT_MAX_MESSAGES);
+	unsigned shape = 0;
+	char last = 0;
+	for (size_t i = 0; i < n; i++) {
+		char letter = letter_of(messages[i].role);
+		if (!letter)
+			return err_set(
+				err, HOKKU_INVALID_REQUEST,
+				"messages[%zu].role is %s; it takes \"system\", \"user\" or \"assistant\"", i,
+				str_quote(messages[i].role, quoted, sizeof quoted));
+		if (letter == 's' && i > 0)
+			shape |= SHAPE_LATE_SYSTEM;
+		if (letter == last)
+			shape |= SHAPE_REPEATED;
+		if (letter == 'a' && (i == 0 || last == 's'))
+			shape |= SHAPE_ASSISTANT_FIRST;
+		last = letter;
+	}
+	if (last == 'a')
+		shape |= SHAPE_ANSWERED;
+	if (last == 's')
+		shape |= SHAPE_ONLY_SYSTEM;
+	for (size_t i = 0; i < N_PROBES; i++)
+		if (probes[i].shape & shape & c->refused)
+			return err_set(err, HOKKU_INVALID_REQUEST,
+				       "messages has %s, which the model's chat template does not take",
+				       probes[i].text);
+	return HOKKU_OK;
+}
+
+struct markers {
+	int32_t start, end;
+};
+
+static enum hokku_code push_message(const struct tok *t, struct markers m, struct str role,
+				    struct str content, struct strbuf *text, struct tok_ids *out,
+				    struct hokku_error *err)
+{
+	strbuf_clear(text);
+	strbuf_add(text, role.ptr, role.len);
+	strbuf_add(text, "\n", 1);
+	strbuf_add(text, content.ptr, content.len);
+	if (text->failed)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a message of %zu bytes", content.len);
+	enum hokku_code rc = tok_ids_push(out, m.start, err);
+	if (!rc)
+		rc = tok_encode(t, (struct str){text->ptr, text->len}, 0, out, err);
+	if (!rc)
+		rc = tok_ids_push(out, m.end, err);
+	if (!rc)
+		rc = tok_encode(t, STR_LIT("\n"), 0, out, err);
+	return rc;
+}
+
+enum hokku_code chat_render(const struct chat *c, const struct tok *t, const struct chat_message *messages,
+			    size_t n, struct tok_ids *out, struct hokku_error *err)
+{
+	enum hokku_code rc = check(c, messages, n, err);
+	if (rc)
+		return rc;
+	struct markers m = {tok_find_special(t, STR_LIT(start_marker)),
+			    tok_find_special(t, STR_LIT(end_marker))};
+	if (m.start < 0 || m.end < 0)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "the model's chat template is ChatML, but its vocabulary has no token %s",
+			       m.start < 0 ? start_marker : end_marker);
+	size_t n_before = out->n;
+	struct strbuf text = {0};
+	if (c->adds_bos && tok_bos(t) >= 0)
+		rc = tok_ids_push(out, tok_bos(t), err);
+	if (!rc && c->has_default_system && letter_of(messages[0].role) != 's')
+		rc = push_message(t, m, STR_LIT("system"), str_c(c->default_system), &text, out, err);
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = push_message(t, m, messages[i].role, messages[i].content, &text, out, err);
+	if (!rc)
+		rc = tok_ids_push(out, m.start, err);
+	if (!rc)
+		rc = tok_encode(t, STR_LIT("assistant\n"), 0, out, err);
+	if (rc)
+		out->n = n_before;
+	strbuf_free(&text);
+	return rc;
+}
