@@ -157,7 +157,7 @@ static void describe(const struct gguf_value *v, char *out, size_t size)
 		break;
 	case GGUF_F32:
 	case GGUF_F64:
-		snprintf(out, size, "%s %.17g", gguf_type_name(v->type), v->f64);
+		snprintf(out, size, "%s %.9g", gguf_type_name(v->type), v->f64);
 		break;
 	case GGUF_BOOL:
 		snprintf(out, size, "bool %s", v->u64 ? "true" : "false");

@@ -67,6 +67,8 @@ static enum hokku_code resolve(const char *path, char **out, struct hokku_error 
 {
 	struct stat st;
 	*out = NULL;
+	if (!*path)
+		return err_set(err, HOKKU_IO_ERROR, "the path of the file to write is empty");
 	if (lstat(path, &st)) {
 		if (errno != ENOENT)
 			return err_set(err, HOKKU_IO_ERROR, "%s: %s", path, strerror(errno));

@@ -6,9 +6,10 @@
 
 #define LIST(X)                                                                                                  \
 	X(empty)                                                                                                 \
-	X(one_byte) X(other_magic) X(shell_script) X(lfs_pointer) X(zip) X(ggjt) X(web_page) X(gzip) X(          \
-		no_version) X(version_0) X(version_1) X(version_4) X(big_endian_2) X(big_endian_3)               \
-		X(no_counts) X(no_key_count) X(too_many_tensors) X(more_tensors_than_bytes) X(too_many_keys) X(  \
+	X(one_byte)                                                                                              \
+	X(other_magic) X(shell_script) X(lfs_pointer) X(zip) X(ggjt) X(web_page) X(gzip) X(no_version) X(        \
+		version_0) X(version_1) X(version_4) X(big_endian_2) X(big_endian_3) X(no_counts)                \
+		X(no_key_count) X(too_many_tensors) X(more_tensors_than_bytes) X(too_many_keys) X(               \
 			more_keys_than_bytes) X(key_too_long) X(key_past_end) X(key_empty) X(key_control)        \
 			X(key_not_utf8) X(type_13) X(type_huge) X(type_cut) X(u64_cut) X(bool_2) X(              \
 				string_too_long) X(string_length_max) X(string_past_end) X(element_type_13)      \
@@ -606,8 +607,8 @@ CASE(tensor_twice,
 	b_zeros(b, 64);
 }
 
-CASE(info_cut,
-     "x.gguf: byte 57: tensor \"w\": the tensor's offset needs 8 bytes; the file has 7 more (is it cut short?)")
+CASE(info_cut, "x.gguf: byte 57: tensor \"w\": the tensor's offset needs 8 bytes; the file has 7 more (is it "
+	       "cut short?)")
 {
 	b_header(b, 3, 1, 0);
 	b_str(b, "w");
