@@ -242,6 +242,11 @@ static enum hokku_code parse_header(struct st_part *part, const struct file_map 
 			       map->size, LENGTH_BYTES + 2);
 	for (int i = LENGTH_BYTES - 1; i >= 0; i--)
 		n = n << 8 | map->data[i];
+	static const char lfs[] = "version https://git-lfs";
+	if (map->size >= sizeof lfs && memcmp(map->data, lfs, sizeof lfs - 1) == 0)
+		return err_set(err, HOKKU_BAD_FILE,
+			       "%s: it is a Git LFS pointer; fetch the file itself with `git lfs pull`",
+			       path);
 	if (n < 2 || n > ST_MAX_HEADER_BYTES)
 		return err_set(err, HOKKU_BAD_FILE,
 			       "%s: the header length is %" PRIu64 "; 2 to %d are allowed", path, n,
