@@ -128,7 +128,8 @@ static enum hokku_code read_offsets(const json_t *v, struct st_tensor *t, struct
 		return bad(p, "data_offsets begin at %" PRIu64 ", after their end %" PRIu64, at[0], at[1]);
 	if (at[1] > p->data_bytes)
 		return bad(p,
-			   "data_offsets end at %" PRIu64 ", past the %" PRIu64 " bytes of data in the file",
+			   "data_offsets end at %" PRIu64 ", past the %" PRIu64
+			   " bytes of data in the file (is it cut short?)",
 			   at[1], p->data_bytes);
 	char shape[192];
 	if (at[1] - at[0] != t->n_bytes)

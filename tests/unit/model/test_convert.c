@@ -1,0 +1,637 @@
+/* The converter: small Hugging Face folders written here, the GGUF files they become, and the folders it
+ * refuses. */
+#include "model/convert.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/half.h"
+#include "base/rng.h"
+#include "gguf/gguf.h"
+
+#define QWEN2_PRE                                                                               \
+	"{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":" \
+	"\"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| "     \
+	"?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+"                           \
+	"|\\\\s+(?!\\\\S)|\\\\s+\"},\"behavior\":\"Isolated\",\"invert\":false},"               \
+	"{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":false,\"use_regex\":false}]}"
+#define NFC "{\"type\":\"NFC\"}"
+#define MODEL                                                                                       \
+	"{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"ab\":3,\"abc\":4},\"merges\":[\"a " \
+	"b\",[\"ab\",\"c\"]]}"
+#define ADDED                                                                                                \
+	"[{\"id\":5,\"content\":\"<|end|>\",\"special\":true},{\"id\":6,\"content\":\"<tool>\",\"special\":" \
+	"false}]"
+
+/* tokenizer.json out of its parts. */
+#define TOKENIZER(normalizer, pre, model, added)                                    \
+	"{\"normalizer\":" normalizer ",\"pre_tokenizer\":" pre ",\"model\":" model \
+	",\"added_tokens\":" added "}"
+#define GOOD_TOKENIZER TOKENIZER(NFC, QWEN2_PRE, MODEL, ADDED)
+
+#define CONFIG(more)                                                                                        \
+	"{\"architectures\":[\"Qwen2ForCausalLM\"],\"model_type\":\"qwen2\",\"hidden_size\":32,"            \
+	"\"intermediate_size\":40,\"num_hidden_layers\":1,\"num_attention_heads\":4,"                       \
+	"\"num_key_value_heads\":2,\"max_position_embeddings\":64,\"rms_norm_eps\":1e-06,\"vocab_size\":9," \
+	"\"hidden_act\":\"silu\",\"use_sliding_window\":false" more "}"
+#define GOOD_CONFIG CONFIG(",\"rope_theta\":10000.0,\"tie_word_embeddings\":true")
+
+struct shape {
+	const char *name;
+	uint32_t rows, cols; /* rows 0: a vector */
+};
+static const struct shape tensors[] = {
+	{"model.embed_tokens.weight", 9, 32},
+	{"model.layers.0.input_layernorm.weight", 0, 32},
+	{"model.layers.0.self_attn.q_proj.weight", 32, 32},
+	{"model.layers.0.self_attn.q_proj.bias", 0, 32},
+	{"model.layers.0.self_attn.k_proj.weight", 16, 32},
+	{"model.layers.0.self_attn.k_proj.bias", 0, 16},
+	{"model.layers.0.self_attn.v_proj.weight", 16, 32},
+	{"model.layers.0.self_attn.v_proj.bias", 0, 16},
+	{"model.layers.0.self_attn.o_proj.weight", 32, 32},
+	{"model.layers.0.post_attention_layernorm.weight", 0, 32},
+	{"model.layers.0.mlp.gate_proj.weight", 40, 32},
+	{"model.layers.0.mlp.up_proj.weight", 40, 32},
+	{"model.layers.0.mlp.down_proj.weight", 32, 40},
+	{"model.norm.weight", 0, 32},
+	{"lm_head.weight", 9, 32},
+};
+enum { N_TENSORS = sizeof tensors / sizeof tensors[0], N_TIED = N_TENSORS - 1 };
+
+static char folder[] = "/tmp/hokku-convert-XXXXXX";
+static char out_path[128];
+
+static void put(const char *name, const void *bytes, size_t n)
+{
+	char path[160];
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	FILE *f = fopen(path, "wb");
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, n, f), n);
+	fclose(f);
+}
+
+static void put_text(const char *name, const char *text)
+{
+	put(name, text, strlen(text));
+}
+
+static void drop(const char *name)
+{
+	char path[160];
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	unlink(path);
+}
+
+/* Element i of tensor t: exact in bfloat16, so that every source type can hold it. */
+static float element(size_t t, size_t i)
+{
+	uint32_t words[4];
+	rng_words(t, RNG_STREAM_TEST, i, words);
+	return f32_from_bf16(bf16_from_f32((float)(rng_unit(words[0], words[1]) * 2 - 1)));
+}
+
+static size_t encode(const char *dtype, float value, uint8_t *out)
+{
+	uint16_t h = strcmp(dtype, "F16") == 0 ? f16_from_f32(value) : bf16_from_f32(value);
+	double d = value;
+	if (strcmp(dtype, "F32") == 0)
+		return memcpy(out, &value, 4), 4;
+	if (strcmp(dtype, "F64") == 0)
+		return memcpy(out, &d, 8), 8;
+	return memcpy(out, &h, 2), 2;
+}
+
+/* model.safetensors with the first n tensors; poison replaces element 3 of the gate unless it is 0. */
+static void put_weights(const char *dtype, size_t n, float poison, const char *extra)
+{
+	struct strbuf header = {0}, data = {0};
+	uint8_t bytes[8];
+	for (size_t t = 0; t < n; t++) {
+		const struct shape *s = &tensors[t];
+		size_t begin = data.len, count = (s->rows ? s->rows : 1) * s->cols;
+		for (size_t i = 0; i < count; i++) {
+			bool poisoned = poison != 0 && i == 3 && strstr(s->name, "gate");
+			strbuf_add(&data, bytes, encode(dtype, poisoned ? poison : element(t, i), bytes));
+		}
+		strbuf_addf(&header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", t ? "," : "{", s->name, dtype);
+		if (s->rows)
+			strbuf_addf(&header, "%u,", s->rows);
+		strbuf_addf(&header, "%u],\"data_offsets\":[%zu,%zu]}", s->cols, begin, data.len);
+	}
+	strbuf_addf(&header, "%s}", extra ? extra : "");
+	uint64_t length = header.len;
+	struct strbuf file = {0};
+	strbuf_add(&file, &length, 8);
+	strbuf_add(&file, header.ptr, header.len);
+	strbuf_add(&file, data.ptr, data.len);
+	put("model.safetensors", file.ptr, file.len);
+	strbuf_free(&header);
+	strbuf_free(&data);
+	strbuf_free(&file);
+}
+
+static int make_folder(void **state)
+{
+	(void)state;
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(out_path, sizeof out_path, "%s/out.gguf", folder);
+	return 0;
+}
+
+static int drop_folder(void **state)
+{
+	(void)state;
+	static const char *const files[] = {"config.json",           "tokenizer.json",
+					    "tokenizer_config.json", "generation_config.json",
+					    "model.safetensors",     "out.gguf"};
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+		drop(files[i]);
+	return rmdir(folder); /* fails if something was left behind */
+}
+
+static int good_folder(void **state)
+{
+	(void)state;
+	put_text("config.json", GOOD_CONFIG);
+	put_text("tokenizer.json", GOOD_TOKENIZER);
+	put_text("tokenizer_config.json", "{\"eos_token\":{\"content\":\"<|end|>\"},\"pad_token\":\"<|end|>"
+					  "\",\"chat_template\":\"T\"}");
+	put_weights("BF16", N_TIED, 0, NULL);
+	drop("out.gguf");
+	drop("generation_config.json");
+	return 0;
+}
+
+static char notes[2048];
+static int n_stops;
+
+static void take_note(void *user, const char *text)
+{
+	(void)user;
+	size_t n = strlen(notes);
+	snprintf(notes + n, sizeof notes - n, "%s\n", text);
+}
+
+static bool stop_late(void *user)
+{
+	(void)user;
+	return ++n_stops > 5;
+}
+
+static struct convert_options options(enum tensor_type type)
+{
+	notes[0] = '\0';
+	return (struct convert_options){
+		.dir = folder, .out = out_path, .type = type, .job = {.note = take_note}};
+}
+
+static struct gguf *convert(enum tensor_type type)
+{
+	struct convert_options o = options(type);
+	struct hokku_error err = {0};
+	struct gguf *g;
+	if (convert_hf(&o, &err) || gguf_open_file(out_path, &g, &err))
+		fail_msg("%s", err.message);
+	return g;
+}
+
+static uint32_t u32_of(const struct gguf *g, const char *key)
+{
+	uint32_t value = UINT32_MAX;
+	bool found;
+	assert_int_equal(gguf_get_u32(g, key, &value, &found, NULL), HOKKU_OK);
+	return value;
+}
+
+static void expect_str(const struct gguf *g, const char *key, const char *wanted)
+{
+	struct str s = {0};
+	assert_int_equal(gguf_get_str(g, key, &s, NULL, NULL), HOKKU_OK);
+	if (!str_eq_c(s, wanted))
+		fail_msg("%s is \"%.*s\", not \"%s\"", key, STR_ARG(s), wanted);
+}
+
+static void expect_strings(const struct gguf *g, const char *key, const char *const *wanted, uint64_t n)
+{
+	struct gguf_array a;
+	struct gguf_array_iter it;
+	struct gguf_value v;
+	assert_int_equal(gguf_get_array(g, key, GGUF_STRING, &a, NULL, NULL), HOKKU_OK);
+	assert_int_equal(a.n, n);
+	gguf_array_iter_init(&it, &a);
+	for (uint64_t i = 0; gguf_array_next(&it, &v); i++)
+		if (!str_eq_c(v.string, wanted[i]))
+			fail_msg("%s[%d] is \"%.*s\", not \"%s\"", key, (int)i, STR_ARG(v.string), wanted[i]);
+}
+
+static void test_metadata(void **state)
+{
+	(void)state;
+	static const char *const tokens[] = {"a",       "b",      "c",      "ab",    "abc",
+					     "<|end|>", "<tool>", "[PAD7]", "[PAD8]"};
+	static const char *const merges[] = {"a b", "ab c"};
+	static const int32_t types[] = {1, 1, 1, 1, 1, 3, 4, 5, 5};
+	put_text("generation_config.json", "{\"bos_token_id\":4,\"eos_token_id\":[6,5]}");
+	struct gguf *g = convert(TENSOR_F16);
+	expect_str(g, "general.architecture", "qwen2");
+	expect_str(g, "general.name", strrchr(folder, '/') + 1);
+	assert_int_equal(u32_of(g, "general.file_type"), 1);
+	assert_int_equal(u32_of(g, "general.quantization_version"), 2);
+	assert_int_equal(u32_of(g, "qwen2.context_length"), 64);
+	assert_int_equal(u32_of(g, "qwen2.embedding_length"), 32);
+	assert_int_equal(u32_of(g, "qwen2.block_count"), 1);
+	assert_int_equal(u32_of(g, "qwen2.feed_forward_length"), 40);
+	assert_int_equal(u32_of(g, "qwen2.attention.head_count"), 4);
+	assert_int_equal(u32_of(g, "qwen2.attention.head_count_kv"), 2);
+	assert_null(gguf_find(g, "qwen2.attention.key_length"));
+	float theta = 0, eps = 0;
+	assert_int_equal(gguf_get_f32(g, "qwen2.rope.freq_base", &theta, NULL, NULL), HOKKU_OK);
+	assert_int_equal(gguf_get_f32(g, "qwen2.attention.layer_norm_rms_epsilon", &eps, NULL, NULL),
+			 HOKKU_OK);
+	assert_true(theta == 10000.0f && eps == 1e-6f);
+	expect_str(g, "tokenizer.ggml.model", "gpt2");
+	expect_str(g, "tokenizer.ggml.pre", "qwen2");
+	expect_strings(g, "tokenizer.ggml.tokens", tokens, 9);
+	expect_strings(g, "tokenizer.ggml.merges", merges, 2);
+	struct gguf_array a;
+	assert_int_equal(gguf_get_array(g, "tokenizer.ggml.token_type", GGUF_I32, &a, NULL, NULL), HOKKU_OK);
+	assert_int_equal(a.n, 9);
+	assert_memory_equal(a.data, types, sizeof types);
+	assert_int_equal(u32_of(g, "tokenizer.ggml.eos_token_id"), 5); /* the tokenizer's word goes first */
+	assert_int_equal(u32_of(g, "tokenizer.ggml.padding_token_id"), 5);
+	assert_int_equal(u32_of(g, "tokenizer.ggml.bos_token_id"), 4);
+	bool add_bos = true;
+	assert_int_equal(gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &add_bos, NULL, NULL), HOKKU_OK);
+	assert_false(add_bos);
+	expect_str(g, "tokenizer.chat_template", "T");
+	gguf_close(g);
+}
+
+/* Every source type gives the same file, and its floats are the source's. */
+static void test_source_types(void **state)
+{
+	(void)state;
+	static const char *const dtypes[] = {"F32", "F16", "BF16", "F64"};
+	for (size_t k = 0; k < 4; k++) {
+		put_weights(dtypes[k], N_TIED, 0, NULL);
+		struct gguf *g = convert(TENSOR_F32);
+		assert_int_equal(gguf_n_tensors(g), N_TIED);
+		for (size_t t = 0; t < N_TIED; t++) { /* the table above stands in the order of the file */
+			const struct gguf_tensor *x = gguf_tensor_at(g, t);
+			assert_int_equal(x->type, TENSOR_F32);
+			assert_int_equal(x->dims[0], tensors[t].cols);
+			assert_int_equal(x->n_dims, tensors[t].rows ? 2 : 1);
+			for (size_t i = 0; i < x->n_elements; i++) {
+				float found, wanted = element(t, i);
+				memcpy(&found, (const char *)x->data + 4 * i, 4);
+				if (k == 1)
+					wanted = f32_from_f16(f16_from_f32(wanted));
+				assert_true(found == wanted);
+			}
+		}
+		gguf_close(g);
+	}
+}
+
+/* ggml's quantize_row_q8_0, written from its definition: d = max/127 before rounding gives the quants. */
+static void quantise_q8_0(const float *x, uint8_t *out)
+{
+	float amax = 0;
+	for (int i = 0; i < 32; i++)
+		amax = fmaxf(amax, fabsf(x[i]));
+	float d = amax / 127, id = d != 0 ? 1 / d : 0;
+	uint16_t h = f16_from_f32(d);
+	memcpy(out, &h, 2);
+	for (int i = 0; i < 32; i++)
+		out[2 + i] = (uint8_t)(int8_t)roundf(x[i] * id);
+}
+
+static void test_q8_0(void **state)
+{
+	(void)state;
+	struct gguf *g = convert(TENSOR_Q8_0);
+	assert_int_equal(u32_of(g, "general.file_type"), 7);
+	assert_string_equal(
+		notes, "blk.0.ffn_down.weight: rows of 40 are no multiple of Q8_0's 32; written as F16\n");
+	for (size_t t = 0; t < N_TIED; t++) {
+		const struct gguf_tensor *x = gguf_tensor_at(g, t);
+		enum tensor_type wanted = !tensors[t].rows       ? TENSOR_F32
+					  : tensors[t].cols % 32 ? TENSOR_F16
+								 : TENSOR_Q8_0;
+		assert_int_equal(x->type, wanted);
+		for (size_t b = 0; wanted == TENSOR_Q8_0 && b < x->n_elements / 32; b++) {
+			float values[32];
+			uint8_t block[34];
+			for (size_t i = 0; i < 32; i++)
+				values[i] = element(t, 32 * b + i);
+			quantise_q8_0(values, block);
+			assert_memory_equal((const uint8_t *)x->data + 34 * b, block, 34);
+		}
+	}
+	gguf_close(g);
+}
+
+static void test_tied_and_untied(void **state)
+{
+	(void)state;
+	put_weights("F32", N_TENSORS, 0, NULL); /* tied, and yet a head: it is left out */
+	struct gguf *g = convert(TENSOR_F16);
+	assert_null(gguf_find_tensor(g, "output.weight"));
+	assert_string_equal(notes, "tensor \"lm_head.weight\" is left out: tie_word_embeddings is true\n");
+	gguf_close(g);
+	put_text("config.json",
+		 CONFIG(",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":500000}"));
+	g = convert(TENSOR_BF16); /* nothing said: the head decides; and RoPE as transformers 5 writes it */
+	assert_int_equal(gguf_find_tensor(g, "output.weight")->type, TENSOR_BF16);
+	assert_int_equal(u32_of(g, "general.file_type"), 32);
+	float theta = 0;
+	assert_int_equal(gguf_get_f32(g, "qwen2.rope.freq_base", &theta, NULL, NULL), HOKKU_OK);
+	assert_true(theta == 500000.0f);
+	gguf_close(g);
+	put_weights("F32", N_TIED, 0, NULL);
+	g = convert(TENSOR_F16);
+	assert_null(gguf_find_tensor(g, "output.weight"));
+	gguf_close(g);
+}
+
+static void test_vocab_only(void **state)
+{
+	(void)state;
+	struct convert_options o = options(TENSOR_F16);
+	struct hokku_error err = {0};
+	struct gguf *g;
+	drop("config.json");
+	drop("model.safetensors");
+	drop("tokenizer_config.json");
+	o.vocab_only = true;
+	o.name = "words";
+	assert_int_equal(convert_hf(&o, &err), HOKKU_OK);
+	assert_int_equal(gguf_open_file(out_path, &g, &err), HOKKU_OK);
+	assert_int_equal(gguf_n_tensors(g), 0);
+	assert_int_equal(gguf_n_kv(g), 9);
+	expect_str(g, "general.architecture", "qwen2");
+	expect_str(g, "general.name", "words");
+	struct gguf_array a;
+	assert_int_equal(gguf_get_array(g, "tokenizer.ggml.tokens", GGUF_STRING, &a, NULL, NULL), HOKKU_OK);
+	assert_int_equal(a.n, 7); /* no vocab_size, no padding */
+	gguf_close(g);
+}
+
+/* Other definitions of a pre-tokenizer, and a BOS that the post-processor puts first. */
+static void test_other_tokenizers(void **state)
+{
+	(void)state;
+#define BYTE_LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true}"
+#define LLAMA3                                                                                   \
+	"{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"  \
+	"\"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}| " \
+	"?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+"                            \
+	"|\\\\s+(?!\\\\S)|\\\\s+\"},\"behavior\":\"Isolated\",\"invert\":false},"                \
+	"{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false}]}"
+	struct convert_options o = options(TENSOR_F16);
+	struct hokku_error err = {0};
+	struct gguf *g;
+	bool add_bos = false;
+	o.vocab_only = true;
+	drop("config.json");
+	drop("tokenizer_config.json");
+	put_text("tokenizer.json",
+		 TOKENIZER("{\"type\":\"Sequence\",\"normalizers\":[]}", BYTE_LEVEL, MODEL, ADDED));
+	assert_int_equal(convert_hf(&o, &err), HOKKU_OK);
+	assert_int_equal(gguf_open_file(out_path, &g, &err), HOKKU_OK);
+	expect_str(g, "tokenizer.ggml.pre", "gpt-2");
+	gguf_close(g);
+	put_text("tokenizer.json", "{\"pre_tokenizer\":" LLAMA3 ",\"model\":" MODEL ",\"added_tokens\":" ADDED
+				   ",\"post_processor\":{\"type\":\"Sequence\",\"processors\":[" BYTE_LEVEL
+				   ",{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
+				   "\"<|end|>\",\"type_id\":0}},"
+				   "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]}]}}");
+	assert_int_equal(convert_hf(&o, &err), HOKKU_OK);
+	assert_int_equal(gguf_open_file(out_path, &g, &err), HOKKU_OK);
+	expect_str(g, "tokenizer.ggml.pre", "llama-bpe");
+	assert_int_equal(gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &add_bos, NULL, NULL), HOKKU_OK);
+	assert_true(add_bos);
+	assert_int_equal(u32_of(g, "tokenizer.ggml.bos_token_id"), 5);
+	gguf_close(g);
+}
+
+/* ---- refusals ---- */
+
+/* What is refused leaves no file, and the message has this text. */
+static void refuse(enum tensor_type type, enum hokku_code code, const char *text)
+{
+	struct convert_options o = options(type);
+	struct hokku_error err = {0};
+	enum hokku_code rc = convert_hf(&o, &err);
+	if (rc != code || !strstr(err.message, text))
+		fail_msg("code %s\n  found  %s\n  wanted %s", hokku_code_name(rc), err.message, text);
+	DIR *dir = opendir(folder);
+	assert_non_null(dir);
+	for (struct dirent *e; (e = readdir(dir));)
+		if (strstr(e->d_name, "gguf"))
+			fail_msg("%s was left behind", e->d_name);
+	closedir(dir);
+}
+
+static void test_bad_config(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *config;
+		enum hokku_code code;
+		const char *text;
+	} cases[] = {
+		{"{", HOKKU_BAD_FILE,
+		 "config.json: line 1, column 1: string or '}' expected near end of file"},
+		{"[]", HOKKU_BAD_FILE, "config.json: it must hold a JSON object"},
+		{"{}", HOKKU_INVALID_REQUEST, "model_type is absent; hokku converts Qwen2ForCausalLM"},
+		{"{\"architectures\":[\"GPT2LMHeadModel\"],\"model_type\":\"qwen2\"}", HOKKU_INVALID_REQUEST,
+		 "architectures[0] is \"GPT2LMHeadModel\"; hokku converts Qwen2ForCausalLM"},
+		{"{\"model_type\":\"qwen2\",\"hidden_size\":1,\"hidden_size\":2}", HOKKU_BAD_FILE,
+		 "duplicate object key"},
+		{"{\"model_type\":\"qwen2\"}", HOKKU_BAD_FILE,
+		 "max_position_embeddings is absent; an integer from 1 to 16777216 is wanted"},
+		{CONFIG(",\"tie_word_embeddings\":true"), HOKKU_BAD_FILE,
+		 "rope_theta is absent; a number above 0 is wanted"},
+		{CONFIG(",\"rope_theta\":-1"), HOKKU_BAD_FILE,
+		 "rope_theta is -1; a number above 0 is wanted"},
+		{CONFIG(",\"rope_theta\":1e4,\"head_dim\":1025"), HOKKU_BAD_FILE,
+		 "head_dim is 1025; an integer from 1 to 1024 is wanted"},
+		{CONFIG(",\"rope_theta\":1e4,\"head_dim\":7"), HOKKU_BAD_FILE,
+		 "the head dim is 7; RoPE wants an even one"},
+		{CONFIG(",\"rope_theta\":1e4,\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}"),
+		 HOKKU_INVALID_REQUEST,
+		 "rope_scaling asks for \"yarn\"; hokku converts models without RoPE scaling"},
+		{CONFIG(",\"rope_theta\":1e4,\"quantization_config\":{\"quant_method\":\"awq\"}"),
+		 HOKKU_INVALID_REQUEST,
+		 "quantization_config is {\"quant_method\":\"awq\"}; hokku converts Qwen2ForCausalLM with "
+		 "none"},
+		{"{\"model_type\":\"qwen2\",\"hidden_act\":\"gelu\"}", HOKKU_INVALID_REQUEST,
+		 "hidden_act is \"gelu\"; hokku converts Qwen2ForCausalLM with \"silu\""},
+		{"{\"model_type\":\"qwen2\",\"use_sliding_window\":true}", HOKKU_INVALID_REQUEST,
+		 "use_sliding_window is true; hokku converts Qwen2ForCausalLM with false"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		put_text("config.json", cases[i].config);
+		refuse(TENSOR_F16, cases[i].code, cases[i].text);
+	}
+	drop("config.json");
+	refuse(TENSOR_F16, HOKKU_NOT_FOUND, "config.json: No such file or directory");
+	put_text("config.json", GOOD_CONFIG);
+	refuse(TENSOR_Q4_K, HOKKU_INVALID_REQUEST,
+	       "the type is Q4_K; hokku converts to F32, F16, BF16 and Q8_0");
+}
+
+#define BAD_MODEL(model) TOKENIZER(NFC, QWEN2_PRE, model, ADDED)
+#define BAD_ADDED(added) TOKENIZER(NFC, QWEN2_PRE, MODEL, added)
+
+static void test_bad_tokenizer(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *tokenizer, *text;
+	} cases[] = {
+		{BAD_MODEL("{\"type\":\"Unigram\"}"), "model.type is \"Unigram\"; hokku converts BPE"},
+		{BAD_MODEL("{}"), "model.type is absent; hokku converts BPE"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"byte_fallback\":true}"), "model.byte_fallback is true"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\"}"),
+		 "model.end_of_word_suffix is \"</w>\""},
+		{BAD_MODEL("{\"type\":\"BPE\",\"ignore_merges\":true}"), "model.ignore_merges is true"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{}}"), "model.vocab is absent or empty"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":-1}}"),
+		 "token \"a\": its id must be an integer from 0 to 4194303"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":4194304}}"),
+		 "token \"a\": its id must be an integer from 0 to 4194303"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":\"0\"}}"),
+		 "token \"a\": its id must be an integer"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":9}}"),
+		 "its highest token id is 9; vocab_size in config.json allows up to 8"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":1,\"b\":1}}"), "both have the id 1"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":1}}"), "model.merges is absent or no array"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":1,\"b\":2},\"merges\":[\"a b\"]}"),
+		 "model.merges[0] needs the token \"ab\", which is not in the vocabulary"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":[\"aa\"]}"),
+		 "model.merges[0] is neither \"a b\" nor [\"a\", \"b\"]"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":[[\"a\",\"b\",\"c\"]]}"),
+		 "model.merges[0] is neither \"a b\" nor [\"a\", \"b\"]"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":[\"a \"]}"),
+		 "model.merges[0] is neither"},
+		{BAD_ADDED("[{\"id\":0,\"content\":\"x\"}]"), "added token \"x\" has the id 0 of \"a\""},
+		{BAD_ADDED("[{\"id\":6,\"content\":\"a\"}]"),
+		 "added token \"a\" has the id 6; in the vocabulary it is 0"},
+		{BAD_ADDED("[{\"id\":6}]"), "added_tokens[0].content is absent, empty or no string"},
+		{BAD_ADDED("[{\"content\":\"x\"}]"), "token \"x\": its id must be an integer"},
+		{BAD_ADDED("{}"), "added_tokens is not an array"},
+		{BAD_ADDED("[]"),
+		 "it has no token \"<|end|>\", which tokenizer_config.json names as eos_token"},
+	};
+	static const struct {
+		const char *tokenizer, *text;
+	} unknown[] = {
+		{TOKENIZER("null", QWEN2_PRE, MODEL, ADDED), "it is \"Split (?i:'s|"}, /* no NFC */
+		{TOKENIZER("{\"type\":\"Lowercase\"}", QWEN2_PRE, MODEL, ADDED), "it is \"Lowercase {"},
+		{TOKENIZER("null", "{\"type\":\"ByteLevel\"}", MODEL, ADDED),
+		 "it is \"ByteLevel prefix_space regex\\n\""},
+		{TOKENIZER("null", "{\"type\":\"Metaspace\"}", MODEL, ADDED), "it is \"Metaspace {"},
+		{TOKENIZER("null", "null", MODEL, ADDED), "it is \"\""},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		put_text("tokenizer.json", cases[i].tokenizer);
+		refuse(TENSOR_F16, HOKKU_BAD_FILE, cases[i].text);
+	}
+	for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+		put_text("tokenizer.json", unknown[i].tokenizer);
+		refuse(TENSOR_F16, HOKKU_INVALID_REQUEST, unknown[i].text);
+		refuse(TENSOR_F16, HOKKU_INVALID_REQUEST,
+		       "the pre-tokenizer is none of qwen2, gpt-2, llama-bpe, deepseek-llm, default");
+	}
+	drop("tokenizer.json");
+	refuse(TENSOR_F16, HOKKU_NOT_FOUND, "tokenizer.json: No such file or directory");
+}
+
+static void test_bad_ids(void **state)
+{
+	(void)state;
+	drop("tokenizer_config.json");
+	put_text("generation_config.json", "{\"eos_token_id\":9}");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE, "eos_token_id is 9; the vocabulary has 9 tokens");
+	put_text("generation_config.json", "{\"eos_token_id\":8}");
+	gguf_close(convert(TENSOR_F16));
+	drop("out.gguf");
+	put_text("tokenizer_config.json", "{\"add_bos_token\":true}");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE, "add_bos_token is true, but there is no bos_token");
+}
+
+static void test_bad_weights(void **state)
+{
+	(void)state;
+	put_weights("BF16", N_TIED - 1, 0, NULL);
+	refuse(TENSOR_F16, HOKKU_BAD_FILE, "the weights have no tensor \"model.norm.weight\"");
+	put_weights("BF16", N_TIED, 0,
+		    ",\"model.extra\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE, "tensor \"model.extra\" has no place in a Qwen2ForCausalLM");
+	put_weights("BF16", N_TIED, 0,
+		    ",\"model.layers.0.self_attn.rotary_emb.inv_freq\":{\"dtype\":\"F32\",\"shape\":[0],"
+		    "\"data_offsets\":[0,0]}");
+	gguf_close(convert(TENSOR_F16));
+	drop("out.gguf");
+	put_weights("I16", N_TIED, 0, NULL); /* two bytes, as BF16's encoding */
+	refuse(TENSOR_F16, HOKKU_INVALID_REQUEST,
+	       "tensor \"model.embed_tokens.weight\" is I16; hokku converts F32, F16, BF16 and F64");
+	put_weights("F32", N_TIED, NAN, NULL);
+	refuse(TENSOR_F32, HOKKU_BAD_FILE,
+	       "gate_proj.weight\", element 3 is nan; a finite float32 is wanted");
+	put_weights("F32", N_TIED, -INFINITY, NULL);
+	refuse(TENSOR_Q8_0, HOKKU_BAD_FILE,
+	       "gate_proj.weight\", element 3 is -inf; a finite float32 is wanted");
+	put_weights("F32", N_TIED, 65520, NULL);
+	refuse(TENSOR_F16, HOKKU_BAD_FILE, "element 3 is 65520; F16 holds up to 65504: take BF16 or F32");
+	gguf_close(convert(TENSOR_BF16));
+	put_weights("F32", N_TIED, 65519, NULL);
+	gguf_close(convert(TENSOR_F16)); /* rounds to 65504 */
+	drop("out.gguf");
+	put_text("config.json", CONFIG(",\"rope_theta\":1e4,\"tie_word_embeddings\":false"));
+	refuse(TENSOR_F16, HOKKU_BAD_FILE, "the weights have no tensor \"lm_head.weight\"");
+	put_text("config.json", CONFIG(",\"rope_theta\":1e4,\"head_dim\":16"));
+	refuse(TENSOR_F16, HOKKU_BAD_FILE,
+	       "tensor \"model.layers.0.self_attn.q_proj.weight\" has the shape [32, 32]; config.json makes "
+	       "it [64, 32]");
+	drop("model.safetensors");
+	refuse(TENSOR_F16, HOKKU_NOT_FOUND,
+	       "holds neither model.safetensors nor model.safetensors.index.json");
+}
+
+static void test_interrupted(void **state)
+{
+	(void)state;
+	struct convert_options o = options(TENSOR_F16);
+	struct hokku_error err;
+	n_stops = 0;
+	o.job.stopped = stop_late;
+	assert_int_equal(convert_hf(&o, &err), HOKKU_CANCELLED);
+	assert_non_null(strstr(err.message, "interrupted"));
+	assert_int_equal(access(out_path, F_OK), -1);
+}
+
+#define TEST(name) cmocka_unit_test_setup(test_##name, good_folder)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(metadata),   TEST(source_types),     TEST(q8_0),        TEST(tied_and_untied),
+		TEST(vocab_only), TEST(other_tokenizers), TEST(bad_config),  TEST(bad_tokenizer),
+		TEST(bad_ids),    TEST(bad_weights),      TEST(interrupted),
+	};
+	return cmocka_run_group_tests(tests, make_folder, drop_folder);
+}
