@@ -191,8 +191,8 @@ class Lexicon:
         total = 0
         for word in words_of(text):
             n = self.count.get(word)
-            if n is None and word.endswith("'s"):
-                n = self.count.get(word[:-2])
+            if n is None and word.endswith("'s") and word[:-2] in self.count:
+                n = self.count[word[:-2]] + hisses(word[:-2])
             if n is None:
                 return None
             total += n

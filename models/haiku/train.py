@@ -5,8 +5,9 @@
 
 Batches hold conversations of nearly the same length, the loss counts verse
 tokens only, AdamW's rate rises for a moment and then falls along a cosine to
-zero at --tokens. A checkpoint is written every two minutes; --resume goes on
-from it, also with another --tokens. On a CPU the products run in bfloat16.
+zero at --tokens, or at --minutes where that comes first. A checkpoint is
+written every two minutes; --resume goes on from it, also with other limits.
+On a CPU the products run in bfloat16.
 """
 
 import argparse
@@ -26,27 +27,35 @@ HELD_OUT = 99999  # the shard that training never sees
 
 
 def batches(path, tokens, rng):
-    """Batches of a shard: (ids, flat positions that predict, their targets), lengths alike."""
+    """Batches of a shard: (ids, flat positions that predict, their targets).
+
+    Rows of a batch are nearly equally long. Few shapes occur (even lengths, one
+    batch size a length, targets in multiples of 64): a CPU compiles its products
+    for each shape anew.
+    """
     shard = np.load(path)
     ids, learn, ends = (shard[k] for k in ("ids", "learn", "ends"))
     starts = np.concatenate(([0], ends[:-1]))
-    order = sorted(range(len(ends)), key=lambda i: (ends[i] - starts[i], rng.random()))
+    sizes = ends - starts
+    order = sorted(range(len(ends)), key=lambda i: (sizes[i], rng.random()))
     groups, group = [], []
     for i in order:
+        length = (sizes[i] + 1) // 2 * 2
+        while len(group) >= tokens // length:
+            cut = tokens // length
+            groups.append((group[:cut], (max(sizes[j] for j in group[:cut]) + 1) // 2 * 2))
+            group = group[cut:]
         group.append(i)
-        if len(group) * (ends[i] - starts[i]) >= tokens:
-            groups.append(group)
-            group = []
     rng.shuffle(groups)
-    for group in groups:
-        length = max(ends[i] - starts[i] for i in group)
+    for group, length in groups:
         block = np.zeros((len(group), length), np.int64)
         marks = np.zeros((len(group), length), bool)
         for row, i in enumerate(group):
-            n = ends[i] - starts[i]
-            block[row, :n] = ids[starts[i] : ends[i]]
-            marks[row, :n] = learn[starts[i] : ends[i]]
+            block[row, : sizes[i]] = ids[starts[i] : ends[i]]
+            marks[row, : sizes[i]] = learn[starts[i] : ends[i]]
         rows, columns = np.nonzero(marks)
+        whole = len(rows) // 64 * 64
+        rows, columns = rows[:whole], columns[:whole]
         yield (
             torch.from_numpy(block),
             torch.from_numpy(rows * length + columns - 1),
@@ -89,6 +98,7 @@ def main():
     parser.add_argument("--shards", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--tokens", type=float, default=50e6)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="of training, all runs together")
     parser.add_argument("--batch", type=int, default=4096, help="tokens a step")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--warmup", type=int, default=300, help="steps")
@@ -131,7 +141,8 @@ def main():
     begun = noted = saved = time.time()
     losses, since = [], seen
     for shard, batch in stream(folder, args.batch, args.seed, shard):
-        progress = seen / args.tokens
+        spent = seconds + time.time() - begun
+        progress = max(seen / args.tokens, spent / 60 / args.minutes)
         if progress >= 1:
             break
         rate = args.rate * min(1, (step + 1) / args.warmup) * 0.5 * (1 + math.cos(math.pi * progress))

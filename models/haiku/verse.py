@@ -320,6 +320,8 @@ class Generator:
             known = self.lexicon.syllables(text)
             guess = sum(count.get(w) or guess_syllables(w) for w in words_of(text))
             self.literal[text] = guess if known is None else known
+            if text.startswith("'s"):
+                self.literal[text] -= 1  # most words take the 's in their stride; line() checks
         return self.literal[text]
 
     def fill(self, leaves, target, theme):
@@ -381,6 +383,8 @@ class Generator:
                     self.force(leaves, word)
                 text = self.fill(leaves, target, ctx["theme"])
             except NoFit:
+                continue
+            if self.lexicon.syllables(text) not in (target, None):
                 continue
             ctx.update(trial)
             return text
@@ -486,7 +490,8 @@ def article(det, phrase):
 
 def tidy(words):
     """Join words, set a/an, and keep commas where they belong."""
-    text = re.sub(r" +", " ", " ".join(words)).replace(" ,", ",").replace(" ?", "?").strip()
+    text = re.sub(r" +", " ", " ".join(words))
+    text = text.replace(" ,", ",").replace(" ?", "?").replace(" 's", "'s").strip()
     return re.sub(r"\ba (?=[aeiou])(?!uku|one\b)", "an ", text)
 
 
