@@ -30,14 +30,14 @@ BUILDER b_u16(struct strbuf *b, uint16_t v)
 
 BUILDER b_u32(struct strbuf *b, uint32_t v)
 {
-	for (int i = 0; i < 4; i++)
-		b_u8(b, (uint8_t)(v >> 8 * i));
+	const uint8_t bytes[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
+	strbuf_add(b, bytes, 4);
 }
 
 BUILDER b_u64(struct strbuf *b, uint64_t v)
 {
-	for (int i = 0; i < 8; i++)
-		b_u8(b, (uint8_t)(v >> 8 * i));
+	b_u32(b, (uint32_t)v);
+	b_u32(b, (uint32_t)(v >> 32));
 }
 
 BUILDER b_f32(struct strbuf *b, float v)
@@ -115,8 +115,9 @@ BUILDER b_tensor(struct strbuf *b, const char *name, uint32_t n_dims, const uint
 
 BUILDER b_zeros(struct strbuf *b, uint64_t n)
 {
-	while (n--)
-		b_u8(b, 0);
+	assert_true(strbuf_reserve(b, n));
+	memset(b->ptr + b->len, 0, n + 1);
+	b->len += n;
 }
 
 BUILDER b_pad(struct strbuf *b, uint64_t alignment)
