@@ -6,7 +6,6 @@
  */
 #include "compute/sample.h"
 
-#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -21,8 +20,17 @@ enum { WEIGHT_BITS = 40, MAX_VOCAB = 1 << 23 };
 /* The three digits of a 32-bit key that a cut is searched by, highest first. */
 enum { N_DIGITS = 3, DIGIT_BITS = 11, N_BUCKETS = 1 << DIGIT_BITS };
 
+/* The three passes over the whole vocabulary, compiled for several instruction sets; the bits are the same.
+ */
+struct passes {
+	float (*load)(float *x, const float *logits, uint32_t n);
+	void (*weigh)(float *w, const float *x, float largest, float temperature, uint32_t n);
+	uint64_t (*sum)(const float *w, uint32_t n);
+};
+
 struct sampler {
 	uint32_t n_vocab;
+	const struct passes *passes;
 	float *x;         /* (n_vocab) logits as the stages leave them */
 	uint32_t *counts; /* (n_vocab) all zero between draws */
 	/* Candidates, ascending ids. */
@@ -60,6 +68,8 @@ struct sampler *sampler_create(uint32_t n_vocab)
 	s->logits = (float *)(void *)(block + 3 * step);
 	s->weights = (float *)(void *)(block + 4 * step);
 	s->inside = (uint32_t *)(void *)(block + 5 * step);
+	for (unsigned level = 0; level < 3; level++)
+		sampler_set_level(s, level); /* the highest that the CPU has stays */
 	return s;
 }
 
@@ -82,34 +92,10 @@ static inline float clean(float v)
 	return v > FLT_MAX ? FLT_MAX : v;
 }
 
-/* x = clean logits; returns the largest. */
-static float load(float *restrict x, const float *restrict logits, uint32_t n)
-{
-	enum { LANES = 16 };
-	float top[LANES], largest = -INFINITY;
-	for (int j = 0; j < LANES; j++)
-		top[j] = -INFINITY;
-	uint32_t i = 0;
-	for (; i + LANES <= n; i += LANES) {
-		for (int j = 0; j < LANES; j++) {
-			float v = clean(logits[i + (uint32_t)j]);
-			x[i + (uint32_t)j] = v;
-			top[j] = v > top[j] ? v : top[j];
-		}
-	}
-	for (; i < n; i++) {
-		x[i] = clean(logits[i]);
-		largest = x[i] > largest ? x[i] : largest;
-	}
-	for (int j = 0; j < LANES; j++)
-		largest = top[j] > largest ? top[j] : largest;
-	return largest;
-}
-
 /*
- * exp(d) for d <= 0 in float32: the argument is reduced by powers of two, then a polynomial of degree 7 (the
- * coefficients of Cephes' expf, S. Moshier); within 2 units in the last place, every operation rounded on its
- * own. Below -28 it is 0: the weight would be under 2^-40.
+ * exp(d) for -28 <= d <= 0 in float32: the argument is reduced by powers of two, then a polynomial of degree
+ * 7 (the coefficients of Cephes' expf, S. Moshier); within 2 units in the last place, every operation rounded
+ * on its own.
  */
 static inline float weight_exp(float d)
 {
@@ -126,34 +112,109 @@ static inline float weight_exp(float d)
 	return p * f32_from_bits((uint32_t)((int32_t)k + 127) << 23);
 }
 
-enum { EXP_MIN = -28 };
+/* Below this the weight would be under 2^-40 and counts as 0. */
+#define EXP_MIN -28.0f
 
 static inline uint64_t weight_units(float weight)
 {
 	return (uint64_t)(int64_t)(weight * 0x1p40f); /* exact product, fraction cut off */
 }
 
-/* Natural logarithm of the sum of exp(x - largest) over the vocabulary. */
-static double log_sum(const float *restrict x, float largest, uint32_t n)
+enum { LANES = 16 };
+
+/* x = clean logits; returns the largest. */
+static inline __attribute__((always_inline)) float load_body(float *restrict x, const float *restrict logits,
+							     uint32_t n)
 {
-	enum { LANES = 16 };
-	uint64_t sum = 0;
+	float top[LANES], largest = -INFINITY;
+	for (int j = 0; j < LANES; j++)
+		top[j] = -INFINITY;
 	uint32_t i = 0;
 	for (; i + LANES <= n; i += LANES) {
-		float w[LANES];
-		for (int j = 0; j < LANES; j++) {
-			float d = x[i + (uint32_t)j] - largest;
-			float e = weight_exp(d < EXP_MIN ? EXP_MIN : d);
-			w[j] = d < EXP_MIN ? 0 : e;
+		for (uint32_t j = 0; j < LANES; j++) {
+			float v = clean(logits[i + j]);
+			x[i + j] = v;
+			top[j] = v > top[j] ? v : top[j];
 		}
-		for (int j = 0; j < LANES; j++)
-			sum += weight_units(w[j]);
 	}
 	for (; i < n; i++) {
-		float d = x[i] - largest;
-		sum += d < EXP_MIN ? 0 : weight_units(weight_exp(d));
+		x[i] = clean(logits[i]);
+		largest = x[i] > largest ? x[i] : largest;
 	}
-	return log((double)sum * 0x1p-40);
+	for (int j = 0; j < LANES; j++)
+		largest = top[j] > largest ? top[j] : largest;
+	return largest;
+}
+
+/* w = exp((x - largest) / temperature). */
+static inline __attribute__((always_inline)) void weigh_body(float *restrict w, const float *restrict x,
+							     float largest, float temperature, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		float d = (x[i] - largest) / temperature;
+		float e = weight_exp(d < EXP_MIN ? EXP_MIN : d);
+		w[i] = d < EXP_MIN ? 0 : e;
+	}
+}
+
+/* The sum of the weights' units. Halves of 20 bits are added apart, in 32 bits, so that it vectorises
+ * everywhere. */
+static inline __attribute__((always_inline)) uint64_t sum_body(const float *restrict w, uint32_t n)
+{
+	enum { BLOCK = 1024 }; /* 1024 x 2^20 fits 32 bits */
+	uint64_t sum = 0;
+	for (uint32_t begin = 0; begin < n; begin += BLOCK) {
+		uint32_t end = n - begin < BLOCK ? n : begin + BLOCK, high = 0, low = 0;
+		for (uint32_t i = begin; i < end; i++) {
+			float scaled = w[i] * 0x1p20f;
+			int32_t h = (int32_t)scaled;
+			high += (uint32_t)h;
+			low += (uint32_t)(int32_t)((scaled - (float)h) * 0x1p20f);
+		}
+		sum += ((uint64_t)high << 20) + low;
+	}
+	return sum;
+}
+
+#define PASSES(name, attributes)                                                                    \
+	attributes static float load_##name(float *x, const float *logits, uint32_t n)              \
+	{                                                                                           \
+		return load_body(x, logits, n);                                                     \
+	}                                                                                           \
+	attributes static void weigh_##name(float *w, const float *x, float top, float temperature, \
+					    uint32_t n)                                             \
+	{                                                                                           \
+		weigh_body(w, x, top, temperature, n);                                              \
+	}                                                                                           \
+	attributes static uint64_t sum_##name(const float *w, uint32_t n)                           \
+	{                                                                                           \
+		return sum_body(w, n);                                                              \
+	}
+
+PASSES(portable, )
+#ifdef __x86_64__
+PASSES(avx2, __attribute__((target("avx2"))))
+PASSES(avx512, __attribute__((target("avx512f,prefer-vector-width=512"))))
+#endif
+
+static const struct passes passes[] = {
+	{load_portable, weigh_portable, sum_portable},
+#ifdef __x86_64__
+	{load_avx2, weigh_avx2, sum_avx2},
+	{load_avx512, weigh_avx512, sum_avx512},
+#endif
+};
+
+bool sampler_set_level(struct sampler *s, unsigned level)
+{
+	bool can = level == 0;
+#ifdef __x86_64__
+	can |= level == 1 && __builtin_cpu_supports("avx2");
+	can |= level == 2 && __builtin_cpu_supports("avx512f");
+#endif
+	if (can)
+		s->passes = &passes[level];
+	return can;
 }
 
 static void apply_mask(float *x, const uint32_t *mask, uint32_t n)
@@ -281,8 +342,8 @@ static struct cut find_cut(struct sampler *s, const float *logits, const float *
 	return (struct cut){key, (target + each - 1) / each};
 }
 
-/* Keeps the candidates that cut takes. source may be the candidates themselves or the whole vocabulary (ids
- * NULL). */
+/* Keeps the candidates that cut takes: of the n tokens of the vocabulary (ids NULL), or of the candidates
+ * themselves. */
 static uint32_t keep_cut(struct sampler *s, const float *logits, const int32_t *ids, uint32_t n,
 			 struct cut cut)
 {
@@ -299,43 +360,31 @@ static uint32_t keep_cut(struct sampler *s, const float *logits, const int32_t *
 	return kept;
 }
 
-/* Gives the n candidates their weights and drops those that have none; returns how many stay, and the sum. */
-static uint32_t weigh(struct sampler *s, uint32_t n, float largest, float temperature, uint64_t *sum)
+/* The first k tokens of the vocabulary, or all of it, become candidates with their weights. */
+static uint32_t take_top_k(struct sampler *s, int32_t top_k, float largest, float temperature)
 {
-	uint32_t kept = 0;
-	*sum = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		float d = (s->logits[i] - largest) / temperature;
-		if (d < EXP_MIN)
-			continue;
-		float w = weight_exp(d);
-		uint64_t units = weight_units(w);
-		if (units == 0)
-			continue;
-		s->ids[kept] = s->ids[i];
-		s->logits[kept] = s->logits[i];
-		s->weights[kept++] = w;
-		*sum += units;
+	uint32_t n = s->n_vocab, kept = 0;
+	if (top_k > 0 && (uint32_t)top_k < n) {
+		n = keep_cut(s, s->x, NULL, n, find_cut(s, s->x, NULL, n, (uint64_t)top_k));
+		s->passes->weigh(s->weights, s->logits, largest, temperature, n);
+		return n;
+	}
+	s->passes->weigh(s->weights, s->x, largest, temperature, n);
+	for (uint32_t i = 0; i < n;
+	     i++) { /* without the many that weigh nothing; no branch: it would be guessed wrong */
+		s->ids[kept] = (int32_t)i;
+		s->logits[kept] = s->x[i];
+		s->weights[kept] = s->weights[i];
+		kept += s->weights[i] >= 0x1p-40f;
 	}
 	return kept;
 }
 
-/* The first stage that chooses: k candidates of the vocabulary, or all of it. */
-static uint32_t take_top_k(struct sampler *s, int32_t top_k)
-{
-	uint32_t n = s->n_vocab;
-	if (top_k > 0 && (uint32_t)top_k < n)
-		return keep_cut(s, s->x, NULL, n, find_cut(s, s->x, NULL, n, (uint64_t)top_k));
-	for (uint32_t i = 0; i < n; i++)
-		s->ids[i] = (int32_t)i;
-	memcpy(s->logits, s->x, (size_t)n * sizeof *s->x);
-	return n;
-}
-
-static uint32_t take_top_p(struct sampler *s, uint32_t n, float top_p, uint64_t sum)
+static uint32_t take_top_p(struct sampler *s, uint32_t n, float top_p)
 {
 	if (!(top_p < 1))
 		return n;
+	uint64_t sum = s->passes->sum(s->weights, n);
 	uint64_t target = (uint64_t)ceil((double)top_p * (double)sum);
 	target = target < 1 ? 1 : target > sum ? sum : target;
 	return keep_cut(s, s->logits, s->ids, n, find_cut(s, s->logits, s->weights, n, target));
@@ -356,23 +405,20 @@ static uint32_t take_min_p(struct sampler *s, uint32_t n, float min_p)
 	return kept;
 }
 
+/* The candidate in whose units, counted in the order of ids, a random point of their sum lies. */
 static int32_t draw(const struct sampler *s, uint32_t n, uint64_t seed, uint64_t pos)
 {
-	uint32_t words[4];
-	uint64_t sum = 0;
-	for (uint32_t i = 0; i < n; i++)
-		sum += weight_units(s->weights[i]);
+	enum { BLOCK = 1024 };
+	uint32_t words[4], i = 0;
+	uint64_t sum = s->passes->sum(s->weights, n), units;
 	rng_words(seed, RNG_STREAM_SAMPLER, pos, words);
 	uint64_t random = (uint64_t)words[0] << 32 | words[1];
 	uint64_t point = (uint64_t)((unsigned __int128)random * sum >> 64); /* 0 .. sum - 1 */
-	for (uint32_t i = 0; i < n; i++) {
-		uint64_t units = weight_units(s->weights[i]);
-		if (point < units)
-			return s->ids[i];
+	for (; n - i > BLOCK && point >= (units = s->passes->sum(s->weights + i, BLOCK)); i += BLOCK)
 		point -= units;
-	}
-	assert(false);
-	return -1;
+	for (; i < n - 1 && point >= (units = weight_units(s->weights[i])); i++)
+		point -= units;
+	return s->ids[i];
 }
 
 void sampler_draw(struct sampler *s, const float *logits, uint64_t pos, struct compute_seq *seq)
@@ -380,10 +426,11 @@ void sampler_draw(struct sampler *s, const float *logits, uint64_t pos, struct c
 	const struct sampling *p = seq->sampling;
 	seq->token = -1;
 	seq->logprob = -INFINITY;
-	float model_largest = load(s->x, logits, s->n_vocab);
+	float model_largest = s->passes->load(s->x, logits, s->n_vocab);
 	if (!(model_largest > -INFINITY))
 		return;
-	double model_log_sum = log_sum(s->x, model_largest, s->n_vocab);
+	s->passes->weigh(s->weights, s->x, model_largest, 1, s->n_vocab);
+	double model_log_sum = log((double)s->passes->sum(s->weights, s->n_vocab) * 0x1p-40);
 	float largest = adjust(s, seq, model_largest);
 	if (!(largest > -INFINITY))
 		return;
@@ -393,10 +440,8 @@ void sampler_draw(struct sampler *s, const float *logits, uint64_t pos, struct c
 			i++;
 		seq->token = (int32_t)i;
 	} else {
-		uint64_t sum;
-		uint32_t n = take_top_k(s, p->top_k);
-		n = weigh(s, n, largest, p->temperature, &sum);
-		n = take_top_p(s, n, p->top_p, sum);
+		uint32_t n = take_top_k(s, p->top_k, largest, p->temperature);
+		n = take_top_p(s, n, p->top_p);
 		n = take_min_p(s, n, p->min_p);
 		seq->token = draw(s, n, p->seed, pos);
 	}

@@ -513,7 +513,16 @@ static void test_against_reference(void **state)
 			if (words[3] & 32 && r[2] % 16 == 0)
 				logits[i] = (float[]){NAN, INFINITY, -INFINITY, -0.0f}[r[3] % 4];
 		}
-		assert_int_equal(draw_at(logits, n, p, trial * 3), reference_draw(logits, n, &p, trial * 3));
+		int32_t expected = reference_draw(logits, n, &p, trial * 3);
+		struct sampler *s = sampler_create(n);
+		struct compute_seq seq = {.sampling = &p};
+		for (unsigned level = 0; level < 3; level++) { /* all instruction sets this machine has */
+			if (!sampler_set_level(s, level))
+				continue;
+			sampler_draw(s, logits, trial * 3, &seq);
+			assert_int_equal(seq.token, expected);
+		}
+		sampler_destroy(s);
 	}
 }
 
@@ -613,6 +622,20 @@ static void test_large(void **state)
 	for (int i = 0; i < 40; i++)
 		n_seen += seen[i];
 	assert_true(n_seen > 35);
+	p = plain;
+	for (uint64_t pos = 0; pos < 20; pos++) {
+		p.temperature = 1 + (float)pos;
+		p.top_p = pos % 2 ? 0.9f : 1;
+		sampler_set_level(s, 0);
+		sampler_draw(s, logits, pos, &seq);
+		int32_t token = seq.token;
+		float logprob = seq.logprob;
+		for (unsigned level = 1; level < 3 && sampler_set_level(s, level); level++) {
+			sampler_draw(s, logits, pos, &seq);
+			assert_int_equal(seq.token, token);
+			assert_true(seq.logprob == logprob);
+		}
+	}
 	sampler_destroy(s);
 	free(logits);
 }
