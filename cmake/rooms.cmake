@@ -15,3 +15,13 @@ set_source_files_properties(src/engine/bundled.S PROPERTIES COMPILE_OPTIONS
 
 # compute: the sampler's loops over the vocabulary are written for the vectoriser.
 set_source_files_properties(src/compute/sample.c PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")
+
+# compute/cpu: the kernels' tiers are one source each, built for its instruction set; run-time dispatch picks one.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+	set(tier_avx2 -mavx2 -mfma -mf16c)
+	set(tier_avx512 ${tier_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
+endif()
+foreach(tier avx2 avx512 neon)
+	set_source_files_properties(src/compute/cpu/tier_${tier}.c PROPERTIES COMPILE_OPTIONS
+		"${tier_${tier}};$<$<NOT:$<CONFIG:Debug>>:-O3>")
+endforeach()

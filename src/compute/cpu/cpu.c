@@ -1,0 +1,402 @@
+/*
+ * "cpu": the fast path. Opening it lays the weights out for the kernels (pack.h) and sets aside every byte that a
+ * step needs; steps allocate nothing. Bits depend on the model and the tokens alone: not on threads, on the cut of a
+ * prompt, on the other sequences of a step, or on the instruction set (tier.h).
+ *
+ * Memory is mapped zeroed and page by page: KV blocks that nobody has used cost address space only.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "compute/cpu/cpu.h"
+
+enum { REGION_WEIGHTS, REGION_KV, REGION_SCRATCH, N_REGIONS };
+
+/* Hands out pieces of a region; with base NULL it only counts, so that one function both measures and assigns. */
+struct carver {
+	uint8_t *base;
+	uint64_t used;
+	bool overflow;
+};
+
+static void *carve(struct carver *v, uint64_t count, uint64_t size)
+{
+	uint64_t bytes;
+	if (__builtin_mul_overflow(count, size, &bytes) || bytes > UINT64_MAX / 4 - v->used) {
+		v->overflow = true;
+		return NULL;
+	}
+	void *p = v->base ? v->base + v->used : NULL;
+	v->used += (bytes + 63) / 64 * 64;
+	return p;
+}
+
+static uint32_t padded(uint32_t n)
+{
+	return (n + PANEL - 1) / PANEL * PANEL;
+}
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+static enum hokku_code map_region(struct cpu *c, int region, const struct carver *v, const char *what,
+				  struct hokku_error *err)
+{
+	enum { HUGE_PAGE = 2 << 20 };
+	if (v->overflow || v->used > SIZE_MAX - 2 * HUGE_PAGE)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "the %s takes more bytes than a machine has", what);
+	size_t bytes = (v->used + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE + HUGE_PAGE;
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "the %s takes %" PRIu64 " bytes; the system has none to give",
+			       what, v->used);
+	madvise(p, bytes, MADV_HUGEPAGE); /* fewer misses of the address cache where the kernel has them */
+	c->regions[region] = p;
+	c->region_bytes[region] = bytes;
+	return HOKKU_OK;
+}
+
+static uint8_t *region_base(const struct cpu *c, int region)
+{
+	return c->regions[region];
+}
+
+/* Adds w to the set. */
+static enum hokku_code plan_matrix(struct product_set *set, const struct weight *w, struct hokku_error *err)
+{
+	struct packed *p = &set->m[set->n];
+	if (!pack_plan(p, w))
+		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
+			       "tensor \"%.*s\": the device cpu has no kernel for %s; cpu:reference can run it",
+			       STR_ARG(w->tensor->name), w->fmt->name);
+	set->n++;
+	set->n_units += p->n_units;
+	if (pack_is_quantised(p->kind))
+		set->want_quant = true;
+	else
+		set->want_float = true;
+	return HOKKU_OK;
+}
+
+static enum hokku_code plan_matrices(struct cpu *c, struct hokku_error *err)
+{
+	const struct model *m = c->model;
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		const struct layer *from = &m->layers[l];
+		struct cpu_layer *to = &c->layers[l];
+		const struct {
+			struct product_set *set;
+			const struct weight *w;
+		} all[] = {{&to->qkv, &from->wq},         {&to->qkv, &from->wk},
+			   {&to->qkv, &from->wv},         {&to->wo, &from->wo},
+			   {&to->gate_up, &from->w_gate}, {&to->gate_up, &from->w_up},
+			   {&to->down, &from->w_down}};
+		for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+			enum hokku_code rc = plan_matrix(all[i].set, all[i].w, err);
+			if (rc)
+				return rc;
+		}
+	}
+	return plan_matrix(&c->output, &m->output, err);
+}
+
+static void carve_set(struct product_set *set, struct carver *v)
+{
+	for (uint32_t i = 0; i < set->n; i++)
+		set->m[i].data = carve(v, set->m[i].bytes, 1);
+}
+
+static float *carve_vector(struct carver *v, const struct weight *w)
+{
+	return w->tensor ? carve(v, padded(w->cols), sizeof(float)) : NULL;
+}
+
+static void carve_weights(struct cpu *c, struct carver *v)
+{
+	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
+		const struct layer *from = &c->model->layers[l];
+		struct cpu_layer *to = &c->layers[l];
+		carve_set(&to->qkv, v);
+		carve_set(&to->wo, v);
+		carve_set(&to->gate_up, v);
+		carve_set(&to->down, v);
+		to->attn_norm = carve_vector(v, &from->attn_norm);
+		to->ffn_norm = carve_vector(v, &from->ffn_norm);
+		to->bq = carve_vector(v, &from->bq);
+		to->bk = carve_vector(v, &from->bk);
+		to->bv = carve_vector(v, &from->bv);
+	}
+	carve_set(&c->output, v);
+	c->output_norm = carve_vector(v, &c->model->output_norm);
+}
+
+static void carve_kv(struct cpu *c, uint32_t n_kv_blocks, struct carver *v)
+{
+	const struct hparams *hp = &c->model->hp;
+	c->kv_head_floats = (size_t)COMPUTE_KV_BLOCK * (hp->head_dim + c->head_stride);
+	c->kv_block_floats = c->kv_head_floats * hp->n_kv_heads;
+	c->kv_layer_floats = c->kv_block_floats * n_kv_blocks;
+	c->kv = carve(v, (uint64_t)hp->n_layers * n_kv_blocks, c->kv_block_floats * sizeof(float));
+}
+
+static void carve_threads(struct cpu *c, struct carver *v, uint32_t widest)
+{
+	c->threads = carve(v, c->n_threads, sizeof *c->threads);
+	for (uint32_t i = 0; i < c->n_threads; i++) {
+		struct thread_scratch s = {
+			.row = carve(v, widest, sizeof(float)),
+			.product = carve(v, TOKEN_BLOCK, UNIT_ROWS * sizeof(float)),
+			.q = carve(v, ATTN_TILE_ROWS, c->head_stride * sizeof(float)),
+			.acc = carve(v, ATTN_TILE_ROWS, c->head_stride * sizeof(float)),
+			.scores = carve(v, ATTN_TILE_ROWS, COMPUTE_KV_BLOCK * sizeof(float)),
+			.positions = carve(v, ATTN_TILE_ROWS, sizeof(uint32_t)),
+		};
+		if (v->base)
+			c->threads[i] = s;
+	}
+}
+
+static void carve_scratch(struct cpu *c, struct carver *v)
+{
+	const struct hparams *hp = &c->model->hp;
+	uint64_t n = c->n_batch;
+	uint32_t widest = max_u32(max_u32(padded(hp->d_model), padded(c->q_dim)), padded(hp->d_ff));
+	c->rope_frequency = carve(v, hp->head_dim / 2, sizeof(float));
+	c->tokens = carve(v, n, sizeof *c->tokens);
+	c->outputs = carve(v, n, sizeof *c->outputs);
+	c->tasks = carve(v, n * hp->n_kv_heads, sizeof *c->tasks);
+	c->next_task = carve(v, hp->n_layers, sizeof *c->next_task);
+	c->x = carve(v, n * c->d_stride, sizeof(float));
+	c->q = carve(v, n * c->q_stride, sizeof(float));
+	c->attended = carve(v, n * c->q_stride, sizeof(float));
+	c->k = carve(v, n * c->kv_stride, sizeof(float));
+	c->v = carve(v, n * c->kv_stride, sizeof(float));
+	c->gate = carve(v, n * c->ff_stride, sizeof(float));
+	c->up = carve(v, n * c->ff_stride, sizeof(float));
+	c->rope_cos = carve(v, n * (hp->head_dim / 2), sizeof(float));
+	c->rope_sin = carve(v, n * (hp->head_dim / 2), sizeof(float));
+	c->acts.f = carve(v, n * widest, sizeof(float));
+	c->acts.q = carve(v, n * (widest / GROUP + 1), sizeof(struct qgroup));
+	c->logits = carve(v, c->logit_rows, c->vocab_stride * sizeof(float));
+	carve_threads(c, v, widest);
+}
+
+typedef void carve_fn(struct cpu *c, struct carver *v);
+
+/* Measures with fn, maps, assigns with fn. */
+static enum hokku_code take_region(struct cpu *c, int region, carve_fn *fn, const char *what, uint64_t *bytes,
+				   struct hokku_error *err)
+{
+	struct carver v = {0};
+	fn(c, &v);
+	enum hokku_code rc = map_region(c, region, &v, what, err);
+	if (rc)
+		return rc;
+	*bytes = v.used;
+	v = (struct carver){.base = region_base(c, region)};
+	fn(c, &v);
+	return HOKKU_OK;
+}
+
+static void fill_vector(float *to, const struct weight *w)
+{
+	if (w->tensor)
+		w->fmt->dequantise(w->data, to, w->cols);
+}
+
+static void fill_vectors(struct cpu *c)
+{
+	const struct hparams *hp = &c->model->hp;
+	for (uint32_t l = 0; l < hp->n_layers; l++) {
+		const struct layer *from = &c->model->layers[l];
+		const struct cpu_layer *to = &c->layers[l];
+		fill_vector(to->attn_norm, &from->attn_norm);
+		fill_vector(to->ffn_norm, &from->ffn_norm);
+		fill_vector(to->bq, &from->bq);
+		fill_vector(to->bk, &from->bk);
+		fill_vector(to->bv, &from->bv);
+	}
+	fill_vector(c->output_norm, &c->model->output_norm);
+	for (uint32_t i = 0; i < hp->head_dim / 2; i++)
+		c->rope_frequency[i] = (float)(1.0 / pow((double)hp->rope_theta, 2.0 * i / hp->head_dim));
+}
+
+struct pack_job {
+	const struct packed *matrix;
+	uint32_t n_threads;
+};
+
+static void pack_thread(void *arg, uint32_t thread)
+{
+	const struct pack_job *job = arg;
+	uint64_t n = job->matrix->n_units;
+	pack_units(job->matrix, (uint32_t)(n * thread / job->n_threads),
+		   (uint32_t)(n * (thread + 1) / job->n_threads));
+}
+
+static void pack_set(struct cpu *c, const struct compute_params *p, const struct product_set *set, uint64_t *done,
+		     uint64_t all)
+{
+	for (uint32_t i = 0; i < set->n; i++) {
+		struct pack_job job = {&set->m[i], c->n_threads};
+		pool_run(c->pool, pack_thread, &job);
+		*done += set->m[i].bytes;
+		if (p->on_progress)
+			p->on_progress(p->user, (double)*done / (double)all);
+	}
+}
+
+static void pack_weights(struct cpu *c, const struct compute_params *p)
+{
+	uint64_t done = 0, all = c->memory.weight_bytes;
+	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
+		const struct cpu_layer *layer = &c->layers[l];
+		pack_set(c, p, &layer->qkv, &done, all);
+		pack_set(c, p, &layer->wo, &done, all);
+		pack_set(c, p, &layer->gate_up, &done, all);
+		pack_set(c, p, &layer->down, &done, all);
+	}
+	pack_set(c, p, &c->output, &done, all);
+	if (p->on_progress)
+		p->on_progress(p->user, 1.0);
+}
+
+static void cpu_close(void *self)
+{
+	struct cpu *c = self;
+	pool_destroy(c->pool);
+	sampler_destroy(c->sampler);
+	for (int i = 0; i < N_REGIONS; i++)
+		if (c->regions[i])
+			munmap(c->regions[i], c->region_bytes[i]);
+	free(c->layers);
+	free(c);
+}
+
+static void set_widths(struct cpu *c, const struct compute_params *p)
+{
+	const struct hparams *hp = &c->model->hp;
+	c->q_dim = hp->n_heads * hp->head_dim;
+	c->kv_dim = hp->n_kv_heads * hp->head_dim;
+	c->d_stride = padded(hp->d_model);
+	c->q_stride = padded(c->q_dim);
+	c->kv_stride = padded(c->kv_dim);
+	c->ff_stride = padded(hp->d_ff);
+	c->vocab_stride = padded(hp->n_vocab);
+	c->head_stride = padded(hp->head_dim);
+	c->n_batch = p->n_batch;
+	uint32_t most = p->all_logits ? p->n_batch : p->n_seqs;
+	c->logit_rows = most < LOGIT_ROWS ? most : LOGIT_ROWS;
+}
+
+static enum hokku_code check_heads(const struct model *m, struct hokku_error *err)
+{
+	uint32_t group = m->hp.n_heads / m->hp.n_kv_heads;
+	if (group > ATTN_TILE_ROWS)
+		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
+			       "%u heads share a KV head; the device cpu takes at most %d (cpu:reference takes any)",
+			       group, ATTN_TILE_ROWS);
+	return HOKKU_OK;
+}
+
+static enum hokku_code start_threads(struct cpu *c, uint32_t n_threads, struct hokku_error *err)
+{
+	c->tier = cpu_tier_get(NULL);
+	if (!c->tier)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "HOKKU_CPU_TIER is \"%s\", which this machine or this build does not have",
+			       getenv("HOKKU_CPU_TIER"));
+	c->pool = pool_create(n_threads, err);
+	if (!c->pool)
+		return HOKKU_OUT_OF_MEMORY;
+	c->n_threads = pool_size(c->pool);
+	snprintf(c->device, sizeof c->device, "cpu (%s, %u thread%s)", c->tier->name, c->n_threads,
+		 c->n_threads == 1 ? "" : "s");
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_kv(struct cpu *c, uint32_t n_kv_blocks, struct hokku_error *err)
+{
+	struct carver v = {0};
+	carve_kv(c, n_kv_blocks, &v);
+	enum hokku_code rc = map_region(c, REGION_KV, &v, "KV cache", err);
+	c->kv = rc ? NULL : c->regions[REGION_KV];
+	c->memory.kv_bytes = v.used;
+	return rc;
+}
+
+static enum hokku_code set_up(struct cpu *c, const struct compute_params *p, struct hokku_error *err)
+{
+	enum hokku_code rc = check_heads(c->model, err);
+	c->layers = calloc(c->model->hp.n_layers, sizeof *c->layers);
+	if (!rc && !c->layers)
+		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %u layers", c->model->hp.n_layers);
+	if (!rc)
+		rc = plan_matrices(c, err);
+	if (!rc)
+		rc = start_threads(c, p->n_threads, err);
+	if (!rc)
+		rc = take_region(c, REGION_WEIGHTS, carve_weights, "packed weights", &c->memory.weight_bytes, err);
+	if (!rc)
+		rc = take_kv(c, p->n_kv_blocks, err);
+	if (!rc)
+		rc = take_region(c, REGION_SCRATCH, carve_scratch, "step's scratch", &c->memory.scratch_bytes, err);
+	if (rc)
+		return rc;
+	c->sampler = sampler_create(c->model->hp.n_vocab);
+	if (!c->sampler)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a sampler of %u tokens",
+			       c->model->hp.n_vocab);
+	c->memory.scratch_bytes += sampler_bytes(c->sampler);
+	fill_vectors(c);
+	pack_weights(c, p);
+	return HOKKU_OK;
+}
+
+static enum hokku_code cpu_open(const struct compute_params *p, void **self, struct hokku_error *err)
+{
+	struct cpu *c = calloc(1, sizeof *c);
+	if (!c)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cpu");
+	c->model = p->model;
+	set_widths(c, p);
+	enum hokku_code rc = set_up(c, p, err);
+	if (rc) {
+		cpu_close(c);
+		return rc;
+	}
+	*self = c;
+	return HOKKU_OK;
+}
+
+static enum hokku_code cpu_step(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
+{
+	(void)err; /* compute.c checked the step; nothing here can fail */
+	cpu_forward(self, seqs, n);
+	return HOKKU_OK;
+}
+
+static const char *cpu_device(const void *self)
+{
+	return ((const struct cpu *)self)->device;
+}
+
+static void cpu_get_memory(const void *self, struct compute_memory *out)
+{
+	*out = ((const struct cpu *)self)->memory;
+}
+
+const struct compute_backend compute_cpu = {
+	.name = "cpu",
+	.open = cpu_open,
+	.close = cpu_close,
+	.step = cpu_step,
+	.device = cpu_device,
+	.get_memory = cpu_get_memory,
+};

@@ -1,0 +1,258 @@
+/*
+ * Products with quantised weights. Activations are bytes in groups of 32; for each group the integer products are
+ * exact, then one conversion and a fixed sequence of multiply-adds bring them into the float sum:
+ *
+ *     sum = fma(float(dot) * scale, d, sum)   and, with a minimum,   sum = fma(minimum, d_sum, sum)
+ *
+ * Layouts: pack.h.
+ */
+#include "compute/compute.h"
+#include "compute/cpu/tier.h"
+
+/* A group of one panel, unpacked: quad j holds columns 4 j .. 4 j + 3 of 16 rows. */
+struct wgroup {
+	v64 quad[8];
+	v16 scale;
+	v16 other; /* the minimum, or the scale of the group's second half */
+};
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void unpack_nibbles(const uint8_t *body, struct wgroup *w)
+{
+	_Pragma("GCC unroll 4") for (int j = 0; j < 4; j++)
+	{
+		v64 x = v64_load(body + 64 * j);
+		w->quad[j] = v64_and(x, 0x0F);
+		w->quad[j + 4] = v64_and(v64_shr(x, 4), 0x0F);
+	}
+}
+
+/* Bit j of a byte of `high` is the fifth bit of quad j. */
+INLINE void unpack_fifth_bits(const uint8_t *high, struct wgroup *w)
+{
+	v64 h = v64_load(high);
+	w->quad[0] = v64_or(w->quad[0], v64_and(v64_shl(h, 4), 0x10));
+	w->quad[1] = v64_or(w->quad[1], v64_and(v64_shl(h, 3), 0x10));
+	w->quad[2] = v64_or(w->quad[2], v64_and(v64_shl(h, 2), 0x10));
+	w->quad[3] = v64_or(w->quad[3], v64_and(v64_shl(h, 1), 0x10));
+	w->quad[4] = v64_or(w->quad[4], v64_and(h, 0x10));
+	w->quad[5] = v64_or(w->quad[5], v64_and(v64_shr(h, 1), 0x10));
+	w->quad[6] = v64_or(w->quad[6], v64_and(v64_shr(h, 2), 0x10));
+	w->quad[7] = v64_or(w->quad[7], v64_and(v64_shr(h, 3), 0x10));
+}
+
+/* Bits 2 j, 2 j + 1 of a byte of the first 64 are the upper two of quad j, of the next 64 those of quad j + 4. */
+INLINE void unpack_upper_pairs(const uint8_t *high, struct wgroup *w)
+{
+	_Pragma("GCC unroll 2") for (int half = 0; half < 2; half++)
+	{
+		v64 h = v64_load(high + 64 * half);
+		v64 *quad = w->quad + 4 * half;
+		quad[0] = v64_or(quad[0], v64_and(v64_shl(h, 4), 0x30));
+		quad[1] = v64_or(quad[1], v64_and(v64_shl(h, 2), 0x30));
+		quad[2] = v64_or(quad[2], v64_and(h, 0x30));
+		quad[3] = v64_or(quad[3], v64_and(v64_shr(h, 2), 0x30));
+	}
+}
+
+/* How the float part of a group goes. */
+enum shape { SHAPE_8, SHAPE_4, SHAPE_5, SHAPE_MIN, SHAPE_HALVES };
+
+INLINE v16i dot_quads(v16i acc, const v64 *quad, const int8_t *q, int n, bool bytes)
+{
+	_Pragma("GCC unroll 8") for (int j = 0; j < n; j++) acc =
+		bytes ? dot4_q8(acc, quad[j], q + 4 * j) : dot4(acc, quad[j], q + 4 * j);
+	return acc;
+}
+
+INLINE v16 add_group(v16 sum, const struct wgroup *w, const struct qgroup *a, const enum shape shape)
+{
+	if (shape == SHAPE_HALVES) {
+		v16i lo = dot_quads(v16i_set1(a->half_minus_32[0]), w->quad, a->q, 4, false);
+		v16i hi = dot_quads(v16i_set1(a->half_minus_32[1]), w->quad + 4, a->q + 16, 4, false);
+		v16 x = v16_mul(v16_from_i32(lo), w->scale);
+		x = v16_fma(v16_from_i32(hi), w->other, x);
+		return v16_fma(x, v16_set1(a->d), sum);
+	}
+	v16i dot;
+	if (shape == SHAPE_8)
+		dot = dot4_q8_start(a);
+	else
+		dot = v16i_set1(shape == SHAPE_4 ? a->minus_8 : shape == SHAPE_5 ? a->minus_16 : 0);
+	dot = dot_quads(dot, w->quad, a->q, 8, shape == SHAPE_8);
+	sum = v16_fma(v16_mul(v16_from_i32(dot), w->scale), v16_set1(a->d), sum);
+	if (shape == SHAPE_MIN)
+		sum = v16_fma(w->other, v16_set1(a->d_sum), sum);
+	return sum;
+}
+
+/* Scales of a super-block, as floats. */
+struct scales {
+	v16 scale[16];
+	v16 min[8];
+};
+
+/* Q4_K and Q5_K keep sixteen 6-bit numbers a row in 12 bytes: scales of groups 0-3, 4-7 and minima of groups 0-3
+ * in the low six bits of three 64-byte vectors (4 groups x 16 rows); minima of groups 4-7 in their upper pairs. */
+INLINE void unpack_k_scales(const uint8_t *head, struct scales *s)
+{
+	_Alignas(64) uint8_t six[4][64];
+	v64 a = v64_load(head + 64), b = v64_load(head + 128), c = v64_load(head + 192);
+	v64_store(six[0], v64_and(a, 0x3F));
+	v64_store(six[1], v64_and(b, 0x3F));
+	v64_store(six[2], v64_and(c, 0x3F));
+	v64 top = v64_or(v64_and(v64_shr(a, 6), 0x03), v64_and(v64_shr(b, 4), 0x0C));
+	v64_store(six[3], v64_or(top, v64_and(v64_shr(c, 2), 0x30)));
+	v16 d = v16_load_f16(head), minus_dmin = v16_sub(v16_set1(0), v16_load_f16(head + 32));
+	for (int g = 0; g < 8; g++) {
+		s->scale[g] = v16_mul(d, v16_load_u8(six[g / 4] + g % 4 * 16));
+		s->min[g] = v16_mul(minus_dmin, v16_load_u8(six[2 + g / 4] + g % 4 * 16));
+	}
+}
+
+INLINE void unpack_q6_scales(const uint8_t *head, struct scales *s)
+{
+	v16 d = v16_load_f16(head);
+	for (int g = 0; g < 16; g++)
+		s->scale[g] = v16_mul(d, v16_load_i8(head + 32 + 16 * g));
+}
+
+/* One format: where its pieces are and how they unpack. All constant, so that the compiler makes a kernel of it. */
+struct layout {
+	enum pack_kind kind;
+	enum shape shape;
+	int groups;     /* a block */
+	int head_bytes; /* a block of a panel */
+	int body_bytes; /* a group of a panel */
+};
+
+INLINE void unpack_block(const struct layout l, const uint8_t *head, struct scales *s)
+{
+	switch (l.kind) {
+	case PACK_Q4_K:
+	case PACK_Q5_K:
+		unpack_k_scales(head, s);
+		break;
+	case PACK_Q6_K:
+		unpack_q6_scales(head, s);
+		break;
+	default:
+		s->scale[0] = v16_load_f16(head);
+		if (l.shape == SHAPE_MIN)
+			s->min[0] = v16_load_f16(head + 32);
+	}
+}
+
+INLINE void unpack_group(const struct layout l, const struct scales *s, int g, const uint8_t *body,
+			 struct wgroup *w)
+{
+	if (l.shape == SHAPE_HALVES) {
+		w->scale = s->scale[2 * g];
+		w->other = s->scale[2 * g + 1];
+	} else {
+		w->scale = s->scale[g];
+		if (l.shape == SHAPE_MIN)
+			w->other = s->min[g];
+	}
+	if (l.kind == PACK_Q8_0) {
+		_Pragma("GCC unroll 8") for (int j = 0; j < 8; j++) w->quad[j] = v64_load(body + 64 * j);
+		return;
+	}
+	unpack_nibbles(body, w);
+	if (l.kind == PACK_Q5_0 || l.kind == PACK_Q5_1 || l.kind == PACK_Q5_K)
+		unpack_fifth_bits(body + 256, w);
+	if (l.kind == PACK_Q6_K)
+		unpack_upper_pairs(body + 256, w);
+}
+
+INLINE void quant_tile(const struct layout l, const struct product *p, uint32_t panel, uint32_t t0,
+		       const int tokens)
+{
+	const uint8_t *head = p->head + panel * p->panel_bytes, *body = p->body + panel * p->panel_bytes;
+	const struct qgroup *acts = (const struct qgroup *)p->acts + t0;
+	float *out = p->out + (size_t)t0 * UNIT_ROWS + panel * PANEL;
+	v16 sum[QUANT_TILE];
+	_Pragma("GCC unroll 16") for (int t = 0; t < tokens; t++) sum[t] =
+		p->first ? v16_set1(0) : v16_load(out + t * UNIT_ROWS);
+	for (uint32_t b = 0; b < p->depth; b++) {
+		struct scales s;
+		unpack_block(l, head, &s);
+		for (int g = 0; g < l.groups; g++) {
+			struct wgroup w;
+			unpack_group(l, &s, g, body, &w);
+			_Pragma("GCC unroll 16") for (int t = 0; t < tokens; t++) sum[t] =
+				add_group(sum[t], &w, acts + t, l.shape);
+			body += l.body_bytes;
+			acts += p->tokens;
+		}
+		head += l.head_bytes;
+	}
+	_Pragma("GCC unroll 16") for (int t = 0; t < tokens; t++) v16_store(out + t * UNIT_ROWS, sum[t]);
+}
+
+/* A tile of any width, cut into widths that have a kernel. */
+INLINE void quant_product(const struct layout l, const struct product *p)
+{
+	for (uint32_t panel = 0; panel < p->panels; panel++) {
+		uint32_t t = 0, left = p->tokens;
+#if QUANT_TOKENS >= 16
+		for (; left >= 16; t += 16, left -= 16)
+			quant_tile(l, p, panel, t, 16);
+#endif
+#if QUANT_TOKENS >= 8
+		for (; left >= 8; t += 8, left -= 8)
+			quant_tile(l, p, panel, t, 8);
+#endif
+#if QUANT_TOKENS >= 4
+		for (; left >= 4; t += 4, left -= 4)
+			quant_tile(l, p, panel, t, 4);
+#endif
+		for (; left; t++, left--)
+			quant_tile(l, p, panel, t, 1);
+	}
+}
+
+#define QUANT_PRODUCT(name, shape, groups, head_bytes, body_bytes)                                           \
+	static void product_##name(const struct product *p)                                                  \
+	{                                                                                                    \
+		quant_product((struct layout){PACK_##name, shape, groups, head_bytes, body_bytes}, p);       \
+	}
+QUANT_PRODUCT(Q8_0, SHAPE_8, 1, 32, 512)
+QUANT_PRODUCT(Q4_0, SHAPE_4, 1, 32, 256)
+QUANT_PRODUCT(Q4_1, SHAPE_MIN, 1, 64, 256)
+QUANT_PRODUCT(Q5_0, SHAPE_5, 1, 32, 320)
+QUANT_PRODUCT(Q5_1, SHAPE_MIN, 1, 64, 320)
+QUANT_PRODUCT(Q4_K, SHAPE_MIN, 8, 256, 256)
+QUANT_PRODUCT(Q5_K, SHAPE_MIN, 8, 256, 320)
+QUANT_PRODUCT(Q6_K, SHAPE_HALVES, 8, 288, 384)
+
+/* Bytes round half to even; a group with a NaN or an infinity becomes NaN as a whole, one of next to nothing
+ * becomes zero. */
+static void quantise(const float *x, uint32_t n, struct qgroup *out, size_t stride)
+{
+	for (uint32_t g = 0; g < n; g++, x += GROUP, out += stride) {
+		v16 a = v16_load(x), b = v16_load(x + 16), zero = v16_set1(0);
+		float largest = v16_hmax(v16_max(v16_abs(a), v16_abs(b)));
+		float poison = v16_sum(v16_fma(a, zero, v16_mul(b, zero)));
+		float d = largest / 127.0f, inverse = 127.0f / largest;
+		if (!(largest >= 0x1p-100f) || poison != 0) {
+			inverse = 0;
+			d = poison != 0 ? poison : 0;
+			a = b = zero;
+		}
+		v16i qa = v16_to_i32(v16_mul(a, v16_set1(inverse)));
+		v16i qb = v16_to_i32(v16_mul(b, v16_set1(inverse)));
+		v16i_store_i8(out->q, qa);
+		v16i_store_i8(out->q + 16, qb);
+		int32_t sum_a = v16i_sum(qa), sum_b = v16i_sum(qb), sum = sum_a + sum_b;
+		out->d = d;
+		out->d_sum = d * (float)sum;
+		out->minus_8 = -8 * sum;
+		out->minus_16 = -16 * sum;
+		out->minus_128 = -128 * sum;
+		out->half_minus_32[0] = -32 * sum_a;
+		out->half_minus_32[1] = -32 * sum_b;
+		out->unused = 0;
+	}
+}

@@ -1,0 +1,214 @@
+/* Norms, activations, attention: float32 with a fixed order of operations. */
+#include <float.h>
+#include <math.h>
+
+#include "compute/compute.h"
+#include "compute/cpu/tier.h"
+
+/* e^x: x = k ln 2 + r, |r| <= ln 2 / 2, a polynomial of degree 6 in r, times 2^k. Within 2 units in the last place of
+ * [-87, 88]; 0 below (also for -infinity), the value at 88 above. NaN stays NaN. */
+static inline v16 v16_exp(v16 x)
+{
+	const float magic = 0x1.8p23f, lowest = -87.0f;
+	v16 t = v16_sub(v16_set1(0), v16_max(v16_set1(-88.0f), v16_sub(v16_set1(0), x))); /* min(x, 88) */
+	t = v16_max(v16_set1(-88.0f), t);
+	v16 z = v16_fma(t, v16_set1(0x1.715476p0f), v16_set1(magic));
+	v16 k = v16_sub(z, v16_set1(magic));
+	v16 r = v16_fma(k, v16_set1(-0x1.62e4p-1f), t);
+	r = v16_fma(k, v16_set1(-0x1.7f7d1cp-20f), r);
+	v16 p = v16_set1(0x1.6c16c2p-10f);
+	p = v16_fma(p, r, v16_set1(0x1.111112p-7f));
+	p = v16_fma(p, r, v16_set1(0x1.555556p-5f));
+	p = v16_fma(p, r, v16_set1(0x1.555556p-3f));
+	p = v16_fma(p, r, v16_set1(0.5f));
+	p = v16_fma(p, r, v16_set1(1.0f));
+	p = v16_fma(p, r, v16_set1(1.0f));
+	return v16_zero_below(v16_scale_by_magic(p, z), x, lowest);
+}
+
+static void rms_norm(const float *x, const float *w, uint32_t n, float eps, float *out)
+{
+	v16 squares = v16_set1(0);
+	for (uint32_t i = 0; i < n; i += 16) {
+		v16 a = v16_load(x + i);
+		squares = v16_fma(a, a, squares);
+	}
+	v16 scale = v16_set1(1.0f / sqrtf(v16_sum(squares) / (float)n + eps));
+	for (uint32_t i = 0; i < n; i += 16)
+		v16_store(out + i, v16_mul(v16_mul(v16_load(x + i), scale), v16_load(w + i)));
+}
+
+static void silu_mul(const float *gate, const float *up, uint32_t n, float *out)
+{
+	for (uint32_t i = 0; i < n; i += 16) {
+		v16 x = v16_load(gate + i);
+		v16 denominator = v16_add(v16_set1(1.0f), v16_exp(v16_sub(v16_set1(0), x)));
+		v16_store(out + i, v16_mul(v16_div(x, denominator), v16_load(up + i)));
+	}
+}
+
+#define ATTN_INLINE static inline __attribute__((always_inline))
+
+/* scores (rows, 32) = q (rows, dim) x keys (dim, 32), sums over dim in order. */
+ATTN_INLINE void score_rows(const struct attention *a, const float *keys, uint32_t row, const int rows)
+{
+	for (int v = 0; v < 2; v += ATTN_VECTORS) {
+		v16 sum[ATTN_ROWS][ATTN_VECTORS];
+		_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+		{
+			_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++) sum[r][i] = v16_set1(0);
+		}
+		const float *q = a->q + (size_t)row * a->padded_dim, *k = keys + 16 * v;
+		for (uint32_t d = 0; d < a->head_dim; d++, k += COMPUTE_KV_BLOCK) {
+			v16 x[ATTN_VECTORS];
+			_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++) x[i] = v16_load(k + 16 * i);
+			_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+			{
+				v16 y = v16_set1(q[(size_t)r * a->padded_dim + d]);
+				_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++) sum[r][i] =
+					v16_fma(x[i], y, sum[r][i]);
+			}
+		}
+		_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+		{
+			_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++)
+				v16_store(a->scores + (row + (uint32_t)r) * COMPUTE_KV_BLOCK + 16 * (v + i),
+					  sum[r][i]);
+		}
+	}
+}
+
+/* acc (rows, dim) += scores (rows, n) x values (n, dim), positions in order. */
+ATTN_INLINE void value_rows(const struct attention *a, const float *values, uint32_t row, uint32_t n,
+			    const int rows, const int vectors)
+{
+	for (uint32_t d = 0; d < a->padded_dim; d += 16 * (uint32_t)vectors) {
+		float *acc = a->acc + (size_t)row * a->padded_dim + d;
+		const float *p = a->scores + (size_t)row * COMPUTE_KV_BLOCK;
+		v16 sum[ATTN_ROWS][ATTN_VECTORS];
+		_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+		{
+			_Pragma("GCC unroll 2") for (int i = 0; i < vectors; i++) sum[r][i] =
+				v16_load(acc + (size_t)r * a->padded_dim + 16 * i);
+		}
+		for (uint32_t j = 0; j < n; j++) {
+			v16 x[ATTN_VECTORS];
+			_Pragma("GCC unroll 2") for (int i = 0; i < vectors; i++) x[i] =
+				v16_load(values + (size_t)j * a->padded_dim + d + 16 * (uint32_t)i);
+			_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+			{
+				v16 y = v16_set1(p[r * COMPUTE_KV_BLOCK + (int)j]);
+				_Pragma("GCC unroll 2") for (int i = 0; i < vectors; i++) sum[r][i] =
+					v16_fma(x[i], y, sum[r][i]);
+			}
+		}
+		_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+		{
+			_Pragma("GCC unroll 2") for (int i = 0; i < vectors; i++)
+				v16_store(acc + (size_t)r * a->padded_dim + 16 * i, sum[r][i]);
+		}
+	}
+}
+
+/* Scores of one row become weights: e^(s - largest so far); the row's sum and accumulator follow. */
+ATTN_INLINE void soften_row(const struct attention *a, uint32_t row, uint32_t n, float *largest, float *total)
+{
+	float *scores = a->scores + (size_t)row * COMPUTE_KV_BLOCK;
+	v16 lo = v16_keep(v16_load(scores), (int)n, -INFINITY);
+	v16 hi = v16_keep(v16_load(scores + 16), (int)n - 16, -INFINITY);
+	float now = v16_hmax(v16_max(v16_set1(largest[row]), v16_max(lo, hi)));
+	lo = v16_exp(v16_sub(lo, v16_set1(now)));
+	hi = v16_exp(v16_sub(hi, v16_set1(now)));
+	v16_store(scores, lo);
+	v16_store(scores + 16, hi);
+	float sum = v16_sum(v16_add(lo, hi));
+	if (now != largest[row]) {
+		float shrink[16];
+		v16_store(shrink, v16_exp(v16_set1(largest[row] - now)));
+		total[row] *= shrink[0];
+		float *acc = a->acc + (size_t)row * a->padded_dim;
+		for (uint32_t d = 0; d < a->padded_dim; d += 16)
+			v16_store(acc + d, v16_mul(v16_load(acc + d), v16_set1(shrink[0])));
+		largest[row] = now;
+	}
+	total[row] += sum;
+}
+
+#define ROWS_OF(n) ((n) >= ATTN_ROWS ? ATTN_ROWS : (n) >= 4 ? 4 : (n) >= 2 ? 2 : 1)
+
+static void score_all(const struct attention *a, const float *keys, uint32_t row)
+{
+	while (row < a->rows) {
+		uint32_t n = ROWS_OF(a->rows - row);
+		if (n == ATTN_ROWS)
+			score_rows(a, keys, row, ATTN_ROWS);
+		else if (n == 4)
+			score_rows(a, keys, row, 4 < ATTN_ROWS ? 4 : ATTN_ROWS);
+		else if (n == 2)
+			score_rows(a, keys, row, 2);
+		else
+			score_rows(a, keys, row, 1);
+		row += n;
+	}
+}
+
+/* Rows row .. end, which all see n positions of the block. */
+static void value_span(const struct attention *a, const float *values, uint32_t row, uint32_t end, uint32_t n)
+{
+	bool wide = a->padded_dim % (16 * ATTN_VECTORS) == 0;
+	while (row < end) {
+		uint32_t rows = ROWS_OF(end - row);
+		if (!wide) {
+			rows = 1;
+			value_rows(a, values, row, n, 1, 1);
+		} else if (rows == ATTN_ROWS) {
+			value_rows(a, values, row, n, ATTN_ROWS, ATTN_VECTORS);
+		} else if (rows == 4) {
+			value_rows(a, values, row, n, 4 < ATTN_ROWS ? 4 : ATTN_ROWS, ATTN_VECTORS);
+		} else if (rows == 2) {
+			value_rows(a, values, row, n, 2, ATTN_VECTORS);
+		} else {
+			value_rows(a, values, row, n, 1, ATTN_VECTORS);
+		}
+		row += rows;
+	}
+}
+
+/* Softmax(q k) v, block by block with a running maximum. A row never touches what lies after its own position, so
+ * whatever a block holds there (another chunk's tokens, nothing yet) cannot reach it. */
+static void attention(const struct attention *a)
+{
+	float largest[ATTN_TILE_ROWS], total[ATTN_TILE_ROWS];
+	for (uint32_t r = 0; r < a->rows; r++) {
+		largest[r] = -INFINITY;
+		total[r] = 0;
+	}
+	for (size_t i = 0; i < (size_t)a->rows * a->padded_dim; i += 16)
+		v16_store(a->acc + i, v16_set1(0));
+	uint32_t last = a->positions[a->rows - 1], row = 0;
+	for (uint32_t block = 0; block * COMPUTE_KV_BLOCK <= last; block++) {
+		const float *keys = a->kv + a->blocks[block] * a->block_stride;
+		uint32_t start = block * COMPUTE_KV_BLOCK;
+		while (a->positions[row] < start)
+			row++;
+		score_all(a, keys, row);
+		for (uint32_t r = row; r < a->rows;) {
+			uint32_t seen = a->positions[r] - start + 1, end = r;
+			uint32_t n = seen < COMPUTE_KV_BLOCK ? seen : COMPUTE_KV_BLOCK;
+			if (seen >= COMPUTE_KV_BLOCK)
+				end = a->rows;
+			else
+				while (end < a->rows && a->positions[end] == a->positions[r])
+					end++;
+			for (uint32_t i = r; i < end; i++)
+				soften_row(a, i, n, largest, total);
+			value_span(a, keys + a->value_offset, r, end, n);
+			r = end;
+		}
+	}
+	for (uint32_t r = 0; r < a->rows; r++)
+		for (uint32_t d = 0; d < a->padded_dim; d += 16) {
+			float *acc = a->acc + (size_t)r * a->padded_dim + d;
+			v16_store(acc, v16_div(v16_load(acc), v16_set1(total[r])));
+		}
+}

@@ -1,0 +1,314 @@
+#include "compute/cpu/pack.h"
+
+#include <string.h>
+
+/* Lays one block of one row: row's lane of the head and of the bodies, which follow each other. */
+typedef void pack_block_fn(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row);
+
+/* Four columns at a time as a word; what a body makes of the eight words of a group. */
+static void put_bytes(const uint32_t w[8], uint8_t *body, uint32_t row)
+{
+	for (int j = 0; j < 8; j++)
+		memcpy(body + 64 * j + 4 * row, &w[j], 4);
+}
+
+static void put_nibbles(const uint32_t w[8], uint8_t *body, uint32_t row)
+{
+	for (int j = 0; j < 4; j++) {
+		uint32_t word = (w[j] & 0x0F0F0F0F) | (w[j + 4] & 0x0F0F0F0F) << 4;
+		memcpy(body + 64 * j + 4 * row, &word, 4);
+	}
+}
+
+static void put_five_bits(const uint32_t w[8], uint8_t *body, uint32_t row)
+{
+	uint32_t high = 0;
+	for (int j = 0; j < 8; j++)
+		high |= (w[j] >> 4 & 0x01010101) << j;
+	put_nibbles(w, body, row);
+	memcpy(body + 256 + 4 * row, &high, 4);
+}
+
+static void put_six_bits(const uint32_t w[8], uint8_t *body, uint32_t row)
+{
+	put_nibbles(w, body, row);
+	for (int half = 0; half < 2; half++) {
+		uint32_t high = 0;
+		for (int j = 0; j < 4; j++)
+			high |= (w[4 * half + j] >> 4 & 0x03030303) << 2 * j;
+		memcpy(body + 256 + 64 * half + 4 * row, &high, 4);
+	}
+}
+
+static void pack_q8_0(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row)
+{
+	uint32_t w[8];
+	memcpy(head + 2 * row, src, 2);
+	memcpy(w, src + 2, 32);
+	for (int j = 0; j < 8; j++)
+		w[j] ^= 0x80808080;
+	put_bytes(w, body, row);
+}
+
+/* 16 bytes hold columns 0 .. 15 in their low halves, 16 .. 31 in their high halves. */
+static void split_nibbles(const uint8_t *src, uint32_t w[8])
+{
+	uint32_t x[4];
+	memcpy(x, src, 16);
+	for (int j = 0; j < 4; j++) {
+		w[j] = x[j] & 0x0F0F0F0F;
+		w[j + 4] = x[j] >> 4 & 0x0F0F0F0F;
+	}
+}
+
+/* Bit i of the 32 is the fifth bit of column i. */
+static void add_fifth_bits(const uint8_t *src, uint32_t w[8])
+{
+	uint8_t v[32];
+	memcpy(v, w, 32);
+	for (int i = 0; i < 32; i++)
+		v[i] |= (uint8_t)((src[i / 8] >> i % 8 & 1) << 4);
+	memcpy(w, v, 32);
+}
+
+static void pack_q4_0(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row)
+{
+	uint32_t w[8];
+	memcpy(head + 2 * row, src, 2);
+	split_nibbles(src + 2, w);
+	put_nibbles(w, body, row);
+}
+
+static void pack_q4_1(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row)
+{
+	uint32_t w[8];
+	memcpy(head + 2 * row, src, 2);
+	memcpy(head + 32 + 2 * row, src + 2, 2);
+	split_nibbles(src + 4, w);
+	put_nibbles(w, body, row);
+}
+
+static void pack_q5_0(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row)
+{
+	uint32_t w[8];
+	memcpy(head + 2 * row, src, 2);
+	split_nibbles(src + 6, w);
+	add_fifth_bits(src + 2, w);
+	put_five_bits(w, body, row);
+}
+
+static void pack_q5_1(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row)
+{
+	uint32_t w[8];
+	memcpy(head + 2 * row, src, 2);
+	memcpy(head + 32 + 2 * row, src + 2, 2);
+	split_nibbles(src + 8, w);
+	add_fifth_bits(src + 4, w);
+	put_five_bits(w, body, row);
+}
+
+/* Scale and minimum of the eight groups: six bits each, in the 12 bytes at s. */
+static void pack_k_head(const uint8_t *src, uint8_t *head, uint32_t row)
+{
+	const uint8_t *s = src + 4;
+	uint8_t scale[8], min[8];
+	memcpy(head + 2 * row, src, 2);
+	memcpy(head + 32 + 2 * row, src + 2, 2);
+	for (int g = 0; g < 4; g++) {
+		scale[g] = s[g] & 63;
+		min[g] = s[g + 4] & 63;
+		scale[g + 4] = (uint8_t)((s[g + 8] & 15) | s[g] >> 6 << 4);
+		min[g + 4] = (uint8_t)(s[g + 8] >> 4 | s[g + 4] >> 6 << 4);
+	}
+	for (uint32_t g = 0; g < 4; g++) {
+		uint8_t *lane = head + 64 + 16 * g + row;
+		lane[0] = (uint8_t)(scale[g] | (min[g + 4] & 3) << 6);
+		lane[64] = (uint8_t)(scale[g + 4] | (min[g + 4] >> 2 & 3) << 6);
+		lane[128] = (uint8_t)(min[g] | (min[g + 4] >> 4 & 3) << 6);
+	}
+}
+
+/* Groups 2 j and 2 j + 1 are the low and the high halves of 32 bytes. */
+static void k_group(const uint8_t *quants, int g, uint32_t w[8])
+{
+	memcpy(w, quants + 32 * (g / 2), 32);
+	for (int j = 0; j < 8; j++)
+		w[j] = w[j] >> (g % 2 * 4) & 0x0F0F0F0F;
+}
+
+static void pack_q4_k(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row)
+{
+	pack_k_head(src, head, row);
+	for (int g = 0; g < 8; g++, body += 256) {
+		uint32_t w[8];
+		k_group(src + 16, g, w);
+		put_nibbles(w, body, row);
+	}
+}
+
+static void pack_q5_k(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row)
+{
+	uint32_t high[8];
+	memcpy(high, src + 16, 32);
+	pack_k_head(src, head, row);
+	for (int g = 0; g < 8; g++, body += 320) {
+		uint32_t w[8];
+		k_group(src + 48, g, w);
+		for (int j = 0; j < 8; j++)
+			w[j] |= (high[j] >> g & 0x01010101) << 4;
+		put_five_bits(w, body, row);
+	}
+}
+
+static void pack_q6_k(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row)
+{
+	const uint8_t *low = src, *high = src + 128, *scales = src + 192;
+	memcpy(head + 2 * row, src + 208, 2);
+	for (uint32_t g = 0; g < 16; g++)
+		head[32 + 16 * g + row] = scales[g];
+	for (int g = 0; g < 8; g++, body += 384) {
+		int half = g / 4, quarter = g % 4; /* of 256 and of 128 columns */
+		uint32_t w[8], h[8];
+		memcpy(w, low + 64 * half + 32 * (quarter % 2), 32);
+		memcpy(h, high + 32 * half, 32);
+		for (int j = 0; j < 8; j++)
+			w[j] = (w[j] >> quarter / 2 * 4 & 0x0F0F0F0F) |
+			       (h[j] >> 2 * quarter & 0x03030303) << 4;
+		put_six_bits(w, body, row);
+	}
+}
+
+/* One row a format. Floats have no pack function; their elements move as they are. */
+static const struct {
+	enum tensor_type type;
+	uint32_t columns;          /* a block */
+	uint32_t head_bytes;       /* a block of a panel; floats: bytes an element */
+	uint32_t body_bytes;       /* a group of a panel */
+	pack_block_fn *pack;
+} kinds[PACK_N_KINDS] = {
+	[PACK_F32] = {TENSOR_F32, 1, 4, 0, NULL},
+	[PACK_F16] = {TENSOR_F16, 1, 2, 0, NULL},
+	[PACK_BF16] = {TENSOR_BF16, 1, 2, 0, NULL},
+	[PACK_Q8_0] = {TENSOR_Q8_0, 32, 32, 512, pack_q8_0},
+	[PACK_Q4_0] = {TENSOR_Q4_0, 32, 32, 256, pack_q4_0},
+	[PACK_Q4_1] = {TENSOR_Q4_1, 32, 64, 256, pack_q4_1},
+	[PACK_Q5_0] = {TENSOR_Q5_0, 32, 32, 320, pack_q5_0},
+	[PACK_Q5_1] = {TENSOR_Q5_1, 32, 64, 320, pack_q5_1},
+	[PACK_Q4_K] = {TENSOR_Q4_K, 256, 256, 256, pack_q4_k},
+	[PACK_Q5_K] = {TENSOR_Q5_K, 256, 256, 320, pack_q5_k},
+	[PACK_Q6_K] = {TENSOR_Q6_K, 256, 288, 384, pack_q6_k},
+};
+
+bool pack_is_quantised(enum pack_kind kind)
+{
+	return kinds[kind].pack != NULL;
+}
+
+uint32_t pack_block_columns(enum pack_kind kind)
+{
+	return kinds[kind].columns;
+}
+
+static size_t round_up(size_t n, size_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+bool pack_plan(struct packed *p, const struct weight *w)
+{
+	int kind = 0;
+	while (kind < PACK_N_KINDS && kinds[kind].type != w->fmt->type)
+		kind++;
+	if (kind == PACK_N_KINDS)
+		return false;
+	uint32_t panels = (w->rows + PANEL - 1) / PANEL;
+	*p = (struct packed){
+		.kind = (enum pack_kind)kind,
+		.rows = w->rows,
+		.cols = w->cols,
+		.n_panels = panels,
+		.n_units = (panels + UNIT_PANELS - 1) / UNIT_PANELS,
+		.blocks = w->cols / kinds[kind].columns,
+		.source = w,
+	};
+	if (kinds[kind].pack) {
+		p->body_offset = round_up((size_t)p->blocks * kinds[kind].head_bytes, 64);
+		p->panel_bytes = p->body_offset + (size_t)w->cols / GROUP * kinds[kind].body_bytes;
+	} else {
+		p->panel_bytes = (size_t)w->cols * PANEL * kinds[kind].head_bytes;
+	}
+	p->bytes = round_up((uint64_t)panels * p->panel_bytes, 64);
+	return true;
+}
+
+static void pack_quantised_panel(const struct packed *p, uint32_t panel)
+{
+	const struct weight *w = p->source;
+	uint32_t row0 = panel * PANEL, n = w->rows - row0 < PANEL ? w->rows - row0 : PANEL;
+	uint8_t *head = p->data + panel * p->panel_bytes, *body = head + p->body_offset;
+	size_t block_bytes = w->fmt->block_bytes, bodies = kinds[p->kind].body_bytes;
+	bodies *= kinds[p->kind].columns / GROUP;
+	for (uint32_t b = 0; b < p->blocks; b++) {
+		for (uint32_t r = 0; r < n; r++) {
+			const uint8_t *row = (const uint8_t *)w->data + (row0 + r) * w->row_bytes;
+			kinds[p->kind].pack(row + b * block_bytes, head, body, r);
+		}
+		head += kinds[p->kind].head_bytes;
+		body += bodies;
+	}
+}
+
+/* A tile of the transposition fits in the first-level cache. */
+enum { TRANSPOSE_COLUMNS = 32 };
+
+#define TRANSPOSE(name, type)                                                                                \
+	static void name(const struct packed *p, uint32_t unit)                                              \
+	{                                                                                                    \
+		const struct weight *w = p->source;                                                          \
+		uint32_t row0 = unit * UNIT_ROWS, n = w->rows - row0;                                        \
+		uint32_t panels = p->n_panels - unit * UNIT_PANELS;                                          \
+		n = n < UNIT_ROWS ? n : UNIT_ROWS;                                                           \
+		size_t stride = (panels < UNIT_PANELS ? panels : UNIT_PANELS) * PANEL;                       \
+		uint8_t *to = p->data + unit * UNIT_PANELS * p->panel_bytes;                                 \
+		for (uint32_t k0 = 0; k0 < w->cols; k0 += TRANSPOSE_COLUMNS) {                               \
+			uint32_t end = w->cols - k0 < TRANSPOSE_COLUMNS ? w->cols : k0 + TRANSPOSE_COLUMNS;  \
+			for (uint32_t r = 0; r < n; r++) {                                                   \
+				const uint8_t *row = (const uint8_t *)w->data + (row0 + r) * w->row_bytes;   \
+				for (uint32_t k = k0; k < end; k++)                                          \
+					memcpy(to + (k * stride + r) * sizeof(type), row + k * sizeof(type), \
+					       sizeof(type));                                                \
+			}                                                                                    \
+		}                                                                                            \
+	}
+TRANSPOSE(transpose_2, uint16_t)
+TRANSPOSE(transpose_4, uint32_t)
+
+void pack_units(const struct packed *p, uint32_t first, uint32_t end)
+{
+	for (uint32_t unit = first; unit < end; unit++) {
+		if (!kinds[p->kind].pack) {
+			if (kinds[p->kind].head_bytes == 2)
+				transpose_2(p, unit);
+			else
+				transpose_4(p, unit);
+			continue;
+		}
+		for (uint32_t i = unit * UNIT_PANELS; i < (unit + 1) * UNIT_PANELS && i < p->n_panels; i++)
+			pack_quantised_panel(p, i);
+	}
+}
+
+void pack_address(const struct packed *p, uint32_t unit, uint32_t column, struct product *out)
+{
+	const uint8_t *panel = p->data + (size_t)unit * UNIT_PANELS * p->panel_bytes;
+	uint32_t left = p->n_panels - unit * UNIT_PANELS;
+	out->panels = left < UNIT_PANELS ? left : UNIT_PANELS;
+	out->panel_bytes = p->panel_bytes;
+	if (!kinds[p->kind].pack) {
+		out->head = panel + (size_t)column * out->panels * PANEL * kinds[p->kind].head_bytes;
+		out->body = NULL;
+		return;
+	}
+	out->head = panel + (size_t)column / kinds[p->kind].columns * kinds[p->kind].head_bytes;
+	out->body = panel + p->body_offset + (size_t)column / GROUP * kinds[p->kind].body_bytes;
+}

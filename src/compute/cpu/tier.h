@@ -1,0 +1,101 @@
+/*
+ * Kernels: one table of functions for each instruction set ("tier"). All tiers are compiled from the same bodies
+ * (kernel_*.h) over the same sixteen-lane operations (simd_*.h), in which every floating-point operation and its
+ * order are fixed; so all tiers give the same bits, and so do any number of threads and any cut of a prompt.
+ *
+ * Weights are laid out in panels of PANEL rows (pack.h); UNIT_PANELS panels are a unit, what a thread takes at a
+ * time. Activations are laid out in tiles: FLOAT_TILE tokens of floats, (cols, tokens), or QUANT_TILE tokens of
+ * quantised groups, (cols / GROUP, tokens); a last tile holds fewer and is as narrow as what it holds.
+ */
+#ifndef COMPUTE_CPU_TIER_H
+#define COMPUTE_CPU_TIER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	PANEL = 16,
+	UNIT_PANELS = 4,
+	UNIT_ROWS = PANEL * UNIT_PANELS,
+	GROUP = 32,
+	FLOAT_TILE = 6,
+	QUANT_TILE = 16,
+	ATTN_TILE_ROWS = 64, /* most query rows (tokens x heads of a KV head) of one attention call */
+};
+
+/* 32 activations as bytes: x = d * q, |q| <= 127. The rest are constants that kernels would otherwise compute
+ * again for each panel. One cache line. */
+struct qgroup {
+	int8_t q[GROUP];
+	float d;
+	float d_sum;          /* d * (sum of q) */
+	int32_t minus_8;      /* -8 * (sum of q): the correction for weights stored 8 too high */
+	int32_t minus_16;
+	int32_t minus_128;
+	int32_t half_minus_32[2]; /* of each 16 of q */
+	int32_t unused;
+};
+
+/* One product: out (n_tokens, UNIT_ROWS) from `panels` panels of weights and one tile of activations.
+ * Sums run over the columns in order; a call may cover part of them (depth), the next goes on from out. */
+struct product {
+	const uint8_t *head;  /* quantised: scales, else the weights; first panel */
+	const uint8_t *body;  /* quantised: quants */
+	size_t panel_bytes;   /* quantised: from panel to panel, of head and body alike */
+	uint32_t panels;      /* 1 to UNIT_PANELS */
+	uint32_t depth;       /* columns (float) or blocks (quantised) to sum over */
+	const void *acts;     /* tile, at the first column of this call */
+	uint32_t tokens;      /* of the tile */
+	bool first;           /* out starts from zero */
+	float *out;           /* (tokens, UNIT_ROWS) */
+};
+
+/* The rows of one attention call share a KV head. A row is one head of one new token. Keys are stored
+ * (head_dim, COMPUTE_KV_BLOCK), values (COMPUTE_KV_BLOCK, padded head_dim). */
+struct attention {
+	const float *kv;           /* this layer's cache of this KV head in block 0 */
+	size_t block_stride;       /* floats from block to block */
+	size_t value_offset;       /* floats from a block's keys to its values */
+	const uint32_t *blocks;    /* block table */
+	uint32_t head_dim, padded_dim;
+	uint32_t rows;             /* at most ATTN_TILE_ROWS */
+	const float *q;            /* (rows, padded_dim), scaled */
+	const uint32_t *positions; /* (rows), rising */
+	float *acc;                /* (rows, padded_dim): the result */
+	float *scores;             /* scratch (rows, COMPUTE_KV_BLOCK) */
+};
+
+/* Formats of packed weights; a row each in pack.c's table. */
+#define PACK_KINDS(X) X(F32) X(F16) X(BF16) X(Q8_0) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q4_K) X(Q5_K) X(Q6_K)
+enum pack_kind {
+#define PACK_X(name) PACK_##name,
+	PACK_KINDS(PACK_X)
+#undef PACK_X
+	PACK_N_KINDS
+};
+
+struct cpu_tier {
+	const char *name;
+	bool (*available)(void);
+	void (*product[PACK_N_KINDS])(const struct product *p);
+	/* n groups of x; group g goes to out[g * stride]. */
+	void (*quantise)(const float *x, uint32_t n, struct qgroup *out, size_t stride);
+	/* out = x / sqrt(mean(x^2) + eps) * w; n elements, arrays padded with zeros to a multiple of 16. */
+	void (*rms_norm)(const float *x, const float *w, uint32_t n, float eps, float *out);
+	/* out = silu(gate) * up; n a multiple of 16. */
+	void (*silu_mul)(const float *gate, const float *up, uint32_t n, float *out);
+	void (*attention)(const struct attention *a);
+	/* For the measurement of the machine: n rounds of 32 x 16 multiply-adds in registers, floats or bytes x4. */
+	float (*peak_float)(uint64_t n);
+	int32_t (*peak_bytes)(uint64_t n);
+};
+
+/* All tiers this binary was built with, best first, NULL-terminated; portable is always the last. */
+extern const struct cpu_tier *const cpu_tiers[];
+
+/* By name; NULL: the best one this machine has. The variable HOKKU_CPU_TIER stands in for NULL. Returns NULL if
+ * there is none or the machine lacks it. */
+const struct cpu_tier *cpu_tier_get(const char *name);
+
+#endif

@@ -1,0 +1,66 @@
+/* One tier: included once by each tier_*.c, which is compiled for its instruction set and defines TIER. */
+#if defined(TIER_PLAIN)
+#include "compute/cpu/simd_portable.h"
+#elif defined(__AVX512VNNI__)
+#include "compute/cpu/simd_avx512.h"
+#elif defined(__AVX2__)
+#include "compute/cpu/simd_avx2.h"
+#elif defined(__ARM_NEON)
+#include "compute/cpu/simd_neon.h"
+#else
+#include "compute/cpu/simd_portable.h"
+#endif
+
+#include "compute/cpu/kernel_float.h"
+#include "compute/cpu/kernel_quant.h"
+#include "compute/cpu/kernel_vector.h"
+
+/* As many independent chains as hide the latency of the unit. */
+enum { PEAK_CHAINS = 12 };
+
+static float peak_float(uint64_t n)
+{
+	v16 sum[PEAK_CHAINS];
+	v16 x = v16_set1((float)n), y = v16_set1(0.5f);
+	_Pragma("GCC unroll 12") for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = v16_set1((float)i);
+	while (n--) {
+		_Pragma("GCC unroll 12") for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = v16_fma(sum[i], y, x);
+	}
+	v16 all = sum[0];
+	for (int i = 1; i < PEAK_CHAINS; i++)
+		all = v16_add(all, sum[i]);
+	return v16_sum(all);
+}
+
+static int32_t peak_bytes(uint64_t n)
+{
+	static const uint8_t ones[64] = {1, 2, 3};
+	v16i sum[PEAK_CHAINS];
+	v64 w = v64_load(ones);
+	int8_t a[4] = {(int8_t)(n & 1), 1, 2, 3};
+	_Pragma("GCC unroll 12") for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = v16i_set1(i);
+	while (n--) {
+		_Pragma("GCC unroll 12") for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = dot4(sum[i], w, a);
+	}
+	int32_t all = 0;
+	for (int i = 0; i < PEAK_CHAINS; i++)
+		all ^= v16i_sum(sum[i]);
+	return all;
+}
+
+const struct cpu_tier TIER = {
+	.name = SIMD_NAME,
+	.available = available,
+	.product =
+		{
+#define PACK_X(name) [PACK_##name] = product_##name,
+			PACK_KINDS(PACK_X)
+#undef PACK_X
+		},
+	.quantise = quantise,
+	.rms_norm = rms_norm,
+	.silu_mul = silu_mul,
+	.attention = attention,
+	.peak_float = peak_float,
+	.peak_bytes = peak_bytes,
+};
