@@ -1,0 +1,7 @@
+/* The parts of `hokku bench` that stand in files of their own. argv[0] is the part's name. */
+#ifndef CLI_BENCH_H
+#define CLI_BENCH_H
+
+int bench_tokenize(int argc, char **argv);
+
+#endif

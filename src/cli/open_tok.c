@@ -1,0 +1,63 @@
+#include "cli/open_tok.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+#include "engine/engine.h"
+
+enum hokku_code cli_open_tok(const char *path, struct tok **t, struct chat *chat, struct hokku_error *err)
+{
+	static const char bundled_name[] = "haiku.gguf (bundled)";
+	struct gguf *g = NULL;
+	struct str bytes = bundled_model();
+	enum hokku_code rc;
+	*t = NULL;
+	if (path)
+		rc = gguf_open_file(path, &g, err);
+	else if (bytes.len)
+		rc = gguf_open_memory(bytes.ptr, bytes.len, bundled_name, &g, err);
+	else
+		rc = err_set(err, HOKKU_NOT_FOUND, "this build holds no model of its own; name a GGUF file");
+	if (rc)
+		return rc;
+	rc = tok_create(g, t, err);
+	if (!rc && chat)
+		rc = chat_init(chat, g, err);
+	if (rc) {
+		err_prefix(err, rc, "%s", path ? path : bundled_name);
+		tok_destroy(*t);
+		*t = NULL;
+	}
+	gguf_close(g);
+	return rc;
+}
+
+int cli_each_line(const char *path, int (*on_line)(void *user, struct str line, size_t number), void *user)
+{
+	struct hokku_error err;
+	bool is_stdin = strcmp(path, "-") == 0;
+	FILE *f = is_stdin ? stdin : fopen(path, "r");
+	if (!f) {
+		err_set(&err, HOKKU_IO_ERROR, "%s: %s", path, strerror(errno));
+		return cli_fail(&err);
+	}
+	char *line = NULL;
+	size_t cap = 0;
+	ssize_t n;
+	int code = EXIT_OK;
+	for (size_t number = 1; code == EXIT_OK && (n = getline(&line, &cap, f)) >= 0; number++) {
+		if (n && line[n - 1] == '\n')
+			n--;
+		code = on_line(user, (struct str){line, (size_t)n}, number);
+	}
+	if (code == EXIT_OK && ferror(f)) {
+		err_set(&err, HOKKU_IO_ERROR, "%s: %s", is_stdin ? "standard input" : path, strerror(errno));
+		code = cli_fail(&err);
+	}
+	free(line);
+	if (!is_stdin)
+		fclose(f);
+	return code;
+}
