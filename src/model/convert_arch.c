@@ -322,6 +322,7 @@ bool tensor_iter_next(const struct hf_shape *s, struct tensor_iter *it)
 		snprintf(it->hf, sizeof it->hf, "%s%u.%s", s->arch->hf_layers, it->layer, row->hf);
 		snprintf(it->gguf, sizeof it->gguf, "blk.%u.%s", it->layer, row->gguf);
 	} else {
+		it->layer = 0;
 		snprintf(it->hf, sizeof it->hf, "%s", row->hf);
 		snprintf(it->gguf, sizeof it->gguf, "%s", row->gguf);
 	}
