@@ -337,10 +337,12 @@ enum hokku_code model_bind(struct model *m, const struct gguf *g, struct hokku_e
 		rc = refuse_leftovers(m, err);
 	if (rc) {
 		model_unbind(m);
-		/* A key that is missing or of a wrong type is BAD_FILE to the reader; here it is a model that
-		 * cannot be served, like all the rest. */
-		if (rc != HOKKU_OUT_OF_MEMORY)
-			rc = HOKKU_MODEL_LOAD_FAILED;
+		/* The reader calls a missing key BAD_FILE and has named the file already; here it is a model
+		 * that cannot be served, like all the rest. */
+		if (rc == HOKKU_BAD_FILE && err)
+			err->code = HOKKU_MODEL_LOAD_FAILED;
+		if (rc == HOKKU_BAD_FILE)
+			return HOKKU_MODEL_LOAD_FAILED;
 		return err_prefix(err, rc, "%s", gguf_path(g));
 	}
 	sum_up(m);
