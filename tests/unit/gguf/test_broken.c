@@ -4,32 +4,33 @@
  */
 #include "gguf/builder.h"
 
-#define LIST(X)                                                                                                  \
-	X(empty)                                                                                                 \
-	X(one_byte)                                                                                              \
-	X(other_magic)                                                                                           \
-	X(shell_script) X(lfs_pointer) X(zip) X(ggjt) X(web_page) X(gzip) X(no_version) X(version_0) X(          \
-		version_1) X(version_4) X(big_endian_2) X(big_endian_3) X(no_counts) X(no_key_count)             \
-		X(too_many_tensors) X(more_tensors_than_bytes) X(too_many_keys) X(more_keys_than_bytes) X(       \
-			key_too_long) X(key_past_end) X(key_empty) X(key_control) X(key_not_utf8) X(type_13)     \
-			X(type_huge) X(type_cut) X(u64_cut) X(bool_2) X(string_too_long) X(string_length_max) X( \
-				string_past_end) X(element_type_13) X(array_too_long) X(array_length_wraps)      \
-				X(array_past_end) X(array_string_cut) X(array_bool_7) X(nested_5) X(             \
-					nested_bad_type) X(nested_past_end) X(key_twice) X(key_three_times)      \
-					X(alignment_i32) X(alignment_array) X(alignment_0) X(alignment_4) X(     \
-						alignment_48) X(alignment_131072) X(name_too_long)               \
-						X(name_empty) X(name_control) X(dims_5) X(dims_cut) X(           \
-							dim_0) X(dim_huge) X(dims_product)                       \
-							X(dims_product_wraps) X(type_4) X(type_1000) X(          \
-								type_negative) X(row_not_whole_blocks)           \
-								X(scalar_in_blocks) X(offset_misaligned) X(      \
-									offset_misaligned_64)                    \
-									X(offset_past_end) X(offset_max) X(      \
-										data_one_byte_short)             \
-										X(no_data) X(overlap) X(         \
-											overlap_same)            \
-											X(overlap_inside) X(     \
-												tensor_twice)    \
+#define LIST(X)                                                                                               \
+	X(empty)                                                                                              \
+	X(one_byte)                                                                                           \
+	X(other_magic)                                                                                        \
+	X(shell_script)                                                                                       \
+	X(lfs_pointer) X(zip) X(ggjt) X(web_page) X(gzip) X(no_version) X(version_0) X(version_1) X(          \
+		version_4) X(big_endian_2) X(big_endian_3) X(no_counts) X(no_key_count) X(too_many_tensors)   \
+		X(more_tensors_than_bytes) X(too_many_keys) X(more_keys_than_bytes) X(key_too_long) X(        \
+			key_past_end) X(key_empty) X(key_control) X(key_not_utf8) X(type_13) X(type_huge)     \
+			X(type_cut) X(u64_cut) X(bool_2) X(string_too_long) X(string_length_max) X(           \
+				string_past_end) X(element_type_13) X(array_too_long) X(array_length_wraps)   \
+				X(array_past_end) X(array_string_cut) X(array_bool_7) X(nested_5) X(          \
+					nested_bad_type) X(nested_past_end) X(key_twice) X(key_three_times)   \
+					X(alignment_i32) X(alignment_array) X(alignment_0) X(alignment_4) X(  \
+						alignment_48) X(alignment_131072) X(name_too_long)            \
+						X(name_empty) X(name_control) X(dims_5) X(dims_cut) X(        \
+							dim_0) X(dim_huge) X(dims_product)                    \
+							X(dims_product_wraps) X(type_4) X(type_1000) X(       \
+								type_negative) X(row_not_whole_blocks)        \
+								X(scalar_in_blocks) X(offset_misaligned) X(   \
+									offset_misaligned_64)                 \
+									X(offset_past_end) X(offset_max) X(   \
+										data_one_byte_short)          \
+										X(no_data) X(overlap) X(      \
+											overlap_same)         \
+											X(overlap_inside) X(  \
+												tensor_twice) \
 												X(info_cut)
 
 /* Each case: its message, then its bytes. */
@@ -763,8 +764,39 @@ static void test_files(void **state)
 	gguf_close(NULL);
 }
 
-int main(void)
+/* `gguf_broken --seeds DIR` writes the files as seeds for tests/fuzz/fuzz_gguf.c. */
+static void write_seed(const char *folder, const char *name, const struct strbuf *b)
 {
+	char path[512];
+	snprintf(path, sizeof path, "%s/%s.gguf", folder, name);
+	FILE *f = b->len <= 4096 ? fopen(path, "wb") : NULL;
+	if (!f)
+		return;
+	fwrite(b->len ? b->ptr : "", 1, b->len, f);
+	fclose(f);
+}
+
+static int write_seeds(const char *folder)
+{
+	for (size_t i = 0; i < N_CASES; i++) {
+		struct strbuf b = {0};
+		cases[i].build(&b);
+		write_seed(folder, cases[i].name, &b);
+		strbuf_free(&b);
+	}
+	for (uint32_t version = 2; version <= 3; version++) {
+		struct strbuf b = {0};
+		b_rich(&b, version, version == 2 ? 5 : 0);
+		write_seed(folder, version == 2 ? "rich_2" : "rich_3", &b);
+		strbuf_free(&b);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && strcmp(argv[1], "--seeds") == 0)
+		return write_seeds(argv[2]);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_messages),        cmocka_unit_test(test_no_error_struct),
 		cmocka_unit_test(test_every_prefix),    cmocka_unit_test(test_every_byte),
