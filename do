@@ -124,6 +124,7 @@ start_server() {
 	trap stop_server EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
+	: >"$server_dir/log"
 	build/release/hokku serve --host 127.0.0.1 --port 0 >"$server_dir/log" 2>&1 &
 	server_pid=$!
 	url=
