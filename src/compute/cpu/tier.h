@@ -21,6 +21,7 @@ enum {
 	GROUP = 32,
 	FLOAT_TILE = 6,
 	QUANT_TILE = 16,
+	PEAK_CHAINS = 12, /* as many independent sums as hide the latency of a multiply-add */
 	ATTN_TILE_ROWS = 64, /* most query rows (tokens x heads of a KV head) of one attention call */
 };
 
@@ -86,9 +87,11 @@ struct cpu_tier {
 	/* out = silu(gate) * up; n a multiple of 16. */
 	void (*silu_mul)(const float *gate, const float *up, uint32_t n, float *out);
 	void (*attention)(const struct attention *a);
-	/* For the measurement of the machine: n rounds of 32 x 16 multiply-adds in registers, floats or bytes x4. */
+	/* For the measurement of the machine: n rounds of PEAK_CHAINS x 16 multiply-adds in registers, of floats, or of
+	 * four bytes each; n bytes (a multiple of 256) read from memory. */
 	float (*peak_float)(uint64_t n);
 	int32_t (*peak_bytes)(uint64_t n);
+	uint32_t (*read)(const uint8_t *p, size_t n);
 };
 
 /* All tiers this binary was built with, best first, NULL-terminated; portable is always the last. */

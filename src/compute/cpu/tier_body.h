@@ -15,9 +15,6 @@
 #include "compute/cpu/kernel_quant.h"
 #include "compute/cpu/kernel_vector.h"
 
-/* As many independent chains as hide the latency of the unit. */
-enum { PEAK_CHAINS = 12 };
-
 static float peak_float(uint64_t n)
 {
 	v16 sum[PEAK_CHAINS];
@@ -48,6 +45,17 @@ static int32_t peak_bytes(uint64_t n)
 	return all;
 }
 
+static uint32_t read_memory(const uint8_t *p, size_t n)
+{
+	v64 all = v64_load(p);
+	for (size_t i = 0; i < n; i += 256) {
+		_Pragma("GCC unroll 4") for (int j = 0; j < 4; j++) all = v64_or(all, v64_load(p + i + 64 * j));
+	}
+	uint8_t bytes[64];
+	v64_store(bytes, all);
+	return bytes[0];
+}
+
 const struct cpu_tier TIER = {
 	.name = SIMD_NAME,
 	.available = available,
@@ -63,4 +71,5 @@ const struct cpu_tier TIER = {
 	.attention = attention,
 	.peak_float = peak_float,
 	.peak_bytes = peak_bytes,
+	.read = read_memory,
 };

@@ -1,0 +1,334 @@
+/* `hokku bench`: tokens a second, and what share of the machine's own limits that is. */
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/bench.h"
+#include "cli/cli.h"
+#include "compute/cpu/measure.h"
+#include "engine/engine.h"
+
+static int run(int argc, char **argv);
+
+const struct cmd cmd_bench = {
+	.name = "bench",
+	.usage = "bench [MODEL] [options] | bench tokenize ...",
+	.summary = "measure how fast a model runs, and the machine's limits beside it",
+	.help = "Prefill: one prompt of N random tokens. Decode: N tokens one after another from an empty context, "
+		"each\n"
+		"the likeliest. One run of each warms up; the table shows the median, the slowest and the "
+		"fastest of\n"
+		"the others. Bytes are the weights' (and the KV cache's), read once a step; operations are two "
+		"a\n"
+		"multiply-add. The limits are measured in the same minute with the same threads.\n"
+		"Without MODEL it takes the bundled one. `hokku bench tokenize` measures the tokenizer.\n\n"
+		"Example:\n  hokku bench model.gguf --threads 2 --json\n",
+	.run = run,
+};
+
+enum { MAX_RUNS = 1000, MAX_TOKENS = 1 << 20, BENCH_BATCH = 512 };
+
+struct bench {
+	const char *path, *device;
+	uint32_t n_threads, n_runs, n_prefill, n_decode;
+	bool json;
+	struct gguf *file;
+	struct model model;
+	struct compute *compute;
+	uint32_t *blocks;
+	int32_t *tokens; /* (n_prefill) */
+	double load_s;
+	struct compute_memory memory;
+	bool has_limits;
+	struct cpu_limits limits;
+};
+
+/* One line of the table. */
+struct figure {
+	const char *name;
+	uint32_t n_tokens;
+	double slowest, median, fastest; /* tokens a second */
+	double bytes, ops;               /* of the whole run */
+};
+
+static enum hokku_code open_model(struct bench *b, struct hokku_error *err)
+{
+	enum hokku_code rc;
+	uint32_t most = b->n_prefill > b->n_decode ? b->n_prefill : b->n_decode;
+	struct str bundled = bundled_model();
+	char label[] = "loading";
+	if (b->path)
+		rc = gguf_open_file(b->path, &b->file, err);
+	else if (bundled.len)
+		rc = gguf_open_memory(bundled.ptr, bundled.len, "haiku.gguf (bundled)", &b->file, err);
+	else
+		rc = err_set(err, HOKKU_NOT_FOUND, "this build holds no model of its own; name a GGUF file");
+	if (!rc)
+		rc = model_bind(&b->model, b->file, err);
+	if (rc)
+		return rc;
+	const struct compute_params params = {
+		.model = &b->model,
+		.device = b->device,
+		.n_threads = b->n_threads,
+		.n_ctx = most,
+		.n_seqs = 1,
+		.n_batch = b->n_prefill < BENCH_BATCH ? b->n_prefill : BENCH_BATCH,
+		.on_progress = cli_progress,
+		.user = label,
+	};
+	uint64_t start = clock_ns();
+	rc = compute_open(&params, &b->compute, err);
+	b->load_s = clock_ms_since(start) * 1e-3;
+	if (rc)
+		return rc;
+	compute_get_memory(b->compute, &b->memory);
+	uint32_t n_blocks = (most + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
+	b->blocks = calloc(n_blocks, sizeof *b->blocks);
+	b->tokens = calloc(b->n_prefill, sizeof *b->tokens);
+	if (!b->blocks || !b->tokens)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %u tokens", b->n_prefill);
+	for (uint32_t i = 0; i < n_blocks; i++)
+		b->blocks[i] = i;
+	for (uint32_t i = 0; i < b->n_prefill; i++)
+		b->tokens[i] = (int32_t)(i * 2654435761u % b->model.hp.n_vocab);
+	return HOKKU_OK;
+}
+
+static void close_model(struct bench *b)
+{
+	compute_close(b->compute);
+	model_unbind(&b->model);
+	gguf_close(b->file);
+	free(b->blocks);
+	free(b->tokens);
+}
+
+static const struct sampling greedy = {.temperature = 0, .top_p = 1, .repetition_penalty = 1};
+
+/* Seconds that one prompt takes, to the first token drawn. */
+static enum hokku_code time_prefill(struct bench *b, double *seconds, struct hokku_error *err)
+{
+	uint64_t start = clock_ns();
+	for (uint32_t pos = 0; pos < b->n_prefill; pos += BENCH_BATCH) {
+		uint32_t left = b->n_prefill - pos, n = left < BENCH_BATCH ? left : BENCH_BATCH;
+		struct compute_seq seq = {.tokens = b->tokens + pos,
+					  .n_tokens = n,
+					  .pos = pos,
+					  .blocks = b->blocks,
+					  .sampling = n == left ? &greedy : NULL};
+		enum hokku_code rc = compute_step(b->compute, &seq, 1, err);
+		if (rc)
+			return rc;
+	}
+	*seconds = clock_ms_since(start) * 1e-3;
+	return HOKKU_OK;
+}
+
+static enum hokku_code time_decode(struct bench *b, double *seconds, struct hokku_error *err)
+{
+	int32_t token = b->tokens[0];
+	uint64_t start = clock_ns();
+	for (uint32_t pos = 0; pos < b->n_decode; pos++) {
+		struct compute_seq seq = {
+			.tokens = &token, .n_tokens = 1, .pos = pos, .blocks = b->blocks, .sampling = &greedy};
+		enum hokku_code rc = compute_step(b->compute, &seq, 1, err);
+		if (rc)
+			return rc;
+		token = seq.token;
+	}
+	*seconds = clock_ms_since(start) * 1e-3;
+	return HOKKU_OK;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static enum hokku_code measure(struct bench *b, struct figure *f,
+			       enum hokku_code (*time)(struct bench *, double *, struct hokku_error *),
+			       struct hokku_error *err)
+{
+	double *rates = calloc(b->n_runs, sizeof *rates), seconds;
+	if (!rates)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %u figures", b->n_runs);
+	enum hokku_code rc = time(b, &seconds, err);
+	for (uint32_t i = 0; !rc && i < b->n_runs; i++) {
+		rc = time(b, &seconds, err);
+		rates[i] = f->n_tokens / seconds;
+	}
+	qsort(rates, b->n_runs, sizeof *rates, by_size);
+	f->slowest = rates[0];
+	f->fastest = rates[b->n_runs - 1];
+	f->median = b->n_runs % 2 ? rates[b->n_runs / 2]
+				  : (rates[b->n_runs / 2 - 1] + rates[b->n_runs / 2]) / 2;
+	free(rates);
+	return rc;
+}
+
+/* Multiply-adds of a token in the layers' matrices; of the output matrix; of one head's look at one position. */
+static void count_work(const struct bench *b, struct figure *prefill, struct figure *decode)
+{
+	const struct hparams *hp = &b->model.hp;
+	double q = (double)hp->n_heads * hp->head_dim, kv = (double)hp->n_kv_heads * hp->head_dim;
+	double layer = hp->d_model * (2 * q + 2 * kv + 3.0 * hp->d_ff), head = (double)hp->d_model * hp->n_vocab;
+	double look = 2 * q * hp->n_layers, cached = 2 * kv * sizeof(float) * hp->n_layers;
+	double pairs_p = 0.5 * b->n_prefill * (b->n_prefill + 1.0), pairs_d = 0.5 * b->n_decode * (b->n_decode + 1.0);
+	double steps_p = ceil((double)b->n_prefill / BENCH_BATCH);
+	prefill->ops = 2 * (b->n_prefill * hp->n_layers * layer + head + pairs_p * look);
+	decode->ops = 2 * (b->n_decode * (hp->n_layers * layer + head) + pairs_d * look);
+	prefill->bytes = steps_p * (double)b->memory.weight_bytes;
+	decode->bytes = b->n_decode * (double)b->memory.weight_bytes + pairs_d * cached;
+}
+
+/* Floats for models of floats, bytes where most matrices are quantised. */
+static double ops_limit(const struct bench *b)
+{
+	const struct format *fmt = b->model.layers[0].w_down.fmt;
+	return fmt->block_elements > 1 ? b->limits.byte_ops_per_s : b->limits.float_ops_per_s;
+}
+
+static void print_share(const struct bench *b, const struct figure *f)
+{
+	if (!b->has_limits) {
+		printf("\n");
+		return;
+	}
+	double seconds = f->n_tokens / f->median;
+	double memory = f->bytes / seconds / b->limits.read_bytes_per_s, ops = f->ops / seconds / ops_limit(b);
+	printf("  %3.0f%% of %s\n", 100 * fmax(memory, ops), memory > ops ? "memory" : "arithmetic");
+}
+
+static void print_table(const struct bench *b, const struct figure *figures, size_t n)
+{
+	printf("%s, %s, %s\n", b->model.name, b->model.format_name, compute_device(b->compute));
+	printf("weights %.1f MB, KV cache %.1f MB, scratch %.1f MB; prepared in %.2f s (%.2f GB/s)\n",
+	       (double)b->memory.weight_bytes * 1e-6, (double)b->memory.kv_bytes * 1e-6,
+	       (double)b->memory.scratch_bytes * 1e-6, b->load_s,
+	       (double)b->memory.weight_bytes * 1e-9 / b->load_s);
+	if (b->has_limits)
+		printf("limits of this machine: memory %.1f GB/s, float32 %.0f GFLOP/s, bytes %.0f GOP/s\n",
+		       b->limits.read_bytes_per_s * 1e-9, b->limits.float_ops_per_s * 1e-9,
+		       b->limits.byte_ops_per_s * 1e-9);
+	printf("\n%-8s %7s %10s %21s %8s %9s\n", "", "tokens", "tokens/s", "slowest - fastest", "GB/s",
+	       "GFLOP/s");
+	for (size_t i = 0; i < n; i++) {
+		const struct figure *f = &figures[i];
+		double seconds = f->n_tokens / f->median;
+		printf("%-8s %7u %10.1f %10.1f %10.1f %8.1f %9.1f", f->name, f->n_tokens, f->median, f->slowest,
+		       f->fastest, f->bytes / seconds * 1e-9, f->ops / seconds * 1e-9);
+		print_share(b, f);
+	}
+}
+
+static json_t *figure_json(const struct bench *b, const struct figure *f)
+{
+	double seconds = f->n_tokens / f->median;
+	json_t *j = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f}", "tokens", (int)f->n_tokens, "tokens_per_s", f->median,
+			      "slowest", f->slowest, "fastest", f->fastest, "bytes_per_s", f->bytes / seconds,
+			      "ops_per_s", f->ops / seconds);
+	if (b->has_limits) {
+		json_object_set_new(j, "share_of_memory",
+				    json_real(f->bytes / seconds / b->limits.read_bytes_per_s));
+		json_object_set_new(j, "share_of_arithmetic", json_real(f->ops / seconds / ops_limit(b)));
+	}
+	return j;
+}
+
+static void print_json(const struct bench *b, const struct figure *figures, size_t n)
+{
+	json_t *root = json_pack("{s:s, s:s, s:s, s:i, s:f, s:I, s:I, s:I}", "model", b->model.name, "format",
+				 b->model.format_name, "device", compute_device(b->compute), "runs", (int)b->n_runs,
+				 "load_s", b->load_s, "weight_bytes", (json_int_t)b->memory.weight_bytes, "kv_bytes",
+				 (json_int_t)b->memory.kv_bytes, "scratch_bytes",
+				 (json_int_t)b->memory.scratch_bytes);
+	if (b->has_limits)
+		json_object_set_new(root, "limits",
+				    json_pack("{s:i, s:s, s:f, s:f, s:f}", "threads", (int)b->limits.n_threads, "tier",
+					      b->limits.tier, "read_bytes_per_s", b->limits.read_bytes_per_s,
+					      "float_ops_per_s", b->limits.float_ops_per_s, "byte_ops_per_s",
+					      b->limits.byte_ops_per_s));
+	for (size_t i = 0; i < n; i++)
+		json_object_set_new(root, figures[i].name, figure_json(b, &figures[i]));
+	json_dumpf(root, stdout, JSON_INDENT(2));
+	printf("\n");
+	json_decref(root);
+}
+
+static enum hokku_code run_bench(struct bench *b, struct hokku_error *err)
+{
+	struct figure figures[] = {{.name = "prefill", .n_tokens = b->n_prefill},
+				   {.name = "decode", .n_tokens = b->n_decode}};
+	enum hokku_code rc = open_model(b, err);
+	b->has_limits = !rc && strncmp(compute_device(b->compute), "cpu (", 5) == 0;
+	if (!rc && b->has_limits)
+		rc = cpu_measure(b->n_threads, &b->limits, err);
+	if (!rc)
+		rc = measure(b, &figures[0], time_prefill, err);
+	if (!rc)
+		rc = measure(b, &figures[1], time_decode, err);
+	if (rc)
+		return rc;
+	count_work(b, &figures[0], &figures[1]);
+	(b->json ? print_json : print_table)(b, figures, 2);
+	return HOKKU_OK;
+}
+
+static int run(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "tokenize") == 0)
+		return bench_tokenize(argc - 1, argv + 1);
+	struct bench b = {.device = "auto", .n_runs = 5, .n_prefill = 512, .n_decode = 64};
+	const struct opt opts[] = {
+		{.name = "device",
+		 .kind = OPT_STRING,
+		 .target = &b.device,
+		 .metavar = "NAME",
+		 .help = "what computes: auto, cpu, cpu:reference",
+		 .env = true},
+		{.name = "threads",
+		 .letter = 't',
+		 .kind = OPT_U32,
+		 .target = &b.n_threads,
+		 .metavar = "N",
+		 .help = "threads that compute; 0: one a core",
+		 .max = 1024,
+		 .env = true},
+		{.name = "runs",
+		 .letter = 'n',
+		 .kind = OPT_U32,
+		 .target = &b.n_runs,
+		 .metavar = "N",
+		 .help = "timed runs of each",
+		 .min = 1,
+		 .max = MAX_RUNS},
+		{.name = "prefill",
+		 .kind = OPT_U32,
+		 .target = &b.n_prefill,
+		 .metavar = "N",
+		 .help = "tokens of the prompt",
+		 .min = 1,
+		 .max = MAX_TOKENS},
+		{.name = "decode",
+		 .kind = OPT_U32,
+		 .target = &b.n_decode,
+		 .metavar = "N",
+		 .help = "tokens drawn one after another",
+		 .min = 1,
+		 .max = MAX_TOKENS},
+		{.name = "json", .kind = OPT_FLAG, .target = &b.json, .help = "for programs"},
+		{0},
+	};
+	struct hokku_error err;
+	int n, code = cli_parse(&cmd_bench, opts, argc, argv, &b.path, 1, &n);
+	if (code >= 0)
+		return code;
+	code = run_bench(&b, &err) ? cli_fail(&err) : EXIT_OK;
+	close_model(&b);
+	return cli_finish(code);
+}
