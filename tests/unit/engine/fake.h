@@ -1,0 +1,232 @@
+/*
+ * A model made of a script, in place of the rooms below the engine: the linker takes these definitions before
+ * it looks into their libraries. The "device" sleeps for a set time a token and draws the tokens of the
+ * script in turn, so that a test knows to the byte what must come out, and when. Included once by each test
+ * that wants it.
+ */
+#ifndef TEST_ENGINE_FAKE_H
+#define TEST_ENGINE_FAKE_H
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "engine/engine.h"
+
+/* Tokens: 0 ends an answer, 1 is a control token, 2 begins a text where fake.has_bos; then these. */
+static const char *const fake_pieces[] = {"<end>", "<ctl>", "<bos>", "a",    "b", "ab", " c", "\xE3",
+					  "\x81",  "\x82",  "\xFF",  "STOP", "S", "T",  "OP", "hello world"};
+enum {
+	FAKE_END,
+	FAKE_CTL,
+	FAKE_BOS,
+	FAKE_A,
+	FAKE_B,
+	FAKE_AB,
+	FAKE_C,
+	FAKE_E3,
+	FAKE_81,
+	FAKE_82,
+	FAKE_FF,
+	FAKE_STOP,
+	FAKE_S,
+	FAKE_T,
+	FAKE_OP,
+	FAKE_HELLO,
+	FAKE_N_VOCAB
+};
+
+enum { FAKE_MAX_STEPS = 4096 };
+
+static struct {
+	/* set by the test, before the engine exists or while it is idle */
+	int32_t script[64]; /* the answer's tokens; past its end always FAKE_A */
+	uint32_t n_script;
+	bool has_bos;
+	uint32_t n_ctx_train;
+	unsigned load_ms, token_us, step_us;
+	enum hokku_code load_code;
+	/* the step that fails, counted from 1; 0: none */
+	unsigned fail_step;
+	enum hokku_code fail_code;
+	/* what happened; the engine's thread writes */
+	atomic_uint n_steps;
+	struct {
+		uint32_t pos, n_tokens;
+		bool drew;
+	} steps[FAKE_MAX_STEPS];
+	/* while closed, a step waits */
+	atomic_bool gate_closed;
+} fake;
+
+static inline void fake_sleep_us(uint64_t us)
+{
+	nanosleep(&(struct timespec){(time_t)(us / 1000000), (long)(us % 1000000 * 1000)}, NULL);
+}
+
+static inline void fake_reset(const int32_t *script, uint32_t n)
+{
+	memset(&fake, 0, sizeof fake);
+	fake.n_ctx_train = 4096;
+	if (n)
+		memcpy(fake.script, script, n * sizeof *script);
+	fake.n_script = n;
+}
+
+static int fake_object; /* what the handles point at */
+
+enum hokku_code gguf_open_file(const char *path, struct gguf **out, struct hokku_error *err)
+{
+	if (strcmp(path, "missing.gguf") == 0)
+		return err_set(err, HOKKU_NOT_FOUND, "missing.gguf: No such file or directory");
+	*out = (struct gguf *)&fake_object;
+	return HOKKU_OK;
+}
+
+enum hokku_code gguf_open_memory(const void *bytes, size_t n, const char *name, struct gguf **out,
+				 struct hokku_error *err)
+{
+	(void)bytes;
+	(void)n;
+	return gguf_open_file(name, out, err);
+}
+
+void gguf_close(struct gguf *g)
+{
+	(void)g;
+}
+
+const char *gguf_path(const struct gguf *g)
+{
+	(void)g;
+	return "fake.gguf";
+}
+
+enum hokku_code tok_create(const struct gguf *g, struct tok **out, struct hokku_error *err)
+{
+	(void)g;
+	(void)err;
+	*out = (struct tok *)&fake_object;
+	return HOKKU_OK;
+}
+
+void tok_destroy(struct tok *t)
+{
+	(void)t;
+}
+
+const char *tok_kind(const struct tok *t)
+{
+	(void)t;
+	return "fake/fake";
+}
+
+uint32_t tok_n_vocab(const struct tok *t)
+{
+	(void)t;
+	return FAKE_N_VOCAB;
+}
+
+struct str tok_bytes(const struct tok *t, int32_t id)
+{
+	(void)t;
+	return str_c(fake_pieces[id]);
+}
+
+enum tok_type tok_type(const struct tok *t, int32_t id)
+{
+	(void)t;
+	return id <= FAKE_BOS ? TOK_CONTROL : TOK_NORMAL;
+}
+
+int32_t tok_bos(const struct tok *t)
+{
+	(void)t;
+	return fake.has_bos ? FAKE_BOS : -1;
+}
+
+bool tok_is_end(const struct tok *t, int32_t id)
+{
+	(void)t;
+	return id == FAKE_END;
+}
+
+enum hokku_code chat_init(struct chat *c, const struct gguf *g, struct hokku_error *err)
+{
+	(void)g;
+	(void)err;
+	*c = (struct chat){.kind = CHAT_NONE};
+	return HOKKU_OK;
+}
+
+static const struct arch fake_arch = {.name = "fake"};
+
+enum hokku_code model_bind(struct model *m, const struct gguf *g, struct hokku_error *err)
+{
+	(void)g;
+	(void)err;
+	*m = (struct model){.arch = &fake_arch, .name = "fake", .format_name = "F32"};
+	m->hp.n_vocab = FAKE_N_VOCAB;
+	m->hp.n_ctx_train = fake.n_ctx_train;
+	return HOKKU_OK;
+}
+
+void model_unbind(struct model *m)
+{
+	(void)m;
+}
+
+enum hokku_code compute_open(const struct compute_params *params, struct compute **out,
+			     struct hokku_error *err)
+{
+	for (unsigned i = 0; i < 10; i++) {
+		fake_sleep_us(fake.load_ms * 100);
+		params->on_progress(params->user, (i + 1) / 10.0);
+	}
+	if (fake.load_code)
+		return err_set(err, fake.load_code, "the fake does not want to load");
+	*out = (struct compute *)&fake_object;
+	return HOKKU_OK;
+}
+
+void compute_close(struct compute *c)
+{
+	(void)c;
+}
+
+enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
+{
+	(void)c;
+	(void)n;
+	struct compute_seq *seq = &seqs[0];
+	while (atomic_load(&fake.gate_closed))
+		fake_sleep_us(200);
+	fake_sleep_us(fake.step_us + (uint64_t)fake.token_us * seq->n_tokens);
+	unsigned i = atomic_load(&fake.n_steps);
+	if (i < FAKE_MAX_STEPS) {
+		fake.steps[i].pos = seq->pos;
+		fake.steps[i].n_tokens = seq->n_tokens;
+		fake.steps[i].drew = seq->sampling != NULL;
+	}
+	atomic_store(&fake.n_steps, i + 1);
+	if (fake.fail_step == i + 1)
+		return err_set(err, fake.fail_code, "the fake device failed");
+	uint32_t n_answer = seq->n_history - seq->n_prompt;
+	if (seq->sampling)
+		seq->token = n_answer < fake.n_script ? fake.script[n_answer] : FAKE_A;
+	return HOKKU_OK;
+}
+
+const char *compute_device(const struct compute *c)
+{
+	(void)c;
+	return "fake device";
+}
+
+void compute_get_memory(const struct compute *c, struct compute_memory *out)
+{
+	(void)c;
+	*out = (struct compute_memory){1, 2, 3};
+}
+
+#endif
