@@ -299,7 +299,9 @@ static void conn_replace_page(struct conn *c)
 	struct evbuffer *out = bufferevent_get_output(c->bev);
 	c->page = false;
 	char head[64];
+	evbuffer_unfreeze(out, 1); /* the bufferevent keeps its front frozen, even to be looked at */
 	ssize_t n = evbuffer_copyout(out, head, sizeof head - 1);
+	evbuffer_freeze(out, 1);
 	head[n > 0 ? n : 0] = '\0';
 	char *status_at = strchr(head, ' ');
 	if (status_at && strncmp(status_at, proceed, sizeof proceed - 1) == 0)
