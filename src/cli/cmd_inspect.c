@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/inspect.h"
+#include "engine/engine.h"
 
 enum {
 	SHOWN_ELEMENTS = 6,   /* of an array */
@@ -185,7 +186,7 @@ static void print_metadata(const struct gguf *g)
 		if (len <= SHOWN_KEY_WIDTH && (int)len > width)
 			width = (int)len;
 	}
-	printf("\nmetadata: %s keys\n", str_thousands(gguf_n_kv(g), n));
+	printf("\nmetadata: %s\n", str_thousands(gguf_n_kv(g), n));
 	for (uint64_t i = 0; i < gguf_n_kv(g); i++) {
 		const struct gguf_kv *kv = gguf_kv_at(g, i);
 		printf("  %-*.*s  %-6s  ", width, STR_ARG(kv->key), gguf_type_name(kv->value.type));
@@ -234,10 +235,10 @@ struct sum {
 
 static void print_sum(const char *name, const struct sum *s, uint64_t all_bytes)
 {
-	char tensors[32], elements[32], bytes[32];
-	printf("  %-7s  %7s tensors  %18s elements  %18s bytes  %5.1f%%\n", name,
-	       str_thousands(s->n_tensors, tensors), str_thousands(s->n_elements, elements),
-	       str_thousands(s->n_bytes, bytes), 100.0 * (double)s->n_bytes / (double)all_bytes);
+	char elements[32], bytes[32];
+	printf("  %-7s  %7" PRIu64 "  %18s  %18s  %5.1f%%\n", name, s->n_tensors,
+	       str_thousands(s->n_elements, elements), str_thousands(s->n_bytes, bytes),
+	       100.0 * (double)s->n_bytes / (double)all_bytes);
 }
 
 /* The largest share first. */
@@ -253,7 +254,10 @@ static void print_formats(const struct gguf *g)
 		all.n_elements += t->n_elements;
 		all.n_bytes += t->n_bytes;
 	}
-	printf("\nbytes by format:%s\n", all.n_tensors ? "" : " none, there are no tensors");
+	if (all.n_tensors == 0)
+		return;
+	printf("\nbytes by format:\n  %-7s  %7s  %18s  %18s  %6s\n", "type", "tensors", "elements", "bytes",
+	       "share");
 	for (;;) {
 		uint32_t largest = 0;
 		for (uint32_t id = 1; id < TENSOR_N_TYPES; id++)
@@ -264,18 +268,22 @@ static void print_formats(const struct gguf *g)
 		print_sum(tensor_type_get(largest)->name, &of[largest], all.n_bytes);
 		of[largest] = (struct sum){0};
 	}
-	if (all.n_tensors)
-		print_sum("all", &all, all.n_bytes);
+	print_sum("all", &all, all.n_bytes);
 }
 
 static void print_text(const struct gguf *g)
 {
 	char bytes[32], data[32], trailing[32], size[32];
+	uint64_t n = gguf_file_bytes(g);
 	print_summary(g);
 	printf("\nfile: %s\n", gguf_path(g));
-	printf("  GGUF version %" PRIu32 ", %s bytes (%s), alignment %" PRIu32 ", data from byte %s\n",
-	       gguf_version(g), str_thousands(gguf_file_bytes(g), bytes), str_bytes(gguf_file_bytes(g), size),
-	       gguf_alignment(g), str_thousands(gguf_data_offset(g), data));
+	printf("  GGUF version %" PRIu32 ", %s bytes", gguf_version(g), str_thousands(n, bytes));
+	if (n >= 1024)
+		printf(" (%s)", str_bytes(n, size));
+	printf(", alignment %" PRIu32, gguf_alignment(g));
+	if (gguf_n_tensors(g))
+		printf(", data from byte %s", str_thousands(gguf_data_offset(g), data));
+	printf("\n");
 	print_metadata(g);
 	print_tensors(g);
 	print_formats(g);
@@ -290,20 +298,31 @@ static int run(int argc, char **argv);
 
 const struct cmd cmd_inspect = {
 	.name = "inspect",
-	.usage = "inspect FILE [--json]",
+	.usage = "inspect [FILE] [--json]",
 	.summary = "print what a GGUF file holds",
-	.help = "Prints the model's shape, every key with its value (long ones cut), every tensor, and the "
-		"bytes\n"
-		"each format takes. Only the header is read, so the size of the file does not matter.\n\n"
-		"--json prints everything uncut as one object. 64-bit integers are written in full; floats "
-		"read\n"
-		"back exactly; NaN and infinities are the strings \"NaN\", \"Infinity\", \"-Infinity\"; a "
-		"string that\n"
+	.help = "Prints the model's shape, every key with its value (long ones cut), every tensor, and the\n"
+		"bytes each format takes. Without FILE: of the model inside hokku. Only a file's header is\n"
+		"read, so its size does not matter, and any valid file will do, whether hokku can run it or "
+		"not.\n\n"
+		"--json prints everything uncut as one object. 64-bit integers are written in full; floats\n"
+		"read back exactly; NaN and infinities are \"NaN\", \"Infinity\", \"-Infinity\"; a string "
+		"that\n"
 		"is not UTF-8 is {\"hex\": \"...\"}.\n\n"
-		"Examples:\n  hokku inspect model.gguf\n"
+		"Examples:\n  hokku inspect\n  hokku inspect model.gguf\n"
 		"  hokku inspect model.gguf --json | jq '.tensors[].name'\n",
 	.run = run,
 };
+
+static enum hokku_code open_model(const char *path, struct gguf **g, struct hokku_error *err)
+{
+	if (path)
+		return gguf_open_file(path, g, err);
+	struct str bytes = bundled_model();
+	if (bytes.len == 0)
+		return err_set(err, HOKKU_NOT_FOUND,
+			       "this build holds no model of its own; name a GGUF file");
+	return gguf_open_memory(bytes.ptr, bytes.len, "haiku.gguf (bundled)", g, err);
+}
 
 static int run(int argc, char **argv)
 {
@@ -316,11 +335,9 @@ static int run(int argc, char **argv)
 	int n, rc = cli_parse(&cmd_inspect, opts, argc, argv, &path, 1, &n);
 	if (rc >= 0)
 		return rc;
-	if (n == 0)
-		return cli_usage(&cmd_inspect, "FILE is missing");
 	struct hokku_error err;
 	struct gguf *g;
-	if (gguf_open_file(path, &g, &err))
+	if (open_model(path, &g, &err))
 		return cli_fail(&err);
 	if (json)
 		inspect_json(g);
