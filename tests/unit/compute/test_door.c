@@ -1,0 +1,357 @@
+/* compute.c: what a step and a handle refuse before any backend sees them, and what they say. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "model_run.h"
+#include "tiny_model.h"
+
+static struct tiny_set set;
+static struct gguf *file;
+static struct model model;
+
+enum { N_CTX = 70, N_SEQS = 2, N_BATCH = 40, N_KV_BLOCKS = 6 };
+
+static struct compute_params good_params(void)
+{
+	return (struct compute_params){
+		.model = &model,
+		.device = "cpu:reference",
+		.n_ctx = N_CTX,
+		.n_seqs = N_SEQS,
+		.n_kv_blocks = N_KV_BLOCKS,
+		.n_batch = N_BATCH,
+	};
+}
+
+static void open_refuses(const struct compute_params *p, enum hokku_code code, const char *message)
+{
+	struct hokku_error err = {0};
+	struct compute *c = (struct compute *)&err; /* anything but NULL */
+	assert_int_equal(compute_open(p, &c, &err), code);
+	assert_null(c);
+	assert_int_equal(err.code, code);
+	if (!strstr(err.message, message))
+		fail_msg("the message is\n  %s\nwanted\n  %s", err.message, message);
+}
+
+static void open_takes(struct compute_params p)
+{
+	struct hokku_error err = {0};
+	struct compute *c;
+	if (compute_open(&p, &c, &err))
+		fail_msg("%s", err.message);
+	assert_non_null(compute_device(c));
+	struct compute_memory m;
+	compute_get_memory(c, &m);
+	assert_true(m.weight_bytes >= model.n_weight_bytes && m.kv_bytes > 0 && m.scratch_bytes > 0);
+	compute_close(c);
+}
+
+static void devices_are_known_by_name(void **state)
+{
+	(void)state;
+	struct compute_params p = good_params();
+	for (const char *const *name = compute_device_names(); *name; name++) {
+		p.device = *name;
+		open_takes(p);
+	}
+	p.device = NULL; /* auto */
+	open_takes(p);
+	p.device = "cpu:reverence";
+	open_refuses(
+		&p, HOKKU_INVALID_REQUEST,
+		"there is no device \"cpu:reverence\" (did you mean cpu:reference?); hokku knows auto, cpu, "
+		"cpu:reference");
+	p.device = "";
+	open_refuses(&p, HOKKU_INVALID_REQUEST, "there is no device \"\"");
+}
+
+static void params_are_checked_on_both_sides(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		size_t field;
+		uint32_t min, max;
+	} rows[] = {
+		{"n_ctx", offsetof(struct compute_params, n_ctx), 1, 1 << 24},
+		{"n_seqs", offsetof(struct compute_params, n_seqs), 1, 4096},
+		{"n_batch", offsetof(struct compute_params, n_batch), 1, COMPUTE_MAX_BATCH},
+		{"n_threads", offsetof(struct compute_params, n_threads), 0, 1024},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct compute_params p = good_params();
+		uint32_t *value = (uint32_t *)((char *)&p + rows[i].field);
+		char message[96];
+		*value = rows[i].max;
+		open_takes(p);
+		*value = rows[i].max - 1;
+		open_takes(p);
+		*value = rows[i].max + 1;
+		snprintf(message, sizeof message, "%s is %u; it takes %u to %u", rows[i].name, *value,
+			 rows[i].min, rows[i].max);
+		open_refuses(&p, HOKKU_INVALID_REQUEST, message);
+		if (rows[i].field == offsetof(struct compute_params, n_batch))
+			continue; /* 0 is the default */
+		*value = rows[i].min;
+		open_takes(p);
+		if (rows[i].min == 0)
+			continue;
+		*value = rows[i].min - 1;
+		open_refuses(&p, HOKKU_INVALID_REQUEST, rows[i].name);
+	}
+	struct compute_params p = good_params();
+	p.model = NULL;
+	open_refuses(&p, HOKKU_INTERNAL, "no bound model");
+
+	/* 64 blocks of 32 x 524,288 floats in each of 1,024 layers: terabytes of keys */
+	struct model huge = model;
+	huge.hp.n_layers = 1024;
+	huge.hp.n_heads = huge.hp.n_kv_heads = 512;
+	huge.hp.head_dim = 1024;
+	p = good_params();
+	p.model = &huge;
+	p.n_batch = 1;
+	p.n_kv_blocks = 64;
+	open_refuses(&p, HOKKU_OUT_OF_MEMORY, "cpu:reference: no memory for 4398046511104 bytes");
+}
+
+/* The sanitizers end a program that asks for terabytes, unless told that it knows. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
+/* ---- steps ---- */
+
+static int32_t tokens[N_BATCH + 1];
+static uint32_t tables[2][3] = {{0, 1, 2}, {5, 4, 3}};
+static float logits[64 * 512];
+
+static void good_seqs(struct compute_seq seqs[2])
+{
+	for (int s = 0; s < 2; s++)
+		seqs[s] = (struct compute_seq){
+			.tokens = tokens, .n_tokens = 4, .pos = 30, .blocks = tables[s], .token = -7};
+}
+
+static struct compute *open_good(bool all_logits)
+{
+	struct compute_params p = good_params();
+	p.all_logits = all_logits;
+	struct hokku_error err = {0};
+	struct compute *c;
+	if (compute_open(&p, &c, &err))
+		fail_msg("%s", err.message);
+	return c;
+}
+
+static void step_refuses(struct compute *c, struct compute_seq *seqs, uint32_t n, enum hokku_code code,
+			 const char *message)
+{
+	struct hokku_error err = {0};
+	enum hokku_code rc = compute_step(c, seqs, n, &err);
+	if (rc != code || !strstr(err.message, message))
+		fail_msg("code %s, the message is\n  %s\nwanted\n  %s", hokku_code_name(rc), err.message,
+			 message);
+}
+
+static void step_takes(struct compute *c, struct compute_seq *seqs, uint32_t n)
+{
+	struct hokku_error err = {0};
+	if (compute_step(c, seqs, n, &err))
+		fail_msg("%s", err.message);
+}
+
+static void steps_are_counted(void **state)
+{
+	(void)state;
+	struct compute *c = open_good(false);
+	struct compute_seq s[3];
+	good_seqs(s);
+	step_takes(c, s, 1);
+	step_takes(c, s, 2);
+	step_refuses(c, s, 0, HOKKU_INTERNAL, "a step of 0 sequences; it takes 1 to 2");
+	step_refuses(c, s, 3, HOKKU_INTERNAL, "a step of 3 sequences; it takes 1 to 2");
+	s[0].n_tokens = N_BATCH - 4;
+	s[0].pos = 0;
+	step_takes(c, s, 2);
+	s[0].n_tokens = N_BATCH - 3;
+	step_refuses(c, s, 2, HOKKU_INTERNAL, "a step of 41 tokens; the handle takes 40");
+	good_seqs(s);
+	s[1].n_tokens = 0;
+	step_refuses(c, s, 2, HOKKU_INTERNAL, "sequence 1 of the step has no tokens");
+	good_seqs(s);
+	s[1].tokens = NULL;
+	step_refuses(c, s, 2, HOKKU_INTERNAL, "sequence 1 of the step has no tokens");
+	good_seqs(s);
+	s[0].pos = N_CTX - 4;
+	step_takes(c, s, 1);
+	s[0].pos = N_CTX - 3;
+	step_refuses(c, s, 1, HOKKU_CONTEXT_EXCEEDED, "would end at position 71; the context holds 70");
+	s[0].pos = UINT32_MAX;
+	step_refuses(c, s, 1, HOKKU_CONTEXT_EXCEEDED, "would end at position 4294967299");
+	compute_close(c);
+}
+
+static void token_ids_are_of_the_vocabulary(void **state)
+{
+	(void)state;
+	struct compute *c = open_good(false);
+	struct compute_seq s[2];
+	int32_t ids[4] = {0, (int32_t)model.hp.n_vocab - 1, 1, 2};
+	good_seqs(s);
+	s[0].tokens = ids;
+	step_takes(c, s, 1);
+	ids[2] = (int32_t)model.hp.n_vocab;
+	step_refuses(c, s, 1, HOKKU_INVALID_REQUEST, "token 32 is id 263; the vocabulary has ids 0 to 262");
+	ids[2] = -1;
+	step_refuses(c, s, 1, HOKKU_INVALID_REQUEST, "token 32 is id -1");
+	compute_close(c);
+}
+
+static void block_tables_are_checked(void **state)
+{
+	(void)state;
+	struct compute *c = open_good(false);
+	struct compute_seq s[2];
+	uint32_t table[3] = {0, N_KV_BLOCKS - 1, 2};
+	good_seqs(s);
+	s[0].blocks = table;
+	step_takes(c, s, 1);
+	table[1] = N_KV_BLOCKS;
+	step_refuses(c, s, 1, HOKKU_INTERNAL, "KV block 1 of sequence 0 is 6; there are 6");
+	table[1] = 0;
+	step_refuses(c, s, 1, HOKKU_INTERNAL, "KV block 0 stands twice in the table of sequence 0");
+	s[0].blocks = NULL;
+	step_refuses(c, s, 1, HOKKU_INTERNAL, "sequence 0 of the step has no block table");
+
+	/* positions 30..33 write the first two blocks of both tables */
+	uint32_t other[3] = {4, 1, 3};
+	good_seqs(s);
+	s[1].blocks = other;
+	step_refuses(c, s, 2, HOKKU_INTERNAL, "KV block 1 is in the tables of two sequences");
+	/* sharing a block that both only read is what a prefix cache does */
+	uint32_t shared[3] = {0, 4, 3};
+	s[0].pos = s[1].pos = 32;
+	s[1].blocks = shared;
+	step_takes(c, s, 2);
+	/* reading a block that the other writes is not, whichever comes first */
+	s[0].pos = 30;
+	step_refuses(c, s, 2, HOKKU_INTERNAL, "KV block 0 is in the tables of two sequences");
+	s[0].pos = 32;
+	s[1].pos = 30;
+	step_refuses(c, s, 2, HOKKU_INTERNAL, "KV block 0 is in the tables of two sequences");
+	/* and a refused step leaves no trace */
+	good_seqs(s);
+	step_takes(c, s, 2);
+	compute_close(c);
+}
+
+static void logits_and_sampling_are_checked(void **state)
+{
+	(void)state;
+	struct compute *c = open_good(false), *all = open_good(true);
+	struct compute_seq s[2];
+	good_seqs(s);
+	s[0].all_logits = true;
+	step_refuses(all, s, 1, HOKKU_INTERNAL, "asks for all logits and gives no room for them");
+	s[0].logits = logits;
+	step_refuses(c, s, 1, HOKKU_INTERNAL, "opened without all_logits");
+	step_takes(all, s, 1);
+	assert_int_equal(s[0].token, -7); /* nothing was to be drawn */
+
+	const struct sampling good = {.temperature = 1, .top_p = 1, .repetition_penalty = 1};
+	const struct hokku_logit_bias bias[] = {{0, 1.0f}, {(int32_t)model.hp.n_vocab, 1.0f}};
+	const struct hokku_logit_bias nan_bias[] = {{0, NAN}};
+	struct {
+		struct sampling sampling;
+		const char *message;
+	} bad[] = {
+		{good, "temperature is -1; it takes 0 to 100"},
+		{good, "temperature is nan"},
+		{good, "top_p is 1.5; it takes 0 to 1"},
+		{good, "min_p is -0.5; it takes 0 to 1"},
+		{good, "top_k is -1"},
+		{good, "repetition_penalty is 11"},
+		{good, "frequency_penalty is 3"},
+		{good, "presence_penalty is -3"},
+		{good, "logit_bias has 1025 entries"},
+		{good, "logit_bias gives token 263"},
+		{good, "logit_bias gives token 0 the bias nan"},
+	};
+	bad[0].sampling.temperature = -1;
+	bad[1].sampling.temperature = NAN;
+	bad[2].sampling.top_p = 1.5f;
+	bad[3].sampling.min_p = -0.5f;
+	bad[4].sampling.top_k = -1;
+	bad[5].sampling.repetition_penalty = 11;
+	bad[6].sampling.frequency_penalty = 3;
+	bad[7].sampling.presence_penalty = -3;
+	bad[8].sampling.bias = bias;
+	bad[8].sampling.n_bias = COMPUTE_MAX_LOGIT_BIAS + 1;
+	bad[9].sampling.bias = bias;
+	bad[9].sampling.n_bias = 2;
+	bad[10].sampling.bias = nan_bias;
+	bad[10].sampling.n_bias = 1;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		good_seqs(s);
+		s[0].sampling = &bad[i].sampling;
+		step_refuses(c, s, 1, HOKKU_INVALID_REQUEST, bad[i].message);
+		assert_int_equal(s[0].token, -7);
+	}
+	int32_t history[] = {1, 2, (int32_t)model.hp.n_vocab};
+	good_seqs(s);
+	s[0].sampling = &good;
+	s[0].history = history;
+	s[0].n_history = 2;
+	s[0].n_prompt = 2;
+	step_takes(c, s, 1);
+	assert_in_range(s[0].token, 0, model.hp.n_vocab - 1);
+	s[0].n_prompt = 3;
+	step_refuses(c, s, 1, HOKKU_INTERNAL, "a history of 2 tokens, 3 of them prompt");
+	s[0].n_history = 3;
+	step_refuses(c, s, 1, HOKKU_INTERNAL, "history token 2 of sequence 0 is id 263");
+	compute_close(c);
+	compute_close(all);
+	compute_close(NULL);
+}
+
+int main(void)
+{
+	char path[512];
+	struct hokku_error err = {0};
+	tiny_load(&set);
+	snprintf(path, sizeof path, "%s/test_door.%d.gguf", TEST_BINARY_DIR, (int)getpid());
+	tiny_write(&set, tiny_find(&set, "odd"), "F32", path);
+	if (gguf_open_file(path, &file, &err) || model_bind(&model, file, &err)) {
+		fprintf(stderr, "%s\n", err.message);
+		return 1;
+	}
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(devices_are_known_by_name),
+		cmocka_unit_test(params_are_checked_on_both_sides),
+		cmocka_unit_test(steps_are_counted),
+		cmocka_unit_test(token_ids_are_of_the_vocabulary),
+		cmocka_unit_test(block_tables_are_checked),
+		cmocka_unit_test(logits_and_sampling_are_checked),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	model_unbind(&model);
+	gguf_close(file);
+	unlink(path);
+	tiny_free(&set);
+	return failed;
+}
