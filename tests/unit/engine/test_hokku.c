@@ -1,0 +1,360 @@
+/* The public library over the model inside it: what a program that includes hokku.h relies on. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/str.h"
+#include "engine/engine.h"
+#include "hokku.h"
+
+static struct hokku *model;
+
+static int open_model(void **state)
+{
+	(void)state;
+	struct hokku_error err;
+	if (hokku_open(NULL, &model, &err) == HOKKU_OK)
+		return 0;
+	fprintf(stderr, "%s\n", err.message);
+	return -1;
+}
+
+static int close_model(void **state)
+{
+	(void)state;
+	hokku_close(model);
+	return 0;
+}
+
+static bool collect(void *user, const char *text, size_t n_bytes, int32_t token)
+{
+	struct strbuf *out = user;
+	assert_true(n_bytes > 0);
+	assert_int_equal(utf8_valid_prefix(text, n_bytes), n_bytes);
+	assert_true(token >= 0);
+	strbuf_add(out, text, n_bytes);
+	return true;
+}
+
+static const struct hokku_message subject = {"user", "autumn rain"};
+
+static struct hokku_request ask(uint64_t seed)
+{
+	struct hokku_request r = HOKKU_REQUEST_INIT;
+	r.messages = &subject;
+	r.n_messages = 1;
+	r.max_tokens = 60;
+	r.sampling.has_seed = true;
+	r.sampling.seed = seed;
+	return r;
+}
+
+/* The answer as a terminated text the caller frees. */
+static char *answer(struct hokku *h, const struct hokku_request *r, struct hokku_result *result)
+{
+	struct strbuf out = {0};
+	struct hokku_error err;
+	enum hokku_code rc = hokku_generate(h, r, collect, &out, result, &err);
+	if (rc)
+		fail_msg("%s", err.message);
+	strbuf_add(&out, "", 0);
+	return out.ptr;
+}
+
+static void test_info(void **state)
+{
+	(void)state;
+	struct hokku_info info;
+	hokku_get_info(model, &info);
+	assert_string_equal(info.architecture, "qwen2");
+	assert_string_equal(info.format, "Q8_0");
+	assert_non_null(strstr(info.device, "cpu"));
+	assert_true(info.n_vocab > 256 && info.n_ctx > 0 && info.n_layers > 0 && info.n_params > 1000000);
+	assert_true(info.weight_bytes > 0 && info.kv_bytes > 0);
+	assert_string_equal(hokku_version(), "0.1.0");
+	assert_string_equal(hokku_code_name(HOKKU_CONTEXT_EXCEEDED), "CONTEXT_EXCEEDED");
+	assert_int_equal(hokku_code_http(HOKKU_OVERLOADED), 503);
+	assert_string_equal(hokku_stop_name(HOKKU_STOP_LENGTH), "length");
+}
+
+/* The same request gives the same text: again, with other requests between, and from a reported seed. */
+static void test_same_seed_same_text(void **state)
+{
+	(void)state;
+	struct hokku_result first, second;
+	struct hokku_request r = ask(7);
+	char *a = answer(model, &r, &first);
+	assert_true(strlen(a) > 10);
+	assert_int_equal(first.seed, 7);
+	assert_int_equal(first.text_bytes, strlen(a));
+	assert_true(first.tokens_out > 0 && first.tokens_out <= 60);
+	assert_true(first.ttft_ms > 0 && first.prefill_ms > 0);
+	r.sampling.has_seed = false;
+	char *b = answer(model, &r, &second);
+	assert_int_not_equal(second.seed, 7);
+	assert_string_not_equal(a, b);
+	r = ask(second.seed);
+	char *c = answer(model, &r, NULL);
+	assert_string_equal(b, c);
+	r = ask(7);
+	char *d = answer(model, &r, NULL);
+	assert_string_equal(a, d);
+	free(a);
+	free(b);
+	free(c);
+	free(d);
+}
+
+/* However many threads compute, and however the prompt is cut: a long prompt goes in by ever longer chunks.
+ */
+static void test_threads_and_chunks(void **state)
+{
+	(void)state;
+	static char text[1200];
+	struct hokku_error err;
+	char *expected = NULL;
+	for (size_t i = 0; i + 1 < sizeof text; i++)
+		text[i] = "rain on the old roof "[i % 21];
+	struct hokku_request r = ask(11);
+	struct hokku_info info;
+	hokku_get_info(model, &info);
+	r.messages = NULL;
+	r.n_messages = 0;
+	r.prompt = text;
+	r.max_tokens = 30;
+	for (uint32_t n_threads = 1; n_threads <= 3; n_threads++) {
+		struct hokku *h;
+		struct hokku_options o = HOKKU_OPTIONS_INIT;
+		o.n_threads = n_threads;
+		assert_int_equal(hokku_open(&o, &h, &err), HOKKU_OK);
+		for (int round = 0; round < 3; round++) {
+			char *got = answer(h, &r, NULL);
+			if (!expected)
+				expected = got;
+			assert_string_equal(got, expected);
+			if (got != expected)
+				free(got);
+		}
+		hokku_close(h);
+	}
+	free(expected);
+}
+
+static bool refuse_third(void *user, const char *text, size_t n_bytes, int32_t token)
+{
+	(void)text;
+	(void)n_bytes;
+	(void)token;
+	return ++*(unsigned *)user < 3;
+}
+
+static void test_cancel(void **state)
+{
+	(void)state;
+	unsigned n = 0;
+	struct hokku_error err;
+	struct hokku_request r = ask(1);
+	r.max_tokens = 0;
+	assert_int_equal(hokku_generate(model, &r, refuse_third, &n, NULL, &err), HOKKU_CANCELLED);
+	assert_int_equal(err.code, HOKKU_CANCELLED);
+	assert_int_equal(n, 3); /* not called again */
+	/* refusing the very last text is a cancel too */
+	n = 2;
+	r.max_tokens = 1;
+	assert_int_equal(hokku_generate(model, &r, refuse_third, &n, NULL, &err), HOKKU_CANCELLED);
+}
+
+static void expect_error(const struct hokku_request *r, enum hokku_code code, const char *part)
+{
+	struct hokku_error err;
+	assert_int_equal(hokku_generate(model, r, NULL, NULL, NULL, &err), code);
+	assert_int_equal(err.code, code);
+	if (!strstr(err.message, part))
+		fail_msg("\"%s\" does not contain \"%s\"", err.message, part);
+}
+
+static void test_bad_requests(void **state)
+{
+	(void)state;
+	const struct hokku_message bad_role = {"poet", "x"}, no_content = {"user", NULL};
+	const char *stops[17];
+	static int32_t many[100000];
+	struct hokku_request r = ask(1);
+	r.struct_size = 0;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "struct_size of hokku_request is 0");
+	r.struct_size = sizeof r + 8;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "start from the _INIT value");
+	r = ask(1);
+	r.prompt = "x";
+	expect_error(&r, HOKKU_INVALID_REQUEST, "2 of prompt, tokens and messages are given");
+	r = ask(1);
+	r.messages = NULL;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "0 of prompt, tokens and messages are given");
+	r = ask(1);
+	r.messages = &bad_role;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "poet");
+	r.messages = &no_content;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "the content of message 0 is NULL");
+	r = ask(1);
+	r.sampling.top_p = 0;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "top_p is 0; it must be more than 0 and at most 1");
+	r = ask(1);
+	for (int i = 0; i < 17; i++)
+		stops[i] = "x";
+	r.stop = stops;
+	r.n_stop = 17;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "stop has 17 texts; 16 are allowed");
+	stops[0] = NULL;
+	r.n_stop = 1;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "stop text 0 is empty");
+	r = ask(1);
+	r.messages = NULL;
+	r.tokens = many;
+	r.n_tokens = 100000;
+	expect_error(&r, HOKKU_CONTEXT_EXCEEDED, "the prompt has 100,000 tokens, the context holds ");
+	r.n_tokens = 1;
+	many[0] = -1;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "token 0 of the prompt is -1");
+}
+
+static void test_bad_options(void **state)
+{
+	(void)state;
+	struct hokku *h = (struct hokku *)&state;
+	struct hokku_error err;
+	struct hokku_options o = HOKKU_OPTIONS_INIT;
+	o.model_path = "/nowhere/model.gguf";
+	assert_int_equal(hokku_open(&o, &h, &err), HOKKU_NOT_FOUND);
+	assert_null(h);
+	assert_non_null(strstr(err.message, "/nowhere/model.gguf"));
+	o.model_path = TEST_SOURCE_DIR "/LICENSE";
+	assert_int_not_equal(hokku_open(&o, &h, &err), HOKKU_OK);
+	o = (struct hokku_options)HOKKU_OPTIONS_INIT;
+	o.device = "abacus";
+	assert_int_not_equal(hokku_open(&o, &h, &err), HOKKU_OK);
+	assert_non_null(strstr(err.message, "abacus"));
+	o = (struct hokku_options)HOKKU_OPTIONS_INIT;
+	o.struct_size = sizeof o + 1;
+	assert_int_equal(hokku_open(&o, &h, &err), HOKKU_INVALID_REQUEST);
+	hokku_close(NULL);
+}
+
+static void test_tokens(void **state)
+{
+	(void)state;
+	static const char text[] = "autumn rain \xE3\x81\x82\xF0\x9F\x8D\x81\n<|im_end|>";
+	struct hokku_error err;
+	int32_t ids[64], few[3];
+	char back[128];
+	size_t n, again, bytes;
+	assert_int_equal(hokku_tokenize(model, text, sizeof text - 1, false, ids, 64, &n, &err), HOKKU_OK);
+	assert_in_range(n, 5, 64);
+	assert_int_equal(hokku_tokenize(model, text, sizeof text - 1, false, few, 3, &again, &err), HOKKU_OK);
+	assert_int_equal(again, n);
+	assert_memory_equal(few, ids, sizeof few);
+	assert_int_equal(hokku_detokenize(model, ids, n, back, sizeof back, &bytes, &err), HOKKU_OK);
+	assert_int_equal(bytes, sizeof text - 1);
+	assert_memory_equal(back, text, bytes);
+	memset(back, 'x', sizeof back);
+	assert_int_equal(hokku_detokenize(model, ids, n, back, 9, &bytes, &err), HOKKU_OK);
+	assert_int_equal(bytes, sizeof text - 1);
+	assert_memory_equal(back, "autumn raxx", 11);
+	assert_int_equal(hokku_tokenize(model, text, sizeof text - 1, true, ids, 64, &again, &err), HOKKU_OK);
+	assert_true(again < n); /* the marker is one token now */
+	ids[1] = -5;
+	assert_int_equal(hokku_detokenize(model, ids, n, back, 9, &bytes, &err), HOKKU_INVALID_REQUEST);
+	assert_non_null(strstr(err.message, "token 1 is -5"));
+	/* the same answer from tokens as from text */
+	struct hokku_request r = ask(3);
+	r.messages = NULL;
+	r.prompt = "autumn";
+	char *a = answer(model, &r, NULL);
+	assert_int_equal(hokku_tokenize(model, "autumn", 6, false, ids, 64, &n, &err), HOKKU_OK);
+	r.prompt = NULL;
+	r.tokens = ids;
+	r.n_tokens = n;
+	char *b = answer(model, &r, NULL);
+	assert_string_equal(a, b);
+	free(a);
+	free(b);
+}
+
+static void *generate_many(void *arg)
+{
+	for (uint64_t seed = 0; seed < 4; seed++) {
+		struct hokku_request r = ask(seed);
+		char *text = answer(model, &r, NULL);
+		assert_string_equal(text, ((char **)arg)[seed]);
+		free(text);
+	}
+	return NULL;
+}
+
+static void test_several_threads(void **state)
+{
+	(void)state;
+	pthread_t threads[3];
+	char *expected[4];
+	for (uint64_t seed = 0; seed < 4; seed++) {
+		struct hokku_request r = ask(seed);
+		expected[seed] = answer(model, &r, NULL);
+	}
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, generate_many, expected);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < 4; i++)
+		free(expected[i]);
+}
+
+static double last_part;
+
+static void on_progress(void *user, double part)
+{
+	assert_ptr_equal(user, &last_part);
+	assert_true(part >= last_part && part <= 1);
+	last_part = part;
+}
+
+static void test_progress(void **state)
+{
+	(void)state;
+	struct hokku *h;
+	struct hokku_options o = HOKKU_OPTIONS_INIT;
+	o.on_progress = on_progress;
+	o.user = &last_part;
+	o.n_ctx = 100;
+	assert_int_equal(hokku_open(&o, &h, NULL), HOKKU_OK);
+	struct hokku_info info;
+	hokku_get_info(h, &info);
+	assert_int_equal(info.n_ctx, 100);
+	hokku_close(h); /* the thread that reports has ended now */
+	assert_true(last_part == 1);
+}
+
+int main(void)
+{
+	if (bundled_model().len == 0) {
+		fprintf(stderr, "skipped: models/haiku/haiku.gguf was not there when this was built\n");
+		return 77;
+	}
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_info),
+		cmocka_unit_test(test_same_seed_same_text),
+		cmocka_unit_test(test_threads_and_chunks),
+		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_bad_requests),
+		cmocka_unit_test(test_bad_options),
+		cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_several_threads),
+		cmocka_unit_test(test_progress),
+	};
+	return cmocka_run_group_tests_name("hokku", tests, open_model, close_model);
+}
