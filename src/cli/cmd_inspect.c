@@ -336,7 +336,7 @@ static int run(int argc, char **argv)
 	if (rc >= 0)
 		return rc;
 	struct hokku_error err;
-	struct gguf *g;
+	struct gguf *g = NULL;
 	if (open_model(path, &g, &err))
 		return cli_fail(&err);
 	if (json)

@@ -13,12 +13,14 @@ enum hokku_code gguf_bad(struct gguf_cursor *c, uint64_t at, const char *format,
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	if (!c->kind)
-		return err_set(c->err, HOKKU_BAD_FILE, "%s: byte %" PRIu64 ": %s", c->path, at, text);
-	if (c->name.len)
-		return err_set(c->err, HOKKU_BAD_FILE, "%s: byte %" PRIu64 ": %s %s: %s", c->path, at,
-			       c->kind, str_quote(c->name, quoted, sizeof quoted), text);
-	return err_set(c->err, HOKKU_BAD_FILE, "%s: byte %" PRIu64 ": %s %" PRIu64 " of %" PRIu64 ": %s",
-		       c->path, at, c->kind, c->i + 1, c->n, text);
+		err_set(c->err, HOKKU_BAD_FILE, "%s: byte %" PRIu64 ": %s", c->path, at, text);
+	else if (c->name.len)
+		err_set(c->err, HOKKU_BAD_FILE, "%s: byte %" PRIu64 ": %s %s: %s", c->path, at, c->kind,
+			str_quote(c->name, quoted, sizeof quoted), text);
+	else
+		err_set(c->err, HOKKU_BAD_FILE, "%s: byte %" PRIu64 ": %s %" PRIu64 " of %" PRIu64 ": %s",
+			c->path, at, c->kind, c->i + 1, c->n, text);
+	return HOKKU_BAD_FILE;
 }
 
 /* n bytes at the cursor, or NULL (the error is set) when the file ends before. */
@@ -111,7 +113,7 @@ static void decode(enum gguf_type type, const uint8_t *p, struct gguf_value *out
 		out->u64 = *p;
 		break;
 	case GGUF_I8:
-		out->i64 = (int8_t)*p;
+		out->i64 = (int64_t)(int8_t)*p;
 		break;
 	case GGUF_U16:
 		out->u64 = raw.u16;
@@ -142,6 +144,7 @@ static enum hokku_code take_type(struct gguf_cursor *c, const char *what, enum g
 {
 	uint32_t type;
 	enum hokku_code rc = gguf_take_u32(c, what, &type);
+	*out = GGUF_U8;
 	if (rc)
 		return rc;
 	if (type >= GGUF_N_TYPES)

@@ -61,27 +61,31 @@ static enum hokku_code report(const struct gguf_writer *w, struct hokku_error *e
 
 /* ---- the file ---- */
 
-/* A link is followed, so that the file it names is replaced and not the link. Devices are not files to
- * replace. */
-static enum hokku_code resolve(const char *path, char **out, struct hokku_error *err)
+/* What will be replaced; NULL with *rc set when it cannot be. A link is followed, so that the file it names
+ * is replaced and not the link. Devices are not files to replace. */
+static char *resolve(const char *path, enum hokku_code *rc, struct hokku_error *err)
 {
 	struct stat st;
-	*out = NULL;
-	if (!*path)
-		return err_set(err, HOKKU_IO_ERROR, "the path of the file to write is empty");
-	if (lstat(path, &st)) {
-		if (errno != ENOENT)
-			return err_set(err, HOKKU_IO_ERROR, "%s: %s", path, strerror(errno));
-		*out = strdup(path);
+	char *out = NULL;
+	*rc = HOKKU_OK;
+	if (!*path) {
+		*rc = err_set(err, HOKKU_IO_ERROR, "the path of the file to write is empty");
+	} else if (lstat(path, &st)) {
+		if (errno == ENOENT)
+			out = strdup(path);
+		else
+			*rc = err_set(err, HOKKU_IO_ERROR, "%s: %s", path, strerror(errno));
+	} else if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+		*rc = err_set(err, HOKKU_IO_ERROR, "%s: is %s, not a file", path,
+			      S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
 	} else {
-		if (!stat(path, &st) && !S_ISREG(st.st_mode))
-			return err_set(err, HOKKU_IO_ERROR, "%s: is %s, not a file", path,
-				       S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
-		*out = realpath(path, NULL);
-		if (!*out && errno != ENOMEM)
-			return err_set(err, HOKKU_IO_ERROR, "%s: %s", path, strerror(errno));
+		out = realpath(path, NULL);
+		if (!out && errno != ENOMEM)
+			*rc = err_set(err, HOKKU_IO_ERROR, "%s: %s", path, strerror(errno));
 	}
-	return *out ? HOKKU_OK : err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its path", path);
+	if (!out && !*rc)
+		*rc = err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its path", path);
+	return out;
 }
 
 static enum hokku_code create_part(struct gguf_writer *w, struct hokku_error *err)
@@ -91,7 +95,7 @@ static enum hokku_code create_part(struct gguf_writer *w, struct hokku_error *er
 	w->buffer = malloc(BUFFER_BYTES);
 	if (!w->part_path || !w->buffer)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory to write it", w->path);
-	snprintf(w->part_path, size, "%s.%08" PRIx32 ".part", w->path, (uint32_t)rng_os_seed());
+	snprintf(w->part_path, size, "%s.%016" PRIx64 ".part", w->path, rng_os_seed());
 	w->fd = open(w->part_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (w->fd >= 0)
 		return HOKKU_OK;
@@ -109,8 +113,9 @@ enum hokku_code gguf_writer_create(const char *path, struct gguf_writer **out, s
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory to write it", path);
 	w->fd = -1;
 	w->alignment = (uint32_t)GGUF_DEFAULT_ALIGNMENT;
-	enum hokku_code rc = resolve(path, &w->path, err);
-	if (!rc)
+	enum hokku_code rc;
+	w->path = resolve(path, &rc, err);
+	if (w->path)
 		rc = create_part(w, err);
 	if (rc) {
 		gguf_writer_destroy(w);
