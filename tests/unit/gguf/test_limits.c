@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include "base/file.h"
 #include "gguf/limits.h"
 
 /* What opening says: NULL when it opens, else the message (static). */
@@ -249,6 +250,25 @@ static void test_alignment(void **state)
 	}
 }
 
+/* docs/gguf.md shows the table as it is. */
+static void test_documented(void **state)
+{
+	(void)state;
+	struct hokku_error err = {0};
+	char *text, number[32], row[256];
+	size_t n;
+	if (file_read(TEST_SOURCE_DIR "/docs/gguf.md", 1 << 20, &text, &n, &err))
+		fail_msg("%s", err.message);
+#define GGUF_X(name, value, what)                                                                     \
+	snprintf(row, sizeof row, "| `%s` | %s | %s |\n", #name, str_thousands(value, number), what); \
+	if (!strstr(text, row))                                                                       \
+		fail_msg("docs/gguf.md lacks: %s", row);
+	GGUF_LIMITS(GGUF_X)
+	GGUF_X(GGUF_MAX_DIMS, GGUF_MAX_DIMS, "dimensions in a tensor")
+#undef GGUF_X
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_depth),        cmocka_unit_test(test_tensors),
 		cmocka_unit_test(test_name_bytes),   cmocka_unit_test(test_dims),
 		cmocka_unit_test(test_elements),     cmocka_unit_test(test_alignment),
+		cmocka_unit_test(test_documented),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
