@@ -371,6 +371,19 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 	return rc;
 }
 
+/* Loading a large model takes longer than stopping may, and cannot be broken off: the process ends with the
+ * server as it is. Kept here so that nobody takes it for lost. */
+static struct server *left_behind;
+
+static bool leave_while_loading(struct server *s)
+{
+	struct engine_state state;
+	engine_get_state(s->engine, &state);
+	if (state.phase == ENGINE_LOADING)
+		left_behind = s;
+	return left_behind == s;
+}
+
 enum hokku_code server_run(const struct server_config *config, struct hokku_error *err)
 {
 	struct sigaction before[3];
@@ -390,6 +403,8 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 		rc = s->failure.code;
 		if (rc && err)
 			*err = s->failure;
+		if (!rc && leave_while_loading(s))
+			return HOKKU_OK;
 	}
 	/* The other threads end first: they put things in the mailbox and wake the loop. */
 	prepare_destroy(s->prepare);

@@ -1,0 +1,49 @@
+/* Bodies of POST /v1/generate and /v1/cancel: nothing may crash, and what is accepted keeps its promises. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "server/request.h"
+
+static void require(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static void check_accepted(const struct gen_request *r)
+{
+	require((r->prompt.ptr != NULL) + (r->tokens != NULL) + (r->messages != NULL) == 1);
+	require(r->prompt.ptr == NULL || r->prompt.len > 0);
+	require(strlen(r->id) <= REQUEST_MAX_ID_BYTES && r->n_stop <= ENGINE_MAX_STOP);
+	require(utf8_valid_prefix(r->prompt.ptr, r->prompt.len) == r->prompt.len);
+	for (size_t i = 0; i < r->n_tokens; i++)
+		require(r->tokens[i] >= 0);
+	for (uint32_t i = 0; i < r->n_stop; i++)
+		require(r->stop[i].len >= 1 && r->stop[i].len <= ENGINE_MAX_STOP_BYTES);
+	for (uint32_t i = 0; i < r->sampling.n_bias; i++)
+		require(r->sampling.bias[i].token >= 0);
+	/* The engine would take it: every token id exists in the largest vocabulary there can be. */
+	require(sampling_check(&r->sampling, UINT32_MAX, NULL) == HOKKU_OK);
+	require(utf8_valid_prefix(r->warnings.ptr, r->warnings.len) == r->warnings.len);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct str body = {(const char *)data, size};
+	struct gen_request r;
+	struct request_error err = {.field = "?"};
+	if (request_parse(body, &r, &err) == HOKKU_OK) {
+		check_accepted(&r);
+		require(request_drop_prompt(&r));
+	} else {
+		require(err.error.message[0] != '\0' && strlen(err.field) < sizeof err.field);
+	}
+	request_free(&r);
+
+	char id[REQUEST_MAX_ID_BYTES + 1] = "";
+	struct strbuf warnings = {0};
+	if (request_parse_cancel(body, id, &warnings, &err) == HOKKU_OK)
+		require(id[0] != '\0');
+	strbuf_free(&warnings);
+	return 0;
+}

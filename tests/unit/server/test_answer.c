@@ -1,0 +1,262 @@
+/* What the server says: framing of events, numbers that read back exactly, keys, the mailbox, listening. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+
+#include "server/answer.h"
+#include "server/keys.h"
+#include "server/mailbox.h"
+#include "server/net.h"
+
+static struct strbuf b;
+
+static void expect(const char *text)
+{
+	assert_string_equal(b.ptr, text);
+	strbuf_free(&b);
+}
+
+static void test_events(void **state)
+{
+	(void)state;
+	answer_event_token(&b, STR_LIT("a\"\n\\\x01\xE3\x81\xAE"), 3, 99);
+	expect("event: token\ndata: {\"t\":\"a\\\"\\n\\\\\\u0001\xE3\x81\xAE\",\"i\":3,\"id\":99}\n\n");
+	answer_event_token(&b, (struct str){NULL, 0}, 0, 0);
+	expect("event: token\ndata: {\"t\":\"\",\"i\":0,\"id\":0}\n\n");
+	answer_event_error(&b, HOKKU_CANCELLED, "line\nbreak");
+	expect("event: error\ndata: {\"code\":\"CANCELLED\",\"message\":\"line\\nbreak\"}\n\n");
+	const struct answer_end end = {HOKKU_STOP_LENGTH, 5, 12, 1.5, 2.25, 0.125};
+	answer_event_end(&b, &end);
+	expect("event: end\ndata: "
+	       "{\"stop_reason\":\"length\",\"tokens_out\":5,\"text_bytes\":12,\"prefill_ms\":1.500,"
+	       "\"decode_ms\":2.250,\"ttft_ms\":0.125}\n\n");
+	answer_keep_alive(&b);
+	expect(": keep-alive\n\n");
+	answer_error(&b, HOKKU_INVALID_REQUEST, "x", "stop[1]");
+	expect("{\"error\":{\"code\":\"INVALID_REQUEST\",\"message\":\"x\",\"field\":\"stop[1]\"}}\n");
+	answer_error(&b, HOKKU_NOT_FOUND, "x", "");
+	expect("{\"error\":{\"code\":\"NOT_FOUND\",\"message\":\"x\"}}\n");
+}
+
+static void test_started(void **state)
+{
+	(void)state;
+	const struct hokku_logit_bias bias[] = {{7, -100}, {8, 0.1f}};
+	struct sampling s;
+	sampling_defaults(&s);
+	s.bias = bias;
+	s.n_bias = 2;
+	struct answer_start start = {.id = "i",
+				     .model = "m\"",
+				     .seed = 5,
+				     .prompt_tokens = 2,
+				     .max_tokens = 0,
+				     .started_at = "now",
+				     .sampling = &s,
+				     .stop_json = STR_LIT("\"x\",\"y\""),
+				     .warnings_json = STR_LIT("\"w\"")};
+	answer_event_started(&b, &start);
+	expect("event: started\ndata: "
+	       "{\"id\":\"i\",\"model\":\"m\\\"\",\"seed\":5,\"prompt_tokens\":2,\"started_at\":\"now\","
+	       "\"max_tokens\":null,\"stop\":[\"x\",\"y\"],\"sampling\":{\"temperature\":0.7,\"top_k\":0,"
+	       "\"top_p\":1,\"min_p\":0,"
+	       "\"repetition_penalty\":1,\"frequency_penalty\":0,\"presence_penalty\":0,"
+	       "\"logit_bias\":{\"7\":-100,\"8\":0.1}},\"warnings\":[\"w\"]}\n\n");
+}
+
+static void test_numbers(void **state)
+{
+	(void)state;
+	answer_seed(&b, 0);
+	expect("0");
+	answer_seed(&b, (UINT64_C(1) << 53) - 1);
+	expect("9007199254740991");
+	answer_seed(&b, UINT64_C(1) << 53);
+	expect("\"9007199254740992\"");
+	answer_seed(&b, UINT64_MAX);
+	expect("\"18446744073709551615\"");
+	static const float values[] = {0.7f, 1e-30f, 0.1f, 16777217.0f, 3.4e38f, 1.0f / 3, -2.0f};
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+		answer_float(&b, values[i]);
+		assert_true(strtof(b.ptr, NULL) == values[i]);
+		strbuf_free(&b);
+	}
+}
+
+/* ---- keys ---- */
+
+static enum hokku_code load(const char *text, size_t n, struct keys **out, struct hokku_error *err)
+{
+	char path[] = "/tmp/hokku-keys-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, n), n);
+	close(fd);
+	enum hokku_code rc = keys_load(path, out, err);
+	unlink(path);
+	return rc;
+}
+
+static void test_keys(void **state)
+{
+	(void)state;
+	struct keys *k;
+	struct hokku_error err;
+	static const char file[] = "# comment\n\n12345678\r\n  another-key\t\nlast-key-without-newline";
+	assert_int_equal(load(file, sizeof file - 1, &k, &err), HOKKU_OK);
+	assert_true(keys_allow(k, "Bearer 12345678"));
+	assert_true(keys_allow(k, "bEARER   another-key"));
+	assert_true(keys_allow(k, "Bearer last-key-without-newline"));
+	static const char *const wrong[] = {"",
+					    "Bearer",
+					    "Bearer ",
+					    "12345678",
+					    "Basic 12345678",
+					    "Bearer 1234567",
+					    "Bearer 123456789",
+					    "Bearer 1234567812345678",
+					    "Bearer # comment",
+					    "Bearer 12345678 ",
+					    "Bearer 12345679"};
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		assert_false(keys_allow(k, wrong[i]));
+	assert_false(keys_allow(k, NULL));
+	keys_free(k);
+}
+
+static void test_wrong_keys(void **state)
+{
+	(void)state;
+	struct keys *k;
+	struct hokku_error err;
+	static const char *const wrong[][2] = {
+		{"", "no key"},
+		{"#x\n\n", "no key"},
+		{"good-key\nshort12\n", "line 2"},
+		{"good key with space\n", "line 1"},
+		{"h\xC3\xA9h\xC3\xA9h\xC3\xA9h\xC3\xA9\n", "line 1"},
+	};
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		assert_int_equal(load(wrong[i][0], strlen(wrong[i][0]), &k, &err), HOKKU_BAD_FILE);
+		assert_null(k);
+		assert_non_null(strstr(err.message, wrong[i][1]));
+		assert_null(strstr(err.message, "short12"));
+	}
+	struct strbuf file = {0};
+	for (int n = KEYS_MAX; n <= KEYS_MAX + 1; n++) {
+		strbuf_clear(&file);
+		for (int i = 0; i < n; i++)
+			strbuf_addf(&file, "key-%08d\n", i);
+		assert_int_equal(load(file.ptr, file.len, &k, &err),
+				 n == KEYS_MAX ? HOKKU_OK : HOKKU_BAD_FILE);
+		keys_free(k);
+	}
+	for (int n = KEYS_MAX_BYTES; n <= KEYS_MAX_BYTES + 1; n++) {
+		strbuf_clear(&file);
+		strbuf_addf(&file, "%0*d", n, 7);
+		assert_int_equal(load(file.ptr, file.len, &k, &err),
+				 n == KEYS_MAX_BYTES ? HOKKU_OK : HOKKU_BAD_FILE);
+		keys_free(k);
+	}
+	strbuf_free(&file);
+	assert_int_equal(keys_load("/nowhere/keys", &k, &err), HOKKU_NOT_FOUND);
+}
+
+/* ---- the mailbox ---- */
+
+enum { N_MAILS = 20000 };
+
+static void *put_mails(void *arg)
+{
+	for (uint32_t i = 0; i < N_MAILS; i++) {
+		char text[16];
+		int n = snprintf(text, sizeof text, "%u", i);
+		mailbox_put(
+			arg, arg,
+			&(struct engine_event){
+				.kind = ENGINE_TOKEN, .text = {text, (size_t)n}, .index = i, .token = -1});
+	}
+	return NULL;
+}
+
+static void test_mailbox(void **state)
+{
+	(void)state;
+	struct mailbox m;
+	struct mail mail;
+	pthread_t thread;
+	bool lost;
+	char text[16];
+	mailbox_init(&m);
+	assert_int_equal(mailbox_take(&m, &lost).len, 0);
+	pthread_create(&thread, NULL, put_mails, &m);
+	for (uint32_t i = 0; i < N_MAILS;) {
+		struct str rest = mailbox_take(&m, &lost);
+		assert_false(lost);
+		for (; mail_next(&rest, &mail); i++) {
+			assert_ptr_equal(mail.to, &m);
+			assert_int_equal(mail.index, i);
+			snprintf(text, sizeof text, "%u", i);
+			assert_true(str_eq_c(mail.text, text));
+		}
+		assert_int_equal(rest.len, 0);
+	}
+	pthread_join(thread, NULL);
+	const struct hokku_result result = {.tokens_out = 9};
+	const struct hokku_error error = {.code = HOKKU_DEVICE_ERROR, .message = "why"};
+	assert_true(mailbox_put(
+		&m, NULL, &(struct engine_event){.kind = ENGINE_STARTED, .prompt_tokens = 4, .seed = 5}));
+	assert_false(mailbox_put(&m, NULL, &(struct engine_event){.kind = ENGINE_END, .result = &result}));
+	assert_false(mailbox_put(&m, NULL, &(struct engine_event){.kind = ENGINE_ERROR, .error = &error}));
+	struct str rest = mailbox_take(&m, &lost);
+	assert_true(mail_next(&rest, &mail) && mail.kind == ENGINE_STARTED && mail.prompt_tokens == 4 &&
+		    mail.seed == 5);
+	assert_true(mail_next(&rest, &mail) && mail.kind == ENGINE_END && mail.result.tokens_out == 9);
+	assert_true(mail_next(&rest, &mail) && mail.code == HOKKU_DEVICE_ERROR && str_eq_c(mail.text, "why"));
+	assert_false(mail_next(&rest, &mail));
+	mailbox_deinit(&m);
+}
+
+/* ---- listening ---- */
+
+static void test_listen(void **state)
+{
+	(void)state;
+	char url[128], again[128];
+	struct hokku_error err;
+	int fd, other;
+	assert_int_equal(net_listen("127.0.0.1", 0, &fd, url, sizeof url, &err), HOKKU_OK);
+	assert_int_equal(strncmp(url, "http://127.0.0.1:", 17), 0);
+	uint16_t port = (uint16_t)strtoul(url + 17, NULL, 10);
+	assert_int_equal(net_listen("127.0.0.1", port, &other, again, sizeof again, &err), HOKKU_IO_ERROR);
+	assert_non_null(strstr(err.message, "in use"));
+	close(fd);
+	assert_int_equal(net_listen("127.0.0.1", port, &fd, again, sizeof again, &err), HOKKU_OK);
+	assert_string_equal(url, again);
+	close(fd);
+	if (net_listen("[::1]", 0, &fd, url, sizeof url, &err) == HOKKU_OK) {
+		assert_int_equal(strncmp(url, "http://[::1]:", 13), 0);
+		close(fd);
+	}
+	assert_int_equal(net_listen("", 0, &fd, url, sizeof url, &err), HOKKU_INVALID_REQUEST);
+	assert_int_equal(net_listen("192.0.2.7", 0, &fd, url, sizeof url, &err), HOKKU_IO_ERROR);
+	assert_non_null(strstr(err.message, "192.0.2.7"));
+	assert_true(net_raise_fd_limit(16) >= 16);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_events),     cmocka_unit_test(test_started),
+		cmocka_unit_test(test_numbers),    cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_wrong_keys), cmocka_unit_test(test_mailbox),
+		cmocka_unit_test(test_listen),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,265 @@
+/* Bodies of requests: limits at n - 1, n, n + 1, what is kept of a good one, what is said of a wrong one. The
+ * rest is in tests/e2e/server_requests.test.mjs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "server/request.h"
+
+static struct gen_request r;
+static struct request_error err;
+
+static enum hokku_code parse(const char *text)
+{
+	return request_parse(str_c(text), &r, &err);
+}
+
+static void good(const char *text)
+{
+	if (parse(text) != HOKKU_OK)
+		fail_msg("%s: %s", text, err.error.message);
+}
+
+static void bad(const char *text, const char *field, const char *part)
+{
+	assert_int_equal(parse(text), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.field, field);
+	if (!strstr(err.error.message, part))
+		fail_msg("%s lacks %s", err.error.message, part);
+	request_free(&r);
+}
+
+static void test_defaults(void **state)
+{
+	(void)state;
+	struct sampling s;
+	sampling_defaults(&s);
+	good("{\"prompt\": \"a\\u0000b\"}");
+	assert_int_equal(r.prompt.len, 3);
+	assert_memory_equal(r.prompt.ptr, "a\0b", 3);
+	assert_true(r.stream);
+	assert_false(r.has_seed);
+	assert_int_equal(r.max_tokens, 0);
+	assert_int_equal(r.n_stop, 0);
+	assert_string_equal(r.id, "");
+	assert_memory_equal(&r.sampling, &s, sizeof s);
+	assert_int_equal(r.warnings.len, 0);
+	request_free(&r);
+}
+
+static void test_everything(void **state)
+{
+	(void)state;
+	good("{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"\"}],"
+	     "\"stop\":[\"one\",\"two\"],\"max_tokens\":7.0,\"stream\":false,\"id\":\"i:1\",\"seed\":"
+	     "\"18446744073709551615\","
+	     "\"temperature\":1,\"top_k\":40,\"top_p\":0.5,\"min_p\":0.25,\"repetition_penalty\":1.5,"
+	     "\"frequency_penalty\":-2,\"presence_penalty\":2,\"logit_bias\":{\"0\":1.5,\"2147483647\":-2}}");
+	assert_int_equal(r.n_messages, 2);
+	assert_true(str_eq_c(r.messages[0].role, "system"));
+	assert_int_equal(r.messages[1].content.len, 0);
+	assert_int_equal(r.max_tokens, 7);
+	assert_false(r.stream);
+	assert_string_equal(r.id, "i:1");
+	assert_true(r.has_seed && r.sampling.seed == UINT64_MAX);
+	assert_int_equal(r.sampling.top_k, 40);
+	assert_true(r.sampling.temperature == 1 && r.sampling.top_p == 0.5f && r.sampling.min_p == 0.25f);
+	assert_true(r.sampling.repetition_penalty == 1.5f && r.sampling.frequency_penalty == -2);
+	assert_true(r.sampling.presence_penalty == 2);
+	assert_int_equal(r.sampling.n_bias, 2);
+	assert_int_equal(r.sampling.bias[1].token, INT32_MAX);
+	assert_true(r.sampling.bias[1].bias == -2);
+	/* The large parts go, the rest stays. */
+	assert_true(request_drop_prompt(&r));
+	assert_null(r.root);
+	assert_int_equal(r.n_stop, 2);
+	assert_true(str_eq_c(r.stop[0], "one") && str_eq_c(r.stop[1], "two"));
+	request_free(&r);
+}
+
+/* {"prompt":"a","FIELD":VALUE} */
+static const char *with(const char *field, const char *value)
+{
+	static char text[4096];
+	snprintf(text, sizeof text, "{\"prompt\":\"a\",\"%s\":%s}", field, value);
+	return text;
+}
+
+static void test_ranges(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *field, *low, *lowest, *highest, *high;
+	} rows[] = {
+		{"temperature", "-1e-9", "0", "100", "100.001"},
+		{"top_k", "-1", "0", "2147483647", "2147483648"},
+		{"top_p", "0", "1e-30", "1", "1.0000001"},
+		{"min_p", "-1e-300", "0", "1", "1.0000001"},
+		{"repetition_penalty", "0", "1e-30", "10", "10.00001"},
+		{"frequency_penalty", "-2.00001", "-2", "2", "2.00001"},
+		{"presence_penalty", "-2.00001", "-2", "2", "2.00001"},
+		{"max_tokens", "0", "1", "2147483647", "2147483648"},
+		{"seed", "-1", "0", "9223372036854775807", "\"18446744073709551616\""},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		bad(with(rows[i].field, rows[i].low), rows[i].field, rows[i].low[0] == '-' ? "-" : "0");
+		good(with(rows[i].field, rows[i].lowest));
+		request_free(&r);
+		good(with(rows[i].field, rows[i].highest));
+		request_free(&r);
+		bad(with(rows[i].field, rows[i].high), rows[i].field, "takes");
+		bad(with(rows[i].field, "{}"), rows[i].field, "an object");
+	}
+	bad(with("top_p", "1e-60"), "top_p", "above 0"); /* nothing of it is left in a float */
+	bad(with("seed", "1e300"), "seed", "1e+300");
+	bad(with("max_tokens", "1e400"), "", "too large");
+}
+
+static void test_lengths(void **state)
+{
+	(void)state;
+	char text[2048], value[1024];
+	for (int n = REQUEST_MAX_ID_BYTES - 1; n <= REQUEST_MAX_ID_BYTES + 1; n++) {
+		snprintf(value, sizeof value, "\"%0*d\"", n, 1);
+		if (n <= REQUEST_MAX_ID_BYTES) {
+			good(with("id", value));
+			assert_int_equal(strlen(r.id), n);
+			request_free(&r);
+		} else {
+			bad(with("id", value), "id", "1 to 64");
+		}
+	}
+	for (int n = ENGINE_MAX_STOP_BYTES - 1; n <= ENGINE_MAX_STOP_BYTES + 1; n++) {
+		snprintf(value, sizeof value, "\"%0*d\"", n, 1);
+		if (n <= ENGINE_MAX_STOP_BYTES) {
+			good(with("stop", value));
+			request_free(&r);
+		} else {
+			bad(with("stop", value), "stop", "513 bytes");
+		}
+	}
+	for (int n = ENGINE_MAX_STOP - 1; n <= ENGINE_MAX_STOP + 1; n++) {
+		size_t at = (size_t)snprintf(text, sizeof text, "{\"prompt\":\"a\",\"stop\":[");
+		for (int i = 0; i < n; i++)
+			at += (size_t)snprintf(text + at, sizeof text - at, "%s\"x\"", i ? "," : "");
+		snprintf(text + at, sizeof text - at, "]}");
+		if (n <= ENGINE_MAX_STOP) {
+			good(text);
+			assert_int_equal(r.n_stop, n);
+			request_free(&r);
+		} else {
+			bad(text, "stop", "17 strings");
+		}
+	}
+}
+
+static void many_biases(int n, struct strbuf *b)
+{
+	strbuf_clear(b);
+	strbuf_add_c(b, "{\"prompt\":\"a\",\"logit_bias\":{");
+	for (int i = 0; i < n; i++)
+		strbuf_addf(b, "%s\"%d\":1", i ? "," : "", i);
+	strbuf_add_c(b, "}}");
+}
+
+/* n values in arrays of the prompt, each in an array of its own if nested */
+static void many_values(size_t n, bool nested, struct strbuf *b)
+{
+	strbuf_clear(b);
+	strbuf_add_c(b, "{\"x\":[");
+	for (size_t i = 0; i < n; i++)
+		strbuf_add_c(b, nested ? (i ? ",[]" : "[]") : (i ? ",1" : "1"));
+	strbuf_add_c(b, "],\"prompt\":\"a,[{\\\"[{\"}");
+}
+
+static void test_counts(void **state)
+{
+	(void)state;
+	struct strbuf b = {0};
+	for (int n = COMPUTE_MAX_LOGIT_BIAS - 1; n <= COMPUTE_MAX_LOGIT_BIAS + 1; n++) {
+		many_biases(n, &b);
+		if (n <= COMPUTE_MAX_LOGIT_BIAS) {
+			good(b.ptr);
+			assert_int_equal(r.sampling.n_bias, n);
+			request_free(&r);
+		} else {
+			bad(b.ptr, "logit_bias", "1025 entries");
+		}
+	}
+	/* The object itself, and the array x, are two. */
+	many_values(REQUEST_MAX_CONTAINERS - 2, true, &b);
+	good(b.ptr);
+	request_free(&r);
+	many_values(REQUEST_MAX_CONTAINERS - 1, true, &b);
+	bad(b.ptr, "", "20001 objects and arrays");
+	/* The comma before "prompt" makes one more. */
+	many_values(REQUEST_MAX_ELEMENTS - 1, false, &b);
+	good(b.ptr);
+	request_free(&r);
+	many_values(REQUEST_MAX_ELEMENTS, false, &b);
+	bad(b.ptr, "", "2097153 values");
+	strbuf_free(&b);
+}
+
+static void test_wrong_json(void **state)
+{
+	(void)state;
+	bad("", "", "empty");
+	bad("{\"prompt\":\n\n  tru}", "", "line 3 column 5");
+	bad("null", "", "the body is null");
+	bad("7", "", "the body is 7");
+	bad("{\"prompt\":\"a\",\"prompt\":\"b\"}", "", "line 1 column");
+	bad("{\"prompt\":\"\xff\"}", "", "line 1 column");
+	bad("{\"prompt\":\"\\ud800\"}", "", "line 1 column");
+	bad("{\"prompt\":\"a\"}}", "", "line 1 column");
+	bad("{\"prompt\":\"a\", \"seed\": 18446744073709551615}", "", "as a string");
+	bad("{\"messages\":[{\"role\":\"user\",\"content\":\"\"}],\"prompt\":[1]}", "prompt", "both");
+	bad("{\"messages\":{}}", "messages", "an object");
+	bad("{\"prompt\":\"a\",\"logit_bias\":{\"007\":1}}", "logit_bias", "\"007\"");
+	bad("{\"prompt\":\"a\",\"logit_bias\":{\"99999999999\":1}}", "logit_bias", "99999999999");
+}
+
+static void test_warnings(void **state)
+{
+	(void)state;
+	good("{\"prompt\":\"a\",\"Temperature\":5,\"zzzzzzzzzzzz\":1,\"q\\\"\\n\":2}");
+	assert_non_null(strstr(r.warnings.ptr, "did you mean \\\"temperature\\\""));
+	assert_non_null(
+		strstr(r.warnings.ptr, "zzzzzzzzzzzz\\\" is no field of the request and was ignored\""));
+	assert_null(strchr(r.warnings.ptr, '\n'));
+	request_free(&r);
+}
+
+static void test_cancel(void **state)
+{
+	(void)state;
+	char id[REQUEST_MAX_ID_BYTES + 1];
+	struct strbuf warnings = {0};
+	assert_int_equal(request_parse_cancel(str_c("{\"id\":\"a-b\",\"idd\":1}"), id, &warnings, &err),
+			 HOKKU_OK);
+	assert_string_equal(id, "a-b");
+	assert_non_null(strstr(warnings.ptr, "did you mean \\\"id\\\""));
+	strbuf_free(&warnings);
+	static const char *const wrong[] = {
+		"", "{}", "{\"id\":null}", "{\"id\":7}", "{\"id\":\"\"}", "[]", "{\"id\":\"\\u0000\"}"};
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		assert_int_equal(request_parse_cancel(str_c(wrong[i]), id, &warnings, &err),
+				 HOKKU_INVALID_REQUEST);
+		strbuf_free(&warnings);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_ranges),   cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_counts),   cmocka_unit_test(test_wrong_json),
+		cmocka_unit_test(test_warnings), cmocka_unit_test(test_cancel),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
