@@ -277,7 +277,7 @@ static void folder_name(const char *dir, char *out, size_t size)
 static enum hokku_code read_config(struct conversion *c)
 {
 	char path[4096];
-	json_t *config = NULL, *generation = NULL;
+	json_t *config = NULL;
 	snprintf(path, sizeof path, "%s/config.json", c->o->dir);
 	if (c->o->vocab_only && access(path, F_OK) != 0)
 		return HOKKU_OK;
@@ -285,37 +285,14 @@ static enum hokku_code read_config(struct conversion *c)
 	if (!rc)
 		rc = hf_shape_read(config, path, &c->shape, c->err);
 	json_decref(config);
-	snprintf(path, sizeof path, "%s/generation_config.json", c->o->dir);
-	if (!rc && access(path, F_OK) == 0) {
-		rc = hf_json_read(path, HF_MAX_CONFIG_BYTES, &generation, c->err);
-		hf_shape_generation(generation, &c->shape);
-		json_decref(generation);
-	}
 	return rc;
 }
 
-/* Ids that tokenizer_config.json does not name come from config.json and generation_config.json. */
 static enum hokku_code read_vocab(struct conversion *c)
 {
-	const struct hf_shape *s = &c->shape;
-	struct vocab *v = &c->vocab;
-	enum hokku_code rc = vocab_read(v, c->o->dir, s->arch ? s->n_vocab : 0, &c->o->job, c->err);
-	if (rc || !s->arch)
-		return rc;
-	const struct {
-		int64_t *to, from;
-		const char *name;
-	} ids[] = {{&v->bos, s->bos, "bos"}, {&v->eos, s->eos, "eos"}, {&v->pad, s->pad, "pad"}};
-	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
-		if (*ids[i].to >= 0 || ids[i].from < 0)
-			continue;
-		if (ids[i].from >= v->n)
-			return err_set(c->err, HOKKU_BAD_FILE,
-				       "%s: %s_token_id is %" PRId64 "; the vocabulary has %u tokens",
-				       c->o->dir, ids[i].name, ids[i].from, v->n);
-		*ids[i].to = ids[i].from;
-	}
-	return HOKKU_OK;
+	uint32_t n_vocab = c->shape.arch ? c->shape.n_vocab : 0;
+	enum hokku_code rc = vocab_read(&c->vocab, c->o->dir, n_vocab, &c->o->job, c->err);
+	return rc ? rc : vocab_read_ids(&c->vocab, c->o->dir, &c->o->job, c->err);
 }
 
 static void put_metadata(struct conversion *c)

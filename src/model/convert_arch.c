@@ -212,15 +212,6 @@ static enum hokku_code read_heads(const json_t *root, const char *path, struct h
 	return HOKKU_OK;
 }
 
-/* A token id of config.json: a number, or a list whose first counts; -1 if there is none. */
-static int64_t token_id(const json_t *root, const char *key)
-{
-	const json_t *v = json_object_get(root, key);
-	if (json_is_array(v))
-		v = json_array_get(v, 0);
-	return json_is_integer(v) && json_integer_value(v) >= 0 ? (int64_t)json_integer_value(v) : -1;
-}
-
 enum hokku_code hf_shape_read(const json_t *root, const char *path, struct hf_shape *out,
 			      struct hokku_error *err)
 {
@@ -241,21 +232,7 @@ enum hokku_code hf_shape_read(const json_t *root, const char *path, struct hf_sh
 	const json_t *tied = json_object_get(root, "tie_word_embeddings");
 	out->tied_given = json_is_boolean(tied);
 	out->tied = json_is_true(tied);
-	out->bos = token_id(root, "bos_token_id");
-	out->eos = token_id(root, "eos_token_id");
-	out->pad = token_id(root, "pad_token_id");
 	return HOKKU_OK;
-}
-
-void hf_shape_generation(const json_t *root, struct hf_shape *s)
-{
-	const struct {
-		const char *key;
-		int64_t *id;
-	} ids[] = {{"bos_token_id", &s->bos}, {"eos_token_id", &s->eos}, {"pad_token_id", &s->pad}};
-	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
-		if (*ids[i].id < 0)
-			*ids[i].id = token_id(root, ids[i].key);
 }
 
 void hf_shape_put(struct gguf_writer *w, const struct hf_shape *s, const char *name, int file_type)

@@ -38,7 +38,6 @@ struct hf_shape {
 	uint32_t n_ctx, d_model, n_layers, d_ff, n_heads, n_kv_heads, head_dim, n_vocab;
 	float rope_theta, norm_eps;
 	bool tied, tied_given;
-	int64_t bos, eos, pad; /* -1: not given */
 };
 
 /* One number of config.json and the key it becomes (gguf NULL: none). */
@@ -69,9 +68,6 @@ struct hf_arch {
 /* root is a parsed config.json, path names it in messages. */
 enum hokku_code hf_shape_read(const json_t *root, const char *path, struct hf_shape *out,
 			      struct hokku_error *err);
-
-/* Token ids that generation_config.json gives and config.json does not. root may be NULL. */
-void hf_shape_generation(const json_t *root, struct hf_shape *s);
 
 /* Reads path as JSON: duplicates rejected, max_bytes at most. */
 enum hokku_code hf_json_read(const char *path, size_t max_bytes, json_t **out, struct hokku_error *err);
@@ -104,8 +100,8 @@ struct vocab {
 	struct str *merges; /* "a b" */
 	uint64_t n_merges;
 	const char *pre;
-	const char *arch;           /* general.architecture of a file that has no config.json */
-	int64_t bos, eos, pad, unk; /* -1: none */
+	const char *arch;                /* general.architecture of a file that has no config.json */
+	int64_t bos, eos, eot, pad, unk; /* -1: none; eot ends an answer too */
 	bool add_bos;
 	struct str chat_template; /* ptr NULL: none */
 	struct arena arena;
@@ -117,6 +113,10 @@ enum { HF_MAX_VOCAB = 4 << 20, HF_MAX_TOKENIZER_BYTES = 256 << 20, HF_MAX_CONFIG
 /* n_vocab 0: as many as the tokenizer has; otherwise the rest is padded with unused tokens. */
 enum hokku_code vocab_read(struct vocab *v, const char *dir, uint32_t n_vocab, const struct job *job,
 			   struct hokku_error *err);
+
+/* Fills in the ids that the tokenizer's files left open; an id outside the vocabulary is BAD_FILE. */
+enum hokku_code vocab_read_ids(struct vocab *v, const char *dir, const struct job *job,
+			       struct hokku_error *err);
 void vocab_put(struct gguf_writer *w, const struct vocab *v);
 void vocab_free(struct vocab *v);
 

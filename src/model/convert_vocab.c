@@ -375,7 +375,8 @@ enum hokku_code vocab_read(struct vocab *v, const char *dir, uint32_t n_vocab, c
 {
 	char path[4096], config[4096];
 	struct source s = {path, job, err};
-	*v = (struct vocab){.bos = -1, .eos = -1, .pad = -1, .unk = -1, .arena = {.chunk_bytes = 1 << 20}};
+	*v = (struct vocab){
+		.bos = -1, .eos = -1, .eot = -1, .pad = -1, .unk = -1, .arena = {.chunk_bytes = 1 << 20}};
 	snprintf(path, sizeof path, "%s/tokenizer.json", dir);
 	snprintf(config, sizeof config, "%s/tokenizer_config.json", dir);
 	enum hokku_code rc = hf_json_read(path, HF_MAX_TOKENIZER_BYTES, &v->tokenizer, err);
@@ -404,9 +405,8 @@ void vocab_put(struct gguf_writer *w, const struct vocab *v)
 		const char *key;
 		int64_t id;
 	} ids[] = {
-		{"tokenizer.ggml.bos_token_id", v->bos},
-		{"tokenizer.ggml.eos_token_id", v->eos},
-		{"tokenizer.ggml.unknown_token_id", v->unk},
+		{"tokenizer.ggml.bos_token_id", v->bos},     {"tokenizer.ggml.eos_token_id", v->eos},
+		{"tokenizer.ggml.eot_token_id", v->eot},     {"tokenizer.ggml.unknown_token_id", v->unk},
 		{"tokenizer.ggml.padding_token_id", v->pad},
 	};
 	gguf_put_str(w, "tokenizer.ggml.model", STR_LIT("gpt2"));

@@ -15,7 +15,7 @@
 #define STD_4_BITS 4.6097722f  /* 0 to 15 */
 #define STD_5_BITS 9.2330926f  /* 0 to 31 */
 #define STD_6_BITS 18.4729081f /* 0 to 63 */
-#define RMS_INT8   73.8995259f /* -127 to 127, -127 twice as often */
+#define RMS_INT8   73.4676800f /* -127 to 127, 0 twice as often */
 #define RMS_SCALE6 48.3890483f /* 32 to 63 */
 #define RMS_SCALE8 97.2702421f /* 64 to 127 */
 #define RMS_JITTER 1.0103629f  /* of 0.75 to 1.25 */
@@ -87,7 +87,7 @@ static void make_q8_0(const uint8_t *random, float sigma, uint8_t *block)
 {
 	put_f16(block, sigma / RMS_INT8 * jitter(random[0]));
 	for (int i = 0; i < 32; i++)
-		block[2 + i] = random[1 + i] == 0x80 ? 0x81 : random[1 + i];
+		block[2 + i] = random[1 + i] == 0x80 ? 0 : random[1 + i];
 }
 
 /* Eight 6-bit scales of 32 to 63 and eight minimums within one of them, packed in 12 bytes. */

@@ -89,7 +89,7 @@ static void add_family(struct maker *m, bool space, unsigned n_head, unsigned n_
 
 enum hokku_code synth_vocab(struct vocab *v, uint32_t n, struct hokku_error *err)
 {
-	*v = (struct vocab){.pre = "qwen2", .unk = -1, .n = n, .arena = {.chunk_bytes = 1 << 20}};
+	*v = (struct vocab){.pre = "qwen2", .eot = -1, .unk = -1, .n = n, .arena = {.chunk_bytes = 1 << 20}};
 	v->tokens = arena_array(&v->arena, n, sizeof *v->tokens);
 	v->types = arena_array(&v->arena, n, sizeof *v->types);
 	v->merges = arena_array(&v->arena, n, sizeof *v->merges);

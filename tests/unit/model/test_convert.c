@@ -269,6 +269,8 @@ static void test_metadata(void **state)
 	assert_int_equal(a.n, 9);
 	assert_memory_equal(a.data, types, sizeof types);
 	assert_int_equal(u32_of(g, "tokenizer.ggml.eos_token_id"), 5); /* the tokenizer's word goes first */
+	assert_int_equal(u32_of(g, "tokenizer.ggml.eot_token_id"),
+			 6); /* the other token that ends an answer */
 	assert_int_equal(u32_of(g, "tokenizer.ggml.padding_token_id"), 5);
 	assert_int_equal(u32_of(g, "tokenizer.ggml.bos_token_id"), 4);
 	bool add_bos = true;
@@ -560,14 +562,38 @@ static void test_bad_tokenizer(void **state)
 	refuse(TENSOR_F16, HOKKU_NOT_FOUND, "tokenizer.json: No such file or directory");
 }
 
-static void test_bad_ids(void **state)
+static void test_ids(void **state)
 {
 	(void)state;
 	drop("tokenizer_config.json");
 	put_text("generation_config.json", "{\"eos_token_id\":9}");
-	refuse(TENSOR_F16, HOKKU_BAD_FILE, "eos_token_id is 9; the vocabulary has 9 tokens");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE,
+	       "generation_config.json: eos_token_id is 9; the vocabulary has 9 tokens");
+	put_text("generation_config.json", "{\"bos_token_id\":-1}");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE, "bos_token_id must be a token id or a list of them");
+	put_text("generation_config.json", "{\"eos_token_id\":[1,\"2\"]}");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE, "eos_token_id must be a token id or a list of them");
+	put_text("generation_config.json", "{\"eos_token_id\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE, "eos_token_id has 17 ids; at most 16 are allowed");
+
+	put_text("config.json",
+		 CONFIG(",\"rope_theta\":1e4,\"tie_word_embeddings\":true,\"eos_token_id\":3"));
 	put_text("generation_config.json", "{\"eos_token_id\":8}");
-	gguf_close(convert(TENSOR_F16));
+	struct gguf *g = convert(TENSOR_F16);
+	assert_int_equal(u32_of(g, "tokenizer.ggml.eos_token_id"),
+			 8); /* generation goes before config.json */
+	assert_null(gguf_find(g, "tokenizer.ggml.eot_token_id"));
+	gguf_close(g);
+	put_text("generation_config.json", "{\"eos_token_id\":[5,5,6,7]}");
+	g = convert(TENSOR_F16);
+	assert_int_equal(u32_of(g, "tokenizer.ggml.eos_token_id"), 5);
+	assert_int_equal(u32_of(g, "tokenizer.ggml.eot_token_id"), 6);
+	assert_string_equal(notes, "the end token 7 is left out: GGUF names two, 5 and 6\n");
+	gguf_close(g);
+	drop("generation_config.json");
+	g = convert(TENSOR_F16);
+	assert_int_equal(u32_of(g, "tokenizer.ggml.eos_token_id"), 3);
+	gguf_close(g);
 	drop("out.gguf");
 	put_text("tokenizer_config.json", "{\"add_bos_token\":true}");
 	refuse(TENSOR_F16, HOKKU_BAD_FILE, "add_bos_token is true, but there is no bos_token");
@@ -631,7 +657,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(metadata),   TEST(source_types),     TEST(q8_0),        TEST(tied_and_untied),
 		TEST(vocab_only), TEST(other_tokenizers), TEST(bad_config),  TEST(bad_tokenizer),
-		TEST(bad_ids),    TEST(bad_weights),      TEST(interrupted),
+		TEST(ids),        TEST(bad_weights),      TEST(interrupted),
 	};
 	return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }
