@@ -109,4 +109,16 @@ GOLDEN_INLINE double max_relative_error(const float *a, const float *b, size_t n
 	return largest > 0 ? worst / largest : worst > 0 ? INFINITY : 0;
 }
 
+/* The root of the mean square of a - b over the largest |b|; infinite or NaN if either holds such. */
+GOLDEN_INLINE double rms_relative_error(const float *a, const float *b, size_t n)
+{
+	double sum = 0, largest = 0;
+	for (size_t i = 0; i < n; i++) {
+		double difference = (double)a[i] - (double)b[i];
+		sum += difference * difference;
+		largest = fmax(largest, fabs((double)b[i]));
+	}
+	return largest > 0 ? sqrt(sum / (double)n) / largest : sum > 0 ? INFINITY : 0;
+}
+
 #endif

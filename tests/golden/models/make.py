@@ -7,8 +7,9 @@ The weights are not stored: they come from a counter-based generator (Philox4x32
 numpy and in the tests in C (tests/unit/tiny_model.h). For block formats the recipe makes random blocks; what they stand
 for is asked of the `gguf` package, and transformers computes with that.
 
-Writes models.json (shapes, prompts, greedy continuations), NAME.FORMAT.npy (logits at all positions of the prompt), and
-the folder hf/, a whole Hugging Face model whose logits are hf.FORMAT.npy.
+Writes models.json (shapes, prompts, greedy continuations), NAME.FORMAT.npy (logits at all positions of the prompt),
+NAME.FORMAT.bytes.npy (the same where the inputs of quantised matrices are rounded to bytes), and the folder hf/, a whole
+Hugging Face model whose logits are hf.FORMAT.npy.
 """
 import json
 import os
@@ -141,6 +142,29 @@ def build(m, format_name):
     return model
 
 
+def round_activations(x):
+    """x as int8 times a float32 scale for each 32: what an engine does that multiplies quantised weights by bytes."""
+    groups = x.reshape(*x.shape[:-1], -1, 32)
+    largest = groups.abs().amax(-1, keepdim=True)
+    rounded = torch.round(groups * (127.0 / largest)) * (largest / 127.0)
+    return torch.where(largest > 0, rounded, torch.zeros_like(groups)).reshape(x.shape)
+
+
+def with_bytes(model, m, format_name):
+    """The same model, but what enters a matrix in a block format is rounded to bytes first."""
+    types = iter(MIXED * 100) if format_name == "MIXED" else None
+    of = {}
+    for name, rows, _, kind in tensors(m):
+        if kind == "matrix":
+            of[name] = next(types) if types else T[format_name]
+    if m[8]:
+        of["lm_head.weight"] = of["model.embed_tokens.weight"]
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and of[name + ".weight"] in BLOCKS:
+            module.register_forward_pre_hook(lambda _, args: (round_activations(args[0]),))
+    return model
+
+
 def logits_of(model, ids):
     with torch.no_grad():
         return model(torch.tensor([ids])).logits[0].float().numpy()
@@ -176,6 +200,10 @@ def make_tiny():
             write_npy(f"{name}.{format_name}", logits)
             print(f"{name:9} {format_name:5} largest {np.abs(logits).max():8.3f} deviation {logits.std():.3f} "
                   f"distinct argmax {len(set(logits.argmax(-1)))}/{len(prompt)}", flush=True)
+            if format_name not in ("F32", "F16", "BF16"):
+                rounded = logits_of(with_bytes(model, m, format_name), prompt)
+                write_npy(f"{name}.{format_name}.bytes", rounded)
+                print(f"          activations as bytes: {np.abs(rounded - logits).max() / np.abs(logits).max():.2e} away")
             if format_name == "F32":
                 entry["greedy"], nearest = greedy(model, prompt)
                 ids = torch.tensor([prompt])
