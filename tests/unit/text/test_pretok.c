@@ -1,0 +1,218 @@
+/* Pre-tokenizers: known cuts, and the ASCII scanner against the regular expressions it stands in for. */
+#include "gguf/builder.h"
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "text/pretok.h"
+
+/* The pieces joined by '|'. */
+static enum hokku_code add_piece(void *user, const char *piece, size_t n)
+{
+	struct strbuf *b = user;
+	if (b->len)
+		strbuf_add(b, "|", 1);
+	strbuf_add(b, piece, n);
+	return HOKKU_OK;
+}
+
+static struct pretok *open(const char *name)
+{
+	struct pretok *p;
+	struct hokku_error err;
+	if (pretok_create(str_c(name), &p, &err))
+		fail_msg("%s", err.message);
+	return p;
+}
+
+static const struct {
+	const char *pre, *text, *pieces;
+} cuts[] = {
+	{"gpt-2", "Hello, it's 2024!", "Hello|,| it|'s| 2024|!"},
+	{"gpt-2", "IT'S  \n x", "IT|'|S|  \n| x"},
+	{"gpt-2", "a\u00a0b \u0663\u0664", "a|\u00a0|b| \u0663\u0664"},
+	{"gpt-2", "tail   ", "tail|   "},
+	{"gpt-2", "x'llama'll", "x|'ll|ama|'ll"},
+	{"qwen2", "Hello, IT'S 2024!", "Hello|,| IT|'S| |2|0|2|4|!"},
+	{"qwen2", "a\n\n  b  \r\n\tc", "a|\n\n| | b|  \r\n|\tc"},
+	{"qwen2", "f(x)!!\n\ny", "f|(x|)!!\n\n|y"},
+	{"qwen2", "I'\u017ft", "I|'\u017f|t"},           /* the long s folds to s */
+	{"qwen2", "a\u180e\u180eb", "a|\u180e\u180e|b"}, /* U+180E is no White_Space: signs */
+	{"qwen2", "x\xC2\x85\xC2\x85y", "x|\xC2\x85|\xC2\x85y"},
+	{"qwen2", "\u0663\u0664", "\u0663|\u0664"},
+	{"llama-bpe", "12345 6", "123|45| |6"},
+	{"llama-bpe", "1\u0662\u06635", "1\u0662\u0663|5"},
+	{"llama-bpe", "don'T 'tis", "don|'T| '|tis"},
+	{"deepseek-llm", "Hello world\n 12 ab-c", "Hello| world|\n| |1|2| ab|-|c"},
+	{"deepseek-llm", "\u4f60\u597d x   ", "\u4f60\u597d| x|   "},
+	{"default", "a,b 123456 cd", "a|,|b| |123|456| cd"},
+};
+
+static void known_cuts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+		struct pretok *p = open(cuts[i].pre);
+		struct pretok_work w = {0};
+		struct strbuf got = {0};
+		struct hokku_error err;
+		assert_int_equal(pretok_split(p, &w, str_c(cuts[i].text), add_piece, &got, &err), HOKKU_OK);
+		assert_string_equal(got.ptr, cuts[i].pieces);
+		strbuf_free(&got);
+		pretok_work_free(&w);
+		pretok_destroy(p);
+	}
+}
+
+static void same_by_both(const struct pretok *p, struct pretok_work *w, struct str text, struct strbuf *fast,
+			 struct strbuf *slow)
+{
+	struct hokku_error err;
+	strbuf_clear(fast);
+	strbuf_clear(slow);
+	assert_int_equal(pretok_split(p, w, text, add_piece, fast, &err), HOKKU_OK);
+	assert_int_equal(pretok_split_by_regex(p, w, text, add_piece, slow, &err), HOKKU_OK);
+	if (fast->len != slow->len || memcmp(fast->ptr, slow->ptr, fast->len) != 0) {
+		char a[200], b[200], c[200];
+		fail_msg("%s, %s: scanner %s, regex %s", pretok_name(p), str_quote(text, c, sizeof c),
+			 str_quote((struct str){fast->ptr, fast->len}, a, sizeof a),
+			 str_quote((struct str){slow->ptr, slow->len}, b, sizeof b));
+	}
+}
+
+static const char *const families[] = {"gpt-2", "qwen2", "llama-bpe"};
+
+/* All strings of up to four characters out of one of each class that any rule tells apart. */
+static void scanner_equals_regex_on_all_short_strings(void **state)
+{
+	(void)state;
+	static const char *const alphabet[] = {"s",    "L",      "l",      "e",      "x",     "'",
+					       "1",    " ",      "\t",     "\n",     "\r",    "!",
+					       "\x01", "\u00e9", "\u017f", "\u3000", "\u0663"};
+	enum { N = sizeof alphabet / sizeof *alphabet };
+	struct strbuf fast = {0}, slow = {0};
+	for (size_t f = 0; f < 3; f++) {
+		struct pretok *p = open(families[f]);
+		struct pretok_work w = {0};
+		for (unsigned k = N; k < N * N * N * N; k++) {
+			char text[16];
+			size_t n = 0;
+			for (unsigned rest = k; rest; rest /= N)
+				n += (size_t)snprintf(text + n, sizeof text - n, "%s", alphabet[rest % N]);
+			same_by_both(p, &w, (struct str){text, n}, &fast, &slow);
+		}
+		pretok_work_free(&w);
+		pretok_destroy(p);
+	}
+	strbuf_free(&fast);
+	strbuf_free(&slow);
+}
+
+/* Longer ones, each of the 128 ASCII characters in it, with few others. */
+static void scanner_equals_regex_on_random_strings(void **state)
+{
+	(void)state;
+	struct strbuf fast = {0}, slow = {0};
+	for (size_t f = 0; f < 3; f++) {
+		struct pretok *p = open(families[f]);
+		struct pretok_work w = {0};
+		for (uint32_t k = 0; k < 20000; k++) {
+			char text[128];
+			size_t n = 0;
+			uint32_t r[4];
+			rng_words(k, RNG_STREAM_TEST, 0, r);
+			unsigned length = 1 + r[0] % 40, mode = r[1] % 4;
+			for (unsigned i = 0; i < length; i++) {
+				rng_words(k, RNG_STREAM_TEST, i + 1, r);
+				const char *some = mode == 1   ? " \n\r\t"
+						   : mode == 2 ? "'sStTrReEvVmMlLdD"
+							       : "aZ09 .'\n";
+				if (r[0] % 32 == 0)
+					n += (size_t)snprintf(text + n, 4, "%s",
+							      r[1] % 2 ? "\u00e4" : "\u2003");
+				else
+					text[n++] = mode ? some[r[1] % strlen(some)] : (char)(r[1] % 128);
+			}
+			same_by_both(p, &w, (struct str){text, n}, &fast, &slow);
+		}
+		pretok_work_free(&w);
+		pretok_destroy(p);
+	}
+	strbuf_free(&fast);
+	strbuf_free(&slow);
+}
+
+static enum hokku_code count_bytes(void *user, const char *piece, size_t n)
+{
+	(void)piece;
+	*(size_t *)user += n;
+	return HOKKU_OK;
+}
+
+/* A quarter of a megabyte of one class, or of what tempts a rule to look far ahead again and again. */
+static void long_runs_take_linear_time(void **state)
+{
+	(void)state;
+	static const char *const units[] = {" ",      "\n", "\u2003", "a",      "\u00e9", "1",
+					    "\u0663", "!",  "\u3002", "\u4f60", "\n ",    " \u2003",
+					    "'",      "a ", "  \x01", "\r\n\t"};
+	static const char *const ends[] = {"", "x", "\x01", "\u0633"};
+	for (const char *const *name = pretok_names(); *name; name++) {
+		struct pretok *p = open(*name);
+		uint64_t start = clock_ns();
+		for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
+			struct strbuf text = {0};
+			while (text.len < 1 << 18)
+				strbuf_add_c(&text, units[u]);
+			size_t without_end = text.len;
+			for (size_t e = 0; e < sizeof ends / sizeof *ends; e++) {
+				struct pretok_work w = {0};
+				struct hokku_error err;
+				size_t n = 0;
+				text.len = without_end;
+				strbuf_add_c(&text, ends[e]);
+				if (pretok_split(p, &w, (struct str){text.ptr, text.len}, count_bytes, &n,
+						 &err))
+					fail_msg("%s, unit %zu, end %zu: %s", *name, u, e, err.message);
+				assert_int_equal(n, text.len);
+				pretok_work_free(&w);
+			}
+			strbuf_free(&text);
+		}
+		assert_true(clock_ms_since(start) < 60000); /* 16 MB; quadratic would be hours */
+		pretok_destroy(p);
+	}
+}
+
+static void an_unknown_name_lists_the_known_ones(void **state)
+{
+	(void)state;
+	struct pretok *p;
+	struct hokku_error err;
+	assert_int_equal(pretok_create(STR_LIT("qwen3\n"), &p, &err), HOKKU_BAD_FILE);
+	assert_null(p);
+	assert_string_equal(
+		err.message,
+		"tokenizer.ggml.pre is \"qwen3\\n\"; the pre-tokenizers known are default, gpt-2, qwen2, "
+		"llama-bpe, deepseek-llm");
+	size_t n = 0;
+	for (const char *const *name = pretok_names(); *name; name++, n++) {
+		p = open(*name);
+		assert_string_equal(pretok_name(p), *name);
+		assert_int_equal(pretok_nfc(p), strcmp(*name, "qwen2") == 0);
+		assert_int_equal(pretok_ignore_merges(p), strcmp(*name, "llama-bpe") == 0);
+		pretok_destroy(p);
+	}
+	assert_int_equal(n, 5);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(known_cuts),
+		cmocka_unit_test(scanner_equals_regex_on_all_short_strings),
+		cmocka_unit_test(scanner_equals_regex_on_random_strings),
+		cmocka_unit_test(long_runs_take_linear_time),
+		cmocka_unit_test(an_unknown_name_lists_the_known_ones),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,604 @@
+/* The tokenizer on vocabularies made by hand: merging, added tokens, odd bytes, limits, and what is refused.
+ */
+#include "text/vocab.h"
+
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "text/limits.h"
+
+static struct tok *must_open(struct vocab *v)
+{
+	struct hokku_error err;
+	struct tok *t = v_open(v, &err);
+	if (!t)
+		fail_msg("%s", err.message);
+	return t;
+}
+
+/* "haiku" by hand: ha 256, ik 257, iku 258, haiku 259 */
+static struct vocab haiku(const char *pre)
+{
+	struct vocab v = v_new(pre);
+	v_pair(&v, "h", "a");
+	v_pair(&v, "i", "k");
+	v_pair(&v, "ik", "u");
+	v_pair(&v, "ha", "iku");
+	return v;
+}
+
+static void merges_apply_by_rank(void **state)
+{
+	(void)state;
+	struct vocab v = haiku("gpt-2");
+	struct tok *t = must_open(&v);
+	assert_string_equal(tok_kind(t), "gpt2/gpt-2");
+	assert_int_equal(tok_n_vocab(t), 260);
+	assert_ids(t, "", 0, "");
+	assert_ids(t, "h", 0, "104");
+	assert_ids(t, "haiku", 0, "259");
+	assert_ids(t, "haik", 0, "256 257");
+	assert_ids(t, "haikus", 0, "259 115");
+	assert_ids(t, "ha haiku", 0, "256 32 259"); /* the piece " haiku": a blank, then haiku */
+	assert_string_equal(tok_piece(t, 32).ptr ? "\xC4\xA0" : "", "\xC4\xA0");
+	assert_true(str_eq_c(tok_piece(t, 32), "\xC4\xA0"));
+	assert_true(str_eq_c(tok_bytes(t, 32), " "));
+	assert_true(str_eq_c(tok_bytes(t, 259), "haiku"));
+	assert_int_equal(tok_bytes(t, 260).len, 0);
+	assert_int_equal(tok_bytes(t, -1).len, 0);
+	assert_int_equal(tok_piece(t, INT32_MIN).len, 0);
+	assert_int_equal(tok_bos(t), -1);
+	assert_int_equal(tok_eos(t), -1);
+	tok_destroy(t);
+}
+
+/* A token that merging does not give is not used, however well it fits; llama-bpe is the exception. */
+static void whole_tokens_only_where_merging_gives_them(void **state)
+{
+	(void)state;
+	for (int ignore = 0; ignore < 2; ignore++) {
+		struct vocab v = v_new(ignore ? "llama-bpe" : "qwen2");
+		v_pair(&v, "b", "c");           /* 256, first */
+		v_pair(&v, "a", "b");           /* 257 */
+		v_token(&v, "abc", TOK_NORMAL); /* 258: a+bc has no merge, ab+c is never reached */
+		v_merge(&v, "ab c");
+		struct tok *t = must_open(&v);
+		for (int again = 0; again < 3; again++) /* the second time it is remembered */
+			assert_ids(t, "abc\nabc", 0, ignore ? "258 10 258" : "97 256 10 97 256");
+		assert_ids(t, "ab", 0, "257");
+		tok_destroy(t);
+	}
+}
+
+/* The definition, word for word: of all neighbours that merge, the lowest rank, the leftmost of these; until
+ * none. */
+struct rule {
+	int32_t left, right, made;
+};
+static size_t merge_by_definition(const struct rule *rules, size_t n_rules, int32_t *ids, size_t n)
+{
+	for (;;) {
+		size_t best_rule = n_rules, best = 0;
+		for (size_t i = 0; i + 1 < n; i++) {
+			for (size_t r = 0; r < best_rule; r++) {
+				if (rules[r].left == ids[i] && rules[r].right == ids[i + 1]) {
+					best_rule = r;
+					best = i;
+				}
+			}
+		}
+		if (best_rule == n_rules)
+			return n;
+		ids[best] = rules[best_rule].made;
+		memmove(ids + best + 1, ids + best + 2, (n - best - 2) * sizeof *ids);
+		n--;
+	}
+}
+
+/* Random merges over few letters, so that they overlap in every way; piece lengths on both sides of where the
+ * loop gives way to the heap. */
+static void both_merge_loops_follow_the_definition(void **state)
+{
+	(void)state;
+	enum { N_RULES = 60, N_SPELT = 400 };
+	for (uint32_t seed = 0; seed < 12; seed++) {
+		struct vocab v = v_new("gpt-2");
+		struct rule rules[N_RULES];
+		static char spelt[N_SPELT][16];
+		int32_t known[N_SPELT];
+		size_t n_known = 0, n_rules = 0;
+		for (const char *c = "abc"; *c; c++, n_known++) {
+			snprintf(spelt[n_known], 16, "%c", *c);
+			known[n_known] = *c;
+		}
+		for (uint32_t k = 0; n_rules < N_RULES; k++) {
+			uint32_t r[4];
+			rng_words(seed, RNG_STREAM_TEST, k, r);
+			size_t a = r[0] % n_known, b = r[1] % n_known;
+			char joined[32];
+			snprintf(joined, sizeof joined, "%s%s", spelt[a], spelt[b]);
+			bool fresh = strlen(joined) < 8;
+			for (size_t i = 0; i < n_known; i++)
+				fresh = fresh && strcmp(spelt[i], joined) != 0;
+			if (!fresh)
+				continue;
+			rules[n_rules++] =
+				(struct rule){known[a], known[b], (int32_t)v_pair(&v, spelt[a], spelt[b])};
+			known[n_known] = rules[n_rules - 1].made;
+			snprintf(spelt[n_known++], 16, "%.15s", joined);
+		}
+		struct tok *t = must_open(&v);
+		for (uint32_t k = 0; k < 120; k++) {
+			char text[200];
+			int32_t want[200];
+			uint32_t r[4];
+			rng_words(seed, RNG_STREAM_TEST, 1000000 + k, r);
+			size_t n = k < 60 ? 40 + k % 20 : 1 + r[0] % 199;
+			for (size_t i = 0; i < n; i++) {
+				rng_words(k, RNG_STREAM_TEST, i, r);
+				text[i] = (char)('a' + (int)(r[0] % 3));
+				want[i] = text[i];
+			}
+			size_t n_want = merge_by_definition(rules, n_rules, want, n);
+			struct tok_ids got = {0};
+			struct hokku_error err;
+			assert_int_equal(tok_encode(t, (struct str){text, n}, 0, &got, &err), HOKKU_OK);
+			assert_int_equal(got.n, n_want);
+			assert_memory_equal(got.ids, want, n_want * sizeof *want);
+			tok_ids_free(&got);
+		}
+		tok_destroy(t);
+	}
+}
+
+static void added_tokens(void **state)
+{
+	(void)state;
+	struct vocab v = haiku("qwen2");
+	v_token(&v, "<|im_start|>", TOK_CONTROL); /* 260 */
+	v_token(&v, "<|im_end|>", TOK_CONTROL);   /* 261 */
+	v_token(&v, "<tool>", TOK_USER_DEFINED);  /* 262 */
+	v_token(&v, "<tool>x", TOK_USER_DEFINED); /* 263 */
+	v_token(&v, "<tool>xy", TOK_CONTROL);     /* 264 */
+	v_token(&v, "\xC3\xA9",
+		TOK_USER_DEFINED); /* 265; as a normal token it would be the byte E9, which is there */
+	struct hokku_error err;
+	assert_null(v_open(&v, &err)); /* ... and that is token 233 */
+	assert_string_equal(err.message,
+			    "tokenizer.ggml.tokens: token 265 is \"\xC3\xA9\", and so is token 233");
+
+	v = haiku("qwen2");
+	v_token(&v, "<|im_start|>", TOK_CONTROL);
+	v_token(&v, "<|im_end|>", TOK_CONTROL);
+	v_token(&v, "<tool>", TOK_USER_DEFINED);
+	v_token(&v, "<tool>x", TOK_USER_DEFINED);
+	v_token(&v, "<tool>xy", TOK_CONTROL);
+	v_key_u32(&v, "tokenizer.ggml.eos_token_id", 5);
+	struct tok *t = must_open(&v);
+	/* Control tokens only when asked for; user-defined ones always; the longest that counts wins. */
+	assert_ids(t, "<|im_end|>", TOK_PARSE_SPECIAL, "261");
+	assert_ids(t, "ha<|im_end|>ha", TOK_PARSE_SPECIAL, "256 261 256");
+	assert_ids(t, "<|im_end|>", 0, "60 124 105 109 95 101 110 100 124 62");
+	assert_ids(t, "<tool>xyz", TOK_PARSE_SPECIAL, "264 122");
+	assert_ids(t, "<tool>xyz", 0, "263 121 122");
+	assert_ids(t, "<tool>y<tool", 0, "262 121 60 116 111 111 108");
+	assert_ids(t, "<<tool>>", 0, "60 262 62");
+	assert_ids(t, "<|im_start<|im_start|>", TOK_PARSE_SPECIAL,
+		   "60 124 105 109 95 115 116 97 114 116 260");
+	assert_true(str_eq_c(tok_bytes(t, 261), "<|im_end|>"));
+	assert_int_equal(tok_type(t, 261), TOK_CONTROL);
+	assert_int_equal(tok_type(t, 262), TOK_USER_DEFINED);
+	assert_int_equal(tok_type(t, 1000), TOK_UNUSED);
+	assert_int_equal(tok_find_special(t, STR_LIT("<|im_end|>")), 261);
+	assert_int_equal(tok_find_special(t, STR_LIT("<tool>")), 262);
+	assert_int_equal(tok_find_special(t, STR_LIT("<|im_end|")), -1);
+	assert_int_equal(tok_find_special(t, STR_LIT(" <|im_end|>")), -1);
+	assert_int_equal(tok_find_special(t, STR_LIT("haiku")), -1);
+	assert_int_equal(tok_find_special(t, STR_LIT("")), -1);
+	assert_true(tok_is_end(t, 5) && tok_is_end(t, 261));
+	assert_false(tok_is_end(t, 260) || tok_is_end(t, 262) || tok_is_end(t, -1) || tok_is_end(t, 100000));
+	assert_int_equal(tok_eos(t), 5);
+	tok_destroy(t);
+}
+
+/* tokenizer.ggml.added_tokens turns normal tokens into ones that are always found. */
+static void added_tokens_by_list(void **state)
+{
+	(void)state;
+	for (int known = 1; known >= 0; known--) {
+		struct vocab v = v_new("gpt-2");
+		v_token(&v, "ab cd", TOK_NORMAL);
+		v_token(&v, "<c>", TOK_CONTROL);
+		b_key(&v.extra, "tokenizer.ggml.added_tokens", GGUF_ARRAY);
+		b_array(&v.extra, GGUF_STRING, 2);
+		b_str(&v.extra, known ? "ab cd" : "ab");
+		b_str(&v.extra, "<c>");
+		v.n_extra++;
+		struct hokku_error err;
+		struct tok *t = v_open(&v, &err);
+		if (known) {
+			assert_non_null(t);
+			assert_ids(t, "xab cd<c>", 0, "120 256 60 99 62");
+			assert_ids(t, "<c>", TOK_PARSE_SPECIAL, "257");
+			tok_destroy(t);
+		} else {
+			assert_string_equal(err.message, "tokenizer.ggml.added_tokens: entry 0, \"ab\", is "
+							 "no token of tokenizer.ggml.tokens");
+		}
+	}
+}
+
+/* Plain text never becomes a control token, not even where merges would make one. */
+static void merging_makes_no_control_token(void **state)
+{
+	(void)state;
+	struct vocab v = v_new("gpt-2");
+	v_merge(&v, "a b");
+	v_token(&v, "ab", TOK_CONTROL);
+	struct tok *t = must_open(&v);
+	assert_ids(t, "ab", 0, "97 98");
+	assert_ids(t, "ab", TOK_PARSE_SPECIAL, "256");
+	tok_destroy(t);
+}
+
+static void bos(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *pre;
+		int key; /* add_bos_token; -1: absent */
+		bool id, want;
+	} rows[] = {{"gpt-2", -1, true, false}, {"gpt-2", 1, true, true},      {"gpt-2", 0, true, false},
+		    {"gpt-2", 1, false, false}, {"llama-bpe", -1, true, true}, {"llama-bpe", 0, true, false}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct vocab v = v_new(rows[i].pre);
+		uint32_t id = v_token(&v, "<s>", TOK_CONTROL);
+		if (rows[i].key >= 0)
+			v_key_bool(&v, "tokenizer.ggml.add_bos_token", rows[i].key);
+		if (rows[i].id)
+			v_key_u32(&v, "tokenizer.ggml.bos_token_id", id);
+		struct tok *t = must_open(&v);
+		assert_ids(t, "a", TOK_ADD_BOS, rows[i].want ? "256 97" : "97");
+		assert_ids(t, "a", 0, "97");
+		assert_int_equal(tok_bos(t), rows[i].id ? 256 : -1);
+		tok_destroy(t);
+	}
+}
+
+/* Valid stretches on both sides are encoded as they would be alone; each odd byte is its own token. */
+static void invalid_utf8_goes_byte_by_byte(void **state)
+{
+	(void)state;
+	struct vocab v = haiku("qwen2");
+	struct tok *t = must_open(&v);
+	assert_ids(t, "haiku\xFFhaiku", 0, "259 255 259");
+	assert_ids(t, "\xE4\xBF", 0, "228 191");
+	assert_ids(t, "\xC3ha", 0, "195 256");
+	assert_ids(t, "\xED\xA0\x80", 0, "237 160 128");
+	assert_ids(t, "e\xCC\x81\xCC", 0, "195 169 204"); /* NFC before the odd byte */
+	assert_ids(t, "a\0b", 0, "97 0 98");
+	tok_destroy(t);
+}
+
+static void every_byte_string_comes_back(void **state)
+{
+	(void)state;
+	struct vocab v = haiku("gpt-2");
+	struct tok *t = must_open(&v);
+	for (uint32_t k = 0; k < 3000; k++) {
+		char text[64];
+		uint32_t r[4];
+		rng_words(k, RNG_STREAM_TEST, 0, r);
+		size_t n = r[0] % 64;
+		for (size_t i = 0; i < n; i++) {
+			rng_words(k, RNG_STREAM_TEST, i + 1, r);
+			text[i] = k % 2 ? (char)(r[0] % 256) : "haiku \n\xC3\xA9\xFF"[r[0] % 10];
+		}
+		struct tok_ids ids = {0};
+		struct strbuf back = {0};
+		struct hokku_error err;
+		assert_int_equal(tok_encode(t, (struct str){text, n}, 0, &ids, &err), HOKKU_OK);
+		for (size_t i = 0; i < ids.n; i++)
+			strbuf_add(&back, tok_bytes(t, ids.ids[i]).ptr, tok_bytes(t, ids.ids[i]).len);
+		assert_int_equal(back.len, n);
+		assert_true(n == 0 || memcmp(back.ptr, text, n) == 0);
+		strbuf_free(&back);
+		tok_ids_free(&ids);
+	}
+	tok_destroy(t);
+}
+
+/* Ids are appended, and a failed call leaves those before it. */
+static void ids_are_appended(void **state)
+{
+	(void)state;
+	struct vocab v = haiku("gpt-2");
+	struct tok *t = must_open(&v);
+	struct tok_ids ids = {0};
+	struct hokku_error err;
+	assert_int_equal(tok_ids_push(&ids, 7, &err), HOKKU_OK);
+	assert_int_equal(tok_encode(t, STR_LIT("haiku"), 0, &ids, &err), HOKKU_OK);
+	assert_int_equal(tok_encode(t, STR_LIT("ha"), 0, &ids, &err), HOKKU_OK);
+	assert_int_equal(ids.n, 3);
+	assert_true(ids.ids[0] == 7 && ids.ids[1] == 259 && ids.ids[2] == 256);
+	tok_destroy(t);
+
+	struct vocab holes = {.model = "gpt2", .pre = "gpt-2"};
+	v_token(&holes, "a", TOK_NORMAL);
+	v_token(&holes, "b", TOK_NORMAL);
+	t = must_open(&holes);
+	assert_int_equal(tok_encode(t, STR_LIT("ab?"), 0, &ids, &err), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.message,
+			    "the text holds the byte 0x3f, for which the model's vocabulary has no token");
+	assert_int_equal(tok_encode(t, STR_LIT("abba?ba"), 0, &ids, &err), HOKKU_INVALID_REQUEST);
+	assert_int_equal(ids.n, 3);
+	tok_ids_free(&ids);
+	tok_destroy(t);
+}
+
+/* One piece of a megabyte: the plain loop would need days. */
+static void a_megabyte_without_a_blank(void **state)
+{
+	(void)state;
+	struct vocab v = v_new("qwen2");
+	char left[300] = "a", right[300] = "a";
+	for (int k = 0; k < 7; k++) { /* aa, aaaa, ... 128 a's */
+		v_pair(&v, left, right);
+		memset(left, 'a', 2u << k);
+		left[2u << k] = '\0';
+		memcpy(right, left, sizeof right);
+	}
+	struct tok *t = must_open(&v);
+	struct strbuf text = {0};
+	b_zeros(&text, 1 << 20);
+	memset(text.ptr, 'a', text.len);
+	struct tok_ids ids = {0};
+	struct hokku_error err;
+	uint64_t start = clock_ns();
+	assert_int_equal(tok_encode(t, (struct str){text.ptr, text.len}, 0, &ids, &err), HOKKU_OK);
+	assert_true(clock_ms_since(start) < 30000);
+	assert_int_equal(ids.n, (1 << 20) / 128);
+	for (size_t i = 0; i < ids.n; i++)
+		assert_int_equal(ids.ids[i], 262);
+	tok_ids_free(&ids);
+	strbuf_free(&text);
+	tok_destroy(t);
+}
+
+static void refusals(void **state)
+{
+	(void)state;
+	struct {
+		struct vocab v;
+		const char *message;
+	} rows[16];
+	size_t n = 0;
+#define ROW(vocab, text) rows[n].v = (vocab), rows[n].message = (text)
+	ROW(v_new("gpt-2"), "tokenizer.ggml.model is \"bert\"; the tokenizer models known are gpt2");
+	rows[n++].v.model = "bert";
+	ROW(v_new("falcon"), "tokenizer.ggml.pre is \"falcon\"; the pre-tokenizers known are default, gpt-2, "
+			     "qwen2, llama-bpe, "
+			     "deepseek-llm");
+	n++;
+	ROW(v_new("gpt-2"), "tokenizer.ggml.merges: merge 0, \"ab\", is not two tokens with a blank between");
+	v_merge(&rows[n++].v, "ab");
+	ROW(v_new("gpt-2"), "tokenizer.ggml.merges: merge 0, \" b\", is not two tokens with a blank between");
+	v_merge(&rows[n++].v, " b");
+	ROW(v_new("gpt-2"), "tokenizer.ggml.merges: merge 0, \"xy b\", has a left part that is no token");
+	v_merge(&rows[n++].v, "xy b");
+	ROW(v_new("gpt-2"), "tokenizer.ggml.merges: merge 0, \"b xy\", has a right part that is no token");
+	v_merge(&rows[n++].v, "b xy");
+	ROW(v_new("gpt-2"), "tokenizer.ggml.merges: merge 0, \"a b\", makes no token of the vocabulary");
+	v_merge(&rows[n++].v, "a b");
+	ROW(haiku("gpt-2"), "tokenizer.ggml.merges: merge 4, \"h a\", repeats merge 0");
+	v_merge(&rows[n++].v, "h a");
+	ROW(v_new("gpt-2"), "tokenizer.ggml.tokens: token 256 is \"a\", and so is token 97");
+	v_token(&rows[n++].v, "a", TOK_NORMAL);
+	ROW(v_new("gpt-2"), "tokenizer.ggml.token_type: token 256 has type 7; 1 to 6 are allowed");
+	v_token(&rows[n++].v, "ab", 7);
+	ROW(v_new("gpt-2"), "tokenizer.ggml.token_type has 257 entries; tokenizer.ggml.tokens has 256");
+	v_token(&rows[n].v, "ab", TOK_NORMAL);
+	rows[n].v.no_types = true;
+	v_array(&rows[n].v.extra, "tokenizer.ggml.token_type", GGUF_I32, 257, &rows[n].v.types);
+	rows[n].v.n_extra++;
+	rows[n].v.tokens.len -= 10;
+	rows[n++].v.n_tokens--;
+	ROW(v_new("gpt-2"), "tokenizer.ggml.eos_token_id is 256; the vocabulary has 256 tokens");
+	v_key_u32(&rows[n++].v, "tokenizer.ggml.eos_token_id", 256);
+	ROW(((struct vocab){.model = "gpt2", .pre = "gpt-2", .no_types = true}),
+	    "tokenizer.ggml.tokens has 0 entries; 1 to 1048576 are allowed");
+	strbuf_add_c(&rows[n++].v.tokens, "");
+#undef ROW
+	for (size_t i = 0; i < n; i++) {
+		struct hokku_error err;
+		assert_null(v_open(&rows[i].v, &err));
+		assert_string_equal(err.message, rows[i].message);
+		assert_int_equal(err.code, HOKKU_BAD_FILE);
+	}
+}
+
+/* Keys that must be there are named by the reader; those that may be absent have their defaults. */
+static void absent_keys(void **state)
+{
+	(void)state;
+	struct hokku_error err;
+	struct vocab v = v_new("gpt-2");
+	v.model = NULL;
+	assert_null(v_open(&v, &err));
+	assert_non_null(strstr(err.message, "tokenizer.ggml.model"));
+	v = v_new("gpt-2");
+	v.no_merges = true;
+	assert_null(v_open(&v, &err));
+	assert_non_null(strstr(err.message, "tokenizer.ggml.merges"));
+	v = v_new(NULL);
+	v_token(&v, "<end>", TOK_CONTROL);
+	v.no_types = true;
+	v_key_u32(&v, "tokenizer.ggml.eos_token_id", 256);
+	struct tok *t = must_open(&v);
+	assert_string_equal(tok_kind(t), "gpt2/default");
+	/* Without types, the tokens that the file names by id are its control tokens. */
+	assert_int_equal(tok_type(t, 256), TOK_CONTROL);
+	assert_ids(t, "<end>", TOK_PARSE_SPECIAL, "256");
+	assert_ids(t, "<end>", 0, "60 101 110 100 62");
+	tok_destroy(t);
+}
+
+static void limits(void **state)
+{
+	(void)state;
+	/* The longest token, and one byte more. */
+	for (size_t extra = 0; extra < 2; extra++) {
+		struct vocab v = v_new("gpt-2");
+		struct hokku_error err;
+		char *piece = calloc(1, TOK_MAX_TOKEN_BYTES + extra + 1);
+		memset(piece, 'x', TOK_MAX_TOKEN_BYTES + extra);
+		v_token(&v, piece, TOK_USER_DEFINED);
+		struct tok *t = v_open(&v, &err);
+		if (extra)
+			assert_string_equal(
+				err.message,
+				"tokenizer.ggml.tokens: token 256 has 4097 bytes; 4096 are allowed");
+		else
+			assert_ids(t, "xx", 0, "120 120");
+		assert_int_equal(t == NULL, extra);
+		tok_destroy(t);
+		free(piece);
+	}
+	/* The most tokens, one fewer, one more; as many merges fit besides. */
+	for (uint32_t n = TOK_MAX_TOKENS - 1; n <= TOK_MAX_TOKENS + 1; n++) {
+		struct vocab v = v_new("gpt-2");
+		struct hokku_error err;
+		char piece[16];
+		while (v.n_tokens < n) {
+			snprintf(piece, sizeof piece, "t%x", v.n_tokens);
+			v_token(&v, piece, TOK_NORMAL);
+		}
+		struct tok *t = v_open(&v, &err);
+		assert_int_equal(t == NULL, n > TOK_MAX_TOKENS);
+		if (!t)
+			assert_string_equal(
+				err.message,
+				"tokenizer.ggml.tokens has 1048577 entries; 1 to 1048576 are allowed");
+		tok_destroy(t);
+	}
+	/* Merges: every split of every string of up to k letters is one, so that there can be as many as
+	 * wanted. */
+	for (uint32_t n = TOK_MAX_MERGES - 1; n <= TOK_MAX_MERGES + 1; n++) {
+		struct vocab v = v_new("gpt-2");
+		struct hokku_error err;
+		char piece[8];
+		for (uint32_t i = 1; i <= 5; i++) { /* all strings of 2 to 6 of eight letters: 299,584 */
+			for (uint32_t k = 0; k < 8u << 3 * i; k++) {
+				for (uint32_t c = 0; c <= i; c++)
+					piece[c] = (char)('a' + (int)(k >> 3 * c & 7));
+				piece[i + 1] = '\0';
+				v_token(&v, piece, TOK_NORMAL);
+				for (uint32_t c = 1; c <= i && v.n_merges < n; c++) {
+					b_u64(&v.merges, i + 2);
+					strbuf_add(&v.merges, piece, c);
+					strbuf_add(&v.merges, " ", 1);
+					strbuf_add(&v.merges, piece + c, i + 1 - c);
+					v.n_merges++;
+				}
+			}
+		}
+		assert_int_equal(v.n_merges, n);
+		struct tok *t = v_open(&v, &err);
+		assert_int_equal(t == NULL, n > TOK_MAX_MERGES);
+		if (!t)
+			assert_string_equal(err.message,
+					    "tokenizer.ggml.merges has 1048577 entries; 1048576 are allowed");
+		tok_destroy(t);
+	}
+}
+
+static void the_longest_text(void **state)
+{
+	(void)state;
+	struct vocab v = v_new("gpt-2");
+	char *piece = calloc(1, TOK_MAX_TOKEN_BYTES + 1);
+	memset(piece, 'x', TOK_MAX_TOKEN_BYTES);
+	v_token(&v, piece, TOK_USER_DEFINED);
+	free(piece);
+	struct tok *t = must_open(&v);
+	char *text = malloc(TOK_MAX_TEXT_BYTES);
+	memset(text, 'x', TOK_MAX_TEXT_BYTES);
+	for (size_t n = TOK_MAX_TEXT_BYTES - 1; n <= (size_t)TOK_MAX_TEXT_BYTES + 1; n++) {
+		struct tok_ids ids = {0};
+		struct hokku_error err;
+		enum hokku_code rc = tok_encode(t, (struct str){text, n}, 0, &ids, &err);
+		assert_int_equal(rc, n > TOK_MAX_TEXT_BYTES ? HOKKU_INVALID_REQUEST : HOKKU_OK);
+		if (rc)
+			assert_string_equal(err.message,
+					    "the text has 67108865 bytes; one call encodes 67108864 at most");
+		else
+			assert_int_equal(ids.n,
+					 n == TOK_MAX_TEXT_BYTES ? n / TOK_MAX_TOKEN_BYTES : 16383 + 4095);
+		tok_ids_free(&ids);
+	}
+	free(text);
+	tok_destroy(t);
+}
+
+/* Threads share a tokenizer: the thread sanitizer watches, and all get the same. */
+struct share {
+	const struct tok *t;
+	struct str text;
+	struct tok_ids ids;
+	enum hokku_code rc;
+};
+static void *encode_often(void *user)
+{
+	struct share *s = user;
+	for (int i = 0; i < 50 && !s->rc; i++) {
+		s->ids.n = 0;
+		s->rc = tok_encode(s->t, s->text, 0, &s->ids, NULL);
+	}
+	return NULL;
+}
+static void threads_share_a_tokenizer(void **state)
+{
+	(void)state;
+	struct vocab v = haiku("qwen2");
+	struct share s[4] = {0};
+	pthread_t threads[4];
+	struct tok *t = must_open(&v);
+	for (int i = 0; i < 4; i++) {
+		s[i].t = t;
+		s[i].text = STR_LIT("haiku ha ik \u00e9e\u0301 haikuhaiku 12\n\n  iku \u4f60\u597d haiku's");
+		assert_int_equal(pthread_create(&threads[i], NULL, encode_often, &s[i]), 0);
+	}
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(s[i].rc, HOKKU_OK);
+		assert_int_equal(s[i].ids.n, s[0].ids.n);
+		assert_memory_equal(s[i].ids.ids, s[0].ids.ids, s[0].ids.n * sizeof(int32_t));
+	}
+	for (int i = 0; i < 4; i++)
+		tok_ids_free(&s[i].ids);
+	tok_destroy(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(merges_apply_by_rank),
+		cmocka_unit_test(whole_tokens_only_where_merging_gives_them),
+		cmocka_unit_test(both_merge_loops_follow_the_definition),
+		cmocka_unit_test(added_tokens),
+		cmocka_unit_test(added_tokens_by_list),
+		cmocka_unit_test(merging_makes_no_control_token),
+		cmocka_unit_test(bos),
+		cmocka_unit_test(invalid_utf8_goes_byte_by_byte),
+		cmocka_unit_test(every_byte_string_comes_back),
+		cmocka_unit_test(ids_are_appended),
+		cmocka_unit_test(a_megabyte_without_a_blank),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(absent_keys),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(the_longest_text),
+		cmocka_unit_test(threads_share_a_tokenizer),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
