@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -133,9 +134,11 @@ static enum hokku_code write_file(const struct job *job, const struct model *m, 
 	if (!rc)
 		rc = compute_rows(job, m, c, blocks, logits, f, err);
 	if (f && !to_stdout) {
+		struct stat st;
+		bool is_file = fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode);
 		if (fclose(f) && !rc)
 			rc = write_failed(job, err);
-		if (rc)
+		if (rc && is_file)
 			unlink(job->out_path); /* half a file must not look like a whole one */
 	}
 	free(blocks);

@@ -273,8 +273,9 @@ def make_hf():
             if p.dim() == 1:  # transformers starts norms at 1 and biases at 0; make them speak
                 p.copy_((1 if "norm" in name else 0) + 0.3 * torch.randn_like(p))
     model.to(torch.bfloat16).save_pretrained(folder, safe_serialization=True)
-    model = model.float()
-    state = {name: p.detach().clone() for name, p in model.state_dict().items()}
+    state = {name: p.detach().float() for name, p in model.state_dict().items()}
+    model = Qwen2ForCausalLM(config).float().eval()  # a new one: the old one's RoPE tables went through bfloat16 too
+    model.load_state_dict(state)
     ids = [int(w) % vocab for w in philox(6, 99, 48)]
     for format_name in ("F32", "F16", "BF16", "Q8_0"):
         t = T[format_name]
