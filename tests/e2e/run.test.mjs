@@ -1,0 +1,248 @@
+// `hokku run` as a user meets it, the help and the errors of every command, the library and its example.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+const hokku = process.env.HOKKU;
+const build = process.env.HOKKU_BUILD_DIR;
+const scratch = mkdtempSync(join(tmpdir(), 'hokku-run-'));
+after(() => rmSync(scratch, { recursive: true }));
+
+const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('HOKKU_')));
+const file = (name, content) => {
+	writeFileSync(join(scratch, name), content);
+	return join(scratch, name);
+};
+
+// Runs `hokku ARGS` in a folder that holds nothing; input goes to standard input.
+const run = (args, { input = '', ...options } = {}) =>
+	spawnSync(hokku, args, { encoding: 'utf8', cwd: scratch, env, input, timeout: 60000, ...options });
+
+function answer(args, options) {
+	const r = run(['run', ...args], options);
+	assert.equal(r.status, 0, r.stderr);
+	return r.stdout;
+}
+
+// A model that greedily writes on and on, in a context of a quarter of a million positions.
+let long;
+before(() => {
+	const shape = file('long.json', JSON.stringify({
+		architectures: ['Qwen2ForCausalLM'], model_type: 'qwen2', hidden_size: 64, intermediate_size: 128,
+		num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, vocab_size: 512,
+		max_position_embeddings: 262144, rms_norm_eps: 1e-6, rope_theta: 1e6, tie_word_embeddings: true, hidden_act: 'silu',
+	}));
+	long = join(scratch, 'long.gguf');
+	execFileSync(hokku, ['synth', '--shape', shape, '--type', 'F32', '-o', long], { stdio: 'pipe' });
+});
+
+const bundled = run(['run', '-p', 'x']).status === 0;
+const needsBundled = { skip: bundled ? false : 'this build holds no model of its own' };
+
+test('the bundled model writes a verse, in any folder, with nothing else there', needsBundled, () => {
+	const r = run(['run', '-p', 'autumn rain', '--seed', '1'], { env: {}, cwd: '/' });
+	assert.equal(r.status, 0, r.stderr);
+	assert.equal(r.stderr, '');
+	assert.match(r.stdout, /^[^\n]+\n[^\n]+\n[^\n]+\n$/);
+});
+
+test('the same request gives the same bytes; a reported seed brings an answer back', needsBundled, () => {
+	const args = ['-p', 'the old pond', '--seed', '18446744073709551615'];
+	const first = answer(args);
+	assert.equal(answer(args), first);
+	assert.equal(answer([...args, '--threads', '1']), first);
+	assert.equal(answer([...args, '--threads', '3']), first);
+	const free = run(['run', '-p', 'the old pond', '--verbose']);
+	const seed = free.stderr.match(/seed (\d+)/)[1];
+	assert.equal(answer(['-p', 'the old pond', '--seed', seed]), free.stdout);
+	const texts = new Set([1, 2, 3, 4, 5].map((n) => answer(['-p', 'the old pond', '-s', String(n)])));
+	assert.ok(texts.size >= 4, [...texts].join('---\n'));
+});
+
+test('a prompt from -p, -f, standard input and -f - is the same', needsBundled, () => {
+	const expected = answer(['-p', 'snow', '--temp', '0']);
+	assert.equal(answer(['-f', file('prompt', 'snow\n'), '--temp', '0']), expected);
+	assert.equal(answer(['--temp', '0'], { input: 'snow\n' }), expected);
+	assert.equal(answer(['--temp', '0'], { input: 'snow' }), expected);
+	assert.equal(answer(['--temp', '0', '-f', '-'], { input: 'snow' }), expected);
+	assert.equal(answer(['--temperature=0', '--prompt=snow']), expected);
+});
+
+test('--verbose tells the model and the timing on standard error', needsBundled, () => {
+	const r = run(['run', '-p', 'snow', '-v', '-n', '3', '--seed', '5']);
+	assert.match(r.stderr, /qwen2, Q8_0, [\d,]+ parameters, [\d.]+ MiB; cpu \(.*\); context \d+\n/);
+	assert.match(r.stderr, /\d+ prompt tokens in [\d.]+ ms, 3 tokens in [\d.]+ ms \([\d.]+ tokens\/s\), the first after [\d.]+ ms; seed 5; stopped by: length\n/);
+});
+
+test('--system and --raw change what the model reads', needsBundled, () => {
+	const plain = answer(['-p', 'snow', '--temp', '0']);
+	const raw = answer(['-p', '<|im_start|>user\nsnow<|im_end|>\n', '--raw', '--temp', '0', '-n', '20']);
+	assert.notEqual(raw, plain); // the markers are plain text there
+	assert.equal(answer(['--temp', '0', '-p', 'snow', '--system', 'You write haiku.']).length > 0, true);
+});
+
+test('stop texts end the answer before them and are never shown', needsBundled, () => {
+	const whole = answer(['-p', 'snow', '--seed', '2']);
+	const [first, second] = whole.split('\n');
+	assert.equal(answer(['-p', 'snow', '--seed', '2', '--stop', '\n']), `${first}\n`);
+	const word = second.slice(2, 6); // begins and ends inside words
+	assert.equal(answer(['-p', 'snow', '--seed', '2', '--stop', 'never there', '--stop', word]).trimEnd(),
+		whole.slice(0, whole.indexOf(word)).trimEnd());
+});
+
+test('text is written as it comes', async () => {
+	const child = spawn(hokku, ['run', long, '-p', 'go', '--raw', '--temp', '0'], { env });
+	let pieces = 0;
+	await new Promise((resolve) => child.stdout.on('data', () => ++pieces === 5 && resolve()));
+	child.kill('SIGINT');
+	const [code] = await new Promise((resolve) => child.on('exit', (...how) => resolve(how)));
+	assert.equal(code, 130);
+});
+
+async function interrupt(args, delay, signal = 'SIGINT') {
+	const child = spawn(hokku, ['run', long, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+	const exited = new Promise((resolve) => child.on('exit', (code) => resolve({ code, at: performance.now() })));
+	let text = '';
+	child.stdout.on('data', (data) => (text += data));
+	await new Promise((resolve) => setTimeout(resolve, delay));
+	const begin = performance.now();
+	child.kill(signal);
+	const { code, at } = await exited;
+	return { code, ms: at - begin, text };
+}
+
+test('Ctrl-C ends it with 130: while it answers and while it reads a long prompt', async () => {
+	const decoding = await interrupt(['--raw', '-p', 'go', '--temp', '0'], 700);
+	assert.equal(decoding.code, 130);
+	assert.ok(decoding.ms < 2000, `${decoding.ms} ms`);
+	assert.ok(decoding.text.length > 0 && decoding.text.endsWith('\n'));
+	const prompt = file('long.txt', 'the rain in spain '.repeat(1500));
+	const reading = await interrupt(['--raw', '-f', prompt, '--device', 'cpu:reference'], 700);
+	assert.equal(reading.code, 130);
+	assert.ok(reading.ms < 2000, `${reading.ms} ms`);
+	assert.equal(reading.text, '');
+});
+
+test('a reader that goes away ends it quietly', async () => {
+	const child = spawn('sh', ['-c', '"$0" run "$1" --raw -p go --temp 0 | head -c 3', hokku, long], { env });
+	let err = '';
+	let out = '';
+	child.stderr.on('data', (data) => (err += data));
+	child.stdout.on('data', (data) => (out += data));
+	await new Promise((resolve) => child.on('close', resolve));
+	assert.equal(out.length > 0, true);
+	assert.equal(err, '');
+});
+
+test('a full disk is an error with its reason', { skip: existsSync('/dev/full') ? false : 'no /dev/full' }, () => {
+	const full = openSync('/dev/full', 'w');
+	const r = run(['run', long, '--raw', '-p', 'go', '--temp', '0', '-n', '5'], { stdio: ['ignore', full, 'pipe'] });
+	closeSync(full);
+	assert.equal(r.status, 1);
+	assert.equal(r.stderr, 'hokku: standard output: No space left on device\n');
+});
+
+// [arguments, exit code, what standard error says]
+const refused = [
+	[['rnu'], 2, /^hokku: there is no command "rnu"; did you mean "run"\?/],
+	[['xyzzy'], 2, /^hokku: there is no command "xyzzy" \(`hokku --help` lists them\)\n$/],
+	[['run', '--temprature', '1'], 2, /there is no option --temprature; did you mean --temperature\? \(see hokku run --help\)\n$/],
+	[['run', '--top_k', '1'], 2, /did you mean --top-k\?/],
+	[['run', '-x'], 2, /there is no option -x/],
+	[['run', '-p', 'x', '--temp', '101'], 2, /--temp is "101"; it takes a number from 0 to 100/],
+	[['run', '-p', 'x', '--top-p', '0'], 2, /--top-p is "0"; it takes a number more than 0 and at most 1/],
+	[['run', '-p', 'x', '--top-k', '-1'], 2, /--top-k is "-1"; it takes a whole number from 0 to 2147483647/],
+	[['run', '-p', 'x', '--presence-penalty', '-2.1'], 2, /--presence-penalty is "-2.1"; it takes a number from -2 to 2/],
+	[['run', '-p', 'x', '--min-p', 'nan'], 2, /--min-p is "nan"/],
+	[['run', '-p', 'x', '--seed', '18446744073709551616'], 2, /--seed is "18446744073709551616"; it takes a whole number/],
+	[['run', '-p', 'x', '--seed', '1.5'], 2, /--seed is "1.5"; it takes a whole number/],
+	[['run', '-p', 'x', '-n', '-3'], 2, /-n is "-3"; it takes a whole number/],
+	[['run', '-p'], 2, /-p needs a value \(TEXT\)/],
+	[['run', '-p', 'x', '-f', 'y'], 2, /-p and -f are both given; one is wanted/],
+	[['run', '-p', 'x', '--raw', '--system', 'y'], 2, /--system needs the chat template that --raw leaves out/],
+	[['run', 'a.gguf', 'b.gguf', '-p', 'x'], 2, /"b.gguf" is one word too many/],
+	[['run', '-p', 'x', ...Array(17).fill(['--stop', 'y']).flat()], 2, /--stop may be given 16 times at most/],
+	[['run', 'nowhere.gguf', '-p', 'x'], 1, /^hokku: nowhere.gguf: No such file or directory\n$/],
+	[['run', '/etc/passwd', '-p', 'x'], 1, /^hokku: \/etc\/passwd: /],
+	[['run', '-f', 'nowhere.txt'], 1, /^hokku: nowhere.txt: No such file or directory\n$/],
+];
+for (const [args, status, message] of refused)
+	test(`refused: hokku ${args.join(' ').slice(0, 60)}`, () => {
+		const r = run(args);
+		assert.match(r.stderr, message);
+		assert.equal(r.status, status);
+		assert.equal(r.stdout, '');
+	});
+
+test('what the model cannot serve names both numbers', () => {
+	const prompt = file('prompt.txt', 'a'.repeat(3000));
+	let r = run(['run', long, '--raw', '-f', prompt, '--ctx', '64']);
+	assert.equal(r.status, 1);
+	assert.match(r.stderr, /^hokku: the prompt has [\d,]+ tokens, the context holds 64\n$/);
+	r = run(['run', long, '-p', 'x', '--ctx', '262145']);
+	assert.equal(r.status, 1);
+	assert.match(r.stderr, /a context of 262,145 was asked for; the model was trained for 262,144 at most/);
+	r = run(['run', long, '-p', 'x', '--device', 'abacus']);
+	assert.equal(r.status, 1);
+	assert.match(r.stderr, /abacus/);
+	r = run(['run', long], { input: '' });
+	assert.equal(r.status, 1);
+	assert.match(r.stderr, /the prompt is empty/);
+	r = run(['run', long, '--raw', '-p', 'x', '--stop', '']);
+	assert.equal(r.status, 1);
+	assert.match(r.stderr, /stop text 0 is empty/);
+});
+
+test('variables set options, and the command line wins', () => {
+	const set = (value, args = []) => run(['run', long, '--raw', '-p', 'x', '-n', '1', '-v', ...args], { env: { ...env, HOKKU_CTX: value } });
+	assert.match(set('128').stderr, /context 128\n/);
+	assert.match(set('128', ['--ctx', '64']).stderr, /context 64\n/);
+	const r = set('many');
+	assert.equal(r.status, 2);
+	assert.match(r.stderr, /HOKKU_CTX is "many"; it takes a whole number/);
+});
+
+test('every command has help with its usage and an example', () => {
+	const list = run(['--help']);
+	assert.equal(list.status, 0);
+	const names = [...list.stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map((m) => m[1]);
+	assert.ok(names.length >= 6 && names.includes('run') && names.includes('serve'), names.join());
+	for (const name of names) {
+		const help = run([name, '--help']);
+		assert.equal(help.status, 0, name);
+		assert.equal(help.stderr, '');
+		assert.match(help.stdout, new RegExp(`^usage: hokku ${name}`), name);
+		assert.match(help.stdout, new RegExp(`Examples?:[^]*hokku ${name}`), name);
+		assert.equal(run(['help', name]).stdout, help.stdout);
+		assert.equal(run([name, '--no-such-option']).status, 2, name);
+	}
+	assert.equal(run([]).status, 2);
+	assert.equal(run(['--version']).stdout, run(['version']).stdout);
+});
+
+test('the library exports what the header marks, and nothing else', (t) => {
+	const header = execFileSync('cat', [new URL('../../include/hokku.h', import.meta.url).pathname], { encoding: 'utf8' });
+	const declared = [...header.matchAll(/^HOKKU_API [^;]*?(hokku_\w+)\(/gm)].map((m) => m[1]).sort();
+	assert.ok(declared.length >= 10);
+	const library = join(build, 'libhokku.so');
+	if (spawnSync('nm', ['--version']).error) return t.skip('no nm');
+	const symbols = execFileSync('nm', ['-D', '--defined-only', '--format=posix', library], { encoding: 'utf8' });
+	const exported = symbols.trim().split('\n').map((line) => line.split(' ')[0].split('@')[0]);
+	// what a sanitizer or the coverage counter adds is not ours
+	const ours = exported.filter((name) => !/^(__|_init$|_fini$|gcov|mangle_path)/.test(name)).sort();
+	assert.deepEqual(ours, declared);
+});
+
+test('the example streams an answer through the library', needsBundled, () => {
+	const example = join(build, 'examples/example_stream');
+	const r = spawnSync(example, ['autumn rain'], { encoding: 'utf8', cwd: scratch });
+	assert.equal(r.status, 0, r.stderr);
+	assert.equal(r.stdout.trim().split('\n').length, 3, r.stdout);
+	assert.match(r.stderr, /\d+ tokens, the first after \d+ ms, seed \d+\n$/);
+	const bad = spawnSync(example, ['x', 'nowhere.gguf'], { encoding: 'utf8', cwd: scratch });
+	assert.equal(bad.status, 1);
+	assert.equal(bad.stderr, 'nowhere.gguf: No such file or directory\n');
+});
