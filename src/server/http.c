@@ -278,8 +278,9 @@ static void conn_adopt(struct conn *c)
 	bufferevent_decref(bev);
 	c->evcon = evcon;
 	evhttp_connection_set_closecb(c->evcon, on_close, c);
-	int one = 1;
+	int one = 1, send_bytes = HTTP_SEND_BUFFER_BYTES;
 	setsockopt(bufferevent_getfd(bev), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	setsockopt(bufferevent_getfd(bev), SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
 	c->refused = h->n_conns > h->config.max_connections;
 	if (h->n_conns > h->config.max_connections + HTTP_REFUSED_CONNECTIONS)
 		conn_drop(c);

@@ -190,7 +190,7 @@ test('SIGINT: what does not finish within 5 s is told so; SIGTERM twice ends at 
 	await sleep(50);
 	hasty.child.kill('SIGTERM');
 	assert.deepEqual(await hasty.exited, { code: 130, signal: null });
-	assert.ok(performance.now() - at < 1000);
+	assert.ok(performance.now() - at < 3000);
 	const refused = await generate(patient, forever());
 	assert.equal(refused.status, 503);
 	assert.equal(refused.json.error.code, 'SHUTTING_DOWN');
