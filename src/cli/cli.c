@@ -127,7 +127,7 @@ static void print_option(const struct opt *o)
 		printf("  %-26s ", left);
 	printf("%s", o->help);
 	if (*range_text(o, range, sizeof range))
-		printf(", %s", range);
+		printf("; %s", range);
 	print_default(o);
 	printf("\n");
 }

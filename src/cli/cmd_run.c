@@ -12,7 +12,7 @@
 #include "base/rng.h"
 #include "cli/options_common.h"
 
-enum { MAX_PROMPT_BYTES = 64 << 20 };
+enum { MAX_PROMPT_BYTES = 64 << 20, MAX_BIAS = 64 };
 
 static int run(int argc, char **argv);
 
@@ -26,12 +26,13 @@ const struct cmd cmd_run = {
 		"is\n"
 		"left out. A model with a chat template gets the prompt as the user's message; --raw sends "
 		"it as\n"
-		"it is. Progress and timing go to standard error. Ctrl-C ends the answer (exit code 130).\n\n"
+		"it is. Progress, timing and the seed go to standard error, if that is a terminal or with\n"
+		"--verbose. Ctrl-C ends the answer (exit code 130).\n\n"
 		"Examples:\n"
 		"  hokku run -p \"autumn rain\"\n"
 		"  hokku run qwen2.5-0.5b-instruct-q8_0.gguf -p \"Name three rivers.\" --temperature 0 -n "
 		"64\n"
-		"  git diff | hokku run model.gguf --system \"Write a commit message.\" --stop \"\\n\\n\"\n",
+		"  git diff | hokku run model.gguf --system \"Write a commit message.\" -n 100\n",
 	.run = run,
 };
 
@@ -41,8 +42,9 @@ struct options {
 	const char *prompt, *file, *system;
 	uint32_t max_tokens;
 	bool seed_given, raw, verbose;
-	struct opt_list stop;
-	const char *stops[ENGINE_MAX_STOP];
+	struct opt_list stop, bias;
+	const char *stops[ENGINE_MAX_STOP], *bias_texts[MAX_BIAS];
+	struct hokku_logit_bias biases[MAX_BIAS];
 };
 
 /* The answer while it comes; written by the engine's thread until the end is in the pipe. */
@@ -114,12 +116,34 @@ static void on_state(void *user)
 	cli_progress(label, state.phase == ENGINE_LOADING ? state.load_part : 1);
 }
 
+/* "ID=X" each; the ranges are the engine's to check. Returns -1, or an exit code. */
+static int parse_biases(struct options *o)
+{
+	for (uint32_t i = 0; i < o->bias.n; i++) {
+		const char *text = o->bias_texts[i];
+		char *equals, *end = NULL, quoted[64];
+		errno = 0;
+		long id = strtol(text, &equals, 10);
+		float value = *equals == '=' ? strtof(equals + 1, &end) : 0;
+		if (equals == text || !end || end == equals + 1 || *end || errno || id < 0 || id > INT32_MAX)
+			return cli_usage(
+				&cmd_run,
+				"--logit-bias is %s; it takes a token id, = and a number, as in 42=-5",
+				str_quote(str_c(text), quoted, sizeof quoted));
+		o->biases[i] = (struct hokku_logit_bias){(int32_t)id, value};
+	}
+	o->sampling.bias = o->biases;
+	o->sampling.n_bias = o->bias.n;
+	return -1;
+}
+
 static int parse(int argc, char **argv, struct options *o)
 {
 	struct opt_table table = {0};
 	const char *model = NULL;
 	int n = 0;
 	o->stop = (struct opt_list){.values = o->stops, .max = ENGINE_MAX_STOP};
+	o->bias = (struct opt_list){.values = o->bias_texts, .max = MAX_BIAS};
 	const struct opt rows[] = {
 		{.name = "prompt",
 		 .letter = 'p',
@@ -155,6 +179,11 @@ static int parse(int argc, char **argv, struct options *o)
 		 .metavar = "TEXT",
 		 .help = "end before this text"},
 	};
+	const struct opt bias = {.name = "logit-bias",
+				 .kind = OPT_LIST,
+				 .target = &o->bias,
+				 .metavar = "ID=X",
+				 .help = "add X to the logit of token ID"};
 	const struct opt verbose = {.name = "verbose",
 				    .letter = 'v',
 				    .kind = OPT_FLAG,
@@ -163,6 +192,7 @@ static int parse(int argc, char **argv, struct options *o)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		opt_add(&table, &rows[i]);
 	opt_add_sampling(&table, &o->sampling, &o->seed_given);
+	opt_add(&table, &bias);
 	opt_add_engine(&table, &o->config);
 	opt_add(&table, &verbose);
 	int rc = cli_parse(&cmd_run, table.rows, argc, argv, &model, 1, &n);
@@ -177,7 +207,7 @@ static int parse(int argc, char **argv, struct options *o)
 		return cli_usage(&cmd_run, "there is no prompt; give one with -p, -f or through a pipe");
 	if (!o->seed_given)
 		o->sampling.seed = rng_os_seed();
-	return -1;
+	return parse_biases(o);
 }
 
 /* The prompt's bytes; *owned is to be freed. */

@@ -83,5 +83,5 @@ void opt_add_sampling(struct opt_table *t, struct sampling *s, bool *seed_given)
 				 .metavar = "N",
 				 .help = "the same seed gives the same answer",
 				 .given = seed_given,
-				 .fallback = "drawn, and told"});
+				 .fallback = "drawn"});
 }

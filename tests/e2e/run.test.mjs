@@ -165,6 +165,9 @@ const refused = [
 	[['run', '-p', 'x', '--raw', '--system', 'y'], 2, /--system needs the chat template that --raw leaves out/],
 	[['run', 'a.gguf', 'b.gguf', '-p', 'x'], 2, /"b.gguf" is one word too many/],
 	[['run', '-p', 'x', ...Array(17).fill(['--stop', 'y']).flat()], 2, /--stop may be given 16 times at most/],
+	[['run', '-p', 'x', '--logit-bias', '5'], 2, /--logit-bias is "5"; it takes a token id, = and a number, as in 42=-5/],
+	[['run', '-p', 'x', '--logit-bias', '=5'], 2, /--logit-bias is "=5"/],
+	[['run', '-p', 'x', '--logit-bias', '5=x'], 2, /--logit-bias is "5=x"/],
 	[['run', 'nowhere.gguf', '-p', 'x'], 1, /^hokku: nowhere.gguf: No such file or directory\n$/],
 	[['run', '/etc/passwd', '-p', 'x'], 1, /^hokku: \/etc\/passwd: /],
 	[['run', '-f', 'nowhere.txt'], 1, /^hokku: nowhere.txt: No such file or directory\n$/],
@@ -194,6 +197,16 @@ test('what the model cannot serve names both numbers', () => {
 	r = run(['run', long, '--raw', '-p', 'x', '--stop', '']);
 	assert.equal(r.status, 1);
 	assert.match(r.stderr, /stop text 0 is empty/);
+});
+
+test('--logit-bias forces and forbids tokens', () => {
+	const args = [long, '--raw', '-p', 'go', '--temp', '0', '-n', '4', '--logit-bias'];
+	const forced = answer([...args, '64=1000']);
+	assert.match(forced, /^(.)\1{3}\n$/s);
+	assert.notEqual(answer([...args, '65=1000']), forced);
+	const r = run(['run', ...args, '512=1']);
+	assert.equal(r.status, 1);
+	assert.match(r.stderr, /logit_bias names token 512; the vocabulary has 0 to 511/);
 });
 
 test('variables set options, and the command line wins', () => {

@@ -1,0 +1,269 @@
+/* The option parser: every kind of option, both spellings, ranges, variables, and what is said of mistakes.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/options_common.h"
+
+static struct {
+	bool flag, given;
+	const char *text;
+	uint32_t n;
+	uint64_t big;
+	int32_t i;
+	float x, open;
+	const char *items[2];
+	struct opt_list list;
+} v;
+
+static const struct opt opts[] = {
+	{.name = "flag", .letter = 'g', .kind = OPT_FLAG, .target = &v.flag, .help = "a flag", .env = true},
+	{.name = "text",
+	 .letter = 't',
+	 .kind = OPT_STRING,
+	 .target = &v.text,
+	 .metavar = "TEXT",
+	 .help = "a text",
+	 .env = true,
+	 .given = &v.given},
+	{.name = "count",
+	 .kind = OPT_U32,
+	 .target = &v.n,
+	 .metavar = "N",
+	 .help = "a count",
+	 .min = 1,
+	 .max = 10,
+	 .env = true},
+	{.name = "big",
+	 .kind = OPT_U64,
+	 .target = &v.big,
+	 .metavar = "N",
+	 .help = "a big number",
+	 .fallback = "none"},
+	{.name = "signed",
+	 .kind = OPT_I32,
+	 .target = &v.i,
+	 .metavar = "N",
+	 .help = "a signed number",
+	 .min = -5,
+	 .max = 5},
+	{.name = "ratio",
+	 .alias = "r-alias",
+	 .kind = OPT_F32,
+	 .target = &v.x,
+	 .metavar = "X",
+	 .help = "a ratio",
+	 .min = 0,
+	 .max = 1},
+	{.name = "open",
+	 .kind = OPT_F32,
+	 .target = &v.open,
+	 .metavar = "X",
+	 .help = "above 0",
+	 .max = 1,
+	 .min_open = true},
+	{.name = "item", .kind = OPT_LIST, .target = &v.list, .metavar = "TEXT", .help = "an item"},
+	{0},
+};
+
+static const struct cmd cmd = {
+	.name = "try", .usage = "try [A] [B]", .summary = "tries", .help = "Example:\n  hokku try\n"};
+
+static const char *operands[2];
+static int n_operands;
+static char said[4096]; /* on stdout and stderr by the last parse */
+
+/* Parses the words of line, split at spaces ('_' stands for a space, '~' for nothing). */
+static int parse(const char *line)
+{
+	static char words[32][512];
+	char *argv[33] = {"try"};
+	int argc = 1;
+	while (*line) {
+		size_t n = strcspn(line, " "), m = 0;
+		for (size_t i = 0; i < n; i++)
+			if (line[i] != '~')
+				words[argc][m++] = line[i] == '_' ? ' ' : line[i];
+		words[argc][m] = '\0';
+		argv[argc] = words[argc];
+		argc++;
+		line += n + (line[n] == ' ');
+	}
+	memset(&v, 0, sizeof v);
+	v.list = (struct opt_list){.values = v.items, .max = 2};
+	v.n = 3;
+	char *text;
+	size_t size;
+	FILE *memory = open_memstream(&text, &size), *out = stdout, *err = stderr;
+	stdout = stderr = memory;
+	int rc = cli_parse(&cmd, opts, argc, argv, operands, 2, &n_operands);
+	stdout = out;
+	stderr = err;
+	fclose(memory);
+	snprintf(said, sizeof said, "%s", text);
+	free(text);
+	return rc;
+}
+
+static void expect_mistake(const char *line, const char *message)
+{
+	char wanted[512];
+	assert_int_equal(parse(line), EXIT_USAGE);
+	snprintf(wanted, sizeof wanted, "hokku try: %s (see hokku try --help)\n", message);
+	assert_string_equal(said, wanted);
+}
+
+static void test_values(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(""), -1);
+	assert_true(!v.flag && !v.given && v.n == 3 && n_operands == 0);
+	assert_int_equal(
+		parse("--flag --text a_b --count 7 --big 18446744073709551615 --signed -5 --ratio 0.5"), -1);
+	assert_true(v.flag && v.given && v.n == 7 && v.big == UINT64_MAX && v.i == -5 && v.x == 0.5f);
+	assert_string_equal(v.text, "a b");
+	assert_int_equal(parse("--flag=false --text= --count=10 --r-alias=1e-1 --open=1 --signed=5"), -1);
+	assert_true(!v.flag && v.n == 10 && v.x == 0.1f && v.open == 1 && v.i == 5);
+	assert_string_equal(v.text, "");
+	assert_int_equal(parse("-g -tabc"), -1);
+	assert_true(v.flag);
+	assert_string_equal(v.text, "abc");
+	assert_int_equal(parse("-t -g"), -1); /* a value may look like an option */
+	assert_true(!v.flag);
+	assert_string_equal(v.text, "-g");
+	assert_int_equal(parse("--count 1 --count 2"), -1); /* the last one wins */
+	assert_int_equal(v.n, 2);
+	assert_int_equal(parse("--item a --item=b"), -1);
+	assert_int_equal(v.list.n, 2);
+	assert_string_equal(v.items[0], "a");
+	assert_string_equal(v.items[1], "b");
+}
+
+static void test_operands(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("one --flag -"), -1);
+	assert_int_equal(n_operands, 2);
+	assert_string_equal(operands[0], "one");
+	assert_string_equal(operands[1], "-");
+	assert_int_equal(parse("-- --flag -g"), -1);
+	assert_true(!v.flag && n_operands == 2);
+	assert_string_equal(operands[0], "--flag");
+	expect_mistake("a b c", "\"c\" is one word too many");
+}
+
+static void test_mistakes(void **state)
+{
+	(void)state;
+	expect_mistake("--count 0", "--count is \"0\"; it takes a whole number from 1 to 10");
+	expect_mistake("--count 11", "--count is \"11\"; it takes a whole number from 1 to 10");
+	expect_mistake("--count ~", "--count is \"\"; it takes a whole number from 1 to 10");
+	expect_mistake("--count 5x", "--count is \"5x\"; it takes a whole number from 1 to 10");
+	expect_mistake("--count _5", "--count is \" 5\"; it takes a whole number from 1 to 10");
+	expect_mistake("--count +5", "--count is \"+5\"; it takes a whole number from 1 to 10");
+	expect_mistake("--count 4294967297",
+		       "--count is \"4294967297\"; it takes a whole number from 1 to 10");
+	expect_mistake("--big -1", "--big is \"-1\"; it takes a whole number");
+	expect_mistake("--big 18446744073709551616",
+		       "--big is \"18446744073709551616\"; it takes a whole number");
+	expect_mistake("--signed -6", "--signed is \"-6\"; it takes a whole number from -5 to 5");
+	expect_mistake("--signed --5", "--signed is \"--5\"; it takes a whole number from -5 to 5");
+	expect_mistake("--ratio 1.01", "--ratio is \"1.01\"; it takes a number from 0 to 1");
+	expect_mistake("--ratio nan", "--ratio is \"nan\"; it takes a number from 0 to 1");
+	expect_mistake("--ratio 0.5.", "--ratio is \"0.5.\"; it takes a number from 0 to 1");
+	expect_mistake("--r-alias 2", "--r-alias is \"2\"; it takes a number from 0 to 1");
+	expect_mistake("--open 0", "--open is \"0\"; it takes a number more than 0 and at most 1");
+	expect_mistake("--flag=maybe", "--flag is \"maybe\"; it takes 1 or 0, true or false");
+	expect_mistake("--item a --item b --item c", "--item may be given 2 times at most");
+	expect_mistake("--text", "--text needs a value (TEXT)");
+	expect_mistake("-t", "-t needs a value (TEXT)");
+	expect_mistake("--cuont 5", "there is no option --cuont; did you mean --count?");
+	expect_mistake("--r-alais 5", "there is no option --r-alais; did you mean --r-alias?");
+	expect_mistake("--hlep", "there is no option --hlep; did you mean --help?");
+	expect_mistake("--zzzzzzzz", "there is no option --zzzzzzzz");
+	expect_mistake("-z", "there is no option -z");
+}
+
+static void test_variables(void **state)
+{
+	(void)state;
+	setenv("HOKKU_COUNT", "5", 1);
+	setenv("HOKKU_FLAG", "1", 1);
+	setenv("HOKKU_TEXT", "from_env", 1);
+	setenv("HOKKU_BIG", "9", 1); /* has no variable */
+	assert_int_equal(parse(""), -1);
+	assert_true(v.n == 5 && v.flag && v.given && v.big == 0);
+	assert_string_equal(v.text, "from_env");
+	assert_int_equal(parse("--count 6 --flag=0"), -1);
+	assert_true(v.n == 6 && !v.flag);
+	setenv("HOKKU_COUNT", "", 1); /* as if it were absent */
+	assert_int_equal(parse(""), -1);
+	assert_int_equal(v.n, 3);
+	setenv("HOKKU_COUNT", "eleven", 1);
+	expect_mistake("", "HOKKU_COUNT is \"eleven\"; it takes a whole number from 1 to 10");
+	unsetenv("HOKKU_COUNT");
+	unsetenv("HOKKU_FLAG");
+	unsetenv("HOKKU_TEXT");
+	unsetenv("HOKKU_BIG");
+}
+
+static void test_help(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--help"), EXIT_OK);
+	assert_string_equal(said,
+			    "usage: hokku try [A] [B]\n\ntries\n\noptions:\n"
+			    "  -g, --flag                 a flag\n"
+			    "  -t, --text TEXT            a text\n"
+			    "  --count N                  a count; from 1 to 10 (default 3)\n"
+			    "  --big N                    a big number (default none)\n"
+			    "  --signed N                 a signed number; from -5 to 5 (default 0)\n"
+			    "  --ratio, --r-alias X       a ratio; from 0 to 1 (default 0)\n"
+			    "  --open X                   above 0; more than 0 and at most 1 (default 0)\n"
+			    "  --item TEXT                an item (up to 2 times)\n"
+			    "  -h, --help                 this text\n"
+			    "\nvariables (an option on the command line wins):\n"
+			    "  HOKKU_FLAG HOKKU_TEXT HOKKU_COUNT\n"
+			    "\nExample:\n  hokku try\n");
+	assert_int_equal(parse("-h"), EXIT_OK);
+	assert_int_equal(parse("--ratio 0.5 --help"), EXIT_OK);
+}
+
+/* The tables that commands share hold what the engine's tables say. */
+static void test_common(void **state)
+{
+	(void)state;
+	struct opt_table t = {0};
+	struct engine_config config = {0};
+	struct sampling s;
+	bool seed_given = false;
+	opt_add_engine(&t, &config);
+	opt_add_sampling(&t, &s, &seed_given);
+	assert_int_equal(t.n, 3 + n_sampling_fields + 1);
+	assert_null(t.rows[t.n].name);
+	assert_true(s.temperature == 0.7f && s.top_p == 1 && s.repetition_penalty == 1 && s.top_k == 0);
+	char *argv[] = {"try", "--temp", "0.25", "--top-k",  "40",  "--repeat-penalty", "1.5", "--seed",
+			"12",  "--ctx",  "100",  "--device", "cpu", "--threads",        "2"};
+	assert_int_equal(cli_parse(&cmd, t.rows, 15, argv, NULL, 0, &n_operands), -1);
+	assert_true(s.temperature == 0.25f && s.top_k == 40 && s.repetition_penalty == 1.5f && s.seed == 12);
+	assert_true(seed_given && config.n_ctx == 100 && config.n_threads == 2);
+	assert_string_equal(config.device, "cpu");
+	assert_int_equal(sampling_check(&s, 100, NULL), HOKKU_OK);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_values),   cmocka_unit_test(test_operands),
+		cmocka_unit_test(test_mistakes), cmocka_unit_test(test_variables),
+		cmocka_unit_test(test_help),     cmocka_unit_test(test_common),
+	};
+	return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
+}
