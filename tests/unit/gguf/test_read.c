@@ -3,9 +3,8 @@
 #include "gguf/builder.h"
 
 #include <math.h>
+#include <time.h>
 #include <unistd.h>
-
-#include "base/clock.h"
 
 struct opened {
 	struct strbuf bytes;
@@ -489,8 +488,16 @@ static void test_vocabularies(void **state)
 	}
 }
 
+/* Of this thread, so that a busy machine does not count. */
+static double cpu_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
 /* 150,000 tokens with scores and as many merges: opened and walked in milliseconds. The limit is loose, so
- * that sanitizers and a busy machine pass; the time is printed. */
+ * that sanitizers pass; the time is printed. */
 static void test_large_vocabulary(void **state)
 {
 	(void)state;
@@ -510,22 +517,22 @@ static void test_large_vocabulary(void **state)
 	}
 	b_key(&b, "tokenizer.ggml.scores", GGUF_ARRAY), b_array(&b, GGUF_F32, N);
 	b_zeros(&b, 4 * N);
-	uint64_t start = clock_ns();
+	double start = cpu_ms();
 	assert_int_equal(gguf_open_memory(b.ptr, b.len, "x.gguf", &g, &err), HOKKU_OK);
-	double open_ms = clock_ms_since(start);
+	double open_ms = cpu_ms() - start;
 	struct gguf_array_iter it;
 	struct gguf_value v;
 	uint64_t n = 0, bytes = 0;
-	start = clock_ns();
+	start = cpu_ms();
 	gguf_array_iter_init(&it, &gguf_find(g, "tokenizer.ggml.tokens")->array);
 	while (gguf_array_next(&it, &v)) {
 		n++;
 		bytes += v.string.len;
 	}
-	print_message("opened in %.2f ms, %d tokens walked in %.2f ms\n", open_ms, N, clock_ms_since(start));
+	print_message("opened in %.2f ms, %d tokens walked in %.2f ms\n", open_ms, N, cpu_ms() - start);
 	assert_int_equal(n, N);
 	assert_true(bytes > 6 * N);
-	assert_true(open_ms < 500);
+	assert_true(open_ms < 1000);
 	gguf_close(g);
 	strbuf_free(&b);
 }
