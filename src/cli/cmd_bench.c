@@ -17,11 +17,13 @@ const struct cmd cmd_bench = {
 	.name = "bench",
 	.usage = "bench [MODEL] [options] | bench tokenize ...",
 	.summary = "measure how fast a model runs, and the machine's limits beside it",
-	.help = "Prefill: one prompt of N random tokens. Decode: N tokens one after another from an empty context, "
+	.help = "Prefill: one prompt of N random tokens. Decode: N tokens one after another from an empty "
+		"context, "
 		"each\n"
 		"the likeliest. One run of each warms up; the table shows the median, the slowest and the "
 		"fastest of\n"
-		"the others. Bytes are the weights' (and the KV cache's), read once a step; operations are two "
+		"the others. Bytes are the weights' (and the KV cache's), read once a step; operations are "
+		"two "
 		"a\n"
 		"multiply-add. The limits are measured in the same minute with the same threads.\n"
 		"Without MODEL it takes the bundled one. `hokku bench tokenize` measures the tokenizer.\n\n"
@@ -133,8 +135,11 @@ static enum hokku_code time_decode(struct bench *b, double *seconds, struct hokk
 	int32_t token = b->tokens[0];
 	uint64_t start = clock_ns();
 	for (uint32_t pos = 0; pos < b->n_decode; pos++) {
-		struct compute_seq seq = {
-			.tokens = &token, .n_tokens = 1, .pos = pos, .blocks = b->blocks, .sampling = &greedy};
+		struct compute_seq seq = {.tokens = &token,
+					  .n_tokens = 1,
+					  .pos = pos,
+					  .blocks = b->blocks,
+					  .sampling = &greedy};
 		enum hokku_code rc = compute_step(b->compute, &seq, 1, err);
 		if (rc)
 			return rc;
@@ -165,20 +170,23 @@ static enum hokku_code measure(struct bench *b, struct figure *f,
 	qsort(rates, b->n_runs, sizeof *rates, by_size);
 	f->slowest = rates[0];
 	f->fastest = rates[b->n_runs - 1];
-	f->median = b->n_runs % 2 ? rates[b->n_runs / 2]
-				  : (rates[b->n_runs / 2 - 1] + rates[b->n_runs / 2]) / 2;
+	f->median =
+		b->n_runs % 2 ? rates[b->n_runs / 2] : (rates[b->n_runs / 2 - 1] + rates[b->n_runs / 2]) / 2;
 	free(rates);
 	return rc;
 }
 
-/* Multiply-adds of a token in the layers' matrices; of the output matrix; of one head's look at one position. */
+/* Multiply-adds of a token in the layers' matrices; of the output matrix; of one head's look at one position.
+ */
 static void count_work(const struct bench *b, struct figure *prefill, struct figure *decode)
 {
 	const struct hparams *hp = &b->model.hp;
 	double q = (double)hp->n_heads * hp->head_dim, kv = (double)hp->n_kv_heads * hp->head_dim;
-	double layer = hp->d_model * (2 * q + 2 * kv + 3.0 * hp->d_ff), head = (double)hp->d_model * hp->n_vocab;
+	double layer = hp->d_model * (2 * q + 2 * kv + 3.0 * hp->d_ff),
+	       head = (double)hp->d_model * hp->n_vocab;
 	double look = 2 * q * hp->n_layers, cached = 2 * kv * sizeof(float) * hp->n_layers;
-	double pairs_p = 0.5 * b->n_prefill * (b->n_prefill + 1.0), pairs_d = 0.5 * b->n_decode * (b->n_decode + 1.0);
+	double pairs_p = 0.5 * b->n_prefill * (b->n_prefill + 1.0),
+	       pairs_d = 0.5 * b->n_decode * (b->n_decode + 1.0);
 	double steps_p = ceil((double)b->n_prefill / BENCH_BATCH);
 	prefill->ops = 2 * (b->n_prefill * hp->n_layers * layer + head + pairs_p * look);
 	decode->ops = 2 * (b->n_decode * (hp->n_layers * layer + head) + pairs_d * look);
@@ -200,7 +208,8 @@ static void print_share(const struct bench *b, const struct figure *f)
 		return;
 	}
 	double seconds = f->n_tokens / f->median;
-	double memory = f->bytes / seconds / b->limits.read_bytes_per_s, ops = f->ops / seconds / ops_limit(b);
+	double memory = f->bytes / seconds / b->limits.read_bytes_per_s,
+	       ops = f->ops / seconds / ops_limit(b);
 	printf("  %3.0f%% of %s\n", 100 * fmax(memory, ops), memory > ops ? "memory" : "arithmetic");
 }
 
@@ -220,8 +229,8 @@ static void print_table(const struct bench *b, const struct figure *figures, siz
 	for (size_t i = 0; i < n; i++) {
 		const struct figure *f = &figures[i];
 		double seconds = f->n_tokens / f->median;
-		printf("%-8s %7u %10.1f %10.1f %10.1f %8.1f %9.1f", f->name, f->n_tokens, f->median, f->slowest,
-		       f->fastest, f->bytes / seconds * 1e-9, f->ops / seconds * 1e-9);
+		printf("%-8s %7u %10.1f %10.1f %10.1f %8.1f %9.1f", f->name, f->n_tokens, f->median,
+		       f->slowest, f->fastest, f->bytes / seconds * 1e-9, f->ops / seconds * 1e-9);
 		print_share(b, f);
 	}
 }
@@ -229,9 +238,9 @@ static void print_table(const struct bench *b, const struct figure *figures, siz
 static json_t *figure_json(const struct bench *b, const struct figure *f)
 {
 	double seconds = f->n_tokens / f->median;
-	json_t *j = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f}", "tokens", (int)f->n_tokens, "tokens_per_s", f->median,
-			      "slowest", f->slowest, "fastest", f->fastest, "bytes_per_s", f->bytes / seconds,
-			      "ops_per_s", f->ops / seconds);
+	json_t *j = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f}", "tokens", (int)f->n_tokens, "tokens_per_s",
+			      f->median, "slowest", f->slowest, "fastest", f->fastest, "bytes_per_s",
+			      f->bytes / seconds, "ops_per_s", f->ops / seconds);
 	if (b->has_limits) {
 		json_object_set_new(j, "share_of_memory",
 				    json_real(f->bytes / seconds / b->limits.read_bytes_per_s));
@@ -242,15 +251,16 @@ static json_t *figure_json(const struct bench *b, const struct figure *f)
 
 static void print_json(const struct bench *b, const struct figure *figures, size_t n)
 {
-	json_t *root = json_pack("{s:s, s:s, s:s, s:i, s:f, s:I, s:I, s:I}", "model", b->model.name, "format",
-				 b->model.format_name, "device", compute_device(b->compute), "runs", (int)b->n_runs,
-				 "load_s", b->load_s, "weight_bytes", (json_int_t)b->memory.weight_bytes, "kv_bytes",
-				 (json_int_t)b->memory.kv_bytes, "scratch_bytes",
-				 (json_int_t)b->memory.scratch_bytes);
+	json_t *root = json_pack(
+		"{s:s, s:s, s:s, s:i, s:f, s:I, s:I, s:I}", "model", b->model.name, "format",
+		b->model.format_name, "device", compute_device(b->compute), "runs", (int)b->n_runs, "load_s",
+		b->load_s, "weight_bytes", (json_int_t)b->memory.weight_bytes, "kv_bytes",
+		(json_int_t)b->memory.kv_bytes, "scratch_bytes", (json_int_t)b->memory.scratch_bytes);
 	if (b->has_limits)
 		json_object_set_new(root, "limits",
-				    json_pack("{s:i, s:s, s:f, s:f, s:f}", "threads", (int)b->limits.n_threads, "tier",
-					      b->limits.tier, "read_bytes_per_s", b->limits.read_bytes_per_s,
+				    json_pack("{s:i, s:s, s:f, s:f, s:f}", "threads",
+					      (int)b->limits.n_threads, "tier", b->limits.tier,
+					      "read_bytes_per_s", b->limits.read_bytes_per_s,
 					      "float_ops_per_s", b->limits.float_ops_per_s, "byte_ops_per_s",
 					      b->limits.byte_ops_per_s));
 	for (size_t i = 0; i < n; i++)

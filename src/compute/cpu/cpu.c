@@ -1,7 +1,7 @@
 /*
- * "cpu": the fast path. Opening it lays the weights out for the kernels (pack.h) and sets aside every byte that a
- * step needs; steps allocate nothing. Bits depend on the model and the tokens alone: not on threads, on the cut of a
- * prompt, on the other sequences of a step, or on the instruction set (tier.h).
+ * "cpu": the fast path. Opening it lays the weights out for the kernels (pack.h) and sets aside every byte
+ * that a step needs; steps allocate nothing. Bits depend on the model and the tokens alone: not on threads,
+ * on the cut of a prompt, on the other sequences of a step, or on the instruction set (tier.h).
  *
  * Memory is mapped zeroed and page by page: KV blocks that nobody has used cost address space only.
  */
@@ -16,7 +16,8 @@
 
 enum { REGION_WEIGHTS, REGION_KV, REGION_SCRATCH, N_REGIONS };
 
-/* Hands out pieces of a region; with base NULL it only counts, so that one function both measures and assigns. */
+/* Hands out pieces of a region; with base NULL it only counts, so that one function both measures and
+ * assigns. */
 struct carver {
 	uint8_t *base;
 	uint64_t used;
@@ -52,10 +53,11 @@ static enum hokku_code map_region(struct cpu *c, int region, const struct carver
 	if (v->overflow || v->used > SIZE_MAX - 2 * HUGE_PAGE)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "the %s takes more bytes than a machine has", what);
 	size_t bytes = (v->used + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE + HUGE_PAGE;
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "the %s takes %" PRIu64 " bytes; the system has none to give",
-			       what, v->used);
+		return err_set(err, HOKKU_OUT_OF_MEMORY,
+			       "the %s takes %" PRIu64 " bytes; the system has none to give", what, v->used);
 	madvise(p, bytes, MADV_HUGEPAGE); /* fewer misses of the address cache where the kernel has them */
 	c->regions[region] = p;
 	c->region_bytes[region] = bytes;
@@ -72,9 +74,10 @@ static enum hokku_code plan_matrix(struct product_set *set, const struct weight 
 {
 	struct packed *p = &set->m[set->n];
 	if (!pack_plan(p, w))
-		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
-			       "tensor \"%.*s\": the device cpu has no kernel for %s; cpu:reference can run it",
-			       STR_ARG(w->tensor->name), w->fmt->name);
+		return err_set(
+			err, HOKKU_MODEL_LOAD_FAILED,
+			"tensor \"%.*s\": the device cpu has no kernel for %s; cpu:reference can run it",
+			STR_ARG(w->tensor->name), w->fmt->name);
 	set->n++;
 	set->n_units += p->n_units;
 	if (pack_is_quantised(p->kind))
@@ -151,7 +154,7 @@ static void carve_threads(struct cpu *c, struct carver *v, uint32_t widest)
 	for (uint32_t i = 0; i < c->n_threads; i++) {
 		struct thread_scratch s = {
 			.row = carve(v, widest, sizeof(float)),
-			.product = carve(v, TOKEN_BLOCK, UNIT_ROWS * sizeof(float)),
+			.product = carve(v, UNIT_CHUNK * TOKEN_BLOCK, UNIT_ROWS * sizeof(float)),
 			.q = carve(v, ATTN_TILE_ROWS, c->head_stride * sizeof(float)),
 			.acc = carve(v, ATTN_TILE_ROWS, c->head_stride * sizeof(float)),
 			.scores = carve(v, ATTN_TILE_ROWS, COMPUTE_KV_BLOCK * sizeof(float)),
@@ -240,8 +243,8 @@ static void pack_thread(void *arg, uint32_t thread)
 		   (uint32_t)(n * (thread + 1) / job->n_threads));
 }
 
-static void pack_set(struct cpu *c, const struct compute_params *p, const struct product_set *set, uint64_t *done,
-		     uint64_t all)
+static void pack_set(struct cpu *c, const struct compute_params *p, const struct product_set *set,
+		     uint64_t *done, uint64_t all)
 {
 	for (uint32_t i = 0; i < set->n; i++) {
 		struct pack_job job = {&set->m[i], c->n_threads};
@@ -299,9 +302,10 @@ static enum hokku_code check_heads(const struct model *m, struct hokku_error *er
 {
 	uint32_t group = m->hp.n_heads / m->hp.n_kv_heads;
 	if (group > ATTN_TILE_ROWS)
-		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
-			       "%u heads share a KV head; the device cpu takes at most %d (cpu:reference takes any)",
-			       group, ATTN_TILE_ROWS);
+		return err_set(
+			err, HOKKU_MODEL_LOAD_FAILED,
+			"%u heads share a KV head; the device cpu takes at most %d (cpu:reference takes any)",
+			group, ATTN_TILE_ROWS);
 	return HOKKU_OK;
 }
 
@@ -342,11 +346,13 @@ static enum hokku_code set_up(struct cpu *c, const struct compute_params *p, str
 	if (!rc)
 		rc = start_threads(c, p->n_threads, err);
 	if (!rc)
-		rc = take_region(c, REGION_WEIGHTS, carve_weights, "packed weights", &c->memory.weight_bytes, err);
+		rc = take_region(c, REGION_WEIGHTS, carve_weights, "packed weights", &c->memory.weight_bytes,
+				 err);
 	if (!rc)
 		rc = take_kv(c, p->n_kv_blocks, err);
 	if (!rc)
-		rc = take_region(c, REGION_SCRATCH, carve_scratch, "step's scratch", &c->memory.scratch_bytes, err);
+		rc = take_region(c, REGION_SCRATCH, carve_scratch, "step's scratch", &c->memory.scratch_bytes,
+				 err);
 	if (rc)
 		return rc;
 	c->sampler = sampler_create(c->model->hp.n_vocab);

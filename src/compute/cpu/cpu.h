@@ -11,7 +11,8 @@
 #include "compute/sample.h"
 
 enum {
-	TOKEN_BLOCK = 96,    /* tokens that pass over a unit of weights together: whole tiles of both kinds */
+	TOKEN_BLOCK = 384,   /* tokens that pass over a unit of weights together: whole tiles of both kinds */
+	UNIT_CHUNK = 8,      /* units whose sums a thread holds at once */
 	LOGIT_ROWS = 48,     /* rows of logits that are computed together: the same */
 	DEPTH_BLOCK = 1024,  /* columns of one call where there are many tokens */
 	SPLIT_COLUMNS = 512, /* columns of d_ff that are one piece of work */
@@ -21,8 +22,8 @@ enum {
 struct product_set {
 	struct packed m[3];
 	uint32_t n;
-	uint32_t n_units;             /* of all */
-	bool want_float, want_quant;  /* forms of the activations */
+	uint32_t n_units;            /* of all */
+	bool want_float, want_quant; /* forms of the activations */
 };
 
 struct cpu_layer {
@@ -57,10 +58,10 @@ struct attn_task {
 
 /* What a thread needs for itself. */
 struct thread_scratch {
-	float *row;        /* (widest row) */
-	float *product;    /* (TOKEN_BLOCK, UNIT_ROWS) */
-	float *q, *acc;    /* (ATTN_TILE_ROWS, head_stride) */
-	float *scores;     /* (ATTN_TILE_ROWS, COMPUTE_KV_BLOCK) */
+	float *row;          /* (widest row) */
+	float *product;      /* (UNIT_CHUNK, TOKEN_BLOCK, UNIT_ROWS) */
+	float *q, *acc;      /* (ATTN_TILE_ROWS, head_stride) */
+	float *scores;       /* (ATTN_TILE_ROWS, COMPUTE_KV_BLOCK) */
 	uint32_t *positions; /* (ATTN_TILE_ROWS) */
 };
 
@@ -79,46 +80,46 @@ struct cpu {
 
 	struct cpu_layer *layers; /* (n_layers) */
 	struct product_set output;
-	float *output_norm;       /* (d_stride) */
-	float *rope_frequency;    /* (head_dim / 2) */
+	float *output_norm;    /* (d_stride) */
+	float *rope_frequency; /* (head_dim / 2) */
 
-	/* (n_layers, n_kv_blocks, n_kv_heads) of keys (head_dim, COMPUTE_KV_BLOCK) then values (COMPUTE_KV_BLOCK,
-	 * head_stride) */
+	/* (n_layers, n_kv_blocks, n_kv_heads) of keys (head_dim, COMPUTE_KV_BLOCK) then values
+	 * (COMPUTE_KV_BLOCK, head_stride) */
 	float *kv;
 	size_t kv_head_floats, kv_block_floats, kv_layer_floats;
 
 	/* scratch, (n_batch, ...) */
 	struct token_info *tokens;
 	struct output_row *outputs;
-	struct attn_task *tasks;  /* (n_batch * n_kv_heads) */
-	float *x;                 /* (d_stride) the residual stream */
-	float *q, *attended;      /* (q_stride) */
-	float *k, *v;             /* (kv_stride) */
-	float *gate, *up;         /* (ff_stride) */
+	struct attn_task *tasks;    /* (n_batch * n_kv_heads) */
+	float *x;                   /* (d_stride) the residual stream */
+	float *q, *attended;        /* (q_stride) */
+	float *k, *v;               /* (kv_stride) */
+	float *gate, *up;           /* (ff_stride) */
 	float *rope_cos, *rope_sin; /* (head_dim / 2) */
 	struct acts acts;
-	float *logits;            /* (logit_rows, vocab_stride) */
+	float *logits; /* (logit_rows, vocab_stride) */
 	uint32_t logit_rows;
 	struct thread_scratch *threads; /* (n_threads) */
 
 	/* of the present step */
 	uint32_t n_tokens, n_outputs, n_tasks;
-	atomic_uint *next_task;   /* (n_layers): tasks are taken as threads become free */
+	atomic_uint *next_task; /* (n_layers): tasks are taken as threads become free */
 
-	void *regions[4];         /* mapped memory: weights, KV, scratch */
+	void *regions[4]; /* mapped memory: weights, KV, scratch */
 	size_t region_bytes[4];
 };
 
 /* Lays out the step and runs it on the pool. */
 void cpu_forward(struct cpu *c, struct compute_seq *seqs, uint32_t n_seqs);
 
-/* out (n_tokens, strides[i]) = acts x set.m[i]; added to it with `add`. Every thread of the pool calls it: each takes
- * its share of the units. columns: of the activations. */
+/* out (n_tokens, strides[i]) = acts x set.m[i]; added to it with `add`. Every thread of the pool calls it:
+ * each takes its share of the units. columns: of the activations. */
 void product_run(const struct cpu *c, const struct product_set *set, uint32_t n_tokens, float *const *out,
 		 const uint32_t *strides, bool add, uint32_t thread);
 
 /* Puts one token's row of activations (columns from .. from + n) where set's kernels read it. */
-void acts_put(const struct cpu *c, const struct product_set *set, uint32_t token, uint32_t n_tokens, uint32_t columns,
-	      uint32_t from, uint32_t n, const float *row);
+void acts_put(const struct cpu *c, const struct product_set *set, uint32_t token, uint32_t n_tokens,
+	      uint32_t columns, uint32_t from, uint32_t n, const float *row);
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * One step: every thread runs forward_thread from top to bottom and meets the others after each phase. What a thread
- * takes of a phase never changes a result: each number is computed by one thread, in an order of its own.
+ * One step: every thread runs forward_thread from top to bottom and meets the others after each phase. What a
+ * thread takes of a phase never changes a result: each number is computed by one thread, in an order of its
+ * own.
  */
 #include <math.h>
 #include <string.h>
 
 #include "compute/cpu/cpu.h"
-
 
 /* thread's share of n things: begin .. end - 1. */
 static void share(const struct cpu *c, uint64_t n, uint32_t thread, uint64_t *begin, uint64_t *end)
@@ -22,7 +22,8 @@ static void embed(struct cpu *c, uint32_t thread)
 	share(c, c->n_tokens, thread, &begin, &end);
 	for (uint64_t t = begin; t < end; t++) {
 		float *x = c->x + t * c->d_stride;
-		w->fmt->dequantise((const char *)w->data + (uint64_t)c->tokens[t].id * w->row_bytes, x, w->cols);
+		w->fmt->dequantise((const char *)w->data + (uint64_t)c->tokens[t].id * w->row_bytes, x,
+				   w->cols);
 		memset(x + w->cols, 0, (c->d_stride - w->cols) * sizeof *x);
 	}
 }
@@ -113,7 +114,8 @@ static void attend(struct cpu *c, uint32_t l, const struct attn_task *task, stru
 	uint32_t group = hp->n_heads / hp->n_kv_heads, rows = 0, dim = hp->head_dim;
 	for (uint32_t t = task->first; t < task->first + task->n_tokens; t++)
 		for (uint32_t h = 0; h < group; h++, rows++) {
-			const float *q = c->q + (size_t)t * c->q_stride + (size_t)(task->kv_head * group + h) * dim;
+			const float *q =
+				c->q + (size_t)t * c->q_stride + (size_t)(task->kv_head * group + h) * dim;
 			memcpy(s->q + (size_t)rows * c->head_stride, q, dim * sizeof *q);
 			s->positions[rows] = c->tokens[t].pos;
 		}
@@ -133,7 +135,8 @@ static void attend(struct cpu *c, uint32_t l, const struct attn_task *task, stru
 	rows = 0;
 	for (uint32_t t = task->first; t < task->first + task->n_tokens; t++)
 		for (uint32_t h = 0; h < group; h++, rows++) {
-			float *to = c->attended + (size_t)t * c->q_stride + (size_t)(task->kv_head * group + h) * dim;
+			float *to = c->attended + (size_t)t * c->q_stride +
+				    (size_t)(task->kv_head * group + h) * dim;
 			memcpy(to, s->acc + (size_t)rows * c->head_stride, dim * sizeof *to);
 		}
 }
@@ -154,7 +157,8 @@ static void attended_phase(struct cpu *c, const struct product_set *set, uint32_
 	uint64_t begin, end;
 	share(c, c->n_tokens, thread, &begin, &end);
 	for (uint64_t t = begin; t < end; t++)
-		acts_put(c, set, (uint32_t)t, c->n_tokens, c->q_dim, 0, c->q_dim, c->attended + t * c->q_stride);
+		acts_put(c, set, (uint32_t)t, c->n_tokens, c->q_dim, 0, c->q_dim,
+			 c->attended + t * c->q_stride);
 }
 
 static void activation_phase(struct cpu *c, const struct product_set *set, uint32_t thread)
@@ -239,7 +243,8 @@ static void forward_thread(void *arg, uint32_t thread)
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++)
 		layer_forward(c, l, thread);
 	for (uint32_t i = 0; i < c->n_outputs; i += c->logit_rows)
-		output_rows(c, i, c->n_outputs - i < c->logit_rows ? c->n_outputs - i : c->logit_rows, thread);
+		output_rows(c, i, c->n_outputs - i < c->logit_rows ? c->n_outputs - i : c->logit_rows,
+			    thread);
 }
 
 static void plan_tasks(struct cpu *c, uint32_t first, uint32_t n_tokens)
@@ -248,8 +253,8 @@ static void plan_tasks(struct cpu *c, uint32_t first, uint32_t n_tokens)
 	uint32_t group = hp->n_heads / hp->n_kv_heads, most = ATTN_TILE_ROWS / group;
 	for (uint32_t t = 0; t < n_tokens; t += most)
 		for (uint32_t h = 0; h < hp->n_kv_heads; h++)
-			c->tasks[c->n_tasks++] = (struct attn_task){
-				first + t, n_tokens - t < most ? n_tokens - t : most, h};
+			c->tasks[c->n_tasks++] =
+				(struct attn_task){first + t, n_tokens - t < most ? n_tokens - t : most, h};
 }
 
 static void plan_step(struct cpu *c, struct compute_seq *seqs, uint32_t n_seqs)

@@ -1,6 +1,6 @@
 /*
- * Products with quantised weights. Activations are bytes in groups of 32; for each group the integer products are
- * exact, then one conversion and a fixed sequence of multiply-adds bring them into the float sum:
+ * Products with quantised weights. Activations are bytes in groups of 32; for each group the integer products
+ * are exact, then one conversion and a fixed sequence of multiply-adds bring them into the float sum:
  *
  *     sum = fma(float(dot) * scale, d, sum)   and, with a minimum,   sum = fma(minimum, d_sum, sum)
  *
@@ -42,7 +42,8 @@ INLINE void unpack_fifth_bits(const uint8_t *high, struct wgroup *w)
 	w->quad[7] = v64_or(w->quad[7], v64_and(v64_shr(h, 3), 0x10));
 }
 
-/* Bits 2 j, 2 j + 1 of a byte of the first 64 are the upper two of quad j, of the next 64 those of quad j + 4. */
+/* Bits 2 j, 2 j + 1 of a byte of the first 64 are the upper two of quad j, of the next 64 those of quad j
+ * + 4. */
 INLINE void unpack_upper_pairs(const uint8_t *high, struct wgroup *w)
 {
 	_Pragma("GCC unroll 2") for (int half = 0; half < 2; half++)
@@ -93,8 +94,9 @@ struct scales {
 	v16 min[8];
 };
 
-/* Q4_K and Q5_K keep sixteen 6-bit numbers a row in 12 bytes: scales of groups 0-3, 4-7 and minima of groups 0-3
- * in the low six bits of three 64-byte vectors (4 groups x 16 rows); minima of groups 4-7 in their upper pairs. */
+/* Q4_K and Q5_K keep sixteen 6-bit numbers a row in 12 bytes: scales of groups 0-3, 4-7 and minima of groups
+ * 0-3 in the low six bits of three 64-byte vectors (4 groups x 16 rows); minima of groups 4-7 in their upper
+ * pairs. */
 INLINE void unpack_k_scales(const uint8_t *head, struct scales *s)
 {
 	_Alignas(64) uint8_t six[4][64];
@@ -118,7 +120,8 @@ INLINE void unpack_q6_scales(const uint8_t *head, struct scales *s)
 		s->scale[g] = v16_mul(d, v16_load_i8(head + 32 + 16 * g));
 }
 
-/* One format: where its pieces are and how they unpack. All constant, so that the compiler makes a kernel of it. */
+/* One format: where its pieces are and how they unpack. All constant, so that the compiler makes a kernel of
+ * it. */
 struct layout {
 	enum pack_kind kind;
 	enum shape shape;
@@ -213,10 +216,10 @@ INLINE void quant_product(const struct layout l, const struct product *p)
 	}
 }
 
-#define QUANT_PRODUCT(name, shape, groups, head_bytes, body_bytes)                                           \
-	static void product_##name(const struct product *p)                                                  \
-	{                                                                                                    \
-		quant_product((struct layout){PACK_##name, shape, groups, head_bytes, body_bytes}, p);       \
+#define QUANT_PRODUCT(name, shape, groups, head_bytes, body_bytes)                                     \
+	static void product_##name(const struct product *p)                                            \
+	{                                                                                              \
+		quant_product((struct layout){PACK_##name, shape, groups, head_bytes, body_bytes}, p); \
 	}
 QUANT_PRODUCT(Q8_0, SHAPE_8, 1, 32, 512)
 QUANT_PRODUCT(Q4_0, SHAPE_4, 1, 32, 256)

@@ -5,7 +5,8 @@
 #include "compute/compute.h"
 #include "compute/cpu/tier.h"
 
-/* e^x: x = k ln 2 + r, |r| <= ln 2 / 2, a polynomial of degree 6 in r, times 2^k. Within 2 units in the last place of
+/* e^x: x = k ln 2 + r, |r| <= ln 2 / 2, a polynomial of degree 6 in r, times 2^k. Within 2 units in the last
+ * place of
  * [-87, 88]; 0 below (also for -infinity), the value at 88 above. NaN stays NaN. */
 static inline v16 v16_exp(v16 x)
 {
@@ -56,12 +57,14 @@ ATTN_INLINE void score_rows(const struct attention *a, const float *keys, uint32
 		v16 sum[ATTN_ROWS][ATTN_VECTORS];
 		_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
 		{
-			_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++) sum[r][i] = v16_set1(0);
+			_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++) sum[r][i] =
+				v16_set1(0);
 		}
 		const float *q = a->q + (size_t)row * a->padded_dim, *k = keys + 16 * v;
 		for (uint32_t d = 0; d < a->head_dim; d++, k += COMPUTE_KV_BLOCK) {
 			v16 x[ATTN_VECTORS];
-			_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++) x[i] = v16_load(k + 16 * i);
+			_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++) x[i] =
+				v16_load(k + 16 * i);
 			_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
 			{
 				v16 y = v16_set1(q[(size_t)r * a->padded_dim + d]);
@@ -71,9 +74,8 @@ ATTN_INLINE void score_rows(const struct attention *a, const float *keys, uint32
 		}
 		_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
 		{
-			_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++)
-				v16_store(a->scores + (row + (uint32_t)r) * COMPUTE_KV_BLOCK + 16 * (v + i),
-					  sum[r][i]);
+			_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++) v16_store(
+				a->scores + (row + (uint32_t)r) * COMPUTE_KV_BLOCK + 16 * (v + i), sum[r][i]);
 		}
 	}
 }
@@ -174,8 +176,8 @@ static void value_span(const struct attention *a, const float *values, uint32_t 
 	}
 }
 
-/* Softmax(q k) v, block by block with a running maximum. A row never touches what lies after its own position, so
- * whatever a block holds there (another chunk's tokens, nothing yet) cannot reach it. */
+/* Softmax(q k) v, block by block with a running maximum. A row never touches what lies after its own
+ * position, so whatever a block holds there (another chunk's tokens, nothing yet) cannot reach it. */
 static void attention(const struct attention *a)
 {
 	float largest[ATTN_TILE_ROWS], total[ATTN_TILE_ROWS];

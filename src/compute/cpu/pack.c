@@ -172,8 +172,8 @@ static void pack_q6_k(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t
 		memcpy(w, low + 64 * half + 32 * (quarter % 2), 32);
 		memcpy(h, high + 32 * half, 32);
 		for (int j = 0; j < 8; j++)
-			w[j] = (w[j] >> quarter / 2 * 4 & 0x0F0F0F0F) |
-			       (h[j] >> 2 * quarter & 0x03030303) << 4;
+			w[j] = (w[j] >> quarter / 2 * 4 & 0x0F0F0F0F) | (h[j] >> 2 * quarter & 0x03030303)
+										<< 4;
 		put_six_bits(w, body, row);
 	}
 }
@@ -181,9 +181,9 @@ static void pack_q6_k(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t
 /* One row a format. Floats have no pack function; their elements move as they are. */
 static const struct {
 	enum tensor_type type;
-	uint32_t columns;          /* a block */
-	uint32_t head_bytes;       /* a block of a panel; floats: bytes an element */
-	uint32_t body_bytes;       /* a group of a panel */
+	uint32_t columns;    /* a block */
+	uint32_t head_bytes; /* a block of a panel; floats: bytes an element */
+	uint32_t body_bytes; /* a group of a panel */
 	pack_block_fn *pack;
 } kinds[PACK_N_KINDS] = {
 	[PACK_F32] = {TENSOR_F32, 1, 4, 0, NULL},

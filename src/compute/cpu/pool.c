@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-	SPINS = 4000,        /* some 50 to 100 microseconds */
+	SPINS = 4000, /* some 50 to 100 microseconds */
 	MAX_CPUS = CPU_SETSIZE,
 	CACHE_LINE = 64,
 };
@@ -31,8 +31,8 @@ struct worker {
 };
 
 struct pool {
-	struct signal_word job;   /* one more for each pool_run */
-	struct signal_word meet;  /* one more for each barrier */
+	struct signal_word job;  /* one more for each pool_run */
+	struct signal_word meet; /* one more for each barrier */
 	_Alignas(CACHE_LINE) atomic_uint arrived;
 	void (*fn)(void *arg, uint32_t thread);
 	void *arg;

@@ -1,10 +1,11 @@
 /*
  * A fixed crew of threads that run one function together and meet at barriers. Waiting spins for some tens of
- * microseconds, then sleeps in the kernel: a step's barriers cost under a microsecond and an idle pool costs nothing.
+ * microseconds, then sleeps in the kernel: a step's barriers cost under a microsecond and an idle pool costs
+ * nothing.
  *
- * The caller of pool_run is thread 0. Where the pool has a thread for every CPU the process may use, worker i stays
- * on the i-th of them and pool_run moves the caller off the workers' CPUs (its affinity is as before when pool_run
- * returns); a smaller pool is left to the scheduler, so that two of them share a machine well.
+ * The caller of pool_run is thread 0. Where the pool has a thread for every CPU the process may use, worker i
+ * stays on the i-th of them and pool_run moves the caller off the workers' CPUs (its affinity is as before
+ * when pool_run returns); a smaller pool is left to the scheduler, so that two of them share a machine well.
  */
 #ifndef COMPUTE_CPU_POOL_H
 #define COMPUTE_CPU_POOL_H
@@ -25,7 +26,8 @@ uint32_t pool_size(const struct pool *p);
 /* Runs fn(arg, thread) on every thread, 0 <= thread < pool_size, and returns when all have returned. */
 void pool_run(struct pool *p, void (*fn)(void *arg, uint32_t thread), void *arg);
 
-/* Called by every thread from within fn: none goes on before all have come; what was written before is seen after. */
+/* Called by every thread from within fn: none goes on before all have come; what was written before is seen
+ * after. */
 void pool_barrier(struct pool *p);
 
 #endif

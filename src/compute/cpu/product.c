@@ -18,7 +18,8 @@ void acts_put(const struct cpu *c, const struct product_set *set, uint32_t token
 		c->tier->quantise(row, n / GROUP, tile + (size_t)from / GROUP * width + token - first, width);
 	}
 	if (set->want_float) {
-		uint32_t first = token / FLOAT_TILE * FLOAT_TILE, width = min_u32(n_tokens - first, FLOAT_TILE);
+		uint32_t first = token / FLOAT_TILE * FLOAT_TILE,
+			 width = min_u32(n_tokens - first, FLOAT_TILE);
 		float *to = c->acts.f + (size_t)first * columns + (size_t)from * width + token - first;
 		if (width == 1)
 			memcpy(to, row, n * sizeof *to);
@@ -28,28 +29,36 @@ void acts_put(const struct cpu *c, const struct product_set *set, uint32_t token
 	}
 }
 
-/* One unit of one matrix with the tokens first .. first + n_tokens - 1. */
-static void product_unit(const struct cpu *c, const struct packed *m, uint32_t unit, uint32_t first,
-			 uint32_t n_tokens, uint32_t batch, float *sums)
+/* What a thread does at a time: some units of a matrix with some tokens of the batch. */
+struct share {
+	const struct packed *m;
+	uint32_t unit, n_units;   /* at most UNIT_CHUNK */
+	uint32_t first, n_tokens; /* at most TOKEN_BLOCK */
+	uint32_t batch;           /* tokens of the step: how wide the last tile is */
+	float *sums;              /* (n_units, n_tokens, UNIT_ROWS) */
+};
+
+/* Columns column .. column + n of one unit, all tiles of tokens. */
+static void product_columns(const struct cpu *c, const struct share *s, uint32_t unit, uint32_t column,
+			    uint32_t n)
 {
+	const struct packed *m = s->m;
 	bool quantised = pack_is_quantised(m->kind);
-	uint32_t tile = quantised ? QUANT_TILE : FLOAT_TILE, per_block = pack_block_columns(m->kind);
-	uint32_t step = n_tokens > tile ? DEPTH_BLOCK : m->cols;
-	for (uint32_t column = 0; column < m->cols; column += step) {
-		struct product p;
-		pack_address(m, unit, column, &p);
-		p.depth = min_u32(step, m->cols - column) / per_block;
-		p.first = column == 0;
-		for (uint32_t t = 0; t < n_tokens; t += tile) {
-			size_t at = (size_t)(first + t) * m->cols, width = min_u32(batch - first - t, tile);
-			if (quantised)
-				p.acts = c->acts.q + at / GROUP + column / GROUP * width;
-			else
-				p.acts = c->acts.f + at + column * width;
-			p.tokens = (uint32_t)width;
-			p.out = sums + (size_t)t * UNIT_ROWS;
-			c->tier->product[m->kind](&p);
-		}
+	uint32_t tile = quantised ? QUANT_TILE : FLOAT_TILE;
+	float *sums = s->sums + (size_t)unit * s->n_tokens * UNIT_ROWS;
+	struct product p;
+	pack_address(m, s->unit + unit, column, &p);
+	p.depth = n / pack_block_columns(m->kind);
+	p.first = column == 0;
+	for (uint32_t t = 0; t < s->n_tokens; t += tile) {
+		size_t at = (size_t)(s->first + t) * m->cols, width = min_u32(s->batch - s->first - t, tile);
+		if (quantised)
+			p.acts = c->acts.q + at / GROUP + column / GROUP * width;
+		else
+			p.acts = c->acts.f + at + column * width;
+		p.tokens = (uint32_t)width;
+		p.out = sums + (size_t)t * UNIT_ROWS;
+		c->tier->product[m->kind](&p);
 	}
 }
 
@@ -65,24 +74,41 @@ static void put_sums(const float *sums, uint32_t n_tokens, uint32_t rows, float 
 	}
 }
 
+/* One token streams the weights, row of panels by row of panels. Many tokens take DEPTH_BLOCK columns of all
+ * units before the next: those columns of the activations stay in the second-level cache meanwhile. */
+static void product_share(const struct cpu *c, const struct share *s, float *out, size_t stride, bool add)
+{
+	const struct packed *m = s->m;
+	uint32_t tile = pack_is_quantised(m->kind) ? QUANT_TILE : FLOAT_TILE;
+	uint32_t step = s->n_tokens > tile ? DEPTH_BLOCK : m->cols;
+	for (uint32_t column = 0; column < m->cols; column += step)
+		for (uint32_t unit = 0; unit < s->n_units; unit++)
+			product_columns(c, s, unit, column, min_u32(step, m->cols - column));
+	for (uint32_t unit = 0; unit < s->n_units; unit++) {
+		uint32_t row = (s->unit + unit) * UNIT_ROWS,
+			 rows = min_u32(m->n_panels * PANEL - row, UNIT_ROWS);
+		put_sums(s->sums + (size_t)unit * s->n_tokens * UNIT_ROWS, s->n_tokens, rows,
+			 out + (size_t)s->first * stride + row, stride, add);
+	}
+}
+
 void product_run(const struct cpu *c, const struct product_set *set, uint32_t n_tokens, float *const *out,
 		 const uint32_t *strides, bool add, uint32_t thread)
 {
 	uint32_t begin = (uint32_t)((uint64_t)set->n_units * thread / c->n_threads);
 	uint32_t end = (uint32_t)((uint64_t)set->n_units * (thread + 1) / c->n_threads);
-	float *sums = c->threads[thread].product;
-	for (uint32_t first = 0; first < n_tokens; first += TOKEN_BLOCK) {
-		uint32_t n = min_u32(n_tokens - first, TOKEN_BLOCK), base = 0;
-		for (uint32_t i = 0; i < set->n; i++) {
-			const struct packed *m = &set->m[i];
-			for (uint32_t unit = begin > base ? begin - base : 0;
-			     unit < m->n_units && base + unit < end; unit++) {
-				product_unit(c, m, unit, first, n, n_tokens, sums);
-				uint32_t rows = min_u32(m->n_panels * PANEL - unit * UNIT_ROWS, UNIT_ROWS);
-				float *to = out[i] + (size_t)first * strides[i] + (size_t)unit * UNIT_ROWS;
-				put_sums(sums, n, rows, to, strides[i], add);
+	struct share s = {.batch = n_tokens, .sums = c->threads[thread].product};
+	for (; s.first < n_tokens; s.first += TOKEN_BLOCK) {
+		uint32_t base = 0; /* of matrix i's units in the set's */
+		s.n_tokens = min_u32(n_tokens - s.first, TOKEN_BLOCK);
+		for (uint32_t i = 0; i < set->n; base += set->m[i++].n_units) {
+			s.m = &set->m[i];
+			s.unit = begin > base ? begin - base : 0;
+			uint32_t stop = end > base ? min_u32(end - base, s.m->n_units) : 0;
+			for (; s.unit < stop; s.unit += s.n_units) {
+				s.n_units = min_u32(stop - s.unit, UNIT_CHUNK);
+				product_share(c, &s, out[i], strides[i], add);
 			}
-			base += m->n_units;
 		}
 	}
 }

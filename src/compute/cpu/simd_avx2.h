@@ -22,10 +22,10 @@ typedef struct {
 } v16i;
 typedef v16i v64;
 
-#define V16_BINARY(name, op)                                                                                 \
-	static inline v16 name(v16 x, v16 y)                                                                 \
-	{                                                                                                    \
-		return (v16){op(x.a, y.a), op(x.b, y.b)};                                                    \
+#define V16_BINARY(name, op)                              \
+	static inline v16 name(v16 x, v16 y)              \
+	{                                                 \
+		return (v16){op(x.a, y.a), op(x.b, y.b)}; \
 	}
 V16_BINARY(v16_add, _mm256_add_ps)
 V16_BINARY(v16_sub, _mm256_sub_ps)

@@ -74,8 +74,8 @@ static inline v16 v16_zero_below(v16 x, v16 t, float limit)
 
 static inline v16 v16_scale_by_magic(v16 x, v16 z)
 {
-	return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x),
-						    _mm512_slli_epi32(_mm512_castps_si512(z), 23)));
+	return _mm512_castsi512_ps(
+		_mm512_add_epi32(_mm512_castps_si512(x), _mm512_slli_epi32(_mm512_castps_si512(z), 23)));
 }
 
 static inline float v16_sum(v16 a)

@@ -1,7 +1,7 @@
 /*
- * Sixteen lanes in plain C. Also the meaning of every operation: the other simd_*.h files must give these bits.
- * A compiler for a machine with fused multiply-add turns the loops into its vector instructions; elsewhere fmaf
- * is a library call, which is slow and right.
+ * Sixteen lanes in plain C. Also the meaning of every operation: the other simd_*.h files must give these
+ * bits. A compiler for a machine with fused multiply-add turns the loops into its vector instructions;
+ * elsewhere fmaf is a library call, which is slow and right.
  */
 #ifndef COMPUTE_CPU_SIMD_PORTABLE_H
 #define COMPUTE_CPU_SIMD_PORTABLE_H

@@ -1,11 +1,13 @@
 /*
- * Kernels: one table of functions for each instruction set ("tier"). All tiers are compiled from the same bodies
- * (kernel_*.h) over the same sixteen-lane operations (simd_*.h), in which every floating-point operation and its
- * order are fixed; so all tiers give the same bits, and so do any number of threads and any cut of a prompt.
+ * Kernels: one table of functions for each instruction set ("tier"). All tiers are compiled from the same
+ * bodies (kernel_*.h) over the same sixteen-lane operations (simd_*.h), in which every floating-point
+ * operation and its order are fixed; so all tiers give the same bits, and so do any number of threads and any
+ * cut of a prompt.
  *
- * Weights are laid out in panels of PANEL rows (pack.h); UNIT_PANELS panels are a unit, what a thread takes at a
- * time. Activations are laid out in tiles: FLOAT_TILE tokens of floats, (cols, tokens), or QUANT_TILE tokens of
- * quantised groups, (cols / GROUP, tokens); a last tile holds fewer and is as narrow as what it holds.
+ * Weights are laid out in panels of PANEL rows (pack.h); UNIT_PANELS panels are a unit, what a thread takes
+ * at a time. Activations are laid out in tiles: FLOAT_TILE tokens of floats, (cols, tokens), or QUANT_TILE
+ * tokens of quantised groups, (cols / GROUP, tokens); a last tile holds fewer and is as narrow as what it
+ * holds.
  */
 #ifndef COMPUTE_CPU_TIER_H
 #define COMPUTE_CPU_TIER_H
@@ -21,7 +23,7 @@ enum {
 	GROUP = 32,
 	FLOAT_TILE = 6,
 	QUANT_TILE = 16,
-	PEAK_CHAINS = 12, /* as many independent sums as hide the latency of a multiply-add */
+	PEAK_CHAINS = 12,    /* as many independent sums as hide the latency of a multiply-add */
 	ATTN_TILE_ROWS = 64, /* most query rows (tokens x heads of a KV head) of one attention call */
 };
 
@@ -30,8 +32,8 @@ enum {
 struct qgroup {
 	int8_t q[GROUP];
 	float d;
-	float d_sum;          /* d * (sum of q) */
-	int32_t minus_8;      /* -8 * (sum of q): the correction for weights stored 8 too high */
+	float d_sum;     /* d * (sum of q) */
+	int32_t minus_8; /* -8 * (sum of q): the correction for weights stored 8 too high */
 	int32_t minus_16;
 	int32_t minus_128;
 	int32_t half_minus_32[2]; /* of each 16 of q */
@@ -41,24 +43,24 @@ struct qgroup {
 /* One product: out (n_tokens, UNIT_ROWS) from `panels` panels of weights and one tile of activations.
  * Sums run over the columns in order; a call may cover part of them (depth), the next goes on from out. */
 struct product {
-	const uint8_t *head;  /* quantised: scales, else the weights; first panel */
-	const uint8_t *body;  /* quantised: quants */
-	size_t panel_bytes;   /* quantised: from panel to panel, of head and body alike */
-	uint32_t panels;      /* 1 to UNIT_PANELS */
-	uint32_t depth;       /* columns (float) or blocks (quantised) to sum over */
-	const void *acts;     /* tile, at the first column of this call */
-	uint32_t tokens;      /* of the tile */
-	bool first;           /* out starts from zero */
-	float *out;           /* (tokens, UNIT_ROWS) */
+	const uint8_t *head; /* quantised: scales, else the weights; first panel */
+	const uint8_t *body; /* quantised: quants */
+	size_t panel_bytes;  /* quantised: from panel to panel, of head and body alike */
+	uint32_t panels;     /* 1 to UNIT_PANELS */
+	uint32_t depth;      /* columns (float) or blocks (quantised) to sum over */
+	const void *acts;    /* tile, at the first column of this call */
+	uint32_t tokens;     /* of the tile */
+	bool first;          /* out starts from zero */
+	float *out;          /* (tokens, UNIT_ROWS) */
 };
 
 /* The rows of one attention call share a KV head. A row is one head of one new token. Keys are stored
  * (head_dim, COMPUTE_KV_BLOCK), values (COMPUTE_KV_BLOCK, padded head_dim). */
 struct attention {
-	const float *kv;           /* this layer's cache of this KV head in block 0 */
-	size_t block_stride;       /* floats from block to block */
-	size_t value_offset;       /* floats from a block's keys to its values */
-	const uint32_t *blocks;    /* block table */
+	const float *kv;        /* this layer's cache of this KV head in block 0 */
+	size_t block_stride;    /* floats from block to block */
+	size_t value_offset;    /* floats from a block's keys to its values */
+	const uint32_t *blocks; /* block table */
 	uint32_t head_dim, padded_dim;
 	uint32_t rows;             /* at most ATTN_TILE_ROWS */
 	const float *q;            /* (rows, padded_dim), scaled */
@@ -73,7 +75,7 @@ enum pack_kind {
 #define PACK_X(name) PACK_##name,
 	PACK_KINDS(PACK_X)
 #undef PACK_X
-	PACK_N_KINDS
+		PACK_N_KINDS
 };
 
 struct cpu_tier {
@@ -87,8 +89,8 @@ struct cpu_tier {
 	/* out = silu(gate) * up; n a multiple of 16. */
 	void (*silu_mul)(const float *gate, const float *up, uint32_t n, float *out);
 	void (*attention)(const struct attention *a);
-	/* For the measurement of the machine: n rounds of PEAK_CHAINS x 16 multiply-adds in registers, of floats, or of
-	 * four bytes each; n bytes (a multiple of 256) read from memory. */
+	/* For the measurement of the machine: n rounds of PEAK_CHAINS x 16 multiply-adds in registers, of
+	 * floats, or of four bytes each; n bytes (a multiple of 256) read from memory. */
 	float (*peak_float)(uint64_t n);
 	int32_t (*peak_bytes)(uint64_t n);
 	uint32_t (*read)(const uint8_t *p, size_t n);
@@ -97,8 +99,8 @@ struct cpu_tier {
 /* All tiers this binary was built with, best first, NULL-terminated; portable is always the last. */
 extern const struct cpu_tier *const cpu_tiers[];
 
-/* By name; NULL: the best one this machine has. The variable HOKKU_CPU_TIER stands in for NULL. Returns NULL if
- * there is none or the machine lacks it. */
+/* By name; NULL: the best one this machine has. The variable HOKKU_CPU_TIER stands in for NULL. Returns NULL
+ * if there is none or the machine lacks it. */
 const struct cpu_tier *cpu_tier_get(const char *name);
 
 #endif
