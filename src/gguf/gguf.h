@@ -31,7 +31,7 @@ struct gguf_array {
 	enum gguf_type type; /* of the elements */
 	uint64_t n;
 	const uint8_t *data;
-	uint64_t n_bytes; /* the whole encoded array's */
+	uint64_t n_bytes; /* of the encoded elements at data */
 };
 
 struct gguf_value {
@@ -66,6 +66,9 @@ struct gguf_tensor {
 
 struct gguf;
 
+/* NOT_FOUND, IO_ERROR, or BAD_FILE with a sentence that names the byte, the key or tensor, what was found and what is
+ * allowed (docs/gguf.md). Touches the header's pages only. The file must not shrink while it is open: reading what is
+ * gone from a mapped file ends the process. */
 enum hokku_code gguf_open_file(const char *path, struct gguf **out, struct hokku_error *err);
 
 /* The bytes are borrowed and must stay as they are until gguf_close; name stands in for the path in messages.
