@@ -1,0 +1,242 @@
+/*
+ * Whole steps of the fast path: every instruction set and any number of threads give the same bits, and a
+ * step takes no memory from anybody. (Chunks, neighbours and scattered blocks: test_exact.c; transformers:
+ * test_golden.c.)
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "compute/cpu/tier.h"
+#include "model_run.h"
+#include "tiny_model.h"
+
+/* Every allocation of the process is counted: by the sanitizers' hook where there is one, else by standing in
+ * for glibc's functions. */
+static atomic_ulong n_allocations;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
+					      void (*on_free)(const volatile void *));
+static void count_malloc(const volatile void *p, size_t n)
+{
+	(void)p;
+	(void)n;
+	atomic_fetch_add(&n_allocations, 1);
+}
+
+static void count_free(const volatile void *p)
+{
+	(void)p;
+}
+
+static void count_allocations(void)
+{
+	assert_true(__sanitizer_install_malloc_and_free_hooks(count_malloc, count_free));
+}
+#else
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t count, size_t n);
+void *__libc_realloc(void *p, size_t n);
+void *__libc_memalign(size_t align, size_t n);
+
+void *malloc(size_t n)
+{
+	atomic_fetch_add(&n_allocations, 1);
+	return __libc_malloc(n);
+}
+
+void *calloc(size_t count, size_t n)
+{
+	atomic_fetch_add(&n_allocations, 1);
+	return __libc_calloc(count, n);
+}
+
+void *realloc(void *p, size_t n)
+{
+	atomic_fetch_add(&n_allocations, 1);
+	return __libc_realloc(p, n);
+}
+
+void *aligned_alloc(size_t align, size_t n)
+{
+	atomic_fetch_add(&n_allocations, 1);
+	return __libc_memalign(align, n);
+}
+
+static void count_allocations(void)
+{
+}
+#endif
+
+static struct tiny_set set;
+
+static const struct {
+	const char *model, *format;
+} cases[] = {{"odd", "F32"},   {"gqa7", "F16"},     {"gqa7", "Q8_0"},  {"gqa7", "Q4_1"},
+	     {"gqa7", "Q5_0"}, {"mha128", "MIXED"}, {"mha128", "Q6_K"}};
+
+static void write_model(char *path, size_t size, const struct tiny *t, const char *format)
+{
+	snprintf(path, size, "%s/test_cpu_step.%d.gguf", TEST_BINARY_DIR, (int)getpid());
+	tiny_write(&set, t, format, path);
+}
+
+static float *logits_of(const char *path, const struct tiny *t, const char *tier, uint32_t threads)
+{
+	float *out = malloc((size_t)t->n_prompt * t->n_vocab * sizeof *out);
+	struct run r;
+	setenv("HOKKU_CPU_TIER", tier, 1);
+	assert_true(run_open(&r, path, "cpu", t->n_prompt, 1, threads));
+	assert_non_null(strstr(compute_device(r.compute), tier));
+	assert_true(run_logits(&r, 0, t->prompt, t->n_prompt, t->n_prompt, out));
+	run_close(&r);
+	unsetenv("HOKKU_CPU_TIER");
+	return out;
+}
+
+static void tiers_and_threads_give_the_same_bits(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		const struct tiny *t = tiny_find(&set, cases[i].model);
+		char path[512];
+		write_model(path, sizeof path, t, cases[i].format);
+		float *want = logits_of(path, t, "portable", 1);
+		uint32_t threads = 1;
+		for (const struct cpu_tier *const *tier = cpu_tiers; *tier; tier++) {
+			if (!(*tier)->available())
+				continue;
+			threads += 2;
+			float *got = logits_of(path, t, (*tier)->name, threads);
+			if (memcmp(got, want, (size_t)t->n_prompt * t->n_vocab * sizeof *got) != 0)
+				fail_msg("%s %s: %s with %u threads gives other bits than portable with one",
+					 t->name, cases[i].format, (*tier)->name, threads);
+			free(got);
+		}
+		free(want);
+		unlink(path);
+	}
+}
+
+static void unknown_tiers_are_refused(void **state)
+{
+	(void)state;
+	const struct tiny *t = tiny_find(&set, "odd");
+	char path[512];
+	write_model(path, sizeof path, t, "F32");
+	struct hokku_error err;
+	struct gguf *g;
+	struct model m;
+	struct compute *c;
+	assert_int_equal(gguf_open_file(path, &g, &err), HOKKU_OK);
+	assert_int_equal(model_bind(&m, g, &err), HOKKU_OK);
+	setenv("HOKKU_CPU_TIER", "abacus", 1);
+	const struct compute_params p = {.model = &m, .device = "cpu", .n_ctx = 1, .n_seqs = 1};
+	assert_int_equal(compute_open(&p, &c, &err), HOKKU_INVALID_REQUEST);
+	assert_non_null(strstr(err.message, "abacus"));
+	unsetenv("HOKKU_CPU_TIER");
+	model_unbind(&m);
+	gguf_close(g);
+	unlink(path);
+}
+
+static double last_part;
+
+static void on_progress(void *user, double part)
+{
+	(void)user;
+	assert_true(part >= last_part && part <= 1);
+	last_part = part;
+}
+
+static void progress_and_memory_are_told(void **state)
+{
+	(void)state;
+	const struct tiny *t = tiny_find(&set, "mha128");
+	char path[512];
+	write_model(path, sizeof path, t, "Q4_K");
+	struct hokku_error err;
+	struct gguf *g;
+	struct model m;
+	struct compute *c;
+	struct compute_memory memory;
+	assert_int_equal(gguf_open_file(path, &g, &err), HOKKU_OK);
+	assert_int_equal(model_bind(&m, g, &err), HOKKU_OK);
+	const struct compute_params p = {
+		.model = &m, .device = "cpu", .n_ctx = 64, .n_seqs = 3, .on_progress = on_progress};
+	last_part = 0;
+	assert_int_equal(compute_open(&p, &c, &err), HOKKU_OK);
+	assert_true(last_part == 1);
+	compute_get_memory(c, &memory);
+	/* two blocks a sequence, keys and values, float32 */
+	assert_int_equal(memory.kv_bytes, 3 * 2 * COMPUTE_KV_BLOCK * 2 * sizeof(float) * t->n_layers *
+						  t->d_model / t->n_heads * t->n_kv_heads);
+	assert_true(memory.weight_bytes > m.n_weight_bytes / 2 && memory.weight_bytes < 2 * m.n_weight_bytes);
+	assert_true(memory.scratch_bytes > 0);
+	compute_close(c);
+	model_unbind(&m);
+	gguf_close(g);
+	unlink(path);
+}
+
+static void a_step_allocates_nothing(void **state)
+{
+	(void)state;
+	const struct tiny *t = tiny_find(&set, "gqa7");
+	const struct sampling sampling = {.temperature = 0.7f,
+					  .top_k = 40,
+					  .top_p = 0.9f,
+					  .min_p = 0.01f,
+					  .repetition_penalty = 1.1f,
+					  .seed = 1};
+	struct hokku_error err;
+	char path[512];
+	struct run r;
+	write_model(path, sizeof path, t, "Q8_0");
+	assert_true(run_open(&r, path, "cpu", t->n_prompt + 8, 1, 2));
+	struct compute_seq seq = {.tokens = t->prompt,
+				  .n_tokens = t->n_prompt,
+				  .blocks = run_blocks(&r, 0),
+				  .sampling = &sampling,
+				  .history = t->prompt,
+				  .n_history = t->n_prompt,
+				  .n_prompt = t->n_prompt};
+	assert_int_equal(compute_step(r.compute, &seq, 1, &err), HOKKU_OK);
+	unsigned long before = atomic_load(&n_allocations);
+	assert_true(before > 0);
+	for (uint32_t i = 0; i < 8; i++) {
+		int32_t token = seq.token;
+		seq.tokens = &token;
+		seq.n_tokens = 1;
+		seq.pos = t->n_prompt + i;
+		assert_int_equal(compute_step(r.compute, &seq, 1, &err), HOKKU_OK);
+	}
+	seq.tokens = t->prompt;
+	seq.n_tokens = t->n_prompt;
+	seq.pos = 0;
+	assert_int_equal(compute_step(r.compute, &seq, 1, &err), HOKKU_OK);
+	assert_int_equal(atomic_load(&n_allocations) - before, 0);
+	run_close(&r);
+	unlink(path);
+}
+
+int main(void)
+{
+	count_allocations();
+	tiny_load(&set);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tiers_and_threads_give_the_same_bits),
+		cmocka_unit_test(unknown_tiers_are_refused),
+		cmocka_unit_test(progress_and_memory_are_told),
+		cmocka_unit_test(a_step_allocates_nothing),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	tiny_free(&set);
+	return failed;
+}
