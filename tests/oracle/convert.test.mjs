@@ -260,7 +260,7 @@ test("the vocabulary of Qwen2.5", async (t) => {
 });
 
 // Rows of 896 as Qwen2.5-0.5B has them, fewer layers and words. Types: llama.cpp's for that model.
-const small = { ...config, hidden_size: 896, num_attention_heads: 14, head_dim: undefined, intermediate_size: 4864,
+const small = { ...config, hidden_size: 896, num_attention_heads: 14, head_dim: undefined, intermediate_size: 512,
 	num_hidden_layers: 8, vocab_size: 1000 };
 
 test("synth mixes Q4_K_M as llama.cpp does for Qwen2.5-0.5B", async () => {
