@@ -2,7 +2,7 @@
 // server runs under the sanitizers in the test build, and stop() checks that it ends with exit code 0.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { connect, endless, events, generate, idle, model, raw, sleep, start, stream, until } from './server_common.mjs';
+import { connect, endless, events, generate, idle, model, raw, slack, sleep, start, stream, until } from './server_common.mjs';
 
 let server;
 before(async () => {
@@ -17,8 +17,8 @@ const post = (body, extra = '') =>
 	`POST /v1/generate HTTP/1.1\r\nHost: x\r\n${extra}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 const forever = (extra = {}) => JSON.stringify({ prompt: 'a', ...endless, ...extra });
 
-// Median of n answers of /health on one connection, in ms.
-async function healthMs(n = 25) {
+// Times of n answers of /health on one connection, in ms, shortest first.
+async function healthTimes(n = 25) {
 	const socket = await connect(server.port);
 	socket.setNoDelay(true);
 	const times = [];
@@ -30,21 +30,28 @@ async function healthMs(n = 25) {
 		times.push(performance.now() - at);
 	}
 	socket.destroy();
-	return times.sort((a, b) => a - b)[n >> 1];
+	return times.sort((a, b) => a - b);
+}
+
+// 10 ms are promised, whatever else the server does.
+function checkHealth(times, when) {
+	assert.ok(times[0] < 10, `/health took ${times[0]} ms at best ${when}`);
+	const median = times[times.length >> 1];
+	assert.ok(median < 10 * slack(), `/health took ${median} ms ${when}`);
 }
 
 test('/health answers within 10 ms, also while a prompt of many megabytes is prepared', async () => {
-	const quiet = await healthMs();
-	assert.ok(quiet < 10, `${quiet} ms`);
+	checkHealth(await healthTimes(), 'when nothing else happens');
 	const socket = await connect(server.port);
-	socket.write(post(JSON.stringify({ prompt: 'the rain falls on the old pond '.repeat(250000) })));
 	let text = '';
 	socket.on('data', (data) => (text += data));
+	const body = post(JSON.stringify({ prompt: 'the rain falls on the old pond '.repeat(250000) }));
+	await new Promise((resolve) => socket.write(body, resolve));
 	const times = [];
-	do times.push(await healthMs(5));
-	while (!text && times.length < 2000);
+	await until(async () => (times.push(...(await healthTimes(5))), text), 120000, 'the answer to the large prompt');
 	assert.match(text, /CONTEXT_EXCEEDED/);
-	assert.ok(times.sort((a, b) => a - b)[times.length >> 1] < 10, `${times}`);
+	assert.ok(times.length >= 20, `${times.length} answers meanwhile`);
+	checkHealth(times.sort((a, b) => a - b), 'while a prompt is prepared');
 	socket.destroy();
 });
 
@@ -86,27 +93,25 @@ const misdeeds = {
 };
 
 test('two hundred connections that come and go badly', async () => {
-	await until(() => idle(server), 5000, 'an idle server');
+	await until(() => idle(server), 1000 * slack(), 'an idle server');
 	const fds = server.fds();
 	const names = Object.keys(misdeeds);
 	const sockets = [];
-	for (let i = 0; i < 200; i++) {
-		const socket = await connect(server.port);
-		sockets.push(socket);
-		misdeeds[names[i % names.length]](socket);
-		if (i % 20 === 19) {
-			const ms = await healthMs(5);
-			assert.ok(ms < 50, `/health took ${ms} ms after ${i + 1} of them`);
+	try {
+		for (let i = 0; i < 200; i++) {
+			const socket = await connect(server.port);
+			sockets.push(socket);
+			misdeeds[names[i % names.length]](socket);
+			if (i % 20 === 19) checkHealth(await healthTimes(15), `after ${i + 1} of them`);
 		}
+		await sleep(300);
+	} finally {
+		for (const socket of sockets) socket.destroy();
 	}
-	// A request in between is answered: whoever runs for ever goes first or is dropped.
-	await sleep(300);
-	for (const socket of sockets) socket.destroy();
-	await until(() => idle(server), 5000, 'the server to be rid of their requests');
+	await until(() => idle(server), 2000 * slack(), 'the server to be rid of their requests');
 	const answer = await generate(server, { prompt: 'a', max_tokens: 3, stream: false, ...endless });
 	assert.equal(answer.status, 200);
-	const ms = await healthMs();
-	assert.ok(ms < 10, `/health took ${ms} ms afterwards`);
+	checkHealth(await healthTimes(), 'afterwards');
 	await until(() => server.fds() <= fds + 2, 5000, `the descriptors to go back to ${fds}`);
 });
 
@@ -116,7 +121,7 @@ test('each misdeed alone ends within the limits, and the next request is served'
 		commit(socket);
 		await sleep(20);
 		socket.destroy();
-		await until(() => idle(server), 3000, `an idle server after one that ${name}`);
+		await until(() => idle(server), 1000 * slack(), `an idle server after one that ${name}`);
 	}
 	assert.equal((await generate(server, { prompt: 'a', max_tokens: 1, stream: false })).status, 200);
 });
@@ -132,7 +137,7 @@ test('a request that trickles in is ended with 408, an idle connection is closed
 	await closed;
 	clearInterval(timer);
 	const ms = performance.now() - at;
-	assert.ok(ms > 900 && ms < 4000, `${ms} ms`);
+	assert.ok(ms > 900 && ms < 1500 * slack(), `${ms} ms`);
 	assert.match(text, /^HTTP\/1\.1 408 [\s\S]*"INVALID_REQUEST"/);
 
 	const quiet = await connect(server.port);
@@ -141,7 +146,7 @@ test('a request that trickles in is ended with 408, an idle connection is closed
 	quiet.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
 	const start = performance.now();
 	await gone;
-	assert.ok(performance.now() - start > 1900 && performance.now() - start < 6000);
+	assert.ok(performance.now() - start > 1900 && performance.now() - start < 3000 * slack());
 });
 
 test('a client that stops reading is dropped, its request ended', async () => {
@@ -151,9 +156,8 @@ test('a client that stops reading is dropped, its request ended', async () => {
 	const before = server.fds();
 	socket.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(20000)); // 10 MB of answers
 	socket.write(post(forever()));
-	await until(() => server.fds() < before, 20000, 'the connection to be dropped');
-	socket.destroy();
-	await until(() => idle(server), 3000, 'an idle server');
+	await until(() => server.fds() < before, 20000, 'the connection to be dropped').finally(() => socket.destroy());
+	await until(() => idle(server), 1000 * slack(), 'an idle server');
 });
 
 test('connections past --max-connections are told so', async () => {

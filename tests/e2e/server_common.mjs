@@ -1,13 +1,18 @@
 // What the server's tests share: tiny models, a server on a free port, raw HTTP, server-sent events.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export const hokku = process.env.HOKKU;
 export const folder = join(process.env.HOKKU_BUILD_DIR ?? tmpdir(), 'server-tests');
+
+// How much longer than promised a thing may take here: a sanitizer in the program, other work on the machine.
+const sanitized = hokku && /__(asan|tsan)_init/.test(readFileSync(hokku, 'latin1'));
+export const slack = () => Math.max(1, (1.5 * loadavg()[0]) / cpus().length) * (sanitized ? 5 : 1);
+
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // The synthetic vocabulary's special tokens come last: without them an answer goes on until it is told to stop.
