@@ -12,8 +12,6 @@
 #include "base/clock.h"
 #include "engine/internal.h"
 
-enum { FIRST_CHUNK = 16 }; /* prompt tokens of the very first step, before the device's speed is known */
-
 void job_destroy(struct job *job)
 {
 	if (!job)
@@ -219,7 +217,7 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->on_state = config->on_state;
 	e->user = config->user;
 	e->n_batch = 512;
-	e->chunk = FIRST_CHUNK;
+	pace_init(&e->pace, e->n_batch);
 	e->queue = calloc((size_t)e->max_queue + 1, sizeof *e->queue);
 	if (!e->queue || !e->device || (config->model_path && !e->model_path)) {
 		engine_free(e);

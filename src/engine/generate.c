@@ -6,11 +6,6 @@
 #include "base/clock.h"
 #include "engine/internal.h"
 
-/* A chunk of the prompt should take about so long: well under the 100 ms in which a cancel has to act. */
-#define CHUNK_TARGET_MS 40.0
-
-enum { CHUNK_TILE = 16 }; /* longer chunks are a multiple of this: kernels work in tiles */
-
 struct run {
 	struct engine *e;
 	struct job *job;
@@ -32,20 +27,6 @@ void job_fail(const struct job *job, const struct hokku_error *err)
 	emit(job, &(struct engine_event){.kind = ENGINE_ERROR, .error = err});
 }
 
-/* Fits the chunk to the time that the last one took; n is how many tokens it had. */
-static void fit_chunk(struct engine *e, uint32_t n, double ms)
-{
-	double factor = ms > 0 ? CHUNK_TARGET_MS / ms : 4;
-	if (factor >= 2 && n < e->chunk)
-		return; /* a short rest says nothing about longer chunks */
-	factor = factor > 4 ? 4 : factor;
-	if (factor > 0.8 && factor < 2)
-		return; /* near enough */
-	double wanted = factor * n;
-	uint32_t chunk = wanted < 1 ? 1 : wanted > e->n_batch ? e->n_batch : (uint32_t)wanted;
-	e->chunk = chunk < CHUNK_TILE ? chunk : chunk - chunk % CHUNK_TILE;
-}
-
 /* A step over n new tokens from pos on; draw: and a token after them. */
 static enum hokku_code step(struct run *r, uint32_t pos, uint32_t n, bool draw, struct hokku_error *err)
 {
@@ -61,9 +42,13 @@ static enum hokku_code step(struct run *r, uint32_t pos, uint32_t n, bool draw, 
 		.n_prompt = r->job->n_tokens,
 		.token = -1,
 	};
+	uint64_t begin = clock_ns();
 	enum hokku_code rc = compute_step(e->compute, &seq, 1, err);
 	if (rc)
 		return rc;
+	/* Of the many steps of decoding the first is enough to know what one costs. */
+	if (pos <= r->job->n_tokens)
+		pace_add(&e->pace, n, clock_ms_since(begin));
 	if (draw && (seq.token < 0 || (uint32_t)seq.token >= e->n_vocab))
 		return err_set(
 			err, HOKKU_INTERNAL,
@@ -92,12 +77,11 @@ static enum hokku_code prefill(struct run *r, struct hokku_error *err)
 		enum hokku_code rc = check_cancelled(r, err);
 		if (rc)
 			return rc;
-		n = n_prompt - pos < e->chunk ? n_prompt - pos : e->chunk;
-		uint64_t chunk_begin = clock_ns();
+		n = pace_chunk(&e->pace);
+		n = n_prompt - pos < n ? n_prompt - pos : n;
 		rc = step(r, pos, n, pos + n == n_prompt, err);
 		if (rc)
 			return rc;
-		fit_chunk(e, n, clock_ms_since(chunk_begin));
 	}
 	r->first_ns = clock_ns();
 	r->result.prefill_ms = (double)(r->first_ns - begin) * 1e-6;

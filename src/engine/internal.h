@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "engine/engine.h"
+#include "engine/pace.h"
 #include "engine/stop.h"
 #include "text/stream.h"
 
@@ -46,7 +47,7 @@ struct engine {
 	/* The engine's thread alone. */
 	int32_t *history; /* (n_ctx + 1) prompt and answer of the running request */
 	uint32_t *blocks; /* block table of the one sequence */
-	uint32_t chunk;   /* prompt tokens a step, fitted to the device's speed */
+	struct pace pace; /* prompt tokens a step */
 	struct strbuf decoded, shown;
 	size_t max_piece; /* bytes of text that one token may release */
 

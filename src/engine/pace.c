@@ -1,0 +1,49 @@
+#include "engine/pace.h"
+
+#define AGEING 0.8 /* what a step still weighs when the next has come */
+
+void pace_init(struct pace *p, uint32_t n_max)
+{
+	*p = (struct pace){.n_max = n_max, .chunk = n_max < PACE_FIRST ? n_max : PACE_FIRST};
+}
+
+/* Least squares. Steps of always the same length say nothing about the slope: it stays what it was; before
+ * any is known, all of the time counts as the tokens'. */
+static void fit(struct pace *p, double *fixed)
+{
+	double n = p->n / p->w, ms = p->ms / p->w;
+	double spread = p->nn / p->w - n * n;
+	if (spread > 0.01 * n * n) {
+		p->each = (p->nms / p->w - n * ms) / spread;
+		p->each = p->each < 0 ? 0 : p->each;
+		p->sloped = true;
+	}
+	if (!p->sloped || p->each * n > ms)
+		p->each = ms / n;
+	*fixed = ms - p->each * n;
+}
+
+void pace_add(struct pace *p, uint32_t n, double ms)
+{
+	double fixed, chunk = p->n_max;
+	p->w = p->w * AGEING + 1;
+	p->n = p->n * AGEING + n;
+	p->ms = p->ms * AGEING + ms;
+	p->nn = p->nn * AGEING + (double)n * n;
+	p->nms = p->nms * AGEING + n * ms;
+	fit(p, &fixed);
+	double left = PACE_TARGET_MS - fixed;
+	if (left < PACE_TARGET_MS / 2)
+		left = PACE_TARGET_MS / 2;
+	if (p->each * chunk > left)
+		chunk = left / p->each;
+	double longest = (double)p->chunk * PACE_MAX_CHANGE, shortest = (double)p->chunk / PACE_MAX_CHANGE;
+	chunk = chunk > longest ? longest : chunk < shortest ? shortest : chunk;
+	uint32_t whole = chunk < 1 ? 1 : chunk > p->n_max ? p->n_max : (uint32_t)chunk;
+	p->chunk = whole < PACE_TILE ? whole : whole - whole % PACE_TILE;
+}
+
+uint32_t pace_chunk(const struct pace *p)
+{
+	return p->chunk;
+}

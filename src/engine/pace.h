@@ -1,0 +1,37 @@
+/*
+ * How many prompt tokens a step should take: so many that it is over in PACE_TARGET_MS, because a request can
+ * be cancelled only between steps, and no fewer, because short steps waste the device. From the steps seen so
+ * far a line is fitted, `ms = fixed + each * n`, later steps counting more. Where a step costs much however
+ * short it is (the weights of a large model are read each time; a machine is crowded), short steps would win
+ * nothing: then half the target is granted to the tokens alone.
+ */
+#ifndef ENGINE_PACE_H
+#define ENGINE_PACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PACE_TARGET_MS 40.0
+
+enum {
+	PACE_FIRST = 16,     /* tokens of the very first step */
+	PACE_MAX_CHANGE = 4, /* most that a step may be longer or shorter than the one before */
+	PACE_TILE = 16,      /* longer steps are a multiple of this: kernels work in tiles */
+};
+
+struct pace {
+	uint32_t n_max, chunk;
+	double each;              /* ms a token, by the line */
+	bool sloped;              /* steps of different lengths have been seen */
+	double w, n, ms, nn, nms; /* sums over the steps seen, each weighing less as it ages */
+};
+
+void pace_init(struct pace *p, uint32_t n_max);
+
+/* A step of n tokens took ms. */
+void pace_add(struct pace *p, uint32_t n, double ms);
+
+/* Tokens of the next step, 1 to n_max. */
+uint32_t pace_chunk(const struct pace *p);
+
+#endif

@@ -1,0 +1,102 @@
+/* The length of prompt steps on devices made of a formula. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "engine/pace.h"
+
+/* Steps of a device that needs fixed + each * n ms, times 1 to 1 + noise. Returns the longest that a step
+ * took after the first `settle`; *tokens is what a step had on average then. */
+static double simulate(struct pace *p, double fixed, double each, double noise, double *tokens)
+{
+	enum { STEPS = 60, SETTLE = 12 };
+	double longest = 0;
+	*tokens = 0;
+	for (uint32_t i = 0; i < STEPS; i++) {
+		uint32_t n = pace_chunk(p), r[4];
+		assert_in_range(n, 1, p->n_max);
+		rng_words(1, RNG_STREAM_TEST, i, r);
+		double ms = (fixed + each * n) * (1 + noise * rng_unit(r[0], r[1]));
+		pace_add(p, n, ms);
+		if (i < SETTLE)
+			continue;
+		longest = ms > longest ? ms : longest;
+		*tokens += (double)n / (STEPS - SETTLE);
+	}
+	return longest;
+}
+
+static void test_devices(void **state)
+{
+	(void)state;
+	const struct {
+		double fixed, each, noise, min_tokens, max_tokens, max_ms;
+	} rows[] = {
+		{0, 0.001, 0, 512, 512, 1}, /* a device so quick that n_max is the limit */
+		{0.1, 0.01, 0, 512, 512, 10},
+		{0, 0.5, 0, 64, 80, 40},
+		{10, 0.5, 0, 48, 60, 40}, /* weights are read in 10 ms */
+		{0, 5, 0, 7, 8, 40},
+		{0, 200, 0, 1, 1, 200},     /* a token is too long already */
+		{130, 6, 0, 3, 4, 160},     /* a large model: half the target for the tokens */
+		{650, 0, 0, 512, 512, 650}, /* a crowded machine: only the number of steps counts */
+		{10, 0.5, 0.3, 24, 80, 90}, /* noise */
+		{650, 0.1, 0.3, 100, 512, 1000},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct pace p;
+		double tokens;
+		pace_init(&p, 512);
+		assert_int_equal(pace_chunk(&p), PACE_FIRST);
+		double ms = simulate(&p, rows[i].fixed, rows[i].each, rows[i].noise, &tokens);
+		if (tokens < rows[i].min_tokens || tokens > rows[i].max_tokens + 1e-6 ||
+		    ms > rows[i].max_ms + 1e-6)
+			fail_msg("row %zu: %.1f tokens a step, %.1f ms at most", i, tokens, ms);
+	}
+}
+
+/* Steps of one token between prompts, as in decoding, and a device that changes its speed. */
+static void test_changes(void **state)
+{
+	(void)state;
+	struct pace p;
+	double tokens;
+	pace_init(&p, 512);
+	simulate(&p, 1, 0.1, 0, &tokens);
+	assert_in_range((int)tokens, 350, 400);
+	for (int i = 0; i < 5; i++) { /* answers begin: single steps between the prompt's */
+		pace_add(&p, pace_chunk(&p), 1 + 0.1 * pace_chunk(&p));
+		pace_add(&p, 1, 1.1);
+		assert_in_range(pace_chunk(&p), 350, 400);
+	}
+	assert_true(simulate(&p, 1, 1, 0, &tokens) <= 60); /* ten times slower */
+	assert_in_range((int)tokens, 16, 48);
+	simulate(&p, 1, 0.1, 0, &tokens);
+	assert_in_range((int)tokens, 300, 460);
+}
+
+static void test_small_limit(void **state)
+{
+	(void)state;
+	struct pace p;
+	double tokens;
+	for (uint32_t n_max = 1; n_max <= 17; n_max += 8) {
+		pace_init(&p, n_max);
+		simulate(&p, 0, 0.001, 0, &tokens);
+		assert_int_equal(pace_chunk(&p), n_max < 17 ? n_max : 16);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_small_limit),
+	};
+	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
+}
