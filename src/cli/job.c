@@ -40,8 +40,7 @@ struct job cli_job(const char *label)
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	return (struct job){
-		.user = (void *)(uintptr_t)label, .progress = progress, .note = note, .stopped = stopped};
+	return (struct job){.user = (void *)label, .progress = progress, .note = note, .stopped = stopped};
 }
 
 int cli_job_end(enum hokku_code rc, const struct hokku_error *err)

@@ -224,7 +224,7 @@ static enum hokku_code check_metadata(const json_t *meta, const char *path, stru
 	if (!json_is_object(meta))
 		return err_set(err, HOKKU_BAD_FILE, "%s: __metadata__ is %s, not an object of strings", path,
 			       json_kind(meta));
-	json_object_foreach((json_t *)(uintptr_t)meta, key, value)
+	json_object_foreach((json_t *)meta, key, value)
 	{
 		if (!json_is_string(value))
 			return err_set(err, HOKKU_BAD_FILE, "%s: __metadata__ %s is %s, not a string", path,
@@ -361,7 +361,7 @@ static enum hokku_code open_single(struct file_map map, bool owned, const char *
 		if (!st->index)
 			rc = err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its index", path);
 	}
-	if (rc) {
+	if (rc || !st->index) {
 		st_close(st);
 		return rc;
 	}

@@ -40,7 +40,7 @@ static enum hokku_code collect(const json_t *map, const char *path, struct shard
 	s->names = calloc(ST_MAX_SHARDS, sizeof *s->names);
 	if (!s->names)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its shards", path);
-	json_object_foreach((json_t *)(uintptr_t)map, key, value)
+	json_object_foreach((json_t *)map, key, value)
 	{
 		str_quote(str_c(key), tensor, sizeof tensor);
 		if (!json_is_string(value))
@@ -120,7 +120,7 @@ static enum hokku_code open_shards(const char *dir, const char *path, struct saf
 	if (rc)
 		return rc;
 	st_index_sort(st);
-	json_object_foreach((json_t *)(uintptr_t)map, key, value)
+	json_object_foreach((json_t *)map, key, value)
 	{
 		if (!st->n_index ||
 		    !bsearch(key, st->index, st->n_index, sizeof(struct st_tensor *), compare_key))

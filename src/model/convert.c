@@ -14,7 +14,7 @@
 #include "model/format.h"
 
 /* Elements converted at a time; a multiple of every block. */
-enum { CHUNK = 1 << 16 };
+enum { CHUNK = 1 << 16, MAX_ELEMENT_BYTES = 4 };
 
 void job_note(const struct job *job, const char *format, ...)
 {
@@ -345,7 +345,7 @@ enum hokku_code convert_hf(const struct convert_options *o, struct hokku_error *
 	if (!rc && !o->vocab_only) {
 		rc = st_open_dir(o->dir, &c.weights, err);
 		c.floats = malloc(CHUNK * sizeof *c.floats);
-		c.blocks = malloc(CHUNK * sizeof(float));
+		c.blocks = malloc((size_t)CHUNK * MAX_ELEMENT_BYTES);
 		if (!rc && (!c.floats || !c.blocks))
 			rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %d elements", CHUNK);
 		if (!rc)

@@ -158,7 +158,7 @@ static enum hokku_code check_rope(const json_t *root, const char *path, const js
 		if (!type)
 			type = json_object_get(rope, "type");
 		if (!json_is_object(rope) ||
-		    (type && (!json_is_string(type) || strcmp(json_string_value(type), "default"))))
+		    (type && (!json_is_string(type) || strcmp(json_string_value(type), "default") != 0)))
 			return err_set(err, HOKKU_INVALID_REQUEST,
 				       "%s: %s asks for %s; hokku converts models without RoPE scaling "
 				       "(\"default\")",

@@ -63,7 +63,7 @@ static enum hokku_code count_ids(const json_t *vocab, const json_t *added, uint6
 	const char *key;
 	json_t *id;
 	uint64_t n = 0;
-	json_object_foreach((json_t *)(uintptr_t)vocab, key, id)
+	json_object_foreach((json_t *)vocab, key, id)
 	{
 		enum hokku_code rc = take_id(id, str_c(key), &n, s);
 		if (rc)
@@ -88,7 +88,7 @@ static enum hokku_code fill_vocab(struct vocab *v, const json_t *vocab, struct s
 	const char *key;
 	json_t *id;
 	char one[96], two[96];
-	json_object_foreach((json_t *)(uintptr_t)vocab, key, id)
+	json_object_foreach((json_t *)vocab, key, id)
 	{
 		size_t i = (size_t)json_integer_value(id);
 		if (v->tokens[i].ptr)
@@ -210,8 +210,8 @@ static struct str join_merge(struct vocab *v, const struct str half[2])
 			out[n++] = ' ';
 		for (size_t i = 0; i < half[h].len; i++) {
 			if (half[h].ptr[i] == ' ') {
-				memcpy(out + n, "\xC4\xA0", 2); /* U+0120 */
-				n += 2;
+				out[n++] = '\xC4'; /* U+0120 */
+				out[n++] = '\xA0';
 			} else {
 				out[n++] = half[h].ptr[i];
 			}

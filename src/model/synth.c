@@ -230,12 +230,14 @@ static enum hokku_code write_tensor(struct synthesis *s, const struct tensor_ite
 	return rc;
 }
 
+enum { MAX_ELEMENT_BYTES = 4 }; /* of any type */
+
 static enum hokku_code allocate(struct synth_buffers *b, struct hokku_error *err)
 {
 	b->random = malloc(2 * SYNTH_CHUNK + 16);
-	b->blocks = malloc(4 * SYNTH_CHUNK);
+	b->blocks = malloc((size_t)SYNTH_CHUNK * MAX_ELEMENT_BYTES);
 	b->floats = malloc(65536 * sizeof *b->floats);
-	b->table = malloc(65536 * sizeof(float));
+	b->table = malloc((size_t)65536 * MAX_ELEMENT_BYTES);
 	if (b->random && b->blocks && b->floats && b->table)
 		return HOKKU_OK;
 	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %d elements", SYNTH_CHUNK);
