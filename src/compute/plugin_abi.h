@@ -1,0 +1,63 @@
+/*
+ * What a device plugin (libhokku-cuda.so) shows the hokku binary: one function, which returns one table.
+ *
+ * The plugin carries its own copy of the rooms it stands on (base, gguf's and model's tables); nothing of it
+ * is resolved in the binary that loads it. Plain C structs cross the boundary, laid out as both were
+ * compiled: abi is checked before any other field is read, and it changes whenever a struct of this header,
+ * of compute.h or of model/model.h does.
+ *
+ * Threads: list_devices and measure_copy may be called from any thread, one at a time; the backend's
+ * functions follow compute.h.
+ */
+#ifndef COMPUTE_PLUGIN_ABI_H
+#define COMPUTE_PLUGIN_ABI_H
+
+#include "compute/compute.h"
+
+enum {
+	COMPUTE_PLUGIN_ABI = COMPUTE_ABI * 1000 + 1, /* +1: this header's own first version */
+	COMPUTE_MIN_CC_MAJOR = 7,                    /* the least compute capability with kernels: 7.5 */
+	COMPUTE_MIN_CC_MINOR = 5,
+};
+
+/* One device as its driver tells of it. Versions as CUDA counts them: 13000 is 13.0. */
+struct compute_device_info {
+	char name[128];
+	uint32_t index; /* N of "cuda:N" */
+	uint32_t cc_major, cc_minor;
+	uint64_t vram_bytes, vram_free_bytes;
+	uint32_t driver_version, runtime_version;
+	bool usable; /* the compute capability has kernels in this plugin */
+};
+
+struct compute_plugin {
+	uint32_t abi;        /* COMPUTE_PLUGIN_ABI of its sources; stays the first field for ever */
+	const char *version; /* "0.1.0": hokku's version when it was built */
+	const char *name;    /* "cuda": what stands before ":N" in compute_params.device */
+	const struct compute_backend *backend;
+
+	/* Fills up to cap rows and returns the number of devices, which may be 0; -1 and err (DEVICE_ERROR)
+	 * if the driver is missing, too old or fails. Starts no context that stays, beyond what asking takes.
+	 */
+	int (*list_devices)(struct compute_device_info *out, uint32_t cap, struct hokku_error *err);
+
+	/* Copies memory from one place to another on the device, and says how many bytes a second it reads
+	 * and writes together, in GB/s (10^9). Takes some 512 MiB of device memory for the time of the call.
+	 */
+	enum hokku_code (*measure_copy)(uint32_t device, double *gb_per_s, struct hokku_error *err);
+};
+
+/* The name that dlsym asks for, and the function's type. */
+#define COMPUTE_PLUGIN_SYMBOL "hokku_compute_plugin"
+typedef const struct compute_plugin *compute_plugin_fn(void);
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* Defined by the plugin only. Never fails; touches no device. */
+HOKKU_API const struct compute_plugin *hokku_compute_plugin(void);
+#ifdef __cplusplus
+}
+#endif
+
+#endif
