@@ -428,6 +428,100 @@ static void test_other_tokenizers(void **state)
 	gguf_close(g);
 }
 
+/* The patterns of these two as llama.cpp's llama-vocab.cpp lists them, in a tokenizer.json's clothes. */
+static const char deepseek_pre[] =
+	"{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[\\r\\n]\"},"
+	"\"behavior"
+	"\":\"Isolated\",\"invert\":false},{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\s?[A-Za-"
+	"z\u00b5\u00c0-\u00d6\u00d8-"
+	"\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4"
+	"-\u0293\u0295-\u02af\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u038a\u038c\u038e-"
+	"\u03a1\u03a3-\u03f5\u03f7-\u0481\u048a-\u052f\u0531-\u0556\u10a0-\u10c5\u13a0-\u13f5\u13f8-"
+	"\u13fd\u1c90-\u1cba\u1cbd-\u1cbf\u1d00-\u1d2b\u1d6b-\u1d77\u1d79-\u1d9a\u1e00-\u1f15\u1f18-"
+	"\u1f1d\u1f20-\u1f45\u1f48-\u1f4d\u1f50-\u1f57\u1f59\u1f5b\u1f5d\u1f5f-\u1f7d\u1f80-\u1fb4\u1fb6-"
+	"\u1fbc\u1fbe\u1fc2-\u1fc4\u1fc6"
+	"-\u1fcc\u1fd0-\u1fd3\u1fd6-\u1fdb\u1fe0-\u1fec\u1ff2-\u1ff4\u1ff6-\u1ffc\u2102\u2107\u210a-"
+	"\u2113\u2115\u2119-\u211d\u2124\u2126\u2128\u212a-\u212d\u212f-\u2134\u2139\u213c-\u213f\u2145-"
+	"\u2149\u214e\u2183\u2184\u2c00-\u2c7b\u2c7e-\u2ce4\u2ceb-\u2cee\u2cf2\u2cf3\ua640-\ua66d\ua680-"
+	"\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-\ua78e\uab70-\uabbf\ufb00-\ufb06\ufb13-\ufb17\uff21-"
+	"\uff3a\uff41-\uff5a\U00010400-"
+	"\U0001044f\U000104b0"
+	"-\U000104d3\U000104d8-\U000104fb\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-"
+	"\U000118df\U0001e900-\U0001e943]+\"},\"behavior\":\"Isolated\",\"invert\":false},"
+	"{\"type\":\"Split\",\"pattern\":{\"Re"
+	"gex\":\"\\\\s?[!-/"
+	":-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+\"},\"behavior\":\"Isolated\",\"invert\":"
+	"false},{\"type\":\"Split\",\"p"
+	"attern\":{\"Regex\":\"\\\\s+$\"},\"behavior\":\"Isolated\",\"invert\":false},{\"type\":\"Split\","
+	"\"pattern\":"
+	"{\"Regex\":\"[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+\"},\"behavior\":\"Isolated\",\"invert\":"
+	"false},{\"type\":\"Digits\","
+	"\"individua"
+	"l_digits\":true},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_rege"
+	"x\":false}]}";
+static const char default_pre[] = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Sequence\","
+				  "\"pretokenizers\":[{\"type\":\"Split\",\"p"
+				  "attern\":{\"Regex\":\"[\\\\p{P}\\\\$\\\\+<=>\\\\^~\\\\|]+\"},\"behavior\":"
+				  "\"Isolated\",\"invert\":false},{\"type"
+				  "\":\"Split\",\"pattern\":{\"Regex\":\"'s|'t|'re|'ve|'m|'ll|'d| "
+				  "?\\\\p{L}+| ?\\\\p{N}+| ?[^\\\\s\\\\p{L}\\\\p"
+				  "{N}]+|\\\\s+(?!\\\\S)\"},\"behavior\":\"Isolated\",\"invert\":false},{"
+				  "\"type\":\"Split\",\"pattern\":{\"Rege"
+				  "x\":\"\\\\p{N}+\"},\"behavior\":\"Isolated\",\"invert\":false},{\"type\":"
+				  "\"Split\",\"pattern\":{\"Regex\":\"[0"
+				  "-9][0-9][0-9]\"},\"behavior\":\"Isolated\",\"invert\":false}]},{\"type\":"
+				  "\"ByteLevel\",\"add_prefix_sp"
+				  "ace\":false,\"trim_offsets\":true,\"use_regex\":false}]}";
+
+static void test_split_tokenizers(void **state)
+{
+	(void)state;
+	const struct {
+		const char *pre, *name, *arch;
+	} cases[] = {{deepseek_pre, "deepseek-llm", "llama"}, {default_pre, "default", "llama"}};
+	drop("config.json");
+	for (size_t i = 0; i < 2; i++) {
+		struct strbuf b = {0};
+		struct convert_options o = options(TENSOR_F16);
+		struct hokku_error err = {0};
+		struct gguf *g;
+		strbuf_addf(&b, "{\"pre_tokenizer\":%s,\"model\":%s,\"added_tokens\":%s}", cases[i].pre,
+			    MODEL, ADDED);
+		put("tokenizer.json", b.ptr, b.len);
+		strbuf_free(&b);
+		o.vocab_only = true;
+		if (convert_hf(&o, &err) || gguf_open_file(out_path, &g, &err))
+			fail_msg("%s", err.message);
+		expect_str(g, "tokenizer.ggml.pre", cases[i].name);
+		expect_str(g, "general.architecture", cases[i].arch);
+		gguf_close(g);
+	}
+}
+
+/* A template of its own file goes first; of a list, "default" counts. What GGUF cannot say is said in notes.
+ */
+static void test_templates(void **state)
+{
+	(void)state;
+	put_text("tokenizer.json",
+		 TOKENIZER(NFC, QWEN2_PRE, MODEL,
+			   "[{\"id\":5,\"content\":\"<|end|>\",\"special\":true,\"lstrip\":true}]"));
+	put_text("tokenizer_config.json", "{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"A\"},"
+					  "{\"name\":\"default\",\"template\":\"B\"}]}");
+	struct gguf *g = convert(TENSOR_F16);
+	expect_str(g, "tokenizer.chat_template", "B");
+	assert_string_equal(
+		notes,
+		"added token \"<|end|>\": GGUF cannot carry its lstrip; spaces beside it will be tokens\n"
+		"the chat template named tool_use is left out; only \"default\" is kept\n");
+	gguf_close(g);
+	put_text("chat_template.jinja", "J");
+	g = convert(TENSOR_F16);
+	expect_str(g, "tokenizer.chat_template", "J");
+	gguf_close(g);
+	drop("chat_template.jinja");
+}
+
 /* ---- refusals ---- */
 
 /* What is refused leaves no file, and the message has this text. */
@@ -655,9 +749,10 @@ static void test_interrupted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(metadata),   TEST(source_types),     TEST(q8_0),        TEST(tied_and_untied),
-		TEST(vocab_only), TEST(other_tokenizers), TEST(bad_config),  TEST(bad_tokenizer),
-		TEST(ids),        TEST(bad_weights),      TEST(interrupted),
+		TEST(metadata),    TEST(source_types),     TEST(q8_0),       TEST(tied_and_untied),
+		TEST(vocab_only),  TEST(other_tokenizers), TEST(bad_config), TEST(split_tokenizers),
+		TEST(templates),   TEST(bad_tokenizer),    TEST(ids),        TEST(bad_weights),
+		TEST(interrupted),
 	};
 	return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }
