@@ -48,7 +48,7 @@ static int listen_on(const struct addrinfo *a)
 
 static bool write_url(int fd, char *url, size_t url_size)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	socklen_t size = sizeof address;
 	char host[NI_MAXHOST], port[NI_MAXSERV];
 	if (getsockname(fd, (struct sockaddr *)&address, &size) != 0 ||

@@ -78,7 +78,7 @@ static bool get_whole(const json_t *v, int64_t *out)
 
 /* ---- the fields of POST /v1/generate ---- */
 
-static enum hokku_code take_prompt(struct gen_request *r, const json_t *v, struct request_error *err)
+static enum hokku_code take_prompt(struct gen_request *r, json_t *v, struct request_error *err)
 {
 	char found[96], field[64];
 	if (json_is_string(v)) {
@@ -160,7 +160,7 @@ static enum hokku_code take_message(const json_t *item, size_t i, struct chat_me
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_messages(struct gen_request *r, const json_t *v, struct request_error *err)
+static enum hokku_code take_messages(struct gen_request *r, json_t *v, struct request_error *err)
 {
 	static const char *const known[] = {"role", "content", NULL};
 	char found[96];
@@ -202,7 +202,7 @@ static enum hokku_code take_one_stop(struct gen_request *r, const json_t *v, con
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_stop(struct gen_request *r, const json_t *v, struct request_error *err)
+static enum hokku_code take_stop(struct gen_request *r, json_t *v, struct request_error *err)
 {
 	char found[96], field[64];
 	if (json_is_string(v))
@@ -222,7 +222,7 @@ static enum hokku_code take_stop(struct gen_request *r, const json_t *v, struct 
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_max_tokens(struct gen_request *r, const json_t *v, struct request_error *err)
+static enum hokku_code take_max_tokens(struct gen_request *r, json_t *v, struct request_error *err)
 {
 	char found[96];
 	int64_t n;
@@ -233,7 +233,7 @@ static enum hokku_code take_max_tokens(struct gen_request *r, const json_t *v, s
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_stream(struct gen_request *r, const json_t *v, struct request_error *err)
+static enum hokku_code take_stream(struct gen_request *r, json_t *v, struct request_error *err)
 {
 	char found[96];
 	if (!json_is_boolean(v))
@@ -243,7 +243,7 @@ static enum hokku_code take_stream(struct gen_request *r, const json_t *v, struc
 }
 
 /* 64 bits. JSON numbers of programs in between often hold 53 only, hence the string form as well. */
-static enum hokku_code take_seed(struct gen_request *r, const json_t *v, struct request_error *err)
+static enum hokku_code take_seed(struct gen_request *r, json_t *v, struct request_error *err)
 {
 	char found[96];
 	int64_t n;
@@ -293,7 +293,7 @@ static enum hokku_code take_id(char id[REQUEST_MAX_ID_BYTES + 1], const json_t *
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_request_id(struct gen_request *r, const json_t *v, struct request_error *err)
+static enum hokku_code take_request_id(struct gen_request *r, json_t *v, struct request_error *err)
 {
 	return take_id(r->id, v, err);
 }
@@ -309,7 +309,7 @@ static bool parse_token_key(const char *key, int32_t *out)
 	return i > 0 && key[i] == '\0' && n <= INT32_MAX && !(key[0] == '0' && i > 1);
 }
 
-static enum hokku_code take_logit_bias(struct gen_request *r, const json_t *v, struct request_error *err)
+static enum hokku_code take_logit_bias(struct gen_request *r, json_t *v, struct request_error *err)
 {
 	char found[96], quoted[64];
 	if (!json_is_object(v))
@@ -322,10 +322,10 @@ static enum hokku_code take_logit_bias(struct gen_request *r, const json_t *v, s
 	struct hokku_logit_bias *bias = malloc((n + 1) * sizeof *bias);
 	if (!bias)
 		return no_memory(err);
-	r->sampling.bias = bias;
+	r->sampling.bias = r->bias = bias;
 	const char *key;
 	json_t *value;
-	json_object_foreach((json_t *)(uintptr_t)v, key, value)
+	json_object_foreach(v, key, value)
 	{
 		struct hokku_logit_bias *b = &bias[r->sampling.n_bias];
 		if (!parse_token_key(key, &b->token))
@@ -344,7 +344,7 @@ static enum hokku_code take_logit_bias(struct gen_request *r, const json_t *v, s
 
 static const struct field {
 	const char *name;
-	enum hokku_code (*take)(struct gen_request *r, const json_t *v, struct request_error *err);
+	enum hokku_code (*take)(struct gen_request *r, json_t *v, struct request_error *err);
 } fields[] = {
 	{"prompt", take_prompt}, {"messages", take_messages},
 	{"id", take_request_id}, {"stream", take_stream},
@@ -381,7 +381,7 @@ static enum hokku_code take_sampling(struct gen_request *r, const struct samplin
 }
 
 /* Returns false if there is no such field. */
-static bool take_field(struct gen_request *r, const char *key, const json_t *v, enum hokku_code *rc,
+static bool take_field(struct gen_request *r, const char *key, json_t *v, enum hokku_code *rc,
 		       struct request_error *err)
 {
 	for (size_t i = 0; i < N_FIELDS; i++) {
@@ -538,7 +538,7 @@ void request_free(struct gen_request *r)
 	free(r->stop_bytes);
 	free(r->tokens);
 	free(r->messages);
-	free((void *)(uintptr_t)r->sampling.bias);
+	free(r->bias);
 	strbuf_free(&r->warnings);
 	json_decref((json_t *)r->root);
 	*r = (struct gen_request){0};

@@ -39,6 +39,7 @@ struct gen_request {
 	bool has_seed;
 	uint32_t max_tokens; /* 0: until the context is full */
 	struct sampling sampling;
+	struct hokku_logit_bias *bias; /* what sampling.bias points to */
 	struct str stop[ENGINE_MAX_STOP];
 	uint32_t n_stop;
 	struct strbuf warnings; /* JSON strings separated by commas; empty: none */

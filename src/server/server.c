@@ -123,15 +123,15 @@ static void root_route(struct server *s, struct http_request *r);
 
 static const struct route {
 	enum http_method method;
-	const char *path;
 	bool open; /* answers without a key */
+	const char *path;
 	void (*handle)(struct server *s, struct http_request *r);
 	const char *text;
 } routes[] = {
-	{HTTP_GET, "/", true, root_route, "this list"},
-	{HTTP_GET, "/health", true, health_route, "whether the server is ready, and what it serves"},
-	{HTTP_POST, "/v1/generate", false, gen_route, "an answer to a prompt, streamed or whole"},
-	{HTTP_POST, "/v1/cancel", false, cancel_route, "ends a request by its id"},
+	{HTTP_GET, true, "/", root_route, "this list"},
+	{HTTP_GET, true, "/health", health_route, "whether the server is ready, and what it serves"},
+	{HTTP_POST, false, "/v1/generate", gen_route, "an answer to a prompt, streamed or whole"},
+	{HTTP_POST, false, "/v1/cancel", cancel_route, "ends a request by its id"},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 
