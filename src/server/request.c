@@ -5,20 +5,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static enum hokku_code bad(struct request_error *err, const char *field, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-/* The message is "FIELD TEXT". */
-static enum hokku_code bad(struct request_error *err, const char *field, const char *format, ...)
+/* Puts the field that is at fault before the message. */
+static enum hokku_code name_field(struct request_error *err, const char *field)
 {
 	char text[sizeof err->error.message];
-	va_list args;
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
+	memcpy(text, err->error.message, sizeof text);
 	snprintf(err->field, sizeof err->field, "%s", field);
-	return err_set(&err->error, HOKKU_INVALID_REQUEST, "%s%s%s", field, *field ? " " : "", text);
+	if (*field)
+		err_set(&err->error, HOKKU_INVALID_REQUEST, "%s %s", field, text);
+	return HOKKU_INVALID_REQUEST;
 }
+
+/* bad(err, FIELD, FORMAT, ...): INVALID_REQUEST with the message "FIELD TEXT"; field "" where none is at
+ * fault. */
+#define bad(err, field, ...) \
+	(err_set(&(err)->error, HOKKU_INVALID_REQUEST, __VA_ARGS__), name_field(err, field))
 
 static enum hokku_code no_memory(struct request_error *err)
 {
