@@ -89,7 +89,9 @@ def main():
     )
     shutil.copyfile(args.tokenizer, out / "tokenizer.json")
     state = torch.load(run / "checkpoint.pt", map_location="cpu")
-    write_safetensors(out / "model.safetensors", state["model"])
+    # The head is the embedding; transformers lists it twice.
+    tensors = {name: t for name, t in state["model"].items() if name != "lm_head.weight"}
+    write_safetensors(out / "model.safetensors", tensors)
     print(f"{out}: step {state['step']}, {state['seen'] / 1e6:.1f} M tokens")
 
 

@@ -1,7 +1,7 @@
 """Qwen2 in plain PyTorch: the names and the mathematics of Hugging Face's Qwen2ForCausalLM.
 
-``build(config)`` returns transformers' own class where it is installed and asked
-for, else the module below; both load and save the same state_dict.
+``build(config)`` returns transformers' own class where that is installed, else the
+module below; the two have the same weights under the same names.
 """
 
 import torch
@@ -176,3 +176,15 @@ class Qwen2(nn.Module):
 
     def logits(self, hidden):
         return F.linear(hidden, self.model.embed_tokens.weight)
+
+
+def build(config):
+    """The model with ``hidden(ids)`` and ``logits(hidden)``."""
+    try:
+        from transformers import Qwen2Config, Qwen2ForCausalLM
+    except ImportError:
+        return Qwen2(config)
+    model = Qwen2ForCausalLM(Qwen2Config(**config))
+    model.hidden = lambda ids: model.model(input_ids=ids, use_cache=False).last_hidden_state
+    model.logits = model.lm_head
+    return model

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from eval import judge, report, requests
-from model import Qwen2
+from model import build
 from tokenizer import Tokenizer
 
 
@@ -48,7 +48,7 @@ def main():
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     run = Path(args.run)
-    model = Qwen2(json.loads((run / "config.json").read_text()))
+    model = build(json.loads((run / "config.json").read_text()))
     model.load_state_dict(torch.load(run / "checkpoint.pt", map_location="cpu")["model"])
     tokenizer = Tokenizer(args.tokenizer)
     asked = list(requests())

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model import CONFIG, CrossEntropy, Qwen2
+from model import CONFIG, CrossEntropy, build
 from tokenizer import Tokenizer
 
 HELD_OUT = 99999  # the shard that training never sees
@@ -113,7 +113,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     config = dict(CONFIG, vocab_size=Tokenizer(args.tokenizer).size)
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    model = Qwen2(config).to(device)
+    model = build(config).to(device)
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}]
@@ -160,7 +160,8 @@ def main():
             now = time.time()
             mean = torch.stack(losses).mean().item()
             speed = (seen - since) / (now - noted)
-            print(f"step {step} tokens {seen / 1e6:.2f}M loss {mean:.4f} rate {rate:.2e} {speed:.0f} tokens/s", flush=True)
+            note = f"step {step} tokens {seen / 1e6:.2f}M loss {mean:.4f} rate {rate:.2e}"
+            print(f"{note} {speed:.0f} tokens/s", flush=True)
             losses, since, noted = [], seen, now
         if time.time() - saved > 120:
             save()

@@ -75,7 +75,9 @@ def can_host(slot, subject, want):
     if subject:
         return False
     forms = {"v": ("v3", "vb"), "v3": ("v3",), "ving": ("vi",), "t": ("v3", "vb"), "ting": ("vi",)}
-    return any(k in forms.get(kind, ()) for k, _ in want) or (kind == "a" and any(k == "a" and c in arg for k, c in want))
+    if kind == "a":
+        return any(k == "a" and c in arg for k, c in want)
+    return any(k in forms.get(kind, ()) for k, _ in want)
 
 
 class NoFit(Exception):
@@ -638,7 +640,7 @@ class Requests:
         rng, gen = self.rng, self.gen
         kind = rng.choices(
             ("both", "bothword", "subject", "number", "word", "name", "greeting", "open"),
-            (40, 11, 21, 8, 5, 8, 3, 4),
+            (50, 9, 18, 7, 4, 6, 3, 3),
         )[0]
         subject = word = number = name = None
         if kind in ("both", "bothword", "subject"):
