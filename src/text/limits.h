@@ -3,8 +3,8 @@
 #define TEXT_LIMITS_H
 
 enum {
-	TOK_MAX_TOKENS = 1 << 20, /* in a vocabulary; the largest published ones have 262,144 */
-	TOK_MAX_MERGES = 1 << 20,
+	TOK_MAX_TOKENS = 1 << 19,      /* in a vocabulary; the largest published ones have 262,144 */
+	TOK_MAX_MERGES = 1 << 20,      /* converted vocabularies may have several for one token */
 	TOK_MAX_TOKEN_BYTES = 4096,    /* of one token, as the vocabulary writes it */
 	TOK_MAX_TEXT_BYTES = 64 << 20, /* of one tok_encode */
 	CHAT_MAX_TEMPLATE_BYTES = 256 << 10,

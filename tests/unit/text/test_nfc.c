@@ -1,9 +1,9 @@
 /* NFC against utf8proc's own, and the quick check's table against the property it stands for. */
 #include "gguf/builder.h"
 
+#include <time.h>
 #include <utf8proc.h>
 
-#include "base/clock.h"
 #include "base/rng.h"
 #include "text/nfc.h"
 
@@ -95,7 +95,7 @@ static void random_texts_as_utf8proc(void **state)
 		      {0x1100, 0x11FF}, {0x1E00, 0x1FFF}, {0x2100, 0x2130},   {0x3040, 0x30FF},
 		      {0xAC00, 0xD7A3}, {0xF900, 0xFAFF}, {0x1D150, 0x1D1FF}, {0x0, 0x10FFFF}};
 	char text[512];
-	for (uint32_t k = 0; k < 30000; k++) {
+	for (uint32_t k = 0; k < 10000; k++) {
 		size_t n = 0;
 		uint32_t w[4];
 		rng_words(1, RNG_STREAM_TEST, k * 100ull, w);
@@ -116,11 +116,11 @@ static void random_texts_as_utf8proc(void **state)
 	}
 }
 
-/* Two megabytes of marks in the worst order; an exchange sort would take an hour. */
+/* A megabyte of marks in the worst order; an exchange sort would take many minutes. */
 static void many_marks_take_linear_time(void **state)
 {
 	(void)state;
-	enum { N = 1 << 19 };
+	enum { N = 1 << 18 };
 	struct strbuf text = {0}, buffer = {0};
 	struct str got;
 	struct hokku_error err;
@@ -129,9 +129,9 @@ static void many_marks_take_linear_time(void **state)
 		strbuf_add_c(&text, "\xCC\x87"); /* class 230 */
 	for (int i = 0; i < N; i++)
 		strbuf_add_c(&text, "\xCC\xA3"); /* class 220: belongs before */
-	uint64_t start = clock_ns();
+	clock_t start = clock();
 	assert_int_equal(nfc((struct str){text.ptr, text.len}, &buffer, &got, &err), HOKKU_OK);
-	assert_true(clock_ms_since(start) < 20000);
+	assert_true(clock() - start < 20 * CLOCKS_PER_SEC);
 	/* e joins the first dot below; the others follow, then the dots above. */
 	assert_int_equal(got.len, 3 + 2 * (size_t)(2 * N - 1));
 	assert_memory_equal(got.ptr, "\xE1\xBA\xB9\xCC\xA3", 5);

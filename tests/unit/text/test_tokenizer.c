@@ -3,8 +3,8 @@
 #include "text/vocab.h"
 
 #include <pthread.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "base/rng.h"
 #include "text/limits.h"
 
@@ -102,7 +102,7 @@ static void both_merge_loops_follow_the_definition(void **state)
 {
 	(void)state;
 	enum { N_RULES = 60, N_SPELT = 400 };
-	for (uint32_t seed = 0; seed < 12; seed++) {
+	for (uint32_t seed = 0; seed < 8; seed++) {
 		struct vocab v = v_new("gpt-2");
 		struct rule rules[N_RULES];
 		static char spelt[N_SPELT][16];
@@ -286,7 +286,7 @@ static void every_byte_string_comes_back(void **state)
 	(void)state;
 	struct vocab v = haiku("gpt-2");
 	struct tok *t = must_open(&v);
-	for (uint32_t k = 0; k < 3000; k++) {
+	for (uint32_t k = 0; k < 1000; k++) {
 		char text[64];
 		uint32_t r[4];
 		rng_words(k, RNG_STREAM_TEST, 0, r);
@@ -355,9 +355,9 @@ static void a_megabyte_without_a_blank(void **state)
 	memset(text.ptr, 'a', text.len);
 	struct tok_ids ids = {0};
 	struct hokku_error err;
-	uint64_t start = clock_ns();
+	clock_t start = clock();
 	assert_int_equal(tok_encode(t, (struct str){text.ptr, text.len}, 0, &ids, &err), HOKKU_OK);
-	assert_true(clock_ms_since(start) < 30000);
+	assert_true(clock() - start < 60 * CLOCKS_PER_SEC);
 	assert_int_equal(ids.n, (1 << 20) / 128);
 	for (size_t i = 0; i < ids.n; i++)
 		assert_int_equal(ids.ids[i], 262);
@@ -407,7 +407,7 @@ static void refusals(void **state)
 	ROW(v_new("gpt-2"), "tokenizer.ggml.eos_token_id is 256; the vocabulary has 256 tokens");
 	v_key_u32(&rows[n++].v, "tokenizer.ggml.eos_token_id", 256);
 	ROW(((struct vocab){.model = "gpt2", .pre = "gpt-2", .no_types = true}),
-	    "tokenizer.ggml.tokens has 0 entries; 1 to 1048576 are allowed");
+	    "tokenizer.ggml.tokens has 0 entries; 1 to 524288 are allowed");
 	strbuf_add_c(&rows[n++].v.tokens, "");
 #undef ROW
 	for (size_t i = 0; i < n; i++) {
@@ -444,7 +444,7 @@ static void absent_keys(void **state)
 	tok_destroy(t);
 }
 
-static void limits(void **state)
+static void token_limits(void **state)
 {
 	(void)state;
 	/* The longest token, and one byte more. */
@@ -465,45 +465,55 @@ static void limits(void **state)
 		tok_destroy(t);
 		free(piece);
 	}
-	/* The most tokens, one fewer, one more; as many merges fit besides. */
-	for (uint32_t n = TOK_MAX_TOKENS - 1; n <= TOK_MAX_TOKENS + 1; n++) {
-		struct vocab v = v_new("gpt-2");
-		struct hokku_error err;
+	/* The most tokens, one fewer, one more. */
+	struct strbuf tokens = {0};
+	size_t end[3] = {0};
+	for (uint32_t n = 0; n <= TOK_MAX_TOKENS; n++) {
 		char piece[16];
-		while (v.n_tokens < n) {
-			snprintf(piece, sizeof piece, "t%x", v.n_tokens);
-			v_token(&v, piece, TOK_NORMAL);
-		}
+		snprintf(piece, sizeof piece, "t%x", n);
+		b_str(&tokens, piece);
+		if (n + 2 >= TOK_MAX_TOKENS)
+			end[n + 2 - TOK_MAX_TOKENS] = tokens.len;
+	}
+	for (uint32_t i = 0; i < 3; i++) {
+		struct vocab v = {.model = "gpt2", .pre = "gpt-2", .no_types = true};
+		struct hokku_error err;
+		v.n_tokens = TOK_MAX_TOKENS - 1 + i;
+		strbuf_add(&v.tokens, tokens.ptr, end[i]);
 		struct tok *t = v_open(&v, &err);
-		assert_int_equal(t == NULL, n > TOK_MAX_TOKENS);
+		assert_int_equal(t == NULL, i == 2);
 		if (!t)
 			assert_string_equal(
 				err.message,
-				"tokenizer.ggml.tokens has 1048577 entries; 1 to 1048576 are allowed");
+				"tokenizer.ggml.tokens has 524289 entries; 1 to 524288 are allowed");
 		tok_destroy(t);
 	}
-	/* Merges: every split of every string of up to k letters is one, so that there can be as many as
-	 * wanted. */
+	strbuf_free(&tokens);
+}
+
+/* Every split of every string of a and b is a merge: of few tokens as many as are wanted. */
+static void merge_limit(void **state)
+{
+	(void)state;
 	for (uint32_t n = TOK_MAX_MERGES - 1; n <= TOK_MAX_MERGES + 1; n++) {
 		struct vocab v = v_new("gpt-2");
 		struct hokku_error err;
-		char piece[8];
-		for (uint32_t i = 1; i <= 5; i++) { /* all strings of 2 to 6 of eight letters: 299,584 */
-			for (uint32_t k = 0; k < 8u << 3 * i; k++) {
-				for (uint32_t c = 0; c <= i; c++)
-					piece[c] = (char)('a' + (int)(k >> 3 * c & 7));
-				piece[i + 1] = '\0';
+		char piece[20];
+		for (uint32_t len = 2; v.n_merges < n; len++) {
+			for (uint32_t k = 0; k < 1u << len && v.n_merges < n; k++) {
+				for (uint32_t c = 0; c < len; c++)
+					piece[c] = k >> c & 1 ? 'b' : 'a';
+				piece[len] = '\0';
 				v_token(&v, piece, TOK_NORMAL);
-				for (uint32_t c = 1; c <= i && v.n_merges < n; c++) {
-					b_u64(&v.merges, i + 2);
+				for (uint32_t c = 1; c < len && v.n_merges < n; c++) {
+					b_u64(&v.merges, len + 1);
 					strbuf_add(&v.merges, piece, c);
 					strbuf_add(&v.merges, " ", 1);
-					strbuf_add(&v.merges, piece + c, i + 1 - c);
+					strbuf_add(&v.merges, piece + c, len - c);
 					v.n_merges++;
 				}
 			}
 		}
-		assert_int_equal(v.n_merges, n);
 		struct tok *t = v_open(&v, &err);
 		assert_int_equal(t == NULL, n > TOK_MAX_MERGES);
 		if (!t)
@@ -513,28 +523,25 @@ static void limits(void **state)
 	}
 }
 
-static void the_longest_text(void **state)
+/* Within the limit the first byte, which has no token, is what is complained of. */
+static void text_limit(void **state)
 {
 	(void)state;
-	struct vocab v = v_new("gpt-2");
-	char *piece = calloc(1, TOK_MAX_TOKEN_BYTES + 1);
-	memset(piece, 'x', TOK_MAX_TOKEN_BYTES);
-	v_token(&v, piece, TOK_USER_DEFINED);
-	free(piece);
+	struct vocab v = {.model = "gpt2", .pre = "gpt-2"};
+	v_token(&v, "a", TOK_NORMAL);
 	struct tok *t = must_open(&v);
-	char *text = malloc(TOK_MAX_TEXT_BYTES);
-	memset(text, 'x', TOK_MAX_TEXT_BYTES);
+	char *text = calloc(1, (size_t)TOK_MAX_TEXT_BYTES + 1);
+	assert_non_null(text);
+	text[0] = '\xFF';
 	for (size_t n = TOK_MAX_TEXT_BYTES - 1; n <= (size_t)TOK_MAX_TEXT_BYTES + 1; n++) {
 		struct tok_ids ids = {0};
 		struct hokku_error err;
-		enum hokku_code rc = tok_encode(t, (struct str){text, n}, 0, &ids, &err);
-		assert_int_equal(rc, n > TOK_MAX_TEXT_BYTES ? HOKKU_INVALID_REQUEST : HOKKU_OK);
-		if (rc)
-			assert_string_equal(err.message,
-					    "the text has 67108865 bytes; one call encodes 67108864 at most");
-		else
-			assert_int_equal(ids.n,
-					 n == TOK_MAX_TEXT_BYTES ? n / TOK_MAX_TOKEN_BYTES : 16383 + 4095);
+		assert_int_equal(tok_encode(t, (struct str){text, n}, 0, &ids, &err), HOKKU_INVALID_REQUEST);
+		assert_string_equal(err.message,
+				    n > TOK_MAX_TEXT_BYTES
+					    ? "the text has 67108865 bytes; one call encodes 67108864 at most"
+					    : "the text holds the byte 0xff, for which the model's "
+					      "vocabulary has no token");
 		tok_ids_free(&ids);
 	}
 	free(text);
@@ -596,8 +603,9 @@ int main(void)
 		cmocka_unit_test(a_megabyte_without_a_blank),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(absent_keys),
-		cmocka_unit_test(limits),
-		cmocka_unit_test(the_longest_text),
+		cmocka_unit_test(token_limits),
+		cmocka_unit_test(merge_limit),
+		cmocka_unit_test(text_limit),
 		cmocka_unit_test(threads_share_a_tokenizer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
