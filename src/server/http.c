@@ -484,8 +484,12 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
  */
 static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
+	static uint64_t said_ns; /* once in ten seconds is enough */
 	(void)arg;
-	log_warn("accept: %s; trying again soon", strerror(errno));
+	if (said_ns == 0 || clock_ms_since(said_ns) > 10000) {
+		log_warn("no connection can be accepted now (%s); trying on", strerror(errno));
+		said_ns = clock_ns();
+	}
 	evconnlistener_disable(listener);
 }
 
