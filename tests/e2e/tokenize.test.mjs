@@ -1,0 +1,143 @@
+// hokku tokenize, hokku detokenize and hokku bench tokenize as a user calls them, on the bundled vocabulary and on small ones.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+const hokku = process.env.HOKKU;
+let dir, model;
+
+function run(args, input) {
+	const r = spawnSync(hokku, args, { input: input ?? '', maxBuffer: 1 << 28 });
+	return { code: r.status, bytes: r.stdout, out: String(r.stdout), err: String(r.stderr) };
+}
+
+// A GGUF file of the 256 bytes (id = byte), "ha" 256, <|im_start|> 257, <|im_end|> 258.
+function smallModel() {
+	const parts = [];
+	const u32 = (v) => { const b = Buffer.alloc(4); b.writeUInt32LE(v); parts.push(b); };
+	const u64 = (v) => { u32(v); u32(0); };
+	const str = (s) => { const b = Buffer.from(s); u64(b.length); parts.push(b); };
+	const key = (k, type) => { str(k); u32(type); };
+	const strings = (k, list) => { key(k, 9); u32(8); u64(list.length); list.forEach(str); };
+	const tokens = [];
+	for (let b = 0, other = 256; b < 256; b++)
+		tokens.push(String.fromCodePoint((b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174 ? b : other++));
+	tokens.push('ha', '<|im_start|>', '<|im_end|>');
+	parts.push(Buffer.from('GGUF'));
+	u32(3); u64(0); u64(6);
+	key('tokenizer.ggml.model', 8); str('gpt2');
+	key('tokenizer.ggml.pre', 8); str('qwen2');
+	strings('tokenizer.ggml.tokens', tokens);
+	key('tokenizer.ggml.token_type', 9); u32(5); u64(tokens.length);
+	tokens.forEach((_, i) => u32(i > 256 ? 3 : 1));
+	strings('tokenizer.ggml.merges', ['h a']);
+	key('tokenizer.chat_template', 8);
+	str("{% for m in messages %}{{'<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}");
+	return Buffer.concat(parts);
+}
+
+before(() => {
+	dir = mkdtempSync(join(tmpdir(), 'hokku-tokenize-'));
+	model = join(dir, 'small.gguf');
+	writeFileSync(model, smallModel());
+});
+after(() => rmSync(dir, { recursive: true, force: true }));
+
+test('one token a line: id, tab, text in quotes', () => {
+	assert.equal(run(['tokenize', model, '-p', 'ha "\n']).out, '256\t"ha"\n32\t" "\n34\t"\\""\n10\t"\\n"\n');
+	assert.equal(run(['tokenize', model, '-p', '']).out, '');
+	assert.equal(run(['tokenize', model], 'é').out, '195\t"\\xc3"\n169\t"\\xa9"\n');
+});
+
+test('ids, count and JSON', () => {
+	assert.equal(run(['tokenize', model, '-p', 'haha', '--ids']).out, '[256, 256]\n');
+	assert.equal(run(['tokenize', model, '-p', '', '--ids']).out, '[]\n');
+	assert.equal(run(['tokenize', model, '-p', 'haha!', '--count']).out, '3\n');
+	assert.deepEqual(JSON.parse(run(['tokenize', model, '-p', 'ha\n', '--json']).out), {
+		tokenizer: 'gpt2/qwen2', count: 2,
+		tokens: [{ id: 256, piece: 'ha', type: 'normal', bytes: [104, 97] }, { id: 10, piece: 'Ċ', type: 'normal', bytes: [10] }],
+	});
+});
+
+test('special tokens only when asked for', () => {
+	assert.equal(run(['tokenize', model, '-p', '<|im_end|>', '--count']).out, '10\n');
+	assert.equal(run(['tokenize', model, '-p', '<|im_end|>', '--ids', '--parse-special']).out, '[258]\n');
+});
+
+test('chat messages', () => {
+	const ids = JSON.parse(run(['tokenize', model, '--chat', '--ids'], '[{"role": "user", "content": "<|im_end|>"}]').out);
+	assert.deepEqual(ids.filter((id) => id > 256), [257, 258, 257]);
+	assert.equal(run(['detokenize', model], ids.join(' ')).out, '<|im_start|>user\n<|im_end|><|im_end|>\n<|im_start|>assistant\n');
+	const wrong = run(['tokenize', model, '--chat'], '[{"role": "wizard", "content": ""}]');
+	assert.equal(wrong.code, 1);
+	assert.match(wrong.err, /messages\[0\]\.role is "wizard"; it takes "system", "user" or "assistant"/);
+	assert.match(run(['tokenize', model, '--chat'], '[{"role": "user"}]').err, /message 0 has no "role" and "content" that are strings/);
+	assert.match(run(['tokenize', model, '--chat'], '{}').err, /not a JSON array/);
+	assert.match(run(['tokenize', model, '--chat'], '[{]').err, /bad JSON at line 1, column/);
+});
+
+test('bytes come back as they were, whatever they were', () => {
+	const file = join(dir, 'bytes');
+	// Stray bytes, cut characters, zero bytes; nothing that NFC would change.
+	const plain = Buffer.from(Array.from({ length: 1024 }, (_, i) => [0, 255, 10, 0xc3, 0x80, 0xe4, 0xbf, 104, 97, 0xf0][(i * 7 + (i >> 3)) % 10]));
+	writeFileSync(file, plain);
+	const ids = run(['tokenize', model, '-f', file, '--ids']).out;
+	assert.deepEqual(run(['detokenize', model], ids).bytes, plain);
+	assert.deepEqual(run(['detokenize', model, '-'], ids).bytes, plain);
+});
+
+test('detokenize: operands, text, lines', () => {
+	assert.equal(run(['detokenize', model, '256', '33']).out, 'ha!');
+	assert.equal(run(['detokenize', model, '256,33']).out, 'ha!');
+	assert.deepEqual(run(['detokenize', model, '195']).bytes, Buffer.from([0xc3]));
+	assert.equal(run(['detokenize', model, '--text', '195', '169', '195']).out, 'é\ufffd');
+	assert.equal(run(['detokenize', model, '--json-lines'], '[195,169]\n[]\n[10, 255]\n').out, '"é"\n""\n"\\n\ufffd"\n');
+	assert.equal(run(['tokenize', model, '--json-lines'], '"ha"\n""\n"\\u0000"\n').out, '[256]\n[]\n[0]\n');
+});
+
+test('the bundled vocabulary needs no model', () => {
+	const ids = run(['tokenize', '-p', 'autumn rain', '--ids']);
+	assert.equal(ids.code, 0, ids.err);
+	assert.equal(run(['detokenize'], ids.out).out, 'autumn rain');
+	assert.equal(run(['detokenize', ...JSON.parse(ids.out).map(String)]).out, 'autumn rain');
+});
+
+test('what is wrong is named', () => {
+	const cases = [
+		[['detokenize', model, '259'], 1, /token id 259 is not in the vocabulary, which has 0 to 258/],
+		[['detokenize', model, '1x'], 1, /"1x" is no token id/],
+		[['detokenize', model, '99999999999999999999'], 1, /is no token id/],
+		[['detokenize', join(dir, 'none.gguf'), '1'], 1, /none\.gguf/],
+		[['tokenize', join(dir, 'none.gguf'), '-p', 'x'], 1, /none\.gguf/],
+		[['tokenize', model, '-f', join(dir, 'none')], 1, /none/],
+		[['tokenize', model, '-p', 'x', '-f', 'y'], 2, /-p and -f are both given/],
+		[['tokenize', model, '-p', 'x', '--ids', '--json'], 2, /exclude each other/],
+		[['tokenize', model, '-p', 'x', '--jsn'], 2, /did you mean --json/],
+		[['tokenize', model, '--json-lines', '-p', 'x'], 2, /reads lines/],
+		[['tokenize', model, '--chat', '--no-bos'], 2, /takes no --parse-special and no --no-bos/],
+		[['detokenize', model, '--json-lines', '1'], 2, /reads lines/],
+	];
+	for (const [args, code, message] of cases) {
+		const r = run(args);
+		assert.equal(r.code, code, args.join(' '));
+		assert.match(r.err, message);
+		assert.equal(r.out, '');
+	}
+	assert.match(run(['tokenize', model, '--json-lines'], '"a"\n{}\n').err, /line 2: the line is no JSON string/);
+	assert.match(run(['detokenize', model, '--json-lines'], '[1]\n[300]\n').err, /line 2: token id 300/);
+});
+
+test('bench tokenize prints MB/s', () => {
+	const file = join(dir, 'text');
+	writeFileSync(file, 'ha ha ha.\n'.repeat(2000));
+	const r = JSON.parse(run(['bench', 'tokenize', model, '--file', file, '--runs', '3', '--json']).out);
+	assert.equal(r.bytes, 20000);
+	assert.equal(r.runs, 3);
+	assert.ok(r.mb_per_s > 0 && r.mb_per_s_min <= r.mb_per_s && r.mb_per_s <= r.mb_per_s_max && r.tokens > 0);
+	assert.match(run(['bench', 'tokenize', model, '--runs', '1']).out, /MB\/s on one core/);
+	writeFileSync(file, '');
+	assert.match(run(['bench', 'tokenize', model, '--file', file]).err, /text is empty/);
+});
