@@ -1,8 +1,10 @@
 // What POST /v1/generate takes and says, and what every wrong request is told.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { endless, events, generate, model, post, raw, start } from './server_common.mjs';
+import { endless, events, folder, generate, model, post, raw, start } from './server_common.mjs';
 
 let server;
 before(async () => {
@@ -184,6 +186,20 @@ test('token ids, messages and text are the same prompt', async () => {
 	assert.ok(messages.prompt_tokens > text.prompt_tokens);
 	const ids = await ask({ prompt: [1, 2, 3] });
 	assert.equal(ids.prompt_tokens, 3);
+});
+
+test('messages want a template that is known', async () => {
+	const path = join(folder, 'other-template.gguf');
+	const bytes = readFileSync(model('tiny'));
+	const at = bytes.indexOf("{% for message in messages %}{{'<|im_start|>'");
+	assert.ok(at > 0);
+	bytes.write("{% for message in messages %}{{'[INST_TAG]--'", at);
+	writeFileSync(path, bytes);
+	const other = await start([path]);
+	const answer = await generate(other, { messages: [{ role: 'user', content: 'a' }], max_tokens: 1 });
+	refused(answer, 400, 'INVALID_REQUEST', 'messages', 'ChatML');
+	assert.equal((await generate(other, { prompt: 'a', max_tokens: 1, stream: false })).status, 200);
+	await other.stop();
 });
 
 test('stop strings end the text and are not part of it', async () => {

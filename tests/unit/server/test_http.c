@@ -1,0 +1,288 @@
+/* The HTTP layer alone, with limits small enough to be reached: clients that leave their answer unread, too
+ * much that comes in at once, waking, pieces of an answer. tests/e2e/server_*.test.mjs tests the rest through
+ * the program. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "server/answer.h"
+#include "server/http.h"
+
+static struct http *h;
+static atomic_int n_requests, n_gone, n_wakes, n_ticks;
+static pthread_t thread;
+
+static void on_request(void *user, struct http_request *r)
+{
+	static char big[64 * 1024];
+	(void)user;
+	n_requests++;
+	const char *path = http_get_path(r);
+	if (strcmp(path, "/flood") == 0) { /* 4 MiB; nobody reads them, and the limit is 1 MiB */
+		memset(big, 'x', sizeof big);
+		http_stream_start(r, 200, "text/plain");
+		for (int i = 0; i < 64; i++)
+			http_stream_send(r, (struct str){big, sizeof big});
+	} else if (strcmp(path, "/pieces") == 0) {
+		http_stream_start(r, 200, "text/plain");
+		http_stream_send(r, STR_LIT("one "));
+		http_stream_send(r, STR_LIT("two"));
+		http_stream_end(r);
+	} else if (strcmp(path, "/echo") == 0) {
+		size_t n = 0;
+		char *body = http_take_body(r, &n);
+		http_reply(r, 200, "text/plain", (struct str){body, n});
+		free(body);
+	} else if (strcmp(path, "/never") != 0) {
+		http_reply(r, http_is_refused(r) ? 503 : 404, "text/plain", STR_LIT("no"));
+	}
+}
+
+static void on_gone(void *user, struct http_request *r)
+{
+	(void)user;
+	(void)r;
+	n_gone++;
+}
+
+static void on_wake(void *user)
+{
+	(void)user;
+	n_wakes++;
+	if (n_wakes == 1000)
+		http_stop(h);
+}
+
+static void on_tick(void *user)
+{
+	(void)user;
+	n_ticks++;
+}
+
+static void error_body(enum hokku_code code, const char *text, struct strbuf *out)
+{
+	answer_error(out, code, text, NULL);
+}
+
+static void *run(void *arg)
+{
+	http_run(arg);
+	return NULL;
+}
+
+static int start(void **state)
+{
+	(void)state;
+	struct hokku_error err;
+	const struct http_config config = {
+		.host = "127.0.0.1",
+		.max_connections = 4,
+		.max_body_bytes = 100000,
+		.max_reading_bytes = 150000,
+		.max_unsent_bytes = 1024 * 1024,
+		.idle_ms = 60000,
+		.read_ms = 60000,
+		.write_ms = 60000,
+		.on_request = on_request,
+		.on_gone = on_gone,
+		.on_wake = on_wake,
+		.on_tick = on_tick,
+		.error_body = error_body,
+	};
+	n_requests = n_gone = n_wakes = n_ticks = 0;
+	if (http_open(&config, &h, &err)) {
+		fprintf(stderr, "%s\n", err.message);
+		return -1;
+	}
+	return pthread_create(&thread, NULL, run, h);
+}
+
+/* The loop is stopped from its own thread, by the thousandth wake. */
+static int stop(void **state)
+{
+	(void)state;
+	n_wakes = 999;
+	http_wake(h);
+	pthread_join(thread, NULL);
+	http_close(h);
+	return 0;
+}
+
+static int dial(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	address.sin_port = htons((uint16_t)strtoul(strrchr(http_url(h), ':') + 1, NULL, 10));
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct timeval patience = {20, 0};
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* Everything until the server closes or resets; at least what fits in out. */
+static void hear(int fd, char *out, size_t size)
+{
+	size_t n = 0;
+	ssize_t got;
+	while (n + 1 < size && (got = recv(fd, out + n, size - 1 - n, 0)) > 0)
+		n += (size_t)got;
+	out[n] = '\0';
+	close(fd);
+}
+
+static void wait_for(atomic_int *value, int wanted)
+{
+	for (int i = 0; i < 4000 && *value < wanted; i++)
+		usleep(5000);
+	assert_true(*value >= wanted);
+}
+
+static void test_unread(void **state)
+{
+	(void)state;
+	int fd = dial();
+	say(fd, "GET /flood HTTP/1.1\r\n\r\n");
+	wait_for(&n_gone, 1);
+	close(fd);
+	/* It cost that client its connection and nobody else anything. */
+	char text[512];
+	fd = dial();
+	say(fd, "GET /pieces HTTP/1.1\r\nConnection: close\r\n\r\n");
+	hear(fd, text, sizeof text);
+	assert_non_null(strstr(text, "\r\n\r\n4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n"));
+	assert_int_equal(n_gone, 1);
+}
+
+static void test_body(void **state)
+{
+	(void)state;
+	char text[512];
+	int fd = dial();
+	say(fd, "POST /echo HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\n");
+	hear(fd, text, sizeof text);
+	assert_non_null(strstr(
+		text,
+		"HTTP/1.1 413 ")); /* a chunk extension without a space before it is none evhttp knows */
+	fd = dial();
+	say(fd, "POST /echo HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+	usleep(20000);
+	say(fd, "2\r\nde\r\n0\r\n\r\n");
+	hear(fd, text, sizeof text);
+	assert_non_null(strstr(text, "\r\n\r\nabcde"));
+	fd = dial();
+	say(fd, "POST /echo HTTP/1.1\r\nConnection: close\r\n\r\n");
+	hear(fd, text, sizeof text);
+	assert_non_null(strstr(text, "Content-Length: 0\r\n"));
+}
+
+/* Two bodies of 99 KB may not come in at the same time: the one that goes past the sum is told so. */
+static void test_reading_limit(void **state)
+{
+	(void)state;
+	static const char head[] = "POST /echo HTTP/1.1\r\nContent-Length: 100000\r\n\r\n";
+	static char part[99000], text[512];
+	memset(part, 'x', sizeof part);
+	int first = dial(), second = dial();
+	say(first, head);
+	assert_int_equal(send(first, part, sizeof part, MSG_NOSIGNAL), sizeof part);
+	usleep(200000);
+	say(second, head);
+	send(second, part, sizeof part, MSG_NOSIGNAL);
+	hear(second, text, sizeof text);
+	if (text[0]) { /* a reset may overtake it */
+		assert_non_null(strstr(text, "HTTP/1.1 503 "));
+		assert_non_null(strstr(text, "OVERLOADED"));
+	}
+	assert_int_equal(n_requests, 0);
+	assert_int_equal(send(first, part, 1000, MSG_NOSIGNAL), 1000);
+	wait_for(&n_requests, 1);
+	close(first);
+	/* The count went back: the same body alone is taken. */
+	int third = dial();
+	say(third, head);
+	assert_int_equal(send(third, part, sizeof part, MSG_NOSIGNAL), sizeof part);
+	assert_int_equal(send(third, part, 1000, MSG_NOSIGNAL), 1000);
+	wait_for(&n_requests, 2);
+	close(third);
+}
+
+static void test_connections(void **state)
+{
+	(void)state;
+	char text[512];
+	int held[4];
+	for (int i = 0; i < 4; i++) {
+		held[i] = dial();
+		say(held[i], "GET /never HTTP/1.1\r\n\r\n");
+	}
+	wait_for(&n_requests, 4);
+	int fd = dial();
+	say(fd, "GET /x HTTP/1.1\r\n\r\n");
+	hear(fd, text, sizeof text);
+	assert_non_null(strstr(text, "HTTP/1.1 503 "));
+	for (int i = 0; i < 4; i++)
+		close(held[i]);
+	wait_for(&n_gone, 4);
+	fd = dial();
+	say(fd, "GET /x HTTP/1.1\r\nConnection: close\r\n\r\n");
+	hear(fd, text, sizeof text);
+	assert_non_null(strstr(text, "HTTP/1.1 404 "));
+	/* One is still open when the server closes. */
+	held[0] = dial();
+	say(held[0], "GET /never HTTP/1.1\r\n\r\n");
+	wait_for(&n_requests, 7);
+	close(held[0]);
+}
+
+static void *wake_often(void *arg)
+{
+	for (int i = 0; i < 10000; i++)
+		http_wake(arg);
+	return NULL;
+}
+
+static void test_waking(void **state)
+{
+	(void)state;
+	pthread_t other;
+	n_wakes = -1000000;
+	pthread_create(&other, NULL, wake_often, h);
+	pthread_join(other, NULL);
+	usleep(50000);
+	int wakes = n_wakes + 1000000;
+	assert_true(wakes >= 1 && wakes <= 10000);
+	http_wake(h);
+	for (int i = 0; i < 1000 && n_wakes + 1000000 == wakes; i++)
+		usleep(5000);
+	assert_int_equal(n_wakes + 1000000, wakes + 1);
+	assert_true(n_ticks >= 0);
+	wait_for(&n_ticks, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_unread, start, stop),
+		cmocka_unit_test_setup_teardown(test_body, start, stop),
+		cmocka_unit_test_setup_teardown(test_reading_limit, start, stop),
+		cmocka_unit_test_setup_teardown(test_connections, start, stop),
+		cmocka_unit_test_setup_teardown(test_waking, start, stop),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
