@@ -180,6 +180,32 @@ class Generator:
         )
         return word.capitalize() if self.rng.random() < 0.4 else word
 
+    def odd_subject(self):
+        """A subject of no known kind: an odd word, or words put together as people do."""
+        rng = self.rng
+        if rng.random() < 0.45:
+            return self.odd_word()
+        while True:
+            one, two = rng.choice(self.nouns), rng.choice(self.nouns)
+            phrase = rng.choice(
+                (
+                    f"{self.odd_word()} {one.text}",
+                    f"{self.odd_word()} {self.odd_word()}",
+                    f"{one.text} and {two.text}",
+                    f"{one.text} {two.text}",
+                    f"{one.text} in the {two.text}",
+                    f"the {one.text} of the {two.text}",
+                    f"the {one.text} of {self.odd_word()}",
+                    f"the {one.text} to {self.odd_word()}",
+                    f"my first {one.text}",
+                    f"my {one.text}'s {two.text}",
+                    f"the color {self.odd_word()}",
+                    f"{rng.choice(self.words)} {one.text}",
+                )
+            )
+            if self.syllables(phrase) <= 6:
+                return phrase
+
     # ---- lines ---------------------------------------------------------------
 
     def phrase(self, kind, classes, ctx):
@@ -640,7 +666,7 @@ class Requests:
         rng, gen = self.rng, self.gen
         kind = rng.choices(
             ("both", "bothword", "subject", "number", "word", "name", "greeting", "open"),
-            (50, 9, 18, 7, 4, 6, 3, 3),
+            (46, 9, 17, 7, 4, 10, 3, 4),
         )[0]
         subject = word = number = name = None
         if kind in ("both", "bothword", "subject"):
@@ -651,7 +677,7 @@ class Requests:
         if kind in ("bothword", "word"):
             word = rng.choice(gen.words) if rng.random() < 0.72 else gen.odd_word()
         if kind == "name":
-            name = gen.odd_word()
+            name = gen.odd_subject()
         if kind == "greeting":
             return rng.choice(GREETINGS), gen.greeting(), (None, None)
         verse = gen.compose(subject, word, number, name)
