@@ -33,12 +33,14 @@ void pace_add(struct pace *p, uint32_t n, double ms)
 	p->nms = p->nms * AGEING + n * ms;
 	fit(p, &fixed);
 	double left = PACE_TARGET_MS - fixed;
-	if (left < PACE_TARGET_MS / 2)
-		left = PACE_TARGET_MS / 2;
+	if (left < fixed)
+		left = fixed;
 	if (p->each * chunk > left)
 		chunk = left / p->each;
 	double longest = (double)p->chunk * PACE_MAX_CHANGE, shortest = (double)p->chunk / PACE_MAX_CHANGE;
 	chunk = chunk > longest ? longest : chunk < shortest ? shortest : chunk;
+	if (!p->sloped && p->w > 1)
+		chunk = n > 1 ? n / 2.0 : 2; /* two steps of one length: a different one tells the slope */
 	uint32_t whole = chunk < 1 ? 1 : chunk > p->n_max ? p->n_max : (uint32_t)chunk;
 	p->chunk = whole < PACE_TILE ? whole : whole - whole % PACE_TILE;
 }
