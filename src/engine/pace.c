@@ -1,6 +1,6 @@
 #include "engine/pace.h"
 
-#define AGEING 0.8 /* what a step still weighs when the next has come */
+#define AGEING 0.5 /* what a step still weighs when the next has come */
 
 void pace_init(struct pace *p, uint32_t n_max)
 {
@@ -8,12 +8,13 @@ void pace_init(struct pace *p, uint32_t n_max)
 }
 
 /* Least squares. Steps of always the same length say nothing about the slope: it stays what it was; before
- * any is known, all of the time counts as the tokens'. */
-static void fit(struct pace *p, double *fixed)
+ * any is known, all of the time counts as the tokens'. True if the slope was seen. */
+static bool fit(struct pace *p, double *fixed)
 {
 	double n = p->n / p->w, ms = p->ms / p->w;
 	double spread = p->nn / p->w - n * n;
-	if (spread > 0.01 * n * n) {
+	bool seen = spread > 0.01 * n * n;
+	if (seen) {
 		p->each = (p->nms / p->w - n * ms) / spread;
 		p->each = p->each < 0 ? 0 : p->each;
 		p->sloped = true;
@@ -21,6 +22,7 @@ static void fit(struct pace *p, double *fixed)
 	if (!p->sloped || p->each * n > ms)
 		p->each = ms / n;
 	*fixed = ms - p->each * n;
+	return seen;
 }
 
 void pace_add(struct pace *p, uint32_t n, double ms)
@@ -31,7 +33,7 @@ void pace_add(struct pace *p, uint32_t n, double ms)
 	p->ms = p->ms * AGEING + ms;
 	p->nn = p->nn * AGEING + (double)n * n;
 	p->nms = p->nms * AGEING + n * ms;
-	fit(p, &fixed);
+	bool seen = fit(p, &fixed);
 	double left = PACE_TARGET_MS - fixed;
 	if (left < fixed)
 		left = fixed;
@@ -39,8 +41,10 @@ void pace_add(struct pace *p, uint32_t n, double ms)
 		chunk = left / p->each;
 	double longest = (double)p->chunk * PACE_MAX_CHANGE, shortest = (double)p->chunk / PACE_MAX_CHANGE;
 	chunk = chunk > longest ? longest : chunk < shortest ? shortest : chunk;
-	if (!p->sloped && p->w > 1)
-		chunk = n > 1 ? n / 2.0 : 2; /* two steps of one length: a different one tells the slope */
+	/* Several steps of one length, and the slope unknown, or perhaps no longer true: a different length
+	 * tells. */
+	if (!seen && p->w > 1 && (!p->sloped || (ms > PACE_TARGET_MS && n > 1)))
+		chunk = n > 1 ? n / 2.0 : 2;
 	uint32_t whole = chunk < 1 ? 1 : chunk > p->n_max ? p->n_max : (uint32_t)chunk;
 	p->chunk = whole < PACE_TILE ? whole : whole - whole % PACE_TILE;
 }
