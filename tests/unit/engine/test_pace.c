@@ -41,7 +41,7 @@ static void test_devices(void **state)
 		{25, 0.8, 0, 48, 64, 75}, /* 0.5B on two cores: weights are read in 25 ms */
 		{0, 5, 0, 14, 15, 75},           {0, 200, 0, 1, 1, 200}, /* a token is too long already */
 		{130, 6, 0, 12, 21, 260},     /* a large model: twice the shortest step */
-		{650, 0, 0, 512, 512, 650},   /* a crowded machine: only the number of steps counts */
+		{650, 0, 0, 400, 512, 650},   /* a crowded machine: only the number of steps counts */
 		{10, 0.5, 0.3, 48, 144, 150}, /* noise */
 		{650, 0.1, 0.3, 100, 512, 1000},
 	};
