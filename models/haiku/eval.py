@@ -14,8 +14,8 @@ import json
 import sys
 import urllib.request
 
+from compose import LINES, contains
 from lexicon import Lexicon, number_word
-from verse import LINES, contains
 
 FLOORS = {
     "the word occurs": 97,
