@@ -194,7 +194,11 @@ static inline __attribute__((always_inline)) uint64_t sum_body(const float *rest
 PASSES(portable, )
 #ifdef __x86_64__
 PASSES(avx2, __attribute__((target("avx2"))))
+#ifdef __clang__
+PASSES(avx512, __attribute__((target("avx512f"))))
+#else
 PASSES(avx512, __attribute__((target("avx512f,prefer-vector-width=512"))))
+#endif
 #endif
 
 static const struct passes passes[] = {
