@@ -299,7 +299,7 @@ static int run(int argc, char **argv)
 		 .kind = OPT_STRING,
 		 .target = &b.device,
 		 .metavar = "NAME",
-		 .help = "what computes: auto, cpu, cpu:reference",
+		 .help = "what computes: auto, cpu, cpu:reference, cuda, cuda:N",
 		 .env = true},
 		{.name = "threads",
 		 .letter = 't',

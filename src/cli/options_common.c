@@ -16,7 +16,7 @@ void opt_add_engine(struct opt_table *t, struct engine_config *config)
 		 .target = &config->device,
 		 .metavar = "NAME",
 		 .env = true,
-		 .help = "what computes: auto, cpu, cpu:reference",
+		 .help = "what computes: auto, cpu, cpu:reference, cuda, cuda:N",
 		 .fallback = "auto"},
 		{.name = "ctx",
 		 .letter = 'c',

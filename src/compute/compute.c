@@ -4,6 +4,8 @@
  */
 #include "compute/compute.h"
 
+#include "compute/plugin.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,21 +53,26 @@ const char *const *compute_device_names(void)
 	return device_names;
 }
 
-static const struct compute_backend *find_backend(const char *device, struct hokku_error *err)
+static enum hokku_code find_backend(const char *device, const struct compute_backend **out,
+				    struct hokku_error *err)
 {
 	for (size_t i = 0; i < N_DEVICES; i++)
-		if (strcmp(device, devices[i].name) == 0)
-			return devices[i].backend;
+		if (strcmp(device, devices[i].name) == 0) {
+			*out = devices[i].backend;
+			return HOKKU_OK;
+		}
+	if (strcmp(device, "cuda") == 0 || strncmp(device, "cuda:", 5) == 0)
+		return plugin_backend(device, out, err);
 	char quoted[64], known[128] = "";
 	size_t used = 0;
 	for (size_t i = 0; i < N_DEVICES && used < sizeof known; i++)
 		used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
 					 devices[i].name);
 	const char *near = str_nearest(device, device_names);
-	err_set(err, HOKKU_INVALID_REQUEST, "there is no device %s%s%s%s; hokku knows %s",
-		str_quote(str_c(device), quoted, sizeof quoted), near ? " (did you mean " : "",
-		near ? near : "", near ? "?)" : "", known);
-	return NULL;
+	return err_set(err, HOKKU_INVALID_REQUEST,
+		       "there is no device %s%s%s%s; hokku knows %s, cuda, cuda:N",
+		       str_quote(str_c(device), quoted, sizeof quoted), near ? " (did you mean " : "",
+		       near ? near : "", near ? "?)" : "", known);
 }
 
 /* Fills the defaults and checks every number. */
@@ -102,11 +109,12 @@ enum hokku_code compute_open(const struct compute_params *params, struct compute
 			     struct hokku_error *err)
 {
 	*out = NULL;
-	const struct compute_backend *backend = find_backend(params->device ? params->device : "auto", err);
-	if (!backend)
-		return HOKKU_INVALID_REQUEST;
+	const struct compute_backend *backend = NULL;
 	struct compute_params p = *params;
-	enum hokku_code rc = check_params(&p, err);
+	p.device = p.device ? p.device : "auto";
+	enum hokku_code rc = find_backend(p.device, &backend, err);
+	if (!rc)
+		rc = check_params(&p, err);
 	if (rc)
 		return rc;
 	struct compute *c = calloc(1, sizeof *c);

@@ -27,7 +27,7 @@ enum {
 
 struct compute_params {
 	const struct model *model; /* borrowed until close */
-	const char *device;        /* "auto", "cpu", "cpu:reference" */
+	const char *device;        /* "auto", "cpu", "cpu:reference", "cuda", "cuda:N" */
 	uint32_t n_threads;        /* CPU; 0: one a core this process may run on */
 	uint32_t n_ctx;            /* most positions of a sequence */
 	uint32_t n_seqs;           /* most sequences of a step */
@@ -102,7 +102,8 @@ struct compute_backend {
 extern const struct compute_backend compute_cpu;           /* cpu/: the fast path */
 extern const struct compute_backend compute_cpu_reference; /* cpu/: plain loops in float32, the oracle */
 
-/* NULL-terminated list of device names, for messages and help. */
+/* NULL-terminated list of the built-in devices' names, for messages and help. Those of a plugin ("cuda", "cuda:N") are
+ * found when they are asked for (plugin.h). */
 const char *const *compute_device_names(void);
 
 #endif

@@ -66,7 +66,7 @@ static void devices_are_known_by_name(void **state)
 	open_refuses(
 		&p, HOKKU_INVALID_REQUEST,
 		"there is no device \"cpu:reverence\" (did you mean cpu:reference?); hokku knows auto, cpu, "
-		"cpu:reference");
+		"cpu:reference, cuda, cuda:N");
 	p.device = "";
 	open_refuses(&p, HOKKU_INVALID_REQUEST, "there is no device \"\"");
 }

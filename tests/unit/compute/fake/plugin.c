@@ -1,0 +1,72 @@
+/* Device plugins for test_plugin.c: one source, built once for each FAKE_*. No device is behind them. */
+#include <stdio.h>
+
+#include "compute/plugin_abi.h"
+
+#ifdef FAKE_SYMBOL
+HOKKU_API int something_else(void);
+
+int something_else(void)
+{
+	return 0;
+}
+#else
+
+static const struct compute_backend backend = {.name = "fake"};
+
+static int list_devices(struct compute_device_info *out, uint32_t cap, struct hokku_error *err)
+{
+#if defined(FAKE_NONE)
+	(void)out, (void)cap, (void)err;
+	return 0;
+#elif defined(FAKE_NODRIVER)
+	(void)out, (void)cap;
+	err->code = HOKKU_DEVICE_ERROR;
+	snprintf(err->message, sizeof err->message, "the NVIDIA driver is missing");
+	return -1;
+#else
+	static const struct compute_device_info all[] = {
+		{.name = "Fake One", .index = 0, .cc_major = 9, .usable = true, .vram_bytes = 1u << 30},
+		{.name = "Fake Two",
+		 .index = 1,
+		 .cc_major = 8,
+		 .cc_minor = 9,
+		 .usable = true,
+		 .vram_bytes = 1u << 31},
+		{.name = "Old Card", .index = 2, .cc_major = 7, .vram_bytes = 1u << 30},
+	};
+	(void)err;
+	for (uint32_t i = 0; i < 3 && i < cap; i++)
+		out[i] = all[i];
+	return 3;
+#endif
+}
+
+static enum hokku_code measure_copy(uint32_t device, double *gb_per_s, struct hokku_error *err)
+{
+	(void)err;
+	*gb_per_s = 1000.0 + device;
+	return HOKKU_OK;
+}
+
+const struct compute_plugin *hokku_compute_plugin(void)
+{
+	static const struct compute_plugin plugin = {
+#ifdef FAKE_ABI
+		.abi = 1,
+#else
+		.abi = COMPUTE_PLUGIN_ABI,
+#endif
+#ifdef FAKE_VERSION
+		.version = "0.0.9",
+#else
+		.version = "0.1.0",
+#endif
+		.name = "cuda",
+		.backend = &backend,
+		.list_devices = list_devices,
+		.measure_copy = measure_copy,
+	};
+	return &plugin;
+}
+#endif
