@@ -218,7 +218,7 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->user = config->user;
 	e->n_batch = 512;
 	pace_init(&e->pace, e->n_batch);
-	e->queue = calloc((size_t)e->max_queue + 1, sizeof *e->queue);
+	e->queue = calloc((size_t)e->max_queue + 1, sizeof(struct job *));
 	if (!e->queue || !e->device || (config->model_path && !e->model_path)) {
 		engine_free(e);
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for an engine");
