@@ -129,7 +129,7 @@ static enum hokku_code write_file(const struct job *job, const struct model *m, 
 			     job->all ? job->chunk : 1);
 	else if (!f || !write_header(f, job->all ? job->n_tokens : 1, m->hp.n_vocab))
 		rc = write_failed(job, err);
-	for (uint32_t i = 0; !rc && i < n_blocks; i++)
+	for (uint32_t i = 0; blocks && i < n_blocks; i++)
 		blocks[i] = i;
 	if (!rc)
 		rc = compute_rows(job, m, c, blocks, logits, f, err);
