@@ -99,10 +99,10 @@ void q6_k_dequantise(const void *src, float *dst, size_t n_elements)
 		memcpy(&b, bytes, sizeof b);
 		float d = f32_from_f16(b.d);
 		for (int e = 0; e < BLOCK; e++) {
-			int half = e / 128, group = e % 128 / GROUP, j = e % GROUP, scale = b.scales[e / 16];
+			int half = e / 128, group = e % 128 / GROUP, j = e % GROUP, sixteen = e / 16;
 			int low = b.ql[half * 64 + group % 2 * GROUP + j] >> (group / 2 * 4) & 15;
 			int high = b.qh[half * 32 + j] >> (group * 2) & 3;
-			*dst++ = d * (float)scale * (float)((low | high << 4) - 32);
+			*dst++ = d * (float)b.scales[sixteen] * (float)((low | high << 4) - 32);
 		}
 	}
 }
