@@ -108,6 +108,8 @@ static struct value concatenate(struct expr *e, struct str a, struct str b)
 {
 	if (a.len + b.len > TEMPLATE_MAX_STRING_BYTES)
 		return bad(e, "a text longer than is allowed");
+	if (e->t->arena.used_bytes > TEMPLATE_MAX_MEMORY_BYTES)
+		return bad(e, "more text made than is allowed");
 	char *s = arena_alloc(&e->t->arena, a.len + b.len + 1, 1);
 	if (!s) {
 		template_fail(e->t, HOKKU_OUT_OF_MEMORY, "no memory to run the template");

@@ -11,6 +11,7 @@ enum {
 	TEMPLATE_MAX_VARIABLES = 256,
 	TEMPLATE_MAX_STRING_BYTES = 1 << 16, /* made by one expression */
 	TEMPLATE_MAX_OUTPUT_BYTES = 1 << 20,
+	TEMPLATE_MAX_MEMORY_BYTES = 16 << 20, /* of all texts made on the way */
 };
 
 enum value_type { V_UNDEFINED, V_NONE, V_BOOL, V_INT, V_STRING, V_MESSAGES, V_MESSAGE, V_LOOP, V_LIST };
