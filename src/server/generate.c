@@ -118,20 +118,18 @@ static const char *stop_message(const struct generation *g, char out[160])
 
 /* ---- being told to stop ---- */
 
-/* Once is enough. While it is being prepared the client gets its error at once, else when the engine has let
- * go. */
+/* Once is enough. The client hears it at once; the engine lets go a step later. */
 static void gen_stop(struct generation *g, enum hokku_code why)
 {
 	char text[160];
 	if (g->stopped)
 		return;
 	g->stopped = why;
-	if (g->preparing) {
+	if (g->preparing)
 		atomic_store(&g->job.abandoned, true);
-		gen_answer_error(g, why, stop_message(g, text), NULL);
-	} else {
+	else
 		engine_cancel(g->server->engine, g->engine_id);
-	}
+	gen_answer_error(g, why, stop_message(g, text), NULL);
 }
 
 void gen_client_gone(struct generation *g)
@@ -413,11 +411,8 @@ static void gen_end(struct generation *g, const struct mail *m, const char *mode
 static void gen_error(struct generation *g, const struct mail *m)
 {
 	char text[512];
-	if (g->stopped)
-		stop_message(g, text);
-	else
-		snprintf(text, sizeof text, "%.*s", STR_ARG(m->text));
-	gen_answer_error(g, g->stopped ? g->stopped : m->code, text, NULL);
+	snprintf(text, sizeof text, "%.*s", STR_ARG(m->text));
+	gen_answer_error(g, m->code, text, NULL); /* nobody hears it where gen_stop was before it */
 }
 
 void gen_take_mail(struct server *s)

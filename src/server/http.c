@@ -2,8 +2,10 @@
  * The one file that knows libevent's evhttp (2.1). What was learnt of it, and how each point is met here:
  *
  * - It does not notice that a client went away while nothing was written to it: its connection does not read
- * then. Enabling EV_READ is no way out (a pipelined request ends the process), so a separate EV_CLOSED event
- * watches the descriptor while a request is being handled.
+ * then. Enabling EV_READ there is no way out (a pipelined request ends the process), so an event of our own
+ * watches the descriptor while a request is being handled: EV_CLOSED for an orderly end, and EV_READ, because
+ * libevent reports a reset as that. Once data lies there unread, EV_READ would never rest: it is left out
+ * from then on, and every tick asks instead.
  * - It has no cap on connections and no clock for a request that trickles in. A record for every connection
  * is made in the bufferevent callback; the evhttp_connection that belongs to it is the callback argument
  * evhttp puts on its bufferevent, read back one loop turn later (conn_adopt), which allows a close callback
@@ -18,9 +20,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -55,7 +59,7 @@ struct conn {
 	struct bufferevent *bev;         /* owned by evcon; we hold a reference until it is adopted */
 	struct evhttp_connection *evcon; /* NULL until adopted */
 	struct event *fix;    /* runs conn_fix in the same loop turn, outside of evhttp's functions */
-	struct event *closed; /* EV_CLOSED on the descriptor, while HANDLING */
+	struct event *closed; /* the client's end, while HANDLING */
 	enum conn_state state;
 	bool refused; /* past the cap */
 	bool doomed;  /* conn_fix will drop it */
@@ -363,11 +367,45 @@ static struct bufferevent *on_new_connection(struct event_base *base, void *arg)
 	return bev;
 }
 
-static void on_client_closed(evutil_socket_t fd, short what, void *arg)
+static void conn_watch(struct conn *c, short what);
+
+static void on_client_event(evutil_socket_t fd, short what, void *arg)
 {
-	(void)fd;
-	(void)what;
-	conn_drop(arg);
+	struct conn *c = arg;
+	char byte;
+	if (what & EV_CLOSED) {
+		conn_drop(c);
+		return;
+	}
+	ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n > 0)
+		conn_watch(c, EV_CLOSED); /* the next request; conn_check_clock sees a reset that follows */
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		conn_drop(c);
+}
+
+/* Watches the descriptor until conn_unwatch; what: EV_CLOSED with or without EV_READ. */
+static void conn_watch(struct conn *c, short what)
+{
+	conn_unwatch(c);
+	c->closed = event_new(c->http->base, bufferevent_getfd(c->bev), (short)(what | EV_PERSIST),
+			      on_client_event, c);
+	if (!c->closed || event_add(c->closed, NULL) != 0)
+		log_warn("a connection cannot be watched for its end: no memory");
+}
+
+/* A client that is gone, or that sent so much behind its request that its going could not be seen any more:
+ * its end comes after what nobody reads. */
+static bool conn_is_broken(const struct conn *c)
+{
+	struct pollfd p = {.fd = bufferevent_getfd(c->bev), .events = POLLRDHUP};
+	if (poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP | POLLRDHUP | POLLNVAL)))
+		return true;
+	int unread = 0;
+	if (ioctl(p.fd, FIONREAD, &unread) != 0)
+		return true;
+	size_t ahead = evbuffer_get_length(bufferevent_get_input(c->bev)) + (size_t)unread;
+	return ahead > HTTP_MAX_PIPELINED_BYTES;
 }
 
 static void on_complete(struct evhttp_request *req, void *arg)
@@ -408,10 +446,7 @@ static void on_evhttp_request(struct evhttp_request *req, void *arg)
 	}
 	conn_set_state(c, CONN_HANDLING);
 	conn_limit_read_ahead(c);
-	c->closed =
-		event_new(h->base, bufferevent_getfd(c->bev), EV_CLOSED | EV_PERSIST, on_client_closed, c);
-	if (!c->closed || event_add(c->closed, NULL) != 0)
-		log_warn("a connection cannot be watched for its end: no memory");
+	conn_watch(c, EV_CLOSED | EV_READ);
 	evhttp_request_set_on_complete_cb(req, on_complete, c);
 	struct http_request *r = &c->request;
 	r->req = req;
@@ -445,6 +480,11 @@ static void conn_check_clock(struct conn *c, uint64_t now)
 		}
 		break;
 	case CONN_HANDLING:
+		if (conn_is_broken(c)) {
+			conn_drop(c);
+			break;
+		}
+		/* fall through */
 	case CONN_SENDING:
 		if (evbuffer_get_length(bufferevent_get_output(c->bev)) > 0 &&
 		    ms_between(c->progress_ns, now) > config->write_ms) {

@@ -16,7 +16,7 @@
 
 enum {
 	HTTP_MAX_HEADER_BYTES = 16 * 1024,    /* request line and headers together */
-	HTTP_MAX_PIPELINED_BYTES = 64 * 1024, /* read ahead while a request is being answered */
+	HTTP_MAX_PIPELINED_BYTES = 64 * 1024, /* behind a request that is handled: more is dropped */
 	HTTP_SEND_BUFFER_BYTES = 128 * 1024,  /* of a socket; left alone, it grows to megabytes */
 	HTTP_REFUSED_CONNECTIONS = 64,        /* past the cap: told so; any more are closed at once */
 	HTTP_TICK_MS = 50,                    /* how often deadlines are looked at */

@@ -73,7 +73,16 @@ export async function start(args, { env = {}, ready = true } = {}) {
 	server.port = Number(server.url.match(/:(\d+)$/)[1]);
 	server.fds = () => readdirSync(`/proc/${child.pid}/fd`).length;
 	server.health = async () => JSON.parse((await raw(server.port, 'GET /health HTTP/1.1\r\nConnection: close\r\n\r\n')).body);
-	if (ready) await until(async () => (await server.health()).status === 'ok', 60000, 'the server to be ready');
+	if (ready) {
+		const ended = server.exited.then(({ code }) => Promise.reject(new Error(`the server ended with ${code}: ${server.log}`)));
+		const loaded = until(async () => (await server.health()).status === 'ok', 60000, 'the server to be ready');
+		loaded.catch(() => {});
+		ended.catch(() => {});
+		await Promise.race([loaded, ended]).catch(async (error) => {
+			await sleep(200); // an ending server closes its connections before it says why
+			throw server.child.exitCode === null ? error : await ended.catch((why) => why);
+		});
+	}
 	// SIGTERM; a sanitizer that found something makes the exit code other than 0.
 	server.stop = async () => {
 		child.kill('SIGTERM');

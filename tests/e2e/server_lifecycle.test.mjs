@@ -114,13 +114,32 @@ test('a client that goes away ends its request: running, in prefill, waiting, no
 		socket.destroy();
 		await until(() => idle(server), soon, 'it to go');
 	}
-	// The same with a reset.
-	const socket = await connect(server.port);
-	const text = JSON.stringify(forever());
-	socket.write(`POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: ${text.length}\r\n\r\n${text}`);
-	await until(async () => (await server.health()).queue.running === 1, 5000, 'it to run');
-	socket.resetAndDestroy();
-	await until(() => idle(server), soon, 'it to go');
+	// The same with a reset, and with more requests behind the one that runs.
+	const ahead = 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n';
+	for (const [body, behind, leave] of [
+		[forever(), '', (s) => s.resetAndDestroy()],
+		[forever({ stream: false }), '', (s) => s.resetAndDestroy()],
+		[forever({ stream: false }), ahead, (s) => s.resetAndDestroy()],
+		[forever({ stream: false }), ahead, (s) => s.destroy()],
+	]) {
+		const socket = await connect(server.port);
+		const text = JSON.stringify(body);
+		socket.write(`POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: ${text.length}\r\n\r\n${text}${behind}`);
+		await until(async () => (await server.health()).queue.running === 1, 5000, 'it to run');
+		await sleep(30);
+		leave(socket);
+		await until(() => idle(server), soon, `it to go (${JSON.stringify(body)} ${behind.length})`);
+	}
+	// More than the server reads ahead would hide the client's end: whoever sends it is dropped.
+	for (const body of [forever(), forever({ stream: false })]) {
+		const socket = await connect(server.port);
+		const text = JSON.stringify(body);
+		const gone = new Promise((resolve) => socket.on('close', resolve));
+		socket.resume();
+		socket.write(`POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: ${text.length}\r\n\r\n${text}${ahead.repeat(5000)}`);
+		await gone;
+		await until(() => idle(server), soon, 'it to go');
+	}
 });
 
 test('a full queue is 503 with Retry-After, the waiting hear that the server lives, first come first served', async () => {
