@@ -10,7 +10,7 @@ export const hokku = process.env.HOKKU;
 export const folder = join(process.env.HOKKU_BUILD_DIR ?? tmpdir(), 'server-tests');
 
 // How much longer than promised a thing may take here: a sanitizer in the program, other work on the machine.
-const sanitized = hokku && /__(asan|tsan)_init/.test(readFileSync(hokku, 'latin1'));
+export const sanitized = hokku && /__(asan|tsan)_init/.test(readFileSync(hokku, 'latin1'));
 export const slack = () => Math.max(1, (1.5 * loadavg()[0]) / cpus().length) * (sanitized ? 5 : 1);
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
