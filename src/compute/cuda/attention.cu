@@ -1,0 +1,204 @@
+/*
+ * Attention over the paged KV memory. Positions are cut into splits of CUDA_ATTN_SPLIT, always from position
+ * 0; each split is summed by itself, and the splits are added up in order. One warp does both, or many warps
+ * do the first and one does the second: every bit is the same, so steps of few tokens spread over the device
+ * and steps of many do not need memory for parts.
+ */
+#include "compute/cuda/kernels.h"
+#include "compute/cuda/ptx.cuh"
+
+namespace
+{
+
+enum { WARPS = 4, PER_LANE = CUDA_MAX_HEAD_DIM / 32 };
+
+struct attention_shared {
+	float q[WARPS][CUDA_MAX_HEAD_DIM];
+};
+
+/* A softmax under way: sum of exp(score - largest) and of that times the values; lane l holds columns l,
+ * l + 32, ... */
+struct part {
+	float largest, sum, out[PER_LANE];
+};
+
+__device__ __forceinline__ float warp_max(float v)
+{
+	for (int bit = 16; bit >= 1; bit /= 2)
+		v = fmaxf(v, __shfl_xor_sync(FULL_WARP, v, bit));
+	return v;
+}
+
+__device__ __forceinline__ float warp_sum(float v)
+{
+	for (int bit = 16; bit >= 1; bit /= 2)
+		v = v + __shfl_xor_sync(FULL_WARP, v, bit);
+	return v;
+}
+
+/* Takes the first n_valid positions of one KV block into p. */
+__device__ __forceinline__ void attend_block(const struct attention_args *a, const float *q,
+					     const float *keys, uint32_t n_valid, struct part *p)
+{
+	uint32_t lane = threadIdx.x % 32, n_dim = a->kv.head_dim;
+	const float *values = keys + CUDA_KV_BLOCK * n_dim;
+	float score = -INFINITY;
+	if (lane < n_valid) {
+		float even = 0, odd = 0; /* head_dim is even */
+		for (uint32_t d = 0; d < n_dim; d += 2) {
+			even = fmaf(q[d], keys[d * CUDA_KV_BLOCK + lane], even);
+			odd = fmaf(q[d + 1], keys[(d + 1) * CUDA_KV_BLOCK + lane], odd);
+		}
+		score = (even + odd) * a->scale;
+	}
+	float largest = fmaxf(p->largest, warp_max(score));
+	float rescale = expf(p->largest - largest), weight = lane < n_valid ? expf(score - largest) : 0.0f;
+	p->sum = fmaf(p->sum, rescale, warp_sum(weight));
+	p->largest = largest;
+#pragma unroll
+	for (int i = 0; i < PER_LANE; i++)
+		p->out[i] *= rescale;
+	for (uint32_t j = 0; j < n_valid; j++) {
+		float w = __shfl_sync(FULL_WARP, weight, (int)j);
+#pragma unroll
+		for (uint32_t i = 0; i < PER_LANE; i++)
+			if (lane + 32 * i < n_dim)
+				p->out[i] = fmaf(w, values[j * n_dim + lane + 32 * i], p->out[i]);
+	}
+}
+
+__device__ __forceinline__ void clear(struct part *p)
+{
+	p->largest = -INFINITY;
+	p->sum = 0;
+#pragma unroll
+	for (int i = 0; i < PER_LANE; i++)
+		p->out[i] = 0;
+}
+
+__device__ __forceinline__ void attend_split(const struct attention_args *a, const struct cuda_token *token,
+					     const float *q, uint32_t kv_head, uint32_t split, struct part *p)
+{
+	uint32_t end = (split + 1) * CUDA_ATTN_SPLIT;
+	end = end < token->pos + 1 ? end : token->pos + 1;
+	clear(p);
+	for (uint32_t pos = split * CUDA_ATTN_SPLIT; pos < end; pos += CUDA_KV_BLOCK) {
+		uint64_t block = a->kv.tables[token->table + pos / CUDA_KV_BLOCK];
+		const float *keys = a->kv.layer +
+				    (block * a->kv.n_kv_heads + kv_head) * 2 * CUDA_KV_BLOCK * a->kv.head_dim;
+		attend_block(a, q, keys, end - pos < CUDA_KV_BLOCK ? end - pos : CUDA_KV_BLOCK, p);
+	}
+}
+
+/* total = total, then p */
+__device__ __forceinline__ void add_part(struct part *total, const struct part *p)
+{
+	float largest = fmaxf(total->largest, p->largest);
+	float before = expf(total->largest - largest), now = expf(p->largest - largest);
+	total->largest = largest;
+	total->sum = fmaf(total->sum, before, p->sum * now);
+#pragma unroll
+	for (int i = 0; i < PER_LANE; i++)
+		total->out[i] = fmaf(total->out[i], before, p->out[i] * now);
+}
+
+__device__ __forceinline__ void write_out(const struct attention_args *a, uint32_t t, uint32_t head,
+					  const struct part *total)
+{
+	uint32_t lane = threadIdx.x % 32, n_dim = a->kv.head_dim;
+	float *out = a->out + (uint64_t)t * a->pitch;
+#pragma unroll
+	for (uint32_t i = 0; i < PER_LANE; i++)
+		if (lane + 32 * i < n_dim)
+			out[head * n_dim + lane + 32 * i] = total->out[i] / total->sum;
+	uint32_t column = a->kv.n_heads * n_dim + lane; /* what is left of the pitch */
+	if (head == 0 && column < a->pitch)
+		out[column] = 0;
+}
+
+__device__ __forceinline__ float *partial_of(const struct attention_args *a, uint32_t index, uint32_t split)
+{
+	return a->partial + ((uint64_t)index * a->n_splits + split) * (2 + a->kv.head_dim);
+}
+
+/* A warp's query in shared memory. */
+__device__ __forceinline__ const float *fetch_query(const struct attention_args *a, uint32_t t, uint32_t head,
+						    float *q)
+{
+	uint32_t n_dim = a->kv.head_dim;
+	for (uint32_t d = threadIdx.x % 32; d < n_dim; d += 32)
+		q[d] = a->q[(uint64_t)t * a->pitch + head * n_dim + d];
+	__syncwarp();
+	return q;
+}
+
+/* Warp (blockIdx.x, threadIdx.x / 32): one head of one token; all its splits, or with `partial` split
+ * blockIdx.y. */
+__global__ void attention_kernel(const struct attention_args a)
+{
+	SHARED(struct attention_shared, s);
+	uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32, index = blockIdx.x * WARPS + warp;
+	uint32_t t = index / a.kv.n_heads, head = index % a.kv.n_heads;
+	if (t >= a.n_tokens)
+		return;
+	struct cuda_token token = a.tokens[t];
+	uint32_t n_splits = token.pos / CUDA_ATTN_SPLIT + 1,
+		 kv_head = head / (a.kv.n_heads / a.kv.n_kv_heads);
+	if (blockIdx.y >= n_splits)
+		return;
+	const float *q = fetch_query(&a, t, head, s->q[warp]);
+	struct part p;
+	if (a.partial) {
+		attend_split(&a, &token, q, kv_head, blockIdx.y, &p);
+		float *to = partial_of(&a, index, blockIdx.y);
+		if (lane == 0) {
+			to[0] = p.largest;
+			to[1] = p.sum;
+		}
+#pragma unroll
+		for (uint32_t i = 0; i < PER_LANE; i++)
+			if (lane + 32 * i < a.kv.head_dim)
+				to[2 + lane + 32 * i] = p.out[i];
+		return;
+	}
+	struct part total;
+	clear(&total);
+	for (uint32_t split = 0; split < n_splits; split++) {
+		attend_split(&a, &token, q, kv_head, split, &p);
+		add_part(&total, &p);
+	}
+	write_out(&a, t, head, &total);
+}
+
+/* Adds up what attention_kernel left in partial. */
+__global__ void combine_kernel(const struct attention_args a)
+{
+	uint32_t lane = threadIdx.x % 32, index = blockIdx.x * WARPS + threadIdx.x / 32;
+	uint32_t t = index / a.kv.n_heads, head = index % a.kv.n_heads;
+	if (t >= a.n_tokens)
+		return;
+	uint32_t n_splits = a.tokens[t].pos / CUDA_ATTN_SPLIT + 1;
+	struct part total, p;
+	clear(&total);
+	for (uint32_t split = 0; split < n_splits; split++) {
+		const float *from = partial_of(&a, index, split);
+		p.largest = from[0];
+		p.sum = from[1];
+#pragma unroll
+		for (uint32_t i = 0; i < PER_LANE; i++)
+			p.out[i] = lane + 32 * i < a.kv.head_dim ? from[2 + lane + 32 * i] : 0.0f;
+		add_part(&total, &p);
+	}
+	write_out(&a, t, head, &total);
+}
+
+} // namespace
+
+cudaError_t cuda_attention(const struct attention_args *a, cudaStream_t stream)
+{
+	dim3 grid((a->n_tokens * a->kv.n_heads + WARPS - 1) / WARPS, a->partial ? a->n_splits : 1);
+	LAUNCH(attention_kernel, grid, dim3(WARPS * 32), sizeof(struct attention_shared), stream, *a);
+	if (a->partial)
+		LAUNCH(combine_kernel, dim3(grid.x), dim3(WARPS * 32), 0, stream, *a);
+	return cudaGetLastError();
+}

@@ -1,0 +1,446 @@
+/*
+ * "cuda": the backend on an NVIDIA device. Opening it settles the budget from the model's header before any
+ * memory is taken, then takes all of it through one ledger, then streams the weights in; a step allocates
+ * nothing. What runs the layers is a row of the table of paths; embedding, logits and drawing are the same
+ * for all. Memory is the device's own: nothing is managed, mapped or left on the host.
+ *
+ * Bits depend on the model and the tokens alone; each kernel says how.
+ */
+#include "compute/cuda/cuda.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+
+_Static_assert((int)CUDA_KV_BLOCK == (int)COMPUTE_KV_BLOCK, "kernels and engine cut the KV memory alike");
+_Static_assert(sizeof(struct cuda_draw) % 8 == 0, "draws lie one after another");
+
+/* Best first; the first that the device can run is taken. */
+static const struct cuda_path *const paths[] = {&cuda_path_plain};
+
+static uint32_t pitch(uint32_t n)
+{
+	return (n + CUDA_PITCH - 1) / CUDA_PITCH * CUDA_PITCH;
+}
+
+static void set_widths(struct cuda *c, const struct compute_params *p)
+{
+	const struct hparams *hp = &p->model->hp;
+	c->n_ctx = p->n_ctx;
+	c->n_seqs = p->n_seqs;
+	c->n_batch = p->n_batch;
+	c->n_kv_blocks = p->n_kv_blocks;
+	uint32_t most = p->all_logits ? p->n_batch : p->n_seqs;
+	c->logit_rows = most < CUDA_LOGIT_ROWS ? most : CUDA_LOGIT_ROWS;
+	c->q_dim = hp->n_heads * hp->head_dim;
+	c->kv_dim = hp->n_kv_heads * hp->head_dim;
+	c->d_pitch = pitch(hp->d_model);
+	c->q_pitch = pitch(c->q_dim);
+	c->kv_pitch = pitch(c->kv_dim);
+	c->ff_pitch = pitch(hp->d_ff);
+	c->vocab_pitch = pitch(hp->n_vocab);
+	c->kv_layer_floats = (uint64_t)c->n_kv_blocks * c->kv_dim * 2 * CUDA_KV_BLOCK;
+	cuda_input_plan(c);
+}
+
+/* ---- what is taken from the device; every function runs once to count and once to take ---- */
+
+struct taker {
+	struct ledger *ledger;
+	struct hokku_error *err;
+	enum hokku_code rc; /* of the first that failed; the rest is passed over */
+};
+
+static void *take(struct taker *t, enum ledger_class class, uint64_t count, uint64_t size, const char *what)
+{
+	void *p = NULL;
+	if (!t->rc)
+		t->rc = ledger_take(t->ledger, class, count, size, what, &p, t->err);
+	return p;
+}
+
+static void take_matrix(struct taker *t, struct cuda_matrix *m, const struct weight *w)
+{
+	if (t->rc)
+		return;
+	if (!layout_plan(m, w)) {
+		t->rc = err_set(t->err, HOKKU_MODEL_LOAD_FAILED,
+				"tensor \"%.*s\": the device cuda has no kernel for %s",
+				STR_ARG(w->tensor->name), w->fmt->name);
+		return;
+	}
+	m->main = take(t, LEDGER_WEIGHTS, m->rows, m->main_pitch, "weights");
+	if (m->side_pitch)
+		m->side = take(t, LEDGER_WEIGHTS, m->rows, m->side_pitch, "weights");
+}
+
+static float *take_vector(struct taker *t, const struct weight *w)
+{
+	return w->tensor ? take(t, LEDGER_WEIGHTS, w->cols, sizeof(float), "weights") : NULL;
+}
+
+static void take_weights(struct cuda *c, struct taker *t)
+{
+	const struct model *m = c->model;
+	take_matrix(t, &c->embedding, &m->embedding);
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		const struct layer *from = &m->layers[l];
+		struct cuda_layer *to = &c->layers[l];
+		take_matrix(t, &to->wq, &from->wq);
+		take_matrix(t, &to->wk, &from->wk);
+		take_matrix(t, &to->wv, &from->wv);
+		take_matrix(t, &to->wo, &from->wo);
+		take_matrix(t, &to->w_gate, &from->w_gate);
+		take_matrix(t, &to->w_up, &from->w_up);
+		take_matrix(t, &to->w_down, &from->w_down);
+		to->attn_norm = take_vector(t, &from->attn_norm);
+		to->ffn_norm = take_vector(t, &from->ffn_norm);
+		to->bq = take_vector(t, &from->bq);
+		to->bk = take_vector(t, &from->bk);
+		to->bv = take_vector(t, &from->bv);
+	}
+	c->output_norm = take_vector(t, &m->output_norm);
+	if (m->tied)
+		c->output = c->embedding;
+	else
+		take_matrix(t, &c->output, &m->output);
+	c->rope_frequency = take(t, LEDGER_WEIGHTS, m->hp.head_dim / 2, sizeof(float), "weights");
+}
+
+static float *take_floats(struct taker *t, uint64_t rows, uint64_t columns)
+{
+	return take(t, LEDGER_SCRATCH, rows, columns * sizeof(float), "scratch");
+}
+
+static void take_scratch(struct cuda *c, struct taker *t)
+{
+	const struct hparams *hp = &c->model->hp;
+	uint64_t n = c->n_batch, splits = ((uint64_t)c->n_ctx + CUDA_ATTN_SPLIT - 1) / CUDA_ATTN_SPLIT;
+	c->x = take_floats(t, n, c->d_pitch);
+	c->normed = take_floats(t, n > c->logit_rows ? n : c->logit_rows, c->d_pitch);
+	c->q = take_floats(t, n, c->q_pitch);
+	c->attended = take_floats(t, n, c->q_pitch);
+	c->k = take_floats(t, n, c->kv_pitch);
+	c->v = take_floats(t, n, c->kv_pitch);
+	c->gate = take_floats(t, n, c->ff_pitch);
+	c->up = take_floats(t, n, c->ff_pitch);
+	c->can_split = splits > 1 && splits <= 65535; /* of a grid's second dimension */
+	if (c->can_split)
+		c->partial = take_floats(t, (uint64_t)CUDA_SPLIT_TOKENS * hp->n_heads,
+					 splits * (2 + (uint64_t)hp->head_dim));
+	c->logits = take_floats(t, c->logit_rows, c->vocab_pitch);
+	c->sample_x = take_floats(t, c->logit_rows, hp->n_vocab);
+	c->sample_counts = take(t, LEDGER_SCRATCH, c->logit_rows, hp->n_vocab * sizeof(uint32_t), "scratch");
+	c->drawn = take(t, LEDGER_SCRATCH, c->n_seqs, sizeof *c->drawn, "scratch");
+	c->input.device = take(t, LEDGER_SCRATCH, c->input.bytes, 1, "scratch");
+}
+
+static enum hokku_code take_all(struct cuda *c, struct ledger *ledger, struct hokku_error *err)
+{
+	struct taker t = {ledger, err, HOKKU_OK};
+	take_weights(c, &t);
+	c->kv = take(&t, LEDGER_KV, c->model->hp.n_layers, c->kv_layer_floats * sizeof(float), "KV cache");
+	take_scratch(c, &t);
+	return t.rc;
+}
+
+/* Refuses what does not fit, before anything is taken. */
+static enum hokku_code settle_budget(struct cuda *c, struct hokku_error *err)
+{
+	struct ledger plan = {0};
+	size_t available = 0, total = 0;
+	enum hokku_code rc = take_all(c, &plan, err);
+	if (rc)
+		return rc;
+	CUDA_TRY(&c->device, err, cudaMemGetInfo(&available, &total));
+	uint64_t required = ledger_total(&plan);
+	if (!plan.overflow && required <= available)
+		return HOKKU_OK;
+	char need[32], weights[32], kv[32], scratch[32], have[32];
+	return err_set(err, HOKKU_INSUFFICIENT_VRAM,
+		       "%s needs %s%" PRIu64 " bytes (%s: weights %s, KV %s for %u blocks, scratch %s); "
+		       "cuda:%d (%s) has %zu bytes available (%s)",
+		       c->model->name, plan.overflow ? "more than " : "", required, str_bytes(required, need),
+		       str_bytes(plan.bytes[LEDGER_WEIGHTS], weights), str_bytes(plan.bytes[LEDGER_KV], kv),
+		       c->n_kv_blocks, str_bytes(plan.bytes[LEDGER_SCRATCH], scratch), c->device.index,
+		       c->device.name, available, str_bytes(available, have));
+}
+
+/* ---- open and close ---- */
+
+static void cuda_close(void *self)
+{
+	struct cuda *c = self;
+	if (c->ledger.device)
+		cudaSetDevice(c->device.index);
+	if (c->stream)
+		cudaStreamDestroy(c->stream);
+	ledger_free(&c->ledger);
+	cudaFreeHost(c->input.host);
+	cudaFreeHost(c->drawn_host);
+	cudaGetLastError(); /* of a device that was lost: it has been reported */
+	free(c->layers);
+	free(c);
+}
+
+static enum hokku_code choose_path(struct cuda *c, struct hokku_error *err)
+{
+	for (size_t i = 0; i < sizeof paths / sizeof paths[0] && !c->path; i++)
+		if (c->device.cc >= paths[i]->min_cc)
+			c->path = paths[i];
+	if (!c->path)
+		return err_set(err, HOKKU_DEVICE_ERROR, "cuda:%d (%s): no kernels for capability %d.%d",
+			       c->device.index, c->device.name, c->device.cc / 10, c->device.cc % 10);
+	snprintf(c->text, sizeof c->text, "cuda:%d (%s, compute capability %d.%d, %s path)", c->device.index,
+		 c->device.name, c->device.cc / 10, c->device.cc % 10, c->path->name);
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_pinned(struct cuda *c, struct hokku_error *err)
+{
+	CUDA_TRY(&c->device, err, cudaMallocHost((void **)&c->input.host, c->input.bytes));
+	CUDA_TRY(&c->device, err, cudaMallocHost((void **)&c->drawn_host, c->n_seqs * sizeof *c->drawn_host));
+	cuda_input_assign(c);
+	return HOKKU_OK;
+}
+
+/* What the driver holds beyond our own allocations: kernels, stream, and the grain of its allocator. */
+static enum hokku_code count_runtime(struct cuda *c, size_t free_before, struct hokku_error *err)
+{
+	size_t free_now = 0, total = 0;
+	CUDA_TRY(&c->device, err, cudaMemGetInfo(&free_now, &total));
+	uint64_t fell = free_before > free_now ? free_before - free_now : 0, ours = ledger_total(&c->ledger);
+	c->ledger.bytes[LEDGER_RUNTIME] = fell > ours ? fell - ours : 0;
+	return HOKKU_OK;
+}
+
+static enum hokku_code start(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
+{
+	size_t free_before = 0, total = 0;
+	enum hokku_code rc = cuda_device_open(&c->device, p->device ? p->device : "cuda", err);
+	if (!rc)
+		rc = choose_path(c, err);
+	if (!rc)
+		rc = settle_budget(c, err);
+	if (rc)
+		return rc;
+	c->ledger.device = &c->device;
+	CUDA_TRY(&c->device, err, cudaMemGetInfo(&free_before, &total));
+	CUDA_TRY(&c->device, err, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
+	rc = take_all(c, &c->ledger, err);
+	if (!rc)
+		rc = take_pinned(c, err);
+	if (rc)
+		return rc;
+	uint64_t counts = (uint64_t)c->logit_rows * c->model->hp.n_vocab * sizeof(uint32_t);
+	CUDA_TRY(&c->device, err, cudaMemsetAsync(c->sample_counts, 0, counts, c->stream));
+	rc = cuda_load(c, p, err);
+	if (!rc)
+		rc = count_runtime(c, free_before, err);
+	return rc ? rc : ledger_check_resident(&c->ledger, err);
+}
+
+static enum hokku_code cuda_open(const struct compute_params *p, void **self, struct hokku_error *err)
+{
+	const struct hparams *hp = &p->model->hp;
+	*self = NULL;
+	if (hp->head_dim > CUDA_MAX_HEAD_DIM)
+		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
+			       "heads of %u columns; the device cuda takes at most %d", hp->head_dim,
+			       CUDA_MAX_HEAD_DIM);
+	struct cuda *c = calloc(1, sizeof *c);
+	if (c)
+		c->layers = calloc(hp->n_layers, sizeof *c->layers);
+	if (!c || !c->layers) {
+		free(c);
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cuda");
+	}
+	c->model = p->model;
+	set_widths(c, p);
+	enum hokku_code rc = start(c, p, err);
+	if (rc) {
+		cuda_close(c);
+		return rc;
+	}
+	*self = c;
+	return HOKKU_OK;
+}
+
+/* ---- a step ---- */
+
+static enum hokku_code send_input(struct cuda *c, struct hokku_error *err)
+{
+	const struct cuda_input *in = &c->input;
+	uint64_t bytes = in->words_at + in->n_words * sizeof(uint32_t);
+	CUDA_TRY(&c->device, err,
+		 cudaMemcpyAsync(in->device, in->host, bytes, cudaMemcpyHostToDevice, c->stream));
+	return HOKKU_OK;
+}
+
+/* Logits of rows first .. first + n - 1 of the input's list. */
+static enum hokku_code compute_logits(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
+{
+	const struct hparams *hp = &c->model->hp;
+	const uint32_t *rows = (const uint32_t *)(const void *)(c->input.device + c->input.rows_at);
+	const struct norm_args norm = {
+		.x = c->x,
+		.weight = c->output_norm,
+		.rows = rows + first,
+		.out = c->normed,
+		.n = n,
+		.cols = hp->d_model,
+		.pitch = c->d_pitch,
+		.eps = hp->norm_eps,
+	};
+	const struct product_args product = {
+		.w = c->output,
+		.x = c->normed,
+		.out = c->logits,
+		.x_pitch = c->d_pitch,
+		.out_pitch = c->vocab_pitch,
+		.n_tokens = n,
+	};
+	CUDA_TRY(&c->device, err, cuda_norm(&norm, c->stream));
+	CUDA_TRY(&c->device, err, cuda_product(&product, c->stream));
+	return HOKKU_OK;
+}
+
+static enum hokku_code sample(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
+{
+	const struct sample_args a = {
+		.logits = c->logits,
+		.draws =
+			(const struct cuda_draw *)(const void *)(c->input.device + c->input.draws_at) + first,
+		.words = cuda_words(c),
+		.results = c->drawn,
+		.x = c->sample_x,
+		.counts = c->sample_counts,
+		.n = n,
+		.n_vocab = c->model->hp.n_vocab,
+		.pitch = c->vocab_pitch,
+	};
+	CUDA_TRY(&c->device, err, cuda_sample(&a, c->stream));
+	return HOKKU_OK;
+}
+
+/* Where the step's rows of logits go, one after another: a place among the sequences. */
+struct cursor {
+	struct compute_seq *seqs;
+	uint32_t seq, token; /* the next row's */
+	uint32_t n_draws;    /* so far */
+};
+
+/* Moves past the next row of logits; true if *to wants it. *draws: it is drawn from. */
+static bool next_row(struct cursor *at, size_t n_vocab, float **to, bool *draws)
+{
+	for (;; at->seq++, at->token = 0) {
+		const struct compute_seq *seq = &at->seqs[at->seq];
+		bool all = seq->logits && seq->all_logits;
+		if (!seq->logits && !seq->sampling)
+			continue;
+		if (!all)
+			at->token = seq->n_tokens - 1;
+		if (at->token >= seq->n_tokens)
+			continue;
+		*to = seq->logits ? seq->logits + (all ? at->token * n_vocab : 0) : NULL;
+		bool last = ++at->token == seq->n_tokens;
+		*draws = last && seq->sampling;
+		if (last) {
+			at->seq++;
+			at->token = 0;
+		}
+		return *to != NULL;
+	}
+}
+
+static enum hokku_code output_rows(struct cuda *c, struct cursor *at, uint32_t first, uint32_t n,
+				   struct hokku_error *err)
+{
+	size_t n_vocab = c->model->hp.n_vocab;
+	uint32_t first_draw = at->n_draws;
+	enum hokku_code rc = compute_logits(c, first, n, err);
+	for (uint32_t i = 0; i < n && !rc; i++) {
+		float *to;
+		bool draws, wanted = next_row(at, n_vocab, &to, &draws);
+		at->n_draws += draws;
+		if (wanted)
+			rc = cuda_check(&c->device,
+					cudaMemcpyAsync(to, c->logits + (uint64_t)i * c->vocab_pitch,
+							n_vocab * sizeof *to, cudaMemcpyDeviceToHost,
+							c->stream),
+					"cudaMemcpyAsync", err);
+	}
+	if (!rc && at->n_draws > first_draw)
+		rc = sample(c, first_draw, at->n_draws - first_draw, err);
+	return rc;
+}
+
+static enum hokku_code run_step(struct cuda *c, struct compute_seq *seqs, struct hokku_error *err)
+{
+	struct cursor at = {.seqs = seqs};
+	CUDA_TRY(&c->device, err, cudaSetDevice(c->device.index));
+	enum hokku_code rc = send_input(c, err);
+	if (!rc)
+		rc = c->path->layers(c, err);
+	for (uint32_t i = 0; i < c->input.n_rows && !rc; i += c->logit_rows) {
+		uint32_t left = c->input.n_rows - i;
+		rc = output_rows(c, &at, i, left < c->logit_rows ? left : c->logit_rows, err);
+	}
+	if (rc)
+		return rc;
+	if (c->input.n_draws)
+		CUDA_TRY(&c->device, err,
+			 cudaMemcpyAsync(c->drawn_host, c->drawn, c->input.n_draws * sizeof *c->drawn,
+					 cudaMemcpyDeviceToHost, c->stream));
+	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
+	return HOKKU_OK;
+}
+
+static enum hokku_code cuda_step(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
+{
+	struct cuda *c = self;
+	if (c->failed)
+		return err_set(err, HOKKU_DEVICE_ERROR, "%s, in an earlier step", c->failure.message);
+	enum hokku_code rc = cuda_input_pack(c, seqs, n, err);
+	if (rc)
+		return rc;
+	rc = run_step(c, seqs, &c->failure);
+	if (rc) {
+		c->failed = true;
+		return err_set(err, rc, "%s", c->failure.message);
+	}
+	for (uint32_t s = 0, drawn = 0; s < n; s++)
+		if (seqs[s].sampling) {
+			seqs[s].token = c->drawn_host[drawn].token;
+			seqs[s].logprob = c->drawn_host[drawn++].logprob;
+		}
+	return HOKKU_OK;
+}
+
+static const char *cuda_text(const void *self)
+{
+	return ((const struct cuda *)self)->text;
+}
+
+static void cuda_get_memory(const void *self, struct compute_memory *out)
+{
+	const struct cuda *c = self;
+	*out = (struct compute_memory){
+		.weight_bytes = c->ledger.bytes[LEDGER_WEIGHTS],
+		.kv_bytes = c->ledger.bytes[LEDGER_KV],
+		.scratch_bytes = c->ledger.bytes[LEDGER_SCRATCH] + c->ledger.bytes[LEDGER_GRAPHS] +
+				 c->ledger.bytes[LEDGER_RUNTIME],
+	};
+}
+
+const struct compute_backend compute_cuda = {
+	.name = "cuda",
+	.open = cuda_open,
+	.close = cuda_close,
+	.step = cuda_step,
+	.device = cuda_text,
+	.get_memory = cuda_get_memory,
+};

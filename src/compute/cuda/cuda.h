@@ -1,0 +1,104 @@
+/* The handle of the CUDA backend: what cuda.c sets up and a path (plain.c) runs. */
+#ifndef COMPUTE_CUDA_CUDA_H
+#define COMPUTE_CUDA_CUDA_H
+
+#include "compute/cuda/kernels.h"
+#include "compute/cuda/layout.h"
+#include "compute/cuda/ledger.h"
+
+enum {
+	CUDA_LOGIT_ROWS = 32, /* rows of logits that are computed, and drawn from, together */
+	CUDA_N_STAGING = 2,   /* pinned buffers that weights pass through */
+	CUDA_STAGING_BYTES = 8 << 20,
+};
+
+struct cuda_layer {
+	struct cuda_matrix wq, wk, wv, wo, w_gate, w_up, w_down;
+	float *attn_norm, *ffn_norm; /* (d_model) */
+	float *bq, *bk, *bv;         /* as wide as the rows, NULL: none */
+};
+
+/* What one step sends to the device in one copy; all parts lie in one buffer, here and there at the same
+ * offsets. Capacities are set at open. */
+struct cuda_input {
+	uint8_t *host, *device; /* host: pinned */
+	uint64_t bytes;
+	uint64_t tokens_at, rows_at, draws_at, words_at; /* offsets */
+	uint64_t n_words_max;
+	struct cuda_token *tokens; /* (n_batch), all in host */
+	uint32_t *rows;            /* (n_batch) tokens whose logits are wanted */
+	struct cuda_draw *draws;   /* (n_seqs) */
+	uint32_t *words;           /* block tables, biases, histories, masks */
+	uint32_t n_tokens, n_rows, n_draws;
+	uint64_t n_words;
+	uint32_t n_splits; /* of the longest sequence */
+};
+
+struct cuda;
+
+/* A way to run the layers of a model; the table in cuda.c holds them, best first. */
+struct cuda_path {
+	const char *name;
+	int min_cc;
+	enum hokku_code (*layers)(struct cuda *c, struct hokku_error *err);
+};
+extern const struct cuda_path cuda_path_plain;
+extern const struct compute_backend compute_cuda;
+
+struct cuda {
+	const struct model *model;
+	const struct cuda_path *path;
+	struct cuda_device device;
+	struct ledger ledger;
+	char text[160]; /* what compute_device shows */
+	uint32_t n_ctx, n_seqs, n_batch, n_kv_blocks, logit_rows;
+	uint32_t q_dim, kv_dim;
+	uint32_t d_pitch, q_pitch, kv_pitch, ff_pitch, vocab_pitch; /* floats a row of activations */
+	uint64_t kv_layer_floats;
+	cudaStream_t stream;
+	bool failed; /* a call failed in a step: the device's state means nothing any more */
+	struct hokku_error failure;
+
+	/* on the device */
+	struct cuda_layer *layers; /* (n_layers); the array itself is the host's */
+	struct cuda_matrix embedding, output;
+	float *output_norm;       /* (d_model) */
+	float *rope_frequency;    /* (head_dim / 2) */
+	float *kv;                /* (n_layers, n_kv_blocks, n_kv_heads), see kernels.h */
+	float *x, *normed;        /* (n_batch, d_pitch) */
+	float *q, *attended;      /* (n_batch, q_pitch) */
+	float *k, *v;             /* (n_batch, kv_pitch) */
+	float *gate, *up;         /* (n_batch, ff_pitch) */
+	float *partial;           /* (CUDA_SPLIT_TOKENS, n_heads, splits of n_ctx, 2 + head_dim) */
+	float *logits;            /* (logit_rows, vocab_pitch) */
+	float *sample_x;          /* (logit_rows, n_vocab) */
+	uint32_t *sample_counts;  /* (logit_rows, n_vocab) */
+	struct cuda_drawn *drawn; /* (n_seqs) */
+	bool can_split;           /* partial is there */
+
+	struct cuda_input input;
+	struct cuda_drawn *drawn_host; /* (n_seqs) pinned */
+};
+
+/* input.c: lays a step out. INVALID_REQUEST if a history is longer than there is room for. */
+enum hokku_code cuda_input_pack(struct cuda *c, const struct compute_seq *seqs, uint32_t n,
+				struct hokku_error *err);
+/* Sets offsets, capacities and bytes; the buffers follow. */
+void cuda_input_plan(struct cuda *c);
+/* Once host is there: points the parts into it. */
+void cuda_input_assign(struct cuda *c);
+
+/* load.c: fills the weights that cuda.c took memory for. */
+enum hokku_code cuda_load(struct cuda *c, const struct compute_params *p, struct hokku_error *err);
+
+/* Address of a part of the input on the device. */
+static inline const struct cuda_token *cuda_tokens(const struct cuda *c)
+{
+	return (const struct cuda_token *)(const void *)(c->input.device + c->input.tokens_at);
+}
+static inline const uint32_t *cuda_words(const struct cuda *c)
+{
+	return (const uint32_t *)(const void *)(c->input.device + c->input.words_at);
+}
+
+#endif

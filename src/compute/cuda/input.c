@@ -1,0 +1,120 @@
+/* A step's input in one piece of pinned memory, so that it crosses the bus in one copy. */
+#include <string.h>
+
+#include "compute/cuda/cuda.h"
+
+static uint64_t align_up(uint64_t n)
+{
+	return (n + 15) / 16 * 16;
+}
+
+static uint64_t mask_words(const struct cuda *c)
+{
+	return ((uint64_t)c->model->hp.n_vocab + 31) / 32;
+}
+
+void cuda_input_plan(struct cuda *c)
+{
+	struct cuda_input *in = &c->input;
+	uint64_t tables = ((uint64_t)c->n_ctx + CUDA_KV_BLOCK - 1) / CUDA_KV_BLOCK;
+	in->n_words_max =
+		c->n_seqs * (tables + 2 * (uint64_t)COMPUTE_MAX_LOGIT_BIAS + c->n_ctx + 1 + mask_words(c));
+	in->tokens_at = 0;
+	in->rows_at = align_up(c->n_batch * sizeof(struct cuda_token));
+	in->draws_at = in->rows_at + align_up(c->n_batch * sizeof(uint32_t));
+	in->words_at = in->draws_at + align_up(c->n_seqs * sizeof(struct cuda_draw));
+	in->bytes = in->words_at + in->n_words_max * sizeof(uint32_t);
+}
+
+void cuda_input_assign(struct cuda *c)
+{
+	struct cuda_input *in = &c->input;
+	in->tokens = (struct cuda_token *)(void *)(in->host + in->tokens_at);
+	in->rows = (uint32_t *)(void *)(in->host + in->rows_at);
+	in->draws = (struct cuda_draw *)(void *)(in->host + in->draws_at);
+	in->words = (uint32_t *)(void *)(in->host + in->words_at);
+}
+
+/* Appends n words and returns where they lie. */
+static uint32_t put_words(struct cuda_input *in, const void *words, uint64_t n)
+{
+	uint64_t at = in->n_words;
+	memcpy(in->words + at, words, n * sizeof(uint32_t));
+	in->n_words += n;
+	return (uint32_t)at;
+}
+
+static bool wants_history(const struct sampling *p)
+{
+	return p->repetition_penalty != 1 || p->frequency_penalty != 0 || p->presence_penalty != 0;
+}
+
+static enum hokku_code put_draw(struct cuda *c, const struct compute_seq *seq, uint32_t row,
+				struct hokku_error *err)
+{
+	_Static_assert(sizeof(struct hokku_logit_bias) == 8, "a bias is two words");
+	struct cuda_input *in = &c->input;
+	const struct sampling *p = seq->sampling;
+	bool history = wants_history(p);
+	if (history && seq->n_history > c->n_ctx + 1)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "a history of %u tokens for the penalties; the device keeps %u",
+			       seq->n_history, c->n_ctx + 1);
+	struct cuda_draw *d = &in->draws[in->n_draws];
+	*d = (struct cuda_draw){
+		.seed = p->seed,
+		.pos = (uint64_t)seq->pos + seq->n_tokens,
+		.temperature = p->temperature,
+		.top_p = p->top_p,
+		.min_p = p->min_p,
+		.repetition_penalty = p->repetition_penalty,
+		.frequency_penalty = p->frequency_penalty,
+		.presence_penalty = p->presence_penalty,
+		.top_k = p->top_k,
+		.row = row,
+		.slot = in->n_draws++,
+		.n_bias = p->n_bias,
+		.n_history = history ? seq->n_history : 0,
+		.n_prompt = history ? seq->n_prompt : 0,
+		.mask = CUDA_NOTHING,
+	};
+	if (p->n_bias)
+		d->bias = put_words(in, p->bias, 2 * (uint64_t)p->n_bias);
+	if (d->n_history)
+		d->history = put_words(in, seq->history, d->n_history);
+	if (seq->mask)
+		d->mask = put_words(in, seq->mask, mask_words(c));
+	return HOKKU_OK;
+}
+
+static void put_tokens(struct cuda *c, const struct compute_seq *seq)
+{
+	struct cuda_input *in = &c->input;
+	uint32_t end = seq->pos + seq->n_tokens, splits = (end - 1) / CUDA_ATTN_SPLIT + 1;
+	uint32_t table = put_words(in, seq->blocks, (end - 1) / CUDA_KV_BLOCK + 1);
+	in->n_splits = in->n_splits > splits ? in->n_splits : splits;
+	for (uint32_t i = 0; i < seq->n_tokens; i++)
+		in->tokens[in->n_tokens + i] = (struct cuda_token){seq->tokens[i], seq->pos + i, table};
+}
+
+enum hokku_code cuda_input_pack(struct cuda *c, const struct compute_seq *seqs, uint32_t n,
+				struct hokku_error *err)
+{
+	struct cuda_input *in = &c->input;
+	in->n_tokens = in->n_rows = in->n_draws = in->n_splits = 0;
+	in->n_words = 0;
+	for (uint32_t s = 0; s < n; s++) {
+		const struct compute_seq *seq = &seqs[s];
+		bool all = seq->logits && seq->all_logits, last = seq->logits || seq->sampling;
+		put_tokens(c, seq);
+		for (uint32_t i = all ? 0 : seq->n_tokens - 1; i < seq->n_tokens && (all || last); i++)
+			in->rows[in->n_rows++] = in->n_tokens + i;
+		in->n_tokens += seq->n_tokens;
+		if (seq->sampling) {
+			enum hokku_code rc = put_draw(c, seq, (in->n_rows - 1) % c->logit_rows, err);
+			if (rc)
+				return rc;
+		}
+	}
+	return HOKKU_OK;
+}

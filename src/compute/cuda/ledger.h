@@ -1,0 +1,51 @@
+/*
+ * Every byte of device memory that hokku takes, by class. One function lists what a model needs and runs
+ * twice: first on a ledger that only counts, so that what does not fit is refused before anything is taken,
+ * then on one that takes it.
+ */
+#ifndef COMPUTE_CUDA_LEDGER_H
+#define COMPUTE_CUDA_LEDGER_H
+
+#include "compute/cuda/device.h"
+
+#define LEDGER_CLASSES(X) \
+	X(WEIGHTS, "weights") X(KV, "KV") X(SCRATCH, "scratch") X(GRAPHS, "graphs") X(RUNTIME, "runtime")
+
+enum ledger_class {
+#define LEDGER_X(name, text) LEDGER_##name,
+	LEDGER_CLASSES(LEDGER_X)
+#undef LEDGER_X
+		LEDGER_N_CLASSES
+};
+
+struct ledger_entry {
+	void *p;
+	uint64_t bytes;
+	enum ledger_class class;
+	const char *what; /* borrowed */
+};
+
+struct ledger {
+	const struct cuda_device *device; /* NULL: only counts */
+	struct ledger_entry *entries;
+	size_t n, cap;
+	uint64_t bytes[LEDGER_N_CLASSES];
+	bool overflow; /* a size that no 64-bit number holds was asked for */
+};
+
+/* count x size bytes. *out is NULL on a ledger that counts. INSUFFICIENT_VRAM names what was wanted. */
+enum hokku_code ledger_take(struct ledger *l, enum ledger_class class, uint64_t count, uint64_t size,
+			    const char *what, void **out, struct hokku_error *err);
+
+uint64_t ledger_total(const struct ledger *l);
+
+/* DEVICE_ERROR if an allocation is not memory of the device itself (managed, mapped, gone). */
+enum hokku_code ledger_check_resident(const struct ledger *l, struct hokku_error *err);
+
+/* Frees everything; errors of a device that is lost are passed over. */
+void ledger_free(struct ledger *l);
+
+/* "weights", ... */
+const char *ledger_class_name(enum ledger_class class);
+
+#endif

@@ -1,0 +1,15 @@
+/* What the binary finds in the plugin. */
+#include "compute/cuda/cuda.h"
+
+const struct compute_plugin *hokku_compute_plugin(void)
+{
+	static struct compute_plugin plugin = {
+		.abi = COMPUTE_PLUGIN_ABI,
+		.name = "cuda",
+		.backend = &compute_cuda,
+		.list_devices = cuda_list_devices,
+		.measure_copy = cuda_measure_copy,
+	};
+	plugin.version = hokku_version();
+	return &plugin;
+}

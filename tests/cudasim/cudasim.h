@@ -1,0 +1,45 @@
+/*
+ * What tests ask of the emulator beyond CUDA's own interface. Settings hold for the whole process; the same
+ * are read once from the environment, for tests that load the plugin:
+ *
+ *     CUDASIM_DEVICES   number of devices (1)
+ *     CUDASIM_CC        compute capability, 90 for 9.0
+ *     CUDASIM_VRAM      bytes of device memory
+ *     CUDASIM_SEED      schedule: 0 in order, else blocks, warps and lanes in random order
+ *     CUDASIM_FAIL      NAME:N - the N-th call of NAME from now fails, and all after it: the device is lost
+ *     CUDASIM_DRIVER    version the driver says it has (13000); 0: no driver
+ */
+#ifndef CUDASIM_H
+#define CUDASIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct cudasim_settings {
+	unsigned n_devices, cc;
+	size_t vram_bytes;
+	uint64_t seed;
+	bool fence; /* device memory is unreachable but while a kernel or a copy runs */
+	int driver_version;
+};
+void cudasim_get(struct cudasim_settings *out);
+void cudasim_set(const struct cudasim_settings *s);
+
+/* The n-th call (from 1) of the function `name`, or of any with NULL, and every one after it returns `error`;
+ * n 0 makes the device well again. "launch" is a kernel's execution, seen at the next synchronisation. */
+void cudasim_fail(const char *name, unsigned n, int error);
+unsigned cudasim_calls(void); /* calls that cudasim_fail can hit, so far */
+
+size_t cudasim_live_bytes(void);  /* device memory that is allocated */
+size_t cudasim_live_pinned(void); /* pinned host memory */
+unsigned cudasim_launches(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,26 @@
+/* The two halves of the emulator: api.cpp keeps devices, memory and streams; exec.cpp runs a kernel. */
+#ifndef CUDASIM_INTERNAL_H
+#define CUDASIM_INTERNAL_H
+
+#include "cudasim.h"
+#include "include/cuda_runtime.h"
+
+/* One kernel launch as it lies in a stream. */
+struct cudasim_kernel {
+	const char *name;
+	dim3 grid, block;
+	size_t shared_bytes;
+	void (*body)(const void *kernel, const void *args);
+	const void *kernel;
+	alignas(16) unsigned char args[256];
+};
+
+enum { CUDASIM_MAX_THREADS = 1024, CUDASIM_MAX_SHARED = 48 << 10, CUDASIM_POISON = 0xFF };
+
+/* Runs all blocks. A deadlock or a broken rule of the language ends the process with a message: it is a bug
+ * in the kernel. */
+void cudasim_execute(const struct cudasim_kernel *k, uint64_t seed);
+
+__attribute__((noreturn, format(printf, 1, 2))) void cudasim_die(const char *format, ...);
+
+#endif
