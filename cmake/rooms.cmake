@@ -21,9 +21,15 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
 	set(tier_avx2 -mavx2 -mfma -mf16c)
 	set(tier_avx512 ${tier_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
 endif()
+set(tier_optimise $<$<NOT:$<CONFIG:Debug>>:-O3>)
+if(HOKKU_SANITIZE) # see tier_body.h; the portable tier is the same source and keeps all checks and counts
+	set(tier_optimise -O2 -fno-sanitize=undefined -fno-profile-arcs -fno-test-coverage)
+	set_source_files_properties(src/compute/cpu/tier_portable.c PROPERTIES COMPILE_OPTIONS
+		"-O2;$<$<BOOL:${HOKKU_COVERAGE}>:-fprofile-update=single>")
+endif()
 foreach(tier avx2 avx512 neon)
 	set_source_files_properties(src/compute/cpu/tier_${tier}.c PROPERTIES COMPILE_OPTIONS
-		"${tier_${tier}};$<$<NOT:$<CONFIG:Debug>>:-O3>")
+		"${tier_${tier}};${tier_optimise}")
 endforeach()
 
 # The kernels are large after inlining: with every check of the undefined-behaviour sanitizer one tier takes two

@@ -4,30 +4,26 @@
 
 /* `panels` x `tokens` accumulators stay in registers. weights: (depth, stride) elements, at the first panel.
  */
-#define FLOAT_TILE_BODY(load, bytes)                                                         \
-	v16 sum[MM_PANELS][FLOAT_TILE];                                                      \
-	_Pragma("GCC unroll 8") for (int t = 0; t < tokens; t++)                             \
-	{                                                                                    \
-		_Pragma("GCC unroll 8") for (int s = 0; s < panels; s++) sum[s][t] =         \
-			first ? v16_set1(0) : v16_load(out + t * UNIT_ROWS + s * PANEL);     \
-	}                                                                                    \
-	for (uint32_t k = 0; k < depth; k++) {                                               \
-		v16 w[MM_PANELS];                                                            \
-		_Pragma("GCC unroll 8") for (int s = 0; s < panels; s++) w[s] =              \
-			load(weights + s * PANEL * bytes);                                   \
-		_Pragma("GCC unroll 8") for (int t = 0; t < tokens; t++)                     \
-		{                                                                            \
-			v16 x = v16_set1(acts[t]);                                           \
-			_Pragma("GCC unroll 8") for (int s = 0; s < panels; s++) sum[s][t] = \
-				v16_fma(w[s], x, sum[s][t]);                                 \
-		}                                                                            \
-		weights += stride;                                                           \
-		acts += width;                                                               \
-	}                                                                                    \
-	_Pragma("GCC unroll 8") for (int t = 0; t < tokens; t++)                             \
-	{                                                                                    \
-		_Pragma("GCC unroll 8") for (int s = 0; s < panels; s++)                     \
-			v16_store(out + t * UNIT_ROWS + s * PANEL, sum[s][t]);               \
+#define FLOAT_TILE_BODY(load, bytes)                                                                         \
+	v16 sum[MM_PANELS][FLOAT_TILE];                                                                      \
+	EACH(t, tokens)                                                                                      \
+	{                                                                                                    \
+		EACH(s, panels) sum[s][t] = first ? v16_set1(0) : v16_load(out + t * UNIT_ROWS + s * PANEL); \
+	}                                                                                                    \
+	for (uint32_t k = 0; k < depth; k++) {                                                               \
+		v16 w[MM_PANELS];                                                                            \
+		EACH(s, panels) w[s] = load(weights + s * PANEL * bytes);                                    \
+		EACH(t, tokens)                                                                              \
+		{                                                                                            \
+			v16 x = v16_set1(acts[t]);                                                           \
+			EACH(s, panels) sum[s][t] = v16_fma(w[s], x, sum[s][t]);                             \
+		}                                                                                            \
+		weights += stride;                                                                           \
+		acts += width;                                                                               \
+	}                                                                                                    \
+	EACH(t, tokens)                                                                                      \
+	{                                                                                                    \
+		EACH(s, panels) v16_store(out + t * UNIT_ROWS + s * PANEL, sum[s][t]);                       \
 	}
 
 /* Every width of tile has its kernel where code is small; else tokens go one by one. */
@@ -59,21 +55,20 @@ _Static_assert(FLOAT_TILE == 6, "FLOAT_CASES lists every width");
 		tile(panels, t, 1);
 #endif
 
-#define FLOAT_PRODUCT(name, load, bytes)                                                                  \
-	static inline __attribute__((always_inline)) void name##_tile(                                    \
-		const uint8_t *weights, size_t stride, uint32_t depth, const float *acts, uint32_t width, \
-		bool first, float *out, const int panels, const int tokens)                               \
-	{                                                                                                 \
-		FLOAT_TILE_BODY(load, bytes)                                                              \
-	}                                                                                                 \
-	static void name(const struct product *p)                                                         \
-	{                                                                                                 \
-		size_t stride = (size_t)p->panels * PANEL * (bytes);                                      \
-		uint32_t s = 0;                                                                           \
-		for (; s + MM_PANELS <= p->panels; s += MM_PANELS)                                        \
-			FLOAT_CASES(name##_CALL, MM_PANELS)                                               \
-		for (; s < p->panels; s++)                                                                \
-			FLOAT_CASES(name##_CALL, 1)                                                       \
+#define FLOAT_PRODUCT(name, load, bytes)                                                                    \
+	KERNEL void name##_tile(const uint8_t *weights, size_t stride, uint32_t depth, const float *acts,   \
+				uint32_t width, bool first, float *out, const int panels, const int tokens) \
+	{                                                                                                   \
+		FLOAT_TILE_BODY(load, bytes)                                                                \
+	}                                                                                                   \
+	static void name(const struct product *p)                                                           \
+	{                                                                                                   \
+		size_t stride = (size_t)p->panels * PANEL * (bytes);                                        \
+		uint32_t s = 0;                                                                             \
+		for (; s + MM_PANELS <= p->panels; s += MM_PANELS)                                          \
+			FLOAT_CASES(name##_CALL, MM_PANELS)                                                 \
+		for (; s < p->panels; s++)                                                                  \
+			FLOAT_CASES(name##_CALL, 1)                                                         \
 	}
 
 #define FLOAT_CALL(name, bytes, panels, t, n)                                                              \

@@ -16,11 +16,9 @@ struct wgroup {
 	v16 other; /* the minimum, or the scale of the group's second half */
 };
 
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE void unpack_nibbles(const uint8_t *body, struct wgroup *w)
+KERNEL void unpack_nibbles(const uint8_t *body, struct wgroup *w)
 {
-	_Pragma("GCC unroll 4") for (int j = 0; j < 4; j++)
+	EACH(j, 4)
 	{
 		v64 x = v64_load(body + 64 * j);
 		w->quad[j] = v64_and(x, 0x0F);
@@ -29,7 +27,7 @@ INLINE void unpack_nibbles(const uint8_t *body, struct wgroup *w)
 }
 
 /* Bit j of a byte of `high` is the fifth bit of quad j. */
-INLINE void unpack_fifth_bits(const uint8_t *high, struct wgroup *w)
+KERNEL void unpack_fifth_bits(const uint8_t *high, struct wgroup *w)
 {
 	v64 h = v64_load(high);
 	w->quad[0] = v64_or(w->quad[0], v64_and(v64_shl(h, 4), 0x10));
@@ -44,9 +42,9 @@ INLINE void unpack_fifth_bits(const uint8_t *high, struct wgroup *w)
 
 /* Bits 2 j, 2 j + 1 of a byte of the first 64 are the upper two of quad j, of the next 64 those of quad j
  * + 4. */
-INLINE void unpack_upper_pairs(const uint8_t *high, struct wgroup *w)
+KERNEL void unpack_upper_pairs(const uint8_t *high, struct wgroup *w)
 {
-	_Pragma("GCC unroll 2") for (int half = 0; half < 2; half++)
+	EACH(half, 2)
 	{
 		v64 h = v64_load(high + 64 * half);
 		v64 *quad = w->quad + 4 * half;
@@ -60,14 +58,13 @@ INLINE void unpack_upper_pairs(const uint8_t *high, struct wgroup *w)
 /* How the float part of a group goes. */
 enum shape { SHAPE_8, SHAPE_4, SHAPE_5, SHAPE_MIN, SHAPE_HALVES };
 
-INLINE v16i dot_quads(v16i acc, const v64 *quad, const int8_t *q, int n, bool bytes)
+KERNEL v16i dot_quads(v16i acc, const v64 *quad, const int8_t *q, int n, bool bytes)
 {
-	_Pragma("GCC unroll 8") for (int j = 0; j < n; j++) acc =
-		bytes ? dot4_q8(acc, quad[j], q + 4 * j) : dot4(acc, quad[j], q + 4 * j);
+	EACH(j, n) acc = bytes ? dot4_q8(acc, quad[j], q + 4 * j) : dot4(acc, quad[j], q + 4 * j);
 	return acc;
 }
 
-INLINE v16 add_group(v16 sum, const struct wgroup *w, const struct qgroup *a, const enum shape shape)
+KERNEL v16 add_group(v16 sum, const struct wgroup *w, const struct qgroup *a, const enum shape shape)
 {
 	if (shape == SHAPE_HALVES) {
 		v16i lo = dot_quads(v16i_set1(a->half_minus_32[0]), w->quad, a->q, 4, false);
@@ -97,7 +94,7 @@ struct scales {
 /* Q4_K and Q5_K keep sixteen 6-bit numbers a row in 12 bytes: scales of groups 0-3, 4-7 and minima of groups
  * 0-3 in the low six bits of three 64-byte vectors (4 groups x 16 rows); minima of groups 4-7 in their upper
  * pairs. */
-INLINE void unpack_k_scales(const uint8_t *head, struct scales *s)
+KERNEL void unpack_k_scales(const uint8_t *head, struct scales *s)
 {
 	_Alignas(64) uint8_t six[4][64];
 	v64 a = v64_load(head + 64), b = v64_load(head + 128), c = v64_load(head + 192);
@@ -113,7 +110,7 @@ INLINE void unpack_k_scales(const uint8_t *head, struct scales *s)
 	}
 }
 
-INLINE void unpack_q6_scales(const uint8_t *head, struct scales *s)
+KERNEL void unpack_q6_scales(const uint8_t *head, struct scales *s)
 {
 	v16 d = v16_load_f16(head);
 	for (int g = 0; g < 16; g++)
@@ -130,7 +127,7 @@ struct layout {
 	int body_bytes; /* a group of a panel */
 };
 
-INLINE void unpack_block(const struct layout l, const uint8_t *head, struct scales *s)
+KERNEL void unpack_block(const struct layout l, const uint8_t *head, struct scales *s)
 {
 	switch (l.kind) {
 	case PACK_Q4_K:
@@ -147,7 +144,7 @@ INLINE void unpack_block(const struct layout l, const uint8_t *head, struct scal
 	}
 }
 
-INLINE void unpack_group(const struct layout l, const struct scales *s, int g, const uint8_t *body,
+KERNEL void unpack_group(const struct layout l, const struct scales *s, int g, const uint8_t *body,
 			 struct wgroup *w)
 {
 	if (l.shape == SHAPE_HALVES) {
@@ -159,7 +156,7 @@ INLINE void unpack_group(const struct layout l, const struct scales *s, int g, c
 			w->other = s->min[g];
 	}
 	if (l.kind == PACK_Q8_0) {
-		_Pragma("GCC unroll 8") for (int j = 0; j < 8; j++) w->quad[j] = v64_load(body + 64 * j);
+		EACH(j, 8) w->quad[j] = v64_load(body + 64 * j);
 		return;
 	}
 	unpack_nibbles(body, w);
@@ -169,33 +166,31 @@ INLINE void unpack_group(const struct layout l, const struct scales *s, int g, c
 		unpack_upper_pairs(body + 256, w);
 }
 
-INLINE void quant_tile(const struct layout l, const struct product *p, uint32_t panel, uint32_t t0,
+KERNEL void quant_tile(const struct layout l, const struct product *p, uint32_t panel, uint32_t t0,
 		       const int tokens)
 {
 	const uint8_t *head = p->head + panel * p->panel_bytes, *body = p->body + panel * p->panel_bytes;
 	const struct qgroup *acts = (const struct qgroup *)p->acts + t0;
 	float *out = p->out + (size_t)t0 * UNIT_ROWS + panel * PANEL;
 	v16 sum[QUANT_TILE];
-	_Pragma("GCC unroll 16") for (int t = 0; t < tokens; t++) sum[t] =
-		p->first ? v16_set1(0) : v16_load(out + t * UNIT_ROWS);
+	EACH(t, tokens) sum[t] = p->first ? v16_set1(0) : v16_load(out + t * UNIT_ROWS);
 	for (uint32_t b = 0; b < p->depth; b++) {
 		struct scales s;
 		unpack_block(l, head, &s);
 		for (int g = 0; g < l.groups; g++) {
 			struct wgroup w;
 			unpack_group(l, &s, g, body, &w);
-			_Pragma("GCC unroll 16") for (int t = 0; t < tokens; t++) sum[t] =
-				add_group(sum[t], &w, acts + t, l.shape);
+			EACH(t, tokens) sum[t] = add_group(sum[t], &w, acts + t, l.shape);
 			body += l.body_bytes;
 			acts += p->tokens;
 		}
 		head += l.head_bytes;
 	}
-	_Pragma("GCC unroll 16") for (int t = 0; t < tokens; t++) v16_store(out + t * UNIT_ROWS, sum[t]);
+	EACH(t, tokens) v16_store(out + t * UNIT_ROWS, sum[t]);
 }
 
 /* A tile of any width, cut into widths that have a kernel. */
-INLINE void quant_product(const struct layout l, const struct product *p)
+KERNEL void quant_product(const struct layout l, const struct product *p)
 {
 	for (uint32_t panel = 0; panel < p->panels; panel++) {
 		uint32_t t = 0, left = p->tokens;

@@ -48,72 +48,66 @@ static void silu_mul(const float *gate, const float *up, uint32_t n, float *out)
 	}
 }
 
-#define ATTN_INLINE static inline __attribute__((always_inline))
-
 /* scores (rows, 32) = q (rows, dim) x keys (dim, 32), sums over dim in order. */
-ATTN_INLINE void score_rows(const struct attention *a, const float *keys, uint32_t row, const int rows)
+KERNEL void score_rows(const struct attention *a, const float *keys, uint32_t row, const int rows)
 {
 	for (int v = 0; v < 2; v += ATTN_VECTORS) {
 		v16 sum[ATTN_ROWS][ATTN_VECTORS];
-		_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+		EACH(r, rows)
 		{
-			_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++) sum[r][i] =
-				v16_set1(0);
+			EACH(i, ATTN_VECTORS) sum[r][i] = v16_set1(0);
 		}
 		const float *q = a->q + (size_t)row * a->padded_dim, *k = keys + 16 * v;
 		for (uint32_t d = 0; d < a->head_dim; d++, k += COMPUTE_KV_BLOCK) {
 			v16 x[ATTN_VECTORS];
-			_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++) x[i] =
-				v16_load(k + 16 * i);
-			_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+			EACH(i, ATTN_VECTORS) x[i] = v16_load(k + 16 * i);
+			EACH(r, rows)
 			{
 				v16 y = v16_set1(q[(size_t)r * a->padded_dim + d]);
-				_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++) sum[r][i] =
-					v16_fma(x[i], y, sum[r][i]);
+				EACH(i, ATTN_VECTORS) sum[r][i] = v16_fma(x[i], y, sum[r][i]);
 			}
 		}
-		_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+		EACH(r, rows)
 		{
-			_Pragma("GCC unroll 2") for (int i = 0; i < ATTN_VECTORS; i++) v16_store(
-				a->scores + (row + (uint32_t)r) * COMPUTE_KV_BLOCK + 16 * (v + i), sum[r][i]);
+			EACH(i, ATTN_VECTORS)
+			v16_store(a->scores + (row + (uint32_t)r) * COMPUTE_KV_BLOCK + 16 * (v + i),
+				  sum[r][i]);
 		}
 	}
 }
 
 /* acc (rows, dim) += scores (rows, n) x values (n, dim), positions in order. */
-ATTN_INLINE void value_rows(const struct attention *a, const float *values, uint32_t row, uint32_t n,
-			    const int rows, const int vectors)
+KERNEL void value_rows(const struct attention *a, const float *values, uint32_t row, uint32_t n,
+		       const int rows, const int vectors)
 {
 	for (uint32_t d = 0; d < a->padded_dim; d += 16 * (uint32_t)vectors) {
 		float *acc = a->acc + (size_t)row * a->padded_dim + d;
 		const float *p = a->scores + (size_t)row * COMPUTE_KV_BLOCK;
 		v16 sum[ATTN_ROWS][ATTN_VECTORS];
-		_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+		EACH(r, rows)
 		{
-			_Pragma("GCC unroll 2") for (int i = 0; i < vectors; i++) sum[r][i] =
-				v16_load(acc + (size_t)r * a->padded_dim + 16 * i);
+			EACH(i, vectors) sum[r][i] = v16_load(acc + (size_t)r * a->padded_dim + 16 * i);
 		}
 		for (uint32_t j = 0; j < n; j++) {
 			v16 x[ATTN_VECTORS];
-			_Pragma("GCC unroll 2") for (int i = 0; i < vectors; i++) x[i] =
-				v16_load(values + (size_t)j * a->padded_dim + d + 16 * (uint32_t)i);
-			_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+			EACH(i, vectors)
+			x[i] = v16_load(values + (size_t)j * a->padded_dim + d + 16 * (uint32_t)i);
+			EACH(r, rows)
 			{
 				v16 y = v16_set1(p[r * COMPUTE_KV_BLOCK + (int)j]);
-				_Pragma("GCC unroll 2") for (int i = 0; i < vectors; i++) sum[r][i] =
-					v16_fma(x[i], y, sum[r][i]);
+				EACH(i, vectors) sum[r][i] = v16_fma(x[i], y, sum[r][i]);
 			}
 		}
-		_Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+		EACH(r, rows)
 		{
-			_Pragma("GCC unroll 2") for (int i = 0; i < vectors; i++)
-				v16_store(acc + (size_t)r * a->padded_dim + 16 * i, sum[r][i]);
+			EACH(i, vectors)
+			v16_store(acc + (size_t)r * a->padded_dim + 16 * i, sum[r][i]);
 		}
 	}
 }
 
 /* Scores of one row become weights: e^(s - largest so far); the row's sum and accumulator follow. */
-ATTN_INLINE void soften_row(const struct attention *a, uint32_t row, uint32_t n, float *largest, float *total)
+KERNEL void soften_row(const struct attention *a, uint32_t row, uint32_t n, float *largest, float *total)
 {
 	float *scores = a->scores + (size_t)row * COMPUTE_KV_BLOCK;
 	v16 lo = v16_keep(v16_load(scores), (int)n, -INFINITY);

@@ -62,7 +62,7 @@ static inline v16 v16_load_i8(const uint8_t *p)
 
 static inline v16 v16_keep(v16 x, int n, float fill)
 {
-	__mmask16 mask = n >= 16 ? 0xFFFF : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
+	__mmask16 mask = (__mmask16)(n >= 16 ? 0xFFFFu : n <= 0 ? 0u : (1u << n) - 1u);
 	return _mm512_mask_blend_ps(mask, _mm512_set1_ps(fill), x);
 }
 

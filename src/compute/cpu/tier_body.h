@@ -11,6 +11,30 @@
 #include "compute/cpu/simd_portable.h"
 #endif
 
+/*
+ * Kernels are written for one width each and meant to unroll into registers. Sanitizers check every access of
+ * that: minutes of compiling for code that runs no faster, so their builds keep the loops. The order of
+ * operations is the same.
+ */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define KERNELS_AS_LOOPS
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define KERNELS_AS_LOOPS
+#endif
+#ifdef KERNELS_AS_LOOPS
+#define KERNEL     static
+#define EACH(i, n) for (int i = 0; i < (n); i++)
+#else
+#define KERNEL static inline __attribute__((always_inline))
+#ifdef __clang__
+#define EACH(i, n) _Pragma("unroll") for (int i = 0; i < (n); i++)
+#else
+#define EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
+#endif
+#endif
+
 #include "compute/cpu/kernel_float.h"
 #include "compute/cpu/kernel_quant.h"
 #include "compute/cpu/kernel_vector.h"
@@ -19,9 +43,9 @@ static float peak_float(uint64_t n)
 {
 	v16 sum[PEAK_CHAINS];
 	v16 x = v16_set1((float)n), y = v16_set1(0.5f);
-	_Pragma("GCC unroll 12") for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = v16_set1((float)i);
+	EACH(i, PEAK_CHAINS) sum[i] = v16_set1((float)i);
 	while (n--) {
-		_Pragma("GCC unroll 12") for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = v16_fma(sum[i], y, x);
+		EACH(i, PEAK_CHAINS) sum[i] = v16_fma(sum[i], y, x);
 	}
 	v16 all = sum[0];
 	for (int i = 1; i < PEAK_CHAINS; i++)
@@ -35,9 +59,9 @@ static int32_t peak_bytes(uint64_t n)
 	v16i sum[PEAK_CHAINS];
 	v64 w = v64_load(ones);
 	int8_t a[4] = {(int8_t)(n & 1), 1, 2, 3};
-	_Pragma("GCC unroll 12") for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = v16i_set1(i);
+	EACH(i, PEAK_CHAINS) sum[i] = v16i_set1(i);
 	while (n--) {
-		_Pragma("GCC unroll 12") for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = dot4(sum[i], w, a);
+		EACH(i, PEAK_CHAINS) sum[i] = dot4(sum[i], w, a);
 	}
 	int32_t all = 0;
 	for (int i = 0; i < PEAK_CHAINS; i++)
@@ -49,22 +73,18 @@ static uint32_t read_memory(const uint8_t *p, size_t n)
 {
 	v64 all = v64_load(p);
 	for (size_t i = 0; i < n; i += 256) {
-		_Pragma("GCC unroll 4") for (int j = 0; j < 4; j++) all = v64_or(all, v64_load(p + i + 64 * j));
+		EACH(j, 4) all = v64_or(all, v64_load(p + i + 64 * j));
 	}
 	uint8_t bytes[64];
 	v64_store(bytes, all);
 	return bytes[0];
 }
 
+#define PRODUCT_ROW(name) product_##name, /* PACK_KINDS made the enumeration too: the order is its own */
 const struct cpu_tier TIER = {
 	.name = SIMD_NAME,
 	.available = available,
-	.product =
-		{
-#define PACK_X(name) [PACK_##name] = product_##name,
-			PACK_KINDS(PACK_X)
-#undef PACK_X
-		},
+	.product = {PACK_KINDS(PRODUCT_ROW)},
 	.quantise = quantise,
 	.rms_norm = rms_norm,
 	.silu_mul = silu_mul,

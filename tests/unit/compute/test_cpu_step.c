@@ -74,12 +74,14 @@ static void count_allocations(void)
 }
 #endif
 
+/* Across a KV block. */
+enum { N_TOKENS = 33 };
+
 static struct tiny_set set;
 
 static const struct {
 	const char *model, *format;
-} cases[] = {{"odd", "F32"},   {"gqa7", "F16"},     {"gqa7", "Q8_0"},  {"gqa7", "Q4_1"},
-	     {"gqa7", "Q5_0"}, {"mha128", "MIXED"}, {"mha128", "Q6_K"}};
+} cases[] = {{"odd", "F32"}, {"gqa7", "F16"}, {"gqa7", "Q8_0"}, {"mha128", "MIXED"}};
 
 static void write_model(char *path, size_t size, const struct tiny *t, const char *format)
 {
@@ -89,12 +91,13 @@ static void write_model(char *path, size_t size, const struct tiny *t, const cha
 
 static float *logits_of(const char *path, const struct tiny *t, const char *tier, uint32_t threads)
 {
-	float *out = malloc((size_t)t->n_prompt * t->n_vocab * sizeof *out);
+	float *out = malloc((size_t)N_TOKENS * t->n_vocab * sizeof *out);
 	struct run r;
+	assert_true(t->n_prompt >= N_TOKENS);
 	setenv("HOKKU_CPU_TIER", tier, 1);
-	assert_true(run_open(&r, path, "cpu", t->n_prompt, 1, threads));
+	assert_true(run_open(&r, path, "cpu", N_TOKENS, 1, threads));
 	assert_non_null(strstr(compute_device(r.compute), tier));
-	assert_true(run_logits(&r, 0, t->prompt, t->n_prompt, t->n_prompt, out));
+	assert_true(run_logits(&r, 0, t->prompt, N_TOKENS, N_TOKENS, out));
 	run_close(&r);
 	unsetenv("HOKKU_CPU_TIER");
 	return out;
@@ -114,7 +117,7 @@ static void tiers_and_threads_give_the_same_bits(void **state)
 				continue;
 			threads += 2;
 			float *got = logits_of(path, t, (*tier)->name, threads);
-			if (memcmp(got, want, (size_t)t->n_prompt * t->n_vocab * sizeof *got) != 0)
+			if (memcmp(got, want, (size_t)N_TOKENS * t->n_vocab * sizeof *got) != 0)
 				fail_msg("%s %s: %s with %u threads gives other bits than portable with one",
 					 t->name, cases[i].format, (*tier)->name, threads);
 			free(got);
