@@ -1,0 +1,79 @@
+/* A model on the emulated device, reached through the backend's own functions: what compute.c puts before
+ * them (the checks of a step) has tests of its own. */
+#ifndef TEST_CUDA_DIRECT_H
+#define TEST_CUDA_DIRECT_H
+
+#include "compute/cuda/cuda.h"
+#include "device_memory.h"
+#include "tiny_model.h"
+
+struct direct {
+	struct gguf *file;
+	struct model model;
+	struct compute_params params;
+	void *self;
+	uint32_t *blocks; /* (n_seqs, n_blocks) a table that is neither sorted nor gapless */
+	uint32_t n_blocks;
+};
+
+/* n_batch 0: 512. `shift` chooses other KV blocks. */
+GOLDEN_INLINE enum hokku_code direct_open(struct direct *d, const char *path, uint32_t n_ctx, uint32_t n_seqs,
+					  uint32_t n_batch, uint32_t shift, struct hokku_error *err)
+{
+	*d = (struct direct){.n_blocks = (n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK};
+	enum hokku_code rc = gguf_open_file(path, &d->file, err);
+	if (!rc)
+		rc = model_bind(&d->model, d->file, err);
+	assert_int_equal(rc, HOKKU_OK);
+	uint32_t n = d->n_blocks * n_seqs;
+	d->params = (struct compute_params){
+		.model = &d->model,
+		.device = "cuda",
+		.n_ctx = n_ctx,
+		.n_seqs = n_seqs,
+		.n_kv_blocks = 3 * n + 1 + shift,
+		.n_batch = n_batch ? n_batch : 512,
+		.all_logits = true,
+	};
+	d->blocks = calloc(n, sizeof *d->blocks);
+	assert_non_null(d->blocks);
+	for (uint32_t i = 0; i < n; i++)
+		d->blocks[i] = 3 * (n - i) - (shift ? 3 * (n - i) * shift % 3 : 0) + shift;
+	return compute_cuda.open(&d->params, &d->self, err);
+}
+
+GOLDEN_INLINE void direct_close(struct direct *d)
+{
+	if (d->self)
+		compute_cuda.close(d->self);
+	model_unbind(&d->model);
+	gguf_close(d->file);
+	free(d->blocks);
+	*d = (struct direct){0};
+}
+
+GOLDEN_INLINE const uint32_t *direct_blocks(const struct direct *d, uint32_t s)
+{
+	return d->blocks + (size_t)s * d->n_blocks;
+}
+
+/* Logits of all n tokens, in steps of `chunk`, as sequence s. */
+GOLDEN_INLINE void direct_logits(struct direct *d, uint32_t s, const int32_t *ids, uint32_t n, uint32_t chunk,
+				 float *out)
+{
+	struct hokku_error err = {0};
+	for (uint32_t pos = 0; pos < n; pos += chunk) {
+		struct compute_seq seq = {
+			.tokens = ids + pos,
+			.n_tokens = n - pos < chunk ? n - pos : chunk,
+			.pos = pos,
+			.blocks = direct_blocks(d, s),
+			.logits = out + (size_t)pos * d->model.hp.n_vocab,
+			.all_logits = true,
+		};
+		if (compute_cuda.step(d->self, &seq, 1, &err))
+			fail_msg("step at %u: %s", pos, err.message);
+	}
+}
+
+#endif
