@@ -20,6 +20,9 @@ set_source_files_properties(src/compute/sample.c PROPERTIES COMPILE_OPTIONS "$<$
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
 	set(tier_avx2 -mavx2 -mfma -mf16c)
 	set(tier_avx512 ${tier_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
+	set(tier_amx ${tier_avx512} -mamx-tile -mamx-int8)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+	set(tier_neon_dotprod -march=armv8.2-a+dotprod)
 endif()
 set(tier_optimise $<$<NOT:$<CONFIG:Debug>>:-O3>)
 if(HOKKU_SANITIZE) # see tier_body.h; the portable tier is the same source and keeps all checks and counts
@@ -27,7 +30,7 @@ if(HOKKU_SANITIZE) # see tier_body.h; the portable tier is the same source and k
 	set_source_files_properties(src/compute/cpu/tier_portable.c PROPERTIES COMPILE_OPTIONS
 		"-O2;$<$<BOOL:${HOKKU_COVERAGE}>:-fprofile-update=single>")
 endif()
-foreach(tier avx2 avx512 neon)
+foreach(tier avx2 avx512 amx neon neon_dotprod)
 	set_source_files_properties(src/compute/cpu/tier_${tier}.c PROPERTIES COMPILE_OPTIONS
 		"${tier_${tier}};${tier_optimise}")
 endforeach()

@@ -211,19 +211,25 @@ KERNEL void quant_product(const struct layout l, const struct product *p)
 	}
 }
 
+/* name, shape, groups a block, bytes of a head, bytes of a body */
+#define QUANT_LAYOUTS(X)                \
+	X(Q8_0, SHAPE_8, 1, 32, 512)    \
+	X(Q4_0, SHAPE_4, 1, 32, 256)    \
+	X(Q4_1, SHAPE_MIN, 1, 64, 256)  \
+	X(Q5_0, SHAPE_5, 1, 32, 320)    \
+	X(Q5_1, SHAPE_MIN, 1, 64, 320)  \
+	X(Q4_K, SHAPE_MIN, 8, 256, 256) \
+	X(Q5_K, SHAPE_MIN, 8, 256, 320) \
+	X(Q6_K, SHAPE_HALVES, 8, 288, 384)
+
 #define QUANT_PRODUCT(name, shape, groups, head_bytes, body_bytes)                                     \
 	static void product_##name(const struct product *p)                                            \
 	{                                                                                              \
 		quant_product((struct layout){PACK_##name, shape, groups, head_bytes, body_bytes}, p); \
 	}
-QUANT_PRODUCT(Q8_0, SHAPE_8, 1, 32, 512)
-QUANT_PRODUCT(Q4_0, SHAPE_4, 1, 32, 256)
-QUANT_PRODUCT(Q4_1, SHAPE_MIN, 1, 64, 256)
-QUANT_PRODUCT(Q5_0, SHAPE_5, 1, 32, 320)
-QUANT_PRODUCT(Q5_1, SHAPE_MIN, 1, 64, 320)
-QUANT_PRODUCT(Q4_K, SHAPE_MIN, 8, 256, 256)
-QUANT_PRODUCT(Q5_K, SHAPE_MIN, 8, 256, 320)
-QUANT_PRODUCT(Q6_K, SHAPE_HALVES, 8, 288, 384)
+#ifndef TIER_TILES
+QUANT_LAYOUTS(QUANT_PRODUCT)
+#endif
 
 /* Bytes round half to even; a group with a NaN or an infinity becomes NaN as a whole, one of next to nothing
  * becomes zero. */

@@ -30,6 +30,8 @@ typedef __m512i v64;
 #define v16_abs         _mm512_abs_ps
 #define v16_from_i32    _mm512_cvtepi32_ps
 #define v16_to_i32      _mm512_cvtps_epi32
+#define v16i_load(p)    _mm512_loadu_si512(p)
+#define v16i_add        _mm512_add_epi32
 #define v16i_set1(x)    _mm512_set1_epi32(x)
 #define v16i_sum(x)     _mm512_reduce_add_epi32(x)
 #define v64_load(p)     _mm512_loadu_si512(p)

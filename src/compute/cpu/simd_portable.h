@@ -187,6 +187,19 @@ static inline v16i v16i_set1(int32_t x)
 	return r;
 }
 
+static inline v16i v16i_load(const int32_t *p)
+{
+	v16i r;
+	memcpy(&r, p, sizeof r);
+	return r;
+}
+
+static inline v16i v16i_add(v16i a, v16i b)
+{
+	LANES a.l[i] += b.l[i];
+	return a;
+}
+
 static inline int32_t v16i_sum(v16i x)
 {
 	uint32_t sum = 0;

@@ -8,13 +8,12 @@
 
 const struct cpu_tier *const cpu_tiers[] = {
 #if defined(__x86_64__)
-	&cpu_tier_avx512,
+	&cpu_tier_amx,      &cpu_tier_avx512,
 	&cpu_tier_avx2,
 #elif defined(__ARM_NEON)
-	&cpu_tier_neon,
+	&cpu_tier_neon_dotprod, &cpu_tier_neon,
 #endif
-	&cpu_tier_portable,
-	NULL,
+	&cpu_tier_portable, NULL,
 };
 
 const struct cpu_tier *cpu_tier_get(const char *name)

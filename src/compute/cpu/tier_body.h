@@ -37,7 +37,14 @@
 
 #include "compute/cpu/kernel_float.h"
 #include "compute/cpu/kernel_quant.h"
+#ifdef TIER_TILES
+#include "compute/cpu/kernel_amx.h"
+#endif
 #include "compute/cpu/kernel_vector.h"
+
+#ifndef TIER_NAME
+#define TIER_NAME SIMD_NAME
+#endif
 
 static float peak_float(uint64_t n)
 {
@@ -82,7 +89,7 @@ static uint32_t read_memory(const uint8_t *p, size_t n)
 
 #define PRODUCT_ROW(name) product_##name, /* PACK_KINDS made the enumeration too: the order is its own */
 const struct cpu_tier TIER = {
-	.name = SIMD_NAME,
+	.name = TIER_NAME,
 	.available = available,
 	.product = {PACK_KINDS(PRODUCT_ROW)},
 	.quantise = quantise,

@@ -7,6 +7,8 @@
 extern const struct cpu_tier cpu_tier_portable;
 extern const struct cpu_tier cpu_tier_avx2;
 extern const struct cpu_tier cpu_tier_avx512;
+extern const struct cpu_tier cpu_tier_amx;
 extern const struct cpu_tier cpu_tier_neon;
+extern const struct cpu_tier cpu_tier_neon_dotprod;
 
 #endif
