@@ -1,7 +1,20 @@
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
+
+/* A standard stream that the caller closed (`hokku run >&-`) is opened again, in the direction in which it
+ * cannot be used: its number must not go to a model, a socket or a pipe, and using it stays an error that is
+ * told. */
+static void hold_standard_streams(void)
+{
+	static const int unusable[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", unusable[fd]) != fd)
+			_exit(EXIT_FAILED);
+}
 
 static int help(FILE *out)
 {
@@ -16,6 +29,7 @@ static int help(FILE *out)
 
 int main(int argc, char **argv)
 {
+	hold_standard_streams();
 	if (argc < 2)
 		return help(stderr);
 	const char *name = argv[1];

@@ -50,9 +50,12 @@ enum hokku_code file_read(const char *path, size_t max_bytes, char **out, size_t
 {
 	*out = NULL;
 	*n_bytes = 0;
-	int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	bool is_stdin = strcmp(path, "-") == 0;
+	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return open_failed(path, err);
+	if (is_stdin)
+		path = "standard input";
 	enum hokku_code rc = HOKKU_OK;
 	size_t cap = 4096, n = 0;
 	char *bytes = malloc(cap);
@@ -78,7 +81,7 @@ enum hokku_code file_read(const char *path, size_t max_bytes, char **out, size_t
 			cap *= 2;
 		}
 	}
-	if (fd != STDIN_FILENO)
+	if (!is_stdin)
 		close(fd);
 	if (!bytes)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for %zu bytes", path, cap);

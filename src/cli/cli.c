@@ -25,6 +25,25 @@ static const char *kind_name(const struct opt *o)
 	return "a text";
 }
 
+/* What a number without a range of its own may be; empty where that is every number. */
+static const char *widest_range(enum opt_kind kind)
+{
+	switch (kind) {
+	case OPT_U32:
+		return "from 0 to 4294967295";
+	case OPT_U64:
+		return "from 0 to 18446744073709551615";
+	case OPT_I32:
+		return "from -2147483647 to 2147483647";
+	case OPT_F32:
+	case OPT_FLAG:
+	case OPT_STRING:
+	case OPT_LIST:
+		break;
+	}
+	return "";
+}
+
 static void env_name(const struct opt *o, char *out, size_t size)
 {
 	size_t n = (size_t)snprintf(out, size, "HOKKU_%s", o->name);
@@ -261,7 +280,8 @@ static int set_value(const struct cmd *cmd, const struct opt *o, const char *wha
 			return cli_usage(cmd, "%s may be given %u times at most", what, list->max);
 		list->values[list->n++] = text;
 	} else if (!set_number(o, text)) {
-		range_text(o, range, sizeof range);
+		if (!*range_text(o, range, sizeof range))
+			snprintf(range, sizeof range, "%s", widest_range(o->kind));
 		return cli_usage(cmd, "%s is %s; it takes %s%s%s", what,
 				 str_quote(str_c(text), quoted, sizeof quoted), kind_name(o),
 				 *range ? " " : "", range);

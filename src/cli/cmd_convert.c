@@ -55,6 +55,8 @@ static int run(int argc, char **argv)
 		return cli_usage(&cmd_convert, "the folder to convert is missing");
 	if (!out)
 		return cli_usage(&cmd_convert, "-o is missing: where the GGUF file goes");
+	if (strcmp(out, "-") == 0)
+		return cli_usage(&cmd_convert, "-o is -; a GGUF file cannot go through a pipe, name a file");
 	enum tensor_type tensor_type;
 	if (!tensor_type_by_name(str_c(type), &tensor_type) ||
 	    (tensor_type != TENSOR_F32 && tensor_type != TENSOR_F16 && tensor_type != TENSOR_BF16 &&

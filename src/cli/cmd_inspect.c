@@ -313,17 +313,6 @@ const struct cmd cmd_inspect = {
 	.run = run,
 };
 
-static enum hokku_code open_model(const char *path, struct gguf **g, struct hokku_error *err)
-{
-	if (path)
-		return gguf_open_file(path, g, err);
-	struct str bytes = bundled_model();
-	if (bytes.len == 0)
-		return err_set(err, HOKKU_NOT_FOUND,
-			       "this build holds no model of its own; name a GGUF file");
-	return gguf_open_memory(bytes.ptr, bytes.len, "haiku.gguf (bundled)", g, err);
-}
-
 static int run(int argc, char **argv)
 {
 	bool json = false;
@@ -337,7 +326,7 @@ static int run(int argc, char **argv)
 		return rc;
 	struct hokku_error err;
 	struct gguf *g = NULL;
-	if (open_model(path, &g, &err))
+	if (engine_open_file(path, &g, &err))
 		return cli_fail(&err);
 	if (json)
 		inspect_json(g);

@@ -10,18 +10,19 @@
 
 #include "cli/cli.h"
 #include "compute/compute.h"
+#include "engine/engine.h"
 
 static int run(int argc, char **argv);
 
 const struct cmd cmd_logits = {
 	.name = "logits",
-	.usage = "logits MODEL --tokens ID,ID,... -o FILE [--all] [options]",
+	.usage = "logits [MODEL] --tokens ID,ID,... -o FILE [--all] [OPTIONS]",
 	.summary = "run tokens through a model and write the logits as a NumPy file",
 	.help = "FILE is NumPy format 1.0, float32 in C order, of shape (1, n_vocab): the logits after the "
 		"last\n"
 		"token; with --all of shape (n_tokens, n_vocab). They are as the model gave them: before "
 		"any\n"
-		"temperature or penalty.\n\n"
+		"temperature or penalty. Without MODEL, a GGUF file, the haiku model inside hokku is run.\n\n"
 		"Example:\n  hokku logits model.gguf --tokens 1,2,3 --all -o out.npy\n",
 	.run = run,
 };
@@ -146,15 +147,35 @@ static enum hokku_code write_file(const struct job *job, const struct model *m, 
 	return rc;
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static enum hokku_code check(const struct job *job, const struct model *m, struct hokku_error *err)
+{
+	char n_tokens[32], n_ctx[32];
+	if (job->n_tokens > m->hp.n_ctx_train)
+		return err_set(
+			err, HOKKU_CONTEXT_EXCEEDED, "--tokens has %s ids; the model's context holds %s",
+			str_thousands(job->n_tokens, n_tokens), str_thousands(m->hp.n_ctx_train, n_ctx));
+	if (job->path && is_same_file(job->path, job->out_path)) /* its weights are still to be read */
+		return err_set(err, HOKKU_INVALID_REQUEST, "-o %s would overwrite the model", job->out_path);
+	return HOKKU_OK;
+}
+
 static enum hokku_code run_job(const struct job *job, struct hokku_error *err)
 {
 	struct gguf *g = NULL;
 	struct model m = {0};
 	struct compute *c = NULL;
 	char label[] = "loading";
-	enum hokku_code rc = gguf_open_file(job->path, &g, err);
+	enum hokku_code rc = engine_open_file(job->path, &g, err);
 	if (!rc)
 		rc = model_bind(&m, g, err);
+	if (!rc)
+		rc = check(job, &m, err);
 	if (!rc) {
 		const struct compute_params params = {
 			.model = &m,
@@ -186,7 +207,6 @@ static int run(int argc, char **argv)
 	const char *tokens = NULL;
 	const struct opt opts[] = {
 		{.name = "tokens",
-		 .letter = 't',
 		 .kind = OPT_STRING,
 		 .target = &tokens,
 		 .metavar = "IDS",
@@ -215,6 +235,7 @@ static int run(int argc, char **argv)
 		 .min = 1,
 		 .max = COMPUTE_MAX_BATCH},
 		{.name = "threads",
+		 .letter = 't',
 		 .kind = OPT_U32,
 		 .target = &job.n_threads,
 		 .metavar = "N",
@@ -227,8 +248,6 @@ static int run(int argc, char **argv)
 	int n, rc = cli_parse(&cmd_logits, opts, argc, argv, &job.path, 1, &n);
 	if (rc >= 0)
 		return rc;
-	if (n < 1)
-		return cli_usage(&cmd_logits, "which model? MODEL is a GGUF file");
 	if (!tokens)
 		return cli_usage(&cmd_logits, "--tokens is missing");
 	if (!job.out_path)

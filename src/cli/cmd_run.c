@@ -205,6 +205,9 @@ static int parse(int argc, char **argv, struct options *o)
 		return cli_usage(&cmd_run, "--system needs the chat template that --raw leaves out");
 	if (!o->prompt && !o->file && isatty(STDIN_FILENO))
 		return cli_usage(&cmd_run, "there is no prompt; give one with -p, -f or through a pipe");
+	for (uint32_t i = 0; i < o->stop.n; i++)
+		if (!o->stops[i][0])
+			return cli_usage(&cmd_run, "--stop is empty; it takes a text to stop at");
 	if (!o->seed_given)
 		o->sampling.seed = rng_os_seed();
 	return parse_biases(o);

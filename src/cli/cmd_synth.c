@@ -60,6 +60,8 @@ static int run(int argc, char **argv)
 		return cli_usage(&cmd_synth, "--type is missing: F16, Q8_0, Q4_K_M, ...");
 	if (!out)
 		return cli_usage(&cmd_synth, "-o is missing: where the GGUF file goes");
+	if (strcmp(out, "-") == 0)
+		return cli_usage(&cmd_synth, "-o is -; a GGUF file cannot go through a pipe, name a file");
 	struct synth_options options = {
 		.shape = shape, .type = type, .out = out, .seed = seed, .job = cli_job("writing")};
 	struct hokku_error err;

@@ -9,27 +9,11 @@
 
 enum hokku_code cli_open_tok(const char *path, struct tok **t, struct chat *chat, struct hokku_error *err)
 {
-	static const char bundled_name[] = "haiku.gguf (bundled)";
 	struct gguf *g = NULL;
-	struct str bytes = bundled_model();
-	enum hokku_code rc;
 	*t = NULL;
-	if (path)
-		rc = gguf_open_file(path, &g, err);
-	else if (bytes.len)
-		rc = gguf_open_memory(bytes.ptr, bytes.len, bundled_name, &g, err);
-	else
-		rc = err_set(err, HOKKU_NOT_FOUND, "this build holds no model of its own; name a GGUF file");
-	if (rc)
-		return rc;
-	rc = tok_create(g, t, err);
-	if (!rc && chat)
-		rc = chat_init(chat, g, err);
-	if (rc) {
-		err_prefix(err, rc, "%s", path ? path : bundled_name);
-		tok_destroy(*t);
-		*t = NULL;
-	}
+	enum hokku_code rc = engine_open_file(path, &g, err);
+	if (!rc)
+		rc = engine_open_tok(g, t, chat, err);
 	gguf_close(g);
 	return rc;
 }

@@ -123,7 +123,15 @@ extern const size_t n_sampling_fields;
 void sampling_defaults(struct sampling *s);
 enum hokku_code sampling_check(const struct sampling *s, uint32_t n_vocab, struct hokku_error *err);
 
-/* The model inside the binary. */
+/* The model inside the binary; empty where it was built without. */
 struct str bundled_model(void);
+
+/* Opens the model file at path; NULL: the bundled one. */
+enum hokku_code engine_open_file(const char *path, struct gguf **g, struct hokku_error *err);
+
+/* The tokenizer of an open file and, unless chat is NULL, its chat template. Errors name the file; then *t is
+ * NULL. */
+enum hokku_code engine_open_tok(const struct gguf *g, struct tok **t, struct chat *chat,
+				struct hokku_error *err);
 
 #endif

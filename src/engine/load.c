@@ -1,5 +1,6 @@
 /* Loading: file, tokenizer, chat template, tensors, device, in this order; each can refuse. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/internal.h"
 
@@ -9,16 +10,33 @@
 #define PART_MODEL     0.05
 #define PART_DEVICE    0.06
 
-static enum hokku_code open_file(struct engine *e, struct hokku_error *err)
+enum hokku_code engine_open_file(const char *path, struct gguf **g, struct hokku_error *err)
 {
-	if (e->model_path)
-		return gguf_open_file(e->model_path, &e->file, err);
+	if (path)
+		return gguf_open_file(path, g, err);
+	*g = NULL;
 	struct str bytes = bundled_model();
 	if (bytes.len == 0)
 		return err_set(err, HOKKU_NOT_FOUND,
 			       "this build holds no model of its own (models/haiku/haiku.gguf was "
 			       "not there when it was built); name a GGUF file");
-	return gguf_open_memory(bytes.ptr, bytes.len, "haiku.gguf (bundled)", &e->file, err);
+	return gguf_open_memory(bytes.ptr, bytes.len, "haiku.gguf (bundled)", g, err);
+}
+
+enum hokku_code engine_open_tok(const struct gguf *g, struct tok **t, struct chat *chat,
+				struct hokku_error *err)
+{
+	const char *path = gguf_path(g);
+	enum hokku_code rc = tok_create(g, t, err);
+	if (!rc && chat)
+		rc = chat_init(chat, g, err);
+	if (!rc)
+		return rc;
+	tok_destroy(*t);
+	*t = NULL;
+	/* Of a missing key the reader has named the file already. */
+	bool named = err && strncmp(err->message, path, strlen(path)) == 0;
+	return named ? rc : err_prefix(err, rc, "%s", path);
 }
 
 static enum hokku_code choose_context(struct engine *e, struct hokku_error *err)
@@ -106,14 +124,11 @@ static void describe(struct engine *e)
 
 enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
 {
-	enum hokku_code rc = open_file(e, err);
+	enum hokku_code rc = engine_open_file(e->model_path, &e->file, err);
 	if (rc)
 		return rc;
 	engine_set_load_part(e, PART_TOKENIZER);
-	rc = tok_create(e->file, &e->tok, err);
-	if (rc)
-		return rc;
-	rc = chat_init(&e->chat, e->file, err);
+	rc = engine_open_tok(e->file, &e->tok, &e->chat, err);
 	if (rc)
 		return rc;
 	engine_set_load_part(e, PART_MODEL);

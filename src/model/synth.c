@@ -95,18 +95,25 @@ static enum hokku_code find_mix(const char *name, struct mix *out, struct hokku_
 		       join_names(synth_types(), known, sizeof known));
 }
 
+static const char *known_shape(const char *name)
+{
+	for (size_t i = 0; i < N_SHAPES; i++)
+		if (strcmp(name, shapes[i].name) == 0)
+			return shapes[i].config;
+	return NULL;
+}
+
 static enum hokku_code find_shape(const char *name, struct hf_shape *out, struct hokku_error *err)
 {
 	char known[256];
 	json_t *root = NULL;
 	enum hokku_code rc = HOKKU_OK;
 	size_t n = strlen(name);
-	for (size_t i = 0; i < N_SHAPES && !root; i++)
-		if (strcmp(name, shapes[i].name) == 0)
-			root = json_loads(shapes[i].config, 0, NULL);
-	if (!root && n > 5 && strcmp(name + n - 5, ".json") == 0)
+	if (known_shape(name))
+		root = json_loads(known_shape(name), 0, NULL);
+	else if (n > 5 && strcmp(name + n - 5, ".json") == 0)
 		rc = hf_json_read(name, HF_MAX_CONFIG_BYTES, &root, err);
-	else if (!root)
+	else
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "the shape is \"%.64s\"; it must be %s or a config.json's path", name,
 			       join_names(synth_shapes(), known, sizeof known));
@@ -182,7 +189,12 @@ static void declare(struct synthesis *s, const struct vocab *v)
 {
 	char name[160], about[96];
 	uint64_t noted = 0;
-	snprintf(name, sizeof name, "synthetic %.100s %s", s->o->shape, s->mix.name);
+	/* Where a config.json lies must not show in the bytes. */
+	if (known_shape(s->o->shape))
+		snprintf(name, sizeof name, "synthetic %s %s", s->o->shape, s->mix.name);
+	else
+		snprintf(name, sizeof name, "synthetic %u x %u %s", s->shape.n_layers, s->shape.d_model,
+			 s->mix.name);
 	snprintf(about, sizeof about, "random weights, seed %" PRIu64, s->o->seed);
 	hf_shape_put(s->writer, &s->shape, name, s->mix.file_type);
 	gguf_put_str(s->writer, "general.description", str_c(about));

@@ -1,7 +1,7 @@
 // `hokku run` as a user meets it, the help and the errors of every command, the library and its example.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, existsSync, linkSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -157,14 +157,17 @@ const refused = [
 	[['run', '-p', 'x', '--top-k', '-1'], 2, /--top-k is "-1"; it takes a whole number from 0 to 2147483647/],
 	[['run', '-p', 'x', '--presence-penalty', '-2.1'], 2, /--presence-penalty is "-2.1"; it takes a number from -2 to 2/],
 	[['run', '-p', 'x', '--min-p', 'nan'], 2, /--min-p is "nan"/],
-	[['run', '-p', 'x', '--seed', '18446744073709551616'], 2, /--seed is "18446744073709551616"; it takes a whole number/],
+	[['run', '-p', 'x', '--seed', '18446744073709551616'], 2, /--seed is "18446744073709551616"; it takes a whole number from 0 to 18446744073709551615/],
 	[['run', '-p', 'x', '--seed', '1.5'], 2, /--seed is "1.5"; it takes a whole number/],
-	[['run', '-p', 'x', '-n', '-3'], 2, /-n is "-3"; it takes a whole number/],
+	[['run', '-p', 'x', '-n', '-3'], 2, /-n is "-3"; it takes a whole number from 0 to 4294967295/],
+	[['convert', '.', '-o', '-'], 2, /-o is -; a GGUF file cannot go through a pipe, name a file/],
+	[['synth', '--shape', 'qwen2.5-0.5b', '-t', 'Q8_0', '-o', '-'], 2, /-o is -; a GGUF file cannot go through a pipe/],
 	[['run', '-p'], 2, /-p needs a value \(TEXT\)/],
 	[['run', '-p', 'x', '-f', 'y'], 2, /-p and -f are both given; one is wanted/],
 	[['run', '-p', 'x', '--raw', '--system', 'y'], 2, /--system needs the chat template that --raw leaves out/],
 	[['run', 'a.gguf', 'b.gguf', '-p', 'x'], 2, /"b.gguf" is one word too many/],
 	[['run', '-p', 'x', ...Array(17).fill(['--stop', 'y']).flat()], 2, /--stop may be given 16 times at most/],
+	[['run', '-p', 'x', '--stop', ''], 2, /--stop is empty; it takes a text to stop at/],
 	[['run', '-p', 'x', '--logit-bias', '5'], 2, /--logit-bias is "5"; it takes a token id, = and a number, as in 42=-5/],
 	[['run', '-p', 'x', '--logit-bias', '=5'], 2, /--logit-bias is "=5"/],
 	[['run', '-p', 'x', '--logit-bias', '5=x'], 2, /--logit-bias is "5=x"/],
@@ -194,9 +197,68 @@ test('what the model cannot serve names both numbers', () => {
 	r = run(['run', long], { input: '' });
 	assert.equal(r.status, 1);
 	assert.match(r.stderr, /the prompt is empty/);
-	r = run(['run', long, '--raw', '-p', 'x', '--stop', '']);
-	assert.equal(r.status, 1);
-	assert.match(r.stderr, /stop text 0 is empty/);
+});
+
+test('closed standard streams are told and lend their numbers to nothing', () => {
+	// Without a guard the pipe that wakes `run` takes numbers 0 and 1, and the answer lands in it.
+	const sh = (redirect, args) => spawnSync('sh', ['-c', `exec "$0" "$@" ${redirect}`, hokku, ...args], { encoding: 'utf8', cwd: scratch, env, timeout: 60000 });
+	const args = ['run', long, '--raw', '-p', 'go', '--temp', '0', '-n', '40'];
+	for (const redirect of ['>&-', '<&- >&-']) {
+		const r = sh(redirect, args);
+		assert.equal(r.stderr, 'hokku: standard output: Bad file descriptor\n', redirect);
+		assert.equal(r.status, 1);
+	}
+	assert.equal(sh('<&- >&- 2>&-', args).status, 1);
+	assert.equal(sh('<&- 2>&-', args).stdout, answer(args.slice(1)));
+	assert.equal(sh('<&-', ['run', long]).stderr, 'hokku: standard input: Bad file descriptor\n');
+});
+
+test('logits: the bundled model without MODEL, the context is a limit, the model is not overwritten', () => {
+	const ids = (n) => Array(n).fill('1').join();
+	const small = join(scratch, 'small.gguf');
+	const shape = file('small.json', JSON.stringify({
+		architectures: ['Qwen2ForCausalLM'], model_type: 'qwen2', hidden_size: 64, intermediate_size: 64,
+		num_hidden_layers: 1, num_attention_heads: 1, num_key_value_heads: 1, vocab_size: 512,
+		max_position_embeddings: 8, rms_norm_eps: 1e-6, rope_theta: 1e4, tie_word_embeddings: true, hidden_act: 'silu',
+	}));
+	execFileSync(hokku, ['synth', '--shape', shape, '--type', 'F32', '-o', small], { stdio: 'pipe' });
+	for (const [n, status] of [[7, 0], [8, 0], [9, 1]]) {
+		const r = run(['logits', small, '--tokens', ids(n), '-o', 'out.npy']);
+		assert.equal(r.status, status, r.stderr);
+		if (status) assert.equal(r.stderr, "hokku: --tokens has 9 ids; the model's context holds 8\n");
+	}
+	const before = readFileSync(small);
+	linkSync(small, join(scratch, 'other-name.gguf'));
+	for (const name of ['small.gguf', './small.gguf', 'other-name.gguf']) {
+		const r = run(['logits', 'small.gguf', '--tokens', '1', '-o', name]);
+		assert.equal(r.stderr, `hokku: -o ${name} would overwrite the model\n`);
+		assert.equal(r.status, 1);
+	}
+	assert.deepEqual(readFileSync(small), before);
+	if (bundled) assert.equal(run(['logits', '--tokens', '1', '-o', 'out.npy']).status, 0);
+});
+
+test('a made-up model does not tell where its config.json lay', () => {
+	mkdirSync(join(scratch, 'elsewhere'));
+	copyFileSync(join(scratch, 'long.json'), join(scratch, 'elsewhere', 'config.json'));
+	execFileSync(hokku, ['synth', '--shape', 'elsewhere/config.json', '-t', 'F32', '-o', 'again.gguf'], { cwd: scratch, stdio: 'pipe' });
+	assert.deepEqual(readFileSync(join(scratch, 'again.gguf')), readFileSync(long));
+});
+
+test('a fault of a tokenizer names the file, once', () => {
+	const bytes = readFileSync(long);
+	const at = bytes.indexOf('tokenizer.ggml.model');
+	const renamed = Buffer.from(bytes);
+	renamed.write('tokenizer.ggml.moral', at);
+	file('renamed.gguf', renamed);
+	const unknown = Buffer.from(bytes);
+	unknown.write('gpt3', at + 'tokenizer.ggml.model'.length + 4 + 8);
+	file('unknown.gguf', unknown);
+	for (const args of [['run', 'NAME', '-p', 'x'], ['tokenize', 'NAME', '-p', 'x'], ['detokenize', 'NAME', '1']]) {
+		const said = (name) => run(args.map((word) => (word === 'NAME' ? name : word))).stderr;
+		assert.equal(said('renamed.gguf'), 'hokku: renamed.gguf: key "tokenizer.ggml.model" is missing; a string is wanted\n');
+		assert.match(said('unknown.gguf'), /^hokku: unknown.gguf: tokenizer.ggml.model is "gpt3"; /);
+	}
 });
 
 test('--logit-bias forces and forbids tokens', () => {

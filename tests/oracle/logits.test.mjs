@@ -94,7 +94,7 @@ test("the bytes do not depend on chunks, threads or where they go", () => {
 test("what is wrong is named, and no file is left", () => {
 	const out = path.join(root, "never.npy");
 	const cases = [
-		[["logits"], 2, "which model?"],
+		[["logits"], 2, "--tokens is missing"],
 		[["logits", model("F32"), "-o", out], 2, "--tokens is missing"],
 		[["logits", model("F32"), "--tokens", "1"], 2, "-o is missing"],
 		[["logits", model("F32"), "--tokens", "", "-o", out], 2, 'id 1 is ""'],
