@@ -311,6 +311,17 @@ test('the library exports what the header marks, and nothing else', (t) => {
 	assert.deepEqual(ours, declared);
 });
 
+test('pkg-config finds the library wherever it was installed', (t) => {
+	if (spawnSync('pkg-config', ['--version']).error) return t.skip('no pkg-config');
+	const folder = join(scratch, 'any where/lib/pkgconfig');
+	mkdirSync(folder, { recursive: true });
+	copyFileSync(join(build, 'hokku.pc'), join(folder, 'hokku.pc'));
+	const ask = (what) => execFileSync('pkg-config', [what, 'hokku'], { encoding: 'utf8', env: { ...env, PKG_CONFIG_PATH: folder } }).replaceAll('\\', '').trim();
+	assert.equal(ask('--cflags'), `-I${folder}/../../include`);
+	assert.equal(ask('--libs'), `-L${folder}/../../lib -lhokku`);
+	assert.equal(ask('--modversion'), run(['version']).stdout.trim().split(' ')[1]);
+});
+
 test('the example streams an answer through the library', needsBundled, () => {
 	const example = join(build, 'examples/example_stream');
 	const r = spawnSync(example, ['autumn rain'], { encoding: 'utf8', cwd: scratch });
