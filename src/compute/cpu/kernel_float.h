@@ -11,6 +11,9 @@
 		EACH(s, panels) sum[s][t] = first ? v16_set1(0) : v16_load(out + t * UNIT_ROWS + s * PANEL); \
 	}                                                                                                    \
 	for (uint32_t k = 0; k < depth; k++) {                                                               \
+		if (tokens == 1)                                                                             \
+			EACH(j, (panels * PANEL * bytes + 63) / 64)                                          \
+		__builtin_prefetch(weights + PREFETCH_AHEAD + 64 * j);                                       \
 		v16 w[MM_PANELS];                                                                            \
 		EACH(s, panels) w[s] = load(weights + s * PANEL * bytes);                                    \
 		EACH(t, tokens)                                                                              \

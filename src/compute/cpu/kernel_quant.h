@@ -179,6 +179,8 @@ KERNEL void quant_tile(const struct layout l, const struct product *p, uint32_t 
 		unpack_block(l, head, &s);
 		for (int g = 0; g < l.groups; g++) {
 			struct wgroup w;
+			if (tokens == 1)
+				EACH(j, l.body_bytes / 64) __builtin_prefetch(body + PREFETCH_AHEAD + 64 * j);
 			unpack_group(l, &s, g, body, &w);
 			EACH(t, tokens) sum[t] = add_group(sum[t], &w, acts + t, l.shape);
 			body += l.body_bytes;

@@ -35,6 +35,12 @@
 #endif
 #endif
 
+/* One token reads each weight once, faster than the processor's own prefetching brings them: it stops at
+ * pages, and a panel is small. Panels follow each other, so what lies ahead is always what comes next. */
+#ifndef PREFETCH_AHEAD
+#define PREFETCH_AHEAD 4096
+#endif
+
 #include "compute/cpu/kernel_float.h"
 #include "compute/cpu/kernel_quant.h"
 #ifdef TIER_TILES
