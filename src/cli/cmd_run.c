@@ -3,6 +3,7 @@
  * the main thread sleeps on a pipe into which the end of the answer and the interrupt signal both write.
  */
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,7 +117,7 @@ static void on_state(void *user)
 	cli_progress(label, state.phase == ENGINE_LOADING ? state.load_part : 1);
 }
 
-/* "ID=X" each; the ranges are the engine's to check. Returns -1, or an exit code. */
+/* "ID=X" each; which ids there are the engine knows. Returns -1, or an exit code. */
 static int parse_biases(struct options *o)
 {
 	for (uint32_t i = 0; i < o->bias.n; i++) {
@@ -125,11 +126,14 @@ static int parse_biases(struct options *o)
 		errno = 0;
 		long id = strtol(text, &equals, 10);
 		float value = *equals == '=' ? strtof(equals + 1, &end) : 0;
-		if (equals == text || !end || end == equals + 1 || *end || errno || id < 0 || id > INT32_MAX)
+		if (equals == text || !end || end == equals + 1 || *end || errno || id < 0 ||
+		    id > INT32_MAX || !(fabsf(value) <= ENGINE_MAX_LOGIT_BIAS))
 			return cli_usage(
 				&cmd_run,
-				"--logit-bias is %s; it takes a token id, = and a number, as in 42=-5",
-				str_quote(str_c(text), quoted, sizeof quoted));
+				"--logit-bias is %s; it takes a token id, = and a number from -%d to "
+				"%d, as in 42=-5",
+				str_quote(str_c(text), quoted, sizeof quoted), ENGINE_MAX_LOGIT_BIAS,
+				ENGINE_MAX_LOGIT_BIAS);
 		o->biases[i] = (struct hokku_logit_bias){(int32_t)id, value};
 	}
 	o->sampling.bias = o->biases;

@@ -1,4 +1,6 @@
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "cli/job.h"
@@ -21,6 +23,29 @@ const struct cmd cmd_synth = {
 		"  hokku synth --shape qwen2.5-0.5b --type Q4_K_M -o synth.gguf && hokku bench synth.gguf\n",
 	.run = run,
 };
+
+static bool is_one_of(const char *name, const char *const *names)
+{
+	while (*names && strcasecmp(name, *names) != 0)
+		names++;
+	return *names;
+}
+
+/* Of words that are in no list; -1 where they are. A config.json is the library's to judge. */
+static int check_names(const char *shape, const char *type)
+{
+	char quoted[96];
+	size_t n = strlen(shape);
+	bool is_json = n > 5 && strcmp(shape + n - 5, ".json") == 0;
+	if (!is_json && !is_one_of(shape, synth_shapes()))
+		return cli_usage(&cmd_synth,
+				 "--shape is %s; it takes qwen2.5-0.5b, qwen2.5-7b or a config.json",
+				 str_quote(str_c(shape), quoted, sizeof quoted));
+	if (!is_one_of(type, synth_types()))
+		return cli_usage(&cmd_synth, "--type is %s; it takes one of those that --help lists",
+				 str_quote(str_c(type), quoted, sizeof quoted));
+	return -1;
+}
 
 static int run(int argc, char **argv)
 {
@@ -62,6 +87,9 @@ static int run(int argc, char **argv)
 		return cli_usage(&cmd_synth, "-o is missing: where the GGUF file goes");
 	if (strcmp(out, "-") == 0)
 		return cli_usage(&cmd_synth, "-o is -; a GGUF file cannot go through a pipe, name a file");
+	rc = check_names(shape, type);
+	if (rc >= 0)
+		return rc;
 	struct synth_options options = {
 		.shape = shape, .type = type, .out = out, .seed = seed, .job = cli_job("writing")};
 	struct hokku_error err;

@@ -302,6 +302,8 @@ static enum hokku_code read_identity(struct model *m, struct hokku_error *err)
 		FAIL("general.architecture is %s; hokku knows %s", str_quote(arch, quoted, sizeof quoted),
 		     join(arch_names(), known, sizeof known));
 
+	if (gguf_n_tensors(m->file) == 0)
+		FAIL("the file has no tensors: it holds a vocabulary, not a model");
 	uint32_t parts = 1, part = 0;
 	rc = gguf_get_u32(m->file, "split.count", &parts, &found, err);
 	if (!rc)

@@ -98,7 +98,7 @@ static enum hokku_code find_mix(const char *name, struct mix *out, struct hokku_
 static const char *known_shape(const char *name)
 {
 	for (size_t i = 0; i < N_SHAPES; i++)
-		if (strcmp(name, shapes[i].name) == 0)
+		if (strcasecmp(name, shapes[i].name) == 0)
 			return shapes[i].config;
 	return NULL;
 }

@@ -168,7 +168,10 @@ const refused = [
 	[['run', 'a.gguf', 'b.gguf', '-p', 'x'], 2, /"b.gguf" is one word too many/],
 	[['run', '-p', 'x', ...Array(17).fill(['--stop', 'y']).flat()], 2, /--stop may be given 16 times at most/],
 	[['run', '-p', 'x', '--stop', ''], 2, /--stop is empty; it takes a text to stop at/],
-	[['run', '-p', 'x', '--logit-bias', '5'], 2, /--logit-bias is "5"; it takes a token id, = and a number, as in 42=-5/],
+	[['run', '-p', 'x', '--logit-bias', '5'], 2, /--logit-bias is "5"; it takes a token id, = and a number from -1000 to 1000, as in 42=-5/],
+	[['run', '-p', 'x', '--logit-bias', '5=1000.1'], 2, /--logit-bias is "5=1000.1"/],
+	[['run', '-p', 'x', '--logit-bias', '5=nan'], 2, /--logit-bias is "5=nan"/],
+	[['synth', '--shape', 'qwen2.5-0.5b', '-t', 'Q9', '-o', 'x'], 2, /--type is "Q9"; it takes one of those that --help lists/],
 	[['run', '-p', 'x', '--logit-bias', '=5'], 2, /--logit-bias is "=5"/],
 	[['run', '-p', 'x', '--logit-bias', '5=x'], 2, /--logit-bias is "5=x"/],
 	[['run', 'nowhere.gguf', '-p', 'x'], 1, /^hokku: nowhere.gguf: No such file or directory\n$/],
@@ -243,6 +246,14 @@ test('a made-up model does not tell where its config.json lay', () => {
 	copyFileSync(join(scratch, 'long.json'), join(scratch, 'elsewhere', 'config.json'));
 	execFileSync(hokku, ['synth', '--shape', 'elsewhere/config.json', '-t', 'F32', '-o', 'again.gguf'], { cwd: scratch, stdio: 'pipe' });
 	assert.deepEqual(readFileSync(join(scratch, 'again.gguf')), readFileSync(long));
+});
+
+test('a vocabulary without weights is told from a model', () => {
+	const bytes = readFileSync(long), bare = Buffer.from(bytes);
+	bare.writeBigUInt64LE(0n, 8); // the number of tensors
+	file('bare.gguf', bare);
+	for (const args of [['run', 'bare.gguf', '-p', 'x'], ['logits', 'bare.gguf', '--tokens', '1', '-o', 'x'], ['bench', 'bare.gguf']])
+		assert.equal(run(args).stderr, 'hokku: bare.gguf: the file has no tensors: it holds a vocabulary, not a model\n');
 });
 
 test('a fault of a tokenizer names the file, once', () => {
