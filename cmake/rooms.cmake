@@ -42,3 +42,5 @@ if(HOKKU_SANITIZE MATCHES "undefined")
 	set_property(SOURCE ${tiers} APPEND PROPERTY COMPILE_OPTIONS
 		-fno-sanitize=null,alignment,object-size,pointer-overflow)
 endif()
+set_source_files_properties(src/compute/cpu/pack.c src/compute/cpu/product.c src/compute/cpu/forward.c PROPERTIES
+	COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")

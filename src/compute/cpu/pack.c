@@ -261,36 +261,60 @@ static void pack_quantised_panel(const struct packed *p, uint32_t panel)
 /* A tile of the transposition fits in the first-level cache. */
 enum { TRANSPOSE_COLUMNS = 32 };
 
-#define TRANSPOSE(name, type)                                                                                \
-	static void name(const struct packed *p, uint32_t unit)                                              \
-	{                                                                                                    \
-		const struct weight *w = p->source;                                                          \
-		uint32_t row0 = unit * UNIT_ROWS, n = w->rows - row0;                                        \
-		uint32_t panels = p->n_panels - unit * UNIT_PANELS;                                          \
-		n = n < UNIT_ROWS ? n : UNIT_ROWS;                                                           \
-		size_t stride = (panels < UNIT_PANELS ? panels : UNIT_PANELS) * PANEL;                       \
-		uint8_t *to = p->data + unit * UNIT_PANELS * p->panel_bytes;                                 \
-		for (uint32_t k0 = 0; k0 < w->cols; k0 += TRANSPOSE_COLUMNS) {                               \
-			uint32_t end = w->cols - k0 < TRANSPOSE_COLUMNS ? w->cols : k0 + TRANSPOSE_COLUMNS;  \
-			for (uint32_t r = 0; r < n; r++) {                                                   \
-				const uint8_t *row = (const uint8_t *)w->data + (row0 + r) * w->row_bytes;   \
-				for (uint32_t k = k0; k < end; k++)                                          \
-					memcpy(to + (k * stride + r) * sizeof(type), row + k * sizeof(type), \
-					       sizeof(type));                                                \
-			}                                                                                    \
-		}                                                                                            \
+/* Four rows of four 16-bit elements at from (row_bytes apart) to four rows at to (stride bytes apart). */
+static void transpose_4x4(const uint8_t *from, uint64_t row_bytes, uint8_t *to, size_t stride)
+{
+	const uint64_t even = 0x0000FFFF0000FFFF, low = 0x00000000FFFFFFFF;
+	uint64_t r[4], pairs[4], out[4];
+	for (int i = 0; i < 4; i++)
+		memcpy(&r[i], from + (uint64_t)i * row_bytes, 8);
+	pairs[0] = (r[0] & even) | (r[1] & even) << 16;
+	pairs[1] = (r[0] >> 16 & even) | (r[1] & ~even);
+	pairs[2] = (r[2] & even) | (r[3] & even) << 16;
+	pairs[3] = (r[2] >> 16 & even) | (r[3] & ~even);
+	out[0] = (pairs[0] & low) | pairs[2] << 32;
+	out[1] = (pairs[1] & low) | pairs[3] << 32;
+	out[2] = pairs[0] >> 32 | (pairs[2] & ~low);
+	out[3] = pairs[1] >> 32 | (pairs[3] & ~low);
+	for (int i = 0; i < 4; i++)
+		memcpy(to + (size_t)i * stride, &out[i], 8);
+}
+
+/* Columns first .. end - 1 of rows n0 .. n - 1 at from, element by element, to (columns, stride bytes) at to.
+ */
+static void transpose_rest(const uint8_t *from, uint64_t row_bytes, uint32_t n0, uint32_t n, uint32_t first,
+			   uint32_t end, uint32_t size, uint8_t *to, size_t stride)
+{
+	for (uint32_t r = n0; r < n; r++)
+		for (uint32_t k = first; k < end; k++)
+			memcpy(to + k * stride + r * size, from + r * row_bytes + k * size, size);
+}
+
+static void pack_float_unit(const struct packed *p, uint32_t unit)
+{
+	const struct weight *w = p->source;
+	uint32_t row0 = unit * UNIT_ROWS, n = w->rows - row0 < UNIT_ROWS ? w->rows - row0 : UNIT_ROWS;
+	uint32_t panels = p->n_panels - unit * UNIT_PANELS, size = kinds[p->kind].head_bytes;
+	size_t stride = (panels < UNIT_PANELS ? panels : UNIT_PANELS) * (size_t)PANEL * size;
+	const uint8_t *from = (const uint8_t *)w->data + row0 * w->row_bytes;
+	uint8_t *to = p->data + unit * UNIT_PANELS * p->panel_bytes;
+	for (uint32_t k0 = 0; k0 < w->cols; k0 += TRANSPOSE_COLUMNS) {
+		uint32_t end = w->cols - k0 < TRANSPOSE_COLUMNS ? w->cols : k0 + TRANSPOSE_COLUMNS;
+		uint32_t k4 = size == 2 ? k0 + (end - k0) / 4 * 4 : k0, n4 = size == 2 ? n / 4 * 4 : 0;
+		for (uint32_t r = 0; r < n4; r += 4)
+			for (uint32_t k = k0; k < k4; k += 4)
+				transpose_4x4(from + r * w->row_bytes + k * size, w->row_bytes,
+					      to + k * stride + r * size, stride);
+		transpose_rest(from, w->row_bytes, 0, n4, k4, end, size, to, stride);
+		transpose_rest(from, w->row_bytes, n4, n, k0, end, size, to, stride);
 	}
-TRANSPOSE(transpose_2, uint16_t)
-TRANSPOSE(transpose_4, uint32_t)
+}
 
 void pack_units(const struct packed *p, uint32_t first, uint32_t end)
 {
 	for (uint32_t unit = first; unit < end; unit++) {
 		if (!kinds[p->kind].pack) {
-			if (kinds[p->kind].head_bytes == 2)
-				transpose_2(p, unit);
-			else
-				transpose_4(p, unit);
+			pack_float_unit(p, unit);
 			continue;
 		}
 		for (uint32_t i = unit * UNIT_PANELS; i < (unit + 1) * UNIT_PANELS && i < p->n_panels; i++)
