@@ -76,7 +76,7 @@ build() {
 			die "cmake could not configure build/$preset"
 		}
 	fi
-	if ! ninja -C "build/$preset" -n "$@" 2>/dev/null | grep -q 'no work to do'; then
+	if ninja -C "build/$preset" -n "$@" 2>/dev/null | grep -qE 'Building|Linking'; then
 		say "do: building build/$preset"
 	fi
 	ninja -C "build/$preset" "$@" >"$log" 2>&1 || {
