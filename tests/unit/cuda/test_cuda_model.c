@@ -69,7 +69,7 @@ static void golden_greedy(void **state)
 {
 	(void)state;
 	const struct sampling greedy = {.top_p = 1, .repetition_penalty = 1};
-	const struct tiny *t = tiny_find(&set, "gqa7");
+	const struct tiny *t = tiny_find(&set, "odd");
 	struct direct d;
 	struct hokku_error err = {0};
 	open_tiny(&d, t, "F32", 1, 0, 0);
@@ -98,39 +98,52 @@ static void assert_rows(const struct tiny *t, const char *what, const float *got
 			fail_msg("%s, %s: the logits of position %u differ", t->name, what, p);
 }
 
-/* Chunks, other KV blocks, other schedules, memory that is out of reach but for the device. */
-static void check_exact(const char *name, const char *format)
+/* One cut into steps with other KV blocks, another schedule and, where asked, device memory that is out of
+ * reach but for the device. */
+struct cut {
+	uint32_t chunk, shift, n_batch;
+	uint64_t seed;
+	bool fence;
+};
+
+static void check_cut(const struct tiny *t, const char *format, const struct cut *cut, const float *whole)
 {
-	static const uint32_t chunks[] = {1, 7, 17, 33};
-	const struct tiny *t = tiny_find(&set, name);
-	float *whole = logits_of(t), *got = logits_of(t);
 	struct direct d;
-	open_tiny(&d, t, format, 1, 0, 0);
-	direct_logits(&d, 0, t->prompt, t->n_prompt, t->n_prompt, whole);
+	struct cudasim_settings plain, s;
+	float *got = logits_of(t);
+	cudasim_get(&plain);
+	s = plain;
+	s.seed = cut->seed;
+	s.fence = cut->fence;
+	cudasim_set(&s);
+	open_tiny(&d, t, format, 1, cut->n_batch, cut->shift);
+	direct_logits(&d, 0, t->prompt, t->n_prompt, cut->chunk, got);
+	assert_rows(t, "cut into steps", got, whole, 0, t->n_prompt);
 	direct_close(&d);
-	for (uint32_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
-		struct cudasim_settings plain, s;
-		cudasim_get(&plain);
-		s = plain;
-		s.seed = i * 1000;
-		s.fence = chunks[i] == 17;
-		cudasim_set(&s);
-		open_tiny(&d, t, format, 1, chunks[i] == 33 ? 40 : 0, i);
-		direct_logits(&d, 0, t->prompt, t->n_prompt, chunks[i], got);
-		assert_rows(t, "cut into steps", got, whole, 0, t->n_prompt);
-		direct_close(&d);
-		cudasim_set(&plain);
-	}
-	free(whole);
+	cudasim_set(&plain);
 	free(got);
 }
 
 static void exact(void **state)
 {
 	(void)state;
-	check_exact("odd", "F32");
-	check_exact("gqa7", "Q5_1");
-	check_exact("mha128", "MIXED");
+	static const struct cut cuts[] = {
+		{1, 1, 0, 0, false}, {7, 2, 0, 1000, false}, {17, 0, 17, 0, true}, {33, 3, 40, 3000, false}};
+	static const struct {
+		const char *name, *format;
+		unsigned n_cuts;
+	} cases[] = {{"odd", "F32", 4}, {"gqa7", "Q5_1", 1}, {"mha128", "MIXED", 2}};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		const struct tiny *t = tiny_find(&set, cases[i].name);
+		struct direct d;
+		float *whole = logits_of(t);
+		open_tiny(&d, t, cases[i].format, 1, 0, 0);
+		direct_logits(&d, 0, t->prompt, t->n_prompt, t->n_prompt, whole);
+		direct_close(&d);
+		for (unsigned k = 0; k < cases[i].n_cuts; k++)
+			check_cut(t, cases[i].format, &cuts[k], whole);
+		free(whole);
+	}
 }
 
 /* Three sequences of the same tokens in one step, each at another position; then a token each, drawn. */

@@ -1,0 +1,257 @@
+/*
+ * What the backend does when things are not as they should be: devices that are not there or too old, memory
+ * that does not suffice, formats without kernels, and a device that fails at every single call of an opening
+ * and of a step. Nothing may leak, hang or pass as success.
+ */
+#include "direct.h"
+
+#include <unistd.h>
+
+#include "compute/plugin_abi.h"
+
+static struct tiny_set set;
+static char path[512];
+
+static void assert_says(const struct hokku_error *err, const char *part)
+{
+	if (!strstr(err->message, part))
+		fail_msg("the message \"%s\" lacks \"%s\"", err->message, part);
+}
+
+static void assert_nothing_left(void)
+{
+	assert_int_equal(cudasim_live_bytes(), 0);
+	assert_int_equal(cudasim_live_pinned(), 0);
+}
+
+static void listing(void **state)
+{
+	(void)state;
+	const struct compute_plugin *p = hokku_compute_plugin();
+	struct compute_device_info info[3];
+	struct hokku_error err = {0};
+	struct cudasim_settings plain, s;
+	double gb_per_s = 0;
+	cudasim_get(&plain);
+	s = plain;
+	assert_int_equal(p->abi, COMPUTE_PLUGIN_ABI);
+	assert_string_equal(p->version, hokku_version());
+	assert_string_equal(p->name, "cuda");
+	s.n_devices = 2;
+	s.cc = 75;
+	cudasim_set(&s);
+	assert_int_equal(p->list_devices(info, 3, &err), 2);
+	assert_int_equal(info[1].index, 1);
+	assert_string_equal(info[1].name, "emulated device 1");
+	assert_int_equal(info[1].cc_major * 10 + info[1].cc_minor, 75);
+	assert_int_equal(info[1].vram_bytes, plain.vram_bytes);
+	assert_int_equal(info[1].vram_free_bytes, plain.vram_bytes);
+	assert_int_equal(info[1].driver_version, 13000);
+	assert_true(info[1].usable);
+	s.cc = 72;
+	cudasim_set(&s);
+	memset(info, 0xFF, sizeof info);
+	assert_int_equal(p->list_devices(info, 1, &err), 2);
+	assert_false(info[0].usable);
+	assert_int_equal(info[1].index, UINT32_MAX); /* only cap rows are written */
+	s.n_devices = 0;
+	cudasim_set(&s);
+	assert_int_equal(p->list_devices(info, 3, &err), 0);
+	s.driver_version = 12020;
+	cudasim_set(&s);
+	assert_int_equal(p->list_devices(info, 3, &err), -1);
+	assert_says(&err, "serves CUDA 12.2; this plugin needs 13.0");
+	s.driver_version = 0;
+	cudasim_set(&s);
+	assert_int_equal(p->list_devices(info, 3, &err), -1);
+	assert_says(&err, "no NVIDIA driver");
+	cudasim_set(&plain);
+	assert_int_equal(p->measure_copy(0, &gb_per_s, &err), HOKKU_OK);
+	assert_true(gb_per_s > 0);
+	assert_int_equal(p->measure_copy(7, &gb_per_s, &err), HOKKU_INVALID_REQUEST);
+	assert_nothing_left();
+}
+
+static enum hokku_code open_as(const char *device, struct hokku_error *err)
+{
+	struct cuda_device d;
+	*err = (struct hokku_error){0};
+	return cuda_device_open(&d, device, err);
+}
+
+static void choosing(void **state)
+{
+	(void)state;
+	struct hokku_error err;
+	struct cudasim_settings plain, s;
+	cudasim_get(&plain);
+	assert_int_equal(open_as("cuda", &err), HOKKU_OK);
+	assert_int_equal(open_as("cuda:0", &err), HOKKU_OK);
+	assert_int_equal(open_as("cuda:1", &err), HOKKU_INVALID_REQUEST);
+	assert_says(&err, "there is no device cuda:1; this machine has 1");
+	static const char *const broken[] = {"cuda:", "cuda:x", "cuda:-1", "cuda:0x", "cuda:1024", "cuda: 0"};
+	for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+		assert_int_equal(open_as(broken[i], &err), HOKKU_INVALID_REQUEST);
+		assert_says(&err, broken[i]);
+	}
+	s = plain;
+	s.cc = 70;
+	cudasim_set(&s);
+	assert_int_equal(open_as("cuda", &err), HOKKU_DEVICE_ERROR);
+	assert_says(&err, "has compute capability 7.0; hokku's kernels need 7.5");
+	s.n_devices = 0;
+	cudasim_set(&s);
+	assert_int_equal(open_as("cuda", &err), HOKKU_DEVICE_ERROR);
+	assert_says(&err, "shows no device");
+	cudasim_set(&plain);
+}
+
+static enum hokku_code open_tiny(struct direct *d, struct hokku_error *err)
+{
+	return direct_open(d, path, 64, 2, 0, 0, err);
+}
+
+/* The budget to the byte: what the ledger took suffices, one byte less is refused before anything is taken.
+ */
+static void budget(void **state)
+{
+	(void)state;
+	struct direct d;
+	struct hokku_error err = {0};
+	struct compute_memory memory;
+	struct cudasim_settings plain, s;
+	cudasim_get(&plain);
+	s = plain;
+	assert_int_equal(open_tiny(&d, &err), HOKKU_OK);
+	compute_cuda.get_memory(d.self, &memory);
+	size_t all = memory.weight_bytes + memory.kv_bytes + memory.scratch_bytes;
+	assert_int_equal(all, cudasim_live_bytes()); /* the ledger's sum is the device's own figure */
+	const struct hparams *hp = &d.model.hp;
+	assert_int_equal(memory.kv_bytes, (uint64_t)hp->n_layers * d.params.n_kv_blocks * COMPUTE_KV_BLOCK *
+						  2 * hp->n_kv_heads * hp->head_dim * sizeof(float));
+	assert_non_null(strstr(compute_cuda.device(d.self), "cuda:0 (emulated device 0"));
+	direct_close(&d);
+	assert_nothing_left();
+	s.vram_bytes = all;
+	cudasim_set(&s);
+	assert_int_equal(open_tiny(&d, &err), HOKKU_OK);
+	direct_close(&d);
+	s.vram_bytes = all - 1;
+	cudasim_set(&s);
+	unsigned calls = cudasim_calls();
+	assert_int_equal(open_tiny(&d, &err), HOKKU_INSUFFICIENT_VRAM);
+	assert_in_range(cudasim_calls() - calls, 1, 6); /* asked, not taken */
+	char number[32];
+	snprintf(number, sizeof number, "%zu bytes available", all - 1);
+	assert_says(&err, number);
+	snprintf(number, sizeof number, "needs %zu bytes", all);
+	assert_says(&err, number);
+	direct_close(&d);
+	assert_nothing_left();
+	cudasim_set(&plain);
+}
+
+static enum hokku_code draw_one(struct direct *d, struct hokku_error *err)
+{
+	static const int32_t ids[] = {1, 2, 3};
+	const struct sampling p = {.temperature = 1, .top_p = 0.9f, .repetition_penalty = 1};
+	struct compute_seq seq = {
+		.tokens = ids, .n_tokens = 3, .blocks = direct_blocks(d, 0), .sampling = &p};
+	*err = (struct hokku_error){0};
+	return compute_cuda.step(d->self, &seq, 1, err);
+}
+
+/* Every call of opening fails once: an error that names the call, and nothing left behind. */
+static void failures_of_opening(void **state)
+{
+	(void)state;
+	struct direct d;
+	struct hokku_error err = {0};
+	unsigned before = cudasim_calls(), n;
+	assert_int_equal(open_tiny(&d, &err), HOKKU_OK);
+	n = cudasim_calls() - before;
+	direct_close(&d);
+	assert_true(n > 50);
+	for (unsigned i = 1; i <= n; i++) {
+		err = (struct hokku_error){0};
+		cudasim_fail(NULL, i, cudaErrorLaunchFailure);
+		assert_int_equal(open_tiny(&d, &err), HOKKU_DEVICE_ERROR);
+		assert_says(&err, "unspecified launch failure (cudaErrorLaunchFailure)");
+		assert_says(&err, "cuda");
+		direct_close(&d);
+		cudasim_fail(NULL, 0, 0);
+		assert_nothing_left();
+	}
+}
+
+/* Every call of a step, and every kernel, fails once: DEVICE_ERROR, then and ever after on that handle. */
+static void failures_of_a_step(void **state)
+{
+	(void)state;
+	static const char *const names[] = {NULL, "launch"};
+	for (size_t k = 0; k < 2; k++) {
+		bool failed = true;
+		for (unsigned i = 1; failed; i += k ? 5 : 1) {
+			struct direct d;
+			struct hokku_error err = {0};
+			assert_int_equal(open_tiny(&d, &err), HOKKU_OK);
+			cudasim_fail(names[k], i, cudaErrorIllegalAddress);
+			enum hokku_code rc = draw_one(&d, &err);
+			failed = rc != HOKKU_OK;
+			if (failed) {
+				assert_int_equal(rc, HOKKU_DEVICE_ERROR);
+				assert_says(&err, "cuda:0 (emulated device 0): cuda");
+				assert_says(&err, "illegal memory access");
+				cudasim_fail(NULL, 0, 0);
+				assert_int_equal(draw_one(&d, &err), HOKKU_DEVICE_ERROR);
+				assert_says(&err, "in an earlier step");
+			}
+			cudasim_fail(NULL, 0, 0);
+			direct_close(&d);
+			assert_nothing_left();
+			assert_true(i > 2 || failed);
+		}
+	}
+}
+
+/* A history longer than the context is refused and harms nothing. */
+static void long_history(void **state)
+{
+	(void)state;
+	struct direct d;
+	struct hokku_error err = {0};
+	int32_t history[66] = {0};
+	const int32_t id = 1;
+	const struct sampling p = {.top_p = 1, .repetition_penalty = 2};
+	assert_int_equal(open_tiny(&d, &err), HOKKU_OK);
+	struct compute_seq seq = {.tokens = &id,
+				  .n_tokens = 1,
+				  .blocks = direct_blocks(&d, 0),
+				  .sampling = &p,
+				  .history = history,
+				  .n_history = 66};
+	assert_int_equal(compute_cuda.step(d.self, &seq, 1, &err), HOKKU_INVALID_REQUEST);
+	assert_says(&err, "66 tokens for the penalties; the device keeps 65");
+	seq.n_history = 65;
+	assert_int_equal(compute_cuda.step(d.self, &seq, 1, &err), HOKKU_OK);
+	direct_close(&d);
+}
+
+int main(void)
+{
+	tiny_load(&set);
+	snprintf(path, sizeof path, "%s/test_cuda_device.%d.gguf", TEST_BINARY_DIR, (int)getpid());
+	tiny_write(&set, tiny_find(&set, "odd"), "F16", path);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(listing),
+		cmocka_unit_test(choosing),
+		cmocka_unit_test(budget),
+		cmocka_unit_test(failures_of_opening),
+		cmocka_unit_test(failures_of_a_step),
+		cmocka_unit_test(long_history),
+	};
+	int failed = cmocka_run_group_tests_name("cuda device", tests, NULL, NULL);
+	unlink(path);
+	tiny_free(&set);
+	return failed;
+}
