@@ -1,5 +1,4 @@
-#include <stdio.h>
-#include <sys/stat.h>
+#include <string.h>
 
 #include "cli/job.h"
 
@@ -72,9 +71,5 @@ static int run(int argc, char **argv)
 	};
 	struct hokku_error err;
 	enum hokku_code code = convert_hf(&options, &err);
-	struct stat st;
-	char size[32];
-	if (!code && stat(out, &st) == 0)
-		printf("%s: %s\n", out, str_bytes((uint64_t)st.st_size, size));
-	return cli_job_end(code, &err);
+	return cli_job_end(code, &err, out);
 }

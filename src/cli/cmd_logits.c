@@ -8,9 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/options_common.h"
 #include "compute/compute.h"
-#include "engine/engine.h"
 
 static int run(int argc, char **argv);
 
@@ -221,12 +220,6 @@ static int run(int argc, char **argv)
 		 .kind = OPT_FLAG,
 		 .target = &job.all,
 		 .help = "logits at every position, not only after the last token"},
-		{.name = "device",
-		 .kind = OPT_STRING,
-		 .target = &job.device,
-		 .metavar = "NAME",
-		 .help = "auto, cpu or cpu:reference",
-		 .env = true},
 		{.name = "chunk",
 		 .kind = OPT_U32,
 		 .target = &job.chunk,
@@ -234,18 +227,13 @@ static int run(int argc, char **argv)
 		 .help = "tokens a step; the logits do not depend on it",
 		 .min = 1,
 		 .max = COMPUTE_MAX_BATCH},
-		{.name = "threads",
-		 .letter = 't',
-		 .kind = OPT_U32,
-		 .target = &job.n_threads,
-		 .metavar = "N",
-		 .help = "CPU threads; 0: one a core",
-		 .max = 1024,
-		 .env = true},
-		{0},
 	};
+	struct opt_table table = {0};
 	struct hokku_error err;
-	int n, rc = cli_parse(&cmd_logits, opts, argc, argv, &job.path, 1, &n);
+	for (size_t i = 0; i < sizeof opts / sizeof *opts; i++)
+		opt_add(&table, &opts[i]);
+	opt_add_device(&table, &job.device, &job.n_threads);
+	int n, rc = cli_parse(&cmd_logits, table.rows, argc, argv, &job.path, 1, &n);
 	if (rc >= 0)
 		return rc;
 	if (!tokens)

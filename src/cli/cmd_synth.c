@@ -1,7 +1,5 @@
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #include "cli/job.h"
 #include "model/synth.h"
@@ -94,9 +92,5 @@ static int run(int argc, char **argv)
 		.shape = shape, .type = type, .out = out, .seed = seed, .job = cli_job("writing")};
 	struct hokku_error err;
 	enum hokku_code code = synth_model(&options, &err);
-	struct stat st;
-	char size[32];
-	if (!code && stat(out, &st) == 0)
-		printf("%s: %s\n", out, str_bytes((uint64_t)st.st_size, size));
-	return cli_job_end(code, &err);
+	return cli_job_end(code, &err, out);
 }

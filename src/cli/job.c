@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 static volatile sig_atomic_t interrupted;
 
@@ -43,10 +44,15 @@ struct job cli_job(const char *label)
 	return (struct job){.user = (void *)label, .progress = progress, .note = note, .stopped = stopped};
 }
 
-int cli_job_end(enum hokku_code rc, const struct hokku_error *err)
+int cli_job_end(enum hokku_code rc, const struct hokku_error *err, const char *out)
 {
-	if (!rc)
+	struct stat st;
+	char size[32];
+	if (!rc) {
+		if (stat(out, &st) == 0)
+			printf("%s: %s\n", out, str_bytes((uint64_t)st.st_size, size));
 		return cli_finish(EXIT_OK);
+	}
 	cli_progress(NULL, 1);
 	cli_fail(err);
 	return rc == HOKKU_CANCELLED ? EXIT_INTERRUPTED : EXIT_FAILED;

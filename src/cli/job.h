@@ -8,7 +8,8 @@
 /* label stands before the percentage. From here on SIGINT and SIGTERM ask the job to stop. */
 struct job cli_job(const char *label);
 
-/* The exit code for a job's outcome; prints the failure. An interrupted job is 130. */
-int cli_job_end(enum hokku_code rc, const struct hokku_error *err);
+/* The exit code for a job's outcome; prints the failure, or the size of the file that it wrote. An
+ * interrupted job is 130. */
+int cli_job_end(enum hokku_code rc, const struct hokku_error *err, const char *out);
 
 #endif

@@ -8,30 +8,20 @@ void opt_add(struct opt_table *t, const struct opt *row)
 	t->rows[t->n++] = *row;
 }
 
-void opt_add_engine(struct opt_table *t, struct engine_config *config)
+void opt_add_device(struct opt_table *t, const char **device, uint32_t *n_threads)
 {
 	const struct opt rows[] = {
 		{.name = "device",
 		 .kind = OPT_STRING,
-		 .target = &config->device,
+		 .target = device,
 		 .metavar = "NAME",
 		 .env = true,
 		 .help = "what computes: auto, cpu, cpu:reference, cuda, cuda:N",
 		 .fallback = "auto"},
-		{.name = "ctx",
-		 .letter = 'c',
-		 .kind = OPT_U32,
-		 .target = &config->n_ctx,
-		 .metavar = "N",
-		 .env = true,
-		 .help = "positions a request may use, prompt and answer",
-		 .min = 0,
-		 .max = 16777216,
-		 .fallback = "the model's own, 32768 at most"},
 		{.name = "threads",
 		 .letter = 't',
 		 .kind = OPT_U32,
-		 .target = &config->n_threads,
+		 .target = n_threads,
 		 .metavar = "N",
 		 .env = true,
 		 .help = "threads that compute",
@@ -41,6 +31,21 @@ void opt_add_engine(struct opt_table *t, struct engine_config *config)
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		opt_add(t, &rows[i]);
+}
+
+void opt_add_engine(struct opt_table *t, struct engine_config *config)
+{
+	opt_add_device(t, &config->device, &config->n_threads);
+	opt_add(t, &(struct opt){.name = "ctx",
+				 .letter = 'c',
+				 .kind = OPT_U32,
+				 .target = &config->n_ctx,
+				 .metavar = "N",
+				 .env = true,
+				 .help = "positions a request may use, prompt and answer",
+				 .min = 0,
+				 .max = 16777216,
+				 .fallback = "the model's own, 32768 at most"});
 }
 
 /* How the command line calls a sampling field, in the order of sampling_fields; the alias is the name other

@@ -19,7 +19,10 @@ struct opt_table {
 
 void opt_add(struct opt_table *t, const struct opt *row);
 
-/* --device, --ctx, --threads; each also a variable. They fill config, which must be zeroed and outlive t. */
+/* --device and --threads; each also a variable. */
+void opt_add_device(struct opt_table *t, const char **device, uint32_t *n_threads);
+
+/* The same and --ctx. They fill config, which must be zeroed and outlive t. */
 void opt_add_engine(struct opt_table *t, struct engine_config *config);
 
 /* --temperature and the other rows of sampling_fields, with the ranges of that table, and --seed. s is filled

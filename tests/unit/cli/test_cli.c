@@ -170,9 +170,10 @@ static void test_mistakes(void **state)
 	expect_mistake("--count +5", "--count is \"+5\"; it takes a whole number from 1 to 10");
 	expect_mistake("--count 4294967297",
 		       "--count is \"4294967297\"; it takes a whole number from 1 to 10");
-	expect_mistake("--big -1", "--big is \"-1\"; it takes a whole number");
-	expect_mistake("--big 18446744073709551616",
-		       "--big is \"18446744073709551616\"; it takes a whole number");
+	expect_mistake("--big -1", "--big is \"-1\"; it takes a whole number from 0 to 18446744073709551615");
+	expect_mistake(
+		"--big 18446744073709551616",
+		"--big is \"18446744073709551616\"; it takes a whole number from 0 to 18446744073709551615");
 	expect_mistake("--signed -6", "--signed is \"-6\"; it takes a whole number from -5 to 5");
 	expect_mistake("--signed --5", "--signed is \"--5\"; it takes a whole number from -5 to 5");
 	expect_mistake("--ratio 1.01", "--ratio is \"1.01\"; it takes a number from 0 to 1");
