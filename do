@@ -7,10 +7,10 @@ cd "$(dirname "$0")"
 # What each group of tasks needs, as Debian packages.
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev libpcre2-dev libutf8proc-dev"
 packages_haiku="$packages_build curl jq"
-packages_test="$packages_haiku libcmocka-dev nodejs npm gcovr ca-certificates"
+packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr ca-certificates"
 packages_fuzz="$packages_build clang libclang-rt-14-dev llvm"
-packages_lint="$packages_build clang-format clang-tidy"
-packages_valgrind="$packages_build libcmocka-dev valgrind"
+packages_lint="$packages_build g++ libcmocka-dev clang-format clang-tidy"
+packages_valgrind="$packages_build g++ libcmocka-dev valgrind"
 
 say() { printf '%s\n' "$*" >&2; }
 die() {
@@ -31,7 +31,7 @@ as_root() {
 # A package counts as there when dpkg says so, or when the command it is wanted for is on the PATH already.
 have_package() {
 	case $1 in
-	gcc | cmake | clang | curl | jq | npm | valgrind | gcovr | clang-format | clang-tidy) command -v "$1" >/dev/null 2>&1 && return 0 ;;
+	gcc | g++ | cmake | clang | curl | jq | npm | valgrind | gcovr | clang-format | clang-tidy) command -v "$1" >/dev/null 2>&1 && return 0 ;;
 	ninja-build) command -v ninja >/dev/null 2>&1 && return 0 ;;
 	nodejs) command -v node >/dev/null 2>&1 && return 0 ;;
 	pkg-config) command -v pkg-config >/dev/null 2>&1 && return 0 ;;
@@ -222,6 +222,7 @@ task_test() {
 	need_node_modules
 	case ${1:-all} in
 	all)
+		build release # also what is not built under sanitizers: the CUDA plugin, where there is an nvcc
 		say "do: the tests under the thread sanitizer"
 		suite tsan
 		say "do: the tests under the address and undefined-behaviour sanitizers"
