@@ -1,0 +1,68 @@
+// `hokku bench`: it runs, its figures hang together, and it says what it measured.
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const HOKKU = process.env.HOKKU;
+const dir = mkdtempSync(join(tmpdir(), "hokku-bench-"));
+const model = join(dir, "tiny.gguf");
+process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
+
+const config = {
+	architectures: ["Qwen2ForCausalLM"], model_type: "qwen2", hidden_act: "silu",
+	hidden_size: 128, intermediate_size: 320, num_hidden_layers: 2, num_attention_heads: 2,
+	num_key_value_heads: 1, vocab_size: 512, max_position_embeddings: 256, rms_norm_eps: 1e-6,
+	rope_theta: 10000, tie_word_embeddings: false,
+};
+writeFileSync(join(dir, "config.json"), JSON.stringify(config));
+execFileSync(HOKKU, ["synth", "--shape", join(dir, "config.json"), "--type", "Q8_0", "-o", model]);
+
+const bench = (...args) => spawnSync(HOKKU, ["bench", model, "-n", "2", "--prefill", "40", "--decode", "8", ...args],
+	{ encoding: "utf8" });
+
+test("--json: speed, spread, bytes and shares of the limits agree with each other", () => {
+	const r = bench("--json", "--threads", "2");
+	assert.equal(r.status, 0, r.stderr);
+	const j = JSON.parse(r.stdout);
+	assert.match(j.device, /^cpu \(.*, 2 threads\)$/);
+	assert.equal(j.runs, 2);
+	assert.equal(j.limits.threads, 2);
+	const layer = 128 * (2 * 128 + 2 * 64 + 3 * 320);
+	const weights = ((2 * layer + 128 * 512) / 32) * 34;
+	assert.ok(j.weight_bytes >= weights && j.weight_bytes < weights * 1.1, `${j.weight_bytes} for ${weights}`);
+	for (const [name, tokens] of [["prefill", 40], ["decode", 8]]) {
+		const f = j[name];
+		assert.equal(f.tokens, tokens);
+		assert.ok(f.slowest > 0 && f.slowest <= f.tokens_per_s && f.tokens_per_s <= f.fastest);
+		assert.ok(Math.abs(f.share_of_memory * j.limits.read_bytes_per_s / f.bytes_per_s - 1) < 1e-9);
+	}
+	const seconds = 8 / j.decode.tokens_per_s;
+	assert.ok(j.decode.bytes_per_s * seconds >= 8 * j.weight_bytes);
+	assert.ok(j.decode.ops_per_s * seconds >= 8 * 2 * (2 * layer + 128 * 512));
+});
+
+test("the table names model, device, limits and both figures; the reference has no limits", () => {
+	const r = bench();
+	assert.equal(r.status, 0, r.stderr);
+	assert.match(r.stdout, /Q8_0/);
+	assert.match(r.stdout, /limits of this machine: memory [\d.]+ GB\/s/);
+	assert.match(r.stdout, /^prefill +40 .*% of (memory|arithmetic)$/m);
+	assert.match(r.stdout, /^decode +8 .*% of (memory|arithmetic)$/m);
+	const reference = bench("--device", "cpu:reference");
+	assert.equal(reference.status, 0, reference.stderr);
+	assert.doesNotMatch(reference.stdout, /limits/);
+});
+
+test("bad input is refused by name", () => {
+	assert.equal(bench("--prefill", "0").status, 2);
+	assert.equal(bench("--runs", "1001").status, 2);
+	const missing = spawnSync(HOKKU, ["bench", join(dir, "none.gguf")], { encoding: "utf8" });
+	assert.equal(missing.status, 1);
+	assert.match(missing.stderr, /none\.gguf/);
+	const tier = spawnSync(HOKKU, ["bench", model], { encoding: "utf8", env: { ...process.env, HOKKU_CPU_TIER: "abacus" } });
+	assert.equal(tier.status, 1);
+	assert.match(tier.stderr, /HOKKU_CPU_TIER is "abacus"/);
+});
