@@ -73,11 +73,11 @@ static int32_t peak_bytes(uint64_t n)
 	static const uint8_t ones[64] = {1, 2, 3};
 	v16i sum[PEAK_CHAINS];
 	v64 w = v64_load(ones);
-	int8_t a[4 * PEAK_CHAINS] = {(int8_t)(n & 1), 1, 2, 3};
+	int8_t a[4 * (PEAK_CHAINS + 8)] = {(int8_t)(n & 1), 1, 2, 3};
 	EACH(i, PEAK_CHAINS) sum[i] = v16i_set1(i);
 	while (n--) {
-		__asm__ volatile("" : "+m"(a)); /* what does not change would be computed once */
-		EACH(i, PEAK_CHAINS) sum[i] = dot4(sum[i], w, a + 4 * i);
+		const int8_t *x = a + 4 * (n % 8); /* the same bytes again would be multiplied once */
+		EACH(i, PEAK_CHAINS) sum[i] = dot4(sum[i], w, x + 4 * i);
 	}
 	int32_t all = 0;
 	for (int i = 0; i < PEAK_CHAINS; i++)
