@@ -125,13 +125,14 @@ start_server() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	: >"$server_dir/log"
-	build/release/hokku serve --host 127.0.0.1 --port 0 >"$server_dir/log" 2>&1 &
+	env -u HOKKU_MODEL -u HOKKU_API_KEY_FILE build/release/hokku serve --host 127.0.0.1 --port 0 \
+		>"$server_dir/log" 2>&1 &
 	server_pid=$!
 	url=
 	tries=0
 	while :; do
 		url=$(sed -n 's|^hokku: listening on \(http://[^ ]*\).*|\1|p' "$server_dir/log" | head -n 1)
-		[ -n "$url" ] && curl -fs -o /dev/null "$url/health" && return 0
+		[ -n "$url" ] && curl -fs --noproxy '*' -o /dev/null "$url/health" && return 0
 		kill -0 "$server_pid" 2>/dev/null || {
 			cat "$server_dir/log" >&2
 			die "the server ended before it was ready"
@@ -150,7 +151,7 @@ ask_haiku() {
 	jq -cn --arg subject "$1" --arg word "$2" '{messages: [{role: "user",
 		content: "Write a haiku about \($subject) that contains the word \"\($word)\"."}],
 		temperature: 0.7, max_tokens: 64}' >"$server_dir/request"
-	curl -sS -N --max-time 60 -H 'Content-Type: application/json' --data @"$server_dir/request" "$url/v1/generate" |
+	curl -sS -N --noproxy '*' --max-time 60 -H 'Content-Type: application/json' --data @"$server_dir/request" "$url/v1/generate" |
 		tee "$server_dir/stream" | sed -un 's/^data: //p' |
 		jq -j --unbuffered 'select(.t != null) | .t'
 	printf '\n'
@@ -285,8 +286,30 @@ task_lint() {
 	git ls-files 'src/*.c' | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build/test
 }
 
+# Correctness first (the GPU writes what the plain loops write), then speed.
 task_gpu() {
-	die "this version computes on the CPU only; there is no GPU code to check"
+	need $packages_build
+	command -v nvcc >/dev/null 2>&1 || [ -x /usr/local/cuda/bin/nvcc ] ||
+		die "there is no nvcc: install the CUDA toolkit to build the GPU plugin"
+	build release
+	hokku=build/release/hokku
+	"$hokku" devices --measure
+	"$hokku" devices --json | grep -q '"usable": true' || die "there is no GPU to check on"
+	differ=0
+	for subject in rain snow "the sea" "an old bicycle" coffee "my grandmother" "the night train" fireflies winter \
+		"wild geese" "a stray dog" silence rust "the harbor" love "an empty house" moss "the kitchen" stars tea; do
+		for device in cpu:reference cuda; do
+			"$hokku" run --device "$device" --temperature 0 -p "Write a haiku about $subject." >"build/gpu-$device.txt"
+		done
+		if ! cmp -s build/gpu-cpu:reference.txt build/gpu-cuda.txt; then
+			differ=$((differ + 1))
+			say "do: \"$subject\" differs:"
+			diff build/gpu-cpu:reference.txt build/gpu-cuda.txt >&2 || true
+		fi
+	done
+	say "do: $((20 - differ)) of 20 greedy answers are those of cpu:reference"
+	sh bench/run.sh --device cuda
+	[ "$differ" = 0 ]
 }
 
 task_install() {
@@ -310,7 +333,7 @@ usage: ./do TASK
   valgrind          the unit tests under valgrind
   fmt [--check]     lay out the sources
   lint              layout and clang-tidy
-  gpu               the checks that need a GPU
+  gpu               with a GPU and nvcc: the same answers as the plain loops, then speed
   install [PREFIX]  into /usr/local
   clean             remove what was built
   help              this text

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-	SPINS = 4000, /* some 50 to 100 microseconds */
+	SPINS = 4000, /* some 50 to 100 microseconds; with more threads than CPUs, waiting awake keeps others from work */
 	MAX_CPUS = CPU_SETSIZE,
 	CACHE_LINE = 64,
 };
@@ -38,6 +38,7 @@ struct pool {
 	void *arg;
 	atomic_bool ending;
 	uint32_t n_threads, n_workers;
+	int spins; /* before a waiting thread sleeps */
 	bool pinned;
 	cpu_set_t allowed;
 	size_t cpus[MAX_CPUS]; /* of thread i, where pinned */
@@ -54,9 +55,9 @@ static inline void cpu_relax(void)
 }
 
 /* Until the word is something else than seen. */
-static void word_wait(struct signal_word *w, unsigned seen)
+static void word_wait(struct signal_word *w, unsigned seen, int spins)
 {
-	for (int i = 0; i < SPINS; i++) {
+	for (int i = 0; i < spins; i++) {
 		if (atomic_load_explicit(&w->value, memory_order_acquire) != seen)
 			return;
 		cpu_relax();
@@ -83,7 +84,7 @@ void pool_barrier(struct pool *p)
 		atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
 		word_advance(&p->meet);
 	} else {
-		word_wait(&p->meet, seen);
+		word_wait(&p->meet, seen, p->spins);
 	}
 }
 
@@ -99,7 +100,7 @@ static void *worker_main(void *arg)
 		sched_setaffinity(0, sizeof one, &one); /* a wish: the pool works without */
 	}
 	for (;;) {
-		word_wait(&p->job, seen++);
+		word_wait(&p->job, seen++, p->spins);
 		if (atomic_load(&p->ending))
 			return NULL;
 		p->fn(p->arg, w->index);
@@ -209,6 +210,7 @@ struct pool *pool_create(uint32_t n_threads, struct hokku_error *err)
 	}
 	memset(p, 0, bytes);
 	p->n_threads = n_threads;
+	p->spins = n_threads <= pool_cpus() ? SPINS : 0;
 	choose_cpus(p);
 	sigset_t all, before;
 	sigfillset(&all);
