@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 enum {
-	SPINS = 4000, /* some 50 to 100 microseconds; with more threads than CPUs, waiting awake keeps others from work */
+	SPINS = 4000, /* some 50 to 100 microseconds; with more threads than CPUs, waiting awake keeps others
+			 from work */
 	MAX_CPUS = CPU_SETSIZE,
 	CACHE_LINE = 64,
 };
