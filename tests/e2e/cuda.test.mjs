@@ -1,0 +1,53 @@
+// The command on the CUDA backend, through the plugin built on the emulator (tests/cudasim): what a user of a GPU meets,
+// right and wrong.
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+
+const hokku = process.env.HOKKU;
+const plugin = `${process.env.HOKKU_BUILD_DIR}/libhokku-cuda-sim.so`;
+const skip = existsSync(plugin) ? false : `no ${plugin}`;
+
+function run(device, args, env = {}) {
+	return spawnSync(hokku, ["run", "--device", device, "-p", "a frog", "-n", "8", ...args], {
+		env: { ...process.env, HOKKU_PLUGIN_PATH: plugin, ...env },
+		encoding: "utf8",
+		timeout: 120_000,
+	});
+}
+
+test("greedy text is that of cpu:reference, drawn text that of its own seed", { skip }, () => {
+	for (const args of [["--temperature", "0"], ["--temperature", "0", "-p", "winter rain"]]) {
+		const reference = run("cpu:reference", args), cuda = run("cuda", args, { CUDASIM_SEED: "9" });
+		assert.equal(cuda.status, 0, cuda.stderr);
+		assert.notEqual(reference.stdout, "");
+		assert.equal(cuda.stdout, reference.stdout);
+	}
+	const args = ["--temperature", "1.2", "--top-p", "0.9", "--seed", "5"];
+	assert.equal(run("cuda:0", args).stdout, run("cuda", args).stdout);
+});
+
+test("a model larger than the device's memory is refused with both figures", { skip }, () => {
+	const r = run("cuda", [], { CUDASIM_VRAM: "1000000" });
+	assert.equal(r.status, 1);
+	assert.equal(r.stdout, "");
+	assert.match(r.stderr, /haiku needs \d+ bytes .*cuda:0 \(emulated device 0\) has 1000000 bytes available/);
+});
+
+test("a device that is lost in a step ends the answer with what happened", { skip }, () => {
+	const r = run("cuda", [], { CUDASIM_FAIL: "launch:200" });
+	assert.equal(r.status, 1);
+	assert.match(r.stderr, /cuda:0 \(emulated device 0\): cudaStreamSynchronize: unspecified launch failure/);
+});
+
+test("devices that are not there or too old", { skip }, () => {
+	assert.match(run("cuda:3", []).stderr, /cuda:3/);
+	assert.notEqual(run("cuda:3", []).status, 0);
+	const old = run("cuda", [], { CUDASIM_CC: "70" });
+	assert.notEqual(old.status, 0);
+	assert.match(old.stderr, /7\.0.*7\.5/);
+	const none = run("cuda", [], { CUDASIM_DRIVER: "0" });
+	assert.notEqual(none.status, 0);
+	assert.match(none.stderr, /driver/);
+});
