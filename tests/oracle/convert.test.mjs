@@ -202,7 +202,7 @@ async function checkFile(file, type, fileType, name) {
 	for (const [i, info] of parsed.tensorInfos.entries()) {
 		const t = tensors[i];
 		assert.equal(info.name, t.file);
-		assert.deepEqual(info.shape, t.shape.toReversed().map(BigInt));
+		assert.deepEqual(info.shape, [...t.shape].reverse().map(BigInt));
 		assert.equal(info.dtype, t.shape.length === 1 ? T.F32 : type, t.file);
 		assert.equal(Number(info.offset) % 32, 0);
 		const view = new DataView(bytes.buffer, bytes.byteOffset + start + Number(info.offset));
