@@ -88,7 +88,7 @@ static void gen_answer_error(struct generation *g, enum hokku_code code, const c
 	struct http_request *client = g->client;
 	if (!client)
 		return;
-	log_info("generate %s: %s: %s", g->id, hokku_code_name(code), message);
+	log_info("generate%s%s: %s: %s", g->id[0] ? " " : "", g->id, hokku_code_name(code), message);
 	if (g->streaming) {
 		answer_event_error(&g->out, code, message);
 		gen_end_stream(g);
@@ -136,7 +136,7 @@ void gen_client_gone(struct generation *g)
 {
 	g->client = NULL;
 	if (g->server->engine) {
-		log_info("generate %s: the client is gone", g->id);
+		log_info("generate%s%s: the client is gone", g->id[0] ? " " : "", g->id);
 		gen_stop(g, HOKKU_CANCELLED);
 	}
 }

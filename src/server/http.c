@@ -13,18 +13,17 @@
  * - It makes HTML pages for what it refuses (400, 413, 417). Nothing else is ever written while a request is
  * being read, so such a page is seen by a callback on the output buffer and replaced before the loop can send
  * it.
+ * - It takes a body's length from the first Content-Length and ignores what else is said of it. The head of
+ * every request is checked here (framing.h) before evhttp gets to see it, and a faulty one is answered at
+ * once.
  * - While an answer is written it reads ahead without a limit: a high-water mark bounds that.
  */
 #include "server/http.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -37,13 +36,16 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/framing.h"
 #include "server/net.h"
+#include "server/refusal.h"
 
 enum conn_state {
 	CONN_IDLE,     /* waits for the first byte of a request */
 	CONN_READING,  /* a request is coming in */
 	CONN_HANDLING, /* the upper layer has the request */
 	CONN_SENDING,  /* the answer is complete and being sent */
+	CONN_LEAVING, /* refused and told so; what still comes is thrown away, so that the answer gets read */
 };
 
 struct http_request {
@@ -65,9 +67,11 @@ struct conn {
 	bool doomed;  /* conn_fix will drop it */
 	bool page;    /* evhttp wrote a page of its own */
 	int doom_status;
-	uint64_t since_ns;    /* of the state's clock */
-	uint64_t progress_ns; /* when the client last took something, or there was nothing to take */
-	size_t read_bytes;    /* of the request that is coming in */
+	struct framing framing;
+	struct framing_fault fault; /* of that head; evhttp's view of it does not count any more */
+	uint64_t since_ns;          /* of the state's clock */
+	uint64_t progress_ns;       /* when the client last took something, or there was nothing to take */
+	size_t read_bytes;          /* of the request that is coming in */
 	struct http_request request;
 };
 
@@ -83,77 +87,6 @@ struct http {
 	size_t reading_bytes;
 	char url[128];
 };
-
-static const char *reason(int status)
-{
-	static const struct {
-		int status;
-		const char *text;
-	} reasons[] = {
-		{200, "OK"},
-		{202, "Accepted"},
-		{204, "No Content"},
-		{400, "Bad Request"},
-		{401, "Unauthorized"},
-		{404, "Not Found"},
-		{405, "Method Not Allowed"},
-		{408, "Request Timeout"},
-		{413, "Content Too Large"},
-		{415, "Unsupported Media Type"},
-		{417, "Expectation Failed"},
-		{499, "Client Closed Request"},
-		{500, "Internal Server Error"},
-		{503, "Service Unavailable"},
-		{504, "Gateway Timeout"},
-		{507, "Insufficient Storage"},
-	};
-	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
-		if (reasons[i].status == status)
-			return reasons[i].text;
-	return "Unknown";
-}
-
-/* ---- answers made here ---- */
-
-/* A whole HTTP message that closes the connection. */
-static void raw_answer(const struct http *h, int status, struct strbuf *out)
-{
-	char text[256];
-	enum hokku_code code = HOKKU_INVALID_REQUEST;
-	switch (status) {
-	case 408:
-		snprintf(text, sizeof text,
-			 "the request was not complete within %g seconds of its first byte",
-			 h->config.read_ms / 1000.0);
-		break;
-	case 413:
-		snprintf(text, sizeof text,
-			 "the body is larger than the %zu bytes allowed, or its chunks are malformed",
-			 h->config.max_body_bytes);
-		break;
-	case 417:
-		snprintf(text, sizeof text, "the header Expect may only say 100-continue");
-		break;
-	case 503:
-		code = HOKKU_OVERLOADED;
-		snprintf(text, sizeof text, "too many requests are being received at once; try again later");
-		break;
-	default:
-		status = 400;
-		snprintf(text, sizeof text,
-			 "this is no HTTP/1.1 request, or its request line and headers are longer than %d "
-			 "bytes",
-			 HTTP_MAX_HEADER_BYTES);
-	}
-	struct strbuf body = {0};
-	h->config.error_body(code, text, &body);
-	strbuf_addf(out,
-		    "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n%s"
-		    "Connection: close\r\n\r\n",
-		    status, reason(status), body.len, status == 503 ? "Retry-After: 1\r\n" : "");
-	strbuf_add(out, body.ptr, body.len);
-	strbuf_free(&body);
-}
 
 /* ---- the life of a connection ---- */
 
@@ -180,6 +113,7 @@ static void conn_free(struct conn *c)
 	conn_unwatch(c);
 	if (c->fix)
 		event_free(c->fix);
+	strbuf_free(&c->framing.head);
 	if (c->prev)
 		c->prev->next = c->next;
 	else
@@ -213,8 +147,7 @@ static void conn_drop(struct conn *c)
 	evhttp_connection_free(c->evcon);
 }
 
-/* Drops c in this loop turn, but not from within the present call; status: told to the client, 0: nothing is.
- */
+/* Drops c in this loop turn, but not from within the present call; status: told to the client, or 0. */
 static void conn_doom(struct conn *c, int status)
 {
 	if (c->doomed)
@@ -224,15 +157,39 @@ static void conn_doom(struct conn *c, int status)
 	event_active(c->fix, EV_TIMEOUT, 0);
 }
 
-static void conn_send_last_words(struct conn *c, int status)
+/* text: NULL for the status's own. */
+static void conn_send_last_words(struct conn *c, int status, const char *text)
 {
 	struct strbuf out = {0};
-	raw_answer(c->http, status, &out);
+	refusal_write(&c->http->config, status, text, &out);
 	if (!out.failed) {
 		ssize_t n = send(bufferevent_getfd(c->bev), out.ptr, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		(void)n; /* whoever cannot take it goes without */
 	}
 	strbuf_free(&out);
+}
+
+/* The newest n bytes of the input are the next of the request that is coming in. evhttp has not seen them. */
+static void conn_check_head(struct conn *c, size_t n)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	struct evbuffer_ptr at;
+	struct evbuffer_iovec part;
+	size_t from = evbuffer_get_length(in) - n;
+	while (n > 0 && !c->framing.complete && !c->fault.status) {
+		if (evbuffer_ptr_set(in, &at, from, EVBUFFER_PTR_SET) != 0 ||
+		    evbuffer_peek(in, (ev_ssize_t)n, &at, &part, 1) < 1 || part.iov_len == 0)
+			return;
+		size_t taken = part.iov_len < n ? part.iov_len : n;
+		framing_add(&c->framing, part.iov_base, taken, HTTP_MAX_HEADER_BYTES);
+		framing_check(&c->framing, HTTP_MAX_HEADER_BYTES, c->http->config.max_body_bytes, &c->fault);
+		if (c->framing.head.failed)
+			conn_doom(c, 503);
+		from += taken;
+		n -= taken;
+	}
+	if (c->fault.status)
+		event_active(c->fix, EV_TIMEOUT, 0);
 }
 
 static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
@@ -242,10 +199,13 @@ static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *inf
 	(void)buffer;
 	if (info->n_added == 0)
 		return;
-	if (c->state == CONN_IDLE)
+	if (c->state == CONN_IDLE) {
 		conn_set_state(c, CONN_READING);
+		framing_restart(&c->framing);
+	}
 	if (c->state != CONN_READING)
 		return;
+	conn_check_head(c, info->n_added);
 	/* A body past its limit is thrown away as it comes, so it is not counted further. */
 	size_t most = h->config.max_body_bytes + HTTP_MAX_HEADER_BYTES;
 	size_t n = info->n_added < most - c->read_bytes ? info->n_added : most - c->read_bytes;
@@ -282,9 +242,7 @@ static void conn_adopt(struct conn *c)
 	bufferevent_decref(bev);
 	c->evcon = evcon;
 	evhttp_connection_set_closecb(c->evcon, on_close, c);
-	int one = 1, send_bytes = HTTP_SEND_BUFFER_BYTES;
-	setsockopt(bufferevent_getfd(bev), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	setsockopt(bufferevent_getfd(bev), SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
+	net_tune(bufferevent_getfd(bev), HTTP_SEND_BUFFER_BYTES);
 	c->refused = h->n_conns > h->config.max_connections;
 	if (h->n_conns > h->config.max_connections + HTTP_REFUSED_CONNECTIONS)
 		conn_drop(c);
@@ -314,7 +272,11 @@ static void conn_replace_page(struct conn *c)
 	if (!status_at)
 		return;
 	struct strbuf page = {0};
-	raw_answer(c->http, (int)strtol(status_at, NULL, 10), &page);
+	int status = (int)strtol(status_at, NULL, 10);
+	if (status == 413 && c->read_bytes <= c->http->config.max_body_bytes)
+		refusal_write(&c->http->config, 400, "the chunks of the body are malformed", &page);
+	else
+		refusal_write(&c->http->config, status, NULL, &page);
 	evbuffer_unfreeze(out, 1);
 	evbuffer_drain(out, evbuffer_get_length(out));
 	evbuffer_freeze(out, 1);
@@ -322,6 +284,36 @@ static void conn_replace_page(struct conn *c)
 	strbuf_free(&page);
 	conn_set_state(c, CONN_SENDING);
 	conn_limit_read_ahead(c);
+}
+
+static void on_leaving(evutil_socket_t fd, short what, void *arg)
+{
+	char bytes[16384];
+	(void)what;
+	ssize_t n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		conn_drop(arg);
+}
+
+/* Answers c->fault and takes the connection out of evhttp's hands. Closing a socket with unread bytes resets
+ * it, and a reset may overtake the answer: the client gets HTTP_LEAVING_MS to read it. */
+static void conn_refuse(struct conn *c)
+{
+	int fd = bufferevent_getfd(c->bev);
+	bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+	bufferevent_setcb(c->bev, NULL, NULL, NULL, NULL);
+	struct evbuffer *in = bufferevent_get_input(c->bev), *out = bufferevent_get_output(c->bev);
+	conn_set_state(c, CONN_LEAVING);
+	evbuffer_drain(in, evbuffer_get_length(in));
+	evbuffer_unfreeze(out, 1);
+	evbuffer_drain(out, evbuffer_get_length(out));
+	evbuffer_freeze(out, 1);
+	conn_send_last_words(c, c->fault.status, c->fault.text);
+	shutdown(fd, SHUT_WR);
+	conn_unwatch(c);
+	c->closed = event_new(c->http->base, fd, EV_READ | EV_PERSIST, on_leaving, c);
+	if (!c->closed || event_add(c->closed, NULL) != 0)
+		conn_drop(c);
 }
 
 static void conn_fix(evutil_socket_t fd, short what, void *arg)
@@ -333,8 +325,11 @@ static void conn_fix(evutil_socket_t fd, short what, void *arg)
 		conn_adopt(c);
 	} else if (c->doomed) {
 		if (c->doom_status)
-			conn_send_last_words(c, c->doom_status);
+			conn_send_last_words(c, c->doom_status, NULL);
 		conn_drop(c);
+	} else if (c->fault.status) {
+		if (c->state != CONN_LEAVING)
+			conn_refuse(c);
 	} else if (c->page) {
 		conn_replace_page(c);
 	}
@@ -398,14 +393,9 @@ static void conn_watch(struct conn *c, short what)
  * its end comes after what nobody reads. */
 static bool conn_is_broken(const struct conn *c)
 {
-	struct pollfd p = {.fd = bufferevent_getfd(c->bev), .events = POLLRDHUP};
-	if (poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP | POLLRDHUP | POLLNVAL)))
-		return true;
-	int unread = 0;
-	if (ioctl(p.fd, FIONREAD, &unread) != 0)
-		return true;
-	size_t ahead = evbuffer_get_length(bufferevent_get_input(c->bev)) + (size_t)unread;
-	return ahead > HTTP_MAX_PIPELINED_BYTES;
+	size_t unread;
+	return net_is_gone(bufferevent_getfd(c->bev), &unread) ||
+	       evbuffer_get_length(bufferevent_get_input(c->bev)) + unread > HTTP_MAX_PIPELINED_BYTES;
 }
 
 static void on_complete(struct evhttp_request *req, void *arg)
@@ -416,6 +406,8 @@ static void on_complete(struct evhttp_request *req, void *arg)
 	bufferevent_setwatermark(c->bev, EV_READ, 0, 0);
 	size_t ahead = evbuffer_get_length(bufferevent_get_input(c->bev));
 	conn_set_state(c, ahead ? CONN_READING : CONN_IDLE);
+	framing_restart(&c->framing);
+	conn_check_head(c, ahead);
 }
 
 static struct conn *find_conn(struct http *h, struct evhttp_request *req)
@@ -441,9 +433,11 @@ static void on_evhttp_request(struct evhttp_request *req, void *arg)
 	struct conn *c = find_conn(h, req);
 	if (!c || !c->evcon) {
 		evhttp_add_header(evhttp_request_get_output_headers(req), "Connection", "close");
-		evhttp_send_reply(req, 503, reason(503), NULL);
+		evhttp_send_reply(req, 503, refusal_reason(503), NULL);
 		return;
 	}
+	if (c->fault.status || c->doomed)
+		return; /* conn_fix comes next */
 	conn_set_state(c, CONN_HANDLING);
 	conn_limit_read_ahead(c);
 	conn_watch(c, EV_CLOSED | EV_READ);
@@ -475,7 +469,7 @@ static void conn_check_clock(struct conn *c, uint64_t now)
 		break;
 	case CONN_READING:
 		if (age_ms > config->read_ms) {
-			conn_send_last_words(c, 408);
+			conn_send_last_words(c, 408, NULL);
 			conn_drop(c);
 		}
 		break;
@@ -491,6 +485,10 @@ static void conn_check_clock(struct conn *c, uint64_t now)
 			log_info("a client took nothing of its answer for %u ms: dropped", config->write_ms);
 			conn_drop(c);
 		}
+		break;
+	case CONN_LEAVING:
+		if (age_ms > HTTP_LEAVING_MS)
+			conn_drop(c);
 		break;
 	}
 }
@@ -520,8 +518,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 	h->config.on_wake(h->config.user);
 }
 
-/* accept() failed for want of descriptors or memory: trying again at once would only spin. on_tick goes on.
- */
+/* accept() failed for want of descriptors or memory: trying at once would only spin. on_tick goes on. */
 static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
 	static uint64_t said_ns; /* once in ten seconds is enough */
@@ -573,8 +570,7 @@ static bool make_evhttp(struct http *h, int fd)
 	evhttp_set_max_headers_size(h->evhttp, HTTP_MAX_HEADER_BYTES);
 	evhttp_set_max_body_size(h->evhttp, (ev_ssize_t)h->config.max_body_bytes);
 	evhttp_set_default_content_type(h->evhttp, NULL);
-	/* A body past the limit is read to its end and thrown away, so that its sender gets to read the 413.
-	 */
+	/* Chunks past the limit are read to their end and thrown away: their sender gets to read the 413. */
 	evhttp_set_flags(h->evhttp, EVHTTP_SERVER_LINGERING_CLOSE);
 	return true;
 }
@@ -762,7 +758,7 @@ void http_reply(struct http_request *r, int status, const char *content_type, st
 	}
 	if (!out || (http_get_method(r) != HTTP_HEAD && evbuffer_add(out, body.ptr, body.len) != 0))
 		conn_doom(r->conn, 0); /* no memory: better no answer than half of one */
-	evhttp_send_reply(r->req, status, reason(status), out);
+	evhttp_send_reply(r->req, status, refusal_reason(status), out);
 	if (out)
 		evbuffer_free(out);
 }
@@ -772,7 +768,7 @@ void http_stream_start(struct http_request *r, int status, const char *content_t
 	http_add_header(r, "Content-Type", content_type);
 	http_add_header(r, "Cache-Control", "no-store");
 	http_add_header(r, "X-Accel-Buffering", "no"); /* proxies that know it pass the pieces on at once */
-	evhttp_send_reply_start(r->req, status, reason(status));
+	evhttp_send_reply_start(r->req, status, refusal_reason(status));
 }
 
 void http_stream_send(struct http_request *r, struct str bytes)

@@ -19,6 +19,7 @@ enum {
 	HTTP_MAX_PIPELINED_BYTES = 64 * 1024, /* behind a request that is handled: more is dropped */
 	HTTP_SEND_BUFFER_BYTES = 128 * 1024,  /* of a socket; left alone, it grows to megabytes */
 	HTTP_REFUSED_CONNECTIONS = 64,        /* past the cap: told so; any more are closed at once */
+	HTTP_LEAVING_MS = 5000,               /* to read a refusal in, after which the connection is closed */
 	HTTP_TICK_MS = 50,                    /* how often deadlines are looked at */
 };
 

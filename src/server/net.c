@@ -2,8 +2,12 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -91,6 +95,26 @@ enum hokku_code net_listen(const char *host, uint16_t port, int *fd, char *url, 
 		return err_set(err, HOKKU_INTERNAL, "the address of the listening socket cannot be read");
 	}
 	return HOKKU_OK;
+}
+
+void net_tune(int fd, int send_buffer_bytes)
+{
+	int one = 1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer_bytes, sizeof send_buffer_bytes);
+}
+
+bool net_is_gone(int fd, size_t *unread)
+{
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+	int n = 0;
+	*unread = 0;
+	if (poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP | POLLRDHUP | POLLNVAL)))
+		return true;
+	if (ioctl(fd, FIONREAD, &n) != 0)
+		return true;
+	*unread = (size_t)n;
+	return false;
 }
 
 uint64_t net_raise_fd_limit(uint64_t n)

@@ -174,7 +174,7 @@ test('connections past --max-connections are told so', async () => {
 	const crowd = await Promise.all([...Array(100)].map(() => connect(few.port).catch(() => null)));
 	await sleep(100);
 	for (const socket of [...crowd, ...held]) socket?.destroy();
-	await until(async () => (await raw(few.port, 'GET /health HTTP/1.1\r\nConnection: close\r\n\r\n')).status === 200, 3000, 'room');
+	await until(async () => (await raw(few.port, 'GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).status === 200, 3000, 'room');
 	await few.stop();
 });
 

@@ -217,7 +217,7 @@ test('SIGINT: what does not finish within 5 s is told so; SIGTERM twice ends at 
 
 test('it listens before the model is loaded, and says how far it is', async () => {
 	const loading = await start([model('wide')], { ready: false });
-	const first = await raw(loading.port, 'GET /health HTTP/1.1\r\nConnection: close\r\n\r\n');
+	const first = await raw(loading.port, 'GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
 	const early = await generate(loading, { prompt: 'a' });
 	const health = JSON.parse(first.body);
 	if (first.status === 503) {

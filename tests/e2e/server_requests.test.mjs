@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { endless, events, folder, generate, model, post, raw, start } from './server_common.mjs';
+import { endless, events, folder, generate, model, post, raw, start, slack } from './server_common.mjs';
 
 let server;
 before(async () => {
@@ -275,7 +275,7 @@ test('HTTP that is none is told so in JSON', async () => {
 	await wrong(400, `${head}Content-Length: -5\r\n\r\n`);
 	await wrong(400, `${head}X: ${'y'.repeat(20000)}\r\n\r\n`);
 	await wrong(417, `${head}Expect: a-miracle\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
-	await wrong(413, `${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n`);
+	await wrong(400, `${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n`);
 	await wrong(405, `BREW /v1/generate HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
 
 	const chunked = body.match(/.{1,7}/g).map((part) => `${part.length.toString(16)}\r\n${part}\r\n`).join('');
@@ -289,10 +289,38 @@ test('HTTP that is none is told so in JSON', async () => {
 	assert.equal(events(oldStream.body).at(-1).kind, 'end');
 });
 
+test('a body whose length is not certain is refused at once, and nothing behind it is served', async () => {
+	const behind = 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n';
+	const head = 'POST /v1/generate HTTP/1.1\r\nHost: x\r\n';
+	const cases = [
+		[501, `${head}Transfer-Encoding: gzip\r\n\r\n`, 'gzip'],
+		[501, `${head}Transfer-Encoding: gzip, chunked\r\n\r\n`, 'chunked'],
+		[400, `${head}Content-Length: 2\r\nContent-Length: 0\r\n\r\n{}`, 'more than once'],
+		[400, `${head}Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, 'together'],
+		[400, `${head}Content-Length : 2\r\n\r\n{}`, 'no header'],
+		[400, `${head}Content-Length: two\r\n\r\n{}`, 'two'],
+		[400, 'GET /health HTTP/1.1\r\n\r\n', 'Host'],
+		[413, `${head}Content-Length: 999999999\r\n\r\n`, '999999999'],
+		[413, `${head}Content-Length: 999999999\r\nExpect: 100-continue\r\n\r\n`, '999999999'],
+	];
+	for (const [status, request, word] of cases) {
+		for (const before of ['', behind]) {
+			const at = performance.now();
+			const { text } = await raw(server.port, before + request + (status === 413 ? '' : behind));
+			assert.ok(performance.now() - at < 500 * slack(), `${request}: ${performance.now() - at} ms`);
+			const statuses = [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map((m) => Number(m[1]));
+			assert.deepEqual(statuses, before ? [200, status] : [status], request + text);
+			const { error } = JSON.parse(text.slice(text.lastIndexOf('\r\n\r\n')));
+			assert.equal(error.code, 'INVALID_REQUEST');
+			assert.ok(error.message.includes(word), error.message);
+		}
+	}
+});
+
 test('one connection serves requests one after the other, pipelined ones too', async () => {
 	const body = '{"prompt":"a","max_tokens":2,"stream":false}';
 	const one = `POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-	const answer = await raw(server.port, one + one + one + 'GET /health HTTP/1.1\r\nConnection: close\r\n\r\n');
+	const answer = await raw(server.port, one + one + one + 'GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
 	assert.equal(answer.text.split('HTTP/1.1 200 OK').length - 1, 4);
 	assert.match(answer.text, /"status":"ok"/);
 });

@@ -1,0 +1,14 @@
+/* Answers to what never becomes a request: whole HTTP messages, made without libevent. */
+#ifndef SERVER_REFUSAL_H
+#define SERVER_REFUSAL_H
+
+#include "server/http.h"
+
+/* The reason phrase of a status. */
+const char *refusal_reason(int status);
+
+/* Appends a message that closes the connection: 400, 408, 413, 417, 501, 503; any other becomes 400. text is
+ * the sentence for people; NULL: the status's own. */
+void refusal_write(const struct http_config *config, int status, const char *text, struct strbuf *out);
+
+#endif
