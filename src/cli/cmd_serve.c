@@ -1,7 +1,9 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "cli/options_common.h"
 #include "server/server.h"
 
@@ -23,120 +25,123 @@ const struct cmd cmd_serve = {
 		"Examples:\n"
 		"  hokku serve\n"
 		"  hokku serve model.gguf --port 8000 --ctx 4096\n"
-		"  curl -N localhost:8080/v1/generate -d '{\"prompt\": \"autumn rain\"}'\n",
+		"  curl -N localhost:8080/v1/generate \\\n"
+		"    -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Write a haiku about autumn "
+		"rain.\"}]}'\n",
 	.run = run,
 };
 
 static const char *const log_levels[] = {"off", "error", "warn", "info", "debug", NULL};
 
+/* What the command line and the variables say; a program runs one command, once. */
+static struct {
+	struct server_config config;
+	const char *model, *level;
+} chosen = {.level = "info"};
+
 /* The rows that are the server's own. */
-static void add_options(struct opt_table *t, struct server_config *c, const char **model, const char **level)
-{
-	const struct opt rows[] = {
-		{.name = "model",
-		 .letter = 'm',
-		 .kind = OPT_STRING,
-		 .target = model,
-		 .metavar = "FILE",
-		 .env = true,
-		 .help = "the GGUF file, as MODEL",
-		 .fallback = "the haiku model inside"},
-		{.name = "host",
-		 .kind = OPT_STRING,
-		 .target = &c->host,
-		 .metavar = "ADDR",
-		 .env = true,
-		 .help = "name or address to listen on"},
-		{.name = "port",
-		 .letter = 'p',
-		 .kind = OPT_U32,
-		 .target = &c->port,
-		 .metavar = "N",
-		 .env = true,
-		 .help = "port to listen on; 0 takes a free one",
-		 .min = 0,
-		 .max = 65535},
-		{.name = "api-key-file",
-		 .kind = OPT_STRING,
-		 .target = &c->api_key_file,
-		 .metavar = "FILE",
-		 .env = true,
-		 .help = "keys that clients must show, one a line",
-		 .fallback = "none: open to all"},
-		{.name = "max-queue",
-		 .kind = OPT_U32,
-		 .target = &c->engine.max_queue,
-		 .metavar = "N",
-		 .env = true,
-		 .help = "requests that may wait",
-		 .min = 1,
-		 .max = 100000},
-		{.name = "max-connections",
-		 .kind = OPT_U32,
-		 .target = &c->max_connections,
-		 .metavar = "N",
-		 .env = true,
-		 .help = "connections at a time",
-		 .min = 1,
-		 .max = 100000},
-		{.name = "max-body",
-		 .kind = OPT_U64,
-		 .target = &c->max_body_bytes,
-		 .metavar = "BYTES",
-		 .env = true,
-		 .help = "size of a request's body",
-		 .min = 1024,
-		 .max = 1073741824},
-		{.name = "idle-timeout",
-		 .kind = OPT_F32,
-		 .target = &c->idle_timeout_s,
-		 .metavar = "S",
-		 .env = true,
-		 .help = "seconds a connection may stay without a request",
-		 .min = 0.1,
-		 .max = 86400},
-		{.name = "read-timeout",
-		 .kind = OPT_F32,
-		 .target = &c->read_timeout_s,
-		 .metavar = "S",
-		 .env = true,
-		 .help = "seconds from a request's first byte to its last",
-		 .min = 0.1,
-		 .max = 86400},
-		{.name = "write-timeout",
-		 .kind = OPT_F32,
-		 .target = &c->write_timeout_s,
-		 .metavar = "S",
-		 .env = true,
-		 .help = "seconds a client may take nothing of its answer",
-		 .min = 0.1,
-		 .max = 86400},
-		{.name = "request-timeout",
-		 .kind = OPT_F32,
-		 .target = &c->request_timeout_s,
-		 .metavar = "S",
-		 .env = true,
-		 .help = "seconds a request may take, waiting included; 0: no limit",
-		 .min = 0,
-		 .max = 1e6},
-		{.name = "keep-alive-interval",
-		 .kind = OPT_F32,
-		 .target = &c->keep_alive_s,
-		 .metavar = "S",
-		 .env = true,
-		 .help = "seconds of silence before a comment is sent",
-		 .min = 0.1,
-		 .max = 3600},
-		{.name = "log-level",
-		 .kind = OPT_STRING,
-		 .target = level,
-		 .metavar = "LEVEL",
-		 .env = true,
-		 .help = "off, error, warn, info or debug"},
-	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		opt_add(t, &rows[i]);
-}
+static const struct opt own_rows[] = {
+	{.name = "model",
+	 .letter = 'm',
+	 .kind = OPT_STRING,
+	 .target = &chosen.model,
+	 .metavar = "FILE",
+	 .env = true,
+	 .help = "the GGUF file, as MODEL",
+	 .fallback = "the haiku model inside"},
+	{.name = "host",
+	 .kind = OPT_STRING,
+	 .target = &chosen.config.host,
+	 .metavar = "ADDR",
+	 .env = true,
+	 .help = "name or address to listen on"},
+	{.name = "port",
+	 .letter = 'p',
+	 .kind = OPT_U32,
+	 .target = &chosen.config.port,
+	 .metavar = "N",
+	 .env = true,
+	 .help = "port to listen on; 0 takes a free one",
+	 .min = 0,
+	 .max = 65535},
+	{.name = "api-key-file",
+	 .kind = OPT_STRING,
+	 .target = &chosen.config.api_key_file,
+	 .metavar = "FILE",
+	 .env = true,
+	 .help = "keys that clients must show, one a line",
+	 .fallback = "none: open to all"},
+	{.name = "max-queue",
+	 .kind = OPT_U32,
+	 .target = &chosen.config.engine.max_queue,
+	 .metavar = "N",
+	 .env = true,
+	 .help = "requests that may wait",
+	 .min = 1,
+	 .max = 100000},
+	{.name = "max-connections",
+	 .kind = OPT_U32,
+	 .target = &chosen.config.max_connections,
+	 .metavar = "N",
+	 .env = true,
+	 .help = "connections at a time",
+	 .min = 1,
+	 .max = 100000},
+	{.name = "max-body",
+	 .kind = OPT_U64,
+	 .target = &chosen.config.max_body_bytes,
+	 .metavar = "BYTES",
+	 .env = true,
+	 .help = "size of a request's body",
+	 .min = 1024,
+	 .max = 1073741824},
+	{.name = "idle-timeout",
+	 .kind = OPT_F32,
+	 .target = &chosen.config.idle_timeout_s,
+	 .metavar = "S",
+	 .env = true,
+	 .help = "seconds a connection may stay without a request",
+	 .min = 0.1,
+	 .max = 86400},
+	{.name = "read-timeout",
+	 .kind = OPT_F32,
+	 .target = &chosen.config.read_timeout_s,
+	 .metavar = "S",
+	 .env = true,
+	 .help = "seconds from a request's first byte to its last",
+	 .min = 0.1,
+	 .max = 86400},
+	{.name = "write-timeout",
+	 .kind = OPT_F32,
+	 .target = &chosen.config.write_timeout_s,
+	 .metavar = "S",
+	 .env = true,
+	 .help = "seconds a client may take nothing of its answer",
+	 .min = 0.1,
+	 .max = 86400},
+	{.name = "request-timeout",
+	 .kind = OPT_F32,
+	 .target = &chosen.config.request_timeout_s,
+	 .metavar = "S",
+	 .env = true,
+	 .help = "seconds a request may take, waiting included; 0: no limit",
+	 .min = 0,
+	 .max = 1e6},
+	{.name = "keep-alive-interval",
+	 .kind = OPT_F32,
+	 .target = &chosen.config.keep_alive_s,
+	 .metavar = "S",
+	 .env = true,
+	 .help = "seconds of silence before a comment is sent",
+	 .min = 0.1,
+	 .max = 3600},
+	{.name = "log-level",
+	 .kind = OPT_STRING,
+	 .target = &chosen.level,
+	 .metavar = "LEVEL",
+	 .env = true,
+	 .help = "off, error, warn, info or debug"},
+};
 
 static bool set_log_level(const char *name)
 {
@@ -154,32 +159,49 @@ static void on_listening(const char *url)
 	fprintf(stderr, "hokku: listening on %s\n", url);
 }
 
+/* The operand or --model; an operand wins over the variable, as all of the command line does. */
+static int choose_model(const char *operand, const char **out)
+{
+	char first[96], second[96];
+	/* A value out of the environment is the environment's own string. */
+	if (operand && chosen.model && chosen.model != getenv("HOKKU_MODEL"))
+		return cli_usage(&cmd_serve,
+				 "the model is given twice, as --model %s and as %s; give it once",
+				 str_quote(str_c(chosen.model), first, sizeof first),
+				 str_quote(str_c(operand), second, sizeof second));
+	*out = operand ? operand : chosen.model;
+	return -1;
+}
+
 static int run(int argc, char **argv)
 {
-	struct server_config config;
+	struct server_config *config = &chosen.config;
 	struct opt_table table = {0};
 	struct hokku_error err;
 	struct file_map map;
-	const char *model = NULL, *level = "info", *operand = NULL;
+	const char *operand = NULL;
 	int n;
-	server_defaults(&config);
-	add_options(&table, &config, &model, &level);
-	opt_add_engine(&table, &config.engine);
+	server_defaults(config);
+	for (size_t i = 0; i < sizeof own_rows / sizeof *own_rows; i++)
+		opt_add(&table, &own_rows[i]);
+	opt_add_engine(&table, &config->engine);
 	int rc = cli_parse(&cmd_serve, table.rows, argc, argv, &operand, 1, &n);
+	if (rc < 0)
+		rc = choose_model(operand, &config->engine.model_path);
 	if (rc >= 0)
 		return rc;
-	if (!set_log_level(level))
+	if (!set_log_level(chosen.level))
 		return cli_usage(&cmd_serve,
-				 "--log-level is \"%s\"; it takes off, error, warn, info or debug", level);
-	config.engine.model_path = n ? operand : model;
-	config.on_listening = on_listening;
+				 "--log-level is \"%s\"; it takes off, error, warn, info or debug",
+				 chosen.level);
+	config->on_listening = on_listening;
 	/* A file that is not there is told before anything listens. */
-	if (config.engine.model_path) {
-		if (file_map(config.engine.model_path, &map, &err))
+	if (config->engine.model_path) {
+		if (file_map(config->engine.model_path, &map, &err))
 			return cli_fail(&err);
 		file_unmap(&map);
 	}
-	if (server_run(&config, &err))
+	if (server_run(config, &err))
 		return cli_fail(&err);
 	return EXIT_OK;
 }

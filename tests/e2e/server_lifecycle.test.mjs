@@ -273,11 +273,16 @@ test('what keeps it from serving is told, exit code 1', async () => {
 		[['--idle-timeout', '0'], '0.1'],
 		[['--log-level', 'loud'], 'loud', 'debug'],
 		[['a', 'b'], 'b'],
+		[['--model', 'a.gguf', 'b.gguf'], 'a.gguf', 'b.gguf', 'twice'],
 	]) {
 		const { code, err } = await startFails(args);
 		assert.equal(code, 2, err);
 		for (const part of parts) assert.ok(err.includes(part), `${err} lacks ${part}`);
 	}
+	// The variable is no second model: the command line wins over it.
+	const over = await startFails(['/nowhere/b.gguf'], { HOKKU_MODEL: 'a.gguf' });
+	assert.equal(over.code, 1);
+	assert.match(over.err, /b\.gguf/);
 	const { code, err } = await startFails([], { HOKKU_PORT: 'x' });
 	assert.equal(code, 2);
 	assert.match(err, /HOKKU_PORT/);
