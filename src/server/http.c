@@ -273,16 +273,13 @@ static void conn_replace_page(struct conn *c)
 		return;
 	struct strbuf page = {0};
 	int status = (int)strtol(status_at, NULL, 10);
-	if (status == 413 && c->read_bytes <= c->http->config.max_body_bytes)
-		refusal_write(&c->http->config, 400, "the chunks of the body are malformed", &page);
-	else
-		refusal_write(&c->http->config, status, NULL, &page);
+	refusal_write(&c->http->config, status, NULL, &page);
+	conn_set_state(c, CONN_SENDING); /* before anything is written: on_output tells a page by the state */
 	evbuffer_unfreeze(out, 1);
 	evbuffer_drain(out, evbuffer_get_length(out));
 	evbuffer_freeze(out, 1);
 	evbuffer_add(out, page.ptr, page.len);
 	strbuf_free(&page);
-	conn_set_state(c, CONN_SENDING);
 	conn_limit_read_ahead(c);
 }
 

@@ -40,8 +40,11 @@ static void describe(const struct http_config *config, int status, char *text, s
 			 config->read_ms / 1000.0);
 		break;
 	case 413:
-		snprintf(text, size, "the body is larger than the %zu bytes allowed (--max-body)",
-			 config->max_body_bytes);
+		/* Of a body with Content-Length framing.h tells; libevent does not tell these two apart. */
+		snprintf(
+			text, size,
+			"the chunks of the body are malformed, or larger together than the %zu bytes allowed",
+			config->max_body_bytes);
 		break;
 	case 417:
 		snprintf(text, size, "the header Expect may only say 100-continue");

@@ -178,7 +178,7 @@ static void test_body(void **state)
 	hear(fd, text, sizeof text);
 	assert_non_null(strstr(
 		text,
-		"HTTP/1.1 400 ")); /* a chunk extension without a space before it is none evhttp knows */
+		"HTTP/1.1 413 ")); /* a chunk extension without a space before it is none evhttp knows */
 	fd = dial();
 	say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: "
 		"chunked\r\n\r\n3\r\nabc\r\n");
