@@ -102,8 +102,8 @@ struct compute_backend {
 extern const struct compute_backend compute_cpu;           /* cpu/: the fast path */
 extern const struct compute_backend compute_cpu_reference; /* cpu/: plain loops in float32, the oracle */
 
-/* NULL-terminated list of the built-in devices' names, for messages and help. Those of a plugin ("cuda", "cuda:N") are
- * found when they are asked for (plugin.h). */
+/* NULL-terminated list of the built-in devices' names, for messages and help. Those of a plugin ("cuda",
+ * "cuda:N") are found when they are asked for (plugin.h). */
 const char *const *compute_device_names(void);
 
 #endif

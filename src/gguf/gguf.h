@@ -13,10 +13,11 @@
 #include "gguf/tensor_type.h"
 
 /* Value types, numbered as in the file. */
-#define GGUF_TYPES(X)                                                                              \
-	X(U8, 0, 1)                                                                                \
-	X(I8, 1, 1) X(U16, 2, 2) X(I16, 3, 2) X(U32, 4, 4) X(I32, 5, 4) X(F32, 6, 4) X(BOOL, 7, 1) \
-		X(STRING, 8, 0) X(ARRAY, 9, 0) X(U64, 10, 8) X(I64, 11, 8) X(F64, 12, 8)
+#define GGUF_TYPES(X)                                                                                  \
+	X(U8, 0, 1)                                                                                    \
+	X(I8, 1, 1)                                                                                    \
+	X(U16, 2, 2) X(I16, 3, 2) X(U32, 4, 4) X(I32, 5, 4) X(F32, 6, 4) X(BOOL, 7, 1) X(STRING, 8, 0) \
+		X(ARRAY, 9, 0) X(U64, 10, 8) X(I64, 11, 8) X(F64, 12, 8)
 enum gguf_type {
 #define GGUF_X(name, id, bytes) GGUF_##name = id,
 	GGUF_TYPES(GGUF_X)
@@ -66,9 +67,9 @@ struct gguf_tensor {
 
 struct gguf;
 
-/* NOT_FOUND, IO_ERROR, or BAD_FILE with a sentence that names the byte, the key or tensor, what was found and what is
- * allowed (docs/gguf.md). Touches the header's pages only. The file must not shrink while it is open: reading what is
- * gone from a mapped file ends the process. */
+/* NOT_FOUND, IO_ERROR, or BAD_FILE with a sentence that names the byte, the key or tensor, what was found and
+ * what is allowed (docs/gguf.md). Touches the header's pages only. The file must not shrink while it is open:
+ * reading what is gone from a mapped file ends the process. */
 enum hokku_code gguf_open_file(const char *path, struct gguf **out, struct hokku_error *err);
 
 /* The bytes are borrowed and must stay as they are until gguf_close; name stands in for the path in messages.
