@@ -5,7 +5,7 @@
  */
 #include "compute/cpu/tier_table.h"
 
-#ifdef __AMX_INT8__
+#if defined(__AMX_INT8__) || defined(__AMXINT8__) /* as gcc and as clang 14 call it */
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
