@@ -1,8 +1,5 @@
 # What single rooms need beyond room(): compile flags of single files, generated or embedded data.
 
-# cpu/ draws tokens with the sampler that stands beside the door, in compute/.
-target_link_libraries(hokku_compute_cpu PUBLIC hokku_compute)
-
 # engine: the model inside the binary (src/engine/bundled.S), where it has been trained already.
 file(GLOB bundled CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/models/haiku/haiku.gguf)
 if(bundled)
