@@ -20,6 +20,7 @@ _Static_assert(sizeof(struct cuda_draw) % 8 == 0, "draws lie one after another")
 
 /* Best first; the first that the device can run is taken. */
 static const struct cuda_path *const paths[] = {&cuda_path_plain};
+enum { N_PATHS = sizeof paths / sizeof paths[0] };
 
 static uint32_t pitch(uint32_t n)
 {
@@ -42,19 +43,13 @@ static void set_widths(struct cuda *c, const struct compute_params *p)
 	c->kv_pitch = pitch(c->kv_dim);
 	c->ff_pitch = pitch(hp->d_ff);
 	c->vocab_pitch = pitch(hp->n_vocab);
-	c->kv_layer_floats = (uint64_t)c->n_kv_blocks * c->kv_dim * 2 * CUDA_KV_BLOCK;
 	cuda_input_plan(c);
 }
 
 /* ---- what is taken from the device; every function runs once to count and once to take ---- */
 
-struct taker {
-	struct ledger *ledger;
-	struct hokku_error *err;
-	enum hokku_code rc; /* of the first that failed; the rest is passed over */
-};
-
-static void *take(struct taker *t, enum ledger_class class, uint64_t count, uint64_t size, const char *what)
+void *cuda_take(struct cuda_taker *t, enum ledger_class class, uint64_t count, uint64_t size,
+		const char *what)
 {
 	void *p = NULL;
 	if (!t->rc)
@@ -62,88 +57,24 @@ static void *take(struct taker *t, enum ledger_class class, uint64_t count, uint
 	return p;
 }
 
-static void take_matrix(struct taker *t, struct cuda_matrix *m, const struct weight *w)
+/* What every path needs to draw tokens and to be told of a step. */
+static void take_output(struct cuda *c, struct cuda_taker *t)
 {
-	if (t->rc)
-		return;
-	if (!layout_plan(m, w)) {
-		t->rc = err_set(t->err, HOKKU_MODEL_LOAD_FAILED,
-				"tensor \"%.*s\": the device cuda has no kernel for %s",
-				STR_ARG(w->tensor->name), w->fmt->name);
-		return;
-	}
-	m->main = take(t, LEDGER_WEIGHTS, m->rows, m->main_pitch, "weights");
-	if (m->side_pitch)
-		m->side = take(t, LEDGER_WEIGHTS, m->rows, m->side_pitch, "weights");
-}
-
-static float *take_vector(struct taker *t, const struct weight *w)
-{
-	return w->tensor ? take(t, LEDGER_WEIGHTS, w->cols, sizeof(float), "weights") : NULL;
-}
-
-static void take_weights(struct cuda *c, struct taker *t)
-{
-	const struct model *m = c->model;
-	take_matrix(t, &c->embedding, &m->embedding);
-	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
-		const struct layer *from = &m->layers[l];
-		struct cuda_layer *to = &c->layers[l];
-		take_matrix(t, &to->wq, &from->wq);
-		take_matrix(t, &to->wk, &from->wk);
-		take_matrix(t, &to->wv, &from->wv);
-		take_matrix(t, &to->wo, &from->wo);
-		take_matrix(t, &to->w_gate, &from->w_gate);
-		take_matrix(t, &to->w_up, &from->w_up);
-		take_matrix(t, &to->w_down, &from->w_down);
-		to->attn_norm = take_vector(t, &from->attn_norm);
-		to->ffn_norm = take_vector(t, &from->ffn_norm);
-		to->bq = take_vector(t, &from->bq);
-		to->bk = take_vector(t, &from->bk);
-		to->bv = take_vector(t, &from->bv);
-	}
-	c->output_norm = take_vector(t, &m->output_norm);
-	if (m->tied)
-		c->output = c->embedding;
-	else
-		take_matrix(t, &c->output, &m->output);
-	c->rope_frequency = take(t, LEDGER_WEIGHTS, m->hp.head_dim / 2, sizeof(float), "weights");
-}
-
-static float *take_floats(struct taker *t, uint64_t rows, uint64_t columns)
-{
-	return take(t, LEDGER_SCRATCH, rows, columns * sizeof(float), "scratch");
-}
-
-static void take_scratch(struct cuda *c, struct taker *t)
-{
-	const struct hparams *hp = &c->model->hp;
-	uint64_t n = c->n_batch, splits = ((uint64_t)c->n_ctx + CUDA_ATTN_SPLIT - 1) / CUDA_ATTN_SPLIT;
-	c->x = take_floats(t, n, c->d_pitch);
-	c->normed = take_floats(t, n > c->logit_rows ? n : c->logit_rows, c->d_pitch);
-	c->q = take_floats(t, n, c->q_pitch);
-	c->attended = take_floats(t, n, c->q_pitch);
-	c->k = take_floats(t, n, c->kv_pitch);
-	c->v = take_floats(t, n, c->kv_pitch);
-	c->gate = take_floats(t, n, c->ff_pitch);
-	c->up = take_floats(t, n, c->ff_pitch);
-	c->can_split = splits > 1 && splits <= 65535; /* of a grid's second dimension */
-	if (c->can_split)
-		c->partial = take_floats(t, (uint64_t)CUDA_SPLIT_TOKENS * hp->n_heads,
-					 splits * (2 + (uint64_t)hp->head_dim));
-	c->logits = take_floats(t, c->logit_rows, c->vocab_pitch);
-	c->sample_x = take_floats(t, c->logit_rows, hp->n_vocab);
-	c->sample_counts = take(t, LEDGER_SCRATCH, c->logit_rows, hp->n_vocab * sizeof(uint32_t), "scratch");
-	c->drawn = take(t, LEDGER_SCRATCH, c->n_seqs, sizeof *c->drawn, "scratch");
-	c->input.device = take(t, LEDGER_SCRATCH, c->input.bytes, 1, "scratch");
+	const uint64_t rows = c->logit_rows, n_vocab = c->model->hp.n_vocab;
+	c->logits = cuda_take(t, LEDGER_SCRATCH, rows, c->vocab_pitch * sizeof(float), "scratch");
+	c->sample_x = cuda_take(t, LEDGER_SCRATCH, rows, n_vocab * sizeof(float), "scratch");
+	c->sample_counts = cuda_take(t, LEDGER_SCRATCH, rows, n_vocab * sizeof(uint32_t), "scratch");
+	c->drawn = cuda_take(t, LEDGER_SCRATCH, c->n_seqs, sizeof *c->drawn, "scratch");
+	c->input.device = cuda_take(t, LEDGER_SCRATCH, c->input.bytes, 1, "scratch");
 }
 
 static enum hokku_code take_all(struct cuda *c, struct ledger *ledger, struct hokku_error *err)
 {
-	struct taker t = {ledger, err, HOKKU_OK};
-	take_weights(c, &t);
-	c->kv = take(&t, LEDGER_KV, c->model->hp.n_layers, c->kv_layer_floats * sizeof(float), "KV cache");
-	take_scratch(c, &t);
+	struct cuda_taker t = {ledger, err, HOKKU_OK};
+	c->path->take_weights(c, &t);
+	c->kv = cuda_take(&t, LEDGER_KV, c->model->hp.n_layers, c->kv_layer_bytes, "KV cache");
+	c->path->take_scratch(c, &t);
+	take_output(c, &t);
 	return t.rc;
 }
 
@@ -178,6 +109,8 @@ static void cuda_close(void *self)
 		cudaSetDevice(c->device.index);
 	if (c->stream)
 		cudaStreamDestroy(c->stream);
+	if (c->path && c->path->close)
+		c->path->close(c);
 	ledger_free(&c->ledger);
 	cudaFreeHost(c->input.host);
 	cudaFreeHost(c->drawn_host);
@@ -186,14 +119,46 @@ static void cuda_close(void *self)
 	free(c);
 }
 
+/* May the path run on this device and with this model? */
+static enum hokku_code try_path(struct cuda *c, const struct cuda_path *path, struct hokku_error *err)
+{
+	if (c->device.cc < path->min_cc)
+		return err_set(err, HOKKU_DEVICE_ERROR,
+			       "cuda:%d (%s) has compute capability %d.%d; the %s path needs %d.%d",
+			       c->device.index, c->device.name, c->device.cc / 10, c->device.cc % 10,
+			       path->name, path->min_cc / 10, path->min_cc % 10);
+	enum hokku_code rc = path->fits(c, err);
+	if (!rc)
+		c->path = path;
+	return rc;
+}
+
+static enum hokku_code try_forced(struct cuda *c, const char *name, struct hokku_error *err)
+{
+	char known[64] = "", quoted[64];
+	size_t used = 0;
+	for (size_t i = 0; i < N_PATHS; i++) {
+		if (strcmp(paths[i]->name, name) == 0)
+			return try_path(c, paths[i], err);
+		used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
+					 paths[i]->name);
+	}
+	return err_set(err, HOKKU_INVALID_REQUEST, "HOKKU_CUDA_PATH is %s; the paths are %s",
+		       str_quote(str_c(name), quoted, sizeof quoted), known);
+}
+
 static enum hokku_code choose_path(struct cuda *c, struct hokku_error *err)
 {
-	for (size_t i = 0; i < sizeof paths / sizeof paths[0] && !c->path; i++)
-		if (c->device.cc >= paths[i]->min_cc)
-			c->path = paths[i];
-	if (!c->path)
-		return err_set(err, HOKKU_DEVICE_ERROR, "cuda:%d (%s): no kernels for capability %d.%d",
-			       c->device.index, c->device.name, c->device.cc / 10, c->device.cc % 10);
+	const char *forced = getenv("HOKKU_CUDA_PATH");
+	enum hokku_code rc = HOKKU_INTERNAL;
+	if (forced && *forced)
+		rc = try_forced(c, forced, err);
+	else /* of several errors the last one's is told: that path asks least */
+		for (size_t i = 0; i < N_PATHS && rc; i++)
+			rc = try_path(c, paths[i], err);
+	if (rc)
+		return rc;
+	c->kv_layer_bytes = c->n_kv_blocks * c->path->kv_block_bytes(c);
 	snprintf(c->text, sizeof c->text, "cuda:%d (%s, compute capability %d.%d, %s path)", c->device.index,
 		 c->device.name, c->device.cc / 10, c->device.cc % 10, c->path->name);
 	return HOKKU_OK;
@@ -237,7 +202,7 @@ static enum hokku_code start(struct cuda *c, const struct compute_params *p, str
 		return rc;
 	uint64_t counts = (uint64_t)c->logit_rows * c->model->hp.n_vocab * sizeof(uint32_t);
 	CUDA_TRY(&c->device, err, cudaMemsetAsync(c->sample_counts, 0, counts, c->stream));
-	rc = cuda_load(c, p, err);
+	rc = c->path->load(c, p, err);
 	if (!rc)
 		rc = count_runtime(c, free_before, err);
 	return rc ? rc : ledger_check_resident(&c->ledger, err);
@@ -247,10 +212,6 @@ static enum hokku_code cuda_open(const struct compute_params *p, void **self, st
 {
 	const struct hparams *hp = &p->model->hp;
 	*self = NULL;
-	if (hp->head_dim > CUDA_MAX_HEAD_DIM)
-		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
-			       "heads of %u columns; the device cuda takes at most %d", hp->head_dim,
-			       CUDA_MAX_HEAD_DIM);
 	struct cuda *c = calloc(1, sizeof *c);
 	if (c)
 		c->layers = calloc(hp->n_layers, sizeof *c->layers);
@@ -277,34 +238,6 @@ static enum hokku_code send_input(struct cuda *c, struct hokku_error *err)
 	uint64_t bytes = in->words_at + in->n_words * sizeof(uint32_t);
 	CUDA_TRY(&c->device, err,
 		 cudaMemcpyAsync(in->device, in->host, bytes, cudaMemcpyHostToDevice, c->stream));
-	return HOKKU_OK;
-}
-
-/* Logits of rows first .. first + n - 1 of the input's list. */
-static enum hokku_code compute_logits(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
-{
-	const struct hparams *hp = &c->model->hp;
-	const uint32_t *rows = (const uint32_t *)(const void *)(c->input.device + c->input.rows_at);
-	const struct norm_args norm = {
-		.x = c->x,
-		.weight = c->output_norm,
-		.rows = rows + first,
-		.out = c->normed,
-		.n = n,
-		.cols = hp->d_model,
-		.pitch = c->d_pitch,
-		.eps = hp->norm_eps,
-	};
-	const struct product_args product = {
-		.w = c->output,
-		.x = c->normed,
-		.out = c->logits,
-		.x_pitch = c->d_pitch,
-		.out_pitch = c->vocab_pitch,
-		.n_tokens = n,
-	};
-	CUDA_TRY(&c->device, err, cuda_norm(&norm, c->stream));
-	CUDA_TRY(&c->device, err, cuda_product(&product, c->stream));
 	return HOKKU_OK;
 }
 
@@ -361,7 +294,7 @@ static enum hokku_code output_rows(struct cuda *c, struct cursor *at, uint32_t f
 {
 	size_t n_vocab = c->model->hp.n_vocab;
 	uint32_t first_draw = at->n_draws;
-	enum hokku_code rc = compute_logits(c, first, n, err);
+	enum hokku_code rc = c->path->logits(c, first, n, err);
 	for (uint32_t i = 0; i < n && !rc; i++) {
 		float *to;
 		bool draws, wanted = next_row(at, n_vocab, &to, &draws);

@@ -36,11 +36,43 @@ struct cuda_input {
 
 struct cuda;
 
-/* A way to run the layers of a model; the table in cuda.c holds them, best first. */
+/* What take functions take from: a ledger that only counts, or the device's. */
+struct cuda_taker {
+	struct ledger *ledger;
+	struct hokku_error *err;
+	enum hokku_code rc; /* of the first that failed; the rest is passed over */
+};
+
+/* count x size bytes; NULL while counting and after a failure. */
+void *cuda_take(struct cuda_taker *t, enum ledger_class class, uint64_t count, uint64_t size,
+		const char *what);
+
+/* A way to run a model: how its weights and its KV memory lie on the device, and the kernels over them. The
+ * table in cuda.c holds them, best first; the first that the device and the model allow is taken
+ * (HOKKU_CUDA_PATH=NAME in the environment, for tests, allows that one alone). Functions are called in the
+ * order they stand here; those called take_ run twice, first to count and then to take, and must ask for the
+ * same both times. */
 struct cuda_path {
 	const char *name;
 	int min_cc;
+	/* May this path run the model (c->model and the widths are set)? If not, err says why:
+	 * MODEL_LOAD_FAILED. Takes nothing. */
+	enum hokku_code (*fits)(struct cuda *c, struct hokku_error *err);
+	/* Bytes that one KV block of COMPUTE_KV_BLOCK positions takes in one layer. Block b of layer l lies
+	 * at c->kv + l * c->kv_layer_bytes + b * this. */
+	uint64_t (*kv_block_bytes)(const struct cuda *c);
+	void (*take_weights)(struct cuda *c, struct cuda_taker *t);
+	void (*take_scratch)(struct cuda *c, struct cuda_taker *t);
+	/* Brings the weights in, and waits for them. */
+	enum hokku_code (*load)(struct cuda *c, const struct compute_params *p, struct hokku_error *err);
+	/* From the step's input (c->input) to c->x. */
 	enum hokku_code (*layers)(struct cuda *c, struct hokku_error *err);
+	/* Logits of the rows first .. first + n - 1 of the input's list (at most c->logit_rows) to c->logits.
+	 */
+	enum hokku_code (*logits)(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err);
+	/* Frees what the path keeps on the host in c->own; may be NULL. The ledger's memory is freed after.
+	 */
+	void (*close)(struct cuda *c);
 };
 extern const struct cuda_path cuda_path_plain;
 extern const struct compute_backend compute_cuda;
@@ -54,27 +86,31 @@ struct cuda {
 	uint32_t n_ctx, n_seqs, n_batch, n_kv_blocks, logit_rows;
 	uint32_t q_dim, kv_dim;
 	uint32_t d_pitch, q_pitch, kv_pitch, ff_pitch, vocab_pitch; /* floats a row of activations */
-	uint64_t kv_layer_floats;
+	uint64_t kv_layer_bytes;
 	cudaStream_t stream;
 	bool failed; /* a call failed in a step: the device's state means nothing any more */
 	struct hokku_error failure;
 
-	/* on the device */
-	struct cuda_layer *layers; /* (n_layers); the array itself is the host's */
-	struct cuda_matrix embedding, output;
-	float *output_norm;       /* (d_model) */
-	float *rope_frequency;    /* (head_dim / 2) */
-	float *kv;                /* (n_layers, n_kv_blocks, n_kv_heads), see kernels.h */
-	float *x, *normed;        /* (n_batch, d_pitch) */
-	float *q, *attended;      /* (n_batch, q_pitch) */
-	float *k, *v;             /* (n_batch, kv_pitch) */
-	float *gate, *up;         /* (n_batch, ff_pitch) */
-	float *partial;           /* (CUDA_SPLIT_TOKENS, n_heads, splits of n_ctx, 2 + head_dim) */
+	/* on the device, for every path */
+	uint8_t *kv;              /* (n_layers, n_kv_blocks) blocks, laid out by the path */
 	float *logits;            /* (logit_rows, vocab_pitch) */
 	float *sample_x;          /* (logit_rows, n_vocab) */
-	uint32_t *sample_counts;  /* (logit_rows, n_vocab) */
+	uint32_t *sample_counts;  /* (logit_rows, n_vocab); zeros between steps */
 	struct cuda_drawn *drawn; /* (n_seqs) */
-	bool can_split;           /* partial is there */
+
+	/* on the device, of the plain path */
+	struct cuda_layer *layers; /* (n_layers); the array itself is the host's */
+	struct cuda_matrix embedding, output;
+	float *output_norm;    /* (d_model) */
+	float *rope_frequency; /* (head_dim / 2) */
+	float *x, *normed;     /* (n_batch, d_pitch) */
+	float *q, *attended;   /* (n_batch, q_pitch) */
+	float *k, *v;          /* (n_batch, kv_pitch) */
+	float *gate, *up;      /* (n_batch, ff_pitch) */
+	float *partial;        /* (CUDA_SPLIT_TOKENS, n_heads, splits of n_ctx, 2 + head_dim) */
+	bool can_split;        /* partial is there */
+
+	void *own; /* of another path, which makes and frees it */
 
 	struct cuda_input input;
 	struct cuda_drawn *drawn_host; /* (n_seqs) pinned */
@@ -88,7 +124,7 @@ void cuda_input_plan(struct cuda *c);
 /* Once host is there: points the parts into it. */
 void cuda_input_assign(struct cuda *c);
 
-/* load.c: fills the weights that cuda.c took memory for. */
+/* load.c: fills the weights that the plain path took memory for. */
 enum hokku_code cuda_load(struct cuda *c, const struct compute_params *p, struct hokku_error *err);
 
 /* Address of a part of the input on the device. */

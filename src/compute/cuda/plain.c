@@ -1,5 +1,4 @@
-/* The plain path: one launch an operation, any device from sm_75 up. Read from the bottom: it is the model.
- */
+/* The plain path: one launch an operation, any device from sm_75 up. Read layer() first: it is the model. */
 #include <math.h>
 
 #include "compute/cuda/cuda.h"
@@ -33,8 +32,8 @@ static enum hokku_code norm(struct cuda *c, const float *weight, struct hokku_er
 static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error *err)
 {
 	const struct hparams *hp = &c->model->hp;
-	const struct kv_shape kv = {c->kv + l * c->kv_layer_floats, cuda_words(c), hp->n_heads,
-				    hp->n_kv_heads, hp->head_dim};
+	float *kv_memory = (float *)(void *)(c->kv + l * c->kv_layer_bytes);
+	const struct kv_shape kv = {kv_memory, cuda_words(c), hp->n_heads, hp->n_kv_heads, hp->head_dim};
 	const struct rope_args rope = {
 		.kv = kv,
 		.tokens = cuda_tokens(c),
@@ -111,4 +110,140 @@ static enum hokku_code plain_layers(struct cuda *c, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-const struct cuda_path cuda_path_plain = {"plain", 75, plain_layers};
+static enum hokku_code plain_logits(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
+{
+	const struct hparams *hp = &c->model->hp;
+	const uint32_t *rows = (const uint32_t *)(const void *)(c->input.device + c->input.rows_at);
+	const struct norm_args norm = {
+		.x = c->x,
+		.weight = c->output_norm,
+		.rows = rows + first,
+		.out = c->normed,
+		.n = n,
+		.cols = hp->d_model,
+		.pitch = c->d_pitch,
+		.eps = hp->norm_eps,
+	};
+	const struct product_args product = {
+		.w = c->output,
+		.x = c->normed,
+		.out = c->logits,
+		.x_pitch = c->d_pitch,
+		.out_pitch = c->vocab_pitch,
+		.n_tokens = n,
+	};
+	CUDA_TRY(&c->device, err, cuda_norm(&norm, c->stream));
+	CUDA_TRY(&c->device, err, cuda_product(&product, c->stream));
+	return HOKKU_OK;
+}
+
+/* ---- what it takes from the device ---- */
+
+static enum hokku_code fits_matrix(const struct weight *w, struct hokku_error *err)
+{
+	struct cuda_matrix m;
+	if (layout_plan(&m, w))
+		return HOKKU_OK;
+	return err_set(err, HOKKU_MODEL_LOAD_FAILED, "tensor \"%.*s\": the device cuda has no kernel for %s",
+		       STR_ARG(w->tensor->name), w->fmt->name);
+}
+
+static enum hokku_code plain_fits(struct cuda *c, struct hokku_error *err)
+{
+	const struct model *m = c->model;
+	if (m->hp.head_dim > CUDA_MAX_HEAD_DIM)
+		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
+			       "heads of %u columns; the device cuda takes at most %d", m->hp.head_dim,
+			       CUDA_MAX_HEAD_DIM);
+	enum hokku_code rc = fits_matrix(&m->embedding, err);
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		const struct layer *w = &m->layers[l];
+		const struct weight *const all[] = {&w->wq,     &w->wk,   &w->wv,    &w->wo,
+						    &w->w_gate, &w->w_up, &w->w_down};
+		for (size_t i = 0; i < sizeof all / sizeof all[0] && !rc; i++)
+			rc = fits_matrix(all[i], err);
+	}
+	return rc || m->tied ? rc : fits_matrix(&m->output, err);
+}
+
+/* Keys and values in float32, see kernels.h. */
+static uint64_t plain_kv_block_bytes(const struct cuda *c)
+{
+	return (uint64_t)c->kv_dim * 2 * CUDA_KV_BLOCK * sizeof(float);
+}
+
+static void take_matrix(struct cuda_taker *t, struct cuda_matrix *m, const struct weight *w)
+{
+	layout_plan(m, w);
+	m->main = cuda_take(t, LEDGER_WEIGHTS, m->rows, m->main_pitch, "weights");
+	if (m->side_pitch)
+		m->side = cuda_take(t, LEDGER_WEIGHTS, m->rows, m->side_pitch, "weights");
+}
+
+static float *take_vector(struct cuda_taker *t, const struct weight *w)
+{
+	return w->tensor ? cuda_take(t, LEDGER_WEIGHTS, w->cols, sizeof(float), "weights") : NULL;
+}
+
+static void plain_take_weights(struct cuda *c, struct cuda_taker *t)
+{
+	const struct model *m = c->model;
+	take_matrix(t, &c->embedding, &m->embedding);
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		const struct layer *from = &m->layers[l];
+		struct cuda_layer *to = &c->layers[l];
+		take_matrix(t, &to->wq, &from->wq);
+		take_matrix(t, &to->wk, &from->wk);
+		take_matrix(t, &to->wv, &from->wv);
+		take_matrix(t, &to->wo, &from->wo);
+		take_matrix(t, &to->w_gate, &from->w_gate);
+		take_matrix(t, &to->w_up, &from->w_up);
+		take_matrix(t, &to->w_down, &from->w_down);
+		to->attn_norm = take_vector(t, &from->attn_norm);
+		to->ffn_norm = take_vector(t, &from->ffn_norm);
+		to->bq = take_vector(t, &from->bq);
+		to->bk = take_vector(t, &from->bk);
+		to->bv = take_vector(t, &from->bv);
+	}
+	c->output_norm = take_vector(t, &m->output_norm);
+	if (m->tied)
+		c->output = c->embedding;
+	else
+		take_matrix(t, &c->output, &m->output);
+	c->rope_frequency = cuda_take(t, LEDGER_WEIGHTS, m->hp.head_dim / 2, sizeof(float), "weights");
+}
+
+static float *take_floats(struct cuda_taker *t, uint64_t rows, uint64_t columns)
+{
+	return cuda_take(t, LEDGER_SCRATCH, rows, columns * sizeof(float), "scratch");
+}
+
+static void plain_take_scratch(struct cuda *c, struct cuda_taker *t)
+{
+	const struct hparams *hp = &c->model->hp;
+	uint64_t n = c->n_batch, splits = ((uint64_t)c->n_ctx + CUDA_ATTN_SPLIT - 1) / CUDA_ATTN_SPLIT;
+	c->x = take_floats(t, n, c->d_pitch);
+	c->normed = take_floats(t, n > c->logit_rows ? n : c->logit_rows, c->d_pitch);
+	c->q = take_floats(t, n, c->q_pitch);
+	c->attended = take_floats(t, n, c->q_pitch);
+	c->k = take_floats(t, n, c->kv_pitch);
+	c->v = take_floats(t, n, c->kv_pitch);
+	c->gate = take_floats(t, n, c->ff_pitch);
+	c->up = take_floats(t, n, c->ff_pitch);
+	c->can_split = splits > 1 && splits <= 65535; /* of a grid's second dimension */
+	if (c->can_split)
+		c->partial = take_floats(t, (uint64_t)CUDA_SPLIT_TOKENS * hp->n_heads,
+					 splits * (2 + (uint64_t)hp->head_dim));
+}
+
+const struct cuda_path cuda_path_plain = {
+	.name = "plain",
+	.min_cc = 75,
+	.fits = plain_fits,
+	.kv_block_bytes = plain_kv_block_bytes,
+	.take_weights = plain_take_weights,
+	.take_scratch = plain_take_scratch,
+	.load = cuda_load,
+	.layers = plain_layers,
+	.logits = plain_logits,
+};

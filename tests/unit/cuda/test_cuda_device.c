@@ -151,6 +151,25 @@ static void budget(void **state)
 	cudasim_set(&plain);
 }
 
+/* HOKKU_CUDA_PATH allows one path alone, and says what there is. */
+static void forced_path(void **state)
+{
+	(void)state;
+	struct direct d;
+	struct hokku_error err = {0};
+	setenv("HOKKU_CUDA_PATH", "plain", 1);
+	assert_int_equal(open_tiny(&d, &err), HOKKU_OK);
+	assert_non_null(strstr(compute_cuda.device(d.self), "plain path"));
+	direct_close(&d);
+	setenv("HOKKU_CUDA_PATH", "plane", 1);
+	assert_int_equal(open_tiny(&d, &err), HOKKU_INVALID_REQUEST);
+	assert_says(&err, "HOKKU_CUDA_PATH is \"plane\"; the paths are");
+	assert_says(&err, "plain");
+	direct_close(&d);
+	unsetenv("HOKKU_CUDA_PATH");
+	assert_nothing_left();
+}
+
 static enum hokku_code draw_one(struct direct *d, struct hokku_error *err)
 {
 	static const int32_t ids[] = {1, 2, 3};
@@ -246,6 +265,7 @@ int main(void)
 		cmocka_unit_test(listing),
 		cmocka_unit_test(choosing),
 		cmocka_unit_test(budget),
+		cmocka_unit_test(forced_path),
 		cmocka_unit_test(failures_of_opening),
 		cmocka_unit_test(failures_of_a_step),
 		cmocka_unit_test(long_history),
