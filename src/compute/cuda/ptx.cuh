@@ -42,6 +42,38 @@ static inline float half_bits_to_float(uint16_t h)
 {
 	return f32_from_f16(h);
 }
+static inline uint16_t half_bits(float f)
+{
+	return f16_from_f32(f);
+}
+static inline uint32_t cudasim_half2(float low, float high)
+{
+	return half_bits(low) | (uint32_t)half_bits(high) << 16;
+}
+#define CUDASIM_LOW(x)  half_bits_to_float((uint16_t)(x))
+#define CUDASIM_HIGH(x) half_bits_to_float((uint16_t)((x) >> 16))
+/* Two halves at once. The emulator's fused pair rounds to a float first, which rarely shows. */
+static inline uint32_t half2_sub(uint32_t a, uint32_t b)
+{
+	return cudasim_half2(CUDASIM_LOW(a) - CUDASIM_LOW(b), CUDASIM_HIGH(a) - CUDASIM_HIGH(b));
+}
+static inline uint32_t half2_mul(uint32_t a, uint32_t b)
+{
+	return cudasim_half2(CUDASIM_LOW(a) * CUDASIM_LOW(b), CUDASIM_HIGH(a) * CUDASIM_HIGH(b));
+}
+static inline uint32_t half2_fma(uint32_t a, uint32_t b, uint32_t c)
+{
+	return cudasim_half2(CUDASIM_LOW(a) * CUDASIM_LOW(b) + CUDASIM_LOW(c),
+			     CUDASIM_HIGH(a) * CUDASIM_HIGH(b) + CUDASIM_HIGH(c));
+}
+static inline uint32_t byte_select(uint32_t a, uint32_t b, uint32_t selector)
+{
+	uint64_t bytes = a | (uint64_t)b << 32;
+	uint32_t out = 0;
+	for (int i = 0; i < 4; i++)
+		out |= (uint32_t)(bytes >> 8 * (selector >> 4 * i & 7) & 0xFF) << 8 * i;
+	return out;
+}
 
 #else
 
@@ -55,6 +87,36 @@ static __device__ __forceinline__ float half_bits_to_float(uint16_t h)
 	float f;
 	asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h));
 	return f;
+}
+static __device__ __forceinline__ uint16_t half_bits(float f)
+{
+	uint16_t h;
+	asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(f));
+	return h;
+}
+/* Two halves at once, each rounded once. */
+static __device__ __forceinline__ uint32_t half2_sub(uint32_t a, uint32_t b)
+{
+	uint32_t d;
+	asm("sub.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+	return d;
+}
+static __device__ __forceinline__ uint32_t half2_mul(uint32_t a, uint32_t b)
+{
+	uint32_t d;
+	asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+	return d;
+}
+static __device__ __forceinline__ uint32_t half2_fma(uint32_t a, uint32_t b, uint32_t c)
+{
+	uint32_t d;
+	asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+	return d;
+}
+/* Byte i of the result is byte (selector >> 4 i) & 7 of b : a. */
+static __device__ __forceinline__ uint32_t byte_select(uint32_t a, uint32_t b, uint32_t selector)
+{
+	return __byte_perm(a, b, selector);
 }
 
 #endif

@@ -1,0 +1,220 @@
+/*
+ * Units of the tile layout (tile.h) in registers. The same fragments are operand B of decode's mma.sync
+ * (8 rows of weights) and operand A of prefill's wgmma (16 rows: two tiles), so both compute the same bits.
+ *
+ * A chunk (32 columns) of a lane is four registers of two halves: r[0], r[1] for the first k16, r[2], r[3] for
+ * the second. HALF gives weights (dequantised, rounded once to a half by the last operation); FULL gives the
+ * block's integers, and frag_scale() what they are multiplied by, in float32.
+ */
+#ifndef COMPUTE_CUDA_FRAG_CUH
+#define COMPUTE_CUDA_FRAG_CUH
+
+#include "compute/cuda/ptx.cuh"
+#include "compute/cuda/tile.h"
+
+/* What is known of a format when compiling. */
+template <int FORMAT> struct frag_traits;
+#define FRAG_TRAITS(NAME, BYTES, COLUMNS, SCALED, MINS, GROUPS)                        \
+	template <> struct frag_traits<CUDA_##NAME> {                                  \
+		enum {                                                                 \
+			unit_bytes = BYTES,                                            \
+			chunks = COLUMNS / 32,                                         \
+			scaled = SCALED, /* FULL: integers and scales, not weights */  \
+			mins = MINS,                                                   \
+			groups = GROUPS, /* of a chunk that have a scale of their own */ \
+		};                                                                     \
+	}
+FRAG_TRAITS(F16, 512, 32, 0, 0, 1);
+FRAG_TRAITS(Q8_0, 272, 32, 1, 0, 1);
+FRAG_TRAITS(Q4_0, 144, 32, 1, 0, 1);
+FRAG_TRAITS(Q4_1, 160, 32, 1, 1, 1);
+FRAG_TRAITS(Q5_0, 176, 32, 1, 0, 1);
+FRAG_TRAITS(Q5_1, 192, 32, 1, 1, 1);
+FRAG_TRAITS(Q4_K, 1184, 256, 1, 1, 1);
+FRAG_TRAITS(Q5_K, 1440, 256, 1, 1, 1);
+FRAG_TRAITS(Q6_K, 1680, 256, 1, 0, 2);
+#undef FRAG_TRAITS
+
+#define HALF2_1024 0x64006400u /* 1024, 1024: its low bits count in ones */
+
+static __device__ __forceinline__ uint32_t frag_u32(const uint8_t *p)
+{
+	return *reinterpret_cast<const uint32_t *>(p);
+}
+static __device__ __forceinline__ uint32_t frag_u16(const uint8_t *p)
+{
+	return *reinterpret_cast<const uint16_t *>(p);
+}
+
+/* (x, x) of the half x. */
+static __device__ __forceinline__ uint32_t both_halves(uint32_t x)
+{
+	return (x & 0xFFFFu) | x << 16;
+}
+
+/* Nibbles, then with bits above them, as halves of 1024 + n. */
+static __device__ __forceinline__ void frag_nibbles(uint32_t w, uint32_t r[4])
+{
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		r[i] = (w >> 4 * i & 0x000F000Fu) | HALF2_1024;
+}
+static __device__ __forceinline__ void frag_fifth(uint32_t byte, uint32_t r[4])
+{
+	uint32_t spread = (byte & 0x0Fu) | (byte & 0xF0u) << 12;
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		r[i] |= spread << (4 - i) & 0x00100010u;
+}
+static __device__ __forceinline__ void frag_high_pair(uint32_t bits, uint32_t r[4])
+{
+	uint32_t spread = ((bits & 0x00FFu) | (bits & 0xFF00u) << 8) << 4;
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		r[i] |= spread >> 2 * i & 0x00300030u;
+}
+
+/* What the numbers of a format are off by, with the 1024 of their making, as two halves. */
+template <int FORMAT> static __device__ __forceinline__ uint32_t frag_offset(void)
+{
+	return FORMAT == CUDA_Q8_0   ? 0x64806480u  /* 1024 + 128 */
+	       : FORMAT == CUDA_Q4_0 ? 0x64086408u  /* + 8 */
+	       : FORMAT == CUDA_Q5_0 ? 0x64106410u  /* + 16 */
+	       : FORMAT == CUDA_Q6_K ? 0x64206420u  /* + 32 */
+				     : HALF2_1024;
+}
+
+/* The integers of chunk c of a unit, as halves. */
+template <int FORMAT>
+static __device__ __forceinline__ void frag_integers(const uint8_t *unit, uint32_t c, uint32_t lane, uint32_t r[4])
+{
+	if (FORMAT == CUDA_Q8_0) {
+		uint2 w = *reinterpret_cast<const uint2 *>(unit + 8 * lane);
+		r[0] = byte_select(w.x, 0x64646464u, 0x4140);
+		r[1] = byte_select(w.x, 0x64646464u, 0x4342);
+		r[2] = byte_select(w.y, 0x64646464u, 0x4140);
+		r[3] = byte_select(w.y, 0x64646464u, 0x4342);
+	} else {
+		frag_nibbles(frag_u32(unit + 128 * c + 4 * lane), r);
+		if (FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1)
+			frag_fifth(unit[128 + lane], r);
+		if (FORMAT == CUDA_Q5_K)
+			frag_fifth(unit[1024 + 32 * c + lane], r);
+		if (FORMAT == CUDA_Q6_K)
+			frag_high_pair(frag_u16(unit + 1024 + 64 * c + 2 * lane), r);
+	}
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		r[i] = half2_sub(r[i], frag_offset<FORMAT>());
+}
+
+enum { FRAG_K_SCALES_Q4 = 1024, FRAG_K_SCALES_Q5 = 1280, FRAG_K_SCALES_Q6 = 1536 };
+
+/* Two bytes as two halves. */
+static __device__ __forceinline__ uint32_t halves_of_bytes(uint32_t two)
+{
+	return half2_sub(byte_select(two, 0x64646464u, 0x4140), HALF2_1024);
+}
+
+/* HALF: what row g's integers of chunk c are multiplied by and added to, as pairs of halves. t: the lane's place. */
+template <int FORMAT>
+static __device__ __forceinline__ void frag_half_scale(const uint8_t *unit, uint32_t c, uint32_t g, uint32_t t,
+						       uint32_t *scale, uint32_t *add)
+{
+	uint32_t two;
+	*add = 0;
+	if (FORMAT == CUDA_Q8_0)
+		*scale = both_halves(frag_u16(unit + 256 + 2 * g));
+	if (FORMAT == CUDA_Q4_0)
+		*scale = both_halves(frag_u16(unit + 128 + 2 * g));
+	if (FORMAT == CUDA_Q5_0)
+		*scale = both_halves(frag_u16(unit + 160 + 2 * g));
+	if (FORMAT == CUDA_Q4_1 || FORMAT == CUDA_Q5_1) {
+		two = frag_u32(unit + (FORMAT == CUDA_Q4_1 ? 128 : 160) + 4 * g);
+		*scale = both_halves(two);
+		*add = both_halves(two >> 16);
+	}
+	if (FORMAT == CUDA_Q4_K || FORMAT == CUDA_Q5_K) {
+		const uint8_t *s = unit + (FORMAT == CUDA_Q4_K ? FRAG_K_SCALES_Q4 : FRAG_K_SCALES_Q5);
+		two = half2_mul(frag_u32(s + 128 + 4 * g), halves_of_bytes(frag_u16(s + 16 * c + 2 * g)));
+		*scale = both_halves(two);
+		*add = both_halves(two >> 16) ^ 0x80008000u;
+	}
+	if (FORMAT == CUDA_Q6_K) {
+		uint32_t s = (uint32_t)unit[FRAG_K_SCALES_Q6 + 16 * c + 2 * g + t / 2] ^ 0x80u;
+		s = half2_sub(both_halves(s | 0x6400u), 0x64806480u);
+		*scale = half2_mul(both_halves(frag_u16(unit + FRAG_K_SCALES_Q6 + 128 + 2 * g)), s);
+	}
+}
+
+/* Registers of chunk c: weights (HALF, and F16 always) or integers (FULL). */
+template <int FORMAT, int FULL>
+static __device__ __forceinline__ void frag_load(const uint8_t *unit, uint32_t c, uint32_t lane, uint32_t r[4])
+{
+	if (FORMAT == CUDA_F16) {
+		uint4 w = *reinterpret_cast<const uint4 *>(unit + 16 * lane);
+		r[0] = w.x, r[1] = w.y, r[2] = w.z, r[3] = w.w;
+		return;
+	}
+	frag_integers<FORMAT>(unit, c, lane, r);
+	if (FULL)
+		return;
+	uint32_t scale, add;
+	frag_half_scale<FORMAT>(unit, c, lane / 4, lane % 4, &scale, &add);
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		r[i] = frag_traits<FORMAT>::mins ? half2_fma(r[i], scale, add) : half2_mul(r[i], scale);
+}
+
+/* FULL: the float32 scale of row `row` (0 .. 7) of chunk c; group: of Q6_K's two. *add: what the sum of the
+ * activations is multiplied by (formats with mins). */
+template <int FORMAT>
+static __device__ __forceinline__ float frag_scale(const uint8_t *unit, uint32_t c, uint32_t row, uint32_t group,
+						   float *add)
+{
+	*add = 0;
+	if (FORMAT == CUDA_Q8_0)
+		return half_bits_to_float((uint16_t)frag_u16(unit + 256 + 2 * row));
+	if (FORMAT == CUDA_Q4_0)
+		return half_bits_to_float((uint16_t)frag_u16(unit + 128 + 2 * row));
+	if (FORMAT == CUDA_Q5_0)
+		return half_bits_to_float((uint16_t)frag_u16(unit + 160 + 2 * row));
+	if (FORMAT == CUDA_Q4_1 || FORMAT == CUDA_Q5_1) {
+		uint32_t two = frag_u32(unit + (FORMAT == CUDA_Q4_1 ? 128 : 160) + 4 * row);
+		*add = half_bits_to_float((uint16_t)(two >> 16));
+		return half_bits_to_float((uint16_t)two);
+	}
+	if (FORMAT == CUDA_Q4_K || FORMAT == CUDA_Q5_K) {
+		const uint8_t *s = unit + (FORMAT == CUDA_Q4_K ? FRAG_K_SCALES_Q4 : FRAG_K_SCALES_Q5);
+		uint32_t dd = frag_u32(s + 128 + 4 * row), two = frag_u16(s + 16 * c + 2 * row);
+		*add = -(half_bits_to_float((uint16_t)(dd >> 16)) * (float)(two >> 8));
+		return half_bits_to_float((uint16_t)dd) * (float)(two & 0xFFu);
+	}
+	if (FORMAT == CUDA_Q6_K) {
+		int8_t s = (int8_t)unit[FRAG_K_SCALES_Q6 + 16 * c + 2 * row + group];
+		return half_bits_to_float((uint16_t)frag_u16(unit + FRAG_K_SCALES_Q6 + 128 + 2 * row)) * (float)s;
+	}
+	return 1.0f;
+}
+
+/* The registers of chunk c that belong to one of Q6_K's groups: columns 0 .. 15 are lanes t = 0, 1. */
+static __device__ __forceinline__ uint32_t frag_in_group(uint32_t r, uint32_t t, uint32_t group)
+{
+	return t / 2 == group ? r : 0;
+}
+
+/* Eight weights of a row as float32, the bits of model/format.h's dequantise: columns 8t .. 8t + 7 of chunk c. */
+template <int FORMAT>
+static __device__ __forceinline__ void frag_exact(const uint8_t *unit, uint32_t c, uint32_t g, uint32_t t, float out[8])
+{
+	uint32_t r[4];
+	frag_load<FORMAT, 1>(unit, c, 4 * g + t, r);
+	float add, scale = frag_scale<FORMAT>(unit, c, g, t / 2, &add);
+#pragma unroll
+	for (int i = 0; i < 8; i++) {
+		float q = half_bits_to_float((uint16_t)(r[i / 2] >> (i % 2 ? 16 : 0)));
+		out[i] = FORMAT == CUDA_F16 ? q : frag_traits<FORMAT>::mins ? q * scale + add : q * scale;
+	}
+}
+
+#endif
