@@ -20,9 +20,9 @@
  *            0 .. 15 and 16 .. 31 of the chunk); d: half [row]                   1024 + 512 + 128 + 16
  *
  * A lane's nibbles are one 32-bit word: c(2i) in bits 4i .. 4i + 3, c(2i+1) in bits 16 + 4i .. 16 + 4i + 3.
- * Its fifth bits are one byte: c(2i) in bit i, c(2i+1) in bit 4 + i. Its high bits (Q6_K) are one 16-bit word:
- * c(2i) in bits 2i, 2i + 1, c(2i+1) in bits 8 + 2i, 9 + 2i. Numbers are stored as the file has them (unsigned,
- * before the format's offset is taken off).
+ * Its fifth bits are one byte: c(2i) in bit i, c(2i+1) in bit 4 + i. Its high bits (Q6_K) are one 16-bit
+ * word: c(2i) in bits 2i, 2i + 1, c(2i+1) in bits 8 + 2i, 9 + 2i. Numbers are stored as the file has them
+ * (unsigned, before the format's offset is taken off).
  *
  * The units of a row are cut into CUDA_SEGMENTS segments, whose sums are added in order: segment s has units
  * s n / 8 .. (s + 1) n / 8 - 1. A matrix lies as [segment][tile][unit of the segment].
@@ -39,9 +39,10 @@ enum {
 };
 
 /* Formats of the tile path: bytes and columns of a unit. */
-#define CUDA_TILE_FORMATS(X)                                                                              \
-	X(F16, 512, 32) X(Q8_0, 272, 32) X(Q4_0, 144, 32) X(Q4_1, 160, 32) X(Q5_0, 176, 32) X(Q5_1, 192, 32) \
-	X(Q4_K, 1184, 256) X(Q5_K, 1440, 256) X(Q6_K, 1680, 256)
+#define CUDA_TILE_FORMATS(X)                                                                 \
+	X(F16, 512, 32)                                                                      \
+	X(Q8_0, 272, 32) X(Q4_0, 144, 32) X(Q4_1, 160, 32) X(Q5_0, 176, 32) X(Q5_1, 192, 32) \
+		X(Q4_K, 1184, 256) X(Q5_K, 1440, 256) X(Q6_K, 1680, 256)
 
 struct tile_matrix {
 	const uint8_t *data; /* tile_bytes(m), aligned to 16 */
@@ -72,7 +73,35 @@ static TILE_FN uint64_t tile_bytes(const struct tile_matrix *m)
 static TILE_FN uint64_t tile_offset(const struct tile_matrix *m, uint32_t tile, uint32_t first, uint32_t last,
 				    uint32_t unit)
 {
-	return ((uint64_t)first * m->n_tiles + (uint64_t)tile * (last - first) + (unit - first)) * m->unit_bytes;
+	return ((uint64_t)first * m->n_tiles + (uint64_t)tile * (last - first) + (unit - first)) *
+	       m->unit_bytes;
 }
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Rows first .. first + n - 1 of a matrix, as they stand in the file, go to their places in m.data. first is
+ * a multiple of CUDA_TILE_ROWS; n too, unless these are the last rows: padding is written with them. */
+struct repack_args {
+	struct tile_matrix m;
+	const uint8_t *rows; /* (n) rows of row_bytes, one right after another; aligned to 2 */
+	uint64_t row_bytes;
+	uint32_t first, n;
+};
+cudaError_t cuda_tile_repack(const struct repack_args *a, cudaStream_t stream);
+
+/* x (n_tokens, pitch) = rows of the embedding, bit for bit model/format.h's dequantise; columns up to pitch
+ * become 0. pitch is a multiple of CUDA_PITCH. */
+struct tile_embed_args {
+	struct tile_matrix embedding;
+	const struct cuda_token *tokens;
+	float *x;
+	uint32_t pitch, n_tokens;
+};
+cudaError_t cuda_tile_embed(const struct tile_embed_args *a, cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

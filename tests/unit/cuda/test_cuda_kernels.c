@@ -3,9 +3,8 @@
  * tile divides. Outputs and scratch are NaN before; every kernel runs under several random orders of lanes,
  * warps and blocks and must give the same bits.
  */
-#include "device_memory.h"
+#include "random_blocks.h"
 
-#include "base/half.h"
 #include "compute/cuda/layout.h"
 #include "gguf/tensor_type.h"
 
@@ -44,28 +43,6 @@ static const enum tensor_type types[CUDA_N_FORMATS] = {
 #undef ROW
 };
 
-/* Random blocks with scales of ordinary size: every bit of every quant is exercised. */
-static void random_blocks(uint8_t *data, const struct format *fmt, uint64_t n_blocks, uint64_t series)
-{
-	static const struct {
-		enum tensor_type type;
-		uint32_t at[2], n; /* where the float16 scales of a block stand */
-	} scales[] = {{TENSOR_Q8_0, {0}, 1},    {TENSOR_Q4_0, {0}, 1},    {TENSOR_Q4_1, {0, 2}, 2},
-		      {TENSOR_Q5_0, {0}, 1},    {TENSOR_Q5_1, {0, 2}, 2}, {TENSOR_Q4_K, {0, 2}, 2},
-		      {TENSOR_Q5_K, {0, 2}, 2}, {TENSOR_Q6_K, {208}, 1}};
-	for (uint64_t i = 0; i < n_blocks * fmt->block_bytes; i++) {
-		uint32_t w[4];
-		rng_words(series, RNG_STREAM_TEST, i, w);
-		data[i] = (uint8_t)w[0];
-	}
-	for (size_t k = 0; k < sizeof scales / sizeof scales[0]; k++)
-		for (uint64_t b = 0; b < n_blocks && scales[k].type == fmt->type; b++)
-			for (uint32_t j = 0; j < scales[k].n; j++) {
-				uint16_t h = f16_from_f32(noise(series + 1, 2 * b + j) * 0.01f);
-				memcpy(data + b * fmt->block_bytes + scales[k].at[j], &h, 2);
-			}
-}
-
 /* A weight of any format, in the file's form and on the device. */
 struct test_weight {
 	struct weight w;
@@ -77,24 +54,8 @@ struct test_weight {
 static struct test_weight make_weight(enum cuda_format format, uint32_t rows, uint32_t cols, uint64_t series)
 {
 	struct test_weight t = {0};
-	const struct format *fmt = format_get(types[format]);
-	uint64_t n_blocks = (uint64_t)rows * (cols / fmt->block_elements);
-	t.w = (struct weight){.fmt = fmt, .rows = rows, .cols = cols};
-	t.w.row_bytes = cols / fmt->block_elements * fmt->block_bytes;
-	t.data = malloc(n_blocks * fmt->block_bytes + 1);
-	assert_non_null(t.data);
-	if (fmt->block_elements == 1) {
-		float *values = noise_floats(series, n_blocks);
-		fmt->quantise(values, t.data, n_blocks);
-		free(values);
-	} else {
-		random_blocks(t.data, fmt, n_blocks, series);
-	}
-	t.w.data = t.data;
-	t.values = malloc((size_t)rows * cols * sizeof(float));
-	assert_non_null(t.values);
-	fmt->dequantise(t.data, t.values, (size_t)rows * cols);
-
+	t.w = random_weight(format_get(types[format]), rows, cols, series, &t.data);
+	t.values = weight_values(&t.w);
 	assert_true(layout_plan(&t.m, &t.w));
 	uint8_t *main = malloc(rows * t.m.main_pitch + 1), *side = malloc(rows * t.m.side_pitch + 1);
 	assert_non_null(main);

@@ -1,0 +1,28 @@
+/* What fragments give (frag.cuh), for test_cuda_tile.c. */
+#ifndef TEST_CUDA_FRAG_PROBE_H
+#define TEST_CUDA_FRAG_PROBE_H
+
+#include "compute/cuda/tile.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What is known of one weight, padding too. */
+struct probed {
+	float half;       /* frag_load, HALF */
+	float full;       /* frag_load, FULL */
+	float scale, add; /* frag_scale */
+	float exact;      /* frag_exact */
+};
+
+struct probe_args {
+	struct tile_matrix m;
+	struct probed *out; /* (n_tiles * 8, n_units * columns of a unit) */
+};
+cudaError_t probe_frags(const struct probe_args *a, cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,209 @@
+/*
+ * The tile layout (compute/cuda/tile.h) on the emulator: rows of every format, as files have them, are laid
+ * out by cuda_tile_repack and read back through the fragments (frag.cuh), which must agree with
+ * model/format.h's dequantise.
+ */
+#include "random_blocks.h"
+
+#include "compute/cuda/tile_plan.h"
+#include "frag_probe.h"
+
+static const enum tensor_type types[] = {
+#define ROW(name, bytes, columns) TENSOR_##name,
+	CUDA_TILE_FORMATS(ROW)
+#undef ROW
+};
+enum { N_TYPES = sizeof types / sizeof types[0] };
+
+static uint32_t unit_columns(const struct tile_matrix *m)
+{
+	static const uint32_t columns[CUDA_N_FORMATS] = {
+#define ROW(name, bytes, n) [CUDA_##name] = n,
+		CUDA_TILE_FORMATS(ROW)
+#undef ROW
+	};
+	return columns[m->format];
+}
+
+/* A weight in the tile layout, brought there in pieces of `piece` rows. */
+struct tiled {
+	struct weight w;
+	uint8_t *bytes;
+	float *values; /* (rows, cols) */
+	struct tile_matrix m;
+	void *device;
+};
+
+static struct tiled make_tiled(enum tensor_type type, uint32_t rows, uint32_t cols, uint32_t piece,
+			       uint64_t series)
+{
+	struct tiled t = {0};
+	t.w = random_weight(format_get(type), rows, cols, series, &t.bytes);
+	t.values = weight_values(&t.w);
+	assert_true(tile_plan(&t.m, &t.w));
+	t.m.data = t.device = on_device(NULL, tile_bytes(&t.m));
+	for (uint32_t first = 0; first < rows; first += piece) {
+		struct repack_args a = {.m = t.m, .row_bytes = t.w.row_bytes, .first = first};
+		a.n = rows - first < piece ? rows - first : piece;
+		void *staging = on_device(t.bytes + first * t.w.row_bytes, a.n * t.w.row_bytes);
+		a.rows = staging;
+		assert_int_equal(cuda_tile_repack(&a, test_stream()), cudaSuccess);
+		finish();
+		cudaFree(staging);
+	}
+	return t;
+}
+
+static void free_tiled(struct tiled *t)
+{
+	cudaFree(t->device);
+	free(t->bytes);
+	free(t->values);
+}
+
+static bool same(float a, float b)
+{
+	return memcmp(&a, &b, sizeof a) == 0;
+}
+
+/* What stands in `p` for the weight `want`. */
+static void check_weight(const char *name, const struct probed *p, float want, uint32_t row, uint32_t col)
+{
+	/* HALF rounds the scale, the min and the result: each by 2^-11 of its size or half of the smallest
+	 * half (2^-25) */
+	double product = fabs((double)p->full * (double)p->scale), min = fabs((double)p->add);
+	double tolerance = (product + min) * 0x1p-10 + (fabs((double)p->full) + 2) * 0x1p-25;
+	float full = p->full * p->scale;
+	if (p->add != 0)
+		full = full + p->add;
+	if (!same(p->exact, want))
+		fail_msg("%s: exact: row %u, column %u is %a, wanted %a", name, row, col, (double)p->exact,
+			 (double)want);
+	if (full != want)
+		fail_msg("%s: full: row %u, column %u is %a * %a + %a, wanted %a", name, row, col,
+			 (double)p->full, (double)p->scale, (double)p->add, (double)want);
+	if (!(fabs((double)p->half - (double)want) <= tolerance))
+		fail_msg("%s: half: row %u, column %u is %a, wanted %a to %g", name, row, col,
+			 (double)p->half, (double)want, tolerance);
+}
+
+static void check_format(enum tensor_type type, uint32_t rows, uint32_t cols, uint32_t piece)
+{
+	struct tiled t = make_tiled(type, rows, cols, piece, 500 + type);
+	uint32_t all_rows = t.m.n_tiles * CUDA_TILE_ROWS, all_cols = t.m.n_units * unit_columns(&t.m);
+	size_t n_bytes = (size_t)all_rows * all_cols * sizeof(struct probed);
+	struct probe_args a = {t.m, on_device(NULL, n_bytes)};
+	assert_int_equal(probe_frags(&a, test_stream()), cudaSuccess);
+	finish();
+	struct probed *got = from_device(a.out, n_bytes);
+	for (uint32_t r = 0; r < all_rows; r++)
+		for (uint32_t c = 0; c < all_cols; c++) {
+			const struct probed *p = &got[(size_t)r * all_cols + c];
+			bool real = r < rows && c < cols;
+			if (real)
+				check_weight(t.w.fmt->name, p, t.values[(size_t)r * cols + c], r, c);
+			else if (p->half != 0 || p->exact != 0 || (type != TENSOR_F16 && p->scale != 0) ||
+				 (type == TENSOR_F16 && p->full != 0) || p->add != 0)
+				fail_msg("%s: row %u, column %u is padding and not 0", t.w.fmt->name, r, c);
+		}
+	free(got);
+	cudaFree(a.out);
+	free_tiled(&t);
+}
+
+static void fragments(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_TYPES; i++) {
+		uint32_t block = format_get(types[i])->block_elements;
+		static const uint32_t widths[] = {1, 31, 32, 33, 250, 256, 320, 896, 2560};
+		for (size_t k = 0; k < sizeof widths / sizeof widths[0]; k++)
+			if (widths[k] % block == 0)
+				check_format(types[i], 8, widths[k], 8);
+		check_format(types[i], 1, block == 1 ? 40 : 2 * block, 8);
+		check_format(types[i], 29, block == 1 ? 300 : 10 * block, 29);
+		check_format(types[i], 29, 512, 16);
+		check_format(types[i], 67, 256, 8);
+	}
+}
+
+/* The same bytes in any order of the device's threads, every byte of them written, and none beyond. */
+static void schedules(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_TYPES; i++) {
+		uint8_t *first = NULL;
+		for (uint64_t seed = 0; seed < 3; seed++) {
+			set_schedule(seed);
+			struct tiled t = make_tiled(types[i], 21, 768, 8, 700);
+			uint8_t *got = from_device(t.device, tile_bytes(&t.m));
+			if (first)
+				assert_memory_equal(got, first, tile_bytes(&t.m));
+			free(first);
+			first = got;
+			free_tiled(&t);
+		}
+		free(first);
+	}
+	set_schedule(0);
+}
+
+static void embeddings(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_TYPES; i++) {
+		uint32_t cols = types[i] == TENSOR_F16 ? 37 : 768, pitch = (cols + 7) / 8 * 8 + 16;
+		struct tiled t = make_tiled(types[i], 21, cols, 16, 300);
+		const struct cuda_token tokens[] = {{20, 0, 0}, {0, 0, 0}, {11, 0, 0}, {20, 0, 0}};
+		struct cuda_token *dtokens = on_device(tokens, sizeof tokens);
+		float *dx = on_device(NULL, 4 * pitch * sizeof(float));
+		const struct tile_embed_args a = {t.m, dtokens, dx, pitch, 4};
+		assert_int_equal(cuda_tile_embed(&a, test_stream()), cudaSuccess);
+		finish();
+		float *x = from_device(dx, 4 * pitch * sizeof *x);
+		for (size_t k = 0; k < 4; k++) {
+			assert_memory_equal(x + k * pitch, t.values + (size_t)tokens[k].id * cols,
+					    cols * sizeof *x);
+			for (uint32_t c = cols; c < pitch; c++)
+				assert_true(same(x[k * pitch + c], 0));
+		}
+		free(x);
+		cudaFree(dx);
+		cudaFree(dtokens);
+		free_tiled(&t);
+	}
+}
+
+static void plans(void **state)
+{
+	(void)state;
+	struct tile_matrix m;
+	struct weight w = {.fmt = format_get(TENSOR_Q6_K), .rows = 151936, .cols = 18944};
+	assert_true(tile_plan(&m, &w));
+	assert_int_equal(m.n_tiles, 18992);
+	assert_int_equal(m.n_units, 74);
+	assert_int_equal(tile_bytes(&m), UINT64_C(18992) * 74 * 1680); /* the file's 210 bytes a block */
+	w = (struct weight){.fmt = format_get(TENSOR_F16), .rows = 9, .cols = 33};
+	assert_true(tile_plan(&m, &w));
+	assert_int_equal(tile_bytes(&m), 2 * 2 * 512);
+	static const enum tensor_type without[] = {TENSOR_F32, TENSOR_BF16};
+	for (size_t i = 0; i < 2; i++) {
+		w.fmt = format_get(without[i]);
+		assert_false(tile_plan(&m, &w));
+	}
+}
+
+static void nothing_is_left(void **state)
+{
+	(void)state;
+	assert_int_equal(cudasim_live_bytes(), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(plans),      cmocka_unit_test(fragments),       cmocka_unit_test(schedules),
+		cmocka_unit_test(embeddings), cmocka_unit_test(nothing_is_left),
+	};
+	return cmocka_run_group_tests_name("cuda tile", tests, NULL, NULL);
+}
