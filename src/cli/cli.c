@@ -6,7 +6,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 static const char *kind_name(const struct opt *o)
 {
@@ -17,6 +20,8 @@ static const char *kind_name(const struct opt *o)
 		return "a whole number";
 	case OPT_F32:
 		return "a number";
+	case OPT_BYTES:
+		return "bytes, as 8000000, 512M or 1.5GiB,";
 	case OPT_FLAG:
 	case OPT_STRING:
 	case OPT_LIST:
@@ -32,6 +37,7 @@ static const char *widest_range(enum opt_kind kind)
 	case OPT_U32:
 		return "from 0 to 4294967295";
 	case OPT_U64:
+	case OPT_BYTES:
 		return "from 0 to 18446744073709551615";
 	case OPT_I32:
 		return "from -2147483647 to 2147483647";
@@ -90,6 +96,28 @@ void cli_progress(void *label, double part)
 	fflush(stderr);
 }
 
+void cli_progress_bytes(uint64_t done, uint64_t all, double seconds)
+{
+	static int last = -1;
+	char have[32], whole[32];
+	int percent = all ? (int)(100 * (double)done / (double)all) : 0;
+	if (percent == last)
+		return;
+	last = percent;
+	if (!isatty(STDERR_FILENO))
+		return;
+	fprintf(stderr, "\r\033[K");
+	if (done < all)
+		fprintf(stderr, "loading %3d%%, %s of %s, %.1f GB/s", percent, str_bytes(done, have),
+			str_bytes(all, whole), seconds > 0 ? (double)done * 1e-9 / seconds : 0);
+	fflush(stderr);
+}
+
+void cli_load_progress(void *begin_ns, uint64_t done, uint64_t all)
+{
+	cli_progress_bytes(done, all, clock_ms_since(*(const uint64_t *)begin_ns) * 1e-3);
+}
+
 /* "from 0 to 1", "more than 0 and at most 1"; empty where every number is allowed. Returns out. */
 static const char *range_text(const struct opt *o, char *out, size_t size)
 {
@@ -111,6 +139,7 @@ static void print_default(const struct opt *o)
 		printf(" (default %u)", *(uint32_t *)o->target);
 		break;
 	case OPT_U64:
+	case OPT_BYTES:
 		printf(" (default %llu)", (unsigned long long)*(uint64_t *)o->target);
 		break;
 	case OPT_I32:
@@ -192,6 +221,34 @@ static bool parse_u64(const char *text, uint64_t *out)
 	return *end == '\0' && errno == 0;
 }
 
+/* A number, which may have a fraction, and a unit: K, M, G, T, also as Ki and KiB, count in 1024; KB, MB, GB,
+ * TB in 1000, as GNU's tools have it. Capital or small. */
+static bool parse_bytes(const char *text, uint64_t *out)
+{
+	static const char letters[] = "kmgt";
+	char *end;
+	if (!isdigit((unsigned char)text[0]))
+		return false;
+	if (parse_u64(text, out))
+		return true;
+	double value = strtod(text, &end), unit = 1;
+	if (strspn(text, "0123456789.") != (size_t)(end - text) || !*end) /* 1e9, 0x10; 1.5 bytes */
+		return false;
+	const char *letter = strchr(letters, tolower((unsigned char)*end));
+	bool decimal = letter && tolower((unsigned char)end[1]) == 'b' && !end[2];
+	for (const char *l = letters; letter && l <= letter; l++)
+		unit *= decimal ? 1000 : 1024;
+	if (letter)
+		end++;
+	if (letter && strcasecmp(end, "ib") != 0 && strcasecmp(end, "i") != 0 && !decimal && *end)
+		return false;
+	if (!letter && strcasecmp(end, "b") != 0)
+		return false;
+	value *= unit;
+	*out = value < 0x1p63 ? (uint64_t)value : 0;
+	return value < 0x1p63 && (letter || value == floor(value));
+}
+
 static bool parse_f64(const char *text, double *out)
 {
 	char *end;
@@ -233,6 +290,11 @@ static bool set_number(const struct opt *o, const char *text)
 		break;
 	case OPT_U64:
 		ok = parse_u64(text, &u) && in_range(o, (double)u);
+		if (ok)
+			*(uint64_t *)o->target = u;
+		break;
+	case OPT_BYTES:
+		ok = parse_bytes(text, &u) && in_range(o, (double)u);
 		if (ok)
 			*(uint64_t *)o->target = u;
 		break;

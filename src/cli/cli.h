@@ -14,7 +14,7 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
-enum opt_kind { OPT_FLAG, OPT_STRING, OPT_U32, OPT_U64, OPT_I32, OPT_F32, OPT_LIST };
+enum opt_kind { OPT_FLAG, OPT_STRING, OPT_U32, OPT_U64, OPT_BYTES, OPT_I32, OPT_F32, OPT_LIST };
 
 /* What an OPT_LIST option fills: one text each time it is given; more than max is an error. */
 struct opt_list {
@@ -24,7 +24,7 @@ struct opt_list {
 
 /* One option: `--name VALUE`, `--name=VALUE`, `-c VALUE`; also the variable HOKKU_NAME (upper case, _ for -)
  * where env is true. The row drives parsing, help and docs. target is a bool *, const char **, uint32_t *,
- * uint64_t *, int32_t *, float * or struct opt_list *. */
+ * uint64_t * (OPT_U64, and OPT_BYTES: 8000000, 512M, 1.5GiB), int32_t *, float * or struct opt_list *. */
 struct opt {
 	const char *name; /* "ctx" without dashes */
 	char letter;      /* 'p' or 0 */
@@ -64,6 +64,13 @@ int cli_usage(const struct cmd *cmd, const char *format, ...) __attribute__((for
 
 /* A progress line on stderr if it is a terminal, redrawn in place ("loading 42%"); part 1 wipes it. */
 void cli_progress(void *label, double part);
+
+/* The same while weights are loaded: "loading 42%, 6.1 of 14.2 GiB, 21.3 GB/s". A percentage is drawn once.
+ */
+void cli_progress_bytes(uint64_t done, uint64_t all, double seconds);
+
+/* compute_params.on_progress, with the clock_ns of the beginning as user. */
+void cli_load_progress(void *begin_ns, uint64_t done, uint64_t all);
 
 /* For command names: prints "did you mean" if one is near; returns EXIT_USAGE. */
 int cli_unknown_command(const char *name);

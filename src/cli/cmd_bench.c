@@ -7,9 +7,8 @@
 
 #include "base/clock.h"
 #include "cli/bench.h"
-#include "cli/cli.h"
+#include "cli/options_common.h"
 #include "compute/cpu/measure.h"
-#include "engine/engine.h"
 
 static int run(int argc, char **argv);
 
@@ -36,6 +35,7 @@ enum { MAX_RUNS = 1000, MAX_TOKENS = 1 << 20, BENCH_BATCH = 512 };
 struct bench {
 	const char *path, *device;
 	uint32_t n_threads, n_runs, n_prefill, n_decode;
+	uint64_t vram_limit, kv_bytes;
 	bool json;
 	struct gguf *file;
 	struct model model;
@@ -61,7 +61,7 @@ static enum hokku_code open_model(struct bench *b, struct hokku_error *err)
 	enum hokku_code rc;
 	uint32_t most = b->n_prefill > b->n_decode ? b->n_prefill : b->n_decode;
 	struct str bundled = bundled_model();
-	char label[] = "loading";
+	uint64_t begin = clock_ns();
 	if (b->path)
 		rc = gguf_open_file(b->path, &b->file, err);
 	else if (bundled.len)
@@ -79,12 +79,14 @@ static enum hokku_code open_model(struct bench *b, struct hokku_error *err)
 		.n_ctx = most,
 		.n_seqs = 1,
 		.n_batch = b->n_prefill < BENCH_BATCH ? b->n_prefill : BENCH_BATCH,
-		.on_progress = cli_progress,
-		.user = label,
+		.kv_bytes = b->kv_bytes,
+		.vram_limit = b->vram_limit,
+		.on_progress = cli_load_progress,
+		.user = &begin,
 	};
-	uint64_t start = clock_ns();
+	begin = clock_ns();
 	rc = compute_open(&params, &b->compute, err);
-	b->load_s = clock_ms_since(start) * 1e-3;
+	b->load_s = clock_ms_since(begin) * 1e-3;
 	if (rc)
 		return rc;
 	compute_get_memory(b->compute, &b->memory);
@@ -295,20 +297,6 @@ static int run(int argc, char **argv)
 		return bench_tokenize(argc - 1, argv + 1);
 	struct bench b = {.device = "auto", .n_runs = 5, .n_prefill = 512, .n_decode = 64};
 	const struct opt opts[] = {
-		{.name = "device",
-		 .kind = OPT_STRING,
-		 .target = &b.device,
-		 .metavar = "NAME",
-		 .help = "what computes: auto, cpu, cpu:reference, cuda, cuda:N",
-		 .env = true},
-		{.name = "threads",
-		 .letter = 't',
-		 .kind = OPT_U32,
-		 .target = &b.n_threads,
-		 .metavar = "N",
-		 .help = "threads that compute; 0: one a core",
-		 .max = 1024,
-		 .env = true},
 		{.name = "runs",
 		 .letter = 'n',
 		 .kind = OPT_U32,
@@ -332,10 +320,14 @@ static int run(int argc, char **argv)
 		 .min = 1,
 		 .max = MAX_TOKENS},
 		{.name = "json", .kind = OPT_FLAG, .target = &b.json, .help = "for programs"},
-		{0},
 	};
+	struct opt_table table = {0};
 	struct hokku_error err;
-	int n, code = cli_parse(&cmd_bench, opts, argc, argv, &b.path, 1, &n);
+	opt_add_device(&table, &(struct opt_device){&b.device, &b.n_threads, &b.vram_limit, &b.kv_bytes,
+						    "what the longer of the runs takes"});
+	for (size_t i = 0; i < sizeof opts / sizeof *opts; i++)
+		opt_add(&table, &opts[i]);
+	int n, code = cli_parse(&cmd_bench, table.rows, argc, argv, &b.path, 1, &n);
 	if (code >= 0)
 		return code;
 	code = run_bench(&b, &err) ? cli_fail(&err) : EXIT_OK;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/options_common.h"
 #include "compute/compute.h"
 
@@ -31,6 +32,7 @@ enum { MAX_TOKENS = 1 << 20, NPY_HEADER_BYTES = 128 };
 struct job {
 	const char *path, *out_path, *device;
 	uint32_t chunk, n_threads;
+	uint64_t vram_limit, kv_bytes;
 	bool all;
 	int32_t *tokens; /* (n_tokens) */
 	uint32_t n_tokens;
@@ -169,7 +171,7 @@ static enum hokku_code run_job(const struct job *job, struct hokku_error *err)
 	struct gguf *g = NULL;
 	struct model m = {0};
 	struct compute *c = NULL;
-	char label[] = "loading";
+	uint64_t begin = clock_ns();
 	enum hokku_code rc = engine_open_file(job->path, &g, err);
 	if (!rc)
 		rc = model_bind(&m, g, err);
@@ -183,9 +185,11 @@ static enum hokku_code run_job(const struct job *job, struct hokku_error *err)
 			.n_ctx = job->n_tokens,
 			.n_seqs = 1,
 			.n_batch = job->chunk,
+			.kv_bytes = job->kv_bytes,
+			.vram_limit = job->vram_limit,
 			.all_logits = job->all,
-			.on_progress = cli_progress,
-			.user = label,
+			.on_progress = cli_load_progress,
+			.user = &begin,
 		};
 		rc = compute_open(&params, &c, err);
 	}
@@ -232,7 +236,8 @@ static int run(int argc, char **argv)
 	struct hokku_error err;
 	for (size_t i = 0; i < sizeof opts / sizeof *opts; i++)
 		opt_add(&table, &opts[i]);
-	opt_add_device(&table, &job.device, &job.n_threads);
+	opt_add_device(&table, &(struct opt_device){&job.device, &job.n_threads, &job.vram_limit,
+						    &job.kv_bytes, "what the tokens take"});
 	int n, rc = cli_parse(&cmd_logits, table.rows, argc, argv, &job.path, 1, &n);
 	if (rc >= 0)
 		return rc;

@@ -61,7 +61,7 @@ struct answer {
 /* What goes through the pipe. */
 enum { INTERRUPTED = 'i', ENDED = 'e' };
 static int wake[2] = {-1, -1};
-static volatile sig_atomic_t generating;
+static volatile sig_atomic_t generating, interrupted_loading;
 
 static void wake_main(char why)
 {
@@ -73,10 +73,15 @@ static void on_interrupt(int signal_number)
 {
 	(void)signal_number;
 	int saved = errno;
-	if (!generating)
-		_exit(EXIT_INTERRUPTED);
+	interrupted_loading = !generating;
 	wake_main(INTERRUPTED);
 	errno = saved;
+}
+
+static bool is_interrupted(void *user)
+{
+	(void)user;
+	return interrupted_loading;
 }
 
 static void on_event(void *user, const struct engine_event *event)
@@ -114,7 +119,10 @@ static void on_state(void *user)
 	struct engine_state state;
 	static char label[] = "loading";
 	engine_get_state(*e, &state);
-	cli_progress(label, state.phase == ENGINE_LOADING ? state.load_part : 1);
+	if (state.phase == ENGINE_LOADING && state.load_all_bytes)
+		cli_progress_bytes(state.load_bytes, state.load_all_bytes, state.load_s);
+	else
+		cli_progress(label, state.phase == ENGINE_LOADING ? state.load_part : 1);
 }
 
 /* "ID=X" each; which ids there are the engine knows. Returns -1, or an exit code. */
@@ -374,13 +382,17 @@ static int run(int argc, char **argv)
 		  NULL);
 	signal(SIGPIPE, SIG_IGN);
 	o.config.on_state = on_state;
+	o.config.stopped = is_interrupted;
 	o.config.user = &e;
 	enum hokku_code rc = engine_create(&o.config, &e, &err);
 	if (!rc)
 		rc = engine_wait_ready(e, &err);
 	if (!rc && o.verbose)
 		print_model(e);
-	code = rc ? cli_fail(&err) : answer_prompt(&o, e, prompt);
+	if (rc == HOKKU_CANCELLED)
+		code = EXIT_INTERRUPTED;
+	else
+		code = rc ? cli_fail(&err) : answer_prompt(&o, e, prompt);
 	engine_destroy(e, 0);
 	close(wake[0]);
 	close(wake[1]);

@@ -8,12 +8,12 @@ void opt_add(struct opt_table *t, const struct opt *row)
 	t->rows[t->n++] = *row;
 }
 
-void opt_add_device(struct opt_table *t, const char **device, uint32_t *n_threads)
+void opt_add_device(struct opt_table *t, const struct opt_device *to)
 {
 	const struct opt rows[] = {
 		{.name = "device",
 		 .kind = OPT_STRING,
-		 .target = device,
+		 .target = to->device,
 		 .metavar = "NAME",
 		 .env = true,
 		 .help = "what computes: auto, cpu, cpu:reference, cuda, cuda:N",
@@ -21,13 +21,28 @@ void opt_add_device(struct opt_table *t, const char **device, uint32_t *n_thread
 		{.name = "threads",
 		 .letter = 't',
 		 .kind = OPT_U32,
-		 .target = n_threads,
+		 .target = to->n_threads,
 		 .metavar = "N",
 		 .env = true,
 		 .help = "threads that compute",
 		 .min = 0,
 		 .max = 1024,
 		 .fallback = "one a core this process may use"},
+		{.name = "vram-limit",
+		 .kind = OPT_BYTES,
+		 .target = to->vram_limit,
+		 .metavar = "BYTES",
+		 .env = true,
+		 .help = "most that weights, KV and scratch may take of a GPU's memory, as 8000000, 512M, "
+			 "1.5GiB",
+		 .fallback = "what is free"},
+		{.name = "kv-bytes",
+		 .kind = OPT_BYTES,
+		 .target = to->kv_bytes,
+		 .metavar = "BYTES",
+		 .env = true,
+		 .help = "KV memory",
+		 .fallback = to->kv_fallback},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		opt_add(t, &rows[i]);
@@ -35,7 +50,15 @@ void opt_add_device(struct opt_table *t, const char **device, uint32_t *n_thread
 
 void opt_add_engine(struct opt_table *t, struct engine_config *config)
 {
-	opt_add_device(t, &config->device, &config->n_threads);
+	opt_add_device(t,
+		       &(struct opt_device){
+			       .device = &config->device,
+			       .n_threads = &config->n_threads,
+			       .vram_limit = &config->vram_limit,
+			       .kv_bytes = &config->kv_bytes,
+			       .kv_fallback = config->kv_grows ? "what a GPU has left; elsewhere one context"
+							       : "one context",
+		       });
 	opt_add(t, &(struct opt){.name = "ctx",
 				 .letter = 'c',
 				 .kind = OPT_U32,

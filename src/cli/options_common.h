@@ -19,10 +19,16 @@ struct opt_table {
 
 void opt_add(struct opt_table *t, const struct opt *row);
 
-/* --device and --threads; each also a variable. */
-void opt_add_device(struct opt_table *t, const char **device, uint32_t *n_threads);
+/* --device, --threads, --vram-limit and --kv-bytes; each also a variable. The targets must outlive t. */
+struct opt_device {
+	const char **device;
+	uint32_t *n_threads;
+	uint64_t *vram_limit, *kv_bytes;
+	const char *kv_fallback; /* what help says of the default of --kv-bytes */
+};
+void opt_add_device(struct opt_table *t, const struct opt_device *to);
 
-/* The same and --ctx. They fill config, which must be zeroed and outlive t. */
+/* The same and --ctx. They fill config, which must be zeroed (but for kv_grows) and outlive t. */
 void opt_add_engine(struct opt_table *t, struct engine_config *config);
 
 /* --temperature and the other rows of sampling_fields, with the ranges of that table, and --seed. s is filled

@@ -97,12 +97,29 @@ static enum hokku_code check_params(struct compute_params *p, struct hokku_error
 				       ranges[i].name, ranges[i].value, ranges[i].min, ranges[i].max);
 	uint64_t per_seq = ((uint64_t)p->n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
 	uint64_t n_blocks = p->n_kv_blocks ? p->n_kv_blocks : p->n_seqs * per_seq;
+	if (p->n_kv_blocks_max && p->n_kv_blocks_max < n_blocks)
+		return err_set(err, HOKKU_INTERNAL, "n_kv_blocks_max is %u; n_kv_blocks is %llu",
+			       p->n_kv_blocks_max, (unsigned long long)n_blocks);
 	if (n_blocks > UINT32_MAX)
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "%u sequences of %u positions need %llu KV blocks; %u is the most", p->n_seqs,
 			       p->n_ctx, (unsigned long long)n_blocks, UINT32_MAX);
 	p->n_kv_blocks = (uint32_t)n_blocks;
 	return HOKKU_OK;
+}
+
+/* Once the backend has said how many KV blocks there are. */
+static enum hokku_code keep_account(struct compute *c, struct hokku_error *err)
+{
+	struct compute_memory memory;
+	compute_get_memory(c, &memory);
+	c->params.n_kv_blocks = memory.n_kv_blocks;
+	c->written_at = calloc(memory.n_kv_blocks, sizeof *c->written_at);
+	c->named_at = calloc(memory.n_kv_blocks, sizeof *c->named_at);
+	if (c->written_at && c->named_at)
+		return HOKKU_OK;
+	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory to keep account of %u KV blocks",
+		       memory.n_kv_blocks);
 }
 
 enum hokku_code compute_open(const struct compute_params *params, struct compute **out,
@@ -122,15 +139,12 @@ enum hokku_code compute_open(const struct compute_params *params, struct compute
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a compute handle");
 	c->backend = backend;
 	c->params = p;
-	c->written_at = calloc(p.n_kv_blocks, sizeof *c->written_at);
-	c->named_at = calloc(p.n_kv_blocks, sizeof *c->named_at);
-	if (!c->written_at || !c->named_at)
-		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory to keep account of %u KV blocks",
-			     p.n_kv_blocks);
-	else
-		rc = backend->open(&p, &c->self, err);
-	if (rc) {
+	rc = backend->open(&p, &c->self, err);
+	if (rc)
 		c->self = NULL;
+	else
+		rc = keep_account(c, err);
+	if (rc) {
 		compute_close(c);
 		return rc;
 	}
@@ -288,4 +302,9 @@ const char *compute_device(const struct compute *c)
 void compute_get_memory(const struct compute *c, struct compute_memory *out)
 {
 	c->backend->get_memory(c->self, out);
+}
+
+enum hokku_code compute_check(struct compute *c, struct hokku_error *err)
+{
+	return c->backend->check ? c->backend->check(c->self, err) : HOKKU_OK;
 }

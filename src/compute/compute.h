@@ -19,7 +19,7 @@
 #include "model/model.h"
 
 enum {
-	COMPUTE_ABI = 1,
+	COMPUTE_ABI = 2,
 	COMPUTE_KV_BLOCK = 32,    /* positions a KV block */
 	COMPUTE_MAX_BATCH = 2048, /* most new tokens of one step */
 	COMPUTE_MAX_LOGIT_BIAS = 1024,
@@ -31,10 +31,20 @@ struct compute_params {
 	uint32_t n_threads;        /* CPU; 0: one a core this process may run on */
 	uint32_t n_ctx;            /* most positions of a sequence */
 	uint32_t n_seqs;           /* most sequences of a step */
-	uint32_t n_kv_blocks;      /* 0: n_seqs * ceil(n_ctx / COMPUTE_KV_BLOCK) */
-	uint32_t n_batch;          /* most new tokens of a step, COMPUTE_MAX_BATCH at most; 0: 512 */
-	bool all_logits; /* steps may ask for the logits of every token: scratch for it is set aside */
-	void (*on_progress)(void *user, double part); /* may be NULL */
+	uint32_t n_kv_blocks;      /* the fewest; 0: n_seqs * ceil(n_ctx / COMPUTE_KV_BLOCK) */
+	/* The most: a GPU gives to KV what it has left, up to so many blocks. 0: the fewest and no more. Host
+	 * memory is never taken beyond the fewest. */
+	uint32_t n_kv_blocks_max;
+	uint64_t kv_bytes; /* other than 0: the whole blocks that fit in so much, whatever the two above say;
+			    * INVALID_REQUEST if these are not the fewest */
+	uint64_t vram_limit; /* other than 0: most bytes of a GPU's memory for weights, KV and scratch */
+	uint32_t n_batch;    /* most new tokens of a step, COMPUTE_MAX_BATCH at most; 0: 512 */
+	bool all_logits;     /* steps may ask for the logits of every token: scratch for it is set aside */
+	/* While weights are prepared: bytes done and all there are, done == all once and last. May be NULL.
+	 */
+	void (*on_progress)(void *user, uint64_t done, uint64_t all);
+	/* Asked between two pieces of weights; true ends the opening (CANCELLED). May be NULL. */
+	bool (*stopped)(void *user);
 	void *user;
 };
 
@@ -71,8 +81,16 @@ struct compute_seq {
 	float logprob; /* of the token under the model's own distribution (temperature 1, no penalties) */
 };
 
+/* What a handle holds, by class, and what the device's driver says. */
 struct compute_memory {
 	uint64_t weight_bytes, kv_bytes, scratch_bytes;
+	uint64_t graph_bytes;   /* prepared sequences of kernels */
+	uint64_t runtime_bytes; /* what the driver took beside all that while the model was opened: code,
+				 * streams, and the grain of its allocator; counted by its own figure */
+	uint32_t n_kv_blocks;
+	/* Of all processes, 0 on a CPU. The first as it was before the handle took anything, in the device's
+	 * context. */
+	uint64_t device_free_before_bytes, device_free_bytes, device_total_bytes;
 };
 
 struct compute;
@@ -88,7 +106,12 @@ enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32
 
 /* "cpu (avx512, 2 threads)". Lives as long as the handle. */
 const char *compute_device(const struct compute *c);
+/* The device's own figures are those of the opening, or of the last compute_check. */
 void compute_get_memory(const struct compute *c, struct compute_memory *out);
+
+/* Between steps: is all of it still in the device's own memory? DEVICE_ERROR says what is not, or how the
+ * device failed; then the handle is of no more use. */
+enum hokku_code compute_check(struct compute *c, struct hokku_error *err);
 
 /* What a backend is: a row in compute.c's table. `self` is whatever open made. */
 struct compute_backend {
@@ -98,6 +121,7 @@ struct compute_backend {
 	enum hokku_code (*step)(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err);
 	const char *(*device)(const void *self);
 	void (*get_memory)(const void *self, struct compute_memory *out);
+	enum hokku_code (*check)(void *self, struct hokku_error *err); /* NULL: nothing can go wrong */
 };
 extern const struct compute_backend compute_cpu;           /* cpu/: the fast path */
 extern const struct compute_backend compute_cpu_reference; /* cpu/: plain loops in float32, the oracle */

@@ -103,6 +103,24 @@ void engine_set_load_part(struct engine *e, double part)
 		tell_state(e);
 }
 
+void engine_set_load_bytes(struct engine *e, uint64_t done, uint64_t all)
+{
+	pthread_mutex_lock(&e->lock);
+	if (!e->load_begun_ns)
+		e->load_begun_ns = clock_ns();
+	e->load_bytes = done;
+	e->load_all_bytes = all;
+	pthread_mutex_unlock(&e->lock);
+}
+
+bool engine_is_stopped(struct engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	bool stopping = e->stopping;
+	pthread_mutex_unlock(&e->lock);
+	return stopping || (e->stopped && e->stopped(e->user));
+}
+
 static void enter_phase(struct engine *e, enum engine_phase phase, const struct hokku_error *err)
 {
 	pthread_mutex_lock(&e->lock);
@@ -213,6 +231,10 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->device = copy_text(config->device ? config->device : "auto");
 	e->config_ctx = config->n_ctx;
 	e->n_threads = config->n_threads;
+	e->vram_limit = config->vram_limit;
+	e->kv_bytes = config->kv_bytes;
+	e->kv_grows = config->kv_grows;
+	e->stopped = config->stopped;
 	e->max_queue = config->max_queue ? config->max_queue : ENGINE_MAX_QUEUE;
 	e->on_state = config->on_state;
 	e->user = config->user;
@@ -279,8 +301,12 @@ void engine_get_state(struct engine *e, struct engine_state *out)
 	*out = (struct engine_state){
 		.phase = e->phase,
 		.load_part = e->load_part,
+		.load_bytes = e->load_bytes,
+		.load_all_bytes = e->load_all_bytes,
+		.load_s = e->load_begun_ns ? clock_ms_since(e->load_begun_ns) * 1e-3 : 0,
 		.load_error = e->load_error,
 		.info = e->info,
+		.memory = e->memory,
 		.n_queued = e->n_queued,
 		.n_running = e->running != NULL,
 		.n_finished = e->n_finished,

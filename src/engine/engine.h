@@ -19,6 +19,7 @@ enum {
 	ENGINE_MAX_QUEUE = 256, /* default of engine_config.max_queue */
 	ENGINE_DEFAULT_MAX_CTX = 32768,
 	ENGINE_MAX_LOGIT_BIAS = 1000, /* most that a logit may be raised or lowered by */
+	ENGINE_MAX_KV_CONTEXTS = 256, /* whole contexts that KV memory grows to, where it may grow */
 };
 
 struct engine;
@@ -28,7 +29,12 @@ struct engine_config {
 	const char *device;     /* NULL: "auto" */
 	uint32_t n_ctx;         /* 0: the model's own, ENGINE_DEFAULT_MAX_CTX at most */
 	uint32_t n_threads;
+	uint64_t vram_limit; /* most bytes of a GPU's memory; 0: no limit */
+	uint64_t kv_bytes;   /* KV memory; 0: one context, or with kv_grows what a GPU has left */
+	bool kv_grows; /* for a server, which has its GPU for itself: up to ENGINE_MAX_KV_CONTEXTS contexts */
 	uint32_t max_queue; /* 0: ENGINE_MAX_QUEUE; requests waiting, the running one not counted */
+	/* Asked on the engine's thread while weights are loaded; true ends it (CANCELLED). May be NULL. */
+	bool (*stopped)(void *user);
 	/* Called on the engine's thread when loading made progress, and once when it is done (part = 1) or
 	 * failed. */
 	void (*on_state)(void *user);
@@ -40,9 +46,12 @@ enum engine_phase { ENGINE_LOADING, ENGINE_READY, ENGINE_FAILED, ENGINE_STOPPED 
 /* A snapshot; strings live as long as the engine and are set from READY on. */
 struct engine_state {
 	enum engine_phase phase;
-	double load_part;              /* 0 to 1 */
-	struct hokku_error load_error; /* when FAILED */
-	struct hokku_info info;        /* when READY */
+	double load_part;                    /* 0 to 1 */
+	uint64_t load_bytes, load_all_bytes; /* of weights, so far and in all; 0 before they are begun */
+	double load_s;                       /* seconds since they were begun */
+	struct hokku_error load_error;       /* when FAILED */
+	struct hokku_info info;              /* when READY */
+	struct compute_memory memory;        /* when READY */
 	uint32_t n_queued, n_running;
 	uint64_t n_finished, n_tokens_in, n_tokens_out; /* since the start */
 };

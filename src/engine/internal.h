@@ -30,7 +30,10 @@ struct engine {
 	char *model_path; /* NULL: bundled */
 	char *device;
 	uint32_t config_ctx, n_threads, max_queue;
+	uint64_t vram_limit, kv_bytes;
+	bool kv_grows;
 	void (*on_state)(void *user);
+	bool (*stopped)(void *user);
 	void *user;
 	pthread_t thread;
 
@@ -57,8 +60,10 @@ struct engine {
 	pthread_cond_t changed; /* to waiters: phase changed, or the engine became idle */
 	enum engine_phase phase;
 	double load_part;
+	uint64_t load_bytes, load_all_bytes, load_begun_ns;
 	struct hokku_error load_error;
 	struct hokku_info info;
+	struct compute_memory memory;
 	struct job **queue; /* (max_queue) ring */
 	uint32_t queue_head, n_queued;
 	struct job *running;
@@ -74,6 +79,12 @@ void engine_unload(struct engine *e);
 
 /* engine.c: reports how far loading is (0 to 1). */
 void engine_set_load_part(struct engine *e, double part);
+
+/* engine.c: the same in bytes of weights; the first call marks the beginning. */
+void engine_set_load_bytes(struct engine *e, uint64_t done, uint64_t all);
+
+/* engine.c: shall loading end? */
+bool engine_is_stopped(struct engine *e);
 
 /* engine.c: takes cancelled jobs out of the queue and ends them. Called between steps. */
 void engine_reap_cancelled(struct engine *e);

@@ -53,23 +53,36 @@ static enum hokku_code choose_context(struct engine *e, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-static void on_device_progress(void *user, double part)
+static void on_device_progress(void *user, uint64_t done, uint64_t all)
 {
-	engine_set_load_part(user, PART_DEVICE + part * (1 - PART_DEVICE));
+	engine_set_load_bytes(user, done, all);
+	engine_set_load_part(user, PART_DEVICE + (double)done / (double)all * (1 - PART_DEVICE));
+}
+
+static bool is_stopped(void *user)
+{
+	return engine_is_stopped(user);
 }
 
 static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 {
+	uint32_t n_blocks = (e->n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
 	const struct compute_params params = {
 		.model = &e->model,
 		.device = e->device,
 		.n_threads = e->n_threads,
 		.n_ctx = e->n_ctx,
 		.n_seqs = 1,
+		.n_kv_blocks = n_blocks,
+		.n_kv_blocks_max = e->kv_grows ? n_blocks * ENGINE_MAX_KV_CONTEXTS : 0,
+		.kv_bytes = e->kv_bytes,
+		.vram_limit = e->vram_limit,
 		.n_batch = e->n_batch,
 		.on_progress = on_device_progress,
+		.stopped = is_stopped,
 		.user = e,
 	};
+	engine_set_load_bytes(e, 0, 0);
 	return compute_open(&params, &e->compute, err);
 }
 
@@ -115,10 +128,11 @@ static void describe(struct engine *e)
 		.n_params = m->n_params,
 		.weight_bytes = memory.weight_bytes,
 		.kv_bytes = memory.kv_bytes,
-		.scratch_bytes = memory.scratch_bytes,
+		.scratch_bytes = memory.scratch_bytes + memory.graph_bytes + memory.runtime_bytes,
 	};
 	pthread_mutex_lock(&e->lock);
 	e->info = info;
+	e->memory = memory;
 	pthread_mutex_unlock(&e->lock);
 }
 

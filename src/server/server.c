@@ -25,6 +25,7 @@ void server_defaults(struct server_config *c)
 		.keep_alive_s = 10,
 	};
 	c->engine.max_queue = ENGINE_MAX_QUEUE;
+	c->engine.kv_grows = true;
 }
 
 /* ---- answers ---- */

@@ -30,7 +30,7 @@ struct server_config {
 	void (*on_listening)(const char *url);
 };
 
-/* The defaults; engine is zeroed. */
+/* The defaults; of engine all is zero but its queue and that KV memory grows. */
 void server_defaults(struct server_config *c);
 
 /* Serves until SIGTERM or SIGINT, which it handles while it runs (a second one ends the process at once, exit

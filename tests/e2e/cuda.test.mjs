@@ -35,6 +35,19 @@ test("a model larger than the device's memory is refused with both figures", { s
 	assert.match(r.stderr, /haiku needs \d+ bytes .*cuda:0 \(emulated device 0\) has 1000000 bytes available/);
 });
 
+test("--vram-limit and --kv-bytes set the budget", { skip }, () => {
+	const limited = run("cuda", ["--vram-limit", "1M"]);
+	assert.equal(limited.status, 1);
+	assert.match(limited.stderr, /has 1048576 bytes available \(1\.0 MiB, the limit that was set\); its weights alone do not fit\n$/);
+	const few = run("cuda", ["--kv-bytes", "1K"]);
+	assert.equal(few.status, 1);
+	assert.match(few.stderr, /1024 bytes of KV memory hold 0 blocks of 32 positions; 1 of up to 512 positions take 16, which is \d+ bytes\n$/);
+	const context = run("cuda", ["--vram-limit", "12MB", "-v"], { HOKKU_KV_BYTES: "1GB" });
+	assert.match(context.stderr, /\d+ bytes of KV memory would fit\n$/);
+	const bytes = context.stderr.match(/(\d+) bytes of KV memory would fit/)[1];
+	assert.equal(run("cuda", ["--vram-limit", "12MB", "--kv-bytes", bytes]).status, 0);
+});
+
 test("a device that is lost in a step ends the answer with what happened", { skip }, () => {
 	const r = run("cuda", [], { CUDASIM_FAIL: "launch:200" });
 	assert.equal(r.status, 1);

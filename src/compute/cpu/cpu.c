@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "compute/cpu/cpu.h"
+#include "compute/kv_blocks.h"
 
 enum { REGION_WEIGHTS, REGION_KV, REGION_SCRATCH, N_REGIONS };
 
@@ -243,31 +244,37 @@ static void pack_thread(void *arg, uint32_t thread)
 		   (uint32_t)(n * (thread + 1) / job->n_threads));
 }
 
-static void pack_set(struct cpu *c, const struct compute_params *p, const struct product_set *set,
-		     uint64_t *done, uint64_t all)
+static enum hokku_code pack_set(struct cpu *c, const struct compute_params *p, const struct product_set *set,
+				uint64_t *done, struct hokku_error *err)
 {
 	for (uint32_t i = 0; i < set->n; i++) {
+		if (p->stopped && p->stopped(p->user))
+			return err_set(err, HOKKU_CANCELLED, "loading was interrupted");
 		struct pack_job job = {&set->m[i], c->n_threads};
 		pool_run(c->pool, pack_thread, &job);
 		*done += set->m[i].bytes;
 		if (p->on_progress)
-			p->on_progress(p->user, (double)*done / (double)all);
+			p->on_progress(p->user, *done, c->memory.weight_bytes);
 	}
+	return HOKKU_OK;
 }
 
-static void pack_weights(struct cpu *c, const struct compute_params *p)
+static enum hokku_code pack_weights(struct cpu *c, const struct compute_params *p, struct hokku_error *err)
 {
-	uint64_t done = 0, all = c->memory.weight_bytes;
+	uint64_t done = 0;
+	enum hokku_code rc = HOKKU_OK;
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
 		const struct cpu_layer *layer = &c->layers[l];
-		pack_set(c, p, &layer->qkv, &done, all);
-		pack_set(c, p, &layer->wo, &done, all);
-		pack_set(c, p, &layer->gate_up, &done, all);
-		pack_set(c, p, &layer->down, &done, all);
+		const struct product_set *const sets[] = {&layer->qkv, &layer->wo, &layer->gate_up,
+							  &layer->down};
+		for (size_t i = 0; i < sizeof sets / sizeof sets[0] && !rc; i++)
+			rc = pack_set(c, p, sets[i], &done, err);
 	}
-	pack_set(c, p, &c->output, &done, all);
-	if (p->on_progress)
-		p->on_progress(p->user, 1.0);
+	if (!rc)
+		rc = pack_set(c, p, &c->output, &done, err);
+	if (!rc && p->on_progress && done != c->memory.weight_bytes) /* vectors count too */
+		p->on_progress(p->user, c->memory.weight_bytes, c->memory.weight_bytes);
+	return rc;
 }
 
 static void cpu_close(void *self)
@@ -325,11 +332,17 @@ static enum hokku_code start_threads(struct cpu *c, uint32_t n_threads, struct h
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_kv(struct cpu *c, uint32_t n_kv_blocks, struct hokku_error *err)
+static enum hokku_code take_kv(struct cpu *c, const struct compute_params *p, struct hokku_error *err)
 {
 	struct carver v = {0};
-	carve_kv(c, n_kv_blocks, &v);
-	enum hokku_code rc = map_region(c, REGION_KV, &v, "KV cache", err);
+	uint64_t block_floats = (uint64_t)COMPUTE_KV_BLOCK * (p->model->hp.head_dim + c->head_stride) *
+				p->model->hp.n_kv_heads * p->model->hp.n_layers;
+	enum hokku_code rc =
+		kv_blocks_choose(p, block_floats * sizeof(float), 0, &c->memory.n_kv_blocks, err);
+	if (rc)
+		return rc;
+	carve_kv(c, c->memory.n_kv_blocks, &v);
+	rc = map_region(c, REGION_KV, &v, "KV cache", err);
 	c->kv = rc ? NULL : c->regions[REGION_KV];
 	c->memory.kv_bytes = v.used;
 	return rc;
@@ -349,7 +362,7 @@ static enum hokku_code set_up(struct cpu *c, const struct compute_params *p, str
 		rc = take_region(c, REGION_WEIGHTS, carve_weights, "packed weights", &c->memory.weight_bytes,
 				 err);
 	if (!rc)
-		rc = take_kv(c, p->n_kv_blocks, err);
+		rc = take_kv(c, p, err);
 	if (!rc)
 		rc = take_region(c, REGION_SCRATCH, carve_scratch, "step's scratch", &c->memory.scratch_bytes,
 				 err);
@@ -361,8 +374,7 @@ static enum hokku_code set_up(struct cpu *c, const struct compute_params *p, str
 			       c->model->hp.n_vocab);
 	c->memory.scratch_bytes += sampler_bytes(c->sampler);
 	fill_vectors(c);
-	pack_weights(c, p);
-	return HOKKU_OK;
+	return pack_weights(c, p, err);
 }
 
 static enum hokku_code cpu_open(const struct compute_params *p, void **self, struct hokku_error *err)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compute/compute.h"
+#include "compute/kv_blocks.h"
 #include "compute/sample.h"
 
 /* One new token of the step. */
@@ -34,7 +34,6 @@ struct reference {
 
 	/* (n_layers, n_kv_blocks, COMPUTE_KV_BLOCK, kv_dim) each, keys after RoPE */
 	float *keys, *values;
-	uint32_t n_kv_blocks;
 
 	/* scratch, (n_batch, ...) where nothing else is said */
 	struct token *tokens;
@@ -85,17 +84,23 @@ static enum hokku_code reference_open(const struct compute_params *p, void **sel
 		.model = p->model,
 		.n_seqs = p->n_seqs,
 		.n_batch = p->n_batch,
-		.n_kv_blocks = p->n_kv_blocks,
 		.q_dim = hp->n_heads * hp->head_dim,
 		.kv_dim = hp->n_kv_heads * hp->head_dim,
 		.memory.weight_bytes = p->model->n_weight_bytes,
 	};
+	uint32_t *n_kv_blocks = &r->memory.n_kv_blocks;
+	uint64_t block_floats = 2ull * COMPUTE_KV_BLOCK * r->kv_dim * hp->n_layers;
+	enum hokku_code rc = kv_blocks_choose(p, block_floats * sizeof(float), 0, n_kv_blocks, err);
+	if (rc) {
+		reference_close(r);
+		return rc;
+	}
 	uint32_t widest = hp->d_ff;
 	widest = widest > hp->d_model ? widest : hp->d_model;
 	widest = widest > r->q_dim ? widest : r->q_dim;
 
 	uint64_t failed = 0, *kv = &r->memory.kv_bytes, *scratch = &r->memory.scratch_bytes;
-	uint64_t n = p->n_batch, kv_rows = (uint64_t)hp->n_layers * p->n_kv_blocks * COMPUTE_KV_BLOCK;
+	uint64_t n = p->n_batch, kv_rows = (uint64_t)hp->n_layers * *n_kv_blocks * COMPUTE_KV_BLOCK;
 	uint64_t kv_floats = kv_rows > UINT64_MAX / r->kv_dim ? UINT64_MAX : kv_rows * r->kv_dim;
 	r->keys = take(kv_floats, sizeof(float), kv, &failed);
 	r->values = take(kv_floats, sizeof(float), kv, &failed);
@@ -115,12 +120,12 @@ static enum hokku_code reference_open(const struct compute_params *p, void **sel
 	r->logits = take((uint64_t)p->n_seqs * hp->n_vocab, sizeof(float), scratch, &failed);
 	r->sampler = sampler_create(hp->n_vocab);
 	if (failed || !r->sampler) {
+		err_set(err, HOKKU_OUT_OF_MEMORY,
+			"cpu:reference: no memory for %" PRIu64
+			" bytes; a KV cache of %u blocks takes %" PRIu64,
+			failed, *n_kv_blocks, kv_floats > UINT64_MAX / 8 ? UINT64_MAX : kv_floats * 8);
 		reference_close(r);
-		return err_set(err, HOKKU_OUT_OF_MEMORY,
-			       "cpu:reference: no memory for %" PRIu64
-			       " bytes; a KV cache of %u blocks takes %" PRIu64,
-			       failed, p->n_kv_blocks,
-			       kv_floats > UINT64_MAX / 8 ? UINT64_MAX : kv_floats * 8);
+		return HOKKU_OUT_OF_MEMORY;
 	}
 	*scratch += sampler_bytes(r->sampler);
 
@@ -128,7 +133,7 @@ static enum hokku_code reference_open(const struct compute_params *p, void **sel
 	for (uint32_t i = 0; i < hp->head_dim / 2; i++)
 		r->rope_frequency[i] = (float)(1.0 / pow((double)hp->rope_theta, 2.0 * i / hp->head_dim));
 	if (p->on_progress)
-		p->on_progress(p->user, 1.0);
+		p->on_progress(p->user, r->memory.weight_bytes, r->memory.weight_bytes);
 	*self = r;
 	return HOKKU_OK;
 }
@@ -196,7 +201,7 @@ static void rope(const struct reference *r, float *heads, uint32_t n_heads, uint
 /* The offset in keys and values of a layer's row (kv_dim) for a position of a sequence. */
 static size_t kv_offset(const struct reference *r, uint32_t layer, const uint32_t *blocks, uint32_t pos)
 {
-	size_t block = (size_t)layer * r->n_kv_blocks + blocks[pos / COMPUTE_KV_BLOCK];
+	size_t block = (size_t)layer * r->memory.n_kv_blocks + blocks[pos / COMPUTE_KV_BLOCK];
 	return (block * COMPUTE_KV_BLOCK + pos % COMPUTE_KV_BLOCK) * r->kv_dim;
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "compute/kv_blocks.h"
 
 _Static_assert((int)CUDA_KV_BLOCK == (int)COMPUTE_KV_BLOCK, "kernels and engine cut the KV memory alike");
 _Static_assert(sizeof(struct cuda_draw) % 8 == 0, "draws lie one after another");
@@ -33,7 +34,6 @@ static void set_widths(struct cuda *c, const struct compute_params *p)
 	c->n_ctx = p->n_ctx;
 	c->n_seqs = p->n_seqs;
 	c->n_batch = p->n_batch;
-	c->n_kv_blocks = p->n_kv_blocks;
 	uint32_t most = p->all_logits ? p->n_batch : p->n_seqs;
 	c->logit_rows = most < CUDA_LOGIT_ROWS ? most : CUDA_LOGIT_ROWS;
 	c->q_dim = hp->n_heads * hp->head_dim;
@@ -68,6 +68,16 @@ static void take_output(struct cuda *c, struct cuda_taker *t)
 	c->input.device = cuda_take(t, LEDGER_SCRATCH, c->input.bytes, 1, "scratch");
 }
 
+/* The driver's own figures. */
+static enum hokku_code ask_driver(struct cuda *c, struct hokku_error *err)
+{
+	size_t free_bytes = 0, total = 0;
+	CUDA_TRY(&c->device, err, cudaMemGetInfo(&free_bytes, &total));
+	c->memory.device_free_bytes = free_bytes;
+	c->memory.device_total_bytes = total;
+	return HOKKU_OK;
+}
+
 static enum hokku_code take_all(struct cuda *c, struct ledger *ledger, struct hokku_error *err)
 {
 	struct cuda_taker t = {ledger, err, HOKKU_OK};
@@ -78,26 +88,87 @@ static enum hokku_code take_all(struct cuda *c, struct ledger *ledger, struct ho
 	return t.rc;
 }
 
-/* Refuses what does not fit, before anything is taken. */
-static enum hokku_code settle_budget(struct cuda *c, struct hokku_error *err)
+/* What is kept free when KV memory takes all that is left: the driver takes memory too, when kernels first
+ * run. */
+static uint64_t reserve_bytes(const struct cuda *c)
 {
-	struct ledger plan = {0};
-	size_t available = 0, total = 0;
-	enum hokku_code rc = take_all(c, &plan, err);
-	if (rc)
-		return rc;
-	CUDA_TRY(&c->device, err, cudaMemGetInfo(&available, &total));
-	uint64_t required = ledger_total(&plan);
-	if (!plan.overflow && required <= available)
-		return HOKKU_OK;
-	char need[32], weights[32], kv[32], scratch[32], have[32];
+	const uint64_t least = (uint64_t)512 << 20, part = c->memory.device_total_bytes / 64;
+	return part > least ? part : least;
+}
+
+/* What would fit, for the message of one that does not. */
+static const char *advise(const struct cuda *c, const struct compute_params *p, const struct ledger *plan,
+			  uint64_t available, char out[96])
+{
+	uint64_t fixed = plan->bytes[LEDGER_WEIGHTS] + plan->bytes[LEDGER_SCRATCH];
+	uint64_t block = c->model->hp.n_layers * c->path->kv_block_bytes(c);
+	uint64_t n_ctx = fixed < available ? (available - fixed) / block / c->n_seqs * CUDA_KV_BLOCK : 0;
+	if (plan->bytes[LEDGER_WEIGHTS] >= available)
+		snprintf(out, 96, "; its weights alone do not fit");
+	else if (p->kv_bytes && n_ctx)
+		snprintf(out, 96, "; %" PRIu64 " bytes of KV memory would fit",
+			 (available - fixed) / block * block);
+	else if (n_ctx && n_ctx < c->n_ctx)
+		snprintf(out, 96, "; a context of %" PRIu64 " positions would fit", n_ctx);
+	else
+		out[0] = '\0';
+	return out;
+}
+
+static enum hokku_code refuse(const struct cuda *c, const struct compute_params *p, const struct ledger *plan,
+			      uint64_t available, struct hokku_error *err)
+{
+	char need[32], weights[32], kv[32], scratch[32], have[32], used[32], total[32], advice[96], why[96];
+	uint64_t required = ledger_total(plan),
+		 in_use = c->memory.device_total_bytes - c->memory.device_free_bytes;
+	if (available < c->memory.device_free_bytes)
+		snprintf(why, sizeof why, "the limit that was set");
+	else
+		snprintf(why, sizeof why, "%s of its %s are in use", str_bytes(in_use, used),
+			 str_bytes(c->memory.device_total_bytes, total));
 	return err_set(err, HOKKU_INSUFFICIENT_VRAM,
 		       "%s needs %s%" PRIu64 " bytes (%s: weights %s, KV %s for %u blocks, scratch %s); "
-		       "cuda:%d (%s) has %zu bytes available (%s)",
-		       c->model->name, plan.overflow ? "more than " : "", required, str_bytes(required, need),
-		       str_bytes(plan.bytes[LEDGER_WEIGHTS], weights), str_bytes(plan.bytes[LEDGER_KV], kv),
-		       c->n_kv_blocks, str_bytes(plan.bytes[LEDGER_SCRATCH], scratch), c->device.index,
-		       c->device.name, available, str_bytes(available, have));
+		       "cuda:%d (%s) has %" PRIu64 " bytes available (%s, %s)%s",
+		       c->model->name, plan->overflow ? "more than " : "", required,
+		       str_bytes(required, need), str_bytes(plan->bytes[LEDGER_WEIGHTS], weights),
+		       str_bytes(plan->bytes[LEDGER_KV], kv), c->n_kv_blocks,
+		       str_bytes(plan->bytes[LEDGER_SCRATCH], scratch), c->device.index, c->device.name,
+		       available, str_bytes(available, have), why, advise(c, p, plan, available, advice));
+}
+
+static void set_kv_blocks(struct cuda *c, uint32_t n)
+{
+	c->n_kv_blocks = n;
+	c->kv_layer_bytes = n * c->path->kv_block_bytes(c);
+}
+
+/* From the model's header alone: refuses what does not fit before anything is taken, and decides how many KV
+ * blocks there will be. */
+static enum hokku_code settle_budget(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
+{
+	struct ledger plan = {0};
+	uint64_t block_bytes = c->model->hp.n_layers * c->path->kv_block_bytes(c), spare, reserve;
+	uint32_t n;
+	enum hokku_code rc = ask_driver(c, err);
+	if (!rc)
+		rc = kv_blocks_choose(p, block_bytes, 0, &n, err);
+	if (rc)
+		return rc;
+	set_kv_blocks(c, n);
+	rc = take_all(c, &plan, err);
+	if (rc)
+		return rc;
+	uint64_t free_bytes = c->memory.device_free_bytes, required = ledger_total(&plan);
+	uint64_t available = p->vram_limit && p->vram_limit < free_bytes ? p->vram_limit : free_bytes;
+	if (plan.overflow || required > available)
+		return refuse(c, p, &plan, available, err);
+	reserve = reserve_bytes(c);
+	spare = free_bytes > reserve ? free_bytes - reserve : 0;
+	spare = spare < available ? spare : available;
+	rc = kv_blocks_choose(p, block_bytes, spare > required ? spare - required : 0, &n, err);
+	set_kv_blocks(c, n);
+	c->memory.device_free_before_bytes = free_bytes;
+	return rc;
 }
 
 /* ---- open and close ---- */
@@ -158,7 +229,6 @@ static enum hokku_code choose_path(struct cuda *c, struct hokku_error *err)
 			rc = try_path(c, paths[i], err);
 	if (rc)
 		return rc;
-	c->kv_layer_bytes = c->n_kv_blocks * c->path->kv_block_bytes(c);
 	snprintf(c->text, sizeof c->text, "cuda:%d (%s, compute capability %d.%d, %s path)", c->device.index,
 		 c->device.name, c->device.cc / 10, c->device.cc % 10, c->path->name);
 	return HOKKU_OK;
@@ -173,27 +243,25 @@ static enum hokku_code take_pinned(struct cuda *c, struct hokku_error *err)
 }
 
 /* What the driver holds beyond our own allocations: kernels, stream, and the grain of its allocator. */
-static enum hokku_code count_runtime(struct cuda *c, size_t free_before, struct hokku_error *err)
+static enum hokku_code count_runtime(struct cuda *c, struct hokku_error *err)
 {
-	size_t free_now = 0, total = 0;
-	CUDA_TRY(&c->device, err, cudaMemGetInfo(&free_now, &total));
-	uint64_t fell = free_before > free_now ? free_before - free_now : 0, ours = ledger_total(&c->ledger);
+	enum hokku_code rc = ask_driver(c, err);
+	uint64_t before = c->memory.device_free_before_bytes, now = c->memory.device_free_bytes;
+	uint64_t fell = before > now ? before - now : 0, ours = ledger_total(&c->ledger);
 	c->ledger.bytes[LEDGER_RUNTIME] = fell > ours ? fell - ours : 0;
-	return HOKKU_OK;
+	return rc;
 }
 
 static enum hokku_code start(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
 {
-	size_t free_before = 0, total = 0;
 	enum hokku_code rc = cuda_device_open(&c->device, p->device ? p->device : "cuda", err);
 	if (!rc)
 		rc = choose_path(c, err);
 	if (!rc)
-		rc = settle_budget(c, err);
+		rc = settle_budget(c, p, err);
 	if (rc)
 		return rc;
 	c->ledger.device = &c->device;
-	CUDA_TRY(&c->device, err, cudaMemGetInfo(&free_before, &total));
 	CUDA_TRY(&c->device, err, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
 	rc = take_all(c, &c->ledger, err);
 	if (!rc)
@@ -204,7 +272,7 @@ static enum hokku_code start(struct cuda *c, const struct compute_params *p, str
 	CUDA_TRY(&c->device, err, cudaMemsetAsync(c->sample_counts, 0, counts, c->stream));
 	rc = c->path->load(c, p, err);
 	if (!rc)
-		rc = count_runtime(c, free_before, err);
+		rc = count_runtime(c, err);
 	return rc ? rc : ledger_check_resident(&c->ledger, err);
 }
 
@@ -336,7 +404,8 @@ static enum hokku_code cuda_step(void *self, struct compute_seq *seqs, uint32_t 
 {
 	struct cuda *c = self;
 	if (c->failed)
-		return err_set(err, HOKKU_DEVICE_ERROR, "%s, in an earlier step", c->failure.message);
+		return err_set(err, HOKKU_DEVICE_ERROR, "%s, earlier; the model must be opened again",
+			       c->failure.message);
 	enum hokku_code rc = cuda_input_pack(c, seqs, n, err);
 	if (rc)
 		return rc;
@@ -361,12 +430,28 @@ static const char *cuda_text(const void *self)
 static void cuda_get_memory(const void *self, struct compute_memory *out)
 {
 	const struct cuda *c = self;
-	*out = (struct compute_memory){
-		.weight_bytes = c->ledger.bytes[LEDGER_WEIGHTS],
-		.kv_bytes = c->ledger.bytes[LEDGER_KV],
-		.scratch_bytes = c->ledger.bytes[LEDGER_SCRATCH] + c->ledger.bytes[LEDGER_GRAPHS] +
-				 c->ledger.bytes[LEDGER_RUNTIME],
-	};
+	*out = c->memory;
+	out->weight_bytes = c->ledger.bytes[LEDGER_WEIGHTS];
+	out->kv_bytes = c->ledger.bytes[LEDGER_KV];
+	out->scratch_bytes = c->ledger.bytes[LEDGER_SCRATCH];
+	out->graph_bytes = c->ledger.bytes[LEDGER_GRAPHS];
+	out->runtime_bytes = c->ledger.bytes[LEDGER_RUNTIME];
+	out->n_kv_blocks = c->n_kv_blocks;
+}
+
+static enum hokku_code check_device(struct cuda *c, struct hokku_error *err)
+{
+	CUDA_TRY(&c->device, err, cudaSetDevice(c->device.index));
+	enum hokku_code rc = ledger_check_resident(&c->ledger, err);
+	return rc ? rc : ask_driver(c, err);
+}
+
+static enum hokku_code cuda_check_state(void *self, struct hokku_error *err)
+{
+	struct cuda *c = self;
+	if (!c->failed)
+		c->failed = check_device(c, &c->failure) != HOKKU_OK;
+	return c->failed ? err_set(err, HOKKU_DEVICE_ERROR, "%s", c->failure.message) : HOKKU_OK;
 }
 
 const struct compute_backend compute_cuda = {
@@ -376,4 +461,5 @@ const struct compute_backend compute_cuda = {
 	.step = cuda_step,
 	.device = cuda_text,
 	.get_memory = cuda_get_memory,
+	.check = cuda_check_state,
 };

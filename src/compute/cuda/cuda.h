@@ -82,7 +82,8 @@ struct cuda {
 	const struct cuda_path *path;
 	struct cuda_device device;
 	struct ledger ledger;
-	char text[160]; /* what compute_device shows */
+	struct compute_memory memory; /* of it, what the driver says */
+	char text[160];               /* what compute_device shows */
 	uint32_t n_ctx, n_seqs, n_batch, n_kv_blocks, logit_rows;
 	uint32_t q_dim, kv_dim;
 	uint32_t d_pitch, q_pitch, kv_pitch, ff_pitch, vocab_pitch; /* floats a row of activations */

@@ -47,7 +47,9 @@ static enum hokku_code sent(struct loader *l, uint64_t bytes, struct hokku_error
 	l->next = (l->next + 1) % CUDA_N_STAGING;
 	l->done += bytes;
 	if (l->params->on_progress)
-		l->params->on_progress(l->params->user, (double)l->done / (double)l->all);
+		l->params->on_progress(l->params->user, l->done, l->all);
+	if (l->params->stopped && l->params->stopped(l->params->user))
+		return err_set(err, HOKKU_CANCELLED, "loading was interrupted");
 	return HOKKU_OK;
 }
 
@@ -174,7 +176,7 @@ enum hokku_code cuda_load(struct cuda *c, const struct compute_params *p, struct
 		if (l.copied[i])
 			cudaEventDestroy(l.copied[i]);
 	}
-	if (!rc && p->on_progress)
-		p->on_progress(p->user, 1.0);
+	if (!rc && p->on_progress && l.done != l.all)
+		p->on_progress(p->user, l.all, l.all);
 	return rc;
 }

@@ -16,7 +16,7 @@ static struct {
 	bool flag, given;
 	const char *text;
 	uint32_t n;
-	uint64_t big;
+	uint64_t big, size;
 	int32_t i;
 	float x, open;
 	const char *items[2];
@@ -46,6 +46,12 @@ static const struct opt opts[] = {
 	 .target = &v.big,
 	 .metavar = "N",
 	 .help = "a big number",
+	 .fallback = "none"},
+	{.name = "size",
+	 .kind = OPT_BYTES,
+	 .target = &v.size,
+	 .metavar = "BYTES",
+	 .help = "a size",
 	 .fallback = "none"},
 	{.name = "signed",
 	 .kind = OPT_I32,
@@ -225,6 +231,7 @@ static void test_help(void **state)
 			    "  -t, --text TEXT            a text\n"
 			    "  --count N                  a count; from 1 to 10 (default 3)\n"
 			    "  --big N                    a big number (default none)\n"
+			    "  --size BYTES               a size (default none)\n"
 			    "  --signed N                 a signed number; from -5 to 5 (default 0)\n"
 			    "  --ratio, --r-alias X       a ratio; from 0 to 1 (default 0)\n"
 			    "  --open X                   above 0; more than 0 and at most 1 (default 0)\n"
@@ -237,6 +244,48 @@ static void test_help(void **state)
 	assert_int_equal(parse("--ratio 0.5 --help"), EXIT_OK);
 }
 
+/* Units as GNU's tools read them. */
+static void test_sizes(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} good[] = {
+		{"0", 0},
+		{"18446744073709551615", UINT64_MAX},
+		{"1k", 1024},
+		{"512M", 512ull << 20},
+		{"2G", 2ull << 30},
+		{"1.5g", 3ull << 29},
+		{"3Ki", 3072},
+		{"3kib", 3072},
+		{"1TiB", 1ull << 40},
+		{"80GB", 80000000000},
+		{"0.5kB", 500},
+		{"7b", 7},
+		{"0.1K", 102},
+	};
+	static const char *const bad[] = {"",    "-1",   "K",  "1.5", "1e9",  "0x10", "1KK",       "1Kx",
+					  "1 K", "1.M.", "1P", "1iB", "1.5b", "9e9G", "99999999T", "inf"};
+	char line[64], message[256];
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		snprintf(line, sizeof line, "--size %s", good[i].text);
+		assert_int_equal(parse(line), -1);
+		assert_int_equal(v.size, good[i].bytes);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		snprintf(line, sizeof line, "--size=%s", bad[i]);
+		for (char *c = line; *c; c++)
+			*c = *c == ' ' ? '_' : *c;
+		snprintf(message, sizeof message,
+			 "--size is \"%s\"; it takes bytes, as 8000000, 512M or 1.5GiB, from 0 to "
+			 "18446744073709551615",
+			 bad[i]);
+		expect_mistake(line, message);
+	}
+}
+
 /* The tables that commands share hold what the engine's tables say. */
 static void test_common(void **state)
 {
@@ -247,14 +296,16 @@ static void test_common(void **state)
 	bool seed_given = false;
 	opt_add_engine(&t, &config);
 	opt_add_sampling(&t, &s, &seed_given);
-	assert_int_equal(t.n, 3 + n_sampling_fields + 1);
+	assert_int_equal(t.n, 5 + n_sampling_fields + 1);
 	assert_null(t.rows[t.n].name);
 	assert_true(s.temperature == 0.7f && s.top_p == 1 && s.repetition_penalty == 1 && s.top_k == 0);
-	char *argv[] = {"try", "--temp", "0.25", "--top-k",  "40",  "--repeat-penalty", "1.5", "--seed",
-			"12",  "--ctx",  "100",  "--device", "cpu", "--threads",        "2"};
-	assert_int_equal(cli_parse(&cmd, t.rows, 15, argv, NULL, 0, &n_operands), -1);
+	char *argv[] = {"try", "--temp",    "0.25", "--top-k",         "40",           "--repeat-penalty",
+			"1.5", "--seed",    "12",   "--ctx",           "100",          "--device",
+			"cpu", "--threads", "2",    "--vram-limit=2G", "--kv-bytes=1M"};
+	assert_int_equal(cli_parse(&cmd, t.rows, 17, argv, NULL, 0, &n_operands), -1);
 	assert_true(s.temperature == 0.25f && s.top_k == 40 && s.repetition_penalty == 1.5f && s.seed == 12);
 	assert_true(seed_given && config.n_ctx == 100 && config.n_threads == 2);
+	assert_true(config.vram_limit == 2ull << 30 && config.kv_bytes == 1 << 20);
 	assert_string_equal(config.device, "cpu");
 	assert_int_equal(sampling_check(&s, 100, NULL), HOKKU_OK);
 }
@@ -264,7 +315,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),   cmocka_unit_test(test_operands),
 		cmocka_unit_test(test_mistakes), cmocka_unit_test(test_variables),
-		cmocka_unit_test(test_help),     cmocka_unit_test(test_common),
+		cmocka_unit_test(test_help),     cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_common),
 	};
 	return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
 }

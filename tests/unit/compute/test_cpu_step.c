@@ -149,13 +149,22 @@ static void unknown_tiers_are_refused(void **state)
 	unlink(path);
 }
 
-static double last_part;
+static uint64_t last_done, last_all;
 
-static void on_progress(void *user, double part)
+static void on_progress(void *user, uint64_t done, uint64_t all)
 {
 	(void)user;
-	assert_true(part >= last_part && part <= 1);
-	last_part = part;
+	assert_true(done > last_done && done <= all);
+	assert_true(!last_all || last_all == all);
+	last_done = done;
+	last_all = all;
+}
+
+/* Lets `user` pieces of weights pass. */
+static bool stop_after(void *user)
+{
+	unsigned *left = user;
+	return (*left)-- == 0;
 }
 
 static void progress_and_memory_are_told(void **state)
@@ -173,16 +182,94 @@ static void progress_and_memory_are_told(void **state)
 	assert_int_equal(model_bind(&m, g, &err), HOKKU_OK);
 	const struct compute_params p = {
 		.model = &m, .device = "cpu", .n_ctx = 64, .n_seqs = 3, .on_progress = on_progress};
-	last_part = 0;
+	last_done = last_all = 0;
 	assert_int_equal(compute_open(&p, &c, &err), HOKKU_OK);
-	assert_true(last_part == 1);
 	compute_get_memory(c, &memory);
+	assert_int_equal(last_done, memory.weight_bytes);
+	assert_int_equal(last_all, memory.weight_bytes);
+	assert_int_equal(memory.n_kv_blocks, 6);
+	assert_int_equal(memory.device_total_bytes, 0);
 	/* two blocks a sequence, keys and values, float32 */
 	assert_int_equal(memory.kv_bytes, 3 * 2 * COMPUTE_KV_BLOCK * 2 * sizeof(float) * t->n_layers *
 						  t->d_model / t->n_heads * t->n_kv_heads);
 	assert_true(memory.weight_bytes > m.n_weight_bytes / 2 && memory.weight_bytes < 2 * m.n_weight_bytes);
 	assert_true(memory.scratch_bytes > 0);
 	compute_close(c);
+	model_unbind(&m);
+	gguf_close(g);
+	unlink(path);
+}
+
+static void opening_can_be_stopped(void **state)
+{
+	(void)state;
+	char path[512];
+	write_model(path, sizeof path, tiny_find(&set, "gqa7"), "F16");
+	struct hokku_error err;
+	struct gguf *g;
+	struct model m;
+	struct compute *c;
+	assert_int_equal(gguf_open_file(path, &g, &err), HOKKU_OK);
+	assert_int_equal(model_bind(&m, g, &err), HOKKU_OK);
+	for (unsigned n = 0; n < 3; n++) {
+		unsigned left = n;
+		const struct compute_params p = {.model = &m,
+						 .device = "cpu",
+						 .n_ctx = 64,
+						 .n_seqs = 1,
+						 .stopped = stop_after,
+						 .user = &left};
+		assert_int_equal(compute_open(&p, &c, &err), HOKKU_CANCELLED);
+		assert_null(c);
+		assert_string_equal(err.message, "loading was interrupted");
+	}
+	model_unbind(&m);
+	gguf_close(g);
+	unlink(path);
+}
+
+/* Whole blocks of what kv_bytes gives, and no less than a step may need. */
+static void kv_memory_as_asked_for(void **state)
+{
+	(void)state;
+	char path[512];
+	const struct tiny *t = tiny_find(&set, "mha128");
+	write_model(path, sizeof path, t, "F16");
+	struct hokku_error err;
+	struct gguf *g;
+	struct model m;
+	struct compute *c;
+	struct compute_memory memory;
+	const uint64_t block =
+		COMPUTE_KV_BLOCK * 2 * sizeof(float) * t->n_layers * t->d_model / t->n_heads * t->n_kv_heads;
+	assert_int_equal(gguf_open_file(path, &g, &err), HOKKU_OK);
+	assert_int_equal(model_bind(&m, g, &err), HOKKU_OK);
+	static const char *const devices[] = {"cpu", "cpu:reference"};
+	for (size_t i = 0; i < 2; i++) {
+		struct compute_params p = {.model = &m,
+					   .device = devices[i],
+					   .n_ctx = 64,
+					   .n_seqs = 3,
+					   .kv_bytes = 10 * block - 1};
+		assert_int_equal(compute_open(&p, &c, &err), HOKKU_OK);
+		compute_get_memory(c, &memory);
+		assert_int_equal(memory.n_kv_blocks, 9);
+		assert_int_equal(memory.kv_bytes, 9 * block);
+		compute_close(c);
+		p.kv_bytes = 6 * block - 1;
+		assert_int_equal(compute_open(&p, &c, &err), HOKKU_INVALID_REQUEST);
+		char wanted[128];
+		snprintf(wanted, sizeof wanted,
+			 "hold 5 blocks of 32 positions; 3 of up to 64 positions take 6, which is %llu bytes",
+			 (unsigned long long)(6 * block));
+		assert_non_null(strstr(err.message, wanted));
+		p.kv_bytes = 0;
+		p.n_kv_blocks_max = 1000; /* host memory does not grow by itself */
+		assert_int_equal(compute_open(&p, &c, &err), HOKKU_OK);
+		compute_get_memory(c, &memory);
+		assert_int_equal(memory.n_kv_blocks, 6);
+		compute_close(c);
+	}
 	model_unbind(&m);
 	gguf_close(g);
 	unlink(path);
@@ -237,6 +324,8 @@ int main(void)
 		cmocka_unit_test(tiers_and_threads_give_the_same_bits),
 		cmocka_unit_test(unknown_tiers_are_refused),
 		cmocka_unit_test(progress_and_memory_are_told),
+		cmocka_unit_test(opening_can_be_stopped),
+		cmocka_unit_test(kv_memory_as_asked_for),
 		cmocka_unit_test(a_step_allocates_nothing),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

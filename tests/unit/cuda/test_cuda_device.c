@@ -151,6 +151,145 @@ static void budget(void **state)
 	cudasim_set(&plain);
 }
 
+/* What may be taken is limited by hand as by the device; the message gives both figures and what would fit.
+ */
+static void limits(void **state)
+{
+	(void)state;
+	struct direct d;
+	struct hokku_error err = {0};
+	struct compute_memory memory;
+	assert_int_equal(open_tiny(&d, &err), HOKKU_OK);
+	compute_cuda.get_memory(d.self, &memory);
+	const uint64_t all = memory.weight_bytes + memory.kv_bytes + memory.scratch_bytes;
+	const uint64_t block = memory.kv_bytes / memory.n_kv_blocks;
+	struct compute_params p = d.params;
+	compute_cuda.close(d.self);
+	p.vram_limit = all;
+	assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_OK);
+	compute_cuda.close(d.self);
+	p.vram_limit = all - 1;
+	assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_INSUFFICIENT_VRAM);
+	char wanted[128];
+	snprintf(wanted, sizeof wanted, "has %llu bytes available (", (unsigned long long)all - 1);
+	assert_says(&err, wanted);
+	assert_says(&err, ", the limit that was set)");
+	p.vram_limit = memory.weight_bytes + memory.scratch_bytes + 2 * block;
+	assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_INSUFFICIENT_VRAM);
+	assert_says(&err, "the limit that was set); a context of 32 positions would fit");
+	p.vram_limit = memory.weight_bytes;
+	assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_INSUFFICIENT_VRAM);
+	assert_says(&err, "its weights alone do not fit");
+	p.vram_limit = 0;
+	p.kv_bytes = (uint64_t)1 << 40;
+	assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_INSUFFICIENT_VRAM);
+	assert_says(&err, "bytes of KV memory would fit");
+	p.kv_bytes = block * p.n_kv_blocks - 1;
+	assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_INVALID_REQUEST);
+	assert_says(&err, "bytes of KV memory hold");
+	assert_nothing_left();
+	p.kv_bytes = block * (p.n_kv_blocks + 2) + 1;
+	assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_OK);
+	compute_cuda.get_memory(d.self, &memory);
+	assert_int_equal(memory.n_kv_blocks, p.n_kv_blocks + 2);
+	direct_close(&d);
+	assert_nothing_left();
+}
+
+/* KV memory that may grow takes what is left, but for a reserve, up to its own limit and the one on all. */
+static void growing(void **state)
+{
+	(void)state;
+	struct direct d;
+	struct hokku_error err = {0};
+	struct compute_memory memory;
+	struct cudasim_settings plain, s;
+	cudasim_get(&plain);
+	assert_int_equal(open_tiny(&d, &err), HOKKU_OK);
+	compute_cuda.get_memory(d.self, &memory);
+	assert_int_equal(memory.n_kv_blocks, d.params.n_kv_blocks);
+	const uint64_t block = memory.kv_bytes / memory.n_kv_blocks, reserve = 512 << 20;
+	const uint64_t all = memory.weight_bytes + memory.kv_bytes + memory.scratch_bytes;
+	struct compute_params p = d.params;
+	compute_cuda.close(d.self);
+	p.n_kv_blocks_max = p.n_kv_blocks + 100;
+	const struct {
+		uint64_t vram, limit;
+		uint32_t more;
+	} rows[] = {
+		{all + reserve, 0, 0},
+		{all + reserve + block - 1, 0, 0},
+		{all + reserve + 5 * block, 0, 5},
+		{all + reserve + 5 * block, all + 3 * block, 3},
+		{all + reserve + 100 * block, 0, 100},
+		{all + reserve + 101 * block, 0, 100},
+		{all, 0, 0},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		s = plain;
+		s.vram_bytes = rows[i].vram;
+		cudasim_set(&s);
+		p.vram_limit = rows[i].limit;
+		assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_OK);
+		compute_cuda.get_memory(d.self, &memory);
+		assert_int_equal(memory.n_kv_blocks, p.n_kv_blocks + rows[i].more);
+		assert_int_equal(memory.kv_bytes, memory.n_kv_blocks * block);
+		assert_int_equal(cudasim_live_bytes(),
+				 memory.weight_bytes + memory.kv_bytes + memory.scratch_bytes);
+		assert_int_equal(memory.device_total_bytes, rows[i].vram);
+		assert_int_equal(memory.device_free_before_bytes, rows[i].vram);
+		assert_int_equal(memory.device_free_bytes, rows[i].vram - cudasim_live_bytes());
+		compute_cuda.close(d.self);
+	}
+	d.self = NULL;
+	direct_close(&d);
+	cudasim_set(&plain);
+	assert_nothing_left();
+}
+
+static bool stop_after(void *user)
+{
+	unsigned *left = user;
+	return (*left)-- == 0;
+}
+
+static uint64_t last_done, last_all;
+
+static void on_progress(void *user, uint64_t done, uint64_t all)
+{
+	(void)user;
+	assert_true(done > last_done && done <= all);
+	last_done = done;
+	last_all = all;
+}
+
+/* Loading tells how far it is and can be stopped at each piece; nothing stays behind. */
+static void stopping_an_opening(void **state)
+{
+	(void)state;
+	struct direct d;
+	struct hokku_error err = {0};
+	struct compute_memory memory;
+	assert_int_equal(open_tiny(&d, &err), HOKKU_OK);
+	struct compute_params p = d.params;
+	compute_cuda.close(d.self);
+	p.on_progress = on_progress;
+	assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_OK);
+	compute_cuda.get_memory(d.self, &memory);
+	assert_int_equal(last_done, memory.weight_bytes);
+	assert_int_equal(last_all, memory.weight_bytes);
+	compute_cuda.close(d.self);
+	p.on_progress = NULL;
+	for (unsigned n = 0; n < 3; n++) {
+		unsigned left = n;
+		p.stopped = stop_after;
+		p.user = &left;
+		assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_CANCELLED);
+		assert_nothing_left();
+	}
+	direct_close(&d);
+}
+
 /* HOKKU_CUDA_PATH allows one path alone, and says what there is. */
 static void forced_path(void **state)
 {
@@ -223,7 +362,7 @@ static void failures_of_a_step(void **state)
 				assert_says(&err, "illegal memory access");
 				cudasim_fail(NULL, 0, 0);
 				assert_int_equal(draw_one(&d, &err), HOKKU_DEVICE_ERROR);
-				assert_says(&err, "in an earlier step");
+				assert_says(&err, "earlier; the model must be opened again");
 			}
 			cudasim_fail(NULL, 0, 0);
 			direct_close(&d);
@@ -265,6 +404,9 @@ int main(void)
 		cmocka_unit_test(listing),
 		cmocka_unit_test(choosing),
 		cmocka_unit_test(budget),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(growing),
+		cmocka_unit_test(stopping_an_opening),
 		cmocka_unit_test(forced_path),
 		cmocka_unit_test(failures_of_opening),
 		cmocka_unit_test(failures_of_a_step),

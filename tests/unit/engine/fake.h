@@ -181,7 +181,7 @@ enum hokku_code compute_open(const struct compute_params *params, struct compute
 {
 	for (unsigned i = 0; i < 10; i++) {
 		fake_sleep_us(fake.load_ms * 100);
-		params->on_progress(params->user, (i + 1) / 10.0);
+		params->on_progress(params->user, i + 1, 10);
 	}
 	if (fake.load_code)
 		return err_set(err, fake.load_code, "the fake does not want to load");
@@ -226,7 +226,14 @@ const char *compute_device(const struct compute *c)
 void compute_get_memory(const struct compute *c, struct compute_memory *out)
 {
 	(void)c;
-	*out = (struct compute_memory){1, 2, 3};
+	*out = (struct compute_memory){.weight_bytes = 1, .kv_bytes = 2, .scratch_bytes = 3};
+}
+
+enum hokku_code compute_check(struct compute *c, struct hokku_error *err)
+{
+	(void)c;
+	(void)err;
+	return HOKKU_OK;
 }
 
 #endif
