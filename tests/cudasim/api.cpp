@@ -49,6 +49,7 @@ struct state {
 	std::map<uintptr_t, allocation> device, pinned;
 	size_t device_bytes = 0, pinned_bytes = 0;
 	std::vector<cudaStream_t> streams;
+	std::map<const void *, size_t> shared_limits; /* of kernels that asked for more than usual */
 	cudaError_t last = cudaSuccess, async = cudaSuccess;
 	const char *fail_name = nullptr;
 	unsigned fail_at = 0, fail_calls = 0, calls = 0, launches = 0;
@@ -525,6 +526,16 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
 	return cudaSuccess;
 }
 
+cudaError_t cudaFuncSetAttribute(const void *kernel, enum cudaFuncAttribute attribute, int value)
+{
+	ENTER("cudaFuncSetAttribute");
+	if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
+	    value > CUDASIM_MAX_SHARED)
+		return set(cudaErrorInvalidValue);
+	sim().shared_limits[kernel] = (size_t)value;
+	return cudaSuccess;
+}
+
 void cudasim_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t st,
 		    void (*body)(const void *, const void *), const void *kernel, const void *args,
 		    size_t n_args)
@@ -538,9 +549,11 @@ void cudasim_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes
 		s.last = cudaErrorInvalidResourceHandle;
 		return;
 	}
+	auto asked = s.shared_limits.find(kernel);
+	size_t most = asked == s.shared_limits.end() ? (size_t)CUDASIM_PLAIN_SHARED : asked->second;
 	if (grid.x < 1 || grid.x > 0x7FFFFFFF || grid.y < 1 || grid.y > 65535 || grid.z < 1 ||
 	    grid.z > 65535 || block.x < 1 || block.x > CUDASIM_MAX_THREADS || block.y != 1 || block.z != 1 ||
-	    shared_bytes > CUDASIM_MAX_SHARED) {
+	    shared_bytes > most) {
 		s.last = cudaErrorInvalidConfiguration;
 		return;
 	}

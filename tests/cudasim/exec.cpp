@@ -233,11 +233,12 @@ void place_shared(size_t bytes)
 {
 	static unsigned char *guard;
 	if (!guard) {
-		void *p = mmap(NULL, CUDASIM_MAX_SHARED + GUARD, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		size_t most = (CUDASIM_MAX_SHARED + GUARD - 1) / GUARD * GUARD;
+		void *p = mmap(NULL, most + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			       0);
 		if (p == MAP_FAILED)
 			cudasim_die("no memory for shared memory");
-		guard = (unsigned char *)p + CUDASIM_MAX_SHARED;
+		guard = (unsigned char *)p + most;
 		mprotect(guard, GUARD, PROT_NONE);
 	}
 	shared_end = guard;
@@ -316,7 +317,7 @@ void cudasim_syncwarp(unsigned mask)
 	run_next(self);
 }
 
-uint64_t cudasim_shuffle(unsigned mask, uint64_t value, unsigned from)
+const uint64_t *cudasim_gather(unsigned mask, uint64_t value)
 {
 	struct fiber *self = (struct fiber *)cudasim_now;
 	struct warp *w = &warps[self->index / WARP];
@@ -324,10 +325,15 @@ uint64_t cudasim_shuffle(unsigned mask, uint64_t value, unsigned from)
 	 * have read. */
 	uint64_t *slots = w->slots[self->shuffles++ & 1];
 	slots[self->t.lane] = value;
+	cudasim_syncwarp(mask);
+	return slots;
+}
+
+uint64_t cudasim_shuffle(unsigned mask, uint64_t value, unsigned from)
+{
 	if (!(mask >> from & 1))
 		broken("asks for the value of a lane outside the mask");
-	cudasim_syncwarp(mask);
-	return slots[from];
+	return cudasim_gather(mask, value)[from];
 }
 
 unsigned cudasim_ballot(unsigned mask, bool set)

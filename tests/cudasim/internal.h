@@ -15,7 +15,12 @@ struct cudasim_kernel {
 	alignas(16) unsigned char args[256];
 };
 
-enum { CUDASIM_MAX_THREADS = 1024, CUDASIM_MAX_SHARED = 48 << 10, CUDASIM_POISON = 0xFF };
+enum {
+	CUDASIM_MAX_THREADS = 1024,
+	CUDASIM_PLAIN_SHARED = 48 << 10, /* bytes a block may have without asking for more */
+	CUDASIM_MAX_SHARED = 227 << 10,
+	CUDASIM_POISON = 0xFF,
+};
 
 /* Runs all blocks. A deadlock or a broken rule of the language ends the process with a message: it is a bug
  * in the kernel. */

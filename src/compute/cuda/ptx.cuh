@@ -46,7 +46,7 @@ static inline uint16_t half_bits(float f)
 {
 	return f16_from_f32(f);
 }
-static inline uint32_t cudasim_half2(float low, float high)
+static inline uint32_t half2_pack(float low, float high)
 {
 	return half_bits(low) | (uint32_t)half_bits(high) << 16;
 }
@@ -55,15 +55,15 @@ static inline uint32_t cudasim_half2(float low, float high)
 /* Two halves at once. The emulator's fused pair rounds to a float first, which rarely shows. */
 static inline uint32_t half2_sub(uint32_t a, uint32_t b)
 {
-	return cudasim_half2(CUDASIM_LOW(a) - CUDASIM_LOW(b), CUDASIM_HIGH(a) - CUDASIM_HIGH(b));
+	return half2_pack(CUDASIM_LOW(a) - CUDASIM_LOW(b), CUDASIM_HIGH(a) - CUDASIM_HIGH(b));
 }
 static inline uint32_t half2_mul(uint32_t a, uint32_t b)
 {
-	return cudasim_half2(CUDASIM_LOW(a) * CUDASIM_LOW(b), CUDASIM_HIGH(a) * CUDASIM_HIGH(b));
+	return half2_pack(CUDASIM_LOW(a) * CUDASIM_LOW(b), CUDASIM_HIGH(a) * CUDASIM_HIGH(b));
 }
 static inline uint32_t half2_fma(uint32_t a, uint32_t b, uint32_t c)
 {
-	return cudasim_half2(CUDASIM_LOW(a) * CUDASIM_LOW(b) + CUDASIM_LOW(c),
+	return half2_pack(CUDASIM_LOW(a) * CUDASIM_LOW(b) + CUDASIM_LOW(c),
 			     CUDASIM_HIGH(a) * CUDASIM_HIGH(b) + CUDASIM_HIGH(c));
 }
 static inline uint32_t byte_select(uint32_t a, uint32_t b, uint32_t selector)
@@ -73,6 +73,58 @@ static inline uint32_t byte_select(uint32_t a, uint32_t b, uint32_t selector)
 	for (int i = 0; i < 4; i++)
 		out |= (uint32_t)(bytes >> 8 * (selector >> 4 * i & 7) & 0xFF) << 8 * i;
 	return out;
+}
+
+/* c plus sixteen products, as one step of a chain of tensor-core products: the emulator's products and their
+ * sum are exact, so that no order shows (each product is cut at 2^-16; the parts' sums fit a double), and
+ * what is added to c is rounded three times. */
+static inline float cudasim_chain(float c, const float a[16], const float b[16])
+{
+	const double cut = 0x1.8p36;
+	double high = 0, low = 0;
+	for (int k = 0; k < 16; k++) {
+		double p = (double)a[k] * (double)b[k], h = (p + cut) - cut;
+		high += h;
+		low += p - h;
+	}
+	return (float)((double)c + (high + low));
+}
+struct cudasim_fragment {
+	float a[8], b[4];
+};
+static inline void mma_f16(float d[4], const uint32_t a[4], uint32_t b0, uint32_t b1)
+{
+	struct cudasim_fragment own;
+	for (int i = 0; i < 4; i++) {
+		own.a[2 * i] = CUDASIM_LOW(a[i]);
+		own.a[2 * i + 1] = CUDASIM_HIGH(a[i]);
+	}
+	own.b[0] = CUDASIM_LOW(b0), own.b[1] = CUDASIM_HIGH(b0);
+	own.b[2] = CUDASIM_LOW(b1), own.b[3] = CUDASIM_HIGH(b1);
+	const uint64_t *all = cudasim_gather(FULL_WARP, (uint64_t)(uintptr_t)&own);
+	unsigned g = cudasim_now->lane / 4, t = cudasim_now->lane % 4;
+	float rows[2][16], columns[2][16];
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned k = 0; k < 16; k++) {
+			unsigned from = k % 8 / 2, e = k % 2;
+			rows[i][k] = ((const struct cudasim_fragment *)all[4 * g + from])->a[4 * (k / 8) + 2 * i + e];
+			columns[i][k] =
+				((const struct cudasim_fragment *)all[4 * (2 * t + i) + from])->b[2 * (k / 8) + e];
+		}
+	for (unsigned i = 0; i < 4; i++)
+		d[i] = cudasim_chain(d[i], rows[i / 2], columns[i % 2]);
+	__syncwarp(); /* others read `own` */
+}
+static inline void copy_async16(void *shared, const void *global, uint32_t n)
+{
+	memset(shared, 0, 16);
+	memcpy(shared, global, n);
+}
+static inline void copy_async_commit(void)
+{
+}
+template <int LEFT> static inline void copy_async_wait(void)
+{
 }
 
 #else
@@ -93,6 +145,17 @@ static __device__ __forceinline__ uint16_t half_bits(float f)
 	uint16_t h;
 	asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(f));
 	return h;
+}
+/* Two floats as halves, each rounded to nearest. */
+static __device__ __forceinline__ uint32_t half2_pack(float low, float high)
+{
+#if __CUDA_ARCH__ >= 800
+	uint32_t d;
+	asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(high), "f"(low));
+	return d;
+#else
+	return half_bits(low) | (uint32_t)half_bits(high) << 16;
+#endif
 }
 /* Two halves at once, each rounded once. */
 static __device__ __forceinline__ uint32_t half2_sub(uint32_t a, uint32_t b)
@@ -117,6 +180,47 @@ static __device__ __forceinline__ uint32_t half2_fma(uint32_t a, uint32_t b, uin
 static __device__ __forceinline__ uint32_t byte_select(uint32_t a, uint32_t b, uint32_t selector)
 {
 	return __byte_perm(a, b, selector);
+}
+/* d (16 x 8 floats) += a (16 x 16 halves) * b (16 x 8 halves), by a whole warp. Lane 4 g + t holds of d: rows
+ * g (d[0], d[1]) and g + 8 (d[2], d[3]), columns 2t and 2t + 1; of a: rows g, g + 8, g, g + 8, columns 2t and
+ * 2t + 1 in a[0], a[1], and 2t + 8 and 2t + 9 in a[2], a[3]; of b: column g, rows as a's columns. A result
+ * depends on d and on the set of its sixteen products, not on their order. From sm_80 up. */
+static __device__ __forceinline__ void mma_f16(float d[4], const uint32_t a[4], uint32_t b0, uint32_t b1)
+{
+#if __CUDA_ARCH__ >= 800
+	asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+		     "{%8, %9}, {%0, %1, %2, %3};"
+		     : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+		     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+	__trap();
+#endif
+}
+/* Starts a copy of 16 bytes to shared memory, the first n (at most 16) from global memory and zeros after
+ * them; both addresses are multiples of 16. Copies belong to the group that the next commit closes; wait
+ * returns when at most LEFT of this thread's groups are under way. From sm_80 up. */
+static __device__ __forceinline__ void copy_async16(void *shared, const void *global, uint32_t n)
+{
+#if __CUDA_ARCH__ >= 800
+	asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
+			     (uint32_t)__cvta_generic_to_shared(shared)),
+		     "l"(global), "r"(n)
+		     : "memory");
+#else
+	__trap();
+#endif
+}
+static __device__ __forceinline__ void copy_async_commit(void)
+{
+#if __CUDA_ARCH__ >= 800
+	asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+template <int LEFT> static __device__ __forceinline__ void copy_async_wait(void)
+{
+#if __CUDA_ARCH__ >= 800
+	asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
+#endif
 }
 
 #endif

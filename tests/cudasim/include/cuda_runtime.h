@@ -53,6 +53,8 @@ void cudasim_syncthreads(void);
 void cudasim_syncwarp(unsigned mask);
 /* Gives value to the warp; returns what the lane `from` gave. */
 uint64_t cudasim_shuffle(unsigned mask, uint64_t value, unsigned from);
+/* The same, but returns what all lanes gave; it stays as it is until this lane's next shuffle but one. */
+const uint64_t *cudasim_gather(unsigned mask, uint64_t value);
 unsigned cudasim_ballot(unsigned mask, bool set);
 void *cudasim_shared(void);
 

@@ -80,6 +80,28 @@ __global__ void read_shared(const struct test_args a)
 	s[0] = 1;
 }
 
+/* Adds a (16, 16) * b (16, 8), one after the other in a.in as floats, to what a.out (16, 8) holds; the sixteen
+ * products of an element in order, or permuted. */
+template <bool PERMUTED> __global__ void mma(const struct test_args a)
+{
+	unsigned g = threadIdx.x / 4, t = threadIdx.x % 4;
+	const float *x = a.in, *y = a.in + 256;
+	uint32_t p[4], q[2];
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned k = 2 * t + 8 * (i / 2), row = g + 8 * (i % 2);
+		unsigned k0 = PERMUTED ? (5 * k + 3) % 16 : k, k1 = PERMUTED ? (5 * k + 8) % 16 : k + 1;
+		p[i] = half2_pack(x[16 * row + k0], x[16 * row + k1]);
+		if (i % 2 == 0)
+			q[i / 2] = half2_pack(y[8 * k0 + g], y[8 * k1 + g]);
+	}
+	float d[4];
+	for (unsigned i = 0; i < 4; i++)
+		d[i] = a.out[8 * (g + 8 * (i / 2)) + 2 * t + i % 2];
+	mma_f16(d, p, q[0], q[1]);
+	for (unsigned i = 0; i < 4; i++)
+		a.out[8 * (g + 8 * (i / 2)) + 2 * t + i % 2] = d[i];
+}
+
 } // namespace
 
 cudaError_t test_launch(enum test_kernel kernel, const struct test_args *a, unsigned blocks, unsigned threads,
@@ -88,7 +110,14 @@ cudaError_t test_launch(enum test_kernel kernel, const struct test_args *a, unsi
 	static void (*const kernels[])(struct test_args) = {
 		reverse<true>, reverse<false>, reverse_warp<true>, reverse_warp<false>,
 		shuffles,      early_end,      divergent_shuffle,  deadlock,
-		beyond,        beyond_shared,  read_shared};
+		beyond,        beyond_shared,  read_shared,        mma<false>,
+		mma<true>};
+	if (shared > 64 << 10) { /* asks for leave; below that, tests see what happens without */
+		cudaError_t e = cudaFuncSetAttribute((const void *)kernels[kernel],
+						     cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
+		if (e)
+			return e;
+	}
 	LAUNCH(kernels[kernel], dim3(blocks), dim3(threads), shared, stream, *a);
 	return cudaGetLastError();
 }

@@ -26,6 +26,8 @@ enum test_kernel {
 	TEST_BEYOND,
 	TEST_BEYOND_SHARED,
 	TEST_READ_SHARED,
+	TEST_MMA,
+	TEST_MMA_PERMUTED,
 };
 
 cudaError_t test_launch(enum test_kernel kernel, const struct test_args *a, unsigned blocks, unsigned threads,

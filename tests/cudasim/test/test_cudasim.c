@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/half.h"
 #include "test/kernels.h"
 
 enum { N = 64, N_SEEDS = 20 };
@@ -129,8 +130,63 @@ static void launches_out_of_range(void **state)
 	assert_int_equal(test_launch(TEST_REVERSE, &a, 1, 1025, 0, s), cudaErrorInvalidConfiguration);
 	assert_int_equal(test_launch(TEST_REVERSE, &a, 1, 1, (48 << 10) + 1, s),
 			 cudaErrorInvalidConfiguration);
+	assert_int_equal(test_launch(TEST_REVERSE, &a, 1, 1, (227 << 10) + 1, s), cudaErrorInvalidValue);
 	assert_int_equal(test_launch(TEST_REVERSE, &a, 1, 1, 0, NULL), cudaErrorInvalidResourceHandle);
 	assert_int_equal(cudaGetLastError(), cudaSuccess);
+}
+
+/* Shared memory beyond what a kernel has unasked, to the last byte that there is. */
+static void large_shared(void **state)
+{
+	(void)state;
+	float *out = on_device(NULL, sizeof *out);
+	const struct test_args a = {NULL, out, 0};
+	assert_int_equal(test_launch(TEST_READ_SHARED, &a, 1, 1, 227 << 10, test_stream()), cudaSuccess);
+	finish();
+	float *got = from_device(out, sizeof *got);
+	assert_true(isnan(got[0]));
+	free(got);
+	cudaFree(out);
+}
+
+/* A tensor-core product of halves that span the whole range: exact but for the rounding, and no order of its
+ * products shows. */
+static void mma(void **state)
+{
+	(void)state;
+	float ab[16 * 16 + 16 * 8], start[16 * 8], *first = NULL;
+	for (uint32_t i = 0; i < sizeof ab / sizeof ab[0]; i++)
+		ab[i] = f32_from_f16(f16_from_f32(ldexpf(noise(5, i), (int)(i * 7 % 31) - 15)));
+	for (uint32_t i = 0; i < sizeof start / sizeof start[0]; i++)
+		start[i] = noise(6, i);
+	float *dab = on_device(ab, sizeof ab);
+	for (int permuted = 0; permuted < 2; permuted++) {
+		float *out = on_device(start, sizeof start);
+		const struct test_args a = {dab, out, 0};
+		set_schedule((uint64_t)permuted);
+		assert_int_equal(
+			test_launch(permuted ? TEST_MMA_PERMUTED : TEST_MMA, &a, 1, 32, 0, test_stream()),
+			cudaSuccess);
+		finish();
+		float *got = from_device(out, sizeof start);
+		for (size_t i = 0; i < 16 * 8; i++) {
+			double want = (double)start[i], size = fabs(want);
+			for (size_t k = 0; k < 16; k++) {
+				double p = (double)ab[16 * (i / 8) + k] * (double)ab[256 + 8 * k + i % 8];
+				want += p;
+				size += fabs(p);
+			}
+			assert_true(fabs((double)got[i] - want) <= 0x1p-23 * fabs(want) + 0x1p-45 * size);
+		}
+		if (first)
+			assert_memory_equal(first, got, sizeof start);
+		free(first);
+		first = got;
+		cudaFree(out);
+	}
+	free(first);
+	set_schedule(0);
+	cudaFree(dab);
 }
 
 /* A pinned buffer that is changed before the copy ran gives the changed bytes; a pageable one does not. */
@@ -204,9 +260,14 @@ int main(void)
 	for (unsigned i = 0; i < N; i++)
 		in[i] = (float)(i * i % 101 + 1);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(barriers_and_races),    cmocka_unit_test(warp_operations),
-		cmocka_unit_test(broken_kernels_die),    cmocka_unit_test(shared_memory_is_fresh),
-		cmocka_unit_test(launches_out_of_range), cmocka_unit_test(streams_are_lazy),
+		cmocka_unit_test(barriers_and_races),
+		cmocka_unit_test(warp_operations),
+		cmocka_unit_test(broken_kernels_die),
+		cmocka_unit_test(shared_memory_is_fresh),
+		cmocka_unit_test(launches_out_of_range),
+		cmocka_unit_test(large_shared),
+		cmocka_unit_test(mma),
+		cmocka_unit_test(streams_are_lazy),
 		cmocka_unit_test(memory_rules),
 	};
 	return cmocka_run_group_tests_name("cudasim", tests, NULL, NULL);
