@@ -25,7 +25,7 @@
  * (unsigned, before the format's offset is taken off).
  *
  * The units of a row are cut into CUDA_SEGMENTS segments, whose sums are added in order: segment s has units
- * s n / 8 .. (s + 1) n / 8 - 1. A matrix lies as [segment][tile][unit of the segment].
+ * s n / 16 .. (s + 1) n / 16 - 1. A matrix lies as [segment][tile][unit of the segment].
  */
 #ifndef COMPUTE_CUDA_TILE_H
 #define COMPUTE_CUDA_TILE_H
@@ -35,7 +35,7 @@
 enum {
 	CUDA_TILE_ROWS = 8,
 	CUDA_CHUNK = 32,   /* columns */
-	CUDA_SEGMENTS = 8, /* of a row */
+	CUDA_SEGMENTS = 16, /* of a row */
 };
 
 /* Formats of the tile path: bytes and columns of a unit. */
