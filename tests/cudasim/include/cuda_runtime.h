@@ -38,6 +38,14 @@ struct alignas(8) uint2 {
 struct alignas(16) uint4 {
 	unsigned x, y, z, w;
 };
+static inline uint2 make_uint2(unsigned x, unsigned y)
+{
+	return {x, y};
+}
+static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w)
+{
+	return {x, y, z, w};
+}
 
 /* ---- the thread that runs now ---- */
 

@@ -1,0 +1,102 @@
+/*
+ * The kernels of the tile path between the products, as the host sees them: any number of tokens a step, from
+ * one to a whole prompt. One function each, which queues the launch (or two) and returns cudaGetLastError().
+ * Pointers are device memory unless said otherwise. Bits depend on a row's own numbers alone, never on the
+ * other rows of the step. C and CUDA C.
+ *
+ * `planes`: how many halves hold a number. 2 (FULL): x is high + low, high = x rounded to a half, low = x -
+ * high rounded to a half. 1 (HALF): high alone. Both are first limited to +-65504.
+ */
+#ifndef COMPUTE_CUDA_TILE_KERNELS_H
+#define COMPUTE_CUDA_TILE_KERNELS_H
+
+#include "compute/cuda/kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+	TILE_CHUNK = 32,         /* columns of activations that lie together, and that have one sum */
+	TILE_PITCH = 64,         /* halves: rows of activations are padded to whole numbers of this many */
+	TILE_ROWS = 16,          /* (token, query head) pairs that attention takes together at least */
+	TILE_WIDE_ROWS = 64,     /* and where a sequence has many new tokens */
+	TILE_SPLIT_TOKENS = 64,  /* steps of up to so many tokens gain by a partial buffer */
+	TILE_MAX_HEAD_DIM = 256, /* head_dim is even and at most this */
+};
+
+/* Activations as operand of a tensor-core product. Row planes * i + p is plane p of token i. In each chunk of
+ * 32 columns, column 8i + 4j + 2q + e lies in slot 16j + 8q + 2i + e. What is beyond cols is 0. */
+struct tile_activations {
+	uint16_t *halves; /* (planes * n_tokens, pitch), aligned to 16 bytes */
+	float *sums; /* (planes * n_tokens, pitch / 32): each chunk's halves added up in the order of their
+		      * slots; or NULL: nobody wants them */
+	uint32_t cols, pitch; /* pitch: a multiple of TILE_PITCH */
+	uint32_t planes;
+};
+
+static inline uint32_t tile_pitch(uint32_t cols)
+{
+	return (cols + TILE_PITCH - 1) / TILE_PITCH * TILE_PITCH;
+}
+
+/* out row i = x row (rows ? rows[i] : i) / sqrt(mean of squares + eps) * weight. x and weight are aligned to
+ * 16 bytes, x_pitch is a multiple of 4. */
+struct tile_norm_args {
+	const float *x;       /* (.., x_pitch) */
+	const float *weight;  /* (out.cols) */
+	const uint32_t *rows; /* (n) or NULL */
+	struct tile_activations out;
+	uint32_t n, x_pitch;
+	float eps;
+};
+cudaError_t cuda_tile_norm(const struct tile_norm_args *a, cudaStream_t stream);
+
+/* out = gate / (1 + exp(-gate)) * up. Column c of row i of gate is gate[i * pitch + c * step], and of up
+ * alike: step 1 where they lie side by side, 2 where they take turns. */
+struct tile_silu_args {
+	const float *gate, *up;
+	struct tile_activations out;
+	uint32_t n_tokens, pitch, step;
+};
+cudaError_t cuda_tile_silu(const struct tile_silu_args *a, cudaStream_t stream);
+
+/*
+ * KV memory of one layer: (n_kv_blocks, n_kv_heads) of K (planes, CUDA_KV_BLOCK, hd) and V (planes, hd,
+ * CUDA_KV_BLOCK), all halves; hd is head_dim padded to 32. Padding of K is written and 0; padding of V is not
+ * written. What no position was written to may hold anything.
+ */
+struct tile_kv {
+	uint16_t *layer;        /* aligned to 16 bytes */
+	const uint32_t *tables; /* the step's block tables */
+	uint32_t n_heads, n_kv_heads, head_dim;
+	uint32_t planes;
+};
+
+static inline uint32_t tile_hd(uint32_t head_dim)
+{
+	return (head_dim + TILE_CHUNK - 1) / TILE_CHUNK * TILE_CHUNK;
+}
+
+/* Bytes of one KV block of one layer. */
+static inline uint64_t tile_kv_block_bytes(uint32_t n_kv_heads, uint32_t head_dim, uint32_t planes)
+{
+	return (uint64_t)n_kv_heads * planes * 2 * CUDA_KV_BLOCK * tile_hd(head_dim) * sizeof(uint16_t);
+}
+
+/* Turns q and k by their positions (RoPE); k and v go to the KV memory, q to out. */
+struct tile_rope_args {
+	struct tile_kv kv;
+	const struct cuda_token *tokens;
+	const float *frequency; /* (head_dim / 2) */
+	const float *q, *k, *v; /* rows of heads, `pitch` floats apart */
+	uint16_t *out;          /* (n_tokens, n_heads, planes, hd): dimensions in order, padding 0 */
+	uint32_t pitch, n_tokens;
+	uint32_t neox; /* pairs (i, i + head_dim / 2); otherwise (2i, 2i + 1) */
+};
+cudaError_t cuda_tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
