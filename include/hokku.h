@@ -81,16 +81,22 @@ struct hokku;
 struct hokku_options {
 	size_t struct_size;     /* sizeof(struct hokku_options) */
 	const char *model_path; /* a GGUF file; NULL: the haiku model inside the library */
-	const char *device;     /* "auto", "cpu", "cpu:reference"; NULL: "auto" */
+	/* "cpu", "cpu:reference", "cuda", "cuda:N"; NULL or "auto": a GPU if one will do, else the CPU */
+	const char *device;
 	uint32_t n_ctx; /* positions a request may use; 0: what the model was trained for, 32,768 at most */
 	uint32_t n_threads; /* 0: one a core this process may run on */
 	/* Called from a thread of the library while the model loads; part runs from 0 to 1. May be NULL. */
 	void (*on_progress)(void *user, double part);
 	void *user;
+	uint64_t vram_limit; /* most bytes of a GPU's memory for weights, KV and scratch; 0: what is free */
+	uint64_t kv_bytes;   /* KV memory; 0: what one context takes */
+	/* Asked from that thread while weights are loaded; true ends it: hokku_open then returns
+	 * HOKKU_CANCELLED. May be NULL. */
+	bool (*stopped)(void *user);
 };
-#define HOKKU_OPTIONS_INIT                                                 \
-	{                                                                  \
-		sizeof(struct hokku_options), NULL, NULL, 0, 0, NULL, NULL \
+#define HOKKU_OPTIONS_INIT                                                             \
+	{                                                                              \
+		sizeof(struct hokku_options), NULL, NULL, 0, 0, NULL, NULL, 0, 0, NULL \
 	}
 
 /* Opens a model and waits until it can answer. On failure *out is NULL. */

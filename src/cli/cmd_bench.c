@@ -89,6 +89,9 @@ static enum hokku_code open_model(struct bench *b, struct hokku_error *err)
 	b->load_s = clock_ms_since(begin) * 1e-3;
 	if (rc)
 		return rc;
+	bool notable;
+	const char *why = compute_why(b->compute, &notable);
+	cli_tell_device(compute_device(b->compute), why, notable, false);
 	compute_get_memory(b->compute, &b->memory);
 	uint32_t n_blocks = (most + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
 	b->blocks = calloc(n_blocks, sizeof *b->blocks);

@@ -193,8 +193,12 @@ static enum hokku_code run_job(const struct job *job, struct hokku_error *err)
 		};
 		rc = compute_open(&params, &c, err);
 	}
-	if (!rc)
+	if (!rc) {
+		bool notable;
+		const char *why = compute_why(c, &notable);
+		cli_tell_device(compute_device(c), why, notable, false);
 		rc = write_file(job, &m, c, err);
+	}
 	if (!rc)
 		fprintf(stderr, "%u of %u positions x %u logits, %s\n", job->all ? job->n_tokens : 1,
 			job->n_tokens, m.hp.n_vocab, compute_device(c));

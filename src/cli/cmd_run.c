@@ -266,11 +266,14 @@ static enum hokku_code make_tokens(const struct options *o, const struct engine 
 	return rc;
 }
 
-static void print_model(struct engine *e)
+static void print_model(struct engine *e, bool verbose)
 {
 	struct engine_state s;
 	char bytes[32], params[32];
 	engine_get_state(e, &s);
+	cli_tell_device(s.info.device, s.device_why, s.device_why_notable, verbose);
+	if (!verbose)
+		return;
 	fprintf(stderr, "%s: %s, %s, %s parameters, %s; %s; context %u\n", s.info.name, s.info.architecture,
 		s.info.format, str_thousands(s.info.n_params, params), str_bytes(s.info.weight_bytes, bytes),
 		s.info.device, s.info.n_ctx);
@@ -387,8 +390,8 @@ static int run(int argc, char **argv)
 	enum hokku_code rc = engine_create(&o.config, &e, &err);
 	if (!rc)
 		rc = engine_wait_ready(e, &err);
-	if (!rc && o.verbose)
-		print_model(e);
+	if (!rc)
+		print_model(e, o.verbose);
 	if (rc == HOKKU_CANCELLED)
 		code = EXIT_INTERRUPTED;
 	else

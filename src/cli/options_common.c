@@ -48,6 +48,12 @@ void opt_add_device(struct opt_table *t, const struct opt_device *to)
 		opt_add(t, &rows[i]);
 }
 
+void cli_tell_device(const char *device, const char *why, bool notable, bool verbose)
+{
+	if (why && (notable || verbose))
+		fprintf(stderr, "hokku: computing on %s, because %s\n", device, why);
+}
+
 void opt_add_engine(struct opt_table *t, struct engine_config *config)
 {
 	opt_add_device(t,

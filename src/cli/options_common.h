@@ -28,6 +28,10 @@ struct opt_device {
 };
 void opt_add_device(struct opt_table *t, const struct opt_device *to);
 
+/* On stderr, which device --device auto became and why: where a GPU was passed over, or with verbose. why may
+ * be NULL (compute_why). */
+void cli_tell_device(const char *device, const char *why, bool notable, bool verbose);
+
 /* The same and --ctx. They fill config, which must be zeroed (but for kv_grows) and outlive t. */
 void opt_add_engine(struct opt_table *t, struct engine_config *config);
 

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What --device takes. "auto" is the first choice of this build; compute_device() tells what it became. */
+/* What --device takes, beside GPUs. "auto" is a GPU where one will do, else its row; compute_device() tells
+ * what it became. */
 #define DEVICES(X)             \
 	X("auto", compute_cpu) \
 	X("cpu", compute_cpu)  \
@@ -41,7 +42,10 @@ enum {
 struct compute {
 	const struct compute_backend *backend;
 	void *self;
-	struct compute_params params; /* defaults filled in */
+	struct compute_params params; /* defaults filled in; device is the one that runs */
+	char device[16];              /* "cuda:N", for params */
+	char why[sizeof((struct hokku_error *)0)->message]; /* "auto" chose so; "" */
+	bool why_notable;
 	/* (n_kv_blocks) each: in which step, and by which sequence, a block was last seen. They let a step
 	 * find blocks that two sequences write, or that a table names twice, without clearing anything. */
 	uint64_t *written_at, *named_at;
@@ -122,24 +126,63 @@ static enum hokku_code keep_account(struct compute *c, struct hokku_error *err)
 		       memory.n_kv_blocks);
 }
 
+/* Errors of a GPU after which "auto" goes on with the CPU: there is none, it cannot be used, or the model is
+ * too large or of a format without kernels. */
+static bool cpu_may_do(enum hokku_code rc)
+{
+	return rc == HOKKU_NOT_FOUND || rc == HOKKU_DEVICE_ERROR || rc == HOKKU_INSUFFICIENT_VRAM ||
+	       rc == HOKKU_MODEL_LOAD_FAILED;
+}
+
+/* "auto": the first GPU that can be used, if the model fits it. */
+static enum hokku_code open_gpu(struct compute *c, struct hokku_error *err)
+{
+	uint32_t index;
+	enum hokku_code rc = plugin_first_usable(&c->backend, &index, err);
+	if (rc)
+		return rc;
+	snprintf(c->device, sizeof c->device, "cuda:%u", index);
+	c->params.device = c->device;
+	rc = c->backend->open(&c->params, &c->self, err);
+	if (!rc)
+		snprintf(c->why, sizeof c->why, "it is the first GPU that hokku can use");
+	return rc;
+}
+
+static enum hokku_code open_named(struct compute *c, const char *device, struct hokku_error *err)
+{
+	c->params.device = device;
+	enum hokku_code rc = find_backend(device, &c->backend, err);
+	return rc ? rc : c->backend->open(&c->params, &c->self, err);
+}
+
+static enum hokku_code open_auto(struct compute *c, struct hokku_error *err)
+{
+	struct hokku_error why = {0};
+	enum hokku_code rc = open_gpu(c, &why);
+	if (rc && !cpu_may_do(rc))
+		return err_set(err, rc, "%s", why.message);
+	if (!rc)
+		return rc;
+	memcpy(c->why, why.message, sizeof c->why);
+	c->why_notable = rc != HOKKU_NOT_FOUND;
+	return open_named(c, "cpu", err);
+}
+
 enum hokku_code compute_open(const struct compute_params *params, struct compute **out,
 			     struct hokku_error *err)
 {
 	*out = NULL;
-	const struct compute_backend *backend = NULL;
 	struct compute_params p = *params;
 	p.device = p.device ? p.device : "auto";
-	enum hokku_code rc = find_backend(p.device, &backend, err);
-	if (!rc)
-		rc = check_params(&p, err);
+	enum hokku_code rc = check_params(&p, err);
 	if (rc)
 		return rc;
 	struct compute *c = calloc(1, sizeof *c);
 	if (!c)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a compute handle");
-	c->backend = backend;
 	c->params = p;
-	rc = backend->open(&p, &c->self, err);
+	rc = strcmp(p.device, "auto") == 0 ? open_auto(c, err) : open_named(c, p.device, err);
 	if (rc)
 		c->self = NULL;
 	else
@@ -297,6 +340,12 @@ enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32
 const char *compute_device(const struct compute *c)
 {
 	return c->backend->device(c->self);
+}
+
+const char *compute_why(const struct compute *c, bool *notable)
+{
+	*notable = c->why_notable;
+	return c->why[0] ? c->why : NULL;
 }
 
 void compute_get_memory(const struct compute *c, struct compute_memory *out)

@@ -27,11 +27,12 @@ enum {
 
 struct compute_params {
 	const struct model *model; /* borrowed until close */
-	const char *device;        /* "auto", "cpu", "cpu:reference", "cuda", "cuda:N" */
-	uint32_t n_threads;        /* CPU; 0: one a core this process may run on */
-	uint32_t n_ctx;            /* most positions of a sequence */
-	uint32_t n_seqs;           /* most sequences of a step */
-	uint32_t n_kv_blocks;      /* the fewest; 0: n_seqs * ceil(n_ctx / COMPUTE_KV_BLOCK) */
+	const char *device;   /* "cpu", "cpu:reference", "cuda", "cuda:N"; "auto": the first GPU that can be
+			       * used, if the model fits it, else the CPU */
+	uint32_t n_threads;   /* CPU; 0: one a core this process may run on */
+	uint32_t n_ctx;       /* most positions of a sequence */
+	uint32_t n_seqs;      /* most sequences of a step */
+	uint32_t n_kv_blocks; /* the fewest; 0: n_seqs * ceil(n_ctx / COMPUTE_KV_BLOCK) */
 	/* The most: a GPU gives to KV what it has left, up to so many blocks. 0: the fewest and no more. Host
 	 * memory is never taken beyond the fewest. */
 	uint32_t n_kv_blocks_max;
@@ -106,6 +107,11 @@ enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32
 
 /* "cpu (avx512, 2 threads)". Lives as long as the handle. */
 const char *compute_device(const struct compute *c);
+
+/* Why "auto" became this device, in words that follow "because"; NULL where a device was named. *notable: a
+ * GPU is there, or half of what it needs, and was passed over. Lives as long as the handle. */
+const char *compute_why(const struct compute *c, bool *notable);
+
 /* The device's own figures are those of the opening, or of the last compute_check. */
 void compute_get_memory(const struct compute *c, struct compute_memory *out);
 

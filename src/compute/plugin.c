@@ -146,6 +146,34 @@ static enum hokku_code refuse_index(const char *device, const struct compute_dev
 	return rc;
 }
 
+static enum hokku_code refuse_old(const struct compute_device_info *d, struct hokku_error *err)
+{
+	return err_set(err, HOKKU_DEVICE_ERROR,
+		       "cuda:%u (%s) has compute capability %u.%u; hokku needs %d.%d or later", d->index,
+		       d->name, d->cc_major, d->cc_minor, COMPUTE_MIN_CC_MAJOR, COMPUTE_MIN_CC_MINOR);
+}
+
+enum hokku_code plugin_first_usable(const struct compute_backend **out, uint32_t *index,
+				    struct hokku_error *err)
+{
+	const struct compute_plugin *plugin;
+	struct compute_device_info all[MAX_DEVICES];
+	struct hokku_error why;
+	enum hokku_code rc = plugin_get(&plugin, err);
+	if (rc)
+		return rc;
+	int n = plugin->list_devices(all, MAX_DEVICES, &why);
+	if (n < 0)
+		return err_set(err, why.code, "%s", why.message);
+	for (int i = 0; i < n && i < MAX_DEVICES; i++)
+		if (all[i].usable) {
+			*out = plugin->backend;
+			*index = all[i].index;
+			return HOKKU_OK;
+		}
+	return n ? refuse_old(&all[0], err) : err_set(err, HOKKU_NOT_FOUND, "the NVIDIA driver shows no GPU");
+}
+
 enum hokku_code plugin_backend(const char *device, const struct compute_backend **out,
 			       struct hokku_error *err)
 {
@@ -166,10 +194,7 @@ enum hokku_code plugin_backend(const char *device, const struct compute_backend 
 		if (all[i].index != index)
 			continue;
 		if (!all[i].usable)
-			return err_set(err, HOKKU_DEVICE_ERROR,
-				       "%s (%s) has compute capability %u.%u; hokku needs %d.%d or later",
-				       device, all[i].name, all[i].cc_major, all[i].cc_minor,
-				       COMPUTE_MIN_CC_MAJOR, COMPUTE_MIN_CC_MINOR);
+			return refuse_old(&all[i], err);
 		*out = plugin->backend;
 		return HOKKU_OK;
 	}

@@ -22,4 +22,9 @@ enum hokku_code plugin_get(const struct compute_plugin **out, struct hokku_error
 enum hokku_code plugin_backend(const char *device, const struct compute_backend **out,
 			       struct hokku_error *err);
 
+/* For "auto": the first GPU with kernels, and its backend. NOT_FOUND where there is none to expect (no
+ * plugin, no driver, no device); DEVICE_ERROR says what keeps the GPU that is there from being used. */
+enum hokku_code plugin_first_usable(const struct compute_backend **out, uint32_t *index,
+				    struct hokku_error *err);
+
 #endif

@@ -36,9 +36,9 @@ struct compute_plugin {
 	const char *name;    /* "cuda": what stands before ":N" in compute_params.device */
 	const struct compute_backend *backend;
 
-	/* Fills up to cap rows and returns the number of devices, which may be 0; -1 and err (DEVICE_ERROR)
-	 * if the driver is missing, too old or fails. Starts no context that stays, beyond what asking takes.
-	 */
+	/* Fills up to cap rows and returns the number of devices, which may be 0; -1 and err (NOT_FOUND if
+	 * the driver is missing, DEVICE_ERROR if it is too old or fails). Starts no context that stays,
+	 * beyond what asking takes. */
 	int (*list_devices)(struct compute_device_info *out, uint32_t cap, struct hokku_error *err);
 
 	/* Copies memory from one place to another on the device, and says how many bytes a second it reads

@@ -307,6 +307,8 @@ void engine_get_state(struct engine *e, struct engine_state *out)
 		.load_error = e->load_error,
 		.info = e->info,
 		.memory = e->memory,
+		.device_why = e->device_why,
+		.device_why_notable = e->device_why_notable,
 		.n_queued = e->n_queued,
 		.n_running = e->running != NULL,
 		.n_finished = e->n_finished,

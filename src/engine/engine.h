@@ -52,6 +52,8 @@ struct engine_state {
 	struct hokku_error load_error;       /* when FAILED */
 	struct hokku_info info;              /* when READY */
 	struct compute_memory memory;        /* when READY */
+	const char *device_why;              /* compute_why, when READY */
+	bool device_why_notable;
 	uint32_t n_queued, n_running;
 	uint64_t n_finished, n_tokens_in, n_tokens_out; /* since the start */
 };

@@ -12,6 +12,7 @@ struct hokku {
 	struct engine *engine;
 	struct hokku_info info;
 	void (*on_progress)(void *user, double part);
+	bool (*stopped)(void *user);
 	void *user;
 };
 
@@ -38,6 +39,12 @@ static void on_state(void *user)
 		h->on_progress(h->user, state.load_part);
 }
 
+static bool is_stopped(void *user)
+{
+	struct hokku *h = user;
+	return h->stopped(h->user);
+}
+
 enum hokku_code hokku_open(const struct hokku_options *options, struct hokku **out, struct hokku_error *err)
 {
 	struct hokku_options o = HOKKU_OPTIONS_INIT;
@@ -51,12 +58,16 @@ enum hokku_code hokku_open(const struct hokku_options *options, struct hokku **o
 	if (!h)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a handle");
 	h->on_progress = o.on_progress;
+	h->stopped = o.stopped;
 	h->user = o.user;
 	const struct engine_config config = {
 		.model_path = o.model_path,
 		.device = o.device,
 		.n_ctx = o.n_ctx,
 		.n_threads = o.n_threads,
+		.vram_limit = o.vram_limit,
+		.kv_bytes = o.kv_bytes,
+		.stopped = o.stopped ? is_stopped : NULL,
 		.on_state = o.on_progress ? on_state : NULL,
 		.user = h,
 	};

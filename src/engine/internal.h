@@ -64,6 +64,8 @@ struct engine {
 	struct hokku_error load_error;
 	struct hokku_info info;
 	struct compute_memory memory;
+	const char *device_why;
+	bool device_why_notable;
 	struct job **queue; /* (max_queue) ring */
 	uint32_t queue_head, n_queued;
 	struct job *running;

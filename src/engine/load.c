@@ -130,9 +130,13 @@ static void describe(struct engine *e)
 		.kv_bytes = memory.kv_bytes,
 		.scratch_bytes = memory.scratch_bytes + memory.graph_bytes + memory.runtime_bytes,
 	};
+	bool notable;
+	const char *why = compute_why(e->compute, &notable);
 	pthread_mutex_lock(&e->lock);
 	e->info = info;
 	e->memory = memory;
+	e->device_why = why;
+	e->device_why_notable = notable;
 	pthread_mutex_unlock(&e->lock);
 }
 

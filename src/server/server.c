@@ -294,6 +294,16 @@ static void on_gone(void *user, struct http_request *r)
 		gen_client_gone(g);
 }
 
+/* Once: which device it is, and why where nobody said. */
+static void tell_device(struct server *s, const struct engine_state *state)
+{
+	if (state->phase != ENGINE_READY || s->device_told)
+		return;
+	s->device_told = true;
+	log_write(state->device_why_notable ? LOG_WARN : LOG_INFO, "computing on %s%s%s", state->info.device,
+		  state->device_why ? ", because " : "", state->device_why ? state->device_why : "");
+}
+
 static void on_wake(void *user)
 {
 	struct server *s = user;
@@ -301,6 +311,7 @@ static void on_wake(void *user)
 	gen_take_prepared(s);
 	gen_take_mail(s);
 	engine_get_state(s->engine, &state);
+	tell_device(s, &state);
 	if (state.phase == ENGINE_FAILED && !s->failure.code) {
 		s->failure = state.load_error;
 		http_stop(s->http);

@@ -64,3 +64,37 @@ test("devices that are not there or too old", { skip }, () => {
 	assert.notEqual(none.status, 0);
 	assert.match(none.stderr, /driver/);
 });
+
+// What --device auto became is seen by the greedy text's device, told with -v; a GPU that is passed over is always told.
+test("auto takes the GPU if it will do, else the CPU with the reason", { skip }, () => {
+	const auto = (env, ...args) => run("auto", ["--temperature", "0", ...args], env);
+	assert.match(auto({}, "-v").stderr, /^hokku: computing on cuda:0 \(emulated device 0, .*\), because it is the first GPU that hokku can use$/m);
+	assert.doesNotMatch(auto({}).stderr, /computing/);
+	const cases = [
+		[{ CUDASIM_VRAM: "1000000" }, /haiku needs \d+ bytes .* has 1000000 bytes available .*its weights alone do not fit$/m],
+		[{ HOKKU_VRAM_LIMIT: "2M" }, /haiku needs .*the limit that was set/],
+		[{ CUDASIM_CC: "70" }, /cuda:0 \(emulated device 0\) has compute capability 7\.0; hokku needs 7\.5 or later$/m],
+		[{ CUDASIM_DRIVER: "12020" }, /the NVIDIA driver serves CUDA 12\.2; this plugin needs 13\.0 or later$/m],
+		[{ HOKKU_PLUGIN_PATH: `${process.env.HOKKU_BUILD_DIR}/tests/plugins/version` }, /belongs to another hokku.*install both from one build$/m],
+		[{ CUDASIM_FAIL: "cudaMalloc:5" }, /cudaMalloc: unspecified launch failure/],
+	];
+	for (const [env, why] of cases) {
+		const r = auto(env);
+		assert.equal(r.status, 0, r.stderr);
+		assert.match(r.stderr, /^hokku: computing on cpu \(.*\), because /);
+		assert.match(r.stderr, why);
+		assert.notEqual(r.stdout, "");
+	}
+	// Normal machines: no plugin, no driver, no GPU. Told when asked.
+	for (const [env, why] of [
+		[{ HOKKU_PLUGIN_PATH: "/nowhere" }, /because there is no GPU plugin: .*\/nowhere/],
+		[{ CUDASIM_DRIVER: "0" }, /because there is no NVIDIA driver on this machine/],
+		[{ CUDASIM_DEVICES: "0" }, /because the NVIDIA driver shows no GPU/],
+	]) {
+		if (existsSync(`${process.env.HOKKU_BUILD_DIR}/libhokku-cuda.so`) && env.HOKKU_PLUGIN_PATH) continue;
+		assert.equal(auto(env).stderr, "");
+		assert.match(auto(env, "-v").stderr, why);
+	}
+	// What is wrong with the call is wrong with any device.
+	assert.equal(auto({ HOKKU_CUDA_PATH: "steep" }).status, 1);
+});

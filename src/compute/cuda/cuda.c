@@ -121,14 +121,15 @@ static enum hokku_code refuse(const struct cuda *c, const struct compute_params 
 	char need[32], weights[32], kv[32], scratch[32], have[32], used[32], total[32], advice[96], why[96];
 	uint64_t required = ledger_total(plan),
 		 in_use = c->memory.device_total_bytes - c->memory.device_free_bytes;
+	why[0] = '\0';
 	if (available < c->memory.device_free_bytes)
-		snprintf(why, sizeof why, "the limit that was set");
-	else
-		snprintf(why, sizeof why, "%s of its %s are in use", str_bytes(in_use, used),
+		snprintf(why, sizeof why, ", the limit that was set");
+	else if (in_use)
+		snprintf(why, sizeof why, "; %s of its %s are in use", str_bytes(in_use, used),
 			 str_bytes(c->memory.device_total_bytes, total));
 	return err_set(err, HOKKU_INSUFFICIENT_VRAM,
 		       "%s needs %s%" PRIu64 " bytes (%s: weights %s, KV %s for %u blocks, scratch %s); "
-		       "cuda:%d (%s) has %" PRIu64 " bytes available (%s, %s)%s",
+		       "cuda:%d (%s) has %" PRIu64 " bytes available (%s%s)%s",
 		       c->model->name, plan->overflow ? "more than " : "", required,
 		       str_bytes(required, need), str_bytes(plan->bytes[LEDGER_WEIGHTS], weights),
 		       str_bytes(plan->bytes[LEDGER_KV], kv), c->n_kv_blocks,

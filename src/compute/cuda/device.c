@@ -32,7 +32,7 @@ static enum hokku_code count_devices(int *n, struct hokku_error *err)
 	if (e == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess &&
 	    cudaRuntimeGetVersion(&runtime) == cudaSuccess) {
 		if (driver == 0)
-			return err_set(err, HOKKU_DEVICE_ERROR,
+			return err_set(err, HOKKU_NOT_FOUND,
 				       "there is no NVIDIA driver on this machine (cudaGetDeviceCount: %s)",
 				       cudaGetErrorName(e));
 		return err_set(err, HOKKU_DEVICE_ERROR,

@@ -30,7 +30,9 @@ static enum hokku_code ask(const char *path, const char *device, char message[60
 			setenv("HOKKU_PLUGIN_PATH", path, 1);
 		else
 			unsetenv("HOKKU_PLUGIN_PATH");
-		int rc = plugin_backend(device, &backend, &err);
+		uint32_t index = 0;
+		int rc = strcmp(device, "auto") == 0 ? (int)plugin_first_usable(&backend, &index, &err)
+						     : (int)plugin_backend(device, &backend, &err);
 		const char *text = rc ? err.message : backend->name;
 		ssize_t n = write(fds[1], text, strlen(text));
 		_exit(n < 0 ? 255 : rc);
@@ -72,6 +74,13 @@ static const struct {
 	{PLUGIN_DIR "/symbol", "cuda", HOKKU_DEVICE_ERROR,
 	 "is no hokku plugin: it lacks hokku_compute_plugin"},
 	{PLUGIN_DIR "/text", "cuda", HOKKU_DEVICE_ERROR, "the device plugin does not load: "},
+	{PLUGIN_DIR "/good", "auto", HOKKU_OK, "fake"},
+	{PLUGIN_DIR "/old", "auto", HOKKU_DEVICE_ERROR,
+	 "cuda:0 (Old Card) has compute capability 7.0; hokku needs 7.5 or later"},
+	{PLUGIN_DIR "/none", "auto", HOKKU_NOT_FOUND, "the NVIDIA driver shows no GPU"},
+	{PLUGIN_DIR "/nodriver", "auto", HOKKU_NOT_FOUND, "the NVIDIA driver is missing"},
+	{PLUGIN_DIR "/version", "auto", HOKKU_DEVICE_ERROR, "install both from one build"},
+	{"/nowhere", "auto", HOKKU_NOT_FOUND, "there is no GPU plugin"},
 	{"/nowhere:/neither", "cuda", HOKKU_NOT_FOUND,
 	 "--device cuda: there is no GPU plugin: libhokku-cuda.so is not in "
 	 "/nowhere, /neither, "},

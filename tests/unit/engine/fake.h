@@ -223,6 +223,13 @@ const char *compute_device(const struct compute *c)
 	return "fake device";
 }
 
+const char *compute_why(const struct compute *c, bool *notable)
+{
+	(void)c;
+	*notable = false;
+	return NULL;
+}
+
 void compute_get_memory(const struct compute *c, struct compute_memory *out)
 {
 	(void)c;

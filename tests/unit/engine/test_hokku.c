@@ -339,6 +339,32 @@ static void test_progress(void **state)
 	assert_true(last_part == 1);
 }
 
+static bool stopped(void *user)
+{
+	++*(unsigned *)user;
+	return true;
+}
+
+static void test_stopped(void **state)
+{
+	(void)state;
+	unsigned n = 0;
+	struct hokku *h = (struct hokku *)&n;
+	struct hokku_error err;
+	struct hokku_options o = HOKKU_OPTIONS_INIT;
+	o.device = "cpu";
+	o.stopped = stopped;
+	o.user = &n;
+	assert_int_equal(hokku_open(&o, &h, &err), HOKKU_CANCELLED);
+	assert_string_equal(err.message, "loading was interrupted");
+	assert_null(h);
+	assert_int_equal(n, 1);
+	o.struct_size = offsetof(struct hokku_options, vram_limit); /* a caller who does not know the field */
+	assert_int_equal(hokku_open(&o, &h, &err), HOKKU_OK);
+	hokku_close(h);
+	assert_int_equal(n, 1);
+}
+
 int main(void)
 {
 	if (bundled_model().len == 0) {
@@ -355,6 +381,7 @@ int main(void)
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_several_threads),
 		cmocka_unit_test(test_progress),
+		cmocka_unit_test(test_stopped),
 	};
 	return cmocka_run_group_tests_name("hokku", tests, open_model, close_model);
 }

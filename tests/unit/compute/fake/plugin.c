@@ -12,7 +12,16 @@ int something_else(void)
 }
 #else
 
-static const struct compute_backend backend = {.name = "fake"};
+static enum hokku_code open_none(const struct compute_params *params, void **self, struct hokku_error *err)
+{
+	(void)params;
+	*self = NULL;
+	err->code = HOKKU_INSUFFICIENT_VRAM;
+	snprintf(err->message, sizeof err->message, "the fake has no memory");
+	return err->code;
+}
+
+static const struct compute_backend backend = {.name = "fake", .open = open_none};
 
 static int list_devices(struct compute_device_info *out, uint32_t cap, struct hokku_error *err)
 {
@@ -21,9 +30,13 @@ static int list_devices(struct compute_device_info *out, uint32_t cap, struct ho
 	return 0;
 #elif defined(FAKE_NODRIVER)
 	(void)out, (void)cap;
-	err->code = HOKKU_DEVICE_ERROR;
+	err->code = HOKKU_NOT_FOUND;
 	snprintf(err->message, sizeof err->message, "the NVIDIA driver is missing");
 	return -1;
+#elif defined(FAKE_OLD)
+	(void)cap, (void)err;
+	out[0] = (struct compute_device_info){.name = "Old Card", .cc_major = 7, .vram_bytes = 1u << 30};
+	return 1;
 #else
 	static const struct compute_device_info all[] = {
 		{.name = "Fake One", .index = 0, .cc_major = 9, .usable = true, .vram_bytes = 1u << 30},
