@@ -20,6 +20,8 @@
 extern "C" {
 #endif
 
+enum { CUDASIM_PRESENT = 1 }; /* 0 where a device runs the tests: tests/gpu/include/cudasim.h */
+
 struct cudasim_settings {
 	unsigned n_devices, cc;
 	size_t vram_bytes;

@@ -1,4 +1,8 @@
-/* Device memory and random numbers for tests of kernels on the emulator. */
+/*
+ * Device memory and random numbers for tests of kernels. They run on the emulator (CTest) and, built from the
+ * same sources with HOKKU_GPU_TESTS, on a device: there tests/gpu/include/cudasim.h stands in for the
+ * emulator's settings.
+ */
 #ifndef TEST_CUDA_DEVICE_MEMORY_H
 #define TEST_CUDA_DEVICE_MEMORY_H
 
@@ -14,23 +18,18 @@
 #include "cudasim.h"
 #include "golden.h"
 
-/* n bytes on the device: a copy of from, or poison (NaN as floats) with NULL. */
-GOLDEN_INLINE void *on_device(const void *from, size_t n)
-{
-	void *p = NULL;
-	assert_int_equal(cudaMalloc(&p, n), cudaSuccess);
-	if (from)
-		assert_int_equal(cudaMemcpy(p, from, n, cudaMemcpyHostToDevice), cudaSuccess);
-	return p;
-}
+/* Ends a test that only the emulator can run where a device runs the tests; cmocka tells of it. */
+#define EMULATOR_ONLY()               \
+	do {                          \
+		if (!CUDASIM_PRESENT) \
+			skip();       \
+	} while (0)
 
-/* The bytes of a device allocation, malloc'ed. */
-GOLDEN_INLINE void *from_device(const void *p, size_t n)
+/* Whether sizes that are too large for the emulator are due: on a device, unless HOKKU_TEST_SMALL is set (under
+ * compute-sanitizer). */
+GOLDEN_INLINE bool full_sizes(void)
 {
-	void *to = malloc(n);
-	assert_non_null(to);
-	assert_int_equal(cudaMemcpy(to, p, n, cudaMemcpyDeviceToHost), cudaSuccess);
-	return to;
+	return !CUDASIM_PRESENT && !getenv("HOKKU_TEST_SMALL");
 }
 
 GOLDEN_INLINE cudaStream_t test_stream(void)
@@ -44,6 +43,35 @@ GOLDEN_INLINE cudaStream_t test_stream(void)
 GOLDEN_INLINE void finish(void)
 {
 	assert_int_equal(cudaStreamSynchronize(test_stream()), cudaSuccess);
+}
+
+/* n bytes of NaN, as floats. */
+GOLDEN_INLINE void poison_device(void *p, size_t n)
+{
+	assert_int_equal(cudaMemsetAsync(p, 0xFF, n, test_stream()), cudaSuccess);
+	finish();
+}
+
+/* n bytes on the device: a copy of from, or poison with NULL. Any stream may use them at once. */
+GOLDEN_INLINE void *on_device(const void *from, size_t n)
+{
+	void *p = NULL;
+	assert_int_equal(cudaMalloc(&p, n), cudaSuccess);
+	if (from)
+		assert_int_equal(cudaMemcpy(p, from, n, cudaMemcpyHostToDevice), cudaSuccess);
+	else
+		poison_device(p, n);
+	assert_int_equal(cudaDeviceSynchronize(), cudaSuccess);
+	return p;
+}
+
+/* The bytes of a device allocation, malloc'ed. */
+GOLDEN_INLINE void *from_device(const void *p, size_t n)
+{
+	void *to = malloc(n);
+	assert_non_null(to);
+	assert_int_equal(cudaMemcpy(to, p, n, cudaMemcpyDeviceToHost), cudaSuccess);
+	return to;
 }
 
 /* The i-th random number of a series, from -1 to 1. */
@@ -63,7 +91,7 @@ GOLDEN_INLINE float *noise_floats(uint64_t series, size_t n)
 	return x;
 }
 
-/* Runs check under several orders of lanes, warps and blocks; it must leave the same bytes each time. */
+/* The order of lanes, warps and blocks from now on; a device has its own. */
 GOLDEN_INLINE void set_schedule(uint64_t seed)
 {
 	struct cudasim_settings s;

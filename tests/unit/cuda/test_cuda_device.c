@@ -27,6 +27,7 @@ static void assert_nothing_left(void)
 static void listing(void **state)
 {
 	(void)state;
+	EMULATOR_ONLY();
 	const struct compute_plugin *p = hokku_compute_plugin();
 	struct compute_device_info info[3];
 	struct hokku_error err = {0};
@@ -82,6 +83,7 @@ static enum hokku_code open_as(const char *device, struct hokku_error *err)
 static void choosing(void **state)
 {
 	(void)state;
+	EMULATOR_ONLY();
 	struct hokku_error err;
 	struct cudasim_settings plain, s;
 	cudasim_get(&plain);
@@ -116,6 +118,7 @@ static enum hokku_code open_tiny(struct direct *d, struct hokku_error *err)
 static void budget(void **state)
 {
 	(void)state;
+	EMULATOR_ONLY();
 	struct direct d;
 	struct hokku_error err = {0};
 	struct compute_memory memory;
@@ -323,6 +326,7 @@ static enum hokku_code draw_one(struct direct *d, struct hokku_error *err)
 static void failures_of_opening(void **state)
 {
 	(void)state;
+	EMULATOR_ONLY();
 	struct direct d;
 	struct hokku_error err = {0};
 	unsigned before = cudasim_calls(), n;
@@ -346,6 +350,7 @@ static void failures_of_opening(void **state)
 static void failures_of_a_step(void **state)
 {
 	(void)state;
+	EMULATOR_ONLY();
 	static const char *const names[] = {NULL, "launch"};
 	for (size_t k = 0; k < 2; k++) {
 		bool failed = true;
