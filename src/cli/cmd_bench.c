@@ -9,6 +9,7 @@
 #include "cli/bench.h"
 #include "cli/options_common.h"
 #include "compute/cpu/measure.h"
+#include "compute/plugin.h"
 
 static int run(int argc, char **argv);
 
@@ -16,25 +17,33 @@ const struct cmd cmd_bench = {
 	.name = "bench",
 	.usage = "bench [MODEL] [options] | bench tokenize ...",
 	.summary = "measure how fast a model runs, and the machine's limits beside it",
-	.help = "Prefill: one prompt of N random tokens. Decode: N tokens one after another from an empty "
-		"context, "
-		"each\n"
-		"the likeliest. One run of each warms up; the table shows the median, the slowest and the "
-		"fastest of\n"
-		"the others. Bytes are the weights' (and the KV cache's), read once a step; operations are "
-		"two "
-		"a\n"
-		"multiply-add. The limits are measured in the same minute with the same threads.\n"
+	.help = "Prefill: one prompt of N random tokens, in steps of --batch. Decode: N tokens one after "
+		"another from\n"
+		"an empty context, each the likeliest. One run of each warms up; the table shows the median, "
+		"the\n"
+		"slowest and the fastest of the others. Bytes are the weights' (and the KV cache's), read "
+		"once a\n"
+		"step; operations are two a multiply-add. The limits are measured in the same minute, with "
+		"the same\n"
+		"threads or on the same GPU.\n"
 		"Without MODEL it takes the bundled one. `hokku bench tokenize` measures the tokenizer.\n\n"
 		"Example:\n  hokku bench model.gguf --threads 2 --json\n",
 	.run = run,
 };
 
-enum { MAX_RUNS = 1000, MAX_TOKENS = 1 << 20, BENCH_BATCH = 512 };
+enum { MAX_RUNS = 1000, MAX_TOKENS = 1 << 20, CPU_BATCH = 512, DEVICE_BATCH = 2048 };
+
+/* What the machine can do at most; 0: unknown. */
+struct limits {
+	double read_bytes_per_s;
+	double ops_per_s; /* of the arithmetic that the model's products are made of */
+	char text[160];   /* for people */
+	json_t *json;     /* for programs; NULL: nothing was measured */
+};
 
 struct bench {
 	const char *path, *device;
-	uint32_t n_threads, n_runs, n_prefill, n_decode;
+	uint32_t n_threads, n_runs, n_prefill, n_decode, n_batch;
 	uint64_t vram_limit, kv_bytes;
 	bool json;
 	struct gguf *file;
@@ -44,8 +53,7 @@ struct bench {
 	int32_t *tokens; /* (n_prefill) */
 	double load_s;
 	struct compute_memory memory;
-	bool has_limits;
-	struct cpu_limits limits;
+	struct limits limits;
 };
 
 /* One line of the table. */
@@ -72,13 +80,18 @@ static enum hokku_code open_model(struct bench *b, struct hokku_error *err)
 		rc = model_bind(&b->model, b->file, err);
 	if (rc)
 		return rc;
+	if (!b->n_batch)
+		b->n_batch = strncmp(b->device, "cuda", 4) == 0 ? DEVICE_BATCH : CPU_BATCH;
+	b->n_batch = b->n_prefill < b->n_batch ? b->n_prefill : b->n_batch;
+	uint32_t n_blocks = (most + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
 	const struct compute_params params = {
 		.model = &b->model,
 		.device = b->device,
 		.n_threads = b->n_threads,
 		.n_ctx = most,
 		.n_seqs = 1,
-		.n_batch = b->n_prefill < BENCH_BATCH ? b->n_prefill : BENCH_BATCH,
+		.n_kv_blocks = n_blocks,
+		.n_batch = b->n_batch,
 		.kv_bytes = b->kv_bytes,
 		.vram_limit = b->vram_limit,
 		.on_progress = cli_load_progress,
@@ -93,7 +106,6 @@ static enum hokku_code open_model(struct bench *b, struct hokku_error *err)
 	const char *why = compute_why(b->compute, &notable);
 	cli_tell_device(compute_device(b->compute), why, notable, false);
 	compute_get_memory(b->compute, &b->memory);
-	uint32_t n_blocks = (most + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
 	b->blocks = calloc(n_blocks, sizeof *b->blocks);
 	b->tokens = calloc(b->n_prefill, sizeof *b->tokens);
 	if (!b->blocks || !b->tokens)
@@ -112,6 +124,7 @@ static void close_model(struct bench *b)
 	gguf_close(b->file);
 	free(b->blocks);
 	free(b->tokens);
+	json_decref(b->limits.json);
 }
 
 static const struct sampling greedy = {.temperature = 0, .top_p = 1, .repetition_penalty = 1};
@@ -120,8 +133,8 @@ static const struct sampling greedy = {.temperature = 0, .top_p = 1, .repetition
 static enum hokku_code time_prefill(struct bench *b, double *seconds, struct hokku_error *err)
 {
 	uint64_t start = clock_ns();
-	for (uint32_t pos = 0; pos < b->n_prefill; pos += BENCH_BATCH) {
-		uint32_t left = b->n_prefill - pos, n = left < BENCH_BATCH ? left : BENCH_BATCH;
+	for (uint32_t pos = 0; pos < b->n_prefill; pos += b->n_batch) {
+		uint32_t left = b->n_prefill - pos, n = left < b->n_batch ? left : b->n_batch;
 		struct compute_seq seq = {.tokens = b->tokens + pos,
 					  .n_tokens = n,
 					  .pos = pos,
@@ -181,6 +194,15 @@ static enum hokku_code measure(struct bench *b, struct figure *f,
 	return rc;
 }
 
+/* Bytes of weights that one step reads. A device keeps the whole embedding and reads single rows of it. */
+static double step_bytes(const struct bench *b)
+{
+	const struct weight *e = &b->model.embedding;
+	bool on_device = strncmp(compute_device(b->compute), "cuda", 4) == 0;
+	double rows = on_device && !b->model.tied ? (double)e->rows * (double)e->row_bytes : 0;
+	return (double)b->memory.weight_bytes - rows;
+}
+
 /* Multiply-adds of a token in the layers' matrices; of the output matrix; of one head's look at one position.
  */
 static void count_work(const struct bench *b, struct figure *prefill, struct figure *decode)
@@ -189,33 +211,85 @@ static void count_work(const struct bench *b, struct figure *prefill, struct fig
 	double q = (double)hp->n_heads * hp->head_dim, kv = (double)hp->n_kv_heads * hp->head_dim;
 	double layer = hp->d_model * (2 * q + 2 * kv + 3.0 * hp->d_ff),
 	       head = (double)hp->d_model * hp->n_vocab;
-	double look = 2 * q * hp->n_layers, cached = 2 * kv * sizeof(float) * hp->n_layers;
+	double positions = (double)b->memory.n_kv_blocks * COMPUTE_KV_BLOCK;
+	double look = 2 * q * hp->n_layers, cached = (double)b->memory.kv_bytes / positions;
 	double pairs_p = 0.5 * b->n_prefill * (b->n_prefill + 1.0),
 	       pairs_d = 0.5 * b->n_decode * (b->n_decode + 1.0);
-	double steps_p = ceil((double)b->n_prefill / BENCH_BATCH);
+	double steps_p = ceil((double)b->n_prefill / b->n_batch);
 	prefill->ops = 2 * (b->n_prefill * hp->n_layers * layer + head + pairs_p * look);
 	decode->ops = 2 * (b->n_decode * (hp->n_layers * layer + head) + pairs_d * look);
-	prefill->bytes = steps_p * (double)b->memory.weight_bytes;
-	decode->bytes = b->n_decode * (double)b->memory.weight_bytes + pairs_d * cached;
+	prefill->bytes = steps_p * step_bytes(b);
+	decode->bytes = b->n_decode * step_bytes(b) + pairs_d * cached;
 }
 
-/* Floats for models of floats, bytes where most matrices are quantised. */
-static double ops_limit(const struct bench *b)
+static enum hokku_code cpu_limits(struct bench *b, struct limits *l, struct hokku_error *err)
 {
-	const struct format *fmt = b->model.layers[0].w_down.fmt;
-	return fmt->block_elements > 1 ? b->limits.byte_ops_per_s : b->limits.float_ops_per_s;
+	struct cpu_limits m;
+	enum hokku_code rc = cpu_measure(b->n_threads, &m, err);
+	if (rc)
+		return rc;
+	/* floats for models of floats, bytes where most matrices are quantised */
+	bool blocks = b->model.layers[0].w_down.fmt->block_elements > 1;
+	l->read_bytes_per_s = m.read_bytes_per_s;
+	l->ops_per_s = blocks ? m.byte_ops_per_s : m.float_ops_per_s;
+	snprintf(l->text, sizeof l->text, "memory %.1f GB/s, float32 %.0f GFLOP/s, bytes %.0f GOP/s",
+		 m.read_bytes_per_s * 1e-9, m.float_ops_per_s * 1e-9, m.byte_ops_per_s * 1e-9);
+	l->json = json_pack("{s:i, s:s, s:f, s:f, s:f}", "threads", (int)m.n_threads, "tier", m.tier,
+			    "read_bytes_per_s", m.read_bytes_per_s, "float_ops_per_s", m.float_ops_per_s,
+			    "byte_ops_per_s", m.byte_ops_per_s);
+	return HOKKU_OK;
+}
+
+static enum hokku_code device_limits(uint32_t index, struct limits *l, struct hokku_error *err)
+{
+	const struct compute_plugin *plugin;
+	struct compute_measured m;
+	enum hokku_code rc = plugin_get(&plugin, err);
+	if (!rc)
+		rc = plugin->measure(index, &m, err);
+	if (rc)
+		return rc;
+	l->read_bytes_per_s = m.read_bytes_per_s;
+	l->ops_per_s = m.matrix_ops_per_s;
+	int n = snprintf(l->text, sizeof l->text, "memory %.0f GB/s (copies %.0f)", m.read_bytes_per_s * 1e-9,
+			 m.copy_bytes_per_s * 1e-9);
+	if (m.matrix_ops_per_s > 0)
+		snprintf(l->text + n, sizeof l->text - (size_t)n, ", float16 products %.0f TFLOP/s",
+			 m.matrix_ops_per_s * 1e-12);
+	l->json = json_pack("{s:f, s:f, s:f, s:f, s:f}", "read_bytes_per_s", m.read_bytes_per_s,
+			    "copy_bytes_per_s", m.copy_bytes_per_s, "pinned_bytes_per_s",
+			    m.pinned_bytes_per_s, "pageable_bytes_per_s", m.pageable_bytes_per_s,
+			    "matrix_ops_per_s", m.matrix_ops_per_s);
+	return HOKKU_OK;
+}
+
+/* Those of the device that was opened; of the plain loops there are none. */
+static enum hokku_code measure_limits(struct bench *b, struct hokku_error *err)
+{
+	const char *device = compute_device(b->compute);
+	unsigned index;
+	if (strncmp(device, "cpu (", 5) == 0)
+		return cpu_limits(b, &b->limits, err);
+	return sscanf(device, "cuda:%u", &index) == 1 ? device_limits(index, &b->limits, err) : HOKKU_OK;
+}
+
+static double memory_share(const struct bench *b, const struct figure *f)
+{
+	double limit = b->limits.read_bytes_per_s;
+	return limit > 0 ? f->bytes * f->median / f->n_tokens / limit : 0;
+}
+
+static double ops_share(const struct bench *b, const struct figure *f)
+{
+	return b->limits.ops_per_s > 0 ? f->ops * f->median / f->n_tokens / b->limits.ops_per_s : 0;
 }
 
 static void print_share(const struct bench *b, const struct figure *f)
 {
-	if (!b->has_limits) {
-		printf("\n");
-		return;
-	}
-	double seconds = f->n_tokens / f->median;
-	double memory = f->bytes / seconds / b->limits.read_bytes_per_s,
-	       ops = f->ops / seconds / ops_limit(b);
-	printf("  %3.0f%% of %s\n", 100 * fmax(memory, ops), memory > ops ? "memory" : "arithmetic");
+	double memory = memory_share(b, f), ops = ops_share(b, f);
+	if (b->limits.json)
+		printf("  %3.0f%% of %s", 100 * fmax(memory, ops), memory > ops ? "memory" : "arithmetic");
+	printf("\n");
 }
 
 static void print_table(const struct bench *b, const struct figure *figures, size_t n)
@@ -225,10 +299,8 @@ static void print_table(const struct bench *b, const struct figure *figures, siz
 	       (double)b->memory.weight_bytes * 1e-6, (double)b->memory.kv_bytes * 1e-6,
 	       (double)b->memory.scratch_bytes * 1e-6, b->load_s,
 	       (double)b->memory.weight_bytes * 1e-9 / b->load_s);
-	if (b->has_limits)
-		printf("limits of this machine: memory %.1f GB/s, float32 %.0f GFLOP/s, bytes %.0f GOP/s\n",
-		       b->limits.read_bytes_per_s * 1e-9, b->limits.float_ops_per_s * 1e-9,
-		       b->limits.byte_ops_per_s * 1e-9);
+	if (b->limits.json)
+		printf("limits of this machine: %s\n", b->limits.text);
 	printf("\n%-8s %7s %10s %21s %8s %9s\n", "", "tokens", "tokens/s", "slowest - fastest", "GB/s",
 	       "GFLOP/s");
 	for (size_t i = 0; i < n; i++) {
@@ -246,28 +318,23 @@ static json_t *figure_json(const struct bench *b, const struct figure *f)
 	json_t *j = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f}", "tokens", (int)f->n_tokens, "tokens_per_s",
 			      f->median, "slowest", f->slowest, "fastest", f->fastest, "bytes_per_s",
 			      f->bytes / seconds, "ops_per_s", f->ops / seconds);
-	if (b->has_limits) {
-		json_object_set_new(j, "share_of_memory",
-				    json_real(f->bytes / seconds / b->limits.read_bytes_per_s));
-		json_object_set_new(j, "share_of_arithmetic", json_real(f->ops / seconds / ops_limit(b)));
-	}
+	if (b->limits.read_bytes_per_s > 0)
+		json_object_set_new(j, "share_of_memory", json_real(memory_share(b, f)));
+	if (b->limits.ops_per_s > 0)
+		json_object_set_new(j, "share_of_arithmetic", json_real(ops_share(b, f)));
 	return j;
 }
 
 static void print_json(const struct bench *b, const struct figure *figures, size_t n)
 {
-	json_t *root = json_pack(
-		"{s:s, s:s, s:s, s:i, s:f, s:I, s:I, s:I}", "model", b->model.name, "format",
-		b->model.format_name, "device", compute_device(b->compute), "runs", (int)b->n_runs, "load_s",
-		b->load_s, "weight_bytes", (json_int_t)b->memory.weight_bytes, "kv_bytes",
-		(json_int_t)b->memory.kv_bytes, "scratch_bytes", (json_int_t)b->memory.scratch_bytes);
-	if (b->has_limits)
-		json_object_set_new(root, "limits",
-				    json_pack("{s:i, s:s, s:f, s:f, s:f}", "threads",
-					      (int)b->limits.n_threads, "tier", b->limits.tier,
-					      "read_bytes_per_s", b->limits.read_bytes_per_s,
-					      "float_ops_per_s", b->limits.float_ops_per_s, "byte_ops_per_s",
-					      b->limits.byte_ops_per_s));
+	json_t *root =
+		json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:I, s:I, s:I}", "model", b->model.name, "format",
+			  b->model.format_name, "device", compute_device(b->compute), "runs", (int)b->n_runs,
+			  "batch", (int)b->n_batch, "load_s", b->load_s, "weight_bytes",
+			  (json_int_t)b->memory.weight_bytes, "kv_bytes", (json_int_t)b->memory.kv_bytes,
+			  "scratch_bytes", (json_int_t)b->memory.scratch_bytes);
+	if (b->limits.json)
+		json_object_set(root, "limits", b->limits.json);
 	for (size_t i = 0; i < n; i++)
 		json_object_set_new(root, figures[i].name, figure_json(b, &figures[i]));
 	json_dumpf(root, stdout, JSON_INDENT(2));
@@ -280,9 +347,8 @@ static enum hokku_code run_bench(struct bench *b, struct hokku_error *err)
 	struct figure figures[] = {{.name = "prefill", .n_tokens = b->n_prefill},
 				   {.name = "decode", .n_tokens = b->n_decode}};
 	enum hokku_code rc = open_model(b, err);
-	b->has_limits = !rc && strncmp(compute_device(b->compute), "cpu (", 5) == 0;
-	if (!rc && b->has_limits)
-		rc = cpu_measure(b->n_threads, &b->limits, err);
+	if (!rc)
+		rc = measure_limits(b, err);
 	if (!rc)
 		rc = measure(b, &figures[0], time_prefill, err);
 	if (!rc)
@@ -322,6 +388,12 @@ static int run(int argc, char **argv)
 		 .help = "tokens drawn one after another",
 		 .min = 1,
 		 .max = MAX_TOKENS},
+		{.name = "batch",
+		 .kind = OPT_U32,
+		 .target = &b.n_batch,
+		 .metavar = "N",
+		 .help = "most tokens of a prompt's step; 0: 512, 2048 on a GPU",
+		 .max = COMPUTE_MAX_BATCH},
 		{.name = "json", .kind = OPT_FLAG, .target = &b.json, .help = "for programs"},
 	};
 	struct opt_table table = {0};

@@ -25,7 +25,7 @@ enum { MAX_DEVICES = 64 };
 
 struct listing {
 	struct compute_device_info gpus[MAX_DEVICES];
-	double gb_per_s[MAX_DEVICES]; /* below 0: not measured */
+	struct compute_measured measured[MAX_DEVICES]; /* all 0: not measured */
 	int n_gpus;
 	struct hokku_error why_none; /* code 0 where the plugin could be asked */
 };
@@ -38,17 +38,16 @@ static enum hokku_code look(struct listing *l, bool measure, struct hokku_error 
 	int n = plugin->list_devices(l->gpus, MAX_DEVICES, &l->why_none);
 	l->n_gpus = n < 0 ? 0 : n < MAX_DEVICES ? n : MAX_DEVICES;
 	for (int i = 0; i < l->n_gpus; i++) {
-		l->gb_per_s[i] = -1;
 		if (!measure || !l->gpus[i].usable)
 			continue;
-		enum hokku_code rc = plugin->measure_copy(l->gpus[i].index, &l->gb_per_s[i], err);
+		enum hokku_code rc = plugin->measure(l->gpus[i].index, &l->measured[i], err);
 		if (rc)
 			return err_prefix(err, rc, "cuda:%u", l->gpus[i].index);
 	}
 	return HOKKU_OK;
 }
 
-static void print_gpu(const struct compute_device_info *d, double gb_per_s)
+static void print_gpu(const struct compute_device_info *d, const struct compute_measured *m)
 {
 	char total[32], left[32];
 	printf("cuda:%-3u %s, compute capability %u.%u, %s (%s free), driver %u.%u, runtime %u.%u", d->index,
@@ -57,8 +56,11 @@ static void print_gpu(const struct compute_device_info *d, double gb_per_s)
 	       d->runtime_version / 1000, d->runtime_version % 1000 / 10);
 	if (!d->usable)
 		printf(", too old: hokku needs %d.%d", COMPUTE_MIN_CC_MAJOR, COMPUTE_MIN_CC_MINOR);
-	if (gb_per_s >= 0)
-		printf(", copies at %.0f GB/s", gb_per_s);
+	if (m->copy_bytes_per_s > 0)
+		printf(", copies at %.0f GB/s, reads at %.0f, takes %.1f from pinned host memory, %.1f from "
+		       "pageable",
+		       m->copy_bytes_per_s * 1e-9, m->read_bytes_per_s * 1e-9, m->pinned_bytes_per_s * 1e-9,
+		       m->pageable_bytes_per_s * 1e-9);
 	printf("\n");
 }
 
@@ -67,7 +69,7 @@ static void print_text(const struct listing *l)
 	printf("cpu      %s kernels, %ld of %ld cores\n", cpu_tier_get(NULL)->name,
 	       sysconf(_SC_NPROCESSORS_ONLN), sysconf(_SC_NPROCESSORS_CONF));
 	for (int i = 0; i < l->n_gpus; i++)
-		print_gpu(&l->gpus[i], l->gb_per_s[i]);
+		print_gpu(&l->gpus[i], &l->measured[i]);
 	if (l->why_none.code)
 		printf("cuda     none: %s\n", l->why_none.message);
 	else if (!l->n_gpus)
@@ -85,8 +87,14 @@ static enum hokku_code print_json(const struct listing *l, struct hokku_error *e
 				  "vram_bytes", (json_int_t)d->vram_bytes, "vram_free_bytes",
 				  (json_int_t)d->vram_free_bytes, "driver_version", (int)d->driver_version,
 				  "runtime_version", (int)d->runtime_version, "usable", d->usable);
-		if (l->gb_per_s[i] >= 0)
-			json_object_set_new(gpu, "copy_gb_per_s", json_real(l->gb_per_s[i]));
+		const struct compute_measured *m = &l->measured[i];
+		if (m->copy_bytes_per_s > 0)
+			json_object_set_new(gpu, "measured",
+					    json_pack("{s:f, s:f, s:f, s:f}", "copy_bytes_per_s",
+						      m->copy_bytes_per_s, "read_bytes_per_s",
+						      m->read_bytes_per_s, "pinned_bytes_per_s",
+						      m->pinned_bytes_per_s, "pageable_bytes_per_s",
+						      m->pageable_bytes_per_s));
 		json_array_append_new(gpus, gpu);
 	}
 	json_t *all = json_pack("{s:{s:s, s:i}, s:o}", "cpu", "kernels", cpu_tier_get(NULL)->name, "cores",
@@ -106,7 +114,7 @@ static int run(int argc, char **argv)
 		{.name = "measure",
 		 .kind = OPT_FLAG,
 		 .target = &measure,
-		 .help = "copy within each GPU's memory and say how fast"},
+		 .help = "measure each GPU: its memory, and copies to it from the host's"},
 		{.name = "json", .kind = OPT_FLAG, .target = &json, .help = "for programs"},
 		{0},
 	};

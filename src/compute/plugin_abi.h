@@ -6,7 +6,7 @@
  * compiled: abi is checked before any other field is read, and it changes whenever a struct of this header,
  * of compute.h or of model/model.h does.
  *
- * Threads: list_devices and measure_copy may be called from any thread, one at a time; the backend's
+ * Threads: list_devices and measure may be called from any thread, one at a time; the backend's
  * functions follow compute.h.
  */
 #ifndef COMPUTE_PLUGIN_ABI_H
@@ -15,7 +15,7 @@
 #include "compute/compute.h"
 
 enum {
-	COMPUTE_PLUGIN_ABI = COMPUTE_ABI * 1000 + 1, /* +1: this header's own version */
+	COMPUTE_PLUGIN_ABI = COMPUTE_ABI * 1000 + 2, /* +2: this header's own version */
 	COMPUTE_MIN_CC_MAJOR = 7,                    /* the least compute capability with kernels: 7.5 */
 	COMPUTE_MIN_CC_MINOR = 5,
 };
@@ -30,6 +30,14 @@ struct compute_device_info {
 	bool usable; /* the compute capability has kernels in this plugin */
 };
 
+/* What a device was measured to do at most. */
+struct compute_measured {
+	double copy_bytes_per_s; /* within its memory, bytes read and written together */
+	double read_bytes_per_s; /* by a kernel that only reads */
+	double pinned_bytes_per_s, pageable_bytes_per_s; /* from the host's memory to the device's */
+	double matrix_ops_per_s; /* float16 products summed in float32, two a multiply-add; 0: not measured */
+};
+
 struct compute_plugin {
 	uint32_t abi;        /* COMPUTE_PLUGIN_ABI of its sources; stays the first field for ever */
 	const char *version; /* "0.1.0": hokku's version when it was built */
@@ -41,10 +49,8 @@ struct compute_plugin {
 	 * beyond what asking takes. */
 	int (*list_devices)(struct compute_device_info *out, uint32_t cap, struct hokku_error *err);
 
-	/* Copies memory from one place to another on the device, and says how many bytes a second it reads
-	 * and writes together, in GB/s (10^9). Takes some 512 MiB of device memory for the time of the call.
-	 */
-	enum hokku_code (*measure_copy)(uint32_t device, double *gb_per_s, struct hokku_error *err);
+	/* Measures the device, which takes up to 1 GiB of its memory and some seconds. */
+	enum hokku_code (*measure)(uint32_t device, struct compute_measured *out, struct hokku_error *err);
 };
 
 /* The name that dlsym asks for, and the function's type. */

@@ -2,11 +2,12 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const HOKKU = process.env.HOKKU;
+const plugin = `${process.env.HOKKU_BUILD_DIR}/libhokku-cuda-sim.so`;
 const dir = mkdtempSync(join(tmpdir(), "hokku-bench-"));
 const model = join(dir, "tiny.gguf");
 process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
@@ -51,9 +52,26 @@ test("the table names model, device, limits and both figures; the reference has 
 	assert.match(r.stdout, /limits of this machine: memory [\d.]+ GB\/s/);
 	assert.match(r.stdout, /^prefill +40 .*% of (memory|arithmetic)$/m);
 	assert.match(r.stdout, /^decode +8 .*% of (memory|arithmetic)$/m);
+	assert.equal(JSON.parse(bench("--json", "--batch", "16").stdout).batch, 16);
 	const reference = bench("--device", "cpu:reference");
 	assert.equal(reference.status, 0, reference.stderr);
 	assert.doesNotMatch(reference.stdout, /limits/);
+});
+
+test("on a GPU the limits are that device's own", { skip: !existsSync(plugin) }, () => {
+	const env = { ...process.env, HOKKU_PLUGIN_PATH: plugin, CUDASIM_VRAM: "50000000" };
+	const r = spawnSync(HOKKU, ["bench", model, "-n", "1", "--prefill", "40", "--decode", "3", "--device", "cuda", "--json"],
+		{ encoding: "utf8", env });
+	assert.equal(r.status, 0, r.stderr);
+	const j = JSON.parse(r.stdout);
+	assert.match(j.device, /^cuda:0 \(/);
+	assert.equal(j.batch, 40);
+	for (const rate of ["read", "copy", "pinned", "pageable"])
+		assert.ok(j.limits[`${rate}_bytes_per_s`] > 0, rate);
+	// the embedding lies on the device but is not read: 512 rows of 128 as Q8_0
+	const read = j.decode.bytes_per_s * 3 / j.decode.tokens_per_s;
+	const cache = j.kv_bytes / 64 * (1 + 2 + 3);
+	assert.ok(Math.abs(read - cache - 3 * (j.weight_bytes - 512 * 4 * 34)) < 1, `${read}`);
 });
 
 test("bad input is refused by name", () => {

@@ -13,8 +13,8 @@ test('each GPU has a line', () => {
 	const lines = devices('good', '--measure').trim().split('\n');
 	assert.equal(lines.length, 4);
 	assert.match(lines[0], /^cpu +(portable|avx2|avx512\w*|neon|amx\w*) kernels, \d+ of \d+ cores$/);
-	assert.match(lines[1], /^cuda:0 +Fake One, compute capability 9\.0, 1\.0 GiB .*copies at 1000 GB\/s$/);
-	assert.match(lines[2], /^cuda:1 +Fake Two.*copies at 1001 GB\/s$/);
+	assert.match(lines[1], /^cuda:0 +Fake One, compute capability 9\.0, 1\.0 GiB .*copies at 1000 GB\/s, reads at 1100, takes 50\.0 from pinned host memory, 9\.0 from pageable$/);
+	assert.match(lines[2], /^cuda:1 +Fake Two.*copies at 1001 GB\/s, reads at/);
 	assert.match(lines[3], /^cuda:2 +Old Card.*too old: hokku needs 7\.5$/);
 });
 

@@ -25,10 +25,9 @@ static enum hokku_code count_devices(int *n, struct hokku_error *err)
 	if (e == cudaSuccess)
 		return HOKKU_OK;
 	*n = 0;
-	if (e == cudaErrorNoDevice) {
-		cudaGetLastError(); /* an answer, not a failure: later calls must not find it */
+	cudaGetLastError(); /* it is told here: later calls must not find it */
+	if (e == cudaErrorNoDevice)
 		return HOKKU_OK;
-	}
 	if (e == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess &&
 	    cudaRuntimeGetVersion(&runtime) == cudaSuccess) {
 		if (driver == 0)
@@ -118,58 +117,4 @@ int cuda_list_devices(struct compute_device_info *out, uint32_t cap, struct hokk
 		if (device_info(i, &out[i], err))
 			return -1;
 	return n;
-}
-
-enum { COPY_ROUNDS = 8 };
-static const size_t copy_bytes = (size_t)256 << 20;
-
-/* What measure_copy holds on the device. */
-struct copy_bench {
-	void *from, *to;
-	cudaStream_t stream;
-	cudaEvent_t start, stop;
-};
-
-static enum hokku_code run_copies(struct copy_bench *b, const struct cuda_device *d, double *gb_per_s,
-				  struct hokku_error *err)
-{
-	float ms = 0;
-	CUDA_TRY(d, err, cudaMalloc(&b->from, copy_bytes));
-	CUDA_TRY(d, err, cudaMalloc(&b->to, copy_bytes));
-	CUDA_TRY(d, err, cudaStreamCreateWithFlags(&b->stream, cudaStreamNonBlocking));
-	CUDA_TRY(d, err, cudaEventCreateWithFlags(&b->start, cudaEventDefault));
-	CUDA_TRY(d, err, cudaEventCreateWithFlags(&b->stop, cudaEventDefault));
-	CUDA_TRY(d, err, cudaMemsetAsync(b->from, 0, copy_bytes, b->stream));
-	for (int i = 0; i < 1 + COPY_ROUNDS; i++) { /* the first one warms up */
-		if (i == 1)
-			CUDA_TRY(d, err, cudaEventRecord(b->start, b->stream));
-		CUDA_TRY(d, err,
-			 cudaMemcpyAsync(b->to, b->from, copy_bytes, cudaMemcpyDeviceToDevice, b->stream));
-	}
-	CUDA_TRY(d, err, cudaEventRecord(b->stop, b->stream));
-	CUDA_TRY(d, err, cudaEventSynchronize(b->stop));
-	CUDA_TRY(d, err, cudaEventElapsedTime(&ms, b->start, b->stop));
-	*gb_per_s = ms > 0 ? 2.0 * COPY_ROUNDS * (double)copy_bytes / ((double)ms * 1e6) : 0;
-	return HOKKU_OK;
-}
-
-enum hokku_code cuda_measure_copy(uint32_t device, double *gb_per_s, struct hokku_error *err)
-{
-	char text[32];
-	struct cuda_device d;
-	struct copy_bench b = {0};
-	snprintf(text, sizeof text, "cuda:%u", device);
-	enum hokku_code rc = cuda_device_open(&d, text, err);
-	if (rc)
-		return rc;
-	rc = run_copies(&b, &d, gb_per_s, err);
-	if (b.start)
-		cudaEventDestroy(b.start);
-	if (b.stop)
-		cudaEventDestroy(b.stop);
-	if (b.stream)
-		cudaStreamDestroy(b.stream);
-	cudaFree(b.from);
-	cudaFree(b.to);
-	return rc;
 }

@@ -8,7 +8,7 @@ const struct compute_plugin *hokku_compute_plugin(void)
 		.name = "cuda",
 		.backend = &compute_cuda,
 		.list_devices = cuda_list_devices,
-		.measure_copy = cuda_measure_copy,
+		.measure = cuda_measure,
 	};
 	plugin.version = hokku_version();
 	return &plugin;

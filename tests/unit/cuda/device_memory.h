@@ -25,8 +25,8 @@
 			skip();       \
 	} while (0)
 
-/* Whether sizes that are too large for the emulator are due: on a device, unless HOKKU_TEST_SMALL is set (under
- * compute-sanitizer). */
+/* Whether sizes that are too large for the emulator are due: on a device, unless HOKKU_TEST_SMALL is set
+ * (under compute-sanitizer). */
 GOLDEN_INLINE bool full_sizes(void)
 {
 	return !CUDASIM_PRESENT && !getenv("HOKKU_TEST_SMALL");

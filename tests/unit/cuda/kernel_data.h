@@ -27,7 +27,7 @@ GOLDEN_INLINE float *padded_noise(uint64_t series, uint32_t rows, uint32_t cols)
 }
 
 GOLDEN_INLINE void assert_near(float got, double want, double tolerance, const char *what, uint32_t row,
-			uint32_t col)
+			       uint32_t col)
 {
 	if (!(fabs((double)got - want) <= tolerance))
 		fail_msg("%s: row %u, column %u is %.9g, wanted %.9g to %g", what, row, col, (double)got,
@@ -48,7 +48,8 @@ struct test_weight {
 	struct cuda_matrix m;
 };
 
-GOLDEN_INLINE struct test_weight make_weight(enum cuda_format format, uint32_t rows, uint32_t cols, uint64_t series)
+GOLDEN_INLINE struct test_weight make_weight(enum cuda_format format, uint32_t rows, uint32_t cols,
+					     uint64_t series)
 {
 	struct test_weight t = {0};
 	t.w = random_weight(format_get(types[format]), rows, cols, series, &t.data);

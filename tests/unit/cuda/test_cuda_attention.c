@@ -1,6 +1,6 @@
 /*
- * RoPE, the KV write and attention over paged KV memory against double precision, at contexts around the sizes
- * of blocks and splits and at the longest. What nobody wrote is NaN.
+ * RoPE, the KV write and attention over paged KV memory against double precision, at contexts around the
+ * sizes of blocks and splits and at the longest. What nobody wrote is NaN.
  */
 #include "kernel_data.h"
 
@@ -168,12 +168,15 @@ static void attentions(void **state)
 {
 	(void)state;
 	static const struct attention_case cases[] = {
-		{2, 1, 6, 1, true, false},      {2, 1, 6, 15, false, false},   {3, 3, 20, 16, true, false},
-		{3, 1, 34, 17, true, false},    {2, 2, 64, 31, false, false},  {7, 1, 64, 32, true, false},
-		{1, 1, 128, 33, true, false},   {4, 2, 2, 127, true, false},   {2, 1, 64, 128, true, false},
-		{2, 1, 32, 129, true, false},   {2, 1, 256, 40, true, false},  {3, 1, 64, 300, true, false},
-		{14, 2, 64, 15, true, true},    {14, 2, 64, 4095, true, true}, {28, 4, 128, 4097, true, true},
-		{3, 1, 64, 32768, false, true}, {2, 2, 128, 32768, true, true},
+		{2, 1, 6, 1, true, false},      {2, 1, 6, 15, false, false},
+		{3, 3, 20, 16, true, false},    {3, 1, 34, 17, true, false},
+		{2, 2, 64, 31, false, false},   {7, 1, 64, 32, true, false},
+		{1, 1, 128, 33, true, false},   {4, 2, 2, 127, true, false},
+		{2, 1, 64, 128, true, false},   {2, 1, 32, 129, true, false},
+		{2, 1, 256, 40, true, false},   {3, 1, 64, 300, true, false},
+		{14, 2, 64, 15, true, true},    {14, 2, 64, 4095, true, true},
+		{28, 4, 128, 4097, true, true}, {3, 1, 64, 32768, false, true},
+		{2, 2, 128, 32768, true, true},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		if (!cases[i].full || full_sizes())

@@ -32,7 +32,7 @@ static void listing(void **state)
 	struct compute_device_info info[3];
 	struct hokku_error err = {0};
 	struct cudasim_settings plain, s;
-	double gb_per_s = 0;
+	struct compute_measured measured;
 	cudasim_get(&plain);
 	s = plain;
 	assert_int_equal(p->abi, COMPUTE_PLUGIN_ABI);
@@ -67,9 +67,18 @@ static void listing(void **state)
 	assert_int_equal(p->list_devices(info, 3, &err), -1);
 	assert_says(&err, "no NVIDIA driver");
 	cudasim_set(&plain);
-	assert_int_equal(p->measure_copy(0, &gb_per_s, &err), HOKKU_OK);
-	assert_true(gb_per_s > 0);
-	assert_int_equal(p->measure_copy(7, &gb_per_s, &err), HOKKU_INVALID_REQUEST);
+	s = plain;
+	s.vram_bytes = 16 << 20; /* of which a measurement takes an eighth */
+	cudasim_set(&s);
+	assert_int_equal(p->measure(0, &measured, &err), HOKKU_OK);
+	assert_true(measured.copy_bytes_per_s > 0 && measured.read_bytes_per_s > 0);
+	assert_true(measured.pinned_bytes_per_s > 0 && measured.pageable_bytes_per_s > 0);
+	assert_int_equal(p->measure(7, &measured, &err), HOKKU_INVALID_REQUEST);
+	assert_nothing_left();
+	s.vram_bytes = 100 << 10;
+	cudasim_set(&s);
+	assert_int_equal(p->measure(0, &measured, &err), HOKKU_INSUFFICIENT_VRAM);
+	cudasim_set(&plain);
 	assert_nothing_left();
 }
 

@@ -1,7 +1,7 @@
 /*
- * Products with a weight matrix of every format against plain loops in double precision, at sizes that no tile
- * divides. Outputs are NaN before; each token alone gives the bits that it has beside others, and so do other
- * orders of lanes, warps and blocks. A path's product is a row of `products`.
+ * Products with a weight matrix of every format against plain loops in double precision, at sizes that no
+ * tile divides. Outputs are NaN before; each token alone gives the bits that it has beside others, and so do
+ * other orders of lanes, warps and blocks. A path's product is a row of `products`.
  */
 #include "kernel_data.h"
 
@@ -50,7 +50,8 @@ static void check_values(const struct product *p, const struct test_weight *t, c
 				want += term;
 				size += fabs(term);
 			}
-			assert_near(got[i * a->out_pitch + r], want, size * p->tolerance, t->w.fmt->name, i, r);
+			assert_near(got[i * a->out_pitch + r], want, size * p->tolerance, t->w.fmt->name, i,
+				    r);
 		}
 }
 
