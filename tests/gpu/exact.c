@@ -1,0 +1,554 @@
+/*
+ * The promise of compute.h on a device in full-size shapes, one check a line: PASS or FAIL, what was checked,
+ * and what was found. The device is reached as the engine reaches it, so the same program tells of any
+ * device:
+ *
+ *     gpu_exact MODEL.gguf|haiku [--device NAME] [--prompt N] CHECK...
+ *
+ *     repeat      100 runs of a prompt and an answer give the same bits
+ *     chunks      a prompt in steps of 1, 17, 512 and whole gives the same bits at every position
+ *     neighbours  a sequence alone and beside 1, 7 and 31 others gives the same bits, in prompt and answer
+ *     ledger      the sum of what the device says it holds is the driver's own figure, to 64 MiB
+ *     greedy      20 answers are those of cpu:reference; a difference counts unless the two likeliest tokens
+ * were within float32 rounding of each other, and is shown
+ *
+ * Exit code 0: all passed; 1: one failed, or the model did not open; 2: the command line is wrong.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "compute/plugin.h"
+#include "engine/engine.h"
+
+enum {
+	N_RUNS = 100,
+	N_ANSWER = 16, /* tokens drawn one by one after a prompt */
+	MAX_SEQS = 32,
+	MAX_ANSWER = 64,
+	LEDGER_SLACK = 64 << 20,
+};
+
+struct subject {
+	const char *path, *device;
+	uint32_t n_prompt, n_ctx, n_seqs;
+	struct gguf *file;
+	struct model model;
+	struct compute *compute;
+	uint32_t *blocks; /* (n_seqs, n_blocks) neither sorted nor gapless */
+	uint32_t n_blocks;
+	bool failed; /* a check failed */
+};
+
+__attribute__((noreturn)) static void give_up(const struct hokku_error *err)
+{
+	printf("FAIL gpu_exact: %s\n", err->message);
+	exit(1);
+}
+
+__attribute__((format(printf, 3, 4))) static void tell(struct subject *s, bool good, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	printf("%s %s, %s: ", good ? "PASS" : "FAIL", s->model.name,
+	       s->compute ? compute_device(s->compute) : s->device);
+	vprintf(format, args);
+	printf("\n");
+	fflush(stdout);
+	va_end(args);
+	s->failed = s->failed || !good;
+}
+
+static void open_file(struct subject *s)
+{
+	struct hokku_error err = {0};
+	enum hokku_code rc = engine_open_file(strcmp(s->path, "haiku") == 0 ? NULL : s->path, &s->file, &err);
+	if (!rc)
+		rc = model_bind(&s->model, s->file, &err);
+	if (rc)
+		give_up(&err);
+}
+
+static void open_device(struct subject *s, const char *device, uint32_t n_ctx, uint32_t n_seqs,
+			uint32_t n_batch)
+{
+	struct hokku_error err = {0};
+	s->n_ctx = n_ctx;
+	s->n_seqs = n_seqs;
+	s->n_blocks = (n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
+	uint32_t n = s->n_blocks * n_seqs;
+	const struct compute_params params = {
+		.model = &s->model,
+		.device = device,
+		.n_ctx = n_ctx,
+		.n_seqs = n_seqs,
+		.n_kv_blocks = 2 * n + 1,
+		.n_batch = n_batch,
+		.all_logits = true,
+	};
+	if (compute_open(&params, &s->compute, &err))
+		give_up(&err);
+	s->blocks = calloc(n, sizeof *s->blocks);
+	if (!s->blocks)
+		abort();
+	for (uint32_t i = 0; i < n; i++)
+		s->blocks[i] = 2 * (n - i);
+}
+
+static void close_device(struct subject *s)
+{
+	compute_close(s->compute);
+	s->compute = NULL;
+	free(s->blocks);
+	s->blocks = NULL;
+}
+
+/* Token i of series k. */
+static int32_t token_of(const struct subject *s, uint32_t k, uint32_t i)
+{
+	return (int32_t)(((uint64_t)(k + 1) * 40503 + i) * 2654435761u % s->model.hp.n_vocab);
+}
+
+static const uint32_t *blocks_of(const struct subject *s, uint32_t seq)
+{
+	return s->blocks + (size_t)seq * s->n_blocks;
+}
+
+/* One number for the bits of n floats. */
+static uint64_t hash_floats(const float *x, size_t n)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t bits;
+		memcpy(&bits, x + i, sizeof bits);
+		h = (h ^ bits) * UINT64_C(0x9E3779B97F4A7C15);
+		h ^= h >> 29;
+	}
+	return h;
+}
+
+static void *allocate(size_t n, size_t size)
+{
+	void *p = calloc(n, size);
+	if (!p) {
+		printf("FAIL gpu_exact: no memory for %zu x %zu bytes\n", n, size);
+		exit(1);
+	}
+	return p;
+}
+
+static void step(struct subject *s, struct compute_seq *seqs, uint32_t n)
+{
+	struct hokku_error err = {0};
+	if (compute_step(s->compute, seqs, n, &err))
+		give_up(&err);
+}
+
+/* Hashes of the logits of tokens pos .. pos + n - 1 of a sequence, in one step; NaN-filled before. */
+static void prompt_hashes(struct subject *s, uint32_t seq, const int32_t *tokens, uint32_t pos, uint32_t n,
+			  float *logits, uint64_t *out)
+{
+	size_t n_vocab = s->model.hp.n_vocab;
+	memset(logits, 0xFF, n * n_vocab * sizeof *logits);
+	struct compute_seq q = {
+		.tokens = tokens + pos,
+		.n_tokens = n,
+		.pos = pos,
+		.blocks = blocks_of(s, seq),
+		.logits = logits,
+		.all_logits = true,
+	};
+	step(s, &q, 1);
+	for (uint32_t i = 0; i < n; i++)
+		out[pos + i] = hash_floats(logits + i * n_vocab, n_vocab);
+}
+
+/* ---- repeat ---- */
+
+static uint64_t run_once(struct subject *s, uint32_t seq, uint32_t n_prompt, float *logits)
+{
+	const struct sampling p = {.temperature = 1, .top_p = 0.95f, .repetition_penalty = 1.1f, .seed = 11};
+	int32_t *tokens = allocate(n_prompt + N_ANSWER + 1, sizeof *tokens);
+	uint64_t hash = 0;
+	for (uint32_t i = 0; i < n_prompt; i++)
+		tokens[i] = token_of(s, 0, i);
+	for (uint32_t i = 0; i <= N_ANSWER; i++) {
+		uint32_t pos = i ? n_prompt + i - 1 : 0;
+		struct compute_seq q = {
+			.tokens = tokens + pos,
+			.n_tokens = i ? 1 : n_prompt,
+			.pos = pos,
+			.blocks = blocks_of(s, seq),
+			.sampling = &p,
+			.history = tokens,
+			.n_history = n_prompt + i,
+			.n_prompt = n_prompt,
+			.logits = logits,
+		};
+		step(s, &q, 1);
+		tokens[n_prompt + i] = q.token;
+		uint32_t bits;
+		memcpy(&bits, &q.logprob, sizeof bits);
+		hash = hash * 31 + hash_floats(logits, s->model.hp.n_vocab) + (uint32_t)q.token + bits;
+	}
+	free(tokens);
+	return hash;
+}
+
+static void check_repeat(struct subject *s)
+{
+	uint32_t n_prompt = s->n_prompt < 100 ? s->n_prompt : 100, differ = 0;
+	open_device(s, s->device, n_prompt + N_ANSWER + 1, 3, n_prompt);
+	float *logits = allocate(s->model.hp.n_vocab, sizeof *logits);
+	uint64_t first = run_once(s, 0, n_prompt, logits);
+	for (uint32_t i = 1; i < N_RUNS; i++)
+		differ += run_once(s, i % 3, n_prompt, logits) != first;
+	tell(s, !differ, "%d runs of %u + %d tokens, %u with other bits (%016" PRIx64 ")", N_RUNS, n_prompt,
+	     N_ANSWER, differ, first);
+	free(logits);
+	close_device(s);
+}
+
+/* ---- chunks ---- */
+
+static void check_chunks(struct subject *s)
+{
+	static const uint32_t sizes[] = {1, 17, 512};
+	uint32_t n = s->n_prompt;
+	open_device(s, s->device, n, 2, n);
+	float *logits = allocate((size_t)n * s->model.hp.n_vocab, sizeof *logits);
+	int32_t *tokens = allocate(n, sizeof *tokens);
+	uint64_t *want = allocate(n, sizeof *want), *got = allocate(n, sizeof *got);
+	for (uint32_t i = 0; i < n; i++)
+		tokens[i] = token_of(s, 1, i);
+	prompt_hashes(s, 0, tokens, 0, n, logits, want);
+	for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
+		for (uint32_t pos = 0; pos < n; pos += sizes[k])
+			prompt_hashes(s, 1, tokens, pos, n - pos < sizes[k] ? n - pos : sizes[k], logits,
+				      got);
+		uint32_t first = n, differ = 0;
+		for (uint32_t i = n; i-- > 0;)
+			if (got[i] != want[i]) {
+				first = i;
+				differ++;
+			}
+		if (differ)
+			tell(s, false,
+			     "%u tokens in steps of %u: %u positions differ from the whole, the first is %u",
+			     n, sizes[k], differ, first);
+		else
+			tell(s, true, "%u tokens in steps of %u: the bits of the whole", n, sizes[k]);
+	}
+	free(logits);
+	free(tokens);
+	free(want);
+	free(got);
+	close_device(s);
+}
+
+/* ---- neighbours ---- */
+
+/* How many tokens sequence k gives in step i: a prompt, then now one, now several. */
+static uint32_t tokens_in_step(uint32_t k, uint32_t i)
+{
+	return i == 0 ? 1 + k * 13 % 47 : (i + k) % 4 == 0 ? 1 + k % 11 : 1;
+}
+
+/* The watched sequence's bits in each of N_ANSWER + 1 steps, beside n_others. */
+static void run_beside(struct subject *s, uint32_t n_others, uint32_t n_prompt, float *logits, uint64_t *out)
+{
+	const struct sampling p = {.temperature = 1, .top_p = 0.9f, .repetition_penalty = 1, .seed = 3};
+	struct compute_seq seqs[MAX_SEQS];
+	uint32_t at = n_others / 2, done[MAX_SEQS] = {0};
+	int32_t *tokens = allocate((size_t)MAX_SEQS * s->n_ctx, sizeof *tokens);
+	for (uint32_t k = 0; k < MAX_SEQS; k++)
+		for (uint32_t i = 0; i < s->n_ctx; i++)
+			tokens[(size_t)k * s->n_ctx + i] = token_of(s, k == at ? 1000 : k, i);
+	for (uint32_t i = 0; i <= N_ANSWER; i++) {
+		for (uint32_t k = 0; k <= n_others; k++) {
+			bool watched = k == at;
+			seqs[k] = (struct compute_seq){
+				.tokens = tokens + (size_t)k * s->n_ctx + done[k],
+				.n_tokens = watched ? (i ? 1 : n_prompt) : tokens_in_step(k, i),
+				.pos = done[k],
+				.blocks = blocks_of(s, k),
+				.sampling = watched || k % 3 ? &p : NULL,
+				.logits = watched ? logits : NULL,
+			};
+			done[k] += seqs[k].n_tokens;
+		}
+		memset(logits, 0xFF, s->model.hp.n_vocab * sizeof *logits);
+		step(s, seqs, n_others + 1);
+		uint32_t bits;
+		memcpy(&bits, &seqs[at].logprob, sizeof bits);
+		out[i] = hash_floats(logits, s->model.hp.n_vocab) * 31 + (uint32_t)seqs[at].token * 7 + bits;
+	}
+	free(tokens);
+}
+
+static void check_neighbours(struct subject *s)
+{
+	static const uint32_t others[] = {1, 7, 31};
+	uint32_t n_prompt = s->n_prompt < 100 ? s->n_prompt : 100;
+	uint64_t want[N_ANSWER + 1], got[N_ANSWER + 1];
+	open_device(s, s->device, n_prompt + 12 * N_ANSWER + 64, MAX_SEQS, COMPUTE_MAX_BATCH);
+	float *logits = allocate(s->model.hp.n_vocab, sizeof *logits);
+	run_beside(s, 0, n_prompt, logits, want);
+	for (size_t k = 0; k < sizeof others / sizeof others[0]; k++) {
+		run_beside(s, others[k], n_prompt, logits, got);
+		uint32_t first = 0;
+		while (first <= N_ANSWER && got[first] == want[first])
+			first++;
+		if (first <= N_ANSWER)
+			tell(s, false, "beside %u others: other bits from step %u on", others[k], first);
+		else
+			tell(s, true, "%u + %d tokens beside %u others: the bits of one alone", n_prompt,
+			     N_ANSWER, others[k]);
+	}
+	free(logits);
+	close_device(s);
+}
+
+/* ---- ledger ---- */
+
+static uint64_t free_vram(uint32_t index)
+{
+	static struct compute_device_info info[64];
+	const struct compute_plugin *plugin;
+	struct hokku_error err = {0};
+	enum hokku_code rc = plugin_get(&plugin, &err);
+	int n = rc ? -1 : plugin->list_devices(info, 64, &err);
+	if (n < 0 || index >= (uint32_t)n)
+		give_up(&err);
+	return info[index].vram_free_bytes;
+}
+
+static void check_ledger(struct subject *s)
+{
+	struct compute_memory m;
+	float *logits = allocate(s->model.hp.n_vocab, sizeof *logits);
+	unsigned index = 0;
+	if (strncmp(s->device, "cuda", 4) != 0) {
+		printf("SKIP %s: %s has no ledger\n", s->model.name, s->device);
+		return;
+	}
+	sscanf(s->device, "cuda:%u", &index);
+	free_vram(index); /* makes the context */
+	open_device(s, s->device, 4096, 4, 512);
+	close_device(s); /* and loads the kernels */
+	uint64_t before = free_vram(index);
+	open_device(s, s->device, 4096, 4, 512);
+	run_once(s, 0, 100, logits);
+	uint64_t after = free_vram(index);
+	compute_get_memory(s->compute, &m);
+	uint64_t sum = m.weight_bytes + m.kv_bytes + m.scratch_bytes, fell = before - after;
+	double difference = ((double)fell - (double)sum) / (1 << 20);
+	tell(s, before > after && fabs(difference) * (1 << 20) <= LEDGER_SLACK,
+	     "the ledger says %.1f MiB, the driver %.1f: %.1f apart, %d allowed", (double)sum / (1 << 20),
+	     (double)fell / (1 << 20), difference, LEDGER_SLACK >> 20);
+	close_device(s);
+	uint64_t left = free_vram(index);
+	tell(s, left + LEDGER_SLACK >= before, "closed, %.1f MiB are not given back",
+	     ((double)before - (double)left) / (1 << 20));
+	free(logits);
+}
+
+/* ---- greedy ---- */
+
+static const char *const themes[] = {
+	"rain",
+	"snow",
+	"the sea",
+	"an old bicycle",
+	"coffee",
+	"my grandmother",
+	"the night train",
+	"fireflies",
+	"winter",
+	"wild geese",
+	"a stray dog",
+	"silence",
+	"rust",
+	"the harbor",
+	"love",
+	"an empty house",
+	"moss",
+	"the kitchen",
+	"stars",
+	"tea",
+};
+enum { N_THEMES = sizeof themes / sizeof themes[0] };
+
+/* An answer, and the logits that each of its tokens was drawn from. */
+struct answer {
+	int32_t tokens[MAX_ANSWER];
+	uint32_t n;
+	float *logits; /* (MAX_ANSWER, n_vocab) */
+};
+
+static void answer_greedily(struct subject *s, const struct tok *t, const struct tok_ids *prompt,
+			    struct answer *a)
+{
+	const struct sampling greedy = {.temperature = 0, .top_p = 1, .repetition_penalty = 1};
+	for (a->n = 0; a->n < MAX_ANSWER && (!a->n || !tok_is_end(t, a->tokens[a->n - 1]));) {
+		uint32_t n_prompt = (uint32_t)prompt->n;
+		struct compute_seq q = {
+			.tokens = a->n ? &a->tokens[a->n - 1] : prompt->ids,
+			.n_tokens = a->n ? 1 : n_prompt,
+			.pos = a->n ? n_prompt + a->n - 1 : 0,
+			.blocks = blocks_of(s, 0),
+			.sampling = &greedy,
+			.logits = a->logits + (size_t)a->n * s->model.hp.n_vocab,
+		};
+		step(s, &q, 1);
+		a->tokens[a->n++] = q.token;
+	}
+}
+
+static void print_answer(const char *device, const struct tok *t, const struct answer *a)
+{
+	printf("     %s:", device);
+	for (uint32_t i = 0; i < a->n; i++) {
+		struct str text = tok_bytes(t, a->tokens[i]);
+		for (size_t k = 0; k < text.len; k++)
+			text.ptr[k] == '\n' ? printf(" / ") : putchar(text.ptr[k]);
+	}
+	printf("\n");
+}
+
+/* Between the two likeliest, of the largest magnitude. */
+static double top_gap(const float *logits, uint32_t n)
+{
+	float first = -INFINITY, second = -INFINITY, largest = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		largest = fmaxf(largest, fabsf(logits[i]));
+		if (logits[i] > first) {
+			second = first;
+			first = logits[i];
+		} else if (logits[i] > second) {
+			second = logits[i];
+		}
+	}
+	return ((double)first - (double)second) / (double)largest;
+}
+
+/* True if they agree, or part where the reference itself stands within rounding. */
+static bool compare_answers(const struct subject *s, const struct tok *t, const char *theme,
+			    const struct answer *want, const struct answer *got, bool *same)
+{
+	uint32_t i = 0;
+	while (i < want->n && i < got->n && want->tokens[i] == got->tokens[i])
+		i++;
+	*same = i == want->n && i == got->n;
+	if (*same)
+		return true;
+	double gap = top_gap(want->logits + (size_t)i * s->model.hp.n_vocab, s->model.hp.n_vocab);
+	printf("     \"%s\" differs from token %u on; the two likeliest there are %.1e of the largest logit "
+	       "apart\n",
+	       theme, i, gap);
+	print_answer("cpu:reference", t, want);
+	print_answer(s->device, t, got);
+	return gap <= 1e-6;
+}
+
+static void make_prompt(const struct chat *chat, const struct tok *t, const char *theme, struct tok_ids *out)
+{
+	struct hokku_error err = {0};
+	char text[128];
+	snprintf(text, sizeof text, "Write a haiku about %s.", theme);
+	const struct chat_message message = {STR_LIT("user"), str_c(text)};
+	out->n = 0;
+	if (chat_render(chat, t, &message, 1, out, &err))
+		give_up(&err);
+}
+
+static void check_greedy(struct subject *s)
+{
+	struct hokku_error err = {0};
+	struct tok *t;
+	struct chat chat;
+	struct tok_ids prompt = {0};
+	static struct answer want[N_THEMES];
+	struct answer got = {.logits = allocate((size_t)MAX_ANSWER * s->model.hp.n_vocab, sizeof(float))};
+	uint32_t n_same = 0;
+	bool good = true;
+	if (engine_open_tok(s->file, &t, &chat, &err))
+		give_up(&err);
+	open_device(s, "cpu:reference", 256, 1, 256);
+	for (uint32_t i = 0; i < N_THEMES; i++) {
+		make_prompt(&chat, t, themes[i], &prompt);
+		want[i].logits = allocate((size_t)MAX_ANSWER * s->model.hp.n_vocab, sizeof(float));
+		answer_greedily(s, t, &prompt, &want[i]);
+	}
+	close_device(s);
+	open_device(s, s->device, 256, 1, 256);
+	for (uint32_t i = 0; i < N_THEMES; i++) {
+		bool same;
+		make_prompt(&chat, t, themes[i], &prompt);
+		answer_greedily(s, t, &prompt, &got);
+		good = compare_answers(s, t, themes[i], &want[i], &got, &same) && good;
+		n_same += same;
+		free(want[i].logits);
+	}
+	tell(s, good, "%u of %d greedy answers are those of cpu:reference", n_same, N_THEMES);
+	close_device(s);
+	free(got.logits);
+	tok_ids_free(&prompt);
+	tok_destroy(t);
+}
+
+/* ---- the command line ---- */
+
+static const struct {
+	const char *name;
+	void (*run)(struct subject *s);
+} checks[] = {
+	{"repeat", check_repeat}, {"chunks", check_chunks}, {"neighbours", check_neighbours},
+	{"ledger", check_ledger}, {"greedy", check_greedy},
+};
+enum { N_CHECKS = sizeof checks / sizeof checks[0] };
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: gpu_exact MODEL.gguf|haiku [--device NAME] [--prompt N] "
+			"repeat|chunks|neighbours|ledger|greedy ...\n");
+	return 2;
+}
+
+static bool run_check(struct subject *s, const char *name)
+{
+	for (size_t k = 0; k < N_CHECKS; k++)
+		if (strcmp(checks[k].name, name) == 0) {
+			uint64_t start = clock_ns();
+			checks[k].run(s);
+			fprintf(stderr, "     %s took %.1f s\n", name, clock_ms_since(start) * 1e-3);
+			return true;
+		}
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	struct subject s = {.device = "cuda", .n_prompt = 600};
+	if (argc < 3)
+		return usage();
+	s.path = argv[1];
+	open_file(&s);
+	for (int i = 2; i < argc; i++) {
+		if (strcmp(argv[i], "--device") == 0 && i + 1 < argc)
+			s.device = argv[++i];
+		else if (strcmp(argv[i], "--prompt") == 0 && i + 1 < argc)
+			s.n_prompt = (uint32_t)strtoul(argv[++i], NULL, 10);
+		else if (s.n_prompt < 1 || s.n_prompt > COMPUTE_MAX_BATCH)
+			return usage();
+		else if (!run_check(&s, argv[i]))
+			return usage();
+	}
+	model_unbind(&s.model);
+	gguf_close(s.file);
+	return s.failed;
+}
