@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,17 +33,39 @@ enum hokku_code file_map(const char *path, struct file_map *out, struct hokku_er
 		if (data == MAP_FAILED)
 			rc = err_set(err, HOKKU_IO_ERROR, "%s: cannot be mapped: %s", path, strerror(errno));
 		else
-			*out = (struct file_map){data, (size_t)st.st_size};
+			*out = (struct file_map){data, (size_t)st.st_size, fd};
 	}
-	close(fd);
+	if (!out->data)
+		close(fd);
 	return rc;
 }
 
 void file_unmap(struct file_map *m)
 {
-	if (m->data)
+	if (m->data) {
 		munmap((void *)(uintptr_t)m->data, m->size);
+		close(m->fd);
+	}
 	*m = (struct file_map){0};
+}
+
+enum hokku_code file_read_at(const struct file_map *m, const char *path, uint64_t offset, void *to, size_t n,
+			     struct hokku_error *err)
+{
+	for (size_t done = 0; done < n;) {
+		ssize_t got = pread(m->fd, (char *)to + done, n - done, (off_t)(offset + done));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_set(err, HOKKU_IO_ERROR, "%s: byte %" PRIu64 ": %s", path, offset + done,
+				       strerror(errno));
+		if (got == 0)
+			return err_set(err, HOKKU_IO_ERROR,
+				       "%s: ends at byte %" PRIu64 "; it had %zu bytes when it was opened",
+				       path, offset + done, m->size);
+		done += (size_t)got;
+	}
+	return HOKKU_OK;
 }
 
 enum hokku_code file_read(const char *path, size_t max_bytes, char **out, size_t *n_bytes,

@@ -4,7 +4,7 @@
  * The plugin carries its own copy of the rooms it stands on (base, gguf's and model's tables); nothing of it
  * is resolved in the binary that loads it. Plain C structs cross the boundary, laid out as both were
  * compiled: abi is checked before any other field is read, and it changes whenever a struct of this header,
- * of compute.h or of model/model.h does.
+ * of compute.h, of model/model.h or of gguf/internal.h does (the plugin reads the model's file itself).
  *
  * Threads: list_devices and measure may be called from any thread, one at a time; the backend's
  * functions follow compute.h.
@@ -15,7 +15,7 @@
 #include "compute/compute.h"
 
 enum {
-	COMPUTE_PLUGIN_ABI = COMPUTE_ABI * 1000 + 2, /* +2: this header's own version */
+	COMPUTE_PLUGIN_ABI = COMPUTE_ABI * 1000 + 3, /* +3: this header's own version */
 	COMPUTE_MIN_CC_MAJOR = 7,                    /* the least compute capability with kernels: 7.5 */
 	COMPUTE_MIN_CC_MINOR = 5,
 };

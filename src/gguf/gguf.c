@@ -91,6 +91,19 @@ uint64_t gguf_trailing_bytes(const struct gguf *g)
 	return g->trailing_bytes;
 }
 
+enum hokku_code gguf_read(const struct gguf *g, uint64_t offset, void *to, size_t n_bytes,
+			  struct hokku_error *err)
+{
+	if (offset > g->n_bytes || n_bytes > g->n_bytes - offset)
+		return err_set(err, HOKKU_IO_ERROR,
+			       "%s: bytes %" PRIu64 " to %" PRIu64 " are not in its %" PRIu64, g->path,
+			       offset, offset + n_bytes, g->n_bytes);
+	if (g->map.data)
+		return file_read_at(&g->map, g->path, offset, to, n_bytes, err);
+	memcpy(to, g->data + offset, n_bytes);
+	return HOKKU_OK;
+}
+
 uint64_t gguf_n_kv(const struct gguf *g)
 {
 	return g->n_kv;

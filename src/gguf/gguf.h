@@ -85,6 +85,11 @@ uint64_t gguf_data_offset(const struct gguf *g); /* where tensor data begins */
 uint64_t gguf_file_bytes(const struct gguf *g);
 uint64_t gguf_trailing_bytes(const struct gguf *g); /* after the last tensor, padding not counted */
 
+/* Copies bytes offset .. offset + n_bytes - 1 of the file to `to`. Of a file it reads past the mapping, which
+ * leaves no pages of it in the process, and a file that has become shorter is IO_ERROR. */
+enum hokku_code gguf_read(const struct gguf *g, uint64_t offset, void *to, size_t n_bytes,
+			  struct hokku_error *err);
+
 uint64_t gguf_n_kv(const struct gguf *g);
 const struct gguf_kv *gguf_kv_at(const struct gguf *g, uint64_t i);        /* in file order */
 const struct gguf_value *gguf_find(const struct gguf *g, const char *key); /* NULL if absent */

@@ -385,7 +385,7 @@ enum hokku_code st_open_memory(const void *bytes, size_t n_bytes, const char *na
 			       struct hokku_error *err)
 {
 	*out = NULL;
-	return open_single((struct file_map){bytes, n_bytes}, false, name, out, err);
+	return open_single((struct file_map){bytes, n_bytes, -1}, false, name, out, err);
 }
 
 uint64_t st_n_tensors(const struct safetensors *st)

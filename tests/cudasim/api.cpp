@@ -15,6 +15,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <vector>
 
 #include "internal.h"
@@ -83,6 +84,10 @@ state &sim(void)
 	}
 	return *s;
 }
+
+/* Any thread may call: one at a time is inside. Kernels run inside too. */
+std::recursive_mutex entry;
+#define LOCK std::lock_guard<std::recursive_mutex> lock(entry)
 
 cudaError_t set(cudaError_t e)
 {
@@ -255,6 +260,7 @@ const char *cudaGetErrorString(cudaError_t error)
 
 cudaError_t cudaGetLastError(void)
 {
+	LOCK;
 	cudaError_t e = sim().last;
 	sim().last = cudaSuccess;
 	return e;
@@ -262,6 +268,7 @@ cudaError_t cudaGetLastError(void)
 
 cudaError_t cudaGetDeviceCount(int *count)
 {
+	LOCK;
 	*count = 0;
 	ENTER("cudaGetDeviceCount");
 	if (cudaError_t e = check_driver())
@@ -272,6 +279,7 @@ cudaError_t cudaGetDeviceCount(int *count)
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device)
 {
+	LOCK;
 	ENTER("cudaGetDeviceProperties");
 	const cudasim_settings &c = sim().settings;
 	if (device < 0 || (unsigned)device >= c.n_devices)
@@ -287,6 +295,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device)
 
 cudaError_t cudaSetDevice(int device)
 {
+	LOCK;
 	ENTER("cudaSetDevice");
 	if (cudaError_t e = check_driver())
 		return e;
@@ -298,18 +307,21 @@ cudaError_t cudaSetDevice(int device)
 
 cudaError_t cudaDriverGetVersion(int *version)
 {
+	LOCK;
 	*version = sim().settings.driver_version;
 	return cudaSuccess;
 }
 
 cudaError_t cudaRuntimeGetVersion(int *version)
 {
+	LOCK;
 	*version = CUDART_VERSION;
 	return cudaSuccess;
 }
 
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 {
+	LOCK;
 	ENTER("cudaMemGetInfo");
 	*total_bytes = sim().settings.vram_bytes;
 	*free_bytes = *total_bytes - (sim().device_bytes < *total_bytes ? sim().device_bytes : *total_bytes);
@@ -318,6 +330,7 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 
 cudaError_t cudaMalloc(void **p, size_t n)
 {
+	LOCK;
 	state &s = sim();
 	*p = nullptr;
 	ENTER("cudaMalloc");
@@ -334,6 +347,7 @@ cudaError_t cudaMalloc(void **p, size_t n)
 
 cudaError_t cudaFree(void *p)
 {
+	LOCK;
 	state &s = sim();
 	if (!p)
 		return cudaSuccess;
@@ -349,6 +363,7 @@ cudaError_t cudaFree(void *p)
 
 cudaError_t cudaMallocHost(void **p, size_t n)
 {
+	LOCK;
 	*p = nullptr;
 	ENTER("cudaMallocHost");
 	*p = take(sim().pinned, n);
@@ -360,6 +375,7 @@ cudaError_t cudaMallocHost(void **p, size_t n)
 
 cudaError_t cudaFreeHost(void *p)
 {
+	LOCK;
 	if (!p)
 		return cudaSuccess;
 	drain_all();
@@ -374,6 +390,7 @@ cudaError_t cudaFreeHost(void *p)
 
 cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n, enum cudaMemcpyKind kind, cudaStream_t st)
 {
+	LOCK;
 	ENTER("cudaMemcpyAsync");
 	if (!known(st))
 		return set(cudaErrorInvalidResourceHandle);
@@ -393,6 +410,7 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n, enum cudaMemcp
 
 cudaError_t cudaMemcpy(void *dst, const void *src, size_t n, enum cudaMemcpyKind kind)
 {
+	LOCK;
 	ENTER("cudaMemcpy");
 	if (cudaError_t e = check_copy(dst, src, n, kind))
 		return set(e);
@@ -404,6 +422,7 @@ cudaError_t cudaMemcpy(void *dst, const void *src, size_t n, enum cudaMemcpyKind
 
 cudaError_t cudaMemsetAsync(void *dst, int value, size_t n, cudaStream_t st)
 {
+	LOCK;
 	ENTER("cudaMemsetAsync");
 	if (!known(st))
 		return set(cudaErrorInvalidResourceHandle);
@@ -415,6 +434,7 @@ cudaError_t cudaMemsetAsync(void *dst, int value, size_t n, cudaStream_t st)
 
 cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *out, const void *p)
 {
+	LOCK;
 	ENTER("cudaPointerGetAttributes");
 	memset(out, 0, sizeof *out);
 	if (find(sim().device, p, 1)) {
@@ -430,6 +450,7 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *out, const vo
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *st, unsigned flags)
 {
+	LOCK;
 	(void)flags;
 	*st = nullptr;
 	ENTER("cudaStreamCreateWithFlags");
@@ -440,6 +461,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *st, unsigned flags)
 
 cudaError_t cudaStreamDestroy(cudaStream_t st)
 {
+	LOCK;
 	if (!known(st))
 		return set(cudaErrorInvalidResourceHandle);
 	drain(st);
@@ -453,6 +475,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t st)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t st)
 {
+	LOCK;
 	ENTER("cudaStreamSynchronize");
 	if (!known(st))
 		return set(cudaErrorInvalidResourceHandle);
@@ -462,6 +485,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t st)
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t st, cudaEvent_t e, unsigned flags)
 {
+	LOCK;
 	(void)flags;
 	ENTER("cudaStreamWaitEvent");
 	if (!known(st))
@@ -474,6 +498,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t st, cudaEvent_t e, unsigned flags)
 
 cudaError_t cudaDeviceSynchronize(void)
 {
+	LOCK;
 	ENTER("cudaDeviceSynchronize");
 	drain_all();
 	return async_result();
@@ -481,6 +506,7 @@ cudaError_t cudaDeviceSynchronize(void)
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned flags)
 {
+	LOCK;
 	(void)flags;
 	*e = nullptr;
 	ENTER("cudaEventCreateWithFlags");
@@ -490,6 +516,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned flags)
 
 cudaError_t cudaEventDestroy(cudaEvent_t e)
 {
+	LOCK;
 	reach(e);
 	delete e;
 	return cudaSuccess;
@@ -497,6 +524,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t e)
 
 cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t st)
 {
+	LOCK;
 	ENTER("cudaEventRecord");
 	if (!known(st))
 		return set(cudaErrorInvalidResourceHandle);
@@ -514,6 +542,7 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t st)
 
 cudaError_t cudaEventSynchronize(cudaEvent_t e)
 {
+	LOCK;
 	ENTER("cudaEventSynchronize");
 	reach(e);
 	return async_result();
@@ -521,6 +550,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t e)
 
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
 {
+	LOCK;
 	ENTER("cudaEventElapsedTime");
 	*ms = (float)(to->at_ms - from->at_ms);
 	return cudaSuccess;
@@ -528,6 +558,7 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
 
 cudaError_t cudaFuncSetAttribute(const void *kernel, enum cudaFuncAttribute attribute, int value)
 {
+	LOCK;
 	ENTER("cudaFuncSetAttribute");
 	if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
 	    value > CUDASIM_MAX_SHARED)
@@ -540,6 +571,7 @@ void cudasim_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes
 		    void (*body)(const void *, const void *), const void *kernel, const void *args,
 		    size_t n_args)
 {
+	LOCK;
 	state &s = sim();
 	struct cudasim_kernel k;
 	if (n_args > sizeof k.args)
@@ -576,11 +608,13 @@ void cudasim_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes
 
 void cudasim_get(struct cudasim_settings *out)
 {
+	LOCK;
 	*out = sim().settings;
 }
 
 void cudasim_set(const struct cudasim_settings *s)
 {
+	LOCK;
 	if (sim().settings.fence && !s->fence)
 		protect(PROT_READ | PROT_WRITE);
 	sim().settings = *s;
@@ -590,6 +624,7 @@ void cudasim_set(const struct cudasim_settings *s)
 
 void cudasim_fail(const char *name, unsigned n, int error)
 {
+	LOCK;
 	state &s = sim();
 	s.fail_name = name;
 	s.fail_at = n;
@@ -601,21 +636,25 @@ void cudasim_fail(const char *name, unsigned n, int error)
 
 unsigned cudasim_calls(void)
 {
+	LOCK;
 	return sim().calls;
 }
 
 size_t cudasim_live_bytes(void)
 {
+	LOCK;
 	return sim().device_bytes;
 }
 
 size_t cudasim_live_pinned(void)
 {
+	LOCK;
 	return sim().pinned_bytes;
 }
 
 unsigned cudasim_launches(void)
 {
+	LOCK;
 	return sim().launches;
 }
 }

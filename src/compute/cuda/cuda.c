@@ -1,8 +1,9 @@
 /*
  * "cuda": the backend on an NVIDIA device. Opening it settles the budget from the model's header before any
- * memory is taken, then takes all of it through one ledger, then streams the weights in; a step allocates
- * nothing. What runs the layers is a row of the table of paths; embedding, logits and drawing are the same
- * for all. Memory is the device's own: nothing is managed, mapped or left on the host.
+ * memory is taken, then takes it through one ledger: for the weights, which are streamed in, and after that
+ * all other. A step allocates nothing. What runs the layers is a row of the table of paths; embedding, logits
+ * and drawing are the same for all. Memory is the device's own: nothing is managed, mapped or left on the
+ * host.
  *
  * Bits depend on the model and the tokens alone; each kernel says how.
  */
@@ -78,10 +79,16 @@ static enum hokku_code ask_driver(struct cuda *c, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_all(struct cuda *c, struct ledger *ledger, struct hokku_error *err)
+static enum hokku_code take_weights(struct cuda *c, struct ledger *ledger, struct hokku_error *err)
 {
 	struct cuda_taker t = {ledger, err, HOKKU_OK};
 	c->path->take_weights(c, &t);
+	return t.rc;
+}
+
+static enum hokku_code take_rest(struct cuda *c, struct ledger *ledger, struct hokku_error *err)
+{
+	struct cuda_taker t = {ledger, err, HOKKU_OK};
 	c->kv = cuda_take(&t, LEDGER_KV, c->model->hp.n_layers, c->kv_layer_bytes, "KV cache");
 	c->path->take_scratch(c, &t);
 	take_output(c, &t);
@@ -156,9 +163,12 @@ static enum hokku_code settle_budget(struct cuda *c, const struct compute_params
 	if (rc)
 		return rc;
 	set_kv_blocks(c, n);
-	rc = take_all(c, &plan, err);
+	rc = take_weights(c, &plan, err);
+	if (!rc)
+		rc = take_rest(c, &plan, err);
 	if (rc)
 		return rc;
+	c->load_room = plan.bytes[LEDGER_KV] + plan.bytes[LEDGER_SCRATCH];
 	uint64_t free_bytes = c->memory.device_free_bytes, required = ledger_total(&plan);
 	uint64_t available = p->vram_limit && p->vram_limit < free_bytes ? p->vram_limit : free_bytes;
 	if (plan.overflow || required > available)
@@ -264,16 +274,18 @@ static enum hokku_code start(struct cuda *c, const struct compute_params *p, str
 		return rc;
 	c->ledger.device = &c->device;
 	CUDA_TRY(&c->device, err, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
-	rc = take_all(c, &c->ledger, err);
+	rc = take_weights(c, &c->ledger, err);
+	if (!rc)
+		rc = c->path->load(c, p, err);
+	if (!rc)
+		rc = take_rest(c, &c->ledger, err);
 	if (!rc)
 		rc = take_pinned(c, err);
 	if (rc)
 		return rc;
 	uint64_t counts = (uint64_t)c->logit_rows * c->model->hp.n_vocab * sizeof(uint32_t);
 	CUDA_TRY(&c->device, err, cudaMemsetAsync(c->sample_counts, 0, counts, c->stream));
-	rc = c->path->load(c, p, err);
-	if (!rc)
-		rc = count_runtime(c, err);
+	rc = count_runtime(c, err);
 	return rc ? rc : ledger_check_resident(&c->ledger, err);
 }
 

@@ -8,8 +8,6 @@
 
 enum {
 	CUDA_LOGIT_ROWS = 32, /* rows of logits that are computed, and drawn from, together */
-	CUDA_N_STAGING = 2,   /* pinned buffers that weights pass through */
-	CUDA_STAGING_BYTES = 8 << 20,
 };
 
 struct cuda_layer {
@@ -62,9 +60,10 @@ struct cuda_path {
 	 * at c->kv + l * c->kv_layer_bytes + b * this. */
 	uint64_t (*kv_block_bytes)(const struct cuda *c);
 	void (*take_weights)(struct cuda *c, struct cuda_taker *t);
-	void (*take_scratch)(struct cuda *c, struct cuda_taker *t);
-	/* Brings the weights in, and waits for them. */
+	/* Brings the weights in, and waits for them. KV memory and scratch are not there yet: what loading
+	 * takes for its time lies where they will (c->load_room). */
 	enum hokku_code (*load)(struct cuda *c, const struct compute_params *p, struct hokku_error *err);
+	void (*take_scratch)(struct cuda *c, struct cuda_taker *t);
 	/* From the step's input (c->input) to c->x. */
 	enum hokku_code (*layers)(struct cuda *c, struct hokku_error *err);
 	/* Logits of the rows first .. first + n - 1 of the input's list (at most c->logit_rows) to c->logits.
@@ -88,6 +87,7 @@ struct cuda {
 	uint32_t q_dim, kv_dim;
 	uint32_t d_pitch, q_pitch, kv_pitch, ff_pitch, vocab_pitch; /* floats a row of activations */
 	uint64_t kv_layer_bytes;
+	uint64_t load_room; /* bytes of device memory that loading may take beside the weights */
 	cudaStream_t stream;
 	bool failed; /* a call failed in a step: the device's state means nothing any more */
 	struct hokku_error failure;
@@ -124,9 +124,6 @@ enum hokku_code cuda_input_pack(struct cuda *c, const struct compute_seq *seqs, 
 void cuda_input_plan(struct cuda *c);
 /* Once host is there: points the parts into it. */
 void cuda_input_assign(struct cuda *c);
-
-/* load.c: fills the weights that the plain path took memory for. */
-enum hokku_code cuda_load(struct cuda *c, const struct compute_params *p, struct hokku_error *err);
 
 /* Address of a part of the input on the device. */
 static inline const struct cuda_token *cuda_tokens(const struct cuda *c)

@@ -40,6 +40,20 @@ struct cuda_matrix {
 	uint32_t format; /* enum cuda_format */
 };
 
+/* Rows first .. first + n - 1 of a matrix, as they stand in the file, go to their places in m. Of each block
+ * the bytes [main_from[i], + main_bytes[i]) go to the main plane one after another, and [side_from, +
+ * side_bytes) to the side plane; all are even. */
+struct layout_args {
+	struct cuda_matrix m;
+	const uint8_t *rows; /* (n) rows of row_bytes, one right after another; aligned to 2 */
+	uint64_t row_bytes;
+	uint32_t first, n;
+	uint32_t block_bytes, n_blocks; /* n_blocks: of a row */
+	uint32_t main_from[2], main_bytes[2];
+	uint32_t side_from, side_bytes;
+};
+cudaError_t cuda_layout(const struct layout_args *a, cudaStream_t stream);
+
 /* One new token of the step. */
 struct cuda_token {
 	int32_t id;

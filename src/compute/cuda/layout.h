@@ -16,8 +16,8 @@
 /* Fills m's shape and pitches for w, not its pointers. False: there is no kernel for the format. */
 bool layout_plan(struct cuda_matrix *m, const struct weight *w);
 
-/* Lays rows first .. first + n - 1 of w out in main (n * m->main_pitch) and side (n * m->side_pitch). */
-void layout_rows(const struct cuda_matrix *m, const struct weight *w, uint32_t first, uint32_t n,
-		 uint8_t *main, uint8_t *side);
+/* cuda_layout for rows of w, which lie in `rows` on the device. */
+cudaError_t layout_rows(const struct cuda_matrix *m, const struct weight *w, const uint8_t *rows,
+			uint32_t first, uint32_t n, cudaStream_t stream);
 
 #endif

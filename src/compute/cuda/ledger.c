@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const names[] = {
 #define LEDGER_X(name, text) text,
@@ -54,6 +55,17 @@ enum hokku_code ledger_take(struct ledger *l, enum ledger_class class, uint64_t 
 		return rc;
 	l->entries[l->n++] = (struct ledger_entry){*out, bytes, class, what};
 	l->bytes[class] += bytes;
+	return HOKKU_OK;
+}
+
+enum hokku_code ledger_give(struct ledger *l, void *p, struct hokku_error *err)
+{
+	for (size_t i = l->n; i-- > 0;)
+		if (l->entries[i].p == p) {
+			l->bytes[l->entries[i].class] -= l->entries[i].bytes;
+			memmove(&l->entries[i], &l->entries[i + 1], (--l->n - i) * sizeof *l->entries);
+			return cuda_check(l->device, cudaFree(p), "cudaFree", err);
+		}
 	return HOKKU_OK;
 }
 

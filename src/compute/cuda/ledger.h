@@ -37,6 +37,9 @@ struct ledger {
 enum hokku_code ledger_take(struct ledger *l, enum ledger_class class, uint64_t count, uint64_t size,
 			    const char *what, void **out, struct hokku_error *err);
 
+/* Gives back what ledger_take gave. DEVICE_ERROR. */
+enum hokku_code ledger_give(struct ledger *l, void *p, struct hokku_error *err);
+
 uint64_t ledger_total(const struct ledger *l);
 
 /* DEVICE_ERROR if an allocation is not memory of the device itself (managed, mapped, gone). */

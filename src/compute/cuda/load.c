@@ -1,182 +1,359 @@
-/*
- * Weights from the file's mapping to the device: laid out a piece at a time in pinned buffers, so that one
- * piece is copied by the device while the next is laid out, and no second copy of the model is ever held.
- */
+#include "compute/cuda/load.h"
+
 #include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "compute/cuda/cuda.h"
+/* ---- the list ---- */
+
+static struct load_job *add_job(struct load_list *l, const struct weight *w)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? 2 * l->cap : 64;
+		struct load_job *jobs = realloc(l->jobs, cap * sizeof *jobs);
+		if (!jobs) {
+			l->failed = true;
+			return NULL;
+		}
+		l->jobs = jobs;
+		l->cap = cap;
+	}
+	l->jobs[l->n] = (struct load_job){.w = w};
+	return &l->jobs[l->n++];
+}
+
+static cudaError_t place_planes(const struct load_job *job, const uint8_t *rows, uint32_t first, uint32_t n,
+				cudaStream_t stream)
+{
+	return layout_rows(&job->to.planes, job->w, rows, first, n, stream);
+}
+
+static cudaError_t place_tiles(const struct load_job *job, const uint8_t *rows, uint32_t first, uint32_t n,
+			       cudaStream_t stream)
+{
+	const struct repack_args a = {job->to.tiles, rows, job->w->row_bytes, first, n};
+	return cuda_tile_repack(&a, stream);
+}
+
+void load_planes(struct load_list *l, const struct cuda_matrix *to, const struct weight *w)
+{
+	struct load_job *job = add_job(l, w);
+	if (job) {
+		job->to.planes = *to;
+		job->place = place_planes;
+	}
+}
+
+void load_tiles(struct load_list *l, const struct tile_matrix *to, const struct weight *w)
+{
+	struct load_job *job = add_job(l, w);
+	if (job) {
+		job->to.tiles = *to;
+		job->place = place_tiles;
+	}
+}
+
+static uint64_t job_bytes(const struct load_job *job)
+{
+	return job->w->rows * job->w->row_bytes;
+}
+
+static uint32_t n_cpus(void)
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+}
+
+struct load_how load_choose(const struct load_list *l, uint64_t room)
+{
+	uint64_t all = 0, least = 0, largest = 0, cpus = n_cpus();
+	for (size_t i = 0; i < l->n; i++) {
+		const struct weight *w = l->jobs[i].w;
+		uint64_t eight = (w->rows < 8 ? w->rows : 8) * w->row_bytes, bytes = job_bytes(&l->jobs[i]);
+		least = eight > least ? eight : least;
+		largest = bytes > largest ? bytes : largest;
+		all += bytes;
+	}
+	uint64_t threads = 1 + all / LOAD_THREAD_BYTES;
+	threads = threads < LOAD_THREADS ? threads : LOAD_THREADS;
+	threads = threads < cpus ? threads : cpus;
+	uint64_t piece = largest < LOAD_PIECE_BYTES ? largest : LOAD_PIECE_BYTES;
+	piece = piece < room ? piece : room;
+	piece = piece > least ? piece : least;
+	while (threads > 1 && threads * piece > room)
+		threads--;
+	return (struct load_how){(uint32_t)threads, piece};
+}
+
+/* ---- threads ---- */
 
 struct loader {
 	struct cuda *c;
+	const struct load_list *list; /* in the order of the file */
 	const struct compute_params *params;
-	uint8_t *buffer[CUDA_N_STAGING]; /* pinned, bytes each */
-	cudaEvent_t copied[CUDA_N_STAGING];
-	bool busy[CUDA_N_STAGING];
-	uint64_t bytes;
-	unsigned next;
-	uint64_t done, all;
+	struct load_how how;
+	uint8_t *pinned;  /* (n_threads, LOAD_BUFFERS, piece_bytes) */
+	uint8_t *staging; /* (n_threads, piece_bytes) on the device */
+	uint64_t all;     /* bytes of the file */
+	uint64_t told;    /* to on_progress */
+
+	pthread_mutex_t lock;
+	size_t job; /* of the next piece, */
+	uint32_t row;
+	uint64_t done; /* bytes that are on their way */
+	enum hokku_code rc;
+	struct hokku_error err; /* of the first failure */
 };
 
-/* The next buffer, once the device has read what was in it. */
-static enum hokku_code next_buffer(struct loader *l, uint8_t **out, struct hokku_error *err)
+struct worker {
+	struct loader *l;
+	uint32_t index;
+	pthread_t thread;
+	cudaStream_t stream;
+	cudaEvent_t copied[LOAD_BUFFERS];
+	bool busy[LOAD_BUFFERS];
+	unsigned next; /* buffer */
+};
+
+struct piece {
+	const struct load_job *job;
+	uint32_t first, n; /* rows */
+	uint64_t bytes;
+};
+
+/* False: there is none left, or somebody failed. */
+static bool next_piece(struct loader *l, struct piece *p)
 {
-	unsigned i = l->next;
-	if (l->busy[i])
-		CUDA_TRY(&l->c->device, err, cudaEventSynchronize(l->copied[i]));
-	l->busy[i] = false;
-	*out = l->buffer[i];
+	pthread_mutex_lock(&l->lock);
+	bool more = !l->rc && l->job < l->list->n;
+	if (more) {
+		const struct load_job *job = &l->list->jobs[l->job];
+		uint64_t fit = l->how.piece_bytes / job->w->row_bytes, left = job->w->rows - l->row;
+		fit = fit < left ? fit / CUDA_TILE_ROWS * CUDA_TILE_ROWS : left;
+		*p = (struct piece){job, l->row, (uint32_t)fit, fit * job->w->row_bytes};
+		l->row += p->n;
+		if (l->row == job->w->rows) {
+			l->row = 0;
+			l->job++;
+		}
+	}
+	pthread_mutex_unlock(&l->lock);
+	return more;
+}
+
+static void fail(struct loader *l, enum hokku_code rc, const struct hokku_error *err)
+{
+	pthread_mutex_lock(&l->lock);
+	if (!l->rc) {
+		l->rc = rc;
+		l->err = *err;
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
+static enum hokku_code open_worker(struct worker *w, struct hokku_error *err)
+{
+	const struct cuda_device *d = &w->l->c->device;
+	CUDA_TRY(d, err, cudaSetDevice(d->index));
+	CUDA_TRY(d, err, cudaStreamCreateWithFlags(&w->stream, cudaStreamNonBlocking));
+	for (int i = 0; i < LOAD_BUFFERS; i++)
+		CUDA_TRY(d, err,
+			 cudaEventCreateWithFlags(&w->copied[i],
+						  cudaEventDisableTiming | cudaEventBlockingSync));
 	return HOKKU_OK;
 }
 
-static enum hokku_code send(struct loader *l, const void *to, const uint8_t *from, uint64_t bytes,
-			    struct hokku_error *err)
+static void close_worker(struct worker *w)
 {
-	if (bytes)
-		CUDA_TRY(&l->c->device, err,
-			 cudaMemcpyAsync((void *)(uintptr_t)to, from, bytes, cudaMemcpyHostToDevice,
-					 l->c->stream));
+	for (int i = 0; i < LOAD_BUFFERS; i++)
+		if (w->copied[i])
+			cudaEventDestroy(w->copied[i]);
+	if (w->stream)
+		cudaStreamDestroy(w->stream);
+}
+
+/* Reads a piece and queues the rest of its way. */
+static enum hokku_code load_piece(struct worker *w, const struct piece *p, struct hokku_error *err)
+{
+	const struct loader *l = w->l;
+	const struct cuda_device *d = &l->c->device;
+	unsigned i = w->next;
+	uint8_t *buffer = l->pinned + (w->index * LOAD_BUFFERS + i) * l->how.piece_bytes;
+	uint8_t *staging = l->staging + w->index * l->how.piece_bytes;
+	uint64_t offset = p->job->w->tensor->offset + p->first * p->job->w->row_bytes;
+	if (w->busy[i])
+		CUDA_TRY(d, err, cudaEventSynchronize(w->copied[i]));
+	enum hokku_code rc = gguf_read(l->c->model->file, offset, buffer, p->bytes, err);
+	if (rc)
+		return rc;
+	CUDA_TRY(d, err, cudaMemcpyAsync(staging, buffer, p->bytes, cudaMemcpyHostToDevice, w->stream));
+	CUDA_TRY(d, err, cudaEventRecord(w->copied[i], w->stream));
+	CUDA_TRY(d, err, p->job->place(p->job, staging, p->first, p->n, w->stream));
+	w->busy[i] = true;
+	w->next = (i + 1) % LOAD_BUFFERS;
 	return HOKKU_OK;
 }
 
-/* The present buffer is on its way. */
-static enum hokku_code sent(struct loader *l, uint64_t bytes, struct hokku_error *err)
+/* After each piece of the thread that called load_run, and after all. */
+static enum hokku_code report(struct loader *l, struct hokku_error *err)
 {
-	CUDA_TRY(&l->c->device, err, cudaEventRecord(l->copied[l->next], l->c->stream));
-	l->busy[l->next] = true;
-	l->next = (l->next + 1) % CUDA_N_STAGING;
-	l->done += bytes;
-	if (l->params->on_progress)
-		l->params->on_progress(l->params->user, l->done, l->all);
-	if (l->params->stopped && l->params->stopped(l->params->user))
+	const struct compute_params *p = l->params;
+	pthread_mutex_lock(&l->lock);
+	uint64_t done = l->done;
+	pthread_mutex_unlock(&l->lock);
+	if (p->on_progress && done > l->told && done < l->all) {
+		p->on_progress(p->user, done, l->all);
+		l->told = done;
+	}
+	if (p->stopped && p->stopped(p->user))
 		return err_set(err, HOKKU_CANCELLED, "loading was interrupted");
 	return HOKKU_OK;
 }
 
-static enum hokku_code load_matrix(struct loader *l, const struct cuda_matrix *m, const struct weight *w,
-				   struct hokku_error *err)
+static void work(struct worker *w)
 {
-	uint64_t row_bytes = m->main_pitch + m->side_pitch, fit = l->bytes / row_bytes;
-	for (uint32_t first = 0, n; first < m->rows; first += n) {
-		uint8_t *main;
-		n = m->rows - first < fit ? m->rows - first : (uint32_t)fit;
-		enum hokku_code rc = next_buffer(l, &main, err);
-		if (rc)
-			return rc;
-		uint8_t *side = main + n * m->main_pitch;
-		layout_rows(m, w, first, n, main, side);
-		rc = send(l, m->main + first * m->main_pitch, main, n * m->main_pitch, err);
-		if (!rc)
-			rc = send(l, m->side + first * m->side_pitch, side, n * m->side_pitch, err);
-		if (!rc)
-			rc = sent(l, n * row_bytes, err);
-		if (rc)
-			return rc;
+	struct loader *l = w->l;
+	struct hokku_error err = {0};
+	struct piece p;
+	enum hokku_code rc = open_worker(w, &err);
+	while (!rc && next_piece(l, &p)) {
+		rc = load_piece(w, &p, &err);
+		pthread_mutex_lock(&l->lock);
+		l->done += p.bytes;
+		pthread_mutex_unlock(&l->lock);
+		if (!rc && w->index == 0)
+			rc = report(l, &err);
 	}
+	/* what is queued uses the buffers: it is waited for after an error too */
+	cudaError_t e = w->stream ? cudaStreamSynchronize(w->stream) : cudaSuccess;
+	if (!rc)
+		rc = cuda_check(&l->c->device, e, "cudaStreamSynchronize", &err);
+	if (rc)
+		fail(l, rc, &err);
+	close_worker(w);
+}
+
+static void *thread_main(void *arg)
+{
+	work(arg);
+	return NULL;
+}
+
+/* The calling thread is worker 0. Fewer threads than wanted are enough. */
+static void run_workers(struct loader *l)
+{
+	struct worker workers[LOAD_THREADS] = {{0}};
+	uint32_t n = 1;
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the program's, not the workers' */
+	for (; n < l->how.n_threads; n++) {
+		workers[n] = (struct worker){.l = l, .index = n};
+		if (pthread_create(&workers[n].thread, NULL, thread_main, &workers[n]))
+			break;
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	workers[0].l = l;
+	work(&workers[0]);
+	for (uint32_t i = 1; i < n; i++)
+		pthread_join(workers[i].thread, NULL);
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	uint64_t x = ((const struct load_job *)a)->w->tensor->offset,
+		 y = ((const struct load_job *)b)->w->tensor->offset;
+	return (x > y) - (x < y);
+}
+
+static enum hokku_code take_buffers(struct loader *l, struct hokku_error *err)
+{
+	struct ledger *ledger = &l->c->ledger;
+	void *staging;
+	enum hokku_code rc = ledger_take(ledger, LEDGER_SCRATCH, l->how.n_threads, l->how.piece_bytes,
+					 "loading of weights", &staging, err);
+	l->staging = staging;
+	if (rc)
+		return rc;
+	CUDA_TRY(&l->c->device, err,
+		 cudaMallocHost((void **)&l->pinned, l->how.n_threads * LOAD_BUFFERS * l->how.piece_bytes));
 	return HOKKU_OK;
 }
 
-static enum hokku_code load_floats(struct loader *l, float *to, const float *from, const struct weight *w,
-				   uint32_t n, struct hokku_error *err)
+static enum hokku_code run_list(struct loader *l, struct hokku_error *err)
 {
-	uint8_t *buffer;
-	if (!to)
-		return HOKKU_OK;
-	enum hokku_code rc = next_buffer(l, &buffer, err);
-	if (rc)
-		return rc;
-	if (w)
-		w->fmt->dequantise(w->data, (float *)(void *)buffer, n);
-	else
-		memcpy(buffer, from, n * sizeof(float));
-	rc = send(l, to, buffer, n * sizeof(float), err);
-	return rc ? rc : sent(l, n * sizeof(float), err);
-}
-
-static enum hokku_code load_layer(struct loader *l, uint32_t i, struct hokku_error *err)
-{
-	const struct layer *from = &l->c->model->layers[i];
-	const struct cuda_layer *to = &l->c->layers[i];
-	const struct {
-		const struct cuda_matrix *m;
-		const struct weight *w;
-	} matrices[] = {{&to->wq, &from->wq},        {&to->wk, &from->wk},         {&to->wv, &from->wv},
-			{&to->wo, &from->wo},        {&to->w_gate, &from->w_gate}, {&to->w_up, &from->w_up},
-			{&to->w_down, &from->w_down}};
-	const struct {
-		float *v;
-		const struct weight *w;
-	} vectors[] = {{to->attn_norm, &from->attn_norm},
-		       {to->ffn_norm, &from->ffn_norm},
-		       {to->bq, &from->bq},
-		       {to->bk, &from->bk},
-		       {to->bv, &from->bv}};
-	enum hokku_code rc = HOKKU_OK;
-	for (size_t k = 0; k < sizeof matrices / sizeof matrices[0] && !rc; k++)
-		rc = load_matrix(l, matrices[k].m, matrices[k].w, err);
-	for (size_t k = 0; k < sizeof vectors / sizeof vectors[0] && !rc; k++)
-		rc = load_floats(l, vectors[k].v, NULL, vectors[k].w, vectors[k].w->cols, err);
+	for (size_t i = 0; i < l->list->n; i++)
+		l->all += job_bytes(&l->list->jobs[i]);
+	enum hokku_code rc = take_buffers(l, err);
+	if (!rc) {
+		run_workers(l);
+		rc = l->rc;
+		if (rc)
+			err_set(err, rc, "%s", l->err.message);
+		else
+			rc = report(l, err);
+	}
+	cudaFreeHost(l->pinned);
+	if (l->staging) {
+		enum hokku_code freed = ledger_give(&l->c->ledger, l->staging, rc ? NULL : err);
+		rc = rc ? rc : freed;
+	}
 	return rc;
 }
 
-static enum hokku_code load_frequencies(struct loader *l, struct hokku_error *err)
+enum hokku_code load_run(struct cuda *c, struct load_list *list, struct load_how how,
+			 const struct compute_params *p, struct hokku_error *err)
 {
-	const struct hparams *hp = &l->c->model->hp;
-	float frequency[CUDA_MAX_HEAD_DIM / 2];
-	for (uint32_t i = 0; i < hp->head_dim / 2; i++)
-		frequency[i] = (float)(1.0 / pow((double)hp->rope_theta, 2.0 * i / hp->head_dim));
-	return load_floats(l, l->c->rope_frequency, frequency, NULL, hp->head_dim / 2, err);
+	struct loader l = {.c = c, .list = list, .params = p, .how = how};
+	enum hokku_code rc = HOKKU_OK;
+	if (l.how.n_threads > LOAD_THREADS)
+		l.how.n_threads = LOAD_THREADS;
+	pthread_mutex_init(&l.lock, NULL);
+	if (list->failed)
+		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the list of weights");
+	if (!rc) {
+		qsort(list->jobs, list->n, sizeof *list->jobs, by_offset);
+		rc = run_list(&l, err);
+	}
+	pthread_mutex_destroy(&l.lock);
+	free(list->jobs);
+	*list = (struct load_list){0};
+	if (!rc && p->on_progress)
+		p->on_progress(p->user, l.all, l.all);
+	return rc;
 }
 
-static enum hokku_code load_all(struct loader *l, struct hokku_error *err)
+/* ---- vectors ---- */
+
+enum hokku_code load_floats(struct cuda *c, float *to, const float *from, uint32_t n, struct hokku_error *err)
 {
-	struct cuda *c = l->c;
-	const struct model *m = c->model;
-	for (int i = 0; i < CUDA_N_STAGING; i++) {
-		CUDA_TRY(&c->device, err, cudaMallocHost((void **)&l->buffer[i], l->bytes));
-		CUDA_TRY(&c->device, err, cudaEventCreateWithFlags(&l->copied[i], cudaEventDisableTiming));
-	}
-	enum hokku_code rc = load_matrix(l, &c->embedding, &m->embedding, err);
-	for (uint32_t i = 0; i < m->hp.n_layers && !rc; i++)
-		rc = load_layer(l, i, err);
-	if (!rc)
-		rc = load_floats(l, c->output_norm, NULL, &m->output_norm, m->hp.d_model, err);
-	if (!rc && !m->tied)
-		rc = load_matrix(l, &c->output, &m->output, err);
-	if (!rc)
-		rc = load_frequencies(l, err);
-	if (rc)
-		return rc;
+	CUDA_TRY(&c->device, err,
+		 cudaMemcpyAsync(to, from, n * sizeof *from, cudaMemcpyHostToDevice, c->stream));
 	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
 	return HOKKU_OK;
 }
 
-/* Room for the widest row. */
-static uint64_t buffer_bytes(const struct cuda *c)
+enum hokku_code load_vector(struct cuda *c, float *to, const struct weight *w, uint32_t n,
+			    struct hokku_error *err)
 {
-	/* no format takes more than four bytes an element, and rows are padded to eight */
-	const struct hparams *hp = &c->model->hp;
-	uint64_t widest = hp->d_ff > hp->d_model ? hp->d_ff : hp->d_model;
-	widest = widest > c->q_dim ? widest : c->q_dim;
-	uint64_t bytes = (widest + 7) * 4;
-	return bytes > CUDA_STAGING_BYTES ? bytes : CUDA_STAGING_BYTES;
+	float *values = calloc(n, sizeof *values);
+	if (!values)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a vector of %u", n);
+	w->fmt->dequantise(w->data, values, w->cols);
+	enum hokku_code rc = load_floats(c, to, values, n, err);
+	free(values);
+	return rc;
 }
 
-enum hokku_code cuda_load(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
+enum hokku_code load_frequencies(struct cuda *c, float *to, struct hokku_error *err)
 {
-	struct loader l = {
-		.c = c,
-		.params = p,
-		.bytes = buffer_bytes(c),
-		.all = c->ledger.bytes[LEDGER_WEIGHTS],
-	};
-	enum hokku_code rc = load_all(&l, err);
-	for (int i = 0; i < CUDA_N_STAGING; i++) {
-		cudaFreeHost(l.buffer[i]);
-		if (l.copied[i])
-			cudaEventDestroy(l.copied[i]);
-	}
-	if (!rc && p->on_progress && l.done != l.all)
-		p->on_progress(p->user, l.all, l.all);
-	return rc;
+	const struct hparams *hp = &c->model->hp;
+	float frequency[CUDA_MAX_HEAD_DIM / 2];
+	for (uint32_t i = 0; i < hp->head_dim / 2; i++)
+		frequency[i] = (float)(1.0 / pow((double)hp->rope_theta, 2.0 * i / hp->head_dim));
+	return load_floats(c, to, frequency, hp->head_dim / 2, err);
 }

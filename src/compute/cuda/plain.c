@@ -1,7 +1,7 @@
 /* The plain path: one launch an operation, any device from sm_75 up. Read layer() first: it is the model. */
 #include <math.h>
 
-#include "compute/cuda/cuda.h"
+#include "compute/cuda/load.h"
 
 /* out = x * w^T + bias, or added to out */
 static enum hokku_code product(struct cuda *c, const struct cuda_matrix *w, const float *bias, const float *x,
@@ -213,6 +213,54 @@ static void plain_take_weights(struct cuda *c, struct cuda_taker *t)
 	c->rope_frequency = cuda_take(t, LEDGER_WEIGHTS, m->hp.head_dim / 2, sizeof(float), "weights");
 }
 
+static void list_layer(struct load_list *list, const struct cuda_layer *to, const struct layer *from)
+{
+	load_planes(list, &to->wq, &from->wq);
+	load_planes(list, &to->wk, &from->wk);
+	load_planes(list, &to->wv, &from->wv);
+	load_planes(list, &to->wo, &from->wo);
+	load_planes(list, &to->w_gate, &from->w_gate);
+	load_planes(list, &to->w_up, &from->w_up);
+	load_planes(list, &to->w_down, &from->w_down);
+}
+
+static enum hokku_code load_vectors(struct cuda *c, struct hokku_error *err)
+{
+	const struct model *m = c->model;
+	enum hokku_code rc = load_vector(c, c->output_norm, &m->output_norm, m->hp.d_model, err);
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		const struct layer *from = &m->layers[l];
+		const struct cuda_layer *to = &c->layers[l];
+		const struct {
+			float *to;
+			const struct weight *from;
+		} all[] = {{to->attn_norm, &from->attn_norm},
+			   {to->ffn_norm, &from->ffn_norm},
+			   {to->bq, &from->bq},
+			   {to->bk, &from->bk},
+			   {to->bv, &from->bv}};
+		for (size_t i = 0; i < sizeof all / sizeof all[0] && !rc; i++)
+			if (all[i].to)
+				rc = load_vector(c, all[i].to, all[i].from, all[i].from->cols, err);
+	}
+	return rc ? rc : load_frequencies(c, c->rope_frequency, err);
+}
+
+static enum hokku_code plain_load(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
+{
+	const struct model *m = c->model;
+	struct load_list list = {0};
+	enum hokku_code rc = load_vectors(c, err);
+	if (rc)
+		return rc;
+	load_planes(&list, &c->embedding, &m->embedding);
+	for (uint32_t l = 0; l < m->hp.n_layers; l++)
+		list_layer(&list, &c->layers[l], &m->layers[l]);
+	if (!m->tied)
+		load_planes(&list, &c->output, &m->output);
+	return load_run(c, &list, load_choose(&list, c->load_room), p, err);
+}
+
 static float *take_floats(struct cuda_taker *t, uint64_t rows, uint64_t columns)
 {
 	return cuda_take(t, LEDGER_SCRATCH, rows, columns * sizeof(float), "scratch");
@@ -242,8 +290,8 @@ const struct cuda_path cuda_path_plain = {
 	.fits = plain_fits,
 	.kv_block_bytes = plain_kv_block_bytes,
 	.take_weights = plain_take_weights,
+	.load = plain_load,
 	.take_scratch = plain_take_scratch,
-	.load = cuda_load,
 	.layers = plain_layers,
 	.logits = plain_logits,
 };

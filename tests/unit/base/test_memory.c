@@ -65,6 +65,12 @@ static void files_are_mapped_and_read(void **state)
 	write_file(path, "hello");
 	assert_int_equal(file_map(path, &map, &err), HOKKU_OK);
 	assert_memory_equal(map.data, "hello", 5);
+	char part[8] = "";
+	assert_int_equal(file_read_at(&map, "x", 1, part, 3, &err), HOKKU_OK);
+	assert_string_equal(part, "ell");
+	assert_int_equal(file_read_at(&map, "x", 1, part, 0, &err), HOKKU_OK);
+	assert_int_equal(file_read_at(&map, "x", 3, part, 3, &err), HOKKU_IO_ERROR);
+	assert_string_equal(err.message, "x: ends at byte 5; it had 5 bytes when it was opened");
 	file_unmap(&map);
 	char *text;
 	size_t n;

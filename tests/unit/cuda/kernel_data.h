@@ -55,14 +55,15 @@ GOLDEN_INLINE struct test_weight make_weight(enum cuda_format format, uint32_t r
 	t.w = random_weight(format_get(types[format]), rows, cols, series, &t.data);
 	t.values = weight_values(&t.w);
 	assert_true(layout_plan(&t.m, &t.w));
-	uint8_t *main = malloc(rows * t.m.main_pitch + 1), *side = malloc(rows * t.m.side_pitch + 1);
-	assert_non_null(main);
-	assert_non_null(side);
-	layout_rows(&t.m, &t.w, 0, rows, main, side);
-	t.m.main = on_device(main, rows * t.m.main_pitch);
-	t.m.side = t.m.side_pitch ? on_device(side, rows * t.m.side_pitch) : NULL;
-	free(main);
-	free(side);
+	t.m.main = on_device(NULL, rows * t.m.main_pitch);
+	t.m.side = t.m.side_pitch ? on_device(NULL, rows * t.m.side_pitch) : NULL;
+	for (uint32_t first = 0; first < rows; first += 64) {
+		uint32_t n = rows - first < 64 ? rows - first : 64;
+		void *staging = on_device(t.data + first * t.w.row_bytes, n * t.w.row_bytes);
+		assert_int_equal(layout_rows(&t.m, &t.w, staging, first, n, test_stream()), cudaSuccess);
+		finish();
+		cudaFree(staging);
+	}
 	return t;
 }
 

@@ -1,0 +1,268 @@
+/*
+ * Loading by several threads in pieces of any size, on the emulator: what lies on the device afterwards is
+ * the file's weights, in both layouts; a file that shrinks, a device that fails and a caller who has had
+ * enough end it, and nothing is left behind.
+ */
+#include "device_memory.h"
+#include "tiny_model.h"
+
+#include <unistd.h>
+
+#include "compute/cuda/hopper.h"
+#include "compute/cuda/load.h"
+#include "frag_probe.h"
+
+static struct tiny_set set;
+static char path[512];
+
+struct opened {
+	struct gguf *file;
+	struct model model;
+	struct cuda c;
+	struct compute_params params;
+};
+
+static void open_model(struct opened *o, const char *name, const char *format)
+{
+	struct hokku_error err = {0};
+	*o = (struct opened){0};
+	tiny_write(&set, tiny_find(&set, name), format, path);
+	if (gguf_open_file(path, &o->file, &err) || model_bind(&o->model, o->file, &err) ||
+	    cuda_device_open(&o->c.device, "cuda", &err))
+		fail_msg("%s", err.message);
+	o->c.model = &o->model;
+	o->c.ledger.device = &o->c.device;
+	assert_int_equal(cudaStreamCreateWithFlags(&o->c.stream, cudaStreamNonBlocking), cudaSuccess);
+	if (hopper_create(&o->c, &err))
+		fail_msg("%s", err.message);
+	struct cuda_taker t = {&o->c.ledger, &err, HOKKU_OK};
+	hopper_take_weights(&o->c, &t);
+	assert_int_equal(t.rc, HOKKU_OK);
+}
+
+static void close_model(struct opened *o)
+{
+	hopper_destroy(&o->c);
+	cudaStreamDestroy(o->c.stream);
+	ledger_free(&o->c.ledger);
+	model_unbind(&o->model);
+	gguf_close(o->file);
+	unlink(path);
+	assert_int_equal(cudasim_live_bytes(), 0);
+	assert_int_equal(cudasim_live_pinned(), 0);
+}
+
+/* All matrices that lie in the file. */
+static void list_all(struct opened *o, struct load_list *list)
+{
+	const struct hopper *h = hopper_of(&o->c);
+	const struct model *m = &o->model;
+	if (!m->tied)
+		load_tiles(list, &h->output, &m->output); /* the list may be in any order */
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		const struct layer *from = &m->layers[l];
+		const struct tile_layer *to = &h->layers[l];
+		load_tiles(list, &to->wq, &from->wq);
+		load_tiles(list, &to->wk, &from->wk);
+		load_tiles(list, &to->wv, &from->wv);
+		load_tiles(list, &to->wo, &from->wo);
+		load_tiles(list, &to->w_gate, &from->w_gate);
+		load_tiles(list, &to->w_up, &from->w_up);
+		load_tiles(list, &to->w_down, &from->w_down);
+	}
+	load_tiles(list, &h->embedding, &m->embedding);
+}
+
+/* The weights as float32, through the fragments. */
+static void check_matrix(const struct tile_matrix *m, const struct weight *w)
+{
+	uint32_t pitch = m->n_units * (m->unit_bytes > 512 ? 256 : 32);
+	size_t n_bytes = (size_t)m->n_tiles * 8 * pitch * sizeof(struct probed);
+	struct probe_args a = {*m, on_device(NULL, n_bytes)};
+	assert_int_equal(probe_frags(&a, test_stream()), cudaSuccess);
+	finish();
+	struct probed *got = from_device(a.out, n_bytes);
+	float *want = malloc((size_t)w->rows * w->cols * sizeof *want);
+	w->fmt->dequantise(w->data, want, (size_t)w->rows * w->cols);
+	for (uint32_t r = 0; r < w->rows; r++)
+		for (uint32_t c = 0; c < w->cols; c++)
+			if (got[(size_t)r * pitch + c].exact != want[(size_t)r * w->cols + c])
+				fail_msg("%.*s: row %u, column %u", STR_ARG(w->tensor->name), r, c);
+	free(want);
+	free(got);
+	cudaFree(a.out);
+}
+
+static void check_all(const struct opened *o)
+{
+	const struct hopper *h = hopper_of(&o->c);
+	const struct model *m = &o->model;
+	check_matrix(&h->embedding, &m->embedding);
+	check_matrix(&h->output, &m->output);
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		check_matrix(&h->layers[l].wq, &m->layers[l].wq);
+		check_matrix(&h->layers[l].wk, &m->layers[l].wk);
+		check_matrix(&h->layers[l].wv, &m->layers[l].wv);
+		check_matrix(&h->layers[l].wo, &m->layers[l].wo);
+		check_matrix(&h->layers[l].w_gate, &m->layers[l].w_gate);
+		check_matrix(&h->layers[l].w_up, &m->layers[l].w_up);
+		check_matrix(&h->layers[l].w_down, &m->layers[l].w_down);
+	}
+}
+
+/* The least pieces there are, and larger ones; one thread, some, and more than there are pieces. */
+static void threads_and_pieces(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *format;
+	} models[] = {{"odd", "F16"}, {"mha128", "Q6_K"}, {"gqa7", "Q5_0"}};
+	struct hokku_error err = {0};
+	for (uint32_t n_threads = 1; n_threads <= LOAD_THREADS; n_threads += 3)
+		for (uint64_t more = 0; more < 3; more++) {
+			struct opened o;
+			struct load_list list = {0};
+			open_model(&o, models[more].name, models[more].format);
+			list_all(&o, &list);
+			struct load_how how = load_choose(&list, 0);
+			assert_int_equal(how.n_threads, 1);
+			how.n_threads = n_threads;
+			how.piece_bytes = (how.piece_bytes << more) + 2 * more;
+			if (load_run(&o.c, &list, how, &o.params, &err))
+				fail_msg("%s", err.message);
+			assert_null(list.jobs);
+			check_all(&o);
+			close_model(&o);
+		}
+}
+
+static void how_is_chosen(void **state)
+{
+	(void)state;
+	static const struct format f16 = {.block_elements = 1, .block_bytes = 2};
+	struct weight big = {.fmt = &f16, .rows = 150000, .cols = 3584, .row_bytes = 7168};
+	struct weight small = {.fmt = &f16, .rows = 4, .cols = 200000, .row_bytes = 400000};
+	struct tile_matrix to = {0};
+	struct load_list list = {0};
+	load_tiles(&list, &to, &small);
+	struct load_how how = load_choose(&list, (uint64_t)1 << 40);
+	assert_int_equal(how.n_threads, 1);
+	assert_int_equal(how.piece_bytes, 1600000); /* all there is */
+	load_tiles(&list, &to, &big);
+	how = load_choose(&list, (uint64_t)1 << 40);
+	assert_in_range(how.n_threads, 1, LOAD_THREADS);
+	assert_int_equal(how.piece_bytes, LOAD_PIECE_BYTES);
+	how = load_choose(&list, LOAD_PIECE_BYTES);
+	assert_int_equal(how.n_threads, 1);
+	how = load_choose(&list, 0);
+	assert_int_equal(how.n_threads, 1);
+	assert_int_equal(how.piece_bytes, 1600000); /* eight rows of any, or as many as there are */
+	free(list.jobs);
+}
+
+static enum hokku_code load_by(struct opened *o, uint32_t n_threads, struct hokku_error *err)
+{
+	struct load_list list = {0};
+	list_all(o, &list);
+	struct load_how how = load_choose(&list, 0);
+	how.n_threads = n_threads;
+	*err = (struct hokku_error){0};
+	return load_run(&o->c, &list, how, &o->params, err);
+}
+
+static void a_file_that_shrinks(void **state)
+{
+	(void)state;
+	struct opened o;
+	struct hokku_error err;
+	open_model(&o, "odd", "F16");
+	assert_int_equal(truncate(path, (off_t)gguf_data_offset(o.file) + 5000), 0);
+	assert_int_equal(load_by(&o, 4, &err), HOKKU_IO_ERROR);
+	assert_non_null(strstr(err.message, "it had"));
+	close_model(&o);
+}
+
+/* Every call fails in turn; with several threads there is no telling which call that is. */
+static void failures(void **state)
+{
+	(void)state;
+	EMULATOR_ONLY();
+	for (uint32_t n_threads = 1; n_threads <= 4; n_threads += 3) {
+		struct opened o;
+		struct hokku_error err;
+		open_model(&o, "odd", "F16");
+		uint64_t before = ledger_total(&o.c.ledger);
+		for (unsigned i = 1, failed = 1; failed; i++) {
+			cudasim_fail(NULL, i, cudaErrorLaunchFailure);
+			enum hokku_code rc = load_by(&o, n_threads, &err);
+			failed = rc != HOKKU_OK;
+			cudasim_fail(NULL, 0, 0);
+			if (failed) {
+				assert_int_equal(rc, HOKKU_DEVICE_ERROR);
+				assert_non_null(strstr(err.message, "cudaErrorLaunchFailure"));
+			}
+			assert_true(failed || i > 40);
+			assert_int_equal(ledger_total(&o.c.ledger), before);
+			assert_int_equal(cudasim_live_pinned(), 0);
+		}
+		check_all(&o);
+		close_model(&o);
+	}
+}
+
+static uint64_t last_done;
+
+static void on_progress(void *user, uint64_t done, uint64_t all)
+{
+	assert_true(done > last_done && done <= all);
+	assert_int_equal(all, *(const uint64_t *)user);
+	last_done = done;
+}
+
+static bool stopped(void *user)
+{
+	(void)user;
+	return last_done > 0;
+}
+
+static void progress(void **state)
+{
+	(void)state;
+	struct opened o;
+	struct hokku_error err;
+	uint64_t all = 0;
+	open_model(&o, "odd", "F16");
+	for (uint64_t i = 0; i < gguf_n_tensors(o.file); i++)
+		if (gguf_tensor_at(o.file, i)->n_dims == 2)
+			all += gguf_tensor_at(o.file, i)->n_bytes;
+	o.params.on_progress = on_progress;
+	o.params.user = &all;
+	for (uint32_t n_threads = 1; n_threads <= 4; n_threads += 3) {
+		last_done = 0;
+		assert_int_equal(load_by(&o, n_threads, &err), HOKKU_OK);
+		assert_int_equal(last_done, all);
+	}
+	o.params.stopped = stopped;
+	last_done = 0;
+	assert_int_equal(load_by(&o, 1, &err), HOKKU_CANCELLED);
+	assert_in_range(last_done, 1, all - 1);
+	o.params.on_progress = NULL;
+	assert_int_equal(load_by(&o, 4, &err), HOKKU_CANCELLED);
+	close_model(&o);
+}
+
+int main(void)
+{
+	tiny_load(&set);
+	snprintf(path, sizeof path, "%s/test_cuda_load.%d.gguf", TEST_BINARY_DIR, (int)getpid());
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(how_is_chosen),
+		cmocka_unit_test(threads_and_pieces),
+		cmocka_unit_test(a_file_that_shrinks),
+		cmocka_unit_test(failures),
+		cmocka_unit_test(progress),
+	};
+	int failed = cmocka_run_group_tests_name("cuda load", tests, NULL, NULL);
+	tiny_free(&set);
+	return failed;
+}
