@@ -298,30 +298,13 @@ task_lint() {
 	git ls-files 'src/*.c' | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build/test
 }
 
-# Correctness first (the GPU writes what the plain loops write), then speed.
+# Correctness first, then the sanitizers, then speed; tests/gpu/run.sh tells the parts.
 task_gpu() {
-	need $packages_build
+	need $packages_build libcmocka-dev
 	command -v nvcc >/dev/null 2>&1 || [ -x /usr/local/cuda/bin/nvcc ] ||
 		die "there is no nvcc: install the CUDA toolkit to build the GPU plugin"
-	build release
-	hokku=build/release/hokku
-	"$hokku" devices --measure
-	"$hokku" devices --json | grep -q '"usable": true' || die "there is no GPU to check on"
-	differ=0
-	for subject in rain snow "the sea" "an old bicycle" coffee "my grandmother" "the night train" fireflies winter \
-		"wild geese" "a stray dog" silence rust "the harbor" love "an empty house" moss "the kitchen" stars tea; do
-		for device in cpu:reference cuda; do
-			"$hokku" run --device "$device" --temperature 0 -p "Write a haiku about $subject." >"build/gpu-$device.txt"
-		done
-		if ! cmp -s build/gpu-cpu:reference.txt build/gpu-cuda.txt; then
-			differ=$((differ + 1))
-			say "do: \"$subject\" differs:"
-			diff build/gpu-cpu:reference.txt build/gpu-cuda.txt >&2 || true
-		fi
-	done
-	say "do: $((20 - differ)) of 20 greedy answers are those of cpu:reference"
-	sh bench/run.sh --device cuda
-	[ "$differ" = 0 ]
+	build gpu
+	sh tests/gpu/run.sh build/gpu "$@"
 }
 
 task_install() {
@@ -345,7 +328,7 @@ usage: ./do TASK
   valgrind          the unit tests under valgrind
   fmt [--check]     lay out the sources
   lint              layout and clang-tidy
-  gpu               with a GPU and nvcc: the same answers as the plain loops, then speed
+  gpu [PART...]     with a GPU and nvcc: proves the plugin on it, then times it (tests/gpu/run.sh tells the parts)
   install [PREFIX]  into /usr/local
   clean             remove what was built
   help              this text

@@ -1,0 +1,396 @@
+#!/bin/sh
+# Proves the CUDA plugin on this machine's device, then times it. One line a check: PASS, FAIL or SKIP; exit code 1 if
+# one failed. Runs in the repository's root, wherever it is started.
+#
+#     tests/gpu/run.sh DIR [PART...]
+#
+# DIR holds what the CMake preset "gpu" builds (hokku, libhokku-cuda.so, gpu_*, libcmocka.so.0); it may have been built
+# elsewhere. Without parts all run. The parts, and groups of them:
+#
+#     correct   unit exact greedy vram http
+#     unit      the unit tests of tests/unit/cuda on the device; golden models and formats against transformers
+#     exact     the same bits: 100 times, in any chunks, beside others; the ledger against the driver
+#     greedy    20 greedy answers of the bundled model against cpu:reference
+#     vram      what does not fit, or is not there, is refused
+#     http      a verse with the present minute in it, over HTTP
+#     sanitize  compute-sanitizer: memcheck, racecheck, initcheck, synccheck
+#     timing    start stream bench
+#     start     from the start of the program to its first token, beside an empty CUDA program
+#     stream    tokens a second and the time to the first token as a client of the server sees them
+#     bench     tokens a second of all shapes and formats, beside peers and the limits of the device
+#
+# HOKKU_GPU_PATHS     which of the plugin's paths (default: "hopper plain", those that the device has)
+# HOKKU_GPU_MODELS    where synthetic models are made and kept (default: /tmp/hokku-gpu-models); 35 GB for all
+# HOKKU_GPU_LOGS      where the whole output goes (default: a new folder in /tmp)
+set -u
+dir=$(cd "${1:?usage: tests/gpu/run.sh DIR [PART...]}" && pwd) || exit 2
+shift
+cd "$(dirname "$0")/../.." || exit 2
+unset HOKKU_MODEL HOKKU_DEVICE HOKKU_PLUGIN_PATH HOKKU_CTX HOKKU_API_KEY_FILE HOKKU_CUDA_PATH
+models=${HOKKU_GPU_MODELS:-/tmp/hokku-gpu-models}
+logs=${HOKKU_GPU_LOGS:-$(mktemp -d /tmp/hokku-gpu-XXXXXX)}
+hokku=$dir/hokku
+mkdir -p "$models" "$logs"
+results=$logs/results
+: >"$results"
+
+# ---- one line a check ----
+
+verdict() {
+	kind=$1
+	shift
+	printf '%s %s\n' "$kind" "$*" | tee -a "$results"
+}
+
+name_of_log() {
+	printf '%s/%s.log' "$logs" "$(printf '%s' "$1" | tr -c 'A-Za-z0-9._\n' '-')"
+}
+
+# check NAME COMMAND...: passes if the command does. What it said is shown if it does not.
+check() {
+	what=$1
+	shift
+	log=$(name_of_log "$what")
+	started=$(date +%s)
+	if "$@" >"$log" 2>&1; then
+		skipped=$(grep -c '^\[  SKIPPED \] [a-z]' "$log")
+		note=
+		[ "$skipped" = 0 ] || note=", $skipped of its tests are for the emulator alone"
+		verdict PASS "$what ($(($(date +%s) - started)) s$note)"
+	else
+		verdict FAIL "$what: exit code $?; $log ends:"
+		tail -n 15 "$log" | sed 's/^/     /'
+	fi
+}
+
+# told COMMAND...: a program that prints such lines itself.
+told() {
+	log=$(name_of_log "${HOKKU_CUDA_PATH:-} $*")
+	"$@" >"$log" 2>"$log.err" || grep -q '^FAIL' "$log" || {
+		verdict FAIL "$*: exit code $?"
+		tail -n 15 "$log.err" | sed 's/^/     /'
+	}
+	cat "$log"
+	grep -E '^(PASS|FAIL|SKIP)' "$log" >>"$results"
+}
+
+# refused NAME PATTERN COMMAND...: the command must fail and say why.
+refused() {
+	what=$1 pattern=$2
+	shift 2
+	log=$(name_of_log "$what")
+	if timeout 60 "$@" >"$log" 2>&1; then
+		verdict FAIL "$what: it was not refused"
+	elif grep -qE "$pattern" "$log"; then
+		verdict PASS "$what: $(head -n 1 "$log")"
+	else
+		verdict FAIL "$what: no word of $pattern in: $(head -n 3 "$log")"
+	fi
+}
+
+# compare NAME VALUE lt|gt LIMIT UNIT
+compare() {
+	if awk -v a="$2" -v b="$4" -v op="$3" 'BEGIN { exit !(op == "lt" ? a <= b : a >= b) }'; then
+		verdict PASS "$1: $2 $5 ($([ "$3" = lt ] && echo "at most" || echo "at least") $4)"
+	else
+		verdict FAIL "$1: $2 $5 ($([ "$3" = lt ] && echo "at most" || echo "at least") $4)"
+	fi
+}
+
+# ---- models ----
+
+# need MODEL...: "0.5B-F16", "7B-Q8_0", "4of7B-F16" (four layers of the 7B shape); made together, kept.
+need() {
+	for name in "$@"; do
+		file=$models/$name.gguf
+		[ -f "$file" ] && continue
+		case $name in
+		0.5B-*) shape=qwen2.5-0.5b ;;
+		7B-*) shape=qwen2.5-7b ;;
+		4of7B-*) shape=tests/gpu/7b-4-layers.json ;;
+		esac
+		{ "$hokku" synth --shape "$shape" --type "${name#*-}" -o "$file.part" >"$file.log" 2>&1 && mv "$file.part" "$file"; } &
+	done
+	wait
+	for name in "$@"; do
+		[ -f "$models/$name.gguf" ] || {
+			verdict FAIL "synthetic model $name: $(tail -n 1 "$models/$name.gguf.log")"
+			return 1
+		}
+	done
+}
+
+# ---- a server ----
+
+server=
+stop_server() {
+	[ -z "$server" ] || { kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; }
+	server=
+}
+trap stop_server EXIT
+
+# start_server OPTION...: sets port.
+start_server() {
+	log=$(name_of_log "server $*")
+	"$hokku" serve --host 127.0.0.1 --port 0 --device cuda "$@" >"$log" 2>&1 &
+	server=$!
+	port=
+	tries=0
+	while [ -z "$port" ] && [ $((tries += 1)) -le 50 ]; do
+		sleep 0.1
+		port=$(sed -n 's|^hokku: listening on http://127.0.0.1:\([0-9]*\).*|\1|p' "$log")
+	done
+	"$dir/gpu_client" wait "${port:-1}" 120 && return 0
+	verdict FAIL "hokku serve $*: $(tail -n 3 "$log")"
+	stop_server
+	return 1
+}
+
+# ---- parts ----
+
+# Sets paths to those that can run here.
+find_paths() {
+	paths=
+	for path in ${HOKKU_GPU_PATHS:-hopper plain}; do
+		log=$logs/path-$path.log
+		if HOKKU_CUDA_PATH=$path "$hokku" run --device cuda --temperature 0 -n 1 -p rain >"$log" 2>&1; then
+			paths="$paths $path"
+		elif [ "$path" = plain ]; then
+			verdict FAIL "the plain path: $(tail -n 1 "$log")"
+		else
+			verdict SKIP "the $path path: $(tail -n 1 "$log")"
+		fi
+	done
+}
+
+part_unit() {
+	for program in "$dir"/gpu_test_*; do
+		name=$(basename "$program")
+		if [ "$name" = gpu_test_model ]; then
+			for path in $paths; do
+				check "$name, $path path" env HOKKU_CUDA_PATH="$path" "$program"
+				grep -h 'largest error' "$logs/$name--$path-path.log" | sort -k5 -g | tail -n 1 | sed 's/^/     worst: /'
+			done
+		else
+			check "$name" "$program"
+		fi
+	done
+}
+
+part_exact() {
+	need 0.5B-F16 0.5B-Q8_0 0.5B-Q4_K_M 4of7B-F16 4of7B-Q8_0 4of7B-Q4_K_M || return
+	for path in $paths; do
+		export HOKKU_CUDA_PATH="$path"
+		told "$dir/gpu_exact" haiku --prompt 300 repeat chunks neighbours ledger
+		for name in 0.5B-F16 0.5B-Q8_0 0.5B-Q4_K_M 4of7B-F16 4of7B-Q8_0 4of7B-Q4_K_M; do
+			case $path-$name in
+			plain-*-Q*) continue ;; # its kernels differ by format alone, and gpu_test_model has those
+			esac
+			told "$dir/gpu_exact" "$models/$name.gguf" repeat chunks neighbours ledger
+		done
+		unset HOKKU_CUDA_PATH
+	done
+}
+
+part_greedy() {
+	for path in $paths; do
+		HOKKU_CUDA_PATH=$path told "$dir/gpu_exact" haiku greedy
+	done
+}
+
+part_vram() {
+	need 0.5B-F16 || return
+	refused "--vram-limit below the model" 'needs [0-9]+ bytes.*cuda:0 .*500000000' \
+		"$hokku" run --device cuda --vram-limit 500000000 "$models/0.5B-F16.gguf" --raw -p a -n 1
+	refused "more KV memory than the card has" 'needs [0-9]+ bytes.*cuda:0 .*available' \
+		"$hokku" run --device cuda --kv-bytes 1000000000000 "$models/0.5B-F16.gguf" --raw -p a -n 1
+	refused "a device that is not there" 'there is no device cuda:77' "$hokku" run --device cuda:77 -p rain
+	vram=$("$hokku" devices --json | sed -n 's/.*"vram_free_bytes": \([0-9]*\).*/\1/p' | head -n 1)
+	if start_server --kv-bytes $((vram * 7 / 10)); then
+		refused "a second server on a full card" 'needs [0-9]+ bytes.*available' \
+			"$hokku" serve --port 0 --device cuda --kv-bytes $((vram * 7 / 10))
+		check "the first server goes on" "$dir/gpu_client" haiku "$port"
+		stop_server
+	fi
+}
+
+part_http() {
+	start_server || return
+	check "a haiku over HTTP on --device cuda" "$dir/gpu_client" haiku "$port"
+	sed 's/^/     /' "$log"
+	stop_server
+}
+
+# All four tools at once: they keep a core busy each, and the device little.
+part_sanitize() {
+	command -v compute-sanitizer >/dev/null 2>&1 || {
+		verdict SKIP "compute-sanitizer is not installed"
+		return
+	}
+	for tool in memcheck racecheck initcheck synccheck; do
+		{
+			results=$logs/results-$tool
+			: >"$results"
+			tool_check="timeout 500 compute-sanitizer --tool $tool --error-exitcode 9 --print-limit 5"
+			for path in $paths; do
+				check "$tool: hokku run, $path path" env HOKKU_CUDA_PATH="$path" $tool_check \
+					"$hokku" run --device cuda -p rain -n 6 --seed 1
+			done
+			for program in "$dir"/gpu_test_*; do
+				case $program in
+				*_model | *_device) continue ;; # hokku run stands for them: it is shorter
+				esac
+				check "$tool: $(basename "$program")" env HOKKU_TEST_SMALL=1 $tool_check "$program"
+			done
+		} >"$logs/$tool.out" &
+	done
+	wait
+	for tool in memcheck racecheck initcheck synccheck; do
+		cat "$logs/$tool.out"
+		cat "$logs/results-$tool" >>"$results"
+	done
+}
+
+part_start() {
+	need 0.5B-F16 || return
+	empty=$("$dir/gpu_client" first 5 "$dir/gpu_empty") || { verdict FAIL "gpu_empty"; return; }
+	full=$("$dir/gpu_client" first 5 "$hokku" run --device cuda "$models/0.5B-F16.gguf" --raw -p "a b" --temperature 0 -n 8 \
+		2>"$logs/start.err") || {
+		verdict FAIL "start-up: $(tail -n 2 "$logs/start.err")"
+		return
+	}
+	printf '     ms to the first output (median, least, most): %s for hokku run, %s for an empty CUDA program\n' "$full" "$empty"
+	compare "start-up of 0.5B F16 beyond an empty CUDA program" \
+		"$(echo "$full $empty" | awk '{ printf "%.0f", $1 - $4 }')" lt 400 ms
+}
+
+# json_value SECTION KEY FILE: of what `hokku bench --json` wrote
+json_value() {
+	awk -v section="\"$1\":" -v key="\"$2\":" '$1 == section { inside = 1 } inside && $1 == key { gsub(/[,"]/, ""); print $2; exit }' "$3"
+}
+
+part_stream() {
+	need 0.5B-F16 || return
+	out=$logs/stream.json
+	"$hokku" bench --device cuda "$models/0.5B-F16.gguf" --json --prefill 512 --decode 256 -n 5 >"$out" 2>"$out.err" || {
+		verdict FAIL "hokku bench: $(tail -n 2 "$out.err")"
+		return
+	}
+	alone=$(json_value decode tokens_per_s "$out")
+	start_server --model "$models/0.5B-F16.gguf" || return
+	rate=$("$dir/gpu_client" rate "$port" 256 9) && ttft=$("$dir/gpu_client" ttft "$port" 512 21)
+	code=$?
+	stop_server
+	[ $code = 0 ] || {
+		verdict FAIL "the client's figures: see above"
+		return
+	}
+	printf '     one stream: %s tokens/s (median, least, most), bench %.0f; TTFT of 512 tokens: %s ms\n' "$rate" "$alone" "$ttft"
+	compare "the stream's rate, of the bench's" "$(echo "$rate $alone" | awk '{ printf "%.1f", 100 * $1 / $4 }')" gt 90 %
+	compare "TTFT of a 512-token prompt" "$(echo "$ttft" | awk '{ printf "%.2f", $1 }')" lt 8 ms
+}
+
+# One line of the table from gpu_anchors.tsv, which gives: model format what peer floor
+bench_line() {
+	out=$logs/bench-$1-$2.json
+	ours=$(json_value "$3" tokens_per_s "$out")
+	read_rate=$(json_value limits read_bytes_per_s "$out")
+	ops_rate=$(json_value limits matrix_ops_per_s "$out")
+	if [ "$3" = decode ]; then
+		share=$(json_value "$3" share_of_memory "$out")
+		of=memory
+	else
+		share=$(json_value "$3" ops_per_s "$out" | awk -v limit="${ops_rate:-0}" -v other="${matrix_ops:-0}" \
+			'{ limit = limit > 0 ? limit : other; print limit > 0 ? $1 / limit : 0 }')
+		of=arithmetic
+	fi
+	awk -v m="$1" -v f="$2" -v w="$3" -v peer="$4" -v floor="$5" -v ours="$ours" -v share="$share" -v of="$of" 'BEGIN {
+		printf "     %-5s %-7s %-8s %9.0f %9.0f %6.2f x %9.0f  %3.0f%% of %s\n", m, f, w, ours, peer, ours / peer, floor,
+			100 * share, of
+	}'
+	# Floors are an H200's; a card with less memory bandwidth is told of and not judged.
+	if awk -v r="$read_rate" 'BEGIN { exit !(r >= 3.9e12) }'; then
+		compare "$1 $2 $3" "$(printf '%.0f' "$ours")" gt "$5" tokens/s >>"$logs/floors"
+	elif awk -v a="$ours" -v b="$5" 'BEGIN { exit !(a >= b) }'; then
+		compare "$1 $2 $3" "$(printf '%.0f' "$ours")" gt "$5" tokens/s >>"$logs/floors"
+	else
+		verdict SKIP "$1 $2 $3: $(printf '%.0f' "$ours") tokens/s; an H200 must reach $5, and this is none" >>"$logs/floors"
+	fi
+}
+
+# The rate of a large float16 product through PyTorch, where there is one: what prefill is held against.
+measure_products() {
+	matrix_ops=$(python3 - 2>/dev/null <<'PY'
+import torch
+n = 8192
+a, b = (torch.randn(n, n, device="cuda", dtype=torch.float16) for _ in range(2))
+times = []
+for i in range(13):
+    start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record(); a @ b; stop.record(); torch.cuda.synchronize()
+    times.append(start.elapsed_time(stop))
+print("%.0f" % (2 * n**3 / (sorted(times[3:])[5] * 1e-3)))
+PY
+	) || matrix_ops=
+}
+
+part_bench() {
+	shapes=${HOKKU_GPU_SHAPES:-0.5B 7B}
+	: >"$logs/floors"
+	for shape in $shapes; do
+		need "$shape-F16" "$shape-Q8_0" "$shape-Q4_K_M" || return
+	done
+	for shape in $shapes; do
+		for type in F16 Q8_0 Q4_K_M; do
+			out=$logs/bench-$shape-$type.json
+			"$hokku" bench --device cuda "$models/$shape-$type.gguf" --json --prefill 2048 --decode 128 -n 7 >"$out" 2>"$out.err" ||
+				verdict FAIL "hokku bench $shape $type: $(tail -n 2 "$out.err")"
+		done
+	done
+	measure_products
+	out=$logs/bench-$(echo "$shapes" | awk '{ print $1 }')-F16.json
+	printf '     %s\n' "$(sed -n 's/.*"device": "\(.*\)",/\1/p' "$out")"
+	printf '     limits: memory %.0f GB/s read, %.0f copied; from the host %.1f GB/s pinned, %.1f pageable; float16 products %.0f TFLOP/s\n' \
+		$(for rate in read copy pinned pageable; do json_value limits ${rate}_bytes_per_s "$out"; done |
+			awk '{ print $1 / 1e9 }') "$(awk -v a="$(json_value limits matrix_ops_per_s "$out")" -v b="${matrix_ops:-0}" \
+				'BEGIN { print (a > 0 ? a : b) / 1e12 }')"
+	printf '     %-5s %-7s %-8s %9s %9s %8s %9s  %s\n' "" "" tokens/s hokku peer "" floor "share of the limit"
+	grep -v '^#' bench/gpu_anchors.tsv | while read -r model format what peer floor; do
+		[ -s "$logs/bench-$model-$format.json" ] && bench_line "$model" "$format" "$what" "$peer" "$floor"
+	done
+	cat "$logs/floors"
+}
+
+# ---- the whole ----
+
+expand() {
+	for part in "$@"; do
+		case $part in
+		all) expand correct sanitize timing ;;
+		correct) echo unit exact greedy vram http ;;
+		timing) echo start stream bench ;;
+		unit | exact | greedy | vram | http | sanitize | start | stream | bench) echo "$part" ;;
+		*)
+			echo "tests/gpu/run.sh: there is no part \"$part\"" >&2
+			exit 2
+			;;
+		esac
+	done
+}
+
+parts=$(expand "${@:-all}") || exit 2
+"$hokku" devices >"$logs/devices" 2>&1
+sed -n '/^cuda/p' "$logs/devices"
+grep -q '^cuda:0' "$logs/devices" || {
+	echo "FAIL there is no device to check: $(tail -n 1 "$logs/devices")"
+	exit 1
+}
+find_paths
+for part in $parts; do
+	"part_$part"
+done
+passed=$(grep -c '^PASS' "$results")
+failed=$(grep -c '^FAIL' "$results")
+skipped=$(grep -c '^SKIP' "$results")
+echo "$passed passed, $failed failed, $skipped skipped; the whole output is in $logs"
+[ "$failed" = 0 ]
