@@ -212,6 +212,7 @@ static void limits(void **state)
 static void growing(void **state)
 {
 	(void)state;
+	EMULATOR_ONLY();
 	struct direct d;
 	struct hokku_error err = {0};
 	struct compute_memory memory;
