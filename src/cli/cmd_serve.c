@@ -195,6 +195,8 @@ static int run(int argc, char **argv)
 				 "--log-level is \"%s\"; it takes off, error, warn, info or debug",
 				 chosen.level);
 	config->on_listening = on_listening;
+	const char *check_ms = getenv("HOKKU_TEST_CHECK_MS"); /* tests alone: nobody else has a reason */
+	config->engine.check_ms = check_ms ? (uint32_t)strtoul(check_ms, NULL, 10) : 0;
 	/* A file that is not there is told before anything listens. */
 	if (config->engine.model_path) {
 		if (file_map(config->engine.model_path, &map, &err))

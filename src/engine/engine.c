@@ -127,21 +127,47 @@ static void enter_phase(struct engine *e, enum engine_phase phase, const struct 
 	e->phase = phase;
 	if (phase == ENGINE_READY)
 		e->load_part = 1;
-	if (phase == ENGINE_FAILED)
-		e->load_error = *err;
+	if (err)
+		e->failure = *err;
 	pthread_cond_broadcast(&e->changed);
 	pthread_mutex_unlock(&e->lock);
 	tell_state(e);
 }
 
-/* Waits for a job; NULL when the engine stops and the queue is empty. The job counts as running from here on.
- */
-static struct job *next_job(struct engine *e)
+static struct timespec to_timespec(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+}
+
+enum hokku_code engine_check(struct engine *e, struct hokku_error *err)
+{
+	struct compute_memory memory;
+	uint64_t now = clock_ns();
+	if (now < e->next_check_ns)
+		return HOKKU_OK;
+	enum hokku_code rc = compute_check(e->compute, err);
+	if (rc)
+		return rc;
+	compute_get_memory(e->compute, &memory);
+	pthread_mutex_lock(&e->lock);
+	e->memory = memory;
+	e->checked_ns = now;
+	pthread_mutex_unlock(&e->lock);
+	e->next_check_ns = now + e->check_ns;
+	return HOKKU_OK;
+}
+
+/* Waits for a job, until it is time for a check at most. NULL then, and when the engine stops and the queue
+ * is empty (*stop). The job counts as running from here on. */
+static struct job *next_job(struct engine *e, bool *stop)
 {
 	struct job *job = NULL;
+	const struct timespec until = to_timespec(e->next_check_ns);
+	int waited = 0;
 	pthread_mutex_lock(&e->lock);
-	while (e->n_queued == 0 && !e->stopping)
-		pthread_cond_wait(&e->work, &e->lock);
+	while (e->n_queued == 0 && !e->stopping && waited != ETIMEDOUT)
+		waited = pthread_cond_timedwait(&e->work, &e->lock, &until);
+	*stop = e->n_queued == 0 && e->stopping;
 	if (e->n_queued) {
 		job = pop(e);
 		e->running = job;
@@ -163,35 +189,57 @@ static void job_done(struct engine *e, struct job *job)
 /* The device cannot go on: whoever waits is told so, and later requests are refused with the same error. */
 static void give_up(struct engine *e, const struct hokku_error *err)
 {
-	enter_phase(e, ENGINE_FAILED, err);
+	enter_phase(e, ENGINE_LOST, err);
 	pthread_mutex_lock(&e->lock);
 	struct job *list = take_out(e, true);
 	pthread_mutex_unlock(&e->lock);
 	fail_all(e, list, err);
 }
 
-static void *engine_main(void *arg)
+/* Until the engine is stopped; or DEVICE_ERROR. */
+static enum hokku_code serve_jobs(struct engine *e, struct hokku_error *err)
 {
-	struct engine *e = arg;
+	enum hokku_code rc = HOKKU_OK;
+	bool stop = false;
+	while (!rc && !stop) {
+		struct job *job = next_job(e, &stop);
+		if (job) {
+			rc = engine_generate(e, job, err);
+			job_done(e, job);
+		} else if (!stop) {
+			rc = engine_check(e, err);
+		}
+	}
+	return rc;
+}
+
+static void run_engine(struct engine *e)
+{
 	struct hokku_error err = {.code = HOKKU_OK};
-	struct job *job;
 	if (engine_load(e, &err)) {
 		engine_unload(e);
 		enter_phase(e, ENGINE_FAILED, &err);
-		return NULL;
+		return;
 	}
 	atomic_store(&e->public_tok, e->tok);
 	atomic_store(&e->public_chat, &e->chat);
+	e->checked_ns = clock_ns(); /* the opening did */
+	e->next_check_ns = e->checked_ns + e->check_ns;
 	enter_phase(e, ENGINE_READY, NULL);
-	while ((job = next_job(e))) {
-		enum hokku_code rc = engine_generate(e, job, &err);
-		job_done(e, job);
-		if (rc) {
-			give_up(e, &err);
-			return NULL;
-		}
-	}
-	enter_phase(e, ENGINE_STOPPED, NULL);
+	if (serve_jobs(e, &err))
+		give_up(e, &err);
+	else
+		enter_phase(e, ENGINE_STOPPED, NULL);
+}
+
+static void *engine_main(void *arg)
+{
+	struct engine *e = arg;
+	run_engine(e);
+	pthread_mutex_lock(&e->lock);
+	e->over = true;
+	pthread_cond_broadcast(&e->changed);
+	pthread_mutex_unlock(&e->lock);
 	return NULL;
 }
 
@@ -234,6 +282,7 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->vram_limit = config->vram_limit;
 	e->kv_bytes = config->kv_bytes;
 	e->kv_grows = config->kv_grows;
+	e->check_ns = (config->check_ms ? config->check_ms : ENGINE_CHECK_MS) * 1000000ull;
 	e->stopped = config->stopped;
 	e->max_queue = config->max_queue ? config->max_queue : ENGINE_MAX_QUEUE;
 	e->on_state = config->on_state;
@@ -263,17 +312,43 @@ void engine_close_door(struct engine *e)
 	pthread_mutex_unlock(&e->lock);
 }
 
+static struct timespec in_ms(uint32_t ms)
+{
+	return to_timespec(clock_ns() + ms * 1000000ull);
+}
+
 /* Waits until nothing runs and nothing waits, for drain_ms at most. Under the lock. */
 static void drain(struct engine *e, uint32_t drain_ms)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	uint64_t ns = (uint64_t)until.tv_nsec + (uint64_t)drain_ms * 1000000u;
-	until.tv_sec += (time_t)(ns / 1000000000u);
-	until.tv_nsec = (long)(ns % 1000000000u);
+	const struct timespec until = in_ms(drain_ms);
 	while ((e->n_queued || e->running) &&
 	       pthread_cond_timedwait(&e->changed, &e->lock, &until) != ETIMEDOUT) {
 	}
+}
+
+/* Asks the thread to end, and all requests with it. Under the lock. */
+static void ask_to_stop(struct engine *e)
+{
+	e->door_closed = true;
+	e->stopping = true;
+	for (uint32_t i = 0; i < e->n_queued; i++)
+		atomic_store(&e->queue[(e->queue_head + i) % (e->max_queue + 1)]->cancelled, true);
+	if (e->running)
+		atomic_store(&e->running->cancelled, true);
+	pthread_cond_signal(&e->work);
+}
+
+bool engine_stop(struct engine *e, uint32_t wait_ms)
+{
+	const struct timespec until = in_ms(wait_ms);
+	int waited = 0;
+	pthread_mutex_lock(&e->lock);
+	ask_to_stop(e);
+	while (!e->over && waited != ETIMEDOUT)
+		waited = pthread_cond_timedwait(&e->changed, &e->lock, &until);
+	bool over = e->over;
+	pthread_mutex_unlock(&e->lock);
+	return over;
 }
 
 void engine_destroy(struct engine *e, uint32_t drain_ms)
@@ -284,12 +359,7 @@ void engine_destroy(struct engine *e, uint32_t drain_ms)
 	e->door_closed = true;
 	if (drain_ms)
 		drain(e, drain_ms);
-	e->stopping = true;
-	for (uint32_t i = 0; i < e->n_queued; i++)
-		atomic_store(&e->queue[(e->queue_head + i) % (e->max_queue + 1)]->cancelled, true);
-	if (e->running)
-		atomic_store(&e->running->cancelled, true);
-	pthread_cond_signal(&e->work);
+	ask_to_stop(e);
 	pthread_mutex_unlock(&e->lock);
 	pthread_join(e->thread, NULL);
 	engine_free(e);
@@ -304,11 +374,12 @@ void engine_get_state(struct engine *e, struct engine_state *out)
 		.load_bytes = e->load_bytes,
 		.load_all_bytes = e->load_all_bytes,
 		.load_s = e->load_begun_ns ? clock_ms_since(e->load_begun_ns) * 1e-3 : 0,
-		.load_error = e->load_error,
+		.failure = e->failure,
 		.info = e->info,
 		.memory = e->memory,
 		.device_why = e->device_why,
 		.device_why_notable = e->device_why_notable,
+		.checked_s = e->checked_ns ? clock_ms_since(e->checked_ns) * 1e-3 : 0,
 		.n_queued = e->n_queued,
 		.n_running = e->running != NULL,
 		.n_finished = e->n_finished,
@@ -323,9 +394,10 @@ enum hokku_code engine_wait_ready(struct engine *e, struct hokku_error *err)
 	pthread_mutex_lock(&e->lock);
 	while (e->phase == ENGINE_LOADING)
 		pthread_cond_wait(&e->changed, &e->lock);
-	enum hokku_code rc = e->phase == ENGINE_FAILED ? e->load_error.code : HOKKU_OK;
+	bool failed = e->phase == ENGINE_FAILED || e->phase == ENGINE_LOST;
+	enum hokku_code rc = failed ? e->failure.code : HOKKU_OK;
 	if (rc && err)
-		*err = e->load_error;
+		*err = e->failure;
 	pthread_mutex_unlock(&e->lock);
 	return rc;
 }
@@ -348,8 +420,8 @@ static enum hokku_code check_open(const struct engine *e, struct hokku_error *er
 	if (e->phase == ENGINE_LOADING)
 		return err_set(err, HOKKU_NOT_READY, "the model is still being loaded (%.0f%%)",
 			       e->load_part * 100);
-	if (e->phase == ENGINE_FAILED)
-		return err_set(err, e->load_error.code, "%s", e->load_error.message);
+	if (e->phase == ENGINE_FAILED || e->phase == ENGINE_LOST)
+		return err_set(err, e->failure.code, "%s", e->failure.message);
 	return HOKKU_OK;
 }
 

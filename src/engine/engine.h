@@ -19,6 +19,7 @@ enum {
 	ENGINE_MAX_QUEUE = 256, /* default of engine_config.max_queue */
 	ENGINE_DEFAULT_MAX_CTX = 32768,
 	ENGINE_MAX_LOGIT_BIAS = 1000, /* most that a logit may be raised or lowered by */
+	ENGINE_CHECK_MS = 60000,      /* the device's memory is checked so often */
 	ENGINE_MAX_KV_CONTEXTS = 256, /* whole contexts that KV memory grows to, where it may grow */
 };
 
@@ -33,15 +34,17 @@ struct engine_config {
 	uint64_t kv_bytes;   /* KV memory; 0: one context, or with kv_grows what a GPU has left */
 	bool kv_grows; /* for a server, which has its GPU for itself: up to ENGINE_MAX_KV_CONTEXTS contexts */
 	uint32_t max_queue; /* 0: ENGINE_MAX_QUEUE; requests waiting, the running one not counted */
+	uint32_t check_ms;  /* for tests; 0: ENGINE_CHECK_MS */
 	/* Asked on the engine's thread while weights are loaded; true ends it (CANCELLED). May be NULL. */
 	bool (*stopped)(void *user);
-	/* Called on the engine's thread when loading made progress, and once when it is done (part = 1) or
-	 * failed. */
+	/* Called on the engine's thread when loading made progress, and when the phase changes. */
 	void (*on_state)(void *user);
 	void *user;
 };
 
-enum engine_phase { ENGINE_LOADING, ENGINE_READY, ENGINE_FAILED, ENGINE_STOPPED };
+/* FAILED: the model cannot be loaded. LOST: it was READY, then its device failed, or its memory is no longer
+ * on the device; requests are refused with that error. */
+enum engine_phase { ENGINE_LOADING, ENGINE_READY, ENGINE_FAILED, ENGINE_LOST, ENGINE_STOPPED };
 
 /* A snapshot; strings live as long as the engine and are set from READY on. */
 struct engine_state {
@@ -49,11 +52,12 @@ struct engine_state {
 	double load_part;                    /* 0 to 1 */
 	uint64_t load_bytes, load_all_bytes; /* of weights, so far and in all; 0 before they are begun */
 	double load_s;                       /* seconds since they were begun */
-	struct hokku_error load_error;       /* when FAILED */
+	struct hokku_error failure;          /* when FAILED or LOST */
 	struct hokku_info info;              /* when READY */
 	struct compute_memory memory;        /* when READY */
 	const char *device_why;              /* compute_why, when READY */
 	bool device_why_notable;
+	double checked_s; /* since the device's memory was last checked and asked about */
 	uint32_t n_queued, n_running;
 	uint64_t n_finished, n_tokens_in, n_tokens_out; /* since the start */
 };
@@ -97,6 +101,10 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
  * finish for so long; new ones are refused with SHUTTING_DOWN from the first moment. Joins the thread and
  * frees all. */
 void engine_destroy(struct engine *e, uint32_t drain_ms);
+
+/* The same without freeing anything, for a device that may not answer: waits for the thread's end for wait_ms
+ * at most. False: it goes on, and the engine must be left as it is. */
+bool engine_stop(struct engine *e, uint32_t wait_ms);
 
 /* Refuses new requests from now on (SHUTTING_DOWN), lets the present ones go on. */
 void engine_close_door(struct engine *e);

@@ -58,13 +58,14 @@ static enum hokku_code step(struct run *r, uint32_t pos, uint32_t n, bool draw, 
 	return HOKKU_OK;
 }
 
-static enum hokku_code check_cancelled(struct run *r, struct hokku_error *err)
+/* Shall the request go on, and can it? */
+static enum hokku_code between_steps(struct run *r, struct hokku_error *err)
 {
 	if (atomic_load_explicit(&r->e->n_cancelled, memory_order_relaxed))
 		engine_reap_cancelled(r->e);
 	if (atomic_load_explicit(&r->job->cancelled, memory_order_relaxed))
 		return err_set(err, HOKKU_CANCELLED, "the request was cancelled after %u tokens", r->n_out);
-	return HOKKU_OK;
+	return engine_check(r->e, err);
 }
 
 static enum hokku_code prefill(struct run *r, struct hokku_error *err)
@@ -74,7 +75,7 @@ static enum hokku_code prefill(struct run *r, struct hokku_error *err)
 	memcpy(e->history, r->job->tokens, n_prompt * sizeof *e->history);
 	uint64_t begin = clock_ns();
 	for (uint32_t pos = 0, n; pos < n_prompt; pos += n) {
-		enum hokku_code rc = check_cancelled(r, err);
+		enum hokku_code rc = between_steps(r, err);
 		if (rc)
 			return rc;
 		n = pace_chunk(&e->pace);
@@ -172,7 +173,7 @@ static enum hokku_code run(struct run *r, struct hokku_error *err)
 	while (!rc && !ended) {
 		rc = take_token(r, &ended, err);
 		if (!rc && !ended)
-			rc = check_cancelled(r, err);
+			rc = between_steps(r, err);
 		if (!rc && !ended)
 			rc = step(r, r->job->n_tokens + r->n_out - 1, 1, true, err);
 		if (!rc)
@@ -184,7 +185,7 @@ static enum hokku_code run(struct run *r, struct hokku_error *err)
 enum hokku_code engine_generate(struct engine *e, struct job *job, struct hokku_error *err)
 {
 	struct run r = {.e = e, .job = job};
-	enum hokku_code rc = check_cancelled(&r, err);
+	enum hokku_code rc = between_steps(&r, err);
 	if (!rc) {
 		emit(job, &(struct engine_event){.kind = ENGINE_STARTED,
 						 .prompt_tokens = job->n_tokens,

@@ -48,9 +48,10 @@ struct engine {
 	_Atomic(const struct chat *) public_chat;
 
 	/* The engine's thread alone. */
-	int32_t *history; /* (n_ctx + 1) prompt and answer of the running request */
-	uint32_t *blocks; /* block table of the one sequence */
-	struct pace pace; /* prompt tokens a step */
+	int32_t *history;                 /* (n_ctx + 1) prompt and answer of the running request */
+	uint32_t *blocks;                 /* block table of the one sequence */
+	struct pace pace;                 /* prompt tokens a step */
+	uint64_t check_ns, next_check_ns; /* the device's memory is checked every check_ns */
 	struct strbuf decoded, shown;
 	size_t max_piece; /* bytes of text that one token may release */
 
@@ -61,7 +62,7 @@ struct engine {
 	enum engine_phase phase;
 	double load_part;
 	uint64_t load_bytes, load_all_bytes, load_begun_ns;
-	struct hokku_error load_error;
+	struct hokku_error failure;
 	struct hokku_info info;
 	struct compute_memory memory;
 	const char *device_why;
@@ -70,7 +71,9 @@ struct engine {
 	uint32_t queue_head, n_queued;
 	struct job *running;
 	uint64_t next_id, n_finished, n_tokens_in, n_tokens_out;
+	uint64_t checked_ns;
 	bool door_closed, stopping;
+	bool over;               /* the thread has done its last work */
 	atomic_uint n_cancelled; /* of the jobs queued; read without the lock */
 };
 
@@ -90,6 +93,10 @@ bool engine_is_stopped(struct engine *e);
 
 /* engine.c: takes cancelled jobs out of the queue and ends them. Called between steps. */
 void engine_reap_cancelled(struct engine *e);
+
+/* engine.c: checks the device's memory where that is due: DEVICE_ERROR if the device cannot go on. Called
+ * between steps and while idle. */
+enum hokku_code engine_check(struct engine *e, struct hokku_error *err);
 
 /* engine.c: adds to the counters that engine_get_state shows. */
 void engine_count(struct engine *e, uint32_t tokens_in, uint32_t tokens_out);

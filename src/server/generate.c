@@ -164,19 +164,19 @@ static struct generation *find_live(struct server *s, const char *id)
 
 /* ---- arriving ---- */
 
-static const char *refuse_reason(struct server *s, enum hokku_code *code)
+/* Does the server take work at all? */
+static enum hokku_code check_serving(struct server *s, struct hokku_error *err)
 {
 	struct engine_state state;
 	engine_get_state(s->engine, &state);
-	if (s->stopping_ns || state.phase == ENGINE_STOPPED) {
-		*code = HOKKU_SHUTTING_DOWN;
-		return "the server is stopping and takes no new work";
-	}
-	if (state.phase != ENGINE_READY) {
-		*code = HOKKU_NOT_READY;
-		return "the model is still being loaded; GET /health tells how far it is";
-	}
-	return NULL;
+	if (s->stopping_ns || state.phase == ENGINE_STOPPED)
+		return err_set(err, HOKKU_SHUTTING_DOWN, "the server is stopping and takes no new work");
+	if (state.phase == ENGINE_LOST)
+		return err_set(err, state.failure.code, "%s", state.failure.message);
+	if (state.phase != ENGINE_READY)
+		return err_set(err, HOKKU_NOT_READY,
+			       "the model is still being loaded; GET /health tells how far it is");
+	return HOKKU_OK;
 }
 
 static struct generation *gen_create(struct server *s, struct http_request *r)
@@ -204,12 +204,12 @@ static struct generation *gen_create(struct server *s, struct http_request *r)
 
 void gen_route(struct server *s, struct http_request *r)
 {
-	enum hokku_code code;
+	struct hokku_error err;
 	char text[160];
-	const char *refused = refuse_reason(s, &code);
+	enum hokku_code rc = check_serving(s, &err);
 	const char *encoding = http_get_header(r, "Content-Encoding");
-	if (refused) {
-		server_answer_error(r, code, 503, refused, NULL);
+	if (rc) {
+		server_answer_error(r, rc, hokku_code_http(rc), err.message, NULL);
 		return;
 	}
 	if (encoding && strcasecmp(encoding, "identity") != 0) {
@@ -299,16 +299,15 @@ static enum hokku_code gen_check_id(struct generation *g)
 static void gen_take_job(struct generation *g)
 {
 	struct server *s = g->server;
-	enum hokku_code code, rc = g->job.rc;
+	enum hokku_code refused, rc = g->job.rc;
 	g->preparing = false;
 	s->n_preparing--;
 	if (!g->client) { /* gone, or told to stop and answered */
 		gen_free(g);
 		return;
 	}
-	const char *refused = refuse_reason(s, &code);
-	if (refused)
-		rc = err_set(&g->job.err.error, code, "%s", refused);
+	refused = check_serving(s, &g->job.err.error);
+	rc = refused ? refused : rc;
 	if (rc == HOKKU_OK)
 		rc = gen_check_id(g);
 	if (rc == HOKKU_OK)

@@ -53,9 +53,9 @@ struct server {
 	struct early_cancel early[MAX_EARLY_CANCELS];
 	uint32_t n_early;
 	uint64_t started_ns;
-	bool device_told;           /* the log has a line about the device */
-	uint64_t stopping_ns;       /* when it was told to stop; 0: it was not */
-	struct hokku_error failure; /* why the loop ended by itself */
+	bool device_told, loss_told; /* the log has a line about the device, about its loss */
+	uint64_t stopping_ns;        /* when it was told to stop; 0: it was not */
+	struct hokku_error failure;  /* why the loop ended by itself */
 };
 
 /* server.c: answers. err->field may be "". */

@@ -1,6 +1,7 @@
 #include "server/internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
@@ -72,15 +73,31 @@ static void add_member(struct strbuf *b, const char *name, const char *value)
 	strbuf_add_json(b, value, strlen(value));
 }
 
-static void add_model(struct strbuf *b, const struct hokku_info *i)
+/* What is held, by class, and of a GPU the driver's own figures. */
+static void add_memory(struct strbuf *b, const struct engine_state *state)
 {
+	const struct compute_memory *m = &state->memory;
+	strbuf_addf(b,
+		    ",\"resident_bytes\":{\"weights\":%" PRIu64 ",\"kv\":%" PRIu64 ",\"scratch\":%" PRIu64
+		    ",\"graphs\":%" PRIu64 ",\"runtime\":%" PRIu64 "},\"kv_blocks\":%u",
+		    m->weight_bytes, m->kv_bytes, m->scratch_bytes, m->graph_bytes, m->runtime_bytes,
+		    m->n_kv_blocks);
+	if (m->device_total_bytes)
+		strbuf_addf(b,
+			    ",\"vram\":{\"total_bytes\":%" PRIu64 ",\"free_bytes\":%" PRIu64
+			    ",\"free_before_bytes\":%" PRIu64 ",\"checked_s_ago\":%.3f}",
+			    m->device_total_bytes, m->device_free_bytes, m->device_free_before_bytes,
+			    state->checked_s);
+}
+
+static void add_model(struct strbuf *b, const struct engine_state *state)
+{
+	const struct hokku_info *i = &state->info;
 	add_member(b, "model", i->name);
 	add_member(b, "architecture", i->architecture);
 	add_member(b, "quantization", i->format);
 	add_member(b, "device", i->device);
-	strbuf_addf(b, ",\"resident_bytes\":{\"weights\":%llu,\"kv\":%llu,\"scratch\":%llu}",
-		    (unsigned long long)i->weight_bytes, (unsigned long long)i->kv_bytes,
-		    (unsigned long long)i->scratch_bytes);
+	add_memory(b, state);
 	strbuf_addf(b, ",\"parameters\":%llu,\"vocab_size\":%u,\"n_ctx\":%u", (unsigned long long)i->n_params,
 		    i->n_vocab, i->n_ctx);
 	add_member(b, "tokenizer", i->tokenizer);
@@ -96,14 +113,19 @@ static void health_route(struct server *s, struct http_request *r)
 		strbuf_addf(&b, "{\"status\":\"loading\",\"progress\":%.3f", state.load_part);
 	} else if (state.phase == ENGINE_FAILED) {
 		strbuf_add_c(&b, "{\"status\":\"failed\"");
-		add_member(&b, "code", hokku_code_name(state.load_error.code));
-		add_member(&b, "message", state.load_error.message);
+		add_member(&b, "code", hokku_code_name(state.failure.code));
+		add_member(&b, "message", state.failure.message);
+	} else if (state.phase == ENGINE_LOST) {
+		strbuf_add_c(&b, "{\"status\":\"unhealthy\"");
+		add_member(&b, "code", hokku_code_name(state.failure.code));
+		add_member(&b, "message", state.failure.message);
+		add_model(&b, &state);
 	} else if (s->stopping_ns || state.phase == ENGINE_STOPPED) {
 		strbuf_add_c(&b, "{\"status\":\"stopping\"");
 	} else {
 		status = 200;
 		strbuf_add_c(&b, "{\"status\":\"ok\"");
-		add_model(&b, &state.info);
+		add_model(&b, &state);
 	}
 	strbuf_addf(&b, ",\"uptime_s\":%.3f", clock_ms_since(s->started_ns) / 1000);
 	add_member(&b, "version", hokku_version());
@@ -304,6 +326,17 @@ static void tell_device(struct server *s, const struct engine_state *state)
 		  state->device_why ? ", because " : "", state->device_why ? state->device_why : "");
 }
 
+/* Once: the server stays, so that whoever asks learns why it answers nothing. */
+static void tell_loss(struct server *s, const struct engine_state *state)
+{
+	if (state->phase != ENGINE_LOST || s->loss_told)
+		return;
+	s->loss_told = true;
+	log_error("%s: %s; every request is refused from now on: restart the server when the device works "
+		  "again",
+		  hokku_code_name(state->failure.code), state->failure.message);
+}
+
 static void on_wake(void *user)
 {
 	struct server *s = user;
@@ -312,8 +345,9 @@ static void on_wake(void *user)
 	gen_take_mail(s);
 	engine_get_state(s->engine, &state);
 	tell_device(s, &state);
+	tell_loss(s, &state);
 	if (state.phase == ENGINE_FAILED && !s->failure.code) {
-		s->failure = state.load_error;
+		s->failure = state.failure;
 		http_stop(s->http);
 	}
 	go_on_stopping(s);
@@ -385,17 +419,16 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 	return rc;
 }
 
-/* Loading a large model takes longer than stopping may, and cannot be broken off: the process ends with the
- * server as it is. Kept here so that nobody takes it for lost. */
-static struct server *left_behind;
-
-static bool leave_while_loading(struct server *s)
+/* A device that has stopped answering must not keep the process: it ends with everything as it is. Not by
+ * exit(), whose handlers would wait for the device too. */
+static void end_within_time(struct server *s)
 {
-	struct engine_state state;
-	engine_get_state(s->engine, &state);
-	if (state.phase == ENGINE_LOADING)
-		left_behind = s;
-	return left_behind == s;
+	double left = SERVER_STOP_MS - 100 - (s->stopping_ns ? clock_ms_since(s->stopping_ns) : 0);
+	if (engine_stop(s->engine, left > 100 ? (uint32_t)left : 100))
+		return;
+	log_error("the device does not answer: the server ends without it");
+	fflush(NULL);
+	_exit(0);
 }
 
 enum hokku_code server_run(const struct server_config *config, struct hokku_error *err)
@@ -417,8 +450,7 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 		rc = s->failure.code;
 		if (rc && err)
 			*err = s->failure;
-		if (!rc && leave_while_loading(s))
-			return HOKKU_OK;
+		end_within_time(s);
 	}
 	/* The other threads end first: they put things in the mailbox and wake the loop. */
 	prepare_destroy(s->prepare);

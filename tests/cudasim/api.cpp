@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <deque>
 #include <functional>
@@ -55,6 +56,7 @@ struct state {
 	const char *fail_name = nullptr;
 	unsigned fail_at = 0, fail_calls = 0, calls = 0, launches = 0;
 	cudaError_t fail_error = cudaErrorLaunchFailure;
+	unsigned evict_at = 0, questions = 0, hang_at = 0, copy_ms = 0;
 	int device_index = 0;
 	char env_name[64];
 };
@@ -76,6 +78,9 @@ state &sim(void)
 	s->settings.vram_bytes = env_number("CUDASIM_VRAM", s->settings.vram_bytes);
 	s->settings.seed = env_number("CUDASIM_SEED", 0);
 	s->settings.driver_version = (int)env_number("CUDASIM_DRIVER", 13000);
+	s->evict_at = (unsigned)env_number("CUDASIM_EVICT", 0);
+	s->copy_ms = (unsigned)env_number("CUDASIM_SLOW_COPY_MS", 0);
+	s->hang_at = (unsigned)env_number("CUDASIM_HANG", 0);
 	const char *fail = getenv("CUDASIM_FAIL"), *colon = fail ? strchr(fail, ':') : nullptr;
 	if (colon) {
 		snprintf(s->env_name, sizeof s->env_name, "%.*s", (int)(colon - fail), fail);
@@ -392,6 +397,8 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n, enum cudaMemcp
 {
 	LOCK;
 	ENTER("cudaMemcpyAsync");
+	if (kind == cudaMemcpyHostToDevice && sim().copy_ms)
+		usleep(sim().copy_ms * 1000);
 	if (!known(st))
 		return set(cudaErrorInvalidResourceHandle);
 	if (cudaError_t e = check_copy(dst, src, n, kind))
@@ -437,7 +444,10 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *out, const vo
 	LOCK;
 	ENTER("cudaPointerGetAttributes");
 	memset(out, 0, sizeof *out);
-	if (find(sim().device, p, 1)) {
+	if (sim().evict_at && ++sim().questions >= sim().evict_at) {
+		out->type = cudaMemoryTypeHost;
+		out->hostPointer = (void *)p;
+	} else if (find(sim().device, p, 1)) {
 		out->type = cudaMemoryTypeDevice;
 		out->device = sim().device_index;
 		out->devicePointer = (void *)p;
@@ -598,6 +608,11 @@ void cudasim_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes
 	memcpy(k.args, args, n_args);
 	s.launches++;
 	uint64_t seed = s.settings.seed ? s.settings.seed + s.launches : 0;
+	if (s.launches == s.hang_at)
+		st->queue.push_back({[] {
+			for (;;)
+				pause();
+		}});
 	st->queue.push_back({[k, seed] {
 		if (sim().async == cudaSuccess && injected("launch"))
 			sim().async = sim().fail_error;
@@ -632,6 +647,12 @@ void cudasim_fail(const char *name, unsigned n, int error)
 	s.fail_error = (cudaError_t)error;
 	if (n == 0)
 		s.async = s.last = cudaSuccess;
+}
+
+void cudasim_evict(unsigned n)
+{
+	sim().evict_at = n;
+	sim().questions = 0;
 }
 
 unsigned cudasim_calls(void)

@@ -7,6 +7,9 @@
  *     CUDASIM_VRAM      bytes of device memory
  *     CUDASIM_SEED      schedule: 0 in order, else blocks, warps and lanes in random order
  *     CUDASIM_FAIL      NAME:N - the N-th call of NAME from now fails, and all after it: the device is lost
+ *     CUDASIM_EVICT     N - from the N-th question about a pointer on, device memory is said to be the host's
+ *     CUDASIM_HANG      N - the N-th kernel does not end
+ *     CUDASIM_SLOW_COPY_MS  how long a copy from the host takes at least
  *     CUDASIM_DRIVER    version the driver says it has (13000); 0: no driver
  */
 #ifndef CUDASIM_H
@@ -36,6 +39,9 @@ void cudasim_set(const struct cudasim_settings *s);
  * n 0 makes the device well again. "launch" is a kernel's execution, seen at the next synchronisation. */
 void cudasim_fail(const char *name, unsigned n, int error);
 unsigned cudasim_calls(void); /* calls that cudasim_fail can hit, so far */
+
+/* From the n-th cudaPointerGetAttributes on (from 1), device memory is said to be the host's; 0: never. */
+void cudasim_evict(unsigned n);
 
 size_t cudasim_live_bytes(void);  /* device memory that is allocated */
 size_t cudasim_live_pinned(void); /* pinned host memory */

@@ -2,8 +2,9 @@
 // right and wrong.
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { generate, start, stream, until } from "./server_common.mjs";
 
 const hokku = process.env.HOKKU;
 const plugin = `${process.env.HOKKU_BUILD_DIR}/libhokku-cuda-sim.so`;
@@ -97,4 +98,97 @@ test("auto takes the GPU if it will do, else the CPU with the reason", { skip },
 	}
 	// What is wrong with the call is wrong with any device.
 	assert.equal(auto({ HOKKU_CUDA_PATH: "steep" }).status, 1);
+});
+
+// A server that ends with its test, whatever happens there.
+const serve = async (t, env, options = {}) => {
+	const server = await start(["--device", "cuda", "--kv-bytes", "8M"], { env: { HOKKU_PLUGIN_PATH: plugin, ...env }, ...options });
+	t.after(() => server.child.kill("SIGKILL"));
+	return server;
+};
+const prompt = { messages: [{ role: "user", content: "Write a haiku about rain." }], temperature: 0 };
+const unhealthy = async (server) => {
+	const response = await fetch(`${server.url}/health`);
+	return { status: response.status, body: await response.json() };
+};
+
+test("/health shows the ledger by class and the driver's own figures", { skip }, async (t) => {
+	const server = await serve(t, { HOKKU_TEST_CHECK_MS: "50" });
+	const health = await server.health(), held = health.resident_bytes, vram = health.vram;
+	assert.match(health.device, /^cuda:0 \(emulated device 0/);
+	assert.deepEqual(Object.keys(held), ["weights", "kv", "scratch", "graphs", "runtime"]);
+	assert.equal(held.kv, 8388608 - (8388608 % 81920));
+	assert.equal(health.kv_blocks, held.kv / 81920);
+	assert.equal(vram.total_bytes, 2 ** 32);
+	assert.equal(vram.free_before_bytes - vram.free_bytes, Object.values(held).reduce((a, b) => a + b));
+	await until(async () => (await server.health()).vram.checked_s_ago < vram.checked_s_ago, 20000, "another check");
+	assert.equal((await generate(server, { ...prompt, stream: false, max_tokens: 4 })).status, 200);
+	await server.stop();
+	assert.match(server.log, /info {2}computing on cuda:0 \(/);
+});
+
+test("a GPU that is lost ends what runs and waits with DEVICE_ERROR; the server tells, stays and stops", { skip }, async (t) => {
+	const server = await serve(t, { CUDASIM_FAIL: "launch:900" });
+	const first = await stream(server, { ...prompt, max_tokens: 400, logit_bias: { 0: 0 } });
+	const second = await generate(server, { ...prompt, stream: false, max_tokens: 400 });
+	await first.done;
+	const last = first.events().at(-1);
+	for (const error of [last.data, second.json.error ?? second.json]) {
+		const text = JSON.stringify(error);
+		assert.match(text, /DEVICE_ERROR/);
+		assert.match(text, /cuda:0 \(emulated device 0\): cuda\w+: unspecified launch failure/);
+	}
+	assert.equal(last.kind, "error");
+	assert.equal(second.status, 500);
+	const { status, body } = await unhealthy(server);
+	assert.equal(status, 503);
+	assert.equal(body.status, "unhealthy");
+	assert.equal(body.code, "DEVICE_ERROR");
+	assert.match(body.message, /unspecified launch failure/);
+	assert.equal(body.model, "haiku");
+	const later = await generate(server, { ...prompt, stream: false });
+	assert.equal(later.status, 500);
+	assert.match(later.text, /DEVICE_ERROR.*unspecified launch failure/);
+	assert.equal(server.log.match(/error DEVICE_ERROR: cuda:0 .*every request is refused from now on/g)?.length, 1, server.log);
+	await server.stop();
+});
+
+test("memory that leaves the device makes the server unhealthy, also while it is idle", { skip }, async (t) => {
+	const server = await serve(t, { HOKKU_TEST_CHECK_MS: "50", CUDASIM_EVICT: "500" });
+	await until(async () => (await server.health()).status === "unhealthy", 20000, "a check that fails");
+	const { status, body } = await unhealthy(server);
+	assert.equal(status, 503);
+	assert.equal(body.code, "DEVICE_ERROR");
+	assert.match(body.message, /^cuda:0 \(emulated device 0\): the .* bytes\) are not in its own memory/);
+	assert.equal((await generate(server, { ...prompt, stream: false })).status, 500);
+	await server.stop();
+});
+
+test("a GPU that hangs does not keep the server from stopping", { skip }, async (t) => {
+	const server = await serve(t, { CUDASIM_HANG: "300" });
+	const answer = await stream(server, { ...prompt, max_tokens: 400 });
+	await answer.saw("started");
+	const begin = performance.now();
+	server.child.kill("SIGTERM");
+	assert.deepEqual(await server.exited, { code: 0, signal: null }, server.log);
+	assert.ok(performance.now() - begin < 10_000);
+	assert.match(server.log, /the device does not answer: the server ends without it/);
+	await answer.done;
+});
+
+test("loading can be interrupted", { skip }, async (t) => {
+	const child = spawn(hokku, ["run", "--device", "cuda", "-p", "x"], {
+		env: { ...process.env, HOKKU_PLUGIN_PATH: plugin, CUDASIM_SLOW_COPY_MS: "100" },
+	});
+	let err = "";
+	child.stderr.on("data", (data) => (err += data));
+	setTimeout(() => child.kill("SIGINT"), 700);
+	const { code, signal } = await new Promise((resolve) => child.on("close", (code, signal) => resolve({ code, signal })));
+	assert.deepEqual({ code, signal, err }, { code: 130, signal: null, err: "" });
+	const server = await serve(t, { CUDASIM_SLOW_COPY_MS: "100" }, { ready: false });
+	await until(async () => (await server.health()).progress > 0.1, 20000, "the weights to be on their way");
+	const begin = performance.now();
+	await server.stop();
+	assert.ok(performance.now() - begin < 4000);
+	assert.doesNotMatch(server.log, /does not answer/);
 });

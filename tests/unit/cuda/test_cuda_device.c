@@ -260,6 +260,41 @@ static void growing(void **state)
 	assert_nothing_left();
 }
 
+/* Each allocation is looked at, when the model is opened and when it is asked for; what is not the device's
+ * own memory is named, and the handle is of no more use. */
+static enum hokku_code draw_one(struct direct *d, struct hokku_error *err);
+static void residency(void **state)
+{
+	(void)state;
+	struct direct d;
+	struct hokku_error err = {0};
+	unsigned n = 0;
+	enum hokku_code rc = HOKKU_DEVICE_ERROR;
+	while (rc) { /* evict each in its turn */
+		cudasim_evict(++n);
+		rc = open_tiny(&d, &err);
+		if (rc) {
+			assert_int_equal(rc, HOKKU_DEVICE_ERROR);
+			assert_says(&err, "are not in its own memory");
+			direct_close(&d);
+			assert_nothing_left();
+		}
+	}
+	assert_int_equal(n - 1, ((struct cuda *)d.self)->ledger.n);
+	cudasim_evict(0);
+	assert_int_equal(compute_cuda.check(d.self, &err), HOKKU_OK);
+	assert_int_equal(draw_one(&d, &err), HOKKU_OK);
+	cudasim_evict(1);
+	assert_int_equal(compute_cuda.check(d.self, &err), HOKKU_DEVICE_ERROR);
+	assert_says(&err, "cuda:0 (emulated device 0): the weights (weights, ");
+	cudasim_evict(0);
+	assert_int_equal(compute_cuda.check(d.self, &err), HOKKU_DEVICE_ERROR);
+	assert_int_equal(draw_one(&d, &err), HOKKU_DEVICE_ERROR);
+	assert_says(&err, "earlier; the model must be opened again");
+	direct_close(&d);
+	assert_nothing_left();
+}
+
 static bool stop_after(void *user)
 {
 	unsigned *left = user;
@@ -421,6 +456,7 @@ int main(void)
 		cmocka_unit_test(budget),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(growing),
+		cmocka_unit_test(residency),
 		cmocka_unit_test(stopping_an_opening),
 		cmocka_unit_test(forced_path),
 		cmocka_unit_test(failures_of_opening),

@@ -55,6 +55,9 @@ static struct {
 		uint32_t pos, n_tokens;
 		bool drew;
 	} steps[FAKE_MAX_STEPS];
+	/* of the device's memory */
+	atomic_uint n_checks;
+	atomic_bool check_fails;
 	/* while closed, a step waits */
 	atomic_bool gate_closed;
 } fake;
@@ -239,8 +242,9 @@ void compute_get_memory(const struct compute *c, struct compute_memory *out)
 enum hokku_code compute_check(struct compute *c, struct hokku_error *err)
 {
 	(void)c;
-	(void)err;
-	return HOKKU_OK;
+	atomic_fetch_add(&fake.n_checks, 1);
+	return atomic_load(&fake.check_fails) ? err_set(err, HOKKU_DEVICE_ERROR, "the fake's memory is gone")
+					      : HOKKU_OK;
 }
 
 #endif

@@ -600,7 +600,7 @@ static void test_load_failure(void **state)
 	assert_string_equal(err.message, "the fake does not want to load");
 	engine_get_state(e, &s);
 	assert_int_equal(s.phase, ENGINE_FAILED);
-	assert_int_equal(s.load_error.code, HOKKU_INSUFFICIENT_VRAM);
+	assert_int_equal(s.failure.code, HOKKU_INSUFFICIENT_VRAM);
 	record_init(&r, e);
 	struct engine_request q = request_for(&r);
 	expect_refused(e, &q, HOKKU_INSUFFICIENT_VRAM, "the fake does not want to load");
@@ -653,7 +653,7 @@ static void test_step_errors(void **state)
 							   : HOKKU_INTERNAL);
 		}
 		engine_get_state(e, &s);
-		assert_int_equal(s.phase, device ? ENGINE_FAILED : ENGINE_READY);
+		assert_int_equal(s.phase, device ? ENGINE_LOST : ENGINE_READY);
 		struct engine_request q = request_for(&r[0]);
 		if (device)
 			expect_refused(e, &q, HOKKU_DEVICE_ERROR, "the fake device failed");
@@ -661,6 +661,83 @@ static void test_step_errors(void **state)
 		for (int i = 0; i < 3; i++)
 			record_free(&r[i]);
 	}
+}
+
+static void wait_checks(unsigned n)
+{
+	for (int i = 0; i < 20000 && atomic_load(&fake.n_checks) < n; i++)
+		fake_sleep_us(1000);
+	assert_true(atomic_load(&fake.n_checks) >= n);
+}
+
+/* The device's memory is checked while the engine is idle and while it answers; once that fails, nothing runs
+ * any more and everybody is told why. */
+static void test_checks(void **state)
+{
+	(void)state;
+	for (unsigned busy = 0; busy < 2; busy++) {
+		struct record r[2];
+		struct engine_state s;
+		fake_reset(NULL, 0);
+		struct engine *e = start_with((struct engine_config){.check_ms = 20});
+		record_init(&r[0], e);
+		record_init(&r[1], e);
+		wait_checks(2);
+		engine_get_state(e, &s);
+		assert_true(s.phase == ENGINE_READY && s.checked_s < 10);
+		if (busy) {
+			fake.step_us = 1000;
+			submit(e, &r[0], 0);
+			submit(e, &r[1], 0);
+			wait_checks(atomic_load(&fake.n_checks) + 3);
+		}
+		atomic_store(&fake.check_fails, true);
+		for (unsigned i = 0; busy && i < 2; i++) {
+			wait_end(&r[i]);
+			assert_int_equal(r[i].code, HOKKU_DEVICE_ERROR);
+			assert_string_equal(r[i].error.message, "the fake's memory is gone");
+		}
+		do {
+			fake_sleep_us(1000);
+			engine_get_state(e, &s);
+		} while (s.phase == ENGINE_READY);
+		assert_int_equal(s.phase, ENGINE_LOST);
+		assert_string_equal(s.failure.message, "the fake's memory is gone");
+		assert_string_equal(s.info.name, "fake");
+		struct engine_request q = request_for(&r[0]);
+		expect_refused(e, &q, HOKKU_DEVICE_ERROR, "the fake's memory is gone");
+		assert_true(engine_stop(e, 10000));
+		engine_destroy(e, 1000);
+		record_free(&r[0]);
+		record_free(&r[1]);
+	}
+}
+
+/* A step that does not come back keeps nobody waiting longer than was said. */
+static void test_hung_device(void **state)
+{
+	(void)state;
+	struct record r;
+	fake_reset(NULL, 0);
+	struct engine *e = start();
+	record_init(&r, e);
+	atomic_store(&fake.gate_closed, true);
+	struct engine_state s;
+	submit(e, &r, 0);
+	do {
+		fake_sleep_us(1000);
+		engine_get_state(e, &s);
+	} while (!s.n_running);
+	fake_sleep_us(20000); /* from there to the step */
+	assert_false(engine_stop(e, 50));
+	struct engine_request q = request_for(&r);
+	expect_refused(e, &q, HOKKU_SHUTTING_DOWN, "the engine is stopping and takes no new requests");
+	atomic_store(&fake.gate_closed, false);
+	wait_end(&r);
+	assert_int_equal(r.code, HOKKU_CANCELLED);
+	assert_true(engine_stop(e, 10000));
+	engine_destroy(e, 0);
+	record_free(&r);
 }
 
 /* Many threads submit, cancel and look at once; every request ends exactly once. */
@@ -722,6 +799,8 @@ int main(void)
 		cmocka_unit_test(test_loading),
 		cmocka_unit_test(test_load_failure),
 		cmocka_unit_test(test_step_errors),
+		cmocka_unit_test(test_checks),
+		cmocka_unit_test(test_hung_device),
 		cmocka_unit_test(test_many_threads),
 	};
 	return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
