@@ -99,6 +99,7 @@ static enum hokku_code open_model(struct bench *b, struct hokku_error *err)
 	};
 	begin = clock_ns();
 	rc = compute_open(&params, &b->compute, err);
+	cli_progress(NULL, 1);
 	b->load_s = clock_ms_since(begin) * 1e-3;
 	if (rc)
 		return rc;

@@ -6,7 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/inspect.h"
-#include "engine/engine.h"
+#include "cli/options_common.h"
 
 enum {
 	SHOWN_ELEMENTS = 6,   /* of an array */
@@ -298,40 +298,58 @@ static int run(int argc, char **argv);
 
 const struct cmd cmd_inspect = {
 	.name = "inspect",
-	.usage = "inspect [FILE] [--json]",
+	.usage = "inspect [FILE] [--json] [--device NAME]",
 	.summary = "print what a GGUF file holds",
 	.help = "Prints the model's shape, every key with its value (long ones cut), every tensor, and the\n"
 		"bytes each format takes. Without FILE: of the model inside hokku. Only a file's header is\n"
 		"read, so its size does not matter, and any valid file will do, whether hokku can run it or "
 		"not.\n\n"
+		"--device opens the model as hokku run does and shows what it holds on that device, by "
+		"class, beside\nthe driver's own figures.\n\n"
 		"--json prints everything uncut as one object. 64-bit integers are written in full; floats\n"
 		"read back exactly; NaN and infinities are \"NaN\", \"Infinity\", \"-Infinity\"; a string "
 		"that\n"
 		"is not UTF-8 is {\"hex\": \"...\"}.\n\n"
 		"Examples:\n  hokku inspect\n  hokku inspect model.gguf\n"
-		"  hokku inspect model.gguf --json | jq '.tensors[].name'\n",
+		"  hokku inspect model.gguf --json | jq '.tensors[].name'\n"
+		"  hokku inspect model.gguf --device cuda --ctx 8192\n",
 	.run = run,
 };
 
 static int run(int argc, char **argv)
 {
 	bool json = false;
-	const struct opt opts[] = {
-		{.name = "json", .kind = OPT_FLAG, .target = &json, .help = "one JSON object, nothing cut"},
-		{0},
-	};
-	const char *path = NULL;
-	int n, rc = cli_parse(&cmd_inspect, opts, argc, argv, &path, 1, &n);
-	if (rc >= 0)
-		return rc;
+	struct engine_config config = {0};
+	struct inspect_device device = {0};
+	struct opt_table table = {0};
 	struct hokku_error err;
 	struct gguf *g = NULL;
-	if (engine_open_file(path, &g, &err))
+	opt_add(&table, &(struct opt){.name = "json",
+				      .kind = OPT_FLAG,
+				      .target = &json,
+				      .help = "one JSON object, nothing cut"});
+	opt_add_engine(&table, &config);
+	for (size_t i = 1; i < table.n; i++) {
+		table.rows[i].env = false; /* only who asks here for a device gets one */
+		if (table.rows[i].target == &config.device)
+			table.rows[i].fallback = "none: only the file is read";
+	}
+	int n, rc = cli_parse(&cmd_inspect, table.rows, argc, argv, &config.model_path, 1, &n);
+	if (rc >= 0)
+		return rc;
+	if (engine_open_file(config.model_path, &g, &err))
 		return cli_fail(&err);
+	if (config.device && inspect_device_open(&config, &device, &err)) {
+		gguf_close(g);
+		return cli_fail(&err);
+	}
 	if (json)
-		inspect_json(g);
+		inspect_json(g, config.device ? &device : NULL);
 	else
 		print_text(g);
+	if (config.device && !json)
+		inspect_device_text(&device);
+	inspect_device_close(&device);
 	gguf_close(g);
 	return cli_finish(EXIT_OK);
 }

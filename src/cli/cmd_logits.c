@@ -192,6 +192,7 @@ static enum hokku_code run_job(const struct job *job, struct hokku_error *err)
 			.user = &begin,
 		};
 		rc = compute_open(&params, &c, err);
+		cli_progress(NULL, 1);
 	}
 	if (!rc) {
 		bool notable;

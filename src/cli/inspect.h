@@ -2,6 +2,7 @@
 #ifndef CLI_INSPECT_H
 #define CLI_INSPECT_H
 
+#include "engine/engine.h"
 #include "gguf/gguf.h"
 
 /* The six lines that say what a model is. A text is empty when the file does not say; where layers differ, lo
@@ -20,7 +21,19 @@ void inspect_summarise(const struct gguf *g, struct inspect_summary *out);
  * "NaN", "Infinity", "-Infinity" otherwise. */
 const char *inspect_float(const struct gguf_value *v, char out[32]);
 
-/* The whole file as one JSON object on stdout. */
-void inspect_json(const struct gguf *g);
+/* --device: the model opened on a device, and what it holds there. */
+struct inspect_device {
+	struct engine *engine;
+	struct engine_state state;
+};
+/* Fills in config's callbacks. On an error there is nothing to close. */
+enum hokku_code inspect_device_open(struct engine_config *config, struct inspect_device *d,
+				    struct hokku_error *err);
+void inspect_device_close(struct inspect_device *d);
+void inspect_device_text(const struct inspect_device *d);                     /* on stdout */
+void inspect_device_json(const struct inspect_device *d, struct strbuf *out); /* a member, comma included */
+
+/* The whole file as one JSON object on stdout; d: NULL, or a member more. */
+void inspect_json(const struct gguf *g, const struct inspect_device *d);
 
 #endif

@@ -143,7 +143,7 @@ static void add_tensors(struct strbuf *b, const struct gguf *g)
 	strbuf_add_c(b, gguf_n_tensors(g) ? "\n  ]\n" : "]\n");
 }
 
-void inspect_json(const struct gguf *g)
+void inspect_json(const struct gguf *g, const struct inspect_device *d)
 {
 	struct strbuf b = {0};
 	strbuf_add_c(&b, "{\n  \"file\": ");
@@ -154,6 +154,8 @@ void inspect_json(const struct gguf *g)
 		    gguf_data_offset(g));
 	strbuf_addf(&b, ",\n  \"trailing_bytes\": %" PRIu64 ",\n", gguf_trailing_bytes(g));
 	add_summary(&b, g);
+	if (d)
+		inspect_device_json(d, &b);
 	add_metadata(&b, g);
 	add_tensors(&b, g);
 	strbuf_add_c(&b, "}\n");

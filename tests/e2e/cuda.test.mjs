@@ -127,6 +127,32 @@ test("/health shows the ledger by class and the driver's own figures", { skip },
 	assert.match(server.log, /info {2}computing on cuda:0 \(/);
 });
 
+test("inspect --device shows the ledger; its sum is what the driver misses", { skip }, () => {
+	const inspect = (args, env = {}) =>
+		spawnSync(hokku, ["inspect", ...args], { env: { ...process.env, HOKKU_PLUGIN_PATH: plugin, ...env }, encoding: "utf8" });
+	const r = inspect(["--device", "cuda", "--json", "--ctx", "100"]);
+	assert.equal(r.status, 0, r.stderr);
+	assert.equal(r.stderr, "");
+	const { device } = JSON.parse(r.stdout), held = device.resident_bytes;
+	assert.match(device.name, /^cuda:0/);
+	assert.equal(device.context, 100);
+	assert.equal(device.kv_blocks, 4);
+	assert.equal(held.kv, 4 * 81920);
+	assert.equal(device.sum_bytes, held.weights + held.kv + held.scratch + held.graphs + held.runtime);
+	assert.equal(device.driver.taken_bytes, device.sum_bytes);
+	assert.equal(device.driver.free_before_bytes - device.driver.free_bytes, device.sum_bytes);
+	assert.equal(device.driver.total_bytes, 2 ** 32);
+	const text = inspect(["--device", "cuda"]).stdout;
+	assert.match(text, /\nmemory on cuda:0 \(.*\), with a context of 512:\n  weights +[\d,]+ +3\.3 MiB\n  KV /);
+	assert.match(text, /\n  KV: 16 blocks of 32 positions\n  driver: 4\.0 GiB free of 4\.0 GiB, 8\.5 MiB less than before the model was opened\n$/);
+	assert.equal(JSON.parse(inspect(["--device", "cpu", "--json"]).stdout).device.driver, null);
+	// The variables of other commands open nothing here.
+	assert.equal(inspect([], { HOKKU_DEVICE: "cuda", CUDASIM_CC: "70" }).stdout, inspect([]).stdout);
+	const none = inspect(["--device", "cuda", "--vram-limit", "1K"]);
+	assert.equal(none.status, 1);
+	assert.match(none.stderr, /^hokku: haiku needs \d+ bytes/);
+});
+
 test("a GPU that is lost ends what runs and waits with DEVICE_ERROR; the server tells, stays and stops", { skip }, async (t) => {
 	const server = await serve(t, { CUDASIM_FAIL: "launch:900" });
 	const first = await stream(server, { ...prompt, max_tokens: 400, logit_bias: { 0: 0 } });
