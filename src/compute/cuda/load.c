@@ -81,8 +81,13 @@ struct load_how load_choose(const struct load_list *l, uint64_t room)
 	uint64_t threads = 1 + all / LOAD_THREAD_BYTES;
 	threads = threads < LOAD_THREADS ? threads : LOAD_THREADS;
 	threads = threads < cpus ? threads : cpus;
-	uint64_t piece = largest < LOAD_PIECE_BYTES ? largest : LOAD_PIECE_BYTES;
+	uint64_t piece = all / LOAD_PIECES;
+	piece = piece < LOAD_PIECE_BYTES_MIN ? LOAD_PIECE_BYTES_MIN : piece;
+	piece = piece > LOAD_PIECE_BYTES_MAX ? LOAD_PIECE_BYTES_MAX : piece;
+	piece = piece < largest ? piece : largest;
 	piece = piece < room ? piece : room;
+	piece = piece / LOAD_ALIGNMENT * LOAD_ALIGNMENT;
+	least = (least + LOAD_ALIGNMENT - 1) / LOAD_ALIGNMENT * LOAD_ALIGNMENT;
 	piece = piece > least ? piece : least;
 	while (threads > 1 && threads * piece > room)
 		threads--;

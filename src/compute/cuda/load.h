@@ -12,10 +12,14 @@
 #include "compute/cuda/tile.h"
 
 enum {
-	LOAD_THREADS = 8, /* at most: one reads 6 GB/s from the page cache, all of them fill a PCIe 5 bus */
-	LOAD_BUFFERS = 2, /* a thread: one is copied by the device while the next is read */
-	LOAD_PIECE_BYTES = 2 << 20,
-	LOAD_THREAD_BYTES = 16 << 20, /* of a model: what is worth a thread, and the pinning of its buffers */
+	LOAD_THREADS = 8,   /* at most: one reads 6 GB/s from the page cache, all of them fill a PCIe 5 bus */
+	LOAD_BUFFERS = 2,   /* a thread: one is copied by the device while the next is read */
+	LOAD_PIECES = 1024, /* of a model: larger pieces pay for themselves only where there are more, because
+			     * pinning memory takes up to a millisecond a MiB */
+	LOAD_PIECE_BYTES_MIN = 256 << 10,
+	LOAD_PIECE_BYTES_MAX = 2 << 20,
+	LOAD_ALIGNMENT = 256,         /* of a piece's size: buffers lie one after another */
+	LOAD_THREAD_BYTES = 16 << 20, /* of a model: what is worth a thread */
 };
 
 struct load_job {

@@ -127,7 +127,7 @@ static void threads_and_pieces(void **state)
 			struct load_how how = load_choose(&list, 0);
 			assert_int_equal(how.n_threads, 1);
 			how.n_threads = n_threads;
-			how.piece_bytes = (how.piece_bytes << more) + 2 * more;
+			how.piece_bytes = (how.piece_bytes << more) + 256 * more;
 			if (load_run(&o.c, &list, how, &o.params, &err))
 				fail_msg("%s", err.message);
 			assert_null(list.jobs);
@@ -136,27 +136,36 @@ static void threads_and_pieces(void **state)
 		}
 }
 
+/* Buffers grow with the model, hold eight rows of any matrix, and stay in the room there is. */
 static void how_is_chosen(void **state)
 {
 	(void)state;
 	static const struct format f16 = {.block_elements = 1, .block_bytes = 2};
 	struct weight big = {.fmt = &f16, .rows = 150000, .cols = 3584, .row_bytes = 7168};
-	struct weight small = {.fmt = &f16, .rows = 4, .cols = 200000, .row_bytes = 400000};
+	struct weight wide = {.fmt = &f16, .rows = 4, .cols = 200000, .row_bytes = 400000};
+	struct weight small = {.fmt = &f16, .rows = 9, .cols = 100, .row_bytes = 200};
 	struct tile_matrix to = {0};
 	struct load_list list = {0};
+	const uint64_t plenty = (uint64_t)1 << 40;
 	load_tiles(&list, &to, &small);
-	struct load_how how = load_choose(&list, (uint64_t)1 << 40);
+	struct load_how how = load_choose(&list, plenty);
 	assert_int_equal(how.n_threads, 1);
-	assert_int_equal(how.piece_bytes, 1600000); /* all there is */
+	assert_int_equal(how.piece_bytes, 1792); /* all there is, 1800, but aligned */
 	load_tiles(&list, &to, &big);
-	how = load_choose(&list, (uint64_t)1 << 40);
+	how = load_choose(&list, plenty);
 	assert_in_range(how.n_threads, 1, LOAD_THREADS);
-	assert_int_equal(how.piece_bytes, LOAD_PIECE_BYTES);
-	how = load_choose(&list, LOAD_PIECE_BYTES);
-	assert_int_equal(how.n_threads, 1);
+	assert_int_equal(how.piece_bytes, 1049856); /* a 1024th */
+	uint32_t most = how.n_threads;
+	how = load_choose(&list, 2 * how.piece_bytes);
+	assert_int_equal(how.n_threads, most < 2 ? most : 2);
+	load_tiles(&list, &to, &wide);
 	how = load_choose(&list, 0);
 	assert_int_equal(how.n_threads, 1);
-	assert_int_equal(how.piece_bytes, 1600000); /* eight rows of any, or as many as there are */
+	assert_int_equal(how.piece_bytes, 1600000); /* four rows: there are no more */
+	for (int i = 0; i < 20; i++)
+		load_tiles(&list, &to, &big);
+	how = load_choose(&list, plenty);
+	assert_int_equal(how.piece_bytes, LOAD_PIECE_BYTES_MAX);
 	free(list.jobs);
 }
 
