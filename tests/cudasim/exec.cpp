@@ -24,6 +24,7 @@ enum { STACK_BYTES = 128 << 10 };
 enum { STACK_BYTES = 64 << 10 };
 #endif
 enum { WARP = 32, MAX_WARPS = CUDASIM_MAX_THREADS / WARP, GUARD = 4096 };
+const uint64_t MAX_YIELDS = 100000000;
 
 struct cudasim_thread *cudasim_now;
 dim3 cudasim_block, cudasim_block_dim, cudasim_grid_dim;
@@ -52,6 +53,7 @@ struct fiber {
 struct warp {
 	unsigned living, ready, at_warp, at_block;
 	unsigned mask; /* what the lanes at_warp wait for */
+	unsigned yielded_to;
 	unsigned ballots[2];
 	uint64_t slots[2][WARP];
 };
@@ -64,6 +66,7 @@ unsigned n_warps, n_living, n_at_block;
 unsigned char *shared_end;
 unsigned char *shared_base;
 uint64_t random_state;
+uint64_t n_yields; /* of the block */
 
 #ifdef __x86_64__
 /* Saves what the calling convention lets a function keep, changes stacks, takes it back there. */
@@ -209,6 +212,7 @@ void run_block(void)
 	n_warps = (n + WARP - 1) / WARP;
 	n_living = n;
 	n_at_block = 0;
+	n_yields = 0;
 	for (unsigned w = 0; w < n_warps; w++) {
 		unsigned lanes = n - w * WARP < WARP ? (1u << (n - w * WARP)) - 1 : ~0u;
 		warps[w].living = warps[w].ready = lanes;
@@ -315,6 +319,26 @@ void cudasim_syncwarp(unsigned mask)
 	w->at_warp |= bit;
 	release_warp(w);
 	run_next(self);
+}
+
+void cudasim_yield(void)
+{
+	struct fiber *self = (struct fiber *)cudasim_now;
+	unsigned own = self->index / WARP;
+	if (++n_yields > MAX_YIELDS)
+		broken("waits for memory that nobody will write");
+	for (unsigned i = 1; i <= n_warps; i++) {
+		unsigned w = (own + i) % n_warps;
+		if (!warps[w].ready)
+			continue;
+		struct fiber *next = choose_lane(w, warps[w].yielded_to);
+		warps[w].yielded_to = next->t.lane; /* everybody gets a turn */
+		if (next != self) {
+			cudasim_now = &next->t;
+			change(&self->context, &next->context);
+		}
+		return;
+	}
 }
 
 const uint64_t *cudasim_gather(unsigned mask, uint64_t value)

@@ -5,6 +5,8 @@
 #include "cudasim.h"
 #include "include/cuda_runtime.h"
 
+enum { CUDASIM_MAX_ARGS = 512 };
+
 /* One kernel launch as it lies in a stream. */
 struct cudasim_kernel {
 	const char *name;
@@ -12,7 +14,7 @@ struct cudasim_kernel {
 	size_t shared_bytes;
 	void (*body)(const void *kernel, const void *args);
 	const void *kernel;
-	alignas(16) unsigned char args[256];
+	alignas(16) unsigned char args[CUDASIM_MAX_ARGS];
 };
 
 enum {

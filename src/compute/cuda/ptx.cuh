@@ -74,7 +74,10 @@ static inline uint32_t byte_select(uint32_t a, uint32_t b, uint32_t selector)
 		out |= (uint32_t)(bytes >> 8 * (selector >> 4 * i & 7) & 0xFF) << 8 * i;
 	return out;
 }
-
+static inline uint32_t shared_offset(const void *p)
+{
+	return (uint32_t)(uintptr_t)p;
+}
 /* c plus sixteen products, as one step of a chain of tensor-core products: the emulator's products and their
  * sum are exact, so that no order shows (each product is cut at 2^-16; the parts' sums fit a double), and
  * what is added to c is rounded three times. */
@@ -221,6 +224,11 @@ template <int LEFT> static __device__ __forceinline__ void copy_async_wait(void)
 #if __CUDA_ARCH__ >= 800
 	asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
 #endif
+}
+/* Where p lies in shared memory. */
+static __device__ __forceinline__ uint32_t shared_offset(const void *p)
+{
+	return (uint32_t)__cvta_generic_to_shared(p);
 }
 
 #endif

@@ -65,8 +65,10 @@ uint64_t cudasim_shuffle(unsigned mask, uint64_t value, unsigned from);
 const uint64_t *cudasim_gather(unsigned mask, uint64_t value);
 unsigned cudasim_ballot(unsigned mask, bool set);
 void *cudasim_shared(void);
+/* Lets other threads run, of other warps first: for one that waits for what they write. */
+void cudasim_yield(void);
 
-/* Queues the launch; body runs once for each thread with a copy of args (n_args bytes, 256 at most). */
+/* Queues the launch; body runs once for each thread with a copy of args (n_args bytes, 512 at most). */
 void cudasim_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t s,
 		    void (*body)(const void *kernel, const void *args), const void *kernel, const void *args,
 		    size_t n_args);

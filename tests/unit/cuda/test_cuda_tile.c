@@ -3,17 +3,9 @@
  * out by cuda_tile_repack and read back through the fragments (frag.cuh), which must agree with
  * model/format.h's dequantise.
  */
-#include "random_blocks.h"
+#include "tile_weight.h"
 
-#include "compute/cuda/tile_plan.h"
 #include "frag_probe.h"
-
-static const enum tensor_type types[] = {
-#define ROW(name, bytes, columns) TENSOR_##name,
-	CUDA_TILE_FORMATS(ROW)
-#undef ROW
-};
-enum { N_TYPES = sizeof types / sizeof types[0] };
 
 static uint32_t unit_columns(const struct tile_matrix *m)
 {
@@ -23,42 +15,6 @@ static uint32_t unit_columns(const struct tile_matrix *m)
 #undef ROW
 	};
 	return columns[m->format];
-}
-
-/* A weight in the tile layout, brought there in pieces of `piece` rows. */
-struct tiled {
-	struct weight w;
-	uint8_t *bytes;
-	float *values; /* (rows, cols) */
-	struct tile_matrix m;
-	void *device;
-};
-
-static struct tiled make_tiled(enum tensor_type type, uint32_t rows, uint32_t cols, uint32_t piece,
-			       uint64_t series)
-{
-	struct tiled t = {0};
-	t.w = random_weight(format_get(type), rows, cols, series, &t.bytes);
-	t.values = weight_values(&t.w);
-	assert_true(tile_plan(&t.m, &t.w));
-	t.m.data = t.device = on_device(NULL, tile_bytes(&t.m));
-	for (uint32_t first = 0; first < rows; first += piece) {
-		struct repack_args a = {.m = t.m, .row_bytes = t.w.row_bytes, .first = first};
-		a.n = rows - first < piece ? rows - first : piece;
-		void *staging = on_device(t.bytes + first * t.w.row_bytes, a.n * t.w.row_bytes);
-		a.rows = staging;
-		assert_int_equal(cuda_tile_repack(&a, test_stream()), cudaSuccess);
-		finish();
-		cudaFree(staging);
-	}
-	return t;
-}
-
-static void free_tiled(struct tiled *t)
-{
-	cudaFree(t->device);
-	free(t->bytes);
-	free(t->values);
 }
 
 static bool same(float a, float b)

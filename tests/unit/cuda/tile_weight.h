@@ -1,0 +1,51 @@
+/* Weights in the tile layout, in tests. */
+#ifndef TEST_CUDA_TILE_WEIGHT_H
+#define TEST_CUDA_TILE_WEIGHT_H
+
+#include "compute/cuda/tile_plan.h"
+#include "random_blocks.h"
+
+static const enum tensor_type types[] = {
+#define ROW(name, bytes, columns) TENSOR_##name,
+	CUDA_TILE_FORMATS(ROW)
+#undef ROW
+};
+enum { N_TYPES = sizeof types / sizeof types[0] };
+
+/* A weight in the tile layout, brought there in pieces of `piece` rows. */
+struct tiled {
+	struct weight w;
+	uint8_t *bytes;
+	float *values; /* (rows, cols) */
+	struct tile_matrix m;
+	void *device;
+};
+
+GOLDEN_INLINE struct tiled make_tiled(enum tensor_type type, uint32_t rows, uint32_t cols, uint32_t piece,
+				      uint64_t series)
+{
+	struct tiled t = {0};
+	t.w = random_weight(format_get(type), rows, cols, series, &t.bytes);
+	t.values = weight_values(&t.w);
+	assert_true(tile_plan(&t.m, &t.w));
+	t.m.data = t.device = on_device(NULL, tile_bytes(&t.m));
+	for (uint32_t first = 0; first < rows; first += piece) {
+		struct repack_args a = {.m = t.m, .row_bytes = t.w.row_bytes, .first = first};
+		a.n = rows - first < piece ? rows - first : piece;
+		void *staging = on_device(t.bytes + first * t.w.row_bytes, a.n * t.w.row_bytes);
+		a.rows = staging;
+		assert_int_equal(cuda_tile_repack(&a, test_stream()), cudaSuccess);
+		finish();
+		cudaFree(staging);
+	}
+	return t;
+}
+
+GOLDEN_INLINE void free_tiled(struct tiled *t)
+{
+	cudaFree(t->device);
+	free(t->bytes);
+	free(t->values);
+}
+
+#endif
