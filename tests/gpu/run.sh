@@ -80,7 +80,7 @@ refused() {
 	if timeout 60 "$@" >"$log" 2>&1; then
 		verdict FAIL "$what: it was not refused"
 	elif grep -qE "$pattern" "$log"; then
-		verdict PASS "$what: $(head -n 1 "$log")"
+		verdict PASS "$what: $(grep -m 1 -E "$pattern" "$log")"
 	else
 		verdict FAIL "$what: no word of $pattern in: $(head -n 3 "$log")"
 	fi
@@ -262,9 +262,9 @@ part_start() {
 		"$(echo "$full $empty" | awk '{ printf "%.0f", $1 - $4 }')" lt 400 ms
 }
 
-# json_value SECTION KEY FILE: of what `hokku bench --json` wrote
+# json_value SECTION KEY FILE: of what `hokku bench --json` wrote; the section "." is the whole.
 json_value() {
-	awk -v section="\"$1\":" -v key="\"$2\":" '$1 == section { inside = 1 } inside && $1 == key { gsub(/[,"]/, ""); print $2; exit }' "$3"
+	awk -v section="\"$1\":" -v key="\"$2\":" '$1 == section || section == "\".\":" { inside = 1 } inside && $1 == key { gsub(/[,"]/, ""); print $2; exit }' "$3"
 }
 
 part_stream() {
@@ -299,7 +299,7 @@ bench_line() {
 		of=memory
 	else
 		share=$(json_value "$3" ops_per_s "$out" | awk -v limit="${ops_rate:-0}" -v other="${matrix_ops:-0}" \
-			'{ limit = limit > 0 ? limit : other; print limit > 0 ? $1 / limit : 0 }')
+			'{ limit = limit > 0 ? limit : other; print (limit > 0 ? $1 / limit : 0) }')
 		of=arithmetic
 	fi
 	awk -v m="$1" -v f="$2" -v w="$3" -v peer="$4" -v floor="$5" -v ours="$ours" -v share="$share" -v of="$of" 'BEGIN {
@@ -357,6 +357,10 @@ part_bench() {
 		[ -s "$logs/bench-$model-$format.json" ] && bench_line "$model" "$format" "$what" "$peer" "$floor"
 	done
 	cat "$logs/floors"
+	out=$logs/bench-7B-F16.json
+	[ ! -s "$out" ] || compare "loading of 7B F16 from the page cache" \
+		"$(echo "$(json_value . weight_bytes "$out") $(json_value . load_s "$out")" |
+			awk '{ printf "%.1f", $1 / $2 / 1e9 }')" gt 20 GB/s
 }
 
 # ---- the whole ----
