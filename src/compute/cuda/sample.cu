@@ -6,6 +6,7 @@
  */
 #include "compute/cuda/kernels.h"
 #include "compute/cuda/ptx.cuh"
+#include "compute/cuda/sample.cuh"
 
 namespace
 {
@@ -18,8 +19,6 @@ enum {
 	FEW_TOKENS = 4096,
 	RNG_STREAM = 1, /* RNG_STREAM_SAMPLER */
 };
-#define LARGEST_FLOAT 3.402823466e+38f
-#define EXP_MIN       -28.0f /* below it a weight is under 2^-40 and counts as 0 */
 
 /* The tokens before a limit: all with a larger key, and of those with this key the ids up to id. */
 struct limit {
@@ -44,39 +43,6 @@ struct draw {
 	float largest, temperature, min_p;
 	struct limit limit;
 };
-
-__device__ __forceinline__ float clean(float v)
-{
-	v = v != v ? -INFINITY : v;
-	return v > LARGEST_FLOAT ? LARGEST_FLOAT : v;
-}
-
-/* exp(d) for EXP_MIN <= d <= 0; every operation is rounded on its own. */
-__device__ __forceinline__ float weight_exp(float d)
-{
-	float k = (d * 1.44269504f + 12582912.0f) - 12582912.0f;
-	float r = d - k * 0.693359375f;
-	r = r - k * -2.12194440e-4f;
-	float p = 1.9875691500e-4f;
-	p = p * r + 1.3981999507e-3f;
-	p = p * r + 8.3334519073e-3f;
-	p = p * r + 4.1665795894e-2f;
-	p = p * r + 1.6666665459e-1f;
-	p = p * r + 5.0000001201e-1f;
-	p = p * (r * r) + r + 1.0f;
-	return p * __uint_as_float((uint32_t)((int32_t)k + 127) << 23);
-}
-
-__device__ __forceinline__ float weight_of(float x, float largest, float temperature)
-{
-	float d = (x - largest) / temperature;
-	return d < EXP_MIN ? 0.0f : weight_exp(d);
-}
-
-__device__ __forceinline__ unsigned long long units_of(float weight)
-{
-	return (unsigned long long)(long long)(weight * 1099511627776.0f); /* 2^40 */
-}
 
 __device__ __forceinline__ uint32_t key_of(float v)
 {
@@ -447,9 +413,8 @@ __global__ void __launch_bounds__(MANY_THREADS) sample_kernel(const struct sampl
 	d.temperature = d.p.temperature;
 	uint32_t token = d.p.temperature == 0 ? draw_greedy(&d) : draw_weighted(&d);
 	if (threadIdx.x == 0) {
-		double log_sum = log((double)model_sum * 9.094947017729282379150390625e-13); /* 2^-40 */
 		result->token = (int32_t)token;
-		result->logprob = (float)((double)(clean(logits[token]) - model_largest) - log_sum);
+		result->logprob = logprob_of(clean(logits[token]), model_largest, model_sum);
 	}
 }
 

@@ -1,0 +1,369 @@
+/*
+ * The decode kernel. Warp w of sixteen works on segment w of every row; one more warp streams weights: for each of
+ * the sixteen a ring in shared memory, filled by the copy engine in the order in which it will be used, from the
+ * first layer to the output matrix, whatever the blocks wait for meanwhile.
+ *
+ * What blocks tell each other goes through words of global memory that hold DECODE_EMPTY until they are written
+ * (one relaxed store; readers poll): each phase of each layer has its own words, in two sets for even and odd
+ * launches; who writes a word in one set empties it in the other, which was read in the launch before.
+ *
+ * What sets the pace of a small model is the chain of dependent phases, so what can be known before the words of
+ * the last phase arrive is looked up before (struct view, struct target).
+ *
+ * Sums are those of the tile path everywhere (docs/exactness.md): the same bits as prefill's.
+ */
+#include "compute/cuda/decode_attention.cuh"
+#include "compute/cuda/decode_block.cuh"
+#include "compute/cuda/decode_head.cuh"
+#include "compute/cuda/decode_operand.cuh"
+#include "compute/cuda/decode_product.cuh"
+
+namespace
+{
+
+enum phase { PHASE_QKV, PHASE_O, PHASE_GATE_UP, PHASE_DOWN, PHASE_HEAD, PHASES_A_LAYER = 4 };
+
+/* The row whose sum this thread finishes in a batch, known before the sums are. Two threads a row, one for each
+ * plane; of gate and up four: the planes of both. */
+struct target {
+	uint32_t place; /* of the row among the batch's rows; CUDA_NOTHING: none */
+	uint32_t row, word;
+	float bias;
+};
+
+__device__ __forceinline__ void aim_qkv(const struct block *b, const struct decode_job *j, uint32_t l, uint32_t words,
+					struct target *to)
+{
+	const struct decode_args *a = b->a;
+	uint32_t role = j->matrix - l * DECODE_N_ROLES;
+	const float *bias = a->layers[l].bias[role];
+	uint32_t before = role == DECODE_Q ? 0 : role == DECODE_K ? a->q_dim : a->q_dim + a->kv_dim;
+	to->bias = bias ? bias[to->row] : 0.0f;
+	to->word = words + a->at.qkv + before + to->row;
+}
+
+__device__ __forceinline__ struct target find_target(const struct block *b, uint32_t phase, uint32_t l, uint32_t words)
+{
+	const struct decode_args *a = b->a;
+	const struct decode_job *j = &shared_jobs(b)[b->job];
+	uint32_t t = b->thread, place = phase == PHASE_GATE_UP ? t / 4 : t / 2, tile = place / 8;
+	struct target to = {CUDA_NOTHING, 0, 0, 0.0f};
+	if (phase == PHASE_QKV)
+		while (!j->last_of_batch && tile >= (uint32_t)j->at + j->n_tiles)
+			j++;
+	if (tile >= (uint32_t)j->at + j->n_tiles)
+		return to;
+	to.row = (j->tile + tile - j->at) * 8 + place % 8;
+	if (to.row >= shared_matrices(b)[j->matrix].rows)
+		return to;
+	to.place = phase == PHASE_GATE_UP ? place + t / 2 % 2 * j->n_tiles * 8 : place;
+	switch (phase) {
+	case PHASE_QKV:
+		aim_qkv(b, j, l, words, &to);
+		break;
+	case PHASE_O:
+		to.word = words + a->at.o + to.row;
+		break;
+	case PHASE_GATE_UP:
+		to.word = words + a->at.hidden + to.row;
+		break;
+	case PHASE_DOWN:
+		to.word = words + a->at.down + to.row;
+		break;
+	}
+	return to;
+}
+
+/* Adds up the segments of the thread's plane of its row, then the planes; all threads of a warp call. */
+__device__ __forceinline__ float add_segments(const struct block *b, uint32_t part_at, uint32_t place)
+{
+	const uint32_t tile = b->a->planes * 8, plane = b->thread % b->a->planes;
+	const float *part = shared_part(b) + part_at * CUDA_SEGMENTS * DECODE_BATCH * tile + place / 8 * tile + plane * 8 + place % 8;
+	float v[CUDA_SEGMENTS], sum = 0;
+	if (place != CUDA_NOTHING) {
+#pragma unroll
+		for (uint32_t s = 0; s < CUDA_SEGMENTS; s++)
+			v[s] = part[s * DECODE_BATCH * tile];
+		sum = v[0];
+#pragma unroll
+		for (uint32_t s = 1; s < CUDA_SEGMENTS; s++)
+			sum = sum + v[s];
+	}
+	float other = __shfl_xor_sync(FULL_WARP, sum, 1);
+	return sum + (b->a->planes == 2 ? other : 0.0f);
+}
+
+__device__ __forceinline__ void finish_row(const struct block *b, const struct target *to, uint32_t part_at, uint32_t phase,
+					   struct best *best)
+{
+	float y = add_segments(b, part_at, to->place);
+	if (phase == PHASE_GATE_UP) {
+		float up = __shfl_xor_sync(FULL_WARP, y, 2);
+		if (to->place != CUDA_NOTHING && b->thread % 4 == 0)
+			publish(b, to->word, split_half(y / (1.0f + expf(-y)) * up, b->a->planes));
+		return;
+	}
+	if (to->place == CUDA_NOTHING || b->thread % 2)
+		return;
+	if (phase == PHASE_HEAD) {
+		b->a->logits[to->row] = y;
+		take_better(best, clean(y), to->row);
+		return;
+	}
+	publish(b, to->word, word_of(phase == PHASE_QKV ? y + to->bias : y));
+}
+
+/* The token's row of the embedding into x. */
+template <int FORMAT> __device__ __forceinline__ void embed(const struct block *b, uint32_t token)
+{
+	typedef frag_traits<FORMAT> traits;
+	const struct tile_matrix *m = &b->a->embedding;
+	for (uint32_t i = b->thread; i < (m->cols + 7) / 8; i += WORKERS) {
+		uint32_t chunk = i / 4, unit = chunk / traits::chunks, s = 0;
+		while (unit >= tile_segment(m->n_units, s + 1))
+			s++;
+		const uint8_t *p = m->data + tile_offset(m, token / 8, tile_segment(m->n_units, s),
+							 tile_segment(m->n_units, s + 1), unit);
+		float w[8];
+		frag_exact<FORMAT>(p, chunk % traits::chunks, token % 8, i % 4, w);
+		for (uint32_t q = 0; q < 8 && 8 * i + q < m->cols; q++)
+			shared_x(b)[8 * i + q] = w[q];
+	}
+}
+
+__device__ __forceinline__ void take_token(const struct block *b)
+{
+	uint32_t token = (uint32_t)(b->a->fed ? *b->a->fed : b->a->token);
+	if (token >= b->a->n_vocab) /* nothing could be drawn: what follows is thrown away */
+		token = 0;
+#define EMBED_CASE(name, bytes, columns)        \
+	case CUDA_##name:                       \
+		embed<CUDA_##name>(b, token);   \
+		break;
+	switch (b->a->embedding.format) {
+		CUDA_TILE_FORMATS(EMBED_CASE)
+	}
+#undef EMBED_CASE
+}
+
+__device__ __forceinline__ void copy_in(void *to, const void *from, uint32_t bytes)
+{
+	for (uint32_t i = threadIdx.x; i < bytes / 4; i += blockDim.x)
+		((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
+}
+
+__device__ __forceinline__ void clear(void *to, uint32_t bytes)
+{
+	for (uint32_t i = threadIdx.x; i < bytes / 4; i += WORKERS)
+		((uint32_t *)to)[i] = 0;
+}
+
+__device__ __forceinline__ void place_block(struct block *b, const struct decode_args *a)
+{
+	uint64_t set = (uint64_t)a->n_layers * a->at.per_layer;
+	b->a = a;
+	b->now = a->words + (a->run & 1) * set;
+	b->other = a->words + (~a->run & 1) * set;
+	b->job = b->part_at = 0;
+	know_thread(b);
+	b->ring[0] = b->ring[1] = (struct ring){0, 0, 0};
+}
+
+/* All that does not depend on the token: tables and barriers. Ends with a barrier of all threads. */
+__device__ __forceinline__ void prepare(struct block *b)
+{
+	const struct decode_args *a = b->a;
+	SHARED(unsigned char, base);
+	copy_in(base + a->shared.matrices, a->matrices,
+		(a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct tile_matrix));
+	copy_in(base + a->shared.jobs, a->jobs + (uint64_t)blockIdx.x * a->n_jobs, a->n_jobs * (uint32_t)sizeof(struct decode_job));
+	if (b->warp == DECODE_WARPS) {
+		for (uint32_t i = b->lane; i < CUDA_SEGMENTS * PIECES; i += 32)
+			mbarrier_init(shared_bars(b) + i, 1);
+		shared_done(b)[b->lane] = 0;
+		mbarrier_init_fence();
+	}
+	__syncthreads();
+}
+
+/* Rows that no query head has, and columns that pad a head, stay 0; the token's row of the embedding. */
+__device__ __forceinline__ void begin(struct block *b)
+{
+	const struct decode_args *a = b->a;
+	clear(shared_query(b), a->planes * DECODE_MAX_GROUP * (a->hd + 8) * 2);
+	clear(shared_p16(b), a->planes * DECODE_MAX_GROUP * (SPLIT + 8) * 2);
+	clear(shared_fresh(b), a->planes * 2 * a->hd * 2);
+	for (uint32_t i = b->thread; i < a->head_dim / 2; i += WORKERS) {
+		float angle = (float)a->pos * a->frequency[i];
+		shared_turn(b)[i] = cosf(angle);
+		shared_turn(b)[a->hd / 2 + i] = sinf(angle);
+	}
+	prepare_attention(b);
+	take_token(b);
+	sync_workers();
+}
+
+/* What the product of a phase multiplies. */
+__device__ __forceinline__ void take_operand(struct block *b, uint32_t phase, uint32_t l, uint32_t words, bool has_work)
+{
+	const struct decode_args *a = b->a;
+	uint32_t down = words - a->at.per_layer + a->at.down; /* of the layer before */
+	switch (phase) {
+	case PHASE_QKV:
+		take_norm(b, l ? down : CUDA_NOTHING, a->layers[l].attn_norm);
+		break;
+	case PHASE_O:
+		if (has_work)
+			take_packed(b, words + a->at.attended, a->q_dim);
+		break;
+	case PHASE_GATE_UP:
+		take_norm(b, words + a->at.o, a->layers[l].ffn_norm);
+		break;
+	case PHASE_DOWN:
+		if (has_work)
+			take_packed(b, words + a->at.hidden, a->d_ff);
+		break;
+	case PHASE_HEAD:
+		take_norm(b, down, a->output_norm);
+		break;
+	}
+}
+
+__device__ __forceinline__ void look_both(const struct block *b, struct view v[2])
+{
+	v[0] = look(shared_matrices(b), &shared_jobs(b)[b->job], 2 * b->warp);
+	v[1] = look(shared_matrices(b), &shared_jobs(b)[b->job], 2 * b->warp + 1);
+}
+
+/* The batches of a phase, each a run of jobs whose rows are finished together. */
+template <int FULL>
+__device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint32_t l, uint32_t words, struct best *best)
+{
+	struct view v[2];
+	look_both(b, v);
+	struct target to = find_target(b, phase, l, words);
+	bool has_work = v[0].n_tiles != 0;
+	take_operand(b, phase, l, words, has_work);
+	if (!has_work) {
+		b->job++;
+		return;
+	}
+	for (;;) {
+		run_job<FULL>(b, v);
+		struct decode_job j = shared_jobs(b)[b->job++];
+		if (j.last_of_batch) {
+			uint32_t part_at = b->part_at;
+			b->part_at ^= 1;
+			sync_workers();
+			finish_row(b, &to, part_at, phase, best);
+		}
+		if (j.last_of_phase)
+			return;
+		look_both(b, v);
+		if (j.last_of_batch)
+			to = find_target(b, phase, l, words);
+	}
+}
+
+template <int FULL, int CHUNKS> __device__ __forceinline__ void run_model(struct block *b)
+{
+	const struct decode_args *a = b->a;
+	struct best best = {-INFINITY, CUDA_NOTHING};
+	uint32_t head_job = 0;
+	begin(b);
+	for (uint32_t step = 0; step <= a->n_layers * PHASES_A_LAYER; step++) {
+		uint32_t l = step / PHASES_A_LAYER, phase = l == a->n_layers ? PHASE_HEAD : step % PHASES_A_LAYER;
+		know_thread(b);
+		if (phase == PHASE_O)
+			attention<FULL, CHUNKS>(b, l, l * a->at.per_layer);
+		head_job = b->job;
+		run_phase<FULL>(b, phase, l, l * a->at.per_layer, &best);
+	}
+	if (a->greedy)
+		draw_greedy(b, head_job, best);
+}
+
+/* CHUNKS: a head has at most so many times 32 columns */
+template <int FULL, int CHUNKS>
+__global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const __grid_constant__ struct decode_args a)
+{
+	struct block b;
+	place_block(&b, &a);
+	prepare(&b);
+	if (b.warp < DECODE_WARPS)
+		run_model<FULL, CHUNKS>(&b);
+	else if (b.lane < CUDA_SEGMENTS)
+		stream_weights(&b, b.lane);
+}
+
+} // namespace
+
+uint64_t decode_tagged_bytes(const struct decode_args *a, uint32_t grid)
+{
+	return (4ull * grid + (uint64_t)a->n_heads * a->n_split_max * (2 + a->head_dim)) * sizeof(uint64_t);
+}
+
+/* Sets the offsets; returns where the shared memory ends. */
+static uint32_t lay_out(struct decode_args *a)
+{
+	struct decode_shared *s = &a->shared;
+	const struct {
+		uint32_t *offset;
+		uint32_t bytes;
+	} parts[] = {
+		{&s->matrices, (a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct tile_matrix)},
+		{&s->jobs, a->n_jobs * (uint32_t)sizeof(struct decode_job)},
+		{&s->x, a->d_model * 4},
+		{&s->high, a->k_max * 2},
+		{&s->low, a->planes == 2 ? a->k_max * 2 : 0},
+		{&s->sums, a->any_mins ? 2 * a->k_max / 32 * 4 : 0},
+		{&s->part, 2 * CUDA_SEGMENTS * DECODE_BATCH * a->planes * 8 * 4},
+		{&s->scores, DECODE_MAX_GROUP * (SPLIT + 4) * 4},
+		{&s->p16, a->planes * DECODE_MAX_GROUP * (SPLIT + 8) * 2},
+		{&s->query, a->planes * DECODE_MAX_GROUP * (a->hd + 8) * 2},
+		{&s->fresh, a->planes * 2 * a->hd * 2},
+		{&s->turn, a->hd * 4},
+		{&s->table, SPLIT / KV_BLOCK * 4},
+		{&s->reduce, 64 * 8},
+		{&s->bars, CUDA_SEGMENTS * PIECES * 8},
+		{&s->done, CUDA_SEGMENTS * 2 * 4},
+		{&s->ring, CUDA_SEGMENTS * a->ring_bytes},
+	};
+	uint32_t at = 0;
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		at = (at + 127) / 128 * 128;
+		*parts[i].offset = at;
+		at += parts[i].bytes;
+	}
+	if (a->planes == 1)
+		s->low = s->high;
+	return at;
+}
+
+int decode_plan_shared(struct decode_args *a, uint32_t shared_bytes, uint32_t *bytes)
+{
+	a->ring_bytes = 0;
+	uint32_t rest = lay_out(a);
+	if (rest > shared_bytes || a->n_jobs > MAX_JOBS || a->n_layers * DECODE_N_ROLES + 1 > MAX_MATRICES)
+		return 0;
+	a->ring_bytes = (shared_bytes - rest) / CUDA_SEGMENTS / 128 * 128;
+	*bytes = lay_out(a);
+	return a->ring_bytes >= 2 * PIECE_BYTES;
+}
+
+cudaError_t cuda_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream)
+{
+#ifdef DECODE_QUICK
+	static void (*const kernels[2][2])(struct decode_args) = {{decode_kernel<0, 4>, decode_kernel<0, 4>},
+								   {decode_kernel<1, 2>, decode_kernel<1, 2>}};
+#else
+	static void (*const kernels[2][2])(struct decode_args) = {{decode_kernel<0, 2>, decode_kernel<0, 4>},
+								   {decode_kernel<1, 2>, decode_kernel<1, 4>}};
+#endif
+	void (*kernel)(struct decode_args) = kernels[a->planes == 2][a->hd > 64];
+	cudaError_t e = cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes);
+	if (e != cudaSuccess)
+		return e;
+	void *args[] = {(void *)a};
+	return cudaLaunchCooperativeKernel((const void *)kernel, dim3(grid), dim3(DECODE_THREADS), args, shared_bytes, stream);
+}

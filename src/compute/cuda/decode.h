@@ -1,0 +1,94 @@
+/*
+ * One token of one sequence in one launch: a cooperative kernel with a block on every multiprocessor that runs
+ * the model from the embedding to the logits. Blocks pass activations on through words in global memory (no
+ * barrier over the grid); weights stream through shared memory ahead of the work. C and CUDA C.
+ */
+#ifndef COMPUTE_CUDA_DECODE_H
+#define COMPUTE_CUDA_DECODE_H
+
+#include "compute/cuda/tile.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+	DECODE_BATCH = 16,    /* tiles whose sums are added up together */
+	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
+	DECODE_EMPTY = 0xFFFFFFFF, /* a word that nobody has written: not a number that the kernel makes */
+};
+
+/* Matrices of a layer, in the order they are read; the output matrix comes after the last layer's. */
+enum decode_role { DECODE_Q, DECODE_K, DECODE_V, DECODE_O, DECODE_GATE, DECODE_UP, DECODE_DOWN, DECODE_N_ROLES };
+
+/* Tiles of one matrix that a block works on, in the order it does. A batch ends where `last_of_batch`. */
+struct decode_job {
+	uint32_t tile; /* first */
+	uint16_t matrix;
+	uint8_t n_tiles; /* 0: the block has nothing to do here */
+	uint8_t at : 5;  /* place of the first among the batch's tiles */
+	uint8_t last_of_batch : 1;
+	uint8_t last_of_phase : 1;
+};
+
+struct decode_layer {
+	const float *attn_norm, *ffn_norm; /* (d_model) */
+	const float *bias[3];              /* of q, k, v; NULL: none */
+};
+
+/* Words that blocks pass on, in a layer: first word of each kind. All are whole multiples of four. */
+struct decode_words {
+	uint32_t qkv, attended, o, hidden, down, per_layer;
+};
+
+/* Offsets of a block's shared memory (decode_block.cuh); decode_plan_shared fills them. */
+struct decode_shared {
+	uint32_t matrices, jobs, x, high, low, sums, part, scores, p16, query, fresh, turn, table, reduce, bars, done, ring;
+};
+
+struct decode_args {
+	const struct tile_matrix *matrices; /* device (n_layers * DECODE_N_ROLES + 1) */
+	const struct decode_job *jobs;      /* device (grid, n_jobs) */
+	const struct decode_layer *layers;  /* device (n_layers) */
+	const float *output_norm;           /* (d_model) */
+	const float *frequency;             /* (head_dim / 2), RoPE */
+	struct tile_matrix embedding;
+	uint32_t n_jobs, n_layers;
+	uint32_t d_model, q_dim, kv_dim, d_ff, n_vocab;
+	uint32_t n_heads, n_kv_heads, head_dim, hd; /* hd: head_dim padded to 32 */
+	uint32_t group;        /* query heads on a KV head */
+	uint32_t half_inverse; /* 2^18 / (head_dim / 2) + 1, for divisions of numbers below 2^11 */
+	uint32_t planes; /* of f16 that a number is held in: 2 FULL, 1 HALF */
+	uint32_t neox;
+	uint32_t any_mins; /* some matrix wants sums of activations (FULL) */
+	float eps, scale;
+	uint8_t *kv;
+	uint64_t kv_layer_bytes;
+	const uint32_t *table; /* device: KV blocks of the sequence */
+	uint32_t pos;
+	int32_t token;
+	const int32_t *fed;    /* not NULL: the token is there, on the device, instead */
+	uint32_t *words;       /* device (2, n_layers * per_layer), all DECODE_EMPTY before the first launch */
+	struct decode_words at;
+	uint64_t *tagged;      /* device: words with a tag: parts of attention, the likeliest token */
+	uint32_t n_split_max;  /* splits that there is room for in tagged */
+	uint32_t run;          /* number of the launch, from 1: never twice the same */
+	float *logits;         /* (n_vocab) */
+	struct cuda_drawn *drawn; /* greedy: token and logprob */
+	int32_t *feed;            /* greedy: the token, for the next launch */
+	uint32_t greedy;
+	struct decode_shared shared;
+	uint32_t ring_bytes; /* of each warp */
+	uint32_t k_max;      /* most columns of a matrix, a multiple of 32 */
+};
+
+/* Bytes of tagged words. */
+uint64_t decode_tagged_bytes(const struct decode_args *a, uint32_t grid);
+/* Fills shared and ring_bytes for the shared memory that a block may have; 0: the model does not fit. */
+int decode_plan_shared(struct decode_args *a, uint32_t shared_bytes, uint32_t *bytes);
+cudaError_t cuda_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,403 @@
+/*
+ * Attention of the decode kernel; part of decode.cu. A block takes one KV head and one split of 128 positions:
+ * warp w scores sixteen positions (n8 tiles 2w and 2w + 1 of the sixteen) for all query heads of the group, then
+ * warp r does the softmax of rows r and r + 8, then warp w adds up columns of the output, eight at a time. The sums are those of attend.cuh.
+ */
+#ifndef COMPUTE_CUDA_DECODE_ATTENTION_CUH
+#define COMPUTE_CUDA_DECODE_ATTENTION_CUH
+
+#include "compute/cuda/decode_operand.cuh"
+
+namespace
+{
+
+/* What a warp needs of the KV memory: its eight positions of K, its eight columns of V; [..][plane]. */
+template <int FULL, int CHUNKS> struct key_fragments {
+	uint4 k[CHUNKS][FULL ? 2 : 1];
+	uint32_t position; /* of this lane's */
+};
+template <int FULL> struct value_fragments {
+	uint4 v[SPLIT / KV_BLOCK][FULL ? 2 : 1];
+};
+
+struct item {
+	uint32_t head, split, first; /* KV head; first position of the split */
+	bool fresh;                  /* the split that the new token is in */
+	bool cached;                 /* the block's first item: its part of the block table is in shared memory */
+};
+
+__device__ __forceinline__ struct item item_at(const struct decode_args *a, uint32_t i)
+{
+	struct item it;
+	it.head = i % a->n_kv_heads;
+	it.split = i / a->n_kv_heads;
+	it.first = it.split * SPLIT;
+	it.fresh = it.first + SPLIT > a->pos;
+	it.cached = i < gridDim.x;
+	return it;
+}
+
+/* Blocks from the last one on, as the first ones have more tiles at times. */
+__device__ __forceinline__ uint32_t first_item(void)
+{
+	return gridDim.x - 1 - blockIdx.x;
+}
+
+/* What does not change from layer to layer: the table's part. */
+__device__ __forceinline__ void prepare_attention(struct block *b)
+{
+	const struct decode_args *a = b->a;
+	struct item it = item_at(a, first_item());
+	if (b->thread < SPLIT / KV_BLOCK && it.first + b->thread * KV_BLOCK <= a->pos)
+		shared_table(b)[b->thread] = a->table[it.first / KV_BLOCK + b->thread];
+}
+
+__device__ __forceinline__ uint64_t kv_block_bytes(const struct decode_args *a)
+{
+	return (uint64_t)a->planes * 2 * KV_BLOCK * a->hd * 2;
+}
+
+/* KV block n of the item's split. */
+__device__ __forceinline__ uint8_t *kv_block(const struct block *b, uint32_t l, const struct item *it, uint32_t n)
+{
+	const struct decode_args *a = b->a;
+	uint64_t id = it->cached ? shared_table(b)[n] : a->table[it->first / KV_BLOCK + n];
+	return a->kv + l * a->kv_layer_bytes + (id * a->n_kv_heads + it->head) * kv_block_bytes(a);
+}
+
+template <int FULL, int CHUNKS>
+__device__ __forceinline__ void fetch_keys(const struct block *b, uint32_t l, const struct item *it,
+					   uint32_t tile16, struct key_fragments<FULL, CHUNKS> *f)
+{
+	const struct decode_args *a = b->a;
+	uint32_t g = b->lane / 4, t = b->lane % 4, plane_bytes = KV_BLOCK * a->hd * 2;
+	uint32_t own = tile16 / 4, tile = tile16 % 4, in_block = 8 * (g / 2) + 2 * tile + g % 2;
+	f->position = it->first + own * KV_BLOCK + in_block;
+	bool there = f->position < a->pos;
+	const uint8_t *keys = there ? kv_block(b, l, it, own) : NULL;
+#pragma unroll
+	for (uint32_t p = 0; p < (FULL ? 2 : 1); p++)
+#pragma unroll
+		for (uint32_t c = 0; c < CHUNKS; c++) {
+			f->k[c][p] = make_uint4(0, 0, 0, 0);
+			if (there && c < a->hd / 32)
+				f->k[c][p] = load_l2(keys + p * plane_bytes + (in_block * a->hd + 32 * c + 8 * t) * 2);
+		}
+}
+
+template <int FULL>
+__device__ __forceinline__ void fetch_values(const struct block *b, uint32_t l, const struct item *it, uint32_t column,
+					     struct value_fragments<FULL> *f)
+{
+	const struct decode_args *a = b->a;
+	uint32_t g = b->lane / 4, t = b->lane % 4, plane_bytes = KV_BLOCK * a->hd * 2;
+#pragma unroll
+	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++) {
+		bool there = column < a->hd && it->first + n * KV_BLOCK + 8 * t < a->pos;
+		const uint8_t *values = there ? kv_block(b, l, it, n) + (FULL ? 2 : 1) * plane_bytes : NULL;
+#pragma unroll
+		for (uint32_t p = 0; p < (FULL ? 2 : 1); p++) {
+			f->v[n][p] = make_uint4(0, 0, 0, 0);
+			if (there)
+				f->v[n][p] = load_l2(values + p * plane_bytes + ((column + g) * KV_BLOCK + 8 * t) * 2);
+		}
+	}
+}
+
+/* Of eight halves those at and beyond position `n` (0 .. 8) become 0, and half n itself `fresh`. */
+__device__ __forceinline__ void patch(uint4 *v, int n, uint32_t fresh)
+{
+	uint32_t *w = &v->x;
+#pragma unroll
+	for (int i = 0; i < 4; i++) {
+		uint32_t x = w[i];
+		x = n <= 2 * i ? 0 : n == 2 * i + 1 ? x & 0xFFFFu : x;
+		if (n == 2 * i)
+			x = fresh;
+		if (n == 2 * i + 1)
+			x |= fresh << 16;
+		w[i] = x;
+	}
+}
+
+/* The new token's k and v, which are in shared memory. */
+template <int FULL, int CHUNKS>
+__device__ __forceinline__ void patch_keys(const struct block *b, struct key_fragments<FULL, CHUNKS> *f)
+{
+	const struct decode_args *a = b->a;
+	if (f->position != a->pos)
+		return;
+#pragma unroll
+	for (uint32_t p = 0; p < (FULL ? 2 : 1); p++)
+#pragma unroll
+		for (uint32_t c = 0; c < CHUNKS; c++)
+			if (c < a->hd / 32)
+				f->k[c][p] = *reinterpret_cast<const uint4 *>(shared_fresh(b) + p * 2 * a->hd + 32 * c + 8 * (b->lane % 4));
+}
+
+template <int FULL>
+__device__ __forceinline__ void patch_values(const struct block *b, const struct item *it, uint32_t column,
+					     struct value_fragments<FULL> *f)
+{
+	const struct decode_args *a = b->a;
+#pragma unroll
+	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++) {
+		int before = (int)a->pos - (int)(it->first + n * KV_BLOCK + 8 * (b->lane % 4));
+#pragma unroll
+		for (uint32_t p = 0; p < (FULL ? 2 : 1); p++)
+			if (before >= 0 && before < 8)
+				patch(&f->v[n][p], before, shared_fresh(b)[(2 * p + 1) * a->hd + column + b->lane / 4]);
+	}
+}
+
+/* Leaves a pair of columns of the new token's q, k or v (row: head of the group, then k, then v) in shared
+ * memory as halves; k and v also go to the KV memory. */
+template <int FULL>
+__device__ __forceinline__ void put_pair(const struct block *b, uint8_t *to, uint32_t row, uint32_t first, uint32_t second,
+					 uint32_t x, uint32_t y)
+{
+	const struct decode_args *a = b->a;
+	uint32_t group = a->group, slot = a->pos % KV_BLOCK, plane_bytes = KV_BLOCK * a->hd * 2;
+	bool is_v = row > group;
+#pragma unroll
+	for (uint32_t plane = 0; plane < (FULL ? 2 : 1); plane++, x >>= 16, y >>= 16) {
+		uint16_t *put = row < group ? shared_query(b) + (plane * DECODE_MAX_GROUP + row) * (a->hd + 8)
+					    : shared_fresh(b) + (2 * plane + is_v) * a->hd;
+		put[first] = (uint16_t)x;
+		put[second] = (uint16_t)y;
+		if (row < group)
+			continue;
+		uint16_t *cache = (uint16_t *)(to + (is_v ? (FULL ? 2 : 1) : 0) * plane_bytes + plane * plane_bytes);
+		cache[is_v ? first * KV_BLOCK + slot : slot * a->hd + first] = (uint16_t)x;
+		cache[is_v ? second * KV_BLOCK + slot : slot * a->hd + second] = (uint16_t)y;
+	}
+}
+
+/* Waits for the new token's q (and k, v) and turns them. */
+template <int FULL>
+__device__ __forceinline__ void take_query(const struct block *b, uint32_t l, uint32_t words, const struct item *it)
+{
+	const struct decode_args *a = b->a;
+	uint32_t half = a->head_dim / 2, group = a->group, n_rows = group + (it->fresh ? 2 : 0);
+	uint8_t *to = it->fresh ? kv_block(b, l, it, a->pos % SPLIT / KV_BLOCK) : NULL;
+	for (uint32_t i = b->thread; i < n_rows * half; i += WORKERS) {
+		uint32_t r = i * a->half_inverse >> 18, pair = i - r * half;
+		uint32_t first = a->neox ? pair : 2 * pair, second = a->neox ? pair + half : 2 * pair + 1;
+		uint32_t from = r < group    ? (it->head * group + r) * a->head_dim
+				: r == group ? a->q_dim + it->head * a->head_dim
+					     : a->q_dim + a->kv_dim + it->head * a->head_dim;
+		const uint32_t *w = b->now + words + a->at.qkv + from;
+		float c = shared_turn(b)[pair], s = shared_turn(b)[a->hd / 2 + pair];
+		uint32_t u = load_word(w + first), v = load_word(w + second);
+		for (uint32_t k = 0; u == DECODE_EMPTY || v == DECODE_EMPTY; k++) {
+			u = load_word(w + first);
+			v = load_word(w + second);
+			if (k == SPINS)
+				give_up();
+		}
+		float p = __uint_as_float(u), q = __uint_as_float(v);
+		float x = r <= group ? p * c - q * s : p, y = r <= group ? q * c + p * s : q;
+		put_pair<FULL>(b, to, r, first, second, split_half(x, a->planes), split_half(y, a->planes));
+	}
+	/* padding of the key stays 0 */
+	if (it->fresh && a->head_dim < a->hd)
+		for (uint32_t i = a->head_dim + b->thread; i < a->hd; i += WORKERS)
+			for (uint32_t plane = 0; plane < (FULL ? 2 : 1); plane++)
+				((uint16_t *)(to + plane * KV_BLOCK * a->hd * 2))[a->pos % KV_BLOCK * a->hd + i] = 0;
+}
+
+__device__ __forceinline__ uint32_t word_in(uint4 v, uint32_t i)
+{
+	return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
+}
+
+/* acc += the product of rows g, g + 8 of the left operand (32 columns in shared memory, by plane) with the
+ * right one: high by high, then low by high, high by low. */
+template <int FULL>
+__device__ __forceinline__ void multiply(float acc[4], const uint16_t *rows, uint32_t stride, uint32_t plane, uint32_t column,
+					 uint32_t lane, const uint4 *right)
+{
+	uint32_t g = lane / 4, t = lane % 4;
+	uint4 up[2], down[2];
+#pragma unroll
+	for (uint32_t p = 0; p < (FULL ? 2 : 1); p++) {
+		const uint16_t *row = rows + p * plane + g * stride + column + 8 * t;
+		up[p] = *reinterpret_cast<const uint4 *>(row);
+		down[p] = *reinterpret_cast<const uint4 *>(row + 8 * stride);
+	}
+#pragma unroll
+	for (uint32_t j = 0; j < 2; j++) {
+		uint32_t high[4] = {word_in(up[0], 2 * j), word_in(down[0], 2 * j), word_in(up[0], 2 * j + 1),
+				    word_in(down[0], 2 * j + 1)};
+		mma_16816(acc, high, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
+		if (FULL) {
+			uint32_t low[4] = {word_in(up[1], 2 * j), word_in(down[1], 2 * j), word_in(up[1], 2 * j + 1),
+					   word_in(down[1], 2 * j + 1)};
+			mma_16816(acc, low, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
+			mma_16816(acc, high, word_in(right[1], 2 * j), word_in(right[1], 2 * j + 1));
+		}
+	}
+}
+
+template <int FULL, int CHUNKS>
+__device__ __forceinline__ void score(const struct block *b, const struct item *it, uint32_t tile16,
+				      const struct key_fragments<FULL, CHUNKS> *f)
+{
+	const struct decode_args *a = b->a;
+	uint32_t g = b->lane / 4, t = b->lane % 4, group = a->group, stride = a->hd + 8;
+	float acc[4] = {};
+#pragma unroll
+	for (uint32_t c = 0; c < CHUNKS; c++)
+		if (c < a->hd / 32)
+			multiply<FULL>(acc, shared_query(b), stride, DECODE_MAX_GROUP * stride, 32 * c, b->lane, f->k[c]);
+	uint32_t column = tile16 / 4 * KV_BLOCK + 8 * t + 2 * (tile16 % 4);
+#pragma unroll
+	for (uint32_t e = 0; e < 4; e++) {
+		uint32_t row = g + e / 2 * 8, position = it->first + column + e % 2;
+		if (row < group)
+			shared_scores(b)[row * (SPLIT + 4) + column + e % 2] = position <= a->pos ? acc[e] * a->scale : -INFINITY;
+	}
+}
+
+/* A row of the scores becomes weights, by one warp; largest and sum go to shared memory. */
+template <int FULL> __device__ __forceinline__ void soften(const struct block *b, uint32_t r)
+{
+	float *row = shared_scores(b) + r * (SPLIT + 4), *ends = reinterpret_cast<float *>(shared_reduce(b)) + 16;
+	float v[SPLIT / 32], largest = -INFINITY;
+#pragma unroll
+	for (uint32_t i = 0; i < SPLIT / 32; i++) {
+		v[i] = row[32 * i + b->lane];
+		largest = fmaxf(largest, v[i]);
+	}
+	for (int bit = 16; bit >= 1; bit /= 2)
+		largest = fmaxf(largest, __shfl_xor_sync(FULL_WARP, largest, bit));
+#pragma unroll
+	for (uint32_t i = 0; i < SPLIT / 32; i++) {
+		float p = expf(v[i] - largest);
+		uint32_t both = split_half(p, FULL ? 2 : 1);
+		row[32 * i + b->lane] = p;
+		for (uint32_t plane = 0; plane < (FULL ? 2 : 1); plane++, both >>= 16)
+			shared_p16(b)[(plane * DECODE_MAX_GROUP + r) * (SPLIT + 8) + 32 * i + b->lane] = (uint16_t)both;
+	}
+	__syncwarp();
+	/* lane t of the fragment: its eight positions of each KV block in order */
+	float sum = 0;
+	if (b->lane < 4)
+#pragma unroll
+		for (uint32_t i = 0; i < SPLIT / 4; i++)
+			sum = sum + row[i / 8 * 32 + 8 * b->lane + i % 8];
+	sum = sum + __shfl_xor_sync(FULL_WARP, sum, 1);
+	sum = sum + __shfl_xor_sync(FULL_WARP, sum, 2);
+	if (b->lane == 0) {
+		ends[2 * r] = largest;
+		ends[2 * r + 1] = sum;
+	}
+}
+
+__device__ __forceinline__ uint64_t *attention_part(const struct decode_args *a, uint32_t head, uint32_t split)
+{
+	return a->tagged + 4 * gridDim.x + ((uint64_t)head * a->n_split_max + split) * (2 + a->head_dim);
+}
+
+/* Eight columns of the output of all rows, by one warp. */
+template <int FULL>
+__device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32_t words, const struct item *it,
+				       uint32_t first_column, const struct value_fragments<FULL> *f, bool whole)
+{
+	const struct decode_args *a = b->a;
+	const float *ends = reinterpret_cast<const float *>(shared_reduce(b)) + 16;
+	uint32_t g = b->lane / 4, t = b->lane % 4, group = a->group, tag = a->run * a->n_layers + l;
+	float acc[4] = {};
+#pragma unroll
+	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++)
+		if (it->first + n * KV_BLOCK <= a->pos)
+			multiply<FULL>(acc, shared_p16(b), SPLIT + 8, DECODE_MAX_GROUP * (SPLIT + 8), n * KV_BLOCK, b->lane, f->v[n]);
+#pragma unroll
+	for (uint32_t e = 0; e < 4; e++) {
+		uint32_t row = g + e / 2 * 8, column = first_column + 2 * t + e % 2, head = it->head * group + row;
+		if (row >= group || column >= a->head_dim)
+			continue;
+		if (whole) {
+			publish(b, words + a->at.attended + head * a->head_dim + column,
+				split_half(acc[e] / ends[2 * row + 1], a->planes));
+			continue;
+		}
+		uint64_t *part = attention_part(a, head, it->split);
+		store_tagged(part + 2 + column, __float_as_uint(acc[e]), tag);
+		if (column == 0) {
+			store_tagged(part, __float_as_uint(ends[2 * row]), tag);
+			store_tagged(part + 1, __float_as_uint(ends[2 * row + 1]), tag);
+		}
+	}
+}
+
+__device__ __forceinline__ float await_tagged(const uint64_t *p, uint32_t tag)
+{
+	uint64_t v;
+	for (uint32_t i = 0; (uint32_t)((v = load_tagged(p)) >> 32) != tag; i++)
+		if (i == SPINS)
+			give_up();
+	return __uint_as_float((uint32_t)v);
+}
+
+/* Adds the splits of one head, in order: a thread a column. */
+__device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint32_t words, uint32_t head, uint32_t n_splits)
+{
+	const struct decode_args *a = b->a;
+	uint32_t column = b->thread, tag = a->run * a->n_layers + l;
+	if (column >= a->head_dim)
+		return;
+	float total_largest = -INFINITY, total_sum = 0, total = 0;
+	for (uint32_t s = 0; s < n_splits; s++) {
+		const uint64_t *part = attention_part(a, head, s);
+		float largest = await_tagged(part, tag), sum = await_tagged(part + 1, tag), out = await_tagged(part + 2 + column, tag);
+		float top = fmaxf(total_largest, largest);
+		float before = expf(total_largest - top), now = expf(largest - top);
+		total_largest = top;
+		total_sum = fmaf(total_sum, before, sum * now);
+		total = fmaf(total, before, out * now);
+	}
+	publish(b, words + a->at.attended + head * a->head_dim + column, split_half(total / total_sum, a->planes));
+}
+
+template <int FULL, int CHUNKS>
+__device__ __forceinline__ void attention(const struct block *b, uint32_t l, uint32_t words)
+{
+	const struct decode_args *a = b->a;
+	uint32_t n_splits = a->pos / SPLIT + 1, group = a->group;
+	for (uint32_t i = first_item(); i < a->n_kv_heads * n_splits; i += gridDim.x) {
+		struct item it = item_at(a, i);
+		struct key_fragments<FULL, CHUNKS> keys[2];
+		struct value_fragments<FULL> values;
+#pragma unroll
+		for (uint32_t k = 0; k < 2; k++)
+			fetch_keys<FULL, CHUNKS>(b, l, &it, 2 * b->warp + k, &keys[k]);
+		take_query<FULL>(b, l, words, &it);
+		sync_workers();
+#pragma unroll
+		for (uint32_t k = 0; k < 2; k++) {
+			if (it.fresh)
+				patch_keys<FULL, CHUNKS>(b, &keys[k]);
+			score<FULL, CHUNKS>(b, &it, 2 * b->warp + k, &keys[k]);
+		}
+		fetch_values<FULL>(b, l, &it, 8 * b->warp, &values);
+		sync_workers();
+		for (uint32_t r = b->warp; r < group; r += DECODE_WARPS)
+			soften<FULL>(b, r);
+		sync_workers();
+		for (uint32_t column = 8 * b->warp; column < a->hd; column += 8 * DECODE_WARPS) {
+			if (column != 8 * b->warp)
+				fetch_values<FULL>(b, l, &it, column, &values);
+			if (it.fresh)
+				patch_values<FULL>(b, &it, column, &values);
+			gather<FULL>(b, l, words, &it, column, &values, n_splits == 1);
+		}
+		sync_workers();
+	}
+	if (n_splits > 1)
+		for (uint32_t head = blockIdx.x; head < a->n_heads; head += gridDim.x)
+			combine(b, l, words, head, n_splits);
+}
+
+} // namespace
+#endif

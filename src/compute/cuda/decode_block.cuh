@@ -1,0 +1,232 @@
+/*
+ * A block of the decode kernel (decode.cu): its shared memory, its streams of weights, and the words that it
+ * passes to other blocks.
+ */
+#ifndef COMPUTE_CUDA_DECODE_BLOCK_CUH
+#define COMPUTE_CUDA_DECODE_BLOCK_CUH
+
+#include "compute/cuda/decode.h"
+#include "compute/cuda/frag.cuh"
+#include "compute/cuda/ptx_sm90.cuh"
+#include "compute/cuda/sample.cuh"
+
+namespace
+{
+
+enum {
+	WORKERS = DECODE_WARPS * 32, /* threads that compute; the warp after them streams */
+	NORM_THREADS = 256, /* of the tile path's norm: all workers */
+	NORM_KEPT = 4, /* groups of four columns that such a thread keeps in registers */
+	PIECES = 8,    /* in flight for a warp, at most */
+	PIECE_BYTES = 3072,
+	FEW_UNITS = 2, /* a segment's units whose activations stay in registers over all tiles */
+	MAX_JOBS = 1536,
+	MAX_MATRICES = 1024,
+	SPINS = 1 << 21, /* polls before a word counts as lost: a second or more */
+	KV_BLOCK = 32,
+	SPLIT = CUDA_ATTN_SPLIT,
+};
+#define F16_MAX 65504.0f
+
+/* What a warp has to do for a job. */
+struct view {
+	uint32_t format, n_tiles, at; /* at: place of the first tile in the batch */
+	uint32_t from, n;             /* units of the segment: first, how many */
+	uint32_t piece;               /* units of a piece of the stream */
+	bool few;                     /* pieces are whole pairs of tiles, in all segments alike */
+};
+
+/* A warp's ring as the warp sees it. */
+struct ring {
+	uint32_t offset, piece, bytes; /* of the next piece; pieces and bytes so far */
+};
+
+struct block {
+	const struct decode_args *a;
+	uint32_t *now, *other; /* words of this launch, of the other set */
+	uint32_t job, part_at; /* next job; which of the two parts */
+	uint32_t thread, warp, lane;
+	struct ring ring[2]; /* of segments 2 warp, 2 warp + 1 */
+};
+
+/* Shared memory by name. Its place is a constant of the launch, so that no register has to keep it. */
+#define IN_SHARED(type, name)                                                          \
+	__device__ __forceinline__ type *shared_##name(const struct block *b)          \
+	{                                                                              \
+		SHARED(unsigned char, base);                                           \
+		return reinterpret_cast<type *>(base + b->a->shared.name);             \
+	}
+IN_SHARED(const struct tile_matrix, matrices)
+IN_SHARED(const struct decode_job, jobs)
+IN_SHARED(float, x)       /* (d_model) the residual */
+IN_SHARED(uint16_t, high) /* (k_max) what the next product multiplies */
+IN_SHARED(uint16_t, low)
+IN_SHARED(float, sums)   /* (2, k_max / 32) */
+IN_SHARED(float, part)   /* (2, segments, batch, planes, 8) */
+IN_SHARED(float, scores) /* (group, SPLIT + 4) */
+IN_SHARED(uint16_t, p16) /* (planes, group, SPLIT + 8) */
+IN_SHARED(uint16_t, query) /* (planes, group, hd + 8) */
+IN_SHARED(uint16_t, fresh) /* (planes, 2, hd) the new token's k and v */
+IN_SHARED(float, turn)     /* (2, hd / 2) cosines, sines */
+IN_SHARED(uint32_t, table) /* KV blocks of the block's first piece of attention */
+IN_SHARED(uint64_t, reduce)
+IN_SHARED(uint64_t, bars) /* (warps, PIECES) */
+IN_SHARED(uint32_t, done) /* (warps, 2) bytes, pieces that a warp has read */
+IN_SHARED(uint8_t, ring)  /* (warps, ring_bytes) */
+#undef IN_SHARED
+
+/* All threads but the streaming warp's. */
+__device__ __forceinline__ void sync_workers(void)
+{
+	asm volatile("bar.sync 1, 256;" ::: "memory");
+}
+static_assert(WORKERS == 256 && NORM_THREADS == WORKERS, "the barrier's number of threads");
+
+__device__ __forceinline__ void know_thread(struct block *b)
+{
+	b->thread = thread_index();
+	b->warp = b->thread / 32;
+	b->lane = b->thread % 32;
+}
+
+/* ---- streaming weights ---- */
+
+__device__ __forceinline__ struct view look(const struct tile_matrix *matrices, const struct decode_job *j, uint32_t segment)
+{
+	const struct tile_matrix *m = &matrices[j->matrix];
+	struct view v;
+	v.format = m->format;
+	v.n_tiles = j->n_tiles;
+	v.at = j->at;
+	v.from = tile_segment(m->n_units, segment);
+	v.n = tile_segment(m->n_units, segment + 1) - v.from;
+	uint32_t most = (m->n_units + CUDA_SEGMENTS - 1) / CUDA_SEGMENTS;
+	v.few = most <= FEW_UNITS && 2 * most * m->unit_bytes <= PIECE_BYTES;
+	v.piece = v.few ? (PIECE_BYTES / (most * m->unit_bytes) & ~1u) * v.n : PIECE_BYTES / m->unit_bytes;
+	return v;
+}
+
+/* Units of the next piece: of `left` of the job, of which `in_tile` of the present tile. */
+__device__ __forceinline__ uint32_t piece_units(const struct view *v, uint32_t left, uint32_t in_tile)
+{
+	uint32_t most = v->few ? left : in_tile;
+	return v->piece < most ? v->piece : most;
+}
+
+/* A lane of the streaming warp: fills the ring of one segment as far as there is room, until all jobs are
+ * through. */
+__device__ __forceinline__ void stream_weights(const struct block *b, uint32_t segment)
+{
+	const struct decode_args *a = b->a;
+	const struct tile_matrix *matrices = shared_matrices(b);
+	const struct decode_job *jobs = shared_jobs(b);
+	uint8_t *ring = shared_ring(b) + segment * a->ring_bytes;
+	uint64_t *bars = shared_bars(b) + segment * PIECES;
+	const volatile uint32_t *done = shared_done(b) + 2 * segment;
+	uint32_t job = 0, left = 0, in_tile = 0, offset = 0, filled = 0, pieces = 0, unit_bytes = 0;
+	const uint8_t *from = NULL;
+	struct view v = {};
+	uint64_t policy = policy_evict_first();
+	for (;;) {
+		while (left == 0 && job < a->n_jobs) {
+			const struct decode_job *j = &jobs[job++];
+			const struct tile_matrix *m = &matrices[j->matrix];
+			v = look(matrices, j, segment);
+			left = v.n_tiles * v.n;
+			in_tile = v.n;
+			unit_bytes = m->unit_bytes;
+			from = m->data + tile_offset(m, j->tile, v.from, v.from + v.n, v.from);
+		}
+		if (left == 0)
+			return;
+		uint32_t n = piece_units(&v, left, in_tile), bytes = n * unit_bytes;
+		uint32_t skip = offset + bytes > a->ring_bytes ? a->ring_bytes - offset : 0;
+		if (filled + skip + bytes - done[0] > a->ring_bytes || pieces - done[1] >= PIECES)
+			continue;
+		offset = skip ? 0 : offset;
+		uint64_t *bar = &bars[pieces % PIECES];
+		mbarrier_expect(bar, bytes);
+		bulk_copy(ring + offset, from, bytes, bar, policy);
+		offset += bytes;
+		filled += skip + bytes;
+		pieces++;
+		from += bytes;
+		left -= n;
+		in_tile = in_tile > n ? in_tile - n : v.n;
+	}
+}
+
+/* The next piece of the ring, once it is there. side: which of the warp's two segments. */
+__device__ __forceinline__ const uint8_t *open_piece(struct block *b, uint32_t side, uint32_t bytes)
+{
+	struct ring *r = &b->ring[side];
+	uint32_t segment = 2 * b->warp + side;
+	if (r->offset + bytes > b->a->ring_bytes) {
+		r->bytes += b->a->ring_bytes - r->offset;
+		r->offset = 0;
+	}
+	const uint8_t *p = shared_ring(b) + segment * b->a->ring_bytes + r->offset;
+	r->offset += bytes;
+	r->bytes += bytes;
+	mbarrier_wait(shared_bars(b) + segment * PIECES + r->piece % PIECES, r->piece / PIECES & 1);
+	r->piece++;
+	return p;
+}
+
+/* All lanes have read the piece. */
+__device__ __forceinline__ void close_piece(struct block *b, uint32_t side)
+{
+	__syncwarp();
+	if (b->lane == 0) {
+		volatile uint32_t *done = shared_done(b) + 2 * (2 * b->warp + side);
+		done[0] = b->ring[side].bytes;
+		done[1] = b->ring[side].piece;
+	}
+}
+
+/* ---- words ---- */
+
+__device__ __forceinline__ void publish(const struct block *b, uint32_t at, uint32_t v)
+{
+	store_word(b->now + at, v);
+	store_word(b->other + at, DECODE_EMPTY);
+}
+
+__device__ __forceinline__ bool all_there(uint4 v)
+{
+	return v.x != DECODE_EMPTY && v.y != DECODE_EMPTY && v.z != DECODE_EMPTY && v.w != DECODE_EMPTY;
+}
+
+__device__ __forceinline__ uint4 await_words(const uint32_t *p)
+{
+	uint4 v = load_words(p);
+	for (uint32_t i = 0; !all_there(v); v = load_words(p))
+		if (i++ == SPINS)
+			give_up();
+	return v;
+}
+
+/* Never DECODE_EMPTY: a NaN becomes another NaN. */
+__device__ __forceinline__ uint32_t word_of(float v)
+{
+	uint32_t bits = __float_as_uint(v);
+	return bits == DECODE_EMPTY ? 0x7FFFFFFFu : bits;
+}
+
+__device__ __forceinline__ float clamp_half(float v)
+{
+	return v != v ? v : fminf(fmaxf(v, -F16_MAX), F16_MAX);
+}
+
+/* High half in the lower 16 bits, low half above. */
+__device__ __forceinline__ uint32_t split_half(float v, uint32_t planes)
+{
+	uint32_t high = half_bits(clamp_half(v));
+	float rest = v - half_bits_to_float((uint16_t)high);
+	uint32_t low = planes == 2 ? half_bits(clamp_half(rest)) : 0;
+	uint32_t both = high | low << 16;
+	return both == DECODE_EMPTY ? 0x7FFFFFFFu : both;
+}
+
+} // namespace
+#endif

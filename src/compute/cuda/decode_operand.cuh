@@ -1,0 +1,173 @@
+/* What a product of the decode kernel (decode.cu) multiplies: the words of the phase before, normed or as they
+ * are, as halves in shared memory. */
+#ifndef COMPUTE_CUDA_DECODE_OPERAND_CUH
+#define COMPUTE_CUDA_DECODE_OPERAND_CUH
+
+#include "compute/cuda/decode_block.cuh"
+
+namespace
+{
+
+/* Four neighbouring columns into high and low. */
+__device__ __forceinline__ void put_four(const struct block *b, uint32_t column, uint4 v)
+{
+	uint2 high = make_uint2(byte_select(v.x, v.y, 0x5410), byte_select(v.z, v.w, 0x5410));
+	*reinterpret_cast<uint2 *>(shared_high(b) + column) = high;
+	if (b->a->planes == 2)
+		*reinterpret_cast<uint2 *>(shared_low(b) + column) =
+			make_uint2(byte_select(v.x, v.y, 0x7632), byte_select(v.z, v.w, 0x7632));
+}
+
+__device__ __forceinline__ void pad_columns(const struct block *b, uint32_t k)
+{
+	uint32_t i = k + b->thread;
+	if (i < (k + 31) / 32 * 32) {
+		shared_high(b)[i] = 0;
+		if (b->a->planes == 2)
+			shared_low(b)[i] = 0;
+	}
+}
+
+/* FULL: sums of 32 activations, for formats with mins; in the order of the stored slots. Ends with a barrier. */
+__device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k)
+{
+	uint32_t n = (k + 31) / 32, stride = b->a->k_max / 32;
+	if (!b->a->any_mins)
+		return;
+	for (uint32_t i = b->thread; i < 2 * n; i += WORKERS) {
+		const uint16_t *x = (i < n ? shared_high(b) : shared_low(b)) + i % n * 32;
+		float sum = 0;
+#pragma unroll
+		for (uint32_t p = 0; p < 32; p++) {
+			uint32_t column = p % 8 / 2 * 8 + p / 16 * 4 + p / 8 % 2 * 2 + p % 2;
+			float v = half_bits_to_float(x[column]);
+			sum = p ? sum + v : v;
+		}
+		shared_sums(b)[(i < n ? 0 : stride) + i % n] = sum;
+	}
+	sync_workers();
+}
+
+/* Packed words of another phase become the next product's operand. */
+__device__ __forceinline__ void take_packed(const struct block *b, uint32_t at, uint32_t k)
+{
+	uint32_t n = k / 4;
+	for (uint32_t i = b->thread; i < n; i += 4 * WORKERS) {
+		uint4 v[4];
+#pragma unroll
+		for (uint32_t q = 0; q < 4; q++)
+			if (i + q * WORKERS < n)
+				v[q] = load_words(b->now + at + 4 * (i + q * WORKERS));
+#pragma unroll
+		for (uint32_t q = 0; q < 4; q++)
+			if (i + q * WORKERS < n) {
+				if (!all_there(v[q]))
+					v[q] = await_words(b->now + at + 4 * (i + q * WORKERS));
+				put_four(b, 4 * (i + q * WORKERS), v[q]);
+			}
+	}
+	pad_columns(b, k);
+	sync_workers();
+	sum_chunks(b, k);
+}
+
+__device__ __forceinline__ float4 add_words(float4 x, uint4 v)
+{
+	x.x += __uint_as_float(v.x), x.y += __uint_as_float(v.y);
+	x.z += __uint_as_float(v.z), x.w += __uint_as_float(v.w);
+	return x;
+}
+
+__device__ __forceinline__ float add_squares(float sum, float4 x)
+{
+	sum = fmaf(x.x, x.x, sum), sum = fmaf(x.y, x.y, sum);
+	return fmaf(x.w, x.w, fmaf(x.z, x.z, sum));
+}
+
+__device__ __forceinline__ void put_normed(const struct block *b, uint32_t column, float4 x, float scale, float4 w)
+{
+	uint32_t p = b->a->planes;
+	put_four(b, column,
+		 make_uint4(split_half(x.x * scale * w.x, p), split_half(x.y * scale * w.y, p), split_half(x.z * scale * w.z, p),
+			    split_half(x.w * scale * w.w, p)));
+}
+
+__device__ __forceinline__ float4 group_of(const float *p, uint32_t i)
+{
+	return *reinterpret_cast<const float4 *>(p + 4 * i);
+}
+
+/* The thread's groups of x are raised by the words at `at` (unless CUDA_NOTHING); returns their squares' sum, in
+ * the order of the groups. The first groups stay in kept. */
+__device__ __forceinline__ float raise_groups(struct block *b, uint32_t at, float4 kept[NORM_KEPT])
+{
+	uint32_t t = b->thread, n = b->a->d_model / 4;
+	const uint32_t *words = b->now + at;
+	bool add = at != CUDA_NOTHING;
+	uint4 v[NORM_KEPT];
+	float sum = 0;
+#pragma unroll
+	for (uint32_t q = 0; q < NORM_KEPT; q++)
+		if (t + q * NORM_THREADS < n) {
+			if (add)
+				v[q] = load_words(words + 4 * (t + q * NORM_THREADS));
+			kept[q] = group_of(shared_x(b), t + q * NORM_THREADS);
+		}
+#pragma unroll
+	for (uint32_t q = 0; q < NORM_KEPT; q++)
+		if (t + q * NORM_THREADS < n) {
+			if (add) {
+				if (!all_there(v[q]))
+					v[q] = await_words(words + 4 * (t + q * NORM_THREADS));
+				kept[q] = add_words(kept[q], v[q]);
+			}
+			sum = add_squares(sum, kept[q]);
+		}
+	for (uint32_t i = t + NORM_KEPT * NORM_THREADS; i < n; i += NORM_THREADS) {
+		float4 x = group_of(shared_x(b), i);
+		if (add) {
+			x = add_words(x, await_words(words + 4 * i));
+			*reinterpret_cast<float4 *>(shared_x(b) + 4 * i) = x;
+		}
+		sum = add_squares(sum, x);
+	}
+	return sum;
+}
+
+/* x += words at `at` (unless CUDA_NOTHING), then RMSNorm of x into high and low. */
+__device__ __forceinline__ void take_norm(struct block *b, uint32_t at, const float *weight)
+{
+	uint32_t t = b->thread, n = b->a->d_model / 4;
+	float *sums = reinterpret_cast<float *>(shared_reduce(b));
+	float4 x[NORM_KEPT], w[NORM_KEPT];
+#pragma unroll
+	for (uint32_t q = 0; q < NORM_KEPT; q++)
+		if (t + q * NORM_THREADS < n)
+			w[q] = group_of(weight, t + q * NORM_THREADS);
+	float sum = raise_groups(b, at, x);
+	for (int bit = 16; bit >= 1; bit /= 2)
+		sum = sum + __shfl_xor_sync(FULL_WARP, sum, bit);
+	if (t % 32 == 0)
+		sums[t / 32] = sum;
+	sync_workers();
+	sum = sums[0];
+#pragma unroll
+	for (uint32_t i = 1; i < NORM_THREADS / 32; i++)
+		sum = sum + sums[i];
+	float scale = 1.0f / sqrtf(sum / (float)b->a->d_model + b->a->eps);
+#pragma unroll
+	for (uint32_t q = 0; q < NORM_KEPT; q++)
+		if (t + q * NORM_THREADS < n) {
+			put_normed(b, 4 * (t + q * NORM_THREADS), x[q], scale, w[q]);
+			if (at != CUDA_NOTHING)
+				*reinterpret_cast<float4 *>(shared_x(b) + 4 * (t + q * NORM_THREADS)) = x[q];
+		}
+	for (uint32_t i = t + NORM_KEPT * NORM_THREADS; i < n; i += NORM_THREADS)
+		put_normed(b, 4 * i, group_of(shared_x(b), i), scale, group_of(weight, i));
+	pad_columns(b, b->a->d_model);
+	sync_workers();
+	sum_chunks(b, b->a->d_model);
+}
+
+} // namespace
+#endif
