@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* What --device takes, beside GPUs. "auto" is a GPU where one will do, else its row; compute_device() tells
  * what it became. */
@@ -73,6 +74,8 @@ static enum hokku_code find_backend(const char *device, const struct compute_bac
 		used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
 					 devices[i].name);
 	const char *near = str_nearest(device, device_names);
+	if (strncasecmp(device, "gpu", 3) == 0 || strncasecmp(device, "cuda", 4) == 0)
+		near = "cuda";
 	return err_set(err, HOKKU_INVALID_REQUEST,
 		       "there is no device %s%s%s%s; hokku knows %s, cuda, cuda:N",
 		       str_quote(str_c(device), quoted, sizeof quoted), near ? " (did you mean " : "",

@@ -17,10 +17,11 @@ static inline enum hokku_code kv_blocks_choose(const struct compute_params *p, u
 		if (fit < p->n_kv_blocks)
 			return err_set(err, HOKKU_INVALID_REQUEST,
 				       "%" PRIu64 " bytes of KV memory hold %" PRIu64
-				       " blocks of %d positions; %u of up to %u positions take %u, which is "
-				       "%" PRIu64 " bytes",
-				       p->kv_bytes, fit, (int)COMPUTE_KV_BLOCK, p->n_seqs, p->n_ctx,
-				       p->n_kv_blocks, p->n_kv_blocks * block_bytes);
+				       " blocks of %d positions; %u request%s of up to %u positions need %u "
+				       "blocks, which are %" PRIu64 " bytes",
+				       p->kv_bytes, fit, (int)COMPUTE_KV_BLOCK, p->n_seqs,
+				       p->n_seqs == 1 ? "" : "s", p->n_ctx, p->n_kv_blocks,
+				       p->n_kv_blocks * block_bytes);
 		*n = fit < UINT32_MAX ? (uint32_t)fit : UINT32_MAX;
 	} else if (p->n_kv_blocks_max > *n) {
 		uint64_t more = spare_bytes / block_bytes, most = p->n_kv_blocks_max - *n;

@@ -47,7 +47,7 @@ struct allocation {
 };
 
 struct state {
-	struct cudasim_settings settings = {1, 90, (size_t)1 << 32, 0, false, 13000};
+	struct cudasim_settings settings = {1, 90, (size_t)1 << 32, 0, 0, false, 13000};
 	std::map<uintptr_t, allocation> device, pinned;
 	size_t device_bytes = 0, pinned_bytes = 0;
 	std::vector<cudaStream_t> streams;
@@ -76,6 +76,7 @@ state &sim(void)
 	s->settings.n_devices = (unsigned)env_number("CUDASIM_DEVICES", s->settings.n_devices);
 	s->settings.cc = (unsigned)env_number("CUDASIM_CC", s->settings.cc);
 	s->settings.vram_bytes = env_number("CUDASIM_VRAM", s->settings.vram_bytes);
+	s->settings.used_bytes = env_number("CUDASIM_USED", 0);
 	s->settings.seed = env_number("CUDASIM_SEED", 0);
 	s->settings.driver_version = (int)env_number("CUDASIM_DRIVER", 13000);
 	s->evict_at = (unsigned)env_number("CUDASIM_EVICT", 0);
@@ -329,7 +330,8 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 	LOCK;
 	ENTER("cudaMemGetInfo");
 	*total_bytes = sim().settings.vram_bytes;
-	*free_bytes = *total_bytes - (sim().device_bytes < *total_bytes ? sim().device_bytes : *total_bytes);
+	size_t used = sim().device_bytes + sim().settings.used_bytes;
+	*free_bytes = *total_bytes - (used < *total_bytes ? used : *total_bytes);
 	return cudaSuccess;
 }
 
@@ -339,7 +341,8 @@ cudaError_t cudaMalloc(void **p, size_t n)
 	state &s = sim();
 	*p = nullptr;
 	ENTER("cudaMalloc");
-	if (n > s.settings.vram_bytes || s.device_bytes > s.settings.vram_bytes - n)
+	size_t used = s.device_bytes + s.settings.used_bytes;
+	if (n > s.settings.vram_bytes || used > s.settings.vram_bytes - n)
 		return set(cudaErrorMemoryAllocation);
 	*p = take(s.device, n);
 	if (!*p)

@@ -5,6 +5,7 @@
  *     CUDASIM_DEVICES   number of devices (1)
  *     CUDASIM_CC        compute capability, 90 for 9.0
  *     CUDASIM_VRAM      bytes of device memory
+ *     CUDASIM_USED      bytes of it that other programs hold
  *     CUDASIM_SEED      schedule: 0 in order, else blocks, warps and lanes in random order
  *     CUDASIM_FAIL      NAME:N - the N-th call of NAME from now fails, and all after it: the device is lost
  *     CUDASIM_EVICT     N - from the N-th question about a pointer on, device memory is said to be the host's
@@ -27,7 +28,7 @@ enum { CUDASIM_PRESENT = 1 }; /* 0 where a device runs the tests: tests/gpu/incl
 
 struct cudasim_settings {
 	unsigned n_devices, cc;
-	size_t vram_bytes;
+	size_t vram_bytes, used_bytes; /* of the device; of that, by other programs */
 	uint64_t seed;
 	bool fence; /* device memory is unreachable but while a kernel or a copy runs */
 	int driver_version;

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { generate, start, stream, until } from "./server_common.mjs";
+import { generate, start, startFails, stream, until } from "./server_common.mjs";
 
 const hokku = process.env.HOKKU;
 const plugin = `${process.env.HOKKU_BUILD_DIR}/libhokku-cuda-sim.so`;
@@ -42,7 +42,7 @@ test("--vram-limit and --kv-bytes set the budget", { skip }, () => {
 	assert.match(limited.stderr, /has 1048576 bytes available \(1\.0 MiB, the limit that was set\); its weights alone do not fit\n$/);
 	const few = run("cuda", ["--kv-bytes", "1K"]);
 	assert.equal(few.status, 1);
-	assert.match(few.stderr, /1024 bytes of KV memory hold 0 blocks of 32 positions; 1 of up to 512 positions take 16, which is \d+ bytes\n$/);
+	assert.match(few.stderr, /1024 bytes of KV memory hold 0 blocks of 32 positions; 1 request of up to 512 positions need 16 blocks, which are \d+ bytes\n$/);
 	const context = run("cuda", ["--vram-limit", "12MB", "-v"], { HOKKU_KV_BYTES: "1GB" });
 	assert.match(context.stderr, /\d+ bytes of KV memory would fit\n$/);
 	const bytes = context.stderr.match(/(\d+) bytes of KV memory would fit/)[1];
@@ -188,6 +188,14 @@ test("memory that leaves the device makes the server unhealthy, also while it is
 	assert.match(body.message, /^cuda:0 \(emulated device 0\): the .* bytes\) are not in its own memory/);
 	assert.equal((await generate(server, { ...prompt, stream: false })).status, 500);
 	await server.stop();
+});
+
+test("a second server on a full card is refused, with what others hold", { skip }, async () => {
+	const full = { HOKKU_PLUGIN_PATH: plugin, CUDASIM_USED: String(2 ** 30 - 1_000_000), CUDASIM_VRAM: String(2 ** 30) };
+	const { code, err } = await startFails(["--device", "cuda", "--port", "0"], full);
+	assert.equal(code, 1);
+	assert.match(err, /hokku: haiku needs \d+ bytes \(8\.5 MiB: .*\); cuda:0 \(emulated device 0\) has 1000000 bytes available \(976\.6 KiB; 1023\.0 MiB of its 1\.0 GiB are in use\); its weights alone do not fit\n$/);
+	assert.equal(run("auto", [], full).status, 0); /* the CPU carries on */
 });
 
 test("a GPU that hangs does not keep the server from stopping", { skip }, async (t) => {

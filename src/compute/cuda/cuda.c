@@ -135,11 +135,11 @@ static enum hokku_code refuse(const struct cuda *c, const struct compute_params 
 		snprintf(why, sizeof why, "; %s of its %s are in use", str_bytes(in_use, used),
 			 str_bytes(c->memory.device_total_bytes, total));
 	return err_set(err, HOKKU_INSUFFICIENT_VRAM,
-		       "%s needs %s%" PRIu64 " bytes (%s: weights %s, KV %s for %u blocks, scratch %s); "
+		       "%s needs %s%" PRIu64 " bytes (%s: weights %s, KV %s for %u block%s, scratch %s); "
 		       "cuda:%d (%s) has %" PRIu64 " bytes available (%s%s)%s",
 		       c->model->name, plan->overflow ? "more than " : "", required,
 		       str_bytes(required, need), str_bytes(plan->bytes[LEDGER_WEIGHTS], weights),
-		       str_bytes(plan->bytes[LEDGER_KV], kv), c->n_kv_blocks,
+		       str_bytes(plan->bytes[LEDGER_KV], kv), c->n_kv_blocks, c->n_kv_blocks == 1 ? "" : "s",
 		       str_bytes(plan->bytes[LEDGER_SCRATCH], scratch), c->device.index, c->device.name,
 		       available, str_bytes(available, have), why, advise(c, p, plan, available, advice));
 }

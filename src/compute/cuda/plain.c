@@ -153,8 +153,8 @@ static enum hokku_code plain_fits(struct cuda *c, struct hokku_error *err)
 	const struct model *m = c->model;
 	if (m->hp.head_dim > CUDA_MAX_HEAD_DIM)
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
-			       "heads of %u columns; the device cuda takes at most %d", m->hp.head_dim,
-			       CUDA_MAX_HEAD_DIM);
+			       "%s has heads of %u columns; the device cuda takes at most %d", m->name,
+			       m->hp.head_dim, CUDA_MAX_HEAD_DIM);
 	enum hokku_code rc = fits_matrix(&m->embedding, err);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		const struct layer *w = &m->layers[l];
