@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -61,7 +62,8 @@ struct answer {
 /* What goes through the pipe. */
 enum { INTERRUPTED = 'i', ENDED = 'e' };
 static int wake[2] = {-1, -1};
-static volatile sig_atomic_t generating, interrupted_loading;
+static volatile sig_atomic_t generating;
+static atomic_bool interrupted_loading; /* read by the engine's thread */
 
 static void wake_main(char why)
 {
@@ -73,7 +75,7 @@ static void on_interrupt(int signal_number)
 {
 	(void)signal_number;
 	int saved = errno;
-	interrupted_loading = !generating;
+	atomic_store(&interrupted_loading, !generating);
 	wake_main(INTERRUPTED);
 	errno = saved;
 }
@@ -81,7 +83,7 @@ static void on_interrupt(int signal_number)
 static bool is_interrupted(void *user)
 {
 	(void)user;
-	return interrupted_loading;
+	return atomic_load(&interrupted_loading);
 }
 
 static void on_event(void *user, const struct engine_event *event)

@@ -223,8 +223,11 @@ static void run_engine(struct engine *e)
 	}
 	atomic_store(&e->public_tok, e->tok);
 	atomic_store(&e->public_chat, &e->chat);
-	e->checked_ns = clock_ns(); /* the opening did */
-	e->next_check_ns = e->checked_ns + e->check_ns;
+	uint64_t now = clock_ns(); /* the opening has checked */
+	e->next_check_ns = now + e->check_ns;
+	pthread_mutex_lock(&e->lock);
+	e->checked_ns = now;
+	pthread_mutex_unlock(&e->lock);
 	enter_phase(e, ENGINE_READY, NULL);
 	if (serve_jobs(e, &err))
 		give_up(e, &err);

@@ -136,7 +136,7 @@ static void health_route(struct server *s, struct http_request *r)
 		    state.n_running, state.n_queued + s->n_preparing, s->config.engine.max_queue,
 		    (unsigned long long)state.n_finished, (unsigned long long)state.n_tokens_in,
 		    (unsigned long long)state.n_tokens_out);
-	if (status == 503)
+	if (status == 503 && state.phase != ENGINE_LOST)
 		http_add_header(r, "Retry-After", "1");
 	server_answer_json(r, status, &b);
 	strbuf_free(&b);
