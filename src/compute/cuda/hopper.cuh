@@ -44,6 +44,9 @@ static inline void barrier_init(uint64_t *b, uint32_t count)
 static inline void barrier_init_done(void)
 {
 }
+static inline void shared_written(void)
+{
+}
 static inline void barrier_arrive(uint64_t *b)
 {
 	cudasim_barrier_of(b)->pending--;
@@ -157,6 +160,11 @@ static __device__ __forceinline__ void barrier_init(uint64_t *b, uint32_t count)
 static __device__ __forceinline__ void barrier_init_done(void)
 {
 	asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+	asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+/* What this thread wrote to shared memory is there for products by warpgroups, after a __syncthreads. */
+static __device__ __forceinline__ void shared_written(void)
+{
 	asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 static __device__ __forceinline__ void barrier_arrive(uint64_t *b)

@@ -1,4 +1,5 @@
-/* What a device can do at most: copying and reading its own memory, and filling it from the host's. */
+/* What a device can do at most: copying and reading its own memory, filling it from the
+ * host's, and multiplying. */
 #include "compute/cuda/measure.h"
 
 #include <stdio.h>
@@ -14,6 +15,8 @@ enum {
 	MAX_HOST_BYTES = 256 << 20,
 	HOST_ROUNDS = 2,
 	BLOCKS_PER_SM = 4,
+	PRODUCT_MS = 10,
+	MAX_ROUNDS = 1 << 24,
 	BYTE = 0x5A, /* what all memory holds: not zero, which takes less power */
 };
 
@@ -85,6 +88,42 @@ static enum hokku_code host_rate(struct bench *b, const uint8_t *from, double *b
 	return HOKKU_OK;
 }
 
+/* Runs the products once; *ms is the device's time for them. */
+static enum hokku_code time_products(struct bench *b, const struct multiply_args *a, float *ms,
+				     struct hokku_error *err)
+{
+	bool hopper = b->device.cc == 90;
+	CUDA_TRY(&b->device, err, cudaEventRecord(b->start, b->stream));
+	CUDA_TRY(&b->device, err, hopper ? cuda_multiply_hopper(a, b->stream) : cuda_multiply(a, b->stream));
+	CUDA_TRY(&b->device, err, cudaEventRecord(b->stop, b->stream));
+	CUDA_TRY(&b->device, err, cudaEventSynchronize(b->stop));
+	CUDA_TRY(&b->device, err, cudaEventElapsedTime(ms, b->start, b->stop));
+	return HOKKU_OK;
+}
+
+/* More rounds until they take PRODUCT_MS; devices without such products are not measured. */
+static enum hokku_code product_rate(struct bench *b, double *ops_per_s, struct hokku_error *err)
+{
+	struct cudaDeviceProp prop;
+	if (b->device.cc < 80)
+		return HOKKU_OK;
+	CUDA_TRY(&b->device, err, cudaGetDeviceProperties(&prop, b->device.index));
+	bool hopper = b->device.cc == 90;
+	struct multiply_args a = {
+		.out = (float *)(void *)b->memory,
+		.n_blocks = (uint32_t)prop.multiProcessorCount * (hopper ? 1 : 2),
+		.rounds = 1,
+	};
+	float ms = 0;
+	enum hokku_code rc = time_products(b, &a, &ms, err);
+	for (; !rc && ms < PRODUCT_MS && a.rounds < MAX_ROUNDS; rc = time_products(b, &a, &ms, err))
+		a.rounds *= 2;
+	if (!rc && ms > 0)
+		*ops_per_s = (double)a.n_blocks * a.rounds *
+			     (hopper ? CUDA_MULTIPLY_HOPPER_OPS : CUDA_MULTIPLY_OPS) / ((double)ms * 1e-3);
+	return rc;
+}
+
 /* Takes an eighth of the memory that is free, MAX_BYTES at most. */
 static enum hokku_code prepare(struct bench *b, struct hokku_error *err)
 {
@@ -121,6 +160,8 @@ static enum hokku_code measure_all(struct bench *b, struct compute_measured *out
 		rc = host_rate(b, b->pinned, &out->pinned_bytes_per_s, err);
 	if (!rc)
 		rc = host_rate(b, b->pageable, &out->pageable_bytes_per_s, err);
+	if (!rc)
+		rc = product_rate(b, &out->matrix_ops_per_s, err);
 	return rc;
 }
 

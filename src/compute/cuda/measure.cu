@@ -1,6 +1,5 @@
-/* A reduction that only reads: what a device's memory gives to kernels that stream weights. */
-#include "compute/cuda/measure.h"
-#include "compute/cuda/ptx.cuh"
+/* What a device gives to kernels that stream weights, and to those that multiply on tensor cores. */
+#include "compute/cuda/measure.cuh"
 
 namespace
 {
@@ -28,10 +27,39 @@ __global__ void __launch_bounds__(THREADS) read_kernel(const struct read_args a)
 		*a.out = seen;
 }
 
+enum { MULTIPLY_WARPS = 8, SUMS = 8 };
+
+/* Each warp adds to eight sums that wait for nothing but themselves. */
+__global__ void __launch_bounds__(MULTIPLY_WARPS * 32) multiply_kernel(const struct multiply_args a)
+{
+	float d[SUMS][4] = {};
+	uint32_t w[4], x[2];
+	for (uint32_t i = 0; i < 4; i++)
+		w[i] = random_halves(threadIdx.x * 6 + i);
+	for (uint32_t i = 0; i < 2; i++)
+		x[i] = random_halves(threadIdx.x * 6 + 4 + i);
+	for (uint32_t r = 0; r < a.rounds; r++)
+#pragma unroll
+		for (int i = 0; i < SUMS; i++)
+			mma_f16(d[i], w, x[0], x[1]);
+	float sum = 0;
+#pragma unroll
+	for (int i = 0; i < SUMS; i++)
+		sum += d[i][0] + d[i][1] + d[i][2] + d[i][3];
+	if (sum != sum)
+		*a.out = sum;
+}
+
 } // namespace
 
 cudaError_t cuda_read(const struct read_args *a, cudaStream_t stream)
 {
 	LAUNCH(read_kernel, dim3(a->n_blocks), dim3(THREADS), 0, stream, *a);
+	return cudaGetLastError();
+}
+
+cudaError_t cuda_multiply(const struct multiply_args *a, cudaStream_t stream)
+{
+	LAUNCH(multiply_kernel, dim3(a->n_blocks), dim3(MULTIPLY_WARPS * 32), 0, stream, *a);
 	return cudaGetLastError();
 }
