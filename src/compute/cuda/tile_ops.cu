@@ -5,39 +5,45 @@
 namespace
 {
 
-enum { NORM_THREADS = 256, ROPE_THREADS = 256, SILU_THREADS = 128 };
+enum { NORM_SUMS = 256, NORM_THREADS = NORM_SUMS / 2, ROPE_THREADS = 128, SILU_THREADS = 128, VALUES = 8 };
 
 struct norm_shared {
-	float sums[NORM_THREADS / 32];
+	float sums[NORM_SUMS / 32];
 };
 
-/* The sum of a row's squares: thread t takes groups t, t + 256, ... of four columns; lanes are added in a tree,
- * then warps in order. */
+/* The sum of a row's squares: sum t takes groups t, t + 256, ... of four columns; 32 neighbouring sums are added
+ * in a tree, then what comes of them in order. A thread has two of the sums. */
 __device__ __forceinline__ float sum_squares(const float *x, uint32_t cols, struct norm_shared *s)
 {
-	uint32_t t = threadIdx.x;
-	float sum = 0;
-	for (uint32_t c = 4 * t; c < cols; c += 4 * NORM_THREADS) {
-		float4 v = *reinterpret_cast<const float4 *>(x + c);
-		v.y = c + 1 < cols ? v.y : 0.0f;
-		v.z = c + 2 < cols ? v.z : 0.0f;
-		v.w = c + 3 < cols ? v.w : 0.0f;
-		sum = fmaf(v.x, v.x, sum), sum = fmaf(v.y, v.y, sum);
-		sum = fmaf(v.z, v.z, sum), sum = fmaf(v.w, v.w, sum);
-	}
+	float sum[NORM_SUMS / NORM_THREADS] = {};
+#pragma unroll
+	for (uint32_t k = 0; k < NORM_SUMS / NORM_THREADS; k++)
+		for (uint32_t c = 4 * (k * NORM_THREADS + threadIdx.x); c < cols; c += 4 * NORM_SUMS) {
+			float4 v = *reinterpret_cast<const float4 *>(x + c);
+			v.y = c + 1 < cols ? v.y : 0.0f;
+			v.z = c + 2 < cols ? v.z : 0.0f;
+			v.w = c + 3 < cols ? v.w : 0.0f;
+			sum[k] = fmaf(v.x, v.x, sum[k]), sum[k] = fmaf(v.y, v.y, sum[k]);
+			sum[k] = fmaf(v.z, v.z, sum[k]), sum[k] = fmaf(v.w, v.w, sum[k]);
+		}
 	for (int bit = 16; bit >= 1; bit /= 2)
-		sum = sum + __shfl_xor_sync(FULL_WARP, sum, bit);
-	if (t % 32 == 0)
-		s->sums[t / 32] = sum;
+#pragma unroll
+		for (uint32_t k = 0; k < NORM_SUMS / NORM_THREADS; k++)
+			sum[k] = sum[k] + __shfl_xor_sync(FULL_WARP, sum[k], bit);
+	if (threadIdx.x % 32 == 0)
+#pragma unroll
+		for (uint32_t k = 0; k < NORM_SUMS / NORM_THREADS; k++)
+			s->sums[(k * NORM_THREADS + threadIdx.x) / 32] = sum[k];
 	__syncthreads();
-	sum = s->sums[0];
-	for (int w = 1; w < NORM_THREADS / 32; w++)
-		sum = sum + s->sums[w];
-	return sum;
+	float total = s->sums[0];
+#pragma unroll
+	for (int w = 1; w < NORM_SUMS / 32; w++)
+		total = total + s->sums[w];
+	return total;
 }
 
 /* A block a row; four lanes a chunk. */
-__global__ void tile_norm_kernel(const struct tile_norm_args a)
+__global__ void __launch_bounds__(NORM_THREADS) tile_norm_kernel(const struct tile_norm_args a)
 {
 	SHARED(struct norm_shared, s);
 	const float *x = a.x + (uint64_t)(a.rows ? a.rows[blockIdx.x] : blockIdx.x) * a.x_pitch;
@@ -99,69 +105,139 @@ __global__ void tile_silu_kernel(const struct tile_silu_args a)
 	a16_put(&a.out, blockIdx.y, unit / 4, unit < n_units, v);
 }
 
+/* ---- RoPE and the KV memory ---- */
+
 /* Cosine and sine of a token's angles. */
 struct rope_shared {
 	float c[TILE_MAX_HEAD_DIM / 2], s[TILE_MAX_HEAD_DIM / 2];
 };
 
-/* Dimension d of a turned head. */
-__device__ __forceinline__ float turned(const struct tile_rope_args *r, const struct rope_shared *s, const float *head,
-					uint32_t d)
+/* Stores dimensions d and d + 1 of a head in its planes, `plane` halves apart. */
+__device__ __forceinline__ void put_pair(uint16_t *to, uint64_t plane, uint32_t planes, uint32_t d, float x, float y)
 {
-	uint32_t half = r->kv.head_dim / 2, i = r->neox ? (d < half ? d : d - half) : d / 2;
-	uint32_t a = r->neox ? i : 2 * i, b = r->neox ? i + half : 2 * i + 1;
-	float p = head[a], q = head[b];
-	return d == a ? p * s->c[i] - q * s->s[i] : q * s->c[i] + p * s->s[i];
+	uint32_t high = a16_high(x, y), low = planes == 2 ? a16_low(x, y, high) : 0;
+	if (d % 2 == 0) {
+		*reinterpret_cast<uint32_t *>(to + d) = high;
+		if (planes == 2)
+			*reinterpret_cast<uint32_t *>(to + plane + d) = low;
+		return;
+	}
+	to[d] = (uint16_t)high, to[d + 1] = (uint16_t)(high >> 16);
+	if (planes == 2)
+		to[plane + d] = (uint16_t)low, to[plane + d + 1] = (uint16_t)(low >> 16);
 }
 
-/* Dimensions d and d + 1 (d even) of a turned head as a word of each plane, `stride` halves apart. */
-__device__ __forceinline__ void put_turned(const struct tile_rope_args *r, const struct rope_shared *s, const float *head,
-					   uint32_t d, uint16_t *to, uint64_t stride)
+/* Turns pair i (even) of a head and its neighbour i + 1, and stores their four dimensions. */
+__device__ __forceinline__ void turn_two(const struct tile_rope_args *r, const struct rope_shared *s, const float *head,
+					 uint32_t i, uint16_t *to, uint64_t plane)
 {
-	float x = 0, y = 0;
-	if (d < r->kv.head_dim) {
-		x = turned(r, s, head, d);
-		y = turned(r, s, head, d + 1);
+	uint32_t half = r->kv.head_dim / 2, planes = r->kv.planes;
+	bool two = i + 1 < half;
+	float p[2] = {}, q[2] = {}, x[2], y[2];
+#pragma unroll
+	for (uint32_t k = 0; k < 2; k++)
+		if (k == 0 || two) {
+			p[k] = head[r->neox ? i + k : 2 * (i + k)];
+			q[k] = head[r->neox ? i + k + half : 2 * (i + k) + 1];
+		}
+#pragma unroll
+	for (uint32_t k = 0; k < 2; k++) {
+		float c = s->c[i + k], d = s->s[i + k];
+		x[k] = p[k] * c - q[k] * d;
+		y[k] = q[k] * c + p[k] * d;
 	}
-	uint32_t high = a16_high(x, y);
-	*reinterpret_cast<uint32_t *>(to + d) = high;
-	if (r->kv.planes == 2)
-		*reinterpret_cast<uint32_t *>(to + stride + d) = a16_low(x, y, high);
+	if (!r->neox) {
+		put_pair(to, plane, planes, 2 * i, x[0], y[0]);
+		if (two)
+			put_pair(to, plane, planes, 2 * i + 2, x[1], y[1]);
+	} else if (two) {
+		put_pair(to, plane, planes, i, x[0], x[1]);
+		put_pair(to, plane, planes, i + half, y[0], y[1]);
+	} else { /* the last of an odd number: its first dimension's neighbour is another pair's second */
+		uint32_t high = a16_high(x[0], y[0]), low = a16_low(x[0], y[0], high);
+		to[i] = (uint16_t)high, to[i + half] = (uint16_t)(high >> 16);
+		if (planes == 2)
+			to[plane + i] = (uint16_t)low, to[plane + i + half] = (uint16_t)(low >> 16);
+	}
+}
+
+/* How many tokens' values a token's block stores: all of VALUES neighbours that fill a unit of V where it is the
+ * first of such, none where another does it, else its own. */
+__device__ __forceinline__ uint32_t count_values(const struct tile_rope_args *r, uint32_t i, const struct cuda_token *t)
+{
+	uint32_t before = t->pos % VALUES, first = i - before;
+	if (i < before || first + VALUES > r->n_tokens)
+		return 1;
+	struct cuda_token a = r->tokens[first], b = r->tokens[first + VALUES - 1];
+	if (a.table != t->table || b.table != t->table || a.pos + before != t->pos || b.pos != a.pos + VALUES - 1)
+		return 1;
+	return before ? 0 : VALUES;
+}
+
+/* V of n (1 or VALUES) tokens, of which the first is the block's. memory: of its KV block. */
+__device__ __forceinline__ void put_values(const struct tile_rope_args *r, uint32_t n, uint32_t slot, uint16_t *memory,
+					   uint64_t plane)
+{
+	uint32_t n_dim = r->kv.head_dim, planes = r->kv.planes;
+	const float *v = r->v + (uint64_t)blockIdx.x * r->pitch;
+	for (uint32_t i = threadIdx.x; i < r->kv.n_kv_heads * n_dim; i += ROPE_THREADS) {
+		uint32_t h = i / n_dim, d = i - h * n_dim;
+		uint16_t *to = memory + (h * 2 + 1) * planes * plane + d * CUDA_KV_BLOCK + slot;
+		if (n == 1) {
+			uint32_t high = a16_high(v[i], 0);
+			*to = (uint16_t)high;
+			if (planes == 2)
+				to[plane] = (uint16_t)a16_low(v[i], 0, high);
+			continue;
+		}
+		uint32_t high[VALUES / 2], low[VALUES / 2];
+#pragma unroll
+		for (uint32_t k = 0; k < VALUES / 2; k++) {
+			float x = v[(uint64_t)(2 * k) * r->pitch + i], y = v[(uint64_t)(2 * k + 1) * r->pitch + i];
+			high[k] = a16_high(x, y);
+			low[k] = planes == 2 ? a16_low(x, y, high[k]) : 0;
+		}
+		*reinterpret_cast<uint4 *>(to) = make_uint4(high[0], high[1], high[2], high[3]);
+		if (planes == 2)
+			*reinterpret_cast<uint4 *>(to + plane) = make_uint4(low[0], low[1], low[2], low[3]);
+	}
 }
 
 /* A block a token. */
-__global__ void tile_rope_kv_kernel(const struct tile_rope_args r)
+__global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct tile_rope_args r)
 {
 	SHARED(struct rope_shared, s);
-	uint32_t n_dim = r.kv.head_dim, hd = (n_dim + TILE_CHUNK - 1) / TILE_CHUNK * TILE_CHUNK, planes = r.kv.planes;
+	uint32_t n_dim = r.kv.head_dim, half = n_dim / 2, planes = r.kv.planes, n_heads = r.kv.n_heads;
+	uint32_t hd = (n_dim + TILE_CHUNK - 1) / TILE_CHUNK * TILE_CHUNK;
 	struct cuda_token token = r.tokens[blockIdx.x];
-	for (uint32_t i = threadIdx.x; i < n_dim / 2; i += ROPE_THREADS) {
-		float angle = (float)token.pos * r.frequency[i];
+	uint64_t block = r.kv.tables[token.table + token.pos / CUDA_KV_BLOCK], plane = CUDA_KV_BLOCK * hd;
+	uint32_t n_values = count_values(&r, blockIdx.x, &token), slot = token.pos % CUDA_KV_BLOCK;
+	for (uint32_t i = threadIdx.x; i < (half + 1) / 2 * 2; i += ROPE_THREADS) {
+		float angle = i < half ? (float)token.pos * r.frequency[i] : 0.0f;
 		s->c[i] = cosf(angle);
 		s->s[i] = sinf(angle);
 	}
-	__syncthreads();
-	const float *q = r.q + (uint64_t)blockIdx.x * r.pitch, *k = r.k + (uint64_t)blockIdx.x * r.pitch,
-		    *v = r.v + (uint64_t)blockIdx.x * r.pitch;
-	uint16_t *out = r.out + (uint64_t)blockIdx.x * r.kv.n_heads * planes * hd;
-	for (uint32_t i = threadIdx.x; i < r.kv.n_heads * hd / 2; i += ROPE_THREADS) {
-		uint32_t h = i / (hd / 2), d = 2 * (i % (hd / 2));
-		put_turned(&r, s, q + h * n_dim, d, out + h * planes * hd, hd);
-	}
-	uint64_t block = r.kv.tables[token.table + token.pos / CUDA_KV_BLOCK], plane = CUDA_KV_BLOCK * hd;
 	uint16_t *memory = r.kv.layer + block * r.kv.n_kv_heads * planes * 2 * plane;
-	uint32_t slot = token.pos % CUDA_KV_BLOCK;
-	for (uint32_t i = threadIdx.x; i < r.kv.n_kv_heads * hd / 2; i += ROPE_THREADS) {
-		uint32_t h = i / (hd / 2), d = 2 * (i % (hd / 2));
-		put_turned(&r, s, k + h * n_dim, d, memory + h * planes * 2 * plane + slot * hd, plane);
+	if (n_values)
+		put_values(&r, n_values, slot, memory, plane);
+	__syncthreads();
+	const float *q = r.q + (uint64_t)blockIdx.x * r.pitch, *k = r.k + (uint64_t)blockIdx.x * r.pitch;
+	uint16_t *out = r.out + (uint64_t)blockIdx.x * n_heads * planes * hd;
+	uint32_t per_head = (half + 1) / 2;
+	for (uint32_t i = threadIdx.x; i < (n_heads + r.kv.n_kv_heads) * per_head; i += ROPE_THREADS) {
+		uint32_t h = i / per_head, pair = 2 * (i - h * per_head), kv = h - n_heads;
+		if (h < n_heads)
+			turn_two(&r, s, q + h * n_dim, pair, out + h * planes * hd, hd);
+		else
+			turn_two(&r, s, k + kv * n_dim, pair, memory + kv * planes * 2 * plane + slot * hd, plane);
 	}
-	for (uint32_t i = threadIdx.x; i < r.kv.n_kv_heads * n_dim; i += ROPE_THREADS) {
-		uint32_t h = i / n_dim, d = i % n_dim;
-		uint16_t *to = memory + (h * 2 + 1) * planes * plane + d * CUDA_KV_BLOCK + slot;
-		uint32_t high = a16_high(v[i], 0);
-		*to = (uint16_t)high;
-		if (planes == 2)
-			to[plane] = (uint16_t)a16_low(v[i], 0, high);
+	uint32_t padding = (hd - n_dim) / 2;
+	for (uint32_t i = threadIdx.x; i < (n_heads + r.kv.n_kv_heads) * padding; i += ROPE_THREADS) {
+		uint32_t h = i / padding, d = n_dim + 2 * (i - h * padding), kv = h - n_heads;
+		if (h < n_heads)
+			put_pair(out + h * planes * hd, hd, planes, d, 0, 0);
+		else
+			put_pair(memory + kv * planes * 2 * plane + slot * hd, plane, planes, d, 0, 0);
 	}
 }
 

@@ -171,10 +171,14 @@ static void check_head(const struct rope_case *c, const uint16_t *got, size_t st
 
 static void check_rope(const struct rope_case *c, uint32_t planes)
 {
-	enum { N = 5, N_KV_BLOCKS = 4 };
-	static const uint32_t tables[] = {9, 3, 0, 2, 1}; /* of sequences at 1 and at 3 */
-	static const struct cuda_token tokens[N] = {
-		{0, 30, 1}, {0, 31, 1}, {0, 32, 1}, {0, 0, 3}, {0, 47, 3}};
+	enum { N = 34, N_KV_BLOCKS = 5 };
+	static const uint32_t tables[] = {9, 3, 0, 2, 1, 4};
+	/* sequences with a table at 1 (positions 5 to 33) and at 3; one whole group of eight is cut off at
+	 * the end */
+	struct cuda_token tokens[N];
+	for (uint32_t i = 0; i < N; i++)
+		tokens[i] =
+			i < 29 ? (struct cuda_token){0, 5 + i, 1} : (struct cuda_token){0, 64 + i - 29, 3};
 	uint32_t n = c->head_dim, hd = tile_hd(n), q_dim = c->n_heads * n, kv_dim = c->n_kv_heads * n;
 	uint32_t pitch = q_dim + 2 * kv_dim + 1;
 	float frequency[TILE_MAX_HEAD_DIM / 2], *x = noisy_rows(40, N, q_dim + 2 * kv_dim, pitch);
