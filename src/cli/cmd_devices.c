@@ -61,6 +61,8 @@ static void print_gpu(const struct compute_device_info *d, const struct compute_
 		       "pageable",
 		       m->copy_bytes_per_s * 1e-9, m->read_bytes_per_s * 1e-9, m->pinned_bytes_per_s * 1e-9,
 		       m->pageable_bytes_per_s * 1e-9);
+	if (m->matrix_ops_per_s > 0)
+		printf(", float16 products at %.0f TFLOP/s", m->matrix_ops_per_s * 1e-12);
 	printf("\n");
 }
 
@@ -89,12 +91,12 @@ static enum hokku_code print_json(const struct listing *l, struct hokku_error *e
 				  "runtime_version", (int)d->runtime_version, "usable", d->usable);
 		const struct compute_measured *m = &l->measured[i];
 		if (m->copy_bytes_per_s > 0)
-			json_object_set_new(gpu, "measured",
-					    json_pack("{s:f, s:f, s:f, s:f}", "copy_bytes_per_s",
-						      m->copy_bytes_per_s, "read_bytes_per_s",
-						      m->read_bytes_per_s, "pinned_bytes_per_s",
-						      m->pinned_bytes_per_s, "pageable_bytes_per_s",
-						      m->pageable_bytes_per_s));
+			json_object_set_new(
+				gpu, "measured",
+				json_pack("{s:f, s:f, s:f, s:f, s:f}", "copy_bytes_per_s",
+					  m->copy_bytes_per_s, "read_bytes_per_s", m->read_bytes_per_s,
+					  "pinned_bytes_per_s", m->pinned_bytes_per_s, "pageable_bytes_per_s",
+					  m->pageable_bytes_per_s, "matrix_ops_per_s", m->matrix_ops_per_s));
 		json_array_append_new(gpus, gpu);
 	}
 	json_t *all = json_pack("{s:{s:s, s:i}, s:o}", "cpu", "kernels", cpu_tier_get(NULL)->name, "cores",

@@ -24,7 +24,9 @@
 extern "C" {
 #endif
 
-enum { CUDASIM_PRESENT = 1 }; /* 0 where a device runs the tests: tests/gpu/include/cudasim.h */
+/* 0 where a device runs the tests. tests/gpu/include/cudasim.h, which is then in the place of this file, has an
+ * empty twin of every function here. */
+enum { CUDASIM_PRESENT = 1 };
 
 struct cudasim_settings {
 	unsigned n_devices, cc;

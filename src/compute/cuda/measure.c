@@ -15,7 +15,7 @@ enum {
 	MAX_HOST_BYTES = 256 << 20,
 	HOST_ROUNDS = 2,
 	BLOCKS_PER_SM = 4,
-	PRODUCT_MS = 10,
+	PRODUCT_MS = 100, /* long enough for the power limit to show */
 	MAX_ROUNDS = 1 << 24,
 	BYTE = 0x5A, /* what all memory holds: not zero, which takes less power */
 };

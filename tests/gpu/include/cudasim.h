@@ -13,7 +13,7 @@ enum { CUDASIM_PRESENT = 0 };
 
 struct cudasim_settings {
 	unsigned n_devices, cc;
-	size_t vram_bytes;
+	size_t vram_bytes, used_bytes;
 	uint64_t seed;
 	bool fence;
 	int driver_version;
@@ -32,6 +32,11 @@ static inline void cudasim_set(const struct cudasim_settings *s)
 static inline void cudasim_fail(const char *name, unsigned n, int error)
 {
 	(void)name, (void)n, (void)error;
+}
+
+static inline void cudasim_evict(unsigned n)
+{
+	(void)n;
 }
 
 static inline unsigned cudasim_calls(void)

@@ -266,6 +266,7 @@ static enum hokku_code draw_one(struct direct *d, struct hokku_error *err);
 static void residency(void **state)
 {
 	(void)state;
+	EMULATOR_ONLY();
 	struct direct d;
 	struct hokku_error err = {0};
 	unsigned n = 0;

@@ -194,6 +194,10 @@ static void sizes(void **state)
 	for (size_t i = 0; i < N_TYPES; i++)
 		for (size_t k = 0; k < sizeof all / sizeof all[0]; k++)
 			check(types[i], &all[k], 1, 1 + (uint32_t)(i + k) % 2, k % 3 == 1, 0);
+	static const struct sizes full[] = {{896, 4864, 67}, {130, 18944, 33}, {1153, 3584, 1}};
+	for (size_t i = 0; i < N_TYPES && full_sizes(); i++)
+		for (size_t k = 0; k < sizeof full / sizeof full[0]; k++)
+			check(types[i], &full[k], 1, 1 + (uint32_t)(i + k) % 2, false, 0);
 }
 
 /* Several matrices at once, with biases, added to what is there; and what the host chooses. */
