@@ -46,10 +46,14 @@ static __device__ __forceinline__ uint32_t frag_u16(const uint8_t *p)
 	return *reinterpret_cast<const uint16_t *>(p);
 }
 
-/* (x, x) of the half x. */
+/* The low half of x twice, and the high half. */
 static __device__ __forceinline__ uint32_t both_halves(uint32_t x)
 {
-	return (x & 0xFFFFu) | x << 16;
+	return byte_select(x, 0, 0x1010);
+}
+static __device__ __forceinline__ uint32_t both_high(uint32_t x)
+{
+	return byte_select(x, 0, 0x3232);
 }
 
 /* Nibbles, then with bits above them, as halves of 1024 + n. */
@@ -57,21 +61,21 @@ static __device__ __forceinline__ void frag_nibbles(uint32_t w, uint32_t r[4])
 {
 #pragma unroll
 	for (int i = 0; i < 4; i++)
-		r[i] = (w >> 4 * i & 0x000F000Fu) | HALF2_1024;
+		r[i] = and_or(w >> 4 * i, 0x000F000Fu, HALF2_1024);
 }
 static __device__ __forceinline__ void frag_fifth(uint32_t byte, uint32_t r[4])
 {
 	uint32_t spread = (byte & 0x0Fu) | (byte & 0xF0u) << 12;
 #pragma unroll
 	for (int i = 0; i < 4; i++)
-		r[i] |= spread << (4 - i) & 0x00100010u;
+		r[i] = and_or(spread << (4 - i), 0x00100010u, r[i]);
 }
 static __device__ __forceinline__ void frag_high_pair(uint32_t bits, uint32_t r[4])
 {
 	uint32_t spread = ((bits & 0x00FFu) | (bits & 0xFF00u) << 8) << 4;
 #pragma unroll
 	for (int i = 0; i < 4; i++)
-		r[i] |= spread >> 2 * i & 0x00300030u;
+		r[i] = and_or(spread >> 2 * i, 0x00300030u, r[i]);
 }
 
 /* What the numbers of a format are off by, with the 1024 of their making, as two halves. */
@@ -132,13 +136,13 @@ static __device__ __forceinline__ void frag_half_scale(const uint8_t *unit, uint
 	if (FORMAT == CUDA_Q4_1 || FORMAT == CUDA_Q5_1) {
 		two = frag_u32(unit + (FORMAT == CUDA_Q4_1 ? 128 : 160) + 4 * g);
 		*scale = both_halves(two);
-		*add = both_halves(two >> 16);
+		*add = both_high(two);
 	}
 	if (FORMAT == CUDA_Q4_K || FORMAT == CUDA_Q5_K) {
 		const uint8_t *s = unit + (FORMAT == CUDA_Q4_K ? FRAG_K_SCALES_Q4 : FRAG_K_SCALES_Q5);
-		two = half2_mul(frag_u32(s + 128 + 4 * g), halves_of_bytes(frag_u16(s + 16 * c + 2 * g)));
+		two = half2_mul(frag_u32(s + 128 + 4 * g) ^ 0x80000000u, halves_of_bytes(frag_u16(s + 16 * c + 2 * g)));
 		*scale = both_halves(two);
-		*add = both_halves(two >> 16) ^ 0x80008000u;
+		*add = both_high(two);
 	}
 	if (FORMAT == CUDA_Q6_K) {
 		uint32_t s = (uint32_t)unit[FRAG_K_SCALES_Q6 + 16 * c + 2 * g + t / 2] ^ 0x80u;

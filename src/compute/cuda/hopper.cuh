@@ -16,6 +16,12 @@
 
 #define GRID_CONSTANT
 
+typedef uintptr_t shared_place;
+static inline shared_place place_in_shared(const void *p)
+{
+	return (uintptr_t)p;
+}
+
 /* A matrix of halves: rows `pitch` halves apart, of which the first `cols` are there. */
 struct tensor_map {
 	const uint16_t *base;
@@ -26,7 +32,7 @@ struct cudasim_barrier {
 	uint16_t pending, count; /* still to arrive; to arrive in every phase */
 	int32_t bytes;           /* twice those still to come, plus the phase */
 };
-static inline struct cudasim_barrier *cudasim_barrier_of(uint64_t *b)
+static inline struct cudasim_barrier *cudasim_barrier_of(shared_place b)
 {
 	return (struct cudasim_barrier *)b;
 }
@@ -37,7 +43,7 @@ static inline void cudasim_barrier_turn(struct cudasim_barrier *b)
 	b->bytes ^= 1;
 	b->pending = b->count;
 }
-static inline void barrier_init(uint64_t *b, uint32_t count)
+static inline void barrier_init(shared_place b, uint32_t count)
 {
 	*cudasim_barrier_of(b) = {(uint16_t)count, (uint16_t)count, 0};
 }
@@ -47,32 +53,32 @@ static inline void barrier_init_done(void)
 static inline void shared_written(void)
 {
 }
-static inline void barrier_arrive(uint64_t *b)
+static inline void barrier_arrive(shared_place b)
 {
 	cudasim_barrier_of(b)->pending--;
 	cudasim_barrier_turn(cudasim_barrier_of(b));
 }
-static inline void barrier_expect(uint64_t *b, uint32_t bytes)
+static inline void barrier_expect(shared_place b, uint32_t bytes)
 {
 	cudasim_barrier_of(b)->bytes += 2 * (int32_t)bytes;
 	barrier_arrive(b);
 }
-static inline void cudasim_barrier_bytes(uint64_t *b, uint32_t bytes)
+static inline void cudasim_barrier_bytes(shared_place b, uint32_t bytes)
 {
 	cudasim_barrier_of(b)->bytes -= 2 * (int32_t)bytes;
 	cudasim_barrier_turn(cudasim_barrier_of(b));
 }
-static inline void barrier_wait(uint64_t *b, uint32_t phase)
+static inline void barrier_wait(shared_place b, uint32_t phase)
 {
 	while (((uint32_t)cudasim_barrier_of(b)->bytes & 1u) == phase)
 		cudasim_yield();
 }
-static inline void copy_bulk(void *to, const void *from, uint32_t bytes, uint64_t *b)
+static inline void copy_bulk(shared_place to, const void *from, uint32_t bytes, shared_place b)
 {
-	memcpy(to, from, bytes);
+	memcpy((void *)to, from, bytes);
 	cudasim_barrier_bytes(b, bytes);
 }
-static inline void copy_box(void *to, const struct tensor_map *m, uint32_t col, uint32_t row, uint64_t *b)
+static inline void copy_box(shared_place to, const struct tensor_map *m, uint32_t col, uint32_t row, shared_place b)
 {
 	for (uint32_t r = 0; r < m->box_rows; r++)
 		for (uint32_t c = 0; c < 64; c++) {
@@ -83,11 +89,11 @@ static inline void copy_box(void *to, const struct tensor_map *m, uint32_t col, 
 		}
 	cudasim_barrier_bytes(b, m->box_rows * 128);
 }
-static inline void copy_word(void *to, const void *from)
+static inline void copy_word(shared_place to, const void *from)
 {
-	memcpy(to, from, 4);
+	memcpy((void *)to, from, 4);
 }
-static inline void barrier_arrive_copied(uint64_t *b)
+static inline void barrier_arrive_copied(shared_place b)
 {
 	barrier_arrive(b);
 }
@@ -96,6 +102,14 @@ template <int REGISTERS> static inline void registers_up(void)
 }
 template <int REGISTERS> static inline void registers_down(void)
 {
+}
+static inline bool elected(void)
+{
+	return threadIdx.x % 32 == 0;
+}
+static inline uint32_t warp_uniform(uint32_t x)
+{
+	return x;
 }
 static inline void wgmma_fence(void)
 {
@@ -115,8 +129,16 @@ static inline void wgmma_operand(uint32_t (&a)[8])
 	(void)a;
 }
 
-/* Rows of the swizzled box b, halves 0 .. 15 from where b points. */
-template <int N> static inline void wgmma(float (&d)[N / 2], const uint32_t *a, const void *b, bool add)
+typedef uintptr_t wgmma_box;
+static inline wgmma_box wgmma_box_of(shared_place b)
+{
+	return b;
+}
+static inline wgmma_box wgmma_box_plus(wgmma_box b, uint32_t bytes)
+{
+	return b + bytes;
+}
+template <int N> static inline void wgmma(float (&d)[N / 2], const uint32_t *a, wgmma_box b, bool add)
 {
 	uint32_t lane = threadIdx.x % 32, t = lane % 4;
 	float w[2][16];
@@ -126,12 +148,12 @@ template <int N> static inline void wgmma(float (&d)[N / 2], const uint32_t *a, 
 			w[half][k] = half_bits_to_float(
 				(uint16_t)(all[lane - t + k % 8 / 2] >> (k / 8 * 32 + k % 2 * 16)));
 	}
-	uint64_t box = (uint64_t)(uintptr_t)b / 1024 * 1024;
-	uint32_t chunk = (uint32_t)((uint64_t)(uintptr_t)b - box) / 16;
+	uintptr_t box = b / 1024 * 1024;
+	uint32_t chunk = (uint32_t)(b - box) / 16;
 	for (uint32_t j = 0; j < N / 8; j++)
 		for (uint32_t e = 0; e < 2; e++) {
 			uint32_t n = 8 * j + 2 * t + e;
-			const uint16_t *row = (const uint16_t *)(uintptr_t)box + 64 * n;
+			const uint16_t *row = (const uint16_t *)box + 64 * n;
 			float x[16];
 			for (uint32_t k = 0; k < 16; k++)
 				x[k] = half_bits_to_float(row[((chunk + k / 8) ^ n % 8) * 8 + k % 8]);
@@ -152,9 +174,28 @@ struct tensor_map {
 	CUtensorMap map;
 };
 
-static __device__ __forceinline__ void barrier_init(uint64_t *b, uint32_t count)
+/* An address in shared memory: half as wide as a pointer, and known to be uniform where its parts are. */
+typedef uint32_t shared_place;
+static __device__ __forceinline__ shared_place place_in_shared(const void *p)
 {
-	asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_offset(b)), "r"(count) : "memory");
+	return shared_offset(p);
+}
+/* True for one lane of the (whole) warp. */
+static __device__ __forceinline__ bool elected(void)
+{
+	uint32_t yes;
+	asm volatile("{\n\t.reg .pred p;\n\telect.sync _|p, 0xFFFFFFFF;\n\tselp.b32 %0, 1, 0, p;\n\t}" : "=r"(yes));
+	return yes;
+}
+/* x, which all lanes of the warp have alike. */
+static __device__ __forceinline__ uint32_t warp_uniform(uint32_t x)
+{
+	return __shfl_sync(FULL_WARP, x, 0);
+}
+
+static __device__ __forceinline__ void barrier_init(shared_place b, uint32_t count)
+{
+	asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(b), "r"(count) : "memory");
 }
 /* Once all are made: copies may arrive at them. */
 static __device__ __forceinline__ void barrier_init_done(void)
@@ -167,51 +208,50 @@ static __device__ __forceinline__ void shared_written(void)
 {
 	asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
-static __device__ __forceinline__ void barrier_arrive(uint64_t *b)
+static __device__ __forceinline__ void barrier_arrive(shared_place b)
 {
-	asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_offset(b)) : "memory");
+	asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(b) : "memory");
 }
 /* Arrives, and says how many bytes are to come in this phase. */
-static __device__ __forceinline__ void barrier_expect(uint64_t *b, uint32_t bytes)
+static __device__ __forceinline__ void barrier_expect(shared_place b, uint32_t bytes)
 {
-	asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_offset(b)), "r"(bytes)
+	asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(b), "r"(bytes)
 		     : "memory");
 }
-static __device__ __forceinline__ void barrier_wait(uint64_t *b, uint32_t phase)
+static __device__ __forceinline__ void barrier_wait(shared_place b, uint32_t phase)
 {
 	asm volatile("{\n\t.reg .pred p;\n"
 		     "again:\n\tmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n\t"
-		     "@p bra done;\n\tbra again;\ndone:\n\t}" ::"r"(shared_offset(b)),
+		     "@p bra done;\n\tbra again;\ndone:\n\t}" ::"r"(b),
 		     "r"(phase)
 		     : "memory");
 }
 /* Brings bytes (whole sixteens) to shared memory; they count at the barrier. */
-static __device__ __forceinline__ void copy_bulk(void *to, const void *from, uint32_t bytes, uint64_t *b)
+static __device__ __forceinline__ void copy_bulk(shared_place to, const void *from, uint32_t bytes, shared_place b)
 {
-	asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-			     shared_offset(to)),
-		     "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(shared_offset(b))
+	asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
+		     "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(b)
 		     : "memory");
 }
 /* Brings the box of 64 halves x box_rows at (col, row), swizzled by 128 bytes; outside the matrix it is zeros. */
-static __device__ __forceinline__ void copy_box(void *to, const struct tensor_map *m, uint32_t col, uint32_t row,
-						uint64_t *b)
+static __device__ __forceinline__ void copy_box(shared_place to, const struct tensor_map *m, uint32_t col, uint32_t row,
+						shared_place b)
 {
 	asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
-		     "[%0], [%1, {%2, %3}], [%4];" ::"r"(shared_offset(to)),
-		     "l"(&m->map), "r"(col), "r"(row), "r"(shared_offset(b))
+		     "[%0], [%1, {%2, %3}], [%4];" ::"r"(to),
+		     "l"(&m->map), "r"(col), "r"(row), "r"(b)
 		     : "memory");
 }
 /* Four bytes; barrier_arrive_copied() arrives once all that this thread copied so have come. */
-static __device__ __forceinline__ void copy_word(void *to, const void *from)
+static __device__ __forceinline__ void copy_word(shared_place to, const void *from)
 {
-	asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(shared_offset(to)),
+	asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to),
 		     "l"(__cvta_generic_to_global(from))
 		     : "memory");
 }
-static __device__ __forceinline__ void barrier_arrive_copied(uint64_t *b)
+static __device__ __forceinline__ void barrier_arrive_copied(shared_place b)
 {
-	asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(shared_offset(b)) : "memory");
+	asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(b) : "memory");
 }
 /* Takes or gives registers, a whole warpgroup at a time. */
 template <int REGISTERS> static __device__ __forceinline__ void registers_up(void)
@@ -253,10 +293,14 @@ static __device__ __forceinline__ void wgmma_operand(uint32_t (&a)[8])
 }
 
 /* Where a k16 of a swizzled box starts, as wgmma wants it: 8 rows lie 1024 bytes apart. */
-static __device__ __forceinline__ uint64_t wgmma_descriptor(const void *b)
+typedef uint64_t wgmma_box;
+static __device__ __forceinline__ wgmma_box wgmma_box_of(shared_place b)
 {
-	return (uint64_t)((shared_offset(b) & 0x3FFFFu) >> 4) | (uint64_t)1 << 16 | (uint64_t)64 << 32 |
-	       (uint64_t)1 << 62;
+	return (uint64_t)(b >> 4) | (uint64_t)1 << 16 | (uint64_t)64 << 32 | (uint64_t)1 << 62;
+}
+static __device__ __forceinline__ wgmma_box wgmma_box_plus(wgmma_box b, uint32_t bytes)
+{
+	return b + (bytes >> 4);
 }
 
 #define WGMMA_D4(i)  "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
@@ -278,17 +322,17 @@ static __device__ __forceinline__ uint64_t wgmma_descriptor(const void *b)
 /* d (64 rows x N) = the warpgroup's a (four registers a lane, 64 rows x 16) * b (N rows, 16 halves each)^T, added to
  * what d holds if add. Lane (g, t) of warp w holds d[4 j + 2 h + e] of row 16 w + 8 h + g, column 8 j + 2 t + e. */
 template <int N>
-static __device__ __forceinline__ void wgmma(float (&d)[N / 2], const uint32_t *a, const void *b, bool add);
+static __device__ __forceinline__ void wgmma(float (&d)[N / 2], const uint32_t *a, wgmma_box b, bool add);
 
 #define WGMMA(N, TEXT, A0, A1, A2, A3, B, ADD, ...)                                                             \
 	template <>                                                                                            \
-	__device__ __forceinline__ void wgmma<N>(float (&d)[N / 2], const uint32_t *a, const void *b, bool add) \
+	__device__ __forceinline__ void wgmma<N>(float (&d)[N / 2], const uint32_t *a, wgmma_box b, bool add) \
 	{                                                                                                      \
 		asm volatile("{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %" #ADD ", 0;\n\t"                            \
 			     "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32.f16.f16 {" TEXT "}, "             \
 			     "{%" #A0 ", %" #A1 ", %" #A2 ", %" #A3 "}, %" #B ", p, 1, 1, 0;\n\t}"             \
 			     : __VA_ARGS__                                                                     \
-			     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(wgmma_descriptor(b)),           \
+			     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b),                                \
 			       "r"((uint32_t)add));                                                            \
 	}
 

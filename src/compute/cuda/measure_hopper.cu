@@ -18,6 +18,7 @@ __global__ void __launch_bounds__(GROUPS * 128) multiply_hopper_kernel(const str
 	unsigned char *bytes = reinterpret_cast<unsigned char *>(raw);
 	bytes += (1024 - shared_offset(bytes) % 1024) % 1024;
 	uint32_t *x = reinterpret_cast<uint32_t *>(bytes);
+	wgmma_box box = wgmma_box_of(place_in_shared(bytes));
 	float d[N / 2];
 	uint32_t w[K16S][8];
 	for (uint32_t i = threadIdx.x; i < N * 32; i += GROUPS * 128)
@@ -37,7 +38,7 @@ __global__ void __launch_bounds__(GROUPS * 128) multiply_hopper_kernel(const str
 		wgmma_fence();
 #pragma unroll
 		for (int k = 0; k < K16S; k++)
-			wgmma<N>(d, w[k], bytes + 32 * k, true);
+			wgmma<N>(d, w[k], wgmma_box_plus(box, 32 * k), true);
 		wgmma_commit();
 		wgmma_wait<0>();
 	}

@@ -74,6 +74,10 @@ static inline uint32_t byte_select(uint32_t a, uint32_t b, uint32_t selector)
 		out |= (uint32_t)(bytes >> 8 * (selector >> 4 * i & 7) & 0xFF) << 8 * i;
 	return out;
 }
+static inline uint32_t and_or(uint32_t x, uint32_t mask, uint32_t bits)
+{
+	return (x & mask) | bits;
+}
 static inline uint32_t shared_offset(const void *p)
 {
 	return (uint32_t)(uintptr_t)p;
@@ -224,6 +228,13 @@ template <int LEFT> static __device__ __forceinline__ void copy_async_wait(void)
 #if __CUDA_ARCH__ >= 800
 	asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
 #endif
+}
+/* (x & mask) | bits, in one instruction. */
+static __device__ __forceinline__ uint32_t and_or(uint32_t x, uint32_t mask, uint32_t bits)
+{
+	uint32_t d;
+	asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(d) : "r"(x), "r"(mask), "r"(bits));
+	return d;
 }
 /* Where p lies in shared memory. */
 static __device__ __forceinline__ uint32_t shared_offset(const void *p)

@@ -60,20 +60,20 @@ cudaError_t map_rows(struct tensor_map *m, const struct tile_product_args *a, ui
 	if (!encode) {
 		void *f = NULL;
 		enum cudaDriverEntryPointQueryResult found;
-		cudaError_t e =
-			cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000, cudaEnableDefault, &found);
+		cudaError_t e = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000,
+								 cudaEnableDefault, &found);
 		if (e)
 			return e;
 		if (found != cudaDriverEntryPointSuccess)
 			return cudaErrorNotSupported;
 		encode = reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(f);
 	}
-	cuuint64_t size[2] = {a->x.pitch, (cuuint64_t)a->n_tokens * a->x.planes}, pitch[1] = {(cuuint64_t)a->x.pitch * 2};
+	cuuint64_t size[2] = {a->x.pitch, (cuuint64_t)a->n_tokens * a->x.planes},
+		   pitch[1] = {(cuuint64_t)a->x.pitch * 2};
 	cuuint32_t box[2] = {64, box_rows}, step[2] = {1, 1};
-	CUresult r = encode(&m->map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2,
-			    a->x.halves, size, pitch, box, step,
-			    CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-			    CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+	CUresult r = encode(&m->map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, a->x.halves, size, pitch, box, step,
+			    CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+			    CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
 	return r == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
 }
 
@@ -90,7 +90,8 @@ bool is_for(const struct shape *s, const struct tile_product_args *a)
 }
 
 /* Parts first .. last - 1, which have one format, in shape s. */
-cudaError_t launch(const struct tile_product_args *a, uint32_t first, uint32_t last, uint32_t s, cudaStream_t stream)
+cudaError_t launch(const struct tile_product_args *a, uint32_t first, uint32_t last, uint32_t s,
+		   cudaStream_t stream)
 {
 	struct tile_product_launch l = {};
 	cudaError_t e = map_rows(&l.x_map, a, shapes[s].n);
@@ -119,16 +120,29 @@ cudaError_t launch(const struct tile_product_args *a, uint32_t first, uint32_t l
 	return run ? run(&l, l.part[0].w.format, s, a->n_sms, stream) : cudaErrorInvalidValue;
 }
 
-/* Roughly what shape s takes: the tiles of the busiest multiprocessor, in cycles. */
+/* Roughly the nanoseconds that one tile of shape s takes, of a row of `chunks`; fitted to times on one NVIDIA
+ * H100. */
+uint64_t tile_time(const struct shape *s, uint64_t chunks, bool blocks)
+{
+	uint64_t n = s->n;
+	if (s->ks > 1)
+		return chunks * (70 + (blocks ? n : n / 2)) + 1200 + 10 * n;
+	return blocks ? chunks * (200 + 13 * n / 10) + 500 + 45 * n
+		      : chunks * (80 + 14 * n / 10) + 900 + 33 * n;
+}
+
+/* What shape s takes: the tiles of the busiest multiprocessor, one after another. Weights come from memory,
+ * at 24 bytes a nanosecond to each, unless other tiles of the same rows brought them to the cache. */
 uint64_t cost(const struct tile_product_args *a, uint32_t first, uint32_t last, const struct shape *s)
 {
-	uint64_t rows = 0;
+	const struct tile_matrix *w = &a->part[first].w;
+	uint64_t rows = 0, columns = (a->n_tokens * a->x.planes + s->n - 1) / s->n;
 	for (uint32_t i = first; i < last; i++)
 		rows += row_tiles(&a->part[i].w, s);
-	uint64_t tiles = rows * ((a->n_tokens * a->x.planes + s->n - 1) / s->n);
-	uint64_t rounds = (tiles + a->n_sms - 1) / a->n_sms;
-	uint64_t chunk = s->n + 24 > 100 ? s->n + 24 : 100;
-	return rounds * (s->rows / 64 * chunk * ((a->part[first].w.cols + 31) / 32) + 1500);
+	uint64_t rounds = (rows * columns + a->n_sms - 1) / a->n_sms;
+	uint64_t time = tile_time(s, (w->cols + 31) / 32, a->x.planes == 2 && w->format != CUDA_F16);
+	uint64_t stream = (uint64_t)s->rows / CUDA_TILE_ROWS * w->n_units * w->unit_bytes / 24 / columns;
+	return rounds * (time > stream ? time : stream);
 }
 
 uint32_t choose(const struct tile_product_args *a, uint32_t first, uint32_t last)
@@ -149,9 +163,11 @@ uint32_t choose(const struct tile_product_args *a, uint32_t first, uint32_t last
 cudaError_t run_all(const struct tile_product_args *a, uint32_t shape, cudaStream_t stream)
 {
 	for (uint32_t first = 0, last; first < a->n_parts; first = last) {
-		for (last = first + 1; last < a->n_parts && a->part[last].w.format == a->part[first].w.format;)
+		for (last = first + 1;
+		     last < a->n_parts && a->part[last].w.format == a->part[first].w.format;)
 			last++;
-		cudaError_t e = launch(a, first, last, shape < N_SHAPES ? shape : choose(a, first, last), stream);
+		cudaError_t e =
+			launch(a, first, last, shape < N_SHAPES ? shape : choose(a, first, last), stream);
 		if (e)
 			return e;
 	}

@@ -11,11 +11,11 @@ struct reference_args {
 	uint32_t part;
 };
 
-/* acc = segment first .. last - 1 of two tiles; column: of this lane's operand B; columns of its results: 2 t, 2 t + 1
- * from `from`. */
+/* acc = segment first .. last - 1 of two tiles; column: of this lane's operand B; columns of its results: 2
+ * t, 2 t + 1 from `from`. */
 template <int FORMAT, int FULL>
-__device__ void reference_segment(const struct tile_product_args &a, const struct tile_matrix &w, uint32_t tile,
-				  uint32_t first, uint32_t last, uint32_t from, float acc[4])
+__device__ void reference_segment(const struct tile_product_args &a, const struct tile_matrix &w,
+				  uint32_t tile, uint32_t first, uint32_t last, uint32_t from, float acc[4])
 {
 	const int chain = !FULL || FORMAT == CUDA_F16, chunks = frag_traits<FORMAT>::chunks;
 	uint32_t lane = threadIdx.x, g = lane / 4, t = lane % 4, n = a.n_tokens * a.x.planes;
@@ -31,7 +31,8 @@ __device__ void reference_segment(const struct tile_product_args &a, const struc
 			frag_load<FORMAT, FULL>(unit[i], c % chunks, lane, r[i]);
 		}
 		float add[2] = {0, 0};
-		for (uint32_t group = 0; group < (chain ? 1u : (uint32_t)frag_traits<FORMAT>::groups); group++) {
+		for (uint32_t group = 0; group < (chain ? 1u : (uint32_t)frag_traits<FORMAT>::groups);
+		     group++) {
 			float blk[4] = {0, 0, 0, 0}, *sum = chain ? acc : blk;
 			for (int j = 0; j < 2; j++) {
 				uint32_t m[4] = {r[0][2 * j], r[1][2 * j], r[0][2 * j + 1], r[1][2 * j + 1]};
@@ -40,15 +41,19 @@ __device__ void reference_segment(const struct tile_product_args &a, const struc
 						m[i] = frag_in_group(m[i], t, group);
 				const uint16_t *slots = x + 32 * c + 16 * j + 2 * t;
 				mma_f16(sum, m, *reinterpret_cast<const uint32_t *>(slots),
-					    *reinterpret_cast<const uint32_t *>(slots + 8));
+					*reinterpret_cast<const uint32_t *>(slots + 8));
 			}
 			for (int i = 0; i < 4 && !chain; i++)
-				acc[i] = fmaf(frag_scale<FORMAT>(unit[i / 2], c % chunks, g, group, &add[i / 2]), blk[i],
-					      acc[i]);
+				acc[i] = fmaf(
+					frag_scale<FORMAT>(unit[i / 2], c % chunks, g, group, &add[i / 2]),
+					blk[i], acc[i]);
 		}
 		for (uint32_t i = 0; i < 4 && !chain && frag_traits<FORMAT>::mins; i++) {
 			uint32_t column = from + 2 * t + i % 2;
-			acc[i] = fmaf(add[i / 2], a.x.sums[(uint64_t)(column < n ? column : 0) * (a.x.pitch / TILE_CHUNK) + c], acc[i]);
+			acc[i] = fmaf(
+				add[i / 2],
+				a.x.sums[(uint64_t)(column < n ? column : 0) * (a.x.pitch / TILE_CHUNK) + c],
+				acc[i]);
 		}
 	}
 }
@@ -91,8 +96,8 @@ template <int FORMAT> void start(const struct reference_args *r, cudaStream_t st
 
 } // namespace
 
-#define REFERENCE_CASE(NAME, BYTES, COLUMNS)  \
-	case CUDA_##NAME:                     \
+#define REFERENCE_CASE(NAME, BYTES, COLUMNS)    \
+	case CUDA_##NAME:                       \
 		start<CUDA_##NAME>(&r, stream); \
 		break;
 

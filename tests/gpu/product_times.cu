@@ -1,29 +1,26 @@
 /*
- * Tile products on a device: that every shape of every format and mode gives the bits of the reference kernel
- * (tests/unit/cuda/tile_reference.h), and what they take. Not in CTest: it needs an H100.
+ * What tile products take on a device, in every shape; and that every shape of every format and mode gives
+ * the bits of the reference kernel (tests/unit/cuda/tile_reference.h) at many more sizes than the unit test.
+ * For an H100.
  *
- *     for f in src/compute/cuda/tile_product*.cu tests/unit/cuda/tile_reference.cu tests/gpu/tile_product.cu; do
- *         nvcc -O3 -std=c++17 -fmad=false -gencode arch=compute_90a,code=sm_90a -Isrc -Itests/unit/cuda -c $f; done
- *     nvcc -gencode arch=compute_90a,code=sm_90a *.o -o tile_product
- *     ./tile_product bits | time [all]
+ *     gpu_product_times bits
+ *     gpu_product_times long | medium | short [each]     tokens: 2048 | 256, 512 | 2 .. 64; each: every shape
+ *     gpu_product_times one FORMAT PLANES ROWS COLS TOKENS SHAPE     three times, for a profiler
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <algorithm>
-#include <vector>
+#include "../unit/cuda/tile_reference.h"
+#include "compute/cuda/ptx.cuh"
 
-#include "compute/cuda/frag.cuh"
-#include "tile_reference.h"
-
-#define CHECK(call)                                                                                \
-	do {                                                                                       \
-		cudaError_t e_ = (call);                                                           \
-		if (e_) {                                                                          \
+#define CHECK(call)                                                                                   \
+	do {                                                                                          \
+		cudaError_t e_ = (call);                                                              \
+		if (e_) {                                                                             \
 			printf("%s:%d: %s: %s\n", __FILE__, __LINE__, #call, cudaGetErrorString(e_)); \
-			exit(1);                                                                   \
-		}                                                                                  \
+			exit(1);                                                                      \
+		}                                                                                     \
 	} while (0)
 
 static const struct {
@@ -47,10 +44,12 @@ static __device__ float unit_noise(uint64_t i)
 	return (float)(mix(i + 0x9E3779B97F4A7C15u) >> 8) / 8388608.0f - 1.0f;
 }
 
-/* Any bytes, with scales of ordinary size: units of `bytes`, whose halves from `at` on are n_scales scales. */
+/* Any bytes, with scales of ordinary size: units of `bytes`, whose halves from `at` on are n_scales scales.
+ */
 __global__ void fill_units(uint8_t *p, uint64_t n, uint32_t bytes, uint32_t at, uint32_t n_scales, float size)
 {
-	for (uint64_t i = blockIdx.x * (uint64_t)blockDim.x + threadIdx.x; i < n / 2; i += (uint64_t)gridDim.x * blockDim.x) {
+	for (uint64_t i = blockIdx.x * (uint64_t)blockDim.x + threadIdx.x; i < n / 2;
+	     i += (uint64_t)gridDim.x * blockDim.x) {
 		uint32_t in = (uint32_t)(2 * i % bytes);
 		uint32_t v = mix(i * 77 + bytes);
 		if (in >= at && in < at + 2 * n_scales)
@@ -61,19 +60,22 @@ __global__ void fill_units(uint8_t *p, uint64_t n, uint32_t bytes, uint32_t at, 
 }
 __global__ void fill_halves(uint16_t *p, uint32_t pitch, uint32_t cols, uint64_t n, uint32_t planes)
 {
-	for (uint64_t i = blockIdx.x * (uint64_t)blockDim.x + threadIdx.x; i < n; i += (uint64_t)gridDim.x * blockDim.x) {
+	for (uint64_t i = blockIdx.x * (uint64_t)blockDim.x + threadIdx.x; i < n;
+	     i += (uint64_t)gridDim.x * blockDim.x) {
 		float low = planes == 2 && i / pitch % 2 ? 1.0f / 2048 : 1.0f;
 		p[i] = i % pitch < cols ? half_bits(low * unit_noise(i * 3)) : (uint16_t)0;
 	}
 }
 __global__ void fill_floats(float *p, uint64_t n)
 {
-	for (uint64_t i = blockIdx.x * (uint64_t)blockDim.x + threadIdx.x; i < n; i += (uint64_t)gridDim.x * blockDim.x)
+	for (uint64_t i = blockIdx.x * (uint64_t)blockDim.x + threadIdx.x; i < n;
+	     i += (uint64_t)gridDim.x * blockDim.x)
 		p[i] = unit_noise(i * 5 + 1);
 }
 __global__ void count_unlike(const uint32_t *a, const uint32_t *b, uint64_t n, unsigned long long *unlike)
 {
-	for (uint64_t i = blockIdx.x * (uint64_t)blockDim.x + threadIdx.x; i < n; i += (uint64_t)gridDim.x * blockDim.x)
+	for (uint64_t i = blockIdx.x * (uint64_t)blockDim.x + threadIdx.x; i < n;
+	     i += (uint64_t)gridDim.x * blockDim.x)
 		if (a[i] != b[i])
 			atomicAdd(unlike, 1ull);
 }
@@ -108,8 +110,8 @@ struct problem {
 	uint64_t out_count;
 };
 
-static struct problem make_problem(uint32_t f, uint32_t planes, uint32_t n_parts, const uint32_t *rows, uint32_t cols,
-				   uint32_t tokens, bool extras)
+static struct problem make_problem(uint32_t f, uint32_t planes, uint32_t n_parts, const uint32_t *rows,
+				   uint32_t cols, uint32_t tokens, bool extras)
 {
 	struct problem p = {};
 	struct tile_product_args *a = &p.a;
@@ -185,8 +187,9 @@ static void check_problem(uint32_t f, uint32_t planes, uint32_t n_parts, const u
 		count_unlike<<<256, 256>>>((uint32_t *)want, (uint32_t *)out, p.out_count, unlike);
 		CHECK(cudaMemcpy(&count, unlike, 8, cudaMemcpyDeviceToHost));
 		if (count && n_wrong < 40)
-			printf("%s planes %u rows %u.. cols %u tokens %u shape %u: %llu of %llu unlike\n", formats[f].name,
-			       planes, rows[0], cols, tokens, s, count, (unsigned long long)p.out_count);
+			printf("%s planes %u rows %u.. cols %u tokens %u shape %u: %llu of %llu unlike\n",
+			       formats[f].name, planes, rows[0], cols, tokens, s, count,
+			       (unsigned long long)p.out_count);
 		n_wrong += count != 0;
 	}
 	cudaFree(want);
@@ -196,52 +199,60 @@ static void check_problem(uint32_t f, uint32_t planes, uint32_t n_parts, const u
 
 static void check_bits(void)
 {
-	static const uint32_t row_sets[][3] = {{1, 0, 0},   {7, 0, 0},	{8, 0, 0},	 {9, 0, 0},    {63, 0, 0},
-					       {65, 0, 0},  {130, 0, 0}, {896, 128, 128}, {257, 1, 64}, {1000, 0, 0}},
-			      col_set[] = {32, 96, 224, 256, 288, 896, 1536, 4864}, token_set[] = {1, 2, 3, 4, 8, 9, 31, 65, 130, 300};
+	static const uint32_t row_sets[][3] = {{1, 0, 0},    {7, 0, 0},   {8, 0, 0},   {9, 0, 0},
+					       {63, 0, 0},   {65, 0, 0},  {130, 0, 0}, {896, 128, 128},
+					       {257, 1, 64}, {1000, 0, 0}},
+			      col_set[] = {32, 96, 224, 256, 288, 896, 1536, 4864},
+			      token_set[] = {1, 2, 3, 4, 8, 9, 31, 65, 130, 300};
 	uint32_t n = 0;
 	for (uint32_t f = 0; f < N_FORMATS; f++)
-		for (uint32_t planes = 1; planes <= 2; planes++, printf("%s %llu\n", formats[f].name, n_wrong))
+		for (uint32_t planes = 1; planes <= 2;
+		     planes++, printf("%s %llu\n", formats[f].name, n_wrong))
 			for (uint32_t i = 0; i < 24; i++) {
 				const uint32_t *rows = row_sets[(i * 3 + f) % 10];
 				uint32_t cols = col_set[(i * 5 + i / 8) % 8];
 				cols = (cols + formats[f].cols - 1) / formats[f].cols * formats[f].cols;
-				check_problem(f, planes, rows[1] ? 3 : 1, rows, cols, token_set[(i + i / 10) % 10], i % 2);
+				check_problem(f, planes, rows[1] ? 3 : 1, rows, cols,
+					      token_set[(i + i / 10) % 10], i % 2);
 				n++;
 			}
 	printf("bits: %u problems, %llu wrong results\n", n, n_wrong);
 }
 
 struct model_shape {
-	const char *name;
 	uint32_t rows, cols;
 };
 
+static int ascending(const void *a, const void *b)
+{
+	float x = *(const float *)a, y = *(const float *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* The median of five times `repeat` products. shape -1: what the host chooses. */
 static float time_ms(const struct tile_product_args *a, int shape, uint32_t repeat)
 {
 	cudaEvent_t from, to;
+	float all[5];
 	CHECK(cudaEventCreate(&from));
 	CHECK(cudaEventCreate(&to));
-	std::vector<float> all;
 	for (uint32_t r = 0; r < 5; r++) {
 		CHECK(cudaEventRecord(from));
 		for (uint32_t i = 0; i < repeat; i++)
 			CHECK(shape < 0 ? tile_product(a, 0) : tile_product_shaped(a, (uint32_t)shape, 0));
 		CHECK(cudaEventRecord(to));
 		CHECK(cudaEventSynchronize(to));
-		float ms;
-		CHECK(cudaEventElapsedTime(&ms, from, to));
-		all.push_back(ms / (float)repeat);
+		CHECK(cudaEventElapsedTime(&all[r], from, to));
 	}
 	cudaEventDestroy(from);
 	cudaEventDestroy(to);
-	std::sort(all.begin(), all.end());
-	return all[2];
+	qsort(all, 5, sizeof all[0], ascending);
+	return all[2] / (float)repeat;
 }
 
 /* TFLOP/s (of one plane) and GB/s of weights; per shape with `each`. */
-static void time_model(const char *model, const struct model_shape *shapes, uint32_t n, uint32_t planes, uint32_t tokens,
-		       const uint32_t *fs, uint32_t n_fs, bool each)
+static void time_model(const char *model, const struct model_shape *shapes, uint32_t n, uint32_t planes,
+		       uint32_t tokens, const uint32_t *fs, uint32_t n_fs, bool each)
 {
 	for (uint32_t k = 0; k < n_fs; k++) {
 		uint32_t f = fs[k];
@@ -249,15 +260,16 @@ static void time_model(const char *model, const struct model_shape *shapes, uint
 		for (uint32_t i = 0; i < n; i++) {
 			if (shapes[i].cols % formats[f].cols)
 				continue;
-			struct problem p = make_problem(f, planes, 1, &shapes[i].rows, shapes[i].cols, tokens, false);
+			struct problem p =
+				make_problem(f, planes, 1, &shapes[i].rows, shapes[i].cols, tokens, false);
 			double flops = 2.0 * shapes[i].rows * shapes[i].cols * tokens;
 			uint32_t repeat = flops > 1e11 ? 5 : 20;
 			float ms = time_ms(&p.a, -1, repeat);
 			total_ms += ms;
 			total_flops += flops;
-			printf("%s %-4s tokens %4u %5ux%5u: %7.1f us %6.1f TFLOP/s %6.0f GB/s", model, formats[f].name, tokens,
-			       shapes[i].rows, shapes[i].cols, ms * 1e3, flops / ms * 1e-9,
-			       (double)tile_bytes(&p.a.part[0].w) / ms * 1e-6);
+			printf("%s %-4s tokens %4u %5ux%5u: %7.1f us %6.1f TFLOP/s %6.0f GB/s", model,
+			       formats[f].name, tokens, shapes[i].rows, shapes[i].cols, ms * 1e3,
+			       flops / ms * 1e-9, (double)tile_bytes(&p.a.part[0].w) / ms * 1e-6);
 			for (int s = 0; each; s++) {
 				cudaError_t e = tile_product_shaped(&p.a, (uint32_t)s, 0);
 				if (e == cudaErrorInvalidValue)
@@ -269,32 +281,46 @@ static void time_model(const char *model, const struct model_shape *shapes, uint
 			printf("\n");
 			free_problem(&p);
 		}
-		printf("%s %-4s tokens %4u all: %.1f TFLOP/s\n", model, formats[f].name, tokens, total_flops / total_ms * 1e-9);
+		printf("%s %-4s tokens %4u all: %.1f TFLOP/s\n", model, formats[f].name, tokens,
+		       total_flops / total_ms * 1e-9);
 	}
+}
+
+static void time_models(uint32_t tokens, bool each)
+{
+	static const struct model_shape small[] = {{1152, 896}, {896, 896}, {9728, 896}, {896, 4864}},
+					large[] = {{4608, 3584}, {3584, 3584}, {37888, 3584}, {3584, 18944}};
+	static const uint32_t of_small[] = {0, 1, 4}, of_large[] = {0, 1, 6, 8}; /* formats */
+	time_model("7B", large, 4, 1, tokens, of_large, 4, each);
+	time_model("0.5B", small, 4, 2, tokens, of_small, 3, each);
+}
+
+static void run_one(char **argv)
+{
+	uint32_t v[6];
+	for (int i = 0; i < 6; i++)
+		v[i] = (uint32_t)atoi(argv[i]);
+	struct problem p = make_problem(v[0], v[1], 1, &v[2], v[3], v[4], false);
+	for (int i = 0; i < 3; i++)
+		CHECK(tile_product_shaped(&p.a, v[5], 0));
+	CHECK(cudaDeviceSynchronize());
+	free_problem(&p);
 }
 
 int main(int argc, char **argv)
 {
+	static const struct {
+		const char *name;
+		uint32_t first, last; /* tokens */
+	} times[] = {{"long", 2048, 2048}, {"medium", 256, 512}, {"short", 2, 64}};
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	static const struct model_shape small[] = {{"qkv", 1152, 896}, {"o", 896, 896}, {"gate_up", 9728, 896}, {"down", 896, 4864}},
-					large[] = {{"qkv", 4608, 3584}, {"o", 3584, 3584}, {"gate_up", 37888, 3584}, {"down", 3584, 18944}};
-	static const uint32_t all[] = {0, 1, 2, 3, 4, 5, 6, 7, 8}, some[] = {0, 1, 4}, some_large[] = {0, 1, 6, 8};
-	bool each = argc > 2 && !strcmp(argv[2], "each");
-	if (argc > 1 && strchr(argv[1], 'b'))
+	if (argc > 1 && !strcmp(argv[1], "bits"))
 		check_bits();
-	if (argc > 1 && strchr(argv[1], 't')) {
-		time_model("7B", large, 4, 1, 2048, each ? some_large : all, each ? 4 : 9, each);
-		time_model("0.5B", small, 4, 2, 2048, each ? some : all, each ? 3 : 6, each);
-	}
-	if (argc > 1 && strchr(argv[1], 'm'))
-		for (uint32_t tokens = 256; tokens <= 512; tokens *= 2) {
-			time_model("7B", large, 4, 1, tokens, some_large, 4, each);
-			time_model("0.5B", small, 4, 2, tokens, some, 3, each);
-		}
-	if (argc > 1 && strchr(argv[1], 's'))
-		for (uint32_t tokens = 2; tokens <= 64; tokens *= 2) {
-			time_model("7B", large, 4, 1, tokens, some_large, 4, each);
-			time_model("0.5B", small, 4, 2, tokens, some, 3, each);
-		}
+	if (argc > 7 && !strcmp(argv[1], "one"))
+		run_one(argv + 2);
+	for (uint32_t i = 0; argc > 1 && i < 3; i++)
+		for (uint32_t tokens = times[i].first;
+		     !strcmp(argv[1], times[i].name) && tokens <= times[i].last; tokens *= 2)
+			time_models(tokens, argc > 2);
 	return n_wrong != 0;
 }
