@@ -23,6 +23,7 @@ enum { STACK_BYTES = 128 << 10 };
 #else
 enum { STACK_BYTES = 64 << 10 };
 #endif
+enum { N_BARRIERS = 16 };
 enum { WARP = 32, MAX_WARPS = CUDASIM_MAX_THREADS / WARP, GUARD = 4096 };
 const uint64_t MAX_YIELDS = 100000000;
 
@@ -54,6 +55,7 @@ struct warp {
 	unsigned living, ready, at_warp, at_block;
 	unsigned mask; /* what the lanes at_warp wait for */
 	unsigned yielded_to;
+	unsigned at_barrier[N_BARRIERS]; /* of those with a number */
 	unsigned ballots[2];
 	uint64_t slots[2][WARP];
 };
@@ -67,6 +69,7 @@ unsigned char *shared_end;
 unsigned char *shared_base;
 uint64_t random_state;
 uint64_t n_yields; /* of the block */
+unsigned n_at_barrier[N_BARRIERS];
 
 #ifdef __x86_64__
 /* Saves what the calling convention lets a function keep, changes stacks, takes it back there. */
@@ -213,10 +216,12 @@ void run_block(void)
 	n_living = n;
 	n_at_block = 0;
 	n_yields = 0;
+	memset(n_at_barrier, 0, sizeof n_at_barrier);
 	for (unsigned w = 0; w < n_warps; w++) {
 		unsigned lanes = n - w * WARP < WARP ? (1u << (n - w * WARP)) - 1 : ~0u;
 		warps[w].living = warps[w].ready = lanes;
 		warps[w].at_warp = warps[w].at_block = 0;
+		memset(warps[w].at_barrier, 0, sizeof warps[w].at_barrier);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		struct fiber *f = &fibers[i];
@@ -300,6 +305,23 @@ void cudasim_syncthreads(void)
 	w->at_block |= 1u << self->t.lane;
 	if (++n_at_block == n_living)
 		release_block();
+	run_next(self);
+}
+
+void cudasim_barrier(unsigned id, unsigned n_threads)
+{
+	struct fiber *self = (struct fiber *)cudasim_now;
+	if (id >= N_BARRIERS || n_threads % WARP)
+		broken("a barrier has a number below 16 and whole warps");
+	warps[self->index / WARP].ready &= ~(1u << self->t.lane);
+	warps[self->index / WARP].at_barrier[id] |= 1u << self->t.lane;
+	if (++n_at_barrier[id] == n_threads) {
+		for (unsigned w = 0; w < n_warps; w++) {
+			warps[w].ready |= warps[w].at_barrier[id];
+			warps[w].at_barrier[id] = 0;
+		}
+		n_at_barrier[id] = 0;
+	}
 	run_next(self);
 }
 

@@ -21,7 +21,7 @@ _Static_assert((int)CUDA_KV_BLOCK == (int)COMPUTE_KV_BLOCK, "kernels and engine 
 _Static_assert(sizeof(struct cuda_draw) % 8 == 0, "draws lie one after another");
 
 /* Best first; the first that the device can run is taken. */
-static const struct cuda_path *const paths[] = {&cuda_path_plain};
+static const struct cuda_path *const paths[] = {&cuda_path_hopper, &cuda_path_plain};
 enum { N_PATHS = sizeof paths / sizeof paths[0] };
 
 static uint32_t pitch(uint32_t n)
@@ -44,7 +44,6 @@ static void set_widths(struct cuda *c, const struct compute_params *p)
 	c->kv_pitch = pitch(c->kv_dim);
 	c->ff_pitch = pitch(hp->d_ff);
 	c->vocab_pitch = pitch(hp->n_vocab);
-	cuda_input_plan(c);
 }
 
 /* ---- what is taken from the device; every function runs once to count and once to take ---- */
@@ -268,6 +267,9 @@ static enum hokku_code start(struct cuda *c, const struct compute_params *p, str
 	enum hokku_code rc = cuda_device_open(&c->device, p->device ? p->device : "cuda", err);
 	if (!rc)
 		rc = choose_path(c, err);
+	if (rc)
+		return rc;
+	cuda_input_plan(c);
 	if (!rc)
 		rc = settle_budget(c, p, err);
 	if (rc)
@@ -281,6 +283,8 @@ static enum hokku_code start(struct cuda *c, const struct compute_params *p, str
 		rc = take_rest(c, &c->ledger, err);
 	if (!rc)
 		rc = take_pinned(c, err);
+	if (!rc && c->path->prepare)
+		rc = c->path->prepare(c, err);
 	if (rc)
 		return rc;
 	uint64_t counts = (uint64_t)c->logit_rows * c->model->hp.n_vocab * sizeof(uint32_t);
@@ -324,6 +328,8 @@ static enum hokku_code send_input(struct cuda *c, struct hokku_error *err)
 
 static enum hokku_code sample(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
 {
+	if (c->is_drawn)
+		return HOKKU_OK;
 	const struct sample_args a = {
 		.logits = c->logits,
 		.draws =
@@ -396,6 +402,9 @@ static enum hokku_code run_step(struct cuda *c, struct compute_seq *seqs, struct
 {
 	struct cursor at = {.seqs = seqs};
 	CUDA_TRY(&c->device, err, cudaSetDevice(c->device.index));
+	c->is_drawn = false;
+	if (c->path->pack)
+		c->path->pack(c);
 	enum hokku_code rc = send_input(c, err);
 	if (!rc)
 		rc = c->path->layers(c, err);

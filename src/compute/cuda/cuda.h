@@ -64,7 +64,13 @@ struct cuda_path {
 	 * takes for its time lies where they will (c->load_room). */
 	enum hokku_code (*load)(struct cuda *c, const struct compute_params *p, struct hokku_error *err);
 	void (*take_scratch)(struct cuda *c, struct cuda_taker *t);
-	/* From the step's input (c->input) to c->x. */
+	/* Once all memory is there; may be NULL. */
+	enum hokku_code (*prepare)(struct cuda *c, struct hokku_error *err);
+	/* Adds to the step's input (c->input) what the path itself needs of it; may be NULL. */
+	void (*pack)(struct cuda *c);
+	/* Words that pack adds at most; may be NULL: none. */
+	uint64_t (*input_words)(const struct cuda *c);
+	/* From the step's input to what logits wants. */
 	enum hokku_code (*layers)(struct cuda *c, struct hokku_error *err);
 	/* Logits of the rows first .. first + n - 1 of the input's list (at most c->logit_rows) to c->logits.
 	 */
@@ -73,7 +79,7 @@ struct cuda_path {
 	 */
 	void (*close)(struct cuda *c);
 };
-extern const struct cuda_path cuda_path_plain;
+extern const struct cuda_path cuda_path_plain, cuda_path_hopper;
 extern const struct compute_backend compute_cuda;
 
 struct cuda {
@@ -89,6 +95,7 @@ struct cuda {
 	uint64_t kv_layer_bytes;
 	uint64_t load_room; /* bytes of device memory that loading may take beside the weights */
 	cudaStream_t stream;
+	bool is_drawn; /* the path has drawn the step's token itself */
 	bool failed; /* a call failed in a step: the device's state means nothing any more */
 	struct hokku_error failure;
 
@@ -120,7 +127,7 @@ struct cuda {
 /* input.c: lays a step out. INVALID_REQUEST if a history is longer than there is room for. */
 enum hokku_code cuda_input_pack(struct cuda *c, const struct compute_seq *seqs, uint32_t n,
 				struct hokku_error *err);
-/* Sets offsets, capacities and bytes; the buffers follow. */
+/* Sets offsets, capacities and bytes, once the path is chosen; the buffers follow. */
 void cuda_input_plan(struct cuda *c);
 /* Once host is there: points the parts into it. */
 void cuda_input_assign(struct cuda *c);

@@ -15,8 +15,13 @@ extern "C" {
 enum {
 	DECODE_BATCH = 16,    /* tiles whose sums are added up together */
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
-	DECODE_EMPTY = 0xFFFFFFFF, /* a word that nobody has written: not a number that the kernel makes */
+	DECODE_PIECES = 8,         /* of weights in flight for a segment, at most */
+	DECODE_PIECE_BYTES = 3072,
+	DECODE_FEW_BYTES = 4096, /* of a piece of whole tiles */
 };
+
+/* A word that nobody has written: not a number that the kernel makes. */
+#define DECODE_EMPTY 0xFFFFFFFFu
 
 /* Matrices of a layer, in the order they are read; the output matrix comes after the last layer's. */
 enum decode_role { DECODE_Q, DECODE_K, DECODE_V, DECODE_O, DECODE_GATE, DECODE_UP, DECODE_DOWN, DECODE_N_ROLES };
@@ -82,11 +87,12 @@ struct decode_args {
 	uint32_t k_max;      /* most columns of a matrix, a multiple of 32 */
 };
 
-/* Bytes of tagged words. */
-uint64_t decode_tagged_bytes(const struct decode_args *a, uint32_t grid);
-/* Fills shared and ring_bytes for the shared memory that a block may have; 0: the model does not fit. */
-int decode_plan_shared(struct decode_args *a, uint32_t shared_bytes, uint32_t *bytes);
-cudaError_t cuda_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream);
+/* Blocks of a launch: one on each multiprocessor. */
+uint32_t cuda_decode_blocks(uint32_t n_sms);
+
+/* The launches: planes 2 and planes 1. sm_90 and later; shared_bytes as planned (decode_plan.h). */
+cudaError_t cuda_decode_full(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream);
+cudaError_t cuda_decode_half(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,7 @@
 /*
- * Attention of the decode kernel; part of decode.cu. A block takes one KV head and one split of 128 positions:
- * warp w scores sixteen positions (n8 tiles 2w and 2w + 1 of the sixteen) for all query heads of the group, then
- * warp r does the softmax of rows r and r + 8, then warp w adds up columns of the output, eight at a time. The sums are those of attend.cuh.
+ * Attention of the decode kernel (decode_kernel.cuh). A block takes one KV head and one split of 128 positions: its
+ * warps score sixteen n8 tiles of positions for all query heads of the group, then a warp does the softmax of a row,
+ * then warps add up columns of the output, eight at a time. The sums are those of attend.cuh.
  */
 #ifndef COMPUTE_CUDA_DECODE_ATTENTION_CUH
 #define COMPUTE_CUDA_DECODE_ATTENTION_CUH
@@ -142,6 +142,8 @@ __device__ __forceinline__ void patch_values(const struct block *b, const struct
 	const struct decode_args *a = b->a;
 #pragma unroll
 	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++) {
+		if (n != a->pos % SPLIT / KV_BLOCK)
+			continue;
 		int before = (int)a->pos - (int)(it->first + n * KV_BLOCK + 8 * (b->lane % 4));
 #pragma unroll
 		for (uint32_t p = 0; p < (FULL ? 2 : 1); p++)
@@ -229,12 +231,12 @@ __device__ __forceinline__ void multiply(float acc[4], const uint16_t *rows, uin
 	for (uint32_t j = 0; j < 2; j++) {
 		uint32_t high[4] = {word_in(up[0], 2 * j), word_in(down[0], 2 * j), word_in(up[0], 2 * j + 1),
 				    word_in(down[0], 2 * j + 1)};
-		mma_16816(acc, high, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
+		mma_f16(acc, high, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
 		if (FULL) {
 			uint32_t low[4] = {word_in(up[1], 2 * j), word_in(down[1], 2 * j), word_in(up[1], 2 * j + 1),
 					   word_in(down[1], 2 * j + 1)};
-			mma_16816(acc, low, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
-			mma_16816(acc, high, word_in(right[1], 2 * j), word_in(right[1], 2 * j + 1));
+			mma_f16(acc, low, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
+			mma_f16(acc, high, word_in(right[1], 2 * j), word_in(right[1], 2 * j + 1));
 		}
 	}
 }
@@ -367,18 +369,18 @@ __device__ __forceinline__ void attention(const struct block *b, uint32_t l, uin
 	uint32_t n_splits = a->pos / SPLIT + 1, group = a->group;
 	for (uint32_t i = first_item(); i < a->n_kv_heads * n_splits; i += gridDim.x) {
 		struct item it = item_at(a, i);
-		struct key_fragments<FULL, CHUNKS> keys[2];
+		struct key_fragments<FULL, CHUNKS> keys[SIDES];
 		struct value_fragments<FULL> values;
 #pragma unroll
-		for (uint32_t k = 0; k < 2; k++)
-			fetch_keys<FULL, CHUNKS>(b, l, &it, 2 * b->warp + k, &keys[k]);
+		for (uint32_t k = 0; k < SIDES; k++)
+			fetch_keys<FULL, CHUNKS>(b, l, &it, SIDES * b->warp + k, &keys[k]);
 		take_query<FULL>(b, l, words, &it);
 		sync_workers();
 #pragma unroll
-		for (uint32_t k = 0; k < 2; k++) {
+		for (uint32_t k = 0; k < SIDES; k++) {
 			if (it.fresh)
 				patch_keys<FULL, CHUNKS>(b, &keys[k]);
-			score<FULL, CHUNKS>(b, &it, 2 * b->warp + k, &keys[k]);
+			score<FULL, CHUNKS>(b, &it, SIDES * b->warp + k, &keys[k]);
 		}
 		fetch_values<FULL>(b, l, &it, 8 * b->warp, &values);
 		sync_workers();

@@ -14,14 +14,16 @@ namespace
 {
 
 enum {
+	SIDES = DECODE_SIDES, /* segments of a row that a warp works on */
+	DECODE_WARPS = CUDA_SEGMENTS / SIDES,
+	DECODE_THREADS = (DECODE_WARPS + 1) * 32,
 	WORKERS = DECODE_WARPS * 32, /* threads that compute; the warp after them streams */
-	NORM_THREADS = 256, /* of the tile path's norm: all workers */
-	NORM_KEPT = 4, /* groups of four columns that such a thread keeps in registers */
-	PIECES = 8,    /* in flight for a warp, at most */
-	PIECE_BYTES = 3072,
+	NORM_THREADS = 256, /* of the tile path's norm */
+	NORM_KEPT = 2 / SIDES, /* groups of four columns that such a thread keeps in registers */
+	PIECES = DECODE_PIECES,
+	PIECE_BYTES = DECODE_PIECE_BYTES,
+	FEW_BYTES = DECODE_FEW_BYTES,
 	FEW_UNITS = 2, /* a segment's units whose activations stay in registers over all tiles */
-	MAX_JOBS = 1536,
-	MAX_MATRICES = 1024,
 	SPINS = 1 << 21, /* polls before a word counts as lost: a second or more */
 	KV_BLOCK = 32,
 	SPLIT = CUDA_ATTN_SPLIT,
@@ -46,7 +48,7 @@ struct block {
 	uint32_t *now, *other; /* words of this launch, of the other set */
 	uint32_t job, part_at; /* next job; which of the two parts */
 	uint32_t thread, warp, lane;
-	struct ring ring[2]; /* of segments 2 warp, 2 warp + 1 */
+	struct ring ring[SIDES]; /* of segments SIDES warp and on */
 };
 
 /* Shared memory by name. Its place is a constant of the launch, so that no register has to keep it. */
@@ -78,10 +80,15 @@ IN_SHARED(uint8_t, ring)  /* (warps, ring_bytes) */
 /* All threads but the streaming warp's. */
 __device__ __forceinline__ void sync_workers(void)
 {
-	asm volatile("bar.sync 1, 256;" ::: "memory");
+	some_barrier(1, WORKERS);
 }
-static_assert(WORKERS == 256 && NORM_THREADS == WORKERS, "the barrier's number of threads");
+__device__ __forceinline__ void sync_norm(void)
+{
+	some_barrier(2, NORM_THREADS);
+}
 
+/* Which thread this is, in a form that the compiler takes for new: nothing that follows from it can be computed once
+ * and kept over all phases, which would take more registers than there are. */
 __device__ __forceinline__ void know_thread(struct block *b)
 {
 	b->thread = thread_index();
@@ -101,8 +108,8 @@ __device__ __forceinline__ struct view look(const struct tile_matrix *matrices, 
 	v.from = tile_segment(m->n_units, segment);
 	v.n = tile_segment(m->n_units, segment + 1) - v.from;
 	uint32_t most = (m->n_units + CUDA_SEGMENTS - 1) / CUDA_SEGMENTS;
-	v.few = most <= FEW_UNITS && 2 * most * m->unit_bytes <= PIECE_BYTES;
-	v.piece = v.few ? (PIECE_BYTES / (most * m->unit_bytes) & ~1u) * v.n : PIECE_BYTES / m->unit_bytes;
+	v.few = most <= FEW_UNITS && 2 * most * m->unit_bytes <= FEW_BYTES;
+	v.piece = v.few ? (FEW_BYTES / (most * m->unit_bytes) & ~1u) * v.n : PIECE_BYTES / m->unit_bytes;
 	return v;
 }
 
@@ -113,46 +120,66 @@ __device__ __forceinline__ uint32_t piece_units(const struct view *v, uint32_t l
 	return v->piece < most ? v->piece : most;
 }
 
-/* A lane of the streaming warp: fills the ring of one segment as far as there is room, until all jobs are
- * through. */
-__device__ __forceinline__ void stream_weights(const struct block *b, uint32_t segment)
+/* The place of a ring's next piece, and what there is to stream. */
+struct feed {
+	uint32_t job, left, in_tile, unit_bytes; /* next job; units left of the present one, of its tile */
+	uint32_t offset, filled, pieces;
+	const uint8_t *from;
+	struct view v;
+};
+
+__device__ __forceinline__ void next_job(const struct block *b, struct feed *f, uint32_t segment)
 {
-	const struct decode_args *a = b->a;
-	const struct tile_matrix *matrices = shared_matrices(b);
-	const struct decode_job *jobs = shared_jobs(b);
-	uint8_t *ring = shared_ring(b) + segment * a->ring_bytes;
-	uint64_t *bars = shared_bars(b) + segment * PIECES;
+	while (f->left == 0 && f->job < b->a->n_jobs) {
+		const struct decode_job *j = &shared_jobs(b)[f->job++];
+		const struct tile_matrix *m = &shared_matrices(b)[j->matrix];
+		f->v = look(shared_matrices(b), j, segment);
+		f->left = f->v.n_tiles * f->v.n;
+		f->in_tile = f->v.n;
+		f->unit_bytes = m->unit_bytes;
+		f->from = m->data + tile_offset(m, j->tile, f->v.from, f->v.from + f->v.n, f->v.from);
+	}
+}
+
+/* Fills the ring by a piece if there is room. */
+__device__ __forceinline__ bool fill(const struct block *b, struct feed *f, uint32_t segment, uint64_t policy)
+{
+	uint32_t ring_bytes = b->a->ring_bytes, n = piece_units(&f->v, f->left, f->in_tile), bytes = n * f->unit_bytes;
 	const volatile uint32_t *done = shared_done(b) + 2 * segment;
-	uint32_t job = 0, left = 0, in_tile = 0, offset = 0, filled = 0, pieces = 0, unit_bytes = 0;
-	const uint8_t *from = NULL;
-	struct view v = {};
-	uint64_t policy = policy_evict_first();
-	for (;;) {
-		while (left == 0 && job < a->n_jobs) {
-			const struct decode_job *j = &jobs[job++];
-			const struct tile_matrix *m = &matrices[j->matrix];
-			v = look(matrices, j, segment);
-			left = v.n_tiles * v.n;
-			in_tile = v.n;
-			unit_bytes = m->unit_bytes;
-			from = m->data + tile_offset(m, j->tile, v.from, v.from + v.n, v.from);
+	uint64_t *bar = shared_bars(b) + segment * PIECES + f->pieces % PIECES;
+	bool wrap = f->offset + bytes > ring_bytes;
+	uint32_t skip = wrap ? ring_bytes - f->offset : 0;
+	if (f->filled + skip + bytes - done[0] > ring_bytes || f->pieces - done[1] >= PIECES)
+		return false;
+	f->offset = wrap ? 0 : f->offset;
+	barrier_expect(bar, bytes);
+	copy_bulk_once(shared_ring(b) + segment * ring_bytes + f->offset, f->from, bytes, bar, policy);
+	f->offset += bytes;
+	f->filled += skip + bytes;
+	f->pieces++;
+	f->from += bytes;
+	f->left -= n;
+	f->in_tile = f->in_tile > n ? f->in_tile - n : f->v.n;
+	return true;
+}
+
+/* The streaming warp: lane s fills the ring of segment s as far as there is room, until all jobs are through. It rests
+ * between rounds: the workers want the issue slots. */
+__device__ __forceinline__ void stream_weights(const struct block *b)
+{
+	uint64_t policy = policy_read_once();
+	uint32_t segment = b->lane;
+	struct feed f = {};
+	bool busy = segment < CUDA_SEGMENTS;
+	while (__any_sync(FULL_WARP, busy)) {
+		bool moved = false;
+		if (busy) {
+			next_job(b, &f, segment);
+			busy = f.left != 0;
+			moved = busy && fill(b, &f, segment, policy);
 		}
-		if (left == 0)
-			return;
-		uint32_t n = piece_units(&v, left, in_tile), bytes = n * unit_bytes;
-		uint32_t skip = offset + bytes > a->ring_bytes ? a->ring_bytes - offset : 0;
-		if (filled + skip + bytes - done[0] > a->ring_bytes || pieces - done[1] >= PIECES)
-			continue;
-		offset = skip ? 0 : offset;
-		uint64_t *bar = &bars[pieces % PIECES];
-		mbarrier_expect(bar, bytes);
-		bulk_copy(ring + offset, from, bytes, bar, policy);
-		offset += bytes;
-		filled += skip + bytes;
-		pieces++;
-		from += bytes;
-		left -= n;
-		in_tile = in_tile > n ? in_tile - n : v.n;
+		if (!__any_sync(FULL_WARP, moved))
+			rest();
 	}
 }
 
@@ -160,7 +187,7 @@ __device__ __forceinline__ void stream_weights(const struct block *b, uint32_t s
 __device__ __forceinline__ const uint8_t *open_piece(struct block *b, uint32_t side, uint32_t bytes)
 {
 	struct ring *r = &b->ring[side];
-	uint32_t segment = 2 * b->warp + side;
+	uint32_t segment = SIDES * b->warp + side;
 	if (r->offset + bytes > b->a->ring_bytes) {
 		r->bytes += b->a->ring_bytes - r->offset;
 		r->offset = 0;
@@ -168,7 +195,7 @@ __device__ __forceinline__ const uint8_t *open_piece(struct block *b, uint32_t s
 	const uint8_t *p = shared_ring(b) + segment * b->a->ring_bytes + r->offset;
 	r->offset += bytes;
 	r->bytes += bytes;
-	mbarrier_wait(shared_bars(b) + segment * PIECES + r->piece % PIECES, r->piece / PIECES & 1);
+	barrier_wait(shared_bars(b) + segment * PIECES + r->piece % PIECES, r->piece / PIECES & 1);
 	r->piece++;
 	return p;
 }
@@ -178,7 +205,7 @@ __device__ __forceinline__ void close_piece(struct block *b, uint32_t side)
 {
 	__syncwarp();
 	if (b->lane == 0) {
-		volatile uint32_t *done = shared_done(b) + 2 * (2 * b->warp + side);
+		volatile uint32_t *done = shared_done(b) + 2 * (SIDES * b->warp + side);
 		done[0] = b->ring[side].bytes;
 		done[1] = b->ring[side].piece;
 	}

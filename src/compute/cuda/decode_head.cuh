@@ -79,6 +79,7 @@ __device__ __forceinline__ uint32_t await_value(const uint64_t *p, uint32_t tag)
 	return __float_as_uint(await_tagged(p, tag));
 }
 
+/* The jobs from first_job on were the output matrix's. */
 __device__ __forceinline__ void draw_greedy(const struct block *b, uint32_t first_job, struct best own)
 {
 	const struct decode_args *a = b->a;

@@ -104,7 +104,7 @@ __device__ __forceinline__ float raise_groups(struct block *b, uint32_t at, floa
 	uint32_t t = b->thread, n = b->a->d_model / 4;
 	const uint32_t *words = b->now + at;
 	bool add = at != CUDA_NOTHING;
-	uint4 v[NORM_KEPT];
+	uint4 v[NORM_KEPT] = {};
 	float sum = 0;
 #pragma unroll
 	for (uint32_t q = 0; q < NORM_KEPT; q++)
@@ -139,31 +139,33 @@ __device__ __forceinline__ void take_norm(struct block *b, uint32_t at, const fl
 {
 	uint32_t t = b->thread, n = b->a->d_model / 4;
 	float *sums = reinterpret_cast<float *>(shared_reduce(b));
-	float4 x[NORM_KEPT], w[NORM_KEPT];
+	if (t < NORM_THREADS) {
+		float4 x[NORM_KEPT] = {}, w[NORM_KEPT] = {};
 #pragma unroll
-	for (uint32_t q = 0; q < NORM_KEPT; q++)
-		if (t + q * NORM_THREADS < n)
-			w[q] = group_of(weight, t + q * NORM_THREADS);
-	float sum = raise_groups(b, at, x);
-	for (int bit = 16; bit >= 1; bit /= 2)
-		sum = sum + __shfl_xor_sync(FULL_WARP, sum, bit);
-	if (t % 32 == 0)
-		sums[t / 32] = sum;
-	sync_workers();
-	sum = sums[0];
+		for (uint32_t q = 0; q < NORM_KEPT; q++)
+			if (t + q * NORM_THREADS < n)
+				w[q] = group_of(weight, t + q * NORM_THREADS);
+		float sum = raise_groups(b, at, x);
+		for (int bit = 16; bit >= 1; bit /= 2)
+			sum = sum + __shfl_xor_sync(FULL_WARP, sum, bit);
+		if (t % 32 == 0)
+			sums[t / 32] = sum;
+		sync_norm();
+		sum = sums[0];
 #pragma unroll
-	for (uint32_t i = 1; i < NORM_THREADS / 32; i++)
-		sum = sum + sums[i];
-	float scale = 1.0f / sqrtf(sum / (float)b->a->d_model + b->a->eps);
+		for (uint32_t i = 1; i < NORM_THREADS / 32; i++)
+			sum = sum + sums[i];
+		float scale = 1.0f / sqrtf(sum / (float)b->a->d_model + b->a->eps);
 #pragma unroll
-	for (uint32_t q = 0; q < NORM_KEPT; q++)
-		if (t + q * NORM_THREADS < n) {
-			put_normed(b, 4 * (t + q * NORM_THREADS), x[q], scale, w[q]);
-			if (at != CUDA_NOTHING)
-				*reinterpret_cast<float4 *>(shared_x(b) + 4 * (t + q * NORM_THREADS)) = x[q];
-		}
-	for (uint32_t i = t + NORM_KEPT * NORM_THREADS; i < n; i += NORM_THREADS)
-		put_normed(b, 4 * i, group_of(shared_x(b), i), scale, group_of(weight, i));
+		for (uint32_t q = 0; q < NORM_KEPT; q++)
+			if (t + q * NORM_THREADS < n) {
+				put_normed(b, 4 * (t + q * NORM_THREADS), x[q], scale, w[q]);
+				if (at != CUDA_NOTHING)
+					*reinterpret_cast<float4 *>(shared_x(b) + 4 * (t + q * NORM_THREADS)) = x[q];
+			}
+		for (uint32_t i = t + NORM_KEPT * NORM_THREADS; i < n; i += NORM_THREADS)
+			put_normed(b, 4 * i, group_of(shared_x(b), i), scale, group_of(weight, i));
+	}
 	pad_columns(b, b->a->d_model);
 	sync_workers();
 	sum_chunks(b, b->a->d_model);

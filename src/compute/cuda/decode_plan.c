@@ -1,6 +1,12 @@
 /* Which block of the decode kernel does what: tiles dealt out evenly, phase by phase. */
 #include "compute/cuda/decode_plan.h"
 
+enum {
+	MAX_JOBS = 1536,
+	MAX_MATRICES = 1024,
+	SHARED_ALIGN = 128,
+};
+
 struct dealer {
 	struct decode_job *jobs; /* NULL: only counts */
 	uint32_t n;
@@ -78,4 +84,57 @@ uint32_t decode_plan_jobs(const struct tile_matrix *matrices, uint32_t n_layers,
 	}
 	deal_phase(&d, matrices, n_layers * DECODE_N_ROLES, 1, 0);
 	return d.n;
+}
+
+uint64_t decode_tagged_bytes(const struct decode_args *a, uint32_t grid)
+{
+	return (4ull * grid + (uint64_t)a->n_heads * a->n_split_max * (2 + a->head_dim)) * sizeof(uint64_t);
+}
+
+/* Sets the offsets; returns where the shared memory ends. */
+static uint32_t lay_out(struct decode_args *a)
+{
+	struct decode_shared *s = &a->shared;
+	const struct {
+		uint32_t *offset;
+		uint32_t bytes;
+	} parts[] = {
+		{&s->matrices, (a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct tile_matrix)},
+		{&s->jobs, a->n_jobs * (uint32_t)sizeof(struct decode_job)},
+		{&s->x, a->d_model * 4},
+		{&s->high, a->k_max * 2},
+		{&s->low, a->planes == 2 ? a->k_max * 2 : 0},
+		{&s->sums, a->any_mins ? 2 * a->k_max / 32 * 4 : 0},
+		{&s->part, 2 * CUDA_SEGMENTS * DECODE_BATCH * a->planes * 8 * 4},
+		{&s->scores, DECODE_MAX_GROUP * (CUDA_ATTN_SPLIT + 4) * 4},
+		{&s->p16, a->planes * DECODE_MAX_GROUP * (CUDA_ATTN_SPLIT + 8) * 2},
+		{&s->query, a->planes * DECODE_MAX_GROUP * (a->hd + 8) * 2},
+		{&s->fresh, a->planes * 2 * a->hd * 2},
+		{&s->turn, a->hd * 4},
+		{&s->table, CUDA_ATTN_SPLIT / CUDA_KV_BLOCK * 4},
+		{&s->reduce, 64 * 8},
+		{&s->bars, CUDA_SEGMENTS * DECODE_PIECES * 8},
+		{&s->done, CUDA_SEGMENTS * 2 * 4},
+		{&s->ring, CUDA_SEGMENTS * a->ring_bytes},
+	};
+	uint32_t at = 0;
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		at = (at + SHARED_ALIGN - 1) / SHARED_ALIGN * SHARED_ALIGN;
+		*parts[i].offset = at;
+		at += parts[i].bytes;
+	}
+	if (a->planes == 1)
+		s->low = s->high;
+	return at;
+}
+
+bool decode_plan_shared(struct decode_args *a, uint32_t shared_bytes, uint32_t *bytes)
+{
+	a->ring_bytes = 0;
+	uint32_t rest = lay_out(a);
+	if (rest > shared_bytes || a->n_jobs > MAX_JOBS || a->n_layers * DECODE_N_ROLES + 1 > MAX_MATRICES)
+		return false;
+	a->ring_bytes = (shared_bytes - rest) / CUDA_SEGMENTS / SHARED_ALIGN * SHARED_ALIGN;
+	*bytes = lay_out(a);
+	return a->ring_bytes >= DECODE_PIECE_BYTES + DECODE_FEW_BYTES;
 }

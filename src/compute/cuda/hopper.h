@@ -1,9 +1,12 @@
-/* The tile path: weights in tiles (tile.h), products on tensor cores. */
+/* The tile path ("hopper"): weights in tiles (tile.h), products on tensor cores. Steps of one token run in one
+ * launch (decode.h), others kernel by kernel; the bits are the same. */
 #ifndef COMPUTE_CUDA_HOPPER_H
 #define COMPUTE_CUDA_HOPPER_H
 
 #include "compute/cuda/cuda.h"
+#include "compute/cuda/decode.h"
 #include "compute/cuda/tile.h"
+#include "compute/cuda/tile_kernels.h"
 
 /* Vectors are float32, with zeros after them up to a multiple of four. */
 struct tile_layer {
@@ -19,6 +22,39 @@ struct hopper {
 	float *output_norm;    /* (d_model) */
 	float *rope_frequency; /* (head_dim / 2) */
 	uint32_t planes;       /* of f16 that an activation is held in: 2 FULL, 1 HALF */
+	bool any_mins;         /* FULL: some matrix wants the sums of activations */
+
+	/* scratch of steps */
+	float *x;                                      /* (n_batch, d_pitch) the residual */
+	float *qkv;                                    /* (n_batch, qkv_pitch) rows of q, k, v */
+	float *gate_up;                                /* (n_batch, 2 * ff_pitch) */
+	uint16_t *q;                                   /* (n_batch, n_heads, planes, hd) */
+	float *partial;                                /* (HOPPER_SPLITS, n_heads, 2 + hd) */
+	struct tile_activations normed, attended, hidden; /* (n_batch, ..) */
+	uint32_t hd, qkv_pitch, n_sms;
+
+	/* of the present step */
+	struct attend_plan plan;
+	uint32_t tiles; /* word of the input where attention's tiles lie */
+	bool split;
+
+	struct hopper_decode *decode; /* NULL: this model has no decode kernel */
+};
+
+/* Splits that there is a partial buffer for, over all tokens of a step. */
+enum { HOPPER_SPLITS = 2048 };
+
+/* What the decode kernel needs, host's side. */
+struct hopper_decode {
+	struct decode_args args;
+	uint32_t grid, shared_bytes;
+	struct tile_matrix *matrices; /* (n_layers * DECODE_N_ROLES + 1) */
+	struct decode_layer *layers;  /* (n_layers) */
+	struct decode_job *jobs;      /* (grid, n_jobs) */
+	struct {                      /* the same on the device */
+		void *matrices, *layers, *jobs;
+	} device;
+	uint64_t words_bytes, tagged_bytes;
 };
 
 static inline struct hopper *hopper_of(const struct cuda *c)
@@ -32,6 +68,17 @@ static inline struct hopper *hopper_of(const struct cuda *c)
 enum hokku_code hopper_create(struct cuda *c, struct hokku_error *err);
 /* Frees c->own; there may be none. */
 void hopper_destroy(struct cuda *c);
+
+/* hopper_decode.c. Once the weights' shapes are known: makes h->decode, or leaves it NULL where the kernel cannot
+ * run the model. OUT_OF_MEMORY. */
+enum hokku_code hopper_decode_create(struct cuda *c, struct hokku_error *err);
+void hopper_decode_destroy(struct hopper *h);
+void hopper_decode_take(struct cuda *c, struct cuda_taker *t);
+/* Once its memory is there: tables to the device, words emptied. */
+enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err);
+/* The step's one token, from the embedding to the logits, and the draw if it is a plain greedy one (then
+ * c->is_drawn). */
+enum hokku_code hopper_decode_run(struct cuda *c, struct hokku_error *err);
 
 /* Of struct cuda_path. */
 void hopper_take_weights(struct cuda *c, struct cuda_taker *t);

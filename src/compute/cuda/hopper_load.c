@@ -118,6 +118,8 @@ void hopper_destroy(struct cuda *c)
 	struct hopper *h = hopper_of(c);
 	if (h)
 		free(h->layers);
+	if (h)
+		hopper_decode_destroy(h);
 	free(h);
 	c->own = NULL;
 }

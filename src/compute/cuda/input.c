@@ -19,6 +19,8 @@ void cuda_input_plan(struct cuda *c)
 	uint64_t tables = ((uint64_t)c->n_ctx + CUDA_KV_BLOCK - 1) / CUDA_KV_BLOCK;
 	in->n_words_max =
 		c->n_seqs * (tables + 2 * (uint64_t)COMPUTE_MAX_LOGIT_BIAS + c->n_ctx + 1 + mask_words(c));
+	if (c->path->input_words)
+		in->n_words_max += c->path->input_words(c);
 	in->tokens_at = 0;
 	in->rows_at = align_up(c->n_batch * sizeof(struct cuda_token));
 	in->draws_at = in->rows_at + align_up(c->n_batch * sizeof(uint32_t));

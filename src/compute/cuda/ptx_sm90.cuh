@@ -1,67 +1,100 @@
-/* Instructions of sm_80 and sm_90 that kernels of the tile path ask for, one small function each. */
+/*
+ * What the decode kernel asks of a Hopper beyond ptx.cuh and hopper.cuh: words that blocks pass to each other
+ * while they run, barriers of some of a block's threads. One small function each, with a twin for the emulator
+ * (which runs a grid of one block).
+ */
 #ifndef COMPUTE_CUDA_PTX_SM90_CUH
 #define COMPUTE_CUDA_PTX_SM90_CUH
 
-#include "compute/cuda/ptx.cuh"
+#include "compute/cuda/hopper.cuh"
 
-static __device__ __forceinline__ uint32_t shared_address(const void *p)
-{
-	return (uint32_t)__cvta_generic_to_shared(p);
-}
+#ifdef CUDASIM
 
-/* c (16 x 8) += a (16 x 16) b (16 x 8), halves into float32. */
-static __device__ __forceinline__ void mma_16816(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1)
+static inline uint32_t thread_index(void)
 {
-	asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%0,%1,%2,%3};"
-		     : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-		     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+	return threadIdx.x;
 }
+static inline void some_barrier(uint32_t id, uint32_t n_threads)
+{
+	cudasim_barrier(id, n_threads);
+}
+static inline void rest(void)
+{
+	cudasim_yield();
+}
+static inline uint64_t policy_read_once(void)
+{
+	return 0;
+}
+static inline void copy_bulk_once(void *to, const void *from, uint32_t bytes, uint64_t *b, uint64_t)
+{
+	copy_bulk(to, from, bytes, b);
+}
+static inline void store_word(uint32_t *p, uint32_t v)
+{
+	*p = v;
+}
+static inline uint32_t load_word(const uint32_t *p)
+{
+	cudasim_yield();
+	return *p;
+}
+static inline uint4 load_words(const uint32_t *p)
+{
+	cudasim_yield();
+	return make_uint4(p[0], p[1], p[2], p[3]);
+}
+static inline void store_tagged(uint64_t *p, uint32_t value, uint32_t tag)
+{
+	*p = (uint64_t)tag << 32 | value;
+}
+static inline uint64_t load_tagged(const uint64_t *p)
+{
+	cudasim_yield();
+	return *p;
+}
+static inline uint4 load_l2(const void *p)
+{
+	return *(const uint4 *)p;
+}
+static inline void give_up(void)
+{
+	abort();
+}
+#define LAUNCH_TOGETHER(kernel, grid, block, shared, stream, args) \
+	(LAUNCH(kernel, grid, block, shared, stream, args), cudaGetLastError())
 
-static __device__ __forceinline__ void mbarrier_init(uint64_t *b, uint32_t count)
-{
-	asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(b)), "r"(count) : "memory");
-}
-/* What was initialised is seen by the copy engine. */
-static __device__ __forceinline__ void mbarrier_init_fence(void)
-{
-	asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-	asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-}
-static __device__ __forceinline__ void mbarrier_expect(uint64_t *b, uint32_t bytes)
-{
-	asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(b)), "r"(bytes)
-		     : "memory");
-}
-static __device__ __forceinline__ bool mbarrier_try(uint64_t *b, uint32_t parity)
-{
-	uint32_t done;
-	asm volatile("{.reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2; selp.u32 %0, 1, 0, p;}"
-		     : "=r"(done)
-		     : "r"(shared_address(b)), "r"(parity)
-		     : "memory");
-	return done;
-}
-static __device__ __forceinline__ void mbarrier_wait(uint64_t *b, uint32_t parity)
-{
-	for (uint32_t i = 0; !mbarrier_try(b, parity); i++)
-		if (i == 1u << 22)
-			asm volatile("trap;");
-}
+#else
 
-/* Global to shared by the copy engine; read once, so first to leave the L2. */
-static __device__ __forceinline__ void bulk_copy(void *to, const void *from, uint32_t bytes, uint64_t *b,
-						 uint64_t policy)
+static __device__ __forceinline__ uint32_t thread_index(void)
 {
-	asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::
-			     "r"(shared_address(to)),
-		     "l"(from), "r"(bytes), "r"(shared_address(b)), "l"(policy)
-		     : "memory");
+	uint32_t t;
+	asm volatile("mov.u32 %0, %%tid.x;" : "=r"(t));
+	return t;
 }
-static __device__ __forceinline__ uint64_t policy_evict_first(void)
+/* A barrier of n_threads of the block (whole warps); id 1 .. 15. */
+static __device__ __forceinline__ void some_barrier(uint32_t id, uint32_t n_threads)
+{
+	asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(n_threads) : "memory");
+}
+static __device__ __forceinline__ void rest(void)
+{
+	__nanosleep(100);
+}
+/* For copy_bulk_once: what is read once in a launch is the first to leave the L2. */
+static __device__ __forceinline__ uint64_t policy_read_once(void)
 {
 	uint64_t p;
 	asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(p));
 	return p;
+}
+static __device__ __forceinline__ void copy_bulk_once(void *to, const void *from, uint32_t bytes, uint64_t *b,
+						      uint64_t policy)
+{
+	asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::
+			     "r"(shared_offset(to)),
+		     "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(shared_offset(b)), "l"(policy)
+		     : "memory");
 }
 
 /* Words that other blocks write or read while the kernel runs. */
@@ -75,6 +108,7 @@ static __device__ __forceinline__ uint32_t load_word(const uint32_t *p)
 	asm volatile("ld.relaxed.gpu.global.b32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
 	return v;
 }
+/* Four words; each is whole, all four need not be of one time. */
 static __device__ __forceinline__ uint4 load_words(const uint32_t *p)
 {
 	uint4 v;
@@ -105,15 +139,19 @@ static __device__ __forceinline__ uint4 load_l2(const void *p)
 		     : "memory");
 	return v;
 }
-static __device__ __forceinline__ uint32_t thread_index(void)
-{
-	uint32_t t;
-	asm volatile("mov.u32 %0, %%tid.x;" : "=r"(t));
-	return t;
-}
 static __device__ __forceinline__ void give_up(void)
 {
 	asm volatile("trap;");
 }
+/* All blocks of the grid run at once, or the launch fails. */
+#define LAUNCH_TOGETHER(kernel, grid, block, shared, stream, args) \
+	launch_together((const void *)(kernel), grid, block, shared, stream, &(args))
+static inline cudaError_t launch_together(const void *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
+					  const void *args)
+{
+	void *all[] = {(void *)args};
+	return cudaLaunchCooperativeKernel(kernel, grid, block, all, shared, stream);
+}
 
+#endif
 #endif

@@ -38,6 +38,10 @@ struct alignas(8) uint2 {
 struct alignas(16) uint4 {
 	unsigned x, y, z, w;
 };
+static inline float2 make_float2(float x, float y)
+{
+	return {x, y};
+}
 static inline uint2 make_uint2(unsigned x, unsigned y)
 {
 	return {x, y};
@@ -59,6 +63,8 @@ extern dim3 cudasim_block, cudasim_block_dim, cudasim_grid_dim;
 
 void cudasim_syncthreads(void);
 void cudasim_syncwarp(unsigned mask);
+/* A barrier with a number, of n_threads threads of the block. */
+void cudasim_barrier(unsigned id, unsigned n_threads);
 /* Gives value to the warp; returns what the lane `from` gave. */
 uint64_t cudasim_shuffle(unsigned mask, uint64_t value, unsigned from);
 /* The same, but returns what all lanes gave; it stays as it is until this lane's next shuffle but one. */
@@ -90,6 +96,11 @@ static inline void __syncwarp(unsigned mask = 0xFFFFFFFFu)
 static inline unsigned __ballot_sync(unsigned mask, int predicate)
 {
 	return cudasim_ballot(mask, predicate != 0);
+}
+
+static inline int __any_sync(unsigned mask, int predicate)
+{
+	return cudasim_ballot(mask, predicate != 0) != 0;
 }
 
 template <typename T> static inline uint64_t cudasim_pack(T v)

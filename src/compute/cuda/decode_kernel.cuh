@@ -1,6 +1,6 @@
 /*
- * The decode kernel. Warp w of sixteen works on segment w of every row; one more warp streams weights: for each of
- * the sixteen a ring in shared memory, filled by the copy engine in the order in which it will be used, from the
+ * The decode kernel. Each warp works on one segment of every row, or two (DECODE_SIDES; decode_full.cu and
+ * decode_half.cu say which); one more warp streams weights: for each segment a ring in shared memory, filled by the copy engine in the order in which it will be used, from the
  * first layer to the output matrix, whatever the blocks wait for meanwhile.
  *
  * What blocks tell each other goes through words of global memory that hold DECODE_EMPTY until they are written
@@ -12,6 +12,9 @@
  *
  * Sums are those of the tile path everywhere (docs/exactness.md): the same bits as prefill's.
  */
+#ifndef COMPUTE_CUDA_DECODE_KERNEL_CUH
+#define COMPUTE_CUDA_DECODE_KERNEL_CUH
+
 #include "compute/cuda/decode_attention.cuh"
 #include "compute/cuda/decode_block.cuh"
 #include "compute/cuda/decode_head.cuh"
@@ -166,7 +169,9 @@ __device__ __forceinline__ void place_block(struct block *b, const struct decode
 	b->other = a->words + (~a->run & 1) * set;
 	b->job = b->part_at = 0;
 	know_thread(b);
-	b->ring[0] = b->ring[1] = (struct ring){0, 0, 0};
+#pragma unroll
+	for (uint32_t s = 0; s < SIDES; s++)
+		b->ring[s] = (struct ring){0, 0, 0};
 }
 
 /* All that does not depend on the token: tables and barriers. Ends with a barrier of all threads. */
@@ -179,9 +184,9 @@ __device__ __forceinline__ void prepare(struct block *b)
 	copy_in(base + a->shared.jobs, a->jobs + (uint64_t)blockIdx.x * a->n_jobs, a->n_jobs * (uint32_t)sizeof(struct decode_job));
 	if (b->warp == DECODE_WARPS) {
 		for (uint32_t i = b->lane; i < CUDA_SEGMENTS * PIECES; i += 32)
-			mbarrier_init(shared_bars(b) + i, 1);
+			barrier_init(shared_bars(b) + i, 1);
 		shared_done(b)[b->lane] = 0;
-		mbarrier_init_fence();
+		barrier_init_done();
 	}
 	__syncthreads();
 }
@@ -229,17 +234,18 @@ __device__ __forceinline__ void take_operand(struct block *b, uint32_t phase, ui
 	}
 }
 
-__device__ __forceinline__ void look_both(const struct block *b, struct view v[2])
+__device__ __forceinline__ void look_both(const struct block *b, struct view v[SIDES])
 {
-	v[0] = look(shared_matrices(b), &shared_jobs(b)[b->job], 2 * b->warp);
-	v[1] = look(shared_matrices(b), &shared_jobs(b)[b->job], 2 * b->warp + 1);
+#pragma unroll
+	for (uint32_t s = 0; s < SIDES; s++)
+		v[s] = look(shared_matrices(b), &shared_jobs(b)[b->job], SIDES * b->warp + s);
 }
 
 /* The batches of a phase, each a run of jobs whose rows are finished together. */
 template <int FULL>
 __device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint32_t l, uint32_t words, struct best *best)
 {
-	struct view v[2];
+	struct view v[SIDES];
 	look_both(b, v);
 	struct target to = find_target(b, phase, l, words);
 	bool has_work = v[0].n_tiles != 0;
@@ -272,7 +278,7 @@ template <int FULL, int CHUNKS> __device__ __forceinline__ void run_model(struct
 	uint32_t head_job = 0;
 	begin(b);
 	for (uint32_t step = 0; step <= a->n_layers * PHASES_A_LAYER; step++) {
-		uint32_t l = step / PHASES_A_LAYER, phase = l == a->n_layers ? PHASE_HEAD : step % PHASES_A_LAYER;
+		uint32_t l = step / PHASES_A_LAYER, phase = l == a->n_layers ? (uint32_t)PHASE_HEAD : step % PHASES_A_LAYER;
 		know_thread(b);
 		if (phase == PHASE_O)
 			attention<FULL, CHUNKS>(b, l, l * a->at.per_layer);
@@ -285,85 +291,28 @@ template <int FULL, int CHUNKS> __device__ __forceinline__ void run_model(struct
 
 /* CHUNKS: a head has at most so many times 32 columns */
 template <int FULL, int CHUNKS>
-__global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const __grid_constant__ struct decode_args a)
+__global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const GRID_CONSTANT struct decode_args a)
 {
 	struct block b;
 	place_block(&b, &a);
 	prepare(&b);
 	if (b.warp < DECODE_WARPS)
 		run_model<FULL, CHUNKS>(&b);
-	else if (b.lane < CUDA_SEGMENTS)
-		stream_weights(&b, b.lane);
+	else
+		stream_weights(&b);
 }
 
 } // namespace
 
-uint64_t decode_tagged_bytes(const struct decode_args *a, uint32_t grid)
+/* Launches decode_kernel<FULL, ...>. */
+template <int FULL>
+static cudaError_t launch_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream)
 {
-	return (4ull * grid + (uint64_t)a->n_heads * a->n_split_max * (2 + a->head_dim)) * sizeof(uint64_t);
-}
-
-/* Sets the offsets; returns where the shared memory ends. */
-static uint32_t lay_out(struct decode_args *a)
-{
-	struct decode_shared *s = &a->shared;
-	const struct {
-		uint32_t *offset;
-		uint32_t bytes;
-	} parts[] = {
-		{&s->matrices, (a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct tile_matrix)},
-		{&s->jobs, a->n_jobs * (uint32_t)sizeof(struct decode_job)},
-		{&s->x, a->d_model * 4},
-		{&s->high, a->k_max * 2},
-		{&s->low, a->planes == 2 ? a->k_max * 2 : 0},
-		{&s->sums, a->any_mins ? 2 * a->k_max / 32 * 4 : 0},
-		{&s->part, 2 * CUDA_SEGMENTS * DECODE_BATCH * a->planes * 8 * 4},
-		{&s->scores, DECODE_MAX_GROUP * (SPLIT + 4) * 4},
-		{&s->p16, a->planes * DECODE_MAX_GROUP * (SPLIT + 8) * 2},
-		{&s->query, a->planes * DECODE_MAX_GROUP * (a->hd + 8) * 2},
-		{&s->fresh, a->planes * 2 * a->hd * 2},
-		{&s->turn, a->hd * 4},
-		{&s->table, SPLIT / KV_BLOCK * 4},
-		{&s->reduce, 64 * 8},
-		{&s->bars, CUDA_SEGMENTS * PIECES * 8},
-		{&s->done, CUDA_SEGMENTS * 2 * 4},
-		{&s->ring, CUDA_SEGMENTS * a->ring_bytes},
-	};
-	uint32_t at = 0;
-	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-		at = (at + 127) / 128 * 128;
-		*parts[i].offset = at;
-		at += parts[i].bytes;
-	}
-	if (a->planes == 1)
-		s->low = s->high;
-	return at;
-}
-
-int decode_plan_shared(struct decode_args *a, uint32_t shared_bytes, uint32_t *bytes)
-{
-	a->ring_bytes = 0;
-	uint32_t rest = lay_out(a);
-	if (rest > shared_bytes || a->n_jobs > MAX_JOBS || a->n_layers * DECODE_N_ROLES + 1 > MAX_MATRICES)
-		return 0;
-	a->ring_bytes = (shared_bytes - rest) / CUDA_SEGMENTS / 128 * 128;
-	*bytes = lay_out(a);
-	return a->ring_bytes >= 2 * PIECE_BYTES;
-}
-
-cudaError_t cuda_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream)
-{
-#ifdef DECODE_QUICK
-	static void (*const kernels[2][2])(struct decode_args) = {{decode_kernel<0, 4>, decode_kernel<0, 4>},
-								   {decode_kernel<1, 2>, decode_kernel<1, 2>}};
-#else
-	static void (*const kernels[2][2])(struct decode_args) = {{decode_kernel<0, 2>, decode_kernel<0, 4>},
-								   {decode_kernel<1, 2>, decode_kernel<1, 4>}};
-#endif
-	void (*kernel)(struct decode_args) = kernels[a->planes == 2][a->hd > 64];
+	void (*kernel)(struct decode_args) = a->hd > 64 ? decode_kernel<FULL, 4> : decode_kernel<FULL, 2>;
 	cudaError_t e = cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes);
 	if (e != cudaSuccess)
 		return e;
-	void *args[] = {(void *)a};
-	return cudaLaunchCooperativeKernel((const void *)kernel, dim3(grid), dim3(DECODE_THREADS), args, shared_bytes, stream);
+	return LAUNCH_TOGETHER(kernel, dim3(grid), dim3(DECODE_THREADS), shared_bytes, stream, *a);
 }
+
+#endif
