@@ -28,6 +28,13 @@ static __device__ __forceinline__ uint32_t a16_low(float x, float y, uint32_t hi
 			  a16_limit(y - half_bits_to_float((uint16_t)(high >> 16))));
 }
 
+/* Where a column lies in its row. */
+static __device__ __forceinline__ uint32_t a16_slot(uint32_t column)
+{
+	uint32_t c = column % TILE_CHUNK;
+	return column - c + c % 8 / 4 * 16 + c % 4 / 2 * 8 + c / 8 * 2 + c % 2;
+}
+
 /* The sum of a chunk's 32 halves in the order of their slots; lane t of each four lanes has slots 8t .. 8t + 7,
  * and lane 3's result is it. By a whole warp. */
 static __device__ __forceinline__ float a16_chunk_sum(const uint32_t w[4])

@@ -10,6 +10,8 @@
 #ifndef COMPUTE_CUDA_TILE_KERNELS_H
 #define COMPUTE_CUDA_TILE_KERNELS_H
 
+#include <stdbool.h>
+
 #include "compute/cuda/kernels.h"
 
 #ifdef __cplusplus
@@ -95,6 +97,45 @@ struct tile_rope_args {
 	uint32_t neox; /* pairs (i, i + head_dim / 2); otherwise (2i, 2i + 1) */
 };
 cudaError_t cuda_tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream);
+
+/* Rows of attention that one warp (TILE_ROWS) or one block (TILE_WIDE_ROWS) takes: row r of a sequence's new
+ * tokens is head r % group of each KV head's `group` query heads, of its token r / group. */
+struct attend_tile {
+	uint32_t token;       /* of the step: the sequence's first new one */
+	uint32_t row, n_rows; /* rows row .. row + n_rows - 1 */
+};
+
+/* What a step needs of attention; filled by tile_attend_plan on the host, the tiles then copied. */
+struct attend_plan {
+	uint32_t n_wide, n_narrow; /* tiles, in this order */
+	uint32_t n_splits;         /* of CUDA_ATTN_SPLIT positions, of the longest sequence */
+};
+
+/* Most tiles of a step. */
+static inline uint32_t tile_attend_most(uint32_t n_tokens, uint32_t group)
+{
+	return n_tokens * ((group + TILE_ROWS - 1) / TILE_ROWS);
+}
+
+/* Host. Cuts a step's tokens (host memory; neighbours of the same table are one sequence, in order of
+ * position) into tiles, room for tile_attend_most() of them. split: there will be a partial buffer. */
+struct attend_plan tile_attend_plan(const struct cuda_token *tokens, uint32_t n_tokens, uint32_t group,
+				    bool split, struct attend_tile *tiles);
+
+/* out = attention of q over the KV memory, each token up to its own position (attend.cuh). */
+struct tile_attention_args {
+	struct tile_kv kv;
+	const struct cuda_token *tokens; /* (n_tokens) */
+	const struct attend_tile *tiles; /* (plan.n_wide + plan.n_narrow) */
+	const uint16_t *q;               /* (n_tokens, n_heads, planes, hd), of cuda_tile_rope_kv */
+	struct tile_activations out;     /* cols n_heads * head_dim */
+	float *partial; /* NULL, or scratch (n_tokens, n_heads, plan.n_splits, 2 + hd): then splits are spread
+			 * over the device. The bits are the same with and without. */
+	struct attend_plan plan;
+	uint32_t n_tokens;
+	float scale;
+};
+cudaError_t cuda_tile_attention(const struct tile_attention_args *a, cudaStream_t stream);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,180 @@
+/*
+ * Attention on tensor cores: what defines its bits. Whoever attends (a prompt's tiles, a batch of decodes, the
+ * decode kernel) cuts the work differently and does exactly this.
+ *
+ * A *row* is one query head of one token. Its positions 0 .. pos are cut into splits of CUDA_ATTN_SPLIT, each
+ * split into four KV blocks b of 32 positions. A *warp* takes up to 16 rows; lane 4 g + t cares for rows g and
+ * g + 8. High and low are the planes of a number (tile_kernels.h); with one plane the low products are left out.
+ *
+ * 1. Score of a position: a chain of k16 products over the head's dimensions from 0. Chunk after chunk of 32
+ *    dimensions, k16 j (0, 1) of a chunk has its dimensions 8t + 4j .. 8t + 4j + 3 (t = 0 .. 3). In each: query
+ *    high * key high, then query low * key high, then query high * key low. s = chain * scale.
+ * 2. m = the largest s of the split's positions up to pos; p = expf(s - m), 0 beyond pos.
+ * 3. l, the sum of p: for each t, positions 8t .. 8t + 7 of every block, in order of position, are added one
+ *    after another from 0; then t and t ^ 1 are added, then those and t ^ 2's.
+ * 4. Output of a dimension: a chain of k16 products over the split's positions from 0, p by value. Block after
+ *    block, k16 j of a block has its positions 8t + 4j .. 8t + 4j + 3. In each: p high * value high, then p low *
+ *    value high, then p high * value low. Blocks wholly beyond pos may be left out: their products are 0. What
+ *    lies beyond the last position that was written may be NaN, and is 0 here.
+ * 5. Splits are added in order, from a total of {largest -infinity, sum 0, out 0}:
+ *        largest' = fmaxf(largest, m), before = expf(largest - largest'), now = expf(m - largest'),
+ *        sum' = fmaf(sum, before, l * now), out' = fmaf(out, before, part * now).
+ *    The result is out / sum.
+ *
+ * Fragments: the dimensions 8t .. 8t + 7 of a chunk, or positions 8t .. 8t + 7 of a block, are sixteen bytes in
+ * memory and words 2j, 2j + 1 of them are registers of k16 j. Column n of score tile j is position 8 (n / 2) +
+ * 2j + n % 2 of a block: then a lane's scores are positions 8t + 2j, 8t + 2j + 1, just what it needs as operand
+ * of the second product.
+ */
+#ifndef COMPUTE_CUDA_ATTEND_CUH
+#define COMPUTE_CUDA_ATTEND_CUH
+
+#include "compute/cuda/a16.cuh"
+
+enum {
+	ATTEND_BLOCKS = CUDA_ATTN_SPLIT / CUDA_KV_BLOCK, /* of a split */
+	ATTEND_TILES = 4,                                /* of eight positions or dimensions, of 32 */
+};
+
+static __device__ __forceinline__ uint32_t attend_word(uint4 v, int i)
+{
+	return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
+}
+
+/* Position in its block, of column n of score tile j. */
+static __device__ __forceinline__ uint32_t attend_position(uint32_t j, uint32_t n)
+{
+	return 8 * (n / 2) + 2 * j + n % 2;
+}
+
+/* d[i] += left * right[i], one k16 of each: high by high, low by high, high by low. Four chains at once. */
+template <int PLANES>
+static __device__ __forceinline__ void attend_k16(float d[ATTEND_TILES][4], const uint32_t left[PLANES][4],
+						  const uint4 right[ATTEND_TILES][PLANES], int j)
+{
+#pragma unroll
+	for (int i = 0; i < ATTEND_TILES; i++)
+		mma_f16(d[i], left[0], attend_word(right[i][0], 2 * j), attend_word(right[i][0], 2 * j + 1));
+	if (PLANES == 2) {
+#pragma unroll
+		for (int i = 0; i < ATTEND_TILES; i++)
+			mma_f16(d[i], left[PLANES - 1], attend_word(right[i][0], 2 * j),
+				attend_word(right[i][0], 2 * j + 1));
+#pragma unroll
+		for (int i = 0; i < ATTEND_TILES; i++)
+			mma_f16(d[i], left[0], attend_word(right[i][PLANES - 1], 2 * j),
+				attend_word(right[i][PLANES - 1], 2 * j + 1));
+	}
+}
+
+/* Scores of one KV block, before the scale: adds one chunk of dimensions. q: [plane][rows g, g + 8], the lane's
+ * eight dimensions; k: [tile][plane], those of position attend_position(tile, g). */
+template <int PLANES>
+static __device__ __forceinline__ void attend_score(float s[ATTEND_TILES][4], const uint4 q[PLANES][2],
+						    const uint4 k[ATTEND_TILES][PLANES])
+{
+#pragma unroll
+	for (int j = 0; j < 2; j++) {
+		uint32_t left[PLANES][4];
+#pragma unroll
+		for (int p = 0; p < PLANES; p++) {
+			left[p][0] = attend_word(q[p][0], 2 * j), left[p][1] = attend_word(q[p][1], 2 * j);
+			left[p][2] = attend_word(q[p][0], 2 * j + 1), left[p][3] = attend_word(q[p][1], 2 * j + 1);
+		}
+		attend_k16<PLANES>(s, left, k, j);
+	}
+}
+
+/* The weights p of a split as operands: [block][tile][plane][row g, g + 8], two positions each. */
+template <int PLANES> struct attend_weights {
+	uint32_t w[ATTEND_BLOCKS][ATTEND_TILES][PLANES][2];
+};
+
+/* What rows g and g + 8 do not see of a split, from its position n[0] and n[1] on, becomes -infinity. */
+static __device__ __forceinline__ void attend_mask(float s[ATTEND_BLOCKS][ATTEND_TILES][4], const uint32_t n[2])
+{
+	uint32_t t = threadIdx.x % 4;
+#pragma unroll
+	for (uint32_t i = 0; i < ATTEND_BLOCKS * ATTEND_TILES * 4; i++) {
+		uint32_t position = i / 16 * CUDA_KV_BLOCK + 8 * t + i / 4 % 4 * 2 + i % 2;
+		s[i / 16][i / 4 % 4][i % 4] = position < n[i / 2 % 2] ? s[i / 16][i / 4 % 4][i % 4] : -INFINITY;
+	}
+}
+
+/* Masked scores of a split to weights. m is -infinity, and all else 0, where nothing is seen. */
+template <int PLANES>
+static __device__ __forceinline__ void attend_soften(float s[ATTEND_BLOCKS][ATTEND_TILES][4], float scale, float m[2],
+						     float l[2], struct attend_weights<PLANES> *to)
+{
+#pragma unroll
+	for (int r = 0; r < 2; r++) {
+		m[r] = -INFINITY;
+#pragma unroll
+		for (int i = 0; i < ATTEND_BLOCKS * ATTEND_TILES; i++) {
+			float *v = &s[i / 4][i % 4][2 * r];
+			v[0] = v[0] * scale, v[1] = v[1] * scale;
+			m[r] = fmaxf(m[r], fmaxf(v[0], v[1]));
+		}
+		m[r] = fmaxf(m[r], __shfl_xor_sync(FULL_WARP, m[r], 1));
+		m[r] = fmaxf(m[r], __shfl_xor_sync(FULL_WARP, m[r], 2));
+		float from = m[r] == -INFINITY ? 0.0f : m[r];
+		l[r] = 0;
+#pragma unroll
+		for (int i = 0; i < ATTEND_BLOCKS * ATTEND_TILES; i++) {
+			float x = expf(s[i / 4][i % 4][2 * r] - from), y = expf(s[i / 4][i % 4][2 * r + 1] - from);
+			l[r] = l[r] + x;
+			l[r] = l[r] + y;
+			uint32_t high = half2_pack(x, y);
+			to->w[i / 4][i % 4][0][r] = high;
+			if (PLANES == 2)
+				to->w[i / 4][i % 4][PLANES - 1][r] =
+					half2_pack(x - half_bits_to_float((uint16_t)high),
+						   y - half_bits_to_float((uint16_t)(high >> 16)));
+		}
+		l[r] = l[r] + __shfl_xor_sync(FULL_WARP, l[r], 1);
+		l[r] = l[r] + __shfl_xor_sync(FULL_WARP, l[r], 2);
+	}
+}
+
+/* Output of 32 dimensions: adds one KV block, whose weights are w. v: [tile][plane], the lane's eight positions
+ * of dimension 8 * tile + g. */
+template <int PLANES>
+static __device__ __forceinline__ void attend_add(float out[ATTEND_TILES][4],
+						  const uint32_t w[ATTEND_TILES][PLANES][2],
+						  const uint4 v[ATTEND_TILES][PLANES])
+{
+#pragma unroll
+	for (int j = 0; j < 2; j++) {
+		uint32_t left[PLANES][4];
+#pragma unroll
+		for (int p = 0; p < PLANES; p++) {
+			left[p][0] = w[2 * j][p][0], left[p][1] = w[2 * j][p][1];
+			left[p][2] = w[2 * j + 1][p][0], left[p][3] = w[2 * j + 1][p][1];
+		}
+		attend_k16<PLANES>(out, left, v, j);
+	}
+}
+
+/* A row's splits so far, but for its output. */
+struct attend_total {
+	float largest, sum;
+};
+
+/* Adds a split's m and l; the output follows by attend_merge. A split that a row sees nothing of (`none`) leaves
+ * every bit as it is: out * 1 + 0 * -0. */
+static __device__ __forceinline__ void attend_weigh(struct attend_total *total, float m, float l, bool none,
+						    float *before, float *now)
+{
+	float largest = none ? total->largest : fmaxf(total->largest, m);
+	*before = none ? 1.0f : expf(total->largest - largest);
+	*now = none ? -0.0f : expf(m - largest);
+	total->largest = largest;
+	total->sum = fmaf(total->sum, *before, l * *now);
+}
+
+static __device__ __forceinline__ float attend_merge(float out, float before, float part, float now)
+{
+	return fmaf(out, before, part * now);
+}
+
+#endif
