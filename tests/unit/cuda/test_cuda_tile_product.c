@@ -185,6 +185,22 @@ static void shapes(void **state)
 			check(types[i], &s, 1, planes, false, 1);
 }
 
+/* Segments of many lengths, so that stages of weights are full, odd and even. */
+static void segments(void **state)
+{
+	(void)state;
+	static const uint32_t units[] = {16, 44, 75, 116, 152};
+	for (size_t k = 0; k < sizeof units / sizeof units[0]; k++) {
+		const struct sizes s = {9, 32 * units[k], 2};
+		check(TENSOR_F16, &s, 1, 2, false, 1);
+		check(TENSOR_Q8_0, &s, 1, 1, false, 1);
+		check(TENSOR_Q5_1, &s, 1, 2, false, 1);
+	}
+	static const struct sizes s = {9, 256 * 37, 2};
+	check(TENSOR_Q4_K, &s, 1, 1, false, 1);
+	check(TENSOR_Q6_K, &s, 1, 2, false, 1);
+}
+
 /* Awkward sizes, some of the shapes each. */
 static void sizes(void **state)
 {
@@ -250,8 +266,8 @@ static void nothing_is_left(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(shapes),    cmocka_unit_test(sizes),           cmocka_unit_test(parts),
-		cmocka_unit_test(schedules), cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(shapes), cmocka_unit_test(segments),  cmocka_unit_test(sizes),
+		cmocka_unit_test(parts),  cmocka_unit_test(schedules), cmocka_unit_test(nothing_is_left),
 	};
 	return cmocka_run_group_tests_name("cuda tile product", tests, NULL, NULL);
 }
