@@ -24,8 +24,8 @@
 extern "C" {
 #endif
 
-/* 0 where a device runs the tests. tests/gpu/include/cudasim.h, which is then in the place of this file, has an
- * empty twin of every function here. */
+/* 0 where a device runs the tests. tests/gpu/include/cudasim.h, which is then in the place of this file, has
+ * an empty twin of every function here. */
 enum { CUDASIM_PRESENT = 1 };
 
 struct cudasim_settings {

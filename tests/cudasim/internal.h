@@ -7,8 +7,6 @@
 
 enum { CUDASIM_MAX_ARGS = 512 };
 
-enum { CUDASIM_MAX_ARGS = 1024 };
-
 /* One kernel launch as it lies in a stream. */
 struct cudasim_kernel {
 	const char *name;

@@ -53,6 +53,8 @@ void *cuda_take(struct cuda_taker *t, enum ledger_class class, uint64_t count, u
 struct cuda_path {
 	const char *name;
 	int min_cc;
+	bool on_request; /* taken only where HOKKU_CUDA_PATH names it: not yet proved on a device as a whole
+			  */
 	/* May this path run the model (c->model and the widths are set)? If not, err says why:
 	 * MODEL_LOAD_FAILED. Takes nothing. */
 	enum hokku_code (*fits)(struct cuda *c, struct hokku_error *err);
@@ -96,7 +98,7 @@ struct cuda {
 	uint64_t load_room; /* bytes of device memory that loading may take beside the weights */
 	cudaStream_t stream;
 	bool is_drawn; /* the path has drawn the step's token itself */
-	bool failed; /* a call failed in a step: the device's state means nothing any more */
+	bool failed;   /* a call failed in a step: the device's state means nothing any more */
 	struct hokku_error failure;
 
 	/* on the device, for every path */

@@ -1,7 +1,7 @@
 /*
- * One token of one sequence in one launch: a cooperative kernel with a block on every multiprocessor that runs
- * the model from the embedding to the logits. Blocks pass activations on through words in global memory (no
- * barrier over the grid); weights stream through shared memory ahead of the work. C and CUDA C.
+ * One token of one sequence in one launch: a cooperative kernel with a block on every multiprocessor that
+ * runs the model from the embedding to the logits. Blocks pass activations on through words in global memory
+ * (no barrier over the grid); weights stream through shared memory ahead of the work. C and CUDA C.
  */
 #ifndef COMPUTE_CUDA_DECODE_H
 #define COMPUTE_CUDA_DECODE_H
@@ -13,9 +13,9 @@ extern "C" {
 #endif
 
 enum {
-	DECODE_BATCH = 16,    /* tiles whose sums are added up together */
+	DECODE_BATCH = 16,     /* tiles whose sums are added up together */
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
-	DECODE_PIECES = 8,         /* of weights in flight for a segment, at most */
+	DECODE_PIECES = 8,     /* of weights in flight for a segment, at most */
 	DECODE_PIECE_BYTES = 3072,
 	DECODE_FEW_BYTES = 4096, /* of a piece of whole tiles */
 };
@@ -24,7 +24,16 @@ enum {
 #define DECODE_EMPTY 0xFFFFFFFFu
 
 /* Matrices of a layer, in the order they are read; the output matrix comes after the last layer's. */
-enum decode_role { DECODE_Q, DECODE_K, DECODE_V, DECODE_O, DECODE_GATE, DECODE_UP, DECODE_DOWN, DECODE_N_ROLES };
+enum decode_role {
+	DECODE_Q,
+	DECODE_K,
+	DECODE_V,
+	DECODE_O,
+	DECODE_GATE,
+	DECODE_UP,
+	DECODE_DOWN,
+	DECODE_N_ROLES
+};
 
 /* Tiles of one matrix that a block works on, in the order it does. A batch ends where `last_of_batch`. */
 struct decode_job {
@@ -48,7 +57,8 @@ struct decode_words {
 
 /* Offsets of a block's shared memory (decode_block.cuh); decode_plan_shared fills them. */
 struct decode_shared {
-	uint32_t matrices, jobs, x, high, low, sums, part, scores, p16, query, fresh, turn, table, reduce, bars, done, ring;
+	uint32_t matrices, jobs, x, high, low, sums, part, scores, p16, query, fresh, turn, table, reduce,
+		bars, done, ring;
 };
 
 struct decode_args {
@@ -61,9 +71,9 @@ struct decode_args {
 	uint32_t n_jobs, n_layers;
 	uint32_t d_model, q_dim, kv_dim, d_ff, n_vocab;
 	uint32_t n_heads, n_kv_heads, head_dim, hd; /* hd: head_dim padded to 32 */
-	uint32_t group;        /* query heads on a KV head */
+	uint32_t group;                             /* query heads on a KV head */
 	uint32_t half_inverse; /* 2^18 / (head_dim / 2) + 1, for divisions of numbers below 2^11 */
-	uint32_t planes; /* of f16 that a number is held in: 2 FULL, 1 HALF */
+	uint32_t planes;       /* of f16 that a number is held in: 2 FULL, 1 HALF */
 	uint32_t neox;
 	uint32_t any_mins; /* some matrix wants sums of activations (FULL) */
 	float eps, scale;
@@ -72,13 +82,13 @@ struct decode_args {
 	const uint32_t *table; /* device: KV blocks of the sequence */
 	uint32_t pos;
 	int32_t token;
-	const int32_t *fed;    /* not NULL: the token is there, on the device, instead */
-	uint32_t *words;       /* device (2, n_layers * per_layer), all DECODE_EMPTY before the first launch */
+	const int32_t *fed; /* not NULL: the token is there, on the device, instead */
+	uint32_t *words;    /* device (2, n_layers * per_layer), all DECODE_EMPTY before the first launch */
 	struct decode_words at;
-	uint64_t *tagged;      /* device: words with a tag: parts of attention, the likeliest token */
-	uint32_t n_split_max;  /* splits that there is room for in tagged */
-	uint32_t run;          /* number of the launch, from 1: never twice the same */
-	float *logits;         /* (n_vocab) */
+	uint64_t *tagged;         /* device: words with a tag: parts of attention, the likeliest token */
+	uint32_t n_split_max;     /* splits that there is room for in tagged */
+	uint32_t run;             /* number of the launch, from 1: never twice the same */
+	float *logits;            /* (n_vocab) */
 	struct cuda_drawn *drawn; /* greedy: token and logprob */
 	int32_t *feed;            /* greedy: the token, for the next launch */
 	uint32_t greedy;
@@ -91,8 +101,10 @@ struct decode_args {
 uint32_t cuda_decode_blocks(uint32_t n_sms);
 
 /* The launches: planes 2 and planes 1. sm_90 and later; shared_bytes as planned (decode_plan.h). */
-cudaError_t cuda_decode_full(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream);
-cudaError_t cuda_decode_half(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream);
+cudaError_t cuda_decode_full(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
+			     cudaStream_t stream);
+cudaError_t cuda_decode_half(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
+			     cudaStream_t stream);
 
 #ifdef __cplusplus
 }

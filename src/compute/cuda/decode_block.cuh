@@ -146,14 +146,14 @@ __device__ __forceinline__ bool fill(const struct block *b, struct feed *f, uint
 {
 	uint32_t ring_bytes = b->a->ring_bytes, n = piece_units(&f->v, f->left, f->in_tile), bytes = n * f->unit_bytes;
 	const volatile uint32_t *done = shared_done(b) + 2 * segment;
-	uint64_t *bar = shared_bars(b) + segment * PIECES + f->pieces % PIECES;
+	shared_place bar = place_in_shared(shared_bars(b) + segment * PIECES + f->pieces % PIECES);
 	bool wrap = f->offset + bytes > ring_bytes;
 	uint32_t skip = wrap ? ring_bytes - f->offset : 0;
 	if (f->filled + skip + bytes - done[0] > ring_bytes || f->pieces - done[1] >= PIECES)
 		return false;
 	f->offset = wrap ? 0 : f->offset;
 	barrier_expect(bar, bytes);
-	copy_bulk_once(shared_ring(b) + segment * ring_bytes + f->offset, f->from, bytes, bar, policy);
+	copy_bulk_once(place_in_shared(shared_ring(b) + segment * ring_bytes + f->offset), f->from, bytes, bar, policy);
 	f->offset += bytes;
 	f->filled += skip + bytes;
 	f->pieces++;
@@ -195,7 +195,7 @@ __device__ __forceinline__ const uint8_t *open_piece(struct block *b, uint32_t s
 	const uint8_t *p = shared_ring(b) + segment * b->a->ring_bytes + r->offset;
 	r->offset += bytes;
 	r->bytes += bytes;
-	barrier_wait(shared_bars(b) + segment * PIECES + r->piece % PIECES, r->piece / PIECES & 1);
+	barrier_wait(place_in_shared(shared_bars(b) + segment * PIECES + r->piece % PIECES), r->piece / PIECES & 1);
 	r->piece++;
 	return p;
 }

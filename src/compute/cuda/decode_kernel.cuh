@@ -184,7 +184,7 @@ __device__ __forceinline__ void prepare(struct block *b)
 	copy_in(base + a->shared.jobs, a->jobs + (uint64_t)blockIdx.x * a->n_jobs, a->n_jobs * (uint32_t)sizeof(struct decode_job));
 	if (b->warp == DECODE_WARPS) {
 		for (uint32_t i = b->lane; i < CUDA_SEGMENTS * PIECES; i += 32)
-			barrier_init(shared_bars(b) + i, 1);
+			barrier_init(place_in_shared(shared_bars(b) + i), 1);
 		shared_done(b)[b->lane] = 0;
 		barrier_init_done();
 	}

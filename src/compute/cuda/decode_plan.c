@@ -13,7 +13,8 @@ struct dealer {
 	uint32_t block, grid;
 };
 
-static void deal(struct dealer *d, uint32_t matrix, uint32_t tile, uint32_t n, uint32_t at, bool batch, bool phase)
+static void deal(struct dealer *d, uint32_t matrix, uint32_t tile, uint32_t n, uint32_t at, bool batch,
+		 bool phase)
 {
 	if (d->jobs)
 		d->jobs[d->n] = (struct decode_job){
@@ -36,8 +37,8 @@ static uint32_t share(const struct dealer *d, uint32_t n, uint32_t rotate, uint3
 }
 
 /* Tiles of several matrices, one after another. */
-static void deal_phase(struct dealer *d, const struct tile_matrix *matrices, uint32_t first_matrix, uint32_t n_matrices,
-		       uint32_t rotate)
+static void deal_phase(struct dealer *d, const struct tile_matrix *matrices, uint32_t first_matrix,
+		       uint32_t n_matrices, uint32_t rotate)
 {
 	uint32_t all = 0, tile, n, at = 0;
 	for (uint32_t m = 0; m < n_matrices; m++)
@@ -71,8 +72,8 @@ static void deal_gate_up(struct dealer *d, const struct tile_matrix *matrices, u
 	}
 }
 
-uint32_t decode_plan_jobs(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t block, uint32_t grid,
-			  struct decode_job *jobs)
+uint32_t decode_plan_jobs(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t block,
+			  uint32_t grid, struct decode_job *jobs)
 {
 	struct dealer d = {.jobs = jobs, .block = block, .grid = grid};
 	for (uint32_t l = 0; l < n_layers; l++) {

@@ -8,14 +8,14 @@
 
 /* The jobs of one of `grid` blocks, in order, over all layers and the output matrix; returns how many. jobs
  * NULL: only counts. matrices: (n_layers * DECODE_N_ROLES + 1). */
-uint32_t decode_plan_jobs(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t block, uint32_t grid,
-			  struct decode_job *jobs);
+uint32_t decode_plan_jobs(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t block,
+			  uint32_t grid, struct decode_job *jobs);
 
 /* Bytes of tagged words. */
 uint64_t decode_tagged_bytes(const struct decode_args *a, uint32_t grid);
 
-/* Fills shared and ring_bytes for the shared memory that a block may have, and how much of it is used; false: the
- * model does not fit. */
+/* Fills shared and ring_bytes for the shared memory that a block may have, and how much of it is used; false:
+ * the model does not fit. */
 bool decode_plan_shared(struct decode_args *a, uint32_t shared_bytes, uint32_t *bytes);
 
 #endif

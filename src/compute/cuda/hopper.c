@@ -18,7 +18,8 @@ static bool by_decode_kernel(const struct cuda *c)
 	return c->input.n_tokens == 1 && hopper_of(c)->decode;
 }
 
-static enum hokku_code norm(struct cuda *c, const float *weight, const uint32_t *rows, uint32_t n, struct hokku_error *err)
+static enum hokku_code norm(struct cuda *c, const float *weight, const uint32_t *rows, uint32_t n,
+			    struct hokku_error *err)
 {
 	struct hopper *h = hopper_of(c);
 	const struct tile_norm_args a = {
@@ -99,8 +100,8 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 }
 
 /* x += w * from */
-static enum hokku_code add_product(struct cuda *c, const struct tile_matrix *w, const struct tile_activations *from,
-				   struct hokku_error *err)
+static enum hokku_code add_product(struct cuda *c, const struct tile_matrix *w,
+				   const struct tile_activations *from, struct hokku_error *err)
 {
 	struct hopper *h = hopper_of(c);
 	return product(c,
@@ -168,7 +169,8 @@ static enum hokku_code hopper_layers(struct cuda *c, struct hokku_error *err)
 	struct hopper *h = hopper_of(c);
 	if (by_decode_kernel(c))
 		return hopper_decode_run(c, err);
-	const struct tile_embed_args embed = {h->embedding, cuda_tokens(c), h->x, c->d_pitch, c->input.n_tokens};
+	const struct tile_embed_args embed = {h->embedding, cuda_tokens(c), h->x, c->d_pitch,
+					      c->input.n_tokens};
 	CUDA_TRY(&c->device, err, cuda_tile_embed(&embed, c->stream));
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
 		enum hokku_code rc = layer(c, l, err);
@@ -225,7 +227,8 @@ static enum hokku_code hopper_fits(struct cuda *c, struct hokku_error *err)
 {
 	struct cudaDeviceProp prop;
 	if (c->device.cc != HOPPER_CC)
-		return err_set(err, HOKKU_MODEL_LOAD_FAILED, "the path hopper is for compute capability 9.0 alone");
+		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
+			       "the path hopper is for compute capability 9.0 alone");
 	CUDA_TRY(&c->device, err, cudaGetDeviceProperties(&prop, c->device.index));
 	if (c->model->hp.head_dim > TILE_MAX_HEAD_DIM)
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
@@ -254,7 +257,8 @@ static void take_activations(struct cuda *c, struct cuda_taker *t, struct tile_a
 	*a = (struct tile_activations){.cols = cols, .pitch = tile_pitch(cols), .planes = h->planes};
 	a->halves = cuda_take(t, LEDGER_SCRATCH, rows, a->pitch * sizeof(uint16_t), "scratch");
 	if (h->any_mins)
-		a->sums = cuda_take(t, LEDGER_SCRATCH, rows, a->pitch / TILE_CHUNK * sizeof(float), "scratch");
+		a->sums =
+			cuda_take(t, LEDGER_SCRATCH, rows, a->pitch / TILE_CHUNK * sizeof(float), "scratch");
 }
 
 static void hopper_take_scratch(struct cuda *c, struct cuda_taker *t)
@@ -269,9 +273,10 @@ static void hopper_take_scratch(struct cuda *c, struct cuda_taker *t)
 	h->x = cuda_take(t, LEDGER_SCRATCH, n, c->d_pitch * sizeof(float), "scratch");
 	h->qkv = cuda_take(t, LEDGER_SCRATCH, n, h->qkv_pitch * sizeof(float), "scratch");
 	h->gate_up = cuda_take(t, LEDGER_SCRATCH, n, 2 * (uint64_t)c->ff_pitch * sizeof(float), "scratch");
-	h->q = cuda_take(t, LEDGER_SCRATCH, n, (uint64_t)hp->n_heads * h->planes * h->hd * sizeof(uint16_t), "scratch");
-	h->partial = cuda_take(t, LEDGER_SCRATCH, (uint64_t)HOPPER_SPLITS * hp->n_heads, (2 + (uint64_t)h->hd) * sizeof(float),
-			       "scratch");
+	h->q = cuda_take(t, LEDGER_SCRATCH, n, (uint64_t)hp->n_heads * h->planes * h->hd * sizeof(uint16_t),
+			 "scratch");
+	h->partial = cuda_take(t, LEDGER_SCRATCH, (uint64_t)HOPPER_SPLITS * hp->n_heads,
+			       (2 + (uint64_t)h->hd) * sizeof(float), "scratch");
 	take_activations(c, t, &h->normed, hp->d_model);
 	take_activations(c, t, &h->attended, c->q_dim);
 	take_activations(c, t, &h->hidden, hp->d_ff);
@@ -281,6 +286,7 @@ static void hopper_take_scratch(struct cuda *c, struct cuda_taker *t)
 const struct cuda_path cuda_path_hopper = {
 	.name = "hopper",
 	.min_cc = HOPPER_CC,
+	.on_request = true,
 	.fits = hopper_fits,
 	.kv_block_bytes = hopper_kv_block_bytes,
 	.take_weights = hopper_take_weights,

@@ -1,5 +1,5 @@
-/* The tile path ("hopper"): weights in tiles (tile.h), products on tensor cores. Steps of one token run in one
- * launch (decode.h), others kernel by kernel; the bits are the same. */
+/* The tile path ("hopper"): weights in tiles (tile.h), products on tensor cores. Steps of one token run in
+ * one launch (decode.h), others kernel by kernel; the bits are the same. */
 #ifndef COMPUTE_CUDA_HOPPER_H
 #define COMPUTE_CUDA_HOPPER_H
 
@@ -25,11 +25,11 @@ struct hopper {
 	bool any_mins;         /* FULL: some matrix wants the sums of activations */
 
 	/* scratch of steps */
-	float *x;                                      /* (n_batch, d_pitch) the residual */
-	float *qkv;                                    /* (n_batch, qkv_pitch) rows of q, k, v */
-	float *gate_up;                                /* (n_batch, 2 * ff_pitch) */
-	uint16_t *q;                                   /* (n_batch, n_heads, planes, hd) */
-	float *partial;                                /* (HOPPER_SPLITS, n_heads, 2 + hd) */
+	float *x;                                         /* (n_batch, d_pitch) the residual */
+	float *qkv;                                       /* (n_batch, qkv_pitch) rows of q, k, v */
+	float *gate_up;                                   /* (n_batch, 2 * ff_pitch) */
+	uint16_t *q;                                      /* (n_batch, n_heads, planes, hd) */
+	float *partial;                                   /* (HOPPER_SPLITS, n_heads, 2 + hd) */
 	struct tile_activations normed, attended, hidden; /* (n_batch, ..) */
 	uint32_t hd, qkv_pitch, n_sms;
 
@@ -69,8 +69,8 @@ enum hokku_code hopper_create(struct cuda *c, struct hokku_error *err);
 /* Frees c->own; there may be none. */
 void hopper_destroy(struct cuda *c);
 
-/* hopper_decode.c. Once the weights' shapes are known: makes h->decode, or leaves it NULL where the kernel cannot
- * run the model. OUT_OF_MEMORY. */
+/* hopper_decode.c. Once the weights' shapes are known: makes h->decode, or leaves it NULL where the kernel
+ * cannot run the model. OUT_OF_MEMORY. */
 enum hokku_code hopper_decode_create(struct cuda *c, struct hokku_error *err);
 void hopper_decode_destroy(struct hopper *h);
 void hopper_decode_take(struct cuda *c, struct cuda_taker *t);

@@ -76,8 +76,7 @@ static struct decode_args describe(const struct cuda *c)
 		.eps = hp->norm_eps,
 		.scale = 1.0f / sqrtf((float)hp->head_dim),
 		.at = {0, qkv, qkv + c->q_dim, qkv + c->q_dim + hp->d_model,
-		       qkv + c->q_dim + hp->d_model + hp->d_ff,
-		       qkv + c->q_dim + 2 * hp->d_model + hp->d_ff},
+		       qkv + c->q_dim + hp->d_model + hp->d_ff, qkv + c->q_dim + 2 * hp->d_model + hp->d_ff},
 		.n_split_max = (c->n_ctx + CUDA_ATTN_SPLIT - 1) / CUDA_ATTN_SPLIT,
 		.k_max = (k_max + 31) / 32 * 32,
 	};
@@ -103,7 +102,8 @@ static bool note_mins(struct cuda *c)
 	bool any = has_mins(h->output.format);
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
 		const struct tile_layer *w = &h->layers[l];
-		const struct tile_matrix *all[] = {&w->wq, &w->wk, &w->wv, &w->wo, &w->w_gate, &w->w_up, &w->w_down};
+		const struct tile_matrix *all[] = {&w->wq,     &w->wk,   &w->wv,    &w->wo,
+						   &w->w_gate, &w->w_up, &w->w_down};
 		for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 			any |= has_mins(all[i]->format);
 	}
@@ -164,7 +164,8 @@ void hopper_decode_take(struct cuda *c, struct cuda_taker *t)
 	d->args.feed = cuda_take(t, LEDGER_SCRATCH, 1, sizeof(int32_t), "scratch");
 }
 
-static enum hokku_code send(struct cuda *c, void *to, const void *from, uint64_t bytes, struct hokku_error *err)
+static enum hokku_code send(struct cuda *c, void *to, const void *from, uint64_t bytes,
+			    struct hokku_error *err)
 {
 	CUDA_TRY(&c->device, err, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, c->stream));
 	return HOKKU_OK;
@@ -183,7 +184,8 @@ enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err)
 	if (!rc)
 		rc = send(c, d->device.layers, d->layers, n_layers * sizeof *d->layers, err);
 	if (!rc)
-		rc = send(c, d->device.jobs, d->jobs, (uint64_t)d->grid * d->args.n_jobs * sizeof *d->jobs, err);
+		rc = send(c, d->device.jobs, d->jobs, (uint64_t)d->grid * d->args.n_jobs * sizeof *d->jobs,
+			  err);
 	if (rc)
 		return rc;
 	CUDA_TRY(&c->device, err, cudaMemsetAsync(d->args.words, 0xFF, d->words_bytes, c->stream));
@@ -204,7 +206,8 @@ enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err)
 /* A draw that the kernel makes itself: the likeliest token, nothing changed before. */
 static bool is_greedy(const struct cuda_draw *draw)
 {
-	return draw->temperature == 0 && draw->n_bias == 0 && draw->n_history == 0 && draw->mask == CUDA_NOTHING;
+	return draw->temperature == 0 && draw->n_bias == 0 && draw->n_history == 0 &&
+	       draw->mask == CUDA_NOTHING;
 }
 
 enum hokku_code hopper_decode_run(struct cuda *c, struct hokku_error *err)
@@ -221,6 +224,7 @@ enum hokku_code hopper_decode_run(struct cuda *c, struct hokku_error *err)
 	d->args.greedy = in->n_draws == 1 && is_greedy(&in->draws[0]);
 	d->args.drawn = c->drawn;
 	c->is_drawn = d->args.greedy;
-	cudaError_t e = (h->planes == 2 ? cuda_decode_full : cuda_decode_half)(&d->args, d->grid, d->shared_bytes, c->stream);
+	cudaError_t e = (h->planes == 2 ? cuda_decode_full : cuda_decode_half)(&d->args, d->grid,
+									       d->shared_bytes, c->stream);
 	return cuda_check(&c->device, e, "cuda_decode", err);
 }

@@ -26,7 +26,7 @@ static inline uint64_t policy_read_once(void)
 {
 	return 0;
 }
-static inline void copy_bulk_once(void *to, const void *from, uint32_t bytes, uint64_t *b, uint64_t)
+static inline void copy_bulk_once(shared_place to, const void *from, uint32_t bytes, shared_place b, uint64_t)
 {
 	copy_bulk(to, from, bytes, b);
 }
@@ -88,12 +88,12 @@ static __device__ __forceinline__ uint64_t policy_read_once(void)
 	asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(p));
 	return p;
 }
-static __device__ __forceinline__ void copy_bulk_once(void *to, const void *from, uint32_t bytes, uint64_t *b,
-						      uint64_t policy)
+static __device__ __forceinline__ void copy_bulk_once(shared_place to, const void *from, uint32_t bytes,
+						      shared_place b, uint64_t policy)
 {
 	asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::
-			     "r"(shared_offset(to)),
-		     "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(shared_offset(b)), "l"(policy)
+			     "r"(to),
+		     "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(b), "l"(policy)
 		     : "memory");
 }
 

@@ -260,7 +260,8 @@ static void kv_memory_as_asked_for(void **state)
 		assert_int_equal(compute_open(&p, &c, &err), HOKKU_INVALID_REQUEST);
 		char wanted[128];
 		snprintf(wanted, sizeof wanted,
-			 "hold 5 blocks of 32 positions; 3 requests of up to 64 positions need 6 blocks, which are %llu bytes",
+			 "hold 5 blocks of 32 positions; 3 requests of up to 64 positions need 6 blocks, "
+			 "which are %llu bytes",
 			 (unsigned long long)(6 * block));
 		assert_non_null(strstr(err.message, wanted));
 		p.kv_bytes = 0;
