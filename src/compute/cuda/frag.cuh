@@ -88,86 +88,121 @@ template <int FORMAT> static __device__ __forceinline__ uint32_t frag_offset(voi
 				     : HALF2_1024;
 }
 
-/* The integers of chunk c of a unit, as halves. */
-template <int FORMAT>
-static __device__ __forceinline__ void frag_integers(const uint8_t *unit, uint32_t c, uint32_t lane, uint32_t r[4])
+enum { FRAG_K_SCALES_Q4 = 1024, FRAG_K_SCALES_Q5 = 1280, FRAG_K_SCALES_Q6 = 1536 };
+
+/* Where the scales of a unit start: rows' d, or (d, m); of the K formats, chunks' scales, then rows' d. */
+template <int FORMAT> static __device__ __forceinline__ uint32_t frag_scales_at(void)
 {
+	return FORMAT == CUDA_Q8_0					? 256
+	       : FORMAT == CUDA_Q4_0 || FORMAT == CUDA_Q4_1		? 128
+	       : FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1		? 160
+	       : FORMAT == CUDA_Q4_K					? FRAG_K_SCALES_Q4
+	       : FORMAT == CUDA_Q5_K					? FRAG_K_SCALES_Q5
+									: FRAG_K_SCALES_Q6;
+}
+
+/* What a lane reads of a chunk, before any of it is decoded. */
+struct frag_raw {
+	uint32_t w[4], high; /* quants, and bits above them */
+	uint32_t s, d;	     /* HALF: scales of the chunk (K formats), and the row's */
+};
+
+/* Reads chunk c of a unit. */
+template <int FORMAT, int FULL>
+static __device__ __forceinline__ void frag_fetch(const uint8_t *unit, uint32_t c, uint32_t lane, struct frag_raw *raw)
+{
+	const bool k4 = FORMAT == CUDA_Q4_K || FORMAT == CUDA_Q5_K;
+	const uint8_t *scales = unit + frag_scales_at<FORMAT>();
+	uint32_t g = lane / 4, t = lane % 4;
+	if (FORMAT == CUDA_F16) {
+		uint4 w = *reinterpret_cast<const uint4 *>(unit + 16 * lane);
+		raw->w[0] = w.x, raw->w[1] = w.y, raw->w[2] = w.z, raw->w[3] = w.w;
+		return;
+	}
 	if (FORMAT == CUDA_Q8_0) {
 		uint2 w = *reinterpret_cast<const uint2 *>(unit + 8 * lane);
-		r[0] = byte_select(w.x, 0x64646464u, 0x4140);
-		r[1] = byte_select(w.x, 0x64646464u, 0x4342);
-		r[2] = byte_select(w.y, 0x64646464u, 0x4140);
-		r[3] = byte_select(w.y, 0x64646464u, 0x4342);
+		raw->w[0] = w.x, raw->w[1] = w.y;
 	} else {
-		frag_nibbles(frag_u32(unit + 128 * c + 4 * lane), r);
-		if (FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1)
-			frag_fifth(unit[128 + lane], r);
-		if (FORMAT == CUDA_Q5_K)
-			frag_fifth(unit[1024 + 32 * c + lane], r);
+		raw->w[0] = frag_u32(unit + 128 * c + 4 * lane);
+	}
+	if (FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1)
+		raw->high = unit[128 + lane];
+	if (FORMAT == CUDA_Q5_K)
+		raw->high = unit[1024 + 32 * c + lane];
+	if (FORMAT == CUDA_Q6_K)
+		raw->high = frag_u16(unit + 1024 + 64 * c + 2 * lane);
+	if (FULL)
+		return;
+	if (k4)
+		raw->s = frag_u16(scales + 16 * c + 2 * g);
+	if (FORMAT == CUDA_Q6_K)
+		raw->s = scales[16 * c + 2 * g + t / 2];
+	if (k4 || FORMAT == CUDA_Q6_K)
+		scales += 128;
+	raw->d = k4 || FORMAT == CUDA_Q4_1 || FORMAT == CUDA_Q5_1 ? frag_u32(scales + 4 * g) : frag_u16(scales + 2 * g);
+}
+
+/* The integers, as halves. */
+template <int FORMAT> static __device__ __forceinline__ void frag_integers(const struct frag_raw *raw, uint32_t r[4])
+{
+	if (FORMAT == CUDA_Q8_0) {
+#pragma unroll
+		for (int i = 0; i < 4; i++)
+			r[i] = byte_select(raw->w[i / 2], 0x64646464u, i % 2 ? 0x4342 : 0x4140);
+	} else {
+		frag_nibbles(raw->w[0], r);
+		if (FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1 || FORMAT == CUDA_Q5_K)
+			frag_fifth(raw->high, r);
 		if (FORMAT == CUDA_Q6_K)
-			frag_high_pair(frag_u16(unit + 1024 + 64 * c + 2 * lane), r);
+			frag_high_pair(raw->high, r);
 	}
 #pragma unroll
 	for (int i = 0; i < 4; i++)
 		r[i] = half2_sub(r[i], frag_offset<FORMAT>());
 }
 
-enum { FRAG_K_SCALES_Q4 = 1024, FRAG_K_SCALES_Q5 = 1280, FRAG_K_SCALES_Q6 = 1536 };
-
-/* Two bytes as two halves. */
-static __device__ __forceinline__ uint32_t halves_of_bytes(uint32_t two)
-{
-	return half2_sub(byte_select(two, 0x64646464u, 0x4140), HALF2_1024);
-}
-
-/* HALF: what row g's integers of chunk c are multiplied by and added to, as pairs of halves. t: the lane's place. */
+/* HALF: what the integers are multiplied by and added to, as pairs of halves. */
 template <int FORMAT>
-static __device__ __forceinline__ void frag_half_scale(const uint8_t *unit, uint32_t c, uint32_t g, uint32_t t,
-						       uint32_t *scale, uint32_t *add)
+static __device__ __forceinline__ void frag_half_scale(const struct frag_raw *raw, uint32_t *scale, uint32_t *add)
 {
-	uint32_t two;
-	*add = 0;
-	if (FORMAT == CUDA_Q8_0)
-		*scale = both_halves(frag_u16(unit + 256 + 2 * g));
-	if (FORMAT == CUDA_Q4_0)
-		*scale = both_halves(frag_u16(unit + 128 + 2 * g));
-	if (FORMAT == CUDA_Q5_0)
-		*scale = both_halves(frag_u16(unit + 160 + 2 * g));
-	if (FORMAT == CUDA_Q4_1 || FORMAT == CUDA_Q5_1) {
-		two = frag_u32(unit + (FORMAT == CUDA_Q4_1 ? 128 : 160) + 4 * g);
-		*scale = both_halves(two);
-		*add = both_high(two);
-	}
+	uint32_t two = raw->d;
 	if (FORMAT == CUDA_Q4_K || FORMAT == CUDA_Q5_K) {
-		const uint8_t *s = unit + (FORMAT == CUDA_Q4_K ? FRAG_K_SCALES_Q4 : FRAG_K_SCALES_Q5);
-		two = half2_mul(frag_u32(s + 128 + 4 * g) ^ 0x80000000u, halves_of_bytes(frag_u16(s + 16 * c + 2 * g)));
-		*scale = both_halves(two);
-		*add = both_high(two);
+		uint32_t s = half2_sub(byte_select(raw->s, 0x64646464u, 0x4140), HALF2_1024);
+		two = half2_mul(two ^ 0x80000000u, s); /* the min is taken off */
 	}
-	if (FORMAT == CUDA_Q6_K) {
-		uint32_t s = (uint32_t)unit[FRAG_K_SCALES_Q6 + 16 * c + 2 * g + t / 2] ^ 0x80u;
-		s = half2_sub(both_halves(s | 0x6400u), 0x64806480u);
-		*scale = half2_mul(both_halves(frag_u16(unit + FRAG_K_SCALES_Q6 + 128 + 2 * g)), s);
-	}
+	*scale = both_halves(two);
+	*add = both_high(two);
+	if (FORMAT == CUDA_Q6_K)
+		*scale = half2_mul(*scale, half2_sub(both_halves((raw->s ^ 0x80u) | 0x6400u), 0x64806480u));
 }
 
-/* Registers of chunk c: weights (HALF, and F16 always) or integers (FULL). */
+/* Registers of a chunk: weights (HALF, and F16 always) or integers (FULL). */
 template <int FORMAT, int FULL>
-static __device__ __forceinline__ void frag_load(const uint8_t *unit, uint32_t c, uint32_t lane, uint32_t r[4])
+static __device__ __forceinline__ void frag_decode(const struct frag_raw *raw, uint32_t r[4])
 {
 	if (FORMAT == CUDA_F16) {
-		uint4 w = *reinterpret_cast<const uint4 *>(unit + 16 * lane);
-		r[0] = w.x, r[1] = w.y, r[2] = w.z, r[3] = w.w;
+#pragma unroll
+		for (int i = 0; i < 4; i++)
+			r[i] = raw->w[i];
 		return;
 	}
-	frag_integers<FORMAT>(unit, c, lane, r);
+	frag_integers<FORMAT>(raw, r);
 	if (FULL)
 		return;
 	uint32_t scale, add;
-	frag_half_scale<FORMAT>(unit, c, lane / 4, lane % 4, &scale, &add);
+	frag_half_scale<FORMAT>(raw, &scale, &add);
 #pragma unroll
 	for (int i = 0; i < 4; i++)
 		r[i] = frag_traits<FORMAT>::mins ? half2_fma(r[i], scale, add) : half2_mul(r[i], scale);
+}
+
+/* Both: chunk c of a unit. */
+template <int FORMAT, int FULL>
+static __device__ __forceinline__ void frag_load(const uint8_t *unit, uint32_t c, uint32_t lane, uint32_t r[4])
+{
+	struct frag_raw raw;
+	frag_fetch<FORMAT, FULL>(unit, c, lane, &raw);
+	frag_decode<FORMAT, FULL>(&raw, r);
 }
 
 /* FULL: the float32 scale of row `row` (0 .. 7) of chunk c; group: of Q6_K's two. *add: what the sum of the
@@ -176,27 +211,23 @@ template <int FORMAT>
 static __device__ __forceinline__ float frag_scale(const uint8_t *unit, uint32_t c, uint32_t row, uint32_t group,
 						   float *add)
 {
+	const uint8_t *scales = unit + frag_scales_at<FORMAT>();
 	*add = 0;
-	if (FORMAT == CUDA_Q8_0)
-		return half_bits_to_float((uint16_t)frag_u16(unit + 256 + 2 * row));
-	if (FORMAT == CUDA_Q4_0)
-		return half_bits_to_float((uint16_t)frag_u16(unit + 128 + 2 * row));
-	if (FORMAT == CUDA_Q5_0)
-		return half_bits_to_float((uint16_t)frag_u16(unit + 160 + 2 * row));
+	if (FORMAT == CUDA_Q8_0 || FORMAT == CUDA_Q4_0 || FORMAT == CUDA_Q5_0)
+		return half_bits_to_float((uint16_t)frag_u16(scales + 2 * row));
 	if (FORMAT == CUDA_Q4_1 || FORMAT == CUDA_Q5_1) {
-		uint32_t two = frag_u32(unit + (FORMAT == CUDA_Q4_1 ? 128 : 160) + 4 * row);
+		uint32_t two = frag_u32(scales + 4 * row);
 		*add = half_bits_to_float((uint16_t)(two >> 16));
 		return half_bits_to_float((uint16_t)two);
 	}
 	if (FORMAT == CUDA_Q4_K || FORMAT == CUDA_Q5_K) {
-		const uint8_t *s = unit + (FORMAT == CUDA_Q4_K ? FRAG_K_SCALES_Q4 : FRAG_K_SCALES_Q5);
-		uint32_t dd = frag_u32(s + 128 + 4 * row), two = frag_u16(s + 16 * c + 2 * row);
+		uint32_t dd = frag_u32(scales + 128 + 4 * row), two = frag_u16(scales + 16 * c + 2 * row);
 		*add = -(half_bits_to_float((uint16_t)(dd >> 16)) * (float)(two >> 8));
 		return half_bits_to_float((uint16_t)dd) * (float)(two & 0xFFu);
 	}
 	if (FORMAT == CUDA_Q6_K) {
-		int8_t s = (int8_t)unit[FRAG_K_SCALES_Q6 + 16 * c + 2 * row + group];
-		return half_bits_to_float((uint16_t)frag_u16(unit + FRAG_K_SCALES_Q6 + 128 + 2 * row)) * (float)s;
+		int8_t s = (int8_t)scales[16 * c + 2 * row + group];
+		return half_bits_to_float((uint16_t)frag_u16(scales + 128 + 2 * row)) * (float)s;
 	}
 	return 1.0f;
 }

@@ -136,6 +136,13 @@ static __device__ __forceinline__ shared_place turn_of(unsigned char *shared, ui
 	return place_in_shared(shared) + S::barriers_at + (S::KS * S::group_barriers + group) * 8;
 }
 
+/* Units of the next stage of weights, when `left` of a segment are left. The first stage is the one that is
+ * not full, and if it has an odd number of chunks, its first chunk has a stage of activations to itself. */
+template <class S> static __device__ __forceinline__ uint32_t stage_units(uint32_t left)
+{
+	return S::w_units == 1 ? 1 : (left - 1) % S::w_units + 1;
+}
+
 /* A tile of the launch. */
 struct tile_place {
 	uint32_t part, tile, column; /* matrix, its first tile of eight rows, first column */
@@ -203,17 +210,16 @@ static __device__ __forceinline__ void produce(const struct tile_product_launch 
 			uint32_t first = tile_segment(matrix->n_units, s),
 				 last = tile_segment(matrix->n_units, s + 1);
 			const uint8_t *from = matrix->data + tile_offset(matrix, p.tile, first, last, first);
-			for (uint32_t u = first; u < last;
-			     u += S::w_units, from += S::w_units * S::unit_bytes) {
-				uint32_t n = last - u < S::w_units ? last - u : (uint32_t)S::w_units;
+			for (uint32_t u = first, n; u < last; u += n, from += n * S::unit_bytes) {
+				n = stage_units<S>(last - u);
 				barrier_wait(m.w_empty + 8 * w.at, w.phase);
 				if (S::mins)
 					__syncwarp(); /* or a slow lane would miss a phase */
 				if (!S::mins || elected())
 					bring_weights<S>(m, w, from, n, last - first, n_tiles);
 				ring_step<S::w_stages>(&w);
-				for (uint32_t c = 0; c < n * S::unit_chunks; c += 2) {
-					uint32_t chunk = u * S::unit_chunks + c;
+				uint32_t chunk = u * S::unit_chunks, end = chunk + n * S::unit_chunks;
+				for (; chunk < end; chunk += 2 - (end - chunk) % 2) {
 					shared_place full = m.b_full + 8 * b.at;
 					barrier_wait(m.b_empty + 8 * b.at, b.phase);
 					if (S::mins)
@@ -240,6 +246,7 @@ struct consumer {
 	struct ring b, w;
 	wgmma_box box;                /* of stage 0 */
 	uint32_t lane, tile;          /* of the block's, the warp's first of two */
+	uint32_t nothing;             /* 0, which the compiler does not know */
 	const uint8_t *unit0, *unit1; /* of its two tiles, in the stage of weights */
 };
 
@@ -269,16 +276,37 @@ static __device__ __forceinline__ void release_columns(const struct consumer *k,
 	if (k->lane == 0)
 		barrier_arrive(k->m.b_empty + 8 * stage);
 }
-
-/* Operand A of two k16: chunk c of the stage of weights, of the warp's two tiles. */
-template <class S, int FULL>
-static __device__ __forceinline__ void load_pair(const struct consumer *k, uint32_t c, uint32_t (&a)[8])
+template <class S> static __device__ __forceinline__ uint32_t stage_before(const struct consumer *k)
 {
-	uint32_t r[4], at = S::unit_chunks > 1 ? 0 : c * S::unit_bytes;
-	frag_load<S::format, FULL>(k->unit0 + at, c % S::unit_chunks, k->lane, r);
-	a[0] = r[0], a[2] = r[1], a[4] = r[2], a[6] = r[3];
-	frag_load<S::format, FULL>(k->unit1 + at, c % S::unit_chunks, k->lane, r);
-	a[1] = r[0], a[3] = r[1], a[5] = r[2], a[7] = r[3];
+	return k->b.at ? k->b.at - 1 : (uint32_t)S::b_stages - 1;
+}
+
+/* A chunk of the warp's two tiles. */
+struct pair_raw {
+	struct frag_raw tile[2];
+};
+/* Reads chunk c of the stage of weights. */
+template <class S, int FULL>
+static __device__ __forceinline__ void fetch_pair(const struct consumer *k, uint32_t c, struct pair_raw *raw)
+{
+	uint32_t at = S::unit_chunks > 1 ? 0 : c * S::unit_bytes;
+	frag_fetch<S::format, FULL>(k->unit0 + at, c % S::unit_chunks, k->lane, &raw->tile[0]);
+	frag_fetch<S::format, FULL>(k->unit1 + at, c % S::unit_chunks, k->lane, &raw->tile[1]);
+}
+/* Operand A of two k16. (Halves that need no decoding would be read into registers of products under way, and
+ * the compiler would wait for those.) */
+template <class S, int FULL>
+static __device__ __forceinline__ void decode_pair(const struct consumer *k, const struct pair_raw *raw,
+						   uint32_t (&a)[8])
+{
+	uint32_t r[4];
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		frag_decode<S::format, FULL>(&raw->tile[i], r);
+#pragma unroll
+		for (int j = 0; j < 4; j++)
+			a[2 * j + i] = S::both ? r[j] ^ k->nothing : r[j];
+	}
 }
 
 /* Adds the two k16 of a chunk of weights a and activations b to acc, or sets it. */
@@ -293,68 +321,82 @@ static __device__ __forceinline__ void multiply(uint32_t (&a)[8], wgmma_box b, f
 	wgmma_commit();
 }
 
-/* Two chunks of a chain, c and c + 1 of the stage of weights, after others of the segment or not. While one
- * chunk's products run, the next is decoded. */
+/* Where a chain stands: what was read of the next chunk, its place in the stage of weights, how many chunks
+ * the stage has, and how many units come after it. */
+struct chain {
+	struct pair_raw raw;
+	uint32_t c, n, left;
+};
+
+/* Waits for the next stage of weights and reads its first chunk. */
+template <class S> static __device__ __forceinline__ void chain_stage(struct consumer *k, struct chain *h)
+{
+	uint32_t n = stage_units<S>(h->left);
+	wait_weights<S>(k, n);
+	h->left -= n;
+	h->n = n * S::unit_chunks;
+	h->c = 0;
+	fetch_pair<S, 0>(k, 0, &h->raw);
+}
+
+/* Reads the chunk after chunk c of the stage of weights, if there is one. */
 template <class S>
-static __device__ __forceinline__ void chain_pair(struct consumer *k, uint32_t c, bool after,
-						  float (&acc)[S::N / 2])
+static __device__ __forceinline__ void chain_next(struct consumer *k, struct chain *h, uint32_t c)
 {
-	uint32_t a0[8], a1[8];
-	wgmma_box b = wait_columns<S>(k);
-	load_pair<S, 0>(k, c, a0);
-	multiply<S>(a0, b, acc, true);
-	wgmma_wait<1>();
-	if (after) /* the chunk before has been read */
-		release_columns(k, k->b.at ? k->b.at - 1 : (uint32_t)S::b_stages - 1);
-	load_pair<S, 0>(k, c + 1, a1);
-	multiply<S>(a1, wgmma_box_plus(b, 64), acc, true);
-	wgmma_wait<1>();
-	ring_step<S::b_stages>(&k->b);
+	if (c + 1 < (S::unit_chunks > 1 ? (uint32_t)S::unit_chunks : h->n)) {
+		fetch_pair<S, 0>(k, c + 1, &h->raw);
+		return;
+	}
+	release_weights<S>(k);
+	if (h->left)
+		chain_stage<S>(k, h);
 }
 
-/* Units of the stage of weights that starts at unit u of a segment's n_units. */
-template <class S> static __device__ __forceinline__ uint32_t stage_units(uint32_t u, uint32_t n_units)
-{
-	return S::w_units == 1 || n_units - u > S::w_units ? (uint32_t)S::w_units : n_units - u;
-}
-
-/* acc = the chain over a segment of n_units. (The compiler keeps products and decoding side by side only if
- * the products of a loop stand under no condition.) */
+/* acc = the chain over a segment of n_units. While one chunk's products run, the next is decoded, and the one
+ * after it read. (The compiler keeps them side by side only if the products of a loop stand under no
+ * condition.) */
 template <class S>
 static __device__ __forceinline__ void segment_chain(struct consumer *k, uint32_t n_units,
 						     float (&acc)[S::N / 2])
 {
 	const uint32_t step = S::unit_chunks > 1 ? S::unit_chunks : 2;
-	uint32_t n = n_units * S::unit_chunks, c;
+	uint32_t a0[8], a1[8], n = n_units * S::unit_chunks, done = 0;
+	struct chain h;
+	h.left = n_units;
+	chain_stage<S>(k, &h);
 #pragma unroll
 	for (int i = 0; i < S::N / 2; i++)
 		acc[i] = 0;
-	for (c = 0; c + 1 < n; c += step) {
-		if (c % S::w_chunks == 0)
-			wait_weights<S>(k, stage_units<S>(c / S::unit_chunks, n_units));
+	if (S::unit_chunks == 1 && n % 2) {
+		wgmma_box b = wait_columns<S>(k);
+		decode_pair<S, 0>(k, &h.raw, a1);
+		multiply<S>(a1, b, acc, true);
+		chain_next<S>(k, &h, h.c++);
+		ring_step<S::b_stages>(&k->b);
+		done = 1;
+	}
+	for (; done < n; done += step) {
 #pragma unroll
-		for (uint32_t i = 0; i < step; i += 2)
-			chain_pair<S>(k, c % S::w_chunks + i, c + i > 0, acc);
-		if ((c + step) % S::w_chunks == 0 || c + step == n)
-			release_weights<S>(k);
+		for (uint32_t i = 0; i < step; i += 2) {
+			uint32_t c = S::unit_chunks > 1 ? i : h.c;
+			wgmma_box b = wait_columns<S>(k);
+			decode_pair<S, 0>(k, &h.raw, a0);
+			multiply<S>(a0, b, acc, true);
+			fetch_pair<S, 0>(k, c + 1, &h.raw);
+			wgmma_wait<1>();
+			if (done + i) /* the stage before has been read */
+				release_columns(k, stage_before<S>(k));
+			decode_pair<S, 0>(k, &h.raw, a1);
+			multiply<S>(a1, wgmma_box_plus(b, 64), acc, true);
+			h.c += 2;
+			chain_next<S>(k, &h, c + 1);
+			wgmma_wait<1>();
+			ring_step<S::b_stages>(&k->b);
+		}
 	}
 	wgmma_wait<0>();
 	wgmma_settle<S::N>(acc);
-	if (n > 1)
-		release_columns(k, k->b.at ? k->b.at - 1 : (uint32_t)S::b_stages - 1);
-	if (S::unit_chunks == 1 && c < n) {
-		uint32_t a[8];
-		if (c % S::w_chunks == 0)
-			wait_weights<S>(k, 1);
-		wgmma_box b = wait_columns<S>(k);
-		load_pair<S, 0>(k, c % S::w_chunks, a);
-		release_weights<S>(k);
-		multiply<S>(a, b, acc, true);
-		wgmma_wait<0>();
-		wgmma_settle<S::N>(acc);
-		release_columns(k, k->b.at);
-		ring_step<S::b_stages>(&k->b);
-	}
+	release_columns(k, stage_before<S>(k));
 }
 
 /* The two rows' scales of chunk c of a stage, and what the sums of activations are multiplied by. */
@@ -423,15 +465,19 @@ static __device__ __forceinline__ void blocks_pair(struct consumer *k, uint32_t 
 						   float (&acc)[S::N / 2])
 {
 	uint32_t a0[8], a1[8];
+	struct pair_raw raw;
 	float blk[S::N / 2], scale[2], add[2];
+	fetch_pair<S, 1>(k, c, &raw);
 	wgmma_box b = wait_columns<S>(k);
-	load_pair<S, 1>(k, c, a0);
+	decode_pair<S, 1>(k, &raw, a0);
 #pragma unroll
 	for (uint32_t g = 0; g < S::groups; g++) {
 		begin_block<S>(k, a0, g, b, blk);
 		load_scales<S>(k, c, g, scale, add);
-		if (two && g + 1 == S::groups)
-			load_pair<S, 1>(k, c + 1, a1);
+		if (two && g + 1 == S::groups) {
+			fetch_pair<S, 1>(k, c + 1, &raw);
+			decode_pair<S, 1>(k, &raw, a1);
+		}
 		add_block<S>(scale, blk, first && g == 0, acc);
 	}
 	add_sums<S>(k, 0, add, acc);
@@ -453,30 +499,26 @@ template <class S>
 static __device__ __forceinline__ void segment_blocks(struct consumer *k, uint32_t n_units,
 						      float (&acc)[S::N / 2])
 {
-	for (uint32_t u = 0; u < n_units; u += S::w_units) {
-		uint32_t n = stage_units<S>(u, n_units);
+	bool first = true;
+	for (uint32_t left = n_units; left;) {
+		uint32_t n = stage_units<S>(left);
 		wait_weights<S>(k, n);
-		for (uint32_t c = 0; c < n * S::unit_chunks; c += 2)
-			blocks_pair<S>(k, c, c + 1 < n * S::unit_chunks, u + c == 0, acc);
+		left -= n;
+		n *= S::unit_chunks;
+		for (uint32_t c = 0; c < n; c += 2 - (n - c) % 2, first = false)
+			blocks_pair<S>(k, c, (n - c) % 2 == 0, first, acc);
 		release_weights<S>(k);
 	}
 }
 
-/* acc = segment s of a row of n_units; an empty one is what added changes nothing. */
+/* acc = a segment of n_units, at least one. */
 template <class S>
-static __device__ __forceinline__ void segment(struct consumer *k, uint32_t n_units, uint32_t s,
-					       float (&acc)[S::N / 2])
+static __device__ __forceinline__ void segment(struct consumer *k, uint32_t n_units, float (&acc)[S::N / 2])
 {
-	uint32_t n = tile_segment(n_units, s + 1) - tile_segment(n_units, s);
-	if (n == 0) {
-#pragma unroll
-		for (int i = 0; i < S::N / 2; i++)
-			acc[i] = -0.0f;
-	} else if (S::chain) {
-		segment_chain<S>(k, n, acc);
-	} else {
-		segment_blocks<S>(k, n, acc);
-	}
+	if (S::chain)
+		segment_chain<S>(k, n_units, acc);
+	else
+		segment_blocks<S>(k, n_units, acc);
 }
 
 /* Results of the warp's two rows (of eight apart): planes added up, with biases, as many as y has. A row
@@ -526,21 +568,52 @@ static __device__ __forceinline__ void store(const struct tile_product_launch &l
 }
 
 /* Groups take the segments by turns and pass the sum so far on in shared memory, each thread to the same
- * thread of the next group. total: the sum up to this segment. phase: flips with every turn of the group. */
+ * thread of the next group. total: the sum of segment s, if there is one; then the sum up to this segment.
+ * phase: flips with every turn of the group. */
 template <class S>
-static __device__ __forceinline__ void pass_on(unsigned char *shared, uint32_t group, uint32_t s,
+static __device__ __forceinline__ void pass_on(unsigned char *shared, uint32_t group, uint32_t s, bool some,
 					       uint32_t phase, float (&total)[S::N / 2])
 {
 	float *passed = reinterpret_cast<float *>(shared + S::total_at) + threadIdx.x % 128;
 	barrier_wait(turn_of<S>(shared, group), group ? phase : phase ^ 1u);
+	if (some && s) {
 #pragma unroll
-	for (int i = 0; i < S::N / 2; i++) {
-		if (s)
+		for (int i = 0; i < S::N / 2; i++)
 			total[i] = passed[128 * i] + total[i];
-		if (s + 1 < CUDA_SEGMENTS)
-			passed[128 * i] = total[i];
+	}
+	if ((some && s + 1 < CUDA_SEGMENTS) || s == 0) {
+#pragma unroll
+		for (int i = 0; i < S::N / 2; i++)
+			passed[128 * i] = some ? total[i] : -0.0f; /* to which adding changes nothing */
 	}
 	barrier_arrive(turn_of<S>(shared, (group + 1) % S::KS));
+}
+
+/* total = all sums of a tile, by the last group, or by the only one. */
+template <class S>
+static __device__ __forceinline__ void sum_tile(struct consumer *k, unsigned char *shared, uint32_t group,
+						uint32_t n_units, uint32_t *phase, float (&total)[S::N / 2])
+{
+	if (S::KS == 1) {
+#pragma unroll
+		for (int i = 0; i < S::N / 2; i++)
+			total[i] = -0.0f;
+	}
+	for (uint32_t s = group; s < CUDA_SEGMENTS; s += S::KS) {
+		uint32_t n = tile_segment(n_units, s + 1) - tile_segment(n_units, s);
+		if (S::KS > 1) {
+			if (n)
+				segment<S>(k, n, total);
+			pass_on<S>(shared, group, s, n > 0, *phase, total);
+			*phase ^= 1u;
+		} else if (n) {
+			float acc[S::N / 2];
+			segment<S>(k, n, acc);
+#pragma unroll
+			for (int i = 0; i < S::N / 2; i++)
+				total[i] = total[i] + acc[i];
+		}
+	}
 }
 
 template <class S>
@@ -554,31 +627,14 @@ static __device__ __forceinline__ void consume(const struct tile_product_launch 
 	k.b = k.w = {0, 0};
 	k.unit0 = k.unit1 = k.m.start;
 	k.lane = threadIdx.x % 32;
+	k.nothing = l.n_tiles >> 31;
 	k.tile = warpgroup % S::ROWS * 8 + threadIdx.x % 128 / 32 * 2;
 	for (uint32_t index = blockIdx.x; index < l.n_tiles; index += gridDim.x) {
 		struct tile_place p = place_of<S>(l, index);
-		uint32_t n_units = l.part[p.part].w.n_units;
 		float total[S::N / 2];
-		if (S::KS == 1) {
-			float acc[S::N / 2];
-#pragma unroll
-			for (int i = 0; i < S::N / 2; i++)
-				total[i] = -0.0f;
-			for (uint32_t s = 0; s < CUDA_SEGMENTS; s++) {
-				segment<S>(&k, n_units, s, acc);
-#pragma unroll
-				for (int i = 0; i < S::N / 2; i++)
-					total[i] = total[i] + acc[i];
-			}
-		} else {
-			for (uint32_t s = group; s < CUDA_SEGMENTS; s += S::KS, phase ^= 1u) {
-				segment<S>(&k, n_units, s, total);
-				pass_on<S>(shared, group, s, phase, total);
-			}
-			if (group + 1 < S::KS)
-				continue;
-		}
-		store<S>(l, p, &k, total);
+		sum_tile<S>(&k, shared, group, l.part[p.part].w.n_units, &phase, total);
+		if (group + 1 == S::KS)
+			store<S>(l, p, &k, total);
 	}
 }
 
