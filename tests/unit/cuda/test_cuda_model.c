@@ -33,17 +33,23 @@ static void model_path(char *path, size_t size)
 	snprintf(path, size, "%s/test_cuda_model.%d.gguf", TEST_BINARY_DIR, (int)getpid());
 }
 
-static void open_tiny(struct direct *d, const struct tiny *t, const char *format, uint32_t n_seqs,
-		      uint32_t n_batch, uint32_t shift)
+static void open_long(struct direct *d, const struct tiny *t, const char *format, uint32_t n_ctx,
+		      uint32_t n_seqs, uint32_t n_batch, uint32_t shift)
 {
 	char path[512];
 	struct hokku_error err = {0};
 	model_path(path, sizeof path);
 	tiny_write(&set, t, format, path);
-	enum hokku_code rc = direct_open(d, path, t->n_prompt + t->n_greedy, n_seqs, n_batch, shift, &err);
+	enum hokku_code rc = direct_open(d, path, n_ctx, n_seqs, n_batch, shift, &err);
 	unlink(path);
 	if (rc)
 		fail_msg("%s %s: %s", t->name, format, err.message);
+}
+
+static void open_tiny(struct direct *d, const struct tiny *t, const char *format, uint32_t n_seqs,
+		      uint32_t n_batch, uint32_t shift)
+{
+	open_long(d, t, format, t->n_prompt + t->n_greedy, n_seqs, n_batch, shift);
 }
 
 /* Whether the way has kernels for all matrices of the golden model in this format. */
@@ -299,12 +305,61 @@ static bool force_way(void)
 	return !rc || strcmp(way->path, "plain") == 0;
 }
 
+/* One token after another across the borders of attention's splits (128 and 256): the logits of the whole
+ * prompt in one step. A greedy draw that a path makes in its own way is the sampler's, which a bias of
+ * nothing asks for. */
+static void across_splits(void **state)
+{
+	(void)state;
+	enum { N = 260, CTX = 320 };
+	static const uint32_t steps[] = {126, 1, 1, 1, 125, 1, 1, 1, 1, 1, 1};
+	static const char *const models[] = {"gqa7", "gqa7x128"};
+	const struct hokku_logit_bias nothing = {3, 0.0f};
+	const struct sampling greedy = {.top_p = 1, .repetition_penalty = 1};
+	struct sampling sampled = greedy;
+	sampled.bias = &nothing;
+	sampled.n_bias = 1;
+	for (size_t m = 0; m < sizeof models / sizeof models[0]; m++) {
+		const struct tiny *t = tiny_find(&set, models[m]);
+		size_t row = t->n_vocab;
+		float *whole = calloc(N * row, sizeof *whole), *got = calloc(N * row, sizeof *got);
+		struct direct d;
+		struct hokku_error err = {0};
+		int32_t ids[N];
+		assert_true(whole && got);
+		for (uint32_t i = 0; i < N; i++)
+			ids[i] = (int32_t)(i * 7919u % t->n_vocab);
+		open_long(&d, t, "Q8_0", CTX, 2, 0, 0);
+		direct_logits(&d, 0, ids, N, N, whole);
+		for (uint32_t i = 0, pos = 0; pos < N; pos += steps[i++]) {
+			struct compute_seq seq = {.tokens = ids + pos,
+						  .n_tokens = steps[i],
+						  .pos = pos,
+						  .blocks = direct_blocks(&d, 1),
+						  .sampling = &greedy,
+						  .logits = got + pos * row,
+						  .all_logits = true};
+			struct compute_seq again = seq;
+			assert_int_equal(compute_cuda.step(d.self, &seq, 1, &err), HOKKU_OK);
+			again.sampling = &sampled;
+			assert_int_equal(compute_cuda.step(d.self, &again, 1, &err), HOKKU_OK);
+			assert_int_equal(seq.token, again.token);
+			assert_memory_equal(&seq.logprob, &again.logprob, sizeof(float));
+			assert_memory_equal(got + pos * row, whole + pos * row, steps[i] * row * sizeof *got);
+		}
+		direct_close(&d);
+		free(whole);
+		free(got);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(golden_logits), cmocka_unit_test(golden_greedy),
-		cmocka_unit_test(exact),         cmocka_unit_test(neighbours),
-		cmocka_unit_test(many_draws),    cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(golden_logits),   cmocka_unit_test(golden_greedy),
+		cmocka_unit_test(exact),           cmocka_unit_test(neighbours),
+		cmocka_unit_test(many_draws),      cmocka_unit_test(across_splits),
+		cmocka_unit_test(nothing_is_left),
 	};
 	int failed = 0;
 	tiny_load(&set);

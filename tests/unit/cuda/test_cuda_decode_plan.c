@@ -1,0 +1,147 @@
+/* How the decode kernel's work is dealt out (decode_plan.c): every tile of every matrix to one block, batches
+ * and phases closed, for any number of blocks; and the shared memory that a model takes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "compute/cuda/decode_plan.h"
+
+enum { LAYERS = 2, N_MATRICES = LAYERS * DECODE_N_ROLES + 1, PHASES = 4 };
+
+static void set_tiles(struct tile_matrix m[N_MATRICES], const uint32_t tiles[DECODE_N_ROLES], uint32_t output)
+{
+	memset(m, 0, N_MATRICES * sizeof *m);
+	for (uint32_t i = 0; i < N_MATRICES; i++)
+		m[i].n_tiles = i == N_MATRICES - 1 ? output : tiles[i % DECODE_N_ROLES];
+}
+
+/* The phase that a matrix belongs to, counted over all layers. */
+static uint32_t phase_of(uint32_t matrix)
+{
+	static const uint32_t phases[DECODE_N_ROLES] = {0, 0, 0, 1, 2, 2, 3};
+	return matrix == N_MATRICES - 1 ? LAYERS * PHASES
+					: matrix / DECODE_N_ROLES * PHASES + phases[matrix % DECODE_N_ROLES];
+}
+
+struct walk {
+	uint32_t phase, at; /* of the next job: its phase, its place in the batch */
+	bool is_up;         /* an up job must follow its gate job */
+	struct decode_job gate;
+};
+
+static void check_job(struct walk *w, const struct decode_job *j)
+{
+	assert_int_equal(phase_of(j->matrix), w->phase);
+	if (j->n_tiles)
+		assert_int_equal(j->at, w->at);
+	assert_true(j->at + j->n_tiles <= DECODE_BATCH);
+	if (j->matrix % DECODE_N_ROLES == DECODE_UP) {
+		assert_true(w->is_up);
+		assert_int_equal(j->tile, w->gate.tile);
+		assert_int_equal(j->n_tiles, w->gate.n_tiles);
+	}
+	w->is_up = j->matrix != N_MATRICES - 1 && j->matrix % DECODE_N_ROLES == DECODE_GATE && j->n_tiles;
+	w->gate = *j;
+	w->at = j->last_of_batch ? 0 : w->at + j->n_tiles;
+	if (j->last_of_phase) {
+		assert_true(j->last_of_batch);
+		w->phase++;
+	}
+}
+
+static void check_grid(const struct tile_matrix *m, uint32_t grid)
+{
+	uint8_t *seen[N_MATRICES];
+	for (uint32_t i = 0; i < N_MATRICES; i++)
+		assert_non_null(seen[i] = calloc(m[i].n_tiles, 1));
+	for (uint32_t b = 0; b < grid; b++) {
+		uint32_t n = decode_plan_jobs(m, LAYERS, b, grid, NULL);
+		struct decode_job *jobs = calloc(n, sizeof *jobs);
+		struct walk w = {0};
+		assert_non_null(jobs);
+		assert_int_equal(decode_plan_jobs(m, LAYERS, b, grid, jobs), n);
+		for (uint32_t i = 0; i < n; i++) {
+			check_job(&w, &jobs[i]);
+			for (uint32_t t = 0; t < jobs[i].n_tiles; t++) {
+				assert_true(jobs[i].tile + t < m[jobs[i].matrix].n_tiles);
+				seen[jobs[i].matrix][jobs[i].tile + t]++;
+			}
+		}
+		assert_int_equal(w.phase, LAYERS * PHASES + 1);
+		free(jobs);
+	}
+	for (uint32_t i = 0; i < N_MATRICES; i++) {
+		for (uint32_t t = 0; t < m[i].n_tiles; t++)
+			assert_int_equal(seen[i][t], 1);
+		free(seen[i]);
+	}
+}
+
+static void every_tile_once(void **state)
+{
+	(void)state;
+	static const uint32_t shapes[][DECODE_N_ROLES] = {
+		{112, 16, 16, 112, 608, 608, 112},   /* 0.5B */
+		{448, 64, 64, 448, 2368, 2368, 448}, /* 7B */
+		{1, 1, 1, 1, 1, 1, 1},
+		{17, 3, 2, 9, 33, 33, 15},
+	};
+	static const uint32_t grids[] = {1, 2, 7, 16, 114, 132, 144};
+	struct tile_matrix m[N_MATRICES];
+	for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
+		for (size_t g = 0; g < sizeof grids / sizeof grids[0]; g++) {
+			set_tiles(m, shapes[s], s == 0 ? 18992 : s == 2 ? 1 : 131);
+			check_grid(m, grids[g]);
+		}
+}
+
+static struct decode_args seven_b(uint32_t planes)
+{
+	return (struct decode_args){.n_layers = 28,
+				    .n_jobs = 300,
+				    .d_model = 3584,
+				    .k_max = 18944,
+				    .planes = planes,
+				    .hd = 128,
+				    .any_mins = planes == 2};
+}
+
+/* Parts lie apart and within what there is; what is left becomes rings; a block with too little is told so.
+ */
+static void shared_memory(void **state)
+{
+	(void)state;
+	uint32_t bytes = 0, most = 227 << 10;
+	struct decode_args a = seven_b(1);
+	assert_true(decode_plan_shared(&a, most, &bytes));
+	assert_true(bytes <= most);
+	assert_int_equal(a.shared.low, a.shared.high); /* one plane: nobody reads it */
+	assert_true(a.shared.ring + 16 * a.ring_bytes == bytes);
+	assert_true(a.ring_bytes >= DECODE_PIECE_BYTES + DECODE_FEW_BYTES);
+	assert_int_equal(a.shared.ring % 128, 0);
+	uint32_t least = a.shared.ring + 16 * (DECODE_PIECE_BYTES + DECODE_FEW_BYTES);
+	assert_true(decode_plan_shared(&a, least, &bytes));
+	assert_false(decode_plan_shared(&a, least - 1, &bytes));
+	assert_false(decode_plan_shared(&a, 1000, &bytes));
+	a.n_jobs = 1 << 20;
+	assert_false(decode_plan_shared(&a, most, &bytes));
+	a = seven_b(2);
+	a.k_max = 4864;
+	a.d_model = 896;
+	assert_true(decode_plan_shared(&a, most, &bytes));
+	assert_true(a.shared.low >= a.shared.high + a.k_max * 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_tile_once),
+		cmocka_unit_test(shared_memory),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
