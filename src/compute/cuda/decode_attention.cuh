@@ -1,7 +1,8 @@
 /*
- * Attention of the decode kernel (decode_kernel.cuh). A block takes one KV head and one split of 128 positions: its
- * warps score sixteen n8 tiles of positions for all query heads of the group, then a warp does the softmax of a row,
- * then warps add up columns of the output, eight at a time. The sums are those of attend.cuh.
+ * Attention of the decode kernel (decode_kernel.cuh). A block takes one KV head and one split of 128
+ * positions: its warps score sixteen n8 tiles of positions for all query heads of the group, then a warp does
+ * the softmax of a row, then warps add up columns of the output, eight at a time. The sums are those of
+ * attend.cuh.
  */
 #ifndef COMPUTE_CUDA_DECODE_ATTENTION_CUH
 #define COMPUTE_CUDA_DECODE_ATTENTION_CUH
@@ -23,7 +24,7 @@ template <int FULL> struct value_fragments {
 struct item {
 	uint32_t head, split, first; /* KV head; first position of the split */
 	bool fresh;                  /* the split that the new token is in */
-	bool cached;                 /* the block's first item: its part of the block table is in shared memory */
+	bool cached; /* the block's first item: its part of the block table is in shared memory */
 };
 
 __device__ __forceinline__ struct item item_at(const struct decode_args *a, uint32_t i)
@@ -58,7 +59,8 @@ __device__ __forceinline__ uint64_t kv_block_bytes(const struct decode_args *a)
 }
 
 /* KV block n of the item's split. */
-__device__ __forceinline__ uint8_t *kv_block(const struct block *b, uint32_t l, const struct item *it, uint32_t n)
+__device__ __forceinline__ uint8_t *kv_block(const struct block *b, uint32_t l, const struct item *it,
+					     uint32_t n)
 {
 	const struct decode_args *a = b->a;
 	uint64_t id = it->cached ? shared_table(b)[n] : a->table[it->first / KV_BLOCK + n];
@@ -81,13 +83,14 @@ __device__ __forceinline__ void fetch_keys(const struct block *b, uint32_t l, co
 		for (uint32_t c = 0; c < CHUNKS; c++) {
 			f->k[c][p] = make_uint4(0, 0, 0, 0);
 			if (there && c < a->hd / 32)
-				f->k[c][p] = load_l2(keys + p * plane_bytes + (in_block * a->hd + 32 * c + 8 * t) * 2);
+				f->k[c][p] = load_l2(keys + p * plane_bytes +
+						     (in_block * a->hd + 32 * c + 8 * t) * 2);
 		}
 }
 
 template <int FULL>
-__device__ __forceinline__ void fetch_values(const struct block *b, uint32_t l, const struct item *it, uint32_t column,
-					     struct value_fragments<FULL> *f)
+__device__ __forceinline__ void fetch_values(const struct block *b, uint32_t l, const struct item *it,
+					     uint32_t column, struct value_fragments<FULL> *f)
 {
 	const struct decode_args *a = b->a;
 	uint32_t g = b->lane / 4, t = b->lane % 4, plane_bytes = KV_BLOCK * a->hd * 2;
@@ -99,7 +102,8 @@ __device__ __forceinline__ void fetch_values(const struct block *b, uint32_t l, 
 		for (uint32_t p = 0; p < (FULL ? 2 : 1); p++) {
 			f->v[n][p] = make_uint4(0, 0, 0, 0);
 			if (there)
-				f->v[n][p] = load_l2(values + p * plane_bytes + ((column + g) * KV_BLOCK + 8 * t) * 2);
+				f->v[n][p] = load_l2(values + p * plane_bytes +
+						     ((column + g) * KV_BLOCK + 8 * t) * 2);
 		}
 	}
 }
@@ -132,7 +136,8 @@ __device__ __forceinline__ void patch_keys(const struct block *b, struct key_fra
 #pragma unroll
 		for (uint32_t c = 0; c < CHUNKS; c++)
 			if (c < a->hd / 32)
-				f->k[c][p] = *reinterpret_cast<const uint4 *>(shared_fresh(b) + p * 2 * a->hd + 32 * c + 8 * (b->lane % 4));
+				f->k[c][p] = *reinterpret_cast<const uint4 *>(
+					shared_fresh(b) + p * 2 * a->hd + 32 * c + 8 * (b->lane % 4));
 }
 
 template <int FULL>
@@ -148,15 +153,16 @@ __device__ __forceinline__ void patch_values(const struct block *b, const struct
 #pragma unroll
 		for (uint32_t p = 0; p < (FULL ? 2 : 1); p++)
 			if (before >= 0 && before < 8)
-				patch(&f->v[n][p], before, shared_fresh(b)[(2 * p + 1) * a->hd + column + b->lane / 4]);
+				patch(&f->v[n][p], before,
+				      shared_fresh(b)[(2 * p + 1) * a->hd + column + b->lane / 4]);
 	}
 }
 
 /* Leaves a pair of columns of the new token's q, k or v (row: head of the group, then k, then v) in shared
  * memory as halves; k and v also go to the KV memory. */
 template <int FULL>
-__device__ __forceinline__ void put_pair(const struct block *b, uint8_t *to, uint32_t row, uint32_t first, uint32_t second,
-					 uint32_t x, uint32_t y)
+__device__ __forceinline__ void put_pair(const struct block *b, uint8_t *to, uint32_t row, uint32_t first,
+					 uint32_t second, uint32_t x, uint32_t y)
 {
 	const struct decode_args *a = b->a;
 	uint32_t group = a->group, slot = a->pos % KV_BLOCK, plane_bytes = KV_BLOCK * a->hd * 2;
@@ -169,7 +175,8 @@ __device__ __forceinline__ void put_pair(const struct block *b, uint8_t *to, uin
 		put[second] = (uint16_t)y;
 		if (row < group)
 			continue;
-		uint16_t *cache = (uint16_t *)(to + (is_v ? (FULL ? 2 : 1) : 0) * plane_bytes + plane * plane_bytes);
+		uint16_t *cache =
+			(uint16_t *)(to + (is_v ? (FULL ? 2 : 1) : 0) * plane_bytes + plane * plane_bytes);
 		cache[is_v ? first * KV_BLOCK + slot : slot * a->hd + first] = (uint16_t)x;
 		cache[is_v ? second * KV_BLOCK + slot : slot * a->hd + second] = (uint16_t)y;
 	}
@@ -177,7 +184,8 @@ __device__ __forceinline__ void put_pair(const struct block *b, uint8_t *to, uin
 
 /* Waits for the new token's q (and k, v) and turns them. */
 template <int FULL>
-__device__ __forceinline__ void take_query(const struct block *b, uint32_t l, uint32_t words, const struct item *it)
+__device__ __forceinline__ void take_query(const struct block *b, uint32_t l, uint32_t words,
+					   const struct item *it)
 {
 	const struct decode_args *a = b->a;
 	uint32_t half = a->head_dim / 2, group = a->group, n_rows = group + (it->fresh ? 2 : 0);
@@ -205,7 +213,8 @@ __device__ __forceinline__ void take_query(const struct block *b, uint32_t l, ui
 	if (it->fresh && a->head_dim < a->hd)
 		for (uint32_t i = a->head_dim + b->thread; i < a->hd; i += WORKERS)
 			for (uint32_t plane = 0; plane < (FULL ? 2 : 1); plane++)
-				((uint16_t *)(to + plane * KV_BLOCK * a->hd * 2))[a->pos % KV_BLOCK * a->hd + i] = 0;
+				((uint16_t *)(to + plane * KV_BLOCK * a->hd *
+							   2))[a->pos % KV_BLOCK * a->hd + i] = 0;
 }
 
 __device__ __forceinline__ uint32_t word_in(uint4 v, uint32_t i)
@@ -216,8 +225,8 @@ __device__ __forceinline__ uint32_t word_in(uint4 v, uint32_t i)
 /* acc += the product of rows g, g + 8 of the left operand (32 columns in shared memory, by plane) with the
  * right one: high by high, then low by high, high by low. */
 template <int FULL>
-__device__ __forceinline__ void multiply(float acc[4], const uint16_t *rows, uint32_t stride, uint32_t plane, uint32_t column,
-					 uint32_t lane, const uint4 *right)
+__device__ __forceinline__ void multiply(float acc[4], const uint16_t *rows, uint32_t stride, uint32_t plane,
+					 uint32_t column, uint32_t lane, const uint4 *right)
 {
 	uint32_t g = lane / 4, t = lane % 4;
 	uint4 up[2], down[2];
@@ -233,8 +242,8 @@ __device__ __forceinline__ void multiply(float acc[4], const uint16_t *rows, uin
 				    word_in(down[0], 2 * j + 1)};
 		mma_f16(acc, high, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
 		if (FULL) {
-			uint32_t low[4] = {word_in(up[1], 2 * j), word_in(down[1], 2 * j), word_in(up[1], 2 * j + 1),
-					   word_in(down[1], 2 * j + 1)};
+			uint32_t low[4] = {word_in(up[1], 2 * j), word_in(down[1], 2 * j),
+					   word_in(up[1], 2 * j + 1), word_in(down[1], 2 * j + 1)};
 			mma_f16(acc, low, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
 			mma_f16(acc, high, word_in(right[1], 2 * j), word_in(right[1], 2 * j + 1));
 		}
@@ -251,20 +260,23 @@ __device__ __forceinline__ void score(const struct block *b, const struct item *
 #pragma unroll
 	for (uint32_t c = 0; c < CHUNKS; c++)
 		if (c < a->hd / 32)
-			multiply<FULL>(acc, shared_query(b), stride, DECODE_MAX_GROUP * stride, 32 * c, b->lane, f->k[c]);
+			multiply<FULL>(acc, shared_query(b), stride, DECODE_MAX_GROUP * stride, 32 * c,
+				       b->lane, f->k[c]);
 	uint32_t column = tile16 / 4 * KV_BLOCK + 8 * t + 2 * (tile16 % 4);
 #pragma unroll
 	for (uint32_t e = 0; e < 4; e++) {
 		uint32_t row = g + e / 2 * 8, position = it->first + column + e % 2;
 		if (row < group)
-			shared_scores(b)[row * (SPLIT + 4) + column + e % 2] = position <= a->pos ? acc[e] * a->scale : -INFINITY;
+			shared_scores(b)[row * (SPLIT + 4) + column + e % 2] =
+				position <= a->pos ? acc[e] * a->scale : -INFINITY;
 	}
 }
 
 /* A row of the scores becomes weights, by one warp; largest and sum go to shared memory. */
 template <int FULL> __device__ __forceinline__ void soften(const struct block *b, uint32_t r)
 {
-	float *row = shared_scores(b) + r * (SPLIT + 4), *ends = reinterpret_cast<float *>(shared_reduce(b)) + 16;
+	float *row = shared_scores(b) + r * (SPLIT + 4),
+	      *ends = reinterpret_cast<float *>(shared_reduce(b)) + 16;
 	float v[SPLIT / 32], largest = -INFINITY;
 #pragma unroll
 	for (uint32_t i = 0; i < SPLIT / 32; i++) {
@@ -279,7 +291,8 @@ template <int FULL> __device__ __forceinline__ void soften(const struct block *b
 		uint32_t both = split_half(p, FULL ? 2 : 1);
 		row[32 * i + b->lane] = p;
 		for (uint32_t plane = 0; plane < (FULL ? 2 : 1); plane++, both >>= 16)
-			shared_p16(b)[(plane * DECODE_MAX_GROUP + r) * (SPLIT + 8) + 32 * i + b->lane] = (uint16_t)both;
+			shared_p16(b)[(plane * DECODE_MAX_GROUP + r) * (SPLIT + 8) + 32 * i + b->lane] =
+				(uint16_t)both;
 	}
 	__syncwarp();
 	/* lane t of the fragment: its eight positions of each KV block in order */
@@ -296,15 +309,17 @@ template <int FULL> __device__ __forceinline__ void soften(const struct block *b
 	}
 }
 
-__device__ __forceinline__ uint64_t *attention_part(const struct decode_args *a, uint32_t head, uint32_t split)
+__device__ __forceinline__ uint64_t *attention_part(const struct decode_args *a, uint32_t head,
+						    uint32_t split)
 {
 	return a->tagged + 4 * gridDim.x + ((uint64_t)head * a->n_split_max + split) * (2 + a->head_dim);
 }
 
 /* Eight columns of the output of all rows, by one warp. */
 template <int FULL>
-__device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32_t words, const struct item *it,
-				       uint32_t first_column, const struct value_fragments<FULL> *f, bool whole)
+__device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32_t words,
+				       const struct item *it, uint32_t first_column,
+				       const struct value_fragments<FULL> *f, bool whole)
 {
 	const struct decode_args *a = b->a;
 	const float *ends = reinterpret_cast<const float *>(shared_reduce(b)) + 16;
@@ -313,10 +328,12 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 #pragma unroll
 	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++)
 		if (it->first + n * KV_BLOCK <= a->pos)
-			multiply<FULL>(acc, shared_p16(b), SPLIT + 8, DECODE_MAX_GROUP * (SPLIT + 8), n * KV_BLOCK, b->lane, f->v[n]);
+			multiply<FULL>(acc, shared_p16(b), SPLIT + 8, DECODE_MAX_GROUP * (SPLIT + 8),
+				       n * KV_BLOCK, b->lane, f->v[n]);
 #pragma unroll
 	for (uint32_t e = 0; e < 4; e++) {
-		uint32_t row = g + e / 2 * 8, column = first_column + 2 * t + e % 2, head = it->head * group + row;
+		uint32_t row = g + e / 2 * 8, column = first_column + 2 * t + e % 2,
+			 head = it->head * group + row;
 		if (row >= group || column >= a->head_dim)
 			continue;
 		if (whole) {
@@ -343,7 +360,8 @@ __device__ __forceinline__ float await_tagged(const uint64_t *p, uint32_t tag)
 }
 
 /* Adds the splits of one head, in order: a thread a column. */
-__device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint32_t words, uint32_t head, uint32_t n_splits)
+__device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint32_t words, uint32_t head,
+					uint32_t n_splits)
 {
 	const struct decode_args *a = b->a;
 	uint32_t column = b->thread, tag = a->run * a->n_layers + l;
@@ -352,14 +370,16 @@ __device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint3
 	float total_largest = -INFINITY, total_sum = 0, total = 0;
 	for (uint32_t s = 0; s < n_splits; s++) {
 		const uint64_t *part = attention_part(a, head, s);
-		float largest = await_tagged(part, tag), sum = await_tagged(part + 1, tag), out = await_tagged(part + 2 + column, tag);
+		float largest = await_tagged(part, tag), sum = await_tagged(part + 1, tag),
+		      out = await_tagged(part + 2 + column, tag);
 		float top = fmaxf(total_largest, largest);
 		float before = expf(total_largest - top), now = expf(largest - top);
 		total_largest = top;
 		total_sum = fmaf(total_sum, before, sum * now);
 		total = fmaf(total, before, out * now);
 	}
-	publish(b, words + a->at.attended + head * a->head_dim + column, split_half(total / total_sum, a->planes));
+	publish(b, words + a->at.attended + head * a->head_dim + column,
+		split_half(total / total_sum, a->planes));
 }
 
 template <int FULL, int CHUNKS>

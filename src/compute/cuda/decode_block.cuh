@@ -18,12 +18,12 @@ enum {
 	DECODE_WARPS = CUDA_SEGMENTS / SIDES,
 	DECODE_THREADS = (DECODE_WARPS + 1) * 32,
 	WORKERS = DECODE_WARPS * 32, /* threads that compute; the warp after them streams */
-	NORM_THREADS = 256, /* of the tile path's norm */
-	NORM_KEPT = 2 / SIDES, /* groups of four columns that such a thread keeps in registers */
+	NORM_THREADS = 256,          /* of the tile path's norm */
+	NORM_KEPT = 2 / SIDES,       /* groups of four columns that such a thread keeps in registers */
 	PIECES = DECODE_PIECES,
 	PIECE_BYTES = DECODE_PIECE_BYTES,
 	FEW_BYTES = DECODE_FEW_BYTES,
-	FEW_UNITS = 2, /* a segment's units whose activations stay in registers over all tiles */
+	FEW_UNITS = 2,   /* a segment's units whose activations stay in registers over all tiles */
 	SPINS = 1 << 21, /* polls before a word counts as lost: a second or more */
 	KV_BLOCK = 32,
 	SPLIT = CUDA_ATTN_SPLIT,
@@ -52,21 +52,21 @@ struct block {
 };
 
 /* Shared memory by name. Its place is a constant of the launch, so that no register has to keep it. */
-#define IN_SHARED(type, name)                                                          \
-	__device__ __forceinline__ type *shared_##name(const struct block *b)          \
-	{                                                                              \
-		SHARED(unsigned char, base);                                           \
-		return reinterpret_cast<type *>(base + b->a->shared.name);             \
+#define IN_SHARED(type, name)                                                 \
+	__device__ __forceinline__ type *shared_##name(const struct block *b) \
+	{                                                                     \
+		SHARED(unsigned char, base);                                  \
+		return reinterpret_cast<type *>(base + b->a->shared.name);    \
 	}
 IN_SHARED(const struct tile_matrix, matrices)
 IN_SHARED(const struct decode_job, jobs)
 IN_SHARED(float, x)       /* (d_model) the residual */
 IN_SHARED(uint16_t, high) /* (k_max) what the next product multiplies */
 IN_SHARED(uint16_t, low)
-IN_SHARED(float, sums)   /* (2, k_max / 32) */
-IN_SHARED(float, part)   /* (2, segments, batch, planes, 8) */
-IN_SHARED(float, scores) /* (group, SPLIT + 4) */
-IN_SHARED(uint16_t, p16) /* (planes, group, SPLIT + 8) */
+IN_SHARED(float, sums)     /* (2, k_max / 32) */
+IN_SHARED(float, part)     /* (2, segments, batch, planes, 8) */
+IN_SHARED(float, scores)   /* (group, SPLIT + 4) */
+IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + 8) */
 IN_SHARED(uint16_t, query) /* (planes, group, hd + 8) */
 IN_SHARED(uint16_t, fresh) /* (planes, 2, hd) the new token's k and v */
 IN_SHARED(float, turn)     /* (2, hd / 2) cosines, sines */
@@ -87,8 +87,8 @@ __device__ __forceinline__ void sync_norm(void)
 	some_barrier(2, NORM_THREADS);
 }
 
-/* Which thread this is, in a form that the compiler takes for new: nothing that follows from it can be computed once
- * and kept over all phases, which would take more registers than there are. */
+/* Which thread this is, in a form that the compiler takes for new: nothing that follows from it can be
+ * computed once and kept over all phases, which would take more registers than there are. */
 __device__ __forceinline__ void know_thread(struct block *b)
 {
 	b->thread = thread_index();
@@ -98,7 +98,8 @@ __device__ __forceinline__ void know_thread(struct block *b)
 
 /* ---- streaming weights ---- */
 
-__device__ __forceinline__ struct view look(const struct tile_matrix *matrices, const struct decode_job *j, uint32_t segment)
+__device__ __forceinline__ struct view look(const struct tile_matrix *matrices, const struct decode_job *j,
+					    uint32_t segment)
 {
 	const struct tile_matrix *m = &matrices[j->matrix];
 	struct view v;
@@ -144,7 +145,8 @@ __device__ __forceinline__ void next_job(const struct block *b, struct feed *f, 
 /* Fills the ring by a piece if there is room. */
 __device__ __forceinline__ bool fill(const struct block *b, struct feed *f, uint32_t segment, uint64_t policy)
 {
-	uint32_t ring_bytes = b->a->ring_bytes, n = piece_units(&f->v, f->left, f->in_tile), bytes = n * f->unit_bytes;
+	uint32_t ring_bytes = b->a->ring_bytes, n = piece_units(&f->v, f->left, f->in_tile),
+		 bytes = n * f->unit_bytes;
 	const volatile uint32_t *done = shared_done(b) + 2 * segment;
 	shared_place bar = place_in_shared(shared_bars(b) + segment * PIECES + f->pieces % PIECES);
 	bool wrap = f->offset + bytes > ring_bytes;
@@ -153,7 +155,8 @@ __device__ __forceinline__ bool fill(const struct block *b, struct feed *f, uint
 		return false;
 	f->offset = wrap ? 0 : f->offset;
 	barrier_expect(bar, bytes);
-	copy_bulk_once(place_in_shared(shared_ring(b) + segment * ring_bytes + f->offset), f->from, bytes, bar, policy);
+	copy_bulk_once(place_in_shared(shared_ring(b) + segment * ring_bytes + f->offset), f->from, bytes,
+		       bar, policy);
 	f->offset += bytes;
 	f->filled += skip + bytes;
 	f->pieces++;
@@ -163,8 +166,8 @@ __device__ __forceinline__ bool fill(const struct block *b, struct feed *f, uint
 	return true;
 }
 
-/* The streaming warp: lane s fills the ring of segment s as far as there is room, until all jobs are through. It rests
- * between rounds: the workers want the issue slots. */
+/* The streaming warp: lane s fills the ring of segment s as far as there is room, until all jobs are through.
+ * It rests between rounds: the workers want the issue slots. */
 __device__ __forceinline__ void stream_weights(const struct block *b)
 {
 	uint64_t policy = policy_read_once();
@@ -195,7 +198,8 @@ __device__ __forceinline__ const uint8_t *open_piece(struct block *b, uint32_t s
 	const uint8_t *p = shared_ring(b) + segment * b->a->ring_bytes + r->offset;
 	r->offset += bytes;
 	r->bytes += bytes;
-	barrier_wait(place_in_shared(shared_bars(b) + segment * PIECES + r->piece % PIECES), r->piece / PIECES & 1);
+	barrier_wait(place_in_shared(shared_bars(b) + segment * PIECES + r->piece % PIECES),
+		     r->piece / PIECES & 1);
 	r->piece++;
 	return p;
 }

@@ -91,7 +91,8 @@ __device__ __forceinline__ void draw_greedy(const struct block *b, uint32_t firs
 		store_tagged(mine + 1, own.id, a->run);
 	}
 	for (uint32_t i = t; i < gridDim.x; i += WORKERS)
-		take_better(&own, __uint_as_float(await_value(a->tagged + 4 * i, a->run)), await_value(a->tagged + 4 * i + 1, a->run));
+		take_better(&own, __uint_as_float(await_value(a->tagged + 4 * i, a->run)),
+			    await_value(a->tagged + 4 * i + 1, a->run));
 	block_best(b, &own);
 	bool none = !(own.logit > -INFINITY);
 	unsigned long long sum = block_units(b, none ? 0 : own_units(b, first_job, own.logit));

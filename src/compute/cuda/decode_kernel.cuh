@@ -1,14 +1,16 @@
 /*
  * The decode kernel. Each warp works on one segment of every row, or two (DECODE_SIDES; decode_full.cu and
- * decode_half.cu say which); one more warp streams weights: for each segment a ring in shared memory, filled by the copy engine in the order in which it will be used, from the
- * first layer to the output matrix, whatever the blocks wait for meanwhile.
+ * decode_half.cu say which); one more warp streams weights: for each segment a ring in shared memory, filled
+ * by the copy engine in the order in which it will be used, from the first layer to the output matrix,
+ * whatever the blocks wait for meanwhile.
  *
- * What blocks tell each other goes through words of global memory that hold DECODE_EMPTY until they are written
- * (one relaxed store; readers poll): each phase of each layer has its own words, in two sets for even and odd
- * launches; who writes a word in one set empties it in the other, which was read in the launch before.
+ * What blocks tell each other goes through words of global memory that hold DECODE_EMPTY until they are
+ * written (one relaxed store; readers poll): each phase of each layer has its own words, in two sets for even
+ * and odd launches; who writes a word in one set empties it in the other, which was read in the launch
+ * before.
  *
- * What sets the pace of a small model is the chain of dependent phases, so what can be known before the words of
- * the last phase arrive is looked up before (struct view, struct target).
+ * What sets the pace of a small model is the chain of dependent phases, so what can be known before the words
+ * of the last phase arrive is looked up before (struct view, struct target).
  *
  * Sums are those of the tile path everywhere (docs/exactness.md): the same bits as prefill's.
  */
@@ -26,16 +28,16 @@ namespace
 
 enum phase { PHASE_QKV, PHASE_O, PHASE_GATE_UP, PHASE_DOWN, PHASE_HEAD, PHASES_A_LAYER = 4 };
 
-/* The row whose sum this thread finishes in a batch, known before the sums are. Two threads a row, one for each
- * plane; of gate and up four: the planes of both. */
+/* The row whose sum this thread finishes in a batch, known before the sums are. Two threads a row, one for
+ * each plane; of gate and up four: the planes of both. */
 struct target {
 	uint32_t place; /* of the row among the batch's rows; CUDA_NOTHING: none */
 	uint32_t row, word;
 	float bias;
 };
 
-__device__ __forceinline__ void aim_qkv(const struct block *b, const struct decode_job *j, uint32_t l, uint32_t words,
-					struct target *to)
+__device__ __forceinline__ void aim_qkv(const struct block *b, const struct decode_job *j, uint32_t l,
+					uint32_t words, struct target *to)
 {
 	const struct decode_args *a = b->a;
 	uint32_t role = j->matrix - l * DECODE_N_ROLES;
@@ -45,7 +47,8 @@ __device__ __forceinline__ void aim_qkv(const struct block *b, const struct deco
 	to->word = words + a->at.qkv + before + to->row;
 }
 
-__device__ __forceinline__ struct target find_target(const struct block *b, uint32_t phase, uint32_t l, uint32_t words)
+__device__ __forceinline__ struct target find_target(const struct block *b, uint32_t phase, uint32_t l,
+						     uint32_t words)
 {
 	const struct decode_args *a = b->a;
 	const struct decode_job *j = &shared_jobs(b)[b->job];
@@ -81,7 +84,8 @@ __device__ __forceinline__ struct target find_target(const struct block *b, uint
 __device__ __forceinline__ float add_segments(const struct block *b, uint32_t part_at, uint32_t place)
 {
 	const uint32_t tile = b->a->planes * 8, plane = b->thread % b->a->planes;
-	const float *part = shared_part(b) + part_at * CUDA_SEGMENTS * DECODE_BATCH * tile + place / 8 * tile + plane * 8 + place % 8;
+	const float *part = shared_part(b) + part_at * CUDA_SEGMENTS * DECODE_BATCH * tile +
+			    place / 8 * tile + plane * 8 + place % 8;
 	float v[CUDA_SEGMENTS], sum = 0;
 	if (place != CUDA_NOTHING) {
 #pragma unroll
@@ -96,8 +100,8 @@ __device__ __forceinline__ float add_segments(const struct block *b, uint32_t pa
 	return sum + (b->a->planes == 2 ? other : 0.0f);
 }
 
-__device__ __forceinline__ void finish_row(const struct block *b, const struct target *to, uint32_t part_at, uint32_t phase,
-					   struct best *best)
+__device__ __forceinline__ void finish_row(const struct block *b, const struct target *to, uint32_t part_at,
+					   uint32_t phase, struct best *best)
 {
 	float y = add_segments(b, part_at, to->place);
 	if (phase == PHASE_GATE_UP) {
@@ -139,9 +143,9 @@ __device__ __forceinline__ void take_token(const struct block *b)
 	uint32_t token = (uint32_t)(b->a->fed ? *b->a->fed : b->a->token);
 	if (token >= b->a->n_vocab) /* nothing could be drawn: what follows is thrown away */
 		token = 0;
-#define EMBED_CASE(name, bytes, columns)        \
-	case CUDA_##name:                       \
-		embed<CUDA_##name>(b, token);   \
+#define EMBED_CASE(name, bytes, columns)      \
+	case CUDA_##name:                     \
+		embed<CUDA_##name>(b, token); \
 		break;
 	switch (b->a->embedding.format) {
 		CUDA_TILE_FORMATS(EMBED_CASE)
@@ -181,7 +185,8 @@ __device__ __forceinline__ void prepare(struct block *b)
 	SHARED(unsigned char, base);
 	copy_in(base + a->shared.matrices, a->matrices,
 		(a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct tile_matrix));
-	copy_in(base + a->shared.jobs, a->jobs + (uint64_t)blockIdx.x * a->n_jobs, a->n_jobs * (uint32_t)sizeof(struct decode_job));
+	copy_in(base + a->shared.jobs, a->jobs + (uint64_t)blockIdx.x * a->n_jobs,
+		a->n_jobs * (uint32_t)sizeof(struct decode_job));
 	if (b->warp == DECODE_WARPS) {
 		for (uint32_t i = b->lane; i < CUDA_SEGMENTS * PIECES; i += 32)
 			barrier_init(place_in_shared(shared_bars(b) + i), 1);
@@ -209,7 +214,8 @@ __device__ __forceinline__ void begin(struct block *b)
 }
 
 /* What the product of a phase multiplies. */
-__device__ __forceinline__ void take_operand(struct block *b, uint32_t phase, uint32_t l, uint32_t words, bool has_work)
+__device__ __forceinline__ void take_operand(struct block *b, uint32_t phase, uint32_t l, uint32_t words,
+					     bool has_work)
 {
 	const struct decode_args *a = b->a;
 	uint32_t down = words - a->at.per_layer + a->at.down; /* of the layer before */
@@ -243,7 +249,8 @@ __device__ __forceinline__ void look_both(const struct block *b, struct view v[S
 
 /* The batches of a phase, each a run of jobs whose rows are finished together. */
 template <int FULL>
-__device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint32_t l, uint32_t words, struct best *best)
+__device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint32_t l, uint32_t words,
+					  struct best *best)
 {
 	struct view v[SIDES];
 	look_both(b, v);
@@ -278,7 +285,8 @@ template <int FULL, int CHUNKS> __device__ __forceinline__ void run_model(struct
 	uint32_t head_job = 0;
 	begin(b);
 	for (uint32_t step = 0; step <= a->n_layers * PHASES_A_LAYER; step++) {
-		uint32_t l = step / PHASES_A_LAYER, phase = l == a->n_layers ? (uint32_t)PHASE_HEAD : step % PHASES_A_LAYER;
+		uint32_t l = step / PHASES_A_LAYER,
+			 phase = l == a->n_layers ? (uint32_t)PHASE_HEAD : step % PHASES_A_LAYER;
 		know_thread(b);
 		if (phase == PHASE_O)
 			attention<FULL, CHUNKS>(b, l, l * a->at.per_layer);
@@ -306,10 +314,12 @@ __global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const GRID_CO
 
 /* Launches decode_kernel<FULL, ...>. */
 template <int FULL>
-static cudaError_t launch_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream)
+static cudaError_t launch_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
+				 cudaStream_t stream)
 {
 	void (*kernel)(struct decode_args) = a->hd > 64 ? decode_kernel<FULL, 4> : decode_kernel<FULL, 2>;
-	cudaError_t e = cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes);
+	cudaError_t e = cudaFuncSetAttribute((const void *)kernel,
+					     cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes);
 	if (e != cudaSuccess)
 		return e;
 	return LAUNCH_TOGETHER(kernel, dim3(grid), dim3(DECODE_THREADS), shared_bytes, stream, *a);

@@ -1,5 +1,5 @@
-/* What a product of the decode kernel (decode.cu) multiplies: the words of the phase before, normed or as they
- * are, as halves in shared memory. */
+/* What a product of the decode kernel (decode.cu) multiplies: the words of the phase before, normed or as
+ * they are, as halves in shared memory. */
 #ifndef COMPUTE_CUDA_DECODE_OPERAND_CUH
 #define COMPUTE_CUDA_DECODE_OPERAND_CUH
 
@@ -28,7 +28,8 @@ __device__ __forceinline__ void pad_columns(const struct block *b, uint32_t k)
 	}
 }
 
-/* FULL: sums of 32 activations, for formats with mins; in the order of the stored slots. Ends with a barrier. */
+/* FULL: sums of 32 activations, for formats with mins; in the order of the stored slots. Ends with a barrier.
+ */
 __device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k)
 {
 	uint32_t n = (k + 31) / 32, stride = b->a->k_max / 32;
@@ -84,12 +85,13 @@ __device__ __forceinline__ float add_squares(float sum, float4 x)
 	return fmaf(x.w, x.w, fmaf(x.z, x.z, sum));
 }
 
-__device__ __forceinline__ void put_normed(const struct block *b, uint32_t column, float4 x, float scale, float4 w)
+__device__ __forceinline__ void put_normed(const struct block *b, uint32_t column, float4 x, float scale,
+					   float4 w)
 {
 	uint32_t p = b->a->planes;
 	put_four(b, column,
-		 make_uint4(split_half(x.x * scale * w.x, p), split_half(x.y * scale * w.y, p), split_half(x.z * scale * w.z, p),
-			    split_half(x.w * scale * w.w, p)));
+		 make_uint4(split_half(x.x * scale * w.x, p), split_half(x.y * scale * w.y, p),
+			    split_half(x.z * scale * w.z, p), split_half(x.w * scale * w.w, p)));
 }
 
 __device__ __forceinline__ float4 group_of(const float *p, uint32_t i)
@@ -97,8 +99,8 @@ __device__ __forceinline__ float4 group_of(const float *p, uint32_t i)
 	return *reinterpret_cast<const float4 *>(p + 4 * i);
 }
 
-/* The thread's groups of x are raised by the words at `at` (unless CUDA_NOTHING); returns their squares' sum, in
- * the order of the groups. The first groups stay in kept. */
+/* The thread's groups of x are raised by the words at `at` (unless CUDA_NOTHING); returns their squares' sum,
+ * in the order of the groups. The first groups stay in kept. */
 __device__ __forceinline__ float raise_groups(struct block *b, uint32_t at, float4 kept[NORM_KEPT])
 {
 	uint32_t t = b->thread, n = b->a->d_model / 4;
@@ -161,7 +163,8 @@ __device__ __forceinline__ void take_norm(struct block *b, uint32_t at, const fl
 			if (t + q * NORM_THREADS < n) {
 				put_normed(b, 4 * (t + q * NORM_THREADS), x[q], scale, w[q]);
 				if (at != CUDA_NOTHING)
-					*reinterpret_cast<float4 *>(shared_x(b) + 4 * (t + q * NORM_THREADS)) = x[q];
+					*reinterpret_cast<float4 *>(shared_x(b) +
+								    4 * (t + q * NORM_THREADS)) = x[q];
 			}
 		for (uint32_t i = t + NORM_KEPT * NORM_THREADS; i < n; i += NORM_THREADS)
 			put_normed(b, 4 * i, group_of(shared_x(b), i), scale, group_of(weight, i));

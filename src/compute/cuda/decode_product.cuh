@@ -10,7 +10,8 @@ namespace
 /* acc += 32 columns of 8 rows times the activations w (rows 0 and 1 of the left operand: the high and the low
  * part; lanes of other rows hold zeros). sum: of the activations, for formats with mins. */
 template <int FORMAT, int FULL>
-__device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *unit, uint32_t c, uint32_t lane, uint4 w, float sum)
+__device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *unit, uint32_t c, uint32_t lane,
+					       uint4 w, float sum)
 {
 	typedef frag_traits<FORMAT> traits;
 	uint32_t r[4], t = lane % 4;
@@ -43,7 +44,8 @@ __device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *unit
 template <int FULL> __device__ __forceinline__ void put_part(float *part, uint32_t lane, const float acc[4])
 {
 	if (lane < (FULL ? 8 : 4))
-		*reinterpret_cast<float2 *>(part + lane / 4 * 8 + 2 * (lane % 4)) = make_float2(acc[0], acc[1]);
+		*reinterpret_cast<float2 *>(part + lane / 4 * 8 + 2 * (lane % 4)) =
+			make_float2(acc[0], acc[1]);
 }
 
 /* Where this lane's activations of a segment are; lanes without a row read nothing. */
@@ -67,7 +69,8 @@ struct run {
 	uint32_t in_piece, left; /* units: of the piece, of the job */
 };
 
-__device__ __forceinline__ void need_piece(struct block *b, struct run *r, uint32_t side, uint32_t in_tile, uint32_t unit_bytes)
+__device__ __forceinline__ void need_piece(struct block *b, struct run *r, uint32_t side, uint32_t in_tile,
+					   uint32_t unit_bytes)
 {
 	if (r->in_piece)
 		return;
@@ -75,7 +78,8 @@ __device__ __forceinline__ void need_piece(struct block *b, struct run *r, uint3
 	r->unit = open_piece(b, side, r->in_piece * unit_bytes);
 }
 
-__device__ __forceinline__ void used_units(struct block *b, struct run *r, uint32_t side, uint32_t n, uint32_t unit_bytes)
+__device__ __forceinline__ void used_units(struct block *b, struct run *r, uint32_t side, uint32_t n,
+					   uint32_t unit_bytes)
 {
 	r->unit += n * unit_bytes;
 	r->left -= n;
@@ -97,14 +101,16 @@ __device__ __forceinline__ void multiply_tiles(const uint8_t *unit, uint32_t n, 
 		if (u < n)
 #pragma unroll
 			for (uint32_t i = 0; i < TILES; i++)
-				multiply_chunk<FORMAT, FULL>(acc[i], unit + (i * n + u) * traits::unit_bytes, 0, lane, w[u], sum[u]);
+				multiply_chunk<FORMAT, FULL>(acc[i], unit + (i * n + u) * traits::unit_bytes,
+							     0, lane, w[u], sum[u]);
 #pragma unroll
 	for (uint32_t i = 0; i < TILES; i++)
 		put_part<FULL>(part + i * PART_TILE, lane, acc[i]);
 }
 
 /* Segments of few units: the activations stay in registers, tiles go two by two. */
-template <int FORMAT, int FULL> __device__ __forceinline__ void product_few(struct block *b, struct run *r, uint32_t side)
+template <int FORMAT, int FULL>
+__device__ __forceinline__ void product_few(struct block *b, struct run *r, uint32_t side)
 {
 	typedef frag_traits<FORMAT> traits;
 	enum { PART_TILE = FULL ? 16 : 8 };
@@ -119,7 +125,8 @@ template <int FORMAT, int FULL> __device__ __forceinline__ void product_few(stru
 	while (r->left) {
 		uint32_t units = piece_units(&r->v, r->left, 0), i = 0;
 		const uint8_t *unit = open_piece(b, side, units * traits::unit_bytes);
-		for (; i + 2 * n <= units; i += 2 * n, unit += 2 * n * traits::unit_bytes, r->part += 2 * PART_TILE)
+		for (; i + 2 * n <= units;
+		     i += 2 * n, unit += 2 * n * traits::unit_bytes, r->part += 2 * PART_TILE)
 			multiply_tiles<FORMAT, FULL, 2>(unit, n, w, sum, b->lane, r->part);
 		if (i < units)
 			multiply_tiles<FORMAT, FULL, 1>(unit, n, w, sum, b->lane, r->part);
@@ -130,7 +137,8 @@ template <int FORMAT, int FULL> __device__ __forceinline__ void product_few(stru
 
 /* acc += a unit: the segment's `index`-th, `ahead` units beyond the piece's next one. */
 template <int FORMAT, int FULL>
-__device__ __forceinline__ void multiply_unit(float acc[4], const struct run *r, uint32_t ahead, uint32_t index, uint32_t lane)
+__device__ __forceinline__ void multiply_unit(float acc[4], const struct run *r, uint32_t ahead,
+					      uint32_t index, uint32_t lane)
 {
 	typedef frag_traits<FORMAT> traits;
 	const uint8_t *unit = r->unit + ahead * traits::unit_bytes;
@@ -142,7 +150,8 @@ __device__ __forceinline__ void multiply_unit(float acc[4], const struct run *r,
 	}
 }
 
-template <int FORMAT, int FULL> __device__ __forceinline__ void product_many(struct block *b, struct run r[SIDES])
+template <int FORMAT, int FULL>
+__device__ __forceinline__ void product_many(struct block *b, struct run r[SIDES])
 {
 	typedef frag_traits<FORMAT> traits;
 	enum { PART_TILE = FULL ? 16 : 8 };
@@ -156,7 +165,8 @@ template <int FORMAT, int FULL> __device__ __forceinline__ void product_many(str
 				m[s] = 0;
 				if (u[s] < r[s].v.n) {
 					need_piece(b, &r[s], s, r[s].v.n - u[s], traits::unit_bytes);
-					m[s] = r[s].in_piece < r[s].v.n - u[s] ? r[s].in_piece : r[s].v.n - u[s];
+					m[s] = r[s].in_piece < r[s].v.n - u[s] ? r[s].in_piece
+									       : r[s].v.n - u[s];
 					n = n < m[s] ? n : m[s];
 					busy++;
 				}
@@ -168,13 +178,15 @@ template <int FORMAT, int FULL> __device__ __forceinline__ void product_many(str
 				for (uint32_t q = 0; q < n; q++)
 #pragma unroll
 					for (uint32_t s = 0; s < SIDES; s++)
-						multiply_unit<FORMAT, FULL>(acc[s], &r[s], q, u[s] + q, b->lane);
+						multiply_unit<FORMAT, FULL>(acc[s], &r[s], q, u[s] + q,
+									    b->lane);
 			} else {
 				/* segments differ by a unit at most: one is through */
 #pragma unroll
 				for (uint32_t s = 0; s < SIDES; s++)
 					for (uint32_t q = 0; m[s] && q < n; q++)
-						multiply_unit<FORMAT, FULL>(acc[s], &r[s], q, u[s] + q, b->lane);
+						multiply_unit<FORMAT, FULL>(acc[s], &r[s], q, u[s] + q,
+									    b->lane);
 			}
 #pragma unroll
 			for (uint32_t s = 0; s < SIDES; s++)
@@ -189,7 +201,8 @@ template <int FORMAT, int FULL> __device__ __forceinline__ void product_many(str
 	}
 }
 
-template <int FORMAT, int FULL> __device__ __forceinline__ void product(struct block *b, const struct view v[SIDES])
+template <int FORMAT, int FULL>
+__device__ __forceinline__ void product(struct block *b, const struct view v[SIDES])
 {
 	typedef frag_traits<FORMAT> traits;
 	enum { PART_TILE = FULL ? 16 : 8 };
@@ -201,7 +214,9 @@ template <int FORMAT, int FULL> __device__ __forceinline__ void product(struct b
 		r[s].o.has_row = g < (FULL ? 2 : 1);
 		r[s].o.x = (g ? shared_low(b) : shared_high(b)) + v[s].from * traits::chunks * 32 + 8 * t;
 		r[s].o.sums = shared_sums(b) + g * (b->a->k_max / 32) + v[s].from * traits::chunks;
-		r[s].part = shared_part(b) + ((b->part_at * CUDA_SEGMENTS + SIDES * b->warp + s) * DECODE_BATCH + v[s].at) * PART_TILE;
+		r[s].part = shared_part(b) +
+			    ((b->part_at * CUDA_SEGMENTS + SIDES * b->warp + s) * DECODE_BATCH + v[s].at) *
+				    PART_TILE;
 		r[s].unit = NULL;
 		r[s].in_piece = 0;
 		r[s].left = v[s].n_tiles * v[s].n;

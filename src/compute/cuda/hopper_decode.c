@@ -90,7 +90,7 @@ static bool list_jobs(const struct cuda *c, struct hopper_decode *d)
 	for (uint32_t b = 0; b < d->grid; b++)
 		n = most(n, decode_plan_jobs(d->matrices, n_layers, b, d->grid, NULL));
 	d->args.n_jobs = n;
-	d->jobs = calloc((size_t)d->grid * n, sizeof *d->jobs);
+	d->jobs = n ? calloc((size_t)d->grid * n, sizeof *d->jobs) : NULL;
 	for (uint32_t b = 0; b < d->grid && d->jobs; b++)
 		decode_plan_jobs(d->matrices, n_layers, b, d->grid, d->jobs + (size_t)b * n);
 	return d->jobs != NULL;

@@ -1,7 +1,7 @@
 /*
  * What the decode kernel asks of a Hopper beyond ptx.cuh and hopper.cuh: words that blocks pass to each other
- * while they run, barriers of some of a block's threads. One small function each, with a twin for the emulator
- * (which runs a grid of one block).
+ * while they run, barriers of some of a block's threads. One small function each, with a twin for the
+ * emulator (which runs a grid of one block).
  */
 #ifndef COMPUTE_CUDA_PTX_SM90_CUH
 #define COMPUTE_CUDA_PTX_SM90_CUH
@@ -91,8 +91,8 @@ static __device__ __forceinline__ uint64_t policy_read_once(void)
 static __device__ __forceinline__ void copy_bulk_once(shared_place to, const void *from, uint32_t bytes,
 						      shared_place b, uint64_t policy)
 {
-	asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::
-			     "r"(to),
+	asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], "
+		     "[%1], %2, [%3], %4;" ::"r"(to),
 		     "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(b), "l"(policy)
 		     : "memory");
 }
@@ -121,7 +121,8 @@ static __device__ __forceinline__ uint4 load_words(const uint32_t *p)
 /* A value and its tag travel as one. */
 static __device__ __forceinline__ void store_tagged(uint64_t *p, uint32_t value, uint32_t tag)
 {
-	asm volatile("st.relaxed.gpu.global.b64 [%0], %1;" ::"l"(p), "l"((uint64_t)tag << 32 | value) : "memory");
+	asm volatile("st.relaxed.gpu.global.b64 [%0], %1;" ::"l"(p), "l"((uint64_t)tag << 32 | value)
+		     : "memory");
 }
 static __device__ __forceinline__ uint64_t load_tagged(const uint64_t *p)
 {
@@ -146,8 +147,8 @@ static __device__ __forceinline__ void give_up(void)
 /* All blocks of the grid run at once, or the launch fails. */
 #define LAUNCH_TOGETHER(kernel, grid, block, shared, stream, args) \
 	launch_together((const void *)(kernel), grid, block, shared, stream, &(args))
-static inline cudaError_t launch_together(const void *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
-					  const void *args)
+static inline cudaError_t launch_together(const void *kernel, dim3 grid, dim3 block, size_t shared,
+					  cudaStream_t stream, const void *args)
 {
 	void *all[] = {(void *)args};
 	return cudaLaunchCooperativeKernel(kernel, grid, block, all, shared, stream);
