@@ -3,7 +3,7 @@
  * and what was found. The device is reached as the engine reaches it, so the same program tells of any
  * device:
  *
- *     gpu_exact MODEL.gguf|haiku [--device NAME] [--prompt N] CHECK...
+ *     gpu_exact MODEL.gguf|haiku [--device NAME] [--prompt N] [--themes N] CHECK...
  *
  *     repeat      100 runs of a prompt and an answer give the same bits
  *     chunks      a prompt in steps of 1, 17, 512 and whole gives the same bits at every position
@@ -35,7 +35,7 @@ enum {
 
 struct subject {
 	const char *path, *device;
-	uint32_t n_prompt, n_ctx, n_seqs;
+	uint32_t n_prompt, n_ctx, n_seqs, n_themes;
 	struct gguf *file;
 	struct model model;
 	struct compute *compute;
@@ -479,14 +479,14 @@ static void check_greedy(struct subject *s)
 	if (engine_open_tok(s->file, &t, &chat, &err))
 		give_up(&err);
 	open_device(s, "cpu:reference", 256, 1, 256);
-	for (uint32_t i = 0; i < N_THEMES; i++) {
+	for (uint32_t i = 0; i < s->n_themes; i++) {
 		make_prompt(&chat, t, themes[i], &prompt);
 		want[i].logits = allocate((size_t)MAX_ANSWER * s->model.hp.n_vocab, sizeof(float));
 		answer_greedily(s, t, &prompt, &want[i]);
 	}
 	close_device(s);
 	open_device(s, s->device, 256, 1, 256);
-	for (uint32_t i = 0; i < N_THEMES; i++) {
+	for (uint32_t i = 0; i < s->n_themes; i++) {
 		bool same;
 		make_prompt(&chat, t, themes[i], &prompt);
 		answer_greedily(s, t, &prompt, &got);
@@ -494,7 +494,7 @@ static void check_greedy(struct subject *s)
 		n_same += same;
 		free(want[i].logits);
 	}
-	tell(s, good, "%u of %d greedy answers are those of cpu:reference", n_same, N_THEMES);
+	tell(s, good, "%u of %u greedy answers are those of cpu:reference", n_same, s->n_themes);
 	close_device(s);
 	free(got.logits);
 	tok_ids_free(&prompt);
@@ -514,7 +514,7 @@ enum { N_CHECKS = sizeof checks / sizeof checks[0] };
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: gpu_exact MODEL.gguf|haiku [--device NAME] [--prompt N] "
+	fprintf(stderr, "usage: gpu_exact MODEL.gguf|haiku [--device NAME] [--prompt N] [--themes N] "
 			"repeat|chunks|neighbours|ledger|greedy ...\n");
 	return 2;
 }
@@ -533,7 +533,7 @@ static bool run_check(struct subject *s, const char *name)
 
 int main(int argc, char **argv)
 {
-	struct subject s = {.device = "cuda", .n_prompt = 600};
+	struct subject s = {.device = "cuda", .n_prompt = 600, .n_themes = N_THEMES};
 	if (argc < 3)
 		return usage();
 	s.path = argv[1];
@@ -543,6 +543,10 @@ int main(int argc, char **argv)
 			s.device = argv[++i];
 		else if (strcmp(argv[i], "--prompt") == 0 && i + 1 < argc)
 			s.n_prompt = (uint32_t)strtoul(argv[++i], NULL, 10);
+		else if (strcmp(argv[i], "--themes") == 0 && i + 1 < argc)
+			s.n_themes = (uint32_t)strtoul(argv[++i], NULL, 10);
+		else if (s.n_themes < 1 || s.n_themes > N_THEMES)
+			return usage();
 		else if (s.n_prompt < 1 || s.n_prompt > COMPUTE_MAX_BATCH)
 			return usage();
 		else if (!run_check(&s, argv[i]))
