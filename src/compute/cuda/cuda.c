@@ -236,8 +236,7 @@ static enum hokku_code choose_path(struct cuda *c, struct hokku_error *err)
 		rc = try_forced(c, forced, err);
 	else /* of several errors the last one's is told: that path asks least */
 		for (size_t i = 0; i < N_PATHS && rc; i++)
-			if (!paths[i]->on_request)
-				rc = try_path(c, paths[i], err);
+			rc = try_path(c, paths[i], err);
 	if (rc)
 		return rc;
 	snprintf(c->text, sizeof c->text, "cuda:%d (%s, compute capability %d.%d, %s path)", c->device.index,

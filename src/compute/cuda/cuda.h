@@ -53,8 +53,6 @@ void *cuda_take(struct cuda_taker *t, enum ledger_class class, uint64_t count, u
 struct cuda_path {
 	const char *name;
 	int min_cc;
-	bool on_request; /* taken only where HOKKU_CUDA_PATH names it: not yet proved on a device as a whole
-			  */
 	/* May this path run the model (c->model and the widths are set)? If not, err says why:
 	 * MODEL_LOAD_FAILED. Takes nothing. */
 	enum hokku_code (*fits)(struct cuda *c, struct hokku_error *err);

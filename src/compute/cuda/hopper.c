@@ -286,7 +286,6 @@ static void hopper_take_scratch(struct cuda *c, struct cuda_taker *t)
 const struct cuda_path cuda_path_hopper = {
 	.name = "hopper",
 	.min_cc = HOPPER_CC,
-	.on_request = true,
 	.fits = hopper_fits,
 	.kv_block_bytes = hopper_kv_block_bytes,
 	.take_weights = hopper_take_weights,
