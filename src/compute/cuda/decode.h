@@ -16,8 +16,8 @@ enum {
 	DECODE_BATCH = 16,     /* tiles whose sums are added up together */
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
 	DECODE_PIECES = 8,     /* of weights in flight for a segment, at most */
-	DECODE_PIECE_BYTES = 3072,
-	DECODE_FEW_BYTES = 4096, /* of a piece of whole tiles */
+	DECODE_PIECE_BYTES = 4096, /* at most */
+	DECODE_GOOD_BYTES = 2304,  /* of a piece that can be cut anywhere: smaller ones cost more each */
 };
 
 /* A word that nobody has written: not a number that the kernel makes. */
@@ -33,6 +33,19 @@ enum decode_role {
 	DECODE_UP,
 	DECODE_DOWN,
 	DECODE_N_ROLES
+};
+
+/*
+ * A matrix as the decode kernel reads it: tiles two by two, as the sixteen rows of a tensor-core product, in
+ * *pieces* that a copy brings to shared memory. Where a segment of two tiles fits in a piece, a piece is whole
+ * segments of `pairs` pairs; else `units` units of the one tile, then those of the other (pairs is 0).
+ */
+struct decode_matrix {
+	const uint8_t *data;
+	uint32_t rows, n_tiles, n_units;
+	uint16_t unit_bytes;
+	uint8_t format;
+	uint8_t pairs, units;
 };
 
 /* Tiles of one matrix that a block works on, in the order it does. A batch ends where `last_of_batch`. */
@@ -62,7 +75,7 @@ struct decode_shared {
 };
 
 struct decode_args {
-	const struct tile_matrix *matrices; /* device (n_layers * DECODE_N_ROLES + 1) */
+	const struct decode_matrix *matrices; /* device (n_layers * DECODE_N_ROLES + 1) */
 	const struct decode_job *jobs;      /* device (grid, n_jobs) */
 	const struct decode_layer *layers;  /* device (n_layers) */
 	const float *output_norm;           /* (d_model) */

@@ -1,7 +1,7 @@
 /*
  * Attention of the decode kernel (decode_kernel.cuh). A block takes one KV head and one split of 128
- * positions: its warps score sixteen n8 tiles of positions for all query heads of the group, then a warp does
- * the softmax of a row, then warps add up columns of the output, eight at a time. The sums are those of
+ * positions: its sixteen warps score an n8 tile of positions each for all query heads of the group, then a warp
+ * does the softmax of a row, then warps add up eight columns of the output each. The sums are those of
  * attend.cuh.
  */
 #ifndef COMPUTE_CUDA_DECODE_ATTENTION_CUH
@@ -13,12 +13,12 @@ namespace
 {
 
 /* What a warp needs of the KV memory: its eight positions of K, its eight columns of V; [..][plane]. */
-template <int FULL, int CHUNKS> struct key_fragments {
-	uint4 k[CHUNKS][FULL ? 2 : 1];
+template <int CHUNKS> struct key_fragments {
+	uint4 k[CHUNKS][PLANES];
 	uint32_t position; /* of this lane's */
 };
-template <int FULL> struct value_fragments {
-	uint4 v[SPLIT / KV_BLOCK][FULL ? 2 : 1];
+struct value_fragments {
+	uint4 v[SPLIT / KV_BLOCK][PLANES];
 };
 
 struct item {
@@ -55,7 +55,7 @@ __device__ __forceinline__ void prepare_attention(struct block *b)
 
 __device__ __forceinline__ uint64_t kv_block_bytes(const struct decode_args *a)
 {
-	return (uint64_t)a->planes * 2 * KV_BLOCK * a->hd * 2;
+	return (uint64_t)PLANES * 2 * KV_BLOCK * a->hd * 2;
 }
 
 /* KV block n of the item's split. */
@@ -67,9 +67,9 @@ __device__ __forceinline__ uint8_t *kv_block(const struct block *b, uint32_t l, 
 	return a->kv + l * a->kv_layer_bytes + (id * a->n_kv_heads + it->head) * kv_block_bytes(a);
 }
 
-template <int FULL, int CHUNKS>
+template <int CHUNKS>
 __device__ __forceinline__ void fetch_keys(const struct block *b, uint32_t l, const struct item *it,
-					   uint32_t tile16, struct key_fragments<FULL, CHUNKS> *f)
+					   uint32_t tile16, struct key_fragments<CHUNKS> *f)
 {
 	const struct decode_args *a = b->a;
 	uint32_t g = b->lane / 4, t = b->lane % 4, plane_bytes = KV_BLOCK * a->hd * 2;
@@ -78,7 +78,7 @@ __device__ __forceinline__ void fetch_keys(const struct block *b, uint32_t l, co
 	bool there = f->position < a->pos;
 	const uint8_t *keys = there ? kv_block(b, l, it, own) : NULL;
 #pragma unroll
-	for (uint32_t p = 0; p < (FULL ? 2 : 1); p++)
+	for (uint32_t p = 0; p < PLANES; p++)
 #pragma unroll
 		for (uint32_t c = 0; c < CHUNKS; c++) {
 			f->k[c][p] = make_uint4(0, 0, 0, 0);
@@ -88,18 +88,17 @@ __device__ __forceinline__ void fetch_keys(const struct block *b, uint32_t l, co
 		}
 }
 
-template <int FULL>
 __device__ __forceinline__ void fetch_values(const struct block *b, uint32_t l, const struct item *it,
-					     uint32_t column, struct value_fragments<FULL> *f)
+					     uint32_t column, struct value_fragments *f)
 {
 	const struct decode_args *a = b->a;
 	uint32_t g = b->lane / 4, t = b->lane % 4, plane_bytes = KV_BLOCK * a->hd * 2;
 #pragma unroll
 	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++) {
 		bool there = column < a->hd && it->first + n * KV_BLOCK + 8 * t < a->pos;
-		const uint8_t *values = there ? kv_block(b, l, it, n) + (FULL ? 2 : 1) * plane_bytes : NULL;
+		const uint8_t *values = there ? kv_block(b, l, it, n) + PLANES * plane_bytes : NULL;
 #pragma unroll
-		for (uint32_t p = 0; p < (FULL ? 2 : 1); p++) {
+		for (uint32_t p = 0; p < PLANES; p++) {
 			f->v[n][p] = make_uint4(0, 0, 0, 0);
 			if (there)
 				f->v[n][p] = load_l2(values + p * plane_bytes +
@@ -125,14 +124,14 @@ __device__ __forceinline__ void patch(uint4 *v, int n, uint32_t fresh)
 }
 
 /* The new token's k and v, which are in shared memory. */
-template <int FULL, int CHUNKS>
-__device__ __forceinline__ void patch_keys(const struct block *b, struct key_fragments<FULL, CHUNKS> *f)
+template <int CHUNKS>
+__device__ __forceinline__ void patch_keys(const struct block *b, struct key_fragments<CHUNKS> *f)
 {
 	const struct decode_args *a = b->a;
 	if (f->position != a->pos)
 		return;
 #pragma unroll
-	for (uint32_t p = 0; p < (FULL ? 2 : 1); p++)
+	for (uint32_t p = 0; p < PLANES; p++)
 #pragma unroll
 		for (uint32_t c = 0; c < CHUNKS; c++)
 			if (c < a->hd / 32)
@@ -140,9 +139,8 @@ __device__ __forceinline__ void patch_keys(const struct block *b, struct key_fra
 					shared_fresh(b) + p * 2 * a->hd + 32 * c + 8 * (b->lane % 4));
 }
 
-template <int FULL>
 __device__ __forceinline__ void patch_values(const struct block *b, const struct item *it, uint32_t column,
-					     struct value_fragments<FULL> *f)
+					     struct value_fragments *f)
 {
 	const struct decode_args *a = b->a;
 #pragma unroll
@@ -151,7 +149,7 @@ __device__ __forceinline__ void patch_values(const struct block *b, const struct
 			continue;
 		int before = (int)a->pos - (int)(it->first + n * KV_BLOCK + 8 * (b->lane % 4));
 #pragma unroll
-		for (uint32_t p = 0; p < (FULL ? 2 : 1); p++)
+		for (uint32_t p = 0; p < PLANES; p++)
 			if (before >= 0 && before < 8)
 				patch(&f->v[n][p], before,
 				      shared_fresh(b)[(2 * p + 1) * a->hd + column + b->lane / 4]);
@@ -160,7 +158,6 @@ __device__ __forceinline__ void patch_values(const struct block *b, const struct
 
 /* Leaves a pair of columns of the new token's q, k or v (row: head of the group, then k, then v) in shared
  * memory as halves; k and v also go to the KV memory. */
-template <int FULL>
 __device__ __forceinline__ void put_pair(const struct block *b, uint8_t *to, uint32_t row, uint32_t first,
 					 uint32_t second, uint32_t x, uint32_t y)
 {
@@ -168,7 +165,7 @@ __device__ __forceinline__ void put_pair(const struct block *b, uint8_t *to, uin
 	uint32_t group = a->group, slot = a->pos % KV_BLOCK, plane_bytes = KV_BLOCK * a->hd * 2;
 	bool is_v = row > group;
 #pragma unroll
-	for (uint32_t plane = 0; plane < (FULL ? 2 : 1); plane++, x >>= 16, y >>= 16) {
+	for (uint32_t plane = 0; plane < PLANES; plane++, x >>= 16, y >>= 16) {
 		uint16_t *put = row < group ? shared_query(b) + (plane * DECODE_MAX_GROUP + row) * (a->hd + 8)
 					    : shared_fresh(b) + (2 * plane + is_v) * a->hd;
 		put[first] = (uint16_t)x;
@@ -176,14 +173,13 @@ __device__ __forceinline__ void put_pair(const struct block *b, uint8_t *to, uin
 		if (row < group)
 			continue;
 		uint16_t *cache =
-			(uint16_t *)(to + (is_v ? (FULL ? 2 : 1) : 0) * plane_bytes + plane * plane_bytes);
+			(uint16_t *)(to + (is_v ? PLANES : 0) * plane_bytes + plane * plane_bytes);
 		cache[is_v ? first * KV_BLOCK + slot : slot * a->hd + first] = (uint16_t)x;
 		cache[is_v ? second * KV_BLOCK + slot : slot * a->hd + second] = (uint16_t)y;
 	}
 }
 
 /* Waits for the new token's q (and k, v) and turns them. */
-template <int FULL>
 __device__ __forceinline__ void take_query(const struct block *b, uint32_t l, uint32_t words,
 					   const struct item *it)
 {
@@ -207,12 +203,12 @@ __device__ __forceinline__ void take_query(const struct block *b, uint32_t l, ui
 		}
 		float p = __uint_as_float(u), q = __uint_as_float(v);
 		float x = r <= group ? p * c - q * s : p, y = r <= group ? q * c + p * s : q;
-		put_pair<FULL>(b, to, r, first, second, split_half(x, a->planes), split_half(y, a->planes));
+		put_pair(b, to, r, first, second, split_half(x), split_half(y));
 	}
 	/* padding of the key stays 0 */
 	if (it->fresh && a->head_dim < a->hd)
 		for (uint32_t i = a->head_dim + b->thread; i < a->hd; i += WORKERS)
-			for (uint32_t plane = 0; plane < (FULL ? 2 : 1); plane++)
+			for (uint32_t plane = 0; plane < PLANES; plane++)
 				((uint16_t *)(to + plane * KV_BLOCK * a->hd *
 							   2))[a->pos % KV_BLOCK * a->hd + i] = 0;
 }
@@ -224,14 +220,13 @@ __device__ __forceinline__ uint32_t word_in(uint4 v, uint32_t i)
 
 /* acc += the product of rows g, g + 8 of the left operand (32 columns in shared memory, by plane) with the
  * right one: high by high, then low by high, high by low. */
-template <int FULL>
 __device__ __forceinline__ void multiply(float acc[4], const uint16_t *rows, uint32_t stride, uint32_t plane,
 					 uint32_t column, uint32_t lane, const uint4 *right)
 {
 	uint32_t g = lane / 4, t = lane % 4;
 	uint4 up[2], down[2];
 #pragma unroll
-	for (uint32_t p = 0; p < (FULL ? 2 : 1); p++) {
+	for (uint32_t p = 0; p < PLANES; p++) {
 		const uint16_t *row = rows + p * plane + g * stride + column + 8 * t;
 		up[p] = *reinterpret_cast<const uint4 *>(row);
 		down[p] = *reinterpret_cast<const uint4 *>(row + 8 * stride);
@@ -250,9 +245,9 @@ __device__ __forceinline__ void multiply(float acc[4], const uint16_t *rows, uin
 	}
 }
 
-template <int FULL, int CHUNKS>
+template <int CHUNKS>
 __device__ __forceinline__ void score(const struct block *b, const struct item *it, uint32_t tile16,
-				      const struct key_fragments<FULL, CHUNKS> *f)
+				      const struct key_fragments<CHUNKS> *f)
 {
 	const struct decode_args *a = b->a;
 	uint32_t g = b->lane / 4, t = b->lane % 4, group = a->group, stride = a->hd + 8;
@@ -260,7 +255,7 @@ __device__ __forceinline__ void score(const struct block *b, const struct item *
 #pragma unroll
 	for (uint32_t c = 0; c < CHUNKS; c++)
 		if (c < a->hd / 32)
-			multiply<FULL>(acc, shared_query(b), stride, DECODE_MAX_GROUP * stride, 32 * c,
+			multiply(acc, shared_query(b), stride, DECODE_MAX_GROUP * stride, 32 * c,
 				       b->lane, f->k[c]);
 	uint32_t column = tile16 / 4 * KV_BLOCK + 8 * t + 2 * (tile16 % 4);
 #pragma unroll
@@ -273,7 +268,7 @@ __device__ __forceinline__ void score(const struct block *b, const struct item *
 }
 
 /* A row of the scores becomes weights, by one warp; largest and sum go to shared memory. */
-template <int FULL> __device__ __forceinline__ void soften(const struct block *b, uint32_t r)
+__device__ __forceinline__ void soften(const struct block *b, uint32_t r)
 {
 	float *row = shared_scores(b) + r * (SPLIT + 4),
 	      *ends = reinterpret_cast<float *>(shared_reduce(b)) + 16;
@@ -288,9 +283,9 @@ template <int FULL> __device__ __forceinline__ void soften(const struct block *b
 #pragma unroll
 	for (uint32_t i = 0; i < SPLIT / 32; i++) {
 		float p = expf(v[i] - largest);
-		uint32_t both = split_half(p, FULL ? 2 : 1);
+		uint32_t both = split_half(p);
 		row[32 * i + b->lane] = p;
-		for (uint32_t plane = 0; plane < (FULL ? 2 : 1); plane++, both >>= 16)
+		for (uint32_t plane = 0; plane < PLANES; plane++, both >>= 16)
 			shared_p16(b)[(plane * DECODE_MAX_GROUP + r) * (SPLIT + 8) + 32 * i + b->lane] =
 				(uint16_t)both;
 	}
@@ -316,10 +311,9 @@ __device__ __forceinline__ uint64_t *attention_part(const struct decode_args *a,
 }
 
 /* Eight columns of the output of all rows, by one warp. */
-template <int FULL>
 __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32_t words,
 				       const struct item *it, uint32_t first_column,
-				       const struct value_fragments<FULL> *f, bool whole)
+				       const struct value_fragments *f, bool whole)
 {
 	const struct decode_args *a = b->a;
 	const float *ends = reinterpret_cast<const float *>(shared_reduce(b)) + 16;
@@ -328,7 +322,7 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 #pragma unroll
 	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++)
 		if (it->first + n * KV_BLOCK <= a->pos)
-			multiply<FULL>(acc, shared_p16(b), SPLIT + 8, DECODE_MAX_GROUP * (SPLIT + 8),
+			multiply(acc, shared_p16(b), SPLIT + 8, DECODE_MAX_GROUP * (SPLIT + 8),
 				       n * KV_BLOCK, b->lane, f->v[n]);
 #pragma unroll
 	for (uint32_t e = 0; e < 4; e++) {
@@ -338,7 +332,7 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 			continue;
 		if (whole) {
 			publish(b, words + a->at.attended + head * a->head_dim + column,
-				split_half(acc[e] / ends[2 * row + 1], a->planes));
+				split_half(acc[e] / ends[2 * row + 1]));
 			continue;
 		}
 		uint64_t *part = attention_part(a, head, it->split);
@@ -379,41 +373,34 @@ __device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint3
 		total = fmaf(total, before, out * now);
 	}
 	publish(b, words + a->at.attended + head * a->head_dim + column,
-		split_half(total / total_sum, a->planes));
+		split_half(total / total_sum));
 }
 
-template <int FULL, int CHUNKS>
+template <int CHUNKS>
 __device__ __forceinline__ void attention(const struct block *b, uint32_t l, uint32_t words)
 {
 	const struct decode_args *a = b->a;
 	uint32_t n_splits = a->pos / SPLIT + 1, group = a->group;
 	for (uint32_t i = first_item(); i < a->n_kv_heads * n_splits; i += gridDim.x) {
 		struct item it = item_at(a, i);
-		struct key_fragments<FULL, CHUNKS> keys[SIDES];
-		struct value_fragments<FULL> values;
-#pragma unroll
-		for (uint32_t k = 0; k < SIDES; k++)
-			fetch_keys<FULL, CHUNKS>(b, l, &it, SIDES * b->warp + k, &keys[k]);
-		take_query<FULL>(b, l, words, &it);
+		struct key_fragments<CHUNKS> keys;
+		struct value_fragments values;
+		uint32_t tile16 = b->warp, column = 8 * b->warp;
+		fetch_keys<CHUNKS>(b, l, &it, tile16, &keys);
+		fetch_values(b, l, &it, column, &values);
+		take_query(b, l, words, &it);
 		sync_workers();
-#pragma unroll
-		for (uint32_t k = 0; k < SIDES; k++) {
-			if (it.fresh)
-				patch_keys<FULL, CHUNKS>(b, &keys[k]);
-			score<FULL, CHUNKS>(b, &it, SIDES * b->warp + k, &keys[k]);
+		if (it.fresh) {
+			patch_keys<CHUNKS>(b, &keys);
+			patch_values(b, &it, column, &values);
 		}
-		fetch_values<FULL>(b, l, &it, 8 * b->warp, &values);
+		score<CHUNKS>(b, &it, tile16, &keys);
 		sync_workers();
 		for (uint32_t r = b->warp; r < group; r += DECODE_WARPS)
-			soften<FULL>(b, r);
+			soften(b, r);
 		sync_workers();
-		for (uint32_t column = 8 * b->warp; column < a->hd; column += 8 * DECODE_WARPS) {
-			if (column != 8 * b->warp)
-				fetch_values<FULL>(b, l, &it, column, &values);
-			if (it.fresh)
-				patch_values<FULL>(b, &it, column, &values);
-			gather<FULL>(b, l, words, &it, column, &values, n_splits == 1);
-		}
+		if (column < a->hd)
+			gather(b, l, words, &it, column, &values, n_splits == 1);
 		sync_workers();
 	}
 	if (n_splits > 1)

@@ -14,28 +14,26 @@ namespace
 {
 
 enum {
-	SIDES = DECODE_SIDES, /* segments of a row that a warp works on */
-	DECODE_WARPS = CUDA_SEGMENTS / SIDES,
+	FULL = DECODE_FULL, /* decode_full.cu: 1; decode_half.cu: 0 */
+	PLANES = FULL ? 2 : 1,
+	DECODE_WARPS = CUDA_SEGMENTS,
 	DECODE_THREADS = (DECODE_WARPS + 1) * 32,
 	WORKERS = DECODE_WARPS * 32, /* threads that compute; the warp after them streams */
 	NORM_THREADS = 256,          /* of the tile path's norm */
-	NORM_KEPT = 2 / SIDES,       /* groups of four columns that such a thread keeps in registers */
+	NORM_KEPT = FULL ? 2 : 4,    /* groups of four columns that such a thread keeps in registers */
 	PIECES = DECODE_PIECES,
-	PIECE_BYTES = DECODE_PIECE_BYTES,
-	FEW_BYTES = DECODE_FEW_BYTES,
-	FEW_UNITS = 2,   /* a segment's units whose activations stay in registers over all tiles */
+	TILE_SUMS = CUDA_TILE_ROWS * PLANES, /* of a segment: floats */
 	SPINS = 1 << 21, /* polls before a word counts as lost: a second or more */
 	KV_BLOCK = 32,
 	SPLIT = CUDA_ATTN_SPLIT,
 };
 #define F16_MAX 65504.0f
 
-/* What a warp has to do for a job. */
+/* What a warp has to do for a job: its segment of the job's tiles. */
 struct view {
 	uint32_t format, n_tiles, at; /* at: place of the first tile in the batch */
 	uint32_t from, n;             /* units of the segment: first, how many */
-	uint32_t piece;               /* units of a piece of the stream */
-	bool few;                     /* pieces are whole pairs of tiles, in all segments alike */
+	uint32_t unit_bytes, pairs, units; /* of a piece (struct decode_matrix) */
 };
 
 /* A warp's ring as the warp sees it. */
@@ -48,7 +46,7 @@ struct block {
 	uint32_t *now, *other; /* words of this launch, of the other set */
 	uint32_t job, part_at; /* next job; which of the two parts */
 	uint32_t thread, warp, lane;
-	struct ring ring[SIDES]; /* of segments SIDES warp and on */
+	struct ring ring; /* of segment `warp` */
 };
 
 /* Shared memory by name. Its place is a constant of the launch, so that no register has to keep it. */
@@ -58,13 +56,13 @@ struct block {
 		SHARED(unsigned char, base);                                  \
 		return reinterpret_cast<type *>(base + b->a->shared.name);    \
 	}
-IN_SHARED(const struct tile_matrix, matrices)
+IN_SHARED(const struct decode_matrix, matrices)
 IN_SHARED(const struct decode_job, jobs)
 IN_SHARED(float, x)       /* (d_model) the residual */
 IN_SHARED(uint16_t, high) /* (k_max) what the next product multiplies */
 IN_SHARED(uint16_t, low)
-IN_SHARED(float, sums)     /* (2, k_max / 32) */
-IN_SHARED(float, part)     /* (2, segments, batch, planes, 8) */
+IN_SHARED(float, sums)     /* (k_max / 32, 2): of high, of low */
+IN_SHARED(float, part)     /* (2, segments, batch, 8, planes) */
 IN_SHARED(float, scores)   /* (group, SPLIT + 4) */
 IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + 8) */
 IN_SHARED(uint16_t, query) /* (planes, group, hd + 8) */
@@ -72,9 +70,9 @@ IN_SHARED(uint16_t, fresh) /* (planes, 2, hd) the new token's k and v */
 IN_SHARED(float, turn)     /* (2, hd / 2) cosines, sines */
 IN_SHARED(uint32_t, table) /* KV blocks of the block's first piece of attention */
 IN_SHARED(uint64_t, reduce)
-IN_SHARED(uint64_t, bars) /* (warps, PIECES) */
-IN_SHARED(uint32_t, done) /* (warps, 2) bytes, pieces that a warp has read */
-IN_SHARED(uint8_t, ring)  /* (warps, ring_bytes) */
+IN_SHARED(uint64_t, bars) /* (segments, PIECES) */
+IN_SHARED(uint32_t, done) /* (segments, 2) bytes, pieces that a warp has read */
+IN_SHARED(uint8_t, ring)  /* (segments, ring_bytes) */
 #undef IN_SHARED
 
 /* All threads but the streaming warp's. */
@@ -98,55 +96,54 @@ __device__ __forceinline__ void know_thread(struct block *b)
 
 /* ---- streaming weights ---- */
 
-__device__ __forceinline__ struct view look(const struct tile_matrix *matrices, const struct decode_job *j,
+__device__ __forceinline__ struct view look(const struct decode_matrix *matrices, const struct decode_job *j,
 					    uint32_t segment)
 {
-	const struct tile_matrix *m = &matrices[j->matrix];
+	const struct decode_matrix *m = &matrices[j->matrix];
 	struct view v;
 	v.format = m->format;
 	v.n_tiles = j->n_tiles;
 	v.at = j->at;
 	v.from = tile_segment(m->n_units, segment);
 	v.n = tile_segment(m->n_units, segment + 1) - v.from;
-	uint32_t most = (m->n_units + CUDA_SEGMENTS - 1) / CUDA_SEGMENTS;
-	v.few = most <= FEW_UNITS && 2 * most * m->unit_bytes <= FEW_BYTES;
-	v.piece = v.few ? (FEW_BYTES / (most * m->unit_bytes) & ~1u) * v.n : PIECE_BYTES / m->unit_bytes;
+	v.unit_bytes = m->unit_bytes;
+	v.pairs = m->pairs;
+	v.units = m->units;
 	return v;
 }
 
-/* Units of the next piece: of `left` of the job, of which `in_tile` of the present tile. */
-__device__ __forceinline__ uint32_t piece_units(const struct view *v, uint32_t left, uint32_t in_tile)
+__device__ __forceinline__ uint32_t least(uint32_t a, uint32_t b)
 {
-	uint32_t most = v->few ? left : in_tile;
-	return v->piece < most ? v->piece : most;
+	return a < b ? a : b;
 }
 
 /* The place of a ring's next piece, and what there is to stream. */
 struct feed {
-	uint32_t job, left, in_tile, unit_bytes; /* next job; units left of the present one, of its tile */
+	uint32_t job, tiles, unit; /* next job; tiles left of the present one, units of its pair that are through */
 	uint32_t offset, filled, pieces;
-	const uint8_t *from;
+	const uint8_t *from; /* the present pair's first unit; of whole segments: what comes next */
 	struct view v;
 };
 
 __device__ __forceinline__ void next_job(const struct block *b, struct feed *f, uint32_t segment)
 {
-	while (f->left == 0 && f->job < b->a->n_jobs) {
+	while (f->tiles == 0 && f->job < b->a->n_jobs) {
 		const struct decode_job *j = &shared_jobs(b)[f->job++];
-		const struct tile_matrix *m = &shared_matrices(b)[j->matrix];
+		const struct decode_matrix *m = &shared_matrices(b)[j->matrix];
 		f->v = look(shared_matrices(b), j, segment);
-		f->left = f->v.n_tiles * f->v.n;
-		f->in_tile = f->v.n;
-		f->unit_bytes = m->unit_bytes;
-		f->from = m->data + tile_offset(m, j->tile, f->v.from, f->v.from + f->v.n, f->v.from);
+		f->tiles = f->v.n ? f->v.n_tiles : 0;
+		f->unit = 0;
+		f->from = m->data + ((uint64_t)f->v.from * m->n_tiles + (uint64_t)j->tile * f->v.n) * m->unit_bytes;
 	}
 }
 
 /* Fills the ring by a piece if there is room. */
 __device__ __forceinline__ bool fill(const struct block *b, struct feed *f, uint32_t segment, uint64_t policy)
 {
-	uint32_t ring_bytes = b->a->ring_bytes, n = piece_units(&f->v, f->left, f->in_tile),
-		 bytes = n * f->unit_bytes;
+	const uint32_t ring_bytes = b->a->ring_bytes, whole = f->v.pairs;
+	uint32_t tiles = least(f->tiles, whole ? 2 * whole : 2),
+		 units = whole ? f->v.n : least(f->v.units, f->v.n - f->unit), one = units * f->v.unit_bytes,
+		 bytes = tiles * one;
 	const volatile uint32_t *done = shared_done(b) + 2 * segment;
 	shared_place bar = place_in_shared(shared_bars(b) + segment * PIECES + f->pieces % PIECES);
 	bool wrap = f->offset + bytes > ring_bytes;
@@ -154,15 +151,20 @@ __device__ __forceinline__ bool fill(const struct block *b, struct feed *f, uint
 	if (f->filled + skip + bytes - done[0] > ring_bytes || f->pieces - done[1] >= PIECES)
 		return false;
 	f->offset = wrap ? 0 : f->offset;
+	shared_place to = place_in_shared(shared_ring(b) + segment * ring_bytes + f->offset);
 	barrier_expect(bar, bytes);
-	copy_bulk_once(place_in_shared(shared_ring(b) + segment * ring_bytes + f->offset), f->from, bytes,
-		       bar, policy);
+	copy_bulk_once(to, f->from + f->unit * f->v.unit_bytes, whole ? bytes : one, bar, policy);
+	if (!whole && tiles == 2)
+		copy_bulk_once(to + one, f->from + (f->v.n + f->unit) * f->v.unit_bytes, one, bar, policy);
 	f->offset += bytes;
 	f->filled += skip + bytes;
 	f->pieces++;
-	f->from += bytes;
-	f->left -= n;
-	f->in_tile = f->in_tile > n ? f->in_tile - n : f->v.n;
+	f->unit += whole ? 0 : units;
+	if (whole || f->unit == f->v.n) {
+		f->from += tiles * f->v.n * f->v.unit_bytes;
+		f->tiles -= tiles;
+		f->unit = 0;
+	}
 	return true;
 }
 
@@ -178,7 +180,7 @@ __device__ __forceinline__ void stream_weights(const struct block *b)
 		bool moved = false;
 		if (busy) {
 			next_job(b, &f, segment);
-			busy = f.left != 0;
+			busy = f.tiles != 0;
 			moved = busy && fill(b, &f, segment, policy);
 		}
 		if (!__any_sync(FULL_WARP, moved))
@@ -186,32 +188,32 @@ __device__ __forceinline__ void stream_weights(const struct block *b)
 	}
 }
 
-/* The next piece of the ring, once it is there. side: which of the warp's two segments. */
-__device__ __forceinline__ const uint8_t *open_piece(struct block *b, uint32_t side, uint32_t bytes)
+/* The next piece of the ring, once it is there. */
+__device__ __forceinline__ const uint8_t *open_piece(struct block *b, uint32_t bytes)
 {
-	struct ring *r = &b->ring[side];
-	uint32_t segment = SIDES * b->warp + side;
-	if (r->offset + bytes > b->a->ring_bytes) {
-		r->bytes += b->a->ring_bytes - r->offset;
+	struct ring *r = &b->ring;
+	uint32_t ring_bytes = b->a->ring_bytes;
+	if (r->offset + bytes > ring_bytes) {
+		r->bytes += ring_bytes - r->offset;
 		r->offset = 0;
 	}
-	const uint8_t *p = shared_ring(b) + segment * b->a->ring_bytes + r->offset;
+	const uint8_t *p = shared_ring(b) + b->warp * ring_bytes + r->offset;
+	barrier_wait(place_in_shared(shared_bars(b) + b->warp * PIECES + r->piece % PIECES),
+		     r->piece / PIECES & 1);
 	r->offset += bytes;
 	r->bytes += bytes;
-	barrier_wait(place_in_shared(shared_bars(b) + segment * PIECES + r->piece % PIECES),
-		     r->piece / PIECES & 1);
 	r->piece++;
 	return p;
 }
 
 /* All lanes have read the piece. */
-__device__ __forceinline__ void close_piece(struct block *b, uint32_t side)
+__device__ __forceinline__ void close_piece(const struct block *b)
 {
 	__syncwarp();
 	if (b->lane == 0) {
-		volatile uint32_t *done = shared_done(b) + 2 * (SIDES * b->warp + side);
-		done[0] = b->ring[side].bytes;
-		done[1] = b->ring[side].piece;
+		volatile uint32_t *done = shared_done(b) + 2 * b->warp;
+		done[0] = b->ring.bytes;
+		done[1] = b->ring.piece;
 	}
 }
 
@@ -250,11 +252,11 @@ __device__ __forceinline__ float clamp_half(float v)
 }
 
 /* High half in the lower 16 bits, low half above. */
-__device__ __forceinline__ uint32_t split_half(float v, uint32_t planes)
+__device__ __forceinline__ uint32_t split_half(float v)
 {
 	uint32_t high = half_bits(clamp_half(v));
 	float rest = v - half_bits_to_float((uint16_t)high);
-	uint32_t low = planes == 2 ? half_bits(clamp_half(rest)) : 0;
+	uint32_t low = FULL ? half_bits(clamp_half(rest)) : 0;
 	uint32_t both = high | low << 16;
 	return both == DECODE_EMPTY ? 0x7FFFFFFFu : both;
 }

@@ -1,8 +1,7 @@
 /*
- * The decode kernel. Each warp works on one segment of every row, or two (DECODE_SIDES; decode_full.cu and
- * decode_half.cu say which); one more warp streams weights: for each segment a ring in shared memory, filled
- * by the copy engine in the order in which it will be used, from the first layer to the output matrix,
- * whatever the blocks wait for meanwhile.
+ * The decode kernel. Each of sixteen warps works on one segment of every row; one more warp streams weights:
+ * for each segment a ring in shared memory, filled by the copy engine in the order in which it will be used,
+ * from the first layer to the output matrix, whatever the blocks wait for meanwhile.
  *
  * What blocks tell each other goes through words of global memory that hold DECODE_EMPTY until they are
  * written (one relaxed store; readers poll): each phase of each layer has its own words, in two sets for even
@@ -28,8 +27,8 @@ namespace
 
 enum phase { PHASE_QKV, PHASE_O, PHASE_GATE_UP, PHASE_DOWN, PHASE_HEAD, PHASES_A_LAYER = 4 };
 
-/* The row whose sum this thread finishes in a batch, known before the sums are. Two threads a row, one for
- * each plane; of gate and up four: the planes of both. */
+/* The row whose sum this thread finishes in a batch, known before the sums are. A thread for each plane of a
+ * row; of gate and up for each plane of both. */
 struct target {
 	uint32_t place; /* of the row among the batch's rows; CUDA_NOTHING: none */
 	uint32_t row, word;
@@ -52,7 +51,7 @@ __device__ __forceinline__ struct target find_target(const struct block *b, uint
 {
 	const struct decode_args *a = b->a;
 	const struct decode_job *j = &shared_jobs(b)[b->job];
-	uint32_t t = b->thread, place = phase == PHASE_GATE_UP ? t / 4 : t / 2, tile = place / 8;
+	uint32_t t = b->thread, place = t / PLANES / (phase == PHASE_GATE_UP ? 2 : 1), tile = place / 8;
 	struct target to = {CUDA_NOTHING, 0, 0, 0.0f};
 	if (phase == PHASE_QKV)
 		while (!j->last_of_batch && tile >= (uint32_t)j->at + j->n_tiles)
@@ -62,7 +61,7 @@ __device__ __forceinline__ struct target find_target(const struct block *b, uint
 	to.row = (j->tile + tile - j->at) * 8 + place % 8;
 	if (to.row >= shared_matrices(b)[j->matrix].rows)
 		return to;
-	to.place = phase == PHASE_GATE_UP ? place + t / 2 % 2 * j->n_tiles * 8 : place;
+	to.place = phase == PHASE_GATE_UP ? place + t / PLANES % 2 * j->n_tiles * 8 : place;
 	switch (phase) {
 	case PHASE_QKV:
 		aim_qkv(b, j, l, words, &to);
@@ -83,21 +82,20 @@ __device__ __forceinline__ struct target find_target(const struct block *b, uint
 /* Adds up the segments of the thread's plane of its row, then the planes; all threads of a warp call. */
 __device__ __forceinline__ float add_segments(const struct block *b, uint32_t part_at, uint32_t place)
 {
-	const uint32_t tile = b->a->planes * 8, plane = b->thread % b->a->planes;
-	const float *part = shared_part(b) + part_at * CUDA_SEGMENTS * DECODE_BATCH * tile +
-			    place / 8 * tile + plane * 8 + place % 8;
+	enum { SEGMENT = DECODE_BATCH * TILE_SUMS };
+	const float *part = shared_part(b) + part_at * CUDA_SEGMENTS * SEGMENT + place * PLANES +
+			    b->thread % PLANES;
 	float v[CUDA_SEGMENTS], sum = 0;
 	if (place != CUDA_NOTHING) {
 #pragma unroll
 		for (uint32_t s = 0; s < CUDA_SEGMENTS; s++)
-			v[s] = part[s * DECODE_BATCH * tile];
+			v[s] = part[s * SEGMENT];
 		sum = v[0];
 #pragma unroll
 		for (uint32_t s = 1; s < CUDA_SEGMENTS; s++)
 			sum = sum + v[s];
 	}
-	float other = __shfl_xor_sync(FULL_WARP, sum, 1);
-	return sum + (b->a->planes == 2 ? other : 0.0f);
+	return FULL ? sum + __shfl_xor_sync(FULL_WARP, sum, 1) : sum;
 }
 
 __device__ __forceinline__ void finish_row(const struct block *b, const struct target *to, uint32_t part_at,
@@ -105,12 +103,12 @@ __device__ __forceinline__ void finish_row(const struct block *b, const struct t
 {
 	float y = add_segments(b, part_at, to->place);
 	if (phase == PHASE_GATE_UP) {
-		float up = __shfl_xor_sync(FULL_WARP, y, 2);
-		if (to->place != CUDA_NOTHING && b->thread % 4 == 0)
-			publish(b, to->word, split_half(y / (1.0f + expf(-y)) * up, b->a->planes));
+		float up = __shfl_xor_sync(FULL_WARP, y, PLANES);
+		if (to->place != CUDA_NOTHING && b->thread % (2 * PLANES) == 0)
+			publish(b, to->word, split_half(y / (1.0f + expf(-y)) * up));
 		return;
 	}
-	if (to->place == CUDA_NOTHING || b->thread % 2)
+	if (to->place == CUDA_NOTHING || b->thread % PLANES)
 		return;
 	if (phase == PHASE_HEAD) {
 		b->a->logits[to->row] = y;
@@ -173,9 +171,7 @@ __device__ __forceinline__ void place_block(struct block *b, const struct decode
 	b->other = a->words + (~a->run & 1) * set;
 	b->job = b->part_at = 0;
 	know_thread(b);
-#pragma unroll
-	for (uint32_t s = 0; s < SIDES; s++)
-		b->ring[s] = (struct ring){0, 0, 0};
+	b->ring = (struct ring){0, 0, 0};
 }
 
 /* All that does not depend on the token: tables and barriers. Ends with a barrier of all threads. */
@@ -184,10 +180,10 @@ __device__ __forceinline__ void prepare(struct block *b)
 	const struct decode_args *a = b->a;
 	SHARED(unsigned char, base);
 	copy_in(base + a->shared.matrices, a->matrices,
-		(a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct tile_matrix));
+		(a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct decode_matrix));
 	copy_in(base + a->shared.jobs, a->jobs + (uint64_t)blockIdx.x * a->n_jobs,
 		a->n_jobs * (uint32_t)sizeof(struct decode_job));
-	if (b->warp == DECODE_WARPS) {
+	if (b->warp == (uint32_t)DECODE_WARPS) {
 		for (uint32_t i = b->lane; i < CUDA_SEGMENTS * PIECES; i += 32)
 			barrier_init(place_in_shared(shared_bars(b) + i), 1);
 		shared_done(b)[b->lane] = 0;
@@ -200,9 +196,9 @@ __device__ __forceinline__ void prepare(struct block *b)
 __device__ __forceinline__ void begin(struct block *b)
 {
 	const struct decode_args *a = b->a;
-	clear(shared_query(b), a->planes * DECODE_MAX_GROUP * (a->hd + 8) * 2);
-	clear(shared_p16(b), a->planes * DECODE_MAX_GROUP * (SPLIT + 8) * 2);
-	clear(shared_fresh(b), a->planes * 2 * a->hd * 2);
+	clear(shared_query(b), PLANES * DECODE_MAX_GROUP * (a->hd + 8) * 2);
+	clear(shared_p16(b), PLANES * DECODE_MAX_GROUP * (SPLIT + 8) * 2);
+	clear(shared_fresh(b), PLANES * 2 * a->hd * 2);
 	for (uint32_t i = b->thread; i < a->head_dim / 2; i += WORKERS) {
 		float angle = (float)a->pos * a->frequency[i];
 		shared_turn(b)[i] = cosf(angle);
@@ -240,29 +236,20 @@ __device__ __forceinline__ void take_operand(struct block *b, uint32_t phase, ui
 	}
 }
 
-__device__ __forceinline__ void look_both(const struct block *b, struct view v[SIDES])
-{
-#pragma unroll
-	for (uint32_t s = 0; s < SIDES; s++)
-		v[s] = look(shared_matrices(b), &shared_jobs(b)[b->job], SIDES * b->warp + s);
-}
-
 /* The batches of a phase, each a run of jobs whose rows are finished together. */
-template <int FULL>
 __device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint32_t l, uint32_t words,
 					  struct best *best)
 {
-	struct view v[SIDES];
-	look_both(b, v);
+	struct view v = look(shared_matrices(b), &shared_jobs(b)[b->job], b->warp);
 	struct target to = find_target(b, phase, l, words);
-	bool has_work = v[0].n_tiles != 0;
+	bool has_work = v.n_tiles != 0;
 	take_operand(b, phase, l, words, has_work);
 	if (!has_work) {
 		b->job++;
 		return;
 	}
 	for (;;) {
-		run_job<FULL>(b, v);
+		run_job(b, &v);
 		struct decode_job j = shared_jobs(b)[b->job++];
 		if (j.last_of_batch) {
 			uint32_t part_at = b->part_at;
@@ -272,13 +259,13 @@ __device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint3
 		}
 		if (j.last_of_phase)
 			return;
-		look_both(b, v);
+		v = look(shared_matrices(b), &shared_jobs(b)[b->job], b->warp);
 		if (j.last_of_batch)
 			to = find_target(b, phase, l, words);
 	}
 }
 
-template <int FULL, int CHUNKS> __device__ __forceinline__ void run_model(struct block *b)
+template <int CHUNKS> __device__ __forceinline__ void run_model(struct block *b)
 {
 	const struct decode_args *a = b->a;
 	struct best best = {-INFINITY, CUDA_NOTHING};
@@ -289,35 +276,33 @@ template <int FULL, int CHUNKS> __device__ __forceinline__ void run_model(struct
 			 phase = l == a->n_layers ? (uint32_t)PHASE_HEAD : step % PHASES_A_LAYER;
 		know_thread(b);
 		if (phase == PHASE_O)
-			attention<FULL, CHUNKS>(b, l, l * a->at.per_layer);
+			attention<CHUNKS>(b, l, l * a->at.per_layer);
 		head_job = b->job;
-		run_phase<FULL>(b, phase, l, l * a->at.per_layer, &best);
+		run_phase(b, phase, l, l * a->at.per_layer, &best);
 	}
 	if (a->greedy)
 		draw_greedy(b, head_job, best);
 }
 
 /* CHUNKS: a head has at most so many times 32 columns */
-template <int FULL, int CHUNKS>
+template <int CHUNKS>
 __global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const GRID_CONSTANT struct decode_args a)
 {
 	struct block b;
 	place_block(&b, &a);
 	prepare(&b);
 	if (b.warp < DECODE_WARPS)
-		run_model<FULL, CHUNKS>(&b);
+		run_model<CHUNKS>(&b);
 	else
 		stream_weights(&b);
 }
 
 } // namespace
 
-/* Launches decode_kernel<FULL, ...>. */
-template <int FULL>
 static cudaError_t launch_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
 				 cudaStream_t stream)
 {
-	void (*kernel)(struct decode_args) = a->hd > 64 ? decode_kernel<FULL, 4> : decode_kernel<FULL, 2>;
+	void (*kernel)(struct decode_args) = a->hd > 64 ? decode_kernel<4> : decode_kernel<2>;
 	cudaError_t e = cudaFuncSetAttribute((const void *)kernel,
 					     cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes);
 	if (e != cudaSuccess)

@@ -13,7 +13,7 @@ __device__ __forceinline__ void put_four(const struct block *b, uint32_t column,
 {
 	uint2 high = make_uint2(byte_select(v.x, v.y, 0x5410), byte_select(v.z, v.w, 0x5410));
 	*reinterpret_cast<uint2 *>(shared_high(b) + column) = high;
-	if (b->a->planes == 2)
+	if (FULL)
 		*reinterpret_cast<uint2 *>(shared_low(b) + column) =
 			make_uint2(byte_select(v.x, v.y, 0x7632), byte_select(v.z, v.w, 0x7632));
 }
@@ -23,7 +23,7 @@ __device__ __forceinline__ void pad_columns(const struct block *b, uint32_t k)
 	uint32_t i = k + b->thread;
 	if (i < (k + 31) / 32 * 32) {
 		shared_high(b)[i] = 0;
-		if (b->a->planes == 2)
+		if (FULL)
 			shared_low(b)[i] = 0;
 	}
 }
@@ -32,11 +32,11 @@ __device__ __forceinline__ void pad_columns(const struct block *b, uint32_t k)
  */
 __device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k)
 {
-	uint32_t n = (k + 31) / 32, stride = b->a->k_max / 32;
-	if (!b->a->any_mins)
+	uint32_t n = (k + 31) / 32;
+	if (!FULL || !b->a->any_mins)
 		return;
 	for (uint32_t i = b->thread; i < 2 * n; i += WORKERS) {
-		const uint16_t *x = (i < n ? shared_high(b) : shared_low(b)) + i % n * 32;
+		const uint16_t *x = i < n ? shared_high(b) + i * 32 : shared_low(b) + (i - n) * 32;
 		float sum = 0;
 #pragma unroll
 		for (uint32_t p = 0; p < 32; p++) {
@@ -44,7 +44,7 @@ __device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k)
 			float v = half_bits_to_float(x[column]);
 			sum = p ? sum + v : v;
 		}
-		shared_sums(b)[(i < n ? 0 : stride) + i % n] = sum;
+		shared_sums(b)[2 * (i < n ? i : i - n) + (i >= n)] = sum;
 	}
 	sync_workers();
 }
@@ -88,10 +88,9 @@ __device__ __forceinline__ float add_squares(float sum, float4 x)
 __device__ __forceinline__ void put_normed(const struct block *b, uint32_t column, float4 x, float scale,
 					   float4 w)
 {
-	uint32_t p = b->a->planes;
 	put_four(b, column,
-		 make_uint4(split_half(x.x * scale * w.x, p), split_half(x.y * scale * w.y, p),
-			    split_half(x.z * scale * w.z, p), split_half(x.w * scale * w.w, p)));
+		 make_uint4(split_half(x.x * scale * w.x), split_half(x.y * scale * w.y),
+			    split_half(x.z * scale * w.z), split_half(x.w * scale * w.w)));
 }
 
 __device__ __forceinline__ float4 group_of(const float *p, uint32_t i)

@@ -5,7 +5,27 @@ enum {
 	MAX_JOBS = 1536,
 	MAX_MATRICES = 1024,
 	SHARED_ALIGN = 128,
+	HALF_BANKS = 64, /* bytes: so that high and low are read from different banks */
 };
+
+struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
+{
+	uint32_t longest = (m->n_units + CUDA_SEGMENTS - 1) / CUDA_SEGMENTS; /* segment, in units */
+	uint32_t pair = 2 * longest * m->unit_bytes, units = DECODE_GOOD_BYTES / (2 * m->unit_bytes);
+	struct decode_matrix d = {
+		.data = m->data,
+		.rows = m->rows,
+		.n_tiles = m->n_tiles,
+		.n_units = m->n_units,
+		.unit_bytes = (uint16_t)m->unit_bytes,
+		.format = (uint8_t)m->format,
+	};
+	if (pair > DECODE_PIECE_BYTES)
+		d.units = (uint8_t)(units ? units : 1);
+	else
+		d.pairs = (uint8_t)(pair < DECODE_GOOD_BYTES ? DECODE_GOOD_BYTES / pair : 1);
+	return d;
+}
 
 struct dealer {
 	struct decode_job *jobs; /* NULL: only counts */
@@ -100,11 +120,11 @@ static uint32_t lay_out(struct decode_args *a)
 		uint32_t *offset;
 		uint32_t bytes;
 	} parts[] = {
-		{&s->matrices, (a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct tile_matrix)},
+		{&s->matrices, (a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct decode_matrix)},
 		{&s->jobs, a->n_jobs * (uint32_t)sizeof(struct decode_job)},
 		{&s->x, a->d_model * 4},
 		{&s->high, a->k_max * 2},
-		{&s->low, a->planes == 2 ? a->k_max * 2 : 0},
+		{&s->low, a->planes == 2 ? a->k_max * 2 + HALF_BANKS : 0},
 		{&s->sums, a->any_mins ? 2 * a->k_max / 32 * 4 : 0},
 		{&s->part, 2 * CUDA_SEGMENTS * DECODE_BATCH * a->planes * 8 * 4},
 		{&s->scores, DECODE_MAX_GROUP * (CUDA_ATTN_SPLIT + 4) * 4},
@@ -124,8 +144,7 @@ static uint32_t lay_out(struct decode_args *a)
 		*parts[i].offset = at;
 		at += parts[i].bytes;
 	}
-	if (a->planes == 1)
-		s->low = s->high;
+	s->low = a->planes == 2 ? s->low + HALF_BANKS : s->high;
 	return at;
 }
 
@@ -137,5 +156,5 @@ bool decode_plan_shared(struct decode_args *a, uint32_t shared_bytes, uint32_t *
 		return false;
 	a->ring_bytes = (shared_bytes - rest) / CUDA_SEGMENTS / SHARED_ALIGN * SHARED_ALIGN;
 	*bytes = lay_out(a);
-	return a->ring_bytes >= DECODE_PIECE_BYTES + DECODE_FEW_BYTES;
+	return a->ring_bytes >= DECODE_PIECE_BYTES;
 }

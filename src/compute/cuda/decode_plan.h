@@ -6,6 +6,9 @@
 
 #include "compute/cuda/decode.h"
 
+/* The matrix in the kernel's terms. */
+struct decode_matrix decode_plan_matrix(const struct tile_matrix *m);
+
 /* The jobs of one of `grid` blocks, in order, over all layers and the output matrix; returns how many. jobs
  * NULL: only counts. matrices: (n_layers * DECODE_N_ROLES + 1). */
 uint32_t decode_plan_jobs(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t block,

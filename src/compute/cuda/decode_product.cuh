@@ -1,4 +1,8 @@
-/* Products of the decode kernel (decode.cu): a warp's segment of a job's tiles, from its stream into part. */
+/*
+ * Products of the decode kernel (decode_kernel.cuh): a warp's segment of a job's tiles, from its stream into
+ * part. Two tiles are the sixteen rows of the left operand; the activations are the right one, whose columns
+ * are by turns the high and the low part (FULL), or all the same (HALF): every lane has the sums of its rows.
+ */
 #ifndef COMPUTE_CUDA_DECODE_PRODUCT_CUH
 #define COMPUTE_CUDA_DECODE_PRODUCT_CUH
 
@@ -7,243 +11,228 @@
 namespace
 {
 
-/* acc += 32 columns of 8 rows times the activations w (rows 0 and 1 of the left operand: the high and the low
- * part; lanes of other rows hold zeros). sum: of the activations, for formats with mins. */
-template <int FORMAT, int FULL>
-__device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *unit, uint32_t c, uint32_t lane,
-					       uint4 w, float sum)
-{
-	typedef frag_traits<FORMAT> traits;
-	uint32_t r[4], t = lane % 4;
-	uint32_t a0[4] = {w.x, 0, w.y, 0}, a1[4] = {w.z, 0, w.w, 0};
-	frag_load<FORMAT, FULL>(unit, c, lane, r);
-	if (!FULL || !traits::scaled) {
-		mma_f16(acc, a0, r[0], r[1]);
-		mma_f16(acc, a1, r[2], r[3]);
-		return;
-	}
-#pragma unroll
-	for (uint32_t q = 0; q < traits::groups; q++) {
-		float blk[4] = {}, add0, add1;
-		if (traits::groups == 1) {
-			mma_f16(blk, a0, r[0], r[1]);
-			mma_f16(blk, a1, r[2], r[3]);
-		} else {
-			mma_f16(blk, a0, frag_in_group(r[0], t, q), frag_in_group(r[1], t, q));
-			mma_f16(blk, a1, frag_in_group(r[2], t, q), frag_in_group(r[3], t, q));
-		}
-		acc[0] = fmaf(frag_scale<FORMAT>(unit, c, 2 * t, q, &add0), blk[0], acc[0]);
-		acc[1] = fmaf(frag_scale<FORMAT>(unit, c, 2 * t + 1, q, &add1), blk[1], acc[1]);
-		if (traits::mins) {
-			acc[0] = fmaf(add0, sum, acc[0]);
-			acc[1] = fmaf(add1, sum, acc[1]);
-		}
-	}
-}
-
-template <int FULL> __device__ __forceinline__ void put_part(float *part, uint32_t lane, const float acc[4])
-{
-	if (lane < (FULL ? 8 : 4))
-		*reinterpret_cast<float2 *>(part + lane / 4 * 8 + 2 * (lane % 4)) =
-			make_float2(acc[0], acc[1]);
-}
-
-/* Where this lane's activations of a segment are; lanes without a row read nothing. */
+/* Where this lane's activations of a segment are, and their sums by chunks. */
 struct operand {
 	const uint16_t *x;
-	const float *sums;
-	bool has_row;
+	const float2 *sums;
+};
+
+template <int FORMAT> struct product_traits {
+	typedef frag_traits<FORMAT> traits;
+	enum {
+		scaled = FULL && traits::scaled,
+		mins = scaled && traits::mins,
+	};
 };
 
 __device__ __forceinline__ uint4 operand_chunk(const struct operand *o, uint32_t chunk)
 {
-	return o->has_row ? *reinterpret_cast<const uint4 *>(o->x + chunk * 32) : make_uint4(0, 0, 0, 0);
+	return *reinterpret_cast<const uint4 *>(o->x + chunk * 32);
 }
 
-/* A segment of a job on its way through a warp. */
-struct run {
-	struct view v;
-	struct operand o;
-	float *part;
-	const uint8_t *unit;     /* next in the piece */
-	uint32_t in_piece, left; /* units: of the piece, of the job */
-};
-
-__device__ __forceinline__ void need_piece(struct block *b, struct run *r, uint32_t side, uint32_t in_tile,
-					   uint32_t unit_bytes)
+template <int FORMAT> __device__ __forceinline__ float2 operand_sum(const struct operand *o, uint32_t chunk)
 {
-	if (r->in_piece)
-		return;
-	r->in_piece = piece_units(&r->v, r->left, in_tile);
-	r->unit = open_piece(b, side, r->in_piece * unit_bytes);
+	return product_traits<FORMAT>::mins ? o->sums[chunk] : make_float2(0, 0);
 }
 
-__device__ __forceinline__ void used_units(struct block *b, struct run *r, uint32_t side, uint32_t n,
-					   uint32_t unit_bytes)
+/* The part of the activations that one of Q6_K's two scales belongs to. */
+__device__ __forceinline__ uint4 operand_group(uint4 w, uint32_t lane, uint32_t group)
 {
-	r->unit += n * unit_bytes;
-	r->left -= n;
-	r->in_piece -= n;
-	if (r->in_piece == 0)
-		close_piece(b, side);
+	return make_uint4(frag_in_group(w.x, lane % 4, group), frag_in_group(w.y, lane % 4, group),
+			  frag_in_group(w.z, lane % 4, group), frag_in_group(w.w, lane % 4, group));
 }
 
-/* Two tiles of a segment side by side, or one. */
-template <int FORMAT, int FULL, int TILES>
-__device__ __forceinline__ void multiply_tiles(const uint8_t *unit, uint32_t n, const uint4 w[FEW_UNITS],
-					       const float sum[FEW_UNITS], uint32_t lane, float *part)
+/* acc += chunk c of the units at p and q (rows g and g + 8) times the activations w. */
+template <int FORMAT>
+__device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t c,
+					       uint32_t lane, uint4 w, float2 sum)
 {
 	typedef frag_traits<FORMAT> traits;
-	enum { PART_TILE = FULL ? 16 : 8 };
-	float acc[TILES][4] = {};
+	uint32_t x[4], y[4], g = lane / 4;
+	frag_load<FORMAT, FULL>(p, c, lane, x);
+	frag_load<FORMAT, FULL>(q, c, lane, y);
+	uint32_t first[4] = {x[0], y[0], x[1], y[1]}, second[4] = {x[2], y[2], x[3], y[3]};
+	if (!product_traits<FORMAT>::scaled) {
+		mma_f16(acc, first, w.x, w.y);
+		mma_f16(acc, second, w.z, w.w);
+		return;
+	}
 #pragma unroll
-	for (uint32_t u = 0; u < FEW_UNITS; u++)
+	for (uint32_t i = 0; i < (uint32_t)traits::groups; i++) {
+		uint4 v = traits::groups == 1 ? w : operand_group(w, lane, i);
+		float blk[4] = {}, add_p, add_q;
+		mma_f16(blk, first, v.x, v.y);
+		mma_f16(blk, second, v.z, v.w);
+		float scale_p = frag_scale<FORMAT>(p, c, g, i, &add_p),
+		      scale_q = frag_scale<FORMAT>(q, c, g, i, &add_q);
+		acc[0] = fmaf(scale_p, blk[0], acc[0]);
+		acc[1] = fmaf(scale_p, blk[1], acc[1]);
+		acc[2] = fmaf(scale_q, blk[2], acc[2]);
+		acc[3] = fmaf(scale_q, blk[3], acc[3]);
+		if (product_traits<FORMAT>::mins) {
+			acc[0] = fmaf(add_p, sum.x, acc[0]);
+			acc[1] = fmaf(add_p, sum.y, acc[1]);
+			acc[2] = fmaf(add_q, sum.x, acc[2]);
+			acc[3] = fmaf(add_q, sum.y, acc[3]);
+		}
+	}
+}
+
+/* The sums of a pair of tiles, or of the first alone. */
+__device__ __forceinline__ void put_part(float *part, uint32_t lane, const float acc[4], bool two)
+{
+	uint32_t g = lane / 4, t = lane % 4;
+	float *to = part + t * TILE_SUMS + g * PLANES;
+	if (t > (two ? 1u : 0u))
+		return;
+	if (FULL)
+		*reinterpret_cast<float2 *>(to) =
+			t ? make_float2(acc[2], acc[3]) : make_float2(acc[0], acc[1]);
+	else
+		*to = t ? acc[2] : acc[0];
+}
+
+/* acc += n units of a pair, from the segment's unit `unit` on. */
+template <int FORMAT>
+__device__ __forceinline__ void multiply_units(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t n,
+					       uint32_t unit, uint32_t lane, const struct operand *o)
+{
+	typedef frag_traits<FORMAT> traits;
+	enum { AT_ONCE = 4 };
+#pragma unroll(traits::chunks == 1 ? AT_ONCE : 1)
+	for (uint32_t u = 0; u < n; u++) {
+#pragma unroll AT_ONCE
+		for (uint32_t c = 0; c < (uint32_t)traits::chunks; c++) {
+			uint32_t chunk = (unit + u) * traits::chunks + c;
+			multiply_chunk<FORMAT>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes, c,
+					       lane, operand_chunk(o, chunk), operand_sum<FORMAT>(o, chunk));
+		}
+	}
+}
+
+/* Pieces are whole segments of pairs. */
+template <int FORMAT>
+__device__ __forceinline__ void product_whole(struct block *b, const struct view *v, const struct operand *o,
+					      float *part)
+{
+	typedef frag_traits<FORMAT> traits;
+	uint32_t tile_bytes = v->n * traits::unit_bytes;
+	for (uint32_t left = v->n_tiles; left;) {
+		uint32_t tiles = least(left, 2 * v->pairs);
+		const uint8_t *p = open_piece(b, tiles * tile_bytes);
+		left -= tiles;
+		for (uint32_t i = 0; i < tiles; i += 2) {
+			bool two = i + 1 < tiles;
+			float acc[4] = {};
+			multiply_units<FORMAT>(acc, p, two ? p + tile_bytes : p, v->n, 0, b->lane, o);
+			put_part(part, b->lane, acc, two);
+			p += 2 * tile_bytes;
+			part += 2 * TILE_SUMS;
+		}
+		close_piece(b);
+	}
+}
+
+/* Two pairs of tiles, or one, with the same activations. */
+template <int FORMAT, int PAIRS>
+__device__ __forceinline__ void multiply_few(const uint8_t *p, uint32_t n, uint32_t tile_bytes, bool last_two,
+					     const uint4 w[2], const float2 sum[2], uint32_t lane, float *part)
+{
+	typedef frag_traits<FORMAT> traits;
+	float acc[PAIRS][4] = {};
+#pragma unroll
+	for (uint32_t u = 0; u < 2; u++)
 		if (u < n)
 #pragma unroll
-			for (uint32_t i = 0; i < TILES; i++)
-				multiply_chunk<FORMAT, FULL>(acc[i], unit + (i * n + u) * traits::unit_bytes,
-							     0, lane, w[u], sum[u]);
-#pragma unroll
-	for (uint32_t i = 0; i < TILES; i++)
-		put_part<FULL>(part + i * PART_TILE, lane, acc[i]);
-}
-
-/* Segments of few units: the activations stay in registers, tiles go two by two. */
-template <int FORMAT, int FULL>
-__device__ __forceinline__ void product_few(struct block *b, struct run *r, uint32_t side)
-{
-	typedef frag_traits<FORMAT> traits;
-	enum { PART_TILE = FULL ? 16 : 8 };
-	uint4 w[FEW_UNITS];
-	float sum[FEW_UNITS];
-	uint32_t n = r->v.n;
-#pragma unroll
-	for (uint32_t u = 0; u < FEW_UNITS; u++) {
-		w[u] = u < n ? operand_chunk(&r->o, u) : make_uint4(0, 0, 0, 0);
-		sum[u] = traits::mins && FULL && u < n && r->o.has_row ? r->o.sums[u] : 0.0f;
-	}
-	while (r->left) {
-		uint32_t units = piece_units(&r->v, r->left, 0), i = 0;
-		const uint8_t *unit = open_piece(b, side, units * traits::unit_bytes);
-		for (; i + 2 * n <= units;
-		     i += 2 * n, unit += 2 * n * traits::unit_bytes, r->part += 2 * PART_TILE)
-			multiply_tiles<FORMAT, FULL, 2>(unit, n, w, sum, b->lane, r->part);
-		if (i < units)
-			multiply_tiles<FORMAT, FULL, 1>(unit, n, w, sum, b->lane, r->part);
-		r->left -= units;
-		close_piece(b, side);
-	}
-}
-
-/* acc += a unit: the segment's `index`-th, `ahead` units beyond the piece's next one. */
-template <int FORMAT, int FULL>
-__device__ __forceinline__ void multiply_unit(float acc[4], const struct run *r, uint32_t ahead,
-					      uint32_t index, uint32_t lane)
-{
-	typedef frag_traits<FORMAT> traits;
-	const uint8_t *unit = r->unit + ahead * traits::unit_bytes;
-#pragma unroll
-	for (uint32_t c = 0; c < traits::chunks; c++) {
-		uint32_t chunk = index * traits::chunks + c;
-		float sum = traits::mins && FULL && r->o.has_row ? r->o.sums[chunk] : 0.0f;
-		multiply_chunk<FORMAT, FULL>(acc, unit, c, lane, operand_chunk(&r->o, chunk), sum);
-	}
-}
-
-template <int FORMAT, int FULL>
-__device__ __forceinline__ void product_many(struct block *b, struct run r[SIDES])
-{
-	typedef frag_traits<FORMAT> traits;
-	enum { PART_TILE = FULL ? 16 : 8 };
-	for (uint32_t i = 0; i < r[0].v.n_tiles; i++) {
-		float acc[SIDES][4] = {};
-		uint32_t u[SIDES] = {};
-		for (;;) {
-			uint32_t m[SIDES], n = 0xFFFFFFFFu, busy = 0;
-#pragma unroll
-			for (uint32_t s = 0; s < SIDES; s++) {
-				m[s] = 0;
-				if (u[s] < r[s].v.n) {
-					need_piece(b, &r[s], s, r[s].v.n - u[s], traits::unit_bytes);
-					m[s] = r[s].in_piece < r[s].v.n - u[s] ? r[s].in_piece
-									       : r[s].v.n - u[s];
-					n = n < m[s] ? n : m[s];
-					busy++;
-				}
-			}
-			if (busy == 0)
-				break;
-			if (busy == SIDES) {
-#pragma unroll(traits::chunks == 1 ? 4 : 1)
-				for (uint32_t q = 0; q < n; q++)
-#pragma unroll
-					for (uint32_t s = 0; s < SIDES; s++)
-						multiply_unit<FORMAT, FULL>(acc[s], &r[s], q, u[s] + q,
-									    b->lane);
-			} else {
-				/* segments differ by a unit at most: one is through */
-#pragma unroll
-				for (uint32_t s = 0; s < SIDES; s++)
-					for (uint32_t q = 0; m[s] && q < n; q++)
-						multiply_unit<FORMAT, FULL>(acc[s], &r[s], q, u[s] + q,
-									    b->lane);
+			for (uint32_t i = 0; i < PAIRS; i++) {
+				const uint8_t *tile = p + 2 * i * tile_bytes + u * traits::unit_bytes;
+				multiply_chunk<FORMAT>(acc[i], tile,
+						       i + 1 < PAIRS || last_two ? tile + tile_bytes : tile, 0,
+						       lane, w[u], sum[u]);
 			}
 #pragma unroll
-			for (uint32_t s = 0; s < SIDES; s++)
-				if (m[s]) {
-					used_units(b, &r[s], s, n, traits::unit_bytes);
-					u[s] += n;
-				}
+	for (uint32_t i = 0; i < PAIRS; i++)
+		put_part(part + 2 * i * TILE_SUMS, lane, acc[i], i + 1 < PAIRS || last_two);
+}
+
+/* Segments of one or two units of 32 columns: the activations stay in registers over all tiles. */
+template <int FORMAT>
+__device__ __forceinline__ void product_few(struct block *b, const struct view *v, const struct operand *o,
+					    float *part)
+{
+	typedef frag_traits<FORMAT> traits;
+	uint32_t n = v->n, tile_bytes = n * traits::unit_bytes;
+	uint4 w[2];
+	float2 sum[2];
+	w[0] = operand_chunk(o, 0);
+	sum[0] = operand_sum<FORMAT>(o, 0);
+	w[1] = operand_chunk(o, n - 1);
+	sum[1] = operand_sum<FORMAT>(o, n - 1);
+	for (uint32_t left = v->n_tiles; left;) {
+		uint32_t tiles = least(left, 2 * v->pairs), i = 0;
+		const uint8_t *p = open_piece(b, tiles * tile_bytes);
+		left -= tiles;
+		for (; i + 2 < tiles; i += 4, p += 4 * tile_bytes, part += 4 * TILE_SUMS)
+			multiply_few<FORMAT, 2>(p, n, tile_bytes, i + 3 < tiles, w, sum, b->lane, part);
+		if (i < tiles) {
+			multiply_few<FORMAT, 1>(p, n, tile_bytes, i + 1 < tiles, w, sum, b->lane, part);
+			part += 2 * TILE_SUMS;
 		}
-#pragma unroll
-		for (uint32_t s = 0; s < SIDES; s++)
-			put_part<FULL>(r[s].part + i * PART_TILE, b->lane, acc[s]);
+		close_piece(b);
 	}
 }
 
-template <int FORMAT, int FULL>
-__device__ __forceinline__ void product(struct block *b, const struct view v[SIDES])
+/* Pieces are some units of one tile, then those of the other. */
+template <int FORMAT>
+__device__ __forceinline__ void product_cut(struct block *b, const struct view *v, const struct operand *o,
+					    float *part)
 {
 	typedef frag_traits<FORMAT> traits;
-	enum { PART_TILE = FULL ? 16 : 8 };
-	uint32_t g = b->lane / 4, t = b->lane % 4;
-	struct run r[SIDES];
-#pragma unroll
-	for (uint32_t s = 0; s < SIDES; s++) {
-		r[s].v = v[s];
-		r[s].o.has_row = g < (FULL ? 2 : 1);
-		r[s].o.x = (g ? shared_low(b) : shared_high(b)) + v[s].from * traits::chunks * 32 + 8 * t;
-		r[s].o.sums = shared_sums(b) + g * (b->a->k_max / 32) + v[s].from * traits::chunks;
-		r[s].part = shared_part(b) +
-			    ((b->part_at * CUDA_SEGMENTS + SIDES * b->warp + s) * DECODE_BATCH + v[s].at) *
-				    PART_TILE;
-		r[s].unit = NULL;
-		r[s].in_piece = 0;
-		r[s].left = v[s].n_tiles * v[s].n;
-	}
-	if (traits::chunks == 1 && v[0].few) {
-#pragma unroll
-		for (uint32_t s = 0; s < SIDES; s++)
-			if (v[s].n) {
-				product_few<FORMAT, FULL>(b, &r[s], s);
-			} else {
-				float none[4] = {};
-				for (uint32_t i = 0; i < v[s].n_tiles; i++)
-					put_part<FULL>(r[s].part + i * PART_TILE, b->lane, none);
-			}
-	} else {
-		product_many<FORMAT, FULL>(b, r);
+	for (uint32_t i = 0; i < v->n_tiles; i += 2, part += 2 * TILE_SUMS) {
+		bool two = i + 1 < v->n_tiles;
+		float acc[4] = {};
+		for (uint32_t u = 0; u < v->n;) {
+			uint32_t n = least(v->units, v->n - u), one = n * traits::unit_bytes;
+			const uint8_t *p = open_piece(b, two ? 2 * one : one);
+			multiply_units<FORMAT>(acc, p, two ? p + one : p, n, u, b->lane, o);
+			close_piece(b);
+			u += n;
+		}
+		put_part(part, b->lane, acc, two);
 	}
 }
 
-/* The sums of this warp's segments over a job's tiles, into part. */
-template <int FULL> __device__ __forceinline__ void run_job(struct block *b, const struct view v[SIDES])
+template <int FORMAT> __device__ __forceinline__ void product(struct block *b, const struct view *v)
 {
-#define JOB_CASE(name, bytes, columns)            \
-	case CUDA_##name:                         \
-		product<CUDA_##name, FULL>(b, v); \
+	typedef frag_traits<FORMAT> traits;
+	bool low = FULL && b->lane / 4 % 2;
+	uint32_t first = v->from * traits::chunks;
+	struct operand o;
+	o.x = (low ? shared_low(b) : shared_high(b)) + first * 32 + 8 * (b->lane % 4);
+	o.sums = reinterpret_cast<const float2 *>(shared_sums(b)) + first;
+	float *part = shared_part(b) +
+		      ((b->part_at * CUDA_SEGMENTS + b->warp) * DECODE_BATCH + v->at) * TILE_SUMS;
+	if (v->n == 0) {
+		float none[4] = {};
+		for (uint32_t i = 0; i < v->n_tiles; i += 2)
+			put_part(part + i * TILE_SUMS, b->lane, none, i + 1 < v->n_tiles);
+	} else if (v->pairs == 0) {
+		product_cut<FORMAT>(b, v, &o, part);
+	} else if (traits::chunks == 1 && v->n <= 2) {
+		product_few<FORMAT>(b, v, &o, part);
+	} else {
+		product_whole<FORMAT>(b, v, &o, part);
+	}
+}
+
+/* The sums of this warp's segment over a job's tiles, into part. */
+__device__ __forceinline__ void run_job(struct block *b, const struct view *v)
+{
+#define JOB_CASE(name, bytes, columns)      \
+	case CUDA_##name:                   \
+		product<CUDA_##name>(b, v); \
 		break;
-	switch (v[0].format) {
+	switch (v->format) {
 		CUDA_TILE_FORMATS(JOB_CASE)
 	}
 #undef JOB_CASE

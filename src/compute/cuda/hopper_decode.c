@@ -155,7 +155,7 @@ void hopper_decode_take(struct cuda *c, struct cuda_taker *t)
 	if (!d)
 		return;
 	d->device.matrices = cuda_take(t, LEDGER_SCRATCH, (uint64_t)n_layers * DECODE_N_ROLES + 1,
-				       sizeof *d->matrices, "scratch");
+				       sizeof(struct decode_matrix), "scratch");
 	d->device.layers = cuda_take(t, LEDGER_SCRATCH, n_layers, sizeof *d->layers, "scratch");
 	d->device.jobs =
 		cuda_take(t, LEDGER_SCRATCH, (uint64_t)d->grid * d->args.n_jobs, sizeof *d->jobs, "scratch");
@@ -171,6 +171,21 @@ static enum hokku_code send(struct cuda *c, void *to, const void *from, uint64_t
 	return HOKKU_OK;
 }
 
+static enum hokku_code send_matrices(struct cuda *c, struct hopper_decode *d, struct hokku_error *err)
+{
+	size_t n = (size_t)c->model->hp.n_layers * DECODE_N_ROLES + 1;
+	struct decode_matrix *m = malloc(n * sizeof *m);
+	if (!m)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
+	list_matrices(c, d); /* now with their places */
+	for (size_t i = 0; i < n; i++)
+		m[i] = decode_plan_matrix(&d->matrices[i]);
+	enum hokku_code rc = send(c, d->device.matrices, m, n * sizeof *m, err);
+	cudaError_t e = cudaStreamSynchronize(c->stream);
+	free(m);
+	return rc ? rc : cuda_check(&c->device, e, "cudaStreamSynchronize", err);
+}
+
 enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err)
 {
 	struct hopper *h = hopper_of(c);
@@ -178,9 +193,7 @@ enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err)
 	if (!d)
 		return HOKKU_OK;
 	uint64_t n_layers = c->model->hp.n_layers;
-	list_matrices(c, d); /* now with their places */
-	enum hokku_code rc = send(c, d->device.matrices, d->matrices,
-				  (n_layers * DECODE_N_ROLES + 1) * sizeof *d->matrices, err);
+	enum hokku_code rc = send_matrices(c, d, err);
 	if (!rc)
 		rc = send(c, d->device.layers, d->layers, n_layers * sizeof *d->layers, err);
 	if (!rc)

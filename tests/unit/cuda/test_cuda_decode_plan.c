@@ -122,9 +122,9 @@ static void shared_memory(void **state)
 	assert_true(bytes <= most);
 	assert_int_equal(a.shared.low, a.shared.high); /* one plane: nobody reads it */
 	assert_true(a.shared.ring + 16 * a.ring_bytes == bytes);
-	assert_true(a.ring_bytes >= DECODE_PIECE_BYTES + DECODE_FEW_BYTES);
+	assert_true(a.ring_bytes >= DECODE_PIECE_BYTES);
 	assert_int_equal(a.shared.ring % 128, 0);
-	uint32_t least = a.shared.ring + 16 * (DECODE_PIECE_BYTES + DECODE_FEW_BYTES);
+	uint32_t least = a.shared.ring + 16 * (DECODE_PIECE_BYTES);
 	assert_true(decode_plan_shared(&a, least, &bytes));
 	assert_false(decode_plan_shared(&a, least - 1, &bytes));
 	assert_false(decode_plan_shared(&a, 1000, &bytes));
@@ -137,11 +137,39 @@ static void shared_memory(void **state)
 	assert_true(a.shared.low >= a.shared.high + a.k_max * 2);
 }
 
+/* Pieces: whole segments of pairs while those fit, else some units of both tiles; never more than a piece holds. */
+static void pieces(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t units, bytes, pairs, cut;
+	} cases[] = {
+		{28, 512, 1, 0},   /* two units of two tiles: 2,048 bytes */
+		{28, 272, 2, 0},   /* 1,088 */
+		{16, 144, 8, 0},   /* 288 */
+		{64, 512, 1, 0},   /* 4,096: just fits */
+		{65, 512, 0, 2},   /* 5,120: does not */
+		{112, 272, 1, 0},  /* 3,808 */
+		{592, 272, 0, 4},  /* long rows */
+		{14, 1184, 1, 0},  /* segments of one unit, or none */
+		{74, 1184, 0, 1},  {74, 1680, 0, 1},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct tile_matrix m = {.n_units = cases[i].units, .unit_bytes = cases[i].bytes};
+		struct decode_matrix d = decode_plan_matrix(&m);
+		uint32_t longest = (cases[i].units + CUDA_SEGMENTS - 1) / CUDA_SEGMENTS;
+		assert_int_equal(d.pairs, cases[i].pairs);
+		assert_int_equal(d.units, cases[i].cut);
+		assert_true(2 * d.unit_bytes * (d.pairs ? d.pairs * longest : d.units) <= DECODE_PIECE_BYTES);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_tile_once),
 		cmocka_unit_test(shared_memory),
+		cmocka_unit_test(pieces),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
