@@ -17,7 +17,7 @@ enum {
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
 	DECODE_PIECES = 8,     /* of weights in flight for a segment, at most */
 	DECODE_PIECE_BYTES = 4096, /* at most */
-	DECODE_GOOD_BYTES = 2304,  /* of a piece that can be cut anywhere: smaller ones cost more each */
+	DECODE_GOOD_BYTES = 2304,  /* of a piece of several pairs: smaller ones cost more, larger ones come later */
 };
 
 /* A word that nobody has written: not a number that the kernel makes. */
@@ -96,7 +96,7 @@ struct decode_args {
 	uint32_t pos;
 	int32_t token;
 	const int32_t *fed; /* not NULL: the token is there, on the device, instead */
-	uint32_t *words;    /* device (2, n_layers * per_layer), all DECODE_EMPTY before the first launch */
+	uint32_t *now, *other; /* device (n_layers * per_layer): the launch's words, and the other set */
 	struct decode_words at;
 	uint64_t *tagged;         /* device: words with a tag: parts of attention, the likeliest token */
 	uint32_t n_split_max;     /* splits that there is room for in tagged */

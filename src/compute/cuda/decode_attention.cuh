@@ -145,8 +145,6 @@ __device__ __forceinline__ void patch_values(const struct block *b, const struct
 	const struct decode_args *a = b->a;
 #pragma unroll
 	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++) {
-		if (n != a->pos % SPLIT / KV_BLOCK)
-			continue;
 		int before = (int)a->pos - (int)(it->first + n * KV_BLOCK + 8 * (b->lane % 4));
 #pragma unroll
 		for (uint32_t p = 0; p < PLANES; p++)
@@ -192,7 +190,7 @@ __device__ __forceinline__ void take_query(const struct block *b, uint32_t l, ui
 		uint32_t from = r < group    ? (it->head * group + r) * a->head_dim
 				: r == group ? a->q_dim + it->head * a->head_dim
 					     : a->q_dim + a->kv_dim + it->head * a->head_dim;
-		const uint32_t *w = b->now + words + a->at.qkv + from;
+		const uint32_t *w = b->a->now + words + a->at.qkv + from;
 		float c = shared_turn(b)[pair], s = shared_turn(b)[a->hd / 2 + pair];
 		uint32_t u = load_word(w + first), v = load_word(w + second);
 		for (uint32_t k = 0; u == DECODE_EMPTY || v == DECODE_EMPTY; k++) {

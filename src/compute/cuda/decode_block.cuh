@@ -17,8 +17,10 @@ enum {
 	FULL = DECODE_FULL, /* decode_full.cu: 1; decode_half.cu: 0 */
 	PLANES = FULL ? 2 : 1,
 	DECODE_WARPS = CUDA_SEGMENTS,
-	DECODE_THREADS = (DECODE_WARPS + 1) * 32,
-	WORKERS = DECODE_WARPS * 32, /* threads that compute; the warp after them streams */
+	DECODE_THREADS = (DECODE_WARPS + 4) * 32,
+	WORKERS = DECODE_WARPS * 32, /* threads that compute; the warp after them streams, the last three do nothing */
+	WORKER_REGISTERS = 112,      /* those of the last four warps go to the others */
+	OTHER_REGISTERS = 32,
 	NORM_THREADS = 256,          /* of the tile path's norm */
 	NORM_KEPT = FULL ? 2 : 4,    /* groups of four columns that such a thread keeps in registers */
 	PIECES = DECODE_PIECES,
@@ -43,7 +45,6 @@ struct ring {
 
 struct block {
 	const struct decode_args *a;
-	uint32_t *now, *other; /* words of this launch, of the other set */
 	uint32_t job, part_at; /* next job; which of the two parts */
 	uint32_t thread, warp, lane;
 	struct ring ring; /* of segment `warp` */
@@ -117,6 +118,12 @@ __device__ __forceinline__ uint32_t least(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
+/* Units of a tile in a piece that holds parts of two tiles, or of one. */
+__device__ __forceinline__ uint32_t cut_units(const struct view *v, uint32_t tiles)
+{
+	return tiles == 2 ? v->units : 2 * v->units;
+}
+
 /* The place of a ring's next piece, and what there is to stream. */
 struct feed {
 	uint32_t job, tiles, unit; /* next job; tiles left of the present one, units of its pair that are through */
@@ -142,7 +149,7 @@ __device__ __forceinline__ bool fill(const struct block *b, struct feed *f, uint
 {
 	const uint32_t ring_bytes = b->a->ring_bytes, whole = f->v.pairs;
 	uint32_t tiles = least(f->tiles, whole ? 2 * whole : 2),
-		 units = whole ? f->v.n : least(f->v.units, f->v.n - f->unit), one = units * f->v.unit_bytes,
+		 units = whole ? f->v.n : least(cut_units(&f->v, tiles), f->v.n - f->unit), one = units * f->v.unit_bytes,
 		 bytes = tiles * one;
 	const volatile uint32_t *done = shared_done(b) + 2 * segment;
 	shared_place bar = place_in_shared(shared_bars(b) + segment * PIECES + f->pieces % PIECES);
@@ -221,8 +228,8 @@ __device__ __forceinline__ void close_piece(const struct block *b)
 
 __device__ __forceinline__ void publish(const struct block *b, uint32_t at, uint32_t v)
 {
-	store_word(b->now + at, v);
-	store_word(b->other + at, DECODE_EMPTY);
+	store_word(b->a->now + at, v);
+	store_word(b->a->other + at, DECODE_EMPTY);
 }
 
 __device__ __forceinline__ bool all_there(uint4 v)

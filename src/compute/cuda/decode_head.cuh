@@ -1,6 +1,5 @@
 /*
- * The end of the decode kernel; part of decode.cu. Each thread remembers the likeliest of the rows it has
- * written. A greedy draw without penalties is made here, by all blocks together; every other draw is the
+ * The end of the decode kernel; part of decode.cu. A greedy draw without penalties is made here, by all blocks together; every other draw is the
  * sampler's (sample.cu), from the logits.
  */
 #ifndef COMPUTE_CUDA_DECODE_HEAD_CUH
@@ -59,19 +58,18 @@ __device__ __forceinline__ unsigned long long block_units(const struct block *b,
 	return v;
 }
 
-/* Units of the rows that this thread has written, from the job `first` on. */
-__device__ __forceinline__ unsigned long long own_units(const struct block *b, uint32_t first, float largest)
+/* The block's rows of the output matrix: from *first on, n. */
+__device__ __forceinline__ uint32_t own_rows(const struct block *b, uint32_t *first)
 {
-	unsigned long long sum = 0;
-	for (uint32_t i = first; i < b->job; i++) {
-		const struct decode_job *j = &shared_jobs(b)[i];
-		for (uint32_t place = b->thread; place < j->n_tiles * 8u; place += WORKERS) {
-			uint32_t row = j->tile * 8 + place;
-			if (row < b->a->n_vocab)
-				sum += units_of(weight_of(clean(b->a->logits[row]), largest, 1.0f));
-		}
-	}
-	return sum;
+	const struct decode_job *jobs = shared_jobs(b);
+	uint32_t i = b->job - 1, end;
+	if (jobs[i].n_tiles == 0)
+		return 0;
+	end = (jobs[i].tile + jobs[i].n_tiles) * CUDA_TILE_ROWS;
+	while (jobs[i - 1].matrix == jobs[i].matrix)
+		i--;
+	*first = jobs[i].tile * CUDA_TILE_ROWS;
+	return least(end, b->a->n_vocab) - *first;
 }
 
 __device__ __forceinline__ uint32_t await_value(const uint64_t *p, uint32_t tag)
@@ -79,12 +77,15 @@ __device__ __forceinline__ uint32_t await_value(const uint64_t *p, uint32_t tag)
 	return __float_as_uint(await_tagged(p, tag));
 }
 
-/* The jobs from first_job on were the output matrix's. */
-__device__ __forceinline__ void draw_greedy(const struct block *b, uint32_t first_job, struct best own)
+__device__ __forceinline__ void draw_greedy(const struct block *b)
 {
 	const struct decode_args *a = b->a;
 	uint64_t *mine = a->tagged + 4 * blockIdx.x;
-	uint32_t t = b->thread;
+	uint32_t t = b->thread, first = 0, n = own_rows(b, &first);
+	struct best own = {-INFINITY, CUDA_NOTHING};
+	sync_workers(); /* all rows are written */
+	for (uint32_t i = t; i < n; i += WORKERS)
+		take_better(&own, clean(a->logits[first + i]), first + i);
 	block_best(b, &own);
 	if (t == 0) {
 		store_tagged(mine, __float_as_uint(own.logit), a->run);
@@ -95,7 +96,10 @@ __device__ __forceinline__ void draw_greedy(const struct block *b, uint32_t firs
 			    await_value(a->tagged + 4 * i + 1, a->run));
 	block_best(b, &own);
 	bool none = !(own.logit > -INFINITY);
-	unsigned long long sum = block_units(b, none ? 0 : own_units(b, first_job, own.logit));
+	unsigned long long sum = 0;
+	for (uint32_t i = t; i < n && !none; i += WORKERS)
+		sum += units_of(weight_of(clean(a->logits[first + i]), own.logit, 1.0f));
+	sum = block_units(b, sum);
 	if (t == 0) {
 		store_tagged(mine + 2, (uint32_t)sum, a->run);
 		store_tagged(mine + 3, (uint32_t)(sum >> 32), a->run);

@@ -31,19 +31,19 @@ enum phase { PHASE_QKV, PHASE_O, PHASE_GATE_UP, PHASE_DOWN, PHASE_HEAD, PHASES_A
  * row; of gate and up for each plane of both. */
 struct target {
 	uint32_t place; /* of the row among the batch's rows; CUDA_NOTHING: none */
-	uint32_t row, word;
+	uint32_t word;  /* where it goes; of the output matrix: its row */
 	float bias;
 };
 
 __device__ __forceinline__ void aim_qkv(const struct block *b, const struct decode_job *j, uint32_t l,
-					uint32_t words, struct target *to)
+					uint32_t words, uint32_t row, struct target *to)
 {
 	const struct decode_args *a = b->a;
 	uint32_t role = j->matrix - l * DECODE_N_ROLES;
 	const float *bias = a->layers[l].bias[role];
 	uint32_t before = role == DECODE_Q ? 0 : role == DECODE_K ? a->q_dim : a->q_dim + a->kv_dim;
-	to->bias = bias ? bias[to->row] : 0.0f;
-	to->word = words + a->at.qkv + before + to->row;
+	to->bias = bias ? bias[row] : 0.0f;
+	to->word = words + a->at.qkv + before + row;
 }
 
 __device__ __forceinline__ struct target find_target(const struct block *b, uint32_t phase, uint32_t l,
@@ -52,28 +52,31 @@ __device__ __forceinline__ struct target find_target(const struct block *b, uint
 	const struct decode_args *a = b->a;
 	const struct decode_job *j = &shared_jobs(b)[b->job];
 	uint32_t t = b->thread, place = t / PLANES / (phase == PHASE_GATE_UP ? 2 : 1), tile = place / 8;
-	struct target to = {CUDA_NOTHING, 0, 0, 0.0f};
+	struct target to = {CUDA_NOTHING, 0, 0.0f};
 	if (phase == PHASE_QKV)
 		while (!j->last_of_batch && tile >= (uint32_t)j->at + j->n_tiles)
 			j++;
 	if (tile >= (uint32_t)j->at + j->n_tiles)
 		return to;
-	to.row = (j->tile + tile - j->at) * 8 + place % 8;
-	if (to.row >= shared_matrices(b)[j->matrix].rows)
+	uint32_t row = (j->tile + tile - j->at) * 8 + place % 8;
+	if (row >= shared_matrices(b)[j->matrix].rows)
 		return to;
 	to.place = phase == PHASE_GATE_UP ? place + t / PLANES % 2 * j->n_tiles * 8 : place;
 	switch (phase) {
 	case PHASE_QKV:
-		aim_qkv(b, j, l, words, &to);
+		aim_qkv(b, j, l, words, row, &to);
 		break;
 	case PHASE_O:
-		to.word = words + a->at.o + to.row;
+		to.word = words + a->at.o + row;
 		break;
 	case PHASE_GATE_UP:
-		to.word = words + a->at.hidden + to.row;
+		to.word = words + a->at.hidden + row;
 		break;
 	case PHASE_DOWN:
-		to.word = words + a->at.down + to.row;
+		to.word = words + a->at.down + row;
+		break;
+	case PHASE_HEAD:
+		to.word = row;
 		break;
 	}
 	return to;
@@ -99,7 +102,7 @@ __device__ __forceinline__ float add_segments(const struct block *b, uint32_t pa
 }
 
 __device__ __forceinline__ void finish_row(const struct block *b, const struct target *to, uint32_t part_at,
-					   uint32_t phase, struct best *best)
+					   uint32_t phase)
 {
 	float y = add_segments(b, part_at, to->place);
 	if (phase == PHASE_GATE_UP) {
@@ -111,8 +114,7 @@ __device__ __forceinline__ void finish_row(const struct block *b, const struct t
 	if (to->place == CUDA_NOTHING || b->thread % PLANES)
 		return;
 	if (phase == PHASE_HEAD) {
-		b->a->logits[to->row] = y;
-		take_better(best, clean(y), to->row);
+		b->a->logits[to->word] = y;
 		return;
 	}
 	publish(b, to->word, word_of(phase == PHASE_QKV ? y + to->bias : y));
@@ -165,10 +167,7 @@ __device__ __forceinline__ void clear(void *to, uint32_t bytes)
 
 __device__ __forceinline__ void place_block(struct block *b, const struct decode_args *a)
 {
-	uint64_t set = (uint64_t)a->n_layers * a->at.per_layer;
 	b->a = a;
-	b->now = a->words + (a->run & 1) * set;
-	b->other = a->words + (~a->run & 1) * set;
 	b->job = b->part_at = 0;
 	know_thread(b);
 	b->ring = (struct ring){0, 0, 0};
@@ -237,8 +236,7 @@ __device__ __forceinline__ void take_operand(struct block *b, uint32_t phase, ui
 }
 
 /* The batches of a phase, each a run of jobs whose rows are finished together. */
-__device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint32_t l, uint32_t words,
-					  struct best *best)
+__device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint32_t l, uint32_t words)
 {
 	struct view v = look(shared_matrices(b), &shared_jobs(b)[b->job], b->warp);
 	struct target to = find_target(b, phase, l, words);
@@ -255,7 +253,7 @@ __device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint3
 			uint32_t part_at = b->part_at;
 			b->part_at ^= 1;
 			sync_workers();
-			finish_row(b, &to, part_at, phase, best);
+			finish_row(b, &to, part_at, phase);
 		}
 		if (j.last_of_phase)
 			return;
@@ -268,8 +266,6 @@ __device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint3
 template <int CHUNKS> __device__ __forceinline__ void run_model(struct block *b)
 {
 	const struct decode_args *a = b->a;
-	struct best best = {-INFINITY, CUDA_NOTHING};
-	uint32_t head_job = 0;
 	begin(b);
 	for (uint32_t step = 0; step <= a->n_layers * PHASES_A_LAYER; step++) {
 		uint32_t l = step / PHASES_A_LAYER,
@@ -277,11 +273,10 @@ template <int CHUNKS> __device__ __forceinline__ void run_model(struct block *b)
 		know_thread(b);
 		if (phase == PHASE_O)
 			attention<CHUNKS>(b, l, l * a->at.per_layer);
-		head_job = b->job;
-		run_phase(b, phase, l, l * a->at.per_layer, &best);
+		run_phase(b, phase, l, l * a->at.per_layer);
 	}
 	if (a->greedy)
-		draw_greedy(b, head_job, best);
+		draw_greedy(b);
 }
 
 /* CHUNKS: a head has at most so many times 32 columns */
@@ -291,10 +286,14 @@ __global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const GRID_CO
 	struct block b;
 	place_block(&b, &a);
 	prepare(&b);
-	if (b.warp < DECODE_WARPS)
+	if (b.warp < (uint32_t)DECODE_WARPS) {
+		registers_up<WORKER_REGISTERS>();
 		run_model<CHUNKS>(&b);
-	else
-		stream_weights(&b);
+	} else {
+		registers_down<OTHER_REGISTERS>();
+		if (b.warp == (uint32_t)DECODE_WARPS)
+			stream_weights(&b);
+	}
 }
 
 } // namespace

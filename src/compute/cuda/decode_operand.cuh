@@ -58,12 +58,12 @@ __device__ __forceinline__ void take_packed(const struct block *b, uint32_t at, 
 #pragma unroll
 		for (uint32_t q = 0; q < 4; q++)
 			if (i + q * WORKERS < n)
-				v[q] = load_words(b->now + at + 4 * (i + q * WORKERS));
+				v[q] = load_words(b->a->now + at + 4 * (i + q * WORKERS));
 #pragma unroll
 		for (uint32_t q = 0; q < 4; q++)
 			if (i + q * WORKERS < n) {
 				if (!all_there(v[q]))
-					v[q] = await_words(b->now + at + 4 * (i + q * WORKERS));
+					v[q] = await_words(b->a->now + at + 4 * (i + q * WORKERS));
 				put_four(b, 4 * (i + q * WORKERS), v[q]);
 			}
 	}
@@ -103,7 +103,7 @@ __device__ __forceinline__ float4 group_of(const float *p, uint32_t i)
 __device__ __forceinline__ float raise_groups(struct block *b, uint32_t at, float4 kept[NORM_KEPT])
 {
 	uint32_t t = b->thread, n = b->a->d_model / 4;
-	const uint32_t *words = b->now + at;
+	const uint32_t *words = b->a->now + at;
 	bool add = at != CUDA_NOTHING;
 	uint4 v[NORM_KEPT] = {};
 	float sum = 0;

@@ -11,7 +11,7 @@ enum {
 struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 {
 	uint32_t longest = (m->n_units + CUDA_SEGMENTS - 1) / CUDA_SEGMENTS; /* segment, in units */
-	uint32_t pair = 2 * longest * m->unit_bytes, units = DECODE_GOOD_BYTES / (2 * m->unit_bytes);
+	uint32_t pair = 2 * longest * m->unit_bytes, units = DECODE_PIECE_BYTES / (2 * m->unit_bytes);
 	struct decode_matrix d = {
 		.data = m->data,
 		.rows = m->rows,
@@ -21,7 +21,7 @@ struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 		.format = (uint8_t)m->format,
 	};
 	if (pair > DECODE_PIECE_BYTES)
-		d.units = (uint8_t)(units ? units : 1);
+		d.units = (uint8_t)(units < 4 ? units : units / 4 * 4); /* the kernel takes four at once */
 	else
 		d.pairs = (uint8_t)(pair < DECODE_GOOD_BYTES ? DECODE_GOOD_BYTES / pair : 1);
 	return d;

@@ -58,13 +58,13 @@ __device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *p, c
 		return;
 	}
 #pragma unroll
-	for (uint32_t i = 0; i < (uint32_t)traits::groups; i++) {
-		uint4 v = traits::groups == 1 ? w : operand_group(w, lane, i);
+	for (int i = 0; i < traits::groups; i++) {
+		uint4 v = traits::groups == 1 ? w : operand_group(w, lane, (uint32_t)i);
 		float blk[4] = {}, add_p, add_q;
 		mma_f16(blk, first, v.x, v.y);
 		mma_f16(blk, second, v.z, v.w);
-		float scale_p = frag_scale<FORMAT>(p, c, g, i, &add_p),
-		      scale_q = frag_scale<FORMAT>(q, c, g, i, &add_q);
+		float scale_p = frag_scale<FORMAT>(p, c, g, (uint32_t)i, &add_p),
+		      scale_q = frag_scale<FORMAT>(q, c, g, (uint32_t)i, &add_q);
 		acc[0] = fmaf(scale_p, blk[0], acc[0]);
 		acc[1] = fmaf(scale_p, blk[1], acc[1]);
 		acc[2] = fmaf(scale_q, blk[2], acc[2]);
@@ -92,22 +92,43 @@ __device__ __forceinline__ void put_part(float *part, uint32_t lane, const float
 		*to = t ? acc[2] : acc[0];
 }
 
-/* acc += n units of a pair, from the segment's unit `unit` on. */
-template <int FORMAT>
-__device__ __forceinline__ void multiply_units(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t n,
-					       uint32_t unit, uint32_t lane, const struct operand *o)
+/* acc += UNITS units of a pair, from the segment's unit `unit` on. */
+template <int FORMAT, int UNITS>
+__device__ __forceinline__ void multiply_some(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t unit,
+					      uint32_t lane, const struct operand *o)
 {
 	typedef frag_traits<FORMAT> traits;
-	enum { AT_ONCE = 4 };
-#pragma unroll(traits::chunks == 1 ? AT_ONCE : 1)
-	for (uint32_t u = 0; u < n; u++) {
-#pragma unroll AT_ONCE
+#pragma unroll
+	for (uint32_t u = 0; u < UNITS; u++) {
+#pragma unroll(traits::chunks == 1 ? 1 : 4)
 		for (uint32_t c = 0; c < (uint32_t)traits::chunks; c++) {
 			uint32_t chunk = (unit + u) * traits::chunks + c;
 			multiply_chunk<FORMAT>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes, c,
 					       lane, operand_chunk(o, chunk), operand_sum<FORMAT>(o, chunk));
 		}
 	}
+}
+
+/* The same of n units: four at once, and the rest. */
+template <int FORMAT>
+__device__ __forceinline__ void multiply_units(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t n,
+					       uint32_t unit, uint32_t lane, const struct operand *o)
+{
+	typedef frag_traits<FORMAT> traits;
+	uint32_t u = 0;
+	if (traits::chunks == 1) {
+		for (; u + 4 <= n; u += 4)
+			multiply_some<FORMAT, 4>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes,
+						 unit + u, lane, o);
+		if (u + 2 <= n) {
+			multiply_some<FORMAT, 2>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes,
+						 unit + u, lane, o);
+			u += 2;
+		}
+	}
+	for (; u < n; u++)
+		multiply_some<FORMAT, 1>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes, unit + u,
+					 lane, o);
 }
 
 /* Pieces are whole segments of pairs. */
@@ -192,7 +213,7 @@ __device__ __forceinline__ void product_cut(struct block *b, const struct view *
 		bool two = i + 1 < v->n_tiles;
 		float acc[4] = {};
 		for (uint32_t u = 0; u < v->n;) {
-			uint32_t n = least(v->units, v->n - u), one = n * traits::unit_bytes;
+			uint32_t n = least(cut_units(v, two ? 2 : 1), v->n - u), one = n * traits::unit_bytes;
 			const uint8_t *p = open_piece(b, two ? 2 * one : one);
 			multiply_units<FORMAT>(acc, p, two ? p + one : p, n, u, b->lane, o);
 			close_piece(b);

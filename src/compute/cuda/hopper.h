@@ -54,7 +54,8 @@ struct hopper_decode {
 	struct {                      /* the same on the device */
 		void *matrices, *layers, *jobs;
 	} device;
-	uint64_t words_bytes, tagged_bytes;
+	uint32_t *words[2]; /* device (n_layers * per_layer): of even and odd launches, all DECODE_EMPTY at first */
+	uint64_t words_bytes, tagged_bytes; /* of one set; of all */
 };
 
 static inline struct hopper *hopper_of(const struct cuda *c)

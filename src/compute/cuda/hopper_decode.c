@@ -130,7 +130,7 @@ enum hokku_code hopper_decode_create(struct cuda *c, struct hokku_error *err)
 	list_matrices(c, d);
 	if (!list_jobs(c, d))
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
-	d->words_bytes = 2ull * n_layers * d->args.at.per_layer * sizeof(uint32_t);
+	d->words_bytes = (uint64_t)n_layers * d->args.at.per_layer * sizeof(uint32_t);
 	d->tagged_bytes = decode_tagged_bytes(&d->args, d->grid);
 	if (!decode_plan_shared(&d->args, SHARED_BYTES, &d->shared_bytes))
 		hopper_decode_destroy(h);
@@ -159,7 +159,8 @@ void hopper_decode_take(struct cuda *c, struct cuda_taker *t)
 	d->device.layers = cuda_take(t, LEDGER_SCRATCH, n_layers, sizeof *d->layers, "scratch");
 	d->device.jobs =
 		cuda_take(t, LEDGER_SCRATCH, (uint64_t)d->grid * d->args.n_jobs, sizeof *d->jobs, "scratch");
-	d->args.words = cuda_take(t, LEDGER_SCRATCH, d->words_bytes, 1, "scratch");
+	for (int i = 0; i < 2; i++)
+		d->words[i] = cuda_take(t, LEDGER_SCRATCH, d->words_bytes, 1, "scratch");
 	d->args.tagged = cuda_take(t, LEDGER_SCRATCH, d->tagged_bytes, 1, "scratch");
 	d->args.feed = cuda_take(t, LEDGER_SCRATCH, 1, sizeof(int32_t), "scratch");
 }
@@ -201,7 +202,8 @@ enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err)
 			  err);
 	if (rc)
 		return rc;
-	CUDA_TRY(&c->device, err, cudaMemsetAsync(d->args.words, 0xFF, d->words_bytes, c->stream));
+	for (int i = 0; i < 2; i++)
+		CUDA_TRY(&c->device, err, cudaMemsetAsync(d->words[i], 0xFF, d->words_bytes, c->stream));
 	CUDA_TRY(&c->device, err, cudaMemsetAsync(d->args.tagged, 0, d->tagged_bytes, c->stream));
 	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
 	d->args.matrices = d->device.matrices;
@@ -230,6 +232,8 @@ enum hokku_code hopper_decode_run(struct cuda *c, struct hokku_error *err)
 	const struct cuda_input *in = &c->input;
 	const struct cuda_token *token = &in->tokens[0];
 	d->args.run++;
+	d->args.now = d->words[d->args.run & 1];
+	d->args.other = d->words[~d->args.run & 1];
 	d->args.table = cuda_words(c) + token->table;
 	d->args.pos = token->pos;
 	d->args.token = token->id;
