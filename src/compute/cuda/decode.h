@@ -16,8 +16,8 @@ enum {
 	DECODE_BATCH = 16,     /* tiles whose sums are added up together */
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
 	DECODE_PIECES = 8,     /* of weights in flight for a segment, at most */
-	DECODE_PIECE_BYTES = 4096, /* at most */
-	DECODE_GOOD_BYTES = 2304,  /* of a piece of several pairs: smaller ones cost more, larger ones come later */
+	DECODE_GOOD_BYTES = 2560,  /* of a piece: smaller ones cost more, larger ones come later */
+	DECODE_PIECE_BYTES = 3360, /* at most: a unit of two tiles of Q6_K */
 };
 
 /* A word that nobody has written: not a number that the kernel makes. */
@@ -56,6 +56,7 @@ struct decode_job {
 	uint8_t at : 5;  /* place of the first among the batch's tiles */
 	uint8_t last_of_batch : 1;
 	uint8_t last_of_phase : 1;
+	uint8_t mins : 1; /* FULL: the phase needs the sums of its activations */
 };
 
 struct decode_layer {

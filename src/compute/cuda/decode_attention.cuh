@@ -216,9 +216,9 @@ __device__ __forceinline__ uint32_t word_in(uint4 v, uint32_t i)
 	return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
 }
 
-/* acc += the product of rows g, g + 8 of the left operand (32 columns in shared memory, by plane) with the
+/* acc += the product of rows g and (both) g + 8 of the left operand (32 columns in shared memory, by plane) with the
  * right one: high by high, then low by high, high by low. */
-__device__ __forceinline__ void multiply(float acc[4], const uint16_t *rows, uint32_t stride, uint32_t plane,
+__device__ __forceinline__ void multiply(float acc[4], bool both, const uint16_t *rows, uint32_t stride, uint32_t plane,
 					 uint32_t column, uint32_t lane, const uint4 *right)
 {
 	uint32_t g = lane / 4, t = lane % 4;
@@ -227,7 +227,9 @@ __device__ __forceinline__ void multiply(float acc[4], const uint16_t *rows, uin
 	for (uint32_t p = 0; p < PLANES; p++) {
 		const uint16_t *row = rows + p * plane + g * stride + column + 8 * t;
 		up[p] = *reinterpret_cast<const uint4 *>(row);
-		down[p] = *reinterpret_cast<const uint4 *>(row + 8 * stride);
+		down[p] = make_uint4(0, 0, 0, 0);
+		if (both)
+			down[p] = *reinterpret_cast<const uint4 *>(row + 8 * stride);
 	}
 #pragma unroll
 	for (uint32_t j = 0; j < 2; j++) {
@@ -253,7 +255,7 @@ __device__ __forceinline__ void score(const struct block *b, const struct item *
 #pragma unroll
 	for (uint32_t c = 0; c < CHUNKS; c++)
 		if (c < a->hd / 32)
-			multiply(acc, shared_query(b), stride, DECODE_MAX_GROUP * stride, 32 * c,
+			multiply(acc, group > 8, shared_query(b), stride, DECODE_MAX_GROUP * stride, 32 * c,
 				       b->lane, f->k[c]);
 	uint32_t column = tile16 / 4 * KV_BLOCK + 8 * t + 2 * (tile16 % 4);
 #pragma unroll
@@ -320,7 +322,7 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 #pragma unroll
 	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++)
 		if (it->first + n * KV_BLOCK <= a->pos)
-			multiply(acc, shared_p16(b), SPLIT + 8, DECODE_MAX_GROUP * (SPLIT + 8),
+			multiply(acc, group > 8, shared_p16(b), SPLIT + 8, DECODE_MAX_GROUP * (SPLIT + 8),
 				       n * KV_BLOCK, b->lane, f->v[n]);
 #pragma unroll
 	for (uint32_t e = 0; e < 4; e++) {

@@ -210,27 +210,27 @@ __device__ __forceinline__ void begin(struct block *b)
 
 /* What the product of a phase multiplies. */
 __device__ __forceinline__ void take_operand(struct block *b, uint32_t phase, uint32_t l, uint32_t words,
-					     bool has_work)
+					     bool has_work, bool mins)
 {
 	const struct decode_args *a = b->a;
 	uint32_t down = words - a->at.per_layer + a->at.down; /* of the layer before */
 	switch (phase) {
 	case PHASE_QKV:
-		take_norm(b, l ? down : CUDA_NOTHING, a->layers[l].attn_norm);
+		take_norm(b, l ? down : CUDA_NOTHING, a->layers[l].attn_norm, mins);
 		break;
 	case PHASE_O:
 		if (has_work)
-			take_packed(b, words + a->at.attended, a->q_dim);
+			take_packed(b, words + a->at.attended, a->q_dim, mins);
 		break;
 	case PHASE_GATE_UP:
-		take_norm(b, words + a->at.o, a->layers[l].ffn_norm);
+		take_norm(b, words + a->at.o, a->layers[l].ffn_norm, mins);
 		break;
 	case PHASE_DOWN:
 		if (has_work)
-			take_packed(b, words + a->at.hidden, a->d_ff);
+			take_packed(b, words + a->at.hidden, a->d_ff, mins);
 		break;
 	case PHASE_HEAD:
-		take_norm(b, down, a->output_norm);
+		take_norm(b, down, a->output_norm, mins);
 		break;
 	}
 }
@@ -241,7 +241,7 @@ __device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint3
 	struct view v = look(shared_matrices(b), &shared_jobs(b)[b->job], b->warp);
 	struct target to = find_target(b, phase, l, words);
 	bool has_work = v.n_tiles != 0;
-	take_operand(b, phase, l, words, has_work);
+	take_operand(b, phase, l, words, has_work, shared_jobs(b)[b->job].mins);
 	if (!has_work) {
 		b->job++;
 		return;

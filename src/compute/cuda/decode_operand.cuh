@@ -28,29 +28,42 @@ __device__ __forceinline__ void pad_columns(const struct block *b, uint32_t k)
 	}
 }
 
-/* FULL: sums of 32 activations, for formats with mins; in the order of the stored slots. Ends with a barrier.
- */
-__device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k)
+__device__ __forceinline__ float add_halves(float sum, uint32_t two)
+{
+	return sum + half_bits_to_float((uint16_t)two) + half_bits_to_float((uint16_t)(two >> 16));
+}
+
+/* FULL: sums of 32 activations, for formats with mins; in the order of the stored slots: columns 2j, 2j + 1 of
+ * each eight, for j = 0 .. 3. Ends with a barrier. */
+__device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k, bool mins)
 {
 	uint32_t n = (k + 31) / 32;
-	if (!FULL || !b->a->any_mins)
+	if (!FULL || !mins)
 		return;
 	for (uint32_t i = b->thread; i < 2 * n; i += WORKERS) {
-		const uint16_t *x = i < n ? shared_high(b) + i * 32 : shared_low(b) + (i - n) * 32;
-		float sum = 0;
+		const uint4 *x = reinterpret_cast<const uint4 *>(i < n ? shared_high(b) + i * 32
+								       : shared_low(b) + (i - n) * 32);
+		uint4 v[4] = {x[0], x[1], x[2], x[3]};
+		float sum = half_bits_to_float((uint16_t)v[0].x) + half_bits_to_float((uint16_t)(v[0].x >> 16));
 #pragma unroll
-		for (uint32_t p = 0; p < 32; p++) {
-			uint32_t column = p % 8 / 2 * 8 + p / 16 * 4 + p / 8 % 2 * 2 + p % 2;
-			float v = half_bits_to_float(x[column]);
-			sum = p ? sum + v : v;
-		}
+		for (int q = 1; q < 4; q++)
+			sum = add_halves(sum, v[q].x);
+#pragma unroll
+		for (int q = 0; q < 4; q++)
+			sum = add_halves(sum, v[q].y);
+#pragma unroll
+		for (int q = 0; q < 4; q++)
+			sum = add_halves(sum, v[q].z);
+#pragma unroll
+		for (int q = 0; q < 4; q++)
+			sum = add_halves(sum, v[q].w);
 		shared_sums(b)[2 * (i < n ? i : i - n) + (i >= n)] = sum;
 	}
 	sync_workers();
 }
 
 /* Packed words of another phase become the next product's operand. */
-__device__ __forceinline__ void take_packed(const struct block *b, uint32_t at, uint32_t k)
+__device__ __forceinline__ void take_packed(const struct block *b, uint32_t at, uint32_t k, bool mins)
 {
 	uint32_t n = k / 4;
 	for (uint32_t i = b->thread; i < n; i += 4 * WORKERS) {
@@ -69,7 +82,7 @@ __device__ __forceinline__ void take_packed(const struct block *b, uint32_t at, 
 	}
 	pad_columns(b, k);
 	sync_workers();
-	sum_chunks(b, k);
+	sum_chunks(b, k, mins);
 }
 
 __device__ __forceinline__ float4 add_words(float4 x, uint4 v)
@@ -136,7 +149,7 @@ __device__ __forceinline__ float raise_groups(struct block *b, uint32_t at, floa
 }
 
 /* x += words at `at` (unless CUDA_NOTHING), then RMSNorm of x into high and low. */
-__device__ __forceinline__ void take_norm(struct block *b, uint32_t at, const float *weight)
+__device__ __forceinline__ void take_norm(struct block *b, uint32_t at, const float *weight, bool mins)
 {
 	uint32_t t = b->thread, n = b->a->d_model / 4;
 	float *sums = reinterpret_cast<float *>(shared_reduce(b));
@@ -170,7 +183,7 @@ __device__ __forceinline__ void take_norm(struct block *b, uint32_t at, const fl
 	}
 	pad_columns(b, b->a->d_model);
 	sync_workers();
-	sum_chunks(b, b->a->d_model);
+	sum_chunks(b, b->a->d_model, mins);
 }
 
 } // namespace

@@ -11,7 +11,7 @@ enum {
 struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 {
 	uint32_t longest = (m->n_units + CUDA_SEGMENTS - 1) / CUDA_SEGMENTS; /* segment, in units */
-	uint32_t pair = 2 * longest * m->unit_bytes, units = DECODE_PIECE_BYTES / (2 * m->unit_bytes);
+	uint32_t pair = 2 * longest * m->unit_bytes, units = DECODE_GOOD_BYTES / (2 * m->unit_bytes);
 	struct decode_matrix d = {
 		.data = m->data,
 		.rows = m->rows,
@@ -20,10 +20,10 @@ struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 		.unit_bytes = (uint16_t)m->unit_bytes,
 		.format = (uint8_t)m->format,
 	};
-	if (pair > DECODE_PIECE_BYTES)
-		d.units = (uint8_t)(units < 4 ? units : units / 4 * 4); /* the kernel takes four at once */
+	if (pair > DECODE_GOOD_BYTES)
+		d.units = (uint8_t)(units < 1 ? 1 : units < 4 ? units : units / 4 * 4); /* four go at once */
 	else
-		d.pairs = (uint8_t)(pair < DECODE_GOOD_BYTES ? DECODE_GOOD_BYTES / pair : 1);
+		d.pairs = (uint8_t)(DECODE_GOOD_BYTES / pair);
 	return d;
 }
 
@@ -31,7 +31,16 @@ struct dealer {
 	struct decode_job *jobs; /* NULL: only counts */
 	uint32_t n;
 	uint32_t block, grid;
+	bool mins; /* in the present phase */
 };
+
+static bool any_mins(const struct tile_matrix *m, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (tile_has_mins(m[i].format))
+			return true;
+	return false;
+}
 
 static void deal(struct dealer *d, uint32_t matrix, uint32_t tile, uint32_t n, uint32_t at, bool batch,
 		 bool phase)
@@ -44,6 +53,7 @@ static void deal(struct dealer *d, uint32_t matrix, uint32_t tile, uint32_t n, u
 			.at = at & 31u,
 			.last_of_batch = batch,
 			.last_of_phase = phase,
+			.mins = d->mins,
 		};
 	d->n++;
 }
@@ -61,6 +71,7 @@ static void deal_phase(struct dealer *d, const struct tile_matrix *matrices, uin
 		       uint32_t n_matrices, uint32_t rotate)
 {
 	uint32_t all = 0, tile, n, at = 0;
+	d->mins = any_mins(matrices + first_matrix, n_matrices);
 	for (uint32_t m = 0; m < n_matrices; m++)
 		all += matrices[first_matrix + m].n_tiles;
 	n = share(d, all, rotate, &tile);
@@ -83,6 +94,7 @@ static void deal_phase(struct dealer *d, const struct tile_matrix *matrices, uin
 static void deal_gate_up(struct dealer *d, const struct tile_matrix *matrices, uint32_t gate)
 {
 	uint32_t tile, n = share(d, matrices[gate].n_tiles, 0, &tile);
+	d->mins = any_mins(matrices + gate, 2);
 	if (n == 0)
 		deal(d, gate, 0, 0, 0, true, true);
 	for (uint32_t k; n; n -= k, tile += k) {

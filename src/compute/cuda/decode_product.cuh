@@ -42,15 +42,16 @@ __device__ __forceinline__ uint4 operand_group(uint4 w, uint32_t lane, uint32_t 
 			  frag_in_group(w.z, lane % 4, group), frag_in_group(w.w, lane % 4, group));
 }
 
-/* acc += chunk c of the units at p and q (rows g and g + 8) times the activations w. */
-template <int FORMAT>
+/* acc += chunk c of the units at p and q (rows g and g + 8) times the activations w; not TWO: of p alone. */
+template <int FORMAT, int TWO>
 __device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t c,
 					       uint32_t lane, uint4 w, float2 sum)
 {
 	typedef frag_traits<FORMAT> traits;
-	uint32_t x[4], y[4], g = lane / 4;
+	uint32_t x[4], y[4] = {}, g = lane / 4;
 	frag_load<FORMAT, FULL>(p, c, lane, x);
-	frag_load<FORMAT, FULL>(q, c, lane, y);
+	if (TWO)
+		frag_load<FORMAT, FULL>(q, c, lane, y);
 	uint32_t first[4] = {x[0], y[0], x[1], y[1]}, second[4] = {x[2], y[2], x[3], y[3]};
 	if (!product_traits<FORMAT>::scaled) {
 		mma_f16(acc, first, w.x, w.y);
@@ -60,18 +61,22 @@ __device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *p, c
 #pragma unroll
 	for (int i = 0; i < traits::groups; i++) {
 		uint4 v = traits::groups == 1 ? w : operand_group(w, lane, (uint32_t)i);
-		float blk[4] = {}, add_p, add_q;
+		float blk[4] = {}, add_p, add_q = 0;
 		mma_f16(blk, first, v.x, v.y);
 		mma_f16(blk, second, v.z, v.w);
 		float scale_p = frag_scale<FORMAT>(p, c, g, (uint32_t)i, &add_p),
-		      scale_q = frag_scale<FORMAT>(q, c, g, (uint32_t)i, &add_q);
+		      scale_q = TWO ? frag_scale<FORMAT>(q, c, g, (uint32_t)i, &add_q) : 0;
 		acc[0] = fmaf(scale_p, blk[0], acc[0]);
 		acc[1] = fmaf(scale_p, blk[1], acc[1]);
-		acc[2] = fmaf(scale_q, blk[2], acc[2]);
-		acc[3] = fmaf(scale_q, blk[3], acc[3]);
 		if (product_traits<FORMAT>::mins) {
 			acc[0] = fmaf(add_p, sum.x, acc[0]);
 			acc[1] = fmaf(add_p, sum.y, acc[1]);
+		}
+		if (!TWO)
+			continue;
+		acc[2] = fmaf(scale_q, blk[2], acc[2]);
+		acc[3] = fmaf(scale_q, blk[3], acc[3]);
+		if (product_traits<FORMAT>::mins) {
 			acc[2] = fmaf(add_q, sum.x, acc[2]);
 			acc[3] = fmaf(add_q, sum.y, acc[3]);
 		}
@@ -93,7 +98,7 @@ __device__ __forceinline__ void put_part(float *part, uint32_t lane, const float
 }
 
 /* acc += UNITS units of a pair, from the segment's unit `unit` on. */
-template <int FORMAT, int UNITS>
+template <int FORMAT, int TWO, int UNITS>
 __device__ __forceinline__ void multiply_some(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t unit,
 					      uint32_t lane, const struct operand *o)
 {
@@ -103,32 +108,43 @@ __device__ __forceinline__ void multiply_some(float acc[4], const uint8_t *p, co
 #pragma unroll(traits::chunks == 1 ? 1 : 4)
 		for (uint32_t c = 0; c < (uint32_t)traits::chunks; c++) {
 			uint32_t chunk = (unit + u) * traits::chunks + c;
-			multiply_chunk<FORMAT>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes, c,
+			multiply_chunk<FORMAT, TWO>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes, c,
 					       lane, operand_chunk(o, chunk), operand_sum<FORMAT>(o, chunk));
 		}
 	}
 }
 
 /* The same of n units: four at once, and the rest. */
-template <int FORMAT>
-__device__ __forceinline__ void multiply_units(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t n,
+template <int FORMAT, int TWO>
+__device__ __forceinline__ void multiply_more(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t n,
 					       uint32_t unit, uint32_t lane, const struct operand *o)
 {
 	typedef frag_traits<FORMAT> traits;
 	uint32_t u = 0;
 	if (traits::chunks == 1) {
 		for (; u + 4 <= n; u += 4)
-			multiply_some<FORMAT, 4>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes,
+			multiply_some<FORMAT, TWO, 4>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes,
 						 unit + u, lane, o);
 		if (u + 2 <= n) {
-			multiply_some<FORMAT, 2>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes,
+			multiply_some<FORMAT, TWO, 2>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes,
 						 unit + u, lane, o);
 			u += 2;
 		}
 	}
 	for (; u < n; u++)
-		multiply_some<FORMAT, 1>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes, unit + u,
+		multiply_some<FORMAT, TWO, 1>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes, unit + u,
 					 lane, o);
+}
+
+/* stride: bytes from the one tile's units to the other's. */
+template <int FORMAT>
+__device__ __forceinline__ void multiply_units(float acc[4], const uint8_t *p, uint32_t stride, bool two, uint32_t n,
+					       uint32_t unit, uint32_t lane, const struct operand *o)
+{
+	if (two)
+		multiply_more<FORMAT, 1>(acc, p, p + stride, n, unit, lane, o);
+	else
+		multiply_more<FORMAT, 0>(acc, p, p, n, unit, lane, o);
 }
 
 /* Pieces are whole segments of pairs. */
@@ -145,7 +161,7 @@ __device__ __forceinline__ void product_whole(struct block *b, const struct view
 		for (uint32_t i = 0; i < tiles; i += 2) {
 			bool two = i + 1 < tiles;
 			float acc[4] = {};
-			multiply_units<FORMAT>(acc, p, two ? p + tile_bytes : p, v->n, 0, b->lane, o);
+			multiply_units<FORMAT>(acc, p, tile_bytes, two, v->n, 0, b->lane, o);
 			put_part(part, b->lane, acc, two);
 			p += 2 * tile_bytes;
 			part += 2 * TILE_SUMS;
@@ -154,9 +170,9 @@ __device__ __forceinline__ void product_whole(struct block *b, const struct view
 	}
 }
 
-/* Two pairs of tiles, or one, with the same activations. */
-template <int FORMAT, int PAIRS>
-__device__ __forceinline__ void multiply_few(const uint8_t *p, uint32_t n, uint32_t tile_bytes, bool last_two,
+/* Two pairs of tiles, or one, with the same activations; not TWO: the last of them is one tile. */
+template <int FORMAT, int PAIRS, int TWO>
+__device__ __forceinline__ void multiply_few(const uint8_t *p, uint32_t n, uint32_t tile_bytes,
 					     const uint4 w[2], const float2 sum[2], uint32_t lane, float *part)
 {
 	typedef frag_traits<FORMAT> traits;
@@ -167,13 +183,15 @@ __device__ __forceinline__ void multiply_few(const uint8_t *p, uint32_t n, uint3
 #pragma unroll
 			for (uint32_t i = 0; i < PAIRS; i++) {
 				const uint8_t *tile = p + 2 * i * tile_bytes + u * traits::unit_bytes;
-				multiply_chunk<FORMAT>(acc[i], tile,
-						       i + 1 < PAIRS || last_two ? tile + tile_bytes : tile, 0,
-						       lane, w[u], sum[u]);
+				if (TWO || i + 1 < PAIRS)
+					multiply_chunk<FORMAT, 1>(acc[i], tile, tile + tile_bytes, 0, lane,
+								  w[u], sum[u]);
+				else
+					multiply_chunk<FORMAT, 0>(acc[i], tile, tile, 0, lane, w[u], sum[u]);
 			}
 #pragma unroll
 	for (uint32_t i = 0; i < PAIRS; i++)
-		put_part(part + 2 * i * TILE_SUMS, lane, acc[i], i + 1 < PAIRS || last_two);
+		put_part(part + 2 * i * TILE_SUMS, lane, acc[i], TWO || i + 1 < PAIRS);
 }
 
 /* Segments of one or two units of 32 columns: the activations stay in registers over all tiles. */
@@ -193,12 +211,15 @@ __device__ __forceinline__ void product_few(struct block *b, const struct view *
 		uint32_t tiles = least(left, 2 * v->pairs), i = 0;
 		const uint8_t *p = open_piece(b, tiles * tile_bytes);
 		left -= tiles;
-		for (; i + 2 < tiles; i += 4, p += 4 * tile_bytes, part += 4 * TILE_SUMS)
-			multiply_few<FORMAT, 2>(p, n, tile_bytes, i + 3 < tiles, w, sum, b->lane, part);
-		if (i < tiles) {
-			multiply_few<FORMAT, 1>(p, n, tile_bytes, i + 1 < tiles, w, sum, b->lane, part);
-			part += 2 * TILE_SUMS;
-		}
+		for (; i + 4 <= tiles; i += 4, p += 4 * tile_bytes, part += 4 * TILE_SUMS)
+			multiply_few<FORMAT, 2, 1>(p, n, tile_bytes, w, sum, b->lane, part);
+		if (tiles - i == 3)
+			multiply_few<FORMAT, 2, 0>(p, n, tile_bytes, w, sum, b->lane, part);
+		else if (tiles - i == 2)
+			multiply_few<FORMAT, 1, 1>(p, n, tile_bytes, w, sum, b->lane, part);
+		else if (tiles - i == 1)
+			multiply_few<FORMAT, 1, 0>(p, n, tile_bytes, w, sum, b->lane, part);
+		part += 2 * ((tiles - i + 1) / 2) * TILE_SUMS;
 		close_piece(b);
 	}
 }
@@ -215,7 +236,7 @@ __device__ __forceinline__ void product_cut(struct block *b, const struct view *
 		for (uint32_t u = 0; u < v->n;) {
 			uint32_t n = least(cut_units(v, two ? 2 : 1), v->n - u), one = n * traits::unit_bytes;
 			const uint8_t *p = open_piece(b, two ? 2 * one : one);
-			multiply_units<FORMAT>(acc, p, two ? p + one : p, n, u, b->lane, o);
+			multiply_units<FORMAT>(acc, p, one, two, n, u, b->lane, o);
 			close_piece(b);
 			u += n;
 		}

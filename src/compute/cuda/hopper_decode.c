@@ -10,11 +10,6 @@ enum {
 	MAX_HD = 128,
 };
 
-static bool has_mins(uint32_t format)
-{
-	return format == CUDA_Q4_1 || format == CUDA_Q5_1 || format == CUDA_Q4_K || format == CUDA_Q5_K;
-}
-
 static uint32_t most(uint32_t a, uint32_t b)
 {
 	return a > b ? a : b;
@@ -99,13 +94,13 @@ static bool list_jobs(const struct cuda *c, struct hopper_decode *d)
 static bool note_mins(struct cuda *c)
 {
 	const struct hopper *h = hopper_of(c);
-	bool any = has_mins(h->output.format);
+	bool any = tile_has_mins(h->output.format);
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
 		const struct tile_layer *w = &h->layers[l];
 		const struct tile_matrix *all[] = {&w->wq,     &w->wk,   &w->wv,    &w->wo,
 						   &w->w_gate, &w->w_up, &w->w_down};
 		for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-			any |= has_mins(all[i]->format);
+			any |= tile_has_mins(all[i]->format);
 	}
 	return any && h->planes == 2;
 }

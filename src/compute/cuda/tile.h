@@ -60,6 +60,12 @@ struct tile_matrix {
 #define TILE_FN inline
 #endif
 
+/* FULL: does a product need the sums of the activations besides? */
+static TILE_FN bool tile_has_mins(uint32_t format)
+{
+	return format == CUDA_Q4_1 || format == CUDA_Q5_1 || format == CUDA_Q4_K || format == CUDA_Q5_K;
+}
+
 /* First unit of segment s; of segment CUDA_SEGMENTS: the number of units. */
 static TILE_FN uint32_t tile_segment(uint32_t n_units, uint32_t s)
 {

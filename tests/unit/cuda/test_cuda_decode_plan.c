@@ -147,12 +147,13 @@ static void pieces(void **state)
 		{28, 512, 1, 0},   /* two units of two tiles: 2,048 bytes */
 		{28, 272, 2, 0},   /* 1,088 */
 		{16, 144, 8, 0},   /* 288 */
-		{64, 512, 1, 0},   /* 4,096: just fits */
-		{65, 512, 0, 4},   /* 5,120: does not */
-		{112, 272, 1, 0},  /* 3,808 */
-		{592, 272, 0, 4},  /* long rows */
+		{128, 160, 1, 0},  /* 2,560: just fits */
+		{129, 160, 0, 8},  /* 2,880: does not */
+		{112, 272, 0, 4},  /* 3,808 */
+		{592, 512, 0, 2},  /* long rows */
 		{14, 1184, 1, 0},  /* segments of one unit, or none */
-		{74, 1184, 0, 1},  {74, 1680, 0, 1},
+		{74, 1184, 0, 1},
+		{74, 1680, 0, 1},  /* 3,360: the most that a piece has */
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct tile_matrix m = {.n_units = cases[i].units, .unit_bytes = cases[i].bytes};
