@@ -16,8 +16,8 @@ enum {
 	DECODE_BATCH = 16,     /* tiles whose sums are added up together */
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
 	DECODE_PIECES = 8,     /* of weights in flight for a segment, at most */
-	DECODE_GOOD_BYTES = 2560,  /* of a piece: smaller ones cost more, larger ones come later */
-	DECODE_PIECE_BYTES = 3360, /* at most: a unit of two tiles of Q6_K */
+	DECODE_GOOD_BYTES = 2560,  /* of a piece of whole segments: smaller ones cost more, larger ones come later */
+	DECODE_PIECE_BYTES = 4096, /* of others: two copies, which should not be small */
 };
 
 /* A word that nobody has written: not a number that the kernel makes. */
@@ -44,7 +44,7 @@ struct decode_matrix {
 	const uint8_t *data;
 	uint32_t rows, n_tiles, n_units;
 	uint16_t unit_bytes;
-	uint8_t format;
+	uint8_t format, chunks; /* chunks: of 32 columns, in a unit */
 	uint8_t pairs, units;
 };
 
@@ -72,7 +72,7 @@ struct decode_words {
 /* Offsets of a block's shared memory (decode_block.cuh); decode_plan_shared fills them. */
 struct decode_shared {
 	uint32_t matrices, jobs, x, high, low, sums, part, scores, p16, query, fresh, turn, table, reduce,
-		bars, done, ring;
+		bars, done, kept, ring;
 };
 
 struct decode_args {
@@ -90,6 +90,7 @@ struct decode_args {
 	uint32_t planes;       /* of f16 that a number is held in: 2 FULL, 1 HALF */
 	uint32_t neox;
 	uint32_t any_mins; /* some matrix wants sums of activations (FULL) */
+	uint32_t formats;  /* that matrices have: a bit each */
 	float eps, scale;
 	uint8_t *kv;
 	uint64_t kv_layer_bytes;

@@ -31,10 +31,10 @@ enum {
 };
 #define F16_MAX 65504.0f
 
-/* What a warp has to do for a job: its segment of the job's tiles. */
+/* A segment of a job's tiles. */
 struct view {
-	uint32_t format, n_tiles, at; /* at: place of the first tile in the batch */
-	uint32_t from, n;             /* units of the segment: first, how many */
+	uint32_t format, n_tiles;
+	uint32_t from, n;                  /* units of the segment: first, how many */
 	uint32_t unit_bytes, pairs, units; /* of a piece (struct decode_matrix) */
 };
 
@@ -73,6 +73,7 @@ IN_SHARED(uint32_t, table) /* KV blocks of the block's first piece of attention 
 IN_SHARED(uint64_t, reduce)
 IN_SHARED(uint64_t, bars) /* (segments, PIECES) */
 IN_SHARED(uint32_t, done) /* (segments, 2) bytes, pieces that a warp has read */
+IN_SHARED(uint32_t, kept) /* (warps, 8) struct block's next job and so on, from phase to phase */
 IN_SHARED(uint8_t, ring)  /* (segments, ring_bytes) */
 #undef IN_SHARED
 
@@ -91,20 +92,42 @@ __device__ __forceinline__ void sync_norm(void)
 __device__ __forceinline__ void know_thread(struct block *b)
 {
 	b->thread = thread_index();
-	b->warp = b->thread / 32;
+	b->warp = warp_uniform(b->thread / 32);
 	b->lane = b->thread % 32;
+}
+
+/* What a warp remembers between phases lies in shared memory: attention needs the registers. */
+__device__ __forceinline__ void keep(const struct block *b)
+{
+	volatile uint32_t *k = shared_kept(b) + 8 * b->warp;
+	if (b->lane == 0) {
+		k[0] = b->job;
+		k[1] = b->part_at;
+		k[2] = b->ring.offset;
+		k[3] = b->ring.piece;
+		k[4] = b->ring.bytes;
+	}
+	__syncwarp();
+}
+
+__device__ __forceinline__ void remember(struct block *b)
+{
+	const volatile uint32_t *k = shared_kept(b) + 8 * b->warp;
+	b->job = warp_uniform(k[0]);
+	b->part_at = warp_uniform(k[1]);
+	b->ring.offset = warp_uniform(k[2]);
+	b->ring.piece = warp_uniform(k[3]);
+	b->ring.bytes = warp_uniform(k[4]);
 }
 
 /* ---- streaming weights ---- */
 
-__device__ __forceinline__ struct view look(const struct decode_matrix *matrices, const struct decode_job *j,
+__device__ __forceinline__ struct view look(const struct decode_matrix *m, const struct decode_job *j,
 					    uint32_t segment)
 {
-	const struct decode_matrix *m = &matrices[j->matrix];
 	struct view v;
 	v.format = m->format;
 	v.n_tiles = j->n_tiles;
-	v.at = j->at;
 	v.from = tile_segment(m->n_units, segment);
 	v.n = tile_segment(m->n_units, segment + 1) - v.from;
 	v.unit_bytes = m->unit_bytes;
@@ -137,7 +160,7 @@ __device__ __forceinline__ void next_job(const struct block *b, struct feed *f, 
 	while (f->tiles == 0 && f->job < b->a->n_jobs) {
 		const struct decode_job *j = &shared_jobs(b)[f->job++];
 		const struct decode_matrix *m = &shared_matrices(b)[j->matrix];
-		f->v = look(shared_matrices(b), j, segment);
+		f->v = look(m, j, segment);
 		f->tiles = f->v.n ? f->v.n_tiles : 0;
 		f->unit = 0;
 		f->from = m->data + ((uint64_t)f->v.from * m->n_tiles + (uint64_t)j->tile * f->v.n) * m->unit_bytes;

@@ -236,51 +236,57 @@ __device__ __forceinline__ void take_operand(struct block *b, uint32_t phase, ui
 }
 
 /* The batches of a phase, each a run of jobs whose rows are finished together. */
+template <uint32_t FORMATS>
 __device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint32_t l, uint32_t words)
 {
-	struct view v = look(shared_matrices(b), &shared_jobs(b)[b->job], b->warp);
+	remember(b);
+	struct task k = next_task(b);
 	struct target to = find_target(b, phase, l, words);
-	bool has_work = v.n_tiles != 0;
-	take_operand(b, phase, l, words, has_work, shared_jobs(b)[b->job].mins);
-	if (!has_work) {
-		b->job++;
-		return;
-	}
-	for (;;) {
-		run_job(b, &v);
-		struct decode_job j = shared_jobs(b)[b->job++];
-		if (j.last_of_batch) {
+	bool has_work = k.job.n_tiles != 0;
+	take_operand(b, phase, l, words, has_work, k.job.mins);
+	b->job++;
+	while (has_work) {
+		run_job<FORMATS>(b, &k);
+		struct decode_job done = k.job;
+		if (done.last_of_batch) {
 			uint32_t part_at = b->part_at;
 			b->part_at ^= 1;
 			sync_workers();
 			finish_row(b, &to, part_at, phase);
 		}
-		if (j.last_of_phase)
-			return;
-		v = look(shared_matrices(b), &shared_jobs(b)[b->job], b->warp);
-		if (j.last_of_batch)
+		if (done.last_of_phase)
+			break;
+		k = next_task(b);
+		if (done.last_of_batch)
 			to = find_target(b, phase, l, words);
+		b->job++;
 	}
+	keep(b);
 }
 
-template <int CHUNKS> __device__ __forceinline__ void run_model(struct block *b)
+template <int CHUNKS, uint32_t FORMATS> __device__ __forceinline__ void run_model(struct block *b)
 {
 	const struct decode_args *a = b->a;
 	begin(b);
+	keep(b);
 	for (uint32_t step = 0; step <= a->n_layers * PHASES_A_LAYER; step++) {
 		uint32_t l = step / PHASES_A_LAYER,
 			 phase = l == a->n_layers ? (uint32_t)PHASE_HEAD : step % PHASES_A_LAYER;
 		know_thread(b);
 		if (phase == PHASE_O)
 			attention<CHUNKS>(b, l, l * a->at.per_layer);
-		run_phase(b, phase, l, l * a->at.per_layer);
+		run_phase<FORMATS>(b, phase, l, l * a->at.per_layer);
 	}
-	if (a->greedy)
+	if (a->greedy) {
+		remember(b);
 		draw_greedy(b);
+	}
 }
 
-/* CHUNKS: a head has at most so many times 32 columns */
-template <int CHUNKS>
+typedef void decode_kernel_fn(const struct decode_args);
+
+/* CHUNKS: a head has at most so many times 32 columns. FORMATS: of the matrices, a bit each. */
+template <int CHUNKS, uint32_t FORMATS>
 __global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const GRID_CONSTANT struct decode_args a)
 {
 	struct block b;
@@ -288,7 +294,7 @@ __global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const GRID_CO
 	prepare(&b);
 	if (b.warp < (uint32_t)DECODE_WARPS) {
 		registers_up<WORKER_REGISTERS>();
-		run_model<CHUNKS>(&b);
+		run_model<CHUNKS, FORMATS>(&b);
 	} else {
 		registers_down<OTHER_REGISTERS>();
 		if (b.warp == (uint32_t)DECODE_WARPS)
@@ -296,12 +302,27 @@ __global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const GRID_CO
 	}
 }
 
+/* The kernel for models of certain formats alone, whose code is short, else the one for all. */
+template <int CHUNKS> decode_kernel_fn *find_kernel(uint32_t formats)
+{
+	enum : uint32_t {
+		F16 = 1u << CUDA_F16,
+		Q8_0 = 1u << CUDA_Q8_0,
+		K4 = 1u << CUDA_Q4_K | 1u << CUDA_Q6_K,
+		ALL = ~0u,
+	};
+	return formats == F16	     ? decode_kernel<CHUNKS, F16>
+	       : formats == Q8_0     ? decode_kernel<CHUNKS, Q8_0>
+	       : (formats & ~K4) == 0 ? decode_kernel<CHUNKS, K4>
+				     : decode_kernel<CHUNKS, ALL>;
+}
+
 } // namespace
 
 static cudaError_t launch_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
 				 cudaStream_t stream)
 {
-	void (*kernel)(struct decode_args) = a->hd > 64 ? decode_kernel<4> : decode_kernel<2>;
+	decode_kernel_fn *kernel = a->hd > 64 ? find_kernel<4>(a->formats) : find_kernel<2>(a->formats);
 	cudaError_t e = cudaFuncSetAttribute((const void *)kernel,
 					     cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes);
 	if (e != cudaSuccess)

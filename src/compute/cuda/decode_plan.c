@@ -8,10 +8,15 @@ enum {
 	HALF_BANKS = 64, /* bytes: so that high and low are read from different banks */
 };
 
+static bool is_k(uint32_t format)
+{
+	return format == CUDA_Q4_K || format == CUDA_Q5_K || format == CUDA_Q6_K;
+}
+
 struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 {
 	uint32_t longest = (m->n_units + CUDA_SEGMENTS - 1) / CUDA_SEGMENTS; /* segment, in units */
-	uint32_t pair = 2 * longest * m->unit_bytes, units = DECODE_GOOD_BYTES / (2 * m->unit_bytes);
+	uint32_t pair = 2 * longest * m->unit_bytes, units = DECODE_PIECE_BYTES / (2 * m->unit_bytes);
 	struct decode_matrix d = {
 		.data = m->data,
 		.rows = m->rows,
@@ -19,6 +24,7 @@ struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 		.n_units = m->n_units,
 		.unit_bytes = (uint16_t)m->unit_bytes,
 		.format = (uint8_t)m->format,
+		.chunks = is_k(m->format) ? 8 : 1,
 	};
 	if (pair > DECODE_GOOD_BYTES)
 		d.units = (uint8_t)(units < 1 ? 1 : units < 4 ? units : units / 4 * 4); /* four go at once */
@@ -148,6 +154,7 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->reduce, 64 * 8},
 		{&s->bars, CUDA_SEGMENTS * DECODE_PIECES * 8},
 		{&s->done, CUDA_SEGMENTS * 2 * 4},
+		{&s->kept, CUDA_SEGMENTS * 8 * 4},
 		{&s->ring, CUDA_SEGMENTS * a->ring_bytes},
 	};
 	uint32_t at = 0;

@@ -17,6 +17,40 @@ struct operand {
 	const float2 *sums;
 };
 
+/* What a warp has to do for a job: known before the activations are there. */
+struct task {
+	struct view v;
+	struct operand o;
+	float *part;
+	struct decode_job job;
+};
+
+/* What all lanes read alike, in a form that the compiler knows to be alike. */
+template <typename T> __device__ __forceinline__ void load_uniform(T *to, const T *from)
+{
+	uint32_t w[sizeof(T) / 4];
+#pragma unroll
+	for (uint32_t i = 0; i < sizeof(T) / 4; i++)
+		w[i] = warp_uniform(reinterpret_cast<const uint32_t *>(from)[i]);
+	memcpy(to, w, sizeof w);
+}
+
+__device__ __forceinline__ struct task next_task(const struct block *b)
+{
+	struct task k;
+	struct decode_matrix m;
+	bool low = FULL && b->lane / 4 % 2;
+	load_uniform(&k.job, &shared_jobs(b)[b->job]);
+	load_uniform(&m, &shared_matrices(b)[k.job.matrix]);
+	k.v = look(&m, &k.job, b->warp);
+	uint32_t chunk = k.v.from * m.chunks;
+	k.o.x = (low ? shared_low(b) : shared_high(b)) + chunk * 32 + 8 * (b->lane % 4);
+	k.o.sums = reinterpret_cast<const float2 *>(shared_sums(b)) + chunk;
+	k.part = shared_part(b) +
+		 ((b->part_at * CUDA_SEGMENTS + b->warp) * DECODE_BATCH + k.job.at) * TILE_SUMS;
+	return k;
+}
+
 template <int FORMAT> struct product_traits {
 	typedef frag_traits<FORMAT> traits;
 	enum {
@@ -244,37 +278,39 @@ __device__ __forceinline__ void product_cut(struct block *b, const struct view *
 	}
 }
 
-template <int FORMAT> __device__ __forceinline__ void product(struct block *b, const struct view *v)
+template <int FORMAT> __device__ __forceinline__ void product(struct block *b, const struct task *k)
 {
 	typedef frag_traits<FORMAT> traits;
-	bool low = FULL && b->lane / 4 % 2;
-	uint32_t first = v->from * traits::chunks;
-	struct operand o;
-	o.x = (low ? shared_low(b) : shared_high(b)) + first * 32 + 8 * (b->lane % 4);
-	o.sums = reinterpret_cast<const float2 *>(shared_sums(b)) + first;
-	float *part = shared_part(b) +
-		      ((b->part_at * CUDA_SEGMENTS + b->warp) * DECODE_BATCH + v->at) * TILE_SUMS;
+	const struct view *v = &k->v;
 	if (v->n == 0) {
 		float none[4] = {};
 		for (uint32_t i = 0; i < v->n_tiles; i += 2)
-			put_part(part + i * TILE_SUMS, b->lane, none, i + 1 < v->n_tiles);
+			put_part(k->part + i * TILE_SUMS, b->lane, none, i + 1 < v->n_tiles);
 	} else if (v->pairs == 0) {
-		product_cut<FORMAT>(b, v, &o, part);
+		product_cut<FORMAT>(b, v, &k->o, k->part);
 	} else if (traits::chunks == 1 && v->n <= 2) {
-		product_few<FORMAT>(b, v, &o, part);
+		product_few<FORMAT>(b, v, &k->o, k->part);
 	} else {
-		product_whole<FORMAT>(b, v, &o, part);
+		product_whole<FORMAT>(b, v, &k->o, k->part);
 	}
 }
 
-/* The sums of this warp's segment over a job's tiles, into part. */
-__device__ __forceinline__ void run_job(struct block *b, const struct view *v)
+/* The sums of this warp's segment over a job's tiles, into part. FORMATS: those that there are, a bit each. */
+template <uint32_t FORMATS> __device__ __forceinline__ void run_job(struct block *b, const struct task *k)
 {
-#define JOB_CASE(name, bytes, columns)      \
-	case CUDA_##name:                   \
-		product<CUDA_##name>(b, v); \
+#define JOB_CASE(name, bytes, columns)              \
+	case CUDA_##name:                           \
+		if (FORMATS >> CUDA_##name & 1u)    \
+			product<CUDA_##name>(b, k); \
 		break;
-	switch (v->format) {
+#define ONLY_CASE(name, bytes, columns)      \
+	if (FORMATS == 1u << CUDA_##name) {  \
+		product<CUDA_##name>(b, k);  \
+		return;                      \
+	}
+	CUDA_TILE_FORMATS(ONLY_CASE)
+#undef ONLY_CASE
+	switch (k->v.format) {
 		CUDA_TILE_FORMATS(JOB_CASE)
 	}
 #undef JOB_CASE

@@ -174,8 +174,11 @@ static enum hokku_code send_matrices(struct cuda *c, struct hopper_decode *d, st
 	if (!m)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
 	list_matrices(c, d); /* now with their places */
-	for (size_t i = 0; i < n; i++)
+	d->args.formats = 0;
+	for (size_t i = 0; i < n; i++) {
 		m[i] = decode_plan_matrix(&d->matrices[i]);
+		d->args.formats |= 1u << d->matrices[i].format;
+	}
 	enum hokku_code rc = send(c, d->device.matrices, m, n * sizeof *m, err);
 	cudaError_t e = cudaStreamSynchronize(c->stream);
 	free(m);
