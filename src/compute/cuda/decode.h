@@ -13,7 +13,8 @@ extern "C" {
 #endif
 
 enum {
-	DECODE_BATCH = 16,     /* tiles whose sums are added up together */
+	DECODE_BATCH_FULL = 10, /* tiles whose sums are added up together */
+	DECODE_BATCH_HALF = 16,
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
 	DECODE_PIECES = 8,     /* of weights in flight for a segment, at most */
 	DECODE_GOOD_BYTES = 2560,  /* of a piece of whole segments: smaller ones cost more, larger ones come later */
@@ -86,6 +87,7 @@ struct decode_args {
 	uint32_t d_model, q_dim, kv_dim, d_ff, n_vocab;
 	uint32_t n_heads, n_kv_heads, head_dim, hd; /* hd: head_dim padded to 32 */
 	uint32_t group;                             /* query heads on a KV head */
+	uint32_t group_rows;                        /* that are kept of a group: 8 or 16 */
 	uint32_t half_inverse; /* 2^18 / (head_dim / 2) + 1, for divisions of numbers below 2^11 */
 	uint32_t planes;       /* of f16 that a number is held in: 2 FULL, 1 HALF */
 	uint32_t neox;

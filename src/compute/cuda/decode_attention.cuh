@@ -164,7 +164,7 @@ __device__ __forceinline__ void put_pair(const struct block *b, uint8_t *to, uin
 	bool is_v = row > group;
 #pragma unroll
 	for (uint32_t plane = 0; plane < PLANES; plane++, x >>= 16, y >>= 16) {
-		uint16_t *put = row < group ? shared_query(b) + (plane * DECODE_MAX_GROUP + row) * (a->hd + 8)
+		uint16_t *put = row < group ? shared_query(b) + (plane * a->group_rows + row) * (a->hd + 8)
 					    : shared_fresh(b) + (2 * plane + is_v) * a->hd;
 		put[first] = (uint16_t)x;
 		put[second] = (uint16_t)y;
@@ -255,7 +255,7 @@ __device__ __forceinline__ void score(const struct block *b, const struct item *
 #pragma unroll
 	for (uint32_t c = 0; c < CHUNKS; c++)
 		if (c < a->hd / 32)
-			multiply(acc, group > 8, shared_query(b), stride, DECODE_MAX_GROUP * stride, 32 * c,
+			multiply(acc, group > 8, shared_query(b), stride, a->group_rows * stride, 32 * c,
 				       b->lane, f->k[c]);
 	uint32_t column = tile16 / 4 * KV_BLOCK + 8 * t + 2 * (tile16 % 4);
 #pragma unroll
@@ -286,7 +286,7 @@ __device__ __forceinline__ void soften(const struct block *b, uint32_t r)
 		uint32_t both = split_half(p);
 		row[32 * i + b->lane] = p;
 		for (uint32_t plane = 0; plane < PLANES; plane++, both >>= 16)
-			shared_p16(b)[(plane * DECODE_MAX_GROUP + r) * (SPLIT + 8) + 32 * i + b->lane] =
+			shared_p16(b)[(plane * b->a->group_rows + r) * (SPLIT + 8) + 32 * i + b->lane] =
 				(uint16_t)both;
 	}
 	__syncwarp();
@@ -322,7 +322,7 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 #pragma unroll
 	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++)
 		if (it->first + n * KV_BLOCK <= a->pos)
-			multiply(acc, group > 8, shared_p16(b), SPLIT + 8, DECODE_MAX_GROUP * (SPLIT + 8),
+			multiply(acc, group > 8, shared_p16(b), SPLIT + 8, a->group_rows * (SPLIT + 8),
 				       n * KV_BLOCK, b->lane, f->v[n]);
 #pragma unroll
 	for (uint32_t e = 0; e < 4; e++) {

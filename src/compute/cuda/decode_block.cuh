@@ -16,6 +16,7 @@ namespace
 enum {
 	FULL = DECODE_FULL, /* decode_full.cu: 1; decode_half.cu: 0 */
 	PLANES = FULL ? 2 : 1,
+	BATCH = FULL ? DECODE_BATCH_FULL : DECODE_BATCH_HALF,
 	DECODE_WARPS = CUDA_SEGMENTS,
 	DECODE_THREADS = (DECODE_WARPS + 4) * 32,
 	WORKERS = DECODE_WARPS * 32, /* threads that compute; the warp after them streams, the last three do nothing */
@@ -41,6 +42,9 @@ struct view {
 /* A warp's ring as the warp sees it. */
 struct ring {
 	uint32_t offset, piece, bytes; /* of the next piece; pieces and bytes so far */
+	const uint8_t *base;
+	shared_place bars;
+	volatile uint64_t *done;
 };
 
 struct block {
@@ -72,7 +76,7 @@ IN_SHARED(float, turn)     /* (2, hd / 2) cosines, sines */
 IN_SHARED(uint32_t, table) /* KV blocks of the block's first piece of attention */
 IN_SHARED(uint64_t, reduce)
 IN_SHARED(uint64_t, bars) /* (segments, PIECES) */
-IN_SHARED(uint32_t, done) /* (segments, 2) bytes, pieces that a warp has read */
+IN_SHARED(uint64_t, done) /* (segments) bytes that a warp has read, and pieces in the upper half */
 IN_SHARED(uint32_t, kept) /* (warps, 8) struct block's next job and so on, from phase to phase */
 IN_SHARED(uint8_t, ring)  /* (segments, ring_bytes) */
 #undef IN_SHARED
@@ -118,6 +122,9 @@ __device__ __forceinline__ void remember(struct block *b)
 	b->ring.offset = warp_uniform(k[2]);
 	b->ring.piece = warp_uniform(k[3]);
 	b->ring.bytes = warp_uniform(k[4]);
+	b->ring.base = shared_ring(b) + b->warp * b->a->ring_bytes;
+	b->ring.bars = place_in_shared(shared_bars(b) + b->warp * PIECES);
+	b->ring.done = shared_done(b) + b->warp;
 }
 
 /* ---- streaming weights ---- */
@@ -174,11 +181,11 @@ __device__ __forceinline__ bool fill(const struct block *b, struct feed *f, uint
 	uint32_t tiles = least(f->tiles, whole ? 2 * whole : 2),
 		 units = whole ? f->v.n : least(cut_units(&f->v, tiles), f->v.n - f->unit), one = units * f->v.unit_bytes,
 		 bytes = tiles * one;
-	const volatile uint32_t *done = shared_done(b) + 2 * segment;
+	uint64_t done = *const_cast<const volatile uint64_t *>(shared_done(b) + segment);
 	shared_place bar = place_in_shared(shared_bars(b) + segment * PIECES + f->pieces % PIECES);
 	bool wrap = f->offset + bytes > ring_bytes;
 	uint32_t skip = wrap ? ring_bytes - f->offset : 0;
-	if (f->filled + skip + bytes - done[0] > ring_bytes || f->pieces - done[1] >= PIECES)
+	if (f->filled + skip + bytes - (uint32_t)done > ring_bytes || f->pieces - (uint32_t)(done >> 32) >= PIECES)
 		return false;
 	f->offset = wrap ? 0 : f->offset;
 	shared_place to = place_in_shared(shared_ring(b) + segment * ring_bytes + f->offset);
@@ -227,9 +234,8 @@ __device__ __forceinline__ const uint8_t *open_piece(struct block *b, uint32_t b
 		r->bytes += ring_bytes - r->offset;
 		r->offset = 0;
 	}
-	const uint8_t *p = shared_ring(b) + b->warp * ring_bytes + r->offset;
-	barrier_wait(place_in_shared(shared_bars(b) + b->warp * PIECES + r->piece % PIECES),
-		     r->piece / PIECES & 1);
+	const uint8_t *p = r->base + r->offset;
+	barrier_wait(r->bars + r->piece % PIECES * sizeof(uint64_t), r->piece / PIECES & 1);
 	r->offset += bytes;
 	r->bytes += bytes;
 	r->piece++;
@@ -240,11 +246,8 @@ __device__ __forceinline__ const uint8_t *open_piece(struct block *b, uint32_t b
 __device__ __forceinline__ void close_piece(const struct block *b)
 {
 	__syncwarp();
-	if (b->lane == 0) {
-		volatile uint32_t *done = shared_done(b) + 2 * b->warp;
-		done[0] = b->ring.bytes;
-		done[1] = b->ring.piece;
-	}
+	if (b->lane == 0)
+		*b->ring.done = b->ring.bytes | (uint64_t)b->ring.piece << 32;
 }
 
 /* ---- words ---- */

@@ -85,7 +85,7 @@ __device__ __forceinline__ struct target find_target(const struct block *b, uint
 /* Adds up the segments of the thread's plane of its row, then the planes; all threads of a warp call. */
 __device__ __forceinline__ float add_segments(const struct block *b, uint32_t part_at, uint32_t place)
 {
-	enum { SEGMENT = DECODE_BATCH * TILE_SUMS };
+	enum { SEGMENT = BATCH * TILE_SUMS };
 	const float *part = shared_part(b) + part_at * CUDA_SEGMENTS * SEGMENT + place * PLANES +
 			    b->thread % PLANES;
 	float v[CUDA_SEGMENTS], sum = 0;
@@ -170,7 +170,7 @@ __device__ __forceinline__ void place_block(struct block *b, const struct decode
 	b->a = a;
 	b->job = b->part_at = 0;
 	know_thread(b);
-	b->ring = (struct ring){0, 0, 0};
+	b->ring = (struct ring){};
 }
 
 /* All that does not depend on the token: tables and barriers. Ends with a barrier of all threads. */
@@ -185,7 +185,8 @@ __device__ __forceinline__ void prepare(struct block *b)
 	if (b->warp == (uint32_t)DECODE_WARPS) {
 		for (uint32_t i = b->lane; i < CUDA_SEGMENTS * PIECES; i += 32)
 			barrier_init(place_in_shared(shared_bars(b) + i), 1);
-		shared_done(b)[b->lane] = 0;
+		if (b->lane < CUDA_SEGMENTS)
+			shared_done(b)[b->lane] = 0;
 		barrier_init_done();
 	}
 	__syncthreads();
@@ -195,8 +196,8 @@ __device__ __forceinline__ void prepare(struct block *b)
 __device__ __forceinline__ void begin(struct block *b)
 {
 	const struct decode_args *a = b->a;
-	clear(shared_query(b), PLANES * DECODE_MAX_GROUP * (a->hd + 8) * 2);
-	clear(shared_p16(b), PLANES * DECODE_MAX_GROUP * (SPLIT + 8) * 2);
+	clear(shared_query(b), PLANES * a->group_rows * (a->hd + 8) * 2);
+	clear(shared_p16(b), PLANES * a->group_rows * (SPLIT + 8) * 2);
 	clear(shared_fresh(b), PLANES * 2 * a->hd * 2);
 	for (uint32_t i = b->thread; i < a->head_dim / 2; i += WORKERS) {
 		float angle = (float)a->pos * a->frequency[i];
@@ -309,12 +310,14 @@ template <int CHUNKS> decode_kernel_fn *find_kernel(uint32_t formats)
 		F16 = 1u << CUDA_F16,
 		Q8_0 = 1u << CUDA_Q8_0,
 		K4 = 1u << CUDA_Q4_K | 1u << CUDA_Q6_K,
+		K4_ODD = K4 | 1u << CUDA_Q5_0 | 1u << CUDA_Q8_0, /* rows that are no multiple of 256 */
 		ALL = ~0u,
 	};
 	return formats == F16	     ? decode_kernel<CHUNKS, F16>
 	       : formats == Q8_0     ? decode_kernel<CHUNKS, Q8_0>
 	       : (formats & ~K4) == 0 ? decode_kernel<CHUNKS, K4>
-				     : decode_kernel<CHUNKS, ALL>;
+	       : (formats & ~K4_ODD) == 0 ? decode_kernel<CHUNKS, K4_ODD>
+					 : decode_kernel<CHUNKS, ALL>;
 }
 
 } // namespace

@@ -37,7 +37,8 @@ struct dealer {
 	struct decode_job *jobs; /* NULL: only counts */
 	uint32_t n;
 	uint32_t block, grid;
-	bool mins; /* in the present phase */
+	uint32_t batch; /* tiles */
+	bool mins;      /* in the present phase */
 };
 
 static bool any_mins(const struct tile_matrix *m, uint32_t n)
@@ -87,9 +88,9 @@ static void deal_phase(struct dealer *d, const struct tile_matrix *matrices, uin
 		uint32_t here = matrices[m].n_tiles;
 		while (n && tile < here) {
 			uint32_t k = here - tile < n ? here - tile : n;
-			k = k < DECODE_BATCH - at ? k : DECODE_BATCH - at;
-			deal(d, m, tile, k, at, at + k == DECODE_BATCH || k == n, k == n);
-			at = (at + k) % DECODE_BATCH;
+			k = k < d->batch - at ? k : d->batch - at;
+			deal(d, m, tile, k, at, at + k == d->batch || k == n, k == n);
+			at = (at + k) % d->batch;
 			tile += k;
 			n -= k;
 		}
@@ -104,16 +105,21 @@ static void deal_gate_up(struct dealer *d, const struct tile_matrix *matrices, u
 	if (n == 0)
 		deal(d, gate, 0, 0, 0, true, true);
 	for (uint32_t k; n; n -= k, tile += k) {
-		k = n < DECODE_BATCH / 2 ? n : DECODE_BATCH / 2;
+		k = n < d->batch / 2 ? n : d->batch / 2;
 		deal(d, gate, tile, k, 0, false, false);
 		deal(d, gate + 1, tile, k, k, true, k == n);
 	}
 }
 
-uint32_t decode_plan_jobs(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t block,
-			  uint32_t grid, struct decode_job *jobs)
+static uint32_t batch_tiles(uint32_t planes)
 {
-	struct dealer d = {.jobs = jobs, .block = block, .grid = grid};
+	return planes == 2 ? DECODE_BATCH_FULL : DECODE_BATCH_HALF;
+}
+
+uint32_t decode_plan_jobs(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t planes,
+			  uint32_t block, uint32_t grid, struct decode_job *jobs)
+{
+	struct dealer d = {.jobs = jobs, .block = block, .grid = grid, .batch = batch_tiles(planes)};
 	for (uint32_t l = 0; l < n_layers; l++) {
 		uint32_t first = l * DECODE_N_ROLES;
 		deal_phase(&d, matrices, first + DECODE_Q, 3, 0);
@@ -144,10 +150,10 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->high, a->k_max * 2},
 		{&s->low, a->planes == 2 ? a->k_max * 2 + HALF_BANKS : 0},
 		{&s->sums, a->any_mins ? 2 * a->k_max / 32 * 4 : 0},
-		{&s->part, 2 * CUDA_SEGMENTS * DECODE_BATCH * a->planes * 8 * 4},
-		{&s->scores, DECODE_MAX_GROUP * (CUDA_ATTN_SPLIT + 4) * 4},
-		{&s->p16, a->planes * DECODE_MAX_GROUP * (CUDA_ATTN_SPLIT + 8) * 2},
-		{&s->query, a->planes * DECODE_MAX_GROUP * (a->hd + 8) * 2},
+		{&s->part, 2 * CUDA_SEGMENTS * batch_tiles(a->planes) * a->planes * 8 * 4},
+		{&s->scores, a->group_rows * (CUDA_ATTN_SPLIT + 4) * 4},
+		{&s->p16, a->planes * a->group_rows * (CUDA_ATTN_SPLIT + 8) * 2},
+		{&s->query, a->planes * a->group_rows * (a->hd + 8) * 2},
 		{&s->fresh, a->planes * 2 * a->hd * 2},
 		{&s->turn, a->hd * 4},
 		{&s->table, CUDA_ATTN_SPLIT / CUDA_KV_BLOCK * 4},

@@ -47,7 +47,7 @@ __device__ __forceinline__ struct task next_task(const struct block *b)
 	k.o.x = (low ? shared_low(b) : shared_high(b)) + chunk * 32 + 8 * (b->lane % 4);
 	k.o.sums = reinterpret_cast<const float2 *>(shared_sums(b)) + chunk;
 	k.part = shared_part(b) +
-		 ((b->part_at * CUDA_SEGMENTS + b->warp) * DECODE_BATCH + k.job.at) * TILE_SUMS;
+		 ((b->part_at * CUDA_SEGMENTS + b->warp) * BATCH + k.job.at) * TILE_SUMS;
 	return k;
 }
 

@@ -64,6 +64,7 @@ static struct decode_args describe(const struct cuda *c)
 		.head_dim = hp->head_dim,
 		.hd = tile_hd(hp->head_dim),
 		.group = hp->n_heads / hp->n_kv_heads,
+		.group_rows = hp->n_heads / hp->n_kv_heads > 8 ? 16 : 8,
 		.half_inverse = (1u << 18) / (hp->head_dim / 2) + 1,
 		.planes = h->planes,
 		.neox = c->model->arch->rope == ROPE_NEOX,
@@ -83,11 +84,11 @@ static bool list_jobs(const struct cuda *c, struct hopper_decode *d)
 {
 	uint32_t n_layers = c->model->hp.n_layers, n = 0;
 	for (uint32_t b = 0; b < d->grid; b++)
-		n = most(n, decode_plan_jobs(d->matrices, n_layers, b, d->grid, NULL));
+		n = most(n, decode_plan_jobs(d->matrices, n_layers, d->args.planes, b, d->grid, NULL));
 	d->args.n_jobs = n;
 	d->jobs = n ? calloc((size_t)d->grid * n, sizeof *d->jobs) : NULL;
 	for (uint32_t b = 0; b < d->grid && d->jobs; b++)
-		decode_plan_jobs(d->matrices, n_layers, b, d->grid, d->jobs + (size_t)b * n);
+		decode_plan_jobs(d->matrices, n_layers, d->args.planes, b, d->grid, d->jobs + (size_t)b * n);
 	return d->jobs != NULL;
 }
 

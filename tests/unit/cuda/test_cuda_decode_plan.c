@@ -34,12 +34,12 @@ struct walk {
 	struct decode_job gate;
 };
 
-static void check_job(struct walk *w, const struct decode_job *j)
+static void check_job(struct walk *w, const struct decode_job *j, uint32_t planes)
 {
 	assert_int_equal(phase_of(j->matrix), w->phase);
 	if (j->n_tiles)
 		assert_int_equal(j->at, w->at);
-	assert_true(j->at + j->n_tiles <= DECODE_BATCH);
+	assert_true(j->at + j->n_tiles <= (planes == 2 ? DECODE_BATCH_FULL : DECODE_BATCH_HALF));
 	if (j->matrix % DECODE_N_ROLES == DECODE_UP) {
 		assert_true(w->is_up);
 		assert_int_equal(j->tile, w->gate.tile);
@@ -54,19 +54,19 @@ static void check_job(struct walk *w, const struct decode_job *j)
 	}
 }
 
-static void check_grid(const struct tile_matrix *m, uint32_t grid)
+static void check_grid(const struct tile_matrix *m, uint32_t planes, uint32_t grid)
 {
 	uint8_t *seen[N_MATRICES];
 	for (uint32_t i = 0; i < N_MATRICES; i++)
 		assert_non_null(seen[i] = calloc(m[i].n_tiles, 1));
 	for (uint32_t b = 0; b < grid; b++) {
-		uint32_t n = decode_plan_jobs(m, LAYERS, b, grid, NULL);
+		uint32_t n = decode_plan_jobs(m, LAYERS, planes, b, grid, NULL);
 		struct decode_job *jobs = calloc(n, sizeof *jobs);
 		struct walk w = {0};
 		assert_non_null(jobs);
-		assert_int_equal(decode_plan_jobs(m, LAYERS, b, grid, jobs), n);
+		assert_int_equal(decode_plan_jobs(m, LAYERS, planes, b, grid, jobs), n);
 		for (uint32_t i = 0; i < n; i++) {
-			check_job(&w, &jobs[i]);
+			check_job(&w, &jobs[i], planes);
 			for (uint32_t t = 0; t < jobs[i].n_tiles; t++) {
 				assert_true(jobs[i].tile + t < m[jobs[i].matrix].n_tiles);
 				seen[jobs[i].matrix][jobs[i].tile + t]++;
@@ -96,7 +96,8 @@ static void every_tile_once(void **state)
 	for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
 		for (size_t g = 0; g < sizeof grids / sizeof grids[0]; g++) {
 			set_tiles(m, shapes[s], s == 0 ? 18992 : s == 2 ? 1 : 131);
-			check_grid(m, grids[g]);
+			check_grid(m, 1, grids[g]);
+			check_grid(m, 2, grids[g]);
 		}
 }
 
@@ -108,6 +109,7 @@ static struct decode_args seven_b(uint32_t planes)
 				    .k_max = 18944,
 				    .planes = planes,
 				    .hd = 128,
+				    .group_rows = 8,
 				    .any_mins = planes == 2};
 }
 
