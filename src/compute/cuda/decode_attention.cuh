@@ -44,66 +44,84 @@ __device__ __forceinline__ uint32_t first_item(void)
 	return gridDim.x - 1 - blockIdx.x;
 }
 
-/* What does not change from layer to layer: the table's part. */
-__device__ __forceinline__ void prepare_attention(struct block *b)
+template <int CHUNKS> struct head_shape {
+	enum {
+		HD = CHUNKS * 32,             /* dimensions of a head, with padding */
+		PLANE_BYTES = KV_BLOCK * HD * 2, /* of a KV block: K or V of one head */
+		BLOCK_BYTES = 2 * PLANES * PLANE_BYTES,
+		STRIDE = HD + 8,              /* halves from a query row to the next */
+	};
+};
+
+/* Where KV block n of the item's split begins, in a layer. */
+template <int CHUNKS>
+__device__ __forceinline__ uint64_t kv_offset(const struct decode_args *a, const struct item *it, uint32_t n)
+{
+	uint64_t id = a->table[it->first / KV_BLOCK + n];
+	return (id * a->n_kv_heads + it->head) * head_shape<CHUNKS>::BLOCK_BYTES;
+}
+
+/* What does not change from layer to layer: the places of the block's first item. */
+template <int CHUNKS> __device__ __forceinline__ void prepare_attention(struct block *b)
 {
 	const struct decode_args *a = b->a;
 	struct item it = item_at(a, first_item());
 	if (b->thread < SPLIT / KV_BLOCK && it.first + b->thread * KV_BLOCK <= a->pos)
-		shared_table(b)[b->thread] = a->table[it.first / KV_BLOCK + b->thread];
+		shared_table(b)[b->thread] = kv_offset<CHUNKS>(a, &it, b->thread);
 }
 
-__device__ __forceinline__ uint64_t kv_block_bytes(const struct decode_args *a)
-{
-	return (uint64_t)PLANES * 2 * KV_BLOCK * a->hd * 2;
-}
-
-/* KV block n of the item's split. */
+template <int CHUNKS>
 __device__ __forceinline__ uint8_t *kv_block(const struct block *b, uint32_t l, const struct item *it,
 					     uint32_t n)
 {
 	const struct decode_args *a = b->a;
-	uint64_t id = it->cached ? shared_table(b)[n] : a->table[it->first / KV_BLOCK + n];
-	return a->kv + l * a->kv_layer_bytes + (id * a->n_kv_heads + it->head) * kv_block_bytes(a);
+	uint64_t offset = it->cached ? shared_table(b)[n] : kv_offset<CHUNKS>(a, it, n);
+	return a->kv + l * a->kv_layer_bytes + offset;
 }
 
 template <int CHUNKS>
 __device__ __forceinline__ void fetch_keys(const struct block *b, uint32_t l, const struct item *it,
 					   uint32_t tile16, struct key_fragments<CHUNKS> *f)
 {
-	const struct decode_args *a = b->a;
-	uint32_t g = b->lane / 4, t = b->lane % 4, plane_bytes = KV_BLOCK * a->hd * 2;
+	typedef head_shape<CHUNKS> shape;
+	uint32_t g = b->lane / 4, t = b->lane % 4;
 	uint32_t own = tile16 / 4, tile = tile16 % 4, in_block = 8 * (g / 2) + 2 * tile + g % 2;
 	f->position = it->first + own * KV_BLOCK + in_block;
-	bool there = f->position < a->pos;
-	const uint8_t *keys = there ? kv_block(b, l, it, own) : NULL;
 #pragma unroll
-	for (uint32_t p = 0; p < PLANES; p++)
+	for (uint32_t c = 0; c < CHUNKS; c++)
 #pragma unroll
-		for (uint32_t c = 0; c < CHUNKS; c++) {
+		for (uint32_t p = 0; p < PLANES; p++)
 			f->k[c][p] = make_uint4(0, 0, 0, 0);
-			if (there && c < a->hd / 32)
-				f->k[c][p] = load_l2(keys + p * plane_bytes +
-						     (in_block * a->hd + 32 * c + 8 * t) * 2);
-		}
+	if (it->first + own * KV_BLOCK > b->a->pos)
+		return;
+	const uint8_t *keys = kv_block<CHUNKS>(b, l, it, own) + (in_block * shape::HD + 8 * t) * 2;
+	if (f->position < b->a->pos)
+#pragma unroll
+		for (uint32_t c = 0; c < CHUNKS; c++)
+#pragma unroll
+			for (uint32_t p = 0; p < PLANES; p++)
+				f->k[c][p] = load_l2(keys + p * shape::PLANE_BYTES + 64 * c);
 }
 
+template <int CHUNKS>
 __device__ __forceinline__ void fetch_values(const struct block *b, uint32_t l, const struct item *it,
 					     uint32_t column, struct value_fragments *f)
 {
-	const struct decode_args *a = b->a;
-	uint32_t g = b->lane / 4, t = b->lane % 4, plane_bytes = KV_BLOCK * a->hd * 2;
+	typedef head_shape<CHUNKS> shape;
+	uint32_t g = b->lane / 4, t = b->lane % 4;
+	uint32_t at = PLANES * shape::PLANE_BYTES + ((column + g) * KV_BLOCK + 8 * t) * 2;
 #pragma unroll
 	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++) {
-		bool there = column < a->hd && it->first + n * KV_BLOCK + 8 * t < a->pos;
-		const uint8_t *values = there ? kv_block(b, l, it, n) + PLANES * plane_bytes : NULL;
 #pragma unroll
-		for (uint32_t p = 0; p < PLANES; p++) {
+		for (uint32_t p = 0; p < PLANES; p++)
 			f->v[n][p] = make_uint4(0, 0, 0, 0);
-			if (there)
-				f->v[n][p] = load_l2(values + p * plane_bytes +
-						     ((column + g) * KV_BLOCK + 8 * t) * 2);
-		}
+		if (it->first + n * KV_BLOCK > b->a->pos)
+			continue;
+		const uint8_t *values = kv_block<CHUNKS>(b, l, it, n) + at;
+		if (it->first + n * KV_BLOCK + 8 * t < b->a->pos)
+#pragma unroll
+			for (uint32_t p = 0; p < PLANES; p++)
+				f->v[n][p] = load_l2(values + p * shape::PLANE_BYTES);
 	}
 }
 
@@ -127,63 +145,66 @@ __device__ __forceinline__ void patch(uint4 *v, int n, uint32_t fresh)
 template <int CHUNKS>
 __device__ __forceinline__ void patch_keys(const struct block *b, struct key_fragments<CHUNKS> *f)
 {
-	const struct decode_args *a = b->a;
-	if (f->position != a->pos)
+	if (f->position != b->a->pos)
 		return;
 #pragma unroll
 	for (uint32_t p = 0; p < PLANES; p++)
 #pragma unroll
 		for (uint32_t c = 0; c < CHUNKS; c++)
-			if (c < a->hd / 32)
-				f->k[c][p] = *reinterpret_cast<const uint4 *>(
-					shared_fresh(b) + p * 2 * a->hd + 32 * c + 8 * (b->lane % 4));
+			f->k[c][p] = *reinterpret_cast<const uint4 *>(
+				shared_fresh(b) + p * 2 * head_shape<CHUNKS>::HD + 32 * c + 8 * (b->lane % 4));
 }
 
+template <int CHUNKS>
 __device__ __forceinline__ void patch_values(const struct block *b, const struct item *it, uint32_t column,
 					     struct value_fragments *f)
 {
-	const struct decode_args *a = b->a;
+	const uint16_t *fresh = shared_fresh(b) + head_shape<CHUNKS>::HD + column + b->lane / 4;
 #pragma unroll
 	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++) {
-		int before = (int)a->pos - (int)(it->first + n * KV_BLOCK + 8 * (b->lane % 4));
+		uint32_t before = b->a->pos - (it->first + n * KV_BLOCK + 8 * (b->lane % 4));
+		if (before < 8)
 #pragma unroll
-		for (uint32_t p = 0; p < PLANES; p++)
-			if (before >= 0 && before < 8)
-				patch(&f->v[n][p], before,
-				      shared_fresh(b)[(2 * p + 1) * a->hd + column + b->lane / 4]);
+			for (uint32_t p = 0; p < PLANES; p++)
+				patch(&f->v[n][p], (int)before, fresh[2 * p * head_shape<CHUNKS>::HD]);
 	}
 }
 
 /* Leaves a pair of columns of the new token's q, k or v (row: head of the group, then k, then v) in shared
  * memory as halves; k and v also go to the KV memory. */
+template <int CHUNKS>
 __device__ __forceinline__ void put_pair(const struct block *b, uint8_t *to, uint32_t row, uint32_t first,
 					 uint32_t second, uint32_t x, uint32_t y)
 {
+	typedef head_shape<CHUNKS> shape;
 	const struct decode_args *a = b->a;
-	uint32_t group = a->group, slot = a->pos % KV_BLOCK, plane_bytes = KV_BLOCK * a->hd * 2;
+	uint32_t group = a->group, slot = a->pos % KV_BLOCK;
 	bool is_v = row > group;
+	uint16_t *put = row < group ? shared_query(b) + row * shape::STRIDE
+				    : shared_fresh(b) + (is_v ? shape::HD : 0);
+	uint32_t stride = row < group ? a->group_rows * shape::STRIDE : 2 * shape::HD;
+	uint8_t *cache = to + (is_v ? PLANES * shape::PLANE_BYTES : 0);
 #pragma unroll
-	for (uint32_t plane = 0; plane < PLANES; plane++, x >>= 16, y >>= 16) {
-		uint16_t *put = row < group ? shared_query(b) + (plane * a->group_rows + row) * (a->hd + 8)
-					    : shared_fresh(b) + (2 * plane + is_v) * a->hd;
+	for (uint32_t plane = 0; plane < PLANES; plane++, x >>= 16, y >>= 16, put += stride) {
 		put[first] = (uint16_t)x;
 		put[second] = (uint16_t)y;
 		if (row < group)
 			continue;
-		uint16_t *cache =
-			(uint16_t *)(to + (is_v ? PLANES : 0) * plane_bytes + plane * plane_bytes);
-		cache[is_v ? first * KV_BLOCK + slot : slot * a->hd + first] = (uint16_t)x;
-		cache[is_v ? second * KV_BLOCK + slot : slot * a->hd + second] = (uint16_t)y;
+		uint16_t *c = reinterpret_cast<uint16_t *>(cache + plane * shape::PLANE_BYTES);
+		c[is_v ? first * KV_BLOCK + slot : slot * shape::HD + first] = (uint16_t)x;
+		c[is_v ? second * KV_BLOCK + slot : slot * shape::HD + second] = (uint16_t)y;
 	}
 }
 
 /* Waits for the new token's q (and k, v) and turns them. */
+template <int CHUNKS>
 __device__ __forceinline__ void take_query(const struct block *b, uint32_t l, uint32_t words,
 					   const struct item *it)
 {
+	typedef head_shape<CHUNKS> shape;
 	const struct decode_args *a = b->a;
 	uint32_t half = a->head_dim / 2, group = a->group, n_rows = group + (it->fresh ? 2 : 0);
-	uint8_t *to = it->fresh ? kv_block(b, l, it, a->pos % SPLIT / KV_BLOCK) : NULL;
+	uint8_t *to = it->fresh ? kv_block<CHUNKS>(b, l, it, a->pos % SPLIT / KV_BLOCK) : NULL;
 	for (uint32_t i = b->thread; i < n_rows * half; i += WORKERS) {
 		uint32_t r = i * a->half_inverse >> 18, pair = i - r * half;
 		uint32_t first = a->neox ? pair : 2 * pair, second = a->neox ? pair + half : 2 * pair + 1;
@@ -191,7 +212,7 @@ __device__ __forceinline__ void take_query(const struct block *b, uint32_t l, ui
 				: r == group ? a->q_dim + it->head * a->head_dim
 					     : a->q_dim + a->kv_dim + it->head * a->head_dim;
 		const uint32_t *w = b->a->now + words + a->at.qkv + from;
-		float c = shared_turn(b)[pair], s = shared_turn(b)[a->hd / 2 + pair];
+		float c = shared_turn(b)[pair], s = shared_turn(b)[shape::HD / 2 + pair];
 		uint32_t u = load_word(w + first), v = load_word(w + second);
 		for (uint32_t k = 0; u == DECODE_EMPTY || v == DECODE_EMPTY; k++) {
 			u = load_word(w + first);
@@ -201,14 +222,14 @@ __device__ __forceinline__ void take_query(const struct block *b, uint32_t l, ui
 		}
 		float p = __uint_as_float(u), q = __uint_as_float(v);
 		float x = r <= group ? p * c - q * s : p, y = r <= group ? q * c + p * s : q;
-		put_pair(b, to, r, first, second, split_half(x), split_half(y));
+		put_pair<CHUNKS>(b, to, r, first, second, split_half(x), split_half(y));
 	}
 	/* padding of the key stays 0 */
-	if (it->fresh && a->head_dim < a->hd)
-		for (uint32_t i = a->head_dim + b->thread; i < a->hd; i += WORKERS)
+	if (it->fresh && a->head_dim < (uint32_t)shape::HD)
+		for (uint32_t i = a->head_dim + b->thread; i < (uint32_t)shape::HD; i += WORKERS)
 			for (uint32_t plane = 0; plane < PLANES; plane++)
-				((uint16_t *)(to + plane * KV_BLOCK * a->hd *
-							   2))[a->pos % KV_BLOCK * a->hd + i] = 0;
+				reinterpret_cast<uint16_t *>(to + plane * shape::PLANE_BYTES)
+					[a->pos % KV_BLOCK * shape::HD + i] = 0;
 }
 
 __device__ __forceinline__ uint32_t word_in(uint4 v, uint32_t i)
@@ -216,31 +237,40 @@ __device__ __forceinline__ uint32_t word_in(uint4 v, uint32_t i)
 	return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
 }
 
-/* acc += the product of rows g and (both) g + 8 of the left operand (32 columns in shared memory, by plane) with the
- * right one: high by high, then low by high, high by low. */
-__device__ __forceinline__ void multiply(float acc[4], bool both, const uint16_t *rows, uint32_t stride, uint32_t plane,
-					 uint32_t column, uint32_t lane, const uint4 *right)
+/* Rows g and g + 8 of a left operand, 32 columns, by plane. */
+struct left_rows {
+	uint4 up[PLANES], down[PLANES];
+};
+
+/* both: there are rows from 8 on. */
+__device__ __forceinline__ void load_left(struct left_rows *r, bool both, const uint16_t *rows, uint32_t stride,
+					  uint32_t plane, uint32_t lane)
 {
-	uint32_t g = lane / 4, t = lane % 4;
-	uint4 up[2], down[2];
 #pragma unroll
 	for (uint32_t p = 0; p < PLANES; p++) {
-		const uint16_t *row = rows + p * plane + g * stride + column + 8 * t;
-		up[p] = *reinterpret_cast<const uint4 *>(row);
-		down[p] = make_uint4(0, 0, 0, 0);
+		const uint16_t *row = rows + p * plane + lane / 4 * stride + 8 * (lane % 4);
+		r->up[p] = *reinterpret_cast<const uint4 *>(row);
+		r->down[p] = make_uint4(0, 0, 0, 0);
 		if (both)
-			down[p] = *reinterpret_cast<const uint4 *>(row + 8 * stride);
+			r->down[p] = *reinterpret_cast<const uint4 *>(row + 8 * stride);
 	}
+}
+
+/* acc += left times right: high by high, then low by high, high by low. */
+__device__ __forceinline__ void multiply(float acc[4], const struct left_rows *r, const uint4 right[PLANES])
+{
 #pragma unroll
 	for (uint32_t j = 0; j < 2; j++) {
-		uint32_t high[4] = {word_in(up[0], 2 * j), word_in(down[0], 2 * j), word_in(up[0], 2 * j + 1),
-				    word_in(down[0], 2 * j + 1)};
+		uint32_t high[4] = {word_in(r->up[0], 2 * j), word_in(r->down[0], 2 * j),
+				    word_in(r->up[0], 2 * j + 1), word_in(r->down[0], 2 * j + 1)};
 		mma_f16(acc, high, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
 		if (FULL) {
-			uint32_t low[4] = {word_in(up[1], 2 * j), word_in(down[1], 2 * j),
-					   word_in(up[1], 2 * j + 1), word_in(down[1], 2 * j + 1)};
+			uint32_t low[4] = {word_in(r->up[PLANES - 1], 2 * j), word_in(r->down[PLANES - 1], 2 * j),
+					   word_in(r->up[PLANES - 1], 2 * j + 1),
+					   word_in(r->down[PLANES - 1], 2 * j + 1)};
 			mma_f16(acc, low, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
-			mma_f16(acc, high, word_in(right[1], 2 * j), word_in(right[1], 2 * j + 1));
+			mma_f16(acc, high, word_in(right[PLANES - 1], 2 * j),
+				word_in(right[PLANES - 1], 2 * j + 1));
 		}
 	}
 }
@@ -249,21 +279,27 @@ template <int CHUNKS>
 __device__ __forceinline__ void score(const struct block *b, const struct item *it, uint32_t tile16,
 				      const struct key_fragments<CHUNKS> *f)
 {
+	typedef head_shape<CHUNKS> shape;
 	const struct decode_args *a = b->a;
-	uint32_t g = b->lane / 4, t = b->lane % 4, group = a->group, stride = a->hd + 8;
+	uint32_t g = b->lane / 4, t = b->lane % 4, group = a->group;
 	float acc[4] = {};
+	if (it->first + tile16 / 4 * KV_BLOCK <= a->pos) {
 #pragma unroll
-	for (uint32_t c = 0; c < CHUNKS; c++)
-		if (c < a->hd / 32)
-			multiply(acc, group > 8, shared_query(b), stride, a->group_rows * stride, 32 * c,
-				       b->lane, f->k[c]);
-	uint32_t column = tile16 / 4 * KV_BLOCK + 8 * t + 2 * (tile16 % 4);
+		for (uint32_t c = 0; c < CHUNKS; c++) {
+			struct left_rows q;
+			load_left(&q, group > 8, shared_query(b) + 32 * c, shape::STRIDE,
+					a->group_rows * shape::STRIDE, b->lane);
+			multiply(acc, &q, f->k[c]);
+		}
+	}
+	uint32_t column = tile16 / 4 * KV_BLOCK + 8 * t + 2 * (tile16 % 4), position = it->first + column;
+	float *to = shared_scores(b) + g * (SPLIT + 4) + column;
 #pragma unroll
-	for (uint32_t e = 0; e < 4; e++) {
-		uint32_t row = g + e / 2 * 8, position = it->first + column + e % 2;
-		if (row < group)
-			shared_scores(b)[row * (SPLIT + 4) + column + e % 2] =
-				position <= a->pos ? acc[e] * a->scale : -INFINITY;
+	for (uint32_t e = 0; e < 4; e += 2) {
+		float2 s = make_float2(position <= a->pos ? acc[e] * a->scale : -INFINITY,
+				       position + 1 <= a->pos ? acc[e + 1] * a->scale : -INFINITY);
+		if (g + e / 2 * 8 < group)
+			*reinterpret_cast<float2 *>(to + e / 2 * 8 * (SPLIT + 4)) = s;
 	}
 }
 
@@ -292,10 +328,15 @@ __device__ __forceinline__ void soften(const struct block *b, uint32_t r)
 	__syncwarp();
 	/* lane t of the fragment: its eight positions of each KV block in order */
 	float sum = 0;
-	if (b->lane < 4)
+	if (b->lane < 4) {
+		float4 part[SPLIT / 16];
 #pragma unroll
-		for (uint32_t i = 0; i < SPLIT / 4; i++)
-			sum = sum + row[i / 8 * 32 + 8 * b->lane + i % 8];
+		for (uint32_t i = 0; i < SPLIT / 16; i++)
+			part[i] = *reinterpret_cast<const float4 *>(row + i / 2 * 32 + 8 * b->lane + i % 2 * 4);
+#pragma unroll
+		for (uint32_t i = 0; i < SPLIT / 16; i++)
+			sum = sum + part[i].x + part[i].y + part[i].z + part[i].w;
+	}
 	sum = sum + __shfl_xor_sync(FULL_WARP, sum, 1);
 	sum = sum + __shfl_xor_sync(FULL_WARP, sum, 2);
 	if (b->lane == 0) {
@@ -321,9 +362,12 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 	float acc[4] = {};
 #pragma unroll
 	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++)
-		if (it->first + n * KV_BLOCK <= a->pos)
-			multiply(acc, group > 8, shared_p16(b), SPLIT + 8, a->group_rows * (SPLIT + 8),
-				       n * KV_BLOCK, b->lane, f->v[n]);
+		if (it->first + n * KV_BLOCK <= a->pos) {
+			struct left_rows p;
+			load_left(&p, group > 8, shared_p16(b) + n * KV_BLOCK, SPLIT + 8,
+					a->group_rows * (SPLIT + 8), b->lane);
+			multiply(acc, &p, f->v[n]);
+		}
 #pragma unroll
 	for (uint32_t e = 0; e < 4; e++) {
 		uint32_t row = g + e / 2 * 8, column = first_column + 2 * t + e % 2,
@@ -387,19 +431,19 @@ __device__ __forceinline__ void attention(const struct block *b, uint32_t l, uin
 		struct value_fragments values;
 		uint32_t tile16 = b->warp, column = 8 * b->warp;
 		fetch_keys<CHUNKS>(b, l, &it, tile16, &keys);
-		fetch_values(b, l, &it, column, &values);
-		take_query(b, l, words, &it);
+		fetch_values<CHUNKS>(b, l, &it, column % head_shape<CHUNKS>::HD, &values); /* some in vain */
+		take_query<CHUNKS>(b, l, words, &it);
 		sync_workers();
-		if (it.fresh) {
+		if (it.fresh)
 			patch_keys<CHUNKS>(b, &keys);
-			patch_values(b, &it, column, &values);
-		}
 		score<CHUNKS>(b, &it, tile16, &keys);
+		if (it.fresh)
+			patch_values<CHUNKS>(b, &it, column % head_shape<CHUNKS>::HD, &values);
 		sync_workers();
 		for (uint32_t r = b->warp; r < group; r += DECODE_WARPS)
 			soften(b, r);
 		sync_workers();
-		if (column < a->hd)
+		if (column < (uint32_t)head_shape<CHUNKS>::HD)
 			gather(b, l, words, &it, column, &values, n_splits == 1);
 		sync_workers();
 	}

@@ -73,7 +73,7 @@ IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + 8) */
 IN_SHARED(uint16_t, query) /* (planes, group, hd + 8) */
 IN_SHARED(uint16_t, fresh) /* (planes, 2, hd) the new token's k and v */
 IN_SHARED(float, turn)     /* (2, hd / 2) cosines, sines */
-IN_SHARED(uint32_t, table) /* KV blocks of the block's first piece of attention */
+IN_SHARED(uint64_t, table) /* where the KV blocks of the block's first piece of attention begin */
 IN_SHARED(uint64_t, reduce)
 IN_SHARED(uint64_t, bars) /* (segments, PIECES) */
 IN_SHARED(uint64_t, done) /* (segments) bytes that a warp has read, and pieces in the upper half */

@@ -193,7 +193,7 @@ __device__ __forceinline__ void prepare(struct block *b)
 }
 
 /* Rows that no query head has, and columns that pad a head, stay 0; the token's row of the embedding. */
-__device__ __forceinline__ void begin(struct block *b)
+template <int CHUNKS> __device__ __forceinline__ void begin(struct block *b)
 {
 	const struct decode_args *a = b->a;
 	clear(shared_query(b), PLANES * a->group_rows * (a->hd + 8) * 2);
@@ -204,7 +204,7 @@ __device__ __forceinline__ void begin(struct block *b)
 		shared_turn(b)[i] = cosf(angle);
 		shared_turn(b)[a->hd / 2 + i] = sinf(angle);
 	}
-	prepare_attention(b);
+	prepare_attention<CHUNKS>(b);
 	take_token(b);
 	sync_workers();
 }
@@ -268,7 +268,7 @@ __device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint3
 template <int CHUNKS, uint32_t FORMATS> __device__ __forceinline__ void run_model(struct block *b)
 {
 	const struct decode_args *a = b->a;
-	begin(b);
+	begin<CHUNKS>(b);
 	keep(b);
 	for (uint32_t step = 0; step <= a->n_layers * PHASES_A_LAYER; step++) {
 		uint32_t l = step / PHASES_A_LAYER,
@@ -286,7 +286,7 @@ template <int CHUNKS, uint32_t FORMATS> __device__ __forceinline__ void run_mode
 
 typedef void decode_kernel_fn(const struct decode_args);
 
-/* CHUNKS: a head has at most so many times 32 columns. FORMATS: of the matrices, a bit each. */
+/* CHUNKS: a head has so many times 32 columns. FORMATS: of the matrices, a bit each. */
 template <int CHUNKS, uint32_t FORMATS>
 __global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const GRID_CONSTANT struct decode_args a)
 {
@@ -325,7 +325,10 @@ template <int CHUNKS> decode_kernel_fn *find_kernel(uint32_t formats)
 static cudaError_t launch_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
 				 cudaStream_t stream)
 {
-	decode_kernel_fn *kernel = a->hd > 64 ? find_kernel<4>(a->formats) : find_kernel<2>(a->formats);
+	decode_kernel_fn *kernel = a->hd == 32	? decode_kernel<1, ~0u>
+				   : a->hd == 64 ? find_kernel<2>(a->formats)
+				   : a->hd == 96 ? decode_kernel<3, ~0u>
+						 : find_kernel<4>(a->formats);
 	cudaError_t e = cudaFuncSetAttribute((const void *)kernel,
 					     cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes);
 	if (e != cudaSuccess)

@@ -156,7 +156,7 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->query, a->planes * a->group_rows * (a->hd + 8) * 2},
 		{&s->fresh, a->planes * 2 * a->hd * 2},
 		{&s->turn, a->hd * 4},
-		{&s->table, CUDA_ATTN_SPLIT / CUDA_KV_BLOCK * 4},
+		{&s->table, CUDA_ATTN_SPLIT / CUDA_KV_BLOCK * 8},
 		{&s->reduce, 64 * 8},
 		{&s->bars, CUDA_SEGMENTS * DECODE_PIECES * 8},
 		{&s->done, CUDA_SEGMENTS * 2 * 4},
