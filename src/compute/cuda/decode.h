@@ -93,6 +93,7 @@ struct decode_args {
 	uint32_t neox;
 	uint32_t any_mins; /* some matrix wants sums of activations (FULL) */
 	uint32_t formats;  /* that matrices have: a bit each */
+	float inverse_d; /* 1 / d_model */
 	float eps, scale;
 	uint8_t *kv;
 	uint64_t kv_layer_bytes;

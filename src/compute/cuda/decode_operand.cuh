@@ -169,7 +169,7 @@ __device__ __forceinline__ void take_norm(struct block *b, uint32_t at, const fl
 #pragma unroll
 		for (uint32_t i = 1; i < NORM_THREADS / 32; i++)
 			sum = sum + sums[i];
-		float scale = 1.0f / sqrtf(sum / (float)b->a->d_model + b->a->eps);
+		float scale = near_rsqrt(fmaf(sum, b->a->inverse_d, b->a->eps));
 #pragma unroll
 		for (uint32_t q = 0; q < NORM_KEPT; q++)
 			if (t + q * NORM_THREADS < n) {

@@ -139,7 +139,7 @@ __device__ __forceinline__ void multiply_some(float acc[4], const uint8_t *p, co
 	typedef frag_traits<FORMAT> traits;
 #pragma unroll
 	for (uint32_t u = 0; u < UNITS; u++) {
-#pragma unroll(traits::chunks == 1 ? 1 : 4)
+#pragma unroll(traits::chunks == 1 ? 1 : FULL ? 2 : 4)
 		for (uint32_t c = 0; c < (uint32_t)traits::chunks; c++) {
 			uint32_t chunk = (unit + u) * traits::chunks + c;
 			multiply_chunk<FORMAT, TWO>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes, c,
@@ -282,6 +282,7 @@ template <int FORMAT> __device__ __forceinline__ void product(struct block *b, c
 {
 	typedef frag_traits<FORMAT> traits;
 	const struct view *v = &k->v;
+	b->lane = anew(b->lane); /* or what all formats need of it would be computed for all, whatever the job's is */
 	if (v->n == 0) {
 		float none[4] = {};
 		for (uint32_t i = 0; i < v->n_tiles; i += 2)

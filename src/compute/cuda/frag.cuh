@@ -65,14 +65,14 @@ static __device__ __forceinline__ void frag_nibbles(uint32_t w, uint32_t r[4])
 }
 static __device__ __forceinline__ void frag_fifth(uint32_t byte, uint32_t r[4])
 {
-	uint32_t spread = (byte & 0x0Fu) | (byte & 0xF0u) << 12;
+	uint32_t spread = byte * 0x1001u; /* bits 0 .. 3, and 4 .. 7 at 16 .. 19 */
 #pragma unroll
 	for (int i = 0; i < 4; i++)
 		r[i] = and_or(spread << (4 - i), 0x00100010u, r[i]);
 }
 static __device__ __forceinline__ void frag_high_pair(uint32_t bits, uint32_t r[4])
 {
-	uint32_t spread = ((bits & 0x00FFu) | (bits & 0xFF00u) << 8) << 4;
+	uint32_t spread = bits << 4 | bits << 12; /* the low byte at 4 .. 11, the high one at 20 .. 27 */
 #pragma unroll
 	for (int i = 0; i < 4; i++)
 		r[i] = and_or(spread >> 2 * i, 0x00300030u, r[i]);

@@ -69,6 +69,7 @@ static struct decode_args describe(const struct cuda *c)
 		.planes = h->planes,
 		.neox = c->model->arch->rope == ROPE_NEOX,
 		.any_mins = h->any_mins,
+		.inverse_d = 1.0f / (float)hp->d_model,
 		.eps = hp->norm_eps,
 		.scale = 1.0f / sqrtf((float)hp->head_dim),
 		.at = {0, qkv, qkv + c->q_dim, qkv + c->q_dim + hp->d_model,

@@ -78,6 +78,10 @@ static inline uint32_t and_or(uint32_t x, uint32_t mask, uint32_t bits)
 {
 	return (x & mask) | bits;
 }
+static inline float near_rsqrt(float x)
+{
+	return 1.0f / sqrtf(x);
+}
 static inline uint32_t shared_offset(const void *p)
 {
 	return (uint32_t)(uintptr_t)p;
@@ -235,6 +239,13 @@ static __device__ __forceinline__ uint32_t and_or(uint32_t x, uint32_t mask, uin
 	uint32_t d;
 	asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(d) : "r"(x), "r"(mask), "r"(bits));
 	return d;
+}
+/* 1 / sqrt(x) within 2^-22 or so of its size, the same bits on every device of a kind. */
+static __device__ __forceinline__ float near_rsqrt(float x)
+{
+	float y;
+	asm("rsqrt.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+	return y;
 }
 /* Where p lies in shared memory. */
 static __device__ __forceinline__ uint32_t shared_offset(const void *p)

@@ -14,6 +14,10 @@ static inline uint32_t thread_index(void)
 {
 	return threadIdx.x;
 }
+static inline uint32_t anew(uint32_t x)
+{
+	return x;
+}
 static inline void some_barrier(uint32_t id, uint32_t n_threads)
 {
 	cudasim_barrier(id, n_threads);
@@ -71,6 +75,12 @@ static __device__ __forceinline__ uint32_t thread_index(void)
 	uint32_t t;
 	asm volatile("mov.u32 %0, %%tid.x;" : "=r"(t));
 	return t;
+}
+/* x, which the compiler takes for a number that it has not seen before. */
+static __device__ __forceinline__ uint32_t anew(uint32_t x)
+{
+	asm volatile("mov.u32 %0, %0;" : "+r"(x));
+	return x;
 }
 /* A barrier of n_threads of the block (whole warps); id 1 .. 15. */
 static __device__ __forceinline__ void some_barrier(uint32_t id, uint32_t n_threads)

@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(NORM_THREADS) tile_norm_kernel(const struct ti
 	SHARED(struct norm_shared, s);
 	const float *x = a.x + (uint64_t)(a.rows ? a.rows[blockIdx.x] : blockIdx.x) * a.x_pitch;
 	uint32_t cols = a.out.cols, n_units = a.out.pitch / 8, lane = threadIdx.x % 32;
-	float scale = 1.0f / sqrtf(sum_squares(x, cols, s) / (float)cols + a.eps);
+	float scale = near_rsqrt(fmaf(sum_squares(x, cols, s), 1.0f / (float)cols, a.eps));
 	for (uint32_t u = threadIdx.x; u - lane < n_units; u += NORM_THREADS) {
 		float v[8];
 #pragma unroll
