@@ -1,9 +1,9 @@
 /*
  * "cuda": the backend on an NVIDIA device. Opening it settles the budget from the model's header before any
  * memory is taken, then takes it through one ledger: for the weights, which are streamed in, and after that
- * all other. A step allocates nothing. What runs the layers is a row of the table of paths; embedding, logits
- * and drawing are the same for all. Memory is the device's own: nothing is managed, mapped or left on the
- * host.
+ * all other, and runs two steps, so that what the driver takes is there too. A step allocates nothing. What
+ * runs the layers is a row of the table of paths; embedding, logits and drawing are the same for all. Memory
+ * is the device's own: nothing is managed, mapped or left on the host.
  *
  * Bits depend on the model and the tokens alone; each kernel says how.
  */
