@@ -86,8 +86,9 @@ struct compute_seq {
 struct compute_memory {
 	uint64_t weight_bytes, kv_bytes, scratch_bytes;
 	uint64_t graph_bytes;   /* prepared sequences of kernels */
-	uint64_t runtime_bytes; /* what the driver took beside all that while the model was opened: code,
-				 * streams, and the grain of its allocator; counted by its own figure */
+	uint64_t runtime_bytes; /* what the driver took beside all that while the model was opened: kernels
+				 * and their stacks, streams, and the grain of its allocator; counted by its
+				 * own figure */
 	uint32_t n_kv_blocks;
 	/* Of all processes, 0 on a CPU. The first as it was before the handle took anything, in the device's
 	 * context. */

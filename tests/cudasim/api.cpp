@@ -17,6 +17,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include "internal.h"
@@ -47,10 +48,11 @@ struct allocation {
 };
 
 struct state {
-	struct cudasim_settings settings = {1, 90, (size_t)1 << 32, 0, 0, false, 13000};
+	struct cudasim_settings settings = {1, 90, (size_t)1 << 32, 0, 0, false, 13000, 0};
 	std::map<uintptr_t, allocation> device, pinned;
 	size_t device_bytes = 0, pinned_bytes = 0;
 	std::vector<cudaStream_t> streams;
+	std::set<const void *> loaded;		      /* kernels that have run */
 	std::map<const void *, size_t> shared_limits; /* of kernels that asked for more than usual */
 	cudaError_t last = cudaSuccess, async = cudaSuccess;
 	const char *fail_name = nullptr;
@@ -192,6 +194,13 @@ cudaError_t async_result(void)
 	return set(sim().async);
 }
 
+/* Device memory that is not free. */
+size_t used_bytes(void)
+{
+	const state &s = sim();
+	return s.device_bytes + s.settings.used_bytes + s.loaded.size() * s.settings.kernel_bytes;
+}
+
 void *take(std::map<uintptr_t, allocation> &all, size_t n)
 {
 	allocation a;
@@ -330,7 +339,7 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 	LOCK;
 	ENTER("cudaMemGetInfo");
 	*total_bytes = sim().settings.vram_bytes;
-	size_t used = sim().device_bytes + sim().settings.used_bytes;
+	size_t used = used_bytes();
 	*free_bytes = *total_bytes - (used < *total_bytes ? used : *total_bytes);
 	return cudaSuccess;
 }
@@ -341,7 +350,7 @@ cudaError_t cudaMalloc(void **p, size_t n)
 	state &s = sim();
 	*p = nullptr;
 	ENTER("cudaMalloc");
-	size_t used = s.device_bytes + s.settings.used_bytes;
+	size_t used = used_bytes();
 	if (n > s.settings.vram_bytes || used > s.settings.vram_bytes - n)
 		return set(cudaErrorMemoryAllocation);
 	*p = take(s.device, n);
@@ -610,6 +619,7 @@ void cudasim_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes
 	k.kernel = kernel;
 	memcpy(k.args, args, n_args);
 	s.launches++;
+	s.loaded.insert(kernel);
 	uint64_t seed = s.settings.seed ? s.settings.seed + s.launches : 0;
 	if (s.launches == s.hang_at)
 		st->queue.push_back({[] {
@@ -635,6 +645,8 @@ void cudasim_set(const struct cudasim_settings *s)
 	LOCK;
 	if (sim().settings.fence && !s->fence)
 		protect(PROT_READ | PROT_WRITE);
+	if (sim().settings.kernel_bytes != s->kernel_bytes)
+		sim().loaded.clear();
 	sim().settings = *s;
 	if (s->fence)
 		protect(PROT_NONE);

@@ -34,6 +34,8 @@ struct cudasim_settings {
 	uint64_t seed;
 	bool fence; /* device memory is unreachable but while a kernel or a copy runs */
 	int driver_version;
+	size_t kernel_bytes; /* of device memory that the driver takes when a kernel first runs; a change of
+			      * this number gives back what was taken */
 };
 void cudasim_get(struct cudasim_settings *out);
 void cudasim_set(const struct cudasim_settings *s);

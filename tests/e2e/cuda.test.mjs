@@ -10,6 +10,10 @@ const hokku = process.env.HOKKU;
 const plugin = `${process.env.HOKKU_BUILD_DIR}/libhokku-cuda-sim.so`;
 const skip = existsSync(plugin) ? false : `no ${plugin}`;
 
+// Launches on the path that the emulated device gets: 72 when the model is opened (a step of several tokens and one of one),
+// 71 for a prompt, then one a greedy token and two a drawn one.
+const LAUNCH_IN_ANSWER = 145;
+
 function run(device, args, env = {}) {
 	return spawnSync(hokku, ["run", "--device", device, "-p", "a frog", "-n", "8", ...args], {
 		env: { ...process.env, HOKKU_PLUGIN_PATH: plugin, ...env },
@@ -53,9 +57,12 @@ test("--vram-limit and --kv-bytes set the budget", { skip }, () => {
 });
 
 test("a device that is lost in a step ends the answer with what happened", { skip }, () => {
-	const r = run("cuda", [], { CUDASIM_FAIL: "launch:200" });
-	assert.equal(r.status, 1);
-	assert.match(r.stderr, /cuda:0 \(emulated device 0\): cudaStreamSynchronize: unspecified launch failure/);
+	for (const [path, launch] of [["hopper", LAUNCH_IN_ANSWER], ["plain", 240]]) {
+		const r = run("cuda", ["--temperature", "0"], { CUDASIM_FAIL: `launch:${launch}`, HOKKU_CUDA_PATH: path });
+		assert.equal(r.status, 1, path);
+		assert.notEqual(r.stdout, "", path);
+		assert.match(r.stderr, /cuda:0 \(emulated device 0\): cudaStreamSynchronize: unspecified launch failure/);
+	}
 });
 
 test("devices that are not there or too old", { skip }, () => {
@@ -147,7 +154,7 @@ test("inspect --device shows the ledger; its sum is what the driver misses", { s
 	assert.equal(device.driver.total_bytes, 2 ** 32);
 	const text = inspect(["--device", "cuda"]).stdout;
 	assert.match(text, /\nmemory on cuda:0 \(.*\), with a context of 512:\n  weights +[\d,]+ +3\.3 MiB\n  KV /);
-	assert.match(text, /\n  KV: 16 blocks of 32 positions\n  driver: 4\.0 GiB free of 4\.0 GiB, 8\.5 MiB less than before the model was opened\n$/);
+	assert.match(text, /\n  KV: 16 blocks of 32 positions\n  driver: 4\.0 GiB free of 4\.0 GiB, 11\.4 MiB less than before the model was opened\n$/);
 	assert.equal(JSON.parse(inspect(["--device", "cpu", "--json"]).stdout).device.driver, null);
 	// The variables of other commands open nothing here.
 	assert.equal(inspect([], { HOKKU_DEVICE: "cuda", CUDASIM_CC: "70" }).stdout, inspect([]).stdout);
@@ -157,7 +164,7 @@ test("inspect --device shows the ledger; its sum is what the driver misses", { s
 });
 
 test("a GPU that is lost ends what runs and waits with DEVICE_ERROR; the server tells, stays and stops", { skip }, async (t) => {
-	const server = await serve(t, { CUDASIM_FAIL: "launch:900" });
+	const server = await serve(t, { CUDASIM_FAIL: `launch:${LAUNCH_IN_ANSWER}` });
 	const first = await stream(server, { ...prompt, max_tokens: 400, logit_bias: { 0: 0 } });
 	const second = await generate(server, { ...prompt, stream: false, max_tokens: 400 });
 	await first.done;
@@ -197,12 +204,12 @@ test("a second server on a full card is refused, with what others hold", { skip 
 	const full = { HOKKU_PLUGIN_PATH: plugin, CUDASIM_USED: String(2 ** 30 - 1_000_000), CUDASIM_VRAM: String(2 ** 30) };
 	const { code, err } = await startFails(["--device", "cuda", "--port", "0"], full);
 	assert.equal(code, 1);
-	assert.match(err, /hokku: haiku needs \d+ bytes \(8\.5 MiB: .*\); cuda:0 \(emulated device 0\) has 1000000 bytes available \(976\.6 KiB; 1023\.0 MiB of its 1\.0 GiB are in use\); its weights alone do not fit\n$/);
+	assert.match(err, /hokku: haiku needs \d+ bytes \(11\.4 MiB: .*\); cuda:0 \(emulated device 0\) has 1000000 bytes available \(976\.6 KiB; 1023\.0 MiB of its 1\.0 GiB are in use\); its weights alone do not fit\n$/);
 	assert.equal(run("auto", [], full).status, 0); /* the CPU carries on */
 });
 
 test("a GPU that hangs does not keep the server from stopping", { skip }, async (t) => {
-	const server = await serve(t, { CUDASIM_HANG: "300" });
+	const server = await serve(t, { CUDASIM_HANG: String(LAUNCH_IN_ANSWER) });
 	const answer = await stream(server, { ...prompt, max_tokens: 400 });
 	await answer.saw("started");
 	const begin = performance.now();

@@ -174,12 +174,12 @@ part_exact() {
 	need 0.5B-F16 0.5B-Q8_0 0.5B-Q4_K_M 4of7B-F16 4of7B-Q8_0 4of7B-Q4_K_M || return
 	for path in $paths; do
 		export HOKKU_CUDA_PATH="$path"
-		told "$dir/gpu_exact" haiku --prompt 300 repeat chunks neighbours ledger
+		told "$dir/gpu_exact" haiku --prompt 300 ledger repeat chunks neighbours
 		for name in 0.5B-F16 0.5B-Q8_0 0.5B-Q4_K_M 4of7B-F16 4of7B-Q8_0 4of7B-Q4_K_M; do
 			case $path-$name in
 			plain-*-Q*) continue ;; # its kernels differ by format alone, and gpu_test_model has those
 			esac
-			told "$dir/gpu_exact" "$models/$name.gguf" repeat chunks neighbours ledger
+			told "$dir/gpu_exact" "$models/$name.gguf" ledger repeat chunks neighbours
 		done
 		unset HOKKU_CUDA_PATH
 	done

@@ -1,9 +1,9 @@
 /*
  * "cuda": the backend on an NVIDIA device. Opening it settles the budget from the model's header before any
  * memory is taken, then takes it through one ledger: for the weights, which are streamed in, and after that
- * all other. A step allocates nothing. What runs the layers is a row of the table of paths; embedding, logits
- * and drawing are the same for all. Memory is the device's own: nothing is managed, mapped or left on the
- * host.
+ * all other, and runs two steps, so that what the driver takes is there too. A step allocates nothing. What
+ * runs the layers is a row of the table of paths; embedding, logits and drawing are the same for all. Memory
+ * is the device's own: nothing is managed, mapped or left on the host.
  *
  * Bits depend on the model and the tokens alone; each kernel says how.
  */
@@ -22,7 +22,11 @@ _Static_assert(sizeof(struct cuda_draw) % 8 == 0, "draws lie one after another")
 
 /* Best first; the first that the device can run is taken. */
 static const struct cuda_path *const paths[] = {&cuda_path_hopper, &cuda_path_plain};
-enum { N_PATHS = sizeof paths / sizeof paths[0] };
+enum {
+	N_PATHS = sizeof paths / sizeof paths[0],
+	WARM_UP_TOKENS = 8,
+};
+_Static_assert((int)WARM_UP_TOKENS <= (int)CUDA_KV_BLOCK, "they lie in one block");
 
 static uint32_t pitch(uint32_t n)
 {
@@ -167,6 +171,7 @@ static enum hokku_code settle_budget(struct cuda *c, const struct compute_params
 		rc = take_rest(c, &plan, err);
 	if (rc)
 		return rc;
+	c->weight_bytes = plan.bytes[LEDGER_WEIGHTS];
 	c->load_room = plan.bytes[LEDGER_KV] + plan.bytes[LEDGER_SCRATCH];
 	uint64_t free_bytes = c->memory.device_free_bytes, required = ledger_total(&plan);
 	uint64_t available = p->vram_limit && p->vram_limit < free_bytes ? p->vram_limit : free_bytes;
@@ -181,7 +186,7 @@ static enum hokku_code settle_budget(struct cuda *c, const struct compute_params
 	return rc;
 }
 
-/* ---- open and close ---- */
+/* ---- closing, and the choice of a path ---- */
 
 static void cuda_close(void *self)
 {
@@ -249,69 +254,6 @@ static enum hokku_code take_pinned(struct cuda *c, struct hokku_error *err)
 	CUDA_TRY(&c->device, err, cudaMallocHost((void **)&c->input.host, c->input.bytes));
 	CUDA_TRY(&c->device, err, cudaMallocHost((void **)&c->drawn_host, c->n_seqs * sizeof *c->drawn_host));
 	cuda_input_assign(c);
-	return HOKKU_OK;
-}
-
-/* What the driver holds beyond our own allocations: kernels, stream, and the grain of its allocator. */
-static enum hokku_code count_runtime(struct cuda *c, struct hokku_error *err)
-{
-	enum hokku_code rc = ask_driver(c, err);
-	uint64_t before = c->memory.device_free_before_bytes, now = c->memory.device_free_bytes;
-	uint64_t fell = before > now ? before - now : 0, ours = ledger_total(&c->ledger);
-	c->ledger.bytes[LEDGER_RUNTIME] = fell > ours ? fell - ours : 0;
-	return rc;
-}
-
-static enum hokku_code start(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
-{
-	enum hokku_code rc = cuda_device_open(&c->device, p->device ? p->device : "cuda", err);
-	if (!rc)
-		rc = choose_path(c, err);
-	if (rc)
-		return rc;
-	cuda_input_plan(c);
-	if (!rc)
-		rc = settle_budget(c, p, err);
-	if (rc)
-		return rc;
-	c->ledger.device = &c->device;
-	CUDA_TRY(&c->device, err, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
-	rc = take_weights(c, &c->ledger, err);
-	if (!rc)
-		rc = c->path->load(c, p, err);
-	if (!rc)
-		rc = take_rest(c, &c->ledger, err);
-	if (!rc)
-		rc = take_pinned(c, err);
-	if (!rc && c->path->prepare)
-		rc = c->path->prepare(c, err);
-	if (rc)
-		return rc;
-	uint64_t counts = (uint64_t)c->logit_rows * c->model->hp.n_vocab * sizeof(uint32_t);
-	CUDA_TRY(&c->device, err, cudaMemsetAsync(c->sample_counts, 0, counts, c->stream));
-	rc = count_runtime(c, err);
-	return rc ? rc : ledger_check_resident(&c->ledger, err);
-}
-
-static enum hokku_code cuda_open(const struct compute_params *p, void **self, struct hokku_error *err)
-{
-	const struct hparams *hp = &p->model->hp;
-	*self = NULL;
-	struct cuda *c = calloc(1, sizeof *c);
-	if (c)
-		c->layers = calloc(hp->n_layers, sizeof *c->layers);
-	if (!c || !c->layers) {
-		free(c);
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cuda");
-	}
-	c->model = p->model;
-	set_widths(c, p);
-	enum hokku_code rc = start(c, p, err);
-	if (rc) {
-		cuda_close(c);
-		return rc;
-	}
-	*self = c;
 	return HOKKU_OK;
 }
 
@@ -441,6 +383,101 @@ static enum hokku_code cuda_step(void *self, struct compute_seq *seqs, uint32_t 
 			seqs[s].token = c->drawn_host[drawn].token;
 			seqs[s].logprob = c->drawn_host[drawn++].logprob;
 		}
+	return HOKKU_OK;
+}
+
+/* ---- opening ---- */
+
+/* Two steps of tokens that mean nothing, as every path has them: several tokens and a draw by the sampler,
+ * then a single token and a greedy draw. The driver loads a kernel's code, and takes memory for its stacks
+ * (of all threads that the device can hold, so a hundred bytes a thread are tens of MiB), when it first runs;
+ * after this most of it is there and count_runtime sees it, and a device that cannot run the model is told of
+ * now. What stays behind are keys and values in block 0, which every sequence writes before it reads.
+ * HOKKU_CUDA_WARM_UP=off in the environment, for tests, does without. */
+static enum hokku_code warm_up(struct cuda *c, struct hokku_error *err)
+{
+	static const int32_t tokens[WARM_UP_TOKENS];
+	static const uint32_t table[1];
+	static const struct sampling weighted = {.temperature = 1, .top_p = 1, .repetition_penalty = 1},
+				     greedy = {.top_p = 1, .repetition_penalty = 1};
+	const char *wanted = getenv("HOKKU_CUDA_WARM_UP");
+	struct compute_seq seq = {.tokens = tokens, .blocks = table};
+	if (wanted && strcmp(wanted, "off") == 0)
+		return HOKKU_OK;
+	seq.n_tokens = c->n_batch < WARM_UP_TOKENS ? c->n_batch : WARM_UP_TOKENS;
+	seq.n_tokens = c->n_ctx < seq.n_tokens ? c->n_ctx : seq.n_tokens;
+	seq.sampling = &weighted;
+	enum hokku_code rc = cuda_step(c, &seq, 1, err);
+	seq.n_tokens = 1;
+	seq.sampling = &greedy;
+	return rc ? rc : cuda_step(c, &seq, 1, err);
+}
+
+/* What the driver holds beyond our own allocations: kernels and their stacks, stream, and the grain of its
+ * allocator. */
+static enum hokku_code count_runtime(struct cuda *c, struct hokku_error *err)
+{
+	enum hokku_code rc = ask_driver(c, err);
+	uint64_t before = c->memory.device_free_before_bytes, now = c->memory.device_free_bytes;
+	uint64_t fell = before > now ? before - now : 0, ours = ledger_total(&c->ledger);
+	c->ledger.bytes[LEDGER_RUNTIME] = fell > ours ? fell - ours : 0;
+	return rc;
+}
+
+static enum hokku_code start(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
+{
+	enum hokku_code rc = cuda_device_open(&c->device, p->device ? p->device : "cuda", err);
+	if (!rc)
+		rc = choose_path(c, err);
+	if (rc)
+		return rc;
+	cuda_input_plan(c);
+	if (!rc)
+		rc = settle_budget(c, p, err);
+	if (rc)
+		return rc;
+	c->ledger.device = &c->device;
+	CUDA_TRY(&c->device, err, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
+	rc = ledger_take_piece(&c->ledger, c->weight_bytes, "weights", err);
+	if (!rc)
+		rc = take_weights(c, &c->ledger, err);
+	if (!rc)
+		rc = c->path->load(c, p, err);
+	if (!rc)
+		rc = take_rest(c, &c->ledger, err);
+	if (!rc)
+		rc = take_pinned(c, err);
+	if (!rc && c->path->prepare)
+		rc = c->path->prepare(c, err);
+	if (rc)
+		return rc;
+	uint64_t counts = (uint64_t)c->logit_rows * c->model->hp.n_vocab * sizeof(uint32_t);
+	CUDA_TRY(&c->device, err, cudaMemsetAsync(c->sample_counts, 0, counts, c->stream));
+	rc = warm_up(c, err);
+	if (!rc)
+		rc = count_runtime(c, err);
+	return rc ? rc : ledger_check_resident(&c->ledger, err);
+}
+
+static enum hokku_code cuda_open(const struct compute_params *p, void **self, struct hokku_error *err)
+{
+	const struct hparams *hp = &p->model->hp;
+	*self = NULL;
+	struct cuda *c = calloc(1, sizeof *c);
+	if (c)
+		c->layers = calloc(hp->n_layers, sizeof *c->layers);
+	if (!c || !c->layers) {
+		free(c);
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cuda");
+	}
+	c->model = p->model;
+	set_widths(c, p);
+	enum hokku_code rc = start(c, p, err);
+	if (rc) {
+		cuda_close(c);
+		return rc;
+	}
+	*self = c;
 	return HOKKU_OK;
 }
 

@@ -93,7 +93,8 @@ struct cuda {
 	uint32_t q_dim, kv_dim;
 	uint32_t d_pitch, q_pitch, kv_pitch, ff_pitch, vocab_pitch; /* floats a row of activations */
 	uint64_t kv_layer_bytes;
-	uint64_t load_room; /* bytes of device memory that loading may take beside the weights */
+	uint64_t weight_bytes; /* as the budget has counted them */
+	uint64_t load_room;    /* bytes of device memory that loading may take beside the weights */
 	cudaStream_t stream;
 	bool is_drawn; /* the path has drawn the step's token itself */
 	bool failed;   /* a call failed in a step: the device's state means nothing any more */

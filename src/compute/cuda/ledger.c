@@ -28,19 +28,10 @@ static bool grow(struct ledger *l)
 	return true;
 }
 
-enum hokku_code ledger_take(struct ledger *l, enum ledger_class class, uint64_t count, uint64_t size,
-			    const char *what, void **out, struct hokku_error *err)
+/* An allocation of its own. */
+static enum hokku_code allocate(struct ledger *l, enum ledger_class class, uint64_t bytes, const char *what,
+				void **out, struct hokku_error *err)
 {
-	uint64_t bytes;
-	*out = NULL;
-	if (__builtin_mul_overflow(count, size, &bytes) || bytes > UINT64_MAX / 4 - ledger_total(l)) {
-		l->overflow = true;
-		return HOKKU_OK;
-	}
-	if (!l->device) {
-		l->bytes[class] += bytes;
-		return HOKKU_OK;
-	}
 	if (!grow(l))
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the ledger of device memory");
 	cudaError_t e = cudaMalloc(out, bytes);
@@ -56,6 +47,49 @@ enum hokku_code ledger_take(struct ledger *l, enum ledger_class class, uint64_t 
 	l->entries[l->n++] = (struct ledger_entry){*out, bytes, class, what};
 	l->bytes[class] += bytes;
 	return HOKKU_OK;
+}
+
+enum hokku_code ledger_take_piece(struct ledger *l, uint64_t bytes, const char *what, struct hokku_error *err)
+{
+	void *p;
+	enum hokku_code rc = allocate(l, LEDGER_WEIGHTS, bytes, what, &p, err);
+	if (!rc) {
+		l->piece = p;
+		l->piece_left = bytes;
+	}
+	return rc;
+}
+
+static enum hokku_code cut(struct ledger *l, uint64_t bytes, const char *what, void **out,
+			   struct hokku_error *err)
+{
+	if (bytes > l->piece_left)
+		return err_set(err, HOKKU_INTERNAL,
+			       "%" PRIu64 " bytes of the %s were not counted before they were taken",
+			       bytes - l->piece_left, what);
+	*out = l->piece;
+	l->piece += bytes;
+	l->piece_left -= bytes;
+	return HOKKU_OK;
+}
+
+enum hokku_code ledger_take(struct ledger *l, enum ledger_class class, uint64_t count, uint64_t size,
+			    const char *what, void **out, struct hokku_error *err)
+{
+	uint64_t bytes;
+	*out = NULL;
+	if (__builtin_mul_overflow(count, size, &bytes) || bytes > UINT64_MAX / 4 - ledger_total(l)) {
+		l->overflow = true;
+		return HOKKU_OK;
+	}
+	if (class == LEDGER_WEIGHTS)
+		bytes = (bytes + LEDGER_ALIGNMENT - 1) / LEDGER_ALIGNMENT * LEDGER_ALIGNMENT;
+	if (!l->device) {
+		l->bytes[class] += bytes;
+		return HOKKU_OK;
+	}
+	return class == LEDGER_WEIGHTS ? cut(l, bytes, what, out, err)
+				       : allocate(l, class, bytes, what, out, err);
 }
 
 enum hokku_code ledger_give(struct ledger *l, void *p, struct hokku_error *err)

@@ -2,6 +2,9 @@
  * Every byte of device memory that hokku takes, by class. One function lists what a model needs and runs
  * twice: first on a ledger that only counts, so that what does not fit is refused before anything is taken,
  * then on one that takes it.
+ *
+ * The driver rounds an allocation up to 2 MiB. Classes with many members of a few MiB (weights) are therefore
+ * taken in one piece, ledger_take_piece, and their members cut from it.
  */
 #ifndef COMPUTE_CUDA_LEDGER_H
 #define COMPUTE_CUDA_LEDGER_H
@@ -10,6 +13,8 @@
 
 #define LEDGER_CLASSES(X) \
 	X(WEIGHTS, "weights") X(KV, "KV") X(SCRATCH, "scratch") X(GRAPHS, "graphs") X(RUNTIME, "runtime")
+
+enum { LEDGER_ALIGNMENT = 256 }; /* of a member of a piece: its size is rounded up to it */
 
 enum ledger_class {
 #define LEDGER_X(name, text) LEDGER_##name,
@@ -30,8 +35,15 @@ struct ledger {
 	struct ledger_entry *entries;
 	size_t n, cap;
 	uint64_t bytes[LEDGER_N_CLASSES];
-	bool overflow; /* a size that no 64-bit number holds was asked for */
+	bool overflow;  /* a size that no 64-bit number holds was asked for */
+	uint8_t *piece; /* what is left of it */
+	uint64_t piece_left;
 };
+
+/* Takes at once what ledger_take will be asked for of the class LEDGER_WEIGHTS: `bytes` as a ledger that
+ * counts has found them. INSUFFICIENT_VRAM. */
+enum hokku_code ledger_take_piece(struct ledger *l, uint64_t bytes, const char *what,
+				  struct hokku_error *err);
 
 /* count x size bytes. *out is NULL on a ledger that counts. INSUFFICIENT_VRAM names what was wanted. */
 enum hokku_code ledger_take(struct ledger *l, enum ledger_class class, uint64_t count, uint64_t size,

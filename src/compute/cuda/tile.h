@@ -30,6 +30,8 @@
 #ifndef COMPUTE_CUDA_TILE_H
 #define COMPUTE_CUDA_TILE_H
 
+#include <stdbool.h>
+
 #include "compute/cuda/kernels.h"
 
 enum {

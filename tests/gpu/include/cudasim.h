@@ -17,6 +17,7 @@ struct cudasim_settings {
 	uint64_t seed;
 	bool fence;
 	int driver_version;
+	size_t kernel_bytes;
 };
 
 static inline void cudasim_get(struct cudasim_settings *out)

@@ -1,16 +1,27 @@
 /*
  * What the backend does when things are not as they should be: devices that are not there or too old, memory
  * that does not suffice, formats without kernels, and a device that fails at every single call of an opening
- * and of a step. Nothing may leak, hang or pass as success.
+ * and of a step. Nothing may leak, hang or pass as success. All of it on the path that a device gets and on
+ * the plain one.
  */
 #include "direct.h"
 
 #include <unistd.h>
 
+#include "compute/cuda/hopper.h"
 #include "compute/plugin_abi.h"
 
 static struct tiny_set set;
 static char path[512];
+static const char *forced; /* in HOKKU_CUDA_PATH; NULL: nothing */
+
+static void force_path(const char *name)
+{
+	if (name)
+		setenv("HOKKU_CUDA_PATH", name, 1);
+	else
+		unsetenv("HOKKU_CUDA_PATH");
+}
 
 static void assert_says(const struct hokku_error *err, const char *part)
 {
@@ -117,6 +128,8 @@ static void choosing(void **state)
 	cudasim_set(&plain);
 }
 
+static enum hokku_code draw_one(struct direct *d, struct hokku_error *err);
+
 static enum hokku_code open_tiny(struct direct *d, struct hokku_error *err)
 {
 	return direct_open(d, path, 64, 2, 0, 0, err);
@@ -139,8 +152,11 @@ static void budget(void **state)
 	size_t all = memory.weight_bytes + memory.kv_bytes + memory.scratch_bytes;
 	assert_int_equal(all, cudasim_live_bytes()); /* the ledger's sum is the device's own figure */
 	const struct hparams *hp = &d.model.hp;
+	/* float32; on the tile path as much in two halves, and heads of whole 32s */
+	bool plain_path = strstr(compute_cuda.device(d.self), "plain path");
 	assert_int_equal(memory.kv_bytes, (uint64_t)hp->n_layers * d.params.n_kv_blocks * COMPUTE_KV_BLOCK *
-						  2 * hp->n_kv_heads * hp->head_dim * sizeof(float));
+						  2 * hp->n_kv_heads * sizeof(float) *
+						  (plain_path ? hp->head_dim : tile_hd(hp->head_dim)));
 	assert_non_null(strstr(compute_cuda.device(d.self), "cuda:0 (emulated device 0"));
 	direct_close(&d);
 	assert_nothing_left();
@@ -161,6 +177,39 @@ static void budget(void **state)
 	direct_close(&d);
 	assert_nothing_left();
 	cudasim_set(&plain);
+}
+
+/* What the driver takes for kernels when they first run is there when the model has been opened, and counted:
+ * the sum of all classes stays the driver's figure in steps of one token and of several. */
+static void runtime_is_counted(void **state)
+{
+	(void)state;
+	EMULATOR_ONLY();
+	struct direct d;
+	struct hokku_error err = {0};
+	struct compute_memory memory;
+	struct cudasim_settings plain, s;
+	const struct sampling greedy = {.top_p = 1, .repetition_penalty = 1};
+	const int32_t id = 1;
+	cudasim_get(&plain);
+	s = plain;
+	s.kernel_bytes = 1 << 20;
+	cudasim_set(&s);
+	assert_int_equal(open_tiny(&d, &err), HOKKU_OK);
+	compute_cuda.get_memory(d.self, &memory);
+	assert_in_range(memory.runtime_bytes, 5 << 20, 50 << 20);
+	struct compute_seq seq = {
+		.tokens = &id, .n_tokens = 1, .blocks = direct_blocks(&d, 1), .sampling = &greedy};
+	assert_int_equal(draw_one(&d, &err), HOKKU_OK);
+	assert_int_equal(compute_cuda.step(d.self, &seq, 1, &err), HOKKU_OK);
+	assert_int_equal(compute_cuda.check(d.self, &err), HOKKU_OK);
+	compute_cuda.get_memory(d.self, &memory);
+	assert_int_equal(memory.device_free_before_bytes - memory.device_free_bytes,
+			 memory.weight_bytes + memory.kv_bytes + memory.scratch_bytes + memory.graph_bytes +
+				 memory.runtime_bytes);
+	direct_close(&d);
+	cudasim_set(&plain);
+	assert_nothing_left();
 }
 
 /* What may be taken is limited by hand as by the device; the message gives both figures and what would fit.
@@ -262,7 +311,6 @@ static void growing(void **state)
 
 /* Each allocation is looked at, when the model is opened and when it is asked for; what is not the device's
  * own memory is named, and the handle is of no more use. */
-static enum hokku_code draw_one(struct direct *d, struct hokku_error *err);
 static void residency(void **state)
 {
 	(void)state;
@@ -282,6 +330,7 @@ static void residency(void **state)
 		}
 	}
 	assert_int_equal(n - 1, ((struct cuda *)d.self)->ledger.n);
+	assert_in_range(n - 1, 1, 25); /* weights are one: the driver rounds each up to 2 MiB */
 	cudasim_evict(0);
 	assert_int_equal(compute_cuda.check(d.self, &err), HOKKU_OK);
 	assert_int_equal(draw_one(&d, &err), HOKKU_OK);
@@ -322,6 +371,7 @@ static void stopping_an_opening(void **state)
 	assert_int_equal(open_tiny(&d, &err), HOKKU_OK);
 	struct compute_params p = d.params;
 	compute_cuda.close(d.self);
+	last_done = 0;
 	p.on_progress = on_progress;
 	assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_OK);
 	compute_cuda.get_memory(d.self, &memory);
@@ -345,16 +395,67 @@ static void forced_path(void **state)
 	(void)state;
 	struct direct d;
 	struct hokku_error err = {0};
-	setenv("HOKKU_CUDA_PATH", "plain", 1);
+	force_path("plain");
 	assert_int_equal(open_tiny(&d, &err), HOKKU_OK);
 	assert_non_null(strstr(compute_cuda.device(d.self), "plain path"));
 	direct_close(&d);
-	setenv("HOKKU_CUDA_PATH", "plane", 1);
+	force_path("plane");
 	assert_int_equal(open_tiny(&d, &err), HOKKU_INVALID_REQUEST);
-	assert_says(&err, "HOKKU_CUDA_PATH is \"plane\"; the paths are");
-	assert_says(&err, "plain");
+	assert_says(&err, "HOKKU_CUDA_PATH is \"plane\"; the paths are hopper, plain");
 	direct_close(&d);
-	unsetenv("HOKKU_CUDA_PATH");
+	force_path(forced);
+	assert_nothing_left();
+}
+
+/* What `name` (NULL: nothing forced) opens of the model in the file `from`: struct cuda_path.name, or NULL.
+ */
+static const char *path_of(const char *name, const char *from)
+{
+	struct direct d;
+	struct hokku_error err = {0};
+	const char *got = NULL;
+	force_path(name);
+	if (!direct_open(&d, from, 64, 2, 0, 0, &err))
+		got = ((struct cuda *)d.self)->path->name;
+	direct_close(&d);
+	force_path(forced);
+	return got;
+}
+
+/* Unasked, a model gets the best path that its device and its format allow. */
+static void default_path(void **state)
+{
+	(void)state;
+	static const char *const best_first[] = {"hopper", "plain"};
+	const char *want = NULL;
+	for (size_t i = 0; i < sizeof best_first / sizeof best_first[0] && !want; i++)
+		want = path_of(best_first[i], path);
+	assert_non_null(want);
+	assert_string_equal(path_of(NULL, path), want);
+	EMULATOR_ONLY();
+	static const struct {
+		unsigned cc;
+		const char *model, *format, *path;
+	} rows[] = {
+		{75, "odd", "F16", "plain"},        {89, "odd", "F16", "plain"},
+		{90, "odd", "F16", "hopper"},       {100, "odd", "F16", "plain"},
+		{90, "odd", "F32", "plain"},        {90, "odd", "BF16", "plain"},
+		{90, "gqa7x128", "Q8_0", "hopper"}, {100, "gqa7x128", "Q8_0", "plain"},
+		{90, "mha128", "Q4_K", "hopper"},   {90, "mha128", "MIXED", "plain"},
+	};
+	struct cudasim_settings plain, s;
+	char other[sizeof path + 8];
+	cudasim_get(&plain);
+	snprintf(other, sizeof other, "%s.other", path);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		s = plain;
+		s.cc = rows[i].cc;
+		cudasim_set(&s);
+		tiny_write(&set, tiny_find(&set, rows[i].model), rows[i].format, other);
+		assert_string_equal(path_of(NULL, other), rows[i].path);
+		unlink(other);
+	}
+	cudasim_set(&plain);
 	assert_nothing_left();
 }
 
@@ -409,7 +510,7 @@ static void failures_of_a_step(void **state)
 			failed = rc != HOKKU_OK;
 			if (failed) {
 				assert_int_equal(rc, HOKKU_DEVICE_ERROR);
-				assert_says(&err, "cuda:0 (emulated device 0): cuda");
+				assert_says(&err, "cuda:0 (emulated device 0): ");
 				assert_says(&err, "illegal memory access");
 				cudasim_fail(NULL, 0, 0);
 				assert_int_equal(draw_one(&d, &err), HOKKU_DEVICE_ERROR);
@@ -452,19 +553,27 @@ int main(void)
 	snprintf(path, sizeof path, "%s/test_cuda_device.%d.gguf", TEST_BINARY_DIR, (int)getpid());
 	tiny_write(&set, tiny_find(&set, "odd"), "F16", path);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(listing),
-		cmocka_unit_test(choosing),
 		cmocka_unit_test(budget),
+		cmocka_unit_test(runtime_is_counted),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(growing),
 		cmocka_unit_test(residency),
 		cmocka_unit_test(stopping_an_opening),
-		cmocka_unit_test(forced_path),
 		cmocka_unit_test(failures_of_opening),
 		cmocka_unit_test(failures_of_a_step),
 		cmocka_unit_test(long_history),
 	};
-	int failed = cmocka_run_group_tests_name("cuda device", tests, NULL, NULL);
+	const struct CMUnitTest common[] = {
+		cmocka_unit_test(listing),
+		cmocka_unit_test(choosing),
+		cmocka_unit_test(forced_path),
+		cmocka_unit_test(default_path),
+	};
+	int failed = cmocka_run_group_tests_name("cuda devices", common, NULL, NULL);
+	failed += cmocka_run_group_tests_name("cuda device", tests, NULL, NULL);
+	forced = "plain";
+	force_path(forced);
+	failed += cmocka_run_group_tests_name("cuda device, plain path", tests, NULL, NULL);
 	unlink(path);
 	tiny_free(&set);
 	return failed;

@@ -35,9 +35,14 @@ static void open_model(struct opened *o, const char *name, const char *format)
 	assert_int_equal(cudaStreamCreateWithFlags(&o->c.stream, cudaStreamNonBlocking), cudaSuccess);
 	if (hopper_create(&o->c, &err))
 		fail_msg("%s", err.message);
-	struct cuda_taker t = {&o->c.ledger, &err, HOKKU_OK};
-	hopper_take_weights(&o->c, &t);
-	assert_int_equal(t.rc, HOKKU_OK);
+	struct ledger plan = {0};
+	struct cuda_taker count = {&plan, &err, HOKKU_OK}, take = {&o->c.ledger, &err, HOKKU_OK};
+	hopper_take_weights(&o->c, &count);
+	assert_int_equal(ledger_take_piece(&o->c.ledger, ledger_total(&plan), "weights", &err), HOKKU_OK);
+	hopper_take_weights(&o->c, &take);
+	assert_int_equal(take.rc, HOKKU_OK);
+	assert_int_equal(ledger_total(&o->c.ledger), ledger_total(&plan));
+	assert_int_equal(o->c.ledger.piece_left, 0);
 }
 
 static void close_model(struct opened *o)

@@ -353,13 +353,64 @@ static void across_splits(void **state)
 	}
 }
 
+/* A prompt and three tokens after it over KV block 0 and the next, on a device that has just been opened. The
+ * logits of all, and the last draw. */
+static struct compute_seq first_answer(struct direct *d, const struct tiny *t, float *logits)
+{
+	static const uint32_t blocks[] = {0, 1, 2};
+	const struct sampling greedy = {.top_p = 1, .repetition_penalty = 1};
+	struct hokku_error err = {0};
+	struct compute_seq seq = {.blocks = blocks, .all_logits = true, .sampling = &greedy};
+	uint32_t n = t->n_prompt - 3;
+	for (uint32_t pos = 0; pos < t->n_prompt; pos += seq.n_tokens) {
+		seq.tokens = t->prompt + pos;
+		seq.n_tokens = pos ? 1 : n;
+		seq.pos = pos;
+		seq.logits = logits + (size_t)pos * t->n_vocab;
+		assert_int_equal(compute_cuda.step(d->self, &seq, 1, &err), HOKKU_OK);
+	}
+	return seq;
+}
+
+/* Nothing of what a device computes when it is opened is seen later: the first answer has the same bits with
+ * and without, and of the KV memory block 0 alone was written. */
+static void warm_up(void **state)
+{
+	(void)state;
+	const struct tiny *t = tiny_find(&set, "odd");
+	struct direct d;
+	struct compute_seq last[2];
+	float *logits[2] = {logits_of(t), logits_of(t)};
+	assert_in_range(t->n_prompt, 4, 3 * COMPUTE_KV_BLOCK);
+	for (int i = 0; i < 2; i++) {
+		if (i)
+			setenv("HOKKU_CUDA_WARM_UP", "off", 1);
+		open_tiny(&d, t, has_kernels("F32") ? "F32" : "F16", 1, 0, 0);
+		const struct cuda *c = d.self;
+		uint64_t block = c->path->kv_block_bytes(c);
+		uint8_t *kv = from_device(c->kv, d.model.hp.n_layers * c->kv_layer_bytes);
+		for (uint64_t l = 0; CUDASIM_PRESENT && l < d.model.hp.n_layers; l++)
+			for (uint64_t k = i ? 0 : block; k < c->kv_layer_bytes; k++)
+				assert_int_equal(kv[l * c->kv_layer_bytes + k], 0xFF);
+		free(kv);
+		last[i] = first_answer(&d, t, logits[i]);
+		direct_close(&d);
+	}
+	unsetenv("HOKKU_CUDA_WARM_UP");
+	assert_memory_equal(logits[0], logits[1], (size_t)t->n_prompt * t->n_vocab * sizeof(float));
+	assert_int_equal(last[0].token, last[1].token);
+	assert_memory_equal(&last[0].logprob, &last[1].logprob, sizeof(float));
+	free(logits[0]);
+	free(logits[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(golden_logits),   cmocka_unit_test(golden_greedy),
-		cmocka_unit_test(exact),           cmocka_unit_test(neighbours),
-		cmocka_unit_test(many_draws),      cmocka_unit_test(across_splits),
-		cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(golden_logits), cmocka_unit_test(golden_greedy),
+		cmocka_unit_test(exact),         cmocka_unit_test(neighbours),
+		cmocka_unit_test(many_draws),    cmocka_unit_test(across_splits),
+		cmocka_unit_test(warm_up),       cmocka_unit_test(nothing_is_left),
 	};
 	int failed = 0;
 	tiny_load(&set);
