@@ -41,12 +41,12 @@ enum {
 };
 
 /* Formats of the tile path: bytes and columns of a unit. */
-#define CUDA_TILE_FORMATS(X)                                                                     \
-	X(F16, 512, 32)                                                                          \
-	X(Q8_0, 272, 32)                                                                         \
-	X(Q4_0, 144, 32)                                                                         \
-	X(Q4_1, 160, 32) X(Q5_0, 176, 32) X(Q5_1, 192, 32) X(Q4_K, 1184, 256) X(Q5_K, 1440, 256) \
-		X(Q6_K, 1680, 256)
+#define CUDA_TILE_FORMATS(X) \
+	X(F16, 512, 32)      \
+	X(Q8_0, 272, 32)     \
+	X(Q4_0, 144, 32)     \
+	X(Q4_1, 160, 32)     \
+	X(Q5_0, 176, 32) X(Q5_1, 192, 32) X(Q4_K, 1184, 256) X(Q5_K, 1440, 256) X(Q6_K, 1680, 256)
 
 struct tile_matrix {
 	const uint8_t *data; /* tile_bytes(m), aligned to 16 */
