@@ -193,8 +193,10 @@ static void cuda_close(void *self)
 	struct cuda *c = self;
 	if (c->ledger.device)
 		cudaSetDevice(c->device.index);
-	if (c->stream)
+	if (c->stream) {
+		cudaStreamSynchronize(c->stream); /* a path may have begun a step that nobody asked for */
 		cudaStreamDestroy(c->stream);
+	}
 	if (c->path && c->path->close)
 		c->path->close(c);
 	ledger_free(&c->ledger);
@@ -345,9 +347,13 @@ static enum hokku_code run_step(struct cuda *c, struct compute_seq *seqs, struct
 	struct cursor at = {.seqs = seqs};
 	CUDA_TRY(&c->device, err, cudaSetDevice(c->device.index));
 	c->is_drawn = false;
+	bool foreseen = false;
+	enum hokku_code rc = c->path->foreseen ? c->path->foreseen(c, &foreseen, err) : HOKKU_OK;
+	if (rc || foreseen)
+		return rc;
 	if (c->path->pack)
 		c->path->pack(c);
-	enum hokku_code rc = send_input(c, err);
+	rc = send_input(c, err);
 	if (!rc)
 		rc = c->path->layers(c, err);
 	for (uint32_t i = 0; i < c->input.n_rows && !rc; i += c->logit_rows) {
@@ -360,6 +366,8 @@ static enum hokku_code run_step(struct cuda *c, struct compute_seq *seqs, struct
 		CUDA_TRY(&c->device, err,
 			 cudaMemcpyAsync(c->drawn_host, c->drawn, c->input.n_draws * sizeof *c->drawn,
 					 cudaMemcpyDeviceToHost, c->stream));
+	if (c->path->foresee)
+		return c->path->foresee(c, err);
 	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
 	return HOKKU_OK;
 }

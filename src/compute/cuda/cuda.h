@@ -28,6 +28,7 @@ struct cuda_input {
 	struct cuda_draw *draws;   /* (n_seqs) */
 	uint32_t *words;           /* block tables, biases, histories, masks */
 	uint32_t n_tokens, n_rows, n_draws;
+	bool logits; /* some sequence wants them */
 	uint64_t n_words;
 	uint32_t n_splits; /* of the longest sequence */
 };
@@ -75,6 +76,12 @@ struct cuda_path {
 	/* Logits of the rows first .. first + n - 1 of the input's list (at most c->logit_rows) to c->logits.
 	 */
 	enum hokku_code (*logits)(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err);
+	/* Both or neither may be NULL. foreseen: is the step in c->input under way already? Then
+	 * c->drawn_host has its draw at the end, and nothing else of the step is called. foresee: waits for
+	 * the step, all of which has been given to the stream, and may begin what it thinks will be the next.
+	 */
+	enum hokku_code (*foreseen)(struct cuda *c, bool *is, struct hokku_error *err);
+	enum hokku_code (*foresee)(struct cuda *c, struct hokku_error *err);
 	/* Frees what the path keeps on the host in c->own; may be NULL. The ledger's memory is freed after.
 	 */
 	void (*close)(struct cuda *c);

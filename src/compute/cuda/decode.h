@@ -17,7 +17,8 @@ enum {
 	DECODE_BATCH_HALF = 16,
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
 	DECODE_PIECES = 8,     /* of weights in flight for a segment, at most */
-	DECODE_GOOD_BYTES = 2560,  /* of a piece of whole segments: smaller ones cost more, larger ones come later */
+	DECODE_GOOD_BYTES =
+		2560, /* of a piece of whole segments: smaller ones cost more, larger ones come later */
 	DECODE_PIECE_BYTES = 4096, /* of others: two copies, which should not be small */
 };
 
@@ -38,8 +39,8 @@ enum decode_role {
 
 /*
  * A matrix as the decode kernel reads it: tiles two by two, as the sixteen rows of a tensor-core product, in
- * *pieces* that a copy brings to shared memory. Where a segment of two tiles fits in a piece, a piece is whole
- * segments of `pairs` pairs; else `units` units of the one tile, then those of the other (pairs is 0).
+ * *pieces* that a copy brings to shared memory. Where a segment of two tiles fits in a piece, a piece is
+ * whole segments of `pairs` pairs; else `units` units of the one tile, then those of the other (pairs is 0).
  */
 struct decode_matrix {
 	const uint8_t *data;
@@ -78,10 +79,10 @@ struct decode_shared {
 
 struct decode_args {
 	const struct decode_matrix *matrices; /* device (n_layers * DECODE_N_ROLES + 1) */
-	const struct decode_job *jobs;      /* device (grid, n_jobs) */
-	const struct decode_layer *layers;  /* device (n_layers) */
-	const float *output_norm;           /* (d_model) */
-	const float *frequency;             /* (head_dim / 2), RoPE */
+	const struct decode_job *jobs;        /* device (grid, n_jobs) */
+	const struct decode_layer *layers;    /* device (n_layers) */
+	const float *output_norm;             /* (d_model) */
+	const float *frequency;               /* (head_dim / 2), RoPE */
 	struct tile_matrix embedding;
 	uint32_t n_jobs, n_layers;
 	uint32_t d_model, q_dim, kv_dim, d_ff, n_vocab;
@@ -93,14 +94,14 @@ struct decode_args {
 	uint32_t neox;
 	uint32_t any_mins; /* some matrix wants sums of activations (FULL) */
 	uint32_t formats;  /* that matrices have: a bit each */
-	float inverse_d; /* 1 / d_model */
+	float inverse_d;   /* 1 / d_model */
 	float eps, scale;
 	uint8_t *kv;
 	uint64_t kv_layer_bytes;
 	const uint32_t *table; /* device: KV blocks of the sequence */
 	uint32_t pos;
 	int32_t token;
-	const int32_t *fed; /* not NULL: the token is there, on the device, instead */
+	const int32_t *fed;    /* not NULL: the token is there, on the device, instead */
 	uint32_t *now, *other; /* device (n_layers * per_layer): the launch's words, and the other set */
 	struct decode_words at;
 	uint64_t *tagged;         /* device: words with a tag: parts of attention, the likeliest token */

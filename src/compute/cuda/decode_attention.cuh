@@ -1,7 +1,7 @@
 /*
  * Attention of the decode kernel (decode_kernel.cuh). A block takes one KV head and one split of 128
- * positions: its sixteen warps score an n8 tile of positions each for all query heads of the group, then a warp
- * does the softmax of a row, then warps add up eight columns of the output each. The sums are those of
+ * positions: its sixteen warps score an n8 tile of positions each for all query heads of the group, then a
+ * warp does the softmax of a row, then warps add up eight columns of the output each. The sums are those of
  * attend.cuh.
  */
 #ifndef COMPUTE_CUDA_DECODE_ATTENTION_CUH
@@ -46,10 +46,10 @@ __device__ __forceinline__ uint32_t first_item(void)
 
 template <int CHUNKS> struct head_shape {
 	enum {
-		HD = CHUNKS * 32,             /* dimensions of a head, with padding */
+		HD = CHUNKS * 32,                /* dimensions of a head, with padding */
 		PLANE_BYTES = KV_BLOCK * HD * 2, /* of a KV block: K or V of one head */
 		BLOCK_BYTES = 2 * PLANES * PLANE_BYTES,
-		STRIDE = HD + 8,              /* halves from a query row to the next */
+		STRIDE = HD + 8, /* halves from a query row to the next */
 	};
 };
 
@@ -151,8 +151,9 @@ __device__ __forceinline__ void patch_keys(const struct block *b, struct key_fra
 	for (uint32_t p = 0; p < PLANES; p++)
 #pragma unroll
 		for (uint32_t c = 0; c < CHUNKS; c++)
-			f->k[c][p] = *reinterpret_cast<const uint4 *>(
-				shared_fresh(b) + p * 2 * head_shape<CHUNKS>::HD + 32 * c + 8 * (b->lane % 4));
+			f->k[c][p] = *reinterpret_cast<const uint4 *>(shared_fresh(b) +
+								      p * 2 * head_shape<CHUNKS>::HD +
+								      32 * c + 8 * (b->lane % 4));
 }
 
 template <int CHUNKS>
@@ -228,8 +229,9 @@ __device__ __forceinline__ void take_query(const struct block *b, uint32_t l, ui
 	if (it->fresh && a->head_dim < (uint32_t)shape::HD)
 		for (uint32_t i = a->head_dim + b->thread; i < (uint32_t)shape::HD; i += WORKERS)
 			for (uint32_t plane = 0; plane < PLANES; plane++)
-				reinterpret_cast<uint16_t *>(to + plane * shape::PLANE_BYTES)
-					[a->pos % KV_BLOCK * shape::HD + i] = 0;
+				reinterpret_cast<uint16_t *>(
+					to + plane * shape::PLANE_BYTES)[a->pos % KV_BLOCK * shape::HD + i] =
+					0;
 }
 
 __device__ __forceinline__ uint32_t word_in(uint4 v, uint32_t i)
@@ -243,8 +245,8 @@ struct left_rows {
 };
 
 /* both: there are rows from 8 on. */
-__device__ __forceinline__ void load_left(struct left_rows *r, bool both, const uint16_t *rows, uint32_t stride,
-					  uint32_t plane, uint32_t lane)
+__device__ __forceinline__ void load_left(struct left_rows *r, bool both, const uint16_t *rows,
+					  uint32_t stride, uint32_t plane, uint32_t lane)
 {
 #pragma unroll
 	for (uint32_t p = 0; p < PLANES; p++) {
@@ -265,7 +267,8 @@ __device__ __forceinline__ void multiply(float acc[4], const struct left_rows *r
 				    word_in(r->up[0], 2 * j + 1), word_in(r->down[0], 2 * j + 1)};
 		mma_f16(acc, high, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
 		if (FULL) {
-			uint32_t low[4] = {word_in(r->up[PLANES - 1], 2 * j), word_in(r->down[PLANES - 1], 2 * j),
+			uint32_t low[4] = {word_in(r->up[PLANES - 1], 2 * j),
+					   word_in(r->down[PLANES - 1], 2 * j),
 					   word_in(r->up[PLANES - 1], 2 * j + 1),
 					   word_in(r->down[PLANES - 1], 2 * j + 1)};
 			mma_f16(acc, low, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
@@ -288,7 +291,7 @@ __device__ __forceinline__ void score(const struct block *b, const struct item *
 		for (uint32_t c = 0; c < CHUNKS; c++) {
 			struct left_rows q;
 			load_left(&q, group > 8, shared_query(b) + 32 * c, shape::STRIDE,
-					a->group_rows * shape::STRIDE, b->lane);
+				  a->group_rows * shape::STRIDE, b->lane);
 			multiply(acc, &q, f->k[c]);
 		}
 	}
@@ -332,7 +335,8 @@ __device__ __forceinline__ void soften(const struct block *b, uint32_t r)
 		float4 part[SPLIT / 16];
 #pragma unroll
 		for (uint32_t i = 0; i < SPLIT / 16; i++)
-			part[i] = *reinterpret_cast<const float4 *>(row + i / 2 * 32 + 8 * b->lane + i % 2 * 4);
+			part[i] =
+				*reinterpret_cast<const float4 *>(row + i / 2 * 32 + 8 * b->lane + i % 2 * 4);
 #pragma unroll
 		for (uint32_t i = 0; i < SPLIT / 16; i++)
 			sum = sum + part[i].x + part[i].y + part[i].z + part[i].w;
@@ -365,7 +369,7 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 		if (it->first + n * KV_BLOCK <= a->pos) {
 			struct left_rows p;
 			load_left(&p, group > 8, shared_p16(b) + n * KV_BLOCK, SPLIT + 8,
-					a->group_rows * (SPLIT + 8), b->lane);
+				  a->group_rows * (SPLIT + 8), b->lane);
 			multiply(acc, &p, f->v[n]);
 		}
 #pragma unroll
@@ -416,8 +420,7 @@ __device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint3
 		total_sum = fmaf(total_sum, before, sum * now);
 		total = fmaf(total, before, out * now);
 	}
-	publish(b, words + a->at.attended + head * a->head_dim + column,
-		split_half(total / total_sum));
+	publish(b, words + a->at.attended + head * a->head_dim + column, split_half(total / total_sum));
 }
 
 template <int CHUNKS>

@@ -19,14 +19,15 @@ enum {
 	BATCH = FULL ? DECODE_BATCH_FULL : DECODE_BATCH_HALF,
 	DECODE_WARPS = CUDA_SEGMENTS,
 	DECODE_THREADS = (DECODE_WARPS + 4) * 32,
-	WORKERS = DECODE_WARPS * 32, /* threads that compute; the warp after them streams, the last three do nothing */
-	WORKER_REGISTERS = 112,      /* those of the last four warps go to the others */
+	WORKERS = DECODE_WARPS *
+		  32, /* threads that compute; the warp after them streams, the last three do nothing */
+	WORKER_REGISTERS = 112, /* those of the last four warps go to the others */
 	OTHER_REGISTERS = 32,
-	NORM_THREADS = 256,          /* of the tile path's norm */
-	NORM_KEPT = FULL ? 2 : 4,    /* groups of four columns that such a thread keeps in registers */
+	NORM_THREADS = 256,       /* of the tile path's norm */
+	NORM_KEPT = FULL ? 2 : 4, /* groups of four columns that such a thread keeps in registers */
 	PIECES = DECODE_PIECES,
 	TILE_SUMS = CUDA_TILE_ROWS * PLANES, /* of a segment: floats */
-	SPINS = 1 << 21, /* polls before a word counts as lost: a second or more */
+	SPINS = 1 << 21,                     /* polls before a word counts as lost: a second or more */
 	KV_BLOCK = 32,
 	SPLIT = CUDA_ATTN_SPLIT,
 };
@@ -156,7 +157,8 @@ __device__ __forceinline__ uint32_t cut_units(const struct view *v, uint32_t til
 
 /* The place of a ring's next piece, and what there is to stream. */
 struct feed {
-	uint32_t job, tiles, unit; /* next job; tiles left of the present one, units of its pair that are through */
+	uint32_t job, tiles,
+		unit; /* next job; tiles left of the present one, units of its pair that are through */
 	uint32_t offset, filled, pieces;
 	const uint8_t *from; /* the present pair's first unit; of whole segments: what comes next */
 	struct view v;
@@ -170,7 +172,8 @@ __device__ __forceinline__ void next_job(const struct block *b, struct feed *f, 
 		f->v = look(m, j, segment);
 		f->tiles = f->v.n ? f->v.n_tiles : 0;
 		f->unit = 0;
-		f->from = m->data + ((uint64_t)f->v.from * m->n_tiles + (uint64_t)j->tile * f->v.n) * m->unit_bytes;
+		f->from = m->data +
+			  ((uint64_t)f->v.from * m->n_tiles + (uint64_t)j->tile * f->v.n) * m->unit_bytes;
 	}
 }
 
@@ -179,13 +182,14 @@ __device__ __forceinline__ bool fill(const struct block *b, struct feed *f, uint
 {
 	const uint32_t ring_bytes = b->a->ring_bytes, whole = f->v.pairs;
 	uint32_t tiles = least(f->tiles, whole ? 2 * whole : 2),
-		 units = whole ? f->v.n : least(cut_units(&f->v, tiles), f->v.n - f->unit), one = units * f->v.unit_bytes,
-		 bytes = tiles * one;
+		 units = whole ? f->v.n : least(cut_units(&f->v, tiles), f->v.n - f->unit),
+		 one = units * f->v.unit_bytes, bytes = tiles * one;
 	uint64_t done = *const_cast<const volatile uint64_t *>(shared_done(b) + segment);
 	shared_place bar = place_in_shared(shared_bars(b) + segment * PIECES + f->pieces % PIECES);
 	bool wrap = f->offset + bytes > ring_bytes;
 	uint32_t skip = wrap ? ring_bytes - f->offset : 0;
-	if (f->filled + skip + bytes - (uint32_t)done > ring_bytes || f->pieces - (uint32_t)(done >> 32) >= PIECES)
+	if (f->filled + skip + bytes - (uint32_t)done > ring_bytes ||
+	    f->pieces - (uint32_t)(done >> 32) >= PIECES)
 		return false;
 	f->offset = wrap ? 0 : f->offset;
 	shared_place to = place_in_shared(shared_ring(b) + segment * ring_bytes + f->offset);

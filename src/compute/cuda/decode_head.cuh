@@ -1,6 +1,6 @@
 /*
- * The end of the decode kernel; part of decode.cu. A greedy draw without penalties is made here, by all blocks together; every other draw is the
- * sampler's (sample.cu), from the logits.
+ * The end of the decode kernel; part of decode.cu. A greedy draw without penalties is made here, by all
+ * blocks together; every other draw is the sampler's (sample.cu), from the logits.
  */
 #ifndef COMPUTE_CUDA_DECODE_HEAD_CUH
 #define COMPUTE_CUDA_DECODE_HEAD_CUH

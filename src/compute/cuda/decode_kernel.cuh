@@ -86,8 +86,8 @@ __device__ __forceinline__ struct target find_target(const struct block *b, uint
 __device__ __forceinline__ float add_segments(const struct block *b, uint32_t part_at, uint32_t place)
 {
 	enum { SEGMENT = BATCH * TILE_SUMS };
-	const float *part = shared_part(b) + part_at * CUDA_SEGMENTS * SEGMENT + place * PLANES +
-			    b->thread % PLANES;
+	const float *part =
+		shared_part(b) + part_at * CUDA_SEGMENTS * SEGMENT + place * PLANES + b->thread % PLANES;
 	float v[CUDA_SEGMENTS], sum = 0;
 	if (place != CUDA_NOTHING) {
 #pragma unroll
@@ -320,11 +320,11 @@ template <int CHUNKS> decode_kernel_fn *find_kernel(uint32_t formats)
 		K4_ODD = K4 | 1u << CUDA_Q5_0 | 1u << CUDA_Q8_0, /* rows that are no multiple of 256 */
 		ALL = ~0u,
 	};
-	return formats == F16	     ? decode_kernel<CHUNKS, F16>
-	       : formats == Q8_0     ? decode_kernel<CHUNKS, Q8_0>
-	       : (formats & ~K4) == 0 ? decode_kernel<CHUNKS, K4>
+	return formats == F16             ? decode_kernel<CHUNKS, F16>
+	       : formats == Q8_0          ? decode_kernel<CHUNKS, Q8_0>
+	       : (formats & ~K4) == 0     ? decode_kernel<CHUNKS, K4>
 	       : (formats & ~K4_ODD) == 0 ? decode_kernel<CHUNKS, K4_ODD>
-					 : decode_kernel<CHUNKS, ALL>;
+					  : decode_kernel<CHUNKS, ALL>;
 }
 #endif
 
@@ -333,7 +333,7 @@ template <int CHUNKS> decode_kernel_fn *find_kernel(uint32_t formats)
 static cudaError_t launch_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
 				 cudaStream_t stream)
 {
-	decode_kernel_fn *kernel = a->hd == 32	? decode_kernel<1, ~0u>
+	decode_kernel_fn *kernel = a->hd == 32   ? decode_kernel<1, ~0u>
 				   : a->hd == 64 ? find_kernel<2>(a->formats)
 				   : a->hd == 96 ? decode_kernel<3, ~0u>
 						 : find_kernel<4>(a->formats);

@@ -33,8 +33,8 @@ __device__ __forceinline__ float add_halves(float sum, uint32_t two)
 	return sum + half_bits_to_float((uint16_t)two) + half_bits_to_float((uint16_t)(two >> 16));
 }
 
-/* FULL: sums of 32 activations, for formats with mins; in the order of the stored slots: columns 2j, 2j + 1 of
- * each eight, for j = 0 .. 3. Ends with a barrier. */
+/* FULL: sums of 32 activations, for formats with mins; in the order of the stored slots: columns 2j, 2j + 1
+ * of each eight, for j = 0 .. 3. Ends with a barrier. */
 __device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k, bool mins)
 {
 	uint32_t n = (k + 31) / 32;
@@ -44,7 +44,8 @@ __device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k, bo
 		const uint4 *x = reinterpret_cast<const uint4 *>(i < n ? shared_high(b) + i * 32
 								       : shared_low(b) + (i - n) * 32);
 		uint4 v[4] = {x[0], x[1], x[2], x[3]};
-		float sum = half_bits_to_float((uint16_t)v[0].x) + half_bits_to_float((uint16_t)(v[0].x >> 16));
+		float sum =
+			half_bits_to_float((uint16_t)v[0].x) + half_bits_to_float((uint16_t)(v[0].x >> 16));
 #pragma unroll
 		for (int q = 1; q < 4; q++)
 			sum = add_halves(sum, v[q].x);

@@ -46,8 +46,7 @@ __device__ __forceinline__ struct task next_task(const struct block *b)
 	uint32_t chunk = k.v.from * m.chunks;
 	k.o.x = (low ? shared_low(b) : shared_high(b)) + chunk * 32 + 8 * (b->lane % 4);
 	k.o.sums = reinterpret_cast<const float2 *>(shared_sums(b)) + chunk;
-	k.part = shared_part(b) +
-		 ((b->part_at * CUDA_SEGMENTS + b->warp) * BATCH + k.job.at) * TILE_SUMS;
+	k.part = shared_part(b) + ((b->part_at * CUDA_SEGMENTS + b->warp) * BATCH + k.job.at) * TILE_SUMS;
 	return k;
 }
 
@@ -142,8 +141,9 @@ __device__ __forceinline__ void multiply_some(float acc[4], const uint8_t *p, co
 #pragma unroll(traits::chunks == 1 ? 1 : FULL ? 2 : 4)
 		for (uint32_t c = 0; c < (uint32_t)traits::chunks; c++) {
 			uint32_t chunk = (unit + u) * traits::chunks + c;
-			multiply_chunk<FORMAT, TWO>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes, c,
-					       lane, operand_chunk(o, chunk), operand_sum<FORMAT>(o, chunk));
+			multiply_chunk<FORMAT, TWO>(acc, p + u * traits::unit_bytes,
+						    q + u * traits::unit_bytes, c, lane,
+						    operand_chunk(o, chunk), operand_sum<FORMAT>(o, chunk));
 		}
 	}
 }
@@ -151,29 +151,30 @@ __device__ __forceinline__ void multiply_some(float acc[4], const uint8_t *p, co
 /* The same of n units: four at once, and the rest. */
 template <int FORMAT, int TWO>
 __device__ __forceinline__ void multiply_more(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t n,
-					       uint32_t unit, uint32_t lane, const struct operand *o)
+					      uint32_t unit, uint32_t lane, const struct operand *o)
 {
 	typedef frag_traits<FORMAT> traits;
 	uint32_t u = 0;
 	if (traits::chunks == 1) {
 		for (; u + 4 <= n; u += 4)
-			multiply_some<FORMAT, TWO, 4>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes,
-						 unit + u, lane, o);
+			multiply_some<FORMAT, TWO, 4>(acc, p + u * traits::unit_bytes,
+						      q + u * traits::unit_bytes, unit + u, lane, o);
 		if (u + 2 <= n) {
-			multiply_some<FORMAT, TWO, 2>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes,
-						 unit + u, lane, o);
+			multiply_some<FORMAT, TWO, 2>(acc, p + u * traits::unit_bytes,
+						      q + u * traits::unit_bytes, unit + u, lane, o);
 			u += 2;
 		}
 	}
 	for (; u < n; u++)
-		multiply_some<FORMAT, TWO, 1>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes, unit + u,
-					 lane, o);
+		multiply_some<FORMAT, TWO, 1>(acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes,
+					      unit + u, lane, o);
 }
 
 /* stride: bytes from the one tile's units to the other's. */
 template <int FORMAT>
-__device__ __forceinline__ void multiply_units(float acc[4], const uint8_t *p, uint32_t stride, bool two, uint32_t n,
-					       uint32_t unit, uint32_t lane, const struct operand *o)
+__device__ __forceinline__ void multiply_units(float acc[4], const uint8_t *p, uint32_t stride, bool two,
+					       uint32_t n, uint32_t unit, uint32_t lane,
+					       const struct operand *o)
 {
 	if (two)
 		multiply_more<FORMAT, 1>(acc, p, p + stride, n, unit, lane, o);
@@ -207,7 +208,8 @@ __device__ __forceinline__ void product_whole(struct block *b, const struct view
 /* Two pairs of tiles, or one, with the same activations; not TWO: the last of them is one tile. */
 template <int FORMAT, int PAIRS, int TWO>
 __device__ __forceinline__ void multiply_few(const uint8_t *p, uint32_t n, uint32_t tile_bytes,
-					     const uint4 w[2], const float2 sum[2], uint32_t lane, float *part)
+					     const uint4 w[2], const float2 sum[2], uint32_t lane,
+					     float *part)
 {
 	typedef frag_traits<FORMAT> traits;
 	float acc[PAIRS][4] = {};
@@ -282,7 +284,8 @@ template <int FORMAT> __device__ __forceinline__ void product(struct block *b, c
 {
 	typedef frag_traits<FORMAT> traits;
 	const struct view *v = &k->v;
-	b->lane = anew(b->lane); /* or what all formats need of it would be computed for all, whatever the job's is */
+	b->lane = anew(b->lane); /* or what all formats need of it would be computed for all, whatever the
+				    job's is */
 	if (v->n == 0) {
 		float none[4] = {};
 		for (uint32_t i = 0; i < v->n_tiles; i += 2)
@@ -296,7 +299,8 @@ template <int FORMAT> __device__ __forceinline__ void product(struct block *b, c
 	}
 }
 
-/* The sums of this warp's segment over a job's tiles, into part. FORMATS: those that there are, a bit each. */
+/* The sums of this warp's segment over a job's tiles, into part. FORMATS: those that there are, a bit each.
+ */
 template <uint32_t FORMATS> __device__ __forceinline__ void run_job(struct block *b, const struct task *k)
 {
 #define JOB_CASE(name, bytes, columns)              \
@@ -304,10 +308,10 @@ template <uint32_t FORMATS> __device__ __forceinline__ void run_job(struct block
 		if (FORMATS >> CUDA_##name & 1u)    \
 			product<CUDA_##name>(b, k); \
 		break;
-#define ONLY_CASE(name, bytes, columns)      \
-	if (FORMATS == 1u << CUDA_##name) {  \
-		product<CUDA_##name>(b, k);  \
-		return;                      \
+#define ONLY_CASE(name, bytes, columns)     \
+	if (FORMATS == 1u << CUDA_##name) { \
+		product<CUDA_##name>(b, k); \
+		return;                     \
 	}
 	CUDA_TILE_FORMATS(ONLY_CASE)
 #undef ONLY_CASE

@@ -44,6 +44,17 @@ struct hopper {
 /* Splits that there is a partial buffer for, over all tokens of a step. */
 enum { HOPPER_SPLITS = 2048 };
 
+/* The step after the last one, begun before the host has asked for it (hopper_ahead.c). */
+struct hopper_ahead {
+	struct cuda_drawn *drawn; /* (2) pinned: of the step under way and of the one before */
+	cudaEvent_t done[3];      /* when those are there; the third: a step that was asked for */
+	uint32_t slot;            /* of the step under way */
+	bool pending;             /* there is one */
+	uint32_t pos;             /* its position */
+	int32_t token;            /* its token, once the step before is through */
+	uint32_t *table;          /* KV blocks of its sequence */
+};
+
 /* What the decode kernel needs, host's side. */
 struct hopper_decode {
 	struct decode_args args;
@@ -54,7 +65,9 @@ struct hopper_decode {
 	struct {                      /* the same on the device */
 		void *matrices, *layers, *jobs;
 	} device;
-	uint32_t *words[2]; /* device (n_layers * per_layer): of even and odd launches, all DECODE_EMPTY at first */
+	uint32_t *words[2]; /* device (n_layers * per_layer): of even and odd launches, all DECODE_EMPTY at
+			       first */
+	struct hopper_ahead ahead;
 	uint64_t words_bytes, tagged_bytes; /* of one set; of all */
 };
 
@@ -80,6 +93,16 @@ enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err);
 /* The step's one token, from the embedding to the logits, and the draw if it is a plain greedy one (then
  * c->is_drawn). */
 enum hokku_code hopper_decode_run(struct cuda *c, struct hokku_error *err);
+/* A launch of the kernel with the arguments as they stand. */
+enum hokku_code hopper_decode_launch(struct cuda *c, struct hokku_error *err);
+/* A draw that the kernel makes itself: the likeliest token, nothing changed before. */
+bool hopper_is_greedy(const struct cuda_draw *draw);
+
+/* hopper_ahead.c. Of struct cuda_path: foreseen, foresee. */
+enum hokku_code hopper_ahead_create(struct cuda *c, struct hokku_error *err);
+void hopper_ahead_destroy(struct hopper_decode *d);
+enum hokku_code hopper_foreseen(struct cuda *c, bool *is, struct hokku_error *err);
+enum hokku_code hopper_foresee(struct cuda *c, struct hokku_error *err);
 
 /* Of struct cuda_path. */
 void hopper_take_weights(struct cuda *c, struct cuda_taker *t);

@@ -137,6 +137,7 @@ enum hokku_code hopper_decode_create(struct cuda *c, struct hokku_error *err)
 void hopper_decode_destroy(struct hopper *h)
 {
 	if (h->decode) {
+		hopper_ahead_destroy(h->decode);
 		free(h->decode->matrices);
 		free(h->decode->layers);
 		free(h->decode->jobs);
@@ -215,33 +216,38 @@ enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err)
 	d->args.kv = c->kv;
 	d->args.kv_layer_bytes = c->kv_layer_bytes;
 	d->args.logits = c->logits;
-	return HOKKU_OK;
+	return hopper_ahead_create(c, err);
 }
 
-/* A draw that the kernel makes itself: the likeliest token, nothing changed before. */
-static bool is_greedy(const struct cuda_draw *draw)
+bool hopper_is_greedy(const struct cuda_draw *draw)
 {
 	return draw->temperature == 0 && draw->n_bias == 0 && draw->n_history == 0 &&
 	       draw->mask == CUDA_NOTHING;
 }
 
-enum hokku_code hopper_decode_run(struct cuda *c, struct hokku_error *err)
+enum hokku_code hopper_decode_launch(struct cuda *c, struct hokku_error *err)
 {
 	struct hopper *h = hopper_of(c);
 	struct hopper_decode *d = h->decode;
-	const struct cuda_input *in = &c->input;
-	const struct cuda_token *token = &in->tokens[0];
 	d->args.run++;
 	d->args.now = d->words[d->args.run & 1];
 	d->args.other = d->words[~d->args.run & 1];
+	cudaError_t e = (h->planes == 2 ? cuda_decode_full : cuda_decode_half)(&d->args, d->grid,
+									       d->shared_bytes, c->stream);
+	return cuda_check(&c->device, e, "cuda_decode", err);
+}
+
+enum hokku_code hopper_decode_run(struct cuda *c, struct hokku_error *err)
+{
+	struct hopper_decode *d = hopper_of(c)->decode;
+	const struct cuda_input *in = &c->input;
+	const struct cuda_token *token = &in->tokens[0];
 	d->args.table = cuda_words(c) + token->table;
 	d->args.pos = token->pos;
 	d->args.token = token->id;
 	d->args.fed = NULL;
-	d->args.greedy = in->n_draws == 1 && is_greedy(&in->draws[0]);
+	d->args.greedy = in->n_draws == 1 && hopper_is_greedy(&in->draws[0]);
 	d->args.drawn = c->drawn;
 	c->is_drawn = d->args.greedy;
-	cudaError_t e = (h->planes == 2 ? cuda_decode_full : cuda_decode_half)(&d->args, d->grid,
-									       d->shared_bytes, c->stream);
-	return cuda_check(&c->device, e, "cuda_decode", err);
+	return hopper_decode_launch(c, err);
 }

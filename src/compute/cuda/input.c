@@ -105,9 +105,11 @@ enum hokku_code cuda_input_pack(struct cuda *c, const struct compute_seq *seqs, 
 	struct cuda_input *in = &c->input;
 	in->n_tokens = in->n_rows = in->n_draws = in->n_splits = 0;
 	in->n_words = 0;
+	in->logits = false;
 	for (uint32_t s = 0; s < n; s++) {
 		const struct compute_seq *seq = &seqs[s];
 		bool all = seq->logits && seq->all_logits, last = seq->logits || seq->sampling;
+		in->logits |= seq->logits != NULL;
 		put_tokens(c, seq);
 		for (uint32_t i = all ? 0 : seq->n_tokens - 1; i < seq->n_tokens && (all || last); i++)
 			in->rows[in->n_rows++] = in->n_tokens + i;

@@ -139,23 +139,23 @@ static void shared_memory(void **state)
 	assert_true(a.shared.low >= a.shared.high + a.k_max * 2);
 }
 
-/* Pieces: whole segments of pairs while those fit, else some units of both tiles; never more than a piece holds. */
+/* Pieces: whole segments of pairs while those fit, else some units of both tiles; never more than a piece
+ * holds. */
 static void pieces(void **state)
 {
 	(void)state;
 	static const struct {
 		uint32_t units, bytes, pairs, cut;
 	} cases[] = {
-		{28, 512, 1, 0},   /* two units of two tiles: 2,048 bytes */
-		{28, 272, 2, 0},   /* 1,088 */
-		{16, 144, 8, 0},   /* 288 */
-		{128, 160, 1, 0},  /* 2,560: just fits */
-		{129, 160, 0, 12},  /* 2,880: does not */
-		{112, 272, 0, 4},  /* 3,808 */
-		{592, 512, 0, 4},  /* long rows */
-		{14, 1184, 1, 0},  /* segments of one unit, or none */
-		{74, 1184, 0, 1},
-		{74, 1680, 0, 1},  /* 3,360: the most that a piece has */
+		{28, 512, 1, 0},                     /* two units of two tiles: 2,048 bytes */
+		{28, 272, 2, 0},                     /* 1,088 */
+		{16, 144, 8, 0},                     /* 288 */
+		{128, 160, 1, 0},                    /* 2,560: just fits */
+		{129, 160, 0, 12},                   /* 2,880: does not */
+		{112, 272, 0, 4},                    /* 3,808 */
+		{592, 512, 0, 4},                    /* long rows */
+		{14, 1184, 1, 0},                    /* segments of one unit, or none */
+		{74, 1184, 0, 1},  {74, 1680, 0, 1}, /* 3,360: the most that a piece has */
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct tile_matrix m = {.n_units = cases[i].units, .unit_bytes = cases[i].bytes};

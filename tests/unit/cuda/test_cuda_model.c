@@ -247,6 +247,58 @@ static void neighbours(void **state)
 	direct_close(&d);
 }
 
+/* One greedy step of sequence s: its token. */
+static int32_t next_greedy(struct direct *d, uint32_t s, int32_t token, uint32_t pos, float *logprob)
+{
+	static const struct sampling greedy = {.top_p = 1, .repetition_penalty = 1};
+	struct hokku_error err = {0};
+	struct compute_seq seq = {.tokens = &token,
+				  .n_tokens = 1,
+				  .pos = pos,
+				  .blocks = direct_blocks(d, s),
+				  .sampling = &greedy};
+	assert_int_equal(compute_cuda.step(d->self, &seq, 1, &err), HOKKU_OK);
+	*logprob = seq.logprob;
+	return seq.token;
+}
+
+/* Steps that follow their own draws may be begun before they are asked for; whatever is asked instead, the
+ * answer is that of steps that were not. */
+static void foreseen(void **state)
+{
+	(void)state;
+	enum { STEPS = COMPUTE_KV_BLOCK + 12, OTHER = COMPUTE_KV_BLOCK + 3 };
+	const struct tiny *t = tiny_find(&set, "odd");
+	struct direct d;
+	int32_t straight[STEPS], other = 0;
+	float straight_p[STEPS], p, other_p;
+	open_tiny(&d, t, has_kernels("F32") ? "F32" : "F16", 2, 0, 0);
+	for (uint32_t i = 0; i < STEPS; i++)
+		straight[i] = next_greedy(&d, 0, i ? straight[i - 1] : t->prompt[0], i, &straight_p[i]);
+	/* another sequence's step before each */
+	for (uint32_t i = 0; i < STEPS; i++) {
+		next_greedy(&d, 1, t->prompt[1], i, &p);
+		int32_t token = next_greedy(&d, 0, i ? straight[i - 1] : t->prompt[0], i, &p);
+		assert_int_equal(token, straight[i]);
+		assert_memory_equal(&p, &straight_p[i], sizeof p);
+	}
+	/* another token than was drawn, at a position that was begun with it, and that was not */
+	for (int begun = 1; begun >= 0; begun--) {
+		next_greedy(&d, 0, straight[OTHER - 2], OTHER - 1, &p);
+		if (!begun)
+			next_greedy(&d, 1, t->prompt[1], 0, &p);
+		int32_t token = next_greedy(&d, 0, t->prompt[2], OTHER, &p);
+		if (!begun) {
+			assert_int_equal(token, other);
+			assert_memory_equal(&p, &other_p, sizeof p);
+		}
+		other = token;
+		other_p = p;
+	}
+	/* closed with a step under way */
+	direct_close(&d);
+}
+
 /* More rows of logits, and more draws, than are computed together. */
 static void many_draws(void **state)
 {
@@ -407,10 +459,11 @@ static void warm_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(golden_logits), cmocka_unit_test(golden_greedy),
-		cmocka_unit_test(exact),         cmocka_unit_test(neighbours),
-		cmocka_unit_test(many_draws),    cmocka_unit_test(across_splits),
-		cmocka_unit_test(warm_up),       cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(golden_logits),   cmocka_unit_test(golden_greedy),
+		cmocka_unit_test(exact),           cmocka_unit_test(neighbours),
+		cmocka_unit_test(foreseen),        cmocka_unit_test(many_draws),
+		cmocka_unit_test(across_splits),   cmocka_unit_test(warm_up),
+		cmocka_unit_test(nothing_is_left),
 	};
 	int failed = 0;
 	tiny_load(&set);
