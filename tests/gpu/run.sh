@@ -226,7 +226,7 @@ part_sanitize() {
 			: >"$results"
 			tool_check="timeout 500 compute-sanitizer --tool $tool --error-exitcode 9 --print-limit 5"
 			for path in $paths; do
-				check "$tool: hokku run, $path path" env HOKKU_CUDA_PATH="$path" $tool_check \
+				check "$tool: hokku run, $path path" env HOKKU_CUDA_PATH="$path" HOKKU_CUDA_CLEAR_KV=1 $tool_check \
 					"$hokku" run --device cuda -p rain -n 6 --seed 1
 			done
 			for program in "$dir"/gpu_test_*; do

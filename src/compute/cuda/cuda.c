@@ -421,6 +421,17 @@ static enum hokku_code warm_up(struct cuda *c, struct hokku_error *err)
 	return rc ? rc : cuda_step(c, &seq, 1, err);
 }
 
+/* KV memory is read by sixteens of bytes, of which some lie beyond the last position that was written and are
+ * masked. HOKKU_CUDA_CLEAR_KV in the environment clears it all first: then a tool that looks for reads of
+ * memory that nobody wrote tells of nothing but faults. */
+static enum hokku_code clear_kv(struct cuda *c, struct hokku_error *err)
+{
+	if (getenv("HOKKU_CUDA_CLEAR_KV"))
+		CUDA_TRY(&c->device, err,
+			 cudaMemsetAsync(c->kv, 0, c->model->hp.n_layers * c->kv_layer_bytes, c->stream));
+	return HOKKU_OK;
+}
+
 /* What the driver holds beyond our own allocations: kernels and their stacks, stream, and the grain of its
  * allocator. */
 static enum hokku_code count_runtime(struct cuda *c, struct hokku_error *err)
@@ -461,7 +472,9 @@ static enum hokku_code start(struct cuda *c, const struct compute_params *p, str
 		return rc;
 	uint64_t counts = (uint64_t)c->logit_rows * c->model->hp.n_vocab * sizeof(uint32_t);
 	CUDA_TRY(&c->device, err, cudaMemsetAsync(c->sample_counts, 0, counts, c->stream));
-	rc = warm_up(c, err);
+	rc = clear_kv(c, err);
+	if (!rc)
+		rc = warm_up(c, err);
 	if (!rc)
 		rc = count_runtime(c, err);
 	return rc ? rc : ledger_check_resident(&c->ledger, err);

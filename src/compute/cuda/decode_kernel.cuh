@@ -310,21 +310,23 @@ template <int CHUNKS> decode_kernel_fn *find_kernel(uint32_t)
 	return decode_kernel<CHUNKS, ~0u>;
 }
 #else
-/* The kernel for models of certain formats alone, whose code is short, else the one for all. */
+/* The kernel for models of certain formats alone, whose code is short, else the one for all. Only for shapes
+ * that models of the size have: every kernel costs half a minute of compiling. */
 template <int CHUNKS> decode_kernel_fn *find_kernel(uint32_t formats)
 {
-	enum : uint32_t {
-		F16 = 1u << CUDA_F16,
-		Q8_0 = 1u << CUDA_Q8_0,
-		K4 = 1u << CUDA_Q4_K | 1u << CUDA_Q6_K,
-		K4_ODD = K4 | 1u << CUDA_Q5_0 | 1u << CUDA_Q8_0, /* rows that are no multiple of 256 */
-		ALL = ~0u,
-	};
-	return formats == F16             ? decode_kernel<CHUNKS, F16>
-	       : formats == Q8_0          ? decode_kernel<CHUNKS, Q8_0>
-	       : (formats & ~K4) == 0     ? decode_kernel<CHUNKS, K4>
-	       : (formats & ~K4_ODD) == 0 ? decode_kernel<CHUNKS, K4_ODD>
-					  : decode_kernel<CHUNKS, ALL>;
+	constexpr uint32_t f16 = 1u << CUDA_F16, q8_0 = 1u << CUDA_Q8_0;
+	constexpr uint32_t k4 = 1u << CUDA_Q4_K | 1u << CUDA_Q6_K;
+	/* FULL: with what rows get that are no multiple of 256 */
+	constexpr uint32_t mixed = FULL ? k4 | 1u << CUDA_Q5_0 | q8_0 : k4;
+	if constexpr (CHUNKS == 4 || (FULL && CHUNKS == 2)) {
+		if (formats == f16)
+			return decode_kernel<CHUNKS, f16>;
+		if (formats == q8_0)
+			return decode_kernel<CHUNKS, q8_0>;
+		if ((formats & ~mixed) == 0)
+			return decode_kernel<CHUNKS, mixed>;
+	}
+	return decode_kernel<CHUNKS, ~0u>;
 }
 #endif
 
@@ -333,9 +335,9 @@ template <int CHUNKS> decode_kernel_fn *find_kernel(uint32_t formats)
 static cudaError_t launch_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
 				 cudaStream_t stream)
 {
-	decode_kernel_fn *kernel = a->hd == 32   ? decode_kernel<1, ~0u>
+	decode_kernel_fn *kernel = a->hd == 32   ? find_kernel<1>(a->formats)
 				   : a->hd == 64 ? find_kernel<2>(a->formats)
-				   : a->hd == 96 ? decode_kernel<3, ~0u>
+				   : a->hd == 96 ? find_kernel<3>(a->formats)
 						 : find_kernel<4>(a->formats);
 	cudaError_t e = cudaFuncSetAttribute((const void *)kernel,
 					     cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes);
