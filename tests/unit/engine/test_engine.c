@@ -477,8 +477,8 @@ static void test_chunks(void **state)
 		}
 		assert_int_equal(pos, q.n_tokens);
 		if (slow)
-			/* 75 ms of 0.5 ms each are 150; sleeps on a crowded machine bend the line by half at most,
-			 * and without a pace it would be 512 */
+			/* 75 ms of 0.5 ms each are 150; sleeps on a crowded machine bend the line by half at
+			 * most, and without a pace it would be 512 */
 			assert_in_range(longest, 16, 225);
 		else
 			assert_int_equal(longest, 512);
