@@ -69,7 +69,9 @@ struct compute_seq {
 	const int32_t *tokens;           /* (n_tokens) new tokens */
 	uint32_t n_tokens;               /* at least 1 */
 	uint32_t pos;                    /* position of tokens[0] */
-	const uint32_t *blocks;          /* KV blocks of positions 0 .. pos + n_tokens - 1, in order */
+	const uint32_t *blocks;          /* KV blocks of positions 0 .. pos + n_tokens - 1, in order; the
+					  * last one is this sequence's alone: a device may write the
+					  * position after these in it, ahead of the next step */
 	const struct sampling *sampling; /* NULL: no token is drawn after the last one */
 	const int32_t *history;          /* (n_history) prompt and answer so far, for the penalties */
 	uint32_t n_history;

@@ -525,6 +525,8 @@ static void failures_of_a_step(void **state)
 			if (failed) {
 				assert_int_equal(rc, HOKKU_DEVICE_ERROR);
 				assert_says(&err, "cuda:0 (emulated device 0): ");
+				assert_true(strstr(err.message, "): cuda") ||
+					    strstr(err.message, "): tile_product"));
 				assert_says(&err, "illegal memory access");
 				cudasim_fail(NULL, 0, 0);
 				assert_int_equal(draw_one(&d, &err), HOKKU_DEVICE_ERROR);
