@@ -12,7 +12,7 @@
 static __device__ __forceinline__ float a16_limit(float v)
 {
 	const float most = 65504.0f;
-	return v != v ? v : fminf(fmaxf(v, -most), most);
+	return smaller_or_nan(larger_or_nan(v, -most), most);
 }
 
 /* Two numbers as pairs of halves: x in the low half, y in the high half. */

@@ -73,7 +73,7 @@ struct decode_words {
 
 /* Offsets of a block's shared memory (decode_block.cuh); decode_plan_shared fills them. */
 struct decode_shared {
-	uint32_t matrices, jobs, x, high, low, sums, part, scores, p16, query, fresh, turn, table, reduce,
+	uint32_t matrices, jobs, x, high, low, sums, part, peaks, p16, query, fresh, turn, table, reduce,
 		bars, done, kept, ring;
 };
 
@@ -89,8 +89,8 @@ struct decode_args {
 	uint32_t n_heads, n_kv_heads, head_dim, hd; /* hd: head_dim padded to 32 */
 	uint32_t group;                             /* query heads on a KV head */
 	uint32_t group_rows;                        /* that are kept of a group: 8 or 16 */
-	uint32_t half_inverse; /* 2^18 / (head_dim / 2) + 1, for divisions of numbers below 2^11 */
-	uint32_t planes;       /* of f16 that a number is held in: 2 FULL, 1 HALF */
+	uint32_t quarter_inverse; /* 2^18 / (head_dim / 4) + 1, for divisions of numbers below 2^11 */
+	uint32_t planes;          /* of f16 that a number is held in: 2 FULL, 1 HALF */
 	uint32_t neox;
 	uint32_t any_mins; /* some matrix wants sums of activations (FULL) */
 	uint32_t formats;  /* that matrices have: a bit each */

@@ -1,8 +1,9 @@
 /*
  * Attention of the decode kernel (decode_kernel.cuh). A block takes one KV head and one split of 128
- * positions: its sixteen warps score an n8 tile of positions each for all query heads of the group, then a
- * warp does the softmax of a row, then warps add up eight columns of the output each. The sums are those of
- * attend.cuh.
+ * positions. Eight warps score sixteen positions each for all query heads of the group, the other eight add
+ * up columns of the output. Keys and values are the left operand, the heads are the columns of the right one.
+ * FULL: eight of the left's rows are the high plane, the other eight the low plane of the same positions or
+ * columns; HALF: all sixteen are positions or columns of their own. The sums are those of attend.cuh.
  */
 #ifndef COMPUTE_CUDA_DECODE_ATTENTION_CUH
 #define COMPUTE_CUDA_DECODE_ATTENTION_CUH
@@ -12,31 +13,31 @@
 namespace
 {
 
-/* What a warp needs of the KV memory: its eight positions of K, its eight columns of V; [..][plane]. */
-template <int CHUNKS> struct key_fragments {
-	uint4 k[CHUNKS][PLANES];
-	uint32_t position; /* of this lane's */
+enum {
+	SCORE_WARPS = 8,
+	COLUMN_ROWS = FULL ? 1 : 2, /* columns that a lane of a warp that adds up has */
+	WARP_COLUMNS = 8 * COLUMN_ROWS,
+	ALL_COLUMNS = (DECODE_WARPS - SCORE_WARPS) * WARP_COLUMNS,
+	HEAD_TILES = DECODE_MAX_GROUP / 8,
+	KV_BLOCKS = SPLIT / KV_BLOCK, /* of a split */
 };
-struct value_fragments {
-	uint4 v[SPLIT / KV_BLOCK][PLANES];
+
+/* What a lane needs of the KV memory: rows g and g + 8 of left operands. A warp that scores has [chunk of 32
+ * dimensions][tile], one that adds up [KV block][0]. */
+struct fragments {
+	uint4 w[4][PLANES][2];
 };
+
+/* Row r (0, 1) of a lane's positions or columns, by plane; FULL: tile r, and one row for each plane. */
+__device__ __forceinline__ uint4 *fragment(struct fragments *f, uint32_t i, uint32_t r, uint32_t plane)
+{
+	return FULL ? &f->w[i][FULL * r][plane] : &f->w[i][0][r];
+}
 
 struct item {
 	uint32_t head, split, first; /* KV head; first position of the split */
 	bool fresh;                  /* the split that the new token is in */
-	bool cached; /* the block's first item: its part of the block table is in shared memory */
 };
-
-__device__ __forceinline__ struct item item_at(const struct decode_args *a, uint32_t i)
-{
-	struct item it;
-	it.head = i % a->n_kv_heads;
-	it.split = i / a->n_kv_heads;
-	it.first = it.split * SPLIT;
-	it.fresh = it.first + SPLIT > a->pos;
-	it.cached = i < gridDim.x;
-	return it;
-}
 
 /* Blocks from the last one on, as the first ones have more tiles at times. */
 __device__ __forceinline__ uint32_t first_item(void)
@@ -53,129 +54,144 @@ template <int CHUNKS> struct head_shape {
 	};
 };
 
-/* Where KV block n of the item's split begins, in a layer. */
-template <int CHUNKS>
-__device__ __forceinline__ uint64_t kv_offset(const struct decode_args *a, const struct item *it, uint32_t n)
-{
-	uint64_t id = a->table[it->first / KV_BLOCK + n];
-	return (id * a->n_kv_heads + it->head) * head_shape<CHUNKS>::BLOCK_BYTES;
-}
-
-/* What does not change from layer to layer: the places of the block's first item. */
-template <int CHUNKS> __device__ __forceinline__ void prepare_attention(struct block *b)
+/* Puts item i into shared memory: where its KV blocks begin, in a layer, and what it is. */
+template <int CHUNKS> __device__ __forceinline__ void place_item(const struct block *b, uint32_t i)
 {
 	const struct decode_args *a = b->a;
-	struct item it = item_at(a, first_item());
-	if (b->thread < SPLIT / KV_BLOCK && it.first + b->thread * KV_BLOCK <= a->pos)
-		shared_table(b)[b->thread] = kv_offset<CHUNKS>(a, &it, b->thread);
+	uint32_t split = i / a->n_kv_heads, head = i % a->n_kv_heads, n = b->thread;
+	if (n == KV_BLOCKS)
+		shared_table(b)[n] = head | (uint64_t)split << 32;
+	if (n < KV_BLOCKS && split * SPLIT + n * KV_BLOCK <= a->pos)
+		shared_table(b)[n] = ((uint64_t)a->table[split * KV_BLOCKS + n] * a->n_kv_heads + head) *
+				     head_shape<CHUNKS>::BLOCK_BYTES;
 }
 
-template <int CHUNKS>
-__device__ __forceinline__ uint8_t *kv_block(const struct block *b, uint32_t l, const struct item *it,
-					     uint32_t n)
+__device__ __forceinline__ struct item present_item(const struct block *b)
+{
+	uint64_t both = shared_table(b)[KV_BLOCKS];
+	struct item it;
+	it.head = (uint32_t)both;
+	it.split = (uint32_t)(both >> 32);
+	it.first = it.split * SPLIT;
+	it.fresh = it.first + SPLIT > b->a->pos;
+	return it;
+}
+
+__device__ __forceinline__ uint8_t *kv_block(const struct block *b, uint32_t l, uint32_t n)
 {
 	const struct decode_args *a = b->a;
-	uint64_t offset = it->cached ? shared_table(b)[n] : kv_offset<CHUNKS>(a, it, n);
-	return a->kv + l * a->kv_layer_bytes + offset;
+	return a->kv + l * a->kv_layer_bytes + shared_table(b)[n];
+}
+
+/* The position of row g (r: 0) or g + 8 (r: 1) of a warp that scores; the order is that of the sum of p. */
+__device__ __forceinline__ uint32_t score_position(const struct block *b, uint32_t r)
+{
+	return KV_BLOCK * (b->warp % 2 * 2 + r) + 8 * (b->warp / 2) + b->lane / 4;
 }
 
 template <int CHUNKS>
 __device__ __forceinline__ void fetch_keys(const struct block *b, uint32_t l, const struct item *it,
-					   uint32_t tile16, struct key_fragments<CHUNKS> *f)
+					   struct fragments *f)
 {
 	typedef head_shape<CHUNKS> shape;
-	uint32_t g = b->lane / 4, t = b->lane % 4;
-	uint32_t own = tile16 / 4, tile = tile16 % 4, in_block = 8 * (g / 2) + 2 * tile + g % 2;
-	f->position = it->first + own * KV_BLOCK + in_block;
 #pragma unroll
-	for (uint32_t c = 0; c < CHUNKS; c++)
-#pragma unroll
-		for (uint32_t p = 0; p < PLANES; p++)
-			f->k[c][p] = make_uint4(0, 0, 0, 0);
-	if (it->first + own * KV_BLOCK > b->a->pos)
-		return;
-	const uint8_t *keys = kv_block<CHUNKS>(b, l, it, own) + (in_block * shape::HD + 8 * t) * 2;
-	if (f->position < b->a->pos)
+	for (uint32_t r = 0; r < 2; r++) {
+		uint32_t at = score_position(b, r);
+		bool written = it->first + at < b->a->pos;
+		const uint8_t *keys = NULL;
+		if (written)
+			keys = kv_block(b, l, at / KV_BLOCK) +
+			       (at % KV_BLOCK * shape::HD + 8 * (b->lane % 4)) * 2;
 #pragma unroll
 		for (uint32_t c = 0; c < CHUNKS; c++)
 #pragma unroll
-			for (uint32_t p = 0; p < PLANES; p++)
-				f->k[c][p] = load_l2(keys + p * shape::PLANE_BYTES + 64 * c);
+			for (uint32_t p = 0; p < PLANES; p++) {
+				uint4 *to = fragment(f, c, r, p);
+				*to = make_uint4(0, 0, 0, 0);
+				if (written)
+					*to = load_l2(keys + p * shape::PLANE_BYTES + 64 * c);
+			}
+	}
 }
 
+/* column: the warp's first. */
 template <int CHUNKS>
 __device__ __forceinline__ void fetch_values(const struct block *b, uint32_t l, const struct item *it,
-					     uint32_t column, struct value_fragments *f)
+					     uint32_t column, struct fragments *f)
 {
 	typedef head_shape<CHUNKS> shape;
-	uint32_t g = b->lane / 4, t = b->lane % 4;
-	uint32_t at = PLANES * shape::PLANE_BYTES + ((column + g) * KV_BLOCK + 8 * t) * 2;
+	uint32_t t = b->lane % 4,
+		 at = PLANES * shape::PLANE_BYTES + ((column + b->lane / 4) * KV_BLOCK + 8 * t) * 2;
 #pragma unroll
-	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++) {
+	for (uint32_t n = 0; n < KV_BLOCKS; n++) {
+#pragma unroll
+		for (uint32_t i = 0; i < 2; i++)
+			f->w[n][0][i] = make_uint4(0, 0, 0, 0);
+		if (it->first + n * KV_BLOCK + 8 * t >= b->a->pos)
+			continue;
+		const uint8_t *values = kv_block(b, l, n) + at;
 #pragma unroll
 		for (uint32_t p = 0; p < PLANES; p++)
-			f->v[n][p] = make_uint4(0, 0, 0, 0);
-		if (it->first + n * KV_BLOCK > b->a->pos)
-			continue;
-		const uint8_t *values = kv_block<CHUNKS>(b, l, it, n) + at;
-		if (it->first + n * KV_BLOCK + 8 * t < b->a->pos)
 #pragma unroll
-			for (uint32_t p = 0; p < PLANES; p++)
-				f->v[n][p] = load_l2(values + p * shape::PLANE_BYTES);
+			for (uint32_t r = 0; r < COLUMN_ROWS; r++)
+				*fragment(f, n, r, p) =
+					load_l2(values + p * shape::PLANE_BYTES + r * 8 * KV_BLOCK * 2);
 	}
 }
 
-/* Of eight halves those at and beyond position `n` (0 .. 8) become 0, and half n itself `fresh`. */
-__device__ __forceinline__ void patch(uint4 *v, int n, uint32_t fresh)
-{
-	uint32_t *w = &v->x;
-#pragma unroll
-	for (int i = 0; i < 4; i++) {
-		uint32_t x = w[i];
-		x = n <= 2 * i ? 0 : n == 2 * i + 1 ? x & 0xFFFFu : x;
-		if (n == 2 * i)
-			x = fresh;
-		if (n == 2 * i + 1)
-			x |= fresh << 16;
-		w[i] = x;
-	}
-}
-
-/* The new token's k and v, which are in shared memory. */
+/* The new token's k, which is in shared memory. */
 template <int CHUNKS>
-__device__ __forceinline__ void patch_keys(const struct block *b, struct key_fragments<CHUNKS> *f)
+__device__ __forceinline__ void patch_keys(const struct block *b, const struct item *it, struct fragments *f)
 {
-	if (f->position != b->a->pos)
-		return;
+	const uint16_t *fresh = shared_fresh(b) + 8 * (b->lane % 4);
 #pragma unroll
-	for (uint32_t p = 0; p < PLANES; p++)
+	for (uint32_t r = 0; r < 2; r++)
+		if (it->first + score_position(b, r) == b->a->pos)
 #pragma unroll
-		for (uint32_t c = 0; c < CHUNKS; c++)
-			f->k[c][p] = *reinterpret_cast<const uint4 *>(shared_fresh(b) +
-								      p * 2 * head_shape<CHUNKS>::HD +
-								      32 * c + 8 * (b->lane % 4));
+			for (uint32_t c = 0; c < CHUNKS; c++)
+#pragma unroll
+				for (uint32_t p = 0; p < PLANES; p++)
+					*fragment(f, c, r, p) = *reinterpret_cast<const uint4 *>(
+						fresh + p * 2 * head_shape<CHUNKS>::HD + 32 * c);
 }
 
+/* Its v; what lies at and beyond its position becomes 0. */
 template <int CHUNKS>
 __device__ __forceinline__ void patch_values(const struct block *b, const struct item *it, uint32_t column,
-					     struct value_fragments *f)
+					     struct fragments *f)
 {
 	const uint16_t *fresh = shared_fresh(b) + head_shape<CHUNKS>::HD + column + b->lane / 4;
+	uint32_t place = b->a->pos - it->first - 8 * (b->lane % 4); /* from the lane's first, modulo 2^32 */
+	uint32_t word = place % KV_BLOCK < 8 ? place % KV_BLOCK / 2 : 4, high = place % 2 * 16;
+	uint32_t keep[4], put[2][4];
 #pragma unroll
-	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++) {
-		uint32_t before = b->a->pos - (it->first + n * KV_BLOCK + 8 * (b->lane % 4));
-		if (before < 8)
+	for (uint32_t i = 0; i < 4; i++) {
+		keep[i] = i < word ? 0xFFFFFFFFu : i == word && high ? 0xFFFFu : 0;
 #pragma unroll
-			for (uint32_t p = 0; p < PLANES; p++)
-				patch(&f->v[n][p], (int)before, fresh[2 * p * head_shape<CHUNKS>::HD]);
+		for (uint32_t k = 0; k < 2; k++) /* FULL: plane k; HALF: column row k */
+			put[k][i] = i == word ? (uint32_t)fresh[FULL ? k * 2 * head_shape<CHUNKS>::HD : 8 * k]
+							<< high
+					      : 0;
+	}
+#pragma unroll
+	for (uint32_t n = 0; n < KV_BLOCKS; n++) {
+		bool here = place / KV_BLOCK == n;
+#pragma unroll
+		for (uint32_t k = 0; k < 2; k++) {
+			uint4 *w = &f->w[n][0][k];
+			w->x = here ? (w->x & keep[0]) | put[k][0] : w->x;
+			w->y = here ? (w->y & keep[1]) | put[k][1] : w->y;
+			w->z = here ? (w->z & keep[2]) | put[k][2] : w->z;
+			w->w = here ? (w->w & keep[3]) | put[k][3] : w->w;
+		}
 	}
 }
 
-/* Leaves a pair of columns of the new token's q, k or v (row: head of the group, then k, then v) in shared
+/* Leaves two neighbouring columns of the new token's q, k or v (row: head of the group, then k, then v) in shared
  * memory as halves; k and v also go to the KV memory. */
 template <int CHUNKS>
-__device__ __forceinline__ void put_pair(const struct block *b, uint8_t *to, uint32_t row, uint32_t first,
-					 uint32_t second, uint32_t x, uint32_t y)
+__device__ __forceinline__ void put_two(const struct block *b, uint8_t *to, uint32_t row, uint32_t column,
+					uint32_t x, uint32_t y)
 {
 	typedef head_shape<CHUNKS> shape;
 	const struct decode_args *a = b->a;
@@ -184,46 +200,60 @@ __device__ __forceinline__ void put_pair(const struct block *b, uint8_t *to, uin
 	uint16_t *put = row < group ? shared_query(b) + row * shape::STRIDE
 				    : shared_fresh(b) + (is_v ? shape::HD : 0);
 	uint32_t stride = row < group ? a->group_rows * shape::STRIDE : 2 * shape::HD;
-	uint8_t *cache = to + (is_v ? PLANES * shape::PLANE_BYTES : 0);
 #pragma unroll
-	for (uint32_t plane = 0; plane < PLANES; plane++, x >>= 16, y >>= 16, put += stride) {
-		put[first] = (uint16_t)x;
-		put[second] = (uint16_t)y;
+	for (uint32_t plane = 0; plane < PLANES; plane++, put += stride) {
+		uint32_t both = byte_select(x, y, plane ? 0x7632 : 0x5410);
+		*reinterpret_cast<uint32_t *>(put + column) = both;
 		if (row < group)
 			continue;
-		uint16_t *c = reinterpret_cast<uint16_t *>(cache + plane * shape::PLANE_BYTES);
-		c[is_v ? first * KV_BLOCK + slot : slot * shape::HD + first] = (uint16_t)x;
-		c[is_v ? second * KV_BLOCK + slot : slot * shape::HD + second] = (uint16_t)y;
+		uint16_t *cache =
+			reinterpret_cast<uint16_t *>(to + (is_v ? PLANES + plane : plane) * shape::PLANE_BYTES);
+		if (is_v) {
+			cache[column * KV_BLOCK + slot] = (uint16_t)both;
+			cache[(column + 1) * KV_BLOCK + slot] = (uint16_t)(both >> 16);
+		} else {
+			*reinterpret_cast<uint32_t *>(cache + slot * shape::HD + column) = both;
+		}
 	}
 }
 
-/* Waits for the new token's q (and k, v) and turns them. */
+/* Waits for the new token's q (and k, v) and turns them: a thread two pairs of columns. */
 template <int CHUNKS>
 __device__ __forceinline__ void take_query(const struct block *b, uint32_t l, uint32_t words,
 					   const struct item *it)
 {
 	typedef head_shape<CHUNKS> shape;
 	const struct decode_args *a = b->a;
-	uint32_t half = a->head_dim / 2, group = a->group, n_rows = group + (it->fresh ? 2 : 0);
-	uint8_t *to = it->fresh ? kv_block<CHUNKS>(b, l, it, a->pos % SPLIT / KV_BLOCK) : NULL;
-	for (uint32_t i = b->thread; i < n_rows * half; i += WORKERS) {
-		uint32_t r = i * a->half_inverse >> 18, pair = i - r * half;
-		uint32_t first = a->neox ? pair : 2 * pair, second = a->neox ? pair + half : 2 * pair + 1;
+	uint32_t quarter = a->head_dim / 4, group = a->group, n_rows = group + (it->fresh ? 2 : 0);
+	uint8_t *to = it->fresh ? kv_block(b, l, a->pos % SPLIT / KV_BLOCK) : NULL;
+	bool neox = a->neox;
+	for (uint32_t i = b->thread; i < n_rows * quarter; i += WORKERS) {
+		uint32_t r = i * a->quarter_inverse >> 18, pair = 2 * (i - r * quarter);
+		uint32_t first = neox ? pair : 2 * pair, second = neox ? pair + 2 * quarter : 2 * pair + 2;
 		uint32_t from = r < group    ? (it->head * group + r) * a->head_dim
 				: r == group ? a->q_dim + it->head * a->head_dim
 					     : a->q_dim + a->kv_dim + it->head * a->head_dim;
 		const uint32_t *w = b->a->now + words + a->at.qkv + from;
-		float c = shared_turn(b)[pair], s = shared_turn(b)[shape::HD / 2 + pair];
-		uint32_t u = load_word(w + first), v = load_word(w + second);
-		for (uint32_t k = 0; u == DECODE_EMPTY || v == DECODE_EMPTY; k++) {
-			u = load_word(w + first);
-			v = load_word(w + second);
+		float2 c = *reinterpret_cast<const float2 *>(shared_turn(b) + pair),
+		       s = *reinterpret_cast<const float2 *>(shared_turn(b) + shape::HD / 2 + pair);
+		uint2 u = load_two_words(w + first), v = load_two_words(w + second);
+		for (uint32_t k = 0; u.x == DECODE_EMPTY || u.y == DECODE_EMPTY || v.x == DECODE_EMPTY ||
+				     v.y == DECODE_EMPTY;
+		     k++) {
+			u = load_two_words(w + first);
+			v = load_two_words(w + second);
 			if (k == SPINS)
 				give_up();
 		}
-		float p = __uint_as_float(u), q = __uint_as_float(v);
-		float x = r <= group ? p * c - q * s : p, y = r <= group ? q * c + p * s : q;
-		put_pair<CHUNKS>(b, to, r, first, second, split_half(x), split_half(y));
+		float p0 = __uint_as_float(u.x), q0 = __uint_as_float(neox ? v.x : u.y);
+		float p1 = __uint_as_float(neox ? u.y : v.x), q1 = __uint_as_float(v.y);
+		bool turned = r <= group;
+		uint32_t x0 = split_half(turned ? p0 * c.x - q0 * s.x : p0),
+			 y0 = split_half(turned ? q0 * c.x + p0 * s.x : q0);
+		uint32_t x1 = split_half(turned ? p1 * c.y - q1 * s.y : p1),
+			 y1 = split_half(turned ? q1 * c.y + p1 * s.y : q1);
+		put_two<CHUNKS>(b, to, r, first, x0, neox ? x1 : y0);
+		put_two<CHUNKS>(b, to, r, second, neox ? y0 : x1, y1);
 	}
 	/* padding of the key stays 0 */
 	if (it->fresh && a->head_dim < (uint32_t)shape::HD)
@@ -234,118 +264,149 @@ __device__ __forceinline__ void take_query(const struct block *b, uint32_t l, ui
 					0;
 }
 
-__device__ __forceinline__ uint32_t word_in(uint4 v, uint32_t i)
-{
-	return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
-}
-
-/* Rows g and g + 8 of a left operand, 32 columns, by plane. */
-struct left_rows {
-	uint4 up[PLANES], down[PLANES];
+/* Fragments as they are multiplied: [chunk or KV block][tile][k16][register]. */
+struct operands {
+	uint32_t a[4][PLANES][2][4];
 };
 
-/* both: there are rows from 8 on. */
-__device__ __forceinline__ void load_left(struct left_rows *r, bool both, const uint16_t *rows,
-					  uint32_t stride, uint32_t plane, uint32_t lane)
+/* Makes them of what was fetched, now: later, others wait. */
+template <int N, int TILES>
+__device__ __forceinline__ void arrange(const struct fragments *f, struct operands *o)
 {
 #pragma unroll
-	for (uint32_t p = 0; p < PLANES; p++) {
-		const uint16_t *row = rows + p * plane + lane / 4 * stride + 8 * (lane % 4);
-		r->up[p] = *reinterpret_cast<const uint4 *>(row);
-		r->down[p] = make_uint4(0, 0, 0, 0);
-		if (both)
-			r->down[p] = *reinterpret_cast<const uint4 *>(row + 8 * stride);
-	}
+	for (uint32_t n = 0; n < N; n++)
+#pragma unroll
+		for (uint32_t tile = 0; tile < TILES; tile++)
+#pragma unroll
+			for (uint32_t k = 0; k < 8; k++)
+				o->a[n][tile][k / 4][k % 4] = anew(
+					attend_word(f->w[n][tile][k % 2], k / 4 * 2 + k % 4 / 2));
 }
 
-/* acc += left times right: high by high, then low by high, high by low. */
-__device__ __forceinline__ void multiply(float acc[4], const struct left_rows *r, const uint4 right[PLANES])
+/* The products of a tile: rows g and g + 8 with the heads' high plane, and (FULL) with their low one. */
+struct chains {
+	float high[4], low[FULL ? 4 : 1];
+};
+
+/* d += keys or values (left) times the heads' numbers of a chunk or KV block, [plane]. */
+__device__ __forceinline__ void multiply(struct chains *d, const uint32_t left[2][4], const uint4 heads[PLANES])
 {
 #pragma unroll
 	for (uint32_t j = 0; j < 2; j++) {
-		uint32_t high[4] = {word_in(r->up[0], 2 * j), word_in(r->down[0], 2 * j),
-				    word_in(r->up[0], 2 * j + 1), word_in(r->down[0], 2 * j + 1)};
-		mma_f16(acc, high, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
-		if (FULL) {
-			uint32_t low[4] = {word_in(r->up[PLANES - 1], 2 * j),
-					   word_in(r->down[PLANES - 1], 2 * j),
-					   word_in(r->up[PLANES - 1], 2 * j + 1),
-					   word_in(r->down[PLANES - 1], 2 * j + 1)};
-			mma_f16(acc, low, word_in(right[0], 2 * j), word_in(right[0], 2 * j + 1));
-			mma_f16(acc, high, word_in(right[PLANES - 1], 2 * j),
-				word_in(right[PLANES - 1], 2 * j + 1));
-		}
+		mma_f16(d->high, left[j], attend_word(heads[0], 2 * j), attend_word(heads[0], 2 * j + 1));
+		if (FULL)
+			mma_f16(d->low, left[j], attend_word(heads[PLANES - 1], 2 * j),
+				attend_word(heads[PLANES - 1], 2 * j + 1));
 	}
 }
 
+/* The sum of row r (FULL: 0, the tile's planes together) for head e of the lane's two. */
+__device__ __forceinline__ float close_chains(const struct chains *d, uint32_t r, uint32_t e)
+{
+	return FULL ? d->high[e] + (d->high[2 + e] + d->low[FULL * e]) : d->high[2 * r + e];
+}
+
+/* What lane 4 g + t multiplies of head tile i: rows of `stride` halves, planes of group_rows rows. */
+__device__ __forceinline__ void load_heads(const struct block *b, uint4 heads[PLANES], const uint16_t *rows,
+					   uint32_t stride, uint32_t i)
+{
+#pragma unroll
+	for (uint32_t p = 0; p < PLANES; p++)
+		heads[p] = *reinterpret_cast<const uint4 *>(
+			rows + (p * b->a->group_rows + 8 * i + b->lane / 4) * stride + 8 * (b->lane % 4));
+}
+
+/* The largest of, and the sum over, the lanes of equal t: rows g. */
+__device__ __forceinline__ float largest_row(float v)
+{
+#pragma unroll
+	for (int bit = 4; bit <= 16; bit *= 2)
+		v = fmaxf(v, __shfl_xor_sync(FULL_WARP, v, bit));
+	return v;
+}
+__device__ __forceinline__ float add_rows(float v)
+{
+#pragma unroll
+	for (int bit = 4; bit <= 16; bit *= 2)
+		v = v + __shfl_xor_sync(FULL_WARP, v, bit);
+	return v;
+}
+
+/* By warp: the largest score of a head, and the sum of its p. */
+__device__ __forceinline__ float *peaks_of(const struct block *b, uint32_t head)
+{
+	return shared_peaks(b) + head * SCORE_WARPS;
+}
+__device__ __forceinline__ float *sums_of(const struct block *b, uint32_t head)
+{
+	return shared_peaks(b) + (b->a->group_rows + head) * SCORE_WARPS;
+}
+
+__device__ __forceinline__ float peak(const struct block *b, uint32_t head)
+{
+	const float4 *v = reinterpret_cast<const float4 *>(peaks_of(b, head));
+	float4 x = v[0], y = v[1];
+	return fmaxf(fmaxf(fmaxf(x.x, x.y), fmaxf(x.z, x.w)), fmaxf(fmaxf(y.x, y.y), fmaxf(y.z, y.w)));
+}
+
+__device__ __forceinline__ float total(const struct block *b, uint32_t head)
+{
+	const float4 *v = reinterpret_cast<const float4 *>(sums_of(b, head));
+	float4 x = v[0], y = v[1];
+	return (x.x + x.y + (x.z + x.w)) + (y.x + y.y + (y.z + y.w));
+}
+
+/* A warp's scores of tile i of heads: v[2 r + e] of head 2 t + e and row r; and its largest, to shared memory. */
 template <int CHUNKS>
-__device__ __forceinline__ void score(const struct block *b, const struct item *it, uint32_t tile16,
-				      const struct key_fragments<CHUNKS> *f)
+__device__ __forceinline__ void score(const struct block *b, const struct item *it, uint32_t i,
+				      const struct operands *o, float v[4])
 {
 	typedef head_shape<CHUNKS> shape;
-	const struct decode_args *a = b->a;
-	uint32_t g = b->lane / 4, t = b->lane % 4, group = a->group;
-	float acc[4] = {};
-	if (it->first + tile16 / 4 * KV_BLOCK <= a->pos) {
+	struct chains d[PLANES] = {};
+	if (it->first + b->warp % 2 * 2 * KV_BLOCK <= b->a->pos)
 #pragma unroll
 		for (uint32_t c = 0; c < CHUNKS; c++) {
-			struct left_rows q;
-			load_left(&q, group > 8, shared_query(b) + 32 * c, shape::STRIDE,
-				  a->group_rows * shape::STRIDE, b->lane);
-			multiply(acc, &q, f->k[c]);
-		}
-	}
-	uint32_t column = tile16 / 4 * KV_BLOCK + 8 * t + 2 * (tile16 % 4), position = it->first + column;
-	float *to = shared_scores(b) + g * (SPLIT + 4) + column;
+			uint4 heads[PLANES];
+			load_heads(b, heads, shared_query(b) + 32 * c, shape::STRIDE, i);
 #pragma unroll
-	for (uint32_t e = 0; e < 4; e += 2) {
-		float2 s = make_float2(position <= a->pos ? acc[e] * a->scale : -INFINITY,
-				       position + 1 <= a->pos ? acc[e + 1] * a->scale : -INFINITY);
-		if (g + e / 2 * 8 < group)
-			*reinterpret_cast<float2 *>(to + e / 2 * 8 * (SPLIT + 4)) = s;
+			for (uint32_t tile = 0; tile < PLANES; tile++)
+				multiply(&d[tile], o->a[c][tile], heads);
+		}
+#pragma unroll
+	for (uint32_t k = 0; k < 4; k++) {
+		float s = close_chains(&d[FULL * (k / 2)], k / 2, k % 2) * b->a->scale;
+		v[k] = it->first + score_position(b, k / 2) <= b->a->pos ? s : -INFINITY;
+	}
+#pragma unroll
+	for (uint32_t e = 0; e < 2; e++) {
+		float largest = largest_row(fmaxf(v[e], v[2 + e]));
+		if (b->lane < 4)
+			peaks_of(b, 8 * i + 2 * b->lane + e)[b->warp] = largest;
 	}
 }
 
-/* A row of the scores becomes weights, by one warp; largest and sum go to shared memory. */
-__device__ __forceinline__ void soften(const struct block *b, uint32_t r)
+/* Scores to weights p, as halves, and their sums, to shared memory. */
+__device__ __forceinline__ void soften(const struct block *b, uint32_t i, const float v[4])
 {
-	float *row = shared_scores(b) + r * (SPLIT + 4),
-	      *ends = reinterpret_cast<float *>(shared_reduce(b)) + 16;
-	float v[SPLIT / 32], largest = -INFINITY;
 #pragma unroll
-	for (uint32_t i = 0; i < SPLIT / 32; i++) {
-		v[i] = row[32 * i + b->lane];
-		largest = fmaxf(largest, v[i]);
-	}
-	for (int bit = 16; bit >= 1; bit /= 2)
-		largest = fmaxf(largest, __shfl_xor_sync(FULL_WARP, largest, bit));
+	for (uint32_t e = 0; e < 2; e++) {
+		uint32_t head = 8 * i + b->lane % 4 * 2 + e;
+		float largest = peak(b, head), p[2];
+		uint16_t *to = shared_p16(b) + head * (SPLIT + 8);
 #pragma unroll
-	for (uint32_t i = 0; i < SPLIT / 32; i++) {
-		float p = expf(v[i] - largest);
-		uint32_t both = split_half(p);
-		row[32 * i + b->lane] = p;
-		for (uint32_t plane = 0; plane < PLANES; plane++, both >>= 16)
-			shared_p16(b)[(plane * b->a->group_rows + r) * (SPLIT + 8) + 32 * i + b->lane] =
-				(uint16_t)both;
-	}
-	__syncwarp();
-	/* lane t of the fragment: its eight positions of each KV block in order */
-	float sum = 0;
-	if (b->lane < 4) {
-		float4 part[SPLIT / 16];
+		for (uint32_t r = 0; r < 2; r++)
+			p[r] = expf(v[2 * r + e] - largest);
+		uint32_t both = half2_pack(p[0], p[1]);
 #pragma unroll
-		for (uint32_t i = 0; i < SPLIT / 16; i++)
-			part[i] =
-				*reinterpret_cast<const float4 *>(row + i / 2 * 32 + 8 * b->lane + i % 2 * 4);
-#pragma unroll
-		for (uint32_t i = 0; i < SPLIT / 16; i++)
-			sum = sum + part[i].x + part[i].y + part[i].z + part[i].w;
-	}
-	sum = sum + __shfl_xor_sync(FULL_WARP, sum, 1);
-	sum = sum + __shfl_xor_sync(FULL_WARP, sum, 2);
-	if (b->lane == 0) {
-		ends[2 * r] = largest;
-		ends[2 * r + 1] = sum;
+		for (uint32_t plane = 0; plane < PLANES; plane++, to += b->a->group_rows * (SPLIT + 8)) {
+			to[score_position(b, 0)] = (uint16_t)both;
+			to[score_position(b, 1)] = (uint16_t)(both >> 16);
+			both = half2_pack(p[0] - half_bits_to_float((uint16_t)both),
+					  p[1] - half_bits_to_float((uint16_t)(both >> 16)));
+		}
+		float sum = add_rows(p[0] + p[1]);
+		if (b->lane < 4)
+			sums_of(b, head)[b->warp] = sum;
 	}
 }
 
@@ -355,40 +416,40 @@ __device__ __forceinline__ uint64_t *attention_part(const struct decode_args *a,
 	return a->tagged + 4 * gridDim.x + ((uint64_t)head * a->n_split_max + split) * (2 + a->head_dim);
 }
 
-/* Eight columns of the output of all rows, by one warp. */
+/* A warp's columns of the output, from first_column on, of tile i of heads. */
 __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32_t words,
-				       const struct item *it, uint32_t first_column,
-				       const struct value_fragments *f, bool whole)
+				       const struct item *it, uint32_t first_column, uint32_t i,
+				       const struct operands *o)
 {
 	const struct decode_args *a = b->a;
-	const float *ends = reinterpret_cast<const float *>(shared_reduce(b)) + 16;
-	uint32_t g = b->lane / 4, t = b->lane % 4, group = a->group, tag = a->run * a->n_layers + l;
-	float acc[4] = {};
+	uint32_t row = 8 * i + b->lane % 4 * 2, head = it->head * a->group + row, tag = a->run * a->n_layers + l;
+	bool whole = a->pos < SPLIT;
+	struct chains d = {};
+	uint4 heads[KV_BLOCKS][PLANES];
 #pragma unroll
-	for (uint32_t n = 0; n < SPLIT / KV_BLOCK; n++)
-		if (it->first + n * KV_BLOCK <= a->pos) {
-			struct left_rows p;
-			load_left(&p, group > 8, shared_p16(b) + n * KV_BLOCK, SPLIT + 8,
-				  a->group_rows * (SPLIT + 8), b->lane);
-			multiply(acc, &p, f->v[n]);
-		}
+	for (uint32_t n = 0; n < KV_BLOCKS; n++)
+		load_heads(b, heads[n], shared_p16(b) + n * KV_BLOCK, SPLIT + 8, i);
+	float sum[2] = {total(b, row), total(b, row + 1)};
 #pragma unroll
-	for (uint32_t e = 0; e < 4; e++) {
-		uint32_t row = g + e / 2 * 8, column = first_column + 2 * t + e % 2,
-			 head = it->head * group + row;
-		if (row >= group || column >= a->head_dim)
-			continue;
-		if (whole) {
-			publish(b, words + a->at.attended + head * a->head_dim + column,
-				split_half(acc[e] / ends[2 * row + 1]));
-			continue;
-		}
-		uint64_t *part = attention_part(a, head, it->split);
-		store_tagged(part + 2 + column, __float_as_uint(acc[e]), tag);
-		if (column == 0) {
-			store_tagged(part, __float_as_uint(ends[2 * row]), tag);
-			store_tagged(part + 1, __float_as_uint(ends[2 * row + 1]), tag);
-		}
+	for (uint32_t n = 0; n < KV_BLOCKS; n++)
+		if (it->first + n * KV_BLOCK <= a->pos)
+			multiply(&d, o->a[n][0], heads[n]);
+#pragma unroll
+	for (uint32_t k = 0; k < 2 * COLUMN_ROWS; k++) {
+		uint32_t e = k % 2, r = k / 2, column = first_column + b->lane / 4 + 8 * r;
+		bool real = row + e < a->group && column < a->head_dim;
+		float out = close_chains(&d, r, e);
+		if (!whole && real)
+			store_tagged(attention_part(a, head + e, it->split) + 2 + column,
+				     __float_as_uint(out), tag);
+		uint32_t v = split_half(attend_finish(out, sum[e]));
+		if (whole && real)
+			publish(b, words + a->at.attended + (head + e) * a->head_dim + column, v);
+	}
+	for (uint32_t e = 0; e < 2 && !whole && first_column + b->lane / 4 == 0 && row + e < a->group; e++) {
+		uint64_t *part = attention_part(a, head + e, it->split);
+		store_tagged(part, __float_as_uint(peak(b, row + e)), tag);
+		store_tagged(part + 1, __float_as_uint(sum[e]), tag);
 	}
 }
 
@@ -420,35 +481,84 @@ __device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint3
 		total_sum = fmaf(total_sum, before, sum * now);
 		total = fmaf(total, before, out * now);
 	}
-	publish(b, words + a->at.attended + head * a->head_dim + column, split_half(total / total_sum));
+	publish(b, words + a->at.attended + head * a->head_dim + column, split_half(attend_finish(total, total_sum)));
+}
+
+/* The part of a warp that scores, from when the query is there. */
+template <int CHUNKS>
+__device__ __forceinline__ void score_all(const struct block *b, const struct item *it, struct fragments *f)
+{
+	struct operands o;
+	float v[HEAD_TILES][4] = {};
+	patch_keys<CHUNKS>(b, it, f);
+	arrange<CHUNKS, PLANES>(f, &o);
+#pragma unroll
+	for (uint32_t i = 0; i < HEAD_TILES; i++)
+		if (8 * i < b->a->group)
+			score<CHUNKS>(b, it, i, &o, v[i]);
+	sync_workers();
+#pragma unroll
+	for (uint32_t i = 0; i < HEAD_TILES; i++)
+		if (8 * i < b->a->group)
+			soften(b, i, v[i]);
+	sync_workers();
+}
+
+/* The part of a warp that adds up. */
+template <int CHUNKS>
+__device__ __forceinline__ void gather_all(const struct block *b, uint32_t l, uint32_t words, const struct item *it,
+					   uint32_t column, struct fragments *f)
+{
+	const uint32_t hd = head_shape<CHUNKS>::HD;
+	struct operands o;
+	patch_values<CHUNKS>(b, it, column % hd, f);
+	arrange<KV_BLOCKS, 1>(f, &o);
+	sync_workers();
+	sync_workers();
+	while (column < hd) {
+		for (uint32_t i = 0; 8 * i < b->a->group; i++)
+			gather(b, l, words, it, column, i, &o);
+		column += ALL_COLUMNS;
+		if (ALL_COLUMNS >= hd || column >= hd)
+			break;
+		fetch_values<CHUNKS>(b, l, it, column, f);
+		patch_values<CHUNKS>(b, it, column, f);
+		arrange<KV_BLOCKS, 1>(f, &o);
+	}
+}
+
+/* The present item, from the new token's q, k and v on. */
+template <int CHUNKS> __device__ __forceinline__ void attend(struct block *b, uint32_t l, uint32_t words)
+{
+	know_thread(b); /* or all that follows from it would be kept over all items */
+	struct item it = present_item(b);
+	struct fragments f = {}; /* else it would be kept from item to item */
+	uint32_t column = WARP_COLUMNS * (b->warp - SCORE_WARPS);
+	bool scores = b->warp < (uint32_t)SCORE_WARPS;
+	if (scores)
+		fetch_keys<CHUNKS>(b, l, &it, &f);
+	else if (column < (uint32_t)head_shape<CHUNKS>::HD)
+		fetch_values<CHUNKS>(b, l, &it, column, &f);
+	take_query<CHUNKS>(b, l, words, &it);
+	sync_workers();
+	if (scores)
+		score_all<CHUNKS>(b, &it, &f);
+	else
+		gather_all<CHUNKS>(b, l, words, &it, column, &f);
 }
 
 template <int CHUNKS>
-__device__ __forceinline__ void attention(const struct block *b, uint32_t l, uint32_t words)
+__device__ __forceinline__ void attention(struct block *b, uint32_t l, uint32_t words)
 {
 	const struct decode_args *a = b->a;
-	uint32_t n_splits = a->pos / SPLIT + 1, group = a->group;
-	for (uint32_t i = first_item(); i < a->n_kv_heads * n_splits; i += gridDim.x) {
-		struct item it = item_at(a, i);
-		struct key_fragments<CHUNKS> keys;
-		struct value_fragments values;
-		uint32_t tile16 = b->warp, column = 8 * b->warp;
-		fetch_keys<CHUNKS>(b, l, &it, tile16, &keys);
-		fetch_values<CHUNKS>(b, l, &it, column % head_shape<CHUNKS>::HD, &values); /* some in vain */
-		take_query<CHUNKS>(b, l, words, &it);
-		sync_workers();
-		if (it.fresh)
-			patch_keys<CHUNKS>(b, &keys);
-		score<CHUNKS>(b, &it, tile16, &keys);
-		if (it.fresh)
-			patch_values<CHUNKS>(b, &it, column % head_shape<CHUNKS>::HD, &values);
-		sync_workers();
-		for (uint32_t r = b->warp; r < group; r += DECODE_WARPS)
-			soften(b, r);
-		sync_workers();
-		if (column < (uint32_t)head_shape<CHUNKS>::HD)
-			gather(b, l, words, &it, column, &values, n_splits == 1);
-		sync_workers();
+	uint32_t n_splits = a->pos / SPLIT + 1, n_items = a->n_kv_heads * n_splits;
+	for (uint32_t i = first_item(); i < n_items; i += gridDim.x) {
+		if (n_items > gridDim.x) { /* the block's first item is not the only one */
+			sync_workers();
+			place_item<CHUNKS>(b, i);
+			sync_workers();
+		}
+		attend<CHUNKS>(b, l, words);
 	}
 	if (n_splits > 1)
 		for (uint32_t head = blockIdx.x; head < a->n_heads; head += gridDim.x)

@@ -18,11 +18,11 @@ enum {
 	PLANES = FULL ? 2 : 1,
 	BATCH = FULL ? DECODE_BATCH_FULL : DECODE_BATCH_HALF,
 	DECODE_WARPS = CUDA_SEGMENTS,
-	DECODE_THREADS = (DECODE_WARPS + 4) * 32,
-	WORKERS = DECODE_WARPS *
-		  32, /* threads that compute; the warp after them streams, the last three do nothing */
-	WORKER_REGISTERS = 112, /* those of the last four warps go to the others */
-	OTHER_REGISTERS = 32,
+	STREAM_WARPS = 4,
+	DECODE_THREADS = (DECODE_WARPS + STREAM_WARPS) * 32,
+	WORKERS = DECODE_WARPS * 32, /* threads that compute; those of the warps after them stream */
+	WORKER_REGISTERS = 112,      /* most of those of the last four warps go to the others */
+	STREAM_REGISTERS = 32,
 	NORM_THREADS = 256,       /* of the tile path's norm */
 	NORM_KEPT = FULL ? 2 : 4, /* groups of four columns that such a thread keeps in registers */
 	PIECES = DECODE_PIECES,
@@ -69,12 +69,12 @@ IN_SHARED(uint16_t, high) /* (k_max) what the next product multiplies */
 IN_SHARED(uint16_t, low)
 IN_SHARED(float, sums)     /* (k_max / 32, 2): of high, of low */
 IN_SHARED(float, part)     /* (2, segments, batch, 8, planes) */
-IN_SHARED(float, scores)   /* (group, SPLIT + 4) */
+IN_SHARED(float, peaks)    /* (2, group_rows, 8) of a head's scores: the largest by warp, the sum of p by warp */
 IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + 8) */
 IN_SHARED(uint16_t, query) /* (planes, group, hd + 8) */
 IN_SHARED(uint16_t, fresh) /* (planes, 2, hd) the new token's k and v */
 IN_SHARED(float, turn)     /* (2, hd / 2) cosines, sines */
-IN_SHARED(uint64_t, table) /* where the KV blocks of the block's first piece of attention begin */
+IN_SHARED(uint64_t, table) /* a piece of attention: where its KV blocks begin; its head and split */
 IN_SHARED(uint64_t, reduce)
 IN_SHARED(uint64_t, bars) /* (segments, PIECES) */
 IN_SHARED(uint64_t, done) /* (segments) bytes that a warp has read, and pieces in the upper half */
@@ -155,11 +155,13 @@ __device__ __forceinline__ uint32_t cut_units(const struct view *v, uint32_t til
 	return tiles == 2 ? v->units : 2 * v->units;
 }
 
-/* The place of a ring's next piece, and what there is to stream. */
+/* What there is to stream, the ring's next piece and its place. */
 struct feed {
 	uint32_t job, tiles,
 		unit; /* next job; tiles left of the present one, units of its pair that are through */
 	uint32_t offset, filled, pieces;
+	uint32_t now, units, one; /* of the next piece: tiles (0: there is none), units and bytes of each */
+	uint32_t freed;      /* bytes that must have been read before it fits */
 	const uint8_t *from; /* the present pair's first unit; of whole segments: what comes next */
 	struct view v;
 };
@@ -177,54 +179,71 @@ __device__ __forceinline__ void next_job(const struct block *b, struct feed *f, 
 	}
 }
 
-/* Fills the ring by a piece if there is room. */
-__device__ __forceinline__ bool fill(const struct block *b, struct feed *f, uint32_t segment, uint64_t policy)
+/* The next piece and its place. */
+__device__ __forceinline__ void plan_piece(const struct block *b, struct feed *f, uint32_t segment)
 {
-	const uint32_t ring_bytes = b->a->ring_bytes, whole = f->v.pairs;
-	uint32_t tiles = least(f->tiles, whole ? 2 * whole : 2),
-		 units = whole ? f->v.n : least(cut_units(&f->v, tiles), f->v.n - f->unit),
-		 one = units * f->v.unit_bytes, bytes = tiles * one;
-	uint64_t done = *const_cast<const volatile uint64_t *>(shared_done(b) + segment);
-	shared_place bar = place_in_shared(shared_bars(b) + segment * PIECES + f->pieces % PIECES);
-	bool wrap = f->offset + bytes > ring_bytes;
-	uint32_t skip = wrap ? ring_bytes - f->offset : 0;
-	if (f->filled + skip + bytes - (uint32_t)done > ring_bytes ||
-	    f->pieces - (uint32_t)(done >> 32) >= PIECES)
-		return false;
-	f->offset = wrap ? 0 : f->offset;
-	shared_place to = place_in_shared(shared_ring(b) + segment * ring_bytes + f->offset);
-	barrier_expect(bar, bytes);
-	copy_bulk_once(to, f->from + f->unit * f->v.unit_bytes, whole ? bytes : one, bar, policy);
-	if (!whole && tiles == 2)
-		copy_bulk_once(to + one, f->from + (f->v.n + f->unit) * f->v.unit_bytes, one, bar, policy);
-	f->offset += bytes;
-	f->filled += skip + bytes;
-	f->pieces++;
-	f->unit += whole ? 0 : units;
-	if (whole || f->unit == f->v.n) {
-		f->from += tiles * f->v.n * f->v.unit_bytes;
-		f->tiles -= tiles;
-		f->unit = 0;
+	const uint32_t ring_bytes = b->a->ring_bytes;
+	next_job(b, f, segment);
+	f->now = least(f->tiles, f->v.pairs ? 2 * f->v.pairs : 2);
+	f->units = f->v.pairs ? f->v.n : least(cut_units(&f->v, f->now), f->v.n - f->unit);
+	f->one = f->units * f->v.unit_bytes;
+	if (f->offset + f->now * f->one > ring_bytes) {
+		f->filled += ring_bytes - f->offset;
+		f->offset = 0;
 	}
-	return true;
+	f->freed = f->filled + f->now * f->one - ring_bytes;
 }
 
-/* The streaming warp: lane s fills the ring of segment s as far as there is room, until all jobs are through.
- * It rests between rounds: the workers want the issue slots. */
+/* Whether the planned piece has room. */
+__device__ __forceinline__ bool has_room(const struct block *b, const struct feed *f, uint32_t segment)
+{
+	uint64_t done = *const_cast<const volatile uint64_t *>(shared_done(b) + segment);
+	return (int32_t)((uint32_t)done - f->freed) >= 0 && f->pieces - (uint32_t)(done >> 32) < PIECES;
+}
+
+/* Starts the copy of the planned piece. */
+__device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint32_t segment, uint64_t policy)
+{
+	const uint32_t whole = f->v.pairs, bytes = f->now * f->one;
+	shared_place bar = place_in_shared(shared_bars(b) + segment * PIECES + f->pieces % PIECES);
+	shared_place to = place_in_shared(shared_ring(b) + segment * b->a->ring_bytes + f->offset);
+	barrier_expect(bar, bytes);
+	copy_bulk_once(to, f->from + f->unit * f->v.unit_bytes, whole ? bytes : f->one, bar, policy);
+	if (!whole && f->now == 2)
+		copy_bulk_once(to + f->one, f->from + (f->v.n + f->unit) * f->v.unit_bytes, f->one, bar,
+			       policy);
+	f->offset += bytes;
+	f->filled += bytes;
+	f->pieces++;
+	f->unit += f->units;
+	if (f->unit == f->v.n) {
+		f->from += f->now * f->v.n * f->v.unit_bytes;
+		f->tiles -= f->now;
+		f->unit = 0;
+	}
+}
+
+/* A streaming warp: each of its first lanes fills the ring of one segment as far as there is room, until all
+ * jobs are through. Lanes start their copies one after another, and a copy takes its time to start: one warp
+ * for all segments would be slower than the memory. It rests between rounds, and asks little: the workers
+ * want the issue slots. */
 __device__ __forceinline__ void stream_weights(const struct block *b)
 {
 	uint64_t policy = policy_read_once();
-	uint32_t segment = b->lane;
+	uint32_t segment = (b->warp - DECODE_WARPS) + STREAM_WARPS * b->lane;
 	struct feed f = {};
 	bool busy = segment < CUDA_SEGMENTS;
+	if (busy)
+		plan_piece(b, &f, segment);
+	busy = f.now != 0;
 	while (__any_sync(FULL_WARP, busy)) {
-		bool moved = false;
-		if (busy) {
-			next_job(b, &f, segment);
-			busy = f.tiles != 0;
-			moved = busy && fill(b, &f, segment, policy);
+		bool ready = busy && has_room(b, &f, segment);
+		if (ready) {
+			fill(b, &f, segment, policy);
+			plan_piece(b, &f, segment);
+			busy = f.now != 0;
 		}
-		if (!__any_sync(FULL_WARP, moved))
+		if (!__any_sync(FULL_WARP, ready))
 			rest();
 	}
 }
@@ -285,17 +304,16 @@ __device__ __forceinline__ uint32_t word_of(float v)
 
 __device__ __forceinline__ float clamp_half(float v)
 {
-	return v != v ? v : fminf(fmaxf(v, -F16_MAX), F16_MAX);
+	return smaller_or_nan(larger_or_nan(v, -F16_MAX), F16_MAX);
 }
 
-/* High half in the lower 16 bits, low half above. */
+/* High half in the lower 16 bits, low half above. Not DECODE_EMPTY: a NaN that was converted is 0x7FFF. */
 __device__ __forceinline__ uint32_t split_half(float v)
 {
 	uint32_t high = half_bits(clamp_half(v));
-	float rest = v - half_bits_to_float((uint16_t)high);
-	uint32_t low = FULL ? half_bits(clamp_half(rest)) : 0;
-	uint32_t both = high | low << 16;
-	return both == DECODE_EMPTY ? 0x7FFFFFFFu : both;
+	if (!FULL)
+		return high;
+	return half2_pack(half_bits_to_float((uint16_t)high), clamp_half(v - half_bits_to_float((uint16_t)high)));
 }
 
 } // namespace

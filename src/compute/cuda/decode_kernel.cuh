@@ -192,19 +192,18 @@ __device__ __forceinline__ void prepare(struct block *b)
 	__syncthreads();
 }
 
-/* Rows that no query head has, and columns that pad a head, stay 0; the token's row of the embedding. */
+/* Queries that no head has, and columns that pad a head, stay 0; the token's row of the embedding. */
 template <int CHUNKS> __device__ __forceinline__ void begin(struct block *b)
 {
 	const struct decode_args *a = b->a;
 	clear(shared_query(b), PLANES * a->group_rows * (a->hd + 8) * 2);
-	clear(shared_p16(b), PLANES * a->group_rows * (SPLIT + 8) * 2);
 	clear(shared_fresh(b), PLANES * 2 * a->hd * 2);
 	for (uint32_t i = b->thread; i < a->head_dim / 2; i += WORKERS) {
 		float angle = (float)a->pos * a->frequency[i];
 		shared_turn(b)[i] = cosf(angle);
 		shared_turn(b)[a->hd / 2 + i] = sinf(angle);
 	}
-	prepare_attention<CHUNKS>(b);
+	place_item<CHUNKS>(b, first_item());
 	take_token(b);
 	sync_workers();
 }
@@ -297,9 +296,8 @@ __global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const GRID_CO
 		registers_up<WORKER_REGISTERS>();
 		run_model<CHUNKS, FORMATS>(&b);
 	} else {
-		registers_down<OTHER_REGISTERS>();
-		if (b.warp == (uint32_t)DECODE_WARPS)
-			stream_weights(&b);
+		registers_down<STREAM_REGISTERS>();
+		stream_weights(&b);
 	}
 }
 

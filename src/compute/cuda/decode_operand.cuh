@@ -3,6 +3,7 @@
 #ifndef COMPUTE_CUDA_DECODE_OPERAND_CUH
 #define COMPUTE_CUDA_DECODE_OPERAND_CUH
 
+#include "compute/cuda/attend.cuh"
 #include "compute/cuda/decode_block.cuh"
 
 namespace
@@ -28,11 +29,6 @@ __device__ __forceinline__ void pad_columns(const struct block *b, uint32_t k)
 	}
 }
 
-__device__ __forceinline__ float add_halves(float sum, uint32_t two)
-{
-	return sum + half_bits_to_float((uint16_t)two) + half_bits_to_float((uint16_t)(two >> 16));
-}
-
 /* FULL: sums of 32 activations, for formats with mins; in the order of the stored slots: columns 2j, 2j + 1
  * of each eight, for j = 0 .. 3. Ends with a barrier. */
 __device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k, bool mins)
@@ -44,20 +40,13 @@ __device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k, bo
 		const uint4 *x = reinterpret_cast<const uint4 *>(i < n ? shared_high(b) + i * 32
 								       : shared_low(b) + (i - n) * 32);
 		uint4 v[4] = {x[0], x[1], x[2], x[3]};
-		float sum =
-			half_bits_to_float((uint16_t)v[0].x) + half_bits_to_float((uint16_t)(v[0].x >> 16));
+		float sum = 0;
 #pragma unroll
-		for (int q = 1; q < 4; q++)
-			sum = add_halves(sum, v[q].x);
-#pragma unroll
-		for (int q = 0; q < 4; q++)
-			sum = add_halves(sum, v[q].y);
-#pragma unroll
-		for (int q = 0; q < 4; q++)
-			sum = add_halves(sum, v[q].z);
-#pragma unroll
-		for (int q = 0; q < 4; q++)
-			sum = add_halves(sum, v[q].w);
+		for (int slot = 0; slot < 16; slot++) {
+			uint32_t two = attend_word(v[slot % 4], slot / 4);
+			sum = slot ? sum + half_bits_to_float((uint16_t)two) : half_bits_to_float((uint16_t)two);
+			sum = sum + half_bits_to_float((uint16_t)(two >> 16));
+		}
 		shared_sums(b)[2 * (i < n ? i : i - n) + (i >= n)] = sum;
 	}
 	sync_workers();

@@ -46,47 +46,51 @@ static __device__ __forceinline__ uint32_t frag_u16(const uint8_t *p)
 	return *reinterpret_cast<const uint16_t *>(p);
 }
 
-/* The low half of x twice, and the high half. */
-static __device__ __forceinline__ uint32_t both_halves(uint32_t x)
-{
-	return byte_select(x, 0, 0x1010);
-}
-static __device__ __forceinline__ uint32_t both_high(uint32_t x)
-{
-	return byte_select(x, 0, 0x3232);
-}
-
-/* Nibbles, then with bits above them, as halves of 1024 + n. */
+/*
+ * Nibbles as halves of 1024 + n in r[0], r[2] and of 1024 + 16 n in r[1], r[3], where they lie four bits higher
+ * (one shift for all four). Then bits above the nibbles, in the same places; their layouts (tile.h) are such
+ * that one word, and the same two bits further down, has all of them in place.
+ */
 static __device__ __forceinline__ void frag_nibbles(uint32_t w, uint32_t r[4])
 {
 #pragma unroll
-	for (int i = 0; i < 4; i++)
-		r[i] = and_or(w >> 4 * i, 0x000F000Fu, HALF2_1024);
+	for (int i = 0; i < 4; i += 2, w >>= 8) {
+		r[i] = and_or(w, 0x000F000Fu, HALF2_1024);
+		r[i + 1] = and_or(w, 0x00F000F0u, HALF2_1024);
+	}
 }
 static __device__ __forceinline__ void frag_fifth(uint32_t byte, uint32_t r[4])
 {
-	uint32_t spread = byte * 0x1001u; /* bits 0 .. 3, and 4 .. 7 at 16 .. 19 */
+	uint32_t spread = byte * 0x80010u; /* bits 0, 4 at 4, 8 and 1, 5 at 20, 24; then 2, 6 and 3, 7 */
 #pragma unroll
-	for (int i = 0; i < 4; i++)
-		r[i] = and_or(spread << (4 - i), 0x00100010u, r[i]);
+	for (int i = 0; i < 4; i += 2, spread >>= 2) {
+		r[i] = and_or(spread, 0x00100010u, r[i]);
+		r[i + 1] = and_or(spread, 0x01000100u, r[i + 1]);
+	}
 }
 static __device__ __forceinline__ void frag_high_pair(uint32_t bits, uint32_t r[4])
 {
 	uint32_t spread = bits << 4 | bits << 12; /* the low byte at 4 .. 11, the high one at 20 .. 27 */
 #pragma unroll
-	for (int i = 0; i < 4; i++)
-		r[i] = and_or(spread >> 2 * i, 0x00300030u, r[i]);
+	for (int i = 0; i < 4; i += 2, spread >>= 2) {
+		r[i] = and_or(spread, 0x00300030u, r[i]);
+		r[i + 1] = and_or(spread, 0x03000300u, r[i + 1]);
+	}
 }
 
-/* What the numbers of a format are off by, with the 1024 of their making, as two halves. */
-template <int FORMAT> static __device__ __forceinline__ uint32_t frag_offset(void)
-{
-	return FORMAT == CUDA_Q8_0   ? 0x64806480u  /* 1024 + 128 */
-	       : FORMAT == CUDA_Q4_0 ? 0x64086408u  /* + 8 */
-	       : FORMAT == CUDA_Q5_0 ? 0x64106410u  /* + 16 */
-	       : FORMAT == CUDA_Q6_K ? 0x64206420u  /* + 32 */
-				     : HALF2_1024;
-}
+/* What the numbers of a format are off by. */
+template <int FORMAT> struct frag_offset {
+	enum {
+		n = FORMAT == CUDA_Q8_0   ? 128
+		    : FORMAT == CUDA_Q4_0 ? 8
+		    : FORMAT == CUDA_Q5_0 ? 16
+		    : FORMAT == CUDA_Q6_K ? 32
+					  : 0,
+		ones = (0x6400 + n) * 0x10001,            /* 1024 + n, as two halves */
+		sixteenths = (0xD400 + 16 * n) * 0x10001u, /* -(64 + n) */
+	};
+};
+#define HALF2_SIXTEENTH 0x2C002C00u
 
 /* The integers of chunk c of a unit, as halves. */
 template <int FORMAT>
@@ -108,8 +112,10 @@ static __device__ __forceinline__ void frag_integers(const uint8_t *unit, uint32
 			frag_high_pair(frag_u16(unit + 1024 + 64 * c + 2 * lane), r);
 	}
 #pragma unroll
-	for (int i = 0; i < 4; i++)
-		r[i] = half2_sub(r[i], frag_offset<FORMAT>());
+	for (int i = 0; i < 4; i++) /* exact, all of it */
+		r[i] = FORMAT == CUDA_Q8_0 || i % 2 == 0
+			       ? half2_sub(r[i], frag_offset<FORMAT>::ones)
+			       : half2_fma(r[i], HALF2_SIXTEENTH, (uint32_t)frag_offset<FORMAT>::sixteenths);
 }
 
 enum { FRAG_K_SCALES_Q4 = 1024, FRAG_K_SCALES_Q5 = 1280, FRAG_K_SCALES_Q6 = 1536 };
@@ -128,26 +134,26 @@ static __device__ __forceinline__ void frag_half_scale(const uint8_t *unit, uint
 	uint32_t two;
 	*add = 0;
 	if (FORMAT == CUDA_Q8_0)
-		*scale = both_halves(frag_u16(unit + 256 + 2 * g));
+		*scale = half2_low(frag_u16(unit + 256 + 2 * g));
 	if (FORMAT == CUDA_Q4_0)
-		*scale = both_halves(frag_u16(unit + 128 + 2 * g));
+		*scale = half2_low(frag_u16(unit + 128 + 2 * g));
 	if (FORMAT == CUDA_Q5_0)
-		*scale = both_halves(frag_u16(unit + 160 + 2 * g));
+		*scale = half2_low(frag_u16(unit + 160 + 2 * g));
 	if (FORMAT == CUDA_Q4_1 || FORMAT == CUDA_Q5_1) {
 		two = frag_u32(unit + (FORMAT == CUDA_Q4_1 ? 128 : 160) + 4 * g);
-		*scale = both_halves(two);
-		*add = both_high(two);
+		*scale = half2_low(two);
+		*add = half2_high(two);
 	}
 	if (FORMAT == CUDA_Q4_K || FORMAT == CUDA_Q5_K) {
 		const uint8_t *s = unit + (FORMAT == CUDA_Q4_K ? FRAG_K_SCALES_Q4 : FRAG_K_SCALES_Q5);
 		two = half2_mul(frag_u32(s + 128 + 4 * g) ^ 0x80000000u, halves_of_bytes(frag_u16(s + 16 * c + 2 * g)));
-		*scale = both_halves(two);
-		*add = both_high(two);
+		*scale = half2_low(two);
+		*add = half2_high(two);
 	}
 	if (FORMAT == CUDA_Q6_K) {
 		uint32_t s = (uint32_t)unit[FRAG_K_SCALES_Q6 + 16 * c + 2 * g + t / 2] ^ 0x80u;
-		s = half2_sub(both_halves(s | 0x6400u), 0x64806480u);
-		*scale = half2_mul(both_halves(frag_u16(unit + FRAG_K_SCALES_Q6 + 128 + 2 * g)), s);
+		s = half2_sub(half2_low(s | 0x6400u), 0x64806480u);
+		*scale = half2_mul(half2_low(frag_u16(unit + FRAG_K_SCALES_Q6 + 128 + 2 * g)), s);
 	}
 }
 

@@ -15,12 +15,12 @@ static uint32_t most(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
-/* The kernel passes four words at a time, and takes a group of heads as the rows of one product. */
+/* The kernel passes four words at a time, and takes a group of heads as the columns of one product or two. */
 static bool takes(const struct cuda *c)
 {
 	const struct hparams *hp = &c->model->hp;
 	bool whole = hp->d_model % 8 == 0 && c->q_dim % 8 == 0 && c->kv_dim % 8 == 0 && hp->d_ff % 8 == 0;
-	return whole && tile_hd(hp->head_dim) <= MAX_HD && hp->n_heads / hp->n_kv_heads <= DECODE_MAX_GROUP;
+	return whole && hp->head_dim % 4 == 0 && tile_hd(hp->head_dim) <= MAX_HD && hp->n_heads / hp->n_kv_heads <= DECODE_MAX_GROUP;
 }
 
 static void list_matrices(const struct cuda *c, struct hopper_decode *d)
@@ -65,7 +65,7 @@ static struct decode_args describe(const struct cuda *c)
 		.hd = tile_hd(hp->head_dim),
 		.group = hp->n_heads / hp->n_kv_heads,
 		.group_rows = hp->n_heads / hp->n_kv_heads > 8 ? 16 : 8,
-		.half_inverse = (1u << 18) / (hp->head_dim / 2) + 1,
+		.quarter_inverse = (1u << 18) / (hp->head_dim / 4) + 1,
 		.planes = h->planes,
 		.neox = c->model->arch->rope == ROPE_NEOX,
 		.any_mins = h->any_mins,

@@ -44,7 +44,7 @@ static inline float half_bits_to_float(uint16_t h)
 }
 static inline uint16_t half_bits(float f)
 {
-	return f16_from_f32(f);
+	return f != f ? 0x7FFF : f16_from_f32(f); /* the device knows one NaN */
 }
 static inline uint32_t half2_pack(float low, float high)
 {
@@ -66,6 +66,14 @@ static inline uint32_t half2_fma(uint32_t a, uint32_t b, uint32_t c)
 	return half2_pack(CUDASIM_LOW(a) * CUDASIM_LOW(b) + CUDASIM_LOW(c),
 			     CUDASIM_HIGH(a) * CUDASIM_HIGH(b) + CUDASIM_HIGH(c));
 }
+static inline uint32_t half2_low(uint32_t a)
+{
+	return (a & 0xFFFFu) * 0x10001u;
+}
+static inline uint32_t half2_high(uint32_t a)
+{
+	return (a >> 16) * 0x10001u;
+}
 static inline uint32_t byte_select(uint32_t a, uint32_t b, uint32_t selector)
 {
 	uint64_t bytes = a | (uint64_t)b << 32;
@@ -81,6 +89,18 @@ static inline uint32_t and_or(uint32_t x, uint32_t mask, uint32_t bits)
 static inline float near_rsqrt(float x)
 {
 	return 1.0f / sqrtf(x);
+}
+static inline float near_reciprocal(float x)
+{
+	return 1.0f / x;
+}
+static inline float larger_or_nan(float x, float y)
+{
+	return x != x || y != y ? x + y : fmaxf(x, y);
+}
+static inline float smaller_or_nan(float x, float y)
+{
+	return x != x || y != y ? x + y : fminf(x, y);
 }
 static inline uint32_t shared_offset(const void *p)
 {
@@ -187,6 +207,19 @@ static __device__ __forceinline__ uint32_t half2_fma(uint32_t a, uint32_t b, uin
 	asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
 	return d;
 }
+/* The low half of a twice, and the high half: what multiplies by it can read it so, at no cost. */
+static __device__ __forceinline__ uint32_t half2_low(uint32_t a)
+{
+	uint32_t d;
+	asm("{.reg .b16 l, h; mov.b32 {l, h}, %1; mov.b32 %0, {l, l};}" : "=r"(d) : "r"(a));
+	return d;
+}
+static __device__ __forceinline__ uint32_t half2_high(uint32_t a)
+{
+	uint32_t d;
+	asm("{.reg .b16 l, h; mov.b32 {l, h}, %1; mov.b32 %0, {h, h};}" : "=r"(d) : "r"(a));
+	return d;
+}
 /* Byte i of the result is byte (selector >> 4 i) & 7 of b : a. */
 static __device__ __forceinline__ uint32_t byte_select(uint32_t a, uint32_t b, uint32_t selector)
 {
@@ -246,6 +279,34 @@ static __device__ __forceinline__ float near_rsqrt(float x)
 	float y;
 	asm("rsqrt.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
 	return y;
+}
+/* 1 / x within a unit in the last place, the same bits on every device of a kind. */
+static __device__ __forceinline__ float near_reciprocal(float x)
+{
+	float y;
+	asm("rcp.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+	return y;
+}
+/* The larger and the smaller; NaN where one is. */
+static __device__ __forceinline__ float larger_or_nan(float x, float y)
+{
+#if __CUDA_ARCH__ >= 800
+	float z;
+	asm("max.NaN.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y));
+	return z;
+#else
+	return x != x || y != y ? x + y : fmaxf(x, y);
+#endif
+}
+static __device__ __forceinline__ float smaller_or_nan(float x, float y)
+{
+#if __CUDA_ARCH__ >= 800
+	float z;
+	asm("min.NaN.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y));
+	return z;
+#else
+	return x != x || y != y ? x + y : fminf(x, y);
+#endif
 }
 /* Where p lies in shared memory. */
 static __device__ __forceinline__ uint32_t shared_offset(const void *p)

@@ -48,6 +48,11 @@ static inline uint4 load_words(const uint32_t *p)
 	cudasim_yield();
 	return make_uint4(p[0], p[1], p[2], p[3]);
 }
+static inline uint2 load_two_words(const uint32_t *p)
+{
+	cudasim_yield();
+	return make_uint2(p[0], p[1]);
+}
 static inline void store_tagged(uint64_t *p, uint32_t value, uint32_t tag)
 {
 	*p = (uint64_t)tag << 32 | value;
@@ -89,7 +94,7 @@ static __device__ __forceinline__ void some_barrier(uint32_t id, uint32_t n_thre
 }
 static __device__ __forceinline__ void rest(void)
 {
-	__nanosleep(20);
+	__nanosleep(100);
 }
 /* For copy_bulk_once: what is read once in a launch is the first to leave the L2. */
 static __device__ __forceinline__ uint64_t policy_read_once(void)
@@ -126,6 +131,12 @@ static __device__ __forceinline__ uint4 load_words(const uint32_t *p)
 		     : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
 		     : "l"(p)
 		     : "memory");
+	return v;
+}
+static __device__ __forceinline__ uint2 load_two_words(const uint32_t *p)
+{
+	uint2 v;
+	asm volatile("ld.relaxed.gpu.global.v2.b32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p) : "memory");
 	return v;
 }
 /* A value and its tag travel as one. */

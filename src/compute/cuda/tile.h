@@ -20,8 +20,8 @@
  *            0 .. 15 and 16 .. 31 of the chunk); d: half [row]                   1024 + 512 + 128 + 16
  *
  * A lane's nibbles are one 32-bit word: c(2i) in bits 4i .. 4i + 3, c(2i+1) in bits 16 + 4i .. 16 + 4i + 3.
- * Its fifth bits are one byte: c(2i) in bit i, c(2i+1) in bit 4 + i. Its high bits (Q6_K) are one 16-bit
- * word: c(2i) in bits 2i, 2i + 1, c(2i+1) in bits 8 + 2i, 9 + 2i. Numbers are stored as the file has them
+ * Its fifth bits are one byte: c0 c1 c4 c5 c2 c3 c6 c7 from bit 0 on. Its high bits (Q6_K) are one 16-bit
+ * word: c0 c4 c2 c6 c1 c5 c3 c7, two bits each, from bit 0 on. Numbers are stored as the file has them
  * (unsigned, before the format's offset is taken off).
  *
  * The units of a row are cut into CUDA_SEGMENTS segments, whose sums are added in order: segment s has units

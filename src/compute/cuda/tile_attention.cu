@@ -267,15 +267,17 @@ __device__ __forceinline__ void score_piece(const struct work *w, const struct q
 			continue;
 		if (b >= n_blocks)
 			break;
+		struct attend_chains<S::planes> chains = {};
 #pragma unroll(S::at_once)
 		for (uint32_t c = 0; c < w->cut.chunks; c++) {
 			if (c + 1 < w->cut.chunks)
 				load_keys<S>(w, keys, b - first, c + 1, &next);
 			else if (b + 1 < first + w->cut.k_blocks)
 				load_keys<S>(w, keys, b + 1 - first, 0, &next);
-			attend_score<S::planes>(s[b], S::query_stays ? query->q[c % S::query_chunks] : now.q, now.right);
+			attend_score<S::planes>(&chains, S::query_stays ? query->q[c % S::query_chunks] : now.q, now.right);
 			now = next;
 		}
+		attend_close<S::planes>(&chains, s[b]);
 	}
 }
 
@@ -380,7 +382,7 @@ template <typename S> __device__ __forceinline__ void put_rows(const struct work
 		float v[8], sum = r ? s->row[1].sum : s->row[0].sum;
 #pragma unroll
 		for (uint32_t i = 0; i < 8; i++)
-			v[i] = *own_sum(w, own, c, i / 2 * 4 + 2 * r + i % 2) / sum;
+			v[i] = attend_finish(*own_sum(w, own, c, i / 2 * 4 + 2 * r + i % 2), sum);
 		put_chunk(w->a, r ? w->token[1] : w->token[0], r ? w->head[1] : w->head[0], c,
 			  r ? w->real[1] : w->real[0], v);
 	}
@@ -428,16 +430,18 @@ __device__ __forceinline__ void value_piece(const struct work *w, const struct s
 	load_values<S>(w, values, 0, 0, &now);
 #pragma unroll(S::v_at_once)
 	for (uint32_t c = first; c < least(first + w->cut.v_chunks, w->cut.chunks); c++) {
-		float out[ATTEND_TILES][4] = {};
+		struct attend_chains<S::planes> chains = {};
+		float out[ATTEND_TILES][4];
 #pragma unroll
 		for (uint32_t b = 0; b < ATTEND_BLOCKS; b++) {
 			if (b >= n_blocks)
 				break;
 			bool more = b + 1 < n_blocks;
 			load_values<S>(w, values, more ? b + 1 : 0, c - first + !more, &next); /* at last: nobody uses it */
-			attend_add<S::planes>(out, soft->weights.w[b], now.right);
+			attend_add<S::planes>(&chains, soft->weights.w[b], now.right);
 			now = next;
 		}
+		attend_close<S::planes>(&chains, out);
 		if (S::team == 1 && w->a->partial)
 			store_part(w, split, c, soft->m, soft->l, out);
 		else
@@ -593,7 +597,7 @@ __global__ void tile_combine_kernel(const struct tile_attention_args a)
 #pragma unroll
 	for (uint32_t i = 0; i < 8; i++)
 		if (t / 4 < hd / TILE_CHUNK)
-			v[i] = s->out[t / 4 * TILE_CHUNK + 8 * (i / 2) + 2 * (t % 4) + i % 2] / s->out[hd];
+			v[i] = attend_finish(s->out[t / 4 * TILE_CHUNK + 8 * (i / 2) + 2 * (t % 4) + i % 2], s->out[hd]);
 	put_chunk(&a, token, head, t / 4, t / 4 < hd / TILE_CHUNK, v);
 }
 

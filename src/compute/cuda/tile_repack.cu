@@ -72,13 +72,22 @@ __device__ __forceinline__ uint32_t pack_nibbles(const uint32_t q[8])
 	return nibbles;
 }
 
-/* What is above a number's low four bits, `bits` of each, as tile.h packs a lane's eight. */
-__device__ __forceinline__ uint32_t pack_high(const uint32_t q[8], uint32_t bits)
+/* What is above a number's low four bits, as tile.h packs a lane's eight: one bit each, and two. */
+__device__ __forceinline__ uint32_t pack_fifth(const uint32_t q[8])
 {
 	uint32_t high = 0;
 #pragma unroll
-	for (uint32_t i = 0; i < 4; i++)
-		high |= q[2 * i] >> 4 << bits * i | q[2 * i + 1] >> 4 << (4 * bits + bits * i);
+	for (uint32_t i = 0; i < 8; i++)
+		high |= q[i] >> 4 << (i / 2 % 2 * 4 + i / 4 * 2 + i % 2);
+	return high;
+}
+
+__device__ __forceinline__ uint32_t pack_high_pair(const uint32_t q[8])
+{
+	uint32_t high = 0;
+#pragma unroll
+	for (uint32_t i = 0; i < 8; i++)
+		high |= q[i] >> 4 << 2 * (i % 2 * 4 + i / 2 % 2 * 2 + i / 4);
 	return high;
 }
 
@@ -96,11 +105,11 @@ __device__ __forceinline__ void put_quants(uint8_t *unit, const uint8_t *b, uint
 	else
 		*reinterpret_cast<uint32_t *>(unit + 128 * c + 4 * lane) = pack_nibbles(q);
 	if (FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1)
-		unit[128 + lane] = (uint8_t)pack_high(q, 1);
+		unit[128 + lane] = (uint8_t)pack_fifth(q);
 	if (FORMAT == CUDA_Q5_K)
-		unit[1024 + 32 * c + lane] = (uint8_t)pack_high(q, 1);
+		unit[1024 + 32 * c + lane] = (uint8_t)pack_fifth(q);
 	if (FORMAT == CUDA_Q6_K)
-		*reinterpret_cast<uint16_t *>(unit + 1024 + 64 * c + 2 * lane) = (uint16_t)pack_high(q, 2);
+		*reinterpret_cast<uint16_t *>(unit + 1024 + 64 * c + 2 * lane) = (uint16_t)pack_high_pair(q);
 }
 
 /* The scale (low byte) and min of group c of a Q4_K or Q5_K block, as format_block256.c says. */
