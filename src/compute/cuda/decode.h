@@ -16,6 +16,7 @@ enum {
 	DECODE_BATCH_FULL = 10, /* tiles whose sums are added up together */
 	DECODE_BATCH_HALF = 16,
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
+	DECODE_ROW_PAD = 32,   /* halves after a row of attention's operands: eight lanes then read all banks */
 	DECODE_PIECES = 8,     /* of weights in flight for a segment, at most */
 	DECODE_GOOD_BYTES =
 		2560, /* of a piece of whole segments: smaller ones cost more, larger ones come later */
@@ -41,6 +42,7 @@ enum decode_role {
  * A matrix as the decode kernel reads it: tiles two by two, as the sixteen rows of a tensor-core product, in
  * *pieces* that a copy brings to shared memory. Where a segment of two tiles fits in a piece, a piece is
  * whole segments of `pairs` pairs; else `units` units of the one tile, then those of the other (pairs is 0).
+ * Where segments differ in length, warps change segments from pair to pair (`turns`; decode_segment).
  */
 struct decode_matrix {
 	const uint8_t *data;
@@ -48,6 +50,7 @@ struct decode_matrix {
 	uint16_t unit_bytes;
 	uint8_t format, chunks; /* chunks: of 32 columns, in a unit */
 	uint8_t pairs, units;
+	uint8_t turns;
 };
 
 /* Tiles of one matrix that a block works on, in the order it does. A batch ends where `last_of_batch`. */

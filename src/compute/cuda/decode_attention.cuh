@@ -50,7 +50,7 @@ template <int CHUNKS> struct head_shape {
 		HD = CHUNKS * 32,                /* dimensions of a head, with padding */
 		PLANE_BYTES = KV_BLOCK * HD * 2, /* of a KV block: K or V of one head */
 		BLOCK_BYTES = 2 * PLANES * PLANE_BYTES,
-		STRIDE = HD + 8, /* halves from a query row to the next */
+		STRIDE = HD + DECODE_ROW_PAD, /* halves from a query row to the next */
 	};
 };
 
@@ -392,13 +392,13 @@ __device__ __forceinline__ void soften(const struct block *b, uint32_t i, const 
 	for (uint32_t e = 0; e < 2; e++) {
 		uint32_t head = 8 * i + b->lane % 4 * 2 + e;
 		float largest = peak(b, head), p[2];
-		uint16_t *to = shared_p16(b) + head * (SPLIT + 8);
+		uint16_t *to = shared_p16(b) + head * (SPLIT + DECODE_ROW_PAD);
 #pragma unroll
 		for (uint32_t r = 0; r < 2; r++)
 			p[r] = expf(v[2 * r + e] - largest);
 		uint32_t both = half2_pack(p[0], p[1]);
 #pragma unroll
-		for (uint32_t plane = 0; plane < PLANES; plane++, to += b->a->group_rows * (SPLIT + 8)) {
+		for (uint32_t plane = 0; plane < PLANES; plane++, to += b->a->group_rows * (SPLIT + DECODE_ROW_PAD)) {
 			to[score_position(b, 0)] = (uint16_t)both;
 			to[score_position(b, 1)] = (uint16_t)(both >> 16);
 			both = half2_pack(p[0] - half_bits_to_float((uint16_t)both),
@@ -428,7 +428,7 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 	uint4 heads[KV_BLOCKS][PLANES];
 #pragma unroll
 	for (uint32_t n = 0; n < KV_BLOCKS; n++)
-		load_heads(b, heads[n], shared_p16(b) + n * KV_BLOCK, SPLIT + 8, i);
+		load_heads(b, heads[n], shared_p16(b) + n * KV_BLOCK, SPLIT + DECODE_ROW_PAD, i);
 	float sum[2] = {total(b, row), total(b, row + 1)};
 #pragma unroll
 	for (uint32_t n = 0; n < KV_BLOCKS; n++)

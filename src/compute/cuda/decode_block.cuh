@@ -33,9 +33,8 @@ enum {
 };
 #define F16_MAX 65504.0f
 
-/* A segment of a job's tiles. */
+/* A segment of a matrix. */
 struct view {
-	uint32_t format, n_tiles;
 	uint32_t from, n;                  /* units of the segment: first, how many */
 	uint32_t unit_bytes, pairs, units; /* of a piece (struct decode_matrix) */
 };
@@ -52,7 +51,7 @@ struct block {
 	const struct decode_args *a;
 	uint32_t job, part_at; /* next job; which of the two parts */
 	uint32_t thread, warp, lane;
-	struct ring ring; /* of segment `warp` */
+	struct ring ring; /* the warp's */
 };
 
 /* Shared memory by name. Its place is a constant of the launch, so that no register has to keep it. */
@@ -70,8 +69,8 @@ IN_SHARED(uint16_t, low)
 IN_SHARED(float, sums)     /* (k_max / 32, 2): of high, of low */
 IN_SHARED(float, part)     /* (2, segments, batch, 8, planes) */
 IN_SHARED(float, peaks)    /* (2, group_rows, 8) of a head's scores: the largest by warp, the sum of p by warp */
-IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + 8) */
-IN_SHARED(uint16_t, query) /* (planes, group, hd + 8) */
+IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + DECODE_ROW_PAD) */
+IN_SHARED(uint16_t, query) /* (planes, group, hd + DECODE_ROW_PAD) */
 IN_SHARED(uint16_t, fresh) /* (planes, 2, hd) the new token's k and v */
 IN_SHARED(float, turn)     /* (2, hd / 2) cosines, sines */
 IN_SHARED(uint64_t, table) /* a piece of attention: where its KV blocks begin; its head and split */
@@ -130,12 +129,15 @@ __device__ __forceinline__ void remember(struct block *b)
 
 /* ---- streaming weights ---- */
 
-__device__ __forceinline__ struct view look(const struct decode_matrix *m, const struct decode_job *j,
-					    uint32_t segment)
+/* The segment that a warp takes of a pair of tiles, the first of which has place `at` in its batch. */
+__device__ __forceinline__ uint32_t decode_segment(const struct decode_matrix *m, uint32_t warp, uint32_t at)
+{
+	return m->turns ? (warp + at / 2) % CUDA_SEGMENTS : warp;
+}
+
+__device__ __forceinline__ struct view look(const struct decode_matrix *m, uint32_t segment)
 {
 	struct view v;
-	v.format = m->format;
-	v.n_tiles = j->n_tiles;
 	v.from = tile_segment(m->n_units, segment);
 	v.n = tile_segment(m->n_units, segment + 1) - v.from;
 	v.unit_bytes = m->unit_bytes;
@@ -157,33 +159,54 @@ __device__ __forceinline__ uint32_t cut_units(const struct view *v, uint32_t til
 
 /* What there is to stream, the ring's next piece and its place. */
 struct feed {
-	uint32_t job, tiles,
-		unit; /* next job; tiles left of the present one, units of its pair that are through */
+	uint32_t job;                   /* the next one */
+	uint32_t tile, at, tiles, unit; /* of the present one: tile, its place in the batch, how many are left; units
+					   of the pair that are through */
 	uint32_t offset, filled, pieces;
 	uint32_t now, units, one; /* of the next piece: tiles (0: there is none), units and bytes of each */
-	uint32_t freed;      /* bytes that must have been read before it fits */
-	const uint8_t *from; /* the present pair's first unit; of whole segments: what comes next */
+	uint32_t freed;           /* bytes that must have been read before it fits */
+	const uint8_t *from;      /* the present pair's first unit; of whole segments: what comes next */
+	const struct decode_matrix *m;
 	struct view v;
 };
 
-__device__ __forceinline__ void next_job(const struct block *b, struct feed *f, uint32_t segment)
+__device__ __forceinline__ void pass_tiles(struct feed *f, uint32_t n)
 {
-	while (f->tiles == 0 && f->job < b->a->n_jobs) {
-		const struct decode_job *j = &shared_jobs(b)[f->job++];
-		const struct decode_matrix *m = &shared_matrices(b)[j->matrix];
-		f->v = look(m, j, segment);
-		f->tiles = f->v.n ? f->v.n_tiles : 0;
-		f->unit = 0;
-		f->from = m->data +
-			  ((uint64_t)f->v.from * m->n_tiles + (uint64_t)j->tile * f->v.n) * m->unit_bytes;
+	f->tile += n;
+	f->at += n;
+	f->tiles -= n;
+	f->unit = 0;
+}
+
+/* To the next tiles that the warp has a segment of. */
+__device__ __forceinline__ void next_tiles(const struct block *b, struct feed *f, uint32_t warp)
+{
+	while (f->tiles || f->job < b->a->n_jobs) {
+		if (f->tiles == 0) {
+			const struct decode_job *j = &shared_jobs(b)[f->job++];
+			f->m = &shared_matrices(b)[j->matrix];
+			f->tile = j->tile;
+			f->at = j->at;
+			f->tiles = j->n_tiles;
+			f->unit = 0;
+		} else if (!f->m->turns) {
+			return; /* the same segment goes on */
+		}
+		f->v = look(f->m, decode_segment(f->m, warp, f->at));
+		f->from = f->m->data +
+			  ((uint64_t)f->v.from * f->m->n_tiles + (uint64_t)f->tile * f->v.n) * f->m->unit_bytes;
+		if (f->v.n && f->tiles)
+			return;
+		pass_tiles(f, f->m->turns ? least(f->tiles, 2) : f->tiles);
 	}
 }
 
 /* The next piece and its place. */
-__device__ __forceinline__ void plan_piece(const struct block *b, struct feed *f, uint32_t segment)
+__device__ __forceinline__ void plan_piece(const struct block *b, struct feed *f, uint32_t warp)
 {
 	const uint32_t ring_bytes = b->a->ring_bytes;
-	next_job(b, f, segment);
+	if (f->unit == 0)
+		next_tiles(b, f, warp);
 	f->now = least(f->tiles, f->v.pairs ? 2 * f->v.pairs : 2);
 	f->units = f->v.pairs ? f->v.n : least(cut_units(&f->v, f->now), f->v.n - f->unit);
 	f->one = f->units * f->v.unit_bytes;
@@ -195,18 +218,18 @@ __device__ __forceinline__ void plan_piece(const struct block *b, struct feed *f
 }
 
 /* Whether the planned piece has room. */
-__device__ __forceinline__ bool has_room(const struct block *b, const struct feed *f, uint32_t segment)
+__device__ __forceinline__ bool has_room(const struct block *b, const struct feed *f, uint32_t warp)
 {
-	uint64_t done = *const_cast<const volatile uint64_t *>(shared_done(b) + segment);
+	uint64_t done = *const_cast<const volatile uint64_t *>(shared_done(b) + warp);
 	return (int32_t)((uint32_t)done - f->freed) >= 0 && f->pieces - (uint32_t)(done >> 32) < PIECES;
 }
 
 /* Starts the copy of the planned piece. */
-__device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint32_t segment, uint64_t policy)
+__device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint32_t warp, uint64_t policy)
 {
 	const uint32_t whole = f->v.pairs, bytes = f->now * f->one;
-	shared_place bar = place_in_shared(shared_bars(b) + segment * PIECES + f->pieces % PIECES);
-	shared_place to = place_in_shared(shared_ring(b) + segment * b->a->ring_bytes + f->offset);
+	shared_place bar = place_in_shared(shared_bars(b) + warp * PIECES + f->pieces % PIECES);
+	shared_place to = place_in_shared(shared_ring(b) + warp * b->a->ring_bytes + f->offset);
 	barrier_expect(bar, bytes);
 	copy_bulk_once(to, f->from + f->unit * f->v.unit_bytes, whole ? bytes : f->one, bar, policy);
 	if (!whole && f->now == 2)
@@ -218,29 +241,28 @@ __device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint
 	f->unit += f->units;
 	if (f->unit == f->v.n) {
 		f->from += f->now * f->v.n * f->v.unit_bytes;
-		f->tiles -= f->now;
-		f->unit = 0;
+		pass_tiles(f, f->now);
 	}
 }
 
-/* A streaming warp: each of its first lanes fills the ring of one segment as far as there is room, until all
+/* A streaming warp: each of its first lanes fills the ring of one warp as far as there is room, until all
  * jobs are through. Lanes start their copies one after another, and a copy takes its time to start: one warp
- * for all segments would be slower than the memory. It rests between rounds, and asks little: the workers
+ * for all rings would be slower than the memory. It rests between rounds, and asks little: the workers
  * want the issue slots. */
 __device__ __forceinline__ void stream_weights(const struct block *b)
 {
 	uint64_t policy = policy_read_once();
-	uint32_t segment = (b->warp - DECODE_WARPS) + STREAM_WARPS * b->lane;
+	uint32_t warp = (b->warp - DECODE_WARPS) + STREAM_WARPS * b->lane;
 	struct feed f = {};
-	bool busy = segment < CUDA_SEGMENTS;
+	bool busy = warp < CUDA_SEGMENTS;
 	if (busy)
-		plan_piece(b, &f, segment);
+		plan_piece(b, &f, warp);
 	busy = f.now != 0;
 	while (__any_sync(FULL_WARP, busy)) {
-		bool ready = busy && has_room(b, &f, segment);
+		bool ready = busy && has_room(b, &f, warp);
 		if (ready) {
-			fill(b, &f, segment, policy);
-			plan_piece(b, &f, segment);
+			fill(b, &f, warp, policy);
+			plan_piece(b, &f, warp);
 			busy = f.now != 0;
 		}
 		if (!__any_sync(FULL_WARP, ready))

@@ -196,7 +196,7 @@ __device__ __forceinline__ void prepare(struct block *b)
 template <int CHUNKS> __device__ __forceinline__ void begin(struct block *b)
 {
 	const struct decode_args *a = b->a;
-	clear(shared_query(b), PLANES * a->group_rows * (a->hd + 8) * 2);
+	clear(shared_query(b), PLANES * a->group_rows * (a->hd + DECODE_ROW_PAD) * 2);
 	clear(shared_fresh(b), PLANES * 2 * a->hd * 2);
 	for (uint32_t i = b->thread; i < a->head_dim / 2; i += WORKERS) {
 		float angle = (float)a->pos * a->frequency[i];

@@ -30,6 +30,7 @@ struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 		d.units = (uint8_t)(units < 1 ? 1 : units < 4 ? units : units / 4 * 4); /* four go at once */
 	else
 		d.pairs = (uint8_t)(DECODE_GOOD_BYTES / pair);
+	d.turns = d.chunks > 1 && d.pairs <= 1 && m->n_units % CUDA_SEGMENTS != 0;
 	return d;
 }
 
@@ -152,8 +153,8 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->sums, a->any_mins ? 2 * a->k_max / 32 * 4 : 0},
 		{&s->part, 2 * CUDA_SEGMENTS * batch_tiles(a->planes) * a->planes * 8 * 4},
 		{&s->peaks, 2 * a->group_rows * 8 * 4},
-		{&s->p16, a->planes * a->group_rows * (CUDA_ATTN_SPLIT + 8) * 2},
-		{&s->query, a->planes * a->group_rows * (a->hd + 8) * 2},
+		{&s->p16, a->planes * a->group_rows * (CUDA_ATTN_SPLIT + DECODE_ROW_PAD) * 2},
+		{&s->query, a->planes * a->group_rows * (a->hd + DECODE_ROW_PAD) * 2},
 		{&s->fresh, a->planes * 2 * a->hd * 2},
 		{&s->turn, a->hd * 4},
 		{&s->table, (CUDA_ATTN_SPLIT / CUDA_KV_BLOCK + 1) * 8},

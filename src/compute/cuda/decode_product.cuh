@@ -19,9 +19,10 @@ struct operand {
 
 /* What a warp has to do for a job: known before the activations are there. */
 struct task {
-	struct view v;
+	struct view v; /* the warp's segment; of a matrix that turns: not known here */
 	struct operand o;
 	float *part;
+	struct decode_matrix m;
 	struct decode_job job;
 };
 
@@ -35,18 +36,30 @@ template <typename T> __device__ __forceinline__ void load_uniform(T *to, const 
 	memcpy(to, w, sizeof w);
 }
 
+/* Where the lane's operands and sums of a segment are, whose first unit is `unit`. */
+__device__ __forceinline__ struct operand operand_at(const struct block *b, const struct decode_matrix *m,
+						     uint32_t unit)
+{
+	bool low = FULL && b->lane / 4 % 2;
+	uint32_t chunk = unit * m->chunks;
+	struct operand o;
+	o.x = (low ? shared_low(b) : shared_high(b)) + chunk * 32 + 8 * (b->lane % 4);
+	o.sums = reinterpret_cast<const float2 *>(shared_sums(b)) + chunk;
+	return o;
+}
+__device__ __forceinline__ float *part_of(const struct block *b, uint32_t segment, uint32_t at)
+{
+	return shared_part(b) + ((b->part_at * CUDA_SEGMENTS + segment) * BATCH + at) * TILE_SUMS;
+}
+
 __device__ __forceinline__ struct task next_task(const struct block *b)
 {
 	struct task k;
-	struct decode_matrix m;
-	bool low = FULL && b->lane / 4 % 2;
 	load_uniform(&k.job, &shared_jobs(b)[b->job]);
-	load_uniform(&m, &shared_matrices(b)[k.job.matrix]);
-	k.v = look(&m, &k.job, b->warp);
-	uint32_t chunk = k.v.from * m.chunks;
-	k.o.x = (low ? shared_low(b) : shared_high(b)) + chunk * 32 + 8 * (b->lane % 4);
-	k.o.sums = reinterpret_cast<const float2 *>(shared_sums(b)) + chunk;
-	k.part = shared_part(b) + ((b->part_at * CUDA_SEGMENTS + b->warp) * BATCH + k.job.at) * TILE_SUMS;
+	load_uniform(&k.m, &shared_matrices(b)[k.job.matrix]);
+	k.v = look(&k.m, b->warp);
+	k.o = operand_at(b, &k.m, k.v.from);
+	k.part = part_of(b, b->warp, k.job.at);
 	return k;
 }
 
@@ -184,12 +197,13 @@ __device__ __forceinline__ void multiply_units(float acc[4], const uint8_t *p, u
 
 /* Pieces are whole segments of pairs. */
 template <int FORMAT>
-__device__ __forceinline__ void product_whole(struct block *b, const struct view *v, const struct operand *o,
+__device__ __forceinline__ void product_whole(struct block *b, const struct view *v, uint32_t n_tiles,
+					      const struct operand *o,
 					      float *part)
 {
 	typedef frag_traits<FORMAT> traits;
 	uint32_t tile_bytes = v->n * traits::unit_bytes;
-	for (uint32_t left = v->n_tiles; left;) {
+	for (uint32_t left = n_tiles; left;) {
 		uint32_t tiles = least(left, 2 * v->pairs);
 		const uint8_t *p = open_piece(b, tiles * tile_bytes);
 		left -= tiles;
@@ -232,7 +246,8 @@ __device__ __forceinline__ void multiply_few(const uint8_t *p, uint32_t n, uint3
 
 /* Segments of one or two units of 32 columns: the activations stay in registers over all tiles. */
 template <int FORMAT>
-__device__ __forceinline__ void product_few(struct block *b, const struct view *v, const struct operand *o,
+__device__ __forceinline__ void product_few(struct block *b, const struct view *v, uint32_t n_tiles,
+					      const struct operand *o,
 					    float *part)
 {
 	typedef frag_traits<FORMAT> traits;
@@ -243,7 +258,7 @@ __device__ __forceinline__ void product_few(struct block *b, const struct view *
 	sum[0] = operand_sum<FORMAT>(o, 0);
 	w[1] = operand_chunk(o, n - 1);
 	sum[1] = operand_sum<FORMAT>(o, n - 1);
-	for (uint32_t left = v->n_tiles; left;) {
+	for (uint32_t left = n_tiles; left;) {
 		uint32_t tiles = least(left, 2 * v->pairs), i = 0;
 		const uint8_t *p = open_piece(b, tiles * tile_bytes);
 		left -= tiles;
@@ -262,12 +277,13 @@ __device__ __forceinline__ void product_few(struct block *b, const struct view *
 
 /* Pieces are some units of one tile, then those of the other. */
 template <int FORMAT>
-__device__ __forceinline__ void product_cut(struct block *b, const struct view *v, const struct operand *o,
+__device__ __forceinline__ void product_cut(struct block *b, const struct view *v, uint32_t n_tiles,
+					      const struct operand *o,
 					    float *part)
 {
 	typedef frag_traits<FORMAT> traits;
-	for (uint32_t i = 0; i < v->n_tiles; i += 2, part += 2 * TILE_SUMS) {
-		bool two = i + 1 < v->n_tiles;
+	for (uint32_t i = 0; i < n_tiles; i += 2, part += 2 * TILE_SUMS) {
+		bool two = i + 1 < n_tiles;
 		float acc[4] = {};
 		for (uint32_t u = 0; u < v->n;) {
 			uint32_t n = least(cut_units(v, two ? 2 : 1), v->n - u), one = n * traits::unit_bytes;
@@ -280,22 +296,47 @@ __device__ __forceinline__ void product_cut(struct block *b, const struct view *
 	}
 }
 
+/* Of each pair another segment; pieces as they are cut, or a pair's whole segment. */
+template <int FORMAT> __device__ __forceinline__ void product_turning(struct block *b, const struct task *k)
+{
+	typedef frag_traits<FORMAT> traits;
+	for (uint32_t i = 0; i < k->job.n_tiles; i += 2) {
+		uint32_t segment = decode_segment(&k->m, b->warp, k->job.at + i);
+		struct view v = look(&k->m, segment);
+		struct operand o = operand_at(b, &k->m, v.from);
+		bool two = i + 1 < k->job.n_tiles;
+		float acc[4] = {};
+		for (uint32_t u = 0; u < v.n;) {
+			uint32_t n = v.pairs ? v.n : least(cut_units(&v, two ? 2 : 1), v.n - u),
+				 one = n * traits::unit_bytes;
+			const uint8_t *p = open_piece(b, two ? 2 * one : one);
+			multiply_units<FORMAT>(acc, p, one, two, n, u, b->lane, &o);
+			close_piece(b);
+			u += n;
+		}
+		put_part(part_of(b, segment, k->job.at + i), b->lane, acc, two);
+	}
+}
+
 template <int FORMAT> __device__ __forceinline__ void product(struct block *b, const struct task *k)
 {
 	typedef frag_traits<FORMAT> traits;
 	const struct view *v = &k->v;
+	uint32_t n_tiles = k->job.n_tiles;
 	b->lane = anew(b->lane); /* or what all formats need of it would be computed for all, whatever the
 				    job's is */
-	if (v->n == 0) {
+	if (traits::chunks > 1 && k->m.turns) {
+		product_turning<FORMAT>(b, k);
+	} else if (v->n == 0) {
 		float none[4] = {};
-		for (uint32_t i = 0; i < v->n_tiles; i += 2)
-			put_part(k->part + i * TILE_SUMS, b->lane, none, i + 1 < v->n_tiles);
+		for (uint32_t i = 0; i < n_tiles; i += 2)
+			put_part(k->part + i * TILE_SUMS, b->lane, none, i + 1 < n_tiles);
 	} else if (v->pairs == 0) {
-		product_cut<FORMAT>(b, v, &k->o, k->part);
+		product_cut<FORMAT>(b, v, n_tiles, &k->o, k->part);
 	} else if (traits::chunks == 1 && v->n <= 2) {
-		product_few<FORMAT>(b, v, &k->o, k->part);
+		product_few<FORMAT>(b, v, n_tiles, &k->o, k->part);
 	} else {
-		product_whole<FORMAT>(b, v, &k->o, k->part);
+		product_whole<FORMAT>(b, v, n_tiles, &k->o, k->part);
 	}
 }
 
@@ -315,7 +356,7 @@ template <uint32_t FORMATS> __device__ __forceinline__ void run_job(struct block
 	}
 	CUDA_TILE_FORMATS(ONLY_CASE)
 #undef ONLY_CASE
-	switch (k->v.format) {
+	switch (k->m.format) {
 		CUDA_TILE_FORMATS(JOB_CASE)
 	}
 #undef JOB_CASE

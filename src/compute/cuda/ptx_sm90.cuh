@@ -94,7 +94,7 @@ static __device__ __forceinline__ void some_barrier(uint32_t id, uint32_t n_thre
 }
 static __device__ __forceinline__ void rest(void)
 {
-	__nanosleep(100);
+	__nanosleep(250);
 }
 /* For copy_bulk_once: what is read once in a launch is the first to leave the L2. */
 static __device__ __forceinline__ uint64_t policy_read_once(void)
