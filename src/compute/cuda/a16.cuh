@@ -28,6 +28,23 @@ static __device__ __forceinline__ uint32_t a16_low(float x, float y, uint32_t hi
 			  a16_limit(y - half_bits_to_float((uint16_t)(high >> 16))));
 }
 
+/* RMSNorm: how many sums of squares a row's are cut into; how the sixteen sums of 32 of them are added, four at a
+ * time. */
+enum { A16_NORM_SUMS = 512 };
+static __device__ __forceinline__ float a16_norm_total(const float sums[A16_NORM_SUMS / 32])
+{
+	const float4 *s = reinterpret_cast<const float4 *>(sums);
+	float4 a = s[0], b = s[1], c = s[2], d = s[3];
+	return (a.x + a.y + (a.z + a.w) + (b.x + b.y + (b.z + b.w))) +
+	       (c.x + c.y + (c.z + c.w) + (d.x + d.y + (d.z + d.w)));
+}
+
+/* SwiGLU: gate / (1 + exp(-gate)) * up. */
+static __device__ __forceinline__ float a16_gated(float gate, float up)
+{
+	return gate * near_reciprocal(1.0f + expf(-gate)) * up;
+}
+
 /* Where a column lies in its row. */
 static __device__ __forceinline__ uint32_t a16_slot(uint32_t column)
 {

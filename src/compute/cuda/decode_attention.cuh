@@ -416,6 +416,28 @@ __device__ __forceinline__ uint64_t *attention_part(const struct decode_args *a,
 	return a->tagged + 4 * gridDim.x + ((uint64_t)head * a->n_split_max + split) * (2 + a->head_dim);
 }
 
+/* What a split adds to the output of heads row and row + 1 of the group, for `combine`. */
+__device__ __forceinline__ void put_parts(const struct block *b, const struct item *it, uint32_t tag,
+					  uint32_t first_column, uint32_t row, const struct chains *d,
+					  const float sum[2])
+{
+	const struct decode_args *a = b->a;
+	uint32_t column = first_column + b->lane / 4;
+	for (uint32_t e = 0; e < 2 && row + e < a->group; e++) {
+		uint64_t *part = attention_part(a, it->head * a->group + row + e, it->split);
+#pragma unroll
+		for (uint32_t r = 0; r < COLUMN_ROWS; r++)
+			if (column + 8 * r < a->head_dim)
+				store_tagged(part + 2 + column + 8 * r,
+					     __float_as_uint(e ? close_chains(d, r, 1) : close_chains(d, r, 0)),
+					     tag);
+		if (column == 0) {
+			store_tagged(part, __float_as_uint(peak(b, row + e)), tag);
+			store_tagged(part + 1, __float_as_uint(e ? sum[1] : sum[0]), tag);
+		}
+	}
+}
+
 /* A warp's columns of the output, from first_column on, of tile i of heads. */
 __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32_t words,
 				       const struct item *it, uint32_t first_column, uint32_t i,
@@ -434,22 +456,17 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 	for (uint32_t n = 0; n < KV_BLOCKS; n++)
 		if (it->first + n * KV_BLOCK <= a->pos)
 			multiply(&d, o->a[n][0], heads[n]);
+	if (!whole) {
+		put_parts(b, it, tag, first_column, row, &d, sum);
+		return;
+	}
+	float inverse[2] = {near_reciprocal(sum[0]), near_reciprocal(sum[1])};
+	uint32_t at = words + a->at.attended + head * a->head_dim + first_column + b->lane / 4;
 #pragma unroll
 	for (uint32_t k = 0; k < 2 * COLUMN_ROWS; k++) {
-		uint32_t e = k % 2, r = k / 2, column = first_column + b->lane / 4 + 8 * r;
-		bool real = row + e < a->group && column < a->head_dim;
-		float out = close_chains(&d, r, e);
-		if (!whole && real)
-			store_tagged(attention_part(a, head + e, it->split) + 2 + column,
-				     __float_as_uint(out), tag);
-		uint32_t v = split_half(attend_finish(out, sum[e]));
-		if (whole && real)
-			publish(b, words + a->at.attended + (head + e) * a->head_dim + column, v);
-	}
-	for (uint32_t e = 0; e < 2 && !whole && first_column + b->lane / 4 == 0 && row + e < a->group; e++) {
-		uint64_t *part = attention_part(a, head + e, it->split);
-		store_tagged(part, __float_as_uint(peak(b, row + e)), tag);
-		store_tagged(part + 1, __float_as_uint(sum[e]), tag);
+		uint32_t e = k % 2, r = k / 2, v = split_half(close_chains(&d, r, e) * inverse[e]);
+		if (row + e < a->group && first_column + b->lane / 4 + 8 * r < a->head_dim)
+			publish(b, at + e * a->head_dim + 8 * r, v);
 	}
 }
 

@@ -18,13 +18,12 @@ enum {
 	PLANES = FULL ? 2 : 1,
 	BATCH = FULL ? DECODE_BATCH_FULL : DECODE_BATCH_HALF,
 	DECODE_WARPS = CUDA_SEGMENTS,
-	STREAM_WARPS = 4,
+	STREAM_WARPS = DECODE_STREAM_WARPS,
 	DECODE_THREADS = (DECODE_WARPS + STREAM_WARPS) * 32,
 	WORKERS = DECODE_WARPS * 32, /* threads that compute; those of the warps after them stream */
 	WORKER_REGISTERS = 112,      /* most of those of the last four warps go to the others */
 	STREAM_REGISTERS = 32,
-	NORM_THREADS = 256,       /* of the tile path's norm */
-	NORM_KEPT = FULL ? 2 : 4, /* groups of four columns that such a thread keeps in registers */
+	NORM_KEPT = FULL ? 1 : 2, /* groups of four columns that a thread keeps in registers when it norms */
 	PIECES = DECODE_PIECES,
 	TILE_SUMS = CUDA_TILE_ROWS * PLANES, /* of a segment: floats */
 	SPINS = 1 << 21,                     /* polls before a word counts as lost: a second or more */
@@ -45,6 +44,7 @@ struct ring {
 	const uint8_t *base;
 	shared_place bars;
 	volatile uint64_t *done;
+	shared_place wake; /* of the warp that fills it */
 };
 
 struct block {
@@ -75,7 +75,7 @@ IN_SHARED(uint16_t, fresh) /* (planes, 2, hd) the new token's k and v */
 IN_SHARED(float, turn)     /* (2, hd / 2) cosines, sines */
 IN_SHARED(uint64_t, table) /* a piece of attention: where its KV blocks begin; its head and split */
 IN_SHARED(uint64_t, reduce)
-IN_SHARED(uint64_t, bars) /* (segments, PIECES) */
+IN_SHARED(uint64_t, bars) /* (segments, PIECES): a piece has come; (STREAM_WARPS): some piece was read */
 IN_SHARED(uint64_t, done) /* (segments) bytes that a warp has read, and pieces in the upper half */
 IN_SHARED(uint32_t, kept) /* (warps, 8) struct block's next job and so on, from phase to phase */
 IN_SHARED(uint8_t, ring)  /* (segments, ring_bytes) */
@@ -85,10 +85,6 @@ IN_SHARED(uint8_t, ring)  /* (segments, ring_bytes) */
 __device__ __forceinline__ void sync_workers(void)
 {
 	some_barrier(1, WORKERS);
-}
-__device__ __forceinline__ void sync_norm(void)
-{
-	some_barrier(2, NORM_THREADS);
 }
 
 /* Which thread this is, in a form that the compiler takes for new: nothing that follows from it can be
@@ -100,31 +96,42 @@ __device__ __forceinline__ void know_thread(struct block *b)
 	b->lane = b->thread % 32;
 }
 
-/* What a warp remembers between phases lies in shared memory: attention needs the registers. */
+/* Of streaming warp w: a phase ends with each piece that somebody has read of a ring that it fills. FULL alone:
+ * there, rings drain in bursts, and it is time that counts; HALF streams all the time, and a warp that rests a while
+ * finds room in several rings, for which it starts copies at the price of one. */
+__device__ __forceinline__ shared_place wake_barrier(const struct block *b, uint32_t w)
+{
+	return place_in_shared(shared_bars(b) + CUDA_SEGMENTS * PIECES + w);
+}
+
+/* What a warp remembers between phases lies in shared memory: attention needs the registers. By one lane, so
+ * that no two threads touch it. */
 __device__ __forceinline__ void keep(const struct block *b)
 {
-	volatile uint32_t *k = shared_kept(b) + 8 * b->warp;
 	if (b->lane == 0) {
-		k[0] = b->job;
-		k[1] = b->part_at;
-		k[2] = b->ring.offset;
-		k[3] = b->ring.piece;
+		uint32_t *k = shared_kept(b) + 8 * b->warp;
+		*reinterpret_cast<uint4 *>(k) = make_uint4(b->job, b->part_at, b->ring.offset, b->ring.piece);
 		k[4] = b->ring.bytes;
 	}
-	__syncwarp();
 }
 
 __device__ __forceinline__ void remember(struct block *b)
 {
-	const volatile uint32_t *k = shared_kept(b) + 8 * b->warp;
-	b->job = warp_uniform(k[0]);
-	b->part_at = warp_uniform(k[1]);
-	b->ring.offset = warp_uniform(k[2]);
-	b->ring.piece = warp_uniform(k[3]);
-	b->ring.bytes = warp_uniform(k[4]);
+	uint4 k = make_uint4(0, 0, 0, 0);
+	uint32_t bytes = 0;
+	if (b->lane == 0) {
+		k = *reinterpret_cast<const uint4 *>(shared_kept(b) + 8 * b->warp);
+		bytes = shared_kept(b)[8 * b->warp + 4];
+	}
+	b->job = warp_uniform(k.x);
+	b->part_at = warp_uniform(k.y);
+	b->ring.offset = warp_uniform(k.z);
+	b->ring.piece = warp_uniform(k.w);
+	b->ring.bytes = warp_uniform(bytes);
 	b->ring.base = shared_ring(b) + b->warp * b->a->ring_bytes;
 	b->ring.bars = place_in_shared(shared_bars(b) + b->warp * PIECES);
 	b->ring.done = shared_done(b) + b->warp;
+	b->ring.wake = wake_barrier(b, b->warp % STREAM_WARPS);
 }
 
 /* ---- streaming weights ---- */
@@ -166,6 +173,8 @@ struct feed {
 	uint32_t now, units, one; /* of the next piece: tiles (0: there is none), units and bytes of each */
 	uint32_t freed;           /* bytes that must have been read before it fits */
 	const uint8_t *from;      /* the present pair's first unit; of whole segments: what comes next */
+	shared_place bars, ring;
+	const volatile uint64_t *done;
 	const struct decode_matrix *m;
 	struct view v;
 };
@@ -218,18 +227,17 @@ __device__ __forceinline__ void plan_piece(const struct block *b, struct feed *f
 }
 
 /* Whether the planned piece has room. */
-__device__ __forceinline__ bool has_room(const struct block *b, const struct feed *f, uint32_t warp)
+__device__ __forceinline__ bool has_room(const struct feed *f)
 {
-	uint64_t done = *const_cast<const volatile uint64_t *>(shared_done(b) + warp);
+	uint64_t done = *f->done;
 	return (int32_t)((uint32_t)done - f->freed) >= 0 && f->pieces - (uint32_t)(done >> 32) < PIECES;
 }
 
 /* Starts the copy of the planned piece. */
-__device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint32_t warp, uint64_t policy)
+__device__ __forceinline__ void fill(struct feed *f, uint64_t policy)
 {
 	const uint32_t whole = f->v.pairs, bytes = f->now * f->one;
-	shared_place bar = place_in_shared(shared_bars(b) + warp * PIECES + f->pieces % PIECES);
-	shared_place to = place_in_shared(shared_ring(b) + warp * b->a->ring_bytes + f->offset);
+	shared_place bar = f->bars + f->pieces % PIECES * sizeof(uint64_t), to = f->ring + f->offset;
 	barrier_expect(bar, bytes);
 	copy_bulk_once(to, f->from + f->unit * f->v.unit_bytes, whole ? bytes : f->one, bar, policy);
 	if (!whole && f->now == 2)
@@ -247,25 +255,33 @@ __device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint
 
 /* A streaming warp: each of its first lanes fills the ring of one warp as far as there is room, until all
  * jobs are through. Lanes start their copies one after another, and a copy takes its time to start: one warp
- * for all rings would be slower than the memory. It rests between rounds, and asks little: the workers
- * want the issue slots. */
+ * for all rings would be slower than the memory. It rests between rounds: the workers want the issue slots. */
 __device__ __forceinline__ void stream_weights(const struct block *b)
 {
 	uint64_t policy = policy_read_once();
-	uint32_t warp = (b->warp - DECODE_WARPS) + STREAM_WARPS * b->lane;
+	uint32_t own = b->warp - DECODE_WARPS, warp = own + STREAM_WARPS * b->lane, phase = 0;
+	shared_place wake = wake_barrier(b, own);
 	struct feed f = {};
 	bool busy = warp < CUDA_SEGMENTS;
-	if (busy)
+	if (busy) {
+		f.bars = place_in_shared(shared_bars(b) + warp * PIECES);
+		f.ring = place_in_shared(shared_ring(b) + warp * b->a->ring_bytes);
+		f.done = shared_done(b) + warp;
 		plan_piece(b, &f, warp);
+	}
 	busy = f.now != 0;
 	while (__any_sync(FULL_WARP, busy)) {
-		bool ready = busy && has_room(b, &f, warp);
+		bool ready = busy && has_room(&f);
 		if (ready) {
-			fill(b, &f, warp, policy);
+			fill(&f, policy);
 			plan_piece(b, &f, warp);
 			busy = f.now != 0;
 		}
-		if (!__any_sync(FULL_WARP, ready))
+		if (__any_sync(FULL_WARP, ready))
+			continue;
+		if (FULL)
+			phase ^= barrier_nap(wake, phase);
+		else
 			rest();
 	}
 }
@@ -291,8 +307,11 @@ __device__ __forceinline__ const uint8_t *open_piece(struct block *b, uint32_t b
 __device__ __forceinline__ void close_piece(const struct block *b)
 {
 	__syncwarp();
-	if (b->lane == 0)
+	if (b->lane == 0) {
 		*b->ring.done = b->ring.bytes | (uint64_t)b->ring.piece << 32;
+		if (FULL)
+			barrier_arrive(b->ring.wake);
+	}
 }
 
 /* ---- words ---- */
@@ -332,10 +351,11 @@ __device__ __forceinline__ float clamp_half(float v)
 /* High half in the lower 16 bits, low half above. Not DECODE_EMPTY: a NaN that was converted is 0x7FFF. */
 __device__ __forceinline__ uint32_t split_half(float v)
 {
-	uint32_t high = half_bits(clamp_half(v));
+	float high = clamp_half(v);
 	if (!FULL)
-		return high;
-	return half2_pack(half_bits_to_float((uint16_t)high), clamp_half(v - half_bits_to_float((uint16_t)high)));
+		return half2_pack(high, 0);
+	high = half_bits_to_float((uint16_t)half2_pack(high, 0));
+	return half2_pack(high, clamp_half(v - high));
 }
 
 } // namespace

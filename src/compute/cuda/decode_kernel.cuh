@@ -108,7 +108,7 @@ __device__ __forceinline__ void finish_row(const struct block *b, const struct t
 	if (phase == PHASE_GATE_UP) {
 		float up = __shfl_xor_sync(FULL_WARP, y, PLANES);
 		if (to->place != CUDA_NOTHING && b->thread % (2 * PLANES) == 0)
-			publish(b, to->word, split_half(y / (1.0f + expf(-y)) * up));
+			publish(b, to->word, split_half(a16_gated(y, up)));
 		return;
 	}
 	if (to->place == CUDA_NOTHING || b->thread % PLANES)
@@ -182,11 +182,14 @@ __device__ __forceinline__ void prepare(struct block *b)
 		(a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct decode_matrix));
 	copy_in(base + a->shared.jobs, a->jobs + (uint64_t)blockIdx.x * a->n_jobs,
 		a->n_jobs * (uint32_t)sizeof(struct decode_job));
-	if (b->warp == (uint32_t)DECODE_WARPS) {
-		for (uint32_t i = b->lane; i < CUDA_SEGMENTS * PIECES; i += 32)
-			barrier_init(place_in_shared(shared_bars(b) + i), 1);
-		if (b->lane < CUDA_SEGMENTS)
-			shared_done(b)[b->lane] = 0;
+	/* each warp its own ring's: one after another, they would take microseconds */
+	if (b->warp < (uint32_t)DECODE_WARPS) {
+		if (b->lane < PIECES)
+			barrier_init(place_in_shared(shared_bars(b) + b->warp * PIECES + b->lane), 1);
+		if (b->lane == PIECES && b->warp < (uint32_t)STREAM_WARPS)
+			barrier_init(wake_barrier(b, b->warp), 1);
+		if (b->lane == 0)
+			shared_done(b)[b->warp] = 0;
 		barrier_init_done();
 	}
 	__syncthreads();
@@ -198,7 +201,8 @@ template <int CHUNKS> __device__ __forceinline__ void begin(struct block *b)
 	const struct decode_args *a = b->a;
 	clear(shared_query(b), PLANES * a->group_rows * (a->hd + DECODE_ROW_PAD) * 2);
 	clear(shared_fresh(b), PLANES * 2 * a->hd * 2);
-	for (uint32_t i = b->thread; i < a->head_dim / 2; i += WORKERS) {
+	/* by the last threads, as the first have most of the embedding */
+	for (uint32_t i = WORKERS - 1 - b->thread; i < a->head_dim / 2; i += WORKERS) {
 		float angle = (float)a->pos * a->frequency[i];
 		shared_turn(b)[i] = cosf(angle);
 		shared_turn(b)[a->hd / 2 + i] = sinf(angle);

@@ -112,22 +112,22 @@ __device__ __forceinline__ float raise_groups(struct block *b, uint32_t at, floa
 	float sum = 0;
 #pragma unroll
 	for (uint32_t q = 0; q < NORM_KEPT; q++)
-		if (t + q * NORM_THREADS < n) {
+		if (t + q * WORKERS < n) {
 			if (add)
-				v[q] = load_words(words + 4 * (t + q * NORM_THREADS));
-			kept[q] = group_of(shared_x(b), t + q * NORM_THREADS);
+				v[q] = load_words(words + 4 * (t + q * WORKERS));
+			kept[q] = group_of(shared_x(b), t + q * WORKERS);
 		}
 #pragma unroll
 	for (uint32_t q = 0; q < NORM_KEPT; q++)
-		if (t + q * NORM_THREADS < n) {
+		if (t + q * WORKERS < n) {
 			if (add) {
 				if (!all_there(v[q]))
-					v[q] = await_words(words + 4 * (t + q * NORM_THREADS));
+					v[q] = await_words(words + 4 * (t + q * WORKERS));
 				kept[q] = add_words(kept[q], v[q]);
 			}
 			sum = add_squares(sum, kept[q]);
 		}
-	for (uint32_t i = t + NORM_KEPT * NORM_THREADS; i < n; i += NORM_THREADS) {
+	for (uint32_t i = t + NORM_KEPT * WORKERS; i < n; i += WORKERS) {
 		float4 x = group_of(shared_x(b), i);
 		if (add) {
 			x = add_words(x, await_words(words + 4 * i));
@@ -143,34 +143,27 @@ __device__ __forceinline__ void take_norm(struct block *b, uint32_t at, const fl
 {
 	uint32_t t = b->thread, n = b->a->d_model / 4;
 	float *sums = reinterpret_cast<float *>(shared_reduce(b));
-	if (t < NORM_THREADS) {
-		float4 x[NORM_KEPT] = {}, w[NORM_KEPT] = {};
+	float4 x[NORM_KEPT] = {}, w[NORM_KEPT] = {};
 #pragma unroll
-		for (uint32_t q = 0; q < NORM_KEPT; q++)
-			if (t + q * NORM_THREADS < n)
-				w[q] = group_of(weight, t + q * NORM_THREADS);
-		float sum = raise_groups(b, at, x);
-		for (int bit = 16; bit >= 1; bit /= 2)
-			sum = sum + __shfl_xor_sync(FULL_WARP, sum, bit);
-		if (t % 32 == 0)
-			sums[t / 32] = sum;
-		sync_norm();
-		sum = sums[0];
+	for (uint32_t q = 0; q < NORM_KEPT; q++)
+		if (t + q * WORKERS < n)
+			w[q] = group_of(weight, t + q * WORKERS);
+	float sum = raise_groups(b, at, x);
+	for (int bit = 16; bit >= 1; bit /= 2)
+		sum = sum + __shfl_xor_sync(FULL_WARP, sum, bit);
+	if (t % 32 == 0)
+		sums[t / 32] = sum;
+	sync_workers();
+	float scale = near_rsqrt(fmaf(a16_norm_total(sums), b->a->inverse_d, b->a->eps));
 #pragma unroll
-		for (uint32_t i = 1; i < NORM_THREADS / 32; i++)
-			sum = sum + sums[i];
-		float scale = near_rsqrt(fmaf(sum, b->a->inverse_d, b->a->eps));
-#pragma unroll
-		for (uint32_t q = 0; q < NORM_KEPT; q++)
-			if (t + q * NORM_THREADS < n) {
-				put_normed(b, 4 * (t + q * NORM_THREADS), x[q], scale, w[q]);
-				if (at != CUDA_NOTHING)
-					*reinterpret_cast<float4 *>(shared_x(b) +
-								    4 * (t + q * NORM_THREADS)) = x[q];
-			}
-		for (uint32_t i = t + NORM_KEPT * NORM_THREADS; i < n; i += NORM_THREADS)
-			put_normed(b, 4 * i, group_of(shared_x(b), i), scale, group_of(weight, i));
-	}
+	for (uint32_t q = 0; q < NORM_KEPT; q++)
+		if (t + q * WORKERS < n) {
+			put_normed(b, 4 * (t + q * WORKERS), x[q], scale, w[q]);
+			if (at != CUDA_NOTHING)
+				*reinterpret_cast<float4 *>(shared_x(b) + 4 * (t + q * WORKERS)) = x[q];
+		}
+	for (uint32_t i = t + NORM_KEPT * WORKERS; i < n; i += WORKERS)
+		put_normed(b, 4 * i, group_of(shared_x(b), i), scale, group_of(weight, i));
 	pad_columns(b, b->a->d_model);
 	sync_workers();
 	sum_chunks(b, b->a->d_model, mins);

@@ -159,7 +159,7 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->turn, a->hd * 4},
 		{&s->table, (CUDA_ATTN_SPLIT / CUDA_KV_BLOCK + 1) * 8},
 		{&s->reduce, 64 * 8},
-		{&s->bars, CUDA_SEGMENTS * DECODE_PIECES * 8},
+		{&s->bars, (CUDA_SEGMENTS * DECODE_PIECES + DECODE_STREAM_WARPS) * 8},
 		{&s->done, CUDA_SEGMENTS * 2 * 4},
 		{&s->kept, CUDA_SEGMENTS * 8 * 4},
 		{&s->ring, CUDA_SEGMENTS * a->ring_bytes},

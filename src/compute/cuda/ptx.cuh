@@ -280,11 +280,11 @@ static __device__ __forceinline__ float near_rsqrt(float x)
 	asm("rsqrt.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
 	return y;
 }
-/* 1 / x within a unit in the last place, the same bits on every device of a kind. */
+/* 1 / x within a unit in the last place, for normal numbers: the same bits on every device of a kind. */
 static __device__ __forceinline__ float near_reciprocal(float x)
 {
 	float y;
-	asm("rcp.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+	asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
 	return y;
 }
 /* The larger and the smaller; NaN where one is. */

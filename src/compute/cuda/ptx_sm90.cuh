@@ -26,6 +26,11 @@ static inline void rest(void)
 {
 	cudasim_yield();
 }
+static inline bool barrier_nap(shared_place b, uint32_t phase)
+{
+	cudasim_yield();
+	return ((uint32_t)cudasim_barrier_of(b)->bytes & 1u) != phase;
+}
 static inline uint64_t policy_read_once(void)
 {
 	return 0;
@@ -95,6 +100,18 @@ static __device__ __forceinline__ void some_barrier(uint32_t id, uint32_t n_thre
 static __device__ __forceinline__ void rest(void)
 {
 	__nanosleep(250);
+}
+/* Waits until phase `phase` of a barrier has ended, but for 200 ns or so at most. Whether it has. */
+static __device__ __forceinline__ bool barrier_nap(shared_place b, uint32_t phase)
+{
+	uint32_t ended;
+	asm volatile("{.reg .pred p;\n"
+		     "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2, 200;\n"
+		     "selp.u32 %0, 1, 0, p;\n}"
+		     : "=r"(ended)
+		     : "r"(b), "r"(phase)
+		     : "memory");
+	return ended;
 }
 /* For copy_bulk_once: what is read once in a launch is the first to leave the L2. */
 static __device__ __forceinline__ uint64_t policy_read_once(void)

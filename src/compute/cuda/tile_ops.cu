@@ -5,20 +5,20 @@
 namespace
 {
 
-enum { NORM_SUMS = 256, NORM_THREADS = NORM_SUMS / 2, ROPE_THREADS = 128, SILU_THREADS = 128, VALUES = 8 };
+enum { NORM_THREADS = A16_NORM_SUMS / 4, ROPE_THREADS = 128, SILU_THREADS = 128, VALUES = 8 };
 
 struct norm_shared {
-	float sums[NORM_SUMS / 32];
+	alignas(16) float sums[A16_NORM_SUMS / 32];
 };
 
-/* The sum of a row's squares: sum t takes groups t, t + 256, ... of four columns; 32 neighbouring sums are added
- * in a tree, then what comes of them in order. A thread has two of the sums. */
+/* The sum of a row's squares: sum t takes groups t, t + 512, ... of four columns; 32 neighbouring sums are added
+ * in a tree, then what comes of them (a16_norm_total). A thread has four of the sums. */
 __device__ __forceinline__ float sum_squares(const float *x, uint32_t cols, struct norm_shared *s)
 {
-	float sum[NORM_SUMS / NORM_THREADS] = {};
+	float sum[A16_NORM_SUMS / NORM_THREADS] = {};
 #pragma unroll
-	for (uint32_t k = 0; k < NORM_SUMS / NORM_THREADS; k++)
-		for (uint32_t c = 4 * (k * NORM_THREADS + threadIdx.x); c < cols; c += 4 * NORM_SUMS) {
+	for (uint32_t k = 0; k < A16_NORM_SUMS / NORM_THREADS; k++)
+		for (uint32_t c = 4 * (k * NORM_THREADS + threadIdx.x); c < cols; c += 4 * A16_NORM_SUMS) {
 			float4 v = *reinterpret_cast<const float4 *>(x + c);
 			v.y = c + 1 < cols ? v.y : 0.0f;
 			v.z = c + 2 < cols ? v.z : 0.0f;
@@ -28,18 +28,14 @@ __device__ __forceinline__ float sum_squares(const float *x, uint32_t cols, stru
 		}
 	for (int bit = 16; bit >= 1; bit /= 2)
 #pragma unroll
-		for (uint32_t k = 0; k < NORM_SUMS / NORM_THREADS; k++)
+		for (uint32_t k = 0; k < A16_NORM_SUMS / NORM_THREADS; k++)
 			sum[k] = sum[k] + __shfl_xor_sync(FULL_WARP, sum[k], bit);
 	if (threadIdx.x % 32 == 0)
 #pragma unroll
-		for (uint32_t k = 0; k < NORM_SUMS / NORM_THREADS; k++)
+		for (uint32_t k = 0; k < A16_NORM_SUMS / NORM_THREADS; k++)
 			s->sums[(k * NORM_THREADS + threadIdx.x) / 32] = sum[k];
 	__syncthreads();
-	float total = s->sums[0];
-#pragma unroll
-	for (int w = 1; w < NORM_SUMS / 32; w++)
-		total = total + s->sums[w];
-	return total;
+	return a16_norm_total(s->sums);
 }
 
 /* A block a row; four lanes a chunk. */
@@ -98,8 +94,8 @@ __global__ void tile_silu_kernel(const struct tile_silu_args a)
 		if (c < cols) {
 			float2 g, u;
 			fetch_gate(&a, gate, up, c, pairs, &g, &u);
-			v[2 * i] = g.x / (1.0f + expf(-g.x)) * u.x;
-			v[2 * i + 1] = c + 1 < cols ? g.y / (1.0f + expf(-g.y)) * u.y : 0.0f;
+			v[2 * i] = a16_gated(g.x, u.x);
+			v[2 * i + 1] = c + 1 < cols ? a16_gated(g.y, u.y) : 0.0f;
 		}
 	}
 	a16_put(&a.out, blockIdx.y, unit / 4, unit < n_units, v);
