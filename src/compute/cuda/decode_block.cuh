@@ -173,8 +173,6 @@ struct feed {
 	uint32_t now, units, one; /* of the next piece: tiles (0: there is none), units and bytes of each */
 	uint32_t freed;           /* bytes that must have been read before it fits */
 	const uint8_t *from;      /* the present pair's first unit; of whole segments: what comes next */
-	shared_place bars, ring;
-	const volatile uint64_t *done;
 	const struct decode_matrix *m;
 	struct view v;
 };
@@ -227,17 +225,18 @@ __device__ __forceinline__ void plan_piece(const struct block *b, struct feed *f
 }
 
 /* Whether the planned piece has room. */
-__device__ __forceinline__ bool has_room(const struct feed *f)
+__device__ __forceinline__ bool has_room(const struct block *b, const struct feed *f, uint32_t warp)
 {
-	uint64_t done = *f->done;
+	uint64_t done = *const_cast<const volatile uint64_t *>(shared_done(b) + warp);
 	return (int32_t)((uint32_t)done - f->freed) >= 0 && f->pieces - (uint32_t)(done >> 32) < PIECES;
 }
 
 /* Starts the copy of the planned piece. */
-__device__ __forceinline__ void fill(struct feed *f, uint64_t policy)
+__device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint32_t warp, uint64_t policy)
 {
 	const uint32_t whole = f->v.pairs, bytes = f->now * f->one;
-	shared_place bar = f->bars + f->pieces % PIECES * sizeof(uint64_t), to = f->ring + f->offset;
+	shared_place bar = place_in_shared(shared_bars(b) + warp * PIECES + f->pieces % PIECES);
+	shared_place to = place_in_shared(shared_ring(b) + warp * b->a->ring_bytes + f->offset);
 	barrier_expect(bar, bytes);
 	copy_bulk_once(to, f->from + f->unit * f->v.unit_bytes, whole ? bytes : f->one, bar, policy);
 	if (!whole && f->now == 2)
@@ -260,27 +259,22 @@ __device__ __forceinline__ void stream_weights(const struct block *b)
 {
 	uint64_t policy = policy_read_once();
 	uint32_t own = b->warp - DECODE_WARPS, warp = own + STREAM_WARPS * b->lane, phase = 0;
-	shared_place wake = wake_barrier(b, own);
 	struct feed f = {};
 	bool busy = warp < CUDA_SEGMENTS;
-	if (busy) {
-		f.bars = place_in_shared(shared_bars(b) + warp * PIECES);
-		f.ring = place_in_shared(shared_ring(b) + warp * b->a->ring_bytes);
-		f.done = shared_done(b) + warp;
+	if (busy)
 		plan_piece(b, &f, warp);
-	}
 	busy = f.now != 0;
 	while (__any_sync(FULL_WARP, busy)) {
-		bool ready = busy && has_room(&f);
+		bool ready = busy && has_room(b, &f, warp);
 		if (ready) {
-			fill(&f, policy);
+			fill(b, &f, warp, policy);
 			plan_piece(b, &f, warp);
 			busy = f.now != 0;
 		}
 		if (__any_sync(FULL_WARP, ready))
 			continue;
 		if (FULL)
-			phase ^= barrier_nap(wake, phase);
+			phase ^= barrier_nap(wake_barrier(b, own), phase);
 		else
 			rest();
 	}
