@@ -201,7 +201,7 @@ __device__ __forceinline__ void next_tiles(const struct block *b, struct feed *f
 		}
 		f->v = look(f->m, decode_segment(f->m, warp, f->at));
 		f->from = f->m->data +
-			  ((uint64_t)f->v.from * f->m->n_tiles + (uint64_t)f->tile * f->v.n) * f->m->unit_bytes;
+			  (uint64_t)(f->v.from * f->m->n_tiles + f->tile * f->v.n) * f->m->unit_bytes;
 		if (f->v.n && f->tiles)
 			return;
 		pass_tiles(f, f->m->turns ? least(f->tiles, 2) : f->tiles);

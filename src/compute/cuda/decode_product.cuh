@@ -151,7 +151,7 @@ __device__ __forceinline__ void multiply_some(float acc[4], const uint8_t *p, co
 	typedef frag_traits<FORMAT> traits;
 #pragma unroll
 	for (uint32_t u = 0; u < UNITS; u++) {
-#pragma unroll(traits::chunks == 1 ? 1 : FULL ? 2 : 4)
+#pragma unroll(traits::chunks == 1 ? 1 : FULL ? 2 : 8)
 		for (uint32_t c = 0; c < (uint32_t)traits::chunks; c++) {
 			uint32_t chunk = (unit + u) * traits::chunks + c;
 			multiply_chunk<FORMAT, TWO>(acc, p + u * traits::unit_bytes,
@@ -172,6 +172,11 @@ __device__ __forceinline__ void multiply_more(float acc[4], const uint8_t *p, co
 		for (; u + 4 <= n; u += 4)
 			multiply_some<FORMAT, TWO, 4>(acc, p + u * traits::unit_bytes,
 						      q + u * traits::unit_bytes, unit + u, lane, o);
+		if (u + 3 == n) {
+			multiply_some<FORMAT, TWO, 3>(acc, p + u * traits::unit_bytes,
+						      q + u * traits::unit_bytes, unit + u, lane, o);
+			return;
+		}
 		if (u + 2 <= n) {
 			multiply_some<FORMAT, TWO, 2>(acc, p + u * traits::unit_bytes,
 						      q + u * traits::unit_bytes, unit + u, lane, o);
