@@ -123,11 +123,11 @@ __device__ __forceinline__ void remember(struct block *b)
 		k = *reinterpret_cast<const uint4 *>(shared_kept(b) + 8 * b->warp);
 		bytes = shared_kept(b)[8 * b->warp + 4];
 	}
-	b->job = warp_uniform(k.x);
-	b->part_at = warp_uniform(k.y);
-	b->ring.offset = warp_uniform(k.z);
-	b->ring.piece = warp_uniform(k.w);
-	b->ring.bytes = warp_uniform(bytes);
+	b->job = __shfl_sync(FULL_WARP, k.x, 0);
+	b->part_at = __shfl_sync(FULL_WARP, k.y, 0);
+	b->ring.offset = __shfl_sync(FULL_WARP, k.z, 0);
+	b->ring.piece = __shfl_sync(FULL_WARP, k.w, 0);
+	b->ring.bytes = __shfl_sync(FULL_WARP, bytes, 0);
 	b->ring.base = shared_ring(b) + b->warp * b->a->ring_bytes;
 	b->ring.bars = place_in_shared(shared_bars(b) + b->warp * PIECES);
 	b->ring.done = shared_done(b) + b->warp;
