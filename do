@@ -225,8 +225,8 @@ task_test() {
 	case ${1:-all} in
 	all)
 		build release # also what is not built under sanitizers: the CUDA plugin, where there is an nvcc
-		say "do: the tests under the thread sanitizer"
-		suite tsan
+		say "do: the tests that have threads, under the thread sanitizer"
+		suite tsan -LE one_thread
 		say "do: the tests under the address and undefined-behaviour sanitizers"
 		suite asan
 		;;
