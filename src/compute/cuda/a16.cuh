@@ -28,8 +28,8 @@ static __device__ __forceinline__ uint32_t a16_low(float x, float y, uint32_t hi
 			  a16_limit(y - half_bits_to_float((uint16_t)(high >> 16))));
 }
 
-/* RMSNorm: how many sums of squares a row's are cut into; how the sixteen sums of 32 of them are added, four at a
- * time. */
+/* RMSNorm: how many sums of squares a row's are cut into; how the sixteen sums of 32 of them are added, four
+ * at a time. */
 enum { A16_NORM_SUMS = 512 };
 static __device__ __forceinline__ float a16_norm_total(const float sums[A16_NORM_SUMS / 32])
 {
@@ -52,8 +52,8 @@ static __device__ __forceinline__ uint32_t a16_slot(uint32_t column)
 	return column - c + c % 8 / 4 * 16 + c % 4 / 2 * 8 + c / 8 * 2 + c % 2;
 }
 
-/* The sum of a chunk's 32 halves in the order of their slots; lane t of each four lanes has slots 8t .. 8t + 7,
- * and lane 3's result is it. By a whole warp. */
+/* The sum of a chunk's 32 halves in the order of their slots; lane t of each four lanes has slots 8t .. 8t +
+ * 7, and lane 3's result is it. By a whole warp. */
 static __device__ __forceinline__ float a16_chunk_sum(const uint32_t w[4])
 {
 	uint32_t lane = threadIdx.x % 32;
@@ -71,10 +71,11 @@ static __device__ __forceinline__ float a16_chunk_sum(const uint32_t w[4])
 	return sum;
 }
 
-/* Stores a chunk of token `token`: lane t of each four lanes gives columns 8i + 2t + e (i = 0 .. 3, e = 0, 1) of
- * it as v[2i + e], which are its slots 8t .. 8t + 7. By a whole warp; lanes with `write` false only take part. */
-static __device__ __forceinline__ void a16_put(const struct tile_activations *a, uint32_t token, uint32_t chunk,
-					       bool write, const float v[8])
+/* Stores a chunk of token `token`: lane t of each four lanes gives columns 8i + 2t + e (i = 0 .. 3, e = 0, 1)
+ * of it as v[2i + e], which are its slots 8t .. 8t + 7. By a whole warp; lanes with `write` false only take
+ * part. */
+static __device__ __forceinline__ void a16_put(const struct tile_activations *a, uint32_t token,
+					       uint32_t chunk, bool write, const float v[8])
 {
 	uint32_t t = threadIdx.x % 4, high[4], low[4];
 #pragma unroll
@@ -87,7 +88,8 @@ static __device__ __forceinline__ void a16_put(const struct tile_activations *a,
 		uint16_t *to = a->halves + row * a->pitch + chunk * TILE_CHUNK + 8 * t;
 		*reinterpret_cast<uint4 *>(to) = make_uint4(high[0], high[1], high[2], high[3]);
 		if (a->planes == 2)
-			*reinterpret_cast<uint4 *>(to + a->pitch) = make_uint4(low[0], low[1], low[2], low[3]);
+			*reinterpret_cast<uint4 *>(to + a->pitch) =
+				make_uint4(low[0], low[1], low[2], low[3]);
 	}
 	if (!a->sums)
 		return;

@@ -16,9 +16,9 @@ enum {
 	DECODE_BATCH_FULL = 10, /* tiles whose sums are added up together */
 	DECODE_BATCH_HALF = 16,
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
-	DECODE_ROW_PAD = 32,   /* halves after a row of attention's operands: eight lanes then read all banks */
+	DECODE_ROW_PAD = 32, /* halves after a row of attention's operands: eight lanes then read all banks */
 	DECODE_STREAM_WARPS = 4,
-	DECODE_PIECES = 8,     /* of weights in flight for a segment, at most */
+	DECODE_PIECES = 8, /* of weights in flight for a segment, at most */
 	DECODE_GOOD_BYTES =
 		2560, /* of a piece of whole segments: smaller ones cost more, larger ones come later */
 	DECODE_PIECE_BYTES = 4096, /* of others: two copies, which should not be small */

@@ -187,8 +187,8 @@ __device__ __forceinline__ void patch_values(const struct block *b, const struct
 	}
 }
 
-/* Leaves two neighbouring columns of the new token's q, k or v (row: head of the group, then k, then v) in shared
- * memory as halves; k and v also go to the KV memory. */
+/* Leaves two neighbouring columns of the new token's q, k or v (row: head of the group, then k, then v) in
+ * shared memory as halves; k and v also go to the KV memory. */
 template <int CHUNKS>
 __device__ __forceinline__ void put_two(const struct block *b, uint8_t *to, uint32_t row, uint32_t column,
 					uint32_t x, uint32_t y)
@@ -206,8 +206,8 @@ __device__ __forceinline__ void put_two(const struct block *b, uint8_t *to, uint
 		*reinterpret_cast<uint32_t *>(put + column) = both;
 		if (row < group)
 			continue;
-		uint16_t *cache =
-			reinterpret_cast<uint16_t *>(to + (is_v ? PLANES + plane : plane) * shape::PLANE_BYTES);
+		uint16_t *cache = reinterpret_cast<uint16_t *>(to + (is_v ? PLANES + plane : plane) *
+									    shape::PLANE_BYTES);
 		if (is_v) {
 			cache[column * KV_BLOCK + slot] = (uint16_t)both;
 			cache[(column + 1) * KV_BLOCK + slot] = (uint16_t)(both >> 16);
@@ -237,8 +237,8 @@ __device__ __forceinline__ void take_query(const struct block *b, uint32_t l, ui
 		float2 c = *reinterpret_cast<const float2 *>(shared_turn(b) + pair),
 		       s = *reinterpret_cast<const float2 *>(shared_turn(b) + shape::HD / 2 + pair);
 		uint2 u = load_two_words(w + first), v = load_two_words(w + second);
-		for (uint32_t k = 0; u.x == DECODE_EMPTY || u.y == DECODE_EMPTY || v.x == DECODE_EMPTY ||
-				     v.y == DECODE_EMPTY;
+		for (uint32_t k = 0;
+		     u.x == DECODE_EMPTY || u.y == DECODE_EMPTY || v.x == DECODE_EMPTY || v.y == DECODE_EMPTY;
 		     k++) {
 			u = load_two_words(w + first);
 			v = load_two_words(w + second);
@@ -279,8 +279,8 @@ __device__ __forceinline__ void arrange(const struct fragments *f, struct operan
 		for (uint32_t tile = 0; tile < TILES; tile++)
 #pragma unroll
 			for (uint32_t k = 0; k < 8; k++)
-				o->a[n][tile][k / 4][k % 4] = anew(
-					attend_word(f->w[n][tile][k % 2], k / 4 * 2 + k % 4 / 2));
+				o->a[n][tile][k / 4][k % 4] =
+					anew(attend_word(f->w[n][tile][k % 2], k / 4 * 2 + k % 4 / 2));
 }
 
 /* The products of a tile: rows g and g + 8 with the heads' high plane, and (FULL) with their low one. */
@@ -289,7 +289,8 @@ struct chains {
 };
 
 /* d += keys or values (left) times the heads' numbers of a chunk or KV block, [plane]. */
-__device__ __forceinline__ void multiply(struct chains *d, const uint32_t left[2][4], const uint4 heads[PLANES])
+__device__ __forceinline__ void multiply(struct chains *d, const uint32_t left[2][4],
+					 const uint4 heads[PLANES])
 {
 #pragma unroll
 	for (uint32_t j = 0; j < 2; j++) {
@@ -356,7 +357,8 @@ __device__ __forceinline__ float total(const struct block *b, uint32_t head)
 	return (x.x + x.y + (x.z + x.w)) + (y.x + y.y + (y.z + y.w));
 }
 
-/* A warp's scores of tile i of heads: v[2 r + e] of head 2 t + e and row r; and its largest, to shared memory. */
+/* A warp's scores of tile i of heads: v[2 r + e] of head 2 t + e and row r; and its largest, to shared
+ * memory. */
 template <int CHUNKS>
 __device__ __forceinline__ void score(const struct block *b, const struct item *it, uint32_t i,
 				      const struct operands *o, float v[4])
@@ -398,7 +400,8 @@ __device__ __forceinline__ void soften(const struct block *b, uint32_t i, const 
 			p[r] = expf(v[2 * r + e] - largest);
 		uint32_t both = half2_pack(p[0], p[1]);
 #pragma unroll
-		for (uint32_t plane = 0; plane < PLANES; plane++, to += b->a->group_rows * (SPLIT + DECODE_ROW_PAD)) {
+		for (uint32_t plane = 0; plane < PLANES;
+		     plane++, to += b->a->group_rows * (SPLIT + DECODE_ROW_PAD)) {
 			to[score_position(b, 0)] = (uint16_t)both;
 			to[score_position(b, 1)] = (uint16_t)(both >> 16);
 			both = half2_pack(p[0] - half_bits_to_float((uint16_t)both),
@@ -428,9 +431,10 @@ __device__ __forceinline__ void put_parts(const struct block *b, const struct it
 #pragma unroll
 		for (uint32_t r = 0; r < COLUMN_ROWS; r++)
 			if (column + 8 * r < a->head_dim)
-				store_tagged(part + 2 + column + 8 * r,
-					     __float_as_uint(e ? close_chains(d, r, 1) : close_chains(d, r, 0)),
-					     tag);
+				store_tagged(
+					part + 2 + column + 8 * r,
+					__float_as_uint(e ? close_chains(d, r, 1) : close_chains(d, r, 0)),
+					tag);
 		if (column == 0) {
 			store_tagged(part, __float_as_uint(peak(b, row + e)), tag);
 			store_tagged(part + 1, __float_as_uint(e ? sum[1] : sum[0]), tag);
@@ -444,7 +448,8 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 				       const struct operands *o)
 {
 	const struct decode_args *a = b->a;
-	uint32_t row = 8 * i + b->lane % 4 * 2, head = it->head * a->group + row, tag = a->run * a->n_layers + l;
+	uint32_t row = 8 * i + b->lane % 4 * 2, head = it->head * a->group + row,
+		 tag = a->run * a->n_layers + l;
 	bool whole = a->pos < SPLIT;
 	struct chains d = {};
 	uint4 heads[KV_BLOCKS][PLANES];
@@ -498,7 +503,8 @@ __device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint3
 		total_sum = fmaf(total_sum, before, sum * now);
 		total = fmaf(total, before, out * now);
 	}
-	publish(b, words + a->at.attended + head * a->head_dim + column, split_half(attend_finish(total, total_sum)));
+	publish(b, words + a->at.attended + head * a->head_dim + column,
+		split_half(attend_finish(total, total_sum)));
 }
 
 /* The part of a warp that scores, from when the query is there. */
@@ -523,8 +529,8 @@ __device__ __forceinline__ void score_all(const struct block *b, const struct it
 
 /* The part of a warp that adds up. */
 template <int CHUNKS>
-__device__ __forceinline__ void gather_all(const struct block *b, uint32_t l, uint32_t words, const struct item *it,
-					   uint32_t column, struct fragments *f)
+__device__ __forceinline__ void gather_all(const struct block *b, uint32_t l, uint32_t words,
+					   const struct item *it, uint32_t column, struct fragments *f)
 {
 	const uint32_t hd = head_shape<CHUNKS>::HD;
 	struct operands o;
@@ -564,8 +570,7 @@ template <int CHUNKS> __device__ __forceinline__ void attend(struct block *b, ui
 		gather_all<CHUNKS>(b, l, words, &it, column, &f);
 }
 
-template <int CHUNKS>
-__device__ __forceinline__ void attention(struct block *b, uint32_t l, uint32_t words)
+template <int CHUNKS> __device__ __forceinline__ void attention(struct block *b, uint32_t l, uint32_t words)
 {
 	const struct decode_args *a = b->a;
 	uint32_t n_splits = a->pos / SPLIT + 1, n_items = a->n_kv_heads * n_splits;

@@ -66,9 +66,9 @@ IN_SHARED(const struct decode_job, jobs)
 IN_SHARED(float, x)       /* (d_model) the residual */
 IN_SHARED(uint16_t, high) /* (k_max) what the next product multiplies */
 IN_SHARED(uint16_t, low)
-IN_SHARED(float, sums)     /* (k_max / 32, 2): of high, of low */
-IN_SHARED(float, part)     /* (2, segments, batch, 8, planes) */
-IN_SHARED(float, peaks)    /* (2, group_rows, 8) of a head's scores: the largest by warp, the sum of p by warp */
+IN_SHARED(float, sums)  /* (k_max / 32, 2): of high, of low */
+IN_SHARED(float, part)  /* (2, segments, batch, 8, planes) */
+IN_SHARED(float, peaks) /* (2, group_rows, 8) of a head's scores: the largest by warp, the sum of p by warp */
 IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + DECODE_ROW_PAD) */
 IN_SHARED(uint16_t, query) /* (planes, group, hd + DECODE_ROW_PAD) */
 IN_SHARED(uint16_t, fresh) /* (planes, 2, hd) the new token's k and v */
@@ -96,9 +96,9 @@ __device__ __forceinline__ void know_thread(struct block *b)
 	b->lane = b->thread % 32;
 }
 
-/* Of streaming warp w: a phase ends with each piece that somebody has read of a ring that it fills. FULL alone:
- * there, rings drain in bursts, and it is time that counts; HALF streams all the time, and a warp that rests a while
- * finds room in several rings, for which it starts copies at the price of one. */
+/* Of streaming warp w: a phase ends with each piece that somebody has read of a ring that it fills. FULL
+ * alone: there, rings drain in bursts, and it is time that counts; HALF streams all the time, and a warp that
+ * rests a while finds room in several rings, for which it starts copies at the price of one. */
 __device__ __forceinline__ shared_place wake_barrier(const struct block *b, uint32_t w)
 {
 	return place_in_shared(shared_bars(b) + CUDA_SEGMENTS * PIECES + w);
@@ -167,8 +167,8 @@ __device__ __forceinline__ uint32_t cut_units(const struct view *v, uint32_t til
 /* What there is to stream, the ring's next piece and its place. */
 struct feed {
 	uint32_t job;                   /* the next one */
-	uint32_t tile, at, tiles, unit; /* of the present one: tile, its place in the batch, how many are left; units
-					   of the pair that are through */
+	uint32_t tile, at, tiles, unit; /* of the present one: tile, its place in the batch, how many are
+					   left; units of the pair that are through */
 	uint32_t offset, filled, pieces;
 	uint32_t now, units, one; /* of the next piece: tiles (0: there is none), units and bytes of each */
 	uint32_t freed;           /* bytes that must have been read before it fits */
@@ -254,7 +254,8 @@ __device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint
 
 /* A streaming warp: each of its first lanes fills the ring of one warp as far as there is room, until all
  * jobs are through. Lanes start their copies one after another, and a copy takes its time to start: one warp
- * for all rings would be slower than the memory. It rests between rounds: the workers want the issue slots. */
+ * for all rings would be slower than the memory. It rests between rounds: the workers want the issue slots.
+ */
 __device__ __forceinline__ void stream_weights(const struct block *b)
 {
 	uint64_t policy = policy_read_once();

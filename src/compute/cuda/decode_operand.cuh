@@ -44,7 +44,8 @@ __device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k, bo
 #pragma unroll
 		for (int slot = 0; slot < 16; slot++) {
 			uint32_t two = attend_word(v[slot % 4], slot / 4);
-			sum = slot ? sum + half_bits_to_float((uint16_t)two) : half_bits_to_float((uint16_t)two);
+			sum = slot ? sum + half_bits_to_float((uint16_t)two)
+				   : half_bits_to_float((uint16_t)two);
 			sum = sum + half_bits_to_float((uint16_t)(two >> 16));
 		}
 		shared_sums(b)[2 * (i < n ? i : i - n) + (i >= n)] = sum;

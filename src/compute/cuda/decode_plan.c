@@ -8,10 +8,12 @@ enum {
 	HALF_BANKS = 64, /* bytes: so that high and low are read from different banks */
 };
 
-static bool is_k(uint32_t format)
-{
-	return format == CUDA_Q4_K || format == CUDA_Q5_K || format == CUDA_Q6_K;
-}
+/* Of a unit. */
+static const uint8_t chunks_of[] = {
+#define CHUNKS(name, bytes, columns) [CUDA_##name] = (columns) / CUDA_CHUNK,
+	CUDA_TILE_FORMATS(CHUNKS)
+#undef CHUNKS
+};
 
 struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 {
@@ -24,7 +26,7 @@ struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 		.n_units = m->n_units,
 		.unit_bytes = (uint16_t)m->unit_bytes,
 		.format = (uint8_t)m->format,
-		.chunks = is_k(m->format) ? 8 : 1,
+		.chunks = chunks_of[m->format],
 	};
 	if (pair > DECODE_GOOD_BYTES)
 		d.units = (uint8_t)(units < 1 ? 1 : units < 4 ? units : units / 4 * 4); /* four go at once */

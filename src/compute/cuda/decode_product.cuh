@@ -203,8 +203,7 @@ __device__ __forceinline__ void multiply_units(float acc[4], const uint8_t *p, u
 /* Pieces are whole segments of pairs. */
 template <int FORMAT>
 __device__ __forceinline__ void product_whole(struct block *b, const struct view *v, uint32_t n_tiles,
-					      const struct operand *o,
-					      float *part)
+					      const struct operand *o, float *part)
 {
 	typedef frag_traits<FORMAT> traits;
 	uint32_t tile_bytes = v->n * traits::unit_bytes;
@@ -252,8 +251,7 @@ __device__ __forceinline__ void multiply_few(const uint8_t *p, uint32_t n, uint3
 /* Segments of one or two units of 32 columns: the activations stay in registers over all tiles. */
 template <int FORMAT>
 __device__ __forceinline__ void product_few(struct block *b, const struct view *v, uint32_t n_tiles,
-					      const struct operand *o,
-					    float *part)
+					    const struct operand *o, float *part)
 {
 	typedef frag_traits<FORMAT> traits;
 	uint32_t n = v->n, tile_bytes = n * traits::unit_bytes;
@@ -283,8 +281,7 @@ __device__ __forceinline__ void product_few(struct block *b, const struct view *
 /* Pieces are some units of one tile, then those of the other. */
 template <int FORMAT>
 __device__ __forceinline__ void product_cut(struct block *b, const struct view *v, uint32_t n_tiles,
-					      const struct operand *o,
-					    float *part)
+					    const struct operand *o, float *part)
 {
 	typedef frag_traits<FORMAT> traits;
 	for (uint32_t i = 0; i < n_tiles; i += 2, part += 2 * TILE_SUMS) {

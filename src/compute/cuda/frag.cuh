@@ -2,9 +2,9 @@
  * Units of the tile layout (tile.h) in registers. The same fragments are operand B of decode's mma.sync
  * (8 rows of weights) and operand A of prefill's wgmma (16 rows: two tiles), so both compute the same bits.
  *
- * A chunk (32 columns) of a lane is four registers of two halves: r[0], r[1] for the first k16, r[2], r[3] for
- * the second. HALF gives weights (dequantised, rounded once to a half by the last operation); FULL gives the
- * block's integers, and frag_scale() what they are multiplied by, in float32.
+ * A chunk (32 columns) of a lane is four registers of two halves: r[0], r[1] for the first k16, r[2], r[3]
+ * for the second. HALF gives weights (dequantised, rounded once to a half by the last operation); FULL gives
+ * the block's integers, and frag_scale() what they are multiplied by, in float32.
  */
 #ifndef COMPUTE_CUDA_FRAG_CUH
 #define COMPUTE_CUDA_FRAG_CUH
@@ -14,15 +14,15 @@
 
 /* What is known of a format when compiling. */
 template <int FORMAT> struct frag_traits;
-#define FRAG_TRAITS(NAME, BYTES, COLUMNS, SCALED, MINS, GROUPS)                        \
-	template <> struct frag_traits<CUDA_##NAME> {                                  \
-		enum {                                                                 \
-			unit_bytes = BYTES,                                            \
-			chunks = COLUMNS / 32,                                         \
-			scaled = SCALED, /* FULL: integers and scales, not weights */  \
-			mins = MINS,                                                   \
+#define FRAG_TRAITS(NAME, BYTES, COLUMNS, SCALED, MINS, GROUPS)                          \
+	template <> struct frag_traits<CUDA_##NAME> {                                    \
+		enum {                                                                   \
+			unit_bytes = BYTES,                                              \
+			chunks = COLUMNS / 32,                                           \
+			scaled = SCALED, /* FULL: integers and scales, not weights */    \
+			mins = MINS,                                                     \
 			groups = GROUPS, /* of a chunk that have a scale of their own */ \
-		};                                                                     \
+		};                                                                       \
 	}
 FRAG_TRAITS(F16, 512, 32, 0, 0, 1);
 FRAG_TRAITS(Q8_0, 272, 32, 1, 0, 1);
@@ -47,9 +47,9 @@ static __device__ __forceinline__ uint32_t frag_u16(const uint8_t *p)
 }
 
 /*
- * Nibbles as halves of 1024 + n in r[0], r[2] and of 1024 + 16 n in r[1], r[3], where they lie four bits higher
- * (one shift for all four). Then bits above the nibbles, in the same places; their layouts (tile.h) are such
- * that one word, and the same two bits further down, has all of them in place.
+ * Nibbles as halves of 1024 + n in r[0], r[2] and of 1024 + 16 n in r[1], r[3], where they lie four bits
+ * higher (one shift for all four). Then bits above the nibbles, in the same places; their layouts (tile.h)
+ * are such that one word, and the same two bits further down, has all of them in place.
  */
 static __device__ __forceinline__ void frag_nibbles(uint32_t w, uint32_t r[4])
 {
@@ -86,7 +86,7 @@ template <int FORMAT> struct frag_offset {
 		    : FORMAT == CUDA_Q5_0 ? 16
 		    : FORMAT == CUDA_Q6_K ? 32
 					  : 0,
-		ones = (0x6400 + n) * 0x10001,            /* 1024 + n, as two halves */
+		ones = (0x6400 + n) * 0x10001,             /* 1024 + n, as two halves */
 		sixteenths = (0xD400 + 16 * n) * 0x10001u, /* -(64 + n) */
 	};
 };
@@ -94,7 +94,8 @@ template <int FORMAT> struct frag_offset {
 
 /* The integers of chunk c of a unit, as halves. */
 template <int FORMAT>
-static __device__ __forceinline__ void frag_integers(const uint8_t *unit, uint32_t c, uint32_t lane, uint32_t r[4])
+static __device__ __forceinline__ void frag_integers(const uint8_t *unit, uint32_t c, uint32_t lane,
+						     uint32_t r[4])
 {
 	if (FORMAT == CUDA_Q8_0) {
 		uint2 w = *reinterpret_cast<const uint2 *>(unit + 8 * lane);
@@ -126,10 +127,11 @@ static __device__ __forceinline__ uint32_t halves_of_bytes(uint32_t two)
 	return half2_sub(byte_select(two, 0x64646464u, 0x4140), HALF2_1024);
 }
 
-/* HALF: what row g's integers of chunk c are multiplied by and added to, as pairs of halves. t: the lane's place. */
+/* HALF: what row g's integers of chunk c are multiplied by and added to, as pairs of halves. t: the lane's
+ * place. */
 template <int FORMAT>
-static __device__ __forceinline__ void frag_half_scale(const uint8_t *unit, uint32_t c, uint32_t g, uint32_t t,
-						       uint32_t *scale, uint32_t *add)
+static __device__ __forceinline__ void frag_half_scale(const uint8_t *unit, uint32_t c, uint32_t g,
+						       uint32_t t, uint32_t *scale, uint32_t *add)
 {
 	uint32_t two;
 	*add = 0;
@@ -146,7 +148,8 @@ static __device__ __forceinline__ void frag_half_scale(const uint8_t *unit, uint
 	}
 	if (FORMAT == CUDA_Q4_K || FORMAT == CUDA_Q5_K) {
 		const uint8_t *s = unit + (FORMAT == CUDA_Q4_K ? FRAG_K_SCALES_Q4 : FRAG_K_SCALES_Q5);
-		two = half2_mul(frag_u32(s + 128 + 4 * g) ^ 0x80000000u, halves_of_bytes(frag_u16(s + 16 * c + 2 * g)));
+		two = half2_mul(frag_u32(s + 128 + 4 * g) ^ 0x80000000u,
+				halves_of_bytes(frag_u16(s + 16 * c + 2 * g)));
 		*scale = half2_low(two);
 		*add = half2_high(two);
 	}
@@ -159,7 +162,8 @@ static __device__ __forceinline__ void frag_half_scale(const uint8_t *unit, uint
 
 /* Registers of chunk c: weights (HALF, and F16 always) or integers (FULL). */
 template <int FORMAT, int FULL>
-static __device__ __forceinline__ void frag_load(const uint8_t *unit, uint32_t c, uint32_t lane, uint32_t r[4])
+static __device__ __forceinline__ void frag_load(const uint8_t *unit, uint32_t c, uint32_t lane,
+						 uint32_t r[4])
 {
 	if (FORMAT == CUDA_F16) {
 		uint4 w = *reinterpret_cast<const uint4 *>(unit + 16 * lane);
@@ -179,8 +183,8 @@ static __device__ __forceinline__ void frag_load(const uint8_t *unit, uint32_t c
 /* FULL: the float32 scale of row `row` (0 .. 7) of chunk c; group: of Q6_K's two. *add: what the sum of the
  * activations is multiplied by (formats with mins). */
 template <int FORMAT>
-static __device__ __forceinline__ float frag_scale(const uint8_t *unit, uint32_t c, uint32_t row, uint32_t group,
-						   float *add)
+static __device__ __forceinline__ float frag_scale(const uint8_t *unit, uint32_t c, uint32_t row,
+						   uint32_t group, float *add)
 {
 	*add = 0;
 	if (FORMAT == CUDA_Q8_0)
@@ -202,7 +206,8 @@ static __device__ __forceinline__ float frag_scale(const uint8_t *unit, uint32_t
 	}
 	if (FORMAT == CUDA_Q6_K) {
 		int8_t s = (int8_t)unit[FRAG_K_SCALES_Q6 + 16 * c + 2 * row + group];
-		return half_bits_to_float((uint16_t)frag_u16(unit + FRAG_K_SCALES_Q6 + 128 + 2 * row)) * (float)s;
+		return half_bits_to_float((uint16_t)frag_u16(unit + FRAG_K_SCALES_Q6 + 128 + 2 * row)) *
+		       (float)s;
 	}
 	return 1.0f;
 }
@@ -213,9 +218,11 @@ static __device__ __forceinline__ uint32_t frag_in_group(uint32_t r, uint32_t t,
 	return t / 2 == group ? r : 0;
 }
 
-/* Eight weights of a row as float32, the bits of model/format.h's dequantise: columns 8t .. 8t + 7 of chunk c. */
+/* Eight weights of a row as float32, the bits of model/format.h's dequantise: columns 8t .. 8t + 7 of chunk
+ * c. */
 template <int FORMAT>
-static __device__ __forceinline__ void frag_exact(const uint8_t *unit, uint32_t c, uint32_t g, uint32_t t, float out[8])
+static __device__ __forceinline__ void frag_exact(const uint8_t *unit, uint32_t c, uint32_t g, uint32_t t,
+						  float out[8])
 {
 	uint32_t r[4];
 	frag_load<FORMAT, 1>(unit, c, 4 * g + t, r);

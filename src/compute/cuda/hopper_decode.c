@@ -20,7 +20,8 @@ static bool takes(const struct cuda *c)
 {
 	const struct hparams *hp = &c->model->hp;
 	bool whole = hp->d_model % 8 == 0 && c->q_dim % 8 == 0 && c->kv_dim % 8 == 0 && hp->d_ff % 8 == 0;
-	return whole && hp->head_dim % 4 == 0 && tile_hd(hp->head_dim) <= MAX_HD && hp->n_heads / hp->n_kv_heads <= DECODE_MAX_GROUP;
+	return whole && hp->head_dim % 4 == 0 && tile_hd(hp->head_dim) <= MAX_HD &&
+	       hp->n_heads / hp->n_kv_heads <= DECODE_MAX_GROUP;
 }
 
 static void list_matrices(const struct cuda *c, struct hopper_decode *d)

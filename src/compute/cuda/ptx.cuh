@@ -64,7 +64,7 @@ static inline uint32_t half2_mul(uint32_t a, uint32_t b)
 static inline uint32_t half2_fma(uint32_t a, uint32_t b, uint32_t c)
 {
 	return half2_pack(CUDASIM_LOW(a) * CUDASIM_LOW(b) + CUDASIM_LOW(c),
-			     CUDASIM_HIGH(a) * CUDASIM_HIGH(b) + CUDASIM_HIGH(c));
+			  CUDASIM_HIGH(a) * CUDASIM_HIGH(b) + CUDASIM_HIGH(c));
 }
 static inline uint32_t half2_low(uint32_t a)
 {
@@ -138,9 +138,10 @@ static inline void mma_f16(float d[4], const uint32_t a[4], uint32_t b0, uint32_
 	for (unsigned i = 0; i < 2; i++)
 		for (unsigned k = 0; k < 16; k++) {
 			unsigned from = k % 8 / 2, e = k % 2;
-			rows[i][k] = ((const struct cudasim_fragment *)all[4 * g + from])->a[4 * (k / 8) + 2 * i + e];
-			columns[i][k] =
-				((const struct cudasim_fragment *)all[4 * (2 * t + i) + from])->b[2 * (k / 8) + e];
+			rows[i][k] = ((const struct cudasim_fragment *)all[4 * g + from])
+					     ->a[4 * (k / 8) + 2 * i + e];
+			columns[i][k] = ((const struct cudasim_fragment *)all[4 * (2 * t + i) + from])
+						->b[2 * (k / 8) + e];
 		}
 	for (unsigned i = 0; i < 4; i++)
 		d[i] = cudasim_chain(d[i], rows[i / 2], columns[i % 2]);
@@ -233,9 +234,9 @@ static __device__ __forceinline__ void mma_f16(float d[4], const uint32_t a[4], 
 {
 #if __CUDA_ARCH__ >= 800
 	asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-		     "{%8, %9}, {%0, %1, %2, %3};"
-		     : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-		     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+	    "{%8, %9}, {%0, %1, %2, %3};"
+	    : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+	    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #else
 	__trap();
 #endif

@@ -153,7 +153,10 @@ static __device__ __forceinline__ uint4 load_words(const uint32_t *p)
 static __device__ __forceinline__ uint2 load_two_words(const uint32_t *p)
 {
 	uint2 v;
-	asm volatile("ld.relaxed.gpu.global.v2.b32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p) : "memory");
+	asm volatile("ld.relaxed.gpu.global.v2.b32 {%0,%1}, [%2];"
+		     : "=r"(v.x), "=r"(v.y)
+		     : "l"(p)
+		     : "memory");
 	return v;
 }
 /* A value and its tag travel as one. */

@@ -1,13 +1,14 @@
 /*
  * Attention of the tile path over the paged KV memory; attend.cuh defines its bits.
  *
- * A *team* of warps (one, or four where a sequence has many new tokens) takes a tile of rows of one KV head and
- * walks splits of 128 positions. K and V come to shared memory in pieces of at most 32 KB, each asked for one
- * piece ahead, so that all warps of the team share them: first the K of the split's blocks, then its V, some
- * dimensions of all blocks at a time. Units of 16 bytes of K are exchanged between neighbouring positions so
- * that a warp reads all banks.
+ * A *team* of warps (one, or four where a sequence has many new tokens) takes a tile of rows of one KV head
+ * and walks splits of 128 positions. K and V come to shared memory in pieces of at most 32 KB, each asked for
+ * one piece ahead, so that all warps of the team share them: first the K of the split's blocks, then its V,
+ * some dimensions of all blocks at a time. Units of 16 bytes of K are exchanged between neighbouring
+ * positions so that a warp reads all banks.
  *
- * With a partial buffer teams take a few splits each and leave their parts there; a second kernel adds them up.
+ * With a partial buffer teams take a few splits each and leave their parts there; a second kernel adds them
+ * up.
  */
 #include "compute/cuda/attend.cuh"
 
@@ -17,11 +18,11 @@ namespace
 enum {
 	UNIT = 16, /* bytes that are copied at once */
 	WIDE_TEAM = TILE_WIDE_ROWS / 16,
-	MOST_PER_TEAM = 8,   /* splits, where they are spread over the device */
-	TEAMS_AT_ONCE = 384, /* of one warp, on a device of 132 multiprocessors */
-	ENOUGH_TEAMS = 200,  /* to fill it without spreading splits */
+	MOST_PER_TEAM = 8,                            /* splits, where they are spread over the device */
+	TEAMS_AT_ONCE = 384,                          /* of one warp, on a device of 132 multiprocessors */
+	ENOUGH_TEAMS = 200,                           /* to fill it without spreading splits */
 	CHUNK_BYTES = TILE_CHUNK * CUDA_KV_BLOCK * 2, /* a KV block's share of 32 dimensions, in one plane */
-	LANE_SUMS = 16,      /* floats of a chunk that a lane cares for: two rows */
+	LANE_SUMS = 16,                               /* floats of a chunk that a lane cares for: two rows */
 };
 
 __host__ __device__ __forceinline__ uint32_t least(uint32_t a, uint32_t b)
@@ -46,7 +47,8 @@ __host__ __device__ __forceinline__ struct cut cut_of(uint32_t chunks, uint32_t 
 	c.k_blocks = planes * chunks <= 4 ? 4 : planes * chunks <= 8 ? 2 : 1;
 	c.v_chunks = least(chunks, 4 / planes);
 	c.v_pieces = (chunks + c.v_chunks - 1) / c.v_chunks;
-	uint32_t k = c.k_blocks * planes * c.plane_bytes, v = ATTEND_BLOCKS * planes * c.v_chunks * CHUNK_BYTES;
+	uint32_t k = c.k_blocks * planes * c.plane_bytes,
+		 v = ATTEND_BLOCKS * planes * c.v_chunks * CHUNK_BYTES;
 	c.piece_bytes = k > v ? k : v;
 	return c;
 }
@@ -58,14 +60,17 @@ template <int CHUNKS, int PLANES, int TEAM> struct shape {
 		team = TEAM,
 		threads = 32 * TEAM,
 		any = CHUNKS == 0,
-		chunks = CHUNKS,                                      /* unless `any` */
-		at_once = CHUNKS ? CHUNKS : 1,                        /* loops are unrolled by: chunks */
-		v_at_once = CHUNKS == 0 ? 1 : CHUNKS < 4 / PLANES ? CHUNKS : 4 / PLANES, /* chunks of a piece of V */
+		chunks = CHUNKS,               /* unless `any` */
+		at_once = CHUNKS ? CHUNKS : 1, /* loops are unrolled by: chunks */
+		v_at_once = CHUNKS == 0           ? 1
+			    : CHUNKS < 4 / PLANES ? CHUNKS
+						  : 4 / PLANES, /* chunks of a piece of V */
 		v_pieces = (CHUNKS + v_at_once - 1) / v_at_once + (CHUNKS == 0),
-		/* copies of a thread: of a KV block's K; of a KV block's share of a piece of V, in one plane */
+		/* copies of a thread: of a KV block's K; of a KV block's share of a piece of V, in one plane
+		 */
 		k_copies = CHUNKS ? PLANES * CHUNKS * CHUNK_BYTES / UNIT / (32 * TEAM) : 1,
 		v_copies = CHUNKS ? v_at_once * CHUNK_BYTES / UNIT / (32 * TEAM) : 1,
-		query_stays = CHUNKS && PLANES * CHUNKS <= 4,         /* in registers */
+		query_stays = CHUNKS && PLANES * CHUNKS <= 4, /* in registers */
 		query_chunks = CHUNKS && PLANES * CHUNKS <= 4 ? CHUNKS : 1,
 	};
 };
@@ -97,13 +102,15 @@ template <typename S> __device__ __forceinline__ void team_sync(void)
 		__syncthreads();
 }
 
-template <typename S> __device__ __forceinline__ struct work find_work(const struct tile_attention_args *a, uint8_t *shared)
+template <typename S>
+__device__ __forceinline__ struct work find_work(const struct tile_attention_args *a, uint8_t *shared)
 {
 	struct attend_tile tile = a->tiles[blockIdx.y];
 	uint32_t group = a->kv.n_heads / a->kv.n_kv_heads, warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4;
 	struct work w;
 	w.a = a;
-	w.cut = cut_of(S::any ? (a->kv.head_dim + TILE_CHUNK - 1) / TILE_CHUNK : (uint32_t)S::chunks, S::planes);
+	w.cut = cut_of(S::any ? (a->kv.head_dim + TILE_CHUNK - 1) / TILE_CHUNK : (uint32_t)S::chunks,
+		       S::planes);
 	w.table = a->kv.tables + a->tokens[tile.token].table;
 	w.shared = shared;
 	w.kv_head = blockIdx.x;
@@ -128,7 +135,8 @@ template <typename S> __device__ __forceinline__ struct work find_work(const str
 /* ---- memory to shared memory ---- */
 
 /* The KV blocks of a split; those beyond the tile's last position repeat its block. */
-__device__ __forceinline__ void find_blocks(const struct work *w, uint32_t split, uint32_t block[ATTEND_BLOCKS])
+__device__ __forceinline__ void find_blocks(const struct work *w, uint32_t split,
+					    uint32_t block[ATTEND_BLOCKS])
 {
 	uint32_t last = w->last / CUDA_KV_BLOCK;
 #pragma unroll
@@ -142,8 +150,8 @@ __device__ __forceinline__ const uint8_t *kv_block(const struct work *w, uint32_
 	       ((uint64_t)block * w->a->kv.n_kv_heads + w->kv_head) * w->cut.head_bytes;
 }
 
-/* Where unit u of a row of K (positions, planes after one another) lies in shared memory. Where a row is whole
- * lines of the banks, every other one has its halves exchanged: a warp reads two at a time. */
+/* Where unit u of a row of K (positions, planes after one another) lies in shared memory. Where a row is
+ * whole lines of the banks, every other one has its halves exchanged: a warp reads two at a time. */
 __device__ __forceinline__ uint32_t key_at(const struct work *w, uint32_t row, uint32_t u)
 {
 	return (row * w->cut.chunks * 4 + (w->cut.chunks % 2 ? u : u ^ row % 2 * 4)) * UNIT;
@@ -151,8 +159,8 @@ __device__ __forceinline__ uint32_t key_at(const struct work *w, uint32_t row, u
 
 /* Starts the copy of the K of blocks first .. first + k_blocks - 1 of a split. */
 template <typename S>
-__device__ __forceinline__ void fetch_keys(const struct work *w, uint32_t split, const uint32_t block[ATTEND_BLOCKS],
-					   uint32_t first, uint8_t *to)
+__device__ __forceinline__ void fetch_keys(const struct work *w, uint32_t split,
+					   const uint32_t block[ATTEND_BLOCKS], uint32_t first, uint8_t *to)
 {
 	uint32_t bytes = S::planes * w->cut.plane_bytes, row_units = w->cut.chunks * 4;
 #pragma unroll
@@ -165,24 +173,26 @@ __device__ __forceinline__ void fetch_keys(const struct work *w, uint32_t split,
 #pragma unroll(S::k_copies)
 		for (uint32_t k = 0; k < bytes / UNIT / S::threads; k++) {
 			uint32_t u = k * S::threads + w->thread;
-			copy_async16(to + (b - first) * bytes + key_at(w, u / row_units, u % row_units), from + u * UNIT,
-				     UNIT);
+			copy_async16(to + (b - first) * bytes + key_at(w, u / row_units, u % row_units),
+				     from + u * UNIT, UNIT);
 		}
 	}
 	copy_async_commit();
 }
 
-/* Starts the copy of chunks first .. first + v_chunks - 1 of the V of a split; positions beyond the last become
- * 0. */
+/* Starts the copy of chunks first .. first + v_chunks - 1 of the V of a split; positions beyond the last
+ * become 0. */
 template <typename S>
-__device__ __forceinline__ void fetch_values(const struct work *w, uint32_t split, const uint32_t block[ATTEND_BLOCKS],
-					     uint32_t first, uint8_t *to)
+__device__ __forceinline__ void fetch_values(const struct work *w, uint32_t split,
+					     const uint32_t block[ATTEND_BLOCKS], uint32_t first, uint8_t *to)
 {
-	uint32_t plane = w->cut.v_chunks * CHUNK_BYTES, n = least(w->cut.chunks - first, w->cut.v_chunks) * CHUNK_BYTES;
+	uint32_t plane = w->cut.v_chunks * CHUNK_BYTES,
+		 n = least(w->cut.chunks - first, w->cut.v_chunks) * CHUNK_BYTES;
 	int seen = (int)(w->last + 1 - split * CUDA_ATTN_SPLIT - 8 * (w->thread % 4));
 #pragma unroll
 	for (int b = 0; b < ATTEND_BLOCKS; b++) {
-		const uint8_t *from = kv_block(w, block[b]) + S::planes * w->cut.plane_bytes + first * CHUNK_BYTES;
+		const uint8_t *from =
+			kv_block(w, block[b]) + S::planes * w->cut.plane_bytes + first * CHUNK_BYTES;
 		int left = seen - b * CUDA_KV_BLOCK;
 		uint32_t bytes = left <= 0 ? 0 : least(2 * (uint32_t)left, UNIT);
 #pragma unroll
@@ -190,8 +200,8 @@ __device__ __forceinline__ void fetch_values(const struct work *w, uint32_t spli
 #pragma unroll(S::v_copies)
 			for (uint32_t k = 0; k < n / UNIT / S::threads; k++) {
 				uint32_t u = (k * S::threads + w->thread) * UNIT;
-				copy_async16(to + (b * S::planes + p) * plane + u, from + p * w->cut.plane_bytes + u,
-					     bytes);
+				copy_async16(to + (b * S::planes + p) * plane + u,
+					     from + p * w->cut.plane_bytes + u, bytes);
 			}
 	}
 	copy_async_commit();
@@ -199,7 +209,8 @@ __device__ __forceinline__ void fetch_values(const struct work *w, uint32_t spli
 
 /* The two buffers in turns: waits for the next piece. *now then is where the one after it goes, which nobody
  * reads any more. */
-template <typename S> __device__ __forceinline__ const uint8_t *next_piece(const struct work *w, uint32_t *now)
+template <typename S>
+__device__ __forceinline__ const uint8_t *next_piece(const struct work *w, uint32_t *now)
 {
 	copy_async_wait<0>();
 	team_sync<S>();
@@ -227,9 +238,10 @@ __device__ __forceinline__ void fetch_query(const struct work *w, uint32_t c, ui
 	for (int p = 0; p < S::planes; p++)
 #pragma unroll
 		for (int r = 0; r < 2; r++) {
-			uint64_t row = ((uint64_t)w->token[r] * w->a->kv.n_heads + w->head[r]) * S::planes + p;
-			q[p][r] = *reinterpret_cast<const uint4 *>(w->a->q + (row * w->cut.chunks + c) * TILE_CHUNK +
-								   8 * (threadIdx.x % 4));
+			uint64_t row =
+				((uint64_t)w->token[r] * w->a->kv.n_heads + w->head[r]) * S::planes + p;
+			q[p][r] = *reinterpret_cast<const uint4 *>(
+				w->a->q + (row * w->cut.chunks + c) * TILE_CHUNK + 8 * (threadIdx.x % 4));
 		}
 }
 
@@ -256,8 +268,9 @@ __device__ __forceinline__ void load_keys(const struct work *w, const uint8_t *k
 
 /* Scores of the blocks of a piece of K, from block `first` on. */
 template <typename S>
-__device__ __forceinline__ void score_piece(const struct work *w, const struct query<S> *query, uint32_t n_blocks,
-					    uint32_t first, const uint8_t *keys, float s[ATTEND_BLOCKS][ATTEND_TILES][4])
+__device__ __forceinline__ void score_piece(const struct work *w, const struct query<S> *query,
+					    uint32_t n_blocks, uint32_t first, const uint8_t *keys,
+					    float s[ATTEND_BLOCKS][ATTEND_TILES][4])
 {
 	struct operands<S> now, next;
 	load_keys<S>(w, keys, 0, 0, &now);
@@ -267,14 +280,16 @@ __device__ __forceinline__ void score_piece(const struct work *w, const struct q
 			continue;
 		if (b >= n_blocks)
 			break;
-		struct attend_chains<S::planes> chains = {};
+		struct attend_chains<S::planes> chains = {
+		};
 #pragma unroll(S::at_once)
 		for (uint32_t c = 0; c < w->cut.chunks; c++) {
 			if (c + 1 < w->cut.chunks)
 				load_keys<S>(w, keys, b - first, c + 1, &next);
 			else if (b + 1 < first + w->cut.k_blocks)
 				load_keys<S>(w, keys, b + 1 - first, 0, &next);
-			attend_score<S::planes>(&chains, S::query_stays ? query->q[c % S::query_chunks] : now.q, now.right);
+			attend_score<S::planes>(
+				&chains, S::query_stays ? query->q[c % S::query_chunks] : now.q, now.right);
 			now = next;
 		}
 		attend_close<S::planes>(&chains, s[b]);
@@ -283,16 +298,17 @@ __device__ __forceinline__ void score_piece(const struct work *w, const struct q
 
 /* V of block b of a piece, its chunk c. */
 template <typename S>
-__device__ __forceinline__ void load_values(const struct work *w, const uint8_t *values, uint32_t b, uint32_t c,
-					    struct operands<S> *o)
+__device__ __forceinline__ void load_values(const struct work *w, const uint8_t *values, uint32_t b,
+					    uint32_t c, struct operands<S> *o)
 {
 	uint32_t g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
 	for (int i = 0; i < ATTEND_TILES; i++)
 #pragma unroll
 		for (int p = 0; p < S::planes; p++)
-			o->right[i][p] = unit_at(values + ((b * S::planes + p) * w->cut.v_chunks + c) * CHUNK_BYTES +
-						 (8 * i + g) * 64 + t * UNIT);
+			o->right[i][p] =
+				unit_at(values + ((b * S::planes + p) * w->cut.v_chunks + c) * CHUNK_BYTES +
+					(8 * i + g) * 64 + t * UNIT);
 }
 
 /* Splits added up so far: registers, or shared memory where their number is not known. */
@@ -320,8 +336,9 @@ template <typename S> __device__ __forceinline__ void clear_sums(const struct wo
 }
 
 template <typename S>
-__device__ __forceinline__ void merge_chunk(const struct work *w, struct sums<S> *s, uint32_t c, const float before[2],
-					    const float now[2], const float out[ATTEND_TILES][4])
+__device__ __forceinline__ void merge_chunk(const struct work *w, struct sums<S> *s, uint32_t c,
+					    const float before[2], const float now[2],
+					    const float out[ATTEND_TILES][4])
 {
 #pragma unroll
 	for (uint32_t i = 0; i < LANE_SUMS; i++) {
@@ -335,11 +352,12 @@ __device__ __forceinline__ void merge_chunk(const struct work *w, struct sums<S>
 /* ---- results ---- */
 
 /* Chunk c of a head's output, as a16_put takes it. By a whole warp. */
-__device__ __forceinline__ void put_chunk(const struct tile_attention_args *a, uint32_t token, uint32_t head, uint32_t c,
-					  bool real, const float v[8])
+__device__ __forceinline__ void put_chunk(const struct tile_attention_args *a, uint32_t token, uint32_t head,
+					  uint32_t c, bool real, const float v[8])
 {
 	uint32_t n_dim = a->kv.head_dim, t = threadIdx.x % 4, cols = a->out.cols;
-	bool last = real && head == a->kv.n_heads - 1 && c == (n_dim - 1) / TILE_CHUNK; /* cares for the padding */
+	bool last = real && head == a->kv.n_heads - 1 &&
+		    c == (n_dim - 1) / TILE_CHUNK; /* cares for the padding */
 	if (n_dim % TILE_CHUNK == 0) {
 		const float zeros[8] = {};
 		a16_put(&a->out, token, (head * n_dim) / TILE_CHUNK + c, real, v);
@@ -349,7 +367,8 @@ __device__ __forceinline__ void put_chunk(const struct tile_attention_args *a, u
 	}
 	if (!real)
 		return;
-	uint16_t *high = a->out.halves + (uint64_t)a->kv.planes * token * a->out.pitch, *low = high + a->out.pitch;
+	uint16_t *high = a->out.halves + (uint64_t)a->kv.planes * token * a->out.pitch,
+		 *low = high + a->out.pitch;
 #pragma unroll
 	for (uint32_t i = 0; i < 8; i++) {
 		uint32_t d = TILE_CHUNK * c + 8 * (i / 2) + 2 * t + i % 2;
@@ -367,8 +386,8 @@ __device__ __forceinline__ void put_chunk(const struct tile_attention_args *a, u
 	}
 }
 
-/* The warp's rows, all splits added up. Each lane's sums pass through shared memory, where nobody reads pieces any
- * more, so that there is one copy of the code below. */
+/* The warp's rows, all splits added up. Each lane's sums pass through shared memory, where nobody reads
+ * pieces any more, so that there is one copy of the code below. */
 template <typename S> __device__ __forceinline__ void put_rows(const struct work *w, const struct sums<S> *s)
 {
 	uint8_t *own = w->shared + (S::any ? 2 * w->cut.piece_bytes : 0);
@@ -407,8 +426,8 @@ __device__ __forceinline__ void store_part(const struct work *w, uint32_t split,
 			*reinterpret_cast<float2 *>(part) = {m[r], l[r]};
 #pragma unroll
 		for (int i = 0; i < ATTEND_TILES; i++)
-			*reinterpret_cast<float2 *>(part + 2 + TILE_CHUNK * c + 8 * i + 2 * t) = {out[i][2 * r],
-												  out[i][2 * r + 1]};
+			*reinterpret_cast<float2 *>(part + 2 + TILE_CHUNK * c + 8 * i +
+						    2 * t) = {out[i][2 * r], out[i][2 * r + 1]};
 	}
 }
 
@@ -422,22 +441,24 @@ template <typename S> struct softened {
 
 /* A piece of V, whose first chunk is `first`, to the sums or to the split's part. */
 template <typename S>
-__device__ __forceinline__ void value_piece(const struct work *w, const struct softened<S> *soft, uint32_t split,
-					    uint32_t n_blocks, uint32_t first, const uint8_t *values,
-					    struct sums<S> *total)
+__device__ __forceinline__ void value_piece(const struct work *w, const struct softened<S> *soft,
+					    uint32_t split, uint32_t n_blocks, uint32_t first,
+					    const uint8_t *values, struct sums<S> *total)
 {
 	struct operands<S> now, next;
 	load_values<S>(w, values, 0, 0, &now);
 #pragma unroll(S::v_at_once)
 	for (uint32_t c = first; c < least(first + w->cut.v_chunks, w->cut.chunks); c++) {
-		struct attend_chains<S::planes> chains = {};
+		struct attend_chains<S::planes> chains = {
+		};
 		float out[ATTEND_TILES][4];
 #pragma unroll
 		for (uint32_t b = 0; b < ATTEND_BLOCKS; b++) {
 			if (b >= n_blocks)
 				break;
 			bool more = b + 1 < n_blocks;
-			load_values<S>(w, values, more ? b + 1 : 0, c - first + !more, &next); /* at last: nobody uses it */
+			load_values<S>(w, values, more ? b + 1 : 0, c - first + !more,
+				       &next); /* at last: nobody uses it */
 			attend_add<S::planes>(&chains, soft->weights.w[b], now.right);
 			now = next;
 		}
@@ -450,7 +471,8 @@ __device__ __forceinline__ void value_piece(const struct work *w, const struct s
 }
 
 template <typename S>
-__device__ __forceinline__ void walk(const struct work *w, uint32_t first, uint32_t end, struct sums<S> *total)
+__device__ __forceinline__ void walk(const struct work *w, uint32_t first, uint32_t end,
+				     struct sums<S> *total)
 {
 	struct query<S> query;
 #pragma unroll
@@ -463,9 +485,10 @@ __device__ __forceinline__ void walk(const struct work *w, uint32_t first, uint3
 		uint32_t start = split * CUDA_ATTN_SPLIT, following[ATTEND_BLOCKS], n[2];
 		bool whole = !w->idle && start + CUDA_ATTN_SPLIT <= w->warp_first + 1;
 		/* blocks of the split that the warp sees */
-		uint32_t n_blocks = w->idle || start > w->warp_last
-					    ? 0
-					    : least((w->warp_last - start) / CUDA_KV_BLOCK + 1, ATTEND_BLOCKS);
+		uint32_t n_blocks =
+			w->idle || start > w->warp_last
+				? 0
+				: least((w->warp_last - start) / CUDA_KV_BLOCK + 1, ATTEND_BLOCKS);
 		find_blocks(w, split + 1, following);
 		float s[ATTEND_BLOCKS][ATTEND_TILES][4] = {};
 #pragma unroll
@@ -488,8 +511,8 @@ __device__ __forceinline__ void walk(const struct work *w, uint32_t first, uint3
 		attend_soften<S::planes>(s, w->a->scale, softened.m, softened.l, &softened.weights);
 #pragma unroll
 		for (int r = 0; r < 2; r++)
-			attend_weigh(&total->row[r], softened.m[r], softened.l[r], n[r] == 0, &softened.before[r],
-				     &softened.now[r]);
+			attend_weigh(&total->row[r], softened.m[r], softened.l[r], n[r] == 0,
+				     &softened.before[r], &softened.now[r]);
 #pragma unroll(S::v_pieces)
 		for (uint32_t i = 0; i < w->cut.v_pieces; i++) {
 			const uint8_t *values = next_piece<S>(w, &now);
@@ -498,7 +521,8 @@ __device__ __forceinline__ void walk(const struct work *w, uint32_t first, uint3
 			else if (split + 1 < end)
 				fetch_keys<S>(w, split + 1, following, 0, w->shared + now);
 			if (n_blocks)
-				value_piece<S>(w, &softened, split, n_blocks, i * w->cut.v_chunks, values, total);
+				value_piece<S>(w, &softened, split, n_blocks, i * w->cut.v_chunks, values,
+					       total);
 		}
 #pragma unroll
 		for (int b = 0; b < ATTEND_BLOCKS; b++)
@@ -508,7 +532,8 @@ __device__ __forceinline__ void walk(const struct work *w, uint32_t first, uint3
 }
 
 /* Block (KV head, tile, share of the splits): one team. */
-template <typename S> __global__ void __launch_bounds__(S::threads) tile_attention_kernel(const struct tile_attention_args a)
+template <typename S>
+__global__ void __launch_bounds__(S::threads) tile_attention_kernel(const struct tile_attention_args a)
 {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
 	SHARED(uint8_t, shared);
@@ -561,7 +586,8 @@ __device__ __forceinline__ void weigh_batch(struct combine_shared *s, uint32_t n
 __global__ void tile_combine_kernel(const struct tile_attention_args a)
 {
 	SHARED(struct combine_shared, s);
-	uint32_t head = blockIdx.x, token = blockIdx.y, t = threadIdx.x, hd = blockDim.x - 32, stride = 2 + hd;
+	uint32_t head = blockIdx.x, token = blockIdx.y, t = threadIdx.x, hd = blockDim.x - 32,
+		 stride = 2 + hd;
 	uint32_t n_splits = a.tokens[token].pos / CUDA_ATTN_SPLIT + 1;
 	const float *parts = part_at(&a, token, head, 0, hd);
 	float sum = 0, largest = -INFINITY;
@@ -581,7 +607,8 @@ __global__ void tile_combine_kernel(const struct tile_attention_args a)
 #pragma unroll
 			for (uint32_t k = 0; k < COMBINE_AHEAD; k++)
 				if (i + k < n)
-					part[k] = t < hd ? parts[(uint64_t)(i + k) * stride + 2 + t] : s->sum[i + k];
+					part[k] = t < hd ? parts[(uint64_t)(i + k) * stride + 2 + t]
+							 : s->sum[i + k];
 #pragma unroll
 			for (uint32_t k = 0; k < COMBINE_AHEAD; k++)
 				if (i + k < n)
@@ -597,11 +624,13 @@ __global__ void tile_combine_kernel(const struct tile_attention_args a)
 #pragma unroll
 	for (uint32_t i = 0; i < 8; i++)
 		if (t / 4 < hd / TILE_CHUNK)
-			v[i] = attend_finish(s->out[t / 4 * TILE_CHUNK + 8 * (i / 2) + 2 * (t % 4) + i % 2], s->out[hd]);
+			v[i] = attend_finish(s->out[t / 4 * TILE_CHUNK + 8 * (i / 2) + 2 * (t % 4) + i % 2],
+					     s->out[hd]);
 	put_chunk(&a, token, head, t / 4, t / 4 < hd / TILE_CHUNK, v);
 }
 
-/* The sums of chunks that no warp holds whole: where heads are no multiple of 32. A thread a chunk of a row. */
+/* The sums of chunks that no warp holds whole: where heads are no multiple of 32. A thread a chunk of a row.
+ */
 __global__ void tile_sums_kernel(const struct tile_activations a)
 {
 	uint32_t chunk = blockIdx.y * blockDim.x + threadIdx.x, n = a.pitch / TILE_CHUNK;
@@ -617,7 +646,8 @@ __global__ void tile_sums_kernel(const struct tile_activations a)
 /* ---- launches ---- */
 
 template <int CHUNKS, int PLANES, int TEAM>
-cudaError_t launch_tiles(const struct tile_attention_args *a, uint32_t n_tiles, uint32_t shares, cudaStream_t stream)
+cudaError_t launch_tiles(const struct tile_attention_args *a, uint32_t n_tiles, uint32_t shares,
+			 cudaStream_t stream)
 {
 	typedef struct shape<CHUNKS, PLANES, TEAM> S;
 	if (!n_tiles)
@@ -625,7 +655,8 @@ cudaError_t launch_tiles(const struct tile_attention_args *a, uint32_t n_tiles, 
 	void (*kernel)(struct tile_attention_args) = tile_attention_kernel<S>;
 	struct cut c = cut_of(tile_hd(a->kv.head_dim) / TILE_CHUNK, PLANES);
 	uint32_t bytes = team_bytes(&c, S::any, S::threads);
-	cudaError_t e = cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
+	cudaError_t e = cudaFuncSetAttribute((const void *)kernel,
+					     cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
 	if (e)
 		return e;
 	LAUNCH(kernel, dim3(a->kv.n_kv_heads, n_tiles, shares), dim3(S::threads), bytes, stream, *a);
@@ -637,12 +668,14 @@ uint32_t choose_shares(const struct tile_attention_args *a)
 {
 	if (!a->partial)
 		return 1;
-	uint32_t teams = a->plan.n_narrow * a->kv.n_kv_heads, per_team = teams * a->plan.n_splits / TEAMS_AT_ONCE;
+	uint32_t teams = a->plan.n_narrow * a->kv.n_kv_heads,
+		 per_team = teams * a->plan.n_splits / TEAMS_AT_ONCE;
 	per_team = per_team < 1 ? 1 : least(per_team, MOST_PER_TEAM);
 	return (a->plan.n_splits + per_team - 1) / per_team;
 }
 
-template <int CHUNKS, int PLANES> cudaError_t launch_shape(const struct tile_attention_args *a, cudaStream_t stream)
+template <int CHUNKS, int PLANES>
+cudaError_t launch_shape(const struct tile_attention_args *a, cudaStream_t stream)
 {
 	cudaError_t e = launch_tiles<CHUNKS, PLANES, WIDE_TEAM>(a, a->plan.n_wide, 1, stream);
 	struct tile_attention_args narrow = *a;
@@ -662,8 +695,8 @@ cudaError_t launch_combine(const struct tile_attention_args *a, cudaStream_t str
 cudaError_t launch_sums(const struct tile_attention_args *a, cudaStream_t stream)
 {
 	uint32_t n = a->out.pitch / TILE_CHUNK, threads = least(n, 128);
-	LAUNCH(tile_sums_kernel, dim3(a->kv.planes * a->n_tokens, (n + threads - 1) / threads), dim3(threads), 0, stream,
-	       a->out);
+	LAUNCH(tile_sums_kernel, dim3(a->kv.planes * a->n_tokens, (n + threads - 1) / threads), dim3(threads),
+	       0, stream, a->out);
 	return cudaGetLastError();
 }
 
@@ -677,7 +710,8 @@ cudaError_t cuda_tile_attention(const struct tile_attention_args *a, cudaStream_
 	static const struct {
 		uint32_t hd;
 		launcher of_planes[2];
-	} shapes[] = {{64, {launch_shape<2, 1>, launch_shape<2, 2>}}, {128, {launch_shape<4, 1>, launch_shape<4, 2>}}};
+	} shapes[] = {{64, {launch_shape<2, 1>, launch_shape<2, 2>}},
+		      {128, {launch_shape<4, 1>, launch_shape<4, 2>}}};
 	struct tile_attention_args args = *a;
 	if (a->plan.n_wide || a->plan.n_narrow * a->kv.n_kv_heads >= ENOUGH_TEAMS)
 		args.partial = NULL;

@@ -11,8 +11,8 @@ struct norm_shared {
 	alignas(16) float sums[A16_NORM_SUMS / 32];
 };
 
-/* The sum of a row's squares: sum t takes groups t, t + 512, ... of four columns; 32 neighbouring sums are added
- * in a tree, then what comes of them (a16_norm_total). A thread has four of the sums. */
+/* The sum of a row's squares: sum t takes groups t, t + 512, ... of four columns; 32 neighbouring sums are
+ * added in a tree, then what comes of them (a16_norm_total). A thread has four of the sums. */
 __device__ __forceinline__ float sum_squares(const float *x, uint32_t cols, struct norm_shared *s)
 {
 	float sum[A16_NORM_SUMS / NORM_THREADS] = {};
@@ -82,7 +82,8 @@ __device__ __forceinline__ void fetch_gate(const struct tile_silu_args *a, const
 __global__ void tile_silu_kernel(const struct tile_silu_args a)
 {
 	uint32_t unit = blockIdx.x * SILU_THREADS + threadIdx.x, n_units = a.out.pitch / 8, cols = a.out.cols;
-	const float *gate = a.gate + (uint64_t)blockIdx.y * a.pitch, *up = a.up + (uint64_t)blockIdx.y * a.pitch;
+	const float *gate = a.gate + (uint64_t)blockIdx.y * a.pitch,
+		    *up = a.up + (uint64_t)blockIdx.y * a.pitch;
 	bool pairs = a.step == 1 && ((uintptr_t)gate | (uintptr_t)up) % sizeof(float2) == 0 && cols % 2 == 0;
 	if (unit - threadIdx.x % 32 >= n_units)
 		return;
@@ -109,7 +110,8 @@ struct rope_shared {
 };
 
 /* Stores dimensions d and d + 1 of a head in its planes, `plane` halves apart. */
-__device__ __forceinline__ void put_pair(uint16_t *to, uint64_t plane, uint32_t planes, uint32_t d, float x, float y)
+__device__ __forceinline__ void put_pair(uint16_t *to, uint64_t plane, uint32_t planes, uint32_t d, float x,
+					 float y)
 {
 	uint32_t high = a16_high(x, y), low = planes == 2 ? a16_low(x, y, high) : 0;
 	if (d % 2 == 0) {
@@ -124,8 +126,8 @@ __device__ __forceinline__ void put_pair(uint16_t *to, uint64_t plane, uint32_t 
 }
 
 /* Turns pair i (even) of a head and its neighbour i + 1, and stores their four dimensions. */
-__device__ __forceinline__ void turn_two(const struct tile_rope_args *r, const struct rope_shared *s, const float *head,
-					 uint32_t i, uint16_t *to, uint64_t plane)
+__device__ __forceinline__ void turn_two(const struct tile_rope_args *r, const struct rope_shared *s,
+					 const float *head, uint32_t i, uint16_t *to, uint64_t plane)
 {
 	uint32_t half = r->kv.head_dim / 2, planes = r->kv.planes;
 	bool two = i + 1 < half;
@@ -157,22 +159,24 @@ __device__ __forceinline__ void turn_two(const struct tile_rope_args *r, const s
 	}
 }
 
-/* How many tokens' values a token's block stores: all of VALUES neighbours that fill a unit of V where it is the
- * first of such, none where another does it, else its own. */
-__device__ __forceinline__ uint32_t count_values(const struct tile_rope_args *r, uint32_t i, const struct cuda_token *t)
+/* How many tokens' values a token's block stores: all of VALUES neighbours that fill a unit of V where it is
+ * the first of such, none where another does it, else its own. */
+__device__ __forceinline__ uint32_t count_values(const struct tile_rope_args *r, uint32_t i,
+						 const struct cuda_token *t)
 {
 	uint32_t before = t->pos % VALUES, first = i - before;
 	if (i < before || first + VALUES > r->n_tokens)
 		return 1;
 	struct cuda_token a = r->tokens[first], b = r->tokens[first + VALUES - 1];
-	if (a.table != t->table || b.table != t->table || a.pos + before != t->pos || b.pos != a.pos + VALUES - 1)
+	if (a.table != t->table || b.table != t->table || a.pos + before != t->pos ||
+	    b.pos != a.pos + VALUES - 1)
 		return 1;
 	return before ? 0 : VALUES;
 }
 
 /* V of n (1 or VALUES) tokens, of which the first is the block's. memory: of its KV block. */
-__device__ __forceinline__ void put_values(const struct tile_rope_args *r, uint32_t n, uint32_t slot, uint16_t *memory,
-					   uint64_t plane)
+__device__ __forceinline__ void put_values(const struct tile_rope_args *r, uint32_t n, uint32_t slot,
+					   uint16_t *memory, uint64_t plane)
 {
 	uint32_t n_dim = r->kv.head_dim, planes = r->kv.planes;
 	const float *v = r->v + (uint64_t)blockIdx.x * r->pitch;
@@ -189,7 +193,8 @@ __device__ __forceinline__ void put_values(const struct tile_rope_args *r, uint3
 		uint32_t high[VALUES / 2], low[VALUES / 2];
 #pragma unroll
 		for (uint32_t k = 0; k < VALUES / 2; k++) {
-			float x = v[(uint64_t)(2 * k) * r->pitch + i], y = v[(uint64_t)(2 * k + 1) * r->pitch + i];
+			float x = v[(uint64_t)(2 * k) * r->pitch + i],
+			      y = v[(uint64_t)(2 * k + 1) * r->pitch + i];
 			high[k] = a16_high(x, y);
 			low[k] = planes == 2 ? a16_low(x, y, high[k]) : 0;
 		}
@@ -225,7 +230,8 @@ __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct
 		if (h < n_heads)
 			turn_two(&r, s, q + h * n_dim, pair, out + h * planes * hd, hd);
 		else
-			turn_two(&r, s, k + kv * n_dim, pair, memory + kv * planes * 2 * plane + slot * hd, plane);
+			turn_two(&r, s, k + kv * n_dim, pair, memory + kv * planes * 2 * plane + slot * hd,
+				 plane);
 	}
 	uint32_t padding = (hd - n_dim) / 2;
 	for (uint32_t i = threadIdx.x; i < (n_heads + r.kv.n_kv_heads) * padding; i += ROPE_THREADS) {
@@ -254,6 +260,7 @@ cudaError_t cuda_tile_silu(const struct tile_silu_args *a, cudaStream_t stream)
 
 cudaError_t cuda_tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream)
 {
-	LAUNCH(tile_rope_kv_kernel, dim3(a->n_tokens), dim3(ROPE_THREADS), sizeof(struct rope_shared), stream, *a);
+	LAUNCH(tile_rope_kv_kernel, dim3(a->n_tokens), dim3(ROPE_THREADS), sizeof(struct rope_shared), stream,
+	       *a);
 	return cudaGetLastError();
 }

@@ -12,14 +12,14 @@ enum { WARPS = 4 };
 
 /* Blocks of a format in the file; structures: model/format_block32.c and format_block256.c. */
 template <int FORMAT> struct block_traits;
-#define BLOCK_TRAITS(NAME, BYTES, SCALES_FROM, SCALE_HALVES, SCALES_TO)                         \
-	template <> struct block_traits<CUDA_##NAME> {                                          \
-		enum {                                                                          \
-			bytes = BYTES,                                                          \
-			scales_from = SCALES_FROM,   /* of the block's float16 scales */        \
-			scale_halves = SCALE_HALVES, /* d, or d and m */                        \
+#define BLOCK_TRAITS(NAME, BYTES, SCALES_FROM, SCALE_HALVES, SCALES_TO)                          \
+	template <> struct block_traits<CUDA_##NAME> {                                           \
+		enum {                                                                           \
+			bytes = BYTES,                                                           \
+			scales_from = SCALES_FROM,   /* of the block's float16 scales */         \
+			scale_halves = SCALE_HALVES, /* d, or d and m */                         \
 			scales_to = SCALES_TO,       /* where they begin in the unit, by rows */ \
-		};                                                                              \
+		};                                                                               \
 	}
 BLOCK_TRAITS(Q8_0, 34, 0, 1, 256);
 BLOCK_TRAITS(Q4_0, 18, 0, 1, 128);
@@ -139,8 +139,8 @@ __device__ __forceinline__ const uint8_t *block_at(const struct repack_args *a, 
 }
 
 template <int FORMAT>
-__device__ __forceinline__ void put_unit(const struct repack_args *a, uint32_t tile, uint32_t u, uint8_t *unit,
-					 uint32_t lane)
+__device__ __forceinline__ void put_unit(const struct repack_args *a, uint32_t tile, uint32_t u,
+					 uint8_t *unit, uint32_t lane)
 {
 	const uint8_t *b = block_at<FORMAT>(a, tile, lane / 4, u);
 	for (uint32_t c = 0; c < frag_traits<FORMAT>::chunks; c++)
@@ -154,8 +154,9 @@ __device__ __forceinline__ void put_unit(const struct repack_args *a, uint32_t t
 	const uint32_t halves = block_traits<FORMAT>::scale_halves;
 	if (lane < 8 * halves) {
 		b = block_at<FORMAT>(a, tile, lane / halves, u);
-		*reinterpret_cast<uint16_t *>(unit + block_traits<FORMAT>::scales_to + 2 * lane) = (uint16_t)(
-			b ? half_word(b + block_traits<FORMAT>::scales_from + 2 * (lane % halves)) : 0);
+		*reinterpret_cast<uint16_t *>(unit + block_traits<FORMAT>::scales_to + 2 * lane) =
+			(uint16_t)(b ? half_word(b + block_traits<FORMAT>::scales_from + 2 * (lane % halves))
+				     : 0);
 	}
 }
 
