@@ -542,6 +542,64 @@ static void failures_of_a_step(void **state)
 }
 
 /* A history longer than the context is refused and harms nothing. */
+/* A greedy step of one token, which the decode kernel makes where it takes the model. */
+static enum hokku_code draw_next(struct direct *d, int32_t *token, uint32_t pos, struct hokku_error *err)
+{
+	const struct sampling greedy = {.top_p = 1, .repetition_penalty = 1};
+	struct compute_seq seq = {.tokens = token,
+				  .n_tokens = 1,
+				  .pos = pos,
+				  .blocks = direct_blocks(d, 0),
+				  .sampling = &greedy};
+	*err = (struct hokku_error){0};
+	enum hokku_code rc = compute_cuda.step(d->self, &seq, 1, err);
+	*token = seq.token;
+	return rc;
+}
+
+/* The same for the decode kernel: steps 0 (asked for) and 1 (begun before it is), and what each begins. */
+static void failures_ahead(void **state)
+{
+	(void)state;
+	EMULATOR_ONLY();
+	static const char *const names[] = {NULL, "launch"};
+	char other[sizeof path + 8];
+	snprintf(other, sizeof other, "%s.ahead", path);
+	tiny_write(&set, tiny_find(&set, "gqa7"), "F16", other); /* of widths that the decode kernel takes */
+	setenv("HOKKU_CUDA_WARM_UP", "off", 1);
+	for (uint32_t k = 0; k < 4; k++) {
+		uint32_t good_steps = k / 2;
+		unsigned i = 1;
+		for (bool failed = true; failed; i++) {
+			struct direct d;
+			struct hokku_error err = {0};
+			int32_t token = 1;
+			assert_int_equal(direct_open(&d, other, 64, 2, 0, 0, &err), HOKKU_OK);
+			for (uint32_t pos = 0; pos < good_steps; pos++)
+				assert_int_equal(draw_next(&d, &token, pos, &err), HOKKU_OK);
+			cudasim_fail(names[k % 2], i, cudaErrorIllegalAddress);
+			enum hokku_code rc = draw_next(&d, &token, good_steps, &err);
+			failed = rc != HOKKU_OK;
+			if (failed) {
+				assert_int_equal(rc, HOKKU_DEVICE_ERROR);
+				assert_says(&err, "cuda:0 (emulated device 0): ");
+				assert_says(&err, "): cuda");
+				assert_says(&err, "illegal memory access");
+				cudasim_fail(NULL, 0, 0);
+				assert_int_equal(draw_next(&d, &token, good_steps + 1, &err),
+						 HOKKU_DEVICE_ERROR);
+				assert_says(&err, "earlier; the model must be opened again");
+			}
+			cudasim_fail(NULL, 0, 0);
+			direct_close(&d);
+			assert_nothing_left();
+		}
+		assert_true(i > (k % 2 ? 1 : 4));
+	}
+	unsetenv("HOKKU_CUDA_WARM_UP");
+	unlink(other);
+}
+
 static void long_history(void **state)
 {
 	(void)state;
@@ -581,10 +639,9 @@ int main(void)
 		cmocka_unit_test(long_history),
 	};
 	const struct CMUnitTest common[] = {
-		cmocka_unit_test(listing),
-		cmocka_unit_test(choosing),
-		cmocka_unit_test(forced_path),
-		cmocka_unit_test(default_path),
+		cmocka_unit_test(listing),        cmocka_unit_test(choosing),
+		cmocka_unit_test(forced_path),    cmocka_unit_test(default_path),
+		cmocka_unit_test(failures_ahead),
 	};
 	int failed = cmocka_run_group_tests_name("cuda devices", common, NULL, NULL);
 	failed += cmocka_run_group_tests_name("cuda device", tests, NULL, NULL);
