@@ -66,16 +66,16 @@ static __device__ __forceinline__ void attend_k16(struct attend_chains<PLANES> *
 	for (int i = 0; i < ATTEND_TILES; i++)
 		mma_f16(d->hh[i], left[0], attend_word(right[i][0], 2 * j),
 			attend_word(right[i][0], 2 * j + 1));
-	if (PLANES == 1)
-		return;
+	if constexpr (PLANES == 2) {
 #pragma unroll
-	for (int i = 0; i < ATTEND_TILES; i++)
-		mma_f16(d->lh[PLANES == 1 ? 0 : i], left[PLANES - 1], attend_word(right[i][0], 2 * j),
-			attend_word(right[i][0], 2 * j + 1));
+		for (int i = 0; i < ATTEND_TILES; i++)
+			mma_f16(d->lh[i], left[1], attend_word(right[i][0], 2 * j),
+				attend_word(right[i][0], 2 * j + 1));
 #pragma unroll
-	for (int i = 0; i < ATTEND_TILES; i++)
-		mma_f16(d->hl[PLANES == 1 ? 0 : i], left[0], attend_word(right[i][PLANES - 1], 2 * j),
-			attend_word(right[i][PLANES - 1], 2 * j + 1));
+		for (int i = 0; i < ATTEND_TILES; i++)
+			mma_f16(d->hl[i], left[0], attend_word(right[i][1], 2 * j),
+				attend_word(right[i][1], 2 * j + 1));
+	}
 }
 
 /* The chains' sum. */
@@ -86,10 +86,11 @@ static __device__ __forceinline__ void attend_close(const struct attend_chains<P
 #pragma unroll
 	for (int i = 0; i < ATTEND_TILES; i++)
 #pragma unroll
-		for (int e = 0; e < 4; e++)
-			out[i][e] = PLANES == 1 ? d->hh[i][e]
-						: d->hh[i][e] + (d->hl[PLANES == 1 ? 0 : i][e] +
-								 d->lh[PLANES == 1 ? 0 : i][e]);
+		for (int e = 0; e < 4; e++) {
+			out[i][e] = d->hh[i][e];
+			if constexpr (PLANES == 2)
+				out[i][e] = out[i][e] + (d->hl[i][e] + d->lh[i][e]);
+		}
 }
 
 /* Scores of one KV block, before the scale: adds one chunk of dimensions. q: [plane][rows g, g + 8], the

@@ -33,24 +33,26 @@ __device__ __forceinline__ void pad_columns(const struct block *b, uint32_t k)
  * of each eight, for j = 0 .. 3. Ends with a barrier. */
 __device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k, bool mins)
 {
-	uint32_t n = (k + 31) / 32;
-	if (!FULL || !mins)
-		return;
-	for (uint32_t i = b->thread; i < 2 * n; i += WORKERS) {
-		const uint4 *x = reinterpret_cast<const uint4 *>(i < n ? shared_high(b) + i * 32
-								       : shared_low(b) + (i - n) * 32);
-		uint4 v[4] = {x[0], x[1], x[2], x[3]};
-		float sum = 0;
+	if constexpr (FULL) {
+		uint32_t n = (k + 31) / 32;
+		if (!mins)
+			return;
+		for (uint32_t i = b->thread; i < 2 * n; i += WORKERS) {
+			const uint4 *x = reinterpret_cast<const uint4 *>(
+				i < n ? shared_high(b) + i * 32 : shared_low(b) + (i - n) * 32);
+			uint4 v[4] = {x[0], x[1], x[2], x[3]};
+			float sum = 0;
 #pragma unroll
-		for (int slot = 0; slot < 16; slot++) {
-			uint32_t two = attend_word(v[slot % 4], slot / 4);
-			sum = slot ? sum + half_bits_to_float((uint16_t)two)
-				   : half_bits_to_float((uint16_t)two);
-			sum = sum + half_bits_to_float((uint16_t)(two >> 16));
+			for (int slot = 0; slot < 16; slot++) {
+				uint32_t two = attend_word(v[slot % 4], slot / 4);
+				sum = slot ? sum + half_bits_to_float((uint16_t)two)
+					   : half_bits_to_float((uint16_t)two);
+				sum = sum + half_bits_to_float((uint16_t)(two >> 16));
+			}
+			shared_sums(b)[2 * (i < n ? i : i - n) + (i >= n)] = sum;
 		}
-		shared_sums(b)[2 * (i < n ? i : i - n) + (i >= n)] = sum;
+		sync_workers();
 	}
-	sync_workers();
 }
 
 /* Packed words of another phase become the next product's operand. */

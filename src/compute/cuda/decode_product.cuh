@@ -99,34 +99,33 @@ __device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *p, c
 	if (TWO)
 		frag_load<FORMAT, FULL>(q, c, lane, y);
 	uint32_t first[4] = {x[0], y[0], x[1], y[1]}, second[4] = {x[2], y[2], x[3], y[3]};
-	if (!product_traits<FORMAT>::scaled) {
+	if constexpr (!product_traits<FORMAT>::scaled) {
 		mma_f16(acc, first, w.x, w.y);
 		mma_f16(acc, second, w.z, w.w);
-		return;
-	}
+	} else
 #pragma unroll
-	for (int i = 0; i < traits::groups; i++) {
-		uint4 v = traits::groups == 1 ? w : operand_group(w, lane, (uint32_t)i);
-		float blk[4] = {}, add_p, add_q = 0;
-		mma_f16(blk, first, v.x, v.y);
-		mma_f16(blk, second, v.z, v.w);
-		float scale_p = frag_scale<FORMAT>(p, c, g, (uint32_t)i, &add_p),
-		      scale_q = TWO ? frag_scale<FORMAT>(q, c, g, (uint32_t)i, &add_q) : 0;
-		acc[0] = fmaf(scale_p, blk[0], acc[0]);
-		acc[1] = fmaf(scale_p, blk[1], acc[1]);
-		if (product_traits<FORMAT>::mins) {
-			acc[0] = fmaf(add_p, sum.x, acc[0]);
-			acc[1] = fmaf(add_p, sum.y, acc[1]);
+		for (int i = 0; i < traits::groups; i++) {
+			uint4 v = traits::groups == 1 ? w : operand_group(w, lane, (uint32_t)i);
+			float blk[4] = {}, add_p, add_q = 0;
+			mma_f16(blk, first, v.x, v.y);
+			mma_f16(blk, second, v.z, v.w);
+			float scale_p = frag_scale<FORMAT>(p, c, g, (uint32_t)i, &add_p),
+			      scale_q = TWO ? frag_scale<FORMAT>(q, c, g, (uint32_t)i, &add_q) : 0;
+			acc[0] = fmaf(scale_p, blk[0], acc[0]);
+			acc[1] = fmaf(scale_p, blk[1], acc[1]);
+			if (product_traits<FORMAT>::mins) {
+				acc[0] = fmaf(add_p, sum.x, acc[0]);
+				acc[1] = fmaf(add_p, sum.y, acc[1]);
+			}
+			if (!TWO)
+				continue;
+			acc[2] = fmaf(scale_q, blk[2], acc[2]);
+			acc[3] = fmaf(scale_q, blk[3], acc[3]);
+			if (product_traits<FORMAT>::mins) {
+				acc[2] = fmaf(add_q, sum.x, acc[2]);
+				acc[3] = fmaf(add_q, sum.y, acc[3]);
+			}
 		}
-		if (!TWO)
-			continue;
-		acc[2] = fmaf(scale_q, blk[2], acc[2]);
-		acc[3] = fmaf(scale_q, blk[3], acc[3]);
-		if (product_traits<FORMAT>::mins) {
-			acc[2] = fmaf(add_q, sum.x, acc[2]);
-			acc[3] = fmaf(add_q, sum.y, acc[3]);
-		}
-	}
 }
 
 /* The sums of a pair of tiles, or of the first alone. */
