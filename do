@@ -322,7 +322,8 @@ usage: ./do TASK
 
   haiku [SUBJECT]   build, start the server, have the bundled model write a haiku with the current minute in it
   build             build/release/hokku and libhokku.so
-  test [BUILD]      everything: all tests with sanitizers (BUILD: asan, tsan, test or debug runs that one alone)
+  test [BUILD]      all tests with address and undefined sanitizers, those that have threads with the thread sanitizer too
+                    (BUILD: asan, tsan, test or debug runs all of them in that one alone)
   bench             speed on synthetic models of real shape, beside the machine's limits
   fuzz [SECONDS]    each fuzz target for so long (60)
   valgrind          the unit tests under valgrind

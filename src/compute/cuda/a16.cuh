@@ -8,24 +8,17 @@
 #include "compute/cuda/ptx.cuh"
 #include "compute/cuda/tile_kernels.h"
 
-/* Limited to what a half holds; a NaN stays one. */
-static __device__ __forceinline__ float a16_limit(float v)
-{
-	const float most = 65504.0f;
-	return smaller_or_nan(larger_or_nan(v, -most), most);
-}
-
 /* Two numbers as pairs of halves: x in the low half, y in the high half. */
 static __device__ __forceinline__ uint32_t a16_high(float x, float y)
 {
-	return half2_pack(a16_limit(x), a16_limit(y));
+	return half2_pack(half_limit(x), half_limit(y));
 }
 
 /* What `high` = a16_high(x, y) leaves of them. */
 static __device__ __forceinline__ uint32_t a16_low(float x, float y, uint32_t high)
 {
-	return half2_pack(a16_limit(x - half_bits_to_float((uint16_t)high)),
-			  a16_limit(y - half_bits_to_float((uint16_t)(high >> 16))));
+	return half2_pack(half_limit(x - half_bits_to_float((uint16_t)high)),
+			  half_limit(y - half_bits_to_float((uint16_t)(high >> 16))));
 }
 
 /* RMSNorm: how many sums of squares a row's are cut into; how the sixteen sums of 32 of them are added, four

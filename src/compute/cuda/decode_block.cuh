@@ -30,7 +30,6 @@ enum {
 	KV_BLOCK = 32,
 	SPLIT = CUDA_ATTN_SPLIT,
 };
-#define F16_MAX 65504.0f
 
 /* A segment of a matrix. */
 struct view {
@@ -338,19 +337,14 @@ __device__ __forceinline__ uint32_t word_of(float v)
 	return bits == DECODE_EMPTY ? 0x7FFFFFFFu : bits;
 }
 
-__device__ __forceinline__ float clamp_half(float v)
-{
-	return smaller_or_nan(larger_or_nan(v, -F16_MAX), F16_MAX);
-}
-
 /* High half in the lower 16 bits, low half above. Not DECODE_EMPTY: a NaN that was converted is 0x7FFF. */
 __device__ __forceinline__ uint32_t split_half(float v)
 {
-	float high = clamp_half(v);
+	float high = half_limit(v);
 	if (!FULL)
 		return half2_pack(high, 0);
 	high = half_bits_to_float((uint16_t)half2_pack(high, 0));
-	return half2_pack(high, clamp_half(v - high));
+	return half2_pack(high, half_limit(v - high));
 }
 
 } // namespace

@@ -17,6 +17,8 @@
 
 #define FULL_WARP 0xFFFFFFFFu
 
+#define HALF_MOST 65504.0f
+
 #ifdef CUDASIM
 
 #include "base/half.h"
@@ -94,13 +96,9 @@ static inline float near_reciprocal(float x)
 {
 	return 1.0f / x;
 }
-static inline float larger_or_nan(float x, float y)
+static inline float half_limit(float v)
 {
-	return x != x || y != y ? x + y : fmaxf(x, y);
-}
-static inline float smaller_or_nan(float x, float y)
-{
-	return x != x || y != y ? x + y : fminf(x, y);
+	return v != v ? v : fminf(fmaxf(v, -HALF_MOST), HALF_MOST);
 }
 static inline uint32_t shared_offset(const void *p)
 {
@@ -288,25 +286,16 @@ static __device__ __forceinline__ float near_reciprocal(float x)
 	asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
 	return y;
 }
-/* The larger and the smaller; NaN where one is. */
-static __device__ __forceinline__ float larger_or_nan(float x, float y)
+/* v limited to what a half holds; a NaN stays one. */
+static __device__ __forceinline__ float half_limit(float v)
 {
 #if __CUDA_ARCH__ >= 800
-	float z;
-	asm("max.NaN.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y));
-	return z;
+	float above, within;
+	asm("max.NaN.f32 %0, %1, %2;" : "=f"(above) : "f"(v), "f"(-HALF_MOST));
+	asm("min.NaN.f32 %0, %1, %2;" : "=f"(within) : "f"(above), "f"(HALF_MOST));
+	return within;
 #else
-	return x != x || y != y ? x + y : fmaxf(x, y);
-#endif
-}
-static __device__ __forceinline__ float smaller_or_nan(float x, float y)
-{
-#if __CUDA_ARCH__ >= 800
-	float z;
-	asm("min.NaN.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y));
-	return z;
-#else
-	return x != x || y != y ? x + y : fminf(x, y);
+	return v != v ? v : fminf(fmaxf(v, -HALF_MOST), HALF_MOST);
 #endif
 }
 /* Where p lies in shared memory. */

@@ -57,6 +57,24 @@ GOLDEN_INLINE const uint32_t *direct_blocks(const struct direct *d, uint32_t s)
 	return d->blocks + (size_t)s * d->n_blocks;
 }
 
+/* A greedy step of one token of sequence s, which the decode kernel makes where it takes the model: the next.
+ */
+GOLDEN_INLINE enum hokku_code direct_greedy(struct direct *d, uint32_t s, int32_t *token, uint32_t pos,
+					    float *logprob, struct hokku_error *err)
+{
+	static const struct sampling greedy = {.top_p = 1, .repetition_penalty = 1};
+	struct compute_seq seq = {.tokens = token,
+				  .n_tokens = 1,
+				  .pos = pos,
+				  .blocks = direct_blocks(d, s),
+				  .sampling = &greedy};
+	*err = (struct hokku_error){0};
+	enum hokku_code rc = compute_cuda.step(d->self, &seq, 1, err);
+	*token = seq.token;
+	*logprob = seq.logprob;
+	return rc;
+}
+
 /* Logits of all n tokens, in steps of `chunk`, as sequence s. */
 GOLDEN_INLINE void direct_logits(struct direct *d, uint32_t s, const int32_t *ids, uint32_t n, uint32_t chunk,
 				 float *out)

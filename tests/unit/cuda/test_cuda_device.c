@@ -542,21 +542,6 @@ static void failures_of_a_step(void **state)
 }
 
 /* A history longer than the context is refused and harms nothing. */
-/* A greedy step of one token, which the decode kernel makes where it takes the model. */
-static enum hokku_code draw_next(struct direct *d, int32_t *token, uint32_t pos, struct hokku_error *err)
-{
-	const struct sampling greedy = {.top_p = 1, .repetition_penalty = 1};
-	struct compute_seq seq = {.tokens = token,
-				  .n_tokens = 1,
-				  .pos = pos,
-				  .blocks = direct_blocks(d, 0),
-				  .sampling = &greedy};
-	*err = (struct hokku_error){0};
-	enum hokku_code rc = compute_cuda.step(d->self, &seq, 1, err);
-	*token = seq.token;
-	return rc;
-}
-
 /* The same for the decode kernel: steps 0 (asked for) and 1 (begun before it is), and what each begins. */
 static void failures_ahead(void **state)
 {
@@ -574,11 +559,12 @@ static void failures_ahead(void **state)
 			struct direct d;
 			struct hokku_error err = {0};
 			int32_t token = 1;
+			float p;
 			assert_int_equal(direct_open(&d, other, 64, 2, 0, 0, &err), HOKKU_OK);
 			for (uint32_t pos = 0; pos < good_steps; pos++)
-				assert_int_equal(draw_next(&d, &token, pos, &err), HOKKU_OK);
+				assert_int_equal(direct_greedy(&d, 0, &token, pos, &p, &err), HOKKU_OK);
 			cudasim_fail(names[k % 2], i, cudaErrorIllegalAddress);
-			enum hokku_code rc = draw_next(&d, &token, good_steps, &err);
+			enum hokku_code rc = direct_greedy(&d, 0, &token, good_steps, &p, &err);
 			failed = rc != HOKKU_OK;
 			if (failed) {
 				assert_int_equal(rc, HOKKU_DEVICE_ERROR);
@@ -586,7 +572,7 @@ static void failures_ahead(void **state)
 				assert_says(&err, "): cuda");
 				assert_says(&err, "illegal memory access");
 				cudasim_fail(NULL, 0, 0);
-				assert_int_equal(draw_next(&d, &token, good_steps + 1, &err),
+				assert_int_equal(direct_greedy(&d, 0, &token, good_steps + 1, &p, &err),
 						 HOKKU_DEVICE_ERROR);
 				assert_says(&err, "earlier; the model must be opened again");
 			}

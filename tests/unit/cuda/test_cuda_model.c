@@ -250,16 +250,9 @@ static void neighbours(void **state)
 /* One greedy step of sequence s: its token. */
 static int32_t next_greedy(struct direct *d, uint32_t s, int32_t token, uint32_t pos, float *logprob)
 {
-	static const struct sampling greedy = {.top_p = 1, .repetition_penalty = 1};
-	struct hokku_error err = {0};
-	struct compute_seq seq = {.tokens = &token,
-				  .n_tokens = 1,
-				  .pos = pos,
-				  .blocks = direct_blocks(d, s),
-				  .sampling = &greedy};
-	assert_int_equal(compute_cuda.step(d->self, &seq, 1, &err), HOKKU_OK);
-	*logprob = seq.logprob;
-	return seq.token;
+	struct hokku_error err;
+	assert_int_equal(direct_greedy(d, s, &token, pos, logprob, &err), HOKKU_OK);
+	return token;
 }
 
 /* Steps that follow their own draws may be begun before they are asked for; whatever is asked instead, the
