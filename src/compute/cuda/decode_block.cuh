@@ -184,7 +184,7 @@ __device__ __forceinline__ void pass_tiles(struct feed *f, uint32_t n)
 	f->unit = 0;
 }
 
-/* To the next tiles that the warp has a segment of. */
+/* To the next tiles that the warp has a segment of. 32 bits count units: 2^32 of the smallest are 618 GB. */
 __device__ __forceinline__ void next_tiles(const struct block *b, struct feed *f, uint32_t warp)
 {
 	while (f->tiles || f->job < b->a->n_jobs) {
