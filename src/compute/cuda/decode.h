@@ -17,6 +17,7 @@ enum {
 	DECODE_BATCH_HALF = 16,
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
 	DECODE_ROW_PAD = 32, /* halves after a row of attention's operands: eight lanes then read all banks */
+	DECODE_ZEROS = 8 * CUDA_CHUNK, /* halves: as much as is read from one place in an operand */
 	DECODE_STREAM_WARPS = 4,
 	DECODE_PIECES = 8, /* of weights in flight for a segment, at most */
 	DECODE_GOOD_BYTES =
@@ -77,8 +78,8 @@ struct decode_words {
 
 /* Offsets of a block's shared memory (decode_block.cuh); decode_plan_shared fills them. */
 struct decode_shared {
-	uint32_t matrices, jobs, x, high, low, sums, part, peaks, p16, query, fresh, turn, table, reduce,
-		bars, done, kept, ring;
+	uint32_t matrices, jobs, x, high, low, zeros, sums, part, peaks, p16, query, fresh, turn, table,
+		reduce, bars, notes, done, kept, ring;
 };
 
 struct decode_args {

@@ -466,12 +466,14 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 		return;
 	}
 	float inverse[2] = {near_reciprocal(sum[0]), near_reciprocal(sum[1])};
-	uint32_t at = words + a->at.attended + head * a->head_dim + first_column + b->lane / 4;
+	uint32_t column = first_column + b->lane / 4,
+		 at = words + a->at.attended + (head * a->head_dim + column) / WORD_NUMBERS;
 #pragma unroll
 	for (uint32_t k = 0; k < 2 * COLUMN_ROWS; k++) {
-		uint32_t e = k % 2, r = k / 2, v = split_half(close_chains(&d, r, e) * inverse[e]);
-		if (row + e < a->group && first_column + b->lane / 4 + 8 * r < a->head_dim)
-			publish(b, at + e * a->head_dim + 8 * r, v);
+		uint32_t e = k % 2, r = k / 2,
+			 v = word_of_halves(split_half(close_chains(&d, r, e) * inverse[e]), 4);
+		if (row + e < a->group && column + 8 * r < a->head_dim && column % WORD_NUMBERS == 0)
+			publish(b, at + (e * a->head_dim + 8 * r) / WORD_NUMBERS, v);
 	}
 }
 
@@ -490,8 +492,9 @@ __device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint3
 {
 	const struct decode_args *a = b->a;
 	uint32_t column = b->thread, tag = a->run * a->n_layers + l;
-	if (column >= a->head_dim)
+	if (column - b->lane >= a->head_dim)
 		return;
+	column = least(column, a->head_dim - 1);
 	float total_largest = -INFINITY, total_sum = 0, total = 0;
 	for (uint32_t s = 0; s < n_splits; s++) {
 		const uint64_t *part = attention_part(a, head, s);
@@ -503,8 +506,9 @@ __device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint3
 		total_sum = fmaf(total_sum, before, sum * now);
 		total = fmaf(total, before, out * now);
 	}
-	publish(b, words + a->at.attended + head * a->head_dim + column,
-		split_half(attend_finish(total, total_sum)));
+	uint32_t v = word_of_halves(split_half(attend_finish(total, total_sum)), 1);
+	if (b->thread < a->head_dim && column % WORD_NUMBERS == 0)
+		publish(b, words + a->at.attended + (head * a->head_dim + column) / WORD_NUMBERS, v);
 }
 
 /* The part of a warp that scores, from when the query is there. */

@@ -23,8 +23,10 @@ enum {
 	WORKERS = DECODE_WARPS * 32, /* threads that compute; those of the warps after them stream */
 	WORKER_REGISTERS = 112,      /* most of those of the last four warps go to the others */
 	STREAM_REGISTERS = 32,
+	WORD_NUMBERS = FULL ? 1 : 2, /* in a word of `attended` and `hidden`: the halves of one, or two */
 	NORM_KEPT = FULL ? 1 : 2, /* groups of four columns that a thread keeps in registers when it norms */
 	PIECES = DECODE_PIECES,
+	NO_PIECE = 1u << 31,                 /* number of a piece for which there never is room */
 	TILE_SUMS = CUDA_TILE_ROWS * PLANES, /* of a segment: floats */
 	SPINS = 1 << 21,                     /* polls before a word counts as lost: a second or more */
 	KV_BLOCK = 32,
@@ -39,8 +41,7 @@ struct view {
 
 /* A warp's ring as the warp sees it. */
 struct ring {
-	uint32_t offset, piece, bytes; /* of the next piece; pieces and bytes so far */
-	const uint8_t *base;
+	uint32_t piece, read; /* the next piece; bytes up to the end of the one before */
 	shared_place bars;
 	volatile uint64_t *done;
 	shared_place wake; /* of the warp that fills it */
@@ -65,8 +66,9 @@ IN_SHARED(const struct decode_job, jobs)
 IN_SHARED(float, x)       /* (d_model) the residual */
 IN_SHARED(uint16_t, high) /* (k_max) what the next product multiplies */
 IN_SHARED(uint16_t, low)
-IN_SHARED(float, sums)  /* (k_max / 32, 2): of high, of low */
-IN_SHARED(float, part)  /* (2, segments, batch, 8, planes) */
+IN_SHARED(uint16_t, zeros) /* (DECODE_ZEROS) */
+IN_SHARED(float, sums)     /* (k_max / 32, 2): of high, of low */
+IN_SHARED(float, part)     /* (2, segments, batch, 8, planes) */
 IN_SHARED(float, peaks) /* (2, group_rows, 8) of a head's scores: the largest by warp, the sum of p by warp */
 IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + DECODE_ROW_PAD) */
 IN_SHARED(uint16_t, query) /* (planes, group, hd + DECODE_ROW_PAD) */
@@ -75,8 +77,9 @@ IN_SHARED(float, turn)     /* (2, hd / 2) cosines, sines */
 IN_SHARED(uint64_t, table) /* a piece of attention: where its KV blocks begin; its head and split */
 IN_SHARED(uint64_t, reduce)
 IN_SHARED(uint64_t, bars) /* (segments, PIECES): a piece has come; (STREAM_WARPS): some piece was read */
+IN_SHARED(uint2, notes)   /* (segments, PIECES) of a piece: its place in shared memory, bytes up to its end */
 IN_SHARED(uint64_t, done) /* (segments) bytes that a warp has read, and pieces in the upper half */
-IN_SHARED(uint32_t, kept) /* (warps, 8) struct block's next job and so on, from phase to phase */
+IN_SHARED(uint4, kept)    /* (warps) struct block's next job and so on, from phase to phase */
 IN_SHARED(uint8_t, ring)  /* (segments, ring_bytes) */
 #undef IN_SHARED
 
@@ -107,27 +110,18 @@ __device__ __forceinline__ shared_place wake_barrier(const struct block *b, uint
  * that no two threads touch it. */
 __device__ __forceinline__ void keep(const struct block *b)
 {
-	if (b->lane == 0) {
-		uint32_t *k = shared_kept(b) + 8 * b->warp;
-		*reinterpret_cast<uint4 *>(k) = make_uint4(b->job, b->part_at, b->ring.offset, b->ring.piece);
-		k[4] = b->ring.bytes;
-	}
+	if (b->lane == 0)
+		shared_kept(b)[b->warp] = make_uint4(b->job, b->part_at, b->ring.piece, 0);
 }
 
 __device__ __forceinline__ void remember(struct block *b)
 {
 	uint4 k = make_uint4(0, 0, 0, 0);
-	uint32_t bytes = 0;
-	if (b->lane == 0) {
-		k = *reinterpret_cast<const uint4 *>(shared_kept(b) + 8 * b->warp);
-		bytes = shared_kept(b)[8 * b->warp + 4];
-	}
+	if (b->lane == 0)
+		k = shared_kept(b)[b->warp];
 	b->job = __shfl_sync(FULL_WARP, k.x, 0);
 	b->part_at = __shfl_sync(FULL_WARP, k.y, 0);
-	b->ring.offset = __shfl_sync(FULL_WARP, k.z, 0);
-	b->ring.piece = __shfl_sync(FULL_WARP, k.w, 0);
-	b->ring.bytes = __shfl_sync(FULL_WARP, bytes, 0);
-	b->ring.base = shared_ring(b) + b->warp * b->a->ring_bytes;
+	b->ring.piece = __shfl_sync(FULL_WARP, k.z, 0);
 	b->ring.bars = place_in_shared(shared_bars(b) + b->warp * PIECES);
 	b->ring.done = shared_done(b) + b->warp;
 	b->ring.wake = wake_barrier(b, b->warp % STREAM_WARPS);
@@ -163,92 +157,97 @@ __device__ __forceinline__ uint32_t cut_units(const struct view *v, uint32_t til
 	return tiles == 2 ? v->units : 2 * v->units;
 }
 
-/* What there is to stream, the ring's next piece and its place. */
+/*
+ * What there is to stream for a warp. A *run* is what pieces are cut from without looking anything up: all
+ * tiles of a job, one after another, or (where pieces hold parts of two tiles, or segments change) one pair.
+ */
 struct feed {
-	uint32_t job;                   /* the next one */
-	uint32_t tile, at, tiles, unit; /* of the present one: tile, its place in the batch, how many are
-					   left; units of the pair that are through */
-	uint32_t offset, filled, pieces;
-	uint32_t now, units, one; /* of the next piece: tiles (0: there is none), units and bytes of each */
-	uint32_t freed;           /* bytes that must have been read before it fits */
-	const uint8_t *from;      /* the present pair's first unit; of whole segments: what comes next */
-	const struct decode_matrix *m;
-	struct view v;
+	uint32_t warp, job;       /* the next one */
+	uint32_t tile, at, tiles; /* after the present run: tile, its place in the batch, how many */
+	const uint8_t *from;      /* of the run: what comes next, */
+	uint32_t left, most;      /* bytes that are left, and those of a piece; of each copy, if two */
+	uint32_t second;          /* two copies a piece: from the first's bytes to the second's; else 0 */
+	uint32_t steady;          /* pairs follow one another, cut in the same way */
+	uint32_t offset, filled, piece; /* of the next piece, in the ring; bytes before it; its number */
+	uint32_t one, freed; /* its bytes (of each copy); bytes that must have been read before it fits */
 };
 
-__device__ __forceinline__ void pass_tiles(struct feed *f, uint32_t n)
+/* To the next run that is not empty, if there is one. 32 bits count units: 2^32 of the smallest are 618 GB.
+ */
+__device__ __forceinline__ void next_run(const struct block *b, struct feed *f)
 {
-	f->tile += n;
-	f->at += n;
-	f->tiles -= n;
-	f->unit = 0;
-}
-
-/* To the next tiles that the warp has a segment of. 32 bits count units: 2^32 of the smallest are 618 GB. */
-__device__ __forceinline__ void next_tiles(const struct block *b, struct feed *f, uint32_t warp)
-{
-	while (f->tiles || f->job < b->a->n_jobs) {
+	if (f->steady && f->tiles >= 2) { /* the next pair, right after this one */
+		f->from += f->second;
+		f->left = f->second;
+		f->tiles -= 2;
+		f->tile += 2;
+		f->at += 2;
+		return;
+	}
+	while (f->left == 0 && (f->tiles || f->job < b->a->n_jobs)) {
+		const struct decode_job *j = &shared_jobs(b)[f->tiles ? f->job - 1 : f->job++];
 		if (f->tiles == 0) {
-			const struct decode_job *j = &shared_jobs(b)[f->job++];
-			f->m = &shared_matrices(b)[j->matrix];
 			f->tile = j->tile;
 			f->at = j->at;
 			f->tiles = j->n_tiles;
-			f->unit = 0;
-		} else if (!f->m->turns) {
-			return; /* the same segment goes on */
 		}
-		f->v = look(f->m, decode_segment(f->m, warp, f->at));
-		f->from = f->m->data +
-			  (uint64_t)(f->v.from * f->m->n_tiles + f->tile * f->v.n) * f->m->unit_bytes;
-		if (f->v.n && f->tiles)
-			return;
-		pass_tiles(f, f->m->turns ? least(f->tiles, 2) : f->tiles);
+		const struct decode_matrix *m = &shared_matrices(b)[j->matrix];
+		uint32_t n = m->pairs && !m->turns ? f->tiles : least(f->tiles, 2);
+		struct view v = look(m, decode_segment(m, f->warp, f->at));
+		uint32_t tile_bytes = v.n * v.unit_bytes;
+		f->from = m->data + (uint64_t)(v.from * m->n_tiles + f->tile * v.n) * v.unit_bytes;
+		f->left = v.pairs ? n * tile_bytes : n ? tile_bytes : 0;
+		f->most = v.pairs ? 2 * v.pairs * tile_bytes : cut_units(&v, n) * v.unit_bytes;
+		f->second = v.pairs || n < 2 ? 0 : tile_bytes;
+		f->steady = f->second && !m->turns;
+		f->tile += n;
+		f->at += n;
+		f->tiles -= n;
 	}
 }
 
 /* The next piece and its place. */
-__device__ __forceinline__ void plan_piece(const struct block *b, struct feed *f, uint32_t warp)
+__device__ __forceinline__ void plan_piece(const struct block *b, struct feed *f)
 {
 	const uint32_t ring_bytes = b->a->ring_bytes;
-	if (f->unit == 0)
-		next_tiles(b, f, warp);
-	f->now = least(f->tiles, f->v.pairs ? 2 * f->v.pairs : 2);
-	f->units = f->v.pairs ? f->v.n : least(cut_units(&f->v, f->now), f->v.n - f->unit);
-	f->one = f->units * f->v.unit_bytes;
-	if (f->offset + f->now * f->one > ring_bytes) {
+	if (f->left == 0)
+		next_run(b, f);
+	f->one = least(f->left, f->most);
+	uint32_t bytes = f->second ? 2 * f->one : f->one;
+	if (f->offset + bytes > ring_bytes) {
 		f->filled += ring_bytes - f->offset;
 		f->offset = 0;
 	}
-	f->freed = f->filled + f->now * f->one - ring_bytes;
+	f->freed = f->filled + bytes - ring_bytes;
+	if (bytes == 0)
+		f->piece = NO_PIECE;
 }
 
 /* Whether the planned piece has room. */
-__device__ __forceinline__ bool has_room(const struct block *b, const struct feed *f, uint32_t warp)
+__device__ __forceinline__ bool has_room(const struct feed *f, shared_place done)
 {
-	uint64_t done = *const_cast<const volatile uint64_t *>(shared_done(b) + warp);
-	return (int32_t)((uint32_t)done - f->freed) >= 0 && f->pieces - (uint32_t)(done >> 32) < PIECES;
+	uint2 read = load_shared_words(done);
+	return (int32_t)(read.x - f->freed) >= 0 && f->piece - read.y < PIECES;
 }
 
 /* Starts the copy of the planned piece. */
-__device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint32_t warp, uint64_t policy)
+__device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint64_t policy)
 {
-	const uint32_t whole = f->v.pairs, bytes = f->now * f->one;
-	shared_place bar = place_in_shared(shared_bars(b) + warp * PIECES + f->pieces % PIECES);
-	shared_place to = place_in_shared(shared_ring(b) + warp * b->a->ring_bytes + f->offset);
+	uint32_t bytes = f->second ? 2 * f->one : f->one;
+	uint32_t slot = f->warp * PIECES + f->piece % PIECES,
+		 place = b->a->shared.ring + f->warp * b->a->ring_bytes + f->offset;
+	SHARED(unsigned char, base);
+	shared_place bar = place_in_shared(shared_bars(b) + slot), to = place_in_shared(base) + place;
+	shared_notes(b)[slot] = make_uint2(place, f->filled + bytes);
 	barrier_expect(bar, bytes);
-	copy_bulk_once(to, f->from + f->unit * f->v.unit_bytes, whole ? bytes : f->one, bar, policy);
-	if (!whole && f->now == 2)
-		copy_bulk_once(to + f->one, f->from + (f->v.n + f->unit) * f->v.unit_bytes, f->one, bar,
-			       policy);
+	copy_bulk_once(to, f->from, f->one, bar, policy);
+	if (f->second)
+		copy_bulk_once(to + f->one, f->from + f->second, f->one, bar, policy);
 	f->offset += bytes;
 	f->filled += bytes;
-	f->pieces++;
-	f->unit += f->units;
-	if (f->unit == f->v.n) {
-		f->from += f->now * f->v.n * f->v.unit_bytes;
-		pass_tiles(f, f->now);
-	}
+	f->piece++;
+	f->from += f->one;
+	f->left -= f->one;
 }
 
 /* A streaming warp: each of its first lanes fills the ring of one warp as far as there is room, until all
@@ -258,43 +257,42 @@ __device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint
 __device__ __forceinline__ void stream_weights(const struct block *b)
 {
 	uint64_t policy = policy_read_once();
-	uint32_t own = b->warp - DECODE_WARPS, warp = own + STREAM_WARPS * b->lane, phase = 0;
+	uint32_t own = b->warp - DECODE_WARPS, phase = 0;
 	struct feed f = {};
-	bool busy = warp < CUDA_SEGMENTS;
-	if (busy)
-		plan_piece(b, &f, warp);
-	busy = f.now != 0;
-	while (__any_sync(FULL_WARP, busy)) {
-		bool ready = busy && has_room(b, &f, warp);
-		if (ready) {
-			fill(b, &f, warp, policy);
-			plan_piece(b, &f, warp);
-			busy = f.now != 0;
+	f.piece = NO_PIECE;
+	f.warp = own + STREAM_WARPS * b->lane;
+	if (f.warp < CUDA_SEGMENTS) {
+		f.piece = 0;
+		plan_piece(b, &f);
+	}
+	shared_place done = place_in_shared(shared_done(b) + f.warp % CUDA_SEGMENTS);
+	while (__any_sync(FULL_WARP, f.piece != NO_PIECE)) {
+		bool ready = has_room(&f, done);
+		while (!__any_sync(FULL_WARP, ready)) {
+			if (FULL)
+				phase ^= barrier_nap(wake_barrier(b, own), phase);
+			else
+				rest();
+			ready = has_room(&f, done);
 		}
-		if (__any_sync(FULL_WARP, ready))
-			continue;
-		if (FULL)
-			phase ^= barrier_nap(wake_barrier(b, own), phase);
-		else
-			rest();
+		if (ready) {
+			fill(b, &f, policy);
+			plan_piece(b, &f);
+		}
 	}
 }
 
 /* The next piece of the ring, once it is there. */
-__device__ __forceinline__ const uint8_t *open_piece(struct block *b, uint32_t bytes)
+__device__ __forceinline__ const uint8_t *open_piece(struct block *b)
 {
 	struct ring *r = &b->ring;
-	uint32_t ring_bytes = b->a->ring_bytes;
-	if (r->offset + bytes > ring_bytes) {
-		r->bytes += ring_bytes - r->offset;
-		r->offset = 0;
-	}
-	const uint8_t *p = r->base + r->offset;
-	barrier_wait(r->bars + r->piece % PIECES * sizeof(uint64_t), r->piece / PIECES & 1);
-	r->offset += bytes;
-	r->bytes += bytes;
+	uint32_t slot = r->piece % PIECES;
+	SHARED(unsigned char, base);
+	barrier_wait(r->bars + slot * (uint32_t)sizeof(uint64_t), r->piece / PIECES & 1);
+	uint2 note = shared_notes(b)[b->warp * PIECES + slot];
+	r->read = note.y;
 	r->piece++;
-	return p;
+	return base + note.x;
 }
 
 /* All lanes have read the piece. */
@@ -302,7 +300,7 @@ __device__ __forceinline__ void close_piece(const struct block *b)
 {
 	__syncwarp();
 	if (b->lane == 0) {
-		*b->ring.done = b->ring.bytes | (uint64_t)b->ring.piece << 32;
+		*b->ring.done = b->ring.read | (uint64_t)b->ring.piece << 32;
 		if (FULL)
 			barrier_arrive(b->ring.wake);
 	}
@@ -345,6 +343,12 @@ __device__ __forceinline__ uint32_t split_half(float v)
 		return half2_pack(high, 0);
 	high = half_bits_to_float((uint16_t)half2_pack(high, 0));
 	return half2_pack(high, half_limit(v - high));
+}
+
+/* The word of a number of split_half's; HALF: of this and of the lane `next` further on. By a whole warp. */
+__device__ __forceinline__ uint32_t word_of_halves(uint32_t v, int next)
+{
+	return FULL ? v : v | __shfl_xor_sync(FULL_WARP, v, next) << 16;
 }
 
 } // namespace

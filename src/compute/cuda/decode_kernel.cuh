@@ -70,7 +70,7 @@ __device__ __forceinline__ struct target find_target(const struct block *b, uint
 		to.word = words + a->at.o + row;
 		break;
 	case PHASE_GATE_UP:
-		to.word = words + a->at.hidden + row;
+		to.word = words + a->at.hidden + row / WORD_NUMBERS;
 		break;
 	case PHASE_DOWN:
 		to.word = words + a->at.down + row;
@@ -107,8 +107,9 @@ __device__ __forceinline__ void finish_row(const struct block *b, const struct t
 	float y = add_segments(b, part_at, to->place);
 	if (phase == PHASE_GATE_UP) {
 		float up = __shfl_xor_sync(FULL_WARP, y, PLANES);
-		if (to->place != CUDA_NOTHING && b->thread % (2 * PLANES) == 0)
-			publish(b, to->word, split_half(a16_gated(y, up)));
+		uint32_t word = word_of_halves(split_half(a16_gated(y, up)), 2);
+		if (to->place != CUDA_NOTHING && b->thread % 4 == 0)
+			publish(b, to->word, word);
 		return;
 	}
 	if (to->place == CUDA_NOTHING || b->thread % PLANES)
@@ -201,6 +202,7 @@ template <int CHUNKS> __device__ __forceinline__ void begin(struct block *b)
 	const struct decode_args *a = b->a;
 	clear(shared_query(b), PLANES * a->group_rows * (a->hd + DECODE_ROW_PAD) * 2);
 	clear(shared_fresh(b), PLANES * 2 * a->hd * 2);
+	clear(shared_zeros(b), DECODE_ZEROS * 2);
 	/* by the last threads, as the first have most of the embedding */
 	for (uint32_t i = WORKERS - 1 - b->thread; i < a->head_dim / 2; i += WORKERS) {
 		float angle = (float)a->pos * a->frequency[i];

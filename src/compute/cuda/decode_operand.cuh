@@ -56,21 +56,30 @@ __device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k, bo
 }
 
 /* Packed words of another phase become the next product's operand. */
+__device__ __forceinline__ void put_words(const struct block *b, uint32_t i, uint4 v)
+{
+	if (FULL)
+		put_four(b, 4 * i, v);
+	else
+		reinterpret_cast<uint4 *>(shared_high(b))[i] = v;
+}
+
 __device__ __forceinline__ void take_packed(const struct block *b, uint32_t at, uint32_t k, bool mins)
 {
-	uint32_t n = k / 4;
-	for (uint32_t i = b->thread; i < n; i += 4 * WORKERS) {
-		uint4 v[4];
+	enum { AT_ONCE = FULL ? 4 : 5 };
+	uint32_t n = k / (4 * WORD_NUMBERS);
+	for (uint32_t i = b->thread; i < n; i += AT_ONCE * WORKERS) {
+		uint4 v[AT_ONCE];
 #pragma unroll
-		for (uint32_t q = 0; q < 4; q++)
+		for (uint32_t q = 0; q < AT_ONCE; q++)
 			if (i + q * WORKERS < n)
 				v[q] = load_words(b->a->now + at + 4 * (i + q * WORKERS));
 #pragma unroll
-		for (uint32_t q = 0; q < 4; q++)
+		for (uint32_t q = 0; q < AT_ONCE; q++)
 			if (i + q * WORKERS < n) {
 				if (!all_there(v[q]))
 					v[q] = await_words(b->a->now + at + 4 * (i + q * WORKERS));
-				put_four(b, 4 * (i + q * WORKERS), v[q]);
+				put_words(b, i + q * WORKERS, v[q]);
 			}
 	}
 	pad_columns(b, k);

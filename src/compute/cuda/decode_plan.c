@@ -28,10 +28,12 @@ struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 		.format = (uint8_t)m->format,
 		.chunks = chunks_of[m->format],
 	};
-	if (pair > DECODE_GOOD_BYTES)
+	if (pair > DECODE_GOOD_BYTES) {
 		d.units = (uint8_t)(units < 1 ? 1 : units < 4 ? units : units / 4 * 4); /* four go at once */
-	else
+	} else {
+		d.units = (uint8_t)longest;
 		d.pairs = (uint8_t)(DECODE_GOOD_BYTES / pair);
+	}
 	d.turns = d.chunks > 1 && d.pairs <= 1 && m->n_units % CUDA_SEGMENTS != 0;
 	return d;
 }
@@ -152,6 +154,7 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->x, a->d_model * 4},
 		{&s->high, a->k_max * 2},
 		{&s->low, a->planes == 2 ? a->k_max * 2 + HALF_BANKS : 0},
+		{&s->zeros, HALF_BANKS + DECODE_ZEROS * 2},
 		{&s->sums, a->any_mins ? 2 * a->k_max / 32 * 4 : 0},
 		{&s->part, 2 * CUDA_SEGMENTS * batch_tiles(a->planes) * a->planes * 8 * 4},
 		{&s->peaks, 2 * a->group_rows * 8 * 4},
@@ -162,8 +165,9 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->table, (CUDA_ATTN_SPLIT / CUDA_KV_BLOCK + 1) * 8},
 		{&s->reduce, 64 * 8},
 		{&s->bars, (CUDA_SEGMENTS * DECODE_PIECES + DECODE_STREAM_WARPS) * 8},
+		{&s->notes, CUDA_SEGMENTS * DECODE_PIECES * 8},
 		{&s->done, CUDA_SEGMENTS * 2 * 4},
-		{&s->kept, CUDA_SEGMENTS * 8 * 4},
+		{&s->kept, CUDA_SEGMENTS * 4 * 4},
 		{&s->ring, CUDA_SEGMENTS * a->ring_bytes},
 	};
 	uint32_t at = 0;
@@ -172,6 +176,7 @@ static uint32_t lay_out(struct decode_args *a)
 		*parts[i].offset = at;
 		at += parts[i].bytes;
 	}
+	s->zeros += HALF_BANKS;
 	s->low = a->planes == 2 ? s->low + HALF_BANKS : s->high;
 	return at;
 }

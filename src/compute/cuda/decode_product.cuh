@@ -1,7 +1,8 @@
 /*
  * Products of the decode kernel (decode_kernel.cuh): a warp's segment of a job's tiles, from its stream into
- * part. Two tiles are the sixteen rows of the left operand; the activations are the right one, whose columns
- * are by turns the high and the low part (FULL), or all the same (HALF): every lane has the sums of its rows.
+ * part. Two tiles are the sixteen rows of the left operand; the activations are the right one: its first
+ * column (HALF), or the high and the low part its first two (FULL). The others are zeros, which cost the
+ * least power.
  */
 #ifndef COMPUTE_CUDA_DECODE_PRODUCT_CUH
 #define COMPUTE_CUDA_DECODE_PRODUCT_CUH
@@ -14,6 +15,7 @@ namespace
 /* Where this lane's activations of a segment are, and their sums by chunks. */
 struct operand {
 	const uint16_t *x;
+	uint32_t step; /* halves from a chunk to the next; 0: the lane's column is one of zeros */
 	const float2 *sums;
 };
 
@@ -40,10 +42,11 @@ template <typename T> __device__ __forceinline__ void load_uniform(T *to, const 
 __device__ __forceinline__ struct operand operand_at(const struct block *b, const struct decode_matrix *m,
 						     uint32_t unit)
 {
-	bool low = FULL && b->lane / 4 % 2;
-	uint32_t chunk = unit * m->chunks;
+	uint32_t chunk = unit * m->chunks, column = b->lane / 4;
 	struct operand o;
-	o.x = (low ? shared_low(b) : shared_high(b)) + chunk * 32 + 8 * (b->lane % 4);
+	o.step = column < PLANES ? CUDA_CHUNK : 0;
+	o.x = column >= PLANES ? shared_zeros(b) : (FULL && column ? shared_low(b) : shared_high(b));
+	o.x += chunk * o.step + 8 * (b->lane % 4);
 	o.sums = reinterpret_cast<const float2 *>(shared_sums(b)) + chunk;
 	return o;
 }
@@ -71,9 +74,10 @@ template <int FORMAT> struct product_traits {
 	};
 };
 
-__device__ __forceinline__ uint4 operand_chunk(const struct operand *o, uint32_t chunk)
+/* Chunk first + i; i: less than DECODE_ZEROS has. */
+__device__ __forceinline__ uint4 operand_chunk(const struct operand *o, uint32_t first, uint32_t i)
 {
-	return *reinterpret_cast<const uint4 *>(o->x + chunk * 32);
+	return *reinterpret_cast<const uint4 *>(o->x + first * o->step + i * CUDA_CHUNK);
 }
 
 template <int FORMAT> __device__ __forceinline__ float2 operand_sum(const struct operand *o, uint32_t chunk)
@@ -128,18 +132,26 @@ __device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *p, c
 		}
 }
 
-/* The sums of a pair of tiles, or of the first alone. */
-__device__ __forceinline__ void put_part(float *part, uint32_t lane, const float acc[4], bool two)
+/* Where the sums of row g of a pair's first tile go. */
+__device__ __forceinline__ float *lane_part(float *part, uint32_t lane)
 {
-	uint32_t g = lane / 4, t = lane % 4;
-	float *to = part + t * TILE_SUMS + g * PLANES;
-	if (t > (two ? 1u : 0u))
+	return part + lane / 4 * PLANES;
+}
+
+/* The sums of a pair of tiles, or of the first alone. */
+__device__ __forceinline__ void put_part(float *to, uint32_t lane, const float acc[4], bool two)
+{
+	if (lane % 4) /* columns of zeros */
 		return;
-	if (FULL)
-		*reinterpret_cast<float2 *>(to) =
-			t ? make_float2(acc[2], acc[3]) : make_float2(acc[0], acc[1]);
-	else
-		*to = t ? acc[2] : acc[0];
+	if (FULL) {
+		*reinterpret_cast<float2 *>(to) = make_float2(acc[0], acc[1]);
+		if (two)
+			*reinterpret_cast<float2 *>(to + TILE_SUMS) = make_float2(acc[2], acc[3]);
+	} else {
+		to[0] = acc[0];
+		if (two)
+			to[TILE_SUMS] = acc[2];
+	}
 }
 
 /* acc += UNITS units of a pair, from the segment's unit `unit` on. */
@@ -152,10 +164,10 @@ __device__ __forceinline__ void multiply_some(float acc[4], const uint8_t *p, co
 	for (uint32_t u = 0; u < UNITS; u++) {
 #pragma unroll(traits::chunks == 1 ? 1 : FULL ? 2 : 8)
 		for (uint32_t c = 0; c < (uint32_t)traits::chunks; c++) {
-			uint32_t chunk = (unit + u) * traits::chunks + c;
-			multiply_chunk<FORMAT, TWO>(acc, p + u * traits::unit_bytes,
-						    q + u * traits::unit_bytes, c, lane,
-						    operand_chunk(o, chunk), operand_sum<FORMAT>(o, chunk));
+			uint32_t first = unit * traits::chunks, i = u * traits::chunks + c;
+			multiply_chunk<FORMAT, TWO>(
+				acc, p + u * traits::unit_bytes, q + u * traits::unit_bytes, c, lane,
+				operand_chunk(o, first, i), operand_sum<FORMAT>(o, first + i));
 		}
 	}
 }
@@ -199,6 +211,24 @@ __device__ __forceinline__ void multiply_units(float acc[4], const uint8_t *p, u
 		multiply_more<FORMAT, 0>(acc, p, p, n, unit, lane, o);
 }
 
+/* The same of a cut piece of a pair: n units of the one tile, then n of the other. Of the usual n, where all
+ * is, is known when compiling. */
+template <int FORMAT>
+__device__ __forceinline__ void multiply_cut(float acc[4], const uint8_t *p, uint32_t n, uint32_t unit,
+					     uint32_t lane, const struct operand *o)
+{
+	typedef frag_traits<FORMAT> traits;
+	enum { ONE = traits::unit_bytes };
+	if (traits::chunks > 1)
+		multiply_some<FORMAT, 1, 1>(acc, p, p + ONE, unit, lane, o);
+	else if (n == 4)
+		multiply_some<FORMAT, 1, 4>(acc, p, p + 4 * ONE, unit, lane, o);
+	else if (n == 3)
+		multiply_some<FORMAT, 1, 3>(acc, p, p + 3 * ONE, unit, lane, o);
+	else
+		multiply_more<FORMAT, 1>(acc, p, p + n * ONE, n, unit, lane, o);
+}
+
 /* Pieces are whole segments of pairs. */
 template <int FORMAT>
 __device__ __forceinline__ void product_whole(struct block *b, const struct view *v, uint32_t n_tiles,
@@ -208,7 +238,7 @@ __device__ __forceinline__ void product_whole(struct block *b, const struct view
 	uint32_t tile_bytes = v->n * traits::unit_bytes;
 	for (uint32_t left = n_tiles; left;) {
 		uint32_t tiles = least(left, 2 * v->pairs);
-		const uint8_t *p = open_piece(b, tiles * tile_bytes);
+		const uint8_t *p = open_piece(b);
 		left -= tiles;
 		for (uint32_t i = 0; i < tiles; i += 2) {
 			bool two = i + 1 < tiles;
@@ -256,13 +286,13 @@ __device__ __forceinline__ void product_few(struct block *b, const struct view *
 	uint32_t n = v->n, tile_bytes = n * traits::unit_bytes;
 	uint4 w[2];
 	float2 sum[2];
-	w[0] = operand_chunk(o, 0);
+	w[0] = operand_chunk(o, 0, 0);
 	sum[0] = operand_sum<FORMAT>(o, 0);
-	w[1] = operand_chunk(o, n - 1);
+	w[1] = operand_chunk(o, n - 1, 0);
 	sum[1] = operand_sum<FORMAT>(o, n - 1);
 	for (uint32_t left = n_tiles; left;) {
 		uint32_t tiles = least(left, 2 * v->pairs), i = 0;
-		const uint8_t *p = open_piece(b, tiles * tile_bytes);
+		const uint8_t *p = open_piece(b);
 		left -= tiles;
 		for (; i + 4 <= tiles; i += 4, p += 4 * tile_bytes, part += 4 * TILE_SUMS)
 			multiply_few<FORMAT, 2, 1>(p, n, tile_bytes, w, sum, b->lane, part);
@@ -277,45 +307,55 @@ __device__ __forceinline__ void product_few(struct block *b, const struct view *
 	}
 }
 
-/* Pieces are some units of one tile, then those of the other. */
+/* The segment of a pair of tiles, or (not TWO) of one, in pieces that are some units of each. */
+template <int FORMAT, int TWO>
+__device__ __forceinline__ void multiply_segment(struct block *b, float acc[4], const struct view *v,
+						 const struct operand *o)
+{
+	typedef frag_traits<FORMAT> traits;
+	for (uint32_t u = 0; u < v->n;) {
+		uint32_t n = TWO && traits::chunks > 1 ? 1 : least(cut_units(v, TWO ? 2 : 1), v->n - u);
+		const uint8_t *p = open_piece(b);
+		if (TWO)
+			multiply_cut<FORMAT>(acc, p, n, u, b->lane, o);
+		else
+			multiply_more<FORMAT, 0>(acc, p, p, n, u, b->lane, o);
+		close_piece(b);
+		u += n;
+	}
+}
+
 template <int FORMAT>
 __device__ __forceinline__ void product_cut(struct block *b, const struct view *v, uint32_t n_tiles,
 					    const struct operand *o, float *part)
 {
-	typedef frag_traits<FORMAT> traits;
-	for (uint32_t i = 0; i < n_tiles; i += 2, part += 2 * TILE_SUMS) {
-		bool two = i + 1 < n_tiles;
+	uint32_t i = 0;
+	for (; i + 2 <= n_tiles; i += 2, part += 2 * TILE_SUMS) {
 		float acc[4] = {};
-		for (uint32_t u = 0; u < v->n;) {
-			uint32_t n = least(cut_units(v, two ? 2 : 1), v->n - u), one = n * traits::unit_bytes;
-			const uint8_t *p = open_piece(b, two ? 2 * one : one);
-			multiply_units<FORMAT>(acc, p, one, two, n, u, b->lane, o);
-			close_piece(b);
-			u += n;
-		}
-		put_part(part, b->lane, acc, two);
+		multiply_segment<FORMAT, 1>(b, acc, v, o);
+		put_part(part, b->lane, acc, true);
+	}
+	if (i < n_tiles) {
+		float acc[4] = {};
+		multiply_segment<FORMAT, 0>(b, acc, v, o);
+		put_part(part, b->lane, acc, false);
 	}
 }
 
-/* Of each pair another segment; pieces as they are cut, or a pair's whole segment. */
+/* Of each pair another segment; pieces as they are cut, or a pair's whole segment, which is a unit then. */
 template <int FORMAT> __device__ __forceinline__ void product_turning(struct block *b, const struct task *k)
 {
-	typedef frag_traits<FORMAT> traits;
 	for (uint32_t i = 0; i < k->job.n_tiles; i += 2) {
 		uint32_t segment = decode_segment(&k->m, b->warp, k->job.at + i);
 		struct view v = look(&k->m, segment);
 		struct operand o = operand_at(b, &k->m, v.from);
 		bool two = i + 1 < k->job.n_tiles;
-		float acc[4] = {};
-		for (uint32_t u = 0; u < v.n;) {
-			uint32_t n = v.pairs ? v.n : least(cut_units(&v, two ? 2 : 1), v.n - u),
-				 one = n * traits::unit_bytes;
-			const uint8_t *p = open_piece(b, two ? 2 * one : one);
-			multiply_units<FORMAT>(acc, p, one, two, n, u, b->lane, &o);
-			close_piece(b);
-			u += n;
-		}
-		put_part(part_of(b, segment, k->job.at + i), b->lane, acc, two);
+		float acc[4] = {}, *part = lane_part(part_of(b, segment, k->job.at + i), b->lane);
+		if (two)
+			multiply_segment<FORMAT, 1>(b, acc, &v, &o);
+		else
+			multiply_segment<FORMAT, 0>(b, acc, &v, &o);
+		put_part(part, b->lane, acc, two);
 	}
 }
 
@@ -326,18 +366,19 @@ template <int FORMAT> __device__ __forceinline__ void product(struct block *b, c
 	uint32_t n_tiles = k->job.n_tiles;
 	b->lane = anew(b->lane); /* or what all formats need of it would be computed for all, whatever the
 				    job's is */
+	float *part = lane_part(k->part, b->lane);
 	if (traits::chunks > 1 && k->m.turns) {
 		product_turning<FORMAT>(b, k);
 	} else if (v->n == 0) {
 		float none[4] = {};
 		for (uint32_t i = 0; i < n_tiles; i += 2)
-			put_part(k->part + i * TILE_SUMS, b->lane, none, i + 1 < n_tiles);
-	} else if (v->pairs == 0) {
-		product_cut<FORMAT>(b, v, n_tiles, &k->o, k->part);
-	} else if (traits::chunks == 1 && v->n <= 2) {
-		product_few<FORMAT>(b, v, n_tiles, &k->o, k->part);
+			put_part(part + i * TILE_SUMS, b->lane, none, i + 1 < n_tiles);
+	} else if (traits::chunks > 1 || v->pairs == 0) { /* a piece has one unit of those of many chunks */
+		product_cut<FORMAT>(b, v, n_tiles, &k->o, part);
+	} else if (v->n <= 2) {
+		product_few<FORMAT>(b, v, n_tiles, &k->o, part);
 	} else {
-		product_whole<FORMAT>(b, v, n_tiles, &k->o, k->part);
+		product_whole<FORMAT>(b, v, n_tiles, &k->o, part);
 	}
 }
 

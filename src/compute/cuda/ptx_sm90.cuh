@@ -31,6 +31,11 @@ static inline bool barrier_nap(shared_place b, uint32_t phase)
 	cudasim_yield();
 	return ((uint32_t)cudasim_barrier_of(b)->bytes & 1u) != phase;
 }
+static inline uint2 load_shared_words(shared_place p)
+{
+	uint64_t v = *(const uint64_t *)p;
+	return make_uint2((uint32_t)v, (uint32_t)(v >> 32));
+}
 static inline uint64_t policy_read_once(void)
 {
 	return 0;
@@ -112,6 +117,13 @@ static __device__ __forceinline__ bool barrier_nap(shared_place b, uint32_t phas
 		     : "r"(b), "r"(phase)
 		     : "memory");
 	return ended;
+}
+/* Two words that another warp writes as one. */
+static __device__ __forceinline__ uint2 load_shared_words(shared_place p)
+{
+	uint2 v;
+	asm volatile("ld.volatile.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(p) : "memory");
+	return v;
 }
 /* For copy_bulk_once: what is read once in a launch is the first to leave the L2. */
 static __device__ __forceinline__ uint64_t policy_read_once(void)

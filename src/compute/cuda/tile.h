@@ -71,7 +71,7 @@ static TILE_FN bool tile_has_mins(uint32_t format)
 /* First unit of segment s; of segment CUDA_SEGMENTS: the number of units. */
 static TILE_FN uint32_t tile_segment(uint32_t n_units, uint32_t s)
 {
-	return (uint32_t)((uint64_t)n_units * s / CUDA_SEGMENTS);
+	return n_units * s / CUDA_SEGMENTS; /* a row has fewer than 2^27 units */
 }
 
 static TILE_FN uint64_t tile_bytes(const struct tile_matrix *m)
