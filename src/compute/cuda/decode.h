@@ -14,7 +14,7 @@ extern "C" {
 
 enum {
 	DECODE_BATCH_FULL = 10, /* tiles whose sums are added up together */
-	DECODE_BATCH_HALF = 16,
+	DECODE_BATCH_HALF = 18,
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
 	DECODE_ROW_PAD = 32, /* halves after a row of attention's operands: eight lanes then read all banks */
 	DECODE_ZEROS = 8 * CUDA_CHUNK, /* halves: as much as is read from one place in an operand */
