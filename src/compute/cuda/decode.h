@@ -43,8 +43,9 @@ enum decode_role {
 /*
  * A matrix as the decode kernel reads it: tiles two by two, as the sixteen rows of a tensor-core product, in
  * *pieces* that a copy brings to shared memory. Where a segment of two tiles fits in a piece, a piece is
- * whole segments of `pairs` pairs; else `units` units of the one tile, then those of the other (pairs is 0).
- * Where segments differ in length, warps change segments from pair to pair (`turns`; decode_segment).
+ * whole segments of `pairs` pairs (`units`: in the longest); else `units` units of the one tile, then those
+ * of the other (pairs is 0). Where segments differ in length, warps change segments from pair to pair
+ * (`turns`; decode_segment).
  */
 struct decode_matrix {
 	const uint8_t *data;

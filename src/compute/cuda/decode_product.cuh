@@ -154,6 +154,37 @@ __device__ __forceinline__ void put_part(float *to, uint32_t lane, const float a
 	}
 }
 
+/* HALF, formats of 256 columns: acc += a unit of a pair, whose first chunk is `first`. Lanes of a row that
+ * have the same scales share their making: each makes those of some chunks. */
+template <int FORMAT, int TWO>
+__device__ __forceinline__ void multiply_shared(float acc[4], const uint8_t *p, const uint8_t *q,
+						uint32_t first, uint32_t lane, const struct operand *o)
+{
+	enum { CHUNKS = frag_traits<FORMAT>::chunks, SHARE = FORMAT == CUDA_Q6_K ? 2 : 4 };
+	uint32_t scale[2][CHUNKS / SHARE] = {};
+#pragma unroll
+	for (uint32_t j = 0; j < CHUNKS / SHARE; j++)
+#pragma unroll
+		for (uint32_t k = 0; k <= TWO; k++)
+			scale[k][j] = frag_scale_word<FORMAT>(k ? q : p, SHARE * j + lane % SHARE, lane / 4,
+							      lane % 4);
+#pragma unroll
+	for (uint32_t c = 0; c < CHUNKS; c++) {
+		uint4 w = operand_chunk(o, first, c);
+		uint32_t x[2][4] = {};
+#pragma unroll
+		for (uint32_t k = 0; k <= TWO; k++) {
+			uint32_t s = shuffle_group<SHARE>(scale[k][c / SHARE], c % SHARE);
+			frag_integers<FORMAT>(k ? q : p, c, lane, x[k]);
+			frag_weights<FORMAT>(x[k], half2_low(s), half2_high(s));
+		}
+		uint32_t one[4] = {x[0][0], x[1][0], x[0][1], x[1][1]},
+			 other[4] = {x[0][2], x[1][2], x[0][3], x[1][3]};
+		mma_f16(acc, one, w.x, w.y);
+		mma_f16(acc, other, w.z, w.w);
+	}
+}
+
 /* acc += UNITS units of a pair, from the segment's unit `unit` on. */
 template <int FORMAT, int TWO, int UNITS>
 __device__ __forceinline__ void multiply_some(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t unit,
@@ -162,6 +193,12 @@ __device__ __forceinline__ void multiply_some(float acc[4], const uint8_t *p, co
 	typedef frag_traits<FORMAT> traits;
 #pragma unroll
 	for (uint32_t u = 0; u < UNITS; u++) {
+		if constexpr (!FULL && traits::chunks > 1) {
+			multiply_shared<FORMAT, TWO>(acc, p + u * traits::unit_bytes,
+						     q + u * traits::unit_bytes, (unit + u) * traits::chunks,
+						     lane, o);
+			continue;
+		}
 #pragma unroll(traits::chunks == 1 ? 1 : FULL ? 2 : 8)
 		for (uint32_t c = 0; c < (uint32_t)traits::chunks; c++) {
 			uint32_t first = unit * traits::chunks, i = u * traits::chunks + c;

@@ -127,6 +127,23 @@ static __device__ __forceinline__ uint32_t halves_of_bytes(uint32_t two)
 	return half2_sub(byte_select(two, 0x64646464u, 0x4140), HALF2_1024);
 }
 
+/* Formats of 256 columns, HALF: what row g's integers of chunk c are multiplied by, in the low half, and
+ * added to (Q6_K: the same again), in the high one. t: the lane's place. Lanes of a row have the same but for
+ * Q6_K's, which pairs of lanes have. */
+template <int FORMAT>
+static __device__ __forceinline__ uint32_t frag_scale_word(const uint8_t *unit, uint32_t c, uint32_t g,
+							   uint32_t t)
+{
+	if (FORMAT == CUDA_Q6_K) {
+		uint32_t s = (uint32_t)unit[FRAG_K_SCALES_Q6 + 16 * c + 2 * g + t / 2] ^ 0x80u;
+		s = half2_sub(half2_low(s | 0x6400u), 0x64806480u);
+		return half2_mul(half2_low(frag_u16(unit + FRAG_K_SCALES_Q6 + 128 + 2 * g)), s);
+	}
+	const uint8_t *s = unit + (FORMAT == CUDA_Q4_K ? FRAG_K_SCALES_Q4 : FRAG_K_SCALES_Q5);
+	return half2_mul(frag_u32(s + 128 + 4 * g) ^ 0x80000000u,
+			 halves_of_bytes(frag_u16(s + 16 * c + 2 * g)));
+}
+
 /* HALF: what row g's integers of chunk c are multiplied by and added to, as pairs of halves. t: the lane's
  * place. */
 template <int FORMAT>
@@ -146,18 +163,20 @@ static __device__ __forceinline__ void frag_half_scale(const uint8_t *unit, uint
 		*scale = half2_low(two);
 		*add = half2_high(two);
 	}
-	if (FORMAT == CUDA_Q4_K || FORMAT == CUDA_Q5_K) {
-		const uint8_t *s = unit + (FORMAT == CUDA_Q4_K ? FRAG_K_SCALES_Q4 : FRAG_K_SCALES_Q5);
-		two = half2_mul(frag_u32(s + 128 + 4 * g) ^ 0x80000000u,
-				halves_of_bytes(frag_u16(s + 16 * c + 2 * g)));
+	if (FORMAT == CUDA_Q4_K || FORMAT == CUDA_Q5_K || FORMAT == CUDA_Q6_K) {
+		two = frag_scale_word<FORMAT>(unit, c, g, t);
 		*scale = half2_low(two);
 		*add = half2_high(two);
 	}
-	if (FORMAT == CUDA_Q6_K) {
-		uint32_t s = (uint32_t)unit[FRAG_K_SCALES_Q6 + 16 * c + 2 * g + t / 2] ^ 0x80u;
-		s = half2_sub(half2_low(s | 0x6400u), 0x64806480u);
-		*scale = half2_mul(half2_low(frag_u16(unit + FRAG_K_SCALES_Q6 + 128 + 2 * g)), s);
-	}
+}
+
+/* HALF: integers to weights. */
+template <int FORMAT>
+static __device__ __forceinline__ void frag_weights(uint32_t r[4], uint32_t scale, uint32_t add)
+{
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		r[i] = frag_traits<FORMAT>::mins ? half2_fma(r[i], scale, add) : half2_mul(r[i], scale);
 }
 
 /* Registers of chunk c: weights (HALF, and F16 always) or integers (FULL). */
@@ -175,9 +194,7 @@ static __device__ __forceinline__ void frag_load(const uint8_t *unit, uint32_t c
 		return;
 	uint32_t scale, add;
 	frag_half_scale<FORMAT>(unit, c, lane / 4, lane % 4, &scale, &add);
-#pragma unroll
-	for (int i = 0; i < 4; i++)
-		r[i] = frag_traits<FORMAT>::mins ? half2_fma(r[i], scale, add) : half2_mul(r[i], scale);
+	frag_weights<FORMAT>(r, scale, add);
 }
 
 /* FULL: the float32 scale of row `row` (0 .. 7) of chunk c; group: of Q6_K's two. *add: what the sum of the

@@ -31,6 +31,10 @@ static inline bool barrier_nap(shared_place b, uint32_t phase)
 	cudasim_yield();
 	return ((uint32_t)cudasim_barrier_of(b)->bytes & 1u) != phase;
 }
+template <int N> static inline uint32_t shuffle_group(uint32_t v, uint32_t i)
+{
+	return __shfl_sync(0xFFFFFFFFu, v, (int)(threadIdx.x % 32 / N * N + i));
+}
 static inline uint2 load_shared_words(shared_place p)
 {
 	uint64_t v = *(const uint64_t *)p;
@@ -117,6 +121,11 @@ static __device__ __forceinline__ bool barrier_nap(shared_place b, uint32_t phas
 		     : "r"(b), "r"(phase)
 		     : "memory");
 	return ended;
+}
+/* v of lane i of each N lanes. By a whole warp. */
+template <int N> static __device__ __forceinline__ uint32_t shuffle_group(uint32_t v, uint32_t i)
+{
+	return __shfl_sync(FULL_WARP, v, (int)i, N);
 }
 /* Two words that another warp writes as one. */
 static __device__ __forceinline__ uint2 load_shared_words(shared_place p)

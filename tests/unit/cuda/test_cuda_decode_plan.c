@@ -162,8 +162,8 @@ static void pieces(void **state)
 		struct decode_matrix d = decode_plan_matrix(&m);
 		uint32_t longest = (cases[i].units + CUDA_SEGMENTS - 1) / CUDA_SEGMENTS;
 		assert_int_equal(d.pairs, cases[i].pairs);
-		assert_int_equal(d.units, cases[i].cut);
-		assert_true(2 * d.unit_bytes * (d.pairs ? d.pairs * longest : d.units) <= DECODE_PIECE_BYTES);
+		assert_int_equal(d.units, d.pairs ? longest : cases[i].cut);
+		assert_true(2 * d.unit_bytes * d.units * (d.pairs ? d.pairs : 1) <= DECODE_PIECE_BYTES);
 	}
 }
 
