@@ -154,37 +154,6 @@ __device__ __forceinline__ void put_part(float *to, uint32_t lane, const float a
 	}
 }
 
-/* HALF, formats of 256 columns: acc += a unit of a pair, whose first chunk is `first`. Lanes of a row that
- * have the same scales share their making: each makes those of some chunks. */
-template <int FORMAT, int TWO>
-__device__ __forceinline__ void multiply_shared(float acc[4], const uint8_t *p, const uint8_t *q,
-						uint32_t first, uint32_t lane, const struct operand *o)
-{
-	enum { CHUNKS = frag_traits<FORMAT>::chunks, SHARE = FORMAT == CUDA_Q6_K ? 2 : 4 };
-	uint32_t scale[2][CHUNKS / SHARE] = {};
-#pragma unroll
-	for (uint32_t j = 0; j < CHUNKS / SHARE; j++)
-#pragma unroll
-		for (uint32_t k = 0; k <= TWO; k++)
-			scale[k][j] = frag_scale_word<FORMAT>(k ? q : p, SHARE * j + lane % SHARE, lane / 4,
-							      lane % 4);
-#pragma unroll
-	for (uint32_t c = 0; c < CHUNKS; c++) {
-		uint4 w = operand_chunk(o, first, c);
-		uint32_t x[2][4] = {};
-#pragma unroll
-		for (uint32_t k = 0; k <= TWO; k++) {
-			uint32_t s = shuffle_group<SHARE>(scale[k][c / SHARE], c % SHARE);
-			frag_integers<FORMAT>(k ? q : p, c, lane, x[k]);
-			frag_weights<FORMAT>(x[k], half2_low(s), half2_high(s));
-		}
-		uint32_t one[4] = {x[0][0], x[1][0], x[0][1], x[1][1]},
-			 other[4] = {x[0][2], x[1][2], x[0][3], x[1][3]};
-		mma_f16(acc, one, w.x, w.y);
-		mma_f16(acc, other, w.z, w.w);
-	}
-}
-
 /* acc += UNITS units of a pair, from the segment's unit `unit` on. */
 template <int FORMAT, int TWO, int UNITS>
 __device__ __forceinline__ void multiply_some(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t unit,
@@ -193,12 +162,6 @@ __device__ __forceinline__ void multiply_some(float acc[4], const uint8_t *p, co
 	typedef frag_traits<FORMAT> traits;
 #pragma unroll
 	for (uint32_t u = 0; u < UNITS; u++) {
-		if constexpr (!FULL && traits::chunks > 1) {
-			multiply_shared<FORMAT, TWO>(acc, p + u * traits::unit_bytes,
-						     q + u * traits::unit_bytes, (unit + u) * traits::chunks,
-						     lane, o);
-			continue;
-		}
 #pragma unroll(traits::chunks == 1 ? 1 : FULL ? 2 : 8)
 		for (uint32_t c = 0; c < (uint32_t)traits::chunks; c++) {
 			uint32_t first = unit * traits::chunks, i = u * traits::chunks + c;
@@ -264,6 +227,78 @@ __device__ __forceinline__ void multiply_cut(float acc[4], const uint8_t *p, uin
 		multiply_some<FORMAT, 1, 3>(acc, p, p + 3 * ONE, unit, lane, o);
 	else
 		multiply_more<FORMAT, 1>(acc, p, p + n * ONE, n, unit, lane, o);
+}
+
+/* What a lane needs of UNITS units of a tile, HALF. Lanes of a row that have the same scales of K units share
+ * their making: each makes those of some chunks. */
+template <int FORMAT, int UNITS> struct fetched {
+	enum {
+		chunks = frag_traits<FORMAT>::chunks,
+		share = chunks == 1           ? 1
+			: FORMAT == CUDA_Q6_K ? 2
+					      : 4,
+		n = UNITS * chunks,
+	};
+	uint4 weights[FORMAT == CUDA_F16 ? n : 1];
+	uint2 words[FORMAT == CUDA_F16 ? 1 : n];
+	uint32_t scale[n / share], add[chunks == 1 ? n : 1];
+
+	__device__ __forceinline__ void fetch(const uint8_t *p, uint32_t lane)
+	{
+#pragma unroll
+		for (uint32_t i = 0; i < n; i++) {
+			const uint8_t *unit = p + i / chunks * frag_traits<FORMAT>::unit_bytes;
+			if constexpr (FORMAT == CUDA_F16) {
+				weights[i] = *reinterpret_cast<const uint4 *>(unit + 16 * lane);
+			} else {
+				words[i] = frag_words<FORMAT>(unit, i % chunks, lane);
+				if constexpr (chunks == 1)
+					frag_half_scale<FORMAT>(unit, 0, lane / 4, lane % 4, &scale[i],
+								&add[i]);
+				else if (i % share == 0)
+					scale[i / share] = frag_scale_word<FORMAT>(
+						unit, i % chunks + lane % share, lane / 4, lane % 4);
+			}
+		}
+	}
+
+	/* The weights of chunk i. */
+	__device__ __forceinline__ void take(uint32_t i, uint32_t r[4]) const
+	{
+		if constexpr (FORMAT == CUDA_F16) {
+			r[0] = weights[i].x, r[1] = weights[i].y, r[2] = weights[i].z, r[3] = weights[i].w;
+		} else {
+			frag_integers<FORMAT>(words[i], r);
+			uint32_t s = chunks == 1 ? 0 : shuffle_group<share>(scale[i / share], i % share);
+			if constexpr (chunks == 1)
+				frag_weights<FORMAT>(r, scale[i], add[i]);
+			else
+				frag_weights<FORMAT>(r, half2_low(s), half2_high(s));
+		}
+	}
+};
+
+/* HALF: the same of a piece of UNITS units, which goes back before it is multiplied: the next ones come
+ * sooner. */
+template <int FORMAT, int UNITS>
+__device__ __forceinline__ void multiply_early(struct block *b, float acc[4], const uint8_t *p, uint32_t unit,
+					       const struct operand *o)
+{
+	typedef frag_traits<FORMAT> traits;
+	struct fetched<FORMAT, UNITS> f[2];
+	f[0].fetch(p, b->lane);
+	f[1].fetch(p + UNITS * traits::unit_bytes, b->lane);
+	close_piece(b);
+#pragma unroll
+	for (uint32_t i = 0; i < UNITS * (uint32_t)traits::chunks; i++) {
+		uint4 w = operand_chunk(o, unit * traits::chunks, i);
+		uint32_t x[4], y[4];
+		f[0].take(i, x);
+		f[1].take(i, y);
+		uint32_t first[4] = {x[0], y[0], x[1], y[1]}, second[4] = {x[2], y[2], x[3], y[3]};
+		mma_f16(acc, first, w.x, w.y);
+		mma_f16(acc, second, w.z, w.w);
+	}
 }
 
 /* Pieces are whole segments of pairs. */
@@ -353,11 +388,19 @@ __device__ __forceinline__ void multiply_segment(struct block *b, float acc[4], 
 	for (uint32_t u = 0; u < v->n;) {
 		uint32_t n = TWO && traits::chunks > 1 ? 1 : least(cut_units(v, TWO ? 2 : 1), v->n - u);
 		const uint8_t *p = open_piece(b);
-		if (TWO)
-			multiply_cut<FORMAT>(acc, p, n, u, b->lane, o);
-		else
-			multiply_more<FORMAT, 0>(acc, p, p, n, u, b->lane, o);
-		close_piece(b);
+		if (!FULL && TWO && traits::chunks > 1) {
+			multiply_early<FORMAT, 1>(b, acc, p, u, o);
+		} else if (!FULL && TWO && n == 4) {
+			multiply_early<FORMAT, 4>(b, acc, p, u, o);
+		} else if (!FULL && TWO && n == 3) {
+			multiply_early<FORMAT, 3>(b, acc, p, u, o);
+		} else {
+			if (TWO)
+				multiply_cut<FORMAT>(acc, p, n, u, b->lane, o);
+			else
+				multiply_more<FORMAT, 0>(acc, p, p, n, u, b->lane, o);
+			close_piece(b);
+		}
 		u += n;
 	}
 }

@@ -92,25 +92,36 @@ template <int FORMAT> struct frag_offset {
 };
 #define HALF2_SIXTEENTH 0x2C002C00u
 
-/* The integers of chunk c of a unit, as halves. */
+/* What a lane needs of chunk c for its integers: bytes (Q8_0), or nibbles and the bits above them. */
 template <int FORMAT>
-static __device__ __forceinline__ void frag_integers(const uint8_t *unit, uint32_t c, uint32_t lane,
-						     uint32_t r[4])
+static __device__ __forceinline__ uint2 frag_words(const uint8_t *unit, uint32_t c, uint32_t lane)
+{
+	if (FORMAT == CUDA_Q8_0)
+		return *reinterpret_cast<const uint2 *>(unit + 8 * lane);
+	uint32_t above = 0;
+	if (FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1)
+		above = unit[128 + lane];
+	if (FORMAT == CUDA_Q5_K)
+		above = unit[1024 + 32 * c + lane];
+	if (FORMAT == CUDA_Q6_K)
+		above = frag_u16(unit + 1024 + 64 * c + 2 * lane);
+	return make_uint2(frag_u32(unit + 128 * c + 4 * lane), above);
+}
+
+/* The integers as halves. */
+template <int FORMAT> static __device__ __forceinline__ void frag_integers(uint2 w, uint32_t r[4])
 {
 	if (FORMAT == CUDA_Q8_0) {
-		uint2 w = *reinterpret_cast<const uint2 *>(unit + 8 * lane);
 		r[0] = byte_select(w.x, 0x64646464u, 0x4140);
 		r[1] = byte_select(w.x, 0x64646464u, 0x4342);
 		r[2] = byte_select(w.y, 0x64646464u, 0x4140);
 		r[3] = byte_select(w.y, 0x64646464u, 0x4342);
 	} else {
-		frag_nibbles(frag_u32(unit + 128 * c + 4 * lane), r);
-		if (FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1)
-			frag_fifth(unit[128 + lane], r);
-		if (FORMAT == CUDA_Q5_K)
-			frag_fifth(unit[1024 + 32 * c + lane], r);
+		frag_nibbles(w.x, r);
+		if (FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1 || FORMAT == CUDA_Q5_K)
+			frag_fifth(w.y, r);
 		if (FORMAT == CUDA_Q6_K)
-			frag_high_pair(frag_u16(unit + 1024 + 64 * c + 2 * lane), r);
+			frag_high_pair(w.y, r);
 	}
 #pragma unroll
 	for (int i = 0; i < 4; i++) /* exact, all of it */
@@ -189,7 +200,7 @@ static __device__ __forceinline__ void frag_load(const uint8_t *unit, uint32_t c
 		r[0] = w.x, r[1] = w.y, r[2] = w.z, r[3] = w.w;
 		return;
 	}
-	frag_integers<FORMAT>(unit, c, lane, r);
+	frag_integers<FORMAT>(frag_words<FORMAT>(unit, c, lane), r);
 	if (FULL)
 		return;
 	uint32_t scale, add;
