@@ -44,18 +44,20 @@ static __device__ float unit_noise(uint64_t i)
 	return (float)(mix(i + 0x9E3779B97F4A7C15u) >> 8) / 8388608.0f - 1.0f;
 }
 
-/* Any bytes, with scales of ordinary size: units of `bytes`, whose halves from `at` on are n_scales scales.
- */
-__global__ void fill_units(uint8_t *p, uint64_t n, uint32_t bytes, uint32_t at, uint32_t n_scales, float size)
+/* Any bytes, with scales of ordinary size: those of a unit are n_scales halves from `at` on. A block a tile
+ * and segment. */
+__global__ void fill_units(const struct tile_matrix m, uint32_t at, uint32_t n_scales, float size)
 {
-	for (uint64_t i = blockIdx.x * (uint64_t)blockDim.x + threadIdx.x; i < n / 2;
-	     i += (uint64_t)gridDim.x * blockDim.x) {
-		uint32_t in = (uint32_t)(2 * i % bytes);
-		uint32_t v = mix(i * 77 + bytes);
-		if (in >= at && in < at + 2 * n_scales)
-			v = half_bits(size * unit_noise(i));
-		p[2 * i] = (uint8_t)v;
-		p[2 * i + 1] = (uint8_t)(v >> 8);
+	uint32_t first = tile_segment(m.n_units, blockIdx.y), last = tile_segment(m.n_units, blockIdx.y + 1);
+	for (uint32_t u = first; u < last; u++) {
+		uint64_t to = tile_offset(&m, blockIdx.x, blockIdx.y, u);
+		for (uint32_t in = 2 * threadIdx.x; in < m.unit_bytes; in += 2 * blockDim.x) {
+			uint64_t i = (to + in) / 2;
+			uint32_t v = mix(i * 77 + m.unit_bytes);
+			if (in >= at && in < at + 2 * n_scales)
+				v = half_bits(size * unit_noise(i));
+			*(uint16_t *)(m.data + to + in) = (uint16_t)v;
+		}
 	}
 }
 __global__ void fill_halves(uint16_t *p, uint32_t pitch, uint32_t cols, uint64_t n, uint32_t planes)
@@ -88,7 +90,7 @@ template <typename T> static T *take(uint64_t n)
 	return (T *)p;
 }
 
-static struct tile_matrix make_matrix(uint32_t f, uint32_t rows, uint32_t cols)
+static struct tile_matrix make_matrix(uint32_t f, uint32_t planes, uint32_t rows, uint32_t cols)
 {
 	struct tile_matrix m;
 	m.rows = rows;
@@ -97,11 +99,14 @@ static struct tile_matrix make_matrix(uint32_t f, uint32_t rows, uint32_t cols)
 	m.n_units = (cols + formats[f].cols - 1) / formats[f].cols;
 	m.unit_bytes = formats[f].unit_bytes;
 	m.format = formats[f].format;
+	m.group = 0;
+	if (planes == 1)
+		for (m.group = 1; 4 * m.group * m.unit_bytes <= CUDA_GROUP_BYTES;)
+			m.group *= 2;
 	static const uint32_t at[N_FORMATS] = {0, 256, 128, 128, 160, 160, 1152, 1408, 1664},
 			      n[N_FORMATS] = {256, 8, 8, 16, 8, 16, 16, 16, 8};
-	uint8_t *p = take<uint8_t>(tile_bytes(&m));
-	fill_units<<<1024, 256>>>(p, tile_bytes(&m), m.unit_bytes, at[f], n[f], f ? 0.01f : 1.0f);
-	m.data = p;
+	m.data = take<uint8_t>(tile_bytes(&m));
+	fill_units<<<dim3(m.n_tiles, CUDA_SEGMENTS), 128>>>(m, at[f], n[f], f ? 0.01f : 1.0f);
 	return m;
 }
 
@@ -118,7 +123,7 @@ static struct problem make_problem(uint32_t f, uint32_t planes, uint32_t n_parts
 	uint32_t padded = 0;
 	a->n_parts = n_parts;
 	for (uint32_t i = 0; i < n_parts; i++) {
-		a->part[i].w = make_matrix(f, rows[i], cols);
+		a->part[i].w = make_matrix(f, planes, rows[i], cols);
 		a->part[i].out_col = padded;
 		padded += rows[i];
 		if (extras && i != 1) {

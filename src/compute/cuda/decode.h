@@ -14,7 +14,7 @@ extern "C" {
 
 enum {
 	DECODE_BATCH_FULL = 10, /* tiles whose sums are added up together */
-	DECODE_BATCH_HALF = 18,
+	DECODE_BATCH_HALF = 20,
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
 	DECODE_ROW_PAD = 32, /* halves after a row of attention's operands: eight lanes then read all banks */
 	DECODE_ZEROS = 8 * CUDA_CHUNK, /* halves: as much as is read from one place in an operand */
@@ -46,10 +46,15 @@ enum decode_role {
  * whole segments of `pairs` pairs (`units`: in the longest); else `units` units of the one tile, then those
  * of the other (pairs is 0). Where segments differ in length, warps change segments from pair to pair
  * (`turns`; decode_segment).
+ *
+ * HALF: the matrix is paired (tile.h), and such a piece is a group, or groups that are whole segments.
  */
 struct decode_matrix {
 	const uint8_t *data;
-	uint32_t rows, n_tiles, n_units;
+	uint32_t rows, n_units;
+	uint32_t pair_bytes;  /* HALF: a pair's segment of n_units / CUDA_SEGMENTS units, */
+	uint16_t more_bytes;  /* what one unit more takes, */
+	uint16_t group_bytes; /* and a piece of `units` */
 	uint16_t unit_bytes;
 	uint8_t format, chunks; /* chunks: of 32 columns, in a unit */
 	uint8_t pairs, units;

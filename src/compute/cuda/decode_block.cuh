@@ -154,30 +154,76 @@ __device__ __forceinline__ uint32_t least(uint32_t a, uint32_t b)
 /* Units of a tile in a piece that holds parts of two tiles, or of one. */
 __device__ __forceinline__ uint32_t cut_units(const struct view *v, uint32_t tiles)
 {
-	return tiles == 2 ? v->units : 2 * v->units;
+	return FULL && tiles == 1 ? 2 * v->units : v->units;
+}
+
+/* HALF: up to whole lines, so that the ring's pieces begin with them too. */
+__device__ __forceinline__ uint32_t whole_lines(uint32_t bytes)
+{
+	return (bytes + CUDA_LINE - 1) / CUDA_LINE * CUDA_LINE;
 }
 
 /*
  * What there is to stream for a warp. A *run* is what pieces are cut from without looking anything up: all
  * tiles of a job, one after another, or (where pieces hold parts of two tiles, or segments change) one pair.
+ * HALF: of a tile alone, what is in one group.
  */
 struct feed {
 	uint32_t warp, job;       /* the next one */
 	uint32_t tile, at, tiles; /* after the present run: tile, its place in the batch, how many */
 	const uint8_t *from;      /* of the run: what comes next, */
-	uint32_t left, most;      /* bytes that are left, and those of a piece; of each copy, if two */
-	uint32_t second;          /* two copies a piece: from the first's bytes to the second's; else 0 */
+	uint32_t left, most;      /* bytes that are left, and those of a piece; FULL: of each copy, if two */
+	uint32_t second;          /* FULL: two copies a piece: from the first's bytes to the second's; else 0.
+				     HALF: bytes of a pair's segment */
 	uint32_t steady;          /* pairs follow one another, cut in the same way */
+	uint32_t unit;            /* HALF: of a tile alone, the next */
 	uint32_t offset, filled, piece; /* of the next piece, in the ring; bytes before it; its number */
 	uint32_t one, freed; /* its bytes (of each copy); bytes that must have been read before it fits */
 };
 
-/* To the next run that is not empty, if there is one. 32 bits count units: 2^32 of the smallest are 618 GB.
- */
+/* FULL: the run of n tiles; tiles lie one by one. 32 bits count units: 2^32 of the smallest are 618 GB. */
+__device__ __forceinline__ uint32_t begin_run(struct feed *f, const struct decode_matrix *m,
+					      const struct view *v, uint32_t n)
+{
+	uint32_t tile_bytes = v->n * v->unit_bytes, n_tiles = (m->rows + CUDA_TILE_ROWS - 1) / CUDA_TILE_ROWS;
+	f->from = m->data + (uint64_t)(v->from * n_tiles + f->tile * v->n) * v->unit_bytes;
+	f->left = v->pairs ? n * tile_bytes : n ? tile_bytes : 0;
+	f->most = v->pairs ? 2 * v->pairs * tile_bytes : cut_units(v, n) * v->unit_bytes;
+	f->second = v->pairs || n < 2 ? 0 : tile_bytes;
+	f->steady = f->second && !m->turns;
+	return n;
+}
+
+/* HALF: the same; tiles lie in pairs. Returns the tiles that are done with: of one alone, none until its last
+ * group. */
+__device__ __forceinline__ uint32_t begin_paired_run(struct feed *f, const struct decode_matrix *m,
+						     const struct view *v, uint32_t segment, uint32_t n)
+{
+	uint32_t least_units = m->n_units / CUDA_SEGMENTS, longer = v->from - segment * least_units,
+		 n_pairs = (m->rows + 2 * CUDA_TILE_ROWS - 1) / (2 * CUDA_TILE_ROWS);
+	uint32_t pair = m->pair_bytes + (v->n - least_units) * m->more_bytes;
+	f->from = m->data + (uint64_t)n_pairs * (segment * m->pair_bytes + longer * m->more_bytes) +
+		  (uint64_t)(f->tile / 2) * pair;
+	f->second = pair;
+	f->steady = n > 1 && !v->pairs && !m->turns;
+	if (n > 1) {
+		f->left = v->pairs ? (n + 1) / 2 * pair : pair;
+		f->most = v->pairs ? v->pairs * pair : m->group_bytes;
+		return n;
+	}
+	uint32_t units = least(v->units, v->n - f->unit);
+	f->from += tile_pair_bytes(f->unit, v->unit_bytes, v->units) + f->tile % 2 * units * v->unit_bytes;
+	f->left = f->most = units * v->unit_bytes;
+	f->unit = f->unit + units < v->n ? f->unit + units : 0;
+	return f->unit ? 0 : n;
+}
+
+/* To the next run that is not empty, if there is one. */
 __device__ __forceinline__ void next_run(const struct block *b, struct feed *f)
 {
 	if (f->steady && f->tiles >= 2) { /* the next pair, right after this one */
-		f->from += f->second;
+		if (FULL)
+			f->from += f->second;
 		f->left = f->second;
 		f->tiles -= 2;
 		f->tile += 2;
@@ -190,20 +236,30 @@ __device__ __forceinline__ void next_run(const struct block *b, struct feed *f)
 			f->tile = j->tile;
 			f->at = j->at;
 			f->tiles = j->n_tiles;
+			if (f->tiles == 0)
+				continue;
 		}
 		const struct decode_matrix *m = &shared_matrices(b)[j->matrix];
-		uint32_t n = m->pairs && !m->turns ? f->tiles : least(f->tiles, 2);
-		struct view v = look(m, decode_segment(m, f->warp, f->at));
-		uint32_t tile_bytes = v.n * v.unit_bytes;
-		f->from = m->data + (uint64_t)(v.from * m->n_tiles + f->tile * v.n) * v.unit_bytes;
-		f->left = v.pairs ? n * tile_bytes : n ? tile_bytes : 0;
-		f->most = v.pairs ? 2 * v.pairs * tile_bytes : cut_units(&v, n) * v.unit_bytes;
-		f->second = v.pairs || n < 2 ? 0 : tile_bytes;
-		f->steady = f->second && !m->turns;
+		uint32_t n = m->pairs && !m->turns ? f->tiles : least(f->tiles, 2),
+			 segment = decode_segment(m, f->warp, f->at);
+		struct view v = look(m, segment);
+		if constexpr (FULL) {
+			n = begin_run(f, m, &v, n);
+		} else {
+			if (f->tile % 2)
+				n = 1;
+			n = begin_paired_run(f, m, &v, segment, n);
+		}
 		f->tile += n;
 		f->at += n;
 		f->tiles -= n;
 	}
+}
+
+/* Of the planned piece; in the ring. */
+__device__ __forceinline__ uint32_t piece_bytes(const struct feed *f)
+{
+	return FULL ? (f->second ? 2 * f->one : f->one) : whole_lines(f->one);
 }
 
 /* The next piece and its place. */
@@ -213,7 +269,7 @@ __device__ __forceinline__ void plan_piece(const struct block *b, struct feed *f
 	if (f->left == 0)
 		next_run(b, f);
 	f->one = least(f->left, f->most);
-	uint32_t bytes = f->second ? 2 * f->one : f->one;
+	uint32_t bytes = piece_bytes(f);
 	if (f->offset + bytes > ring_bytes) {
 		f->filled += ring_bytes - f->offset;
 		f->offset = 0;
@@ -230,19 +286,27 @@ __device__ __forceinline__ bool has_room(const struct feed *f, shared_place done
 	return (int32_t)(read.x - f->freed) >= 0 && f->piece - read.y < PIECES;
 }
 
-/* Starts the copy of the planned piece. */
+/* Starts the copies of the planned piece. HALF: of a group too there are two, side by side faster than one.
+ */
 __device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint64_t policy)
 {
-	uint32_t bytes = f->second ? 2 * f->one : f->one;
-	uint32_t slot = f->warp * PIECES + f->piece % PIECES,
+	uint32_t bytes = piece_bytes(f), slot = f->warp * PIECES + f->piece % PIECES,
 		 place = b->a->shared.ring + f->warp * b->a->ring_bytes + f->offset;
 	SHARED(unsigned char, base);
 	shared_place bar = place_in_shared(shared_bars(b) + slot), to = place_in_shared(base) + place;
 	shared_notes(b)[slot] = make_uint2(place, f->filled + bytes);
-	barrier_expect(bar, bytes);
-	copy_bulk_once(to, f->from, f->one, bar, policy);
-	if (f->second)
-		copy_bulk_once(to + f->one, f->from + f->second, f->one, bar, policy);
+	if (FULL) {
+		barrier_expect(bar, bytes);
+		copy_bulk_once(to, f->from, f->one, bar, policy);
+		if (f->second)
+			copy_bulk_once(to + f->one, f->from + f->second, f->one, bar, policy);
+	} else {
+		uint32_t half = whole_lines(f->one / 2);
+		barrier_expect(bar, f->one);
+		copy_bulk_once(to, f->from, half, bar, policy);
+		if (f->one > half)
+			copy_bulk_once(to + half, f->from + half, f->one - half, bar, policy);
+	}
 	f->offset += bytes;
 	f->filled += bytes;
 	f->piece++;

@@ -53,7 +53,7 @@ __device__ __forceinline__ struct target find_target(const struct block *b, uint
 	const struct decode_job *j = &shared_jobs(b)[b->job];
 	uint32_t t = b->thread, place = t / PLANES / (phase == PHASE_GATE_UP ? 2 : 1), tile = place / 8;
 	struct target to = {CUDA_NOTHING, 0, 0.0f};
-	if (phase == PHASE_QKV)
+	if (FULL ? phase == PHASE_QKV : phase != PHASE_GATE_UP) /* the batch may be of several jobs */
 		while (!j->last_of_batch && tile >= (uint32_t)j->at + j->n_tiles)
 			j++;
 	if (tile >= (uint32_t)j->at + j->n_tiles)
@@ -130,8 +130,7 @@ template <int FORMAT> __device__ __forceinline__ void embed(const struct block *
 		uint32_t chunk = i / 4, unit = chunk / traits::chunks, s = 0;
 		while (unit >= tile_segment(m->n_units, s + 1))
 			s++;
-		const uint8_t *p = m->data + tile_offset(m, token / 8, tile_segment(m->n_units, s),
-							 tile_segment(m->n_units, s + 1), unit);
+		const uint8_t *p = m->data + tile_offset(m, token / 8, s, unit);
 		float w[8];
 		frag_exact<FORMAT>(p, chunk % traits::chunks, token % 8, i % 4, w);
 		for (uint32_t q = 0; q < 8 && 8 * i + q < m->cols; q++)

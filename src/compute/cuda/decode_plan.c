@@ -22,19 +22,27 @@ struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 	struct decode_matrix d = {
 		.data = m->data,
 		.rows = m->rows,
-		.n_tiles = m->n_tiles,
 		.n_units = m->n_units,
 		.unit_bytes = (uint16_t)m->unit_bytes,
 		.format = (uint8_t)m->format,
 		.chunks = chunks_of[m->format],
 	};
+	if (m->group)
+		pair = tile_group_bytes(longest, m->unit_bytes);
 	if (pair > DECODE_GOOD_BYTES) {
-		d.units = (uint8_t)(units < 1 ? 1 : units < 4 ? units : units / 4 * 4); /* four go at once */
+		units = units < 1 ? 1 : units < 4 ? units : units / 4 * 4; /* four go at once */
+		d.units = (uint8_t)(m->group ? m->group : units);
 	} else {
 		d.units = (uint8_t)longest;
 		d.pairs = (uint8_t)(DECODE_GOOD_BYTES / pair);
 	}
 	d.turns = d.chunks > 1 && d.pairs <= 1 && m->n_units % CUDA_SEGMENTS != 0;
+	if (m->group) {
+		uint32_t least = m->n_units / CUDA_SEGMENTS;
+		d.pair_bytes = tile_pair_bytes(least, m->unit_bytes, m->group);
+		d.more_bytes = (uint16_t)(tile_pair_bytes(least + 1, m->unit_bytes, m->group) - d.pair_bytes);
+		d.group_bytes = (uint16_t)tile_group_bytes(d.units, m->unit_bytes);
+	}
 	return d;
 }
 
@@ -43,8 +51,16 @@ struct dealer {
 	uint32_t n;
 	uint32_t block, grid;
 	uint32_t batch; /* tiles */
+	bool paired;    /* HALF: tiles go in pairs, from an even one on, or one alone */
 	bool mins;      /* in the present phase */
 };
+
+/* Tiles one after another. Of several matrices, they are counted over all; paired, each has whole pairs, the
+ * last with a tile that is none. */
+struct span {
+	uint32_t tile, n;
+};
+enum { SPANS = 2 };
 
 static bool any_mins(const struct tile_matrix *m, uint32_t n)
 {
@@ -70,50 +86,114 @@ static void deal(struct dealer *d, uint32_t matrix, uint32_t tile, uint32_t n, u
 	d->n++;
 }
 
-/* The block's share of n things; rotated, so that the same blocks are not always those with more. */
-static uint32_t share(const struct dealer *d, uint32_t n, uint32_t rotate, uint32_t *first)
+static uint32_t tiles_of(const struct dealer *d, const struct tile_matrix *m)
+{
+	return d->paired ? (m->n_tiles + 1) / 2 * 2 : m->n_tiles;
+}
+
+/* The block's share of n things, as one span; rotated, so that the same blocks are not always those with
+ * more.
+ */
+static struct span share(const struct dealer *d, uint32_t n, uint32_t rotate)
 {
 	uint64_t b = (d->block + rotate) % d->grid;
-	*first = (uint32_t)(n * b / d->grid);
-	return (uint32_t)(n * (b + 1) / d->grid) - *first;
+	uint32_t first = (uint32_t)(n * b / d->grid);
+	return (struct span){first, (uint32_t)(n * (b + 1) / d->grid) - first};
+}
+
+/* The block's share of n tiles. Paired: whole pairs; where half of the blocks or fewer would have a pair more
+ * than the others, twice as many have a tile more. at_once: in one span. */
+static void share_tiles(const struct dealer *d, uint32_t n, uint32_t rotate, bool at_once,
+			struct span spans[SPANS])
+{
+	uint32_t b = (d->block + rotate) % d->grid, each = n / 2 / d->grid, more = n / 2 % d->grid;
+	spans[1] = (struct span){0};
+	if (!d->paired) {
+		spans[0] = share(d, n, rotate);
+	} else if (at_once || 2 * more > d->grid) {
+		spans[0] = share(d, n / 2, rotate);
+		spans[0].tile *= 2;
+		spans[0].n *= 2;
+	} else {
+		spans[0] = (struct span){2 * b * each, 2 * each};
+		if (b < 2 * more)
+			spans[1] = (struct span){2 * each * d->grid + b, 1};
+	}
+}
+
+/* Of n tiles from `tile` on, so many as one job may have, where there is room for `room`. */
+static uint32_t job_tiles(const struct dealer *d, uint32_t tile, uint32_t n, uint32_t room)
+{
+	if (d->paired && tile % 2)
+		return 1;
+	return n < room ? n : room;
+}
+
+/* A part of a span that lies in one matrix. */
+struct run {
+	uint32_t matrix, tile, n;
+};
+enum { MOST_RUNS = 2 * SPANS * 3 };
+
+static uint32_t cut_runs(const struct dealer *d, const struct tile_matrix *matrices, uint32_t first_matrix,
+			 uint32_t n_matrices, const struct span spans[SPANS], struct run runs[MOST_RUNS])
+{
+	uint32_t n_runs = 0;
+	for (uint32_t i = 0; i < SPANS; i++) {
+		uint32_t begin = 0, from = spans[i].tile, to = from + spans[i].n;
+		for (uint32_t m = first_matrix; m < first_matrix + n_matrices; m++) {
+			uint32_t end = begin + matrices[m].n_tiles, /* without what is none */
+				a = from > begin ? from : begin, z = to < end ? to : end;
+			if (a < z)
+				runs[n_runs++] = (struct run){m, a - begin, z - a};
+			begin += tiles_of(d, &matrices[m]);
+		}
+	}
+	return n_runs;
 }
 
 /* Tiles of several matrices, one after another. */
 static void deal_phase(struct dealer *d, const struct tile_matrix *matrices, uint32_t first_matrix,
-		       uint32_t n_matrices, uint32_t rotate)
+		       uint32_t n_matrices, uint32_t rotate, bool at_once)
 {
-	uint32_t all = 0, tile, n, at = 0;
+	struct span spans[SPANS];
+	struct run runs[MOST_RUNS];
+	uint32_t all = 0, at = 0;
 	d->mins = any_mins(matrices + first_matrix, n_matrices);
 	for (uint32_t m = 0; m < n_matrices; m++)
-		all += matrices[first_matrix + m].n_tiles;
-	n = share(d, all, rotate, &tile);
-	if (n == 0)
+		all += tiles_of(d, &matrices[first_matrix + m]);
+	share_tiles(d, all, rotate, at_once, spans);
+	uint32_t n_runs = cut_runs(d, matrices, first_matrix, n_matrices, spans, runs);
+	if (n_runs == 0)
 		deal(d, first_matrix, 0, 0, 0, true, true);
-	for (uint32_t m = first_matrix; n; m++) {
-		uint32_t here = matrices[m].n_tiles;
-		while (n && tile < here) {
-			uint32_t k = here - tile < n ? here - tile : n;
-			k = k < d->batch - at ? k : d->batch - at;
-			deal(d, m, tile, k, at, at + k == d->batch || k == n, k == n);
+	for (uint32_t i = 0; i < n_runs; i++)
+		for (struct run *r = &runs[i]; r->n;) {
+			uint32_t k = job_tiles(d, r->tile, r->n, d->batch - at);
+			bool last = i + 1 == n_runs && k == r->n;
+			deal(d, r->matrix, r->tile, k, at, at + k == d->batch || last, last);
 			at = (at + k) % d->batch;
-			tile += k;
-			n -= k;
+			r->tile += k;
+			r->n -= k;
 		}
-		tile -= here;
-	}
 }
 
 static void deal_gate_up(struct dealer *d, const struct tile_matrix *matrices, uint32_t gate)
 {
-	uint32_t tile, n = share(d, matrices[gate].n_tiles, 0, &tile);
+	struct span spans[SPANS];
+	struct run runs[MOST_RUNS];
 	d->mins = any_mins(matrices + gate, 2);
-	if (n == 0)
+	share_tiles(d, tiles_of(d, &matrices[gate]), 0, false, spans);
+	uint32_t n_runs = cut_runs(d, matrices, gate, 1, spans, runs);
+	if (n_runs == 0)
 		deal(d, gate, 0, 0, 0, true, true);
-	for (uint32_t k; n; n -= k, tile += k) {
-		k = n < d->batch / 2 ? n : d->batch / 2;
-		deal(d, gate, tile, k, 0, false, false);
-		deal(d, gate + 1, tile, k, k, true, k == n);
-	}
+	for (uint32_t i = 0; i < n_runs; i++)
+		for (struct run *r = &runs[i]; r->n;) {
+			uint32_t k = job_tiles(d, r->tile, r->n, d->batch / 2);
+			deal(d, gate, r->tile, k, 0, false, false);
+			deal(d, gate + 1, r->tile, k, k, true, i + 1 == n_runs && k == r->n);
+			r->tile += k;
+			r->n -= k;
+		}
 }
 
 static uint32_t batch_tiles(uint32_t planes)
@@ -124,15 +204,19 @@ static uint32_t batch_tiles(uint32_t planes)
 uint32_t decode_plan_jobs(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t planes,
 			  uint32_t block, uint32_t grid, struct decode_job *jobs)
 {
-	struct dealer d = {.jobs = jobs, .block = block, .grid = grid, .batch = batch_tiles(planes)};
+	struct dealer d = {.jobs = jobs,
+			   .block = block,
+			   .grid = grid,
+			   .batch = batch_tiles(planes),
+			   .paired = planes == 1};
 	for (uint32_t l = 0; l < n_layers; l++) {
 		uint32_t first = l * DECODE_N_ROLES;
-		deal_phase(&d, matrices, first + DECODE_Q, 3, 0);
-		deal_phase(&d, matrices, first + DECODE_O, 1, grid / 3);
+		deal_phase(&d, matrices, first + DECODE_Q, 3, 0, false);
+		deal_phase(&d, matrices, first + DECODE_O, 1, grid / 3, false);
 		deal_gate_up(&d, matrices, first + DECODE_GATE);
-		deal_phase(&d, matrices, first + DECODE_DOWN, 1, 2 * grid / 3);
+		deal_phase(&d, matrices, first + DECODE_DOWN, 1, 2 * grid / 3, false);
 	}
-	deal_phase(&d, matrices, n_layers * DECODE_N_ROLES, 1, 0);
+	deal_phase(&d, matrices, n_layers * DECODE_N_ROLES, 1, 0, true); /* decode_head.cuh: in one */
 	return d.n;
 }
 

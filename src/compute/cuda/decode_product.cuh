@@ -301,13 +301,20 @@ __device__ __forceinline__ void multiply_early(struct block *b, float acc[4], co
 	}
 }
 
+/* Of a pair's whole segment in a piece, from one pair to the next. */
+template <int FORMAT> __device__ __forceinline__ uint32_t pair_step(uint32_t n)
+{
+	const uint32_t bytes = frag_traits<FORMAT>::unit_bytes;
+	return FULL ? 2 * n * bytes : tile_group_bytes(n, bytes);
+}
+
 /* Pieces are whole segments of pairs. */
 template <int FORMAT>
 __device__ __forceinline__ void product_whole(struct block *b, const struct view *v, uint32_t n_tiles,
 					      const struct operand *o, float *part)
 {
 	typedef frag_traits<FORMAT> traits;
-	uint32_t tile_bytes = v->n * traits::unit_bytes;
+	uint32_t tile_bytes = v->n * traits::unit_bytes, step = pair_step<FORMAT>(v->n);
 	for (uint32_t left = n_tiles; left;) {
 		uint32_t tiles = least(left, 2 * v->pairs);
 		const uint8_t *p = open_piece(b);
@@ -317,7 +324,7 @@ __device__ __forceinline__ void product_whole(struct block *b, const struct view
 			float acc[4] = {};
 			multiply_units<FORMAT>(acc, p, tile_bytes, two, v->n, 0, b->lane, o);
 			put_part(part, b->lane, acc, two);
-			p += 2 * tile_bytes;
+			p += step;
 			part += 2 * TILE_SUMS;
 		}
 		close_piece(b);
@@ -332,12 +339,13 @@ __device__ __forceinline__ void multiply_few(const uint8_t *p, uint32_t n, uint3
 {
 	typedef frag_traits<FORMAT> traits;
 	float acc[PAIRS][4] = {};
+	uint32_t step = pair_step<FORMAT>(n);
 #pragma unroll
 	for (uint32_t u = 0; u < 2; u++)
 		if (u < n)
 #pragma unroll
 			for (uint32_t i = 0; i < PAIRS; i++) {
-				const uint8_t *tile = p + 2 * i * tile_bytes + u * traits::unit_bytes;
+				const uint8_t *tile = p + i * step + u * traits::unit_bytes;
 				if (TWO || i + 1 < PAIRS)
 					multiply_chunk<FORMAT, 1>(acc[i], tile, tile + tile_bytes, 0, lane,
 								  w[u], sum[u]);
@@ -366,7 +374,7 @@ __device__ __forceinline__ void product_few(struct block *b, const struct view *
 		uint32_t tiles = least(left, 2 * v->pairs), i = 0;
 		const uint8_t *p = open_piece(b);
 		left -= tiles;
-		for (; i + 4 <= tiles; i += 4, p += 4 * tile_bytes, part += 4 * TILE_SUMS)
+		for (; i + 4 <= tiles; i += 4, p += 2 * pair_step<FORMAT>(n), part += 4 * TILE_SUMS)
 			multiply_few<FORMAT, 2, 1>(p, n, tile_bytes, w, sum, b->lane, part);
 		if (tiles - i == 3)
 			multiply_few<FORMAT, 2, 0>(p, n, tile_bytes, w, sum, b->lane, part);

@@ -56,7 +56,7 @@ static uint32_t padded(const struct weight *w)
 static enum hokku_code fits_matrix(const struct weight *w, struct hokku_error *err)
 {
 	struct tile_matrix m;
-	if (tile_plan(&m, w))
+	if (tile_plan(&m, w, 1))
 		return HOKKU_OK;
 	return err_set(err, HOKKU_MODEL_LOAD_FAILED,
 		       "tensor \"%.*s\": the device cuda has no tensor-core kernel for %s",
@@ -126,9 +126,10 @@ void hopper_destroy(struct cuda *c)
 
 /* ---- memory ---- */
 
-static void take_matrix(struct cuda_taker *t, struct tile_matrix *m, const struct weight *w)
+static void take_matrix(const struct hopper *h, struct cuda_taker *t, struct tile_matrix *m,
+			const struct weight *w)
 {
-	tile_plan(m, w);
+	tile_plan(m, w, h->planes);
 	m->data = cuda_take(t, LEDGER_WEIGHTS, tile_bytes(m), 1, "weights");
 }
 
@@ -141,14 +142,14 @@ void hopper_take_weights(struct cuda *c, struct cuda_taker *t)
 {
 	const struct model *m = c->model;
 	struct hopper *h = hopper_of(c);
-	take_matrix(t, &h->embedding, &m->embedding);
+	take_matrix(h, t, &h->embedding, &m->embedding);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		struct matrix_row matrices[LAYER_MATRICES];
 		struct vector_row vectors[LAYER_VECTORS];
 		layer_matrices(&h->layers[l], &m->layers[l], matrices);
 		layer_vectors(&h->layers[l], &m->layers[l], vectors);
 		for (size_t i = 0; i < LAYER_MATRICES; i++)
-			take_matrix(t, matrices[i].to, matrices[i].from);
+			take_matrix(h, t, matrices[i].to, matrices[i].from);
 		for (size_t i = 0; i < LAYER_VECTORS; i++)
 			*vectors[i].to = take_vector(t, vectors[i].from);
 	}
@@ -156,7 +157,7 @@ void hopper_take_weights(struct cuda *c, struct cuda_taker *t)
 	if (m->tied)
 		h->output = h->embedding;
 	else
-		take_matrix(t, &h->output, &m->output);
+		take_matrix(h, t, &h->output, &m->output);
 	h->rope_frequency = cuda_take(t, LEDGER_WEIGHTS, m->hp.head_dim / 2, sizeof(float), "weights");
 }
 

@@ -12,7 +12,16 @@ static const struct row {
 #undef ROW
 };
 
-bool tile_plan(struct tile_matrix *m, const struct weight *w)
+/* As many units as a copy of decode's should bring. */
+static uint32_t group_units(uint32_t unit_bytes)
+{
+	uint32_t n = 1;
+	while (4 * n * unit_bytes <= CUDA_GROUP_BYTES)
+		n *= 2;
+	return n;
+}
+
+bool tile_plan(struct tile_matrix *m, const struct weight *w, uint32_t planes)
 {
 	const struct row *row = NULL;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0] && !row; i++)
@@ -26,6 +35,7 @@ bool tile_plan(struct tile_matrix *m, const struct weight *w)
 		.n_units = (uint32_t)(((uint64_t)w->cols + row->unit_columns - 1) / row->unit_columns),
 		.unit_bytes = row->unit_bytes,
 		.format = row->format,
+		.group = planes == 1 ? group_units(row->unit_bytes) : 0,
 	};
 	return true;
 }

@@ -19,8 +19,7 @@ template <int FORMAT> __global__ void tile_embed_kernel(const struct tile_embed_
 		if (8 * i < e->cols) {
 			while (tile_segment(e->n_units, s + 1) <= unit)
 				s++;
-			uint64_t at = tile_offset(e, row / CUDA_TILE_ROWS, tile_segment(e->n_units, s),
-						  tile_segment(e->n_units, s + 1), unit);
+			uint64_t at = tile_offset(e, row / CUDA_TILE_ROWS, s, unit);
 			frag_exact<FORMAT>(e->data + at, i / 4 % chunks, row % CUDA_TILE_ROWS, i % 4, w);
 		}
 #pragma unroll

@@ -5,7 +5,8 @@
 #include "compute/cuda/tile.h"
 #include "model/model.h"
 
-/* Fills m for w but for m->data, which wants tile_bytes(m) bytes. False: the format has no tile kernels. */
-bool tile_plan(struct tile_matrix *m, const struct weight *w);
+/* Fills m for w but for m->data, which wants tile_bytes(m) bytes. planes: 1 (HALF) or 2 (FULL). False: the
+ * format has no tile kernels. */
+bool tile_plan(struct tile_matrix *m, const struct weight *w, uint32_t planes);
 
 #endif

@@ -16,10 +16,11 @@
 
 /* Shapes: X(N, ROWS, KS, HALF too, FULL too). Block formats in FULL keep three numbers a sum, so N is
  * smaller. */
-#define TILE_SHAPES(X)                                                                            \
-	X(8, 1, 4, 1, 1)                                                                          \
-	X(16, 1, 4, 1, 1) X(32, 1, 4, 1, 1) X(64, 1, 4, 1, 1) X(64, 2, 1, 1, 1) X(96, 2, 1, 1, 1) \
-		X(112, 2, 1, 0, 1) X(128, 2, 1, 1, 1) X(160, 2, 1, 1, 0) X(192, 2, 1, 1, 0)
+#define TILE_SHAPES(X)                                                                             \
+	X(8, 1, 4, 1, 1)                                                                           \
+	X(16, 1, 4, 1, 1)                                                                          \
+	X(32, 1, 4, 1, 1) X(64, 1, 4, 1, 1) X(64, 2, 1, 1, 1) X(96, 2, 1, 1, 1) X(112, 2, 1, 0, 1) \
+		X(128, 2, 1, 1, 1) X(160, 2, 1, 1, 0) X(192, 2, 1, 1, 0)
 
 /* What a kernel gets. Tiles are counted over all parts: the columns of one tile of rows, then the next rows.
  */
@@ -77,7 +78,7 @@ template <int FORMAT, int FULL, int N_, int ROWS_, int KS_> struct product_shape
 			   : fit > 12 ? 12
 				      : fit,
 		b_fit = (room - w_stages * w_bytes) / (b_bytes + s_bytes),
-		b_stages = b_fit > w_stages * w_per_b + 2 ? w_stages * w_per_b + 2 : b_fit,
+		b_stages = b_fit > w_stages *w_per_b + 2 ? w_stages *w_per_b + 2 : b_fit,
 		w_at = b_stages * b_bytes,
 		s_at = w_at + w_stages * w_bytes,
 		group_bytes = (s_at + b_stages * s_bytes + 1023) / 1024 * 1024,
@@ -154,22 +155,53 @@ static __device__ __forceinline__ struct tile_place place_of(const struct tile_p
 
 /* ---- the warp that brings data ---- */
 
-/* n units of n_tiles tiles, each tile's one after another in shared memory; from: the first tile's, of a
- * segment with `segment` units. By one lane. */
+/* The tiles of a block's in a segment of a matrix. */
+struct tile_strip {
+	const uint8_t *data; /* the segment's */
+	uint32_t tile, n_tiles, n_units;
+};
+
+/* Paired: units u .. u + n - 1, those of a tile one after another in shared memory. */
 template <class S>
-static __device__ __forceinline__ void bring_weights(const struct group_memory &m, struct ring w,
-						     const uint8_t *from, uint32_t n, uint32_t segment,
-						     uint32_t n_tiles)
+static __device__ __forceinline__ void bring_pairs(const struct tile_matrix *w, const struct tile_strip *p,
+						   uint32_t u, uint32_t n, shared_place to, shared_place full)
 {
-	shared_place to = m.w + w.at * S::w_bytes, full = m.w_full + 8 * w.at;
+	uint64_t step = tile_unit_at(w, 2, p->n_units, 0);
+	for (uint32_t v = 0, here; v < n; v += here) { /* what is of one group */
+		uint32_t rest = w->group - (u + v) % w->group;
+		here = n - v < rest ? n - v : rest;
+		const uint8_t *from = p->data + tile_unit_at(w, p->tile, p->n_units, u + v);
+		uint64_t second =
+			tile_unit_at(w, 1, p->n_units, u + v) - tile_unit_at(w, 0, p->n_units, u + v);
+		for (uint32_t i = 0; i < p->n_tiles; i += 2, from += step) {
+			shared_place at = to + (i * n + v) * S::unit_bytes;
+			copy_bulk(at, from, here * S::unit_bytes, full);
+			if (i + 1 < p->n_tiles)
+				copy_bulk(at + n * S::unit_bytes, from + second, here * S::unit_bytes, full);
+		}
+	}
+}
+
+/* Units u .. u + n - 1 of the strip, each tile's one after another in shared memory. By one lane. */
+template <class S>
+static __device__ __forceinline__ void bring_weights(const struct tile_matrix *w, const struct tile_strip *p,
+						     uint32_t u, uint32_t n, const struct group_memory &m,
+						     struct ring ring)
+{
+	shared_place to = m.w + ring.at * S::w_bytes, full = m.w_full + 8 * ring.at;
 	uint32_t bytes = n * S::unit_bytes;
-	barrier_expect(full, n_tiles * bytes);
-	if (n == segment) { /* they lie so in memory too */
-		copy_bulk(to, from, n_tiles * bytes, full);
+	barrier_expect(full, p->n_tiles * bytes);
+	if (w->group) {
+		bring_pairs<S>(w, p, u, n, to, full);
 		return;
 	}
-	for (uint32_t i = 0; i < n_tiles; i++)
-		copy_bulk(to + i * bytes, from + (uint64_t)(i * segment) * S::unit_bytes, bytes, full);
+	const uint8_t *from = p->data + tile_unit_at(w, p->tile, p->n_units, u);
+	if (n == p->n_units) { /* they lie so in memory too */
+		copy_bulk(to, from, p->n_tiles * bytes, full);
+		return;
+	}
+	for (uint32_t i = 0; i < p->n_tiles; i++)
+		copy_bulk(to + i * bytes, from + (uint64_t)(i * p->n_units) * S::unit_bytes, bytes, full);
 }
 
 /* Sums of the stage's two chunks: (2, N). By a whole warp. */
@@ -202,15 +234,17 @@ static __device__ __forceinline__ void produce(const struct tile_product_launch 
 		for (uint32_t s = group; s < CUDA_SEGMENTS; s += S::KS) {
 			uint32_t first = tile_segment(matrix->n_units, s),
 				 last = tile_segment(matrix->n_units, s + 1);
-			const uint8_t *from = matrix->data + tile_offset(matrix, p.tile, first, last, first);
-			for (uint32_t u = first; u < last;
-			     u += S::w_units, from += S::w_units * S::unit_bytes) {
+			const struct tile_strip strip = {
+				matrix->data + tile_segment_at(matrix->n_tiles, matrix->n_units,
+							       S::unit_bytes, matrix->group, s),
+				p.tile, n_tiles, last - first};
+			for (uint32_t u = first; u < last; u += S::w_units) {
 				uint32_t n = last - u < S::w_units ? last - u : (uint32_t)S::w_units;
 				barrier_wait(m.w_empty + 8 * w.at, w.phase);
 				if (S::mins)
 					__syncwarp(); /* or a slow lane would miss a phase */
 				if (!S::mins || elected())
-					bring_weights<S>(m, w, from, n, last - first, n_tiles);
+					bring_weights<S>(matrix, &strip, u - first, n, m, w);
 				ring_step<S::w_stages>(&w);
 				for (uint32_t c = 0; c < n * S::unit_chunks; c += 2) {
 					uint32_t chunk = u * S::unit_chunks + c;

@@ -174,23 +174,47 @@ __device__ __forceinline__ void put_unit<CUDA_F16>(const struct repack_args *a, 
 	*reinterpret_cast<uint4 *>(unit + 16 * lane) = w;
 }
 
+/* Tiles to write: those of the rows that are here, and the one that makes the last a pair. */
+__host__ __device__ __forceinline__ uint32_t tiles_here(const struct repack_args *a)
+{
+	uint32_t n = (a->n + CUDA_TILE_ROWS - 1) / CUDA_TILE_ROWS;
+	bool last = a->first + a->n == a->m.rows;
+	return n + (a->m.group && last && a->m.n_tiles % 2 ? 1 : 0);
+}
+
+/* Paired: what is left of the lines after unit u of the segment's n, if it is the last of its group. */
+template <int FORMAT>
+__device__ __forceinline__ void pad_group(const struct tile_matrix *m, uint32_t n, uint32_t u, uint8_t *unit,
+					  uint32_t lane)
+{
+	const uint32_t bytes = frag_traits<FORMAT>::unit_bytes;
+	if (u + 1 < n && (u + 1) % m->group)
+		return;
+	uint32_t units = u % m->group + 1, pad = tile_group_bytes(units, bytes) - 2 * units * bytes;
+	for (uint32_t i = lane; i < pad / 4; i += 32)
+		reinterpret_cast<uint32_t *>(unit + bytes)[i] = 0;
+}
+
 template <int FORMAT> __global__ void __launch_bounds__(WARPS * 32) repack_kernel(const struct repack_args a)
 {
 	uint32_t at = blockIdx.x * WARPS + threadIdx.x / 32, tile = at / a.m.n_units, u = at % a.m.n_units;
-	if (tile * CUDA_TILE_ROWS >= a.n)
+	if (tile >= tiles_here(&a))
 		return;
-	uint32_t s = 0;
+	uint32_t s = 0, to_tile = a.first / CUDA_TILE_ROWS + tile;
 	while (tile_segment(a.m.n_units, s + 1) <= u)
 		s++;
-	uint64_t to = tile_offset(&a.m, a.first / CUDA_TILE_ROWS + tile, tile_segment(a.m.n_units, s),
-				  tile_segment(a.m.n_units, s + 1), u);
-	put_unit<FORMAT>(&a, tile, u, const_cast<uint8_t *>(a.m.data) + to, threadIdx.x % 32);
+	uint8_t *unit = const_cast<uint8_t *>(a.m.data) + tile_offset(&a.m, to_tile, s, u);
+	put_unit<FORMAT>(&a, tile, u, unit, threadIdx.x % 32);
+	if (a.m.group && to_tile % 2) {
+		uint32_t first = tile_segment(a.m.n_units, s), n = tile_segment(a.m.n_units, s + 1) - first;
+		pad_group<FORMAT>(&a.m, n, u - first, unit, threadIdx.x % 32);
+	}
 }
 
 template <int FORMAT> void launch_repack(const struct repack_args *a, cudaStream_t stream)
 {
 	void (*kernel)(struct repack_args) = repack_kernel<FORMAT>;
-	uint64_t units = (uint64_t)((a->n + CUDA_TILE_ROWS - 1) / CUDA_TILE_ROWS) * a->m.n_units;
+	uint64_t units = (uint64_t)tiles_here(a) * a->m.n_units;
 	LAUNCH(kernel, dim3((unsigned)((units + WARPS - 1) / WARPS)), dim3(WARPS * 32), 0, stream, *a);
 }
 

@@ -15,11 +15,12 @@ template <int FORMAT> __global__ void probe_kernel(const struct probe_args a)
 {
 	const uint32_t chunks = frag_traits<FORMAT>::chunks;
 	uint32_t lane = threadIdx.x, row = lane / 4, tile = blockIdx.x;
-	uint32_t first = tile_segment(a.m.n_units, blockIdx.y), last = tile_segment(a.m.n_units, blockIdx.y + 1);
+	uint32_t first = tile_segment(a.m.n_units, blockIdx.y),
+		 last = tile_segment(a.m.n_units, blockIdx.y + 1);
 	struct probed *out = a.out + (uint64_t)(8 * tile + row) * a.m.n_units * chunks * 32;
 	for (uint32_t u = first; u < last; u++)
 		for (uint32_t c = 0; c < chunks; c++) {
-			const uint8_t *unit = a.m.data + tile_offset(&a.m, tile, first, last, u);
+			const uint8_t *unit = a.m.data + tile_offset(&a.m, tile, blockIdx.y, u);
 			uint32_t half[4], full[4];
 			float exact[8], add, scale = frag_scale<FORMAT>(unit, c, row, lane % 4 / 2, &add);
 			frag_load<FORMAT, 0>(unit, c, lane, half);

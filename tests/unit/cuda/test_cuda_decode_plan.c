@@ -40,6 +40,7 @@ static void check_job(struct walk *w, const struct decode_job *j, uint32_t plane
 	if (j->n_tiles)
 		assert_int_equal(j->at, w->at);
 	assert_true(j->at + j->n_tiles <= (planes == 2 ? DECODE_BATCH_FULL : DECODE_BATCH_HALF));
+	assert_true(planes == 2 || j->tile % 2 == 0 || j->n_tiles == 1); /* paired: pairs, or one alone */
 	if (j->matrix % DECODE_N_ROLES == DECODE_UP) {
 		assert_true(w->is_up);
 		assert_int_equal(j->tile, w->gate.tile);
@@ -139,6 +140,27 @@ static void shared_memory(void **state)
 	assert_true(a.shared.low >= a.shared.high + a.k_max * 2);
 }
 
+/* What the busiest block gets of a phase's tiles. */
+static void balance(void **state)
+{
+	(void)state;
+	static const uint32_t tiles[DECODE_N_ROLES] = {448, 64, 64, 448, 2368, 2368, 448};
+	static const uint32_t most[PHASES] = {5, 4, 36, 4}; /* 576 / 132 is 4.4; 448, 3.4; 4736, 35.9 */
+	struct tile_matrix m[N_MATRICES];
+	set_tiles(m, tiles, 19008);
+	for (uint32_t planes = 1; planes <= 2; planes++)
+		for (uint32_t b = 0; b < 132; b++) {
+			struct decode_job jobs[200];
+			uint32_t n = decode_plan_jobs(m, LAYERS, planes, b, 132, NULL), got[PHASES] = {0};
+			assert_true(n <= 200);
+			decode_plan_jobs(m, LAYERS, planes, b, 132, jobs);
+			for (uint32_t i = 0; i < n && jobs[i].matrix < DECODE_N_ROLES; i++)
+				got[phase_of(jobs[i].matrix)] += jobs[i].n_tiles;
+			for (uint32_t p = 0; p < PHASES; p++)
+				assert_true(got[p] <= most[p]);
+		}
+}
+
 /* Pieces: whole segments of pairs while those fit, else some units of both tiles; never more than a piece
  * holds. */
 static void pieces(void **state)
@@ -165,6 +187,24 @@ static void pieces(void **state)
 		assert_int_equal(d.units, d.pairs ? longest : cases[i].cut);
 		assert_true(2 * d.unit_bytes * d.units * (d.pairs ? d.pairs : 1) <= DECODE_PIECE_BYTES);
 	}
+	/* paired: in whole lines; those that are cut, in groups */
+	static const struct {
+		uint32_t units, bytes, group, pairs, cut, pair_bytes;
+	} paired[] = {
+		{112, 272, 4, 0, 4, 2176 + 1664}, {592, 272, 4, 0, 4, 9 * 2176 + 640},
+		{112, 512, 4, 0, 4, 7168},        {112, 144, 8, 1, 7, 2048},
+		{14, 1184, 1, 1, 1, 0},           {74, 1680, 1, 0, 1, 4 * 3456},
+	};
+	for (size_t i = 0; i < sizeof paired / sizeof paired[0]; i++) {
+		struct tile_matrix m = {
+			.n_units = paired[i].units, .unit_bytes = paired[i].bytes, .group = paired[i].group};
+		struct decode_matrix d = decode_plan_matrix(&m);
+		assert_int_equal(d.pairs, paired[i].pairs);
+		assert_int_equal(d.units, paired[i].cut);
+		assert_int_equal(d.pair_bytes, paired[i].pair_bytes);
+		assert_int_equal(d.group_bytes, tile_group_bytes(d.units, d.unit_bytes));
+		assert_true(d.group_bytes * (d.pairs ? d.pairs : 1) <= DECODE_PIECE_BYTES);
+	}
 }
 
 int main(void)
@@ -172,6 +212,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_tile_once),
 		cmocka_unit_test(shared_memory),
+		cmocka_unit_test(balance),
 		cmocka_unit_test(pieces),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

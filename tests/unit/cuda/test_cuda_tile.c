@@ -43,9 +43,9 @@ static void check_weight(const char *name, const struct probed *p, float want, u
 			 (double)p->half, (double)want, tolerance);
 }
 
-static void check_format(enum tensor_type type, uint32_t rows, uint32_t cols, uint32_t piece)
+static void check_layout(enum tensor_type type, uint32_t rows, uint32_t cols, uint32_t piece, uint32_t planes)
 {
-	struct tiled t = make_tiled(type, rows, cols, piece, 500 + type);
+	struct tiled t = make_tiled(type, rows, cols, piece, 500 + type, planes);
 	uint32_t all_rows = t.m.n_tiles * CUDA_TILE_ROWS, all_cols = t.m.n_units * unit_columns(&t.m);
 	size_t n_bytes = (size_t)all_rows * all_cols * sizeof(struct probed);
 	struct probe_args a = {t.m, on_device(NULL, n_bytes)};
@@ -67,12 +67,18 @@ static void check_format(enum tensor_type type, uint32_t rows, uint32_t cols, ui
 	free_tiled(&t);
 }
 
+static void check_format(enum tensor_type type, uint32_t rows, uint32_t cols, uint32_t piece)
+{
+	for (uint32_t planes = 1; planes <= 2; planes++)
+		check_layout(type, rows, cols, piece, planes);
+}
+
 static void fragments(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_TYPES; i++) {
 		uint32_t block = format_get(types[i])->block_elements;
-		static const uint32_t widths[] = {1, 31, 32, 33, 250, 256, 320, 896, 2560};
+		static const uint32_t widths[] = {1, 31, 32, 33, 250, 256, 320, 896, 2560, 4864};
 		for (size_t k = 0; k < sizeof widths / sizeof widths[0]; k++)
 			if (widths[k] % block == 0)
 				check_format(types[i], 8, widths[k], 8);
@@ -87,11 +93,11 @@ static void fragments(void **state)
 static void schedules(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < N_TYPES; i++) {
+	for (size_t i = 0; i < 2 * N_TYPES; i++) {
 		uint8_t *first = NULL;
 		for (uint64_t seed = 0; seed < 3; seed++) {
 			set_schedule(seed);
-			struct tiled t = make_tiled(types[i], 21, 768, 8, 700);
+			struct tiled t = make_tiled(types[i / 2], 21, 768, 8, 700, 1 + i % 2);
 			uint8_t *got = from_device(t.device, tile_bytes(&t.m));
 			if (first)
 				assert_memory_equal(got, first, tile_bytes(&t.m));
@@ -107,9 +113,10 @@ static void schedules(void **state)
 static void embeddings(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < N_TYPES; i++) {
-		uint32_t cols = types[i] == TENSOR_F16 ? 37 : 768, pitch = (cols + 7) / 8 * 8 + 16;
-		struct tiled t = make_tiled(types[i], 21, cols, 16, 300);
+	for (size_t i = 0; i < 2 * N_TYPES; i++) {
+		enum tensor_type type = types[i / 2];
+		uint32_t cols = type == TENSOR_F16 ? 37 : 768, pitch = (cols + 7) / 8 * 8 + 16;
+		struct tiled t = make_tiled(type, 21, cols, 16, 300, 1 + i % 2);
 		const struct cuda_token tokens[] = {{20, 0, 0}, {0, 0, 0}, {11, 0, 0}, {20, 0, 0}};
 		struct cuda_token *dtokens = on_device(tokens, sizeof tokens);
 		float *dx = on_device(NULL, 4 * pitch * sizeof(float));
@@ -135,17 +142,59 @@ static void plans(void **state)
 	(void)state;
 	struct tile_matrix m;
 	struct weight w = {.fmt = format_get(TENSOR_Q6_K), .rows = 151936, .cols = 18944};
-	assert_true(tile_plan(&m, &w));
+	assert_true(tile_plan(&m, &w, 2));
 	assert_int_equal(m.n_tiles, 18992);
 	assert_int_equal(m.n_units, 74);
+	assert_int_equal(m.group, 0);
 	assert_int_equal(tile_bytes(&m), UINT64_C(18992) * 74 * 1680); /* the file's 210 bytes a block */
+	assert_true(tile_plan(&m, &w, 1));
+	assert_int_equal(m.group, 1);
+	assert_int_equal(tile_bytes(&m), UINT64_C(18992) / 2 * 74 * 27 * 128); /* 3,360 in whole lines */
 	w = (struct weight){.fmt = format_get(TENSOR_F16), .rows = 9, .cols = 33};
-	assert_true(tile_plan(&m, &w));
+	assert_true(tile_plan(&m, &w, 2));
 	assert_int_equal(tile_bytes(&m), 2 * 2 * 512);
+	w = (struct weight){.fmt = format_get(TENSOR_Q8_0), .rows = 17, .cols = 3584};
+	assert_true(tile_plan(&m, &w, 1));
+	assert_int_equal(m.group, 4);
+	/* segments of seven units: four of each tile, 2,176 bytes, and three, 1,632 in whole lines */
+	assert_int_equal(tile_bytes(&m), 2 * 16 * (2176 + 13 * 128));
 	static const enum tensor_type without[] = {TENSOR_F32, TENSOR_BF16};
 	for (size_t i = 0; i < 2; i++) {
 		w.fmt = format_get(without[i]);
-		assert_false(tile_plan(&m, &w));
+		assert_false(tile_plan(&m, &w, 1));
+		assert_false(tile_plan(&m, &w, 2));
+	}
+}
+
+/* Units of a matrix lie apart, in whole: every byte of it is of one unit, or of what pads a group. */
+static void places(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_TYPES; i++) {
+		static const uint32_t widths[] = {256, 512, 3584, 4864, 18944};
+		for (size_t k = 0; k < 2 * sizeof widths / sizeof widths[0]; k++) {
+			struct tile_matrix m;
+			struct weight w = {.fmt = format_get(types[i]), .rows = 37, .cols = widths[k / 2]};
+			assert_true(tile_plan(&m, &w, 1 + k % 2));
+			uint8_t *seen = calloc(tile_bytes(&m), 1);
+			uint64_t n_padded = m.group ? 6 : 5;
+			assert_non_null(seen);
+			for (uint32_t s = 0; s < CUDA_SEGMENTS; s++)
+				for (uint32_t u = tile_segment(m.n_units, s);
+				     u < tile_segment(m.n_units, s + 1); u++)
+					for (uint32_t tile = 0; tile < n_padded; tile++) {
+						uint64_t at = tile_offset(&m, tile, s, u);
+						assert_true(at + m.unit_bytes <= tile_bytes(&m));
+						assert_int_equal(at % 16, 0);
+						for (uint32_t j = 0; j < m.unit_bytes; j++)
+							assert_int_equal(seen[at + j]++, 0);
+					}
+			uint64_t pads = 0;
+			for (uint64_t j = 0; j < tile_bytes(&m); j++)
+				pads += !seen[j];
+			assert_int_equal(pads, tile_bytes(&m) - n_padded * m.n_units * m.unit_bytes);
+			free(seen);
+		}
 	}
 }
 
@@ -158,8 +207,8 @@ static void nothing_is_left(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plans),      cmocka_unit_test(fragments),       cmocka_unit_test(schedules),
-		cmocka_unit_test(embeddings), cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(plans),     cmocka_unit_test(places),     cmocka_unit_test(fragments),
+		cmocka_unit_test(schedules), cmocka_unit_test(embeddings), cmocka_unit_test(nothing_is_left),
 	};
 	return cmocka_run_group_tests_name("cuda tile", tests, NULL, NULL);
 }

@@ -60,7 +60,7 @@ static struct product make_product(enum tensor_type type, const struct sizes *s,
 	p.bias = noise_floats(77, s->rows);
 	for (uint32_t i = 0; i < n_parts; i++) {
 		uint32_t rows = i ? (s->rows + i) / (i + 1) : s->rows;
-		p.w[i] = make_tiled(type, rows, s->cols, (rows + 7) / 8 * 8, 900 + i);
+		p.w[i] = make_tiled(type, rows, s->cols, (rows + 7) / 8 * 8, 900 + i, planes);
 		p.a.part[i] = (struct tile_product_part){.w = p.w[i].m, .out_col = width};
 		if (i % 2 == 0)
 			p.a.part[i].bias = on_device(p.bias, rows * sizeof(float));

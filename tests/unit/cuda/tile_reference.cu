@@ -11,13 +11,14 @@ struct reference_args {
 	uint32_t part;
 };
 
-/* acc = segment first .. last - 1 of two tiles; column: of this lane's operand B; columns of its results: 2
+/* acc = segment s of two tiles; column: of this lane's operand B; columns of its results: 2
  * t, 2 t + 1 from `from`. */
 template <int FORMAT, int FULL>
 __device__ void reference_segment(const struct tile_product_args &a, const struct tile_matrix &w,
-				  uint32_t tile, uint32_t first, uint32_t last, uint32_t from, float acc[4])
+				  uint32_t tile, uint32_t s, uint32_t from, float acc[4])
 {
 	const int chain = !FULL || FORMAT == CUDA_F16, chunks = frag_traits<FORMAT>::chunks;
+	uint32_t first = tile_segment(w.n_units, s), last = tile_segment(w.n_units, s + 1);
 	uint32_t lane = threadIdx.x, g = lane / 4, t = lane % 4, n = a.n_tokens * a.x.planes;
 	const uint16_t *x = a.x.halves + (uint64_t)(from + g < n ? from + g : 0) * a.x.pitch;
 	for (int i = 0; i < 4; i++)
@@ -27,7 +28,7 @@ __device__ void reference_segment(const struct tile_product_args &a, const struc
 		uint32_t r[2][4];
 		for (uint32_t i = 0; i < 2; i++) {
 			uint32_t row = tile + i < w.n_tiles ? tile + i : tile;
-			unit[i] = w.data + tile_offset(&w, row, first, last, c / chunks);
+			unit[i] = w.data + tile_offset(&w, row, s, c / chunks);
 			frag_load<FORMAT, FULL>(unit[i], c % chunks, lane, r[i]);
 		}
 		float add[2] = {0, 0};
@@ -69,7 +70,7 @@ template <int FORMAT, int FULL> __global__ void reference_kernel(const struct re
 		uint32_t first = tile_segment(p.w.n_units, s), last = tile_segment(p.w.n_units, s + 1);
 		if (first == last)
 			continue;
-		reference_segment<FORMAT, FULL>(a, p.w, tile, first, last, from, acc);
+		reference_segment<FORMAT, FULL>(a, p.w, tile, s, from, acc);
 		for (int i = 0; i < 4; i++)
 			total[i] = some ? total[i] + acc[i] : acc[i];
 		some = true;

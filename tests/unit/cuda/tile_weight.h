@@ -12,7 +12,7 @@ static const enum tensor_type types[] = {
 };
 enum { N_TYPES = sizeof types / sizeof types[0] };
 
-/* A weight in the tile layout, brought there in pieces of `piece` rows. */
+/* A weight in the tile layout of a number of planes, brought there in pieces of `piece` rows. */
 struct tiled {
 	struct weight w;
 	uint8_t *bytes;
@@ -22,12 +22,12 @@ struct tiled {
 };
 
 GOLDEN_INLINE struct tiled make_tiled(enum tensor_type type, uint32_t rows, uint32_t cols, uint32_t piece,
-				      uint64_t series)
+				      uint64_t series, uint32_t planes)
 {
 	struct tiled t = {0};
 	t.w = random_weight(format_get(type), rows, cols, series, &t.bytes);
 	t.values = weight_values(&t.w);
-	assert_true(tile_plan(&t.m, &t.w));
+	assert_true(tile_plan(&t.m, &t.w, planes));
 	t.m.data = t.device = on_device(NULL, tile_bytes(&t.m));
 	for (uint32_t first = 0; first < rows; first += piece) {
 		struct repack_args a = {.m = t.m, .row_bytes = t.w.row_bytes, .first = first};
