@@ -105,6 +105,7 @@ struct decode_args {
 	uint32_t neox;
 	uint32_t any_mins; /* some matrix wants sums of activations (FULL) */
 	uint32_t formats;  /* that matrices have: a bit each */
+	uint32_t wide;     /* HALF: some scale of Q4_K is 1/4 or more */
 	float inverse_d;   /* 1 / d_model */
 	float eps, scale;
 	uint8_t *kv;

@@ -230,7 +230,8 @@ __device__ __forceinline__ void multiply_cut(float acc[4], const uint8_t *p, uin
 }
 
 /* What a lane needs of UNITS units of a tile, HALF. Lanes of a row that have the same scales of K units share
- * their making: each makes those of some chunks. */
+ * their making: each makes those of some chunks. Q4_K's integers stay 2^-18 of their size, and their scales
+ * are 2^18 times theirs: the same weights, for half of the arithmetic. */
 template <int FORMAT, int UNITS> struct fetched {
 	enum {
 		chunks = frag_traits<FORMAT>::chunks,
@@ -258,6 +259,8 @@ template <int FORMAT, int UNITS> struct fetched {
 				else if (i % share == 0)
 					scale[i / share] = frag_scale_word<FORMAT>(
 						unit, i % chunks + lane % share, lane / 4, lane % 4);
+				if (FORMAT == CUDA_Q4_K && i % share == 0)
+					scale[i / share] = frag_scale_tiny(scale[i / share]);
 			}
 		}
 	}
@@ -268,7 +271,10 @@ template <int FORMAT, int UNITS> struct fetched {
 		if constexpr (FORMAT == CUDA_F16) {
 			r[0] = weights[i].x, r[1] = weights[i].y, r[2] = weights[i].z, r[3] = weights[i].w;
 		} else {
-			frag_integers<FORMAT>(words[i], r);
+			if (FORMAT == CUDA_Q4_K)
+				frag_rotated(words[i].x, 0, r); /* 2^-18 of the integers */
+			else
+				frag_integers<FORMAT>(words[i], r);
 			uint32_t s = chunks == 1 ? 0 : shuffle_group<share>(scale[i / share], i % share);
 			if constexpr (chunks == 1)
 				frag_weights<FORMAT>(r, scale[i], add[i]);
@@ -396,7 +402,7 @@ __device__ __forceinline__ void multiply_segment(struct block *b, float acc[4], 
 	for (uint32_t u = 0; u < v->n;) {
 		uint32_t n = TWO && traits::chunks > 1 ? 1 : least(cut_units(v, TWO ? 2 : 1), v->n - u);
 		const uint8_t *p = open_piece(b);
-		if (!FULL && TWO && traits::chunks > 1) {
+		if (!FULL && TWO && traits::chunks > 1 && !(FORMAT == CUDA_Q4_K && b->a->wide)) {
 			multiply_early<FORMAT, 1>(b, acc, p, u, o);
 		} else if (!FULL && TWO && n == 4) {
 			multiply_early<FORMAT, 4>(b, acc, p, u, o);

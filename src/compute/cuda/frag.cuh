@@ -59,6 +59,15 @@ static __device__ __forceinline__ void frag_nibbles(uint32_t w, uint32_t r[4])
 		r[i + 1] = and_or(w, 0x00F000F0u, HALF2_1024);
 	}
 }
+/* Q4_K: its nibbles in r, in bits 6 .. 9 and 22 .. 25, under what `bits` has. */
+static __device__ __forceinline__ void frag_rotated(uint32_t w, uint32_t bits, uint32_t r[4])
+{
+	const uint32_t mask = 0x03C003C0u;
+	r[0] = and_or(w, mask, bits);
+	r[1] = and_or(w << 4, mask, bits);
+	r[2] = and_or(w >> 4, mask, bits);
+	r[3] = and_or(rotate_left(w, 8), mask, bits);
+}
 static __device__ __forceinline__ void frag_fifth(uint32_t byte, uint32_t r[4])
 {
 	uint32_t spread = byte * 0x80010u; /* bits 0, 4 at 4, 8 and 1, 5 at 20, 24; then 2, 6 and 3, 7 */
@@ -91,6 +100,7 @@ template <int FORMAT> struct frag_offset {
 	};
 };
 #define HALF2_SIXTEENTH 0x2C002C00u
+#define HALF2_16        0x4C004C00u /* 16, 16: its bits 6 .. 9 count in ones */
 
 /* What a lane needs of chunk c for its integers: bytes (Q8_0), or nibbles and the bits above them. */
 template <int FORMAT>
@@ -111,6 +121,13 @@ static __device__ __forceinline__ uint2 frag_words(const uint8_t *unit, uint32_t
 /* The integers as halves. */
 template <int FORMAT> static __device__ __forceinline__ void frag_integers(uint2 w, uint32_t r[4])
 {
+	if (FORMAT == CUDA_Q4_K) {
+		frag_rotated(w.x, HALF2_16, r);
+#pragma unroll
+		for (int i = 0; i < 4; i++)
+			r[i] = half2_sub(r[i], HALF2_16);
+		return;
+	}
 	if (FORMAT == CUDA_Q8_0) {
 		r[0] = byte_select(w.x, 0x64646464u, 0x4140);
 		r[1] = byte_select(w.x, 0x64646464u, 0x4342);
@@ -179,6 +196,12 @@ static __device__ __forceinline__ void frag_half_scale(const uint8_t *unit, uint
 		*scale = half2_low(two);
 		*add = half2_high(two);
 	}
+}
+
+/* Q4_K, HALF: a pair of frag_scale_word's for integers times 2^-18 (exact: no scale is as large as 1/4). */
+static __device__ __forceinline__ uint32_t frag_scale_tiny(uint32_t scale_min)
+{
+	return half2_mul(half2_mul(scale_min, 0x3C007800u), 0x3C004800u); /* 2^15, 1; 2^3, 1 */
 }
 
 /* HALF: integers to weights. */

@@ -189,6 +189,21 @@ static enum hokku_code send_matrices(struct cuda *c, struct hopper_decode *d, st
 	return rc ? rc : cuda_check(&c->device, e, "cudaStreamSynchronize", err);
 }
 
+/* HALF: whether a scale is too large for the short way to Q4_K's weights. The word of the next token, which
+ * nobody needs yet, serves. */
+static enum hokku_code find_wide(struct cuda *c, struct hopper_decode *d, struct hokku_error *err)
+{
+	size_t n = hopper_of(c)->planes == 1 ? (size_t)c->model->hp.n_layers * DECODE_N_ROLES + 1 : 0;
+	uint32_t *any = (uint32_t *)d->args.feed;
+	CUDA_TRY(&c->device, err, cudaMemsetAsync(any, 0, sizeof *any, c->stream));
+	for (size_t i = 0; i < n; i++)
+		CUDA_TRY(&c->device, err, cuda_tile_find_wide(&d->matrices[i], any, c->stream));
+	CUDA_TRY(&c->device, err,
+		 cudaMemcpyAsync(&d->args.wide, any, sizeof *any, cudaMemcpyDeviceToHost, c->stream));
+	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
+	return HOKKU_OK;
+}
+
 enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err)
 {
 	struct hopper *h = hopper_of(c);
@@ -197,6 +212,8 @@ enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err)
 		return HOKKU_OK;
 	uint64_t n_layers = c->model->hp.n_layers;
 	enum hokku_code rc = send_matrices(c, d, err);
+	if (!rc)
+		rc = find_wide(c, d, err);
 	if (!rc)
 		rc = send(c, d->device.layers, d->layers, n_layers * sizeof *d->layers, err);
 	if (!rc)

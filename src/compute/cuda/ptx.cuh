@@ -88,6 +88,10 @@ static inline uint32_t and_or(uint32_t x, uint32_t mask, uint32_t bits)
 {
 	return (x & mask) | bits;
 }
+static inline uint32_t rotate_left(uint32_t x, uint32_t n)
+{
+	return x << n | x >> (32 - n);
+}
 static inline float near_rsqrt(float x)
 {
 	return 1.0f / sqrtf(x);
@@ -271,6 +275,11 @@ static __device__ __forceinline__ uint32_t and_or(uint32_t x, uint32_t mask, uin
 	uint32_t d;
 	asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(d) : "r"(x), "r"(mask), "r"(bits));
 	return d;
+}
+/* n: 1 .. 31. */
+static __device__ __forceinline__ uint32_t rotate_left(uint32_t x, uint32_t n)
+{
+	return __funnelshift_l(x, x, n);
 }
 /* 1 / sqrt(x) within 2^-22 or so of its size, the same bits on every device of a kind. */
 static __device__ __forceinline__ float near_rsqrt(float x)

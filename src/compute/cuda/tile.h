@@ -20,6 +20,8 @@
  *            0 .. 15 and 16 .. 31 of the chunk); d: half [row]                   1024 + 512 + 128 + 16
  *
  * A lane's nibbles are one 32-bit word: c(2i) in bits 4i .. 4i + 3, c(2i+1) in bits 16 + 4i .. 16 + 4i + 3.
+ * Q4_K's are so that the word rotated to the left by 0, 4, 28, 8 has c(2i) in bits 6 .. 9 and c(2i+1) in bits
+ * 22 .. 25, for i = 0 .. 3: there, with nothing else, they are halves of 2^-18 times their size.
  * Its fifth bits are one byte: c0 c1 c4 c5 c2 c3 c6 c7 from bit 0 on. Its high bits (Q6_K) are one 16-bit
  * word: c0 c4 c2 c6 c1 c5 c3 c7, two bits each, from bit 0 on. Numbers are stored as the file has them
  * (unsigned, before the format's offset is taken off).
@@ -144,6 +146,10 @@ struct repack_args {
 	uint32_t first, n;
 };
 cudaError_t cuda_tile_repack(const struct repack_args *a, cudaStream_t stream);
+
+/* *any (device) becomes 1 if a Q4_K matrix has a block whose scale is 1/4 or more, or no number: 2^18 times
+ * as much is no half. Otherwise it stays. */
+cudaError_t cuda_tile_find_wide(const struct tile_matrix *m, uint32_t *any, cudaStream_t stream);
 
 /* x (n_tokens, pitch) = rows of the embedding, bit for bit model/format.h's dequantise; columns up to pitch
  * become 0. pitch is a multiple of CUDA_PITCH. */

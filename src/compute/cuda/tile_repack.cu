@@ -72,6 +72,18 @@ __device__ __forceinline__ uint32_t pack_nibbles(const uint32_t q[8])
 	return nibbles;
 }
 
+__device__ __forceinline__ uint32_t pack_rotated(const uint32_t q[8])
+{
+	const uint32_t turns[4] = {0, 4, 28, 8};
+	uint32_t nibbles = 0;
+#pragma unroll
+	for (uint32_t i = 0; i < 4; i++) {
+		uint32_t two = q[2 * i] << 6 | q[2 * i + 1] << 22;
+		nibbles |= i ? rotate_left(two, 32 - turns[i]) : two;
+	}
+	return nibbles;
+}
+
 /* What is above a number's low four bits, as tile.h packs a lane's eight: one bit each, and two. */
 __device__ __forceinline__ uint32_t pack_fifth(const uint32_t q[8])
 {
@@ -103,7 +115,8 @@ __device__ __forceinline__ void put_quants(uint8_t *unit, const uint8_t *b, uint
 	if (FORMAT == CUDA_Q8_0)
 		*reinterpret_cast<uint2 *>(unit + 8 * lane) = pack_bytes(q);
 	else
-		*reinterpret_cast<uint32_t *>(unit + 128 * c + 4 * lane) = pack_nibbles(q);
+		*reinterpret_cast<uint32_t *>(unit + 128 * c + 4 * lane) =
+			FORMAT == CUDA_Q4_K ? pack_rotated(q) : pack_nibbles(q);
 	if (FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1)
 		unit[128 + lane] = (uint8_t)pack_fifth(q);
 	if (FORMAT == CUDA_Q5_K)
@@ -211,6 +224,27 @@ template <int FORMAT> __global__ void __launch_bounds__(WARPS * 32) repack_kerne
 	}
 }
 
+struct wide_args {
+	struct tile_matrix m;
+	uint32_t *any;
+};
+
+/* A warp a tile and segment: lane 4 g + t looks at row g's chunks t, t + 4. */
+__global__ void wide_kernel(const struct wide_args a)
+{
+	uint32_t g = threadIdx.x / 4, t = threadIdx.x % 4, tile = blockIdx.x, s = blockIdx.y;
+	bool wide = false;
+	for (uint32_t u = tile_segment(a.m.n_units, s); u < tile_segment(a.m.n_units, s + 1); u++) {
+		const uint8_t *unit = a.m.data + tile_offset(&a.m, tile, s, u);
+		for (uint32_t c = t; c < 8; c += 4) {
+			uint32_t scale = frag_scale_word<CUDA_Q4_K>(unit, c, g, t) & 0x7FFFu;
+			wide |= scale >= 0x3400u; /* 1/4 */
+		}
+	}
+	if (wide)
+		*a.any = 1;
+}
+
 template <int FORMAT> void launch_repack(const struct repack_args *a, cudaStream_t stream)
 {
 	void (*kernel)(struct repack_args) = repack_kernel<FORMAT>;
@@ -232,5 +266,14 @@ cudaError_t cuda_tile_repack(const struct repack_args *a, cudaStream_t stream)
 	default:
 		return cudaErrorInvalidValue;
 	}
+	return cudaGetLastError();
+}
+
+cudaError_t cuda_tile_find_wide(const struct tile_matrix *m, uint32_t *any, cudaStream_t stream)
+{
+	const struct wide_args a = {*m, any};
+	if (m->format != CUDA_Q4_K || m->n_tiles == 0)
+		return cudaSuccess;
+	LAUNCH(wide_kernel, dim3(m->n_tiles, CUDA_SEGMENTS), dim3(32), 0, stream, a);
 	return cudaGetLastError();
 }

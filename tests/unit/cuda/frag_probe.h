@@ -14,6 +14,7 @@ struct probed {
 	float full;       /* frag_load, FULL */
 	float scale, add; /* frag_scale */
 	float exact;      /* frag_exact */
+	float tiny;       /* Q4_K: frag_rotated and frag_scale_tiny; else as half */
 };
 
 struct probe_args {

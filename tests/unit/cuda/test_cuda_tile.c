@@ -198,6 +198,65 @@ static void places(void **state)
 	}
 }
 
+static uint32_t find_wide(const struct tile_matrix *m)
+{
+	uint32_t *any = on_device(NULL, sizeof *any);
+	cudaMemsetAsync(any, 0, sizeof *any, test_stream());
+	assert_int_equal(cuda_tile_find_wide(m, any, test_stream()), cudaSuccess);
+	finish();
+	uint32_t *got = from_device(any, sizeof *any), found = *got;
+	free(got);
+	cudaFree(any);
+	return found;
+}
+
+/* The short way to Q4_K's weights gives the bits of the long one, for any scale and min below 1/4, the
+ * smallest too; and where some scale is not below, that is seen. d times 63 is the largest scale of a block
+ * here. */
+static void short_way(void **state)
+{
+	(void)state;
+	static const struct {
+		uint16_t d;
+		uint32_t wide;
+	} cases[] = {
+		{0x0000, 0}, {0x0001, 0}, {0x0003, 0}, {0x0200, 0}, {0x03FF, 0}, {0x0400, 0},
+		{0x0401, 0}, {0x0777, 0}, {0x1C0F, 0}, /* 63 times as much is 0.24994: rounds to the last half
+							  below 1/4 */
+		{0x1C10, 1},                           /* 0.24994: rounds to 1/4 */
+		{0x3C00, 1}, {0x7BFF, 1}, {0x7C00, 1}, {0x7E00, 1}, {0x9C0F, 0}, {0x9C10, 1},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct weight w = {.fmt = format_get(TENSOR_Q4_K), .rows = 24, .cols = 512};
+		struct tiled t = make_tiled(TENSOR_Q4_K, w.rows, w.cols, 24, 40 + i, 1);
+		for (uint32_t b = 0; b < w.rows * 2; b++) { /* a block: d, dmin, twelve bytes of scales */
+			memcpy(t.bytes + (size_t)b * 144, &cases[i].d, sizeof cases[i].d);
+			t.bytes[(size_t)b * 144 + 4] |= 63; /* the first chunk's scale */
+		}
+		void *staging = on_device(t.bytes, w.rows * t.w.row_bytes);
+		const struct repack_args repack = {t.m, staging, t.w.row_bytes, 0, w.rows};
+		assert_int_equal(cuda_tile_repack(&repack, test_stream()), cudaSuccess);
+		finish();
+		assert_int_equal(find_wide(&t.m), cases[i].wide);
+		size_t n = (size_t)t.m.n_tiles * 8 * w.cols;
+		struct probe_args a = {t.m, on_device(NULL, n * sizeof(struct probed))};
+		assert_int_equal(probe_frags(&a, test_stream()), cudaSuccess);
+		finish();
+		struct probed *got = from_device(a.out, n * sizeof *got);
+		for (size_t k = 0; k < n && !cases[i].wide; k++)
+			if (got[k].tiny != got[k].half)
+				fail_msg("d %#x: weight %zu is %a, and %a the short way", cases[i].d, k,
+					 (double)got[k].half, (double)got[k].tiny);
+		free(got);
+		cudaFree(a.out);
+		cudaFree(staging);
+		free_tiled(&t);
+	}
+	struct tiled other = make_tiled(TENSOR_Q8_0, 8, 32, 8, 1, 1);
+	assert_int_equal(find_wide(&other.m), 0);
+	free_tiled(&other);
+}
+
 static void nothing_is_left(void **state)
 {
 	(void)state;
@@ -207,8 +266,9 @@ static void nothing_is_left(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plans),     cmocka_unit_test(places),     cmocka_unit_test(fragments),
-		cmocka_unit_test(schedules), cmocka_unit_test(embeddings), cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(plans),           cmocka_unit_test(places),     cmocka_unit_test(fragments),
+		cmocka_unit_test(schedules),       cmocka_unit_test(embeddings), cmocka_unit_test(short_way),
+		cmocka_unit_test(nothing_is_left),
 	};
 	return cmocka_run_group_tests_name("cuda tile", tests, NULL, NULL);
 }
