@@ -12,15 +12,6 @@ static const struct row {
 #undef ROW
 };
 
-/* As many units as a copy of decode's should bring. */
-static uint32_t group_units(uint32_t unit_bytes)
-{
-	uint32_t n = 1;
-	while (4 * n * unit_bytes <= CUDA_GROUP_BYTES)
-		n *= 2;
-	return n;
-}
-
 bool tile_plan(struct tile_matrix *m, const struct weight *w, uint32_t planes)
 {
 	const struct row *row = NULL;
@@ -35,7 +26,7 @@ bool tile_plan(struct tile_matrix *m, const struct weight *w, uint32_t planes)
 		.n_units = (uint32_t)(((uint64_t)w->cols + row->unit_columns - 1) / row->unit_columns),
 		.unit_bytes = row->unit_bytes,
 		.format = row->format,
-		.group = planes == 1 ? group_units(row->unit_bytes) : 0,
+		.group = planes == 1 ? tile_group_units(row->unit_bytes) : 0,
 	};
 	return true;
 }

@@ -83,6 +83,13 @@ static TILE_FN uint32_t tile_segment(uint32_t n_units, uint32_t s)
 	return n_units * s / CUDA_SEGMENTS; /* a row has fewer than 2^27 units */
 }
 
+/* Paired: units of a group, as many as a copy of decode's should bring: 8, 4, 2 or 1. */
+static TILE_FN uint32_t tile_group_units(uint32_t unit_bytes)
+{
+	uint32_t most = CUDA_GROUP_BYTES / 2 / unit_bytes;
+	return most >= 8 ? 8 : most >= 4 ? 4 : most >= 2 ? 2 : 1;
+}
+
 /* Paired: bytes of a group of n units. */
 static TILE_FN uint32_t tile_group_bytes(uint32_t n, uint32_t unit_bytes)
 {

@@ -16,11 +16,12 @@
 
 /* Shapes: X(N, ROWS, KS, HALF too, FULL too). Block formats in FULL keep three numbers a sum, so N is
  * smaller. */
-#define TILE_SHAPES(X)                                                                             \
-	X(8, 1, 4, 1, 1)                                                                           \
-	X(16, 1, 4, 1, 1)                                                                          \
-	X(32, 1, 4, 1, 1) X(64, 1, 4, 1, 1) X(64, 2, 1, 1, 1) X(96, 2, 1, 1, 1) X(112, 2, 1, 0, 1) \
-		X(128, 2, 1, 1, 1) X(160, 2, 1, 1, 0) X(192, 2, 1, 1, 0)
+#define TILE_SHAPES(X)                                                                              \
+	X(8, 1, 4, 1, 1)                                                                            \
+	X(16, 1, 4, 1, 1)                                                                           \
+	X(32, 1, 4, 1, 1)                                                                           \
+	X(64, 1, 4, 1, 1) X(64, 2, 1, 1, 1) X(96, 2, 1, 1, 1) X(112, 2, 1, 0, 1) X(128, 2, 1, 1, 1) \
+		X(160, 2, 1, 1, 0) X(192, 2, 1, 1, 0)
 
 /* What a kernel gets. Tiles are counted over all parts: the columns of one tile of rows, then the next rows.
  */
@@ -161,23 +162,26 @@ struct tile_strip {
 	uint32_t tile, n_tiles, n_units;
 };
 
-/* Paired: units u .. u + n - 1, those of a tile one after another in shared memory. */
+/* Paired: units u .. u + n - 1, those of a tile one after another in shared memory. What a group has is known
+ * when compiling: one lane does all of this, and divisions would hold the products up. */
 template <class S>
-static __device__ __forceinline__ void bring_pairs(const struct tile_matrix *w, const struct tile_strip *p,
-						   uint32_t u, uint32_t n, shared_place to, shared_place full)
+static __device__ __forceinline__ void bring_pairs(const struct tile_strip *p, uint32_t u, uint32_t n,
+						   shared_place to, shared_place full)
 {
-	uint64_t step = tile_unit_at(w, 2, p->n_units, 0);
+	const uint32_t group = tile_group_units(S::unit_bytes);
+	uint32_t step = tile_pair_bytes(p->n_units, S::unit_bytes, group);
 	for (uint32_t v = 0, here; v < n; v += here) { /* what is of one group */
-		uint32_t rest = w->group - (u + v) % w->group;
-		here = n - v < rest ? n - v : rest;
-		const uint8_t *from = p->data + tile_unit_at(w, p->tile, p->n_units, u + v);
-		uint64_t second =
-			tile_unit_at(w, 1, p->n_units, u + v) - tile_unit_at(w, 0, p->n_units, u + v);
-		for (uint32_t i = 0; i < p->n_tiles; i += 2, from += step) {
-			shared_place at = to + (i * n + v) * S::unit_bytes;
+		uint32_t in = (u + v) % group, before = u + v - in, left = p->n_units - before,
+			 units = left < group ? left : group;
+		here = n - v < units - in ? n - v : units - in;
+		const uint8_t *from = p->data + (uint64_t)(p->tile / 2) * step +
+				      tile_pair_bytes(before, S::unit_bytes, group) + in * S::unit_bytes;
+		shared_place at = to + v * S::unit_bytes;
+		for (uint32_t i = 0; i < p->n_tiles; i += 2, from += step, at += 2 * n * S::unit_bytes) {
 			copy_bulk(at, from, here * S::unit_bytes, full);
 			if (i + 1 < p->n_tiles)
-				copy_bulk(at + n * S::unit_bytes, from + second, here * S::unit_bytes, full);
+				copy_bulk(at + n * S::unit_bytes, from + units * S::unit_bytes,
+					  here * S::unit_bytes, full);
 		}
 	}
 }
@@ -192,7 +196,7 @@ static __device__ __forceinline__ void bring_weights(const struct tile_matrix *w
 	uint32_t bytes = n * S::unit_bytes;
 	barrier_expect(full, p->n_tiles * bytes);
 	if (w->group) {
-		bring_pairs<S>(w, p, u, n, to, full);
+		bring_pairs<S>(p, u, n, to, full);
 		return;
 	}
 	const uint8_t *from = p->data + tile_unit_at(w, p->tile, p->n_units, u);
