@@ -60,6 +60,9 @@ struct decode_matrix {
 	uint8_t pairs, units;
 	uint8_t turns;
 };
+#ifdef __CUDACC__
+static_assert(sizeof(struct decode_matrix) == 32, "it is read as two times sixteen bytes");
+#endif
 
 /* Tiles of one matrix that a block works on, in the order it does. A batch ends where `last_of_batch`. */
 struct decode_job {
@@ -85,7 +88,7 @@ struct decode_words {
 /* Offsets of a block's shared memory (decode_block.cuh); decode_plan_shared fills them. */
 struct decode_shared {
 	uint32_t matrices, jobs, x, high, low, zeros, sums, part, peaks, p16, query, fresh, turn, table,
-		reduce, bars, notes, done, kept, ring;
+		reduce, slots, wakes, done, kept, ring;
 };
 
 struct decode_args {
@@ -105,7 +108,7 @@ struct decode_args {
 	uint32_t neox;
 	uint32_t any_mins; /* some matrix wants sums of activations (FULL) */
 	uint32_t formats;  /* that matrices have: a bit each */
-	uint32_t wide;     /* HALF: some scale of Q4_K is 1/4 or more */
+	uint32_t wide;     /* HALF: some scale is too large for the short way (frag.cuh) */
 	float inverse_d;   /* 1 / d_model */
 	float eps, scale;
 	uint8_t *kv;
@@ -125,6 +128,7 @@ struct decode_args {
 	uint32_t greedy;
 	struct decode_shared shared;
 	uint32_t ring_bytes; /* of each warp */
+	uint32_t ring_least; /* that a piece takes of a ring */
 	uint32_t k_max;      /* most columns of a matrix, a multiple of 32 */
 };
 

@@ -230,10 +230,10 @@ __device__ __forceinline__ void multiply_cut(float acc[4], const uint8_t *p, uin
 }
 
 /* What a lane needs of UNITS units of a tile, HALF. Lanes of a row that have the same scales of K units share
- * their making: each makes those of some chunks. Q4_K's integers stay 2^-18 of their size, and their scales
- * are 2^18 times theirs: the same weights, for half of the arithmetic. */
+ * their making: each makes those of some chunks. Where there is a short way to the weights, it is taken. */
 template <int FORMAT, int UNITS> struct fetched {
 	enum {
+		small = frag_short<FORMAT>::is,
 		chunks = frag_traits<FORMAT>::chunks,
 		share = chunks == 1           ? 1
 			: FORMAT == CUDA_Q6_K ? 2
@@ -252,15 +252,23 @@ template <int FORMAT, int UNITS> struct fetched {
 			if constexpr (FORMAT == CUDA_F16) {
 				weights[i] = *reinterpret_cast<const uint4 *>(unit + 16 * lane);
 			} else {
-				words[i] = frag_words<FORMAT>(unit, i % chunks, lane);
+				if (FORMAT != CUDA_Q6_K)
+					words[i] = frag_words<FORMAT>(unit, i % chunks, lane);
+				else /* the same upper word serves two chunks */
+					words[i] =
+						make_uint2(frag_u32(unit + 128 * (i % chunks) + 4 * lane),
+							   i % 2 ? words[i - i % 2].y
+								 : frag_u32(unit + FRAG_SIX_HIGH +
+									    i % chunks / 2 * 128 + 4 * lane));
 				if constexpr (chunks == 1)
 					frag_half_scale<FORMAT>(unit, 0, lane / 4, lane % 4, &scale[i],
 								&add[i]);
 				else if (i % share == 0)
 					scale[i / share] = frag_scale_word<FORMAT>(
 						unit, i % chunks + lane % share, lane / 4, lane % 4);
-				if (FORMAT == CUDA_Q4_K && i % share == 0)
-					scale[i / share] = frag_scale_tiny(scale[i / share]);
+				if constexpr (small)
+					if (i % share == 0)
+						scale[i / share] = frag_scale_short<FORMAT>(scale[i / share]);
 			}
 		}
 	}
@@ -271,11 +279,13 @@ template <int FORMAT, int UNITS> struct fetched {
 		if constexpr (FORMAT == CUDA_F16) {
 			r[0] = weights[i].x, r[1] = weights[i].y, r[2] = weights[i].z, r[3] = weights[i].w;
 		} else {
-			if (FORMAT == CUDA_Q4_K)
-				frag_rotated(words[i].x, 0, r); /* 2^-18 of the integers */
-			else
-				frag_integers<FORMAT>(words[i], r);
 			uint32_t s = chunks == 1 ? 0 : shuffle_group<share>(scale[i / share], i % share);
+			if constexpr (small) {
+				frag_small<FORMAT>(words[i], i % 2, r);
+				frag_weights_short(r, s);
+				return;
+			}
+			frag_integers<FORMAT>(words[i], r);
 			if constexpr (chunks == 1)
 				frag_weights<FORMAT>(r, scale[i], add[i]);
 			else
@@ -393,8 +403,9 @@ __device__ __forceinline__ void product_few(struct block *b, const struct view *
 	}
 }
 
-/* The segment of a pair of tiles, or (not TWO) of one, in pieces that are some units of each. */
-template <int FORMAT, int TWO>
+/* The segment of a pair of tiles, or (not TWO) of one, in pieces that are some units of each. WIDE: scales
+ * may be too large for the short way. */
+template <int FORMAT, int TWO, int WIDE>
 __device__ __forceinline__ void multiply_segment(struct block *b, float acc[4], const struct view *v,
 						 const struct operand *o)
 {
@@ -402,7 +413,7 @@ __device__ __forceinline__ void multiply_segment(struct block *b, float acc[4], 
 	for (uint32_t u = 0; u < v->n;) {
 		uint32_t n = TWO && traits::chunks > 1 ? 1 : least(cut_units(v, TWO ? 2 : 1), v->n - u);
 		const uint8_t *p = open_piece(b);
-		if (!FULL && TWO && traits::chunks > 1 && !(FORMAT == CUDA_Q4_K && b->a->wide)) {
+		if (!FULL && TWO && traits::chunks > 1 && !WIDE) {
 			multiply_early<FORMAT, 1>(b, acc, p, u, o);
 		} else if (!FULL && TWO && n == 4) {
 			multiply_early<FORMAT, 4>(b, acc, p, u, o);
@@ -419,38 +430,64 @@ __device__ __forceinline__ void multiply_segment(struct block *b, float acc[4], 
 	}
 }
 
-template <int FORMAT>
+template <int FORMAT, int WIDE>
 __device__ __forceinline__ void product_cut(struct block *b, const struct view *v, uint32_t n_tiles,
 					    const struct operand *o, float *part)
 {
 	uint32_t i = 0;
 	for (; i + 2 <= n_tiles; i += 2, part += 2 * TILE_SUMS) {
 		float acc[4] = {};
-		multiply_segment<FORMAT, 1>(b, acc, v, o);
+		multiply_segment<FORMAT, 1, WIDE>(b, acc, v, o);
 		put_part(part, b->lane, acc, true);
 	}
 	if (i < n_tiles) {
 		float acc[4] = {};
-		multiply_segment<FORMAT, 0>(b, acc, v, o);
+		multiply_segment<FORMAT, 0, WIDE>(b, acc, v, o);
 		put_part(part, b->lane, acc, false);
 	}
 }
 
-/* Of each pair another segment; pieces as they are cut, or a pair's whole segment, which is a unit then. */
-template <int FORMAT> __device__ __forceinline__ void product_turning(struct block *b, const struct task *k)
+/* Of each pair another segment; pieces as they are cut, or a pair's whole segment, which is a unit then. Most
+ * of what a pair needs is one step on from the pair before. */
+template <int FORMAT, int WIDE>
+__device__ __forceinline__ void product_turning(struct block *b, const struct task *k)
 {
-	for (uint32_t i = 0; i < k->job.n_tiles; i += 2) {
-		uint32_t segment = decode_segment(&k->m, b->warp, k->job.at + i);
-		struct view v = look(&k->m, segment);
-		struct operand o = operand_at(b, &k->m, v.from);
-		bool two = i + 1 < k->job.n_tiles;
-		float acc[4] = {}, *part = lane_part(part_of(b, segment, k->job.at + i), b->lane);
-		if (two)
-			multiply_segment<FORMAT, 1>(b, acc, &v, &o);
-		else
-			multiply_segment<FORMAT, 0>(b, acc, &v, &o);
-		put_part(part, b->lane, acc, two);
+	const uint32_t n_units = k->m.n_units;
+	uint32_t segment = decode_segment(&k->m, b->warp, k->job.at), sixteenths = n_units * segment;
+	const struct operand begin = operand_at(b, &k->m, 0);
+	const uint32_t step = frag_traits<FORMAT>::chunks * begin.step;
+	float *part = lane_part(part_of(b, 0, k->job.at), b->lane);
+	struct view v = k->v;
+	struct operand o = begin;
+	for (uint32_t left = k->job.n_tiles; left;) {
+		v.from = sixteenths / CUDA_SEGMENTS;
+		sixteenths += n_units;
+		v.n = sixteenths / CUDA_SEGMENTS - v.from;
+		o.x = begin.x + v.from * step;
+		o.sums = begin.sums + v.from * frag_traits<FORMAT>::chunks;
+		float acc[4] = {}, *to = part + segment * (BATCH * TILE_SUMS);
+		if (left == 1) {
+			multiply_segment<FORMAT, 0, WIDE>(b, acc, &v, &o);
+			put_part(to, b->lane, acc, false);
+			break;
+		}
+		multiply_segment<FORMAT, 1, WIDE>(b, acc, &v, &o);
+		put_part(to, b->lane, acc, true);
+		left -= 2;
+		part += 2 * TILE_SUMS;
+		if (++segment == CUDA_SEGMENTS)
+			segment = sixteenths = 0;
 	}
+}
+
+/* Of a matrix whose pieces are parts of tiles. */
+template <int FORMAT, int WIDE>
+__device__ __forceinline__ void product_parts(struct block *b, const struct task *k, float *part)
+{
+	if (frag_traits<FORMAT>::chunks > 1 && k->m.turns)
+		product_turning<FORMAT, WIDE>(b, k);
+	else
+		product_cut<FORMAT, WIDE>(b, &k->v, k->job.n_tiles, &k->o, part);
 }
 
 template <int FORMAT> __device__ __forceinline__ void product(struct block *b, const struct task *k)
@@ -461,14 +498,15 @@ template <int FORMAT> __device__ __forceinline__ void product(struct block *b, c
 	b->lane = anew(b->lane); /* or what all formats need of it would be computed for all, whatever the
 				    job's is */
 	float *part = lane_part(k->part, b->lane);
-	if (traits::chunks > 1 && k->m.turns) {
-		product_turning<FORMAT>(b, k);
-	} else if (v->n == 0) {
+	if (v->n == 0 && !k->m.turns) {
 		float none[4] = {};
 		for (uint32_t i = 0; i < n_tiles; i += 2)
 			put_part(part + i * TILE_SUMS, b->lane, none, i + 1 < n_tiles);
 	} else if (traits::chunks > 1 || v->pairs == 0) { /* a piece has one unit of those of many chunks */
-		product_cut<FORMAT>(b, v, n_tiles, &k->o, part);
+		if (!FULL && frag_short<FORMAT>::is && b->a->wide)
+			product_parts<FORMAT, 1>(b, k, part);
+		else
+			product_parts<FORMAT, 0>(b, k, part);
 	} else if (v->n <= 2) {
 		product_few<FORMAT>(b, v, n_tiles, &k->o, part);
 	} else {

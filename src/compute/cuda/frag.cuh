@@ -77,14 +77,15 @@ static __device__ __forceinline__ void frag_fifth(uint32_t byte, uint32_t r[4])
 		r[i + 1] = and_or(spread, 0x01000100u, r[i + 1]);
 	}
 }
-static __device__ __forceinline__ void frag_high_pair(uint32_t bits, uint32_t r[4])
+/* Q6_K: its numbers in r, in bits 4 .. 9 and 20 .. 25, under what `bits` has. odd: w.y is of two chunks. */
+static __device__ __forceinline__ void frag_six(uint2 w, uint32_t odd, uint32_t bits, uint32_t r[4])
 {
-	uint32_t spread = bits << 4 | bits << 12; /* the low byte at 4 .. 11, the high one at 20 .. 27 */
-#pragma unroll
-	for (int i = 0; i < 4; i += 2, spread >>= 2) {
-		r[i] = and_or(spread, 0x00300030u, r[i]);
-		r[i + 1] = and_or(spread, 0x03000300u, r[i + 1]);
-	}
+	const uint32_t mask = 0x03F003F0u;
+	uint32_t spread = byte_select(w.y, 0, odd ? 0x3424u : 0x1404u); /* two bytes at 8 and 24 */
+	r[0] = and_or(w.x, mask, bits);
+	r[1] = and_or(w.x >> 6, mask, bits);
+	r[2] = and_or(spread >> 6, mask, bits);
+	r[3] = and_or(w.x << 4, 0x00F000F0u, and_or(spread, 0x03000300u, bits));
 }
 
 /* What the numbers of a format are off by. */
@@ -93,7 +94,6 @@ template <int FORMAT> struct frag_offset {
 		n = FORMAT == CUDA_Q8_0   ? 128
 		    : FORMAT == CUDA_Q4_0 ? 8
 		    : FORMAT == CUDA_Q5_0 ? 16
-		    : FORMAT == CUDA_Q6_K ? 32
 					  : 0,
 		ones = (0x6400 + n) * 0x10001,             /* 1024 + n, as two halves */
 		sixteenths = (0xD400 + 16 * n) * 0x10001u, /* -(64 + n) */
@@ -101,6 +101,10 @@ template <int FORMAT> struct frag_offset {
 };
 #define HALF2_SIXTEENTH 0x2C002C00u
 #define HALF2_16        0x4C004C00u /* 16, 16: its bits 6 .. 9 count in ones */
+#define HALF2_64        0x54005400u /* 64, 64: its bits 4 .. 9 do */
+#define HALF2_96        0x56005600u
+
+enum { FRAG_SIX_HIGH = 1024 }; /* in a unit of Q6_K: words of two chunks */
 
 /* What a lane needs of chunk c for its integers: bytes (Q8_0), or nibbles and the bits above them. */
 template <int FORMAT>
@@ -114,7 +118,7 @@ static __device__ __forceinline__ uint2 frag_words(const uint8_t *unit, uint32_t
 	if (FORMAT == CUDA_Q5_K)
 		above = unit[1024 + 32 * c + lane];
 	if (FORMAT == CUDA_Q6_K)
-		above = frag_u16(unit + 1024 + 64 * c + 2 * lane);
+		above = frag_u16(unit + FRAG_SIX_HIGH + c / 2 * 128 + 4 * lane + c % 2 * 2);
 	return make_uint2(frag_u32(unit + 128 * c + 4 * lane), above);
 }
 
@@ -128,6 +132,13 @@ template <int FORMAT> static __device__ __forceinline__ void frag_integers(uint2
 			r[i] = half2_sub(r[i], HALF2_16);
 		return;
 	}
+	if (FORMAT == CUDA_Q6_K) {
+		frag_six(w, 0, HALF2_64, r);
+#pragma unroll
+		for (int i = 0; i < 4; i++)
+			r[i] = half2_sub(r[i], HALF2_96);
+		return;
+	}
 	if (FORMAT == CUDA_Q8_0) {
 		r[0] = byte_select(w.x, 0x64646464u, 0x4140);
 		r[1] = byte_select(w.x, 0x64646464u, 0x4342);
@@ -137,8 +148,6 @@ template <int FORMAT> static __device__ __forceinline__ void frag_integers(uint2
 		frag_nibbles(w.x, r);
 		if (FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1 || FORMAT == CUDA_Q5_K)
 			frag_fifth(w.y, r);
-		if (FORMAT == CUDA_Q6_K)
-			frag_high_pair(w.y, r);
 	}
 #pragma unroll
 	for (int i = 0; i < 4; i++) /* exact, all of it */
@@ -198,10 +207,39 @@ static __device__ __forceinline__ void frag_half_scale(const uint8_t *unit, uint
 	}
 }
 
-/* Q4_K, HALF: a pair of frag_scale_word's for integers times 2^-18 (exact: no scale is as large as 1/4). */
-static __device__ __forceinline__ uint32_t frag_scale_tiny(uint32_t scale_min)
+/*
+ * The short way to weights, HALF: integers stay as small as they are without anything above them, 2^-18
+ * (Q4_K) or 2^-20 (Q6_K) of their size, and what they are multiplied by is so much larger. Exact, and so the
+ * same weights, where no scale is as large as frag_wide says. scale: of frag_scale_word's; the result is what
+ * the small integers are multiplied by, and added to.
+ */
+template <int FORMAT> static __device__ __forceinline__ uint32_t frag_scale_short(uint32_t scale)
 {
-	return half2_mul(half2_mul(scale_min, 0x3C007800u), 0x3C004800u); /* 2^15, 1; 2^3, 1 */
+	if (FORMAT == CUDA_Q4_K)
+		return half2_mul(half2_mul(scale, 0x3C007800u), 0x3C004800u); /* 2^15, 1; 2^3, 1 */
+	return half2_mul(half2_mul(scale, 0xBC007800u), 0x50005000u);         /* 2^15, -1; 2^5, 2^5 */
+}
+template <int FORMAT> static __device__ __forceinline__ bool frag_wide(uint32_t scale)
+{
+	return (scale & 0x7FFFu) >= (FORMAT == CUDA_Q4_K ? 0x3400u : 0x2C00u); /* 1/4, 1/16 */
+}
+template <int FORMAT> static __device__ __forceinline__ void frag_small(uint2 w, uint32_t odd, uint32_t r[4])
+{
+	if (FORMAT == CUDA_Q4_K)
+		frag_rotated(w.x, 0, r);
+	else
+		frag_six(w, odd, 0, r);
+}
+/* Formats that have it. */
+template <int FORMAT> struct frag_short {
+	enum { is = FORMAT == CUDA_Q4_K || FORMAT == CUDA_Q6_K };
+};
+/* All of it. */
+static __device__ __forceinline__ void frag_weights_short(uint32_t r[4], uint32_t scale)
+{
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		r[i] = half2_fma(r[i], half2_low(scale), half2_high(scale));
 }
 
 /* HALF: integers to weights. */

@@ -189,7 +189,7 @@ static enum hokku_code send_matrices(struct cuda *c, struct hopper_decode *d, st
 	return rc ? rc : cuda_check(&c->device, e, "cudaStreamSynchronize", err);
 }
 
-/* HALF: whether a scale is too large for the short way to Q4_K's weights. The word of the next token, which
+/* HALF: whether a scale is too large for the short way to weights. The word of the next token, which
  * nobody needs yet, serves. */
 static enum hokku_code find_wide(struct cuda *c, struct hopper_decode *d, struct hokku_error *err)
 {

@@ -35,10 +35,9 @@ template <int N> static inline uint32_t shuffle_group(uint32_t v, uint32_t i)
 {
 	return __shfl_sync(0xFFFFFFFFu, v, (int)(threadIdx.x % 32 / N * N + i));
 }
-static inline uint2 load_shared_words(shared_place p)
+static inline uint32_t load_shared_word(shared_place p)
 {
-	uint64_t v = *(const uint64_t *)p;
-	return make_uint2((uint32_t)v, (uint32_t)(v >> 32));
+	return *(const uint32_t *)p;
 }
 static inline uint64_t policy_read_once(void)
 {
@@ -127,11 +126,11 @@ template <int N> static __device__ __forceinline__ uint32_t shuffle_group(uint32
 {
 	return __shfl_sync(FULL_WARP, v, (int)i, N);
 }
-/* Two words that another warp writes as one. */
-static __device__ __forceinline__ uint2 load_shared_words(shared_place p)
+/* A word that another warp writes. */
+static __device__ __forceinline__ uint32_t load_shared_word(shared_place p)
 {
-	uint2 v;
-	asm volatile("ld.volatile.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(p) : "memory");
+	uint32_t v;
+	asm volatile("ld.volatile.shared.u32 %0, [%1];" : "=r"(v) : "r"(p) : "memory");
 	return v;
 }
 /* For copy_bulk_once: what is read once in a launch is the first to leave the L2. */

@@ -16,14 +16,17 @@
  *     Q4_K   nibbles [chunk][lane]; (scale, min): two bytes [chunk][row];
  *            (d, dmin): two halves [row]                                         1024 + 128 + 32
  *     Q5_K   nibbles; fifth bits: byte [chunk][lane]; (scale, min); (d, dmin)    1024 + 256 + 128 + 32
- *     Q6_K   low nibbles; high bits: two bytes [chunk][lane]; scales: two signed bytes [chunk][row] (columns
- *            0 .. 15 and 16 .. 31 of the chunk); d: half [row]                   1024 + 512 + 128 + 16
+ *     Q6_K   words [chunk][lane]; two bytes [two chunks][lane][chunk]; scales: two signed bytes [chunk][row]
+ *            (columns 0 .. 15 and 16 .. 31 of the chunk); d: half [row]          1024 + 512 + 128 + 16
  *
  * A lane's nibbles are one 32-bit word: c(2i) in bits 4i .. 4i + 3, c(2i+1) in bits 16 + 4i .. 16 + 4i + 3.
  * Q4_K's are so that the word rotated to the left by 0, 4, 28, 8 has c(2i) in bits 6 .. 9 and c(2i+1) in bits
  * 22 .. 25, for i = 0 .. 3: there, with nothing else, they are halves of 2^-18 times their size.
- * Its fifth bits are one byte: c0 c1 c4 c5 c2 c3 c6 c7 from bit 0 on. Its high bits (Q6_K) are one 16-bit
- * word: c0 c4 c2 c6 c1 c5 c3 c7, two bits each, from bit 0 on. Numbers are stored as the file has them
+ * Its fifth bits are one byte: c0 c1 c4 c5 c2 c3 c6 c7 from bit 0 on. Of Q6_K, the word's lower half has c0
+ * in bits 4 .. 9, c2 in bits 10 .. 15, the low four bits of c6 in bits 0 .. 3; the first byte has c4 in bits
+ * 2 .. 7 and the rest of c6 in bits 0, 1; the upper half and the second byte have c1, c3, c7 and c5 so. In
+ * bits 4
+ * .. 9 of a half, with nothing else, they are 2^-20 times their size. Numbers are stored as the file has them
  * (unsigned, before the format's offset is taken off).
  *
  * The units of a row are cut into CUDA_SEGMENTS segments, whose sums are added in order: segment s has units
@@ -154,8 +157,8 @@ struct repack_args {
 };
 cudaError_t cuda_tile_repack(const struct repack_args *a, cudaStream_t stream);
 
-/* *any (device) becomes 1 if a Q4_K matrix has a block whose scale is 1/4 or more, or no number: 2^18 times
- * as much is no half. Otherwise it stays. */
+/* *any (device) becomes 1 if a Q4_K matrix has a block with a scale of 1/4 or more, or a Q6_K matrix one of
+ * 1/16 or more, or one that is no number: 2^18, 2^20 times as much is no half. Otherwise it stays. */
 cudaError_t cuda_tile_find_wide(const struct tile_matrix *m, uint32_t *any, cudaStream_t stream);
 
 /* x (n_tokens, pitch) = rows of the embedding, bit for bit model/format.h's dequantise; columns up to pitch

@@ -84,7 +84,7 @@ __device__ __forceinline__ uint32_t pack_rotated(const uint32_t q[8])
 	return nibbles;
 }
 
-/* What is above a number's low four bits, as tile.h packs a lane's eight: one bit each, and two. */
+/* What is above a number's low four bits, as tile.h packs a lane's eight. */
 __device__ __forceinline__ uint32_t pack_fifth(const uint32_t q[8])
 {
 	uint32_t high = 0;
@@ -94,13 +94,17 @@ __device__ __forceinline__ uint32_t pack_fifth(const uint32_t q[8])
 	return high;
 }
 
-__device__ __forceinline__ uint32_t pack_high_pair(const uint32_t q[8])
+/* Q6_K: a word, and two bytes in *high. */
+__device__ __forceinline__ uint32_t pack_six(const uint32_t q[8], uint32_t *high)
 {
-	uint32_t high = 0;
+	uint32_t low = 0;
+	*high = 0;
 #pragma unroll
-	for (uint32_t i = 0; i < 8; i++)
-		high |= q[i] >> 4 << 2 * (i % 2 * 4 + i / 2 % 2 * 2 + i / 4);
-	return high;
+	for (uint32_t i = 0; i < 2; i++) {
+		low |= (q[i] << 4 | q[2 + i] << 10 | (q[6 + i] & 15u)) << 16 * i;
+		*high |= (q[4 + i] << 2 | q[6 + i] >> 4) << 8 * i;
+	}
+	return low;
 }
 
 /* A lane's eight numbers of chunk c. b NULL: the row is padding. */
@@ -112,17 +116,20 @@ __device__ __forceinline__ void put_quants(uint8_t *unit, const uint8_t *b, uint
 	for (uint32_t i = 0; i < 8; i++)
 		if (b)
 			q[i] = quant<FORMAT>(b, c, lane % 4 * 8 + i);
-	if (FORMAT == CUDA_Q8_0)
+	uint32_t *word = reinterpret_cast<uint32_t *>(unit + 128 * c + 4 * lane), high;
+	if (FORMAT == CUDA_Q8_0) {
 		*reinterpret_cast<uint2 *>(unit + 8 * lane) = pack_bytes(q);
-	else
-		*reinterpret_cast<uint32_t *>(unit + 128 * c + 4 * lane) =
-			FORMAT == CUDA_Q4_K ? pack_rotated(q) : pack_nibbles(q);
+	} else if (FORMAT == CUDA_Q6_K) {
+		*word = pack_six(q, &high);
+		*reinterpret_cast<uint16_t *>(unit + FRAG_SIX_HIGH + c / 2 * 128 + 4 * lane + c % 2 * 2) =
+			(uint16_t)high;
+	} else {
+		*word = FORMAT == CUDA_Q4_K ? pack_rotated(q) : pack_nibbles(q);
+	}
 	if (FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1)
 		unit[128 + lane] = (uint8_t)pack_fifth(q);
 	if (FORMAT == CUDA_Q5_K)
 		unit[1024 + 32 * c + lane] = (uint8_t)pack_fifth(q);
-	if (FORMAT == CUDA_Q6_K)
-		*reinterpret_cast<uint16_t *>(unit + 1024 + 64 * c + 2 * lane) = (uint16_t)pack_high_pair(q);
 }
 
 /* The scale (low byte) and min of group c of a Q4_K or Q5_K block, as format_block256.c says. */
@@ -230,16 +237,15 @@ struct wide_args {
 };
 
 /* A warp a tile and segment: lane 4 g + t looks at row g's chunks t, t + 4. */
-__global__ void wide_kernel(const struct wide_args a)
+template <int FORMAT> __global__ void wide_kernel(const struct wide_args a)
 {
 	uint32_t g = threadIdx.x / 4, t = threadIdx.x % 4, tile = blockIdx.x, s = blockIdx.y;
 	bool wide = false;
 	for (uint32_t u = tile_segment(a.m.n_units, s); u < tile_segment(a.m.n_units, s + 1); u++) {
 		const uint8_t *unit = a.m.data + tile_offset(&a.m, tile, s, u);
-		for (uint32_t c = t; c < 8; c += 4) {
-			uint32_t scale = frag_scale_word<CUDA_Q4_K>(unit, c, g, t) & 0x7FFFu;
-			wide |= scale >= 0x3400u; /* 1/4 */
-		}
+		for (uint32_t c = t; c < 8; c += 4)
+			for (uint32_t group = 0; group < frag_traits<FORMAT>::groups; group++)
+				wide |= frag_wide<FORMAT>(frag_scale_word<FORMAT>(unit, c, g, 2 * group));
 	}
 	if (wide)
 		*a.any = 1;
@@ -272,8 +278,11 @@ cudaError_t cuda_tile_repack(const struct repack_args *a, cudaStream_t stream)
 cudaError_t cuda_tile_find_wide(const struct tile_matrix *m, uint32_t *any, cudaStream_t stream)
 {
 	const struct wide_args a = {*m, any};
-	if (m->format != CUDA_Q4_K || m->n_tiles == 0)
+	void (*kernel)(struct wide_args) = m->format == CUDA_Q4_K   ? wide_kernel<CUDA_Q4_K>
+					   : m->format == CUDA_Q6_K ? wide_kernel<CUDA_Q6_K>
+								    : NULL;
+	if (!kernel || m->n_tiles == 0)
 		return cudaSuccess;
-	LAUNCH(wide_kernel, dim3(m->n_tiles, CUDA_SEGMENTS), dim3(32), 0, stream, a);
+	LAUNCH(kernel, dim3(m->n_tiles, CUDA_SEGMENTS), dim3(32), 0, stream, a);
 	return cudaGetLastError();
 }

@@ -27,11 +27,10 @@ template <int FORMAT> __global__ void probe_kernel(const struct probe_args a)
 			frag_load<FORMAT, 1>(unit, c, lane, full);
 			frag_exact<FORMAT>(unit, c, row, lane % 4, exact);
 			uint32_t tiny[4] = {half[0], half[1], half[2], half[3]};
-			if (FORMAT == CUDA_Q4_K) {
-				uint32_t two =
-					frag_scale_tiny(frag_scale_word<FORMAT>(unit, c, row, lane % 4));
-				frag_rotated(frag_words<FORMAT>(unit, c, lane).x, 0, tiny);
-				frag_weights<FORMAT>(tiny, half2_low(two), half2_high(two));
+			if constexpr (frag_short<FORMAT>::is) {
+				frag_small<FORMAT>(frag_words<FORMAT>(unit, c, lane), 0, tiny);
+				frag_weights_short(tiny, frag_scale_short<FORMAT>(frag_scale_word<FORMAT>(
+								 unit, c, row, lane % 4)));
 			}
 			for (uint32_t i = 0; i < 8; i++) {
 				struct probed p = {half_of(half, i), half_of(full, i), scale, add,

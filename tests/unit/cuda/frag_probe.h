@@ -14,7 +14,7 @@ struct probed {
 	float full;       /* frag_load, FULL */
 	float scale, add; /* frag_scale */
 	float exact;      /* frag_exact */
-	float tiny;       /* Q4_K: frag_rotated and frag_scale_tiny; else as half */
+	float tiny;       /* the short way (Q4_K, Q6_K); else as half */
 };
 
 struct probe_args {

@@ -210,29 +210,52 @@ static uint32_t find_wide(const struct tile_matrix *m)
 	return found;
 }
 
-/* The short way to Q4_K's weights gives the bits of the long one, for any scale and min below 1/4, the
- * smallest too; and where some scale is not below, that is seen. d times 63 is the largest scale of a block
- * here. */
+/* A block whose largest scale is d times 63 (Q4_K), or 128 (Q6_K). */
+static void set_scale(uint8_t *block, enum tensor_type type, uint16_t d)
+{
+	memcpy(block + (type == TENSOR_Q4_K ? 0 : 208), &d, sizeof d);
+	if (type == TENSOR_Q4_K)
+		block[4] |= 63; /* the first chunk's */
+	else
+		block[192] = 0x80;
+}
+
+/* The short way to weights gives the bits of the long one, for any scale below 1/4 (Q4_K) or 1/16 (Q6_K), the
+ * smallest too; and where some scale is not below, that is seen. */
 static void short_way(void **state)
 {
 	(void)state;
 	static const struct {
+		enum tensor_type type;
 		uint16_t d;
 		uint32_t wide;
 	} cases[] = {
-		{0x0000, 0}, {0x0001, 0}, {0x0003, 0}, {0x0200, 0}, {0x03FF, 0}, {0x0400, 0},
-		{0x0401, 0}, {0x0777, 0}, {0x1C0F, 0}, /* 63 times as much is 0.24994: rounds to the last half
-							  below 1/4 */
-		{0x1C10, 1},                           /* 0.24994: rounds to 1/4 */
-		{0x3C00, 1}, {0x7BFF, 1}, {0x7C00, 1}, {0x7E00, 1}, {0x9C0F, 0}, {0x9C10, 1},
+		{TENSOR_Q4_K, 0x0000, 0}, {TENSOR_Q4_K, 0x0001, 0},
+		{TENSOR_Q4_K, 0x0003, 0}, {TENSOR_Q4_K, 0x0200, 0},
+		{TENSOR_Q4_K, 0x03FF, 0}, {TENSOR_Q4_K, 0x0400, 0},
+		{TENSOR_Q4_K, 0x0401, 0}, {TENSOR_Q4_K, 0x0777, 0},
+		{TENSOR_Q4_K, 0x1C0F, 0}, /* times 63:
+		   rounds to the last half below 1/4, */
+		{TENSOR_Q4_K, 0x1C10, 1}, /* to 1/4 */
+		{TENSOR_Q4_K, 0x3C00, 1}, {TENSOR_Q4_K, 0x7BFF, 1},
+		{TENSOR_Q4_K, 0x7C00, 1}, {TENSOR_Q4_K, 0x7E00, 1},
+		{TENSOR_Q4_K, 0x9C0F, 0}, {TENSOR_Q4_K, 0x9C10, 1},
+		{TENSOR_Q6_K, 0x0000, 0}, {TENSOR_Q6_K, 0x0001, 0},
+		{TENSOR_Q6_K, 0x0003, 0}, {TENSOR_Q6_K, 0x0200, 0},
+		{TENSOR_Q6_K, 0x03FF, 0}, {TENSOR_Q6_K, 0x0400, 0},
+		{TENSOR_Q6_K, 0x0401, 0}, {TENSOR_Q6_K, 0x0777, 0},
+		{TENSOR_Q6_K, 0x0FFF, 0}, /* times 128: the
+		    last half below 1/16, */
+		{TENSOR_Q6_K, 0x1000, 1}, /* 1/16 */
+		{TENSOR_Q6_K, 0x3C00, 1}, {TENSOR_Q6_K, 0x7BFF, 1},
+		{TENSOR_Q6_K, 0x7C00, 1}, {TENSOR_Q6_K, 0x7E00, 1},
+		{TENSOR_Q6_K, 0x8FFF, 0}, {TENSOR_Q6_K, 0x9000, 1},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct weight w = {.fmt = format_get(TENSOR_Q4_K), .rows = 24, .cols = 512};
-		struct tiled t = make_tiled(TENSOR_Q4_K, w.rows, w.cols, 24, 40 + i, 1);
-		for (uint32_t b = 0; b < w.rows * 2; b++) { /* a block: d, dmin, twelve bytes of scales */
-			memcpy(t.bytes + (size_t)b * 144, &cases[i].d, sizeof cases[i].d);
-			t.bytes[(size_t)b * 144 + 4] |= 63; /* the first chunk's scale */
-		}
+		struct weight w = {.fmt = format_get(cases[i].type), .rows = 24, .cols = 512};
+		struct tiled t = make_tiled(cases[i].type, w.rows, w.cols, 24, 40 + i, 1);
+		for (uint32_t b = 0; b < w.rows * 2; b++)
+			set_scale(t.bytes + b * (t.w.row_bytes / 2), cases[i].type, cases[i].d);
 		void *staging = on_device(t.bytes, w.rows * t.w.row_bytes);
 		const struct repack_args repack = {t.m, staging, t.w.row_bytes, 0, w.rows};
 		assert_int_equal(cuda_tile_repack(&repack, test_stream()), cudaSuccess);
@@ -245,8 +268,8 @@ static void short_way(void **state)
 		struct probed *got = from_device(a.out, n * sizeof *got);
 		for (size_t k = 0; k < n && !cases[i].wide; k++)
 			if (got[k].tiny != got[k].half)
-				fail_msg("d %#x: weight %zu is %a, and %a the short way", cases[i].d, k,
-					 (double)got[k].half, (double)got[k].tiny);
+				fail_msg("%s, d %#x: weight %zu is %a, and %a the short way", w.fmt->name,
+					 cases[i].d, k, (double)got[k].half, (double)got[k].tiny);
 		free(got);
 		cudaFree(a.out);
 		cudaFree(staging);
