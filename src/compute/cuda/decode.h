@@ -60,9 +60,6 @@ struct decode_matrix {
 	uint8_t pairs, units;
 	uint8_t turns;
 };
-#ifdef __CUDACC__
-static_assert(sizeof(struct decode_matrix) == 32, "it is read as two times sixteen bytes");
-#endif
 
 /* Tiles of one matrix that a block works on, in the order it does. A batch ends where `last_of_batch`. */
 struct decode_job {
@@ -88,7 +85,7 @@ struct decode_words {
 /* Offsets of a block's shared memory (decode_block.cuh); decode_plan_shared fills them. */
 struct decode_shared {
 	uint32_t matrices, jobs, x, high, low, zeros, sums, part, peaks, p16, query, fresh, turn, table,
-		reduce, slots, wakes, done, kept, ring;
+		reduce, bars, notes, done, kept, ring;
 };
 
 struct decode_args {
@@ -128,7 +125,6 @@ struct decode_args {
 	uint32_t greedy;
 	struct decode_shared shared;
 	uint32_t ring_bytes; /* of each warp */
-	uint32_t ring_least; /* that a piece takes of a ring */
 	uint32_t k_max;      /* most columns of a matrix, a multiple of 32 */
 };
 

@@ -26,7 +26,7 @@ enum {
 	WORD_NUMBERS = FULL ? 1 : 2, /* in a word of `attended` and `hidden`: the halves of one, or two */
 	NORM_KEPT = FULL ? 1 : 2, /* groups of four columns that a thread keeps in registers when it norms */
 	PIECES = DECODE_PIECES,
-	NEVER = 1 << 30,                     /* bytes: more than go through a ring in a launch */
+	NO_PIECE = 1u << 31,                 /* number of a piece for which there never is room */
 	TILE_SUMS = CUDA_TILE_ROWS * PLANES, /* of a segment: floats */
 	SPINS = 1 << 21,                     /* polls before a word counts as lost: a second or more */
 	KV_BLOCK = 32,
@@ -39,18 +39,11 @@ struct view {
 	uint32_t unit_bytes, pairs, units; /* of a piece (struct decode_matrix) */
 };
 
-/* A piece under way, or there: where it lies in shared memory, and the ring's bytes up to its end. Readers
- * need not follow the ring. */
-struct slot {
-	uint64_t bar; /* it has come */
-	uint32_t place, end;
-};
-
 /* A warp's ring as the warp sees it. */
 struct ring {
 	uint32_t piece, read; /* the next piece; bytes up to the end of the one before */
-	struct slot *slots;   /* (PIECES) */
-	volatile uint32_t *done;
+	shared_place bars;
+	volatile uint64_t *done;
 	shared_place wake; /* of the warp that fills it */
 };
 
@@ -83,11 +76,11 @@ IN_SHARED(uint16_t, fresh) /* (planes, 2, hd) the new token's k and v */
 IN_SHARED(float, turn)     /* (2, hd / 2) cosines, sines */
 IN_SHARED(uint64_t, table) /* a piece of attention: where its KV blocks begin; its head and split */
 IN_SHARED(uint64_t, reduce)
-IN_SHARED(struct slot, slots) /* (segments, PIECES) */
-IN_SHARED(uint64_t, wakes)    /* (STREAM_WARPS) barriers: some piece was read */
-IN_SHARED(uint32_t, done)     /* (segments) of a ring: bytes that were read */
-IN_SHARED(uint4, kept)        /* (warps) struct block's next job and so on, from phase to phase */
-IN_SHARED(uint8_t, ring)      /* (segments, ring_bytes) */
+IN_SHARED(uint64_t, bars) /* (segments, PIECES): a piece has come; (STREAM_WARPS): some piece was read */
+IN_SHARED(uint2, notes)   /* (segments, PIECES) of a piece: its place in shared memory, bytes up to its end */
+IN_SHARED(uint64_t, done) /* (segments) bytes that a warp has read, and pieces in the upper half */
+IN_SHARED(uint4, kept)    /* (warps) struct block's next job and so on, from phase to phase */
+IN_SHARED(uint8_t, ring)  /* (segments, ring_bytes) */
 #undef IN_SHARED
 
 /* All threads but the streaming warp's. */
@@ -110,7 +103,7 @@ __device__ __forceinline__ void know_thread(struct block *b)
  * rests a while finds room in several rings, for which it starts copies at the price of one. */
 __device__ __forceinline__ shared_place wake_barrier(const struct block *b, uint32_t w)
 {
-	return place_in_shared(shared_wakes(b) + w);
+	return place_in_shared(shared_bars(b) + CUDA_SEGMENTS * PIECES + w);
 }
 
 /* What a warp remembers between phases lies in shared memory: attention needs the registers. By one lane, so
@@ -129,7 +122,7 @@ __device__ __forceinline__ void remember(struct block *b)
 	b->job = __shfl_sync(FULL_WARP, k.x, 0);
 	b->part_at = __shfl_sync(FULL_WARP, k.y, 0);
 	b->ring.piece = __shfl_sync(FULL_WARP, k.z, 0);
-	b->ring.slots = shared_slots(b) + b->warp * PIECES;
+	b->ring.bars = place_in_shared(shared_bars(b) + b->warp * PIECES);
 	b->ring.done = shared_done(b) + b->warp;
 	b->ring.wake = wake_barrier(b, b->warp % STREAM_WARPS);
 }
@@ -176,60 +169,53 @@ __device__ __forceinline__ uint32_t whole_lines(uint32_t bytes)
  * HALF: of a tile alone, what is in one group.
  */
 struct feed {
-	uint32_t warp, job, matrix; /* the next job; the present one's matrix */
-	uint32_t tile, at, tiles;   /* after the present run: tile, its place in the batch, how many */
-	const uint8_t *from;        /* of the run: what comes next, */
-	uint32_t left, most; /* bytes that are left, and those of a piece; FULL: of each copy, if two */
-	uint32_t second;     /* FULL: two copies a piece: from the first's bytes to the second's; else 0.
-				HALF: bytes of a pair's segment */
-	uint32_t steady;     /* pairs follow one another, cut in the same way */
-	uint32_t unit;       /* HALF: of a tile alone, the next */
+	uint32_t warp, job;       /* the next one */
+	uint32_t tile, at, tiles; /* after the present run: tile, its place in the batch, how many */
+	const uint8_t *from;      /* of the run: what comes next, */
+	uint32_t left, most;      /* bytes that are left, and those of a piece; FULL: of each copy, if two */
+	uint32_t second;          /* FULL: two copies a piece: from the first's bytes to the second's; else 0.
+				     HALF: bytes of a pair's segment */
+	uint32_t steady;          /* pairs follow one another, cut in the same way */
+	uint32_t unit;            /* HALF: of a tile alone, the next */
 	uint32_t offset, filled, piece; /* of the next piece, in the ring; bytes before it; its number */
-	uint32_t one,
-		freed; /* its bytes (of each copy); bytes that must have been read before it fits, or NEVER */
+	uint32_t one, freed; /* its bytes (of each copy); bytes that must have been read before it fits */
 };
 
-/* FULL: the next run; tiles lie one by one. 32 bits count units: 2^32 of the smallest are 618 GB. Returns
- * its tiles. */
-__device__ __forceinline__ uint32_t begin_run(struct feed *f, const struct decode_matrix *m)
+/* FULL: the run of n tiles; tiles lie one by one. 32 bits count units: 2^32 of the smallest are 618 GB. */
+__device__ __forceinline__ uint32_t begin_run(struct feed *f, const struct decode_matrix *m,
+					      const struct view *v, uint32_t n)
 {
-	struct view v = look(m, decode_segment(m, f->warp, f->at));
-	uint32_t n = m->pairs && !m->turns ? f->tiles : least(f->tiles, 2), tile_bytes = v.n * v.unit_bytes,
-		 n_tiles = (m->rows + CUDA_TILE_ROWS - 1) / CUDA_TILE_ROWS;
-	f->from = m->data + (uint64_t)(v.from * n_tiles + f->tile * v.n) * v.unit_bytes;
-	f->left = v.pairs ? n * tile_bytes : n ? tile_bytes : 0;
-	f->most = v.pairs ? 2 * v.pairs * tile_bytes : cut_units(&v, n) * v.unit_bytes;
-	f->second = v.pairs || n < 2 ? 0 : tile_bytes;
+	uint32_t tile_bytes = v->n * v->unit_bytes, n_tiles = (m->rows + CUDA_TILE_ROWS - 1) / CUDA_TILE_ROWS;
+	f->from = m->data + (uint64_t)(v->from * n_tiles + f->tile * v->n) * v->unit_bytes;
+	f->left = v->pairs ? n * tile_bytes : n ? tile_bytes : 0;
+	f->most = v->pairs ? 2 * v->pairs * tile_bytes : cut_units(v, n) * v->unit_bytes;
+	f->second = v->pairs || n < 2 ? 0 : tile_bytes;
 	f->steady = f->second && !m->turns;
 	return n;
 }
 
 /* HALF: the same; tiles lie in pairs. Returns the tiles that are done with: of one alone, none until its last
  * group. */
-__device__ __forceinline__ uint32_t begin_paired_run(struct feed *f, const struct decode_matrix *m)
+__device__ __forceinline__ uint32_t begin_paired_run(struct feed *f, const struct decode_matrix *m,
+						     const struct view *v, uint32_t segment, uint32_t n)
 {
-	uint32_t segment = decode_segment(m, f->warp, f->at), sixteenths = m->n_units * segment,
-		 first = sixteenths / CUDA_SEGMENTS, n = (sixteenths + m->n_units) / CUDA_SEGMENTS - first;
-	/* segments have `few` units or one more; of those before, `longer` have */
-	uint32_t few = m->n_units / CUDA_SEGMENTS, longer = first - segment * few,
-		 pair = m->pair_bytes + (n - few) * m->more_bytes,
+	uint32_t least_units = m->n_units / CUDA_SEGMENTS, longer = v->from - segment * least_units,
 		 n_pairs = (m->rows + 2 * CUDA_TILE_ROWS - 1) / (2 * CUDA_TILE_ROWS);
+	uint32_t pair = m->pair_bytes + (v->n - least_units) * m->more_bytes;
 	f->from = m->data + (uint64_t)n_pairs * (segment * m->pair_bytes + longer * m->more_bytes) +
 		  (uint64_t)(f->tile / 2) * pair;
 	f->second = pair;
-	uint32_t tiles = m->pairs && !m->turns ? f->tiles : least(f->tiles, 2);
-	if (tiles > 1 && f->tile % 2 == 0) {
-		f->left = (tiles + 1) / 2 * pair;
-		f->most = m->pairs ? m->pairs * pair : m->group_bytes;
-		f->steady = !m->pairs && !m->turns;
-		return tiles;
+	f->steady = n > 1 && !v->pairs && !m->turns;
+	if (n > 1) {
+		f->left = v->pairs ? (n + 1) / 2 * pair : pair;
+		f->most = v->pairs ? v->pairs * pair : m->group_bytes;
+		return n;
 	}
-	uint32_t units = least(m->units, n - f->unit);
-	f->from += tile_pair_bytes(f->unit, m->unit_bytes, m->units) + f->tile % 2 * units * m->unit_bytes;
-	f->left = f->most = units * m->unit_bytes;
-	f->steady = 0;
-	f->unit = f->unit + units < n ? f->unit + units : 0;
-	return f->unit ? 0 : 1;
+	uint32_t units = least(v->units, v->n - f->unit);
+	f->from += tile_pair_bytes(f->unit, v->unit_bytes, v->units) + f->tile % 2 * units * v->unit_bytes;
+	f->left = f->most = units * v->unit_bytes;
+	f->unit = f->unit + units < v->n ? f->unit + units : 0;
+	return f->unit ? 0 : n;
 }
 
 /* To the next run that is not empty, if there is one. */
@@ -244,32 +230,36 @@ __device__ __forceinline__ void next_run(const struct block *b, struct feed *f)
 		f->at += 2;
 		return;
 	}
-	do {
-		while (f->tiles == 0) {
-			if (f->job == b->a->n_jobs)
-				return;
-			const struct decode_job *j = &shared_jobs(b)[f->job++];
-			f->matrix = j->matrix;
+	while (f->left == 0 && (f->tiles || f->job < b->a->n_jobs)) {
+		const struct decode_job *j = &shared_jobs(b)[f->tiles ? f->job - 1 : f->job++];
+		if (f->tiles == 0) {
 			f->tile = j->tile;
 			f->at = j->at;
 			f->tiles = j->n_tiles;
+			if (f->tiles == 0)
+				continue;
 		}
-		struct decode_matrix m;
-		const uint4 *from = reinterpret_cast<const uint4 *>(&shared_matrices(b)[f->matrix]);
-		uint4 words[2] = {from[0], from[1]}; /* in two loads */
-		memcpy(&m, words, sizeof m);
-		uint32_t n = FULL ? begin_run(f, &m) : begin_paired_run(f, &m);
+		const struct decode_matrix *m = &shared_matrices(b)[j->matrix];
+		uint32_t n = m->pairs && !m->turns ? f->tiles : least(f->tiles, 2),
+			 segment = decode_segment(m, f->warp, f->at);
+		struct view v = look(m, segment);
+		if constexpr (FULL) {
+			n = begin_run(f, m, &v, n);
+		} else {
+			if (f->tile % 2)
+				n = 1;
+			n = begin_paired_run(f, m, &v, segment, n);
+		}
 		f->tile += n;
 		f->at += n;
 		f->tiles -= n;
-	} while (f->left == 0);
+	}
 }
 
-/* Of the planned piece; in the ring. None is so small that PIECES of them leave room. */
-__device__ __forceinline__ uint32_t piece_bytes(const struct block *b, const struct feed *f)
+/* Of the planned piece; in the ring. */
+__device__ __forceinline__ uint32_t piece_bytes(const struct feed *f)
 {
-	uint32_t bytes = FULL ? (f->second ? 2 * f->one : f->one) : whole_lines(f->one);
-	return bytes < b->a->ring_least ? b->a->ring_least : bytes;
+	return FULL ? (f->second ? 2 * f->one : f->one) : whole_lines(f->one);
 }
 
 /* The next piece and its place. */
@@ -279,35 +269,34 @@ __device__ __forceinline__ void plan_piece(const struct block *b, struct feed *f
 	if (f->left == 0)
 		next_run(b, f);
 	f->one = least(f->left, f->most);
-	uint32_t bytes = piece_bytes(b, f);
+	uint32_t bytes = piece_bytes(f);
 	if (f->offset + bytes > ring_bytes) {
 		f->filled += ring_bytes - f->offset;
 		f->offset = 0;
 	}
 	f->freed = f->filled + bytes - ring_bytes;
-	if (f->left == 0)
-		f->freed = NEVER;
+	if (bytes == 0)
+		f->piece = NO_PIECE;
 }
 
 /* Whether the planned piece has room. */
 __device__ __forceinline__ bool has_room(const struct feed *f, shared_place done)
 {
-	return (int32_t)(load_shared_word(done) - f->freed) >= 0;
+	uint2 read = load_shared_words(done);
+	return (int32_t)(read.x - f->freed) >= 0 && f->piece - read.y < PIECES;
 }
 
 /* Starts the copies of the planned piece. HALF: of a group too there are two, side by side faster than one.
  */
 __device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint64_t policy)
 {
-	uint32_t bytes = piece_bytes(b, f),
+	uint32_t bytes = piece_bytes(f), slot = f->warp * PIECES + f->piece % PIECES,
 		 place = b->a->shared.ring + f->warp * b->a->ring_bytes + f->offset;
 	SHARED(unsigned char, base);
-	struct slot *slot = shared_slots(b) + f->warp * PIECES + f->piece % PIECES;
-	shared_place bar = place_in_shared(&slot->bar), to = place_in_shared(base) + place;
-	slot->place = place;
-	slot->end = f->filled + bytes;
+	shared_place bar = place_in_shared(shared_bars(b) + slot), to = place_in_shared(base) + place;
+	shared_notes(b)[slot] = make_uint2(place, f->filled + bytes);
 	if (FULL) {
-		barrier_expect(bar, f->second ? 2 * f->one : f->one);
+		barrier_expect(bar, bytes);
 		copy_bulk_once(to, f->from, f->one, bar, policy);
 		if (f->second)
 			copy_bulk_once(to + f->one, f->from + f->second, f->one, bar, policy);
@@ -334,12 +323,14 @@ __device__ __forceinline__ void stream_weights(const struct block *b)
 	uint64_t policy = policy_read_once();
 	uint32_t own = b->warp - DECODE_WARPS, phase = 0;
 	struct feed f = {};
-	f.freed = NEVER;
+	f.piece = NO_PIECE;
 	f.warp = own + STREAM_WARPS * b->lane;
-	if (f.warp < CUDA_SEGMENTS)
+	if (f.warp < CUDA_SEGMENTS) {
+		f.piece = 0;
 		plan_piece(b, &f);
+	}
 	shared_place done = place_in_shared(shared_done(b) + f.warp % CUDA_SEGMENTS);
-	while (__any_sync(FULL_WARP, f.freed != NEVER)) {
+	while (__any_sync(FULL_WARP, f.piece != NO_PIECE)) {
 		bool ready = has_room(&f, done);
 		while (!__any_sync(FULL_WARP, ready)) {
 			if (FULL)
@@ -359,10 +350,10 @@ __device__ __forceinline__ void stream_weights(const struct block *b)
 __device__ __forceinline__ const uint8_t *open_piece(struct block *b)
 {
 	struct ring *r = &b->ring;
-	struct slot *slot = r->slots + r->piece % PIECES;
+	uint32_t slot = r->piece % PIECES;
 	SHARED(unsigned char, base);
-	barrier_wait(place_in_shared(&slot->bar), r->piece / PIECES & 1);
-	uint2 note = *reinterpret_cast<const uint2 *>(&slot->place);
+	barrier_wait(r->bars + slot * (uint32_t)sizeof(uint64_t), r->piece / PIECES & 1);
+	uint2 note = shared_notes(b)[b->warp * PIECES + slot];
 	r->read = note.y;
 	r->piece++;
 	return base + note.x;
@@ -373,7 +364,7 @@ __device__ __forceinline__ void close_piece(const struct block *b)
 {
 	__syncwarp();
 	if (b->lane == 0) {
-		*b->ring.done = b->ring.read;
+		*b->ring.done = b->ring.read | (uint64_t)b->ring.piece << 32;
 		if (FULL)
 			barrier_arrive(b->ring.wake);
 	}

@@ -185,7 +185,7 @@ __device__ __forceinline__ void prepare(struct block *b)
 	/* each warp its own ring's: one after another, they would take microseconds */
 	if (b->warp < (uint32_t)DECODE_WARPS) {
 		if (b->lane < PIECES)
-			barrier_init(place_in_shared(&shared_slots(b)[b->warp * PIECES + b->lane].bar), 1);
+			barrier_init(place_in_shared(shared_bars(b) + b->warp * PIECES + b->lane), 1);
 		if (b->lane == PIECES && b->warp < (uint32_t)STREAM_WARPS)
 			barrier_init(wake_barrier(b, b->warp), 1);
 		if (b->lane == 0)

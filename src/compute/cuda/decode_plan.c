@@ -248,9 +248,9 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->turn, a->hd * 4},
 		{&s->table, (CUDA_ATTN_SPLIT / CUDA_KV_BLOCK + 1) * 8},
 		{&s->reduce, 64 * 8},
-		{&s->slots, CUDA_SEGMENTS * DECODE_PIECES * 16},
-		{&s->wakes, DECODE_STREAM_WARPS * 8},
-		{&s->done, CUDA_SEGMENTS * 4},
+		{&s->bars, (CUDA_SEGMENTS * DECODE_PIECES + DECODE_STREAM_WARPS) * 8},
+		{&s->notes, CUDA_SEGMENTS * DECODE_PIECES * 8},
+		{&s->done, CUDA_SEGMENTS * 2 * 4},
 		{&s->kept, CUDA_SEGMENTS * 4 * 4},
 		{&s->ring, CUDA_SEGMENTS * a->ring_bytes},
 	};
@@ -272,7 +272,6 @@ bool decode_plan_shared(struct decode_args *a, uint32_t shared_bytes, uint32_t *
 	if (rest > shared_bytes || a->n_jobs > MAX_JOBS || a->n_layers * DECODE_N_ROLES + 1 > MAX_MATRICES)
 		return false;
 	a->ring_bytes = (shared_bytes - rest) / CUDA_SEGMENTS / SHARED_ALIGN * SHARED_ALIGN;
-	a->ring_least = (a->ring_bytes / DECODE_PIECES + SHARED_ALIGN - 1) / SHARED_ALIGN * SHARED_ALIGN;
 	*bytes = lay_out(a);
 	return a->ring_bytes >= DECODE_PIECE_BYTES;
 }

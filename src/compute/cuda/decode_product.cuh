@@ -498,7 +498,8 @@ template <int FORMAT> __device__ __forceinline__ void product(struct block *b, c
 	b->lane = anew(b->lane); /* or what all formats need of it would be computed for all, whatever the
 				    job's is */
 	float *part = lane_part(k->part, b->lane);
-	if (v->n == 0 && !k->m.turns) {
+	bool turns = traits::chunks > 1 && k->m.turns;
+	if (v->n == 0 && !turns) {
 		float none[4] = {};
 		for (uint32_t i = 0; i < n_tiles; i += 2)
 			put_part(part + i * TILE_SUMS, b->lane, none, i + 1 < n_tiles);

@@ -35,9 +35,10 @@ template <int N> static inline uint32_t shuffle_group(uint32_t v, uint32_t i)
 {
 	return __shfl_sync(0xFFFFFFFFu, v, (int)(threadIdx.x % 32 / N * N + i));
 }
-static inline uint32_t load_shared_word(shared_place p)
+static inline uint2 load_shared_words(shared_place p)
 {
-	return *(const uint32_t *)p;
+	uint64_t v = *(const uint64_t *)p;
+	return make_uint2((uint32_t)v, (uint32_t)(v >> 32));
 }
 static inline uint64_t policy_read_once(void)
 {
@@ -126,11 +127,11 @@ template <int N> static __device__ __forceinline__ uint32_t shuffle_group(uint32
 {
 	return __shfl_sync(FULL_WARP, v, (int)i, N);
 }
-/* A word that another warp writes. */
-static __device__ __forceinline__ uint32_t load_shared_word(shared_place p)
+/* Two words that another warp writes as one. */
+static __device__ __forceinline__ uint2 load_shared_words(shared_place p)
 {
-	uint32_t v;
-	asm volatile("ld.volatile.shared.u32 %0, [%1];" : "=r"(v) : "r"(p) : "memory");
+	uint2 v;
+	asm volatile("ld.volatile.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(p) : "memory");
 	return v;
 }
 /* For copy_bulk_once: what is read once in a launch is the first to leave the L2. */
