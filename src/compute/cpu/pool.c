@@ -1,6 +1,7 @@
 #include "compute/cpu/pool.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -158,12 +159,13 @@ static uint32_t quota_at(const char *path)
 
 static uint32_t quota_cpus(void)
 {
-	char line[512], path[640];
+	char *line = NULL, path[PATH_MAX];
+	size_t size = 0;
 	uint32_t least = quota_at("/sys/fs/cgroup/cpu.max");
 	FILE *f = fopen("/proc/self/cgroup", "re");
 	if (!f)
 		return least;
-	while (fgets(line, sizeof line, f)) {
+	while (getline(&line, &size, f) > 0) {
 		if (strncmp(line, "0::/", 4) != 0)
 			continue;
 		line[strcspn(line, "\n")] = 0;
@@ -171,6 +173,7 @@ static uint32_t quota_cpus(void)
 		uint32_t own = quota_at(path);
 		least = own < least ? own : least;
 	}
+	free(line);
 	fclose(f);
 	return least;
 }

@@ -252,14 +252,8 @@ template <int FORMAT, int UNITS> struct fetched {
 			if constexpr (FORMAT == CUDA_F16) {
 				weights[i] = *reinterpret_cast<const uint4 *>(unit + 16 * lane);
 			} else {
-				if (FORMAT != CUDA_Q6_K)
-					words[i] = frag_words<FORMAT>(unit, i % chunks, lane);
-				else /* the same upper word serves two chunks */
-					words[i] =
-						make_uint2(frag_u32(unit + 128 * (i % chunks) + 4 * lane),
-							   i % 2 ? words[i - i % 2].y
-								 : frag_u32(unit + FRAG_SIX_HIGH +
-									    i % chunks / 2 * 128 + 4 * lane));
+				words[i] =
+					frag_next_words<FORMAT>(unit, i % chunks, lane, words[i ? i - 1 : 0]);
 				if constexpr (chunks == 1)
 					frag_half_scale<FORMAT>(unit, 0, lane / 4, lane % 4, &scale[i],
 								&add[i]);

@@ -122,6 +122,17 @@ static __device__ __forceinline__ uint2 frag_words(const uint8_t *unit, uint32_t
 	return make_uint2(frag_u32(unit + 128 * c + 4 * lane), above);
 }
 
+/* The same for one chunk after another: an odd one's upper word came with the one before it, `before`. */
+template <int FORMAT>
+static __device__ __forceinline__ uint2 frag_next_words(const uint8_t *unit, uint32_t c, uint32_t lane,
+							uint2 before)
+{
+	if (FORMAT != CUDA_Q6_K)
+		return frag_words<FORMAT>(unit, c, lane);
+	return make_uint2(frag_u32(unit + 128 * c + 4 * lane),
+			  c % 2 ? before.y : frag_u32(unit + FRAG_SIX_HIGH + c / 2 * 128 + 4 * lane));
+}
+
 /* The integers as halves. */
 template <int FORMAT> static __device__ __forceinline__ void frag_integers(uint2 w, uint32_t r[4])
 {
@@ -223,6 +234,7 @@ template <int FORMAT> static __device__ __forceinline__ bool frag_wide(uint32_t 
 {
 	return (scale & 0x7FFFu) >= (FORMAT == CUDA_Q4_K ? 0x3400u : 0x2C00u); /* 1/4, 1/16 */
 }
+/* odd: the chunk is, and w is frag_next_words'. */
 template <int FORMAT> static __device__ __forceinline__ void frag_small(uint2 w, uint32_t odd, uint32_t r[4])
 {
 	if (FORMAT == CUDA_Q4_K)
@@ -230,11 +242,11 @@ template <int FORMAT> static __device__ __forceinline__ void frag_small(uint2 w,
 	else
 		frag_six(w, odd, 0, r);
 }
-/* Formats that have it. */
+/* Formats that have a short way. */
 template <int FORMAT> struct frag_short {
 	enum { is = FORMAT == CUDA_Q4_K || FORMAT == CUDA_Q6_K };
 };
-/* All of it. */
+/* frag_small's integers to weights; scale: frag_scale_short's. */
 static __device__ __forceinline__ void frag_weights_short(uint32_t r[4], uint32_t scale)
 {
 #pragma unroll

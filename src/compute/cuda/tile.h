@@ -22,12 +22,13 @@
  * A lane's nibbles are one 32-bit word: c(2i) in bits 4i .. 4i + 3, c(2i+1) in bits 16 + 4i .. 16 + 4i + 3.
  * Q4_K's are so that the word rotated to the left by 0, 4, 28, 8 has c(2i) in bits 6 .. 9 and c(2i+1) in bits
  * 22 .. 25, for i = 0 .. 3: there, with nothing else, they are halves of 2^-18 times their size.
- * Its fifth bits are one byte: c0 c1 c4 c5 c2 c3 c6 c7 from bit 0 on. Of Q6_K, the word's lower half has c0
- * in bits 4 .. 9, c2 in bits 10 .. 15, the low four bits of c6 in bits 0 .. 3; the first byte has c4 in bits
- * 2 .. 7 and the rest of c6 in bits 0, 1; the upper half and the second byte have c1, c3, c7 and c5 so. In
- * bits 4
- * .. 9 of a half, with nothing else, they are 2^-20 times their size. Numbers are stored as the file has them
- * (unsigned, before the format's offset is taken off).
+ * Fifth bits are one byte: c0 c1 c4 c5 c2 c3 c6 c7 from bit 0 on.
+ *
+ * Of Q6_K, the lower half of the word has c0 (bits 4 .. 9), c2 (10 .. 15) and the low four bits of c6 (0 ..
+ * 3); the first byte has c4 (2 .. 7) and the rest of c6 (0, 1). The upper half and the second byte have c1,
+ * c3, c7 and c5 so. In bits 4 .. 9 of a half, with nothing else, they are 2^-20 times their size.
+ *
+ * Numbers are stored as the file has them (unsigned, before the format's offset is taken off).
  *
  * The units of a row are cut into CUDA_SEGMENTS segments, whose sums are added in order: segment s has units
  * s n / 16 .. (s + 1) n / 16 - 1. A matrix lies as [segment][tile][unit of the segment].

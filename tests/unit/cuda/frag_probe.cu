@@ -18,9 +18,11 @@ template <int FORMAT> __global__ void probe_kernel(const struct probe_args a)
 	uint32_t first = tile_segment(a.m.n_units, blockIdx.y),
 		 last = tile_segment(a.m.n_units, blockIdx.y + 1);
 	struct probed *out = a.out + (uint64_t)(8 * tile + row) * a.m.n_units * chunks * 32;
+	uint2 words = make_uint2(0, 0);
 	for (uint32_t u = first; u < last; u++)
 		for (uint32_t c = 0; c < chunks; c++) {
 			const uint8_t *unit = a.m.data + tile_offset(&a.m, tile, blockIdx.y, u);
+			words = frag_next_words<FORMAT>(unit, c, lane, words);
 			uint32_t half[4], full[4];
 			float exact[8], add, scale = frag_scale<FORMAT>(unit, c, row, lane % 4 / 2, &add);
 			frag_load<FORMAT, 0>(unit, c, lane, half);
@@ -28,7 +30,7 @@ template <int FORMAT> __global__ void probe_kernel(const struct probe_args a)
 			frag_exact<FORMAT>(unit, c, row, lane % 4, exact);
 			uint32_t tiny[4] = {half[0], half[1], half[2], half[3]};
 			if constexpr (frag_short<FORMAT>::is) {
-				frag_small<FORMAT>(frag_words<FORMAT>(unit, c, lane), 0, tiny);
+				frag_small<FORMAT>(words, c % 2, tiny);
 				frag_weights_short(tiny, frag_scale_short<FORMAT>(frag_scale_word<FORMAT>(
 								 unit, c, row, lane % 4)));
 			}

@@ -230,26 +230,40 @@ static void short_way(void **state)
 		uint16_t d;
 		uint32_t wide;
 	} cases[] = {
-		{TENSOR_Q4_K, 0x0000, 0}, {TENSOR_Q4_K, 0x0001, 0},
-		{TENSOR_Q4_K, 0x0003, 0}, {TENSOR_Q4_K, 0x0200, 0},
-		{TENSOR_Q4_K, 0x03FF, 0}, {TENSOR_Q4_K, 0x0400, 0},
-		{TENSOR_Q4_K, 0x0401, 0}, {TENSOR_Q4_K, 0x0777, 0},
-		{TENSOR_Q4_K, 0x1C0F, 0}, /* times 63:
-		   rounds to the last half below 1/4, */
-		{TENSOR_Q4_K, 0x1C10, 1}, /* to 1/4 */
-		{TENSOR_Q4_K, 0x3C00, 1}, {TENSOR_Q4_K, 0x7BFF, 1},
-		{TENSOR_Q4_K, 0x7C00, 1}, {TENSOR_Q4_K, 0x7E00, 1},
-		{TENSOR_Q4_K, 0x9C0F, 0}, {TENSOR_Q4_K, 0x9C10, 1},
-		{TENSOR_Q6_K, 0x0000, 0}, {TENSOR_Q6_K, 0x0001, 0},
-		{TENSOR_Q6_K, 0x0003, 0}, {TENSOR_Q6_K, 0x0200, 0},
-		{TENSOR_Q6_K, 0x03FF, 0}, {TENSOR_Q6_K, 0x0400, 0},
-		{TENSOR_Q6_K, 0x0401, 0}, {TENSOR_Q6_K, 0x0777, 0},
-		{TENSOR_Q6_K, 0x0FFF, 0}, /* times 128: the
-		    last half below 1/16, */
-		{TENSOR_Q6_K, 0x1000, 1}, /* 1/16 */
-		{TENSOR_Q6_K, 0x3C00, 1}, {TENSOR_Q6_K, 0x7BFF, 1},
-		{TENSOR_Q6_K, 0x7C00, 1}, {TENSOR_Q6_K, 0x7E00, 1},
-		{TENSOR_Q6_K, 0x8FFF, 0}, {TENSOR_Q6_K, 0x9000, 1},
+		{TENSOR_Q4_K, 0x0000, 0},
+		{TENSOR_Q4_K, 0x0001, 0},
+		{TENSOR_Q4_K, 0x0003, 0},
+		{TENSOR_Q4_K, 0x0200, 0},
+		{TENSOR_Q4_K, 0x03FF, 0},
+		{TENSOR_Q4_K, 0x0400, 0},
+		{TENSOR_Q4_K, 0x0401, 0},
+		{TENSOR_Q4_K, 0x0777, 0},
+		/* times 63: rounds to the last half below 1/4; to 1/4 */
+		{TENSOR_Q4_K, 0x1C0F, 0},
+		{TENSOR_Q4_K, 0x1C10, 1},
+		{TENSOR_Q4_K, 0x3C00, 1},
+		{TENSOR_Q4_K, 0x7BFF, 1},
+		{TENSOR_Q4_K, 0x7C00, 1},
+		{TENSOR_Q4_K, 0x7E00, 1},
+		{TENSOR_Q4_K, 0x9C0F, 0},
+		{TENSOR_Q4_K, 0x9C10, 1},
+		{TENSOR_Q6_K, 0x0000, 0},
+		{TENSOR_Q6_K, 0x0001, 0},
+		{TENSOR_Q6_K, 0x0003, 0},
+		{TENSOR_Q6_K, 0x0200, 0},
+		{TENSOR_Q6_K, 0x03FF, 0},
+		{TENSOR_Q6_K, 0x0400, 0},
+		{TENSOR_Q6_K, 0x0401, 0},
+		{TENSOR_Q6_K, 0x0777, 0},
+		/* times 128: the last half below 1/16; 1/16 */
+		{TENSOR_Q6_K, 0x0FFF, 0},
+		{TENSOR_Q6_K, 0x1000, 1},
+		{TENSOR_Q6_K, 0x3C00, 1},
+		{TENSOR_Q6_K, 0x7BFF, 1},
+		{TENSOR_Q6_K, 0x7C00, 1},
+		{TENSOR_Q6_K, 0x7E00, 1},
+		{TENSOR_Q6_K, 0x8FFF, 0},
+		{TENSOR_Q6_K, 0x9000, 1},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct weight w = {.fmt = format_get(cases[i].type), .rows = 24, .cols = 512};
