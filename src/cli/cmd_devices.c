@@ -23,9 +23,15 @@ const struct cmd cmd_devices = {
 
 enum { MAX_DEVICES = 64 };
 
+struct gpu {
+	uint64_t free_bytes;
+	struct hokku_error silent;        /* code 0: free_bytes is known */
+	struct compute_measured measured; /* all 0: not measured */
+};
+
 struct listing {
-	struct compute_device_info gpus[MAX_DEVICES];
-	struct compute_measured measured[MAX_DEVICES]; /* all 0: not measured */
+	struct compute_device_info info[MAX_DEVICES];
+	struct gpu gpus[MAX_DEVICES];
 	int n_gpus;
 	struct hokku_error why_none; /* code 0 where the plugin could be asked */
 };
@@ -35,27 +41,36 @@ static enum hokku_code look(struct listing *l, bool measure, struct hokku_error 
 	const struct compute_plugin *plugin;
 	if (plugin_get(&plugin, &l->why_none))
 		return HOKKU_OK;
-	int n = plugin->list_devices(l->gpus, MAX_DEVICES, &l->why_none);
+	int n = plugin->list_devices(l->info, MAX_DEVICES, &l->why_none);
 	l->n_gpus = n < 0 ? 0 : n < MAX_DEVICES ? n : MAX_DEVICES;
 	for (int i = 0; i < l->n_gpus; i++) {
-		if (!measure || !l->gpus[i].usable)
+		uint32_t index = l->info[i].index;
+		if (!l->info[i].usable)
 			continue;
-		enum hokku_code rc = plugin->measure(l->gpus[i].index, &l->measured[i], err);
+		plugin->free_bytes(index, &l->gpus[i].free_bytes, &l->gpus[i].silent);
+		if (!measure)
+			continue;
+		enum hokku_code rc = plugin->measure(index, &l->gpus[i].measured, err);
 		if (rc)
-			return err_prefix(err, rc, "cuda:%u", l->gpus[i].index);
+			return err_prefix(err, rc, "cuda:%u", index);
 	}
 	return HOKKU_OK;
 }
 
-static void print_gpu(const struct compute_device_info *d, const struct compute_measured *m)
+static void print_gpu(const struct compute_device_info *d, const struct gpu *gpu)
 {
-	char total[32], left[32];
-	printf("cuda:%-3u %s, compute capability %u.%u, %s (%s free), driver %u.%u, runtime %u.%u", d->index,
-	       d->name, d->cc_major, d->cc_minor, str_bytes(d->vram_bytes, total),
-	       str_bytes(d->vram_free_bytes, left), d->driver_version / 1000, d->driver_version % 1000 / 10,
+	const struct compute_measured *m = &gpu->measured;
+	char text[32];
+	printf("cuda:%-3u %s, compute capability %u.%u, %s", d->index, d->name, d->cc_major, d->cc_minor,
+	       str_bytes(d->vram_bytes, text));
+	if (d->usable && !gpu->silent.code)
+		printf(" (%s free)", str_bytes(gpu->free_bytes, text));
+	printf(", driver %u.%u, runtime %u.%u", d->driver_version / 1000, d->driver_version % 1000 / 10,
 	       d->runtime_version / 1000, d->runtime_version % 1000 / 10);
 	if (!d->usable)
 		printf(", too old: hokku needs %d.%d", COMPUTE_MIN_CC_MAJOR, COMPUTE_MIN_CC_MINOR);
+	if (gpu->silent.code)
+		printf(", does not answer: %s", gpu->silent.message);
 	if (m->copy_bytes_per_s > 0)
 		printf(", copies at %.0f GB/s, reads at %.0f, takes %.1f from pinned host memory, %.1f from "
 		       "pageable",
@@ -71,7 +86,7 @@ static void print_text(const struct listing *l)
 	printf("cpu      %s kernels, %ld of %ld cores\n", cpu_tier_get(NULL)->name,
 	       sysconf(_SC_NPROCESSORS_ONLN), sysconf(_SC_NPROCESSORS_CONF));
 	for (int i = 0; i < l->n_gpus; i++)
-		print_gpu(&l->gpus[i], &l->measured[i]);
+		print_gpu(&l->info[i], &l->gpus[i]);
 	if (l->why_none.code)
 		printf("cuda     none: %s\n", l->why_none.message);
 	else if (!l->n_gpus)
@@ -82,14 +97,19 @@ static enum hokku_code print_json(const struct listing *l, struct hokku_error *e
 {
 	json_t *gpus = json_array();
 	for (int i = 0; i < l->n_gpus; i++) {
-		const struct compute_device_info *d = &l->gpus[i];
-		json_t *gpu =
-			json_pack("{s:i, s:s, s:[i,i], s:I, s:I, s:i, s:i, s:b}", "index", (int)d->index,
-				  "name", d->name, "compute_capability", (int)d->cc_major, (int)d->cc_minor,
-				  "vram_bytes", (json_int_t)d->vram_bytes, "vram_free_bytes",
-				  (json_int_t)d->vram_free_bytes, "driver_version", (int)d->driver_version,
-				  "runtime_version", (int)d->runtime_version, "usable", d->usable);
-		const struct compute_measured *m = &l->measured[i];
+		const struct compute_device_info *d = &l->info[i];
+		const struct gpu *asked = &l->gpus[i];
+		json_t *gpu = json_pack("{s:i, s:s, s:[i,i], s:I, s:i, s:i, s:b}", "index", (int)d->index,
+					"name", d->name, "compute_capability", (int)d->cc_major,
+					(int)d->cc_minor, "vram_bytes", (json_int_t)d->vram_bytes,
+					"driver_version", (int)d->driver_version, "runtime_version",
+					(int)d->runtime_version, "usable", d->usable);
+		const struct compute_measured *m = &asked->measured;
+		if (asked->silent.code)
+			json_object_set_new(gpu, "error", json_string(asked->silent.message));
+		else if (d->usable)
+			json_object_set_new(gpu, "vram_free_bytes",
+					    json_integer((json_int_t)asked->free_bytes));
 		if (m->copy_bytes_per_s > 0)
 			json_object_set_new(
 				gpu, "measured",

@@ -6,8 +6,8 @@
  * compiled: abi is checked before any other field is read, and it changes whenever a struct of this header,
  * of compute.h, of model/model.h or of gguf/internal.h does (the plugin reads the model's file itself).
  *
- * Threads: list_devices and measure may be called from any thread, one at a time; the backend's
- * functions follow compute.h.
+ * Threads: list_devices, free_bytes and measure may be called from any thread, one at a time; the
+ * backend's functions follow compute.h.
  */
 #ifndef COMPUTE_PLUGIN_ABI_H
 #define COMPUTE_PLUGIN_ABI_H
@@ -15,7 +15,7 @@
 #include "compute/compute.h"
 
 enum {
-	COMPUTE_PLUGIN_ABI = COMPUTE_ABI * 1000 + 3, /* +3: this header's own version */
+	COMPUTE_PLUGIN_ABI = COMPUTE_ABI * 1000 + 4, /* +4: this header's own version */
 	COMPUTE_MIN_CC_MAJOR = 7,                    /* the least compute capability with kernels: 7.5 */
 	COMPUTE_MIN_CC_MINOR = 5,
 };
@@ -25,7 +25,7 @@ struct compute_device_info {
 	char name[128];
 	uint32_t index; /* N of "cuda:N" */
 	uint32_t cc_major, cc_minor;
-	uint64_t vram_bytes, vram_free_bytes;
+	uint64_t vram_bytes;
 	uint32_t driver_version, runtime_version;
 	bool usable; /* the compute capability has kernels in this plugin */
 };
@@ -45,9 +45,13 @@ struct compute_plugin {
 	const struct compute_backend *backend;
 
 	/* Fills up to cap rows and returns the number of devices, which may be 0; -1 and err (NOT_FOUND if
-	 * the driver is missing, DEVICE_ERROR if it is too old or fails). Starts no context that stays,
-	 * beyond what asking takes. */
+	 * the driver is missing, DEVICE_ERROR if it is too old or fails). Makes no context: that takes time
+	 * and memory on a device that may not be the one wanted. */
 	int (*list_devices)(struct compute_device_info *out, uint32_t cap, struct hokku_error *err);
+
+	/* The device's memory that is free now. Makes the device's context in this process, which is not
+	 * counted as free. INVALID_REQUEST if there is no such device, DEVICE_ERROR if it does not answer. */
+	enum hokku_code (*free_bytes)(uint32_t device, uint64_t *out, struct hokku_error *err);
 
 	/* Measures the device, which takes up to 1 GiB of its memory and some seconds. */
 	enum hokku_code (*measure)(uint32_t device, struct compute_measured *out, struct hokku_error *err);

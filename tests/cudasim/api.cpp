@@ -35,6 +35,7 @@ struct operation {
 
 struct CUstream_st {
 	std::deque<operation> queue;
+	int device;
 };
 
 namespace
@@ -45,6 +46,7 @@ enum { PAGE = 4096, ALIGNMENT = 256 };
 struct allocation {
 	unsigned char *map;
 	size_t map_bytes, bytes; /* map_bytes without the guard */
+	int device;
 };
 
 struct state {
@@ -59,7 +61,7 @@ struct state {
 	unsigned fail_at = 0, fail_calls = 0, calls = 0, launches = 0;
 	cudaError_t fail_error = cudaErrorLaunchFailure;
 	unsigned evict_at = 0, questions = 0, hang_at = 0, copy_ms = 0;
-	int device_index = 0;
+	unsigned contexts = 0; /* bit i: of device i */
 	char env_name[64];
 };
 
@@ -114,10 +116,21 @@ bool injected(const char *name)
 	return ++s.fail_calls >= s.fail_at;
 }
 
-#define ENTER(name)                                   \
+/* The calling thread's device. */
+thread_local int device_index = 0;
+
+/* A call that needs no context. */
+#define ASK(name)                                     \
 	do {                                          \
 		if (injected(name))                   \
 			return set(sim().fail_error); \
+	} while (0)
+
+/* One that makes the context of the thread's device, where there is none. */
+#define ENTER(name)                                   \
+	do {                                          \
+		sim().contexts |= 1u << device_index; \
+		ASK(name);                            \
 	} while (0)
 
 cudaError_t check_driver(void)
@@ -207,6 +220,7 @@ void *take(std::map<uintptr_t, allocation> &all, size_t n)
 	size_t room = (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 	a.map_bytes = (room + PAGE - 1) / PAGE * PAGE;
 	a.bytes = n;
+	a.device = device_index;
 	void *p = mmap(nullptr, a.map_bytes + PAGE, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
@@ -285,7 +299,7 @@ cudaError_t cudaGetDeviceCount(int *count)
 {
 	LOCK;
 	*count = 0;
-	ENTER("cudaGetDeviceCount");
+	ASK("cudaGetDeviceCount");
 	if (cudaError_t e = check_driver())
 		return e;
 	*count = (int)sim().settings.n_devices;
@@ -295,7 +309,7 @@ cudaError_t cudaGetDeviceCount(int *count)
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device)
 {
 	LOCK;
-	ENTER("cudaGetDeviceProperties");
+	ASK("cudaGetDeviceProperties");
 	const cudasim_settings &c = sim().settings;
 	if (device < 0 || (unsigned)device >= c.n_devices)
 		return set(cudaErrorInvalidDevice);
@@ -311,12 +325,13 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device)
 cudaError_t cudaSetDevice(int device)
 {
 	LOCK;
-	ENTER("cudaSetDevice");
+	ASK("cudaSetDevice");
 	if (cudaError_t e = check_driver())
 		return e;
 	if (device < 0 || (unsigned)device >= sim().settings.n_devices)
 		return set(cudaErrorInvalidDevice);
-	sim().device_index = device;
+	device_index = device;
+	sim().contexts |= 1u << device_index; /* since CUDA 12 */
 	return cudaSuccess;
 }
 
@@ -461,7 +476,7 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *out, const vo
 		out->hostPointer = (void *)p;
 	} else if (find(sim().device, p, 1)) {
 		out->type = cudaMemoryTypeDevice;
-		out->device = sim().device_index;
+		out->device = find(sim().device, p, 1)->device;
 		out->devicePointer = (void *)p;
 	} else if (find(sim().pinned, p, 1)) {
 		out->type = cudaMemoryTypeHost;
@@ -477,6 +492,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *st, unsigned flags)
 	*st = nullptr;
 	ENTER("cudaStreamCreateWithFlags");
 	*st = new CUstream_st;
+	(*st)->device = device_index;
 	sim().streams.push_back(*st);
 	return cudaSuccess;
 }
@@ -599,7 +615,8 @@ void cudasim_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes
 	if (n_args > sizeof k.args)
 		cudasim_die("kernel %s takes %zu bytes of arguments; cudasim carries %zu", name, n_args,
 			    sizeof k.args);
-	if (!known(st)) {
+	s.contexts |= 1u << device_index;
+	if (!known(st) || st->device != device_index) {
 		s.last = cudaErrorInvalidResourceHandle;
 		return;
 	}
@@ -686,6 +703,14 @@ size_t cudasim_live_pinned(void)
 {
 	LOCK;
 	return sim().pinned_bytes;
+}
+
+unsigned cudasim_contexts(void)
+{
+	LOCK;
+	unsigned contexts = sim().contexts;
+	sim().contexts = 0;
+	return contexts;
 }
 
 unsigned cudasim_launches(void)

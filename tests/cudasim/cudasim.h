@@ -52,6 +52,9 @@ size_t cudasim_live_bytes(void);  /* device memory that is allocated */
 size_t cudasim_live_pinned(void); /* pinned host memory */
 unsigned cudasim_launches(void);
 
+/* Devices that had or needed a context in a call since this was last asked: bit i for device i. */
+unsigned cudasim_contexts(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -13,9 +13,9 @@ test('each GPU has a line', () => {
 	const lines = devices('good', '--measure').trim().split('\n');
 	assert.equal(lines.length, 4);
 	assert.match(lines[0], /^cpu +(portable|avx2|avx512\w*|neon|amx\w*) kernels, \d+ of \d+ cores$/);
-	assert.match(lines[1], /^cuda:0 +Fake One, compute capability 9\.0, 1\.0 GiB .*copies at 1000 GB\/s, reads at 1100, takes 50\.0 from pinned host memory, 9\.0 from pageable$/);
-	assert.match(lines[2], /^cuda:1 +Fake Two.*copies at 1001 GB\/s, reads at/);
-	assert.match(lines[3], /^cuda:2 +Old Card.*too old: hokku needs 7\.5$/);
+	assert.match(lines[1], /^cuda:0 +Fake One, compute capability 9\.0, 1\.0 GiB \(512\.0 MiB free\), .*copies at 1000 GB\/s, reads at 1100, takes 50\.0 from pinned host memory, 9\.0 from pageable$/);
+	assert.match(lines[2], /^cuda:1 +Fake Two, compute capability 8\.9, 2\.0 GiB, driver.*, does not answer: cuda:1 \(Fake Two\) is asleep, copies at 1001 GB\/s, reads at/);
+	assert.match(lines[3], /^cuda:2 +Old Card, compute capability 7\.0, 1\.0 GiB, driver.*too old: hokku needs 7\.5$/);
 });
 
 test('the same for programs', () => {
@@ -25,6 +25,8 @@ test('the same for programs', () => {
 	assert.deepEqual(all.cuda.map((gpu) => gpu.name), ['Fake One', 'Fake Two', 'Old Card']);
 	assert.deepEqual(all.cuda.map((gpu) => gpu.usable), [true, true, false]);
 	assert.equal(all.cuda[1].vram_bytes, 2 ** 31);
+	assert.deepEqual(all.cuda.map((gpu) => gpu.vram_free_bytes), [2 ** 29, undefined, undefined]);
+	assert.equal(all.cuda[1].error, 'cuda:1 (Fake Two) is asleep');
 });
 
 test('without a GPU the reason is told, and the CPU carries on', () => {

@@ -319,14 +319,12 @@ static void check_neighbours(struct subject *s)
 
 static uint64_t free_vram(uint32_t index)
 {
-	static struct compute_device_info info[64];
 	const struct compute_plugin *plugin;
 	struct hokku_error err = {0};
-	enum hokku_code rc = plugin_get(&plugin, &err);
-	int n = rc ? -1 : plugin->list_devices(info, 64, &err);
-	if (n < 0 || index >= (uint32_t)n)
+	uint64_t bytes;
+	if (plugin_get(&plugin, &err) || plugin->free_bytes(index, &bytes, &err))
 		give_up(&err);
-	return info[index].vram_free_bytes;
+	return bytes;
 }
 
 /* A prompt, an answer alone, and one beside 31 others: the kernels of every kind of step. */

@@ -7,12 +7,13 @@
 # DIR holds what the CMake preset "gpu" builds (hokku, libhokku-cuda.so, gpu_*, libcmocka.so.0); it may have been built
 # elsewhere. Without parts all run. The parts, and groups of them:
 #
-#     correct   unit exact greedy vram http
+#     correct   unit exact greedy vram http second
 #     unit      the unit tests of tests/unit/cuda on the device; golden models and formats against transformers
 #     exact     the same bits: 100 times, in any chunks, beside others; the ledger against the driver
 #     greedy    20 greedy answers of the bundled model against cpu:reference
 #     vram      what does not fit, or is not there, is refused
 #     http      a verse with the present minute in it, over HTTP
+#     second    the second device of a machine that has one, and no memory taken on the first
 #     sanitize  compute-sanitizer: memcheck, racecheck, initcheck, synccheck
 #     timing    start stream bench
 #     start     from the start of the program to its first token, beside an empty CUDA program
@@ -129,10 +130,10 @@ stop_server() {
 }
 trap stop_server EXIT
 
-# start_server OPTION...: sets port.
+# start_server OPTION...: sets port. on_device: another device than the first.
 start_server() {
 	log=$(name_of_log "server $*")
-	"$hokku" serve --host 127.0.0.1 --port 0 --device cuda "$@" >"$log" 2>&1 &
+	"$hokku" serve --host 127.0.0.1 --port 0 --device "${on_device:-cuda}" "$@" >"$log" 2>&1 &
 	server=$!
 	port=
 	tries=0
@@ -221,6 +222,35 @@ part_http() {
 	check "a haiku over HTTP on --device cuda" "$dir/gpu_client" haiku "$port"
 	sed 's/^/     /' "$log"
 	stop_server
+}
+
+# free_of N: bytes of memory that device N has left.
+free_of() {
+	"$hokku" devices --json | sed -n 's/.*"vram_free_bytes": \([0-9]*\).*/\1/p' | sed -n "$(($1 + 1))p"
+}
+
+part_second() {
+	grep -q '^cuda:1' "$logs/devices" || {
+		verdict SKIP "a second device: there is one alone"
+		return
+	}
+	for path in $paths; do
+		HOKKU_CUDA_PATH=$path told "$dir/gpu_exact" haiku --device cuda:1 --prompt 300 ledger repeat neighbours greedy
+	done
+	first=$(free_of 0) second=$(free_of 1)
+	on_device=cuda:1
+	if start_server --kv-bytes 1000000000; then
+		compare "cuda:0 has less memory left while cuda:1 serves" $((first - $(free_of 0))) lt 16777216 bytes
+		compare "cuda:1 has less memory left while it serves" $((second - $(free_of 1))) gt 1000000000 bytes
+		check "a haiku over HTTP on --device cuda:1" "$dir/gpu_client" haiku "$port"
+		one=$server
+		on_device=cuda:0
+		start_server && check "a haiku over HTTP on cuda:0 beside it" "$dir/gpu_client" haiku "$port"
+		stop_server
+		server=$one
+		stop_server
+	fi
+	on_device=
 }
 
 # All four tools at once: they keep a core busy each, and the device little.
@@ -388,9 +418,9 @@ expand() {
 	for part in "$@"; do
 		case $part in
 		all) expand correct sanitize timing ;;
-		correct) echo unit exact greedy vram http ;;
+		correct) echo unit exact greedy vram http second ;;
 		timing) echo start stream bench ;;
-		unit | exact | greedy | vram | http | sanitize | start | stream | bench) echo "$part" ;;
+		unit | exact | greedy | vram | http | second | sanitize | start | stream | bench) echo "$part" ;;
 		*)
 			echo "tests/gpu/run.sh: there is no part \"$part\"" >&2
 			exit 2

@@ -1,5 +1,6 @@
 #include "compute/cuda/device.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,20 +87,16 @@ static enum hokku_code device_info(int index, struct compute_device_info *out, s
 {
 	struct cuda_device d = {.index = index, .name = "not opened"};
 	struct cudaDeviceProp prop;
-	size_t free_bytes = 0, total = 0;
 	int driver = 0, runtime = 0;
 	CUDA_TRY(&d, err, cudaGetDeviceProperties(&prop, index));
 	describe(&d, &prop);
-	CUDA_TRY(&d, err, cudaSetDevice(index));
-	CUDA_TRY(&d, err, cudaMemGetInfo(&free_bytes, &total));
 	CUDA_TRY(&d, err, cudaDriverGetVersion(&driver));
 	CUDA_TRY(&d, err, cudaRuntimeGetVersion(&runtime));
 	*out = (struct compute_device_info){
 		.index = (uint32_t)index,
 		.cc_major = (uint32_t)prop.major,
 		.cc_minor = (uint32_t)prop.minor,
-		.vram_bytes = total,
-		.vram_free_bytes = free_bytes,
+		.vram_bytes = prop.totalGlobalMem,
 		.driver_version = (uint32_t)driver,
 		.runtime_version = (uint32_t)runtime,
 		.usable = d.cc >= MIN_CC,
@@ -117,4 +114,18 @@ int cuda_list_devices(struct compute_device_info *out, uint32_t cap, struct hokk
 		if (device_info(i, &out[i], err))
 			return -1;
 	return n;
+}
+
+enum hokku_code cuda_free_bytes(uint32_t device, uint64_t *out, struct hokku_error *err)
+{
+	struct cuda_device d;
+	char text[32];
+	size_t free_bytes = 0, total = 0;
+	snprintf(text, sizeof text, "cuda:%" PRIu32, device);
+	enum hokku_code rc = cuda_device_open(&d, text, err);
+	if (rc)
+		return rc;
+	CUDA_TRY(&d, err, cudaMemGetInfo(&free_bytes, &total));
+	*out = free_bytes;
+	return HOKKU_OK;
 }

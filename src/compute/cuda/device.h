@@ -31,6 +31,7 @@ enum hokku_code cuda_device_open(struct cuda_device *d, const char *text, struct
 
 /* The functions of struct compute_plugin. */
 int cuda_list_devices(struct compute_device_info *out, uint32_t cap, struct hokku_error *err);
+enum hokku_code cuda_free_bytes(uint32_t device, uint64_t *out, struct hokku_error *err);
 enum hokku_code cuda_measure(uint32_t device, struct compute_measured *out, struct hokku_error *err);
 
 #endif

@@ -8,6 +8,7 @@ const struct compute_plugin *hokku_compute_plugin(void)
 		.name = "cuda",
 		.backend = &compute_cuda,
 		.list_devices = cuda_list_devices,
+		.free_bytes = cuda_free_bytes,
 		.measure = cuda_measure,
 	};
 	plugin.version = hokku_version();

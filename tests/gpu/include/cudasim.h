@@ -55,6 +55,11 @@ static inline size_t cudasim_live_pinned(void)
 	return 0;
 }
 
+static inline unsigned cudasim_contexts(void)
+{
+	return 0;
+}
+
 static inline unsigned cudasim_launches(void)
 {
 	return 0;

@@ -6,6 +6,7 @@
  */
 #include "direct.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include "compute/cuda/hopper.h"
@@ -52,14 +53,23 @@ static void listing(void **state)
 	s.n_devices = 2;
 	s.cc = 75;
 	cudasim_set(&s);
+	cudasim_contexts();
 	assert_int_equal(p->list_devices(info, 3, &err), 2);
+	assert_int_equal(cudasim_contexts(), 0);
 	assert_int_equal(info[1].index, 1);
 	assert_string_equal(info[1].name, "emulated device 1");
 	assert_int_equal(info[1].cc_major * 10 + info[1].cc_minor, 75);
 	assert_int_equal(info[1].vram_bytes, plain.vram_bytes);
-	assert_int_equal(info[1].vram_free_bytes, plain.vram_bytes);
 	assert_int_equal(info[1].driver_version, 13000);
 	assert_true(info[1].usable);
+	uint64_t free_bytes = 0;
+	s.used_bytes = 1 << 20;
+	cudasim_set(&s);
+	assert_int_equal(p->free_bytes(1, &free_bytes, &err), HOKKU_OK);
+	assert_int_equal(free_bytes, plain.vram_bytes - s.used_bytes);
+	assert_int_equal(cudasim_contexts(), 1 << 1);
+	assert_int_equal(p->free_bytes(2, &free_bytes, &err), HOKKU_INVALID_REQUEST);
+	s.used_bytes = plain.used_bytes;
 	s.cc = 72;
 	cudasim_set(&s);
 	memset(info, 0xFF, sizeof info);
@@ -345,6 +355,66 @@ static void residency(void **state)
 	assert_nothing_left();
 }
 
+/* What the threads of a server do with a model that another one opened. */
+static void *use_it(void *user)
+{
+	struct direct *d = user;
+	struct hokku_error err = {0};
+	int32_t token = 1;
+	float p;
+	enum hokku_code rc = draw_one(d, &err);
+	if (!rc)
+		rc = direct_greedy(d, 1, &token, 0, &p, &err);
+	return rc ? user : NULL;
+}
+
+static void *check_it(void *user)
+{
+	struct direct *d = user;
+	struct hokku_error err = {0};
+	return compute_cuda.check(d->self, &err) ? user : NULL;
+}
+
+static void *close_it(void *user)
+{
+	struct direct *d = user;
+	compute_cuda.close(d->self);
+	d->self = NULL;
+	return NULL;
+}
+
+/* On "cuda:1" no call of any thread is for device 0, whose context would take time and memory. */
+static void second_device(void **state)
+{
+	(void)state;
+	EMULATOR_ONLY();
+	struct direct d;
+	struct hokku_error err = {0};
+	struct cudasim_settings plain, s;
+	void *(*const threads[])(void *) = {use_it, check_it, close_it};
+	cudasim_get(&plain);
+	s = plain;
+	s.n_devices = 2;
+	cudasim_set(&s);
+	assert_int_equal(open_tiny(&d, &err), HOKKU_OK);
+	compute_cuda.close(d.self);
+	d.params.device = "cuda:1";
+	cudasim_contexts();
+	assert_int_equal(compute_cuda.open(&d.params, &d.self, &err), HOKKU_OK);
+	assert_non_null(strstr(compute_cuda.device(d.self), "cuda:1 (emulated device 1"));
+	for (size_t i = 0; i < sizeof threads / sizeof threads[0]; i++) {
+		pthread_t thread;
+		void *failed;
+		assert_int_equal(pthread_create(&thread, NULL, threads[i], &d), 0);
+		assert_int_equal(pthread_join(thread, &failed), 0);
+		assert_null(failed);
+	}
+	assert_int_equal(cudasim_contexts(), 1 << 1);
+	direct_close(&d);
+	cudasim_set(&plain);
+	assert_nothing_left();
+}
+
 static bool stop_after(void *user)
 {
 	unsigned *left = user;
@@ -541,7 +611,6 @@ static void failures_of_a_step(void **state)
 	unsetenv("HOKKU_CUDA_WARM_UP");
 }
 
-/* A history longer than the context is refused and harms nothing. */
 /* The same for the decode kernel: steps 0 (asked for) and 1 (begun before it is), and what each begins. */
 static void failures_ahead(void **state)
 {
@@ -586,6 +655,7 @@ static void failures_ahead(void **state)
 	unlink(other);
 }
 
+/* A history longer than the context is refused and harms nothing. */
 static void long_history(void **state)
 {
 	(void)state;
@@ -619,6 +689,7 @@ int main(void)
 		cmocka_unit_test(limits),
 		cmocka_unit_test(growing),
 		cmocka_unit_test(residency),
+		cmocka_unit_test(second_device),
 		cmocka_unit_test(stopping_an_opening),
 		cmocka_unit_test(failures_of_opening),
 		cmocka_unit_test(failures_of_a_step),

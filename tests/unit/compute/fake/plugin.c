@@ -55,6 +55,18 @@ static int list_devices(struct compute_device_info *out, uint32_t cap, struct ho
 #endif
 }
 
+/* The second device does not answer. */
+static enum hokku_code free_bytes(uint32_t device, uint64_t *out, struct hokku_error *err)
+{
+	*out = 1u << 29;
+	if (device == 1) {
+		err->code = HOKKU_DEVICE_ERROR;
+		snprintf(err->message, sizeof err->message, "cuda:1 (Fake Two) is asleep");
+		return err->code;
+	}
+	return HOKKU_OK;
+}
+
 static enum hokku_code measure(uint32_t device, struct compute_measured *out, struct hokku_error *err)
 {
 	(void)err;
@@ -78,6 +90,7 @@ const struct compute_plugin *hokku_compute_plugin(void)
 		.name = "cuda",
 		.backend = &backend,
 		.list_devices = list_devices,
+		.free_bytes = free_bytes,
 		.measure = measure,
 	};
 	return &plugin;
