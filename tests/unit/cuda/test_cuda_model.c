@@ -12,19 +12,19 @@ static struct tiny_set set;
 /* A way to run a model: what HOKKU_CUDA_PATH and HOKKU_CUDA_PRECISION force, and how far from transformers'
  * float32 its logits may be, of the largest. */
 struct way {
-	const char *name, *path, *precision;
+	const char *key, *name, *path, *precision; /* key: the program's argument */
 	double tolerance;
 	bool halves; /* it has no kernels for F32 and BF16 */
 };
 static const struct way ways[] = {
 	/* as cpu:reference (tests/unit/compute/test_golden.c): only the order of sums differs */
-	{"plain", "plain", "", 5e-5, false},
+	{"plain", "plain", "plain", "", 5e-5, false},
 	/* activations are two halves, 22 bits */
-	{"hopper, full precision", "hopper", "full", 5e-5, true},
+	{"full", "hopper, full precision", "hopper", "full", 5e-5, true},
 	/* activations, keys, values, probabilities and weights are rounded to 11 bits: up to 9e-3 here, and
 	 * 3e-2 for Q4_K, whose weights are small differences of a scaled number and a minimum that are each
 	 * rounded */
-	{"hopper, half precision", "hopper", "half", 5e-2, true},
+	{"half", "hopper, half precision", "hopper", "half", 5e-2, true},
 };
 static const struct way *way;
 
@@ -462,7 +462,8 @@ static void warm_up(void **state)
 	free(logits[1]);
 }
 
-int main(void)
+/* With an argument, that way alone. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden_logits),   cmocka_unit_test(golden_greedy),
@@ -471,15 +472,20 @@ int main(void)
 		cmocka_unit_test(across_splits),   cmocka_unit_test(warm_up),
 		cmocka_unit_test(nothing_is_left),
 	};
-	int failed = 0;
+	int failed = 0, known = argc < 2;
 	tiny_load(&set);
 	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
 		char name[64];
 		way = &ways[i];
+		if (argc > 1 && strcmp(argv[1], way->key) != 0)
+			continue;
+		known = 1;
 		snprintf(name, sizeof name, "cuda model, %s", way->name);
 		if (force_way())
 			failed += cmocka_run_group_tests_name(name, tests, NULL, NULL);
 	}
 	tiny_free(&set);
-	return failed;
+	if (!known)
+		printf("there is no way \"%s\"\n", argv[1]);
+	return known ? failed : 2;
 }
