@@ -253,48 +253,39 @@ part_second() {
 	on_device=
 }
 
-# All four tools at once: they keep a core busy each, and the device little.
+# One tool after another: programs that share a device wait for each other many times as long as they compute.
 part_sanitize() {
 	command -v compute-sanitizer >/dev/null 2>&1 || {
 		verdict SKIP "compute-sanitizer is not installed"
 		return
 	}
 	for tool in memcheck racecheck initcheck synccheck; do
-		{
-			results=$logs/results-$tool
-			: >"$results"
-			tool_check="timeout 500 compute-sanitizer --tool $tool --error-exitcode 9 --print-limit 5"
-			# racecheck follows mbarriers only where every thread that read arrives itself; in these two one
-			# lane arrives, or writes a word, for its warp, after __syncwarp (docs/gpu.md)
-			if [ "$tool" = racecheck ]; then
-				tool_check="$tool_check --kernel-name-exclude kernel_substring=decode_kernel"
-				tool_check="$tool_check --kernel-name-exclude kernel_substring=tile_product"
-				verdict SKIP "racecheck of decode_kernel and tile_product: it does not know how they hand pieces back"
-			fi
-			# synccheck wants a wait for every phase of an mbarrier; those that wake the streaming warps are hints,
-			# and their phases may pass unseen (docs/gpu.md)
-			if [ "$tool" = synccheck ]; then
-				tool_check="$tool_check --kernel-name-exclude kernel_substring=decode_kernel"
-				verdict SKIP "synccheck of decode_kernel: phases of its waking barriers may pass unseen"
-			fi
-			for path in $paths; do
-				check "$tool: hokku run, $path path" env HOKKU_CUDA_PATH="$path" HOKKU_CUDA_CLEAR_KV=1 $tool_check \
-					"$hokku" run --device cuda -p rain -n 6 --seed 1
-			done
-			for program in "$dir"/gpu_test_*; do
-				case $program in
-				*_device) continue ;; # hokku run stands for it: it is shorter
-				*_decode_plan) continue ;; # makes no call of CUDA
-				esac
-				check "$tool: $(basename "$program")" env HOKKU_TEST_SMALL=1 HOKKU_CUDA_CLEAR_KV=1 $tool_check \
-					"$program"
-			done
-		} >"$logs/$tool.out" &
-	done
-	wait
-	for tool in memcheck racecheck initcheck synccheck; do
-		cat "$logs/$tool.out"
-		cat "$logs/results-$tool" >>"$results"
+		tool_check="timeout 500 compute-sanitizer --tool $tool --error-exitcode 9 --print-limit 5"
+		# racecheck follows mbarriers only where every thread that read arrives itself; in these two one
+		# lane arrives, or writes a word, for its warp, after __syncwarp (docs/gpu.md)
+		if [ "$tool" = racecheck ]; then
+			tool_check="$tool_check --kernel-name-exclude kernel_substring=decode_kernel"
+			tool_check="$tool_check --kernel-name-exclude kernel_substring=tile_product"
+			verdict SKIP "racecheck of decode_kernel and tile_product: it does not know how they hand pieces back"
+		fi
+		# synccheck wants a wait for every phase of an mbarrier; those that wake the streaming warps are hints,
+		# and their phases may pass unseen (docs/gpu.md)
+		if [ "$tool" = synccheck ]; then
+			tool_check="$tool_check --kernel-name-exclude kernel_substring=decode_kernel"
+			verdict SKIP "synccheck of decode_kernel: phases of its waking barriers may pass unseen"
+		fi
+		for path in $paths; do
+			check "$tool: hokku run, $path path" env HOKKU_CUDA_PATH="$path" HOKKU_CUDA_CLEAR_KV=1 $tool_check \
+				"$hokku" run --device cuda -p rain -n 6 --seed 1
+		done
+		for program in "$dir"/gpu_test_*; do
+			case $program in
+			*_device) continue ;; # hokku run stands for it: it is shorter
+			*_decode_plan) continue ;; # makes no call of CUDA
+			esac
+			check "$tool: $(basename "$program")" env HOKKU_TEST_SMALL=1 HOKKU_CUDA_CLEAR_KV=1 $tool_check \
+				"$program"
+		done
 	done
 }
 
