@@ -13,12 +13,22 @@
 #include "gguf/tensor_type.h"
 
 /* Value types, numbered as in the file. */
-#define GGUF_TYPES(X)                                                                                    \
-	X(U8, 0, 1)                                                                                      \
-	X(I8, 1, 1)                                                                                      \
-	X(U16, 2, 2)                                                                                     \
-	X(I16, 3, 2) X(U32, 4, 4) X(I32, 5, 4) X(F32, 6, 4) X(BOOL, 7, 1) X(STRING, 8, 0) X(ARRAY, 9, 0) \
-		X(U64, 10, 8) X(I64, 11, 8) X(F64, 12, 8)
+/* clang-format off */
+#define GGUF_TYPES(X) \
+	X(U8, 0, 1) \
+	X(I8, 1, 1) \
+	X(U16, 2, 2) \
+	X(I16, 3, 2) \
+	X(U32, 4, 4) \
+	X(I32, 5, 4) \
+	X(F32, 6, 4) \
+	X(BOOL, 7, 1) \
+	X(STRING, 8, 0) \
+	X(ARRAY, 9, 0) \
+	X(U64, 10, 8) \
+	X(I64, 11, 8) \
+	X(F64, 12, 8)
+/* clang-format on */
 enum gguf_type {
 #define GGUF_X(name, id, bytes) GGUF_##name = id,
 	GGUF_TYPES(GGUF_X)
