@@ -281,7 +281,7 @@ part_sanitize() {
 		for program in "$dir"/gpu_test_*; do
 			case $program in
 			*_device) continue ;; # hokku run stands for it: it is shorter
-			*_decode_plan) continue ;; # makes no call of CUDA
+			*_decode_plan | *_decode_choice) continue ;; # make no call of CUDA
 			esac
 			check "$tool: $(basename "$program")" env HOKKU_TEST_SMALL=1 HOKKU_CUDA_CLEAR_KV=1 $tool_check \
 				"$program"

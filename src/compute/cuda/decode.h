@@ -131,11 +131,25 @@ struct decode_args {
 /* Blocks of a launch: one on each multiprocessor. */
 uint32_t cuda_decode_blocks(uint32_t n_sms);
 
-/* The launches: planes 2 and planes 1. sm_90 and later; shared_bytes as planned (decode_plan.h). */
-cudaError_t cuda_decode_full(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
-			     cudaStream_t stream);
-cudaError_t cuda_decode_half(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
-			     cudaStream_t stream);
+/* The launch, of the kernel for the model's planes, formats and heads. sm_90 and later; shared_bytes as
+ * planned (decode_plan.h). */
+cudaError_t cuda_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
+			cudaStream_t stream);
+
+/* Sets of formats that kernels are compiled for: where they are few, the code is short. */
+#define DECODE_F16  (1u << CUDA_F16)
+#define DECODE_Q8_0 (1u << CUDA_Q8_0)
+#define DECODE_K4   (1u << CUDA_Q4_K | 1u << CUDA_Q6_K)
+/* with what rows get that are no multiple of 256 */
+#define DECODE_MIXED (DECODE_K4 | 1u << CUDA_Q5_0 | DECODE_Q8_0)
+#define DECODE_ANY   (~0u)
+
+/* Those kernels, a file each, which compile beside each other; FULL and HALF. decode.c knows which heads each
+ * has been compiled for; others are cudaErrorInvalidValue. */
+typedef cudaError_t decode_launch_fn(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
+				     cudaStream_t stream);
+decode_launch_fn decode_full_f16, decode_full_q8_0, decode_full_mixed, decode_full_any, decode_full_odd;
+decode_launch_fn decode_half_f16, decode_half_q8_0, decode_half_k4, decode_half_any, decode_half_odd;
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
 /*
- * A block of the decode kernel (decode.cu): its shared memory, its streams of weights, and the words that it
+ * A block of the decode kernel (decode_kernel.cuh): its shared memory, its streams of weights, and the words that it
  * passes to other blocks.
  */
 #ifndef COMPUTE_CUDA_DECODE_BLOCK_CUH
@@ -14,7 +14,7 @@ namespace
 {
 
 enum {
-	FULL = DECODE_FULL, /* decode_full.cu: 1; decode_half.cu: 0 */
+	FULL = DECODE_FULL, /* decode_full_*.cu: 1; decode_half_*.cu: 0 */
 	PLANES = FULL ? 2 : 1,
 	BATCH = FULL ? DECODE_BATCH_FULL : DECODE_BATCH_HALF,
 	DECODE_WARPS = CUDA_SEGMENTS,

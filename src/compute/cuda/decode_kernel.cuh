@@ -306,47 +306,21 @@ __global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const GRID_CO
 	}
 }
 
-#ifdef CUDASIM
-/* Compiling all that the emulator could run would take it minutes. */
-template <int CHUNKS> decode_kernel_fn *find_kernel(uint32_t)
+/* The launch of the kernel for a head's so many times 32 columns, one of CHUNKS. */
+template <uint32_t FORMATS, int... CHUNKS>
+cudaError_t launch_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream)
 {
-	return decode_kernel<CHUNKS, ~0u>;
-}
-#else
-/* The kernel for models of certain formats alone, whose code is short, else the one for all. Only for shapes
- * that models of the size have: every kernel costs half a minute of compiling. */
-template <int CHUNKS> decode_kernel_fn *find_kernel(uint32_t formats)
-{
-	constexpr uint32_t f16 = 1u << CUDA_F16, q8_0 = 1u << CUDA_Q8_0;
-	constexpr uint32_t k4 = 1u << CUDA_Q4_K | 1u << CUDA_Q6_K;
-	/* FULL: with what rows get that are no multiple of 256 */
-	constexpr uint32_t mixed = FULL ? k4 | 1u << CUDA_Q5_0 | q8_0 : k4;
-	if constexpr (CHUNKS == 4 || (FULL && CHUNKS == 2)) {
-		if (formats == f16)
-			return decode_kernel<CHUNKS, f16>;
-		if (formats == q8_0)
-			return decode_kernel<CHUNKS, q8_0>;
-		if ((formats & ~mixed) == 0)
-			return decode_kernel<CHUNKS, mixed>;
-	}
-	return decode_kernel<CHUNKS, ~0u>;
-}
-#endif
-
-} // namespace
-
-static cudaError_t launch_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
-				 cudaStream_t stream)
-{
-	decode_kernel_fn *kernel = a->hd == 32   ? find_kernel<1>(a->formats)
-				   : a->hd == 64 ? find_kernel<2>(a->formats)
-				   : a->hd == 96 ? find_kernel<3>(a->formats)
-						 : find_kernel<4>(a->formats);
+	decode_kernel_fn *kernel = NULL;
+	((kernel = a->hd == 32 * CHUNKS ? decode_kernel<CHUNKS, FORMATS> : kernel), ...);
+	if (!kernel)
+		return cudaErrorInvalidValue;
 	cudaError_t e = cudaFuncSetAttribute((const void *)kernel,
 					     cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes);
 	if (e != cudaSuccess)
 		return e;
 	return LAUNCH_TOGETHER(kernel, dim3(grid), dim3(DECODE_THREADS), shared_bytes, stream, *a);
 }
+
+} // namespace
 
 #endif

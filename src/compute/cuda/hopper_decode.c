@@ -250,8 +250,7 @@ enum hokku_code hopper_decode_launch(struct cuda *c, struct hokku_error *err)
 	d->args.run++;
 	d->args.now = d->words[d->args.run & 1];
 	d->args.other = d->words[~d->args.run & 1];
-	cudaError_t e = (h->planes == 2 ? cuda_decode_full : cuda_decode_half)(&d->args, d->grid,
-									       d->shared_bytes, c->stream);
+	cudaError_t e = cuda_decode(&d->args, d->grid, d->shared_bytes, c->stream);
 	return cuda_check(&c->device, e, "cuda_decode", err);
 }
 

@@ -1,0 +1,100 @@
+/*
+ * Which kernel a launch of the decode kernel takes: decode.c as it is compiled for a device, with launches
+ * that only note their name. Needs no device.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "compute/cuda/decode.h"
+
+#define KERNELS(X)   \
+	X(full_f16)  \
+	X(full_q8_0) \
+	X(full_mixed) X(full_any) X(full_odd) X(half_f16) X(half_q8_0) X(half_k4) X(half_any) X(half_odd)
+
+static const char *taken;
+
+#define NOTE(name)                                                                                        \
+	static cudaError_t note_##name(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, \
+				       cudaStream_t stream)                                               \
+	{                                                                                                 \
+		(void)a, (void)grid, (void)shared_bytes, (void)stream;                                    \
+		taken = #name;                                                                            \
+		return cudaSuccess;                                                                       \
+	}
+KERNELS(NOTE)
+
+#undef CUDASIM
+#define decode_full_f16   note_full_f16
+#define decode_full_q8_0  note_full_q8_0
+#define decode_full_mixed note_full_mixed
+#define decode_full_any   note_full_any
+#define decode_full_odd   note_full_odd
+#define decode_half_f16   note_half_f16
+#define decode_half_q8_0  note_half_q8_0
+#define decode_half_k4    note_half_k4
+#define decode_half_any   note_half_any
+#define decode_half_odd   note_half_odd
+#include "compute/cuda/decode.c"
+
+static void choice(void **state)
+{
+	(void)state;
+	enum {
+		F16 = 1u << CUDA_F16,
+		Q8_0 = 1u << CUDA_Q8_0,
+		Q5_0 = 1u << CUDA_Q5_0,
+		Q4_K = 1u << CUDA_Q4_K,
+		Q5_K = 1u << CUDA_Q5_K,
+		Q6_K = 1u << CUDA_Q6_K,
+	};
+	static const struct {
+		uint32_t planes, formats, hd;
+		const char *kernel; /* NULL: refused */
+	} rows[] = {
+		{2, F16, 64, "full_f16"},
+		{2, F16, 128, "full_f16"},
+		{2, F16, 32, "full_odd"},
+		{2, F16, 96, "full_odd"},
+		{2, Q8_0, 64, "full_q8_0"},
+		{2, Q8_0 | F16, 64, "full_any"},
+		{2, Q4_K | Q6_K | Q5_0 | Q8_0, 64, "full_mixed"},
+		{2, Q4_K, 128, "full_mixed"},
+		{2, Q4_K | Q5_K, 128, "full_any"},
+		{1, F16, 128, "half_f16"},
+		{1, F16, 64, "half_any"},
+		{1, F16, 96, "half_odd"},
+		{1, Q8_0, 128, "half_q8_0"},
+		{1, Q4_K | Q6_K, 128, "half_k4"},
+		{1, Q6_K, 128, "half_k4"},
+		{1, Q4_K | Q6_K, 64, "half_any"},
+		{1, Q4_K | Q6_K, 32, "half_odd"},
+		{1, Q4_K | Q6_K | Q8_0, 128, "half_any"},
+		{1, F16, 160, NULL},
+		{2, F16, 160, NULL},
+		{3, F16, 64, NULL},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct decode_args a = {
+			.planes = rows[i].planes, .formats = rows[i].formats, .hd = rows[i].hd};
+		taken = NULL;
+		cudaError_t e = cuda_decode(&a, 1, 0, NULL);
+		if (!rows[i].kernel) {
+			assert_int_equal(e, cudaErrorInvalidValue);
+			assert_null(taken);
+			continue;
+		}
+		assert_int_equal(e, cudaSuccess);
+		assert_string_equal(taken, rows[i].kernel);
+	}
+	assert_int_equal(cuda_decode_blocks(132), 132);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(choice)};
+	return cmocka_run_group_tests_name("cuda decode choice", tests, NULL, NULL);
+}
