@@ -149,6 +149,11 @@ start_server() {
 
 # ---- parts ----
 
+# free_of N: bytes of memory that device N has left.
+free_of() {
+	"$hokku" devices --json | sed -n 's/.*"vram_free_bytes": \([0-9]*\).*/\1/p' | sed -n "$(($1 + 1))p"
+}
+
 # Sets paths to those that can run here.
 find_paths() {
 	paths=
@@ -208,7 +213,7 @@ part_vram() {
 	refused "more KV memory than the card has" 'needs [0-9]+ bytes.*cuda:0 .*available' \
 		"$hokku" run --device cuda --kv-bytes 1000000000000 "$models/0.5B-F16.gguf" --raw -p a -n 1
 	refused "a device that is not there" 'there is no device cuda:77' "$hokku" run --device cuda:77 -p rain
-	vram=$("$hokku" devices --json | sed -n 's/.*"vram_free_bytes": \([0-9]*\).*/\1/p' | head -n 1)
+	vram=$(free_of 0)
 	if start_server --kv-bytes $((vram * 7 / 10)); then
 		refused "a second server on a full card" 'needs [0-9]+ bytes.*available' \
 			"$hokku" serve --port 0 --device cuda --kv-bytes $((vram * 7 / 10))
@@ -222,11 +227,6 @@ part_http() {
 	check "a haiku over HTTP on --device cuda" "$dir/gpu_client" haiku "$port"
 	sed 's/^/     /' "$log"
 	stop_server
-}
-
-# free_of N: bytes of memory that device N has left.
-free_of() {
-	"$hokku" devices --json | sed -n 's/.*"vram_free_bytes": \([0-9]*\).*/\1/p' | sed -n "$(($1 + 1))p"
 }
 
 part_second() {

@@ -1,6 +1,5 @@
 #include "compute/cuda/device.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +58,12 @@ enum hokku_code cuda_device_open(struct cuda_device *d, const char *text, struct
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "the device is %s; a CUDA device is \"cuda\" or \"cuda:N\", N from 0",
 			       str_quote(str_c(text), quoted, sizeof quoted));
-	d->index = (int)index;
+	return cuda_device_open_index(d, (uint32_t)index, err);
+}
+
+enum hokku_code cuda_device_open_index(struct cuda_device *d, uint32_t index, struct hokku_error *err)
+{
+	*d = (struct cuda_device){.index = (int)index, .name = "not opened"};
 	int n;
 	enum hokku_code rc = count_devices(&n, err);
 	if (rc)
@@ -119,10 +123,8 @@ int cuda_list_devices(struct compute_device_info *out, uint32_t cap, struct hokk
 enum hokku_code cuda_free_bytes(uint32_t device, uint64_t *out, struct hokku_error *err)
 {
 	struct cuda_device d;
-	char text[32];
 	size_t free_bytes = 0, total = 0;
-	snprintf(text, sizeof text, "cuda:%" PRIu32, device);
-	enum hokku_code rc = cuda_device_open(&d, text, err);
+	enum hokku_code rc = cuda_device_open_index(&d, device, err);
 	if (rc)
 		return rc;
 	CUDA_TRY(&d, err, cudaMemGetInfo(&free_bytes, &total));

@@ -29,6 +29,9 @@ enum hokku_code cuda_check(const struct cuda_device *d, cudaError_t e, const cha
  * none. */
 enum hokku_code cuda_device_open(struct cuda_device *d, const char *text, struct hokku_error *err);
 
+/* The same of device N. */
+enum hokku_code cuda_device_open_index(struct cuda_device *d, uint32_t index, struct hokku_error *err);
+
 /* The functions of struct compute_plugin. */
 int cuda_list_devices(struct compute_device_info *out, uint32_t cap, struct hokku_error *err);
 enum hokku_code cuda_free_bytes(uint32_t device, uint64_t *out, struct hokku_error *err);

@@ -167,11 +167,9 @@ static enum hokku_code measure_all(struct bench *b, struct compute_measured *out
 
 enum hokku_code cuda_measure(uint32_t device, struct compute_measured *out, struct hokku_error *err)
 {
-	char text[32];
 	struct bench b = {0};
 	*out = (struct compute_measured){0};
-	snprintf(text, sizeof text, "cuda:%u", device);
-	enum hokku_code rc = cuda_device_open(&b.device, text, err);
+	enum hokku_code rc = cuda_device_open_index(&b.device, device, err);
 	if (rc)
 		return rc;
 	rc = measure_all(&b, out, err);
