@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "cli/job.h"
+#include "convert/convert.h"
 
 static int run(int argc, char **argv);
 
@@ -67,7 +68,7 @@ static int run(int argc, char **argv)
 		.name = name,
 		.type = tensor_type,
 		.vocab_only = vocab_only,
-		.job = cli_job("converting"),
+		.observer = cli_job("converting"),
 	};
 	struct hokku_error err;
 	enum hokku_code code = convert_hf(&options, &err);

@@ -2,7 +2,7 @@
 #include <strings.h>
 
 #include "cli/job.h"
-#include "model/synth.h"
+#include "convert/synth.h"
 
 static int run(int argc, char **argv);
 
@@ -89,7 +89,7 @@ static int run(int argc, char **argv)
 	if (rc >= 0)
 		return rc;
 	struct synth_options options = {
-		.shape = shape, .type = type, .out = out, .seed = seed, .job = cli_job("writing")};
+		.shape = shape, .type = type, .out = out, .seed = seed, .observer = cli_job("writing")};
 	struct hokku_error err;
 	enum hokku_code code = synth_model(&options, &err);
 	return cli_job_end(code, &err, out);

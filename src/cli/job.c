@@ -35,13 +35,14 @@ static void note(void *user, const char *text)
 	fprintf(stderr, "note: %s\n", text);
 }
 
-struct job cli_job(const char *label)
+struct observer cli_job(const char *label)
 {
 	struct sigaction action = {.sa_handler = on_signal};
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	return (struct job){.user = (void *)label, .progress = progress, .note = note, .stopped = stopped};
+	return (struct observer){
+		.user = (void *)label, .progress = progress, .note = note, .stopped = stopped};
 }
 
 int cli_job_end(enum hokku_code rc, const struct hokku_error *err, const char *out)

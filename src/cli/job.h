@@ -2,11 +2,11 @@
 #ifndef CLI_JOB_H
 #define CLI_JOB_H
 
+#include "base/observer.h"
 #include "cli/cli.h"
-#include "model/convert.h"
 
 /* label stands before the percentage. From here on SIGINT and SIGTERM ask the job to stop. */
-struct job cli_job(const char *label);
+struct observer cli_job(const char *label);
 
 /* The exit code for a job's outcome; prints the failure, or the size of the file that it wrote. An
  * interrupted job is 130. */

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "gguf/gguf.h"
-#include "model/convert.h"
+#include "convert/convert.h"
 
 static const char *const names[] = {"config.json", "tokenizer.json", "model.safetensors", "out.gguf"};
 static char folder[] = "/dev/shm/hokku-fuzz-XXXXXX";
@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct convert_options o = {.dir = folder,
 					  .out = paths[3],
 					  .type = TENSOR_Q8_0,
-					  .job = {.user = &asked, .stopped = too_much}};
+					  .observer = {.user = &asked, .stopped = too_much}};
 	if (convert_hf(&o, &err)) {
 		if (!err.message[0] || access(paths[3], F_OK) == 0)
 			abort();

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "model/convert_internal.h"
+#include "hf/hf.h"
 
 enum { MAX_ENDS = 16 };
 
@@ -40,7 +40,7 @@ static enum hokku_code read_ids(const json_t *root, const char *key, const struc
 }
 
 /* The tokenizer's end token goes first; GGUF has room for one more, eot. */
-static void set_ends(struct vocab *v, const struct ids *ends, const struct job *job)
+static void set_ends(struct vocab *v, const struct ids *ends, const struct observer *observer)
 {
 	if (v->eos < 0 && ends->n)
 		v->eos = ends->id[0];
@@ -50,12 +50,12 @@ static void set_ends(struct vocab *v, const struct ids *ends, const struct job *
 		if (v->eot < 0)
 			v->eot = ends->id[i];
 		else
-			job_note(job, "the end token %u is left out: GGUF names two, %d and %d", ends->id[i],
-				 (int)v->eos, (int)v->eot);
+			observer_note(observer, "the end token %u is left out: GGUF names two, %d and %d",
+				      ends->id[i], (int)v->eos, (int)v->eot);
 	}
 }
 
-enum hokku_code vocab_read_ids(struct vocab *v, const char *dir, const struct job *job,
+enum hokku_code vocab_read_ids(struct vocab *v, const char *dir, const struct observer *observer,
 			       struct hokku_error *err)
 {
 	static const char *const files[] = {"config.json", "generation_config.json"};
@@ -87,6 +87,6 @@ enum hokku_code vocab_read_ids(struct vocab *v, const char *dir, const struct jo
 			ends = file_ends;
 	}
 	if (!rc)
-		set_ends(v, &ends, job);
+		set_ends(v, &ends, observer);
 	return rc;
 }

@@ -1,5 +1,5 @@
 /* Synthetic models: moments of every format, the mixes' rule, fallbacks, seeds, the vocabulary. */
-#include "model/synth.h"
+#include "convert/synth.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -80,7 +80,7 @@ static struct gguf *synth(const char *type, uint64_t seed, const char *path)
 					.type = type,
 					.out = path,
 					.seed = seed,
-					.job = {.note = take_note, .progress = take_part}};
+					.observer = {.note = take_note, .progress = take_part}};
 	struct hokku_error err = {0};
 	struct gguf *g;
 	notes[0] = '\0';
@@ -342,7 +342,7 @@ static void refuse(const char *shape, const char *type, enum hokku_code code, co
 	const struct synth_options o = {.shape = shape,
 					.type = type,
 					.out = other_path,
-					.job = {.stopped = code == HOKKU_CANCELLED ? stop_late : NULL}};
+					.observer = {.stopped = code == HOKKU_CANCELLED ? stop_late : NULL}};
 	struct hokku_error err = {0};
 	unlink(other_path);
 	enum hokku_code rc = synth_model(&o, &err);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
-#include "model/convert_internal.h"
+#include "hf/hf.h"
 
 #define FIELD(name) offsetof(struct hf_shape, name)
 
@@ -32,7 +32,7 @@ static const struct refuse_row qwen2_refuse[] = {
 	{0},
 };
 
-static const struct tensor_row qwen2_tensors[] = {
+static const struct hf_tensor_row qwen2_tensors[] = {
 	{"model.embed_tokens.weight", "token_embd.weight", SIDE_VOCAB, SIDE_MODEL, ROLE_EMBEDDING, false,
 	 false},
 	{"input_layernorm.weight", "attn_norm.weight", SIDE_NONE, SIDE_MODEL, ROLE_NORM, true, false},
@@ -235,34 +235,6 @@ enum hokku_code hf_shape_read(const json_t *root, const char *path, struct hf_sh
 	return HOKKU_OK;
 }
 
-void hf_shape_put(struct gguf_writer *w, const struct hf_shape *s, const char *name, int file_type)
-{
-	enum { QUANTIZATION_VERSION = 2 }; /* of ggml's block formats */
-	char key[128];
-	gguf_put_str(w, "general.architecture", str_c(s->arch->gguf));
-	gguf_put_str(w, "general.type", STR_LIT("model"));
-	gguf_put_str(w, "general.name", str_c(name));
-	if (file_type >= 0)
-		gguf_put_u32(w, "general.file_type", (uint32_t)file_type);
-	gguf_put_u32(w, "general.quantization_version", QUANTIZATION_VERSION);
-	for (const struct config_row *row = s->arch->config; row->config; row++) {
-		const void *field = (const char *)s + row->offset;
-		if (!row->gguf)
-			continue;
-		snprintf(key, sizeof key, "%s.%s", s->arch->gguf, row->gguf);
-		if (row->is_float)
-			gguf_put_f32(w, key, *(const float *)field);
-		else
-			gguf_put_u32(w, key, *(const uint32_t *)field);
-	}
-	if ((uint64_t)s->head_dim * s->n_heads == s->d_model)
-		return;
-	snprintf(key, sizeof key, "%s.attention.key_length", s->arch->gguf);
-	gguf_put_u32(w, key, s->head_dim);
-	snprintf(key, sizeof key, "%s.attention.value_length", s->arch->gguf);
-	gguf_put_u32(w, key, s->head_dim);
-}
-
 uint32_t hf_side(const struct hf_shape *s, enum side side)
 {
 	const uint32_t sides[N_SIDES] = {
@@ -278,7 +250,7 @@ uint32_t hf_side(const struct hf_shape *s, enum side side)
 
 bool tensor_iter_next(const struct hf_shape *s, struct tensor_iter *it)
 {
-	const struct tensor_row *rows = s->arch->tensors;
+	const struct hf_tensor_row *rows = s->arch->tensors;
 	if (it->row)
 		it->at++;
 	/* The rows of a layer stand together: after its last one the next layer begins. */
@@ -286,7 +258,7 @@ bool tensor_iter_next(const struct hf_shape *s, struct tensor_iter *it)
 		it->at = it->per_layer_from;
 	while (rows[it->at].hf && rows[it->at].unless_tied && s->tied)
 		it->at++;
-	const struct tensor_row *row = &rows[it->at];
+	const struct hf_tensor_row *row = &rows[it->at];
 	if (!row->hf)
 		return false;
 	if (row->per_layer && (!it->row || !it->row->per_layer)) {
@@ -306,20 +278,4 @@ bool tensor_iter_next(const struct hf_shape *s, struct tensor_iter *it)
 	it->rows = hf_side(s, row->rows);
 	it->cols = hf_side(s, row->cols);
 	return true;
-}
-
-int hf_file_type(enum tensor_type type)
-{
-	static const struct {
-		enum tensor_type type;
-		int file_type;
-	} numbers[] = {
-		{TENSOR_F32, 0},   {TENSOR_F16, 1},   {TENSOR_Q4_0, 2},  {TENSOR_Q4_1, 3},
-		{TENSOR_Q8_0, 7},  {TENSOR_Q5_0, 8},  {TENSOR_Q5_1, 9},  {TENSOR_Q4_K, 14},
-		{TENSOR_Q5_K, 16}, {TENSOR_Q6_K, 18}, {TENSOR_BF16, 32},
-	};
-	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-		if (numbers[i].type == type)
-			return numbers[i].file_type;
-	return -1;
 }

@@ -1,9 +1,9 @@
 /* What the files of the synthesiser share. */
-#ifndef MODEL_SYNTH_INTERNAL_H
-#define MODEL_SYNTH_INTERNAL_H
+#ifndef CONVERT_SYNTH_INTERNAL_H
+#define CONVERT_SYNTH_INTERNAL_H
 
-#include "model/convert_internal.h"
-#include "model/synth.h"
+#include "convert/put.h"
+#include "convert/synth.h"
 
 /* A stream of random bytes, one for each tensor. */
 struct synth_random {

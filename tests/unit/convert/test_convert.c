@@ -1,6 +1,6 @@
 /* The converter: small Hugging Face folders written here, the GGUF files they become, and the folders it
  * refuses. */
-#include "model/convert.h"
+#include "convert/convert.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -193,7 +193,7 @@ static struct convert_options options(enum tensor_type type)
 {
 	notes[0] = '\0';
 	return (struct convert_options){
-		.dir = folder, .out = out_path, .type = type, .job = {.note = take_note}};
+		.dir = folder, .out = out_path, .type = type, .observer = {.note = take_note}};
 }
 
 static struct gguf *convert(enum tensor_type type)
@@ -738,7 +738,7 @@ static void test_interrupted(void **state)
 	struct convert_options o = options(TENSOR_F16);
 	struct hokku_error err;
 	n_stops = 0;
-	o.job.stopped = stop_late;
+	o.observer.stopped = stop_late;
 	assert_int_equal(convert_hf(&o, &err), HOKKU_CANCELLED);
 	assert_non_null(strstr(err.message, "interrupted"));
 	assert_int_equal(access(out_path, F_OK), -1);

@@ -3,10 +3,11 @@
  * measured without a download. The same shape, type and seed give the same bytes on every machine: weights
  * come from Philox, keyed by (seed, tensor, position), and only IEEE arithmetic touches them.
  */
-#ifndef MODEL_SYNTH_H
-#define MODEL_SYNTH_H
+#ifndef CONVERT_SYNTH_H
+#define CONVERT_SYNTH_H
 
-#include "model/convert.h"
+#include "base/error.h"
+#include "base/observer.h"
 
 struct synth_options {
 	const char
@@ -14,7 +15,7 @@ struct synth_options {
 	const char *type; /* a name of synth_types() */
 	const char *out;
 	uint64_t seed;
-	struct job job;
+	struct observer observer;
 };
 
 /* NULL-terminated, for messages and help. */

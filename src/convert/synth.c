@@ -1,5 +1,5 @@
 /* Shapes, types, and the road from them to a file. */
-#include "model/synth.h"
+#include "convert/synth.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -8,8 +8,8 @@
 #include <strings.h>
 
 #include "base/rng.h"
+#include "convert/synth_internal.h"
 #include "model/format.h"
-#include "model/synth_internal.h"
 
 /* The published config.json, but with an output matrix of its own, as every measurement of the project has
  * it. */
@@ -86,7 +86,7 @@ static enum hokku_code find_mix(const char *name, struct mix *out, struct hokku_
 	bool is_type = tensor_type_by_name(str_c(name), &type);
 	for (size_t i = 0; is_type && i < N_PLAIN; i++) {
 		if (plain[i] == type) {
-			*out = (struct mix){tensor_type_get(type)->name, type, type, hf_file_type(type),
+			*out = (struct mix){tensor_type_get(type)->name, type, type, file_type_of(type),
 					    false};
 			return HOKKU_OK;
 		}
@@ -180,9 +180,10 @@ static void note_fallback(const struct synthesis *s, const struct tensor_iter *i
 	if (wanted == got || *noted & bit)
 		return;
 	*noted |= bit;
-	job_note(&s->o->job, "%s and its like: rows of %" PRIu64 " are no multiple of %s's %u; written as %s",
-		 it->gguf, it->cols, tensor_type_get(wanted)->name, tensor_type_get(wanted)->block_elements,
-		 tensor_type_get(got)->name);
+	observer_note(&s->o->observer,
+		      "%s and its like: rows of %" PRIu64 " are no multiple of %s's %u; written as %s",
+		      it->gguf, it->cols, tensor_type_get(wanted)->name,
+		      tensor_type_get(wanted)->block_elements, tensor_type_get(got)->name);
 }
 
 static void declare(struct synthesis *s, const struct vocab *v)
@@ -196,9 +197,9 @@ static void declare(struct synthesis *s, const struct vocab *v)
 		snprintf(name, sizeof name, "synthetic %u x %u %s", s->shape.n_layers, s->shape.d_model,
 			 s->mix.name);
 	snprintf(about, sizeof about, "random weights, seed %" PRIu64, s->o->seed);
-	hf_shape_put(s->writer, &s->shape, name, s->mix.file_type);
+	put_shape(s->writer, &s->shape, name, s->mix.file_type);
 	gguf_put_str(s->writer, "general.description", str_c(about));
-	vocab_put(s->writer, v);
+	put_vocab(s->writer, v);
 	for (struct tensor_iter it = {0}; tensor_iter_next(&s->shape, &it);) {
 		const uint64_t dims[2] = {it.cols, it.rows};
 		enum tensor_type wanted, type = tensor_type_of(&s->mix, &s->shape, &it, &wanted);
@@ -230,14 +231,14 @@ static enum hokku_code write_tensor(struct synthesis *s, const struct tensor_ite
 	enum hokku_code rc = HOKKU_OK;
 	for (uint64_t left = it->rows * it->cols; left && !rc;) {
 		size_t n = left < SYNTH_CHUNK ? (size_t)left : SYNTH_CHUNK;
-		if (job_stopped(&s->o->job))
+		if (observer_stopped(&s->o->observer))
 			return err_set(s->err, HOKKU_CANCELLED, "interrupted; %s was not written", s->o->out);
 		size_t n_bytes = synth_fill(&s->buffers, &random, type, sigma, n);
 		rc = gguf_writer_data(s->writer, s->buffers.blocks, n_bytes, s->err);
 		left -= n;
 		s->n_done += n;
 		if (s->n_done < s->n_elements)
-			job_progress(&s->o->job, (double)s->n_done / (double)s->n_elements);
+			observer_progress(&s->o->observer, (double)s->n_done / (double)s->n_elements);
 	}
 	return rc;
 }
@@ -278,7 +279,7 @@ enum hokku_code synth_model(const struct synth_options *o, struct hokku_error *e
 	if (!rc)
 		rc = gguf_writer_finish(s.writer, err);
 	if (!rc)
-		job_progress(&o->job, 1);
+		observer_progress(&o->observer, 1);
 	gguf_writer_destroy(s.writer);
 	vocab_free(&v);
 	free(s.buffers.random);

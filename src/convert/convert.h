@@ -1,23 +1,14 @@
 /*
  * A Hugging Face folder (config.json, *.safetensors, tokenizer.json, tokenizer_config.json,
  * generation_config.json) becomes a GGUF file: keys and names as llama.cpp writes them, so that it reads our
- * files and we read its. The tables of docs/convert.md are convert_arch.c (architectures) and convert_pre.c
- * (pre-tokenizers).
+ * files and we read its. What a folder says is hf's business (hf/hf.h).
  */
-#ifndef MODEL_CONVERT_H
-#define MODEL_CONVERT_H
+#ifndef CONVERT_CONVERT_H
+#define CONVERT_CONVERT_H
 
 #include "base/error.h"
+#include "base/observer.h"
 #include "gguf/tensor_type.h"
-
-/* What a long-running job tells its caller and asks of it; every member may be NULL. */
-struct job {
-	void *user;
-	void (*progress)(void *user, double part); /* from 0 to 1, 1 exactly once and last */
-	void (*note)(void *user,
-		     const char *text); /* one line: a fallback that was taken, something left out */
-	bool (*stopped)(void *user);    /* true: give up (CANCELLED), leaving no file */
-};
 
 struct convert_options {
 	const char *dir;       /* the folder */
@@ -25,7 +16,7 @@ struct convert_options {
 	const char *name;      /* general.name; NULL: the folder's own */
 	enum tensor_type type; /* of matrices: F32, F16, BF16 or Q8_0; vectors stay F32 */
 	bool vocab_only;       /* the tokenizer without weights; config.json may then be absent */
-	struct job job;
+	struct observer observer;
 };
 
 /*

@@ -1,16 +1,16 @@
-/* tokenizer.json and tokenizer_config.json become the tokenizer.* keys of a file. */
+/* tokenizer.json and tokenizer_config.json become a vocabulary. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "model/convert_internal.h"
+#include "hf/hf.h"
 
 /* Where messages point. */
 struct source {
 	const char *path; /* of tokenizer.json */
-	const struct job *job;
+	const struct observer *observer;
 	struct hokku_error *err;
 };
 
@@ -126,10 +126,11 @@ static enum hokku_code fill_added(struct vocab *v, const json_t *vocab, const js
 			json_is_true(json_object_get(token, "special")) ? VOCAB_CONTROL : VOCAB_USER_DEFINED;
 		for (size_t f = 0; f < 3; f++)
 			if (json_is_true(json_object_get(token, strips[f])))
-				job_note(s->job,
-					 "added token %s: GGUF cannot carry its %s; spaces beside it will be "
-					 "tokens",
-					 one, strips[f]);
+				observer_note(
+					s->observer,
+					"added token %s: GGUF cannot carry its %s; spaces beside it will be "
+					"tokens",
+					one, strips[f]);
 	}
 	return HOKKU_OK;
 }
@@ -362,19 +363,20 @@ static enum hokku_code read_template(struct vocab *v, const char *dir, struct so
 		    strcmp(json_string_value(name), "default") == 0)
 			v->chat_template = json_str(text);
 		else
-			job_note(s->job, "the chat template named %s is left out; only \"default\" is kept",
-				 json_is_string(name) ? json_string_value(name) : "by no text");
+			observer_note(s->observer,
+				      "the chat template named %s is left out; only \"default\" is kept",
+				      json_is_string(name) ? json_string_value(name) : "by no text");
 	}
 	if (json_is_string(t))
 		v->chat_template = json_str(t);
 	return HOKKU_OK;
 }
 
-enum hokku_code vocab_read(struct vocab *v, const char *dir, uint32_t n_vocab, const struct job *job,
-			   struct hokku_error *err)
+enum hokku_code vocab_read(struct vocab *v, const char *dir, uint32_t n_vocab,
+			   const struct observer *observer, struct hokku_error *err)
 {
 	char path[4096], config[4096];
-	struct source s = {path, job, err};
+	struct source s = {path, observer, err};
 	*v = (struct vocab){
 		.bos = -1, .eos = -1, .eot = -1, .pad = -1, .unk = -1, .arena = {.chunk_bytes = 1 << 20}};
 	snprintf(path, sizeof path, "%s/tokenizer.json", dir);
@@ -397,29 +399,6 @@ enum hokku_code vocab_read(struct vocab *v, const char *dir, uint32_t n_vocab, c
 	if (rc)
 		vocab_free(v);
 	return rc;
-}
-
-void vocab_put(struct gguf_writer *w, const struct vocab *v)
-{
-	const struct {
-		const char *key;
-		int64_t id;
-	} ids[] = {
-		{"tokenizer.ggml.bos_token_id", v->bos},     {"tokenizer.ggml.eos_token_id", v->eos},
-		{"tokenizer.ggml.eot_token_id", v->eot},     {"tokenizer.ggml.unknown_token_id", v->unk},
-		{"tokenizer.ggml.padding_token_id", v->pad},
-	};
-	gguf_put_str(w, "tokenizer.ggml.model", STR_LIT("gpt2"));
-	gguf_put_str(w, "tokenizer.ggml.pre", str_c(v->pre));
-	gguf_put_str_array(w, "tokenizer.ggml.tokens", v->tokens, v->n);
-	gguf_put_array(w, "tokenizer.ggml.token_type", GGUF_I32, v->types, v->n);
-	gguf_put_str_array(w, "tokenizer.ggml.merges", v->merges, v->n_merges);
-	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
-		if (ids[i].id >= 0 && ids[i].id < v->n)
-			gguf_put_u32(w, ids[i].key, (uint32_t)ids[i].id);
-	gguf_put_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos);
-	if (v->chat_template.ptr)
-		gguf_put_str(w, "tokenizer.chat_template", v->chat_template);
 }
 
 void vocab_free(struct vocab *v)

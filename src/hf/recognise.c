@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "model/convert_internal.h"
+#include "hf/hf.h"
 
 #define GPT2_REGEX   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)"
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"

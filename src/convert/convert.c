@@ -1,6 +1,6 @@
 /* The converter's main road: read the folder's descriptions, declare every key and tensor, then stream the
  * tensors. */
-#include "model/convert.h"
+#include "convert/convert.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -9,35 +9,12 @@
 #include <unistd.h>
 
 #include "base/half.h"
+#include "convert/put.h"
 #include "gguf/safetensors.h"
-#include "model/convert_internal.h"
 #include "model/format.h"
 
 /* Elements converted at a time; a multiple of every block. */
 enum { CHUNK = 1 << 16, MAX_ELEMENT_BYTES = 4 };
-
-void job_note(const struct job *job, const char *format, ...)
-{
-	if (!job || !job->note)
-		return;
-	char text[512];
-	va_list args;
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	job->note(job->user, text);
-}
-
-void job_progress(const struct job *job, double part)
-{
-	if (job && job->progress)
-		job->progress(job->user, part);
-}
-
-bool job_stopped(const struct job *job)
-{
-	return job && job->stopped && job->stopped(job->user);
-}
 
 /* Source element types: how many bytes, and how a run of them becomes float32. */
 static void load_f32(const uint8_t *src, float *dst, size_t n)
@@ -180,7 +157,8 @@ static enum hokku_code check_leftovers(const struct conversion *c)
 			continue;
 		str_quote(t->name, name, sizeof name);
 		if (c->shape.tied && str_eq_c(t->name, "lm_head.weight"))
-			job_note(&c->o->job, "tensor %s is left out: tie_word_embeddings is true", name);
+			observer_note(&c->o->observer, "tensor %s is left out: tie_word_embeddings is true",
+				      name);
 		else
 			rc = err_set(c->err, HOKKU_BAD_FILE, "%s: tensor %s has no place in a %s", c->o->dir,
 				     name, c->shape.arch->class_name);
@@ -198,10 +176,10 @@ static enum hokku_code declare_tensors(struct conversion *c)
 			return rc;
 		enum tensor_type type = stored_type(c, &it, &fell_back);
 		if (fell_back)
-			job_note(&c->o->job,
-				 "%s: rows of %" PRIu64 " are no multiple of %s's %u; written as F16",
-				 it.gguf, it.cols, tensor_type_get(c->o->type)->name,
-				 tensor_type_get(c->o->type)->block_elements);
+			observer_note(&c->o->observer,
+				      "%s: rows of %" PRIu64 " are no multiple of %s's %u; written as F16",
+				      it.gguf, it.cols, tensor_type_get(c->o->type)->name,
+				      tensor_type_get(c->o->type)->block_elements);
 		const uint64_t dims[2] = {it.cols, it.rows};
 		gguf_put_tensor(c->writer, it.gguf, type, it.row->rows == SIDE_NONE ? 1 : 2, dims);
 		c->n_elements += it.cols * it.rows;
@@ -239,7 +217,7 @@ static enum hokku_code write_tensor(struct conversion *c, const struct tensor_it
 	const uint8_t *src = t->data;
 	for (uint64_t at = 0; at < t->n_elements;) {
 		size_t n = t->n_elements - at < CHUNK ? (size_t)(t->n_elements - at) : CHUNK;
-		if (job_stopped(&c->o->job))
+		if (observer_stopped(&c->o->observer))
 			return err_set(c->err, HOKKU_CANCELLED, "interrupted; %s was not written", c->o->out);
 		sources[t->dtype].load(src + at * sources[t->dtype].bytes, c->floats, n);
 		enum hokku_code rc = check_values(c, it->hf, at, n, type);
@@ -253,7 +231,7 @@ static enum hokku_code write_tensor(struct conversion *c, const struct tensor_it
 		at += n;
 		c->n_done += n;
 		if (c->n_done < c->n_elements)
-			job_progress(&c->o->job, (double)c->n_done / (double)c->n_elements);
+			observer_progress(&c->o->observer, (double)c->n_done / (double)c->n_elements);
 	}
 	return HOKKU_OK;
 }
@@ -291,8 +269,8 @@ static enum hokku_code read_config(struct conversion *c)
 static enum hokku_code read_vocab(struct conversion *c)
 {
 	uint32_t n_vocab = c->shape.arch ? c->shape.n_vocab : 0;
-	enum hokku_code rc = vocab_read(&c->vocab, c->o->dir, n_vocab, &c->o->job, c->err);
-	return rc ? rc : vocab_read_ids(&c->vocab, c->o->dir, &c->o->job, c->err);
+	enum hokku_code rc = vocab_read(&c->vocab, c->o->dir, n_vocab, &c->o->observer, c->err);
+	return rc ? rc : vocab_read_ids(&c->vocab, c->o->dir, &c->o->observer, c->err);
 }
 
 static void put_metadata(struct conversion *c)
@@ -302,13 +280,13 @@ static void put_metadata(struct conversion *c)
 	if (c->o->name)
 		snprintf(name, sizeof name, "%s", c->o->name);
 	if (c->shape.arch) {
-		hf_shape_put(c->writer, &c->shape, name, c->o->vocab_only ? -1 : hf_file_type(c->o->type));
+		put_shape(c->writer, &c->shape, name, c->o->vocab_only ? -1 : file_type_of(c->o->type));
 	} else {
 		gguf_put_str(c->writer, "general.architecture", str_c(c->vocab.arch));
 		gguf_put_str(c->writer, "general.type", STR_LIT("model"));
 		gguf_put_str(c->writer, "general.name", str_c(name));
 	}
-	vocab_put(c->writer, &c->vocab);
+	put_vocab(c->writer, &c->vocab);
 }
 
 static enum hokku_code write_all(struct conversion *c)
@@ -327,7 +305,7 @@ static enum hokku_code write_all(struct conversion *c)
 	if (!rc)
 		rc = gguf_writer_finish(c->writer, c->err);
 	if (!rc)
-		job_progress(&c->o->job, 1);
+		observer_progress(&c->o->observer, 1);
 	return rc;
 }
 

@@ -5,7 +5,7 @@
  */
 #include <stdio.h>
 
-#include "model/synth_internal.h"
+#include "convert/synth_internal.h"
 
 static const char CHAT_TEMPLATE[] =
 	"{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + "

@@ -8,8 +8,8 @@
 
 #include "base/half.h"
 #include "base/rng.h"
+#include "convert/synth_internal.h"
 #include "model/format.h"
-#include "model/synth_internal.h"
 
 /* Standard deviations of uniform integers. */
 #define STD_4_BITS 4.6097722f  /* 0 to 15 */

@@ -1,13 +1,17 @@
-/* What the files of the converter and of the synthesiser share: an architecture as rows, a parsed
- * config.json, a vocabulary on its way into a file. */
-#ifndef MODEL_CONVERT_INTERNAL_H
-#define MODEL_CONVERT_INTERNAL_H
+/*
+ * A Hugging Face folder read as a model: config.json becomes a shape (shape.c: an architecture is a row of
+ * tables), tokenizer.json and its companions a vocabulary (vocab.c, ids.c; recognise.c: so is a
+ * pre-tokenizer). Nothing here writes a file.
+ */
+#ifndef HF_HF_H
+#define HF_HF_H
 
 #include <jansson.h>
 
 #include "base/arena.h"
-#include "gguf/writer.h"
-#include "model/convert.h"
+#include "base/error.h"
+#include "base/observer.h"
+#include "base/str.h"
 
 /* Which of the shape's numbers a tensor's side is. */
 enum side { SIDE_NONE, SIDE_MODEL, SIDE_Q, SIDE_KV, SIDE_FF, SIDE_VOCAB, N_SIDES };
@@ -24,7 +28,7 @@ enum tensor_role {
 };
 
 /* One tensor of the model, or one of each layer: after the folder's and the file's layer prefix. */
-struct tensor_row {
+struct hf_tensor_row {
 	const char *hf, *gguf;
 	enum side rows, cols; /* rows SIDE_NONE: a vector of cols */
 	enum tensor_role role;
@@ -55,14 +59,14 @@ struct refuse_row {
 };
 
 struct hf_arch {
-	const char *model_type;           /* config.json's */
-	const char *class_name;           /* config.json's architectures[0] */
-	const char *gguf;                 /* general.architecture */
-	const char *hf_layers;            /* "model.layers." */
-	const struct config_row *config;  /* ends with config NULL */
-	const struct refuse_row *refuse;  /* ends with config NULL */
-	const struct tensor_row *tensors; /* ends with hf NULL; in the order they are written */
-	const char *const *ignored;       /* suffixes of tensors that carry no weights; NULL-terminated */
+	const char *model_type;              /* config.json's */
+	const char *class_name;              /* config.json's architectures[0] */
+	const char *gguf;                    /* general.architecture */
+	const char *hf_layers;               /* "model.layers." */
+	const struct config_row *config;     /* ends with config NULL */
+	const struct refuse_row *refuse;     /* ends with config NULL */
+	const struct hf_tensor_row *tensors; /* ends with hf NULL; in the order they are written */
+	const char *const *ignored;          /* suffixes of tensors that carry no weights; NULL-terminated */
 };
 
 /* root is a parsed config.json, path names it in messages. */
@@ -72,15 +76,11 @@ enum hokku_code hf_shape_read(const json_t *root, const char *path, struct hf_sh
 /* Reads path as JSON: duplicates rejected, max_bytes at most. */
 enum hokku_code hf_json_read(const char *path, size_t max_bytes, json_t **out, struct hokku_error *err);
 
-/* The keys of general.* and of the architecture. file_type: llama.cpp's number, -1 for a file without
- * weights. */
-void hf_shape_put(struct gguf_writer *w, const struct hf_shape *s, const char *name, int file_type);
-
 uint32_t hf_side(const struct hf_shape *s, enum side side);
 
 /* Rows of the shape's tensors, all layers. Start with {0}; false at the end. */
 struct tensor_iter {
-	const struct tensor_row *row;
+	const struct hf_tensor_row *row;
 	uint32_t layer;
 	size_t at, per_layer_from;
 	uint32_t ordinal; /* the row's number in the table, for seeds */
@@ -88,9 +88,6 @@ struct tensor_iter {
 	uint64_t rows, cols; /* a vector has one row */
 };
 bool tensor_iter_next(const struct hf_shape *s, struct tensor_iter *it);
-
-/* llama.cpp's number for a file whose matrices are all of a type; -1 if it has none. */
-int hf_file_type(enum tensor_type type);
 
 /* A vocabulary, ready to be written. Texts live in the arena or in a JSON tree its maker keeps. */
 struct vocab {
@@ -111,21 +108,16 @@ enum { VOCAB_NORMAL = 1, VOCAB_CONTROL = 3, VOCAB_USER_DEFINED = 4, VOCAB_UNUSED
 enum { HF_MAX_VOCAB = 4 << 20, HF_MAX_TOKENIZER_BYTES = 256 << 20, HF_MAX_CONFIG_BYTES = 16 << 20 };
 
 /* n_vocab 0: as many as the tokenizer has; otherwise the rest is padded with unused tokens. */
-enum hokku_code vocab_read(struct vocab *v, const char *dir, uint32_t n_vocab, const struct job *job,
-			   struct hokku_error *err);
+enum hokku_code vocab_read(struct vocab *v, const char *dir, uint32_t n_vocab,
+			   const struct observer *observer, struct hokku_error *err);
 
 /* Fills in the ids that the tokenizer's files left open; an id outside the vocabulary is BAD_FILE. */
-enum hokku_code vocab_read_ids(struct vocab *v, const char *dir, const struct job *job,
+enum hokku_code vocab_read_ids(struct vocab *v, const char *dir, const struct observer *observer,
 			       struct hokku_error *err);
-void vocab_put(struct gguf_writer *w, const struct vocab *v);
 void vocab_free(struct vocab *v);
 
 /* The pre-tokenizer's name for tokenizer.json's definition, or INVALID_REQUEST with the definition. */
 enum hokku_code vocab_recognise(const json_t *tokenizer, const char *path, const char **pre,
 				const char **arch, struct hokku_error *err);
-
-void job_note(const struct job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void job_progress(const struct job *job, double part);
-bool job_stopped(const struct job *job);
 
 #endif
