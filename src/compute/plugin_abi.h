@@ -4,7 +4,7 @@
  * The plugin carries its own copy of the rooms it stands on (base, gguf's and model's tables); nothing of it
  * is resolved in the binary that loads it. Plain C structs cross the boundary, laid out as both were
  * compiled: abi is checked before any other field is read, and it changes whenever a struct of this header,
- * of compute.h, of model/model.h or of gguf/internal.h does (the plugin reads the model's file itself).
+ * of compute.h, of model/model.h or of gguf/gguf_internal.h does (the plugin reads the model's file itself).
  *
  * Threads: list_devices, free_bytes and measure may be called from any thread, one at a time; the
  * backend's functions follow compute.h.

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "engine/internal.h"
+#include "engine/engine_internal.h"
 
 void job_destroy(struct job *job)
 {

@@ -4,7 +4,7 @@
  * (compute.h).
  */
 #include "base/clock.h"
-#include "engine/internal.h"
+#include "engine/engine_internal.h"
 
 struct run {
 	struct engine *e;

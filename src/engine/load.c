@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/internal.h"
+#include "engine/engine_internal.h"
 
 /* How far loading is when a stage begins, as parts of the whole: almost all time goes into the device's
  * weights. */

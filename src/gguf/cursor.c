@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "gguf/internal.h"
+#include "gguf/gguf_internal.h"
 
 enum { QUOTE_BYTES = 100 }; /* of a name in a message: a tensor's whole, a key's beginning */
 

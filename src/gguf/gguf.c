@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "gguf/internal.h"
+#include "gguf/gguf_internal.h"
 
 static enum hokku_code open_bytes(struct gguf *g, const void *bytes, uint64_t n_bytes, const char *path,
 				  struct hokku_error *err)

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "gguf/internal.h"
+#include "gguf/gguf_internal.h"
 
 static struct str name_at(const struct gguf_index *index, uint64_t row)
 {

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "gguf/internal.h"
+#include "gguf/gguf_internal.h"
 
 enum {
 	HEADER_BYTES = 24,    /* magic, version, tensor count, key count */

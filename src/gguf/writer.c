@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/rng.h"
-#include "gguf/internal.h"
+#include "gguf/gguf_internal.h"
 
 enum { BUFFER_BYTES = 1 << 20 }; /* small pieces are gathered to this before they are written */
 

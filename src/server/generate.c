@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rng.h"
-#include "server/internal.h"
+#include "server/server_internal.h"
 
 static void gen_free(struct generation *g)
 {

@@ -1,4 +1,4 @@
-#include "server/internal.h"
+#include "server/server_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>

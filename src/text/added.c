@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "text/internal.h"
+#include "text/tokenizer_internal.h"
 
 static uint32_t new_node(struct added *a, uint8_t byte)
 {

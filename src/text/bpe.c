@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "text/internal.h"
+#include "text/tokenizer_internal.h"
 
 enum hokku_code merges_create(struct merges *m, uint64_t n, struct hokku_error *err)
 {

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
-#include "text/internal.h"
 #include "text/nfc.h"
+#include "text/tokenizer_internal.h"
 
 /* One call's working memory. Small pieces, nearly all of them, need none of the heap. */
 enum { IDS_SMALL = 256 };

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "text/internal.h"
+#include "text/tokenizer_internal.h"
 
 /* Multiply and shift over eight bytes at a time; every byte of s reaches every bit of the result. */
 static inline uint32_t hash(const char *s, size_t n)

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "text/internal.h"
+#include "text/tokenizer_internal.h"
 
 static const char key_model[] = "tokenizer.ggml.model", key_pre[] = "tokenizer.ggml.pre",
 		  key_tokens[] = "tokenizer.ggml.tokens", key_types[] = "tokenizer.ggml.token_type",

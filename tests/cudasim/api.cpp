@@ -20,7 +20,7 @@
 #include <set>
 #include <vector>
 
-#include "internal.h"
+#include "emulator.h"
 
 struct CUevent_st {
 	bool pending = false; /* recorded, not reached yet */

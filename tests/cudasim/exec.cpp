@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "emulator.h"
 
 #ifndef __x86_64__
 #include <ucontext.h>

@@ -1,7 +1,7 @@
 /* What the files of the server share. All of it belongs to the loop's thread but where a comment says
  * otherwise. */
-#ifndef SERVER_INTERNAL_H
-#define SERVER_INTERNAL_H
+#ifndef SERVER_SERVER_INTERNAL_H
+#define SERVER_SERVER_INTERNAL_H
 
 #include "server/answer.h"
 #include "server/http.h"

@@ -1,6 +1,6 @@
 /* The two halves of the emulator: api.cpp keeps devices, memory and streams; exec.cpp runs a kernel. */
-#ifndef CUDASIM_INTERNAL_H
-#define CUDASIM_INTERNAL_H
+#ifndef CUDASIM_EMULATOR_H
+#define CUDASIM_EMULATOR_H
 
 #include "cudasim.h"
 #include "include/cuda_runtime.h"

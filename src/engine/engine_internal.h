@@ -1,6 +1,6 @@
 /* What the engine's files share. See engine.h for the contract. */
-#ifndef ENGINE_INTERNAL_H
-#define ENGINE_INTERNAL_H
+#ifndef ENGINE_ENGINE_INTERNAL_H
+#define ENGINE_ENGINE_INTERNAL_H
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -4,8 +4,8 @@
  * inside a piece (bpe.c), and the trie that finds added tokens in text (added.c). encode.c puts them
  * together.
  */
-#ifndef TEXT_INTERNAL_H
-#define TEXT_INTERNAL_H
+#ifndef TEXT_TOKENIZER_INTERNAL_H
+#define TEXT_TOKENIZER_INTERNAL_H
 
 #include <stdatomic.h>
 

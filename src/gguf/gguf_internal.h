@@ -1,7 +1,7 @@
 /* What the files of this room share: the handle, the cursor over untrusted bytes, the index. Nobody else's
  * business. */
-#ifndef GGUF_INTERNAL_H
-#define GGUF_INTERNAL_H
+#ifndef GGUF_GGUF_INTERNAL_H
+#define GGUF_GGUF_INTERNAL_H
 
 #include "base/arena.h"
 #include "base/file.h"
