@@ -1,4 +1,4 @@
-#include "engine/engine.h"
+#include "engine/load.h"
 
 /* bundled.S */
 extern const char hokku_bundled_begin[] __attribute__((visibility("hidden")));

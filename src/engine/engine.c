@@ -1,7 +1,6 @@
 /*
- * The engine's thread and its queue. The lock guards the queue and the cached state alone and is held for
- * moments: no step, no loading and no callback runs under it, so engine_get_state, engine_submit and
- * engine_cancel never wait for the model.
+ * The engine's thread and its door. Nothing is done under the lock (queue.h) that takes time, so
+ * engine_get_state, engine_submit and engine_cancel never wait for the model.
  */
 #include "engine/engine.h"
 
@@ -10,151 +9,13 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "engine/engine_internal.h"
-
-void job_destroy(struct job *job)
-{
-	if (!job)
-		return;
-	stop_deinit(&job->stop);
-	free(job->tokens);
-	free(job->bias);
-	free(job);
-}
-
-static struct job *pop(struct engine *e)
-{
-	struct job *job = e->queue[e->queue_head];
-	e->queue_head = (e->queue_head + 1) % (e->max_queue + 1);
-	e->n_queued--;
-	return job;
-}
-
-static void push(struct engine *e, struct job *job)
-{
-	e->queue[(e->queue_head + e->n_queued) % (e->max_queue + 1)] = job;
-	e->n_queued++;
-}
-
-/* Ends a list of jobs with err. */
-static void fail_all(struct engine *e, struct job *list, const struct hokku_error *err)
-{
-	while (list) {
-		struct job *next = list->next;
-		job_fail(list, err);
-		job_destroy(list);
-		list = next;
-		pthread_mutex_lock(&e->lock);
-		e->n_finished++;
-		pthread_mutex_unlock(&e->lock);
-	}
-}
-
-/* Takes jobs out of the queue, in order: the cancelled ones, or all. Under the lock. */
-static struct job *take_out(struct engine *e, bool all)
-{
-	struct job *list = NULL, **end = &list;
-	for (uint32_t n = e->n_queued; n > 0; n--) {
-		struct job *job = pop(e);
-		if (!all && !atomic_load(&job->cancelled)) {
-			push(e, job);
-			continue;
-		}
-		job->next = NULL;
-		*end = job;
-		end = &job->next;
-	}
-	atomic_store(&e->n_cancelled, 0);
-	return list;
-}
-
-void engine_reap_cancelled(struct engine *e)
-{
-	struct hokku_error err;
-	pthread_mutex_lock(&e->lock);
-	struct job *list = take_out(e, false);
-	pthread_mutex_unlock(&e->lock);
-	err_set(&err, HOKKU_CANCELLED, "the request was cancelled while it waited");
-	fail_all(e, list, &err);
-}
-
-void engine_count(struct engine *e, uint32_t tokens_in, uint32_t tokens_out)
-{
-	pthread_mutex_lock(&e->lock);
-	e->n_tokens_in += tokens_in;
-	e->n_tokens_out += tokens_out;
-	pthread_mutex_unlock(&e->lock);
-}
-
-static void tell_state(struct engine *e)
-{
-	if (e->on_state)
-		e->on_state(e->user);
-}
-
-void engine_set_load_part(struct engine *e, double part)
-{
-	pthread_mutex_lock(&e->lock);
-	bool moved = part >= e->load_part + 0.01; /* a hundred calls at most */
-	if (moved)
-		e->load_part = part < 1 ? part : 1;
-	pthread_mutex_unlock(&e->lock);
-	if (moved)
-		tell_state(e);
-}
-
-void engine_set_load_bytes(struct engine *e, uint64_t done, uint64_t all)
-{
-	pthread_mutex_lock(&e->lock);
-	if (!e->load_begun_ns)
-		e->load_begun_ns = clock_ns();
-	e->load_bytes = done;
-	e->load_all_bytes = all;
-	pthread_mutex_unlock(&e->lock);
-}
-
-bool engine_is_stopped(struct engine *e)
-{
-	pthread_mutex_lock(&e->lock);
-	bool stopping = e->stopping;
-	pthread_mutex_unlock(&e->lock);
-	return stopping || (e->stopped && e->stopped(e->user));
-}
-
-static void enter_phase(struct engine *e, enum engine_phase phase, const struct hokku_error *err)
-{
-	pthread_mutex_lock(&e->lock);
-	e->phase = phase;
-	if (phase == ENGINE_READY)
-		e->load_part = 1;
-	if (err)
-		e->failure = *err;
-	pthread_cond_broadcast(&e->changed);
-	pthread_mutex_unlock(&e->lock);
-	tell_state(e);
-}
+#include "engine/generate.h"
+#include "engine/load.h"
+#include "engine/queue.h"
 
 static struct timespec to_timespec(uint64_t ns)
 {
 	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
-}
-
-enum hokku_code engine_check(struct engine *e, struct hokku_error *err)
-{
-	struct compute_memory memory;
-	uint64_t now = clock_ns();
-	if (now < e->next_check_ns)
-		return HOKKU_OK;
-	enum hokku_code rc = compute_check(e->compute, err);
-	if (rc)
-		return rc;
-	compute_get_memory(e->compute, &memory);
-	pthread_mutex_lock(&e->lock);
-	e->memory = memory;
-	e->checked_ns = now;
-	pthread_mutex_unlock(&e->lock);
-	e->next_check_ns = now + e->check_ns;
-	return HOKKU_OK;
 }
 
 /* Waits for a job, until it is time for a check at most. NULL then, and when the engine stops and the queue
@@ -169,7 +30,7 @@ static struct job *next_job(struct engine *e, bool *stop)
 		waited = pthread_cond_timedwait(&e->work, &e->lock, &until);
 	*stop = e->n_queued == 0 && e->stopping;
 	if (e->n_queued) {
-		job = pop(e);
+		job = queue_pop(e);
 		e->running = job;
 	}
 	pthread_mutex_unlock(&e->lock);
@@ -189,11 +50,11 @@ static void job_done(struct engine *e, struct job *job)
 /* The device cannot go on: whoever waits is told so, and later requests are refused with the same error. */
 static void give_up(struct engine *e, const struct hokku_error *err)
 {
-	enter_phase(e, ENGINE_LOST, err);
+	engine_enter_phase(e, ENGINE_LOST, err);
 	pthread_mutex_lock(&e->lock);
-	struct job *list = take_out(e, true);
+	struct job *list = queue_take_out(e, true);
 	pthread_mutex_unlock(&e->lock);
-	fail_all(e, list, err);
+	queue_fail(e, list, err);
 }
 
 /* Until the engine is stopped; or DEVICE_ERROR. */
@@ -218,7 +79,7 @@ static void run_engine(struct engine *e)
 	struct hokku_error err = {.code = HOKKU_OK};
 	if (engine_load(e, &err)) {
 		engine_unload(e);
-		enter_phase(e, ENGINE_FAILED, &err);
+		engine_enter_phase(e, ENGINE_FAILED, &err);
 		return;
 	}
 	atomic_store(&e->public_tok, e->tok);
@@ -228,11 +89,11 @@ static void run_engine(struct engine *e)
 	pthread_mutex_lock(&e->lock);
 	e->checked_ns = now;
 	pthread_mutex_unlock(&e->lock);
-	enter_phase(e, ENGINE_READY, NULL);
+	engine_enter_phase(e, ENGINE_READY, NULL);
 	if (serve_jobs(e, &err))
 		give_up(e, &err);
 	else
-		enter_phase(e, ENGINE_STOPPED, NULL);
+		engine_enter_phase(e, ENGINE_STOPPED, NULL);
 }
 
 static void *engine_main(void *arg)
@@ -509,7 +370,7 @@ enum hokku_code engine_submit(struct engine *e, const struct engine_request *req
 	if (!rc) {
 		job->id = ++e->next_id;
 		*id = job->id;
-		push(e, job);
+		queue_push(e, job);
 		pthread_cond_signal(&e->work);
 	}
 	pthread_mutex_unlock(&e->lock);

@@ -9,21 +9,13 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
-#include "compute/compute.h"
-#include "text/chat.h"
-#include "text/tokenizer.h"
+#include "engine/load.h"
+#include "engine/request.h"
 
 enum {
-	ENGINE_MAX_STOP = 16,
-	ENGINE_MAX_STOP_BYTES = 512,
-	ENGINE_MAX_QUEUE = 256, /* default of engine_config.max_queue */
-	ENGINE_DEFAULT_MAX_CTX = 32768,
-	ENGINE_MAX_LOGIT_BIAS = 1000, /* most that a logit may be raised or lowered by */
-	ENGINE_CHECK_MS = 60000,      /* the device's memory is checked so often */
-	ENGINE_MAX_KV_CONTEXTS = 256, /* whole contexts that KV memory grows to, where it may grow */
+	ENGINE_MAX_QUEUE = 256,  /* default of engine_config.max_queue */
+	ENGINE_CHECK_MS = 60000, /* the device's memory is checked so often */
 };
-
-struct engine;
 
 struct engine_config {
 	const char *model_path; /* NULL: the bundled model */
@@ -42,10 +34,6 @@ struct engine_config {
 	void *user;
 };
 
-/* FAILED: the model cannot be loaded. LOST: it was READY, then its device failed, or its memory is no longer
- * on the device; requests are refused with that error. */
-enum engine_phase { ENGINE_LOADING, ENGINE_READY, ENGINE_FAILED, ENGINE_LOST, ENGINE_STOPPED };
-
 /* A snapshot; strings live as long as the engine and are set from READY on. */
 struct engine_state {
 	enum engine_phase phase;
@@ -60,36 +48,6 @@ struct engine_state {
 	double checked_s; /* since the device's memory was last checked and asked about */
 	uint32_t n_queued, n_running;
 	uint64_t n_finished, n_tokens_in, n_tokens_out; /* since the start */
-};
-
-/* What a request's callback is told. started comes when the request leaves the queue, then one token event a
- * token, then exactly one of end and error; a request refused while still queued gets error alone. Pointers
- * live during the call. Control tokens have an event but no text. An end token ends the answer, is not
- * counted, and has an event only if text was still held back: then with its own id and the index it would
- * have had. Callbacks must not take long, and may call engine_submit, engine_cancel and engine_get_state, but
- * neither engine_wait_ready nor engine_destroy. */
-enum engine_event_kind { ENGINE_STARTED, ENGINE_TOKEN, ENGINE_END, ENGINE_ERROR };
-struct engine_event {
-	enum engine_event_kind kind;
-	uint64_t request;       /* what engine_submit gave */
-	uint32_t prompt_tokens; /* started */
-	uint64_t seed;          /* started */
-	struct str text; /* token: may be empty while a character or a possible stop text is held back */
-	int32_t token;   /* token: the id drawn */
-	uint32_t index;  /* token: 0, 1, 2 ... */
-	const struct hokku_result *result; /* end */
-	const struct hokku_error *error;   /* error */
-};
-
-struct engine_request {
-	const int32_t *tokens; /* (n_tokens) the prompt; copied by engine_submit */
-	size_t n_tokens;
-	uint32_t max_tokens;      /* 0: until the context is full */
-	struct sampling sampling; /* bias is copied; a request without a seed is given one by the caller */
-	const struct str *stop;   /* (n_stop), copied */
-	uint32_t n_stop;
-	void (*on_event)(void *user, const struct engine_event *event);
-	void *user;
 };
 
 /* Starts the engine's thread, which loads the model; strings of config are copied. *out is set before
@@ -126,31 +84,5 @@ enum hokku_code engine_submit(struct engine *e, const struct engine_request *req
 /* Asks request id to end; it gets its error event (CANCELLED) from the engine's thread soon, unless it has
  * ended. Idempotent; never blocks. */
 void engine_cancel(struct engine *e, uint64_t id);
-
-/* The one table of sampling fields: name, range, where it lives. Request parsers and messages use it. */
-enum sampling_kind { SAMPLING_FLOAT, SAMPLING_INT };
-struct sampling_field {
-	const char *name; /* "temperature" */
-	enum sampling_kind kind;
-	double min, max, fallback;
-	bool min_open;    /* min itself is not allowed */
-	size_t offset;    /* in struct sampling */
-	const char *text; /* one line of help */
-};
-extern const struct sampling_field sampling_fields[];
-extern const size_t n_sampling_fields;
-void sampling_defaults(struct sampling *s);
-enum hokku_code sampling_check(const struct sampling *s, uint32_t n_vocab, struct hokku_error *err);
-
-/* The model inside the binary; empty where it was built without. */
-struct str bundled_model(void);
-
-/* Opens the model file at path; NULL: the bundled one. */
-enum hokku_code engine_open_file(const char *path, struct gguf **g, struct hokku_error *err);
-
-/* The tokenizer of an open file and, unless chat is NULL, its chat template. Errors name the file; then *t is
- * NULL. */
-enum hokku_code engine_open_tok(const struct gguf *g, struct tok **t, struct chat *chat,
-				struct hokku_error *err);
 
 #endif

@@ -3,8 +3,8 @@
  * steps the request may end, so that a cancel acts within one step; how the prompt is cut changes no result
  * (compute.h).
  */
+#include "engine/generate.h"
 #include "base/clock.h"
-#include "engine/engine_internal.h"
 
 struct run {
 	struct engine *e;
@@ -15,17 +15,6 @@ struct run {
 	uint32_t n_out;    /* tokens drawn, an end token not counted */
 	int32_t token;     /* drawn last */
 };
-
-static void emit(const struct job *job, struct engine_event *event)
-{
-	event->request = job->id;
-	job->on_event(job->user, event);
-}
-
-void job_fail(const struct job *job, const struct hokku_error *err)
-{
-	emit(job, &(struct engine_event){.kind = ENGINE_ERROR, .error = err});
-}
 
 /* A step over n new tokens from pos on; draw: and a token after them. */
 static enum hokku_code step(struct run *r, uint32_t pos, uint32_t n, bool draw, struct hokku_error *err)
@@ -55,6 +44,24 @@ static enum hokku_code step(struct run *r, uint32_t pos, uint32_t n, bool draw, 
 			"no token can be drawn at position %u: every logit is NaN, minus infinity or masked",
 			pos + n);
 	r->token = seq.token;
+	return HOKKU_OK;
+}
+
+enum hokku_code engine_check(struct engine *e, struct hokku_error *err)
+{
+	struct compute_memory memory;
+	uint64_t now = clock_ns();
+	if (now < e->next_check_ns)
+		return HOKKU_OK;
+	enum hokku_code rc = compute_check(e->compute, err);
+	if (rc)
+		return rc;
+	compute_get_memory(e->compute, &memory);
+	pthread_mutex_lock(&e->lock);
+	e->memory = memory;
+	e->checked_ns = now;
+	pthread_mutex_unlock(&e->lock);
+	e->next_check_ns = now + e->check_ns;
 	return HOKKU_OK;
 }
 
@@ -132,10 +139,10 @@ static void emit_token(struct run *r, uint32_t index)
 {
 	const struct strbuf *shown = &r->e->shown;
 	r->result.text_bytes += shown->len;
-	emit(r->job, &(struct engine_event){.kind = ENGINE_TOKEN,
-					    .text = {shown->len ? shown->ptr : "", shown->len},
-					    .token = r->token,
-					    .index = index});
+	job_emit(r->job, &(struct engine_event){.kind = ENGINE_TOKEN,
+						.text = {shown->len ? shown->ptr : "", shown->len},
+						.token = r->token,
+						.index = index});
 }
 
 /* Deals with the token drawn last: its event, and whether it ends the answer (*ended, result.stop). */
@@ -187,9 +194,9 @@ enum hokku_code engine_generate(struct engine *e, struct job *job, struct hokku_
 	struct run r = {.e = e, .job = job};
 	enum hokku_code rc = between_steps(&r, err);
 	if (!rc) {
-		emit(job, &(struct engine_event){.kind = ENGINE_STARTED,
-						 .prompt_tokens = job->n_tokens,
-						 .seed = job->sampling.seed});
+		job_emit(job, &(struct engine_event){.kind = ENGINE_STARTED,
+						     .prompt_tokens = job->n_tokens,
+						     .seed = job->sampling.seed});
 		rc = run(&r, err);
 	}
 	if (rc) {
@@ -199,6 +206,6 @@ enum hokku_code engine_generate(struct engine *e, struct job *job, struct hokku_
 	r.result.seed = job->sampling.seed;
 	r.result.prompt_tokens = job->n_tokens;
 	r.result.tokens_out = r.n_out;
-	emit(job, &(struct engine_event){.kind = ENGINE_END, .result = &r.result});
+	job_emit(job, &(struct engine_event){.kind = ENGINE_END, .result = &r.result});
 	return HOKKU_OK;
 }

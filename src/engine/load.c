@@ -1,8 +1,10 @@
 /* Loading: file, tokenizer, chat template, tensors, device, in this order; each can refuse. */
+#include "engine/load.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/engine_internal.h"
+#include "engine/queue.h"
 
 /* How far loading is when a stage begins, as parts of the whole: almost all time goes into the device's
  * weights. */

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "engine/engine.h"
+#include "engine/request.h"
 
 #define FIELD(field, kind_, min_, max_, fallback_, open, text_)                                 \
 	{                                                                                       \

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "engine/engine.h"
+#include "engine/request.h"
 
 enum hokku_code stop_check(const struct str *texts, uint32_t n, struct hokku_error *err)
 {

@@ -7,6 +7,8 @@
  * never reached the engine, after the engine's last event (end or error) when it did. The client may be gone
  * long before.
  */
+#include "server/generate.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +16,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rng.h"
-#include "server/server_internal.h"
+#include "server/answer.h"
+#include "server/reply.h"
 
 static void gen_free(struct generation *g)
 {
@@ -96,7 +99,7 @@ static void gen_answer_error(struct generation *g, enum hokku_code code, const c
 	}
 	g->client = NULL;
 	http_set_user(client, NULL);
-	server_answer_error(client, code, hokku_code_http(code), message, field);
+	reply_error(client, code, hokku_code_http(code), message, field);
 }
 
 static const char *stop_message(const struct generation *g, char out[160])
@@ -209,17 +212,17 @@ void gen_route(struct server *s, struct http_request *r)
 	enum hokku_code rc = check_serving(s, &err);
 	const char *encoding = http_get_header(r, "Content-Encoding");
 	if (rc) {
-		server_answer_error(r, rc, hokku_code_http(rc), err.message, NULL);
+		reply_error(r, rc, hokku_code_http(rc), err.message, NULL);
 		return;
 	}
 	if (encoding && strcasecmp(encoding, "identity") != 0) {
-		server_answer_error(r, HOKKU_INVALID_REQUEST, 415,
-				    "Content-Encoding is not supported; send plain JSON", NULL);
+		reply_error(r, HOKKU_INVALID_REQUEST, 415,
+			    "Content-Encoding is not supported; send plain JSON", NULL);
 		return;
 	}
 	struct generation *g = gen_create(s, r);
 	if (!g) {
-		server_answer_error(r, HOKKU_OUT_OF_MEMORY, 500, "no memory for the request", NULL);
+		reply_error(r, HOKKU_OUT_OF_MEMORY, 500, "no memory for the request", NULL);
 		return;
 	}
 	if (!prepare_submit(s->prepare, &g->job)) {
@@ -227,7 +230,7 @@ void gen_route(struct server *s, struct http_request *r)
 		snprintf(text, sizeof text,
 			 "too many requests wait (--max-queue %" PRIu32 "); try again later",
 			 s->config.engine.max_queue);
-		server_answer_error(r, HOKKU_OVERLOADED, 503, text, NULL);
+		reply_error(r, HOKKU_OVERLOADED, 503, text, NULL);
 		return;
 	}
 	g->preparing = true;
@@ -403,7 +406,7 @@ static void gen_end(struct generation *g, const struct mail *m, const char *mode
 	g->client = NULL;
 	http_set_user(client, NULL);
 	body.failed |= g->text.failed;
-	server_answer_json(client, 200, &body);
+	reply_json(client, 200, &body);
 	strbuf_free(&body);
 }
 
@@ -493,14 +496,14 @@ void cancel_route(struct server *s, struct http_request *r)
 	if (!body || n > REQUEST_MAX_SMALL_BODY) {
 		snprintf(text, sizeof text, "the body has %zu bytes; %d are allowed here", n,
 			 REQUEST_MAX_SMALL_BODY);
-		server_answer_error(r, HOKKU_INVALID_REQUEST, 413, text, NULL);
+		reply_error(r, HOKKU_INVALID_REQUEST, 413, text, NULL);
 		free(body);
 		return;
 	}
 	enum hokku_code rc = request_parse_cancel((struct str){body, n}, id, &warnings, &err);
 	free(body);
 	if (rc) {
-		server_answer_error(r, rc, hokku_code_http(rc), err.error.message, err.field);
+		reply_error(r, rc, hokku_code_http(rc), err.error.message, err.field);
 	} else {
 		struct generation *g = find_live(s, id);
 		if (g)
@@ -511,7 +514,7 @@ void cancel_route(struct server *s, struct http_request *r)
 		if (warnings.len)
 			strbuf_addf(&answer, ",\"warnings\":[%s]", warnings.ptr);
 		strbuf_add_c(&answer, "}\n");
-		server_answer_json(r, 202, &answer);
+		reply_json(r, 202, &answer);
 	}
 	strbuf_free(&answer);
 	strbuf_free(&warnings);

@@ -1,4 +1,4 @@
-#include "server/server_internal.h"
+#include "server/server.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,7 +10,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/answer.h"
+#include "server/generate.h"
 #include "server/net.h"
+#include "server/reply.h"
 
 void server_defaults(struct server_config *c)
 {
@@ -27,37 +30,6 @@ void server_defaults(struct server_config *c)
 	};
 	c->engine.max_queue = ENGINE_MAX_QUEUE;
 	c->engine.kv_grows = true;
-}
-
-/* ---- answers ---- */
-
-static void log_answer(const struct http_request *r, int status)
-{
-	/* Whoever watches the server asks for /health all the time. */
-	bool is_health = strcmp(http_get_path(r), "/health") == 0;
-	char path[160];
-	str_quote(str_c(http_get_path(r)), path, sizeof path);
-	log_write(is_health ? LOG_DEBUG : LOG_INFO, "%s %s %d", http_get_method_name(r), path, status);
-}
-
-void server_answer_json(struct http_request *r, int status, const struct strbuf *body)
-{
-	log_answer(r, status);
-	if (body->failed)
-		http_reply(r, 500, NULL, (struct str){"", 0});
-	else
-		http_reply(r, status, "application/json", (struct str){body->ptr, body->len});
-}
-
-void server_answer_error(struct http_request *r, enum hokku_code code, int status, const char *message,
-			 const char *field)
-{
-	struct strbuf body = {0};
-	answer_error(&body, code, message, field);
-	if (status == 503)
-		http_add_header(r, "Retry-After", code == HOKKU_SHUTTING_DOWN ? "5" : "1");
-	server_answer_json(r, status, &body);
-	strbuf_free(&body);
 }
 
 static void make_error_body(enum hokku_code code, const char *text, struct strbuf *out)
@@ -138,7 +110,7 @@ static void health_route(struct server *s, struct http_request *r)
 		    (unsigned long long)state.n_tokens_out);
 	if (status == 503 && state.phase != ENGINE_LOST)
 		http_add_header(r, "Retry-After", "1");
-	server_answer_json(r, status, &b);
+	reply_json(r, status, &b);
 	strbuf_free(&b);
 }
 
@@ -175,7 +147,7 @@ static void root_route(struct server *s, struct http_request *r)
 		strbuf_add_json(&b, routes[i].text, strlen(routes[i].text));
 	}
 	strbuf_add_c(&b, "}}\n");
-	server_answer_json(r, 200, &b);
+	reply_json(r, 200, &b);
 	strbuf_free(&b);
 }
 
@@ -202,14 +174,14 @@ static void answer_no_route(struct http_request *r)
 	if (known)
 		http_add_header(r, "Allow", allowed.ptr);
 	if (known && http_get_method(r) == HTTP_OPTIONS) {
-		log_answer(r, 204);
+		reply_log(r, 204);
 		http_reply(r, 204, NULL, (struct str){"", 0});
 	} else if (known) {
 		const char *name = http_get_method_name(r);
 		bool named = strcmp(name, "?") != 0;
 		snprintf(text, sizeof text, "%s takes %s%s%s", path, allowed.ptr, named ? ", not " : "",
 			 named ? name : " alone");
-		server_answer_error(r, HOKKU_INVALID_REQUEST, 405, text, NULL);
+		reply_error(r, HOKKU_INVALID_REQUEST, 405, text, NULL);
 	} else {
 		const char *paths[N_ROUTES + 1] = {0};
 		for (size_t i = 0; i < N_ROUTES; i++)
@@ -218,7 +190,7 @@ static void answer_no_route(struct http_request *r)
 		str_quote(str_c(path), quoted, sizeof quoted);
 		snprintf(text, sizeof text, "there is no path %s; %s%s%s", quoted,
 			 near ? "did you mean " : "GET / lists them", near ? near : "", near ? "?" : "");
-		server_answer_error(r, HOKKU_NOT_FOUND, 404, text, NULL);
+		reply_error(r, HOKKU_NOT_FOUND, 404, text, NULL);
 	}
 	strbuf_free(&allowed);
 }
@@ -240,16 +212,16 @@ static void on_request(void *user, struct http_request *r)
 		char text[128];
 		snprintf(text, sizeof text, "all %u connections are in use; try again later",
 			 s->config.max_connections);
-		server_answer_error(r, HOKKU_OVERLOADED, 503, text, NULL);
+		reply_error(r, HOKKU_OVERLOADED, 503, text, NULL);
 	} else if (!route) {
 		answer_no_route(r);
 	} else if (!route->open && s->keys && !keys_allow(s->keys, http_get_header(r, "Authorization"))) {
 		http_add_header(r, "WWW-Authenticate", "Bearer realm=\"hokku\"");
-		server_answer_error(r, HOKKU_UNAUTHORIZED, 401,
-				    http_get_header(r, "Authorization")
-					    ? "the API key is wrong"
-					    : "this server wants an API key: Authorization: Bearer KEY",
-				    NULL);
+		reply_error(r, HOKKU_UNAUTHORIZED, 401,
+			    http_get_header(r, "Authorization")
+				    ? "the API key is wrong"
+				    : "this server wants an API key: Authorization: Bearer KEY",
+			    NULL);
 	} else {
 		route->handle(s, r);
 	}

@@ -1,14 +1,13 @@
-/* What the files of the server share. All of it belongs to the loop's thread but where a comment says
+/* A server and the requests it has in hand. All of it belongs to the loop's thread but where a comment says
  * otherwise. */
-#ifndef SERVER_SERVER_INTERNAL_H
-#define SERVER_SERVER_INTERNAL_H
+#ifndef SERVER_STATE_H
+#define SERVER_STATE_H
 
-#include "server/answer.h"
+#include "server/config.h"
 #include "server/http.h"
 #include "server/keys.h"
 #include "server/mailbox.h"
 #include "server/prepare.h"
-#include "server/server.h"
 
 /* One request for an answer, from its arrival until the engine is done with it. The client may leave earlier.
  */
@@ -57,20 +56,5 @@ struct server {
 	uint64_t stopping_ns;        /* when it was told to stop; 0: it was not */
 	struct hokku_error failure;  /* why the loop ended by itself */
 };
-
-/* server.c: answers. err->field may be "". */
-void server_answer_error(struct http_request *r, enum hokku_code code, int status, const char *message,
-			 const char *field);
-void server_answer_json(struct http_request *r, int status, const struct strbuf *body);
-
-/* generate.c: the two routes, and what the loop calls. */
-void gen_route(struct server *s, struct http_request *r);    /* POST /v1/generate */
-void cancel_route(struct server *s, struct http_request *r); /* POST /v1/cancel */
-void gen_client_gone(struct generation *g);
-void gen_take_prepared(struct server *s);
-void gen_take_mail(struct server *s);
-void gen_tick(struct server *s, uint64_t now_ns);
-void gen_stop_all(struct server *s, enum hokku_code code);
-void gen_free_all(struct server *s);
 
 #endif

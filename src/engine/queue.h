@@ -1,14 +1,18 @@
-/* What the engine's files share. See engine.h for the contract. */
-#ifndef ENGINE_ENGINE_INTERNAL_H
-#define ENGINE_ENGINE_INTERNAL_H
+/* What the engine's thread shares with its callers: jobs that wait, how far loading is, counters. See
+ * engine.h for the contract. */
+#ifndef ENGINE_QUEUE_H
+#define ENGINE_QUEUE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "engine/engine.h"
 #include "engine/pace.h"
+#include "engine/request.h"
 #include "engine/stop.h"
+#include "gguf/gguf.h"
+#include "text/chat.h"
 #include "text/stream.h"
+#include "text/tokenizer.h"
 
 /* A request from submit to its last event. Owned by the queue, then by the engine's thread. */
 struct job {
@@ -77,34 +81,36 @@ struct engine {
 	atomic_uint n_cancelled; /* of the jobs queued; read without the lock */
 };
 
-/* load.c: fills the engine from the file; runs on the engine's thread. engine_unload frees whatever there is.
- */
-enum hokku_code engine_load(struct engine *e, struct hokku_error *err);
-void engine_unload(struct engine *e);
+/* The ring, under the lock. */
+struct job *queue_pop(struct engine *e);
+void queue_push(struct engine *e, struct job *job);
 
-/* engine.c: reports how far loading is (0 to 1). */
-void engine_set_load_part(struct engine *e, double part);
+/* Takes jobs out of the queue, in order: the cancelled ones, or all. Under the lock. */
+struct job *queue_take_out(struct engine *e, bool all);
 
-/* engine.c: the same in bytes of weights; the first call marks the beginning. */
-void engine_set_load_bytes(struct engine *e, uint64_t done, uint64_t all);
+/* Ends a list of jobs with err. */
+void queue_fail(struct engine *e, struct job *list, const struct hokku_error *err);
 
-/* engine.c: shall loading end? */
-bool engine_is_stopped(struct engine *e);
-
-/* engine.c: takes cancelled jobs out of the queue and ends them. Called between steps. */
+/* Takes cancelled jobs out of the queue and ends them. Called between steps. */
 void engine_reap_cancelled(struct engine *e);
 
-/* engine.c: checks the device's memory where that is due: DEVICE_ERROR if the device cannot go on. Called
- * between steps and while idle. */
-enum hokku_code engine_check(struct engine *e, struct hokku_error *err);
+/* err: why, or NULL. */
+void engine_enter_phase(struct engine *e, enum engine_phase phase, const struct hokku_error *err);
 
-/* engine.c: adds to the counters that engine_get_state shows. */
+/* Reports how far loading is (0 to 1). */
+void engine_set_load_part(struct engine *e, double part);
+
+/* The same in bytes of weights; the first call marks the beginning. */
+void engine_set_load_bytes(struct engine *e, uint64_t done, uint64_t all);
+
+/* Shall loading end? */
+bool engine_is_stopped(struct engine *e);
+
+/* Adds to the counters that engine_get_state shows. */
 void engine_count(struct engine *e, uint32_t tokens_in, uint32_t tokens_out);
 
-/* generate.c: runs one job to its end and sends all its events. DEVICE_ERROR when the device cannot go on;
- * then err says why (and the job has had its error). */
-enum hokku_code engine_generate(struct engine *e, struct job *job, struct hokku_error *err);
-
+/* Sends a job's event: on the engine's thread, never under the lock. */
+void job_emit(const struct job *job, struct engine_event *event);
 void job_fail(const struct job *job, const struct hokku_error *err);
 void job_destroy(struct job *job);
 

@@ -1,0 +1,63 @@
+/* What passes through the engine's door: requests, what they are told, and whether it is open at all. */
+#ifndef ENGINE_REQUEST_H
+#define ENGINE_REQUEST_H
+
+#include "base/str.h"
+#include "compute/compute.h"
+
+enum {
+	ENGINE_MAX_STOP = 16,
+	ENGINE_MAX_STOP_BYTES = 512,
+	ENGINE_MAX_LOGIT_BIAS = 1000, /* most that a logit may be raised or lowered by */
+};
+
+/* FAILED: the model cannot be loaded. LOST: it was READY, then its device failed, or its memory is no longer
+ * on the device; requests are refused with that error. */
+enum engine_phase { ENGINE_LOADING, ENGINE_READY, ENGINE_FAILED, ENGINE_LOST, ENGINE_STOPPED };
+
+/* What a request's callback is told. started comes when the request leaves the queue, then one token event a
+ * token, then exactly one of end and error; a request refused while still queued gets error alone. Pointers
+ * live during the call. Control tokens have an event but no text. An end token ends the answer, is not
+ * counted, and has an event only if text was still held back: then with its own id and the index it would
+ * have had. Callbacks must not take long, and may call engine_submit, engine_cancel and engine_get_state, but
+ * neither engine_wait_ready nor engine_destroy. */
+enum engine_event_kind { ENGINE_STARTED, ENGINE_TOKEN, ENGINE_END, ENGINE_ERROR };
+struct engine_event {
+	enum engine_event_kind kind;
+	uint64_t request;       /* what engine_submit gave */
+	uint32_t prompt_tokens; /* started */
+	uint64_t seed;          /* started */
+	struct str text; /* token: may be empty while a character or a possible stop text is held back */
+	int32_t token;   /* token: the id drawn */
+	uint32_t index;  /* token: 0, 1, 2 ... */
+	const struct hokku_result *result; /* end */
+	const struct hokku_error *error;   /* error */
+};
+
+struct engine_request {
+	const int32_t *tokens; /* (n_tokens) the prompt; copied by engine_submit */
+	size_t n_tokens;
+	uint32_t max_tokens;      /* 0: until the context is full */
+	struct sampling sampling; /* bias is copied; a request without a seed is given one by the caller */
+	const struct str *stop;   /* (n_stop), copied */
+	uint32_t n_stop;
+	void (*on_event)(void *user, const struct engine_event *event);
+	void *user;
+};
+
+/* The one table of sampling fields: name, range, where it lives. Request parsers and messages use it. */
+enum sampling_kind { SAMPLING_FLOAT, SAMPLING_INT };
+struct sampling_field {
+	const char *name; /* "temperature" */
+	enum sampling_kind kind;
+	double min, max, fallback;
+	bool min_open;    /* min itself is not allowed */
+	size_t offset;    /* in struct sampling */
+	const char *text; /* one line of help */
+};
+extern const struct sampling_field sampling_fields[];
+extern const size_t n_sampling_fields;
+void sampling_defaults(struct sampling *s);
+enum hokku_code sampling_check(const struct sampling *s, uint32_t n_vocab, struct hokku_error *err);
+
+#endif

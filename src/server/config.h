@@ -1,0 +1,30 @@
+/* What a server is told when it starts, and its fixed limits. */
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+
+#include "engine/engine.h"
+
+enum {
+	SERVER_STOP_MS = 5000,  /* from the first SIGTERM to the end of the process, at most */
+	SERVER_DRAIN_MS = 4500, /* of these, running requests may finish for so long */
+	SERVER_MAX_UNSENT_BYTES = 1024 * 1024,
+	SERVER_MAX_READING_BYTES = 256 * 1024 * 1024, /* of requests that are not complete, all together */
+};
+
+struct server_config {
+	struct engine_config engine; /* on_state and user are the server's */
+	const char *host;
+	uint32_t port;            /* 0: any free one */
+	const char *api_key_file; /* NULL: no keys */
+	uint32_t max_connections;
+	uint64_t max_body_bytes;
+	float idle_timeout_s;
+	float read_timeout_s;
+	float write_timeout_s;
+	float request_timeout_s; /* 0: none */
+	float keep_alive_s;
+	/* Called once, when connections are accepted. */
+	void (*on_listening)(const char *url);
+};
+
+#endif

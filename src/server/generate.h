@@ -1,0 +1,16 @@
+/* The two routes of requests for an answer, and what the loop calls for them. */
+#ifndef SERVER_GENERATE_H
+#define SERVER_GENERATE_H
+
+#include "server/state.h"
+
+void gen_route(struct server *s, struct http_request *r);    /* POST /v1/generate */
+void cancel_route(struct server *s, struct http_request *r); /* POST /v1/cancel */
+void gen_client_gone(struct generation *g);
+void gen_take_prepared(struct server *s);
+void gen_take_mail(struct server *s);
+void gen_tick(struct server *s, uint64_t now_ns);
+void gen_stop_all(struct server *s, enum hokku_code code);
+void gen_free_all(struct server *s);
+
+#endif

@@ -1,0 +1,33 @@
+#include "server/reply.h"
+
+#include "base/log.h"
+#include "server/answer.h"
+
+void reply_log(const struct http_request *r, int status)
+{
+	/* Whoever watches the server asks for /health all the time. */
+	bool is_health = strcmp(http_get_path(r), "/health") == 0;
+	char path[160];
+	str_quote(str_c(http_get_path(r)), path, sizeof path);
+	log_write(is_health ? LOG_DEBUG : LOG_INFO, "%s %s %d", http_get_method_name(r), path, status);
+}
+
+void reply_json(struct http_request *r, int status, const struct strbuf *body)
+{
+	reply_log(r, status);
+	if (body->failed)
+		http_reply(r, 500, NULL, (struct str){"", 0});
+	else
+		http_reply(r, status, "application/json", (struct str){body->ptr, body->len});
+}
+
+void reply_error(struct http_request *r, enum hokku_code code, int status, const char *message,
+		 const char *field)
+{
+	struct strbuf body = {0};
+	answer_error(&body, code, message, field);
+	if (status == 503)
+		http_add_header(r, "Retry-After", code == HOKKU_SHUTTING_DOWN ? "5" : "1");
+	reply_json(r, status, &body);
+	strbuf_free(&body);
+}

@@ -1,0 +1,16 @@
+/* Whole answers to a request: JSON or an error, with their line in the log. */
+#ifndef SERVER_REPLY_H
+#define SERVER_REPLY_H
+
+#include "server/http.h"
+
+void reply_json(struct http_request *r, int status, const struct strbuf *body);
+
+/* field: what is at fault; NULL or "" where that is no field. */
+void reply_error(struct http_request *r, enum hokku_code code, int status, const char *message,
+		 const char *field);
+
+/* The line alone, for an answer made elsewhere. */
+void reply_log(const struct http_request *r, int status);
+
+#endif
