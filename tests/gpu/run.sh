@@ -3,29 +3,56 @@
 # one failed. Runs in the repository's root, wherever it is started.
 #
 #     tests/gpu/run.sh DIR [PART...]
+#     tests/gpu/run.sh pair OLD_DIR NEW_DIR
 #
 # DIR holds what the CMake preset "gpu" builds (hokku, libhokku-cuda.so, gpu_*, libcmocka.so.0); it may have been built
 # elsewhere. Without parts all run. The parts, and groups of them:
 #
 #     correct   unit exact greedy vram http second
+#     prove     unit exact greedy vram http
 #     unit      the unit tests of tests/unit/cuda on the device; golden models and formats against transformers
 #     exact     the same bits: 100 times, in any chunks, beside others; the ledger against the driver
 #     greedy    20 greedy answers of the bundled model against cpu:reference
 #     vram      what does not fit, or is not there, is refused
 #     http      a verse with the present minute in it, over HTTP
 #     second    the second device of a machine that has one, and no memory taken on the first
-#     sanitize  compute-sanitizer: memcheck, racecheck, initcheck, synccheck
+#     sanitize  compute-sanitizer: memcheck racecheck initcheck synccheck
 #     timing    start stream bench
 #     start     from the start of the program to its first token, beside an empty CUDA program
 #     stream    tokens a second and the time to the first token as a client of the server sees them
 #     bench     tokens a second of all shapes and formats, beside peers and the limits of the device
 #
+# A part that has ended says so, with its seconds; where the run is stopped (a limit of time), it says which parts are
+# left to be named in the next.
+#
+# "pair" times the `hokku` of two folders on one device, in turn: 0.5B and 7B in F16, Q8_0 and Q4_K_M, decode of 128
+# tokens and prefill of 2,048. A line a figure: both medians and their ratio; FAIL where the new one loses more than 2%.
+# The new one makes the models, and the old one must read them. Nothing but hokku and libhokku-cuda.so is needed.
+#
+# HOKKU_GPU_ROUNDS    of "pair": how often each is timed (default: 5); the median counts
+# HOKKU_GPU_SHAPES    of "pair" and "bench": shapes to time (default: "0.5B 7B")
 # HOKKU_GPU_PATHS     which of the plugin's paths (default: "hopper plain", those that the device has)
 # HOKKU_GPU_MODELS    where synthetic models are made and kept (default: /tmp/hokku-gpu-models); 35 GB for all
 # HOKKU_GPU_LOGS      where the whole output goes (default: a new folder in /tmp)
 set -u
-dir=$(cd "${1:?usage: tests/gpu/run.sh DIR [PART...]}" && pwd) || exit 2
+usage="usage: tests/gpu/run.sh DIR [PART...] | tests/gpu/run.sh pair OLD_DIR NEW_DIR"
+old_dir=
+if [ "${1:-}" = pair ]; then
+	[ $# = 3 ] || {
+		echo "$usage" >&2
+		exit 2
+	}
+	old_dir=$(cd "$2" && pwd) || exit 2
+	shift 2
+fi
+dir=$(cd "${1:?$usage}" && pwd) || exit 2
 shift
+for folder in $old_dir "$dir"; do
+	[ -x "$folder/hokku" ] || {
+		echo "tests/gpu/run.sh: there is no program $folder/hokku" >&2
+		exit 2
+	}
+done
 cd "$(dirname "$0")/../.." || exit 2
 unset HOKKU_MODEL HOKKU_DEVICE HOKKU_PLUGIN_PATH HOKKU_CTX HOKKU_API_KEY_FILE HOKKU_CUDA_PATH
 models=${HOKKU_GPU_MODELS:-/tmp/hokku-gpu-models}
@@ -254,40 +281,44 @@ part_second() {
 }
 
 # One tool after another: programs that share a device wait for each other many times as long as they compute.
-part_sanitize() {
+sanitize() {
+	tool=$1
 	command -v compute-sanitizer >/dev/null 2>&1 || {
-		verdict SKIP "compute-sanitizer is not installed"
+		verdict SKIP "$tool: compute-sanitizer is not installed"
 		return
 	}
-	for tool in memcheck racecheck initcheck synccheck; do
-		tool_check="timeout 500 compute-sanitizer --tool $tool --error-exitcode 9 --print-limit 5"
-		# racecheck follows mbarriers only where every thread that read arrives itself; in these two one
-		# lane arrives, or writes a word, for its warp, after __syncwarp (docs/gpu.md)
-		if [ "$tool" = racecheck ]; then
-			tool_check="$tool_check --kernel-name-exclude kernel_substring=decode_kernel"
-			tool_check="$tool_check --kernel-name-exclude kernel_substring=tile_product"
-			verdict SKIP "racecheck of decode_kernel and tile_product: it does not know how they hand pieces back"
-		fi
-		# synccheck wants a wait for every phase of an mbarrier; those that wake the streaming warps are hints,
-		# and their phases may pass unseen (docs/gpu.md)
-		if [ "$tool" = synccheck ]; then
-			tool_check="$tool_check --kernel-name-exclude kernel_substring=decode_kernel"
-			verdict SKIP "synccheck of decode_kernel: phases of its waking barriers may pass unseen"
-		fi
-		for path in $paths; do
-			check "$tool: hokku run, $path path" env HOKKU_CUDA_PATH="$path" HOKKU_CUDA_CLEAR_KV=1 $tool_check \
-				"$hokku" run --device cuda -p rain -n 6 --seed 1
-		done
-		for program in "$dir"/gpu_test_*; do
-			case $program in
-			*_device) continue ;; # hokku run stands for it: it is shorter
-			*_decode_plan | *_decode_choice) continue ;; # make no call of CUDA
-			esac
-			check "$tool: $(basename "$program")" env HOKKU_TEST_SMALL=1 HOKKU_CUDA_CLEAR_KV=1 $tool_check \
-				"$program"
-		done
+	tool_check="timeout 500 compute-sanitizer --tool $tool --error-exitcode 9 --print-limit 5"
+	# racecheck follows mbarriers only where every thread that read arrives itself; in these two one
+	# lane arrives, or writes a word, for its warp, after __syncwarp (docs/gpu.md)
+	if [ "$tool" = racecheck ]; then
+		tool_check="$tool_check --kernel-name-exclude kernel_substring=decode_kernel"
+		tool_check="$tool_check --kernel-name-exclude kernel_substring=tile_product"
+		verdict SKIP "racecheck of decode_kernel and tile_product: it does not know how they hand pieces back"
+	fi
+	# synccheck wants a wait for every phase of an mbarrier; those that wake the streaming warps are hints,
+	# and their phases may pass unseen (docs/gpu.md)
+	if [ "$tool" = synccheck ]; then
+		tool_check="$tool_check --kernel-name-exclude kernel_substring=decode_kernel"
+		verdict SKIP "synccheck of decode_kernel: phases of its waking barriers may pass unseen"
+	fi
+	for path in $paths; do
+		check "$tool: hokku run, $path path" env HOKKU_CUDA_PATH="$path" HOKKU_CUDA_CLEAR_KV=1 $tool_check \
+			"$hokku" run --device cuda -p rain -n 6 --seed 1
+	done
+	for program in "$dir"/gpu_test_*; do
+		case $program in
+		*_device) continue ;; # hokku run stands for it: it is shorter
+		*_decode_plan | *_decode_choice) continue ;; # make no call of CUDA
+		esac
+		check "$tool: $(basename "$program")" env HOKKU_TEST_SMALL=1 HOKKU_CUDA_CLEAR_KV=1 $tool_check \
+			"$program"
 	done
 }
+
+part_memcheck() { sanitize memcheck; }
+part_racecheck() { sanitize racecheck; }
+part_initcheck() { sanitize initcheck; }
+part_synccheck() { sanitize synccheck; }
 
 part_start() {
 	need 0.5B-F16 || return
@@ -403,15 +434,77 @@ part_bench() {
 			awk '{ printf "%.1f", $1 / $2 / 1e9 }')" gt 20 GB/s
 }
 
+# ---- two builds in turn ----
+
+# median FILE COLUMN
+median() {
+	cut -f "$2" "$1" | sort -g | awk '{ v[NR] = $1 } END { h = int((NR + 1) / 2); print NR % 2 ? v[h] : (v[h] + v[h + 1]) / 2 }'
+}
+
+# pair_time DIR MODEL OUT: sets decode and prefill, tokens a second.
+pair_time() {
+	"$1/hokku" bench --device cuda "$2" --json --prefill 2048 --decode 128 -n 5 >"$3" 2>"$3.err" || {
+		verdict FAIL "$1/hokku bench of $(basename "$2"): exit code $?: $(tail -n 2 "$3.err")"
+		return 1
+	}
+	decode=$(json_value decode tokens_per_s "$3")
+	prefill=$(json_value prefill tokens_per_s "$3")
+	[ -n "$decode" ] && [ -n "$prefill" ] || {
+		verdict FAIL "$1/hokku bench of $(basename "$2"): no figures in $3"
+		return 1
+	}
+}
+
+# pair_model NAME: the two in turn, old first in odd rounds, so that a card that warms up or slows down does it to both.
+pair_model() {
+	round=0
+	: >"$logs/pair-$1"
+	while [ $((round += 1)) -le "$rounds" ]; do
+		for which in $([ $((round % 2)) = 1 ] && echo old new || echo new old); do
+			[ $which = old ] && folder=$old_dir || folder=$dir
+			pair_time "$folder" "$models/$1.gguf" "$logs/pair-$1-$which-$round.json" || return
+			eval "${which}_decode=\$decode ${which}_prefill=\$prefill"
+		done
+		printf '%s\t%s\t%s\t%s\n' "$old_decode" "$new_decode" "$old_prefill" "$new_prefill" >>"$logs/pair-$1"
+	done
+	pair_verdict "$1 decode of 128" "$(median "$logs/pair-$1" 1)" "$(median "$logs/pair-$1" 2)"
+	pair_verdict "$1 prefill of 2,048" "$(median "$logs/pair-$1" 3)" "$(median "$logs/pair-$1" 4)"
+}
+
+# pair_verdict WHAT OLD NEW: 2% may be lost.
+pair_verdict() {
+	line=$(awk -v a="$2" -v b="$3" 'BEGIN {
+		printf "%s %.1f -> %.1f tokens/s, ratio %.4f (at least 0.98)", (a > 0 && b >= 0.98 * a) ? "PASS" : "FAIL", a, b, (a > 0) ? b / a : 0 }')
+	verdict "${line%% *}" "$1: ${line#* }"
+}
+
+part_pair() {
+	rounds=${HOKKU_GPU_ROUNDS:-5}
+	names=
+	for shape in ${HOKKU_GPU_SHAPES:-0.5B 7B}; do
+		names="$names $shape-F16 $shape-Q8_0 $shape-Q4_K_M"
+	done
+	for folder in "$old_dir" "$dir"; do
+		printf '     %s\n' "$folder: $("$folder/hokku" version | head -n 1)"
+	done
+	need $names || return
+	for name in $names; do
+		pair_model "$name"
+	done
+}
+
 # ---- the whole ----
 
 expand() {
 	for part in "$@"; do
 		case $part in
 		all) expand correct sanitize timing ;;
-		correct) echo unit exact greedy vram http second ;;
+		correct) expand prove second ;;
+		prove) echo unit exact greedy vram http ;;
+		sanitize) echo memcheck racecheck initcheck synccheck ;;
 		timing) echo start stream bench ;;
-		unit | exact | greedy | vram | http | second | sanitize | start | stream | bench) echo "$part" ;;
+		unit | exact | greedy | vram | http | second | start | stream | bench) echo "$part" ;;
+		memcheck | racecheck | initcheck | synccheck) echo "$part" ;;
 		*)
 			echo "tests/gpu/run.sh: there is no part \"$part\"" >&2
 			exit 2
@@ -420,19 +513,40 @@ expand() {
 	done
 }
 
-parts=$(expand "${@:-all}") || exit 2
+summary() {
+	passed=$(grep -c '^PASS' "$results")
+	failed=$(grep -c '^FAIL' "$results")
+	skipped=$(grep -c '^SKIP' "$results")
+	echo "$passed passed, $failed failed, $skipped skipped; the whole output is in $logs"
+}
+
+stopped() {
+	stop_server
+	verdict FAIL "stopped in part $part; not done:$left"
+	summary
+	exit 1
+}
+
+if [ -n "$old_dir" ]; then
+	parts=pair
+else
+	parts=$(expand "${@:-all}") || exit 2
+fi
 "$hokku" devices >"$logs/devices" 2>&1
 sed -n '/^cuda/p' "$logs/devices"
 grep -q '^cuda:0' "$logs/devices" || {
 	echo "FAIL there is no device to check: $(tail -n 1 "$logs/devices")"
 	exit 1
 }
-find_paths
+left=" $(echo $parts)"
+part=start-up
+trap stopped INT TERM
+[ "$parts" = pair ] || find_paths
 for part in $parts; do
+	begun=$(date +%s)
 	"part_$part"
+	left=${left#" $part"}
+	echo "     part $part: $(($(date +%s) - begun)) s"
 done
-passed=$(grep -c '^PASS' "$results")
-failed=$(grep -c '^FAIL' "$results")
-skipped=$(grep -c '^SKIP' "$results")
-echo "$passed passed, $failed failed, $skipped skipped; the whole output is in $logs"
+summary
 [ "$failed" = 0 ]
