@@ -3,8 +3,8 @@
 #define COMPUTE_CUDA_CUDA_H
 
 #include "compute/cuda/kernels.h"
-#include "compute/cuda/layout.h"
 #include "compute/cuda/ledger.h"
+#include "compute/cuda/plain/plain_layout.h"
 
 enum {
 	CUDA_LOGIT_ROWS = 32, /* rows of logits that are computed, and drawn from, together */

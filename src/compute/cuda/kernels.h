@@ -22,7 +22,7 @@ enum {
 	CUDA_NOTHING = 0xFFFFFFFF /* as an index or offset: there is none */
 };
 
-/* Formats with kernels; layout.c has a row each. */
+/* Formats with kernels; plain_layout.c has a row each. */
 #define CUDA_FORMATS(X) X(F32) X(F16) X(BF16) X(Q8_0) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q4_K) X(Q5_K) X(Q6_K)
 enum cuda_format {
 #define CUDA_X(name) CUDA_##name,
@@ -32,7 +32,7 @@ enum cuda_format {
 };
 
 /* A matrix on the device, in its own format but with what is not a multiple of four bytes taken out of the
- * blocks: quants in one plane, scales in the other (layout.h). */
+ * blocks: quants in one plane, scales in the other (plain_layout.h). */
 struct cuda_matrix {
 	const uint8_t *main, *side;      /* side NULL: nothing was taken out */
 	uint64_t main_pitch, side_pitch; /* bytes a row */

@@ -9,7 +9,7 @@
 #define COMPUTE_CUDA_LOAD_H
 
 #include "compute/cuda/cuda.h"
-#include "compute/cuda/tile.h"
+#include "compute/cuda/tile/tile_layout.h"
 
 enum {
 	LOAD_THREADS = 8,   /* at most: one reads 6 GB/s from the page cache, all of them fill a PCIe 5 bus */

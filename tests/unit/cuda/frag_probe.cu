@@ -1,6 +1,6 @@
 #include "frag_probe.h"
 
-#include "compute/cuda/frag.cuh"
+#include "compute/cuda/tile/frag.cuh"
 
 namespace
 {

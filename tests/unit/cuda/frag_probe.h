@@ -2,7 +2,7 @@
 #ifndef TEST_CUDA_FRAG_PROBE_H
 #define TEST_CUDA_FRAG_PROBE_H
 
-#include "compute/cuda/tile.h"
+#include "compute/cuda/tile/tile_layout.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -4,7 +4,7 @@
 
 #include "random_blocks.h"
 
-#include "compute/cuda/layout.h"
+#include "compute/cuda/plain/plain_layout.h"
 #include "gguf/tensor_type.h"
 
 enum { N_SCHEDULES = 3 }; /* random orders of lanes, warps and blocks; on a device: runs */

@@ -1,6 +1,6 @@
 /*
- * Which kernel a launch of the decode kernel takes: decode.c as it is compiled for a device, with launches
- * that only note their name. Needs no device.
+ * Which kernel a launch of the decode kernel takes: decode_choice.c as it is compiled for a device, with
+ * launches that only note their name. Needs no device.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "compute/cuda/decode.h"
+#include "compute/cuda/decode/decode_kernels.h"
 
 #define KERNELS(X)   \
 	X(full_f16)  \
@@ -38,7 +38,7 @@ KERNELS(NOTE)
 #define decode_half_k4    note_half_k4
 #define decode_half_any   note_half_any
 #define decode_half_odd   note_half_odd
-#include "compute/cuda/decode.c"
+#include "compute/cuda/decode/decode_choice.c"
 
 static void choice(void **state)
 {

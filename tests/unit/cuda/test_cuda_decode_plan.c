@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "compute/cuda/decode_plan.h"
+#include "compute/cuda/decode/decode_plan.h"
 
 enum { LAYERS = 2, N_MATRICES = LAYERS * DECODE_N_ROLES + 1, PHASES = 4 };
 

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "compute/cuda/hopper.h"
+#include "compute/cuda/tile/tile.h"
 #include "compute/plugin_abi.h"
 
 static struct tiny_set set;

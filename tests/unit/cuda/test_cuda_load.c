@@ -8,8 +8,8 @@
 
 #include <unistd.h>
 
-#include "compute/cuda/hopper.h"
 #include "compute/cuda/load.h"
+#include "compute/cuda/tile/tile.h"
 #include "frag_probe.h"
 
 static struct tiny_set set;

@@ -1,4 +1,4 @@
-/* What stands between the products (ops.cu) against double precision: norms and gates. */
+/* What stands between the products (plain_ops.cu) against double precision: norms and gates. */
 #include "kernel_data.h"
 
 static void check_norm(uint32_t cols)

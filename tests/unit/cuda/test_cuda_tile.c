@@ -1,7 +1,7 @@
 /*
- * The tile layout (compute/cuda/tile.h) on the emulator: rows of every format, as files have them, are laid
- * out by cuda_tile_repack and read back through the fragments (frag.cuh), which must agree with
- * model/format.h's dequantise.
+ * The tile layout (compute/cuda/tile/tile_layout.h) on the emulator: rows of every format, as files have
+ * them, are laid out by cuda_tile_repack and read back through the fragments (frag.cuh), which must agree
+ * with model/format.h's dequantise.
  */
 #include "tile_weight.h"
 

@@ -3,7 +3,7 @@
 #define TEST_CUDA_TILE_DATA_H
 
 #include "base/half.h"
-#include "compute/cuda/tile_kernels.h"
+#include "compute/cuda/tile/tile_kernels.h"
 #include "device_memory.h"
 
 /* Activations on the host. */

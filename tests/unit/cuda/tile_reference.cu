@@ -1,7 +1,7 @@
 /* A warp computes 16 rows x 8 columns of one matrix with mma.sync, one segment after another. */
 #include "tile_reference.h"
 
-#include "compute/cuda/frag.cuh"
+#include "compute/cuda/tile/frag.cuh"
 
 namespace
 {

@@ -3,7 +3,7 @@
 #ifndef TEST_CUDA_TILE_REFERENCE_H
 #define TEST_CUDA_TILE_REFERENCE_H
 
-#include "compute/cuda/tile_product.h"
+#include "compute/cuda/tile/tile_product.h"
 
 #ifdef __cplusplus
 extern "C" {

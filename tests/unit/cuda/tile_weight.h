@@ -2,7 +2,7 @@
 #ifndef TEST_CUDA_TILE_WEIGHT_H
 #define TEST_CUDA_TILE_WEIGHT_H
 
-#include "compute/cuda/tile_plan.h"
+#include "compute/cuda/tile/tile_plan.h"
 #include "random_blocks.h"
 
 static const enum tensor_type types[] = {

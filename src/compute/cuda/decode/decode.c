@@ -1,0 +1,270 @@
+/* The decode kernel's place in the tile path: which models it takes, its tables and words, its launch. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "compute/cuda/decode/decode_plan.h"
+#include "compute/cuda/tile/tile.h"
+
+enum {
+	SHARED_BYTES = 227 << 10, /* that a block of compute capability 9.0 may have */
+	MAX_HD = 128,
+};
+
+static uint32_t most(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The kernel passes four words at a time, and takes a group of heads as the columns of one product or two. */
+static bool takes(const struct cuda *c)
+{
+	const struct hparams *hp = &c->model->hp;
+	bool whole = hp->d_model % 8 == 0 && c->q_dim % 8 == 0 && c->kv_dim % 8 == 0 && hp->d_ff % 8 == 0;
+	return whole && hp->head_dim % 4 == 0 && tile_hd(hp->head_dim) <= MAX_HD &&
+	       hp->n_heads / hp->n_kv_heads <= DECODE_MAX_GROUP;
+}
+
+static void list_matrices(const struct cuda *c, struct hopper_decode *d)
+{
+	const struct hopper *h = hopper_of(c);
+	uint32_t n_layers = c->model->hp.n_layers;
+	for (uint32_t l = 0; l < n_layers; l++) {
+		const struct tile_layer *w = &h->layers[l];
+		struct tile_matrix *to = d->matrices + (size_t)l * DECODE_N_ROLES;
+		to[DECODE_Q] = w->wq;
+		to[DECODE_K] = w->wk;
+		to[DECODE_V] = w->wv;
+		to[DECODE_O] = w->wo;
+		to[DECODE_GATE] = w->w_gate;
+		to[DECODE_UP] = w->w_up;
+		to[DECODE_DOWN] = w->w_down;
+		d->layers[l] = (struct decode_layer){
+			.attn_norm = w->attn_norm,
+			.ffn_norm = w->ffn_norm,
+			.bias = {w->bq, w->bk, w->bv},
+		};
+	}
+	d->matrices[n_layers * DECODE_N_ROLES] = h->output;
+}
+
+static struct decode_args describe(const struct cuda *c)
+{
+	const struct hparams *hp = &c->model->hp;
+	const struct hopper *h = hopper_of(c);
+	uint32_t k_max = most(most(hp->d_model, c->q_dim), hp->d_ff);
+	uint32_t qkv = c->q_dim + 2 * c->kv_dim;
+	struct decode_args a = {
+		.n_layers = hp->n_layers,
+		.d_model = hp->d_model,
+		.q_dim = c->q_dim,
+		.kv_dim = c->kv_dim,
+		.d_ff = hp->d_ff,
+		.n_vocab = hp->n_vocab,
+		.n_heads = hp->n_heads,
+		.n_kv_heads = hp->n_kv_heads,
+		.head_dim = hp->head_dim,
+		.hd = tile_hd(hp->head_dim),
+		.group = hp->n_heads / hp->n_kv_heads,
+		.group_rows = hp->n_heads / hp->n_kv_heads > 8 ? 16 : 8,
+		.quarter_inverse = (1u << 18) / (hp->head_dim / 4) + 1,
+		.planes = h->planes,
+		.neox = c->model->arch->rope == ROPE_NEOX,
+		.any_mins = h->any_mins,
+		.inverse_d = 1.0f / (float)hp->d_model,
+		.eps = hp->norm_eps,
+		.scale = 1.0f / sqrtf((float)hp->head_dim),
+		.at = {0, qkv, qkv + c->q_dim, qkv + c->q_dim + hp->d_model,
+		       qkv + c->q_dim + hp->d_model + hp->d_ff, qkv + c->q_dim + 2 * hp->d_model + hp->d_ff},
+		.n_split_max = (c->n_ctx + CUDA_ATTN_SPLIT - 1) / CUDA_ATTN_SPLIT,
+		.k_max = (k_max + 31) / 32 * 32,
+	};
+	return a;
+}
+
+/* Jobs of all blocks, each as many as the longest list; what is left of a list is never reached. */
+static bool list_jobs(const struct cuda *c, struct hopper_decode *d)
+{
+	uint32_t n_layers = c->model->hp.n_layers, n = 0;
+	for (uint32_t b = 0; b < d->grid; b++)
+		n = most(n, decode_plan_jobs(d->matrices, n_layers, d->args.planes, b, d->grid, NULL));
+	d->args.n_jobs = n;
+	d->jobs = n ? calloc((size_t)d->grid * n, sizeof *d->jobs) : NULL;
+	for (uint32_t b = 0; b < d->grid && d->jobs; b++)
+		decode_plan_jobs(d->matrices, n_layers, d->args.planes, b, d->grid, d->jobs + (size_t)b * n);
+	return d->jobs != NULL;
+}
+
+static bool note_mins(struct cuda *c)
+{
+	const struct hopper *h = hopper_of(c);
+	bool any = tile_has_mins(h->output.format);
+	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
+		const struct tile_layer *w = &h->layers[l];
+		const struct tile_matrix *all[] = {&w->wq,     &w->wk,   &w->wv,    &w->wo,
+						   &w->w_gate, &w->w_up, &w->w_down};
+		for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+			any |= tile_has_mins(all[i]->format);
+	}
+	return any && h->planes == 2;
+}
+
+enum hokku_code hopper_decode_create(struct cuda *c, struct hokku_error *err)
+{
+	struct hopper *h = hopper_of(c);
+	uint32_t n_layers = c->model->hp.n_layers;
+	h->any_mins = note_mins(c);
+	if (!takes(c))
+		return HOKKU_OK;
+	struct hopper_decode *d = calloc(1, sizeof *d);
+	h->decode = d;
+	if (d) {
+		d->matrices = calloc((size_t)n_layers * DECODE_N_ROLES + 1, sizeof *d->matrices);
+		d->layers = calloc(n_layers, sizeof *d->layers);
+	}
+	if (!d || !d->matrices || !d->layers)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
+	d->grid = cuda_decode_blocks(h->n_sms);
+	d->args = describe(c);
+	list_matrices(c, d);
+	if (!list_jobs(c, d))
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
+	d->words_bytes = (uint64_t)n_layers * d->args.at.per_layer * sizeof(uint32_t);
+	d->tagged_bytes = decode_tagged_bytes(&d->args, d->grid);
+	if (!decode_plan_shared(&d->args, SHARED_BYTES, &d->shared_bytes))
+		hopper_decode_destroy(h);
+	return HOKKU_OK;
+}
+
+void hopper_decode_destroy(struct hopper *h)
+{
+	if (h->decode) {
+		hopper_ahead_destroy(h->decode);
+		free(h->decode->matrices);
+		free(h->decode->layers);
+		free(h->decode->jobs);
+	}
+	free(h->decode);
+	h->decode = NULL;
+}
+
+void hopper_decode_take(struct cuda *c, struct cuda_taker *t)
+{
+	struct hopper_decode *d = hopper_of(c)->decode;
+	uint32_t n_layers = c->model->hp.n_layers;
+	if (!d)
+		return;
+	d->device.matrices = cuda_take(t, LEDGER_SCRATCH, (uint64_t)n_layers * DECODE_N_ROLES + 1,
+				       sizeof(struct decode_matrix), "scratch");
+	d->device.layers = cuda_take(t, LEDGER_SCRATCH, n_layers, sizeof *d->layers, "scratch");
+	d->device.jobs =
+		cuda_take(t, LEDGER_SCRATCH, (uint64_t)d->grid * d->args.n_jobs, sizeof *d->jobs, "scratch");
+	for (int i = 0; i < 2; i++)
+		d->words[i] = cuda_take(t, LEDGER_SCRATCH, d->words_bytes, 1, "scratch");
+	d->args.tagged = cuda_take(t, LEDGER_SCRATCH, d->tagged_bytes, 1, "scratch");
+	d->args.feed = cuda_take(t, LEDGER_SCRATCH, 1, sizeof(int32_t), "scratch");
+}
+
+static enum hokku_code send(struct cuda *c, void *to, const void *from, uint64_t bytes,
+			    struct hokku_error *err)
+{
+	CUDA_TRY(&c->device, err, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, c->stream));
+	return HOKKU_OK;
+}
+
+static enum hokku_code send_matrices(struct cuda *c, struct hopper_decode *d, struct hokku_error *err)
+{
+	size_t n = (size_t)c->model->hp.n_layers * DECODE_N_ROLES + 1;
+	struct decode_matrix *m = malloc(n * sizeof *m);
+	if (!m)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
+	list_matrices(c, d); /* now with their places */
+	d->args.formats = 0;
+	for (size_t i = 0; i < n; i++) {
+		m[i] = decode_plan_matrix(&d->matrices[i]);
+		d->args.formats |= 1u << d->matrices[i].format;
+	}
+	enum hokku_code rc = send(c, d->device.matrices, m, n * sizeof *m, err);
+	cudaError_t e = cudaStreamSynchronize(c->stream);
+	free(m);
+	return rc ? rc : cuda_check(&c->device, e, "cudaStreamSynchronize", err);
+}
+
+/* HALF: whether a scale is too large for the short way to weights. The word of the next token, which
+ * nobody needs yet, serves. */
+static enum hokku_code find_wide(struct cuda *c, struct hopper_decode *d, struct hokku_error *err)
+{
+	size_t n = hopper_of(c)->planes == 1 ? (size_t)c->model->hp.n_layers * DECODE_N_ROLES + 1 : 0;
+	uint32_t *any = (uint32_t *)d->args.feed;
+	CUDA_TRY(&c->device, err, cudaMemsetAsync(any, 0, sizeof *any, c->stream));
+	for (size_t i = 0; i < n; i++)
+		CUDA_TRY(&c->device, err, cuda_tile_find_wide(&d->matrices[i], any, c->stream));
+	CUDA_TRY(&c->device, err,
+		 cudaMemcpyAsync(&d->args.wide, any, sizeof *any, cudaMemcpyDeviceToHost, c->stream));
+	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
+	return HOKKU_OK;
+}
+
+enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err)
+{
+	struct hopper *h = hopper_of(c);
+	struct hopper_decode *d = h->decode;
+	if (!d)
+		return HOKKU_OK;
+	uint64_t n_layers = c->model->hp.n_layers;
+	enum hokku_code rc = send_matrices(c, d, err);
+	if (!rc)
+		rc = find_wide(c, d, err);
+	if (!rc)
+		rc = send(c, d->device.layers, d->layers, n_layers * sizeof *d->layers, err);
+	if (!rc)
+		rc = send(c, d->device.jobs, d->jobs, (uint64_t)d->grid * d->args.n_jobs * sizeof *d->jobs,
+			  err);
+	if (rc)
+		return rc;
+	for (int i = 0; i < 2; i++)
+		CUDA_TRY(&c->device, err, cudaMemsetAsync(d->words[i], 0xFF, d->words_bytes, c->stream));
+	CUDA_TRY(&c->device, err, cudaMemsetAsync(d->args.tagged, 0, d->tagged_bytes, c->stream));
+	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
+	d->args.matrices = d->device.matrices;
+	d->args.layers = d->device.layers;
+	d->args.jobs = d->device.jobs;
+	d->args.output_norm = h->output_norm;
+	d->args.frequency = h->rope_frequency;
+	d->args.embedding = h->embedding;
+	d->args.kv = c->kv;
+	d->args.kv_layer_bytes = c->kv_layer_bytes;
+	d->args.logits = c->logits;
+	return hopper_ahead_create(c, err);
+}
+
+bool hopper_is_greedy(const struct cuda_draw *draw)
+{
+	return draw->temperature == 0 && draw->n_bias == 0 && draw->n_history == 0 &&
+	       draw->mask == CUDA_NOTHING;
+}
+
+enum hokku_code hopper_decode_launch(struct cuda *c, struct hokku_error *err)
+{
+	struct hopper *h = hopper_of(c);
+	struct hopper_decode *d = h->decode;
+	d->args.run++;
+	d->args.now = d->words[d->args.run & 1];
+	d->args.other = d->words[~d->args.run & 1];
+	cudaError_t e = cuda_decode(&d->args, d->grid, d->shared_bytes, c->stream);
+	return cuda_check(&c->device, e, "cuda_decode", err);
+}
+
+enum hokku_code hopper_decode_run(struct cuda *c, struct hokku_error *err)
+{
+	struct hopper_decode *d = hopper_of(c)->decode;
+	const struct cuda_input *in = &c->input;
+	const struct cuda_token *token = &in->tokens[0];
+	d->args.table = cuda_words(c) + token->table;
+	d->args.pos = token->pos;
+	d->args.token = token->id;
+	d->args.fed = NULL;
+	d->args.greedy = in->n_draws == 1 && hopper_is_greedy(&in->draws[0]);
+	d->args.drawn = c->drawn;
+	c->is_drawn = d->args.greedy;
+	return hopper_decode_launch(c, err);
+}

@@ -1,0 +1,595 @@
+/*
+ * Attention of the decode kernel (decode_kernel.cuh). A block takes one KV head and one split of 128
+ * positions. Eight warps score sixteen positions each for all query heads of the group, the other eight add
+ * up columns of the output. Keys and values are the left operand, the heads are the columns of the right one.
+ * FULL: eight of the left's rows are the high plane, the other eight the low plane of the same positions or
+ * columns; HALF: all sixteen are positions or columns of their own. The sums are those of attend.cuh.
+ */
+#ifndef COMPUTE_CUDA_DECODE_ATTENTION_CUH
+#define COMPUTE_CUDA_DECODE_ATTENTION_CUH
+
+#include "compute/cuda/decode/decode_operand.cuh"
+
+namespace
+{
+
+enum {
+	SCORE_WARPS = 8,
+	COLUMN_ROWS = FULL ? 1 : 2, /* columns that a lane of a warp that adds up has */
+	WARP_COLUMNS = 8 * COLUMN_ROWS,
+	ALL_COLUMNS = (DECODE_WARPS - SCORE_WARPS) * WARP_COLUMNS,
+	HEAD_TILES = DECODE_MAX_GROUP / 8,
+	KV_BLOCKS = SPLIT / KV_BLOCK, /* of a split */
+};
+
+/* What a lane needs of the KV memory: rows g and g + 8 of left operands. A warp that scores has [chunk of 32
+ * dimensions][tile], one that adds up [KV block][0]. */
+struct fragments {
+	uint4 w[4][PLANES][2];
+};
+
+/* Row r (0, 1) of a lane's positions or columns, by plane; FULL: tile r, and one row for each plane. */
+__device__ __forceinline__ uint4 *fragment(struct fragments *f, uint32_t i, uint32_t r, uint32_t plane)
+{
+	return FULL ? &f->w[i][FULL * r][plane] : &f->w[i][0][r];
+}
+
+struct item {
+	uint32_t head, split, first; /* KV head; first position of the split */
+	bool fresh;                  /* the split that the new token is in */
+};
+
+/* Blocks from the last one on, as the first ones have more tiles at times. */
+__device__ __forceinline__ uint32_t first_item(void)
+{
+	return gridDim.x - 1 - blockIdx.x;
+}
+
+template <int CHUNKS> struct head_shape {
+	enum {
+		HD = CHUNKS * 32,                /* dimensions of a head, with padding */
+		PLANE_BYTES = KV_BLOCK * HD * 2, /* of a KV block: K or V of one head */
+		BLOCK_BYTES = 2 * PLANES * PLANE_BYTES,
+		STRIDE = HD + DECODE_ROW_PAD, /* halves from a query row to the next */
+	};
+};
+
+/* Puts item i into shared memory: where its KV blocks begin, in a layer, and what it is. */
+template <int CHUNKS> __device__ __forceinline__ void place_item(const struct block *b, uint32_t i)
+{
+	const struct decode_args *a = b->a;
+	uint32_t split = i / a->n_kv_heads, head = i % a->n_kv_heads, n = b->thread;
+	if (n == KV_BLOCKS)
+		shared_table(b)[n] = head | (uint64_t)split << 32;
+	if (n < KV_BLOCKS && split * SPLIT + n * KV_BLOCK <= a->pos)
+		shared_table(b)[n] = ((uint64_t)a->table[split * KV_BLOCKS + n] * a->n_kv_heads + head) *
+				     head_shape<CHUNKS>::BLOCK_BYTES;
+}
+
+__device__ __forceinline__ struct item present_item(const struct block *b)
+{
+	uint64_t both = shared_table(b)[KV_BLOCKS];
+	struct item it;
+	it.head = (uint32_t)both;
+	it.split = (uint32_t)(both >> 32);
+	it.first = it.split * SPLIT;
+	it.fresh = it.first + SPLIT > b->a->pos;
+	return it;
+}
+
+__device__ __forceinline__ uint8_t *kv_block(const struct block *b, uint32_t l, uint32_t n)
+{
+	const struct decode_args *a = b->a;
+	return a->kv + l * a->kv_layer_bytes + shared_table(b)[n];
+}
+
+/* The position of row g (r: 0) or g + 8 (r: 1) of a warp that scores; the order is that of the sum of p. */
+__device__ __forceinline__ uint32_t score_position(const struct block *b, uint32_t r)
+{
+	return KV_BLOCK * (b->warp % 2 * 2 + r) + 8 * (b->warp / 2) + b->lane / 4;
+}
+
+template <int CHUNKS>
+__device__ __forceinline__ void fetch_keys(const struct block *b, uint32_t l, const struct item *it,
+					   struct fragments *f)
+{
+	typedef head_shape<CHUNKS> shape;
+#pragma unroll
+	for (uint32_t r = 0; r < 2; r++) {
+		uint32_t at = score_position(b, r);
+		bool written = it->first + at < b->a->pos;
+		const uint8_t *keys = NULL;
+		if (written)
+			keys = kv_block(b, l, at / KV_BLOCK) +
+			       (at % KV_BLOCK * shape::HD + 8 * (b->lane % 4)) * 2;
+#pragma unroll
+		for (uint32_t c = 0; c < CHUNKS; c++)
+#pragma unroll
+			for (uint32_t p = 0; p < PLANES; p++) {
+				uint4 *to = fragment(f, c, r, p);
+				*to = make_uint4(0, 0, 0, 0);
+				if (written)
+					*to = load_l2(keys + p * shape::PLANE_BYTES + 64 * c);
+			}
+	}
+}
+
+/* column: the warp's first. */
+template <int CHUNKS>
+__device__ __forceinline__ void fetch_values(const struct block *b, uint32_t l, const struct item *it,
+					     uint32_t column, struct fragments *f)
+{
+	typedef head_shape<CHUNKS> shape;
+	uint32_t t = b->lane % 4,
+		 at = PLANES * shape::PLANE_BYTES + ((column + b->lane / 4) * KV_BLOCK + 8 * t) * 2;
+#pragma unroll
+	for (uint32_t n = 0; n < KV_BLOCKS; n++) {
+#pragma unroll
+		for (uint32_t i = 0; i < 2; i++)
+			f->w[n][0][i] = make_uint4(0, 0, 0, 0);
+		if (it->first + n * KV_BLOCK + 8 * t >= b->a->pos)
+			continue;
+		const uint8_t *values = kv_block(b, l, n) + at;
+#pragma unroll
+		for (uint32_t p = 0; p < PLANES; p++)
+#pragma unroll
+			for (uint32_t r = 0; r < COLUMN_ROWS; r++)
+				*fragment(f, n, r, p) =
+					load_l2(values + p * shape::PLANE_BYTES + r * 8 * KV_BLOCK * 2);
+	}
+}
+
+/* The new token's k, which is in shared memory. */
+template <int CHUNKS>
+__device__ __forceinline__ void patch_keys(const struct block *b, const struct item *it, struct fragments *f)
+{
+	const uint16_t *fresh = shared_fresh(b) + 8 * (b->lane % 4);
+#pragma unroll
+	for (uint32_t r = 0; r < 2; r++)
+		if (it->first + score_position(b, r) == b->a->pos)
+#pragma unroll
+			for (uint32_t c = 0; c < CHUNKS; c++)
+#pragma unroll
+				for (uint32_t p = 0; p < PLANES; p++)
+					*fragment(f, c, r, p) = *reinterpret_cast<const uint4 *>(
+						fresh + p * 2 * head_shape<CHUNKS>::HD + 32 * c);
+}
+
+/* Its v; what lies at and beyond its position becomes 0. */
+template <int CHUNKS>
+__device__ __forceinline__ void patch_values(const struct block *b, const struct item *it, uint32_t column,
+					     struct fragments *f)
+{
+	const uint16_t *fresh = shared_fresh(b) + head_shape<CHUNKS>::HD + column + b->lane / 4;
+	uint32_t place = b->a->pos - it->first - 8 * (b->lane % 4); /* from the lane's first, modulo 2^32 */
+	uint32_t word = place % KV_BLOCK < 8 ? place % KV_BLOCK / 2 : 4, high = place % 2 * 16;
+	uint32_t keep[4], put[2][4];
+#pragma unroll
+	for (uint32_t i = 0; i < 4; i++) {
+		keep[i] = i < word ? 0xFFFFFFFFu : i == word && high ? 0xFFFFu : 0;
+#pragma unroll
+		for (uint32_t k = 0; k < 2; k++) /* FULL: plane k; HALF: column row k */
+			put[k][i] = i == word ? (uint32_t)fresh[FULL ? k * 2 * head_shape<CHUNKS>::HD : 8 * k]
+							<< high
+					      : 0;
+	}
+#pragma unroll
+	for (uint32_t n = 0; n < KV_BLOCKS; n++) {
+		bool here = place / KV_BLOCK == n;
+#pragma unroll
+		for (uint32_t k = 0; k < 2; k++) {
+			uint4 *w = &f->w[n][0][k];
+			w->x = here ? (w->x & keep[0]) | put[k][0] : w->x;
+			w->y = here ? (w->y & keep[1]) | put[k][1] : w->y;
+			w->z = here ? (w->z & keep[2]) | put[k][2] : w->z;
+			w->w = here ? (w->w & keep[3]) | put[k][3] : w->w;
+		}
+	}
+}
+
+/* Leaves two neighbouring columns of the new token's q, k or v (row: head of the group, then k, then v) in
+ * shared memory as halves; k and v also go to the KV memory. */
+template <int CHUNKS>
+__device__ __forceinline__ void put_two(const struct block *b, uint8_t *to, uint32_t row, uint32_t column,
+					uint32_t x, uint32_t y)
+{
+	typedef head_shape<CHUNKS> shape;
+	const struct decode_args *a = b->a;
+	uint32_t group = a->group, slot = a->pos % KV_BLOCK;
+	bool is_v = row > group;
+	uint16_t *put = row < group ? shared_query(b) + row * shape::STRIDE
+				    : shared_fresh(b) + (is_v ? shape::HD : 0);
+	uint32_t stride = row < group ? a->group_rows * shape::STRIDE : 2 * shape::HD;
+#pragma unroll
+	for (uint32_t plane = 0; plane < PLANES; plane++, put += stride) {
+		uint32_t both = byte_select(x, y, plane ? 0x7632 : 0x5410);
+		*reinterpret_cast<uint32_t *>(put + column) = both;
+		if (row < group)
+			continue;
+		uint16_t *cache = reinterpret_cast<uint16_t *>(to + (is_v ? PLANES + plane : plane) *
+									    shape::PLANE_BYTES);
+		if (is_v) {
+			cache[column * KV_BLOCK + slot] = (uint16_t)both;
+			cache[(column + 1) * KV_BLOCK + slot] = (uint16_t)(both >> 16);
+		} else {
+			*reinterpret_cast<uint32_t *>(cache + slot * shape::HD + column) = both;
+		}
+	}
+}
+
+/* Waits for the new token's q (and k, v) and turns them: a thread two pairs of columns. */
+template <int CHUNKS>
+__device__ __forceinline__ void take_query(const struct block *b, uint32_t l, uint32_t words,
+					   const struct item *it)
+{
+	typedef head_shape<CHUNKS> shape;
+	const struct decode_args *a = b->a;
+	uint32_t quarter = a->head_dim / 4, group = a->group, n_rows = group + (it->fresh ? 2 : 0);
+	uint8_t *to = it->fresh ? kv_block(b, l, a->pos % SPLIT / KV_BLOCK) : NULL;
+	bool neox = a->neox;
+	for (uint32_t i = b->thread; i < n_rows * quarter; i += WORKERS) {
+		uint32_t r = i * a->quarter_inverse >> 18, pair = 2 * (i - r * quarter);
+		uint32_t first = neox ? pair : 2 * pair, second = neox ? pair + 2 * quarter : 2 * pair + 2;
+		uint32_t from = r < group    ? (it->head * group + r) * a->head_dim
+				: r == group ? a->q_dim + it->head * a->head_dim
+					     : a->q_dim + a->kv_dim + it->head * a->head_dim;
+		const uint32_t *w = b->a->now + words + a->at.qkv + from;
+		float2 c = *reinterpret_cast<const float2 *>(shared_turn(b) + pair),
+		       s = *reinterpret_cast<const float2 *>(shared_turn(b) + shape::HD / 2 + pair);
+		uint2 u = load_two_words(w + first), v = load_two_words(w + second);
+		for (uint32_t k = 0;
+		     u.x == DECODE_EMPTY || u.y == DECODE_EMPTY || v.x == DECODE_EMPTY || v.y == DECODE_EMPTY;
+		     k++) {
+			u = load_two_words(w + first);
+			v = load_two_words(w + second);
+			if (k == SPINS)
+				give_up();
+		}
+		float p0 = __uint_as_float(u.x), q0 = __uint_as_float(neox ? v.x : u.y);
+		float p1 = __uint_as_float(neox ? u.y : v.x), q1 = __uint_as_float(v.y);
+		bool turned = r <= group;
+		uint32_t x0 = split_half(turned ? p0 * c.x - q0 * s.x : p0),
+			 y0 = split_half(turned ? q0 * c.x + p0 * s.x : q0);
+		uint32_t x1 = split_half(turned ? p1 * c.y - q1 * s.y : p1),
+			 y1 = split_half(turned ? q1 * c.y + p1 * s.y : q1);
+		put_two<CHUNKS>(b, to, r, first, x0, neox ? x1 : y0);
+		put_two<CHUNKS>(b, to, r, second, neox ? y0 : x1, y1);
+	}
+	/* padding of the key stays 0 */
+	if (it->fresh && a->head_dim < (uint32_t)shape::HD)
+		for (uint32_t i = a->head_dim + b->thread; i < (uint32_t)shape::HD; i += WORKERS)
+			for (uint32_t plane = 0; plane < PLANES; plane++)
+				reinterpret_cast<uint16_t *>(
+					to + plane * shape::PLANE_BYTES)[a->pos % KV_BLOCK * shape::HD + i] =
+					0;
+}
+
+/* Fragments as they are multiplied: [chunk or KV block][tile][k16][register]. */
+struct operands {
+	uint32_t a[4][PLANES][2][4];
+};
+
+/* Makes them of what was fetched, now: later, others wait. */
+template <int N, int TILES>
+__device__ __forceinline__ void arrange(const struct fragments *f, struct operands *o)
+{
+#pragma unroll
+	for (uint32_t n = 0; n < N; n++)
+#pragma unroll
+		for (uint32_t tile = 0; tile < TILES; tile++)
+#pragma unroll
+			for (uint32_t k = 0; k < 8; k++)
+				o->a[n][tile][k / 4][k % 4] =
+					anew(attend_word(f->w[n][tile][k % 2], k / 4 * 2 + k % 4 / 2));
+}
+
+/* The products of a tile: rows g and g + 8 with the heads' high plane, and (FULL) with their low one. */
+struct chains {
+	float high[4], low[FULL ? 4 : 1];
+};
+
+/* d += keys or values (left) times the heads' numbers of a chunk or KV block, [plane]. */
+__device__ __forceinline__ void multiply(struct chains *d, const uint32_t left[2][4],
+					 const uint4 heads[PLANES])
+{
+#pragma unroll
+	for (uint32_t j = 0; j < 2; j++) {
+		mma_f16(d->high, left[j], attend_word(heads[0], 2 * j), attend_word(heads[0], 2 * j + 1));
+		if (FULL)
+			mma_f16(d->low, left[j], attend_word(heads[PLANES - 1], 2 * j),
+				attend_word(heads[PLANES - 1], 2 * j + 1));
+	}
+}
+
+/* The sum of row r (FULL: 0, the tile's planes together) for head e of the lane's two. */
+__device__ __forceinline__ float close_chains(const struct chains *d, uint32_t r, uint32_t e)
+{
+	return FULL ? d->high[e] + (d->high[2 + e] + d->low[FULL * e]) : d->high[2 * r + e];
+}
+
+/* What lane 4 g + t multiplies of head tile i: rows of `stride` halves, planes of group_rows rows. */
+__device__ __forceinline__ void load_heads(const struct block *b, uint4 heads[PLANES], const uint16_t *rows,
+					   uint32_t stride, uint32_t i)
+{
+#pragma unroll
+	for (uint32_t p = 0; p < PLANES; p++)
+		heads[p] = *reinterpret_cast<const uint4 *>(
+			rows + (p * b->a->group_rows + 8 * i + b->lane / 4) * stride + 8 * (b->lane % 4));
+}
+
+/* The largest of, and the sum over, the lanes of equal t: rows g. */
+__device__ __forceinline__ float largest_row(float v)
+{
+#pragma unroll
+	for (int bit = 4; bit <= 16; bit *= 2)
+		v = fmaxf(v, __shfl_xor_sync(FULL_WARP, v, bit));
+	return v;
+}
+__device__ __forceinline__ float add_rows(float v)
+{
+#pragma unroll
+	for (int bit = 4; bit <= 16; bit *= 2)
+		v = v + __shfl_xor_sync(FULL_WARP, v, bit);
+	return v;
+}
+
+/* By warp: the largest score of a head, and the sum of its p. */
+__device__ __forceinline__ float *peaks_of(const struct block *b, uint32_t head)
+{
+	return shared_peaks(b) + head * SCORE_WARPS;
+}
+__device__ __forceinline__ float *sums_of(const struct block *b, uint32_t head)
+{
+	return shared_peaks(b) + (b->a->group_rows + head) * SCORE_WARPS;
+}
+
+__device__ __forceinline__ float peak(const struct block *b, uint32_t head)
+{
+	const float4 *v = reinterpret_cast<const float4 *>(peaks_of(b, head));
+	float4 x = v[0], y = v[1];
+	return fmaxf(fmaxf(fmaxf(x.x, x.y), fmaxf(x.z, x.w)), fmaxf(fmaxf(y.x, y.y), fmaxf(y.z, y.w)));
+}
+
+__device__ __forceinline__ float total(const struct block *b, uint32_t head)
+{
+	const float4 *v = reinterpret_cast<const float4 *>(sums_of(b, head));
+	float4 x = v[0], y = v[1];
+	return (x.x + x.y + (x.z + x.w)) + (y.x + y.y + (y.z + y.w));
+}
+
+/* A warp's scores of tile i of heads: v[2 r + e] of head 2 t + e and row r; and its largest, to shared
+ * memory. */
+template <int CHUNKS>
+__device__ __forceinline__ void score(const struct block *b, const struct item *it, uint32_t i,
+				      const struct operands *o, float v[4])
+{
+	typedef head_shape<CHUNKS> shape;
+	struct chains d[PLANES] = {};
+	if (it->first + b->warp % 2 * 2 * KV_BLOCK <= b->a->pos)
+#pragma unroll
+		for (uint32_t c = 0; c < CHUNKS; c++) {
+			uint4 heads[PLANES];
+			load_heads(b, heads, shared_query(b) + 32 * c, shape::STRIDE, i);
+#pragma unroll
+			for (uint32_t tile = 0; tile < PLANES; tile++)
+				multiply(&d[tile], o->a[c][tile], heads);
+		}
+#pragma unroll
+	for (uint32_t k = 0; k < 4; k++) {
+		float s = close_chains(&d[FULL * (k / 2)], k / 2, k % 2) * b->a->scale;
+		v[k] = it->first + score_position(b, k / 2) <= b->a->pos ? s : -INFINITY;
+	}
+#pragma unroll
+	for (uint32_t e = 0; e < 2; e++) {
+		float largest = largest_row(fmaxf(v[e], v[2 + e]));
+		if (b->lane < 4)
+			peaks_of(b, 8 * i + 2 * b->lane + e)[b->warp] = largest;
+	}
+}
+
+/* Scores to weights p, as halves, and their sums, to shared memory. */
+__device__ __forceinline__ void soften(const struct block *b, uint32_t i, const float v[4])
+{
+#pragma unroll
+	for (uint32_t e = 0; e < 2; e++) {
+		uint32_t head = 8 * i + b->lane % 4 * 2 + e;
+		float largest = peak(b, head), p[2];
+		uint16_t *to = shared_p16(b) + head * (SPLIT + DECODE_ROW_PAD);
+#pragma unroll
+		for (uint32_t r = 0; r < 2; r++)
+			p[r] = expf(v[2 * r + e] - largest);
+		uint32_t both = half2_pack(p[0], p[1]);
+#pragma unroll
+		for (uint32_t plane = 0; plane < PLANES;
+		     plane++, to += b->a->group_rows * (SPLIT + DECODE_ROW_PAD)) {
+			to[score_position(b, 0)] = (uint16_t)both;
+			to[score_position(b, 1)] = (uint16_t)(both >> 16);
+			both = half2_pack(p[0] - half_bits_to_float((uint16_t)both),
+					  p[1] - half_bits_to_float((uint16_t)(both >> 16)));
+		}
+		float sum = add_rows(p[0] + p[1]);
+		if (b->lane < 4)
+			sums_of(b, head)[b->warp] = sum;
+	}
+}
+
+__device__ __forceinline__ uint64_t *attention_part(const struct decode_args *a, uint32_t head,
+						    uint32_t split)
+{
+	return a->tagged + 4 * gridDim.x + ((uint64_t)head * a->n_split_max + split) * (2 + a->head_dim);
+}
+
+/* What a split adds to the output of heads row and row + 1 of the group, for `combine`. */
+__device__ __forceinline__ void put_parts(const struct block *b, const struct item *it, uint32_t tag,
+					  uint32_t first_column, uint32_t row, const struct chains *d,
+					  const float sum[2])
+{
+	const struct decode_args *a = b->a;
+	uint32_t column = first_column + b->lane / 4;
+	for (uint32_t e = 0; e < 2 && row + e < a->group; e++) {
+		uint64_t *part = attention_part(a, it->head * a->group + row + e, it->split);
+#pragma unroll
+		for (uint32_t r = 0; r < COLUMN_ROWS; r++)
+			if (column + 8 * r < a->head_dim)
+				store_tagged(
+					part + 2 + column + 8 * r,
+					__float_as_uint(e ? close_chains(d, r, 1) : close_chains(d, r, 0)),
+					tag);
+		if (column == 0) {
+			store_tagged(part, __float_as_uint(peak(b, row + e)), tag);
+			store_tagged(part + 1, __float_as_uint(e ? sum[1] : sum[0]), tag);
+		}
+	}
+}
+
+/* A warp's columns of the output, from first_column on, of tile i of heads. */
+__device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32_t words,
+				       const struct item *it, uint32_t first_column, uint32_t i,
+				       const struct operands *o)
+{
+	const struct decode_args *a = b->a;
+	uint32_t row = 8 * i + b->lane % 4 * 2, head = it->head * a->group + row,
+		 tag = a->run * a->n_layers + l;
+	bool whole = a->pos < SPLIT;
+	struct chains d = {};
+	uint4 heads[KV_BLOCKS][PLANES];
+#pragma unroll
+	for (uint32_t n = 0; n < KV_BLOCKS; n++)
+		load_heads(b, heads[n], shared_p16(b) + n * KV_BLOCK, SPLIT + DECODE_ROW_PAD, i);
+	float sum[2] = {total(b, row), total(b, row + 1)};
+#pragma unroll
+	for (uint32_t n = 0; n < KV_BLOCKS; n++)
+		if (it->first + n * KV_BLOCK <= a->pos)
+			multiply(&d, o->a[n][0], heads[n]);
+	if (!whole) {
+		put_parts(b, it, tag, first_column, row, &d, sum);
+		return;
+	}
+	float inverse[2] = {near_reciprocal(sum[0]), near_reciprocal(sum[1])};
+	uint32_t column = first_column + b->lane / 4,
+		 at = words + a->at.attended + (head * a->head_dim + column) / WORD_NUMBERS;
+#pragma unroll
+	for (uint32_t k = 0; k < 2 * COLUMN_ROWS; k++) {
+		uint32_t e = k % 2, r = k / 2,
+			 v = word_of_halves(split_half(close_chains(&d, r, e) * inverse[e]), 4);
+		if (row + e < a->group && column + 8 * r < a->head_dim && column % WORD_NUMBERS == 0)
+			publish(b, at + (e * a->head_dim + 8 * r) / WORD_NUMBERS, v);
+	}
+}
+
+__device__ __forceinline__ float await_tagged(const uint64_t *p, uint32_t tag)
+{
+	uint64_t v;
+	for (uint32_t i = 0; (uint32_t)((v = load_tagged(p)) >> 32) != tag; i++)
+		if (i == SPINS)
+			give_up();
+	return __uint_as_float((uint32_t)v);
+}
+
+/* Adds the splits of one head, in order: a thread a column. */
+__device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint32_t words, uint32_t head,
+					uint32_t n_splits)
+{
+	const struct decode_args *a = b->a;
+	uint32_t column = b->thread, tag = a->run * a->n_layers + l;
+	if (column - b->lane >= a->head_dim)
+		return;
+	column = least(column, a->head_dim - 1);
+	float total_largest = -INFINITY, total_sum = 0, total = 0;
+	for (uint32_t s = 0; s < n_splits; s++) {
+		const uint64_t *part = attention_part(a, head, s);
+		float largest = await_tagged(part, tag), sum = await_tagged(part + 1, tag),
+		      out = await_tagged(part + 2 + column, tag);
+		float top = fmaxf(total_largest, largest);
+		float before = expf(total_largest - top), now = expf(largest - top);
+		total_largest = top;
+		total_sum = fmaf(total_sum, before, sum * now);
+		total = fmaf(total, before, out * now);
+	}
+	uint32_t v = word_of_halves(split_half(attend_finish(total, total_sum)), 1);
+	if (b->thread < a->head_dim && column % WORD_NUMBERS == 0)
+		publish(b, words + a->at.attended + (head * a->head_dim + column) / WORD_NUMBERS, v);
+}
+
+/* The part of a warp that scores, from when the query is there. */
+template <int CHUNKS>
+__device__ __forceinline__ void score_all(const struct block *b, const struct item *it, struct fragments *f)
+{
+	struct operands o;
+	float v[HEAD_TILES][4] = {};
+	patch_keys<CHUNKS>(b, it, f);
+	arrange<CHUNKS, PLANES>(f, &o);
+#pragma unroll
+	for (uint32_t i = 0; i < HEAD_TILES; i++)
+		if (8 * i < b->a->group)
+			score<CHUNKS>(b, it, i, &o, v[i]);
+	sync_workers();
+#pragma unroll
+	for (uint32_t i = 0; i < HEAD_TILES; i++)
+		if (8 * i < b->a->group)
+			soften(b, i, v[i]);
+	sync_workers();
+}
+
+/* The part of a warp that adds up. */
+template <int CHUNKS>
+__device__ __forceinline__ void gather_all(const struct block *b, uint32_t l, uint32_t words,
+					   const struct item *it, uint32_t column, struct fragments *f)
+{
+	const uint32_t hd = head_shape<CHUNKS>::HD;
+	struct operands o;
+	patch_values<CHUNKS>(b, it, column % hd, f);
+	arrange<KV_BLOCKS, 1>(f, &o);
+	sync_workers();
+	sync_workers();
+	while (column < hd) {
+		for (uint32_t i = 0; 8 * i < b->a->group; i++)
+			gather(b, l, words, it, column, i, &o);
+		column += ALL_COLUMNS;
+		if (ALL_COLUMNS >= hd || column >= hd)
+			break;
+		fetch_values<CHUNKS>(b, l, it, column, f);
+		patch_values<CHUNKS>(b, it, column, f);
+		arrange<KV_BLOCKS, 1>(f, &o);
+	}
+}
+
+/* The present item, from the new token's q, k and v on. */
+template <int CHUNKS> __device__ __forceinline__ void attend(struct block *b, uint32_t l, uint32_t words)
+{
+	know_thread(b); /* or all that follows from it would be kept over all items */
+	struct item it = present_item(b);
+	struct fragments f = {}; /* else it would be kept from item to item */
+	uint32_t column = WARP_COLUMNS * (b->warp - SCORE_WARPS);
+	bool scores = b->warp < (uint32_t)SCORE_WARPS;
+	if (scores)
+		fetch_keys<CHUNKS>(b, l, &it, &f);
+	else if (column < (uint32_t)head_shape<CHUNKS>::HD)
+		fetch_values<CHUNKS>(b, l, &it, column, &f);
+	take_query<CHUNKS>(b, l, words, &it);
+	sync_workers();
+	if (scores)
+		score_all<CHUNKS>(b, &it, &f);
+	else
+		gather_all<CHUNKS>(b, l, words, &it, column, &f);
+}
+
+template <int CHUNKS> __device__ __forceinline__ void attention(struct block *b, uint32_t l, uint32_t words)
+{
+	const struct decode_args *a = b->a;
+	uint32_t n_splits = a->pos / SPLIT + 1, n_items = a->n_kv_heads * n_splits;
+	for (uint32_t i = first_item(); i < n_items; i += gridDim.x) {
+		if (n_items > gridDim.x) { /* the block's first item is not the only one */
+			sync_workers();
+			place_item<CHUNKS>(b, i);
+			sync_workers();
+		}
+		attend<CHUNKS>(b, l, words);
+	}
+	if (n_splits > 1)
+		for (uint32_t head = blockIdx.x; head < a->n_heads; head += gridDim.x)
+			combine(b, l, words, head, n_splits);
+}
+
+} // namespace
+#endif

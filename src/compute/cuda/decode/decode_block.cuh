@@ -1,0 +1,419 @@
+/*
+ * A block of the decode kernel (decode_kernel.cuh): its shared memory, its streams of weights, and the words that it
+ * passes to other blocks.
+ */
+#ifndef COMPUTE_CUDA_DECODE_BLOCK_CUH
+#define COMPUTE_CUDA_DECODE_BLOCK_CUH
+
+#include "compute/cuda/decode/decode_kernels.h"
+#include "compute/cuda/tile/frag.cuh"
+#include "compute/cuda/decode/decode_ptx.cuh"
+#include "compute/cuda/sample.cuh"
+
+namespace
+{
+
+enum {
+	FULL = DECODE_FULL, /* decode_full_*.cu: 1; decode_half_*.cu: 0 */
+	PLANES = FULL ? 2 : 1,
+	BATCH = FULL ? DECODE_BATCH_FULL : DECODE_BATCH_HALF,
+	DECODE_WARPS = CUDA_SEGMENTS,
+	STREAM_WARPS = DECODE_STREAM_WARPS,
+	DECODE_THREADS = (DECODE_WARPS + STREAM_WARPS) * 32,
+	WORKERS = DECODE_WARPS * 32, /* threads that compute; those of the warps after them stream */
+	WORKER_REGISTERS = 112,      /* most of those of the last four warps go to the others */
+	STREAM_REGISTERS = 32,
+	WORD_NUMBERS = FULL ? 1 : 2, /* in a word of `attended` and `hidden`: the halves of one, or two */
+	NORM_KEPT = FULL ? 1 : 2, /* groups of four columns that a thread keeps in registers when it norms */
+	PIECES = DECODE_PIECES,
+	NO_PIECE = 1u << 31,                 /* number of a piece for which there never is room */
+	TILE_SUMS = CUDA_TILE_ROWS * PLANES, /* of a segment: floats */
+	SPINS = 1 << 21,                     /* polls before a word counts as lost: a second or more */
+	KV_BLOCK = 32,
+	SPLIT = CUDA_ATTN_SPLIT,
+};
+
+/* A segment of a matrix. */
+struct view {
+	uint32_t from, n;                  /* units of the segment: first, how many */
+	uint32_t unit_bytes, pairs, units; /* of a piece (struct decode_matrix) */
+};
+
+/* A warp's ring as the warp sees it. */
+struct ring {
+	uint32_t piece, read; /* the next piece; bytes up to the end of the one before */
+	shared_place bars;
+	volatile uint64_t *done;
+	shared_place wake; /* of the warp that fills it */
+};
+
+struct block {
+	const struct decode_args *a;
+	uint32_t job, part_at; /* next job; which of the two parts */
+	uint32_t thread, warp, lane;
+	struct ring ring; /* the warp's */
+};
+
+/* Shared memory by name. Its place is a constant of the launch, so that no register has to keep it. */
+#define IN_SHARED(type, name)                                                 \
+	__device__ __forceinline__ type *shared_##name(const struct block *b) \
+	{                                                                     \
+		SHARED(unsigned char, base);                                  \
+		return reinterpret_cast<type *>(base + b->a->shared.name);    \
+	}
+IN_SHARED(const struct decode_matrix, matrices)
+IN_SHARED(const struct decode_job, jobs)
+IN_SHARED(float, x)       /* (d_model) the residual */
+IN_SHARED(uint16_t, high) /* (k_max) what the next product multiplies */
+IN_SHARED(uint16_t, low)
+IN_SHARED(uint16_t, zeros) /* (DECODE_ZEROS) */
+IN_SHARED(float, sums)     /* (k_max / 32, 2): of high, of low */
+IN_SHARED(float, part)     /* (2, segments, batch, 8, planes) */
+IN_SHARED(float, peaks) /* (2, group_rows, 8) of a head's scores: the largest by warp, the sum of p by warp */
+IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + DECODE_ROW_PAD) */
+IN_SHARED(uint16_t, query) /* (planes, group, hd + DECODE_ROW_PAD) */
+IN_SHARED(uint16_t, fresh) /* (planes, 2, hd) the new token's k and v */
+IN_SHARED(float, turn)     /* (2, hd / 2) cosines, sines */
+IN_SHARED(uint64_t, table) /* a piece of attention: where its KV blocks begin; its head and split */
+IN_SHARED(uint64_t, reduce)
+IN_SHARED(uint64_t, bars) /* (segments, PIECES): a piece has come; (STREAM_WARPS): some piece was read */
+IN_SHARED(uint2, notes)   /* (segments, PIECES) of a piece: its place in shared memory, bytes up to its end */
+IN_SHARED(uint64_t, done) /* (segments) bytes that a warp has read, and pieces in the upper half */
+IN_SHARED(uint4, kept)    /* (warps) struct block's next job and so on, from phase to phase */
+IN_SHARED(uint8_t, ring)  /* (segments, ring_bytes) */
+#undef IN_SHARED
+
+/* All threads but the streaming warp's. */
+__device__ __forceinline__ void sync_workers(void)
+{
+	some_barrier(1, WORKERS);
+}
+
+/* Which thread this is, in a form that the compiler takes for new: nothing that follows from it can be
+ * computed once and kept over all phases, which would take more registers than there are. */
+__device__ __forceinline__ void know_thread(struct block *b)
+{
+	b->thread = thread_index();
+	b->warp = warp_uniform(b->thread / 32);
+	b->lane = b->thread % 32;
+}
+
+/* Of streaming warp w: a phase ends with each piece that somebody has read of a ring that it fills. FULL
+ * alone: there, rings drain in bursts, and it is time that counts; HALF streams all the time, and a warp that
+ * rests a while finds room in several rings, for which it starts copies at the price of one. */
+__device__ __forceinline__ shared_place wake_barrier(const struct block *b, uint32_t w)
+{
+	return place_in_shared(shared_bars(b) + CUDA_SEGMENTS * PIECES + w);
+}
+
+/* What a warp remembers between phases lies in shared memory: attention needs the registers. By one lane, so
+ * that no two threads touch it. */
+__device__ __forceinline__ void keep(const struct block *b)
+{
+	if (b->lane == 0)
+		shared_kept(b)[b->warp] = make_uint4(b->job, b->part_at, b->ring.piece, 0);
+}
+
+__device__ __forceinline__ void remember(struct block *b)
+{
+	uint4 k = make_uint4(0, 0, 0, 0);
+	if (b->lane == 0)
+		k = shared_kept(b)[b->warp];
+	b->job = __shfl_sync(FULL_WARP, k.x, 0);
+	b->part_at = __shfl_sync(FULL_WARP, k.y, 0);
+	b->ring.piece = __shfl_sync(FULL_WARP, k.z, 0);
+	b->ring.bars = place_in_shared(shared_bars(b) + b->warp * PIECES);
+	b->ring.done = shared_done(b) + b->warp;
+	b->ring.wake = wake_barrier(b, b->warp % STREAM_WARPS);
+}
+
+/* ---- streaming weights ---- */
+
+/* The segment that a warp takes of a pair of tiles, the first of which has place `at` in its batch. */
+__device__ __forceinline__ uint32_t decode_segment(const struct decode_matrix *m, uint32_t warp, uint32_t at)
+{
+	return m->turns ? (warp + at / 2) % CUDA_SEGMENTS : warp;
+}
+
+__device__ __forceinline__ struct view look(const struct decode_matrix *m, uint32_t segment)
+{
+	struct view v;
+	v.from = tile_segment(m->n_units, segment);
+	v.n = tile_segment(m->n_units, segment + 1) - v.from;
+	v.unit_bytes = m->unit_bytes;
+	v.pairs = m->pairs;
+	v.units = m->units;
+	return v;
+}
+
+__device__ __forceinline__ uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Units of a tile in a piece that holds parts of two tiles, or of one. */
+__device__ __forceinline__ uint32_t cut_units(const struct view *v, uint32_t tiles)
+{
+	return FULL && tiles == 1 ? 2 * v->units : v->units;
+}
+
+/* HALF: up to whole lines, so that the ring's pieces begin with them too. */
+__device__ __forceinline__ uint32_t whole_lines(uint32_t bytes)
+{
+	return (bytes + CUDA_LINE - 1) / CUDA_LINE * CUDA_LINE;
+}
+
+/*
+ * What there is to stream for a warp. A *run* is what pieces are cut from without looking anything up: all
+ * tiles of a job, one after another, or (where pieces hold parts of two tiles, or segments change) one pair.
+ * HALF: of a tile alone, what is in one group.
+ */
+struct feed {
+	uint32_t warp, job;       /* the next one */
+	uint32_t tile, at, tiles; /* after the present run: tile, its place in the batch, how many */
+	const uint8_t *from;      /* of the run: what comes next, */
+	uint32_t left, most;      /* bytes that are left, and those of a piece; FULL: of each copy, if two */
+	uint32_t second;          /* FULL: two copies a piece: from the first's bytes to the second's; else 0.
+				     HALF: bytes of a pair's segment */
+	uint32_t steady;          /* pairs follow one another, cut in the same way */
+	uint32_t unit;            /* HALF: of a tile alone, the next */
+	uint32_t offset, filled, piece; /* of the next piece, in the ring; bytes before it; its number */
+	uint32_t one, freed; /* its bytes (of each copy); bytes that must have been read before it fits */
+};
+
+/* FULL: the run of n tiles; tiles lie one by one. 32 bits count units: 2^32 of the smallest are 618 GB. */
+__device__ __forceinline__ uint32_t begin_run(struct feed *f, const struct decode_matrix *m,
+					      const struct view *v, uint32_t n)
+{
+	uint32_t tile_bytes = v->n * v->unit_bytes, n_tiles = (m->rows + CUDA_TILE_ROWS - 1) / CUDA_TILE_ROWS;
+	f->from = m->data + (uint64_t)(v->from * n_tiles + f->tile * v->n) * v->unit_bytes;
+	f->left = v->pairs ? n * tile_bytes : n ? tile_bytes : 0;
+	f->most = v->pairs ? 2 * v->pairs * tile_bytes : cut_units(v, n) * v->unit_bytes;
+	f->second = v->pairs || n < 2 ? 0 : tile_bytes;
+	f->steady = f->second && !m->turns;
+	return n;
+}
+
+/* HALF: the same; tiles lie in pairs. Returns the tiles that are done with: of one alone, none until its last
+ * group. */
+__device__ __forceinline__ uint32_t begin_paired_run(struct feed *f, const struct decode_matrix *m,
+						     const struct view *v, uint32_t segment, uint32_t n)
+{
+	uint32_t least_units = m->n_units / CUDA_SEGMENTS, longer = v->from - segment * least_units,
+		 n_pairs = (m->rows + 2 * CUDA_TILE_ROWS - 1) / (2 * CUDA_TILE_ROWS);
+	uint32_t pair = m->pair_bytes + (v->n - least_units) * m->more_bytes;
+	f->from = m->data + (uint64_t)n_pairs * (segment * m->pair_bytes + longer * m->more_bytes) +
+		  (uint64_t)(f->tile / 2) * pair;
+	f->second = pair;
+	f->steady = n > 1 && !v->pairs && !m->turns;
+	if (n > 1) {
+		f->left = v->pairs ? (n + 1) / 2 * pair : pair;
+		f->most = v->pairs ? v->pairs * pair : m->group_bytes;
+		return n;
+	}
+	uint32_t units = least(v->units, v->n - f->unit);
+	f->from += tile_pair_bytes(f->unit, v->unit_bytes, v->units) + f->tile % 2 * units * v->unit_bytes;
+	f->left = f->most = units * v->unit_bytes;
+	f->unit = f->unit + units < v->n ? f->unit + units : 0;
+	return f->unit ? 0 : n;
+}
+
+/* To the next run that is not empty, if there is one. */
+__device__ __forceinline__ void next_run(const struct block *b, struct feed *f)
+{
+	if (f->steady && f->tiles >= 2) { /* the next pair, right after this one */
+		if (FULL)
+			f->from += f->second;
+		f->left = f->second;
+		f->tiles -= 2;
+		f->tile += 2;
+		f->at += 2;
+		return;
+	}
+	while (f->left == 0 && (f->tiles || f->job < b->a->n_jobs)) {
+		const struct decode_job *j = &shared_jobs(b)[f->tiles ? f->job - 1 : f->job++];
+		if (f->tiles == 0) {
+			f->tile = j->tile;
+			f->at = j->at;
+			f->tiles = j->n_tiles;
+			if (f->tiles == 0)
+				continue;
+		}
+		const struct decode_matrix *m = &shared_matrices(b)[j->matrix];
+		uint32_t n = m->pairs && !m->turns ? f->tiles : least(f->tiles, 2),
+			 segment = decode_segment(m, f->warp, f->at);
+		struct view v = look(m, segment);
+		if constexpr (FULL) {
+			n = begin_run(f, m, &v, n);
+		} else {
+			if (f->tile % 2)
+				n = 1;
+			n = begin_paired_run(f, m, &v, segment, n);
+		}
+		f->tile += n;
+		f->at += n;
+		f->tiles -= n;
+	}
+}
+
+/* Of the planned piece; in the ring. */
+__device__ __forceinline__ uint32_t piece_bytes(const struct feed *f)
+{
+	return FULL ? (f->second ? 2 * f->one : f->one) : whole_lines(f->one);
+}
+
+/* The next piece and its place. */
+__device__ __forceinline__ void plan_piece(const struct block *b, struct feed *f)
+{
+	const uint32_t ring_bytes = b->a->ring_bytes;
+	if (f->left == 0)
+		next_run(b, f);
+	f->one = least(f->left, f->most);
+	uint32_t bytes = piece_bytes(f);
+	if (f->offset + bytes > ring_bytes) {
+		f->filled += ring_bytes - f->offset;
+		f->offset = 0;
+	}
+	f->freed = f->filled + bytes - ring_bytes;
+	if (bytes == 0)
+		f->piece = NO_PIECE;
+}
+
+/* Whether the planned piece has room. */
+__device__ __forceinline__ bool has_room(const struct feed *f, shared_place done)
+{
+	uint2 read = load_shared_words(done);
+	return (int32_t)(read.x - f->freed) >= 0 && f->piece - read.y < PIECES;
+}
+
+/* Starts the copies of the planned piece. HALF: of a group too there are two, side by side faster than one.
+ */
+__device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint64_t policy)
+{
+	uint32_t bytes = piece_bytes(f), slot = f->warp * PIECES + f->piece % PIECES,
+		 place = b->a->shared.ring + f->warp * b->a->ring_bytes + f->offset;
+	SHARED(unsigned char, base);
+	shared_place bar = place_in_shared(shared_bars(b) + slot), to = place_in_shared(base) + place;
+	shared_notes(b)[slot] = make_uint2(place, f->filled + bytes);
+	if (FULL) {
+		barrier_expect(bar, bytes);
+		copy_bulk_once(to, f->from, f->one, bar, policy);
+		if (f->second)
+			copy_bulk_once(to + f->one, f->from + f->second, f->one, bar, policy);
+	} else {
+		uint32_t half = whole_lines(f->one / 2);
+		barrier_expect(bar, f->one);
+		copy_bulk_once(to, f->from, half, bar, policy);
+		if (f->one > half)
+			copy_bulk_once(to + half, f->from + half, f->one - half, bar, policy);
+	}
+	f->offset += bytes;
+	f->filled += bytes;
+	f->piece++;
+	f->from += f->one;
+	f->left -= f->one;
+}
+
+/* A streaming warp: each of its first lanes fills the ring of one warp as far as there is room, until all
+ * jobs are through. Lanes start their copies one after another, and a copy takes its time to start: one warp
+ * for all rings would be slower than the memory. It rests between rounds: the workers want the issue slots.
+ */
+__device__ __forceinline__ void stream_weights(const struct block *b)
+{
+	uint64_t policy = policy_read_once();
+	uint32_t own = b->warp - DECODE_WARPS, phase = 0;
+	struct feed f = {};
+	f.piece = NO_PIECE;
+	f.warp = own + STREAM_WARPS * b->lane;
+	if (f.warp < CUDA_SEGMENTS) {
+		f.piece = 0;
+		plan_piece(b, &f);
+	}
+	shared_place done = place_in_shared(shared_done(b) + f.warp % CUDA_SEGMENTS);
+	while (__any_sync(FULL_WARP, f.piece != NO_PIECE)) {
+		bool ready = has_room(&f, done);
+		while (!__any_sync(FULL_WARP, ready)) {
+			if (FULL)
+				phase ^= barrier_nap(wake_barrier(b, own), phase);
+			else
+				rest();
+			ready = has_room(&f, done);
+		}
+		if (ready) {
+			fill(b, &f, policy);
+			plan_piece(b, &f);
+		}
+	}
+}
+
+/* The next piece of the ring, once it is there. */
+__device__ __forceinline__ const uint8_t *open_piece(struct block *b)
+{
+	struct ring *r = &b->ring;
+	uint32_t slot = r->piece % PIECES;
+	SHARED(unsigned char, base);
+	barrier_wait(r->bars + slot * (uint32_t)sizeof(uint64_t), r->piece / PIECES & 1);
+	uint2 note = shared_notes(b)[b->warp * PIECES + slot];
+	r->read = note.y;
+	r->piece++;
+	return base + note.x;
+}
+
+/* All lanes have read the piece. */
+__device__ __forceinline__ void close_piece(const struct block *b)
+{
+	__syncwarp();
+	if (b->lane == 0) {
+		*b->ring.done = b->ring.read | (uint64_t)b->ring.piece << 32;
+		if (FULL)
+			barrier_arrive(b->ring.wake);
+	}
+}
+
+/* ---- words ---- */
+
+__device__ __forceinline__ void publish(const struct block *b, uint32_t at, uint32_t v)
+{
+	store_word(b->a->now + at, v);
+	store_word(b->a->other + at, DECODE_EMPTY);
+}
+
+__device__ __forceinline__ bool all_there(uint4 v)
+{
+	return v.x != DECODE_EMPTY && v.y != DECODE_EMPTY && v.z != DECODE_EMPTY && v.w != DECODE_EMPTY;
+}
+
+__device__ __forceinline__ uint4 await_words(const uint32_t *p)
+{
+	uint4 v = load_words(p);
+	for (uint32_t i = 0; !all_there(v); v = load_words(p))
+		if (i++ == SPINS)
+			give_up();
+	return v;
+}
+
+/* Never DECODE_EMPTY: a NaN becomes another NaN. */
+__device__ __forceinline__ uint32_t word_of(float v)
+{
+	uint32_t bits = __float_as_uint(v);
+	return bits == DECODE_EMPTY ? 0x7FFFFFFFu : bits;
+}
+
+/* High half in the lower 16 bits, low half above. Not DECODE_EMPTY: a NaN that was converted is 0x7FFF. */
+__device__ __forceinline__ uint32_t split_half(float v)
+{
+	float high = half_limit(v);
+	if (!FULL)
+		return half2_pack(high, 0);
+	high = half_bits_to_float((uint16_t)half2_pack(high, 0));
+	return half2_pack(high, half_limit(v - high));
+}
+
+/* The word of a number of split_half's; HALF: of this and of the lane `next` further on. By a whole warp. */
+__device__ __forceinline__ uint32_t word_of_halves(uint32_t v, int next)
+{
+	return FULL ? v : v | __shfl_xor_sync(FULL_WARP, v, next) << 16;
+}
+
+} // namespace
+#endif

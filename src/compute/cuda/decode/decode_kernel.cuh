@@ -1,0 +1,326 @@
+/*
+ * The decode kernel. Each of sixteen warps works on one segment of every row; one more warp streams weights:
+ * for each segment a ring in shared memory, filled by the copy engine in the order in which it will be used,
+ * from the first layer to the output matrix, whatever the blocks wait for meanwhile.
+ *
+ * What blocks tell each other goes through words of global memory that hold DECODE_EMPTY until they are
+ * written (one relaxed store; readers poll): each phase of each layer has its own words, in two sets for even
+ * and odd launches; who writes a word in one set empties it in the other, which was read in the launch
+ * before.
+ *
+ * What sets the pace of a small model is the chain of dependent phases, so what can be known before the words
+ * of the last phase arrive is looked up before (struct view, struct target).
+ *
+ * Sums are those of the tile path everywhere (docs/exactness.md): the same bits as prefill's.
+ */
+#ifndef COMPUTE_CUDA_DECODE_KERNEL_CUH
+#define COMPUTE_CUDA_DECODE_KERNEL_CUH
+
+#include "compute/cuda/decode/decode_attention.cuh"
+#include "compute/cuda/decode/decode_block.cuh"
+#include "compute/cuda/decode/decode_head.cuh"
+#include "compute/cuda/decode/decode_operand.cuh"
+#include "compute/cuda/decode/decode_product.cuh"
+
+namespace
+{
+
+enum phase { PHASE_QKV, PHASE_O, PHASE_GATE_UP, PHASE_DOWN, PHASE_HEAD, PHASES_A_LAYER = 4 };
+
+/* The row whose sum this thread finishes in a batch, known before the sums are. A thread for each plane of a
+ * row; of gate and up for each plane of both. */
+struct target {
+	uint32_t place; /* of the row among the batch's rows; CUDA_NOTHING: none */
+	uint32_t word;  /* where it goes; of the output matrix: its row */
+	float bias;
+};
+
+__device__ __forceinline__ void aim_qkv(const struct block *b, const struct decode_job *j, uint32_t l,
+					uint32_t words, uint32_t row, struct target *to)
+{
+	const struct decode_args *a = b->a;
+	uint32_t role = j->matrix - l * DECODE_N_ROLES;
+	const float *bias = a->layers[l].bias[role];
+	uint32_t before = role == DECODE_Q ? 0 : role == DECODE_K ? a->q_dim : a->q_dim + a->kv_dim;
+	to->bias = bias ? bias[row] : 0.0f;
+	to->word = words + a->at.qkv + before + row;
+}
+
+__device__ __forceinline__ struct target find_target(const struct block *b, uint32_t phase, uint32_t l,
+						     uint32_t words)
+{
+	const struct decode_args *a = b->a;
+	const struct decode_job *j = &shared_jobs(b)[b->job];
+	uint32_t t = b->thread, place = t / PLANES / (phase == PHASE_GATE_UP ? 2 : 1), tile = place / 8;
+	struct target to = {CUDA_NOTHING, 0, 0.0f};
+	if (FULL ? phase == PHASE_QKV : phase != PHASE_GATE_UP) /* the batch may be of several jobs */
+		while (!j->last_of_batch && tile >= (uint32_t)j->at + j->n_tiles)
+			j++;
+	if (tile >= (uint32_t)j->at + j->n_tiles)
+		return to;
+	uint32_t row = (j->tile + tile - j->at) * 8 + place % 8;
+	if (row >= shared_matrices(b)[j->matrix].rows)
+		return to;
+	to.place = phase == PHASE_GATE_UP ? place + t / PLANES % 2 * j->n_tiles * 8 : place;
+	switch (phase) {
+	case PHASE_QKV:
+		aim_qkv(b, j, l, words, row, &to);
+		break;
+	case PHASE_O:
+		to.word = words + a->at.o + row;
+		break;
+	case PHASE_GATE_UP:
+		to.word = words + a->at.hidden + row / WORD_NUMBERS;
+		break;
+	case PHASE_DOWN:
+		to.word = words + a->at.down + row;
+		break;
+	case PHASE_HEAD:
+		to.word = row;
+		break;
+	}
+	return to;
+}
+
+/* Adds up the segments of the thread's plane of its row, then the planes; all threads of a warp call. */
+__device__ __forceinline__ float add_segments(const struct block *b, uint32_t part_at, uint32_t place)
+{
+	enum { SEGMENT = BATCH * TILE_SUMS };
+	const float *part =
+		shared_part(b) + part_at * CUDA_SEGMENTS * SEGMENT + place * PLANES + b->thread % PLANES;
+	float v[CUDA_SEGMENTS], sum = 0;
+	if (place != CUDA_NOTHING) {
+#pragma unroll
+		for (uint32_t s = 0; s < CUDA_SEGMENTS; s++)
+			v[s] = part[s * SEGMENT];
+		sum = v[0];
+#pragma unroll
+		for (uint32_t s = 1; s < CUDA_SEGMENTS; s++)
+			sum = sum + v[s];
+	}
+	return FULL ? sum + __shfl_xor_sync(FULL_WARP, sum, 1) : sum;
+}
+
+__device__ __forceinline__ void finish_row(const struct block *b, const struct target *to, uint32_t part_at,
+					   uint32_t phase)
+{
+	float y = add_segments(b, part_at, to->place);
+	if (phase == PHASE_GATE_UP) {
+		float up = __shfl_xor_sync(FULL_WARP, y, PLANES);
+		uint32_t word = word_of_halves(split_half(a16_gated(y, up)), 2);
+		if (to->place != CUDA_NOTHING && b->thread % 4 == 0)
+			publish(b, to->word, word);
+		return;
+	}
+	if (to->place == CUDA_NOTHING || b->thread % PLANES)
+		return;
+	if (phase == PHASE_HEAD) {
+		b->a->logits[to->word] = y;
+		return;
+	}
+	publish(b, to->word, word_of(phase == PHASE_QKV ? y + to->bias : y));
+}
+
+/* The token's row of the embedding into x. */
+template <int FORMAT> __device__ __forceinline__ void embed(const struct block *b, uint32_t token)
+{
+	typedef frag_traits<FORMAT> traits;
+	const struct tile_matrix *m = &b->a->embedding;
+	for (uint32_t i = b->thread; i < (m->cols + 7) / 8; i += WORKERS) {
+		uint32_t chunk = i / 4, unit = chunk / traits::chunks, s = 0;
+		while (unit >= tile_segment(m->n_units, s + 1))
+			s++;
+		const uint8_t *p = m->data + tile_offset(m, token / 8, s, unit);
+		float w[8];
+		frag_exact<FORMAT>(p, chunk % traits::chunks, token % 8, i % 4, w);
+		for (uint32_t q = 0; q < 8 && 8 * i + q < m->cols; q++)
+			shared_x(b)[8 * i + q] = w[q];
+	}
+}
+
+__device__ __forceinline__ void take_token(const struct block *b)
+{
+	uint32_t token = (uint32_t)(b->a->fed ? *b->a->fed : b->a->token);
+	if (token >= b->a->n_vocab) /* nothing could be drawn: what follows is thrown away */
+		token = 0;
+#define EMBED_CASE(name, bytes, columns)      \
+	case CUDA_##name:                     \
+		embed<CUDA_##name>(b, token); \
+		break;
+	switch (b->a->embedding.format) {
+		CUDA_TILE_FORMATS(EMBED_CASE)
+	}
+#undef EMBED_CASE
+}
+
+__device__ __forceinline__ void copy_in(void *to, const void *from, uint32_t bytes)
+{
+	for (uint32_t i = threadIdx.x; i < bytes / 4; i += blockDim.x)
+		((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
+}
+
+__device__ __forceinline__ void clear(void *to, uint32_t bytes)
+{
+	for (uint32_t i = threadIdx.x; i < bytes / 4; i += WORKERS)
+		((uint32_t *)to)[i] = 0;
+}
+
+__device__ __forceinline__ void place_block(struct block *b, const struct decode_args *a)
+{
+	b->a = a;
+	b->job = b->part_at = 0;
+	know_thread(b);
+	b->ring = (struct ring){};
+}
+
+/* All that does not depend on the token: tables and barriers. Ends with a barrier of all threads. */
+__device__ __forceinline__ void prepare(struct block *b)
+{
+	const struct decode_args *a = b->a;
+	SHARED(unsigned char, base);
+	copy_in(base + a->shared.matrices, a->matrices,
+		(a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct decode_matrix));
+	copy_in(base + a->shared.jobs, a->jobs + (uint64_t)blockIdx.x * a->n_jobs,
+		a->n_jobs * (uint32_t)sizeof(struct decode_job));
+	/* each warp its own ring's: one after another, they would take microseconds */
+	if (b->warp < (uint32_t)DECODE_WARPS) {
+		if (b->lane < PIECES)
+			barrier_init(place_in_shared(shared_bars(b) + b->warp * PIECES + b->lane), 1);
+		if (b->lane == PIECES && b->warp < (uint32_t)STREAM_WARPS)
+			barrier_init(wake_barrier(b, b->warp), 1);
+		if (b->lane == 0)
+			shared_done(b)[b->warp] = 0;
+		barrier_init_done();
+	}
+	__syncthreads();
+}
+
+/* Queries that no head has, and columns that pad a head, stay 0; the token's row of the embedding. */
+template <int CHUNKS> __device__ __forceinline__ void begin(struct block *b)
+{
+	const struct decode_args *a = b->a;
+	clear(shared_query(b), PLANES * a->group_rows * (a->hd + DECODE_ROW_PAD) * 2);
+	clear(shared_fresh(b), PLANES * 2 * a->hd * 2);
+	clear(shared_zeros(b), DECODE_ZEROS * 2);
+	/* by the last threads, as the first have most of the embedding */
+	for (uint32_t i = WORKERS - 1 - b->thread; i < a->head_dim / 2; i += WORKERS) {
+		float angle = (float)a->pos * a->frequency[i];
+		shared_turn(b)[i] = cosf(angle);
+		shared_turn(b)[a->hd / 2 + i] = sinf(angle);
+	}
+	place_item<CHUNKS>(b, first_item());
+	take_token(b);
+	sync_workers();
+}
+
+/* What the product of a phase multiplies. */
+__device__ __forceinline__ void take_operand(struct block *b, uint32_t phase, uint32_t l, uint32_t words,
+					     bool has_work, bool mins)
+{
+	const struct decode_args *a = b->a;
+	uint32_t down = words - a->at.per_layer + a->at.down; /* of the layer before */
+	switch (phase) {
+	case PHASE_QKV:
+		take_norm(b, l ? down : CUDA_NOTHING, a->layers[l].attn_norm, mins);
+		break;
+	case PHASE_O:
+		if (has_work)
+			take_packed(b, words + a->at.attended, a->q_dim, mins);
+		break;
+	case PHASE_GATE_UP:
+		take_norm(b, words + a->at.o, a->layers[l].ffn_norm, mins);
+		break;
+	case PHASE_DOWN:
+		if (has_work)
+			take_packed(b, words + a->at.hidden, a->d_ff, mins);
+		break;
+	case PHASE_HEAD:
+		take_norm(b, down, a->output_norm, mins);
+		break;
+	}
+}
+
+/* The batches of a phase, each a run of jobs whose rows are finished together. */
+template <uint32_t FORMATS>
+__device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint32_t l, uint32_t words)
+{
+	remember(b);
+	struct task k = next_task(b);
+	struct target to = find_target(b, phase, l, words);
+	bool has_work = k.job.n_tiles != 0;
+	take_operand(b, phase, l, words, has_work, k.job.mins);
+	b->job++;
+	while (has_work) {
+		run_job<FORMATS>(b, &k);
+		struct decode_job done = k.job;
+		if (done.last_of_batch) {
+			uint32_t part_at = b->part_at;
+			b->part_at ^= 1;
+			sync_workers();
+			finish_row(b, &to, part_at, phase);
+		}
+		if (done.last_of_phase)
+			break;
+		k = next_task(b);
+		if (done.last_of_batch)
+			to = find_target(b, phase, l, words);
+		b->job++;
+	}
+	keep(b);
+}
+
+template <int CHUNKS, uint32_t FORMATS> __device__ __forceinline__ void run_model(struct block *b)
+{
+	const struct decode_args *a = b->a;
+	begin<CHUNKS>(b);
+	keep(b);
+	for (uint32_t step = 0; step <= a->n_layers * PHASES_A_LAYER; step++) {
+		uint32_t l = step / PHASES_A_LAYER,
+			 phase = l == a->n_layers ? (uint32_t)PHASE_HEAD : step % PHASES_A_LAYER;
+		know_thread(b);
+		if (phase == PHASE_O)
+			attention<CHUNKS>(b, l, l * a->at.per_layer);
+		run_phase<FORMATS>(b, phase, l, l * a->at.per_layer);
+	}
+	if (a->greedy) {
+		remember(b);
+		draw_greedy(b);
+	}
+}
+
+typedef void decode_kernel_fn(const struct decode_args);
+
+/* CHUNKS: a head has so many times 32 columns. FORMATS: of the matrices, a bit each. */
+template <int CHUNKS, uint32_t FORMATS>
+__global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const GRID_CONSTANT struct decode_args a)
+{
+	struct block b;
+	place_block(&b, &a);
+	prepare(&b);
+	if (b.warp < (uint32_t)DECODE_WARPS) {
+		registers_up<WORKER_REGISTERS>();
+		run_model<CHUNKS, FORMATS>(&b);
+	} else {
+		registers_down<STREAM_REGISTERS>();
+		stream_weights(&b);
+	}
+}
+
+/* The launch of the kernel for a head's so many times 32 columns, one of CHUNKS. */
+template <uint32_t FORMATS, int... CHUNKS>
+cudaError_t launch_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream)
+{
+	decode_kernel_fn *kernel = NULL;
+	((kernel = a->hd == 32 * CHUNKS ? decode_kernel<CHUNKS, FORMATS> : kernel), ...);
+	if (!kernel)
+		return cudaErrorInvalidValue;
+	cudaError_t e = cudaFuncSetAttribute((const void *)kernel,
+					     cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes);
+	if (e != cudaSuccess)
+		return e;
+	return LAUNCH_TOGETHER(kernel, dim3(grid), dim3(DECODE_THREADS), shared_bytes, stream, *a);
+}
+
+} // namespace
+
+#endif

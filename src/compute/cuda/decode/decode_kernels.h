@@ -1,0 +1,157 @@
+/*
+ * One token of one sequence in one launch: a cooperative kernel with a block on every multiprocessor that
+ * runs the model from the embedding to the logits. Blocks pass activations on through words in global memory
+ * (no barrier over the grid); weights stream through shared memory ahead of the work. C and CUDA C.
+ */
+#ifndef COMPUTE_CUDA_DECODE_KERNELS_H
+#define COMPUTE_CUDA_DECODE_KERNELS_H
+
+#include "compute/cuda/tile/tile_layout.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+	DECODE_BATCH_FULL = 10, /* tiles whose sums are added up together */
+	DECODE_BATCH_HALF = 20,
+	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
+	DECODE_ROW_PAD = 32, /* halves after a row of attention's operands: eight lanes then read all banks */
+	DECODE_ZEROS = 8 * CUDA_CHUNK, /* halves: as much as is read from one place in an operand */
+	DECODE_STREAM_WARPS = 4,
+	DECODE_PIECES = 8, /* of weights in flight for a segment, at most */
+	DECODE_GOOD_BYTES =
+		2560, /* of a piece of whole segments: smaller ones cost more, larger ones come later */
+	DECODE_PIECE_BYTES = 4096, /* of others: two copies, which should not be small */
+};
+
+/* A word that nobody has written: not a number that the kernel makes. */
+#define DECODE_EMPTY 0xFFFFFFFFu
+
+/* Matrices of a layer, in the order they are read; the output matrix comes after the last layer's. */
+enum decode_role {
+	DECODE_Q,
+	DECODE_K,
+	DECODE_V,
+	DECODE_O,
+	DECODE_GATE,
+	DECODE_UP,
+	DECODE_DOWN,
+	DECODE_N_ROLES
+};
+
+/*
+ * A matrix as the decode kernel reads it: tiles two by two, as the sixteen rows of a tensor-core product, in
+ * *pieces* that a copy brings to shared memory. Where a segment of two tiles fits in a piece, a piece is
+ * whole segments of `pairs` pairs (`units`: in the longest); else `units` units of the one tile, then those
+ * of the other (pairs is 0). Where segments differ in length, warps change segments from pair to pair
+ * (`turns`; decode_segment).
+ *
+ * HALF: the matrix is paired (tile_layout.h), and such a piece is a group, or groups that are whole segments.
+ */
+struct decode_matrix {
+	const uint8_t *data;
+	uint32_t rows, n_units;
+	uint32_t pair_bytes;  /* HALF: a pair's segment of n_units / CUDA_SEGMENTS units, */
+	uint16_t more_bytes;  /* what one unit more takes, */
+	uint16_t group_bytes; /* and a piece of `units` */
+	uint16_t unit_bytes;
+	uint8_t format, chunks; /* chunks: of 32 columns, in a unit */
+	uint8_t pairs, units;
+	uint8_t turns;
+};
+
+/* Tiles of one matrix that a block works on, in the order it does. A batch ends where `last_of_batch`. */
+struct decode_job {
+	uint32_t tile; /* first */
+	uint16_t matrix;
+	uint8_t n_tiles; /* 0: the block has nothing to do here */
+	uint8_t at : 5;  /* place of the first among the batch's tiles */
+	uint8_t last_of_batch : 1;
+	uint8_t last_of_phase : 1;
+	uint8_t mins : 1; /* FULL: the phase needs the sums of its activations */
+};
+
+struct decode_layer {
+	const float *attn_norm, *ffn_norm; /* (d_model) */
+	const float *bias[3];              /* of q, k, v; NULL: none */
+};
+
+/* Words that blocks pass on, in a layer: first word of each kind. All are whole multiples of four. */
+struct decode_words {
+	uint32_t qkv, attended, o, hidden, down, per_layer;
+};
+
+/* Offsets of a block's shared memory (decode_block.cuh); decode_plan_shared fills them. */
+struct decode_shared {
+	uint32_t matrices, jobs, x, high, low, zeros, sums, part, peaks, p16, query, fresh, turn, table,
+		reduce, bars, notes, done, kept, ring;
+};
+
+struct decode_args {
+	const struct decode_matrix *matrices; /* device (n_layers * DECODE_N_ROLES + 1) */
+	const struct decode_job *jobs;        /* device (grid, n_jobs) */
+	const struct decode_layer *layers;    /* device (n_layers) */
+	const float *output_norm;             /* (d_model) */
+	const float *frequency;               /* (head_dim / 2), RoPE */
+	struct tile_matrix embedding;
+	uint32_t n_jobs, n_layers;
+	uint32_t d_model, q_dim, kv_dim, d_ff, n_vocab;
+	uint32_t n_heads, n_kv_heads, head_dim, hd; /* hd: head_dim padded to 32 */
+	uint32_t group;                             /* query heads on a KV head */
+	uint32_t group_rows;                        /* that are kept of a group: 8 or 16 */
+	uint32_t quarter_inverse; /* 2^18 / (head_dim / 4) + 1, for divisions of numbers below 2^11 */
+	uint32_t planes;          /* of f16 that a number is held in: 2 FULL, 1 HALF */
+	uint32_t neox;
+	uint32_t any_mins; /* some matrix wants sums of activations (FULL) */
+	uint32_t formats;  /* that matrices have: a bit each */
+	uint32_t wide;     /* HALF: some scale is too large for the short way (frag.cuh) */
+	float inverse_d;   /* 1 / d_model */
+	float eps, scale;
+	uint8_t *kv;
+	uint64_t kv_layer_bytes;
+	const uint32_t *table; /* device: KV blocks of the sequence */
+	uint32_t pos;
+	int32_t token;
+	const int32_t *fed;    /* not NULL: the token is there, on the device, instead */
+	uint32_t *now, *other; /* device (n_layers * per_layer): the launch's words, and the other set */
+	struct decode_words at;
+	uint64_t *tagged;         /* device: words with a tag: parts of attention, the likeliest token */
+	uint32_t n_split_max;     /* splits that there is room for in tagged */
+	uint32_t run;             /* number of the launch, from 1: never twice the same */
+	float *logits;            /* (n_vocab) */
+	struct cuda_drawn *drawn; /* greedy: token and logprob */
+	int32_t *feed;            /* greedy: the token, for the next launch */
+	uint32_t greedy;
+	struct decode_shared shared;
+	uint32_t ring_bytes; /* of each warp */
+	uint32_t k_max;      /* most columns of a matrix, a multiple of 32 */
+};
+
+/* Blocks of a launch: one on each multiprocessor. */
+uint32_t cuda_decode_blocks(uint32_t n_sms);
+
+/* The launch, of the kernel for the model's planes, formats and heads. sm_90 and later; shared_bytes as
+ * planned (decode_plan.h). */
+cudaError_t cuda_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
+			cudaStream_t stream);
+
+/* Sets of formats that kernels are compiled for: where they are few, the code is short. */
+#define DECODE_F16  (1u << CUDA_F16)
+#define DECODE_Q8_0 (1u << CUDA_Q8_0)
+#define DECODE_K4   (1u << CUDA_Q4_K | 1u << CUDA_Q6_K)
+/* with what rows get that are no multiple of 256 */
+#define DECODE_MIXED (DECODE_K4 | 1u << CUDA_Q5_0 | DECODE_Q8_0)
+#define DECODE_ANY   (~0u)
+
+/* Those kernels, a file each, which compile beside each other; FULL and HALF. decode_choice.c knows which
+ * heads each has been compiled for; others are cudaErrorInvalidValue. */
+typedef cudaError_t decode_launch_fn(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
+				     cudaStream_t stream);
+decode_launch_fn decode_full_f16, decode_full_q8_0, decode_full_mixed, decode_full_any, decode_full_odd;
+decode_launch_fn decode_half_f16, decode_half_q8_0, decode_half_k4, decode_half_any, decode_half_odd;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

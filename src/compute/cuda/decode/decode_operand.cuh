@@ -1,0 +1,185 @@
+/* What a product of the decode kernel (decode.cu) multiplies: the words of the phase before, normed or as
+ * they are, as halves in shared memory. */
+#ifndef COMPUTE_CUDA_DECODE_OPERAND_CUH
+#define COMPUTE_CUDA_DECODE_OPERAND_CUH
+
+#include "compute/cuda/tile/attend.cuh"
+#include "compute/cuda/decode/decode_block.cuh"
+
+namespace
+{
+
+/* Four neighbouring columns into high and low. */
+__device__ __forceinline__ void put_four(const struct block *b, uint32_t column, uint4 v)
+{
+	uint2 high = make_uint2(byte_select(v.x, v.y, 0x5410), byte_select(v.z, v.w, 0x5410));
+	*reinterpret_cast<uint2 *>(shared_high(b) + column) = high;
+	if (FULL)
+		*reinterpret_cast<uint2 *>(shared_low(b) + column) =
+			make_uint2(byte_select(v.x, v.y, 0x7632), byte_select(v.z, v.w, 0x7632));
+}
+
+__device__ __forceinline__ void pad_columns(const struct block *b, uint32_t k)
+{
+	uint32_t i = k + b->thread;
+	if (i < (k + 31) / 32 * 32) {
+		shared_high(b)[i] = 0;
+		if (FULL)
+			shared_low(b)[i] = 0;
+	}
+}
+
+/* FULL: sums of 32 activations, for formats with mins; in the order of the stored slots: columns 2j, 2j + 1
+ * of each eight, for j = 0 .. 3. Ends with a barrier. */
+__device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k, bool mins)
+{
+	if constexpr (FULL) {
+		uint32_t n = (k + 31) / 32;
+		if (!mins)
+			return;
+		for (uint32_t i = b->thread; i < 2 * n; i += WORKERS) {
+			const uint4 *x = reinterpret_cast<const uint4 *>(
+				i < n ? shared_high(b) + i * 32 : shared_low(b) + (i - n) * 32);
+			uint4 v[4] = {x[0], x[1], x[2], x[3]};
+			float sum = 0;
+#pragma unroll
+			for (int slot = 0; slot < 16; slot++) {
+				uint32_t two = attend_word(v[slot % 4], slot / 4);
+				sum = slot ? sum + half_bits_to_float((uint16_t)two)
+					   : half_bits_to_float((uint16_t)two);
+				sum = sum + half_bits_to_float((uint16_t)(two >> 16));
+			}
+			shared_sums(b)[2 * (i < n ? i : i - n) + (i >= n)] = sum;
+		}
+		sync_workers();
+	}
+}
+
+/* Packed words of another phase become the next product's operand. */
+__device__ __forceinline__ void put_words(const struct block *b, uint32_t i, uint4 v)
+{
+	if (FULL)
+		put_four(b, 4 * i, v);
+	else
+		reinterpret_cast<uint4 *>(shared_high(b))[i] = v;
+}
+
+__device__ __forceinline__ void take_packed(const struct block *b, uint32_t at, uint32_t k, bool mins)
+{
+	enum { AT_ONCE = FULL ? 4 : 5 };
+	uint32_t n = k / (4 * WORD_NUMBERS);
+	for (uint32_t i = b->thread; i < n; i += AT_ONCE * WORKERS) {
+		uint4 v[AT_ONCE];
+#pragma unroll
+		for (uint32_t q = 0; q < AT_ONCE; q++)
+			if (i + q * WORKERS < n)
+				v[q] = load_words(b->a->now + at + 4 * (i + q * WORKERS));
+#pragma unroll
+		for (uint32_t q = 0; q < AT_ONCE; q++)
+			if (i + q * WORKERS < n) {
+				if (!all_there(v[q]))
+					v[q] = await_words(b->a->now + at + 4 * (i + q * WORKERS));
+				put_words(b, i + q * WORKERS, v[q]);
+			}
+	}
+	pad_columns(b, k);
+	sync_workers();
+	sum_chunks(b, k, mins);
+}
+
+__device__ __forceinline__ float4 add_words(float4 x, uint4 v)
+{
+	x.x += __uint_as_float(v.x), x.y += __uint_as_float(v.y);
+	x.z += __uint_as_float(v.z), x.w += __uint_as_float(v.w);
+	return x;
+}
+
+__device__ __forceinline__ float add_squares(float sum, float4 x)
+{
+	sum = fmaf(x.x, x.x, sum), sum = fmaf(x.y, x.y, sum);
+	return fmaf(x.w, x.w, fmaf(x.z, x.z, sum));
+}
+
+__device__ __forceinline__ void put_normed(const struct block *b, uint32_t column, float4 x, float scale,
+					   float4 w)
+{
+	put_four(b, column,
+		 make_uint4(split_half(x.x * scale * w.x), split_half(x.y * scale * w.y),
+			    split_half(x.z * scale * w.z), split_half(x.w * scale * w.w)));
+}
+
+__device__ __forceinline__ float4 group_of(const float *p, uint32_t i)
+{
+	return *reinterpret_cast<const float4 *>(p + 4 * i);
+}
+
+/* The thread's groups of x are raised by the words at `at` (unless CUDA_NOTHING); returns their squares' sum,
+ * in the order of the groups. The first groups stay in kept. */
+__device__ __forceinline__ float raise_groups(struct block *b, uint32_t at, float4 kept[NORM_KEPT])
+{
+	uint32_t t = b->thread, n = b->a->d_model / 4;
+	const uint32_t *words = b->a->now + at;
+	bool add = at != CUDA_NOTHING;
+	uint4 v[NORM_KEPT] = {};
+	float sum = 0;
+#pragma unroll
+	for (uint32_t q = 0; q < NORM_KEPT; q++)
+		if (t + q * WORKERS < n) {
+			if (add)
+				v[q] = load_words(words + 4 * (t + q * WORKERS));
+			kept[q] = group_of(shared_x(b), t + q * WORKERS);
+		}
+#pragma unroll
+	for (uint32_t q = 0; q < NORM_KEPT; q++)
+		if (t + q * WORKERS < n) {
+			if (add) {
+				if (!all_there(v[q]))
+					v[q] = await_words(words + 4 * (t + q * WORKERS));
+				kept[q] = add_words(kept[q], v[q]);
+			}
+			sum = add_squares(sum, kept[q]);
+		}
+	for (uint32_t i = t + NORM_KEPT * WORKERS; i < n; i += WORKERS) {
+		float4 x = group_of(shared_x(b), i);
+		if (add) {
+			x = add_words(x, await_words(words + 4 * i));
+			*reinterpret_cast<float4 *>(shared_x(b) + 4 * i) = x;
+		}
+		sum = add_squares(sum, x);
+	}
+	return sum;
+}
+
+/* x += words at `at` (unless CUDA_NOTHING), then RMSNorm of x into high and low. */
+__device__ __forceinline__ void take_norm(struct block *b, uint32_t at, const float *weight, bool mins)
+{
+	uint32_t t = b->thread, n = b->a->d_model / 4;
+	float *sums = reinterpret_cast<float *>(shared_reduce(b));
+	float4 x[NORM_KEPT] = {}, w[NORM_KEPT] = {};
+#pragma unroll
+	for (uint32_t q = 0; q < NORM_KEPT; q++)
+		if (t + q * WORKERS < n)
+			w[q] = group_of(weight, t + q * WORKERS);
+	float sum = raise_groups(b, at, x);
+	for (int bit = 16; bit >= 1; bit /= 2)
+		sum = sum + __shfl_xor_sync(FULL_WARP, sum, bit);
+	if (t % 32 == 0)
+		sums[t / 32] = sum;
+	sync_workers();
+	float scale = near_rsqrt(fmaf(a16_norm_total(sums), b->a->inverse_d, b->a->eps));
+#pragma unroll
+	for (uint32_t q = 0; q < NORM_KEPT; q++)
+		if (t + q * WORKERS < n) {
+			put_normed(b, 4 * (t + q * WORKERS), x[q], scale, w[q]);
+			if (at != CUDA_NOTHING)
+				*reinterpret_cast<float4 *>(shared_x(b) + 4 * (t + q * WORKERS)) = x[q];
+		}
+	for (uint32_t i = t + NORM_KEPT * WORKERS; i < n; i += WORKERS)
+		put_normed(b, 4 * i, group_of(shared_x(b), i), scale, group_of(weight, i));
+	pad_columns(b, b->a->d_model);
+	sync_workers();
+	sum_chunks(b, b->a->d_model, mins);
+}
+
+} // namespace
+#endif

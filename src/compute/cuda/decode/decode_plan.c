@@ -1,0 +1,277 @@
+/* Which block of the decode kernel does what: tiles dealt out evenly, phase by phase. */
+#include "compute/cuda/decode/decode_plan.h"
+
+enum {
+	MAX_JOBS = 1536,
+	MAX_MATRICES = 1024,
+	SHARED_ALIGN = 128,
+	HALF_BANKS = 64, /* bytes: so that high and low are read from different banks */
+};
+
+/* Of a unit. */
+static const uint8_t chunks_of[] = {
+#define CHUNKS(name, bytes, columns) [CUDA_##name] = (columns) / CUDA_CHUNK,
+	CUDA_TILE_FORMATS(CHUNKS)
+#undef CHUNKS
+};
+
+struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
+{
+	uint32_t longest = (m->n_units + CUDA_SEGMENTS - 1) / CUDA_SEGMENTS; /* segment, in units */
+	uint32_t pair = 2 * longest * m->unit_bytes, units = DECODE_PIECE_BYTES / (2 * m->unit_bytes);
+	struct decode_matrix d = {
+		.data = m->data,
+		.rows = m->rows,
+		.n_units = m->n_units,
+		.unit_bytes = (uint16_t)m->unit_bytes,
+		.format = (uint8_t)m->format,
+		.chunks = chunks_of[m->format],
+	};
+	if (m->group)
+		pair = tile_group_bytes(longest, m->unit_bytes);
+	if (pair > DECODE_GOOD_BYTES) {
+		units = units < 1 ? 1 : units < 4 ? units : units / 4 * 4; /* four go at once */
+		d.units = (uint8_t)(m->group ? m->group : units);
+	} else {
+		d.units = (uint8_t)longest;
+		d.pairs = (uint8_t)(DECODE_GOOD_BYTES / pair);
+	}
+	d.turns = d.chunks > 1 && d.pairs <= 1 && m->n_units % CUDA_SEGMENTS != 0;
+	if (m->group) {
+		uint32_t least = m->n_units / CUDA_SEGMENTS;
+		d.pair_bytes = tile_pair_bytes(least, m->unit_bytes, m->group);
+		d.more_bytes = (uint16_t)(tile_pair_bytes(least + 1, m->unit_bytes, m->group) - d.pair_bytes);
+		d.group_bytes = (uint16_t)tile_group_bytes(d.units, m->unit_bytes);
+	}
+	return d;
+}
+
+struct dealer {
+	struct decode_job *jobs; /* NULL: only counts */
+	uint32_t n;
+	uint32_t block, grid;
+	uint32_t batch; /* tiles */
+	bool paired;    /* HALF: tiles go in pairs, from an even one on, or one alone */
+	bool mins;      /* in the present phase */
+};
+
+/* Tiles one after another. Of several matrices, they are counted over all; paired, each has whole pairs, the
+ * last with a tile that is none. */
+struct span {
+	uint32_t tile, n;
+};
+enum { SPANS = 2 };
+
+static bool any_mins(const struct tile_matrix *m, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (tile_has_mins(m[i].format))
+			return true;
+	return false;
+}
+
+static void deal(struct dealer *d, uint32_t matrix, uint32_t tile, uint32_t n, uint32_t at, bool batch,
+		 bool phase)
+{
+	if (d->jobs)
+		d->jobs[d->n] = (struct decode_job){
+			.tile = tile,
+			.matrix = (uint16_t)matrix,
+			.n_tiles = (uint8_t)n,
+			.at = at & 31u,
+			.last_of_batch = batch,
+			.last_of_phase = phase,
+			.mins = d->mins,
+		};
+	d->n++;
+}
+
+static uint32_t tiles_of(const struct dealer *d, const struct tile_matrix *m)
+{
+	return d->paired ? (m->n_tiles + 1) / 2 * 2 : m->n_tiles;
+}
+
+/* The block's share of n things, as one span; rotated, so that the same blocks are not always those with
+ * more.
+ */
+static struct span share(const struct dealer *d, uint32_t n, uint32_t rotate)
+{
+	uint64_t b = (d->block + rotate) % d->grid;
+	uint32_t first = (uint32_t)(n * b / d->grid);
+	return (struct span){first, (uint32_t)(n * (b + 1) / d->grid) - first};
+}
+
+/* The block's share of n tiles. Paired: whole pairs; where half of the blocks or fewer would have a pair more
+ * than the others, twice as many have a tile more. at_once: in one span. */
+static void share_tiles(const struct dealer *d, uint32_t n, uint32_t rotate, bool at_once,
+			struct span spans[SPANS])
+{
+	uint32_t b = (d->block + rotate) % d->grid, each = n / 2 / d->grid, more = n / 2 % d->grid;
+	spans[1] = (struct span){0};
+	if (!d->paired) {
+		spans[0] = share(d, n, rotate);
+	} else if (at_once || 2 * more > d->grid) {
+		spans[0] = share(d, n / 2, rotate);
+		spans[0].tile *= 2;
+		spans[0].n *= 2;
+	} else {
+		spans[0] = (struct span){2 * b * each, 2 * each};
+		if (b < 2 * more)
+			spans[1] = (struct span){2 * each * d->grid + b, 1};
+	}
+}
+
+/* Of n tiles from `tile` on, so many as one job may have, where there is room for `room`. */
+static uint32_t job_tiles(const struct dealer *d, uint32_t tile, uint32_t n, uint32_t room)
+{
+	if (d->paired && tile % 2)
+		return 1;
+	return n < room ? n : room;
+}
+
+/* A part of a span that lies in one matrix. */
+struct run {
+	uint32_t matrix, tile, n;
+};
+enum { MOST_RUNS = 2 * SPANS * 3 };
+
+static uint32_t cut_runs(const struct dealer *d, const struct tile_matrix *matrices, uint32_t first_matrix,
+			 uint32_t n_matrices, const struct span spans[SPANS], struct run runs[MOST_RUNS])
+{
+	uint32_t n_runs = 0;
+	for (uint32_t i = 0; i < SPANS; i++) {
+		uint32_t begin = 0, from = spans[i].tile, to = from + spans[i].n;
+		for (uint32_t m = first_matrix; m < first_matrix + n_matrices; m++) {
+			uint32_t end = begin + matrices[m].n_tiles, /* without what is none */
+				a = from > begin ? from : begin, z = to < end ? to : end;
+			if (a < z)
+				runs[n_runs++] = (struct run){m, a - begin, z - a};
+			begin += tiles_of(d, &matrices[m]);
+		}
+	}
+	return n_runs;
+}
+
+/* Tiles of several matrices, one after another. */
+static void deal_phase(struct dealer *d, const struct tile_matrix *matrices, uint32_t first_matrix,
+		       uint32_t n_matrices, uint32_t rotate, bool at_once)
+{
+	struct span spans[SPANS];
+	struct run runs[MOST_RUNS];
+	uint32_t all = 0, at = 0;
+	d->mins = any_mins(matrices + first_matrix, n_matrices);
+	for (uint32_t m = 0; m < n_matrices; m++)
+		all += tiles_of(d, &matrices[first_matrix + m]);
+	share_tiles(d, all, rotate, at_once, spans);
+	uint32_t n_runs = cut_runs(d, matrices, first_matrix, n_matrices, spans, runs);
+	if (n_runs == 0)
+		deal(d, first_matrix, 0, 0, 0, true, true);
+	for (uint32_t i = 0; i < n_runs; i++)
+		for (struct run *r = &runs[i]; r->n;) {
+			uint32_t k = job_tiles(d, r->tile, r->n, d->batch - at);
+			bool last = i + 1 == n_runs && k == r->n;
+			deal(d, r->matrix, r->tile, k, at, at + k == d->batch || last, last);
+			at = (at + k) % d->batch;
+			r->tile += k;
+			r->n -= k;
+		}
+}
+
+static void deal_gate_up(struct dealer *d, const struct tile_matrix *matrices, uint32_t gate)
+{
+	struct span spans[SPANS];
+	struct run runs[MOST_RUNS];
+	d->mins = any_mins(matrices + gate, 2);
+	share_tiles(d, tiles_of(d, &matrices[gate]), 0, false, spans);
+	uint32_t n_runs = cut_runs(d, matrices, gate, 1, spans, runs);
+	if (n_runs == 0)
+		deal(d, gate, 0, 0, 0, true, true);
+	for (uint32_t i = 0; i < n_runs; i++)
+		for (struct run *r = &runs[i]; r->n;) {
+			uint32_t k = job_tiles(d, r->tile, r->n, d->batch / 2);
+			deal(d, gate, r->tile, k, 0, false, false);
+			deal(d, gate + 1, r->tile, k, k, true, i + 1 == n_runs && k == r->n);
+			r->tile += k;
+			r->n -= k;
+		}
+}
+
+static uint32_t batch_tiles(uint32_t planes)
+{
+	return planes == 2 ? DECODE_BATCH_FULL : DECODE_BATCH_HALF;
+}
+
+uint32_t decode_plan_jobs(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t planes,
+			  uint32_t block, uint32_t grid, struct decode_job *jobs)
+{
+	struct dealer d = {.jobs = jobs,
+			   .block = block,
+			   .grid = grid,
+			   .batch = batch_tiles(planes),
+			   .paired = planes == 1};
+	for (uint32_t l = 0; l < n_layers; l++) {
+		uint32_t first = l * DECODE_N_ROLES;
+		deal_phase(&d, matrices, first + DECODE_Q, 3, 0, false);
+		deal_phase(&d, matrices, first + DECODE_O, 1, grid / 3, false);
+		deal_gate_up(&d, matrices, first + DECODE_GATE);
+		deal_phase(&d, matrices, first + DECODE_DOWN, 1, 2 * grid / 3, false);
+	}
+	deal_phase(&d, matrices, n_layers * DECODE_N_ROLES, 1, 0, true); /* decode_head.cuh: in one */
+	return d.n;
+}
+
+uint64_t decode_tagged_bytes(const struct decode_args *a, uint32_t grid)
+{
+	return (4ull * grid + (uint64_t)a->n_heads * a->n_split_max * (2 + a->head_dim)) * sizeof(uint64_t);
+}
+
+/* Sets the offsets; returns where the shared memory ends. */
+static uint32_t lay_out(struct decode_args *a)
+{
+	struct decode_shared *s = &a->shared;
+	const struct {
+		uint32_t *offset;
+		uint32_t bytes;
+	} parts[] = {
+		{&s->matrices, (a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct decode_matrix)},
+		{&s->jobs, a->n_jobs * (uint32_t)sizeof(struct decode_job)},
+		{&s->x, a->d_model * 4},
+		{&s->high, a->k_max * 2},
+		{&s->low, a->planes == 2 ? a->k_max * 2 + HALF_BANKS : 0},
+		{&s->zeros, HALF_BANKS + DECODE_ZEROS * 2},
+		{&s->sums, a->any_mins ? 2 * a->k_max / 32 * 4 : 0},
+		{&s->part, 2 * CUDA_SEGMENTS * batch_tiles(a->planes) * a->planes * 8 * 4},
+		{&s->peaks, 2 * a->group_rows * 8 * 4},
+		{&s->p16, a->planes * a->group_rows * (CUDA_ATTN_SPLIT + DECODE_ROW_PAD) * 2},
+		{&s->query, a->planes * a->group_rows * (a->hd + DECODE_ROW_PAD) * 2},
+		{&s->fresh, a->planes * 2 * a->hd * 2},
+		{&s->turn, a->hd * 4},
+		{&s->table, (CUDA_ATTN_SPLIT / CUDA_KV_BLOCK + 1) * 8},
+		{&s->reduce, 64 * 8},
+		{&s->bars, (CUDA_SEGMENTS * DECODE_PIECES + DECODE_STREAM_WARPS) * 8},
+		{&s->notes, CUDA_SEGMENTS * DECODE_PIECES * 8},
+		{&s->done, CUDA_SEGMENTS * 2 * 4},
+		{&s->kept, CUDA_SEGMENTS * 4 * 4},
+		{&s->ring, CUDA_SEGMENTS * a->ring_bytes},
+	};
+	uint32_t at = 0;
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		at = (at + SHARED_ALIGN - 1) / SHARED_ALIGN * SHARED_ALIGN;
+		*parts[i].offset = at;
+		at += parts[i].bytes;
+	}
+	s->zeros += HALF_BANKS;
+	s->low = a->planes == 2 ? s->low + HALF_BANKS : s->high;
+	return at;
+}
+
+bool decode_plan_shared(struct decode_args *a, uint32_t shared_bytes, uint32_t *bytes)
+{
+	a->ring_bytes = 0;
+	uint32_t rest = lay_out(a);
+	if (rest > shared_bytes || a->n_jobs > MAX_JOBS || a->n_layers * DECODE_N_ROLES + 1 > MAX_MATRICES)
+		return false;
+	a->ring_bytes = (shared_bytes - rest) / CUDA_SEGMENTS / SHARED_ALIGN * SHARED_ALIGN;
+	*bytes = lay_out(a);
+	return a->ring_bytes >= DECODE_PIECE_BYTES;
+}

@@ -1,0 +1,24 @@
+/* The work of the decode kernel's blocks. */
+#ifndef COMPUTE_CUDA_DECODE_PLAN_H
+#define COMPUTE_CUDA_DECODE_PLAN_H
+
+#include <stdbool.h>
+
+#include "compute/cuda/decode/decode_kernels.h"
+
+/* The matrix in the kernel's terms. */
+struct decode_matrix decode_plan_matrix(const struct tile_matrix *m);
+
+/* The jobs of one of `grid` blocks, in order, over all layers and the output matrix; returns how many. jobs
+ * NULL: only counts. matrices: (n_layers * DECODE_N_ROLES + 1). planes: as in struct decode_args. */
+uint32_t decode_plan_jobs(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t planes,
+			  uint32_t block, uint32_t grid, struct decode_job *jobs);
+
+/* Bytes of tagged words. */
+uint64_t decode_tagged_bytes(const struct decode_args *a, uint32_t grid);
+
+/* Fills shared and ring_bytes for the shared memory that a block may have, and how much of it is used; false:
+ * the model does not fit. */
+bool decode_plan_shared(struct decode_args *a, uint32_t shared_bytes, uint32_t *bytes);
+
+#endif

@@ -1,9 +1,0 @@
-/* The decode kernel of models in Q4_K_M, whatever their rows; activations are two halves (FULL). */
-#define DECODE_FULL 1
-#include "compute/cuda/decode_kernel.cuh"
-
-cudaError_t decode_full_mixed(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
-			 cudaStream_t stream)
-{
-	return launch_decode<DECODE_MIXED, 2, 4>(a, grid, shared_bytes, stream);
-}

@@ -1,0 +1,23 @@
+/*
+ * How a weight lies in device memory: its own format, nothing decoded. Kernels load aligned words, and most
+ * blocks are no multiple of four bytes; so each block gives up a few bytes (its scales) to a second plane:
+ *
+ *     main plane: row after row, the blocks' quants     side plane: row after row, what was taken out
+ *
+ * Rows of plain floats are padded with zeros to whole units of eight. The planes together are as large as the
+ * file's tensor, but for that padding.
+ */
+#ifndef COMPUTE_CUDA_PLAIN_LAYOUT_H
+#define COMPUTE_CUDA_PLAIN_LAYOUT_H
+
+#include "compute/cuda/kernels.h"
+#include "model/model.h"
+
+/* Fills m's shape and pitches for w, not its pointers. False: there is no kernel for the format. */
+bool layout_plan(struct cuda_matrix *m, const struct weight *w);
+
+/* cuda_layout for rows of w, which lie in `rows` on the device. */
+cudaError_t layout_rows(const struct cuda_matrix *m, const struct weight *w, const uint8_t *rows,
+			uint32_t first, uint32_t n, cudaStream_t stream);
+
+#endif

@@ -1,0 +1,189 @@
+/* The host's side of tile products: shapes, and how the activations are told to the copies. */
+#include "compute/cuda/tile/tile_product.cuh"
+
+#ifndef CUDASIM
+#include <cudaTypedefs.h>
+#endif
+
+namespace
+{
+
+struct shape {
+	uint32_t n, rows, ks;
+	bool half, full;
+};
+const struct shape shapes[] = {
+#define ROW(N, ROWS, KS, HALF, FULL) {N, ROWS * 64, KS, HALF, FULL},
+	TILE_SHAPES(ROW)
+#undef ROW
+};
+enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
+
+tile_product_runner *runner_of(uint32_t format)
+{
+	switch (format) {
+	case CUDA_F16:
+		return tile_product_f16;
+	case CUDA_Q8_0:
+		return tile_product_q8;
+	case CUDA_Q4_0:
+	case CUDA_Q4_1:
+		return tile_product_q4;
+	case CUDA_Q5_0:
+	case CUDA_Q5_1:
+		return tile_product_q5;
+	case CUDA_Q4_K:
+		return tile_product_k4;
+	case CUDA_Q5_K:
+		return tile_product_k5;
+	case CUDA_Q6_K:
+		return tile_product_k6;
+	default:
+		return NULL;
+	}
+}
+
+#ifdef CUDASIM
+
+cudaError_t map_rows(struct tensor_map *m, const struct tile_product_args *a, uint32_t box_rows)
+{
+	*m = {a->x.halves, a->n_tokens * a->x.planes, a->x.pitch, a->x.pitch, box_rows};
+	return cudaSuccess;
+}
+
+#else
+
+/* The driver's function, found at run time: nothing is linked to libcuda. */
+cudaError_t map_rows(struct tensor_map *m, const struct tile_product_args *a, uint32_t box_rows)
+{
+	static PFN_cuTensorMapEncodeTiled_v12000 encode;
+	if (!encode) {
+		void *f = NULL;
+		enum cudaDriverEntryPointQueryResult found;
+		cudaError_t e = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000,
+								 cudaEnableDefault, &found);
+		if (e)
+			return e;
+		if (found != cudaDriverEntryPointSuccess)
+			return cudaErrorNotSupported;
+		encode = reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(f);
+	}
+	cuuint64_t size[2] = {a->x.pitch, (cuuint64_t)a->n_tokens * a->x.planes},
+		   pitch[1] = {(cuuint64_t)a->x.pitch * 2};
+	cuuint32_t box[2] = {64, box_rows}, step[2] = {1, 1};
+	CUresult r = encode(&m->map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, a->x.halves, size, pitch, box, step,
+			    CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+			    CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+	return r == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+#endif
+
+uint32_t row_tiles(const struct tile_matrix *w, const struct shape *s)
+{
+	return (w->rows + s->rows - 1) / s->rows;
+}
+
+bool is_for(const struct shape *s, const struct tile_product_args *a)
+{
+	return a->x.planes == 2 && a->part[0].w.format != CUDA_F16 ? s->full : s->half;
+}
+
+/* Parts first .. last - 1, which have one format, in shape s. */
+cudaError_t launch(const struct tile_product_args *a, uint32_t first, uint32_t last, uint32_t s,
+		   cudaStream_t stream)
+{
+	struct tile_product_launch l = {};
+	cudaError_t e = map_rows(&l.x_map, a, shapes[s].n);
+	if (e)
+		return e;
+	uint32_t rows = 0;
+	for (uint32_t i = 0; i < TILE_PRODUCT_MATRICES; i++) {
+		if (first + i < last) {
+			l.part[i] = a->part[first + i];
+			rows += row_tiles(&l.part[i].w, &shapes[s]);
+		}
+		l.row_tiles_end[i] = rows;
+	}
+	l.sums = a->x.sums;
+	l.out = a->out;
+	l.planes = a->x.planes;
+	l.sum_pitch = a->x.pitch / TILE_CHUNK;
+	l.out_pitch = a->out_pitch;
+	l.n_columns = a->n_tokens * a->x.planes;
+	l.add = a->add;
+	l.column_tiles = (l.n_columns + shapes[s].n - 1) / shapes[s].n;
+	l.n_tiles = l.column_tiles * rows;
+	if (l.n_tiles == 0)
+		return cudaSuccess;
+	tile_product_runner *run = runner_of(l.part[0].w.format);
+	return run ? run(&l, l.part[0].w.format, s, a->n_sms, stream) : cudaErrorInvalidValue;
+}
+
+/* Roughly the nanoseconds that one tile of shape s takes, of a row of `chunks`; fitted to times on one NVIDIA
+ * H100. */
+uint64_t tile_time(const struct shape *s, uint64_t chunks, bool blocks)
+{
+	uint64_t n = s->n;
+	if (s->ks > 1)
+		return chunks * (70 + (blocks ? n : n / 2)) + 1200 + 10 * n;
+	return blocks ? chunks * (200 + 13 * n / 10) + 500 + 45 * n
+		      : chunks * (80 + 14 * n / 10) + 900 + 33 * n;
+}
+
+/* What shape s takes: the tiles of the busiest multiprocessor, one after another. Weights come from memory,
+ * at 24 bytes a nanosecond to each, unless other tiles of the same rows brought them to the cache. */
+uint64_t cost(const struct tile_product_args *a, uint32_t first, uint32_t last, const struct shape *s)
+{
+	const struct tile_matrix *w = &a->part[first].w;
+	uint64_t rows = 0, columns = (a->n_tokens * a->x.planes + s->n - 1) / s->n;
+	for (uint32_t i = first; i < last; i++)
+		rows += row_tiles(&a->part[i].w, s);
+	uint64_t rounds = (rows * columns + a->n_sms - 1) / a->n_sms;
+	uint64_t time = tile_time(s, (w->cols + 31) / 32, a->x.planes == 2 && w->format != CUDA_F16);
+	uint64_t stream = (uint64_t)s->rows / CUDA_TILE_ROWS * w->n_units * w->unit_bytes / 24 / columns;
+	return rounds * (time > stream ? time : stream);
+}
+
+uint32_t choose(const struct tile_product_args *a, uint32_t first, uint32_t last)
+{
+	uint32_t best = N_SHAPES;
+	uint64_t least = 0;
+	for (uint32_t s = 0; s < N_SHAPES; s++) {
+		uint64_t c = cost(a, first, last, &shapes[s]);
+		if (is_for(&shapes[s], a) && (best == N_SHAPES || c < least)) {
+			best = s;
+			least = c;
+		}
+	}
+	return best;
+}
+
+/* Neighbours of one format go in one launch. shape N_SHAPES: chosen. */
+cudaError_t run_all(const struct tile_product_args *a, uint32_t shape, cudaStream_t stream)
+{
+	for (uint32_t first = 0, last; first < a->n_parts; first = last) {
+		for (last = first + 1;
+		     last < a->n_parts && a->part[last].w.format == a->part[first].w.format;)
+			last++;
+		cudaError_t e =
+			launch(a, first, last, shape < N_SHAPES ? shape : choose(a, first, last), stream);
+		if (e)
+			return e;
+	}
+	return cudaSuccess;
+}
+
+} // namespace
+
+cudaError_t tile_product(const struct tile_product_args *a, cudaStream_t stream)
+{
+	return run_all(a, N_SHAPES, stream);
+}
+
+cudaError_t tile_product_shaped(const struct tile_product_args *a, uint32_t shape, cudaStream_t stream)
+{
+	if (shape >= N_SHAPES)
+		return cudaErrorInvalidValue;
+	return is_for(&shapes[shape], a) ? run_all(a, shape, stream) : cudaErrorInvalidConfiguration;
+}

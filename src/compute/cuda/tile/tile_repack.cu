@@ -1,0 +1,288 @@
+/*
+ * Rows as the file has them to the tile layout (tile_layout.h). A warp writes a unit; what a lane reads are single
+ * bytes, because blocks of most formats are aligned to two: this runs once, next to a bus that is slower by
+ * far.
+ */
+#include "compute/cuda/tile/frag.cuh"
+
+namespace
+{
+
+enum { WARPS = 4 };
+
+/* Blocks of a format in the file; structures: model/format_block32.c and format_block256.c. */
+template <int FORMAT> struct block_traits;
+#define BLOCK_TRAITS(NAME, BYTES, SCALES_FROM, SCALE_HALVES, SCALES_TO)                          \
+	template <> struct block_traits<CUDA_##NAME> {                                           \
+		enum {                                                                           \
+			bytes = BYTES,                                                           \
+			scales_from = SCALES_FROM,   /* of the block's float16 scales */         \
+			scale_halves = SCALE_HALVES, /* d, or d and m */                         \
+			scales_to = SCALES_TO,       /* where they begin in the unit, by rows */ \
+		};                                                                               \
+	}
+BLOCK_TRAITS(Q8_0, 34, 0, 1, 256);
+BLOCK_TRAITS(Q4_0, 18, 0, 1, 128);
+BLOCK_TRAITS(Q4_1, 20, 0, 2, 128);
+BLOCK_TRAITS(Q5_0, 22, 0, 1, 160);
+BLOCK_TRAITS(Q5_1, 24, 0, 2, 160);
+BLOCK_TRAITS(Q4_K, 144, 0, 2, FRAG_K_SCALES_Q4 + 128);
+BLOCK_TRAITS(Q5_K, 176, 0, 2, FRAG_K_SCALES_Q5 + 128);
+BLOCK_TRAITS(Q6_K, 210, 208, 1, FRAG_K_SCALES_Q6 + 128);
+#undef BLOCK_TRAITS
+
+__device__ __forceinline__ uint32_t half_word(const uint8_t *p)
+{
+	return *reinterpret_cast<const uint16_t *>(p);
+}
+
+/* Element j (0 .. 31) of chunk c of a block, as the format stores it. */
+template <int FORMAT> __device__ __forceinline__ uint32_t quant(const uint8_t *b, uint32_t c, uint32_t j)
+{
+	if (FORMAT == CUDA_Q8_0)
+		return b[2 + j] ^ 0x80u; /* from -128: + 128 */
+	if (FORMAT == CUDA_Q4_K || FORMAT == CUDA_Q5_K) {
+		uint32_t q = b[(FORMAT == CUDA_Q4_K ? 16 : 48) + 32 * (c / 2) + j] >> 4 * (c % 2) & 15u;
+		return FORMAT == CUDA_Q4_K ? q : q | (b[16 + j] >> c & 1u) << 4;
+	}
+	if (FORMAT == CUDA_Q6_K) {
+		uint32_t half = c / 4, group = c % 4;
+		uint32_t low = b[64 * half + 32 * (group % 2) + j] >> 4 * (group / 2) & 15u;
+		return low | (b[128 + 32 * half + j] >> 2 * group & 3u) << 4;
+	}
+	const uint32_t at = FORMAT == CUDA_Q4_0 ? 2 : FORMAT == CUDA_Q4_1 ? 4 : FORMAT == CUDA_Q5_0 ? 6 : 8;
+	uint32_t q = b[at + j % 16] >> 4 * (j / 16) & 15u;
+	if (FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1)
+		q |= (b[at - 4 + j / 8] >> j % 8 & 1u) << 4;
+	return q;
+}
+
+__device__ __forceinline__ uint2 pack_bytes(const uint32_t q[8])
+{
+	uint2 w = {q[0] | q[1] << 8 | q[2] << 16 | q[3] << 24, q[4] | q[5] << 8 | q[6] << 16 | q[7] << 24};
+	return w;
+}
+
+__device__ __forceinline__ uint32_t pack_nibbles(const uint32_t q[8])
+{
+	uint32_t nibbles = 0;
+#pragma unroll
+	for (uint32_t i = 0; i < 4; i++)
+		nibbles |= (q[2 * i] & 15u) << 4 * i | (q[2 * i + 1] & 15u) << (16 + 4 * i);
+	return nibbles;
+}
+
+__device__ __forceinline__ uint32_t pack_rotated(const uint32_t q[8])
+{
+	const uint32_t turns[4] = {0, 4, 28, 8};
+	uint32_t nibbles = 0;
+#pragma unroll
+	for (uint32_t i = 0; i < 4; i++) {
+		uint32_t two = q[2 * i] << 6 | q[2 * i + 1] << 22;
+		nibbles |= i ? rotate_left(two, 32 - turns[i]) : two;
+	}
+	return nibbles;
+}
+
+/* What is above a number's low four bits, as tile_layout.h packs a lane's eight. */
+__device__ __forceinline__ uint32_t pack_fifth(const uint32_t q[8])
+{
+	uint32_t high = 0;
+#pragma unroll
+	for (uint32_t i = 0; i < 8; i++)
+		high |= q[i] >> 4 << (i / 2 % 2 * 4 + i / 4 * 2 + i % 2);
+	return high;
+}
+
+/* Q6_K: a word, and two bytes in *high. */
+__device__ __forceinline__ uint32_t pack_six(const uint32_t q[8], uint32_t *high)
+{
+	uint32_t low = 0;
+	*high = 0;
+#pragma unroll
+	for (uint32_t i = 0; i < 2; i++) {
+		low |= (q[i] << 4 | q[2 + i] << 10 | (q[6 + i] & 15u)) << 16 * i;
+		*high |= (q[4 + i] << 2 | q[6 + i] >> 4) << 8 * i;
+	}
+	return low;
+}
+
+/* A lane's eight numbers of chunk c. b NULL: the row is padding. */
+template <int FORMAT>
+__device__ __forceinline__ void put_quants(uint8_t *unit, const uint8_t *b, uint32_t c, uint32_t lane)
+{
+	uint32_t q[8] = {};
+#pragma unroll
+	for (uint32_t i = 0; i < 8; i++)
+		if (b)
+			q[i] = quant<FORMAT>(b, c, lane % 4 * 8 + i);
+	uint32_t *word = reinterpret_cast<uint32_t *>(unit + 128 * c + 4 * lane), high;
+	if (FORMAT == CUDA_Q8_0) {
+		*reinterpret_cast<uint2 *>(unit + 8 * lane) = pack_bytes(q);
+	} else if (FORMAT == CUDA_Q6_K) {
+		*word = pack_six(q, &high);
+		*reinterpret_cast<uint16_t *>(unit + FRAG_SIX_HIGH + c / 2 * 128 + 4 * lane + c % 2 * 2) =
+			(uint16_t)high;
+	} else {
+		*word = FORMAT == CUDA_Q4_K ? pack_rotated(q) : pack_nibbles(q);
+	}
+	if (FORMAT == CUDA_Q5_0 || FORMAT == CUDA_Q5_1)
+		unit[128 + lane] = (uint8_t)pack_fifth(q);
+	if (FORMAT == CUDA_Q5_K)
+		unit[1024 + 32 * c + lane] = (uint8_t)pack_fifth(q);
+}
+
+/* The scale (low byte) and min of group c of a Q4_K or Q5_K block, as format_block256.c says. */
+__device__ __forceinline__ uint32_t k_scale_min(const uint8_t *b, uint32_t c)
+{
+	const uint8_t *s = b + 4;
+	if (c < 4)
+		return (s[c] & 63u) | (s[c + 4] & 63u) << 8;
+	uint32_t scale = (s[c + 4] & 15u) | (uint32_t)(s[c - 4] >> 6) << 4;
+	uint32_t min = (uint32_t)(s[c + 4] >> 4) | (uint32_t)(s[c] >> 6) << 4;
+	return scale | min << 8;
+}
+
+/* Two bytes of scales of a K block's chunk c. */
+template <int FORMAT> __device__ __forceinline__ uint32_t k_scales(const uint8_t *b, uint32_t c)
+{
+	return FORMAT == CUDA_Q6_K ? half_word(b + 192 + 2 * c) : k_scale_min(b, c);
+}
+
+/* Where row `row` (0 .. 7) of a tile has its block of the unit; NULL: the row is padding. */
+template <int FORMAT>
+__device__ __forceinline__ const uint8_t *block_at(const struct repack_args *a, uint32_t tile, uint32_t row,
+						   uint32_t unit)
+{
+	uint32_t i = tile * CUDA_TILE_ROWS + row; /* of the rows that are here */
+	return i < a->n ? a->rows + i * a->row_bytes + (uint64_t)unit * block_traits<FORMAT>::bytes : NULL;
+}
+
+template <int FORMAT>
+__device__ __forceinline__ void put_unit(const struct repack_args *a, uint32_t tile, uint32_t u,
+					 uint8_t *unit, uint32_t lane)
+{
+	const uint8_t *b = block_at<FORMAT>(a, tile, lane / 4, u);
+	for (uint32_t c = 0; c < frag_traits<FORMAT>::chunks; c++)
+		put_quants<FORMAT>(unit, b, c, lane);
+	if (frag_traits<FORMAT>::chunks > 1)
+		for (uint32_t i = lane; i < 64; i += 32) { /* [chunk][row] */
+			b = block_at<FORMAT>(a, tile, i % 8, u);
+			*reinterpret_cast<uint16_t *>(unit + block_traits<FORMAT>::scales_to - 128 + 2 * i) =
+				(uint16_t)(b ? k_scales<FORMAT>(b, i / 8) : 0);
+		}
+	const uint32_t halves = block_traits<FORMAT>::scale_halves;
+	if (lane < 8 * halves) {
+		b = block_at<FORMAT>(a, tile, lane / halves, u);
+		*reinterpret_cast<uint16_t *>(unit + block_traits<FORMAT>::scales_to + 2 * lane) =
+			(uint16_t)(b ? half_word(b + block_traits<FORMAT>::scales_from + 2 * (lane % halves))
+				     : 0);
+	}
+}
+
+template <>
+__device__ __forceinline__ void put_unit<CUDA_F16>(const struct repack_args *a, uint32_t tile, uint32_t u,
+						   uint8_t *unit, uint32_t lane)
+{
+	uint32_t i = tile * CUDA_TILE_ROWS + lane / 4, first = 32 * u + lane % 4 * 8, h[8] = {};
+	const uint8_t *row = a->rows + i * a->row_bytes;
+#pragma unroll
+	for (uint32_t j = 0; j < 8; j++)
+		if (i < a->n && first + j < a->m.cols)
+			h[j] = half_word(row + 2 * (first + j));
+	uint4 w = {h[0] | h[1] << 16, h[2] | h[3] << 16, h[4] | h[5] << 16, h[6] | h[7] << 16};
+	*reinterpret_cast<uint4 *>(unit + 16 * lane) = w;
+}
+
+/* Tiles to write: those of the rows that are here, and the one that makes the last a pair. */
+__host__ __device__ __forceinline__ uint32_t tiles_here(const struct repack_args *a)
+{
+	uint32_t n = (a->n + CUDA_TILE_ROWS - 1) / CUDA_TILE_ROWS;
+	bool last = a->first + a->n == a->m.rows;
+	return n + (a->m.group && last && a->m.n_tiles % 2 ? 1 : 0);
+}
+
+/* Paired: what is left of the lines after unit u of the segment's n, if it is the last of its group. */
+template <int FORMAT>
+__device__ __forceinline__ void pad_group(const struct tile_matrix *m, uint32_t n, uint32_t u, uint8_t *unit,
+					  uint32_t lane)
+{
+	const uint32_t bytes = frag_traits<FORMAT>::unit_bytes;
+	if (u + 1 < n && (u + 1) % m->group)
+		return;
+	uint32_t units = u % m->group + 1, pad = tile_group_bytes(units, bytes) - 2 * units * bytes;
+	for (uint32_t i = lane; i < pad / 4; i += 32)
+		reinterpret_cast<uint32_t *>(unit + bytes)[i] = 0;
+}
+
+template <int FORMAT> __global__ void __launch_bounds__(WARPS * 32) repack_kernel(const struct repack_args a)
+{
+	uint32_t at = blockIdx.x * WARPS + threadIdx.x / 32, tile = at / a.m.n_units, u = at % a.m.n_units;
+	if (tile >= tiles_here(&a))
+		return;
+	uint32_t s = 0, to_tile = a.first / CUDA_TILE_ROWS + tile;
+	while (tile_segment(a.m.n_units, s + 1) <= u)
+		s++;
+	uint8_t *unit = const_cast<uint8_t *>(a.m.data) + tile_offset(&a.m, to_tile, s, u);
+	put_unit<FORMAT>(&a, tile, u, unit, threadIdx.x % 32);
+	if (a.m.group && to_tile % 2) {
+		uint32_t first = tile_segment(a.m.n_units, s), n = tile_segment(a.m.n_units, s + 1) - first;
+		pad_group<FORMAT>(&a.m, n, u - first, unit, threadIdx.x % 32);
+	}
+}
+
+struct wide_args {
+	struct tile_matrix m;
+	uint32_t *any;
+};
+
+/* A warp a tile and segment: lane 4 g + t looks at row g's chunks t, t + 4. */
+template <int FORMAT> __global__ void wide_kernel(const struct wide_args a)
+{
+	uint32_t g = threadIdx.x / 4, t = threadIdx.x % 4, tile = blockIdx.x, s = blockIdx.y;
+	bool wide = false;
+	for (uint32_t u = tile_segment(a.m.n_units, s); u < tile_segment(a.m.n_units, s + 1); u++) {
+		const uint8_t *unit = a.m.data + tile_offset(&a.m, tile, s, u);
+		for (uint32_t c = t; c < 8; c += 4)
+			for (uint32_t group = 0; group < frag_traits<FORMAT>::groups; group++)
+				wide |= frag_wide<FORMAT>(frag_scale_word<FORMAT>(unit, c, g, 2 * group));
+	}
+	if (wide)
+		*a.any = 1;
+}
+
+template <int FORMAT> void launch_repack(const struct repack_args *a, cudaStream_t stream)
+{
+	void (*kernel)(struct repack_args) = repack_kernel<FORMAT>;
+	uint64_t units = (uint64_t)tiles_here(a) * a->m.n_units;
+	LAUNCH(kernel, dim3((unsigned)((units + WARPS - 1) / WARPS)), dim3(WARPS * 32), 0, stream, *a);
+}
+
+} // namespace
+
+#define REPACK_CASE(name, bytes, columns)              \
+	case CUDA_##name:                              \
+		launch_repack<CUDA_##name>(a, stream); \
+		break;
+
+cudaError_t cuda_tile_repack(const struct repack_args *a, cudaStream_t stream)
+{
+	switch (a->m.format) {
+		CUDA_TILE_FORMATS(REPACK_CASE)
+	default:
+		return cudaErrorInvalidValue;
+	}
+	return cudaGetLastError();
+}
+
+cudaError_t cuda_tile_find_wide(const struct tile_matrix *m, uint32_t *any, cudaStream_t stream)
+{
+	const struct wide_args a = {*m, any};
+	void (*kernel)(struct wide_args) = m->format == CUDA_Q4_K   ? wide_kernel<CUDA_Q4_K>
+					   : m->format == CUDA_Q6_K ? wide_kernel<CUDA_Q6_K>
+								    : NULL;
+	if (!kernel || m->n_tiles == 0)
+		return cudaSuccess;
+	LAUNCH(kernel, dim3(m->n_tiles, CUDA_SEGMENTS), dim3(32), 0, stream, a);
+	return cudaGetLastError();
+}

@@ -1,9 +1,0 @@
-/* Tile products (tile_product.cuh) with weights in Q5_K. */
-#include "compute/cuda/tile_product.cuh"
-
-cudaError_t tile_product_k5(const struct tile_product_launch *l, uint32_t format, uint32_t shape,
-			    uint32_t n_sms, cudaStream_t stream)
-{
-	(void)format;
-	return run_format<CUDA_Q5_K>(l, shape, n_sms, stream);
-}
