@@ -53,14 +53,14 @@ void added_destroy(struct added *a)
 	a->nodes = NULL;
 }
 
-/* The longest token that text begins with, or 0. */
-static size_t longest(const struct added *a, const char *text, size_t n, bool parse_special, int32_t *id)
+/* The longest token that text begins with, or 0; special ones within the first n_trusted bytes alone. */
+static size_t longest(const struct added *a, const char *text, size_t n, size_t n_trusted, int32_t *id)
 {
 	size_t found = 0;
 	uint32_t node = a->root[(unsigned char)text[0]];
 	for (size_t i = 0; node;) {
 		const struct added_node *at = &a->nodes[node];
-		if (at->id >= 0 && (parse_special || !at->only_special)) {
+		if (at->id >= 0 && (i < n_trusted || !at->only_special)) {
 			found = i + 1;
 			*id = at->id;
 		}
@@ -73,15 +73,28 @@ static size_t longest(const struct added *a, const char *text, size_t n, bool pa
 	return found;
 }
 
-bool added_find(const struct added *a, struct str text, bool parse_special, size_t *at, size_t *len,
+/* How many bytes from position at on are trusted without a gap. */
+static size_t trusted_from(struct added_trust *t, size_t at, size_t n)
+{
+	if (!t->parts)
+		return t->all ? n - at : 0;
+	while (t->end <= at && t->i < t->n_parts) {
+		t->trusted = t->parts[t->i].trusted;
+		while (t->i < t->n_parts && t->parts[t->i].trusted == t->trusted)
+			t->end += t->parts[t->i++].len;
+	}
+	return t->trusted && t->end > at ? t->end - at : 0;
+}
+
+bool added_find(const struct added *a, struct str text, struct added_trust *trust, size_t *at, size_t *len,
 		int32_t *id)
 {
 	if (a->n == 0)
 		return false;
-	for (size_t i = 0; i < text.len; i++) {
+	for (size_t i = *at; i < text.len; i++) {
 		if (!a->root[(unsigned char)text.ptr[i]])
 			continue;
-		*len = longest(a, text.ptr + i, text.len - i, parse_special, id);
+		*len = longest(a, text.ptr + i, text.len - i, trusted_from(trust, i, text.len), id);
 		if (*len) {
 			*at = i;
 			return true;

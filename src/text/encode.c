@@ -137,8 +137,8 @@ static enum hokku_code encode_plain(struct work *w, struct str text)
 	return rc;
 }
 
-enum hokku_code tok_encode(const struct tok *t, struct str text, unsigned flags, struct tok_ids *out,
-			   struct hokku_error *err)
+static enum hokku_code encode(const struct tok *t, struct str text, struct added_trust *trust, unsigned flags,
+			      struct tok_ids *out, struct hokku_error *err)
 {
 	if (text.len > TOK_MAX_TEXT_BYTES)
 		return err_set(err, HOKKU_INVALID_REQUEST,
@@ -149,21 +149,37 @@ enum hokku_code tok_encode(const struct tok *t, struct str text, unsigned flags,
 	enum hokku_code rc = HOKKU_OK;
 	if ((flags & TOK_ADD_BOS) && t->add_bos && t->bos >= 0)
 		rc = tok_ids_push(out, t->bos, err);
-	size_t at, len;
+	size_t done = 0, at = 0, len;
 	int32_t id;
-	while (!rc && added_find(&t->added, text, flags & TOK_PARSE_SPECIAL, &at, &len, &id)) {
-		rc = encode_plain(&w, (struct str){text.ptr, at});
+	while (!rc && added_find(&t->added, text, trust, &at, &len, &id)) {
+		rc = encode_plain(&w, (struct str){text.ptr + done, at - done});
 		if (!rc)
 			rc = tok_ids_push(out, id, err);
-		text.ptr += at + len;
-		text.len -= at + len;
+		done = at += len;
 	}
 	if (!rc)
-		rc = encode_plain(&w, text);
+		rc = encode_plain(&w, (struct str){text.ptr + done, text.len - done});
 	if (rc)
 		out->n = n_before;
 	pretok_work_free(&w.pretok);
 	strbuf_free(&w.normal);
 	free(w.large);
 	return rc;
+}
+
+enum hokku_code tok_encode(const struct tok *t, struct str text, unsigned flags, struct tok_ids *out,
+			   struct hokku_error *err)
+{
+	return encode(t, text, &(struct added_trust){.all = flags & TOK_PARSE_SPECIAL}, flags, out, err);
+}
+
+enum hokku_code tok_encode_parts(const struct tok *t, struct str text, const struct tok_part *parts,
+				 size_t n_parts, unsigned flags, struct tok_ids *out, struct hokku_error *err)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < n_parts; i++)
+		n += parts[i].len;
+	if (n != text.len)
+		return err_set(err, HOKKU_INTERNAL, "parts of %zu bytes of a text of %zu", n, text.len);
+	return encode(t, text, &(struct added_trust){.parts = parts, .n_parts = n_parts}, flags, out, err);
 }

@@ -431,9 +431,9 @@ enum tok_type tok_type(const struct tok *t, int32_t id)
 
 int32_t tok_find_special(const struct tok *t, struct str name)
 {
-	size_t at, len;
+	size_t at = 0, len;
 	int32_t id;
-	bool found = added_find(&t->added, name, true, &at, &len, &id);
+	bool found = added_find(&t->added, name, &(struct added_trust){.all = true}, &at, &len, &id);
 	return found && len == name.len ? id : -1;
 }
 

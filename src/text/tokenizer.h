@@ -34,6 +34,19 @@ struct tok_ids {
 };
 enum hokku_code tok_encode(const struct tok *t, struct str text, unsigned flags, struct tok_ids *out,
 			   struct hokku_error *err);
+
+/* A text made of parts, of which only some may name special tokens: a chat template's own words beside what
+ * a request brought. */
+struct tok_part {
+	size_t len;   /* bytes; the parts together are the text */
+	bool trusted; /* a special token's name counts only where all of its bytes are in trusted parts */
+};
+
+/* As tok_encode, with each part's trust in place of TOK_PARSE_SPECIAL (which flags may not hold). Where a
+ * part ends changes nothing else: text between special tokens is cut and merged as one. */
+enum hokku_code tok_encode_parts(const struct tok *t, struct str text, const struct tok_part *parts,
+				 size_t n_parts, unsigned flags, struct tok_ids *out,
+				 struct hokku_error *err);
 enum hokku_code tok_ids_push(struct tok_ids *ids, int32_t id, struct hokku_error *err);
 void tok_ids_free(struct tok_ids *ids);
 

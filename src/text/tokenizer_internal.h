@@ -81,8 +81,17 @@ enum hokku_code added_put(struct added *a, struct str name, int32_t id, bool onl
 			  struct hokku_error *err);
 void added_destroy(struct added *a);
 
-/* The leftmost, there the longest, added token in text; false if there is none. */
-bool added_find(const struct added *a, struct str text, bool parse_special, size_t *at, size_t *len,
+/* Where in a text special tokens may be: in all of it, nowhere, or as parts say. A cursor: positions asked
+ * for only grow. */
+struct added_trust {
+	const struct tok_part *parts; /* NULL: all decides for every byte */
+	size_t n_parts, i;            /* the next part to look at */
+	size_t end;                   /* of the parts before it; the last ones of one trust count as one */
+	bool all, trusted;            /* trusted: those last ones */
+};
+
+/* The leftmost, there the longest, added token in text from *at on; false if there is none. */
+bool added_find(const struct added *a, struct str text, struct added_trust *trust, size_t *at, size_t *len,
 		int32_t *id);
 
 enum { TOK_FLAG_END = 0x80, TOK_TYPE_MASK = 0x0F };
