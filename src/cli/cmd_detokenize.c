@@ -1,6 +1,7 @@
 /* `hokku detokenize`: token ids to the bytes they stand for. */
 #include <ctype.h>
 #include <errno.h>
+#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +24,12 @@ const struct cmd cmd_detokenize = {
 		"from standard\n"
 		"input; blanks, commas and brackets between them are passed over. The exact bytes are "
 		"written, with no\n"
-		"line end added; special tokens give their name. With --text what is no UTF-8 becomes "
-		"U+FFFD, as in a\n"
-		"streamed answer. --json-lines takes an array of ids a line and gives a JSON string a line "
-		"(as --text).\n\n"
+		"line end added; special tokens give their name, unused ones ([PAD151700]) nothing. With "
+		"--text\n"
+		"what is no UTF-8 becomes U+FFFD, as in a streamed answer. --json-lines takes a JSON array "
+		"of "
+		"ids\n"
+		"a line and gives a JSON string a line (as --text).\n\n"
 		"Examples:\n"
 		"  hokku detokenize 84 312 9\n"
 		"  hokku tokenize -p \"autumn rain\" --ids | hokku detokenize\n",
@@ -92,13 +95,38 @@ static int print(struct session *s)
 	return EXIT_OK;
 }
 
+/* Adds the tokens of a line, which is a whole JSON array of ids: one that was cut must not pass for a shorter
+ * one. */
+static enum hokku_code add_array(struct session *s, struct text_stream *stream, struct str line,
+				 struct hokku_error *err)
+{
+	json_error_t bad;
+	json_t *value = json_loadb(line.ptr, line.len, 0, &bad);
+	enum hokku_code rc = HOKKU_OK;
+	if (!value)
+		return err_set(err, HOKKU_INVALID_REQUEST, "no JSON array of ids: column %d: %s", bad.column,
+			       bad.text);
+	if (!json_is_array(value))
+		rc = err_set(err, HOKKU_INVALID_REQUEST, "no JSON array of ids but an object");
+	for (size_t i = 0; !rc && i < json_array_size(value); i++) {
+		const json_t *id = json_array_get(value, i);
+		if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
+			rc = err_set(err, HOKKU_INVALID_REQUEST, "element %zu of the array is no token id",
+				     i);
+		else
+			rc = add_token(s, stream, (int32_t)json_integer_value(id), err);
+	}
+	json_decref(value);
+	return rc;
+}
+
 static int on_line(void *user, struct str line, size_t number)
 {
 	struct session *s = user;
 	struct text_stream stream = {0};
 	struct hokku_error err;
 	strbuf_clear(&s->out);
-	if (add_ids(s, &stream, line, &err)) {
+	if (add_array(s, &stream, line, &err)) {
 		err_prefix(&err, err.code, "line %zu", number);
 		return cli_fail(&err);
 	}

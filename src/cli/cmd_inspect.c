@@ -285,6 +285,7 @@ static void print_text(const struct gguf *g)
 		printf(", data from byte %s", str_thousands(gguf_data_offset(g), data));
 	printf("\n");
 	print_metadata(g);
+	inspect_tokenizer_text(g);
 	print_tensors(g);
 	print_formats(g);
 	if (gguf_trailing_bytes(g))
@@ -300,8 +301,10 @@ const struct cmd cmd_inspect = {
 	.name = "inspect",
 	.usage = "inspect [FILE] [--json] [--device NAME]",
 	.summary = "print what a GGUF file holds",
-	.help = "Prints the model's shape, every key with its value (long ones cut), every tensor, and the\n"
-		"bytes each format takes. Without FILE: of the model inside hokku. Only a file's header is\n"
+	.help = "Prints the model's shape, every key with its value (long ones cut), the tokenizer that "
+		"they\n"
+		"make, every tensor, and the bytes each format takes. Without FILE: of the model inside "
+		"hokku. Only a file's header is\n"
 		"read, so its size does not matter, and any valid file will do, whether hokku can run it or "
 		"not.\n\n"
 		"--device opens the model as hokku run does and shows what it holds on that device, by "

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "cli/open_tok.h"
 #include "cli/options_common.h"
 
 enum { MAX_PROMPT_BYTES = 64 << 20, MAX_BIAS = 64 };
@@ -24,8 +25,8 @@ const struct cmd cmd_run = {
 	.summary = "answer a prompt, streamed to standard output",
 	.help = "Without MODEL, a GGUF file, the haiku model inside the program answers. Without -p and -f "
 		"the\n"
-		"prompt is read from standard input; one line end at the end of a file or of standard input "
-		"is\n"
+		"prompt is read from standard input; one line end (LF or CRLF) at the end of a file or of "
+		"standard\ninput is "
 		"left out. A model with a chat template gets the prompt as the user's message; --raw sends "
 		"it as\n"
 		"it is. Progress, timing and the seed go to standard error, if that is a terminal or with\n"
@@ -241,7 +242,7 @@ static enum hokku_code read_prompt(const struct options *o, struct str *prompt, 
 	if (rc)
 		return rc;
 	if (n && (*owned)[n - 1] == '\n')
-		n--;
+		n -= n > 1 && (*owned)[n - 2] == '\r' ? 2 : 1;
 	*prompt = (struct str){*owned, n};
 	return HOKKU_OK;
 }
@@ -274,11 +275,12 @@ static void print_model(struct engine *e, bool verbose)
 	char bytes[32], params[32];
 	engine_get_state(e, &s);
 	cli_tell_device(s.info.device, s.device_why, s.device_why_notable, verbose);
+	cli_tell_notes(s.tokenizer_notes);
 	if (!verbose)
 		return;
-	fprintf(stderr, "%s: %s, %s, %s parameters, %s; %s; context %u\n", s.info.name, s.info.architecture,
-		s.info.format, str_thousands(s.info.n_params, params), str_bytes(s.info.weight_bytes, bytes),
-		s.info.device, s.info.n_ctx);
+	fprintf(stderr, "%s: %s, %s, %s parameters, %s; tokenizer %s; %s; context %u\n", s.info.name,
+		s.info.architecture, s.info.format, str_thousands(s.info.n_params, params),
+		str_bytes(s.info.weight_bytes, bytes), s.info.tokenizer, s.info.device, s.info.n_ctx);
 }
 
 static void print_timing(const struct hokku_result *r)

@@ -33,6 +33,10 @@ void inspect_device_close(struct inspect_device *d);
 void inspect_device_text(const struct inspect_device *d);                     /* on stdout */
 void inspect_device_json(const struct inspect_device *d, struct strbuf *out); /* a member, comma included */
 
+/* The tokenizer; nothing, or null, where the file has none. */
+void inspect_tokenizer_text(const struct gguf *g);                     /* on stdout */
+void inspect_tokenizer_json(const struct gguf *g, struct strbuf *out); /* a member, comma included */
+
 /* The whole file as one JSON object on stdout; d: NULL, or a member more. */
 void inspect_json(const struct gguf *g, const struct inspect_device *d);
 

@@ -154,6 +154,7 @@ void inspect_json(const struct gguf *g, const struct inspect_device *d)
 		    gguf_data_offset(g));
 	strbuf_addf(&b, ",\n  \"trailing_bytes\": %" PRIu64 ",\n", gguf_trailing_bytes(g));
 	add_summary(&b, g);
+	inspect_tokenizer_json(g, &b);
 	if (d)
 		inspect_device_json(d, &b);
 	add_metadata(&b, g);

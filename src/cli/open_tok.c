@@ -15,7 +15,15 @@ enum hokku_code cli_open_tok(const char *path, struct tok **t, struct chat *chat
 	if (!rc)
 		rc = engine_open_tok(g, t, chat, err);
 	gguf_close(g);
+	if (!rc)
+		cli_tell_notes(tok_notes(*t));
 	return rc;
+}
+
+void cli_tell_notes(const char *const *notes)
+{
+	for (; notes && *notes; notes++)
+		fprintf(stderr, "hokku: warning: %s\n", *notes);
 }
 
 int cli_each_line(const char *path, int (*on_line)(void *user, struct str line, size_t number), void *user)

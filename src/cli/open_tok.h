@@ -6,8 +6,11 @@
 #include "text/tokenizer.h"
 
 /* The tokenizer, and the chat template where chat is not NULL, of the file at path; NULL: of the bundled
- * model. Nothing else of the file is read. */
+ * model. Nothing else of the file is read. Its notes are told on stderr. */
 enum hokku_code cli_open_tok(const char *path, struct tok **t, struct chat *chat, struct hokku_error *err);
+
+/* Each note (tok_notes) as a warning on stderr. */
+void cli_tell_notes(const char *const *notes);
 
 /* Calls on_line for each line of standard input or of the file at path ("-": standard input), without its
  * line end, until one returns other than EXIT_OK; returns that. number counts from 1. */

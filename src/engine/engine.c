@@ -243,6 +243,7 @@ void engine_get_state(struct engine *e, struct engine_state *out)
 		.memory = e->memory,
 		.device_why = e->device_why,
 		.device_why_notable = e->device_why_notable,
+		.tokenizer_notes = e->tokenizer_notes,
 		.checked_s = e->checked_ns ? clock_ms_since(e->checked_ns) * 1e-3 : 0,
 		.n_queued = e->n_queued,
 		.n_running = e->running != NULL,

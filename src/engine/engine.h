@@ -45,7 +45,8 @@ struct engine_state {
 	struct compute_memory memory;        /* when READY */
 	const char *device_why;              /* compute_why, when READY */
 	bool device_why_notable;
-	double checked_s; /* since the device's memory was last checked and asked about */
+	const char *const *tokenizer_notes; /* tok_notes, when READY; else NULL */
+	double checked_s;                   /* since the device's memory was last checked and asked about */
 	uint32_t n_queued, n_running;
 	uint64_t n_finished, n_tokens_in, n_tokens_out; /* since the start */
 };

@@ -139,6 +139,7 @@ static void describe(struct engine *e)
 	e->memory = memory;
 	e->device_why = why;
 	e->device_why_notable = notable;
+	e->tokenizer_notes = tok_notes(e->tok);
 	pthread_mutex_unlock(&e->lock);
 }
 

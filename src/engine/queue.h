@@ -71,6 +71,7 @@ struct engine {
 	struct compute_memory memory;
 	const char *device_why;
 	bool device_why_notable;
+	const char *const *tokenizer_notes;
 	struct job **queue; /* (max_queue) ring */
 	uint32_t queue_head, n_queued;
 	struct job *running;

@@ -73,6 +73,12 @@ static void add_model(struct strbuf *b, const struct engine_state *state)
 	strbuf_addf(b, ",\"parameters\":%llu,\"vocab_size\":%u,\"n_ctx\":%u", (unsigned long long)i->n_params,
 		    i->n_vocab, i->n_ctx);
 	add_member(b, "tokenizer", i->tokenizer);
+	strbuf_add_c(b, ",\"tokenizer_notes\":[");
+	for (const char *const *note = state->tokenizer_notes; note && *note; note++) {
+		strbuf_add_c(b, note == state->tokenizer_notes ? "" : ",");
+		strbuf_add_json(b, *note, strlen(*note));
+	}
+	strbuf_add_c(b, "]");
 }
 
 static void health_route(struct server *s, struct http_request *r)
@@ -288,7 +294,7 @@ static void on_gone(void *user, struct http_request *r)
 		gen_client_gone(g);
 }
 
-/* Once: which device it is, and why where nobody said. */
+/* Once: which device it is, and why where nobody said; what the tokenizer's file left open. */
 static void tell_device(struct server *s, const struct engine_state *state)
 {
 	if (state->phase != ENGINE_READY || s->device_told)
@@ -296,6 +302,9 @@ static void tell_device(struct server *s, const struct engine_state *state)
 	s->device_told = true;
 	log_write(state->device_why_notable ? LOG_WARN : LOG_INFO, "computing on %s%s%s", state->info.device,
 		  state->device_why ? ", because " : "", state->device_why ? state->device_why : "");
+	log_info("tokenizer %s", state->info.tokenizer);
+	for (const char *const *note = state->tokenizer_notes; note && *note; note++)
+		log_warn("%s", *note);
 }
 
 /* Once: the server stays, so that whoever asks learns why it answers nothing. */

@@ -175,8 +175,10 @@ static enum hokku_code probe_all(struct chat *c, struct str source, struct hokku
 
 static struct str first_line(struct str s)
 {
-	const char *end = s.len ? memchr(s.ptr, '\n', s.len) : NULL;
-	return (struct str){s.ptr, end ? (size_t)(end - s.ptr) : s.len};
+	size_t n = 0;
+	while (n < s.len && s.ptr[n] != '\n' && s.ptr[n] != '\r')
+		n++;
+	return (struct str){s.ptr, n};
 }
 
 /* The name of a template that is not ChatML. */

@@ -72,6 +72,7 @@ static const struct row {
 	{.name = "default", .rules = {"[\\p{P}$+<=>^~|]++", GPT2, "\\p{N}++", "[0-9][0-9][0-9]"}},
 	{.name = "gpt-2", .family = &gpt2, .rules = {GPT2}},
 	{.name = "qwen2", .family = &qwen2, .rules = {LLAMA3_("")}, .nfc = true},
+	{.name = "deepseek-r1-qwen", .family = &qwen2, .rules = {LLAMA3_("")}},
 	{.name = "llama-bpe",
 	 .family = &llama3,
 	 .rules = {LLAMA3_("{1,3}+")},
@@ -87,7 +88,8 @@ enum { N_ROWS = sizeof rows / sizeof *rows };
 
 const char *const *pretok_names(void)
 {
-	static const char *const names[] = {"default", "gpt-2", "qwen2", "llama-bpe", "deepseek-llm", NULL};
+	static const char *const names[] = {"default",   "gpt-2",        "qwen2", "deepseek-r1-qwen",
+					    "llama-bpe", "deepseek-llm", NULL};
 	_Static_assert(sizeof names / sizeof *names == N_ROWS + 1, "names has one entry a row");
 	return names;
 }

@@ -99,6 +99,26 @@ static struct str text_before(const char *from, const char *tag, const char *end
 	return (struct str){from, n};
 }
 
+/* Jinja reads CRLF and CR as LF, before anything else and inside strings, too. */
+static struct str with_line_feeds(struct template *t, struct str source)
+{
+	if (!source.len || !memchr(source.ptr, '\r', source.len))
+		return source;
+	char *copy = arena_alloc(&t->arena, source.len, 1);
+	if (!copy) {
+		template_fail(t, HOKKU_OUT_OF_MEMORY, "no memory for the template");
+		return source;
+	}
+	size_t n = 0;
+	for (size_t i = 0; i < source.len; i++) {
+		if (source.ptr[i] != '\r')
+			copy[n++] = source.ptr[i];
+		else if (i + 1 == source.len || source.ptr[i + 1] != '\n')
+			copy[n++] = '\n';
+	}
+	return (struct str){copy, n};
+}
+
 static void split(struct template *t, struct str source, struct parts *parts)
 {
 	const char *p = source.ptr, *end = p + source.len;
@@ -336,7 +356,7 @@ enum hokku_code template_render(struct str source, const struct template_input *
 	t->out = out;
 	t->err = err;
 	struct parts parts = {0};
-	split(t, source, &parts);
+	split(t, with_line_feeds(t, source), &parts);
 	if (!t->rc) {
 		struct run r = {t, &parts, 0};
 		struct str ended_by;

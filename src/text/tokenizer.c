@@ -6,8 +6,7 @@
 
 static const char key_model[] = "tokenizer.ggml.model", key_pre[] = "tokenizer.ggml.pre",
 		  key_tokens[] = "tokenizer.ggml.tokens", key_types[] = "tokenizer.ggml.token_type",
-		  key_merges[] = "tokenizer.ggml.merges", key_added[] = "tokenizer.ggml.added_tokens",
-		  key_add_bos[] = "tokenizer.ggml.add_bos_token";
+		  key_merges[] = "tokenizer.ggml.merges", key_added[] = "tokenizer.ggml.added_tokens";
 
 static enum hokku_code no_memory(struct hokku_error *err)
 {
@@ -48,9 +47,32 @@ static bool alphabet_decode(const char *piece, size_t n, char *out, size_t *n_ou
 	return true;
 }
 
+/* The pre-tokenizer of a file that names none: what every published model of its architecture has. Files from
+ * before the key was there are such. */
+static struct str missing_pre(const struct gguf *g, struct tok *t)
+{
+	static const struct {
+		const char *architecture, *pre;
+	} usual[] = {{"qwen2", "qwen2"}};
+	const struct gguf_value *v = gguf_find(g, "general.architecture");
+	for (size_t i = 0; v && v->type == GGUF_STRING && i < sizeof usual / sizeof *usual; i++) {
+		if (!str_eq_c(v->string, usual[i].architecture))
+			continue;
+		tok_add_note(t, "%s is missing: text is cut by %s's rules, since the architecture is %s",
+			     key_pre, usual[i].pre, usual[i].architecture);
+		return str_c(usual[i].pre);
+	}
+	tok_add_note(
+		t,
+		"%s is missing: text is cut by the rules of \"default\", which may not be the model's own; "
+		"then its answers are worse: a file converted anew names its own",
+		key_pre);
+	return STR_LIT("default");
+}
+
 static enum hokku_code check_model(const struct gguf *g, struct tok *t, struct hokku_error *err)
 {
-	struct str model, pre = STR_LIT("default");
+	struct str model, pre;
 	enum hokku_code rc = gguf_get_str(g, key_model, &model, NULL, err);
 	if (rc)
 		return rc;
@@ -61,6 +83,8 @@ static enum hokku_code check_model(const struct gguf *g, struct tok *t, struct h
 	}
 	bool found;
 	rc = gguf_get_str(g, key_pre, &pre, &found, err);
+	if (!rc && !found)
+		pre = missing_pre(g, t);
 	if (!rc)
 		rc = pretok_create(pre, &t->pretok, err);
 	if (!rc)
@@ -128,88 +152,6 @@ static enum hokku_code read_types(const struct gguf *g, struct tok *t, bool *fou
 	return HOKKU_OK;
 }
 
-/* *id stays -1 where the key is absent. */
-static enum hokku_code read_id(const struct gguf *g, const struct tok *t, const char *key, int32_t *id,
-			       struct hokku_error *err)
-{
-	uint32_t value;
-	bool found;
-	*id = -1;
-	enum hokku_code rc = gguf_get_u32(g, key, &value, &found, err);
-	if (rc || !found)
-		return rc;
-	if (value >= t->n_vocab)
-		return err_set(err, HOKKU_BAD_FILE, "%s is %u; the vocabulary has %u tokens", key, value,
-			       t->n_vocab);
-	*id = (int32_t)value;
-	return HOKKU_OK;
-}
-
-static void mark_end(struct tok *t, int32_t id)
-{
-	if (id >= 0)
-		t->flags[id] |= TOK_FLAG_END;
-}
-
-/* The special ids. Where the file gives no types, the tokens it names here are its control tokens. */
-static enum hokku_code read_specials(const struct gguf *g, struct tok *t, bool has_types,
-				     struct hokku_error *err)
-{
-	static const struct {
-		const char *key;
-		bool ends;
-	} ids[] = {
-		{"tokenizer.ggml.bos_token_id", false},
-		{"tokenizer.ggml.eos_token_id", true},
-		{"tokenizer.ggml.eot_token_id", true},
-		{"tokenizer.ggml.eom_token_id", true},
-	};
-	/* Control tokens by which models end a turn or a text. */
-	static const char *const end_names[] = {
-		"<|im_end|>",
-		"<|endoftext|>",
-		"<|eot_id|>",
-		"<|eom_id|>",
-		"<|end_of_text|>",
-		"<|end|>",
-		"<|return|>",
-		"<|call|>",
-		"<end_of_turn>",
-		"</s>",
-		"<|END_OF_TURN_TOKEN|>",
-		"<|endofturn|>",
-		"<|end_of_turn|>",
-		"<\uff5cend\u2581of\u2581sentence\uff5c>",
-	};
-	enum hokku_code rc = HOKKU_OK;
-	for (size_t i = 0; !rc && i < sizeof ids / sizeof *ids; i++) {
-		int32_t id;
-		rc = read_id(g, t, ids[i].key, &id, err);
-		if (rc || id < 0)
-			continue;
-		if (!has_types)
-			t->flags[id] = TOK_CONTROL;
-		if (ids[i].ends)
-			mark_end(t, id);
-		if (i < 2)
-			*(i ? &t->eos : &t->bos) = id;
-	}
-	if (rc)
-		return rc;
-	t->add_bos = pretok_add_bos(t->pretok);
-	bool found;
-	rc = gguf_get_bool(g, key_add_bos, &t->add_bos, &found, err);
-	for (uint32_t id = 0; id < t->n_vocab; id++) {
-		unsigned type = t->flags[id] & TOK_TYPE_MASK;
-		if (type != TOK_CONTROL && type != TOK_USER_DEFINED)
-			continue;
-		for (size_t i = 0; i < sizeof end_names / sizeof *end_names; i++)
-			if (str_eq_c(tok_piece(t, (int32_t)id), end_names[i]))
-				mark_end(t, (int32_t)id);
-	}
-	return rc;
-}
-
 /* Every text once; empty ones stand for nothing and may repeat. */
 static enum hokku_code index_pieces(const struct tok *t, struct string_table *by_piece,
 				    struct hokku_error *err)
@@ -266,7 +208,9 @@ static enum hokku_code build_bytes(struct tok *t, struct hokku_error *err)
 		bool is_added = type == TOK_CONTROL || type == TOK_USER_DEFINED || type == TOK_UNKNOWN;
 		size_t n = 0;
 		bool is_text = !is_added && alphabet_decode(piece.ptr, piece.len, t->bytes + offset, &n);
-		if (!is_text && piece.len) { /* written as it is */
+		if (type == TOK_UNUSED) { /* stands for nothing, whatever it is called */
+			n = 0;
+		} else if (!is_text && piece.len) { /* written as it is */
 			memcpy(t->bytes + offset, piece.ptr, piece.len);
 			n = piece.len;
 		}
@@ -363,7 +307,7 @@ enum hokku_code tok_create(const struct gguf *g, struct tok **out, struct hokku_
 	if (!rc)
 		rc = read_added(g, t, &by_piece, err);
 	if (!rc)
-		rc = read_specials(g, t, has_types, err);
+		rc = tok_read_specials(g, t, has_types, err);
 	if (!rc)
 		rc = build_bytes(t, err);
 	if (!rc)
@@ -445,6 +389,11 @@ int32_t tok_bos(const struct tok *t)
 int32_t tok_eos(const struct tok *t)
 {
 	return t->eos;
+}
+
+const char *const *tok_notes(const struct tok *t)
+{
+	return t->note_list;
 }
 
 bool tok_is_end(const struct tok *t, int32_t id)

@@ -25,6 +25,10 @@ void tok_destroy(struct tok *t); /* NULL is allowed */
 const char *tok_kind(const struct tok *t); /* "gpt2/qwen2": model and pre-tokenizer */
 uint32_t tok_n_vocab(const struct tok *t);
 
+/* What the file leaves out, or holds wrongly where nothing needs it, and what was done: a sentence each, NULL
+ * past the last. */
+const char *const *tok_notes(const struct tok *t);
+
 /* Encodes text (any bytes; invalid UTF-8 is encoded byte by byte). *ids is grown with realloc and owned by
  * the caller (start with NULL and *cap = 0); new ids are appended after the *n present ones, so that pieces
  * with different flags can follow one another. */
@@ -50,8 +54,8 @@ enum hokku_code tok_encode_parts(const struct tok *t, struct str text, const str
 enum hokku_code tok_ids_push(struct tok_ids *ids, int32_t id, struct hokku_error *err);
 void tok_ids_free(struct tok_ids *ids);
 
-/* The exact bytes a token stands for; special (control) tokens give their name. Empty for an id out of range.
- */
+/* The exact bytes a token stands for; special (control) tokens give their name. Empty for an unused token
+ * ("[PAD151700]") and for an id out of range. */
 struct str tok_bytes(const struct tok *t, int32_t id);
 
 /* The token as the vocabulary writes it ("Ġthe"); empty for an id out of range. */

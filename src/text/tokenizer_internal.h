@@ -99,8 +99,14 @@ enum { TOK_FLAG_END = 0x80, TOK_TYPE_MASK = 0x0F };
 /* What is known about a token as a whole piece, found out at its first use. */
 enum { WHOLE_UNKNOWN, WHOLE_YES, WHOLE_NO };
 
+/* One each for a missing pre-tokenizer and missing types, one for each key of a special token. */
+enum { TOK_MAX_NOTES = 24, TOK_NOTE_BYTES = 256 };
+
 struct tok {
 	char kind[64];
+	char notes[TOK_MAX_NOTES][TOK_NOTE_BYTES];
+	const char *note_list[TOK_MAX_NOTES + 1];
+	size_t n_notes;
 	struct pretok *pretok;
 	uint32_t n_vocab;
 	char *pieces, *bytes;                   /* as the vocabulary writes them; as they are */
@@ -114,5 +120,12 @@ struct tok {
 	int32_t bos, eos;      /* -1: none */
 	bool add_bos;
 };
+
+void tok_add_note(struct tok *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The special ids and what ends an answer; where the file gives no types (has_types), which tokens are
+ * control tokens. Of a value out of range that nothing needs, a note. */
+enum hokku_code tok_read_specials(const struct gguf *g, struct tok *t, bool has_types,
+				  struct hokku_error *err);
 
 #endif

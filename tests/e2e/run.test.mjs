@@ -65,7 +65,14 @@ test('the same request gives the same bytes; a reported seed brings an answer ba
 test('a prompt from -p, -f, standard input and -f - is the same', needsBundled, () => {
 	const expected = answer(['-p', 'snow', '--temp', '0']);
 	assert.equal(answer(['-f', file('prompt', 'snow\n'), '--temp', '0']), expected);
+	assert.equal(answer(['-f', file('prompt', 'snow\r\n'), '--temp', '0']), expected);
 	assert.equal(answer(['--temp', '0'], { input: 'snow\n' }), expected);
+	assert.equal(answer(['--temp', '0'], { input: 'snow\r\n' }), expected);
+	// One line end, no more: what stands before it is the prompt's.
+	assert.notEqual(answer(['--temp', '0'], { input: 'snow\r\n\r\n' }), expected);
+	assert.equal(answer(['--temp', '0'], { input: 'snow\n\r\n' }), answer(['-p', 'snow\n', '--temp', '0']));
+	assert.equal(answer(['--temp', '0'], { input: 'snow\r\r\n' }), answer(['-p', 'snow\r', '--temp', '0']));
+	for (const input of ['\n', '\r\n']) assert.match(run(['run'], { input }).stderr, /the prompt is empty/);
 	assert.equal(answer(['--temp', '0'], { input: 'snow' }), expected);
 	assert.equal(answer(['--temp', '0', '-f', '-'], { input: 'snow' }), expected);
 	assert.equal(answer(['--temperature=0', '--prompt=snow']), expected);
@@ -73,7 +80,7 @@ test('a prompt from -p, -f, standard input and -f - is the same', needsBundled, 
 
 test('--verbose tells the model and the timing on standard error', needsBundled, () => {
 	const r = run(['run', '-p', 'snow', '-v', '-n', '3', '--seed', '5']);
-	assert.match(r.stderr, /qwen2, Q8_0, [\d,]+ parameters, [\d.]+ MiB; cpu \(.*\); context \d+\n/);
+	assert.match(r.stderr, /qwen2, Q8_0, [\d,]+ parameters, [\d.]+ MiB; tokenizer gpt2\/qwen2; cpu \(.*\); context \d+\n/);
 	assert.match(r.stderr, /\d+ prompt tokens in [\d.]+ ms, 3 tokens in [\d.]+ ms \([\d.]+ tokens\/s\), the first after [\d.]+ ms; seed 5; stopped by: length\n/);
 });
 

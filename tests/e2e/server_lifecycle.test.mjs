@@ -242,6 +242,24 @@ test('it listens before the model is loaded, and says how far it is', async () =
 	await loading.stop();
 });
 
+test('what the tokenizer\'s file leaves open is in the log and in /health', async () => {
+	const bytes = readFileSync(model('tiny')), key = 'tokenizer.ggml.pre';
+	const at = bytes.indexOf(key);
+	assert.ok(at > 0 && bytes.indexOf('general.architecture') > 0);
+	bytes.write('tokenizer.ggml.prX', at); // no tokenizer.ggml.pre any more
+	const path = join(folder, `no-pre.${process.pid}.gguf`);
+	writeFileSync(path, bytes);
+	const old = await start([path]);
+	const note = 'tokenizer.ggml.pre is missing: text is cut by qwen2\'s rules, since the architecture is qwen2';
+	const health = await old.health();
+	assert.equal(health.tokenizer, 'gpt2/qwen2');
+	assert.deepEqual(health.tokenizer_notes, [note]);
+	await old.stop();
+	assert.match(old.log, /info {2}tokenizer gpt2\/qwen2$/m);
+	assert.ok(old.log.split('\n').some((line) => line.endsWith(` warn  ${note}`)), old.log);
+	assert.deepEqual((await server.health()).tokenizer_notes, []);
+});
+
 test('SIGTERM while the model is being loaded', async () => {
 	const loading = await start([model('wide')], { ready: false });
 	await loading.stop();

@@ -15,7 +15,7 @@ function run(args, input) {
 }
 
 // A GGUF file of the 256 bytes (id = byte), "ha" 256, <|im_start|> 257, <|im_end|> 258.
-function smallModel() {
+function smallModel({ architecture, pre = 'qwen2', types = true, pad, unused } = {}) {
 	const parts = [];
 	const u32 = (v) => { const b = Buffer.alloc(4); b.writeUInt32LE(v); parts.push(b); };
 	const u64 = (v) => { u32(v); u32(0); };
@@ -26,13 +26,18 @@ function smallModel() {
 	for (let b = 0, other = 256; b < 256; b++)
 		tokens.push(String.fromCodePoint((b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174 ? b : other++));
 	tokens.push('ha', '<|im_start|>', '<|im_end|>');
+	if (unused) tokens.push(unused);
 	parts.push(Buffer.from('GGUF'));
-	u32(3); u64(0); u64(6);
+	u32(3); u64(0); u64(4 + !!architecture + !!pre + types + !!pad);
+	if (architecture) { key('general.architecture', 8); str(architecture); }
+	if (pad) { key('tokenizer.ggml.padding_token_id', 4); u32(pad); }
 	key('tokenizer.ggml.model', 8); str('gpt2');
-	key('tokenizer.ggml.pre', 8); str('qwen2');
+	if (pre) { key('tokenizer.ggml.pre', 8); str(pre); }
 	strings('tokenizer.ggml.tokens', tokens);
-	key('tokenizer.ggml.token_type', 9); u32(5); u64(tokens.length);
-	tokens.forEach((_, i) => u32(i > 256 ? 3 : 1));
+	if (types) {
+		key('tokenizer.ggml.token_type', 9); u32(5); u64(tokens.length);
+		tokens.forEach((_, i) => u32(i > 258 ? 5 : i > 256 ? 3 : 1));
+	}
 	strings('tokenizer.ggml.merges', ['h a']);
 	key('tokenizer.chat_template', 8);
 	str("{% for m in messages %}{{'<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}");
@@ -128,6 +133,56 @@ test('what is wrong is named', () => {
 	}
 	assert.match(run(['tokenize', model, '--json-lines'], '"a"\n{}\n').err, /line 2: the line is no JSON string/);
 	assert.match(run(['detokenize', model, '--json-lines'], '[1]\n[300]\n').err, /line 2: token id 300/);
+	// A line that is no whole array must not pass for a shorter one.
+	for (const [line, message] of [
+		['[104, 97', /line 2: no JSON array of ids: column \d+: .*\]/], ['[104, 9', /line 2: no JSON array/], ['[104,', /line 2: no JSON array/],
+		['[', /line 2: no JSON array/], ['', /line 2: no JSON array/], ['104, 97', /line 2: no JSON array/], ['104]', /line 2: no JSON array/],
+		['[104] 97', /line 2: no JSON array/], ['[104][97]', /line 2: no JSON array/], ['{"a": 1}', /line 2: no JSON array of ids but an object/],
+		['[104, "97"]', /line 2: element 1 of the array is no token id/], ['[104.0]', /line 2: element 0/], ['[-1]', /line 2: element 0/],
+		['[[104]]', /line 2: element 0/], ['[2147483648]', /line 2: element 0/], ['[2147483647]', /line 2: token id 2147483647 is not in/],
+	])
+		for (const end of ['\n', '', '\r\n', '\n[33]\n']) {
+			const r = run(['detokenize', model, '--json-lines'], `[104]\n${line}${end}`);
+			if (line === '' && end === '') continue;
+			assert.equal(r.code, 1, line);
+			assert.match(r.err, message);
+			assert.equal(r.out, '"h"\n');
+		}
+	assert.equal(run(['detokenize', model, '--json-lines'], ' [ 104 , 97 ] \r\n[]').out, '"ha"\n""\n');
+});
+
+test('what a file leaves open is told: its pre-tokenizer, its types, ids that are no tokens', () => {
+	const note = 'tokenizer.ggml.pre is missing: text is cut by qwen2\'s rules, since the architecture is qwen2';
+	const path = join(dir, 'old.gguf');
+	writeFileSync(path, smallModel({ architecture: 'qwen2', pre: null, pad: 4294967295 }));
+	const pad = 'tokenizer.ggml.padding_token_id is 4294967295, and the vocabulary has 259 tokens: it is not used';
+	const r = run(['tokenize', path, '-p', 'ha', '--ids']);
+	assert.deepEqual([r.code, r.out, r.err], [0, '[256]\n', `hokku: warning: ${note}\nhokku: warning: ${pad}\n`]);
+	assert.match(run(['detokenize', path, '256']).err, /warning: tokenizer\.ggml\.pre is missing/);
+	const shown = run(['inspect', path]).out;
+	assert.ok(shown.includes(`\ntokenizer: gpt2/qwen2, 259 tokens\n  warning: ${note}\n  warning: ${pad}\n`), shown);
+	assert.deepEqual(JSON.parse(run(['inspect', path, '--json']).out).tokenizer, { kind: 'gpt2/qwen2', tokens: 259, notes: [note, pad] });
+	assert.deepEqual(JSON.parse(run(['inspect', model, '--json']).out).tokenizer, { kind: 'gpt2/qwen2', tokens: 259, notes: [] });
+	writeFileSync(path, smallModel({ pre: 'gone' }));
+	assert.match(run(['inspect', path]).out, /\ntokenizer: none that hokku can use: tokenizer\.ggml\.pre is "gone"; the pre-tokenizers known are /);
+	assert.match(JSON.parse(run(['inspect', path, '--json']).out).tokenizer.error, /^tokenizer\.ggml\.pre is "gone"/);
+});
+
+test('without token types the markers of a template are control tokens all the same', () => {
+	const path = join(dir, 'untyped.gguf');
+	writeFileSync(path, smallModel({ types: false }));
+	const r = run(['tokenize', path, '--chat', '--ids'], '[{"role": "user", "content": "<|im_end|>"}]');
+	assert.equal(r.code, 0, r.err);
+	assert.equal(r.out, run(['tokenize', model, '--chat', '--ids'], '[{"role": "user", "content": "<|im_end|>"}]').out);
+	assert.match(r.err, /tokenizer\.ggml\.token_type is missing: .* 2 in all\n/);
+});
+
+test('an unused token stands for nothing', () => {
+	const path = join(dir, 'unused.gguf');
+	writeFileSync(path, smallModel({ unused: '[PAD259]' }));
+	assert.equal(run(['detokenize', path, '104', '259', '97']).out, 'ha');
+	assert.equal(run(['detokenize', path, '--json-lines'], '[104, 259]\n').out, '"h"\n');
+	assert.equal(run(['tokenize', path, '-p', '[PAD259]', '--parse-special', '--count']).out, '8\n');
 });
 
 test('bench tokenize prints MB/s', () => {

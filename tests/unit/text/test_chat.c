@@ -260,6 +260,62 @@ static void chatml_templates(void **state)
 	}
 }
 
+/* Any line end is LF to Jinja, as whitespace, in plain text and inside strings; an escape stays what it is.
+ */
+static void line_ends_of_templates(void **state)
+{
+	(void)state;
+	static const char *const ends[] = {"\n", "\r\n", "\r"};
+	static const char *const sources[] = {
+		plain_text,
+		qwen25,
+		per_role,
+		"{% for message in messages %}{{'<|im_start|>' + message.role + '\n' + message.content + "
+		"'<|im_end|>\n'}}{% endfor %}<|im_start|>assistant\n\n",
+		"{% for m in messages -%}\n  {{ '<|im_start|>' }}{{ m.role }}\n{{ m.content }}<|im_end|>\n\n"
+		"{%- endfor %}\n<|im_start|>assistant\n\n",
+		"{% for m in messages %}\n\t {% if true %}\n<|im_start|>{{ m.role }}\n{{ m.content "
+		"}}<|im_end|>\n"
+		"\t{% endif %}\n{% endfor %}\n<|im_start|>assistant\n\n",
+	};
+	for (size_t k = 0; k < sizeof sources / sizeof *sources; k++) {
+		struct strbuf want = {0};
+		for (size_t e = 0; e < 3; e++) {
+			struct chat c;
+			struct chat_message m[4];
+			struct strbuf source = {0}, got = {0};
+			struct hokku_error err;
+			for (const char *p = sources[k]; *p; p++)
+				strbuf_add_c(&source, *p == '\n' ? ends[e] : (const char[]){*p, '\0'});
+			struct tok *t = open(source.ptr, &c);
+			enum chat_kind kind = k == 4 ? CHAT_OTHER : CHAT_CHATML;
+			if (c.kind != kind)
+				fail_msg("source %zu, end %zu: %s", k, e, c.name);
+			if (kind == CHAT_CHATML)
+				assert_int_equal(render(&c, t, m, messages_of("suau", m), &got, &err),
+						 HOKKU_OK);
+			else
+				strbuf_add_c(&got, c.name);
+			if (e == 0)
+				strbuf_add(&want, got.ptr, got.len);
+			assert_string_equal(got.ptr, want.ptr);
+			strbuf_free(&source);
+			strbuf_free(&got);
+			tok_destroy(t);
+		}
+		strbuf_free(&want);
+	}
+	struct chat c;
+	struct tok *t = open("{% for m in messages %}{{'<|im_start|>' + m.role + '\\r\\n' + m.content + "
+			     "'<|im_end|>\\n'}}{% endfor %}" ANSWER,
+			     &c);
+	assert_int_equal(c.kind, CHAT_OTHER);
+	tok_destroy(t);
+	t = open("A:\rB", &c);
+	assert_string_equal(c.name, "\"A:\"");
+	tok_destroy(t);
+}
+
 static void other_templates(void **state)
 {
 	(void)state;
@@ -324,6 +380,10 @@ static const struct {
 	const char *source, *text; /* NULL: refused */
 } language[] = {
 	{"a {{ 'b' }} c\n", "a b c"},
+	{"a {{ 'b' }} c\r\n", "a b c"},
+	{"a\r\n\r", "a\n"},
+	{"a\r\r\n{% if true %}\r\nb\r{% endif %}\rc\r\n\r\n", "a\n\nb\nc\n"},
+	{"{{ 'a\r\nb\rc\\r' }}", "a\nb\nc\r"},
 	{"a\n{% if true %}\nb\n{% endif %}\nc", "a\nb\nc"},
 	{"  {% if true %}  x{% endif %}", "  x"},
 	{"a {%- if true -%} b {%- endif -%} c", "abc"},
@@ -381,9 +441,8 @@ static void template_language(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(chatml_templates),
-		cmocka_unit_test(other_templates),
-		cmocka_unit_test(refused_requests),
+		cmocka_unit_test(chatml_templates),  cmocka_unit_test(line_ends_of_templates),
+		cmocka_unit_test(other_templates),   cmocka_unit_test(refused_requests),
 		cmocka_unit_test(template_language),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,7 +80,7 @@ static void same_by_both(const struct pretok *p, struct pretok_work *w, struct s
 	}
 }
 
-static const char *const families[] = {"gpt-2", "qwen2", "llama-bpe"};
+static const char *const families[] = {"gpt-2", "qwen2", "deepseek-r1-qwen", "llama-bpe"};
 
 /* All strings of n_max characters and fewer out of the first n_alphabet. */
 static void all_strings(const struct pretok *p, unsigned n_alphabet, unsigned n_max)
@@ -109,7 +109,7 @@ static void all_strings(const struct pretok *p, unsigned n_alphabet, unsigned n_
 static void scanner_equals_regex_on_all_short_strings(void **state)
 {
 	(void)state;
-	for (size_t f = 0; f < 3; f++) {
+	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
 		struct pretok *p = open(families[f]);
 		all_strings(p, 17, 3);
 		all_strings(p, 12, 4);
@@ -122,7 +122,7 @@ static void scanner_equals_regex_on_random_strings(void **state)
 {
 	(void)state;
 	struct strbuf fast = {0}, slow = {0};
-	for (size_t f = 0; f < 3; f++) {
+	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
 		struct pretok *p = open(families[f]);
 		struct pretok_work w = {0};
 		for (uint32_t k = 0; k < 5000; k++) {
@@ -204,7 +204,7 @@ static void an_unknown_name_lists_the_known_ones(void **state)
 	assert_string_equal(
 		err.message,
 		"tokenizer.ggml.pre is \"qwen3\\n\"; the pre-tokenizers known are default, gpt-2, qwen2, "
-		"llama-bpe, deepseek-llm");
+		"deepseek-r1-qwen, llama-bpe, deepseek-llm");
 	size_t n = 0;
 	for (const char *const *name = pretok_names(); *name; name++, n++) {
 		p = open(*name);
@@ -213,7 +213,7 @@ static void an_unknown_name_lists_the_known_ones(void **state)
 		assert_int_equal(pretok_ignore_merges(p), strcmp(*name, "llama-bpe") == 0);
 		pretok_destroy(p);
 	}
-	assert_int_equal(n, 5);
+	assert_int_equal(n, 6);
 }
 
 int main(void)

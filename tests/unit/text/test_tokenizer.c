@@ -378,7 +378,7 @@ static void refusals(void **state)
 	ROW(v_new("gpt-2"), "tokenizer.ggml.model is \"bert\"; the tokenizer models known are gpt2");
 	rows[n++].v.model = "bert";
 	ROW(v_new("falcon"), "tokenizer.ggml.pre is \"falcon\"; the pre-tokenizers known are default, gpt-2, "
-			     "qwen2, llama-bpe, "
+			     "qwen2, deepseek-r1-qwen, llama-bpe, "
 			     "deepseek-llm");
 	n++;
 	ROW(v_new("gpt-2"), "tokenizer.ggml.merges: merge 0, \"ab\", is not two tokens with a blank between");
@@ -441,6 +441,208 @@ static void absent_keys(void **state)
 	assert_int_equal(tok_type(t, 256), TOK_CONTROL);
 	assert_ids(t, "<end>", TOK_PARSE_SPECIAL, "256");
 	assert_ids(t, "<end>", 0, "60 101 110 100 62");
+	tok_destroy(t);
+}
+
+static const char *only_note(const struct tok *t)
+{
+	const char *const *notes = tok_notes(t);
+	assert_non_null(notes[0]);
+	assert_null(notes[1]);
+	return notes[0];
+}
+
+/* A file that names no pre-tokenizer: what its architecture has, and a note says so. */
+static void a_missing_pre_tokenizer_is_the_architectures(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *architecture, *pre, *kind, *note;
+	} rows[] = {
+		{"qwen2", NULL, "gpt2/qwen2",
+		 "tokenizer.ggml.pre is missing: text is cut by qwen2's rules, since the architecture is "
+		 "qwen2"},
+		{"qwen2vl", NULL, "gpt2/default",
+		 "tokenizer.ggml.pre is missing: text is cut by the rules of \"default\", which may not be "
+		 "the "
+		 "model's own; then its answers are worse: a file converted anew names its own"},
+		{NULL, NULL, "gpt2/default",
+		 "tokenizer.ggml.pre is missing: text is cut by the rules of \"default\", which may not be "
+		 "the "
+		 "model's own; then its answers are worse: a file converted anew names its own"},
+		{"qwen2", "gpt-2", "gpt2/gpt-2", NULL},
+		{"qwen2", "default", "gpt2/default", NULL},
+		{"llama", "qwen2", "gpt2/qwen2", NULL},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct vocab v = v_new(rows[i].pre);
+		if (rows[i].architecture)
+			v_key_str(&v, "general.architecture", rows[i].architecture);
+		struct tok *t = must_open(&v);
+		assert_string_equal(tok_kind(t), rows[i].kind);
+		if (rows[i].note)
+			assert_string_equal(only_note(t), rows[i].note);
+		else
+			assert_null(tok_notes(t)[0]);
+		bool nfc = strcmp(rows[i].kind, "gpt2/qwen2") == 0;
+		assert_ids(t, "e\xCC\x81", 0, nfc ? "195 169" : "101 204 129");
+		tok_destroy(t);
+	}
+}
+
+/* DeepSeek-R1-Distill-Qwen: qwen2's rules, and its tokenizer.json has no normaliser. */
+static void deepseek_r1_qwen_cuts_as_qwen2_and_keeps_the_text(void **state)
+{
+	(void)state;
+	struct vocab v = haiku("deepseek-r1-qwen");
+	struct tok *t = must_open(&v);
+	assert_string_equal(tok_kind(t), "gpt2/deepseek-r1-qwen");
+	assert_ids(t, "e\xCC\x81", 0, "101 204 129");
+	assert_ids(t, "haiku", 0, "259");
+	tok_destroy(t);
+}
+
+/* Ids that are no token, in keys that nothing needs: a note, and the file is served. */
+static void unused_ids_out_of_range_are_noted(void **state)
+{
+	(void)state;
+	static const char *const keys[] = {
+		"tokenizer.ggml.bos_token_id",       "tokenizer.ggml.eot_token_id",
+		"tokenizer.ggml.eom_token_id",       "tokenizer.ggml.unknown_token_id",
+		"tokenizer.ggml.seperator_token_id", "tokenizer.ggml.padding_token_id",
+		"tokenizer.ggml.cls_token_id",       "tokenizer.ggml.mask_token_id",
+		"tokenizer.ggml.fim_pre_token_id",   "tokenizer.ggml.fim_suf_token_id",
+		"tokenizer.ggml.fim_mid_token_id",   "tokenizer.ggml.fim_pad_token_id",
+		"tokenizer.ggml.fim_rep_token_id",   "tokenizer.ggml.fim_sep_token_id",
+		"tokenizer.ggml.prefix_token_id",    "tokenizer.ggml.suffix_token_id",
+		"tokenizer.ggml.middle_token_id",
+	};
+	static const uint32_t values[] = {255, 256, UINT32_MAX};
+	for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+		for (size_t i = 0; i < 3; i++) {
+			struct vocab v = v_new("gpt-2");
+			char want[200];
+			v_key_u32(&v, keys[k], values[i]);
+			if (k == 0)
+				v_key_bool(&v, "tokenizer.ggml.add_bos_token", false);
+			struct tok *t = must_open(&v);
+			snprintf(want, sizeof want,
+				 "%s is %u, and the vocabulary has 256 tokens: it is not used", keys[k],
+				 values[i]);
+			if (i == 0)
+				assert_null(tok_notes(t)[0]);
+			else
+				assert_string_equal(only_note(t), want);
+			assert_int_equal(tok_bos(t), k == 0 && i == 0 ? 255 : -1);
+			assert_int_equal(tok_is_end(t, 255), (k == 1 || k == 2) && i == 0);
+			assert_ids(t, "a", TOK_ADD_BOS, "97");
+			tok_destroy(t);
+		}
+	}
+	/* All at once: there is room for every note. */
+	struct vocab v = v_new(NULL);
+	v.no_types = true;
+	for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+		v_key_u32(&v, keys[k], 1u << 20);
+	struct tok *t = must_open(&v);
+	size_t n = 0;
+	while (tok_notes(t)[n])
+		n++;
+	assert_int_equal(n, sizeof keys / sizeof *keys + 2);
+	tok_destroy(t);
+
+	/* -1, and no number at all. */
+	v = v_new("gpt-2");
+	b_key(&v.extra, "tokenizer.ggml.bos_token_id", GGUF_I32);
+	b_u32(&v.extra, UINT32_MAX);
+	v.n_extra++;
+	t = must_open(&v);
+	assert_string_equal(
+		only_note(t),
+		"tokenizer.ggml.bos_token_id is -1, and the vocabulary has 256 tokens: it is not used");
+	tok_destroy(t);
+	v = v_new("gpt-2");
+	v_key_str(&v, "tokenizer.ggml.padding_token_id", "<pad>");
+	t = must_open(&v);
+	assert_string_equal(only_note(t),
+			    "tokenizer.ggml.padding_token_id is no whole number (string), and the "
+			    "vocabulary has 256 tokens: it is not used");
+	tok_destroy(t);
+}
+
+/* The same where they are needed: an error. */
+static void needed_ids_out_of_range_are_refused(void **state)
+{
+	(void)state;
+	struct hokku_error err;
+	for (int asked = 0; asked < 2; asked++) { /* by the file, by the pre-tokenizer's row */
+		struct vocab v = v_new(asked ? "gpt-2" : "llama-bpe");
+		v_key_u32(&v, "tokenizer.ggml.bos_token_id", 256);
+		if (asked)
+			v_key_bool(&v, "tokenizer.ggml.add_bos_token", true);
+		assert_null(v_open(&v, &err));
+		assert_string_equal(err.message,
+				    "tokenizer.ggml.bos_token_id is 256; the vocabulary has 256 tokens");
+		assert_int_equal(err.code, HOKKU_BAD_FILE);
+	}
+	struct vocab v = v_new("gpt-2");
+	v_key_str(&v, "tokenizer.ggml.eos_token_id", "</s>");
+	assert_null(v_open(&v, &err));
+	assert_non_null(strstr(err.message, "key \"tokenizer.ggml.eos_token_id\" is"));
+}
+
+/* A file without token types: control tokens by id and by name; everything else is text. */
+static void without_types_control_tokens_go_by_name(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *piece;
+		bool control, end;
+	} rows[] = {
+		{"<|im_start|>", true, false}, {"<|im_end|>", true, true},
+		{"<|a|>", true, false},        {"<\uff5cUser\uff5c>", true, false},
+		{"</s>", true, true},          {"<end_of_turn>", true, true},
+		{"<|", false, false},          {"|>", false, false},
+		{"<||>", false, false},        {"<|>", false, false},
+		{"<|-|>", false, false},       {"<|ab>", false, false},
+		{"<ab|>", false, false},       {"x<|ab|>", false, false},
+		{"<|ab|>x", false, false},     {"<tool>", false, false},
+		{"<pad>", false, false},
+	};
+	enum { N = sizeof rows / sizeof *rows };
+	struct vocab v = v_new("qwen2");
+	v.no_types = true;
+	for (size_t i = 0; i < N; i++)
+		v_token(&v, rows[i].piece, TOK_NORMAL);
+	v_key_u32(&v, "tokenizer.ggml.eos_token_id", 'z');
+	v_key_u32(&v, "tokenizer.ggml.padding_token_id",
+		  256 + N - 1); /* names a token, makes it no control one */
+	struct tok *t = must_open(&v);
+	for (int32_t i = 0; i < N; i++) {
+		assert_int_equal(tok_type(t, 256 + i), rows[i].control ? TOK_CONTROL : TOK_NORMAL);
+		assert_int_equal(tok_is_end(t, 256 + i), rows[i].end);
+		assert_int_equal(tok_find_special(t, str_c(rows[i].piece)), rows[i].control ? 256 + i : -1);
+	}
+	assert_true(tok_is_end(t, 'z') && tok_type(t, 'z') == TOK_CONTROL);
+	assert_ids(t, "<|a|>", 0, "60 124 97 124 62");
+	assert_string_equal(only_note(t),
+			    "tokenizer.ggml.token_type is missing: the tokens that other keys name and "
+			    "those called like <|this|> are taken for control tokens, 7 in all");
+	tok_destroy(t);
+}
+
+/* Rows that fill a vocabulary up to a round number are called [PADn] and stand for no text. */
+static void unused_tokens_have_no_text(void **state)
+{
+	(void)state;
+	struct vocab v = v_new("qwen2");
+	v_token(&v, "[PAD256]", TOK_UNUSED);
+	struct tok *t = must_open(&v);
+	assert_int_equal(tok_type(t, 256), TOK_UNUSED);
+	assert_int_equal(tok_bytes(t, 256).len, 0);
+	assert_true(str_eq_c(tok_piece(t, 256), "[PAD256]"));
+	assert_ids(t, "[PAD256]", TOK_PARSE_SPECIAL, "91 80 65 68 50 53 54 93");
+	assert_int_equal(tok_find_special(t, STR_LIT("[PAD256]")), -1);
 	tok_destroy(t);
 }
 
@@ -603,6 +805,12 @@ int main(void)
 		cmocka_unit_test(a_megabyte_without_a_blank),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(absent_keys),
+		cmocka_unit_test(a_missing_pre_tokenizer_is_the_architectures),
+		cmocka_unit_test(deepseek_r1_qwen_cuts_as_qwen2_and_keeps_the_text),
+		cmocka_unit_test(unused_ids_out_of_range_are_noted),
+		cmocka_unit_test(needed_ids_out_of_range_are_refused),
+		cmocka_unit_test(without_types_control_tokens_go_by_name),
+		cmocka_unit_test(unused_tokens_have_no_text),
 		cmocka_unit_test(token_limits),
 		cmocka_unit_test(merge_limit),
 		cmocka_unit_test(text_limit),
