@@ -26,7 +26,7 @@ test("greedy text is that of cpu:reference, drawn text that of its own seed", { 
 	for (const args of [["--temperature", "0"], ["--temperature", "0", "-p", "winter rain"]]) {
 		const reference = run("cpu:reference", args);
 		assert.notEqual(reference.stdout, "");
-		for (const path of ["plain", "hopper"]) {
+		for (const path of ["plain", "tile"]) {
 			const cuda = run("cuda", args, { CUDASIM_SEED: "9", HOKKU_CUDA_PATH: path });
 			assert.equal(cuda.status, 0, cuda.stderr);
 			assert.equal(cuda.stdout, reference.stdout, path);
@@ -57,7 +57,7 @@ test("--vram-limit and --kv-bytes set the budget", { skip }, () => {
 });
 
 test("a device that is lost in a step ends the answer with what happened", { skip }, () => {
-	for (const [path, launch] of [["hopper", LAUNCH_IN_ANSWER], ["plain", 240]]) {
+	for (const [path, launch] of [["tile", LAUNCH_IN_ANSWER], ["plain", 240]]) {
 		const r = run("cuda", ["--temperature", "0"], { CUDASIM_FAIL: `launch:${launch}`, HOKKU_CUDA_PATH: path });
 		assert.equal(r.status, 1, path);
 		assert.notEqual(r.stdout, "", path);

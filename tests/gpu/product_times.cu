@@ -28,7 +28,7 @@ static const struct {
 	uint32_t format, unit_bytes, cols;
 } formats[] = {
 #define ROW(NAME, BYTES, COLS) {#NAME, CUDA_##NAME, BYTES, COLS},
-	CUDA_TILE_FORMATS(ROW)
+	TILE_FORMATS(ROW)
 #undef ROW
 };
 enum { N_FORMATS = sizeof formats / sizeof formats[0] };
@@ -103,7 +103,7 @@ static struct tile_matrix make_matrix(uint32_t f, uint32_t planes, uint32_t rows
 	static const uint32_t at[N_FORMATS] = {0, 256, 128, 128, 160, 160, 1152, 1408, 1664},
 			      n[N_FORMATS] = {256, 8, 8, 16, 8, 16, 16, 16, 8};
 	m.data = take<uint8_t>(tile_bytes(&m));
-	fill_units<<<dim3(m.n_tiles, CUDA_SEGMENTS), 128>>>(m, at[f], n[f], f ? 0.01f : 1.0f);
+	fill_units<<<dim3(m.n_tiles, TILE_SEGMENTS), 128>>>(m, at[f], n[f], f ? 0.01f : 1.0f);
 	return m;
 }
 

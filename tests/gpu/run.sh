@@ -31,7 +31,7 @@
 #
 # HOKKU_GPU_ROUNDS    of "pair": how often each is timed (default: 5); the median counts
 # HOKKU_GPU_SHAPES    of "pair" and "bench": shapes to time (default: "0.5B 7B")
-# HOKKU_GPU_PATHS     which of the plugin's paths (default: "hopper plain", those that the device has)
+# HOKKU_GPU_PATHS     which of the plugin's paths (default: "tile plain", those that the device has)
 # HOKKU_GPU_MODELS    where synthetic models are made and kept (default: /tmp/hokku-gpu-models); 35 GB for all
 # HOKKU_GPU_LOGS      where the whole output goes (default: a new folder in /tmp)
 set -u
@@ -184,7 +184,7 @@ free_of() {
 # Sets paths to those that can run here.
 find_paths() {
 	paths=
-	for path in ${HOKKU_GPU_PATHS:-hopper plain}; do
+	for path in ${HOKKU_GPU_PATHS:-tile plain}; do
 		log=$logs/path-$path.log
 		if HOKKU_CUDA_PATH=$path "$hokku" run --device cuda --temperature 0 -n 1 -p rain >"$log" 2>&1; then
 			paths="$paths $path"

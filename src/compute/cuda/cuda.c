@@ -21,7 +21,7 @@ _Static_assert((int)CUDA_KV_BLOCK == (int)COMPUTE_KV_BLOCK, "kernels and engine 
 _Static_assert(sizeof(struct cuda_draw) % 8 == 0, "draws lie one after another");
 
 /* Best first; the first that the device can run is taken. */
-static const struct cuda_path *const paths[] = {&cuda_path_hopper, &cuda_path_plain};
+static const struct cuda_path *const paths[] = {&cuda_path_tile, &cuda_path_plain};
 enum {
 	N_PATHS = sizeof paths / sizeof paths[0],
 	WARM_UP_TOKENS = 8,

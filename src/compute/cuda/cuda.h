@@ -10,8 +10,8 @@ enum {
 	CUDA_LOGIT_ROWS = 32, /* rows of logits that are computed, and drawn from, together */
 };
 
-struct cuda_layer {
-	struct cuda_matrix wq, wk, wv, wo, w_gate, w_up, w_down;
+struct plain_layer {
+	struct plain_matrix wq, wk, wv, wo, w_gate, w_up, w_down;
 	float *attn_norm, *ffn_norm; /* (d_model) */
 	float *bq, *bk, *bv;         /* as wide as the rows, NULL: none */
 };
@@ -86,7 +86,7 @@ struct cuda_path {
 	 */
 	void (*close)(struct cuda *c);
 };
-extern const struct cuda_path cuda_path_plain, cuda_path_hopper;
+extern const struct cuda_path cuda_path_plain, cuda_path_tile;
 extern const struct compute_backend compute_cuda;
 
 struct cuda {
@@ -115,15 +115,15 @@ struct cuda {
 	struct cuda_drawn *drawn; /* (n_seqs) */
 
 	/* on the device, of the plain path */
-	struct cuda_layer *layers; /* (n_layers); the array itself is the host's */
-	struct cuda_matrix embedding, output;
+	struct plain_layer *layers; /* (n_layers); the array itself is the host's */
+	struct plain_matrix embedding, output;
 	float *output_norm;    /* (d_model) */
 	float *rope_frequency; /* (head_dim / 2) */
 	float *x, *normed;     /* (n_batch, d_pitch) */
 	float *q, *attended;   /* (n_batch, q_pitch) */
 	float *k, *v;          /* (n_batch, kv_pitch) */
 	float *gate, *up;      /* (n_batch, ff_pitch) */
-	float *partial;        /* (CUDA_SPLIT_TOKENS, n_heads, splits of n_ctx, 2 + head_dim) */
+	float *partial;        /* (PLAIN_SPLIT_TOKENS, n_heads, splits of n_ctx, 2 + head_dim) */
 	bool can_split;        /* partial is there */
 
 	void *own; /* of another path, which makes and frees it */

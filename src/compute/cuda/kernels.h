@@ -18,7 +18,7 @@ enum {
 	CUDA_ATTN_SPLIT = 128,    /* positions that are summed by themselves before splits are added up */
 	CUDA_MAX_HEAD_DIM = 256,  /* floats of a head that a warp holds: 8 a lane */
 	CUDA_PITCH = 8,           /* rows of activations are padded to whole numbers of this many floats */
-	CUDA_SPLIT_TOKENS = 32,   /* steps of up to so many tokens spread a token's splits over blocks */
+	PLAIN_SPLIT_TOKENS = 32,  /* steps of up to so many tokens spread a token's splits over blocks */
 	CUDA_NOTHING = 0xFFFFFFFF /* as an index or offset: there is none */
 };
 
@@ -33,7 +33,7 @@ enum cuda_format {
 
 /* A matrix on the device, in its own format but with what is not a multiple of four bytes taken out of the
  * blocks: quants in one plane, scales in the other (plain_layout.h). */
-struct cuda_matrix {
+struct plain_matrix {
 	const uint8_t *main, *side;      /* side NULL: nothing was taken out */
 	uint64_t main_pitch, side_pitch; /* bytes a row */
 	uint32_t rows, cols;
@@ -43,8 +43,8 @@ struct cuda_matrix {
 /* Rows first .. first + n - 1 of a matrix, as they stand in the file, go to their places in m. Of each block
  * the bytes [main_from[i], + main_bytes[i]) go to the main plane one after another, and [side_from, +
  * side_bytes) to the side plane; all are even. */
-struct layout_args {
-	struct cuda_matrix m;
+struct plain_layout_args {
+	struct plain_matrix m;
 	const uint8_t *rows; /* (n) rows of row_bytes, one right after another; aligned to 2 */
 	uint64_t row_bytes;
 	uint32_t first, n;
@@ -52,7 +52,7 @@ struct layout_args {
 	uint32_t main_from[2], main_bytes[2];
 	uint32_t side_from, side_bytes;
 };
-cudaError_t cuda_layout(const struct layout_args *a, cudaStream_t stream);
+cudaError_t plain_layout(const struct plain_layout_args *a, cudaStream_t stream);
 
 /* One new token of the step. */
 struct cuda_token {
@@ -62,47 +62,47 @@ struct cuda_token {
 };
 
 /* x (n_tokens, pitch) = rows of the embedding */
-struct embed_args {
-	struct cuda_matrix embedding;
+struct plain_embed_args {
+	struct plain_matrix embedding;
 	const struct cuda_token *tokens;
 	float *x;
 	uint32_t pitch, n_tokens;
 };
-cudaError_t cuda_embed(const struct embed_args *a, cudaStream_t stream);
+cudaError_t plain_embed(const struct plain_embed_args *a, cudaStream_t stream);
 
 /* out row i = x row (rows ? rows[i] : i) / sqrt(mean of squares + eps) * weight; columns up to pitch become
  * 0.
  */
-struct norm_args {
+struct plain_norm_args {
 	const float *x, *weight; /* weight (cols) */
 	const uint32_t *rows;
 	float *out;
 	uint32_t n, cols, pitch;
 	float eps;
 };
-cudaError_t cuda_norm(const struct norm_args *a, cudaStream_t stream);
+cudaError_t plain_norm(const struct plain_norm_args *a, cudaStream_t stream);
 
 /* out (n_tokens, out_pitch) = x (n_tokens, x_pitch) * w^T, + bias (w.rows) unless NULL; with add, added to
  * what out holds. The order of a sum depends on w's format and columns only. */
-struct product_args {
-	struct cuda_matrix w;
+struct plain_product_args {
+	struct plain_matrix w;
 	const float *x, *bias;
 	float *out;
 	uint32_t x_pitch, out_pitch, n_tokens, add;
 };
-cudaError_t cuda_product(const struct product_args *a, cudaStream_t stream);
+cudaError_t plain_product(const struct plain_product_args *a, cudaStream_t stream);
 
 /* KV memory of one layer: (n_kv_blocks, n_kv_heads) of keys (head_dim, CUDA_KV_BLOCK), values (CUDA_KV_BLOCK,
  * head_dim). */
-struct kv_shape {
+struct plain_kv {
 	float *layer;
 	const uint32_t *tables; /* the step's block tables */
 	uint32_t n_heads, n_kv_heads, head_dim;
 };
 
 /* Turns q (in place) and k by their positions (RoPE), and stores k and v in the KV memory. */
-struct rope_args {
-	struct kv_shape kv;
+struct plain_rope_args {
+	struct plain_kv kv;
 	const struct cuda_token *tokens;
 	const float *frequency; /* (head_dim / 2) */
 	float *q;
@@ -110,12 +110,12 @@ struct rope_args {
 	uint32_t q_pitch, kv_pitch, n_tokens;
 	uint32_t neox; /* pairs (i, i + head_dim / 2); otherwise (2i, 2i + 1) */
 };
-cudaError_t cuda_rope_kv(const struct rope_args *a, cudaStream_t stream);
+cudaError_t plain_rope_kv(const struct plain_rope_args *a, cudaStream_t stream);
 
 /* out (n_tokens, pitch) = attention of q over the KV memory up to each token's own position. partial: NULL,
  * or (n_tokens, n_heads, n_splits) of (2 + head_dim) floats; the bits are the same with and without. */
-struct attention_args {
-	struct kv_shape kv;
+struct plain_attention_args {
+	struct plain_kv kv;
 	const struct cuda_token *tokens;
 	const float *q;
 	float *out, *partial;
@@ -123,15 +123,15 @@ struct attention_args {
 	uint32_t n_splits; /* of the longest sequence of the step */
 	float scale;
 };
-cudaError_t cuda_attention(const struct attention_args *a, cudaStream_t stream);
+cudaError_t plain_attention(const struct plain_attention_args *a, cudaStream_t stream);
 
 /* gate = gate / (1 + exp(-gate)) * up, (n_tokens, pitch); columns up to pitch become 0 */
-struct silu_args {
+struct plain_silu_args {
 	float *gate;
 	const float *up;
 	uint32_t cols, pitch, n_tokens;
 };
-cudaError_t cuda_silu_mul(const struct silu_args *a, cudaStream_t stream);
+cudaError_t plain_silu_mul(const struct plain_silu_args *a, cudaStream_t stream);
 
 /* One token to be drawn. Offsets count 4-byte words from sample_args.words. */
 struct cuda_draw {

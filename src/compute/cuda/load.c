@@ -28,17 +28,17 @@ static struct load_job *add_job(struct load_list *l, const struct weight *w)
 static cudaError_t place_planes(const struct load_job *job, const uint8_t *rows, uint32_t first, uint32_t n,
 				cudaStream_t stream)
 {
-	return layout_rows(&job->to.planes, job->w, rows, first, n, stream);
+	return plain_layout_rows(&job->to.planes, job->w, rows, first, n, stream);
 }
 
 static cudaError_t place_tiles(const struct load_job *job, const uint8_t *rows, uint32_t first, uint32_t n,
 			       cudaStream_t stream)
 {
-	const struct repack_args a = {job->to.tiles, rows, job->w->row_bytes, first, n};
-	return cuda_tile_repack(&a, stream);
+	const struct tile_repack_args a = {job->to.tiles, rows, job->w->row_bytes, first, n};
+	return tile_repack(&a, stream);
 }
 
-void load_planes(struct load_list *l, const struct cuda_matrix *to, const struct weight *w)
+void load_planes(struct load_list *l, const struct plain_matrix *to, const struct weight *w)
 {
 	struct load_job *job = add_job(l, w);
 	if (job) {
@@ -138,7 +138,7 @@ static bool next_piece(struct loader *l, struct piece *p)
 	if (more) {
 		const struct load_job *job = &l->list->jobs[l->job];
 		uint64_t fit = l->how.piece_bytes / job->w->row_bytes, left = job->w->rows - l->row;
-		fit = fit < left ? fit / CUDA_TILE_ROWS * CUDA_TILE_ROWS : left;
+		fit = fit < left ? fit / TILE_ROWS * TILE_ROWS : left;
 		*p = (struct piece){job, l->row, (uint32_t)fit, fit * job->w->row_bytes};
 		l->row += p->n;
 		if (l->row == job->w->rows) {

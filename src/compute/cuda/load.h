@@ -25,7 +25,7 @@ enum {
 struct load_job {
 	const struct weight *w;
 	union {
-		struct cuda_matrix planes;
+		struct plain_matrix planes;
 		struct tile_matrix tiles;
 	} to;
 	/* Queues what brings the rows first .. first + n - 1, which lie in `rows` on the device as they lie
@@ -39,7 +39,7 @@ struct load_list {
 	size_t n, cap;
 	bool failed; /* for lack of memory; load_run says so */
 };
-void load_planes(struct load_list *l, const struct cuda_matrix *to, const struct weight *w);
+void load_planes(struct load_list *l, const struct plain_matrix *to, const struct weight *w);
 void load_tiles(struct load_list *l, const struct tile_matrix *to, const struct weight *w);
 
 /* How a list is loaded; device memory for it is n_threads * piece_bytes. */

@@ -92,9 +92,9 @@ static enum hokku_code host_rate(struct bench *b, const uint8_t *from, double *b
 static enum hokku_code time_products(struct bench *b, const struct multiply_args *a, float *ms,
 				     struct hokku_error *err)
 {
-	bool hopper = b->device.cc == 90;
+	bool wgmma = b->device.cc == 90;
 	CUDA_TRY(&b->device, err, cudaEventRecord(b->start, b->stream));
-	CUDA_TRY(&b->device, err, hopper ? cuda_multiply_hopper(a, b->stream) : cuda_multiply(a, b->stream));
+	CUDA_TRY(&b->device, err, wgmma ? cuda_multiply_wgmma(a, b->stream) : cuda_multiply(a, b->stream));
 	CUDA_TRY(&b->device, err, cudaEventRecord(b->stop, b->stream));
 	CUDA_TRY(&b->device, err, cudaEventSynchronize(b->stop));
 	CUDA_TRY(&b->device, err, cudaEventElapsedTime(ms, b->start, b->stop));
@@ -108,10 +108,10 @@ static enum hokku_code product_rate(struct bench *b, double *ops_per_s, struct h
 	if (b->device.cc < 80)
 		return HOKKU_OK;
 	CUDA_TRY(&b->device, err, cudaGetDeviceProperties(&prop, b->device.index));
-	bool hopper = b->device.cc == 90;
+	bool wgmma = b->device.cc == 90;
 	struct multiply_args a = {
 		.out = (float *)(void *)b->memory,
-		.n_blocks = (uint32_t)prop.multiProcessorCount * (hopper ? 1 : 2),
+		.n_blocks = (uint32_t)prop.multiProcessorCount * (wgmma ? 1 : 2),
 		.rounds = 1,
 	};
 	float ms = 0;
@@ -120,7 +120,7 @@ static enum hokku_code product_rate(struct bench *b, double *ops_per_s, struct h
 		a.rounds *= 2;
 	if (!rc && ms > 0)
 		*ops_per_s = (double)a.n_blocks * a.rounds *
-			     (hopper ? CUDA_MULTIPLY_HOPPER_OPS : CUDA_MULTIPLY_OPS) / ((double)ms * 1e-3);
+			     (wgmma ? CUDA_MULTIPLY_WGMMA_OPS : CUDA_MULTIPLY_OPS) / ((double)ms * 1e-3);
 	return rc;
 }
 

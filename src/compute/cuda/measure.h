@@ -28,11 +28,11 @@ struct multiply_args {
 	uint32_t n_blocks, rounds;
 };
 enum {
-	CUDA_MULTIPLY_OPS = 8 * 8 * 2 * 16 * 8 * 16,          /* of a block's round */
-	CUDA_MULTIPLY_HOPPER_OPS = 2 * 4 * 2 * 64 * 192 * 16, /* the same */
+	CUDA_MULTIPLY_OPS = 8 * 8 * 2 * 16 * 8 * 16,         /* of a block's round */
+	CUDA_MULTIPLY_WGMMA_OPS = 2 * 4 * 2 * 64 * 192 * 16, /* the same */
 };
-cudaError_t cuda_multiply(const struct multiply_args *a, cudaStream_t stream);        /* from sm_80 up */
-cudaError_t cuda_multiply_hopper(const struct multiply_args *a, cudaStream_t stream); /* sm_90 alone */
+cudaError_t cuda_multiply(const struct multiply_args *a, cudaStream_t stream);       /* from sm_80 up */
+cudaError_t cuda_multiply_wgmma(const struct multiply_args *a, cudaStream_t stream); /* sm_90 alone */
 
 #ifdef __cplusplus
 }

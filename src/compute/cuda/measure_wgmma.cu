@@ -12,7 +12,7 @@ struct multiply_shared {
 };
 
 /* A warpgroup multiplies its own 64 x 64 by the same N x 64. */
-__global__ void __launch_bounds__(GROUPS * 128) multiply_hopper_kernel(const struct multiply_args a)
+__global__ void __launch_bounds__(GROUPS * 128) multiply_wgmma_kernel(const struct multiply_args a)
 {
 	SHARED(struct multiply_shared, raw);
 	unsigned char *bytes = reinterpret_cast<unsigned char *>(raw);
@@ -53,9 +53,9 @@ __global__ void __launch_bounds__(GROUPS * 128) multiply_hopper_kernel(const str
 
 } // namespace
 
-cudaError_t cuda_multiply_hopper(const struct multiply_args *a, cudaStream_t stream)
+cudaError_t cuda_multiply_wgmma(const struct multiply_args *a, cudaStream_t stream)
 {
-	LAUNCH(multiply_hopper_kernel, dim3(a->n_blocks), dim3(GROUPS * 128), sizeof(struct multiply_shared) + 1024, stream,
+	LAUNCH(multiply_wgmma_kernel, dim3(a->n_blocks), dim3(GROUPS * 128), sizeof(struct multiply_shared) + 1024, stream,
 	       *a);
 	return cudaGetLastError();
 }

@@ -45,7 +45,7 @@ template <int FORMAT> __global__ void probe_kernel(const struct probe_args a)
 template <int FORMAT> void launch_probe(const struct probe_args *a, cudaStream_t stream)
 {
 	void (*kernel)(struct probe_args) = probe_kernel<FORMAT>;
-	LAUNCH(kernel, dim3(a->m.n_tiles, CUDA_SEGMENTS), dim3(32), 0, stream, *a);
+	LAUNCH(kernel, dim3(a->m.n_tiles, TILE_SEGMENTS), dim3(32), 0, stream, *a);
 }
 
 } // namespace
@@ -58,7 +58,7 @@ template <int FORMAT> void launch_probe(const struct probe_args *a, cudaStream_t
 cudaError_t probe_frags(const struct probe_args *a, cudaStream_t stream)
 {
 	switch (a->m.format) {
-		CUDA_TILE_FORMATS(PROBE_CASE)
+		TILE_FORMATS(PROBE_CASE)
 	default:
 		return cudaErrorInvalidValue;
 	}

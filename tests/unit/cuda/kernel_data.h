@@ -45,7 +45,7 @@ struct test_weight {
 	struct weight w;
 	uint8_t *data;
 	float *values; /* (rows, cols) */
-	struct cuda_matrix m;
+	struct plain_matrix m;
 };
 
 GOLDEN_INLINE struct test_weight make_weight(enum cuda_format format, uint32_t rows, uint32_t cols,
@@ -54,13 +54,14 @@ GOLDEN_INLINE struct test_weight make_weight(enum cuda_format format, uint32_t r
 	struct test_weight t = {0};
 	t.w = random_weight(format_get(types[format]), rows, cols, series, &t.data);
 	t.values = weight_values(&t.w);
-	assert_true(layout_plan(&t.m, &t.w));
+	assert_true(plain_layout_plan(&t.m, &t.w));
 	t.m.main = on_device(NULL, rows * t.m.main_pitch);
 	t.m.side = t.m.side_pitch ? on_device(NULL, rows * t.m.side_pitch) : NULL;
 	for (uint32_t first = 0; first < rows; first += 64) {
 		uint32_t n = rows - first < 64 ? rows - first : 64;
 		void *staging = on_device(t.data + first * t.w.row_bytes, n * t.w.row_bytes);
-		assert_int_equal(layout_rows(&t.m, &t.w, staging, first, n, test_stream()), cudaSuccess);
+		assert_int_equal(plain_layout_rows(&t.m, &t.w, staging, first, n, test_stream()),
+				 cudaSuccess);
 		finish();
 		cudaFree(staging);
 	}

@@ -4,7 +4,7 @@
  */
 #include "kernel_data.h"
 
-/* One sequence whose keys and values come through cuda_rope_kv, and the same in double precision. */
+/* One sequence whose keys and values come through plain_rope_kv, and the same in double precision. */
 struct attention_case {
 	uint32_t n_heads, n_kv_heads, head_dim, n_ctx;
 	bool neox, full; /* full: too large for the emulator */
@@ -94,16 +94,17 @@ static void free_data(struct attention_data *d)
 }
 
 /* The last token alone, its splits spread over blocks, under other schedules: the bits of `want`. */
-static void check_alone(const struct attention_case *c, const struct attention_args *last, const float *want)
+static void check_alone(const struct attention_case *c, const struct plain_attention_args *last,
+			const float *want)
 {
 	size_t part = (size_t)c->n_heads * last->n_splits * (2 + c->head_dim) * sizeof(float);
-	struct attention_args a = *last;
+	struct plain_attention_args a = *last;
 	for (uint32_t s = 0; s < N_SCHEDULES; s++) {
 		set_schedule(s);
 		float *partial = on_device(NULL, part);
 		a.partial = partial;
 		a.out = on_device(NULL, a.pitch * sizeof(float));
-		assert_int_equal(cuda_attention(&a, test_stream()), cudaSuccess);
+		assert_int_equal(plain_attention(&a, test_stream()), cudaSuccess);
 		finish();
 		float *alone = from_device(a.out, a.pitch * sizeof *alone);
 		assert_memory_equal(alone, want, a.pitch * sizeof *alone);
@@ -129,11 +130,11 @@ static void check_attention(const struct attention_case *c)
 	float *frequency = on_device(d.frequency, sizeof d.frequency);
 	uint32_t *tables = on_device(d.tables, (d.n_blocks + 1) * sizeof *tables);
 	struct cuda_token *tokens = on_device(d.tokens, n * sizeof *tokens);
-	struct kv_shape shape = {kv, tables, c->n_heads, c->n_kv_heads, c->head_dim};
-	const struct rope_args rope = {shape, tokens,    frequency,  dq, dk,
-				       dv,    d.q_pitch, d.kv_pitch, n,  c->neox};
-	assert_int_equal(cuda_rope_kv(&rope, test_stream()), cudaSuccess);
-	struct attention_args a = {
+	struct plain_kv shape = {kv, tables, c->n_heads, c->n_kv_heads, c->head_dim};
+	const struct plain_rope_args rope = {shape, tokens,    frequency,  dq, dk,
+					     dv,    d.q_pitch, d.kv_pitch, n,  c->neox};
+	assert_int_equal(plain_rope_kv(&rope, test_stream()), cudaSuccess);
+	struct plain_attention_args a = {
 		.kv = shape,
 		.tokens = tokens + first,
 		.q = dq + (size_t)first * d.q_pitch,
@@ -143,7 +144,7 @@ static void check_attention(const struct attention_case *c)
 		.n_splits = (n - 1) / CUDA_ATTN_SPLIT + 1,
 		.scale = 1 / sqrtf((float)c->head_dim),
 	};
-	assert_int_equal(cuda_attention(&a, test_stream()), cudaSuccess);
+	assert_int_equal(plain_attention(&a, test_stream()), cudaSuccess);
 	finish();
 	float *got = from_device(dout, out_bytes), *last = got + (size_t)(n_queries - 1) * d.q_pitch;
 	for (uint32_t t = n > 2 ? n - 2 : 0; t < n; t++) {

@@ -81,7 +81,7 @@ static void choice(void **state)
 		struct decode_args a = {
 			.planes = rows[i].planes, .formats = rows[i].formats, .hd = rows[i].hd};
 		taken = NULL;
-		cudaError_t e = cuda_decode(&a, 1, 0, NULL);
+		cudaError_t e = decode_start(&a, 1, 0, NULL);
 		if (!rows[i].kernel) {
 			assert_int_equal(e, cudaErrorInvalidValue);
 			assert_null(taken);
@@ -90,7 +90,7 @@ static void choice(void **state)
 		assert_int_equal(e, cudaSuccess);
 		assert_string_equal(taken, rows[i].kernel);
 	}
-	assert_int_equal(cuda_decode_blocks(132), 132);
+	assert_int_equal(decode_blocks(132), 132);
 }
 
 int main(void)

@@ -182,7 +182,7 @@ static void pieces(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct tile_matrix m = {.n_units = cases[i].units, .unit_bytes = cases[i].bytes};
 		struct decode_matrix d = decode_plan_matrix(&m);
-		uint32_t longest = (cases[i].units + CUDA_SEGMENTS - 1) / CUDA_SEGMENTS;
+		uint32_t longest = (cases[i].units + TILE_SEGMENTS - 1) / TILE_SEGMENTS;
 		assert_int_equal(d.pairs, cases[i].pairs);
 		assert_int_equal(d.units, d.pairs ? longest : cases[i].cut);
 		assert_true(2 * d.unit_bytes * d.units * (d.pairs ? d.pairs : 1) <= DECODE_PIECE_BYTES);

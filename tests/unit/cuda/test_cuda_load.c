@@ -33,13 +33,13 @@ static void open_model(struct opened *o, const char *name, const char *format)
 	o->c.model = &o->model;
 	o->c.ledger.device = &o->c.device;
 	assert_int_equal(cudaStreamCreateWithFlags(&o->c.stream, cudaStreamNonBlocking), cudaSuccess);
-	if (hopper_create(&o->c, &err))
+	if (tile_create(&o->c, &err))
 		fail_msg("%s", err.message);
 	struct ledger plan = {0};
 	struct cuda_taker count = {&plan, &err, HOKKU_OK}, take = {&o->c.ledger, &err, HOKKU_OK};
-	hopper_take_weights(&o->c, &count);
+	tile_take_weights(&o->c, &count);
 	assert_int_equal(ledger_take_piece(&o->c.ledger, ledger_total(&plan), "weights", &err), HOKKU_OK);
-	hopper_take_weights(&o->c, &take);
+	tile_take_weights(&o->c, &take);
 	assert_int_equal(take.rc, HOKKU_OK);
 	assert_int_equal(ledger_total(&o->c.ledger), ledger_total(&plan));
 	assert_int_equal(o->c.ledger.piece_left, 0);
@@ -47,7 +47,7 @@ static void open_model(struct opened *o, const char *name, const char *format)
 
 static void close_model(struct opened *o)
 {
-	hopper_destroy(&o->c);
+	tile_destroy(&o->c);
 	cudaStreamDestroy(o->c.stream);
 	ledger_free(&o->c.ledger);
 	model_unbind(&o->model);
@@ -60,7 +60,7 @@ static void close_model(struct opened *o)
 /* All matrices that lie in the file. */
 static void list_all(struct opened *o, struct load_list *list)
 {
-	const struct hopper *h = hopper_of(&o->c);
+	const struct tile_handle *h = tile_of(&o->c);
 	const struct model *m = &o->model;
 	if (!m->tied)
 		load_tiles(list, &h->output, &m->output); /* the list may be in any order */
@@ -100,7 +100,7 @@ static void check_matrix(const struct tile_matrix *m, const struct weight *w)
 
 static void check_all(const struct opened *o)
 {
-	const struct hopper *h = hopper_of(&o->c);
+	const struct tile_handle *h = tile_of(&o->c);
 	const struct model *m = &o->model;
 	check_matrix(&h->embedding, &m->embedding);
 	check_matrix(&h->output, &m->output);

@@ -20,11 +20,11 @@ static const struct way ways[] = {
 	/* as cpu:reference (tests/unit/compute/test_golden.c): only the order of sums differs */
 	{"plain", "plain", "plain", "", 5e-5, false},
 	/* activations are two halves, 22 bits */
-	{"full", "hopper, full precision", "hopper", "full", 5e-5, true},
+	{"full", "tile, full precision", "tile", "full", 5e-5, true},
 	/* activations, keys, values, probabilities and weights are rounded to 11 bits: up to 9e-3 here, and
 	 * 3e-2 for Q4_K, whose weights are small differences of a scaled number and a minimum that are each
 	 * rounded */
-	{"half", "hopper, half precision", "hopper", "half", 5e-2, true},
+	{"half", "tile, half precision", "tile", "half", 5e-2, true},
 };
 static const struct way *way;
 
@@ -270,7 +270,7 @@ static void foreseen(void **state)
 	for (uint32_t i = 0; i < STEPS; i++)
 		straight[i] = next_greedy(&d, 0, i ? straight[i - 1] : t->prompt[0], i, &straight_p[i]);
 	/* a launch a step, and the one that nobody has asked for yet: else nothing was begun early */
-	if (CUDASIM_PRESENT && strcmp(way->path, "hopper") == 0)
+	if (CUDASIM_PRESENT && strcmp(way->path, "tile") == 0)
 		assert_int_equal(cudasim_launches() - launches, STEPS + 1);
 	/* another sequence's step before each */
 	for (uint32_t i = 0; i < STEPS; i++) {

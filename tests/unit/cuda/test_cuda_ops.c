@@ -10,11 +10,11 @@ static void check_norm(uint32_t cols)
 	float *dx = on_device(x, (size_t)3 * pitch * sizeof *x), *dw = on_device(w, cols * sizeof *w);
 	float *dout = on_device(NULL, n_bytes), *first = NULL;
 	uint32_t *drows = on_device(rows, sizeof rows);
-	const struct norm_args a = {dx, dw, drows, dout, 2, cols, pitch, 1e-5f};
+	const struct plain_norm_args a = {dx, dw, drows, dout, 2, cols, pitch, 1e-5f};
 	for (uint32_t s = 0; s < N_SCHEDULES; s++) {
 		set_schedule(s);
 		poison_device(dout, n_bytes);
-		assert_int_equal(cuda_norm(&a, test_stream()), cudaSuccess);
+		assert_int_equal(plain_norm(&a, test_stream()), cudaSuccess);
 		finish();
 		float *got = from_device(dout, n_bytes);
 		if (first)
@@ -61,8 +61,8 @@ static void check_gate(uint32_t cols, uint32_t n)
 		up[i] = i % pitch < cols ? up[i] : NAN;
 	}
 	float *dgate = on_device(gate, n_bytes), *dup = on_device(up, n_bytes);
-	const struct silu_args a = {dgate, dup, cols, pitch, n};
-	assert_int_equal(cuda_silu_mul(&a, test_stream()), cudaSuccess);
+	const struct plain_silu_args a = {dgate, dup, cols, pitch, n};
+	assert_int_equal(plain_silu_mul(&a, test_stream()), cudaSuccess);
 	finish();
 	float *got = from_device(dgate, n_bytes);
 	for (uint32_t i = 0; i < n; i++)

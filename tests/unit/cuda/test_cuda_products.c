@@ -8,12 +8,12 @@
 /* One way to multiply: x (n, x_pitch) by w into out (n, out_pitch), + bias, or added to out. */
 struct product {
 	const char *name;
-	cudaError_t (*run)(const struct product_args *a, cudaStream_t stream);
+	cudaError_t (*run)(const struct plain_product_args *a, cudaStream_t stream);
 	double tolerance; /* of the sum of the terms' sizes, + 1 */
 };
 
 static const struct product products[] = {
-	{"plain", cuda_product, 1e-6},
+	{"plain", plain_product, 1e-6},
 };
 
 struct size {
@@ -30,7 +30,7 @@ static const struct size sizes[] = {
 	{65, 18944, 33, true}, {7, 18944, 9, true},  {1153, 1024, 40, true},
 };
 
-static float *run_product(const struct product *p, const struct product_args *a, size_t n_bytes)
+static float *run_product(const struct product *p, const struct plain_product_args *a, size_t n_bytes)
 {
 	assert_int_equal(p->run(a, test_stream()), cudaSuccess);
 	finish();
@@ -38,8 +38,9 @@ static float *run_product(const struct product *p, const struct product_args *a,
 }
 
 /* Against double precision. x (n_tokens, x_pitch), got (n_tokens, out_pitch). */
-static void check_values(const struct product *p, const struct test_weight *t, const struct product_args *a,
-			 const float *x, const float *bias, const float *got)
+static void check_values(const struct product *p, const struct test_weight *t,
+			 const struct plain_product_args *a, const float *x, const float *bias,
+			 const float *got)
 {
 	for (uint32_t i = 0; i < a->n_tokens; i++)
 		for (uint32_t r = 0; r < t->w.rows; r++) {
@@ -56,14 +57,14 @@ static void check_values(const struct product *p, const struct test_weight *t, c
 }
 
 /* One token at a time, under other schedules: the bits of `got`. */
-static void check_alone(const struct product *p, const struct product_args *all, const float *got,
+static void check_alone(const struct product *p, const struct plain_product_args *all, const float *got,
 			size_t n_bytes)
 {
 	for (uint32_t s = 0; s < N_SCHEDULES; s++) {
 		set_schedule(s);
 		poison_device(all->out, n_bytes);
 		for (uint32_t i = 0; i < all->n_tokens; i++) {
-			struct product_args one = *all;
+			struct plain_product_args one = *all;
 			one.x += (size_t)i * all->x_pitch;
 			one.out += (size_t)i * all->out_pitch;
 			one.n_tokens = 1;
@@ -87,7 +88,7 @@ static void check_product(const struct product *p, enum cuda_format format, cons
 	      *dbias = on_device(bias, rows * sizeof *bias);
 	size_t n_bytes = (size_t)n * out_pitch * sizeof(float);
 	float *dout = on_device(NULL, n_bytes);
-	struct product_args a = {t.m, dx, dbias, dout, x_pitch, out_pitch, n, 0};
+	struct plain_product_args a = {t.m, dx, dbias, dout, x_pitch, out_pitch, n, 0};
 	float *got = run_product(p, &a, n_bytes);
 	check_values(p, &t, &a, x, bias, got);
 	check_alone(p, &a, got, n_bytes);
@@ -132,8 +133,8 @@ static void embeddings(void **state)
 		const struct cuda_token tokens[] = {{4, 0, 0}, {0, 0, 0}, {3, 0, 0}};
 		struct cuda_token *dtokens = on_device(tokens, sizeof tokens);
 		float *dx = on_device(NULL, 3 * pitch * sizeof(float));
-		const struct embed_args a = {t.m, dtokens, dx, pitch, 3};
-		assert_int_equal(cuda_embed(&a, test_stream()), cudaSuccess);
+		const struct plain_embed_args a = {t.m, dtokens, dx, pitch, 3};
+		assert_int_equal(plain_embed(&a, test_stream()), cudaSuccess);
 		finish();
 		float *x = from_device(dx, 3 * pitch * sizeof *x);
 		for (int i = 0; i < 3; i++) {

@@ -1,6 +1,6 @@
 /*
  * The tile layout (compute/cuda/tile/tile_layout.h) on the emulator: rows of every format, as files have
- * them, are laid out by cuda_tile_repack and read back through the fragments (frag.cuh), which must agree
+ * them, are laid out by tile_repack and read back through the fragments (frag.cuh), which must agree
  * with model/format.h's dequantise.
  */
 #include "tile_weight.h"
@@ -11,7 +11,7 @@ static uint32_t unit_columns(const struct tile_matrix *m)
 {
 	static const uint32_t columns[CUDA_N_FORMATS] = {
 #define ROW(name, bytes, n) [CUDA_##name] = n,
-		CUDA_TILE_FORMATS(ROW)
+		TILE_FORMATS(ROW)
 #undef ROW
 	};
 	return columns[m->format];
@@ -46,7 +46,7 @@ static void check_weight(const char *name, const struct probed *p, float want, u
 static void check_layout(enum tensor_type type, uint32_t rows, uint32_t cols, uint32_t piece, uint32_t planes)
 {
 	struct tiled t = make_tiled(type, rows, cols, piece, 500 + type, planes);
-	uint32_t all_rows = t.m.n_tiles * CUDA_TILE_ROWS, all_cols = t.m.n_units * unit_columns(&t.m);
+	uint32_t all_rows = t.m.n_tiles * TILE_ROWS, all_cols = t.m.n_units * unit_columns(&t.m);
 	size_t n_bytes = (size_t)all_rows * all_cols * sizeof(struct probed);
 	struct probe_args a = {t.m, on_device(NULL, n_bytes)};
 	assert_int_equal(probe_frags(&a, test_stream()), cudaSuccess);
@@ -121,7 +121,7 @@ static void embeddings(void **state)
 		struct cuda_token *dtokens = on_device(tokens, sizeof tokens);
 		float *dx = on_device(NULL, 4 * pitch * sizeof(float));
 		const struct tile_embed_args a = {t.m, dtokens, dx, pitch, 4};
-		assert_int_equal(cuda_tile_embed(&a, test_stream()), cudaSuccess);
+		assert_int_equal(tile_embed(&a, test_stream()), cudaSuccess);
 		finish();
 		float *x = from_device(dx, 4 * pitch * sizeof *x);
 		for (size_t k = 0; k < 4; k++) {
@@ -179,7 +179,7 @@ static void places(void **state)
 			uint8_t *seen = calloc(tile_bytes(&m), 1);
 			uint64_t n_padded = m.group ? 6 : 5;
 			assert_non_null(seen);
-			for (uint32_t s = 0; s < CUDA_SEGMENTS; s++)
+			for (uint32_t s = 0; s < TILE_SEGMENTS; s++)
 				for (uint32_t u = tile_segment(m.n_units, s);
 				     u < tile_segment(m.n_units, s + 1); u++)
 					for (uint32_t tile = 0; tile < n_padded; tile++) {
@@ -202,7 +202,7 @@ static uint32_t find_wide(const struct tile_matrix *m)
 {
 	uint32_t *any = on_device(NULL, sizeof *any);
 	cudaMemsetAsync(any, 0, sizeof *any, test_stream());
-	assert_int_equal(cuda_tile_find_wide(m, any, test_stream()), cudaSuccess);
+	assert_int_equal(tile_find_wide(m, any, test_stream()), cudaSuccess);
 	finish();
 	uint32_t *got = from_device(any, sizeof *any), found = *got;
 	free(got);
@@ -271,8 +271,8 @@ static void short_way(void **state)
 		for (uint32_t b = 0; b < w.rows * 2; b++)
 			set_scale(t.bytes + b * (t.w.row_bytes / 2), cases[i].type, cases[i].d);
 		void *staging = on_device(t.bytes, w.rows * t.w.row_bytes);
-		const struct repack_args repack = {t.m, staging, t.w.row_bytes, 0, w.rows};
-		assert_int_equal(cuda_tile_repack(&repack, test_stream()), cudaSuccess);
+		const struct tile_repack_args repack = {t.m, staging, t.w.row_bytes, 0, w.rows};
+		assert_int_equal(tile_repack(&repack, test_stream()), cudaSuccess);
 		finish();
 		assert_int_equal(find_wide(&t.m), cases[i].wide);
 		size_t n = (size_t)t.m.n_tiles * 8 * w.cols;

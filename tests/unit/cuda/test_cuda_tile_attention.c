@@ -1,5 +1,5 @@
 /*
- * Attention of the tile path (tile_attention.cu) over KV memory that cuda_tile_rope_kv filled, against double
+ * Attention of the tile path (tile_attention.cu) over KV memory that tile_rope_kv filled, against double
  * precision; and the same bits for a token however its step was made up: alone, in a whole prompt, in chunks,
  * beside others, splits together or spread over blocks. What nobody wrote is NaN.
  */
@@ -90,10 +90,10 @@ static struct tile_copy step(const struct world *w, const struct piece *pieces, 
 			       w->noise + ((size_t)pieces[i].seq * w->n_positions + pos) * w->row,
 			       w->row * sizeof *rows);
 		}
-	struct attend_tile *tiles = malloc(tile_attend_most(n, group) * sizeof *tiles);
+	struct attend_tile *tiles = malloc(attend_most_tiles(n, group) * sizeof *tiles);
 	assert_non_null(tiles);
-	struct attend_plan plan = tile_attend_plan(tokens, n, group, split, tiles);
-	assert_true(plan.n_wide + plan.n_narrow <= tile_attend_most(n, group));
+	struct attend_plan plan = attend_plan_tiles(tokens, n, group, split, tiles);
+	assert_true(plan.n_wide + plan.n_narrow <= attend_most_tiles(n, group));
 	float *d_rows = on_device(rows, (size_t)n * w->row * sizeof *rows);
 	struct cuda_token *d_tokens = on_device(tokens, n * sizeof *tokens);
 	struct attend_tile *d_tiles = on_device(tiles, (plan.n_wide + plan.n_narrow) * sizeof *tiles);
@@ -112,7 +112,7 @@ static struct tile_copy step(const struct world *w, const struct piece *pieces, 
 					    .pitch = w->row,
 					    .n_tokens = n,
 					    .neox = 1};
-	assert_int_equal(cuda_tile_rope_kv(&rope, test_stream()), cudaSuccess);
+	assert_int_equal(tile_rope_kv(&rope, test_stream()), cudaSuccess);
 	struct tile_attention_args a = {.kv = kv,
 					.tokens = d_tokens,
 					.tiles = d_tiles,
@@ -122,7 +122,7 @@ static struct tile_copy step(const struct world *w, const struct piece *pieces, 
 					.plan = plan,
 					.n_tokens = n,
 					.scale = 1 / sqrtf((float)h->head_dim)};
-	assert_int_equal(cuda_tile_attention(&a, test_stream()), cudaSuccess);
+	assert_int_equal(tile_attention(&a, test_stream()), cudaSuccess);
 	finish();
 	if (q)
 		*q = from_device(dq, q_bytes);
@@ -301,16 +301,16 @@ static void plans(void **state)
 							  : 3};
 	for (size_t k = 0; k < sizeof groups / sizeof groups[0]; k++)
 		for (int split = 0; split < 2; split++) {
-			uint32_t group = groups[k], most = tile_attend_most(N, group);
+			uint32_t group = groups[k], most = attend_most_tiles(N, group);
 			struct attend_tile *tiles = calloc(most, sizeof *tiles);
 			uint8_t *seen = calloc(N * group, 1);
-			struct attend_plan plan = tile_attend_plan(tokens, N, group, split, tiles);
+			struct attend_plan plan = attend_plan_tiles(tokens, N, group, split, tiles);
 			assert_int_equal(plan.n_splits, 33);
 			assert_true(plan.n_wide + plan.n_narrow <= most);
 			assert_true(split ? plan.n_wide == 0 : plan.n_wide > 0 && plan.n_narrow >= 2);
 			for (uint32_t i = 0; i < plan.n_wide + plan.n_narrow; i++) {
 				assert_in_range(tiles[i].n_rows, 1,
-						i < plan.n_wide ? TILE_WIDE_ROWS : TILE_ROWS);
+						i < plan.n_wide ? ATTEND_WIDE_ROWS : ATTEND_ROWS);
 				for (uint32_t r = tiles[i].row; r < tiles[i].row + tiles[i].n_rows; r++) {
 					uint32_t token = tiles[i].token + r / group;
 					assert_int_equal(tokens[token].table, tokens[tiles[i].token].table);

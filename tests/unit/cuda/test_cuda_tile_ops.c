@@ -38,7 +38,7 @@ static void check_norm(uint32_t cols, uint32_t planes)
 	for (uint32_t s = 0; s < N_ORDERS; s++) {
 		struct tile_norm_args a = {dx, dw, drows, make_activations(N, cols, planes), N, pitch, 1e-5f};
 		set_schedule(s);
-		assert_int_equal(cuda_tile_norm(&a, test_stream()), cudaSuccess);
+		assert_int_equal(tile_norm(&a, test_stream()), cudaSuccess);
 		finish();
 		struct tile_copy got = fetch_activations(&a.out, N);
 		for (uint32_t i = 0; i < N && s; i++)
@@ -61,7 +61,7 @@ static void check_norm(uint32_t cols, uint32_t planes)
 	}
 	/* without a list: the first rows */
 	struct tile_norm_args all = {dx, dw, NULL, make_activations(1, cols, planes), 1, pitch, 1e-5f};
-	assert_int_equal(cuda_tile_norm(&all, test_stream()), cudaSuccess);
+	assert_int_equal(tile_norm(&all, test_stream()), cudaSuccess);
 	finish();
 	struct tile_copy one = fetch_activations(&all.out, 1);
 	assert_same_token(&one, 0, &first, 1);
@@ -100,7 +100,7 @@ static void check_gate(uint32_t cols, uint32_t planes, uint32_t step, uint32_t l
 	float *dx = on_device(x, (size_t)N * pitch * sizeof *x);
 	struct tile_silu_args a = {dx + lead, dx + lead + up_at, make_activations(N, cols, planes), N, pitch,
 				   step};
-	assert_int_equal(cuda_tile_silu(&a, test_stream()), cudaSuccess);
+	assert_int_equal(tile_silu(&a, test_stream()), cudaSuccess);
 	finish();
 	struct tile_copy got = fetch_activations(&a.out, N);
 	check_planes(&got, "gate");
@@ -194,7 +194,7 @@ static void check_rope(const struct rope_case *c, uint32_t planes)
 	const struct tile_kv kv = {dkv, dtables, c->n_heads, c->n_kv_heads, n, planes};
 	const struct tile_rope_args a = {kv, dtokens, df, dx,     dx + q_dim, dx + q_dim + kv_dim,
 					 dq, pitch,   N,  c->neox};
-	assert_int_equal(cuda_tile_rope_kv(&a, test_stream()), cudaSuccess);
+	assert_int_equal(tile_rope_kv(&a, test_stream()), cudaSuccess);
 	finish();
 	uint16_t *q = from_device(dq, q_halves * sizeof *q), *memory = from_device(dkv, kv_bytes);
 	for (uint32_t i = 0; i < N; i++) {

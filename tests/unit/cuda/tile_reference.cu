@@ -66,7 +66,7 @@ template <int FORMAT, int FULL> __global__ void reference_kernel(const struct re
 	uint32_t tile = 2 * blockIdx.x, from = 8 * blockIdx.y, g = threadIdx.x / 4, t = threadIdx.x % 4;
 	float total[4] = {0, 0, 0, 0}, acc[4];
 	bool some = false;
-	for (uint32_t s = 0; s < CUDA_SEGMENTS; s++) {
+	for (uint32_t s = 0; s < TILE_SEGMENTS; s++) {
 		uint32_t first = tile_segment(p.w.n_units, s), last = tile_segment(p.w.n_units, s + 1);
 		if (first == last)
 			continue;
@@ -107,7 +107,7 @@ cudaError_t tile_product_reference(const struct tile_product_args *a, cudaStream
 	for (uint32_t i = 0; i < a->n_parts; i++) {
 		struct reference_args r = {*a, i};
 		switch (a->part[i].w.format) {
-			CUDA_TILE_FORMATS(REFERENCE_CASE)
+			TILE_FORMATS(REFERENCE_CASE)
 		default:
 			return cudaErrorInvalidValue;
 		}

@@ -7,7 +7,7 @@
 
 static const enum tensor_type types[] = {
 #define ROW(name, bytes, columns) TENSOR_##name,
-	CUDA_TILE_FORMATS(ROW)
+	TILE_FORMATS(ROW)
 #undef ROW
 };
 enum { N_TYPES = sizeof types / sizeof types[0] };
@@ -30,11 +30,11 @@ GOLDEN_INLINE struct tiled make_tiled(enum tensor_type type, uint32_t rows, uint
 	assert_true(tile_plan(&t.m, &t.w, planes));
 	t.m.data = t.device = on_device(NULL, tile_bytes(&t.m));
 	for (uint32_t first = 0; first < rows; first += piece) {
-		struct repack_args a = {.m = t.m, .row_bytes = t.w.row_bytes, .first = first};
+		struct tile_repack_args a = {.m = t.m, .row_bytes = t.w.row_bytes, .first = first};
 		a.n = rows - first < piece ? rows - first : piece;
 		void *staging = on_device(t.bytes + first * t.w.row_bytes, a.n * t.w.row_bytes);
 		a.rows = staging;
-		assert_int_equal(cuda_tile_repack(&a, test_stream()), cudaSuccess);
+		assert_int_equal(tile_repack(&a, test_stream()), cudaSuccess);
 		finish();
 		cudaFree(staging);
 	}

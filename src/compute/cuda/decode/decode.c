@@ -24,9 +24,9 @@ static bool takes(const struct cuda *c)
 	       hp->n_heads / hp->n_kv_heads <= DECODE_MAX_GROUP;
 }
 
-static void list_matrices(const struct cuda *c, struct hopper_decode *d)
+static void list_matrices(const struct cuda *c, struct decode_handle *d)
 {
-	const struct hopper *h = hopper_of(c);
+	const struct tile_handle *h = tile_of(c);
 	uint32_t n_layers = c->model->hp.n_layers;
 	for (uint32_t l = 0; l < n_layers; l++) {
 		const struct tile_layer *w = &h->layers[l];
@@ -50,7 +50,7 @@ static void list_matrices(const struct cuda *c, struct hopper_decode *d)
 static struct decode_args describe(const struct cuda *c)
 {
 	const struct hparams *hp = &c->model->hp;
-	const struct hopper *h = hopper_of(c);
+	const struct tile_handle *h = tile_of(c);
 	uint32_t k_max = most(most(hp->d_model, c->q_dim), hp->d_ff);
 	uint32_t qkv = c->q_dim + 2 * c->kv_dim;
 	struct decode_args a = {
@@ -82,7 +82,7 @@ static struct decode_args describe(const struct cuda *c)
 }
 
 /* Jobs of all blocks, each as many as the longest list; what is left of a list is never reached. */
-static bool list_jobs(const struct cuda *c, struct hopper_decode *d)
+static bool list_jobs(const struct cuda *c, struct decode_handle *d)
 {
 	uint32_t n_layers = c->model->hp.n_layers, n = 0;
 	for (uint32_t b = 0; b < d->grid; b++)
@@ -96,7 +96,7 @@ static bool list_jobs(const struct cuda *c, struct hopper_decode *d)
 
 static bool note_mins(struct cuda *c)
 {
-	const struct hopper *h = hopper_of(c);
+	const struct tile_handle *h = tile_of(c);
 	bool any = tile_has_mins(h->output.format);
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
 		const struct tile_layer *w = &h->layers[l];
@@ -108,14 +108,14 @@ static bool note_mins(struct cuda *c)
 	return any && h->planes == 2;
 }
 
-enum hokku_code hopper_decode_create(struct cuda *c, struct hokku_error *err)
+enum hokku_code decode_create(struct cuda *c, struct hokku_error *err)
 {
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	uint32_t n_layers = c->model->hp.n_layers;
 	h->any_mins = note_mins(c);
 	if (!takes(c))
 		return HOKKU_OK;
-	struct hopper_decode *d = calloc(1, sizeof *d);
+	struct decode_handle *d = calloc(1, sizeof *d);
 	h->decode = d;
 	if (d) {
 		d->matrices = calloc((size_t)n_layers * DECODE_N_ROLES + 1, sizeof *d->matrices);
@@ -123,7 +123,7 @@ enum hokku_code hopper_decode_create(struct cuda *c, struct hokku_error *err)
 	}
 	if (!d || !d->matrices || !d->layers)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
-	d->grid = cuda_decode_blocks(h->n_sms);
+	d->grid = decode_blocks(h->n_sms);
 	d->args = describe(c);
 	list_matrices(c, d);
 	if (!list_jobs(c, d))
@@ -131,14 +131,14 @@ enum hokku_code hopper_decode_create(struct cuda *c, struct hokku_error *err)
 	d->words_bytes = (uint64_t)n_layers * d->args.at.per_layer * sizeof(uint32_t);
 	d->tagged_bytes = decode_tagged_bytes(&d->args, d->grid);
 	if (!decode_plan_shared(&d->args, SHARED_BYTES, &d->shared_bytes))
-		hopper_decode_destroy(h);
+		decode_destroy(h);
 	return HOKKU_OK;
 }
 
-void hopper_decode_destroy(struct hopper *h)
+void decode_destroy(struct tile_handle *h)
 {
 	if (h->decode) {
-		hopper_ahead_destroy(h->decode);
+		decode_ahead_destroy(h->decode);
 		free(h->decode->matrices);
 		free(h->decode->layers);
 		free(h->decode->jobs);
@@ -147,9 +147,9 @@ void hopper_decode_destroy(struct hopper *h)
 	h->decode = NULL;
 }
 
-void hopper_decode_take(struct cuda *c, struct cuda_taker *t)
+void decode_take(struct cuda *c, struct cuda_taker *t)
 {
-	struct hopper_decode *d = hopper_of(c)->decode;
+	struct decode_handle *d = tile_of(c)->decode;
 	uint32_t n_layers = c->model->hp.n_layers;
 	if (!d)
 		return;
@@ -171,7 +171,7 @@ static enum hokku_code send(struct cuda *c, void *to, const void *from, uint64_t
 	return HOKKU_OK;
 }
 
-static enum hokku_code send_matrices(struct cuda *c, struct hopper_decode *d, struct hokku_error *err)
+static enum hokku_code send_matrices(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
 	size_t n = (size_t)c->model->hp.n_layers * DECODE_N_ROLES + 1;
 	struct decode_matrix *m = malloc(n * sizeof *m);
@@ -191,23 +191,23 @@ static enum hokku_code send_matrices(struct cuda *c, struct hopper_decode *d, st
 
 /* HALF: whether a scale is too large for the short way to weights. The word of the next token, which
  * nobody needs yet, serves. */
-static enum hokku_code find_wide(struct cuda *c, struct hopper_decode *d, struct hokku_error *err)
+static enum hokku_code find_wide(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
-	size_t n = hopper_of(c)->planes == 1 ? (size_t)c->model->hp.n_layers * DECODE_N_ROLES + 1 : 0;
+	size_t n = tile_of(c)->planes == 1 ? (size_t)c->model->hp.n_layers * DECODE_N_ROLES + 1 : 0;
 	uint32_t *any = (uint32_t *)d->args.feed;
 	CUDA_TRY(&c->device, err, cudaMemsetAsync(any, 0, sizeof *any, c->stream));
 	for (size_t i = 0; i < n; i++)
-		CUDA_TRY(&c->device, err, cuda_tile_find_wide(&d->matrices[i], any, c->stream));
+		CUDA_TRY(&c->device, err, tile_find_wide(&d->matrices[i], any, c->stream));
 	CUDA_TRY(&c->device, err,
 		 cudaMemcpyAsync(&d->args.wide, any, sizeof *any, cudaMemcpyDeviceToHost, c->stream));
 	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
 	return HOKKU_OK;
 }
 
-enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err)
+enum hokku_code decode_prepare(struct cuda *c, struct hokku_error *err)
 {
-	struct hopper *h = hopper_of(c);
-	struct hopper_decode *d = h->decode;
+	struct tile_handle *h = tile_of(c);
+	struct decode_handle *d = h->decode;
 	if (!d)
 		return HOKKU_OK;
 	uint64_t n_layers = c->model->hp.n_layers;
@@ -234,37 +234,37 @@ enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err)
 	d->args.kv = c->kv;
 	d->args.kv_layer_bytes = c->kv_layer_bytes;
 	d->args.logits = c->logits;
-	return hopper_ahead_create(c, err);
+	return decode_ahead_create(c, err);
 }
 
-bool hopper_is_greedy(const struct cuda_draw *draw)
+bool decode_is_greedy(const struct cuda_draw *draw)
 {
 	return draw->temperature == 0 && draw->n_bias == 0 && draw->n_history == 0 &&
 	       draw->mask == CUDA_NOTHING;
 }
 
-enum hokku_code hopper_decode_launch(struct cuda *c, struct hokku_error *err)
+enum hokku_code decode_launch(struct cuda *c, struct hokku_error *err)
 {
-	struct hopper *h = hopper_of(c);
-	struct hopper_decode *d = h->decode;
+	struct tile_handle *h = tile_of(c);
+	struct decode_handle *d = h->decode;
 	d->args.run++;
 	d->args.now = d->words[d->args.run & 1];
 	d->args.other = d->words[~d->args.run & 1];
-	cudaError_t e = cuda_decode(&d->args, d->grid, d->shared_bytes, c->stream);
-	return cuda_check(&c->device, e, "cuda_decode", err);
+	cudaError_t e = decode_start(&d->args, d->grid, d->shared_bytes, c->stream);
+	return cuda_check(&c->device, e, "decode_start", err);
 }
 
-enum hokku_code hopper_decode_run(struct cuda *c, struct hokku_error *err)
+enum hokku_code decode_run(struct cuda *c, struct hokku_error *err)
 {
-	struct hopper_decode *d = hopper_of(c)->decode;
+	struct decode_handle *d = tile_of(c)->decode;
 	const struct cuda_input *in = &c->input;
 	const struct cuda_token *token = &in->tokens[0];
 	d->args.table = cuda_words(c) + token->table;
 	d->args.pos = token->pos;
 	d->args.token = token->id;
 	d->args.fed = NULL;
-	d->args.greedy = in->n_draws == 1 && hopper_is_greedy(&in->draws[0]);
+	d->args.greedy = in->n_draws == 1 && decode_is_greedy(&in->draws[0]);
 	d->args.drawn = c->drawn;
 	c->is_drawn = d->args.greedy;
-	return hopper_decode_launch(c, err);
+	return decode_launch(c, err);
 }

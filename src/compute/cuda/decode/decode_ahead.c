@@ -16,12 +16,12 @@ static uint32_t blocks_to(uint32_t pos)
 	return pos / CUDA_KV_BLOCK + 1;
 }
 
-enum hokku_code hopper_ahead_create(struct cuda *c, struct hokku_error *err)
+enum hokku_code decode_ahead_create(struct cuda *c, struct hokku_error *err)
 {
-	struct hopper_decode *d = hopper_of(c)->decode;
+	struct decode_handle *d = tile_of(c)->decode;
 	if (!d)
 		return HOKKU_OK;
-	struct hopper_ahead *a = &d->ahead;
+	struct decode_ahead *a = &d->ahead;
 	a->table = calloc(blocks_to(c->n_ctx), sizeof *a->table);
 	if (!a->table)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
@@ -32,7 +32,7 @@ enum hokku_code hopper_ahead_create(struct cuda *c, struct hokku_error *err)
 }
 
 /* The stream has run dry, or the device is lost. */
-void hopper_ahead_destroy(struct hopper_decode *d)
+void decode_ahead_destroy(struct decode_handle *d)
 {
 	for (int i = 0; i < 3; i++)
 		if (d->ahead.done[i])
@@ -40,19 +40,19 @@ void hopper_ahead_destroy(struct hopper_decode *d)
 	if (d->ahead.drawn)
 		cudaFreeHost(d->ahead.drawn);
 	free(d->ahead.table);
-	d->ahead = (struct hopper_ahead){0};
+	d->ahead = (struct decode_ahead){0};
 }
 
 /* Begins the step after position pos, unless it needs a block that the sequence may not have. */
 static enum hokku_code begin_next(struct cuda *c, uint32_t pos, struct hokku_error *err)
 {
-	struct hopper_decode *d = hopper_of(c)->decode;
-	struct hopper_ahead *a = &d->ahead;
+	struct decode_handle *d = tile_of(c)->decode;
+	struct decode_ahead *a = &d->ahead;
 	if ((pos + 1) % CUDA_KV_BLOCK == 0 || pos + 1 >= c->n_ctx)
 		return HOKKU_OK;
 	d->args.pos = pos + 1;
 	d->args.fed = d->args.feed;
-	enum hokku_code rc = hopper_decode_launch(c, err);
+	enum hokku_code rc = decode_launch(c, err);
 	if (rc)
 		return rc;
 	a->slot ^= 1;
@@ -65,16 +65,16 @@ static enum hokku_code begin_next(struct cuda *c, uint32_t pos, struct hokku_err
 	return HOKKU_OK;
 }
 
-enum hokku_code hopper_foresee(struct cuda *c, struct hokku_error *err)
+enum hokku_code decode_foresee(struct cuda *c, struct hokku_error *err)
 {
-	struct hopper_decode *d = hopper_of(c)->decode;
+	struct decode_handle *d = tile_of(c)->decode;
 	const struct cuda_token *token = &c->input.tokens[0];
 	enum hokku_code rc = HOKKU_OK;
 	if (!d || c->input.n_tokens != 1 || !d->args.greedy || c->input.logits) {
 		CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
 		return HOKKU_OK;
 	}
-	struct hopper_ahead *a = &d->ahead;
+	struct decode_ahead *a = &d->ahead;
 	memcpy(a->table, c->input.words + token->table, blocks_to(token->pos) * sizeof *a->table);
 	CUDA_TRY(&c->device, err, cudaEventRecord(a->done[2], c->stream));
 	rc = begin_next(c, token->pos, err);
@@ -86,22 +86,22 @@ enum hokku_code hopper_foresee(struct cuda *c, struct hokku_error *err)
 }
 
 /* Is this step the one that is under way? */
-static bool is_pending(const struct cuda *c, const struct hopper_ahead *a)
+static bool is_pending(const struct cuda *c, const struct decode_ahead *a)
 {
 	const struct cuda_input *in = &c->input;
 	const struct cuda_token *token = &in->tokens[0];
 	return a->pending && in->n_tokens == 1 && !in->logits && in->n_draws == 1 &&
-	       hopper_is_greedy(&in->draws[0]) && token->pos == a->pos && token->id == a->token &&
+	       decode_is_greedy(&in->draws[0]) && token->pos == a->pos && token->id == a->token &&
 	       memcmp(a->table, in->words + token->table, blocks_to(a->pos) * sizeof *a->table) == 0;
 }
 
-enum hokku_code hopper_foreseen(struct cuda *c, bool *is, struct hokku_error *err)
+enum hokku_code decode_foreseen(struct cuda *c, bool *is, struct hokku_error *err)
 {
-	struct hopper_decode *d = hopper_of(c)->decode;
+	struct decode_handle *d = tile_of(c)->decode;
 	*is = d && is_pending(c, &d->ahead);
 	if (!d)
 		return HOKKU_OK;
-	struct hopper_ahead *a = &d->ahead;
+	struct decode_ahead *a = &d->ahead;
 	uint32_t slot = a->slot;
 	a->pending = false;
 	if (!*is)

@@ -17,7 +17,7 @@ enum {
 	FULL = DECODE_FULL, /* decode_full_*.cu: 1; decode_half_*.cu: 0 */
 	PLANES = FULL ? 2 : 1,
 	BATCH = FULL ? DECODE_BATCH_FULL : DECODE_BATCH_HALF,
-	DECODE_WARPS = CUDA_SEGMENTS,
+	DECODE_WARPS = TILE_SEGMENTS,
 	STREAM_WARPS = DECODE_STREAM_WARPS,
 	DECODE_THREADS = (DECODE_WARPS + STREAM_WARPS) * 32,
 	WORKERS = DECODE_WARPS * 32, /* threads that compute; those of the warps after them stream */
@@ -27,7 +27,7 @@ enum {
 	NORM_KEPT = FULL ? 1 : 2, /* groups of four columns that a thread keeps in registers when it norms */
 	PIECES = DECODE_PIECES,
 	NO_PIECE = 1u << 31,                 /* number of a piece for which there never is room */
-	TILE_SUMS = CUDA_TILE_ROWS * PLANES, /* of a segment: floats */
+	TILE_SUMS = TILE_ROWS * PLANES, /* of a segment: floats */
 	SPINS = 1 << 21,                     /* polls before a word counts as lost: a second or more */
 	KV_BLOCK = 32,
 	SPLIT = CUDA_ATTN_SPLIT,
@@ -103,7 +103,7 @@ __device__ __forceinline__ void know_thread(struct block *b)
  * rests a while finds room in several rings, for which it starts copies at the price of one. */
 __device__ __forceinline__ shared_place wake_barrier(const struct block *b, uint32_t w)
 {
-	return place_in_shared(shared_bars(b) + CUDA_SEGMENTS * PIECES + w);
+	return place_in_shared(shared_bars(b) + TILE_SEGMENTS * PIECES + w);
 }
 
 /* What a warp remembers between phases lies in shared memory: attention needs the registers. By one lane, so
@@ -132,7 +132,7 @@ __device__ __forceinline__ void remember(struct block *b)
 /* The segment that a warp takes of a pair of tiles, the first of which has place `at` in its batch. */
 __device__ __forceinline__ uint32_t decode_segment(const struct decode_matrix *m, uint32_t warp, uint32_t at)
 {
-	return m->turns ? (warp + at / 2) % CUDA_SEGMENTS : warp;
+	return m->turns ? (warp + at / 2) % TILE_SEGMENTS : warp;
 }
 
 __device__ __forceinline__ struct view look(const struct decode_matrix *m, uint32_t segment)
@@ -160,7 +160,7 @@ __device__ __forceinline__ uint32_t cut_units(const struct view *v, uint32_t til
 /* HALF: up to whole lines, so that the ring's pieces begin with them too. */
 __device__ __forceinline__ uint32_t whole_lines(uint32_t bytes)
 {
-	return (bytes + CUDA_LINE - 1) / CUDA_LINE * CUDA_LINE;
+	return (bytes + TILE_LINE - 1) / TILE_LINE * TILE_LINE;
 }
 
 /*
@@ -185,7 +185,7 @@ struct feed {
 __device__ __forceinline__ uint32_t begin_run(struct feed *f, const struct decode_matrix *m,
 					      const struct view *v, uint32_t n)
 {
-	uint32_t tile_bytes = v->n * v->unit_bytes, n_tiles = (m->rows + CUDA_TILE_ROWS - 1) / CUDA_TILE_ROWS;
+	uint32_t tile_bytes = v->n * v->unit_bytes, n_tiles = (m->rows + TILE_ROWS - 1) / TILE_ROWS;
 	f->from = m->data + (uint64_t)(v->from * n_tiles + f->tile * v->n) * v->unit_bytes;
 	f->left = v->pairs ? n * tile_bytes : n ? tile_bytes : 0;
 	f->most = v->pairs ? 2 * v->pairs * tile_bytes : cut_units(v, n) * v->unit_bytes;
@@ -199,8 +199,8 @@ __device__ __forceinline__ uint32_t begin_run(struct feed *f, const struct decod
 __device__ __forceinline__ uint32_t begin_paired_run(struct feed *f, const struct decode_matrix *m,
 						     const struct view *v, uint32_t segment, uint32_t n)
 {
-	uint32_t least_units = m->n_units / CUDA_SEGMENTS, longer = v->from - segment * least_units,
-		 n_pairs = (m->rows + 2 * CUDA_TILE_ROWS - 1) / (2 * CUDA_TILE_ROWS);
+	uint32_t least_units = m->n_units / TILE_SEGMENTS, longer = v->from - segment * least_units,
+		 n_pairs = (m->rows + 2 * TILE_ROWS - 1) / (2 * TILE_ROWS);
 	uint32_t pair = m->pair_bytes + (v->n - least_units) * m->more_bytes;
 	f->from = m->data + (uint64_t)n_pairs * (segment * m->pair_bytes + longer * m->more_bytes) +
 		  (uint64_t)(f->tile / 2) * pair;
@@ -325,11 +325,11 @@ __device__ __forceinline__ void stream_weights(const struct block *b)
 	struct feed f = {};
 	f.piece = NO_PIECE;
 	f.warp = own + STREAM_WARPS * b->lane;
-	if (f.warp < CUDA_SEGMENTS) {
+	if (f.warp < TILE_SEGMENTS) {
 		f.piece = 0;
 		plan_piece(b, &f);
 	}
-	shared_place done = place_in_shared(shared_done(b) + f.warp % CUDA_SEGMENTS);
+	shared_place done = place_in_shared(shared_done(b) + f.warp % TILE_SEGMENTS);
 	while (__any_sync(FULL_WARP, f.piece != NO_PIECE)) {
 		bool ready = has_room(&f, done);
 		while (!__any_sync(FULL_WARP, ready)) {

@@ -24,8 +24,8 @@ static const struct {
 	{1, DECODE_ANY, HEADS(32) | HEADS(96), decode_half_odd},
 };
 
-cudaError_t cuda_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
-			cudaStream_t stream)
+cudaError_t decode_start(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
+			 cudaStream_t stream)
 {
 	for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)
 		if (kernels[i].planes == a->planes && !(a->formats & ~kernels[i].formats) &&
@@ -34,7 +34,7 @@ cudaError_t cuda_decode(const struct decode_args *a, uint32_t grid, uint32_t sha
 	return cudaErrorInvalidValue;
 }
 
-uint32_t cuda_decode_blocks(uint32_t n_sms)
+uint32_t decode_blocks(uint32_t n_sms)
 {
 #ifdef CUDASIM
 	return n_sms < 1 ? n_sms

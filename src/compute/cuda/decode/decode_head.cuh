@@ -65,10 +65,10 @@ __device__ __forceinline__ uint32_t own_rows(const struct block *b, uint32_t *fi
 	uint32_t i = b->job - 1, end;
 	if (jobs[i].n_tiles == 0)
 		return 0;
-	end = (jobs[i].tile + jobs[i].n_tiles) * CUDA_TILE_ROWS;
+	end = (jobs[i].tile + jobs[i].n_tiles) * TILE_ROWS;
 	while (jobs[i - 1].matrix == jobs[i].matrix)
 		i--;
-	*first = jobs[i].tile * CUDA_TILE_ROWS;
+	*first = jobs[i].tile * TILE_ROWS;
 	return least(end, b->a->n_vocab) - *first;
 }
 

@@ -87,15 +87,15 @@ __device__ __forceinline__ float add_segments(const struct block *b, uint32_t pa
 {
 	enum { SEGMENT = BATCH * TILE_SUMS };
 	const float *part =
-		shared_part(b) + part_at * CUDA_SEGMENTS * SEGMENT + place * PLANES + b->thread % PLANES;
-	float v[CUDA_SEGMENTS], sum = 0;
+		shared_part(b) + part_at * TILE_SEGMENTS * SEGMENT + place * PLANES + b->thread % PLANES;
+	float v[TILE_SEGMENTS], sum = 0;
 	if (place != CUDA_NOTHING) {
 #pragma unroll
-		for (uint32_t s = 0; s < CUDA_SEGMENTS; s++)
+		for (uint32_t s = 0; s < TILE_SEGMENTS; s++)
 			v[s] = part[s * SEGMENT];
 		sum = v[0];
 #pragma unroll
-		for (uint32_t s = 1; s < CUDA_SEGMENTS; s++)
+		for (uint32_t s = 1; s < TILE_SEGMENTS; s++)
 			sum = sum + v[s];
 	}
 	return FULL ? sum + __shfl_xor_sync(FULL_WARP, sum, 1) : sum;
@@ -148,7 +148,7 @@ __device__ __forceinline__ void take_token(const struct block *b)
 		embed<CUDA_##name>(b, token); \
 		break;
 	switch (b->a->embedding.format) {
-		CUDA_TILE_FORMATS(EMBED_CASE)
+		TILE_FORMATS(EMBED_CASE)
 	}
 #undef EMBED_CASE
 }

@@ -17,7 +17,7 @@ enum {
 	DECODE_BATCH_HALF = 20,
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
 	DECODE_ROW_PAD = 32, /* halves after a row of attention's operands: eight lanes then read all banks */
-	DECODE_ZEROS = 8 * CUDA_CHUNK, /* halves: as much as is read from one place in an operand */
+	DECODE_ZEROS = 8 * TILE_CHUNK, /* halves: as much as is read from one place in an operand */
 	DECODE_STREAM_WARPS = 4,
 	DECODE_PIECES = 8, /* of weights in flight for a segment, at most */
 	DECODE_GOOD_BYTES =
@@ -52,7 +52,7 @@ enum decode_role {
 struct decode_matrix {
 	const uint8_t *data;
 	uint32_t rows, n_units;
-	uint32_t pair_bytes;  /* HALF: a pair's segment of n_units / CUDA_SEGMENTS units, */
+	uint32_t pair_bytes;  /* HALF: a pair's segment of n_units / TILE_SEGMENTS units, */
 	uint16_t more_bytes;  /* what one unit more takes, */
 	uint16_t group_bytes; /* and a piece of `units` */
 	uint16_t unit_bytes;
@@ -129,12 +129,12 @@ struct decode_args {
 };
 
 /* Blocks of a launch: one on each multiprocessor. */
-uint32_t cuda_decode_blocks(uint32_t n_sms);
+uint32_t decode_blocks(uint32_t n_sms);
 
 /* The launch, of the kernel for the model's planes, formats and heads. sm_90 and later; shared_bytes as
  * planned (decode_plan.h). */
-cudaError_t cuda_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
-			cudaStream_t stream);
+cudaError_t decode_start(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
+			 cudaStream_t stream);
 
 /* Sets of formats that kernels are compiled for: where they are few, the code is short. */
 #define DECODE_F16  (1u << CUDA_F16)

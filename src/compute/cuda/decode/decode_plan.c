@@ -10,14 +10,14 @@ enum {
 
 /* Of a unit. */
 static const uint8_t chunks_of[] = {
-#define CHUNKS(name, bytes, columns) [CUDA_##name] = (columns) / CUDA_CHUNK,
-	CUDA_TILE_FORMATS(CHUNKS)
+#define CHUNKS(name, bytes, columns) [CUDA_##name] = (columns) / TILE_CHUNK,
+	TILE_FORMATS(CHUNKS)
 #undef CHUNKS
 };
 
 struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 {
-	uint32_t longest = (m->n_units + CUDA_SEGMENTS - 1) / CUDA_SEGMENTS; /* segment, in units */
+	uint32_t longest = (m->n_units + TILE_SEGMENTS - 1) / TILE_SEGMENTS; /* segment, in units */
 	uint32_t pair = 2 * longest * m->unit_bytes, units = DECODE_PIECE_BYTES / (2 * m->unit_bytes);
 	struct decode_matrix d = {
 		.data = m->data,
@@ -36,9 +36,9 @@ struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 		d.units = (uint8_t)longest;
 		d.pairs = (uint8_t)(DECODE_GOOD_BYTES / pair);
 	}
-	d.turns = d.chunks > 1 && d.pairs <= 1 && m->n_units % CUDA_SEGMENTS != 0;
+	d.turns = d.chunks > 1 && d.pairs <= 1 && m->n_units % TILE_SEGMENTS != 0;
 	if (m->group) {
-		uint32_t least = m->n_units / CUDA_SEGMENTS;
+		uint32_t least = m->n_units / TILE_SEGMENTS;
 		d.pair_bytes = tile_pair_bytes(least, m->unit_bytes, m->group);
 		d.more_bytes = (uint16_t)(tile_pair_bytes(least + 1, m->unit_bytes, m->group) - d.pair_bytes);
 		d.group_bytes = (uint16_t)tile_group_bytes(d.units, m->unit_bytes);
@@ -240,7 +240,7 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->low, a->planes == 2 ? a->k_max * 2 + HALF_BANKS : 0},
 		{&s->zeros, HALF_BANKS + DECODE_ZEROS * 2},
 		{&s->sums, a->any_mins ? 2 * a->k_max / 32 * 4 : 0},
-		{&s->part, 2 * CUDA_SEGMENTS * batch_tiles(a->planes) * a->planes * 8 * 4},
+		{&s->part, 2 * TILE_SEGMENTS * batch_tiles(a->planes) * a->planes * 8 * 4},
 		{&s->peaks, 2 * a->group_rows * 8 * 4},
 		{&s->p16, a->planes * a->group_rows * (CUDA_ATTN_SPLIT + DECODE_ROW_PAD) * 2},
 		{&s->query, a->planes * a->group_rows * (a->hd + DECODE_ROW_PAD) * 2},
@@ -248,11 +248,11 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->turn, a->hd * 4},
 		{&s->table, (CUDA_ATTN_SPLIT / CUDA_KV_BLOCK + 1) * 8},
 		{&s->reduce, 64 * 8},
-		{&s->bars, (CUDA_SEGMENTS * DECODE_PIECES + DECODE_STREAM_WARPS) * 8},
-		{&s->notes, CUDA_SEGMENTS * DECODE_PIECES * 8},
-		{&s->done, CUDA_SEGMENTS * 2 * 4},
-		{&s->kept, CUDA_SEGMENTS * 4 * 4},
-		{&s->ring, CUDA_SEGMENTS * a->ring_bytes},
+		{&s->bars, (TILE_SEGMENTS * DECODE_PIECES + DECODE_STREAM_WARPS) * 8},
+		{&s->notes, TILE_SEGMENTS * DECODE_PIECES * 8},
+		{&s->done, TILE_SEGMENTS * 2 * 4},
+		{&s->kept, TILE_SEGMENTS * 4 * 4},
+		{&s->ring, TILE_SEGMENTS * a->ring_bytes},
 	};
 	uint32_t at = 0;
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
@@ -271,7 +271,7 @@ bool decode_plan_shared(struct decode_args *a, uint32_t shared_bytes, uint32_t *
 	uint32_t rest = lay_out(a);
 	if (rest > shared_bytes || a->n_jobs > MAX_JOBS || a->n_layers * DECODE_N_ROLES + 1 > MAX_MATRICES)
 		return false;
-	a->ring_bytes = (shared_bytes - rest) / CUDA_SEGMENTS / SHARED_ALIGN * SHARED_ALIGN;
+	a->ring_bytes = (shared_bytes - rest) / TILE_SEGMENTS / SHARED_ALIGN * SHARED_ALIGN;
 	*bytes = lay_out(a);
 	return a->ring_bytes >= DECODE_PIECE_BYTES;
 }

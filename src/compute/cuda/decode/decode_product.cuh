@@ -44,7 +44,7 @@ __device__ __forceinline__ struct operand operand_at(const struct block *b, cons
 {
 	uint32_t chunk = unit * m->chunks, column = b->lane / 4;
 	struct operand o;
-	o.step = column < PLANES ? CUDA_CHUNK : 0;
+	o.step = column < PLANES ? TILE_CHUNK : 0;
 	o.x = column >= PLANES ? shared_zeros(b) : (FULL && column ? shared_low(b) : shared_high(b));
 	o.x += chunk * o.step + 8 * (b->lane % 4);
 	o.sums = reinterpret_cast<const float2 *>(shared_sums(b)) + chunk;
@@ -52,7 +52,7 @@ __device__ __forceinline__ struct operand operand_at(const struct block *b, cons
 }
 __device__ __forceinline__ float *part_of(const struct block *b, uint32_t segment, uint32_t at)
 {
-	return shared_part(b) + ((b->part_at * CUDA_SEGMENTS + segment) * BATCH + at) * TILE_SUMS;
+	return shared_part(b) + ((b->part_at * TILE_SEGMENTS + segment) * BATCH + at) * TILE_SUMS;
 }
 
 __device__ __forceinline__ struct task next_task(const struct block *b)
@@ -77,7 +77,7 @@ template <int FORMAT> struct product_traits {
 /* Chunk first + i; i: less than DECODE_ZEROS has. */
 __device__ __forceinline__ uint4 operand_chunk(const struct operand *o, uint32_t first, uint32_t i)
 {
-	return *reinterpret_cast<const uint4 *>(o->x + first * o->step + i * CUDA_CHUNK);
+	return *reinterpret_cast<const uint4 *>(o->x + first * o->step + i * TILE_CHUNK);
 }
 
 template <int FORMAT> __device__ __forceinline__ float2 operand_sum(const struct operand *o, uint32_t chunk)
@@ -454,9 +454,9 @@ __device__ __forceinline__ void product_turning(struct block *b, const struct ta
 	struct view v = k->v;
 	struct operand o = begin;
 	for (uint32_t left = k->job.n_tiles; left;) {
-		v.from = sixteenths / CUDA_SEGMENTS;
+		v.from = sixteenths / TILE_SEGMENTS;
 		sixteenths += n_units;
-		v.n = sixteenths / CUDA_SEGMENTS - v.from;
+		v.n = sixteenths / TILE_SEGMENTS - v.from;
 		o.x = begin.x + v.from * step;
 		o.sums = begin.sums + v.from * frag_traits<FORMAT>::chunks;
 		float acc[4] = {}, *to = part + segment * (BATCH * TILE_SUMS);
@@ -469,7 +469,7 @@ __device__ __forceinline__ void product_turning(struct block *b, const struct ta
 		put_part(to, b->lane, acc, true);
 		left -= 2;
 		part += 2 * TILE_SUMS;
-		if (++segment == CUDA_SEGMENTS)
+		if (++segment == TILE_SEGMENTS)
 			segment = sixteenths = 0;
 	}
 }
@@ -523,10 +523,10 @@ template <uint32_t FORMATS> __device__ __forceinline__ void run_job(struct block
 		product<CUDA_##name>(b, k); \
 		return;                     \
 	}
-	CUDA_TILE_FORMATS(ONLY_CASE)
+	TILE_FORMATS(ONLY_CASE)
 #undef ONLY_CASE
 	switch (k->m.format) {
-		CUDA_TILE_FORMATS(JOB_CASE)
+		TILE_FORMATS(JOB_CASE)
 	}
 #undef JOB_CASE
 }

@@ -4,19 +4,19 @@
 #include "compute/cuda/load.h"
 
 /* out = x * w^T + bias, or added to out */
-static enum hokku_code product(struct cuda *c, const struct cuda_matrix *w, const float *bias, const float *x,
-			       uint32_t x_pitch, float *out, uint32_t out_pitch, bool add,
+static enum hokku_code product(struct cuda *c, const struct plain_matrix *w, const float *bias,
+			       const float *x, uint32_t x_pitch, float *out, uint32_t out_pitch, bool add,
 			       struct hokku_error *err)
 {
-	const struct product_args a = {*w, x, bias, out, x_pitch, out_pitch, c->input.n_tokens, add};
-	CUDA_TRY(&c->device, err, cuda_product(&a, c->stream));
+	const struct plain_product_args a = {*w, x, bias, out, x_pitch, out_pitch, c->input.n_tokens, add};
+	CUDA_TRY(&c->device, err, plain_product(&a, c->stream));
 	return HOKKU_OK;
 }
 
 static enum hokku_code norm(struct cuda *c, const float *weight, struct hokku_error *err)
 {
 	const struct hparams *hp = &c->model->hp;
-	const struct norm_args a = {
+	const struct plain_norm_args a = {
 		.x = c->x,
 		.weight = weight,
 		.out = c->normed,
@@ -25,7 +25,7 @@ static enum hokku_code norm(struct cuda *c, const float *weight, struct hokku_er
 		.pitch = c->d_pitch,
 		.eps = hp->norm_eps,
 	};
-	CUDA_TRY(&c->device, err, cuda_norm(&a, c->stream));
+	CUDA_TRY(&c->device, err, plain_norm(&a, c->stream));
 	return HOKKU_OK;
 }
 
@@ -33,8 +33,8 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 {
 	const struct hparams *hp = &c->model->hp;
 	float *kv_memory = (float *)(void *)(c->kv + l * c->kv_layer_bytes);
-	const struct kv_shape kv = {kv_memory, cuda_words(c), hp->n_heads, hp->n_kv_heads, hp->head_dim};
-	const struct rope_args rope = {
+	const struct plain_kv kv = {kv_memory, cuda_words(c), hp->n_heads, hp->n_kv_heads, hp->head_dim};
+	const struct plain_rope_args rope = {
 		.kv = kv,
 		.tokens = cuda_tokens(c),
 		.frequency = c->rope_frequency,
@@ -46,8 +46,8 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 		.n_tokens = c->input.n_tokens,
 		.neox = c->model->arch->rope == ROPE_NEOX,
 	};
-	bool split = c->can_split && c->input.n_tokens <= CUDA_SPLIT_TOKENS && c->input.n_splits > 1;
-	const struct attention_args a = {
+	bool split = c->can_split && c->input.n_tokens <= PLAIN_SPLIT_TOKENS && c->input.n_splits > 1;
+	const struct plain_attention_args a = {
 		.kv = kv,
 		.tokens = cuda_tokens(c),
 		.q = c->q,
@@ -58,21 +58,21 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 		.n_splits = c->input.n_splits,
 		.scale = 1.0f / sqrtf((float)hp->head_dim),
 	};
-	CUDA_TRY(&c->device, err, cuda_rope_kv(&rope, c->stream));
-	CUDA_TRY(&c->device, err, cuda_attention(&a, c->stream));
+	CUDA_TRY(&c->device, err, plain_rope_kv(&rope, c->stream));
+	CUDA_TRY(&c->device, err, plain_attention(&a, c->stream));
 	return HOKKU_OK;
 }
 
 static enum hokku_code silu_mul(struct cuda *c, struct hokku_error *err)
 {
-	const struct silu_args a = {c->gate, c->up, c->model->hp.d_ff, c->ff_pitch, c->input.n_tokens};
-	CUDA_TRY(&c->device, err, cuda_silu_mul(&a, c->stream));
+	const struct plain_silu_args a = {c->gate, c->up, c->model->hp.d_ff, c->ff_pitch, c->input.n_tokens};
+	CUDA_TRY(&c->device, err, plain_silu_mul(&a, c->stream));
 	return HOKKU_OK;
 }
 
 static enum hokku_code layer(struct cuda *c, uint32_t l, struct hokku_error *err)
 {
-	const struct cuda_layer *w = &c->layers[l];
+	const struct plain_layer *w = &c->layers[l];
 	const uint32_t d = c->d_pitch, q = c->q_pitch, kv = c->kv_pitch, ff = c->ff_pitch;
 	enum hokku_code rc = norm(c, w->attn_norm, err);
 	if (!rc)
@@ -100,8 +100,9 @@ static enum hokku_code layer(struct cuda *c, uint32_t l, struct hokku_error *err
 
 static enum hokku_code plain_layers(struct cuda *c, struct hokku_error *err)
 {
-	const struct embed_args embed = {c->embedding, cuda_tokens(c), c->x, c->d_pitch, c->input.n_tokens};
-	CUDA_TRY(&c->device, err, cuda_embed(&embed, c->stream));
+	const struct plain_embed_args embed = {c->embedding, cuda_tokens(c), c->x, c->d_pitch,
+					       c->input.n_tokens};
+	CUDA_TRY(&c->device, err, plain_embed(&embed, c->stream));
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
 		enum hokku_code rc = layer(c, l, err);
 		if (rc)
@@ -114,7 +115,7 @@ static enum hokku_code plain_logits(struct cuda *c, uint32_t first, uint32_t n, 
 {
 	const struct hparams *hp = &c->model->hp;
 	const uint32_t *rows = (const uint32_t *)(const void *)(c->input.device + c->input.rows_at);
-	const struct norm_args norm = {
+	const struct plain_norm_args norm = {
 		.x = c->x,
 		.weight = c->output_norm,
 		.rows = rows + first,
@@ -124,7 +125,7 @@ static enum hokku_code plain_logits(struct cuda *c, uint32_t first, uint32_t n, 
 		.pitch = c->d_pitch,
 		.eps = hp->norm_eps,
 	};
-	const struct product_args product = {
+	const struct plain_product_args product = {
 		.w = c->output,
 		.x = c->normed,
 		.out = c->logits,
@@ -132,8 +133,8 @@ static enum hokku_code plain_logits(struct cuda *c, uint32_t first, uint32_t n, 
 		.out_pitch = c->vocab_pitch,
 		.n_tokens = n,
 	};
-	CUDA_TRY(&c->device, err, cuda_norm(&norm, c->stream));
-	CUDA_TRY(&c->device, err, cuda_product(&product, c->stream));
+	CUDA_TRY(&c->device, err, plain_norm(&norm, c->stream));
+	CUDA_TRY(&c->device, err, plain_product(&product, c->stream));
 	return HOKKU_OK;
 }
 
@@ -141,8 +142,8 @@ static enum hokku_code plain_logits(struct cuda *c, uint32_t first, uint32_t n, 
 
 static enum hokku_code fits_matrix(const struct weight *w, struct hokku_error *err)
 {
-	struct cuda_matrix m;
-	if (layout_plan(&m, w))
+	struct plain_matrix m;
+	if (plain_layout_plan(&m, w))
 		return HOKKU_OK;
 	return err_set(err, HOKKU_MODEL_LOAD_FAILED, "tensor \"%.*s\": the device cuda has no kernel for %s",
 		       STR_ARG(w->tensor->name), w->fmt->name);
@@ -172,9 +173,9 @@ static uint64_t plain_kv_block_bytes(const struct cuda *c)
 	return (uint64_t)c->kv_dim * 2 * CUDA_KV_BLOCK * sizeof(float);
 }
 
-static void take_matrix(struct cuda_taker *t, struct cuda_matrix *m, const struct weight *w)
+static void take_matrix(struct cuda_taker *t, struct plain_matrix *m, const struct weight *w)
 {
-	layout_plan(m, w);
+	plain_layout_plan(m, w);
 	m->main = cuda_take(t, LEDGER_WEIGHTS, m->rows, m->main_pitch, "weights");
 	if (m->side_pitch)
 		m->side = cuda_take(t, LEDGER_WEIGHTS, m->rows, m->side_pitch, "weights");
@@ -191,7 +192,7 @@ static void plain_take_weights(struct cuda *c, struct cuda_taker *t)
 	take_matrix(t, &c->embedding, &m->embedding);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		const struct layer *from = &m->layers[l];
-		struct cuda_layer *to = &c->layers[l];
+		struct plain_layer *to = &c->layers[l];
 		take_matrix(t, &to->wq, &from->wq);
 		take_matrix(t, &to->wk, &from->wk);
 		take_matrix(t, &to->wv, &from->wv);
@@ -213,7 +214,7 @@ static void plain_take_weights(struct cuda *c, struct cuda_taker *t)
 	c->rope_frequency = cuda_take(t, LEDGER_WEIGHTS, m->hp.head_dim / 2, sizeof(float), "weights");
 }
 
-static void list_layer(struct load_list *list, const struct cuda_layer *to, const struct layer *from)
+static void list_layer(struct load_list *list, const struct plain_layer *to, const struct layer *from)
 {
 	load_planes(list, &to->wq, &from->wq);
 	load_planes(list, &to->wk, &from->wk);
@@ -230,7 +231,7 @@ static enum hokku_code load_vectors(struct cuda *c, struct hokku_error *err)
 	enum hokku_code rc = load_vector(c, c->output_norm, &m->output_norm, m->hp.d_model, err);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		const struct layer *from = &m->layers[l];
-		const struct cuda_layer *to = &c->layers[l];
+		const struct plain_layer *to = &c->layers[l];
 		const struct {
 			float *to;
 			const struct weight *from;
@@ -280,7 +281,7 @@ static void plain_take_scratch(struct cuda *c, struct cuda_taker *t)
 	c->up = take_floats(t, n, c->ff_pitch);
 	c->can_split = splits > 1 && splits <= 65535; /* of a grid's second dimension */
 	if (c->can_split)
-		c->partial = take_floats(t, (uint64_t)CUDA_SPLIT_TOKENS * hp->n_heads,
+		c->partial = take_floats(t, (uint64_t)PLAIN_SPLIT_TOKENS * hp->n_heads,
 					 splits * (2 + (uint64_t)hp->head_dim));
 }
 

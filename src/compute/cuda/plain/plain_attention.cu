@@ -37,7 +37,7 @@ __device__ __forceinline__ float warp_sum(float v)
 }
 
 /* Takes the first n_valid positions of one KV block into p. */
-__device__ __forceinline__ void attend_block(const struct attention_args *a, const float *q,
+__device__ __forceinline__ void attend_block(const struct plain_attention_args *a, const float *q,
 					     const float *keys, uint32_t n_valid, struct part *p)
 {
 	uint32_t lane = threadIdx.x % 32, n_dim = a->kv.head_dim;
@@ -76,7 +76,7 @@ __device__ __forceinline__ void clear(struct part *p)
 		p->out[i] = 0;
 }
 
-__device__ __forceinline__ void attend_split(const struct attention_args *a, const struct cuda_token *token,
+__device__ __forceinline__ void attend_split(const struct plain_attention_args *a, const struct cuda_token *token,
 					     const float *q, uint32_t kv_head, uint32_t split, struct part *p)
 {
 	uint32_t end = (split + 1) * CUDA_ATTN_SPLIT;
@@ -102,7 +102,7 @@ __device__ __forceinline__ void add_part(struct part *total, const struct part *
 		total->out[i] = fmaf(total->out[i], before, p->out[i] * now);
 }
 
-__device__ __forceinline__ void write_out(const struct attention_args *a, uint32_t t, uint32_t head,
+__device__ __forceinline__ void write_out(const struct plain_attention_args *a, uint32_t t, uint32_t head,
 					  const struct part *total)
 {
 	uint32_t lane = threadIdx.x % 32, n_dim = a->kv.head_dim;
@@ -116,13 +116,13 @@ __device__ __forceinline__ void write_out(const struct attention_args *a, uint32
 		out[column] = 0;
 }
 
-__device__ __forceinline__ float *partial_of(const struct attention_args *a, uint32_t index, uint32_t split)
+__device__ __forceinline__ float *partial_of(const struct plain_attention_args *a, uint32_t index, uint32_t split)
 {
 	return a->partial + ((uint64_t)index * a->n_splits + split) * (2 + a->kv.head_dim);
 }
 
 /* A warp's query in shared memory. */
-__device__ __forceinline__ const float *fetch_query(const struct attention_args *a, uint32_t t, uint32_t head,
+__device__ __forceinline__ const float *fetch_query(const struct plain_attention_args *a, uint32_t t, uint32_t head,
 						    float *q)
 {
 	uint32_t n_dim = a->kv.head_dim;
@@ -134,7 +134,7 @@ __device__ __forceinline__ const float *fetch_query(const struct attention_args 
 
 /* Warp (blockIdx.x, threadIdx.x / 32): one head of one token; all its splits, or with `partial` split
  * blockIdx.y. */
-__global__ void attention_kernel(const struct attention_args a)
+__global__ void attention_kernel(const struct plain_attention_args a)
 {
 	SHARED(struct attention_shared, s);
 	uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32, index = blockIdx.x * WARPS + warp;
@@ -171,7 +171,7 @@ __global__ void attention_kernel(const struct attention_args a)
 }
 
 /* Adds up what attention_kernel left in partial. */
-__global__ void combine_kernel(const struct attention_args a)
+__global__ void combine_kernel(const struct plain_attention_args a)
 {
 	uint32_t lane = threadIdx.x % 32, index = blockIdx.x * WARPS + threadIdx.x / 32;
 	uint32_t t = index / a.kv.n_heads, head = index % a.kv.n_heads;
@@ -194,7 +194,7 @@ __global__ void combine_kernel(const struct attention_args a)
 
 } // namespace
 
-cudaError_t cuda_attention(const struct attention_args *a, cudaStream_t stream)
+cudaError_t plain_attention(const struct plain_attention_args *a, cudaStream_t stream)
 {
 	dim3 grid((a->n_tokens * a->kv.n_heads + WARPS - 1) / WARPS, a->partial ? a->n_splits : 1);
 	LAUNCH(attention_kernel, grid, dim3(WARPS * 32), sizeof(struct attention_shared), stream, *a);

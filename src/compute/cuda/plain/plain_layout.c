@@ -28,7 +28,7 @@ static const struct row *find_row(enum tensor_type type)
 	return NULL;
 }
 
-bool layout_plan(struct cuda_matrix *m, const struct weight *w)
+bool plain_layout_plan(struct plain_matrix *m, const struct weight *w)
 {
 	const struct row *row = find_row(w->fmt->type);
 	if (!row)
@@ -36,7 +36,7 @@ bool layout_plan(struct cuda_matrix *m, const struct weight *w)
 	uint64_t n_blocks = w->cols / w->fmt->block_elements;
 	if (w->fmt->block_elements == 1)
 		n_blocks = ((uint64_t)w->cols + UNIT - 1) / UNIT * UNIT;
-	*m = (struct cuda_matrix){
+	*m = (struct plain_matrix){
 		.main_pitch = n_blocks * (row->main_bytes[0] + row->main_bytes[1]),
 		.side_pitch = n_blocks * row->side_bytes,
 		.rows = w->rows,
@@ -46,11 +46,11 @@ bool layout_plan(struct cuda_matrix *m, const struct weight *w)
 	return true;
 }
 
-cudaError_t layout_rows(const struct cuda_matrix *m, const struct weight *w, const uint8_t *rows,
-			uint32_t first, uint32_t n, cudaStream_t stream)
+cudaError_t plain_layout_rows(const struct plain_matrix *m, const struct weight *w, const uint8_t *rows,
+			      uint32_t first, uint32_t n, cudaStream_t stream)
 {
 	const struct row *row = find_row(w->fmt->type);
-	const struct layout_args a = {
+	const struct plain_layout_args a = {
 		.m = *m,
 		.rows = rows,
 		.row_bytes = w->row_bytes,
@@ -63,5 +63,5 @@ cudaError_t layout_rows(const struct cuda_matrix *m, const struct weight *w, con
 		.side_from = row->side_from,
 		.side_bytes = row->side_bytes,
 	};
-	return cuda_layout(&a, stream);
+	return plain_layout(&a, stream);
 }

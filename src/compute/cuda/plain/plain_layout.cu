@@ -8,7 +8,7 @@ namespace
 enum { THREADS = 256 };
 
 /* A thread two bytes of a row: of its main plane, then of its side plane. */
-__global__ void layout_kernel(const struct layout_args a)
+__global__ void layout_kernel(const struct plain_layout_args a)
 {
 	uint64_t width = (a.m.main_pitch + a.m.side_pitch) / 2, i = (uint64_t)blockIdx.x * THREADS + threadIdx.x;
 	if (i >= width * a.n)
@@ -36,7 +36,7 @@ __global__ void layout_kernel(const struct layout_args a)
 
 } // namespace
 
-cudaError_t cuda_layout(const struct layout_args *a, cudaStream_t stream)
+cudaError_t plain_layout(const struct plain_layout_args *a, cudaStream_t stream)
 {
 	uint64_t n = (a->m.main_pitch + a->m.side_pitch) / 2 * a->n;
 	LAUNCH(layout_kernel, dim3((unsigned)((n + THREADS - 1) / THREADS)), dim3(THREADS), 0, stream, *a);

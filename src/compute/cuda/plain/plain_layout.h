@@ -14,10 +14,10 @@
 #include "model/model.h"
 
 /* Fills m's shape and pitches for w, not its pointers. False: there is no kernel for the format. */
-bool layout_plan(struct cuda_matrix *m, const struct weight *w);
+bool plain_layout_plan(struct plain_matrix *m, const struct weight *w);
 
-/* cuda_layout for rows of w, which lie in `rows` on the device. */
-cudaError_t layout_rows(const struct cuda_matrix *m, const struct weight *w, const uint8_t *rows,
-			uint32_t first, uint32_t n, cudaStream_t stream);
+/* plain_layout for rows of w, which lie in `rows` on the device. */
+cudaError_t plain_layout_rows(const struct plain_matrix *m, const struct weight *w, const uint8_t *rows,
+			      uint32_t first, uint32_t n, cudaStream_t stream);
 
 #endif

@@ -13,7 +13,7 @@ struct norm_shared {
 };
 
 /* A block a row. Thread t squares columns t, t + 256, ...; lanes are added in a tree, then warps in order. */
-__global__ void norm_kernel(const struct norm_args a)
+__global__ void norm_kernel(const struct plain_norm_args a)
 {
 	SHARED(struct norm_shared, s);
 	uint32_t t = threadIdx.x;
@@ -36,7 +36,7 @@ __global__ void norm_kernel(const struct norm_args a)
 }
 
 /* The turned pair i of a head; *a and *b are its columns. */
-__device__ __forceinline__ void turn(const struct rope_args *r, const float *head, uint32_t i, uint32_t pos,
+__device__ __forceinline__ void turn(const struct plain_rope_args *r, const float *head, uint32_t i, uint32_t pos,
 				     uint32_t *a, uint32_t *b, float *x, float *y)
 {
 	float angle = (float)pos * r->frequency[i], c = cosf(angle), s = sinf(angle);
@@ -48,7 +48,7 @@ __device__ __forceinline__ void turn(const struct rope_args *r, const float *hea
 }
 
 /* A block a token. Every pair is read and written by one thread. */
-__global__ void rope_kv_kernel(const struct rope_args r)
+__global__ void rope_kv_kernel(const struct plain_rope_args r)
 {
 	uint32_t half = r.kv.head_dim / 2, n_dim = r.kv.head_dim;
 	struct cuda_token token = r.tokens[blockIdx.x];
@@ -76,7 +76,7 @@ __global__ void rope_kv_kernel(const struct rope_args r)
 	}
 }
 
-__global__ void silu_kernel(const struct silu_args a)
+__global__ void silu_kernel(const struct plain_silu_args a)
 {
 	uint64_t row = (uint64_t)blockIdx.y * a.pitch;
 	uint32_t i = blockIdx.x * THREADS + threadIdx.x;
@@ -88,19 +88,19 @@ __global__ void silu_kernel(const struct silu_args a)
 
 } // namespace
 
-cudaError_t cuda_norm(const struct norm_args *a, cudaStream_t stream)
+cudaError_t plain_norm(const struct plain_norm_args *a, cudaStream_t stream)
 {
 	LAUNCH(norm_kernel, dim3(a->n), dim3(NORM_THREADS), sizeof(struct norm_shared), stream, *a);
 	return cudaGetLastError();
 }
 
-cudaError_t cuda_rope_kv(const struct rope_args *a, cudaStream_t stream)
+cudaError_t plain_rope_kv(const struct plain_rope_args *a, cudaStream_t stream)
 {
 	LAUNCH(rope_kv_kernel, dim3(a->n_tokens), dim3(THREADS), 0, stream, *a);
 	return cudaGetLastError();
 }
 
-cudaError_t cuda_silu_mul(const struct silu_args *a, cudaStream_t stream)
+cudaError_t plain_silu_mul(const struct plain_silu_args *a, cudaStream_t stream)
 {
 	LAUNCH(silu_kernel, dim3((a->pitch + THREADS - 1) / THREADS, a->n_tokens), dim3(THREADS), 0, stream,
 	       *a);

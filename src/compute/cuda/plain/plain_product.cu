@@ -35,7 +35,7 @@ template <int N> __device__ __forceinline__ float add_lanes(float *v)
 }
 
 template <int FORMAT, int ROWS, int TOKENS>
-__global__ void __launch_bounds__(WARPS * 32) product_kernel(const struct product_args a)
+__global__ void __launch_bounds__(WARPS * 32) product_kernel(const struct plain_product_args a)
 {
 	uint32_t lane = threadIdx.x % 32, row = (blockIdx.x * WARPS + threadIdx.x / 32) * ROWS;
 	uint32_t first = blockIdx.y * TOKENS;
@@ -89,13 +89,13 @@ __global__ void __launch_bounds__(WARPS * 32) product_kernel(const struct produc
 	*out = a.add ? *out + y : y;
 }
 
-template <int FORMAT> void launch_product(const struct product_args *a, cudaStream_t stream)
+template <int FORMAT> void launch_product(const struct plain_product_args *a, cudaStream_t stream)
 {
 	if (a->n_tokens == 1) {
-		void (*kernel)(struct product_args) = product_kernel<FORMAT, 1, 1>;
+		void (*kernel)(struct plain_product_args) = product_kernel<FORMAT, 1, 1>;
 		LAUNCH(kernel, dim3((a->w.rows + WARPS - 1) / WARPS), dim3(WARPS * 32), 0, stream, *a);
 	} else {
-		void (*kernel)(struct product_args) = product_kernel<FORMAT, WIDE_ROWS, WIDE_TOKENS>;
+		void (*kernel)(struct plain_product_args) = product_kernel<FORMAT, WIDE_ROWS, WIDE_TOKENS>;
 		dim3 grid((a->w.rows + WARPS * WIDE_ROWS - 1) / (WARPS * WIDE_ROWS),
 			  (a->n_tokens + WIDE_TOKENS - 1) / WIDE_TOKENS);
 		LAUNCH(kernel, grid, dim3(WARPS * 32), 0, stream, *a);
@@ -103,10 +103,10 @@ template <int FORMAT> void launch_product(const struct product_args *a, cudaStre
 }
 
 /* A block a token. */
-template <int FORMAT> __global__ void embed_kernel(const struct embed_args a)
+template <int FORMAT> __global__ void embed_kernel(const struct plain_embed_args a)
 {
 	uint64_t row = (uint64_t)a.tokens[blockIdx.x].id;
-	const struct cuda_matrix *e = &a.embedding;
+	const struct plain_matrix *e = &a.embedding;
 	float *x = a.x + (uint64_t)blockIdx.x * a.pitch;
 	for (uint32_t u = threadIdx.x; u < (e->cols + 7) / 8; u += blockDim.x) {
 		struct unit w;
@@ -120,9 +120,9 @@ template <int FORMAT> __global__ void embed_kernel(const struct embed_args a)
 	}
 }
 
-template <int FORMAT> void launch_embed(const struct embed_args *a, cudaStream_t stream)
+template <int FORMAT> void launch_embed(const struct plain_embed_args *a, cudaStream_t stream)
 {
-	void (*kernel)(struct embed_args) = embed_kernel<FORMAT>;
+	void (*kernel)(struct plain_embed_args) = embed_kernel<FORMAT>;
 	LAUNCH(kernel, dim3(a->n_tokens), dim3(128), 0, stream, *a);
 }
 
@@ -137,7 +137,7 @@ template <int FORMAT> void launch_embed(const struct embed_args *a, cudaStream_t
 		launch_embed<CUDA_##name>(a, stream); \
 		break;
 
-cudaError_t cuda_product(const struct product_args *a, cudaStream_t stream)
+cudaError_t plain_product(const struct plain_product_args *a, cudaStream_t stream)
 {
 	switch (a->w.format) {
 		CUDA_FORMATS(PRODUCT_CASE)
@@ -147,7 +147,7 @@ cudaError_t cuda_product(const struct product_args *a, cudaStream_t stream)
 	return cudaGetLastError();
 }
 
-cudaError_t cuda_embed(const struct embed_args *a, cudaStream_t stream)
+cudaError_t plain_embed(const struct plain_embed_args *a, cudaStream_t stream)
 {
 	switch (a->embedding.format) {
 		CUDA_FORMATS(EMBED_CASE)

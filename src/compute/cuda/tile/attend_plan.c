@@ -12,8 +12,8 @@ static uint32_t cut(uint32_t first, uint32_t n, uint32_t group, uint32_t rows, s
 	return count;
 }
 
-struct attend_plan tile_attend_plan(const struct cuda_token *tokens, uint32_t n_tokens, uint32_t group,
-				    bool split, struct attend_tile *tiles)
+struct attend_plan attend_plan_tiles(const struct cuda_token *tokens, uint32_t n_tokens, uint32_t group,
+				     bool split, struct attend_tile *tiles)
 {
 	struct attend_plan plan = {0};
 	for (int narrow = 0; narrow < 2; narrow++)
@@ -22,12 +22,12 @@ struct attend_plan tile_attend_plan(const struct cuda_token *tokens, uint32_t n_
 				n++;
 			uint32_t n_splits = tokens[first + n - 1].pos / CUDA_ATTN_SPLIT + 1;
 			plan.n_splits = n_splits > plan.n_splits ? n_splits : plan.n_splits;
-			bool wide = !split && n * group > TILE_WIDE_ROWS;
+			bool wide = !split && n * group > ATTEND_WIDE_ROWS;
 			if (wide && !narrow)
-				plan.n_wide += cut(first, n, group, TILE_WIDE_ROWS, tiles + plan.n_wide);
+				plan.n_wide += cut(first, n, group, ATTEND_WIDE_ROWS, tiles + plan.n_wide);
 			if (!wide && narrow)
-				plan.n_narrow +=
-					cut(first, n, group, TILE_ROWS, tiles + plan.n_wide + plan.n_narrow);
+				plan.n_narrow += cut(first, n, group, ATTEND_ROWS,
+						     tiles + plan.n_wide + plan.n_narrow);
 		}
 	return plan;
 }

@@ -4,7 +4,7 @@
 #include "compute/cuda/tile/tile.h"
 #include "compute/cuda/tile/tile_product.h"
 
-enum { HOPPER_CC = 90, WORDS_A_TILE = sizeof(struct attend_tile) / sizeof(uint32_t) };
+enum { TILE_CC = 90, WORDS_A_TILE = sizeof(struct attend_tile) / sizeof(uint32_t) };
 
 /* ---- a step ---- */
 
@@ -15,13 +15,13 @@ static uint32_t group_of(const struct cuda *c)
 
 static bool by_decode_kernel(const struct cuda *c)
 {
-	return c->input.n_tokens == 1 && hopper_of(c)->decode;
+	return c->input.n_tokens == 1 && tile_of(c)->decode;
 }
 
 static enum hokku_code norm(struct cuda *c, const float *weight, const uint32_t *rows, uint32_t n,
 			    struct hokku_error *err)
 {
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	const struct tile_norm_args a = {
 		.x = h->x,
 		.weight = weight,
@@ -31,20 +31,20 @@ static enum hokku_code norm(struct cuda *c, const float *weight, const uint32_t 
 		.x_pitch = c->d_pitch,
 		.eps = c->model->hp.norm_eps,
 	};
-	CUDA_TRY(&c->device, err, cuda_tile_norm(&a, c->stream));
+	CUDA_TRY(&c->device, err, tile_norm(&a, c->stream));
 	return HOKKU_OK;
 }
 
 static enum hokku_code product(struct cuda *c, struct tile_product_args a, struct hokku_error *err)
 {
-	a.n_sms = hopper_of(c)->n_sms;
+	a.n_sms = tile_of(c)->n_sms;
 	CUDA_TRY(&c->device, err, tile_product(&a, c->stream));
 	return HOKKU_OK;
 }
 
 static enum hokku_code qkv(struct cuda *c, const struct tile_layer *w, struct hokku_error *err)
 {
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	return product(c,
 		       (struct tile_product_args){
 			       .part = {{w->wq, w->bq, 0},
@@ -62,7 +62,7 @@ static enum hokku_code qkv(struct cuda *c, const struct tile_layer *w, struct ho
 static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error *err)
 {
 	const struct hparams *hp = &c->model->hp;
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	const struct tile_kv kv = {
 		.layer = (uint16_t *)(void *)(c->kv + l * c->kv_layer_bytes),
 		.tables = cuda_words(c),
@@ -94,8 +94,8 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 		.n_tokens = c->input.n_tokens,
 		.scale = 1.0f / sqrtf((float)hp->head_dim),
 	};
-	CUDA_TRY(&c->device, err, cuda_tile_rope_kv(&rope, c->stream));
-	CUDA_TRY(&c->device, err, cuda_tile_attention(&a, c->stream));
+	CUDA_TRY(&c->device, err, tile_rope_kv(&rope, c->stream));
+	CUDA_TRY(&c->device, err, tile_attention(&a, c->stream));
 	return HOKKU_OK;
 }
 
@@ -103,7 +103,7 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 static enum hokku_code add_product(struct cuda *c, const struct tile_matrix *w,
 				   const struct tile_activations *from, struct hokku_error *err)
 {
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	return product(c,
 		       (struct tile_product_args){
 			       .part = {{*w, NULL, 0}},
@@ -119,7 +119,7 @@ static enum hokku_code add_product(struct cuda *c, const struct tile_matrix *w,
 
 static enum hokku_code gate_up(struct cuda *c, const struct tile_layer *w, struct hokku_error *err)
 {
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	enum hokku_code rc = product(c,
 				     (struct tile_product_args){
 					     .part = {{w->w_gate, NULL, 0}, {w->w_up, NULL, c->ff_pitch}},
@@ -140,13 +140,13 @@ static enum hokku_code gate_up(struct cuda *c, const struct tile_layer *w, struc
 		.pitch = 2 * c->ff_pitch,
 		.step = 1,
 	};
-	CUDA_TRY(&c->device, err, cuda_tile_silu(&a, c->stream));
+	CUDA_TRY(&c->device, err, tile_silu(&a, c->stream));
 	return HOKKU_OK;
 }
 
 static enum hokku_code layer(struct cuda *c, uint32_t l, struct hokku_error *err)
 {
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	const struct tile_layer *w = &h->layers[l];
 	enum hokku_code rc = norm(c, w->attn_norm, NULL, c->input.n_tokens, err);
 	if (!rc)
@@ -164,14 +164,14 @@ static enum hokku_code layer(struct cuda *c, uint32_t l, struct hokku_error *err
 	return rc;
 }
 
-static enum hokku_code hopper_layers(struct cuda *c, struct hokku_error *err)
+static enum hokku_code tile_layers(struct cuda *c, struct hokku_error *err)
 {
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	if (by_decode_kernel(c))
-		return hopper_decode_run(c, err);
+		return decode_run(c, err);
 	const struct tile_embed_args embed = {h->embedding, cuda_tokens(c), h->x, c->d_pitch,
 					      c->input.n_tokens};
-	CUDA_TRY(&c->device, err, cuda_tile_embed(&embed, c->stream));
+	CUDA_TRY(&c->device, err, tile_embed(&embed, c->stream));
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
 		enum hokku_code rc = layer(c, l, err);
 		if (rc)
@@ -180,9 +180,9 @@ static enum hokku_code hopper_layers(struct cuda *c, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-static enum hokku_code hopper_logits(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
+static enum hokku_code tile_logits(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
 {
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	const uint32_t *rows = (const uint32_t *)(const void *)(c->input.device + c->input.rows_at);
 	if (by_decode_kernel(c))
 		return HOKKU_OK; /* they are there */
@@ -201,58 +201,58 @@ static enum hokku_code hopper_logits(struct cuda *c, uint32_t first, uint32_t n,
 		       err);
 }
 
-static uint64_t hopper_input_words(const struct cuda *c)
+static uint64_t tile_input_words(const struct cuda *c)
 {
-	return (uint64_t)tile_attend_most(c->n_batch, group_of(c)) * WORDS_A_TILE;
+	return (uint64_t)attend_most_tiles(c->n_batch, group_of(c)) * WORDS_A_TILE;
 }
 
 /* Attention's tiles go with the step's input. */
-static void hopper_pack(struct cuda *c)
+static void tile_pack(struct cuda *c)
 {
 	struct cuda_input *in = &c->input;
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	if (by_decode_kernel(c))
 		return;
 	h->split = in->n_tokens <= TILE_SPLIT_TOKENS && in->n_splits > 1 &&
-		   (uint64_t)in->n_tokens * in->n_splits <= HOPPER_SPLITS;
+		   (uint64_t)in->n_tokens * in->n_splits <= TILE_SPLITS;
 	h->tiles = (uint32_t)in->n_words;
 	struct attend_tile *tiles = (struct attend_tile *)(void *)(in->words + in->n_words);
-	h->plan = tile_attend_plan(in->tokens, in->n_tokens, group_of(c), h->split, tiles);
+	h->plan = attend_plan_tiles(in->tokens, in->n_tokens, group_of(c), h->split, tiles);
 	in->n_words += (uint64_t)(h->plan.n_wide + h->plan.n_narrow) * WORDS_A_TILE;
 }
 
 /* ---- what it takes from the device ---- */
 
-static enum hokku_code hopper_fits(struct cuda *c, struct hokku_error *err)
+static enum hokku_code tile_fits(struct cuda *c, struct hokku_error *err)
 {
 	struct cudaDeviceProp prop;
-	if (c->device.cc != HOPPER_CC)
+	if (c->device.cc != TILE_CC)
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
-			       "the path hopper is for compute capability 9.0 alone");
+			       "the tile path is for compute capability 9.0 alone");
 	CUDA_TRY(&c->device, err, cudaGetDeviceProperties(&prop, c->device.index));
 	if (c->model->hp.head_dim > TILE_MAX_HEAD_DIM)
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
 			       "%s has heads of %u columns; the device cuda takes at most %d", c->model->name,
 			       c->model->hp.head_dim, TILE_MAX_HEAD_DIM);
-	enum hokku_code rc = hopper_create(c, err);
+	enum hokku_code rc = tile_create(c, err);
 	if (rc)
 		return rc;
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	h->n_sms = (uint32_t)prop.multiProcessorCount;
 	h->hd = tile_hd(c->model->hp.head_dim);
 	h->qkv_pitch = (c->q_dim + 2 * c->kv_dim + CUDA_PITCH - 1) / CUDA_PITCH * CUDA_PITCH;
 	return HOKKU_OK;
 }
 
-static uint64_t hopper_kv_block_bytes(const struct cuda *c)
+static uint64_t tile_path_kv_block_bytes(const struct cuda *c)
 {
 	const struct hparams *hp = &c->model->hp;
-	return tile_kv_block_bytes(hp->n_kv_heads, hp->head_dim, hopper_of(c)->planes);
+	return tile_kv_block_bytes(hp->n_kv_heads, hp->head_dim, tile_of(c)->planes);
 }
 
 static void take_activations(struct cuda *c, struct cuda_taker *t, struct tile_activations *a, uint32_t cols)
 {
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	uint64_t rows = (uint64_t)(c->n_batch > c->logit_rows ? c->n_batch : c->logit_rows) * h->planes;
 	*a = (struct tile_activations){.cols = cols, .pitch = tile_pitch(cols), .planes = h->planes};
 	a->halves = cuda_take(t, LEDGER_SCRATCH, rows, a->pitch * sizeof(uint16_t), "scratch");
@@ -261,13 +261,13 @@ static void take_activations(struct cuda *c, struct cuda_taker *t, struct tile_a
 			cuda_take(t, LEDGER_SCRATCH, rows, a->pitch / TILE_CHUNK * sizeof(float), "scratch");
 }
 
-static void hopper_take_scratch(struct cuda *c, struct cuda_taker *t)
+static void tile_take_scratch(struct cuda *c, struct cuda_taker *t)
 {
 	const struct hparams *hp = &c->model->hp;
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	uint64_t n = c->n_batch;
 	if (!t->rc && !h->decode)
-		t->rc = hopper_decode_create(c, t->err);
+		t->rc = decode_create(c, t->err);
 	if (t->rc)
 		return;
 	h->x = cuda_take(t, LEDGER_SCRATCH, n, c->d_pitch * sizeof(float), "scratch");
@@ -275,28 +275,28 @@ static void hopper_take_scratch(struct cuda *c, struct cuda_taker *t)
 	h->gate_up = cuda_take(t, LEDGER_SCRATCH, n, 2 * (uint64_t)c->ff_pitch * sizeof(float), "scratch");
 	h->q = cuda_take(t, LEDGER_SCRATCH, n, (uint64_t)hp->n_heads * h->planes * h->hd * sizeof(uint16_t),
 			 "scratch");
-	h->partial = cuda_take(t, LEDGER_SCRATCH, (uint64_t)HOPPER_SPLITS * hp->n_heads,
+	h->partial = cuda_take(t, LEDGER_SCRATCH, (uint64_t)TILE_SPLITS * hp->n_heads,
 			       (2 + (uint64_t)h->hd) * sizeof(float), "scratch");
 	take_activations(c, t, &h->normed, hp->d_model);
 	take_activations(c, t, &h->attended, c->q_dim);
 	take_activations(c, t, &h->hidden, hp->d_ff);
-	hopper_decode_take(c, t);
+	decode_take(c, t);
 }
 
-const struct cuda_path cuda_path_hopper = {
-	.name = "hopper",
-	.min_cc = HOPPER_CC,
-	.fits = hopper_fits,
-	.kv_block_bytes = hopper_kv_block_bytes,
-	.take_weights = hopper_take_weights,
-	.take_scratch = hopper_take_scratch,
-	.load = hopper_load,
-	.prepare = hopper_decode_prepare,
-	.foreseen = hopper_foreseen,
-	.foresee = hopper_foresee,
-	.pack = hopper_pack,
-	.input_words = hopper_input_words,
-	.layers = hopper_layers,
-	.logits = hopper_logits,
-	.close = hopper_destroy,
+const struct cuda_path cuda_path_tile = {
+	.name = "tile",
+	.min_cc = TILE_CC,
+	.fits = tile_fits,
+	.kv_block_bytes = tile_path_kv_block_bytes,
+	.take_weights = tile_take_weights,
+	.take_scratch = tile_take_scratch,
+	.load = tile_load,
+	.prepare = decode_prepare,
+	.foreseen = decode_foreseen,
+	.foresee = decode_foresee,
+	.pack = tile_pack,
+	.input_words = tile_input_words,
+	.layers = tile_layers,
+	.logits = tile_logits,
+	.close = tile_destroy,
 };

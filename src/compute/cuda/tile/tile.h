@@ -1,4 +1,4 @@
-/* The tile path ("hopper"): weights in tiles (tile_layout.h), products on tensor cores. Steps of one token
+/* The tile path: weights in tiles (tile_layout.h), products on tensor cores. Steps of one token
  * run in one launch (decode_kernels.h), others kernel by kernel; the bits are the same. */
 #ifndef COMPUTE_CUDA_TILE_H
 #define COMPUTE_CUDA_TILE_H
@@ -16,7 +16,7 @@ struct tile_layer {
 };
 
 /* What the path keeps in c->own. Pointers inside are the device's, but for layers. */
-struct hopper {
+struct tile_handle {
 	struct tile_layer *layers; /* (n_layers) */
 	struct tile_matrix embedding, output;
 	float *output_norm;    /* (d_model) */
@@ -29,7 +29,7 @@ struct hopper {
 	float *qkv;                                       /* (n_batch, qkv_pitch) rows of q, k, v */
 	float *gate_up;                                   /* (n_batch, 2 * ff_pitch) */
 	uint16_t *q;                                      /* (n_batch, n_heads, planes, hd) */
-	float *partial;                                   /* (HOPPER_SPLITS, n_heads, 2 + hd) */
+	float *partial;                                   /* (TILE_SPLITS, n_heads, 2 + hd) */
 	struct tile_activations normed, attended, hidden; /* (n_batch, ..) */
 	uint32_t hd, qkv_pitch, n_sms;
 
@@ -38,14 +38,14 @@ struct hopper {
 	uint32_t tiles; /* word of the input where attention's tiles lie */
 	bool split;
 
-	struct hopper_decode *decode; /* NULL: this model has no decode kernel */
+	struct decode_handle *decode; /* NULL: this model has no decode kernel */
 };
 
 /* Splits that there is a partial buffer for, over all tokens of a step. */
-enum { HOPPER_SPLITS = 2048 };
+enum { TILE_SPLITS = 2048 };
 
 /* The step after the last one, begun before the host has asked for it (decode_ahead.c). */
-struct hopper_ahead {
+struct decode_ahead {
 	struct cuda_drawn *drawn; /* (2) pinned: of the step under way and of the one before */
 	cudaEvent_t done[3];      /* when those are there; the third: a step that was asked for */
 	uint32_t slot;            /* of the step under way */
@@ -56,7 +56,7 @@ struct hopper_ahead {
 };
 
 /* What the decode kernel needs, host's side. */
-struct hopper_decode {
+struct decode_handle {
 	struct decode_args args;
 	uint32_t grid, shared_bytes;
 	struct tile_matrix *matrices; /* (n_layers * DECODE_N_ROLES + 1) */
@@ -67,11 +67,11 @@ struct hopper_decode {
 	} device;
 	uint32_t *words[2]; /* device (n_layers * per_layer): of even and odd launches, all DECODE_EMPTY at
 			       first */
-	struct hopper_ahead ahead;
+	struct decode_ahead ahead;
 	uint64_t words_bytes, tagged_bytes; /* of one set; of all */
 };
 
-static inline struct hopper *hopper_of(const struct cuda *c)
+static inline struct tile_handle *tile_of(const struct cuda *c)
 {
 	return c->own;
 }
@@ -79,33 +79,33 @@ static inline struct hopper *hopper_of(const struct cuda *c)
 /* tile_weights.c. Makes c->own and decides the planes: two for models below 2,000,000,000 weights;
  * HOKKU_CUDA_PRECISION=full|half in the environment, for tests, decides otherwise. MODEL_LOAD_FAILED for a
  * format without tile kernels, INVALID_REQUEST, OUT_OF_MEMORY; then c->own is NULL. */
-enum hokku_code hopper_create(struct cuda *c, struct hokku_error *err);
+enum hokku_code tile_create(struct cuda *c, struct hokku_error *err);
 /* Frees c->own; there may be none. */
-void hopper_destroy(struct cuda *c);
+void tile_destroy(struct cuda *c);
 
 /* decode.c. Once the weights' shapes are known: makes h->decode, or leaves it NULL where the kernel
  * cannot run the model. OUT_OF_MEMORY. */
-enum hokku_code hopper_decode_create(struct cuda *c, struct hokku_error *err);
-void hopper_decode_destroy(struct hopper *h);
-void hopper_decode_take(struct cuda *c, struct cuda_taker *t);
+enum hokku_code decode_create(struct cuda *c, struct hokku_error *err);
+void decode_destroy(struct tile_handle *h);
+void decode_take(struct cuda *c, struct cuda_taker *t);
 /* Once its memory is there: tables to the device, words emptied. */
-enum hokku_code hopper_decode_prepare(struct cuda *c, struct hokku_error *err);
+enum hokku_code decode_prepare(struct cuda *c, struct hokku_error *err);
 /* The step's one token, from the embedding to the logits, and the draw if it is a plain greedy one (then
  * c->is_drawn). */
-enum hokku_code hopper_decode_run(struct cuda *c, struct hokku_error *err);
+enum hokku_code decode_run(struct cuda *c, struct hokku_error *err);
 /* A launch of the kernel with the arguments as they stand. */
-enum hokku_code hopper_decode_launch(struct cuda *c, struct hokku_error *err);
+enum hokku_code decode_launch(struct cuda *c, struct hokku_error *err);
 /* A draw that the kernel makes itself: the likeliest token, nothing changed before. */
-bool hopper_is_greedy(const struct cuda_draw *draw);
+bool decode_is_greedy(const struct cuda_draw *draw);
 
 /* decode_ahead.c. Of struct cuda_path: foreseen, foresee. */
-enum hokku_code hopper_ahead_create(struct cuda *c, struct hokku_error *err);
-void hopper_ahead_destroy(struct hopper_decode *d);
-enum hokku_code hopper_foreseen(struct cuda *c, bool *is, struct hokku_error *err);
-enum hokku_code hopper_foresee(struct cuda *c, struct hokku_error *err);
+enum hokku_code decode_ahead_create(struct cuda *c, struct hokku_error *err);
+void decode_ahead_destroy(struct decode_handle *d);
+enum hokku_code decode_foreseen(struct cuda *c, bool *is, struct hokku_error *err);
+enum hokku_code decode_foresee(struct cuda *c, struct hokku_error *err);
 
 /* Of struct cuda_path. */
-void hopper_take_weights(struct cuda *c, struct cuda_taker *t);
-enum hokku_code hopper_load(struct cuda *c, const struct compute_params *p, struct hokku_error *err);
+void tile_take_weights(struct cuda *c, struct cuda_taker *t);
+enum hokku_code tile_load(struct cuda *c, const struct compute_params *p, struct hokku_error *err);
 
 #endif

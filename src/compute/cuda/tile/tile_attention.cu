@@ -17,7 +17,7 @@ namespace
 
 enum {
 	UNIT = 16, /* bytes that are copied at once */
-	WIDE_TEAM = TILE_WIDE_ROWS / 16,
+	WIDE_TEAM = ATTEND_WIDE_ROWS / 16,
 	MOST_PER_TEAM = 8,                            /* splits, where they are spread over the device */
 	TEAMS_AT_ONCE = 384,                          /* of one warp, on a device of 132 multiprocessors */
 	ENOUGH_TEAMS = 200,                           /* to fill it without spreading splits */
@@ -702,7 +702,7 @@ cudaError_t launch_sums(const struct tile_attention_args *a, cudaStream_t stream
 
 } // namespace
 
-cudaError_t cuda_tile_attention(const struct tile_attention_args *a, cudaStream_t stream)
+cudaError_t tile_attention(const struct tile_attention_args *a, cudaStream_t stream)
 {
 	typedef cudaError_t (*launcher)(const struct tile_attention_args *, cudaStream_t);
 	/* heads of 64 and 128 have kernels of their own; all others share slower ones */

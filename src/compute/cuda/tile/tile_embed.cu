@@ -19,8 +19,8 @@ template <int FORMAT> __global__ void tile_embed_kernel(const struct tile_embed_
 		if (8 * i < e->cols) {
 			while (tile_segment(e->n_units, s + 1) <= unit)
 				s++;
-			uint64_t at = tile_offset(e, row / CUDA_TILE_ROWS, s, unit);
-			frag_exact<FORMAT>(e->data + at, i / 4 % chunks, row % CUDA_TILE_ROWS, i % 4, w);
+			uint64_t at = tile_offset(e, row / TILE_ROWS, s, unit);
+			frag_exact<FORMAT>(e->data + at, i / 4 % chunks, row % TILE_ROWS, i % 4, w);
 		}
 #pragma unroll
 		for (uint32_t j = 0; j < 8; j++)
@@ -41,10 +41,10 @@ template <int FORMAT> void launch_embed(const struct tile_embed_args *a, cudaStr
 		launch_embed<CUDA_##name>(a, stream); \
 		break;
 
-cudaError_t cuda_tile_embed(const struct tile_embed_args *a, cudaStream_t stream)
+cudaError_t tile_embed(const struct tile_embed_args *a, cudaStream_t stream)
 {
 	switch (a->embedding.format) {
-		CUDA_TILE_FORMATS(EMBED_CASE)
+		TILE_FORMATS(EMBED_CASE)
 	default:
 		return cudaErrorInvalidValue;
 	}

@@ -12,17 +12,16 @@
 
 #include <stdbool.h>
 
-#include "compute/cuda/kernels.h"
+#include "compute/cuda/tile/tile_layout.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 enum {
-	TILE_CHUNK = 32,         /* columns of activations that lie together, and that have one sum */
 	TILE_PITCH = 64,         /* halves: rows of activations are padded to whole numbers of this many */
-	TILE_ROWS = 16,          /* (token, query head) pairs that attention takes together at least */
-	TILE_WIDE_ROWS = 64,     /* and where a sequence has many new tokens */
+	ATTEND_ROWS = 16,        /* (token, query head) pairs that attention takes together at least */
+	ATTEND_WIDE_ROWS = 64,   /* and where a sequence has many new tokens */
 	TILE_SPLIT_TOKENS = 64,  /* steps of up to so many tokens gain by a partial buffer */
 	TILE_MAX_HEAD_DIM = 256, /* head_dim is even and at most this */
 };
@@ -52,7 +51,7 @@ struct tile_norm_args {
 	uint32_t n, x_pitch;
 	float eps;
 };
-cudaError_t cuda_tile_norm(const struct tile_norm_args *a, cudaStream_t stream);
+cudaError_t tile_norm(const struct tile_norm_args *a, cudaStream_t stream);
 
 /* out = gate / (1 + exp(-gate)) * up. Column c of row i of gate is gate[i * pitch + c * step], and of up
  * alike: step 1 where they lie side by side, 2 where they take turns. */
@@ -61,7 +60,7 @@ struct tile_silu_args {
 	struct tile_activations out;
 	uint32_t n_tokens, pitch, step;
 };
-cudaError_t cuda_tile_silu(const struct tile_silu_args *a, cudaStream_t stream);
+cudaError_t tile_silu(const struct tile_silu_args *a, cudaStream_t stream);
 
 /*
  * KV memory of one layer: (n_kv_blocks, n_kv_heads) of K (planes, CUDA_KV_BLOCK, hd) and V (planes, hd,
@@ -96,38 +95,38 @@ struct tile_rope_args {
 	uint32_t pitch, n_tokens;
 	uint32_t neox; /* pairs (i, i + head_dim / 2); otherwise (2i, 2i + 1) */
 };
-cudaError_t cuda_tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream);
+cudaError_t tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream);
 
-/* Rows of attention that one warp (TILE_ROWS) or one block (TILE_WIDE_ROWS) takes: row r of a sequence's new
- * tokens is head r % group of each KV head's `group` query heads, of its token r / group. */
+/* Rows of attention that one warp (ATTEND_ROWS) or one block (ATTEND_WIDE_ROWS) takes: row r of a sequence's
+ * new tokens is head r % group of each KV head's `group` query heads, of its token r / group. */
 struct attend_tile {
 	uint32_t token;       /* of the step: the sequence's first new one */
 	uint32_t row, n_rows; /* rows row .. row + n_rows - 1 */
 };
 
-/* What a step needs of attention; filled by tile_attend_plan on the host, the tiles then copied. */
+/* What a step needs of attention; filled by attend_plan_tiles on the host, the tiles then copied. */
 struct attend_plan {
 	uint32_t n_wide, n_narrow; /* tiles, in this order */
 	uint32_t n_splits;         /* of CUDA_ATTN_SPLIT positions, of the longest sequence */
 };
 
 /* Most tiles of a step. */
-static inline uint32_t tile_attend_most(uint32_t n_tokens, uint32_t group)
+static inline uint32_t attend_most_tiles(uint32_t n_tokens, uint32_t group)
 {
-	return n_tokens * ((group + TILE_ROWS - 1) / TILE_ROWS);
+	return n_tokens * ((group + ATTEND_ROWS - 1) / ATTEND_ROWS);
 }
 
 /* Host. Cuts a step's tokens (host memory; neighbours of the same table are one sequence, in order of
- * position) into tiles, room for tile_attend_most() of them. split: there will be a partial buffer. */
-struct attend_plan tile_attend_plan(const struct cuda_token *tokens, uint32_t n_tokens, uint32_t group,
-				    bool split, struct attend_tile *tiles);
+ * position) into tiles, room for attend_most_tiles() of them. split: there will be a partial buffer. */
+struct attend_plan attend_plan_tiles(const struct cuda_token *tokens, uint32_t n_tokens, uint32_t group,
+				     bool split, struct attend_tile *tiles);
 
 /* out = attention of q over the KV memory, each token up to its own position (attend.cuh). */
 struct tile_attention_args {
 	struct tile_kv kv;
 	const struct cuda_token *tokens; /* (n_tokens) */
 	const struct attend_tile *tiles; /* (plan.n_wide + plan.n_narrow) */
-	const uint16_t *q;               /* (n_tokens, n_heads, planes, hd), of cuda_tile_rope_kv */
+	const uint16_t *q;               /* (n_tokens, n_heads, planes, hd), of tile_rope_kv */
 	struct tile_activations out;     /* cols n_heads * head_dim */
 	float *partial; /* NULL, or scratch (n_tokens, n_heads, plan.n_splits, 2 + hd): then splits are spread
 			 * over the device. The bits are the same with and without. */
@@ -135,7 +134,7 @@ struct tile_attention_args {
 	uint32_t n_tokens;
 	float scale;
 };
-cudaError_t cuda_tile_attention(const struct tile_attention_args *a, cudaStream_t stream);
+cudaError_t tile_attention(const struct tile_attention_args *a, cudaStream_t stream);
 
 #ifdef __cplusplus
 }

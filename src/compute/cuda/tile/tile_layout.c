@@ -8,7 +8,7 @@ static const struct row {
 	uint32_t unit_bytes, unit_columns;
 } rows[] = {
 #define ROW(name, bytes, columns) {TENSOR_##name, CUDA_##name, bytes, columns},
-	CUDA_TILE_FORMATS(ROW)
+	TILE_FORMATS(ROW)
 #undef ROW
 };
 
@@ -22,7 +22,7 @@ bool tile_plan(struct tile_matrix *m, const struct weight *w, uint32_t planes)
 	*m = (struct tile_matrix){
 		.rows = w->rows,
 		.cols = w->cols,
-		.n_tiles = (uint32_t)(((uint64_t)w->rows + CUDA_TILE_ROWS - 1) / CUDA_TILE_ROWS),
+		.n_tiles = (uint32_t)(((uint64_t)w->rows + TILE_ROWS - 1) / TILE_ROWS),
 		.n_units = (uint32_t)(((uint64_t)w->cols + row->unit_columns - 1) / row->unit_columns),
 		.unit_bytes = row->unit_bytes,
 		.format = row->format,

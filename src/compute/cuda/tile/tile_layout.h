@@ -30,7 +30,7 @@
  *
  * Numbers are stored as the file has them (unsigned, before the format's offset is taken off).
  *
- * The units of a row are cut into CUDA_SEGMENTS segments, whose sums are added in order: segment s has units
+ * The units of a row are cut into TILE_SEGMENTS segments, whose sums are added in order: segment s has units
  * s n / 16 .. (s + 1) n / 16 - 1. A matrix lies as [segment][tile][unit of the segment].
  *
  * In precision mode HALF it is *paired*: [segment][pair of tiles][group of units][tile][unit], each group of
@@ -45,23 +45,23 @@
 #include "compute/cuda/kernels.h"
 
 enum {
-	CUDA_TILE_ROWS = 8,
-	CUDA_CHUNK = 32,         /* columns */
-	CUDA_SEGMENTS = 16,      /* of a row */
-	CUDA_LINE = 128,         /* bytes */
-	CUDA_GROUP_BYTES = 4096, /* of a group of units, at most */
+	TILE_ROWS = 8,
+	TILE_CHUNK = 32,         /* columns; of activations: what lies together and has one sum */
+	TILE_SEGMENTS = 16,      /* of a row */
+	TILE_LINE = 128,         /* bytes */
+	TILE_GROUP_BYTES = 4096, /* of a group of units, at most */
 };
 
 /* Formats of the tile path: bytes and columns of a unit. */
-#define CUDA_TILE_FORMATS(X) \
-	X(F16, 512, 32)      \
-	X(Q8_0, 272, 32)     \
-	X(Q4_0, 144, 32)     \
-	X(Q4_1, 160, 32)     \
+#define TILE_FORMATS(X)  \
+	X(F16, 512, 32)  \
+	X(Q8_0, 272, 32) \
+	X(Q4_0, 144, 32) \
+	X(Q4_1, 160, 32) \
 	X(Q5_0, 176, 32) X(Q5_1, 192, 32) X(Q4_K, 1184, 256) X(Q5_K, 1440, 256) X(Q6_K, 1680, 256)
 
 struct tile_matrix {
-	const uint8_t *data; /* tile_bytes(m), aligned to CUDA_LINE */
+	const uint8_t *data; /* tile_bytes(m), aligned to TILE_LINE */
 	uint32_t rows, cols;
 	uint32_t n_tiles, n_units; /* of all rows; of one row */
 	uint32_t unit_bytes;
@@ -81,23 +81,23 @@ static TILE_FN bool tile_has_mins(uint32_t format)
 	return format == CUDA_Q4_1 || format == CUDA_Q5_1 || format == CUDA_Q4_K || format == CUDA_Q5_K;
 }
 
-/* First unit of segment s; of segment CUDA_SEGMENTS: the number of units. */
+/* First unit of segment s; of segment TILE_SEGMENTS: the number of units. */
 static TILE_FN uint32_t tile_segment(uint32_t n_units, uint32_t s)
 {
-	return n_units * s / CUDA_SEGMENTS; /* a row has fewer than 2^27 units */
+	return n_units * s / TILE_SEGMENTS; /* a row has fewer than 2^27 units */
 }
 
 /* Paired: units of a group, as many as a copy of decode's should bring: 8, 4, 2 or 1. */
 static TILE_FN uint32_t tile_group_units(uint32_t unit_bytes)
 {
-	uint32_t most = CUDA_GROUP_BYTES / 2 / unit_bytes;
+	uint32_t most = TILE_GROUP_BYTES / 2 / unit_bytes;
 	return most >= 8 ? 8 : most >= 4 ? 4 : most >= 2 ? 2 : 1;
 }
 
 /* Paired: bytes of a group of n units. */
 static TILE_FN uint32_t tile_group_bytes(uint32_t n, uint32_t unit_bytes)
 {
-	return (2 * n * unit_bytes + CUDA_LINE - 1) / CUDA_LINE * CUDA_LINE;
+	return (2 * n * unit_bytes + TILE_LINE - 1) / TILE_LINE * TILE_LINE;
 }
 
 /* Paired: bytes of n units of a pair, the first of which begins a group. */
@@ -106,11 +106,11 @@ static TILE_FN uint32_t tile_pair_bytes(uint32_t n, uint32_t unit_bytes, uint32_
 	return n / group * tile_group_bytes(group, unit_bytes) + tile_group_bytes(n % group, unit_bytes);
 }
 
-/* Where segment s begins; of segment CUDA_SEGMENTS: where the matrix ends. */
+/* Where segment s begins; of segment TILE_SEGMENTS: where the matrix ends. */
 static TILE_FN uint64_t tile_segment_at(uint32_t n_tiles, uint32_t n_units, uint32_t unit_bytes,
 					uint32_t group, uint32_t s)
 {
-	uint32_t first = tile_segment(n_units, s), least = n_units / CUDA_SEGMENTS;
+	uint32_t first = tile_segment(n_units, s), least = n_units / TILE_SEGMENTS;
 	if (group == 0)
 		return (uint64_t)first * n_tiles * unit_bytes;
 	/* of the segments before, so many have one unit more than the least */
@@ -121,7 +121,7 @@ static TILE_FN uint64_t tile_segment_at(uint32_t n_tiles, uint32_t n_units, uint
 
 static TILE_FN uint64_t tile_bytes(const struct tile_matrix *m)
 {
-	return tile_segment_at(m->n_tiles, m->n_units, m->unit_bytes, m->group, CUDA_SEGMENTS);
+	return tile_segment_at(m->n_tiles, m->n_units, m->unit_bytes, m->group, TILE_SEGMENTS);
 }
 
 /* Where unit u (from 0) of a tile's segment of n units lies in that segment. */
@@ -149,18 +149,18 @@ extern "C" {
 #endif
 
 /* Rows first .. first + n - 1 of a matrix, as they stand in the file, go to their places in m.data. first is
- * a multiple of CUDA_TILE_ROWS; n too, unless these are the last rows: padding is written with them. */
-struct repack_args {
+ * a multiple of TILE_ROWS; n too, unless these are the last rows: padding is written with them. */
+struct tile_repack_args {
 	struct tile_matrix m;
 	const uint8_t *rows; /* (n) rows of row_bytes, one right after another; aligned to 2 */
 	uint64_t row_bytes;
 	uint32_t first, n;
 };
-cudaError_t cuda_tile_repack(const struct repack_args *a, cudaStream_t stream);
+cudaError_t tile_repack(const struct tile_repack_args *a, cudaStream_t stream);
 
 /* *any (device) becomes 1 if a Q4_K matrix has a block with a scale of 1/4 or more, or a Q6_K matrix one of
  * 1/16 or more, or one that is no number: 2^18, 2^20 times as much is no half. Otherwise it stays. */
-cudaError_t cuda_tile_find_wide(const struct tile_matrix *m, uint32_t *any, cudaStream_t stream);
+cudaError_t tile_find_wide(const struct tile_matrix *m, uint32_t *any, cudaStream_t stream);
 
 /* x (n_tokens, pitch) = rows of the embedding, bit for bit model/format.h's dequantise; columns up to pitch
  * become 0. pitch is a multiple of CUDA_PITCH. */
@@ -170,7 +170,7 @@ struct tile_embed_args {
 	float *x;
 	uint32_t pitch, n_tokens;
 };
-cudaError_t cuda_tile_embed(const struct tile_embed_args *a, cudaStream_t stream);
+cudaError_t tile_embed(const struct tile_embed_args *a, cudaStream_t stream);
 
 #ifdef __cplusplus
 }

@@ -245,20 +245,20 @@ __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct
 
 } // namespace
 
-cudaError_t cuda_tile_norm(const struct tile_norm_args *a, cudaStream_t stream)
+cudaError_t tile_norm(const struct tile_norm_args *a, cudaStream_t stream)
 {
 	LAUNCH(tile_norm_kernel, dim3(a->n), dim3(NORM_THREADS), sizeof(struct norm_shared), stream, *a);
 	return cudaGetLastError();
 }
 
-cudaError_t cuda_tile_silu(const struct tile_silu_args *a, cudaStream_t stream)
+cudaError_t tile_silu(const struct tile_silu_args *a, cudaStream_t stream)
 {
 	dim3 grid((a->out.pitch / 8 + SILU_THREADS - 1) / SILU_THREADS, a->n_tokens);
 	LAUNCH(tile_silu_kernel, grid, dim3(SILU_THREADS), 0, stream, *a);
 	return cudaGetLastError();
 }
 
-cudaError_t cuda_tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream)
+cudaError_t tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream)
 {
 	LAUNCH(tile_rope_kv_kernel, dim3(a->n_tokens), dim3(ROPE_THREADS), sizeof(struct rope_shared), stream,
 	       *a);

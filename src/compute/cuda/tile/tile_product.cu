@@ -141,7 +141,7 @@ uint64_t cost(const struct tile_product_args *a, uint32_t first, uint32_t last, 
 		rows += row_tiles(&a->part[i].w, s);
 	uint64_t rounds = (rows * columns + a->n_sms - 1) / a->n_sms;
 	uint64_t time = tile_time(s, (w->cols + 31) / 32, a->x.planes == 2 && w->format != CUDA_F16);
-	uint64_t stream = (uint64_t)s->rows / CUDA_TILE_ROWS * w->n_units * w->unit_bytes / 24 / columns;
+	uint64_t stream = (uint64_t)s->rows / TILE_ROWS * w->n_units * w->unit_bytes / 24 / columns;
 	return rounds * (time > stream ? time : stream);
 }
 

@@ -92,7 +92,7 @@ template <int FORMAT, int FULL, int N_, int ROWS_, int KS_> struct product_shape
 		producer_registers = KS == 1 ? 40 : 32,
 		consumer_registers = KS == 1 ? 232 : 112,
 	};
-	static_assert(CUDA_SEGMENTS % KS == 0, "the last group has the last segment");
+	static_assert(TILE_SEGMENTS % KS == 0, "the last group has the last segment");
 	static_assert(consumer_registers * warpgroups + producer_registers <=
 			      start_registers * (warpgroups + 1),
 		      "or the warpgroups wait for registers for ever");
@@ -235,7 +235,7 @@ static __device__ __forceinline__ void produce(const struct tile_product_launch 
 		const struct tile_matrix *matrix = &l.part[p.part].w;
 		uint32_t left = matrix->n_tiles - p.tile,
 			 n_tiles = left < S::tiles ? left : (uint32_t)S::tiles;
-		for (uint32_t s = group; s < CUDA_SEGMENTS; s += S::KS) {
+		for (uint32_t s = group; s < TILE_SEGMENTS; s += S::KS) {
 			uint32_t first = tile_segment(matrix->n_units, s),
 				 last = tile_segment(matrix->n_units, s + 1);
 			const struct tile_strip strip = {
@@ -575,7 +575,7 @@ static __device__ __forceinline__ void pass_on(unsigned char *shared, uint32_t g
 	for (int i = 0; i < S::N / 2; i++) {
 		if (s)
 			total[i] = passed[128 * i] + total[i];
-		if (s + 1 < CUDA_SEGMENTS)
+		if (s + 1 < TILE_SEGMENTS)
 			passed[128 * i] = total[i];
 	}
 	barrier_arrive(turn_of<S>(shared, (group + 1) % S::KS));
@@ -602,14 +602,14 @@ static __device__ __forceinline__ void consume(const struct tile_product_launch 
 #pragma unroll
 			for (int i = 0; i < S::N / 2; i++)
 				total[i] = -0.0f;
-			for (uint32_t s = 0; s < CUDA_SEGMENTS; s++) {
+			for (uint32_t s = 0; s < TILE_SEGMENTS; s++) {
 				segment<S>(&k, n_units, s, acc);
 #pragma unroll
 				for (int i = 0; i < S::N / 2; i++)
 					total[i] = total[i] + acc[i];
 			}
 		} else {
-			for (uint32_t s = group; s < CUDA_SEGMENTS; s += S::KS, phase ^= 1u) {
+			for (uint32_t s = group; s < TILE_SEGMENTS; s += S::KS, phase ^= 1u) {
 				segment<S>(&k, n_units, s, total);
 				pass_on<S>(shared, group, s, phase, total);
 			}

@@ -151,15 +151,15 @@ template <int FORMAT> __device__ __forceinline__ uint32_t k_scales(const uint8_t
 
 /* Where row `row` (0 .. 7) of a tile has its block of the unit; NULL: the row is padding. */
 template <int FORMAT>
-__device__ __forceinline__ const uint8_t *block_at(const struct repack_args *a, uint32_t tile, uint32_t row,
+__device__ __forceinline__ const uint8_t *block_at(const struct tile_repack_args *a, uint32_t tile, uint32_t row,
 						   uint32_t unit)
 {
-	uint32_t i = tile * CUDA_TILE_ROWS + row; /* of the rows that are here */
+	uint32_t i = tile * TILE_ROWS + row; /* of the rows that are here */
 	return i < a->n ? a->rows + i * a->row_bytes + (uint64_t)unit * block_traits<FORMAT>::bytes : NULL;
 }
 
 template <int FORMAT>
-__device__ __forceinline__ void put_unit(const struct repack_args *a, uint32_t tile, uint32_t u,
+__device__ __forceinline__ void put_unit(const struct tile_repack_args *a, uint32_t tile, uint32_t u,
 					 uint8_t *unit, uint32_t lane)
 {
 	const uint8_t *b = block_at<FORMAT>(a, tile, lane / 4, u);
@@ -181,10 +181,10 @@ __device__ __forceinline__ void put_unit(const struct repack_args *a, uint32_t t
 }
 
 template <>
-__device__ __forceinline__ void put_unit<CUDA_F16>(const struct repack_args *a, uint32_t tile, uint32_t u,
+__device__ __forceinline__ void put_unit<CUDA_F16>(const struct tile_repack_args *a, uint32_t tile, uint32_t u,
 						   uint8_t *unit, uint32_t lane)
 {
-	uint32_t i = tile * CUDA_TILE_ROWS + lane / 4, first = 32 * u + lane % 4 * 8, h[8] = {};
+	uint32_t i = tile * TILE_ROWS + lane / 4, first = 32 * u + lane % 4 * 8, h[8] = {};
 	const uint8_t *row = a->rows + i * a->row_bytes;
 #pragma unroll
 	for (uint32_t j = 0; j < 8; j++)
@@ -195,9 +195,9 @@ __device__ __forceinline__ void put_unit<CUDA_F16>(const struct repack_args *a, 
 }
 
 /* Tiles to write: those of the rows that are here, and the one that makes the last a pair. */
-__host__ __device__ __forceinline__ uint32_t tiles_here(const struct repack_args *a)
+__host__ __device__ __forceinline__ uint32_t tiles_here(const struct tile_repack_args *a)
 {
-	uint32_t n = (a->n + CUDA_TILE_ROWS - 1) / CUDA_TILE_ROWS;
+	uint32_t n = (a->n + TILE_ROWS - 1) / TILE_ROWS;
 	bool last = a->first + a->n == a->m.rows;
 	return n + (a->m.group && last && a->m.n_tiles % 2 ? 1 : 0);
 }
@@ -215,12 +215,12 @@ __device__ __forceinline__ void pad_group(const struct tile_matrix *m, uint32_t 
 		reinterpret_cast<uint32_t *>(unit + bytes)[i] = 0;
 }
 
-template <int FORMAT> __global__ void __launch_bounds__(WARPS * 32) repack_kernel(const struct repack_args a)
+template <int FORMAT> __global__ void __launch_bounds__(WARPS * 32) repack_kernel(const struct tile_repack_args a)
 {
 	uint32_t at = blockIdx.x * WARPS + threadIdx.x / 32, tile = at / a.m.n_units, u = at % a.m.n_units;
 	if (tile >= tiles_here(&a))
 		return;
-	uint32_t s = 0, to_tile = a.first / CUDA_TILE_ROWS + tile;
+	uint32_t s = 0, to_tile = a.first / TILE_ROWS + tile;
 	while (tile_segment(a.m.n_units, s + 1) <= u)
 		s++;
 	uint8_t *unit = const_cast<uint8_t *>(a.m.data) + tile_offset(&a.m, to_tile, s, u);
@@ -251,9 +251,9 @@ template <int FORMAT> __global__ void wide_kernel(const struct wide_args a)
 		*a.any = 1;
 }
 
-template <int FORMAT> void launch_repack(const struct repack_args *a, cudaStream_t stream)
+template <int FORMAT> void launch_repack(const struct tile_repack_args *a, cudaStream_t stream)
 {
-	void (*kernel)(struct repack_args) = repack_kernel<FORMAT>;
+	void (*kernel)(struct tile_repack_args) = repack_kernel<FORMAT>;
 	uint64_t units = (uint64_t)tiles_here(a) * a->m.n_units;
 	LAUNCH(kernel, dim3((unsigned)((units + WARPS - 1) / WARPS)), dim3(WARPS * 32), 0, stream, *a);
 }
@@ -265,17 +265,17 @@ template <int FORMAT> void launch_repack(const struct repack_args *a, cudaStream
 		launch_repack<CUDA_##name>(a, stream); \
 		break;
 
-cudaError_t cuda_tile_repack(const struct repack_args *a, cudaStream_t stream)
+cudaError_t tile_repack(const struct tile_repack_args *a, cudaStream_t stream)
 {
 	switch (a->m.format) {
-		CUDA_TILE_FORMATS(REPACK_CASE)
+		TILE_FORMATS(REPACK_CASE)
 	default:
 		return cudaErrorInvalidValue;
 	}
 	return cudaGetLastError();
 }
 
-cudaError_t cuda_tile_find_wide(const struct tile_matrix *m, uint32_t *any, cudaStream_t stream)
+cudaError_t tile_find_wide(const struct tile_matrix *m, uint32_t *any, cudaStream_t stream)
 {
 	const struct wide_args a = {*m, any};
 	void (*kernel)(struct wide_args) = m->format == CUDA_Q4_K   ? wide_kernel<CUDA_Q4_K>
@@ -283,6 +283,6 @@ cudaError_t cuda_tile_find_wide(const struct tile_matrix *m, uint32_t *any, cuda
 								    : NULL;
 	if (!kernel || m->n_tiles == 0)
 		return cudaSuccess;
-	LAUNCH(kernel, dim3(m->n_tiles, CUDA_SEGMENTS), dim3(32), 0, stream, a);
+	LAUNCH(kernel, dim3(m->n_tiles, TILE_SEGMENTS), dim3(32), 0, stream, a);
 	return cudaGetLastError();
 }

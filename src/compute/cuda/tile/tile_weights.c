@@ -93,7 +93,7 @@ static enum hokku_code choose_planes(const struct model *m, uint32_t *planes, st
 	return HOKKU_OK;
 }
 
-enum hokku_code hopper_create(struct cuda *c, struct hokku_error *err)
+enum hokku_code tile_create(struct cuda *c, struct hokku_error *err)
 {
 	uint32_t planes;
 	enum hokku_code rc = fits_formats(c->model, err);
@@ -101,7 +101,7 @@ enum hokku_code hopper_create(struct cuda *c, struct hokku_error *err)
 		rc = choose_planes(c->model, &planes, err);
 	if (rc)
 		return rc;
-	struct hopper *h = calloc(1, sizeof *h);
+	struct tile_handle *h = calloc(1, sizeof *h);
 	if (h)
 		h->layers = calloc(c->model->hp.n_layers, sizeof *h->layers);
 	if (!h || !h->layers) {
@@ -113,20 +113,20 @@ enum hokku_code hopper_create(struct cuda *c, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-void hopper_destroy(struct cuda *c)
+void tile_destroy(struct cuda *c)
 {
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	if (h)
 		free(h->layers);
 	if (h)
-		hopper_decode_destroy(h);
+		decode_destroy(h);
 	free(h);
 	c->own = NULL;
 }
 
 /* ---- memory ---- */
 
-static void take_matrix(const struct hopper *h, struct cuda_taker *t, struct tile_matrix *m,
+static void take_matrix(const struct tile_handle *h, struct cuda_taker *t, struct tile_matrix *m,
 			const struct weight *w)
 {
 	tile_plan(m, w, h->planes);
@@ -138,10 +138,10 @@ static float *take_vector(struct cuda_taker *t, const struct weight *w)
 	return w->tensor ? cuda_take(t, LEDGER_WEIGHTS, padded(w), sizeof(float), "weights") : NULL;
 }
 
-void hopper_take_weights(struct cuda *c, struct cuda_taker *t)
+void tile_take_weights(struct cuda *c, struct cuda_taker *t)
 {
 	const struct model *m = c->model;
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	take_matrix(h, t, &h->embedding, &m->embedding);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		struct matrix_row matrices[LAYER_MATRICES];
@@ -166,7 +166,7 @@ void hopper_take_weights(struct cuda *c, struct cuda_taker *t)
 static enum hokku_code load_vectors(struct cuda *c, struct hokku_error *err)
 {
 	const struct model *m = c->model;
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	enum hokku_code rc = load_vector(c, h->output_norm, &m->output_norm, padded(&m->output_norm), err);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		struct vector_row rows[LAYER_VECTORS];
@@ -178,10 +178,10 @@ static enum hokku_code load_vectors(struct cuda *c, struct hokku_error *err)
 	return rc ? rc : load_frequencies(c, h->rope_frequency, err);
 }
 
-enum hokku_code hopper_load(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
+enum hokku_code tile_load(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
 {
 	const struct model *m = c->model;
-	struct hopper *h = hopper_of(c);
+	struct tile_handle *h = tile_of(c);
 	struct load_list list = {0};
 	enum hokku_code rc = load_vectors(c, err);
 	if (rc)
