@@ -257,9 +257,10 @@ GOLDEN_INLINE size_t tiny_tensors(const struct tiny_set *set, const struct tiny 
 	return n;
 }
 
-/* Writes the model as a GGUF file. */
-GOLDEN_INLINE void tiny_write(const struct tiny_set *set, const struct tiny *t, const char *format_name,
-			      const char *path)
+/* Writes the model as a GGUF file; `more`, unless NULL, adds keys of its own. */
+GOLDEN_INLINE void tiny_write_with(const struct tiny_set *set, const struct tiny *t, const char *format_name,
+				   const char *path,
+				   void (*more)(struct gguf_writer *w, const struct tiny *t))
 {
 	struct hokku_error err = {0};
 	struct gguf_writer *w = NULL;
@@ -276,6 +277,8 @@ GOLDEN_INLINE void tiny_write(const struct tiny_set *set, const struct tiny *t, 
 	gguf_put_u32(w, "qwen2.attention.head_count_kv", t->n_kv_heads);
 	gguf_put_f32(w, "qwen2.attention.layer_norm_rms_epsilon", t->norm_eps);
 	gguf_put_f32(w, "qwen2.rope.freq_base", t->rope_theta);
+	if (more)
+		more(w, t);
 	for (size_t i = 0; i < n; i++) {
 		const uint64_t dims[] = {tensors[i].cols, tensors[i].rows};
 		gguf_put_tensor(w, tensors[i].name, tensors[i].type, tensors[i].rows ? 2 : 1, dims);
@@ -289,6 +292,12 @@ GOLDEN_INLINE void tiny_write(const struct tiny_set *set, const struct tiny *t, 
 	TINY_NEED(gguf_writer_finish(w, &err) == HOKKU_OK);
 	gguf_writer_destroy(w);
 	free(tensors);
+}
+
+GOLDEN_INLINE void tiny_write(const struct tiny_set *set, const struct tiny *t, const char *format_name,
+			      const char *path)
+{
+	tiny_write_with(set, t, format_name, path, NULL);
 }
 
 #endif
