@@ -48,54 +48,68 @@ struct place {
 	err_prefix((p)->err, err_set((p)->err, HOKKU_BAD_FILE, __VA_ARGS__), "%s: tensor %s", (p)->path, \
 		   (p)->tensor)
 
-static const char *json_kind(const json_t *v)
+static const char *json_kind(const struct jv *v)
 {
 	static const char *const names[] = {
-		[JSON_OBJECT] = "an object",   [JSON_ARRAY] = "an array",  [JSON_STRING] = "a string",
-		[JSON_INTEGER] = "an integer", [JSON_REAL] = "a fraction", [JSON_TRUE] = "true",
-		[JSON_FALSE] = "false",        [JSON_NULL] = "null",
+		[JV_NULL] = "null",       [JV_BOOL] = "true or false", [JV_NUMBER] = "a fraction",
+		[JV_STRING] = "a string", [JV_ARRAY] = "an array",     [JV_OBJECT] = "an object",
 	};
-	return v ? names[json_typeof(v)] : "absent";
+	if (!jv_is(v, JV_NUMBER))
+		return v ? names[v->type] : "absent";
+	return strpbrk(v->text, "NI")    ? v->text /* NaN, Infinity */
+	       : strpbrk(v->text, ".eE") ? names[JV_NUMBER]
+					 : "an integer";
 }
 
-static enum hokku_code read_dtype(const json_t *v, struct st_tensor *t, struct place *p)
+/* A length or an offset. what names it in messages: "shape[0]". */
+static enum hokku_code read_size(const struct jv *v, const char *what, uint64_t *out, struct place *p)
+{
+	char found[48];
+	int64_t n;
+	if (!jv_is(v, JV_NUMBER) || strpbrk(v->text, ".eENI"))
+		return bad(p, "%s is %s, not an integer", what, json_kind(v));
+	if (v->text[0] == '-' && !(jv_int(v, &n) && n == 0))
+		return bad(p, "%s is %s; it must not be negative", what, jv_text(v, found, sizeof found));
+	if (!jv_int(v, &n))
+		return bad(p, "%s is %s; 9223372036854775807 is the most allowed", what,
+			   jv_text(v, found, sizeof found));
+	*out = (uint64_t)n;
+	return HOKKU_OK;
+}
+
+static enum hokku_code read_dtype(const struct jv *v, struct st_tensor *t, struct place *p)
 {
 	char found[64];
-	if (!json_is_string(v))
+	if (!jv_is(v, JV_STRING))
 		return bad(p, "dtype is %s, not a string", json_kind(v));
-	struct str text = {json_string_value(v), json_string_length(v)};
 	for (unsigned i = 0; i < ST_N_DTYPES; i++) {
-		if (str_eq_c(text, dtypes[i].name)) {
+		if (str_eq_c(jv_str(v), dtypes[i].name)) {
 			t->dtype = (enum st_dtype)i;
 			return HOKKU_OK;
 		}
 	}
 	return bad(p, "dtype is %s, which is none of the format's (F32, F16, BF16, F64, I64, ...)",
-		   str_quote(text, found, sizeof found));
+		   str_quote(jv_str(v), found, sizeof found));
 }
 
-static enum hokku_code read_shape(const json_t *v, struct st_tensor *t, struct place *p)
+static enum hokku_code read_shape(const struct jv *v, struct st_tensor *t, struct place *p)
 {
-	if (!json_is_array(v))
+	if (!jv_is(v, JV_ARRAY))
 		return bad(p, "shape is %s, not an array", json_kind(v));
-	if (json_array_size(v) > ST_MAX_DIMS)
-		return bad(p, "shape has %zu dimensions; at most %d are allowed", json_array_size(v),
-			   ST_MAX_DIMS);
-	t->n_dims = (uint32_t)json_array_size(v);
+	if (jv_len(v) > ST_MAX_DIMS)
+		return bad(p, "shape has %zu dimensions; at most %d are allowed", jv_len(v), ST_MAX_DIMS);
+	t->n_dims = (uint32_t)jv_len(v);
 	t->n_elements = 1;
 	for (uint32_t i = 0; i < ST_MAX_DIMS; i++)
 		t->dims[i] = 1;
 	for (uint32_t i = 0; i < t->n_dims; i++) {
-		const json_t *d = json_array_get(v, i);
-		if (!json_is_integer(d))
-			return bad(p, "shape[%u] is %s, not an integer", i, json_kind(d));
-		json_int_t n = json_integer_value(d);
-		if (n < 0)
-			return bad(p, "shape[%u] is %" JSON_INTEGER_FORMAT "; it must not be negative", i, n);
-		t->dims[i] = (uint64_t)n;
+		char what[24];
+		snprintf(what, sizeof what, "shape[%u]", i);
+		enum hokku_code rc = read_size(jv_at(v, i), what, &t->dims[i], p);
+		if (rc)
+			return rc;
 		if (__builtin_mul_overflow(t->n_elements, t->dims[i], &t->n_elements))
-			return bad(p, "shape's product passes 2^64 at shape[%u] = %" JSON_INTEGER_FORMAT, i,
-				   n);
+			return bad(p, "shape's product passes 2^64 at shape[%u] = %" PRIu64, i, t->dims[i]);
 	}
 	uint64_t bits;
 	if (__builtin_mul_overflow(t->n_elements, (uint64_t)dtypes[t->dtype].bits, &bits))
@@ -108,21 +122,17 @@ static enum hokku_code read_shape(const json_t *v, struct st_tensor *t, struct p
 	return HOKKU_OK;
 }
 
-static enum hokku_code read_offsets(const json_t *v, struct st_tensor *t, struct place *p)
+static enum hokku_code read_offsets(const struct jv *v, struct st_tensor *t, struct place *p)
 {
 	uint64_t at[2];
-	static const char *const words[2] = {"begin", "end"};
-	if (!json_is_array(v) || json_array_size(v) != 2)
+	static const char *const words[2] = {"data_offsets' begin", "data_offsets' end"};
+	if (jv_len(v) != 2)
 		return bad(p, "data_offsets is %s%s; it must be [begin, end]", json_kind(v),
-			   json_is_array(v) ? " of another length than 2" : "");
+			   jv_is(v, JV_ARRAY) ? " of another length than 2" : "");
 	for (size_t i = 0; i < 2; i++) {
-		const json_t *o = json_array_get(v, i);
-		if (!json_is_integer(o))
-			return bad(p, "data_offsets' %s is %s, not an integer", words[i], json_kind(o));
-		if (json_integer_value(o) < 0)
-			return bad(p, "data_offsets' %s is %" JSON_INTEGER_FORMAT "; it must not be negative",
-				   words[i], json_integer_value(o));
-		at[i] = (uint64_t)json_integer_value(o);
+		enum hokku_code rc = read_size(jv_at(v, i), words[i], &at[i], p);
+		if (rc)
+			return rc;
 	}
 	if (at[0] > at[1])
 		return bad(p, "data_offsets begin at %" PRIu64 ", after their end %" PRIu64, at[0], at[1]);
@@ -145,33 +155,30 @@ static enum hokku_code read_offsets(const json_t *v, struct st_tensor *t, struct
 	return HOKKU_OK;
 }
 
-static enum hokku_code read_tensor(const char *name, size_t name_len, json_t *entry, struct st_tensor *t,
+static enum hokku_code read_tensor(struct str name, const struct jv *entry, struct st_tensor *t,
 				   struct place *p)
 {
 	static const char *const known[] = {"dtype", "shape", "data_offsets", NULL};
-	t->name = (struct str){name, name_len};
-	str_quote(t->name, p->tensor, sizeof p->tensor);
-	if (name_len == 0 || name_len > ST_MAX_NAME_BYTES)
-		return bad(p, "the name has %zu bytes; 1 to %d are allowed", name_len, ST_MAX_NAME_BYTES);
-	if (!json_is_object(entry))
-		return bad(p, "its entry is %s, not an object", json_kind(entry));
-	const char *key;
-	json_t *value;
 	char quoted[64];
-	json_object_foreach(entry, key, value)
-	{
+	t->name = name;
+	str_quote(t->name, p->tensor, sizeof p->tensor);
+	if (name.len == 0 || name.len > ST_MAX_NAME_BYTES)
+		return bad(p, "the name has %zu bytes; 1 to %d are allowed", name.len, ST_MAX_NAME_BYTES);
+	if (!jv_is(entry, JV_OBJECT))
+		return bad(p, "its entry is %s, not an object", json_kind(entry));
+	for (uint32_t i = 0; i < entry->n; i++) {
 		bool found = false;
 		for (const char *const *k = known; *k; k++)
-			found = found || strcmp(*k, key) == 0;
+			found = found || str_eq_c(jv_key(entry, i), *k);
 		if (!found)
 			return bad(p, "unknown field %s; dtype, shape and data_offsets are allowed",
-				   str_quote(str_c(key), quoted, sizeof quoted));
+				   str_quote(jv_key(entry, i), quoted, sizeof quoted));
 	}
-	enum hokku_code rc = read_dtype(json_object_get(entry, "dtype"), t, p);
+	enum hokku_code rc = read_dtype(jv_get(entry, "dtype"), t, p);
 	if (!rc)
-		rc = read_shape(json_object_get(entry, "shape"), t, p);
+		rc = read_shape(jv_get(entry, "shape"), t, p);
 	if (!rc)
-		rc = read_offsets(json_object_get(entry, "data_offsets"), t, p);
+		rc = read_offsets(jv_get(entry, "data_offsets"), t, p);
 	return rc;
 }
 
@@ -216,20 +223,17 @@ static enum hokku_code check_cover(struct st_part *part, uint64_t start, uint64_
 	return HOKKU_OK;
 }
 
-static enum hokku_code check_metadata(const json_t *meta, const char *path, struct hokku_error *err)
+static enum hokku_code check_metadata(const struct jv *meta, const char *path, struct hokku_error *err)
 {
-	const char *key;
-	json_t *value;
 	char quoted[96];
-	if (!json_is_object(meta))
+	if (!jv_is(meta, JV_OBJECT))
 		return err_set(err, HOKKU_BAD_FILE, "%s: __metadata__ is %s, not an object of strings", path,
 			       json_kind(meta));
-	json_object_foreach((json_t *)meta, key, value)
-	{
-		if (!json_is_string(value))
+	for (uint32_t i = 0; i < meta->n; i++)
+		if (!jv_is(jv_value(meta, i), JV_STRING))
 			return err_set(err, HOKKU_BAD_FILE, "%s: __metadata__ %s is %s, not a string", path,
-				       str_quote(str_c(key), quoted, sizeof quoted), json_kind(value));
-	}
+				       str_quote(jv_key(meta, i), quoted, sizeof quoted),
+				       json_kind(jv_value(meta, i)));
 	return HOKKU_OK;
 }
 
@@ -261,11 +265,9 @@ static enum hokku_code parse_header(struct st_part *part, const struct file_map 
 		return err_set(err, HOKKU_BAD_FILE,
 			       "%s: the header begins with byte 0x%02x; it must be '{' (0x7b)", path,
 			       (unsigned char)text[0]);
-	json_error_t je;
-	part->header = json_loadb(text, n, JSON_REJECT_DUPLICATES, &je);
-	if (!part->header)
-		return err_set(err, HOKKU_BAD_FILE, "%s: header, line %d, column %d: %s", path, je.line,
-			       je.column, je.text);
+	enum hokku_code rc = jv_parse((struct str){text, n}, JV_NONFINITE, &part->header, err);
+	if (rc)
+		return err_prefix(err, rc, "%s: header", path);
 	*data_start = LENGTH_BYTES + n;
 	return HOKKU_OK;
 }
@@ -277,17 +279,16 @@ enum hokku_code st_part_read(struct st_part *part, const char *path, struct hokk
 	if (rc)
 		return rc;
 	p.data_bytes = part->map.size - p.data_start;
-	size_t n = json_object_size(part->header);
-	part->tensors = calloc(n + 1, sizeof *part->tensors);
+	const struct jv *header = &part->header.root;
+	part->tensors = calloc((size_t)header->n + 1, sizeof *part->tensors);
 	if (!part->tensors)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for %zu tensors", path, n);
-	for (void *it = json_object_iter(part->header); it; it = json_object_iter_next(part->header, it)) {
-		const char *name = json_object_iter_key(it);
-		json_t *entry = json_object_iter_value(it);
-		if (strcmp(name, "__metadata__") == 0)
-			rc = check_metadata(entry, path, err);
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for %u tensors", path, header->n);
+	for (uint32_t i = 0; i < header->n; i++) {
+		if (str_eq_c(jv_key(header, i), "__metadata__"))
+			rc = check_metadata(jv_value(header, i), path, err);
 		else
-			rc = read_tensor(name, strlen(name), entry, &part->tensors[part->n_tensors++], &p);
+			rc = read_tensor(jv_key(header, i), jv_value(header, i),
+					 &part->tensors[part->n_tensors++], &p);
 		if (rc)
 			return rc;
 	}
@@ -303,14 +304,14 @@ void st_close(struct safetensors *st)
 		return;
 	for (size_t i = 0; i < st->n_parts; i++) {
 		struct st_part *part = &st->parts[i];
-		json_decref(part->header);
+		jv_doc_free(&part->header);
 		free(part->tensors);
 		if (part->owned)
 			file_unmap(&part->map);
 	}
 	free(st->parts);
 	free(st->index);
-	json_decref(st->map);
+	jv_doc_free(&st->map);
 	free(st);
 }
 
@@ -398,11 +399,16 @@ const struct st_tensor *st_tensor_at(const struct safetensors *st, uint64_t i)
 	return i < st->n_index ? st->index[i] : NULL;
 }
 
-const struct st_tensor *st_find(const struct safetensors *st, const char *name)
+const struct st_tensor *st_find_str(const struct safetensors *st, struct str name)
 {
-	const struct st_tensor wanted = {.name = str_c(name)}, *key = &wanted;
+	const struct st_tensor wanted = {.name = name}, *key = &wanted;
 	struct st_tensor **hit = NULL;
 	if (st->n_index)
 		hit = bsearch(&key, st->index, st->n_index, sizeof(struct st_tensor *), by_name);
 	return hit ? *hit : NULL;
+}
+
+const struct st_tensor *st_find(const struct safetensors *st, const char *name)
+{
+	return st_find_str(st, str_c(name));
 }

@@ -86,6 +86,7 @@ void st_close(struct safetensors *st); /* NULL is allowed */
 uint64_t st_n_tensors(const struct safetensors *st);
 const struct st_tensor *st_tensor_at(const struct safetensors *st, uint64_t i);  /* sorted by name */
 const struct st_tensor *st_find(const struct safetensors *st, const char *name); /* NULL if absent */
+const struct st_tensor *st_find_str(const struct safetensors *st, struct str name);
 
 /* "[151936, 896]" of a tensor, for messages. Returns out. */
 const char *st_shape(const struct st_tensor *t, char *out, size_t out_size);

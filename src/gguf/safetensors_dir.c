@@ -10,49 +10,47 @@ static const char SINGLE_NAME[] = "model.safetensors", INDEX_NAME[] = "model.saf
 
 /* The shards of an index, each once, in the order of first mention. */
 struct shards {
-	const char **names;
+	struct str *names; /* terminated */
 	size_t n;
 };
 
-static bool plain_name(const char *name)
+static bool plain_name(struct str name)
 {
-	return name[0] && name[0] != '.' && !strpbrk(name, "/\\") && strlen(name) < 256;
+	return name.len > 0 && name.len < 256 && name.ptr[0] != '.' && strlen(name.ptr) == name.len &&
+	       !strpbrk(name.ptr, "/\\");
 }
 
-static size_t find_shard(const struct shards *s, const char *name)
+static size_t find_shard(const struct shards *s, struct str name)
 {
 	size_t i = 0;
-	while (i < s->n && strcmp(s->names[i], name) != 0)
+	while (i < s->n && !str_eq(s->names[i], name))
 		i++;
 	return i;
 }
 
 /* Checks the weight_map and collects its file names. */
-static enum hokku_code collect(const json_t *map, const char *path, struct shards *s, struct hokku_error *err)
+static enum hokku_code collect(const struct jv *map, const char *path, struct shards *s,
+			       struct hokku_error *err)
 {
-	const char *key;
-	json_t *value;
 	char tensor[160], file[160];
-	if (!json_is_object(map) || json_object_size(map) == 0)
+	if (!jv_is(map, JV_OBJECT) || map->n == 0)
 		return err_set(err, HOKKU_BAD_FILE,
 			       "%s: weight_map is %s; it must be an object {tensor: file}", path,
-			       json_is_object(map) ? "empty" : "absent or of another type");
+			       jv_is(map, JV_OBJECT) ? "empty" : "absent or of another type");
 	s->names = calloc(ST_MAX_SHARDS, sizeof *s->names);
 	if (!s->names)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its shards", path);
-	json_object_foreach((json_t *)map, key, value)
-	{
-		str_quote(str_c(key), tensor, sizeof tensor);
-		if (!json_is_string(value))
+	for (uint32_t i = 0; i < map->n; i++) {
+		struct str name = jv_str(jv_value(map, i));
+		str_quote(jv_key(map, i), tensor, sizeof tensor);
+		if (!name.ptr)
 			return err_set(err, HOKKU_BAD_FILE, "%s: weight_map %s is not a string", path,
 				       tensor);
-		const char *name = json_string_value(value);
-		struct str whole = {name, json_string_length(value)};
-		if (strlen(name) != whole.len || !plain_name(name))
+		if (!plain_name(name))
 			return err_set(err, HOKKU_BAD_FILE,
 				       "%s: weight_map %s names the file %s; only a plain file name of the "
 				       "same folder is allowed",
-				       path, tensor, str_quote(whole, file, sizeof file));
+				       path, tensor, str_quote(name, file, sizeof file));
 		if (find_shard(s, name) < s->n)
 			continue;
 		if (s->n == ST_MAX_SHARDS)
@@ -74,22 +72,13 @@ static enum hokku_code join(char *out, size_t size, const char *dir, const char 
 	return HOKKU_OK;
 }
 
-static int compare_key(const void *key, const void *element)
-{
-	const struct st_tensor *const *t = element;
-	const char *name = key;
-	size_t len = strlen(name), n = len < (*t)->name.len ? len : (*t)->name.len;
-	int order = n ? memcmp(name, (*t)->name.ptr, n) : 0;
-	return order ? order : len < (*t)->name.len ? -1 : len > (*t)->name.len;
-}
-
 /* One shard: maps it and puts what the weight_map wants from it into the index. */
 static enum hokku_code add_shard(struct safetensors *st, size_t i, const char *dir, const struct shards *s,
-				 const json_t *map, struct hokku_error *err)
+				 const struct jv *map, struct hokku_error *err)
 {
 	char path[4096];
 	struct st_part *part = &st->parts[i];
-	enum hokku_code rc = join(path, sizeof path, dir, s->names[i], err);
+	enum hokku_code rc = join(path, sizeof path, dir, s->names[i].ptr, err);
 	if (!rc)
 		rc = file_map(path, &part->map, err);
 	if (rc)
@@ -98,21 +87,19 @@ static enum hokku_code add_shard(struct safetensors *st, size_t i, const char *d
 	rc = st_part_read(part, path, err);
 	for (uint64_t k = 0; !rc && k < part->n_tensors; k++) {
 		struct st_tensor *t = &part->tensors[k];
-		const char *file = json_string_value(json_object_getn(map, t->name.ptr, t->name.len));
-		if (file && strcmp(file, s->names[i]) == 0)
+		struct str file = jv_str(jv_get_str(map, t->name));
+		if (file.ptr && str_eq(file, s->names[i]))
 			st->index[st->n_index++] = t;
 	}
 	return rc;
 }
 
 static enum hokku_code open_shards(const char *dir, const char *path, struct safetensors *st,
-				   const struct shards *s, const json_t *map, struct hokku_error *err)
+				   const struct shards *s, const struct jv *map, struct hokku_error *err)
 {
-	const char *key;
-	json_t *value;
 	char tensor[160];
 	enum hokku_code rc = HOKKU_OK;
-	st->index = calloc(json_object_size(map), sizeof(struct st_tensor *));
+	st->index = calloc(map->n, sizeof(struct st_tensor *));
 	if (!st->index)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its index", path);
 	for (size_t i = 0; i < s->n && !rc; i++)
@@ -120,35 +107,25 @@ static enum hokku_code open_shards(const char *dir, const char *path, struct saf
 	if (rc)
 		return rc;
 	st_index_sort(st);
-	json_object_foreach((json_t *)map, key, value)
-	{
-		if (!st->n_index ||
-		    !bsearch(key, st->index, st->n_index, sizeof(struct st_tensor *), compare_key))
+	for (uint32_t i = 0; i < map->n; i++)
+		if (!st_find_str(st, jv_key(map, i)))
 			return err_set(err, HOKKU_BAD_FILE,
 				       "%s: weight_map puts tensor %s into %s, which does not have it", path,
-				       str_quote(str_c(key), tensor, sizeof tensor),
-				       json_string_value(value));
-	}
+				       str_quote(jv_key(map, i), tensor, sizeof tensor),
+				       jv_value(map, i)->text);
 	return HOKKU_OK;
 }
 
 static enum hokku_code open_index(const char *dir, const char *path, struct safetensors **out,
 				  struct hokku_error *err)
 {
-	char *text;
-	size_t n;
-	enum hokku_code rc = file_read(path, ST_MAX_INDEX_BYTES, &text, &n, err);
+	struct jv_doc index;
+	enum hokku_code rc = jv_read_file(path, ST_MAX_INDEX_BYTES, &index, err);
 	if (rc)
 		return rc;
-	json_error_t je;
-	json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &je);
-	free(text);
-	if (!root)
-		return err_set(err, HOKKU_BAD_FILE, "%s: line %d, column %d: %s", path, je.line, je.column,
-			       je.text);
 	struct shards s = {0};
 	struct safetensors *st = NULL;
-	const json_t *map = json_object_get(root, "weight_map");
+	const struct jv *map = jv_get(&index.root, "weight_map");
 	rc = collect(map, path, &s, err);
 	if (!rc) {
 		st = st_new(s.n);
@@ -157,11 +134,11 @@ static enum hokku_code open_index(const char *dir, const char *path, struct safe
 	}
 	free(s.names);
 	if (!st || rc) {
-		json_decref(root);
+		jv_doc_free(&index);
 		st_close(st);
 		return rc;
 	}
-	st->map = root;
+	st->map = index;
 	*out = st;
 	return HOKKU_OK;
 }

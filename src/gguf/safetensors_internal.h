@@ -2,15 +2,14 @@
 #ifndef GGUF_SAFETENSORS_INTERNAL_H
 #define GGUF_SAFETENSORS_INTERNAL_H
 
-#include <jansson.h>
-
 #include "base/file.h"
+#include "base/json.h"
 #include "gguf/safetensors.h"
 
 struct st_part {
 	struct file_map map;
-	bool owned;     /* map is ours to unmap */
-	json_t *header; /* owns the names */
+	bool owned;           /* map is ours to unmap */
+	struct jv_doc header; /* owns the names */
 	struct st_tensor *tensors;
 	uint64_t n_tensors;
 };
@@ -20,7 +19,7 @@ struct safetensors {
 	size_t n_parts;
 	struct st_tensor **index; /* sorted by name */
 	uint64_t n_index;
-	json_t *map; /* the parsed index file, or NULL */
+	struct jv_doc map; /* the index file, or nothing */
 };
 
 struct safetensors *st_new(size_t n_parts);
