@@ -41,7 +41,7 @@ struct jv_doc {
 /* What the text may hold beyond the standard. */
 enum { JV_STRICT = 0, JV_NONFINITE = 1 /* NaN, Infinity and -Infinity, as Python writes them */ };
 
-/* BAD_FILE: "line 1, column 5: ..."; OUT_OF_MEMORY. *out needs no jv_doc_free then. */
+/* BAD_FILE: "line 1 column 5: ..."; OUT_OF_MEMORY. *out needs no jv_doc_free then. */
 enum hokku_code jv_parse(struct str text, unsigned flags, struct jv_doc *out, struct hokku_error *err);
 void jv_doc_free(struct jv_doc *d); /* {0} is allowed */
 

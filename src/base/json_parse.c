@@ -75,7 +75,7 @@ static void place(const struct parser *p, size_t at, size_t *line, size_t *colum
 	}
 }
 
-/* "line 1, column 5: " before the message. */
+/* "line 1 column 5: " before the message. */
 static enum hokku_code bad_at(struct parser *p, size_t at, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -88,7 +88,7 @@ static enum hokku_code bad_at(struct parser *p, size_t at, const char *format, .
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	place(p, at, &line, &column);
-	return err_set(p->err, HOKKU_BAD_FILE, "line %zu, column %zu: %s", line, column, text);
+	return err_set(p->err, HOKKU_BAD_FILE, "line %zu column %zu: %s", line, column, text);
 }
 
 static bool is_word(char c)
@@ -102,8 +102,6 @@ static bool is_word(char c)
 static const char *found(const struct parser *p, char out[64])
 {
 	size_t n = 0;
-	if (p->at == p->n)
-		return "the end of the text";
 	while (p->at + n < p->n && is_word(p->text[p->at + n]))
 		n++;
 	for (n = n ? n : 1; p->at + n < p->n && (p->text[p->at + n] & 0xC0) == 0x80;)
@@ -114,6 +112,8 @@ static const char *found(const struct parser *p, char out[64])
 static enum hokku_code wanted(struct parser *p, const char *what)
 {
 	char text[64];
+	if (p->at == p->n)
+		return bad_at(p, p->n ? p->n - 1 : 0, "%s is wanted, but the text ends here", what);
 	return bad_at(p, p->at, "%s is wanted, but there is %s", what, found(p, text));
 }
 
@@ -178,7 +178,7 @@ static enum hokku_code close_object(struct parser *p, uint32_t first, struct jv 
 	for (uint32_t i = 0; i < n; i++) {
 		pairs[i] = p->pairs[first + i].pair;
 		if (!enter_pair(o, i))
-			return bad_at(p, p->pairs[first + i].at, "the key %s stands twice",
+			return bad_at(p, p->pairs[first + i].at, "duplicate key %s",
 				      str_quote(pairs[i].key, quoted, sizeof quoted));
 	}
 	p->n_pairs = first;
@@ -517,9 +517,8 @@ static enum hokku_code check_encoding(struct parser *p)
 		return err_set(p->err, HOKKU_BAD_FILE, "it has %zu bytes; %d are allowed", p->n,
 			       JV_MAX_BYTES);
 	if (p->n >= 2 && (memcmp(p->text, "\xFF\xFE", 2) == 0 || memcmp(p->text, "\xFE\xFF", 2) == 0))
-		return err_set(
-			p->err, HOKKU_BAD_FILE,
-			"line 1, column 1: it is UTF-16, as its byte order mark says; UTF-8 is wanted");
+		return err_set(p->err, HOKKU_BAD_FILE,
+			       "line 1 column 1: it is UTF-16, as its byte order mark says; UTF-8 is wanted");
 	if (p->n >= sizeof utf8 && memcmp(p->text, utf8, sizeof utf8) == 0) {
 		p->text += sizeof utf8;
 		p->n -= sizeof utf8;

@@ -1,6 +1,5 @@
 #include "server/request.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,50 +26,47 @@ static enum hokku_code no_memory(struct request_error *err)
 }
 
 /* What a value is, for messages: `the string "hot"`, `1e+09`, `an array`. Returns out. */
-static const char *describe(const json_t *v, char out[96])
+static const char *describe(const struct jv *v, char out[96])
 {
 	char quoted[64];
-	switch (json_typeof(v)) {
-	case JSON_STRING:
-		str_quote((struct str){json_string_value(v), json_string_length(v)}, quoted, sizeof quoted);
+	double real;
+	switch (v->type) {
+	case JV_STRING:
+		str_quote(jv_str(v), quoted, sizeof quoted);
 		snprintf(out, 96, "the string %s", quoted);
 		break;
-	case JSON_INTEGER:
-		snprintf(out, 96, "%lld", (long long)json_integer_value(v));
+	case JV_NUMBER:
+		jv_text(v, out, 96);
+		if (strpbrk(v->text, ".eE") && jv_double(v, &real))
+			snprintf(out, 96, "%.10g", real);
 		break;
-	case JSON_REAL:
-		snprintf(out, 96, "%.10g", json_real_value(v));
+	case JV_BOOL:
+	case JV_NULL:
+		jv_text(v, out, 96);
 		break;
-	case JSON_TRUE:
-	case JSON_FALSE:
-		snprintf(out, 96, "%s", json_is_true(v) ? "true" : "false");
+	case JV_ARRAY:
+		snprintf(out, 96, "an array of %zu", jv_len(v));
 		break;
-	case JSON_NULL:
-		snprintf(out, 96, "null");
-		break;
-	case JSON_ARRAY:
-		snprintf(out, 96, "an array of %zu", json_array_size(v));
-		break;
-	case JSON_OBJECT:
+	case JV_OBJECT:
 		snprintf(out, 96, "an object");
 		break;
 	}
 	return out;
 }
 
-static struct str string_of(const json_t *v)
+/* A number; NaN for anything else, and for one that no double holds. */
+static double number_of(const struct jv *v)
 {
-	return (struct str){json_string_value(v), json_string_length(v)};
+	double x;
+	return jv_double(v, &x) ? x : (double)NAN;
 }
 
 /* A whole number, also one written 40.0. */
-static bool get_whole(const json_t *v, int64_t *out)
+static bool get_whole(const struct jv *v, int64_t *out)
 {
-	if (json_is_integer(v)) {
-		*out = json_integer_value(v);
+	if (jv_int(v, out))
 		return true;
-	}
-	double real = json_is_real(v) ? json_real_value(v) : NAN;
+	double real = number_of(v);
 	if (!(fabs(real) < 0x1p53) || real != floor(real))
 		return false;
 	*out = (int64_t)real;
@@ -79,19 +75,19 @@ static bool get_whole(const json_t *v, int64_t *out)
 
 /* ---- the fields of POST /v1/generate ---- */
 
-static enum hokku_code take_prompt(struct gen_request *r, json_t *v, struct request_error *err)
+static enum hokku_code take_prompt(struct gen_request *r, const struct jv *v, struct request_error *err)
 {
 	char found[96], field[64];
-	if (json_is_string(v)) {
-		r->prompt = string_of(v);
+	if (jv_is(v, JV_STRING)) {
+		r->prompt = jv_str(v);
 		if (r->prompt.len == 0)
 			return bad(err, "prompt", "is empty; it takes at least one character or token id");
 		return HOKKU_OK;
 	}
-	if (!json_is_array(v))
+	if (!jv_is(v, JV_ARRAY))
 		return bad(err, "prompt", "is %s; it takes a string or an array of token ids",
 			   describe(v, found));
-	size_t n = json_array_size(v);
+	size_t n = jv_len(v);
 	if (n == 0)
 		return bad(err, "prompt", "is an empty array; it takes at least one token id");
 	r->tokens = malloc(n * sizeof *r->tokens);
@@ -100,7 +96,7 @@ static enum hokku_code take_prompt(struct gen_request *r, json_t *v, struct requ
 	r->n_tokens = n;
 	for (size_t i = 0; i < n; i++) {
 		int64_t id;
-		const json_t *item = json_array_get(v, i);
+		const struct jv *item = jv_at(v, i);
 		if (!get_whole(item, &id) || id < 0 || id > INT32_MAX) {
 			snprintf(field, sizeof field, "prompt[%zu]", i);
 			return bad(err, field, "is %s; it takes a token id, a whole number from 0 to %d",
@@ -111,14 +107,14 @@ static enum hokku_code take_prompt(struct gen_request *r, json_t *v, struct requ
 	return HOKKU_OK;
 }
 
-static void warn_unknown(struct strbuf *warnings, uint32_t *n, const char *where, const char *key,
+static void warn_unknown(struct strbuf *warnings, uint32_t *n, const char *where, struct str key,
 			 const char *const *known)
 {
 	char quoted[80], text[256];
 	if (++*n > REQUEST_MAX_WARNINGS)
 		return;
-	const char *near = str_nearest(key, known);
-	str_quote(str_c(key), quoted, sizeof quoted);
+	const char *near = str_nearest(key.ptr, known);
+	str_quote(key, quoted, sizeof quoted);
 	if (*n == REQUEST_MAX_WARNINGS)
 		snprintf(text, sizeof text, "there are more unknown fields");
 	else if (near)
@@ -136,94 +132,89 @@ static bool is_role(struct str s)
 	return str_eq_c(s, "system") || str_eq_c(s, "user") || str_eq_c(s, "assistant");
 }
 
-static enum hokku_code take_message(const json_t *item, size_t i, struct chat_message *m,
+static enum hokku_code take_message(const struct jv *item, size_t i, struct chat_message *m,
 				    struct request_error *err)
 {
 	char found[96], field[64];
 	snprintf(field, sizeof field, "messages[%zu]", i);
-	if (!json_is_object(item))
+	if (!jv_is(item, JV_OBJECT))
 		return bad(err, field, "is %s; it takes an object with role and content",
 			   describe(item, found));
-	const json_t *role = json_object_get(item, "role"), *content = json_object_get(item, "content");
+	const struct jv *role = jv_get(item, "role"), *content = jv_get(item, "content");
 	snprintf(field, sizeof field, "messages[%zu].role", i);
 	if (!role)
 		return bad(err, field, "is missing; it takes \"system\", \"user\" or \"assistant\"");
-	if (!json_is_string(role) || !is_role(string_of(role)))
+	if (!jv_is(role, JV_STRING) || !is_role(jv_str(role)))
 		return bad(err, field, "is %s; it takes \"system\", \"user\" or \"assistant\"",
 			   describe(role, found));
 	snprintf(field, sizeof field, "messages[%zu].content", i);
 	if (!content)
 		return bad(err, field, "is missing; it takes a string");
-	if (!json_is_string(content))
+	if (!jv_is(content, JV_STRING))
 		return bad(err, field, "is %s; it takes a string", describe(content, found));
-	m->role = string_of(role);
-	m->content = string_of(content);
+	m->role = jv_str(role);
+	m->content = jv_str(content);
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_messages(struct gen_request *r, json_t *v, struct request_error *err)
+static enum hokku_code take_messages(struct gen_request *r, const struct jv *v, struct request_error *err)
 {
 	static const char *const known[] = {"role", "content", NULL};
 	char found[96];
-	if (!json_is_array(v) || json_array_size(v) == 0)
+	if (!jv_is(v, JV_ARRAY) || jv_len(v) == 0)
 		return bad(err, "messages", "is %s; it takes an array of at least one {role, content}",
 			   describe(v, found));
-	size_t n = json_array_size(v);
+	size_t n = jv_len(v);
 	r->messages = malloc(n * sizeof *r->messages);
 	if (!r->messages)
 		return no_memory(err);
 	r->n_messages = n;
 	uint32_t n_warnings = 0;
 	for (size_t i = 0; i < n; i++) {
-		json_t *item = json_array_get(v, i);
+		const struct jv *item = jv_at(v, i);
 		enum hokku_code rc = take_message(item, i, &r->messages[i], err);
 		if (rc)
 			return rc;
-		const char *key;
-		json_t *value;
-		json_object_foreach(item, key, value)
-		{
-			if (strcmp(key, "role") != 0 && strcmp(key, "content") != 0)
-				warn_unknown(&r->warnings, &n_warnings, "a message", key, known);
-		}
+		for (uint32_t k = 0; k < item->n; k++)
+			if (!str_eq_c(jv_key(item, k), "role") && !str_eq_c(jv_key(item, k), "content"))
+				warn_unknown(&r->warnings, &n_warnings, "a message", jv_key(item, k), known);
 	}
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_one_stop(struct gen_request *r, const json_t *v, const char *field,
+static enum hokku_code take_one_stop(struct gen_request *r, const struct jv *v, const char *field,
 				     struct request_error *err)
 {
 	char found[96];
-	if (!json_is_string(v))
+	if (!jv_is(v, JV_STRING))
 		return bad(err, field, "is %s; it takes a string", describe(v, found));
-	struct str s = string_of(v);
+	struct str s = jv_str(v);
 	if (s.len < 1 || s.len > ENGINE_MAX_STOP_BYTES)
 		return bad(err, field, "has %zu bytes; it takes 1 to %d", s.len, ENGINE_MAX_STOP_BYTES);
 	r->stop[r->n_stop++] = s;
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_stop(struct gen_request *r, json_t *v, struct request_error *err)
+static enum hokku_code take_stop(struct gen_request *r, const struct jv *v, struct request_error *err)
 {
 	char found[96], field[64];
-	if (json_is_string(v))
+	if (jv_is(v, JV_STRING))
 		return take_one_stop(r, v, "stop", err);
-	if (!json_is_array(v))
+	if (!jv_is(v, JV_ARRAY))
 		return bad(err, "stop", "is %s; it takes a string or an array of up to %d strings",
 			   describe(v, found), ENGINE_MAX_STOP);
-	if (json_array_size(v) > ENGINE_MAX_STOP)
-		return bad(err, "stop", "has %zu strings; it takes up to %d", json_array_size(v),
-			   ENGINE_MAX_STOP);
-	for (size_t i = 0; i < json_array_size(v); i++) {
+	if (jv_len(v) > ENGINE_MAX_STOP)
+		return bad(err, "stop", "has %zu strings; it takes up to %d", jv_len(v), ENGINE_MAX_STOP);
+	for (size_t i = 0; i < jv_len(v); i++) {
 		snprintf(field, sizeof field, "stop[%zu]", i);
-		enum hokku_code rc = take_one_stop(r, json_array_get(v, i), field, err);
+		enum hokku_code rc = take_one_stop(r, jv_at(v, i), field, err);
 		if (rc)
 			return rc;
 	}
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_max_tokens(struct gen_request *r, json_t *v, struct request_error *err)
+static enum hokku_code take_max_tokens(struct gen_request *r, const struct jv *v, struct request_error *err)
 {
 	char found[96];
 	int64_t n;
@@ -234,23 +225,23 @@ static enum hokku_code take_max_tokens(struct gen_request *r, json_t *v, struct 
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_stream(struct gen_request *r, json_t *v, struct request_error *err)
+static enum hokku_code take_stream(struct gen_request *r, const struct jv *v, struct request_error *err)
 {
 	char found[96];
-	if (!json_is_boolean(v))
+	if (!jv_is(v, JV_BOOL))
 		return bad(err, "stream", "is %s; it takes true or false", describe(v, found));
-	r->stream = json_is_true(v);
+	r->stream = jv_is_true(v);
 	return HOKKU_OK;
 }
 
 /* 64 bits. JSON numbers of programs in between often hold 53 only, hence the string form as well. */
-static enum hokku_code take_seed(struct gen_request *r, json_t *v, struct request_error *err)
+static enum hokku_code take_seed(struct gen_request *r, const struct jv *v, struct request_error *err)
 {
 	char found[96];
 	int64_t n;
 	bool ok = false;
-	if (json_is_string(v)) {
-		struct str s = string_of(v);
+	if (jv_is(v, JV_STRING)) {
+		struct str s = jv_str(v);
 		uint64_t seed = 0;
 		ok = s.len > 0 && s.len <= 20;
 		for (size_t i = 0; i < s.len && ok; i++) {
@@ -279,10 +270,11 @@ static bool is_id_char(char c)
 	       c == '_' || c == '.' || c == ':';
 }
 
-static enum hokku_code take_id(char id[REQUEST_MAX_ID_BYTES + 1], const json_t *v, struct request_error *err)
+static enum hokku_code take_id(char id[REQUEST_MAX_ID_BYTES + 1], const struct jv *v,
+			       struct request_error *err)
 {
 	char found[96];
-	struct str s = json_is_string(v) ? string_of(v) : (struct str){NULL, 0};
+	struct str s = jv_is(v, JV_STRING) ? jv_str(v) : (struct str){NULL, 0};
 	bool ok = s.len >= 1 && s.len <= REQUEST_MAX_ID_BYTES;
 	for (size_t i = 0; ok && i < s.len; i++)
 		ok = is_id_char(s.ptr[i]);
@@ -294,29 +286,29 @@ static enum hokku_code take_id(char id[REQUEST_MAX_ID_BYTES + 1], const json_t *
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_request_id(struct gen_request *r, json_t *v, struct request_error *err)
+static enum hokku_code take_request_id(struct gen_request *r, const struct jv *v, struct request_error *err)
 {
 	return take_id(r->id, v, err);
 }
 
 /* A key of logit_bias: a token id in digits. */
-static bool parse_token_key(const char *key, int32_t *out)
+static bool parse_token_key(struct str key, int32_t *out)
 {
 	int64_t n = 0;
 	size_t i = 0;
-	for (; key[i] >= '0' && key[i] <= '9' && i < 10; i++)
-		n = n * 10 + (key[i] - '0');
+	for (; i < key.len && key.ptr[i] >= '0' && key.ptr[i] <= '9' && i < 10; i++)
+		n = n * 10 + (key.ptr[i] - '0');
 	*out = (int32_t)n;
-	return i > 0 && key[i] == '\0' && n <= INT32_MAX && !(key[0] == '0' && i > 1);
+	return i > 0 && i == key.len && n <= INT32_MAX && !(key.ptr[0] == '0' && i > 1);
 }
 
-static enum hokku_code take_logit_bias(struct gen_request *r, json_t *v, struct request_error *err)
+static enum hokku_code take_logit_bias(struct gen_request *r, const struct jv *v, struct request_error *err)
 {
 	char found[96], quoted[64];
-	if (!json_is_object(v))
+	if (!jv_is(v, JV_OBJECT))
 		return bad(err, "logit_bias", "is %s; it takes an object of token ids and numbers",
 			   describe(v, found));
-	size_t n = json_object_size(v);
+	size_t n = v->n;
 	if (n > COMPUTE_MAX_LOGIT_BIAS)
 		return bad(err, "logit_bias", "has %zu entries; it takes up to %d", n,
 			   COMPUTE_MAX_LOGIT_BIAS);
@@ -324,15 +316,14 @@ static enum hokku_code take_logit_bias(struct gen_request *r, json_t *v, struct 
 	if (!bias)
 		return no_memory(err);
 	r->sampling.bias = r->bias = bias;
-	const char *key;
-	json_t *value;
-	json_object_foreach(v, key, value)
-	{
+	for (uint32_t i = 0; i < v->n; i++) {
+		const struct jv *value = jv_value(v, i);
+		struct str key = jv_key(v, i);
 		struct hokku_logit_bias *b = &bias[r->sampling.n_bias];
 		if (!parse_token_key(key, &b->token))
 			return bad(err, "logit_bias", "has the key %s; a key is a token id in digits",
-				   str_quote(str_c(key), quoted, sizeof quoted));
-		double x = json_is_number(value) ? json_number_value(value) : NAN;
+				   str_quote(key, quoted, sizeof quoted));
+		double x = number_of(value);
 		if (!(fabs(x) <= ENGINE_MAX_LOGIT_BIAS))
 			return bad(err, "logit_bias", "of token %d is %s; it takes a number from -%d to %d",
 				   b->token, describe(value, found), ENGINE_MAX_LOGIT_BIAS,
@@ -345,7 +336,7 @@ static enum hokku_code take_logit_bias(struct gen_request *r, json_t *v, struct 
 
 static const struct field {
 	const char *name;
-	enum hokku_code (*take)(struct gen_request *r, json_t *v, struct request_error *err);
+	enum hokku_code (*take)(struct gen_request *r, const struct jv *v, struct request_error *err);
 } fields[] = {
 	{"prompt", take_prompt}, {"messages", take_messages},
 	{"id", take_request_id}, {"stream", take_stream},
@@ -355,13 +346,13 @@ static const struct field {
 enum { N_FIELDS = sizeof fields / sizeof *fields, MAX_KNOWN = 64 };
 
 /* The engine's table says which numbers are allowed. */
-static enum hokku_code take_sampling(struct gen_request *r, const struct sampling_field *f, const json_t *v,
-				     struct request_error *err)
+static enum hokku_code take_sampling(struct gen_request *r, const struct sampling_field *f,
+				     const struct jv *v, struct request_error *err)
 {
 	char found[96];
 	char *target = (char *)&r->sampling + f->offset;
 	const char *kind = f->kind == SAMPLING_INT ? "a whole number" : "a number";
-	double x = json_is_number(v) ? json_number_value(v) : NAN;
+	double x = number_of(v);
 	int64_t whole = 0;
 	bool ok = f->kind == SAMPLING_INT ? get_whole(v, &whole) : true;
 	ok = ok && x <= f->max && (f->min_open ? x > f->min : x >= f->min);
@@ -382,18 +373,18 @@ static enum hokku_code take_sampling(struct gen_request *r, const struct samplin
 }
 
 /* Returns false if there is no such field. */
-static bool take_field(struct gen_request *r, const char *key, json_t *v, enum hokku_code *rc,
+static bool take_field(struct gen_request *r, struct str key, const struct jv *v, enum hokku_code *rc,
 		       struct request_error *err)
 {
 	for (size_t i = 0; i < N_FIELDS; i++) {
-		if (strcmp(fields[i].name, key) == 0) {
-			*rc = json_is_null(v) ? HOKKU_OK : fields[i].take(r, v, err);
+		if (str_eq_c(key, fields[i].name)) {
+			*rc = jv_none(v) ? HOKKU_OK : fields[i].take(r, v, err);
 			return true;
 		}
 	}
 	for (size_t i = 0; i < n_sampling_fields; i++) {
-		if (strcmp(sampling_fields[i].name, key) == 0) {
-			*rc = json_is_null(v) ? HOKKU_OK : take_sampling(r, &sampling_fields[i], v, err);
+		if (str_eq_c(key, sampling_fields[i].name)) {
+			*rc = jv_none(v) ? HOKKU_OK : take_sampling(r, &sampling_fields[i], v, err);
 			return true;
 		}
 	}
@@ -442,36 +433,26 @@ static enum hokku_code check_size(struct str body, struct request_error *err)
 	return HOKKU_OK;
 }
 
-static enum hokku_code parse_object(struct str body, json_t **out, struct request_error *err)
+static enum hokku_code parse_object(struct str body, struct jv_doc *out, struct request_error *err)
 {
 	char found[96];
-	json_error_t e;
-	*out = NULL;
+	*out = (struct jv_doc){0};
 	if (body.len == 0)
 		return bad(err, "", "the body is empty; it must be a JSON object");
 	enum hokku_code rc = check_size(body, err);
 	if (rc)
 		return rc;
-	json_t *root =
-		json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e);
-	if (!root && json_error_code(&e) == json_error_out_of_memory)
+	struct hokku_error why = {0};
+	rc = jv_parse(body, JV_STRICT, out, &why);
+	if (rc == HOKKU_OUT_OF_MEMORY)
 		return no_memory(err);
-	if (!root && json_error_code(&e) == json_error_numeric_overflow)
-		return bad(err, "",
-			   "the body has a number that is too large, at line %d column %d (a seed above "
-			   "9223372036854775807 "
-			   "is written as a string)",
-			   e.line, e.column);
-	if (!root)
-		return bad(err, "", "the body is no valid JSON, at line %d column %d: %s", e.line, e.column,
-			   e.text);
-	if (!json_is_object(root)) {
-		describe(root, found);
-		json_decref(root);
-		return bad(err, "", "the body is %s; it must be a JSON object", found);
-	}
-	*out = root;
-	return HOKKU_OK;
+	if (rc)
+		return bad(err, "", "the body is no valid JSON, at %s", why.message);
+	if (out->root.type == JV_OBJECT)
+		return HOKKU_OK;
+	describe(&out->root, found);
+	jv_doc_free(out);
+	return bad(err, "", "the body is %s; it must be a JSON object", found);
 }
 
 static enum hokku_code check_prompt(const struct gen_request *r, struct request_error *err)
@@ -489,20 +470,17 @@ enum hokku_code request_parse(struct str body, struct gen_request *out, struct r
 	*out = (struct gen_request){.stream = true};
 	err->field[0] = '\0';
 	sampling_defaults(&out->sampling);
-	json_t *root;
-	enum hokku_code rc = parse_object(body, &root, err);
+	enum hokku_code rc = parse_object(body, &out->json, err);
 	if (rc)
 		return rc;
-	out->root = (struct json_t *)root;
-	const char *known[MAX_KNOWN], *key;
+	const struct jv *root = &out->json.root;
+	const char *known[MAX_KNOWN];
 	uint32_t n_warnings = 0;
 	list_known(known);
-	json_t *value;
-	json_object_foreach(root, key, value)
-	{
+	for (uint32_t i = 0; i < root->n; i++) {
 		rc = HOKKU_OK;
-		if (!take_field(out, key, value, &rc, err))
-			warn_unknown(&out->warnings, &n_warnings, "the request", key, known);
+		if (!take_field(out, jv_key(root, i), jv_value(root, i), &rc, err))
+			warn_unknown(&out->warnings, &n_warnings, "the request", jv_key(root, i), known);
 		if (rc)
 			return rc;
 	}
@@ -525,10 +503,9 @@ bool request_drop_prompt(struct gen_request *r)
 	}
 	free(r->tokens);
 	free(r->messages);
-	json_decref((json_t *)r->root);
+	jv_doc_free(&r->json);
 	r->tokens = NULL;
 	r->messages = NULL;
-	r->root = NULL;
 	r->prompt = (struct str){NULL, 0};
 	r->n_tokens = r->n_messages = 0;
 	return true;
@@ -541,7 +518,7 @@ void request_free(struct gen_request *r)
 	free(r->messages);
 	free(r->bias);
 	strbuf_free(&r->warnings);
-	json_decref((json_t *)r->root);
+	jv_doc_free(&r->json);
 	*r = (struct gen_request){0};
 }
 
@@ -550,20 +527,16 @@ enum hokku_code request_parse_cancel(struct str body, char id[REQUEST_MAX_ID_BYT
 {
 	static const char *const known[] = {"id", NULL};
 	err->field[0] = '\0';
-	json_t *root;
-	enum hokku_code rc = parse_object(body, &root, err);
+	struct jv_doc json;
+	enum hokku_code rc = parse_object(body, &json, err);
 	if (rc)
 		return rc;
-	const json_t *v = json_object_get(root, "id");
+	const struct jv *root = &json.root, *v = jv_get(root, "id");
 	rc = v ? take_id(id, v, err) : bad(err, "id", "is missing; it names the request to cancel");
-	const char *key;
-	json_t *value;
 	uint32_t n_warnings = 0;
-	json_object_foreach(root, key, value)
-	{
-		if (strcmp(key, "id") != 0)
-			warn_unknown(warnings, &n_warnings, "the request", key, known);
-	}
-	json_decref(root);
+	for (uint32_t i = 0; i < root->n; i++)
+		if (!str_eq_c(jv_key(root, i), "id"))
+			warn_unknown(warnings, &n_warnings, "the request", jv_key(root, i), known);
+	jv_doc_free(&json);
 	return rc;
 }

@@ -7,13 +7,13 @@
 #ifndef SERVER_REQUEST_H
 #define SERVER_REQUEST_H
 
+#include "base/json.h"
 #include "engine/engine.h"
 
 enum {
 	REQUEST_MAX_ID_BYTES = 64,
-	REQUEST_MAX_CONTAINERS =
-		20000, /* objects and arrays in a body: an empty object takes 260 bytes of memory */
-	REQUEST_MAX_ELEMENTS = 2097152, /* values in a body, token ids for the most part: 40 bytes each */
+	REQUEST_MAX_CONTAINERS = 20000, /* objects and arrays in a body */
+	REQUEST_MAX_ELEMENTS = 2097152, /* values in a body, token ids for the most part */
 	REQUEST_MAX_WARNINGS = 16,      /* unknown fields named one by one */
 	REQUEST_MAX_SMALL_BODY = 16384, /* of everything but /v1/generate: parsed on the loop's thread */
 };
@@ -23,8 +23,6 @@ struct request_error {
 	struct hokku_error error;
 	char field[64];
 };
-
-struct json_t;
 
 /* A request for an answer, as POST /v1/generate takes it. Exactly one of prompt, tokens and messages is
  * there. */
@@ -43,7 +41,7 @@ struct gen_request {
 	struct str stop[ENGINE_MAX_STOP];
 	uint32_t n_stop;
 	struct strbuf warnings; /* JSON strings separated by commas; empty: none */
-	struct json_t *root;    /* owns the bytes of all strings above */
+	struct jv_doc json;     /* owns the bytes of all strings above */
 	char *stop_bytes;       /* after request_drop_prompt: owns those of stop */
 };
 

@@ -77,7 +77,7 @@ test('a seed decides the text, in every form it can be written', async () => {
 	const drawn = await ask('null');
 	assert.ok(Number.isSafeInteger(drawn.seed));
 	assert.equal((await ask(drawn.seed)).text, drawn.text);
-	refused(await generate(server, '{"prompt":"a","seed":18446744073709551615}'), 400, 'INVALID_REQUEST', undefined, 'line 1 column', 'string');
+	refused(await generate(server, '{"prompt":"a","seed":18446744073709551615}'), 400, 'INVALID_REQUEST', 'seed', '18446744073709551615', 'string');
 	for (const wrong of ['-1', '1.5', '"18446744073709551616"', '"0x1"', '""', 'true', '[1]'])
 		refused(await generate(server, `{"prompt":"a","seed":${wrong}}`), 400, 'INVALID_REQUEST', 'seed', '0 to 18446744073709551615');
 });
@@ -168,11 +168,15 @@ test('what is no JSON object is told where', async () => {
 	await wrong('{"prompt": "a"', 'line 1 column 14');
 	await wrong('{"prompt": "a"} x', 'line 1 column');
 	await wrong('{"prompt": "a", "prompt": "b"}', 'line 1 column', 'duplicate');
+	await wrong('{"prompt":"a","temperature":NaN}', 'line 1 column 29', 'NaN');
 	await wrong('[1]', 'an array of 1', 'object');
 	await wrong('"a"', 'the string "a"', 'object');
-	await wrong(new Uint8Array([123, 34, 112, 34, 58, 34, 0xff, 34, 125]), 'line 1 column 6', '0xff');
+	await wrong(new Uint8Array([123, 34, 112, 34, 58, 34, 0xff, 34, 125]), 'line 1 column 7', '0xff');
 	await wrong('['.repeat(3000), 'line 1 column');
 	await wrong(`{"prompt":[${'[],'.repeat(20000)}[]]}`, '20003 objects and arrays', '20000');
+	// A byte order mark before the body is none of it; numbers that nobody reads may have any size.
+	for (const body of ['\ufeff{"prompt":"a","max_tokens":1,"stream":false}', `{"prompt":"a","max_tokens":1,"stream":false,"user":1${'0'.repeat(400)}}`])
+		assert.equal((await generate(server, body)).status, 200);
 	// A NUL is a character like any other in a prompt, and none of an id.
 	assert.equal((await generate(server, '{"prompt":"a\\u0000b","max_tokens":1,"stream":false}')).status, 200);
 	refused(await generate(server, '{"prompt":"a","id":"a\\u0000b"}'), 400, 'INVALID_REQUEST', 'id', '\\x00');

@@ -141,14 +141,14 @@ static void test_byte_order_mark(void **state)
 	(void)state;
 	assert_int_equal(parse("\xEF\xBB\xBF{\"a\":1}", JV_STRICT)->n, 1);
 	refuse("\xEF\xBB\xBF\xEF\xBB\xBF{}", JV_STRICT,
-	       "line 1, column 1: a value is wanted, but there is \"\xEF\xBB\xBF\"");
+	       "line 1 column 1: a value is wanted, but there is \"\xEF\xBB\xBF\"");
 	refuse("{\xEF\xBB\xBF}", JV_STRICT,
-	       "line 1, column 2: a key in quotes or '}' is wanted, but there is \"\xEF\xBB\xBF\"");
+	       "line 1 column 2: a key in quotes or '}' is wanted, but there is \"\xEF\xBB\xBF\"");
 	refuse("\xEF\xBB\xBF{\n}}", JV_STRICT, /* places count after the mark */
-	       "line 2, column 2: the end of the text is wanted, but there is \"}\"");
-	refuse("\xEF\xBB", JV_STRICT, "line 1, column 1: the byte 0xef is no UTF-8");
+	       "line 2 column 2: the end of the text is wanted, but there is \"}\"");
+	refuse("\xEF\xBB", JV_STRICT, "line 1 column 1: the byte 0xef is no UTF-8");
 	refuse("\xFF\xFE{", JV_STRICT,
-	       "line 1, column 1: it is UTF-16, as its byte order mark says; UTF-8 is wanted");
+	       "line 1 column 1: it is UTF-16, as its byte order mark says; UTF-8 is wanted");
 }
 
 static void test_refusals(void **state)
@@ -157,43 +157,43 @@ static void test_refusals(void **state)
 	static const struct {
 		const char *text, *message;
 	} rows[] = {
-		{"", "line 1, column 1: a value is wanted, but there is the end of the text"},
-		{"{", "line 1, column 2: a key in quotes or '}' is wanted, but there is the end of the text"},
-		{"{\"a\"", "line 1, column 5: ':' is wanted, but there is the end of the text"},
-		{"{\"a\":1,}", "line 1, column 8: a key in quotes is wanted, but there is \"}\""},
-		{"{a:1}", "line 1, column 2: a key in quotes or '}' is wanted, but there is \"a\""},
-		{"[1,]", "line 1, column 4: a value is wanted, but there is \"]\""},
-		{"[1 2]", "line 1, column 4: ',' or ']' is wanted, but there is \"2\""},
-		{"{\"a\":1]", "line 1, column 7: ',' or '}' is wanted, but there is \"]\""},
-		{"{}\nx", "line 2, column 1: the end of the text is wanted, but there is \"x\""},
+		{"", "line 1 column 1: a value is wanted, but the text ends here"},
+		{"{", "line 1 column 1: a key in quotes or '}' is wanted, but the text ends here"},
+		{"{\"a\"", "line 1 column 4: ':' is wanted, but the text ends here"},
+		{"{\"a\":1,}", "line 1 column 8: a key in quotes is wanted, but there is \"}\""},
+		{"{a:1}", "line 1 column 2: a key in quotes or '}' is wanted, but there is \"a\""},
+		{"[1,]", "line 1 column 4: a value is wanted, but there is \"]\""},
+		{"[1 2]", "line 1 column 4: ',' or ']' is wanted, but there is \"2\""},
+		{"{\"a\":1]", "line 1 column 7: ',' or '}' is wanted, but there is \"]\""},
+		{"{}\nx", "line 2 column 1: the end of the text is wanted, but there is \"x\""},
 		{"\"\xC3\xA9\xC3\xA9\",",
-		 "line 1, column 5: the end of the text is wanted, but there is \",\""},
-		{"tru", "line 1, column 1: a value is wanted, but there is \"tru\""},
-		{"01", "line 1, column 1: a value is wanted, but there is \"01\""},
-		{"-", "line 1, column 1: a value is wanted, but there is \"-\""},
-		{"1.", "line 1, column 1: a value is wanted, but there is \"1.\""},
-		{".5", "line 1, column 1: a value is wanted, but there is \".5\""},
-		{"1e+", "line 1, column 1: a value is wanted, but there is \"1e+\""},
-		{"+1", "line 1, column 1: a value is wanted, but there is \"+1\""},
-		{"0x10", "line 1, column 2: the end of the text is wanted, but there is \"x10\""},
-		{"NaN", "line 1, column 1: NaN is no number of JSON's; a finite one is wanted"},
-		{"-Infinity", "line 1, column 1: -Infinity is no number of JSON's; a finite one is wanted"},
-		{"nan", "line 1, column 1: a value is wanted, but there is \"nan\""},
-		{"-NaN", "line 1, column 1: a value is wanted, but there is \"-NaN\""},
-		{"\"a", "line 1, column 1: the string that begins here has no end"},
-		{"\"a\\", "line 1, column 1: the string that begins here has no end"},
-		{"\"a\\\"", "line 1, column 1: the string that begins here has no end"},
-		{"\"\t\"", "line 1, column 2: a string holds the control character 0x09; \\u0009 is wanted"},
-		{"\"\\x\"", "line 1, column 2: \"\\\\x\" is no escape of a character"},
-		{"\"\\u12\"", "line 1, column 2: \"\\\\u12\" is no escape of a character"},
-		{"\"\\u12g4\"", "line 1, column 2: \"\\\\u12g4\" is no escape of a character"},
-		{"\"\\ud800\"", "line 1, column 2: \"\\\\ud800\" is no escape of a character"},
-		{"\"\\udc00\"", "line 1, column 2: \"\\\\udc00\" is no escape of a character"},
-		{"\"\\ud800\\u0041\"", "line 1, column 2: \"\\\\ud800\" is no escape of a character"},
-		{"\"\xff\"", "line 1, column 2: the byte 0xff is no UTF-8"},
-		{"\"\xED\xA0\x80\"", "line 1, column 2: the byte 0xed is no UTF-8"},
-		{"{\"a\":1,\n\"a\":2}", "line 2, column 1: the key \"a\" stands twice"},
-		{"{\"a\":{\"b\":1,\"\\u0062\":1}}", "line 1, column 13: the key \"b\" stands twice"},
+		 "line 1 column 5: the end of the text is wanted, but there is \",\""},
+		{"tru", "line 1 column 1: a value is wanted, but there is \"tru\""},
+		{"01", "line 1 column 1: a value is wanted, but there is \"01\""},
+		{"-", "line 1 column 1: a value is wanted, but there is \"-\""},
+		{"1.", "line 1 column 1: a value is wanted, but there is \"1.\""},
+		{".5", "line 1 column 1: a value is wanted, but there is \".5\""},
+		{"1e+", "line 1 column 1: a value is wanted, but there is \"1e+\""},
+		{"+1", "line 1 column 1: a value is wanted, but there is \"+1\""},
+		{"0x10", "line 1 column 2: the end of the text is wanted, but there is \"x10\""},
+		{"NaN", "line 1 column 1: NaN is no number of JSON's; a finite one is wanted"},
+		{"-Infinity", "line 1 column 1: -Infinity is no number of JSON's; a finite one is wanted"},
+		{"nan", "line 1 column 1: a value is wanted, but there is \"nan\""},
+		{"-NaN", "line 1 column 1: a value is wanted, but there is \"-NaN\""},
+		{"\"a", "line 1 column 1: the string that begins here has no end"},
+		{"\"a\\", "line 1 column 1: the string that begins here has no end"},
+		{"\"a\\\"", "line 1 column 1: the string that begins here has no end"},
+		{"\"\t\"", "line 1 column 2: a string holds the control character 0x09; \\u0009 is wanted"},
+		{"\"\\x\"", "line 1 column 2: \"\\\\x\" is no escape of a character"},
+		{"\"\\u12\"", "line 1 column 2: \"\\\\u12\" is no escape of a character"},
+		{"\"\\u12g4\"", "line 1 column 2: \"\\\\u12g4\" is no escape of a character"},
+		{"\"\\ud800\"", "line 1 column 2: \"\\\\ud800\" is no escape of a character"},
+		{"\"\\udc00\"", "line 1 column 2: \"\\\\udc00\" is no escape of a character"},
+		{"\"\\ud800\\u0041\"", "line 1 column 2: \"\\\\ud800\" is no escape of a character"},
+		{"\"\xff\"", "line 1 column 2: the byte 0xff is no UTF-8"},
+		{"\"\xED\xA0\x80\"", "line 1 column 2: the byte 0xed is no UTF-8"},
+		{"{\"a\":1,\n\"a\":2}", "line 2 column 1: duplicate key \"a\""},
+		{"{\"a\":{\"b\":1,\"\\u0062\":1}}", "line 1 column 13: duplicate key \"b\""},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		refuse(rows[i].text, JV_STRICT, rows[i].message);
@@ -225,7 +225,7 @@ static void test_many_keys(void **state)
 			char message[96];
 			b.len = open;
 			strbuf_addf(&b, ",\"k%u\":0}", twice[i]);
-			snprintf(message, sizeof message, "line 1, column %zu: the key \"k%u\" stands twice",
+			snprintf(message, sizeof message, "line 1 column %zu: duplicate key \"k%u\"",
 				 open + 2, twice[i]);
 			refuse(b.ptr, JV_STRICT, message);
 		}
@@ -308,7 +308,7 @@ static void test_file(void **state)
 	} rows[] = {
 		{"\xEF\xBB\xBF{\"a\":NaN}", NULL},
 		{"[1]", "it holds [1]; it must hold a JSON object"},
-		{"{", "line 1, column 2: a key in quotes or '}' is wanted, but there is the end of the text"},
+		{"{", "line 1 column 1: a key in quotes or '}' is wanted, but the text ends here"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		char wanted[160];

@@ -40,12 +40,12 @@ static const struct broken {
 	{"{}", 100000000, 0, "x: the header length is 100000000, but only 2 bytes follow"},
 	{" {}", -1, 0, "x: the header begins with byte 0x20; it must be '{' (0x7b)"},
 	{"[]", -1, 0, "x: the header begins with byte 0x5b; it must be '{' (0x7b)"},
-	{"{\"a\"", -1, 0, "x: header: line 1, column 5: ':' is wanted, but there is the end of the text"},
-	{"{} x", -1, 0, "x: header: line 1, column 4: the end of the text is wanted, but there is \"x\""},
-	{"{\"a\":{},\"a\":{}}", -1, 0, "x: header: line 1, column 9: the key \"a\" stands twice"},
+	{"{\"a\"", -1, 0, "x: header: line 1 column 4: ':' is wanted, but the text ends here"},
+	{"{} x", -1, 0, "x: header: line 1 column 4: the end of the text is wanted, but there is \"x\""},
+	{"{\"a\":{},\"a\":{}}", -1, 0, "x: header: line 1 column 9: duplicate key \"a\""},
 	{"{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\"}}", -1, 0,
-	 "x: header: line 1, column 20: the key \"dtype\" stands twice"},
-	{"{\"\xff\":{}}", -1, 0, "x: header: line 1, column 3: the byte 0xff is no UTF-8"},
+	 "x: header: line 1 column 20: duplicate key \"dtype\""},
+	{"{\"\xff\":{}}", -1, 0, "x: header: line 1 column 3: the byte 0xff is no UTF-8"},
 	/* __metadata__ */
 	{"{\"__metadata__\":[]}", -1, 0, "x: __metadata__ is an array, not an object of strings"},
 	{"{\"__metadata__\":{\"k\":1}}", -1, 0, "x: __metadata__ \"k\" is an integer, not a string"},
@@ -319,8 +319,7 @@ static void test_shards(void **state)
 		    9);
 	put_tensors("bad.safetensors", "{\"a\":{}}", 0);
 	expect_dir("{", HOKKU_BAD_FILE,
-		   INDEX
-		   "line 1, column 2: a key in quotes or '}' is wanted, but there is the end of the text");
+		   INDEX "line 1 column 1: a key in quotes or '}' is wanted, but the text ends here");
 	expect_dir("{}", HOKKU_BAD_FILE,
 		   INDEX "weight_map is absent or of another type; it must be an object {tensor: file}");
 	expect_dir("{\"weight_map\":{}}", HOKKU_BAD_FILE,
@@ -343,7 +342,7 @@ static void test_shards(void **state)
 	expect_dir("{\"weight_map\":{\"a\":\"s2.safetensors\",\"b\":\"s2.safetensors\"}}", HOKKU_BAD_FILE,
 		   INDEX "weight_map puts tensor \"b\" into s2.safetensors, which does not have it");
 	expect_dir("{\"weight_map\":{\"a\":\"s2.safetensors\",\"a\":\"s1.safetensors\"}}", HOKKU_BAD_FILE,
-		   INDEX "line 1, column 37: the key \"a\" stands twice");
+		   INDEX "line 1 column 37: duplicate key \"a\"");
 
 	expect_dir("{\"weight_map\":{\"a\":\"s2.safetensors\\u0000\"}}", HOKKU_BAD_FILE,
 		   INDEX "weight_map \"a\" names the file \"s2.safetensors\\x00\"; only a plain file name of "

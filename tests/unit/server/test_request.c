@@ -75,7 +75,7 @@ static void test_everything(void **state)
 	assert_true(r.sampling.bias[1].bias == -2);
 	/* The large parts go, the rest stays. */
 	assert_true(request_drop_prompt(&r));
-	assert_null(r.root);
+	assert_null(r.json.arena.first);
 	assert_int_equal(r.n_stop, 2);
 	assert_true(str_eq_c(r.stop[0], "one") && str_eq_c(r.stop[1], "two"));
 	request_free(&r);
@@ -116,7 +116,15 @@ static void test_ranges(void **state)
 	}
 	bad(with("top_p", "1e-60"), "top_p", "above 0"); /* nothing of it is left in a float */
 	bad(with("seed", "1e300"), "seed", "1e+300");
-	bad(with("max_tokens", "1e400"), "", "too large");
+	/* What no double and no integer holds is told of its field; where nobody reads it, it does not
+	 * matter. */
+	bad(with("max_tokens", "1e400"), "max_tokens", "is 1e400; it takes");
+	bad(with("temperature", "-1e400"), "temperature", "is -1e400; it takes");
+	bad(with("top_k", "1000000000000000019884624838656"), "top_k", "is 1000000000000000019884624838656;");
+	bad(with("seed", "18446744073709551615"), "seed", "is 18446744073709551615; it takes");
+	good(with("elsewhere", "[1000000000000000019884624838656, 1e400]"));
+	request_free(&r);
+	bad(with("temperature", "NaN"), "", "line 1 column 29: NaN is no number of JSON's");
 }
 
 static void test_lengths(void **state)
@@ -209,14 +217,22 @@ static void test_wrong_json(void **state)
 {
 	(void)state;
 	bad("", "", "empty");
-	bad("{\"prompt\":\n\n  tru}", "", "line 3 column 5");
+	bad("{\"prompt\":\n\n  tru}", "", "line 3 column 3");
 	bad("null", "", "the body is null");
 	bad("7", "", "the body is 7");
 	bad("{\"prompt\":\"a\",\"prompt\":\"b\"}", "", "line 1 column");
 	bad("{\"prompt\":\"\xff\"}", "", "line 1 column");
 	bad("{\"prompt\":\"\\ud800\"}", "", "line 1 column");
 	bad("{\"prompt\":\"a\"}}", "", "line 1 column");
-	bad("{\"prompt\":\"a\", \"seed\": 18446744073709551615}", "", "as a string");
+	bad("{\"prompt\":\"a\", \"seed\": 18446744073709551615}", "seed", "as a string");
+	good("\xEF\xBB\xBF{\"prompt\":\"a\"}"); /* a byte order mark */
+	request_free(&r);
+	bad("\xEF\xBB\xBF", "", "a value is wanted");
+	bad("\xEF\xBB\xBF\xEF\xBB\xBF{\"prompt\":\"a\"}", "", "line 1 column 1: a value is wanted");
+	bad("{\"prompt\":\"a\",\"promp\\u0000t\":1,\"prompt\":2}", "", "duplicate key \"prompt\"");
+	good("{\"prompt\":\"a\",\"prompt\\u0000\":1}"); /* another key, which is unknown */
+	assert_non_null(strstr(r.warnings.ptr, "\\\"prompt\\\\x00\\\" is no field"));
+	request_free(&r);
 	bad("{\"messages\":[{\"role\":\"user\",\"content\":\"\"}],\"prompt\":[1]}", "prompt", "both");
 	bad("{\"messages\":{}}", "messages", "an object");
 	bad("{\"prompt\":\"a\",\"logit_bias\":{\"007\":1}}", "logit_bias", "\"007\"");
