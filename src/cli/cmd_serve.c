@@ -37,7 +37,9 @@ static const char *const log_levels[] = {"off", "error", "warn", "info", "debug"
 static struct {
 	struct server_config config;
 	const char *model, *level;
-} chosen = {.level = "info"};
+	const char *host_texts[HOSTS_MAX];
+	struct opt_list hosts;
+} chosen = {.level = "info", .hosts = {.values = chosen.host_texts, .max = HOSTS_MAX}};
 
 /* The rows that are the server's own. */
 static const struct opt own_rows[] = {
@@ -71,6 +73,12 @@ static const struct opt own_rows[] = {
 	 .env = true,
 	 .help = "keys that clients must show, one a line",
 	 .fallback = "none: open to all"},
+	{.name = "allowed-hosts",
+	 .kind = OPT_LIST,
+	 .target = &chosen.hosts,
+	 .metavar = "NAMES",
+	 .env = true,
+	 .help = "hosts, with commas, that requests and pages may name beside loopback; * for all"},
 	{.name = "max-queue",
 	 .kind = OPT_U32,
 	 .target = &chosen.config.engine.max_queue,
@@ -173,6 +181,21 @@ static int choose_model(const char *operand, const char **out)
 	return -1;
 }
 
+/* As everywhere, the command line wins over the variable, which was put into the list first. */
+static int choose_hosts(struct hosts *out)
+{
+	struct hokku_error err;
+	const char *given = getenv("HOKKU_ALLOWED_HOSTS");
+	uint32_t i = chosen.hosts.n > 1 && chosen.hosts.values[0] == given;
+	for (; i < chosen.hosts.n; i++)
+		if (hosts_add(out, chosen.hosts.values[i], &err))
+			return cli_usage(&cmd_serve, "%s: %s",
+					 chosen.hosts.values[i] == given ? "HOKKU_ALLOWED_HOSTS"
+									 : "--allowed-hosts",
+					 err.message);
+	return -1;
+}
+
 static int run(int argc, char **argv)
 {
 	struct server_config *config = &chosen.config;
@@ -188,6 +211,8 @@ static int run(int argc, char **argv)
 	int rc = cli_parse(&cmd_serve, table.rows, argc, argv, &operand, 1, &n);
 	if (rc < 0)
 		rc = choose_model(operand, &config->engine.model_path);
+	if (rc < 0)
+		rc = choose_hosts(&config->hosts);
 	if (rc >= 0)
 		return rc;
 	if (!set_log_level(chosen.level))

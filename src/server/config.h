@@ -3,6 +3,7 @@
 #define SERVER_CONFIG_H
 
 #include "engine/engine.h"
+#include "server/hosts.h"
 
 enum {
 	SERVER_STOP_MS = 5000,  /* from the first SIGTERM to the end of the process, at most */
@@ -16,6 +17,9 @@ struct server_config {
 	const char *host;
 	uint32_t port;            /* 0: any free one */
 	const char *api_key_file; /* NULL: no keys */
+	/* What Host and Origin may name beside loopback. Empty, they are checked where all may use the server
+	 * and it listens on loopback; else always. */
+	struct hosts hosts;
 	uint32_t max_connections;
 	uint64_t max_body_bytes;
 	float idle_timeout_s;

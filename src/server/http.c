@@ -13,9 +13,9 @@
  * - It makes HTML pages for what it refuses (400, 413, 417). Nothing else is ever written while a request is
  * being read, so such a page is seen by a callback on the output buffer and replaced before the loop can send
  * it.
- * - It takes a body's length from the first Content-Length and ignores what else is said of it. The head of
- * every request is checked here (framing.h) before evhttp gets to see it, and a faulty one is answered at
- * once.
+ * - It takes a body's length from the first Content-Length and ignores what else is said of it, takes "+5"
+ * and "0x5" for the size of a chunk, trailers for headers, and an empty line for a broken request. Every byte
+ * is judged here (framing.h) before evhttp gets to see it, and what is faulty is answered at once.
  * - While an answer is written it reads ahead without a limit: a high-water mark bounds that.
  */
 #include "server/http.h"
@@ -63,15 +63,15 @@ struct conn {
 	struct event *fix;    /* runs conn_fix in the same loop turn, outside of evhttp's functions */
 	struct event *closed; /* the client's end, while HANDLING */
 	enum conn_state state;
-	bool refused; /* past the cap */
-	bool doomed;  /* conn_fix will drop it */
-	bool page;    /* evhttp wrote a page of its own */
-	int doom_status;
-	struct framing framing;
-	struct framing_fault fault; /* of that head; evhttp's view of it does not count any more */
-	uint64_t since_ns;          /* of the state's clock */
-	uint64_t progress_ns;       /* when the client last took something, or there was nothing to take */
-	size_t read_bytes;          /* of the request that is coming in */
+	bool refused;           /* past the cap */
+	bool doomed;            /* conn_fix will drop it */
+	bool page;              /* evhttp wrote a page of its own */
+	struct framing framing; /* of the request that is coming in, then of the one that is handled */
+	struct framing_fault
+		fault;        /* told to the client, then closed; evhttp's view does not count any more */
+	uint64_t since_ns;    /* of the state's clock */
+	uint64_t progress_ns; /* when the client last took something, or there was nothing to take */
+	size_t read_bytes;    /* of the request that is coming in */
 	struct http_request request;
 };
 
@@ -92,7 +92,7 @@ struct http {
 
 static void conn_set_state(struct conn *c, enum conn_state state)
 {
-	if (c->state == CONN_READING) {
+	if (state != CONN_LEAVING) { /* which still holds what evhttp has taken of a body */
 		c->http->reading_bytes -= c->read_bytes;
 		c->read_bytes = 0;
 	}
@@ -147,48 +147,44 @@ static void conn_drop(struct conn *c)
 	evhttp_connection_free(c->evcon);
 }
 
-/* Drops c in this loop turn, but not from within the present call; status: told to the client, or 0. */
-static void conn_doom(struct conn *c, int status)
+/* Drops c in this loop turn, but not from within the present call. */
+static void conn_doom(struct conn *c)
 {
-	if (c->doomed)
-		return;
 	c->doomed = true;
-	c->doom_status = status;
 	event_active(c->fix, EV_TIMEOUT, 0);
 }
 
-/* text: NULL for the status's own. */
-static void conn_send_last_words(struct conn *c, int status, const char *text)
+/* Answers c with status and its own text and closes it; as conn_doom. The first fault is the one that is
+ * told. */
+static void conn_refuse_soon(struct conn *c, int status)
 {
-	struct strbuf out = {0};
-	refusal_write(&c->http->config, status, text, &out);
-	if (!out.failed) {
-		ssize_t n = send(bufferevent_getfd(c->bev), out.ptr, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-		(void)n; /* whoever cannot take it goes without */
-	}
-	strbuf_free(&out);
+	if (!c->fault.status)
+		c->fault.status = status;
+	event_active(c->fix, EV_TIMEOUT, 0);
 }
 
 /* The newest n bytes of the input are the next of the request that is coming in. evhttp has not seen them. */
-static void conn_check_head(struct conn *c, size_t n)
+static void conn_judge(struct conn *c, size_t n)
 {
+	const struct framing_limits limits = {HTTP_MAX_HEADER_BYTES, c->http->config.max_body_bytes};
 	struct evbuffer *in = bufferevent_get_input(c->bev);
 	struct evbuffer_ptr at;
 	struct evbuffer_iovec part;
-	size_t from = evbuffer_get_length(in) - n;
-	while (n > 0 && !c->framing.complete && !c->fault.status) {
+	size_t from = evbuffer_get_length(in) - n, n_empty = c->framing.n_empty;
+	while (n > 0 && c->framing.part != FRAMING_OVER && !c->fault.status && !c->framing.head.failed) {
 		if (evbuffer_ptr_set(in, &at, from, EVBUFFER_PTR_SET) != 0 ||
 		    evbuffer_peek(in, (ev_ssize_t)n, &at, &part, 1) < 1 || part.iov_len == 0)
 			return;
-		size_t taken = part.iov_len < n ? part.iov_len : n;
-		framing_add(&c->framing, part.iov_base, taken, HTTP_MAX_HEADER_BYTES);
-		framing_check(&c->framing, HTTP_MAX_HEADER_BYTES, c->http->config.max_body_bytes, &c->fault);
-		if (c->framing.head.failed)
-			conn_doom(c, 503);
-		from += taken;
-		n -= taken;
+		size_t some = part.iov_len < n ? part.iov_len : n;
+		framing_take(&c->framing, part.iov_base, some, &limits, &c->fault);
+		from += some;
+		n -= some;
 	}
-	if (c->fault.status)
+	/* Nothing of this request has come before its empty lines, so they are the first of the input. */
+	evbuffer_drain(in, c->framing.n_empty - n_empty);
+	if (c->framing.head.failed)
+		conn_refuse_soon(c, 503);
+	else if (c->fault.status)
 		event_active(c->fix, EV_TIMEOUT, 0);
 }
 
@@ -197,22 +193,20 @@ static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *inf
 	struct conn *c = arg;
 	struct http *h = c->http;
 	(void)buffer;
-	if (info->n_added == 0)
+	if (info->n_added == 0 || (c->state != CONN_IDLE && c->state != CONN_READING))
 		return;
-	if (c->state == CONN_IDLE) {
+	conn_judge(c, info->n_added);
+	if (c->state == CONN_IDLE && c->framing.part == FRAMING_BEFORE)
+		return; /* empty lines alone are no request that takes its time */
+	if (c->state == CONN_IDLE)
 		conn_set_state(c, CONN_READING);
-		framing_restart(&c->framing);
-	}
-	if (c->state != CONN_READING)
-		return;
-	conn_check_head(c, info->n_added);
 	/* A body past its limit is thrown away as it comes, so it is not counted further. */
 	size_t most = h->config.max_body_bytes + HTTP_MAX_HEADER_BYTES;
 	size_t n = info->n_added < most - c->read_bytes ? info->n_added : most - c->read_bytes;
 	c->read_bytes += n;
 	h->reading_bytes += n;
 	if (h->reading_bytes > h->config.max_reading_bytes)
-		conn_doom(c, 503);
+		conn_refuse_soon(c, 503);
 }
 
 static void on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
@@ -305,7 +299,7 @@ static void conn_refuse(struct conn *c)
 	evbuffer_unfreeze(out, 1);
 	evbuffer_drain(out, evbuffer_get_length(out));
 	evbuffer_freeze(out, 1);
-	conn_send_last_words(c, c->fault.status, c->fault.text);
+	refusal_send(&c->http->config, fd, c->fault.status, c->fault.text[0] ? c->fault.text : NULL);
 	shutdown(fd, SHUT_WR);
 	conn_unwatch(c);
 	c->closed = event_new(c->http->base, fd, EV_READ | EV_PERSIST, on_leaving, c);
@@ -321,8 +315,6 @@ static void conn_fix(evutil_socket_t fd, short what, void *arg)
 	if (!c->evcon) {
 		conn_adopt(c);
 	} else if (c->doomed) {
-		if (c->doom_status)
-			conn_send_last_words(c, c->doom_status, NULL);
 		conn_drop(c);
 	} else if (c->fault.status) {
 		if (c->state != CONN_LEAVING)
@@ -401,10 +393,9 @@ static void on_complete(struct evhttp_request *req, void *arg)
 	(void)req;
 	conn_unwatch(c);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, 0);
-	size_t ahead = evbuffer_get_length(bufferevent_get_input(c->bev));
-	conn_set_state(c, ahead ? CONN_READING : CONN_IDLE);
 	framing_restart(&c->framing);
-	conn_check_head(c, ahead);
+	conn_judge(c, evbuffer_get_length(bufferevent_get_input(c->bev)));
+	conn_set_state(c, c->framing.part == FRAMING_BEFORE ? CONN_IDLE : CONN_READING);
 }
 
 static struct conn *find_conn(struct http *h, struct evhttp_request *req)
@@ -433,17 +424,20 @@ static void on_evhttp_request(struct evhttp_request *req, void *arg)
 		evhttp_send_reply(req, 503, refusal_reason(503), NULL);
 		return;
 	}
+	struct http_request *r = &c->request;
+	r->req = req;
+	bool unread = has_unread_body(r);
+	if (c->framing.part != FRAMING_OVER && !unread)
+		conn_refuse_soon(c, 400); /* evhttp sees an end where there is none */
 	if (c->fault.status || c->doomed)
 		return; /* conn_fix comes next */
 	conn_set_state(c, CONN_HANDLING);
 	conn_limit_read_ahead(c);
 	conn_watch(c, EV_CLOSED | EV_READ);
 	evhttp_request_set_on_complete_cb(req, on_complete, c);
-	struct http_request *r = &c->request;
-	r->req = req;
 	r->user = NULL;
 	r->open = true;
-	if (c->refused || has_unread_body(r))
+	if (c->refused || unread || c->framing.closes)
 		http_add_header(r, "Connection", "close");
 	h->config.on_request(h->config.user, r);
 }
@@ -466,8 +460,8 @@ static void conn_check_clock(struct conn *c, uint64_t now)
 		break;
 	case CONN_READING:
 		if (age_ms > config->read_ms) {
-			conn_send_last_words(c, 408, NULL);
-			conn_drop(c);
+			c->fault.status = 408;
+			conn_refuse(c);
 		}
 		break;
 	case CONN_HANDLING:
@@ -629,6 +623,11 @@ const char *http_url(const struct http *h)
 	return h->url;
 }
 
+bool http_is_loopback(const struct http *h)
+{
+	return net_is_loopback(evconnlistener_get_fd(h->listener));
+}
+
 void http_run(struct http *h)
 {
 	event_base_dispatch(h->base);
@@ -691,9 +690,12 @@ const char *http_get_method_name(const struct http_request *r)
 
 const char *http_get_path(const struct http_request *r)
 {
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(r->req);
-	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
-	return path ? path : "";
+	return framing_path(&r->conn->framing);
+}
+
+struct str http_get_authority(const struct http_request *r)
+{
+	return framing_authority(&r->conn->framing);
 }
 
 const char *http_get_header(const struct http_request *r, const char *name)
@@ -754,7 +756,7 @@ void http_reply(struct http_request *r, int status, const char *content_type, st
 		http_add_header(r, "Content-Length", length);
 	}
 	if (!out || (http_get_method(r) != HTTP_HEAD && evbuffer_add(out, body.ptr, body.len) != 0))
-		conn_doom(r->conn, 0); /* no memory: better no answer than half of one */
+		conn_doom(r->conn); /* no memory: better no answer than half of one */
 	evhttp_send_reply(r->req, status, refusal_reason(status), out);
 	if (out)
 		evbuffer_free(out);
@@ -776,14 +778,14 @@ void http_stream_send(struct http_request *r, struct str bytes)
 	size_t unsent = evbuffer_get_length(bufferevent_get_output(c->bev));
 	if (unsent + bytes.len > c->http->config.max_unsent_bytes) {
 		log_info("a client left %zu bytes of its answer unread: dropped", unsent);
-		conn_doom(c, 0);
+		conn_doom(c);
 		return;
 	}
 	struct evbuffer *chunk = evbuffer_new();
 	if (chunk && evbuffer_add(chunk, bytes.ptr, bytes.len) == 0)
 		evhttp_send_reply_chunk(r->req, chunk);
 	else
-		conn_doom(c, 0);
+		conn_doom(c);
 	if (chunk)
 		evbuffer_free(chunk);
 }

@@ -56,6 +56,9 @@ enum hokku_code http_open(const struct http_config *config, struct http **out, s
 /* "http://127.0.0.1:8080", the real port filled in. Lives as long as h. */
 const char *http_url(const struct http *h);
 
+/* Whether h listens on a loopback address, which nobody reaches from another machine. */
+bool http_is_loopback(const struct http *h);
+
 /* Runs the loop until http_stop. */
 void http_run(struct http *h);
 void http_stop(struct http *h);
@@ -73,8 +76,10 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER };
 
 enum http_method http_get_method(const struct http_request *r);
 const char *http_get_method_name(const struct http_request *r); /* "POST"; "?" for one nobody knows */
-const char *http_get_path(const struct http_request *r);        /* without query; never NULL */
+const char *http_get_path(const struct http_request *r);        /* as sent, without query; never NULL */
 const char *http_get_header(const struct http_request *r, const char *name); /* NULL: not there */
+/* The host (and port) of a request whose target is a whole URL; empty where it is a path. */
+struct str http_get_authority(const struct http_request *r);
 bool http_is_refused(const struct http_request *r); /* came on a connection past max_connections */
 
 /* Moves the body out of r: malloc, terminated, *n_bytes without the end. NULL: no memory. */

@@ -97,6 +97,19 @@ enum hokku_code net_listen(const char *host, uint16_t port, int *fd, char *url, 
 	return HOKKU_OK;
 }
 
+bool net_is_loopback(int fd)
+{
+	struct sockaddr_storage address = {0};
+	socklen_t size = sizeof address;
+	if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+		return false;
+	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)&address)->sin6_addr;
+	if (address.ss_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)&address)->sin_addr.s_addr) >> 24 == 127;
+	return address.ss_family == AF_INET6 &&
+	       (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127));
+}
+
 void net_tune(int fd, int send_buffer_bytes)
 {
 	int one = 1;

@@ -13,6 +13,9 @@
 enum hokku_code net_listen(const char *host, uint16_t port, int *fd, char *url, size_t url_size,
 			   struct hokku_error *err);
 
+/* Whether a socket is bound to a loopback address. */
+bool net_is_loopback(int fd);
+
 /* A connection's socket: small pieces leave at once, and what the client leaves unread stays bounded. */
 void net_tune(int fd, int send_buffer_bytes);
 

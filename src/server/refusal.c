@@ -1,6 +1,7 @@
 #include "server/refusal.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 const char *refusal_reason(int status)
 {
@@ -13,6 +14,7 @@ const char *refusal_reason(int status)
 		{204, "No Content"},
 		{400, "Bad Request"},
 		{401, "Unauthorized"},
+		{403, "Forbidden"},
 		{404, "Not Found"},
 		{405, "Method Not Allowed"},
 		{408, "Request Timeout"},
@@ -24,6 +26,7 @@ const char *refusal_reason(int status)
 		{501, "Not Implemented"},
 		{503, "Service Unavailable"},
 		{504, "Gateway Timeout"},
+		{505, "HTTP Version Not Supported"},
 		{507, "Insufficient Storage"},
 	};
 	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
@@ -40,11 +43,8 @@ static void describe(const struct http_config *config, int status, char *text, s
 			 config->read_ms / 1000.0);
 		break;
 	case 413:
-		/* Of a body with Content-Length framing.h tells; libevent does not tell these two apart. */
-		snprintf(
-			text, size,
-			"the chunks of the body are malformed, or larger together than the %zu bytes allowed",
-			config->max_body_bytes);
+		snprintf(text, size, "the body is larger than the %zu bytes allowed (--max-body)",
+			 config->max_body_bytes);
 		break;
 	case 417:
 		snprintf(text, size, "the header Expect may only say 100-continue");
@@ -61,7 +61,8 @@ void refusal_write(const struct http_config *config, int status, const char *tex
 {
 	char own[256];
 	struct strbuf body = {0};
-	if (status != 408 && status != 413 && status != 417 && status != 501 && status != 503)
+	if (status != 408 && status != 413 && status != 417 && status != 501 && status != 503 &&
+	    status != 505)
 		status = 400;
 	describe(config, status, own, sizeof own);
 	config->error_body(status == 503 ? HOKKU_OVERLOADED : HOKKU_INVALID_REQUEST, text ? text : own,
@@ -72,4 +73,15 @@ void refusal_write(const struct http_config *config, int status, const char *tex
 		    status, refusal_reason(status), body.len, status == 503 ? "Retry-After: 1\r\n" : "");
 	strbuf_add(out, body.ptr, body.len);
 	strbuf_free(&body);
+}
+
+void refusal_send(const struct http_config *config, int fd, int status, const char *text)
+{
+	struct strbuf out = {0};
+	refusal_write(config, status, text, &out);
+	if (!out.failed) {
+		ssize_t n = send(fd, out.ptr, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)n; /* whoever cannot take it goes without */
+	}
+	strbuf_free(&out);
 }

@@ -176,7 +176,11 @@ static void answer_no_route(struct http_request *r)
 	const char *path = http_get_path(r);
 	char quoted[128], text[512];
 	struct strbuf allowed = {0};
-	bool known = list_allowed(path, &allowed);
+	bool known = strcmp(path, "*") == 0; /* OPTIONS *: the server as a whole */
+	if (known)
+		strbuf_add_c(&allowed, "GET, HEAD, POST, OPTIONS");
+	else
+		known = list_allowed(path, &allowed);
 	if (known)
 		http_add_header(r, "Allow", allowed.ptr);
 	if (known && http_get_method(r) == HTTP_OPTIONS) {
@@ -210,15 +214,52 @@ static const struct route *find_route(const struct http_request *r)
 	return NULL;
 }
 
+/* How a name becomes one that is allowed: name as it would be given, where that is short enough to be one. */
+static struct str to_allow(struct str name)
+{
+	return name.len > 0 && name.len <= HOSTS_MAX_NAME_BYTES ? name : STR_LIT("NAME");
+}
+
+/* Whether a request to a server that everybody on this machine may use was made by a page in a browser, under
+ * a name of that page's owner or from that page; text becomes what is said to it. */
+static bool is_foreign(const struct server *s, const struct http_request *r, char *text, size_t size)
+{
+	char quoted[160];
+	struct str name = {0}, port;
+	const char *host = http_get_header(r, "Host"), *origin = http_get_header(r, "Origin");
+	const struct str url = http_get_authority(r);
+	const struct str asked[] = {url, host ? str_c(host) : (struct str){0}};
+	for (size_t i = url.len ? 0 : 1; i < (host ? 2 : 1); i++) {
+		if (hosts_split(asked[i], &name, &port) && hosts_allow(&s->config.hosts, name))
+			continue;
+		snprintf(text, size,
+			 "the request asks for the host %s, which is no loopback name or address; start the "
+			 "server with --allowed-hosts %.*s if it is to answer to that",
+			 str_quote(asked[i], quoted, sizeof quoted), STR_ARG(to_allow(name)));
+		return true;
+	}
+	bool named = origin && hosts_of_origin(str_c(origin), &name);
+	if (!origin || (named && hosts_allow(&s->config.hosts, name)))
+		return false;
+	snprintf(text, size,
+		 "the request comes from a page of another host (Origin is %s); start the server with "
+		 "--allowed-hosts %.*s if that may use it",
+		 str_quote(str_c(origin), quoted, sizeof quoted),
+		 STR_ARG(to_allow(named ? name : (struct str){0})));
+	return true;
+}
+
 static void on_request(void *user, struct http_request *r)
 {
 	struct server *s = user;
 	const struct route *route = find_route(r);
+	char text[512];
 	if (http_is_refused(r)) {
-		char text[128];
 		snprintf(text, sizeof text, "all %u connections are in use; try again later",
 			 s->config.max_connections);
 		reply_error(r, HOKKU_OVERLOADED, 503, text, NULL);
+	} else if (s->guarded && is_foreign(s, r, text, sizeof text)) {
+		reply_error(r, HOKKU_INVALID_REQUEST, 403, text, NULL);
 	} else if (!route) {
 		answer_no_route(r);
 	} else if (!route->open && s->keys && !keys_allow(s->keys, http_get_header(r, "Authorization"))) {
@@ -382,6 +423,21 @@ static enum hokku_code open_http(struct server *s, struct hokku_error *err)
 	return http_open(&config, &s->http, err);
 }
 
+/* Whether Host and Origin are looked at, and a warning where that would not help. */
+static void choose_guard(struct server *s)
+{
+	const struct hosts *hosts = &s->config.hosts;
+	const char *url = http_url(s->http);
+	bool open = !s->keys && !http_is_loopback(s->http);
+	bool all = strstr(url, "//0.0.0.0:") || strstr(url, "//[::]:");
+	s->guarded = !hosts->any && (hosts->n > 0 || (!s->keys && !open));
+	if (open)
+		log_warn(
+			"every machine that can reach %s%s%s may use this server, as no keys are asked for; "
+			"close it with --api-key-file FILE, or with --host 127.0.0.1 to all but this machine",
+			all ? "this one (" : "", url, all ? ")" : "");
+}
+
 static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 {
 	enum hokku_code rc = HOKKU_OK;
@@ -391,6 +447,7 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 		rc = open_http(s, err);
 	if (rc)
 		return rc;
+	choose_guard(s);
 	s->config.engine.on_state = wake_loop;
 	s->config.engine.user = s;
 	rc = engine_create(&s->config.engine, &s->engine, err);

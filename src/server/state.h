@@ -44,6 +44,7 @@ struct server {
 	struct engine *engine;
 	struct prepare *prepare;
 	struct keys *keys; /* NULL: open to all */
+	bool guarded;      /* Host and Origin must be of config.hosts */
 	struct mailbox mailbox;
 	struct generation *generations;
 	struct generation *dirty; /* linked by next_dirty */

@@ -14,7 +14,7 @@ before(async () => {
 after(() => server.stop());
 
 const post = (body, extra = '') =>
-	`POST /v1/generate HTTP/1.1\r\nHost: x\r\n${extra}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+	`POST /v1/generate HTTP/1.1\r\nHost: localhost\r\n${extra}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 const forever = (extra = {}) => JSON.stringify({ prompt: 'a', ...endless, ...extra });
 
 // Times of n answers of /health on one connection, in ms, shortest first.
@@ -25,7 +25,7 @@ async function healthTimes(n = 25) {
 	for (let i = 0; i < n; i++) {
 		const at = performance.now();
 		const answered = new Promise((resolve) => socket.once('data', resolve));
-		socket.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
+		socket.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n');
 		assert.match(String(await answered), /^HTTP\/1\.1 200 /);
 		times.push(performance.now() - at);
 	}
@@ -58,10 +58,10 @@ test('/health answers within 10 ms, also while a prompt of many megabytes is pre
 const misdeeds = {
 	'says nothing': () => {},
 	'half a request line': (s) => s.write('POST /v1/gen'),
-	'half a header': (s) => s.write('POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Le'),
-	'half a body': (s) => s.write('POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"prompt": "a'),
-	'half a chunk': (s) => s.write('POST /v1/generate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{"prompt"'),
-	'a body of terabytes': (s) => s.write('POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999999\r\n\r\n{"prompt"'),
+	'half a header': (s) => s.write('POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Le'),
+	'half a body': (s) => s.write('POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"prompt": "a'),
+	'half a chunk': (s) => s.write('POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{"prompt"'),
+	'a body of terabytes': (s) => s.write('POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999999\r\n\r\n{"prompt"'),
 	'resets at once': (s) => s.resetAndDestroy(),
 	'goes at once': (s) => s.destroy(),
 	'sends and goes': (s) => s.end(post(forever())),
@@ -80,16 +80,16 @@ const misdeeds = {
 	},
 	'garbage': (s) => s.write(Buffer.from([...Array(3000).keys()].map((i) => (i * 7919) % 256))),
 	'garbage behind a request': (s) => s.write(post('{"prompt":"a","max_tokens":2}') + '\0\x01\x02 garbage\r\n\r\n'),
-	'a flood behind a request': (s) => s.write(post(forever()) + 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(20000)),
-	'a flood of pipelined requests': (s) => s.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(500)),
+	'a flood behind a request': (s) => s.write(post(forever()) + 'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(20000)),
+	'a flood of pipelined requests': (s) => s.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(500)),
 	'slow bytes': (s) => {
 		const bytes = post('{"prompt":"a"}');
 		let i = 0;
 		const timer = setInterval(() => (i < bytes.length && !s.destroyed ? s.write(bytes[i++]) : clearInterval(timer)), 100);
 		s.on('close', () => clearInterval(timer));
 	},
-	'waits for 100 Continue for ever': (s) => s.write('POST /v1/generate HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n'),
-	'hangs up its sending half': (s) => s.end('GET /health HTTP/1.1\r\nHost: x\r\n\r\n'),
+	'waits for 100 Continue for ever': (s) => s.write('POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n'),
+	'hangs up its sending half': (s) => s.end('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n'),
 };
 
 test('two hundred connections that come and go badly', async () => {
@@ -140,10 +140,22 @@ test('a request that trickles in is ended with 408, an idle connection is closed
 	assert.ok(ms > 900 && ms < 1500 * slack(), `${ms} ms`);
 	assert.match(text, /^HTTP\/1\.1 408 [\s\S]*"INVALID_REQUEST"/);
 
+	// Empty lines are no request: they neither begin its time nor end that of an idle connection.
+	const empty = await connect(server.port);
+	let said = '';
+	empty.on('data', (data) => (said += data));
+	const ended = new Promise((resolve) => empty.on('close', resolve));
+	const from = performance.now();
+	const lines = setInterval(() => empty.write('\r\n'), 100);
+	await ended;
+	clearInterval(lines);
+	assert.ok(performance.now() - from > 1900 && performance.now() - from < 3000 * slack());
+	assert.equal(said, '');
+
 	const quiet = await connect(server.port);
 	const gone = new Promise((resolve) => quiet.on('close', resolve));
 	quiet.resume();
-	quiet.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
+	quiet.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n');
 	const start = performance.now();
 	await gone;
 	assert.ok(performance.now() - start > 1900 && performance.now() - start < 3000 * slack());
@@ -154,7 +166,7 @@ test('a client that stops reading is dropped, its request ended', async () => {
 	socket.pause();
 	await sleep(20);
 	const before = server.fds();
-	socket.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(20000)); // 10 MB of answers
+	socket.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(20000)); // 10 MB of answers
 	socket.write(post(forever()));
 	await until(() => server.fds() < before, 20000, 'the connection to be dropped').finally(() => socket.destroy());
 	await until(() => idle(server), 1000 * slack(), 'an idle server');
@@ -166,7 +178,7 @@ test('connections past --max-connections are told so', async () => {
 	const held = [];
 	for (let i = 0; i < 5; i++) held.push(await connect(few.port));
 	await sleep(100);
-	const refused = await raw(few.port, 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
+	const refused = await raw(few.port, 'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n');
 	assert.equal(refused.status, 503);
 	assert.equal(JSON.parse(refused.body).error.code, 'OVERLOADED');
 	assert.ok(Number(refused.headers['retry-after']) >= 1);
@@ -174,7 +186,7 @@ test('connections past --max-connections are told so', async () => {
 	const crowd = await Promise.all([...Array(100)].map(() => connect(few.port).catch(() => null)));
 	await sleep(100);
 	for (const socket of [...crowd, ...held]) socket?.destroy();
-	await until(async () => (await raw(few.port, 'GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).status === 200, 3000, 'room');
+	await until(async () => (await raw(few.port, 'GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')).status === 200, 3000, 'room');
 	await few.stop();
 });
 

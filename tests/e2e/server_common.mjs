@@ -72,7 +72,7 @@ export async function start(args, { env = {}, ready = true } = {}) {
 	});
 	server.port = Number(server.url.match(/:(\d+)$/)[1]);
 	server.fds = () => readdirSync(`/proc/${child.pid}/fd`).length;
-	server.health = async () => JSON.parse((await raw(server.port, 'GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).body);
+	server.health = async () => JSON.parse((await raw(server.port, 'GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')).body);
 	if (ready) {
 		const ended = server.exited.then(({ code }) => Promise.reject(new Error(`the server ended with ${code}: ${server.log}`)));
 		const loaded = until(async () => (await server.health()).status === 'ok', 60000, 'the server to be ready');

@@ -75,7 +75,7 @@ test('cancel and the request it means may overtake each other', async () => {
 	const body = JSON.stringify({ id: 'early', ...longPrompt() });
 	let text = '';
 	socket.on('data', (data) => (text += data));
-	socket.write(`POST /v1/generate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n`);
+	socket.write(`POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n`);
 	await new Promise((resolve) => socket.write(body, resolve));
 	await cancel('early');
 	await until(async () => (await cancel('early'), /CANCELLED/.test(text)), 5000, 'the cancellation');
@@ -108,14 +108,14 @@ test('a client that goes away ends its request: running, in prefill, waiting, no
 	for (const body of [longPrompt(), forever({ stream: false }), longPrompt({ stream: false })]) {
 		const socket = await connect(server.port);
 		const text = JSON.stringify(body);
-		socket.write(`POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: ${text.length}\r\n\r\n${text}`);
+		socket.write(`POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${text.length}\r\n\r\n${text}`);
 		await until(async () => (await server.health()).queue.running === 1, 5000, 'it to run');
 		await sleep(30);
 		socket.destroy();
 		await until(() => idle(server), soon, 'it to go');
 	}
 	// The same with a reset, and with more requests behind the one that runs.
-	const ahead = 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n';
+	const ahead = 'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n';
 	for (const [body, behind, leave] of [
 		[forever(), '', (s) => s.resetAndDestroy()],
 		[forever({ stream: false }), '', (s) => s.resetAndDestroy()],
@@ -124,7 +124,7 @@ test('a client that goes away ends its request: running, in prefill, waiting, no
 	]) {
 		const socket = await connect(server.port);
 		const text = JSON.stringify(body);
-		socket.write(`POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: ${text.length}\r\n\r\n${text}${behind}`);
+		socket.write(`POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${text.length}\r\n\r\n${text}${behind}`);
 		await until(async () => (await server.health()).queue.running === 1, 5000, 'it to run');
 		await sleep(30);
 		leave(socket);
@@ -136,7 +136,7 @@ test('a client that goes away ends its request: running, in prefill, waiting, no
 		const text = JSON.stringify(body);
 		const gone = new Promise((resolve) => socket.on('close', resolve));
 		socket.resume();
-		socket.write(`POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: ${text.length}\r\n\r\n${text}${ahead.repeat(5000)}`);
+		socket.write(`POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${text.length}\r\n\r\n${text}${ahead.repeat(5000)}`);
 		await gone;
 		await until(() => idle(server), soon, 'it to go');
 	}
@@ -217,7 +217,7 @@ test('SIGINT: what does not finish within 5 s is told so; SIGTERM twice ends at 
 
 test('it listens before the model is loaded, and says how far it is', async () => {
 	const loading = await start([model('wide')], { ready: false });
-	const first = await raw(loading.port, 'GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+	const first = await raw(loading.port, 'GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
 	const early = await generate(loading, { prompt: 'a' });
 	const health = JSON.parse(first.body);
 	if (first.status === 503) {
