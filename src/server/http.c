@@ -92,10 +92,11 @@ struct http {
 
 static void conn_set_state(struct conn *c, enum conn_state state)
 {
-	if (state != CONN_LEAVING) { /* which still holds what evhttp has taken of a body */
-		c->http->reading_bytes -= c->read_bytes;
-		c->read_bytes = 0;
-	}
+	/* One that leaves still holds the chunks that evhttp has taken; everything else has been freed. */
+	size_t kept = state == CONN_LEAVING ? (size_t)c->framing.n_body : 0;
+	kept = kept < c->read_bytes ? kept : c->read_bytes;
+	c->http->reading_bytes -= c->read_bytes - kept;
+	c->read_bytes = kept;
 	c->state = state;
 	c->since_ns = clock_ns();
 }
