@@ -213,7 +213,7 @@ static enum hokku_code measure(struct bench *b, struct figure *f,
 /* Bytes of weights that one step reads. A device keeps the whole embedding and reads single rows of it. */
 static double step_bytes(const struct bench *b)
 {
-	const struct weight *e = &b->model.embedding;
+	const struct weight *e = &b->model.w[ROLE_EMBEDDING];
 	bool on_device = strncmp(compute_device(b->compute), "cuda", 4) == 0;
 	double rows = on_device && !b->model.tied ? (double)e->rows * (double)e->row_bytes : 0;
 	return (double)b->memory.weight_bytes - rows;
@@ -245,7 +245,7 @@ static enum hokku_code cpu_limits(struct bench *b, struct limits *l, struct hokk
 	if (rc)
 		return rc;
 	/* floats for models of floats, bytes where most matrices are quantised */
-	bool blocks = b->model.layers[0].w_down.fmt->block_elements > 1;
+	bool blocks = b->model.layers[0].w[ROLE_W_DOWN].fmt->block_elements > 1;
 	l->read_bytes_per_s = m.read_bytes_per_s;
 	l->ops_per_s = blocks ? m.byte_ops_per_s : m.float_ops_per_s;
 	snprintf(l->text, sizeof l->text, "memory %.1f GB/s, float32 %.0f GFLOP/s, bytes %.0f GOP/s",

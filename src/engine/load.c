@@ -85,6 +85,7 @@ static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 		.user = e,
 	};
 	engine_set_load_bytes(e, 0, 0);
+	model_set_context(&e->model, e->n_ctx);
 	return compute_open(&params, &e->compute, err);
 }
 
@@ -117,7 +118,7 @@ static void describe(struct engine *e)
 	compute_get_memory(e->compute, &memory);
 	const struct hokku_info info = {
 		.name = m->name,
-		.architecture = m->arch->name,
+		.architecture = m->arch_name,
 		.format = m->format_name,
 		.device = compute_device(e->compute),
 		.tokenizer = tok_kind(e->tok),

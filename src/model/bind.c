@@ -1,67 +1,60 @@
 /*
- * From an open file to a struct model. Two tables say which tensors an architecture has and what shape each
- * must have; a tensor that is missing, has another shape, is stored in a format without kernels, or is not in
- * the tables at all (it would mean a computation that hokku does not do) is an error that names it.
+ * From an open file to a struct model. roles.h says what tensors there are and what shape each must have, the
+ * architecture's row which of them a layer holds; a tensor that is missing, has another shape, is stored in a
+ * format without kernels, or is not in the tables at all (it would mean a computation that hokku does not do)
+ * is an error that names it.
  */
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "model/hparams.h"
-#include "model/model.h"
+#include "model/arch.h"
+#include "model/rope.h"
 
 #define FAIL(...) return err_set(err, HOKKU_MODEL_LOAD_FAILED, __VA_ARGS__)
 
 enum { NAME_BYTES = 64, MAX_VOCAB = 1 << 22 };
 
-/* What a tensor is as long as. */
-enum dim { DIM_ONE, DIM_MODEL, DIM_Q, DIM_KV, DIM_FF, DIM_VOCAB };
+/* A role's row of roles.h. */
+struct role_row {
+	const char *name; /* without "blk.N." in the layers' table */
+	enum dim cols, rows;
+};
+#define ROW_X(role, name, cols, rows) [ROLE_##role] = {name, DIM_##cols, DIM_##rows},
+static const struct role_row layer_roles[] = {LAYER_ROLES(ROW_X)}, model_roles[] = {MODEL_ROLES(ROW_X)};
+#undef ROW_X
 
-struct tensor_row {
-	const char *name;    /* without "blk.N." in the layers' table */
-	size_t field;        /* offset of the struct weight */
-	enum dim cols, rows; /* rows DIM_ONE: a vector */
-	bool bias;           /* only where the architecture has biases on q, k and v */
+/* Tensors that hold several roles' rows, one after another: read where the first role's own is absent. */
+static const struct fused_row {
+	const char *name;
+	enum layer_role roles[3];
+	uint32_t n;
+} fused[] = {
+	{"attn_qkv.weight", {ROLE_WQ, ROLE_WK, ROLE_WV}, 3},
+	{"attn_qkv.bias", {ROLE_BQ, ROLE_BK, ROLE_BV}, 3},
+	{"ffn_up.weight", {ROLE_W_GATE, ROLE_W_UP}, 2},
+	{"ffn_up.bias", {ROLE_B_GATE, ROLE_B_UP}, 2},
 };
 
-static const struct tensor_row layer_tensors[] = {
-	{"attn_norm.weight", offsetof(struct layer, attn_norm), DIM_MODEL, DIM_ONE, false},
-	{"attn_q.weight", offsetof(struct layer, wq), DIM_MODEL, DIM_Q, false},
-	{"attn_q.bias", offsetof(struct layer, bq), DIM_Q, DIM_ONE, true},
-	{"attn_k.weight", offsetof(struct layer, wk), DIM_MODEL, DIM_KV, false},
-	{"attn_k.bias", offsetof(struct layer, bk), DIM_KV, DIM_ONE, true},
-	{"attn_v.weight", offsetof(struct layer, wv), DIM_MODEL, DIM_KV, false},
-	{"attn_v.bias", offsetof(struct layer, bv), DIM_KV, DIM_ONE, true},
-	{"attn_output.weight", offsetof(struct layer, wo), DIM_Q, DIM_MODEL, false},
-	{"ffn_norm.weight", offsetof(struct layer, ffn_norm), DIM_MODEL, DIM_ONE, false},
-	{"ffn_gate.weight", offsetof(struct layer, w_gate), DIM_MODEL, DIM_FF, false},
-	{"ffn_up.weight", offsetof(struct layer, w_up), DIM_MODEL, DIM_FF, false},
-	{"ffn_down.weight", offsetof(struct layer, w_down), DIM_FF, DIM_MODEL, false},
-};
-
-static const struct tensor_row model_tensors[] = {
-	{"token_embd.weight", offsetof(struct model, embedding), DIM_MODEL, DIM_VOCAB, false},
-	{"output_norm.weight", offsetof(struct model, output_norm), DIM_MODEL, DIM_ONE, false},
-	{"output.weight", offsetof(struct model, output), DIM_MODEL, DIM_VOCAB, false}, /* absent: tied */
-};
-
-enum {
-	N_LAYER_TENSORS = sizeof layer_tensors / sizeof layer_tensors[0],
-	N_MODEL_TENSORS = sizeof model_tensors / sizeof model_tensors[0],
-};
-
-static uint64_t dim_size(const struct hparams *hp, enum dim d)
+static uint64_t dim_size(const struct model *m, const struct layer_spec *spec, enum dim d)
 {
+	const struct attn_spec *attn = &spec->attn;
 	switch (d) {
 	case DIM_MODEL:
-		return hp->d_model;
+		return m->hp.d_model;
 	case DIM_Q:
-		return (uint64_t)hp->n_heads * hp->head_dim;
+		return (uint64_t)attn->n_heads * attn->head_dim;
 	case DIM_KV:
-		return (uint64_t)hp->n_kv_heads * hp->head_dim;
+		return (uint64_t)attn->n_kv_heads * attn->head_dim;
+	case DIM_Q_NORM:
+		return attn->qk_norm == QK_NORM_WIDTH ? dim_size(m, spec, DIM_Q) : attn->head_dim;
+	case DIM_K_NORM:
+		return attn->qk_norm == QK_NORM_WIDTH ? dim_size(m, spec, DIM_KV) : attn->head_dim;
 	case DIM_FF:
-		return hp->d_ff;
+		return spec->ffn.d_ff;
 	case DIM_VOCAB:
-		return hp->n_vocab;
+		return m->hp.n_vocab;
+	case DIM_ROPE:
+		return m->ropes[0].n_dims / 2;
 	case DIM_ONE:
 		break;
 	}
@@ -72,7 +65,7 @@ static uint64_t dim_size(const struct hparams *hp, enum dim d)
 static const char *dim_origin(const struct model *m, enum dim d, char *out, size_t size)
 {
 	const struct hparams *hp = &m->hp;
-	const char *arch = m->arch->name;
+	const char *arch = m->arch_name;
 	switch (d) {
 	case DIM_MODEL:
 		snprintf(out, size, "%s.embedding_length %u", arch, hp->d_model);
@@ -84,6 +77,13 @@ static const char *dim_origin(const struct model *m, enum dim d, char *out, size
 	case DIM_KV:
 		snprintf(out, size, "%s.attention.head_count_kv %u x head dim %u", arch, hp->n_kv_heads,
 			 hp->head_dim);
+		break;
+	case DIM_Q_NORM:
+	case DIM_K_NORM:
+		snprintf(out, size, "head dim %u", hp->head_dim);
+		break;
+	case DIM_ROPE:
+		snprintf(out, size, "half of the %u numbers of a head that RoPE turns", m->ropes[0].n_dims);
 		break;
 	case DIM_FF:
 		snprintf(out, size, "%s.feed_forward_length %u", arch, hp->d_ff);
@@ -118,10 +118,12 @@ static const char *shape_text(const struct gguf_tensor *t, char *out, size_t siz
 	return out;
 }
 
-static enum hokku_code check_shape(const struct model *m, const struct tensor_row *row, const char *name,
-				   const struct gguf_tensor *t, struct hokku_error *err)
+/* The tensor must have the row's columns, and so many rows. */
+static enum hokku_code check_shape(const struct model *m, const struct layer_spec *spec,
+				   const struct role_row *row, const char *name, const struct gguf_tensor *t,
+				   uint64_t rows, struct hokku_error *err)
 {
-	uint64_t cols = dim_size(&m->hp, row->cols), rows = dim_size(&m->hp, row->rows);
+	uint64_t cols = dim_size(m, spec, row->cols);
 	uint32_t n_dims = row->rows == DIM_ONE ? 1 : 2;
 	bool more = false; /* GGUF writers may add dimensions of 1 */
 	for (uint32_t i = n_dims; i < t->n_dims; i++)
@@ -135,21 +137,11 @@ static enum hokku_code check_shape(const struct model *m, const struct tensor_ro
 	     origin);
 }
 
-/* Fills the weight of one table row. An absent tensor leaves it zero when `optional`. */
-static enum hokku_code bind_one(const struct model *m, const struct tensor_row *row, const char *name,
-				bool optional, struct weight *w, struct hokku_error *err)
+static enum hokku_code check_format(const char *name, const struct gguf_tensor *t, struct hokku_error *err)
 {
-	const struct gguf_tensor *t = gguf_find_tensor(m->file, name);
-	char known[160];
-	if (!t && optional)
-		return HOKKU_OK;
-	if (!t)
-		FAIL("tensor %s is missing; every %s model has it", name, m->arch->name);
-	enum hokku_code rc = check_shape(m, row, name, t, err);
-	if (rc)
-		return rc;
 	const struct format *fmt = format_get(t->type);
 	const struct tensor_type_info *info = tensor_type_get(t->type);
+	char known[160];
 	if (!fmt)
 		FAIL("%s is stored as %s, which hokku cannot compute with; it knows %s", name,
 		     info ? info->name : "an unknown type", join(format_names(), known, sizeof known));
@@ -157,15 +149,57 @@ static enum hokku_code bind_one(const struct model *m, const struct tensor_row *
 		FAIL("%s is stored as %s, whose blocks hold %u elements; its rows of %" PRIu64
 		     " are no whole blocks",
 		     name, fmt->name, fmt->block_elements, t->dims[0]);
-	*w = (struct weight){
+	return HOKKU_OK;
+}
+
+/* Rows first .. first + rows - 1 of t. */
+static struct weight slice(const struct gguf_tensor *t, uint64_t first, uint64_t rows)
+{
+	const struct format *fmt = format_get(t->type);
+	uint64_t row_bytes = t->dims[0] / fmt->block_elements * fmt->block_bytes;
+	return (struct weight){
 		.tensor = t,
 		.fmt = fmt,
-		.data = t->data,
-		.rows = (uint32_t)t->dims[1],
+		.data = (const char *)t->data + first * row_bytes,
+		.offset = first * row_bytes,
+		.rows = (uint32_t)rows,
 		.cols = (uint32_t)t->dims[0],
-		.row_bytes = t->dims[0] / fmt->block_elements * fmt->block_bytes,
+		.row_bytes = row_bytes,
 	};
-	return HOKKU_OK;
+}
+
+/* Numbers first .. first + n - 1 of a vector of floats. */
+static struct weight slice_vector(const struct gguf_tensor *t, uint64_t first, uint64_t n)
+{
+	const struct format *fmt = format_get(t->type);
+	return (struct weight){
+		.tensor = t,
+		.fmt = fmt,
+		.data = (const char *)t->data + first * fmt->block_bytes,
+		.offset = first * fmt->block_bytes,
+		.rows = 1,
+		.cols = (uint32_t)n,
+		.row_bytes = n * fmt->block_bytes,
+	};
+}
+
+/* Fills the weight of one role. An absent tensor leaves it zero when `optional`. */
+static enum hokku_code bind_one(const struct model *m, const struct layer_spec *spec,
+				const struct role_row *row, const char *name, bool optional, struct weight *w,
+				struct hokku_error *err)
+{
+	const struct gguf_tensor *t = gguf_find_tensor(m->file, name);
+	if (!t && optional)
+		return HOKKU_OK;
+	if (!t)
+		FAIL("tensor %s is missing; every %s model has it", name, m->arch_name);
+	uint64_t rows = dim_size(m, spec, row->rows);
+	enum hokku_code rc = check_shape(m, spec, row, name, t, rows, err);
+	if (!rc)
+		rc = check_format(name, t, err);
+	if (!rc)
+		*w = slice(t, 0, rows);
+	return rc;
 }
 
 /* The vocabulary is as large as the embedding says; the header and the tokenizer must agree where they speak.
@@ -175,7 +209,7 @@ static enum hokku_code read_vocab(struct model *m, struct hokku_error *err)
 	const struct gguf_tensor *t = gguf_find_tensor(m->file, "token_embd.weight");
 	char key[64];
 	if (!t)
-		FAIL("tensor token_embd.weight is missing; every %s model has it", m->arch->name);
+		FAIL("tensor token_embd.weight is missing; every %s model has it", m->arch_name);
 	if (t->dims[1] < 1 || t->dims[1] > MAX_VOCAB)
 		FAIL("token_embd.weight has %" PRIu64 " rows; hokku takes a vocabulary of 1 to %d",
 		     t->dims[1], MAX_VOCAB);
@@ -183,7 +217,7 @@ static enum hokku_code read_vocab(struct model *m, struct hokku_error *err)
 
 	uint32_t declared = m->hp.n_vocab;
 	bool found;
-	snprintf(key, sizeof key, "%s.vocab_size", m->arch->name);
+	snprintf(key, sizeof key, "%s.vocab_size", m->arch_name);
 	enum hokku_code rc = gguf_get_u32(m->file, key, &declared, &found, err);
 	if (rc)
 		return rc;
@@ -200,60 +234,148 @@ static enum hokku_code read_vocab(struct model *m, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-static enum hokku_code bind_tensors(struct model *m, struct hokku_error *err)
+static enum hokku_code bind_model_tensors(struct model *m, struct hokku_error *err)
 {
-	char name[NAME_BYTES];
-	for (size_t i = 0; i < N_MODEL_TENSORS; i++) {
-		const struct tensor_row *row = &model_tensors[i];
-		bool optional = row->field == offsetof(struct model, output);
-		struct weight *w = (struct weight *)((char *)m + row->field);
-		enum hokku_code rc = bind_one(m, row, row->name, optional, w, err);
+	for (uint32_t i = 0; i < N_MODEL_ROLES; i++) {
+		bool optional = i != ROLE_EMBEDDING && i != ROLE_OUTPUT_NORM; /* no output: tied */
+		if (i > ROLE_OUTPUT && !(m->arch->may_model & 1u << i))
+			continue;
+		enum hokku_code rc = bind_one(m, &m->specs[0], &model_roles[i], model_roles[i].name, optional,
+					      &m->w[i], err);
 		if (rc)
 			return rc;
 	}
-	m->tied = m->output.tensor == NULL;
+	m->tied = m->w[ROLE_OUTPUT].tensor == NULL;
 	if (m->tied)
-		m->output = m->embedding;
-
-	m->layers = arena_array(&m->arena, m->hp.n_layers, sizeof *m->layers);
-	if (!m->layers)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the table of %u layers",
-			       m->hp.n_layers);
-	for (uint32_t l = 0; l < m->hp.n_layers; l++)
-		for (size_t i = 0; i < N_LAYER_TENSORS; i++) {
-			const struct tensor_row *row = &layer_tensors[i];
-			if (row->bias && !m->arch->qkv_bias)
-				continue;
-			snprintf(name, sizeof name, "blk.%u.%s", l, row->name);
-			struct weight *w = (struct weight *)((char *)&m->layers[l] + row->field);
-			enum hokku_code rc = bind_one(m, row, name, false, w, err);
-			if (rc)
-				return rc;
-		}
+		m->w[ROLE_OUTPUT] = m->w[ROLE_EMBEDDING];
 	return HOKKU_OK;
+}
+
+/* How long a role's part of a fused tensor is: rows of a matrix, numbers of a vector. */
+static uint64_t part_size(const struct model *m, uint32_t l, enum layer_role role)
+{
+	const struct role_row *row = &layer_roles[role];
+	return dim_size(m, m->layers[l].spec, row->rows == DIM_ONE ? row->cols : row->rows);
+}
+
+static enum hokku_code check_fused(const struct model *m, const struct fused_row *f, const char *name,
+				   const struct gguf_tensor *t, uint64_t size, struct hokku_error *err)
+{
+	bool vector = layer_roles[f->roles[0]].rows == DIM_ONE;
+	uint64_t cols = vector ? size : m->hp.d_model, rows = vector ? 1 : size;
+	char found[96];
+	if (t->dims[0] != cols || t->dims[1] != rows || t->dims[2] != 1 || t->dims[3] != 1)
+		FAIL("%s has shape %s, the header wants %" PRIu64 " x %" PRIu64
+		     " (%u of them, one after another)",
+		     name, shape_text(t, found, sizeof found), cols, rows, f->n);
+	enum hokku_code rc = check_format(name, t, err);
+	if (!rc && vector && format_get(t->type)->block_elements != 1)
+		FAIL("%s is stored as %s; hokku cuts vectors of F32, F16 and BF16 alone", name,
+		     format_get(t->type)->name);
+	return rc;
+}
+
+/* Binds the roles of a fused tensor, where the layer has it in place of the roles' own. */
+static enum hokku_code bind_fused(struct model *m, const struct fused_row *f, uint32_t l,
+				  struct hokku_error *err)
+{
+	char name[NAME_BYTES];
+	struct weight *w = m->layers[l].w;
+	if (!((m->arch->must | m->arch->may) >> f->roles[0] & 1))
+		return HOKKU_OK;
+	snprintf(name, sizeof name, "blk.%u.%s", l, layer_roles[f->roles[0]].name);
+	if (gguf_find_tensor(m->file, name))
+		return HOKKU_OK;
+	snprintf(name, sizeof name, "blk.%u.%s", l, f->name);
+	const struct gguf_tensor *t = gguf_find_tensor(m->file, name);
+	bool vector = layer_roles[f->roles[0]].rows == DIM_ONE, is_own = false;
+	uint64_t size = 0, at = 0;
+	for (uint32_t i = 0; i < f->n; i++) {
+		uint64_t n = part_size(m, l, f->roles[i]);
+		is_own = is_own || (t && strcmp(f->name, layer_roles[f->roles[i]].name) == 0 &&
+				    t->dims[vector ? 0 : 1] == n);
+		size += n;
+	}
+	if (!t || is_own) /* "ffn_up" is a name of both kinds */
+		return HOKKU_OK;
+	enum hokku_code rc = check_fused(m, f, name, t, size, err);
+	for (uint32_t i = 0; i < f->n && !rc; i++) {
+		uint64_t n = part_size(m, l, f->roles[i]);
+		w[f->roles[i]] = vector ? slice_vector(t, at, n) : slice(t, at, n);
+		at += n;
+	}
+	return rc;
+}
+
+static enum hokku_code bind_layer(struct model *m, uint32_t l, struct hokku_error *err)
+{
+	char name[NAME_BYTES];
+	struct layer *layer = &m->layers[l];
+	layer->spec = &m->specs[l];
+	for (size_t i = 0; i < sizeof fused / sizeof fused[0]; i++) {
+		enum hokku_code rc = bind_fused(m, &fused[i], l, err);
+		if (rc)
+			return rc;
+	}
+	for (uint32_t i = 0; i < N_LAYER_ROLES; i++) {
+		bool must = m->arch->must >> i & 1, may = m->arch->may >> i & 1;
+		if ((!must && !may) || layer->w[i].tensor)
+			continue;
+		snprintf(name, sizeof name, "blk.%u.%s", l, layer_roles[i].name);
+		enum hokku_code rc =
+			bind_one(m, layer->spec, &layer_roles[i], name, !must, &layer->w[i], err);
+		if (rc)
+			return rc;
+	}
+	return HOKKU_OK;
+}
+
+static enum hokku_code bind_tensors(struct model *m, struct hokku_error *err)
+{
+	enum hokku_code rc = bind_model_tensors(m, err);
+	m->layers = arena_array(&m->arena, m->hp.n_layers, sizeof *m->layers);
+	if (!rc && !m->layers)
+		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the table of %u layers",
+			     m->hp.n_layers);
+	for (uint32_t l = 0; l < m->hp.n_layers && !rc; l++)
+		rc = bind_layer(m, l, err);
+	return rc;
 }
 
 static bool is_bound(const struct model *m, const struct gguf_tensor *t)
 {
-	for (size_t i = 0; i < N_MODEL_TENSORS; i++)
-		if (((const struct weight *)((const char *)m + model_tensors[i].field))->tensor == t)
+	for (size_t i = 0; i < N_MODEL_ROLES; i++)
+		if (m->w[i].tensor == t)
 			return true;
 	for (uint32_t l = 0; l < m->hp.n_layers; l++)
-		for (size_t i = 0; i < N_LAYER_TENSORS; i++)
-			if (((const struct weight *)((const char *)&m->layers[l] + layer_tensors[i].field))
-				    ->tensor == t)
+		for (size_t i = 0; i < N_LAYER_ROLES; i++)
+			if (m->layers[l].w[i].tensor == t)
 				return true;
 	return false;
+}
+
+/* Roles may be slices of one tensor. */
+static uint32_t n_tensors(const struct layer *layer)
+{
+	uint32_t n = 0;
+	for (size_t i = 0; i < N_LAYER_ROLES; i++) {
+		bool first = layer->w[i].tensor != NULL;
+		for (size_t j = 0; j < i && first; j++)
+			first = layer->w[j].tensor != layer->w[i].tensor;
+		n += first;
+	}
+	return n;
 }
 
 /* A tensor that nothing uses means that the file's model computes something that this architecture does not.
  */
 static enum hokku_code refuse_leftovers(const struct model *m, struct hokku_error *err)
 {
-	uint64_t per_layer = 0;
-	for (size_t i = 0; i < N_LAYER_TENSORS; i++)
-		per_layer += !layer_tensors[i].bias || m->arch->qkv_bias;
-	uint64_t bound = N_MODEL_TENSORS - m->tied + per_layer * m->hp.n_layers;
+	uint64_t bound = 0;
+	for (size_t i = 0; i < N_MODEL_ROLES; i++)
+		bound += m->w[i].tensor && !(m->tied && i == ROLE_OUTPUT);
+	for (uint32_t l = 0; l < m->hp.n_layers; l++)
+		bound += n_tensors(&m->layers[l]);
 	if (gguf_n_tensors(m->file) == bound)
 		return HOKKU_OK;
 	char quoted[96];
@@ -261,7 +383,7 @@ static enum hokku_code refuse_leftovers(const struct model *m, struct hokku_erro
 		const struct gguf_tensor *t = gguf_tensor_at(m->file, i);
 		if (!is_bound(m, t))
 			FAIL("tensor %s is in the file, but a %s model of %u layers has no such tensor",
-			     str_quote(t->name, quoted, sizeof quoted), m->arch->name, m->hp.n_layers);
+			     str_quote(t->name, quoted, sizeof quoted), m->arch_name, m->hp.n_layers);
 	}
 	return HOKKU_OK;
 }
@@ -298,6 +420,7 @@ static enum hokku_code read_identity(struct model *m, struct hokku_error *err)
 		FAIL("general.type is %s; hokku runs \"model\" files",
 		     str_quote(type, quoted, sizeof quoted));
 	m->arch = arch_get(arch);
+	m->arch_name = m->arch ? m->arch->name : NULL;
 	if (!m->arch)
 		FAIL("general.architecture is %s; hokku knows %s", str_quote(arch, quoted, sizeof quoted),
 		     join(arch_names(), known, sizeof known));
@@ -330,13 +453,15 @@ enum hokku_code model_bind(struct model *m, const struct gguf *g, struct hokku_e
 	*m = (struct model){.file = g, .arena = {.chunk_bytes = 4096}};
 	enum hokku_code rc = read_identity(m, err);
 	if (!rc)
-		rc = hparams_read(&m->hp, m->arch, g, err);
+		rc = arch_read(m, err);
 	if (!rc)
 		rc = read_vocab(m, err);
 	if (!rc)
 		rc = bind_tensors(m, err);
 	if (!rc)
 		rc = refuse_leftovers(m, err);
+	if (!rc)
+		rc = rope_prepare(m, err);
 	if (rc) {
 		model_unbind(m);
 		/* The reader calls a missing key BAD_FILE and has named the file already; here it is a model

@@ -1,7 +1,7 @@
 /*
- * What a model is, as data: the architecture table's row, the hyperparameters, and every tensor bound by
- * name. model_bind fills a struct model from an open file or says what is missing or has a wrong shape.
- * Weight pointers stay in the file's mapping; backends copy or re-lay them as they like.
+ * What a model is, as data: hyperparameters, a spec for each layer (spec.h), and every tensor bound by its
+ * role (roles.h). model_bind fills a struct model from an open file or says what is missing or has a wrong
+ * shape. Weight pointers stay in the file's mapping; backends copy or re-lay them as they like.
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
@@ -9,30 +9,23 @@
 #include "base/arena.h"
 #include "gguf/gguf.h"
 #include "model/format.h"
+#include "model/roles.h"
+#include "model/spec.h"
 
-/* A bound tensor: `rows` rows of `cols` elements, each row whole blocks of fmt. A vector has one row. */
+/* A bound matrix or vector: `rows` rows of `cols` elements, each row whole blocks of fmt. A vector has one
+ * row. Where a file holds several of them in one tensor (q, k and v; gate and up), each is a slice of its
+ * rows. */
 struct weight {
 	const struct gguf_tensor *tensor; /* NULL: this model has none (an optional bias, ...) */
 	const struct format *fmt;
 	const void *data;
+	uint64_t offset; /* of data in the tensor's */
 	uint32_t rows, cols;
 	uint64_t row_bytes;
 };
 
-enum rope_kind { ROPE_NEOX, ROPE_NORM };
-enum activation_kind { ACT_SILU };
-enum norm_kind { NORM_RMS };
-
-/* One architecture: a row of the table in arch.c. A new architecture is a new row and, at most, a new
- * variant. */
-struct arch {
-	const char *name; /* general.architecture, also the prefix of its keys */
-	enum norm_kind norm;
-	enum rope_kind rope;
-	enum activation_kind activation;
-	bool qkv_bias;
-};
-
+/* Numbers of the whole model. All layers of the architectures that are known have as many heads, as wide, and
+ * feed-forwards as wide: what their specs say of it is said here too. */
 struct hparams {
 	uint32_t n_layers;
 	uint32_t d_model;
@@ -47,37 +40,36 @@ struct hparams {
 };
 
 struct layer {
-	struct weight attn_norm; /* (d_model) */
-	struct weight wq;        /* (n_heads * head_dim, d_model) */
-	struct weight wk;        /* (n_kv_heads * head_dim, d_model) */
-	struct weight wv;        /* (n_kv_heads * head_dim, d_model) */
-	struct weight bq;        /* (n_heads * head_dim), optional */
-	struct weight bk;        /* (n_kv_heads * head_dim), optional */
-	struct weight bv;        /* (n_kv_heads * head_dim), optional */
-	struct weight wo;        /* (d_model, n_heads * head_dim) */
-	struct weight ffn_norm;  /* (d_model) */
-	struct weight w_gate;    /* (d_ff, d_model) */
-	struct weight w_up;      /* (d_ff, d_model) */
-	struct weight w_down;    /* (d_model, d_ff) */
+	const struct layer_spec *spec;
+	struct weight w[N_LAYER_ROLES];
 };
+
+enum {
+	MODEL_MAX_ROPES = 2, /* different ones of a model's layers */
+	MODEL_SUPPORT_TEXT = 96,
+};
+
+struct arch; /* arch.h */
 
 struct model {
 	const struct gguf *file; /* borrowed */
 	const struct arch *arch;
+	const char *arch_name; /* general.architecture, also the prefix of its keys */
 	struct hparams hp;
-	struct weight embedding;   /* (n_vocab, d_model) */
-	struct weight output_norm; /* (d_model) */
-	struct weight output;      /* (n_vocab, d_model); the embedding again when tied */
+	float embedding_scale, logit_scale; /* 1: none */
+	float logit_cap;                    /* 0: none */
+	struct weight w[N_MODEL_ROLES];     /* OUTPUT is EMBEDDING again when tied */
 	bool tied;
-	struct layer *layers; /* (n_layers) */
+	struct layer *layers;             /* (n_layers) */
+	struct layer_spec *specs;         /* (n_layers) */
+	struct rope *ropes;               /* (MODEL_MAX_ROPES) those that specs point to */
+	struct rope_source *rope_sources; /* (MODEL_MAX_ROPES) what ropes are made of (rope.h) */
+	uint32_t n_ropes;
 	uint64_t n_params, n_weight_bytes;
 	const char *name;        /* general.name or the file's name */
 	const char *format_name; /* the format that holds most bytes */
 	struct arena arena;
 };
-
-/* The row for a name, or NULL. */
-const struct arch *arch_get(struct str name);
 
 /* NULL-terminated list of known architectures, for messages. */
 const char *const *arch_names(void);
@@ -85,5 +77,16 @@ const char *const *arch_names(void);
 /* g is borrowed and must outlive m. On failure m is zeroed and MODEL_LOAD_FAILED says what is wrong. */
 enum hokku_code model_bind(struct model *m, const struct gguf *g, struct hokku_error *err);
 void model_unbind(struct model *m);
+
+/*
+ * Chooses what depends on the context that sequences may have (RoPE whose factors are two sets, one for
+ * contexts up to the original one and one for longer): once, before a backend is opened, so that a token's
+ * logits never depend on how long its sequence is. model_bind has chosen for the context of the training.
+ */
+void model_set_context(struct model *m, uint32_t n_ctx);
+
+/* What of the model a backend cannot do: "soft_cap of layer 3", in out; NULL if it can do all. */
+const char *model_unsupported(const struct model *m, const struct spec_support *can,
+			      char out[MODEL_SUPPORT_TEXT]);
 
 #endif

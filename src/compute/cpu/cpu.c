@@ -92,22 +92,23 @@ static enum hokku_code plan_matrices(struct cpu *c, struct hokku_error *err)
 {
 	const struct model *m = c->model;
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
-		const struct layer *from = &m->layers[l];
+		const struct weight *from = m->layers[l].w;
 		struct cpu_layer *to = &c->layers[l];
 		const struct {
 			struct product_set *set;
-			const struct weight *w;
-		} all[] = {{&to->qkv, &from->wq},         {&to->qkv, &from->wk},
-			   {&to->qkv, &from->wv},         {&to->wo, &from->wo},
-			   {&to->gate_up, &from->w_gate}, {&to->gate_up, &from->w_up},
-			   {&to->down, &from->w_down}};
+			enum layer_role role;
+		} all[] = {{&to->qkv, ROLE_WQ},     {&to->qkv, ROLE_WK},         {&to->qkv, ROLE_WV},
+			   {&to->wo, ROLE_WO},      {&to->gate_up, ROLE_W_GATE}, {&to->gate_up, ROLE_W_UP},
+			   {&to->down, ROLE_W_DOWN}};
 		for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-			enum hokku_code rc = plan_matrix(all[i].set, all[i].w, err);
+			enum hokku_code rc = HOKKU_OK;
+			if (from[all[i].role].tensor)
+				rc = plan_matrix(all[i].set, &from[all[i].role], err);
 			if (rc)
 				return rc;
 		}
 	}
-	return plan_matrix(&c->output, &m->output, err);
+	return plan_matrix(&c->output, &m->w[ROLE_OUTPUT], err);
 }
 
 static void carve_set(struct product_set *set, struct carver *v)
@@ -124,20 +125,18 @@ static float *carve_vector(struct carver *v, const struct weight *w)
 static void carve_weights(struct cpu *c, struct carver *v)
 {
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
-		const struct layer *from = &c->model->layers[l];
+		const struct weight *from = c->model->layers[l].w;
 		struct cpu_layer *to = &c->layers[l];
 		carve_set(&to->qkv, v);
 		carve_set(&to->wo, v);
 		carve_set(&to->gate_up, v);
 		carve_set(&to->down, v);
-		to->attn_norm = carve_vector(v, &from->attn_norm);
-		to->ffn_norm = carve_vector(v, &from->ffn_norm);
-		to->bq = carve_vector(v, &from->bq);
-		to->bk = carve_vector(v, &from->bk);
-		to->bv = carve_vector(v, &from->bv);
+		for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
+			if (!role_is_matrix(i))
+				to->v[i] = carve_vector(v, &from[i]);
 	}
 	carve_set(&c->output, v);
-	c->output_norm = carve_vector(v, &c->model->output_norm);
+	c->output_norm = carve_vector(v, &c->model->w[ROLE_OUTPUT_NORM]);
 }
 
 static void carve_kv(struct cpu *c, uint32_t n_kv_blocks, struct carver *v)
@@ -166,12 +165,21 @@ static void carve_threads(struct cpu *c, struct carver *v, uint32_t widest)
 	}
 }
 
+/* Is what some layer adds to the residual more than a product? */
+static bool adds_later(const struct model *m)
+{
+	for (uint32_t l = 0; l < m->hp.n_layers; l++)
+		if (!cpu_adds_product(&m->layers[l], ROLE_BO, ROLE_ATTN_POST_NORM) ||
+		    !cpu_adds_product(&m->layers[l], ROLE_B_DOWN, ROLE_FFN_POST_NORM))
+			return true;
+	return false;
+}
+
 static void carve_scratch(struct cpu *c, struct carver *v)
 {
 	const struct hparams *hp = &c->model->hp;
 	uint64_t n = c->n_batch;
 	uint32_t widest = max_u32(max_u32(padded(hp->d_model), padded(c->q_dim)), padded(hp->d_ff));
-	c->rope_frequency = carve(v, hp->head_dim / 2, sizeof(float));
 	c->tokens = carve(v, n, sizeof *c->tokens);
 	c->outputs = carve(v, n, sizeof *c->outputs);
 	c->tasks = carve(v, n * hp->n_kv_heads, sizeof *c->tasks);
@@ -183,8 +191,9 @@ static void carve_scratch(struct cpu *c, struct carver *v)
 	c->v = carve(v, n * c->kv_stride, sizeof(float));
 	c->gate = carve(v, n * c->ff_stride, sizeof(float));
 	c->up = carve(v, n * c->ff_stride, sizeof(float));
-	c->rope_cos = carve(v, n * (hp->head_dim / 2), sizeof(float));
-	c->rope_sin = carve(v, n * (hp->head_dim / 2), sizeof(float));
+	c->rope_cos = carve(v, n * c->model->n_ropes, hp->head_dim / 2 * sizeof(float));
+	c->rope_sin = carve(v, n * c->model->n_ropes, hp->head_dim / 2 * sizeof(float));
+	c->y = adds_later(c->model) ? carve(v, n * c->d_stride, sizeof(float)) : NULL;
 	c->acts.f = carve(v, n * widest, sizeof(float));
 	c->acts.q = carve(v, n * (widest / GROUP + 1), sizeof(struct qgroup));
 	c->logits = carve(v, c->logit_rows, c->vocab_stride * sizeof(float));
@@ -218,17 +227,13 @@ static void fill_vectors(struct cpu *c)
 {
 	const struct hparams *hp = &c->model->hp;
 	for (uint32_t l = 0; l < hp->n_layers; l++) {
-		const struct layer *from = &c->model->layers[l];
-		const struct cpu_layer *to = &c->layers[l];
-		fill_vector(to->attn_norm, &from->attn_norm);
-		fill_vector(to->ffn_norm, &from->ffn_norm);
-		fill_vector(to->bq, &from->bq);
-		fill_vector(to->bk, &from->bk);
-		fill_vector(to->bv, &from->bv);
+		const struct weight *from = c->model->layers[l].w;
+		float *const *to = c->layers[l].v;
+		for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
+			if (!role_is_matrix(i))
+				fill_vector(to[i], &from[i]);
 	}
-	fill_vector(c->output_norm, &c->model->output_norm);
-	for (uint32_t i = 0; i < hp->head_dim / 2; i++)
-		c->rope_frequency[i] = (float)(1.0 / pow((double)hp->rope_theta, 2.0 * i / hp->head_dim));
+	fill_vector(c->output_norm, &c->model->w[ROLE_OUTPUT_NORM]);
 }
 
 struct pack_job {

@@ -27,9 +27,8 @@ struct product_set {
 };
 
 struct cpu_layer {
-	struct product_set qkv, wo, gate_up, down;
-	float *attn_norm, *ffn_norm; /* (d_stride) */
-	float *bq, *bk, *bv;         /* as wide as the rows, NULL: none */
+	struct product_set qkv, wo, gate_up, down; /* gate_up: of a feed-forward without a gate, up alone */
+	float *v[N_LAYER_ROLES];                   /* vectors, padded to whole panels; NULL: none */
 };
 
 /* Activations in the tiles that the kernels read; tier.h. */
@@ -80,8 +79,7 @@ struct cpu {
 
 	struct cpu_layer *layers; /* (n_layers) */
 	struct product_set output;
-	float *output_norm;    /* (d_stride) */
-	float *rope_frequency; /* (head_dim / 2) */
+	float *output_norm; /* (d_stride) */
 
 	/* (n_layers, n_kv_blocks, n_kv_heads) of keys (head_dim, COMPUTE_KV_BLOCK) then values
 	 * (COMPUTE_KV_BLOCK, head_stride) */
@@ -96,7 +94,8 @@ struct cpu {
 	float *q, *attended;        /* (q_stride) */
 	float *k, *v;               /* (kv_stride) */
 	float *gate, *up;           /* (ff_stride) */
-	float *rope_cos, *rope_sin; /* (head_dim / 2) */
+	float *y;                   /* (d_stride) what is normed or scaled before it is added to x; or NULL */
+	float *rope_cos, *rope_sin; /* (n_ropes, head_dim / 2) */
 	struct acts acts;
 	float *logits; /* (logit_rows, vocab_stride) */
 	uint32_t logit_rows;
@@ -109,6 +108,13 @@ struct cpu {
 	void *regions[4]; /* mapped memory: weights, KV, scratch */
 	size_t region_bytes[4];
 };
+
+/* Is what a block adds to the residual its last product and nothing else? Then the product itself adds it. */
+static inline bool cpu_adds_product(const struct layer *layer, enum layer_role bias,
+				    enum layer_role post_norm)
+{
+	return !layer->w[bias].tensor && !layer->w[post_norm].tensor && layer->spec->residual_scale == 1;
+}
 
 /* Lays out the step and runs it on the pool. */
 void cpu_forward(struct cpu *c, struct compute_seq *seqs, uint32_t n_seqs);

@@ -17,39 +17,55 @@ static void share(const struct cpu *c, uint64_t n, uint32_t thread, uint64_t *be
 
 static void embed(struct cpu *c, uint32_t thread)
 {
-	const struct weight *w = &c->model->embedding;
+	const struct weight *w = &c->model->w[ROLE_EMBEDDING];
 	uint64_t begin, end;
 	share(c, c->n_tokens, thread, &begin, &end);
 	for (uint64_t t = begin; t < end; t++) {
 		float *x = c->x + t * c->d_stride;
 		w->fmt->dequantise((const char *)w->data + (uint64_t)c->tokens[t].id * w->row_bytes, x,
 				   w->cols);
+		for (uint32_t i = 0; c->model->embedding_scale != 1 && i < w->cols; i++)
+			x[i] *= c->model->embedding_scale;
 		memset(x + w->cols, 0, (c->d_stride - w->cols) * sizeof *x);
 	}
 }
 
-static void rope_angles(struct cpu *c, uint32_t thread)
+/* Where the cosines (or sines) of a rope's angles at a token lie. */
+static float *rope_at(const struct cpu *c, float *angles, const struct rope *rope, uint64_t token)
 {
-	uint32_t half = c->model->hp.head_dim / 2;
-	uint64_t begin, end;
-	share(c, (uint64_t)c->n_tokens * half, thread, &begin, &end);
-	for (uint64_t i = begin; i < end; i++) {
-		float angle = (float)c->tokens[i / half].pos * c->rope_frequency[i % half];
-		c->rope_cos[i] = cosf(angle);
-		c->rope_sin[i] = sinf(angle);
-	}
+	uint64_t which = (uint64_t)(rope - c->model->ropes);
+	return angles + (which * c->n_batch + token) * (c->model->hp.head_dim / 2);
 }
 
-/* Activations for set: the norm of every token's x. */
-static void norm_phase(struct cpu *c, const struct product_set *set, const float *weight, uint32_t thread)
+static void rope_angles(struct cpu *c, const struct rope *rope, uint32_t thread)
 {
-	const struct hparams *hp = &c->model->hp;
-	float *row = c->threads[thread].row;
+	uint32_t half = rope->n_dims / 2;
 	uint64_t begin, end;
 	share(c, c->n_tokens, thread, &begin, &end);
 	for (uint64_t t = begin; t < end; t++) {
-		c->tier->rms_norm(c->x + t * c->d_stride, weight, hp->d_model, hp->norm_eps, row);
-		acts_put(c, set, (uint32_t)t, c->n_tokens, hp->d_model, 0, hp->d_model, row);
+		float *cosines = rope_at(c, c->rope_cos, rope, t), *sines = rope_at(c, c->rope_sin, rope, t);
+		for (uint32_t i = 0; i < half; i++) {
+			float angle = (float)c->tokens[t].pos * rope->freq[i];
+			cosines[i] = cosf(angle) * rope->attn_factor;
+			sines[i] = sinf(angle) * rope->attn_factor;
+		}
+	}
+}
+
+/* Activations for set: the norm of every token's x, or x itself where there is no weight. */
+static void norm_phase(struct cpu *c, const struct product_set *set, const float *weight, float eps,
+		       uint32_t thread)
+{
+	uint32_t d_model = c->model->hp.d_model;
+	uint64_t begin, end;
+	share(c, c->n_tokens, thread, &begin, &end);
+	for (uint64_t t = begin; t < end; t++) {
+		float *row = c->x + t * c->d_stride;
+		if (weight) {
+			c->tier->rms_norm(row, weight, d_model, eps, c->threads[thread].row);
+			row = c->threads[thread].row;
+		}
+		acts_put(c, set, (uint32_t)t, c->n_tokens, d_model, 0, d_model, row);
 	}
 }
 
@@ -59,14 +75,32 @@ static void add_bias(float *x, const float *bias, uint32_t n)
 		x[i] += bias[i];
 }
 
-/* Turns each head's pairs by the token's angles: (i, i + half) for NeoX, else (2 i, 2 i + 1). */
-static void rope(const struct cpu *c, float *heads, uint32_t n_heads, uint64_t token)
+/* The norm of a token's q or k; kernels read whole vectors of lanes, so a head goes through scratch. */
+static void qk_norm(const struct cpu *c, const struct layer_spec *spec, const float *weight, float *x,
+		    uint32_t n_heads, float *scratch)
 {
-	uint32_t half = c->model->hp.head_dim / 2;
-	const float *cosines = c->rope_cos + token * half, *sines = c->rope_sin + token * half;
-	bool neox = c->model->arch->rope == ROPE_NEOX;
+	uint32_t whole = n_heads * spec->attn.head_dim;
+	uint32_t n = spec->attn.qk_norm == QK_NORM_HEAD ? spec->attn.head_dim : whole;
+	if (spec->attn.qk_norm == QK_NORM_NONE)
+		return;
+	for (uint32_t at = 0; at < whole; at += n) {
+		memcpy(scratch, x + at, n * sizeof *scratch);
+		memset(scratch + n, 0, ((n + PANEL - 1) / PANEL * PANEL - n) * sizeof *scratch);
+		c->tier->rms_norm(scratch, weight, n, spec->norm_eps, scratch);
+		memcpy(x + at, scratch, n * sizeof *scratch);
+	}
+}
+
+/* Turns each head's pairs by the token's angles: (i, i + half) for NeoX, else (2 i, 2 i + 1). */
+static void rotate(const struct cpu *c, const struct attn_spec *attn, float *heads, uint32_t n_heads,
+		   uint64_t token)
+{
+	uint32_t half = attn->rope->n_dims / 2;
+	const float *cosines = rope_at(c, c->rope_cos, attn->rope, token);
+	const float *sines = rope_at(c, c->rope_sin, attn->rope, token);
+	bool neox = attn->rope->kind == ROPE_NEOX;
 	uint32_t step = neox ? 1 : 2, apart = neox ? half : 1;
-	for (uint32_t h = 0; h < n_heads; h++, heads += 2 * (size_t)half)
+	for (uint32_t h = 0; h < n_heads; h++, heads += attn->head_dim)
 		for (uint32_t i = 0; i < half; i++) {
 			float *a = &heads[i * step], *b = a + apart;
 			float a0 = *a, b0 = *b;
@@ -75,43 +109,57 @@ static void rope(const struct cpu *c, float *heads, uint32_t n_heads, uint64_t t
 		}
 }
 
+/* What a token's scores are multiplied by. */
+static float score_scale(const struct attn_spec *a, uint32_t pos)
+{
+	if (a->temperature == 0)
+		return a->scale;
+	return a->scale * (1 + a->temperature * logf(1 + floorf((float)pos / (float)a->temperature_every)));
+}
+
 static float *kv_at(const struct cpu *c, uint32_t layer, uint32_t block, uint32_t kv_head)
 {
 	return c->kv + layer * c->kv_layer_floats + block * c->kv_block_floats + kv_head * c->kv_head_floats;
 }
 
-/* Biases, rotation, and the new keys and values into the cache. */
+/* Biases, norms, rotation, and the new keys and values into the cache. */
 static void kv_phase(struct cpu *c, uint32_t l, uint32_t thread)
 {
-	const struct hparams *hp = &c->model->hp;
-	const struct cpu_layer *layer = &c->layers[l];
-	float scale = 1.0f / sqrtf((float)hp->head_dim);
+	const struct layer_spec *spec = c->model->layers[l].spec;
+	const struct attn_spec *attn = &spec->attn;
+	float *const *vectors = c->layers[l].v, *scratch = c->threads[thread].row;
+	uint32_t dim = attn->head_dim;
 	uint64_t begin, end;
 	share(c, c->n_tokens, thread, &begin, &end);
 	for (uint64_t t = begin; t < end; t++) {
 		float *q = c->q + t * c->q_stride, *k = c->k + t * c->kv_stride, *v = c->v + t * c->kv_stride;
 		const struct token_info *tok = &c->tokens[t];
-		add_bias(q, layer->bq, c->q_dim);
-		add_bias(k, layer->bk, c->kv_dim);
-		add_bias(v, layer->bv, c->kv_dim);
-		rope(c, q, hp->n_heads, t);
-		rope(c, k, hp->n_kv_heads, t);
+		add_bias(q, vectors[ROLE_BQ], c->q_dim);
+		add_bias(k, vectors[ROLE_BK], c->kv_dim);
+		add_bias(v, vectors[ROLE_BV], c->kv_dim);
+		qk_norm(c, spec, vectors[ROLE_Q_NORM], q, attn->n_heads, scratch);
+		qk_norm(c, spec, vectors[ROLE_K_NORM], k, attn->n_kv_heads, scratch);
+		if (attn->rope) {
+			rotate(c, attn, q, attn->n_heads, t);
+			rotate(c, attn, k, attn->n_kv_heads, t);
+		}
+		float scale = score_scale(attn, tok->pos);
 		for (uint32_t i = 0; i < c->q_dim; i++)
 			q[i] *= scale;
 		uint32_t block = tok->blocks[tok->pos / COMPUTE_KV_BLOCK], at = tok->pos % COMPUTE_KV_BLOCK;
-		for (uint32_t h = 0; h < hp->n_kv_heads; h++, k += hp->head_dim, v += hp->head_dim) {
-			float *keys = kv_at(c, l, block, h), *values = keys + hp->head_dim * COMPUTE_KV_BLOCK;
-			for (uint32_t d = 0; d < hp->head_dim; d++)
+		for (uint32_t h = 0; h < attn->n_kv_heads; h++, k += dim, v += dim) {
+			float *keys = kv_at(c, l, block, h), *values = keys + dim * COMPUTE_KV_BLOCK;
+			for (uint32_t d = 0; d < dim; d++)
 				keys[d * COMPUTE_KV_BLOCK + at] = k[d];
-			memcpy(values + at * c->head_stride, v, hp->head_dim * sizeof *v);
+			memcpy(values + at * c->head_stride, v, dim * sizeof *v);
 		}
 	}
 }
 
 static void attend(struct cpu *c, uint32_t l, const struct attn_task *task, struct thread_scratch *s)
 {
-	const struct hparams *hp = &c->model->hp;
-	uint32_t group = hp->n_heads / hp->n_kv_heads, rows = 0, dim = hp->head_dim;
+	const struct attn_spec *attn = &c->model->layers[l].spec->attn;
+	uint32_t group = attn->n_heads / attn->n_kv_heads, rows = 0, dim = attn->head_dim;
 	for (uint32_t t = task->first; t < task->first + task->n_tokens; t++)
 		for (uint32_t h = 0; h < group; h++, rows++) {
 			const float *q =
@@ -127,6 +175,8 @@ static void attend(struct cpu *c, uint32_t l, const struct attn_task *task, stru
 		.head_dim = dim,
 		.padded_dim = c->head_stride,
 		.rows = rows,
+		.window = attn->window,
+		.soft_cap = attn->soft_cap,
 		.q = s->q,
 		.positions = s->positions,
 		.acc = s->acc,
@@ -161,29 +211,70 @@ static void attended_phase(struct cpu *c, const struct product_set *set, uint32_
 			 c->attended + t * c->q_stride);
 }
 
-static void activation_phase(struct cpu *c, const struct product_set *set, uint32_t thread)
+static void activation_phase(struct cpu *c, uint32_t l, uint32_t thread)
 {
-	uint32_t d_ff = c->model->hp.d_ff, pieces = (d_ff + SPLIT_COLUMNS - 1) / SPLIT_COLUMNS;
+	const struct ffn_spec *ffn = &c->model->layers[l].spec->ffn;
+	float *const *vectors = c->layers[l].v;
+	uint32_t d_ff = ffn->d_ff, pieces = (d_ff + SPLIT_COLUMNS - 1) / SPLIT_COLUMNS;
 	float *row = c->threads[thread].row;
 	uint64_t begin, end;
 	share(c, (uint64_t)c->n_tokens * pieces, thread, &begin, &end);
 	for (uint64_t i = begin; i < end; i++) {
 		uint32_t t = (uint32_t)(i / pieces), from = (uint32_t)(i % pieces) * SPLIT_COLUMNS;
 		uint32_t n = d_ff - from < SPLIT_COLUMNS ? d_ff - from : SPLIT_COLUMNS;
-		size_t at = (size_t)t * c->ff_stride + from;
-		c->tier->silu_mul(c->gate + at, c->up + at, (n + 15) / 16 * 16, row);
-		acts_put(c, set, t, c->n_tokens, d_ff, from, n, row);
+		float *gate = c->gate + (size_t)t * c->ff_stride + from;
+		float *up = c->up + (size_t)t * c->ff_stride + from;
+		if (vectors[ROLE_B_GATE])
+			add_bias(gate, vectors[ROLE_B_GATE] + from, n);
+		if (vectors[ROLE_B_UP])
+			add_bias(up, vectors[ROLE_B_UP] + from, n);
+		c->tier->activation[ffn->act](ffn->gated ? gate : up, ffn->gated ? up : NULL,
+					      (n + 15) / 16 * 16, row);
+		acts_put(c, &c->layers[l].down, t, c->n_tokens, d_ff, from, n, row);
 	}
+}
+
+/* x += residual_scale * norm(y + bias) */
+static void residual_phase(struct cpu *c, uint32_t l, const float *bias, const float *post_norm,
+			   uint32_t thread)
+{
+	const struct layer_spec *spec = c->model->layers[l].spec;
+	uint32_t d_model = c->model->hp.d_model;
+	uint64_t begin, end;
+	share(c, c->n_tokens, thread, &begin, &end);
+	for (uint64_t t = begin; t < end; t++) {
+		float *x = c->x + t * c->d_stride, *y = c->y + t * c->d_stride;
+		add_bias(y, bias, d_model);
+		if (post_norm)
+			c->tier->rms_norm(y, post_norm, d_model, spec->norm_eps, y);
+		for (uint32_t i = 0; i < d_model; i++)
+			x[i] += y[i] * spec->residual_scale;
+	}
+}
+
+/* x += the last product of a block, with what the spec does to it on the way. */
+static void add_block(struct cpu *c, uint32_t l, const struct product_set *set, enum layer_role bias,
+		      enum layer_role post_norm, uint32_t thread)
+{
+	float *const *vectors = c->layers[l].v;
+	bool adds = cpu_adds_product(&c->model->layers[l], bias, post_norm);
+	product_run(c, set, c->n_tokens, adds ? &c->x : &c->y, &c->d_stride, adds, thread);
+	pool_barrier(c->pool);
+	if (adds)
+		return;
+	residual_phase(c, l, vectors[bias], vectors[post_norm], thread);
+	pool_barrier(c->pool);
 }
 
 static void layer_forward(struct cpu *c, uint32_t l, uint32_t thread)
 {
 	const struct cpu_layer *layer = &c->layers[l];
+	const struct layer_spec *spec = c->model->layers[l].spec;
 	float *const qkv[] = {c->q, c->k, c->v}, *const gate_up[] = {c->gate, c->up};
 	const uint32_t qkv_strides[] = {c->q_stride, c->kv_stride, c->kv_stride};
 	const uint32_t ff_strides[] = {c->ff_stride, c->ff_stride};
 
-	norm_phase(c, &layer->qkv, layer->attn_norm, thread);
+	norm_phase(c, &layer->qkv, layer->v[ROLE_ATTN_NORM], spec->norm_eps, thread);
 	pool_barrier(c->pool);
 	product_run(c, &layer->qkv, c->n_tokens, qkv, qkv_strides, false, thread);
 	pool_barrier(c->pool);
@@ -193,17 +284,24 @@ static void layer_forward(struct cpu *c, uint32_t l, uint32_t thread)
 	pool_barrier(c->pool);
 	attended_phase(c, &layer->wo, thread);
 	pool_barrier(c->pool);
-	product_run(c, &layer->wo, c->n_tokens, &c->x, &c->d_stride, true, thread);
-	pool_barrier(c->pool);
+	add_block(c, l, &layer->wo, ROLE_BO, ROLE_ATTN_POST_NORM, thread);
 
-	norm_phase(c, &layer->gate_up, layer->ffn_norm, thread);
+	norm_phase(c, &layer->gate_up, layer->v[ROLE_FFN_NORM], spec->norm_eps, thread);
 	pool_barrier(c->pool);
-	product_run(c, &layer->gate_up, c->n_tokens, gate_up, ff_strides, false, thread);
+	product_run(c, &layer->gate_up, c->n_tokens, gate_up + !spec->ffn.gated, ff_strides, false, thread);
 	pool_barrier(c->pool);
-	activation_phase(c, &layer->down, thread);
+	activation_phase(c, l, thread);
 	pool_barrier(c->pool);
-	product_run(c, &layer->down, c->n_tokens, &c->x, &c->d_stride, true, thread);
-	pool_barrier(c->pool);
+	add_block(c, l, &layer->down, ROLE_B_DOWN, ROLE_FFN_POST_NORM, thread);
+}
+
+static void bend_logits(const struct cpu *c, float *logits)
+{
+	const struct model *m = c->model;
+	for (uint32_t i = 0; m->logit_scale != 1 && i < m->hp.n_vocab; i++)
+		logits[i] *= m->logit_scale;
+	if (m->logit_cap != 0)
+		c->tier->soft_cap(logits, c->vocab_stride, m->logit_cap);
 }
 
 /* Logits of outputs first .. first + n - 1: into scratch, from there to whoever asked. */
@@ -221,6 +319,11 @@ static void output_rows(struct cpu *c, uint32_t first, uint32_t n, uint32_t thre
 	pool_barrier(c->pool);
 	product_run(c, &c->output, n, &c->logits, &c->vocab_stride, false, thread);
 	pool_barrier(c->pool);
+	if (c->model->logit_scale != 1 || c->model->logit_cap != 0) {
+		for (uint64_t i = begin; i < end; i++)
+			bend_logits(c, c->logits + i * c->vocab_stride);
+		pool_barrier(c->pool);
+	}
 	for (uint64_t i = begin; i < end; i++)
 		if (c->outputs[first + i].logits)
 			memcpy(c->outputs[first + i].logits, c->logits + i * c->vocab_stride,
@@ -238,7 +341,8 @@ static void forward_thread(void *arg, uint32_t thread)
 {
 	struct cpu *c = arg;
 	embed(c, thread);
-	rope_angles(c, thread);
+	for (uint32_t i = 0; i < c->model->n_ropes; i++)
+		rope_angles(c, &c->model->ropes[i], thread);
 	pool_barrier(c->pool);
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++)
 		layer_forward(c, l, thread);

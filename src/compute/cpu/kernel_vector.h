@@ -39,13 +39,56 @@ static void rms_norm(const float *x, const float *w, uint32_t n, float eps, floa
 		v16_store(out + i, v16_mul(v16_mul(v16_load(x + i), scale), v16_load(w + i)));
 }
 
-static void silu_mul(const float *gate, const float *up, uint32_t n, float *out)
+/* x / (1 + e^-y) */
+static inline v16 v16_times_sigmoid(v16 x, v16 y)
+{
+	return v16_div(x, v16_add(v16_set1(1.0f), v16_exp(v16_sub(v16_set1(0), y))));
+}
+
+static inline void store_product(v16 x, const float *up, float *out)
+{
+	v16_store(out, up ? v16_mul(x, v16_load(up)) : x);
+}
+
+static void act_silu(const float *x, const float *up, uint32_t n, float *out)
 {
 	for (uint32_t i = 0; i < n; i += 16) {
-		v16 x = v16_load(gate + i);
-		v16 denominator = v16_add(v16_set1(1.0f), v16_exp(v16_sub(v16_set1(0), x)));
-		v16_store(out + i, v16_mul(v16_div(x, denominator), v16_load(up + i)));
+		v16 a = v16_load(x + i);
+		store_product(v16_times_sigmoid(a, a), up ? up + i : NULL, out + i);
 	}
+}
+
+/* 0.5 x (1 + tanh(u)) is x / (1 + e^-2u), u = sqrt(2 / pi) (x + 0.044715 x^3) */
+static void act_gelu_tanh(const float *x, const float *up, uint32_t n, float *out)
+{
+	for (uint32_t i = 0; i < n; i += 16) {
+		v16 a = v16_load(x + i), square = v16_mul(a, a);
+		v16 u = v16_mul(
+			a, v16_fma(square, v16_set1(2 * 0.79788456f * 0.044715f), v16_set1(2 * 0.79788456f)));
+		store_product(v16_times_sigmoid(a, u), up ? up + i : NULL, out + i);
+	}
+}
+
+/* No model of speed has it: the error function is the library's. */
+static void act_gelu(const float *x, const float *up, uint32_t n, float *out)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		float a = 0.5f * x[i] * (1.0f + erff(x[i] * 0.70710678f));
+		out[i] = up ? a * up[i] : a;
+	}
+}
+
+/* cap tanh(x / cap) is cap - 2 cap / (1 + e^(2 x / cap)) */
+static inline v16 v16_soft_cap(v16 x, float cap)
+{
+	v16 e = v16_exp(v16_mul(x, v16_set1(2 / cap)));
+	return v16_sub(v16_set1(cap), v16_div(v16_set1(2 * cap), v16_add(v16_set1(1.0f), e)));
+}
+
+static void soft_cap(float *x, uint32_t n, float cap)
+{
+	for (uint32_t i = 0; i < n; i += 16)
+		v16_store(x + i, v16_soft_cap(v16_load(x + i), cap));
 }
 
 /* scores (rows, 32) = q (rows, dim) x keys (dim, 32), sums over dim in order. */
@@ -106,10 +149,16 @@ KERNEL void value_rows(const struct attention *a, const float *values, uint32_t 
 	}
 }
 
-/* Scores of one row become weights: e^(s - largest so far); the row's sum and accumulator follow. */
-KERNEL void soften_row(const struct attention *a, uint32_t row, uint32_t n, float *largest, float *total)
+/* Scores of one row become weights: e^(s - largest so far); the row's sum and accumulator follow. The row
+ * sees positions hidden .. n - 1 of the block. */
+KERNEL void soften_row(const struct attention *a, uint32_t row, uint32_t hidden, uint32_t n, float *largest,
+		       float *total)
 {
 	float *scores = a->scores + (size_t)row * COMPUTE_KV_BLOCK;
+	if (a->soft_cap != 0)
+		soft_cap(scores, COMPUTE_KV_BLOCK, a->soft_cap);
+	for (uint32_t i = 0; i < hidden; i++)
+		scores[i] = -INFINITY;
 	v16 lo = v16_keep(v16_load(scores), (int)n, -INFINITY);
 	v16 hi = v16_keep(v16_load(scores + 16), (int)n - 16, -INFINITY);
 	float now = v16_hmax(v16_max(v16_set1(largest[row]), v16_max(lo, hi)));
@@ -132,10 +181,11 @@ KERNEL void soften_row(const struct attention *a, uint32_t row, uint32_t n, floa
 
 #define ROWS_OF(n) ((n) >= ATTN_ROWS ? ATTN_ROWS : (n) >= 4 ? 4 : (n) >= 2 ? 2 : 1)
 
-static void score_all(const struct attention *a, const float *keys, uint32_t row)
+/* Rows row .. end - 1. */
+static void score_all(const struct attention *a, const float *keys, uint32_t row, uint32_t end)
 {
-	while (row < a->rows) {
-		uint32_t n = ROWS_OF(a->rows - row);
+	while (row < end) {
+		uint32_t n = ROWS_OF(end - row);
 		if (n == ATTN_ROWS)
 			score_rows(a, keys, row, ATTN_ROWS);
 		else if (n == 4)
@@ -170,8 +220,37 @@ static void value_span(const struct attention *a, const float *values, uint32_t 
 	}
 }
 
+/* The first position that row r sees. */
+static uint32_t first_seen(const struct attention *a, uint32_t r)
+{
+	return a->window && a->positions[r] >= a->window ? a->positions[r] - a->window + 1 : 0;
+}
+
+/* Rows row .. end - 1 over one block, which begins at position start; each of them sees some of it. */
+static void attend_block(const struct attention *a, const float *keys, uint32_t start, uint32_t row,
+			 uint32_t end, float *largest, float *total)
+{
+	score_all(a, keys, row, end);
+	while (row < end) {
+		uint32_t seen = a->positions[row] - start + 1, same = row;
+		uint32_t n = seen < COMPUTE_KV_BLOCK ? seen : COMPUTE_KV_BLOCK;
+		if (seen >= COMPUTE_KV_BLOCK)
+			same = end;
+		else
+			while (same < end && a->positions[same] == a->positions[row])
+				same++;
+		for (uint32_t i = row; i < same; i++) {
+			uint32_t first = first_seen(a, i);
+			soften_row(a, i, first > start ? first - start : 0, n, largest, total);
+		}
+		value_span(a, keys + a->value_offset, row, same, n);
+		row = same;
+	}
+}
+
 /* Softmax(q k) v, block by block with a running maximum. A row never touches what lies after its own
- * position, so whatever a block holds there (another chunk's tokens, nothing yet) cannot reach it. */
+ * position, so whatever a block holds there (another chunk's tokens, nothing yet) cannot reach it; nor blocks
+ * that lie behind its window. */
 static void attention(const struct attention *a)
 {
 	float largest[ATTN_TILE_ROWS], total[ATTN_TILE_ROWS];
@@ -181,26 +260,15 @@ static void attention(const struct attention *a)
 	}
 	for (size_t i = 0; i < (size_t)a->rows * a->padded_dim; i += 16)
 		v16_store(a->acc + i, v16_set1(0));
-	uint32_t last = a->positions[a->rows - 1], row = 0;
-	for (uint32_t block = 0; block * COMPUTE_KV_BLOCK <= last; block++) {
-		const float *keys = a->kv + a->blocks[block] * a->block_stride;
+	uint32_t last = a->positions[a->rows - 1], row = 0, end = a->window ? 0 : a->rows;
+	for (uint32_t block = first_seen(a, 0) / COMPUTE_KV_BLOCK; block * COMPUTE_KV_BLOCK <= last;
+	     block++) {
 		uint32_t start = block * COMPUTE_KV_BLOCK;
 		while (a->positions[row] < start)
 			row++;
-		score_all(a, keys, row);
-		for (uint32_t r = row; r < a->rows;) {
-			uint32_t seen = a->positions[r] - start + 1, end = r;
-			uint32_t n = seen < COMPUTE_KV_BLOCK ? seen : COMPUTE_KV_BLOCK;
-			if (seen >= COMPUTE_KV_BLOCK)
-				end = a->rows;
-			else
-				while (end < a->rows && a->positions[end] == a->positions[r])
-					end++;
-			for (uint32_t i = r; i < end; i++)
-				soften_row(a, i, n, largest, total);
-			value_span(a, keys + a->value_offset, r, end, n);
-			r = end;
-		}
+		while (end < a->rows && first_seen(a, end) < start + COMPUTE_KV_BLOCK)
+			end++;
+		attend_block(a, a->kv + a->blocks[block] * a->block_stride, start, row, end, largest, total);
 	}
 	for (uint32_t r = 0; r < a->rows; r++)
 		for (uint32_t d = 0; d < a->padded_dim; d += 16) {

@@ -38,15 +38,14 @@ struct reference {
 	/* scratch, (n_batch, ...) where nothing else is said */
 	struct token *tokens;
 	struct output *outputs;
-	float *x;              /* (d_model) the residual stream */
-	float *normed;         /* (d_model) */
-	float *q, *attended;   /* (q_dim) */
-	float *k, *v;          /* (kv_dim) */
-	float *gate, *up;      /* (d_ff) */
-	float *row;            /* (widest row) one dequantised row of a matrix, nothing else */
-	float *scores;         /* (n_ctx), nothing else */
-	float *rope_frequency; /* (head_dim / 2), nothing else */
-	float *logits;         /* (n_seqs, n_vocab) for sequences that draw and ask for no logits */
+	float *x;            /* (d_model) the residual stream */
+	float *normed;       /* (d_model) */
+	float *q, *attended; /* (q_dim) */
+	float *k, *v;        /* (kv_dim) */
+	float *gate, *up;    /* (d_ff) */
+	float *row;          /* (widest row) one dequantised row of a matrix, nothing else */
+	float *scores;       /* (n_ctx), nothing else */
+	float *logits;       /* (n_seqs, n_vocab) for sequences that draw and ask for no logits */
 	struct sampler *sampler;
 	struct compute_memory memory;
 };
@@ -66,9 +65,9 @@ static void reference_close(void *self)
 {
 	struct reference *r = self;
 	sampler_destroy(r->sampler);
-	void *const all[] = {
-		r->keys, r->values, r->tokens, r->outputs, r->x,   r->normed, r->q,      r->attended,
-		r->k,    r->v,      r->gate,   r->up,      r->row, r->scores, r->logits, r->rope_frequency};
+	void *const all[] = {r->keys,   r->values, r->tokens,   r->outputs, r->x,
+			     r->normed, r->q,      r->attended, r->k,       r->v,
+			     r->gate,   r->up,     r->row,      r->scores,  r->logits};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		free(all[i]);
 	free(r);
@@ -116,7 +115,6 @@ static enum hokku_code reference_open(const struct compute_params *p, void **sel
 	r->up = take(n * hp->d_ff, sizeof(float), scratch, &failed);
 	r->row = take(widest, sizeof(float), scratch, &failed);
 	r->scores = take(p->n_ctx, sizeof(float), scratch, &failed);
-	r->rope_frequency = take(hp->head_dim / 2, sizeof(float), scratch, &failed);
 	r->logits = take((uint64_t)p->n_seqs * hp->n_vocab, sizeof(float), scratch, &failed);
 	r->sampler = sampler_create(hp->n_vocab);
 	if (failed || !r->sampler) {
@@ -129,9 +127,6 @@ static enum hokku_code reference_open(const struct compute_params *p, void **sel
 	}
 	*scratch += sampler_bytes(r->sampler);
 
-	/* theta^(-2i / head_dim) */
-	for (uint32_t i = 0; i < hp->head_dim / 2; i++)
-		r->rope_frequency[i] = (float)(1.0 / pow((double)hp->rope_theta, 2.0 * i / hp->head_dim));
 	if (p->on_progress)
 		p->on_progress(p->user, r->memory.weight_bytes, r->memory.weight_bytes);
 	*self = r;
@@ -161,7 +156,7 @@ static void linear(struct reference *r, const struct weight *w, const struct wei
 		for (uint32_t t = 0; t < n; t++)
 			y[(size_t)t * w->rows + i] = dot(r->row, x + (size_t)t * w->cols, w->cols);
 	}
-	if (!bias || !bias->tensor)
+	if (!bias->tensor)
 		return;
 	weight_row(bias, 0, r->row);
 	for (uint32_t t = 0; t < n; t++)
@@ -169,27 +164,32 @@ static void linear(struct reference *r, const struct weight *w, const struct wei
 			y[(size_t)t * w->rows + i] += r->row[i];
 }
 
-/* out = x / sqrt(mean(x^2) + eps) * weight, each of n rows on its own. */
-static void rms_norm(struct reference *r, const struct weight *w, const float *x, uint32_t n, float *out)
+/* out = x / sqrt(mean(x^2) + eps) * weight, each of n rows on its own; x itself where there is no weight. */
+static void rms_norm(struct reference *r, const struct weight *w, float eps, const float *x, uint32_t n,
+		     uint32_t cols, float *out)
 {
+	if (!w->tensor && out != x)
+		memcpy(out, x, (size_t)n * cols * sizeof *out);
+	if (!w->tensor)
+		return;
 	weight_row(w, 0, r->row);
-	for (uint32_t t = 0; t < n; t++, x += w->cols, out += w->cols) {
-		float scale = 1.0f / sqrtf(dot(x, x, w->cols) / (float)w->cols + r->model->hp.norm_eps);
-		for (uint32_t i = 0; i < w->cols; i++)
+	for (uint32_t t = 0; t < n; t++, x += cols, out += cols) {
+		float scale = 1.0f / sqrtf(dot(x, x, cols) / (float)cols + eps);
+		for (uint32_t i = 0; i < cols; i++)
 			out[i] = x[i] * scale * r->row[i];
 	}
 }
 
-/* Turns each head's pair (i, i + head_dim / 2) by the angle pos * frequency[i] (NeoX), or the pair (2i, 2i +
- * 1). */
-static void rope(const struct reference *r, float *heads, uint32_t n_heads, uint32_t pos)
+/* Turns the pairs of each head's first n_dims numbers: (i, i + n_dims / 2) by the angle pos * freq[i]
+ * (NeoX), or the pair (2i, 2i + 1). */
+static void rotate(const struct rope *rope, float *heads, uint32_t n_heads, uint32_t head_dim, uint32_t pos)
 {
-	uint32_t half = r->model->hp.head_dim / 2;
-	bool neox = r->model->arch->rope == ROPE_NEOX;
-	for (uint32_t h = 0; h < n_heads; h++, heads += 2 * (size_t)half)
+	uint32_t half = rope->n_dims / 2;
+	bool neox = rope->kind == ROPE_NEOX;
+	for (uint32_t h = 0; h < n_heads; h++, heads += head_dim)
 		for (uint32_t i = 0; i < half; i++) {
-			float angle = (float)pos * r->rope_frequency[i];
-			float c = cosf(angle), s = sinf(angle);
+			float angle = (float)pos * rope->freq[i];
+			float c = cosf(angle) * rope->attn_factor, s = sinf(angle) * rope->attn_factor;
 			float *a = neox ? &heads[i] : &heads[2 * i];
 			float *b = neox ? &heads[i + half] : &heads[2 * i + 1];
 			float a0 = *a, b0 = *b;
@@ -205,78 +205,127 @@ static size_t kv_offset(const struct reference *r, uint32_t layer, const uint32_
 	return (block * COMPUTE_KV_BLOCK + pos % COMPUTE_KV_BLOCK) * r->kv_dim;
 }
 
-/* out (head_dim) = sum over p <= pos of softmax(q . k[p] / sqrt(head_dim)) * v[p], for one head of one token.
- */
+/* What a score of a token is multiplied by, and what it is capped to. */
+static float score_scale(const struct attn_spec *a, uint32_t pos)
+{
+	if (a->temperature == 0)
+		return a->scale;
+	return a->scale * (1 + a->temperature * logf(1 + floorf((float)pos / (float)a->temperature_every)));
+}
+
+static float soft_cap(float x, float cap)
+{
+	return cap == 0 ? x : cap * tanhf(x / cap);
+}
+
+/* out (head_dim) = sum over the positions p that the token sees of softmax(scale * q . k[p]) * v[p], for one
+ * head of one token. */
 static void attend(struct reference *r, uint32_t layer, const struct token *t, uint32_t head, const float *q,
 		   float *out)
 {
-	const struct hparams *hp = &r->model->hp;
-	uint32_t kv_head = head / (hp->n_heads / hp->n_kv_heads);
-	size_t head_offset = (size_t)kv_head * hp->head_dim;
-	float scale = 1.0f / sqrtf((float)hp->head_dim), largest = -INFINITY, sum = 0;
-	for (uint32_t p = 0; p <= t->pos; p++) {
+	const struct attn_spec *a = &r->model->layers[layer].spec->attn;
+	uint32_t kv_head = head / (a->n_heads / a->n_kv_heads);
+	uint32_t first = a->window && t->pos >= a->window ? t->pos - a->window + 1 : 0;
+	size_t head_offset = (size_t)kv_head * a->head_dim;
+	float scale = score_scale(a, t->pos), largest = -INFINITY, sum = 0;
+	for (uint32_t p = first; p <= t->pos; p++) {
 		const float *k = r->keys + kv_offset(r, layer, t->blocks, p) + head_offset;
-		r->scores[p] = dot(q, k, hp->head_dim) * scale;
+		r->scores[p] = soft_cap(dot(q, k, a->head_dim) * scale, a->soft_cap);
 		largest = fmaxf(largest, r->scores[p]);
 	}
-	for (uint32_t p = 0; p <= t->pos; p++) {
+	for (uint32_t p = first; p <= t->pos; p++) {
 		r->scores[p] = expf(r->scores[p] - largest);
 		sum += r->scores[p];
 	}
-	memset(out, 0, hp->head_dim * sizeof *out);
-	for (uint32_t p = 0; p <= t->pos; p++) {
+	memset(out, 0, a->head_dim * sizeof *out);
+	for (uint32_t p = first; p <= t->pos; p++) {
 		const float *v = r->values + kv_offset(r, layer, t->blocks, p) + head_offset;
 		float share = r->scores[p] / sum;
-		for (uint32_t i = 0; i < hp->head_dim; i++)
+		for (uint32_t i = 0; i < a->head_dim; i++)
 			out[i] += share * v[i];
 	}
+}
+
+/* The norm of q or k, over each head or over all of them. */
+static void qk_norm(struct reference *r, const struct layer_spec *spec, const struct weight *w, float *x,
+		    uint32_t n, uint32_t n_heads)
+{
+	uint32_t dim = spec->attn.head_dim;
+	if (spec->attn.qk_norm == QK_NORM_HEAD)
+		rms_norm(r, w, spec->norm_eps, x, n * n_heads, dim, x);
+	else if (spec->attn.qk_norm == QK_NORM_WIDTH)
+		rms_norm(r, w, spec->norm_eps, x, n, n_heads * dim, x);
+}
+
+/* x += residual_scale * norm(y); y is overwritten. */
+static void add_residual(struct reference *r, const struct layer_spec *spec, const struct weight *post_norm,
+			 float *y, uint32_t n)
+{
+	uint32_t d_model = r->model->hp.d_model;
+	rms_norm(r, post_norm, spec->norm_eps, y, n, d_model, y);
+	for (size_t i = 0; i < (size_t)n * d_model; i++)
+		r->x[i] += y[i] * spec->residual_scale;
 }
 
 /* x += wo * attention(norm(x)), with this layer's keys and values of the new tokens stored on the way. */
 static void attention_block(struct reference *r, uint32_t l, uint32_t n)
 {
-	const struct hparams *hp = &r->model->hp;
 	const struct layer *layer = &r->model->layers[l];
-	rms_norm(r, &layer->attn_norm, r->x, n, r->normed);
-	linear(r, &layer->wq, &layer->bq, r->normed, n, r->q);
-	linear(r, &layer->wk, &layer->bk, r->normed, n, r->k);
-	linear(r, &layer->wv, &layer->bv, r->normed, n, r->v);
+	const struct weight *w = layer->w;
+	const struct attn_spec *a = &layer->spec->attn;
+	rms_norm(r, &w[ROLE_ATTN_NORM], layer->spec->norm_eps, r->x, n, r->model->hp.d_model, r->normed);
+	linear(r, &w[ROLE_WQ], &w[ROLE_BQ], r->normed, n, r->q);
+	linear(r, &w[ROLE_WK], &w[ROLE_BK], r->normed, n, r->k);
+	linear(r, &w[ROLE_WV], &w[ROLE_BV], r->normed, n, r->v);
+	qk_norm(r, layer->spec, &w[ROLE_Q_NORM], r->q, n, a->n_heads);
+	qk_norm(r, layer->spec, &w[ROLE_K_NORM], r->k, n, a->n_kv_heads);
 	for (uint32_t t = 0; t < n; t++) {
 		const struct token *tok = &r->tokens[t];
 		size_t row = kv_offset(r, l, tok->blocks, tok->pos), from = (size_t)t * r->kv_dim;
-		rope(r, r->q + (size_t)t * r->q_dim, hp->n_heads, tok->pos);
-		rope(r, r->k + from, hp->n_kv_heads, tok->pos);
+		if (a->rope) {
+			rotate(a->rope, r->q + (size_t)t * r->q_dim, a->n_heads, a->head_dim, tok->pos);
+			rotate(a->rope, r->k + from, a->n_kv_heads, a->head_dim, tok->pos);
+		}
 		memcpy(r->keys + row, r->k + from, r->kv_dim * sizeof(float));
 		memcpy(r->values + row, r->v + from, r->kv_dim * sizeof(float));
 	}
 	for (uint32_t t = 0; t < n; t++)
-		for (uint32_t h = 0; h < hp->n_heads; h++) {
-			size_t at = (size_t)t * r->q_dim + (size_t)h * hp->head_dim;
+		for (uint32_t h = 0; h < a->n_heads; h++) {
+			size_t at = (size_t)t * r->q_dim + (size_t)h * a->head_dim;
 			attend(r, l, &r->tokens[t], h, r->q + at, r->attended + at);
 		}
-	linear(r, &layer->wo, NULL, r->attended, n, r->normed);
-	for (size_t i = 0; i < (size_t)n * hp->d_model; i++)
-		r->x[i] += r->normed[i];
+	linear(r, &w[ROLE_WO], &w[ROLE_BO], r->attended, n, r->normed);
+	add_residual(r, layer->spec, &w[ROLE_ATTN_POST_NORM], r->normed, n);
 }
 
-static float silu(float x)
+static float activate(enum activation_kind act, float x)
 {
+	switch (act) {
+	case ACT_SILU:
+	case N_ACTIVATIONS:
+		break;
+	case ACT_GELU_TANH: /* sqrt(2 / pi) */
+		return 0.5f * x * (1.0f + tanhf(0.79788456080286535588f * (x + 0.044715f * x * x * x)));
+	case ACT_GELU: /* 1 / sqrt(2) */
+		return 0.5f * x * (1.0f + erff(x * 0.70710678118654752440f));
+	}
 	return x / (1.0f + expf(-x));
 }
 
-/* x += w_down * (silu(w_gate * norm(x)) * (w_up * norm(x))) */
+/* x += w_down * (act(w_gate * norm(x)) * (w_up * norm(x))), or w_down * act(w_up * norm(x)) */
 static void ffn_block(struct reference *r, uint32_t l, uint32_t n)
 {
-	const struct hparams *hp = &r->model->hp;
 	const struct layer *layer = &r->model->layers[l];
-	rms_norm(r, &layer->ffn_norm, r->x, n, r->normed);
-	linear(r, &layer->w_gate, NULL, r->normed, n, r->gate);
-	linear(r, &layer->w_up, NULL, r->normed, n, r->up);
-	for (size_t i = 0; i < (size_t)n * hp->d_ff; i++)
-		r->gate[i] = silu(r->gate[i]) * r->up[i];
-	linear(r, &layer->w_down, NULL, r->gate, n, r->normed);
-	for (size_t i = 0; i < (size_t)n * hp->d_model; i++)
-		r->x[i] += r->normed[i];
+	const struct weight *w = layer->w;
+	const struct ffn_spec *f = &layer->spec->ffn;
+	rms_norm(r, &w[ROLE_FFN_NORM], layer->spec->norm_eps, r->x, n, r->model->hp.d_model, r->normed);
+	linear(r, &w[ROLE_W_UP], &w[ROLE_B_UP], r->normed, n, r->up);
+	if (f->gated)
+		linear(r, &w[ROLE_W_GATE], &w[ROLE_B_GATE], r->normed, n, r->gate);
+	for (size_t i = 0; i < (size_t)n * f->d_ff; i++)
+		r->gate[i] = f->gated ? activate(f->act, r->gate[i]) * r->up[i] : activate(f->act, r->up[i]);
+	linear(r, &w[ROLE_W_DOWN], &w[ROLE_B_DOWN], r->gate, n, r->normed);
+	add_residual(r, layer->spec, &w[ROLE_FFN_POST_NORM], r->normed, n);
 }
 
 /* Lays the sequences' tokens one after another and notes which rows of logits are wanted, and where. */
@@ -304,17 +353,31 @@ static uint32_t flatten(struct reference *r, const struct compute_seq *seqs, uin
 	return n;
 }
 
-/* logits = output * norm(x), for the tokens whose logits somebody wants. */
+/* logits = cap(scale * output * norm(x)), for the tokens whose logits somebody wants. */
 static void output_block(struct reference *r, uint32_t n, uint32_t n_outputs)
 {
 	const struct model *m = r->model;
-	rms_norm(r, &m->output_norm, r->x, n, r->normed);
-	for (uint32_t i = 0; i < m->output.rows; i++) {
-		weight_row(&m->output, i, r->row);
+	const struct weight *w = &m->w[ROLE_OUTPUT];
+	rms_norm(r, &m->w[ROLE_OUTPUT_NORM], m->hp.norm_eps, r->x, n, m->hp.d_model, r->normed);
+	for (uint32_t i = 0; i < w->rows; i++) {
+		weight_row(w, i, r->row);
 		for (uint32_t o = 0; o < n_outputs; o++) {
 			const float *x = r->normed + (size_t)r->outputs[o].token * m->hp.d_model;
-			r->outputs[o].logits[i] = dot(r->row, x, m->hp.d_model);
+			r->outputs[o].logits[i] =
+				soft_cap(dot(r->row, x, m->hp.d_model) * m->logit_scale, m->logit_cap);
 		}
+	}
+}
+
+/* x = embedding * scale */
+static void embed(struct reference *r, uint32_t n)
+{
+	const struct model *m = r->model;
+	for (uint32_t t = 0; t < n; t++) {
+		float *x = r->x + (size_t)t * m->hp.d_model;
+		weight_row(&m->w[ROLE_EMBEDDING], (uint32_t)r->tokens[t].id, x);
+		for (uint32_t i = 0; i < m->hp.d_model; i++)
+			x[i] *= m->embedding_scale;
 	}
 }
 
@@ -339,8 +402,7 @@ static enum hokku_code reference_step(void *self, struct compute_seq *seqs, uint
 	const struct model *m = r->model;
 	(void)err; /* compute.c checked the step; nothing here can fail */
 	uint32_t n_outputs, n = flatten(r, seqs, n_seqs, &n_outputs);
-	for (uint32_t t = 0; t < n; t++)
-		weight_row(&m->embedding, (uint32_t)r->tokens[t].id, r->x + (size_t)t * m->hp.d_model);
+	embed(r, n);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		attention_block(r, l, n);
 		ffn_block(r, l, n);

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "model/spec.h"
+
 enum {
 	PANEL = 16,
 	UNIT_PANELS = 4,
@@ -63,6 +65,8 @@ struct attention {
 	const uint32_t *blocks; /* block table */
 	uint32_t head_dim, padded_dim;
 	uint32_t rows;             /* at most ATTN_TILE_ROWS */
+	uint32_t window;           /* a row sees its own position and the window - 1 before; 0: all before */
+	float soft_cap;            /* scores become soft_cap * tanh(score / soft_cap); 0: they stay */
 	const float *q;            /* (rows, padded_dim), scaled */
 	const uint32_t *positions; /* (rows), rising */
 	float *acc;                /* (rows, padded_dim): the result */
@@ -86,8 +90,10 @@ struct cpu_tier {
 	void (*quantise)(const float *x, uint32_t n, struct qgroup *out, size_t stride);
 	/* out = x / sqrt(mean(x^2) + eps) * w; n elements, arrays padded with zeros to a multiple of 16. */
 	void (*rms_norm)(const float *x, const float *w, uint32_t n, float eps, float *out);
-	/* out = silu(gate) * up; n a multiple of 16. */
-	void (*silu_mul)(const float *gate, const float *up, uint32_t n, float *out);
+	/* out = act(x) * up, or act(x) where up is NULL; n a multiple of 16. By enum activation_kind. */
+	void (*activation[N_ACTIVATIONS])(const float *x, const float *up, uint32_t n, float *out);
+	/* x = cap * tanh(x / cap); n a multiple of 16. */
+	void (*soft_cap)(float *x, uint32_t n, float cap);
 	void (*attention)(const struct attention *a);
 	/* For the measurement of the machine: n rounds of PEAK_CHAINS x 16 multiply-adds in registers, of
 	 * floats, or of four bytes each; n bytes (a multiple of 256) read from memory. */

@@ -215,6 +215,9 @@ static enum hokku_code try_path(struct cuda *c, const struct cuda_path *path, st
 			       "cuda:%d (%s) has compute capability %d.%d; the %s path needs %d.%d",
 			       c->device.index, c->device.name, c->device.cc / 10, c->device.cc % 10,
 			       path->name, path->min_cc / 10, path->min_cc % 10);
+	char lacks[MODEL_SUPPORT_TEXT];
+	if (model_unsupported(c->model, path->can, lacks))
+		return err_set(err, HOKKU_MODEL_LOAD_FAILED, "cuda/%s cannot do %s", path->name, lacks);
 	enum hokku_code rc = path->fits(c, err);
 	if (!rc)
 		c->path = path;

@@ -11,9 +11,8 @@ enum {
 };
 
 struct plain_layer {
-	struct plain_matrix wq, wk, wv, wo, w_gate, w_up, w_down;
-	float *attn_norm, *ffn_norm; /* (d_model) */
-	float *bq, *bk, *bv;         /* as wide as the rows, NULL: none */
+	struct plain_matrix m[N_LAYER_ROLES]; /* of the roles that are matrices */
+	float *v[N_LAYER_ROLES];              /* of those that are vectors; NULL: the layer has none */
 };
 
 /* What one step sends to the device in one copy; all parts lie in one buffer, here and there at the same
@@ -54,8 +53,9 @@ void *cuda_take(struct cuda_taker *t, enum ledger_class class, uint64_t count, u
 struct cuda_path {
 	const char *name;
 	int min_cc;
-	/* May this path run the model (c->model and the widths are set)? If not, err says why:
-	 * MODEL_LOAD_FAILED. Takes nothing. */
+	const struct spec_support *can; /* what of a model's specs its kernels carry out */
+	/* May this path run the model (c->model and the widths are set), whose specs it can do? If not, err
+	 * says why: MODEL_LOAD_FAILED. Takes nothing. */
 	enum hokku_code (*fits)(struct cuda *c, struct hokku_error *err);
 	/* Bytes that one KV block of COMPUTE_KV_BLOCK positions takes in one layer. Block b of layer l lies
 	 * at c->kv + l * c->kv_layer_bytes + b * this. */

@@ -189,7 +189,7 @@ static enum hokku_code load_piece(struct worker *w, const struct piece *p, struc
 	unsigned i = w->next;
 	uint8_t *buffer = l->pinned + (w->index * LOAD_BUFFERS + i) * l->how.piece_bytes;
 	uint8_t *staging = l->staging + w->index * l->how.piece_bytes;
-	uint64_t offset = p->job->w->tensor->offset + p->first * p->job->w->row_bytes;
+	uint64_t offset = p->job->w->tensor->offset + p->job->w->offset + p->first * p->job->w->row_bytes;
 	if (w->busy[i])
 		CUDA_TRY(d, err, cudaEventSynchronize(w->copied[i]));
 	enum hokku_code rc = gguf_read(l->c->model->file, offset, buffer, p->bytes, err);
@@ -270,8 +270,9 @@ static void run_workers(struct loader *l)
 
 static int by_offset(const void *a, const void *b)
 {
-	uint64_t x = ((const struct load_job *)a)->w->tensor->offset,
-		 y = ((const struct load_job *)b)->w->tensor->offset;
+	const struct weight *first = ((const struct load_job *)a)->w,
+			    *second = ((const struct load_job *)b)->w;
+	uint64_t x = first->tensor->offset + first->offset, y = second->tensor->offset + second->offset;
 	return (x > y) - (x < y);
 }
 
@@ -356,9 +357,6 @@ enum hokku_code load_vector(struct cuda *c, float *to, const struct weight *w, u
 
 enum hokku_code load_frequencies(struct cuda *c, float *to, struct hokku_error *err)
 {
-	const struct hparams *hp = &c->model->hp;
-	float frequency[CUDA_MAX_HEAD_DIM / 2];
-	for (uint32_t i = 0; i < hp->head_dim / 2; i++)
-		frequency[i] = (float)(1.0 / pow((double)hp->rope_theta, 2.0 * i / hp->head_dim));
-	return load_floats(c, to, frequency, hp->head_dim / 2, err);
+	const struct rope *rope = &c->model->ropes[0];
+	return load_floats(c, to, rope->freq, rope->n_dims / 2, err);
 }

@@ -63,19 +63,19 @@ static void list_all(struct opened *o, struct load_list *list)
 	const struct tile_handle *h = tile_of(&o->c);
 	const struct model *m = &o->model;
 	if (!m->tied)
-		load_tiles(list, &h->output, &m->output); /* the list may be in any order */
+		load_tiles(list, &h->output, &m->w[ROLE_OUTPUT]); /* the list may be in any order */
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		const struct layer *from = &m->layers[l];
 		const struct tile_layer *to = &h->layers[l];
-		load_tiles(list, &to->wq, &from->wq);
-		load_tiles(list, &to->wk, &from->wk);
-		load_tiles(list, &to->wv, &from->wv);
-		load_tiles(list, &to->wo, &from->wo);
-		load_tiles(list, &to->w_gate, &from->w_gate);
-		load_tiles(list, &to->w_up, &from->w_up);
-		load_tiles(list, &to->w_down, &from->w_down);
+		load_tiles(list, &to->m[ROLE_WQ], &from->w[ROLE_WQ]);
+		load_tiles(list, &to->m[ROLE_WK], &from->w[ROLE_WK]);
+		load_tiles(list, &to->m[ROLE_WV], &from->w[ROLE_WV]);
+		load_tiles(list, &to->m[ROLE_WO], &from->w[ROLE_WO]);
+		load_tiles(list, &to->m[ROLE_W_GATE], &from->w[ROLE_W_GATE]);
+		load_tiles(list, &to->m[ROLE_W_UP], &from->w[ROLE_W_UP]);
+		load_tiles(list, &to->m[ROLE_W_DOWN], &from->w[ROLE_W_DOWN]);
 	}
-	load_tiles(list, &h->embedding, &m->embedding);
+	load_tiles(list, &h->embedding, &m->w[ROLE_EMBEDDING]);
 }
 
 /* The weights as float32, through the fragments. */
@@ -102,16 +102,16 @@ static void check_all(const struct opened *o)
 {
 	const struct tile_handle *h = tile_of(&o->c);
 	const struct model *m = &o->model;
-	check_matrix(&h->embedding, &m->embedding);
-	check_matrix(&h->output, &m->output);
+	check_matrix(&h->embedding, &m->w[ROLE_EMBEDDING]);
+	check_matrix(&h->output, &m->w[ROLE_OUTPUT]);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
-		check_matrix(&h->layers[l].wq, &m->layers[l].wq);
-		check_matrix(&h->layers[l].wk, &m->layers[l].wk);
-		check_matrix(&h->layers[l].wv, &m->layers[l].wv);
-		check_matrix(&h->layers[l].wo, &m->layers[l].wo);
-		check_matrix(&h->layers[l].w_gate, &m->layers[l].w_gate);
-		check_matrix(&h->layers[l].w_up, &m->layers[l].w_up);
-		check_matrix(&h->layers[l].w_down, &m->layers[l].w_down);
+		check_matrix(&h->layers[l].m[ROLE_WQ], &m->layers[l].w[ROLE_WQ]);
+		check_matrix(&h->layers[l].m[ROLE_WK], &m->layers[l].w[ROLE_WK]);
+		check_matrix(&h->layers[l].m[ROLE_WV], &m->layers[l].w[ROLE_WV]);
+		check_matrix(&h->layers[l].m[ROLE_WO], &m->layers[l].w[ROLE_WO]);
+		check_matrix(&h->layers[l].m[ROLE_W_GATE], &m->layers[l].w[ROLE_W_GATE]);
+		check_matrix(&h->layers[l].m[ROLE_W_UP], &m->layers[l].w[ROLE_W_UP]);
+		check_matrix(&h->layers[l].m[ROLE_W_DOWN], &m->layers[l].w[ROLE_W_DOWN]);
 	}
 }
 

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "gguf/writer.h"
-#include "model/hparams.h"
+#include "model/arch.h"
 #include "model/model.h"
 
 enum { MAX_ROWS = 64 };
@@ -204,7 +204,7 @@ static void a_sound_file_binds(void **state)
 	struct model m;
 	if (model_bind(&m, g, &err))
 		fail_msg("%s", err.message);
-	assert_string_equal(m.arch->name, "qwen2");
+	assert_string_equal(m.arch_name, "qwen2");
 	assert_string_equal(m.name, "a tiny one");
 	assert_string_equal(m.format_name, "Q8_0");
 	assert_ptr_equal(m.file, g);
@@ -218,16 +218,16 @@ static void a_sound_file_binds(void **state)
 	assert_int_equal(m.hp.n_ctx_train, 128);
 	assert_true(m.hp.rope_theta == 1e6f && m.hp.norm_eps == 1e-6f);
 	assert_false(m.tied);
-	assert_int_equal(m.output.rows, 40);
-	assert_ptr_equal(m.layers[1].wk.tensor, gguf_find_tensor(g, "blk.1.attn_k.weight"));
-	assert_ptr_equal(m.layers[1].wk.data, m.layers[1].wk.tensor->data);
-	assert_int_equal(m.layers[1].wk.rows, 32);
-	assert_int_equal(m.layers[1].wk.cols, 64);
-	assert_int_equal(m.layers[1].wk.row_bytes, 36);
-	assert_string_equal(m.layers[1].wk.fmt->name, "Q4_0");
-	assert_int_equal(m.layers[0].bv.rows, 1);
-	assert_int_equal(m.layers[0].bv.cols, 32);
-	assert_int_equal(m.layers[0].w_down.cols, 96);
+	assert_int_equal(m.w[ROLE_OUTPUT].rows, 40);
+	assert_ptr_equal(m.layers[1].w[ROLE_WK].tensor, gguf_find_tensor(g, "blk.1.attn_k.weight"));
+	assert_ptr_equal(m.layers[1].w[ROLE_WK].data, m.layers[1].w[ROLE_WK].tensor->data);
+	assert_int_equal(m.layers[1].w[ROLE_WK].rows, 32);
+	assert_int_equal(m.layers[1].w[ROLE_WK].cols, 64);
+	assert_int_equal(m.layers[1].w[ROLE_WK].row_bytes, 36);
+	assert_string_equal(m.layers[1].w[ROLE_WK].fmt->name, "Q4_0");
+	assert_int_equal(m.layers[0].w[ROLE_BV].rows, 1);
+	assert_int_equal(m.layers[0].w[ROLE_BV].cols, 32);
+	assert_int_equal(m.layers[0].w[ROLE_W_DOWN].cols, 96);
 
 	/* sums, from the shapes above */
 	uint64_t layer = 2 * 64 + 2 * (64 * 64) + 64 + 2 * (64 * 32) + 2 * 32 + 3 * (64 * 96);
@@ -281,7 +281,7 @@ static void what_may_be_absent(void **state)
 	if (model_bind(&m, g, &err))
 		fail_msg("%s", err.message);
 	assert_true(m.tied);
-	assert_ptr_equal(m.output.tensor, m.embedding.tensor);
+	assert_ptr_equal(m.w[ROLE_OUTPUT].tensor, m.w[ROLE_EMBEDDING].tensor);
 	assert_string_equal(m.name, strrchr(path, '/') + 1);
 	assert_int_equal(m.hp.n_kv_heads, 4);
 	assert_true(m.hp.rope_theta == 10000.0f);
@@ -297,8 +297,8 @@ static void wrong_keys_are_refused(void **state)
 		struct key key;
 		const char *message;
 	} cases[] = {
-		{{"general.architecture", GGUF_STRING, 0, "llama"},
-		 "general.architecture is \"llama\"; hokku knows qwen2"},
+		{{"general.architecture", GGUF_STRING, 0, "mamba"},
+		 "general.architecture is \"mamba\"; hokku knows qwen2, qwen3, llama"},
 		{{"general.architecture", GGUF_U8, 0, NULL}, "general.architecture"},
 		{{"general.architecture", GGUF_U32, 7, NULL}, "general.architecture"},
 		{{"general.type", GGUF_STRING, 0, "adapter"},
@@ -321,15 +321,30 @@ static void wrong_keys_are_refused(void **state)
 		{{"qwen2.attention.key_length", GGUF_U32, 15, NULL}, "the head dim is 15"},
 		{{"qwen2.attention.value_length", GGUF_U32, 32, NULL},
 		 "qwen2.attention.value_length is 32; for qwen2 hokku takes only the head dim, 16"},
-		{{"qwen2.rope.dimension_count", GGUF_U32, 8, NULL},
-		 "qwen2.rope.dimension_count is 8; for qwen2 hokku takes only the head dim, 16"},
-		{{"qwen2.rope.scaling.type", GGUF_STRING, 0, "yarn"},
-		 "qwen2.rope.scaling.type is \"yarn\"; hokku takes \"none\""},
+		{{"qwen2.rope.dimension_count", GGUF_U32, 18, NULL},
+		 "qwen2.rope.dimension_count is 18; hokku takes 2 to 16"},
+		{{"qwen2.rope.dimension_count", GGUF_U32, 7, NULL},
+		 "qwen2.rope.dimension_count is 7; hokku takes even numbers"},
+		{{"qwen2.rope.scaling.type", GGUF_STRING, 0, "dynamic"},
+		 "qwen2.rope.scaling.type is \"dynamic\"; hokku takes \"none\", \"linear\", \"yarn\" and "
+		 "\"longrope\""},
+		{{"qwen2.rope.scaling.type", GGUF_STRING, 0, "yarn"}, "qwen2.rope.scaling.factor"},
+		{{"qwen2.rope.scaling.type", GGUF_STRING, 0, "longrope"},
+		 "qwen2.rope.scaling.type is \"longrope\", but the file has no tensor "
+		 "rope_factors_long.weight"},
 		{{"qwen2.rope.scaling.type", GGUF_STRING, 0, "Linear"},
 		 "qwen2.rope.scaling.type is \"Linear\""},
-		{{"qwen2.rope.scaling.factor", GGUF_F32, 4, NULL},
-		 "qwen2.rope.scaling.factor is 4; for qwen2 hokku takes only 1"},
-		{{"qwen2.rope.scale_linear", GGUF_F32, 2, NULL}, "qwen2.rope.scale_linear is 2"},
+		{{"qwen2.rope.scaling.factor", GGUF_F32, 0, NULL},
+		 "qwen2.rope.scaling.factor is 0; hokku takes"},
+		{{"qwen2.rope.scale_linear", GGUF_F32, -2, NULL},
+		 "qwen2.rope.scale_linear is -2; hokku takes"},
+		{{"qwen2.rope.scaling.yarn_ext_factor", GGUF_F32, 2, NULL},
+		 "the file has the key qwen2.rope.scaling.yarn_ext_factor, which hokku does not know for "
+		 "qwen2"},
+		{{"qwen2.attention.sliding_window_pattern", GGUF_U32, 2, NULL},
+		 "the file has the key qwen2.attention.sliding_window_pattern, which hokku does not know"},
+		{{"qwen2.residual_scale", GGUF_F32, 0.5, NULL},
+		 "qwen2.residual_scale is 0.5; for qwen2 hokku takes only 1"},
 		{{"qwen2.rope.scaling.factor", GGUF_F32, (double)NAN, NULL},
 		 "\"qwen2.rope.scaling.factor\" is f32 nan"},
 		{{"qwen2.final_logit_softcapping", GGUF_F32, 30, NULL},
@@ -442,8 +457,9 @@ static void limits_hold_on_both_sides(void **state)
 				set_key(&f, (struct key){limits[i].key, GGUF_U32, value, NULL});
 				struct gguf *g = open_file(&f, path);
 				struct hokku_error err = {0};
-				struct hparams hp = {0};
-				enum hokku_code rc = hparams_read(&hp, arch_get(STR_LIT("qwen2")), g, &err);
+				struct model m = {.file = g, .arch = arch_get(STR_LIT("qwen2"))};
+				enum hokku_code rc = arch_read(&m, &err);
+				arena_free(&m.arena);
 				snprintf(want, sizeof want, "%s is %u; hokku takes %u to %u", limits[i].key,
 					 value, limits[i].min, limits[i].max);
 				bool inside = value >= limits[i].min && value <= limits[i].max;

@@ -31,17 +31,17 @@ static void list_matrices(const struct cuda *c, struct decode_handle *d)
 	for (uint32_t l = 0; l < n_layers; l++) {
 		const struct tile_layer *w = &h->layers[l];
 		struct tile_matrix *to = d->matrices + (size_t)l * DECODE_N_ROLES;
-		to[DECODE_Q] = w->wq;
-		to[DECODE_K] = w->wk;
-		to[DECODE_V] = w->wv;
-		to[DECODE_O] = w->wo;
-		to[DECODE_GATE] = w->w_gate;
-		to[DECODE_UP] = w->w_up;
-		to[DECODE_DOWN] = w->w_down;
+		to[DECODE_Q] = w->m[ROLE_WQ];
+		to[DECODE_K] = w->m[ROLE_WK];
+		to[DECODE_V] = w->m[ROLE_WV];
+		to[DECODE_O] = w->m[ROLE_WO];
+		to[DECODE_GATE] = w->m[ROLE_W_GATE];
+		to[DECODE_UP] = w->m[ROLE_W_UP];
+		to[DECODE_DOWN] = w->m[ROLE_W_DOWN];
 		d->layers[l] = (struct decode_layer){
-			.attn_norm = w->attn_norm,
-			.ffn_norm = w->ffn_norm,
-			.bias = {w->bq, w->bk, w->bv},
+			.attn_norm = w->v[ROLE_ATTN_NORM],
+			.ffn_norm = w->v[ROLE_FFN_NORM],
+			.bias = {w->v[ROLE_BQ], w->v[ROLE_BK], w->v[ROLE_BV]},
 		};
 	}
 	d->matrices[n_layers * DECODE_N_ROLES] = h->output;
@@ -68,7 +68,7 @@ static struct decode_args describe(const struct cuda *c)
 		.group_rows = hp->n_heads / hp->n_kv_heads > 8 ? 16 : 8,
 		.quarter_inverse = (1u << 18) / (hp->head_dim / 4) + 1,
 		.planes = h->planes,
-		.neox = c->model->arch->rope == ROPE_NEOX,
+		.neox = c->model->ropes[0].kind == ROPE_NEOX,
 		.any_mins = h->any_mins,
 		.inverse_d = 1.0f / (float)hp->d_model,
 		.eps = hp->norm_eps,
@@ -100,10 +100,9 @@ static bool note_mins(struct cuda *c)
 	bool any = tile_has_mins(h->output.format);
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
 		const struct tile_layer *w = &h->layers[l];
-		const struct tile_matrix *all[] = {&w->wq,     &w->wk,   &w->wv,    &w->wo,
-						   &w->w_gate, &w->w_up, &w->w_down};
-		for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-			any |= tile_has_mins(all[i]->format);
+		for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
+			if (w->m[i].rows)
+				any |= tile_has_mins(w->m[i].format);
 	}
 	return any && h->planes == 2;
 }

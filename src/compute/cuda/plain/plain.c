@@ -44,7 +44,7 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 		.q_pitch = c->q_pitch,
 		.kv_pitch = c->kv_pitch,
 		.n_tokens = c->input.n_tokens,
-		.neox = c->model->arch->rope == ROPE_NEOX,
+		.neox = c->model->ropes[0].kind == ROPE_NEOX,
 	};
 	bool split = c->can_split && c->input.n_tokens <= PLAIN_SPLIT_TOKENS && c->input.n_splits > 1;
 	const struct plain_attention_args a = {
@@ -74,27 +74,27 @@ static enum hokku_code layer(struct cuda *c, uint32_t l, struct hokku_error *err
 {
 	const struct plain_layer *w = &c->layers[l];
 	const uint32_t d = c->d_pitch, q = c->q_pitch, kv = c->kv_pitch, ff = c->ff_pitch;
-	enum hokku_code rc = norm(c, w->attn_norm, err);
+	enum hokku_code rc = norm(c, w->v[ROLE_ATTN_NORM], err);
 	if (!rc)
-		rc = product(c, &w->wq, w->bq, c->normed, d, c->q, q, false, err);
+		rc = product(c, &w->m[ROLE_WQ], w->v[ROLE_BQ], c->normed, d, c->q, q, false, err);
 	if (!rc)
-		rc = product(c, &w->wk, w->bk, c->normed, d, c->k, kv, false, err);
+		rc = product(c, &w->m[ROLE_WK], w->v[ROLE_BK], c->normed, d, c->k, kv, false, err);
 	if (!rc)
-		rc = product(c, &w->wv, w->bv, c->normed, d, c->v, kv, false, err);
+		rc = product(c, &w->m[ROLE_WV], w->v[ROLE_BV], c->normed, d, c->v, kv, false, err);
 	if (!rc)
 		rc = attention(c, l, err);
 	if (!rc)
-		rc = product(c, &w->wo, NULL, c->attended, q, c->x, d, true, err);
+		rc = product(c, &w->m[ROLE_WO], NULL, c->attended, q, c->x, d, true, err);
 	if (!rc)
-		rc = norm(c, w->ffn_norm, err);
+		rc = norm(c, w->v[ROLE_FFN_NORM], err);
 	if (!rc)
-		rc = product(c, &w->w_gate, NULL, c->normed, d, c->gate, ff, false, err);
+		rc = product(c, &w->m[ROLE_W_GATE], NULL, c->normed, d, c->gate, ff, false, err);
 	if (!rc)
-		rc = product(c, &w->w_up, NULL, c->normed, d, c->up, ff, false, err);
+		rc = product(c, &w->m[ROLE_W_UP], NULL, c->normed, d, c->up, ff, false, err);
 	if (!rc)
 		rc = silu_mul(c, err);
 	if (!rc)
-		rc = product(c, &w->w_down, NULL, c->gate, ff, c->x, d, true, err);
+		rc = product(c, &w->m[ROLE_W_DOWN], NULL, c->gate, ff, c->x, d, true, err);
 	return rc;
 }
 
@@ -156,15 +156,14 @@ static enum hokku_code plain_fits(struct cuda *c, struct hokku_error *err)
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
 			       "%s has heads of %u columns; the device cuda takes at most %d", m->name,
 			       m->hp.head_dim, CUDA_MAX_HEAD_DIM);
-	enum hokku_code rc = fits_matrix(&m->embedding, err);
+	enum hokku_code rc = fits_matrix(&m->w[ROLE_EMBEDDING], err);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
-		const struct layer *w = &m->layers[l];
-		const struct weight *const all[] = {&w->wq,     &w->wk,   &w->wv,    &w->wo,
-						    &w->w_gate, &w->w_up, &w->w_down};
-		for (size_t i = 0; i < sizeof all / sizeof all[0] && !rc; i++)
-			rc = fits_matrix(all[i], err);
+		const struct weight *w = m->layers[l].w;
+		for (uint32_t i = 0; i < N_LAYER_ROLES && !rc; i++)
+			if (role_is_matrix(i) && w[i].tensor)
+				rc = fits_matrix(&w[i], err);
 	}
-	return rc || m->tied ? rc : fits_matrix(&m->output, err);
+	return rc || m->tied ? rc : fits_matrix(&m->w[ROLE_OUTPUT], err);
 }
 
 /* Keys and values in float32, see kernels.h. */
@@ -189,60 +188,42 @@ static float *take_vector(struct cuda_taker *t, const struct weight *w)
 static void plain_take_weights(struct cuda *c, struct cuda_taker *t)
 {
 	const struct model *m = c->model;
-	take_matrix(t, &c->embedding, &m->embedding);
+	take_matrix(t, &c->embedding, &m->w[ROLE_EMBEDDING]);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
-		const struct layer *from = &m->layers[l];
+		const struct weight *from = m->layers[l].w;
 		struct plain_layer *to = &c->layers[l];
-		take_matrix(t, &to->wq, &from->wq);
-		take_matrix(t, &to->wk, &from->wk);
-		take_matrix(t, &to->wv, &from->wv);
-		take_matrix(t, &to->wo, &from->wo);
-		take_matrix(t, &to->w_gate, &from->w_gate);
-		take_matrix(t, &to->w_up, &from->w_up);
-		take_matrix(t, &to->w_down, &from->w_down);
-		to->attn_norm = take_vector(t, &from->attn_norm);
-		to->ffn_norm = take_vector(t, &from->ffn_norm);
-		to->bq = take_vector(t, &from->bq);
-		to->bk = take_vector(t, &from->bk);
-		to->bv = take_vector(t, &from->bv);
+		for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
+			if (role_is_matrix(i) && from[i].tensor)
+				take_matrix(t, &to->m[i], &from[i]);
+		for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
+			if (!role_is_matrix(i))
+				to->v[i] = take_vector(t, &from[i]);
 	}
-	c->output_norm = take_vector(t, &m->output_norm);
+	c->output_norm = take_vector(t, &m->w[ROLE_OUTPUT_NORM]);
 	if (m->tied)
 		c->output = c->embedding;
 	else
-		take_matrix(t, &c->output, &m->output);
+		take_matrix(t, &c->output, &m->w[ROLE_OUTPUT]);
 	c->rope_frequency = cuda_take(t, LEDGER_WEIGHTS, m->hp.head_dim / 2, sizeof(float), "weights");
 }
 
-static void list_layer(struct load_list *list, const struct plain_layer *to, const struct layer *from)
+static void list_layer(struct load_list *list, const struct plain_layer *to, const struct weight *from)
 {
-	load_planes(list, &to->wq, &from->wq);
-	load_planes(list, &to->wk, &from->wk);
-	load_planes(list, &to->wv, &from->wv);
-	load_planes(list, &to->wo, &from->wo);
-	load_planes(list, &to->w_gate, &from->w_gate);
-	load_planes(list, &to->w_up, &from->w_up);
-	load_planes(list, &to->w_down, &from->w_down);
+	for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
+		if (role_is_matrix(i) && from[i].tensor)
+			load_planes(list, &to->m[i], &from[i]);
 }
 
 static enum hokku_code load_vectors(struct cuda *c, struct hokku_error *err)
 {
 	const struct model *m = c->model;
-	enum hokku_code rc = load_vector(c, c->output_norm, &m->output_norm, m->hp.d_model, err);
+	enum hokku_code rc = load_vector(c, c->output_norm, &m->w[ROLE_OUTPUT_NORM], m->hp.d_model, err);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
-		const struct layer *from = &m->layers[l];
-		const struct plain_layer *to = &c->layers[l];
-		const struct {
-			float *to;
-			const struct weight *from;
-		} all[] = {{to->attn_norm, &from->attn_norm},
-			   {to->ffn_norm, &from->ffn_norm},
-			   {to->bq, &from->bq},
-			   {to->bk, &from->bk},
-			   {to->bv, &from->bv}};
-		for (size_t i = 0; i < sizeof all / sizeof all[0] && !rc; i++)
-			if (all[i].to)
-				rc = load_vector(c, all[i].to, all[i].from, all[i].from->cols, err);
+		const struct weight *from = m->layers[l].w;
+		float *const *to = c->layers[l].v;
+		for (uint32_t i = 0; i < N_LAYER_ROLES && !rc; i++)
+			if (to[i])
+				rc = load_vector(c, to[i], &from[i], from[i].cols, err);
 	}
 	return rc ? rc : load_frequencies(c, c->rope_frequency, err);
 }
@@ -254,11 +235,11 @@ static enum hokku_code plain_load(struct cuda *c, const struct compute_params *p
 	enum hokku_code rc = load_vectors(c, err);
 	if (rc)
 		return rc;
-	load_planes(&list, &c->embedding, &m->embedding);
+	load_planes(&list, &c->embedding, &m->w[ROLE_EMBEDDING]);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++)
-		list_layer(&list, &c->layers[l], &m->layers[l]);
+		list_layer(&list, &c->layers[l], m->layers[l].w);
 	if (!m->tied)
-		load_planes(&list, &c->output, &m->output);
+		load_planes(&list, &c->output, &m->w[ROLE_OUTPUT]);
 	return load_run(c, &list, load_choose(&list, c->load_room), p, err);
 }
 
@@ -285,9 +266,16 @@ static void plain_take_scratch(struct cuda *c, struct cuda_taker *t)
 					 splits * (2 + (uint64_t)hp->head_dim));
 }
 
+/* What of a model's specs the kernels carry out. */
+static const struct spec_support plain_can = {
+	.must = SPEC_PLAIN_ROLES,
+	.roles = SPEC_PLAIN_ROLES | ROLE_BIT(BQ) | ROLE_BIT(BK) | ROLE_BIT(BV),
+};
+
 const struct cuda_path cuda_path_plain = {
 	.name = "plain",
 	.min_cc = 75,
+	.can = &plain_can,
 	.fits = plain_fits,
 	.kv_block_bytes = plain_kv_block_bytes,
 	.take_weights = plain_take_weights,

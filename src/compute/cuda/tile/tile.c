@@ -47,9 +47,9 @@ static enum hokku_code qkv(struct cuda *c, const struct tile_layer *w, struct ho
 	struct tile_handle *h = tile_of(c);
 	return product(c,
 		       (struct tile_product_args){
-			       .part = {{w->wq, w->bq, 0},
-					{w->wk, w->bk, c->q_dim},
-					{w->wv, w->bv, c->q_dim + c->kv_dim}},
+			       .part = {{w->m[ROLE_WQ], w->v[ROLE_BQ], 0},
+					{w->m[ROLE_WK], w->v[ROLE_BK], c->q_dim},
+					{w->m[ROLE_WV], w->v[ROLE_BV], c->q_dim + c->kv_dim}},
 			       .n_parts = 3,
 			       .x = h->normed,
 			       .out = h->qkv,
@@ -81,7 +81,7 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 		.out = h->q,
 		.pitch = h->qkv_pitch,
 		.n_tokens = c->input.n_tokens,
-		.neox = c->model->arch->rope == ROPE_NEOX,
+		.neox = c->model->ropes[0].kind == ROPE_NEOX,
 	};
 	const struct tile_attention_args a = {
 		.kv = kv,
@@ -120,16 +120,17 @@ static enum hokku_code add_product(struct cuda *c, const struct tile_matrix *w,
 static enum hokku_code gate_up(struct cuda *c, const struct tile_layer *w, struct hokku_error *err)
 {
 	struct tile_handle *h = tile_of(c);
-	enum hokku_code rc = product(c,
-				     (struct tile_product_args){
-					     .part = {{w->w_gate, NULL, 0}, {w->w_up, NULL, c->ff_pitch}},
-					     .n_parts = 2,
-					     .x = h->normed,
-					     .out = h->gate_up,
-					     .n_tokens = c->input.n_tokens,
-					     .out_pitch = 2 * c->ff_pitch,
-				     },
-				     err);
+	enum hokku_code rc =
+		product(c,
+			(struct tile_product_args){
+				.part = {{w->m[ROLE_W_GATE], NULL, 0}, {w->m[ROLE_W_UP], NULL, c->ff_pitch}},
+				.n_parts = 2,
+				.x = h->normed,
+				.out = h->gate_up,
+				.n_tokens = c->input.n_tokens,
+				.out_pitch = 2 * c->ff_pitch,
+			},
+			err);
 	if (rc)
 		return rc;
 	const struct tile_silu_args a = {
@@ -148,19 +149,19 @@ static enum hokku_code layer(struct cuda *c, uint32_t l, struct hokku_error *err
 {
 	struct tile_handle *h = tile_of(c);
 	const struct tile_layer *w = &h->layers[l];
-	enum hokku_code rc = norm(c, w->attn_norm, NULL, c->input.n_tokens, err);
+	enum hokku_code rc = norm(c, w->v[ROLE_ATTN_NORM], NULL, c->input.n_tokens, err);
 	if (!rc)
 		rc = qkv(c, w, err);
 	if (!rc)
 		rc = attention(c, l, err);
 	if (!rc)
-		rc = add_product(c, &w->wo, &h->attended, err);
+		rc = add_product(c, &w->m[ROLE_WO], &h->attended, err);
 	if (!rc)
-		rc = norm(c, w->ffn_norm, NULL, c->input.n_tokens, err);
+		rc = norm(c, w->v[ROLE_FFN_NORM], NULL, c->input.n_tokens, err);
 	if (!rc)
 		rc = gate_up(c, w, err);
 	if (!rc)
-		rc = add_product(c, &w->w_down, &h->hidden, err);
+		rc = add_product(c, &w->m[ROLE_W_DOWN], &h->hidden, err);
 	return rc;
 }
 
@@ -283,9 +284,16 @@ static void tile_take_scratch(struct cuda *c, struct cuda_taker *t)
 	decode_take(c, t);
 }
 
+/* What of a model's specs the kernels carry out. */
+static const struct spec_support tile_can = {
+	.must = SPEC_PLAIN_ROLES,
+	.roles = SPEC_PLAIN_ROLES | ROLE_BIT(BQ) | ROLE_BIT(BK) | ROLE_BIT(BV),
+};
+
 const struct cuda_path cuda_path_tile = {
 	.name = "tile",
 	.min_cc = TILE_CC,
+	.can = &tile_can,
 	.fits = tile_fits,
 	.kv_block_bytes = tile_path_kv_block_bytes,
 	.take_weights = tile_take_weights,

@@ -10,9 +10,8 @@
 
 /* Vectors are float32, with zeros after them up to a multiple of four. */
 struct tile_layer {
-	struct tile_matrix wq, wk, wv, wo, w_gate, w_up, w_down;
-	float *attn_norm, *ffn_norm; /* (d_model) */
-	float *bq, *bk, *bv;         /* as wide as the rows, NULL: none */
+	struct tile_matrix m[N_LAYER_ROLES]; /* of the roles that are matrices */
+	float *v[N_LAYER_ROLES];             /* of those that are vectors; NULL: the layer has none */
 };
 
 /* What the path keeps in c->own. Pointers inside are the device's, but for layers. */

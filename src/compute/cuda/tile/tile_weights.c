@@ -11,40 +11,6 @@ static const uint64_t full_params_max = 2000000000; /* below: two planes */
 
 /* ---- every weight, once ---- */
 
-struct matrix_row {
-	struct tile_matrix *to;
-	const struct weight *from;
-};
-struct vector_row {
-	float **to;
-	const struct weight *from;
-};
-enum { LAYER_MATRICES = 7, LAYER_VECTORS = 5 };
-
-static void layer_matrices(struct tile_layer *to, const struct layer *from,
-			   struct matrix_row out[LAYER_MATRICES])
-{
-	const struct matrix_row rows[LAYER_MATRICES] = {
-		{&to->wq, &from->wq},         {&to->wk, &from->wk},         {&to->wv, &from->wv},
-		{&to->wo, &from->wo},         {&to->w_gate, &from->w_gate}, {&to->w_up, &from->w_up},
-		{&to->w_down, &from->w_down},
-	};
-	memcpy(out, rows, sizeof rows);
-}
-
-static void layer_vectors(struct tile_layer *to, const struct layer *from,
-			  struct vector_row out[LAYER_VECTORS])
-{
-	const struct vector_row rows[LAYER_VECTORS] = {
-		{&to->attn_norm, &from->attn_norm},
-		{&to->ffn_norm, &from->ffn_norm},
-		{&to->bq, &from->bq},
-		{&to->bk, &from->bk},
-		{&to->bv, &from->bv},
-	};
-	memcpy(out, rows, sizeof rows);
-}
-
 /* Floats that a vector takes. */
 static uint32_t padded(const struct weight *w)
 {
@@ -65,15 +31,14 @@ static enum hokku_code fits_matrix(const struct weight *w, struct hokku_error *e
 
 static enum hokku_code fits_formats(const struct model *m, struct hokku_error *err)
 {
-	enum hokku_code rc = fits_matrix(&m->embedding, err);
+	enum hokku_code rc = fits_matrix(&m->w[ROLE_EMBEDDING], err);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
-		struct tile_layer layer;
-		struct matrix_row rows[LAYER_MATRICES];
-		layer_matrices(&layer, &m->layers[l], rows);
-		for (size_t i = 0; i < LAYER_MATRICES && !rc; i++)
-			rc = fits_matrix(rows[i].from, err);
+		const struct weight *w = m->layers[l].w;
+		for (uint32_t i = 0; i < N_LAYER_ROLES && !rc; i++)
+			if (role_is_matrix(i) && w[i].tensor)
+				rc = fits_matrix(&w[i], err);
 	}
-	return rc || m->tied ? rc : fits_matrix(&m->output, err);
+	return rc || m->tied ? rc : fits_matrix(&m->w[ROLE_OUTPUT], err);
 }
 
 static enum hokku_code choose_planes(const struct model *m, uint32_t *planes, struct hokku_error *err)
@@ -142,22 +107,22 @@ void tile_take_weights(struct cuda *c, struct cuda_taker *t)
 {
 	const struct model *m = c->model;
 	struct tile_handle *h = tile_of(c);
-	take_matrix(h, t, &h->embedding, &m->embedding);
+	take_matrix(h, t, &h->embedding, &m->w[ROLE_EMBEDDING]);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
-		struct matrix_row matrices[LAYER_MATRICES];
-		struct vector_row vectors[LAYER_VECTORS];
-		layer_matrices(&h->layers[l], &m->layers[l], matrices);
-		layer_vectors(&h->layers[l], &m->layers[l], vectors);
-		for (size_t i = 0; i < LAYER_MATRICES; i++)
-			take_matrix(h, t, matrices[i].to, matrices[i].from);
-		for (size_t i = 0; i < LAYER_VECTORS; i++)
-			*vectors[i].to = take_vector(t, vectors[i].from);
+		const struct weight *from = m->layers[l].w;
+		struct tile_layer *to = &h->layers[l];
+		for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
+			if (role_is_matrix(i) && from[i].tensor)
+				take_matrix(h, t, &to->m[i], &from[i]);
+		for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
+			if (!role_is_matrix(i))
+				to->v[i] = take_vector(t, &from[i]);
 	}
-	h->output_norm = take_vector(t, &m->output_norm);
+	h->output_norm = take_vector(t, &m->w[ROLE_OUTPUT_NORM]);
 	if (m->tied)
 		h->output = h->embedding;
 	else
-		take_matrix(h, t, &h->output, &m->output);
+		take_matrix(h, t, &h->output, &m->w[ROLE_OUTPUT]);
 	h->rope_frequency = cuda_take(t, LEDGER_WEIGHTS, m->hp.head_dim / 2, sizeof(float), "weights");
 }
 
@@ -167,13 +132,14 @@ static enum hokku_code load_vectors(struct cuda *c, struct hokku_error *err)
 {
 	const struct model *m = c->model;
 	struct tile_handle *h = tile_of(c);
-	enum hokku_code rc = load_vector(c, h->output_norm, &m->output_norm, padded(&m->output_norm), err);
+	enum hokku_code rc =
+		load_vector(c, h->output_norm, &m->w[ROLE_OUTPUT_NORM], padded(&m->w[ROLE_OUTPUT_NORM]), err);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
-		struct vector_row rows[LAYER_VECTORS];
-		layer_vectors(&h->layers[l], &m->layers[l], rows);
-		for (size_t i = 0; i < LAYER_VECTORS && !rc; i++)
-			if (*rows[i].to)
-				rc = load_vector(c, *rows[i].to, rows[i].from, padded(rows[i].from), err);
+		const struct weight *from = m->layers[l].w;
+		float *const *to = h->layers[l].v;
+		for (uint32_t i = 0; i < N_LAYER_ROLES && !rc; i++)
+			if (to[i])
+				rc = load_vector(c, to[i], &from[i], padded(&from[i]), err);
 	}
 	return rc ? rc : load_frequencies(c, h->rope_frequency, err);
 }
@@ -186,14 +152,14 @@ enum hokku_code tile_load(struct cuda *c, const struct compute_params *p, struct
 	enum hokku_code rc = load_vectors(c, err);
 	if (rc)
 		return rc;
-	load_tiles(&list, &h->embedding, &m->embedding);
+	load_tiles(&list, &h->embedding, &m->w[ROLE_EMBEDDING]);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
-		struct matrix_row rows[LAYER_MATRICES];
-		layer_matrices(&h->layers[l], &m->layers[l], rows);
-		for (size_t i = 0; i < LAYER_MATRICES; i++)
-			load_tiles(&list, rows[i].to, rows[i].from);
+		const struct weight *from = m->layers[l].w;
+		for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
+			if (role_is_matrix(i) && from[i].tensor)
+				load_tiles(&list, &h->layers[l].m[i], &from[i]);
 	}
 	if (!m->tied)
-		load_tiles(&list, &h->output, &m->output);
+		load_tiles(&list, &h->output, &m->w[ROLE_OUTPUT]);
 	return load_run(c, &list, load_choose(&list, c->load_room), p, err);
 }
