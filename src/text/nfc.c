@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <utf8proc.h>
 
+#include "text/unicode.h"
+
 /*
  * The quick check. A character is inert when it is a starter (combining class 0), NFC maps it to itself, and
  * it is not the second half of any composition: such a character ends whatever stood before it. These are the
  * longer ranges of inert characters in Unicode 15.0, the version of utf8proc 2.8; test_nfc.c derives the
- * property again and checks them.
+ * property again and checks them. Characters that came after Unicode 9 are all inert (nfc.h).
  */
 static const struct {
 	uint32_t first, last;
@@ -53,26 +55,8 @@ bool nfc_is_inert(uint32_t c)
 		else
 			high = middle;
 	}
-	return low < sizeof inert / sizeof *inert && c >= inert[low].first;
-}
-
-/* Decodes the character at p, which is valid. Returns its bytes. */
-static size_t decode(const unsigned char *p, uint32_t *c)
-{
-	if (p[0] < 0x80) {
-		*c = p[0];
-		return 1;
-	}
-	if (p[0] < 0xE0) {
-		*c = (p[0] & 0x1Fu) << 6 | (p[1] & 0x3Fu);
-		return 2;
-	}
-	if (p[0] < 0xF0) {
-		*c = (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu);
-		return 3;
-	}
-	*c = (p[0] & 0x07u) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 | (p[3] & 0x3Fu);
-	return 4;
+	return (low < sizeof inert / sizeof *inert && c >= inert[low].first) ||
+	       (unicode_of(c) & UNICODE_AFTER_9);
 }
 
 /* Bytes from p that are ASCII, eight at a time. */
@@ -157,7 +141,7 @@ static bool normalise(struct codepoints *u, struct str text, struct strbuf *out)
 	u->n = 0;
 	for (size_t i = 0; i < text.len;) {
 		uint32_t c;
-		i += decode((const unsigned char *)text.ptr + i, &c);
+		i += unicode_decode((const unsigned char *)text.ptr + i, &c);
 		if (!reserve(u, LONGEST))
 			return false;
 		int last_class = 0;
@@ -180,7 +164,8 @@ static bool normalise(struct codepoints *u, struct str text, struct strbuf *out)
 }
 
 /* The next stretch at or after from that needs the whole algorithm: from the last inert character before the
- * first one that is not, to the next inert one. Its length is 0 when there is none. */
+ * first one that is not, to the next inert one. Its length is 0 when there is none. A character after Unicode
+ * 9 is never in it: utf8proc may know more of it than is wanted. */
 static struct str next_stretch(struct str text, size_t from)
 {
 	size_t last_inert = from, i = from;
@@ -195,13 +180,13 @@ static struct str next_stretch(struct str text, size_t from)
 			continue;
 		}
 		uint32_t c;
-		size_t n = decode((const unsigned char *)text.ptr + i, &c);
+		size_t n = unicode_decode((const unsigned char *)text.ptr + i, &c);
 		if (!nfc_is_inert(c))
 			found = true;
 		else if (found)
 			break;
 		else
-			last_inert = i;
+			last_inert = unicode_of(c) & UNICODE_AFTER_9 ? i + n : i;
 		i += n;
 	}
 	return found ? (struct str){text.ptr + last_inert, i - last_inert}
@@ -211,6 +196,7 @@ static struct str next_stretch(struct str text, size_t from)
 enum hokku_code nfc(struct str text, struct strbuf *buffer, struct str *out, struct hokku_error *err)
 {
 	*out = text;
+	unicode_init();
 	struct str stretch = next_stretch(text, 0);
 	if (stretch.len == 0)
 		return HOKKU_OK;

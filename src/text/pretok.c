@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "text/limits.h"
+#include "text/pretok_scan.h"
+#include "text/unicode.h"
 
 /*
  * The rules are those of the models' own tokenizer.json files, which are written for Oniguruma; here they are
@@ -49,24 +51,17 @@
 	"\\x{104d8}-\\x{104fb}\\x{10c80}-\\x{10cb2}\\x{10cc0}-\\x{10cf2}\\x{118a0}-\\x{118df}"             \
 	"\\x{1e900}-\\x{1e943}"
 
-/* How the rules of the GPT-2 family differ where text is ASCII. */
-struct family {
-	bool any_case_endings; /* 'S as well as 's */
-	bool any_prefix; /* a word takes any one character before it that is no letter, digit or line break */
-	unsigned digits_max; /* of one number; 0: any, and a space before it belongs to it */
-	bool breaks;         /* line breaks stay with the signs or the blanks before them */
-};
-static const struct family gpt2 = {false, false, 0, false};
-static const struct family qwen2 = {true, true, 1, true};
-static const struct family llama3 = {true, true, 3, true};
+static const struct pretok_family gpt2 = {false, false, 0, false};
+static const struct pretok_family qwen2 = {true, true, 1, true};
+static const struct pretok_family llama3 = {true, true, 3, true};
 
 enum { RULES_MAX = 8 };
 
 static const struct row {
 	const char *name;
-	const struct family *family;  /* with it goes exactly one rule, which cuts all of any text */
-	const char *rules[RULES_MAX]; /* applied one after the other; what a rule finds, and what lies
-					 between, are pieces */
+	const struct pretok_family *family; /* with it goes exactly one rule, which cuts all of any text */
+	const char *rules[RULES_MAX];       /* applied one after the other; what a rule finds, and what lies
+					       between, are pieces */
 	bool nfc, ignore_merges, add_bos;
 } rows[] = {
 	{.name = "default", .rules = {"[\\p{P}$+<=>^~|]++", GPT2, "\\p{N}++", "[0-9][0-9][0-9]"}},
@@ -110,9 +105,68 @@ static enum hokku_code unknown(struct str name, struct hokku_error *err)
 		       str_quote(name, quoted, sizeof quoted), list);
 }
 
-enum hokku_code pretok_create(struct str name, struct pretok **out, struct hokku_error *err)
+/* \\p{...} in a rule becomes the ranges of our own table (unicode.h), so that PCRE2's, of whatever version,
+ * decide nothing. The largest ranges come first: of a class beyond Latin-1 PCRE2 tries one after the other.
+ */
+static bool add_property(struct strbuf *out, struct str name, bool in_class)
+{
+	struct unicode_set set;
+	struct unicode_range *ranges;
+	size_t n;
+	if (!unicode_set_named(name, &set) || !unicode_set_ranges(&set, &ranges, &n))
+		return false;
+	strbuf_add_c(out, in_class ? "" : "[");
+	for (size_t i = 0; i < n; i++)
+		strbuf_addf(out, "\\x{%x}-\\x{%x}", ranges[i].first, ranges[i].last);
+	strbuf_add_c(out, in_class ? "" : "]");
+	free(ranges);
+	return true;
+}
+
+static bool expand(const char *rule, struct strbuf *out)
+{
+	bool in_class = false;
+	for (const char *p = rule; *p; p++) {
+		const char *close = strncmp(p, "\\p{", 3) == 0 ? strchr(p, '}') : NULL;
+		if (close) {
+			if (!add_property(out, (struct str){p + 3, (size_t)(close - p) - 3}, in_class))
+				return false;
+			p = close;
+			continue;
+		}
+		in_class = *p == '[' || (in_class && *p != ']');
+		strbuf_add(out, p, 1);
+		if (*p == '\\')
+			strbuf_add(out, ++p, 1);
+	}
+	return !out->failed;
+}
+
+static enum hokku_code compile(struct pretok *p, const char *rule, struct hokku_error *err)
+{
+	struct strbuf pattern = {0};
+	int number;
+	size_t at;
+	if (!expand(rule, &pattern)) {
+		strbuf_free(&pattern);
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the rules of pre-tokenizer %s",
+			       p->row->name);
+	}
+	pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern.ptr, pattern.len,
+					 PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &number, &at, NULL);
+	strbuf_free(&pattern);
+	if (!code)
+		return err_set(err, HOKKU_INTERNAL, "pre-tokenizer %s, rule %zu: error %d at %zu",
+			       p->row->name, p->n_rules, number, at);
+	pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* where it cannot, the interpreter serves */
+	p->rules[p->n_rules++] = code;
+	return HOKKU_OK;
+}
+
+static enum hokku_code create(struct str name, bool by_regex, struct pretok **out, struct hokku_error *err)
 {
 	*out = NULL;
+	unicode_init();
 	const struct row *row = NULL;
 	for (size_t i = 0; i < N_ROWS; i++)
 		if (str_eq_c(name, rows[i].name))
@@ -124,25 +178,24 @@ enum hokku_code pretok_create(struct str name, struct pretok **out, struct hokku
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a pre-tokenizer");
 	p->row = row;
 	enum hokku_code rc = HOKKU_OK;
-	for (; p->n_rules < RULES_MAX && row->rules[p->n_rules]; p->n_rules++) {
-		int number;
-		size_t at;
-		pcre2_code *code =
-			pcre2_compile((PCRE2_SPTR)row->rules[p->n_rules], PCRE2_ZERO_TERMINATED,
-				      PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &number, &at, NULL);
-		if (!code) {
-			rc = err_set(err, HOKKU_INTERNAL, "pre-tokenizer %s, rule %zu: error %d at %zu",
-				     row->name, p->n_rules, number, at);
-			break;
-		}
-		pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* where it cannot, the interpreter serves */
-		p->rules[p->n_rules] = code;
-	}
+	size_t n = row->family && !by_regex ? 0 : RULES_MAX;
+	for (size_t i = 0; !rc && i < n && row->rules[i]; i++)
+		rc = compile(p, row->rules[i], err);
 	if (rc)
 		pretok_destroy(p);
 	else
 		*out = p;
 	return rc;
+}
+
+enum hokku_code pretok_create(struct str name, struct pretok **out, struct hokku_error *err)
+{
+	return create(name, false, out, err);
+}
+
+enum hokku_code pretok_create_by_regex(struct str name, struct pretok **out, struct hokku_error *err)
+{
+	return create(name, true, out, err);
 }
 
 void pretok_destroy(struct pretok *p)
@@ -224,140 +277,28 @@ static enum hokku_code find(const struct pretok *p, size_t rule, struct pretok_w
 	return HOKKU_OK;
 }
 
-/* ASCII by class. BEYOND is every byte of a longer character: what it is, only the regular expression knows.
- */
-enum { LETTER = 1, DIGIT = 2, BLANK = 4, BREAK = 8, SIGN = 16, BEYOND = 32 };
-static inline unsigned class_of(unsigned char c)
-{
-	static const uint8_t table[256] = {
-#define R4(x)  x, x, x, x
-#define R8(x)  R4(x), R4(x)
-#define R16(x) R8(x), R8(x)
-#define R26(x) R16(x), R8(x), x, x
-		R8(SIGN),    SIGN,        BLANK,       BREAK,       BLANK,       BLANK,
-		BREAK,       SIGN,        SIGN,                                        /* 00 to 0f */
-		R16(SIGN),                                                             /* 10 to 1f */
-		BLANK,       R8(SIGN),    R4(SIGN),    SIGN,        SIGN,        SIGN, /* blank to / */
-		R8(DIGIT),   DIGIT,       DIGIT,       R4(SIGN),    SIGN,        SIGN,
-		SIGN,                                        /* 0 to @ */
-		R26(LETTER), R4(SIGN),    SIGN,        SIGN, /* A to ` */
-		R26(LETTER), R4(SIGN),    SIGN,              /* a to 7f */
-		R16(BEYOND), R16(BEYOND), R16(BEYOND), R16(BEYOND), R16(BEYOND), R16(BEYOND),
-		R16(BEYOND), R16(BEYOND),
-#undef R26
-#undef R16
-#undef R8
-#undef R4
-	};
-	return table[c];
-}
-
-static size_t run_of(const unsigned char *s, size_t i, size_t n, unsigned classes)
-{
-	while (i < n && (class_of(s[i]) & classes))
-		i++;
-	return i;
-}
-
-/* Bytes of the ending ('s, 'll) at s; 0: none; n + 1: a byte past ASCII decides it. s[0] is the apostrophe.
- */
-static size_t ending(const struct family *f, const unsigned char *s, size_t n)
-{
-	if (n < 2)
-		return 0;
-	unsigned char fold = f->any_case_endings ? 0x20 : 0;
-	if (s[1] >= 0x80)
-		return n + 1;
-	switch (s[1] | fold) {
-	case 's':
-	case 't':
-	case 'm':
-	case 'd':
-		return 2;
-	case 'r':
-	case 'v':
-	case 'l':
-		break;
-	default:
-		return 0;
-	}
-	if (n < 3)
-		return 0;
-	if (s[2] >= 0x80)
-		return n + 1;
-	unsigned char want = (s[1] | fold) == 'l' ? 'l' : 'e';
-	return (s[2] | fold) == want ? 3 : 0;
-}
-
-/* A run of blanks and line breaks from 0. */
-static size_t scan_space(const struct family *f, const unsigned char *s, size_t n)
-{
-	size_t end = run_of(s, 0, n, BLANK | BREAK);
-	if (end < n && class_of(s[end]) == BEYOND)
-		return 0;
-	if (f->breaks)
-		for (size_t i = end; i > 0; i--)
-			if (class_of(s[i - 1]) == BREAK)
-				return i;
-	return end == n || end == 1 ? end : end - 1;
-}
-
-/*
- * The bytes of the piece that s begins with, as the family's rule finds it, when ASCII alone decides; 0 as
- * soon as a byte past ASCII could matter. n is at least 1.
- */
-static size_t scan(const struct family *f, const unsigned char *s, size_t n)
-{
-	unsigned class = class_of(s[0]), next = n > 1 ? class_of(s[1]) : 0;
-	size_t end;
-	if (s[0] == '\'') {
-		end = ending(f, s, n);
-		if (end)
-			return end > n ? 0 : end;
-	}
-	bool takes_word = f->any_prefix ? (class & (BLANK | SIGN)) != 0 : s[0] == ' ';
-	if (class == LETTER || (takes_word && next == LETTER)) {
-		end = run_of(s, 1, n, LETTER);
-		return end < n && class_of(s[end]) == BEYOND ? 0 : end;
-	}
-	if (class == BEYOND || ((takes_word || s[0] == ' ') && next == BEYOND))
-		return 0;
-	if (class == DIGIT || (!f->digits_max && s[0] == ' ' && next == DIGIT)) {
-		size_t max = f->digits_max && f->digits_max < n ? f->digits_max : n;
-		end = run_of(s, 1, max, DIGIT);
-		return end < max && class_of(s[end]) == BEYOND ? 0 : end;
-	}
-	if (class == SIGN || (s[0] == ' ' && next == SIGN)) {
-		end = run_of(s, 1, n, SIGN);
-		if (end < n && class_of(s[end]) == BEYOND)
-			return 0;
-		return f->breaks ? run_of(s, end, n, BREAK) : end;
-	}
-	return scan_space(f, s, n);
-}
-
+/* One rule that cuts all of any text, by the family's scanner or by the rule itself. */
 static enum hokku_code split_family(const struct pretok *p, struct pretok_work *w, struct str text,
-				    bool by_regex, pretok_piece piece, void *user, struct hokku_error *err)
+				    pretok_piece piece, void *user, struct hokku_error *err)
 {
-	enum hokku_code rc;
 	for (size_t i = 0; i < text.len;) {
-		size_t n = by_regex ? 0
-				    : scan(p->row->family, (const unsigned char *)text.ptr + i, text.len - i);
-		if (n == 0) {
-			bool found;
-			size_t start, end;
+		size_t n, start, end;
+		enum hokku_code rc = HOKKU_OK;
+		if (p->n_rules == 0) {
+			n = pretok_scan(p->row->family, (const unsigned char *)text.ptr + i, text.len - i);
+		} else {
+			bool found = false;
 			rc = work_prepare(w, err);
 			if (!rc)
 				rc = find(p, 0, w, text, i, true, &found, &start, &end, err);
-			if (rc)
-				return rc;
-			if (!found || end == i)
-				return err_set(err, HOKKU_INTERNAL,
-					       "pre-tokenizer %s cuts nothing off at byte %zu", p->row->name,
-					       i);
-			n = end - i;
+			if (!rc && (!found || end == i))
+				rc = err_set(err, HOKKU_INTERNAL,
+					     "pre-tokenizer %s cuts nothing off at byte %zu", p->row->name,
+					     i);
+			n = rc ? 0 : end - i;
 		}
-		rc = piece(user, text.ptr + i, n);
+		if (!rc)
+			rc = piece(user, text.ptr + i, n);
 		if (rc)
 			return rc;
 		i += n;
@@ -437,16 +378,6 @@ enum hokku_code pretok_split(const struct pretok *p, struct pretok_work *w, stru
 	if (text.len == 0)
 		return HOKKU_OK;
 	if (p->row->family)
-		return split_family(p, w, text, false, piece, user, err);
-	return split_sequence(p, w, text, piece, user, err);
-}
-
-enum hokku_code pretok_split_by_regex(const struct pretok *p, struct pretok_work *w, struct str text,
-				      pretok_piece piece, void *user, struct hokku_error *err)
-{
-	if (text.len == 0)
-		return HOKKU_OK;
-	if (p->row->family)
-		return split_family(p, w, text, true, piece, user, err);
+		return split_family(p, w, text, piece, user, err);
 	return split_sequence(p, w, text, piece, user, err);
 }

@@ -12,6 +12,9 @@ struct pretok;
 
 /* An unknown name is BAD_FILE and lists the known ones. */
 enum hokku_code pretok_create(struct str name, struct pretok **out, struct hokku_error *err);
+
+/* For tests: one that finds every piece by the regular expressions, none by a scanner. */
+enum hokku_code pretok_create_by_regex(struct str name, struct pretok **out, struct hokku_error *err);
 void pretok_destroy(struct pretok *p); /* NULL is allowed */
 
 const char *pretok_name(const struct pretok *p);
@@ -34,11 +37,6 @@ void pretok_work_free(struct pretok_work *w);
 typedef enum hokku_code (*pretok_piece)(void *user, const char *piece, size_t n);
 enum hokku_code pretok_split(const struct pretok *p, struct pretok_work *w, struct str text,
 			     pretok_piece piece, void *user, struct hokku_error *err);
-
-/* For tests: as pretok_split, but every piece is found by the regular expressions, none by the ASCII scanner.
- */
-enum hokku_code pretok_split_by_regex(const struct pretok *p, struct pretok_work *w, struct str text,
-				      pretok_piece piece, void *user, struct hokku_error *err);
 
 /* The names of all pre-tokenizers, NULL-terminated. */
 const char *const *pretok_names(void);

@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "text/pretok.h"
+#include "text/unicode.h"
 
 /* The pieces joined by '|'. */
 static enum hokku_code add_piece(void *user, const char *piece, size_t n)
@@ -14,6 +15,15 @@ static enum hokku_code add_piece(void *user, const char *piece, size_t n)
 		strbuf_add(b, "|", 1);
 	strbuf_add(b, piece, n);
 	return HOKKU_OK;
+}
+
+static struct pretok *open_by_regex(const char *name)
+{
+	struct pretok *p;
+	struct hokku_error err;
+	if (pretok_create_by_regex(str_c(name), &p, &err))
+		fail_msg("%s", err.message);
+	return p;
 }
 
 static struct pretok *open(const char *name)
@@ -46,6 +56,21 @@ static const struct {
 	{"deepseek-llm", "Hello world\n 12 ab-c", "Hello| world|\n| |1|2| ab|-|c"},
 	{"deepseek-llm", "\u4f60\u597d x   ", "\u4f60\u597d| x|   "},
 	{"default", "a,b 123456 cd", "a|,|b| |123|456| cd"},
+	/* Letters since Unicode 15.0, 15.1 and 16.0; the first two of 16.0's digits; assigned in 17.0. */
+	{"qwen2", "a\U00011f04b \U0002ebf0\u1c89", "a\U00011f04b| \U0002ebf0\u1c89"},
+	{"gpt-2", "a\U00011f04b \U0002ebf0\u1c89!", "a\U00011f04b| \U0002ebf0\u1c89|!"},
+	{"qwen2", "x\U00010d40\U00010d41", "x|\U00010d40|\U00010d41"},
+	{"llama-bpe", "\U00010d40\U00010d41\U00010d42\U00010d43",
+	 "\U00010d40\U00010d41\U00010d42|\U00010d43"},
+	{"default", "\u1c89\U00010d40 \U0002ebf0", "\u1c89|\U00010d40| \U0002ebf0"},
+	{"deepseek-llm", "\U00010d40\U00010d41", "\U00010d40|\U00010d41"},
+	{"qwen2", "a\u0c5cb", "a|\u0c5cb"},
+	/* Marks, blanks and letters beyond ASCII by every alternative. */
+	{"qwen2", "\u00e9t\u00e9 \u3000x\u3000\u3000y", "\u00e9t\u00e9| |\u3000x|\u3000|\u3000y"},
+	{"qwen2", "e\u0301e !\u0301\u0301e", "e|\u0301e| !\u0301\u0301|e"},
+	{"gpt-2", "e\u0301 \u0301!\u00e9 \u0663x", "e|\u0301| \u0301!|\u00e9| \u0663|x"},
+	{"llama-bpe", "\u2003\n\u2003\u2003x\u2003", "\u2003\n|\u2003|\u2003x|\u2003"},
+	{"gpt-2", "\u2003\n\u2003\u2003x\u2003", "\u2003\n\u2003|\u2003|x|\u2003"},
 };
 
 static void known_cuts(void **state)
@@ -64,17 +89,39 @@ static void known_cuts(void **state)
 	}
 }
 
-static void same_by_both(const struct pretok *p, struct pretok_work *w, struct str text, struct strbuf *fast,
-			 struct strbuf *slow)
+/* The two of one name. */
+struct both {
+	struct pretok *scanner, *regex;
+	struct pretok_work w;
+	struct strbuf fast, slow;
+};
+
+static struct both both_open(const char *name)
 {
+	return (struct both){.scanner = open(name), .regex = open_by_regex(name)};
+}
+
+static void both_close(struct both *b)
+{
+	pretok_destroy(b->scanner);
+	pretok_destroy(b->regex);
+	pretok_work_free(&b->w);
+	strbuf_free(&b->fast);
+	strbuf_free(&b->slow);
+}
+
+static void same_by_both(struct both *p, struct str text)
+{
+	struct strbuf *fast = &p->fast, *slow = &p->slow;
 	struct hokku_error err;
 	strbuf_clear(fast);
 	strbuf_clear(slow);
-	assert_int_equal(pretok_split(p, w, text, add_piece, fast, &err), HOKKU_OK);
-	assert_int_equal(pretok_split_by_regex(p, w, text, add_piece, slow, &err), HOKKU_OK);
+	assert_int_equal(pretok_split(p->scanner, &p->w, text, add_piece, fast, &err), HOKKU_OK);
+	assert_int_equal(pretok_split(p->regex, &p->w, text, add_piece, slow, &err), HOKKU_OK);
 	if (fast->len != slow->len || memcmp(fast->ptr, slow->ptr, fast->len) != 0) {
 		char a[200], b[200], c[200];
-		fail_msg("%s, %s: scanner %s, regex %s", pretok_name(p), str_quote(text, c, sizeof c),
+		fail_msg("%s, %s: scanner %s, regex %s", pretok_name(p->scanner),
+			 str_quote(text, c, sizeof c),
 			 str_quote((struct str){fast->ptr, fast->len}, a, sizeof a),
 			 str_quote((struct str){slow->ptr, slow->len}, b, sizeof b));
 	}
@@ -83,13 +130,11 @@ static void same_by_both(const struct pretok *p, struct pretok_work *w, struct s
 static const char *const families[] = {"gpt-2", "qwen2", "deepseek-r1-qwen", "llama-bpe"};
 
 /* All strings of n_max characters and fewer out of the first n_alphabet. */
-static void all_strings(const struct pretok *p, unsigned n_alphabet, unsigned n_max)
+static void all_strings(struct both *p, unsigned n_alphabet, unsigned n_max)
 {
 	static const char *const alphabet[] = {"s",  "l",  "e",      "\'",     "1",      " ",
 					       "\n", "!",  "\u00e9", "\u017f", "\u3000", "x",
 					       "L",  "\t", "\r",     "\x01",   "\u0663"};
-	struct strbuf fast = {0}, slow = {0};
-	struct pretok_work w = {0};
 	unsigned end = 1;
 	for (unsigned i = 0; i < n_max; i++)
 		end *= n_alphabet;
@@ -98,11 +143,8 @@ static void all_strings(const struct pretok *p, unsigned n_alphabet, unsigned n_
 		size_t n = 0;
 		for (unsigned rest = k; rest; rest /= n_alphabet)
 			n += (size_t)snprintf(text + n, sizeof text - n, "%s", alphabet[rest % n_alphabet]);
-		same_by_both(p, &w, (struct str){text, n}, &fast, &slow);
+		same_by_both(p, (struct str){text, n});
 	}
-	pretok_work_free(&w);
-	strbuf_free(&fast);
-	strbuf_free(&slow);
 }
 
 /* Up to three characters out of one of each class that any rule tells apart, four out of most of them. */
@@ -110,10 +152,10 @@ static void scanner_equals_regex_on_all_short_strings(void **state)
 {
 	(void)state;
 	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
-		struct pretok *p = open(families[f]);
-		all_strings(p, 17, 3);
-		all_strings(p, 12, 4);
-		pretok_destroy(p);
+		struct both p = both_open(families[f]);
+		all_strings(&p, 17, 3);
+		all_strings(&p, 12, 4);
+		both_close(&p);
 	}
 }
 
@@ -121,10 +163,8 @@ static void scanner_equals_regex_on_all_short_strings(void **state)
 static void scanner_equals_regex_on_random_strings(void **state)
 {
 	(void)state;
-	struct strbuf fast = {0}, slow = {0};
 	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
-		struct pretok *p = open(families[f]);
-		struct pretok_work w = {0};
+		struct both p = both_open(families[f]);
 		for (uint32_t k = 0; k < 5000; k++) {
 			char text[128];
 			size_t n = 0;
@@ -142,13 +182,50 @@ static void scanner_equals_regex_on_random_strings(void **state)
 				else
 					text[n++] = mode ? some[r[1] % strlen(some)] : (char)(r[1] % 128);
 			}
-			same_by_both(p, &w, (struct str){text, n}, &fast, &slow);
+			same_by_both(&p, (struct str){text, n});
 		}
-		pretok_work_free(&w);
-		pretok_destroy(p);
+		both_close(&p);
 	}
-	strbuf_free(&fast);
-	strbuf_free(&slow);
+}
+
+static size_t put_utf8(char *out, uint32_t c)
+{
+	if (c < 0x80) {
+		out[0] = (char)c;
+		return 1;
+	}
+	size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	for (size_t i = n - 1; i > 0; i--, c >>= 6)
+		out[i] = (char)(0x80 | (c & 0x3F));
+	out[0] = (char)((0xF00u >> n & 0xF0) | c);
+	return n;
+}
+
+/* Each character at which the table's values change, alone, doubled, between others. */
+static void scanner_equals_regex_on_every_kind_of_character(void **state)
+{
+	(void)state;
+	static const char *const frames[] = {"@", "@@", "a@b", " @1", "'@", "@\n@", "1@  @", ".@@"};
+	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
+		struct both p = both_open(families[f]);
+		for (size_t i = 0; i < unicode_n_runs; i++) {
+			uint32_t c = unicode_runs[i] >> 8;
+			if (c == 0 || (unicode_of(c) & UNICODE_CATEGORY) == UNICODE_CS)
+				continue;
+			for (size_t k = 0; k < sizeof frames / sizeof *frames; k++) {
+				char text[32];
+				size_t n = 0;
+				for (const char *s = frames[k]; *s; s++) {
+					if (*s == '@')
+						n += put_utf8(text + n, c);
+					else
+						text[n++] = *s;
+				}
+				same_by_both(&p, (struct str){text, n});
+			}
+		}
+		both_close(&p);
+	}
 }
 
 static enum hokku_code count_bytes(void *user, const char *piece, size_t n)
@@ -222,6 +299,7 @@ int main(void)
 		cmocka_unit_test(known_cuts),
 		cmocka_unit_test(scanner_equals_regex_on_all_short_strings),
 		cmocka_unit_test(scanner_equals_regex_on_random_strings),
+		cmocka_unit_test(scanner_equals_regex_on_every_kind_of_character),
 		cmocka_unit_test(long_runs_take_linear_time),
 		cmocka_unit_test(an_unknown_name_lists_the_known_ones),
 	};

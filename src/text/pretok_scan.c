@@ -1,0 +1,146 @@
+#include "text/pretok_scan.h"
+
+#include "text/unicode.h"
+
+/* What the rules tell apart: letters (\p{L}), digits (\p{N}), spaces (\s) that break a line or do not, and
+ * the rest. */
+enum { LETTER = 1, DIGIT = 2, BLANK = 4, BREAK = 8, SIGN = 16 };
+
+static unsigned class_of_value(unsigned value)
+{
+	static const uint8_t of_category[32] = {
+		[UNICODE_CN] = SIGN,   [UNICODE_LU] = LETTER, [UNICODE_LL] = LETTER, [UNICODE_LT] = LETTER,
+		[UNICODE_LM] = LETTER, [UNICODE_LO] = LETTER, [UNICODE_MN] = SIGN,   [UNICODE_MC] = SIGN,
+		[UNICODE_ME] = SIGN,   [UNICODE_ND] = DIGIT,  [UNICODE_NL] = DIGIT,  [UNICODE_NO] = DIGIT,
+		[UNICODE_PC] = SIGN,   [UNICODE_PD] = SIGN,   [UNICODE_PS] = SIGN,   [UNICODE_PE] = SIGN,
+		[UNICODE_PI] = SIGN,   [UNICODE_PF] = SIGN,   [UNICODE_PO] = SIGN,   [UNICODE_SM] = SIGN,
+		[UNICODE_SC] = SIGN,   [UNICODE_SK] = SIGN,   [UNICODE_SO] = SIGN,   [UNICODE_ZS] = BLANK,
+		[UNICODE_ZL] = BLANK,  [UNICODE_ZP] = BLANK,  [UNICODE_CC] = SIGN,   [UNICODE_CF] = SIGN,
+		[UNICODE_CS] = SIGN,   [UNICODE_CO] = SIGN,
+	};
+	return value & UNICODE_SPACE ? BLANK : of_category[value & UNICODE_CATEGORY];
+}
+
+/* ASCII by class, so that usual text needs no decoding. */
+static inline unsigned class_of_ascii(unsigned char c)
+{
+	static const uint8_t table[128] = {
+#define R4(x)  x, x, x, x
+#define R8(x)  R4(x), R4(x)
+#define R16(x) R8(x), R8(x)
+#define R26(x) R16(x), R8(x), x, x
+		/* clang-format off */
+		R8(SIGN), SIGN, BLANK, BREAK, BLANK, BLANK, BREAK, SIGN, SIGN, /* 00 to 0f */
+		R16(SIGN),                                                     /* 10 to 1f */
+		BLANK, R8(SIGN), R4(SIGN), SIGN, SIGN, SIGN,                   /* blank to / */
+		R8(DIGIT), DIGIT, DIGIT, R4(SIGN), SIGN, SIGN, SIGN,           /* 0 to @ */
+		R26(LETTER), R4(SIGN), SIGN, SIGN,                             /* A to ` */
+		R26(LETTER), R4(SIGN), SIGN,                                   /* a to 7f */
+	/* clang-format on */
+#undef R26
+#undef R16
+#undef R8
+#undef R4
+	};
+	return table[c];
+}
+
+/* The class of the character at s and its bytes. */
+static inline unsigned class_at(const unsigned char *s, size_t *bytes)
+{
+	if (s[0] < 0x80) {
+		*bytes = 1;
+		return class_of_ascii(s[0]);
+	}
+	uint32_t c;
+	*bytes = unicode_decode(s, &c);
+	return class_of_value(unicode_of(c));
+}
+
+/* Where the run of characters of these classes ends that goes on at i. */
+static size_t run_of(const unsigned char *s, size_t i, size_t n, unsigned classes)
+{
+	while (i < n) {
+		size_t bytes;
+		if (!(class_at(s + i, &bytes) & classes))
+			break;
+		i += bytes;
+	}
+	return i;
+}
+
+/* Bytes of the ending ('s, 'll) at s, which begins with the apostrophe; 0: none. */
+static size_t ending(const struct pretok_family *f, const unsigned char *s, size_t n)
+{
+	unsigned char fold = f->any_case_endings ? 0x20 : 0;
+	if (n < 2)
+		return 0;
+	if (f->any_case_endings && n > 2 && s[1] == 0xC5 && s[2] == 0xBF) /* U+017F, the long s, folds to s */
+		return 3;
+	switch (s[1] | fold) {
+	case 's':
+	case 't':
+	case 'm':
+	case 'd':
+		return 2;
+	case 'r':
+	case 'v':
+	case 'l':
+		break;
+	default:
+		return 0;
+	}
+	unsigned char want = (s[1] | fold) == 'l' ? 'l' : 'e';
+	return n > 2 && (s[2] | fold) == want ? 3 : 0;
+}
+
+/* A run of blanks and line breaks from 0: up to the last break where the family keeps breaks together, else
+ * all of it at the end of the text or where it is one character, else all but the last character. */
+static size_t scan_space(const struct pretok_family *f, const unsigned char *s, size_t n)
+{
+	size_t end = 0, last = 0, after_break = 0, bytes;
+	while (end < n) {
+		unsigned class = class_at(s + end, &bytes);
+		if (!(class & (BLANK | BREAK)))
+			break;
+		last = end;
+		end += bytes;
+		if (class == BREAK)
+			after_break = end;
+	}
+	if (f->breaks && after_break)
+		return after_break;
+	return end == n || last == 0 ? end : last;
+}
+
+/* first: bytes of the first character, a digit or the blank before one. */
+static size_t scan_number(const struct pretok_family *f, const unsigned char *s, size_t n, size_t first)
+{
+	if (!f->digits_max)
+		return run_of(s, first, n, DIGIT);
+	size_t end = first, bytes;
+	for (unsigned i = 1; i < f->digits_max && end < n && class_at(s + end, &bytes) == DIGIT; i++)
+		end += bytes;
+	return end;
+}
+
+size_t pretok_scan(const struct pretok_family *f, const unsigned char *s, size_t n)
+{
+	size_t first, bytes, end;
+	unsigned class = class_at(s, &first), next = n > first ? class_at(s + first, &bytes) : 0;
+	if (s[0] == '\'') {
+		end = ending(f, s, n);
+		if (end)
+			return end;
+	}
+	bool takes_word = f->any_prefix ? (class & (BLANK | SIGN)) != 0 : s[0] == ' ';
+	if (class == LETTER || (takes_word && next == LETTER))
+		return run_of(s, first, n, LETTER);
+	if (class == DIGIT || (!f->digits_max && s[0] == ' ' && next == DIGIT))
+		return scan_number(f, s, n, first);
+	if (class == SIGN || (s[0] == ' ' && next == SIGN)) {
+		end = run_of(s, first, n, SIGN);
+		return f->breaks ? run_of(s, end, n, BREAK) : end;
+	}
+	return scan_space(f, s, n);
+}

@@ -1,0 +1,22 @@
+/*
+ * The rules of the GPT-2 family, written out: a scanner cuts text some ten times as fast as their regular
+ * expressions do. test_pretok.c compares both.
+ */
+#ifndef TEXT_PRETOK_SCAN_H
+#define TEXT_PRETOK_SCAN_H
+
+#include "base/str.h"
+
+/* How the rules differ. */
+struct pretok_family {
+	bool any_case_endings; /* 'S as well as 's */
+	bool any_prefix; /* a word takes any one character before it that is no letter, digit or line break */
+	unsigned digits_max; /* of one number; 0: any, and a space before it belongs to it */
+	bool breaks;         /* line breaks stay with the signs or the blanks before them */
+};
+
+/* The bytes of the piece that s, n bytes (1 at least) of valid UTF-8, begins with. Never 0. unicode_init has
+ * been called. */
+size_t pretok_scan(const struct pretok_family *f, const unsigned char *s, size_t n);
+
+#endif
