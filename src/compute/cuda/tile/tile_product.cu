@@ -1,10 +1,6 @@
 /* The host's side of tile products: shapes, and how the activations are told to the copies. */
 #include "compute/cuda/tile/tile_product.cuh"
 
-#ifndef CUDASIM
-#include <cudaTypedefs.h>
-#endif
-
 namespace
 {
 
@@ -43,42 +39,6 @@ tile_product_runner *runner_of(uint32_t format)
 	}
 }
 
-#ifdef CUDASIM
-
-cudaError_t map_rows(struct tensor_map *m, const struct tile_product_args *a, uint32_t box_rows)
-{
-	*m = {a->x.halves, a->n_tokens * a->x.planes, a->x.pitch, a->x.pitch, box_rows};
-	return cudaSuccess;
-}
-
-#else
-
-/* The driver's function, found at run time: nothing is linked to libcuda. */
-cudaError_t map_rows(struct tensor_map *m, const struct tile_product_args *a, uint32_t box_rows)
-{
-	static PFN_cuTensorMapEncodeTiled_v12000 encode;
-	if (!encode) {
-		void *f = NULL;
-		enum cudaDriverEntryPointQueryResult found;
-		cudaError_t e = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000,
-								 cudaEnableDefault, &found);
-		if (e)
-			return e;
-		if (found != cudaDriverEntryPointSuccess)
-			return cudaErrorNotSupported;
-		encode = reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(f);
-	}
-	cuuint64_t size[2] = {a->x.pitch, (cuuint64_t)a->n_tokens * a->x.planes},
-		   pitch[1] = {(cuuint64_t)a->x.pitch * 2};
-	cuuint32_t box[2] = {64, box_rows}, step[2] = {1, 1};
-	CUresult r = encode(&m->map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, a->x.halves, size, pitch, box, step,
-			    CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-			    CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-	return r == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
-}
-
-#endif
-
 uint32_t row_tiles(const struct tile_matrix *w, const struct shape *s)
 {
 	return (w->rows + s->rows - 1) / s->rows;
@@ -94,7 +54,7 @@ cudaError_t launch(const struct tile_product_args *a, uint32_t first, uint32_t l
 		   cudaStream_t stream)
 {
 	struct tile_product_launch l = {};
-	cudaError_t e = map_rows(&l.x_map, a, shapes[s].n);
+	cudaError_t e = tensor_map_make(&l.x_map, a->x.halves, a->n_tokens * a->x.planes, a->x.pitch, shapes[s].n);
 	if (e)
 		return e;
 	uint32_t rows = 0;
