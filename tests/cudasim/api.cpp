@@ -319,6 +319,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device)
 	prop->major = (int)c.cc / 10;
 	prop->minor = (int)c.cc % 10;
 	prop->multiProcessorCount = 4;
+	prop->cooperativeLaunch = 0; /* blocks run one after another */
 	return cudaSuccess;
 }
 

@@ -1,5 +1,5 @@
 /*
- * "cuda": the backend on an NVIDIA device. Opening it settles the budget from the model's header before any
+ * "cuda": the backend on an NVIDIA device. Opening it settles the budget (budget.c) before any
  * memory is taken, then takes it through one ledger: for the weights, which are streamed in, and after that
  * all other, and runs two steps, so that what the driver takes is there too. A step allocates nothing. What
  * runs the layers is a row of the table of paths; embedding, logits and drawing are the same for all. Memory
@@ -7,15 +7,13 @@
  *
  * Bits depend on the model and the tokens alone; each kernel says how.
  */
-#include "compute/cuda/cuda.h"
+#include "compute/cuda/budget.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
-#include "compute/kv_blocks.h"
 
 _Static_assert((int)CUDA_KV_BLOCK == (int)COMPUTE_KV_BLOCK, "kernels and engine cut the KV memory alike");
 _Static_assert(sizeof(struct cuda_draw) % 8 == 0, "draws lie one after another");
@@ -50,142 +48,6 @@ static void set_widths(struct cuda *c, const struct compute_params *p)
 	c->vocab_pitch = pitch(hp->n_vocab);
 }
 
-/* ---- what is taken from the device; every function runs once to count and once to take ---- */
-
-void *cuda_take(struct cuda_taker *t, enum ledger_class class, uint64_t count, uint64_t size,
-		const char *what)
-{
-	void *p = NULL;
-	if (!t->rc)
-		t->rc = ledger_take(t->ledger, class, count, size, what, &p, t->err);
-	return p;
-}
-
-/* What every path needs to draw tokens and to be told of a step. */
-static void take_output(struct cuda *c, struct cuda_taker *t)
-{
-	const uint64_t rows = c->logit_rows, n_vocab = c->model->hp.n_vocab;
-	c->logits = cuda_take(t, LEDGER_SCRATCH, rows, c->vocab_pitch * sizeof(float), "scratch");
-	c->sample_x = cuda_take(t, LEDGER_SCRATCH, rows, n_vocab * sizeof(float), "scratch");
-	c->sample_counts = cuda_take(t, LEDGER_SCRATCH, rows, n_vocab * sizeof(uint32_t), "scratch");
-	c->drawn = cuda_take(t, LEDGER_SCRATCH, c->n_seqs, sizeof *c->drawn, "scratch");
-	c->input.device = cuda_take(t, LEDGER_SCRATCH, c->input.bytes, 1, "scratch");
-}
-
-/* The driver's own figures. */
-static enum hokku_code ask_driver(struct cuda *c, struct hokku_error *err)
-{
-	size_t free_bytes = 0, total = 0;
-	CUDA_TRY(&c->device, err, cudaMemGetInfo(&free_bytes, &total));
-	c->memory.device_free_bytes = free_bytes;
-	c->memory.device_total_bytes = total;
-	return HOKKU_OK;
-}
-
-static enum hokku_code take_weights(struct cuda *c, struct ledger *ledger, struct hokku_error *err)
-{
-	struct cuda_taker t = {ledger, err, HOKKU_OK};
-	c->path->take_weights(c, &t);
-	return t.rc;
-}
-
-static enum hokku_code take_rest(struct cuda *c, struct ledger *ledger, struct hokku_error *err)
-{
-	struct cuda_taker t = {ledger, err, HOKKU_OK};
-	c->kv = cuda_take(&t, LEDGER_KV, c->model->hp.n_layers, c->kv_layer_bytes, "KV cache");
-	c->path->take_scratch(c, &t);
-	take_output(c, &t);
-	return t.rc;
-}
-
-/* What is kept free when KV memory takes all that is left: the driver takes memory too, when kernels first
- * run. */
-static uint64_t reserve_bytes(const struct cuda *c)
-{
-	const uint64_t least = (uint64_t)512 << 20, part = c->memory.device_total_bytes / 64;
-	return part > least ? part : least;
-}
-
-/* What would fit, for the message of one that does not. */
-static const char *advise(const struct cuda *c, const struct compute_params *p, const struct ledger *plan,
-			  uint64_t available, char out[96])
-{
-	uint64_t fixed = plan->bytes[LEDGER_WEIGHTS] + plan->bytes[LEDGER_SCRATCH];
-	uint64_t block = c->model->hp.n_layers * c->path->kv_block_bytes(c);
-	uint64_t n_ctx = fixed < available ? (available - fixed) / block / c->n_seqs * CUDA_KV_BLOCK : 0;
-	if (plan->bytes[LEDGER_WEIGHTS] >= available)
-		snprintf(out, 96, "; its weights alone do not fit");
-	else if (p->kv_bytes && n_ctx)
-		snprintf(out, 96, "; %" PRIu64 " bytes of KV memory would fit",
-			 (available - fixed) / block * block);
-	else if (n_ctx && n_ctx < c->n_ctx)
-		snprintf(out, 96, "; a context of %" PRIu64 " positions would fit", n_ctx);
-	else
-		out[0] = '\0';
-	return out;
-}
-
-static enum hokku_code refuse(const struct cuda *c, const struct compute_params *p, const struct ledger *plan,
-			      uint64_t available, struct hokku_error *err)
-{
-	char need[32], weights[32], kv[32], scratch[32], have[32], used[32], total[32], advice[96], why[96];
-	uint64_t required = ledger_total(plan),
-		 in_use = c->memory.device_total_bytes - c->memory.device_free_bytes;
-	why[0] = '\0';
-	if (available < c->memory.device_free_bytes)
-		snprintf(why, sizeof why, ", the limit that was set");
-	else if (in_use)
-		snprintf(why, sizeof why, "; %s of its %s are in use", str_bytes(in_use, used),
-			 str_bytes(c->memory.device_total_bytes, total));
-	return err_set(err, HOKKU_INSUFFICIENT_VRAM,
-		       "%s needs %s%" PRIu64 " bytes (%s: weights %s, KV %s for %u block%s, scratch %s); "
-		       "cuda:%d (%s) has %" PRIu64 " bytes available (%s%s)%s",
-		       c->model->name, plan->overflow ? "more than " : "", required,
-		       str_bytes(required, need), str_bytes(plan->bytes[LEDGER_WEIGHTS], weights),
-		       str_bytes(plan->bytes[LEDGER_KV], kv), c->n_kv_blocks, c->n_kv_blocks == 1 ? "" : "s",
-		       str_bytes(plan->bytes[LEDGER_SCRATCH], scratch), c->device.index, c->device.name,
-		       available, str_bytes(available, have), why, advise(c, p, plan, available, advice));
-}
-
-static void set_kv_blocks(struct cuda *c, uint32_t n)
-{
-	c->n_kv_blocks = n;
-	c->kv_layer_bytes = n * c->path->kv_block_bytes(c);
-}
-
-/* From the model's header alone: refuses what does not fit before anything is taken, and decides how many KV
- * blocks there will be. */
-static enum hokku_code settle_budget(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
-{
-	struct ledger plan = {0};
-	uint64_t block_bytes = c->model->hp.n_layers * c->path->kv_block_bytes(c), spare, reserve;
-	uint32_t n;
-	enum hokku_code rc = ask_driver(c, err);
-	if (!rc)
-		rc = kv_blocks_choose(p, block_bytes, 0, &n, err);
-	if (rc)
-		return rc;
-	set_kv_blocks(c, n);
-	rc = take_weights(c, &plan, err);
-	if (!rc)
-		rc = take_rest(c, &plan, err);
-	if (rc)
-		return rc;
-	c->weight_bytes = plan.bytes[LEDGER_WEIGHTS];
-	c->load_room = plan.bytes[LEDGER_KV] + plan.bytes[LEDGER_SCRATCH];
-	uint64_t free_bytes = c->memory.device_free_bytes, required = ledger_total(&plan);
-	uint64_t available = p->vram_limit && p->vram_limit < free_bytes ? p->vram_limit : free_bytes;
-	if (plan.overflow || required > available)
-		return refuse(c, p, &plan, available, err);
-	reserve = reserve_bytes(c);
-	spare = free_bytes > reserve ? free_bytes - reserve : 0;
-	spare = spare < available ? spare : available;
-	rc = kv_blocks_choose(p, block_bytes, spare > required ? spare - required : 0, &n, err);
-	set_kv_blocks(c, n);
-	c->memory.device_free_before_bytes = free_bytes;
-	return rc;
-}
-
 /* ---- closing, and the choice of a path ---- */
 
 static void cuda_close(void *self)
@@ -203,7 +65,6 @@ static void cuda_close(void *self)
 	cudaFreeHost(c->input.host);
 	cudaFreeHost(c->drawn_host);
 	cudaGetLastError(); /* of a device that was lost: it has been reported */
-	free(c->layers);
 	free(c);
 }
 
@@ -402,8 +263,8 @@ static enum hokku_code cuda_step(void *self, struct compute_seq *seqs, uint32_t 
 /* Two steps of tokens that mean nothing, as every path has them: several tokens and a draw by the sampler,
  * then a single token and a greedy draw. The driver loads a kernel's code, and takes memory for its stacks
  * (of all threads that the device can hold, so a hundred bytes a thread are tens of MiB), when it first runs;
- * after this most of it is there and count_runtime sees it, and a device that cannot run the model is told of
- * now. What stays behind are keys and values in block 0, which every sequence writes before it reads.
+ * after this most of it is there and budget_count_runtime sees it, and a device that cannot run the model is
+ * told of now. What stays behind are keys and values in block 0, which every sequence writes before it reads.
  * HOKKU_CUDA_WARM_UP=off in the environment, for tests, does without. */
 static enum hokku_code warm_up(struct cuda *c, struct hokku_error *err)
 {
@@ -435,17 +296,6 @@ static enum hokku_code clear_kv(struct cuda *c, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-/* What the driver holds beyond our own allocations: kernels and their stacks, stream, and the grain of its
- * allocator. */
-static enum hokku_code count_runtime(struct cuda *c, struct hokku_error *err)
-{
-	enum hokku_code rc = ask_driver(c, err);
-	uint64_t before = c->memory.device_free_before_bytes, now = c->memory.device_free_bytes;
-	uint64_t fell = before > now ? before - now : 0, ours = ledger_total(&c->ledger);
-	c->ledger.bytes[LEDGER_RUNTIME] = fell > ours ? fell - ours : 0;
-	return rc;
-}
-
 static enum hokku_code start(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
 {
 	enum hokku_code rc = cuda_device_open(&c->device, p->device ? p->device : "cuda", err);
@@ -455,18 +305,18 @@ static enum hokku_code start(struct cuda *c, const struct compute_params *p, str
 		return rc;
 	cuda_input_plan(c);
 	if (!rc)
-		rc = settle_budget(c, p, err);
+		rc = budget_settle(c, p, err);
 	if (rc)
 		return rc;
 	c->ledger.device = &c->device;
 	CUDA_TRY(&c->device, err, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
 	rc = ledger_take_piece(&c->ledger, c->weight_bytes, "weights", err);
 	if (!rc)
-		rc = take_weights(c, &c->ledger, err);
+		rc = budget_take_weights(c, &c->ledger, err);
 	if (!rc)
 		rc = c->path->load(c, p, err);
 	if (!rc)
-		rc = take_rest(c, &c->ledger, err);
+		rc = budget_take_rest(c, &c->ledger, err);
 	if (!rc)
 		rc = take_pinned(c, err);
 	if (!rc && c->path->prepare)
@@ -479,21 +329,16 @@ static enum hokku_code start(struct cuda *c, const struct compute_params *p, str
 	if (!rc)
 		rc = warm_up(c, err);
 	if (!rc)
-		rc = count_runtime(c, err);
+		rc = budget_count_runtime(c, err);
 	return rc ? rc : ledger_check_resident(&c->ledger, err);
 }
 
 static enum hokku_code cuda_open(const struct compute_params *p, void **self, struct hokku_error *err)
 {
-	const struct hparams *hp = &p->model->hp;
 	*self = NULL;
 	struct cuda *c = calloc(1, sizeof *c);
-	if (c)
-		c->layers = calloc(hp->n_layers, sizeof *c->layers);
-	if (!c || !c->layers) {
-		free(c);
+	if (!c)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cuda");
-	}
 	c->model = p->model;
 	set_widths(c, p);
 	enum hokku_code rc = start(c, p, err);
@@ -526,7 +371,7 @@ static enum hokku_code check_device(struct cuda *c, struct hokku_error *err)
 {
 	CUDA_TRY(&c->device, err, cudaSetDevice(c->device.index));
 	enum hokku_code rc = ledger_check_resident(&c->ledger, err);
-	return rc ? rc : ask_driver(c, err);
+	return rc ? rc : budget_ask_driver(c, err);
 }
 
 static enum hokku_code cuda_check_state(void *self, struct hokku_error *err)

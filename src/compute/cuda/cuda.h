@@ -1,18 +1,12 @@
-/* The handle of the CUDA backend: what cuda.c sets up and a path (plain.c) runs. */
+/* The handle of the CUDA backend: what cuda.c sets up and a path (plain/, tile/ with decode/) runs. */
 #ifndef COMPUTE_CUDA_CUDA_H
 #define COMPUTE_CUDA_CUDA_H
 
 #include "compute/cuda/kernels.h"
 #include "compute/cuda/ledger.h"
-#include "compute/cuda/plain/plain_layout.h"
 
 enum {
 	CUDA_LOGIT_ROWS = 32, /* rows of logits that are computed, and drawn from, together */
-};
-
-struct plain_layer {
-	struct plain_matrix m[N_LAYER_ROLES]; /* of the roles that are matrices */
-	float *v[N_LAYER_ROLES];              /* of those that are vectors; NULL: the layer has none */
 };
 
 /* What one step sends to the device in one copy; all parts lie in one buffer, here and there at the same
@@ -114,19 +108,7 @@ struct cuda {
 	uint32_t *sample_counts;  /* (logit_rows, n_vocab); zeros between steps */
 	struct cuda_drawn *drawn; /* (n_seqs) */
 
-	/* on the device, of the plain path */
-	struct plain_layer *layers; /* (n_layers); the array itself is the host's */
-	struct plain_matrix embedding, output;
-	float *output_norm;    /* (d_model) */
-	float *rope_frequency; /* (head_dim / 2) */
-	float *x, *normed;     /* (n_batch, d_pitch) */
-	float *q, *attended;   /* (n_batch, q_pitch) */
-	float *k, *v;          /* (n_batch, kv_pitch) */
-	float *gate, *up;      /* (n_batch, ff_pitch) */
-	float *partial;        /* (PLAIN_SPLIT_TOKENS, n_heads, splits of n_ctx, 2 + head_dim) */
-	bool can_split;        /* partial is there */
-
-	void *own; /* of another path, which makes and frees it */
+	void *own; /* the path's, which makes and frees it */
 
 	struct cuda_input input;
 	struct cuda_drawn *drawn_host; /* (n_seqs) pinned */

@@ -9,56 +9,24 @@
 
 /* ---- the list ---- */
 
-static struct load_job *add_job(struct load_list *l, const struct weight *w)
+void load_add(struct load_list *l, const struct weight *w, const void *to, load_place_fn *place)
 {
 	if (l->n == l->cap) {
 		size_t cap = l->cap ? 2 * l->cap : 64;
-		struct load_job *jobs = realloc(l->jobs, cap * sizeof *jobs);
-		if (!jobs) {
+		struct load_item *items = realloc(l->items, cap * sizeof *items);
+		if (!items) {
 			l->failed = true;
-			return NULL;
+			return;
 		}
-		l->jobs = jobs;
+		l->items = items;
 		l->cap = cap;
 	}
-	l->jobs[l->n] = (struct load_job){.w = w};
-	return &l->jobs[l->n++];
+	l->items[l->n++] = (struct load_item){w, to, place};
 }
 
-static cudaError_t place_planes(const struct load_job *job, const uint8_t *rows, uint32_t first, uint32_t n,
-				cudaStream_t stream)
+static uint64_t item_bytes(const struct load_item *item)
 {
-	return plain_layout_rows(&job->to.planes, job->w, rows, first, n, stream);
-}
-
-static cudaError_t place_tiles(const struct load_job *job, const uint8_t *rows, uint32_t first, uint32_t n,
-			       cudaStream_t stream)
-{
-	const struct tile_repack_args a = {job->to.tiles, rows, job->w->row_bytes, first, n};
-	return tile_repack(&a, stream);
-}
-
-void load_planes(struct load_list *l, const struct plain_matrix *to, const struct weight *w)
-{
-	struct load_job *job = add_job(l, w);
-	if (job) {
-		job->to.planes = *to;
-		job->place = place_planes;
-	}
-}
-
-void load_tiles(struct load_list *l, const struct tile_matrix *to, const struct weight *w)
-{
-	struct load_job *job = add_job(l, w);
-	if (job) {
-		job->to.tiles = *to;
-		job->place = place_tiles;
-	}
-}
-
-static uint64_t job_bytes(const struct load_job *job)
-{
-	return job->w->rows * job->w->row_bytes;
+	return item->w->rows * item->w->row_bytes;
 }
 
 static uint32_t n_cpus(void)
@@ -72,8 +40,9 @@ struct load_how load_choose(const struct load_list *l, uint64_t room)
 {
 	uint64_t all = 0, least = 0, largest = 0, cpus = n_cpus();
 	for (size_t i = 0; i < l->n; i++) {
-		const struct weight *w = l->jobs[i].w;
-		uint64_t eight = (w->rows < 8 ? w->rows : 8) * w->row_bytes, bytes = job_bytes(&l->jobs[i]);
+		const struct weight *w = l->items[i].w;
+		uint64_t eight = (w->rows < LOAD_ROWS ? w->rows : LOAD_ROWS) * w->row_bytes,
+			 bytes = item_bytes(&l->items[i]);
 		least = eight > least ? eight : least;
 		largest = bytes > largest ? bytes : largest;
 		all += bytes;
@@ -107,7 +76,7 @@ struct loader {
 	uint64_t told;    /* to on_progress */
 
 	pthread_mutex_t lock;
-	size_t job; /* of the next piece, */
+	size_t item; /* of the next piece, */
 	uint32_t row;
 	uint64_t done; /* bytes that are on their way */
 	enum hokku_code rc;
@@ -125,7 +94,7 @@ struct worker {
 };
 
 struct piece {
-	const struct load_job *job;
+	const struct load_item *item;
 	uint32_t first, n; /* rows */
 	uint64_t bytes;
 };
@@ -134,16 +103,16 @@ struct piece {
 static bool next_piece(struct loader *l, struct piece *p)
 {
 	pthread_mutex_lock(&l->lock);
-	bool more = !l->rc && l->job < l->list->n;
+	bool more = !l->rc && l->item < l->list->n;
 	if (more) {
-		const struct load_job *job = &l->list->jobs[l->job];
-		uint64_t fit = l->how.piece_bytes / job->w->row_bytes, left = job->w->rows - l->row;
-		fit = fit < left ? fit / TILE_ROWS * TILE_ROWS : left;
-		*p = (struct piece){job, l->row, (uint32_t)fit, fit * job->w->row_bytes};
+		const struct load_item *item = &l->list->items[l->item];
+		uint64_t fit = l->how.piece_bytes / item->w->row_bytes, left = item->w->rows - l->row;
+		fit = fit < left ? fit / LOAD_ROWS * LOAD_ROWS : left;
+		*p = (struct piece){item, l->row, (uint32_t)fit, fit * item->w->row_bytes};
 		l->row += p->n;
-		if (l->row == job->w->rows) {
+		if (l->row == item->w->rows) {
 			l->row = 0;
-			l->job++;
+			l->item++;
 		}
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -189,7 +158,7 @@ static enum hokku_code load_piece(struct worker *w, const struct piece *p, struc
 	unsigned i = w->next;
 	uint8_t *buffer = l->pinned + (w->index * LOAD_BUFFERS + i) * l->how.piece_bytes;
 	uint8_t *staging = l->staging + w->index * l->how.piece_bytes;
-	uint64_t offset = p->job->w->tensor->offset + p->job->w->offset + p->first * p->job->w->row_bytes;
+	uint64_t offset = p->item->w->tensor->offset + p->item->w->offset + p->first * p->item->w->row_bytes;
 	if (w->busy[i])
 		CUDA_TRY(d, err, cudaEventSynchronize(w->copied[i]));
 	enum hokku_code rc = gguf_read(l->c->model->file, offset, buffer, p->bytes, err);
@@ -197,7 +166,7 @@ static enum hokku_code load_piece(struct worker *w, const struct piece *p, struc
 		return rc;
 	CUDA_TRY(d, err, cudaMemcpyAsync(staging, buffer, p->bytes, cudaMemcpyHostToDevice, w->stream));
 	CUDA_TRY(d, err, cudaEventRecord(w->copied[i], w->stream));
-	CUDA_TRY(d, err, p->job->place(p->job, staging, p->first, p->n, w->stream));
+	CUDA_TRY(d, err, p->item->place(p->item, staging, p->first, p->n, w->stream));
 	w->busy[i] = true;
 	w->next = (i + 1) % LOAD_BUFFERS;
 	return HOKKU_OK;
@@ -270,8 +239,8 @@ static void run_workers(struct loader *l)
 
 static int by_offset(const void *a, const void *b)
 {
-	const struct weight *first = ((const struct load_job *)a)->w,
-			    *second = ((const struct load_job *)b)->w;
+	const struct weight *first = ((const struct load_item *)a)->w,
+			    *second = ((const struct load_item *)b)->w;
 	uint64_t x = first->tensor->offset + first->offset, y = second->tensor->offset + second->offset;
 	return (x > y) - (x < y);
 }
@@ -293,7 +262,7 @@ static enum hokku_code take_buffers(struct loader *l, struct hokku_error *err)
 static enum hokku_code run_list(struct loader *l, struct hokku_error *err)
 {
 	for (size_t i = 0; i < l->list->n; i++)
-		l->all += job_bytes(&l->list->jobs[i]);
+		l->all += item_bytes(&l->list->items[i]);
 	enum hokku_code rc = take_buffers(l, err);
 	if (!rc) {
 		run_workers(l);
@@ -322,11 +291,11 @@ enum hokku_code load_run(struct cuda *c, struct load_list *list, struct load_how
 	if (list->failed)
 		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the list of weights");
 	if (!rc) {
-		qsort(list->jobs, list->n, sizeof *list->jobs, by_offset);
+		qsort(list->items, list->n, sizeof *list->items, by_offset);
 		rc = run_list(&l, err);
 	}
 	pthread_mutex_destroy(&l.lock);
-	free(list->jobs);
+	free(list->items);
 	*list = (struct load_list){0};
 	if (!rc && p->on_progress)
 		p->on_progress(p->user, l.all, l.all);

@@ -63,6 +63,7 @@ struct cudaDeviceProp {
 	size_t totalGlobalMem;
 	int major, minor;
 	int multiProcessorCount;
+	int cooperativeLaunch;
 };
 
 struct cudaPointerAttributes {

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "compute/cuda/load.h"
-#include "compute/cuda/tile/tile.h"
+#include "compute/cuda/tile/tile_weights.h"
 #include "frag_probe.h"
 
 static struct tiny_set set;
@@ -63,19 +63,19 @@ static void list_all(struct opened *o, struct load_list *list)
 	const struct tile_handle *h = tile_of(&o->c);
 	const struct model *m = &o->model;
 	if (!m->tied)
-		load_tiles(list, &h->output, &m->w[ROLE_OUTPUT]); /* the list may be in any order */
+		load_add(list, &m->w[ROLE_OUTPUT], &h->output, tile_place); /* the list may be in any order */
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		const struct layer *from = &m->layers[l];
 		const struct tile_layer *to = &h->layers[l];
-		load_tiles(list, &to->m[ROLE_WQ], &from->w[ROLE_WQ]);
-		load_tiles(list, &to->m[ROLE_WK], &from->w[ROLE_WK]);
-		load_tiles(list, &to->m[ROLE_WV], &from->w[ROLE_WV]);
-		load_tiles(list, &to->m[ROLE_WO], &from->w[ROLE_WO]);
-		load_tiles(list, &to->m[ROLE_W_GATE], &from->w[ROLE_W_GATE]);
-		load_tiles(list, &to->m[ROLE_W_UP], &from->w[ROLE_W_UP]);
-		load_tiles(list, &to->m[ROLE_W_DOWN], &from->w[ROLE_W_DOWN]);
+		load_add(list, &from->w[ROLE_WQ], &to->m[ROLE_WQ], tile_place);
+		load_add(list, &from->w[ROLE_WK], &to->m[ROLE_WK], tile_place);
+		load_add(list, &from->w[ROLE_WV], &to->m[ROLE_WV], tile_place);
+		load_add(list, &from->w[ROLE_WO], &to->m[ROLE_WO], tile_place);
+		load_add(list, &from->w[ROLE_W_GATE], &to->m[ROLE_W_GATE], tile_place);
+		load_add(list, &from->w[ROLE_W_UP], &to->m[ROLE_W_UP], tile_place);
+		load_add(list, &from->w[ROLE_W_DOWN], &to->m[ROLE_W_DOWN], tile_place);
 	}
-	load_tiles(list, &h->embedding, &m->w[ROLE_EMBEDDING]);
+	load_add(list, &m->w[ROLE_EMBEDDING], &h->embedding, tile_place);
 }
 
 /* The weights as float32, through the fragments. */
@@ -135,7 +135,7 @@ static void threads_and_pieces(void **state)
 			how.piece_bytes = (how.piece_bytes << more) + 256 * more;
 			if (load_run(&o.c, &list, how, &o.params, &err))
 				fail_msg("%s", err.message);
-			assert_null(list.jobs);
+			assert_null(list.items);
 			check_all(&o);
 			close_model(&o);
 		}
@@ -152,26 +152,26 @@ static void how_is_chosen(void **state)
 	struct tile_matrix to = {0};
 	struct load_list list = {0};
 	const uint64_t plenty = (uint64_t)1 << 40;
-	load_tiles(&list, &to, &small);
+	load_add(&list, &small, &to, tile_place);
 	struct load_how how = load_choose(&list, plenty);
 	assert_int_equal(how.n_threads, 1);
 	assert_int_equal(how.piece_bytes, 1792); /* all there is, 1800, but aligned */
-	load_tiles(&list, &to, &big);
+	load_add(&list, &big, &to, tile_place);
 	how = load_choose(&list, plenty);
 	assert_in_range(how.n_threads, 1, LOAD_THREADS);
 	assert_int_equal(how.piece_bytes, 1049856); /* a 1024th */
 	uint32_t most = how.n_threads;
 	how = load_choose(&list, 2 * how.piece_bytes);
 	assert_int_equal(how.n_threads, most < 2 ? most : 2);
-	load_tiles(&list, &to, &wide);
+	load_add(&list, &wide, &to, tile_place);
 	how = load_choose(&list, 0);
 	assert_int_equal(how.n_threads, 1);
 	assert_int_equal(how.piece_bytes, 1600000); /* four rows: there are no more */
 	for (int i = 0; i < 20; i++)
-		load_tiles(&list, &to, &big);
+		load_add(&list, &big, &to, tile_place);
 	how = load_choose(&list, plenty);
 	assert_int_equal(how.piece_bytes, LOAD_PIECE_BYTES_MAX);
-	free(list.jobs);
+	free(list.items);
 }
 
 static enum hokku_code load_by(struct opened *o, uint32_t n_threads, struct hokku_error *err)

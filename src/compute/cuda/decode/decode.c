@@ -1,9 +1,9 @@
-/* The decode kernel's place in the tile path: which models it takes, its tables and words, its launch. */
+#include "compute/cuda/decode/decode.h"
+
 #include <math.h>
 #include <stdlib.h>
 
 #include "compute/cuda/decode/decode_plan.h"
-#include "compute/cuda/tile/tile.h"
 
 enum {
 	SHARED_BYTES = 227 << 10, /* that a block of compute capability 9.0 may have */
@@ -94,64 +94,55 @@ static bool list_jobs(const struct cuda *c, struct decode_handle *d)
 	return d->jobs != NULL;
 }
 
-static bool note_mins(struct cuda *c)
+static enum hokku_code no_memory(struct hokku_error *err)
 {
-	const struct tile_handle *h = tile_of(c);
-	bool any = tile_has_mins(h->output.format);
-	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
-		const struct tile_layer *w = &h->layers[l];
-		for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
-			if (w->m[i].rows)
-				any |= tile_has_mins(w->m[i].format);
-	}
-	return any && h->planes == 2;
+	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
 }
 
-enum hokku_code decode_create(struct cuda *c, struct hokku_error *err)
+static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
-	struct tile_handle *h = tile_of(c);
 	uint32_t n_layers = c->model->hp.n_layers;
-	h->any_mins = note_mins(c);
-	if (!takes(c))
-		return HOKKU_OK;
-	struct decode_handle *d = calloc(1, sizeof *d);
-	h->decode = d;
-	if (d) {
-		d->matrices = calloc((size_t)n_layers * DECODE_N_ROLES + 1, sizeof *d->matrices);
-		d->layers = calloc(n_layers, sizeof *d->layers);
-	}
-	if (!d || !d->matrices || !d->layers)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
-	d->grid = decode_blocks(h->n_sms);
+	d->matrices = calloc((size_t)n_layers * DECODE_N_ROLES + 1, sizeof *d->matrices);
+	d->layers = calloc(n_layers, sizeof *d->layers);
+	if (!d->matrices || !d->layers)
+		return no_memory(err);
+	d->grid = tile_of(c)->n_together;
 	d->args = describe(c);
 	list_matrices(c, d);
 	if (!list_jobs(c, d))
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
+		return no_memory(err);
 	d->words_bytes = (uint64_t)n_layers * d->args.at.per_layer * sizeof(uint32_t);
 	d->tagged_bytes = decode_tagged_bytes(&d->args, d->grid);
-	if (!decode_plan_shared(&d->args, SHARED_BYTES, &d->shared_bytes))
-		decode_destroy(h);
 	return HOKKU_OK;
 }
 
-void decode_destroy(struct tile_handle *h)
+enum hokku_code decode_create(const struct cuda *c, struct decode_handle **out, struct hokku_error *err)
 {
-	if (h->decode) {
-		decode_ahead_destroy(h->decode);
-		free(h->decode->matrices);
-		free(h->decode->layers);
-		free(h->decode->jobs);
-	}
-	free(h->decode);
-	h->decode = NULL;
+	*out = NULL;
+	if (!takes(c))
+		return HOKKU_OK;
+	struct decode_handle *d = calloc(1, sizeof *d);
+	enum hokku_code rc = d ? fill(c, d, err) : no_memory(err);
+	if (!rc && decode_plan_shared(&d->args, SHARED_BYTES, &d->shared_bytes))
+		*out = d;
+	else
+		decode_destroy(d);
+	return rc;
 }
 
-void decode_take(struct cuda *c, struct cuda_taker *t)
+void decode_destroy(struct decode_handle *d)
 {
-	struct decode_handle *d = tile_of(c)->decode;
-	uint32_t n_layers = c->model->hp.n_layers;
 	if (!d)
 		return;
+	free(d->matrices);
+	free(d->layers);
+	free(d->jobs);
+	free(d);
+}
+
+void decode_take(const struct cuda *c, struct decode_handle *d, struct cuda_taker *t)
+{
+	uint32_t n_layers = c->model->hp.n_layers;
 	d->device.matrices = cuda_take(t, LEDGER_SCRATCH, (uint64_t)n_layers * DECODE_N_ROLES + 1,
 				       sizeof(struct decode_matrix), "scratch");
 	d->device.layers = cuda_take(t, LEDGER_SCRATCH, n_layers, sizeof *d->layers, "scratch");
@@ -175,7 +166,7 @@ static enum hokku_code send_matrices(struct cuda *c, struct decode_handle *d, st
 	size_t n = (size_t)c->model->hp.n_layers * DECODE_N_ROLES + 1;
 	struct decode_matrix *m = malloc(n * sizeof *m);
 	if (!m)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
+		return no_memory(err);
 	list_matrices(c, d); /* now with their places */
 	d->args.formats = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -203,12 +194,9 @@ static enum hokku_code find_wide(struct cuda *c, struct decode_handle *d, struct
 	return HOKKU_OK;
 }
 
-enum hokku_code decode_prepare(struct cuda *c, struct hokku_error *err)
+enum hokku_code decode_prepare(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
-	struct tile_handle *h = tile_of(c);
-	struct decode_handle *d = h->decode;
-	if (!d)
-		return HOKKU_OK;
+	const struct tile_handle *h = tile_of(c);
 	uint64_t n_layers = c->model->hp.n_layers;
 	enum hokku_code rc = send_matrices(c, d, err);
 	if (!rc)
@@ -233,7 +221,7 @@ enum hokku_code decode_prepare(struct cuda *c, struct hokku_error *err)
 	d->args.kv = c->kv;
 	d->args.kv_layer_bytes = c->kv_layer_bytes;
 	d->args.logits = c->logits;
-	return decode_ahead_create(c, err);
+	return HOKKU_OK;
 }
 
 bool decode_is_greedy(const struct cuda_draw *draw)
@@ -242,10 +230,8 @@ bool decode_is_greedy(const struct cuda_draw *draw)
 	       draw->mask == CUDA_NOTHING;
 }
 
-enum hokku_code decode_launch(struct cuda *c, struct hokku_error *err)
+enum hokku_code decode_launch(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
-	struct tile_handle *h = tile_of(c);
-	struct decode_handle *d = h->decode;
 	d->args.run++;
 	d->args.now = d->words[d->args.run & 1];
 	d->args.other = d->words[~d->args.run & 1];
@@ -253,9 +239,8 @@ enum hokku_code decode_launch(struct cuda *c, struct hokku_error *err)
 	return cuda_check(&c->device, e, "decode_start", err);
 }
 
-enum hokku_code decode_run(struct cuda *c, struct hokku_error *err)
+enum hokku_code decode_run(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
-	struct decode_handle *d = tile_of(c)->decode;
 	const struct cuda_input *in = &c->input;
 	const struct cuda_token *token = &in->tokens[0];
 	d->args.table = cuda_words(c) + token->table;
@@ -265,5 +250,5 @@ enum hokku_code decode_run(struct cuda *c, struct hokku_error *err)
 	d->args.greedy = in->n_draws == 1 && decode_is_greedy(&in->draws[0]);
 	d->args.drawn = c->drawn;
 	c->is_drawn = d->args.greedy;
-	return decode_launch(c, err);
+	return decode_launch(c, d, err);
 }

@@ -5,23 +5,18 @@
  * value lie beyond the sequence's end, in a block that it has, and whoever gets the block later writes it
  * later on the same stream.
  */
+#include "compute/cuda/decode/decode_ahead.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "compute/cuda/decode/decode_plan.h"
-#include "compute/cuda/tile/tile.h"
 
 static uint32_t blocks_to(uint32_t pos)
 {
 	return pos / CUDA_KV_BLOCK + 1;
 }
 
-enum hokku_code decode_ahead_create(struct cuda *c, struct hokku_error *err)
+enum hokku_code decode_ahead_create(const struct cuda *c, struct decode_ahead *a, struct hokku_error *err)
 {
-	struct decode_handle *d = tile_of(c)->decode;
-	if (!d)
-		return HOKKU_OK;
-	struct decode_ahead *a = &d->ahead;
 	a->table = calloc(blocks_to(c->n_ctx), sizeof *a->table);
 	if (!a->table)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
@@ -31,28 +26,26 @@ enum hokku_code decode_ahead_create(struct cuda *c, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-/* The stream has run dry, or the device is lost. */
-void decode_ahead_destroy(struct decode_handle *d)
+void decode_ahead_destroy(struct decode_ahead *a)
 {
 	for (int i = 0; i < 3; i++)
-		if (d->ahead.done[i])
-			cudaEventDestroy(d->ahead.done[i]);
-	if (d->ahead.drawn)
-		cudaFreeHost(d->ahead.drawn);
-	free(d->ahead.table);
-	d->ahead = (struct decode_ahead){0};
+		if (a->done[i])
+			cudaEventDestroy(a->done[i]);
+	if (a->drawn)
+		cudaFreeHost(a->drawn);
+	free(a->table);
+	*a = (struct decode_ahead){0};
 }
 
 /* Begins the step after position pos, unless it needs a block that the sequence may not have. */
-static enum hokku_code begin_next(struct cuda *c, uint32_t pos, struct hokku_error *err)
+static enum hokku_code begin_next(struct cuda *c, struct decode_handle *d, struct decode_ahead *a,
+				  uint32_t pos, struct hokku_error *err)
 {
-	struct decode_handle *d = tile_of(c)->decode;
-	struct decode_ahead *a = &d->ahead;
 	if ((pos + 1) % CUDA_KV_BLOCK == 0 || pos + 1 >= c->n_ctx)
 		return HOKKU_OK;
 	d->args.pos = pos + 1;
 	d->args.fed = d->args.feed;
-	enum hokku_code rc = decode_launch(c, err);
+	enum hokku_code rc = decode_launch(c, d, err);
 	if (rc)
 		return rc;
 	a->slot ^= 1;
@@ -65,19 +58,18 @@ static enum hokku_code begin_next(struct cuda *c, uint32_t pos, struct hokku_err
 	return HOKKU_OK;
 }
 
-enum hokku_code decode_foresee(struct cuda *c, struct hokku_error *err)
+enum hokku_code decode_foresee(struct cuda *c, struct decode_handle *d, struct decode_ahead *a,
+			       struct hokku_error *err)
 {
-	struct decode_handle *d = tile_of(c)->decode;
 	const struct cuda_token *token = &c->input.tokens[0];
 	enum hokku_code rc = HOKKU_OK;
-	if (!d || c->input.n_tokens != 1 || !d->args.greedy || c->input.logits) {
+	if (c->input.n_tokens != 1 || !d->args.greedy || c->input.logits) {
 		CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
 		return HOKKU_OK;
 	}
-	struct decode_ahead *a = &d->ahead;
 	memcpy(a->table, c->input.words + token->table, blocks_to(token->pos) * sizeof *a->table);
 	CUDA_TRY(&c->device, err, cudaEventRecord(a->done[2], c->stream));
-	rc = begin_next(c, token->pos, err);
+	rc = begin_next(c, d, a, token->pos, err);
 	if (rc)
 		return rc;
 	CUDA_TRY(&c->device, err, cudaEventSynchronize(a->done[2]));
@@ -95,18 +87,15 @@ static bool is_pending(const struct cuda *c, const struct decode_ahead *a)
 	       memcmp(a->table, in->words + token->table, blocks_to(a->pos) * sizeof *a->table) == 0;
 }
 
-enum hokku_code decode_foreseen(struct cuda *c, bool *is, struct hokku_error *err)
+enum hokku_code decode_foreseen(struct cuda *c, struct decode_handle *d, struct decode_ahead *a, bool *is,
+				struct hokku_error *err)
 {
-	struct decode_handle *d = tile_of(c)->decode;
-	*is = d && is_pending(c, &d->ahead);
-	if (!d)
-		return HOKKU_OK;
-	struct decode_ahead *a = &d->ahead;
+	*is = is_pending(c, a);
 	uint32_t slot = a->slot;
 	a->pending = false;
 	if (!*is)
 		return HOKKU_OK;
-	enum hokku_code rc = begin_next(c, a->pos, err);
+	enum hokku_code rc = begin_next(c, d, a, a->pos, err);
 	if (rc)
 		return rc;
 	CUDA_TRY(&c->device, err, cudaEventSynchronize(a->done[slot]));

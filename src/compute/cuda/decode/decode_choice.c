@@ -5,19 +5,17 @@
 #define HEADS(hd) (1u << (hd) / 32)
 
 /* The first row that fits is taken. Kernels for some formats alone are there for shapes that models of the
- * size have: each costs half a minute of compiling. The emulator has none of them. */
+ * size have: each costs half a minute of compiling. */
 static const struct {
 	uint32_t planes, formats, heads;
 	decode_launch_fn *launch;
 } kernels[] = {
-#ifndef CUDASIM
 	{2, DECODE_F16, HEADS(64) | HEADS(128), decode_full_f16},
 	{2, DECODE_Q8_0, HEADS(64) | HEADS(128), decode_full_q8_0},
 	{2, DECODE_MIXED, HEADS(64) | HEADS(128), decode_full_mixed},
 	{1, DECODE_F16, HEADS(128), decode_half_f16},
 	{1, DECODE_Q8_0, HEADS(128), decode_half_q8_0},
 	{1, DECODE_K4, HEADS(128), decode_half_k4},
-#endif
 	{2, DECODE_ANY, HEADS(64) | HEADS(128), decode_full_any},
 	{2, DECODE_ANY, HEADS(32) | HEADS(96), decode_full_odd},
 	{1, DECODE_ANY, HEADS(64) | HEADS(128), decode_half_any},
@@ -32,14 +30,4 @@ cudaError_t decode_start(const struct decode_args *a, uint32_t grid, uint32_t sh
 		    kernels[i].heads & HEADS(a->hd))
 			return kernels[i].launch(a, grid, shared_bytes, stream);
 	return cudaErrorInvalidValue;
-}
-
-uint32_t decode_blocks(uint32_t n_sms)
-{
-#ifdef CUDASIM
-	return n_sms < 1 ? n_sms
-			 : 1; /* the emulator runs one block after another; a block alone waits for nobody */
-#else
-	return n_sms;
-#endif
 }

@@ -128,9 +128,6 @@ struct decode_args {
 	uint32_t k_max;      /* most columns of a matrix, a multiple of 32 */
 };
 
-/* Blocks of a launch: one on each multiprocessor. */
-uint32_t decode_blocks(uint32_t n_sms);
-
 /* The launch, of the kernel for the model's planes, formats and heads. sm_90 and later; shared_bytes as
  * planned (decode_plan.h). */
 cudaError_t decode_start(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,

@@ -1,7 +1,33 @@
 /* The plain path: one launch an operation, any device from sm_75 up. Read layer() first: it is the model. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "compute/cuda/load.h"
+#include "compute/cuda/plain/plain_layout.h"
+
+struct plain_layer {
+	struct plain_matrix m[N_LAYER_ROLES]; /* of the roles that are matrices */
+	float *v[N_LAYER_ROLES];              /* of those that are vectors; NULL: the layer has none */
+};
+
+/* What the path keeps in c->own. Pointers inside are the device's, but for layers. */
+struct plain_handle {
+	struct plain_layer *layers; /* (n_layers) */
+	struct plain_matrix embedding, output;
+	float *output_norm;    /* (d_model) */
+	float *rope_frequency; /* (head_dim / 2) */
+	float *x, *normed;     /* (n_batch, d_pitch) */
+	float *q, *attended;   /* (n_batch, q_pitch) */
+	float *k, *v;          /* (n_batch, kv_pitch) */
+	float *gate, *up;      /* (n_batch, ff_pitch) */
+	float *partial;        /* (PLAIN_SPLIT_TOKENS, n_heads, splits of n_ctx, 2 + head_dim) */
+	bool can_split;        /* partial is there */
+};
+
+static struct plain_handle *plain_of(const struct cuda *c)
+{
+	return c->own;
+}
 
 /* out = x * w^T + bias, or added to out */
 static enum hokku_code product(struct cuda *c, const struct plain_matrix *w, const float *bias,
@@ -15,11 +41,12 @@ static enum hokku_code product(struct cuda *c, const struct plain_matrix *w, con
 
 static enum hokku_code norm(struct cuda *c, const float *weight, struct hokku_error *err)
 {
+	struct plain_handle *h = plain_of(c);
 	const struct hparams *hp = &c->model->hp;
 	const struct plain_norm_args a = {
-		.x = c->x,
+		.x = h->x,
 		.weight = weight,
-		.out = c->normed,
+		.out = h->normed,
 		.n = c->input.n_tokens,
 		.cols = hp->d_model,
 		.pitch = c->d_pitch,
@@ -31,28 +58,29 @@ static enum hokku_code norm(struct cuda *c, const float *weight, struct hokku_er
 
 static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error *err)
 {
+	struct plain_handle *h = plain_of(c);
 	const struct hparams *hp = &c->model->hp;
 	float *kv_memory = (float *)(void *)(c->kv + l * c->kv_layer_bytes);
 	const struct plain_kv kv = {kv_memory, cuda_words(c), hp->n_heads, hp->n_kv_heads, hp->head_dim};
 	const struct plain_rope_args rope = {
 		.kv = kv,
 		.tokens = cuda_tokens(c),
-		.frequency = c->rope_frequency,
-		.q = c->q,
-		.k = c->k,
-		.v = c->v,
+		.frequency = h->rope_frequency,
+		.q = h->q,
+		.k = h->k,
+		.v = h->v,
 		.q_pitch = c->q_pitch,
 		.kv_pitch = c->kv_pitch,
 		.n_tokens = c->input.n_tokens,
 		.neox = c->model->ropes[0].kind == ROPE_NEOX,
 	};
-	bool split = c->can_split && c->input.n_tokens <= PLAIN_SPLIT_TOKENS && c->input.n_splits > 1;
+	bool split = h->can_split && c->input.n_tokens <= PLAIN_SPLIT_TOKENS && c->input.n_splits > 1;
 	const struct plain_attention_args a = {
 		.kv = kv,
 		.tokens = cuda_tokens(c),
-		.q = c->q,
-		.out = c->attended,
-		.partial = split ? c->partial : NULL,
+		.q = h->q,
+		.out = h->attended,
+		.partial = split ? h->partial : NULL,
 		.pitch = c->q_pitch,
 		.n_tokens = c->input.n_tokens,
 		.n_splits = c->input.n_splits,
@@ -65,42 +93,45 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 
 static enum hokku_code silu_mul(struct cuda *c, struct hokku_error *err)
 {
-	const struct plain_silu_args a = {c->gate, c->up, c->model->hp.d_ff, c->ff_pitch, c->input.n_tokens};
+	struct plain_handle *h = plain_of(c);
+	const struct plain_silu_args a = {h->gate, h->up, c->model->hp.d_ff, c->ff_pitch, c->input.n_tokens};
 	CUDA_TRY(&c->device, err, plain_silu_mul(&a, c->stream));
 	return HOKKU_OK;
 }
 
 static enum hokku_code layer(struct cuda *c, uint32_t l, struct hokku_error *err)
 {
-	const struct plain_layer *w = &c->layers[l];
+	struct plain_handle *h = plain_of(c);
+	const struct plain_layer *w = &h->layers[l];
 	const uint32_t d = c->d_pitch, q = c->q_pitch, kv = c->kv_pitch, ff = c->ff_pitch;
 	enum hokku_code rc = norm(c, w->v[ROLE_ATTN_NORM], err);
 	if (!rc)
-		rc = product(c, &w->m[ROLE_WQ], w->v[ROLE_BQ], c->normed, d, c->q, q, false, err);
+		rc = product(c, &w->m[ROLE_WQ], w->v[ROLE_BQ], h->normed, d, h->q, q, false, err);
 	if (!rc)
-		rc = product(c, &w->m[ROLE_WK], w->v[ROLE_BK], c->normed, d, c->k, kv, false, err);
+		rc = product(c, &w->m[ROLE_WK], w->v[ROLE_BK], h->normed, d, h->k, kv, false, err);
 	if (!rc)
-		rc = product(c, &w->m[ROLE_WV], w->v[ROLE_BV], c->normed, d, c->v, kv, false, err);
+		rc = product(c, &w->m[ROLE_WV], w->v[ROLE_BV], h->normed, d, h->v, kv, false, err);
 	if (!rc)
 		rc = attention(c, l, err);
 	if (!rc)
-		rc = product(c, &w->m[ROLE_WO], NULL, c->attended, q, c->x, d, true, err);
+		rc = product(c, &w->m[ROLE_WO], NULL, h->attended, q, h->x, d, true, err);
 	if (!rc)
 		rc = norm(c, w->v[ROLE_FFN_NORM], err);
 	if (!rc)
-		rc = product(c, &w->m[ROLE_W_GATE], NULL, c->normed, d, c->gate, ff, false, err);
+		rc = product(c, &w->m[ROLE_W_GATE], NULL, h->normed, d, h->gate, ff, false, err);
 	if (!rc)
-		rc = product(c, &w->m[ROLE_W_UP], NULL, c->normed, d, c->up, ff, false, err);
+		rc = product(c, &w->m[ROLE_W_UP], NULL, h->normed, d, h->up, ff, false, err);
 	if (!rc)
 		rc = silu_mul(c, err);
 	if (!rc)
-		rc = product(c, &w->m[ROLE_W_DOWN], NULL, c->gate, ff, c->x, d, true, err);
+		rc = product(c, &w->m[ROLE_W_DOWN], NULL, h->gate, ff, h->x, d, true, err);
 	return rc;
 }
 
 static enum hokku_code plain_layers(struct cuda *c, struct hokku_error *err)
 {
-	const struct plain_embed_args embed = {c->embedding, cuda_tokens(c), c->x, c->d_pitch,
+	struct plain_handle *h = plain_of(c);
+	const struct plain_embed_args embed = {h->embedding, cuda_tokens(c), h->x, c->d_pitch,
 					       c->input.n_tokens};
 	CUDA_TRY(&c->device, err, plain_embed(&embed, c->stream));
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
@@ -113,21 +144,22 @@ static enum hokku_code plain_layers(struct cuda *c, struct hokku_error *err)
 
 static enum hokku_code plain_logits(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
 {
+	struct plain_handle *h = plain_of(c);
 	const struct hparams *hp = &c->model->hp;
 	const uint32_t *rows = (const uint32_t *)(const void *)(c->input.device + c->input.rows_at);
 	const struct plain_norm_args norm = {
-		.x = c->x,
-		.weight = c->output_norm,
+		.x = h->x,
+		.weight = h->output_norm,
 		.rows = rows + first,
-		.out = c->normed,
+		.out = h->normed,
 		.n = n,
 		.cols = hp->d_model,
 		.pitch = c->d_pitch,
 		.eps = hp->norm_eps,
 	};
 	const struct plain_product_args product = {
-		.w = c->output,
-		.x = c->normed,
+		.w = h->output,
+		.x = h->normed,
 		.out = c->logits,
 		.x_pitch = c->d_pitch,
 		.out_pitch = c->vocab_pitch,
@@ -149,13 +181,8 @@ static enum hokku_code fits_matrix(const struct weight *w, struct hokku_error *e
 		       STR_ARG(w->tensor->name), w->fmt->name);
 }
 
-static enum hokku_code plain_fits(struct cuda *c, struct hokku_error *err)
+static enum hokku_code fits_formats(const struct model *m, struct hokku_error *err)
 {
-	const struct model *m = c->model;
-	if (m->hp.head_dim > CUDA_MAX_HEAD_DIM)
-		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
-			       "%s has heads of %u columns; the device cuda takes at most %d", m->name,
-			       m->hp.head_dim, CUDA_MAX_HEAD_DIM);
 	enum hokku_code rc = fits_matrix(&m->w[ROLE_EMBEDDING], err);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		const struct weight *w = m->layers[l].w;
@@ -166,7 +193,37 @@ static enum hokku_code plain_fits(struct cuda *c, struct hokku_error *err)
 	return rc || m->tied ? rc : fits_matrix(&m->w[ROLE_OUTPUT], err);
 }
 
-/* Keys and values in float32, see kernels.h. */
+static enum hokku_code plain_fits(struct cuda *c, struct hokku_error *err)
+{
+	const struct model *m = c->model;
+	if (m->hp.head_dim > CUDA_MAX_HEAD_DIM)
+		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
+			       "%s has heads of %u columns; the device cuda takes at most %d", m->name,
+			       m->hp.head_dim, CUDA_MAX_HEAD_DIM);
+	enum hokku_code rc = fits_formats(m, err);
+	if (rc)
+		return rc;
+	struct plain_handle *h = calloc(1, sizeof *h);
+	if (h)
+		h->layers = calloc(m->hp.n_layers, sizeof *h->layers);
+	if (!h || !h->layers) {
+		free(h);
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cuda");
+	}
+	c->own = h;
+	return HOKKU_OK;
+}
+
+static void plain_close(struct cuda *c)
+{
+	struct plain_handle *h = plain_of(c);
+	if (h)
+		free(h->layers);
+	free(h);
+	c->own = NULL;
+}
+
+/* Keys and values in float32, see plain_kernels.h. */
 static uint64_t plain_kv_block_bytes(const struct cuda *c)
 {
 	return (uint64_t)c->kv_dim * 2 * CUDA_KV_BLOCK * sizeof(float);
@@ -187,11 +244,12 @@ static float *take_vector(struct cuda_taker *t, const struct weight *w)
 
 static void plain_take_weights(struct cuda *c, struct cuda_taker *t)
 {
+	struct plain_handle *h = plain_of(c);
 	const struct model *m = c->model;
-	take_matrix(t, &c->embedding, &m->w[ROLE_EMBEDDING]);
+	take_matrix(t, &h->embedding, &m->w[ROLE_EMBEDDING]);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		const struct weight *from = m->layers[l].w;
-		struct plain_layer *to = &c->layers[l];
+		struct plain_layer *to = &h->layers[l];
 		for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
 			if (role_is_matrix(i) && from[i].tensor)
 				take_matrix(t, &to->m[i], &from[i]);
@@ -199,47 +257,55 @@ static void plain_take_weights(struct cuda *c, struct cuda_taker *t)
 			if (!role_is_matrix(i))
 				to->v[i] = take_vector(t, &from[i]);
 	}
-	c->output_norm = take_vector(t, &m->w[ROLE_OUTPUT_NORM]);
+	h->output_norm = take_vector(t, &m->w[ROLE_OUTPUT_NORM]);
 	if (m->tied)
-		c->output = c->embedding;
+		h->output = h->embedding;
 	else
-		take_matrix(t, &c->output, &m->w[ROLE_OUTPUT]);
-	c->rope_frequency = cuda_take(t, LEDGER_WEIGHTS, m->hp.head_dim / 2, sizeof(float), "weights");
+		take_matrix(t, &h->output, &m->w[ROLE_OUTPUT]);
+	h->rope_frequency = cuda_take(t, LEDGER_WEIGHTS, m->hp.head_dim / 2, sizeof(float), "weights");
+}
+
+static cudaError_t place(const struct load_item *item, const uint8_t *rows, uint32_t first, uint32_t n,
+			 cudaStream_t stream)
+{
+	return plain_layout_rows(item->to, item->w, rows, first, n, stream);
 }
 
 static void list_layer(struct load_list *list, const struct plain_layer *to, const struct weight *from)
 {
 	for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
 		if (role_is_matrix(i) && from[i].tensor)
-			load_planes(list, &to->m[i], &from[i]);
+			load_add(list, &from[i], &to->m[i], place);
 }
 
 static enum hokku_code load_vectors(struct cuda *c, struct hokku_error *err)
 {
+	struct plain_handle *h = plain_of(c);
 	const struct model *m = c->model;
-	enum hokku_code rc = load_vector(c, c->output_norm, &m->w[ROLE_OUTPUT_NORM], m->hp.d_model, err);
+	enum hokku_code rc = load_vector(c, h->output_norm, &m->w[ROLE_OUTPUT_NORM], m->hp.d_model, err);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		const struct weight *from = m->layers[l].w;
-		float *const *to = c->layers[l].v;
+		float *const *to = h->layers[l].v;
 		for (uint32_t i = 0; i < N_LAYER_ROLES && !rc; i++)
 			if (to[i])
 				rc = load_vector(c, to[i], &from[i], from[i].cols, err);
 	}
-	return rc ? rc : load_frequencies(c, c->rope_frequency, err);
+	return rc ? rc : load_frequencies(c, h->rope_frequency, err);
 }
 
 static enum hokku_code plain_load(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
 {
+	struct plain_handle *h = plain_of(c);
 	const struct model *m = c->model;
 	struct load_list list = {0};
 	enum hokku_code rc = load_vectors(c, err);
 	if (rc)
 		return rc;
-	load_planes(&list, &c->embedding, &m->w[ROLE_EMBEDDING]);
+	load_add(&list, &m->w[ROLE_EMBEDDING], &h->embedding, place);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++)
-		list_layer(&list, &c->layers[l], m->layers[l].w);
+		list_layer(&list, &h->layers[l], m->layers[l].w);
 	if (!m->tied)
-		load_planes(&list, &c->output, &m->w[ROLE_OUTPUT]);
+		load_add(&list, &m->w[ROLE_OUTPUT], &h->output, place);
 	return load_run(c, &list, load_choose(&list, c->load_room), p, err);
 }
 
@@ -250,19 +316,20 @@ static float *take_floats(struct cuda_taker *t, uint64_t rows, uint64_t columns)
 
 static void plain_take_scratch(struct cuda *c, struct cuda_taker *t)
 {
+	struct plain_handle *h = plain_of(c);
 	const struct hparams *hp = &c->model->hp;
 	uint64_t n = c->n_batch, splits = ((uint64_t)c->n_ctx + CUDA_ATTN_SPLIT - 1) / CUDA_ATTN_SPLIT;
-	c->x = take_floats(t, n, c->d_pitch);
-	c->normed = take_floats(t, n > c->logit_rows ? n : c->logit_rows, c->d_pitch);
-	c->q = take_floats(t, n, c->q_pitch);
-	c->attended = take_floats(t, n, c->q_pitch);
-	c->k = take_floats(t, n, c->kv_pitch);
-	c->v = take_floats(t, n, c->kv_pitch);
-	c->gate = take_floats(t, n, c->ff_pitch);
-	c->up = take_floats(t, n, c->ff_pitch);
-	c->can_split = splits > 1 && splits <= 65535; /* of a grid's second dimension */
-	if (c->can_split)
-		c->partial = take_floats(t, (uint64_t)PLAIN_SPLIT_TOKENS * hp->n_heads,
+	h->x = take_floats(t, n, c->d_pitch);
+	h->normed = take_floats(t, n > c->logit_rows ? n : c->logit_rows, c->d_pitch);
+	h->q = take_floats(t, n, c->q_pitch);
+	h->attended = take_floats(t, n, c->q_pitch);
+	h->k = take_floats(t, n, c->kv_pitch);
+	h->v = take_floats(t, n, c->kv_pitch);
+	h->gate = take_floats(t, n, c->ff_pitch);
+	h->up = take_floats(t, n, c->ff_pitch);
+	h->can_split = splits > 1 && splits <= 65535; /* of a grid's second dimension */
+	if (h->can_split)
+		h->partial = take_floats(t, (uint64_t)PLAIN_SPLIT_TOKENS * hp->n_heads,
 					 splits * (2 + (uint64_t)hp->head_dim));
 }
 
@@ -283,4 +350,5 @@ const struct cuda_path cuda_path_plain = {
 	.take_scratch = plain_take_scratch,
 	.layers = plain_layers,
 	.logits = plain_logits,
+	.close = plain_close,
 };

@@ -4,7 +4,7 @@
  * do the first and one does the second: every bit is the same, so steps of few tokens spread over the device
  * and steps of many do not need memory for parts.
  */
-#include "compute/cuda/kernels.h"
+#include "compute/cuda/plain/plain_kernels.h"
 #include "compute/cuda/ptx.cuh"
 
 namespace

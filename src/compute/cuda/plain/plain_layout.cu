@@ -1,5 +1,5 @@
 /* Rows as the file has them to the planes of plain_layout.h. */
-#include "compute/cuda/kernels.h"
+#include "compute/cuda/plain/plain_kernels.h"
 #include "compute/cuda/ptx.cuh"
 
 namespace

@@ -10,7 +10,7 @@
 #ifndef COMPUTE_CUDA_PLAIN_LAYOUT_H
 #define COMPUTE_CUDA_PLAIN_LAYOUT_H
 
-#include "compute/cuda/kernels.h"
+#include "compute/cuda/plain/plain_kernels.h"
 #include "model/model.h"
 
 /* Fills m's shape and pitches for w, not its pointers. False: there is no kernel for the format. */

@@ -1,6 +1,6 @@
 /* What stands between the products: RMSNorm, RoPE with the KV write, and the gate of the feed-forward part.
  */
-#include "compute/cuda/kernels.h"
+#include "compute/cuda/plain/plain_kernels.h"
 #include "compute/cuda/ptx.cuh"
 
 namespace

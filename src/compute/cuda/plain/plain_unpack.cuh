@@ -9,7 +9,7 @@
 #ifndef COMPUTE_CUDA_PLAIN_UNPACK_CUH
 #define COMPUTE_CUDA_PLAIN_UNPACK_CUH
 
-#include "compute/cuda/kernels.h"
+#include "compute/cuda/plain/plain_kernels.h"
 #include "compute/cuda/ptx.cuh"
 
 struct unit {

@@ -4,18 +4,13 @@
 #include "compute/cuda/tile/tile.h"
 #include "compute/cuda/tile/tile_product.h"
 
-enum { TILE_CC = 90, WORDS_A_TILE = sizeof(struct attend_tile) / sizeof(uint32_t) };
+enum { WORDS_A_TILE = sizeof(struct attend_tile) / sizeof(uint32_t) };
 
 /* ---- a step ---- */
 
 static uint32_t group_of(const struct cuda *c)
 {
 	return c->model->hp.n_heads / c->model->hp.n_kv_heads;
-}
-
-static bool by_decode_kernel(const struct cuda *c)
-{
-	return c->input.n_tokens == 1 && tile_of(c)->decode;
 }
 
 static enum hokku_code norm(struct cuda *c, const float *weight, const uint32_t *rows, uint32_t n,
@@ -165,11 +160,9 @@ static enum hokku_code layer(struct cuda *c, uint32_t l, struct hokku_error *err
 	return rc;
 }
 
-static enum hokku_code tile_layers(struct cuda *c, struct hokku_error *err)
+enum hokku_code tile_layers(struct cuda *c, struct hokku_error *err)
 {
 	struct tile_handle *h = tile_of(c);
-	if (by_decode_kernel(c))
-		return decode_run(c, err);
 	const struct tile_embed_args embed = {h->embedding, cuda_tokens(c), h->x, c->d_pitch,
 					      c->input.n_tokens};
 	CUDA_TRY(&c->device, err, tile_embed(&embed, c->stream));
@@ -181,12 +174,10 @@ static enum hokku_code tile_layers(struct cuda *c, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-static enum hokku_code tile_logits(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
+enum hokku_code tile_logits(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
 {
 	struct tile_handle *h = tile_of(c);
 	const uint32_t *rows = (const uint32_t *)(const void *)(c->input.device + c->input.rows_at);
-	if (by_decode_kernel(c))
-		return HOKKU_OK; /* they are there */
 	enum hokku_code rc = norm(c, h->output_norm, rows + first, n, err);
 	if (rc)
 		return rc;
@@ -202,18 +193,16 @@ static enum hokku_code tile_logits(struct cuda *c, uint32_t first, uint32_t n, s
 		       err);
 }
 
-static uint64_t tile_input_words(const struct cuda *c)
+uint64_t tile_input_words(const struct cuda *c)
 {
 	return (uint64_t)attend_most_tiles(c->n_batch, group_of(c)) * WORDS_A_TILE;
 }
 
 /* Attention's tiles go with the step's input. */
-static void tile_pack(struct cuda *c)
+void tile_pack(struct cuda *c)
 {
 	struct cuda_input *in = &c->input;
 	struct tile_handle *h = tile_of(c);
-	if (by_decode_kernel(c))
-		return;
 	h->split = in->n_tokens <= TILE_SPLIT_TOKENS && in->n_splits > 1 &&
 		   (uint64_t)in->n_tokens * in->n_splits <= TILE_SPLITS;
 	h->tiles = (uint32_t)in->n_words;
@@ -224,7 +213,7 @@ static void tile_pack(struct cuda *c)
 
 /* ---- what it takes from the device ---- */
 
-static enum hokku_code tile_fits(struct cuda *c, struct hokku_error *err)
+enum hokku_code tile_fits(struct cuda *c, struct hokku_error *err)
 {
 	struct cudaDeviceProp prop;
 	if (c->device.cc != TILE_CC)
@@ -240,12 +229,13 @@ static enum hokku_code tile_fits(struct cuda *c, struct hokku_error *err)
 		return rc;
 	struct tile_handle *h = tile_of(c);
 	h->n_sms = (uint32_t)prop.multiProcessorCount;
+	h->n_together = prop.cooperativeLaunch ? h->n_sms : 1;
 	h->hd = tile_hd(c->model->hp.head_dim);
 	h->qkv_pitch = (c->q_dim + 2 * c->kv_dim + CUDA_PITCH - 1) / CUDA_PITCH * CUDA_PITCH;
 	return HOKKU_OK;
 }
 
-static uint64_t tile_path_kv_block_bytes(const struct cuda *c)
+uint64_t tile_block_bytes(const struct cuda *c)
 {
 	const struct hparams *hp = &c->model->hp;
 	return tile_kv_block_bytes(hp->n_kv_heads, hp->head_dim, tile_of(c)->planes);
@@ -262,15 +252,11 @@ static void take_activations(struct cuda *c, struct cuda_taker *t, struct tile_a
 			cuda_take(t, LEDGER_SCRATCH, rows, a->pitch / TILE_CHUNK * sizeof(float), "scratch");
 }
 
-static void tile_take_scratch(struct cuda *c, struct cuda_taker *t)
+void tile_take_scratch(struct cuda *c, struct cuda_taker *t)
 {
 	const struct hparams *hp = &c->model->hp;
 	struct tile_handle *h = tile_of(c);
 	uint64_t n = c->n_batch;
-	if (!t->rc && !h->decode)
-		t->rc = decode_create(c, t->err);
-	if (t->rc)
-		return;
 	h->x = cuda_take(t, LEDGER_SCRATCH, n, c->d_pitch * sizeof(float), "scratch");
 	h->qkv = cuda_take(t, LEDGER_SCRATCH, n, h->qkv_pitch * sizeof(float), "scratch");
 	h->gate_up = cuda_take(t, LEDGER_SCRATCH, n, 2 * (uint64_t)c->ff_pitch * sizeof(float), "scratch");
@@ -281,30 +267,4 @@ static void tile_take_scratch(struct cuda *c, struct cuda_taker *t)
 	take_activations(c, t, &h->normed, hp->d_model);
 	take_activations(c, t, &h->attended, c->q_dim);
 	take_activations(c, t, &h->hidden, hp->d_ff);
-	decode_take(c, t);
 }
-
-/* What of a model's specs the kernels carry out. */
-static const struct spec_support tile_can = {
-	.must = SPEC_PLAIN_ROLES,
-	.roles = SPEC_PLAIN_ROLES | ROLE_BIT(BQ) | ROLE_BIT(BK) | ROLE_BIT(BV),
-};
-
-const struct cuda_path cuda_path_tile = {
-	.name = "tile",
-	.min_cc = TILE_CC,
-	.can = &tile_can,
-	.fits = tile_fits,
-	.kv_block_bytes = tile_path_kv_block_bytes,
-	.take_weights = tile_take_weights,
-	.take_scratch = tile_take_scratch,
-	.load = tile_load,
-	.prepare = decode_prepare,
-	.foreseen = decode_foreseen,
-	.foresee = decode_foresee,
-	.pack = tile_pack,
-	.input_words = tile_input_words,
-	.layers = tile_layers,
-	.logits = tile_logits,
-	.close = tile_destroy,
-};

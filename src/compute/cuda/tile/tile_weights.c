@@ -1,10 +1,9 @@
-/* The weights of the tile path: which there are, and their way to the device. */
+#include "compute/cuda/tile/tile_weights.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
-#include "compute/cuda/load.h"
-#include "compute/cuda/tile/tile.h"
 #include "compute/cuda/tile/tile_plan.h"
 
 static const uint64_t full_params_max = 2000000000; /* below: two planes */
@@ -83,8 +82,6 @@ void tile_destroy(struct cuda *c)
 	struct tile_handle *h = tile_of(c);
 	if (h)
 		free(h->layers);
-	if (h)
-		decode_destroy(h);
 	free(h);
 	c->own = NULL;
 }
@@ -101,6 +98,20 @@ static void take_matrix(const struct tile_handle *h, struct cuda_taker *t, struc
 static float *take_vector(struct cuda_taker *t, const struct weight *w)
 {
 	return w->tensor ? cuda_take(t, LEDGER_WEIGHTS, padded(w), sizeof(float), "weights") : NULL;
+}
+
+/* Does some matrix want the sums of its activations? */
+static bool any_mins(const struct cuda *c)
+{
+	const struct tile_handle *h = tile_of(c);
+	bool any = tile_has_mins(h->output.format);
+	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
+		const struct tile_layer *w = &h->layers[l];
+		for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
+			if (w->m[i].rows)
+				any |= tile_has_mins(w->m[i].format);
+	}
+	return any && h->planes == 2;
 }
 
 void tile_take_weights(struct cuda *c, struct cuda_taker *t)
@@ -124,9 +135,18 @@ void tile_take_weights(struct cuda *c, struct cuda_taker *t)
 	else
 		take_matrix(h, t, &h->output, &m->w[ROLE_OUTPUT]);
 	h->rope_frequency = cuda_take(t, LEDGER_WEIGHTS, m->hp.head_dim / 2, sizeof(float), "weights");
+	h->any_mins = any_mins(c);
 }
 
 /* ---- loading ---- */
+
+cudaError_t tile_place(const struct load_item *item, const uint8_t *rows, uint32_t first, uint32_t n,
+		       cudaStream_t stream)
+{
+	const struct tile_matrix *m = item->to;
+	const struct tile_repack_args a = {*m, rows, item->w->row_bytes, first, n};
+	return tile_repack(&a, stream);
+}
 
 static enum hokku_code load_vectors(struct cuda *c, struct hokku_error *err)
 {
@@ -152,14 +172,14 @@ enum hokku_code tile_load(struct cuda *c, const struct compute_params *p, struct
 	enum hokku_code rc = load_vectors(c, err);
 	if (rc)
 		return rc;
-	load_tiles(&list, &h->embedding, &m->w[ROLE_EMBEDDING]);
+	load_add(&list, &m->w[ROLE_EMBEDDING], &h->embedding, tile_place);
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		const struct weight *from = m->layers[l].w;
 		for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
 			if (role_is_matrix(i) && from[i].tensor)
-				load_tiles(&list, &h->layers[l].m[i], &from[i]);
+				load_add(&list, &from[i], &h->layers[l].m[i], tile_place);
 	}
 	if (!m->tied)
-		load_tiles(&list, &h->output, &m->w[ROLE_OUTPUT]);
+		load_add(&list, &m->w[ROLE_OUTPUT], &h->output, tile_place);
 	return load_run(c, &list, load_choose(&list, c->load_room), p, err);
 }

@@ -1,0 +1,38 @@
+/* The decode kernel's place in the tile path, host's side: which models it takes, its tables and words, its
+ * launch. It borrows the path's weights. */
+#ifndef COMPUTE_CUDA_DECODE_H
+#define COMPUTE_CUDA_DECODE_H
+
+#include "compute/cuda/decode/decode_kernels.h"
+#include "compute/cuda/tile/tile_weights.h"
+
+struct decode_handle {
+	struct decode_args args;
+	uint32_t grid, shared_bytes;
+	struct tile_matrix *matrices; /* (n_layers * DECODE_N_ROLES + 1) */
+	struct decode_layer *layers;  /* (n_layers) */
+	struct decode_job *jobs;      /* (grid, n_jobs) */
+	struct {                      /* the same on the device */
+		void *matrices, *layers, *jobs;
+	} device;
+	uint32_t *words[2]; /* device (n_layers * per_layer): of even and odd launches, all DECODE_EMPTY at
+			       first */
+	uint64_t words_bytes, tagged_bytes; /* of one set; of all */
+};
+
+/* Once the weights' shapes are known. *d is NULL where the kernel cannot run the model. OUT_OF_MEMORY. */
+enum hokku_code decode_create(const struct cuda *c, struct decode_handle **d, struct hokku_error *err);
+/* d may be NULL. */
+void decode_destroy(struct decode_handle *d);
+void decode_take(const struct cuda *c, struct decode_handle *d, struct cuda_taker *t);
+/* Once its memory is there: tables to the device, words emptied. */
+enum hokku_code decode_prepare(struct cuda *c, struct decode_handle *d, struct hokku_error *err);
+/* The step's one token, from the embedding to the logits, and the draw if it is a plain greedy one (then
+ * c->is_drawn). */
+enum hokku_code decode_run(struct cuda *c, struct decode_handle *d, struct hokku_error *err);
+/* A launch of the kernel with the arguments as they stand. */
+enum hokku_code decode_launch(struct cuda *c, struct decode_handle *d, struct hokku_error *err);
+/* A draw that the kernel makes itself: the likeliest token, nothing changed before. */
+bool decode_is_greedy(const struct cuda_draw *draw);
+
+#endif

@@ -1,0 +1,124 @@
+#include "compute/cuda/decode/decode_path.h"
+
+#include <stdlib.h>
+
+#include "compute/cuda/decode/decode_ahead.h"
+#include "compute/cuda/tile/tile.h"
+
+struct decode_path {
+	struct decode_handle *handle; /* NULL: the kernel cannot run the model */
+	struct decode_ahead ahead;
+};
+
+struct decode_handle *decode_of(const struct cuda *c)
+{
+	return tile_of(c)->one->handle;
+}
+
+static bool is_one(const struct cuda *c)
+{
+	return c->input.n_tokens == 1 && decode_of(c);
+}
+
+static enum hokku_code path_fits(struct cuda *c, struct hokku_error *err)
+{
+	struct decode_path *one = calloc(1, sizeof *one);
+	if (!one)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cuda");
+	enum hokku_code rc = tile_fits(c, err);
+	if (rc)
+		free(one);
+	else
+		tile_of(c)->one = one;
+	return rc;
+}
+
+/* The matrices' shapes are known now, and not before. */
+static void path_take_scratch(struct cuda *c, struct cuda_taker *t)
+{
+	struct decode_path *one = tile_of(c)->one;
+	if (!t->rc && !one->handle)
+		t->rc = decode_create(c, &one->handle, t->err);
+	if (t->rc)
+		return;
+	tile_take_scratch(c, t);
+	if (one->handle)
+		decode_take(c, one->handle, t);
+}
+
+static enum hokku_code path_prepare(struct cuda *c, struct hokku_error *err)
+{
+	struct decode_path *one = tile_of(c)->one;
+	if (!one->handle)
+		return HOKKU_OK;
+	enum hokku_code rc = decode_prepare(c, one->handle, err);
+	return rc ? rc : decode_ahead_create(c, &one->ahead, err);
+}
+
+static enum hokku_code path_foreseen(struct cuda *c, bool *is, struct hokku_error *err)
+{
+	struct decode_path *one = tile_of(c)->one;
+	*is = false;
+	return one->handle ? decode_foreseen(c, one->handle, &one->ahead, is, err) : HOKKU_OK;
+}
+
+static enum hokku_code path_foresee(struct cuda *c, struct hokku_error *err)
+{
+	struct decode_path *one = tile_of(c)->one;
+	if (one->handle)
+		return decode_foresee(c, one->handle, &one->ahead, err);
+	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
+	return HOKKU_OK;
+}
+
+static void path_pack(struct cuda *c)
+{
+	if (!is_one(c))
+		tile_pack(c);
+}
+
+static enum hokku_code path_layers(struct cuda *c, struct hokku_error *err)
+{
+	return is_one(c) ? decode_run(c, decode_of(c), err) : tile_layers(c, err);
+}
+
+static enum hokku_code path_logits(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
+{
+	return is_one(c) ? HOKKU_OK /* they are there */ : tile_logits(c, first, n, err);
+}
+
+static void path_close(struct cuda *c)
+{
+	struct tile_handle *h = tile_of(c);
+	if (h) {
+		decode_ahead_destroy(&h->one->ahead);
+		decode_destroy(h->one->handle);
+		free(h->one);
+	}
+	tile_destroy(c);
+}
+
+/* What of a model's specs the kernels carry out. */
+static const struct spec_support tile_can = {
+	.must = SPEC_PLAIN_ROLES,
+	.roles = SPEC_PLAIN_ROLES | ROLE_BIT(BQ) | ROLE_BIT(BK) | ROLE_BIT(BV),
+};
+
+const struct cuda_path cuda_path_tile = {
+	.name = "tile",
+	.min_cc = TILE_CC,
+	.can = &tile_can,
+	.fits = path_fits,
+	.kv_block_bytes = tile_block_bytes,
+	.take_weights = tile_take_weights,
+	.take_scratch = path_take_scratch,
+	.load = tile_load,
+	.prepare = path_prepare,
+	.foreseen = path_foreseen,
+	.foresee = path_foresee,
+	.pack = path_pack,
+	.input_words = tile_input_words,
+	.layers = path_layers,
+	.logits = path_logits,
+	.close = path_close,
+};
