@@ -222,17 +222,19 @@ need_node_modules() {
 	fi
 }
 
-# suite PRESET [ctest arguments]: builds the preset and runs its tests; CTest's summary closes it.
+# suite PRESET [ctest arguments]: builds the preset and runs its tests; its closing lines say what ran.
 suite() {
 	preset=$1
 	shift
 	build "$preset"
 	find "build/$preset" -name '*.gcda' -delete
 	status=0
-	(cd "build/$preset" && ctest --output-on-failure -j 2 --output-log ctest.log "$@") || status=1
-	[ "$preset" = asan ] || return $status
-	coverage || status=1
-	sed -n '/tests passed,/,$p' build/asan/ctest.log
+	rm -f "build/$preset/ctest.xml"
+	(cd "build/$preset" && ctest --output-on-failure -j 2 --output-junit ctest.xml "$@") || status=1
+	[ "$preset" != asan ] || coverage || status=1
+	awk -v build="$preset" -f tests/closing.awk "build/$preset/ctest.xml" "build/$preset/Testing/Temporary/LastTest.log" \
+		>"build/$preset/closing" || status=1
+	cat "build/$preset/closing"
 	return $status
 }
 
@@ -254,9 +256,13 @@ task_test() {
 	all)
 		build release # also what is not built under sanitizers: the CUDA plugin, where there is an nvcc
 		say "do: the tests that have threads, under the thread sanitizer"
-		suite tsan -LE one_thread
+		failed=0
+		suite tsan -LE one_thread || failed=1
 		say "do: the tests under the address and undefined-behaviour sanitizers"
-		suite asan
+		suite asan || failed=1
+		awk '/^[a-z]+: [0-9]+ passed, / { passed += $2; failed += $4; skipped += $6 }
+			END { printf "all: %d passed, %d failed, %d skipped\n", passed, failed, skipped }' build/tsan/closing build/asan/closing
+		return $failed
 		;;
 	asan | tsan | test | debug)
 		preset=$1
@@ -285,25 +291,68 @@ task_valgrind() {
 	done
 }
 
-task_bench() {
-	need $packages_build
-	build release
-	sh bench/run.sh "$@"
+# record TASK FIGURE: the task's line in docs/runs.md becomes this run's, to be committed with what it speaks for.
+record() {
+	commit=$(git rev-parse --short HEAD 2>/dev/null) || commit=unknown
+	[ -z "$(git status --porcelain -- . ':!docs/runs.md' 2>/dev/null)" ] || commit="$commit and changes"
+	machine="$(nproc) x $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+	line="| $1 | $(date +%Y-%m-%d) | $commit | $machine | $2 |" task=$1 awk '
+		index($0, "| " ENVIRON["task"] " |") == 1 { print ENVIRON["line"]; done = 1; next }
+		{ print }
+		END { if (!done) print ENVIRON["line"] }' docs/runs.md >build/runs.md
+	cat build/runs.md >docs/runs.md
+	say "do: docs/runs.md has the line: $2"
 }
 
+task_bench() {
+	need $packages_build
+	build release hokku
+	{
+		sh bench/run.sh "$@" && : >build/bench.good
+	} | tee build/bench.log
+	[ -f build/bench.good ] || die "the benchmark failed"
+	rm -f build/bench.good
+	[ $# -gt 0 ] || record bench "$(awk '/^build\// { sub(/.*-0.5b-/, ""); sub(/.gguf/, ""); name = $0 }
+		/^prefill/ { prefill = $3 }
+		/^decode/ { printf "%s0.5B %s: prefill %d, decode %d tokens/s", separator, name, prefill, $3; separator = "; " }' build/bench.log)"
+}
+
+fuzz_seconds=60
 task_fuzz() {
-	seconds=${1:-60}
+	seconds=${1:-$fuzz_seconds}
 	need $packages_fuzz
 	build fuzz
+	inputs=0 targets=0
 	for source in tests/fuzz/fuzz_*.c; do
 		name=$(basename "$source" .c)
 		corpus=tests/fuzz/corpus/${name#fuzz_}
 		found=build/fuzz/corpus/$name
 		mkdir -p "$found"
-		say "do: $name for $seconds s"
 		"build/fuzz/tests/fuzz/$name" -max_total_time="$seconds" -print_final_stats=1 -verbosity=0 \
-			-artifact_prefix="build/fuzz/$name-" "$found" "$corpus" || die "$name found a fault"
+			-artifact_prefix="build/fuzz/$name-" "$found" "$corpus" >"build/fuzz/$name.log" 2>&1 || {
+			cat "build/fuzz/$name.log" >&2
+			die "$name found a fault"
+		}
+		n=$(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$name.log")
+		say "do: $name for $seconds s: $n inputs, no fault"
+		inputs=$((inputs + n)) targets=$((targets + 1))
 	done
+	[ "$seconds" -lt $fuzz_seconds ] || record fuzz "$targets targets, $seconds s each: $inputs inputs, no fault"
+}
+
+soak_seconds=60
+task_soak() {
+	seconds=${1:-$soak_seconds}
+	need $packages_haiku nodejs npm ca-certificates
+	need_node
+	build release hokku
+	say "do: a server under mixed load for $seconds s"
+	HOKKU=$PWD/build/release/hokku node tests/soak/run.mjs "$seconds" >build/soak.log || {
+		cat build/soak.log >&2
+		die "the soak run found a fault"
+	}
+	cat build/soak.log
+	[ "$seconds" -lt $soak_seconds ] || record soak "$(tail -n 1 build/soak.log)"
 }
 
 sources() {
@@ -354,6 +403,7 @@ usage: ./do TASK
                     (BUILD: asan, tsan, test or debug runs all of them in that one alone)
   bench             speed on synthetic models of real shape, beside the machine's limits
   fuzz [SECONDS]    each fuzz target for so long (60)
+  soak [SECONDS]    a server under mixed load for so long (60): answers stay the same, nothing grows
   valgrind          the unit tests under valgrind
   fmt [--check]     lay out the sources
   lint              layout and clang-tidy
@@ -362,14 +412,15 @@ usage: ./do TASK
   clean             remove what was built
   help              this text
 
-What a task needs is installed with apt (with sudo when you are not root).
+What a task needs is installed with apt (with sudo when you are not root). bench, fuzz and soak write their figure into
+docs/runs.md, unless they were shorter than usual.
 END
 }
 
 task=${1:-help}
 [ $# -gt 0 ] && shift
 case $task in
-haiku | build | test | bench | fuzz | valgrind | fmt | lint | gpu | install | clean | help) "task_$task" "$@" ;;
+haiku | build | test | bench | fuzz | soak | valgrind | fmt | lint | gpu | install | clean | help) "task_$task" "$@" ;;
 -h | --help) task_help ;;
 *)
 	task_help >&2
