@@ -15,45 +15,39 @@ static enum hokku_code open_failed(const char *path, struct hokku_error *err)
 	return err_set(err, code, "%s: %s", path, strerror(errno));
 }
 
-enum hokku_code file_map(const char *path, struct file_map *out, struct hokku_error *err)
+enum hokku_code file_open(const char *path, struct file *out, struct hokku_error *err)
 {
 	enum hokku_code rc = HOKKU_OK;
 	struct stat st;
-	*out = (struct file_map){0};
+	*out = (struct file){.fd = -1};
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return open_failed(path, err);
-	if (fstat(fd, &st)) {
+	if (fstat(fd, &st))
 		rc = open_failed(path, err);
-	} else if (!S_ISREG(st.st_mode)) {
+	else if (!S_ISREG(st.st_mode))
 		rc = err_set(err, HOKKU_IO_ERROR, "%s: is %s, not a file", path,
 			     S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
-	} else if (st.st_size > 0) {
-		void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-		if (data == MAP_FAILED)
-			rc = err_set(err, HOKKU_IO_ERROR, "%s: cannot be mapped: %s", path, strerror(errno));
-		else
-			*out = (struct file_map){data, (size_t)st.st_size, fd};
-	}
-	if (!out->data)
+	if (rc) {
 		close(fd);
-	return rc;
-}
-
-void file_unmap(struct file_map *m)
-{
-	if (m->data) {
-		munmap((void *)(uintptr_t)m->data, m->size);
-		close(m->fd);
+		return rc;
 	}
-	*m = (struct file_map){0};
+	*out = (struct file){fd, (uint64_t)st.st_size, st.st_mtim};
+	return HOKKU_OK;
 }
 
-enum hokku_code file_read_at(const struct file_map *m, const char *path, uint64_t offset, void *to, size_t n,
+void file_close(struct file *f)
+{
+	if (f->fd >= 0)
+		close(f->fd);
+	*f = (struct file){.fd = -1};
+}
+
+enum hokku_code file_read_at(const struct file *f, const char *path, uint64_t offset, void *to, size_t n,
 			     struct hokku_error *err)
 {
 	for (size_t done = 0; done < n;) {
-		ssize_t got = pread(m->fd, (char *)to + done, n - done, (off_t)(offset + done));
+		ssize_t got = pread(f->fd, (char *)to + done, n - done, (off_t)(offset + done));
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -61,11 +55,88 @@ enum hokku_code file_read_at(const struct file_map *m, const char *path, uint64_
 				       strerror(errno));
 		if (got == 0)
 			return err_set(err, HOKKU_IO_ERROR,
-				       "%s: ends at byte %" PRIu64 "; it had %zu bytes when it was opened",
-				       path, offset + done, m->size);
+				       "%s: ends at byte %" PRIu64 "; it had %" PRIu64
+				       " bytes when it was opened",
+				       path, offset + done, f->size);
 		done += (size_t)got;
 	}
 	return HOKKU_OK;
+}
+
+enum hokku_code file_unchanged(const struct file *f, const char *path, struct hokku_error *err)
+{
+	struct stat st;
+	if (fstat(f->fd, &st))
+		return open_failed(path, err);
+	if ((uint64_t)st.st_size != f->size)
+		return err_set(err, HOKKU_IO_ERROR,
+			       "%s: was changed while it was read: it had %" PRIu64
+			       " bytes and has %lld now; "
+			       "try again when nothing writes to it",
+			       path, f->size, (long long)st.st_size);
+	if (st.st_mtim.tv_sec != f->change.tv_sec || st.st_mtim.tv_nsec != f->change.tv_nsec)
+		return err_set(err, HOKKU_IO_ERROR,
+			       "%s: was changed while it was read; try again when nothing writes to it",
+			       path);
+	return HOKKU_OK;
+}
+
+/* ---- the beginning of a file ---- */
+
+enum { HEAD_STEP = 1 << 18 }; /* bytes read at once: a header's tail of which costs little */
+
+enum hokku_code file_head_open(struct file_head *h, const struct file *f, const char *path,
+			       struct hokku_error *err)
+{
+	*h = (struct file_head){.file = f};
+	if (!f->size)
+		return HOKKU_OK;
+	void *data = mmap(NULL, f->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (data == MAP_FAILED)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no address space for its %" PRIu64 " bytes: %s",
+			       path, f->size, strerror(errno));
+	h->data = data;
+	h->mapped = f->size;
+	return HOKKU_OK;
+}
+
+/* Whole pages: the last one is filled up beyond what was read. */
+static uint64_t page_up(uint64_t n)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	return (n + page - 1) / page * page;
+}
+
+enum hokku_code file_head_reach(struct file_head *h, uint64_t n, const char *path, struct hokku_error *err)
+{
+	if (n <= h->have)
+		return HOKKU_OK;
+	uint64_t begin = page_up(h->have), to = n - h->have < HEAD_STEP ? h->have + HEAD_STEP : n;
+	if (to > h->file->size)
+		to = h->file->size;
+	if (page_up(to) > begin && mprotect(h->data + begin, page_up(to) - begin, PROT_READ | PROT_WRITE))
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for the first %" PRIu64 " bytes",
+			       path, to);
+	enum hokku_code rc = file_read_at(h->file, path, h->have, h->data + h->have, to - h->have, err);
+	if (!rc)
+		h->have = to;
+	return rc;
+}
+
+void file_head_trim(struct file_head *h)
+{
+	uint64_t used = page_up(h->have);
+	if (!h->have || used >= h->mapped)
+		return;
+	munmap(h->data + used, h->mapped - used);
+	h->mapped = used;
+}
+
+void file_head_close(struct file_head *h)
+{
+	if (h->data)
+		munmap(h->data, h->mapped);
+	*h = (struct file_head){0};
 }
 
 enum hokku_code file_read(const char *path, size_t max_bytes, char **out, size_t *n_bytes,

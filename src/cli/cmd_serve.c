@@ -201,7 +201,7 @@ static int run(int argc, char **argv)
 	struct server_config *config = &chosen.config;
 	struct opt_table table = {0};
 	struct hokku_error err;
-	struct file_map map;
+	struct file file;
 	const char *operand = NULL;
 	int n;
 	server_defaults(config);
@@ -224,9 +224,9 @@ static int run(int argc, char **argv)
 	config->engine.check_ms = check_ms ? (uint32_t)strtoul(check_ms, NULL, 10) : 0;
 	/* A file that is not there is told before anything listens. */
 	if (config->engine.model_path) {
-		if (file_map(config->engine.model_path, &map, &err))
+		if (file_open(config->engine.model_path, &file, &err))
 			return cli_fail(&err);
-		file_unmap(&map);
+		file_close(&file);
 	}
 	if (server_run(config, &err))
 		return cli_fail(&err);

@@ -190,6 +190,8 @@ enum hokku_code compute_open(const struct compute_params *params, struct compute
 		c->self = NULL;
 	else
 		rc = keep_account(c, err);
+	if (!rc && p.model->file) /* weights of two files, or of half a download, are no model */
+		rc = gguf_unchanged(p.model->file, err);
 	if (rc) {
 		compute_close(c);
 		return rc;

@@ -99,7 +99,9 @@ struct compute_memory {
 
 struct compute;
 
-/* Checks that every format of the model has kernels, sets aside all memory, prepares the weights. */
+/* Checks that every format of the model has kernels, sets aside all memory, reads and prepares the weights:
+ * what becomes of the model's file afterwards is nothing to the handle. IO_ERROR if the file was cut or
+ * written to meanwhile. */
 enum hokku_code compute_open(const struct compute_params *params, struct compute **out,
 			     struct hokku_error *err);
 void compute_close(struct compute *c); /* NULL is allowed */

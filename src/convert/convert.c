@@ -67,6 +67,7 @@ struct conversion {
 	struct safetensors *weights;
 	struct gguf_writer *writer;
 	uint64_t n_elements, n_done;
+	uint8_t *source; /* CHUNK elements of any dtype, as read */
 	float *floats;   /* (CHUNK) */
 	uint8_t *blocks; /* CHUNK elements of any type */
 	struct hokku_error *err;
@@ -214,13 +215,16 @@ static enum hokku_code write_tensor(struct conversion *c, const struct tensor_it
 	const struct st_tensor *t = source_of(c, it);
 	enum tensor_type type = stored_type(c, it, &fell_back);
 	const struct format *fmt = format_get(type);
-	const uint8_t *src = t->data;
 	for (uint64_t at = 0; at < t->n_elements;) {
 		size_t n = t->n_elements - at < CHUNK ? (size_t)(t->n_elements - at) : CHUNK;
 		if (observer_stopped(&c->o->observer))
 			return err_set(c->err, HOKKU_CANCELLED, "interrupted; %s was not written", c->o->out);
-		sources[t->dtype].load(src + at * sources[t->dtype].bytes, c->floats, n);
-		enum hokku_code rc = check_values(c, it->hf, at, n, type);
+		enum hokku_code rc = st_read(c->weights, t, at * sources[t->dtype].bytes, c->source,
+					     n * sources[t->dtype].bytes, c->err);
+		if (!rc) {
+			sources[t->dtype].load(c->source, c->floats, n);
+			rc = check_values(c, it->hf, at, n, type);
+		}
 		if (!rc) {
 			fmt->quantise(c->floats, c->blocks, n);
 			rc = gguf_writer_data(c->writer, c->blocks,
@@ -302,6 +306,8 @@ static enum hokku_code write_all(struct conversion *c)
 	struct tensor_iter it = {0};
 	while (!rc && !c->o->vocab_only && tensor_iter_next(&c->shape, &it))
 		rc = write_tensor(c, &it);
+	if (!rc && !c->o->vocab_only)
+		rc = st_unchanged(c->weights, c->err);
 	if (!rc)
 		rc = gguf_writer_finish(c->writer, c->err);
 	if (!rc)
@@ -322,9 +328,10 @@ enum hokku_code convert_hf(const struct convert_options *o, struct hokku_error *
 		rc = read_vocab(&c);
 	if (!rc && !o->vocab_only) {
 		rc = st_open_dir(o->dir, &c.weights, err);
+		c.source = malloc(CHUNK * sizeof(double));
 		c.floats = malloc(CHUNK * sizeof *c.floats);
 		c.blocks = malloc((size_t)CHUNK * MAX_ELEMENT_BYTES);
-		if (!rc && (!c.floats || !c.blocks))
+		if (!rc && (!c.source || !c.floats || !c.blocks))
 			rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %d elements", CHUNK);
 		if (!rc)
 			settle_tied(&c);
@@ -334,6 +341,7 @@ enum hokku_code convert_hf(const struct convert_options *o, struct hokku_error *
 	gguf_writer_destroy(c.writer);
 	st_close(c.weights);
 	vocab_free(&c.vocab);
+	free(c.source);
 	free(c.floats);
 	free(c.blocks);
 	return rc;

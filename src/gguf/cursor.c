@@ -23,36 +23,42 @@ enum hokku_code gguf_bad(struct gguf_cursor *c, uint64_t at, const char *format,
 	return HOKKU_BAD_FILE;
 }
 
-/* n bytes at the cursor, or NULL (the error is set) when the file ends before. */
-static const uint8_t *take(struct gguf_cursor *c, const char *what, uint64_t n)
+enum hokku_code gguf_reach(struct gguf_cursor *c, uint64_t n)
 {
-	if (n > c->n_bytes - c->at) {
-		gguf_bad(c, c->at,
-			 "%s needs %" PRIu64 " bytes; the file has %" PRIu64 " more (is it cut short?)", what,
-			 n, c->n_bytes - c->at);
-		return NULL;
-	}
-	const uint8_t *p = c->data + c->at;
+	return c->head ? file_head_reach(c->head, n, c->path, c->err) : HOKKU_OK;
+}
+
+/* *p is n bytes at the cursor. */
+static enum hokku_code take(struct gguf_cursor *c, const char *what, uint64_t n, const uint8_t **p)
+{
+	*p = NULL;
+	if (n > c->n_bytes - c->at)
+		return gguf_bad(c, c->at,
+				"%s needs %" PRIu64 " bytes; the file has %" PRIu64
+				" more (is it cut short?)",
+				what, n, c->n_bytes - c->at);
+	enum hokku_code rc = gguf_reach(c, c->at + n);
+	*p = c->data + c->at;
 	c->at += n;
-	return p;
+	return rc;
 }
 
 enum hokku_code gguf_take_u32(struct gguf_cursor *c, const char *what, uint32_t *out)
 {
-	const uint8_t *p = take(c, what, sizeof *out);
-	if (!p)
-		return HOKKU_BAD_FILE;
-	memcpy(out, p, sizeof *out);
-	return HOKKU_OK;
+	const uint8_t *p;
+	enum hokku_code rc = take(c, what, sizeof *out, &p);
+	if (!rc)
+		memcpy(out, p, sizeof *out);
+	return rc;
 }
 
 enum hokku_code gguf_take_u64(struct gguf_cursor *c, const char *what, uint64_t *out)
 {
-	const uint8_t *p = take(c, what, sizeof *out);
-	if (!p)
-		return HOKKU_BAD_FILE;
-	memcpy(out, p, sizeof *out);
-	return HOKKU_OK;
+	const uint8_t *p;
+	enum hokku_code rc = take(c, what, sizeof *out, &p);
+	if (!rc)
+		memcpy(out, p, sizeof *out);
+	return rc;
 }
 
 enum hokku_code gguf_take_string(struct gguf_cursor *c, const char *what, uint64_t max, struct str *out)
@@ -64,11 +70,11 @@ enum hokku_code gguf_take_string(struct gguf_cursor *c, const char *what, uint64
 	if (n > max)
 		return gguf_bad(c, start, "%s has %" PRIu64 " bytes; at most %" PRIu64 " are allowed", what,
 				n, max);
-	const uint8_t *p = take(c, what, n);
-	if (!p)
-		return HOKKU_BAD_FILE;
-	*out = (struct str){(const char *)p, n};
-	return HOKKU_OK;
+	const uint8_t *p;
+	rc = take(c, what, n, &p);
+	if (!rc)
+		*out = (struct str){(const char *)p, n};
+	return rc;
 }
 
 /* ---- values ---- */
@@ -189,10 +195,9 @@ enum hokku_code gguf_take_elements(struct gguf_cursor *c, uint32_t depth, struct
 	enum hokku_code rc = HOKKU_OK;
 	out->data = c->data + start;
 	if (types[out->type].bytes) {
-		const uint8_t *p = take(c, "the array", out->n * types[out->type].bytes);
-		if (!p)
-			return HOKKU_BAD_FILE;
-		if (out->type == GGUF_BOOL)
+		const uint8_t *p;
+		rc = take(c, "the array", out->n * types[out->type].bytes, &p);
+		if (!rc && out->type == GGUF_BOOL)
 			rc = check_bools(c, p, out->n);
 	} else {
 		struct str string;
@@ -215,9 +220,10 @@ enum hokku_code gguf_take_value(struct gguf_cursor *c, struct gguf_value *out)
 		return gguf_take_string(c, "the string", GGUF_MAX_STRING_BYTES, &out->string);
 	if (out->type == GGUF_ARRAY)
 		return take_array(c, 1, &out->array);
-	const uint8_t *p = take(c, "the value", types[out->type].bytes);
-	if (!p)
-		return HOKKU_BAD_FILE;
+	const uint8_t *p;
+	rc = take(c, "the value", types[out->type].bytes, &p);
+	if (rc)
+		return rc;
 	decode(out->type, p, out);
 	return out->type == GGUF_BOOL ? check_bools(c, p, 1) : HOKKU_OK;
 }

@@ -8,55 +8,65 @@
 
 #include "gguf/gguf_internal.h"
 
-static enum hokku_code open_bytes(struct gguf *g, const void *bytes, uint64_t n_bytes, const char *path,
-				  struct hokku_error *err)
+static struct gguf *new_handle(const char *path, struct hokku_error *err)
 {
-	g->data = bytes;
-	g->n_bytes = n_bytes;
-	g->path = arena_strdup(&g->arena, path, strlen(path));
-	if (!g->path)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory to open it", path);
-	return gguf_parse(g, err);
+	struct gguf *g = calloc(1, sizeof *g);
+	if (g) {
+		g->file.fd = -1;
+		g->path = arena_strdup(&g->arena, path, strlen(path));
+	}
+	if (g && g->path)
+		return g;
+	gguf_close(g);
+	err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory to open it", path);
+	return NULL;
+}
+
+static enum hokku_code finish(struct gguf *g, enum hokku_code rc, struct gguf **out)
+{
+	if (rc)
+		gguf_close(g);
+	else
+		*out = g;
+	return rc;
 }
 
 enum hokku_code gguf_open_file(const char *path, struct gguf **out, struct hokku_error *err)
 {
 	*out = NULL;
-	struct gguf *g = calloc(1, sizeof *g);
+	struct gguf *g = new_handle(path, err);
 	if (!g)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory to open it", path);
-	enum hokku_code rc = file_map(path, &g->map, err);
+		return HOKKU_OUT_OF_MEMORY;
+	enum hokku_code rc = file_open(path, &g->file, err);
 	if (!rc)
-		rc = open_bytes(g, g->map.data, g->map.size, path, err);
-	if (rc) {
-		gguf_close(g);
-		return rc;
-	}
-	*out = g;
-	return HOKKU_OK;
+		rc = file_head_open(&g->head, &g->file, path, err);
+	g->data = g->head.data;
+	g->n_bytes = g->file.size;
+	if (!rc)
+		rc = gguf_parse(g, err);
+	file_head_trim(&g->head);
+	return finish(g, rc, out);
 }
 
 enum hokku_code gguf_open_memory(const void *bytes, size_t n_bytes, const char *name, struct gguf **out,
 				 struct hokku_error *err)
 {
 	*out = NULL;
-	struct gguf *g = calloc(1, sizeof *g);
+	struct gguf *g = new_handle(name, err);
 	if (!g)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory to open it", name);
-	enum hokku_code rc = open_bytes(g, bytes, n_bytes, name, err);
-	if (rc) {
-		gguf_close(g);
-		return rc;
-	}
-	*out = g;
-	return HOKKU_OK;
+		return HOKKU_OUT_OF_MEMORY;
+	g->in_memory = true;
+	g->data = bytes;
+	g->n_bytes = n_bytes;
+	return finish(g, gguf_parse(g, err), out);
 }
 
 void gguf_close(struct gguf *g)
 {
 	if (!g)
 		return;
-	file_unmap(&g->map);
+	file_head_close(&g->head);
+	file_close(&g->file);
 	arena_free(&g->arena);
 	free(g);
 }
@@ -98,10 +108,16 @@ enum hokku_code gguf_read(const struct gguf *g, uint64_t offset, void *to, size_
 		return err_set(err, HOKKU_IO_ERROR,
 			       "%s: bytes %" PRIu64 " to %" PRIu64 " are not in its %" PRIu64, g->path,
 			       offset, offset + n_bytes, g->n_bytes);
-	if (g->map.data)
-		return file_read_at(&g->map, g->path, offset, to, n_bytes, err);
-	memcpy(to, g->data + offset, n_bytes);
+	if (!g->in_memory)
+		return file_read_at(&g->file, g->path, offset, to, n_bytes, err);
+	if (n_bytes)
+		memcpy(to, g->data + offset, n_bytes);
 	return HOKKU_OK;
+}
+
+enum hokku_code gguf_unchanged(const struct gguf *g, struct hokku_error *err)
+{
+	return g->in_memory ? HOKKU_OK : file_unchanged(&g->file, g->path, err);
 }
 
 uint64_t gguf_n_kv(const struct gguf *g)

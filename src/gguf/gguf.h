@@ -1,9 +1,10 @@
 /*
- * GGUF files: a reader that maps a file and answers questions about it, and trusts nothing in it.
+ * GGUF files: a reader that reads a file's header and answers questions about it, and trusts nothing in it.
  * Specification: ggml/docs/gguf.md. Versions 2 and 3, little-endian. Knows nothing of models.
  *
- * Everything returned points into the mapped bytes or into the handle and lives until gguf_close. A handle is
- * immutable after gguf_open_*: any number of threads may read it.
+ * Everything returned lives until gguf_close. A handle is immutable after gguf_open_*: any number of threads
+ * may read it. What becomes of the file afterwards cannot end the process: its keys and names were read, and
+ * gguf_read fails where bytes are gone.
  */
 #ifndef GGUF_GGUF_H
 #define GGUF_GGUF_H
@@ -69,18 +70,17 @@ struct gguf_tensor {
 	struct str name;
 	uint32_t n_dims;
 	uint64_t dims[GGUF_MAX_DIMS]; /* dims[0] is the fastest (a row's length); unused ones are 1 */
-	enum tensor_type type;
-	uint64_t offset; /* absolute, in the file */
+	enum tensor_type type; /* or a number that is none of them: a removed type, or an unknown one */
+	uint64_t offset;       /* absolute, in the file */
 	uint64_t n_elements;
-	uint64_t n_bytes;
-	const void *data;
+	uint64_t n_bytes; /* 0 of an unknown type, whose size nobody knows */
+	const void *data; /* of gguf_open_memory; NULL of a file: gguf_read */
 };
 
 struct gguf;
 
 /* NOT_FOUND, IO_ERROR, or BAD_FILE with a sentence that names the byte, the key or tensor, what was found and
- * what is allowed (docs/gguf.md). Touches the header's pages only. The file must not shrink while it is open:
- * reading what is gone from a mapped file ends the process. */
+ * what is allowed (docs/gguf.md). Reads the header only, into memory of its own; the file stays open. */
 enum hokku_code gguf_open_file(const char *path, struct gguf **out, struct hokku_error *err);
 
 /* The bytes are borrowed and must stay as they are until gguf_close; name stands in for the path in messages.
@@ -96,10 +96,15 @@ uint64_t gguf_data_offset(const struct gguf *g); /* where tensor data begins */
 uint64_t gguf_file_bytes(const struct gguf *g);
 uint64_t gguf_trailing_bytes(const struct gguf *g); /* after the last tensor, padding not counted */
 
-/* Copies bytes offset .. offset + n_bytes - 1 of the file to `to`. Of a file it reads past the mapping, which
- * leaves no pages of it in the process, and a file that has become shorter is IO_ERROR. */
+/* Copies bytes offset .. offset + n_bytes - 1 of the file to `to`. A file that has become shorter is
+ * IO_ERROR.
+ */
 enum hokku_code gguf_read(const struct gguf *g, uint64_t offset, void *to, size_t n_bytes,
 			  struct hokku_error *err);
+
+/* IO_ERROR if the file was written to since it was opened, so that what was read may not belong together. A
+ * file that took its name later does not matter: the handle keeps the one it opened. */
+enum hokku_code gguf_unchanged(const struct gguf *g, struct hokku_error *err);
 
 uint64_t gguf_n_kv(const struct gguf *g);
 const struct gguf_kv *gguf_kv_at(const struct gguf *g, uint64_t i);        /* in file order */

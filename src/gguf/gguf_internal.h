@@ -28,7 +28,9 @@ int64_t gguf_index_duplicate(const struct gguf_index *index, int64_t *first);
 
 struct gguf {
 	char *path;
-	struct file_map map; /* of gguf_open_file; empty otherwise */
+	struct file file;      /* of gguf_open_file; */
+	struct file_head head; /* keys and tensor infos of it */
+	bool in_memory;        /* of gguf_open_memory: data is all of it */
 	const uint8_t *data;
 	uint64_t n_bytes;
 	struct arena arena;
@@ -46,6 +48,7 @@ struct gguf {
 struct gguf_cursor {
 	const uint8_t *data;
 	uint64_t n_bytes, at;
+	struct file_head *head; /* data is of a file that is read as it is needed; NULL: it is all there */
 	const char *path;
 	struct hokku_error *err;
 	const char *kind; /* "key" or "tensor"; NULL: the header */
@@ -56,6 +59,9 @@ struct gguf_cursor {
 /* BAD_FILE: "PATH: byte AT: key "NAME": TEXT". */
 enum hokku_code gguf_bad(struct gguf_cursor *c, uint64_t at, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Makes bytes 0 .. n - 1 readable; n is at most c->n_bytes. */
+enum hokku_code gguf_reach(struct gguf_cursor *c, uint64_t n);
 
 enum hokku_code gguf_take_u32(struct gguf_cursor *c, const char *what, uint32_t *out);
 enum hokku_code gguf_take_u64(struct gguf_cursor *c, const char *what, uint64_t *out);

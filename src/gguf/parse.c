@@ -8,9 +8,10 @@
 #include "gguf/gguf_internal.h"
 
 enum {
-	HEADER_BYTES = 24,    /* magic, version, tensor count, key count */
-	KEY_BYTES_MIN = 14,   /* length, one character, type, one byte of value */
-	TENSOR_BYTES_MIN = 25 /* length, one character, dimension count, type, offset */
+	HEADER_BYTES = 24,     /* magic, version, tensor count, key count */
+	KEY_BYTES_MIN = 14,    /* length, one character, type, one byte of value */
+	TENSOR_BYTES_MIN = 25, /* length, one character, dimension count, type, offset */
+	STRANGER_BYTES = 64    /* looked at to tell what a file is that is no GGUF file */
 };
 
 /* ---- header ---- */
@@ -33,7 +34,10 @@ static const struct {
 static enum hokku_code check_magic(struct gguf_cursor *c)
 {
 	char quoted[64];
-	struct str all = {(const char *)c->data, c->n_bytes};
+	struct str all = {(const char *)c->data, c->n_bytes < STRANGER_BYTES ? c->n_bytes : STRANGER_BYTES};
+	enum hokku_code rc = gguf_reach(c, all.len);
+	if (rc)
+		return rc;
 	if (str_starts(all, STR_LIT("GGUF")))
 		return HOKKU_OK;
 	if (all.len == 0)
@@ -233,16 +237,16 @@ static enum hokku_code take_tensor_type(struct gguf_cursor *c, struct gguf_tenso
 	enum hokku_code rc = gguf_take_u32(c, "the tensor's type", &id);
 	if (rc)
 		return rc;
+	t->type = (enum tensor_type)id;
 	const struct tensor_type_info *info = tensor_type_get(id);
 	if (!info)
-		return gguf_bad(c, at,
-				"the tensor's type is %" PRIu32 ", which is none of the known ones (0 to %d)",
-				id, TENSOR_N_TYPES - 1);
+		info = tensor_type_removed(id, NULL);
+	if (!info)
+		return HOKKU_OK; /* of unknown size: whoever only lists it can do so */
 	if (t->dims[0] % info->block_elements)
 		return gguf_bad(
 			c, at, "its rows have %" PRIu64 " elements; the type %s wants a multiple of %" PRIu32,
 			t->dims[0], info->name, info->block_elements);
-	t->type = (enum tensor_type)id;
 	t->n_bytes = t->n_elements / info->block_elements * info->block_bytes;
 	return HOKKU_OK;
 }
@@ -280,14 +284,15 @@ static uint64_t offset_field(const struct gguf *g, const struct gguf_tensor *t)
 static enum hokku_code place_tensor(struct gguf *g, struct gguf_cursor *c, struct gguf_tensor *t)
 {
 	uint64_t room = g->n_bytes > g->data_offset ? g->n_bytes - g->data_offset : 0;
+	uint64_t least = t->n_bytes ? t->n_bytes : 1;
 	c->name = t->name;
-	if (t->offset > room || t->n_bytes > room - t->offset)
+	if (t->offset > room || least > room - t->offset)
 		return gguf_bad(c, offset_field(g, t),
 				"its offset is %" PRIu64 " and it takes %" PRIu64
 				" bytes; the file holds %" PRIu64 " bytes of tensor data (is it cut short?)",
-				t->offset, t->n_bytes, room);
+				t->offset, least, room);
 	t->offset += g->data_offset;
-	t->data = g->data + t->offset;
+	t->data = g->in_memory ? g->data + t->offset : NULL;
 	return HOKKU_OK;
 }
 
@@ -305,6 +310,7 @@ static enum hokku_code check_overlaps(struct gguf *g, struct gguf_cursor *c, uin
 {
 	char other[100];
 	uint64_t end = g->data_offset;
+	bool unknown_tail = false;
 	for (uint32_t i = 0; i < g->n_tensors; i++)
 		order[i] = i;
 	if (g->n_tensors > 1)
@@ -320,8 +326,11 @@ static enum hokku_code check_overlaps(struct gguf *g, struct gguf_cursor *c, uin
 					t->offset, str_quote(before->name, other, sizeof other),
 					before->offset, end);
 		}
-		end = t->offset + t->n_bytes;
+		end = t->offset + (t->n_bytes ? t->n_bytes : 1); /* of an unknown size, but not none */
+		unknown_tail = !t->n_bytes;
 	}
+	if (unknown_tail)
+		end = g->n_bytes;
 	end = gguf_align_up(end, g->alignment);
 	g->trailing_bytes = g->n_bytes > end ? g->n_bytes - end : 0;
 	return HOKKU_OK;
@@ -351,7 +360,11 @@ static enum hokku_code take_tensors(struct gguf *g, struct gguf_cursor *c)
 
 enum hokku_code gguf_parse(struct gguf *g, struct hokku_error *err)
 {
-	struct gguf_cursor c = {.data = g->data, .n_bytes = g->n_bytes, .path = g->path, .err = err};
+	struct gguf_cursor c = {.data = g->data,
+				.n_bytes = g->n_bytes,
+				.head = g->in_memory ? NULL : &g->head,
+				.path = g->path,
+				.err = err};
 	enum hokku_code rc = take_header(g, &c);
 	if (!rc)
 		rc = take_keys(g, &c);

@@ -237,18 +237,34 @@ static enum hokku_code check_metadata(const struct jv *meta, const char *path, s
 	return HOKKU_OK;
 }
 
-/* The header's JSON, after its length, first byte and end were checked. */
-static enum hokku_code parse_header(struct st_part *part, const struct file_map *map, uint64_t *data_start,
-				    const char *path, struct hokku_error *err)
+static enum hokku_code part_read(const struct st_part *part, uint64_t offset, void *to, size_t n,
+				 struct hokku_error *err)
 {
-	uint64_t n = 0;
-	if (map->size < LENGTH_BYTES)
-		return err_set(err, HOKKU_BAD_FILE, "%s: %zu bytes; a safetensors file has at least %d", path,
-			       map->size, LENGTH_BYTES + 2);
-	for (int i = LENGTH_BYTES - 1; i >= 0; i--)
-		n = n << 8 | map->data[i];
+	if (!part->bytes)
+		return file_read_at(&part->file, part->path, offset, to, n, err);
+	if (n)
+		memcpy(to, part->bytes + offset, n);
+	return HOKKU_OK;
+}
+
+/* The length of the header, checked against the size of the file. */
+static enum hokku_code take_length(const struct st_part *part, uint64_t *length, struct hokku_error *err)
+{
 	static const char lfs[] = "version https://git-lfs";
-	if (map->size >= sizeof lfs && memcmp(map->data, lfs, sizeof lfs - 1) == 0)
+	const char *path = part->path;
+	uint8_t begin[sizeof lfs - 1] = {0};
+	uint64_t n = 0;
+	if (part->size < LENGTH_BYTES)
+		return err_set(err, HOKKU_BAD_FILE,
+			       "%s: %" PRIu64 " bytes; a safetensors file has at least %d", path, part->size,
+			       LENGTH_BYTES + 2);
+	enum hokku_code rc =
+		part_read(part, 0, begin, part->size < sizeof begin ? part->size : sizeof begin, err);
+	if (rc)
+		return rc;
+	for (int i = LENGTH_BYTES - 1; i >= 0; i--)
+		n = n << 8 | begin[i];
+	if (memcmp(begin, lfs, sizeof begin) == 0)
 		return err_set(err, HOKKU_BAD_FILE,
 			       "%s: it is a Git LFS pointer; fetch the file itself with `git lfs pull`",
 			       path);
@@ -256,45 +272,101 @@ static enum hokku_code parse_header(struct st_part *part, const struct file_map 
 		return err_set(err, HOKKU_BAD_FILE,
 			       "%s: the header length is %" PRIu64 "; 2 to %d are allowed", path, n,
 			       ST_MAX_HEADER_BYTES);
-	if (n > map->size - LENGTH_BYTES)
+	if (n > part->size - LENGTH_BYTES)
 		return err_set(err, HOKKU_BAD_FILE,
-			       "%s: the header length is %" PRIu64 ", but only %zu bytes follow", path, n,
-			       map->size - LENGTH_BYTES);
-	const char *text = (const char *)map->data + LENGTH_BYTES;
-	if (text[0] != '{')
-		return err_set(err, HOKKU_BAD_FILE,
-			       "%s: the header begins with byte 0x%02x; it must be '{' (0x7b)", path,
-			       (unsigned char)text[0]);
-	enum hokku_code rc = jv_parse((struct str){text, n}, JV_NONFINITE, &part->header, err);
-	if (rc)
-		return err_prefix(err, rc, "%s: header", path);
-	*data_start = LENGTH_BYTES + n;
+			       "%s: the header length is %" PRIu64 ", but only %" PRIu64 " bytes follow",
+			       path, n, part->size - LENGTH_BYTES);
+	*length = n;
 	return HOKKU_OK;
 }
 
-enum hokku_code st_part_read(struct st_part *part, const char *path, struct hokku_error *err)
+static enum hokku_code parse_header(struct st_part *part, const char *text, uint64_t n,
+				    struct hokku_error *err)
 {
-	struct place p = {.path = path, .err = err};
-	enum hokku_code rc = parse_header(part, &part->map, &p.data_start, path, err);
+	if (text[0] != '{')
+		return err_set(err, HOKKU_BAD_FILE,
+			       "%s: the header begins with byte 0x%02x; it must be '{' (0x7b)", part->path,
+			       (unsigned char)text[0]);
+	enum hokku_code rc = jv_parse((struct str){text, n}, JV_NONFINITE, &part->header, err);
+	if (rc)
+		return err_prefix(err, rc, "%s: header", part->path);
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_header(struct st_part *part, uint64_t *data_start, struct hokku_error *err)
+{
+	uint64_t n = 0;
+	enum hokku_code rc = take_length(part, &n, err);
 	if (rc)
 		return rc;
-	p.data_bytes = part->map.size - p.data_start;
+	*data_start = LENGTH_BYTES + n;
+	if (part->bytes)
+		return parse_header(part, (const char *)part->bytes + LENGTH_BYTES, n, err);
+	char *text = malloc(n);
+	if (!text)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for a header of %" PRIu64 " bytes",
+			       part->path, n);
+	rc = part_read(part, LENGTH_BYTES, text, n, err);
+	if (!rc)
+		rc = parse_header(part, text, n, err);
+	free(text);
+	return rc;
+}
+
+static enum hokku_code read_part(struct safetensors *st, size_t i, struct hokku_error *err)
+{
+	struct st_part *part = &st->parts[i];
+	const char *path = part->path;
+	struct place p = {.path = path, .err = err};
+	enum hokku_code rc = take_header(part, &p.data_start, err);
+	if (rc)
+		return rc;
+	p.data_bytes = part->size - p.data_start;
 	const struct jv *header = &part->header.root;
 	part->tensors = calloc((size_t)header->n + 1, sizeof *part->tensors);
 	if (!part->tensors)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for %u tensors", path, header->n);
-	for (uint32_t i = 0; i < header->n; i++) {
-		if (str_eq_c(jv_key(header, i), "__metadata__"))
-			rc = check_metadata(jv_value(header, i), path, err);
+	for (uint32_t k = 0; k < header->n; k++) {
+		if (str_eq_c(jv_key(header, k), "__metadata__"))
+			rc = check_metadata(jv_value(header, k), path, err);
 		else
-			rc = read_tensor(jv_key(header, i), jv_value(header, i),
+			rc = read_tensor(jv_key(header, k), jv_value(header, k),
 					 &part->tensors[part->n_tensors++], &p);
 		if (rc)
 			return rc;
 	}
-	rc = check_cover(part, p.data_start, part->map.size, path, err);
-	for (uint64_t i = 0; i < part->n_tensors; i++)
-		part->tensors[i].data = part->map.data + part->tensors[i].offset;
+	for (uint64_t k = 0; k < part->n_tensors; k++)
+		part->tensors[k].part = i;
+	return check_cover(part, p.data_start, part->size, path, err);
+}
+
+enum hokku_code st_part_open(struct safetensors *st, size_t i, const char *path, struct hokku_error *err)
+{
+	struct st_part *part = &st->parts[i];
+	part->path = strdup(path);
+	if (!part->path)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory to open it", path);
+	if (!part->bytes) {
+		enum hokku_code rc = file_open(path, &part->file, err);
+		if (rc)
+			return rc;
+		part->size = part->file.size;
+	}
+	return read_part(st, i, err);
+}
+
+enum hokku_code st_read(const struct safetensors *st, const struct st_tensor *t, uint64_t from, void *to,
+			size_t n, struct hokku_error *err)
+{
+	return part_read(&st->parts[t->part], t->offset + from, to, n, err);
+}
+
+enum hokku_code st_unchanged(const struct safetensors *st, struct hokku_error *err)
+{
+	enum hokku_code rc = HOKKU_OK;
+	for (size_t i = 0; i < st->n_parts && !rc; i++)
+		if (!st->parts[i].bytes)
+			rc = file_unchanged(&st->parts[i].file, st->parts[i].path, err);
 	return rc;
 }
 
@@ -306,8 +378,8 @@ void st_close(struct safetensors *st)
 		struct st_part *part = &st->parts[i];
 		jv_doc_free(&part->header);
 		free(part->tensors);
-		if (part->owned)
-			file_unmap(&part->map);
+		file_close(&part->file);
+		free(part->path);
 	}
 	free(st->parts);
 	free(st->index);
@@ -337,26 +409,26 @@ struct safetensors *st_new(size_t n_parts)
 		return NULL;
 	st->parts = calloc(n_parts, sizeof *st->parts);
 	st->n_parts = n_parts;
+	for (size_t i = 0; st->parts && i < n_parts; i++)
+		st->parts[i].file.fd = -1;
 	if (st->parts)
 		return st;
 	free(st);
 	return NULL;
 }
 
-/* The handle of a single part that is already mapped. */
-static enum hokku_code open_single(struct file_map map, bool owned, const char *path,
+/* bytes NULL: the file at path. */
+static enum hokku_code open_single(const void *bytes, size_t n_bytes, const char *path,
 				   struct safetensors **out, struct hokku_error *err)
 {
+	*out = NULL;
 	struct safetensors *st = st_new(1);
-	if (!st) {
-		if (owned)
-			file_unmap(&map);
+	if (!st)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory to open it", path);
-	}
 	struct st_part *part = &st->parts[0];
-	part->map = map;
-	part->owned = owned;
-	enum hokku_code rc = st_part_read(part, path, err);
+	part->bytes = bytes;
+	part->size = n_bytes;
+	enum hokku_code rc = st_part_open(st, 0, path, err);
 	if (!rc) {
 		st->index = calloc(part->n_tensors + 1, sizeof(struct st_tensor *));
 		if (!st->index)
@@ -376,17 +448,13 @@ static enum hokku_code open_single(struct file_map map, bool owned, const char *
 
 enum hokku_code st_open_file(const char *path, struct safetensors **out, struct hokku_error *err)
 {
-	struct file_map map;
-	*out = NULL;
-	enum hokku_code rc = file_map(path, &map, err);
-	return rc ? rc : open_single(map, true, path, out, err);
+	return open_single(NULL, 0, path, out, err);
 }
 
 enum hokku_code st_open_memory(const void *bytes, size_t n_bytes, const char *name, struct safetensors **out,
 			       struct hokku_error *err)
 {
-	*out = NULL;
-	return open_single((struct file_map){bytes, n_bytes, -1}, false, name, out, err);
+	return open_single(bytes ? bytes : "", n_bytes, name, out, err);
 }
 
 uint64_t st_n_tensors(const struct safetensors *st)

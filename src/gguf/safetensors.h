@@ -1,11 +1,11 @@
 /*
- * Safetensors files: a reader that maps a file and trusts nothing in it. The format: a 64-bit little-endian
- * header length, a JSON object {name: {"dtype", "shape", "data_offsets"}, "__metadata__": {string: string}},
- * then the data, which the tensors fill from the first byte to the last without gap or overlap
- * (github.com/huggingface/safetensors, README).
+ * Safetensors files: a reader that reads a file's header and trusts nothing in it. The format: a 64-bit
+ * little-endian header length, a JSON object {name: {"dtype", "shape", "data_offsets"}, "__metadata__":
+ * {string: string}}, then the data, which the tensors fill from the first byte to the last without gap or
+ * overlap (github.com/huggingface/safetensors, README).
  *
- * Everything returned points into the mapped bytes or into the handle and lives until st_close. A handle is
- * immutable: any number of threads may read it.
+ * Everything returned points into the handle and lives until st_close. A handle is immutable: any number of
+ * threads may read it.
  */
 #ifndef GGUF_SAFETENSORS_H
 #define GGUF_SAFETENSORS_H
@@ -62,7 +62,7 @@ struct st_tensor {
 	uint64_t n_elements;
 	uint64_t offset; /* absolute, in the file */
 	uint64_t n_bytes;
-	const void *data; /* not aligned to more than a byte: read it with memcpy */
+	size_t part; /* which of the handle's files */
 };
 
 struct safetensors;
@@ -87,6 +87,13 @@ uint64_t st_n_tensors(const struct safetensors *st);
 const struct st_tensor *st_tensor_at(const struct safetensors *st, uint64_t i);  /* sorted by name */
 const struct st_tensor *st_find(const struct safetensors *st, const char *name); /* NULL if absent */
 const struct st_tensor *st_find_str(const struct safetensors *st, struct str name);
+
+/* Copies bytes from .. from + n - 1 of a tensor to `to`. IO_ERROR where the file no longer has them. */
+enum hokku_code st_read(const struct safetensors *st, const struct st_tensor *t, uint64_t from, void *to,
+			size_t n, struct hokku_error *err);
+
+/* IO_ERROR if a file was written to since it was opened. */
+enum hokku_code st_unchanged(const struct safetensors *st, struct hokku_error *err);
 
 /* "[151936, 896]" of a tensor, for messages. Returns out. */
 const char *st_shape(const struct st_tensor *t, char *out, size_t out_size);

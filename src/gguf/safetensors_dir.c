@@ -72,7 +72,7 @@ static enum hokku_code join(char *out, size_t size, const char *dir, const char 
 	return HOKKU_OK;
 }
 
-/* One shard: maps it and puts what the weight_map wants from it into the index. */
+/* One shard: opens it and puts what the weight_map wants from it into the index. */
 static enum hokku_code add_shard(struct safetensors *st, size_t i, const char *dir, const struct shards *s,
 				 const struct jv *map, struct hokku_error *err)
 {
@@ -80,11 +80,7 @@ static enum hokku_code add_shard(struct safetensors *st, size_t i, const char *d
 	struct st_part *part = &st->parts[i];
 	enum hokku_code rc = join(path, sizeof path, dir, s->names[i].ptr, err);
 	if (!rc)
-		rc = file_map(path, &part->map, err);
-	if (rc)
-		return rc;
-	part->owned = true;
-	rc = st_part_read(part, path, err);
+		rc = st_part_open(st, i, path, err);
 	for (uint64_t k = 0; !rc && k < part->n_tensors; k++) {
 		struct st_tensor *t = &part->tensors[k];
 		struct str file = jv_str(jv_get_str(map, t->name));

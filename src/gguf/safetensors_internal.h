@@ -7,8 +7,10 @@
 #include "gguf/safetensors.h"
 
 struct st_part {
-	struct file_map map;
-	bool owned;           /* map is ours to unmap */
+	char *path;
+	struct file file;     /* fd -1: none */
+	const uint8_t *bytes; /* of st_open_memory; NULL of a file */
+	uint64_t size;
 	struct jv_doc header; /* owns the names */
 	struct st_tensor *tensors;
 	uint64_t n_tensors;
@@ -24,8 +26,8 @@ struct safetensors {
 
 struct safetensors *st_new(size_t n_parts);
 
-/* Checks and indexes a mapped part. */
-enum hokku_code st_part_read(struct st_part *part, const char *path, struct hokku_error *err);
+/* Opens, checks and indexes part i. */
+enum hokku_code st_part_open(struct safetensors *st, size_t i, const char *path, struct hokku_error *err);
 void st_index_sort(struct safetensors *st);
 
 #endif

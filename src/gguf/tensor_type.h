@@ -1,7 +1,9 @@
 /*
  * Tensor types as GGUF numbers them, with the geometry of their blocks: how many elements a block holds and
  * how many bytes it takes. All of ggml's are known by name and size, so that any file can be inspected; which
- * of them can be computed with is model/format.h's business.
+ * of them can be computed with is model/format.h's business. Types that the format had once and has no more
+ * keep their numbers, names and sizes here for the same reason; ids beyond are somebody else's, of unknown
+ * size.
  */
 #ifndef GGUF_TENSOR_TYPE_H
 #define GGUF_TENSOR_TYPE_H
@@ -51,6 +53,19 @@
 	X(Q2_0, 42, 64, 18)
 /* clang-format on */
 
+/* Types that were removed: name, id, elements a block, bytes a block, what took its place */
+/* clang-format off */
+#define REMOVED_TENSOR_TYPES(X) \
+	X(Q4_2, 4, 16, 10, Q4_0) \
+	X(Q4_3, 5, 16, 12, Q4_1) \
+	X(Q4_0_4_4, 31, 32, 18, Q4_0) \
+	X(Q4_0_4_8, 32, 32, 18, Q4_0) \
+	X(Q4_0_8_8, 33, 32, 18, Q4_0) \
+	X(IQ4_NL_4_4, 36, 32, 18, IQ4_NL) \
+	X(IQ4_NL_4_8, 37, 32, 18, IQ4_NL) \
+	X(IQ4_NL_8_8, 38, 32, 18, IQ4_NL)
+/* clang-format on */
+
 enum tensor_type {
 #define TENSOR_X(name, id, elements, bytes) TENSOR_##name = id,
 	TENSOR_TYPES(TENSOR_X)
@@ -64,8 +79,14 @@ struct tensor_type_info {
 	uint32_t block_bytes;
 };
 
-/* NULL for an id nobody uses. */
+/* NULL for an id that nobody uses, or uses no more. */
 const struct tensor_type_info *tensor_type_get(uint32_t id);
+
+/* NULL for an id that was not removed. *instead (may be NULL) is the type that took its place. */
+const struct tensor_type_info *tensor_type_removed(uint32_t id, enum tensor_type *instead);
+
+/* "Q4_K", "Q4_0_4_4" (removed), "type 57" (unknown), which is written to out. */
+const char *tensor_type_label(uint32_t id, char out[16]);
 
 /* By name, case ignored ("q8_0"); false if there is none. */
 bool tensor_type_by_name(struct str name, enum tensor_type *out);

@@ -153,14 +153,15 @@ static enum hokku_code check_format(const char *name, const struct gguf_tensor *
 }
 
 /* Rows first .. first + rows - 1 of t. */
-static struct weight slice(const struct gguf_tensor *t, uint64_t first, uint64_t rows)
+static struct weight slice(const struct model *m, const struct gguf_tensor *t, uint64_t first, uint64_t rows)
 {
 	const struct format *fmt = format_get(t->type);
 	uint64_t row_bytes = t->dims[0] / fmt->block_elements * fmt->block_bytes;
 	return (struct weight){
 		.tensor = t,
 		.fmt = fmt,
-		.data = (const char *)t->data + first * row_bytes,
+		.file = m->file,
+		.data = t->data ? (const char *)t->data + first * row_bytes : NULL,
 		.offset = first * row_bytes,
 		.rows = (uint32_t)rows,
 		.cols = (uint32_t)t->dims[0],
@@ -169,13 +170,15 @@ static struct weight slice(const struct gguf_tensor *t, uint64_t first, uint64_t
 }
 
 /* Numbers first .. first + n - 1 of a vector of floats. */
-static struct weight slice_vector(const struct gguf_tensor *t, uint64_t first, uint64_t n)
+static struct weight slice_vector(const struct model *m, const struct gguf_tensor *t, uint64_t first,
+				  uint64_t n)
 {
 	const struct format *fmt = format_get(t->type);
 	return (struct weight){
 		.tensor = t,
 		.fmt = fmt,
-		.data = (const char *)t->data + first * fmt->block_bytes,
+		.file = m->file,
+		.data = t->data ? (const char *)t->data + first * fmt->block_bytes : NULL,
 		.offset = first * fmt->block_bytes,
 		.rows = 1,
 		.cols = (uint32_t)n,
@@ -198,7 +201,7 @@ static enum hokku_code bind_one(const struct model *m, const struct layer_spec *
 	if (!rc)
 		rc = check_format(name, t, err);
 	if (!rc)
-		*w = slice(t, 0, rows);
+		*w = slice(m, t, 0, rows);
 	return rc;
 }
 
@@ -301,7 +304,7 @@ static enum hokku_code bind_fused(struct model *m, const struct fused_row *f, ui
 	enum hokku_code rc = check_fused(m, f, name, t, size, err);
 	for (uint32_t i = 0; i < f->n && !rc; i++) {
 		uint64_t n = part_size(m, l, f->roles[i]);
-		w[f->roles[i]] = vector ? slice_vector(t, at, n) : slice(t, at, n);
+		w[f->roles[i]] = vector ? slice_vector(m, t, at, n) : slice(m, t, at, n);
 		at += n;
 	}
 	return rc;

@@ -1,7 +1,8 @@
 /*
  * What a model is, as data: hyperparameters, a spec for each layer (spec.h), and every tensor bound by its
  * role (roles.h). model_bind fills a struct model from an open file or says what is missing or has a wrong
- * shape. Weight pointers stay in the file's mapping; backends copy or re-lay them as they like.
+ * shape. Weights stay in the file: a backend reads them once, when it is opened (weight_rows), and lays them
+ * out as it likes. After that the file may become what it will.
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
@@ -18,8 +19,9 @@
 struct weight {
 	const struct gguf_tensor *tensor; /* NULL: this model has none (an optional bias, ...) */
 	const struct format *fmt;
-	const void *data;
-	uint64_t offset; /* of data in the tensor's */
+	const struct gguf *file; /* that holds it */
+	const void *data;        /* where it is in memory anyway (gguf_open_memory); otherwise NULL */
+	uint64_t offset;         /* of it in the tensor's data */
 	uint32_t rows, cols;
 	uint64_t row_bytes;
 };
@@ -71,12 +73,27 @@ struct model {
 	struct arena arena;
 };
 
+/* Rows first .. first + n - 1 as they stand in the file: where they are in memory, or read into buffer
+ * (n * row_bytes; NULL where data is not). NULL and IO_ERROR where the file no longer has them. */
+const void *weight_rows(const struct weight *w, uint32_t first, uint32_t n, void *buffer,
+			struct hokku_error *err);
+
+/* Row `row` as float32. */
+enum hokku_code weight_floats(const struct weight *w, uint32_t row, float *out, struct hokku_error *err);
+
+/* Reads all of w into the arena, unless it is in memory or there is none. */
+enum hokku_code weight_keep(struct weight *w, struct arena *arena, struct hokku_error *err);
+
 /* NULL-terminated list of known architectures, for messages. */
 const char *const *arch_names(void);
 
 /* g is borrowed and must outlive m. On failure m is zeroed and MODEL_LOAD_FAILED says what is wrong. */
 enum hokku_code model_bind(struct model *m, const struct gguf *g, struct hokku_error *err);
-void model_unbind(struct model *m);
+void model_unbind(struct model *m); /* {0} is allowed */
+
+/* A model like m, of the same file, all of whose weights are in memory: what m has there is shared. m must
+ * outlive it. On failure out is zeroed. */
+enum hokku_code model_read(struct model *out, const struct model *m, struct hokku_error *err);
 
 /*
  * Chooses what depends on the context that sequences may have (RoPE whose factors are two sets, one for

@@ -78,7 +78,9 @@ enum hokku_code rope_prepare(struct model *m, struct hokku_error *err)
 {
 	static const enum model_role factors[] = {ROLE_ROPE_FREQS, ROLE_ROPE_LONG, ROLE_ROPE_SHORT};
 	for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++) {
-		enum hokku_code rc = check_factors(&m->w[factors[i]], err);
+		enum hokku_code rc = weight_keep(&m->w[factors[i]], &m->arena, err);
+		if (!rc)
+			rc = check_factors(&m->w[factors[i]], err);
 		if (rc)
 			return rc;
 	}

@@ -1,6 +1,6 @@
 /*
- * "cpu": the fast path. Opening it lays the weights out for the kernels (pack.h) and sets aside every byte
- * that a step needs; steps allocate nothing. Bits depend on the model and the tokens alone: not on threads,
+ * "cpu": the fast path. Opening it reads the weights, lays them out for the kernels (pack.h) and sets aside
+ * every byte that a step needs; steps allocate nothing and read no file. Bits depend on the model and the tokens alone: not on threads,
  * on the cut of a prompt, on the other sequences of a step, or on the instruction set (tier.h).
  *
  * Memory is mapped zeroed and page by page: KV blocks that nobody has used cost address space only.
@@ -136,6 +136,10 @@ static void carve_weights(struct cpu *c, struct carver *v)
 				to->v[i] = carve_vector(v, &from[i]);
 	}
 	carve_set(&c->output, v);
+	const struct weight *embedding = &c->model->w[ROLE_EMBEDDING];
+	c->embedding = embedding->data;
+	if (!c->embedding && !c->model->tied)
+		c->embedding = carve(v, embedding->rows, embedding->row_bytes);
 	c->output_norm = carve_vector(v, &c->model->w[ROLE_OUTPUT_NORM]);
 }
 
@@ -215,71 +219,6 @@ static enum hokku_code take_region(struct cpu *c, int region, carve_fn *fn, cons
 	v = (struct carver){.base = region_base(c, region)};
 	fn(c, &v);
 	return HOKKU_OK;
-}
-
-static void fill_vector(float *to, const struct weight *w)
-{
-	if (w->tensor)
-		w->fmt->dequantise(w->data, to, w->cols);
-}
-
-static void fill_vectors(struct cpu *c)
-{
-	const struct hparams *hp = &c->model->hp;
-	for (uint32_t l = 0; l < hp->n_layers; l++) {
-		const struct weight *from = c->model->layers[l].w;
-		float *const *to = c->layers[l].v;
-		for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
-			if (!role_is_matrix(i))
-				fill_vector(to[i], &from[i]);
-	}
-	fill_vector(c->output_norm, &c->model->w[ROLE_OUTPUT_NORM]);
-}
-
-struct pack_job {
-	const struct packed *matrix;
-	uint32_t n_threads;
-};
-
-static void pack_thread(void *arg, uint32_t thread)
-{
-	const struct pack_job *job = arg;
-	uint64_t n = job->matrix->n_units;
-	pack_units(job->matrix, (uint32_t)(n * thread / job->n_threads),
-		   (uint32_t)(n * (thread + 1) / job->n_threads));
-}
-
-static enum hokku_code pack_set(struct cpu *c, const struct compute_params *p, const struct product_set *set,
-				uint64_t *done, struct hokku_error *err)
-{
-	for (uint32_t i = 0; i < set->n; i++) {
-		if (p->stopped && p->stopped(p->user))
-			return err_set(err, HOKKU_CANCELLED, "loading was interrupted");
-		struct pack_job job = {&set->m[i], c->n_threads};
-		pool_run(c->pool, pack_thread, &job);
-		*done += set->m[i].bytes;
-		if (p->on_progress)
-			p->on_progress(p->user, *done, c->memory.weight_bytes);
-	}
-	return HOKKU_OK;
-}
-
-static enum hokku_code pack_weights(struct cpu *c, const struct compute_params *p, struct hokku_error *err)
-{
-	uint64_t done = 0;
-	enum hokku_code rc = HOKKU_OK;
-	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
-		const struct cpu_layer *layer = &c->layers[l];
-		const struct product_set *const sets[] = {&layer->qkv, &layer->wo, &layer->gate_up,
-							  &layer->down};
-		for (size_t i = 0; i < sizeof sets / sizeof sets[0] && !rc; i++)
-			rc = pack_set(c, p, sets[i], &done, err);
-	}
-	if (!rc)
-		rc = pack_set(c, p, &c->output, &done, err);
-	if (!rc && p->on_progress && done != c->memory.weight_bytes) /* vectors count too */
-		p->on_progress(p->user, c->memory.weight_bytes, c->memory.weight_bytes);
-	return rc;
 }
 
 static void cpu_close(void *self)
@@ -378,8 +317,7 @@ static enum hokku_code set_up(struct cpu *c, const struct compute_params *p, str
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a sampler of %u tokens",
 			       c->model->hp.n_vocab);
 	c->memory.scratch_bytes += sampler_bytes(c->sampler);
-	fill_vectors(c);
-	return pack_weights(c, p, err);
+	return cpu_load(c, p, err);
 }
 
 static enum hokku_code cpu_open(const struct compute_params *p, void **self, struct hokku_error *err)

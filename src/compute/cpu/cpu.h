@@ -79,6 +79,7 @@ struct cpu {
 
 	struct cpu_layer *layers; /* (n_layers) */
 	struct product_set output;
+	const uint8_t *embedding; /* (n_vocab, row_bytes) as in the file; NULL: tied, look it up in output */
 	float *output_norm; /* (d_stride) */
 
 	/* (n_layers, n_kv_blocks, n_kv_heads) of keys (head_dim, COMPUTE_KV_BLOCK) then values
@@ -115,6 +116,9 @@ static inline bool cpu_adds_product(const struct layer *layer, enum layer_role b
 {
 	return !layer->w[bias].tensor && !layer->w[post_norm].tensor && layer->spec->residual_scale == 1;
 }
+
+/* Fills what is set aside for weights, from the file: IO_ERROR if it has become shorter. */
+enum hokku_code cpu_load(struct cpu *c, const struct compute_params *p, struct hokku_error *err);
 
 /* Lays out the step and runs it on the pool. */
 void cpu_forward(struct cpu *c, struct compute_seq *seqs, uint32_t n_seqs);

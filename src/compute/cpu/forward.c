@@ -18,12 +18,15 @@ static void share(const struct cpu *c, uint64_t n, uint32_t thread, uint64_t *be
 static void embed(struct cpu *c, uint32_t thread)
 {
 	const struct weight *w = &c->model->w[ROLE_EMBEDDING];
+	uint8_t *row = (uint8_t *)c->threads[thread].row; /* floats are no smaller than any format */
 	uint64_t begin, end;
 	share(c, c->n_tokens, thread, &begin, &end);
 	for (uint64_t t = begin; t < end; t++) {
 		float *x = c->x + t * c->d_stride;
-		w->fmt->dequantise((const char *)w->data + (uint64_t)c->tokens[t].id * w->row_bytes, x,
-				   w->cols);
+		uint32_t id = (uint32_t)c->tokens[t].id;
+		if (!c->embedding)
+			pack_row(&c->output.m[0], id, row);
+		w->fmt->dequantise(c->embedding ? c->embedding + id * w->row_bytes : row, x, w->cols);
 		for (uint32_t i = 0; c->model->embedding_scale != 1 && i < w->cols; i++)
 			x[i] *= c->model->embedding_scale;
 		memset(x + w->cols, 0, (c->d_stride - w->cols) * sizeof *x);

@@ -241,7 +241,8 @@ bool pack_plan(struct packed *p, const struct weight *w)
 	return true;
 }
 
-static void pack_quantised_panel(const struct packed *p, uint32_t panel)
+/* rows: those of the panel, as in the file. */
+static void pack_quantised_panel(const struct packed *p, uint32_t panel, const uint8_t *rows)
 {
 	const struct weight *w = p->source;
 	uint32_t row0 = panel * PANEL, n = w->rows - row0 < PANEL ? w->rows - row0 : PANEL;
@@ -250,7 +251,7 @@ static void pack_quantised_panel(const struct packed *p, uint32_t panel)
 	bodies *= kinds[p->kind].columns / GROUP;
 	for (uint32_t b = 0; b < p->blocks; b++) {
 		for (uint32_t r = 0; r < n; r++) {
-			const uint8_t *row = (const uint8_t *)w->data + (row0 + r) * w->row_bytes;
+			const uint8_t *row = rows + r * w->row_bytes;
 			kinds[p->kind].pack(row + b * block_bytes, head, body, r);
 		}
 		head += kinds[p->kind].head_bytes;
@@ -290,13 +291,13 @@ static void transpose_rest(const uint8_t *from, uint64_t row_bytes, uint32_t n0,
 			memcpy(to + k * stride + r * size, from + r * row_bytes + k * size, size);
 }
 
-static void pack_float_unit(const struct packed *p, uint32_t unit)
+/* from: the unit's rows, as in the file. */
+static void pack_float_unit(const struct packed *p, uint32_t unit, const uint8_t *from)
 {
 	const struct weight *w = p->source;
 	uint32_t row0 = unit * UNIT_ROWS, n = w->rows - row0 < UNIT_ROWS ? w->rows - row0 : UNIT_ROWS;
 	uint32_t panels = p->n_panels - unit * UNIT_PANELS, size = kinds[p->kind].head_bytes;
 	size_t stride = (panels < UNIT_PANELS ? panels : UNIT_PANELS) * (size_t)PANEL * size;
-	const uint8_t *from = (const uint8_t *)w->data + row0 * w->row_bytes;
 	uint8_t *to = p->data + unit * UNIT_PANELS * p->panel_bytes;
 	for (uint32_t k0 = 0; k0 < w->cols; k0 += TRANSPOSE_COLUMNS) {
 		uint32_t end = w->cols - k0 < TRANSPOSE_COLUMNS ? w->cols : k0 + TRANSPOSE_COLUMNS;
@@ -310,16 +311,28 @@ static void pack_float_unit(const struct packed *p, uint32_t unit)
 	}
 }
 
-void pack_units(const struct packed *p, uint32_t first, uint32_t end)
+uint64_t pack_buffer_bytes(const struct packed *p)
 {
+	return (uint64_t)(p->rows < UNIT_ROWS ? p->rows : UNIT_ROWS) * p->source->row_bytes;
+}
+
+enum hokku_code pack_units(const struct packed *p, uint32_t first, uint32_t end, void *buffer,
+			   struct hokku_error *err)
+{
+	const struct weight *w = p->source;
 	for (uint32_t unit = first; unit < end; unit++) {
+		uint32_t row = unit * UNIT_ROWS, n = w->rows - row < UNIT_ROWS ? w->rows - row : UNIT_ROWS;
+		const uint8_t *rows = weight_rows(w, row, n, buffer, err);
+		if (!rows)
+			return HOKKU_IO_ERROR;
 		if (!kinds[p->kind].pack) {
-			pack_float_unit(p, unit);
+			pack_float_unit(p, unit, rows);
 			continue;
 		}
-		for (uint32_t i = unit * UNIT_PANELS; i < (unit + 1) * UNIT_PANELS && i < p->n_panels; i++)
-			pack_quantised_panel(p, i);
+		for (uint32_t i = 0; i < n; i += PANEL)
+			pack_quantised_panel(p, (row + i) / PANEL, rows + i * w->row_bytes);
 	}
+	return HOKKU_OK;
 }
 
 void pack_address(const struct packed *p, uint32_t unit, uint32_t column, struct product *out)

@@ -35,8 +35,15 @@ bool pack_is_quantised(enum pack_kind kind);
 /* Describes w packed, all but data. False if there is no kernel for its format. */
 bool pack_plan(struct packed *p, const struct weight *w);
 
-/* Lays units first .. end - 1. Different units may be laid by different threads at once. */
-void pack_units(const struct packed *p, uint32_t first, uint32_t end);
+/* Lays units first .. end - 1, read into buffer one after another (pack_buffer_bytes; NULL where the source
+ * has its data in memory). Different units may be laid by different threads at once, each with a buffer of
+ * its own. */
+enum hokku_code pack_units(const struct packed *p, uint32_t first, uint32_t end, void *buffer,
+			   struct hokku_error *err);
+uint64_t pack_buffer_bytes(const struct packed *p);
+
+/* Row `row` as it stands in the file, out of the panels. */
+void pack_row(const struct packed *p, uint32_t row, uint8_t *out);
 
 /* Columns a call of the product may cover must be a multiple of this. */
 uint32_t pack_block_columns(enum pack_kind kind);

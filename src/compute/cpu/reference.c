@@ -1,8 +1,9 @@
 /*
  * cpu:reference: the forward pass as the mathematics says it, in float32 and plain loops. It is the oracle
  * that every faster path is compared with, so it prefers being obviously right to everything else; it owns no
- * tricks and no threads. Weights stay in the file's mapping: a matrix is dequantised one row at a time, and
- * each row serves all tokens of the step, so the memory beside the file is the KV cache and some activations.
+ * tricks and no threads. Weights are read into memory as they stand in the file: a matrix is dequantised one
+ * row at a time, and each row serves all tokens of the step, so the memory beside them is the KV cache and
+ * some activations.
  *
  * Refuses nothing that model_bind bound: every format of format.h has a dequantise.
  */
@@ -28,7 +29,8 @@ struct output {
 };
 
 struct reference {
-	const struct model *model;
+	const struct model *model; /* = &in_memory */
+	struct model in_memory;
 	uint32_t n_seqs, n_batch;
 	uint32_t q_dim, kv_dim; /* heads * head_dim */
 
@@ -70,6 +72,7 @@ static void reference_close(void *self)
 			     r->gate,   r->up,     r->row,      r->scores,  r->logits};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		free(all[i]);
+	model_unbind(&r->in_memory);
 	free(r);
 }
 
@@ -80,7 +83,6 @@ static enum hokku_code reference_open(const struct compute_params *p, void **sel
 	if (!r)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for cpu:reference");
 	*r = (struct reference){
-		.model = p->model,
 		.n_seqs = p->n_seqs,
 		.n_batch = p->n_batch,
 		.q_dim = hp->n_heads * hp->head_dim,
@@ -126,6 +128,12 @@ static enum hokku_code reference_open(const struct compute_params *p, void **sel
 		return HOKKU_OUT_OF_MEMORY;
 	}
 	*scratch += sampler_bytes(r->sampler);
+	rc = model_read(&r->in_memory, p->model, err);
+	if (rc) {
+		reference_close(r);
+		return rc;
+	}
+	r->model = &r->in_memory;
 
 	if (p->on_progress)
 		p->on_progress(p->user, r->memory.weight_bytes, r->memory.weight_bytes);

@@ -318,8 +318,9 @@ enum hokku_code load_vector(struct cuda *c, float *to, const struct weight *w, u
 	float *values = calloc(n, sizeof *values);
 	if (!values)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a vector of %u", n);
-	w->fmt->dequantise(w->data, values, w->cols);
-	enum hokku_code rc = load_floats(c, to, values, n, err);
+	enum hokku_code rc = weight_floats(w, 0, values, err);
+	if (!rc)
+		rc = load_floats(c, to, values, n, err);
 	free(values);
 	return rc;
 }

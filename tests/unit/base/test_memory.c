@@ -1,4 +1,5 @@
 /* Arenas, files, clock, log, random numbers. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -50,7 +52,7 @@ static void write_file(const char *path, const char *text)
 	fclose(f);
 }
 
-static void files_are_mapped_and_read(void **state)
+static void files_are_read(void **state)
 {
 	(void)state;
 	char path[] = "/tmp/hokku-test-XXXXXX";
@@ -58,20 +60,26 @@ static void files_are_mapped_and_read(void **state)
 	assert_true(fd >= 0);
 	close(fd);
 	struct hokku_error err;
-	struct file_map map;
-	assert_int_equal(file_map(path, &map, &err), HOKKU_OK);
-	assert_int_equal(map.size, 0);
-	file_unmap(&map);
-	write_file(path, "hello");
-	assert_int_equal(file_map(path, &map, &err), HOKKU_OK);
-	assert_memory_equal(map.data, "hello", 5);
+	struct file file;
 	char part[8] = "";
-	assert_int_equal(file_read_at(&map, "x", 1, part, 3, &err), HOKKU_OK);
+	assert_int_equal(file_open(path, &file, &err), HOKKU_OK);
+	assert_int_equal(file.size, 0);
+	assert_int_equal(file_unchanged(&file, "x", &err), HOKKU_OK);
+	file_close(&file);
+	assert_int_equal(file.fd, -1);
+	file_close(&file);
+	write_file(path, "hello");
+	assert_int_equal(file_open(path, &file, &err), HOKKU_OK);
+	assert_int_equal(file.size, 5);
+	assert_int_equal(file_read_at(&file, "x", 1, part, 3, &err), HOKKU_OK);
 	assert_string_equal(part, "ell");
-	assert_int_equal(file_read_at(&map, "x", 1, part, 0, &err), HOKKU_OK);
-	assert_int_equal(file_read_at(&map, "x", 3, part, 3, &err), HOKKU_IO_ERROR);
+	assert_int_equal(file_read_at(&file, "x", 1, part, 0, &err), HOKKU_OK);
+	assert_int_equal(file_read_at(&file, "x", 3, part, 3, &err), HOKKU_IO_ERROR);
 	assert_string_equal(err.message, "x: ends at byte 5; it had 5 bytes when it was opened");
-	file_unmap(&map);
+	file_close(&file);
+	assert_int_equal(file_read_at(&file, "x", 3, part, 1, &err), HOKKU_IO_ERROR);
+	assert_string_equal(err.message, "x: byte 3: Bad file descriptor");
+	assert_int_equal(file_unchanged(&file, "x", &err), HOKKU_IO_ERROR);
 	char *text;
 	size_t n;
 	assert_int_equal(file_read(path, 5, &text, &n, &err), HOKKU_OK);
@@ -88,13 +96,124 @@ static void files_are_mapped_and_read(void **state)
 	assert_int_equal(n, 50000);
 	free(text);
 	unlink(path);
-	assert_int_equal(file_map(path, &map, &err), HOKKU_NOT_FOUND);
+	assert_int_equal(file_open(path, &file, &err), HOKKU_NOT_FOUND);
 	assert_non_null(strstr(err.message, "No such file"));
 	assert_int_equal(file_read(path, 9, &text, &n, &err), HOKKU_NOT_FOUND);
-	assert_int_equal(file_map("/tmp", &map, &err), HOKKU_IO_ERROR);
+	assert_int_equal(file_open("/tmp", &file, &err), HOKKU_IO_ERROR);
 	assert_string_equal(err.message, "/tmp: is a directory, not a file");
-	assert_int_equal(file_map("/dev/null", &map, &err), HOKKU_IO_ERROR);
+	assert_int_equal(file_open("/dev/null", &file, &err), HOKKU_IO_ERROR);
 	assert_int_equal(file_read("/tmp", 9, &text, &n, &err), HOKKU_IO_ERROR);
+}
+
+/* What was written since the file was opened is told; another file of its name is not this one. */
+static void changes_are_noticed(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/hokku-test-XXXXXX", other[sizeof path + 2];
+	int fd = mkstemp(path);
+	close(fd);
+	snprintf(other, sizeof other, "%s.b", path);
+	write_file(path, "hello");
+	struct hokku_error err;
+	struct file file;
+	assert_int_equal(file_open(path, &file, &err), HOKKU_OK);
+	assert_int_equal(file_unchanged(&file, "x", &err), HOKKU_OK);
+	write_file(other, "good bye");
+	assert_int_equal(rename(other, path), 0);
+	assert_int_equal(file_unchanged(&file, "x", &err), HOKKU_OK);
+	file_close(&file);
+
+	assert_int_equal(file_open(path, &file, &err), HOKKU_OK);
+	assert_int_equal(truncate(path, 3), 0);
+	assert_int_equal(file_unchanged(&file, "x", &err), HOKKU_IO_ERROR);
+	assert_string_equal(err.message,
+			    "x: was changed while it was read: it had 8 bytes and has 3 now; try "
+			    "again when nothing writes to it");
+	file_close(&file);
+
+	/* the same length, at another time: nanoseconds and seconds each count */
+	assert_int_equal(file_open(path, &file, &err), HOKKU_OK);
+	struct timespec times[2] = {file.change, file.change};
+	times[1].tv_nsec += times[1].tv_nsec ? -1 : 1;
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+	assert_int_equal(file_unchanged(&file, "x", &err), HOKKU_IO_ERROR);
+	assert_string_equal(err.message,
+			    "x: was changed while it was read; try again when nothing writes to it");
+	times[1] = file.change;
+	times[1].tv_sec++;
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+	assert_int_equal(file_unchanged(&file, "x", &err), HOKKU_IO_ERROR);
+	times[1] = file.change;
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+	assert_int_equal(file_unchanged(&file, "x", &err), HOKKU_OK);
+	file_close(&file);
+	unlink(path);
+}
+
+static unsigned char pattern(size_t i)
+{
+	return (unsigned char)(i * 31 + i / 256);
+}
+
+/* The head grows where it stands, however it is asked, and reads no more than it must. */
+static void heads_grow(void **state)
+{
+	(void)state;
+	enum { BYTES = 3 << 20 };
+	char path[] = "/tmp/hokku-test-XXXXXX";
+	unsigned char *bytes = malloc(BYTES);
+	struct hokku_error err;
+	struct file file;
+	struct file_head h;
+	int fd = mkstemp(path);
+	for (size_t i = 0; i < BYTES; i++)
+		bytes[i] = pattern(i);
+	assert_int_equal(write(fd, bytes, BYTES), BYTES);
+	static const uint64_t steps[] = {0, 1, 1, 4095, 4096, 4097, 300000, 299999, 1 << 20, (1 << 20) + 1};
+	assert_int_equal(file_open(path, &file, &err), HOKKU_OK);
+	assert_int_equal(file_head_open(&h, &file, "x", &err), HOKKU_OK);
+	const uint8_t *data = h.data;
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		assert_int_equal(file_head_reach(&h, steps[i], "x", &err), HOKKU_OK);
+		assert_true(h.have >= steps[i] && h.have < BYTES);
+		assert_ptr_equal(h.data, data);
+		assert_memory_equal(data, bytes, h.have);
+	}
+	file_head_trim(&h);
+	assert_memory_equal(data, bytes, h.have);
+	file_head_close(&h);
+	assert_null(h.data);
+
+	assert_int_equal(file_head_open(&h, &file, "x", &err), HOKKU_OK);
+	assert_int_equal(file_head_reach(&h, BYTES - 1, "x", &err), HOKKU_OK);
+	assert_int_equal(file_head_reach(&h, BYTES, "x", &err), HOKKU_OK);
+	assert_int_equal(h.have, BYTES);
+	assert_memory_equal(h.data, bytes, BYTES);
+	file_head_trim(&h);
+	file_head_close(&h);
+
+	/* cut meanwhile */
+	assert_int_equal(file_head_open(&h, &file, "x", &err), HOKKU_OK);
+	assert_int_equal(file_head_reach(&h, 10, "x", &err), HOKKU_OK);
+	assert_int_equal(ftruncate(fd, 5), 0);
+	assert_int_equal(file_head_reach(&h, 10, "x", &err), HOKKU_OK);
+	assert_memory_equal(h.data, bytes, 10);
+	assert_int_equal(file_head_reach(&h, BYTES, "x", &err), HOKKU_IO_ERROR);
+	assert_non_null(strstr(err.message, "x: ends at byte"));
+	file_head_close(&h);
+	file_close(&file);
+
+	/* none */
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(file_open(path, &file, &err), HOKKU_OK);
+	assert_int_equal(file_head_open(&h, &file, "x", &err), HOKKU_OK);
+	assert_int_equal(file_head_reach(&h, 0, "x", &err), HOKKU_OK);
+	file_head_trim(&h);
+	file_head_close(&h);
+	file_close(&file);
+	close(fd);
+	unlink(path);
+	free(bytes);
 }
 
 /* Known answers of Random123's kat_vectors for philox4x32, 10 rounds. */
@@ -173,7 +292,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arena_aligns_zeroes_and_reuses),
-		cmocka_unit_test(files_are_mapped_and_read),
+		cmocka_unit_test(files_are_read),
+		cmocka_unit_test(changes_are_noticed),
+		cmocka_unit_test(heads_grow),
 		cmocka_unit_test(philox_known_answers),
 		cmocka_unit_test(clock_tells_time),
 		cmocka_unit_test(log_writes_lines),

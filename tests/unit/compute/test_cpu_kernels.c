@@ -92,7 +92,14 @@ static void matrix_make(struct matrix *m, enum tensor_type type, uint32_t rows, 
 	assert_true(pack_plan(&m->packed, &m->w));
 	assert_true(m->packed.bytes >= n && m->packed.bytes < n + 64 * m->w.row_bytes + 64 * 64);
 	m->packed.data = aligned(m->packed.bytes);
-	pack_units(&m->packed, 0, m->packed.n_units);
+	assert_int_equal(pack_units(&m->packed, 0, m->packed.n_units, NULL, NULL), HOKKU_OK);
+	uint8_t *row = malloc(m->w.row_bytes);
+	for (uint32_t r = 0; r < rows; r++) { /* and back again */
+		memset(row, 0xA5, m->w.row_bytes);
+		pack_row(&m->packed, r, row);
+		assert_memory_equal(row, m->bytes + r * m->w.row_bytes, m->w.row_bytes);
+	}
+	free(row);
 }
 
 static void matrix_free(struct matrix *m)

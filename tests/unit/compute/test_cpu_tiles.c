@@ -48,7 +48,7 @@ static void check_format(const struct format *fmt)
 	assert_true(pack_plan(&m, &w));
 	m.data = aligned_alloc(64, m.bytes);
 	memset(m.data, 0, m.bytes);
-	pack_units(&m, 0, m.n_units);
+	assert_int_equal(pack_units(&m, 0, m.n_units, NULL, NULL), HOKKU_OK);
 	struct qgroup *acts = aligned_alloc(64, QUANT_TILE * w.cols / GROUP * sizeof *acts);
 	float row[BLOCKS * 256];
 	for (uint32_t t = 0; t < QUANT_TILE; t++) {

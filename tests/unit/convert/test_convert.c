@@ -16,6 +16,7 @@
 #include "base/half.h"
 #include "base/rng.h"
 #include "gguf/gguf.h"
+#include "in_memory.h"
 
 #define QWEN2_PRE                                                                               \
 	"{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":" \
@@ -201,7 +202,7 @@ static struct gguf *convert(enum tensor_type type)
 	struct convert_options o = options(type);
 	struct hokku_error err = {0};
 	struct gguf *g;
-	if (convert_hf(&o, &err) || gguf_open_file(out_path, &g, &err))
+	if (convert_hf(&o, &err) || open_in_memory(out_path, &g, &err))
 		fail_msg("%s", err.message);
 	return g;
 }
@@ -379,7 +380,7 @@ static void test_vocab_only(void **state)
 	o.vocab_only = true;
 	o.name = "words";
 	assert_int_equal(convert_hf(&o, &err), HOKKU_OK);
-	assert_int_equal(gguf_open_file(out_path, &g, &err), HOKKU_OK);
+	assert_int_equal(open_in_memory(out_path, &g, &err), HOKKU_OK);
 	assert_int_equal(gguf_n_tensors(g), 0);
 	assert_int_equal(gguf_n_kv(g), 9);
 	expect_str(g, "general.architecture", "qwen2");
@@ -411,7 +412,7 @@ static void test_other_tokenizers(void **state)
 	put_text("tokenizer.json",
 		 TOKENIZER("{\"type\":\"Sequence\",\"normalizers\":[]}", BYTE_LEVEL, MODEL, ADDED));
 	assert_int_equal(convert_hf(&o, &err), HOKKU_OK);
-	assert_int_equal(gguf_open_file(out_path, &g, &err), HOKKU_OK);
+	assert_int_equal(open_in_memory(out_path, &g, &err), HOKKU_OK);
 	expect_str(g, "tokenizer.ggml.pre", "gpt-2");
 	gguf_close(g);
 	put_text("tokenizer.json", "{\"pre_tokenizer\":" LLAMA3 ",\"model\":" MODEL ",\"added_tokens\":" ADDED
@@ -420,7 +421,7 @@ static void test_other_tokenizers(void **state)
 				   "\"<|end|>\",\"type_id\":0}},"
 				   "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]}]}}");
 	assert_int_equal(convert_hf(&o, &err), HOKKU_OK);
-	assert_int_equal(gguf_open_file(out_path, &g, &err), HOKKU_OK);
+	assert_int_equal(open_in_memory(out_path, &g, &err), HOKKU_OK);
 	expect_str(g, "tokenizer.ggml.pre", "llama-bpe");
 	assert_int_equal(gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &add_bos, NULL, NULL), HOKKU_OK);
 	assert_true(add_bos);
@@ -490,7 +491,7 @@ static void test_split_tokenizers(void **state)
 		put("tokenizer.json", b.ptr, b.len);
 		strbuf_free(&b);
 		o.vocab_only = true;
-		if (convert_hf(&o, &err) || gguf_open_file(out_path, &g, &err))
+		if (convert_hf(&o, &err) || open_in_memory(out_path, &g, &err))
 			fail_msg("%s", err.message);
 		expect_str(g, "tokenizer.ggml.pre", cases[i].name);
 		expect_str(g, "general.architecture", cases[i].arch);

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "gguf/gguf.h"
+#include "in_memory.h"
 #include "model/format.h"
 
 static char folder[] = "/tmp/hokku-synth-XXXXXX";
@@ -85,7 +86,7 @@ static struct gguf *synth(const char *type, uint64_t seed, const char *path)
 	struct gguf *g;
 	notes[0] = '\0';
 	last_part = 0;
-	if (synth_model(&o, &err) || gguf_open_file(path, &g, &err))
+	if (synth_model(&o, &err) || open_in_memory(path, &g, &err))
 		fail_msg("%s", err.message);
 	assert_true(last_part == 1);
 	return g;

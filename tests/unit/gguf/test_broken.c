@@ -440,25 +440,33 @@ CASE(dims_product_wraps,
 	b_tensor(b, "w", DIMS(1ull << 32, 1ull << 32), TENSOR_F32, 0);
 }
 
-CASE(type_4,
-     "x.gguf: byte 45: tensor \"w\": the tensor's type is 4, which is none of the known ones (0 to 42)")
+/* Of a type that nobody knows nothing is known but where it begins. */
+CASE(type_1000_cut,
+     "x.gguf: byte 49: tensor \"w\": its offset is 0 and it takes 1 bytes; the file holds 0 bytes of "
+     "tensor data (is it cut short?)")
 {
 	b_header(b, 3, 1, 0);
-	b_tensor(b, "w", DIMS(32), 4, 0);
+	b_tensor(b, "w", DIMS(1), 1000, 0);
 }
 
-CASE(type_1000,
-     "x.gguf: byte 45: tensor \"w\": the tensor's type is 1000, which is none of the known ones (0 to 42)")
+CASE(type_negative_overlaps, "x.gguf: byte 82: tensor \"b\": its bytes begin at 96, inside those of tensor "
+			     "\"a\" (96 to 97); tensors must "
+			     "not overlap")
 {
-	b_header(b, 3, 1, 0);
-	b_tensor(b, "w", DIMS(32), 1000, 0);
+	b_header(b, 3, 2, 0);
+	b_tensor(b, "a", DIMS(1), UINT32_MAX, 0);
+	b_tensor(b, "b", DIMS(1), TENSOR_F32, 0);
+	b_pad(b, 32);
+	b_zeros(b, 32);
 }
 
-CASE(type_negative, "x.gguf: byte 45: tensor \"w\": the tensor's type is 4294967295, which is none of the "
-		    "known ones (0 to 42)")
+CASE(type_removed_rows,
+     "x.gguf: byte 45: tensor \"w\": its rows have 48 elements; the type Q4_0_4_4 wants a multiple of 32")
 {
 	b_header(b, 3, 1, 0);
-	b_tensor(b, "w", DIMS(32), UINT32_MAX, 0);
+	b_tensor(b, "w", DIMS(48), 31, 0);
+	b_pad(b, 32);
+	b_zeros(b, 64);
 }
 
 CASE(row_not_whole_blocks,
@@ -656,9 +664,9 @@ static const struct {
 	ROW(dim_huge),
 	ROW(dims_product),
 	ROW(dims_product_wraps),
-	ROW(type_4),
-	ROW(type_1000),
-	ROW(type_negative),
+	ROW(type_1000_cut),
+	ROW(type_negative_overlaps),
+	ROW(type_removed_rows),
 	ROW(row_not_whole_blocks),
 	ROW(scalar_in_blocks),
 	ROW(offset_misaligned),

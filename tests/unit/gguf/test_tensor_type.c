@@ -64,6 +64,45 @@ static void test_geometry(void **state)
 	assert_null(tensor_type_get(UINT32_MAX));
 }
 
+static void test_removed(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t id;
+		const char *name;
+		uint32_t elements, bytes;
+		enum tensor_type instead;
+	} want[] = {
+		{4, "Q4_2", 16, 2 + 8, TENSOR_Q4_0},           {5, "Q4_3", 16, 2 + 2 + 8, TENSOR_Q4_1},
+		{31, "Q4_0_4_4", 32, 2 + 16, TENSOR_Q4_0},     {32, "Q4_0_4_8", 32, 2 + 16, TENSOR_Q4_0},
+		{33, "Q4_0_8_8", 32, 2 + 16, TENSOR_Q4_0},     {36, "IQ4_NL_4_4", 32, 2 + 16, TENSOR_IQ4_NL},
+		{37, "IQ4_NL_4_8", 32, 2 + 16, TENSOR_IQ4_NL}, {38, "IQ4_NL_8_8", 32, 2 + 16, TENSOR_IQ4_NL},
+	};
+	char label[16];
+	enum tensor_type type = TENSOR_I8;
+	size_t n = 0;
+	for (uint32_t id = 0; id <= TENSOR_N_TYPES + 1; id++) {
+		const struct tensor_type_info *info = tensor_type_removed(id, &type);
+		if (!info)
+			continue;
+		assert_int_equal(id, want[n].id);
+		assert_string_equal(info->name, want[n].name);
+		assert_string_equal(tensor_type_label(id, label), want[n].name);
+		assert_int_equal(info->block_elements, want[n].elements);
+		assert_int_equal(info->block_bytes, want[n].bytes);
+		assert_int_equal(type, want[n].instead);
+		assert_ptr_equal(tensor_type_removed(id, NULL), info);
+		assert_null(tensor_type_get(id));
+		assert_false(tensor_type_by_name(str_c(info->name), &type)); /* nobody writes it */
+		n++;
+	}
+	assert_int_equal(n, sizeof want / sizeof *want);
+	assert_null(tensor_type_removed(UINT32_MAX, &type));
+	assert_string_equal(tensor_type_label(TENSOR_Q4_K, label), "Q4_K");
+	assert_string_equal(tensor_type_label(TENSOR_N_TYPES, label), "type 43");
+	assert_string_equal(tensor_type_label(UINT32_MAX, label), "type 4294967295");
+}
+
 static void test_by_name(void **state)
 {
 	(void)state;
@@ -88,6 +127,7 @@ static void test_by_name(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_geometry), cmocka_unit_test(test_by_name)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_geometry), cmocka_unit_test(test_removed),
+					   cmocka_unit_test(test_by_name)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

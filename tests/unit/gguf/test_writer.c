@@ -3,6 +3,7 @@
  * `gguf_writer --samples DIR` writes the same files.
  */
 #include "gguf/builder.h"
+#include "in_memory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -75,7 +76,7 @@ static struct gguf *reopen(const char *path)
 {
 	struct hokku_error err = {0};
 	struct gguf *g;
-	ok(gguf_open_file(path, &g, &err), &err);
+	ok(open_in_memory(path, &g, &err), &err);
 	return g;
 }
 
