@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/inspect.h"
 #include "cli/options_common.h"
+#include "model/kind.h"
 
 enum {
 	SHOWN_ELEMENTS = 6,   /* of an array */
@@ -207,8 +208,9 @@ static void shape_text(const struct gguf_tensor *t, char out[96])
 
 static void print_tensors(const struct gguf *g)
 {
-	char shape[96], n[32];
-	int name_width = 4, shape_width = 5;
+	char shape[96], n[32], label[16], bytes[32];
+	int name_width = 4, shape_width = 5, type_width = 7;
+	bool removed = false, unknown = false;
 	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 		shape_text(t, shape);
@@ -216,17 +218,27 @@ static void print_tensors(const struct gguf *g)
 			name_width = (int)t->name.len;
 		if ((int)strlen(shape) > shape_width)
 			shape_width = (int)strlen(shape);
+		int type_len = (int)strlen(tensor_type_label(t->type, label));
+		type_width = type_len > type_width ? type_len : type_width;
+		removed |= tensor_type_removed(t->type, NULL) != NULL;
+		unknown |= t->n_bytes == 0;
 	}
 	printf("\ntensors: %s\n", str_thousands(gguf_n_tensors(g), n));
 	if (gguf_n_tensors(g))
-		printf("  %-*s  %-*s  %-7s  %14s  %14s\n", name_width, "name", shape_width, "shape", "type",
-		       "offset", "bytes");
+		printf("  %-*s  %-*s  %-*s  %14s  %14s\n", name_width, "name", shape_width, "shape",
+		       type_width, "type", "offset", "bytes");
 	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 		shape_text(t, shape);
-		printf("  %-*.*s  %-*s  %-7s  %14" PRIu64 "  %14" PRIu64 "\n", name_width, STR_ARG(t->name),
-		       shape_width, shape, tensor_type_get(t->type)->name, t->offset, t->n_bytes);
+		snprintf(bytes, sizeof bytes, "%" PRIu64, t->n_bytes);
+		printf("  %-*.*s  %-*s  %-*s  %14" PRIu64 "  %14s%s\n", name_width, STR_ARG(t->name),
+		       shape_width, shape, type_width, tensor_type_label(t->type, label), t->offset,
+		       t->n_bytes ? bytes : "?", tensor_type_get(t->type) ? "" : "  *");
 	}
+	if (removed)
+		printf("  * of a type that was removed from the format\n");
+	if (unknown)
+		printf("  * of a type that hokku has not heard of, nor of its size\n");
 }
 
 struct sum {
@@ -238,18 +250,20 @@ static void print_sum(const char *name, const struct sum *s, uint64_t all_bytes)
 	char elements[32], bytes[32];
 	printf("  %-7s  %7" PRIu64 "  %18s  %18s  %5.1f%%\n", name, s->n_tensors,
 	       str_thousands(s->n_elements, elements), str_thousands(s->n_bytes, bytes),
-	       100.0 * (double)s->n_bytes / (double)all_bytes);
+	       all_bytes ? 100.0 * (double)s->n_bytes / (double)all_bytes : 0.0);
 }
 
 /* The largest share first. */
 static void print_formats(const struct gguf *g)
 {
-	struct sum of[TENSOR_N_TYPES] = {{0}}, all = {0};
+	struct sum of[TENSOR_N_TYPES + 1] = {{0}}, all = {0}; /* the last: all that is unknown */
+	char label[16];
 	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
-		of[t->type].n_tensors++;
-		of[t->type].n_elements += t->n_elements;
-		of[t->type].n_bytes += t->n_bytes;
+		struct sum *s = &of[t->n_bytes ? t->type : TENSOR_N_TYPES];
+		s->n_tensors++;
+		s->n_elements += t->n_elements;
+		s->n_bytes += t->n_bytes;
 		all.n_tensors++;
 		all.n_elements += t->n_elements;
 		all.n_bytes += t->n_bytes;
@@ -265,15 +279,17 @@ static void print_formats(const struct gguf *g)
 				largest = id;
 		if (of[largest].n_bytes == 0)
 			break;
-		print_sum(tensor_type_get(largest)->name, &of[largest], all.n_bytes);
+		print_sum(tensor_type_label(largest, label), &of[largest], all.n_bytes);
 		of[largest] = (struct sum){0};
 	}
+	if (of[TENSOR_N_TYPES].n_tensors)
+		print_sum("unknown", &of[TENSOR_N_TYPES], all.n_bytes);
 	print_sum("all", &all, all.n_bytes);
 }
 
 static void print_text(const struct gguf *g)
 {
-	char bytes[32], data[32], trailing[32], size[32];
+	char bytes[32], data[32], trailing[32], size[32], kind[64];
 	uint64_t n = gguf_file_bytes(g);
 	print_summary(g);
 	printf("\nfile: %s\n", gguf_path(g));
@@ -283,7 +299,7 @@ static void print_text(const struct gguf *g)
 	printf(", alignment %" PRIu32, gguf_alignment(g));
 	if (gguf_n_tensors(g))
 		printf(", data from byte %s", str_thousands(gguf_data_offset(g), data));
-	printf("\n");
+	printf("\n  %s\n", file_kind_text(g, kind, sizeof kind));
 	print_metadata(g);
 	inspect_tokenizer_text(g);
 	print_tensors(g);

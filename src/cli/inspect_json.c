@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "cli/inspect.h"
+#include "model/kind.h"
 
 enum { FLUSH_BYTES = 1 << 16 };
 
@@ -127,6 +128,7 @@ static void add_metadata(struct strbuf *b, const struct gguf *g)
 
 static void add_tensors(struct strbuf *b, const struct gguf *g)
 {
+	char label[16];
 	strbuf_add_c(b, "  \"tensors\": [");
 	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
@@ -135,8 +137,15 @@ static void add_tensors(struct strbuf *b, const struct gguf *g)
 		strbuf_add_c(b, ", \"shape\": [");
 		for (uint32_t d = 0; d < t->n_dims; d++)
 			strbuf_addf(b, "%s%" PRIu64, d ? ", " : "", t->dims[d]);
-		strbuf_addf(b, "], \"type\": \"%s\", \"offset\": %" PRIu64 ", \"bytes\": %" PRIu64 "}",
-			    tensor_type_get(t->type)->name, t->offset, t->n_bytes);
+		strbuf_addf(b, "], \"type\": \"%s\", \"offset\": %" PRIu64 ", \"bytes\": ",
+			    tensor_type_label(t->type, label), t->offset);
+		if (t->n_bytes)
+			strbuf_addf(b, "%" PRIu64, t->n_bytes);
+		else
+			strbuf_add_c(b, "null");
+		if (!tensor_type_get(t->type))
+			strbuf_addf(b, ", \"note\": \"%s type\"", t->n_bytes ? "removed" : "unknown");
+		strbuf_add_c(b, "}");
 		if (b->len > FLUSH_BYTES)
 			flush(b);
 	}
@@ -146,8 +155,12 @@ static void add_tensors(struct strbuf *b, const struct gguf *g)
 void inspect_json(const struct gguf *g, const struct inspect_device *d)
 {
 	struct strbuf b = {0};
+	char kind[64];
 	strbuf_add_c(&b, "{\n  \"file\": ");
 	strbuf_add_json(&b, gguf_path(g), strlen(gguf_path(g)));
+	strbuf_add_c(&b, ",\n  \"kind\": ");
+	file_kind_text(g, kind, sizeof kind);
+	strbuf_add_json(&b, kind, strlen(kind));
 	strbuf_addf(&b, ",\n  \"file_bytes\": %" PRIu64 ",\n  \"gguf_version\": %" PRIu32, gguf_file_bytes(g),
 		    gguf_version(g));
 	strbuf_addf(&b, ",\n  \"alignment\": %" PRIu32 ",\n  \"data_offset\": %" PRIu64, gguf_alignment(g),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/queue.h"
+#include "model/kind.h"
 
 /* How far loading is when a stage begins, as parts of the whole: almost all time goes into the device's
  * weights. */
@@ -36,6 +37,9 @@ enum hokku_code engine_open_tok(const struct gguf *g, struct tok **t, struct cha
 		return rc;
 	tok_destroy(*t);
 	*t = NULL;
+	if (file_kind_of(g) != FILE_VOCABULARY &&
+	    file_kind_check(g, err)) /* a part lacks it, an adapter ... */
+		return HOKKU_MODEL_LOAD_FAILED;
 	/* Of a missing key the reader has named the file already. */
 	bool named = err && strncmp(err->message, path, strlen(path)) == 0;
 	return named ? rc : err_prefix(err, rc, "%s", path);
@@ -150,6 +154,9 @@ enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
 	if (rc)
 		return rc;
 	engine_set_load_part(e, PART_TOKENIZER);
+	rc = file_kind_check(e->file, err);
+	if (rc)
+		return rc;
 	rc = engine_open_tok(e->file, &e->tok, &e->chat, err);
 	if (rc)
 		return rc;

@@ -27,9 +27,31 @@ static const struct {
 	{"lmgg", "a GGML file of the time before GGUF"},
 	{"<!DOCTYPE", "a web page"},
 	{"<html", "a web page"},
+	{"algg", "a LoRA adapter of the time before GGUF"},
+	{"nsgg", "a session saved by llama.cpp, not a model"},
+	{"qsgg", "a sequence's state saved by llama.cpp, not a model"},
 	{"\x1f\x8b", "a gzip archive; unpack it first"},
 	{"\x28\xb5\x2f\xfd", "a zstd archive; unpack it first"},
 };
+
+/* llama.cpp's importance matrices of the time before GGUF: a count, then the length of a tensor's name and
+ * the name. */
+static bool is_old_imatrix(struct str all)
+{
+	static const char *const names[] = {"blk.", "output.weight", "token_embd.weight"};
+	struct str name = {all.ptr + 8, all.len > 8 ? all.len - 8 : 0};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (all.len > 8 && str_starts(name, str_c(names[i])))
+			return true;
+	return false;
+}
+
+/* Whether a name says that the file is a piece of another, as `split` and uploaders name them. */
+static bool is_named_piece(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	return strstr(name, "part") || strstr(name, "split") || strstr(name, "-of-");
+}
 
 static enum hokku_code check_magic(struct gguf_cursor *c)
 {
@@ -47,10 +69,20 @@ static enum hokku_code check_magic(struct gguf_cursor *c)
 		if (str_starts(all, str_c(strangers[i].begin)))
 			return err_set(c->err, HOKKU_BAD_FILE, "%s: not a GGUF file: it looks like %s",
 				       c->path, strangers[i].is);
+	if (is_old_imatrix(all))
+		return err_set(
+			c->err, HOKKU_BAD_FILE,
+			"%s: not a GGUF file: it looks like an importance matrix of llama.cpp's; give the "
+			"model's own file",
+			c->path);
 	if (all.len > 4)
 		all.len = 4;
-	return err_set(c->err, HOKKU_BAD_FILE, "%s: not a GGUF file: it begins with %s; \"GGUF\" is wanted",
-		       c->path, str_quote(all, quoted, sizeof quoted));
+	return err_set(c->err, HOKKU_BAD_FILE, "%s: not a GGUF file: it begins with %s; \"GGUF\" is wanted%s",
+		       c->path, str_quote(all, quoted, sizeof quoted),
+		       is_named_piece(c->path)
+			       ? " (a later piece of a file that was cut into pieces is joined to "
+				 "the first with `cat`)"
+			       : "");
 }
 
 static enum hokku_code check_version(struct gguf_cursor *c, uint32_t version)

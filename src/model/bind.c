@@ -8,6 +8,8 @@
 #include <stdio.h>
 
 #include "model/arch.h"
+#include "model/kind.h"
+#include "model/refuse.h"
 #include "model/rope.h"
 
 #define FAIL(...) return err_set(err, HOKKU_MODEL_LOAD_FAILED, __VA_ARGS__)
@@ -98,16 +100,6 @@ static const char *dim_origin(const struct model *m, enum dim d, char *out, size
 	return out;
 }
 
-/* "alpha, beta, gamma" */
-static const char *join(const char *const *list, char *out, size_t size)
-{
-	size_t used = 0;
-	out[0] = '\0';
-	for (size_t i = 0; list[i] && used < size; i++)
-		used += (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", list[i]);
-	return out;
-}
-
 /* "896 x 128" */
 static const char *shape_text(const struct gguf_tensor *t, char *out, size_t size)
 {
@@ -140,11 +132,8 @@ static enum hokku_code check_shape(const struct model *m, const struct layer_spe
 static enum hokku_code check_format(const char *name, const struct gguf_tensor *t, struct hokku_error *err)
 {
 	const struct format *fmt = format_get(t->type);
-	const struct tensor_type_info *info = tensor_type_get(t->type);
-	char known[160];
 	if (!fmt)
-		FAIL("%s is stored as %s, which hokku cannot compute with; it knows %s", name,
-		     info ? info->name : "an unknown type", join(format_names(), known, sizeof known));
+		return refuse_type(t, name, err);
 	if (t->dims[0] % fmt->block_elements)
 		FAIL("%s is stored as %s, whose blocks hold %u elements; its rows of %" PRIu64
 		     " are no whole blocks",
@@ -195,7 +184,7 @@ static enum hokku_code bind_one(const struct model *m, const struct layer_spec *
 	if (!t && optional)
 		return HOKKU_OK;
 	if (!t)
-		FAIL("tensor %s is missing; every %s model has it", name, m->arch_name);
+		return refuse_missing(m, name, err);
 	uint64_t rows = dim_size(m, spec, row->rows);
 	enum hokku_code rc = check_shape(m, spec, row, name, t, rows, err);
 	if (!rc)
@@ -212,7 +201,7 @@ static enum hokku_code read_vocab(struct model *m, struct hokku_error *err)
 	const struct gguf_tensor *t = gguf_find_tensor(m->file, "token_embd.weight");
 	char key[64];
 	if (!t)
-		FAIL("tensor token_embd.weight is missing; every %s model has it", m->arch_name);
+		return refuse_missing(m, "token_embd.weight", err);
 	if (t->dims[1] < 1 || t->dims[1] > MAX_VOCAB)
 		FAIL("token_embd.weight has %" PRIu64 " rows; hokku takes a vocabulary of 1 to %d",
 		     t->dims[1], MAX_VOCAB);
@@ -426,21 +415,10 @@ static enum hokku_code read_identity(struct model *m, struct hokku_error *err)
 	m->arch_name = m->arch ? m->arch->name : NULL;
 	if (!m->arch)
 		FAIL("general.architecture is %s; hokku knows %s", str_quote(arch, quoted, sizeof quoted),
-		     join(arch_names(), known, sizeof known));
+		     refuse_join(arch_names(), known, sizeof known));
 
 	if (gguf_n_tensors(m->file) == 0)
-		FAIL("the file has no tensors: it holds a vocabulary, not a model");
-	uint32_t parts = 1, part = 0;
-	rc = gguf_get_u32(m->file, "split.count", &parts, &found, err);
-	if (!rc)
-		rc = gguf_get_u32(m->file, "split.no", &part, &found, err);
-	if (rc)
-		return rc;
-	if (parts > 1)
-		FAIL("split.count is %u: this is part %u of a model cut into files; hokku takes a model in "
-		     "one file",
-		     parts, part + 1);
-
+		FAIL("the file has no tensors: it holds no model");
 	if (!name.len) {
 		const char *path = gguf_path(m->file), *slash = strrchr(path, '/');
 		name = str_c(slash ? slash + 1 : path);
@@ -454,7 +432,12 @@ static enum hokku_code read_identity(struct model *m, struct hokku_error *err)
 enum hokku_code model_bind(struct model *m, const struct gguf *g, struct hokku_error *err)
 {
 	*m = (struct model){.file = g, .arena = {.chunk_bytes = 4096}};
-	enum hokku_code rc = read_identity(m, err);
+	enum hokku_code rc = file_kind_check(g, err);
+	if (rc) {
+		model_unbind(m);
+		return rc;
+	}
+	rc = read_identity(m, err);
 	if (!rc)
 		rc = arch_read(m, err);
 	if (!rc)
@@ -473,6 +456,8 @@ enum hokku_code model_bind(struct model *m, const struct gguf *g, struct hokku_e
 			err->code = HOKKU_MODEL_LOAD_FAILED;
 		if (rc == HOKKU_BAD_FILE)
 			return HOKKU_MODEL_LOAD_FAILED;
+		if (rc == HOKKU_IO_ERROR) /* named as well */
+			return rc;
 		return err_prefix(err, rc, "%s", gguf_path(g));
 	}
 	sum_up(m);

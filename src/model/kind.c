@@ -72,19 +72,22 @@ static const struct {
 } kinds[] = {
 	[FILE_MODEL] = {NULL, "a model", NULL},
 	[FILE_PART] = {is_part, NULL, NULL},
-	[FILE_ADAPTER] = {is_adapter, "a LoRA adapter",
-			  "it holds differences to the weights of a model; merge it into that one (llama.cpp's "
-			  "llama-export-lora, or PEFT's merge_and_unload) and give the merged model"},
-	[FILE_PROJECTOR] = {is_projector, "an encoder of images or sound (mmproj)",
-			    "it goes beside a language model; hokku reads text: give the language model's own "
-			    "file"},
+	[FILE_ADAPTER] =
+		{is_adapter, "a LoRA adapter",
+		 "it holds differences to the weights of a model; merge it into that one (llama.cpp's "
+		 "llama-export-lora, or PEFT's merge_and_unload) and give the merged model"},
+	[FILE_PROJECTOR] =
+		{is_projector, "an encoder of images or sound (mmproj)",
+		 "it goes beside a language model; hokku reads text: give the language model's own "
+		 "file"},
 	[FILE_IMATRIX] = {is_imatrix, "an importance matrix (imatrix)",
 			  "it helps to quantise a model and holds none; give the model's own file"},
 	[FILE_CONTROL_VECTOR] = {is_control_vector, "a control vector",
 				 "it goes on top of a model and holds none; give the model's own file"},
-	[FILE_VOCABULARY] = {is_vocabulary, "a vocabulary",
-			     "it has no tensors, so it can be tokenized with but not run; give a file with the "
-			     "weights"},
+	[FILE_VOCABULARY] =
+		{is_vocabulary, "a vocabulary",
+		 "it has no tensors, so it can be tokenized with but not run; give a file with the "
+		 "weights"},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -114,22 +117,24 @@ const char *file_kind_text(const struct gguf *g, char *out, size_t size)
 	return out;
 }
 
-/* The name, without folders, of part 1 beside a part named NAME-00002-of-00003.gguf. False if the name is another.
+/* The name, without folders, of part 1 beside a part named NAME-00002-of-00003.gguf. False if the name is
+ * another.
  */
 static bool first_part(const char *path, uint64_t part, uint64_t n_parts, char *out, size_t size)
 {
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 	char tail[64];
 	int n = snprintf(tail, sizeof tail, "-%05" PRIu64 "-of-%05" PRIu64 ".gguf", part, n_parts);
-	if (!ends_with(str_c(name), tail))
-		return false;
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+";
+	if (!ends_with(str_c(name), tail) || name[strspn(name, plain)] || name[0] == '-')
+		return false; /* nor what a shell would read otherwise */
 	int stem = (int)(strlen(name) - (size_t)n);
 	return snprintf(out, size, "%.*s-%05d-of-%05" PRIu64 ".gguf", stem, name, 1, n_parts) < (int)size;
 }
 
 static enum hokku_code refuse_part(const struct gguf *g, struct hokku_error *err)
 {
-	char first[128], quoted[160];
+	char first[128];
 	uint64_t part = part_number(g), n = number_of(g, "split.count");
 	if (!part)
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
@@ -141,7 +146,7 @@ static enum hokku_code refuse_part(const struct gguf *g, struct hokku_error *err
 			       "%s: this is part %" PRIu64 " of %" PRIu64
 			       " of a split model; hokku takes a model in one file: join the parts with "
 			       "llama.cpp's `llama-gguf-split --merge %s model.gguf` and give model.gguf",
-			       gguf_path(g), part, n, str_quote(str_c(first), quoted, sizeof quoted));
+			       gguf_path(g), part, n, first);
 	return err_set(err, HOKKU_MODEL_LOAD_FAILED,
 		       "%s: this is part %" PRIu64 " of %" PRIu64
 		       " of a split model; hokku takes a model in one file: join the parts with llama.cpp's "

@@ -125,6 +125,38 @@ test("metadata, tensors, bytes by format, trailing bytes", () => {
 	assert.match(run.stdout, /  a\.long     string  "x{80,100}\.\.\." \(1,000 bytes\)\n/);
 });
 
+test("types that were removed, and types nobody has heard of, are listed with a mark", () => {
+	const tensors = [["old", [64, 2], 31, 0], ["new", [7], 57, 96], ["plain", [3], 0, 128]];
+	const path = file("types.gguf", gguf(model, tensors, 160));
+	const run = inspect(path);
+	assert.equal(run.status, 0);
+	assert.match(run.stdout, /\n {2}old {4}64 x 2 {2}Q4_0_4_4 +\d+ +72 {2}\*\n {2}new {4}7 {7}type 57 +\d+ +\? {2}\*\n {2}plain {2}3 {7}F32 +\d+ +12\n/);
+	assert.match(run.stdout, /\n {2}\* of a type that was removed from the format\n {2}\* of a type that hokku has not heard of, nor of its size\n/);
+	assert.match(run.stdout, /\n {2}Q4_0_4_4 +1 +128 +72 +85\.7%\n {2}F32 +1 +3 +12 +14\.3%\n {2}unknown +1 +7 +0 +0\.0%\n/);
+	const json = JSON.parse(inspect(path, "--json").stdout);
+	assert.deepEqual(json.tensors.map(({ type, bytes, note }) => [type, bytes, note]),
+		[["Q4_0_4_4", 72, "removed type"], ["type 57", null, "unknown type"], ["F32", 12, undefined]]);
+	assert.equal(json.kind, "a model");
+});
+
+test("what a file is stands beside its size", () => {
+	const part = file("m-00002-of-00003.gguf", gguf([["split.no", U32, u32(1)], ["split.count", U32, u32(3)]]));
+	assert.match(inspect(part).stdout, /\n {2}part 2 of 3 of a split model\n/);
+	assert.equal(JSON.parse(inspect(part, "--json").stdout).kind, "part 2 of 3 of a split model");
+	const adapter = file("lora.gguf", gguf([["general.type", STRING, str("adapter")]]));
+	assert.match(inspect(adapter).stdout, /\n {2}a LoRA adapter\n/);
+});
+
+test("a part of a split model given to any command says which it is and what to do", () => {
+	const part = file("m-00002-of-00003.gguf", gguf([["split.no", U32, u32(1)], ["split.count", U32, u32(3)]], [["w", [1], 0, 0]], 32));
+	for (const args of [["run", part, "-p", "x"], ["tokenize", part, "-p", "x"], ["bench", part], ["logits", part, "--tokens", "1", "-o", "/dev/null"]]) {
+		const run = spawnSync(hokku, args, { encoding: "utf8" });
+		assert.deepEqual([run.status, run.stdout], [1, ""], args[0]);
+		assert.equal(run.stderr, `hokku: ${part}: this is part 2 of 3 of a split model; hokku takes a model in one file: join the `
+			+ "parts with llama.cpp's `llama-gguf-split --merge m-00001-of-00003.gguf model.gguf` and give model.gguf\n", args[0]);
+	}
+});
+
 test("--json holds everything, exactly", () => {
 	const kv = [
 		["a.long", STRING, str("x".repeat(1000))],

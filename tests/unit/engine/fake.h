@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "engine/engine.h"
+#include "model/kind.h"
 
 /* Tokens: 0 ends an answer, 1 is a control token, 2 begins a text where fake.has_bos; then these. */
 static const char *const fake_pieces[] = {"<end>", "<ctl>", "<bos>", "a",    "b", "ab", " c", "\xE3",
@@ -103,6 +104,19 @@ const char *gguf_path(const struct gguf *g)
 {
 	(void)g;
 	return "fake.gguf";
+}
+
+enum file_kind file_kind_of(const struct gguf *g)
+{
+	(void)g;
+	return FILE_MODEL;
+}
+
+enum hokku_code file_kind_check(const struct gguf *g, struct hokku_error *err)
+{
+	(void)g;
+	(void)err;
+	return HOKKU_OK;
 }
 
 enum hokku_code tok_create(const struct gguf *g, struct tok **out, struct hokku_error *err)

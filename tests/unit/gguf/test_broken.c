@@ -43,6 +43,48 @@ CASE(ggjt, "x.gguf: not a GGUF file: it looks like a GGJT file of the time befor
 	b_u32(b, 3);
 }
 
+CASE(old_adapter, "x.gguf: not a GGUF file: it looks like a LoRA adapter of the time before GGUF")
+{
+	strbuf_add_c(b, "algg");
+	b_u32(b, 1);
+}
+
+CASE(old_session, "x.gguf: not a GGUF file: it looks like a session saved by llama.cpp, not a model")
+{
+	strbuf_add_c(b, "nsgg");
+	b_u32(b, 9);
+}
+
+CASE(old_state, "x.gguf: not a GGUF file: it looks like a sequence's state saved by llama.cpp, not a model")
+{
+	strbuf_add_c(b, "qsgg");
+	b_u32(b, 2);
+}
+
+#define OLD_IMATRIX                                                                                         \
+	"x.gguf: not a GGUF file: it looks like an importance matrix of llama.cpp's; give the model's own " \
+	"file"
+
+CASE(old_imatrix, OLD_IMATRIX)
+{
+	b_u32(b, 168);
+	b_u32(b, 18);
+	strbuf_add_c(b, "blk.0.attn_k.weight");
+}
+
+CASE(old_imatrix_output, OLD_IMATRIX)
+{
+	b_u32(b, 169);
+	b_u32(b, 13);
+	strbuf_add_c(b, "output.weight");
+}
+
+CASE(no_old_imatrix, "x.gguf: not a GGUF file: it begins with \"\\xa8\\x00\\x00\\x00\"; \"GGUF\" is wanted")
+{
+	b_u32(b, 168);
+	b_u32(b, 18);
+}
+
 CASE(web_page, "x.gguf: not a GGUF file: it looks like a web page")
 {
 	strbuf_add_c(b, "<!DOCTYPE html><title>404</title>");
@@ -611,6 +653,12 @@ static const struct {
 	ROW(lfs_pointer),
 	ROW(zip),
 	ROW(ggjt),
+	ROW(old_adapter),
+	ROW(old_session),
+	ROW(old_state),
+	ROW(old_imatrix),
+	ROW(old_imatrix_output),
+	ROW(no_old_imatrix),
 	ROW(web_page),
 	ROW(gzip),
 	ROW(no_version),
@@ -708,6 +756,28 @@ static void test_messages(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* A name can say what the bytes do not. */
+static void test_named_pieces(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		bool piece;
+	} names[] = {{"m.gguf.part2of2", true},
+		     {"d/m.gguf-split-b", true},
+		     {"m-00002-of-00003.gguf", true},
+		     {"parts/m.gguf", false},
+		     {"m.gguf", false}};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct gguf *g;
+		struct hokku_error err;
+		assert_int_equal(gguf_open_memory("bits", 4, names[i].name, &g, &err), HOKKU_BAD_FILE);
+		assert_true(names[i].piece ==
+			    (strstr(err.message, "(a later piece of a file that was cut into "
+						 "pieces is joined to the first with `cat`)") != NULL));
+	}
+}
+
 /* An error struct is not asked for: the code alone must do. */
 static void test_no_error_struct(void **state)
 {
@@ -757,6 +827,7 @@ int main(int argc, char **argv)
 	if (argc == 3 && strcmp(argv[1], "--seeds") == 0)
 		return write_seeds(argv[2]);
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_messages),
+					   cmocka_unit_test(test_named_pieces),
 					   cmocka_unit_test(test_no_error_struct)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
