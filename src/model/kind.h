@@ -1,6 +1,6 @@
 /*
- * What a GGUF file is: a model, or one of the other things that are kept in GGUF files and given for a model by
- * mistake. Asked before anything else is, so that a file is told by what it is and not by what it lacks.
+ * What a GGUF file is: a model, or one of the other things that are kept in GGUF files and given for a model
+ * by mistake. Asked before anything else is, so that a file is told by what it is and not by what it lacks.
  */
 #ifndef MODEL_KIND_H
 #define MODEL_KIND_H

@@ -47,10 +47,12 @@ static const struct {
 } foreign[] = {
 	{"_orig_mod.", "torch.compile wraps names so: take the weights out of the wrapper (._orig_mod) and "
 		       "convert them again"},
-	{"module.", "torch's data parallelism wraps names so: take the weights out of the wrapper (.module) and "
-		    "convert them again"},
-	{"base_model.", "PEFT wraps names so: merge the adapter into its model (merge_and_unload) and convert "
-			"that"},
+	{"module.",
+	 "torch's data parallelism wraps names so: take the weights out of the wrapper (.module) and "
+	 "convert them again"},
+	{"base_model.",
+	 "PEFT wraps names so: merge the adapter into its model (merge_and_unload) and convert "
+	 "that"},
 	{"model.", "names are Hugging Face's: make the GGUF file with `hokku convert`"},
 	{"transformer.", "names are Hugging Face's: make the GGUF file with `hokku convert`"},
 	{"lm_head.", "names are Hugging Face's: make the GGUF file with `hokku convert`"},
@@ -80,8 +82,8 @@ enum hokku_code refuse_missing(const struct model *m, const char *name, struct h
 		FAIL("tensor %s is missing; every %s model has it", name, m->arch_name);
 	FAIL("tensor %s is missing; every %s model has it. Names in the file that none has (%" PRIu64
 	     " of %" PRIu64 "): %s%s%s%s",
-	     name, m->arch_name, n, gguf_n_tensors(m->file), list, n > SHOWN ? ", ..." : "",
-	     why ? "; " : "", why ? why : "");
+	     name, m->arch_name, n, gguf_n_tensors(m->file), list, n > SHOWN ? ", ..." : "", why ? "; " : "",
+	     why ? why : "");
 }
 
 enum hokku_code refuse_type(const struct gguf_tensor *t, const char *name, struct hokku_error *err)

@@ -1,7 +1,8 @@
 /*
  * "cpu": the fast path. Opening it reads the weights, lays them out for the kernels (pack.h) and sets aside
- * every byte that a step needs; steps allocate nothing and read no file. Bits depend on the model and the tokens alone: not on threads,
- * on the cut of a prompt, on the other sequences of a step, or on the instruction set (tier.h).
+ * every byte that a step needs; steps allocate nothing and read no file. Bits depend on the model and the
+ * tokens alone: not on threads, on the cut of a prompt, on the other sequences of a step, or on the
+ * instruction set (tier.h).
  *
  * Memory is mapped zeroed and page by page: KV blocks that nobody has used cost address space only.
  */

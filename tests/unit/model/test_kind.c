@@ -244,7 +244,7 @@ static void other_things(void **state)
 		{"general.architecture", "qwen2", NULL, "x.gguf: the file has no tensors: it holds no model",
 		 "a model"},
 		{"general.architecture", "bert", "token_embd.weight",
-		 "x.gguf: general.architecture is \"bert\"; hokku knows qwen2", "a model"},
+		 "x.gguf: general.architecture is \"bert\"; hokku knows qwen2...", "a model"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct file f = {0};
@@ -302,10 +302,10 @@ static void foreign_names_are_shown(void **state)
 		"convert`",
 		"a model");
 	good_file(&f);
-	snprintf(f.tensors[3].name, 65, "blk.0.attn_qkv.weight");
+	snprintf(f.tensors[3].name, 65, "blk.0.attn_kv_a.weight");
 	refused(&f, "x.gguf",
 		"x.gguf: tensor blk.0.attn_q.weight is missing; every qwen2 model has it. Names in the file "
-		"that none has (1 of 14): \"blk.0.attn_qkv.weight\"",
+		"that none has (1 of 14): \"blk.0.attn_kv_a.weight\"",
 		"a model");
 	static const char *const near[] = {"blk..attn_q.weight", "blk.0", "blk.0attn_q.weight",
 					   "blk.x.attn_q.weight"};
