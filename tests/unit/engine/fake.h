@@ -57,6 +57,8 @@ static struct {
 		int32_t token; /* the first of them */
 		bool drew;
 	} steps[FAKE_MAX_STEPS];
+	struct compute_params
+		params; /* what the device was opened with; its pointers are not to be followed */
 	/* of the device's memory */
 	atomic_uint n_checks;
 	atomic_bool check_fails;
@@ -209,6 +211,7 @@ void model_unbind(struct model *m)
 enum hokku_code compute_open(const struct compute_params *params, struct compute **out,
 			     struct hokku_error *err)
 {
+	fake.params = *params;
 	for (unsigned i = 0; i < 10; i++) {
 		fake_sleep_us(fake.load_ms * 100);
 		params->on_progress(params->user, i + 1, 10);

@@ -83,6 +83,60 @@ static void test_full_context(void **state)
 	}
 }
 
+/* What the device is asked for holds one context, and where KV memory may grow, many. */
+static void test_device_memory(void **state)
+{
+	(void)state;
+	static const uint32_t contexts[] = {1, 31, 32, 33, 190, 192, 193};
+	for (size_t i = 0; i < sizeof contexts / sizeof *contexts; i++) {
+		for (int grows = 0; grows < 2; grows++) {
+			fake_reset(NULL, 0);
+			struct engine *e = start_with((struct engine_config){.n_ctx = contexts[i],
+									     .kv_grows = grows,
+									     .n_threads = 3,
+									     .vram_limit = 5,
+									     .kv_bytes = 7});
+			assert_int_equal(engine_wait_ready(e, NULL), HOKKU_OK);
+			const struct compute_params *p = &fake.params;
+			uint32_t blocks =
+				contexts[i] / COMPUTE_KV_BLOCK + (contexts[i] % COMPUTE_KV_BLOCK != 0);
+			assert_int_equal(p->n_ctx, contexts[i]);
+			assert_int_equal(p->n_seqs, 1);
+			assert_int_equal(p->n_kv_blocks, blocks);
+			assert_int_equal(p->n_kv_blocks_max, grows ? blocks * ENGINE_MAX_KV_CONTEXTS : 0);
+			assert_int_equal(p->n_threads, 3);
+			assert_int_equal(p->vram_limit, 5);
+			assert_int_equal(p->kv_bytes, 7);
+			engine_destroy(e, 0);
+		}
+	}
+}
+
+/* The counters: prompt tokens once, drawn ones without the end token, requests that failed too. */
+static void test_counts(void **state)
+{
+	(void)state;
+	struct record r;
+	struct engine_state s;
+	fake_reset(SCRIPT(FAKE_A, FAKE_B, FAKE_END));
+	fake.fail_step = 7;
+	fake.fail_code = HOKKU_INTERNAL;
+	struct engine *e = start();
+	for (uint32_t i = 1; i <= 3; i++) { /* the third fails at its first step */
+		record_init(&r, e);
+		submit(e, &r, 0);
+		wait_end(&r);
+		wait_idle(e);
+		engine_get_state(e, &s);
+		assert_int_equal(s.n_finished, i);
+		assert_int_equal(s.n_tokens_in, i < 3 ? 3 * i : 6);
+		assert_int_equal(s.n_tokens_out, i < 3 ? 2 * i : 4);
+		assert_int_equal(r.code, i < 3 ? HOKKU_OK : HOKKU_INTERNAL);
+		record_free(&r);
+	}
+	engine_destroy(e, 0);
+}
+
 static void test_empty_prompt(void **state)
 {
 	(void)state;
@@ -244,10 +298,11 @@ static void test_load_part(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_times),        cmocka_unit_test(test_full_context),
-		cmocka_unit_test(test_empty_prompt), cmocka_unit_test(test_cancel_each),
-		cmocka_unit_test(test_stop_all),     cmocka_unit_test(test_cancel_too_late),
-		cmocka_unit_test(test_load_stages),  cmocka_unit_test(test_load_part),
+		cmocka_unit_test(test_times),         cmocka_unit_test(test_full_context),
+		cmocka_unit_test(test_device_memory), cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_empty_prompt),  cmocka_unit_test(test_cancel_each),
+		cmocka_unit_test(test_stop_all),      cmocka_unit_test(test_cancel_too_late),
+		cmocka_unit_test(test_load_stages),   cmocka_unit_test(test_load_part),
 	};
 	return cmocka_run_group_tests_name("edges", tests, NULL, NULL);
 }
