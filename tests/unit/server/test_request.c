@@ -114,6 +114,12 @@ static void test_ranges(void **state)
 		bad(with(rows[i].field, rows[i].high), rows[i].field, "takes");
 		bad(with(rows[i].field, "{}"), rows[i].field, "an object");
 	}
+	/* A prompt under another name. */
+	bad("{\"Prompt\":\"a\"}", "prompt",
+	    "is missing; the request has \"Prompt\": did you mean \"prompt\"?");
+	bad("{\"x\":1,\"message\":[],\"promt\":\"a\"}", "prompt",
+	    "has \"message\": did you mean \"messages\"?");
+	bad("{\"input\":\"a\"}", "prompt", "is missing: give prompt");
 	/* Token ids: 0 is one. What the model has is asked later. */
 	good("{\"prompt\":[0,2147483647,0]}");
 	assert_int_equal(r.n_tokens, 3);
