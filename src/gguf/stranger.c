@@ -61,11 +61,12 @@ enum hokku_code gguf_explain_folder(const char *path, enum hokku_code code, stru
 	closedir(d);
 	tell_convert(str_c(path), command);
 	if (file[0])
-		return err_set(err, code, "%s: is a directory; give a file of it, such as %s", path, file);
+		return err_set(err, code, "%s: is a directory, not a file; give one of its files, such as %s",
+			       path, file);
 	if (is_model)
-		return err_set(
-			err, code,
-			"%s: is a directory, as transformers writes a model; turn it into a GGUF file: %s",
-			path, command);
+		return err_set(err, code,
+			       "%s: is a directory, not a file: a model as transformers writes it; turn it "
+			       "into a GGUF file: %s",
+			       path, command);
 	return code;
 }

@@ -1,9 +1,10 @@
 /*
- * Added tokens. tokenizers (0.23, added_vocabulary.rs) gives each the id that its text has in the vocabulary,
- * and a new text the next id after all others, whatever id a file declares: so declared ids that leave holes
- * or collide do not hold, which a note tells. transformers (5.x, tokenization_utils_base.py) then adds what
- * only its own files declare: added_tokens_decoder by rising id, or, where there is none,
- * special_tokens_map.json and added_tokens.json; then the named special tokens; then the extra ones.
+ * Added tokens. Those of tokenizer.json have the ids that it declares. transformers (5.x,
+ * tokenization_utils_base.py) then adds what only its own files declare: added_tokens_decoder by rising id,
+ * or, where there is none, special_tokens_map.json and added_tokens.json; then the named special tokens; then
+ * the extra ones. tokenizers (0.23, added_vocabulary.rs) gives each of these the id that its text has
+ * already, and a new text the next id after all others, whatever id a file declares: so ids declared there
+ * that leave holes or collide do not hold, which a note tells.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -138,7 +139,11 @@ static enum hokku_code add(struct adder *a, const struct hf_reader *r, const str
 	char one[QUOTED], two[QUOTED];
 	struct added_token *t = find_added(a->v, s->text);
 	const struct jv *own = jv_get_str(a->vocab, s->text);
-	uint32_t id = t ? t->id : own ? (uint32_t)strtoul(own->text, NULL, 10) : a->next;
+	bool holds = r == &a->f->tokenizer; /* its own declarations were checked */
+	uint32_t id = t       ? t->id
+		      : own   ? (uint32_t)strtoul(own->text, NULL, 10)
+		      : holds ? (uint32_t)s->declared
+			      : a->next;
 	if (!t && !own && id < a->n_base && a->base[id].ptr)
 		return err_set(r->err, HOKKU_BAD_FILE,
 			       "%s: model.vocab has %u tokens with ids up to %u: added token %s would get "
@@ -150,7 +155,7 @@ static enum hokku_code add(struct adder *a, const struct hf_reader *r, const str
 		note_moved(a, r, s->text, (uint32_t)s->declared, id);
 	if (!t && !push(a, (struct added_token){s->text, id, s->special, 0}))
 		return no_memory(a);
-	a->next += !t && !own;
+	a->next = !t && id >= a->next ? id + 1 : a->next;
 	merge_flags(r, find_added(a->v, s->text), s);
 	return HOKKU_OK;
 }
@@ -180,7 +185,7 @@ static enum hokku_code check_collision(const struct adder *a, struct str text, u
 	const struct hf_reader *r = &a->f->tokenizer;
 	const struct jv *own = jv_get_str(a->vocab, text);
 	const struct str *holder = id < a->n_base && a->base[id].ptr ? &a->base[id] : NULL;
-	for (uint32_t i = a->v->n_added; i-- > 0 && !holder && id != a->next;)
+	for (uint32_t i = a->v->n_added; i-- > 0 && !holder && id < a->next;)
 		holder = a->v->added[i].id == id ? &a->v->added[i].text : NULL;
 	if (holder && !str_eq(*holder, text))
 		return err_set(r->err, HOKKU_BAD_FILE, "%s: added token %s has the id %u of %s", r->path,

@@ -104,7 +104,7 @@ static void test_folders(void **state)
 	}
 	put("b.gguf", "", 0);
 	put("a.gguf", "", 0);
-	expect(folder, HOKKU_IO_ERROR, "is a directory; give a file of it, such as a.gguf");
+	expect(folder, HOKKU_IO_ERROR, "is a directory, not a file; give one of its files, such as a.gguf");
 	unlink(in_folder("a.gguf"));
 	unlink(in_folder("b.gguf"));
 	put("gguf", "", 0);

@@ -62,22 +62,11 @@ static void test_tokenizer_json(void **state)
 	assert_int_equal(v.types[4], VOCAB_CONTROL); /* a token of the vocabulary, which is added as well */
 	expect_tokens(9, "<end>:c <tool>:u [PAD7]:p [PAD8]:p");
 	expect_notes("");
-	/* A declared id that leaves a hole does not hold. */
-	put_files(TOKENIZER(TOKEN(7, "<x>", "true") "," TOKEN(6, "<y>", "false")), NULL, NULL, NULL);
-	expect_tokens(9, "<x>:c <y>:u [PAD7]:p [PAD8]:p");
-	expect_notes("tokenizer.json: added token \"<x>\" has the id 7 there; transformers gives it 5, which "
-		     "counts\n");
-	/* The first four are told one by one. */
-	put_files(
-		TOKENIZER(TOKEN(20, "<1>", "true") "," TOKEN(21, "<2>", "true") "," TOKEN(
-			22, "<3>", "true") "," TOKEN(23, "<4>", "true") "," TOKEN(24, "<5>",
-										  "true") "," TOKEN(25, "<6>",
-												    "true")),
-		NULL, NULL, NULL);
-	expect_tokens(0, "<1>:c <2>:c <3>:c <4>:c <5>:c <6>:c");
-	assert_non_null(strstr(notes, "\"<4>\" has the id 23 there; transformers gives it 8"));
-	assert_null(strstr(notes, "\"<5>\""));
-	assert_non_null(strstr(notes, "2 added tokens more have other ids than transformers gives them\n"));
+	/* Its ids hold, in any order, whatever they leave free; the next token comes after all of them. */
+	put_files(TOKENIZER(TOKEN(8, "<x>", "true") "," TOKEN(6, "<y>", "false")), "{\"eos_token\":\"<z>\"}",
+		  NULL, NULL);
+	expect_tokens(10, "[PAD5]:p <y>:u [PAD7]:p <x>:c <z>:c");
+	expect_notes("");
 	put_files(TOKENIZER(TOKEN(0, "x", "true")), NULL, NULL, NULL);
 	refuse(0, "added token \"x\" has the id 0 of \"a\"");
 	put_files(TOKENIZER(TOKEN(4, "a", "true")), NULL, NULL, NULL);
@@ -95,17 +84,41 @@ static void test_tokenizer_json(void **state)
 		  "1000000000000000019884624838656");
 }
 
-/* Ids with holes: the next id is the number of tokens, which another token has. */
+/* A vocabulary with holes: the next id is the number of its tokens, which another token has. */
 static void test_holes(void **state)
 {
 	(void)state;
-	put_files(
-		"{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"model\":{\"type\":"
-		"\"BPE\",\"vocab\":{\"a\":0,\"b\":2},\"merges\":[]},\"added_tokens\":[" TOKEN(3, "<x>",
-											      "true") "]}",
-		NULL, NULL, NULL);
+#define HOLES                                                                                         \
+	"{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"model\":{\"type\":" \
+	"\"BPE\","                                                                                    \
+	"\"vocab\":{\"a\":0,\"b\":2},\"merges\":[]},\"added_tokens\":["
+	put_files(HOLES "]}", "{\"eos_token\":\"<x>\"}", NULL, NULL);
 	refuse(0, "model.vocab has 2 tokens with ids up to 2: added token \"<x>\" would get the id 2, which "
 		  "\"b\" has");
+	put_files(HOLES TOKEN(1, "<x>", "true") "]}", NULL, NULL, NULL);
+	expect_tokens(0, "");
+	assert_true(str_eq_c(v.tokens[1], "<x>"));
+	assert_int_equal(v.n, 3);
+}
+
+/* Ids that do not hold: the first four are told one by one. */
+static void test_many_moved(void **state)
+{
+	(void)state;
+	put_files(
+		TOKENIZER(""),
+		"{\"added_tokens_decoder\":{" ENTRY("20", "<1>", "true") "," ENTRY(
+			"21", "<2>",
+			"true") "," ENTRY("22", "<3>",
+					  "true") "," ENTRY("23", "<4>",
+							    "true") "," ENTRY("24", "<5>",
+									      "true") "," ENTRY("25", "<6>",
+												"true") "}}",
+		NULL, NULL);
+	expect_tokens(0, "<1>:c <2>:c <3>:c <4>:c <5>:c <6>:c");
+	assert_non_null(strstr(notes, "\"<4>\" has the id 23 there; transformers gives it 8"));
+	assert_null(strstr(notes, "\"<5>\""));
+	assert_non_null(strstr(notes, "2 added tokens more have other ids than transformers gives them\n"));
 }
 
 static void test_decoder(void **state)
@@ -389,11 +402,17 @@ static void test_ids(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tokenizer_json), cmocka_unit_test(test_holes),
-		cmocka_unit_test(test_decoder),        cmocka_unit_test(test_older_files),
-		cmocka_unit_test(test_beside_decoder), cmocka_unit_test(test_named),
-		cmocka_unit_test(test_first_token),    cmocka_unit_test(test_model),
-		cmocka_unit_test(test_templates),      cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_tokenizer_json),
+		cmocka_unit_test(test_holes),
+		cmocka_unit_test(test_many_moved),
+		cmocka_unit_test(test_decoder),
+		cmocka_unit_test(test_older_files),
+		cmocka_unit_test(test_beside_decoder),
+		cmocka_unit_test(test_named),
+		cmocka_unit_test(test_first_token),
+		cmocka_unit_test(test_model),
+		cmocka_unit_test(test_templates),
+		cmocka_unit_test(test_ids),
 	};
 	int rc = cmocka_run_group_tests(tests, make_folder, drop_folder);
 	vocab_free(&v);
