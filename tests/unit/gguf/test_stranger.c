@@ -93,11 +93,13 @@ static void test_folders(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		put(names[i], "", 0);
 		expect(folder, HOKKU_IO_ERROR,
-		       "is a directory, as transformers writes a model; turn it into a GGUF file: `hokku "
+		       "is a directory, not a file: a model as transformers writes it; turn it into a GGUF "
+		       "file: `hokku "
 		       "convert "
 		       "%s -o MODEL.gguf`");
 		expect(in_folder("//"), HOKKU_IO_ERROR,
-		       "is a directory, as transformers writes a model; turn it into a GGUF file: `hokku "
+		       "is a directory, not a file: a model as transformers writes it; turn it into a GGUF "
+		       "file: `hokku "
 		       "convert "
 		       "%s -o MODEL.gguf`");
 		unlink(in_folder(names[i]));
