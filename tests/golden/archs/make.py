@@ -52,10 +52,13 @@ def base(d, heads, kv, layers, ff, **more):
     return out
 
 
+def per_layer_rope(config, sliding, full):
+    return dict(config, rope_parameters={"sliding_attention": sliding, "full_attention": full})
+
+
 def gemma3(d, heads, kv, layers, ff, window, local, full, **more):
-    out = base(d, heads, kv, layers, ff, sliding_window=window, **more)
-    out["rope_parameters"] = {"sliding_attention": dict(rope_type="default", rope_theta=local), "full_attention": full}
-    return out
+    return per_layer_rope(base(d, heads, kv, layers, ff, sliding_window=window, **more),
+                          dict(rope_type="default", rope_theta=local), full)
 
 
 S, F = "sliding_attention", "full_attention"
@@ -115,8 +118,9 @@ MODELS = [
     ("olmo2-a", "Olmo2Config", "Olmo2ForCausalLM", 31, 50, base(96, 4, 1, 2, 160, theta=500000.0)),
     ("olmo2-b", "Olmo2Config", "Olmo2ForCausalLM", 32, 40, base(100, 5, 5, 3, 172, theta=500000.0)),
     ("olmo3", "Olmo3Config", "Olmo3ForCausalLM", 33, 80,
-     base(128, 4, 2, 5, 224, rope=dict(YARN, attention_factor=1.2079441541679836), theta=500000.0, sliding_window=20,
-          layer_types=[S, S, S, F, S])),
+     per_layer_rope(base(128, 4, 2, 5, 224, sliding_window=20, layer_types=[S, S, S, F, S]),
+                    dict(rope_type="default", rope_theta=500000.0),
+                    dict(YARN, rope_theta=500000.0, attention_factor=1.2079441541679836))),
     ("smollm3-a", "SmolLM3Config", "SmolLM3ForCausalLM", 34, 50,
      base(96, 4, 1, 5, 160, theta=5e6, tie_word_embeddings=True, use_sliding_window=False,
           no_rope_layers=[1, 1, 1, 0, 1])),
@@ -221,10 +225,14 @@ def make(entry, llama_cpp):
     config = getattr(transformers, config_class)(**config, attn_implementation="eager", dtype="float32")
     torch.manual_seed(0)
     model = getattr(transformers, model_class)(config).float().eval()
-    tensors = fill(model, seed, "emma" in name)
-    prompt = [int(w) % VOCAB for w in recipe.philox(seed, 99, n_prompt)]
-    logits = logits_of(model, prompt)
-    continuation, nearest = greedy(model, prompt)
+    nearest = 0
+    while nearest < 1e-3:  # nearer than rounding could decide: another seed
+        tensors = fill(model, seed, "emma" in name)
+        prompt = [int(w) % VOCAB for w in recipe.philox(seed, 99, n_prompt)]
+        logits = logits_of(model, prompt)
+        continuation, nearest = greedy(model, prompt)
+        seed += 100
+    seed -= 100
     np.save(os.path.join(HERE, name + ".npy"), np.ascontiguousarray(logits.astype("<f4")))
     write_json(os.path.join(folder, "tensors.json"), tensors)
     with tempfile.TemporaryDirectory() as saved:
