@@ -1,7 +1,7 @@
 /*
- * The tiny models of golden/archs, one or more of each architecture, made again from their recipe: as a Hugging
- * Face folder, and as the GGUF file that llama.cpp's own converter made of that folder (gguf.json says which
- * tensor became which). No weights are stored; README.md in golden/archs tells the recipe.
+ * The tiny models of golden/archs, one or more of each architecture, made again from their recipe: as a
+ * Hugging Face folder, and as the GGUF file that llama.cpp's own converter made of that folder (gguf.json
+ * says which tensor became which). No weights are stored; README.md in golden/archs tells the recipe.
  */
 #ifndef TEST_ARCH_MODEL_H
 #define TEST_ARCH_MODEL_H
@@ -203,10 +203,10 @@ GOLDEN_INLINE void arch_write_gguf(const struct arch_entry *a, enum tensor_type 
 	TINY_NEED(gguf_writer_create(path, &w, &err) == HOKKU_OK);
 	const char *key;
 	json_t *value, *tensors = json_object_get(a->gguf, "tensors");
-	json_object_foreach (json_object_get(a->gguf, "keys"), key, value)
-		arch_put_key(w, key, value);
+	json_object_foreach(json_object_get(a->gguf, "keys"), key, value) arch_put_key(w, key, value);
 	if (strcmp(a->name, "mistral") == 0)
-		arch_put_key(w, "llama.attention.sliding_window", json_object_get(a->config, "sliding_window"));
+		arch_put_key(w, "llama.attention.sliding_window",
+			     json_object_get(a->config, "sliding_window"));
 	for (size_t i = 0; i < json_array_size(tensors); i++) {
 		json_t *row = json_array_get(tensors, i), *shape = json_array_get(row, 2);
 		uint32_t n_dims = (uint32_t)json_array_size(shape);
