@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 # What each group of tasks needs, as Debian packages.
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev libpcre2-dev libutf8proc-dev"
 packages_haiku="$packages_build curl jq"
-packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr ca-certificates"
+packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr ca-certificates python3-sentencepiece"
 packages_fuzz="$packages_build clang libclang-rt-14-dev llvm"
 packages_lint="$packages_build g++ libcmocka-dev clang-format clang-tidy"
 packages_valgrind="$packages_build g++ libcmocka-dev valgrind"

@@ -37,6 +37,12 @@ bool merges_put(struct merges *m, uint32_t left, uint32_t right, uint64_t value,
 	return true;
 }
 
+/* Merges of one rank are one to the order: the leftmost goes first, whatever it makes. */
+static inline uint32_t rank_of(uint64_t value)
+{
+	return (uint32_t)(value >> 32);
+}
+
 /* Up to so many ids the plain loop is faster than a heap: nearly every piece of real text. */
 enum { BPE_SMALL = 48 };
 
@@ -48,7 +54,7 @@ static size_t merge_small(const struct merges *m, int32_t *ids, size_t n)
 	while (n > 1) {
 		size_t best = 0;
 		for (size_t i = 1; i + 1 < n; i++)
-			if (value[i] < value[best])
+			if (rank_of(value[i]) < rank_of(value[best]))
 				best = i;
 		if (value[best] == MERGE_NONE)
 			break;
@@ -80,7 +86,8 @@ struct heap {
 
 static bool before(const struct candidate *a, const struct candidate *b)
 {
-	return a->value != b->value ? a->value < b->value : a->at < b->at;
+	uint32_t x = rank_of(a->value), y = rank_of(b->value);
+	return x != y ? x < y : a->at < b->at;
 }
 
 static void sift_down(struct heap *h, size_t i)

@@ -3,19 +3,6 @@
 #include "text/nfc.h"
 #include "text/tokenizer_internal.h"
 
-/* One call's working memory. Small pieces, nearly all of them, need none of the heap. */
-enum { IDS_SMALL = 256 };
-struct work {
-	const struct tok *t;
-	struct tok_ids *out;
-	struct hokku_error *err;
-	struct pretok_work pretok;
-	struct strbuf normal; /* the text in NFC, when it was not */
-	int32_t small[IDS_SMALL];
-	int32_t *large;
-	size_t large_cap;
-};
-
 static enum hokku_code grow(struct tok_ids *ids, size_t extra, struct hokku_error *err)
 {
 	size_t cap = ids->cap ? ids->cap : 64;
@@ -52,33 +39,54 @@ static enum hokku_code no_byte(struct hokku_error *err, unsigned char byte)
 		       "the text holds the byte 0x%02x, for which the model's vocabulary has no token", byte);
 }
 
-static enum hokku_code push_byte(struct work *w, unsigned char byte)
+enum hokku_code tok_push_byte(struct tok_work *w, unsigned char byte)
 {
 	int32_t id = w->t->byte_ids[byte];
 	return id < 0 ? no_byte(w->err, byte) : tok_ids_push(w->out, id, w->err);
 }
 
-/* The piece as ids of its bytes, in *ids. */
-static enum hokku_code spell(struct work *w, const char *piece, size_t n, int32_t **ids)
+int32_t *tok_symbols(struct tok_work *w, size_t n_present, size_t n)
 {
-	if (n <= IDS_SMALL) {
-		*ids = w->small;
-	} else {
-		if (n > w->large_cap) {
-			free(w->large);
-			w->large = malloc(n * sizeof *w->large);
-			w->large_cap = w->large ? n : 0;
-			if (!w->large)
-				return err_set(w->err, HOKKU_OUT_OF_MEMORY,
-					       "no memory for a piece of %zu bytes", n);
+	if (n <= TOK_WORK_SMALL)
+		return w->small;
+	if (n > w->large_cap) {
+		size_t cap = w->large_cap * 2 > n ? w->large_cap * 2 : n;
+		int32_t *large = realloc(w->large, cap * sizeof *large);
+		if (!large) {
+			err_set(w->err, HOKKU_OUT_OF_MEMORY, "no memory for a piece of %zu symbols", n);
+			return NULL;
 		}
-		*ids = w->large;
+		w->large = large;
+		w->large_cap = cap;
 	}
-	for (size_t i = 0; i < n; i++) {
-		(*ids)[i] = w->t->byte_ids[(unsigned char)piece[i]];
-		if ((*ids)[i] < 0)
-			return no_byte(w->err, (unsigned char)piece[i]);
+	if (n_present && n_present <= TOK_WORK_SMALL)
+		memcpy(w->large, w->small, n_present * sizeof *w->large);
+	return w->large;
+}
+
+enum hokku_code tok_merge(struct tok_work *w, int32_t whole, int32_t *symbols, size_t *n)
+{
+	size_t n_before = *n;
+	*n = bpe_merge(&w->t->merges, symbols, n_before);
+	if (*n == 0)
+		return err_set(w->err, HOKKU_OUT_OF_MEMORY, "no memory to merge a piece of %zu symbols",
+			       n_before);
+	if (whole >= 0)
+		atomic_store_explicit(&w->t->whole[whole],
+				      *n == 1 && symbols[0] == whole ? WHOLE_YES : WHOLE_NO,
+				      memory_order_relaxed);
+	return HOKKU_OK;
+}
+
+enum hokku_code tok_push_all(struct tok_work *w, const int32_t *ids, size_t n)
+{
+	if (w->out->cap - w->out->n < n) {
+		enum hokku_code rc = grow(w->out, n, w->err);
+		if (rc)
+			return rc;
 	}
+	memcpy(w->out->ids + w->out->n, ids, n * sizeof *ids);
+	w->out->n += n;
 	return HOKKU_OK;
 }
 
@@ -86,38 +94,27 @@ static enum hokku_code spell(struct work *w, const char *piece, size_t n, int32_
  * remembered at the token, so that common words cost one look-up. */
 static enum hokku_code encode_piece(void *user, const char *piece, size_t n)
 {
-	struct work *w = user;
-	const struct tok *t = w->t;
+	struct tok_work *w = user;
 	if (n == 1)
-		return push_byte(w, (unsigned char)piece[0]);
-	int32_t whole = string_table_get(&t->by_bytes, piece, n);
-	if (whole >= 0) {
-		if (atomic_load_explicit(&t->whole[whole], memory_order_relaxed) == WHOLE_YES)
-			return tok_ids_push(w->out, whole, w->err);
+		return tok_push_byte(w, (unsigned char)piece[0]);
+	int32_t whole = string_table_get(&w->t->by_bytes, piece, n);
+	if (tok_is_whole(w->t, whole))
+		return tok_ids_push(w->out, whole, w->err);
+	int32_t *ids = tok_symbols(w, 0, n);
+	if (!ids)
+		return HOKKU_OUT_OF_MEMORY;
+	for (size_t i = 0; i < n; i++) {
+		ids[i] = w->t->byte_ids[(unsigned char)piece[i]];
+		if (ids[i] < 0)
+			return no_byte(w->err, (unsigned char)piece[i]);
 	}
-	int32_t *ids = NULL;
-	enum hokku_code rc = spell(w, piece, n, &ids);
-	if (rc)
-		return rc;
-	size_t n_ids = bpe_merge(&t->merges, ids, n);
-	if (n_ids == 0)
-		return err_set(w->err, HOKKU_OUT_OF_MEMORY, "no memory to merge a piece of %zu bytes", n);
-	if (whole >= 0)
-		atomic_store_explicit(&t->whole[whole], n_ids == 1 && ids[0] == whole ? WHOLE_YES : WHOLE_NO,
-				      memory_order_relaxed);
-	if (w->out->cap - w->out->n < n_ids) {
-		rc = grow(w->out, n_ids, w->err);
-		if (rc)
-			return rc;
-	}
-	memcpy(w->out->ids + w->out->n, ids, n_ids * sizeof *ids);
-	w->out->n += n_ids;
-	return HOKKU_OK;
+	enum hokku_code rc = tok_merge(w, whole, ids, &n);
+	return rc ? rc : tok_push_all(w, ids, n);
 }
 
-/* Text without added tokens. Valid stretches are normalised and cut on their own; a byte that is not part of
- * valid UTF-8 is a piece of its own. */
-static enum hokku_code encode_plain(struct work *w, struct str text)
+/* Valid stretches are normalised and cut on their own; a byte that is not part of valid UTF-8 is a piece of
+ * its own. */
+enum hokku_code byte_bpe_encode(struct tok_work *w, struct str text)
 {
 	enum hokku_code rc = HOKKU_OK;
 	while (!rc && text.len) {
@@ -129,12 +126,22 @@ static enum hokku_code encode_plain(struct work *w, struct str text)
 		if (!rc)
 			rc = pretok_split(w->t->pretok, &w->pretok, valid, encode_piece, w, w->err);
 		if (!rc && text.len) {
-			rc = push_byte(w, (unsigned char)text.ptr[0]);
+			rc = tok_push_byte(w, (unsigned char)text.ptr[0]);
 			text.ptr++;
 			text.len--;
 		}
 	}
 	return rc;
+}
+
+/* After a token that takes the blanks behind it along. */
+static size_t skip_blanks(const struct tok *t, struct str text, size_t at, int32_t id)
+{
+	if (t->flags[id] & TOK_FLAG_RSTRIP)
+		while (at < text.len &&
+		       (text.ptr[at] == ' ' || (text.ptr[at] >= '\t' && text.ptr[at] <= '\r')))
+			at++;
+	return at;
 }
 
 static enum hokku_code encode(const struct tok *t, struct str text, struct added_trust *trust, unsigned flags,
@@ -144,7 +151,7 @@ static enum hokku_code encode(const struct tok *t, struct str text, struct added
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "the text has %zu bytes; one call encodes %d at most", text.len,
 			       TOK_MAX_TEXT_BYTES);
-	struct work w = {.t = t, .out = out, .err = err};
+	struct tok_work w = {.t = t, .out = out, .err = err};
 	size_t n_before = out->n;
 	enum hokku_code rc = HOKKU_OK;
 	if ((flags & TOK_ADD_BOS) && t->add_bos && t->bos >= 0)
@@ -152,13 +159,14 @@ static enum hokku_code encode(const struct tok *t, struct str text, struct added
 	size_t done = 0, at = 0, len;
 	int32_t id;
 	while (!rc && added_find(&t->added, text, trust, &at, &len, &id)) {
-		rc = encode_plain(&w, (struct str){text.ptr + done, at - done});
+		if (at > done)
+			rc = t->model->encode(&w, (struct str){text.ptr + done, at - done});
 		if (!rc)
 			rc = tok_ids_push(out, id, err);
-		done = at += len;
+		done = at = skip_blanks(t, text, at + len, id);
 	}
-	if (!rc)
-		rc = encode_plain(&w, (struct str){text.ptr + done, text.len - done});
+	if (!rc && text.len > done)
+		rc = t->model->encode(&w, (struct str){text.ptr + done, text.len - done});
 	if (rc)
 		out->n = n_before;
 	pretok_work_free(&w.pretok);

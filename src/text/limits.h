@@ -5,6 +5,7 @@
 enum {
 	TOK_MAX_TOKENS = 1 << 19,      /* in a vocabulary; the largest published ones have 262,144 */
 	TOK_MAX_MERGES = 1 << 20,      /* converted vocabularies may have several for one token */
+	SPM_MAX_JOINS = 1 << 21,       /* ways to join tokens of two others; Llama 2 has two a token */
 	TOK_MAX_TOKEN_BYTES = 4096,    /* of one token, as the vocabulary writes it */
 	TOK_MAX_TEXT_BYTES = 64 << 20, /* of one tok_encode */
 	CHAT_MAX_TEMPLATE_BYTES = 256 << 10,

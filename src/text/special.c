@@ -24,7 +24,7 @@ void tok_add_note(struct tok *t, const char *format, ...)
 }
 
 /* Every key that names a token. */
-enum use { BOS, EOS, END, OTHER };
+enum use { BOS, EOS, END, UNK, OTHER };
 static const struct {
 	const char *key;
 	enum use use;
@@ -34,7 +34,7 @@ static const struct {
 	{"tokenizer.ggml.eos_token_id", EOS},
 	{"tokenizer.ggml.eot_token_id", END},
 	{"tokenizer.ggml.eom_token_id", END},
-	{"tokenizer.ggml.unknown_token_id", OTHER},
+	{"tokenizer.ggml.unknown_token_id", UNK},
 	{"tokenizer.ggml.seperator_token_id", OTHER},
 	{"tokenizer.ggml.padding_token_id", OTHER},
 	{"tokenizer.ggml.cls_token_id", OTHER},
@@ -51,7 +51,7 @@ static const struct {
 	/* clang-format on */
 };
 enum { N_IDS = sizeof ids / sizeof *ids };
-_Static_assert(N_IDS + 2 <= TOK_MAX_NOTES, "a note for each key, for the pre-tokenizer, for the types");
+_Static_assert(N_IDS + 3 <= TOK_MAX_NOTES, "a note for each key, and the three others");
 
 static const char *value_text(const struct gguf_value *v, char out[48])
 {
@@ -155,8 +155,11 @@ static void guess_controls(struct tok *t)
 	uint32_t n = 0;
 	for (uint32_t id = 0; id < t->n_vocab; id++) {
 		struct str piece = tok_piece(t, (int32_t)id);
+		unsigned byte;
 		if (is_end_name(piece) || is_control_name(piece))
 			t->flags[id] = TOK_CONTROL | (t->flags[id] & TOK_FLAG_END);
+		else if (t->spm && spm_byte_name(piece, &byte))
+			t->flags[id] = TOK_BYTE;
 		n += (t->flags[id] & TOK_TYPE_MASK) == TOK_CONTROL;
 	}
 	tok_add_note(t,
@@ -169,7 +172,6 @@ enum hokku_code tok_read_specials(const struct gguf *g, struct tok *t, bool has_
 				  struct hokku_error *err)
 {
 	bool found;
-	t->add_bos = pretok_add_bos(t->pretok);
 	enum hokku_code rc = gguf_get_bool(g, key_add_bos, &t->add_bos, &found, err);
 	for (size_t i = 0; !rc && i < N_IDS; i++) {
 		int32_t id;
@@ -177,7 +179,9 @@ enum hokku_code tok_read_specials(const struct gguf *g, struct tok *t, bool has_
 		rc = read_id(g, t, ids[i].key, needed, &id, err);
 		if (rc || id < 0)
 			continue;
-		if (!has_types && ids[i].use != OTHER)
+		if (ids[i].use == UNK)
+			t->unk = id;
+		if (!has_types && (ids[i].use == BOS || ids[i].use == EOS || ids[i].use == END))
 			t->flags[id] = TOK_CONTROL | (t->flags[id] & TOK_FLAG_END);
 		if (ids[i].use == EOS || ids[i].use == END)
 			mark_end(t, id);
@@ -188,13 +192,20 @@ enum hokku_code tok_read_specials(const struct gguf *g, struct tok *t, bool has_
 	}
 	if (rc)
 		return rc;
-	if (!has_types)
+	if (!has_types) {
 		guess_controls(t);
+		if (t->spm && t->unk >= 0)
+			t->flags[t->unk] = TOK_UNKNOWN;
+	}
+	/* What ends an answer is a control token, whatever the file calls it: else a message could hold it.
+	 */
 	for (uint32_t id = 0; id < t->n_vocab; id++) {
 		unsigned type = t->flags[id] & TOK_TYPE_MASK;
 		if ((type == TOK_CONTROL || type == TOK_USER_DEFINED) &&
 		    is_end_name(tok_piece(t, (int32_t)id)))
 			mark_end(t, (int32_t)id);
+		if (type == TOK_USER_DEFINED && (t->flags[id] & TOK_FLAG_END))
+			t->flags[id] = TOK_CONTROL | TOK_FLAG_END;
 	}
 	return rc;
 }

@@ -55,8 +55,11 @@ int32_t string_table_put(struct string_table *t, uint32_t id)
 	size_t n = t->offsets[id + 1] - t->offsets[id];
 	uint32_t h = hash(s, n), i = h & t->mask;
 	for (; t->slots[i].id != (uint32_t)EMPTY; i = (i + 1) & t->mask)
-		if (t->slots[i].hash == h && holds(t, t->slots[i].id, s, n))
-			return (int32_t)t->slots[i].id;
+		if (t->slots[i].hash == h && holds(t, t->slots[i].id, s, n)) {
+			int32_t earlier = (int32_t)t->slots[i].id;
+			t->slots[i].id = id;
+			return earlier;
+		}
 	t->slots[i] = (struct string_slot){h, id};
 	return -1;
 }

@@ -61,8 +61,8 @@ struct string_table {
 enum hokku_code string_table_create(struct string_table *t, uint64_t n, const char *bytes,
 				    const uint32_t *offsets, struct hokku_error *err);
 void string_table_destroy(struct string_table *t);
-int32_t string_table_put(struct string_table *t,
-			 uint32_t id); /* -1, or the id that has this string already */
+/* The string is id's from now on; -1, or the id that had it before. */
+int32_t string_table_put(struct string_table *t, uint32_t id);
 int32_t string_table_get(const struct string_table *t, const char *s, size_t n); /* -1: none */
 
 /* Added tokens: found in text before anything else looks at it. */
@@ -94,32 +94,92 @@ struct added_trust {
 bool added_find(const struct added *a, struct str text, struct added_trust *trust, size_t *at, size_t *len,
 		int32_t *id);
 
-enum { TOK_FLAG_END = 0x80, TOK_TYPE_MASK = 0x0F };
+enum { TOK_FLAG_END = 0x80, TOK_FLAG_RSTRIP = 0x40, TOK_TYPE_MASK = 0x0F };
 
 /* What is known about a token as a whole piece, found out at its first use. */
 enum { WHOLE_UNKNOWN, WHOLE_YES, WHOLE_NO };
 
-/* One each for a missing pre-tokenizer and missing types, one for each key of a special token. */
+/* One each for a missing pre-tokenizer, missing types and repeated texts, one for each key of a special
+ * token. */
 enum { TOK_MAX_NOTES = 24, TOK_NOTE_BYTES = 256 };
 
+/* A kind of tokenizer: tokenizer.ggml.model names it. */
+struct tok_work;
+struct tok_model {
+	const char *name;
+	/* Reads what comes before the vocabulary; sets t->kind and the default of t->add_bos. */
+	enum hokku_code (*open)(const struct gguf *g, struct tok *t, struct hokku_error *err);
+	/* The vocabulary is read, types and special ids are known: makes what encoding and decoding need. */
+	enum hokku_code (*build)(const struct gguf *g, struct tok *t, const struct string_table *by_piece,
+				 struct hokku_error *err);
+	/* Encodes text without added tokens, at least a byte; it begins the whole or follows an added token.
+	 */
+	enum hokku_code (*encode)(struct tok_work *w, struct str text);
+	void (*close)(struct tok *t); /* NULL: nothing of its own */
+};
+
 struct tok {
+	const struct tok_model *model;
 	char kind[64];
 	char notes[TOK_MAX_NOTES][TOK_NOTE_BYTES];
 	const char *note_list[TOK_MAX_NOTES + 1];
 	size_t n_notes;
-	struct pretok *pretok;
+	struct pretok *pretok; /* byte-level BPE's, else NULL */
+	struct spm *spm;       /* SentencePiece's, else NULL */
 	uint32_t n_vocab;
 	char *pieces, *bytes;                   /* as the vocabulary writes them; as they are */
 	uint32_t *piece_offsets, *byte_offsets; /* (n_vocab + 1) */
-	uint8_t *flags;                         /* (n_vocab) type, TOK_FLAG_END */
+	uint8_t *flags;                         /* (n_vocab) type, TOK_FLAG_* */
 	_Atomic uint8_t *whole;       /* (n_vocab) WHOLE_*: does merging the token's bytes give this token? */
-	struct string_table by_bytes; /* the tokens that text can become */
+	struct string_table by_bytes; /* the tokens that text can become; SentencePiece's by their pieces */
 	struct merges merges;
 	struct added added;
 	int32_t byte_ids[256]; /* -1: the vocabulary has no token for the byte */
-	int32_t bos, eos;      /* -1: none */
+	int32_t bos, eos, unk; /* -1: none */
 	bool add_bos;
 };
+
+/* One call's working memory. Small pieces, nearly all of them, need none of the heap. */
+enum { TOK_WORK_SMALL = 256 };
+struct tok_work {
+	const struct tok *t;
+	struct tok_ids *out;
+	struct hokku_error *err;
+	struct pretok_work pretok;
+	struct strbuf normal; /* the text normalised, where it was not */
+	int32_t small[TOK_WORK_SMALL];
+	int32_t *large;
+	size_t large_cap;
+};
+
+/* The token of a byte; an error where there is none. */
+enum hokku_code tok_push_byte(struct tok_work *w, unsigned char byte);
+
+/* Room for n symbols, those present (n_present) kept; NULL with w->err set where there is no memory. */
+int32_t *tok_symbols(struct tok_work *w, size_t n_present, size_t n);
+
+/* Merges the n symbols of a piece in place; *n becomes how many are left. whole: the token that the piece is,
+ * or -1; whether merging gives it is remembered there. */
+enum hokku_code tok_merge(struct tok_work *w, int32_t whole, int32_t *symbols, size_t *n);
+static inline bool tok_is_whole(const struct tok *t, int32_t whole)
+{
+	return whole >= 0 && atomic_load_explicit(&t->whole[whole], memory_order_relaxed) == WHOLE_YES;
+}
+enum hokku_code tok_push_all(struct tok_work *w, const int32_t *ids, size_t n);
+
+/* byte_bpe.c, encode.c */
+enum hokku_code byte_bpe_open(const struct gguf *g, struct tok *t, struct hokku_error *err);
+enum hokku_code byte_bpe_build(const struct gguf *g, struct tok *t, const struct string_table *by_piece,
+			       struct hokku_error *err);
+enum hokku_code byte_bpe_encode(struct tok_work *w, struct str text);
+
+/* spm_vocab.c, spm.c */
+enum hokku_code spm_open(const struct gguf *g, struct tok *t, struct hokku_error *err);
+enum hokku_code spm_build(const struct gguf *g, struct tok *t, const struct string_table *by_piece,
+			  struct hokku_error *err);
+enum hokku_code spm_encode(struct tok_work *w, struct str text);
+void spm_close(struct tok *t);
+bool spm_byte_name(struct str piece, unsigned *byte); /* "<0x0A>" */
 
 void tok_add_note(struct tok *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

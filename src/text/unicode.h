@@ -80,6 +80,20 @@ static inline size_t unicode_decode(const unsigned char *p, uint32_t *c)
 	return 4;
 }
 
+/* The reverse: writes the bytes of c, a scalar value, and returns how many. */
+static inline size_t unicode_encode(uint32_t c, unsigned char out[4])
+{
+	if (c < 0x80) {
+		out[0] = (unsigned char)c;
+		return 1;
+	}
+	size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	for (size_t i = n - 1; i > 0; i--, c >>= 6)
+		out[i] = (unsigned char)(0x80 | (c & 0x3F));
+	out[0] = (unsigned char)((0xF00u >> n & 0xF0) | c);
+	return n;
+}
+
 /* The set that a property's name stands for in a pattern: "L", "Lu", "Han", "White_Space" ... */
 struct unicode_set {
 	uint32_t categories; /* bit i: category i */

@@ -316,6 +316,42 @@ static void line_ends_of_templates(void **state)
 	tok_destroy(t);
 }
 
+/* A default system message as long as is kept, a byte shorter, a byte longer. */
+static void the_longest_default_system_message(void **state)
+{
+	(void)state;
+	struct chat c;
+	struct hokku_error err;
+	for (size_t n = sizeof c.default_system - 2; n <= sizeof c.default_system; n++) {
+		struct strbuf source = {0}, got = {0}, want = {0};
+		struct chat_message m[4];
+		strbuf_add_c(&source, "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\\n");
+		strbuf_add_c(&want, "[256]system\n");
+		for (size_t i = 0; i < n; i++) {
+			strbuf_add(&source, &(char){(char)('a' + (int)(i % 26))}, 1);
+			strbuf_add(&want, &(char){(char)('a' + (int)(i % 26))}, 1);
+		}
+		strbuf_add_c(&source, "<|im_end|>\\n' }}{% endif %}" MESSAGES_LOOP ANSWER);
+		strbuf_add_c(&want, "[257]\n[256]user\n hi <|im_end|>\n[257]\n[256]assistant\n");
+		struct tok *t = open(source.ptr, &c);
+		bool fits = n < sizeof c.default_system;
+		assert_int_equal(c.kind, fits ? CHAT_CHATML : CHAT_OTHER);
+		if (fits) {
+			assert_int_equal(strlen(c.default_system), n);
+			assert_int_equal(render(&c, t, m, messages_of("u", m), &got, &err), HOKKU_OK);
+			assert_string_equal(got.ptr, want.ptr);
+		} else {
+			assert_string_equal(c.name,
+					    "like ChatML, but not plainly: its default system message has "
+					    "512 bytes; 511 are allowed");
+		}
+		tok_destroy(t);
+		strbuf_free(&source);
+		strbuf_free(&got);
+		strbuf_free(&want);
+	}
+}
+
 static void other_templates(void **state)
 {
 	(void)state;
@@ -442,6 +478,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chatml_templates),  cmocka_unit_test(line_ends_of_templates),
+		cmocka_unit_test(the_longest_default_system_message),
 		cmocka_unit_test(other_templates),   cmocka_unit_test(refused_requests),
 		cmocka_unit_test(template_language),
 	};

@@ -56,6 +56,13 @@ static const struct {
 	{"deepseek-llm", "Hello world\n 12 ab-c", "Hello| world|\n| |1|2| ab|-|c"},
 	{"deepseek-llm", "\u4f60\u597d x   ", "\u4f60\u597d| x|   "},
 	{"default", "a,b 123456 cd", "a|,|b| |123|456| cd"},
+	/* Its first rule takes punctuation and nine signs off whatever stands around them. */
+	{"default", "x ! y", "x| |!| y"},
+	{"default", "\u00a9!\u00a9 \u00a9", "\u00a9|!|\u00a9| \u00a9"},
+	{"default", " $ + < = > ^ ~ |", " |$| |+| |<| |=| |>| |^| |~| ||"},
+	{"default", "\u20ac$+\u20ac", "\u20ac|$+|\u20ac"},
+	{"default", "\u00a7 `it's\u2019s", "\u00a7| `|it|'|s|\u2019|s"},
+	{"default", "12\u06631\u06631", "12\u06631\u06631"},
 	/* Letters since Unicode 15.0, 15.1 and 16.0; the first two of 16.0's digits; assigned in 17.0. */
 	{"qwen2", "a\U00011f04b \U0002ebf0\u1c89", "a\U00011f04b| \U0002ebf0\u1c89"},
 	{"gpt-2", "a\U00011f04b \U0002ebf0\u1c89!", "a\U00011f04b| \U0002ebf0\u1c89|!"},

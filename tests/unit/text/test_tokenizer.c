@@ -161,19 +161,6 @@ static void added_tokens(void **state)
 	v_token(&v, "<tool>", TOK_USER_DEFINED);  /* 262 */
 	v_token(&v, "<tool>x", TOK_USER_DEFINED); /* 263 */
 	v_token(&v, "<tool>xy", TOK_CONTROL);     /* 264 */
-	v_token(&v, "\xC3\xA9",
-		TOK_USER_DEFINED); /* 265; as a normal token it would be the byte E9, which is there */
-	struct hokku_error err;
-	assert_null(v_open(&v, &err)); /* ... and that is token 233 */
-	assert_string_equal(err.message,
-			    "tokenizer.ggml.tokens: token 265 is \"\xC3\xA9\", and so is token 233");
-
-	v = haiku("qwen2");
-	v_token(&v, "<|im_start|>", TOK_CONTROL);
-	v_token(&v, "<|im_end|>", TOK_CONTROL);
-	v_token(&v, "<tool>", TOK_USER_DEFINED);
-	v_token(&v, "<tool>x", TOK_USER_DEFINED);
-	v_token(&v, "<tool>xy", TOK_CONTROL);
 	v_key_u32(&v, "tokenizer.ggml.eos_token_id", 5);
 	struct tok *t = must_open(&v);
 	/* Control tokens only when asked for; user-defined ones always; the longest that counts wins. */
@@ -266,6 +253,23 @@ static void bos(void **state)
 	}
 }
 
+static void bos_may_be_token_0(void **state)
+{
+	(void)state;
+	struct vocab v = {.model = "gpt2", .pre = "gpt-2"};
+	v_token(&v, "<s>", TOK_CONTROL);
+	v_token(&v, "a", TOK_NORMAL);
+	v_key_u32(&v, "tokenizer.ggml.bos_token_id", 0);
+	v_key_u32(&v, "tokenizer.ggml.eos_token_id", 0);
+	v_key_bool(&v, "tokenizer.ggml.add_bos_token", true);
+	struct tok *t = must_open(&v);
+	assert_ids(t, "a", TOK_ADD_BOS, "0 1");
+	assert_int_equal(tok_bos(t), 0);
+	assert_int_equal(tok_eos(t), 0);
+	assert_true(tok_is_end(t, 0));
+	tok_destroy(t);
+}
+
 /* Valid stretches on both sides are encoded as they would be alone; each odd byte is its own token. */
 static void invalid_utf8_goes_byte_by_byte(void **state)
 {
@@ -324,6 +328,16 @@ static void ids_are_appended(void **state)
 	assert_true(ids.ids[0] == 7 && ids.ids[1] == 259 && ids.ids[2] == 256);
 	tok_destroy(t);
 
+	struct vocab named = {.model = "gpt2",
+			      .pre = "gpt-2"}; /* a special token of one byte, and it is number 0 */
+	v_token(&named, "a", TOK_CONTROL);
+	v_token(&named, "b", TOK_NORMAL);
+	t = must_open(&named);
+	assert_ids(t, "bab", TOK_PARSE_SPECIAL, "1 0 1");
+	assert_int_equal(tok_encode(t, STR_LIT("ba"), 0, &ids, &err), HOKKU_INVALID_REQUEST);
+	assert_int_equal(ids.n, 3);
+	tok_destroy(t);
+
 	struct vocab holes = {.model = "gpt2", .pre = "gpt-2"};
 	v_token(&holes, "a", TOK_NORMAL);
 	v_token(&holes, "b", TOK_NORMAL);
@@ -375,7 +389,7 @@ static void refusals(void **state)
 	} rows[16];
 	size_t n = 0;
 #define ROW(vocab, text) rows[n].v = (vocab), rows[n].message = (text)
-	ROW(v_new("gpt-2"), "tokenizer.ggml.model is \"bert\"; the tokenizer models known are gpt2");
+	ROW(v_new("gpt-2"), "tokenizer.ggml.model is \"bert\"; the tokenizer models known are gpt2, llama");
 	rows[n++].v.model = "bert";
 	ROW(v_new("falcon"), "tokenizer.ggml.pre is \"falcon\"; the pre-tokenizers known are default, gpt-2, "
 			     "qwen2, deepseek-r1-qwen, llama-bpe, "
@@ -393,8 +407,6 @@ static void refusals(void **state)
 	v_merge(&rows[n++].v, "a b");
 	ROW(haiku("gpt-2"), "tokenizer.ggml.merges: merge 4, \"h a\", repeats merge 0");
 	v_merge(&rows[n++].v, "h a");
-	ROW(v_new("gpt-2"), "tokenizer.ggml.tokens: token 256 is \"a\", and so is token 97");
-	v_token(&rows[n++].v, "a", TOK_NORMAL);
 	ROW(v_new("gpt-2"), "tokenizer.ggml.token_type: token 256 has type 7; 1 to 6 are allowed");
 	v_token(&rows[n++].v, "ab", 7);
 	ROW(v_new("gpt-2"), "tokenizer.ggml.token_type has 257 entries; tokenizer.ggml.tokens has 256");
@@ -631,6 +643,51 @@ static void without_types_control_tokens_go_by_name(void **state)
 	tok_destroy(t);
 }
 
+/* Published vocabularies have one text twice: both are decoded, the last is what text becomes. */
+static void of_one_text_the_last_token_encodes(void **state)
+{
+	(void)state;
+	struct vocab v = v_new("gpt-2");
+	v_token(&v, "a", TOK_NORMAL);    /* 256, as 97 */
+	v_pair(&v, "a", "b");            /* 257 */
+	v_token(&v, "ab", TOK_NORMAL);   /* 258 */
+	v_token(&v, "<c>", TOK_CONTROL); /* 259 */
+	v_token(&v, "<c>", TOK_CONTROL); /* 260 */
+	v_token(&v, "", TOK_NORMAL);
+	v_token(&v, "", TOK_NORMAL);
+	struct tok *t = must_open(&v);
+	assert_ids(t, "a.ab<c>", TOK_PARSE_SPECIAL, "256 46 258 260");
+	assert_true(str_eq_c(tok_bytes(t, 97), "a") && str_eq_c(tok_bytes(t, 256), "a"));
+	assert_true(str_eq_c(tok_bytes(t, 257), "ab") && str_eq_c(tok_bytes(t, 259), "<c>"));
+	assert_string_equal(
+		only_note(t),
+		"tokenizer.ggml.tokens: 3 tokens have the text of an earlier one (token 256 is \"a\", and "
+		"so is token 97): text becomes the last of them");
+	tok_destroy(t);
+}
+
+/* A user-defined token that ends an answer is a control token all the same: text of a message must not end
+ * it. */
+static void what_ends_an_answer_is_no_text(void **state)
+{
+	(void)state;
+	struct vocab v = v_new("qwen2");
+	v_token(&v, "<|im_end|>", TOK_USER_DEFINED); /* 256 */
+	v_token(&v, "</s>", TOK_USER_DEFINED);       /* 257 */
+	v_token(&v, "<stop>", TOK_USER_DEFINED);     /* 258 */
+	v_token(&v, "<tool>", TOK_USER_DEFINED);     /* 259 */
+	v_key_u32(&v, "tokenizer.ggml.eot_token_id", 258);
+	struct tok *t = must_open(&v);
+	for (int32_t id = 256; id < 260; id++) {
+		assert_int_equal(tok_type(t, id), id == 259 ? TOK_USER_DEFINED : TOK_CONTROL);
+		assert_int_equal(tok_is_end(t, id), id != 259);
+	}
+	assert_ids(t, "<stop><tool>", 0, "60 115 116 111 112 62 259");
+	assert_ids(t, "</s>", 0, "60 47 115 62");
+	assert_ids(t, "<|im_end|></s><stop><tool>", TOK_PARSE_SPECIAL, "256 257 258 259");
+	tok_destroy(t);
+}
+
 /* Rows that fill a vocabulary up to a round number are called [PADn] and stand for no text. */
 static void unused_tokens_have_no_text(void **state)
 {
@@ -799,6 +856,7 @@ int main(void)
 		cmocka_unit_test(added_tokens_by_list),
 		cmocka_unit_test(merging_makes_no_control_token),
 		cmocka_unit_test(bos),
+		cmocka_unit_test(bos_may_be_token_0),
 		cmocka_unit_test(invalid_utf8_goes_byte_by_byte),
 		cmocka_unit_test(every_byte_string_comes_back),
 		cmocka_unit_test(ids_are_appended),
@@ -810,6 +868,8 @@ int main(void)
 		cmocka_unit_test(unused_ids_out_of_range_are_noted),
 		cmocka_unit_test(needed_ids_out_of_range_are_refused),
 		cmocka_unit_test(without_types_control_tokens_go_by_name),
+		cmocka_unit_test(of_one_text_the_last_token_encodes),
+		cmocka_unit_test(what_ends_an_answer_is_no_text),
 		cmocka_unit_test(unused_tokens_have_no_text),
 		cmocka_unit_test(token_limits),
 		cmocka_unit_test(merge_limit),

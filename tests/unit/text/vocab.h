@@ -6,10 +6,11 @@
 #include "text/tokenizer.h"
 
 struct vocab {
-	struct strbuf tokens, types, merges, extra; /* encoded; extra: whole key-value pairs */
+	struct strbuf tokens, types, scores, merges, extra; /* encoded; extra: whole key-value pairs */
 	uint32_t n_tokens, n_merges, n_extra;
 	const char *model, *pre; /* NULL: key left out */
 	bool no_types, no_merges;
+	bool has_scores; /* v_scored was called */
 };
 
 #define VOCAB static inline __attribute__((unused))
@@ -40,6 +41,15 @@ VOCAB uint32_t v_token(struct vocab *v, const char *piece, enum tok_type type)
 	b_str(&v->tokens, piece);
 	b_u32(&v->types, (uint32_t)type);
 	return v->n_tokens++;
+}
+
+VOCAB uint32_t v_scored(struct vocab *v, const char *piece, enum tok_type type, float score)
+{
+	uint32_t bits;
+	memcpy(&bits, &score, 4);
+	b_u32(&v->scores, bits);
+	v->has_scores = true;
+	return v_token(v, piece, type);
 }
 
 VOCAB void v_merge(struct vocab *v, const char *merge)
@@ -97,7 +107,8 @@ VOCAB void v_array(struct strbuf *b, const char *key, uint32_t type, uint32_t n,
 VOCAB struct strbuf v_file(struct vocab *v)
 {
 	struct strbuf b = {0};
-	uint64_t n_kv = 1u + !!v->model + !!v->pre + !v->no_types + !v->no_merges + v->n_extra;
+	uint64_t n_kv =
+		1u + !!v->model + !!v->pre + !v->no_types + !v->no_merges + v->has_scores + v->n_extra;
 	b_header(&b, 3, 0, n_kv);
 	if (v->model)
 		b_key_str(&b, "tokenizer.ggml.model", v->model);
@@ -106,11 +117,14 @@ VOCAB struct strbuf v_file(struct vocab *v)
 	v_array(&b, "tokenizer.ggml.tokens", GGUF_STRING, v->n_tokens, &v->tokens);
 	if (!v->no_types)
 		v_array(&b, "tokenizer.ggml.token_type", GGUF_I32, v->n_tokens, &v->types);
+	if (v->has_scores)
+		v_array(&b, "tokenizer.ggml.scores", GGUF_F32, v->n_tokens, &v->scores);
 	if (!v->no_merges)
 		v_array(&b, "tokenizer.ggml.merges", GGUF_STRING, v->n_merges, &v->merges);
 	strbuf_add(&b, v->extra.ptr, v->extra.len);
 	strbuf_free(&v->tokens);
 	strbuf_free(&v->types);
+	strbuf_free(&v->scores);
 	strbuf_free(&v->merges);
 	strbuf_free(&v->extra);
 	return b;
