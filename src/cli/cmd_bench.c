@@ -210,12 +210,14 @@ static enum hokku_code measure(struct bench *b, struct figure *f,
 	return rc;
 }
 
-/* Bytes of weights that one step reads. A device keeps the whole embedding and reads single rows of it. */
+/* Bytes of weights that one step reads. A device keeps the whole embedding and reads single rows of it; a CPU
+ * keeps none that is in memory anyway. */
 static double step_bytes(const struct bench *b)
 {
 	const struct weight *e = &b->model.w[ROLE_EMBEDDING];
 	bool on_device = strncmp(compute_device(b->compute), "cuda", 4) == 0;
-	double rows = on_device && !b->model.tied ? (double)e->rows * (double)e->row_bytes : 0;
+	bool kept = !b->model.tied && (on_device || !e->data);
+	double rows = kept ? (double)e->rows * (double)e->row_bytes : 0;
 	return (double)b->memory.weight_bytes - rows;
 }
 

@@ -187,6 +187,8 @@ static int parse(int argc, char **argv, struct options *o)
 		 .target = &o->max_tokens,
 		 .metavar = "N",
 		 .help = "end after N tokens",
+		 .min = 1,
+		 .max = INT32_MAX,
 		 .fallback = "until the model ends or the context is full"},
 		{.name = "stop",
 		 .kind = OPT_LIST,

@@ -11,6 +11,7 @@
 #include "base/half.h"
 #include "convert/put.h"
 #include "gguf/safetensors.h"
+#include "hf/found.h"
 #include "model/format.h"
 
 /* Elements converted at a time; a multiple of every block. */
@@ -95,8 +96,7 @@ static enum hokku_code check_source(const struct conversion *c, const struct ten
 	char found[192];
 	const struct st_tensor *t = source_of(c, it);
 	if (!t)
-		return err_set(c->err, HOKKU_BAD_FILE, "%s: the weights have no tensor \"%s\"", c->o->dir,
-			       it->hf);
+		return hf_no_tensor(c->o->dir, c->weights, it->hf, c->err);
 	bool vector = it->row->rows == SIDE_NONE;
 	bool fits = vector ? t->n_dims == 1 && t->dims[0] == it->cols
 			   : t->n_dims == 2 && t->dims[0] == it->rows && t->dims[1] == it->cols;
@@ -108,8 +108,9 @@ static enum hokku_code check_source(const struct conversion *c, const struct ten
 	if (!fits)
 		return err_set(c->err, HOKKU_BAD_FILE,
 			       "%s: tensor \"%s\" has the shape %s; config.json makes it [%" PRIu64
-			       ", %" PRIu64 "]",
-			       c->o->dir, it->hf, found, it->rows, it->cols);
+			       ", %" PRIu64 "]%s",
+			       c->o->dir, it->hf, found, it->rows, it->cols,
+			       it->row->rows == SIDE_VOCAB ? " (vocab_size, hidden_size)" : "");
 	if (!sources[t->dtype].load)
 		return err_set(c->err, HOKKU_INVALID_REQUEST,
 			       "%s: tensor \"%s\" is %s; hokku converts F32, F16, BF16 and F64", c->o->dir,
@@ -161,8 +162,8 @@ static enum hokku_code check_leftovers(const struct conversion *c)
 			observer_note(&c->o->observer, "tensor %s is left out: tie_word_embeddings is true",
 				      name);
 		else
-			rc = err_set(c->err, HOKKU_BAD_FILE, "%s: tensor %s has no place in a %s", c->o->dir,
-				     name, c->shape.arch->class_name);
+			rc = err_set(c->err, HOKKU_BAD_FILE, "%s: tensor %s has no place in a %s%s",
+				     c->o->dir, name, c->shape.arch->class_name, hf_why_tensor(t->name));
 	}
 	free(taken);
 	return rc;
@@ -209,6 +210,17 @@ static enum hokku_code check_values(const struct conversion *c, const char *name
 	return HOKKU_OK;
 }
 
+/* n elements from `at` on as float32. */
+static enum hokku_code load(const struct conversion *c, const struct st_tensor *t, uint64_t at, float *out,
+			    size_t n)
+{
+	const size_t bytes = sources[t->dtype].bytes;
+	enum hokku_code rc = st_read(c->weights, t, at * bytes, c->source, n * bytes, c->err);
+	if (!rc)
+		sources[t->dtype].load(c->source, out, n);
+	return rc;
+}
+
 static enum hokku_code write_tensor(struct conversion *c, const struct tensor_iter *it)
 {
 	bool fell_back;
@@ -219,12 +231,9 @@ static enum hokku_code write_tensor(struct conversion *c, const struct tensor_it
 		size_t n = t->n_elements - at < CHUNK ? (size_t)(t->n_elements - at) : CHUNK;
 		if (observer_stopped(&c->o->observer))
 			return err_set(c->err, HOKKU_CANCELLED, "interrupted; %s was not written", c->o->out);
-		enum hokku_code rc = st_read(c->weights, t, at * sources[t->dtype].bytes, c->source,
-					     n * sources[t->dtype].bytes, c->err);
-		if (!rc) {
-			sources[t->dtype].load(c->source, c->floats, n);
+		enum hokku_code rc = load(c, t, at, c->floats, n);
+		if (!rc)
 			rc = check_values(c, it->hf, at, n, type);
-		}
 		if (!rc) {
 			fmt->quantise(c->floats, c->blocks, n);
 			rc = gguf_writer_data(c->writer, c->blocks,
@@ -240,11 +249,45 @@ static enum hokku_code write_tensor(struct conversion *c, const struct tensor_it
 	return HOKKU_OK;
 }
 
-/* Absent a setting, a head of its own is what tells a model that is not tied. */
-static void settle_tied(struct conversion *c)
+/* Whether two tensors hold the same numbers; other is (CHUNK). */
+static enum hokku_code compare_values(const struct conversion *c, const struct st_tensor *a,
+				      const struct st_tensor *b, float *other, bool *same)
 {
+	*same = a->n_dims == b->n_dims && memcmp(a->dims, b->dims, sizeof a->dims) == 0 &&
+		sources[a->dtype].load && sources[b->dtype].load;
+	for (uint64_t at = 0; *same && at < a->n_elements; at += CHUNK) {
+		size_t n = a->n_elements - at < CHUNK ? (size_t)(a->n_elements - at) : CHUNK;
+		enum hokku_code rc = load(c, a, at, c->floats, n);
+		if (!rc)
+			rc = load(c, b, at, other, n);
+		if (rc)
+			return rc;
+		for (size_t i = 0; i < n && *same; i++)
+			*same = c->floats[i] == other[i];
+	}
+	return HOKKU_OK;
+}
+
+/* Absent a setting, a head of its own is what tells a model that is not tied. A tied model whose head differs
+ * from its embedding is not tied: so transformers 5 takes it. */
+static enum hokku_code settle_tied(struct conversion *c)
+{
+	const struct st_tensor *head = st_find(c->weights, "lm_head.weight");
+	const struct st_tensor *embedding = st_find(c->weights, "model.embed_tokens.weight");
 	if (!c->shape.tied_given)
-		c->shape.tied = !st_find(c->weights, "lm_head.weight");
+		c->shape.tied = !head;
+	if (!c->shape.tied || !head || !embedding)
+		return HOKKU_OK;
+	float *other = malloc(CHUNK * sizeof *other);
+	if (!other)
+		return err_set(c->err, HOKKU_OUT_OF_MEMORY, "no memory for %d elements", CHUNK);
+	enum hokku_code rc = compare_values(c, head, embedding, other, &c->shape.tied);
+	free(other);
+	if (!rc && !c->shape.tied)
+		observer_note(&c->o->observer,
+			      "tie_word_embeddings is true, but lm_head.weight differs from "
+			      "model.embed_tokens.weight: it is kept, as transformers 5 keeps it");
+	return rc;
 }
 
 /* "a/b/Name/" -> "Name" */
@@ -259,14 +302,15 @@ static void folder_name(const char *dir, char *out, size_t size)
 static enum hokku_code read_config(struct conversion *c)
 {
 	char path[4096];
-	json_t *config = NULL;
+	struct jv_doc config;
 	snprintf(path, sizeof path, "%s/config.json", c->o->dir);
 	if (c->o->vocab_only && access(path, F_OK) != 0)
 		return HOKKU_OK;
-	enum hokku_code rc = hf_json_read(path, HF_MAX_CONFIG_BYTES, &config, c->err);
-	if (!rc)
-		rc = hf_shape_read(config, path, &c->shape, c->err);
-	json_decref(config);
+	enum hokku_code rc = jv_read_file(path, HF_MAX_CONFIG_BYTES, &config, c->err);
+	if (rc)
+		return hf_explain_config(c->o->dir, rc, c->err);
+	rc = hf_shape_read(&config.root, path, &c->o->observer, &c->shape, c->err);
+	jv_doc_free(&config);
 	return rc;
 }
 
@@ -327,14 +371,16 @@ enum hokku_code convert_hf(const struct convert_options *o, struct hokku_error *
 	if (!rc)
 		rc = read_vocab(&c);
 	if (!rc && !o->vocab_only) {
-		rc = st_open_dir(o->dir, &c.weights, err);
+		rc = hf_explain_weights(o->dir, st_open_dir(o->dir, &c.weights, err), err);
 		c.source = malloc(CHUNK * sizeof(double));
 		c.floats = malloc(CHUNK * sizeof *c.floats);
 		c.blocks = malloc((size_t)CHUNK * MAX_ELEMENT_BYTES);
 		if (!rc && (!c.source || !c.floats || !c.blocks))
 			rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %d elements", CHUNK);
 		if (!rc)
-			settle_tied(&c);
+			rc = settle_tied(&c);
+		if (!rc)
+			hf_note_adapter(o->dir, &o->observer);
 	}
 	if (!rc)
 		rc = write_all(&c);

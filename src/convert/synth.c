@@ -103,23 +103,24 @@ static const char *known_shape(const char *name)
 	return NULL;
 }
 
-static enum hokku_code find_shape(const char *name, struct hf_shape *out, struct hokku_error *err)
+static enum hokku_code find_shape(const char *name, const struct observer *observer, struct hf_shape *out,
+				  struct hokku_error *err)
 {
 	char known[256];
-	json_t *root = NULL;
+	struct jv_doc root = {0};
 	enum hokku_code rc = HOKKU_OK;
 	size_t n = strlen(name);
 	if (known_shape(name))
-		root = json_loads(known_shape(name), 0, NULL);
+		rc = jv_parse(str_c(known_shape(name)), JV_STRICT, &root, err);
 	else if (n > 5 && strcmp(name + n - 5, ".json") == 0)
-		rc = hf_json_read(name, HF_MAX_CONFIG_BYTES, &root, err);
+		rc = jv_read_file(name, HF_MAX_CONFIG_BYTES, &root, err);
 	else
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "the shape is \"%.64s\"; it must be %s or a config.json's path", name,
 			       join_names(synth_shapes(), known, sizeof known));
 	if (!rc)
-		rc = hf_shape_read(root, name, out, err);
-	json_decref(root);
+		rc = hf_shape_read(&root.root, name, observer, out, err);
+	jv_doc_free(&root);
 	if (!rc && out->n_vocab < SYNTH_MIN_VOCAB)
 		rc = err_set(err, HOKKU_INVALID_REQUEST,
 			     "%s: vocab_size is %u; a made-up vocabulary has at least %d tokens", name,
@@ -262,7 +263,7 @@ enum hokku_code synth_model(const struct synth_options *o, struct hokku_error *e
 	struct vocab v = {0};
 	enum hokku_code rc = find_mix(o->type, &s.mix, err);
 	if (!rc)
-		rc = find_shape(o->shape, &s.shape, err);
+		rc = find_shape(o->shape, &o->observer, &s.shape, err);
 	if (!rc)
 		rc = allocate(&s.buffers, err);
 	if (!rc)

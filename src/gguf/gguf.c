@@ -40,6 +40,8 @@ enum hokku_code gguf_open_file(const char *path, struct gguf **out, struct hokku
 	enum hokku_code rc = file_open(path, &g->file, err);
 	if (!rc)
 		rc = file_head_open(&g->head, &g->file, path, err);
+	else
+		rc = gguf_explain_folder(path, rc, err);
 	g->data = g->head.data;
 	g->n_bytes = g->file.size;
 	if (!rc)

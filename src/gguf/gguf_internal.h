@@ -89,4 +89,11 @@ static inline uint64_t gguf_align_up(uint64_t n, uint64_t alignment)
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	       "GGUF is read in place: a little-endian host is needed");
 
+/* Strangers that hokku convert makes a GGUF file of (stranger.c). */
+bool gguf_is_safetensors(struct str file);
+enum hokku_code gguf_explain_safetensors(const char *path, struct hokku_error *err);
+
+/* code, with a message that says more where path is a folder. */
+enum hokku_code gguf_explain_folder(const char *path, enum hokku_code code, struct hokku_error *err);
+
 #endif

@@ -22,6 +22,10 @@ static const struct {
 } strangers[] = {
 	{"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"},
 	{"PK\x03\x04", "a zip archive or a PyTorch checkpoint"},
+	{"\x80\x02", "a Python pickle, as old PyTorch checkpoints are"},
+	{"\x89HDF", "an HDF5 file"},
+	{"{", "a JSON file"},
+	{"\xEF\xBB\xBF{", "a JSON file"},
 	{"tjgg", "a GGJT file of the time before GGUF"},
 	{"fmgg", "a GGMF file of the time before GGUF"},
 	{"lmgg", "a GGML file of the time before GGUF"},
@@ -65,6 +69,8 @@ static enum hokku_code check_magic(struct gguf_cursor *c)
 	if (all.len == 0)
 		return err_set(c->err, HOKKU_BAD_FILE,
 			       "%s: the file is empty; a GGUF file begins with \"GGUF\"", c->path);
+	if (gguf_is_safetensors(all))
+		return gguf_explain_safetensors(c->path, c->err);
 	for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++)
 		if (str_starts(all, str_c(strangers[i].begin)))
 			return err_set(c->err, HOKKU_BAD_FILE, "%s: not a GGUF file: it looks like %s",

@@ -6,10 +6,9 @@
 #ifndef HF_HF_H
 #define HF_HF_H
 
-#include <jansson.h>
-
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/observer.h"
 #include "base/str.h"
 
@@ -69,12 +68,10 @@ struct hf_arch {
 	const char *const *ignored;          /* suffixes of tensors that carry no weights; NULL-terminated */
 };
 
-/* root is a parsed config.json, path names it in messages. */
-enum hokku_code hf_shape_read(const json_t *root, const char *path, struct hf_shape *out,
-			      struct hokku_error *err);
-
-/* Reads path as JSON: duplicates rejected, max_bytes at most. */
-enum hokku_code hf_json_read(const char *path, size_t max_bytes, json_t **out, struct hokku_error *err);
+/* root is a config.json, path names it in messages. INVALID_REQUEST: a setting that we would compute
+ * otherwise. Where a thing is said twice and differently, a note tells which counts. */
+enum hokku_code hf_shape_read(const struct jv *root, const char *path, const struct observer *observer,
+			      struct hf_shape *out, struct hokku_error *err);
 
 uint32_t hf_side(const struct hf_shape *s, enum side side);
 
@@ -89,7 +86,15 @@ struct tensor_iter {
 };
 bool tensor_iter_next(const struct hf_shape *s, struct tensor_iter *it);
 
-/* A vocabulary, ready to be written. Texts live in the arena or in a JSON tree its maker keeps. */
+/* A token that matches as a whole before anything is split or merged. */
+struct added_token {
+	struct str text;
+	uint32_t id;
+	bool special;    /* it controls the model; the others are text */
+	unsigned strips; /* what is asked for beside it and GGUF cannot carry (added.c) */
+};
+
+/* A vocabulary, ready to be written. Texts live in the arena or in the documents. */
 struct vocab {
 	struct str *tokens;
 	int32_t *types; /* enum tok_type's numbers: 1 normal, 3 control, 4 user-defined, 5 unused */
@@ -102,7 +107,13 @@ struct vocab {
 	bool add_bos;
 	struct str chat_template; /* ptr NULL: none */
 	struct arena arena;
-	json_t *tokenizer, *config; /* tokenizer.json, tokenizer_config.json; may be NULL */
+	struct added_token *added; /* (n_added) in the order of their addition */
+	uint32_t n_added;
+	uint32_t *added_slots; /* (added_mask + 1) their hash table; a slot holds a number plus one */
+	uint32_t added_mask;
+	uint64_t added_seed[2];
+	/* The folder's files; any but the first may be empty. */
+	struct jv_doc tokenizer, config, special_map, added_tokens;
 };
 enum { VOCAB_NORMAL = 1, VOCAB_CONTROL = 3, VOCAB_USER_DEFINED = 4, VOCAB_UNUSED = 5 };
 enum { HF_MAX_VOCAB = 4 << 20, HF_MAX_TOKENIZER_BYTES = 256 << 20, HF_MAX_CONFIG_BYTES = 16 << 20 };
@@ -117,7 +128,7 @@ enum hokku_code vocab_read_ids(struct vocab *v, const char *dir, const struct ob
 void vocab_free(struct vocab *v);
 
 /* The pre-tokenizer's name for tokenizer.json's definition, or INVALID_REQUEST with the definition. */
-enum hokku_code vocab_recognise(const json_t *tokenizer, const char *path, const char **pre,
+enum hokku_code vocab_recognise(const struct jv *tokenizer, const char *path, const char **pre,
 				const char **arch, struct hokku_error *err);
 
 #endif

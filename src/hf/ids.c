@@ -1,47 +1,123 @@
-/* Token ids out of config.json and generation_config.json, for what the tokenizer's own files leave open. */
+/* Token ids out of generation_config.json and config.json, for what the tokenizer's own files leave open.
+ * transformers generates by the former where it is there. */
+#include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
-#include "hf/hf.h"
+#include "hf/reader.h"
+#include "hf/vocab.h"
 
 enum { MAX_ENDS = 16 };
 
 /* Ids under one key of one file. */
 struct ids {
-	uint32_t id[MAX_ENDS];
+	int64_t id[MAX_ENDS];
 	size_t n;
 };
 
-static enum hokku_code read_ids(const json_t *root, const char *key, const struct vocab *v, const char *path,
-				struct ids *out, struct hokku_error *err)
+/* A file's three. */
+struct file_ids {
+	struct ids bos, pad, ends;
+};
+
+static enum hokku_code read_ids(const struct hf_reader *r, const struct jv *root, const char *key,
+				struct ids *out)
 {
-	const json_t *value = json_object_get(root, key);
-	size_t n = json_is_array(value) ? json_array_size(value) : 1;
-	out->n = 0;
-	if (!value || json_is_null(value))
-		return HOKKU_OK;
+	const struct jv *value = jv_get(root, key);
+	const bool list = jv_is(value, JV_ARRAY);
+	size_t n = list ? jv_len(value) : !jv_none(value);
+	char field[48];
 	if (n > MAX_ENDS)
-		return err_set(err, HOKKU_BAD_FILE, "%s: %s has %zu ids; at most %d are allowed", path, key,
-			       n, MAX_ENDS);
+		return err_set(r->err, HOKKU_BAD_FILE, "%s: %s has %zu ids; at most %d are allowed", r->path,
+			       key, n, MAX_ENDS);
 	for (size_t i = 0; i < n; i++) {
-		const json_t *id = json_is_array(value) ? json_array_get(value, i) : value;
-		json_int_t number = json_integer_value(id);
-		if (!json_is_integer(id) || number < 0)
-			return err_set(err, HOKKU_BAD_FILE, "%s: %s must be a token id or a list of them",
-				       path, key);
-		if (number >= (json_int_t)v->n)
-			return err_set(err, HOKKU_BAD_FILE,
-				       "%s: %s is %" JSON_INTEGER_FORMAT "; the vocabulary has %u tokens",
-				       path, key, number, v->n);
-		out->id[i] = (uint32_t)number;
+		const struct jv *id = list ? jv_at(value, i) : value;
+		snprintf(field, sizeof field, list ? "%s[%zu]" : "%s", key, i);
+		if (!jv_int(id, &out->id[i]))
+			return hf_wrong(r, field, id, "a token id (or a list of them)");
 	}
 	out->n = n;
 	return HOKKU_OK;
 }
 
+/* An end that no token is would never come, and an answer would have none. */
+static enum hokku_code check_ends(const struct hf_reader *r, const struct vocab *v, const struct ids *ends)
+{
+	for (size_t i = 0; i < ends->n; i++)
+		if (ends->id[i] < 0 || ends->id[i] >= v->n)
+			return err_set(r->err, HOKKU_BAD_FILE,
+				       "%s: eos_token_id is %" PRId64 "; the vocabulary has %u tokens",
+				       r->path, ends->id[i], v->n);
+	return HOKKU_OK;
+}
+
+/* Nothing needs the id of a padding token, nor of a first one that is not asked for. */
+static void drop_strangers(const struct hf_reader *r, const struct vocab *v, const char *key, struct ids *ids)
+{
+	if (!ids->n || (ids->id[0] >= 0 && ids->id[0] < v->n))
+		return;
+	hf_note(r, "%s is %" PRId64 ", which is left out: the vocabulary has %u tokens", key, ids->id[0],
+		v->n);
+	ids->n = 0;
+}
+
+static enum hokku_code read_file(const char *dir, const char *name, const struct vocab *v,
+				 const struct observer *observer, struct file_ids *out,
+				 struct hokku_error *err)
+{
+	char path[HF_PATH_BYTES];
+	struct jv_doc doc;
+	bool there;
+	const struct hf_reader r = {path, observer, err};
+	enum hokku_code rc = hf_read_json(dir, name, HF_MAX_CONFIG_BYTES, path, &doc, &there, err);
+	if (rc || !there)
+		return rc;
+	rc = read_ids(&r, &doc.root, "bos_token_id", &out->bos);
+	if (!rc)
+		rc = read_ids(&r, &doc.root, "pad_token_id", &out->pad);
+	if (!rc)
+		rc = read_ids(&r, &doc.root, "eos_token_id", &out->ends);
+	if (!rc)
+		rc = check_ends(&r, v, &out->ends);
+	if (!rc) {
+		drop_strangers(&r, v, "bos_token_id", &out->bos);
+		drop_strangers(&r, v, "pad_token_id", &out->pad);
+	}
+	jv_doc_free(&doc);
+	return rc;
+}
+
+static bool has(const struct ids *ids, int64_t id)
+{
+	size_t i = 0;
+	while (i < ids->n && ids->id[i] != id)
+		i++;
+	return i < ids->n;
+}
+
+/* The first of what the tokenizer, generation_config.json and config.json say. */
+static void settle_id(int64_t *id, const char *key, const struct ids *generation, const struct ids *config,
+		      const struct observer *observer)
+{
+	if (generation->n && config->n && generation->id[0] != config->id[0])
+		observer_note(
+			observer,
+			"%s is %" PRId64 " in generation_config.json and %" PRId64 " in config.json: %s", key,
+			generation->id[0], config->id[0],
+			*id < 0 ? "the former counts" : "neither counts, the tokenizer names its token");
+	if (*id < 0 && generation->n)
+		*id = generation->id[0];
+	if (*id < 0 && config->n)
+		*id = config->id[0];
+}
+
 /* The tokenizer's end token goes first; GGUF has room for one more, eot. */
 static void set_ends(struct vocab *v, const struct ids *ends, const struct observer *observer)
 {
+	if (v->eos >= 0 && ends->n && !has(ends, v->eos))
+		observer_note(observer,
+			      "the tokenizer's eos_token is the token %" PRId64
+			      ", which is not among the ends of eos_token_id: it ends an answer too",
+			      v->eos);
 	if (v->eos < 0 && ends->n)
 		v->eos = ends->id[0];
 	for (size_t i = 0; i < ends->n; i++) {
@@ -50,43 +126,30 @@ static void set_ends(struct vocab *v, const struct ids *ends, const struct obser
 		if (v->eot < 0)
 			v->eot = ends->id[i];
 		else
-			observer_note(observer, "the end token %u is left out: GGUF names two, %d and %d",
-				      ends->id[i], (int)v->eos, (int)v->eot);
+			observer_note(observer,
+				      "the end token %" PRId64 " is left out: GGUF names two, %" PRId64
+				      " and %" PRId64,
+				      ends->id[i], v->eos, v->eot);
 	}
 }
 
 enum hokku_code vocab_read_ids(struct vocab *v, const char *dir, const struct observer *observer,
 			       struct hokku_error *err)
 {
-	static const char *const files[] = {"config.json", "generation_config.json"};
-	struct ids ends = {.n = 0};
-	enum hokku_code rc = HOKKU_OK;
-	for (size_t i = 0; i < 2 && !rc; i++) {
-		char path[4096];
-		json_t *root = NULL;
-		struct ids bos, pad, file_ends;
-		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
-		if (access(path, F_OK) != 0)
-			continue;
-		rc = hf_json_read(path, HF_MAX_CONFIG_BYTES, &root, err);
-		if (!rc)
-			rc = read_ids(root, "bos_token_id", v, path, &bos, err);
-		if (!rc)
-			rc = read_ids(root, "pad_token_id", v, path, &pad, err);
-		if (!rc)
-			rc = read_ids(root, "eos_token_id", v, path, &file_ends, err);
-		json_decref(root);
-		if (rc)
-			break;
-		if (v->bos < 0 && bos.n)
-			v->bos = bos.id[0];
-		if (v->pad < 0 && pad.n)
-			v->pad = pad.id[0];
-		if (file_ends.n) /* the generation's list, where there is one, is the one transformers stops
-				    at */
-			ends = file_ends;
-	}
+	struct file_ids config = {0}, generation = {0};
+	enum hokku_code rc = read_file(dir, "config.json", v, observer, &config, err);
 	if (!rc)
-		set_ends(v, &ends, observer);
-	return rc;
+		rc = read_file(dir, "generation_config.json", v, observer, &generation, err);
+	if (rc)
+		return rc;
+	settle_id(&v->bos, "bos_token_id", &generation.bos, &config.bos, observer);
+	settle_id(&v->pad, "pad_token_id", &generation.pad, &config.pad, observer);
+	for (size_t i = 0; i < config.ends.n && generation.ends.n; i++)
+		if (!has(&generation.ends, config.ends.id[i]) && config.ends.id[i] != v->eos)
+			observer_note(observer,
+				      "eos_token_id %" PRId64
+				      " of config.json is not in generation_config.json, whose ends count",
+				      config.ends.id[i]);
+	set_ends(v, generation.ends.n ? &generation.ends : &config.ends, observer);
+	return HOKKU_OK;
 }

@@ -4,7 +4,7 @@
  * text, never guessed. The texts are those of the models' published tokenizer.json files; "default" is
  * llama.cpp's four patterns.
  */
-#include <stdlib.h>
+#include <stdio.h>
 
 #include "hf/hf.h"
 
@@ -36,6 +36,8 @@ static const struct {
 	const char *pre, *arch, *definition;
 } known[] = {
 	{"qwen2", "qwen2", "NFC\nSplit " CONTRACTIONS LETTERS "\\p{N}" TAIL "\nByteLevel\n"},
+	/* DeepSeek-R1-Distill-Qwen: qwen2's split without its NFC. */
+	{"deepseek-r1-qwen", "qwen2", "Split " CONTRACTIONS LETTERS "\\p{N}" TAIL "\nByteLevel\n"},
 	{"gpt-2", "gpt2", "ByteLevel regex\n"},
 	{"gpt-2", "gpt2", "Split " GPT2_REGEX "\nByteLevel\n"},
 	{"gpt-2", "gpt2", "Split " GPT2_REGEX "|\\s+\nByteLevel\n"},
@@ -48,95 +50,173 @@ static const struct {
 	 "\nSplit \\p{N}+\nSplit [0-9][0-9][0-9]\nByteLevel\n"},
 };
 
+enum { N_KNOWN = sizeof known / sizeof known[0] };
+
 /* A regular expression with raw control characters written as escapes: inside it they mean the same. */
-static void add_regex(struct strbuf *b, const char *regex)
+static void add_regex(struct strbuf *b, struct str regex)
 {
-	for (; *regex; regex++) {
-		const char *escape = *regex == '\r'   ? "\\r"
-				     : *regex == '\n' ? "\\n"
-				     : *regex == '\t' ? "\\t"
-						      : NULL;
+	for (size_t i = 0; i < regex.len; i++) {
+		const char *c = regex.ptr + i;
+		const char *escape = *c == '\r' ? "\\r" : *c == '\n' ? "\\n" : *c == '\t' ? "\\t" : NULL;
 		if (escape)
 			strbuf_add_c(b, escape);
 		else
-			strbuf_add(b, regex, 1);
+			strbuf_add(b, c, 1);
 	}
 }
 
-static bool flag(const json_t *step, const char *key, bool otherwise)
+static struct str word(const struct jv *step, const char *key)
 {
-	const json_t *v = json_object_get(step, key);
-	return json_is_boolean(v) ? json_is_true(v) : otherwise;
+	const struct jv *v = jv_get(step, key);
+	return jv_is(v, JV_STRING) ? jv_str(v) : STR_LIT("?");
 }
 
-static const char *word(const json_t *step, const char *key)
+/* " NAME" where the setting is true; a value that is neither true nor false is written out, and is then in no
+ * row. */
+static void add_flag(struct strbuf *b, const struct jv *step, const char *key, bool otherwise,
+		     const char *name)
 {
-	const char *text = json_string_value(json_object_get(step, key));
-	return text ? text : "?";
+	char text[64];
+	const struct jv *v = jv_get(step, key);
+	if (!jv_none(v) && !jv_is(v, JV_BOOL))
+		strbuf_addf(b, " %s=%s", key, jv_text(v, text, sizeof text));
+	else if (jv_none(v) ? otherwise : jv_is_true(v))
+		strbuf_addf(b, " %s", name);
+}
+
+static void add_split(struct strbuf *b, const struct jv *step)
+{
+	const struct jv *pattern = jv_get(step, "pattern"), *regex = jv_get(pattern, "Regex");
+	if (!str_eq_c(word(step, "behavior"), "Isolated"))
+		strbuf_addf(b, "(%.*s)", STR_ARG(word(step, "behavior")));
+	add_flag(b, step, "invert", false, "inverted");
+	strbuf_add_c(b, jv_is(regex, JV_STRING) ? " " : " the string ");
+	add_regex(b, jv_is(regex, JV_STRING) ? jv_str(regex) : word(pattern, "String"));
 }
 
 /* One step that is no Sequence, with every setting that changes what it does. */
-static void add_step(struct strbuf *b, const json_t *step)
+static void add_step(struct strbuf *b, const struct jv *step)
 {
-	const char *type = word(step, "type");
-	strbuf_add_c(b, type);
-	if (strcmp(type, "Split") == 0) {
-		const json_t *pattern = json_object_get(step, "pattern");
-		const char *regex = json_string_value(json_object_get(pattern, "Regex"));
-		if (strcmp(word(step, "behavior"), "Isolated") != 0)
-			strbuf_addf(b, "(%s)", word(step, "behavior"));
-		if (flag(step, "invert", false))
-			strbuf_add_c(b, "(inverted)");
-		strbuf_add_c(b, regex ? " " : " the string ");
-		add_regex(b, regex ? regex : word(pattern, "String"));
-	} else if (strcmp(type, "ByteLevel") == 0) {
-		strbuf_add_c(b, flag(step, "add_prefix_space", true) ? " prefix_space" : "");
-		strbuf_add_c(b, flag(step, "use_regex", true) ? " regex" : "");
-	} else if (strcmp(type, "Digits") == 0) {
-		strbuf_add_c(b, flag(step, "individual_digits", false) ? " individual" : "");
-	} else if (strcmp(type, "NFC") != 0) {
-		char *text =
-			json_dumps(step, JSON_COMPACT); /* a type of no row: all of it is for the message */
-		strbuf_add_c(b, " ");
-		strbuf_add_c(b, text ? text : "");
-		free(text);
+	struct str type = word(step, "type");
+	char text[256];
+	strbuf_add(b, type.ptr, type.len);
+	if (str_eq_c(type, "Split")) {
+		add_split(b, step);
+	} else if (str_eq_c(type, "ByteLevel")) {
+		add_flag(b, step, "add_prefix_space", true, "prefix_space");
+		add_flag(b, step, "use_regex", true, "regex");
+	} else if (str_eq_c(type, "Digits")) {
+		add_flag(b, step, "individual_digits", false, "individual");
+	} else if (!str_eq_c(type, "NFC")) { /* a type of no row: all of it is for the message */
+		strbuf_addf(b, " %s", jv_text(step, text, sizeof text));
 	}
 	strbuf_add_c(b, "\n");
 }
 
 /* A Sequence's steps stand one after another; a Sequence within one is no different. */
-static void add_steps(struct strbuf *b, const json_t *node, const char *list, unsigned depth)
+static void add_steps(struct strbuf *b, const struct jv *node, const char *list, unsigned depth)
 {
 	enum { MAX_DEPTH = 8 };
-	if (!node || json_is_null(node))
+	if (jv_none(node))
 		return;
-	if (strcmp(word(node, "type"), "Sequence") != 0 || depth == MAX_DEPTH) {
+	const struct jv *steps = jv_get(node, list);
+	if (!str_eq_c(word(node, "type"), "Sequence") || !jv_is(steps, JV_ARRAY) || depth == MAX_DEPTH) {
 		add_step(b, node);
 		return;
 	}
-	const json_t *steps = json_object_get(node, list);
-	for (size_t i = 0; i < json_array_size(steps); i++)
-		add_steps(b, json_array_get(steps, i), list, depth + 1);
+	for (size_t i = 0; i < jv_len(steps); i++)
+		add_steps(b, jv_at(steps, i), list, depth + 1);
 }
 
-enum hokku_code vocab_recognise(const json_t *tokenizer, const char *path, const char **pre,
+/* ---- what is in no row ---- */
+
+/* Line i of a definition, without its end; {NULL, 0} past the last. */
+static struct str line_of(struct str text, size_t i)
+{
+	for (;; i--) {
+		const char *end = text.len ? memchr(text.ptr, '\n', text.len) : NULL;
+		if (!end)
+			return (struct str){NULL, 0};
+		size_t n = (size_t)(end - text.ptr);
+		if (i == 0)
+			return (struct str){text.ptr, n};
+		text = (struct str){end + 1, text.len - n - 1};
+	}
+}
+
+/* Steps of `text` that `row` has as well. */
+static size_t common_steps(struct str text, struct str row)
+{
+	size_t n = 0;
+	for (size_t i = 0; line_of(text, i).ptr; i++)
+		for (size_t k = 0; line_of(row, k).ptr; k++)
+			if (str_eq(line_of(text, i), line_of(row, k))) {
+				n++;
+				break;
+			}
+	return n;
+}
+
+/* The two steps from a little before they part, which may be far into them. */
+static void show_difference(struct str found, struct str wanted, char out[2][96])
+{
+	enum { BEFORE = 12 };
+	size_t same = 0;
+	while (same < found.len && same < wanted.len && found.ptr[same] == wanted.ptr[same])
+		same++;
+	size_t from = same > 2 * BEFORE ? same - BEFORE : 0;
+	while (from > 0 && from < found.len && (found.ptr[from] & 0xC0) == 0x80)
+		from--;
+	const struct str steps[2] = {found, wanted};
+	for (size_t i = 0; i < 2; i++) {
+		char quoted[80];
+		struct str rest = {steps[i].ptr ? steps[i].ptr + from : "", steps[i].len - from};
+		str_quote(rest, quoted, sizeof quoted);
+		snprintf(out[i], 96, "%s%s", from ? "..." : "", steps[i].ptr ? quoted : "nothing");
+	}
+}
+
+/* Names the row that has most of its steps, and the first step in which they differ. */
+static enum hokku_code unknown_tokenizer(struct str text, const char *path, struct hokku_error *err)
+{
+	size_t best = 0, most = 0, step = 0;
+	char shown[2][96], names[160];
+	size_t n_names = 0;
+	for (size_t i = 0; i < N_KNOWN; i++) {
+		size_t n = common_steps(text, str_c(known[i].definition));
+		if (n > most) {
+			most = n;
+			best = i;
+		}
+		if (i == 0 || strcmp(known[i].pre, known[i - 1].pre) != 0)
+			n_names += (size_t)snprintf(names + n_names, sizeof names - n_names, "%s%s",
+						    i ? ", " : "", known[i].pre);
+	}
+	struct str row = str_c(known[best].definition);
+	while (line_of(text, step).ptr && str_eq(line_of(text, step), line_of(row, step)))
+		step++;
+	show_difference(line_of(text, step), line_of(row, step), shown);
+	return err_set(err, HOKKU_INVALID_REQUEST,
+		       "%s: the pre-tokenizer is none of %s; the nearest is %s, whose step %zu is %s, where "
+		       "this one has %s",
+		       path, names, known[best].pre, step + 1, shown[1], shown[0]);
+}
+
+enum hokku_code vocab_recognise(const struct jv *tokenizer, const char *path, const char **pre,
 				const char **arch, struct hokku_error *err)
 {
 	struct strbuf b = {0};
 	enum hokku_code rc = HOKKU_OK;
-	add_steps(&b, json_object_get(tokenizer, "normalizer"), "normalizers", 0);
-	add_steps(&b, json_object_get(tokenizer, "pre_tokenizer"), "pretokenizers", 0);
-	size_t i = 0, n = sizeof known / sizeof known[0];
-	while (i < n && strcmp(known[i].definition, b.ptr ? b.ptr : "") != 0)
+	add_steps(&b, jv_get(tokenizer, "normalizer"), "normalizers", 0);
+	add_steps(&b, jv_get(tokenizer, "pre_tokenizer"), "pretokenizers", 0);
+	struct str text = {b.ptr ? b.ptr : "", b.len};
+	size_t i = 0;
+	while (i < N_KNOWN && !str_eq_c(text, known[i].definition))
 		i++;
-	char text[300];
 	if (b.failed) {
 		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its pre-tokenizer", path);
-	} else if (i == n) {
-		rc = err_set(err, HOKKU_INVALID_REQUEST,
-			     "%s: the pre-tokenizer is none of qwen2, gpt-2, llama-bpe, deepseek-llm, "
-			     "default; it is %s",
-			     path, str_quote((struct str){b.ptr, b.len}, text, sizeof text));
+	} else if (i == N_KNOWN) {
+		rc = unknown_tokenizer(text, path, err);
 	} else {
 		*pre = known[i].pre;
 		*arch = known[i].arch;

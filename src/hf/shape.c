@@ -2,12 +2,9 @@
  * of settings that must have one value, and of tensors. Names: transformers' modeling files, llama.cpp's
  * gguf-py/gguf/constants.py. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "base/file.h"
-#include "hf/hf.h"
+#include "hf/config.h"
 
 #define FIELD(name) offsetof(struct hf_shape, name)
 
@@ -26,7 +23,6 @@ static const struct config_row qwen2_config[] = {
 
 static const struct refuse_row qwen2_refuse[] = {
 	{"hidden_act", "\"silu\""},
-	{"use_sliding_window", "false"},
 	{"is_causal", "true"},
 	{"quantization_config", NULL},
 	{0},
@@ -61,37 +57,6 @@ static const struct hf_arch archs[] = {
 };
 enum { N_ARCHS = sizeof archs / sizeof archs[0] };
 
-enum hokku_code hf_json_read(const char *path, size_t max_bytes, json_t **out, struct hokku_error *err)
-{
-	char *text;
-	size_t n;
-	enum hokku_code rc = file_read(path, max_bytes, &text, &n, err);
-	if (rc)
-		return rc;
-	json_error_t je;
-	*out = json_loadb(text, n, JSON_REJECT_DUPLICATES, &je);
-	free(text);
-	if (!*out)
-		return err_set(err, HOKKU_BAD_FILE, "%s: line %d, column %d: %s", path, je.line, je.column,
-			       je.text);
-	if (json_is_object(*out))
-		return HOKKU_OK;
-	json_decref(*out);
-	*out = NULL;
-	return err_set(err, HOKKU_BAD_FILE, "%s: it must hold a JSON object", path);
-}
-
-/* A value as JSON for a message, cut to the room there is. */
-static const char *json_text(const json_t *v, char *out, size_t size)
-{
-	char *text = v ? json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-	snprintf(out, size, "%s", text ? text : "absent");
-	if (text && strlen(text) >= size)
-		memcpy(out + size - 4, "...", 4);
-	free(text);
-	return out;
-}
-
 static void list_archs(char *out, size_t size)
 {
 	size_t n = 0;
@@ -100,139 +65,129 @@ static void list_archs(char *out, size_t size)
 		n += (size_t)snprintf(out + n, size - n, "%s%s", i ? ", " : "", archs[i].class_name);
 }
 
-/* The class decides where it is given: one model_type serves several heads, of which we convert the language
- * model. */
-static enum hokku_code find_arch(const json_t *root, const char *path, const struct hf_arch **out,
-				 struct hokku_error *err)
+static enum hokku_code unknown_arch(const struct hf_reader *r, const char *field, const struct jv *given)
 {
 	char found[96], known[256];
-	const json_t *class_name = json_array_get(json_object_get(root, "architectures"), 0);
-	const json_t *model_type = json_object_get(root, "model_type");
-	const json_t *given = class_name ? class_name : model_type;
-	for (size_t i = 0; i < N_ARCHS; i++) {
-		const char *name = class_name ? archs[i].class_name : archs[i].model_type;
-		if (json_is_string(given) && strcmp(json_string_value(given), name) == 0) {
-			*out = &archs[i];
-			return HOKKU_OK;
-		}
-	}
 	list_archs(known, sizeof known);
-	return err_set(err, HOKKU_INVALID_REQUEST, "%s: %s is %s; hokku converts %s", path,
-		       class_name ? "architectures[0]" : "model_type", json_text(given, found, sizeof found),
-		       known);
+	return err_set(r->err, HOKKU_INVALID_REQUEST, "%s: %s is %s; hokku converts %s", r->path, field,
+		       jv_text(given, found, sizeof found), known);
 }
 
-static enum hokku_code read_row(const json_t *value, const struct config_row *row, const char *path,
-				struct hf_shape *s, struct hokku_error *err)
+/* The class says which head the model has, model_type which model it is: transformers goes by model_type. */
+static enum hokku_code find_arch(const struct hf_reader *r, const struct jv *root, const struct hf_arch **out)
 {
 	char found[96];
-	void *field = (char *)s + row->offset;
-	if (row->is_float) {
-		double number = json_number_value(value);
-		if (!json_is_number(value) || !(number > 0) || !isfinite((float)number))
-			return err_set(err, HOKKU_BAD_FILE, "%s: %s is %s; a number above 0 is wanted", path,
-				       row->config, json_text(value, found, sizeof found));
-		*(float *)field = (float)number;
-		return HOKKU_OK;
-	}
-	json_int_t number = json_integer_value(value);
-	if (!json_is_integer(value) || number < 1 || number > (json_int_t)row->max)
-		return err_set(err, HOKKU_BAD_FILE, "%s: %s is %s; an integer from 1 to %u is wanted", path,
-			       row->config, json_text(value, found, sizeof found), row->max);
-	*(uint32_t *)field = (uint32_t)number;
+	const struct jv *classes = jv_get(root, "architectures"), *class_name = jv_at(classes, 0);
+	const struct jv *model_type = jv_get(root, "model_type");
+	if (!jv_none(classes) && (!jv_is(classes, JV_ARRAY) || (class_name && !jv_is(class_name, JV_STRING))))
+		return hf_wrong(r, "architectures", classes, "an array of one class's name");
+	size_t i = 0;
+	while (i < N_ARCHS && !(class_name ? str_eq_c(jv_str(class_name), archs[i].class_name)
+					   : str_eq_c(jv_str(model_type), archs[i].model_type)))
+		i++;
+	if (i == N_ARCHS)
+		return class_name ? unknown_arch(r, "architectures[0]", class_name)
+				  : unknown_arch(r, "model_type", model_type);
+	if (!jv_none(model_type) && !str_eq_c(jv_str(model_type), archs[i].model_type))
+		return err_set(r->err, HOKKU_INVALID_REQUEST,
+			       "%s: model_type is %s, but architectures[0] is \"%s\", whose model_type is "
+			       "\"%s\"; which of them is meant?",
+			       r->path, jv_text(model_type, found, sizeof found), archs[i].class_name,
+			       archs[i].model_type);
+	if (jv_len(classes) > 1)
+		hf_note(r, "architectures is %s: the first counts", jv_text(classes, found, sizeof found));
+	*out = &archs[i];
 	return HOKKU_OK;
 }
 
-/* RoPE's base stands at the top or, since transformers 5, in rope_parameters, which may also ask for a
- * scaling. */
-static enum hokku_code check_rope(const json_t *root, const char *path, const json_t **theta,
-				  struct hokku_error *err)
+static enum hokku_code read_row(const struct hf_reader *r, const char *field, const struct jv *value,
+				const struct config_row *row, struct hf_shape *s)
 {
-	static const char *const places[] = {"rope_parameters", "rope_scaling"};
-	char found[96];
-	for (size_t i = 0; i < 2; i++) {
-		const json_t *rope = json_object_get(root, places[i]);
-		if (!rope || json_is_null(rope))
-			continue;
-		const json_t *type = json_object_get(rope, "rope_type");
-		if (!type)
-			type = json_object_get(rope, "type");
-		if (!json_is_object(rope) ||
-		    (type && (!json_is_string(type) || strcmp(json_string_value(type), "default") != 0)))
-			return err_set(err, HOKKU_INVALID_REQUEST,
-				       "%s: %s asks for %s; hokku converts models without RoPE scaling "
-				       "(\"default\")",
-				       path, places[i], json_text(type ? type : rope, found, sizeof found));
-		if (!*theta)
-			*theta = json_object_get(rope, "rope_theta");
-	}
-	return HOKKU_OK;
+	void *target = (char *)s + row->offset;
+	return row->is_float ? hf_read_positive(r, field, value, target)
+			     : hf_read_u32(r, field, value, 1, row->max, target);
 }
 
-static enum hokku_code check_refused(const json_t *root, const struct hf_arch *arch, const char *path,
-				     struct hokku_error *err)
+static enum hokku_code check_refused(const struct hf_reader *r, const struct jv *root,
+				     const struct hf_arch *arch)
 {
 	char found[96];
 	for (const struct refuse_row *row = arch->refuse; row->config; row++) {
-		const json_t *value = json_object_get(root, row->config);
-		if (!value || json_is_null(value))
+		const struct jv *value = jv_get(root, row->config);
+		if (jv_none(value))
 			continue;
-		json_text(value, found, sizeof found);
+		jv_text(value, found, sizeof found);
 		if (!row->wanted || strcmp(found, row->wanted) != 0)
-			return err_set(err, HOKKU_INVALID_REQUEST, "%s: %s is %s; hokku converts %s with %s",
-				       path, row->config, found, arch->class_name,
-				       row->wanted ? row->wanted : "none");
+			return err_set(r->err, HOKKU_INVALID_REQUEST,
+				       "%s: %s is %s; hokku converts %s with %s", r->path, row->config, found,
+				       arch->class_name, row->wanted ? row->wanted : "none");
 	}
 	return HOKKU_OK;
 }
 
-static enum hokku_code read_heads(const json_t *root, const char *path, struct hf_shape *s,
-				  struct hokku_error *err)
+static enum hokku_code read_numbers(const struct hf_reader *r, const struct jv *root, struct hf_shape *out)
+{
+	const char *theta_field;
+	const struct jv *theta;
+	enum hokku_code rc = hf_rope(r, root, &theta_field, &theta);
+	for (const struct config_row *row = out->arch->config; row->config && !rc; row++) {
+		const struct jv *value = jv_get(root, row->config);
+		if (row->offset == FIELD(rope_theta))
+			rc = read_row(r, theta_field, theta, row, out);
+		else if (row->offset == FIELD(n_kv_heads) && jv_is(value, JV_NULL))
+			out->n_kv_heads = out->n_heads; /* transformers' meaning of null */
+		else
+			rc = read_row(r, row->config, value, row, out);
+	}
+	return rc;
+}
+
+/* A head is as wide as head_dim says, where it is said. */
+static enum hokku_code read_heads(const struct hf_reader *r, const struct jv *root, struct hf_shape *s)
 {
 	static const struct config_row head_dim = {"head_dim", NULL, false, 1024, FIELD(head_dim)};
-	const json_t *value = json_object_get(root, head_dim.config);
+	const struct jv *value = jv_get(root, head_dim.config);
 	if (s->n_heads % s->n_kv_heads)
-		return err_set(err, HOKKU_BAD_FILE,
-			       "%s: num_attention_heads %u is no multiple of num_key_value_heads %u", path,
+		return err_set(r->err, HOKKU_BAD_FILE,
+			       "%s: num_attention_heads %u is no multiple of num_key_value_heads %u", r->path,
 			       s->n_heads, s->n_kv_heads);
-	if (value && !json_is_null(value)) {
-		enum hokku_code rc = read_row(value, &head_dim, path, s, err);
+	if (!jv_none(value)) {
+		enum hokku_code rc = read_row(r, head_dim.config, value, &head_dim, s);
 		if (rc)
 			return rc;
 	} else if (s->d_model % s->n_heads) {
-		return err_set(err, HOKKU_BAD_FILE,
-			       "%s: hidden_size %u is no multiple of num_attention_heads %u", path,
+		return err_set(r->err, HOKKU_BAD_FILE,
+			       "%s: hidden_size %u is no multiple of num_attention_heads %u", r->path,
 			       s->d_model, s->n_heads);
 	} else {
 		s->head_dim = s->d_model / s->n_heads;
 	}
 	if (s->head_dim % 2)
-		return err_set(err, HOKKU_BAD_FILE, "%s: the head dim is %u; RoPE wants an even one", path,
-			       s->head_dim);
+		return err_set(r->err, HOKKU_BAD_FILE, "%s: the head dim is %u; RoPE wants an even one",
+			       r->path, s->head_dim);
 	return HOKKU_OK;
 }
 
-enum hokku_code hf_shape_read(const json_t *root, const char *path, struct hf_shape *out,
-			      struct hokku_error *err)
+enum hokku_code hf_shape_read(const struct jv *root, const char *path, const struct observer *observer,
+			      struct hf_shape *out, struct hokku_error *err)
 {
+	const struct hf_reader r = {path, observer, err};
 	*out = (struct hf_shape){0};
-	enum hokku_code rc = find_arch(root, path, &out->arch, err);
-	const json_t *theta = json_object_get(root, "rope_theta");
+	enum hokku_code rc = find_arch(&r, root, &out->arch);
 	if (!rc)
-		rc = check_rope(root, path, &theta, err);
+		rc = check_refused(&r, root, out->arch);
 	if (!rc)
-		rc = check_refused(root, out->arch, path, err);
-	for (const struct config_row *row = rc ? NULL : out->arch->config; row && row->config && !rc; row++)
-		rc = read_row(row->offset == FIELD(rope_theta) ? theta : json_object_get(root, row->config),
-			      row, path, out, err);
+		rc = hf_windows(&r, root, out->arch);
 	if (!rc)
-		rc = read_heads(root, path, out, err);
-	if (rc)
-		return rc;
-	const json_t *tied = json_object_get(root, "tie_word_embeddings");
-	out->tied_given = json_is_boolean(tied);
-	out->tied = json_is_true(tied);
-	return HOKKU_OK;
+		rc = read_numbers(&r, root, out);
+	if (!rc)
+		rc = read_heads(&r, root, out);
+	if (!rc)
+		rc = hf_twice(&r, root);
+	if (!rc)
+		rc = hf_read_bool(&r, "tie_word_embeddings", jv_get(root, "tie_word_embeddings"), &out->tied,
+				  &out->tied_given);
+	return rc;
 }
 
 uint32_t hf_side(const struct hf_shape *s, enum side side)

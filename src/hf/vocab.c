@@ -1,142 +1,98 @@
-/* tokenizer.json and tokenizer_config.json become a vocabulary. */
+/* tokenizer.json and tokenizer_config.json become a vocabulary; what stands beside its model is added.c. */
+#include "hf/vocab.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/file.h"
-#include "hf/hf.h"
 
-/* Where messages point. */
-struct source {
-	const char *path; /* of tokenizer.json */
-	const struct observer *observer;
-	struct hokku_error *err;
-};
-
-#define bad(s, ...)  err_prefix((s)->err, err_set((s)->err, HOKKU_BAD_FILE, __VA_ARGS__), "%s", (s)->path)
-#define no_memory(s) err_set((s)->err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its vocabulary", (s)->path)
-
-static struct str json_str(const json_t *v)
-{
-	return (struct str){json_string_value(v), json_string_length(v)};
-}
+#define bad(r, ...)  err_prefix((r)->err, err_set((r)->err, HOKKU_BAD_FILE, __VA_ARGS__), "%s", (r)->path)
+#define no_memory(r) err_set((r)->err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its vocabulary", (r)->path)
 
 /* The parts of a BPE model that change its result must have the value that GGUF takes for granted. */
-static enum hokku_code check_model(const json_t *model, const char *pre, struct source *s)
+static enum hokku_code check_model(const struct jv *model, const char *pre, const struct hf_reader *r)
 {
 	static const char *const empty[] = {"continuing_subword_prefix", "end_of_word_suffix"};
-	char found[96];
-	const json_t *type = json_object_get(model, "type");
-	if (!json_is_string(type) || strcmp(json_string_value(type), "BPE") != 0)
-		return bad(s, "model.type is %s; hokku converts BPE",
-			   json_is_string(type) ? str_quote(json_str(type), found, sizeof found) : "absent");
-	if (json_is_true(json_object_get(model, "byte_fallback")))
-		return bad(s, "model.byte_fallback is true; hokku converts byte-level BPE, which has none");
+	char found[96], field[64];
+	bool fallback = false, ignore = false;
+	double dropout = 0;
+	const struct jv *type = jv_get(model, "type"), *drop = jv_get(model, "dropout");
+	if (!str_eq_c(jv_str(type), "BPE"))
+		return bad(r, "model.type is %s; hokku converts BPE", jv_text(type, found, sizeof found));
+	enum hokku_code rc =
+		hf_read_bool(r, "model.byte_fallback", jv_get(model, "byte_fallback"), &fallback, NULL);
+	if (!rc)
+		rc = hf_read_bool(r, "model.ignore_merges", jv_get(model, "ignore_merges"), &ignore, NULL);
+	if (rc)
+		return rc;
+	if (fallback)
+		return bad(r, "model.byte_fallback is true; hokku converts byte-level BPE, which has none");
 	for (size_t i = 0; i < 2; i++) {
-		const json_t *v = json_object_get(model, empty[i]);
-		if (json_is_string(v) && json_string_length(v))
-			return bad(s, "model.%s is %s; hokku converts tokenizers where it is empty", empty[i],
-				   str_quote(json_str(v), found, sizeof found));
+		const struct jv *v = jv_get(model, empty[i]);
+		snprintf(field, sizeof field, "model.%s", empty[i]);
+		if (!jv_none(v) && !jv_is(v, JV_STRING))
+			return hf_wrong(r, field, v, "a string");
+		if (jv_str(v).len)
+			return bad(r, "%s is %s; hokku converts tokenizers where it is empty", field,
+				   jv_text(v, found, sizeof found));
 	}
-	if (json_is_true(json_object_get(model, "ignore_merges")) && strcmp(pre, "llama-bpe") != 0)
-		return bad(s,
+	if (!jv_none(drop) && (!jv_double(drop, &dropout) || dropout != 0))
+		return bad(r,
+			   "model.dropout is %s; hokku converts tokenizers that leave nothing to chance (0 "
+			   "or null)",
+			   jv_text(drop, found, sizeof found));
+	if (ignore && strcmp(pre, "llama-bpe") != 0)
+		return bad(r,
 			   "model.ignore_merges is true; among the pre-tokenizers only llama-bpe has that, "
 			   "and this is %s",
 			   pre);
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_id(const json_t *id, struct str token, uint64_t *out, struct source *s)
+enum hokku_code vocab_read_id(const struct hf_reader *r, struct str token, const struct jv *id, uint32_t *out)
 {
-	char quoted[96];
-	if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= HF_MAX_VOCAB)
-		return bad(s, "token %s: its id must be an integer from 0 to %d",
-			   str_quote(token, quoted, sizeof quoted), HF_MAX_VOCAB - 1);
-	*out = (uint64_t)json_integer_value(id);
+	char quoted[96], found[64];
+	int64_t number;
+	if (!jv_int(id, &number) || number < 0 || number >= HF_MAX_VOCAB)
+		return bad(r, "token %s: its id must be an integer from 0 to %d; it is %s",
+			   str_quote(token, quoted, sizeof quoted), HF_MAX_VOCAB - 1,
+			   jv_text(id, found, sizeof found));
+	*out = (uint32_t)number;
 	return HOKKU_OK;
 }
 
-/* The highest id of the vocabulary and of the added tokens, plus one. */
-static enum hokku_code count_ids(const json_t *vocab, const json_t *added, uint64_t *out, struct source *s)
+/* model.vocab by id: *base (n), in the arena. */
+static enum hokku_code read_base(struct vocab *v, const struct jv *vocab, const struct hf_reader *r,
+				 struct str **base, uint32_t *n)
 {
-	const char *key;
-	json_t *id;
-	uint64_t n = 0;
-	json_object_foreach((json_t *)vocab, key, id)
-	{
-		enum hokku_code rc = take_id(id, str_c(key), &n, s);
+	char one[96], two[96];
+	uint32_t id;
+	*n = 0;
+	if (!jv_is(vocab, JV_OBJECT) || vocab->n == 0)
+		return bad(r, "model.vocab is absent or empty; it must be an object {token: id}");
+	for (uint32_t i = 0; i < vocab->n; i++) {
+		enum hokku_code rc = vocab_read_id(r, jv_key(vocab, i), jv_value(vocab, i), &id);
 		if (rc)
 			return rc;
-		*out = n + 1 > *out ? n + 1 : *out;
+		*n = id + 1 > *n ? id + 1 : *n;
 	}
-	for (size_t i = 0; i < json_array_size(added); i++) {
-		const json_t *token = json_array_get(added, i);
-		const json_t *content = json_object_get(token, "content");
-		if (!json_is_string(content) || json_string_length(content) == 0)
-			return bad(s, "added_tokens[%zu].content is absent, empty or no string", i);
-		enum hokku_code rc = take_id(json_object_get(token, "id"), json_str(content), &n, s);
-		if (rc)
-			return rc;
-		*out = n + 1 > *out ? n + 1 : *out;
-	}
-	return HOKKU_OK;
-}
-
-static enum hokku_code fill_vocab(struct vocab *v, const json_t *vocab, struct source *s)
-{
-	const char *key;
-	json_t *id;
-	char one[96], two[96];
-	json_object_foreach((json_t *)vocab, key, id)
-	{
-		size_t i = (size_t)json_integer_value(id);
-		if (v->tokens[i].ptr)
-			return bad(s, "tokens %s and %s both have the id %zu",
-				   str_quote(v->tokens[i], one, sizeof one),
-				   str_quote(str_c(key), two, sizeof two), i);
-		v->tokens[i] = str_c(key);
-		v->types[i] = VOCAB_NORMAL;
-	}
-	return HOKKU_OK;
-}
-
-/* Added tokens are texts that match before the merges: special ones control the model, the others are text.
- */
-static enum hokku_code fill_added(struct vocab *v, const json_t *vocab, const json_t *added, struct source *s)
-{
-	static const char *const strips[] = {"lstrip", "rstrip", "single_word"};
-	char one[96], two[96];
-	for (size_t k = 0; k < json_array_size(added); k++) {
-		const json_t *token = json_array_get(added, k);
-		struct str text = json_str(json_object_get(token, "content"));
-		size_t i = (size_t)json_integer_value(json_object_get(token, "id"));
-		str_quote(text, one, sizeof one);
-		if (v->tokens[i].ptr && !str_eq(v->tokens[i], text))
-			return bad(s, "added token %s has the id %zu of %s", one, i,
-				   str_quote(v->tokens[i], two, sizeof two));
-		const json_t *other = json_object_getn(vocab, text.ptr, text.len);
-		if (other && (size_t)json_integer_value(other) != i)
-			return bad(s,
-				   "added token %s has the id %zu; in the vocabulary it is "
-				   "%" JSON_INTEGER_FORMAT,
-				   one, i, json_integer_value(other));
-		v->tokens[i] = text;
-		v->types[i] =
-			json_is_true(json_object_get(token, "special")) ? VOCAB_CONTROL : VOCAB_USER_DEFINED;
-		for (size_t f = 0; f < 3; f++)
-			if (json_is_true(json_object_get(token, strips[f])))
-				observer_note(
-					s->observer,
-					"added token %s: GGUF cannot carry its %s; spaces beside it will be "
-					"tokens",
-					one, strips[f]);
+	*base = arena_array(&v->arena, *n, sizeof **base);
+	if (!*base)
+		return no_memory(r);
+	for (uint32_t i = 0; i < vocab->n; i++) {
+		vocab_read_id(r, jv_key(vocab, i), jv_value(vocab, i), &id);
+		if ((*base)[id].ptr)
+			return bad(r, "tokens %s and %s both have the id %u",
+				   str_quote((*base)[id], one, sizeof one),
+				   str_quote(jv_key(vocab, i), two, sizeof two), id);
+		(*base)[id] = jv_key(vocab, i);
 	}
 	return HOKKU_OK;
 }
 
 /* llama.cpp's name for the ids that no token has. */
-static enum hokku_code pad(struct vocab *v, struct source *s)
+static enum hokku_code pad(struct vocab *v, const struct hf_reader *r)
 {
 	for (uint32_t i = 0; i < v->n; i++) {
 		if (v->tokens[i].ptr)
@@ -145,55 +101,78 @@ static enum hokku_code pad(struct vocab *v, struct source *s)
 		int n = snprintf(text, sizeof text, "[PAD%u]", i);
 		char *copy = arena_strdup(&v->arena, text, (size_t)n);
 		if (!copy)
-			return no_memory(s);
+			return no_memory(r);
 		v->tokens[i] = (struct str){copy, (size_t)n};
 		v->types[i] = VOCAB_UNUSED;
 	}
 	return HOKKU_OK;
 }
 
-static enum hokku_code read_tokens(struct vocab *v, uint32_t n_vocab, struct source *s)
+/* As many ids as config.json says, of which every token must be one. */
+static enum hokku_code settle_size(struct vocab *v, uint32_t n_base, uint32_t n_vocab,
+				   const struct hf_reader *r)
 {
-	const json_t *vocab = json_object_get(json_object_get(v->tokenizer, "model"), "vocab");
-	const json_t *added = json_object_get(v->tokenizer, "added_tokens");
-	uint64_t n = 0;
-	if (!json_is_object(vocab) || json_object_size(vocab) == 0)
-		return bad(s, "model.vocab is absent or empty; it must be an object {token: id}");
-	if (added && !json_is_array(added) && !json_is_null(added))
-		return bad(s, "added_tokens is not an array");
-	enum hokku_code rc = count_ids(vocab, added, &n, s);
+	char quoted[96];
+	const struct added_token *last = NULL;
+	v->n = n_base;
+	for (uint32_t i = 0; i < v->n_added; i++) {
+		if (v->added[i].id < v->n)
+			continue;
+		last = &v->added[i];
+		v->n = last->id + 1;
+	}
+	if (n_vocab && v->n > n_vocab && last)
+		return bad(r,
+			   "its highest token id is %u, of the added token %s; vocab_size in config.json "
+			   "allows up "
+			   "to %u",
+			   v->n - 1, str_quote(last->text, quoted, sizeof quoted), n_vocab - 1);
+	if (n_vocab && v->n > n_vocab)
+		return bad(r, "its highest token id is %u; vocab_size in config.json allows up to %u",
+			   v->n - 1, n_vocab - 1);
+	v->n = n_vocab ? n_vocab : v->n;
+	return HOKKU_OK;
+}
+
+static enum hokku_code read_tokens(struct vocab *v, uint32_t n_vocab, const struct vocab_files *f,
+				   struct str named[N_NAMED])
+{
+	const struct hf_reader *r = &f->tokenizer;
+	struct str *base = NULL;
+	uint32_t n_base = 0;
+	enum hokku_code rc =
+		read_base(v, jv_get(jv_get(&v->tokenizer.root, "model"), "vocab"), r, &base, &n_base);
+	if (!rc)
+		rc = vocab_collect_added(v, f, base, n_base, named);
+	if (!rc)
+		rc = settle_size(v, n_base, n_vocab, r);
 	if (rc)
 		return rc;
-	if (n_vocab && n > n_vocab)
-		return bad(s,
-			   "its highest token id is %" PRIu64 "; vocab_size in config.json allows up to %u",
-			   n - 1, n_vocab - 1);
-	v->n = n_vocab ? n_vocab : (uint32_t)n;
 	v->tokens = arena_array(&v->arena, v->n, sizeof *v->tokens);
 	v->types = arena_array(&v->arena, v->n, sizeof *v->types);
 	if (!v->tokens || !v->types)
-		return no_memory(s);
-	rc = fill_vocab(v, vocab, s);
-	if (!rc)
-		rc = fill_added(v, vocab, added, s);
-	return rc ? rc : pad(v, s);
+		return no_memory(r);
+	for (uint32_t i = 0; i < n_base; i++) {
+		v->tokens[i] = base[i];
+		v->types[i] = VOCAB_NORMAL;
+	}
+	for (uint32_t i = 0; i < v->n_added; i++) {
+		v->tokens[v->added[i].id] = v->added[i].text;
+		v->types[v->added[i].id] = v->added[i].special ? VOCAB_CONTROL : VOCAB_USER_DEFINED;
+	}
+	return pad(v, r);
 }
 
 /* A merge's two halves: of "a b", or of ["a", "b"]. */
-static bool split_merge(const json_t *merge, struct str half[2])
+static bool split_merge(const struct jv *merge, struct str half[2])
 {
-	if (json_is_array(merge)) {
-		if (json_array_size(merge) != 2 || !json_is_string(json_array_get(merge, 0)) ||
-		    !json_is_string(json_array_get(merge, 1)))
-			return false;
-		half[0] = json_str(json_array_get(merge, 0));
-		half[1] = json_str(json_array_get(merge, 1));
-		return half[0].len && half[1].len;
+	if (jv_is(merge, JV_ARRAY)) {
+		half[0] = jv_str(jv_at(merge, 0));
+		half[1] = jv_str(jv_at(merge, 1));
+		return jv_len(merge) == 2 && half[0].len && half[1].len;
 	}
-	if (!json_is_string(merge))
-		return false;
-	struct str text = json_str(merge);
-	const char *space = memchr(text.ptr, ' ', text.len);
+	struct str text = jv_str(merge);
+	const char *space = text.len ? memchr(text.ptr, ' ', text.len) : NULL;
 	if (!space)
 		return false;
 	half[0] = (struct str){text.ptr, (size_t)(space - text.ptr)};
@@ -222,180 +201,216 @@ static struct str join_merge(struct vocab *v, const struct str half[2])
 }
 
 /* All three texts of a merge must be tokens, or the tokenizer could not be what the file says. */
-static enum hokku_code check_merge(const json_t *vocab, const struct str half[2], size_t i,
-				   struct strbuf *whole, struct source *s)
+static enum hokku_code check_merge(const struct jv *vocab, const struct str half[2], size_t i,
+				   struct strbuf *whole, const struct hf_reader *r)
 {
 	char quoted[96];
 	strbuf_clear(whole);
 	strbuf_add(whole, half[0].ptr, half[0].len);
 	strbuf_add(whole, half[1].ptr, half[1].len);
 	if (whole->failed)
-		return no_memory(s);
+		return no_memory(r);
 	const struct str texts[3] = {half[0], half[1], {whole->ptr, whole->len}};
 	for (size_t k = 0; k < 3; k++)
-		if (!json_object_getn(vocab, texts[k].ptr, texts[k].len))
-			return bad(s, "model.merges[%zu] needs the token %s, which is not in the vocabulary",
+		if (!jv_get_str(vocab, texts[k]))
+			return bad(r, "model.merges[%zu] needs the token %s, which is not in the vocabulary",
 				   i, str_quote(texts[k], quoted, sizeof quoted));
 	return HOKKU_OK;
 }
 
-static enum hokku_code read_merges(struct vocab *v, struct source *s)
+static enum hokku_code read_merges(struct vocab *v, const struct hf_reader *r)
 {
-	const json_t *model = json_object_get(v->tokenizer, "model");
-	const json_t *vocab = json_object_get(model, "vocab"), *merges = json_object_get(model, "merges");
+	const struct jv *model = jv_get(&v->tokenizer.root, "model");
+	const struct jv *vocab = jv_get(model, "vocab"), *merges = jv_get(model, "merges");
 	struct strbuf whole = {0};
 	enum hokku_code rc = HOKKU_OK;
-	if (!json_is_array(merges))
-		return bad(s, "model.merges is absent or no array");
-	v->n_merges = json_array_size(merges);
+	if (!jv_is(merges, JV_ARRAY))
+		return bad(r, "model.merges is absent or no array");
+	v->n_merges = jv_len(merges);
 	v->merges = arena_array(&v->arena, v->n_merges + 1, sizeof *v->merges);
 	if (!v->merges)
-		return no_memory(s);
+		return no_memory(r);
 	for (size_t i = 0; i < v->n_merges && !rc; i++) {
-		const json_t *merge = json_array_get(merges, i);
+		const struct jv *merge = jv_at(merges, i);
 		struct str half[2];
 		if (!split_merge(merge, half)) {
-			rc = bad(s, "model.merges[%zu] is neither \"a b\" nor [\"a\", \"b\"]", i);
+			rc = bad(r, "model.merges[%zu] is neither \"a b\" nor [\"a\", \"b\"]", i);
 			break;
 		}
-		rc = check_merge(vocab, half, i, &whole, s);
-		v->merges[i] = json_is_string(merge) ? json_str(merge) : join_merge(v, half);
+		rc = check_merge(vocab, half, i, &whole, r);
+		v->merges[i] = jv_is(merge, JV_STRING) ? jv_str(merge) : join_merge(v, half);
 		if (!rc && !v->merges[i].ptr)
-			rc = no_memory(s);
+			rc = no_memory(r);
 	}
 	strbuf_free(&whole);
 	return rc;
 }
 
-/* The id of a token by its text; -1 if there is none. Added tokens are asked first, as transformers does. */
-static int64_t find_id(const struct vocab *v, struct str text)
-{
-	const json_t *added = json_object_get(v->tokenizer, "added_tokens");
-	for (size_t i = 0; i < json_array_size(added); i++) {
-		const json_t *token = json_array_get(added, i);
-		if (str_eq(json_str(json_object_get(token, "content")), text))
-			return (int64_t)json_integer_value(json_object_get(token, "id"));
-	}
-	const json_t *vocab = json_object_get(json_object_get(v->tokenizer, "model"), "vocab");
-	const json_t *id = json_object_getn(vocab, text.ptr, text.len);
-	return id ? (int64_t)json_integer_value(id) : -1;
-}
-
-/* A special token that tokenizer_config.json names: a text, or an object with its content. */
-static enum hokku_code named_token(const struct vocab *v, const char *key, int64_t *out, struct source *s)
-{
-	char quoted[96];
-	const json_t *entry = json_object_get(v->config, key);
-	if (json_is_object(entry))
-		entry = json_object_get(entry, "content");
-	if (!json_is_string(entry))
-		return HOKKU_OK;
-	*out = find_id(v, json_str(entry));
-	if (*out < 0)
-		return bad(s, "it has no token %s, which tokenizer_config.json names as %s",
-			   str_quote(json_str(entry), quoted, sizeof quoted), key);
-	return HOKKU_OK;
-}
+/* ---- what begins and ends a text ---- */
 
 /* What the post-processor puts before a single text, or an empty string. */
-static struct str leading_special(const json_t *processor)
+static struct str leading_special(const struct jv *processor, unsigned depth)
 {
-	const json_t *list = json_object_get(processor, "processors");
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		struct str found = leading_special(json_array_get(list, i));
+	enum { MAX_DEPTH = 8 };
+	const struct jv *list = jv_get(processor, "processors");
+	for (size_t i = 0; i < jv_len(list) && depth < MAX_DEPTH; i++) {
+		struct str found = leading_special(jv_at(list, i), depth + 1);
 		if (found.len)
 			return found;
 	}
-	const json_t *first = json_array_get(json_object_get(processor, "single"), 0);
-	const json_t *id = json_object_get(json_object_get(first, "SpecialToken"), "id");
-	return json_is_string(id) ? json_str(id) : (struct str){0};
+	const struct jv *first = jv_at(jv_get(processor, "single"), 0);
+	return jv_str(jv_get(jv_get(first, "SpecialToken"), "id"));
 }
 
-static enum hokku_code read_specials(struct vocab *v, struct source *s)
+/* transformers 5 drops add_bos_token where there is a tokenizer.json: its post-processor says whether a text
+ * begins with a special token. */
+static enum hokku_code read_bos(struct vocab *v, const struct vocab_files *f)
+{
+	char quoted[96];
+	bool asked = false, given;
+	struct str first = leading_special(jv_get(&v->tokenizer.root, "post_processor"), 0);
+	enum hokku_code rc = hf_read_bool(&f->config, "add_bos_token",
+					  jv_get(&v->config.root, "add_bos_token"), &asked, &given);
+	if (rc)
+		return rc;
+	if (first.len) {
+		int64_t id = vocab_find(v, first);
+		if (id < 0)
+			return bad(&f->tokenizer, "post_processor begins with %s, which is no token",
+				   str_quote(first, quoted, sizeof quoted));
+		if (v->bos >= 0 && v->bos != id)
+			return bad(&f->tokenizer,
+				   "post_processor begins a text with %s, the token %" PRId64
+				   ", but bos_token is the token %" PRId64 "; GGUF has room for one",
+				   str_quote(first, quoted, sizeof quoted), id, v->bos);
+		v->bos = id;
+		v->add_bos = true;
+	}
+	if (asked && v->bos < 0)
+		return bad(&f->tokenizer, "add_bos_token is true, but there is no bos_token");
+	if (given && asked != v->add_bos)
+		hf_note(&f->config,
+			"add_bos_token is %s, but tokenizer.json's post_processor begins %s: that counts",
+			asked ? "true" : "false", v->add_bos ? "with a special token" : "without one");
+	return HOKKU_OK;
+}
+
+static enum hokku_code read_specials(struct vocab *v, const struct vocab_files *f,
+				     const struct str named[N_NAMED])
 {
 	const struct {
-		const char *key;
+		int name;
 		int64_t *id;
-	} named[] = {{"bos_token", &v->bos},
-		     {"eos_token", &v->eos},
-		     {"pad_token", &v->pad},
-		     {"unk_token", &v->unk}};
-	for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
-		enum hokku_code rc = named_token(v, named[i].key, named[i].id, s);
-		if (rc)
-			return rc;
+	} ids[] = {{NAMED_BOS, &v->bos}, {NAMED_EOS, &v->eos}, {NAMED_PAD, &v->pad}, {NAMED_UNK, &v->unk}};
+	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+		if (named[ids[i].name].ptr) /* all of these were added, so that each has an id */
+			*ids[i].id = vocab_find(v, named[ids[i].name]);
+	return read_bos(v, f);
+}
+
+/* ---- the chat template ---- */
+
+/* tokenizer_config.json's: a text, or a list of which "default" counts. */
+static enum hokku_code config_template(const struct vocab *v, const struct hf_reader *r, struct str *out)
+{
+	const struct jv *t = jv_get(&v->config.root, "chat_template");
+	char field[64], quoted[96];
+	if (!jv_none(t) && !jv_is(t, JV_STRING) && !jv_is(t, JV_ARRAY))
+		return hf_wrong(r, "chat_template", t, "a string or a list of {name, template}");
+	*out = jv_str(t);
+	for (size_t i = 0; i < jv_len(t); i++) {
+		struct str name = jv_str(jv_get(jv_at(t, i), "name"));
+		struct str text = jv_str(jv_get(jv_at(t, i), "template"));
+		snprintf(field, sizeof field, "chat_template[%zu]", i);
+		if (!name.ptr || !text.ptr)
+			return hf_wrong(r, field, jv_at(t, i), "an object with name and template");
+		if (str_eq_c(name, "default"))
+			*out = text;
+		else
+			observer_note(r->observer,
+				      "the chat template named %s is left out; only \"default\" is kept",
+				      str_quote(name, quoted, sizeof quoted));
 	}
-	struct str first = leading_special(json_object_get(v->tokenizer, "post_processor"));
-	if (first.len) {
-		int64_t id = find_id(v, first);
-		if (v->bos < 0)
-			v->bos = id;
-		v->add_bos = id >= 0 && id == v->bos;
-	}
-	const json_t *asked = json_object_get(v->config, "add_bos_token");
-	if (json_is_boolean(asked))
-		v->add_bos = json_is_true(asked);
-	if (v->add_bos && v->bos < 0)
-		return bad(s, "add_bos_token is true, but there is no bos_token");
 	return HOKKU_OK;
 }
 
-/* chat_template.jinja, or tokenizer_config.json's: a text, or a list of which "default" counts. */
-static enum hokku_code read_template(struct vocab *v, const char *dir, struct source *s)
+/* chat_template.jinja goes before tokenizer_config.json's, in transformers too. */
+static enum hokku_code read_template(struct vocab *v, const char *dir, const struct hf_reader *r)
 {
-	char path[4096];
-	snprintf(path, sizeof path, "%s/chat_template.jinja", dir);
-	if (access(path, F_OK) == 0) {
-		char *text;
-		size_t n;
-		enum hokku_code rc = file_read(path, HF_MAX_CONFIG_BYTES, &text, &n, s->err);
-		if (rc)
-			return rc;
-		v->chat_template = (struct str){arena_strdup(&v->arena, text, n), n};
-		free(text);
-		return v->chat_template.ptr ? HOKKU_OK : no_memory(s);
-	}
-	const json_t *t = json_object_get(v->config, "chat_template");
-	for (size_t i = 0; i < json_array_size(t); i++) {
-		const json_t *name = json_object_get(json_array_get(t, i), "name");
-		const json_t *text = json_object_get(json_array_get(t, i), "template");
-		if (json_is_string(name) && json_is_string(text) &&
-		    strcmp(json_string_value(name), "default") == 0)
-			v->chat_template = json_str(text);
-		else
-			observer_note(s->observer,
-				      "the chat template named %s is left out; only \"default\" is kept",
-				      json_is_string(name) ? json_string_value(name) : "by no text");
-	}
-	if (json_is_string(t))
-		v->chat_template = json_str(t);
+	char path[HF_PATH_BYTES];
+	bool there;
+	struct str other;
+	enum hokku_code rc = config_template(v, r, &other);
+	if (!rc)
+		rc = hf_join(dir, "chat_template.jinja", path, &there, r->err);
+	if (rc)
+		return rc;
+	v->chat_template = other;
+	if (!there)
+		return HOKKU_OK;
+	char *text;
+	size_t n;
+	rc = file_read(path, HF_MAX_CONFIG_BYTES, &text, &n, r->err);
+	if (rc)
+		return rc;
+	v->chat_template = (struct str){arena_strdup(&v->arena, text, n), n};
+	free(text);
+	if (!v->chat_template.ptr)
+		return no_memory(r);
+	if (other.ptr && !str_eq(other, v->chat_template))
+		hf_note(r, "chat_template is another than chat_template.jinja, which counts");
 	return HOKKU_OK;
+}
+
+/* ---- all of it ---- */
+
+static enum hokku_code read_files(struct vocab *v, const char *dir, char paths[4][HF_PATH_BYTES],
+				  struct hokku_error *err)
+{
+	const struct {
+		const char *name;
+		size_t max_bytes;
+		struct jv_doc *doc;
+	} files[4] = {
+		{"tokenizer.json", HF_MAX_TOKENIZER_BYTES, &v->tokenizer},
+		{"tokenizer_config.json", HF_MAX_CONFIG_BYTES, &v->config},
+		{"special_tokens_map.json", HF_MAX_CONFIG_BYTES, &v->special_map},
+		{"added_tokens.json", HF_MAX_CONFIG_BYTES, &v->added_tokens},
+	};
+	bool there;
+	enum hokku_code rc = hf_join(dir, files[0].name, paths[0], &there, err);
+	if (!rc) /* this one must be there */
+		rc = jv_read_file(paths[0], files[0].max_bytes, files[0].doc, err);
+	for (size_t i = 1; i < 4 && !rc; i++)
+		rc = hf_read_json(dir, files[i].name, files[i].max_bytes, paths[i], files[i].doc, &there,
+				  err);
+	return rc;
 }
 
 enum hokku_code vocab_read(struct vocab *v, const char *dir, uint32_t n_vocab,
 			   const struct observer *observer, struct hokku_error *err)
 {
-	char path[4096], config[4096];
-	struct source s = {path, observer, err};
+	char paths[4][HF_PATH_BYTES];
+	struct str named[N_NAMED] = {0};
+	const struct vocab_files f = {{paths[0], observer, err},
+				      {paths[1], observer, err},
+				      {paths[2], observer, err},
+				      {paths[3], observer, err}};
 	*v = (struct vocab){
 		.bos = -1, .eos = -1, .eot = -1, .pad = -1, .unk = -1, .arena = {.chunk_bytes = 1 << 20}};
-	snprintf(path, sizeof path, "%s/tokenizer.json", dir);
-	snprintf(config, sizeof config, "%s/tokenizer_config.json", dir);
-	enum hokku_code rc = hf_json_read(path, HF_MAX_TOKENIZER_BYTES, &v->tokenizer, err);
-	if (!rc && access(config, F_OK) == 0)
-		rc = hf_json_read(config, HF_MAX_CONFIG_BYTES, &v->config, err);
+	enum hokku_code rc = read_files(v, dir, paths, err);
 	if (!rc)
-		rc = vocab_recognise(v->tokenizer, path, &v->pre, &v->arch, err);
+		rc = vocab_recognise(&v->tokenizer.root, paths[0], &v->pre, &v->arch, err);
 	if (!rc)
-		rc = check_model(json_object_get(v->tokenizer, "model"), v->pre, &s);
+		rc = check_model(jv_get(&v->tokenizer.root, "model"), v->pre, &f.tokenizer);
 	if (!rc)
-		rc = read_tokens(v, n_vocab, &s);
+		rc = read_tokens(v, n_vocab, &f, named);
 	if (!rc)
-		rc = read_merges(v, &s);
+		rc = read_merges(v, &f.tokenizer);
 	if (!rc)
-		rc = read_specials(v, &s);
+		rc = read_specials(v, &f, named);
 	if (!rc)
-		rc = read_template(v, dir, &s);
+		rc = read_template(v, dir, &f.config);
 	if (rc)
 		vocab_free(v);
 	return rc;
@@ -403,8 +418,10 @@ enum hokku_code vocab_read(struct vocab *v, const char *dir, uint32_t n_vocab,
 
 void vocab_free(struct vocab *v)
 {
-	json_decref(v->tokenizer);
-	json_decref(v->config);
+	jv_doc_free(&v->tokenizer);
+	jv_doc_free(&v->config);
+	jv_doc_free(&v->special_map);
+	jv_doc_free(&v->added_tokens);
 	arena_free(&v->arena);
 	*v = (struct vocab){0};
 }

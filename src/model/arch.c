@@ -315,9 +315,10 @@ static void read_yarn(struct keys *k, struct model *m)
 	s->beta_slow = keys_f32_or(k, "rope.scaling.yarn_beta_slow", 1e-3f, 1e6f, 1);
 	float all_dims = keys_f32_or(k, "rope.scaling.yarn_log_multiplier", 0, 100, 0);
 	keys_f32_or(k, "rope.scaling.yarn_ext_factor", 1, 1, 1); /* another is another mathematics */
-	m->ropes[0].attn_factor *= yarn_attn_factor(s->factor, 1);
+	float attn_factor = yarn_attn_factor(s->factor, 1);
 	if (all_dims != 0)
-		m->ropes[0].attn_factor /= yarn_attn_factor(s->factor, all_dims);
+		attn_factor /= yarn_attn_factor(s->factor, all_dims);
+	m->ropes[0].attn_factor *= keys_f32_or(k, "rope.scaling.yarn_attn_factor", 1e-3f, 1e3f, attn_factor);
 }
 
 static bool has_tensor(const struct model *m, const char *name)

@@ -112,6 +112,10 @@ struct spec_support {
 	uint32_t features;
 };
 
+/* All that there is: of a backend that carries out everything. */
+#define SPEC_ALL_ROLES    ((UINT64_C(1) << N_LAYER_ROLES) - 1)
+#define SPEC_ALL_FEATURES ((1u << N_FEATURES) - 1)
+
 /* What the plainest layer holds. */
 #define SPEC_PLAIN_ROLES                                                                   \
 	(ROLE_BIT(ATTN_NORM) | ROLE_BIT(WQ) | ROLE_BIT(WK) | ROLE_BIT(WV) | ROLE_BIT(WO) | \

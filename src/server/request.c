@@ -455,9 +455,16 @@ static enum hokku_code parse_object(struct str body, struct jv_doc *out, struct 
 	return bad(err, "", "the body is %s; it must be a JSON object", found);
 }
 
-static enum hokku_code check_prompt(const struct gen_request *r, struct request_error *err)
+static const char *const prompt_fields[] = {"prompt", "messages", NULL};
+
+/* stray: an unknown field that may have been meant for the prompt, terminated; NULL: none. */
+static enum hokku_code check_prompt(const struct gen_request *r, struct str stray, struct request_error *err)
 {
+	char quoted[80];
 	int given = (r->prompt.ptr != NULL) + (r->tokens != NULL) + (r->messages != NULL);
+	if (given == 0 && stray.ptr)
+		return bad(err, "prompt", "is missing; the request has %s: did you mean \"%s\"?",
+			   str_quote(stray, quoted, sizeof quoted), str_nearest(stray.ptr, prompt_fields));
 	if (given == 0)
 		return bad(err, "prompt", "is missing: give prompt (a string or token ids) or messages");
 	if (given > 1)
@@ -475,16 +482,20 @@ enum hokku_code request_parse(struct str body, struct gen_request *out, struct r
 		return rc;
 	const struct jv *root = &out->json.root;
 	const char *known[MAX_KNOWN];
+	struct str stray = {0};
 	uint32_t n_warnings = 0;
 	list_known(known);
 	for (uint32_t i = 0; i < root->n; i++) {
 		rc = HOKKU_OK;
-		if (!take_field(out, jv_key(root, i), jv_value(root, i), &rc, err))
-			warn_unknown(&out->warnings, &n_warnings, "the request", jv_key(root, i), known);
+		struct str key = jv_key(root, i);
+		if (!take_field(out, key, jv_value(root, i), &rc, err)) {
+			warn_unknown(&out->warnings, &n_warnings, "the request", key, known);
+			stray = stray.ptr || !str_nearest(key.ptr, prompt_fields) ? stray : key;
+		}
 		if (rc)
 			return rc;
 	}
-	return check_prompt(out, err);
+	return check_prompt(out, stray, err);
 }
 
 bool request_drop_prompt(struct gen_request *r)

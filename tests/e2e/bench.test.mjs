@@ -32,7 +32,7 @@ test("--json: speed, spread, bytes and shares of the limits agree with each othe
 	assert.equal(j.runs, 2);
 	assert.equal(j.limits.threads, 2);
 	const layer = 128 * (2 * 128 + 2 * 64 + 3 * 320);
-	const weights = ((2 * layer + 128 * 512) / 32) * 34;
+	const weights = ((2 * layer + 2 * 128 * 512) / 32) * 34;
 	assert.ok(j.weight_bytes >= weights && j.weight_bytes < weights * 1.1, `${j.weight_bytes} for ${weights}`);
 	for (const [name, tokens] of [["prefill", 40], ["decode", 8]]) {
 		const f = j[name];
@@ -41,7 +41,7 @@ test("--json: speed, spread, bytes and shares of the limits agree with each othe
 		assert.ok(Math.abs(f.share_of_memory * j.limits.read_bytes_per_s / f.bytes_per_s - 1) < 1e-9);
 	}
 	const seconds = 8 / j.decode.tokens_per_s;
-	assert.ok(j.decode.bytes_per_s * seconds >= 8 * j.weight_bytes);
+	assert.ok(j.decode.bytes_per_s * seconds >= 8 * (j.weight_bytes - ((128 * 512) / 32) * 34)); // single rows of the embedding
 	assert.ok(j.decode.ops_per_s * seconds >= 8 * 2 * (2 * layer + 128 * 512));
 });
 

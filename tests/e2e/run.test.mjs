@@ -166,7 +166,11 @@ const refused = [
 	[['run', '-p', 'x', '--min-p', 'nan'], 2, /--min-p is "nan"/],
 	[['run', '-p', 'x', '--seed', '18446744073709551616'], 2, /--seed is "18446744073709551616"; it takes a whole number from 0 to 18446744073709551615/],
 	[['run', '-p', 'x', '--seed', '1.5'], 2, /--seed is "1.5"; it takes a whole number/],
-	[['run', '-p', 'x', '-n', '-3'], 2, /-n is "-3"; it takes a whole number from 0 to 4294967295/],
+	[['run', '-p', 'x', '-n', '-3'], 2, /-n is "-3"; it takes a whole number from 1 to 2147483647/],
+	[['run', '-p', 'x', '-n', '-1'], 2, /-n is "-1"; it takes a whole number from 1 to 2147483647/],
+	[['run', '-p', 'x', '-n', '0'], 2, /-n is "0"; it takes a whole number from 1 to 2147483647/],
+	[['run', '-p', 'x', '--max-tokens=2147483648'], 2, /--max-tokens is "2147483648"; it takes a whole number from 1 to 2147483647/],
+	[['run', '-p', 'x', '-n', '18446744073709551617'], 2, /-n is "18446744073709551617"; it takes a whole number from 1 to 2147483647/],
 	[['convert', '.', '-o', '-'], 2, /-o is -; a GGUF file cannot go through a pipe, name a file/],
 	[['synth', '--shape', 'qwen2.5-0.5b', '-t', 'Q8_0', '-o', '-'], 2, /-o is -; a GGUF file cannot go through a pipe/],
 	[['run', '-p'], 2, /-p needs a value \(TEXT\)/],
@@ -260,7 +264,7 @@ test('a vocabulary without weights is told from a model', () => {
 	bare.writeBigUInt64LE(0n, 8); // the number of tensors
 	file('bare.gguf', bare);
 	for (const args of [['run', 'bare.gguf', '-p', 'x'], ['logits', 'bare.gguf', '--tokens', '1', '-o', 'x'], ['bench', 'bare.gguf']])
-		assert.equal(run(args).stderr, 'hokku: bare.gguf: the file has no tensors: it holds a vocabulary, not a model\n');
+		assert.equal(run(args).stderr, 'hokku: bare.gguf: this is a vocabulary: it has no tensors, so it can be tokenized with but not run; give a file with the weights\n');
 });
 
 test('a fault of a tokenizer names the file, once', () => {

@@ -21,7 +21,9 @@ const refused = (answer, status, code, field, ...parts) => {
 
 test('a stream is started, tokens, end; the whole answer is the same text', async () => {
 	const body = { prompt: 'autumn rain', max_tokens: 40, seed: 7, id: 'verse-1', ...endless };
+	const [at, date] = [performance.now(), Date.now()];
 	const answer = await generate(server, body);
+	const wall = performance.now() - at;
 	assert.equal(answer.status, 200);
 	assert.equal(answer.headers.get('content-type'), 'text/event-stream');
 	const list = events(answer.text);
@@ -46,7 +48,10 @@ test('a stream is started, tokens, end; the whole answer is the same text', asyn
 	assert.deepEqual([...new Set(tokens.map((e) => e.data.i))], [...Array(40).keys()]);
 	const text = tokens.map((e) => e.data.t).join('');
 	assert.equal(end.data.text_bytes, Buffer.byteLength(text));
-	for (const time of ['prefill_ms', 'decode_ms', 'ttft_ms']) assert.ok(end.data[time] >= 0 && end.data[time] < 60000);
+	// Milliseconds that lie within those the client counted; what comes before the first token is a part of ttft_ms.
+	for (const time of ['prefill_ms', 'decode_ms', 'ttft_ms']) assert.ok(end.data[time] > 0 && end.data[time] <= wall, `${time} ${end.data[time]} of ${wall}`);
+	assert.ok(end.data.ttft_ms > end.data.prefill_ms && end.data.ttft_ms + end.data.decode_ms <= wall);
+	assert.ok(Math.abs(Date.parse(started.data.started_at) - date) <= wall + 1);
 
 	const whole = await generate(server, { ...body, stream: false, id: null });
 	assert.equal(whole.status, 200);
@@ -55,6 +60,17 @@ test('a stream is started, tokens, end; the whole answer is the same text', asyn
 	assert.equal(whole.json.tokens_out, 40);
 	assert.equal(whole.json.stop_reason, 'length');
 	assert.match(whole.json.id, /^gen-[0-9a-f]{16}$/);
+});
+
+test('ttft_ms counts from the last byte of the request: preparing a large one is in it', async () => {
+	// Half a million numbers take longer to be read than a token to be computed.
+	const large = await start([model('long'), '--ctx', '8']);
+	const body = `{"max_tokens":1,"stream":false,"unread":[${'0,'.repeat(500000)}0],"prompt":[5]}`;
+	const { json } = await generate(large, body);
+	assert.ok(json.ttft_ms > json.prefill_ms + 2, `${json.ttft_ms} ${json.prefill_ms}`);
+	const health = await large.health();
+	assert.ok(health.uptime_s > 0 && health.uptime_s < performance.now() / 1000, `${health.uptime_s}`);
+	await large.stop();
 });
 
 test('curl sees the events as they are', () => {

@@ -200,8 +200,8 @@ part_unit() {
 	for program in "$dir"/gpu_test_*; do
 		check "$(basename "$program")" "$program"
 	done
-	sed -n 's/^\(.*\) largest error \([^ ]*\) (\([^)]*\)) *\(.*\)$/\2 \4|\1 \3/p' "$logs/gpu_test_model.log" | sort -g -r |
-		awk -F '[ |]+' '{ way = $0; sub(/[^ ]* /, "", way); sub(/\|.*/, "", way) } !seen[way]++ {
+	sed -n 's/^\(.*\) largest error \([^ ]*\) (\([^)]*\)) *\(.*\)$/\2 \4|\1 \3/p' "$logs/gpu_test_golden.log" | sort -g -r |
+		awk -F '[ |]+' '{ way = $0; sub(/[^ ]* /, "", way); sub(/[:|].*/, "", way) } !seen[way]++ {
 			print "     golden models, " way ": the largest error is " $1 " of the largest logit" }'
 }
 

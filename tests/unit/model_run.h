@@ -23,6 +23,7 @@ GOLDEN_INLINE bool run_open(struct run *r, const char *path, const char *device,
 	if (!rc)
 		rc = model_bind(&r->model, r->file, &err);
 	if (!rc) {
+		model_set_context(&r->model, n_ctx);
 		const struct compute_params params = {
 			.model = &r->model,
 			.device = device,

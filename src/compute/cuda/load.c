@@ -1,6 +1,5 @@
 #include "compute/cuda/load.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -323,10 +322,4 @@ enum hokku_code load_vector(struct cuda *c, float *to, const struct weight *w, u
 		rc = load_floats(c, to, values, n, err);
 	free(values);
 	return rc;
-}
-
-enum hokku_code load_frequencies(struct cuda *c, float *to, struct hokku_error *err)
-{
-	const struct rope *rope = &c->model->ropes[0];
-	return load_floats(c, to, rope->freq, rope->n_dims / 2, err);
 }

@@ -61,7 +61,5 @@ enum hokku_code load_vector(struct cuda *c, float *to, const struct weight *w, u
 			    struct hokku_error *err);
 enum hokku_code load_floats(struct cuda *c, float *to, const float *from, uint32_t n,
 			    struct hokku_error *err);
-/* theta^(-2i / head_dim), (head_dim / 2) */
-enum hokku_code load_frequencies(struct cuda *c, float *to, struct hokku_error *err);
 
 #endif

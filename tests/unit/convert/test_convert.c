@@ -141,6 +141,35 @@ static void put_weights(const char *dtype, size_t n, float poison, const char *e
 	strbuf_free(&file);
 }
 
+/* Weights in F32 whose head, of a type of its own, is the embedding, but for its last element if it differs.
+ */
+static void put_head(const char *dtype, bool differs)
+{
+	const struct shape *s = &tensors[0];
+	const size_t count = s->rows * s->cols;
+	struct strbuf data = {0};
+	uint8_t bytes[8];
+	char extra[160];
+	size_t before = 0;
+	for (size_t t = 0; t < N_TIED; t++)
+		before += 4 * (tensors[t].rows ? tensors[t].rows : 1) * tensors[t].cols;
+	for (size_t i = 0; i < count; i++) {
+		float value = element(0, i) + (differs && i + 1 == count ? 1.0f : 0.0f);
+		strbuf_add(&data, bytes, encode(dtype, value, bytes));
+	}
+	snprintf(extra, sizeof extra,
+		 ",\"lm_head.weight\":{\"dtype\":\"%s\",\"shape\":[%u,%u],\"data_offsets\":[%zu,%zu]}", dtype,
+		 s->rows, s->cols, before, before + data.len);
+	put_weights("F32", N_TIED, 0, extra);
+	char path[160];
+	snprintf(path, sizeof path, "%s/model.safetensors", folder);
+	FILE *f = fopen(path, "ab");
+	assert_non_null(f);
+	assert_int_equal(fwrite(data.ptr, 1, data.len, f), data.len);
+	fclose(f);
+	strbuf_free(&data);
+}
+
 static int make_folder(void **state)
 {
 	(void)state;
@@ -348,11 +377,28 @@ static void test_q8_0(void **state)
 static void test_tied_and_untied(void **state)
 {
 	(void)state;
-	put_weights("F32", N_TENSORS, 0, NULL); /* tied, and yet a head: it is left out */
+	/* Tied, and yet a head of other values: it stays, as in transformers 5. */
+	put_weights("F32", N_TENSORS, 0, NULL);
 	struct gguf *g = convert(TENSOR_F16);
-	assert_null(gguf_find_tensor(g, "output.weight"));
-	assert_string_equal(notes, "tensor \"lm_head.weight\" is left out: tie_word_embeddings is true\n");
+	assert_non_null(gguf_find_tensor(g, "output.weight"));
+	assert_string_equal(notes, "tie_word_embeddings is true, but lm_head.weight differs from "
+				   "model.embed_tokens.weight: it is kept, as transformers 5 keeps it\n");
 	gguf_close(g);
+	/* The same values, in the same type or in another: left out. */
+	static const char *const dtypes[] = {"F32", "BF16"};
+	for (size_t i = 0; i < 2; i++) {
+		put_head(dtypes[i], false);
+		g = convert(TENSOR_F16);
+		assert_null(gguf_find_tensor(g, "output.weight"));
+		assert_string_equal(notes,
+				    "tensor \"lm_head.weight\" is left out: tie_word_embeddings is true\n");
+		gguf_close(g);
+		put_head(dtypes[i], true); /* only the last element differs */
+		g = convert(TENSOR_F16);
+		assert_non_null(gguf_find_tensor(g, "output.weight"));
+		gguf_close(g);
+	}
+	put_weights("F32", N_TENSORS, 0, NULL);
 	put_text("config.json",
 		 CONFIG(",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":500000}"));
 	g = convert(TENSOR_BF16); /* nothing said: the head decides; and RoPE as transformers 5 writes it */
@@ -415,6 +461,18 @@ static void test_other_tokenizers(void **state)
 	assert_int_equal(open_in_memory(out_path, &g, &err), HOKKU_OK);
 	expect_str(g, "tokenizer.ggml.pre", "gpt-2");
 	gguf_close(g);
+	/* qwen2's split without NFC, as DeepSeek-R1-Distill-Qwen has it. */
+	static const char *const none[] = {
+		TOKENIZER("null", QWEN2_PRE, MODEL, ADDED),
+		TOKENIZER("{\"type\":\"Sequence\",\"normalizers\":[]}", QWEN2_PRE, MODEL, ADDED)};
+	for (size_t i = 0; i < 2; i++) {
+		put_text("tokenizer.json", none[i]);
+		assert_int_equal(convert_hf(&o, &err), HOKKU_OK);
+		assert_int_equal(gguf_open_file(out_path, &g, &err), HOKKU_OK);
+		expect_str(g, "tokenizer.ggml.pre", "deepseek-r1-qwen");
+		expect_str(g, "general.architecture", "qwen2");
+		gguf_close(g);
+	}
 	put_text("tokenizer.json", "{\"pre_tokenizer\":" LLAMA3 ",\"model\":" MODEL ",\"added_tokens\":" ADDED
 				   ",\"post_processor\":{\"type\":\"Sequence\",\"processors\":[" BYTE_LEVEL
 				   ",{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
@@ -511,10 +569,10 @@ static void test_templates(void **state)
 					  "{\"name\":\"default\",\"template\":\"B\"}]}");
 	struct gguf *g = convert(TENSOR_F16);
 	expect_str(g, "tokenizer.chat_template", "B");
-	assert_string_equal(
-		notes,
-		"added token \"<|end|>\": GGUF cannot carry its lstrip; spaces beside it will be tokens\n"
-		"the chat template named tool_use is left out; only \"default\" is kept\n");
+	assert_string_equal(notes,
+			    "tokenizer.json: added token \"<|end|>\": GGUF cannot carry its lstrip; spaces "
+			    "beside it will be tokens\n"
+			    "the chat template named \"tool_use\" is left out; only \"default\" is kept\n");
 	gguf_close(g);
 	put_text("chat_template.jinja", "J");
 	g = convert(TENSOR_F16);
@@ -550,13 +608,13 @@ static void test_bad_config(void **state)
 		const char *text;
 	} cases[] = {
 		{"{", HOKKU_BAD_FILE,
-		 "config.json: line 1, column 1: string or '}' expected near end of file"},
-		{"[]", HOKKU_BAD_FILE, "config.json: it must hold a JSON object"},
+		 "config.json: line 1 column 1: a key in quotes or '}' is wanted, but the text ends here"},
+		{"[]", HOKKU_BAD_FILE, "config.json: it holds []; it must hold a JSON object"},
 		{"{}", HOKKU_INVALID_REQUEST, "model_type is absent; hokku converts Qwen2ForCausalLM"},
 		{"{\"architectures\":[\"GPT2LMHeadModel\"],\"model_type\":\"qwen2\"}", HOKKU_INVALID_REQUEST,
 		 "architectures[0] is \"GPT2LMHeadModel\"; hokku converts Qwen2ForCausalLM"},
 		{"{\"model_type\":\"qwen2\",\"hidden_size\":1,\"hidden_size\":2}", HOKKU_BAD_FILE,
-		 "duplicate object key"},
+		 "config.json: line 1 column 39: duplicate key \"hidden_size\""},
 		{"{\"model_type\":\"qwen2\"}", HOKKU_BAD_FILE,
 		 "max_position_embeddings is absent; an integer from 1 to 16777216 is wanted"},
 		{CONFIG(",\"tie_word_embeddings\":true"), HOKKU_BAD_FILE,
@@ -615,14 +673,14 @@ static void test_bad_tokenizer(void **state)
 		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":9}}"),
 		 "its highest token id is 9; vocab_size in config.json allows up to 8"},
 		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":1,\"b\":1}}"), "both have the id 1"},
-		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":1}}"), "model.merges is absent or no array"},
-		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":1,\"b\":2},\"merges\":[\"a b\"]}"),
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":0}}"), "model.merges is absent or no array"},
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[\"a b\"]}"),
 		 "model.merges[0] needs the token \"ab\", which is not in the vocabulary"},
-		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":[\"aa\"]}"),
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"aa\"]}"),
 		 "model.merges[0] is neither \"a b\" nor [\"a\", \"b\"]"},
-		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":[[\"a\",\"b\",\"c\"]]}"),
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[[\"a\",\"b\",\"c\"]]}"),
 		 "model.merges[0] is neither \"a b\" nor [\"a\", \"b\"]"},
-		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":[\"a \"]}"),
+		{BAD_MODEL("{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a \"]}"),
 		 "model.merges[0] is neither"},
 		{BAD_ADDED("[{\"id\":0,\"content\":\"x\"}]"), "added token \"x\" has the id 0 of \"a\""},
 		{BAD_ADDED("[{\"id\":6,\"content\":\"a\"}]"),
@@ -630,18 +688,29 @@ static void test_bad_tokenizer(void **state)
 		{BAD_ADDED("[{\"id\":6}]"), "added_tokens[0].content is absent, empty or no string"},
 		{BAD_ADDED("[{\"content\":\"x\"}]"), "token \"x\": its id must be an integer"},
 		{BAD_ADDED("{}"), "added_tokens is not an array"},
-		{BAD_ADDED("[]"),
-		 "it has no token \"<|end|>\", which tokenizer_config.json names as eos_token"},
 	};
 	static const struct {
 		const char *tokenizer, *text;
 	} unknown[] = {
-		{TOKENIZER("null", QWEN2_PRE, MODEL, ADDED), "it is \"Split (?i:'s|"}, /* no NFC */
-		{TOKENIZER("{\"type\":\"Lowercase\"}", QWEN2_PRE, MODEL, ADDED), "it is \"Lowercase {"},
+		/* The step that differs is told, not the long one before it. */
+		{TOKENIZER("{\"type\":\"Lowercase\"}", QWEN2_PRE, MODEL, ADDED),
+		 "the nearest is qwen2, whose step 1 is \"NFC\", where this one has \"Lowercase "
+		 "{\\\"type\\\":\\\"Lowercase\\\"}\""},
+		{TOKENIZER("{\"type\":\"NFKC\"}", QWEN2_PRE, MODEL, ADDED),
+		 "the nearest is qwen2, whose step 1 is \"NFC\", where this one has \"NFKC {"},
+		{TOKENIZER(NFC, "{\"type\":\"ByteLevel\",\"add_prefix_space\":false}", MODEL, ADDED),
+		 "the nearest is qwen2, whose step 2 is \"Split (?i:"},
+		{TOKENIZER(NFC, LLAMA3, MODEL, ADDED),
+		 "the nearest is qwen2, whose step 2 is ...\"\\\\p{L}+|\\\\p{N}| ?["},
+		{TOKENIZER(NFC, LLAMA3, MODEL, ADDED), "where this one has ...\"\\\\p{L}+|\\\\p{N}{1,3}| ?["},
 		{TOKENIZER("null", "{\"type\":\"ByteLevel\"}", MODEL, ADDED),
-		 "it is \"ByteLevel prefix_space regex\\n\""},
-		{TOKENIZER("null", "{\"type\":\"Metaspace\"}", MODEL, ADDED), "it is \"Metaspace {"},
-		{TOKENIZER("null", "null", MODEL, ADDED), "it is \"\""},
+		 "where this one has \"ByteLevel prefix_space regex\""},
+		{TOKENIZER("null", "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":NaN}",
+			   MODEL, ADDED),
+		 "where this one has \"ByteLevel use_regex=NaN\""},
+		{TOKENIZER("null", "{\"type\":\"Metaspace\"}", MODEL, ADDED),
+		 "where this one has \"Metaspace {"},
+		{TOKENIZER("null", "null", MODEL, ADDED), "where this one has nothing"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		put_text("tokenizer.json", cases[i].tokenizer);
@@ -651,7 +720,9 @@ static void test_bad_tokenizer(void **state)
 		put_text("tokenizer.json", unknown[i].tokenizer);
 		refuse(TENSOR_F16, HOKKU_INVALID_REQUEST, unknown[i].text);
 		refuse(TENSOR_F16, HOKKU_INVALID_REQUEST,
-		       "the pre-tokenizer is none of qwen2, gpt-2, llama-bpe, deepseek-llm, default");
+		       "the pre-tokenizer is none of qwen2, deepseek-r1-qwen, gpt-2, llama-bpe, "
+		       "deepseek-llm, default; "
+		       "the nearest is ");
 	}
 	drop("tokenizer.json");
 	refuse(TENSOR_F16, HOKKU_NOT_FOUND, "tokenizer.json: No such file or directory");
@@ -664,10 +735,9 @@ static void test_ids(void **state)
 	put_text("generation_config.json", "{\"eos_token_id\":9}");
 	refuse(TENSOR_F16, HOKKU_BAD_FILE,
 	       "generation_config.json: eos_token_id is 9; the vocabulary has 9 tokens");
-	put_text("generation_config.json", "{\"bos_token_id\":-1}");
-	refuse(TENSOR_F16, HOKKU_BAD_FILE, "bos_token_id must be a token id or a list of them");
 	put_text("generation_config.json", "{\"eos_token_id\":[1,\"2\"]}");
-	refuse(TENSOR_F16, HOKKU_BAD_FILE, "eos_token_id must be a token id or a list of them");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE,
+	       "generation_config.json: eos_token_id[1] is \"2\"; a token id (or a list of them) is wanted");
 	put_text("generation_config.json", "{\"eos_token_id\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}");
 	refuse(TENSOR_F16, HOKKU_BAD_FILE, "eos_token_id has 17 ids; at most 16 are allowed");
 
@@ -683,7 +753,9 @@ static void test_ids(void **state)
 	g = convert(TENSOR_F16);
 	assert_int_equal(u32_of(g, "tokenizer.ggml.eos_token_id"), 5);
 	assert_int_equal(u32_of(g, "tokenizer.ggml.eot_token_id"), 6);
-	assert_string_equal(notes, "the end token 7 is left out: GGUF names two, 5 and 6\n");
+	assert_string_equal(
+		notes, "eos_token_id 3 of config.json is not in generation_config.json, whose ends count\n"
+		       "the end token 7 is left out: GGUF names two, 5 and 6\n");
 	gguf_close(g);
 	drop("generation_config.json");
 	g = convert(TENSOR_F16);
@@ -724,6 +796,15 @@ static void test_bad_weights(void **state)
 	drop("out.gguf");
 	put_text("config.json", CONFIG(",\"rope_theta\":1e4,\"tie_word_embeddings\":false"));
 	refuse(TENSOR_F16, HOKKU_BAD_FILE, "the weights have no tensor \"lm_head.weight\"");
+	put_weights("BF16", N_TIED, 0, NULL);
+	char *eight = strdup(GOOD_CONFIG), *size = strstr(eight, "\"vocab_size\":9");
+	size[strlen("\"vocab_size\":")] = '8'; /* of which the embedding has one row more */
+	put_text("config.json", eight);
+	free(eight);
+	refuse(TENSOR_F16, HOKKU_BAD_FILE,
+	       "\"model.embed_tokens.weight\" has the shape [9, 32]; config.json makes it [8, 32] "
+	       "(vocab_size, "
+	       "hidden_size)");
 	put_text("config.json", CONFIG(",\"rope_theta\":1e4,\"head_dim\":16"));
 	refuse(TENSOR_F16, HOKKU_BAD_FILE,
 	       "tensor \"model.layers.0.self_attn.q_proj.weight\" has the shape [32, 32]; config.json makes "
@@ -731,6 +812,125 @@ static void test_bad_weights(void **state)
 	drop("model.safetensors");
 	refuse(TENSOR_F16, HOKKU_NOT_FOUND,
 	       "holds neither model.safetensors nor model.safetensors.index.json");
+}
+
+/* model.safetensors of one F32 tensor with that name. */
+static void put_one(const char *name)
+{
+	struct strbuf file = {0}, header = {0};
+	strbuf_addf(&header, "{\"%s\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", name);
+	uint64_t length = header.len;
+	strbuf_add(&file, &length, 8);
+	strbuf_add(&file, header.ptr, header.len);
+	strbuf_add(&file, "\0\0\0\0", 4);
+	put("model.safetensors", file.ptr, file.len);
+	strbuf_free(&file);
+	strbuf_free(&header);
+}
+
+/* What was found is said, not only what is missing. */
+static void test_foreign_tensors(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = {
+		{"_orig_mod.model.embed_tokens.weight", "but \"_orig_mod.model.embed_tokens.weight\": names "
+							"begin with \"_orig_mod.\", as torch.compile "
+							"wraps"},
+		{"base_model.model.model.embed_tokens.weight",
+		 "names begin with \"base_model.model.\", as PEFT wraps a model; merge it into its base "
+		 "model"},
+		{"module.model.embed_tokens.weight", "names begin with \"module.\", as DataParallel wraps"},
+		{"module._orig_mod.model.embed_tokens.weight",
+		 "names begin with \"module._orig_mod.\", as Data"},
+		{"model.language_model.model.embed_tokens.weight",
+		 "names begin with \"model.language_model.\", as models with more than text have it"},
+		{"x.model.embed_tokens.weight", "names begin with \"x.\"; rename the tensors"},
+		{"embed_tokens.weight", "but \"embed_tokens.weight\": they are a model's without its head"},
+		{"model.embed_tokens.qweight", "but \"model.embed_tokens.qweight\" (quantised as by GPTQ or "
+					       "AWQ; hokku converts plain weights)"},
+		{"base_model.model.model.embed_tokens.base_layer.weight",
+		 "base_layer.weight\" (of a model with an adapter; merge it"},
+		{"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight",
+		 "the first of their 1 is \"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight\" "
+		 "(a "
+		 "LoRA adapter's; merge it into its base model (peft: merge_and_unload), save that and "
+		 "convert "
+		 "it)"},
+		{"transformer.wte.weight", "; the first of their 1 is \"transformer.wte.weight\""},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		put_one(rows[i][0]);
+		refuse(TENSOR_F16, HOKKU_BAD_FILE, rows[i][1]);
+		refuse(TENSOR_F16, HOKKU_BAD_FILE,
+		       "the weights have no tensor \"model.embed_tokens.weight\"");
+	}
+	static const char empty[] = "\2\0\0\0\0\0\0\0{}";
+	put("model.safetensors", empty, sizeof empty - 1);
+	refuse(TENSOR_F16, HOKKU_BAD_FILE, "no tensor \"model.embed_tokens.weight\", and none at all");
+	put_weights("BF16", N_TIED, 0,
+		    ",\"model.layers.0.mlp.up_proj.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[0],\"data_"
+		    "offsets\":[0,0]}");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE, "has no place in a Qwen2ForCausalLM (a LoRA adapter's; merge it");
+}
+
+/* Folders that hold something else. */
+static void test_other_folders(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = {
+		{"pytorch_model.bin", "but pytorch_model.bin: PyTorch's pickles, which hokku does not read"},
+		{"pytorch_model-00001-of-00002.bin",
+		 "but pytorch_model-00001-of-00002.bin: PyTorch's pickles"},
+		{"pytorch_model.bin.index.json", "but pytorch_model.bin.index.json: PyTorch's pickles"},
+		{"adapter_model.safetensors",
+		 "but adapter_model.safetensors: an adapter (PEFT), which changes"},
+		{"adapter_model.bin", "but adapter_model.bin: an adapter (PEFT)"},
+		{"model-00001-of-00002.safetensors", "shards without model.safetensors.index.json"},
+		{"weights.safetensors", "but weights.safetensors: no name of a whole model's weights"},
+		{"qwen.gguf", "but qwen.gguf: a model in hokku's own format already; give it as MODEL"},
+		{"consolidated.00.pth", "but consolidated.00.pth: the layout of the model's maker"},
+		{"tf_model.h5", "but tf_model.h5: TensorFlow's"},
+		{"flax_model.msgpack", "but flax_model.msgpack: Flax's"},
+		{"model.pt", "but model.pt: PyTorch's pickle"},
+		{"model.onnx", "but model.onnx: ONNX"},
+	};
+	struct convert_options o = options(TENSOR_F16);
+	struct hokku_error err = {0};
+	drop("model.safetensors");
+	refuse(TENSOR_F16, HOKKU_NOT_FOUND,
+	       "holds neither model.safetensors nor model.safetensors.index.json");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		put_text(rows[i][0], "");
+		assert_int_equal(convert_hf(&o, &err), HOKKU_NOT_FOUND);
+		if (!strstr(err.message, rows[i][1]))
+			fail_msg("%s lacks %s", err.message, rows[i][1]);
+		drop(rows[i][0]);
+	}
+	put_text("z.bin", ""); /* the most telling one is told */
+	put_text("adapter_model.safetensors", "");
+	put_text("pytorch_model.bin", "");
+	refuse(TENSOR_F16, HOKKU_NOT_FOUND, "but adapter_model.safetensors: ");
+	drop("adapter_model.safetensors");
+	drop("config.json");
+	put_text("adapter_config.json", "{\"r\":NaN,\"base_model_name_or_path\":\"Qwen/Qwen2.5-0.5B\"}");
+	refuse(TENSOR_F16, HOKKU_INVALID_REQUEST,
+	       "it has no config.json, but adapter_config.json: it is an adapter (PEFT) of "
+	       "\"Qwen/Qwen2.5-0.5B\", "
+	       "not a model; merge it");
+	put_text("adapter_config.json", "{\"base_model_name_or_path\":null}");
+	refuse(TENSOR_F16, HOKKU_INVALID_REQUEST, "(PEFT) of another model, not a model");
+	put_text("adapter_config.json", "no JSON");
+	refuse(TENSOR_F16, HOKKU_INVALID_REQUEST, "(PEFT) of another model, not a model");
+	drop("adapter_config.json");
+	put_text("params.json", "{}");
+	refuse(TENSOR_F16, HOKKU_INVALID_REQUEST, "no config.json, but params.json: it is in the layout");
+	drop("params.json");
+	put_text("model_index.json", "{}");
+	refuse(TENSOR_F16, HOKKU_INVALID_REQUEST, "no config.json, but model_index.json: it is a pipeline");
+	drop("model_index.json");
+	drop("z.bin");
+	drop("pytorch_model.bin");
+	refuse(TENSOR_F16, HOKKU_NOT_FOUND, "config.json: No such file or directory");
 }
 
 static void test_interrupted(void **state)
@@ -750,10 +950,10 @@ static void test_interrupted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(metadata),    TEST(source_types),     TEST(q8_0),       TEST(tied_and_untied),
-		TEST(vocab_only),  TEST(other_tokenizers), TEST(bad_config), TEST(split_tokenizers),
-		TEST(templates),   TEST(bad_tokenizer),    TEST(ids),        TEST(bad_weights),
-		TEST(interrupted),
+		TEST(metadata),    TEST(source_types),     TEST(q8_0),          TEST(tied_and_untied),
+		TEST(vocab_only),  TEST(other_tokenizers), TEST(bad_config),    TEST(split_tokenizers),
+		TEST(templates),   TEST(bad_tokenizer),    TEST(ids),           TEST(bad_weights),
+		TEST(interrupted), TEST(foreign_tensors),  TEST(other_folders),
 	};
 	return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

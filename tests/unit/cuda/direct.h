@@ -25,6 +25,7 @@ GOLDEN_INLINE enum hokku_code direct_open(struct direct *d, const char *path, ui
 	if (!rc)
 		rc = model_bind(&d->model, d->file, err);
 	assert_int_equal(rc, HOKKU_OK);
+	model_set_context(&d->model, n_ctx);
 	uint32_t n = d->n_blocks * n_seqs;
 	d->params = (struct compute_params){
 		.model = &d->model,

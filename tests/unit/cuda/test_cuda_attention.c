@@ -131,8 +131,8 @@ static void check_attention(const struct attention_case *c)
 	uint32_t *tables = on_device(d.tables, (d.n_blocks + 1) * sizeof *tables);
 	struct cuda_token *tokens = on_device(d.tokens, n * sizeof *tokens);
 	struct plain_kv shape = {kv, tables, c->n_heads, c->n_kv_heads, c->head_dim};
-	const struct plain_rope_args rope = {shape, tokens,    frequency,  dq, dk,
-					     dv,    d.q_pitch, d.kv_pitch, n,  c->neox};
+	const struct plain_rope_args rope = {shape,     tokens,     frequency, dq,      dk,          dv,
+					     d.q_pitch, d.kv_pitch, n,         c->neox, c->head_dim, 1};
 	assert_int_equal(plain_rope_kv(&rope, test_stream()), cudaSuccess);
 	struct plain_attention_args a = {
 		.kv = shape,

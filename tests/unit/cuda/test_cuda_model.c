@@ -1,129 +1,9 @@
 /*
- * Whole golden models on the device, in every way that the backend has to run them: transformers' logits, and
- * the promise of compute.h bit for bit: chunks, neighbours, where KV blocks lie and in which order the device
- * runs its threads change nothing.
+ * Whole golden models on the device, in every way that the backend has to run them: the promise of compute.h
+ * bit for bit. Chunks, neighbours, where KV blocks lie and in which order the device runs its threads change
+ * nothing.
  */
-#include "direct.h"
-
-#include <unistd.h>
-
-static struct tiny_set set;
-
-/* A way to run a model: what HOKKU_CUDA_PATH and HOKKU_CUDA_PRECISION force, and how far from transformers'
- * float32 its logits may be, of the largest. */
-struct way {
-	const char *key, *name, *path, *precision; /* key: the program's argument */
-	double tolerance;
-	bool halves; /* it has no kernels for F32 and BF16 */
-};
-static const struct way ways[] = {
-	/* as cpu:reference (tests/unit/compute/test_golden.c): only the order of sums differs */
-	{"plain", "plain", "plain", "", 5e-5, false},
-	/* activations are two halves, 22 bits */
-	{"full", "tile, full precision", "tile", "full", 5e-5, true},
-	/* activations, keys, values, probabilities and weights are rounded to 11 bits: up to 9e-3 here, and
-	 * 3e-2 for Q4_K, whose weights are small differences of a scaled number and a minimum that are each
-	 * rounded */
-	{"half", "tile, half precision", "tile", "half", 5e-2, true},
-};
-static const struct way *way;
-
-static void model_path(char *path, size_t size)
-{
-	snprintf(path, size, "%s/test_cuda_model.%d.gguf", TEST_BINARY_DIR, (int)getpid());
-}
-
-static void open_long(struct direct *d, const struct tiny *t, const char *format, uint32_t n_ctx,
-		      uint32_t n_seqs, uint32_t n_batch, uint32_t shift)
-{
-	char path[512];
-	struct hokku_error err = {0};
-	model_path(path, sizeof path);
-	tiny_write(&set, t, format, path);
-	enum hokku_code rc = direct_open(d, path, n_ctx, n_seqs, n_batch, shift, &err);
-	unlink(path);
-	if (rc)
-		fail_msg("%s %s: %s", t->name, format, err.message);
-}
-
-static void open_tiny(struct direct *d, const struct tiny *t, const char *format, uint32_t n_seqs,
-		      uint32_t n_batch, uint32_t shift)
-{
-	open_long(d, t, format, t->n_prompt + t->n_greedy, n_seqs, n_batch, shift);
-}
-
-/* Whether the way has kernels for all matrices of the golden model in this format. */
-static bool has_kernels(const char *format)
-{
-	static const char *const none[] = {"F32", "BF16", "MIXED"};
-	for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
-		if (way->halves && strcmp(format, none[i]) == 0)
-			return false;
-	return true;
-}
-
-static float *logits_of(const struct tiny *t)
-{
-	size_t n = (size_t)t->n_prompt * t->n_vocab * sizeof(float);
-	float *p = malloc(n);
-	assert_non_null(p);
-	memset(p, 0xFF, n);
-	return p;
-}
-
-static void golden_logits(void **state)
-{
-	(void)state;
-	bool good = true;
-	for (size_t i = 0; i < set.n_models; i++)
-		for (const char *const *f = set.models[i].formats; *f; f++) {
-			const struct tiny *t = &set.models[i];
-			struct direct d;
-			struct npy want;
-			char path[512];
-			if (!has_kernels(*f))
-				continue;
-			float *got = logits_of(t);
-			open_tiny(&d, t, *f, 1, 0, 0);
-			direct_logits(&d, 0, t->prompt, t->n_prompt, t->n_prompt, got);
-			direct_close(&d);
-			snprintf(path, sizeof path, "%s/models/%s.%s.npy", TEST_GOLDEN_DIR, t->name, *f);
-			assert_true(npy_read(path, "<f4", &want));
-			double error = max_relative_error(got, want.data, (size_t)t->n_prompt * t->n_vocab);
-			printf("%-9s %-5s largest error %.1e (%g)%s %s\n", t->name, *f, error, way->tolerance,
-			       error <= way->tolerance ? "" : "  TOO MUCH", way->name);
-			good = good && error <= way->tolerance;
-			npy_free(&want);
-			free(got);
-		}
-	assert_true(good);
-}
-
-static void golden_greedy(void **state)
-{
-	(void)state;
-	if (!has_kernels("F32"))
-		skip(); /* transformers' answer is that of F32 weights */
-	const struct sampling greedy = {.top_p = 1, .repetition_penalty = 1};
-	const struct tiny *t = tiny_find(&set, "odd");
-	struct direct d;
-	struct hokku_error err = {0};
-	open_tiny(&d, t, "F32", 1, 0, 0);
-	int32_t last = 0;
-	for (uint32_t i = 0; i < t->n_greedy; i++) {
-		struct compute_seq seq = {
-			.tokens = i ? &last : t->prompt,
-			.n_tokens = i ? 1 : t->n_prompt,
-			.pos = i ? t->n_prompt + i - 1 : 0,
-			.blocks = direct_blocks(&d, 0),
-			.sampling = &greedy,
-		};
-		assert_int_equal(compute_cuda.step(d.self, &seq, 1, &err), HOKKU_OK);
-		assert_int_equal(seq.token, t->greedy[i]);
-		last = seq.token;
-	}
-	direct_close(&d);
-}
+#include "ways.h"
 
 static void assert_rows(const struct tiny *t, const char *what, const float *got, const float *want,
 			uint32_t from, uint32_t n)
@@ -337,25 +217,6 @@ static void nothing_is_left(void **state)
 	assert_int_equal(cudasim_live_pinned(), 0);
 }
 
-/* Makes `way` the one that models are run in. False, and why on stdout, where this device or build has not
- * got it. */
-static bool force_way(void)
-{
-	char path[512];
-	struct direct d;
-	struct hokku_error err = {0};
-	setenv("HOKKU_CUDA_PATH", way->path, 1);
-	setenv("HOKKU_CUDA_PRECISION", way->precision, 1);
-	model_path(path, sizeof path);
-	tiny_write(&set, tiny_find(&set, "odd"), "F16", path);
-	enum hokku_code rc = direct_open(&d, path, 8, 1, 0, 0, &err);
-	unlink(path);
-	direct_close(&d);
-	if (rc)
-		printf("[  SKIPPED ] %s: %s\n", way->name, err.message);
-	return !rc || strcmp(way->path, "plain") == 0;
-}
-
 /* One token after another across the borders of attention's splits (128 and 256): the logits of the whole
  * prompt in one step. A greedy draw that a path makes in its own way is the sampler's, which a bias of
  * nothing asks for. */
@@ -462,30 +323,13 @@ static void warm_up(void **state)
 	free(logits[1]);
 }
 
-/* With an argument, that way alone. */
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(golden_logits),   cmocka_unit_test(golden_greedy),
 		cmocka_unit_test(exact),           cmocka_unit_test(neighbours),
 		cmocka_unit_test(foreseen),        cmocka_unit_test(many_draws),
 		cmocka_unit_test(across_splits),   cmocka_unit_test(warm_up),
 		cmocka_unit_test(nothing_is_left),
 	};
-	int failed = 0, known = argc < 2;
-	tiny_load(&set);
-	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
-		char name[64];
-		way = &ways[i];
-		if (argc > 1 && strcmp(argv[1], way->key) != 0)
-			continue;
-		known = 1;
-		snprintf(name, sizeof name, "cuda model, %s", way->name);
-		if (force_way())
-			failed += cmocka_run_group_tests_name(name, tests, NULL, NULL);
-	}
-	tiny_free(&set);
-	if (!known)
-		printf("there is no way \"%s\"\n", argv[1]);
-	return known ? failed : 2;
+	return run_ways(argc, argv, "cuda model", tests, sizeof tests / sizeof tests[0]);
 }

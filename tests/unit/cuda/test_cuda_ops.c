@@ -1,5 +1,6 @@
 /* What stands between the products (plain_ops.cu) against double precision: norms and gates. */
 #include "kernel_data.h"
+#include "model/spec.h"
 
 static void check_norm(uint32_t cols)
 {
@@ -61,8 +62,8 @@ static void check_gate(uint32_t cols, uint32_t n)
 		up[i] = i % pitch < cols ? up[i] : NAN;
 	}
 	float *dgate = on_device(gate, n_bytes), *dup = on_device(up, n_bytes);
-	const struct plain_silu_args a = {dgate, dup, cols, pitch, n};
-	assert_int_equal(plain_silu_mul(&a, test_stream()), cudaSuccess);
+	const struct plain_gate_args a = {dgate, dup, cols, pitch, n, ACT_SILU, 0};
+	assert_int_equal(plain_gate(&a, test_stream()), cudaSuccess);
 	finish();
 	float *got = from_device(dgate, n_bytes);
 	for (uint32_t i = 0; i < n; i++)

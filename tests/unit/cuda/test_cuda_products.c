@@ -133,7 +133,7 @@ static void embeddings(void **state)
 		const struct cuda_token tokens[] = {{4, 0, 0}, {0, 0, 0}, {3, 0, 0}};
 		struct cuda_token *dtokens = on_device(tokens, sizeof tokens);
 		float *dx = on_device(NULL, 3 * pitch * sizeof(float));
-		const struct plain_embed_args a = {t.m, dtokens, dx, pitch, 3};
+		const struct plain_embed_args a = {t.m, dtokens, dx, pitch, 3, 1};
 		assert_int_equal(plain_embed(&a, test_stream()), cudaSuccess);
 		finish();
 		float *x = from_device(dx, 3 * pitch * sizeof *x);

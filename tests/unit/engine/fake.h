@@ -46,7 +46,7 @@ static struct {
 	bool has_bos;
 	uint32_t n_ctx_train;
 	unsigned load_ms, token_us, step_us;
-	enum hokku_code load_code;
+	enum hokku_code load_code, tok_code, chat_code;
 	/* the step that fails, counted from 1; 0: none */
 	unsigned fail_step;
 	enum hokku_code fail_code;
@@ -54,8 +54,11 @@ static struct {
 	atomic_uint n_steps;
 	struct {
 		uint32_t pos, n_tokens;
+		int32_t token; /* the first of them */
 		bool drew;
 	} steps[FAKE_MAX_STEPS];
+	struct compute_params
+		params; /* what the device was opened with; its pointers are not to be followed */
 	/* of the device's memory */
 	atomic_uint n_checks;
 	atomic_bool check_fails;
@@ -122,7 +125,9 @@ enum hokku_code file_kind_check(const struct gguf *g, struct hokku_error *err)
 enum hokku_code tok_create(const struct gguf *g, struct tok **out, struct hokku_error *err)
 {
 	(void)g;
-	(void)err;
+	*out = NULL;
+	if (fake.tok_code)
+		return err_set(err, fake.tok_code, "the fake has no words");
 	*out = (struct tok *)&fake_object;
 	return HOKKU_OK;
 }
@@ -178,9 +183,8 @@ bool tok_is_end(const struct tok *t, int32_t id)
 enum hokku_code chat_init(struct chat *c, const struct gguf *g, struct hokku_error *err)
 {
 	(void)g;
-	(void)err;
 	*c = (struct chat){.kind = CHAT_NONE};
-	return HOKKU_OK;
+	return fake.chat_code ? err_set(err, fake.chat_code, "the fake does not chat") : HOKKU_OK;
 }
 
 enum hokku_code model_bind(struct model *m, const struct gguf *g, struct hokku_error *err)
@@ -207,6 +211,7 @@ void model_unbind(struct model *m)
 enum hokku_code compute_open(const struct compute_params *params, struct compute **out,
 			     struct hokku_error *err)
 {
+	fake.params = *params;
 	for (unsigned i = 0; i < 10; i++) {
 		fake_sleep_us(fake.load_ms * 100);
 		params->on_progress(params->user, i + 1, 10);
@@ -234,6 +239,7 @@ enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32
 	if (i < FAKE_MAX_STEPS) {
 		fake.steps[i].pos = seq->pos;
 		fake.steps[i].n_tokens = seq->n_tokens;
+		fake.steps[i].token = seq->tokens[0];
 		fake.steps[i].drew = seq->sampling != NULL;
 	}
 	atomic_store(&fake.n_steps, i + 1);

@@ -250,13 +250,38 @@ static void test_listen(void **state)
 	assert_true(net_raise_fd_limit(16) >= 16);
 }
 
+static void test_loopback(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *host;
+		bool loopback;
+	} cases[] = {{"127.0.0.1", true}, {"127.255.255.254", true},
+		     {"localhost", true}, {"0.0.0.0", false},
+		     {"::1", true},       {"::ffff:127.0.0.1", true},
+		     {"::", false},       {"::ffff:0.0.0.0", false}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char url[128];
+		struct hokku_error err;
+		int fd;
+		if (net_listen(cases[i].host, 0, &fd, url, sizeof url, &err)) {
+			assert_non_null(strchr(cases[i].host, ':')); /* a machine may have no IPv6 */
+			continue;
+		}
+		if (net_is_loopback(fd) != cases[i].loopback)
+			fail_msg("%s", cases[i].host);
+		close(fd);
+	}
+	assert_false(net_is_loopback(-1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_events),     cmocka_unit_test(test_started),
 		cmocka_unit_test(test_numbers),    cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_wrong_keys), cmocka_unit_test(test_mailbox),
-		cmocka_unit_test(test_listen),
+		cmocka_unit_test(test_listen),     cmocka_unit_test(test_loopback),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

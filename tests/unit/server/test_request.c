@@ -114,6 +114,20 @@ static void test_ranges(void **state)
 		bad(with(rows[i].field, rows[i].high), rows[i].field, "takes");
 		bad(with(rows[i].field, "{}"), rows[i].field, "an object");
 	}
+	/* A prompt under another name. */
+	bad("{\"Prompt\":\"a\"}", "prompt",
+	    "is missing; the request has \"Prompt\": did you mean \"prompt\"?");
+	bad("{\"x\":1,\"message\":[],\"promt\":\"a\"}", "prompt",
+	    "has \"message\": did you mean \"messages\"?");
+	bad("{\"input\":\"a\"}", "prompt", "is missing: give prompt");
+	/* Token ids: 0 is one. What the model has is asked later. */
+	good("{\"prompt\":[0,2147483647,0]}");
+	assert_int_equal(r.n_tokens, 3);
+	assert_int_equal(r.tokens[0], 0);
+	assert_int_equal(r.tokens[1], INT32_MAX);
+	request_free(&r);
+	bad("{\"prompt\":[0,-1]}", "prompt[1]", "is -1; it takes a token id");
+	bad("{\"prompt\":[2147483648]}", "prompt[0]", "is 2147483648; it takes a token id");
 	bad(with("top_p", "1e-60"), "top_p", "above 0"); /* nothing of it is left in a float */
 	bad(with("seed", "1e300"), "seed", "1e+300");
 	/* What no double and no integer holds is told of its field; where nobody reads it, it does not

@@ -1,5 +1,4 @@
 /* The plain path: one launch an operation, any device from sm_75 up. Read layer() first: it is the model. */
-#include <math.h>
 #include <stdlib.h>
 
 #include "compute/cuda/load.h"
@@ -14,14 +13,14 @@ struct plain_layer {
 struct plain_handle {
 	struct plain_layer *layers; /* (n_layers) */
 	struct plain_matrix embedding, output;
-	float *output_norm;    /* (d_model) */
-	float *rope_frequency; /* (head_dim / 2) */
-	float *x, *normed;     /* (n_batch, d_pitch) */
-	float *q, *attended;   /* (n_batch, q_pitch) */
-	float *k, *v;          /* (n_batch, kv_pitch) */
-	float *gate, *up;      /* (n_batch, ff_pitch) */
-	float *partial;        /* (PLAIN_SPLIT_TOKENS, n_heads, splits of n_ctx, 2 + head_dim) */
-	bool can_split;        /* partial is there */
+	float *output_norm;                     /* (d_model) */
+	float *rope_frequency[MODEL_MAX_ROPES]; /* (n_dims / 2) */
+	float *x, *normed;                      /* (n_batch, d_pitch) */
+	float *q, *attended;                    /* (n_batch, q_pitch) */
+	float *k, *v;                           /* (n_batch, kv_pitch) */
+	float *gate, *up;                       /* (n_batch, ff_pitch) */
+	float *partial; /* (PLAIN_SPLIT_TOKENS, n_heads, splits of n_ctx, 2 + head_dim) */
+	bool can_split; /* partial is there */
 };
 
 static struct plain_handle *plain_of(const struct cuda *c)
@@ -39,40 +38,92 @@ static enum hokku_code product(struct cuda *c, const struct plain_matrix *w, con
 	return HOKKU_OK;
 }
 
-static enum hokku_code norm(struct cuda *c, const float *weight, struct hokku_error *err)
+/* h->normed = norm(x), and where it is: x itself if the layer has no such norm */
+static enum hokku_code norm(struct cuda *c, const struct layer_spec *spec, const float *weight,
+			    const float **at, struct hokku_error *err)
 {
 	struct plain_handle *h = plain_of(c);
-	const struct hparams *hp = &c->model->hp;
 	const struct plain_norm_args a = {
 		.x = h->x,
 		.weight = weight,
 		.out = h->normed,
 		.n = c->input.n_tokens,
-		.cols = hp->d_model,
+		.cols = c->model->hp.d_model,
 		.pitch = c->d_pitch,
-		.eps = hp->norm_eps,
+		.eps = spec->norm_eps,
 	};
-	CUDA_TRY(&c->device, err, plain_norm(&a, c->stream));
+	*at = weight ? h->normed : h->x;
+	if (weight)
+		CUDA_TRY(&c->device, err, plain_norm(&a, c->stream));
 	return HOKKU_OK;
 }
 
+/* q or k in place, each head by itself or all together */
+static enum hokku_code qk_norm(struct cuda *c, const struct layer_spec *spec, const float *weight, float *x,
+			       uint32_t n_heads, uint32_t pitch, struct hokku_error *err)
+{
+	bool heads = spec->attn.qk_norm == QK_NORM_HEAD;
+	const struct plain_norm_args a = {
+		.x = x,
+		.weight = weight,
+		.out = x,
+		.n = c->input.n_tokens,
+		.cols = spec->attn.head_dim * (heads ? 1 : n_heads),
+		.pitch = pitch,
+		.eps = spec->norm_eps,
+		.groups = heads ? n_heads : 1,
+	};
+	if (spec->attn.qk_norm != QK_NORM_NONE)
+		CUDA_TRY(&c->device, err, plain_norm(&a, c->stream));
+	return HOKKU_OK;
+}
+
+/* x += residual_scale * norm(x_in * w^T + bias), by way of h->normed where it is more than a product. */
+static enum hokku_code add_block(struct cuda *c, const struct layer_spec *spec, const struct plain_matrix *w,
+				 const float *bias, const float *post_norm, const float *in,
+				 uint32_t in_pitch, struct hokku_error *err)
+{
+	struct plain_handle *h = plain_of(c);
+	bool later = post_norm || spec->residual_scale != 1;
+	const struct plain_norm_args a = {
+		.x = h->normed,
+		.weight = post_norm,
+		.out = h->x,
+		.n = c->input.n_tokens,
+		.cols = c->model->hp.d_model,
+		.pitch = c->d_pitch,
+		.eps = spec->norm_eps,
+		.add = true,
+		.scale = spec->residual_scale,
+	};
+	enum hokku_code rc =
+		product(c, w, bias, in, in_pitch, later ? h->normed : h->x, c->d_pitch, !later, err);
+	if (!rc && later)
+		CUDA_TRY(&c->device, err, plain_norm(&a, c->stream));
+	return rc;
+}
+
+/* Keys and values of the new tokens into the KV memory, then what attention gives. */
 static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error *err)
 {
 	struct plain_handle *h = plain_of(c);
-	const struct hparams *hp = &c->model->hp;
+	const struct attn_spec *attn = &c->model->layers[l].spec->attn;
 	float *kv_memory = (float *)(void *)(c->kv + l * c->kv_layer_bytes);
-	const struct plain_kv kv = {kv_memory, cuda_words(c), hp->n_heads, hp->n_kv_heads, hp->head_dim};
+	const struct plain_kv kv = {kv_memory, cuda_words(c), attn->n_heads, attn->n_kv_heads,
+				    attn->head_dim};
 	const struct plain_rope_args rope = {
 		.kv = kv,
 		.tokens = cuda_tokens(c),
-		.frequency = h->rope_frequency,
+		.frequency = attn->rope ? h->rope_frequency[attn->rope - c->model->ropes] : NULL,
 		.q = h->q,
 		.k = h->k,
 		.v = h->v,
 		.q_pitch = c->q_pitch,
 		.kv_pitch = c->kv_pitch,
 		.n_tokens = c->input.n_tokens,
-		.neox = c->model->ropes[0].kind == ROPE_NEOX,
+		.neox = attn->rope && attn->rope->kind == ROPE_NEOX,
+		.n_dims = attn->rope ? attn->rope->n_dims : 0,
+		.factor = attn->rope ? attn->rope->attn_factor : 1,
 	};
 	bool split = h->can_split && c->input.n_tokens <= PLAIN_SPLIT_TOKENS && c->input.n_splits > 1;
 	const struct plain_attention_args a = {
@@ -84,58 +135,89 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 		.pitch = c->q_pitch,
 		.n_tokens = c->input.n_tokens,
 		.n_splits = c->input.n_splits,
-		.scale = 1.0f / sqrtf((float)hp->head_dim),
+		.scale = attn->scale,
+		.window = attn->window,
+		.soft_cap = attn->soft_cap,
+		.temperature = attn->temperature,
+		.every = attn->temperature != 0 ? attn->temperature_every : 0,
 	};
 	CUDA_TRY(&c->device, err, plain_rope_kv(&rope, c->stream));
 	CUDA_TRY(&c->device, err, plain_attention(&a, c->stream));
 	return HOKKU_OK;
 }
 
-static enum hokku_code silu_mul(struct cuda *c, struct hokku_error *err)
+static enum hokku_code gate(struct cuda *c, const struct ffn_spec *ffn, struct hokku_error *err)
 {
 	struct plain_handle *h = plain_of(c);
-	const struct plain_silu_args a = {h->gate, h->up, c->model->hp.d_ff, c->ff_pitch, c->input.n_tokens};
-	CUDA_TRY(&c->device, err, plain_silu_mul(&a, c->stream));
+	const struct plain_gate_args a = {
+		.gate = h->gate,
+		.up = h->up,
+		.cols = ffn->d_ff,
+		.pitch = c->ff_pitch,
+		.n_tokens = c->input.n_tokens,
+		.act = ffn->act,
+		.ungated = !ffn->gated,
+	};
+	CUDA_TRY(&c->device, err, plain_gate(&a, c->stream));
 	return HOKKU_OK;
 }
 
-static enum hokku_code layer(struct cuda *c, uint32_t l, struct hokku_error *err)
+static enum hokku_code attention_block(struct cuda *c, uint32_t l, struct hokku_error *err)
 {
 	struct plain_handle *h = plain_of(c);
 	const struct plain_layer *w = &h->layers[l];
-	const uint32_t d = c->d_pitch, q = c->q_pitch, kv = c->kv_pitch, ff = c->ff_pitch;
-	enum hokku_code rc = norm(c, w->v[ROLE_ATTN_NORM], err);
+	const struct layer_spec *spec = c->model->layers[l].spec;
+	const uint32_t d = c->d_pitch, q = c->q_pitch, kv = c->kv_pitch;
+	const float *x;
+	enum hokku_code rc = norm(c, spec, w->v[ROLE_ATTN_NORM], &x, err);
 	if (!rc)
-		rc = product(c, &w->m[ROLE_WQ], w->v[ROLE_BQ], h->normed, d, h->q, q, false, err);
+		rc = product(c, &w->m[ROLE_WQ], w->v[ROLE_BQ], x, d, h->q, q, false, err);
 	if (!rc)
-		rc = product(c, &w->m[ROLE_WK], w->v[ROLE_BK], h->normed, d, h->k, kv, false, err);
+		rc = product(c, &w->m[ROLE_WK], w->v[ROLE_BK], x, d, h->k, kv, false, err);
 	if (!rc)
-		rc = product(c, &w->m[ROLE_WV], w->v[ROLE_BV], h->normed, d, h->v, kv, false, err);
+		rc = product(c, &w->m[ROLE_WV], w->v[ROLE_BV], x, d, h->v, kv, false, err);
+	if (!rc)
+		rc = qk_norm(c, spec, w->v[ROLE_Q_NORM], h->q, spec->attn.n_heads, q, err);
+	if (!rc)
+		rc = qk_norm(c, spec, w->v[ROLE_K_NORM], h->k, spec->attn.n_kv_heads, kv, err);
 	if (!rc)
 		rc = attention(c, l, err);
 	if (!rc)
-		rc = product(c, &w->m[ROLE_WO], NULL, h->attended, q, h->x, d, true, err);
+		rc = add_block(c, spec, &w->m[ROLE_WO], w->v[ROLE_BO], w->v[ROLE_ATTN_POST_NORM], h->attended,
+			       q, err);
+	return rc;
+}
+
+static enum hokku_code ffn_block(struct cuda *c, uint32_t l, struct hokku_error *err)
+{
+	struct plain_handle *h = plain_of(c);
+	const struct plain_layer *w = &h->layers[l];
+	const struct layer_spec *spec = c->model->layers[l].spec;
+	const uint32_t d = c->d_pitch, ff = c->ff_pitch;
+	const float *x;
+	enum hokku_code rc = norm(c, spec, w->v[ROLE_FFN_NORM], &x, err);
+	if (!rc && spec->ffn.gated)
+		rc = product(c, &w->m[ROLE_W_GATE], w->v[ROLE_B_GATE], x, d, h->gate, ff, false, err);
 	if (!rc)
-		rc = norm(c, w->v[ROLE_FFN_NORM], err);
+		rc = product(c, &w->m[ROLE_W_UP], w->v[ROLE_B_UP], x, d, h->up, ff, false, err);
 	if (!rc)
-		rc = product(c, &w->m[ROLE_W_GATE], NULL, h->normed, d, h->gate, ff, false, err);
+		rc = gate(c, &spec->ffn, err);
 	if (!rc)
-		rc = product(c, &w->m[ROLE_W_UP], NULL, h->normed, d, h->up, ff, false, err);
-	if (!rc)
-		rc = silu_mul(c, err);
-	if (!rc)
-		rc = product(c, &w->m[ROLE_W_DOWN], NULL, h->gate, ff, h->x, d, true, err);
+		rc = add_block(c, spec, &w->m[ROLE_W_DOWN], w->v[ROLE_B_DOWN], w->v[ROLE_FFN_POST_NORM],
+			       h->gate, ff, err);
 	return rc;
 }
 
 static enum hokku_code plain_layers(struct cuda *c, struct hokku_error *err)
 {
 	struct plain_handle *h = plain_of(c);
-	const struct plain_embed_args embed = {h->embedding, cuda_tokens(c), h->x, c->d_pitch,
-					       c->input.n_tokens};
+	const struct plain_embed_args embed = {h->embedding, cuda_tokens(c),    h->x,
+					       c->d_pitch,   c->input.n_tokens, c->model->embedding_scale};
 	CUDA_TRY(&c->device, err, plain_embed(&embed, c->stream));
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
-		enum hokku_code rc = layer(c, l, err);
+		enum hokku_code rc = attention_block(c, l, err);
+		if (!rc)
+			rc = ffn_block(c, l, err);
 		if (rc)
 			return rc;
 	}
@@ -145,7 +227,7 @@ static enum hokku_code plain_layers(struct cuda *c, struct hokku_error *err)
 static enum hokku_code plain_logits(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
 {
 	struct plain_handle *h = plain_of(c);
-	const struct hparams *hp = &c->model->hp;
+	const struct model *m = c->model;
 	const uint32_t *rows = (const uint32_t *)(const void *)(c->input.device + c->input.rows_at);
 	const struct plain_norm_args norm = {
 		.x = h->x,
@@ -153,9 +235,9 @@ static enum hokku_code plain_logits(struct cuda *c, uint32_t first, uint32_t n, 
 		.rows = rows + first,
 		.out = h->normed,
 		.n = n,
-		.cols = hp->d_model,
+		.cols = m->hp.d_model,
 		.pitch = c->d_pitch,
-		.eps = hp->norm_eps,
+		.eps = m->hp.norm_eps,
 	};
 	const struct plain_product_args product = {
 		.w = h->output,
@@ -165,8 +247,12 @@ static enum hokku_code plain_logits(struct cuda *c, uint32_t first, uint32_t n, 
 		.out_pitch = c->vocab_pitch,
 		.n_tokens = n,
 	};
+	const struct plain_bend_args bend = {c->logits,      n,           m->hp.n_vocab, c->vocab_pitch,
+					     m->logit_scale, m->logit_cap};
 	CUDA_TRY(&c->device, err, plain_norm(&norm, c->stream));
 	CUDA_TRY(&c->device, err, plain_product(&product, c->stream));
+	if (m->logit_scale != 1 || m->logit_cap != 0)
+		CUDA_TRY(&c->device, err, plain_bend(&bend, c->stream));
 	return HOKKU_OK;
 }
 
@@ -262,7 +348,9 @@ static void plain_take_weights(struct cuda *c, struct cuda_taker *t)
 		h->output = h->embedding;
 	else
 		take_matrix(t, &h->output, &m->w[ROLE_OUTPUT]);
-	h->rope_frequency = cuda_take(t, LEDGER_WEIGHTS, m->hp.head_dim / 2, sizeof(float), "weights");
+	for (uint32_t i = 0; i < m->n_ropes; i++)
+		h->rope_frequency[i] =
+			cuda_take(t, LEDGER_WEIGHTS, m->ropes[i].n_dims / 2, sizeof(float), "weights");
 }
 
 static cudaError_t place(const struct load_item *item, const uint8_t *rows, uint32_t first, uint32_t n,
@@ -290,7 +378,9 @@ static enum hokku_code load_vectors(struct cuda *c, struct hokku_error *err)
 			if (to[i])
 				rc = load_vector(c, to[i], &from[i], from[i].cols, err);
 	}
-	return rc ? rc : load_frequencies(c, h->rope_frequency, err);
+	for (uint32_t i = 0; i < m->n_ropes && !rc; i++)
+		rc = load_floats(c, h->rope_frequency[i], m->ropes[i].freq, m->ropes[i].n_dims / 2, err);
+	return rc;
 }
 
 static enum hokku_code plain_load(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
@@ -335,8 +425,9 @@ static void plain_take_scratch(struct cuda *c, struct cuda_taker *t)
 
 /* What of a model's specs the kernels carry out. */
 static const struct spec_support plain_can = {
-	.must = SPEC_PLAIN_ROLES,
-	.roles = SPEC_PLAIN_ROLES | ROLE_BIT(BQ) | ROLE_BIT(BK) | ROLE_BIT(BV),
+	.must = ROLE_BIT(WQ) | ROLE_BIT(WK) | ROLE_BIT(WV) | ROLE_BIT(WO) | ROLE_BIT(W_UP) | ROLE_BIT(W_DOWN),
+	.roles = SPEC_ALL_ROLES,
+	.features = SPEC_ALL_FEATURES,
 };
 
 const struct cuda_path cuda_path_plain = {

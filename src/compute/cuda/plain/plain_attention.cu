@@ -36,29 +36,32 @@ __device__ __forceinline__ float warp_sum(float v)
 	return v;
 }
 
-/* Takes the first n_valid positions of one KV block into p. */
-__device__ __forceinline__ void attend_block(const struct plain_attention_args *a, const float *q,
-					     const float *keys, uint32_t n_valid, struct part *p)
+/* Takes positions from .. n_valid - 1 of one KV block into p. */
+__device__ __forceinline__ void attend_block(const struct plain_attention_args *a, const float *q, float scale,
+					     const float *keys, uint32_t from, uint32_t n_valid, struct part *p)
 {
 	uint32_t lane = threadIdx.x % 32, n_dim = a->kv.head_dim;
 	const float *values = keys + CUDA_KV_BLOCK * n_dim;
 	float score = -INFINITY;
-	if (lane < n_valid) {
+	bool seen = lane >= from && lane < n_valid;
+	if (seen) {
 		float even = 0, odd = 0; /* head_dim is even */
 		for (uint32_t d = 0; d < n_dim; d += 2) {
 			even = fmaf(q[d], keys[d * CUDA_KV_BLOCK + lane], even);
 			odd = fmaf(q[d + 1], keys[(d + 1) * CUDA_KV_BLOCK + lane], odd);
 		}
-		score = (even + odd) * a->scale;
+		score = (even + odd) * scale;
+		if (a->soft_cap != 0)
+			score = a->soft_cap * tanhf(score / a->soft_cap);
 	}
 	float largest = fmaxf(p->largest, warp_max(score));
-	float rescale = expf(p->largest - largest), weight = lane < n_valid ? expf(score - largest) : 0.0f;
+	float rescale = expf(p->largest - largest), weight = seen ? expf(score - largest) : 0.0f;
 	p->sum = fmaf(p->sum, rescale, warp_sum(weight));
 	p->largest = largest;
 #pragma unroll
 	for (int i = 0; i < PER_LANE; i++)
 		p->out[i] *= rescale;
-	for (uint32_t j = 0; j < n_valid; j++) {
+	for (uint32_t j = from; j < n_valid; j++) {
 		float w = __shfl_sync(FULL_WARP, weight, (int)j);
 #pragma unroll
 		for (uint32_t i = 0; i < PER_LANE; i++)
@@ -76,17 +79,33 @@ __device__ __forceinline__ void clear(struct part *p)
 		p->out[i] = 0;
 }
 
+/* The first position that a token sees. */
+__device__ __forceinline__ uint32_t first_seen(const struct plain_attention_args *a, uint32_t pos)
+{
+	return a->window && pos >= a->window ? pos - a->window + 1 : 0;
+}
+
+__device__ __forceinline__ float score_scale(const struct plain_attention_args *a, uint32_t pos)
+{
+	if (!a->every)
+		return a->scale;
+	return a->scale * (1 + a->temperature * logf(1 + floorf((float)pos / (float)a->every)));
+}
+
 __device__ __forceinline__ void attend_split(const struct plain_attention_args *a, const struct cuda_token *token,
 					     const float *q, uint32_t kv_head, uint32_t split, struct part *p)
 {
-	uint32_t end = (split + 1) * CUDA_ATTN_SPLIT;
+	uint32_t end = (split + 1) * CUDA_ATTN_SPLIT, pos = split * CUDA_ATTN_SPLIT;
+	uint32_t first = first_seen(a, token->pos), before = first / CUDA_KV_BLOCK * CUDA_KV_BLOCK;
+	float scale = score_scale(a, token->pos);
 	end = end < token->pos + 1 ? end : token->pos + 1;
 	clear(p);
-	for (uint32_t pos = split * CUDA_ATTN_SPLIT; pos < end; pos += CUDA_KV_BLOCK) {
+	for (pos = pos > before ? pos : before; pos < end; pos += CUDA_KV_BLOCK) {
 		uint64_t block = a->kv.tables[token->table + pos / CUDA_KV_BLOCK];
 		const float *keys = a->kv.layer +
 				    (block * a->kv.n_kv_heads + kv_head) * 2 * CUDA_KV_BLOCK * a->kv.head_dim;
-		attend_block(a, q, keys, end - pos < CUDA_KV_BLOCK ? end - pos : CUDA_KV_BLOCK, p);
+		attend_block(a, q, scale, keys, first > pos ? first - pos : 0,
+			     end - pos < CUDA_KV_BLOCK ? end - pos : CUDA_KV_BLOCK, p);
 	}
 }
 
@@ -144,7 +163,8 @@ __global__ void attention_kernel(const struct plain_attention_args a)
 	struct cuda_token token = a.tokens[t];
 	uint32_t n_splits = token.pos / CUDA_ATTN_SPLIT + 1,
 		 kv_head = head / (a.kv.n_heads / a.kv.n_kv_heads);
-	if (blockIdx.y >= n_splits)
+	uint32_t first_split = first_seen(&a, token.pos) / CUDA_ATTN_SPLIT;
+	if (blockIdx.y >= n_splits || (a.partial && blockIdx.y < first_split))
 		return;
 	const float *q = fetch_query(&a, t, head, s->q[warp]);
 	struct part p;
@@ -163,7 +183,7 @@ __global__ void attention_kernel(const struct plain_attention_args a)
 	}
 	struct part total;
 	clear(&total);
-	for (uint32_t split = 0; split < n_splits; split++) {
+	for (uint32_t split = first_split; split < n_splits; split++) {
 		attend_split(&a, &token, q, kv_head, split, &p);
 		add_part(&total, &p);
 	}
@@ -177,10 +197,10 @@ __global__ void combine_kernel(const struct plain_attention_args a)
 	uint32_t t = index / a.kv.n_heads, head = index % a.kv.n_heads;
 	if (t >= a.n_tokens)
 		return;
-	uint32_t n_splits = a.tokens[t].pos / CUDA_ATTN_SPLIT + 1;
+	uint32_t pos = a.tokens[t].pos, n_splits = pos / CUDA_ATTN_SPLIT + 1;
 	struct part total, p;
 	clear(&total);
-	for (uint32_t split = 0; split < n_splits; split++) {
+	for (uint32_t split = first_seen(&a, pos) / CUDA_ATTN_SPLIT; split < n_splits; split++) {
 		const float *from = partial_of(&a, index, split);
 		p.largest = from[0];
 		p.sum = from[1];

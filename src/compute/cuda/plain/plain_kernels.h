@@ -44,18 +44,22 @@ struct plain_embed_args {
 	const struct cuda_token *tokens;
 	float *x;
 	uint32_t pitch, n_tokens;
+	float scale; /* of the rows */
 };
 cudaError_t plain_embed(const struct plain_embed_args *a, cudaStream_t stream);
 
-/* out row i = x row (rows ? rows[i] : i) / sqrt(mean of squares + eps) * weight; columns up to pitch become
- * 0.
- */
+/* norm of row (rows ? rows[i] : i) of x: x / sqrt(mean of squares + eps) * weight, or x itself where weight
+ * is NULL. out row i becomes it, columns up to pitch 0; with `add`, scale times it is added to out's. */
 struct plain_norm_args {
 	const float *x, *weight; /* weight (cols) */
 	const uint32_t *rows;
-	float *out;
+	float *out; /* may be x */
 	uint32_t n, cols, pitch;
 	float eps;
+	uint32_t groups; /* other than 0: a row is so many groups of cols, each normed by itself; none is
+			    padding */
+	uint32_t add;
+	float scale;
 };
 cudaError_t plain_norm(const struct plain_norm_args *a, cudaStream_t stream);
 
@@ -81,11 +85,13 @@ struct plain_kv {
 struct plain_rope_args {
 	struct plain_kv kv;
 	const struct cuda_token *tokens;
-	const float *frequency; /* (head_dim / 2) */
+	const float *frequency; /* (n_dims / 2) */
 	float *q;
 	const float *k, *v;
 	uint32_t q_pitch, kv_pitch, n_tokens;
-	uint32_t neox; /* pairs (i, i + head_dim / 2); otherwise (2i, 2i + 1) */
+	uint32_t neox;   /* pairs (i, i + n_dims / 2); otherwise (2i, 2i + 1) */
+	uint32_t n_dims; /* the first numbers of a head, which are turned; 0: none */
+	float factor;    /* of cosines and sines */
 };
 cudaError_t plain_rope_kv(const struct plain_rope_args *a, cudaStream_t stream);
 
@@ -99,16 +105,30 @@ struct plain_attention_args {
 	uint32_t pitch, n_tokens;
 	uint32_t n_splits; /* of the longest sequence of the step */
 	float scale;
+	uint32_t window;   /* a token sees itself and the window - 1 before it; 0: all before it */
+	float soft_cap;    /* scores become soft_cap * tanh(score / soft_cap); 0: they stay */
+	float temperature; /* scale is multiplied by 1 + temperature * ln(1 + floor(pos / every)) */
+	uint32_t every;    /* 0: it is not */
 };
 cudaError_t plain_attention(const struct plain_attention_args *a, cudaStream_t stream);
 
-/* gate = gate / (1 + exp(-gate)) * up, (n_tokens, pitch); columns up to pitch become 0 */
-struct plain_silu_args {
+/* gate = act(gate) * up, or act(up) where it is not gated, (n_tokens, pitch); columns up to pitch become 0 */
+struct plain_gate_args {
 	float *gate;
 	const float *up;
 	uint32_t cols, pitch, n_tokens;
+	uint32_t act; /* enum activation_kind */
+	uint32_t ungated;
 };
-cudaError_t plain_silu_mul(const struct plain_silu_args *a, cudaStream_t stream);
+cudaError_t plain_gate(const struct plain_gate_args *a, cudaStream_t stream);
+
+/* x (n, pitch) = cap * tanh(scale * x / cap) in the first cols columns; cap 0: scale * x */
+struct plain_bend_args {
+	float *x;
+	uint32_t n, cols, pitch;
+	float scale, cap;
+};
+cudaError_t plain_bend(const struct plain_bend_args *a, cudaStream_t stream);
 
 #ifdef __cplusplus
 }

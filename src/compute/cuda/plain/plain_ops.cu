@@ -1,7 +1,8 @@
-/* What stands between the products: RMSNorm, RoPE with the KV write, and the gate of the feed-forward part.
- */
+/* What stands between the products: RMSNorm and the residual, RoPE with the KV write, the gate of the
+ * feed-forward part, and what is done to logits. */
 #include "compute/cuda/plain/plain_kernels.h"
 #include "compute/cuda/ptx.cuh"
+#include "model/spec.h"
 
 namespace
 {
@@ -12,15 +13,13 @@ struct norm_shared {
 	float sums[NORM_THREADS / 32];
 };
 
-/* A block a row. Thread t squares columns t, t + 256, ...; lanes are added in a tree, then warps in order. */
-__global__ void norm_kernel(const struct plain_norm_args a)
+/* 1 / sqrt(mean of squares + eps) of a row. Thread t squares columns t, t + 256, ...; lanes are added in a
+ * tree, then warps in order. */
+__device__ __forceinline__ float norm_scale(const struct plain_norm_args *a, const float *x, struct norm_shared *s)
 {
-	SHARED(struct norm_shared, s);
 	uint32_t t = threadIdx.x;
-	const float *x = a.x + (uint64_t)(a.rows ? a.rows[blockIdx.x] : blockIdx.x) * a.pitch;
-	float *out = a.out + (uint64_t)blockIdx.x * a.pitch;
 	float sum = 0;
-	for (uint32_t i = t; i < a.cols; i += NORM_THREADS)
+	for (uint32_t i = t; i < a->cols; i += NORM_THREADS)
 		sum = fmaf(x[i], x[i], sum);
 	for (int bit = 16; bit >= 1; bit /= 2)
 		sum = sum + __shfl_xor_sync(FULL_WARP, sum, bit);
@@ -30,19 +29,38 @@ __global__ void norm_kernel(const struct plain_norm_args a)
 	sum = s->sums[0];
 	for (int w = 1; w < NORM_THREADS / 32; w++)
 		sum = sum + s->sums[w];
-	float scale = 1.0f / sqrtf(sum / (float)a.cols + a.eps);
-	for (uint32_t i = t; i < a.pitch; i += NORM_THREADS)
-		out[i] = i < a.cols ? x[i] * scale * a.weight[i] : 0.0f;
+	return 1.0f / sqrtf(sum / (float)a->cols + a->eps);
 }
 
-/* The turned pair i of a head; *a and *b are its columns. */
+/* A block a row, or a group of one. A thread writes the columns that it alone reads after the sum. */
+__global__ void norm_kernel(const struct plain_norm_args a)
+{
+	SHARED(struct norm_shared, s);
+	uint32_t end = a.groups ? a.cols : a.pitch;
+	const float *x = a.x + (uint64_t)(a.rows ? a.rows[blockIdx.x] : blockIdx.x) * a.pitch + blockIdx.y * a.cols;
+	float *out = a.out + (uint64_t)blockIdx.x * a.pitch + blockIdx.y * a.cols;
+	float scale = a.weight ? norm_scale(&a, x, s) : 1.0f;
+	for (uint32_t i = threadIdx.x; i < end; i += NORM_THREADS) {
+		float y = i < a.cols ? x[i] : 0.0f;
+		if (a.weight && i < a.cols)
+			y = y * scale * a.weight[i];
+		out[i] = a.add ? out[i] + y * a.scale : y;
+	}
+}
+
+/* Pair i of a head, turned if it is one that RoPE turns; *a and *b are its columns. */
 __device__ __forceinline__ void turn(const struct plain_rope_args *r, const float *head, uint32_t i, uint32_t pos,
 				     uint32_t *a, uint32_t *b, float *x, float *y)
 {
-	float angle = (float)pos * r->frequency[i], c = cosf(angle), s = sinf(angle);
-	*a = r->neox ? i : 2 * i;
-	*b = r->neox ? i + r->kv.head_dim / 2 : 2 * i + 1;
+	bool adjacent = !r->neox || 2 * i >= r->n_dims;
+	*a = adjacent ? 2 * i : i;
+	*b = adjacent ? 2 * i + 1 : i + r->n_dims / 2;
 	float p = head[*a], q = head[*b];
+	*x = p;
+	*y = q;
+	if (2 * i >= r->n_dims)
+		return;
+	float angle = (float)pos * r->frequency[i], c = cosf(angle) * r->factor, s = sinf(angle) * r->factor;
 	*x = p * c - q * s;
 	*y = q * c + p * s;
 }
@@ -76,21 +94,41 @@ __global__ void rope_kv_kernel(const struct plain_rope_args r)
 	}
 }
 
-__global__ void silu_kernel(const struct plain_silu_args a)
+__device__ __forceinline__ float activate(uint32_t act, float x)
+{
+	if (act == ACT_GELU_TANH) /* sqrt(2 / pi) */
+		return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
+	if (act == ACT_GELU) /* 1 / sqrt(2) */
+		return 0.5f * x * (1.0f + erff(x * 0.70710678f));
+	return x / (1.0f + expf(-x));
+}
+
+__global__ void gate_kernel(const struct plain_gate_args a)
 {
 	uint64_t row = (uint64_t)blockIdx.y * a.pitch;
 	uint32_t i = blockIdx.x * THREADS + threadIdx.x;
 	if (i >= a.pitch)
 		return;
-	float g = i < a.cols ? a.gate[row + i] : 0.0f;
-	a.gate[row + i] = i < a.cols ? g / (1.0f + expf(-g)) * a.up[row + i] : 0.0f;
+	float y = 0;
+	if (i < a.cols)
+		y = a.ungated ? activate(a.act, a.up[row + i]) : activate(a.act, a.gate[row + i]) * a.up[row + i];
+	a.gate[row + i] = y;
+}
+
+__global__ void bend_kernel(const struct plain_bend_args a)
+{
+	uint32_t i = blockIdx.x * THREADS + threadIdx.x;
+	float *x = a.x + (uint64_t)blockIdx.y * a.pitch + i;
+	if (i >= a.cols)
+		return;
+	*x = a.cap != 0 ? a.cap * tanhf(*x * a.scale / a.cap) : *x * a.scale;
 }
 
 } // namespace
 
 cudaError_t plain_norm(const struct plain_norm_args *a, cudaStream_t stream)
 {
-	LAUNCH(norm_kernel, dim3(a->n), dim3(NORM_THREADS), sizeof(struct norm_shared), stream, *a);
+	LAUNCH(norm_kernel, dim3(a->n, a->groups ? a->groups : 1), dim3(NORM_THREADS), sizeof(struct norm_shared), stream, *a);
 	return cudaGetLastError();
 }
 
@@ -100,9 +138,15 @@ cudaError_t plain_rope_kv(const struct plain_rope_args *a, cudaStream_t stream)
 	return cudaGetLastError();
 }
 
-cudaError_t plain_silu_mul(const struct plain_silu_args *a, cudaStream_t stream)
+cudaError_t plain_gate(const struct plain_gate_args *a, cudaStream_t stream)
 {
-	LAUNCH(silu_kernel, dim3((a->pitch + THREADS - 1) / THREADS, a->n_tokens), dim3(THREADS), 0, stream,
+	LAUNCH(gate_kernel, dim3((a->pitch + THREADS - 1) / THREADS, a->n_tokens), dim3(THREADS), 0, stream,
 	       *a);
+	return cudaGetLastError();
+}
+
+cudaError_t plain_bend(const struct plain_bend_args *a, cudaStream_t stream)
+{
+	LAUNCH(bend_kernel, dim3((a->cols + THREADS - 1) / THREADS, a->n), dim3(THREADS), 0, stream, *a);
 	return cudaGetLastError();
 }

@@ -115,7 +115,7 @@ template <int FORMAT> __global__ void embed_kernel(const struct plain_embed_args
 		for (uint32_t j = 0; j < 8; j++) {
 			uint32_t column = j < 4 ? w.a + j : w.b + j - 4;
 			if (column < e->cols)
-				x[column] = w.w[j];
+				x[column] = w.w[j] * a.scale;
 		}
 	}
 }

@@ -134,7 +134,7 @@ void tile_take_weights(struct cuda *c, struct cuda_taker *t)
 		h->output = h->embedding;
 	else
 		take_matrix(h, t, &h->output, &m->w[ROLE_OUTPUT]);
-	h->rope_frequency = cuda_take(t, LEDGER_WEIGHTS, m->hp.head_dim / 2, sizeof(float), "weights");
+	h->rope_frequency = cuda_take(t, LEDGER_WEIGHTS, m->ropes[0].n_dims / 2, sizeof(float), "weights");
 	h->any_mins = any_mins(c);
 }
 
@@ -161,7 +161,7 @@ static enum hokku_code load_vectors(struct cuda *c, struct hokku_error *err)
 			if (to[i])
 				rc = load_vector(c, to[i], &from[i], padded(&from[i]), err);
 	}
-	return rc ? rc : load_frequencies(c, h->rope_frequency, err);
+	return rc ? rc : load_floats(c, h->rope_frequency, m->ropes[0].freq, m->ropes[0].n_dims / 2, err);
 }
 
 enum hokku_code tile_load(struct cuda *c, const struct compute_params *p, struct hokku_error *err)

@@ -1,0 +1,19 @@
+/* config.json, setting by setting. What can be said in two places is settled in config_rules.c, as
+ * transformers settles it; the shape itself is read by shape.c. */
+#ifndef HF_CONFIG_H
+#define HF_CONFIG_H
+
+#include "hf/hf.h"
+#include "hf/reader.h"
+
+/* RoPE's base and its kind; *theta_field and *theta are where the base stands (NULL: nowhere). */
+enum hokku_code hf_rope(const struct hf_reader *r, const struct jv *root, const char **theta_field,
+			const struct jv **theta);
+
+/* Sliding windows: INVALID_REQUEST if one would cut off anything. */
+enum hokku_code hf_windows(const struct hf_reader *r, const struct jv *root, const struct hf_arch *arch);
+
+/* Settings of which we read none, but where two that differ are told. */
+enum hokku_code hf_twice(const struct hf_reader *r, const struct jv *root);
+
+#endif

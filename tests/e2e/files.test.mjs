@@ -1,0 +1,116 @@
+// A model's file under a running program: cut, overwritten, replaced. What was loaded answers on, to the byte, and no
+// program ends by a signal. What a loaded model keeps in memory is its weights, once.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { generate, hokku, model, sanitized, sleep, start } from './server_common.mjs';
+
+const scratch = mkdtempSync(join(tmpdir(), 'hokku-files-'));
+after(() => rmSync(scratch, { recursive: true }));
+const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('HOKKU')));
+
+const fresh = (name) => {
+	const path = join(scratch, `${name}.gguf`);
+	copyFileSync(model('long'), path);
+	return path;
+};
+
+// Other bytes in place, the same length.
+const overwrite = (path) => {
+	const fd = openSync(path, 'r+');
+	writeSync(fd, Buffer.alloc(statSync(path).size, 0xff), 0);
+	closeSync(fd);
+};
+
+const body = { prompt: 'go', raw: true, stream: false, max_tokens: 40, temperature: 0, logit_bias: { 509: -100, 510: -100, 511: -100 } };
+
+for (const device of ['cpu', 'cpu:reference'])
+	test(`a served model's file may become what it will (${device})`, async (t) => {
+		const path = fresh(`served-${device.replace(':', '-')}`);
+		const server = await start([path, '--device', device, '--ctx', '128']);
+		t.after(() => server.child.kill('SIGKILL')); // whatever fails: no server is left
+		const before = await generate(server, body);
+		assert.equal(before.status, 200);
+		for (const spoil of [
+			() => overwrite(path),
+			() => truncateSync(path, 1000),
+			() => truncateSync(path, 0),
+			() => { writeFileSync(`${path}.new`, 'something else'); renameSync(`${path}.new`, path); },
+			() => rmSync(path),
+		]) {
+			spoil();
+			const now = await generate(server, body);
+			assert.deepEqual([now.status, now.json.text], [200, before.json.text]);
+			assert.equal((await server.health()).status, 'ok');
+		}
+		await server.stop();
+	});
+
+test('run and bench go on when their file is cut', async () => {
+	for (const args of [['run', '-p', 'go', '--raw', '--temp', '0', '-n', '400', '--ctx', '512'], ['bench', '--prefill', '40', '--decode', '200', '-n', '20']]) {
+		const path = fresh('cut');
+		const [command, ...rest] = args;
+		const child = spawn(hokku, [command, path, '--device', 'cpu', ...rest], { env });
+		let out = '';
+		child.stdout.on('data', (data) => (out += data));
+		const end = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })));
+		if (command === 'run') while (!out) await sleep(2);
+		else await sleep(300);
+		truncateSync(path, 0);
+		const { code, signal } = await end;
+		assert.equal(signal, null, command);
+		if (command === 'run') {
+			const whole = spawnSync(hokku, ['run', model('long'), '--device', 'cpu', ...rest], { env, encoding: 'utf8' });
+			assert.deepEqual([code, out], [0, whole.stdout]);
+		} else assert.ok(code === 0 || code === 1);
+	}
+});
+
+test('a file that is cut before or while it is loaded is an error', () => {
+	const path = fresh('short');
+	truncateSync(path, statSync(path).size - 1);
+	for (const args of [['run', path, '-p', 'x'], ['bench', path], ['inspect', path]]) {
+		const r = spawnSync(hokku, args, { env, encoding: 'utf8' });
+		assert.deepEqual([r.status, r.signal], [1, null]);
+		assert.match(r.stderr, /is it cut short\?/);
+	}
+});
+
+const memory = (pid) => {
+	const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+	return (key) => Number(status.match(new RegExp(`^${key}:\\s+(\\d+) kB$`, 'm'))[1]) * 1024;
+};
+
+test('weights are in memory once', { skip: sanitized && 'a sanitizer keeps memory of its own' }, async (t) => {
+	const config = {
+		architectures: ['Qwen2ForCausalLM'], model_type: 'qwen2', hidden_size: 256, intermediate_size: 512, num_hidden_layers: 2,
+		num_attention_heads: 4, num_key_value_heads: 2, vocab_size: 151936, max_position_embeddings: 512, rms_norm_eps: 1e-6,
+		rope_theta: 1e6, hidden_act: 'silu',
+	};
+	for (const tied of [false, true])
+		for (const [type, device] of [['F16', 'cpu'], ['Q8_0', 'cpu'], ['Q8_0', 'cpu:reference']]) {
+			const json = join(scratch, 'memory.json'), path = join(scratch, 'memory.gguf'), none = join(scratch, 'none.gguf');
+			const make = (vocab, out) => {
+				writeFileSync(json, JSON.stringify({ ...config, vocab_size: vocab, tie_word_embeddings: tied }));
+				execFileSync(hokku, ['synth', '--shape', json, '--type', type, '-o', out], { stdio: 'pipe' });
+			};
+			make(config.vocab_size, path);
+			make(512, none);
+			const resident = [];
+			for (const file of [none, path]) {
+				const server = await start([file, '--device', device, '--ctx', '32', '--threads', '2']);
+				t.after(() => server.child.kill('SIGKILL'));
+				await generate(server, { ...body, max_tokens: 2 });
+				const of = memory(server.child.pid);
+				resident.push({ all: of('VmRSS'), file: of('RssFile') });
+				await server.stop();
+			}
+			const bytes = statSync(path).size - statSync(none).size, more = resident[1].all - resident[0].all;
+			const header = 24 << 20; // a vocabulary of 151,936: its texts as they stand in the file, and the tokenizer's tables
+			assert.ok(resident[1].file - resident[0].file < 4 << 20, `${resident[1].file - resident[0].file} bytes more of files`);
+			assert.ok(more < bytes + header, `${type} ${device} ${tied}: ${more} bytes more for a file of ${bytes} more`);
+		}
+});
