@@ -96,7 +96,7 @@ void cli_progress(void *label, double part)
 	fflush(stderr);
 }
 
-void cli_progress_bytes(uint64_t done, uint64_t all, double seconds)
+void cli_progress_bytes(const char *label, uint64_t done, uint64_t all, double seconds)
 {
 	static int last = -1;
 	char have[32], whole[32];
@@ -108,14 +108,14 @@ void cli_progress_bytes(uint64_t done, uint64_t all, double seconds)
 		return;
 	fprintf(stderr, "\r\033[K");
 	if (done < all)
-		fprintf(stderr, "loading %3d%%, %s of %s, %.1f GB/s", percent, str_bytes(done, have),
+		fprintf(stderr, "%s %3d%%, %s of %s, %.1f GB/s", label, percent, str_bytes(done, have),
 			str_bytes(all, whole), seconds > 0 ? (double)done * 1e-9 / seconds : 0);
 	fflush(stderr);
 }
 
 void cli_load_progress(void *begin_ns, uint64_t done, uint64_t all)
 {
-	cli_progress_bytes(done, all, clock_ms_since(*(const uint64_t *)begin_ns) * 1e-3);
+	cli_progress_bytes("loading", done, all, clock_ms_since(*(const uint64_t *)begin_ns) * 1e-3);
 }
 
 /* "from 0 to 1", "more than 0 and at most 1"; empty where every number is allowed. Returns out. */

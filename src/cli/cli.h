@@ -65,9 +65,8 @@ int cli_usage(const struct cmd *cmd, const char *format, ...) __attribute__((for
 /* A progress line on stderr if it is a terminal, redrawn in place ("loading 42%"); part 1 wipes it. */
 void cli_progress(void *label, double part);
 
-/* The same while weights are loaded: "loading 42%, 6.1 of 14.2 GiB, 21.3 GB/s". A percentage is drawn once.
- */
-void cli_progress_bytes(uint64_t done, uint64_t all, double seconds);
+/* The same of bytes: "loading 42%, 6.1 of 14.2 GiB, 21.3 GB/s". A percentage is drawn once. */
+void cli_progress_bytes(const char *label, uint64_t done, uint64_t all, double seconds);
 
 /* compute_params.on_progress, with the clock_ns of the beginning as user. */
 void cli_load_progress(void *begin_ns, uint64_t done, uint64_t all);

@@ -315,60 +315,99 @@ static int run(int argc, char **argv);
 
 const struct cmd cmd_inspect = {
 	.name = "inspect",
-	.usage = "inspect [FILE] [--json] [--device NAME]",
+	.usage = "inspect [FILE] [--check] [--json] [--device NAME]",
 	.summary = "print what a GGUF file holds",
 	.help = "Prints the model's shape, every key with its value (long ones cut), the tokenizer that "
 		"they\n"
 		"make, every tensor, and the bytes each format takes. Without FILE: of the model inside "
-		"hokku. Only a file's header is\n"
-		"read, so its size does not matter, and any valid file will do, whether hokku can run it or "
-		"not.\n\n"
+		"hokku.\n"
+		"Only a file's header is read, so its size does not matter, and any valid file will do, "
+		"whether\n"
+		"hokku can run it or not.\n\n"
+		"--check reads all tensors as well, with all cores (--threads), and tells NaN, infinities, "
+		"and\n"
+		"zeros where a download left a hole: runs of 4,096 bytes and more that are no whole rows of "
+		"a\n"
+		"matrix, or more than half of one (docs/cli.md). Exit code 1 if there are any.\n\n"
 		"--device opens the model as hokku run does and shows what it holds on that device, by "
-		"class, beside\nthe driver's own figures.\n\n"
+		"class,\n"
+		"beside the driver's own figures.\n\n"
 		"--json prints everything uncut as one object. 64-bit integers are written in full; floats\n"
 		"read back exactly; NaN and infinities are \"NaN\", \"Infinity\", \"-Infinity\"; a string "
 		"that\n"
 		"is not UTF-8 is {\"hex\": \"...\"}.\n\n"
 		"Examples:\n  hokku inspect\n  hokku inspect model.gguf\n"
+		"  hokku inspect model.gguf --check\n"
 		"  hokku inspect model.gguf --json | jq '.tensors[].name'\n"
 		"  hokku inspect model.gguf --device cuda --ctx 8192\n",
 	.run = run,
 };
 
+struct options {
+	struct engine_config config;
+	bool json, check;
+};
+
+static int print_all(const struct gguf *g, const struct options *o, const struct inspect_device *device)
+{
+	struct check_result check = {0};
+	struct hokku_error err;
+	if (o->check && o->json && inspect_check(g, o->config.n_threads, &check, &err))
+		return cli_fail(&err);
+	if (o->json) {
+		inspect_json(g, o->check ? &check : NULL, device);
+	} else {
+		print_text(g);
+		if (device)
+			inspect_device_text(device);
+		fflush(stdout); /* the check may take a while */
+		if (o->check && inspect_check(g, o->config.n_threads, &check, &err))
+			return cli_fail(&err);
+		if (o->check)
+			inspect_check_text(&check);
+	}
+	if (check.n)
+		fprintf(stderr, "hokku: %s: the check found %zu things that no sound file holds\n",
+			gguf_path(g), check.n);
+	int code = check.n ? EXIT_FAILED : EXIT_OK;
+	check_free(&check);
+	return cli_finish(code);
+}
+
 static int run(int argc, char **argv)
 {
-	bool json = false;
-	struct engine_config config = {0};
+	struct options o = {0};
 	struct inspect_device device = {0};
 	struct opt_table table = {0};
 	struct hokku_error err;
 	struct gguf *g = NULL;
 	opt_add(&table, &(struct opt){.name = "json",
 				      .kind = OPT_FLAG,
-				      .target = &json,
+				      .target = &o.json,
 				      .help = "one JSON object, nothing cut"});
-	opt_add_engine(&table, &config);
+	opt_add(&table,
+		&(struct opt){
+			.name = "check",
+			.kind = OPT_FLAG,
+			.target = &o.check,
+			.help = "read every block; NaN, infinities and holes are told, and the exit code 1"});
+	opt_add_engine(&table, &o.config);
 	for (size_t i = 1; i < table.n; i++) {
 		table.rows[i].env = false; /* only who asks here for a device gets one */
-		if (table.rows[i].target == &config.device)
+		if (table.rows[i].target == &o.config.device)
 			table.rows[i].fallback = "none: only the file is read";
 	}
-	int n, rc = cli_parse(&cmd_inspect, table.rows, argc, argv, &config.model_path, 1, &n);
+	int n, rc = cli_parse(&cmd_inspect, table.rows, argc, argv, &o.config.model_path, 1, &n);
 	if (rc >= 0)
 		return rc;
-	if (engine_open_file(config.model_path, &g, &err))
+	if (engine_open_file(o.config.model_path, &g, &err))
 		return cli_fail(&err);
-	if (config.device && inspect_device_open(&config, &device, &err)) {
+	if (o.config.device && inspect_device_open(&o.config, &device, &err)) {
 		gguf_close(g);
 		return cli_fail(&err);
 	}
-	if (json)
-		inspect_json(g, config.device ? &device : NULL);
-	else
-		print_text(g);
-	if (config.device && !json)
-		inspect_device_text(&device);
+	rc = print_all(g, &o, o.config.device ? &device : NULL);
 	inspect_device_close(&device);
 	gguf_close(g);
-	return cli_finish(EXIT_OK);
+	return rc;
 }

@@ -123,7 +123,7 @@ static void on_state(void *user)
 	static char label[] = "loading";
 	engine_get_state(*e, &state);
 	if (state.phase == ENGINE_LOADING && state.load_all_bytes)
-		cli_progress_bytes(state.load_bytes, state.load_all_bytes, state.load_s);
+		cli_progress_bytes("loading", state.load_bytes, state.load_all_bytes, state.load_s);
 	else
 		cli_progress(label, state.phase == ENGINE_LOADING ? state.load_part : 1);
 }

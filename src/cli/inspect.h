@@ -2,8 +2,10 @@
 #ifndef CLI_INSPECT_H
 #define CLI_INSPECT_H
 
+#include "cli/cli.h"
 #include "engine/engine.h"
 #include "gguf/gguf.h"
+#include "model/check.h"
 
 /* The six lines that say what a model is. A text is empty when the file does not say; where layers differ, lo
  * and hi are the smallest and the largest. */
@@ -37,7 +39,13 @@ void inspect_device_json(const struct inspect_device *d, struct strbuf *out); /*
 void inspect_tokenizer_text(const struct gguf *g);                     /* on stdout */
 void inspect_tokenizer_json(const struct gguf *g, struct strbuf *out); /* a member, comma included */
 
-/* The whole file as one JSON object on stdout; d: NULL, or a member more. */
-void inspect_json(const struct gguf *g, const struct inspect_device *d);
+/* --check: check_file with a progress line. */
+enum hokku_code inspect_check(const struct gguf *g, uint32_t n_threads, struct check_result *out,
+			      struct hokku_error *err);
+void inspect_check_text(const struct check_result *r);                     /* on stdout */
+void inspect_check_json(const struct check_result *r, struct strbuf *out); /* a member, comma included */
+
+/* The whole file as one JSON object on stdout; c and d: NULL, or a member more. */
+void inspect_json(const struct gguf *g, const struct check_result *c, const struct inspect_device *d);
 
 #endif

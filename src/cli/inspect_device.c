@@ -36,7 +36,7 @@ static void on_state(void *user)
 	if (state.phase != ENGINE_LOADING)
 		cli_progress(NULL, 1);
 	else
-		cli_progress_bytes(state.load_bytes, state.load_all_bytes, state.load_s);
+		cli_progress_bytes("loading", state.load_bytes, state.load_all_bytes, state.load_s);
 }
 
 enum hokku_code inspect_device_open(struct engine_config *config, struct inspect_device *d,

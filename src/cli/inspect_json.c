@@ -152,7 +152,7 @@ static void add_tensors(struct strbuf *b, const struct gguf *g)
 	strbuf_add_c(b, gguf_n_tensors(g) ? "\n  ]\n" : "]\n");
 }
 
-void inspect_json(const struct gguf *g, const struct inspect_device *d)
+void inspect_json(const struct gguf *g, const struct check_result *c, const struct inspect_device *d)
 {
 	struct strbuf b = {0};
 	char kind[64];
@@ -170,6 +170,8 @@ void inspect_json(const struct gguf *g, const struct inspect_device *d)
 	inspect_tokenizer_json(g, &b);
 	if (d)
 		inspect_device_json(d, &b);
+	if (c)
+		inspect_check_json(c, &b);
 	add_metadata(&b, g);
 	add_tensors(&b, g);
 	strbuf_add_c(&b, "}\n");

@@ -157,6 +157,45 @@ test("a part of a split model given to any command says which it is and what to 
 	}
 });
 
+test("--check reads every block: NaN, infinities, and a download whose tail never came", () => {
+	const tensors = [["blk.0.attn_q.bias", [64], 0, 0], ["w", [64, 200], 8, 256], ["v", [64, 8], 1, 256 + 13600], ["output_norm.weight", [64], 0, 256 + 13600 + 1024]];
+	const bytes = gguf(model, tensors, 256 + 13600 + 1024 + 256), data = bytes.length - 15136;
+	bytes.fill(0x11, data);
+	const good = Buffer.from(bytes);
+	good.fill(0, data, data + 256); // a bias of zeros is honest
+	const ok = inspect("--check", file("good.gguf", good));
+	assert.deepEqual([ok.status, ok.stderr], [0, ""]);
+	assert.match(ok.stdout, /\n\ncheck: 14\.8 KiB in 4 tensors read, nothing wrong\n$/);
+
+	const bad = Buffer.from(good);
+	bad.writeUInt16LE(0x7e00, data + 256 + 34 * 5); // row 2, column 32
+	bad.writeUInt16LE(0xfc00, data + 256 + 34 * 7);
+	bad.writeUInt16LE(0xfc00, data + 256 + 13600 + 2 * 70);
+	const path = file("bad.gguf", bad), run = inspect(path, "--check", "--threads", "2");
+	assert.equal(run.status, 1);
+	assert.equal(run.stderr, `hokku: ${path}: the check found 3 things that no sound file holds\n`);
+	assert.match(run.stdout, /\n\ncheck: 14\.8 KiB in 4 tensors read, 3 wrong:\n {2}w: 1 of its 400 blocks have a scale that is NaN, the first at row 2, column 32\n {2}w: 1 of its 400 blocks have a scale that is an infinity, the first at row 3, column 32\n {2}v: 1 of its 512 elements are infinite, the first is row 1, column 6\n$/);
+
+	const half = Buffer.from(good);
+	half.fill(0, data + 256 + 34 * 101);
+	const cut = file("half.gguf", half), json = inspect(cut, "--check", "--json");
+	assert.equal(json.status, 1);
+	const { check } = JSON.parse(json.stdout), begin = data + 256 + 34 * 101, end = half.length;
+	assert.deepEqual(check, {
+		tensors: 4, bytes: 256 + 13600 + 1024 + 256, tensors_not_read: 0,
+		wrong: [
+			{ tensor: "w", what: "zeros", bytes: 13600 - 34 * 101, row: 50, column: 32, file_bytes: [begin, end] },
+			{ tensor: "v", what: "zeros", bytes: 1024, row: 0, column: 0, file_bytes: [begin, end] },
+			{ tensor: "output_norm.weight", what: "zeros", bytes: 256, row: 0, column: 0, file_bytes: [begin, end] },
+		],
+	});
+	assert.match(inspect(cut, "--check").stdout, /\n {2}w: 10,166 of its 13,600 bytes are zero, one after another from row 50, column 32, byte [\d,]+ of the file\n {2}v: all of its 1,024 bytes are zero, from byte [\d,]+ of the file\n {2}output_norm\.weight: all of its 256 bytes are zero, from byte [\d,]+ of the file\n {2}zeros from byte [\d,]+ to [\d,]+ of the file, 11,446 bytes: so looks a download of which a part never came; fetch the file again\n$/);
+	assert.equal(JSON.parse(inspect(cut, "--json").stdout).check, undefined);
+
+	const types = inspect(file("check-types.gguf", gguf(model, [["old", [64, 2], 31, 0], ["new", [7], 57, 96]], 128)), "--check");
+	assert.match(types.stdout, /\ncheck: 72 B in 1 tensors read, nothing wrong\n {2}not looked at: tensors of types that hokku has not heard of, 1\n$/);
+});
+
 test("--json holds everything, exactly", () => {
 	const kv = [
 		["a.long", STRING, str("x".repeat(1000))],
@@ -220,7 +259,7 @@ test("a wrong command line: exit 2", () => {
 	assert.match(many.stderr, /"b\.gguf" is one word too many/);
 	const help = inspect("--help");
 	assert.equal(help.status, 0);
-	assert.match(help.stdout, /usage: hokku inspect \[FILE\] \[--json\][^]*Examples:\n  hokku inspect/);
+	assert.match(help.stdout, /usage: hokku inspect \[FILE\] \[--check\] \[--json\][^]*Examples:\n  hokku inspect/);
 });
 
 test("a full disk and a reader that went away", async () => {
