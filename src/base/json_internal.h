@@ -19,6 +19,10 @@ struct jv_object {
 
 enum { JV_SCAN = 8 };
 
+/* jv_parse with another limit than JV_MAX_VALUES. */
+enum hokku_code jv_parse_limited(struct str text, unsigned flags, uint64_t max_values, struct jv_doc *out,
+				 struct hokku_error *err);
+
 /* The pair with the key; n if there is none. */
 uint32_t jv_object_find(const struct jv_object *o, uint32_t n, struct str key);
 

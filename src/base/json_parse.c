@@ -36,7 +36,7 @@ struct parser {
 	uint32_t n_pairs, cap_pairs;
 	struct frame *frames;
 	uint32_t n_frames, cap_frames;
-	uint64_t n_total;
+	uint64_t n_total, max_values;
 	enum want want;
 	struct hokku_error *err;
 };
@@ -386,8 +386,8 @@ static bool take(struct parser *p, char c)
 
 static enum hokku_code count_value(struct parser *p)
 {
-	if (++p->n_total > JV_MAX_VALUES)
-		return bad_at(p, p->at, "there are more than the %d values allowed", JV_MAX_VALUES);
+	if (++p->n_total > p->max_values)
+		return bad_at(p, p->at, "there are more than the %" PRIu64 " values allowed", p->max_values);
 	return HOKKU_OK;
 }
 
@@ -531,7 +531,18 @@ static enum hokku_code check_encoding(struct parser *p)
 
 enum hokku_code jv_parse(struct str text, unsigned flags, struct jv_doc *out, struct hokku_error *err)
 {
-	struct parser p = {.text = text.ptr, .n = text.len, .flags = flags, .doc = out, .err = err};
+	return jv_parse_limited(text, flags, JV_MAX_VALUES, out, err);
+}
+
+enum hokku_code jv_parse_limited(struct str text, unsigned flags, uint64_t max_values, struct jv_doc *out,
+				 struct hokku_error *err)
+{
+	struct parser p = {.text = text.ptr,
+			   .n = text.len,
+			   .flags = flags,
+			   .max_values = max_values,
+			   .doc = out,
+			   .err = err};
 	*out = (struct jv_doc){0};
 	enum hokku_code rc = check_encoding(&p);
 	while (!rc && p.want != WANT_END)

@@ -258,23 +258,31 @@ static void test_depth(void **state)
 static void test_number_of_values(void **state)
 {
 	(void)state;
-	char *text = malloc(2 * (size_t)JV_MAX_VALUES + 2);
-	assert_non_null(text);
-	text[0] = '[';
-	for (int n = JV_MAX_VALUES - 1; n <= JV_MAX_VALUES + 1; n++) { /* the array is a value as well */
-		for (int i = 0; i < n - 1; i++)
-			memcpy(text + 1 + 2 * (size_t)i, i + 2 < n ? "0," : "0]", 2);
-		struct jv_doc d;
-		struct hokku_error err = {0};
-		enum hokku_code rc = jv_parse((struct str){text, 2 * (size_t)n - 1}, JV_STRICT, &d, &err);
-		assert_int_equal(rc, n <= JV_MAX_VALUES ? HOKKU_OK : HOKKU_BAD_FILE);
-		if (rc)
-			assert_non_null(strstr(err.message, "more than the 16777216 values allowed"));
-		else
-			assert_int_equal(jv_len(&d.root), n - 1);
-		jv_doc_free(&d);
+	enum { LIMIT = 1000 };
+	assert_int_equal(JV_MAX_VALUES, 16777216);
+	for (int kind = 0; kind < 2; kind++) { /* the array or object is a value as well, a key is none */
+		for (int n = LIMIT - 1; n <= LIMIT + 1; n++) {
+			struct strbuf b = {0};
+			struct jv_doc d;
+			struct hokku_error err = {0};
+			for (int i = 0; i < n - 1; i++) {
+				strbuf_add_c(&b, i ? "," : kind ? "{" : "[");
+				if (kind)
+					strbuf_addf(&b, "\"%d\":", i);
+				strbuf_add_c(&b, "0");
+			}
+			strbuf_add_c(&b, kind ? "}" : "]");
+			enum hokku_code rc =
+				jv_parse_limited((struct str){b.ptr, b.len}, JV_STRICT, LIMIT, &d, &err);
+			assert_int_equal(rc, n <= LIMIT ? HOKKU_OK : HOKKU_BAD_FILE);
+			if (rc)
+				assert_non_null(strstr(err.message, "more than the 1000 values allowed"));
+			else
+				assert_int_equal(d.root.n, n - 1);
+			jv_doc_free(&d);
+			strbuf_free(&b);
+		}
 	}
-	free(text);
 }
 
 static void test_text(void **state)
