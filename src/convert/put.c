@@ -1,57 +1,24 @@
-/* What a folder says, as keys of a file. */
+/* Keys on their way into a file. */
 #include "convert/put.h"
 
-#include <stdio.h>
-
-void put_shape(struct gguf_writer *w, const struct hf_shape *s, const char *name, int file_type)
+/* llama.cpp's number of the file's type stands where its converter puts it. */
+static void put_one(struct gguf_writer *w, const struct gguf_kv *kv, int file_type)
 {
-	enum { QUANTIZATION_VERSION = 2 }; /* of ggml's block formats */
-	char key[128];
-	gguf_put_str(w, "general.architecture", str_c(s->arch->gguf));
-	gguf_put_str(w, "general.type", STR_LIT("model"));
-	gguf_put_str(w, "general.name", str_c(name));
-	if (file_type >= 0)
+	gguf_put_value(w, kv->key.ptr, &kv->value);
+	if (file_type >= 0 && str_eq_c(kv->key, "general.name"))
 		gguf_put_u32(w, "general.file_type", (uint32_t)file_type);
-	gguf_put_u32(w, "general.quantization_version", QUANTIZATION_VERSION);
-	for (const struct config_row *row = s->arch->config; row->config; row++) {
-		const void *field = (const char *)s + row->offset;
-		if (!row->gguf)
-			continue;
-		snprintf(key, sizeof key, "%s.%s", s->arch->gguf, row->gguf);
-		if (row->is_float)
-			gguf_put_f32(w, key, *(const float *)field);
-		else
-			gguf_put_u32(w, key, *(const uint32_t *)field);
-	}
-	if ((uint64_t)s->head_dim * s->n_heads == s->d_model)
-		return;
-	snprintf(key, sizeof key, "%s.attention.key_length", s->arch->gguf);
-	gguf_put_u32(w, key, s->head_dim);
-	snprintf(key, sizeof key, "%s.attention.value_length", s->arch->gguf);
-	gguf_put_u32(w, key, s->head_dim);
 }
 
-void put_vocab(struct gguf_writer *w, const struct vocab *v)
+void put_keys(struct gguf_writer *w, const struct gguf *model, int file_type)
 {
-	const struct {
-		const char *key;
-		int64_t id;
-	} ids[] = {
-		{"tokenizer.ggml.bos_token_id", v->bos},     {"tokenizer.ggml.eos_token_id", v->eos},
-		{"tokenizer.ggml.eot_token_id", v->eot},     {"tokenizer.ggml.unknown_token_id", v->unk},
-		{"tokenizer.ggml.padding_token_id", v->pad},
-	};
-	gguf_put_str(w, "tokenizer.ggml.model", STR_LIT("gpt2"));
-	gguf_put_str(w, "tokenizer.ggml.pre", str_c(v->pre));
-	gguf_put_str_array(w, "tokenizer.ggml.tokens", v->tokens, v->n);
-	gguf_put_array(w, "tokenizer.ggml.token_type", GGUF_I32, v->types, v->n);
-	gguf_put_str_array(w, "tokenizer.ggml.merges", v->merges, v->n_merges);
-	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
-		if (ids[i].id >= 0 && ids[i].id < v->n)
-			gguf_put_u32(w, ids[i].key, (uint32_t)ids[i].id);
-	gguf_put_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos);
-	if (v->chat_template.ptr)
-		gguf_put_str(w, "tokenizer.chat_template", v->chat_template);
+	for (uint64_t i = 0; i < gguf_n_kv(model); i++)
+		put_one(w, gguf_kv_at(model, i), file_type);
+}
+
+void put_list(struct gguf_writer *w, const struct hf_keys *k, int file_type)
+{
+	for (uint64_t i = 0; i < k->n; i++)
+		put_one(w, &k->kv[i], file_type);
 }
 
 int file_type_of(enum tensor_type type)

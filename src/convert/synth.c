@@ -150,13 +150,13 @@ static enum tensor_type fallback(enum tensor_type type, uint64_t cols)
 static enum tensor_type tensor_type_of(const struct mix *mix, const struct hf_shape *s,
 				       const struct tensor_iter *it, enum tensor_type *wanted)
 {
-	enum tensor_role role = it->row->role;
+	enum hf_part part = it->row->part;
 	*wanted = TENSOR_F32;
 	if (it->row->rows == SIDE_NONE)
 		return TENSOR_F32;
 	*wanted = mix->type;
-	bool is_output = role == ROLE_OUTPUT || (role == ROLE_EMBEDDING && s->tied);
-	bool in_layer = role == ROLE_ATTN_V || role == ROLE_FFN_DOWN;
+	bool is_output = part == PART_OUTPUT || (part == PART_EMBEDDING && s->tied);
+	bool in_layer = part == PART_ATTN_V || part == PART_FFN_DOWN;
 	if (mix->mixed && (is_output || (in_layer && more_bits(it->layer, s->n_layers))))
 		*wanted = mix->more;
 	return fallback(*wanted, it->cols);
@@ -187,7 +187,7 @@ static void note_fallback(const struct synthesis *s, const struct tensor_iter *i
 		      tensor_type_get(wanted)->block_elements, tensor_type_get(got)->name);
 }
 
-static void declare(struct synthesis *s, const struct vocab *v)
+static enum hokku_code declare(struct synthesis *s, const struct vocab *v)
 {
 	char name[160], about[96];
 	uint64_t noted = 0;
@@ -198,9 +198,16 @@ static void declare(struct synthesis *s, const struct vocab *v)
 		snprintf(name, sizeof name, "synthetic %u x %u %s", s->shape.n_layers, s->shape.d_model,
 			 s->mix.name);
 	snprintf(about, sizeof about, "random weights, seed %" PRIu64, s->o->seed);
-	put_shape(s->writer, &s->shape, name, s->mix.file_type);
-	gguf_put_str(s->writer, "general.description", str_c(about));
-	put_vocab(s->writer, v);
+	struct arena arena = {0};
+	struct hf_keys k = {.arena = &arena};
+	hf_shape_keys(&k, &s->shape, name);
+	hf_key_str(&k, "general.description", str_c(about));
+	hf_vocab_keys(&k, v);
+	put_list(s->writer, &k, s->mix.file_type);
+	const bool complete = !k.failed;
+	arena_free(&arena);
+	if (!complete)
+		return err_set(s->err, HOKKU_OUT_OF_MEMORY, "no memory for the keys of %s", s->o->out);
 	for (struct tensor_iter it = {0}; tensor_iter_next(&s->shape, &it);) {
 		const uint64_t dims[2] = {it.cols, it.rows};
 		enum tensor_type wanted, type = tensor_type_of(&s->mix, &s->shape, &it, &wanted);
@@ -208,6 +215,7 @@ static void declare(struct synthesis *s, const struct vocab *v)
 		gguf_put_tensor(s->writer, it.gguf, type, it.row->rows == SIDE_NONE ? 1 : 2, dims);
 		s->n_elements += it.rows * it.cols;
 	}
+	return gguf_writer_begin_data(s->writer, s->err);
 }
 
 /* Vectors and plain floats are drawn from a table of evenly spaced values; sqrt(3) makes their deviation
@@ -215,9 +223,9 @@ static void declare(struct synthesis *s, const struct vocab *v)
 static float prepare(struct synthesis *s, const struct tensor_iter *it, enum tensor_type type)
 {
 	float sigma = 1.0f / sqrtf((float)it->cols);
-	if (it->row->role == ROLE_NORM)
+	if (it->row->part == PART_NORM)
 		synth_table(&s->buffers, type, 1.0f, 0.2f);
-	else if (it->row->role == ROLE_BIAS)
+	else if (it->row->part == PART_BIAS)
 		synth_table(&s->buffers, type, 0.0f, 0.1f);
 	else if (!synth_kind_get(type)->make)
 		synth_table(&s->buffers, type, 0.0f, sigma * 1.7320508f);
@@ -270,10 +278,8 @@ enum hokku_code synth_model(const struct synth_options *o, struct hokku_error *e
 		rc = synth_vocab(&v, s.shape.n_vocab, err);
 	if (!rc)
 		rc = gguf_writer_create(o->out, &s.writer, err);
-	if (!rc) {
-		declare(&s, &v);
-		rc = gguf_writer_begin_data(s.writer, err);
-	}
+	if (!rc)
+		rc = declare(&s, &v);
 	struct tensor_iter it = {0};
 	while (!rc && tensor_iter_next(&s.shape, &it))
 		rc = write_tensor(&s, &it);

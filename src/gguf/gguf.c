@@ -8,7 +8,7 @@
 
 #include "gguf/gguf_internal.h"
 
-static struct gguf *new_handle(const char *path, struct hokku_error *err)
+struct gguf *gguf_new(const char *path, struct hokku_error *err)
 {
 	struct gguf *g = calloc(1, sizeof *g);
 	if (g) {
@@ -34,7 +34,7 @@ static enum hokku_code finish(struct gguf *g, enum hokku_code rc, struct gguf **
 enum hokku_code gguf_open_file(const char *path, struct gguf **out, struct hokku_error *err)
 {
 	*out = NULL;
-	struct gguf *g = new_handle(path, err);
+	struct gguf *g = gguf_new(path, err);
 	if (!g)
 		return HOKKU_OUT_OF_MEMORY;
 	enum hokku_code rc = file_open(path, &g->file, err);
@@ -54,7 +54,7 @@ enum hokku_code gguf_open_memory(const void *bytes, size_t n_bytes, const char *
 				 struct hokku_error *err)
 {
 	*out = NULL;
-	struct gguf *g = new_handle(name, err);
+	struct gguf *g = gguf_new(name, err);
 	if (!g)
 		return HOKKU_OUT_OF_MEMORY;
 	g->in_memory = true;
@@ -110,6 +110,8 @@ enum hokku_code gguf_read(const struct gguf *g, uint64_t offset, void *to, size_
 		return err_set(err, HOKKU_IO_ERROR,
 			       "%s: bytes %" PRIu64 " to %" PRIu64 " are not in its %" PRIu64, g->path,
 			       offset, offset + n_bytes, g->n_bytes);
+	if (g->assembled)
+		return g->reader.read(g->reader.self, offset, to, n_bytes, err);
 	if (!g->in_memory)
 		return file_read_at(&g->file, g->path, offset, to, n_bytes, err);
 	if (n_bytes)
@@ -119,6 +121,8 @@ enum hokku_code gguf_read(const struct gguf *g, uint64_t offset, void *to, size_
 
 enum hokku_code gguf_unchanged(const struct gguf *g, struct hokku_error *err)
 {
+	if (g->assembled)
+		return g->reader.unchanged(g->reader.self, err);
 	return g->in_memory ? HOKKU_OK : file_unchanged(&g->file, g->path, err);
 }
 

@@ -87,6 +87,28 @@ enum hokku_code gguf_open_file(const char *path, struct gguf **out, struct hokku
  */
 enum hokku_code gguf_open_memory(const void *bytes, size_t n_bytes, const char *name, struct gguf **out,
 				 struct hokku_error *err);
+
+/* Where the tensors' bytes are of a handle that has no GGUF file. Any number of threads may call read. */
+struct gguf_reader {
+	void *self;
+	/* Bytes offset .. offset + n_bytes - 1 of the space that the tensors' offsets are in. */
+	enum hokku_code (*read)(void *self, uint64_t offset, void *to, size_t n_bytes,
+				struct hokku_error *err);
+	enum hokku_code (*unchanged)(void *self, struct hokku_error *err); /* see gguf_unchanged */
+};
+
+struct gguf_parts {
+	const struct gguf_kv *kv; /* (n_kv) copied; what they point to is borrowed until gguf_close */
+	const struct gguf_tensor *tensors; /* (n_tensors) the same */
+	uint64_t n_kv, n_tensors;
+	uint64_t n_bytes; /* of the space that the tensors' offsets are in */
+	struct gguf_reader reader;
+};
+
+/* A handle that answers like a file's, of keys and tensors that were made elsewhere; path stands in messages.
+ * INTERNAL if two keys or two tensors have one name, or a tensor lies outside n_bytes. */
+enum hokku_code gguf_assemble(const char *path, const struct gguf_parts *parts, struct gguf **out,
+			      struct hokku_error *err);
 void gguf_close(struct gguf *g); /* NULL is allowed */
 
 const char *gguf_path(const struct gguf *g);

@@ -31,6 +31,8 @@ struct gguf {
 	struct file file;      /* of gguf_open_file; */
 	struct file_head head; /* keys and tensor infos of it */
 	bool in_memory;        /* of gguf_open_memory: data is all of it */
+	bool assembled;        /* of gguf_assemble: reader has the tensors' bytes */
+	struct gguf_reader reader;
 	const uint8_t *data;
 	uint64_t n_bytes;
 	struct arena arena;
@@ -88,6 +90,9 @@ static inline uint64_t gguf_align_up(uint64_t n, uint64_t alignment)
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	       "GGUF is read in place: a little-endian host is needed");
+
+/* A handle with nothing in it but its path; NULL (OUT_OF_MEMORY). */
+struct gguf *gguf_new(const char *path, struct hokku_error *err);
 
 /* Strangers that hokku convert makes a GGUF file of (stranger.c). */
 bool gguf_is_safetensors(struct str file);

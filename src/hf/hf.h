@@ -1,7 +1,8 @@
 /*
- * A Hugging Face folder read as a model: config.json becomes a shape (shape.c: an architecture is a row of
- * tables), tokenizer.json and its companions a vocabulary (vocab.c, ids.c; recognise.c: so is a
- * pre-tokenizer). Nothing here writes a file.
+ * The parts of a Hugging Face folder read as a model: config.json becomes a shape (shape.c: an architecture is
+ * a row of tables; config_rules.c: what can be said twice), tokenizer.json and its companions a vocabulary
+ * (vocab.c, added.c, ids.c; recognise.c: a pre-tokenizer is a row as well). folder.h is the whole. Nothing
+ * here writes a file.
  */
 #ifndef HF_HF_H
 #define HF_HF_H
@@ -16,21 +17,13 @@
 enum side { SIDE_NONE, SIDE_MODEL, SIDE_Q, SIDE_KV, SIDE_FF, SIDE_VOCAB, N_SIDES };
 
 /* What llama.cpp's quantiser tells apart. */
-enum tensor_role {
-	ROLE_OTHER,
-	ROLE_EMBEDDING,
-	ROLE_OUTPUT,
-	ROLE_ATTN_V,
-	ROLE_FFN_DOWN,
-	ROLE_NORM,
-	ROLE_BIAS
-};
+enum hf_part { PART_OTHER, PART_EMBEDDING, PART_OUTPUT, PART_ATTN_V, PART_FFN_DOWN, PART_NORM, PART_BIAS };
 
 /* One tensor of the model, or one of each layer: after the folder's and the file's layer prefix. */
 struct hf_tensor_row {
 	const char *hf, *gguf;
 	enum side rows, cols; /* rows SIDE_NONE: a vector of cols */
-	enum tensor_role role;
+	enum hf_part part;
 	bool per_layer;
 	bool unless_tied; /* absent from a model with tied embeddings */
 };

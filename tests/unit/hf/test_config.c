@@ -1,6 +1,6 @@
 /* config.json: what nobody reads does not matter, what is read is named when it is wrong, and what is said
  * twice is settled as transformers settles it, with a note. */
-#include "folder.h"
+#include "scratch.h"
 
 #define CONFIG(more)                                                                                        \
 	"{\"architectures\":[\"Qwen2ForCausalLM\"],\"model_type\":\"qwen2\",\"hidden_size\":32,"            \

@@ -1,7 +1,7 @@
 /* A vocabulary out of a folder's files: added tokens get the ids that transformers gives them, whichever file
  * declares them; what two files say differently is told. Expected ids follow tokenizers 0.23's
  * AddedVocabulary::add_tokens and transformers 5's _from_pretrained. */
-#include "folder.h"
+#include "scratch.h"
 
 /* Five tokens, so that the next id is 5. */
 #define MODEL                                                                                       \

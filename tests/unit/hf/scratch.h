@@ -1,6 +1,6 @@
 /* A Hugging Face folder in /tmp for a test, and the notes that reading it makes. */
-#ifndef TEST_HF_FOLDER_H
-#define TEST_HF_FOLDER_H
+#ifndef TEST_HF_SCRATCH_H
+#define TEST_HF_SCRATCH_H
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,112 @@
+/* Keys as llama.cpp's gguf-py/gguf/constants.py names them. */
+#include "hf/keys.h"
+
+#include <stdio.h>
+
+static void add(struct hf_keys *k, const char *key, struct gguf_value value)
+{
+	if (k->n == k->cap) {
+		uint64_t cap = k->cap ? 2 * k->cap : 32;
+		struct gguf_kv *larger = arena_array(k->arena, cap, sizeof *larger);
+		if (larger && k->n)
+			memcpy(larger, k->kv, k->n * sizeof *larger);
+		k->kv = larger ? larger : k->kv;
+		k->cap = larger ? cap : k->cap;
+		k->failed = k->failed || !larger;
+	}
+	char *copy = arena_strdup(k->arena, key, strlen(key));
+	k->failed = k->failed || !copy;
+	if (!k->failed)
+		k->kv[k->n++] = (struct gguf_kv){.key = {copy, strlen(key)}, .value = value};
+}
+
+void hf_key_str(struct hf_keys *k, const char *key, struct str value)
+{
+	add(k, key, (struct gguf_value){.type = GGUF_STRING, .string = value});
+}
+
+static void add_u32(struct hf_keys *k, const char *key, uint32_t value)
+{
+	add(k, key, (struct gguf_value){.type = GGUF_U32, .u64 = value});
+}
+
+static void add_f32(struct hf_keys *k, const char *key, float value)
+{
+	add(k, key, (struct gguf_value){.type = GGUF_F32, .f64 = (double)value});
+}
+
+static void add_bool(struct hf_keys *k, const char *key, bool value)
+{
+	add(k, key, (struct gguf_value){.type = GGUF_BOOL, .u64 = value});
+}
+
+/* As an array's strings are encoded: the length in eight bytes, then the text. */
+static void add_strings(struct hf_keys *k, const char *key, const struct str *values, uint64_t n)
+{
+	uint64_t n_bytes = 0;
+	for (uint64_t i = 0; i < n; i++)
+		n_bytes += 8 + values[i].len;
+	uint8_t *data = arena_alloc(k->arena, n_bytes, 1), *at = data;
+	k->failed = k->failed || !data;
+	for (uint64_t i = 0; i < n && data; i++) {
+		uint64_t len = values[i].len;
+		memcpy(at, &len, 8);
+		memcpy(at + 8, values[i].ptr, values[i].len);
+		at += 8 + len;
+	}
+	add(k, key, (struct gguf_value){.type = GGUF_ARRAY, .array = {GGUF_STRING, n, data, n_bytes}});
+}
+
+void hf_shape_keys(struct hf_keys *k, const struct hf_shape *s, const char *name)
+{
+	enum { QUANTIZATION_VERSION = 2 }; /* of ggml's block formats */
+	char key[128];
+	char *copy = arena_strdup(k->arena, name, strlen(name));
+	k->failed = k->failed || !copy;
+	hf_key_str(k, "general.architecture", str_c(s->arch->gguf));
+	hf_key_str(k, "general.type", STR_LIT("model"));
+	hf_key_str(k, "general.name", str_c(copy ? copy : ""));
+	add_u32(k, "general.quantization_version", QUANTIZATION_VERSION);
+	for (const struct config_row *row = s->arch->config; row->config; row++) {
+		const void *field = (const char *)s + row->offset;
+		if (!row->gguf)
+			continue;
+		snprintf(key, sizeof key, "%s.%s", s->arch->gguf, row->gguf);
+		if (row->is_float)
+			add_f32(k, key, *(const float *)field);
+		else
+			add_u32(k, key, *(const uint32_t *)field);
+	}
+	if ((uint64_t)s->head_dim * s->n_heads == s->d_model)
+		return;
+	snprintf(key, sizeof key, "%s.attention.key_length", s->arch->gguf);
+	add_u32(k, key, s->head_dim);
+	snprintf(key, sizeof key, "%s.attention.value_length", s->arch->gguf);
+	add_u32(k, key, s->head_dim);
+}
+
+void hf_vocab_keys(struct hf_keys *k, const struct vocab *v)
+{
+	const struct {
+		const char *key;
+		int64_t id;
+	} ids[] = {
+		{"tokenizer.ggml.bos_token_id", v->bos},     {"tokenizer.ggml.eos_token_id", v->eos},
+		{"tokenizer.ggml.eot_token_id", v->eot},     {"tokenizer.ggml.unknown_token_id", v->unk},
+		{"tokenizer.ggml.padding_token_id", v->pad},
+	};
+	hf_key_str(k, "tokenizer.ggml.model", STR_LIT("gpt2"));
+	hf_key_str(k, "tokenizer.ggml.pre", str_c(v->pre));
+	add_strings(k, "tokenizer.ggml.tokens", v->tokens, v->n);
+	add(k, "tokenizer.ggml.token_type",
+	    (struct gguf_value){
+		    .type = GGUF_ARRAY,
+		    .array = {GGUF_I32, v->n, (const uint8_t *)v->types, v->n * sizeof *v->types}});
+	add_strings(k, "tokenizer.ggml.merges", v->merges, v->n_merges);
+	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+		if (ids[i].id >= 0 && ids[i].id < v->n)
+			add_u32(k, ids[i].key, (uint32_t)ids[i].id);
+	add_bool(k, "tokenizer.ggml.add_bos_token", v->add_bos);
+	if (v->chat_template.ptr)
+		hf_key_str(k, "tokenizer.chat_template", v->chat_template);
+}

@@ -1,0 +1,23 @@
+/* A list of GGUF's keys that grows in an arena: what a folder says, in the words of a file. */
+#ifndef HF_KEYS_H
+#define HF_KEYS_H
+
+#include "gguf/gguf.h"
+#include "hf/hf.h"
+
+struct hf_keys {
+	struct arena *arena;
+	struct gguf_kv *kv; /* (n) */
+	uint64_t n, cap;
+	bool failed; /* no memory: what did not fit is left out */
+};
+
+void hf_key_str(struct hf_keys *k, const char *key, struct str value); /* value is borrowed */
+
+/* The keys of general.* and of the architecture. */
+void hf_shape_keys(struct hf_keys *k, const struct hf_shape *s, const char *name);
+
+/* The keys of tokenizer.*; texts are borrowed from v. */
+void hf_vocab_keys(struct hf_keys *k, const struct vocab *v);
+
+#endif
