@@ -8,14 +8,16 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline float f32_from_bits(uint32_t bits)
+#include "base/host_device.h"
+
+static HOST_DEVICE float f32_from_bits(uint32_t bits)
 {
 	float f;
 	memcpy(&f, &bits, sizeof f);
 	return f;
 }
 
-static inline uint32_t f32_bits(float f)
+static HOST_DEVICE uint32_t f32_bits(float f)
 {
 	uint32_t bits;
 	memcpy(&bits, &f, sizeof bits);

@@ -1,14 +1,16 @@
 /*
  * Random numbers from a counter: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy
  * as 1, 2, 3", SC 2011). The same (key, counter) gives the same numbers on every machine and device, in any
- * order.
+ * order. C and CUDA C.
  */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H
 
 #include <stdint.h>
 
-static inline void philox4x32_10(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2])
+#include "base/host_device.h"
+
+static HOST_DEVICE void philox4x32_10(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2])
 {
 	uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
 	uint32_t k0 = key[0], k1 = key[1];
@@ -29,7 +31,7 @@ static inline void philox4x32_10(uint32_t out[4], const uint32_t counter[4], con
 }
 
 /* Four words for (seed, index) of stream; streams keep the users of one seed apart. */
-static inline void rng_words(uint64_t seed, uint32_t stream, uint64_t index, uint32_t out[4])
+static HOST_DEVICE void rng_words(uint64_t seed, uint32_t stream, uint64_t index, uint32_t out[4])
 {
 	const uint32_t counter[4] = {(uint32_t)index, (uint32_t)(index >> 32), stream, 0};
 	const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};

@@ -6,16 +6,13 @@
  */
 #include "compute/sample.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/half.h"
 #include "base/rng.h"
+#include "compute/weight.h"
 
-/* Weights are counted in units of 2^-40 of the likeliest token's. With 2^23 tokens their sum stays below
- * 2^63. */
-enum { WEIGHT_BITS = 40, MAX_VOCAB = 1 << 23 };
+enum { MAX_VOCAB = 1 << 23 }; /* so that a sum of grains fits 64 bits (weight.h) */
 
 /* The three digits of a 32-bit key that a cut is searched by, highest first. */
 enum { N_DIGITS = 3, DIGIT_BITS = 11, N_BUCKETS = 1 << DIGIT_BITS };
@@ -85,41 +82,6 @@ uint64_t sampler_bytes(const struct sampler *s)
 	return sizeof *s + N_ARRAYS * array_bytes(s->n_vocab);
 }
 
-/* NaN is never drawn; infinity counts as the largest finite number. */
-static inline float clean(float v)
-{
-	v = v != v ? -INFINITY : v;
-	return v > FLT_MAX ? FLT_MAX : v;
-}
-
-/*
- * exp(d) for -28 <= d <= 0 in float32: the argument is reduced by powers of two, then a polynomial of degree
- * 7 (the coefficients of Cephes' expf, S. Moshier); within 2 units in the last place, every operation rounded
- * on its own.
- */
-static inline float weight_exp(float d)
-{
-	float k = (d * 1.44269504f + 12582912.0f) - 12582912.0f; /* d / ln 2, to the nearest whole number */
-	float r = d - k * 0.693359375f;
-	r = r - k * -2.12194440e-4f;
-	float p = 1.9875691500e-4f;
-	p = p * r + 1.3981999507e-3f;
-	p = p * r + 8.3334519073e-3f;
-	p = p * r + 4.1665795894e-2f;
-	p = p * r + 1.6666665459e-1f;
-	p = p * r + 5.0000001201e-1f;
-	p = p * (r * r) + r + 1.0f;
-	return p * f32_from_bits((uint32_t)((int32_t)k + 127) << 23);
-}
-
-/* Below this the weight would be under 2^-40 and counts as 0. */
-#define EXP_MIN -28.0f
-
-static inline uint64_t weight_units(float weight)
-{
-	return (uint64_t)(int64_t)(weight * 0x1p40f); /* exact product, fraction cut off */
-}
-
 enum { LANES = 16 };
 
 /* x = clean logits; returns the largest. */
@@ -132,13 +94,13 @@ static inline __attribute__((always_inline)) float load_body(float *restrict x, 
 	uint32_t i = 0;
 	for (; i + LANES <= n; i += LANES) {
 		for (uint32_t j = 0; j < LANES; j++) {
-			float v = clean(logits[i + j]);
+			float v = logit_clean(logits[i + j]);
 			x[i + j] = v;
 			top[j] = v > top[j] ? v : top[j];
 		}
 	}
 	for (; i < n; i++) {
-		x[i] = clean(logits[i]);
+		x[i] = logit_clean(logits[i]);
 		largest = x[i] > largest ? x[i] : largest;
 	}
 	for (int j = 0; j < LANES; j++)
@@ -152,12 +114,12 @@ static inline __attribute__((always_inline)) void weigh_body(float *restrict w, 
 {
 	for (uint32_t i = 0; i < n; i++) {
 		float d = (x[i] - largest) / temperature;
-		float e = weight_exp(d < EXP_MIN ? EXP_MIN : d);
-		w[i] = d < EXP_MIN ? 0 : e;
+		float e = weight_exp(d < WEIGHT_EXP_MIN ? WEIGHT_EXP_MIN : d);
+		w[i] = d < WEIGHT_EXP_MIN ? 0 : e;
 	}
 }
 
-/* The sum of the weights' units. Halves of 20 bits are added apart, in 32 bits, so that it vectorises
+/* The sum of the weights' grains. Halves of 20 bits are added apart, in 32 bits, so that it vectorises
  * everywhere. */
 static inline __attribute__((always_inline)) uint64_t sum_body(const float *restrict w, uint32_t n)
 {
@@ -233,7 +195,7 @@ static void apply_bias(struct sampler *s, const struct sampling *p)
 	for (uint32_t i = 0; i < p->n_bias; i++) {
 		uint32_t id = (uint32_t)p->bias[i].token;
 		if (id < s->n_vocab)
-			s->x[id] = clean(s->x[id] + p->bias[i].bias);
+			s->x[id] = logit_clean(s->x[id] + p->bias[i].bias);
 	}
 }
 
@@ -246,7 +208,7 @@ static void apply_repetition(struct sampler *s, const struct compute_seq *seq, f
 		if (id >= s->n_vocab || s->counts[id]++)
 			continue;
 		float v = s->x[id];
-		s->x[id] = clean(v > 0 ? v / penalty : v * penalty);
+		s->x[id] = logit_clean(v > 0 ? v / penalty : v * penalty);
 	}
 	for (uint32_t i = 0; i < seq->n_history; i++)
 		if ((uint32_t)seq->history[i] < s->n_vocab)
@@ -264,7 +226,7 @@ static void apply_frequency(struct sampler *s, const struct compute_seq *seq, co
 		if (id >= s->n_vocab || s->counts[id] == 0)
 			continue;
 		float v = s->x[id] - (float)s->counts[id] * p->frequency_penalty;
-		s->x[id] = clean(v - p->presence_penalty);
+		s->x[id] = logit_clean(v - p->presence_penalty);
 		s->counts[id] = 0;
 	}
 }
@@ -301,13 +263,6 @@ static float adjust(struct sampler *s, const struct compute_seq *seq, float larg
 	return changed ? largest_of(s->x, s->n_vocab) : largest;
 }
 
-/* Whole numbers in the order of the floats; -0 counts as 0. */
-static inline uint32_t key_of(float v)
-{
-	uint32_t bits = f32_bits(v + 0.0f);
-	return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
 /* A prefix of the candidates ordered by (logit descending, id ascending): all with a larger key, and the
  * first n_ties of those with this key. */
 struct cut {
@@ -315,8 +270,8 @@ struct cut {
 	uint64_t n_ties;
 };
 
-/* The shortest prefix whose weight units (or, without weights, whose number) reach target; 1 <= target <= the
- * sum. */
+/* The shortest prefix whose weight grains (or, without weights, whose number) reach target; 1 <= target <=
+ * the sum. */
 static struct cut find_cut(struct sampler *s, const float *logits, const float *weights, uint32_t n,
 			   uint64_t target)
 {
@@ -327,8 +282,8 @@ static struct cut find_cut(struct sampler *s, const float *logits, const float *
 		memset(s->buckets, 0, n_buckets * sizeof *s->buckets);
 		for (uint32_t j = 0; j < n_inside; j++) {
 			uint32_t i = digit ? s->inside[j] : j;
-			uint64_t units = weights ? weight_units(weights[i]) : 1;
-			s->buckets[key_of(logits[i]) >> shifts[digit] & (n_buckets - 1)] += units;
+			uint64_t grains = weights ? weight_grains(weights[i]) : 1;
+			s->buckets[logit_key(logits[i]) >> shifts[digit] & (n_buckets - 1)] += grains;
 		}
 		uint32_t bucket = n_buckets - 1;
 		while (bucket > 0 && s->buckets[bucket] < target)
@@ -337,12 +292,12 @@ static struct cut find_cut(struct sampler *s, const float *logits, const float *
 		uint32_t kept = 0;
 		for (uint32_t j = 0; j < n_inside; j++) {
 			uint32_t i = digit ? s->inside[j] : j;
-			if (key_of(logits[i]) >> shifts[digit] == key >> shifts[digit])
+			if (logit_key(logits[i]) >> shifts[digit] == key >> shifts[digit])
 				s->inside[kept++] = i;
 		}
 		n_inside = kept;
 	}
-	uint64_t each = weights && n_inside ? weight_units(weights[s->inside[0]]) : 1;
+	uint64_t each = weights && n_inside ? weight_grains(weights[s->inside[0]]) : 1;
 	return (struct cut){key, (target + each - 1) / each};
 }
 
@@ -353,7 +308,7 @@ static uint32_t keep_cut(struct sampler *s, const float *logits, const int32_t *
 {
 	uint32_t kept = 0;
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t key = key_of(logits[i]);
+		uint32_t key = logit_key(logits[i]);
 		if (key < cut.key || (key == cut.key && cut.n_ties == 0))
 			continue;
 		cut.n_ties -= key == cut.key;
@@ -409,19 +364,19 @@ static uint32_t take_min_p(struct sampler *s, uint32_t n, float min_p)
 	return kept;
 }
 
-/* The candidate in whose units, counted in the order of ids, a random point of their sum lies. */
+/* The candidate in whose grains, counted in the order of ids, a random point of their sum lies. */
 static int32_t draw(const struct sampler *s, uint32_t n, uint64_t seed, uint64_t pos)
 {
 	enum { BLOCK = 1024 };
 	uint32_t words[4], i = 0;
-	uint64_t sum = s->passes->sum(s->weights, n), units;
+	uint64_t sum = s->passes->sum(s->weights, n), grains;
 	rng_words(seed, RNG_STREAM_SAMPLER, pos, words);
 	uint64_t random = (uint64_t)words[0] << 32 | words[1];
 	uint64_t point = (uint64_t)((unsigned __int128)random * sum >> 64); /* 0 .. sum - 1 */
-	for (; n - i > BLOCK && point >= (units = s->passes->sum(s->weights + i, BLOCK)); i += BLOCK)
-		point -= units;
-	for (; i < n - 1 && point >= (units = weight_units(s->weights[i])); i++)
-		point -= units;
+	for (; n - i > BLOCK && point >= (grains = s->passes->sum(s->weights + i, BLOCK)); i += BLOCK)
+		point -= grains;
+	for (; i < n - 1 && point >= (grains = weight_grains(s->weights[i])); i++)
+		point -= grains;
 	return s->ids[i];
 }
 
@@ -434,7 +389,7 @@ void sampler_draw(struct sampler *s, const float *logits, uint64_t pos, struct c
 	if (!(model_largest > -INFINITY))
 		return;
 	s->passes->weigh(s->weights, s->x, model_largest, 1, s->n_vocab);
-	double model_log_sum = log((double)s->passes->sum(s->weights, s->n_vocab) * 0x1p-40);
+	uint64_t model_sum = s->passes->sum(s->weights, s->n_vocab);
 	float largest = adjust(s, seq, model_largest);
 	if (!(largest > -INFINITY))
 		return;
@@ -449,5 +404,5 @@ void sampler_draw(struct sampler *s, const float *logits, uint64_t pos, struct c
 		n = take_min_p(s, n, p->min_p);
 		seq->token = draw(s, n, p->seed, pos);
 	}
-	seq->logprob = (float)((double)(clean(logits[seq->token]) - model_largest) - model_log_sum);
+	seq->logprob = weight_logprob(logit_clean(logits[seq->token]), model_largest, model_sum);
 }

@@ -4,6 +4,7 @@
  * candidates is kept: a candidate is what lies before a limit in the order (logit descending, id ascending),
  * and weights are computed again where they are needed, which is cheaper than their memory.
  */
+#include "base/rng.h"
 #include "compute/cuda/kernels.h"
 #include "compute/cuda/ptx.cuh"
 #include "compute/cuda/sample.cuh"
@@ -17,7 +18,6 @@ enum {
 	FEW_THREADS = 128, /* for vocabularies of up to FEW_TOKENS */
 	MANY_THREADS = 1024,
 	FEW_TOKENS = 4096,
-	RNG_STREAM = 1, /* RNG_STREAM_SAMPLER */
 };
 
 /* The tokens before a limit: all with a larger key, and of those with this key the ids up to id. */
@@ -44,15 +44,9 @@ struct draw {
 	struct limit limit;
 };
 
-__device__ __forceinline__ uint32_t key_of(float v)
-{
-	uint32_t bits = __float_as_uint(v + 0.0f); /* -0 counts as 0 */
-	return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
 __device__ __forceinline__ bool inside(struct limit limit, float x, uint32_t id)
 {
-	uint32_t key = key_of(x);
+	uint32_t key = logit_key(x);
 	return key > limit.key || (key == limit.key && id <= limit.id);
 }
 
@@ -113,7 +107,7 @@ __device__ void apply_bias(const struct draw *d, const uint32_t *pairs)
 		float v = d->x[id];
 		for (uint32_t j = i; j < d->p.n_bias; j++)
 			if (pairs[2 * j] == id)
-				v = clean(v + __uint_as_float(pairs[2 * j + 1]));
+				v = logit_clean(v + __uint_as_float(pairs[2 * j + 1]));
 		d->x[id] = v;
 	}
 	__syncthreads();
@@ -126,7 +120,7 @@ __device__ void apply_repetition(const struct draw *d, const uint32_t *history)
 		if (id >= d->n || atomicAdd(&d->counts[id], 1u))
 			continue;
 		float v = d->x[id];
-		d->x[id] = clean(v > 0 ? v / d->p.repetition_penalty : v * d->p.repetition_penalty);
+		d->x[id] = logit_clean(v > 0 ? v / d->p.repetition_penalty : v * d->p.repetition_penalty);
 	}
 	__syncthreads();
 	for (uint32_t i = threadIdx.x; i < d->p.n_history; i += blockDim.x)
@@ -146,7 +140,7 @@ __device__ void apply_frequency(const struct draw *d, const uint32_t *history)
 		if (count == 0)
 			continue;
 		float v = d->x[id] - (float)count * d->p.frequency_penalty;
-		d->x[id] = clean(v - d->p.presence_penalty);
+		d->x[id] = logit_clean(v - d->p.presence_penalty);
 	}
 	__syncthreads();
 }
@@ -174,13 +168,13 @@ __device__ bool adjust(const struct draw *d, const uint32_t *words)
 	return changed;
 }
 
-/* What a token counts in a search: nothing outside the limit; its units, or 1. */
+/* What a token counts in a search: nothing outside the limit; its grains, or 1. */
 __device__ __forceinline__ unsigned long long count_of(const struct draw *d, uint32_t i, bool weighted)
 {
 	float x = d->x[i];
 	if (!inside(d->limit, x, i))
 		return 0;
-	return weighted ? units_of(weight_of(x, d->largest, d->temperature)) : 1;
+	return weighted ? weight_grains(weight_of(x, d->largest, d->temperature)) : 1;
 }
 
 /* The highest bucket with which the sum from the top reaches the target, into s->bucket; s->target becomes
@@ -217,7 +211,7 @@ __device__ uint32_t find_tie(const struct draw *d, uint32_t key, unsigned long l
 	unsigned long long own = 0;
 	for (uint32_t base = d->from; base < d->to; base += 32) {
 		uint32_t i = base + lane;
-		bool tie = i < d->to && key_of(d->x[i]) == key && inside(d->limit, d->x[i], i);
+		bool tie = i < d->to && logit_key(d->x[i]) == key && inside(d->limit, d->x[i], i);
 		own += (unsigned)__popc(__ballot_sync(FULL_WARP, tie));
 	}
 	if (lane == 0)
@@ -229,7 +223,7 @@ __device__ uint32_t find_tie(const struct draw *d, uint32_t key, unsigned long l
 	if (before < n && n <= before + own)
 		for (uint32_t base = d->from; base < d->to; base += 32) {
 			uint32_t i = base + lane;
-			bool tie = i < d->to && key_of(d->x[i]) == key && inside(d->limit, d->x[i], i);
+			bool tie = i < d->to && logit_key(d->x[i]) == key && inside(d->limit, d->x[i], i);
 			unsigned ties = __ballot_sync(FULL_WARP, tie);
 			unsigned rank = (unsigned)__popc(ties & ((2u << lane) - 1));
 			if (tie && before + rank == n)
@@ -242,7 +236,7 @@ __device__ uint32_t find_tie(const struct draw *d, uint32_t key, unsigned long l
 	return id;
 }
 
-/* The limit of the shortest beginning whose units (or, not weighted, whose number) reach target. */
+/* The limit of the shortest beginning whose grains (or, not weighted, whose number) reach target. */
 __device__ struct limit find_limit(const struct draw *d, bool weighted, unsigned long long target)
 {
 	struct sample_shared *s = d->s;
@@ -255,7 +249,7 @@ __device__ struct limit find_limit(const struct draw *d, bool weighted, unsigned
 			s->buckets[i] = 0;
 		__syncthreads();
 		for (uint32_t i = threadIdx.x; i < d->n; i += blockDim.x) {
-			uint32_t k = key_of(d->x[i]);
+			uint32_t k = logit_key(d->x[i]);
 			if (digit && k >> (digit == 1 ? 21 : 10) != key >> (digit == 1 ? 21 : 10))
 				continue;
 			unsigned long long count = count_of(d, i, weighted);
@@ -268,51 +262,41 @@ __device__ struct limit find_limit(const struct draw *d, bool weighted, unsigned
 		__syncthreads();
 		key |= s->bucket << shift;
 	}
-	/* All tokens of this key have the same logit, so the same units. */
+	/* All tokens of this key have the same logit, so the same grains. */
 	uint32_t bits = key & 0x80000000u ? key ^ 0x80000000u : ~key;
 	unsigned long long each =
-		weighted ? units_of(weight_of(__uint_as_float(bits), d->largest, d->temperature)) : 1;
+		weighted ? weight_grains(weight_of(__uint_as_float(bits), d->largest, d->temperature)) : 1;
 	struct limit found;
 	found.key = key;
 	found.id = find_tie(d, key, (s->target + each - 1) / each);
 	return found;
 }
 
-/* The units with which a token takes part in the draw. */
-__device__ __forceinline__ unsigned long long draw_units(const struct draw *d, uint32_t i)
+/* The grains with which a token takes part in the draw. */
+__device__ __forceinline__ unsigned long long draw_grains(const struct draw *d, uint32_t i)
 {
 	float x = d->x[i];
 	if (!inside(d->limit, x, i))
 		return 0;
 	float w = weight_of(x, d->largest, d->temperature);
-	return w < d->min_p ? 0 : units_of(w);
+	return w < d->min_p ? 0 : weight_grains(w);
 }
 
-/* First two words of Philox4x32-10 (base/rng.h). */
+/* The first two words of the draw's. */
 __device__ unsigned long long random_64(uint64_t seed, uint64_t pos)
 {
-	uint32_t c0 = (uint32_t)pos, c1 = (uint32_t)(pos >> 32), c2 = RNG_STREAM, c3 = 0;
-	uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-	for (int round = 0; round < 10; round++) {
-		uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;
-		uint32_t n0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0, n2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-		c1 = (uint32_t)p1;
-		c3 = (uint32_t)p0;
-		c0 = n0;
-		c2 = n2;
-		k0 += 0x9E3779B9u;
-		k1 += 0xBB67AE85u;
-	}
-	return (unsigned long long)c0 << 32 | c1;
+	uint32_t words[4];
+	rng_words(seed, RNG_STREAM_SAMPLER, pos, words);
+	return (unsigned long long)words[0] << 32 | words[1];
 }
 
-/* The token in whose units, walked in the order of ids, the random point lies. */
+/* The token in whose grains, walked in the order of ids, the random point lies. */
 __device__ uint32_t draw_point(const struct draw *d)
 {
 	uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32;
 	unsigned long long own = 0, sum = 0, before = 0;
 	for (uint32_t i = d->from + lane; i < d->to; i += 32)
-		own += draw_units(d, i);
+		own += draw_grains(d, i);
 	for (int bit = 16; bit >= 1; bit /= 2)
 		own += __shfl_xor_sync(FULL_WARP, own, bit);
 	if (lane == 0)
@@ -326,14 +310,14 @@ __device__ uint32_t draw_point(const struct draw *d)
 	if (before <= point && point < before + own)
 		for (uint32_t base = d->from; base < d->to; base += 32) {
 			uint32_t i = base + lane;
-			unsigned long long units = i < d->to ? draw_units(d, i) : 0, reached = units;
+			unsigned long long grains = i < d->to ? draw_grains(d, i) : 0, reached = grains;
 			for (uint32_t step = 1; step < 32; step *= 2) {
 				unsigned long long lower = __shfl_up_sync(FULL_WARP, reached, step);
 				if (lane >= step)
 					reached += lower;
 			}
-			unsigned long long from = before + reached - units;
-			if (from <= point && point < from + units)
+			unsigned long long from = before + reached - grains;
+			if (from <= point && point < from + grains)
 				d->s->id = i;
 			before += __shfl_sync(FULL_WARP, reached, 31);
 		}
@@ -392,13 +376,13 @@ __global__ void __launch_bounds__(MANY_THREADS) sample_kernel(const struct sampl
 
 	float top = -INFINITY;
 	for (uint32_t i = threadIdx.x; i < d.n; i += blockDim.x) {
-		d.x[i] = clean(logits[i]);
+		d.x[i] = logit_clean(logits[i]);
 		top = fmaxf(top, d.x[i]);
 	}
 	float model_largest = block_max(s, top);
 	unsigned long long model_sum = 0;
 	for (uint32_t i = threadIdx.x; i < d.n && model_largest > -INFINITY; i += blockDim.x)
-		model_sum += units_of(weight_of(d.x[i], model_largest, 1.0f));
+		model_sum += weight_grains(weight_of(d.x[i], model_largest, 1.0f));
 	model_sum = block_sum(s, model_sum);
 	d.largest = model_largest;
 	if (model_largest > -INFINITY && adjust(&d, a.words))
@@ -414,7 +398,7 @@ __global__ void __launch_bounds__(MANY_THREADS) sample_kernel(const struct sampl
 	uint32_t token = d.p.temperature == 0 ? draw_greedy(&d) : draw_weighted(&d);
 	if (threadIdx.x == 0) {
 		result->token = (int32_t)token;
-		result->logprob = logprob_of(clean(logits[token]), model_largest, model_sum);
+		result->logprob = weight_logprob(logit_clean(logits[token]), model_largest, model_sum);
 	}
 }
 

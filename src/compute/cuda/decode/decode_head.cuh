@@ -11,7 +11,7 @@ namespace
 {
 
 struct best {
-	float logit; /* clean() of it */
+	float logit; /* logit_clean() of it */
 	uint32_t id;
 };
 
@@ -44,7 +44,7 @@ __device__ __forceinline__ void block_best(const struct block *b, struct best *o
 	sync_workers();
 }
 
-__device__ __forceinline__ unsigned long long block_units(const struct block *b, unsigned long long v)
+__device__ __forceinline__ unsigned long long block_grains(const struct block *b, unsigned long long v)
 {
 	for (int bit = 16; bit >= 1; bit /= 2)
 		v += __shfl_xor_sync(FULL_WARP, v, bit);
@@ -85,7 +85,7 @@ __device__ __forceinline__ void draw_greedy(const struct block *b)
 	struct best own = {-INFINITY, CUDA_NOTHING};
 	sync_workers(); /* all rows are written */
 	for (uint32_t i = t; i < n; i += WORKERS)
-		take_better(&own, clean(a->logits[first + i]), first + i);
+		take_better(&own, logit_clean(a->logits[first + i]), first + i);
 	block_best(b, &own);
 	if (t == 0) {
 		store_tagged(mine, __float_as_uint(own.logit), a->run);
@@ -98,8 +98,8 @@ __device__ __forceinline__ void draw_greedy(const struct block *b)
 	bool none = !(own.logit > -INFINITY);
 	unsigned long long sum = 0;
 	for (uint32_t i = t; i < n && !none; i += WORKERS)
-		sum += units_of(weight_of(clean(a->logits[first + i]), own.logit, 1.0f));
-	sum = block_units(b, sum);
+		sum += weight_grains(weight_of(logit_clean(a->logits[first + i]), own.logit, 1.0f));
+	sum = block_grains(b, sum);
 	if (t == 0) {
 		store_tagged(mine + 2, (uint32_t)sum, a->run);
 		store_tagged(mine + 3, (uint32_t)(sum >> 32), a->run);
@@ -110,11 +110,11 @@ __device__ __forceinline__ void draw_greedy(const struct block *b)
 	for (uint32_t i = t; i < gridDim.x; i += WORKERS)
 		sum += await_value(a->tagged + 4 * i + 2, a->run) |
 		       (unsigned long long)await_value(a->tagged + 4 * i + 3, a->run) << 32;
-	sum = block_units(b, sum);
+	sum = block_grains(b, sum);
 	if (t)
 		return;
 	a->drawn->token = none ? -1 : (int32_t)own.id;
-	a->drawn->logprob = none ? -INFINITY : logprob_of(own.logit, own.logit, sum);
+	a->drawn->logprob = none ? -INFINITY : weight_logprob(own.logit, own.logit, sum);
 	*a->feed = none ? -1 : (int32_t)own.id;
 }
 

@@ -42,6 +42,7 @@
 
 #include <stdbool.h>
 
+#include "base/host_device.h"
 #include "compute/cuda/kernels.h"
 
 enum {
@@ -69,46 +70,40 @@ struct tile_matrix {
 	uint32_t group;  /* paired: units of a tile in a group, a power of two; else 0 */
 };
 
-#ifdef __CUDACC__
-#define TILE_FN __host__ __device__ __forceinline__
-#else
-#define TILE_FN inline
-#endif
-
 /* FULL: does a product need the sums of the activations besides? */
-static TILE_FN bool tile_has_mins(uint32_t format)
+static HOST_DEVICE bool tile_has_mins(uint32_t format)
 {
 	return format == CUDA_Q4_1 || format == CUDA_Q5_1 || format == CUDA_Q4_K || format == CUDA_Q5_K;
 }
 
 /* First unit of segment s; of segment TILE_SEGMENTS: the number of units. */
-static TILE_FN uint32_t tile_segment(uint32_t n_units, uint32_t s)
+static HOST_DEVICE uint32_t tile_segment(uint32_t n_units, uint32_t s)
 {
 	return n_units * s / TILE_SEGMENTS; /* a row has fewer than 2^27 units */
 }
 
 /* Paired: units of a group, as many as a copy of decode's should bring: 8, 4, 2 or 1. */
-static TILE_FN uint32_t tile_group_units(uint32_t unit_bytes)
+static HOST_DEVICE uint32_t tile_group_units(uint32_t unit_bytes)
 {
 	uint32_t most = TILE_GROUP_BYTES / 2 / unit_bytes;
 	return most >= 8 ? 8 : most >= 4 ? 4 : most >= 2 ? 2 : 1;
 }
 
 /* Paired: bytes of a group of n units. */
-static TILE_FN uint32_t tile_group_bytes(uint32_t n, uint32_t unit_bytes)
+static HOST_DEVICE uint32_t tile_group_bytes(uint32_t n, uint32_t unit_bytes)
 {
 	return (2 * n * unit_bytes + TILE_LINE - 1) / TILE_LINE * TILE_LINE;
 }
 
 /* Paired: bytes of n units of a pair, the first of which begins a group. */
-static TILE_FN uint32_t tile_pair_bytes(uint32_t n, uint32_t unit_bytes, uint32_t group)
+static HOST_DEVICE uint32_t tile_pair_bytes(uint32_t n, uint32_t unit_bytes, uint32_t group)
 {
 	return n / group * tile_group_bytes(group, unit_bytes) + tile_group_bytes(n % group, unit_bytes);
 }
 
 /* Where segment s begins; of segment TILE_SEGMENTS: where the matrix ends. */
-static TILE_FN uint64_t tile_segment_at(uint32_t n_tiles, uint32_t n_units, uint32_t unit_bytes,
-					uint32_t group, uint32_t s)
+static HOST_DEVICE uint64_t tile_segment_at(uint32_t n_tiles, uint32_t n_units, uint32_t unit_bytes,
+					    uint32_t group, uint32_t s)
 {
 	uint32_t first = tile_segment(n_units, s), least = n_units / TILE_SEGMENTS;
 	if (group == 0)
@@ -119,13 +114,13 @@ static TILE_FN uint64_t tile_segment_at(uint32_t n_tiles, uint32_t n_units, uint
 	return (uint64_t)((n_tiles + 1) / 2) * ((uint64_t)s * bytes + (uint64_t)longer * more);
 }
 
-static TILE_FN uint64_t tile_bytes(const struct tile_matrix *m)
+static HOST_DEVICE uint64_t tile_bytes(const struct tile_matrix *m)
 {
 	return tile_segment_at(m->n_tiles, m->n_units, m->unit_bytes, m->group, TILE_SEGMENTS);
 }
 
 /* Where unit u (from 0) of a tile's segment of n units lies in that segment. */
-static TILE_FN uint64_t tile_unit_at(const struct tile_matrix *m, uint32_t tile, uint32_t n, uint32_t u)
+static HOST_DEVICE uint64_t tile_unit_at(const struct tile_matrix *m, uint32_t tile, uint32_t n, uint32_t u)
 {
 	if (m->group == 0)
 		return ((uint64_t)tile * n + u) * m->unit_bytes;
@@ -137,7 +132,7 @@ static TILE_FN uint64_t tile_unit_at(const struct tile_matrix *m, uint32_t tile,
 }
 
 /* Where a tile's unit `unit` (of the row), which is in segment s, lies. */
-static TILE_FN uint64_t tile_offset(const struct tile_matrix *m, uint32_t tile, uint32_t s, uint32_t unit)
+static HOST_DEVICE uint64_t tile_offset(const struct tile_matrix *m, uint32_t tile, uint32_t s, uint32_t unit)
 {
 	uint32_t first = tile_segment(m->n_units, s), n = tile_segment(m->n_units, s + 1) - first;
 	return tile_segment_at(m->n_tiles, m->n_units, m->unit_bytes, m->group, s) +
