@@ -230,11 +230,25 @@ bool decode_is_greedy(const struct cuda_draw *draw)
 	       draw->mask == CUDA_NOTHING;
 }
 
+/* Counts the launch. Before tags would come twice, all that are there are emptied, on the stream between two
+ * launches; even and odd launches take turns across it, as the sets of words do. */
+static enum hokku_code count_launch(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
+{
+	if (d->args.launch >= decode_last_launch(d->args.n_layers)) {
+		CUDA_TRY(&c->device, err, cudaMemsetAsync(d->args.tagged, 0, d->tagged_bytes, c->stream));
+		d->args.launch &= 1;
+	}
+	d->args.launch++;
+	d->args.now = d->words[d->args.launch & 1];
+	d->args.other = d->words[~d->args.launch & 1];
+	return HOKKU_OK;
+}
+
 enum hokku_code decode_launch(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
-	d->args.run++;
-	d->args.now = d->words[d->args.run & 1];
-	d->args.other = d->words[~d->args.run & 1];
+	enum hokku_code rc = count_launch(c, d, err);
+	if (rc)
+		return rc;
 	cudaError_t e = decode_start(&d->args, d->grid, d->shared_bytes, c->stream);
 	return cuda_check(&c->device, e, "decode_start", err);
 }

@@ -449,7 +449,7 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 {
 	const struct decode_args *a = b->a;
 	uint32_t row = 8 * i + b->lane % 4 * 2, head = it->head * a->group + row,
-		 tag = a->run * a->n_layers + l;
+		 tag = a->launch * a->n_layers + l;
 	bool whole = a->pos < SPLIT;
 	struct chains d = {};
 	uint4 heads[KV_BLOCKS][PLANES];
@@ -491,7 +491,7 @@ __device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint3
 					uint32_t n_splits)
 {
 	const struct decode_args *a = b->a;
-	uint32_t column = b->thread, tag = a->run * a->n_layers + l;
+	uint32_t column = b->thread, tag = a->launch * a->n_layers + l;
 	if (column - b->lane >= a->head_dim)
 		return;
 	column = least(column, a->head_dim - 1);

@@ -88,12 +88,12 @@ __device__ __forceinline__ void draw_greedy(const struct block *b)
 		take_better(&own, logit_clean(a->logits[first + i]), first + i);
 	block_best(b, &own);
 	if (t == 0) {
-		store_tagged(mine, __float_as_uint(own.logit), a->run);
-		store_tagged(mine + 1, own.id, a->run);
+		store_tagged(mine, __float_as_uint(own.logit), a->launch);
+		store_tagged(mine + 1, own.id, a->launch);
 	}
 	for (uint32_t i = t; i < gridDim.x; i += WORKERS)
-		take_better(&own, __uint_as_float(await_value(a->tagged + 4 * i, a->run)),
-			    await_value(a->tagged + 4 * i + 1, a->run));
+		take_better(&own, __uint_as_float(await_value(a->tagged + 4 * i, a->launch)),
+			    await_value(a->tagged + 4 * i + 1, a->launch));
 	block_best(b, &own);
 	bool none = !(own.logit > -INFINITY);
 	unsigned long long sum = 0;
@@ -101,15 +101,15 @@ __device__ __forceinline__ void draw_greedy(const struct block *b)
 		sum += weight_grains(weight_of(logit_clean(a->logits[first + i]), own.logit, 1.0f));
 	sum = block_grains(b, sum);
 	if (t == 0) {
-		store_tagged(mine + 2, (uint32_t)sum, a->run);
-		store_tagged(mine + 3, (uint32_t)(sum >> 32), a->run);
+		store_tagged(mine + 2, (uint32_t)sum, a->launch);
+		store_tagged(mine + 3, (uint32_t)(sum >> 32), a->launch);
 	}
 	if (blockIdx.x)
 		return;
 	sum = 0;
 	for (uint32_t i = t; i < gridDim.x; i += WORKERS)
-		sum += await_value(a->tagged + 4 * i + 2, a->run) |
-		       (unsigned long long)await_value(a->tagged + 4 * i + 3, a->run) << 32;
+		sum += await_value(a->tagged + 4 * i + 2, a->launch) |
+		       (unsigned long long)await_value(a->tagged + 4 * i + 3, a->launch) << 32;
 	sum = block_grains(b, sum);
 	if (t)
 		return;

@@ -116,10 +116,13 @@ struct decode_args {
 	const int32_t *fed;    /* not NULL: the token is there, on the device, instead */
 	uint32_t *now, *other; /* device (n_layers * per_layer): the launch's words, and the other set */
 	struct decode_words at;
-	uint64_t *tagged;         /* device: words with a tag: parts of attention, the likeliest token */
-	uint32_t n_split_max;     /* splits that there is room for in tagged */
-	uint32_t run;             /* number of the launch, from 1: never twice the same */
-	float *logits;            /* (n_vocab) */
+	uint64_t *tagged; /* device: words with a tag: parts of attention (tag: launch * n_layers + layer),
+			   * the likeliest token (launch). Readers wait for the tag of their own, so none may
+			   * stand there from before; at first all are 0, which is nobody's */
+	uint32_t n_split_max; /* splits that there is room for in tagged */
+	uint32_t launch; /* its number: 1 .. decode_last_launch(n_layers), then from 1 or 2 on again, the tags
+			    gone */
+	float *logits;   /* (n_vocab) */
 	struct cuda_drawn *drawn; /* greedy: token and logprob */
 	int32_t *feed;            /* greedy: the token, for the next launch */
 	uint32_t greedy;
@@ -127,6 +130,13 @@ struct decode_args {
 	uint32_t ring_bytes; /* of each warp */
 	uint32_t k_max;      /* most columns of a matrix, a multiple of 32 */
 };
+
+/* The largest number of a launch whose tags fit 32 bits. A launch a token of 2,000 a second and 24 layers
+ * comes there after 24 hours; decode_launch then empties the tagged words and counts anew. */
+static HOST_DEVICE uint32_t decode_last_launch(uint32_t n_layers)
+{
+	return 0xFFFFFFFFu / n_layers - 1;
+}
 
 /* The launch, of the kernel for the model's planes, formats and heads. sm_90 and later; shared_bytes as
  * planned (decode_plan.h). */
