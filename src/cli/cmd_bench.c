@@ -17,17 +17,14 @@ const struct cmd cmd_bench = {
 	.name = "bench",
 	.usage = "bench [MODEL] [options] | bench tokenize ...",
 	.summary = "measure how fast a model runs, and the machine's limits beside it",
-	.help = "Prefill: one prompt of N random tokens, in steps of --batch. Decode: N tokens one after "
-		"another from\n"
-		"an empty context, each the likeliest. One run of each warms up; the table shows the median, "
-		"the\n"
-		"slowest and the fastest of the others. Bytes are the weights' (and the KV cache's), read "
-		"once a\n"
-		"step; operations are two a multiply-add. The limits are measured in the same minute, with "
-		"the same\n"
+	.help = "Prefill: one prompt of N random tokens, in steps of --batch. Decode: N tokens one after another from\n"
+		"an empty context, each the likeliest. One run of each warms up; the table shows the median, the\n"
+		"slowest and the fastest of the others. Bytes are the weights' (and the KV cache's), read once a\n"
+		"step; operations are two a multiply-add. The limits are measured in the same minute, with the same\n"
 		"threads or on the same GPU.\n"
 		"Without MODEL it takes the bundled one. `hokku bench tokenize` measures the tokenizer.\n\n"
-		"Example:\n  hokku bench model.gguf --threads 2 --json\n",
+		"Example:\n"
+		"  hokku bench model.gguf --threads 2 --json\n",
 	.run = run,
 };
 

@@ -18,17 +18,11 @@ const struct cmd cmd_detokenize = {
 	.name = "detokenize",
 	.usage = "detokenize [MODEL] [ID...] [OPTIONS]",
 	.summary = "turn token ids into the bytes they stand for",
-	.help = "Without MODEL, a GGUF file, the bundled haiku model's vocabulary is used: the first operand "
-		"is a model\n"
-		"unless it begins with a digit (write ./7b.gguf for such a file). Without ids they are read "
-		"from standard\n"
-		"input; blanks, commas and brackets between them are passed over. The exact bytes are "
-		"written, with no\n"
-		"line end added; special tokens give their name, unused ones ([PAD151700]) nothing. With "
-		"--text\n"
-		"what is no UTF-8 becomes U+FFFD, as in a streamed answer. --json-lines takes a JSON array "
-		"of "
-		"ids\n"
+	.help = "Without MODEL, a GGUF file, the bundled haiku model's vocabulary is used: the first operand is a model\n"
+		"unless it begins with a digit (write ./7b.gguf for such a file). Without ids they are read from standard\n"
+		"input; blanks, commas and brackets between them are passed over. The exact bytes are written, with no\n"
+		"line end added; special tokens give their name, unused ones ([PAD151700]) nothing. With --text\n"
+		"what is no UTF-8 becomes U+FFFD, as in a streamed answer. --json-lines takes a JSON array of ids\n"
 		"a line and gives a JSON string a line (as --text).\n\n"
 		"Examples:\n"
 		"  hokku detokenize 84 312 9\n"

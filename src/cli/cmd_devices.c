@@ -15,9 +15,9 @@ const struct cmd cmd_devices = {
 	.name = "devices",
 	.usage = "devices [--measure] [--json]",
 	.summary = "list what can compute",
-	.help = "A GPU needs the plugin libhokku-cuda.so, beside hokku or in a folder of "
-		"HOKKU_PLUGIN_PATH.\n\n"
-		"Example:\n  hokku devices --measure\n",
+	.help = "A GPU needs the plugin libhokku-cuda.so, beside hokku or in a folder of HOKKU_PLUGIN_PATH.\n\n"
+		"Example:\n"
+		"  hokku devices --measure\n",
 	.run = run,
 };
 

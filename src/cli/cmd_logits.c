@@ -18,12 +18,11 @@ const struct cmd cmd_logits = {
 	.name = "logits",
 	.usage = "logits [MODEL] --tokens ID,ID,... -o FILE [--all] [OPTIONS]",
 	.summary = "run tokens through a model and write the logits as a NumPy file",
-	.help = "FILE is NumPy format 1.0, float32 in C order, of shape (1, n_vocab): the logits after the "
-		"last\n"
-		"token; with --all of shape (n_tokens, n_vocab). They are as the model gave them: before "
-		"any\n"
+	.help = "FILE is NumPy format 1.0, float32 in C order, of shape (1, n_vocab): the logits after the last\n"
+		"token; with --all of shape (n_tokens, n_vocab). They are as the model gave them: before any\n"
 		"temperature or penalty. Without MODEL, a GGUF file, the haiku model inside hokku is run.\n\n"
-		"Example:\n  hokku logits model.gguf --tokens 1,2,3 --all -o out.npy\n",
+		"Example:\n"
+		"  hokku logits model.gguf --tokens 1,2,3 --all -o out.npy\n",
 	.run = run,
 };
 

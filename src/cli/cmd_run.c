@@ -23,18 +23,14 @@ const struct cmd cmd_run = {
 	.name = "run",
 	.usage = "run [MODEL] [-p PROMPT | -f FILE] [OPTIONS]",
 	.summary = "answer a prompt, streamed to standard output",
-	.help = "Without MODEL, a GGUF file, the haiku model inside the program answers. Without -p and -f "
-		"the\n"
-		"prompt is read from standard input; one line end (LF or CRLF) at the end of a file or of "
-		"standard\ninput is "
-		"left out. A model with a chat template gets the prompt as the user's message; --raw sends "
-		"it as\n"
+	.help = "Without MODEL, a GGUF file, the haiku model inside the program answers. Without -p and -f the\n"
+		"prompt is read from standard input; one line end (LF or CRLF) at the end of a file or of standard\n"
+		"input is left out. A model with a chat template gets the prompt as the user's message; --raw sends it as\n"
 		"it is. Progress, timing and the seed go to standard error, if that is a terminal or with\n"
 		"--verbose. Ctrl-C ends the answer (exit code 130).\n\n"
 		"Examples:\n"
 		"  hokku run -p \"autumn rain\"\n"
-		"  hokku run qwen2.5-0.5b-instruct-q8_0.gguf -p \"Name three rivers.\" --temperature 0 -n "
-		"64\n"
+		"  hokku run qwen2.5-0.5b-instruct-q8_0.gguf -p \"Name three rivers.\" --temperature 0 -n 64\n"
 		"  git diff | hokku run model.gguf --system \"Write a commit message.\" -n 100\n",
 	.run = run,
 };

@@ -13,21 +13,15 @@ const struct cmd cmd_serve = {
 	.name = "serve",
 	.usage = "serve [MODEL] [OPTIONS]",
 	.summary = "answer requests over HTTP",
-	.help = "Without MODEL (a GGUF file) the haiku model inside the program is served. When connections "
-		"are\n"
-		"accepted, one line on stderr says where: \"hokku: listening on http://127.0.0.1:8080\". The "
-		"model is\n"
-		"loaded after that; GET /health tells how far it is. SIGTERM and SIGINT let running requests "
-		"finish\n"
-		"for up to 5 seconds; a second one ends the program at once. docs/http.md is the manual of "
-		"the API.\n"
-		"\n"
+	.help = "Without MODEL (a GGUF file) the haiku model inside the program is served. When connections are\n"
+		"accepted, one line on stderr says where: \"hokku: listening on http://127.0.0.1:8080\". The model is\n"
+		"loaded after that; GET /health tells how far it is. SIGTERM and SIGINT let running requests finish\n"
+		"for up to 5 seconds; a second one ends the program at once. docs/http.md is the manual of the API.\n\n"
 		"Examples:\n"
 		"  hokku serve\n"
 		"  hokku serve model.gguf --port 8000 --ctx 4096\n"
 		"  curl -N localhost:8080/v1/generate \\\n"
-		"    -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Write a haiku about autumn "
-		"rain.\"}]}'\n",
+		"    -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Write a haiku about autumn rain.\"}]}'\n",
 	.run = run,
 };
 

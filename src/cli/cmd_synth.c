@@ -11,12 +11,9 @@ const struct cmd cmd_synth = {
 	.usage = "synth --shape NAME|CONFIG.json --type TYPE -o OUT.gguf [--seed N]",
 	.summary = "make a model of a real shape with random weights",
 	.help = "For measuring speed and memory without a download; what such a model writes means nothing.\n"
-		"The same shape, type and seed give the same bytes. Shapes: qwen2.5-0.5b, qwen2.5-7b, or "
-		"the\n"
-		"config.json of any model that `hokku convert` takes. Types: F32, F16, BF16, Q8_0, Q4_0, "
-		"Q4_1,\n"
-		"Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, and the mixes Q4_K_M and Q5_K_M as llama.cpp makes them.\n"
-		"\n"
+		"The same shape, type and seed give the same bytes. Shapes: qwen2.5-0.5b, qwen2.5-7b, or the\n"
+		"config.json of any model that `hokku convert` takes. Types: F32, F16, BF16, Q8_0, Q4_0, Q4_1,\n"
+		"Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, and the mixes Q4_K_M and Q5_K_M as llama.cpp makes them.\n\n"
 		"Example:\n"
 		"  hokku synth --shape qwen2.5-0.5b --type Q4_K_M -o synth.gguf && hokku bench synth.gguf\n",
 	.run = run,

@@ -15,20 +15,15 @@ const struct cmd cmd_tokenize = {
 	.name = "tokenize",
 	.usage = "tokenize [MODEL] [-p TEXT | -f FILE] [OPTIONS]",
 	.summary = "turn text into the token ids of a model",
-	.help = "Without MODEL, a GGUF file, the bundled haiku model's vocabulary is used. Without -p and -f "
-		"the text\n"
-		"is standard input, taken byte for byte. Prints one token a line: its id, a tab, its text in "
-		"quotes.\n"
-		"--chat takes a JSON array of {\"role\", \"content\"} as the text and prints what the model "
-		"would be\n"
-		"given for it. --json-lines takes one JSON string (with --chat: array) a line and answers "
-		"each with\n"
+	.help = "Without MODEL, a GGUF file, the bundled haiku model's vocabulary is used. Without -p and -f the text\n"
+		"is standard input, taken byte for byte. Prints one token a line: its id, a tab, its text in quotes.\n"
+		"--chat takes a JSON array of {\"role\", \"content\"} as the text and prints what the model would be\n"
+		"given for it. --json-lines takes one JSON string (with --chat: array) a line and answers each with\n"
 		"one line, an array of ids.\n\n"
 		"Examples:\n"
 		"  hokku tokenize -p \"autumn rain\"\n"
 		"  hokku tokenize model.gguf -f README.md --count\n"
-		"  echo '[{\"role\": \"user\", \"content\": \"autumn rain\"}]' | hokku tokenize --chat "
-		"--ids\n",
+		"  echo '[{\"role\": \"user\", \"content\": \"autumn rain\"}]' | hokku tokenize --chat --ids\n",
 	.run = run,
 };
 

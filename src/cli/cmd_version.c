@@ -8,7 +8,8 @@ const struct cmd cmd_version = {
 	.name = "version",
 	.usage = "version",
 	.summary = "print the version",
-	.help = "Example:\n  hokku version\n",
+	.help = "Example:\n"
+		"  hokku version\n",
 	.run = run,
 };
 

@@ -16,9 +16,13 @@ struct row {
 static uint64_t list_classes(const struct compute_memory *m, struct row rows[N_CLASSES])
 {
 	const struct row all[N_CLASSES] = {
-		{"weights", "weights", m->weight_bytes},  {"kv", "KV", m->kv_bytes},
-		{"scratch", "scratch", m->scratch_bytes}, {"graphs", "graphs", m->graph_bytes},
+		/* clang-format off */
+		{"weights", "weights", m->weight_bytes},
+		{"kv", "KV", m->kv_bytes},
+		{"scratch", "scratch", m->scratch_bytes},
+		{"graphs", "graphs", m->graph_bytes},
 		{"runtime", "runtime", m->runtime_bytes},
+		/* clang-format on */
 	};
 	uint64_t sum = 0;
 	for (size_t i = 0; i < N_CLASSES; i++) {

@@ -136,10 +136,19 @@ static void make_q6_k(const uint8_t *random, float sigma, uint8_t *block)
 }
 
 static const struct synth_kind kinds[] = {
-	{TENSOR_F32, 2, NULL},         {TENSOR_F16, 2, NULL},         {TENSOR_BF16, 2, NULL},
-	{TENSOR_Q4_0, 18, make_q4_0},  {TENSOR_Q4_1, 17, make_q4_1},  {TENSOR_Q5_0, 22, make_q5_0},
-	{TENSOR_Q5_1, 21, make_q5_1},  {TENSOR_Q8_0, 33, make_q8_0},  {TENSOR_Q4_K, 137, make_q4_k},
-	{TENSOR_Q5_K, 169, make_q5_k}, {TENSOR_Q6_K, 209, make_q6_k},
+	/* clang-format off */
+	{TENSOR_F32, 2, NULL},
+	{TENSOR_F16, 2, NULL},
+	{TENSOR_BF16, 2, NULL},
+	{TENSOR_Q4_0, 18, make_q4_0},
+	{TENSOR_Q4_1, 17, make_q4_1},
+	{TENSOR_Q5_0, 22, make_q5_0},
+	{TENSOR_Q5_1, 21, make_q5_1},
+	{TENSOR_Q8_0, 33, make_q8_0},
+	{TENSOR_Q4_K, 137, make_q4_k},
+	{TENSOR_Q5_K, 169, make_q5_k},
+	{TENSOR_Q6_K, 209, make_q6_k},
+	/* clang-format on */
 };
 
 const struct synth_kind *synth_kind_get(enum tensor_type type)

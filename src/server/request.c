@@ -338,10 +338,16 @@ static const struct field {
 	const char *name;
 	enum hokku_code (*take)(struct gen_request *r, const struct jv *v, struct request_error *err);
 } fields[] = {
-	{"prompt", take_prompt}, {"messages", take_messages},
-	{"id", take_request_id}, {"stream", take_stream},
-	{"stop", take_stop},     {"max_tokens", take_max_tokens},
-	{"seed", take_seed},     {"logit_bias", take_logit_bias},
+	/* clang-format off */
+	{"prompt", take_prompt},
+	{"messages", take_messages},
+	{"id", take_request_id},
+	{"stream", take_stream},
+	{"stop", take_stop},
+	{"max_tokens", take_max_tokens},
+	{"seed", take_seed},
+	{"logit_bias", take_logit_bias},
+	/* clang-format on */
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields, MAX_KNOWN = 64 };
 

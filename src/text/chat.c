@@ -28,12 +28,20 @@ static const char bos_probe[] = "\x01"
 static const struct {
 	const char *marker, *name;
 } others[] = {
-	{"<|start_header_id|>", "Llama 3"}, {"[INST]", "Llama 2 or Mistral"},
-	{"<start_of_turn>", "Gemma"},       {"<|START_OF_TURN_TOKEN|>", "Command R"},
-	{"<|channel|>", "Harmony"},         {"<\uff5cUser\uff5c>", "DeepSeek"},
-	{"<|user|>", "Zephyr or Phi-3"},    {"<|im_sep|>", "Phi-4"},
-	{"GPT4 Correct User", "OpenChat"},  {"<|im_user|>", "Kimi"},
-	{"### Instruction", "Alpaca"},      {"USER: ", "Vicuna"},
+	/* clang-format off */
+	{"<|start_header_id|>", "Llama 3"},
+	{"[INST]", "Llama 2 or Mistral"},
+	{"<start_of_turn>", "Gemma"},
+	{"<|START_OF_TURN_TOKEN|>", "Command R"},
+	{"<|channel|>", "Harmony"},
+	{"<\uff5cUser\uff5c>", "DeepSeek"},
+	{"<|user|>", "Zephyr or Phi-3"},
+	{"<|im_sep|>", "Phi-4"},
+	{"GPT4 Correct User", "OpenChat"},
+	{"<|im_user|>", "Kimi"},
+	{"### Instruction", "Alpaca"},
+	{"USER: ", "Vicuna"},
+	/* clang-format on */
 };
 
 /* The shapes of message lists. The first rows every ChatML template must render; where a later one is

@@ -6,11 +6,15 @@
  *
  * Quantised: a panel is its heads, one a block, padded to 64 bytes, then its bodies, one a group of GROUP
  * columns. A body is quads: 64 bytes, four columns of each of 16 rows, as unsigned numbers; quad j has
- * columns 4 j .. 4 j + 3. Q8_0        8 quads of bytes, 128 too high four bits   4 x 64 bytes: quad j in the
- * low halves, quad j + 4 in the high halves five bits   the same, then 64 bytes whose bit j is the fifth bit
- * of quad j six bits    the same as four, then 64 bytes with bits 4 and 5 of quads 0 - 3, 64 with those of
- * quads 4 - 7 A head is (16) half floats: the scale, or scale and minimum; then for Q4_K and Q5_K 3 x 64
- * bytes of six-bit numbers (kernel_quant.h), for Q6_K (16 groups, 16 rows) signed bytes.
+ * columns 4 j .. 4 j + 3.
+ *
+ *     Q8_0        8 quads of bytes, 128 too high
+ *     four bits   4 x 64 bytes: quad j in the low halves, quad j + 4 in the high halves
+ *     five bits   the same, then 64 bytes whose bit j is the fifth bit of quad j
+ *     six bits    the same as four, then 64 bytes with bits 4 and 5 of quads 0 .. 3, 64 of quads 4 .. 7
+ *
+ * A head is (16) half floats: the scale, or scale and minimum; then for Q4_K and Q5_K 3 x 64 bytes of six-bit
+ * numbers (kernel_quant.h), for Q6_K (16 groups, 16 rows) signed bytes.
  */
 #ifndef COMPUTE_CPU_PACK_H
 #define COMPUTE_CPU_PACK_H

@@ -11,8 +11,14 @@
 
 #include "compute/cuda/device.h"
 
+/* clang-format off */
 #define LEDGER_CLASSES(X) \
-	X(WEIGHTS, "weights") X(KV, "KV") X(SCRATCH, "scratch") X(GRAPHS, "graphs") X(RUNTIME, "runtime")
+	X(WEIGHTS, "weights") \
+	X(KV, "KV") \
+	X(SCRATCH, "scratch") \
+	X(GRAPHS, "graphs") \
+	X(RUNTIME, "runtime")
+/* clang-format on */
 
 enum { LEDGER_ALIGNMENT = 256 }; /* of a member of a piece: its size is rounded up to it */
 

@@ -10,10 +10,19 @@
 
 #include "compute/cuda/decode/decode_kernels.h"
 
-#define KERNELS(X)   \
-	X(full_f16)  \
+/* clang-format off */
+#define KERNELS(X) \
+	X(full_f16) \
 	X(full_q8_0) \
-	X(full_mixed) X(full_any) X(full_odd) X(half_f16) X(half_q8_0) X(half_k4) X(half_any) X(half_odd)
+	X(full_mixed) \
+	X(full_any) \
+	X(full_odd) \
+	X(half_f16) \
+	X(half_q8_0) \
+	X(half_k4) \
+	X(half_any) \
+	X(half_odd)
+/* clang-format on */
 
 static const char *taken;
 

@@ -12,12 +12,19 @@ static const struct row {
 	uint32_t main_from[2], main_bytes[2];
 	uint32_t side_from, side_bytes;
 } table[] = {
-	{TENSOR_F32, CUDA_F32, {0}, {4}, 0, 0},          {TENSOR_F16, CUDA_F16, {0}, {2}, 0, 0},
-	{TENSOR_BF16, CUDA_BF16, {0}, {2}, 0, 0},        {TENSOR_Q8_0, CUDA_Q8_0, {2}, {32}, 0, 2},
-	{TENSOR_Q4_0, CUDA_Q4_0, {2}, {16}, 0, 2},       {TENSOR_Q4_1, CUDA_Q4_1, {4}, {16}, 0, 4},
-	{TENSOR_Q5_0, CUDA_Q5_0, {6, 2}, {16, 4}, 0, 2}, {TENSOR_Q5_1, CUDA_Q5_1, {8, 4}, {16, 4}, 0, 4},
-	{TENSOR_Q4_K, CUDA_Q4_K, {0}, {144}, 0, 0},      {TENSOR_Q5_K, CUDA_Q5_K, {0}, {176}, 0, 0},
+	/* clang-format off */
+	{TENSOR_F32, CUDA_F32, {0}, {4}, 0, 0},
+	{TENSOR_F16, CUDA_F16, {0}, {2}, 0, 0},
+	{TENSOR_BF16, CUDA_BF16, {0}, {2}, 0, 0},
+	{TENSOR_Q8_0, CUDA_Q8_0, {2}, {32}, 0, 2},
+	{TENSOR_Q4_0, CUDA_Q4_0, {2}, {16}, 0, 2},
+	{TENSOR_Q4_1, CUDA_Q4_1, {4}, {16}, 0, 4},
+	{TENSOR_Q5_0, CUDA_Q5_0, {6, 2}, {16, 4}, 0, 2},
+	{TENSOR_Q5_1, CUDA_Q5_1, {8, 4}, {16, 4}, 0, 4},
+	{TENSOR_Q4_K, CUDA_Q4_K, {0}, {144}, 0, 0},
+	{TENSOR_Q5_K, CUDA_Q5_K, {0}, {176}, 0, 0},
 	{TENSOR_Q6_K, CUDA_Q6_K, {0}, {208}, 208, 2},
+	/* clang-format on */
 };
 
 static const struct row *find_row(enum tensor_type type)

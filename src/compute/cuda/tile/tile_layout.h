@@ -54,12 +54,18 @@ enum {
 };
 
 /* Formats of the tile path: bytes and columns of a unit. */
-#define TILE_FORMATS(X)  \
-	X(F16, 512, 32)  \
+/* clang-format off */
+#define TILE_FORMATS(X) \
+	X(F16, 512, 32) \
 	X(Q8_0, 272, 32) \
 	X(Q4_0, 144, 32) \
 	X(Q4_1, 160, 32) \
-	X(Q5_0, 176, 32) X(Q5_1, 192, 32) X(Q4_K, 1184, 256) X(Q5_K, 1440, 256) X(Q6_K, 1680, 256)
+	X(Q5_0, 176, 32) \
+	X(Q5_1, 192, 32) \
+	X(Q4_K, 1184, 256) \
+	X(Q5_K, 1440, 256) \
+	X(Q6_K, 1680, 256)
+/* clang-format on */
 
 struct tile_matrix {
 	const uint8_t *data; /* tile_bytes(m), aligned to TILE_LINE */

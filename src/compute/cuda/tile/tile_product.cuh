@@ -10,18 +10,25 @@
 #ifndef COMPUTE_CUDA_TILE_PRODUCT_CUH
 #define COMPUTE_CUDA_TILE_PRODUCT_CUH
 
-#include "compute/cuda/tile/frag.cuh"
 #include "compute/cuda/sm90.cuh"
+#include "compute/cuda/tile/frag.cuh"
 #include "compute/cuda/tile/tile_product.h"
 
 /* Shapes: X(N, ROWS, KS, HALF too, FULL too). Block formats in FULL keep three numbers a sum, so N is
  * smaller. */
-#define TILE_SHAPES(X)                                                                              \
-	X(8, 1, 4, 1, 1)                                                                            \
-	X(16, 1, 4, 1, 1)                                                                           \
-	X(32, 1, 4, 1, 1)                                                                           \
-	X(64, 1, 4, 1, 1) X(64, 2, 1, 1, 1) X(96, 2, 1, 1, 1) X(112, 2, 1, 0, 1) X(128, 2, 1, 1, 1) \
-		X(160, 2, 1, 1, 0) X(192, 2, 1, 1, 0)
+/* clang-format off */
+#define TILE_SHAPES(X) \
+	X(8, 1, 4, 1, 1) \
+	X(16, 1, 4, 1, 1) \
+	X(32, 1, 4, 1, 1) \
+	X(64, 1, 4, 1, 1) \
+	X(64, 2, 1, 1, 1) \
+	X(96, 2, 1, 1, 1) \
+	X(112, 2, 1, 0, 1) \
+	X(128, 2, 1, 1, 1) \
+	X(160, 2, 1, 1, 0) \
+	X(192, 2, 1, 1, 0)
+/* clang-format on */
 
 /* What a kernel gets. Tiles are counted over all parts: the columns of one tile of rows, then the next rows.
  */
