@@ -2,7 +2,7 @@
  * "cuda": the backend on an NVIDIA device. Opening it settles the budget (budget.c) before any
  * memory is taken, then takes it through one ledger: for the weights, which are streamed in, and after that
  * all other, and runs two steps, so that what the driver takes is there too. A step allocates nothing. What
- * runs the layers is a row of the table of paths; embedding, logits and drawing are the same for all. Memory
+ * runs the layers is a row of the table of paths; drawing is the same for all. Memory
  * is the device's own: nothing is managed, mapped or left on the host.
  *
  * Bits depend on the model and the tokens alone; each kernel says how.

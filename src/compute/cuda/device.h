@@ -25,8 +25,8 @@ enum hokku_code cuda_check(const struct cuda_device *d, cudaError_t e, const cha
 	} while (0)
 
 /* text: "cuda" (device 0) or "cuda:N". Makes the device the calling thread's. INVALID_REQUEST for a number
- * that no device has, DEVICE_ERROR for a device below COMPUTE_MIN_CC and for an old driver, NOT_FOUND for
- * none. */
+ * that no device has, DEVICE_ERROR for a device below COMPUTE_MIN_CC_MAJOR.MINOR and for an old driver,
+ * NOT_FOUND for none. */
 enum hokku_code cuda_device_open(struct cuda_device *d, const char *text, struct hokku_error *err);
 
 /* The same of device N. */

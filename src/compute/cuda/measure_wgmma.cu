@@ -1,6 +1,6 @@
 /* Products by warpgroups, which alone reach a Hopper's full rate. */
-#include "compute/cuda/sm90.cuh"
 #include "compute/cuda/measure.cuh"
+#include "compute/cuda/sm90.cuh"
 
 namespace
 {

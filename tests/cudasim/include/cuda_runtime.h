@@ -1,6 +1,6 @@
 /*
  * The CUDA C language for builds on the emulator: what a .cu file sees in place of nvcc's own header, so that
- * g++ compiles the very same file. sim.cpp runs what is launched; docs/decisions/0021 says what is true to
+ * g++ compiles the very same file. exec.cpp runs what is launched; docs/decisions/0021 says what is true to
  * the device and what is not.
  */
 #ifndef CUDASIM_CUDA_RUNTIME_H

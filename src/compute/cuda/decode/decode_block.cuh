@@ -6,9 +6,9 @@
 #define COMPUTE_CUDA_DECODE_BLOCK_CUH
 
 #include "compute/cuda/decode/decode_kernels.h"
-#include "compute/cuda/tile/frag.cuh"
 #include "compute/cuda/decode/decode_ptx.cuh"
 #include "compute/cuda/sample.cuh"
+#include "compute/cuda/tile/frag.cuh"
 
 namespace
 {
@@ -83,7 +83,7 @@ IN_SHARED(uint4, kept)    /* (warps) struct block's next job and so on, from pha
 IN_SHARED(uint8_t, ring)  /* (segments, ring_bytes) */
 #undef IN_SHARED
 
-/* All threads but the streaming warp's. */
+/* All threads but the streaming warps'. */
 __device__ __forceinline__ void sync_workers(void)
 {
 	some_barrier(1, WORKERS);

@@ -1,5 +1,5 @@
 /*
- * The end of the decode kernel; part of decode.cu. A greedy draw without penalties is made here, by all
+ * The end of the decode kernel (decode_kernel.cuh). A greedy draw without penalties is made here, by all
  * blocks together; every other draw is the sampler's (sample.cu), from the logits.
  */
 #ifndef COMPUTE_CUDA_DECODE_HEAD_CUH

@@ -1,7 +1,7 @@
 /*
- * The decode kernel. Each of sixteen warps works on one segment of every row; one more warp streams weights:
- * for each segment a ring in shared memory, filled by the copy engine in the order in which it will be used,
- * from the first layer to the output matrix, whatever the blocks wait for meanwhile.
+ * The decode kernel. Each of sixteen warps works on one segment of every row; four more stream weights: for
+ * each segment a ring in shared memory, filled by the copy engine in the order in which it will be used, from
+ * the first layer to the output matrix, whatever the blocks wait for meanwhile.
  *
  * What blocks tell each other goes through words of global memory that hold DECODE_EMPTY until they are
  * written (one relaxed store; readers poll): each phase of each layer has its own words, in two sets for even

@@ -1,10 +1,10 @@
-/* What a product of the decode kernel (decode.cu) multiplies: the words of the phase before, normed or as
+/* What a product of the decode kernel (decode_kernel.cuh) multiplies: the words of the phase before, normed or as
  * they are, as halves in shared memory. */
 #ifndef COMPUTE_CUDA_DECODE_OPERAND_CUH
 #define COMPUTE_CUDA_DECODE_OPERAND_CUH
 
-#include "compute/cuda/tile/attend.cuh"
 #include "compute/cuda/decode/decode_block.cuh"
+#include "compute/cuda/tile/attend.cuh"
 
 namespace
 {

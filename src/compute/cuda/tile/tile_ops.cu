@@ -1,5 +1,6 @@
 /* What stands between the products of the tile path: RMSNorm, RoPE with the KV write, and the gate of the
- * feed-forward part. The arithmetic is that of plain_ops.cu; results are halves (tile_kernels.h). */
+ * feed-forward part. It computes what plain_ops.cu does, with sums and reciprocals of its own, which the decode
+ * kernel has too (a16.cuh); results are halves (tile_kernels.h). */
 #include "compute/cuda/tile/a16.cuh"
 
 namespace
