@@ -125,8 +125,14 @@ GOLDEN_INLINE double *double_weights(const struct weight *w, bool halves)
 	const struct double_k_block *k = double_k_block(w->fmt->type);
 	double *out = double_take((size_t)w->rows * w->cols);
 	float *row = malloc(w->cols * sizeof *row);
-	for (uint32_t r = 0; row && r < w->rows; r++) {
-		const uint8_t *from = (const uint8_t *)w->data + r * w->row_bytes;
+	uint8_t *bytes = malloc(w->row_bytes);
+	struct hokku_error err;
+	for (uint32_t r = 0; r < w->rows; r++) {
+		const uint8_t *from = row && bytes ? weight_rows(w, r, 1, bytes, &err) : NULL;
+		if (!from) {
+			fprintf(stderr, "a weight of a golden model cannot be read\n");
+			exit(1);
+		}
 		w->fmt->dequantise(from, row, w->cols);
 		for (uint32_t b = 0; halves && k && b < w->cols / 256; b++)
 			double_k_halves(k, from + (size_t)b * w->fmt->block_bytes, row + 256 * b);
@@ -134,6 +140,7 @@ GOLDEN_INLINE double *double_weights(const struct weight *w, bool halves)
 			out[(size_t)r * w->cols + i] = halves ? double_half(row[i]) : row[i];
 	}
 	free(row);
+	free(bytes);
 	return out;
 }
 
