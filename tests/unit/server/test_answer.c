@@ -240,7 +240,10 @@ static void test_listen(void **state)
 	assert_int_equal(net_listen("127.0.0.1", port, &fd, again, sizeof again, &err), HOKKU_OK);
 	assert_string_equal(url, again);
 	close(fd);
-	if (net_listen("[::1]", 0, &fd, url, sizeof url, &err) == HOKKU_OK) {
+	if (net_listen("::1", 0, &fd, url, sizeof url, &err) == HOKKU_OK) {
+		assert_int_equal(strncmp(url, "http://[::1]:", 13), 0);
+		close(fd);
+		assert_int_equal(net_listen("[::1]", 0, &fd, url, sizeof url, &err), HOKKU_OK);
 		assert_int_equal(strncmp(url, "http://[::1]:", 13), 0);
 		close(fd);
 	}

@@ -145,6 +145,7 @@ static const struct {
 	{400, "1.1", "Host: x, y\r\n"},
 	{400, "1.1", "Host: x/y\r\n"},
 	{400, "1.1", "Host: u@x\r\n"},
+	{0, "1.1", "Host: x:65535\r\n"},
 	{400, "1.1", "Host: x:65536\r\n"},
 	{400, "1.0", "Host: x y\r\n"},
 	{0, "1.0", ""},
@@ -406,6 +407,8 @@ static void test_longest_chunk_line(void **state)
 			assert_int_equal(v.status, n > FRAMING_MAX_CHUNK_LINE ? 400 : 0);
 			if (v.status)
 				assert_non_null(strstr(v.text, "4096"));
+			else
+				assert_string_equal(v.path, "/");
 		}
 	}
 }

@@ -98,6 +98,8 @@ static void test_origins(void **state)
 		{"http://a http://b", NULL},
 		{"http://a, http://b", NULL},
 		{"ht tp://a", NULL},
+		{" http://a", NULL},
+		{"!ttp://a", NULL},
 		{"http://a:x", NULL},
 		{"http://:80", NULL},
 		{"file://", NULL},
@@ -156,12 +158,30 @@ static void test_loopback(void **state)
 			fail_msg("%s is loopback", foreign[i]);
 }
 
+/* Names longer than any address, which is looked for in each. */
+static void test_lengths(void **state)
+{
+	(void)state;
+	const struct hosts none = {0};
+	for (size_t n = 1; n < 100; n++) {
+		char name[100], zeros[100];
+		struct str split, port;
+		memset(name, 'a', n);
+		memset(zeros, '0', n);
+		assert_false(hosts_allow(&none, (struct str){name, n}));
+		assert_false(hosts_allow(&none, (struct str){zeros, n}));
+		name[0] = '[';
+		name[n - 1] = ']';
+		assert_false(hosts_split((struct str){name, n}, &split, &port));
+	}
+}
+
 static void test_lists(void **state)
 {
 	(void)state;
 	struct hosts h = {0};
 	struct hokku_error err;
-	assert_int_equal(hosts_add(&h, "app.example.org, Box ,10.0.0.7", &err), HOKKU_OK);
+	assert_int_equal(hosts_add(&h, " app.example.org,\t Box \t,10.0.0.7", &err), HOKKU_OK);
 	assert_int_equal(hosts_add(&h, "[2001:db8::7],fe80::1,b.", &err), HOKKU_OK);
 	assert_int_equal(h.n, 6);
 	static const char *const good[] = {"app.example.org", "APP.EXAMPLE.ORG", "box", "10.0.0.7", "10.7",
@@ -230,8 +250,9 @@ static void test_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_split), cmocka_unit_test(test_origins), cmocka_unit_test(test_loopback),
-		cmocka_unit_test(test_lists), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_split),    cmocka_unit_test(test_origins),
+		cmocka_unit_test(test_loopback), cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_lists),    cmocka_unit_test(test_limits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,6 +78,8 @@ static void test_everything(void **state)
 	assert_null(r.json.arena.first);
 	assert_int_equal(r.n_stop, 2);
 	assert_true(str_eq_c(r.stop[0], "one") && str_eq_c(r.stop[1], "two"));
+	assert_ptr_equal(r.stop[0].ptr, r.stop_bytes);
+	assert_ptr_equal(r.stop[1].ptr, r.stop_bytes + 3);
 	request_free(&r);
 }
 
@@ -114,6 +116,13 @@ static void test_ranges(void **state)
 		bad(with(rows[i].field, rows[i].high), rows[i].field, "takes");
 		bad(with(rows[i].field, "{}"), rows[i].field, "an object");
 	}
+	good(with("seed", "\"5\""));
+	assert_true(r.has_seed && r.sampling.seed == 5);
+	request_free(&r);
+	good(with("seed", "\"00000000000000000007\"")); /* 20 digits */
+	assert_true(r.sampling.seed == 7);
+	request_free(&r);
+	bad(with("seed", "\"000000000000000000007\""), "seed", "takes");
 	/* A prompt under another name. */
 	bad("{\"Prompt\":\"a\"}", "prompt",
 	    "is missing; the request has \"Prompt\": did you mean \"prompt\"?");
@@ -262,6 +271,31 @@ static void test_warnings(void **state)
 		strstr(r.warnings.ptr, "zzzzzzzzzzzz\\\" is no field of the request and was ignored\""));
 	assert_null(strchr(r.warnings.ptr, '\n'));
 	request_free(&r);
+	/* Of a message too: what it must have is not warned of. */
+	good("{\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"contents\":\"b\"}]}");
+	assert_string_equal(r.warnings.ptr, "\"\\\"contents\\\" is no field of a message and was ignored; "
+					    "did you mean \\\"content\\\"?\"");
+	request_free(&r);
+	good("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"content\":\"a\",\"role\":\"user\"}]}");
+	assert_int_equal(r.warnings.len, 0);
+	request_free(&r);
+	/* Each by its name up to the limit, of which the last says that there are more. */
+	for (int n = REQUEST_MAX_WARNINGS - 1; n <= REQUEST_MAX_WARNINGS + 1; n++) {
+		struct strbuf b = {0};
+		size_t n_told = 1;
+		strbuf_add_c(&b, "{\"prompt\":\"a\"");
+		for (int i = 0; i < n; i++)
+			strbuf_addf(&b, ",\"unknown %d\":1", i);
+		strbuf_add_c(&b, "}");
+		good(b.ptr);
+		for (const char *at = r.warnings.ptr; (at = strstr(at, "\",\"")); at++)
+			n_told++;
+		assert_int_equal(n_told, n < REQUEST_MAX_WARNINGS ? n : REQUEST_MAX_WARNINGS);
+		assert_int_equal(strstr(r.warnings.ptr, "there are more unknown fields") != NULL,
+				 n >= REQUEST_MAX_WARNINGS);
+		request_free(&r);
+		strbuf_free(&b);
+	}
 }
 
 static void test_cancel(void **state)

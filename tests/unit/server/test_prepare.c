@@ -1,0 +1,247 @@
+/* Requests made ready for the engine: token ids against a vocabulary, the thread and its limits. With the
+ * bundled model's tokenizer and template. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "server/prepare.h"
+
+static struct engine *engine;
+static int32_t n_vocab;
+
+static int set_up(void **state)
+{
+	(void)state;
+	struct hokku_error err;
+	const struct engine_config config = {0};
+	if (engine_create(&config, &engine, &err) || engine_wait_ready(engine, &err)) {
+		fprintf(stderr, "%s\n", err.message);
+		return -1;
+	}
+	n_vocab = (int32_t)tok_n_vocab(engine_tok(engine));
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	engine_destroy(engine, 0);
+	return 0;
+}
+
+static struct prepare_job job_of(const char *body)
+{
+	struct prepare_job job = {0};
+	strbuf_add_c(&job.body, body);
+	return job;
+}
+
+/* What comes of a body: "FIELD: MESSAGE", or the ids with blanks between and the stop texts. */
+static const char *prepared(const char *body)
+{
+	static char text[512];
+	struct strbuf b = {0};
+	struct prepare_job job = job_of(body);
+	prepare_run_job(&job, engine_tok(engine), engine_chat(engine));
+	assert_null(job.body.ptr);
+	if (job.rc)
+		strbuf_addf(&b, "%s: %s", job.err.field, job.err.error.message);
+	for (size_t i = 0; !job.rc && i < job.ids.n; i++)
+		strbuf_addf(&b, "%s%d", i ? " " : "", job.ids.ids[i]);
+	if (job.stop_json.len)
+		strbuf_addf(&b, " [%s]", job.stop_json.ptr);
+	snprintf(text, sizeof text, "%s", b.ptr);
+	prepare_job_free(&job);
+	strbuf_free(&b);
+	return text;
+}
+
+static const char *with_number(const char *format, int number)
+{
+	static char texts[2][256], *text;
+	text = texts[text == texts[0]];
+	const char *at = strchr(format, '#');
+	snprintf(text, sizeof *texts, "%.*s%d%s", (int)(at - format), format, number, at + 1);
+	return text;
+}
+
+static void test_ids(void **state)
+{
+	(void)state;
+	char told[256];
+	assert_string_equal(prepared("{\"prompt\":[0,5,0]}"), "0 5 0");
+	assert_string_equal(prepared(with_number("{\"prompt\":[#]}", n_vocab - 1)),
+			    with_number("#", n_vocab - 1));
+	snprintf(told, sizeof told, "prompt[0]: prompt[0] is %d; this model's token ids run from 0 to %d",
+		 n_vocab, n_vocab - 1);
+	assert_string_equal(prepared(with_number("{\"prompt\":[#]}", n_vocab)), told);
+	snprintf(told, sizeof told, "prompt[3]: prompt[3] is %d; this model's token ids run from 0 to %d",
+		 n_vocab, n_vocab - 1);
+	assert_string_equal(prepared(with_number("{\"prompt\":[0,1,2,#]}", n_vocab)), told);
+	snprintf(told, sizeof told,
+		 "logit_bias: logit_bias names token %d; this model's token ids run from 0 to %d", n_vocab,
+		 n_vocab - 1);
+	assert_string_equal(prepared(with_number("{\"prompt\":\"a\",\"logit_bias\":{\"#\":1}}", n_vocab)),
+			    told);
+	assert_string_equal(
+		prepared(with_number("{\"prompt\":\"a\",\"logit_bias\":{\"0\":1,\"#\":1}}", n_vocab)), told);
+	assert_null(strchr(
+		prepared(with_number("{\"prompt\":\"a\",\"logit_bias\":{\"0\":1,\"#\":1}}", n_vocab - 1)),
+		':'));
+}
+
+static void test_texts(void **state)
+{
+	(void)state;
+	struct tok_ids ids = {0};
+	struct hokku_error err;
+	struct strbuf wanted = {0};
+	/* A prompt is taken as it is; messages go through the template. */
+	assert_int_equal(tok_encode(engine_tok(engine), STR_LIT("autumn rain"), TOK_ADD_BOS, &ids, &err),
+			 HOKKU_OK);
+	for (size_t i = 0; i < ids.n; i++)
+		strbuf_addf(&wanted, "%s%d", i ? " " : "", ids.ids[i]);
+	assert_string_equal(prepared("{\"prompt\":\"autumn rain\"}"), wanted.ptr);
+	const char *chat = prepared("{\"messages\":[{\"role\":\"user\",\"content\":\"autumn rain\"}]}");
+	assert_non_null(strstr(chat, wanted.ptr));
+	assert_true(strlen(chat) > wanted.len + 10);
+	assert_string_equal(prepared("{\"prompt\":[1],\"stop\":\"a\"}"), "1 [\"a\"]");
+	assert_string_equal(prepared("{\"prompt\":[1],\"stop\":[\"a\\\"\",\"\\n\",\"c\"]}"),
+			    "1 [\"a\\\"\",\"\\n\",\"c\"]");
+	assert_string_equal(prepared("{\"prompt\":[1],\"stop\":[]}"), "1");
+	assert_non_null(strstr(prepared("{\"temperature\":1}"), "prompt: prompt is missing"));
+	strbuf_free(&wanted);
+	tok_ids_free(&ids);
+}
+
+/* ---- the thread ---- */
+
+static sem_t done;
+
+static void on_done(void *user)
+{
+	(void)user;
+	sem_post(&done);
+}
+
+static void test_order(void **state)
+{
+	(void)state;
+	enum { N = 20 };
+	static struct prepare_job jobs[N];
+	struct prepare *p;
+	struct hokku_error err;
+	int next = 0;
+	sem_init(&done, 0, 0);
+	assert_int_equal(prepare_create(engine, N, on_done, NULL, &p, &err), HOKKU_OK);
+	for (int round = 0; round < 2; round++) {
+		next = 0;
+		for (int i = 0; i < N; i++) {
+			jobs[i] = job_of(with_number("{\"prompt\":[#]}", i));
+			if (i % 5 == 3)
+				atomic_store(&jobs[i].abandoned, true);
+			assert_true(prepare_submit(p, &jobs[i]));
+		}
+		for (int i = 0; i < N; i++)
+			sem_wait(&done);
+		for (struct prepare_job *job = prepare_take_done(p), *after; job; job = after) {
+			after = job->next;
+			assert_ptr_equal(job, &jobs[next]);
+			assert_int_equal(job->rc, next % 5 == 3 ? HOKKU_CANCELLED : HOKKU_OK);
+			if (!job->rc) {
+				assert_int_equal(job->ids.n, 1);
+				assert_int_equal(job->ids.ids[0], next);
+			}
+			prepare_job_free(job);
+			next++;
+		}
+		assert_int_equal(next, N);
+		assert_null(prepare_take_done(p));
+	}
+	prepare_destroy(p);
+	prepare_destroy(NULL);
+	sem_destroy(&done);
+}
+
+/* A body that takes the thread so long that more can be handed over meanwhile. */
+static struct prepare_job slow_job(size_t n_bytes)
+{
+	struct prepare_job job = {0};
+	strbuf_add_c(&job.body, "{\"prompt\":\"");
+	assert_true(strbuf_reserve(&job.body, n_bytes));
+	memset(job.body.ptr + job.body.len, ' ', n_bytes - job.body.len);
+	job.body.len = n_bytes;
+	job.body.ptr[n_bytes] = '\0'; /* its string does not end */
+	return job;
+}
+
+/* How many at a time, and how many bytes: one alone may be larger. What it had counts no more once it is
+ * done. */
+static void test_limits(void **state)
+{
+	(void)state;
+	struct prepare_job a, b, c;
+	struct prepare *p;
+	struct hokku_error err;
+	sem_init(&done, 0, 0);
+	for (int by_bytes = 0; by_bytes < 2; by_bytes++) {
+		size_t n = by_bytes ? PREPARE_MAX_BYTES - 18 : 8 << 20;
+		assert_int_equal(prepare_create(engine, by_bytes ? 10 : 2, on_done, NULL, &p, &err),
+				 HOKKU_OK);
+		int n_refused = 0;
+		/* On a crowded machine the first may be done before the third is there. */
+		for (int tries = 0; tries < 40 && n_refused < 2; tries++) {
+			a = slow_job(n);
+			b = job_of("{\"prompt\":[1,2,3]}"); /* 18 bytes */
+			c = job_of("{\"prompt\":[1]}");
+			assert_int_equal(b.body.len, 18);
+			assert_true(prepare_submit(p, &a));
+			assert_true(prepare_submit(p, &b));
+			bool taken = prepare_submit(p, &c);
+			sem_wait(&done);
+			sem_wait(&done);
+			if (!taken) { /* there is room again */
+				n_refused++;
+				assert_true(prepare_submit(p, &c));
+			}
+			sem_wait(&done);
+			assert_int_equal(a.rc, HOKKU_INVALID_REQUEST);
+			assert_int_equal(b.rc, HOKKU_OK);
+			assert_int_equal(c.rc, HOKKU_OK);
+			assert_non_null(prepare_take_done(p));
+			prepare_job_free(&a);
+			prepare_job_free(&b);
+			prepare_job_free(&c);
+		}
+		assert_int_equal(n_refused, 2);
+		prepare_destroy(p);
+	}
+	assert_int_equal(prepare_create(engine, 2, on_done, NULL, &p, &err), HOKKU_OK);
+	a = slow_job(PREPARE_MAX_BYTES + 1);
+	assert_true(prepare_submit(p, &a));
+	prepare_destroy(p); /* what waits or runs then is its owner's */
+	prepare_job_free(&a);
+	sem_destroy(&done);
+}
+
+int main(void)
+{
+	if (bundled_model().len == 0) {
+		fprintf(stderr, "skipped: no model was built in\n");
+		return 77;
+	}
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_limits),
+	};
+	return cmocka_run_group_tests_name("prepare", tests, set_up, tear_down);
+}
