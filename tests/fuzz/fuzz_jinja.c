@@ -20,27 +20,22 @@
 enum { FIRST_BYTE = 0xEE }; /* of U+E0FF */
 static const char strange[] = "\xEE\x83\xBF";
 
-/* v with every string that is no role made strange. */
-static json_t *estranged(const json_t *v)
+/* v as a value of the run, with every string made strange. */
+static struct jinja_value estranged(struct jinja_run *r, const struct jv *v)
 {
-	if (json_is_string(v))
-		return json_string(json_string_length(v) % 3 ? strange
-							     : "\xEE\x83\xBF \xEE\x83\xBF\n<\xEE\x83\xBF>");
-	if (json_is_array(v)) {
-		json_t *made = json_array();
-		for (size_t i = 0; i < json_array_size(v); i++)
-			json_array_append_new(made, estranged(json_array_get(v, i)));
-		return made;
+	if (jv_is(v, JV_STRING))
+		return jinja_string(
+			r, str_c(v->n % 3 ? strange : "\xEE\x83\xBF \xEE\x83\xBF\n<\xEE\x83\xBF>"), false);
+	if (!jv_is(v, JV_ARRAY) && !jv_is(v, JV_OBJECT))
+		return jinja_from_json(r, v);
+	struct jinja_value made = v->type == JV_ARRAY ? jinja_list(r) : jinja_dict(r);
+	for (uint32_t i = 0; i < v->n; i++) {
+		if (v->type == JV_ARRAY)
+			jinja_push(r, made, estranged(r, jv_at(v, i)));
+		else
+			jinja_put(r, made, jv_key(v, i), estranged(r, jv_value(v, i)));
 	}
-	if (json_is_object(v)) {
-		json_t *made = json_object();
-		for (void *it = json_object_iter((json_t *)v); it;
-		     it = json_object_iter_next((json_t *)v, it))
-			json_object_set_new(made, json_object_iter_key(it),
-					    estranged(json_object_iter_value(it)));
-		return made;
-	}
-	return json_incref((json_t *)v);
+	return made;
 }
 
 static void check_text(const struct jinja_run *r)
@@ -55,20 +50,17 @@ static void check_text(const struct jinja_run *r)
 	CHECK(at == text.len);
 }
 
-static void render(const struct jinja *t, json_t *vars)
+static void render(const struct jinja *t, const struct jv *vars)
 {
 	struct hokku_error err = {0};
 	struct jinja_run *r = jinja_run_create();
-	const char *name;
-	json_t *v;
 	CHECK(r);
 	r->max_steps = 300000;
 	r->max_memory = 32 << 20;
-	json_object_foreach(vars, name, v)
-	{
-		struct jinja_value made = jinja_from_json(r, v);
+	for (uint32_t i = 0; i < vars->n; i++) {
+		struct jinja_value made = estranged(r, jv_value(vars, i));
 		jinja_mark_message(r, made, 1);
-		jinja_set(r, str_c(name), made);
+		jinja_set(r, jv_key(vars, i), made);
 	}
 	jinja_set(r, STR_LIT("bos_token"), jinja_string(r, STR_LIT("<s>"), true));
 	jinja_set_now(r, &(struct jinja_time){2026, 7, 31, 12, 0, 0});
@@ -78,6 +70,10 @@ static void render(const struct jinja *t, json_t *vars)
 		check_text(r);
 	jinja_run_destroy(r);
 }
+
+static const char usual_vars[] = "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}, {\"role\": "
+				 "\"assistant\", \"content\": \"a b\"}],"
+				 " \"x\": \"abc\", \"n\": 3, \"d\": {\"k\": [1, 2.5, null]}}";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -89,24 +85,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(source);
 	for (size_t i = 0; i < n; i++)
 		source[i] = data[i] == FIRST_BYTE ? '?' : (char)data[i];
-	if (jinja_compile((struct str){source, n}, &t, &err)) {
+	enum hokku_code rc = jinja_compile((struct str){source, n}, &t, &err);
+	free(source);
+	if (rc) {
 		CHECK(err.message[0]);
-		free(source);
 		return 0;
 	}
-	json_t *given = zero ? json_loadb((const char *)zero + 1, size - n - 1, 0, NULL) : NULL;
-	if (!json_is_object(given)) {
-		json_decref(given);
-		given = json_loads(
-			"{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}, {\"role\": \"assistant\","
-			" \"content\": \"a b\"}], \"x\": \"abc\", \"n\": 3, \"d\": {\"k\": [1, 2.5, null]}}",
-			0, NULL);
+	struct jv_doc vars = {0};
+	struct str json = zero ? (struct str){(const char *)zero + 1, size - n - 1} : (struct str){"", 0};
+	if (jv_parse(json, JV_STRICT, &vars, NULL) || vars.root.type != JV_OBJECT) {
+		jv_doc_free(&vars);
+		CHECK(jv_parse(str_c(usual_vars), JV_STRICT, &vars, NULL) == HOKKU_OK);
 	}
-	json_t *vars = estranged(given);
-	render(t, vars);
-	json_decref(vars);
-	json_decref(given);
+	render(t, &vars.root);
+	jv_doc_free(&vars);
 	jinja_destroy(t);
-	free(source);
 	return 0;
 }

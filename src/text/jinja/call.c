@@ -11,7 +11,7 @@ const struct builtin *find_builtin(const struct builtin *table, struct str name)
 	return NULL;
 }
 
-const struct builtin *find_method(jv of, struct str name)
+const struct builtin *find_method(jval of, struct str name)
 {
 	const struct builtin *table = NULL;
 	if (of.type == J_STRING)
@@ -50,9 +50,9 @@ static unsigned n_params(const char *params)
 	return n;
 }
 
-jv call_builtin(struct jinja_run *r, const struct builtin *f, jv self, const struct jargs *args)
+jval call_builtin(struct jinja_run *r, const struct builtin *f, jval self, const struct jargs *args)
 {
-	jv v[MAX_PARAMS] = {0};
+	jval v[MAX_PARAMS] = {0};
 	j_work(r, 0);
 	if (!f->params)
 		return f->run(r, self, v, args);
@@ -76,7 +76,7 @@ jv call_builtin(struct jinja_run *r, const struct builtin *f, jv self, const str
 	return f->run(r, self, v, args);
 }
 
-int64_t arg_whole(struct jinja_run *r, jv v, int64_t fallback, const char *of)
+int64_t arg_whole(struct jinja_run *r, jval v, int64_t fallback, const char *of)
 {
 	int64_t i;
 	if (v.type == J_MISSING)
@@ -86,12 +86,12 @@ int64_t arg_whole(struct jinja_run *r, jv v, int64_t fallback, const char *of)
 	return i;
 }
 
-bool arg_true(struct jinja_run *r, jv v)
+bool arg_true(struct jinja_run *r, jval v)
 {
 	return v.type != J_MISSING && j_true(r, v);
 }
 
-jv j_call(struct jinja_run *r, jv f, const struct jargs *args)
+jval j_call(struct jinja_run *r, jval f, const struct jargs *args)
 {
 	if (f.type == J_UNDEFINED)
 		j_undefined_fail(r, f);
@@ -114,7 +114,7 @@ jv j_call(struct jinja_run *r, jv f, const struct jargs *args)
 	return call_builtin(r, function->builtin, function->self, args);
 }
 
-jv call_filter(struct jinja_run *r, struct str name, jv v, const struct jargs *args)
+jval call_filter(struct jinja_run *r, struct str name, jval v, const struct jargs *args)
 {
 	char quoted[48];
 	const struct builtin *f = find_builtin(jinja_filters_text, name);
@@ -125,7 +125,7 @@ jv call_filter(struct jinja_run *r, struct str name, jv v, const struct jargs *a
 	return call_builtin(r, f, v, args);
 }
 
-bool call_test(struct jinja_run *r, struct str name, jv v, const struct jargs *args)
+bool call_test(struct jinja_run *r, struct str name, jval v, const struct jargs *args)
 {
 	char quoted[48];
 	const struct builtin *f = find_builtin(jinja_tests, name);
@@ -143,7 +143,7 @@ void range_bounds(struct jlist *l, int64_t from, int64_t to, int64_t step)
 	l->v[l->n + 2] = j_int(step, false);
 }
 
-static jv g_range(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+static jval g_range(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 {
 	int64_t n[3] = {0, 0, 1};
 	(void)self;
@@ -168,7 +168,7 @@ static jv g_range(struct jinja_run *r, jv self, const jv *v, const struct jargs 
 	bool trusted = true;
 	for (int i = 0; i < 3; i++)
 		trusted = trusted && (v[i].type == J_MISSING || v[i].trusted);
-	jv made = j_list(r, K_RANGE, (size_t)count + 3);
+	jval made = j_list(r, K_RANGE, (size_t)count + 3);
 	struct jlist *l = as_list(made);
 	j_work(r, (size_t)count);
 	for (; l->n < (size_t)count; l->n++)
@@ -178,9 +178,9 @@ static jv g_range(struct jinja_run *r, jv self, const jv *v, const struct jargs 
 }
 
 /* dict(...) and namespace(...): from a dict or pairs, and from named arguments. */
-static jv make_dict(struct jinja_run *r, const struct jargs *args, const char *what)
+static jval make_dict(struct jinja_run *r, const struct jargs *args, const char *what)
 {
-	jv made = j_dict(r);
+	jval made = j_dict(r);
 	if (args->n > 1)
 		j_fail(r, "%s takes one argument without a name at most", what);
 	if (args->n && args->v[0].type == J_DICT) {
@@ -203,40 +203,40 @@ static jv make_dict(struct jinja_run *r, const struct jargs *args, const char *w
 	return made;
 }
 
-static jv g_dict(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+static jval g_dict(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 {
 	(void)self;
 	(void)v;
 	return make_dict(r, args, "dict");
 }
 
-static jv g_namespace(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+static jval g_namespace(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 {
 	(void)self;
 	(void)v;
-	jv made = make_dict(r, args, "namespace");
+	jval made = make_dict(r, args, "namespace");
 	made.type = J_NAMESPACE;
 	return made;
 }
 
-static jv g_joiner(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+static jval g_joiner(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 {
 	(void)self;
 	(void)args;
-	jv made = j_list(r, K_LIST, 1);
+	jval made = j_list(r, K_LIST, 1);
 	list_push(r, as_list(made), v[0].type == J_MISSING ? j_text(r, ", ") : v[0]);
 	made.type = J_JOINER;
 	return made;
 }
 
 /* A cycler is a dict of "items", "at" and "current", of which templates see the last. */
-static jv g_cycler(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+static jval g_cycler(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 {
 	(void)self;
 	(void)v;
 	if (!args->n || args->n_named)
 		j_fail(r, "cycler takes at least one value, and none with a name");
-	jv items = j_list(r, K_TUPLE, args->n), made = j_dict(r);
+	jval items = j_list(r, K_TUPLE, args->n), made = j_dict(r);
 	for (size_t i = 0; i < args->n; i++)
 		list_push(r, as_list(items), args->v[i]);
 	dict_put(r, as_dict(made), j_text(r, "current"), args->v[0]);
@@ -246,26 +246,26 @@ static jv g_cycler(struct jinja_run *r, jv self, const jv *v, const struct jargs
 	return made;
 }
 
-static jv cycler_turn(struct jinja_run *r, jv self, bool back)
+static jval cycler_turn(struct jinja_run *r, jval self, bool back)
 {
 	struct jdict *d = as_dict(self);
 	const struct jlist *items = as_list(*dict_get_text(d, STR_LIT("items")));
-	jv *at = dict_get_text(d, STR_LIT("at")), *current = dict_get_text(d, STR_LIT("current"));
-	jv was = *current;
+	jval *at = dict_get_text(d, STR_LIT("at")), *current = dict_get_text(d, STR_LIT("current"));
+	jval was = *current;
 	j_work(r, 0);
 	at->as.i = back ? 0 : (at->as.i + 1) % (int64_t)items->n;
 	*current = items->v[at->as.i];
 	return was;
 }
 
-static jv cycler_next(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+static jval cycler_next(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 {
 	(void)v;
 	(void)args;
 	return cycler_turn(r, self, false);
 }
 
-static jv cycler_reset(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+static jval cycler_reset(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 {
 	(void)v;
 	(void)args;
@@ -273,7 +273,7 @@ static jv cycler_reset(struct jinja_run *r, jv self, const jv *v, const struct j
 	return j_none();
 }
 
-static jv g_raise(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+static jval g_raise(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 {
 	(void)self;
 	(void)args;
@@ -282,7 +282,7 @@ static jv g_raise(struct jinja_run *r, jv self, const jv *v, const struct jargs 
 	j_fail(r, "%.*s", STR_ARG(str_view(words)));
 }
 
-static jv g_strftime_now(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+static jval g_strftime_now(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 {
 	(void)self;
 	(void)args;
@@ -308,19 +308,19 @@ const struct builtin jinja_cycler_methods[] = {
 	{0},
 };
 
-jv j_global(struct jinja_run *r, struct str name)
+jval j_global(struct jinja_run *r, struct str name)
 {
 	const struct builtin *g = find_builtin(jinja_globals, name);
 	if (!g)
 		return j_missing();
 	struct jfunction *f = j_alloc(r, sizeof *f);
 	*f = (struct jfunction){.builtin = g};
-	return (jv){J_FUNCTION, false, {.p = f}};
+	return (jval){J_FUNCTION, false, {.p = f}};
 }
 
 /* ---- methods of loop ---- */
 
-static jv loop_cycle(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+static jval loop_cycle(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 {
 	(void)v;
 	const struct jloop *l = self.as.p;
@@ -329,11 +329,11 @@ static jv loop_cycle(struct jinja_run *r, jv self, const jv *v, const struct jar
 	return args->v[l->index % args->n];
 }
 
-static jv loop_changed(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+static jval loop_changed(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 {
 	(void)v;
 	struct jloop *l = self.as.p;
-	jv now = j_list(r, K_TUPLE, args->n);
+	jval now = j_list(r, K_TUPLE, args->n);
 	for (size_t i = 0; i < args->n; i++)
 		list_push(r, as_list(now), args->v[i]);
 	bool changed = l->changed.type == J_MISSING || !j_equal(r, l->changed, now);
@@ -349,45 +349,45 @@ const struct builtin jinja_loop_methods[] = {
 
 /* ---- tests ---- */
 
-#define TEST(name, condition)                                                                   \
-	static jv t_##name(struct jinja_run *r, jv self, const jv *v, const struct jargs *args) \
-	{                                                                                       \
-		(void)r;                                                                        \
-		(void)self;                                                                     \
-		(void)v;                                                                        \
-		(void)args;                                                                     \
-		return j_bool(condition);                                                       \
+#define TEST(name, condition)                                                                         \
+	static jval t_##name(struct jinja_run *r, jval self, const jval *v, const struct jargs *args) \
+	{                                                                                             \
+		(void)r;                                                                              \
+		(void)self;                                                                           \
+		(void)v;                                                                              \
+		(void)args;                                                                           \
+		return j_bool(condition);                                                             \
 	}
 
-static bool is_callable(jv v)
+static bool is_callable(jval v)
 {
 	return v.type == J_FUNCTION || v.type == J_LOOP || v.type == J_JOINER || v.type == J_UNDEFINED;
 }
 
-static bool is_iterable(jv v)
+static bool is_iterable(jval v)
 {
 	return v.type == J_UNDEFINED || v.type == J_STRING || v.type == J_LIST || v.type == J_DICT ||
 	       v.type == J_LOOP;
 }
 
-static bool is_sequence(jv v)
+static bool is_sequence(jval v)
 {
 	return v.type == J_UNDEFINED || v.type == J_STRING || v.type == J_DICT ||
 	       (v.type == J_LIST && as_list(v)->kind <= K_RANGE);
 }
 
-static bool is_number(jv v)
+static bool is_number(jval v)
 {
-	return v.type == J_INT || v.type == J_FLOAT || v.type == J_BOOL;
+	return v.type == J_INT || v.type == J_FLOAT || v.type == J_BOOL || v.type == J_BIG;
 }
 
-static bool is_whole(struct jinja_run *r, jv v, jv by, int64_t rest)
+static bool is_whole(struct jinja_run *r, jval v, jval by, int64_t rest)
 {
-	jv m = j_arith(r, OP_MOD, v, by);
+	jval m = j_arith(r, OP_MOD, v, by);
 	return j_equal(r, m, j_int(rest, false));
 }
 
-static bool is_same(struct jinja_run *r, jv a, jv b)
+static bool is_same(struct jinja_run *r, jval a, jval b)
 {
 	if (a.type != b.type)
 		return false;
@@ -408,7 +408,7 @@ static bool has_case(const struct jstr *s, bool upper)
 	return any;
 }
 
-static bool order_is(struct jinja_run *r, jv a, jv b, const char *sign)
+static bool order_is(struct jinja_run *r, jval a, jval b, const char *sign)
 {
 	int order = j_order(r, a, b, sign);
 	if (order < -1)
@@ -416,7 +416,7 @@ static bool order_is(struct jinja_run *r, jv a, jv b, const char *sign)
 	return *sign == '<' ? (sign[1] ? order <= 0 : order < 0) : (sign[1] ? order >= 0 : order > 0);
 }
 
-static bool is_name_of(jv v, const struct builtin *table)
+static bool is_name_of(jval v, const struct builtin *table)
 {
 	return v.type == J_STRING && find_builtin(table, str_view(as_str(v)));
 }
@@ -440,7 +440,7 @@ TEST(false, self.type == J_BOOL && !self.as.b)
 TEST(true, self.type == J_BOOL && self.as.b)
 TEST(none, self.type == J_NONE)
 TEST(float, self.type == J_FLOAT)
-TEST(integer, self.type == J_INT)
+TEST(integer, self.type == J_INT || self.type == J_BIG)
 TEST(number, is_number(self))
 TEST(string, self.type == J_STRING)
 TEST(mapping, self.type == J_DICT)

@@ -238,7 +238,7 @@ static void add_ascii(struct jbuild *b, char c, enum case_kind how, bool trusted
 	jb_add(b, &c, 1, NULL, trusted);
 }
 
-jv str_case(struct jinja_run *r, const struct jstr *s, enum case_kind kind)
+jval str_case(struct jinja_run *r, const struct jstr *s, enum case_kind kind)
 {
 	struct jbuild b = jb_new(r);
 	bool in_word = false;
@@ -265,7 +265,7 @@ jv str_case(struct jinja_run *r, const struct jstr *s, enum case_kind kind)
 		else
 			add_upper(&b, c, how == CASE_TITLE, trusted);
 	}
-	jv made = jb_done(&b);
+	jval made = jb_done(&b);
 	as_str(made)->markup = s->markup;
 	return made;
 }

@@ -1,9 +1,9 @@
 /* Expressions. */
 #include "text/jinja/internal.h"
 
-static jv lookup(struct jinja_run *r, const struct node *n)
+static jval lookup(struct jinja_run *r, const struct node *n)
 {
-	jv v;
+	jval v;
 	for (const struct scope *s = r->scope; s; s = s->parent)
 		for (uint32_t i = s->n; i-- > 0;)
 			if (s->slots[i].name == n->name) {
@@ -17,11 +17,11 @@ found:
 
 /* ---- members ---- */
 
-static jv bound(struct jinja_run *r, jv self, const struct builtin *method)
+static jval bound(struct jinja_run *r, jval self, const struct builtin *method)
 {
 	struct jfunction *f = j_alloc(r, sizeof *f);
 	*f = (struct jfunction){.builtin = method, .self = self};
-	return (jv){J_FUNCTION, false, {.p = f}};
+	return (jval){J_FUNCTION, false, {.p = f}};
 }
 
 static void saw(struct jinja_run *r, const struct jdict *d)
@@ -30,13 +30,13 @@ static void saw(struct jinja_run *r, const struct jdict *d)
 		r->last_message = d->message;
 }
 
-jv j_attr(struct jinja_run *r, jv of, jv name)
+jval j_attr(struct jinja_run *r, jval of, jval name)
 {
 	struct str key = str_view(as_str(name));
 	if (of.type == J_UNDEFINED)
 		j_undefined_fail(r, of);
 	if (of.type == J_LOOP) {
-		jv v = loop_member(r, of.as.p, key);
+		jval v = loop_member(r, of.as.p, key);
 		if (v.type != J_MISSING)
 			return v;
 	}
@@ -47,7 +47,7 @@ jv j_attr(struct jinja_run *r, jv of, jv name)
 		return bound(r, of, method);
 	if (of.type == J_DICT || of.type == J_NAMESPACE || of.type == J_CYCLER) {
 		j_work(r, 0);
-		const jv *v = dict_get_text(as_dict(of), key);
+		const jval *v = dict_get_text(as_dict(of), key);
 		if (v)
 			return *v;
 	}
@@ -62,7 +62,7 @@ static ptrdiff_t place(int64_t i, size_t n)
 	return i < 0 || (uint64_t)i >= n ? -1 : (ptrdiff_t)i;
 }
 
-static bool can_be_key(jv key)
+static bool can_be_key(jval key)
 {
 	if (key.type == J_LIST && as_list(key)->kind == K_TUPLE) {
 		for (size_t i = 0; i < as_list(key)->n; i++)
@@ -73,14 +73,14 @@ static bool can_be_key(jv key)
 	return key.type != J_LIST && key.type != J_DICT;
 }
 
-jv j_item(struct jinja_run *r, jv of, jv key)
+jval j_item(struct jinja_run *r, jval of, jval key)
 {
 	int64_t i;
 	if (of.type == J_UNDEFINED)
 		j_undefined_fail(r, of);
 	if (of.type == J_DICT) {
 		saw(r, as_dict(of));
-		const jv *v = can_be_key(key) ? dict_get(r, as_dict(of), key) : NULL;
+		const jval *v = can_be_key(key) ? dict_get(r, as_dict(of), key) : NULL;
 		if (v)
 			return *v;
 	} else if (of.type == J_LIST && as_list(of)->kind <= K_RANGE && j_whole(key, &i)) {
@@ -105,7 +105,7 @@ jv j_item(struct jinja_run *r, jv of, jv key)
 
 /* ---- slices ---- */
 
-static int64_t slice_bound(struct jinja_run *r, jv v, int64_t fallback)
+static int64_t slice_bound(struct jinja_run *r, jval v, int64_t fallback)
 {
 	int64_t i;
 	if (v.type == J_NONE || v.type == J_MISSING)
@@ -129,7 +129,7 @@ static int64_t clamp(int64_t i, int64_t n, int64_t low, int64_t high)
 	return i < low ? low : i > high ? high : i;
 }
 
-static struct span slice_span(struct jinja_run *r, size_t length, jv from, jv to, jv step)
+static struct span slice_span(struct jinja_run *r, size_t length, jval from, jval to, jval step)
 {
 	int64_t n = (int64_t)length, by = slice_bound(r, step, 1);
 	if (by == 0)
@@ -152,7 +152,7 @@ static struct span slice_span(struct jinja_run *r, size_t length, jv from, jv to
 	return s;
 }
 
-static jv slice_string(struct jinja_run *r, const struct jstr *s, jv from, jv to, jv step)
+static jval slice_string(struct jinja_run *r, const struct jstr *s, jval from, jval to, jval step)
 {
 	size_t chars = str_chars(s), len;
 	struct span span = slice_span(r, chars, from, to, step);
@@ -178,12 +178,12 @@ static jv slice_string(struct jinja_run *r, const struct jstr *s, jv from, jv to
 		utf8_at(s->p + byte, s->n - byte, &len);
 		jb_sub(&b, s, byte, byte + len);
 	}
-	jv made = jb_done(&b);
+	jval made = jb_done(&b);
 	as_str(made)->markup = s->markup;
 	return made;
 }
 
-jv j_slice(struct jinja_run *r, jv of, jv from, jv to, jv step)
+jval j_slice(struct jinja_run *r, jval of, jval from, jval to, jval step)
 {
 	if (of.type == J_UNDEFINED)
 		j_undefined_fail(r, of);
@@ -193,7 +193,7 @@ jv j_slice(struct jinja_run *r, jv of, jv from, jv to, jv step)
 		j_fail(r, "a %s has no slices", type_name(of));
 	const struct jlist *l = as_list(of);
 	struct span s = slice_span(r, l->n, from, to, step);
-	jv made = j_list(r, l->kind == K_TUPLE ? K_TUPLE : K_LIST, s.n + 3);
+	jval made = j_list(r, l->kind == K_TUPLE ? K_TUPLE : K_LIST, s.n + 3);
 	j_work(r, s.n);
 	for (size_t i = 0; i < s.n; i++)
 		list_push(r, as_list(made), l->v[s.from + (int64_t)i * s.step]);
@@ -210,14 +210,14 @@ jv j_slice(struct jinja_run *r, jv of, jv from, jv to, jv step)
 enum { FEW_ARGS = 6 };
 struct evaluated {
 	struct jargs args;
-	jv few[FEW_ARGS], few_named[FEW_ARGS];
+	jval few[FEW_ARGS], few_named[FEW_ARGS];
 	struct str few_names[FEW_ARGS];
 };
 
-static void add_star(struct jinja_run *r, struct jargs *args, jv list)
+static void add_star(struct jinja_run *r, struct jargs *args, jval list)
 {
 	const struct jlist *more = j_items(r, list);
-	jv *all = j_array(r, args->n + more->n, sizeof *all);
+	jval *all = j_array(r, args->n + more->n, sizeof *all);
 	memcpy(all, args->v, args->n * sizeof *all);
 	if (more->n)
 		memcpy(all + args->n, more->v, more->n * sizeof *all);
@@ -228,7 +228,7 @@ static void add_star(struct jinja_run *r, struct jargs *args, jv list)
 /* Room for more named arguments, with those there are. */
 static void more_named(struct jinja_run *r, struct jargs *args, size_t more)
 {
-	jv *named = j_array(r, args->n_named + more, sizeof *named);
+	jval *named = j_array(r, args->n_named + more, sizeof *named);
 	struct str *names = j_array(r, args->n_named + more, sizeof *names);
 	if (args->n_named) {
 		memcpy(named, args->named, args->n_named * sizeof *named);
@@ -238,7 +238,7 @@ static void more_named(struct jinja_run *r, struct jargs *args, size_t more)
 	args->names = names;
 }
 
-static void add_named(struct jinja_run *r, struct jargs *args, struct str name, jv v)
+static void add_named(struct jinja_run *r, struct jargs *args, struct str name, jval v)
 {
 	for (size_t i = 0; i < args->n_named; i++)
 		if (str_eq(args->names[i], name))
@@ -247,13 +247,13 @@ static void add_named(struct jinja_run *r, struct jargs *args, struct str name, 
 	args->named[args->n_named++] = v;
 }
 
-static void add_star_star(struct jinja_run *r, struct jargs *args, jv dict)
+static void add_star_star(struct jinja_run *r, struct jargs *args, jval dict)
 {
 	if (dict.type != J_DICT)
 		j_fail(r, "what follows ** in a call is a %s, not a dict", type_name(dict));
 	more_named(r, args, as_dict(dict)->n);
 	for (size_t i = 0; i < as_dict(dict)->n; i++) {
-		jv key = as_dict(dict)->v[i].key;
+		jval key = as_dict(dict)->v[i].key;
 		if (key.type != J_STRING)
 			j_fail(r, "what follows ** in a call has a key that is a %s", type_name(key));
 		add_named(r, args, str_view(as_str(key)), as_dict(dict)->v[i].value);
@@ -261,12 +261,12 @@ static void add_star_star(struct jinja_run *r, struct jargs *args, jv dict)
 }
 
 /* What from says, evaluated; caller is what a call block passes, or nothing. */
-static void evaluate_args(struct jinja_run *r, const struct call_args *from, jv caller, struct evaluated *e)
+static void evaluate_args(struct jinja_run *r, const struct call_args *from, jval caller, struct evaluated *e)
 {
 	e->args = (struct jargs){.v = e->few, .named = e->few_named, .names = e->few_names};
 	if (from) {
 		if (from->n > FEW_ARGS)
-			e->args.v = j_array(r, from->n, sizeof(jv));
+			e->args.v = j_array(r, from->n, sizeof(jval));
 		for (size_t i = 0; i < from->n; i++)
 			e->args.v[e->args.n++] = eval(r, from->v[i]);
 		if (from->n_named >= FEW_ARGS)
@@ -285,10 +285,10 @@ static void evaluate_args(struct jinja_run *r, const struct call_args *from, jv 
 }
 
 /* Not part of eval, whose frame every nested expression pays for. */
-__attribute__((noinline)) jv eval_call(struct jinja_run *r, const struct node *n, jv caller)
+__attribute__((noinline)) jval eval_call(struct jinja_run *r, const struct node *n, jval caller)
 {
 	struct evaluated e;
-	jv f, self = j_missing();
+	jval f, self = j_missing();
 	const struct builtin *method = NULL;
 	if (n->a->kind == N_ATTR) { /* a method is called without being made a value */
 		self = eval(r, n->a->a);
@@ -305,7 +305,7 @@ __attribute__((noinline)) jv eval_call(struct jinja_run *r, const struct node *n
 	return method ? call_builtin(r, method, self, &e.args) : j_call(r, f, &e.args);
 }
 
-__attribute__((noinline)) static jv eval_filter(struct jinja_run *r, const struct node *n, jv v)
+__attribute__((noinline)) static jval eval_filter(struct jinja_run *r, const struct node *n, jval v)
 {
 	struct evaluated e;
 	evaluate_args(r, n->args, j_missing(), &e);
@@ -313,23 +313,23 @@ __attribute__((noinline)) static jv eval_filter(struct jinja_run *r, const struc
 	return call_filter(r, n->text, v, &e.args);
 }
 
-__attribute__((noinline)) static jv eval_test(struct jinja_run *r, const struct node *n)
+__attribute__((noinline)) static jval eval_test(struct jinja_run *r, const struct node *n)
 {
 	struct evaluated e;
-	jv v = eval(r, n->a);
+	jval v = eval(r, n->a);
 	evaluate_args(r, n->args, j_missing(), &e);
 	r->line = n->line;
 	return j_bool(call_test(r, n->text, v, &e.args));
 }
 
-jv eval_filters(struct jinja_run *r, const struct node *n, jv v)
+jval eval_filters(struct jinja_run *r, const struct node *n, jval v)
 {
 	return n ? eval_filter(r, n, eval_filters(r, n->a, v)) : v;
 }
 
 /* ---- operators ---- */
 
-static bool compare(struct jinja_run *r, uint8_t op, jv a, jv b)
+static bool compare(struct jinja_run *r, uint8_t op, jval a, jval b)
 {
 	static const char *const signs[] = {"==", "!=", "<", "<=", ">", ">=", "in", "not in"};
 	int order;
@@ -350,11 +350,11 @@ static bool compare(struct jinja_run *r, uint8_t op, jv a, jv b)
 	return op == OP_LT ? order < 0 : op == OP_LE ? order <= 0 : op == OP_GT ? order > 0 : order >= 0;
 }
 
-static jv eval_compare(struct jinja_run *r, const struct node *n)
+static jval eval_compare(struct jinja_run *r, const struct node *n)
 {
-	jv left = eval(r, n->a);
+	jval left = eval(r, n->a);
 	for (size_t i = 0; i < n->n; i++) {
-		jv right = eval(r, n->list[i]->a);
+		jval right = eval(r, n->list[i]->a);
 		r->line = n->list[i]->line;
 		if (!compare(r, n->list[i]->op, left, right))
 			return j_bool(false);
@@ -363,37 +363,37 @@ static jv eval_compare(struct jinja_run *r, const struct node *n)
 	return j_bool(true);
 }
 
-static jv eval_concat(struct jinja_run *r, const struct node *n)
+static jval eval_concat(struct jinja_run *r, const struct node *n)
 {
-	jv made = j_to_str(r, eval(r, n->list[0]));
+	jval made = j_to_str(r, eval(r, n->list[0]));
 	for (size_t i = 1; i < n->n; i++) {
-		jv next = eval(r, n->list[i]);
+		jval next = eval(r, n->list[i]);
 		made = j_concat(r, as_str(made), j_soft_str(r, next));
 	}
 	return made;
 }
 
-static jv eval_list(struct jinja_run *r, const struct node *n)
+static jval eval_list(struct jinja_run *r, const struct node *n)
 {
-	jv made = j_list(r, n->kind == N_LIST ? K_LIST : K_TUPLE, n->n);
+	jval made = j_list(r, n->kind == N_LIST ? K_LIST : K_TUPLE, n->n);
 	for (size_t i = 0; i < n->n; i++)
 		list_push(r, as_list(made), eval(r, n->list[i]));
 	return made;
 }
 
-static jv eval_dict(struct jinja_run *r, const struct node *n)
+static jval eval_dict(struct jinja_run *r, const struct node *n)
 {
-	jv made = j_dict(r);
+	jval made = j_dict(r);
 	for (size_t i = 0; i + 1 < n->n; i += 2) {
-		jv key = eval(r, n->list[i]);
+		jval key = eval(r, n->list[i]);
 		dict_put(r, as_dict(made), key, eval(r, n->list[i + 1]));
 	}
 	return made;
 }
 
-static jv eval_sign(struct jinja_run *r, const struct node *n)
+static jval eval_sign(struct jinja_run *r, const struct node *n)
 {
-	jv v = eval(r, n->a);
+	jval v = eval(r, n->a);
 	double f;
 	r->line = n->line;
 	if (v.type == J_UNDEFINED)
@@ -405,18 +405,18 @@ static jv eval_sign(struct jinja_run *r, const struct node *n)
 	return j_arith(r, n->kind == N_NEGATE ? OP_SUB : OP_ADD, j_int(0, true), v);
 }
 
-static jv eval_slice(struct jinja_run *r, const struct node *n)
+static jval eval_slice(struct jinja_run *r, const struct node *n)
 {
-	jv of = eval(r, n->a);
-	jv from = n->b ? eval(r, n->b) : j_none(), to = n->c ? eval(r, n->c) : j_none(),
-	   step = n->d ? eval(r, n->d) : j_none();
+	jval of = eval(r, n->a);
+	jval from = n->b ? eval(r, n->b) : j_none(), to = n->c ? eval(r, n->c) : j_none(),
+	     step = n->d ? eval(r, n->d) : j_none();
 	r->line = n->line;
 	return j_slice(r, of, from, to, step);
 }
 
-static jv eval_two(struct jinja_run *r, const struct node *n)
+static jval eval_two(struct jinja_run *r, const struct node *n)
 {
-	jv a = eval(r, n->a), b;
+	jval a = eval(r, n->a), b;
 	if (n->kind == N_AND)
 		return j_true(r, a) ? eval(r, n->b) : a;
 	if (n->kind == N_OR)
@@ -426,22 +426,22 @@ static jv eval_two(struct jinja_run *r, const struct node *n)
 	return n->kind == N_ITEM ? j_item(r, a, b) : j_arith(r, n->op, a, b);
 }
 
-static jv eval_condition(struct jinja_run *r, const struct node *n)
+static jval eval_condition(struct jinja_run *r, const struct node *n)
 {
-	jv test = eval(r, n->a);
+	jval test = eval(r, n->a);
 	if (j_true(r, test))
 		return eval(r, n->b);
 	return n->c ? eval(r, n->c) : j_undefined(r, STR_LIT("the value of an if without else"), NULL);
 }
 
-static jv eval_attr(struct jinja_run *r, const struct node *n)
+static jval eval_attr(struct jinja_run *r, const struct node *n)
 {
-	jv of = eval(r, n->a);
+	jval of = eval(r, n->a);
 	r->line = n->line;
 	return j_attr(r, of, n->value);
 }
 
-static jv eval_node(struct jinja_run *r, const struct node *n)
+static jval eval_node(struct jinja_run *r, const struct node *n)
 {
 	switch (n->kind) {
 	case N_LIST:
@@ -480,7 +480,7 @@ static jv eval_node(struct jinja_run *r, const struct node *n)
 	}
 }
 
-jv eval(struct jinja_run *r, const struct node *n)
+jval eval(struct jinja_run *r, const struct node *n)
 {
 	j_work(r, 0);
 	if (n->kind == N_CONST)
@@ -489,7 +489,7 @@ jv eval(struct jinja_run *r, const struct node *n)
 	if (n->kind == N_NAME)
 		return lookup(r, n);
 	j_enter(r);
-	jv v = eval_node(r, n);
+	jval v = eval_node(r, n);
 	j_leave(r);
 	return v;
 }

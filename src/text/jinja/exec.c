@@ -3,7 +3,7 @@
 
 /* ---- variables ---- */
 
-void scope_set(struct jinja_run *r, struct scope *s, uint32_t name, jv v)
+void scope_set(struct jinja_run *r, struct scope *s, uint32_t name, jval v)
 {
 	for (uint32_t i = 0; i < s->n; i++) {
 		if (s->slots[i].name == name) {
@@ -45,16 +45,16 @@ void scope_pop(struct jinja_run *r, struct scope *s, struct scope *back)
 	r->spare = s;
 }
 
-static jv closure(struct jinja_run *r, const struct macro *m)
+static jval closure(struct jinja_run *r, const struct macro *m)
 {
 	struct jfunction *f = j_alloc(r, sizeof *f);
 	*f = (struct jfunction){.macro = m, .scope = r->scope};
 	for (struct scope *s = r->scope; s && !s->kept; s = s->parent)
 		s->kept = true;
-	return (jv){J_FUNCTION, false, {.p = f}};
+	return (jval){J_FUNCTION, false, {.p = f}};
 }
 
-static void assign(struct jinja_run *r, struct scope *s, const struct node *target, jv v)
+static void assign(struct jinja_run *r, struct scope *s, const struct node *target, jval v)
 {
 	if (target->kind == N_NAME) {
 		scope_set(r, s, target->name, v);
@@ -64,7 +64,7 @@ static void assign(struct jinja_run *r, struct scope *s, const struct node *targ
 	if (target->kind == N_NSREF) {
 		struct node name = *target;
 		name.kind = N_NAME;
-		jv space = eval(r, &name);
+		jval space = eval(r, &name);
 		if (space.type != J_NAMESPACE)
 			j_fail(r, "a member can be set of a namespace alone, not of a %s", type_name(space));
 		dict_put(r, as_dict(space), j_str(r, target->text.ptr, target->text.len, true), v);
@@ -80,7 +80,7 @@ static void assign(struct jinja_run *r, struct scope *s, const struct node *targ
 /* ---- what is written into a string ---- */
 
 /* The block's output, with variables of its own. */
-static jv capture(struct jinja_run *r, const struct node *block, enum exec_result *result)
+static jval capture(struct jinja_run *r, const struct node *block, enum exec_result *result)
 {
 	struct jbuild b = jb_new(r), *outer = r->out;
 	struct scope *back = r->scope, *s = scope_push(r, back);
@@ -93,7 +93,7 @@ static jv capture(struct jinja_run *r, const struct node *block, enum exec_resul
 
 /* ---- loops ---- */
 
-static bool passes(struct jinja_run *r, struct jloop *l, jv item)
+static bool passes(struct jinja_run *r, struct jloop *l, jval item)
 {
 	if (!l->node->c)
 		return true;
@@ -105,17 +105,17 @@ static bool passes(struct jinja_run *r, struct jloop *l, jv item)
 }
 
 /* The next item that the loop's condition lets through; J_MISSING: there is none. */
-static jv fetch(struct jinja_run *r, struct jloop *l)
+static jval fetch(struct jinja_run *r, struct jloop *l)
 {
 	while (l->next < l->items->n) {
-		jv item = l->items->v[l->next++];
+		jval item = l->items->v[l->next++];
 		if (passes(r, l, item))
 			return item;
 	}
 	return j_missing();
 }
 
-static jv look_ahead(struct jinja_run *r, struct jloop *l)
+static jval look_ahead(struct jinja_run *r, struct jloop *l)
 {
 	if (l->after.type == J_MISSING)
 		l->after = fetch(r, l);
@@ -131,7 +131,7 @@ static size_t loop_length(struct jinja_run *r, struct jloop *l)
 		size_t before = l->index + 1;
 		if (l->after.type != J_MISSING)
 			list_push(r, rest, l->after);
-		for (jv v; (v = fetch(r, l)).type != J_MISSING;)
+		for (jval v; (v = fetch(r, l)).type != J_MISSING;)
 			list_push(r, rest, v);
 		l->after = j_missing();
 		l->items = rest;
@@ -142,10 +142,10 @@ static size_t loop_length(struct jinja_run *r, struct jloop *l)
 	return l->length;
 }
 
-static jv next_item(struct jinja_run *r, struct jloop *l)
+static jval next_item(struct jinja_run *r, struct jloop *l)
 {
 	if (l->after.type != J_MISSING) {
-		jv v = l->after;
+		jval v = l->after;
 		l->after = j_missing();
 		return v;
 	}
@@ -154,7 +154,7 @@ static jv next_item(struct jinja_run *r, struct jloop *l)
 	return l->next < l->items->n ? l->items->v[l->next++] : j_missing();
 }
 
-jv loop_member(struct jinja_run *r, struct jloop *l, struct str name)
+jval loop_member(struct jinja_run *r, struct jloop *l, struct str name)
 {
 	if (str_eq_c(name, "index"))
 		return j_int((int64_t)l->index + 1, true);
@@ -180,13 +180,13 @@ jv loop_member(struct jinja_run *r, struct jloop *l, struct str name)
 	if (str_eq_c(name, "nextitem")) {
 		if (l->is_counted && l->next < l->items->n)
 			return l->items->v[l->next];
-		jv v = l->is_counted ? j_missing() : look_ahead(r, l);
+		jval v = l->is_counted ? j_missing() : look_ahead(r, l);
 		return v.type == J_MISSING ? j_undefined(r, name, "loop at its last item") : v;
 	}
 	return j_missing();
 }
 
-static enum exec_result run_loop(struct jinja_run *r, const struct node *n, jv list, struct scope *outer,
+static enum exec_result run_loop(struct jinja_run *r, const struct node *n, jval list, struct scope *outer,
 				 size_t depth)
 {
 	struct jloop *l = j_alloc(r, sizeof *l);
@@ -195,13 +195,13 @@ static enum exec_result run_loop(struct jinja_run *r, const struct node *n, jv l
 	struct scope *back = r->scope, *s = scope_push(r, outer);
 	enum exec_result result = EXEC_ON;
 	bool any = false, whole = false;
-	for (jv item; result != EXEC_BREAK && (item = next_item(r, l)).type != J_MISSING;) {
+	for (jval item; result != EXEC_BREAK && (item = next_item(r, l)).type != J_MISSING;) {
 		l->index = any ? l->index + 1 : 0;
 		l->before = l->current;
 		l->current = item;
 		any = true;
 		s->n = 0;
-		scope_set(r, s, NAME_LOOP, (jv){J_LOOP, false, {.p = l}});
+		scope_set(r, s, NAME_LOOP, (jval){J_LOOP, false, {.p = l}});
 		assign(r, s, n->a, item);
 		r->scope = s;
 		r->loop = l;
@@ -219,7 +219,7 @@ static enum exec_result run_loop(struct jinja_run *r, const struct node *n, jv l
 	return result;
 }
 
-jv call_loop(struct jinja_run *r, struct jloop *loop, jv list)
+jval call_loop(struct jinja_run *r, struct jloop *loop, jval list)
 {
 	if (!loop->node->op)
 		j_fail(r, "loop() is called, but the for is not recursive");
@@ -235,7 +235,7 @@ jv call_loop(struct jinja_run *r, struct jloop *loop, jv list)
 /* ---- macros ---- */
 
 /* Takes the named argument out of args, into *v. */
-static bool take_named(const struct jargs *args, bool *taken, struct str name, jv *v)
+static bool take_named(const struct jargs *args, bool *taken, struct str name, jval *v)
 {
 	for (size_t i = 0; i < args->n_named; i++) {
 		if (!taken[i] && str_eq(args->names[i], name)) {
@@ -250,7 +250,7 @@ static bool take_named(const struct jargs *args, bool *taken, struct str name, j
 static void bind_rest(struct jinja_run *r, const struct macro *m, const struct jargs *args, bool *taken,
 		      struct scope *s)
 {
-	jv caller = j_missing();
+	jval caller = j_missing();
 	if (m->uses_caller) {
 		take_named(args, taken, STR_LIT("caller"), &caller);
 		if (caller.type == J_MISSING)
@@ -258,7 +258,7 @@ static void bind_rest(struct jinja_run *r, const struct macro *m, const struct j
 		scope_set(r, s, NAME_CALLER, caller);
 	}
 	if (m->uses_varargs) {
-		jv rest = j_list(r, K_TUPLE, 0);
+		jval rest = j_list(r, K_TUPLE, 0);
 		for (size_t i = m->n_params; i < args->n; i++)
 			list_push(r, as_list(rest), args->v[i]);
 		scope_set(r, s, NAME_VARARGS, rest);
@@ -266,7 +266,7 @@ static void bind_rest(struct jinja_run *r, const struct macro *m, const struct j
 		j_fail(r, "the macro \"%.*s\" takes %zu arguments, and is given %zu", STR_ARG(m->name),
 		       m->n_params, args->n);
 	}
-	jv rest = m->uses_kwargs ? j_dict(r) : j_missing();
+	jval rest = m->uses_kwargs ? j_dict(r) : j_missing();
 	for (size_t i = 0; i < args->n_named; i++) {
 		if (taken[i])
 			continue;
@@ -280,13 +280,13 @@ static void bind_rest(struct jinja_run *r, const struct macro *m, const struct j
 		scope_set(r, s, NAME_KWARGS, rest);
 }
 
-jv call_macro(struct jinja_run *r, const struct jfunction *f, const struct jargs *args)
+jval call_macro(struct jinja_run *r, const struct jfunction *f, const struct jargs *args)
 {
 	const struct macro *m = f->macro;
 	struct jbuild b = jb_new(r), *outer = r->out;
 	struct scope *back = r->scope, *s = scope_push(r, f->scope);
 	bool *taken = j_array(r, args->n_named, sizeof *taken);
-	jv given;
+	jval given;
 	for (size_t i = 0; i < m->n_params; i++) {
 		given = j_missing();
 		if (i < args->n)
@@ -300,7 +300,7 @@ jv call_macro(struct jinja_run *r, const struct jfunction *f, const struct jargs
 	for (size_t i = 0; i < m->n_params; i++) {
 		if (s->slots[i].v.type != J_MISSING)
 			continue;
-		jv v = m->defaults[i] ? eval(r, m->defaults[i]) : j_undefined(r, m->param_names[i], NULL);
+		jval v = m->defaults[i] ? eval(r, m->defaults[i]) : j_undefined(r, m->param_names[i], NULL);
 		scope_set(r, s, m->params[i], v);
 	}
 	r->out = &b;
@@ -337,7 +337,7 @@ static enum exec_result exec_if(struct jinja_run *r, const struct node *n)
 static enum exec_result exec_set_block(struct jinja_run *r, const struct node *n)
 {
 	enum exec_result result;
-	jv text = capture(r, n->d, &result);
+	jval text = capture(r, n->d, &result);
 	assign(r, r->scope, n->a, eval_filters(r, n->b, text));
 	return result;
 }
@@ -345,7 +345,7 @@ static enum exec_result exec_set_block(struct jinja_run *r, const struct node *n
 static enum exec_result exec_filter_block(struct jinja_run *r, const struct node *n)
 {
 	enum exec_result result;
-	jv text = capture(r, n->d, &result);
+	jval text = capture(r, n->d, &result);
 	print_str(r->out, eval_filters(r, n->b, text));
 	return result;
 }
@@ -355,7 +355,7 @@ static enum exec_result exec_scope(struct jinja_run *r, const struct node *n)
 	struct scope *back = r->scope, *s = scope_push(r, back);
 	for (size_t i = 0; i + 1 < n->n; i += 2) { /* of with */
 		r->scope = back;
-		jv v = eval(r, n->list[i + 1]);
+		jval v = eval(r, n->list[i + 1]);
 		r->scope = s;
 		assign(r, s, n->list[i], v);
 	}
@@ -366,7 +366,7 @@ static enum exec_result exec_scope(struct jinja_run *r, const struct node *n)
 
 static enum exec_result exec_for(struct jinja_run *r, const struct node *n)
 {
-	jv list = eval(r, n->b);
+	jval list = eval(r, n->b);
 	r->line = n->line;
 	return run_loop(r, n, list, r->scope, 0);
 }
@@ -378,7 +378,7 @@ static enum exec_result exec_node(struct jinja_run *r, const struct node *n)
 		jb_str(r->out, as_str(n->value));
 		break;
 	case N_OUTPUT: {
-		jv v = eval(r, n->a);
+		jval v = eval(r, n->a);
 		r->line = n->line;
 		print_str(r->out, v);
 		break;
@@ -397,12 +397,12 @@ static enum exec_result exec_node(struct jinja_run *r, const struct node *n)
 	case N_FILTER_BLOCK:
 		return exec_filter_block(r, n);
 	case N_MACRO: {
-		jv f = closure(r, n->macro);
+		jval f = closure(r, n->macro);
 		scope_set(r, r->scope, n->macro->name_id, f);
 		break;
 	}
 	case N_CALL_BLOCK: {
-		jv caller = closure(r, n->macro);
+		jval caller = closure(r, n->macro);
 		print_str(r->out, eval_call(r, n->a, caller));
 		break;
 	}

@@ -3,19 +3,19 @@
 
 #include "text/jinja/internal.h"
 
-#define FILTER(name) static jv name(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+#define FILTER(name) static jval name(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 #define UNUSED(a, b)       \
 	do {               \
 		(void)(a); \
 		(void)(b); \
 	} while (0)
 
-static bool is_given(jv v)
+static bool is_given(jval v)
 {
 	return v.type != J_MISSING && v.type != J_NONE;
 }
 
-static jv generator(struct jinja_run *r, size_t cap)
+static jval generator(struct jinja_run *r, size_t cap)
 {
 	return j_list(r, K_GENERATOR, cap);
 }
@@ -48,7 +48,7 @@ void stable_sort(struct jinja_run *r, void *base, size_t n, size_t size,
 /* ---- members of items ---- */
 
 /* "a.b.0" of each item, as map, sort and others name a member. */
-static jv member_of(struct jinja_run *r, jv item, jv path)
+static jval member_of(struct jinja_run *r, jval item, jval path)
 {
 	if (path.type != J_STRING)
 		return j_item(r, item, path);
@@ -56,7 +56,7 @@ static jv member_of(struct jinja_run *r, jv item, jv path)
 	for (size_t from = 0; from <= s->n;) {
 		const char *dot = from < s->n ? memchr(s->p + from, '.', s->n - from) : NULL;
 		size_t to = dot ? (size_t)(dot - s->p) : s->n;
-		jv key = j_sub(r, s, from, to);
+		jval key = j_sub(r, s, from, to);
 		int64_t i;
 		size_t digits = 0;
 		while (from + digits < to && s->p[from + digits] >= '0' && s->p[from + digits] <= '9')
@@ -69,24 +69,24 @@ static jv member_of(struct jinja_run *r, jv item, jv path)
 	return item;
 }
 
-static jv without_case(struct jinja_run *r, jv v)
+static jval without_case(struct jinja_run *r, jval v)
 {
 	return v.type == J_STRING ? str_case(r, as_str(v), CASE_LOWER) : v;
 }
 
 /* What an item is compared by: itself, a member, or with commas several; case counts only where asked. */
-static jv compare_key(struct jinja_run *r, jv item, jv attribute, bool with_case)
+static jval compare_key(struct jinja_run *r, jval item, jval attribute, bool with_case)
 {
 	if (is_given(attribute)) {
 		if (attribute.type == J_STRING && as_str(attribute)->n &&
 		    memchr(as_str(attribute)->p, ',', as_str(attribute)->n)) {
 			const struct jstr *s = as_str(attribute);
-			jv made = j_list(r, K_LIST, 0);
+			jval made = j_list(r, K_LIST, 0);
 			for (size_t from = 0; from <= s->n;) {
 				const char *comma =
 					from < s->n ? memchr(s->p + from, ',', s->n - from) : NULL;
 				size_t to = comma ? (size_t)(comma - s->p) : s->n;
-				jv key = member_of(r, item, j_sub(r, s, from, to));
+				jval key = member_of(r, item, j_sub(r, s, from, to));
 				list_push(r, as_list(made), with_case ? key : without_case(r, key));
 				from = to + 1;
 			}
@@ -123,15 +123,15 @@ FILTER(f_last)
 	return l->n ? l->v[l->n - 1] : j_undefined(r, STR_LIT("the last of nothing"), NULL);
 }
 
-static jv extreme(struct jinja_run *r, jv self, const jv *v, bool want_max)
+static jval extreme(struct jinja_run *r, jval self, const jval *v, bool want_max)
 {
 	const struct jlist *l = j_items(r, self);
 	if (!l->n)
 		return j_undefined(r, STR_LIT("the least or greatest of nothing"), NULL);
 	size_t best = 0;
-	jv best_key = compare_key(r, l->v[0], v[1], arg_true(r, v[0]));
+	jval best_key = compare_key(r, l->v[0], v[1], arg_true(r, v[0]));
 	for (size_t i = 1; i < l->n; i++) {
-		jv key = compare_key(r, l->v[i], v[1], arg_true(r, v[0]));
+		jval key = compare_key(r, l->v[i], v[1], arg_true(r, v[0]));
 		int order = j_order(r, key, best_key, want_max ? ">" : "<");
 		if (want_max ? order > 0 : order == -1) {
 			best = i;
@@ -156,7 +156,7 @@ FILTER(f_max)
 FILTER(f_sum)
 {
 	UNUSED(v, args);
-	jv sum = v[1].type == J_MISSING ? j_int(0, true) : v[1];
+	jval sum = v[1].type == J_MISSING ? j_int(0, true) : v[1];
 	const struct jlist *l = j_items(r, self);
 	for (size_t i = 0; i < l->n; i++)
 		sum = j_arith(r, OP_ADD, sum, is_given(v[0]) ? member_of(r, l->v[i], v[0]) : l->v[i]);
@@ -183,7 +183,7 @@ FILTER(f_list)
 {
 	UNUSED(v, args);
 	const struct jlist *l = j_items(r, self);
-	jv made = j_list(r, K_LIST, l->n);
+	jval made = j_list(r, K_LIST, l->n);
 	j_work(r, l->n);
 	for (size_t i = 0; i < l->n; i++)
 		list_push(r, as_list(made), l->v[i]);
@@ -206,7 +206,7 @@ FILTER(f_reverse)
 	if (self.type == J_STRING)
 		return j_slice(r, self, j_none(), j_none(), j_int(-1, true));
 	const struct jlist *l = j_items(r, self);
-	jv made = generator(r, l->n);
+	jval made = generator(r, l->n);
 	j_work(r, l->n);
 	for (size_t i = l->n; i-- > 0;)
 		list_push(r, as_list(made), l->v[i]);
@@ -214,12 +214,12 @@ FILTER(f_reverse)
 }
 
 struct sort_item {
-	jv key, item;
+	jval key, item;
 };
 
 static int item_order(const void *a, const void *b, void *user)
 {
-	jv x = ((const struct sort_item *)a)->key, y = ((const struct sort_item *)b)->key;
+	jval x = ((const struct sort_item *)a)->key, y = ((const struct sort_item *)b)->key;
 	return j_order(user, x, y, "<");
 }
 
@@ -229,9 +229,9 @@ static int item_order_reversed(const void *a, const void *b, void *user)
 	return item_order(b, a, user);
 }
 
-static jv sorted(struct jinja_run *r, struct sort_item *items, size_t n, bool reversed)
+static jval sorted(struct jinja_run *r, struct sort_item *items, size_t n, bool reversed)
 {
-	jv made = j_list(r, K_LIST, n);
+	jval made = j_list(r, K_LIST, n);
 	stable_sort(r, items, n, sizeof *items, reversed ? item_order_reversed : item_order, r);
 	for (size_t i = 0; i < n; i++)
 		list_push(r, as_list(made), items[i].item);
@@ -261,7 +261,7 @@ FILTER(f_dictsort)
 	const struct jdict *d = as_dict(self);
 	struct sort_item *items = j_array(r, d->n, sizeof *items);
 	for (size_t i = 0; i < d->n; i++) {
-		jv key = by_value ? d->v[i].value : d->v[i].key;
+		jval key = by_value ? d->v[i].value : d->v[i].key;
 		items[i].key = arg_true(r, v[0]) ? key : without_case(r, key);
 		items[i].item = j_pair(r, d->v[i].key, d->v[i].value);
 	}
@@ -272,9 +272,9 @@ FILTER(f_unique)
 {
 	UNUSED(v, args);
 	const struct jlist *l = j_items(r, self);
-	jv seen = j_dict(r), made = generator(r, 0);
+	jval seen = j_dict(r), made = generator(r, 0);
 	for (size_t i = 0; i < l->n; i++) {
-		jv key = compare_key(r, l->v[i], v[1], arg_true(r, v[0]));
+		jval key = compare_key(r, l->v[i], v[1], arg_true(r, v[0]));
 		if (dict_get(r, as_dict(seen), key))
 			continue;
 		dict_put(r, as_dict(seen), key, j_bool(true));
@@ -283,7 +283,7 @@ FILTER(f_unique)
 	return made;
 }
 
-static int64_t positive(struct jinja_run *r, jv v, const char *of)
+static int64_t positive(struct jinja_run *r, jval v, const char *of)
 {
 	int64_t n;
 	if (!j_whole(v, &n) || n < 1)
@@ -296,7 +296,7 @@ FILTER(f_batch)
 	UNUSED(v, args);
 	int64_t size = positive(r, v[0], "batch");
 	const struct jlist *l = j_items(r, self);
-	jv made = generator(r, 0), part = j_missing();
+	jval made = generator(r, 0), part = j_missing();
 	for (size_t i = 0; i < l->n; i++) {
 		if ((int64_t)i % size == 0) {
 			part = j_list(r, K_LIST, 0);
@@ -315,9 +315,9 @@ FILTER(f_slice)
 	int64_t n = positive(r, v[0], "slice");
 	const struct jlist *l = j_items(r, self);
 	size_t each = l->n / (size_t)n, more = l->n % (size_t)n, at = 0;
-	jv made = generator(r, 0);
+	jval made = generator(r, 0);
 	for (size_t i = 0; i < (size_t)n; i++) {
-		jv part = j_list(r, K_LIST, 0);
+		jval part = j_list(r, K_LIST, 0);
 		size_t size = each + (i < more);
 		j_work(r, size);
 		for (size_t k = 0; k < size; k++)
@@ -342,7 +342,7 @@ FILTER(f_attr)
 
 /* ---- map and select ---- */
 
-static bool named(const struct jargs *args, const char *name, jv *v)
+static bool named(const struct jargs *args, const char *name, jval *v)
 {
 	for (size_t i = 0; i < args->n_named; i++) {
 		if (str_eq_c(args->names[i], name)) {
@@ -356,7 +356,7 @@ static bool named(const struct jargs *args, const char *name, jv *v)
 FILTER(f_map)
 {
 	(void)v;
-	jv attribute, fallback = j_missing();
+	jval attribute, fallback = j_missing();
 	if (!j_true(r, self)) /* what is empty, or none, is asked nothing further */
 		return generator(r, 0);
 	bool by_attribute = !args->n && named(args, "attribute", &attribute);
@@ -373,9 +373,9 @@ FILTER(f_map)
 		rest.n--;
 	}
 	const struct jlist *l = j_items(r, self);
-	jv made = generator(r, l->n);
+	jval made = generator(r, l->n);
 	for (size_t i = 0; i < l->n; i++) {
-		jv item;
+		jval item;
 		if (!by_attribute) {
 			item = call_filter(r, str_view(as_str(args->v[0])), l->v[i], &rest);
 		} else {
@@ -389,10 +389,10 @@ FILTER(f_map)
 }
 
 /* select, reject, selectattr and rejectattr. */
-static jv choose(struct jinja_run *r, jv self, const struct jargs *args, bool by_attribute, bool keep)
+static jval choose(struct jinja_run *r, jval self, const struct jargs *args, bool by_attribute, bool keep)
 {
 	struct jargs rest = *args;
-	jv attribute = j_missing(), test = j_missing();
+	jval attribute = j_missing(), test = j_missing();
 	if (!j_true(r, self))
 		return generator(r, 0);
 	if (by_attribute) {
@@ -408,9 +408,9 @@ static jv choose(struct jinja_run *r, jv self, const struct jargs *args, bool by
 			j_fail(r, "the name of a test is a %s", type_name(test));
 	}
 	const struct jlist *l = j_items(r, self);
-	jv made = generator(r, 0);
+	jval made = generator(r, 0);
 	for (size_t i = 0; i < l->n; i++) {
-		jv v = by_attribute ? member_of(r, l->v[i], attribute) : l->v[i];
+		jval v = by_attribute ? member_of(r, l->v[i], attribute) : l->v[i];
 		j_work(r, 0);
 		bool is = test.type == J_MISSING ? j_true(r, v)
 						 : call_test(r, str_view(as_str(test)), v, &rest);

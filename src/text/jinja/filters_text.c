@@ -4,7 +4,7 @@
 
 #include "text/jinja/internal.h"
 
-#define FILTER(name) static jv name(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+#define FILTER(name) static jval name(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 #define UNUSED(a, b)       \
 	do {               \
 		(void)(a); \
@@ -35,7 +35,7 @@ FILTER(f_safe)
 {
 	UNUSED(v, args);
 	const struct jstr *s = j_soft_str(r, self);
-	jv made = j_sub(r, s, 0, s->n);
+	jval made = j_sub(r, s, 0, s->n);
 	as_str(made)->markup = true;
 	return made;
 }
@@ -96,7 +96,7 @@ FILTER(f_title)
 	return jb_done(&b);
 }
 
-static const struct jstr *text_or_null(struct jinja_run *r, jv v, const char *of)
+static const struct jstr *text_or_null(struct jinja_run *r, jval v, const char *of)
 {
 	if (v.type == J_MISSING || v.type == J_NONE)
 		return NULL;
@@ -115,7 +115,7 @@ FILTER(f_replace)
 {
 	UNUSED(v, args);
 	int64_t max = v[2].type == J_NONE ? -1 : arg_whole(r, v[2], -1, "replace");
-	jv made = str_replace(r, j_soft_str(r, self), j_soft_str(r, v[0]), j_soft_str(r, v[1]), max);
+	jval made = str_replace(r, j_soft_str(r, self), j_soft_str(r, v[0]), j_soft_str(r, v[1]), max);
 	as_str(made)->markup = false;
 	return made;
 }
@@ -137,7 +137,7 @@ FILTER(f_indent)
 			str_pad(r, as_str(j_text(r, "")), arg_whole(r, v[0], 4, "indent"), NULL, PAD_RIGHT));
 	bool first = arg_true(r, v[1]), blank = arg_true(r, v[2]);
 	/* a line end more makes a line of what follows the last one, as jinja2 does it */
-	jv all = str_lines(r, as_str(j_concat(r, s, as_str(j_text(r, "\n")))), false);
+	jval all = str_lines(r, as_str(j_concat(r, s, as_str(j_text(r, "\n")))), false);
 	const struct jlist *lines = as_list(all);
 	struct jbuild b = jb_new(r);
 	for (size_t i = 0; i < lines->n; i++) {
@@ -213,7 +213,7 @@ FILTER(f_urlencode)
 		add_quoted(&b, j_soft_str(r, self), true);
 		return jb_done(&b);
 	}
-	jv pairs = self.type == J_DICT ? dict_view(r, as_dict(self), K_ITEMS) : self;
+	jval pairs = self.type == J_DICT ? dict_view(r, as_dict(self), K_ITEMS) : self;
 	const struct jlist *l = j_items(r, pairs);
 	for (size_t i = 0; i < l->n; i++) {
 		const struct jlist *pair = j_items(r, l->v[i]);
@@ -233,7 +233,7 @@ FILTER(f_format)
 	(void)v;
 	if (args->n && args->n_named)
 		j_fail(r, "format takes values with names or without, not both");
-	jv values;
+	jval values;
 	if (args->n_named) {
 		values = j_dict(r);
 		for (size_t i = 0; i < args->n_named; i++)
@@ -259,10 +259,12 @@ FILTER(f_abs)
 		j_fail(r, "abs of a %s", type_name(self));
 	if (self.type == J_FLOAT)
 		return j_float(fabs(f), self.trusted);
+	if (self.type == J_BIG && f > 0)
+		return self;
 	return f < 0 ? j_arith(r, OP_SUB, j_int(0, true), self) : j_arith(r, OP_ADD, j_int(0, true), self);
 }
 
-static bool trust_of_text(jv v)
+static bool trust_of_text(jval v)
 {
 	const struct jstr *s = as_str(v);
 	if (!s->mark)
@@ -278,12 +280,14 @@ FILTER(f_int)
 	UNUSED(v, args);
 	int64_t i, base = arg_whole(r, v[1], 10, "int");
 	double f;
-	jv fallback = v[0].type == J_MISSING ? j_int(0, true) : v[0];
+	jval fallback = v[0].type == J_MISSING ? j_int(0, true) : v[0];
 	bool trusted = self.type == J_STRING ? trust_of_text(self) : self.trusted;
 	if (self.type == J_UNDEFINED)
 		j_undefined_fail(r, self);
 	if (base < 0 || base == 1 || base > 36)
 		j_fail(r, "int with the base %lld", (long long)base);
+	if (self.type == J_BIG)
+		return self;
 	if (j_whole(self, &i))
 		return j_int(i, trusted);
 	if (self.type == J_STRING) {

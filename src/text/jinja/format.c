@@ -22,7 +22,7 @@ static bool trust_of(const struct jstr *s, size_t at)
 }
 
 /* What goes into markup is escaped. */
-static jv escaped_for(struct jinja_run *r, const struct jstr *format, jv v)
+static jval escaped_for(struct jinja_run *r, const struct jstr *format, jval v)
 {
 	return format->markup && v.type == J_STRING && !as_str(v)->markup ? str_escape(r, as_str(v)) : v;
 }
@@ -158,12 +158,12 @@ struct percent {
 	struct jinja_run *r;
 	const struct jstr *s;
 	size_t at;
-	jv args;
-	const jv *v; /* what is still to be formatted */
+	jval args;
+	const jval *v; /* what is still to be formatted */
 	size_t n;
 };
 
-static jv next_arg(struct percent *f)
+static jval next_arg(struct percent *f)
 {
 	if (!f->n)
 		j_fail(f->r, "a format wants more values than there are");
@@ -177,7 +177,7 @@ static int64_t percent_number(struct percent *f)
 	int limit = MAX_WIDTH;
 	if (f->at < f->s->n && f->s->p[f->at] == '*') {
 		f->at++;
-		jv v = next_arg(f);
+		jval v = next_arg(f);
 		if (v.type != J_INT || v.as.i < 0 || v.as.i > limit)
 			j_fail(f->r, "a width in a format is no whole number from 0 to %d", limit);
 		return v.as.i;
@@ -214,11 +214,13 @@ static struct spec percent_spec(struct percent *f)
 	return spec;
 }
 
-static void percent_whole(struct percent *f, struct jbuild *b, struct spec spec, jv v)
+static void percent_whole(struct percent *f, struct jbuild *b, struct spec spec, jval v)
 {
 	int64_t i;
 	if (v.type == J_FLOAT && fabs(v.as.f) < 0x1p63 && strchr("diu", spec.type))
 		i = (int64_t)v.as.f;
+	else if (v.type == J_BIG)
+		j_fail(f->r, "a whole number past 64 bits in a format");
 	else if (!j_whole(v, &i))
 		j_fail(f->r, "%%%c in a format wants a number, not a %s", spec.type, type_name(v));
 	if (spec.zero && spec.align != '<') {
@@ -240,7 +242,7 @@ static void percent_whole(struct percent *f, struct jbuild *b, struct spec spec,
 	add_whole(b, &spec, i, v.trusted);
 }
 
-static void percent_value(struct percent *f, struct jbuild *b, struct spec spec, jv v)
+static void percent_value(struct percent *f, struct jbuild *b, struct spec spec, jval v)
 {
 	double real;
 	switch (spec.type) {
@@ -289,20 +291,20 @@ static void percent_value(struct percent *f, struct jbuild *b, struct spec spec,
 }
 
 /* %(name)s */
-static jv percent_named(struct percent *f)
+static jval percent_named(struct percent *f)
 {
 	const char *close = memchr(f->s->p + f->at, ')', f->s->n - f->at);
 	if (!close || f->args.type != J_DICT)
 		j_fail(f->r, "a format names a value, but is given no dict");
 	struct str name = {f->s->p + f->at + 1, (size_t)(close - f->s->p) - f->at - 1};
 	f->at += name.len + 2;
-	const jv *v = dict_get_text(as_dict(f->args), name);
+	const jval *v = dict_get_text(as_dict(f->args), name);
 	if (!v)
 		j_undefined_fail(f->r, j_undefined(f->r, name, "dict"));
 	return *v;
 }
 
-jv format_percent(struct jinja_run *r, const struct jstr *format, jv args)
+jval format_percent(struct jinja_run *r, const struct jstr *format, jval args)
 {
 	struct percent f = {.r = r, .s = format, .args = args, .v = &args, .n = 1};
 	struct jbuild b = jb_new(r);
@@ -318,7 +320,7 @@ jv format_percent(struct jinja_run *r, const struct jstr *format, jv args)
 		if (!sign)
 			break;
 		f.at++;
-		jv v = j_missing();
+		jval v = j_missing();
 		if (f.at < format->n && format->p[f.at] == '(') {
 			v = percent_named(&f);
 			named = true;
@@ -336,7 +338,7 @@ jv format_percent(struct jinja_run *r, const struct jstr *format, jv args)
 	}
 	if (f.n && !named && (is_tuple || args.type != J_DICT))
 		j_fail(r, "a format has no place for all of its values");
-	jv made = jb_done(&b);
+	jval made = jb_done(&b);
 	as_str(made)->markup = format->markup;
 	return made;
 }
@@ -349,7 +351,7 @@ struct braces {
 	int64_t next; /* of {}; -1 once {0} was used */
 };
 
-static jv find_named(struct braces *f, struct str name)
+static jval find_named(struct braces *f, struct str name)
 {
 	for (size_t i = 0; i < f->args->n_named; i++)
 		if (str_eq(f->args->names[i], name))
@@ -357,7 +359,7 @@ static jv find_named(struct braces *f, struct str name)
 	j_undefined_fail(f->r, j_undefined(f->r, name, NULL));
 }
 
-static jv first_of(struct braces *f, struct str name)
+static jval first_of(struct braces *f, struct str name)
 {
 	int64_t i;
 	if (!name.len) {
@@ -380,7 +382,7 @@ static jv first_of(struct braces *f, struct str name)
 }
 
 /* NAME.attribute[key] */
-static jv field_value(struct braces *f, const struct jstr *s, size_t from, size_t to)
+static jval field_value(struct braces *f, const struct jstr *s, size_t from, size_t to)
 {
 	size_t at = from;
 	while (at < to && s->p[at] != '.' && s->p[at] != '[')
@@ -390,13 +392,13 @@ static jv field_value(struct braces *f, const struct jstr *s, size_t from, size_
 		j_fail(f->r, "a name of %zu bytes in a format", at - from);
 	memcpy(name, s->p + from, at - from);
 	name[at - from] = '\0';
-	jv v = first_of(f, str_c(name));
+	jval v = first_of(f, str_c(name));
 	while (at < to) {
 		bool dot = s->p[at++] == '.';
 		size_t begin = at;
 		while (at < to && (dot ? s->p[at] != '.' && s->p[at] != '[' : s->p[at] != ']'))
 			at++;
-		jv key = j_sub(f->r, s, begin, at);
+		jval key = j_sub(f->r, s, begin, at);
 		int64_t i;
 		if (!dot && parse_whole(f->r, str_view(as_str(key)), 10, &i))
 			key = j_int(i, false);
@@ -460,7 +462,7 @@ static struct spec parse_spec(struct jinja_run *r, const struct jstr *s)
 	return spec;
 }
 
-static void add_formatted(struct jbuild *b, jv v, const struct jstr *text)
+static void add_formatted(struct jbuild *b, jval v, const struct jstr *text)
 {
 	struct jinja_run *r = b->r;
 	double f;
@@ -478,6 +480,8 @@ static void add_formatted(struct jbuild *b, jv v, const struct jstr *text)
 	}
 	if (spec.type == 's' || !j_number(v, &f))
 		j_fail(r, "a %s cannot be formatted as \"%.*s\"", type_name(v), STR_ARG(str_view(text)));
+	if (v.type == J_BIG)
+		j_fail(r, "a whole number past 64 bits in a format");
 	if (v.type == J_FLOAT || is_real_type(spec.type)) {
 		if (spec.type && spec.type != 'n' && !is_real_type(spec.type))
 			j_fail(r, "a float cannot be formatted as \"%.*s\"", STR_ARG(str_view(text)));
@@ -525,7 +529,7 @@ static size_t add_field(struct braces *f, struct jbuild *b, const struct jstr *s
 	if (at >= s->n)
 		j_fail(f->r, "a format has a { without its }");
 	to = at;
-	jv v = field_value(f, s, from, name_end == SIZE_MAX ? to : name_end);
+	jval v = field_value(f, s, from, name_end == SIZE_MAX ? to : name_end);
 	if (convert == 'r' || convert == 'a') {
 		struct jbuild text = jb_new(f->r);
 		print_repr(&text, v);
@@ -564,12 +568,12 @@ static void braces_into(struct braces *f, struct jbuild *b, const struct jstr *s
 	}
 }
 
-jv format_braces(struct jinja_run *r, const struct jstr *format, const struct jargs *args)
+jval format_braces(struct jinja_run *r, const struct jstr *format, const struct jargs *args)
 {
 	struct braces f = {.r = r, .args = args};
 	struct jbuild b = jb_new(r);
 	braces_into(&f, &b, format, 0);
-	jv made = jb_done(&b);
+	jval made = jb_done(&b);
 	as_str(made)->markup = format->markup;
 	return made;
 }

@@ -25,6 +25,7 @@ enum jtype {
 	J_BOOL,
 	J_INT,
 	J_FLOAT,
+	J_BIG, /* a whole number past 64 bits: a string of its digits, with which nothing is computed */
 	J_STRING,
 	J_LIST,
 	J_DICT,
@@ -34,7 +35,7 @@ enum jtype {
 	J_CYCLER,
 	J_JOINER
 };
-typedef struct jinja_value jv;
+typedef struct jinja_value jval;
 
 /* Bytes are UTF-8; what is not counts a character a byte. */
 struct jstr {
@@ -58,14 +59,14 @@ struct jbuild {
 /* What Python has as several types and templates tell apart by what they may do with them. */
 enum jkind { K_LIST, K_TUPLE, K_RANGE, K_KEYS, K_VALUES, K_ITEMS, K_GENERATOR };
 struct jlist {
-	jv *v;
+	jval *v;
 	size_t n, cap;
 	size_t taken; /* of a generator, which gives each item once */
 	uint8_t kind;
 };
 
 struct jpair {
-	jv key, value;
+	jval key, value;
 };
 struct jdict {
 	struct jpair *v;
@@ -81,10 +82,10 @@ struct jundefined {
 };
 
 struct jargs {
-	jv *v;
+	jval *v;
 	size_t n;
 	struct str *names; /* (n_named) */
-	jv *named;
+	jval *named;
 	size_t n_named;
 };
 
@@ -93,46 +94,46 @@ struct macro;
 struct scope;
 struct jfunction {
 	const struct builtin *builtin; /* NULL: a macro, or a recursive loop */
-	jv self;                       /* of a method; the loop */
+	jval self;                     /* of a method; the loop */
 	const struct macro *macro;
 	struct scope *scope; /* where the macro was defined */
 };
 
-static inline struct jstr *as_str(jv v)
+static inline struct jstr *as_str(jval v)
 {
 	return v.as.p;
 }
-static inline struct jlist *as_list(jv v)
+static inline struct jlist *as_list(jval v)
 {
 	return v.as.p;
 }
-static inline struct jdict *as_dict(jv v)
+static inline struct jdict *as_dict(jval v)
 {
 	return v.as.p;
 }
-static inline struct jfunction *as_function(jv v)
+static inline struct jfunction *as_function(jval v)
 {
 	return v.as.p;
 }
-static inline jv j_bool(bool b)
+static inline jval j_bool(bool b)
 {
-	return (jv){J_BOOL, false, {.b = b}};
+	return (jval){J_BOOL, false, {.b = b}};
 }
-static inline jv j_int(int64_t i, bool trusted)
+static inline jval j_int(int64_t i, bool trusted)
 {
-	return (jv){J_INT, trusted, {.i = i}};
+	return (jval){J_INT, trusted, {.i = i}};
 }
-static inline jv j_float(double f, bool trusted)
+static inline jval j_float(double f, bool trusted)
 {
-	return (jv){J_FLOAT, trusted, {.f = f}};
+	return (jval){J_FLOAT, trusted, {.f = f}};
 }
-static inline jv j_none(void)
+static inline jval j_none(void)
 {
-	return (jv){J_NONE, false, {.p = NULL}};
+	return (jval){J_NONE, false, {.p = NULL}};
 }
-static inline jv j_missing(void)
+static inline jval j_missing(void)
 {
-	return (jv){J_MISSING, false, {.p = NULL}};
+	return (jval){J_MISSING, false, {.p = NULL}};
 }
 
 /* ---- the tree ---- */
@@ -199,7 +200,7 @@ struct node {
 	struct node *a, *b, *c, *d, *e;
 	struct node **list;
 	size_t n;
-	jv value;
+	jval value;
 	struct call_args *args;
 	struct macro *macro;
 };
@@ -294,7 +295,7 @@ struct node *parse_filters(struct parser *p, struct node *of, bool begun);
 
 struct slot {
 	uint32_t name;
-	jv v;
+	jval v;
 };
 struct scope {
 	struct scope *parent;
@@ -308,11 +309,11 @@ struct jloop {
 	const struct node *node;
 	struct scope *outer; /* where the loop stands */
 	struct jlist *items;
-	size_t next;               /* of items */
-	jv before, current, after; /* after: looked at already; J_MISSING */
+	size_t next;                 /* of items */
+	jval before, current, after; /* after: looked at already; J_MISSING */
 	bool exhausted, is_counted;
 	size_t index, length, depth; /* index from 0 */
-	jv changed;                  /* what loop.changed saw last */
+	jval changed;                /* what loop.changed saw last */
 	struct jloop *up;
 };
 
@@ -329,10 +330,10 @@ struct jinja_run {
 	uint32_t line;
 	struct scope *scope;
 	struct scope *spare; /* scopes to use again, by parent */
-	jv *base;            /* (t->n_names) the variables that were set; J_MISSING */
+	jval *base;          /* (t->n_names) the variables that were set; J_MISSING */
 	struct slot_by_name {
 		struct str name;
-		jv v;
+		jval v;
 	} * vars;
 	size_t n_vars, cap_vars;
 	struct jbuild *out;
@@ -363,17 +364,17 @@ bool is_space(uint32_t c);                              /* as Python's str.isspa
 uint32_t utf8_at(const char *p, size_t n, size_t *len); /* invalid bytes give themselves and length 1 */
 size_t utf8_put(char out[4], uint32_t c);
 size_t str_count_chars(struct str s);
-jv j_str(struct jinja_run *r, const char *p, size_t n, bool trusted);
-jv j_text(struct jinja_run *r, const char *terminated); /* of the engine: not trusted */
-jv j_sub(struct jinja_run *r, const struct jstr *s, size_t from, size_t to);
-jv j_concat(struct jinja_run *r, const struct jstr *a, const struct jstr *b);
+jval j_str(struct jinja_run *r, const char *p, size_t n, bool trusted);
+jval j_text(struct jinja_run *r, const char *terminated); /* of the engine: not trusted */
+jval j_sub(struct jinja_run *r, const struct jstr *s, size_t from, size_t to);
+jval j_concat(struct jinja_run *r, const struct jstr *a, const struct jstr *b);
 size_t str_chars(const struct jstr *s);
 size_t str_byte_of(const struct jstr *s, size_t n_chars);               /* where character n_chars begins */
 ptrdiff_t str_find(const struct jstr *s, size_t from, struct str what); /* -1: not there */
 struct str str_view(const struct jstr *s);
 bool str_is(const struct jstr *s, const char *c);
-jv str_strip(struct jinja_run *r, const struct jstr *s, const struct jstr *chars, bool left, bool right);
-jv str_escape(struct jinja_run *r, const struct jstr *s); /* HTML; the result is markup */
+jval str_strip(struct jinja_run *r, const struct jstr *s, const struct jstr *chars, bool left, bool right);
+jval str_escape(struct jinja_run *r, const struct jstr *s); /* HTML; the result is markup */
 
 struct jbuild jb_new(struct jinja_run *r);
 void jb_add(struct jbuild *b, const char *p, size_t n, const uint8_t *mark, bool trusted);
@@ -381,95 +382,95 @@ void jb_text(struct jbuild *b, const char *terminated, bool trusted);
 void jb_sub(struct jbuild *b, const struct jstr *s, size_t from, size_t to);
 void jb_str(struct jbuild *b, const struct jstr *s);
 void jb_char(struct jbuild *b, uint32_t c, bool trusted);
-jv jb_done(struct jbuild *b);
+jval jb_done(struct jbuild *b);
 
-jv j_list(struct jinja_run *r, enum jkind kind, size_t cap);
-void list_push(struct jinja_run *r, struct jlist *l, jv v);
+jval j_list(struct jinja_run *r, enum jkind kind, size_t cap);
+void list_push(struct jinja_run *r, struct jlist *l, jval v);
 void list_reverse(struct jlist *l);
-jv j_pair(struct jinja_run *r, jv a, jv b); /* a tuple of two */
-jv j_dict(struct jinja_run *r);
-jv *dict_get(struct jinja_run *r, const struct jdict *d, jv key); /* NULL: not there */
-jv *dict_get_text(const struct jdict *d, struct str key);
-void dict_put(struct jinja_run *r, struct jdict *d, jv key, jv v);
-bool dict_remove(struct jinja_run *r, struct jdict *d, jv key, jv *was);
-uint64_t j_hash(struct jinja_run *r, jv key);
-jv j_undefined(struct jinja_run *r, struct str name, const char *owner);
+jval j_pair(struct jinja_run *r, jval a, jval b); /* a tuple of two */
+jval j_dict(struct jinja_run *r);
+jval *dict_get(struct jinja_run *r, const struct jdict *d, jval key); /* NULL: not there */
+jval *dict_get_text(const struct jdict *d, struct str key);
+void dict_put(struct jinja_run *r, struct jdict *d, jval key, jval v);
+bool dict_remove(struct jinja_run *r, struct jdict *d, jval key, jval *was);
+uint64_t j_hash(struct jinja_run *r, jval key);
+jval j_undefined(struct jinja_run *r, struct str name, const char *owner);
 
-const char *type_name(jv v); /* as Python calls it */
-bool j_true(struct jinja_run *r, jv v);
-bool j_equal(struct jinja_run *r, jv a, jv b);
-int j_order(struct jinja_run *r, jv a, jv b, const char *sign); /* -1, 0, 1 */
-bool j_contains(struct jinja_run *r, jv list, jv item);
+const char *type_name(jval v); /* as Python calls it */
+bool j_true(struct jinja_run *r, jval v);
+bool j_equal(struct jinja_run *r, jval a, jval b);
+int j_order(struct jinja_run *r, jval a, jval b, const char *sign); /* -1, 0, 1 */
+bool j_contains(struct jinja_run *r, jval list, jval item);
 /* The items of anything that can be walked through. */
-struct jlist *j_items(struct jinja_run *r, jv v);
-size_t j_length(struct jinja_run *r, jv v);
-bool j_number(jv v, double *f); /* int, float or bool */
-bool j_whole(jv v, int64_t *i); /* int or bool */
-_Noreturn void j_undefined_fail(struct jinja_run *r, jv v);
+struct jlist *j_items(struct jinja_run *r, jval v);
+size_t j_length(struct jinja_run *r, jval v);
+bool j_number(jval v, double *f); /* int, float or bool */
+bool j_whole(jval v, int64_t *i); /* int or bool */
+_Noreturn void j_undefined_fail(struct jinja_run *r, jval v);
 
 /* Merge sort: equal ones stay in their order, and a comparison may fail. */
 void stable_sort(struct jinja_run *r, void *base, size_t n, size_t size,
 		 int (*order)(const void *a, const void *b, void *user), void *user);
 
 /* number.c */
-jv j_arith(struct jinja_run *r, enum binary_op op, jv a, jv b);
+jval j_arith(struct jinja_run *r, enum binary_op op, jval a, jval b);
 void float_repr(double f, char out[32]); /* as Python's repr */
 bool parse_float(struct str s, double *out);
 /* As Python's int(s, base). */
 bool parse_whole(struct jinja_run *r, struct str s, int base, int64_t *out);
-jv round_to(struct jinja_run *r, jv v, int64_t digits, struct str method);
+jval round_to(struct jinja_run *r, jval v, int64_t digits, struct str method);
 
 /* print.c */
-void print_str(struct jbuild *b, jv v);  /* str(v) */
-void print_repr(struct jbuild *b, jv v); /* repr(v) */
-jv j_to_str(struct jinja_run *r, jv v);
-struct jstr *j_soft_str(struct jinja_run *r, jv v); /* the string itself, or str(v) */
+void print_str(struct jbuild *b, jval v);  /* str(v) */
+void print_repr(struct jbuild *b, jval v); /* repr(v) */
+jval j_to_str(struct jinja_run *r, jval v);
+struct jstr *j_soft_str(struct jinja_run *r, jval v); /* the string itself, or str(v) */
 struct json_style {
 	bool ascii, sorted;
 	const struct jstr *indent, *item, *key; /* indent NULL: one line */
 };
-void print_json(struct jbuild *b, jv v, const struct json_style *style, unsigned level);
-jv json_parse(struct jinja_run *r, const struct jstr *s);
+void print_json(struct jbuild *b, jval v, const struct json_style *style, unsigned level);
+jval json_parse(struct jinja_run *r, const struct jstr *s);
 
 /* methods_text.c, methods_list.c */
 enum pad_side { PAD_LEFT, PAD_RIGHT, PAD_BOTH };
-jv str_lines(struct jinja_run *r, const struct jstr *s, bool keep_ends);
-jv str_replace(struct jinja_run *r, const struct jstr *s, const struct jstr *old, const struct jstr *with,
-	       int64_t max);
-jv str_pad(struct jinja_run *r, const struct jstr *s, int64_t width, const struct jstr *fill,
-	   enum pad_side side);
-jv dict_view(struct jinja_run *r, const struct jdict *d, enum jkind kind);
+jval str_lines(struct jinja_run *r, const struct jstr *s, bool keep_ends);
+jval str_replace(struct jinja_run *r, const struct jstr *s, const struct jstr *old, const struct jstr *with,
+		 int64_t max);
+jval str_pad(struct jinja_run *r, const struct jstr *s, int64_t width, const struct jstr *fill,
+	     enum pad_side side);
+jval dict_view(struct jinja_run *r, const struct jdict *d, enum jkind kind);
 bool char_is_alnum(uint32_t c);
 
 /* format.c */
-jv format_percent(struct jinja_run *r, const struct jstr *format, jv args);
-jv format_braces(struct jinja_run *r, const struct jstr *format, const struct jargs *args);
+jval format_percent(struct jinja_run *r, const struct jstr *format, jval args);
+jval format_braces(struct jinja_run *r, const struct jstr *format, const struct jargs *args);
 
 /* case.c: by Unicode, with the characters that become several */
 enum case_kind { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITAL, CASE_SWAP, CASE_FOLD };
-jv str_case(struct jinja_run *r, const struct jstr *s, enum case_kind kind);
+jval str_case(struct jinja_run *r, const struct jstr *s, enum case_kind kind);
 bool char_is_upper(uint32_t c);
 bool char_is_lower(uint32_t c);
 bool char_is_printable(uint32_t c);
 
 /* eval.c */
-jv eval(struct jinja_run *r, const struct node *n);
-jv eval_call(struct jinja_run *r, const struct node *n,
-	     jv caller);                                          /* caller: of a call block, or J_MISSING */
-jv eval_filters(struct jinja_run *r, const struct node *n, jv v); /* v through n's filters; n NULL: v */
-jv j_attr(struct jinja_run *r, jv of, jv name);                   /* of.name */
-jv j_item(struct jinja_run *r, jv of, jv key);                    /* of[key] */
-jv j_slice(struct jinja_run *r, jv of, jv from, jv to, jv step);
+jval eval(struct jinja_run *r, const struct node *n);
+jval eval_call(struct jinja_run *r, const struct node *n,
+	       jval caller); /* caller: of a call block, or J_MISSING */
+jval eval_filters(struct jinja_run *r, const struct node *n, jval v); /* v through n's filters; n NULL: v */
+jval j_attr(struct jinja_run *r, jval of, jval name);                 /* of.name */
+jval j_item(struct jinja_run *r, jval of, jval key);                  /* of[key] */
+jval j_slice(struct jinja_run *r, jval of, jval from, jval to, jval step);
 
 /* exec.c */
 enum exec_result { EXEC_ON, EXEC_BREAK, EXEC_CONTINUE };
 enum exec_result exec(struct jinja_run *r, const struct node *n);
-jv call_macro(struct jinja_run *r, const struct jfunction *f, const struct jargs *args);
-jv call_loop(struct jinja_run *r, struct jloop *loop, jv list);
-void scope_set(struct jinja_run *r, struct scope *s, uint32_t name, jv v);
+jval call_macro(struct jinja_run *r, const struct jfunction *f, const struct jargs *args);
+jval call_loop(struct jinja_run *r, struct jloop *loop, jval list);
+void scope_set(struct jinja_run *r, struct scope *s, uint32_t name, jval v);
 struct scope *scope_push(struct jinja_run *r, struct scope *parent);
 void scope_pop(struct jinja_run *r, struct scope *s, struct scope *back);
-jv loop_member(struct jinja_run *r, struct jloop *loop, struct str name);
+jval loop_member(struct jinja_run *r, struct jloop *loop, struct str name);
 
 /* call.c */
 /* A function of the language. v holds self (of methods, filters, tests), then a value for each name of
@@ -477,22 +478,22 @@ jv loop_member(struct jinja_run *r, struct jloop *loop, struct str name);
 struct builtin {
 	const char *name, *params; /* "a,b,c" */
 	uint8_t n_min;             /* of them must be given */
-	jv (*run)(struct jinja_run *r, jv self, const jv *v, const struct jargs *args);
+	jval (*run)(struct jinja_run *r, jval self, const jval *v, const struct jargs *args);
 };
 enum { MAX_PARAMS = 6 };
-jv call_builtin(struct jinja_run *r, const struct builtin *f, jv self, const struct jargs *args);
+jval call_builtin(struct jinja_run *r, const struct builtin *f, jval self, const struct jargs *args);
 /* Arguments of a builtin: a whole number, or fallback where none is given; given and true. of is for
  * messages. */
-int64_t arg_whole(struct jinja_run *r, jv v, int64_t fallback, const char *of);
-bool arg_true(struct jinja_run *r, jv v);
-jv j_call(struct jinja_run *r, jv f, const struct jargs *args);
-jv call_filter(struct jinja_run *r, struct str name, jv v, const struct jargs *args);
-bool call_test(struct jinja_run *r, struct str name, jv v, const struct jargs *args);
+int64_t arg_whole(struct jinja_run *r, jval v, int64_t fallback, const char *of);
+bool arg_true(struct jinja_run *r, jval v);
+jval j_call(struct jinja_run *r, jval f, const struct jargs *args);
+jval call_filter(struct jinja_run *r, struct str name, jval v, const struct jargs *args);
+bool call_test(struct jinja_run *r, struct str name, jval v, const struct jargs *args);
 const struct builtin *find_builtin(const struct builtin *table, struct str name);
-const struct builtin *find_method(jv of, struct str name);
+const struct builtin *find_method(jval of, struct str name);
 void range_bounds(struct jlist *l, int64_t from, int64_t to,
-		  int64_t step);                   /* behind its items, for its text */
-jv j_global(struct jinja_run *r, struct str name); /* J_MISSING: there is none */
+		  int64_t step);                     /* behind its items, for its text */
+jval j_global(struct jinja_run *r, struct str name); /* J_MISSING: there is none */
 
 /* Tables, each ending with a row without a name. */
 extern const struct builtin jinja_globals[], jinja_tests[], jinja_string_methods[], jinja_dict_methods[],
@@ -500,6 +501,6 @@ extern const struct builtin jinja_globals[], jinja_tests[], jinja_string_methods
 	jinja_filters_text[], jinja_filters_list[];
 
 /* strftime.c */
-jv format_time(struct jinja_run *r, const struct jstr *format);
+jval format_time(struct jinja_run *r, const struct jstr *format);
 
 #endif

@@ -22,7 +22,8 @@
 
 struct jinja;
 
-/* BAD_FILE: the template is malformed or uses what is not here; the message begins with "line N: ". */
+/* source is copied. BAD_FILE: the template is malformed or uses what is not here; the message begins with
+ * "line N: ". */
 enum hokku_code jinja_compile(struct str source, struct jinja **out, struct hokku_error *err);
 void jinja_destroy(struct jinja *t); /* NULL is allowed */
 
@@ -48,6 +49,8 @@ struct jinja_value jinja_none(void);
 struct jinja_value jinja_bool(bool b);
 struct jinja_value jinja_int(int64_t i);
 struct jinja_value jinja_float(double f);
+struct jinja_value jinja_big_int(struct jinja_run *r,
+				 struct str digits); /* one past 64 bits: written as it is */
 struct jinja_value jinja_string(struct jinja_run *r, struct str s, bool trusted);
 struct jinja_value jinja_list(struct jinja_run *r);
 struct jinja_value jinja_dict(struct jinja_run *r);

@@ -1,29 +1,40 @@
 #include "text/jinja/json.h"
 
-/* jansson nests 2,048 deep at most, and what a template does with a value is held to JINJA_MAX_DEPTH. */
-struct jinja_value jinja_from_json(struct jinja_run *r, const json_t *v)
+#include <math.h>
+
+static struct jinja_value number(struct jinja_run *r, const struct jv *v)
 {
-	if (json_is_string(v))
-		return jinja_string(r, (struct str){json_string_value(v), json_string_length(v)}, false);
-	if (json_is_integer(v))
-		return jinja_int(json_integer_value(v));
-	if (json_is_real(v))
-		return jinja_float(json_real_value(v));
-	if (json_is_boolean(v))
-		return jinja_bool(json_is_true(v));
-	struct jinja_value made = jinja_none();
-	if (json_is_array(v)) {
+	int64_t i;
+	double f;
+	if (jv_int(v, &i))
+		return jinja_int(i);
+	if (!memchr(v->text, '.', v->n) && !memchr(v->text, 'e', v->n) && !memchr(v->text, 'E', v->n))
+		return jinja_big_int(r, (struct str){v->text, v->n});
+	return jinja_float(jv_double(v, &f) ? f : v->text[0] == '-' ? -HUGE_VAL : HUGE_VAL);
+}
+
+/* The parser nests JV_MAX_DEPTH deep at most. */
+struct jinja_value jinja_from_json(struct jinja_run *r, const struct jv *v)
+{
+	if (jv_none(v))
+		return jinja_none();
+	struct jinja_value made;
+	switch (v->type) {
+	case JV_STRING:
+		return jinja_string(r, jv_str(v), false);
+	case JV_NUMBER:
+		return number(r, v);
+	case JV_BOOL:
+		return jinja_bool(jv_is_true(v));
+	case JV_ARRAY:
 		made = jinja_list(r);
-		for (size_t i = 0; i < json_array_size(v); i++)
-			jinja_push(r, made, jinja_from_json(r, json_array_get(v, i)));
-	} else if (json_is_object(v)) {
+		for (size_t i = 0; i < v->n; i++)
+			jinja_push(r, made, jinja_from_json(r, jv_at(v, i)));
+		return made;
+	default:
 		made = jinja_dict(r);
-		void *it = json_object_iter((json_t *)v);
-		for (; it; it = json_object_iter_next((json_t *)v, it)) {
-			const char *key = json_object_iter_key(it);
-			jinja_put(r, made, (struct str){key, json_object_iter_key_len(it)},
-				  jinja_from_json(r, json_object_iter_value(it)));
-		}
+		for (uint32_t i = 0; i < v->n; i++)
+			jinja_put(r, made, jv_key(v, i), jinja_from_json(r, jv_value(v, i)));
+		return made;
 	}
-	return made;
 }

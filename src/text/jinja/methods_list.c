@@ -1,7 +1,7 @@
 /* The methods of Python's dict, list and tuple. */
 #include "text/jinja/internal.h"
 
-#define METHOD(name) static jv name(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+#define METHOD(name) static jval name(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 #define UNUSED(a, b, c)    \
 	do {               \
 		(void)(a); \
@@ -11,14 +11,14 @@
 
 /* ---- dict ---- */
 
-jv dict_view(struct jinja_run *r, const struct jdict *d, enum jkind kind)
+jval dict_view(struct jinja_run *r, const struct jdict *d, enum jkind kind)
 {
-	jv made = j_list(r, kind, d->n);
+	jval made = j_list(r, kind, d->n);
 	j_work(r, d->n);
 	for (size_t i = 0; i < d->n; i++) {
-		jv item = kind == K_KEYS     ? d->v[i].key
-			  : kind == K_VALUES ? d->v[i].value
-					     : j_pair(r, d->v[i].key, d->v[i].value);
+		jval item = kind == K_KEYS     ? d->v[i].key
+			    : kind == K_VALUES ? d->v[i].value
+					       : j_pair(r, d->v[i].key, d->v[i].value);
 		list_push(r, as_list(made), item);
 	}
 	return made;
@@ -47,14 +47,14 @@ METHOD(d_get)
 	UNUSED(r, v, args);
 	if (as_dict(self)->message >= 0)
 		r->last_message = as_dict(self)->message;
-	const jv *found = dict_get(r, as_dict(self), v[0]);
+	const jval *found = dict_get(r, as_dict(self), v[0]);
 	return found ? *found : v[1].type == J_MISSING ? j_none() : v[1];
 }
 
 METHOD(d_pop)
 {
 	UNUSED(r, v, args);
-	jv was;
+	jval was;
 	if (dict_remove(r, as_dict(self), v[0], &was))
 		return was;
 	if (v[1].type == J_MISSING)
@@ -65,10 +65,10 @@ METHOD(d_pop)
 METHOD(d_setdefault)
 {
 	UNUSED(r, v, args);
-	const jv *found = dict_get(r, as_dict(self), v[0]);
+	const jval *found = dict_get(r, as_dict(self), v[0]);
 	if (found)
 		return *found;
-	jv value = v[1].type == J_MISSING ? j_none() : v[1];
+	jval value = v[1].type == J_MISSING ? j_none() : v[1];
 	dict_put(r, as_dict(self), v[0], value);
 	return value;
 }
@@ -93,7 +93,7 @@ METHOD(d_update)
 METHOD(d_copy)
 {
 	UNUSED(r, v, args);
-	jv made = j_dict(r);
+	jval made = j_dict(r);
 	const struct jdict *from = as_dict(self);
 	j_work(r, from->n);
 	for (size_t i = 0; i < from->n; i++)
@@ -117,7 +117,7 @@ METHOD(d_popitem)
 	struct jdict *d = as_dict(self);
 	if (!d->n)
 		j_fail(r, "popitem: the dict is empty");
-	jv pair = j_pair(r, d->v[d->n - 1].key, d->v[d->n - 1].value), was;
+	jval pair = j_pair(r, d->v[d->n - 1].key, d->v[d->n - 1].value), was;
 	dict_remove(r, d, d->v[d->n - 1].key, &was);
 	return pair;
 }
@@ -156,7 +156,7 @@ METHOD(l_extend)
 	return j_none();
 }
 
-static size_t list_place(struct jinja_run *r, const struct jlist *l, jv v, int64_t fallback)
+static size_t list_place(struct jinja_run *r, const struct jlist *l, jval v, int64_t fallback)
 {
 	int64_t i = arg_whole(r, v, fallback, "pop");
 	if (i < 0)
@@ -166,9 +166,9 @@ static size_t list_place(struct jinja_run *r, const struct jlist *l, jv v, int64
 	return (size_t)i;
 }
 
-static jv take_out(struct jinja_run *r, struct jlist *l, size_t at)
+static jval take_out(struct jinja_run *r, struct jlist *l, size_t at)
 {
-	jv was = l->v[at];
+	jval was = l->v[at];
 	j_work(r, l->n - at);
 	memmove(l->v + at, l->v + at + 1, (l->n - at - 1) * sizeof *l->v);
 	l->n--;
@@ -194,7 +194,7 @@ METHOD(l_insert)
 	return j_none();
 }
 
-static size_t list_find(struct jinja_run *r, const struct jlist *l, jv what)
+static size_t list_find(struct jinja_run *r, const struct jlist *l, jval what)
 {
 	size_t i = 0;
 	while (i < l->n && !j_equal(r, l->v[i], what))
@@ -255,13 +255,13 @@ METHOD(l_copy)
 METHOD(l_sort)
 {
 	UNUSED(r, v, args);
-	jv sorted = call_filter(r, STR_LIT("sort"), self,
-				&(struct jargs){.names = &(struct str){"case_sensitive", 14},
-						.named = &(jv){J_BOOL, false, {.b = true}},
-						.n_named = 1});
+	jval sorted = call_filter(r, STR_LIT("sort"), self,
+				  &(struct jargs){.names = &(struct str){"case_sensitive", 14},
+						  .named = &(jval){J_BOOL, false, {.b = true}},
+						  .n_named = 1});
 	if (v[0].type != J_MISSING && j_true(r, v[0]))
 		list_reverse(as_list(sorted));
-	memcpy(as_list(self)->v, as_list(sorted)->v, as_list(self)->n * sizeof(jv));
+	memcpy(as_list(self)->v, as_list(sorted)->v, as_list(self)->n * sizeof(jval));
 	return j_none();
 }
 

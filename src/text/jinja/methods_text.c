@@ -3,7 +3,7 @@
 
 #include "text/jinja/internal.h"
 
-#define METHOD(name) static jv name(struct jinja_run *r, jv self, const jv *v, const struct jargs *args)
+#define METHOD(name) static jval name(struct jinja_run *r, jval self, const jval *v, const struct jargs *args)
 #define UNUSED(a, b, c)    \
 	do {               \
 		(void)(a); \
@@ -11,7 +11,7 @@
 		(void)(c); \
 	} while (0)
 
-static const struct jstr *want_str(struct jinja_run *r, jv v, const char *of)
+static const struct jstr *want_str(struct jinja_run *r, jval v, const char *of)
 {
 	if (v.type == J_UNDEFINED)
 		j_undefined_fail(r, v);
@@ -21,7 +21,7 @@ static const struct jstr *want_str(struct jinja_run *r, jv v, const char *of)
 }
 
 /* NULL where none is given. */
-static const struct jstr *maybe_str(struct jinja_run *r, jv v, const char *of)
+static const struct jstr *maybe_str(struct jinja_run *r, jval v, const char *of)
 {
 	return v.type == J_MISSING || v.type == J_NONE ? NULL : want_str(r, v, of);
 }
@@ -87,9 +87,9 @@ METHOD(s_removesuffix)
 }
 
 /* At white space, from the left. */
-static jv split_words(struct jinja_run *r, const struct jstr *s, int64_t max)
+static jval split_words(struct jinja_run *r, const struct jstr *s, int64_t max)
 {
-	jv made = j_list(r, K_LIST, 0);
+	jval made = j_list(r, K_LIST, 0);
 	size_t at = 0, len;
 	j_work(r, s->n);
 	for (;;) {
@@ -109,13 +109,13 @@ static jv split_words(struct jinja_run *r, const struct jstr *s, int64_t max)
 }
 
 /* At white space, from the right. */
-static jv rsplit_words(struct jinja_run *r, const struct jstr *s, int64_t max)
+static jval rsplit_words(struct jinja_run *r, const struct jstr *s, int64_t max)
 {
-	jv all = split_words(r, s, -1);
+	jval all = split_words(r, s, -1);
 	struct jlist *l = as_list(all);
 	if (max < 0 || (int64_t)l->n <= max)
 		return all;
-	jv made = j_list(r, K_LIST, 0);
+	jval made = j_list(r, K_LIST, 0);
 	size_t first = l->n - (size_t)max;
 	const struct jstr *end = as_str(l->v[first - 1]);
 	list_push(r, as_list(made), j_sub(r, s, 0, (size_t)(end->p + end->n - s->p)));
@@ -133,7 +133,7 @@ METHOD(s_split)
 		return split_words(r, s, max);
 	if (!by->n)
 		j_fail(r, "split has an empty separator");
-	jv made = j_list(r, K_LIST, 0);
+	jval made = j_list(r, K_LIST, 0);
 	size_t from = 0;
 	ptrdiff_t at;
 	j_work(r, s->n);
@@ -169,7 +169,7 @@ METHOD(s_rsplit)
 		return rsplit_words(r, s, max);
 	if (!by->n)
 		j_fail(r, "rsplit has an empty separator");
-	jv made = j_list(r, K_LIST, 0);
+	jval made = j_list(r, K_LIST, 0);
 	size_t to = s->n;
 	ptrdiff_t at;
 	while ((max < 0 || (int64_t)as_list(made)->n < max) && (at = find_last(r, s, 0, to, by)) >= 0) {
@@ -181,9 +181,9 @@ METHOD(s_rsplit)
 	return made;
 }
 
-static jv three(struct jinja_run *r, const struct jstr *s, size_t a, size_t b)
+static jval three(struct jinja_run *r, const struct jstr *s, size_t a, size_t b)
 {
-	jv made = j_list(r, K_TUPLE, 3);
+	jval made = j_list(r, K_TUPLE, 3);
 	list_push(r, as_list(made), j_sub(r, s, 0, a));
 	list_push(r, as_list(made), j_sub(r, s, a, b));
 	list_push(r, as_list(made), j_sub(r, s, b, s->n));
@@ -222,9 +222,9 @@ static size_t line_end_at(const struct jstr *s, size_t at)
 	return ends && (c < 128 || len > 1) ? len : 0;
 }
 
-jv str_lines(struct jinja_run *r, const struct jstr *s, bool keep_ends)
+jval str_lines(struct jinja_run *r, const struct jstr *s, bool keep_ends)
 {
-	jv made = j_list(r, K_LIST, 0);
+	jval made = j_list(r, K_LIST, 0);
 	size_t from = 0;
 	j_work(r, s->n);
 	for (size_t at = 0; at < s->n;) {
@@ -249,7 +249,7 @@ METHOD(s_splitlines)
 /* ---- looking for ---- */
 
 /* The bytes that start and end (in characters, as slices count) leave; false: start lies past the end. */
-static bool window(struct jinja_run *r, const struct jstr *s, const jv *v, size_t *from, size_t *to)
+static bool window(struct jinja_run *r, const struct jstr *s, const jval *v, size_t *from, size_t *to)
 {
 	*from = 0;
 	*to = s->n;
@@ -268,7 +268,7 @@ static bool window(struct jinja_run *r, const struct jstr *s, const jv *v, size_
 	return true;
 }
 
-static bool edge_is(struct jinja_run *r, const struct jstr *s, const jv *v, bool end)
+static bool edge_is(struct jinja_run *r, const struct jstr *s, const jval *v, bool end)
 {
 	const char *name = end ? "endswith" : "startswith";
 	size_t from, to;
@@ -295,7 +295,7 @@ METHOD(s_endswith)
 	return j_bool(edge_is(r, as_str(self), v, true));
 }
 
-static jv find(struct jinja_run *r, const struct jstr *s, const jv *v, bool last, bool must)
+static jval find(struct jinja_run *r, const struct jstr *s, const jval *v, bool last, bool must)
 {
 	const struct jstr *what = want_str(r, v[0], "find");
 	size_t from, to;
@@ -359,8 +359,8 @@ METHOD(s_count)
 
 /* ---- making ---- */
 
-jv str_replace(struct jinja_run *r, const struct jstr *s, const struct jstr *old, const struct jstr *with,
-	       int64_t max)
+jval str_replace(struct jinja_run *r, const struct jstr *s, const struct jstr *old, const struct jstr *with,
+		 int64_t max)
 {
 	struct jbuild b = jb_new(r);
 	size_t from = 0;
@@ -396,7 +396,7 @@ METHOD(s_replace)
 	if (s->markup) {
 		with = with->markup ? with : as_str(str_escape(r, with));
 	}
-	jv made = str_replace(r, s, old, with, arg_whole(r, v[2], -1, "replace"));
+	jval made = str_replace(r, s, old, with, arg_whole(r, v[2], -1, "replace"));
 	as_str(made)->markup = s->markup;
 	return made;
 }
@@ -420,8 +420,8 @@ METHOD(s_format)
 	return format_braces(r, as_str(self), args);
 }
 
-jv str_pad(struct jinja_run *r, const struct jstr *s, int64_t width, const struct jstr *fill,
-	   enum pad_side side)
+jval str_pad(struct jinja_run *r, const struct jstr *s, int64_t width, const struct jstr *fill,
+	     enum pad_side side)
 {
 	int64_t n = (int64_t)str_chars(s), pad = width > n ? width - n : 0;
 	/* Python's rule for what is odd */
@@ -532,7 +532,7 @@ static bool c_ascii(uint32_t c)
 }
 
 /* Are all characters such? Of an empty text, empty. */
-static jv all_are(struct jinja_run *r, jv self, bool (*is)(uint32_t c), bool empty)
+static jval all_are(struct jinja_run *r, jval self, bool (*is)(uint32_t c), bool empty)
 {
 	const struct jstr *s = as_str(self);
 	size_t len;

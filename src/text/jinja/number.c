@@ -21,7 +21,7 @@ static double floor_mod(double a, double b)
 	return m == 0 ? copysign(0, b) : m;
 }
 
-static jv float_arith(struct jinja_run *r, enum binary_op op, double a, double b, bool trusted)
+static jval float_arith(struct jinja_run *r, enum binary_op op, double a, double b, bool trusted)
 {
 	double made = 0;
 	switch (op) {
@@ -64,7 +64,7 @@ static int64_t whole_power(struct jinja_run *r, int64_t base, int64_t n)
 	return made;
 }
 
-static jv whole_arith(struct jinja_run *r, enum binary_op op, int64_t a, int64_t b, bool trusted)
+static jval whole_arith(struct jinja_run *r, enum binary_op op, int64_t a, int64_t b, bool trusted)
 {
 	int64_t made = 0;
 	bool over = false;
@@ -101,7 +101,7 @@ static jv whole_arith(struct jinja_run *r, enum binary_op op, int64_t a, int64_t
 	return j_int(made, trusted);
 }
 
-static jv add_strings(struct jinja_run *r, jv a, jv b)
+static jval add_strings(struct jinja_run *r, jval a, jval b)
 {
 	const struct jstr *s = as_str(a), *t = as_str(b);
 	bool markup = s->markup || t->markup;
@@ -109,14 +109,14 @@ static jv add_strings(struct jinja_run *r, jv a, jv b)
 		s = as_str(str_escape(r, s));
 	if (markup && !t->markup)
 		t = as_str(str_escape(r, t));
-	jv made = j_concat(r, s, t);
+	jval made = j_concat(r, s, t);
 	as_str(made)->markup = markup;
 	return made;
 }
 
-static jv add_lists(struct jinja_run *r, const struct jlist *a, const struct jlist *b)
+static jval add_lists(struct jinja_run *r, const struct jlist *a, const struct jlist *b)
 {
-	jv made = j_list(r, a->kind, a->n + b->n);
+	jval made = j_list(r, a->kind, a->n + b->n);
 	j_work(r, a->n + b->n);
 	for (size_t i = 0; i < a->n; i++)
 		list_push(r, as_list(made), a->v[i]);
@@ -126,17 +126,17 @@ static jv add_lists(struct jinja_run *r, const struct jlist *a, const struct jli
 }
 
 /* A string or list, n times. */
-static jv repeat(struct jinja_run *r, jv of, int64_t n)
+static jval repeat(struct jinja_run *r, jval of, int64_t n)
 {
 	if (of.type == J_STRING) {
 		struct jbuild b = jb_new(r);
 		for (int64_t i = 0; as_str(of)->n && i < n; i++)
 			jb_str(&b, as_str(of));
-		jv made = jb_done(&b);
+		jval made = jb_done(&b);
 		as_str(made)->markup = as_str(of)->markup;
 		return made;
 	}
-	jv made = j_list(r, as_list(of)->kind, 0);
+	jval made = j_list(r, as_list(of)->kind, 0);
 	for (int64_t i = 0; as_list(of)->n && i < n; i++) {
 		j_work(r, as_list(of)->n);
 		for (size_t k = 0; k < as_list(of)->n; k++)
@@ -145,18 +145,20 @@ static jv repeat(struct jinja_run *r, jv of, int64_t n)
 	return made;
 }
 
-static bool is_sequence(jv v)
+static bool is_sequence(jval v)
 {
 	return v.type == J_STRING || (v.type == J_LIST && as_list(v)->kind <= K_TUPLE);
 }
 
-jv j_arith(struct jinja_run *r, enum binary_op op, jv a, jv b)
+jval j_arith(struct jinja_run *r, enum binary_op op, jval a, jval b)
 {
 	int64_t i, k;
 	double f, g;
 	bool trusted = a.trusted && b.trusted;
 	if (j_whole(a, &i) && j_whole(b, &k))
 		return whole_arith(r, op, i, k, trusted);
+	if ((a.type == J_BIG && j_number(b, &g)) || (b.type == J_BIG && j_number(a, &f)))
+		too_large(r);
 	if (j_number(a, &f) && j_number(b, &g))
 		return float_arith(r, op, f, g, trusted);
 	if (op == OP_MOD && a.type == J_STRING)
@@ -298,7 +300,7 @@ bool parse_whole(struct jinja_run *r, struct str s, int base, int64_t *out)
 	return any;
 }
 
-jv round_to(struct jinja_run *r, jv v, int64_t digits, struct str method)
+jval round_to(struct jinja_run *r, jval v, int64_t digits, struct str method)
 {
 	double f;
 	if (v.type == J_UNDEFINED)
@@ -307,6 +309,8 @@ jv round_to(struct jinja_run *r, jv v, int64_t digits, struct str method)
 		j_fail(r, "a %s cannot be rounded", type_name(v));
 	if (digits > 300 || digits < -300)
 		j_fail(r, "rounding to %lld digits", (long long)digits);
+	if (v.type == J_BIG)
+		return v;
 	if (!str_eq_c(method, "common")) {
 		double scale = pow(10, (double)digits);
 		f = str_eq_c(method, "ceil") ? ceil(f * scale) / scale : floor(f * scale) / scale;

@@ -168,7 +168,7 @@ static struct node *parse_block(struct parser *p, const char *of, uint32_t line,
 			struct jstr *s = p_alloc(p, sizeof *s);
 			*s = (struct jstr){
 				.p = t->text.ptr, .n = t->text.len, .n_chars = SIZE_MAX, .trusted = true};
-			n->value = (jv){J_STRING, false, {.p = s}};
+			n->value = (jval){J_STRING, false, {.p = s}};
 		} else if (t->kind == T_OUTPUT_BEGIN) {
 			n = p_node(p, N_OUTPUT);
 			n->a = parse_tuple(p, true);

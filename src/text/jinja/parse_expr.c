@@ -14,7 +14,7 @@ static struct node *two(struct parser *p, enum node_kind kind, struct node *a, s
 	return n;
 }
 
-static struct node *constant(struct parser *p, jv v)
+static struct node *constant(struct parser *p, jval v)
 {
 	struct node *n = p_node(p, N_CONST);
 	n->value = v;
@@ -27,7 +27,7 @@ static struct node *literal(struct parser *p, struct str text)
 	struct jstr *s = p_alloc(p, sizeof *s);
 	*s = (struct jstr){.p = text.ptr, .n = text.len, .trusted = true};
 	s->n_chars = str_count_chars(text);
-	return constant(p, (jv){J_STRING, false, {.p = s}});
+	return constant(p, (jval){J_STRING, false, {.p = s}});
 }
 
 struct node *parse_expression(struct parser *p)

@@ -21,7 +21,7 @@ static void print_sequence(struct jbuild *b, const struct jlist *l, const char *
 static void print_range(struct jbuild *b, const struct jlist *l)
 {
 	/* (from, to, step) stand behind the items: see the function range */
-	const jv *v = l->v + l->n;
+	const jval *v = l->v + l->n;
 	char text[80];
 	if (v[2].as.i == 1)
 		snprintf(text, sizeof text, "range(%lld, %lld)", (long long)v[0].as.i, (long long)v[1].as.i);
@@ -86,7 +86,7 @@ static void print_quoted(struct jbuild *b, const struct jstr *s)
 	jb_add(b, &quote, 1, NULL, false);
 }
 
-void print_repr(struct jbuild *b, jv v)
+void print_repr(struct jbuild *b, jval v)
 {
 	char text[40];
 	j_enter(b->r);
@@ -100,6 +100,9 @@ void print_repr(struct jbuild *b, jv v)
 	case J_INT:
 		snprintf(text, sizeof text, "%lld", (long long)v.as.i);
 		jb_text(b, text, v.trusted);
+		break;
+	case J_BIG:
+		jb_str(b, as_str(v));
 		break;
 	case J_FLOAT:
 		float_repr(v.as.f, text);
@@ -132,7 +135,7 @@ void print_repr(struct jbuild *b, jv v)
 	j_leave(b->r);
 }
 
-void print_str(struct jbuild *b, jv v)
+void print_str(struct jbuild *b, jval v)
 {
 	if (v.type == J_STRING)
 		jb_str(b, as_str(v));
@@ -140,7 +143,7 @@ void print_str(struct jbuild *b, jv v)
 		print_repr(b, v);
 }
 
-jv j_to_str(struct jinja_run *r, jv v)
+jval j_to_str(struct jinja_run *r, jval v)
 {
 	if (v.type == J_STRING)
 		return v;
@@ -149,7 +152,7 @@ jv j_to_str(struct jinja_run *r, jv v)
 	return jb_done(&b);
 }
 
-struct jstr *j_soft_str(struct jinja_run *r, jv v)
+struct jstr *j_soft_str(struct jinja_run *r, jval v)
 {
 	return as_str(j_to_str(r, v));
 }
@@ -183,7 +186,7 @@ static void json_string(struct jbuild *b, const struct jstr *s, bool ascii)
 	jb_text(b, "\"", false);
 }
 
-static void json_float(struct jbuild *b, jv v)
+static void json_float(struct jbuild *b, jval v)
 {
 	char text[32];
 	if (isnan(v.as.f))
@@ -221,13 +224,14 @@ static void json_list(struct jbuild *b, const struct jlist *l, const struct json
 	jb_text(b, "]", false);
 }
 
-static void json_key(struct jbuild *b, jv key, const struct json_style *style)
+static void json_key(struct jbuild *b, jval key, const struct json_style *style)
 {
 	if (key.type == J_STRING) {
 		json_string(b, as_str(key), style->ascii);
 		return;
 	}
-	if (key.type != J_INT && key.type != J_FLOAT && key.type != J_BOOL && key.type != J_NONE)
+	if (key.type != J_INT && key.type != J_FLOAT && key.type != J_BOOL && key.type != J_BIG &&
+	    key.type != J_NONE)
 		j_fail(b->r, "a %s cannot be a key of JSON", type_name(key));
 	jb_text(b, "\"", false);
 	print_json(b, key, style, 0);
@@ -261,7 +265,7 @@ static void json_dict(struct jbuild *b, const struct jdict *d, const struct json
 	jb_text(b, "}", false);
 }
 
-void print_json(struct jbuild *b, jv v, const struct json_style *style, unsigned level)
+void print_json(struct jbuild *b, jval v, const struct json_style *style, unsigned level)
 {
 	j_enter(b->r);
 	switch (v.type) {
@@ -272,6 +276,7 @@ void print_json(struct jbuild *b, jv v, const struct json_style *style, unsigned
 		jb_text(b, v.as.b ? "true" : "false", false);
 		break;
 	case J_INT:
+	case J_BIG:
 		print_repr(b, v);
 		break;
 	case J_FLOAT:
@@ -363,7 +368,7 @@ static void read_escape(struct reader *j, struct jbuild *b)
 	jb_char(b, v, trusted);
 }
 
-static jv read_string(struct reader *j)
+static jval read_string(struct reader *j)
 {
 	struct jbuild b = jb_new(j->r);
 	size_t from = ++j->at;
@@ -381,7 +386,7 @@ static jv read_string(struct reader *j)
 	return jb_done(&b);
 }
 
-static jv read_number(struct reader *j)
+static jval read_number(struct reader *j)
 {
 	char text[64];
 	size_t n = 0;
@@ -393,6 +398,11 @@ static jv read_number(struct reader *j)
 		text[n++] = j->s->p[j->at++];
 	text[n] = '\0';
 	struct str s = {text, n};
+	if (n > 18 && !strpbrk(text, ".eE")) {
+		jval big = j_sub(j->r, j->s, j->at - n, j->at);
+		big.type = J_BIG;
+		return big;
+	}
 	if (n && !strpbrk(text, ".eE") && parse_whole(j->r, s, 10, &i))
 		return j_int(i, trusted);
 	if (!n || !parse_float(s, &f))
@@ -400,11 +410,11 @@ static jv read_number(struct reader *j)
 	return j_float(f, trusted);
 }
 
-static jv read_value(struct reader *j);
+static jval read_value(struct reader *j);
 
-static jv read_list(struct reader *j)
+static jval read_list(struct reader *j)
 {
-	jv list = j_list(j->r, K_LIST, 0);
+	jval list = j_list(j->r, K_LIST, 0);
 	j->at++;
 	while (!take(j, ']')) {
 		if (as_list(list)->n && !take(j, ','))
@@ -414,16 +424,16 @@ static jv read_list(struct reader *j)
 	return list;
 }
 
-static jv read_dict(struct reader *j)
+static jval read_dict(struct reader *j)
 {
-	jv dict = j_dict(j->r);
+	jval dict = j_dict(j->r);
 	j->at++;
 	while (!take(j, '}')) {
 		if (as_dict(dict)->n && !take(j, ','))
 			bad_json(j);
 		if (peek(j) != '"')
 			bad_json(j);
-		jv key = read_string(j);
+		jval key = read_string(j);
 		if (!take(j, ':'))
 			bad_json(j);
 		dict_put(j->r, as_dict(dict), key, read_value(j));
@@ -431,13 +441,13 @@ static jv read_dict(struct reader *j)
 	return dict;
 }
 
-static jv read_value(struct reader *j)
+static jval read_value(struct reader *j)
 {
 	static const struct {
 		const char *word;
 		uint8_t type, b;
 	} words[] = {{"null", J_NONE, 0}, {"true", J_BOOL, 1}, {"false", J_BOOL, 0}};
-	jv v;
+	jval v;
 	char c = peek(j);
 	j_work(j->r, 0);
 	for (size_t i = 0; i < 3; i++) {
@@ -453,10 +463,10 @@ static jv read_value(struct reader *j)
 	return v;
 }
 
-jv json_parse(struct jinja_run *r, const struct jstr *s)
+jval json_parse(struct jinja_run *r, const struct jstr *s)
 {
 	struct reader j = {r, s, 0};
-	jv v = read_value(&j);
+	jval v = read_value(&j);
 	peek(&j);
 	if (j.at < s->n)
 		bad_json(&j);

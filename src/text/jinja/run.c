@@ -74,6 +74,14 @@ struct jinja_value jinja_float(double f)
 	return j_float(f, false);
 }
 
+struct jinja_value jinja_big_int(struct jinja_run *r, struct str digits)
+{
+	struct jinja_value v = jinja_string(r, digits, false);
+	if (v.type == J_STRING)
+		v.type = J_BIG;
+	return v;
+}
+
 struct jinja_value jinja_string(struct jinja_run *r, struct str s, bool trusted)
 {
 	if (r->failed || setjmp(r->jump))
@@ -139,7 +147,7 @@ void jinja_set_now(struct jinja_run *r, const struct jinja_time *now)
 /* ---- rendering ---- */
 
 /* The last of the values set under name; else the language's own. */
-static jv variable(struct jinja_run *r, struct str name)
+static jval variable(struct jinja_run *r, struct str name)
 {
 	for (size_t i = r->n_vars; i-- > 0;)
 		if (str_eq(r->vars[i].name, name))

@@ -64,24 +64,24 @@ bool str_is(const struct jstr *s, const char *c)
 	return str_eq_c(str_view(s), c);
 }
 
-static jv new_str(struct jinja_run *r, struct jstr s)
+static jval new_str(struct jinja_run *r, struct jstr s)
 {
 	struct jstr *made = j_alloc(r, sizeof *made);
 	*made = s;
-	return (jv){J_STRING, false, {.p = made}};
+	return (jval){J_STRING, false, {.p = made}};
 }
 
-jv j_str(struct jinja_run *r, const char *p, size_t n, bool trusted)
+jval j_str(struct jinja_run *r, const char *p, size_t n, bool trusted)
 {
 	return new_str(r, (struct jstr){.p = p, .n = n, .n_chars = n ? SIZE_MAX : 0, .trusted = trusted});
 }
 
-jv j_text(struct jinja_run *r, const char *terminated)
+jval j_text(struct jinja_run *r, const char *terminated)
 {
 	return j_str(r, terminated, strlen(terminated), false);
 }
 
-jv j_sub(struct jinja_run *r, const struct jstr *s, size_t from, size_t to)
+jval j_sub(struct jinja_run *r, const struct jstr *s, size_t from, size_t to)
 {
 	if (to < from)
 		to = from;
@@ -152,7 +152,7 @@ static size_t char_before(const struct jstr *s, size_t at)
 	return at - 1;
 }
 
-jv str_strip(struct jinja_run *r, const struct jstr *s, const struct jstr *chars, bool left, bool right)
+jval str_strip(struct jinja_run *r, const struct jstr *s, const struct jstr *chars, bool left, bool right)
 {
 	size_t from = 0, to = s->n, len;
 	j_work(r, chars ? chars->n : 0);
@@ -232,7 +232,7 @@ void jb_char(struct jbuild *b, uint32_t c, bool trusted)
 	jb_add(b, text, utf8_put(text, c), NULL, trusted);
 }
 
-jv jb_done(struct jbuild *b)
+jval jb_done(struct jbuild *b)
 {
 	return new_str(b->r, (struct jstr){.p = b->n ? b->p : "",
 					   .mark = b->mark,
@@ -241,23 +241,23 @@ jv jb_done(struct jbuild *b)
 					   .trusted = b->trusted});
 }
 
-jv j_concat(struct jinja_run *r, const struct jstr *a, const struct jstr *b)
+jval j_concat(struct jinja_run *r, const struct jstr *a, const struct jstr *b)
 {
 	struct jbuild *tip = a->tip;
-	if (!tip || a->p + a->n != tip->p + tip->n) {
+	if (!tip || !tip->p || a->p + a->n != tip->p + tip->n) {
 		tip = j_alloc(r, sizeof *tip);
 		*tip = jb_new(r);
 		jb_str(tip, a);
 	}
 	jb_str(tip, b);
-	jv made = jb_done(tip);
+	jval made = jb_done(tip);
 	as_str(made)->tip = tip;
 	if (a->n_chars != SIZE_MAX && b->n_chars != SIZE_MAX) /* an invalid end and beginning may join up */
 		as_str(made)->n_chars = a->n_chars == a->n && b->n_chars == b->n ? a->n + b->n : SIZE_MAX;
 	return made;
 }
 
-jv str_escape(struct jinja_run *r, const struct jstr *s)
+jval str_escape(struct jinja_run *r, const struct jstr *s)
 {
 	static const struct {
 		char c;
@@ -276,7 +276,7 @@ jv str_escape(struct jinja_run *r, const struct jstr *s)
 		}
 	}
 	jb_sub(&b, s, from, s->n);
-	jv made = jb_done(&b);
+	jval made = jb_done(&b);
 	as_str(made)->markup = true;
 	return made;
 }

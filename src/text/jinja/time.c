@@ -215,7 +215,7 @@ static bool add_field(struct jinja_run *r, struct jbuild *b, char c, char flag)
 	return false;
 }
 
-jv format_time(struct jinja_run *r, const struct jstr *format)
+jval format_time(struct jinja_run *r, const struct jstr *format)
 {
 	struct jbuild b = jb_new(r);
 	if (!r->has_now)

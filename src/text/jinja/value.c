@@ -47,7 +47,7 @@ void j_enter(struct jinja_run *r)
 
 /* ---- lists ---- */
 
-jv j_list(struct jinja_run *r, enum jkind kind, size_t cap)
+jval j_list(struct jinja_run *r, enum jkind kind, size_t cap)
 {
 	struct jlist *l = j_alloc(r, sizeof *l);
 	l->kind = (uint8_t)kind;
@@ -55,14 +55,14 @@ jv j_list(struct jinja_run *r, enum jkind kind, size_t cap)
 		l->v = j_array(r, cap, sizeof *l->v);
 		l->cap = cap;
 	}
-	return (jv){J_LIST, false, {.p = l}};
+	return (jval){J_LIST, false, {.p = l}};
 }
 
-void list_push(struct jinja_run *r, struct jlist *l, jv v)
+void list_push(struct jinja_run *r, struct jlist *l, jval v)
 {
 	if (l->n == l->cap) {
 		size_t cap = l->cap ? l->cap * 2 : 4;
-		jv *more = j_array(r, cap, sizeof *more);
+		jval *more = j_array(r, cap, sizeof *more);
 		if (l->n)
 			memcpy(more, l->v, l->n * sizeof *more);
 		l->v = more;
@@ -71,9 +71,9 @@ void list_push(struct jinja_run *r, struct jlist *l, jv v)
 	l->v[l->n++] = v;
 }
 
-jv j_pair(struct jinja_run *r, jv a, jv b)
+jval j_pair(struct jinja_run *r, jval a, jval b)
 {
-	jv made = j_list(r, K_TUPLE, 2);
+	jval made = j_list(r, K_TUPLE, 2);
 	list_push(r, as_list(made), a);
 	list_push(r, as_list(made), b);
 	return made;
@@ -82,7 +82,7 @@ jv j_pair(struct jinja_run *r, jv a, jv b)
 void list_reverse(struct jlist *l)
 {
 	for (size_t i = 0; i < l->n / 2; i++) {
-		jv v = l->v[i];
+		jval v = l->v[i];
 		l->v[i] = l->v[l->n - 1 - i];
 		l->v[l->n - 1 - i] = v;
 	}
@@ -92,11 +92,11 @@ void list_reverse(struct jlist *l)
 
 enum { DICT_SMALL = 8 }; /* so many are looked through one by one */
 
-jv j_dict(struct jinja_run *r)
+jval j_dict(struct jinja_run *r)
 {
 	struct jdict *d = j_alloc(r, sizeof *d);
 	d->message = -1;
-	return (jv){J_DICT, false, {.p = d}};
+	return (jval){J_DICT, false, {.p = d}};
 }
 
 static uint64_t hash_bytes(const char *p, size_t n)
@@ -108,7 +108,7 @@ static uint64_t hash_bytes(const char *p, size_t n)
 }
 
 /* Equal keys hash alike: 1, 1.0 and true are one key. */
-uint64_t j_hash(struct jinja_run *r, jv key)
+uint64_t j_hash(struct jinja_run *r, jval key)
 {
 	double f;
 	int64_t i;
@@ -168,7 +168,7 @@ static void make_index(struct jinja_run *r, struct jdict *d)
 }
 
 /* The place of key in d->v, or d->n. */
-static size_t dict_find(struct jinja_run *r, const struct jdict *d, jv key)
+static size_t dict_find(struct jinja_run *r, const struct jdict *d, jval key)
 {
 	uint64_t hash = j_hash(r, key); /* which keys there can be is checked here */
 	if (!d->index) {
@@ -183,13 +183,13 @@ static size_t dict_find(struct jinja_run *r, const struct jdict *d, jv key)
 	return d->n;
 }
 
-jv *dict_get(struct jinja_run *r, const struct jdict *d, jv key)
+jval *dict_get(struct jinja_run *r, const struct jdict *d, jval key)
 {
 	size_t at = dict_find(r, d, key);
 	return at < d->n ? &d->v[at].value : NULL;
 }
 
-jv *dict_get_text(const struct jdict *d, struct str key)
+jval *dict_get_text(const struct jdict *d, struct str key)
 {
 	if (!d->index) {
 		for (size_t i = 0; i < d->n; i++)
@@ -206,7 +206,7 @@ jv *dict_get_text(const struct jdict *d, struct str key)
 	return NULL;
 }
 
-void dict_put(struct jinja_run *r, struct jdict *d, jv key, jv v)
+void dict_put(struct jinja_run *r, struct jdict *d, jval key, jval v)
 {
 	size_t at = dict_find(r, d, key);
 	if (at < d->n) {
@@ -233,7 +233,7 @@ void dict_put(struct jinja_run *r, struct jdict *d, jv key, jv v)
 		make_index(r, d);
 }
 
-bool dict_remove(struct jinja_run *r, struct jdict *d, jv key, jv *was)
+bool dict_remove(struct jinja_run *r, struct jdict *d, jval key, jval *was)
 {
 	size_t at = dict_find(r, d, key);
 	if (at == d->n)
@@ -247,14 +247,14 @@ bool dict_remove(struct jinja_run *r, struct jdict *d, jv key, jv *was)
 
 /* ---- what is not there ---- */
 
-jv j_undefined(struct jinja_run *r, struct str name, const char *owner)
+jval j_undefined(struct jinja_run *r, struct str name, const char *owner)
 {
 	struct jundefined *u = j_alloc(r, sizeof *u);
 	*u = (struct jundefined){name, owner};
-	return (jv){J_UNDEFINED, false, {.p = u}};
+	return (jval){J_UNDEFINED, false, {.p = u}};
 }
 
-void j_undefined_fail(struct jinja_run *r, jv v)
+void j_undefined_fail(struct jinja_run *r, jval v)
 {
 	const struct jundefined *u = v.as.p;
 	char quoted[64] = "it";
@@ -267,17 +267,17 @@ void j_undefined_fail(struct jinja_run *r, jv v)
 
 /* ---- all values ---- */
 
-const char *type_name(jv v)
+const char *type_name(jval v)
 {
 	static const char *const names[] = {
-		"nothing", "undefined value", "none",     "bool", "int",    "float", "str", "list",
+		"nothing", "undefined value", "none",     "bool", "int",    "float", "int", "str", "list",
 		"dict",    "namespace",       "function", "loop", "cycler", "joiner"};
 	static const char *const kinds[] = {"list",        "tuple",      "range",    "dict_keys",
 					    "dict_values", "dict_items", "generator"};
 	return v.type == J_LIST ? kinds[as_list(v)->kind] : names[v.type];
 }
 
-bool j_whole(jv v, int64_t *i)
+bool j_whole(jval v, int64_t *i)
 {
 	if (v.type == J_INT)
 		*i = v.as.i;
@@ -288,11 +288,23 @@ bool j_whole(jv v, int64_t *i)
 	return true;
 }
 
-bool j_number(jv v, double *f)
+static double big_value(const struct jstr *s)
+{
+	char digits[400];
+	if (s->n >= sizeof digits)
+		return s->p[0] == '-' ? -HUGE_VAL : HUGE_VAL;
+	memcpy(digits, s->p, s->n);
+	digits[s->n] = '\0';
+	return strtod(digits, NULL);
+}
+
+bool j_number(jval v, double *f)
 {
 	int64_t i;
 	if (v.type == J_FLOAT)
 		*f = v.as.f;
+	else if (v.type == J_BIG)
+		*f = big_value(as_str(v));
 	else if (j_whole(v, &i))
 		*f = (double)i;
 	else
@@ -300,7 +312,7 @@ bool j_number(jv v, double *f)
 	return true;
 }
 
-bool j_true(struct jinja_run *r, jv v)
+bool j_true(struct jinja_run *r, jval v)
 {
 	switch (v.type) {
 	case J_MISSING:
@@ -313,6 +325,8 @@ bool j_true(struct jinja_run *r, jv v)
 		return v.as.i != 0;
 	case J_FLOAT:
 		return v.as.f != 0;
+	case J_BIG:
+		return true;
 	case J_STRING:
 		return as_str(v)->n > 0;
 	case J_LIST:
@@ -327,7 +341,7 @@ bool j_true(struct jinja_run *r, jv v)
 }
 
 /* -2: they have no order between them (NaN). */
-static int number_order(jv a, jv b)
+static int number_order(jval a, jval b)
 {
 	int64_t i, k;
 	double f = 0, g = 0;
@@ -357,16 +371,18 @@ static bool dicts_equal(struct jinja_run *r, const struct jdict *a, const struct
 	if (a->n != b->n)
 		return false;
 	for (size_t i = 0; i < a->n; i++) {
-		const jv *other = dict_get(r, b, a->v[i].key);
+		const jval *other = dict_get(r, b, a->v[i].key);
 		if (!other || !j_equal(r, a->v[i].value, *other))
 			return false;
 	}
 	return true;
 }
 
-bool j_equal(struct jinja_run *r, jv a, jv b)
+bool j_equal(struct jinja_run *r, jval a, jval b)
 {
 	double f;
+	if (a.type == J_BIG && b.type == J_BIG)
+		return str_eq(str_view(as_str(a)), str_view(as_str(b)));
 	if (j_number(a, &f))
 		return j_number(b, &f) && number_order(a, b) == 0;
 	if (a.type != b.type)
@@ -392,7 +408,7 @@ bool j_equal(struct jinja_run *r, jv a, jv b)
 	}
 }
 
-int j_order(struct jinja_run *r, jv a, jv b, const char *sign)
+int j_order(struct jinja_run *r, jval a, jval b, const char *sign)
 {
 	double f;
 	if (j_number(a, &f) && j_number(b, &f))
@@ -421,7 +437,7 @@ int j_order(struct jinja_run *r, jv a, jv b, const char *sign)
 	j_fail(r, "%s cannot stand between a %s and a %s", sign, type_name(a), type_name(b));
 }
 
-bool j_contains(struct jinja_run *r, jv list, jv item)
+bool j_contains(struct jinja_run *r, jval list, jval item)
 {
 	if (list.type == J_STRING) {
 		if (item.type == J_UNDEFINED)
@@ -454,7 +470,7 @@ static struct jlist *characters(struct jinja_run *r, const struct jstr *s)
 	return l;
 }
 
-struct jlist *j_items(struct jinja_run *r, jv v)
+struct jlist *j_items(struct jinja_run *r, jval v)
 {
 	switch (v.type) {
 	case J_UNDEFINED:
@@ -484,7 +500,7 @@ struct jlist *j_items(struct jinja_run *r, jv v)
 	}
 }
 
-size_t j_length(struct jinja_run *r, jv v)
+size_t j_length(struct jinja_run *r, jval v)
 {
 	switch (v.type) {
 	case J_UNDEFINED:
@@ -499,7 +515,7 @@ size_t j_length(struct jinja_run *r, jv v)
 	case J_DICT:
 		return as_dict(v)->n;
 	case J_LOOP: {
-		jv n = loop_member(r, v.as.p, STR_LIT("length"));
+		jval n = loop_member(r, v.as.p, STR_LIT("length"));
 		return (size_t)n.as.i;
 	}
 	default:

@@ -2,7 +2,6 @@
  * The template language. What its parts write is held against Python's jinja2 (tests/golden/jinja, which says
  * how it was made); here stand besides: where bytes come from, the limits, and what is said of errors.
  */
-#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,27 +31,25 @@ struct rendered {
 	ptrdiff_t message;
 };
 
-static void set_vars(struct jinja_run *r, json_t *vars)
+static void set_vars(struct jinja_run *r, const struct jv *vars)
 {
-	const char *name;
-	json_t *v;
-	json_object_foreach(vars, name, v)
-	{
+	for (uint32_t i = 0; i < vars->n; i++) {
+		const struct jv *v = jv_value(vars, i);
 		struct jinja_value made = jinja_from_json(r, v);
-		if (strcmp(name, "messages") == 0) {
+		if (str_eq_c(jv_key(vars, i), "messages")) {
 			made = jinja_list(r);
-			for (size_t i = 0; i < json_array_size(v); i++) {
-				struct jinja_value m = jinja_from_json(r, json_array_get(v, i));
-				jinja_mark_message(r, m, i);
+			for (size_t k = 0; k < jv_len(v); k++) {
+				struct jinja_value m = jinja_from_json(r, jv_at(v, k));
+				jinja_mark_message(r, m, k);
 				jinja_push(r, made, m);
 			}
 		}
-		jinja_set(r, str_c(name), made);
+		jinja_set(r, jv_key(vars, i), made);
 	}
 	jinja_set(r, STR_LIT("tok"), jinja_string(r, STR_LIT("<|t|>"), true));
 }
 
-static struct rendered render_with(struct str source, json_t *vars, const struct jinja_time *now)
+static struct rendered render_with(struct str source, const struct jv *vars, const struct jinja_time *now)
 {
 	struct rendered out = {.message = -1};
 	struct jinja *t;
@@ -87,10 +84,10 @@ static struct rendered render_with(struct str source, json_t *vars, const struct
 
 static struct rendered render(const char *source)
 {
-	json_t *vars = json_loads(request_vars, 0, NULL);
-	assert_non_null(vars);
-	struct rendered out = render_with(str_c(source), vars, NULL);
-	json_decref(vars);
+	struct jv_doc vars;
+	assert_int_equal(jv_parse(str_c(request_vars), JV_STRICT, &vars, NULL), HOKKU_OK);
+	struct rendered out = render_with(str_c(source), &vars.root, NULL);
+	jv_doc_free(&vars);
 	return out;
 }
 
@@ -110,28 +107,28 @@ static const char *text_of(const struct strbuf *b)
 static void as_python_has_it(void **state)
 {
 	(void)state;
-	json_error_t bad;
-	json_t *all = json_load_file(TEST_GOLDEN_DIR "/jinja/language.json", 0, &bad);
-	if (!all)
-		fail_msg("%s", bad.text);
+	struct jv_doc all;
+	struct hokku_error err;
+	if (jv_read_file(TEST_GOLDEN_DIR "/jinja/language.json", 1 << 20, &all, &err))
+		fail_msg("%s", err.message);
 	struct jinja_time now;
-	assert_true(jinja_time_parse(str_c(json_string_value(json_object_get(all, "now"))), &now));
-	const json_t *rows = json_object_get(all, "rows");
-	assert_true(json_array_size(rows) > 200);
-	for (size_t i = 0; i < json_array_size(rows); i++) {
-		const json_t *row = json_array_get(rows, i), *want = json_object_get(row, "text");
-		const char *source = json_string_value(json_object_get(row, "template"));
-		struct rendered out = render_with(str_c(source), json_object_get(all, "vars"), &now);
+	assert_true(jinja_time_parse(jv_str(jv_get(&all.root, "now")), &now));
+	const struct jv *rows = jv_get(&all.root, "rows");
+	assert_true(jv_len(rows) > 200);
+	for (size_t i = 0; i < jv_len(rows); i++) {
+		const struct jv *row = jv_at(rows, i), *want = jv_get(row, "text");
+		struct str source = jv_str(jv_get(row, "template"));
+		struct rendered out = render_with(source, jv_get(&all.root, "vars"), &now);
 		if (!want && !out.rc)
-			fail_msg("%s: written \"%s\", is to fail", source, text_of(&out.text));
+			fail_msg("%s: written \"%s\", is to fail", source.ptr, text_of(&out.text));
 		if (want && out.rc)
-			fail_msg("%s: %s", source, out.err.message);
-		if (want && strcmp(text_of(&out.text), json_string_value(want)) != 0)
-			fail_msg("%s: written \"%s\", wanted \"%s\"", source, text_of(&out.text),
-				 json_string_value(want));
+			fail_msg("%s: %s", source.ptr, out.err.message);
+		if (want && !str_eq((struct str){text_of(&out.text), out.text.len}, jv_str(want)))
+			fail_msg("%s: written \"%s\", wanted \"%s\"", source.ptr, text_of(&out.text),
+				 jv_str(want).ptr);
 		done(&out);
 	}
-	json_decref(all);
+	jv_doc_free(&all);
 }
 
 /* ---- where bytes come from ---- */
