@@ -6,6 +6,10 @@
 
 static volatile sig_atomic_t interrupted;
 
+/* What ends a program where nobody listens: keys, a hang-up, a reader that went away, limits of size and
+ * time. */
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ, SIGXCPU};
+
 static void on_signal(int number)
 {
 	(void)number;
@@ -37,10 +41,13 @@ static void note(void *user, const char *text)
 
 struct observer cli_job(const char *label)
 {
-	struct sigaction action = {.sa_handler = on_signal};
-	sigemptyset(&action.sa_mask);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+		struct sigaction action = {.sa_handler = on_signal}, before;
+		sigemptyset(&action.sa_mask);
+		/* nohup, and a shell's jobs in the background, have some ignored */
+		if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+	}
 	return (struct observer){
 		.user = (void *)label, .progress = progress, .note = note, .stopped = stopped};
 }

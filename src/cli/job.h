@@ -5,7 +5,8 @@
 #include "base/observer.h"
 #include "cli/cli.h"
 
-/* label stands before the percentage. From here on SIGINT and SIGTERM ask the job to stop. */
+/* label stands before the percentage. From here on signals that would end the program ask the job to stop, so
+ * that it removes what it has begun. */
 struct observer cli_job(const char *label);
 
 /* The exit code for a job's outcome; prints the failure, or the size of the file that it wrote. An

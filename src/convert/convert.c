@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "convert/output.h"
 #include "convert/put.h"
 #include "hf/folder.h"
 #include "model/format.h"
@@ -108,7 +109,9 @@ static enum hokku_code write_tensor(struct conversion *c, uint64_t i)
 
 static enum hokku_code write_all(struct conversion *c)
 {
-	enum hokku_code rc = gguf_writer_create(c->o->out, &c->writer, c->err);
+	enum hokku_code rc = output_check_folder(c->o->out, c->o->dir, c->err);
+	if (!rc)
+		rc = gguf_writer_create(c->o->out, &c->writer, c->err);
 	if (rc)
 		return rc;
 	put_keys(c->writer, c->model, c->o->vocab_only ? -1 : file_type_of(c->o->type));

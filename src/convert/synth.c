@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/rng.h"
+#include "convert/output.h"
 #include "convert/synth_internal.h"
 #include "model/format.h"
 
@@ -276,6 +277,8 @@ enum hokku_code synth_model(const struct synth_options *o, struct hokku_error *e
 		rc = allocate(&s.buffers, err);
 	if (!rc)
 		rc = synth_vocab(&v, s.shape.n_vocab, err);
+	if (!rc && !known_shape(o->shape))
+		rc = output_check_file(o->out, o->shape, err);
 	if (!rc)
 		rc = gguf_writer_create(o->out, &s.writer, err);
 	if (!rc)

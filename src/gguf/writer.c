@@ -5,10 +5,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/rng.h"
+#include "base/new_file.h"
 #include "gguf/gguf_internal.h"
 
 enum { BUFFER_BYTES = 1 << 20 }; /* small pieces are gathered to this before they are written */
@@ -19,9 +18,7 @@ struct declared {
 };
 
 struct gguf_writer {
-	char *path;      /* the name the file will have */
-	char *part_path; /* the name it has until then */
-	int fd;
+	struct new_file file;
 	struct arena arena;         /* names */
 	struct hokku_error failure; /* the first one; code HOKKU_OK: none */
 	uint32_t alignment;
@@ -49,7 +46,7 @@ fail(struct gguf_writer *w, enum hokku_code code, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	return err_set(&w->failure, code, "%s: %s", w->path, text);
+	return err_set(&w->failure, code, "%s: %s", w->file.path, text);
 }
 
 static enum hokku_code report(const struct gguf_writer *w, struct hokku_error *err)
@@ -61,62 +58,17 @@ static enum hokku_code report(const struct gguf_writer *w, struct hokku_error *e
 
 /* ---- the file ---- */
 
-/* What will be replaced; NULL with *rc set when it cannot be. A link is followed, so that the file it names
- * is replaced and not the link. Devices are not files to replace. */
-static char *resolve(const char *path, enum hokku_code *rc, struct hokku_error *err)
-{
-	struct stat st;
-	char *out = NULL;
-	*rc = HOKKU_OK;
-	if (!*path) {
-		*rc = err_set(err, HOKKU_IO_ERROR, "the path of the file to write is empty");
-	} else if (lstat(path, &st)) {
-		if (errno == ENOENT)
-			out = strdup(path);
-		else
-			*rc = err_set(err, HOKKU_IO_ERROR, "%s: %s", path, strerror(errno));
-	} else if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
-		*rc = err_set(err, HOKKU_IO_ERROR, "%s: is %s, not a file", path,
-			      S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
-	} else {
-		out = realpath(path, NULL);
-		if (!out && errno != ENOMEM)
-			*rc = err_set(err, HOKKU_IO_ERROR, "%s: %s", path, strerror(errno));
-	}
-	if (!out && !*rc)
-		*rc = err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its path", path);
-	return out;
-}
-
-static enum hokku_code create_part(struct gguf_writer *w, struct hokku_error *err)
-{
-	size_t size = strlen(w->path) + 32;
-	w->part_path = malloc(size);
-	w->buffer = malloc(BUFFER_BYTES);
-	if (!w->part_path || !w->buffer)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory to write it", w->path);
-	snprintf(w->part_path, size, "%s.%016" PRIx64 ".part", w->path, rng_os_seed());
-	w->fd = open(w->part_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (w->fd >= 0)
-		return HOKKU_OK;
-	int why = errno;
-	free(w->part_path);
-	w->part_path = NULL;
-	return err_set(err, HOKKU_IO_ERROR, "%s: cannot be created: %s", w->path, strerror(why));
-}
-
 enum hokku_code gguf_writer_create(const char *path, struct gguf_writer **out, struct hokku_error *err)
 {
 	*out = NULL;
 	struct gguf_writer *w = calloc(1, sizeof *w);
 	if (!w)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory to write it", path);
-	w->fd = -1;
 	w->alignment = (uint32_t)GGUF_DEFAULT_ALIGNMENT;
-	enum hokku_code rc;
-	w->path = resolve(path, &rc, err);
-	if (w->path)
-		rc = create_part(w, err);
+	enum hokku_code rc = new_file_create(&w->file, path, err);
+	w->buffer = malloc(BUFFER_BYTES);
+	if (!rc && !w->buffer)
+		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory to write it", path);
 	if (rc) {
 		gguf_writer_destroy(w);
 		return rc;
@@ -129,18 +81,13 @@ void gguf_writer_destroy(struct gguf_writer *w)
 {
 	if (!w)
 		return;
-	if (w->fd >= 0)
-		close(w->fd);
-	if (w->part_path)
-		unlink(w->part_path);
+	new_file_close(&w->file);
 	strbuf_free(&w->kv);
 	strbuf_free(&w->infos);
 	arena_free(&w->arena);
 	free(w->keys);
 	free(w->tensors);
 	free(w->buffer);
-	free(w->part_path);
-	free(w->path);
 	free(w);
 }
 
@@ -240,7 +187,7 @@ static bool check_encoded(struct gguf_writer *w, const char *key, const struct g
 {
 	struct gguf_array again = *array;
 	struct gguf_cursor c = {
-		.data = array->data, .n_bytes = array->n_bytes, .path = w->path, .err = &w->failure};
+		.data = array->data, .n_bytes = array->n_bytes, .path = w->file.path, .err = &w->failure};
 	c.kind = "key";
 	c.name = str_c(key);
 	if (!check_array(w, key, array->n) || gguf_take_elements(&c, 1, &again))
@@ -459,7 +406,7 @@ void gguf_put_tensor(struct gguf_writer *w, const char *name, enum tensor_type t
 static enum hokku_code flush(struct gguf_writer *w, const uint8_t *bytes, uint64_t n)
 {
 	while (n > 0) {
-		ssize_t done = write(w->fd, bytes, n);
+		ssize_t done = write(w->file.fd, bytes, n);
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done <= 0)
@@ -543,7 +490,7 @@ static enum hokku_code check_declared(struct gguf_writer *w)
  * writes themselves will tell. */
 static enum hokku_code reserve(struct gguf_writer *w)
 {
-	if (fallocate(w->fd, 0, 0, (off_t)w->total_bytes) == 0)
+	if (fallocate(w->file.fd, 0, 0, (off_t)w->total_bytes) == 0)
 		return HOKKU_OK;
 	if (errno != ENOSPC && errno != EFBIG && errno != EDQUOT)
 		return HOKKU_OK;
@@ -603,28 +550,12 @@ enum hokku_code gguf_writer_data(struct gguf_writer *w, const void *bytes, size_
 	return report(w, err);
 }
 
-/* The new name must survive a crash too. Some file systems cannot sync a folder; then nothing better is
- * known. */
-static void sync_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char *folder = slash == path ? strdup("/")
-		       : slash       ? strndup(path, (size_t)(slash - path))
-				     : strdup(".");
-	int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	if (fd >= 0) {
-		(void)fsync(fd);
-		close(fd);
-	}
-	free(folder);
-}
-
 enum hokku_code gguf_writer_finish(struct gguf_writer *w, struct hokku_error *err)
 {
 	char quoted[100];
 	if (!w->failure.code && !w->in_data)
 		fail(w, HOKKU_INTERNAL, "finished before gguf_writer_begin_data");
-	if (!w->failure.code && w->fd < 0)
+	if (!w->failure.code && w->file.fd < 0)
 		fail(w, HOKKU_INTERNAL, "finished twice");
 	if (!w->failure.code && w->tensor < w->n_tensors)
 		fail(w, HOKKU_INTERNAL, "tensor %s got %" PRIu64 " of its %" PRIu64 " bytes",
@@ -633,24 +564,6 @@ enum hokku_code gguf_writer_finish(struct gguf_writer *w, struct hokku_error *er
 	if (w->failure.code || flush(w, w->buffer, w->n_buffered))
 		return report(w, err);
 	w->n_buffered = 0;
-	int fd = w->fd;
-	bool failed = fsync(fd) != 0;
-	int why = errno;
-	w->fd = -1;
-	if (close(fd) != 0 && !failed) {
-		failed = true;
-		why = errno;
-	}
-	if (!failed && rename(w->part_path, w->path) != 0) {
-		failed = true;
-		why = errno;
-	}
-	if (failed) {
-		fail(w, HOKKU_IO_ERROR, "cannot be finished: %s", strerror(why));
-		return report(w, err);
-	}
-	sync_folder(w->path);
-	free(w->part_path);
-	w->part_path = NULL;
-	return HOKKU_OK;
+	enum hokku_code rc = new_file_finish(&w->file, &w->failure);
+	return rc ? report(w, err) : HOKKU_OK;
 }

@@ -1,8 +1,8 @@
 /*
  * Writes GGUF version 3. Two passes: declare every key and tensor, then stream the tensors' bytes in the
  * declared order, so that a file larger than memory can be written. The file appears under its name only when
- * gguf_writer_finish succeeds (it is written beside it and renamed); its whole size is reserved before the
- * first byte of data, so that a full disk is found at the start. One thread at a time.
+ * gguf_writer_finish succeeds (base/new_file.h); its whole size is reserved before the first byte of data, so
+ * that a full disk is found at the start. One thread at a time.
  */
 #ifndef GGUF_WRITER_H
 #define GGUF_WRITER_H

@@ -2,7 +2,7 @@
 // program ends by a signal. What a loaded model keeps in memory is its weights, once.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, copyFileSync, linkSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -113,4 +113,86 @@ test('weights are in memory once', { skip: sanitized && 'a sanitizer keeps memor
 			assert.ok(resident[1].file - resident[0].file < 4 << 20, `${resident[1].file - resident[0].file} bytes more of files`);
 			assert.ok(more < bytes + header, `${type} ${device} ${tied}: ${more} bytes more for a file of ${bytes} more`);
 		}
+});
+
+// ---- what is written ----
+
+const shape = () => {
+	const path = join(scratch, 'shape.json');
+	writeFileSync(path, JSON.stringify({
+		architectures: ['Qwen2ForCausalLM'], model_type: 'qwen2', hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 12,
+		num_attention_heads: 16, num_key_value_heads: 16, vocab_size: 32000, max_position_embeddings: 512, rms_norm_eps: 1e-6,
+		rope_theta: 1e6, tie_word_embeddings: true, hidden_act: 'silu',
+	}));
+	return path;
+};
+
+// Begins a synth of some 800 MB into an empty folder, and calls meddle once its file is there.
+const interrupted = async (meddle, { old = false } = {}) => {
+	const folder = mkdtempSync(join(scratch, 'written-')), out = join(folder, 'out.gguf');
+	if (old) writeFileSync(out, 'old');
+	const child = spawn(hokku, ['synth', '--shape', shape(), '--type', 'F32', '-o', out], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+	let err = '';
+	child.stderr.on('data', (data) => (err += data));
+	const end = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })));
+	const holds = () => readdirSync(`/proc/${child.pid}/fd`).some((fd) => {
+		try {
+			return readlinkSync(`/proc/${child.pid}/fd/${fd}`).startsWith(folder);
+		} catch {
+			return false;
+		}
+	});
+	while (!holds()) await sleep(1);
+	meddle(child);
+	const how = await end;
+	return { ...how, err, left: readdirSync(folder), out, folder };
+};
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGPIPE', 'SIGXFSZ', 'SIGXCPU'])
+	test(`${signal} leaves nothing behind`, async () => {
+		for (const old of [false, true]) {
+			const r = await interrupted((child) => child.kill(signal), { old });
+			assert.deepEqual([r.code, r.signal, r.left], [130, null, old ? ['out.gguf'] : []], r.err);
+			assert.match(r.err, /interrupted; .*out\.gguf was not written\n$/);
+			if (old) assert.equal(readFileSync(r.out, 'utf8'), 'old');
+		}
+	});
+
+test('nor do signals that nobody can wait for, where files may have no name', async (t) => {
+	for (const signal of ['SIGKILL', 'SIGUSR1', 'SIGALRM']) {
+		const r = await interrupted((child) => child.kill(signal));
+		assert.equal(r.signal, signal);
+		if (r.left.length) return t.skip('this file system knows no files without a name');
+	}
+});
+
+test('nor does a limit on the size of files', () => {
+	const folder = mkdtempSync(join(scratch, 'written-')), out = join(folder, 'out.gguf');
+	const r = spawnSync('bash', ['-c', 'ulimit -f 20000; exec "$@"', 'bash', hokku, 'synth', '--shape', shape(), '--type', 'F32', '-o', out],
+		{ env, encoding: 'utf8' });
+	assert.deepEqual([r.status, r.signal, readdirSync(folder)], [1, null, []]);
+	assert.match(r.stderr, /out\.gguf: the \d+ bytes it needs cannot be had: File too large\n$/);
+});
+
+test('a signal that was ignored stays so, as nohup has it', () => {
+	const folder = mkdtempSync(join(scratch, 'written-')), out = join(folder, 'out.gguf');
+	const r = spawnSync('bash', ['-c', 'trap "" HUP; "$@" & sleep 0.05; kill -HUP $!; wait $!', 'bash', hokku, 'synth', '--shape', 'qwen2.5-0.5b', '--type', 'Q4_0', '-o', out],
+		{ env, encoding: 'utf8' });
+	assert.deepEqual([r.status, readdirSync(folder)], [0, ['out.gguf']], r.stderr);
+	rmSync(folder, { recursive: true });
+});
+
+test('a result never goes over what it is made of', () => {
+	const folder = mkdtempSync(join(scratch, 'input-')), at = (name) => join(folder, name);
+	const config = readFileSync(shape(), 'utf8');
+	writeFileSync(at('config.json'), config);
+	symlinkSync('config.json', at('soft.gguf'));
+	linkSync(at('config.json'), at('hard.gguf'));
+	for (const out of ['config.json', 'soft.gguf', 'hard.gguf']) {
+		const r = spawnSync(hokku, ['synth', '--shape', at('config.json'), '--type', 'F32', '-o', at(out)], { env, encoding: 'utf8' });
+		assert.equal(r.status, 1);
+		assert.equal(r.stderr, `hokku: ${at(out)}: is ${at('config.json')}, which the conversion reads; name another file for its result\n`);
+	}
+	assert.equal(readFileSync(at('config.json'), 'utf8'), config);
+	assert.equal(readdirSync(folder).length, 3);
 });

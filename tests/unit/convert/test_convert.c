@@ -3,6 +3,7 @@
 #include "convert/convert.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -945,15 +946,77 @@ static void test_interrupted(void **state)
 	assert_int_equal(access(out_path, F_OK), -1);
 }
 
+static void test_output_over_an_input(void **state)
+{
+	(void)state;
+	char path[160];
+	struct stat before, after;
+	struct hokku_error err = {0};
+	snprintf(path, sizeof path, "%s/model.safetensors", folder);
+	assert_int_equal(stat(path, &before), 0);
+	struct convert_options o = options(TENSOR_F16);
+	o.out = path;
+	assert_int_equal(convert_hf(&o, &err), HOKKU_INVALID_REQUEST);
+	assert_non_null(strstr(err.message, "which the conversion reads; name another file for its result"));
+	assert_int_equal(stat(path, &after), 0);
+	assert_true(before.st_ino == after.st_ino && before.st_size == after.st_size);
+}
+
+static off_t cut_to;
+
+static void cut_weights(void *user, double part)
+{
+	char path[160];
+	(void)user;
+	(void)part;
+	snprintf(path, sizeof path, "%s/model.safetensors", folder);
+	if (cut_to >= 0)
+		assert_int_equal(truncate(path, cut_to), 0);
+	else /* only touched */
+		assert_int_equal(utimensat(AT_FDCWD, path, (const struct timespec[2]){{1, 0}, {1, 0}}, 0), 0);
+}
+
+/* The folder's files may be cut or written to while they are converted: an error, and no file. */
+static void test_weights_that_change(void **state)
+{
+	(void)state;
+	static const off_t cuts[] = {0, 100, 3000, -1};
+	for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+		struct hokku_error err = {0};
+		good_folder(NULL);
+		struct convert_options o = options(TENSOR_F16);
+		o.observer.progress = cut_weights;
+		cut_to = cuts[i];
+		assert_int_equal(convert_hf(&o, &err), HOKKU_IO_ERROR);
+		assert_non_null(
+			strstr(err.message, cuts[i] < 0 ? "model.safetensors: was changed while it was read"
+							: "model.safetensors: "));
+		assert_int_equal(access(out_path, F_OK), -1);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_##name, good_folder)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(metadata),    TEST(source_types),     TEST(q8_0),          TEST(tied_and_untied),
-		TEST(vocab_only),  TEST(other_tokenizers), TEST(bad_config),    TEST(split_tokenizers),
-		TEST(templates),   TEST(bad_tokenizer),    TEST(ids),           TEST(bad_weights),
-		TEST(interrupted), TEST(foreign_tensors),  TEST(other_folders),
+		TEST(metadata),
+		TEST(source_types),
+		TEST(q8_0),
+		TEST(output_over_an_input),
+		TEST(weights_that_change),
+		TEST(tied_and_untied),
+		TEST(vocab_only),
+		TEST(other_tokenizers),
+		TEST(bad_config),
+		TEST(split_tokenizers),
+		TEST(templates),
+		TEST(bad_tokenizer),
+		TEST(ids),
+		TEST(bad_weights),
+		TEST(interrupted),
+		TEST(foreign_tensors),
+		TEST(other_folders),
 	};
 	return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

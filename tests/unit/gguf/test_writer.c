@@ -585,8 +585,8 @@ static void test_nothing_until_finished(void **state)
 	struct stat st;
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_size, 3);
-	assert_int_equal(n_files(), 2);
-	gguf_writer_destroy(w); /* given up: the old file stays, the part goes */
+	assert_in_range(n_files(), 1, 2); /* it has no name yet, or one beside its place */
+	gguf_writer_destroy(w);         /* given up: the old file stays */
 	assert_int_equal(n_files(), 1);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_size, 3);
