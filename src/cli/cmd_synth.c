@@ -11,7 +11,8 @@ const struct cmd cmd_synth = {
 	.usage = "synth --shape NAME|CONFIG.json --type TYPE -o OUT.gguf [--seed N]",
 	.summary = "make a model of a real shape with random weights",
 	.help = "For measuring speed and memory without a download; what such a model writes means nothing.\n"
-		"The same shape, type and seed give the same bytes. Shapes: qwen2.5-0.5b, qwen2.5-7b, or the\n"
+		"The same shape, type and seed give the same bytes. Shapes: qwen2.5-0.5b, qwen2.5-7b,\n"
+		"qwen3-0.6b, qwen3-4b, llama-3.1-8b, phi-3-mini, gemma-3-4b, or the\n"
 		"config.json of any model that `hokku convert` takes. Types: F32, F16, BF16, Q8_0, Q4_0, Q4_1,\n"
 		"Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, and the mixes Q4_K_M and Q5_K_M as llama.cpp makes them.\n\n"
 		"Example:\n"
@@ -34,7 +35,7 @@ static int check_names(const char *shape, const char *type)
 	bool is_json = n > 5 && strcmp(shape + n - 5, ".json") == 0;
 	if (!is_json && !is_one_of(shape, synth_shapes()))
 		return cli_usage(&cmd_synth,
-				 "--shape is %s; it takes qwen2.5-0.5b, qwen2.5-7b or a config.json",
+				 "--shape is %s; it takes one of those that --help lists, or a config.json",
 				 str_quote(str_c(shape), quoted, sizeof quoted));
 	if (!is_one_of(type, synth_types()))
 		return cli_usage(&cmd_synth, "--type is %s; it takes one of those that --help lists",
@@ -51,7 +52,7 @@ static int run(int argc, char **argv)
 		 .kind = OPT_STRING,
 		 .target = &shape,
 		 .metavar = "SHAPE",
-		 .help = "qwen2.5-0.5b, qwen2.5-7b or a config.json"},
+		 .help = "one of the shapes below, or a config.json"},
 		{.name = "type",
 		 .letter = 't',
 		 .kind = OPT_STRING,

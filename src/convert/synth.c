@@ -12,20 +12,37 @@
 #include "convert/synth_internal.h"
 #include "model/format.h"
 
-/* The published config.json, but with an output matrix of its own, as every measurement of the project has
- * it. */
-#define QWEN2_SHAPE(d, ff, layers, heads, kv, vocab)                                                         \
-	"{\"model_type\":\"qwen2\",\"hidden_size\":" #d ",\"intermediate_size\":" #ff                        \
+/* The published config.json; Qwen2.5's with an output matrix of its own, as every measurement of the project
+ * has it. */
+#define BODY(type, d, ff, layers, heads, kv, vocab, ctx, theta, eps, tied)                                   \
+	"{\"model_type\":\"" type "\",\"hidden_size\":" #d ",\"intermediate_size\":" #ff                     \
 	",\"num_hidden_layers\":" #layers ",\"num_attention_heads\":" #heads ",\"num_key_value_heads\":" #kv \
-	",\"vocab_size\":" #vocab                                                                            \
-	",\"max_position_embeddings\":32768,\"rope_theta\":1000000.0,\"rms_norm_eps\":1e-06,"                \
-	"\"tie_word_embeddings\":false}"
+	",\"vocab_size\":" #vocab ",\"max_position_embeddings\":" #ctx ",\"rope_theta\":" #theta             \
+	",\"rms_norm_eps\":" #eps ",\"tie_word_embeddings\":" #tied
+#define QWEN2_SHAPE(d, ff, layers, heads, kv, vocab) \
+	BODY("qwen2", d, ff, layers, heads, kv, vocab, 32768, 1000000.0, 1e-06, false) "}"
 
 static const struct {
 	const char *name, *config;
 } shapes[] = {
 	{"qwen2.5-0.5b", QWEN2_SHAPE(896, 4864, 24, 14, 2, 151936)},
 	{"qwen2.5-7b", QWEN2_SHAPE(3584, 18944, 28, 28, 4, 152064)},
+	{"qwen3-0.6b",
+	 BODY("qwen3", 1024, 3072, 28, 16, 8, 151936, 40960, 1000000.0, 1e-06, true) ",\"head_dim\":128}"},
+	{"qwen3-4b",
+	 BODY("qwen3", 2560, 9728, 36, 32, 8, 151936, 40960, 1000000.0, 1e-06, true) ",\"head_dim\":128}"},
+	{"llama-3.1-8b",
+	 BODY("llama", 4096, 14336, 32, 32, 8, 128256, 131072, 500000.0, 1e-05,
+	      false) ",\"rope_scaling\":{\"rope_type\":"
+		     "\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
+		     "\"original_max_position_embeddings\":8192}}"},
+	{"phi-3-mini", BODY("phi3", 3072, 8192, 32, 32, 32, 32064, 4096, 10000.0, 1e-05,
+			    false) ",\"sliding_window\":2047}"},
+	{"gemma-3-4b", BODY("gemma3_text", 2560, 10240, 34, 8, 4, 262208, 131072, 1000000.0, 1e-06,
+			    true) ",\"head_dim\":256,"
+				  "\"sliding_window\":1024,\"query_pre_attn_scalar\":256,\"hidden_"
+				  "activation\":\"gelu_pytorch_tanh\","
+				  "\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":8.0}}"},
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
@@ -209,6 +226,13 @@ static enum hokku_code declare(struct synthesis *s, const struct vocab *v)
 	arena_free(&arena);
 	if (!complete)
 		return err_set(s->err, HOKKU_OUT_OF_MEMORY, "no memory for the keys of %s", s->o->out);
+	for (uint32_t t = 0; t < N_HF_TABLES; t++) {
+		const float *values;
+		uint32_t n;
+		const char *table = hf_table(&s->shape, t, &values, &n);
+		if (n)
+			gguf_put_tensor(s->writer, table, TENSOR_F32, 1, (const uint64_t[]){n});
+	}
 	for (struct tensor_iter it = {0}; tensor_iter_next(&s->shape, &it);) {
 		const uint64_t dims[2] = {it.cols, it.rows};
 		enum tensor_type wanted, type = tensor_type_of(&s->mix, &s->shape, &it, &wanted);
@@ -217,6 +241,19 @@ static enum hokku_code declare(struct synthesis *s, const struct vocab *v)
 		s->n_elements += it.rows * it.cols;
 	}
 	return gguf_writer_begin_data(s->writer, s->err);
+}
+
+static enum hokku_code write_tables(struct synthesis *s)
+{
+	enum hokku_code rc = HOKKU_OK;
+	for (uint32_t t = 0; t < N_HF_TABLES && !rc; t++) {
+		const float *values;
+		uint32_t n;
+		hf_table(&s->shape, t, &values, &n);
+		if (n)
+			rc = gguf_writer_data(s->writer, values, n * sizeof *values, s->err);
+	}
+	return rc;
 }
 
 /* Vectors and plain floats are drawn from a table of evenly spaced values; sqrt(3) makes their deviation
@@ -283,6 +320,8 @@ enum hokku_code synth_model(const struct synth_options *o, struct hokku_error *e
 		rc = gguf_writer_create(o->out, &s.writer, err);
 	if (!rc)
 		rc = declare(&s, &v);
+	if (!rc)
+		rc = write_tables(&s);
 	struct tensor_iter it = {0};
 	while (!rc && tensor_iter_next(&s.shape, &it))
 		rc = write_tensor(&s, &it);

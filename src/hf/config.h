@@ -6,9 +6,9 @@
 #include "hf/hf.h"
 #include "hf/reader.h"
 
-/* RoPE's base and its kind; *theta_field and *theta are where the base stands (NULL: nowhere). */
-enum hokku_code hf_rope(const struct hf_reader *r, const struct jv *root, const char **theta_field,
-			const struct jv **theta);
+/* RoPE's base: *theta_field and *theta are where it stands (NULL: nowhere). Its kind is rope.c's. */
+enum hokku_code hf_rope(const struct hf_reader *r, const struct jv *root, const struct hf_arch *arch,
+			const char **theta_field, const struct jv **theta);
 
 /* Sliding windows: INVALID_REQUEST if one would cut off anything. */
 enum hokku_code hf_windows(const struct hf_reader *r, const struct jv *root, const struct hf_arch *arch);

@@ -27,57 +27,55 @@ static bool same_number(const struct jv *a, const struct jv *b)
 static enum hokku_code rope_object(const struct hf_reader *r, const struct jv *root, const char *key,
 				   const struct jv **out)
 {
-	char found[TEXT_BYTES];
 	const struct jv *v = jv_get(root, key);
 	*out = NULL;
 	if (jv_none(v))
 		return HOKKU_OK;
 	if (!jv_is(v, JV_OBJECT))
-		return err_set(r->err, HOKKU_INVALID_REQUEST,
-			       "%s: %s asks for %s; hokku converts models without RoPE scaling (\"default\")",
-			       r->path, key, jv_text(v, found, sizeof found));
+		return hf_wrong(r, key, v, "an object");
 	*out = v->n ? v : NULL;
 	return HOKKU_OK;
 }
 
-/* rope_type, or type as it was called; RoPE by layer and by part of a head is refused as well. */
-static enum hokku_code check_kind(const struct hf_reader *r, const char *key, const struct jv *rope)
+/* rope_type, or type as it was called. A RoPE for each kind of layer is read where the architecture has it,
+ * from the kind that sees all. */
+static enum hokku_code check_kind(const struct hf_reader *r, const struct hf_arch *arch, const char *key,
+				  const struct jv **rope)
 {
 	static const char *const layer_kinds[] = {"full_attention", "sliding_attention", "chunked_attention"};
 	char found[TEXT_BYTES], other[TEXT_BYTES];
-	const struct jv *type = jv_get(rope, "rope_type"), *old = jv_get(rope, "type");
-	for (size_t i = 0; i < sizeof layer_kinds / sizeof *layer_kinds; i++)
-		if (jv_get(rope, layer_kinds[i]))
+	const struct jv *full = jv_get(*rope, layer_kinds[0]);
+	for (size_t i = 0; i < sizeof layer_kinds / sizeof *layer_kinds && !arch->layer_ropes; i++)
+		if (jv_get(*rope, layer_kinds[i]))
 			return err_set(r->err, HOKKU_INVALID_REQUEST,
 				       "%s: %s.%s gives a kind of layer a RoPE of its own; hokku converts "
-				       "models with one RoPE",
-				       r->path, key, layer_kinds[i]);
+				       "%s with one RoPE",
+				       r->path, key, layer_kinds[i], arch->class_name);
+	if (jv_is(full, JV_OBJECT))
+		*rope = full;
+	const struct jv *type = jv_get(*rope, "rope_type"), *old = jv_get(*rope, "type");
 	if (type && old && !same_text(type, old))
 		hf_note(r, "%s.rope_type is %s and %s.type %s: rope_type counts", key,
 			jv_text(type, found, sizeof found), key, jv_text(old, other, sizeof other));
-	type = type ? type : old;
-	if (type && !str_eq_c(jv_str(type), "default"))
-		return err_set(r->err, HOKKU_INVALID_REQUEST,
-			       "%s: %s asks for %s; hokku converts models without RoPE scaling (\"default\")",
-			       r->path, key, jv_text(type, found, sizeof found));
 	return HOKKU_OK;
 }
 
-static enum hokku_code check_partial(const struct hf_reader *r, const char *field, const struct jv *v)
+static enum hokku_code check_partial(const struct hf_reader *r, const struct hf_arch *arch, const char *field,
+				     const struct jv *v)
 {
 	char found[TEXT_BYTES];
 	double part;
-	if (jv_none(v) || (jv_double(v, &part) && part == 1))
+	if (arch->partial_rope || jv_none(v) || (jv_double(v, &part) && part == 1))
 		return HOKKU_OK;
 	return err_set(r->err, HOKKU_INVALID_REQUEST,
-		       "%s: %s is %s; hokku converts models whose RoPE turns whole heads (1)", r->path, field,
-		       jv_text(v, found, sizeof found));
+		       "%s: %s is %s; hokku converts %s whose RoPE turns whole heads (1)", r->path, field,
+		       jv_text(v, found, sizeof found), arch->class_name);
 }
 
 /* transformers: rope_scaling, unless it is empty, takes the place of rope_parameters; the base in there goes
  * before the one beside it. */
-enum hokku_code hf_rope(const struct hf_reader *r, const struct jv *root, const char **theta_field,
-			const struct jv **theta)
+enum hokku_code hf_rope(const struct hf_reader *r, const struct jv *root, const struct hf_arch *arch,
+			const char **theta_field, const struct jv **theta)
 {
 	char found[TEXT_BYTES], other[TEXT_BYTES];
 	const struct jv *scaling, *parameters, *beside = jv_get(root, "rope_theta");
@@ -85,7 +83,7 @@ enum hokku_code hf_rope(const struct hf_reader *r, const struct jv *root, const 
 	if (!rc)
 		rc = rope_object(r, root, "rope_parameters", &parameters);
 	if (!rc)
-		rc = check_partial(r, "partial_rotary_factor", jv_get(root, "partial_rotary_factor"));
+		rc = check_partial(r, arch, "partial_rotary_factor", jv_get(root, "partial_rotary_factor"));
 	if (rc)
 		return rc;
 	const struct jv *rope = scaling ? scaling : parameters;
@@ -98,9 +96,9 @@ enum hokku_code hf_rope(const struct hf_reader *r, const struct jv *root, const 
 	if (scaling && parameters && !same_text(scaling, parameters))
 		hf_note(r, "rope_scaling is %s and rope_parameters %s: rope_scaling counts",
 			jv_text(scaling, found, sizeof found), jv_text(parameters, other, sizeof other));
-	rc = check_kind(r, key, rope);
+	rc = check_kind(r, arch, key, &rope);
 	if (!rc)
-		rc = check_partial(r,
+		rc = check_partial(r, arch,
 				   old ? "rope_scaling.partial_rotary_factor"
 				       : "rope_parameters.partial_rotary_factor",
 				   jv_get(rope, "partial_rotary_factor"));

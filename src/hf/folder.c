@@ -13,6 +13,14 @@
 
 enum { CHUNK = 4096 }; /* elements read at a time where they are converted */
 
+/* Where a tensor of the handle comes from. */
+struct source {
+	const struct st_tensor *t; /* NULL: from values, which are float32 */
+	const float *values;
+	enum hf_change change;
+	const char *name; /* the folder's */
+};
+
 struct hf_folder {
 	const struct hf_options *o; /* while it is opened */
 	struct hokku_error *err;    /* the same */
@@ -20,9 +28,8 @@ struct hf_folder {
 	struct hf_shape shape;
 	struct vocab vocab;
 	struct safetensors *weights;
-	struct gguf_tensor *tensors;      /* (n_tensors) in the order of the architecture's table */
-	const struct st_tensor **sources; /* (n_tensors) */
-	const char **names;               /* (n_tensors) the folder's */
+	struct gguf_tensor *tensors; /* (n_tensors) in the order of the architecture's table */
+	struct source *sources;      /* (n_tensors) */
 	uint64_t n_tensors, n_bytes;
 	struct gguf *model;
 };
@@ -73,6 +80,36 @@ static enum hokku_code load(const struct hf_folder *f, const struct st_tensor *t
 	return rc;
 }
 
+/* A folder of more than text has its language model's tensors under names of their own. */
+static const struct st_tensor *find_source(const struct hf_folder *f, const char *name)
+{
+	char other[192];
+	const struct st_tensor *t = st_find(f->weights, name);
+	bool inside = strncmp(name, "model.", 6) == 0;
+	if (t || !f->shape.has_vision)
+		return t;
+	snprintf(other, sizeof other, "model.language_model.%s", inside ? name + 6 : name);
+	t = st_find(f->weights, other);
+	if (t)
+		return t;
+	snprintf(other, sizeof other, "language_model.%s", name);
+	return st_find(f->weights, other);
+}
+
+/* What belongs to the pictures of such a folder. */
+static bool is_vision(const struct hf_folder *f, struct str name)
+{
+	static const char *const prefixes[] = {"vision_tower.", "vision_model.", "multi_modal_projector."};
+	if (!f->shape.has_vision)
+		return false;
+	if (str_starts(name, STR_LIT("model.")))
+		name = (struct str){name.ptr + 6, name.len - 6};
+	for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
+		if (str_starts(name, str_c(prefixes[i])))
+			return true;
+	return false;
+}
+
 /* Whether two tensors hold the same numbers. */
 static enum hokku_code compare_values(const struct hf_folder *f, const struct st_tensor *a,
 				      const struct st_tensor *b, bool *same)
@@ -97,8 +134,8 @@ static enum hokku_code compare_values(const struct hf_folder *f, const struct st
  * from its embedding is not tied: so transformers 5 takes it. */
 static enum hokku_code settle_tied(struct hf_folder *f)
 {
-	const struct st_tensor *head = st_find(f->weights, "lm_head.weight");
-	const struct st_tensor *embedding = st_find(f->weights, "model.embed_tokens.weight");
+	const struct st_tensor *head = find_source(f, "lm_head.weight");
+	const struct st_tensor *embedding = find_source(f, "model.embed_tokens.weight");
 	if (!f->shape.tied_given)
 		f->shape.tied = !head;
 	if (!f->shape.tied || !head || !embedding)
@@ -157,7 +194,7 @@ static enum hokku_code check_leftovers(const struct hf_folder *f)
 		return err_set(f->err, HOKKU_OUT_OF_MEMORY, "%s: no memory for %" PRIu64 " tensors",
 			       f->o->dir, n);
 	for (struct tensor_iter it = {0}; tensor_iter_next(&f->shape, &it);) {
-		const struct st_tensor *t = st_find(f->weights, it.hf);
+		const struct st_tensor *t = find_source(f, it.hf);
 		uint64_t low = 0, high = n; /* its place in the sorted list */
 		while (low < high) {
 			uint64_t mid = (low + high) / 2;
@@ -173,7 +210,7 @@ static enum hokku_code check_leftovers(const struct hf_folder *f)
 	}
 	for (uint64_t i = 0; i < n && !rc; i++) {
 		const struct st_tensor *t = st_tensor_at(f->weights, i);
-		bool ignored = taken[i];
+		bool ignored = taken[i] || is_vision(f, t->name);
 		for (const char *const *suffix = f->shape.arch->ignored; *suffix && !ignored; suffix++)
 			ignored = ends_with(t->name, *suffix);
 		if (ignored)
@@ -190,43 +227,51 @@ static enum hokku_code check_leftovers(const struct hf_folder *f)
 	return rc;
 }
 
-/* What the handle calls tensor i, and where its bytes are in a space of its own. */
-static bool describe_tensor(struct hf_folder *f, const struct tensor_iter *it, const struct st_tensor *t,
-			    uint64_t i)
+/* Appends a tensor, whose bytes follow those before it in a space of the handle's own. */
+static bool add_tensor(struct hf_folder *f, const char *name, const uint64_t dims[2], enum tensor_type type,
+		       struct source source)
 {
-	const bool vector = it->row->rows == SIDE_NONE;
-	const enum tensor_type type = vector ? TENSOR_F32 : hf_element_get(t->dtype)->matrix;
-	char *name = arena_strdup(&f->arena, it->gguf, strlen(it->gguf));
-	f->names[i] = arena_strdup(&f->arena, it->hf, strlen(it->hf));
-	f->sources[i] = t;
-	f->tensors[i] = (struct gguf_tensor){
-		.name = {name, strlen(it->gguf)},
-		.n_dims = vector ? 1 : 2,
-		.dims = {it->cols, it->rows, 1, 1},
+	char *copy = arena_strdup(&f->arena, name, strlen(name));
+	struct gguf_tensor *t = &f->tensors[f->n_tensors];
+	source.name = arena_strdup(&f->arena, source.name, strlen(source.name));
+	f->sources[f->n_tensors++] = source;
+	*t = (struct gguf_tensor){
+		.name = {copy, strlen(name)},
+		.n_dims = dims[1] ? 2 : 1,
+		.dims = {dims[0], dims[1] ? dims[1] : 1, 1, 1},
 		.type = type,
 		.offset = f->n_bytes,
-		.n_elements = t->n_elements,
-		.n_bytes = t->n_elements * tensor_type_get(type)->block_bytes,
 	};
-	f->n_bytes += f->tensors[i].n_bytes;
-	return name && f->names[i];
+	t->n_elements = t->dims[0] * t->dims[1];
+	t->n_bytes = t->n_elements * tensor_type_get(type)->block_bytes;
+	f->n_bytes += t->n_bytes;
+	return copy && source.name;
 }
 
 static enum hokku_code describe_tensors(struct hf_folder *f)
 {
-	uint64_t n = 0;
+	uint64_t n = N_HF_TABLES;
 	for (struct tensor_iter it = {0}; tensor_iter_next(&f->shape, &it);)
 		n++;
 	f->tensors = arena_array(&f->arena, n, sizeof *f->tensors);
 	f->sources = arena_array(&f->arena, n, sizeof *f->sources);
-	f->names = arena_array(&f->arena, n, sizeof *f->names);
-	bool ok = f->tensors && f->sources && f->names;
-	for (struct tensor_iter it = {0}; ok && tensor_iter_next(&f->shape, &it); f->n_tensors++) {
-		const struct st_tensor *t = st_find(f->weights, it.hf);
+	bool ok = f->tensors && f->sources;
+	for (uint32_t table = 0; ok && table < N_HF_TABLES; table++) {
+		uint32_t n_values;
+		struct source source = {0};
+		source.name = hf_table(&f->shape, table, &source.values, &n_values);
+		if (n_values)
+			ok = add_tensor(f, source.name, (const uint64_t[]){n_values, 0}, TENSOR_F32, source);
+	}
+	for (struct tensor_iter it = {0}; ok && tensor_iter_next(&f->shape, &it);) {
+		const struct st_tensor *t = find_source(f, it.hf);
 		enum hokku_code rc = check_source(f, &it, t);
 		if (rc)
 			return rc;
-		ok = describe_tensor(f, &it, t, f->n_tensors);
+		bool vector = it.row->rows == SIDE_NONE;
+		ok = add_tensor(f, it.gguf, (const uint64_t[]){it.cols, vector ? 0 : it.rows},
+				vector ? TENSOR_F32 : hf_element_get(t->dtype)->matrix,
+				(struct source){.t = t, .change = it.row->change, .name = it.hf});
 	}
 	if (!ok)
 		return err_set(f->err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its tensors", f->o->dir);
@@ -247,23 +292,72 @@ static enum hokku_code open_weights(struct hf_folder *f)
 
 /* ---- the handle ---- */
 
-/* Bytes from .. from + n - 1 of tensor i, which lie within it. */
-static enum hokku_code read_tensor(const struct hf_folder *f, uint64_t i, uint64_t from, uint8_t *to,
+/* The row of the folder's tensor that is row `to` of the handle's, where rows of heads are permuted: pairs
+ * (i, i + half) become neighbours. */
+static uint64_t permuted_row(const struct hf_shape *s, uint64_t to)
+{
+	uint64_t head = to / s->head_dim, i = to % s->head_dim;
+	return head * s->head_dim + i / 2 + i % 2 * (s->head_dim / 2);
+}
+
+/* n elements from `at` on of a vector as float32, changed on their way. */
+static enum hokku_code load_vector(const struct hf_folder *f, const struct source *s, uint64_t at, float *out,
 				   size_t n, struct hokku_error *err)
 {
-	const struct st_tensor *t = f->sources[i];
-	if (hf_element_get(t->dtype)->matrix == f->tensors[i].type && t->dtype != ST_F64)
-		return st_read(f->weights, t, from, to, n, err);
+	enum hokku_code rc = HOKKU_OK;
+	if (!s->t) {
+		memcpy(out, s->values + at, n * sizeof *out);
+		return HOKKU_OK;
+	}
+	if (s->change != CHANGE_PERMUTE || s->t->n_dims == 2)
+		rc = load(f, s->t, at, out, n, err);
+	else
+		for (size_t i = 0; i < n && !rc; i++)
+			rc = load(f, s->t, permuted_row(&f->shape, at + i), out + i, 1, err);
+	for (size_t i = 0; i < n && !rc && s->change == CHANGE_PLUS_ONE; i++)
+		out[i] += 1;
+	return rc;
+}
+
+/* Bytes from .. from + n - 1 of tensor i, which lie within it and within a row where rows are permuted. */
+static enum hokku_code read_piece(const struct hf_folder *f, uint64_t i, uint64_t from, uint8_t *to, size_t n,
+				  struct hokku_error *err)
+{
+	const struct source *s = &f->sources[i];
+	if (s->t && s->change != CHANGE_PLUS_ONE && s->t->n_dims == 2 && s->t->dtype != ST_F64)
+		return st_read(f->weights, s->t, from, to, n, err);
 	while (n > 0) { /* float32 out of another type; the piece may begin within an element */
 		float values[CHUNK];
 		uint64_t first = from / sizeof(float), skip = from % sizeof(float);
 		size_t count = (size_t)((skip + n + sizeof(float) - 1) / sizeof(float));
 		count = count < CHUNK ? count : CHUNK;
-		enum hokku_code rc = load(f, t, first, values, count, err);
+		enum hokku_code rc = load_vector(f, s, first, values, count, err);
 		if (rc)
 			return rc;
 		size_t part = count * sizeof(float) - skip < n ? count * sizeof(float) - skip : n;
 		memcpy(to, (const uint8_t *)values + skip, part);
+		to += part;
+		from += part;
+		n -= part;
+	}
+	return HOKKU_OK;
+}
+
+/* Bytes from .. from + n - 1 of tensor i, which lie within it. */
+static enum hokku_code read_tensor(const struct hf_folder *f, uint64_t i, uint64_t from, uint8_t *to,
+				   size_t n, struct hokku_error *err)
+{
+	const struct gguf_tensor *t = &f->tensors[i];
+	const uint64_t row_bytes = t->n_bytes / t->dims[1];
+	if (f->sources[i].change != CHANGE_PERMUTE || t->n_dims == 1)
+		return read_piece(f, i, from, to, n, err);
+	while (n > 0) {
+		uint64_t row = from / row_bytes, skip = from % row_bytes;
+		size_t part = row_bytes - skip < n ? (size_t)(row_bytes - skip) : n;
+		enum hokku_code rc =
+			read_piece(f, i, permuted_row(&f->shape, row) * row_bytes + skip, to, part, err);
+		if (rc)
+			return rc;
 		to += part;
 		from += part;
 		n -= part;
@@ -369,5 +463,5 @@ const struct gguf *hf_model(const struct hf_folder *f)
 
 const char *hf_tensor_name(const struct hf_folder *f, uint64_t i)
 {
-	return f->names[i];
+	return f->sources[i].name;
 }

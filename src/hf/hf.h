@@ -1,6 +1,6 @@
 /*
- * The parts of a Hugging Face folder read as a model: config.json becomes a shape (shape.c: an architecture is
- * a row of tables; config_rules.c: what can be said twice), tokenizer.json and its companions a vocabulary
+ * The parts of a Hugging Face folder read as a model: config.json becomes a shape (shape.c: an architecture
+ * is a row of tables; config_rules.c: what can be said twice), tokenizer.json and its companions a vocabulary
  * (vocab.c, added.c, ids.c; recognise.c: a pre-tokenizer is a row as well). folder.h is the whole. Nothing
  * here writes a file.
  */
@@ -14,10 +14,31 @@
 #include "base/str.h"
 
 /* Which of the shape's numbers a tensor's side is. */
-enum side { SIDE_NONE, SIDE_MODEL, SIDE_Q, SIDE_KV, SIDE_FF, SIDE_VOCAB, N_SIDES };
+enum side {
+	SIDE_NONE,
+	SIDE_MODEL,
+	SIDE_Q,
+	SIDE_KV,
+	SIDE_QKV, /* q, k and v one after another */
+	SIDE_FF,
+	SIDE_2FF, /* gate and up one after another */
+	SIDE_HEAD,
+	SIDE_VOCAB,
+	N_SIDES
+};
 
 /* What llama.cpp's quantiser tells apart. */
 enum hf_part { PART_OTHER, PART_EMBEDDING, PART_OUTPUT, PART_ATTN_V, PART_FFN_DOWN, PART_NORM, PART_BIAS };
+
+/* When a model has a tensor. */
+enum hf_when { WHEN_ALWAYS, WHEN_UNTIED, WHEN_ATTN_BIAS, WHEN_MLP_BIAS };
+
+/* What is done to a tensor on its way. */
+enum hf_change {
+	CHANGE_NONE,
+	CHANGE_PERMUTE,  /* rows of each head: pairs (i, i + half) become neighbours, for RoPE of that kind */
+	CHANGE_PLUS_ONE, /* a norm that is stored less one */
+};
 
 /* One tensor of the model, or one of each layer: after the folder's and the file's layer prefix. */
 struct hf_tensor_row {
@@ -25,15 +46,36 @@ struct hf_tensor_row {
 	enum side rows, cols; /* rows SIDE_NONE: a vector of cols */
 	enum hf_part part;
 	bool per_layer;
-	bool unless_tied; /* absent from a model with tied embeddings */
+	enum hf_when when;
+	enum hf_change change;
 };
+
+enum { HF_MAX_LAYERS = 1024, HF_MAX_PAIRS = 512, HF_MAX_KEYS = 24 };
+
+/* A key of the file, after the architecture's prefix, beside those of the rows of numbers. */
+struct hf_key {
+	const char *name;
+	enum { HF_U32, HF_F32, HF_STR, HF_LAYERS } type; /* HF_LAYERS: the shape's windowed, a bool a layer */
+	uint32_t u32;
+	float f32;
+	const char *str;
+};
+
+/* Numbers that RoPE's frequencies are divided by: a tensor of the file that no tensor of the folder is. */
+enum hf_table { TABLE_ROPE_FREQS, TABLE_ROPE_LONG, TABLE_ROPE_SHORT, N_HF_TABLES };
 
 /* The shape of a model, out of config.json. */
 struct hf_shape {
 	const struct hf_arch *arch;
 	uint32_t n_ctx, d_model, n_layers, d_ff, n_heads, n_kv_heads, head_dim, n_vocab;
 	float rope_theta, norm_eps;
-	bool tied, tied_given;
+	bool tied, tied_given, attn_bias, mlp_bias;
+	bool has_vision; /* the folder is of more than text: its other tensors are left out */
+	struct hf_key keys[HF_MAX_KEYS];
+	uint32_t n_keys;
+	uint8_t windowed[HF_MAX_LAYERS]; /* 0 or 1 */
+	float tables[N_HF_TABLES][HF_MAX_PAIRS];
+	uint32_t n_pairs[N_HF_TABLES]; /* 0: there is no such table */
 };
 
 /* One number of config.json and the key it becomes (gguf NULL: none). */
@@ -50,11 +92,23 @@ struct refuse_row {
 	const char *wanted; /* as JSON; NULL: must be absent or null */
 };
 
+struct hf_reader;
+
 struct hf_arch {
-	const char *model_type;              /* config.json's */
-	const char *class_name;              /* config.json's architectures[0] */
-	const char *gguf;                    /* general.architecture */
-	const char *hf_layers;               /* "model.layers." */
+	const char *model_type; /* config.json's */
+	const char *class_name; /* config.json's architectures[0] */
+	const char *gguf;       /* general.architecture */
+	const char *hf_layers;  /* "model.layers." */
+	/* What transformers' class has where config.json says nothing, as a JSON object; NULL: every number
+	 * must be said. */
+	const char *defaults;
+	/* Reads what the rows of numbers do not have, and refuses what is not converted; NULL: only the rows.
+	 */
+	enum hokku_code (*read)(const struct hf_reader *r, const struct jv *root, struct hf_shape *s);
+	const char *text_type; /* of a class that reads pictures too: its text_config's model_type */
+	bool windows;          /* use_sliding_window is a setting, and no layer may slide */
+	bool layer_ropes;      /* kinds of layers may have a RoPE each */
+	bool partial_rope;     /* RoPE may turn a part of a head */
 	const struct config_row *config;     /* ends with config NULL */
 	const struct refuse_row *refuse;     /* ends with config NULL */
 	const struct hf_tensor_row *tensors; /* ends with hf NULL; in the order they are written */
@@ -67,6 +121,9 @@ enum hokku_code hf_shape_read(const struct jv *root, const char *path, const str
 			      struct hf_shape *out, struct hokku_error *err);
 
 uint32_t hf_side(const struct hf_shape *s, enum side side);
+
+/* Tensors that are tables, of the shape's: name of the file's; numbers and how many there are, 0: none. */
+const char *hf_table(const struct hf_shape *s, enum hf_table which, const float **values, uint32_t *n);
 
 /* Rows of the shape's tensors, all layers. Start with {0}; false at the end. */
 struct tensor_iter {

@@ -77,12 +77,20 @@ void hf_shape_keys(struct hf_keys *k, const struct hf_shape *s, const char *name
 		else
 			add_u32(k, key, *(const uint32_t *)field);
 	}
-	if ((uint64_t)s->head_dim * s->n_heads == s->d_model)
-		return;
-	snprintf(key, sizeof key, "%s.attention.key_length", s->arch->gguf);
-	add_u32(k, key, s->head_dim);
-	snprintf(key, sizeof key, "%s.attention.value_length", s->arch->gguf);
-	add_u32(k, key, s->head_dim);
+	for (uint32_t i = 0; i < s->n_keys; i++) {
+		const struct hf_key *extra = &s->keys[i];
+		snprintf(key, sizeof key, "%s.%s", s->arch->gguf, extra->name);
+		if (extra->type == HF_U32)
+			add_u32(k, key, extra->u32);
+		else if (extra->type == HF_F32)
+			add_f32(k, key, extra->f32);
+		else if (extra->type == HF_STR)
+			hf_key_str(k, key, str_c(extra->str));
+		else
+			add(k, key,
+			    (struct gguf_value){.type = GGUF_ARRAY,
+						.array = {GGUF_BOOL, s->n_layers, s->windowed, s->n_layers}});
+	}
 }
 
 void hf_vocab_keys(struct hf_keys *k, const struct vocab *v)

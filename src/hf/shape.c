@@ -1,73 +1,23 @@
-/* Architectures as Hugging Face folders describe them: a row each, with its tables of config.json's numbers,
- * of settings that must have one value, and of tensors. Names: transformers' modeling files, llama.cpp's
- * gguf-py/gguf/constants.py. */
+/* From a config.json to a shape, by the row of its architecture (archs.c). */
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "hf/archs.h"
 #include "hf/config.h"
 
 #define FIELD(name) offsetof(struct hf_shape, name)
-
-static const struct config_row qwen2_config[] = {
-	{"max_position_embeddings", "context_length", false, 1 << 24, FIELD(n_ctx)},
-	{"hidden_size", "embedding_length", false, 1 << 16, FIELD(d_model)},
-	{"num_hidden_layers", "block_count", false, 1024, FIELD(n_layers)},
-	{"intermediate_size", "feed_forward_length", false, 1 << 20, FIELD(d_ff)},
-	{"num_attention_heads", "attention.head_count", false, 1024, FIELD(n_heads)},
-	{"num_key_value_heads", "attention.head_count_kv", false, 1024, FIELD(n_kv_heads)},
-	{"rope_theta", "rope.freq_base", true, 0, FIELD(rope_theta)},
-	{"rms_norm_eps", "attention.layer_norm_rms_epsilon", true, 0, FIELD(norm_eps)},
-	{"vocab_size", NULL, false, HF_MAX_VOCAB, FIELD(n_vocab)},
-	{0},
-};
-
-static const struct refuse_row qwen2_refuse[] = {
-	{"hidden_act", "\"silu\""},
-	{"is_causal", "true"},
-	{"quantization_config", NULL},
-	{0},
-};
-
-static const struct hf_tensor_row qwen2_tensors[] = {
-	{"model.embed_tokens.weight", "token_embd.weight", SIDE_VOCAB, SIDE_MODEL, PART_EMBEDDING, false,
-	 false},
-	{"input_layernorm.weight", "attn_norm.weight", SIDE_NONE, SIDE_MODEL, PART_NORM, true, false},
-	{"self_attn.q_proj.weight", "attn_q.weight", SIDE_Q, SIDE_MODEL, PART_OTHER, true, false},
-	{"self_attn.q_proj.bias", "attn_q.bias", SIDE_NONE, SIDE_Q, PART_BIAS, true, false},
-	{"self_attn.k_proj.weight", "attn_k.weight", SIDE_KV, SIDE_MODEL, PART_OTHER, true, false},
-	{"self_attn.k_proj.bias", "attn_k.bias", SIDE_NONE, SIDE_KV, PART_BIAS, true, false},
-	{"self_attn.v_proj.weight", "attn_v.weight", SIDE_KV, SIDE_MODEL, PART_ATTN_V, true, false},
-	{"self_attn.v_proj.bias", "attn_v.bias", SIDE_NONE, SIDE_KV, PART_BIAS, true, false},
-	{"self_attn.o_proj.weight", "attn_output.weight", SIDE_MODEL, SIDE_Q, PART_OTHER, true, false},
-	{"post_attention_layernorm.weight", "ffn_norm.weight", SIDE_NONE, SIDE_MODEL, PART_NORM, true, false},
-	{"mlp.gate_proj.weight", "ffn_gate.weight", SIDE_FF, SIDE_MODEL, PART_OTHER, true, false},
-	{"mlp.up_proj.weight", "ffn_up.weight", SIDE_FF, SIDE_MODEL, PART_OTHER, true, false},
-	{"mlp.down_proj.weight", "ffn_down.weight", SIDE_MODEL, SIDE_FF, PART_FFN_DOWN, true, false},
-	{"model.norm.weight", "output_norm.weight", SIDE_NONE, SIDE_MODEL, PART_NORM, false, false},
-	{"lm_head.weight", "output.weight", SIDE_VOCAB, SIDE_MODEL, PART_OUTPUT, false, true},
-	{0},
-};
-
-/* Buffers that old checkpoints saved; their values follow from config.json. */
-static const char *const ignored_suffixes[] = {".rotary_emb.inv_freq", ".attention.masked_bias", NULL};
-
-static const struct hf_arch archs[] = {
-	{"qwen2", "Qwen2ForCausalLM", "qwen2", "model.layers.", qwen2_config, qwen2_refuse, qwen2_tensors,
-	 ignored_suffixes},
-};
-enum { N_ARCHS = sizeof archs / sizeof archs[0] };
 
 static void list_archs(char *out, size_t size)
 {
 	size_t n = 0;
 	out[0] = '\0';
-	for (size_t i = 0; i < N_ARCHS && n < size; i++)
-		n += (size_t)snprintf(out + n, size - n, "%s%s", i ? ", " : "", archs[i].class_name);
+	for (size_t i = 0; i < hf_n_archs && n < size; i++)
+		n += (size_t)snprintf(out + n, size - n, "%s%s", i ? ", " : "", hf_archs[i].class_name);
 }
 
 static enum hokku_code unknown_arch(const struct hf_reader *r, const char *field, const struct jv *given)
 {
-	char found[96], known[256];
+	char found[96], known[640];
 	list_archs(known, sizeof known);
 	return err_set(r->err, HOKKU_INVALID_REQUEST, "%s: %s is %s; hokku converts %s", r->path, field,
 		       jv_text(given, found, sizeof found), known);
@@ -82,21 +32,21 @@ static enum hokku_code find_arch(const struct hf_reader *r, const struct jv *roo
 	if (!jv_none(classes) && (!jv_is(classes, JV_ARRAY) || (class_name && !jv_is(class_name, JV_STRING))))
 		return hf_wrong(r, "architectures", classes, "an array of one class's name");
 	size_t i = 0;
-	while (i < N_ARCHS && !(class_name ? str_eq_c(jv_str(class_name), archs[i].class_name)
-					   : str_eq_c(jv_str(model_type), archs[i].model_type)))
+	while (i < hf_n_archs && !(class_name ? str_eq_c(jv_str(class_name), hf_archs[i].class_name)
+					      : str_eq_c(jv_str(model_type), hf_archs[i].model_type)))
 		i++;
-	if (i == N_ARCHS)
+	if (i == hf_n_archs)
 		return class_name ? unknown_arch(r, "architectures[0]", class_name)
 				  : unknown_arch(r, "model_type", model_type);
-	if (!jv_none(model_type) && !str_eq_c(jv_str(model_type), archs[i].model_type))
+	if (!jv_none(model_type) && !str_eq_c(jv_str(model_type), hf_archs[i].model_type))
 		return err_set(r->err, HOKKU_INVALID_REQUEST,
 			       "%s: model_type is %s, but architectures[0] is \"%s\", whose model_type is "
 			       "\"%s\"; which of them is meant?",
-			       r->path, jv_text(model_type, found, sizeof found), archs[i].class_name,
-			       archs[i].model_type);
+			       r->path, jv_text(model_type, found, sizeof found), hf_archs[i].class_name,
+			       hf_archs[i].model_type);
 	if (jv_len(classes) > 1)
 		hf_note(r, "architectures is %s: the first counts", jv_text(classes, found, sizeof found));
-	*out = &archs[i];
+	*out = &hf_archs[i];
 	return HOKKU_OK;
 }
 
@@ -125,16 +75,21 @@ static enum hokku_code check_refused(const struct hf_reader *r, const struct jv 
 	return HOKKU_OK;
 }
 
-static enum hokku_code read_numbers(const struct hf_reader *r, const struct jv *root, struct hf_shape *out)
+static enum hokku_code read_numbers(const struct hf_reader *r, const struct jv *root,
+				    const struct jv *defaults, struct hf_shape *out)
 {
 	const char *theta_field;
 	const struct jv *theta;
-	enum hokku_code rc = hf_rope(r, root, &theta_field, &theta);
+	enum hokku_code rc = hf_rope(r, root, out->arch, &theta_field, &theta);
+	if (!rc && !theta)
+		theta = jv_get(defaults, "rope_theta");
 	for (const struct config_row *row = out->arch->config; row->config && !rc; row++) {
 		const struct jv *value = jv_get(root, row->config);
+		if (!value)
+			value = jv_get(defaults, row->config);
 		if (row->offset == FIELD(rope_theta))
 			rc = read_row(r, theta_field, theta, row, out);
-		else if (row->offset == FIELD(n_kv_heads) && jv_is(value, JV_NULL))
+		else if (row->offset == FIELD(n_kv_heads) && (jv_is(value, JV_NULL) || (!value && defaults)))
 			out->n_kv_heads = out->n_heads; /* transformers' meaning of null */
 		else
 			rc = read_row(r, row->config, value, row, out);
@@ -143,10 +98,13 @@ static enum hokku_code read_numbers(const struct hf_reader *r, const struct jv *
 }
 
 /* A head is as wide as head_dim says, where it is said. */
-static enum hokku_code read_heads(const struct hf_reader *r, const struct jv *root, struct hf_shape *s)
+static enum hokku_code read_heads(const struct hf_reader *r, const struct jv *root, const struct jv *defaults,
+				  struct hf_shape *s)
 {
 	static const struct config_row head_dim = {"head_dim", NULL, false, 1024, FIELD(head_dim)};
 	const struct jv *value = jv_get(root, head_dim.config);
+	if (!value)
+		value = jv_get(defaults, head_dim.config);
 	if (s->n_heads % s->n_kv_heads)
 		return err_set(r->err, HOKKU_BAD_FILE,
 			       "%s: num_attention_heads %u is no multiple of num_key_value_heads %u", r->path,
@@ -168,25 +126,65 @@ static enum hokku_code read_heads(const struct hf_reader *r, const struct jv *ro
 	return HOKKU_OK;
 }
 
+/* The part of a model that reads pictures too which is the language model, with its own model_type. */
+static enum hokku_code find_text(const struct hf_reader *r, const struct jv **root, struct hf_shape *s)
+{
+	const struct jv *text = jv_get(*root, "text_config");
+	s->has_vision = text != NULL;
+	if (!text)
+		return HOKKU_OK;
+	if (!jv_is(text, JV_OBJECT))
+		return hf_wrong(r, "text_config", text, "an object");
+	const struct jv *type = jv_get(text, "model_type");
+	for (size_t i = 0; i < hf_n_archs; i++)
+		if (strcmp(hf_archs[i].class_name, s->arch->class_name) == 0 &&
+		    (jv_none(type) ||
+		     str_eq_c(jv_str(type), hf_archs[i].text_type ? hf_archs[i].text_type : ""))) {
+			s->arch = &hf_archs[i];
+			*root = text;
+			hf_note(r,
+				"%s: the part that reads and writes text is taken, what reads pictures is "
+				"left out",
+				s->arch->class_name);
+			return HOKKU_OK;
+		}
+	return unknown_arch(r, "text_config.model_type", type);
+}
+
+static enum hokku_code read_all(const struct hf_reader *r, const struct jv *root, const struct jv *defaults,
+				struct hf_shape *s)
+{
+	enum hokku_code rc = check_refused(r, root, s->arch);
+	const struct jv *tied = jv_get(root, "tie_word_embeddings");
+	if (!rc && s->arch->windows)
+		rc = hf_windows(r, root, s->arch);
+	if (!rc)
+		rc = read_numbers(r, root, defaults, s);
+	if (!rc)
+		rc = read_heads(r, root, defaults, s);
+	if (!rc)
+		rc = hf_twice(r, root);
+	if (!rc)
+		rc = hf_read_bool(r, "tie_word_embeddings",
+				  tied ? tied : jv_get(defaults, "tie_word_embeddings"), &s->tied,
+				  &s->tied_given);
+	return rc ? rc : s->arch->read(r, root, s);
+}
+
 enum hokku_code hf_shape_read(const struct jv *root, const char *path, const struct observer *observer,
 			      struct hf_shape *out, struct hokku_error *err)
 {
 	const struct hf_reader r = {path, observer, err};
+	struct jv_doc defaults = {0};
 	*out = (struct hf_shape){0};
 	enum hokku_code rc = find_arch(&r, root, &out->arch);
 	if (!rc)
-		rc = check_refused(&r, root, out->arch);
+		rc = find_text(&r, &root, out);
+	if (!rc && out->arch->defaults)
+		rc = jv_parse(str_c(out->arch->defaults), JV_STRICT, &defaults, err);
 	if (!rc)
-		rc = hf_windows(&r, root, out->arch);
-	if (!rc)
-		rc = read_numbers(&r, root, out);
-	if (!rc)
-		rc = read_heads(&r, root, out);
-	if (!rc)
-		rc = hf_twice(&r, root);
-	if (!rc)
-		rc = hf_read_bool(&r, "tie_word_embeddings", jv_get(root, "tie_word_embeddings"), &out->tied,
-				  &out->tied_given);
+		rc = read_all(&r, root, out->arch->defaults ? &defaults.root : NULL, out);
+	jv_doc_free(&defaults);
 	return rc;
 }
 
@@ -197,22 +195,58 @@ uint32_t hf_side(const struct hf_shape *s, enum side side)
 		[SIDE_MODEL] = s->d_model,
 		[SIDE_Q] = s->n_heads * s->head_dim,
 		[SIDE_KV] = s->n_kv_heads * s->head_dim,
+		[SIDE_QKV] = (s->n_heads + 2 * s->n_kv_heads) * s->head_dim,
 		[SIDE_FF] = s->d_ff,
+		[SIDE_2FF] = 2 * s->d_ff,
+		[SIDE_HEAD] = s->head_dim,
 		[SIDE_VOCAB] = s->n_vocab,
 	};
 	return sides[side];
 }
 
+const char *hf_table(const struct hf_shape *s, enum hf_table which, const float **values, uint32_t *n)
+{
+	static const char *const names[N_HF_TABLES] = {
+		[TABLE_ROPE_FREQS] = "rope_freqs.weight",
+		[TABLE_ROPE_LONG] = "rope_factors_long.weight",
+		[TABLE_ROPE_SHORT] = "rope_factors_short.weight",
+	};
+	*values = s->tables[which];
+	*n = s->n_pairs[which];
+	return names[which];
+}
+
+static bool has_row(const struct hf_shape *s, const struct hf_tensor_row *row)
+{
+	switch (row->when) {
+	case WHEN_UNTIED:
+		return !s->tied;
+	case WHEN_ATTN_BIAS:
+		return s->attn_bias;
+	case WHEN_MLP_BIAS:
+		return s->mlp_bias;
+	case WHEN_ALWAYS:
+		break;
+	}
+	return true;
+}
+
 bool tensor_iter_next(const struct hf_shape *s, struct tensor_iter *it)
 {
 	const struct hf_tensor_row *rows = s->arch->tensors;
+	bool in_layers = it->row && it->row->per_layer;
 	if (it->row)
 		it->at++;
-	/* The rows of a layer stand together: after its last one the next layer begins. */
-	if (it->row && it->row->per_layer && !rows[it->at].per_layer && ++it->layer < s->n_layers)
-		it->at = it->per_layer_from;
-	while (rows[it->at].hf && rows[it->at].unless_tied && s->tied)
+	for (;;) {
+		/* The rows of a layer stand together: after its last one the next layer begins. */
+		if (in_layers && !rows[it->at].per_layer) {
+			in_layers = ++it->layer < s->n_layers;
+			it->at = in_layers ? it->per_layer_from : it->at;
+		}
+		if (!rows[it->at].hf || has_row(s, &rows[it->at]))
+			break;
 		it->at++;
+	}
 	const struct hf_tensor_row *row = &rows[it->at];
 	if (!row->hf)
 		return false;

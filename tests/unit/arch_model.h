@@ -235,4 +235,101 @@ GOLDEN_INLINE void arch_write_gguf(const struct arch_entry *a, enum tensor_type 
 	gguf_writer_destroy(w);
 }
 
+/* The model's folder as transformers saves it, in float16, with the toy tokenizer of golden/models/hf.
+ * vision: not NULL, as a class that reads pictures too has it: its name and model_type, the text's tensors
+ * after `prefix`, and a tensor of the pictures' part. */
+struct arch_vision {
+	const char *class_name, *model_type, *prefix;
+};
+
+GOLDEN_INLINE void arch_copy(const char *dir, const char *file)
+{
+	char path[512];
+	size_t n;
+	snprintf(path, sizeof path, TEST_GOLDEN_DIR "/models/hf/%s", file);
+	void *bytes = golden_read(path, &n);
+	snprintf(path, sizeof path, "%s/%s", dir, file);
+	FILE *f = fopen(path, "wb");
+	TINY_NEED(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0);
+	free(bytes);
+}
+
+GOLDEN_INLINE void arch_write_config(const struct arch_entry *a, const char *dir,
+				     const struct arch_vision *vision)
+{
+	char path[512];
+	json_t *config = json_incref(a->config);
+	snprintf(path, sizeof path, "%s/config.json", dir);
+	if (vision) {
+		json_decref(config);
+		config = json_pack("{s:[s],s:s,s:O,s:{s:s}}", "architectures", vision->class_name,
+				   "model_type", vision->model_type, "text_config", a->config,
+				   "vision_config", "model_type", "pixtral");
+	}
+	TINY_NEED(config && json_dump_file(config, path, JSON_REAL_PRECISION(17)) == 0);
+	json_decref(config);
+}
+
+GOLDEN_INLINE void arch_write_folder(const struct arch_entry *a, const char *dir,
+				     const struct arch_vision *vision)
+{
+	char path[512], name[192];
+	mkdir(dir, 0777);
+	arch_copy(dir, "tokenizer.json");
+	arch_copy(dir, "tokenizer_config.json");
+	arch_write_config(a, dir, vision);
+	json_t *header = json_object();
+	size_t at = 0;
+	for (size_t i = 0; i <= a->n_tensors; i++) {
+		const struct arch_tensor extra = {"vision_tower.patch_conv.weight", "matrix", 4, 8, 0};
+		const struct arch_tensor *t = i < a->n_tensors ? &a->tensors[i] : &extra;
+		if (i == a->n_tensors && !vision)
+			break;
+		bool inside = strncmp(t->name, "model.", 6) == 0;
+		snprintf(name, sizeof name, "%s%s", vision && inside ? vision->prefix : "",
+			 vision && inside && strncmp(vision->prefix, "model.", 6) == 0 ? t->name + 6
+										       : t->name);
+		size_t n = 2 * arch_elements(t);
+		json_t *shape = t->rows ? json_pack("[i,i]", (int)t->rows, (int)t->cols)
+					: json_pack("[i]", (int)t->cols);
+		json_object_set_new(header, name,
+				    json_pack("{s:s,s:o,s:[I,I]}", "dtype", "F16", "shape", shape,
+					      "data_offsets", (json_int_t)at, (json_int_t)(at + n)));
+		at += n;
+	}
+	char *text = json_dumps(header, JSON_COMPACT);
+	uint64_t n_header = strlen(text);
+	snprintf(path, sizeof path, "%s/model.safetensors", dir);
+	FILE *f = fopen(path, "wb");
+	TINY_NEED(f && fwrite(&n_header, 8, 1, f) == 1 && fwrite(text, 1, n_header, f) == n_header);
+	for (size_t i = 0; i < a->n_tensors; i++) {
+		size_t n = arch_elements(&a->tensors[i]);
+		float *values = arch_values(a, &a->tensors[i]);
+		for (size_t k = 0; k < n; k++) {
+			uint16_t half = f16_from_f32(values[k]);
+			TINY_NEED(fwrite(&half, 2, 1, f) == 1);
+		}
+		free(values);
+	}
+	if (vision) {
+		const uint8_t zeros[4 * 8 * 2] = {0};
+		TINY_NEED(fwrite(zeros, sizeof zeros, 1, f) == 1);
+	}
+	TINY_NEED(fclose(f) == 0);
+	free(text);
+	json_decref(header);
+}
+
+GOLDEN_INLINE void arch_remove_folder(const char *dir)
+{
+	static const char *const files[] = {"config.json", "model.safetensors", "tokenizer.json",
+					    "tokenizer_config.json"};
+	char path[512];
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+		remove(path);
+	}
+	remove(dir);
+}
+
 #endif

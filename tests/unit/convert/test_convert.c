@@ -626,9 +626,9 @@ static void test_bad_config(void **state)
 		 "head_dim is 1025; an integer from 1 to 1024 is wanted"},
 		{CONFIG(",\"rope_theta\":1e4,\"head_dim\":7"), HOKKU_BAD_FILE,
 		 "the head dim is 7; RoPE wants an even one"},
-		{CONFIG(",\"rope_theta\":1e4,\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}"),
+		{CONFIG(",\"rope_theta\":1e4,\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4}"),
 		 HOKKU_INVALID_REQUEST,
-		 "rope_scaling asks for \"yarn\"; hokku converts models without RoPE scaling"},
+		 "rope_parameters.rope_type is \"dynamic\"; hokku converts default, linear, yarn"},
 		{CONFIG(",\"rope_theta\":1e4,\"quantization_config\":{\"quant_method\":\"awq\"}"),
 		 HOKKU_INVALID_REQUEST,
 		 "quantization_config is {\"quant_method\":\"awq\"}; hokku converts Qwen2ForCausalLM with "

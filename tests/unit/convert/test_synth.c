@@ -359,7 +359,8 @@ static void test_refused(void **state)
 	refuse(config_path, "F16", HOKKU_INVALID_REQUEST,
 	       "vocab_size is 258; a made-up vocabulary has at least 259 tokens");
 	refuse("qwen", "F16", HOKKU_INVALID_REQUEST,
-	       "the shape is \"qwen\"; it must be qwen2.5-0.5b, qwen2.5-7b or a config.json's path");
+	       "the shape is \"qwen\"; it must be qwen2.5-0.5b, qwen2.5-7b, qwen3-0.6b, qwen3-4b, "
+	       "llama-3.1-8b, phi-3-mini, gemma-3-4b or a config.json's path");
 	refuse("none.json", "F16", HOKKU_NOT_FOUND, "none.json: No such file or directory");
 	refuse("qwen2.5-0.5b", "Q2_K", HOKKU_INVALID_REQUEST,
 	       "the type is \"Q2_K\"; it must be one of F32, F16, BF16, Q8_0,");

@@ -114,8 +114,8 @@ static void test_architecture(void **state)
 	refuse("{\"architectures\":[\"Qwen2ForRewardModel\"],\"model_type\":\"qwen2\"}",
 	       HOKKU_INVALID_REQUEST,
 	       "architectures[0] is \"Qwen2ForRewardModel\"; hokku converts Qwen2ForCausalLM");
-	refuse("{\"architectures\":[],\"model_type\":\"llama\"}", HOKKU_INVALID_REQUEST,
-	       "model_type is \"llama\"; hokku converts Qwen2ForCausalLM");
+	refuse("{\"architectures\":[],\"model_type\":\"mamba\"}", HOKKU_INVALID_REQUEST,
+	       "model_type is \"mamba\"; hokku converts Qwen2ForCausalLM");
 	refuse("{\"architectures\":null}", HOKKU_INVALID_REQUEST, "model_type is absent; hokku converts");
 }
 
@@ -149,13 +149,14 @@ static void test_rope(void **state)
 		assert_true(good(nothing[i]).rope_theta == 1e6f);
 		expect_notes("");
 	}
-	refuse(CONFIG(THETA ",\"rope_parameters\":{\"rope_type\":\"yarn\"}"), HOKKU_INVALID_REQUEST,
-	       "rope_parameters asks for \"yarn\"");
-	refuse(CONFIG(THETA INSIDE ",\"rope_scaling\":{\"type\":\"linear\"}"), HOKKU_INVALID_REQUEST,
-	       "rope_scaling asks for \"linear\"");
-	refuse(CONFIG(THETA ",\"rope_scaling\":{\"type\":NaN}"), HOKKU_INVALID_REQUEST,
-	       "rope_scaling asks for NaN");
-	refuse(CONFIG(THETA ",\"rope_scaling\":2.0"), HOKKU_INVALID_REQUEST, "rope_scaling asks for 2.0");
+	refuse(CONFIG(THETA ",\"rope_parameters\":{\"rope_type\":\"yarn\"}"), HOKKU_BAD_FILE,
+	       "rope_parameters.factor is absent; a number above 0 is wanted");
+	refuse(CONFIG(THETA ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}"), HOKKU_INVALID_REQUEST,
+	       "rope_type is \"dynamic\"; hokku converts default, linear, yarn, llama3 and longrope (dynamic "
+	       "would");
+	refuse(CONFIG(THETA ",\"rope_scaling\":{\"type\":NaN}"), HOKKU_INVALID_REQUEST, "rope_type is NaN;");
+	refuse(CONFIG(THETA ",\"rope_scaling\":2.0"), HOKKU_BAD_FILE,
+	       "rope_scaling is 2.0; an object is wanted");
 	good(CONFIG(THETA ",\"rope_scaling\":{\"type\":\"yarn\",\"rope_type\":\"default\"}"));
 	expect_notes("config.json: rope_scaling.rope_type is \"default\" and rope_scaling.type \"yarn\": "
 		     "rope_type counts\n");
@@ -164,7 +165,7 @@ static void test_rope(void **state)
 	       "rope_parameters.full_attention gives a kind of layer a RoPE of its own");
 	good(CONFIG(THETA ",\"partial_rotary_factor\":1.0"));
 	refuse(CONFIG(THETA ",\"partial_rotary_factor\":0.5"), HOKKU_INVALID_REQUEST,
-	       "partial_rotary_factor is 0.5; hokku converts models whose RoPE turns whole heads");
+	       "partial_rotary_factor is 0.5; hokku converts Qwen2ForCausalLM whose RoPE turns whole heads");
 	refuse(CONFIG(",\"rope_parameters\":{\"rope_theta\":1,\"partial_rotary_factor\":NaN}"),
 	       HOKKU_INVALID_REQUEST, "rope_parameters.partial_rotary_factor is NaN;");
 }
