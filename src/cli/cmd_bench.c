@@ -78,14 +78,8 @@ static enum hokku_code open_model(struct bench *b, struct hokku_error *err)
 {
 	enum hokku_code rc;
 	uint32_t most = b->n_prefill > b->n_decode ? b->n_prefill : b->n_decode;
-	struct str bundled = bundled_model();
 	uint64_t begin = clock_ns();
-	if (b->path)
-		rc = gguf_open_file(b->path, &b->file, err);
-	else if (bundled.len)
-		rc = gguf_open_memory(bundled.ptr, bundled.len, "haiku.gguf (bundled)", &b->file, err);
-	else
-		rc = err_set(err, HOKKU_NOT_FOUND, "this build holds no model of its own; name a GGUF file");
+	rc = engine_open_file(b->path, &b->file, err);
 	if (!rc)
 		rc = model_bind(&b->model, b->file, err);
 	if (rc)

@@ -293,7 +293,10 @@ static void print_text(const struct gguf *g)
 	uint64_t n = gguf_file_bytes(g);
 	print_summary(g);
 	printf("\nfile: %s\n", gguf_path(g));
-	printf("  GGUF version %" PRIu32 ", %s bytes", gguf_version(g), str_thousands(n, bytes));
+	if (gguf_is_assembled(g))
+		printf("  a folder as transformers writes it, %s bytes", str_thousands(n, bytes));
+	else
+		printf("  GGUF version %" PRIu32 ", %s bytes", gguf_version(g), str_thousands(n, bytes));
 	if (n >= 1024)
 		printf(" (%s)", str_bytes(n, size));
 	printf(", alignment %" PRIu32, gguf_alignment(g));

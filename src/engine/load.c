@@ -1,10 +1,14 @@
 /* Loading: file, tokenizer, chat template, tensors, device, in this order; each can refuse. */
 #include "engine/load.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/log.h"
 #include "engine/queue.h"
+#include "hf/folder.h"
 #include "model/kind.h"
 
 /* How far loading is when a stage begins, as parts of the whole: almost all time goes into the device's
@@ -13,8 +17,34 @@
 #define PART_MODEL     0.05
 #define PART_DEVICE    0.06
 
+/* A model as transformers writes it: a folder with a config.json. */
+static bool is_folder(const char *path)
+{
+	char file[4096];
+	struct stat s;
+	int n = snprintf(file, sizeof file, "%s/config.json", path);
+	return n > 0 && (size_t)n < sizeof file && stat(file, &s) == 0 && S_ISREG(s.st_mode);
+}
+
+static void log_note(void *user, const char *text)
+{
+	(void)user;
+	log_warn("%s", text);
+}
+
+static enum hokku_code open_folder(const char *path, struct gguf **g, struct hokku_error *err)
+{
+	const struct observer observer = {.note = log_note};
+	struct hf_folder *folder;
+	enum hokku_code rc = hf_open(&(struct hf_options){.dir = path, .observer = &observer}, &folder, err);
+	*g = rc ? NULL : hf_model(folder);
+	return rc;
+}
+
 enum hokku_code engine_open_file(const char *path, struct gguf **g, struct hokku_error *err)
 {
+	if (path && is_folder(path))
+		return open_folder(path, g, err);
 	if (path)
 		return gguf_open_file(path, g, err);
 	*g = NULL;

@@ -67,10 +67,18 @@ void gguf_close(struct gguf *g)
 {
 	if (!g)
 		return;
+	const struct gguf_reader reader = g->reader;
 	file_head_close(&g->head);
 	file_close(&g->file);
 	arena_free(&g->arena);
 	free(g);
+	if (reader.close)
+		reader.close(reader.self);
+}
+
+bool gguf_is_assembled(const struct gguf *g)
+{
+	return g->assembled;
 }
 
 const char *gguf_path(const struct gguf *g)

@@ -95,6 +95,7 @@ struct gguf_reader {
 	enum hokku_code (*read)(void *self, uint64_t offset, void *to, size_t n_bytes,
 				struct hokku_error *err);
 	enum hokku_code (*unchanged)(void *self, struct hokku_error *err); /* see gguf_unchanged */
+	void (*close)(void *self); /* the last that gguf_close does; NULL: nothing */
 };
 
 struct gguf_parts {
@@ -111,6 +112,7 @@ enum hokku_code gguf_assemble(const char *path, const struct gguf_parts *parts, 
 			      struct hokku_error *err);
 void gguf_close(struct gguf *g); /* NULL is allowed */
 
+bool gguf_is_assembled(const struct gguf *g); /* of gguf_assemble: there is no GGUF file */
 const char *gguf_path(const struct gguf *g);
 uint32_t gguf_version(const struct gguf *g);
 uint32_t gguf_alignment(const struct gguf *g);

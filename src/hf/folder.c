@@ -396,6 +396,15 @@ static enum hokku_code unchanged(void *self, struct hokku_error *err)
 	return f->weights ? st_unchanged(f->weights, err) : HOKKU_OK;
 }
 
+static void release(void *self)
+{
+	struct hf_folder *f = self;
+	st_close(f->weights);
+	vocab_free(&f->vocab);
+	arena_free(&f->arena);
+	free(f);
+}
+
 static enum hokku_code assemble(struct hf_folder *f)
 {
 	char name[256];
@@ -416,7 +425,7 @@ static enum hokku_code assemble(struct hf_folder *f)
 	if (k.failed)
 		return err_set(f->err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its keys", f->o->dir);
 	const struct gguf_parts parts = {k.kv,         f->tensors, k.n,
-					 f->n_tensors, f->n_bytes, {f, read_bytes, unchanged}};
+					 f->n_tensors, f->n_bytes, {f, read_bytes, unchanged, release}};
 	return gguf_assemble(f->o->dir, &parts, &f->model, f->err);
 }
 
@@ -447,16 +456,13 @@ enum hokku_code hf_open(const struct hf_options *o, struct hf_folder **out, stru
 
 void hf_close(struct hf_folder *f)
 {
-	if (!f)
-		return;
-	gguf_close(f->model);
-	st_close(f->weights);
-	vocab_free(&f->vocab);
-	arena_free(&f->arena);
-	free(f);
+	if (f && f->model)
+		gguf_close(f->model); /* which releases the folder */
+	else if (f)
+		release(f);
 }
 
-const struct gguf *hf_model(const struct hf_folder *f)
+struct gguf *hf_model(const struct hf_folder *f)
 {
 	return f->model;
 }

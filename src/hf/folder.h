@@ -24,8 +24,8 @@ struct hf_folder;
 enum hokku_code hf_open(const struct hf_options *o, struct hf_folder **out, struct hokku_error *err);
 void hf_close(struct hf_folder *f); /* NULL is allowed */
 
-/* Lives until hf_close. */
-const struct gguf *hf_model(const struct hf_folder *f);
+/* Lives until hf_close; gguf_close of it is hf_close. */
+struct gguf *hf_model(const struct hf_folder *f);
 
 /* What the folder calls tensor i of the handle. */
 const char *hf_tensor_name(const struct hf_folder *f, uint64_t i);
