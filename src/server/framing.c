@@ -199,7 +199,7 @@ static bool read_target(struct framing *f, struct str method, struct str target,
 	}
 	const char *query = memchr(path.ptr, '?', path.len);
 	f->path_at = (size_t)(path.ptr - f->head.ptr);
-	f->head.ptr[f->path_at + (query ? (size_t)(query - path.ptr) : path.len)] = '\0';
+	f->path_end = f->path_at + (query ? (size_t)(query - path.ptr) : path.len);
 	return true;
 }
 
@@ -214,6 +214,7 @@ static bool read_request_line(struct framing *f, struct str line, struct seen *s
 			     quote(line, &q));
 	struct str target = {first + 1, (size_t)(last - first) - 1};
 	struct str version = {last + 1, line.len - (size_t)(last - line.ptr) - 1};
+	f->method_end = method.len;
 	if (str_eq_c(method, "CONNECT"))
 		return blame(fault, 501, "CONNECT is a request to a proxy; this server is none");
 	return read_version(line, version, seen, fault) && read_target(f, method, target, fault);
@@ -271,6 +272,20 @@ static bool check_host(const struct seen *seen, struct framing_fault *fault)
 	return true;
 }
 
+/* A line of the head is complete: what is wrong with it by itself. The parser judges lines too, as they come,
+ * and would be less clear. */
+static bool check_line(struct framing *f, struct framing_fault *fault)
+{
+	struct quoted q;
+	struct seen seen = {0};
+	struct str rest = {f->head.ptr + f->line_at, f->head.len - f->line_at}, line = next_line(&rest), name,
+		   value;
+	if (f->line_at == 0)
+		return read_request_line(f, line, &seen, fault);
+	return line.len == 0 || split_header(line, &name, &value) ||
+	       blame(fault, 400, "%s is no header", quote(line, &q));
+}
+
 /* Framing first, then Host: whoever reads the answer must not be told less than what was wrong first. */
 static bool read_head(struct framing *f, size_t max_body, struct framing_fault *fault)
 {
@@ -283,6 +298,7 @@ static bool read_head(struct framing *f, size_t max_body, struct framing_fault *
 		if (!read_header(line, &seen, fault))
 			return false;
 	f->closes = seen.closes;
+	f->head.ptr[f->method_end] = f->head.ptr[f->path_end] = '\0';
 	return read_body_kind(f, &seen, max_body, fault) && check_host(&seen, fault);
 }
 
@@ -293,6 +309,20 @@ static bool is_too_long(const struct framing *f, const struct framing_limits *li
 		return false;
 	blame(fault, 400, "the request line and the headers are longer than %zu bytes", limits->max_head);
 	return true;
+}
+
+/* The line feed has come. */
+static void end_line(struct framing *f, const struct framing_limits *limits, struct framing_fault *fault)
+{
+	size_t n = f->head.len - f->line_at;
+	bool empty = n == 1 || (n == 2 && f->head.ptr[f->line_at] == '\r');
+	if (f->part == FRAMING_BEFORE) {
+		f->n_empty += f->head.len;
+		strbuf_clear(&f->head);
+	} else if (check_line(f, fault) && empty) {
+		read_head(f, limits->max_body, fault);
+	}
+	f->line_at = f->head.len;
 }
 
 /* One byte of the head or of the empty lines before it. */
@@ -314,16 +344,7 @@ static void take_head(struct framing *f, char *byte, const struct framing_limits
 	} else if (after_cr && *byte != '\n') {
 		blame(fault, 400, "a carriage return without a line feed is before the request line");
 	} else if (*byte == '\n') {
-		size_t n = f->head.len - f->line_at;
-		bool empty = n == 1 || (n == 2 && f->head.ptr[f->line_at] == '\r');
-		f->line_at = f->head.len;
-		if (f->part == FRAMING_BEFORE) {
-			f->n_empty += f->head.len;
-			f->line_at = 0;
-			strbuf_clear(&f->head);
-		} else if (empty) {
-			read_head(f, limits->max_body, fault);
-		}
+		end_line(f, limits, fault);
 	} else if (*byte == '\t') {
 		*byte = ' '; /* the parser takes a tab behind a colon for a part of the value */
 	}
@@ -457,6 +478,11 @@ size_t framing_take(struct framing *f, char *bytes, size_t n, const struct frami
 		}
 	}
 	return i;
+}
+
+const char *framing_method(const struct framing *f)
+{
+	return f->head.ptr;
 }
 
 const char *framing_path(const struct framing *f)

@@ -43,7 +43,7 @@ struct framing {
 	size_t n_line;         /* of the present chunk line */
 	char line[32];         /* how it begins */
 	/* Known once the head is complete; offsets in head. */
-	size_t path_at;
+	size_t method_end, path_at, path_end;
 	struct {
 		size_t at, len;
 	} authority; /* of a target that is a whole URL; len 0: it is none */
@@ -63,7 +63,10 @@ void framing_restart(struct framing *f);
 size_t framing_take(struct framing *f, char *bytes, size_t n, const struct framing_limits *limits,
 		    struct framing_fault *fault);
 
-/* Once the head is complete: the target's path, terminated, without query; "*" for OPTIONS *. */
+/* Once the head is complete: the method. */
+const char *framing_method(const struct framing *f);
+
+/* The same: the target's path, terminated, without query; "*" for OPTIONS *. */
 const char *framing_path(const struct framing *f);
 
 /* The host and port of a target that is a whole URL; empty where it is none. */

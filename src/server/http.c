@@ -438,7 +438,8 @@ static void on_evhttp_request(struct evhttp_request *req, void *arg)
 	evhttp_request_set_on_complete_cb(req, on_complete, c);
 	r->user = NULL;
 	r->open = true;
-	if (c->refused || unread || c->framing.closes)
+	/* After a target that is a whole URL evhttp closes, as it thinks it is a proxy: that is told. */
+	if (c->refused || unread || c->framing.closes || c->framing.authority.len)
 		http_add_header(r, "Connection", "close");
 	h->config.on_request(h->config.user, r);
 }
@@ -656,43 +657,18 @@ bool http_all_sent(const struct http *h)
 
 /* ---- requests ---- */
 
-static const struct {
-	enum evhttp_cmd_type type;
-	enum http_method method;
-	const char *name;
-} methods[] = {
-	/* clang-format off */
-	{EVHTTP_REQ_GET, HTTP_GET, "GET"},
-	{EVHTTP_REQ_HEAD, HTTP_HEAD, "HEAD"},
-	{EVHTTP_REQ_POST, HTTP_POST, "POST"},
-	{EVHTTP_REQ_OPTIONS, HTTP_OPTIONS, "OPTIONS"},
-	{EVHTTP_REQ_PUT, HTTP_OTHER, "PUT"},
-	{EVHTTP_REQ_DELETE, HTTP_OTHER, "DELETE"},
-	{EVHTTP_REQ_PATCH, HTTP_OTHER, "PATCH"},
-	{EVHTTP_REQ_TRACE, HTTP_OTHER, "TRACE"},
-	{EVHTTP_REQ_CONNECT, HTTP_OTHER, "CONNECT"},
-	/* clang-format on */
-};
-enum { N_METHODS = sizeof methods / sizeof *methods };
-
-static size_t find_method(const struct http_request *r)
-{
-	size_t i = 0;
-	while (i < N_METHODS && methods[i].type != evhttp_request_get_command(r->req))
-		i++;
-	return i;
-}
-
 enum http_method http_get_method(const struct http_request *r)
 {
-	size_t i = find_method(r);
-	return i < N_METHODS ? methods[i].method : HTTP_OTHER;
+	static const char *const names[] = {"GET", "HEAD", "POST", "OPTIONS"}; /* as in enum http_method */
+	unsigned i = 0;
+	while (i < HTTP_OTHER && strcmp(names[i], http_get_method_name(r)) != 0)
+		i++;
+	return (enum http_method)i;
 }
 
 const char *http_get_method_name(const struct http_request *r)
 {
-	size_t i = find_method(r);
-	return i < N_METHODS ? methods[i].name : "?";
+	return framing_method(&r->conn->framing);
 }
 
 const char *http_get_path(const struct http_request *r)

@@ -75,7 +75,7 @@ void http_close(struct http *h);
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER };
 
 enum http_method http_get_method(const struct http_request *r);
-const char *http_get_method_name(const struct http_request *r); /* "POST"; "?" for one nobody knows */
+const char *http_get_method_name(const struct http_request *r); /* as sent */
 const char *http_get_path(const struct http_request *r);        /* as sent, without query; never NULL */
 const char *http_get_header(const struct http_request *r, const char *name); /* NULL: not there */
 /* The host (and port) of a request whose target is a whole URL; empty where it is a path. */

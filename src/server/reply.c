@@ -9,7 +9,7 @@ void reply_log(const struct http_request *r, int status)
 	bool is_health = strcmp(http_get_path(r), "/health") == 0;
 	char path[160];
 	str_quote(str_c(http_get_path(r)), path, sizeof path);
-	log_write(is_health ? LOG_DEBUG : LOG_INFO, "%s %s %d", http_get_method_name(r), path, status);
+	log_write(is_health ? LOG_DEBUG : LOG_INFO, "%.40s %s %d", http_get_method_name(r), path, status);
 }
 
 void reply_json(struct http_request *r, int status, const struct strbuf *body)

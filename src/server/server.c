@@ -187,10 +187,8 @@ static void answer_no_route(struct http_request *r)
 		reply_log(r, 204);
 		http_reply(r, 204, NULL, (struct str){"", 0});
 	} else if (known) {
-		const char *name = http_get_method_name(r);
-		bool named = strcmp(name, "?") != 0;
-		snprintf(text, sizeof text, "%s takes %s%s%s", path, allowed.ptr, named ? ", not " : "",
-			 named ? name : " alone");
+		snprintf(text, sizeof text, "%s takes %s, not %.40s", path, allowed.ptr,
+			 http_get_method_name(r));
 		reply_error(r, HOKKU_INVALID_REQUEST, 405, text, NULL);
 	} else {
 		const char *paths[N_ROUTES + 1] = {0};

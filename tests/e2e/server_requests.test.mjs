@@ -299,7 +299,7 @@ test('HTTP that is none is told so in JSON', async () => {
 	await wrong(417, `${head}Expect: a-miracle\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
 	assert.match(await wrong(400, `${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n`), /"z".*hexadecimal/);
 	assert.match(await wrong(413, `${head}Transfer-Encoding: chunked\r\n\r\n30d41\r\n`), /200000 bytes.*--max-body/);
-	assert.doesNotMatch(await wrong(405, `BREW /v1/generate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`), /\?/);
+	assert.match(await wrong(405, `BREW /v1/generate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`), /not BREW$/);
 
 	const chunked = body.match(/.{1,7}/g).map((part) => `${part.length.toString(16)}\r\n${part}\r\n`).join('');
 	const answer = await raw(server.port, `${head}Transfer-Encoding: chunked\r\n\r\n${chunked}0\r\n\r\n`);

@@ -19,7 +19,7 @@ static struct verdict {
 	bool over;
 	size_t n_taken, n_empty;
 	char text[256];
-	char path[64], authority[64];
+	char method[16], path[64], authority[64];
 	bool closes;
 } take(char *bytes, size_t n, size_t step)
 {
@@ -39,6 +39,7 @@ static struct verdict {
 	memcpy(v.text, fault.text, sizeof v.text);
 	if (v.over && !v.status) {
 		struct str authority = framing_authority(&f);
+		snprintf(v.method, sizeof v.method, "%s", framing_method(&f));
 		snprintf(v.path, sizeof v.path, "%s", framing_path(&f));
 		snprintf(v.authority, sizeof v.authority, "%.*s", STR_ARG(authority));
 		v.closes = f.closes;
@@ -238,6 +239,8 @@ static void test_request_lines(void **state)
 			fail_msg("%s: %d (%s) instead of %d", request, v.status, v.text, lines[i].status);
 		if (v.status)
 			continue;
+		assert_int_equal(strncmp(v.method, lines[i].line, strlen(v.method)), 0);
+		assert_int_equal(lines[i].line[strlen(v.method)], ' ');
 		assert_string_equal(v.path, lines[i].path);
 		assert_string_equal(v.authority, lines[i].authority);
 	}
@@ -257,6 +260,30 @@ static void test_no_http(void **state)
 	assert_null(strstr(v.text, "https://"));
 	assert_int_equal(judge_c("\xC3GET").n_taken, 1);
 	assert_int_equal(judge_c("\177").n_taken, 1);
+}
+
+/* What is wrong with a line is told at its end, not once everything behind it has come. */
+static void test_early(void **state)
+{
+	(void)state;
+	static const struct {
+		int status;
+		const char *begin;
+	} cases[] = {{400, "GET /\r\n"},
+		     {505, "PRI * HTTP/2.0\r\n"},
+		     {501, "CONNECT a:1 HTTP/1.1\n"},
+		     {400, "GET x HTTP/1.1\r\n"},
+		     {400, "GET / HTTP/1.1\r\nno header\r\n"},
+		     {400, "GET / HTTP/1.1\r\nA: b\r\n c\r\n"},
+		     {0, "GET / HTTP/1.1\r\nA: b\r\nno head"},
+		     /* Only once all headers are there can it be said what they lack together. */
+		     {0, "GET / HTTP/1.1\r\nContent-Length: x\r\n"}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct verdict v = judge_c(cases[i].begin);
+		if (v.status != cases[i].status)
+			fail_msg("%s: %d (%s)", cases[i].begin, v.status, v.text);
+		assert_int_equal(v.n_taken, strlen(cases[i].begin));
+	}
 }
 
 static void test_empty_lines(void **state)
@@ -568,17 +595,12 @@ static void test_restart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_heads),
-		cmocka_unit_test(test_request_lines),
-		cmocka_unit_test(test_no_http),
-		cmocka_unit_test(test_empty_lines),
-		cmocka_unit_test(test_longest),
-		cmocka_unit_test(test_chunk_lines),
-		cmocka_unit_test(test_longest_chunk_line),
-		cmocka_unit_test(test_largest_chunks),
-		cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_tabs),
-		cmocka_unit_test(test_closing),
+		cmocka_unit_test(test_heads),          cmocka_unit_test(test_request_lines),
+		cmocka_unit_test(test_no_http),        cmocka_unit_test(test_early),
+		cmocka_unit_test(test_empty_lines),    cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_chunk_lines),    cmocka_unit_test(test_longest_chunk_line),
+		cmocka_unit_test(test_largest_chunks), cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_tabs),           cmocka_unit_test(test_closing),
 		cmocka_unit_test(test_restart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
