@@ -28,7 +28,7 @@ const struct cmd cmd_logits = {
 
 enum { MAX_TOKENS = 1 << 20, NPY_HEADER_BYTES = 128 };
 
-struct job {
+struct logits_options {
 	const char *path, *out_path, *device;
 	uint32_t chunk, n_threads;
 	uint64_t vram_limit, kv_bytes;
@@ -38,7 +38,7 @@ struct job {
 };
 
 /* "1,2,3": whole numbers, commas, nothing else. Returns -1 or an exit code. */
-static int parse_tokens(const char *text, struct job *job)
+static int parse_tokens(const char *text, struct logits_options *o)
 {
 	size_t commas = 0;
 	for (const char *p = text; *p; p++)
@@ -46,8 +46,8 @@ static int parse_tokens(const char *text, struct job *job)
 	if (commas >= MAX_TOKENS)
 		return cli_usage(&cmd_logits, "--tokens has %zu ids; it takes 1 to %d", commas + 1,
 				 MAX_TOKENS);
-	job->tokens = calloc(commas + 1, sizeof *job->tokens);
-	if (!job->tokens)
+	o->tokens = calloc(commas + 1, sizeof *o->tokens);
+	if (!o->tokens)
 		return cli_usage(&cmd_logits, "no memory for %zu token ids", commas + 1);
 	for (const char *p = text;; p++) {
 		char *end;
@@ -57,8 +57,8 @@ static int parse_tokens(const char *text, struct job *job)
 			return cli_usage(
 				&cmd_logits,
 				"--tokens: id %u is \"%.*s\"; it takes whole numbers with commas between",
-				job->n_tokens + 1, (int)strcspn(p, ","), p);
-		job->tokens[job->n_tokens++] = (int32_t)id;
+				o->n_tokens + 1, (int)strcspn(p, ","), p);
+		o->tokens[o->n_tokens++] = (int32_t)id;
 		if (*end == '\0')
 			return -1;
 		p = end;
@@ -82,65 +82,65 @@ static bool write_header(FILE *f, uint64_t rows, uint64_t cols)
 	return fwrite(header, sizeof header, 1, f) == 1;
 }
 
-static enum hokku_code write_failed(const struct job *job, struct hokku_error *err)
+static enum hokku_code write_failed(const struct logits_options *o, struct hokku_error *err)
 {
-	return err_set(err, HOKKU_IO_ERROR, "%s: %s", job->out_path, strerror(errno));
+	return err_set(err, HOKKU_IO_ERROR, "%s: %s", o->out_path, strerror(errno));
 }
 
 /* Runs the tokens chunk by chunk and writes each chunk's rows. */
-static enum hokku_code compute_rows(const struct job *job, const struct model *m, struct compute *c,
+static enum hokku_code compute_rows(const struct logits_options *o, const struct model *m, struct compute *c,
 				    const uint32_t *blocks, float *logits, FILE *f, struct hokku_error *err)
 {
 	char label[] = "computing";
-	for (uint32_t pos = 0; pos < job->n_tokens;) {
-		uint32_t left = job->n_tokens - pos, n = left < job->chunk ? left : job->chunk;
-		bool wanted = job->all || n == left;
+	for (uint32_t pos = 0; pos < o->n_tokens;) {
+		uint32_t left = o->n_tokens - pos, n = left < o->chunk ? left : o->chunk;
+		bool wanted = o->all || n == left;
 		struct compute_seq seq = {
-			.tokens = job->tokens + pos,
+			.tokens = o->tokens + pos,
 			.n_tokens = n,
 			.pos = pos,
 			.blocks = blocks,
 			.logits = wanted ? logits : NULL,
-			.all_logits = job->all,
+			.all_logits = o->all,
 		};
 		enum hokku_code rc = compute_step(c, &seq, 1, err);
 		if (rc)
 			return rc;
-		size_t rows = job->all ? n : 1;
+		size_t rows = o->all ? n : 1;
 		if (wanted && fwrite(logits, m->hp.n_vocab * sizeof *logits, rows, f) != rows)
-			return write_failed(job, err);
+			return write_failed(o, err);
 		pos += n;
-		cli_progress(label, (double)pos / job->n_tokens);
+		cli_progress(label, (double)pos / o->n_tokens);
 	}
 	return HOKKU_OK;
 }
 
-static enum hokku_code write_file(const struct job *job, const struct model *m, struct compute *c,
+static enum hokku_code write_file(const struct logits_options *o, const struct model *m, struct compute *c,
 				  struct hokku_error *err)
 {
-	bool to_stdout = strcmp(job->out_path, "-") == 0;
-	uint32_t n_blocks = (job->n_tokens + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
+	bool to_stdout = strcmp(o->out_path, "-") == 0;
+	uint32_t n_blocks = (o->n_tokens + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
 	uint32_t *blocks = calloc(n_blocks, sizeof *blocks);
-	float *logits = calloc((size_t)m->hp.n_vocab * (job->all ? job->chunk : 1), sizeof *logits);
-	FILE *f = to_stdout ? stdout : fopen(job->out_path, "wb");
+	float *logits = calloc((size_t)m->hp.n_vocab * (o->all ? o->chunk : 1), sizeof *logits);
+	FILE *f = to_stdout ? stdout : fopen(o->out_path, "wb");
 	enum hokku_code rc = HOKKU_OK;
 	if (!blocks || !logits)
 		rc = err_set(err, HOKKU_OUT_OF_MEMORY,
 			     "no memory for the logits of %u tokens; try a smaller --chunk",
-			     job->all ? job->chunk : 1);
-	else if (!f || !write_header(f, job->all ? job->n_tokens : 1, m->hp.n_vocab))
-		rc = write_failed(job, err);
+			     o->all ? o->chunk : 1);
+	else if (!f || !write_header(f, o->all ? o->n_tokens : 1, m->hp.n_vocab))
+		rc = write_failed(o, err);
 	for (uint32_t i = 0; blocks && i < n_blocks; i++)
 		blocks[i] = i;
 	if (!rc)
-		rc = compute_rows(job, m, c, blocks, logits, f, err);
+		rc = compute_rows(o, m, c, blocks, logits, f, err);
 	if (f && !to_stdout) {
 		struct stat st;
 		bool is_file = fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode);
 		if (fclose(f) && !rc)
-			rc = write_failed(job, err);
+			rc = write_failed(o, err);
 		if (rc && is_file)
-			unlink(job->out_path); /* half a file must not look like a whole one */
+			unlink(o->out_path); /* half a file must not look like a whole one */
 	}
 	free(blocks);
 	free(logits);
@@ -153,40 +153,40 @@ static bool is_same_file(const char *a, const char *b)
 	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-static enum hokku_code check(const struct job *job, const struct model *m, struct hokku_error *err)
+static enum hokku_code check(const struct logits_options *o, const struct model *m, struct hokku_error *err)
 {
 	char n_tokens[32], n_ctx[32];
-	if (job->n_tokens > m->hp.n_ctx_train)
-		return err_set(
-			err, HOKKU_CONTEXT_EXCEEDED, "--tokens has %s ids; the model's context holds %s",
-			str_thousands(job->n_tokens, n_tokens), str_thousands(m->hp.n_ctx_train, n_ctx));
-	if (job->path && is_same_file(job->path, job->out_path)) /* its weights are still to be read */
-		return err_set(err, HOKKU_INVALID_REQUEST, "-o %s would overwrite the model", job->out_path);
+	if (o->n_tokens > m->hp.n_ctx_train)
+		return err_set(err, HOKKU_CONTEXT_EXCEEDED,
+			       "--tokens has %s ids; the model's context holds %s",
+			       str_thousands(o->n_tokens, n_tokens), str_thousands(m->hp.n_ctx_train, n_ctx));
+	if (o->path && is_same_file(o->path, o->out_path)) /* its weights are still to be read */
+		return err_set(err, HOKKU_INVALID_REQUEST, "-o %s would overwrite the model", o->out_path);
 	return HOKKU_OK;
 }
 
-static enum hokku_code run_job(const struct job *job, struct hokku_error *err)
+static enum hokku_code run_options(const struct logits_options *o, struct hokku_error *err)
 {
 	struct gguf *g = NULL;
 	struct model m = {0};
 	struct compute *c = NULL;
 	uint64_t begin = clock_ns();
-	enum hokku_code rc = engine_open_file(job->path, &g, err);
+	enum hokku_code rc = engine_open_file(o->path, &g, err);
 	if (!rc)
 		rc = model_bind(&m, g, err);
 	if (!rc)
-		rc = check(job, &m, err);
+		rc = check(o, &m, err);
 	if (!rc) {
 		const struct compute_params params = {
 			.model = &m,
-			.device = job->device,
-			.n_threads = job->n_threads,
-			.n_ctx = job->n_tokens,
+			.device = o->device,
+			.n_threads = o->n_threads,
+			.n_ctx = o->n_tokens,
 			.n_seqs = 1,
-			.n_batch = job->chunk,
-			.kv_bytes = job->kv_bytes,
-			.vram_limit = job->vram_limit,
-			.all_logits = job->all,
+			.n_batch = o->chunk,
+			.kv_bytes = o->kv_bytes,
+			.vram_limit = o->vram_limit,
+			.all_logits = o->all,
 			.on_progress = cli_load_progress,
 			.user = &begin,
 		};
@@ -197,11 +197,11 @@ static enum hokku_code run_job(const struct job *job, struct hokku_error *err)
 		bool notable;
 		const char *why = compute_why(c, &notable);
 		cli_tell_device(compute_device(c), why, notable, false);
-		rc = write_file(job, &m, c, err);
+		rc = write_file(o, &m, c, err);
 	}
 	if (!rc)
-		fprintf(stderr, "%u of %u positions x %u logits, %s\n", job->all ? job->n_tokens : 1,
-			job->n_tokens, m.hp.n_vocab, compute_device(c));
+		fprintf(stderr, "%u of %u positions x %u logits, %s\n", o->all ? o->n_tokens : 1, o->n_tokens,
+			m.hp.n_vocab, compute_device(c));
 	compute_close(c);
 	model_unbind(&m);
 	gguf_close(g);
@@ -210,7 +210,7 @@ static enum hokku_code run_job(const struct job *job, struct hokku_error *err)
 
 static int run(int argc, char **argv)
 {
-	struct job job = {.device = "auto", .chunk = 128};
+	struct logits_options o = {.device = "auto", .chunk = 128};
 	const char *tokens = NULL;
 	const struct opt opts[] = {
 		{.name = "tokens",
@@ -221,16 +221,16 @@ static int run(int argc, char **argv)
 		{.name = "output",
 		 .letter = 'o',
 		 .kind = OPT_STRING,
-		 .target = &job.out_path,
+		 .target = &o.out_path,
 		 .metavar = "FILE",
 		 .help = "the NumPy file to write; - is stdout"},
 		{.name = "all",
 		 .kind = OPT_FLAG,
-		 .target = &job.all,
+		 .target = &o.all,
 		 .help = "logits at every position, not only after the last token"},
 		{.name = "chunk",
 		 .kind = OPT_U32,
-		 .target = &job.chunk,
+		 .target = &o.chunk,
 		 .metavar = "N",
 		 .help = "tokens a step; the logits do not depend on it",
 		 .min = 1,
@@ -240,20 +240,20 @@ static int run(int argc, char **argv)
 	struct hokku_error err;
 	for (size_t i = 0; i < sizeof opts / sizeof *opts; i++)
 		opt_add(&table, &opts[i]);
-	opt_add_device(&table, &(struct opt_device){&job.device, &job.n_threads, &job.vram_limit,
-						    &job.kv_bytes, "what the tokens take"});
-	int n, rc = cli_parse(&cmd_logits, table.rows, argc, argv, &job.path, 1, &n);
+	opt_add_device(&table, &(struct opt_device){&o.device, &o.n_threads, &o.vram_limit, &o.kv_bytes,
+						    "what the tokens take"});
+	int n, rc = cli_parse(&cmd_logits, table.rows, argc, argv, &o.path, 1, &n);
 	if (rc >= 0)
 		return rc;
 	if (!tokens)
 		return cli_usage(&cmd_logits, "--tokens is missing");
-	if (!job.out_path)
+	if (!o.out_path)
 		return cli_usage(&cmd_logits, "-o is missing: the file to write, or -");
-	if (strcmp(job.out_path, "-") == 0 && isatty(STDOUT_FILENO))
+	if (strcmp(o.out_path, "-") == 0 && isatty(STDOUT_FILENO))
 		return cli_usage(&cmd_logits, "-o - would write a binary file to the terminal");
-	rc = parse_tokens(tokens, &job);
+	rc = parse_tokens(tokens, &o);
 	if (rc < 0)
-		rc = run_job(&job, &err) ? cli_fail(&err) : EXIT_OK;
-	free(job.tokens);
+		rc = run_options(&o, &err) ? cli_fail(&err) : EXIT_OK;
+	free(o.tokens);
 	return cli_finish(rc);
 }

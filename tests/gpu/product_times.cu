@@ -99,7 +99,7 @@ static struct tile_matrix make_matrix(uint32_t f, uint32_t planes, uint32_t rows
 	m.n_units = (cols + formats[f].cols - 1) / formats[f].cols;
 	m.unit_bytes = formats[f].unit_bytes;
 	m.format = formats[f].format;
-	m.group = planes == 1 ? tile_group_units(m.unit_bytes) : 0;
+	m.bundle = planes == 1 ? tile_bundle_units(m.unit_bytes) : 0;
 	static const uint32_t at[N_FORMATS] = {0, 256, 128, 128, 160, 160, 1152, 1408, 1664},
 			      n[N_FORMATS] = {256, 8, 8, 16, 8, 16, 16, 16, 8};
 	m.data = take<uint8_t>(tile_bytes(&m));

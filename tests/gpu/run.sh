@@ -293,7 +293,7 @@ sanitize() {
 	if [ "$tool" = racecheck ]; then
 		tool_check="$tool_check --kernel-name-exclude kernel_substring=decode_kernel"
 		tool_check="$tool_check --kernel-name-exclude kernel_substring=tile_product"
-		verdict SKIP "racecheck of decode_kernel and tile_product: it does not know how they hand pieces back"
+		verdict SKIP "racecheck of decode_kernel and tile_product: it does not know how they hand parcels back"
 	fi
 	# synccheck wants a wait for every phase of an mbarrier; those that wake the streaming warps are hints,
 	# and their phases may pass unseen (docs/gpu.md)

@@ -81,7 +81,7 @@ static enum hokku_code plan_matrix(struct product_set *set, const struct weight 
 			"tensor \"%.*s\": the device cpu has no kernel for %s; cpu:reference can run it",
 			STR_ARG(w->tensor->name), w->fmt->name);
 	set->n++;
-	set->n_units += p->n_units;
+	set->n_slabs += p->n_slabs;
 	if (pack_is_quantised(p->kind))
 		set->want_quant = true;
 	else
@@ -159,7 +159,7 @@ static void carve_threads(struct cpu *c, struct carver *v, uint32_t widest)
 	for (uint32_t i = 0; i < c->n_threads; i++) {
 		struct thread_scratch s = {
 			.row = carve(v, widest, sizeof(float)),
-			.product = carve(v, UNIT_CHUNK * TOKEN_BLOCK, UNIT_ROWS * sizeof(float)),
+			.product = carve(v, SLABS_AT_ONCE * TOKEN_BLOCK, SLAB_ROWS * sizeof(float)),
 			.q = carve(v, ATTN_TILE_ROWS, c->head_stride * sizeof(float)),
 			.acc = carve(v, ATTN_TILE_ROWS, c->head_stride * sizeof(float)),
 			.scores = carve(v, ATTN_TILE_ROWS, COMPUTE_KV_BLOCK * sizeof(float)),
@@ -200,7 +200,7 @@ static void carve_scratch(struct cpu *c, struct carver *v)
 	c->rope_sin = carve(v, n * c->model->n_ropes, hp->head_dim / 2 * sizeof(float));
 	c->y = adds_later(c->model) ? carve(v, n * c->d_stride, sizeof(float)) : NULL;
 	c->acts.f = carve(v, n * widest, sizeof(float));
-	c->acts.q = carve(v, n * (widest / GROUP + 1), sizeof(struct qgroup));
+	c->acts.q = carve(v, n * (widest / CHUNK + 1), sizeof(struct qchunk));
 	c->logits = carve(v, c->logit_rows, c->vocab_stride * sizeof(float));
 	carve_threads(c, v, widest);
 }

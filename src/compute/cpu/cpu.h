@@ -11,8 +11,8 @@
 #include "compute/sample.h"
 
 enum {
-	TOKEN_BLOCK = 384,   /* tokens that pass over a unit of weights together: whole tiles of both kinds */
-	UNIT_CHUNK = 8,      /* units whose sums a thread holds at once */
+	TOKEN_BLOCK = 384,   /* tokens that pass over a slab of weights together: whole tiles of both kinds */
+	SLABS_AT_ONCE = 8,   /* slabs whose sums a thread holds at once */
 	LOGIT_ROWS = 48,     /* rows of logits that are computed together: the same */
 	DEPTH_BLOCK = 1024,  /* columns of one call where there are many tokens */
 	SPLIT_COLUMNS = 512, /* columns of d_ff that are one piece of work */
@@ -22,7 +22,7 @@ enum {
 struct product_set {
 	struct packed m[3];
 	uint32_t n;
-	uint32_t n_units;            /* of all */
+	uint32_t n_slabs;            /* of all */
 	bool want_float, want_quant; /* forms of the activations */
 };
 
@@ -34,7 +34,7 @@ struct cpu_layer {
 /* Activations in the tiles that the kernels read; tier.h. */
 struct acts {
 	float *f;
-	struct qgroup *q;
+	struct qchunk *q;
 };
 
 struct token_info {
@@ -58,7 +58,7 @@ struct attn_task {
 /* What a thread needs for itself. */
 struct thread_scratch {
 	float *row;          /* (widest row) */
-	float *product;      /* (UNIT_CHUNK, TOKEN_BLOCK, UNIT_ROWS) */
+	float *product;      /* (SLABS_AT_ONCE, TOKEN_BLOCK, SLAB_ROWS) */
 	float *q, *acc;      /* (ATTN_TILE_ROWS, head_stride) */
 	float *scores;       /* (ATTN_TILE_ROWS, COMPUTE_KV_BLOCK) */
 	uint32_t *positions; /* (ATTN_TILE_ROWS) */
@@ -124,7 +124,7 @@ enum hokku_code cpu_load(struct cpu *c, const struct compute_params *p, struct h
 void cpu_forward(struct cpu *c, struct compute_seq *seqs, uint32_t n_seqs);
 
 /* out (n_tokens, strides[i]) = acts x set.m[i]; added to it with `add`. Every thread of the pool calls it:
- * each takes its share of the units. columns: of the activations. */
+ * each takes its share of the slabs. columns: of the activations. */
 void product_run(const struct cpu *c, const struct product_set *set, uint32_t n_tokens, float *const *out,
 		 const uint32_t *strides, bool add, uint32_t thread);
 

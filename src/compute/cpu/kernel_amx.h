@@ -1,7 +1,7 @@
 /*
  * Quantised products by AMX tiles, for whole tiles of QUANT_TILE tokens; what is left over goes the other
  * way. The layouts are those of kernel_quant.h: a body's quads are rows of a tile of weights (8 x 64 bytes:
- * four columns of 16 rows each), the q of the tokens' groups are rows of a tile of activations (tokens x 32
+ * four columns of 16 rows each), the q of the tokens' chunks are rows of a tile of activations (tokens x 32
  * bytes, a cache line apart). A tile of sums is exact integers, so what follows is the arithmetic of
  * add_group and gives its bits.
  *
@@ -9,7 +9,7 @@
  * machine.
  */
 
-/* Registers. Two groups are under way at a time, so that the sums of one are stored while the next is
+/* Registers. Two chunks are under way at a time, so that the sums of one are stored while the next is
  * multiplied. */
 #define TILE_SUM_A     0
 #define TILE_SUM_B     1
@@ -17,7 +17,7 @@
 #define TILE_SUM_D     3
 #define TILE_ACTS      4 /* (QUANT_TILE, 32 bytes) */
 #define TILE_WEIGHTS   5 /* (8, 64 bytes) */
-#define TILE_ACTS_16   6 /* (QUANT_TILE, 16 bytes): half a group */
+#define TILE_ACTS_16   6 /* (QUANT_TILE, 16 bytes): half a chunk */
 #define TILE_WEIGHTS_4 7 /* (4, 64 bytes) */
 
 /* What _tile_loadconfig reads. */
@@ -44,14 +44,14 @@ static void tile_set_up(void)
 	tile_configure(&c);
 }
 
-/* The sums of one group. */
+/* The sums of one chunk. */
 struct tile_sums {
 	_Alignas(64) int32_t whole[QUANT_TILE][PANEL]; /* or of the first half */
 	int32_t half[QUANT_TILE][PANEL];
 };
 
-/* Bytes of a group as the tile instructions read them: of Q8_0 they lie so in memory. */
-KERNEL const uint8_t *tile_bytes(const struct layout l, const uint8_t *body, const struct wgroup *w,
+/* Bytes of a chunk as the tile instructions read them: of Q8_0 they lie so in memory. */
+KERNEL const uint8_t *tile_bytes(const struct layout l, const uint8_t *body, const struct wchunk *w,
 				 uint8_t *room)
 {
 	if (l.kind == PACK_Q8_0)
@@ -60,8 +60,8 @@ KERNEL const uint8_t *tile_bytes(const struct layout l, const uint8_t *body, con
 	return room;
 }
 
-/* The sum registers have to be named: even groups use two of them, odd groups the others. */
-#define TILE_GROUP(sum, half_sum)                                            \
+/* The sum registers have to be named: even chunks use two of them, odd chunks the others. */
+#define TILE_CHUNK_SUMS(sum, half_sum)                                       \
 	do {                                                                 \
 		if (l.shape == SHAPE_HALVES) {                               \
 			tile_zero(sum);                                      \
@@ -83,13 +83,13 @@ KERNEL const uint8_t *tile_bytes(const struct layout l, const uint8_t *body, con
 		}                                                            \
 	} while (0)
 
-KERNEL void tile_group(const struct layout l, bool odd, const struct qgroup *acts, const uint8_t *bytes,
+KERNEL void tile_chunk(const struct layout l, bool odd, const struct qchunk *acts, const uint8_t *bytes,
 		       struct tile_sums *out)
 {
 	if (odd)
-		TILE_GROUP(TILE_SUM_C, TILE_SUM_D);
+		TILE_CHUNK_SUMS(TILE_SUM_C, TILE_SUM_D);
 	else
-		TILE_GROUP(TILE_SUM_A, TILE_SUM_B);
+		TILE_CHUNK_SUMS(TILE_SUM_A, TILE_SUM_B);
 }
 
 KERNEL v16i tile_row(const int32_t *row, int32_t correction)
@@ -98,7 +98,7 @@ KERNEL v16i tile_row(const int32_t *row, int32_t correction)
 }
 
 /* add_group with the dot products at hand. */
-KERNEL v16 tile_add(v16 sum, const struct layout l, const struct wgroup *w, const struct qgroup *a,
+KERNEL v16 tile_add(v16 sum, const struct layout l, const struct wchunk *w, const struct qchunk *a,
 		    const struct tile_sums *dots, int t)
 {
 	if (l.shape == SHAPE_HALVES) {
@@ -123,18 +123,18 @@ KERNEL void tile_panel(const struct layout l, const struct product *p, uint32_t 
 	_Alignas(64) uint8_t room[512];
 	struct tile_sums dots[2];
 	const uint8_t *head = p->head + panel * p->panel_bytes, *body = p->body + panel * p->panel_bytes;
-	const struct qgroup *acts = p->acts;
+	const struct qchunk *acts = p->acts;
 	float *out = p->out + panel * PANEL;
 	v16 sum[QUANT_TILE];
-	EACH(t, QUANT_TILE) sum[t] = p->first ? v16_set1(0) : v16_load(out + t * UNIT_ROWS);
+	EACH(t, QUANT_TILE) sum[t] = p->first ? v16_set1(0) : v16_load(out + t * SLAB_ROWS);
 	bool odd = false;
 	for (uint32_t b = 0; b < p->depth; b++) {
 		struct scales s;
 		unpack_block(l, head, &s);
-		for (int g = 0; g < l.groups; g++) {
-			struct wgroup w;
+		for (int g = 0; g < l.chunks; g++) {
+			struct wchunk w;
 			unpack_group(l, &s, g, body, &w);
-			tile_group(l, odd, acts, tile_bytes(l, body, &w, room), &dots[odd]);
+			tile_chunk(l, odd, acts, tile_bytes(l, body, &w, room), &dots[odd]);
 			EACH(t, QUANT_TILE) sum[t] = tile_add(sum[t], l, &w, acts + t, &dots[odd], t);
 			odd = !odd;
 			body += l.body_bytes;
@@ -142,7 +142,7 @@ KERNEL void tile_panel(const struct layout l, const struct product *p, uint32_t 
 		}
 		head += l.head_bytes;
 	}
-	EACH(t, QUANT_TILE) v16_store(out + t * UNIT_ROWS, sum[t]);
+	EACH(t, QUANT_TILE) v16_store(out + t * SLAB_ROWS, sum[t]);
 }
 
 KERNEL void tile_product(const struct layout l, const struct product *p)
@@ -157,9 +157,9 @@ KERNEL void tile_product(const struct layout l, const struct product *p)
 	tile_release();
 }
 
-#define TILE_PRODUCT(name, shape, groups, head_bytes, body_bytes)                                     \
+#define TILE_PRODUCT(name, shape, chunks, head_bytes, body_bytes)                                     \
 	static void product_##name(const struct product *p)                                           \
 	{                                                                                             \
-		tile_product((struct layout){PACK_##name, shape, groups, head_bytes, body_bytes}, p); \
+		tile_product((struct layout){PACK_##name, shape, chunks, head_bytes, body_bytes}, p); \
 	}
 QUANT_LAYOUTS(TILE_PRODUCT)

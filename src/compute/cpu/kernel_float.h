@@ -8,7 +8,7 @@
 	v16 sum[MM_PANELS][FLOAT_TILE];                                                                      \
 	EACH(t, tokens)                                                                                      \
 	{                                                                                                    \
-		EACH(s, panels) sum[s][t] = first ? v16_set1(0) : v16_load(out + t * UNIT_ROWS + s * PANEL); \
+		EACH(s, panels) sum[s][t] = first ? v16_set1(0) : v16_load(out + t * SLAB_ROWS + s * PANEL); \
 	}                                                                                                    \
 	for (uint32_t k = 0; k < depth; k++) {                                                               \
 		if (tokens == 1)                                                                             \
@@ -26,7 +26,7 @@
 	}                                                                                                    \
 	EACH(t, tokens)                                                                                      \
 	{                                                                                                    \
-		EACH(s, panels) v16_store(out + t * UNIT_ROWS + s * PANEL, sum[s][t]);                       \
+		EACH(s, panels) v16_store(out + t * SLAB_ROWS + s * PANEL, sum[s][t]);                       \
 	}
 
 /* Every width of tile has its kernel where code is small; else tokens go one by one. */
@@ -76,7 +76,7 @@ _Static_assert(FLOAT_TILE == 6, "FLOAT_CASES lists every width");
 
 #define FLOAT_CALL(name, bytes, panels, t, n)                                                              \
 	name##_tile(p->head + (size_t)s * PANEL * (bytes), stride, p->depth, (const float *)p->acts + (t), \
-		    p->tokens, p->first, p->out + (size_t)(t)*UNIT_ROWS + s * PANEL, panels, n)
+		    p->tokens, p->first, p->out + (size_t)(t)*SLAB_ROWS + s * PANEL, panels, n)
 #define product_F32_CALL(panels, t, n)  FLOAT_CALL(product_F32, 4, panels, t, n)
 #define product_F16_CALL(panels, t, n)  FLOAT_CALL(product_F16, 2, panels, t, n)
 #define product_BF16_CALL(panels, t, n) FLOAT_CALL(product_BF16, 2, panels, t, n)

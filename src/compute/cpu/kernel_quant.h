@@ -1,5 +1,5 @@
 /*
- * Products with quantised weights. Activations are bytes in groups of 32; for each group the integer products
+ * Products with quantised weights. Activations are bytes in chunks of 32; for each chunk the integer products
  * are exact, then one conversion and a fixed sequence of multiply-adds bring them into the float sum:
  *
  *     sum = fma(float(dot) * scale, d, sum)   and, with a minimum,   sum = fma(minimum, d_sum, sum)
@@ -9,14 +9,14 @@
 #include "compute/compute.h"
 #include "compute/cpu/tier.h"
 
-/* A group of one panel, unpacked: quad j holds columns 4 j .. 4 j + 3 of 16 rows. */
-struct wgroup {
+/* A chunk of one panel, unpacked: quad j holds columns 4 j .. 4 j + 3 of 16 rows. */
+struct wchunk {
 	v64 quad[8];
 	v16 scale;
-	v16 other; /* the minimum, or the scale of the group's second half */
+	v16 other; /* the minimum, or the scale of the chunk's second half */
 };
 
-KERNEL void unpack_nibbles(const uint8_t *body, struct wgroup *w)
+KERNEL void unpack_nibbles(const uint8_t *body, struct wchunk *w)
 {
 	EACH(j, 4)
 	{
@@ -27,7 +27,7 @@ KERNEL void unpack_nibbles(const uint8_t *body, struct wgroup *w)
 }
 
 /* Bit j of a byte of `high` is the fifth bit of quad j. */
-KERNEL void unpack_fifth_bits(const uint8_t *high, struct wgroup *w)
+KERNEL void unpack_fifth_bits(const uint8_t *high, struct wchunk *w)
 {
 	v64 h = v64_load(high);
 	w->quad[0] = v64_or(w->quad[0], v64_and(v64_shl(h, 4), 0x10));
@@ -42,7 +42,7 @@ KERNEL void unpack_fifth_bits(const uint8_t *high, struct wgroup *w)
 
 /* Bits 2 j, 2 j + 1 of a byte of the first 64 are the upper two of quad j, of the next 64 those of quad j
  * + 4. */
-KERNEL void unpack_upper_pairs(const uint8_t *high, struct wgroup *w)
+KERNEL void unpack_upper_pairs(const uint8_t *high, struct wchunk *w)
 {
 	EACH(half, 2)
 	{
@@ -55,7 +55,7 @@ KERNEL void unpack_upper_pairs(const uint8_t *high, struct wgroup *w)
 	}
 }
 
-/* How the float part of a group goes. */
+/* How the float part of a chunk goes. */
 enum shape { SHAPE_8, SHAPE_4, SHAPE_5, SHAPE_MIN, SHAPE_HALVES };
 
 KERNEL v16i dot_quads(v16i acc, const v64 *quad, const int8_t *q, int n, bool bytes)
@@ -64,7 +64,7 @@ KERNEL v16i dot_quads(v16i acc, const v64 *quad, const int8_t *q, int n, bool by
 	return acc;
 }
 
-KERNEL v16 add_group(v16 sum, const struct wgroup *w, const struct qgroup *a, const enum shape shape)
+KERNEL v16 add_group(v16 sum, const struct wchunk *w, const struct qchunk *a, const enum shape shape)
 {
 	if (shape == SHAPE_HALVES) {
 		v16i lo = dot_quads(v16i_set1(a->half_minus_32[0]), w->quad, a->q, 4, false);
@@ -91,8 +91,8 @@ struct scales {
 	v16 min[8];
 };
 
-/* Q4_K and Q5_K keep sixteen 6-bit numbers a row in 12 bytes: scales of groups 0-3, 4-7 and minima of groups
- * 0-3 in the low six bits of three 64-byte vectors (4 groups x 16 rows); minima of groups 4-7 in their upper
+/* Q4_K and Q5_K keep sixteen 6-bit numbers a row in 12 bytes: scales of chunks 0-3, 4-7 and minima of chunks
+ * 0-3 in the low six bits of three 64-byte vectors (4 chunks x 16 rows); minima of chunks 4-7 in their upper
  * pairs. */
 KERNEL void unpack_k_scales(const uint8_t *head, struct scales *s)
 {
@@ -122,9 +122,9 @@ KERNEL void unpack_q6_scales(const uint8_t *head, struct scales *s)
 struct layout {
 	enum pack_kind kind;
 	enum shape shape;
-	int groups;     /* a block */
+	int chunks;     /* a block */
 	int head_bytes; /* a block of a panel */
-	int body_bytes; /* a group of a panel */
+	int body_bytes; /* a chunk of a panel */
 };
 
 KERNEL void unpack_block(const struct layout l, const uint8_t *head, struct scales *s)
@@ -145,7 +145,7 @@ KERNEL void unpack_block(const struct layout l, const uint8_t *head, struct scal
 }
 
 KERNEL void unpack_group(const struct layout l, const struct scales *s, int g, const uint8_t *body,
-			 struct wgroup *w)
+			 struct wchunk *w)
 {
 	if (l.shape == SHAPE_HALVES) {
 		w->scale = s->scale[2 * g];
@@ -170,15 +170,15 @@ KERNEL void quant_tile(const struct layout l, const struct product *p, uint32_t 
 		       const int tokens)
 {
 	const uint8_t *head = p->head + panel * p->panel_bytes, *body = p->body + panel * p->panel_bytes;
-	const struct qgroup *acts = (const struct qgroup *)p->acts + t0;
-	float *out = p->out + (size_t)t0 * UNIT_ROWS + panel * PANEL;
+	const struct qchunk *acts = (const struct qchunk *)p->acts + t0;
+	float *out = p->out + (size_t)t0 * SLAB_ROWS + panel * PANEL;
 	v16 sum[QUANT_TILE];
-	EACH(t, tokens) sum[t] = p->first ? v16_set1(0) : v16_load(out + t * UNIT_ROWS);
+	EACH(t, tokens) sum[t] = p->first ? v16_set1(0) : v16_load(out + t * SLAB_ROWS);
 	for (uint32_t b = 0; b < p->depth; b++) {
 		struct scales s;
 		unpack_block(l, head, &s);
-		for (int g = 0; g < l.groups; g++) {
-			struct wgroup w;
+		for (int g = 0; g < l.chunks; g++) {
+			struct wchunk w;
 			if (tokens == 1)
 				EACH(j, l.body_bytes / 64) __builtin_prefetch(body + PREFETCH_AHEAD + 64 * j);
 			unpack_group(l, &s, g, body, &w);
@@ -188,7 +188,7 @@ KERNEL void quant_tile(const struct layout l, const struct product *p, uint32_t 
 		}
 		head += l.head_bytes;
 	}
-	EACH(t, tokens) v16_store(out + t * UNIT_ROWS, sum[t]);
+	EACH(t, tokens) v16_store(out + t * SLAB_ROWS, sum[t]);
 }
 
 /* A tile of any width, cut into widths that have a kernel. */
@@ -213,7 +213,7 @@ KERNEL void quant_product(const struct layout l, const struct product *p)
 	}
 }
 
-/* name, shape, groups a block, bytes of a head, bytes of a body */
+/* name, shape, chunks a block, bytes of a head, bytes of a body */
 #define QUANT_LAYOUTS(X)                \
 	X(Q8_0, SHAPE_8, 1, 32, 512)    \
 	X(Q4_0, SHAPE_4, 1, 32, 256)    \
@@ -224,20 +224,20 @@ KERNEL void quant_product(const struct layout l, const struct product *p)
 	X(Q5_K, SHAPE_MIN, 8, 256, 320) \
 	X(Q6_K, SHAPE_HALVES, 8, 288, 384)
 
-#define QUANT_PRODUCT(name, shape, groups, head_bytes, body_bytes)                                     \
+#define QUANT_PRODUCT(name, shape, chunks, head_bytes, body_bytes)                                     \
 	static void product_##name(const struct product *p)                                            \
 	{                                                                                              \
-		quant_product((struct layout){PACK_##name, shape, groups, head_bytes, body_bytes}, p); \
+		quant_product((struct layout){PACK_##name, shape, chunks, head_bytes, body_bytes}, p); \
 	}
 #ifndef TIER_TILES
 QUANT_LAYOUTS(QUANT_PRODUCT)
 #endif
 
-/* Bytes round half to even; a group with a NaN or an infinity becomes NaN as a whole, one of next to nothing
+/* Bytes round half to even; a chunk with a NaN or an infinity becomes NaN as a whole, one of next to nothing
  * becomes zero. */
-static void quantise(const float *x, uint32_t n, struct qgroup *out, size_t stride)
+static void quantise(const float *x, uint32_t n, struct qchunk *out, size_t stride)
 {
-	for (uint32_t g = 0; g < n; g++, x += GROUP, out += stride) {
+	for (uint32_t g = 0; g < n; g++, x += CHUNK, out += stride) {
 		v16 a = v16_load(x), b = v16_load(x + 16), zero = v16_set1(0);
 		float largest = v16_hmax(v16_max(v16_abs(a), v16_abs(b)));
 		float poison = v16_sum(v16_fma(a, zero, v16_mul(b, zero)));

@@ -20,7 +20,7 @@ struct loading {
 	const struct compute_params *params;
 	uint64_t done;               /* bytes */
 	uint8_t *buffers;            /* (n_threads, buffer_bytes); NULL where nothing is read */
-	uint64_t buffer_bytes;       /* of the largest unit */
+	uint64_t buffer_bytes;       /* of the largest slab */
 	struct hokku_error *errors;  /* (n_threads) */
 	const struct packed *matrix; /* at work */
 	uint32_t first, end;         /* rows of the embedding at work */
@@ -29,8 +29,8 @@ struct loading {
 static void pack_thread(void *arg, uint32_t thread)
 {
 	const struct loading *l = arg;
-	uint64_t n = l->matrix->n_units, threads = l->c->n_threads;
-	pack_units(l->matrix, (uint32_t)(n * thread / threads), (uint32_t)(n * (thread + 1) / threads),
+	uint64_t n = l->matrix->n_slabs, threads = l->c->n_threads;
+	pack_slabs(l->matrix, (uint32_t)(n * thread / threads), (uint32_t)(n * (thread + 1) / threads),
 		   l->buffers ? l->buffers + thread * l->buffer_bytes : NULL, &l->errors[thread]);
 }
 

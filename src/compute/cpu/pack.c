@@ -5,7 +5,7 @@
 /* Lays one block of one row: row's lane of the head and of the bodies, which follow each other. */
 typedef void pack_block_fn(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row);
 
-/* Four columns at a time as a word; what a body makes of the eight words of a group. */
+/* Four columns at a time as a word; what a body makes of the eight words of a chunk. */
 static void put_bytes(const uint32_t w[8], uint8_t *body, uint32_t row)
 {
 	for (int j = 0; j < 8; j++)
@@ -107,7 +107,7 @@ static void pack_q5_1(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t
 	put_five_bits(w, body, row);
 }
 
-/* Scale and minimum of the eight groups: six bits each, in the 12 bytes at s. */
+/* Scale and minimum of the eight chunks: six bits each, in the 12 bytes at s. */
 static void pack_k_head(const uint8_t *src, uint8_t *head, uint32_t row)
 {
 	const uint8_t *s = src + 4;
@@ -128,7 +128,7 @@ static void pack_k_head(const uint8_t *src, uint8_t *head, uint32_t row)
 	}
 }
 
-/* Groups 2 j and 2 j + 1 are the low and the high halves of 32 bytes. */
+/* Chunks 2 j and 2 j + 1 are the low and the high halves of 32 bytes. */
 static void k_group(const uint8_t *quants, int g, uint32_t w[8])
 {
 	memcpy(w, quants + 32 * (g / 2), 32);
@@ -183,7 +183,7 @@ static const struct {
 	enum tensor_type type;
 	uint32_t columns;    /* a block */
 	uint32_t head_bytes; /* a block of a panel; floats: bytes an element */
-	uint32_t body_bytes; /* a group of a panel */
+	uint32_t body_bytes; /* a chunk of a panel */
 	pack_block_fn *pack;
 } kinds[PACK_N_KINDS] = {
 	[PACK_F32] = {TENSOR_F32, 1, 4, 0, NULL},
@@ -227,13 +227,13 @@ bool pack_plan(struct packed *p, const struct weight *w)
 		.rows = w->rows,
 		.cols = w->cols,
 		.n_panels = panels,
-		.n_units = (panels + UNIT_PANELS - 1) / UNIT_PANELS,
+		.n_slabs = (panels + SLAB_PANELS - 1) / SLAB_PANELS,
 		.blocks = w->cols / kinds[kind].columns,
 		.source = w,
 	};
 	if (kinds[kind].pack) {
 		p->body_offset = round_up((size_t)p->blocks * kinds[kind].head_bytes, 64);
-		p->panel_bytes = p->body_offset + (size_t)w->cols / GROUP * kinds[kind].body_bytes;
+		p->panel_bytes = p->body_offset + (size_t)w->cols / CHUNK * kinds[kind].body_bytes;
 	} else {
 		p->panel_bytes = (size_t)w->cols * PANEL * kinds[kind].head_bytes;
 	}
@@ -248,7 +248,7 @@ static void pack_quantised_panel(const struct packed *p, uint32_t panel, const u
 	uint32_t row0 = panel * PANEL, n = w->rows - row0 < PANEL ? w->rows - row0 : PANEL;
 	uint8_t *head = p->data + panel * p->panel_bytes, *body = head + p->body_offset;
 	size_t block_bytes = w->fmt->block_bytes, bodies = kinds[p->kind].body_bytes;
-	bodies *= kinds[p->kind].columns / GROUP;
+	bodies *= kinds[p->kind].columns / CHUNK;
 	for (uint32_t b = 0; b < p->blocks; b++) {
 		for (uint32_t r = 0; r < n; r++) {
 			const uint8_t *row = rows + r * w->row_bytes;
@@ -291,14 +291,14 @@ static void transpose_rest(const uint8_t *from, uint64_t row_bytes, uint32_t n0,
 			memcpy(to + k * stride + r * size, from + r * row_bytes + k * size, size);
 }
 
-/* from: the unit's rows, as in the file. */
-static void pack_float_unit(const struct packed *p, uint32_t unit, const uint8_t *from)
+/* from: the slab's rows, as in the file. */
+static void pack_float_slab(const struct packed *p, uint32_t slab, const uint8_t *from)
 {
 	const struct weight *w = p->source;
-	uint32_t row0 = unit * UNIT_ROWS, n = w->rows - row0 < UNIT_ROWS ? w->rows - row0 : UNIT_ROWS;
-	uint32_t panels = p->n_panels - unit * UNIT_PANELS, size = kinds[p->kind].head_bytes;
-	size_t stride = (panels < UNIT_PANELS ? panels : UNIT_PANELS) * (size_t)PANEL * size;
-	uint8_t *to = p->data + unit * UNIT_PANELS * p->panel_bytes;
+	uint32_t row0 = slab * SLAB_ROWS, n = w->rows - row0 < SLAB_ROWS ? w->rows - row0 : SLAB_ROWS;
+	uint32_t panels = p->n_panels - slab * SLAB_PANELS, size = kinds[p->kind].head_bytes;
+	size_t stride = (panels < SLAB_PANELS ? panels : SLAB_PANELS) * (size_t)PANEL * size;
+	uint8_t *to = p->data + slab * SLAB_PANELS * p->panel_bytes;
 	for (uint32_t k0 = 0; k0 < w->cols; k0 += TRANSPOSE_COLUMNS) {
 		uint32_t end = w->cols - k0 < TRANSPOSE_COLUMNS ? w->cols : k0 + TRANSPOSE_COLUMNS;
 		uint32_t k4 = size == 2 ? k0 + (end - k0) / 4 * 4 : k0, n4 = size == 2 ? n / 4 * 4 : 0;
@@ -313,20 +313,20 @@ static void pack_float_unit(const struct packed *p, uint32_t unit, const uint8_t
 
 uint64_t pack_buffer_bytes(const struct packed *p)
 {
-	return (uint64_t)(p->rows < UNIT_ROWS ? p->rows : UNIT_ROWS) * p->source->row_bytes;
+	return (uint64_t)(p->rows < SLAB_ROWS ? p->rows : SLAB_ROWS) * p->source->row_bytes;
 }
 
-enum hokku_code pack_units(const struct packed *p, uint32_t first, uint32_t end, void *buffer,
+enum hokku_code pack_slabs(const struct packed *p, uint32_t first, uint32_t end, void *buffer,
 			   struct hokku_error *err)
 {
 	const struct weight *w = p->source;
-	for (uint32_t unit = first; unit < end; unit++) {
-		uint32_t row = unit * UNIT_ROWS, n = w->rows - row < UNIT_ROWS ? w->rows - row : UNIT_ROWS;
+	for (uint32_t slab = first; slab < end; slab++) {
+		uint32_t row = slab * SLAB_ROWS, n = w->rows - row < SLAB_ROWS ? w->rows - row : SLAB_ROWS;
 		const uint8_t *rows = weight_rows(w, row, n, buffer, err);
 		if (!rows)
 			return HOKKU_IO_ERROR;
 		if (!kinds[p->kind].pack) {
-			pack_float_unit(p, unit, rows);
+			pack_float_slab(p, slab, rows);
 			continue;
 		}
 		for (uint32_t i = 0; i < n; i += PANEL)
@@ -335,11 +335,11 @@ enum hokku_code pack_units(const struct packed *p, uint32_t first, uint32_t end,
 	return HOKKU_OK;
 }
 
-void pack_address(const struct packed *p, uint32_t unit, uint32_t column, struct product *out)
+void pack_address(const struct packed *p, uint32_t slab, uint32_t column, struct product *out)
 {
-	const uint8_t *panel = p->data + (size_t)unit * UNIT_PANELS * p->panel_bytes;
-	uint32_t left = p->n_panels - unit * UNIT_PANELS;
-	out->panels = left < UNIT_PANELS ? left : UNIT_PANELS;
+	const uint8_t *panel = p->data + (size_t)slab * SLAB_PANELS * p->panel_bytes;
+	uint32_t left = p->n_panels - slab * SLAB_PANELS;
+	out->panels = left < SLAB_PANELS ? left : SLAB_PANELS;
 	out->panel_bytes = p->panel_bytes;
 	if (!kinds[p->kind].pack) {
 		out->head = panel + (size_t)column * out->panels * PANEL * kinds[p->kind].head_bytes;
@@ -347,5 +347,5 @@ void pack_address(const struct packed *p, uint32_t unit, uint32_t column, struct
 		return;
 	}
 	out->head = panel + (size_t)column / kinds[p->kind].columns * kinds[p->kind].head_bytes;
-	out->body = panel + p->body_offset + (size_t)column / GROUP * kinds[p->kind].body_bytes;
+	out->body = panel + p->body_offset + (size_t)column / CHUNK * kinds[p->kind].body_bytes;
 }

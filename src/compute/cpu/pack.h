@@ -2,9 +2,9 @@
  * Weights as the kernels read them. A matrix is cut into panels of PANEL rows; rows that fill the last panel
  * are zero. Bytes stay as many as in the file.
  *
- * Floats: a unit of up to UNIT_PANELS panels is (cols, panels * PANEL) elements in their own format.
+ * Floats: a slab of up to SLAB_PANELS panels is (cols, panels * PANEL) elements in their own format.
  *
- * Quantised: a panel is its heads, one a block, padded to 64 bytes, then its bodies, one a group of GROUP
+ * Quantised: a panel is its heads, one a block, padded to 64 bytes, then its bodies, one a chunk of CHUNK
  * columns. A body is quads: 64 bytes, four columns of each of 16 rows, as unsigned numbers; quad j has
  * columns 4 j .. 4 j + 3.
  *
@@ -14,7 +14,7 @@
  *     six bits    the same as four, then 64 bytes with bits 4 and 5 of quads 0 .. 3, 64 of quads 4 .. 7
  *
  * A head is (16) half floats: the scale, or scale and minimum; then for Q4_K and Q5_K 3 x 64 bytes of six-bit
- * numbers (kernel_quant.h), for Q6_K (16 groups, 16 rows) signed bytes.
+ * numbers (kernel_quant.h), for Q6_K (16 chunks, 16 rows) signed bytes.
  */
 #ifndef COMPUTE_CPU_PACK_H
 #define COMPUTE_CPU_PACK_H
@@ -25,13 +25,13 @@
 struct packed {
 	enum pack_kind kind;
 	uint32_t rows, cols;
-	uint32_t n_panels, n_units;
+	uint32_t n_panels, n_slabs;
 	uint32_t blocks;    /* a row's; columns, for floats */
 	size_t panel_bytes; /* quantised */
 	size_t body_offset; /* from a panel's head to its body */
 	uint64_t bytes;     /* a multiple of 64 */
 	const struct weight *source;
-	uint8_t *data; /* (bytes), aligned to 64, zeroed before pack_units */
+	uint8_t *data; /* (bytes), aligned to 64, zeroed before pack_slabs */
 };
 
 bool pack_is_quantised(enum pack_kind kind);
@@ -39,10 +39,10 @@ bool pack_is_quantised(enum pack_kind kind);
 /* Describes w packed, all but data. False if there is no kernel for its format. */
 bool pack_plan(struct packed *p, const struct weight *w);
 
-/* Lays units first .. end - 1, read into buffer one after another (pack_buffer_bytes; NULL where the source
- * has its data in memory). Different units may be laid by different threads at once, each with a buffer of
+/* Lays slabs first .. end - 1, read into buffer one after another (pack_buffer_bytes; NULL where the source
+ * has its data in memory). Different slabs may be laid by different threads at once, each with a buffer of
  * its own. */
-enum hokku_code pack_units(const struct packed *p, uint32_t first, uint32_t end, void *buffer,
+enum hokku_code pack_slabs(const struct packed *p, uint32_t first, uint32_t end, void *buffer,
 			   struct hokku_error *err);
 uint64_t pack_buffer_bytes(const struct packed *p);
 
@@ -52,7 +52,7 @@ void pack_row(const struct packed *p, uint32_t row, uint8_t *out);
 /* Columns a call of the product may cover must be a multiple of this. */
 uint32_t pack_block_columns(enum pack_kind kind);
 
-/* Fills the weight part of a product: unit `unit`, from column `column`. */
-void pack_address(const struct packed *p, uint32_t unit, uint32_t column, struct product *out);
+/* Fills the weight part of a product: slab `slab`, from column `column`. */
+void pack_address(const struct packed *p, uint32_t slab, uint32_t column, struct product *out);
 
 #endif

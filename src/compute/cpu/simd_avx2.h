@@ -204,7 +204,7 @@ static inline v16i dot4(v16i acc, v64 w, const int8_t *p)
 }
 
 /* Bytes of 128 and more would saturate: multiply |w| by a with w's sign instead, and start from zero. */
-#define dot4_q8_start(group) v16i_set1(0)
+#define dot4_q8_start(chunk) v16i_set1(0)
 static inline v16i dot4_q8(v16i acc, v64 w, const int8_t *p)
 {
 	int32_t four;

@@ -108,7 +108,7 @@ static inline v16i dot4(v16i acc, v64 w, const int8_t *a)
 	return _mm512_dpbusd_epi32(acc, w, _mm512_set1_epi32(four));
 }
 
-#define dot4_q8_start(group) v16i_set1((group)->minus_128)
+#define dot4_q8_start(chunk) v16i_set1((chunk)->minus_128)
 #define dot4_q8              dot4
 
 #endif

@@ -238,7 +238,7 @@ static inline v16i dot4(v16i acc, v64 w, const int8_t *p)
 }
 
 /* Taking 128 away again is flipping the top bit: the bytes are signed then, and the sum starts from zero. */
-#define dot4_q8_start(group) v16i_set1(0)
+#define dot4_q8_start(chunk) v16i_set1(0)
 static inline v16i dot4_q8(v16i acc, v64 w, const int8_t *p)
 {
 	int8x16_t a = four_of(p);

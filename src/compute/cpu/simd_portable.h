@@ -260,7 +260,7 @@ static inline v16i dot4(v16i acc, v64 w, const int8_t *a)
 }
 
 /* The same for bytes that stand for themselves less 128; what acc starts from is dot4_q8_start's business. */
-#define dot4_q8_start(group) v16i_set1((group)->minus_128)
+#define dot4_q8_start(chunk) v16i_set1((chunk)->minus_128)
 static inline v16i dot4_q8(v16i acc, v64 w, const int8_t *a)
 {
 	return dot4(acc, w, a);

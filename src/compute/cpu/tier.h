@@ -4,9 +4,9 @@
  * operation and its order are fixed; so all tiers give the same bits, and so do any number of threads and any
  * cut of a prompt.
  *
- * Weights are laid out in panels of PANEL rows (pack.h); UNIT_PANELS panels are a unit, what a thread takes
+ * Weights are laid out in panels of PANEL rows (pack.h); SLAB_PANELS panels are a slab, what a thread takes
  * at a time. Activations are laid out in tiles: FLOAT_TILE tokens of floats, (cols, tokens), or QUANT_TILE
- * tokens of quantised groups, (cols / GROUP, tokens); a last tile holds fewer and is as narrow as what it
+ * tokens of quantised chunks, (cols / CHUNK, tokens); a last tile holds fewer and is as narrow as what it
  * holds.
  */
 #ifndef COMPUTE_CPU_TIER_H
@@ -20,9 +20,9 @@
 
 enum {
 	PANEL = 16,
-	UNIT_PANELS = 4,
-	UNIT_ROWS = PANEL * UNIT_PANELS,
-	GROUP = 32,
+	SLAB_PANELS = 4,
+	SLAB_ROWS = PANEL * SLAB_PANELS,
+	CHUNK = 32,
 	FLOAT_TILE = 6,
 	QUANT_TILE = 16,
 	PEAK_CHAINS = 12,    /* as many independent sums as hide the latency of a multiply-add */
@@ -31,8 +31,8 @@ enum {
 
 /* 32 activations as bytes: x = d * q, |q| <= 127. The rest are constants that kernels would otherwise compute
  * again for each panel. One cache line. */
-struct qgroup {
-	int8_t q[GROUP];
+struct qchunk {
+	int8_t q[CHUNK];
 	float d;
 	float d_sum;     /* d * (sum of q) */
 	int32_t minus_8; /* -8 * (sum of q): the correction for weights stored 8 too high */
@@ -42,18 +42,18 @@ struct qgroup {
 	int32_t unused;
 };
 
-/* One product: out (n_tokens, UNIT_ROWS) from `panels` panels of weights and one tile of activations.
+/* One product: out (n_tokens, SLAB_ROWS) from `panels` panels of weights and one tile of activations.
  * Sums run over the columns in order; a call may cover part of them (depth), the next goes on from out. */
 struct product {
 	const uint8_t *head; /* quantised: scales, else the weights; first panel */
 	const uint8_t *body; /* quantised: quants */
 	size_t panel_bytes;  /* quantised: from panel to panel, of head and body alike */
-	uint32_t panels;     /* 1 to UNIT_PANELS */
+	uint32_t panels;     /* 1 to SLAB_PANELS */
 	uint32_t depth;      /* columns (float) or blocks (quantised) to sum over */
 	const void *acts;    /* tile, at the first column of this call */
 	uint32_t tokens;     /* of the tile */
 	bool first;          /* out starts from zero */
-	float *out;          /* (tokens, UNIT_ROWS) */
+	float *out;          /* (tokens, SLAB_ROWS) */
 };
 
 /* The rows of one attention call share a KV head. A row is one head of one new token. Keys are stored
@@ -86,8 +86,8 @@ struct cpu_tier {
 	const char *name;
 	bool (*available)(void);
 	void (*product[PACK_N_KINDS])(const struct product *p);
-	/* n groups of x; group g goes to out[g * stride]. */
-	void (*quantise)(const float *x, uint32_t n, struct qgroup *out, size_t stride);
+	/* n chunks of x; chunk g goes to out[g * stride]. */
+	void (*quantise)(const float *x, uint32_t n, struct qchunk *out, size_t stride);
 	/* out = x / sqrt(mean(x^2) + eps) * w; n elements, arrays padded with zeros to a multiple of 16. */
 	void (*rms_norm)(const float *x, const float *w, uint32_t n, float eps, float *out);
 	/* out = act(x) * up, or act(x) where up is NULL; n a multiple of 16. By enum activation_kind. */

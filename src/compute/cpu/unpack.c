@@ -93,7 +93,7 @@ static void unpack_q5_1(const uint8_t *head, const uint8_t *body, uint32_t row, 
 	join_nibbles(w, dst + 8);
 }
 
-/* The first 16 bytes of a block: scale, minimum, and six bits of each for the eight groups. */
+/* The first 16 bytes of a block: scale, minimum, and six bits of each for the eight chunks. */
 static void unpack_k_head(const uint8_t *head, uint32_t row, uint8_t *dst)
 {
 	memcpy(dst, head + 2 * row, 2);
@@ -172,14 +172,14 @@ static unpack_block_fn *const unpackers[PACK_N_KINDS] = {
 void pack_row(const struct packed *p, uint32_t row, uint8_t *out)
 {
 	const struct format *fmt = p->source->fmt;
-	uint32_t unit = row / UNIT_ROWS, in_unit = row % UNIT_ROWS;
-	size_t panel = in_unit / PANEL * p->panel_bytes;
+	uint32_t slab = row / SLAB_ROWS, in_slab = row % SLAB_ROWS;
+	size_t panel = in_slab / PANEL * p->panel_bytes;
 	struct product at;
 	for (uint32_t b = 0; b < p->blocks; b++, out += fmt->block_bytes) {
-		pack_address(p, unit, b * fmt->block_elements, &at);
+		pack_address(p, slab, b * fmt->block_elements, &at);
 		if (unpackers[p->kind])
 			unpackers[p->kind](at.head + panel, at.body + panel, row % PANEL, out);
 		else
-			memcpy(out, at.head + (size_t)in_unit * fmt->block_bytes, fmt->block_bytes);
+			memcpy(out, at.head + (size_t)in_slab * fmt->block_bytes, fmt->block_bytes);
 	}
 }

@@ -310,7 +310,7 @@ static enum hokku_code start(struct cuda *c, const struct compute_params *p, str
 		return rc;
 	c->ledger.device = &c->device;
 	CUDA_TRY(&c->device, err, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
-	rc = ledger_take_piece(&c->ledger, c->weight_bytes, "weights", err);
+	rc = ledger_take_stock(&c->ledger, c->weight_bytes, "weights", err);
 	if (!rc)
 		rc = budget_take_weights(c, &c->ledger, err);
 	if (!rc)

@@ -49,13 +49,13 @@ static enum hokku_code allocate(struct ledger *l, enum ledger_class class, uint6
 	return HOKKU_OK;
 }
 
-enum hokku_code ledger_take_piece(struct ledger *l, uint64_t bytes, const char *what, struct hokku_error *err)
+enum hokku_code ledger_take_stock(struct ledger *l, uint64_t bytes, const char *what, struct hokku_error *err)
 {
 	void *p;
 	enum hokku_code rc = allocate(l, LEDGER_WEIGHTS, bytes, what, &p, err);
 	if (!rc) {
-		l->piece = p;
-		l->piece_left = bytes;
+		l->stock = p;
+		l->stock_left = bytes;
 	}
 	return rc;
 }
@@ -63,13 +63,13 @@ enum hokku_code ledger_take_piece(struct ledger *l, uint64_t bytes, const char *
 static enum hokku_code cut(struct ledger *l, uint64_t bytes, const char *what, void **out,
 			   struct hokku_error *err)
 {
-	if (bytes > l->piece_left)
+	if (bytes > l->stock_left)
 		return err_set(err, HOKKU_INTERNAL,
 			       "%" PRIu64 " bytes of the %s were not counted before they were taken",
-			       bytes - l->piece_left, what);
-	*out = l->piece;
-	l->piece += bytes;
-	l->piece_left -= bytes;
+			       bytes - l->stock_left, what);
+	*out = l->stock;
+	l->stock += bytes;
+	l->stock_left -= bytes;
 	return HOKKU_OK;
 }
 

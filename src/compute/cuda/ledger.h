@@ -4,7 +4,7 @@
  * then on one that takes it.
  *
  * The driver rounds an allocation up to 2 MiB. Classes with many members of a few MiB (weights) are therefore
- * taken in one piece, ledger_take_piece, and their members cut from it.
+ * taken at once, ledger_take_stock, and their members cut from it.
  */
 #ifndef COMPUTE_CUDA_LEDGER_H
 #define COMPUTE_CUDA_LEDGER_H
@@ -20,7 +20,7 @@
 	X(RUNTIME, "runtime")
 /* clang-format on */
 
-enum { LEDGER_ALIGNMENT = 256 }; /* of a member of a piece: its size is rounded up to it */
+enum { LEDGER_ALIGNMENT = 256 }; /* of what is cut from a stock: its size is rounded up to it */
 
 enum ledger_class {
 #define LEDGER_X(name, text) LEDGER_##name,
@@ -42,13 +42,13 @@ struct ledger {
 	size_t n, cap;
 	uint64_t bytes[LEDGER_N_CLASSES];
 	bool overflow;  /* a size that no 64-bit number holds was asked for */
-	uint8_t *piece; /* what is left of it */
-	uint64_t piece_left;
+	uint8_t *stock; /* what is left of it */
+	uint64_t stock_left;
 };
 
 /* Takes at once what ledger_take will be asked for of the class LEDGER_WEIGHTS: `bytes` as a ledger that
  * counts has found them. INSUFFICIENT_VRAM. */
-enum hokku_code ledger_take_piece(struct ledger *l, uint64_t bytes, const char *what,
+enum hokku_code ledger_take_stock(struct ledger *l, uint64_t bytes, const char *what,
 				  struct hokku_error *err);
 
 /* count x size bytes. *out is NULL on a ledger that counts. INSUFFICIENT_VRAM names what was wanted. */

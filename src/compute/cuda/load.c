@@ -49,17 +49,17 @@ struct load_how load_choose(const struct load_list *l, uint64_t room)
 	uint64_t threads = 1 + all / LOAD_THREAD_BYTES;
 	threads = threads < LOAD_THREADS ? threads : LOAD_THREADS;
 	threads = threads < cpus ? threads : cpus;
-	uint64_t piece = all / LOAD_PIECES;
-	piece = piece < LOAD_PIECE_BYTES_MIN ? LOAD_PIECE_BYTES_MIN : piece;
-	piece = piece > LOAD_PIECE_BYTES_MAX ? LOAD_PIECE_BYTES_MAX : piece;
-	piece = piece < largest ? piece : largest;
-	piece = piece < room ? piece : room;
-	piece = piece / LOAD_ALIGNMENT * LOAD_ALIGNMENT;
+	uint64_t parcel = all / LOAD_PARCELS;
+	parcel = parcel < LOAD_PARCEL_BYTES_MIN ? LOAD_PARCEL_BYTES_MIN : parcel;
+	parcel = parcel > LOAD_PARCEL_BYTES_MAX ? LOAD_PARCEL_BYTES_MAX : parcel;
+	parcel = parcel < largest ? parcel : largest;
+	parcel = parcel < room ? parcel : room;
+	parcel = parcel / LOAD_ALIGNMENT * LOAD_ALIGNMENT;
 	least = (least + LOAD_ALIGNMENT - 1) / LOAD_ALIGNMENT * LOAD_ALIGNMENT;
-	piece = piece > least ? piece : least;
-	while (threads > 1 && threads * piece > room)
+	parcel = parcel > least ? parcel : least;
+	while (threads > 1 && threads * parcel > room)
 		threads--;
-	return (struct load_how){(uint32_t)threads, piece};
+	return (struct load_how){(uint32_t)threads, parcel};
 }
 
 /* ---- threads ---- */
@@ -69,13 +69,13 @@ struct loader {
 	const struct load_list *list; /* in the order of the file */
 	const struct compute_params *params;
 	struct load_how how;
-	uint8_t *pinned;  /* (n_threads, LOAD_BUFFERS, piece_bytes) */
-	uint8_t *staging; /* (n_threads, piece_bytes) on the device */
+	uint8_t *pinned;  /* (n_threads, LOAD_BUFFERS, parcel_bytes) */
+	uint8_t *staging; /* (n_threads, parcel_bytes) on the device */
 	uint64_t all;     /* bytes of the file */
 	uint64_t told;    /* to on_progress */
 
 	pthread_mutex_t lock;
-	size_t item; /* of the next piece, */
+	size_t item; /* of the next parcel, */
 	uint32_t row;
 	uint64_t done; /* bytes that are on their way */
 	enum hokku_code rc;
@@ -92,22 +92,22 @@ struct worker {
 	unsigned next; /* buffer */
 };
 
-struct piece {
+struct parcel {
 	const struct load_item *item;
 	uint32_t first, n; /* rows */
 	uint64_t bytes;
 };
 
 /* False: there is none left, or somebody failed. */
-static bool next_piece(struct loader *l, struct piece *p)
+static bool next_parcel(struct loader *l, struct parcel *p)
 {
 	pthread_mutex_lock(&l->lock);
 	bool more = !l->rc && l->item < l->list->n;
 	if (more) {
 		const struct load_item *item = &l->list->items[l->item];
-		uint64_t fit = l->how.piece_bytes / item->w->row_bytes, left = item->w->rows - l->row;
+		uint64_t fit = l->how.parcel_bytes / item->w->row_bytes, left = item->w->rows - l->row;
 		fit = fit < left ? fit / LOAD_ROWS * LOAD_ROWS : left;
-		*p = (struct piece){item, l->row, (uint32_t)fit, fit * item->w->row_bytes};
+		*p = (struct parcel){item, l->row, (uint32_t)fit, fit * item->w->row_bytes};
 		l->row += p->n;
 		if (l->row == item->w->rows) {
 			l->row = 0;
@@ -149,14 +149,14 @@ static void close_worker(struct worker *w)
 		cudaStreamDestroy(w->stream);
 }
 
-/* Reads a piece and queues the rest of its way. */
-static enum hokku_code load_piece(struct worker *w, const struct piece *p, struct hokku_error *err)
+/* Reads a parcel and queues the rest of its way. */
+static enum hokku_code load_parcel(struct worker *w, const struct parcel *p, struct hokku_error *err)
 {
 	const struct loader *l = w->l;
 	const struct cuda_device *d = &l->c->device;
 	unsigned i = w->next;
-	uint8_t *buffer = l->pinned + (w->index * LOAD_BUFFERS + i) * l->how.piece_bytes;
-	uint8_t *staging = l->staging + w->index * l->how.piece_bytes;
+	uint8_t *buffer = l->pinned + (w->index * LOAD_BUFFERS + i) * l->how.parcel_bytes;
+	uint8_t *staging = l->staging + w->index * l->how.parcel_bytes;
 	uint64_t offset = p->item->w->tensor->offset + p->item->w->offset + p->first * p->item->w->row_bytes;
 	if (w->busy[i])
 		CUDA_TRY(d, err, cudaEventSynchronize(w->copied[i]));
@@ -171,7 +171,7 @@ static enum hokku_code load_piece(struct worker *w, const struct piece *p, struc
 	return HOKKU_OK;
 }
 
-/* After each piece of the thread that called load_run, and after all. */
+/* After each parcel of the thread that called load_run, and after all. */
 static enum hokku_code report(struct loader *l, struct hokku_error *err)
 {
 	const struct compute_params *p = l->params;
@@ -191,10 +191,10 @@ static void work(struct worker *w)
 {
 	struct loader *l = w->l;
 	struct hokku_error err = {0};
-	struct piece p;
+	struct parcel p;
 	enum hokku_code rc = open_worker(w, &err);
-	while (!rc && next_piece(l, &p)) {
-		rc = load_piece(w, &p, &err);
+	while (!rc && next_parcel(l, &p)) {
+		rc = load_parcel(w, &p, &err);
 		pthread_mutex_lock(&l->lock);
 		l->done += p.bytes;
 		pthread_mutex_unlock(&l->lock);
@@ -248,13 +248,13 @@ static enum hokku_code take_buffers(struct loader *l, struct hokku_error *err)
 {
 	struct ledger *ledger = &l->c->ledger;
 	void *staging;
-	enum hokku_code rc = ledger_take(ledger, LEDGER_SCRATCH, l->how.n_threads, l->how.piece_bytes,
+	enum hokku_code rc = ledger_take(ledger, LEDGER_SCRATCH, l->how.n_threads, l->how.parcel_bytes,
 					 "loading of weights", &staging, err);
 	l->staging = staging;
 	if (rc)
 		return rc;
 	CUDA_TRY(&l->c->device, err,
-		 cudaMallocHost((void **)&l->pinned, l->how.n_threads * LOAD_BUFFERS * l->how.piece_bytes));
+		 cudaMallocHost((void **)&l->pinned, l->how.n_threads * LOAD_BUFFERS * l->how.parcel_bytes));
 	return HOKKU_OK;
 }
 

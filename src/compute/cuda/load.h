@@ -1,6 +1,6 @@
 /*
- * Weights from the model's file to the device. Threads read pieces of the file into pinned buffers; each
- * piece is copied to the device as it is, and a kernel brings it from there to its place in the path's
+ * Weights from the model's file to the device. Threads read parcels of the file into pinned buffers; each
+ * parcel is copied to the device as it is, and a kernel brings it from there to its place in the path's
  * layout. The host never holds more of the model than the buffers, and computes nothing.
  *
  * A path lists what it wants, an item a matrix; vectors are few and go by load_vector.
@@ -11,14 +11,14 @@
 #include "compute/cuda/cuda.h"
 
 enum {
-	LOAD_ROWS = 8,      /* pieces are whole eights of rows, as far as there are */
-	LOAD_THREADS = 8,   /* at most: one reads 6 GB/s from the page cache, all of them fill a PCIe 5 bus */
-	LOAD_BUFFERS = 2,   /* a thread: one is copied by the device while the next is read */
-	LOAD_PIECES = 1024, /* of a model: larger pieces pay for themselves only where there are more, because
-			     * pinning memory takes up to a millisecond a MiB */
-	LOAD_PIECE_BYTES_MIN = 256 << 10,
-	LOAD_PIECE_BYTES_MAX = 2 << 20,
-	LOAD_ALIGNMENT = 256,         /* of a piece's size: buffers lie one after another */
+	LOAD_ROWS = 8,    /* parcels are whole eights of rows, as far as there are */
+	LOAD_THREADS = 8, /* at most: one reads 6 GB/s from the page cache, all of them fill a PCIe 5 bus */
+	LOAD_BUFFERS = 2, /* a thread: one is copied by the device while the next is read */
+	LOAD_PARCELS = 1024, /* of a model: larger parcels pay for themselves only where there are more,
+			      * because pinning memory takes up to a millisecond a MiB */
+	LOAD_PARCEL_BYTES_MIN = 256 << 10,
+	LOAD_PARCEL_BYTES_MAX = 2 << 20,
+	LOAD_ALIGNMENT = 256,         /* of a parcel's size: buffers lie one after another */
 	LOAD_THREAD_BYTES = 16 << 20, /* of a model: what is worth a thread */
 };
 
@@ -42,10 +42,10 @@ struct load_list {
 /* to must stay until load_run has returned. */
 void load_add(struct load_list *l, const struct weight *w, const void *to, load_place_fn *place);
 
-/* How a list is loaded; device memory for it is n_threads * piece_bytes. */
+/* How a list is loaded; device memory for it is n_threads * parcel_bytes. */
 struct load_how {
 	uint32_t n_threads;
-	uint64_t piece_bytes; /* LOAD_ROWS rows of any item fit */
+	uint64_t parcel_bytes; /* LOAD_ROWS rows of any item fit */
 };
 
 /* room: the device memory that may be used beside the weights. More is used only if eight rows are more. */

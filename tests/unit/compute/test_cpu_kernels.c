@@ -92,7 +92,7 @@ static void matrix_make(struct matrix *m, enum tensor_type type, uint32_t rows, 
 	assert_true(pack_plan(&m->packed, &m->w));
 	assert_true(m->packed.bytes >= n && m->packed.bytes < n + 64 * m->w.row_bytes + 64 * 64);
 	m->packed.data = aligned(m->packed.bytes);
-	assert_int_equal(pack_units(&m->packed, 0, m->packed.n_units, NULL, NULL), HOKKU_OK);
+	assert_int_equal(pack_slabs(&m->packed, 0, m->packed.n_slabs, NULL, NULL), HOKKU_OK);
 	uint8_t *row = malloc(m->w.row_bytes);
 	for (uint32_t r = 0; r < rows; r++) { /* and back again */
 		memset(row, 0xA5, m->w.row_bytes);
@@ -115,22 +115,22 @@ static void multiply(const struct cpu_tier *tier, const struct matrix *m, const 
 {
 	uint32_t cols = m->w.cols, stride = m->packed.n_panels * PANEL;
 	bool quantised = pack_is_quantised(m->packed.kind);
-	struct qgroup *groups = quantised ? aligned(tokens * cols / GROUP * sizeof *groups) : NULL;
+	struct qchunk *chunks = quantised ? aligned(tokens * cols / CHUNK * sizeof *chunks) : NULL;
 	float *floats = quantised ? NULL : aligned(tokens * (size_t)cols * sizeof *floats);
 	for (uint32_t t = 0; t < tokens; t++) {
 		if (quantised)
-			tier->quantise(x + (size_t)t * cols, cols / GROUP, groups + t, tokens);
+			tier->quantise(x + (size_t)t * cols, cols / CHUNK, chunks + t, tokens);
 		for (uint32_t k = 0; k < cols && !quantised; k++)
 			floats[k * tokens + t] = x[(size_t)t * cols + k];
 	}
-	for (uint32_t unit = 0; unit < m->packed.n_units; unit++) {
-		float sums[QUANT_TILE * UNIT_ROWS];
+	for (uint32_t slab = 0; slab < m->packed.n_slabs; slab++) {
+		float sums[QUANT_TILE * SLAB_ROWS];
 		memset(sums, 0xFF, sizeof sums);
 		struct product p;
 		for (uint32_t k = 0; k < cols; k += step) {
-			pack_address(&m->packed, unit, k, &p);
+			pack_address(&m->packed, slab, k, &p);
 			p.depth = (cols - k < step ? cols - k : step) / pack_block_columns(m->packed.kind);
-			p.acts = quantised ? (const void *)(groups + (size_t)k / GROUP * tokens)
+			p.acts = quantised ? (const void *)(chunks + (size_t)k / CHUNK * tokens)
 					   : (const void *)(floats + (size_t)k * tokens);
 			p.tokens = tokens;
 			p.first = k == 0;
@@ -138,10 +138,10 @@ static void multiply(const struct cpu_tier *tier, const struct matrix *m, const 
 			tier->product[m->packed.kind](&p);
 		}
 		for (uint32_t t = 0; t < tokens; t++)
-			memcpy(out + (size_t)t * stride + unit * UNIT_ROWS, sums + t * UNIT_ROWS,
+			memcpy(out + (size_t)t * stride + slab * SLAB_ROWS, sums + t * SLAB_ROWS,
 			       p.panels * PANEL * sizeof *out);
 	}
-	free(groups);
+	free(chunks);
 	free(floats);
 }
 
@@ -150,17 +150,17 @@ static void multiply(const struct cpu_tier *tier, const struct matrix *m, const 
 static void check_product(const struct matrix *m, const float *x, uint32_t tokens, const float *out)
 {
 	uint32_t cols = m->w.cols, stride = m->packed.n_panels * PANEL;
-	struct qgroup *q = aligned(cols / GROUP * sizeof *q + 64);
+	struct qchunk *q = aligned(cols / CHUNK * sizeof *q + 64);
 	for (uint32_t t = 0; t < tokens; t++) {
 		if (pack_is_quantised(m->packed.kind))
-			tiers[0]->quantise(x + (size_t)t * cols, cols / GROUP, q, 1);
+			tiers[0]->quantise(x + (size_t)t * cols, cols / CHUNK, q, 1);
 		for (uint32_t r = 0; r < m->w.rows; r++) {
 			const float *w = m->values + (size_t)r * cols, *a = x + (size_t)t * cols;
 			float got = out[(size_t)t * stride + r], ordered = 0;
 			double exact = 0, size = 0;
 			for (uint32_t k = 0; k < cols; k++) {
 				ordered = fmaf(w[k], a[k], ordered);
-				double y = (double)q[k / GROUP].d * q[k / GROUP].q[k % GROUP];
+				double y = (double)q[k / CHUNK].d * q[k / CHUNK].q[k % CHUNK];
 				exact += w[k] * y;
 				size += fabs(w[k] * y);
 			}
@@ -245,20 +245,20 @@ static void every_format_has_a_kernel(void **state)
 static void quantised_activations(void **state)
 {
 	(void)state;
-	float x[5 * GROUP];
-	for (int i = 0; i < GROUP; i++) {
+	float x[5 * CHUNK];
+	for (int i = 0; i < CHUNK; i++) {
 		x[i] = random_float();
-		x[GROUP + i] = 0;
-		x[2 * GROUP + i] =
+		x[CHUNK + i] = 0;
+		x[2 * CHUNK + i] =
 			(float)(i - 16) * 0.5f; /* halves: ties to even, with a largest of 127 / 2 */
-		x[3 * GROUP + i] = 1e-33f * (float)i;
-		x[4 * GROUP + i] = i == 7 ? NAN : i == 9 ? INFINITY : 1;
+		x[3 * CHUNK + i] = 1e-33f * (float)i;
+		x[4 * CHUNK + i] = i == 7 ? NAN : i == 9 ? INFINITY : 1;
 	}
-	x[2 * GROUP] = -63.5f;
-	x[2 * GROUP + 1] = 31.75f;
-	struct qgroup want[5];
+	x[2 * CHUNK] = -63.5f;
+	x[2 * CHUNK + 1] = 31.75f;
+	struct qchunk want[5];
 	for (size_t i = 0; i < n_tiers; i++) {
-		struct qgroup got[5];
+		struct qchunk got[5];
 		memset(got, 0xFF, sizeof got);
 		tiers[i]->quantise(x, 5, got, 1);
 		if (i == 0)
@@ -270,11 +270,11 @@ static void quantised_activations(void **state)
 	for (int g = 0; g < 4; g++) {
 		float largest = 0;
 		int32_t sum = 0, half = 0;
-		for (int i = 0; i < GROUP; i++)
-			largest = fmaxf(largest, fabsf(x[g * GROUP + i]));
+		for (int i = 0; i < CHUNK; i++)
+			largest = fmaxf(largest, fabsf(x[g * CHUNK + i]));
 		float d = g == 3 ? 0 : largest / 127, inverse = d > 0 ? 127 / largest : 0;
-		for (int i = 0; i < GROUP; i++) {
-			int q = (int)nearbyintf(x[g * GROUP + i] * inverse);
+		for (int i = 0; i < CHUNK; i++) {
+			int q = (int)nearbyintf(x[g * CHUNK + i] * inverse);
 			assert_int_equal(want[g].q[i], q);
 			sum += q;
 			half += i < 16 ? q : 0;

@@ -48,8 +48,8 @@ static void check_format(const struct format *fmt)
 	assert_true(pack_plan(&m, &w));
 	m.data = aligned_alloc(64, m.bytes);
 	memset(m.data, 0, m.bytes);
-	assert_int_equal(pack_units(&m, 0, m.n_units, NULL, NULL), HOKKU_OK);
-	struct qgroup *acts = aligned_alloc(64, QUANT_TILE * w.cols / GROUP * sizeof *acts);
+	assert_int_equal(pack_slabs(&m, 0, m.n_slabs, NULL, NULL), HOKKU_OK);
+	struct qchunk *acts = aligned_alloc(64, QUANT_TILE * w.cols / CHUNK * sizeof *acts);
 	float row[BLOCKS * 256];
 	for (uint32_t t = 0; t < QUANT_TILE; t++) {
 		for (uint32_t k = 0; k < w.cols; k++) {
@@ -57,23 +57,23 @@ static void check_format(const struct format *fmt)
 			rng_words(4, RNG_STREAM_TEST, t * w.cols + k, words);
 			row[k] = (float)(int32_t)words[0];
 		}
-		cpu_tier_portable.quantise(row, w.cols / GROUP, acts + t, QUANT_TILE);
+		cpu_tier_portable.quantise(row, w.cols / CHUNK, acts + t, QUANT_TILE);
 	}
-	float want[QUANT_TILE * UNIT_ROWS], got[QUANT_TILE * UNIT_ROWS];
+	float want[QUANT_TILE * SLAB_ROWS], got[QUANT_TILE * SLAB_ROWS];
 	memset(want, 0, sizeof want);
 	memset(got, 0, sizeof got);
 	for (uint32_t part = 0; part < 2; part++) { /* one block, then the others */
 		uint32_t per_block = pack_block_columns(m.kind), depth = part ? BLOCKS - 1 : 1;
 		struct product p = {.depth = depth, .tokens = QUANT_TILE, .first = !part};
 		pack_address(&m, 0, part * per_block, &p);
-		p.acts = acts + part * per_block / GROUP * QUANT_TILE;
+		p.acts = acts + part * per_block / CHUNK * QUANT_TILE;
 		p.out = want;
 		cpu_tier_portable.product[m.kind](&p);
 		p.out = got;
 		emulated_tiles.product[m.kind](&p);
 	}
 	assert_memory_equal(got, want, sizeof got);
-	assert_true(want[0] != 0 && want[QUANT_TILE * UNIT_ROWS - UNIT_ROWS + ROWS - 1] != 0);
+	assert_true(want[0] != 0 && want[QUANT_TILE * SLAB_ROWS - SLAB_ROWS + ROWS - 1] != 0);
 	free(acts);
 	free(m.data);
 	free(bytes);

@@ -1,4 +1,4 @@
-/* How the decode kernel's work is dealt out (decode_plan.c): every tile of every matrix to one block, batches
+/* How the decode kernel's work is dealt out (decode_plan.c): every tile of every matrix to one block, lots
  * and phases closed, for any number of blocks; and the shared memory that a model takes. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,17 +29,17 @@ static uint32_t phase_of(uint32_t matrix)
 }
 
 struct walk {
-	uint32_t phase, at; /* of the next job: its phase, its place in the batch */
-	bool is_up;         /* an up job must follow its gate job */
-	struct decode_job gate;
+	uint32_t phase, at; /* of the next stint: its phase, its place in the lot */
+	bool is_up;         /* an up stint must follow its gate stint */
+	struct decode_stint gate;
 };
 
-static void check_job(struct walk *w, const struct decode_job *j, uint32_t planes)
+static void check_job(struct walk *w, const struct decode_stint *j, uint32_t planes)
 {
 	assert_int_equal(phase_of(j->matrix), w->phase);
 	if (j->n_tiles)
 		assert_int_equal(j->at, w->at);
-	assert_true(j->at + j->n_tiles <= (planes == 2 ? DECODE_BATCH_FULL : DECODE_BATCH_HALF));
+	assert_true(j->at + j->n_tiles <= (planes == 2 ? DECODE_LOT_FULL : DECODE_LOT_HALF));
 	assert_true(planes == 2 || j->tile % 2 == 0 || j->n_tiles == 1); /* paired: pairs, or one alone */
 	if (j->matrix % DECODE_N_ROLES == DECODE_UP) {
 		assert_true(w->is_up);
@@ -48,9 +48,9 @@ static void check_job(struct walk *w, const struct decode_job *j, uint32_t plane
 	}
 	w->is_up = j->matrix != N_MATRICES - 1 && j->matrix % DECODE_N_ROLES == DECODE_GATE && j->n_tiles;
 	w->gate = *j;
-	w->at = j->last_of_batch ? 0 : w->at + j->n_tiles;
+	w->at = j->last_of_lot ? 0 : w->at + j->n_tiles;
 	if (j->last_of_phase) {
-		assert_true(j->last_of_batch);
+		assert_true(j->last_of_lot);
 		w->phase++;
 	}
 }
@@ -61,20 +61,20 @@ static void check_grid(const struct tile_matrix *m, uint32_t planes, uint32_t gr
 	for (uint32_t i = 0; i < N_MATRICES; i++)
 		assert_non_null(seen[i] = calloc(m[i].n_tiles, 1));
 	for (uint32_t b = 0; b < grid; b++) {
-		uint32_t n = decode_plan_jobs(m, LAYERS, planes, b, grid, NULL);
-		struct decode_job *jobs = calloc(n, sizeof *jobs);
+		uint32_t n = decode_plan_stints(m, LAYERS, planes, b, grid, NULL);
+		struct decode_stint *stints = calloc(n, sizeof *stints);
 		struct walk w = {0};
-		assert_non_null(jobs);
-		assert_int_equal(decode_plan_jobs(m, LAYERS, planes, b, grid, jobs), n);
+		assert_non_null(stints);
+		assert_int_equal(decode_plan_stints(m, LAYERS, planes, b, grid, stints), n);
 		for (uint32_t i = 0; i < n; i++) {
-			check_job(&w, &jobs[i], planes);
-			for (uint32_t t = 0; t < jobs[i].n_tiles; t++) {
-				assert_true(jobs[i].tile + t < m[jobs[i].matrix].n_tiles);
-				seen[jobs[i].matrix][jobs[i].tile + t]++;
+			check_job(&w, &stints[i], planes);
+			for (uint32_t t = 0; t < stints[i].n_tiles; t++) {
+				assert_true(stints[i].tile + t < m[stints[i].matrix].n_tiles);
+				seen[stints[i].matrix][stints[i].tile + t]++;
 			}
 		}
 		assert_int_equal(w.phase, LAYERS * PHASES + 1);
-		free(jobs);
+		free(stints);
 	}
 	for (uint32_t i = 0; i < N_MATRICES; i++) {
 		for (uint32_t t = 0; t < m[i].n_tiles; t++)
@@ -105,7 +105,7 @@ static void every_tile_once(void **state)
 static struct decode_args seven_b(uint32_t planes)
 {
 	return (struct decode_args){.n_layers = 28,
-				    .n_jobs = 300,
+				    .n_stints = 300,
 				    .d_model = 3584,
 				    .k_max = 18944,
 				    .planes = planes,
@@ -125,13 +125,13 @@ static void shared_memory(void **state)
 	assert_true(bytes <= most);
 	assert_int_equal(a.shared.low, a.shared.high); /* one plane: nobody reads it */
 	assert_true(a.shared.ring + 16 * a.ring_bytes == bytes);
-	assert_true(a.ring_bytes >= DECODE_PIECE_BYTES);
+	assert_true(a.ring_bytes >= DECODE_PARCEL_BYTES);
 	assert_int_equal(a.shared.ring % 128, 0);
-	uint32_t least = a.shared.ring + 16 * (DECODE_PIECE_BYTES);
+	uint32_t least = a.shared.ring + 16 * (DECODE_PARCEL_BYTES);
 	assert_true(decode_plan_shared(&a, least, &bytes));
 	assert_false(decode_plan_shared(&a, least - 1, &bytes));
 	assert_false(decode_plan_shared(&a, 1000, &bytes));
-	a.n_jobs = 1 << 20;
+	a.n_stints = 1 << 20;
 	assert_false(decode_plan_shared(&a, most, &bytes));
 	a = seven_b(2);
 	a.k_max = 4864;
@@ -150,20 +150,20 @@ static void balance(void **state)
 	set_tiles(m, tiles, 19008);
 	for (uint32_t planes = 1; planes <= 2; planes++)
 		for (uint32_t b = 0; b < 132; b++) {
-			struct decode_job jobs[200];
-			uint32_t n = decode_plan_jobs(m, LAYERS, planes, b, 132, NULL), got[PHASES] = {0};
+			struct decode_stint stints[200];
+			uint32_t n = decode_plan_stints(m, LAYERS, planes, b, 132, NULL), got[PHASES] = {0};
 			assert_true(n <= 200);
-			decode_plan_jobs(m, LAYERS, planes, b, 132, jobs);
-			for (uint32_t i = 0; i < n && jobs[i].matrix < DECODE_N_ROLES; i++)
-				got[phase_of(jobs[i].matrix)] += jobs[i].n_tiles;
+			decode_plan_stints(m, LAYERS, planes, b, 132, stints);
+			for (uint32_t i = 0; i < n && stints[i].matrix < DECODE_N_ROLES; i++)
+				got[phase_of(stints[i].matrix)] += stints[i].n_tiles;
 			for (uint32_t p = 0; p < PHASES; p++)
 				assert_true(got[p] <= most[p]);
 		}
 }
 
-/* Pieces: whole segments of pairs while those fit, else some units of both tiles; never more than a piece
+/* Parcels: whole segments of pairs while those fit, else some units of both tiles; never more than a parcel
  * holds. */
-static void pieces(void **state)
+static void parcels(void **state)
 {
 	(void)state;
 	static const struct {
@@ -177,7 +177,7 @@ static void pieces(void **state)
 		{112, 272, 0, 4},                    /* 3,808 */
 		{592, 512, 0, 4},                    /* long rows */
 		{14, 1184, 1, 0},                    /* segments of one unit, or none */
-		{74, 1184, 0, 1},  {74, 1680, 0, 1}, /* 3,360: the most that a piece has */
+		{74, 1184, 0, 1},  {74, 1680, 0, 1}, /* 3,360: the most that a parcel has */
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct tile_matrix m = {.n_units = cases[i].units, .unit_bytes = cases[i].bytes};
@@ -185,25 +185,26 @@ static void pieces(void **state)
 		uint32_t longest = (cases[i].units + TILE_SEGMENTS - 1) / TILE_SEGMENTS;
 		assert_int_equal(d.pairs, cases[i].pairs);
 		assert_int_equal(d.units, d.pairs ? longest : cases[i].cut);
-		assert_true(2 * d.unit_bytes * d.units * (d.pairs ? d.pairs : 1) <= DECODE_PIECE_BYTES);
+		assert_true(2 * d.unit_bytes * d.units * (d.pairs ? d.pairs : 1) <= DECODE_PARCEL_BYTES);
 	}
-	/* paired: in whole lines; those that are cut, in groups */
+	/* paired: in whole lines; those that are cut, in bundles */
 	static const struct {
-		uint32_t units, bytes, group, pairs, cut, pair_bytes;
+		uint32_t units, bytes, bundle, pairs, cut, pair_bytes;
 	} paired[] = {
 		{112, 272, 4, 0, 4, 2176 + 1664}, {592, 272, 4, 0, 4, 9 * 2176 + 640},
 		{112, 512, 4, 0, 4, 7168},        {112, 144, 8, 1, 7, 2048},
 		{14, 1184, 1, 1, 1, 0},           {74, 1680, 1, 0, 1, 4 * 3456},
 	};
 	for (size_t i = 0; i < sizeof paired / sizeof paired[0]; i++) {
-		struct tile_matrix m = {
-			.n_units = paired[i].units, .unit_bytes = paired[i].bytes, .group = paired[i].group};
+		struct tile_matrix m = {.n_units = paired[i].units,
+					.unit_bytes = paired[i].bytes,
+					.bundle = paired[i].bundle};
 		struct decode_matrix d = decode_plan_matrix(&m);
 		assert_int_equal(d.pairs, paired[i].pairs);
 		assert_int_equal(d.units, paired[i].cut);
 		assert_int_equal(d.pair_bytes, paired[i].pair_bytes);
-		assert_int_equal(d.group_bytes, tile_group_bytes(d.units, d.unit_bytes));
-		assert_true(d.group_bytes * (d.pairs ? d.pairs : 1) <= DECODE_PIECE_BYTES);
+		assert_int_equal(d.bundle_bytes, tile_bundle_bytes(d.units, d.unit_bytes));
+		assert_true(d.bundle_bytes * (d.pairs ? d.pairs : 1) <= DECODE_PARCEL_BYTES);
 	}
 }
 
@@ -213,7 +214,7 @@ int main(void)
 		cmocka_unit_test(every_tile_once),
 		cmocka_unit_test(shared_memory),
 		cmocka_unit_test(balance),
-		cmocka_unit_test(pieces),
+		cmocka_unit_test(parcels),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * Loading by several threads in pieces of any size, on the emulator: what lies on the device afterwards is
+ * Loading by several threads in parcels of any size, on the emulator: what lies on the device afterwards is
  * the file's weights, in both layouts; a file that shrinks, a device that fails and a caller who has had
  * enough end it, and nothing is left behind.
  */
@@ -38,11 +38,11 @@ static void open_model(struct opened *o, const char *name, const char *format)
 	struct ledger plan = {0};
 	struct cuda_taker count = {&plan, &err, HOKKU_OK}, take = {&o->c.ledger, &err, HOKKU_OK};
 	tile_take_weights(&o->c, &count);
-	assert_int_equal(ledger_take_piece(&o->c.ledger, ledger_total(&plan), "weights", &err), HOKKU_OK);
+	assert_int_equal(ledger_take_stock(&o->c.ledger, ledger_total(&plan), "weights", &err), HOKKU_OK);
 	tile_take_weights(&o->c, &take);
 	assert_int_equal(take.rc, HOKKU_OK);
 	assert_int_equal(ledger_total(&o->c.ledger), ledger_total(&plan));
-	assert_int_equal(o->c.ledger.piece_left, 0);
+	assert_int_equal(o->c.ledger.stock_left, 0);
 }
 
 static void close_model(struct opened *o)
@@ -116,8 +116,8 @@ static void check_all(const struct opened *o)
 	}
 }
 
-/* The least pieces there are, and larger ones; one thread, some, and more than there are pieces. */
-static void threads_and_pieces(void **state)
+/* The least parcels there are, and larger ones; one thread, some, and more than there are parcels. */
+static void threads_and_parcels(void **state)
 {
 	(void)state;
 	static const struct {
@@ -133,7 +133,7 @@ static void threads_and_pieces(void **state)
 			struct load_how how = load_choose(&list, 0);
 			assert_int_equal(how.n_threads, 1);
 			how.n_threads = n_threads;
-			how.piece_bytes = (how.piece_bytes << more) + 256 * more;
+			how.parcel_bytes = (how.parcel_bytes << more) + 256 * more;
 			if (load_run(&o.c, &list, how, &o.params, &err))
 				fail_msg("%s", err.message);
 			assert_null(list.items);
@@ -156,22 +156,22 @@ static void how_is_chosen(void **state)
 	load_add(&list, &small, &to, tile_place);
 	struct load_how how = load_choose(&list, plenty);
 	assert_int_equal(how.n_threads, 1);
-	assert_int_equal(how.piece_bytes, 1792); /* all there is, 1800, but aligned */
+	assert_int_equal(how.parcel_bytes, 1792); /* all there is, 1800, but aligned */
 	load_add(&list, &big, &to, tile_place);
 	how = load_choose(&list, plenty);
 	assert_in_range(how.n_threads, 1, LOAD_THREADS);
-	assert_int_equal(how.piece_bytes, 1049856); /* a 1024th */
+	assert_int_equal(how.parcel_bytes, 1049856); /* a 1024th */
 	uint32_t most = how.n_threads;
-	how = load_choose(&list, 2 * how.piece_bytes);
+	how = load_choose(&list, 2 * how.parcel_bytes);
 	assert_int_equal(how.n_threads, most < 2 ? most : 2);
 	load_add(&list, &wide, &to, tile_place);
 	how = load_choose(&list, 0);
 	assert_int_equal(how.n_threads, 1);
-	assert_int_equal(how.piece_bytes, 1600000); /* four rows: there are no more */
+	assert_int_equal(how.parcel_bytes, 1600000); /* four rows: there are no more */
 	for (int i = 0; i < 20; i++)
 		load_add(&list, &big, &to, tile_place);
 	how = load_choose(&list, plenty);
-	assert_int_equal(how.piece_bytes, LOAD_PIECE_BYTES_MAX);
+	assert_int_equal(how.parcel_bytes, LOAD_PARCEL_BYTES_MAX);
 	free(list.items);
 }
 
@@ -272,7 +272,7 @@ int main(void)
 	snprintf(path, sizeof path, "%s/test_cuda_load.%d.gguf", TEST_BINARY_DIR, (int)getpid());
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(how_is_chosen),
-		cmocka_unit_test(threads_and_pieces),
+		cmocka_unit_test(threads_and_parcels),
 		cmocka_unit_test(a_file_that_shrinks),
 		cmocka_unit_test(failures),
 		cmocka_unit_test(progress),

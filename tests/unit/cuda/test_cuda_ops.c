@@ -11,7 +11,14 @@ static void check_norm(uint32_t cols)
 	float *dx = on_device(x, (size_t)3 * pitch * sizeof *x), *dw = on_device(w, cols * sizeof *w);
 	float *dout = on_device(NULL, n_bytes), *first = NULL;
 	uint32_t *drows = on_device(rows, sizeof rows);
-	const struct plain_norm_args a = {dx, dw, drows, dout, 2, cols, pitch, 1e-5f};
+	const struct plain_norm_args a = {.x = dx,
+					  .weight = dw,
+					  .rows = drows,
+					  .out = dout,
+					  .n = 2,
+					  .cols = cols,
+					  .pitch = pitch,
+					  .eps = 1e-5f};
 	for (uint32_t s = 0; s < N_SCHEDULES; s++) {
 		set_schedule(s);
 		poison_device(dout, n_bytes);

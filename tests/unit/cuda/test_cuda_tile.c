@@ -145,17 +145,17 @@ static void plans(void **state)
 	assert_true(tile_plan(&m, &w, 2));
 	assert_int_equal(m.n_tiles, 18992);
 	assert_int_equal(m.n_units, 74);
-	assert_int_equal(m.group, 0);
+	assert_int_equal(m.bundle, 0);
 	assert_int_equal(tile_bytes(&m), UINT64_C(18992) * 74 * 1680); /* the file's 210 bytes a block */
 	assert_true(tile_plan(&m, &w, 1));
-	assert_int_equal(m.group, 1);
+	assert_int_equal(m.bundle, 1);
 	assert_int_equal(tile_bytes(&m), UINT64_C(18992) / 2 * 74 * 27 * 128); /* 3,360 in whole lines */
 	w = (struct weight){.fmt = format_get(TENSOR_F16), .rows = 9, .cols = 33};
 	assert_true(tile_plan(&m, &w, 2));
 	assert_int_equal(tile_bytes(&m), 2 * 2 * 512);
 	w = (struct weight){.fmt = format_get(TENSOR_Q8_0), .rows = 17, .cols = 3584};
 	assert_true(tile_plan(&m, &w, 1));
-	assert_int_equal(m.group, 4);
+	assert_int_equal(m.bundle, 4);
 	/* segments of seven units: four of each tile, 2,176 bytes, and three, 1,632 in whole lines */
 	assert_int_equal(tile_bytes(&m), 2 * 16 * (2176 + 13 * 128));
 	static const enum tensor_type without[] = {TENSOR_F32, TENSOR_BF16};
@@ -177,7 +177,7 @@ static void places(void **state)
 			struct weight w = {.fmt = format_get(types[i]), .rows = 37, .cols = widths[k / 2]};
 			assert_true(tile_plan(&m, &w, 1 + k % 2));
 			uint8_t *seen = calloc(tile_bytes(&m), 1);
-			uint64_t n_padded = m.group ? 6 : 5;
+			uint64_t n_padded = m.bundle ? 6 : 5;
 			assert_non_null(seen);
 			for (uint32_t s = 0; s < TILE_SEGMENTS; s++)
 				for (uint32_t u = tile_segment(m.n_units, s);

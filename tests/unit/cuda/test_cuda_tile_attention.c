@@ -90,13 +90,13 @@ static struct tile_copy step(const struct world *w, const struct piece *pieces, 
 			       w->noise + ((size_t)pieces[i].seq * w->n_positions + pos) * w->row,
 			       w->row * sizeof *rows);
 		}
-	struct attend_tile *tiles = malloc(attend_most_tiles(n, group) * sizeof *tiles);
-	assert_non_null(tiles);
-	struct attend_plan plan = attend_plan_tiles(tokens, n, group, split, tiles);
-	assert_true(plan.n_wide + plan.n_narrow <= attend_most_tiles(n, group));
+	struct attend_band *bands = malloc(attend_most_bands(n, group) * sizeof *bands);
+	assert_non_null(bands);
+	struct attend_plan plan = attend_plan_bands(tokens, n, group, split, bands);
+	assert_true(plan.n_wide + plan.n_narrow <= attend_most_bands(n, group));
 	float *d_rows = on_device(rows, (size_t)n * w->row * sizeof *rows);
 	struct cuda_token *d_tokens = on_device(tokens, n * sizeof *tokens);
-	struct attend_tile *d_tiles = on_device(tiles, (plan.n_wide + plan.n_narrow) * sizeof *tiles);
+	struct attend_band *d_bands = on_device(bands, (plan.n_wide + plan.n_narrow) * sizeof *bands);
 	size_t q_bytes = (size_t)n * h->n_heads * h->planes * hd * sizeof(uint16_t);
 	uint16_t *dq = on_device(NULL, q_bytes);
 	size_t parts = (size_t)n * h->n_heads * plan.n_splits * (2 + hd);
@@ -115,7 +115,7 @@ static struct tile_copy step(const struct world *w, const struct piece *pieces, 
 	assert_int_equal(tile_rope_kv(&rope, test_stream()), cudaSuccess);
 	struct tile_attention_args a = {.kv = kv,
 					.tokens = d_tokens,
-					.tiles = d_tiles,
+					.bands = d_bands,
 					.q = dq,
 					.out = make_activations(n, h->n_heads * h->head_dim, h->planes),
 					.partial = partial,
@@ -126,12 +126,12 @@ static struct tile_copy step(const struct world *w, const struct piece *pieces, 
 	finish();
 	if (q)
 		*q = from_device(dq, q_bytes);
-	void *const all[] = {d_rows, d_tokens, d_tiles, dq, partial};
+	void *const all[] = {d_rows, d_tokens, d_bands, dq, partial};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		cudaFree(all[i]);
 	free(tokens);
 	free(rows);
-	free(tiles);
+	free(bands);
 	return fetch_activations(&a.out, n);
 }
 
@@ -284,7 +284,7 @@ static void many_splits(void **state)
 	free_world(&w);
 }
 
-/* Tiles cover each (token, head of a KV head's group) once, and none has tokens of two sequences. */
+/* Bands cover each (token, head of a KV head's group) once, and none has tokens of two sequences. */
 static void plans(void **state)
 {
 	(void)state;
@@ -301,25 +301,25 @@ static void plans(void **state)
 							  : 3};
 	for (size_t k = 0; k < sizeof groups / sizeof groups[0]; k++)
 		for (int split = 0; split < 2; split++) {
-			uint32_t group = groups[k], most = attend_most_tiles(N, group);
-			struct attend_tile *tiles = calloc(most, sizeof *tiles);
+			uint32_t group = groups[k], most = attend_most_bands(N, group);
+			struct attend_band *bands = calloc(most, sizeof *bands);
 			uint8_t *seen = calloc(N * group, 1);
-			struct attend_plan plan = attend_plan_tiles(tokens, N, group, split, tiles);
+			struct attend_plan plan = attend_plan_bands(tokens, N, group, split, bands);
 			assert_int_equal(plan.n_splits, 33);
 			assert_true(plan.n_wide + plan.n_narrow <= most);
 			assert_true(split ? plan.n_wide == 0 : plan.n_wide > 0 && plan.n_narrow >= 2);
 			for (uint32_t i = 0; i < plan.n_wide + plan.n_narrow; i++) {
-				assert_in_range(tiles[i].n_rows, 1,
+				assert_in_range(bands[i].n_rows, 1,
 						i < plan.n_wide ? ATTEND_WIDE_ROWS : ATTEND_ROWS);
-				for (uint32_t r = tiles[i].row; r < tiles[i].row + tiles[i].n_rows; r++) {
-					uint32_t token = tiles[i].token + r / group;
-					assert_int_equal(tokens[token].table, tokens[tiles[i].token].table);
+				for (uint32_t r = bands[i].row; r < bands[i].row + bands[i].n_rows; r++) {
+					uint32_t token = bands[i].token + r / group;
+					assert_int_equal(tokens[token].table, tokens[bands[i].token].table);
 					seen[token * group + r % group]++;
 				}
 			}
 			for (uint32_t i = 0; i < N * group; i++)
 				assert_int_equal(seen[i], 1);
-			free(tiles);
+			free(bands);
 			free(seen);
 		}
 }
@@ -331,5 +331,5 @@ int main(void)
 		cmocka_unit_test(attentions),
 		cmocka_unit_test(many_splits),
 	};
-	return cmocka_run_group_tests_name("cuda tile attention", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("cuda band attention", tests, NULL, NULL);
 }

@@ -32,21 +32,21 @@ __device__ void reference_segment(const struct tile_product_args &a, const struc
 			frag_load<FORMAT, FULL>(unit[i], c % chunks, lane, r[i]);
 		}
 		float add[2] = {0, 0};
-		for (uint32_t group = 0; group < (chain ? 1u : (uint32_t)frag_traits<FORMAT>::groups);
-		     group++) {
+		for (uint32_t which = 0; which < (chain ? 1u : (uint32_t)frag_traits<FORMAT>::scales);
+		     which++) {
 			float blk[4] = {0, 0, 0, 0}, *sum = chain ? acc : blk;
 			for (int j = 0; j < 2; j++) {
 				uint32_t m[4] = {r[0][2 * j], r[1][2 * j], r[0][2 * j + 1], r[1][2 * j + 1]};
-				if (!chain && frag_traits<FORMAT>::groups > 1)
+				if (!chain && frag_traits<FORMAT>::scales > 1)
 					for (int i = 0; i < 4; i++)
-						m[i] = frag_in_group(m[i], t, group);
+						m[i] = frag_of_scale(m[i], t, which);
 				const uint16_t *slots = x + 32 * c + 16 * j + 2 * t;
 				mma_f16(sum, m, *reinterpret_cast<const uint32_t *>(slots),
 					*reinterpret_cast<const uint32_t *>(slots + 8));
 			}
 			for (int i = 0; i < 4 && !chain; i++)
 				acc[i] = fmaf(
-					frag_scale<FORMAT>(unit[i / 2], c % chunks, g, group, &add[i / 2]),
+					frag_scale<FORMAT>(unit[i / 2], c % chunks, g, which, &add[i / 2]),
 					blk[i], acc[i]);
 		}
 		for (uint32_t i = 0; i < 4 && !chain && frag_traits<FORMAT>::mins; i++) {

@@ -81,17 +81,18 @@ static struct decode_args describe(const struct cuda *c)
 	return a;
 }
 
-/* Jobs of all blocks, each as many as the longest list; what is left of a list is never reached. */
-static bool list_jobs(const struct cuda *c, struct decode_handle *d)
+/* Stints of all blocks, each as many as the longest list; what is left of a list is never reached. */
+static bool list_stints(const struct cuda *c, struct decode_handle *d)
 {
 	uint32_t n_layers = c->model->hp.n_layers, n = 0;
 	for (uint32_t b = 0; b < d->grid; b++)
-		n = most(n, decode_plan_jobs(d->matrices, n_layers, d->args.planes, b, d->grid, NULL));
-	d->args.n_jobs = n;
-	d->jobs = n ? calloc((size_t)d->grid * n, sizeof *d->jobs) : NULL;
-	for (uint32_t b = 0; b < d->grid && d->jobs; b++)
-		decode_plan_jobs(d->matrices, n_layers, d->args.planes, b, d->grid, d->jobs + (size_t)b * n);
-	return d->jobs != NULL;
+		n = most(n, decode_plan_stints(d->matrices, n_layers, d->args.planes, b, d->grid, NULL));
+	d->args.n_stints = n;
+	d->stints = n ? calloc((size_t)d->grid * n, sizeof *d->stints) : NULL;
+	for (uint32_t b = 0; b < d->grid && d->stints; b++)
+		decode_plan_stints(d->matrices, n_layers, d->args.planes, b, d->grid,
+				   d->stints + (size_t)b * n);
+	return d->stints != NULL;
 }
 
 static enum hokku_code no_memory(struct hokku_error *err)
@@ -109,7 +110,7 @@ static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, struc
 	d->grid = tile_of(c)->n_together;
 	d->args = describe(c);
 	list_matrices(c, d);
-	if (!list_jobs(c, d))
+	if (!list_stints(c, d))
 		return no_memory(err);
 	d->words_bytes = (uint64_t)n_layers * d->args.at.per_layer * sizeof(uint32_t);
 	d->tagged_bytes = decode_tagged_bytes(&d->args, d->grid);
@@ -136,7 +137,7 @@ void decode_destroy(struct decode_handle *d)
 		return;
 	free(d->matrices);
 	free(d->layers);
-	free(d->jobs);
+	free(d->stints);
 	free(d);
 }
 
@@ -146,8 +147,8 @@ void decode_take(const struct cuda *c, struct decode_handle *d, struct cuda_take
 	d->device.matrices = cuda_take(t, LEDGER_SCRATCH, (uint64_t)n_layers * DECODE_N_ROLES + 1,
 				       sizeof(struct decode_matrix), "scratch");
 	d->device.layers = cuda_take(t, LEDGER_SCRATCH, n_layers, sizeof *d->layers, "scratch");
-	d->device.jobs =
-		cuda_take(t, LEDGER_SCRATCH, (uint64_t)d->grid * d->args.n_jobs, sizeof *d->jobs, "scratch");
+	d->device.stints = cuda_take(t, LEDGER_SCRATCH, (uint64_t)d->grid * d->args.n_stints,
+				     sizeof *d->stints, "scratch");
 	for (int i = 0; i < 2; i++)
 		d->words[i] = cuda_take(t, LEDGER_SCRATCH, d->words_bytes, 1, "scratch");
 	d->args.tagged = cuda_take(t, LEDGER_SCRATCH, d->tagged_bytes, 1, "scratch");
@@ -204,8 +205,8 @@ enum hokku_code decode_prepare(struct cuda *c, struct decode_handle *d, struct h
 	if (!rc)
 		rc = send(c, d->device.layers, d->layers, n_layers * sizeof *d->layers, err);
 	if (!rc)
-		rc = send(c, d->device.jobs, d->jobs, (uint64_t)d->grid * d->args.n_jobs * sizeof *d->jobs,
-			  err);
+		rc = send(c, d->device.stints, d->stints,
+			  (uint64_t)d->grid * d->args.n_stints * sizeof *d->stints, err);
 	if (rc)
 		return rc;
 	for (int i = 0; i < 2; i++)
@@ -214,7 +215,7 @@ enum hokku_code decode_prepare(struct cuda *c, struct decode_handle *d, struct h
 	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
 	d->args.matrices = d->device.matrices;
 	d->args.layers = d->device.layers;
-	d->args.jobs = d->device.jobs;
+	d->args.stints = d->device.stints;
 	d->args.output_norm = h->output_norm;
 	d->args.frequency = h->rope_frequency;
 	d->args.embedding = h->embedding;
@@ -231,7 +232,7 @@ bool decode_is_greedy(const struct cuda_draw *draw)
 }
 
 /* Counts the launch. Before tags would come twice, all that are there are emptied, on the stream between two
- * launches; even and odd launches take turns across it, as the sets of words do. */
+ * launches; even and odd launches take shifts across it, as the sets of words do. */
 static enum hokku_code count_launch(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
 	if (d->args.launch >= decode_last_launch(d->args.n_layers)) {

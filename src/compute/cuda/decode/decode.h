@@ -11,9 +11,9 @@ struct decode_handle {
 	uint32_t grid, shared_bytes;
 	struct tile_matrix *matrices; /* (n_layers * DECODE_N_ROLES + 1) */
 	struct decode_layer *layers;  /* (n_layers) */
-	struct decode_job *jobs;      /* (grid, n_jobs) */
+	struct decode_stint *stints;  /* (grid, n_stints) */
 	struct {                      /* the same on the device */
-		void *matrices, *layers, *jobs;
+		void *matrices, *layers, *stints;
 	} device;
 	uint32_t *words[2]; /* device (n_layers * per_layer): of even and odd launches, all DECODE_EMPTY at
 			       first */

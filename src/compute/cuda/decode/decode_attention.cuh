@@ -18,7 +18,7 @@ enum {
 	COLUMN_ROWS = FULL ? 1 : 2, /* columns that a lane of a warp that adds up has */
 	WARP_COLUMNS = 8 * COLUMN_ROWS,
 	ALL_COLUMNS = (DECODE_WARPS - SCORE_WARPS) * WARP_COLUMNS,
-	HEAD_TILES = DECODE_MAX_GROUP / 8,
+	HEAD_EIGHTS = DECODE_MAX_GROUP / 8,
 	KV_BLOCKS = SPLIT / KV_BLOCK, /* of a split */
 };
 
@@ -217,9 +217,9 @@ __device__ __forceinline__ void put_two(const struct block *b, uint8_t *to, uint
 	}
 }
 
-/* Waits for the new token's q (and k, v) and turns them: a thread two pairs of columns. */
+/* Waits for the new token's q (and k, v) and shifts them: a thread two pairs of columns. */
 template <int CHUNKS>
-__device__ __forceinline__ void take_query(const struct block *b, uint32_t l, uint32_t words,
+__device__ __forceinline__ void receive_query(const struct block *b, uint32_t l, uint32_t words,
 					   const struct item *it)
 {
 	typedef head_shape<CHUNKS> shape;
@@ -248,10 +248,10 @@ __device__ __forceinline__ void take_query(const struct block *b, uint32_t l, ui
 		float p0 = __uint_as_float(u.x), q0 = __uint_as_float(neox ? v.x : u.y);
 		float p1 = __uint_as_float(neox ? u.y : v.x), q1 = __uint_as_float(v.y);
 		bool turned = r <= group;
-		uint32_t x0 = split_half(turned ? p0 * c.x - q0 * s.x : p0),
-			 y0 = split_half(turned ? q0 * c.x + p0 * s.x : q0);
-		uint32_t x1 = split_half(turned ? p1 * c.y - q1 * s.y : p1),
-			 y1 = split_half(turned ? q1 * c.y + p1 * s.y : q1);
+		uint32_t x0 = to_halves(turned ? p0 * c.x - q0 * s.x : p0),
+			 y0 = to_halves(turned ? q0 * c.x + p0 * s.x : q0);
+		uint32_t x1 = to_halves(turned ? p1 * c.y - q1 * s.y : p1),
+			 y1 = to_halves(turned ? q1 * c.y + p1 * s.y : q1);
 		put_two<CHUNKS>(b, to, r, first, x0, neox ? x1 : y0);
 		put_two<CHUNKS>(b, to, r, second, neox ? y0 : x1, y1);
 	}
@@ -471,7 +471,7 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 #pragma unroll
 	for (uint32_t k = 0; k < 2 * COLUMN_ROWS; k++) {
 		uint32_t e = k % 2, r = k / 2,
-			 v = word_of_halves(split_half(close_chains(&d, r, e) * inverse[e]), 4);
+			 v = word_of_halves(to_halves(close_chains(&d, r, e) * inverse[e]), 4);
 		if (row + e < a->group && column + 8 * r < a->head_dim && column % WORD_NUMBERS == 0)
 			publish(b, at + (e * a->head_dim + 8 * r) / WORD_NUMBERS, v);
 	}
@@ -506,7 +506,7 @@ __device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint3
 		total_sum = fmaf(total_sum, before, sum * now);
 		total = fmaf(total, before, out * now);
 	}
-	uint32_t v = word_of_halves(split_half(attend_finish(total, total_sum)), 1);
+	uint32_t v = word_of_halves(to_halves(attend_finish(total, total_sum)), 1);
 	if (b->thread < a->head_dim && column % WORD_NUMBERS == 0)
 		publish(b, words + a->at.attended + (head * a->head_dim + column) / WORD_NUMBERS, v);
 }
@@ -516,16 +516,16 @@ template <int CHUNKS>
 __device__ __forceinline__ void score_all(const struct block *b, const struct item *it, struct fragments *f)
 {
 	struct operands o;
-	float v[HEAD_TILES][4] = {};
+	float v[HEAD_EIGHTS][4] = {};
 	patch_keys<CHUNKS>(b, it, f);
 	arrange<CHUNKS, PLANES>(f, &o);
 #pragma unroll
-	for (uint32_t i = 0; i < HEAD_TILES; i++)
+	for (uint32_t i = 0; i < HEAD_EIGHTS; i++)
 		if (8 * i < b->a->group)
 			score<CHUNKS>(b, it, i, &o, v[i]);
 	sync_workers();
 #pragma unroll
-	for (uint32_t i = 0; i < HEAD_TILES; i++)
+	for (uint32_t i = 0; i < HEAD_EIGHTS; i++)
 		if (8 * i < b->a->group)
 			soften(b, i, v[i]);
 	sync_workers();
@@ -566,7 +566,7 @@ template <int CHUNKS> __device__ __forceinline__ void attend(struct block *b, ui
 		fetch_keys<CHUNKS>(b, l, &it, &f);
 	else if (column < (uint32_t)head_shape<CHUNKS>::HD)
 		fetch_values<CHUNKS>(b, l, &it, column, &f);
-	take_query<CHUNKS>(b, l, words, &it);
+	receive_query<CHUNKS>(b, l, words, &it);
 	sync_workers();
 	if (scores)
 		score_all<CHUNKS>(b, &it, &f);

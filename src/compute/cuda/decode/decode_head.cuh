@@ -15,7 +15,7 @@ struct best {
 	uint32_t id;
 };
 
-__device__ __forceinline__ void take_better(struct best *a, float logit, uint32_t id)
+__device__ __forceinline__ void keep_better(struct best *a, float logit, uint32_t id)
 {
 	if (logit > a->logit || (logit == a->logit && id < a->id)) {
 		a->logit = logit;
@@ -29,7 +29,7 @@ __device__ __forceinline__ void block_best(const struct block *b, struct best *o
 	for (int bit = 16; bit >= 1; bit /= 2) {
 		float logit = __shfl_xor_sync(FULL_WARP, own->logit, bit);
 		uint32_t id = __shfl_xor_sync(FULL_WARP, own->id, bit);
-		take_better(own, logit, id);
+		keep_better(own, logit, id);
 	}
 	float *logits = reinterpret_cast<float *>(shared_reduce(b));
 	uint32_t *ids = reinterpret_cast<uint32_t *>(shared_reduce(b)) + DECODE_WARPS;
@@ -40,7 +40,7 @@ __device__ __forceinline__ void block_best(const struct block *b, struct best *o
 	}
 	sync_workers();
 	for (uint32_t w = 0; w < DECODE_WARPS; w++)
-		take_better(own, logits[w], ids[w]);
+		keep_better(own, logits[w], ids[w]);
 	sync_workers();
 }
 
@@ -61,14 +61,14 @@ __device__ __forceinline__ unsigned long long block_grains(const struct block *b
 /* The block's rows of the output matrix: from *first on, n. */
 __device__ __forceinline__ uint32_t own_rows(const struct block *b, uint32_t *first)
 {
-	const struct decode_job *jobs = shared_jobs(b);
-	uint32_t i = b->job - 1, end;
-	if (jobs[i].n_tiles == 0)
+	const struct decode_stint *stints = shared_stints(b);
+	uint32_t i = b->stint - 1, end;
+	if (stints[i].n_tiles == 0)
 		return 0;
-	end = (jobs[i].tile + jobs[i].n_tiles) * TILE_ROWS;
-	while (jobs[i - 1].matrix == jobs[i].matrix)
+	end = (stints[i].tile + stints[i].n_tiles) * TILE_ROWS;
+	while (stints[i - 1].matrix == stints[i].matrix)
 		i--;
-	*first = jobs[i].tile * TILE_ROWS;
+	*first = stints[i].tile * TILE_ROWS;
 	return least(end, b->a->n_vocab) - *first;
 }
 
@@ -85,14 +85,14 @@ __device__ __forceinline__ void draw_greedy(const struct block *b)
 	struct best own = {-INFINITY, CUDA_NOTHING};
 	sync_workers(); /* all rows are written */
 	for (uint32_t i = t; i < n; i += WORKERS)
-		take_better(&own, logit_clean(a->logits[first + i]), first + i);
+		keep_better(&own, logit_clean(a->logits[first + i]), first + i);
 	block_best(b, &own);
 	if (t == 0) {
 		store_tagged(mine, __float_as_uint(own.logit), a->launch);
 		store_tagged(mine + 1, own.id, a->launch);
 	}
 	for (uint32_t i = t; i < gridDim.x; i += WORKERS)
-		take_better(&own, __uint_as_float(await_value(a->tagged + 4 * i, a->launch)),
+		keep_better(&own, __uint_as_float(await_value(a->tagged + 4 * i, a->launch)),
 			    await_value(a->tagged + 4 * i + 1, a->launch));
 	block_best(b, &own);
 	bool none = !(own.logit > -INFINITY);

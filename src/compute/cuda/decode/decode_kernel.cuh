@@ -27,15 +27,15 @@ namespace
 
 enum phase { PHASE_QKV, PHASE_O, PHASE_GATE_UP, PHASE_DOWN, PHASE_HEAD, PHASES_A_LAYER = 4 };
 
-/* The row whose sum this thread finishes in a batch, known before the sums are. A thread for each plane of a
+/* The row whose sum this thread finishes in a lot, known before the sums are. A thread for each plane of a
  * row; of gate and up for each plane of both. */
 struct target {
-	uint32_t place; /* of the row among the batch's rows; CUDA_NOTHING: none */
+	uint32_t place; /* of the row among the lot's rows; CUDA_NOTHING: none */
 	uint32_t word;  /* where it goes; of the output matrix: its row */
 	float bias;
 };
 
-__device__ __forceinline__ void aim_qkv(const struct block *b, const struct decode_job *j, uint32_t l,
+__device__ __forceinline__ void aim_qkv(const struct block *b, const struct decode_stint *j, uint32_t l,
 					uint32_t words, uint32_t row, struct target *to)
 {
 	const struct decode_args *a = b->a;
@@ -50,11 +50,11 @@ __device__ __forceinline__ struct target find_target(const struct block *b, uint
 						     uint32_t words)
 {
 	const struct decode_args *a = b->a;
-	const struct decode_job *j = &shared_jobs(b)[b->job];
+	const struct decode_stint *j = &shared_stints(b)[b->stint];
 	uint32_t t = b->thread, place = t / PLANES / (phase == PHASE_GATE_UP ? 2 : 1), tile = place / 8;
 	struct target to = {CUDA_NOTHING, 0, 0.0f};
-	if (FULL ? phase == PHASE_QKV : phase != PHASE_GATE_UP) /* the batch may be of several jobs */
-		while (!j->last_of_batch && tile >= (uint32_t)j->at + j->n_tiles)
+	if (FULL ? phase == PHASE_QKV : phase != PHASE_GATE_UP) /* the lot may be of several stints */
+		while (!j->last_of_lot && tile >= (uint32_t)j->at + j->n_tiles)
 			j++;
 	if (tile >= (uint32_t)j->at + j->n_tiles)
 		return to;
@@ -85,7 +85,7 @@ __device__ __forceinline__ struct target find_target(const struct block *b, uint
 /* Adds up the segments of the thread's plane of its row, then the planes; all threads of a warp call. */
 __device__ __forceinline__ float add_segments(const struct block *b, uint32_t part_at, uint32_t place)
 {
-	enum { SEGMENT = BATCH * TILE_SUMS };
+	enum { SEGMENT = LOT * TILE_SUMS };
 	const float *part =
 		shared_part(b) + part_at * TILE_SEGMENTS * SEGMENT + place * PLANES + b->thread % PLANES;
 	float v[TILE_SEGMENTS], sum = 0;
@@ -107,7 +107,7 @@ __device__ __forceinline__ void finish_row(const struct block *b, const struct t
 	float y = add_segments(b, part_at, to->place);
 	if (phase == PHASE_GATE_UP) {
 		float up = __shfl_xor_sync(FULL_WARP, y, PLANES);
-		uint32_t word = word_of_halves(split_half(a16_gated(y, up)), 2);
+		uint32_t word = word_of_halves(to_halves(a16_gated(y, up)), 2);
 		if (to->place != CUDA_NOTHING && b->thread % 4 == 0)
 			publish(b, to->word, word);
 		return;
@@ -138,7 +138,7 @@ template <int FORMAT> __device__ __forceinline__ void embed(const struct block *
 	}
 }
 
-__device__ __forceinline__ void take_token(const struct block *b)
+__device__ __forceinline__ void embed_token(const struct block *b)
 {
 	uint32_t token = (uint32_t)(b->a->fed ? *b->a->fed : b->a->token);
 	if (token >= b->a->n_vocab) /* nothing could be drawn: what follows is thrown away */
@@ -168,7 +168,7 @@ __device__ __forceinline__ void clear(void *to, uint32_t bytes)
 __device__ __forceinline__ void place_block(struct block *b, const struct decode_args *a)
 {
 	b->a = a;
-	b->job = b->part_at = 0;
+	b->stint = b->part_at = 0;
 	know_thread(b);
 	b->ring = (struct ring){};
 }
@@ -180,13 +180,13 @@ __device__ __forceinline__ void prepare(struct block *b)
 	SHARED(unsigned char, base);
 	copy_in(base + a->shared.matrices, a->matrices,
 		(a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct decode_matrix));
-	copy_in(base + a->shared.jobs, a->jobs + (uint64_t)blockIdx.x * a->n_jobs,
-		a->n_jobs * (uint32_t)sizeof(struct decode_job));
+	copy_in(base + a->shared.stints, a->stints + (uint64_t)blockIdx.x * a->n_stints,
+		a->n_stints * (uint32_t)sizeof(struct decode_stint));
 	/* each warp its own ring's: one after another, they would take microseconds */
 	if (b->warp < (uint32_t)DECODE_WARPS) {
-		if (b->lane < PIECES)
-			barrier_init(place_in_shared(shared_bars(b) + b->warp * PIECES + b->lane), 1);
-		if (b->lane == PIECES && b->warp < (uint32_t)STREAM_WARPS)
+		if (b->lane < PARCELS)
+			barrier_init(place_in_shared(shared_bars(b) + b->warp * PARCELS + b->lane), 1);
+		if (b->lane == PARCELS && b->warp < (uint32_t)STREAM_WARPS)
 			barrier_init(wake_barrier(b, b->warp), 1);
 		if (b->lane == 0)
 			shared_done(b)[b->warp] = 0;
@@ -209,51 +209,51 @@ template <int CHUNKS> __device__ __forceinline__ void begin(struct block *b)
 		shared_turn(b)[a->hd / 2 + i] = sinf(angle);
 	}
 	place_item<CHUNKS>(b, first_item());
-	take_token(b);
+	embed_token(b);
 	sync_workers();
 }
 
 /* What the product of a phase multiplies. */
-__device__ __forceinline__ void take_operand(struct block *b, uint32_t phase, uint32_t l, uint32_t words,
+__device__ __forceinline__ void receive_operand(struct block *b, uint32_t phase, uint32_t l, uint32_t words,
 					     bool has_work, bool mins)
 {
 	const struct decode_args *a = b->a;
 	uint32_t down = words - a->at.per_layer + a->at.down; /* of the layer before */
 	switch (phase) {
 	case PHASE_QKV:
-		take_norm(b, l ? down : CUDA_NOTHING, a->layers[l].attn_norm, mins);
+		receive_norm(b, l ? down : CUDA_NOTHING, a->layers[l].attn_norm, mins);
 		break;
 	case PHASE_O:
 		if (has_work)
-			take_packed(b, words + a->at.attended, a->q_dim, mins);
+			receive_packed(b, words + a->at.attended, a->q_dim, mins);
 		break;
 	case PHASE_GATE_UP:
-		take_norm(b, words + a->at.o, a->layers[l].ffn_norm, mins);
+		receive_norm(b, words + a->at.o, a->layers[l].ffn_norm, mins);
 		break;
 	case PHASE_DOWN:
 		if (has_work)
-			take_packed(b, words + a->at.hidden, a->d_ff, mins);
+			receive_packed(b, words + a->at.hidden, a->d_ff, mins);
 		break;
 	case PHASE_HEAD:
-		take_norm(b, down, a->output_norm, mins);
+		receive_norm(b, down, a->output_norm, mins);
 		break;
 	}
 }
 
-/* The batches of a phase, each a run of jobs whose rows are finished together. */
+/* The lots of a phase, each a run of stints whose rows are finished together. */
 template <uint32_t FORMATS>
 __device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint32_t l, uint32_t words)
 {
 	remember(b);
 	struct task k = next_task(b);
 	struct target to = find_target(b, phase, l, words);
-	bool has_work = k.job.n_tiles != 0;
-	take_operand(b, phase, l, words, has_work, k.job.mins);
-	b->job++;
+	bool has_work = k.stint.n_tiles != 0;
+	receive_operand(b, phase, l, words, has_work, k.stint.mins);
+	b->stint++;
 	while (has_work) {
-		run_job<FORMATS>(b, &k);
-		struct decode_job done = k.job;
-		if (done.last_of_batch) {
+		run_stint<FORMATS>(b, &k);
+		struct decode_stint done = k.stint;
+		if (done.last_of_lot) {
 			uint32_t part_at = b->part_at;
 			b->part_at ^= 1;
 			sync_workers();
@@ -262,9 +262,9 @@ __device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint3
 		if (done.last_of_phase)
 			break;
 		k = next_task(b);
-		if (done.last_of_batch)
+		if (done.last_of_lot)
 			to = find_target(b, phase, l, words);
-		b->job++;
+		b->stint++;
 	}
 	keep(b);
 }

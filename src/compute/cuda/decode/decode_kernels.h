@@ -1,7 +1,7 @@
 /*
  * One token of one sequence in one launch: a cooperative kernel with a block on every multiprocessor that
- * runs the model from the embedding to the logits. Blocks pass activations on through words in global memory
- * (no barrier over the grid); weights stream through shared memory ahead of the work. C and CUDA C.
+ * stretches the model from the embedding to the logits. Blocks pass activations on through words in global
+ * memory (no barrier over the grid); weights stream through shared memory ahead of the work. C and CUDA C.
  */
 #ifndef COMPUTE_CUDA_DECODE_KERNELS_H
 #define COMPUTE_CUDA_DECODE_KERNELS_H
@@ -13,16 +13,16 @@ extern "C" {
 #endif
 
 enum {
-	DECODE_BATCH_FULL = 10, /* tiles whose sums are added up together */
-	DECODE_BATCH_HALF = 20,
+	DECODE_LOT_FULL = 10, /* tiles whose sums are added up together */
+	DECODE_LOT_HALF = 20,
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
 	DECODE_ROW_PAD = 32, /* halves after a row of attention's operands: eight lanes then read all banks */
 	DECODE_ZEROS = 8 * TILE_CHUNK, /* halves: as much as is read from one place in an operand */
 	DECODE_STREAM_WARPS = 4,
-	DECODE_PIECES = 8, /* of weights in flight for a segment, at most */
+	DECODE_PARCELS = 8, /* of weights in flight for a segment, at most */
 	DECODE_GOOD_BYTES =
-		2560, /* of a piece of whole segments: smaller ones cost more, larger ones come later */
-	DECODE_PIECE_BYTES = 4096, /* of others: two copies, which should not be small */
+		2560, /* of a parcel of whole segments: smaller ones cost more, larger ones come later */
+	DECODE_PARCEL_BYTES = 4096, /* of others: two copies, which should not be small */
 };
 
 /* A word that nobody has written: not a number that the kernel makes. */
@@ -42,32 +42,33 @@ enum decode_role {
 
 /*
  * A matrix as the decode kernel reads it: tiles two by two, as the sixteen rows of a tensor-core product, in
- * *pieces* that a copy brings to shared memory. Where a segment of two tiles fits in a piece, a piece is
+ * *parcels* that a copy brings to shared memory. Where a segment of two tiles fits in a parcel, a parcel is
  * whole segments of `pairs` pairs (`units`: in the longest); else `units` units of the one tile, then those
  * of the other (pairs is 0). Where segments differ in length, warps change segments from pair to pair
- * (`turns`; decode_segment).
+ * (`shifts`; decode_segment).
  *
- * HALF: the matrix is paired (tile_layout.h), and such a piece is a group, or groups that are whole segments.
+ * HALF: the matrix is paired (tile_layout.h), and such a parcel is a bundle, or bundles that are whole
+ * segments.
  */
 struct decode_matrix {
 	const uint8_t *data;
 	uint32_t rows, n_units;
-	uint32_t pair_bytes;  /* HALF: a pair's segment of n_units / TILE_SEGMENTS units, */
-	uint16_t more_bytes;  /* what one unit more takes, */
-	uint16_t group_bytes; /* and a piece of `units` */
+	uint32_t pair_bytes;   /* HALF: a pair's segment of n_units / TILE_SEGMENTS units, */
+	uint16_t more_bytes;   /* what one unit more takes, */
+	uint16_t bundle_bytes; /* and a parcel of `units` */
 	uint16_t unit_bytes;
 	uint8_t format, chunks; /* chunks: of 32 columns, in a unit */
 	uint8_t pairs, units;
-	uint8_t turns;
+	uint8_t shifts;
 };
 
-/* Tiles of one matrix that a block works on, in the order it does. A batch ends where `last_of_batch`. */
-struct decode_job {
+/* Tiles of one matrix that a block works on, in the order it does. A lot ends where `last_of_lot`. */
+struct decode_stint {
 	uint32_t tile; /* first */
 	uint16_t matrix;
 	uint8_t n_tiles; /* 0: the block has nothing to do here */
-	uint8_t at : 5;  /* place of the first among the batch's tiles */
-	uint8_t last_of_batch : 1;
+	uint8_t at : 5;  /* place of the first among the lot's tiles */
+	uint8_t last_of_lot : 1;
 	uint8_t last_of_phase : 1;
 	uint8_t mins : 1; /* FULL: the phase needs the sums of its activations */
 };
@@ -84,18 +85,18 @@ struct decode_words {
 
 /* Offsets of a block's shared memory (decode_block.cuh); decode_plan_shared fills them. */
 struct decode_shared {
-	uint32_t matrices, jobs, x, high, low, zeros, sums, part, peaks, p16, query, fresh, turn, table,
+	uint32_t matrices, stints, x, high, low, zeros, sums, part, peaks, p16, query, fresh, turn, table,
 		reduce, bars, notes, done, kept, ring;
 };
 
 struct decode_args {
 	const struct decode_matrix *matrices; /* device (n_layers * DECODE_N_ROLES + 1) */
-	const struct decode_job *jobs;        /* device (grid, n_jobs) */
+	const struct decode_stint *stints;    /* device (grid, n_stints) */
 	const struct decode_layer *layers;    /* device (n_layers) */
 	const float *output_norm;             /* (d_model) */
 	const float *frequency;               /* (head_dim / 2), RoPE */
 	struct tile_matrix embedding;
-	uint32_t n_jobs, n_layers;
+	uint32_t n_stints, n_layers;
 	uint32_t d_model, q_dim, kv_dim, d_ff, n_vocab;
 	uint32_t n_heads, n_kv_heads, head_dim, hd; /* hd: head_dim padded to 32 */
 	uint32_t group;                             /* query heads on a KV head */

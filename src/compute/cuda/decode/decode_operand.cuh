@@ -64,7 +64,7 @@ __device__ __forceinline__ void put_words(const struct block *b, uint32_t i, uin
 		reinterpret_cast<uint4 *>(shared_high(b))[i] = v;
 }
 
-__device__ __forceinline__ void take_packed(const struct block *b, uint32_t at, uint32_t k, bool mins)
+__device__ __forceinline__ void receive_packed(const struct block *b, uint32_t at, uint32_t k, bool mins)
 {
 	enum { AT_ONCE = FULL ? 4 : 5 };
 	uint32_t n = k / (4 * WORD_NUMBERS);
@@ -104,18 +104,18 @@ __device__ __forceinline__ void put_normed(const struct block *b, uint32_t colum
 					   float4 w)
 {
 	put_four(b, column,
-		 make_uint4(split_half(x.x * scale * w.x), split_half(x.y * scale * w.y),
-			    split_half(x.z * scale * w.z), split_half(x.w * scale * w.w)));
+		 make_uint4(to_halves(x.x * scale * w.x), to_halves(x.y * scale * w.y),
+			    to_halves(x.z * scale * w.z), to_halves(x.w * scale * w.w)));
 }
 
-__device__ __forceinline__ float4 group_of(const float *p, uint32_t i)
+__device__ __forceinline__ float4 four_of(const float *p, uint32_t i)
 {
 	return *reinterpret_cast<const float4 *>(p + 4 * i);
 }
 
-/* The thread's groups of x are raised by the words at `at` (unless CUDA_NOTHING); returns their squares' sum,
- * in the order of the groups. The first groups stay in kept. */
-__device__ __forceinline__ float raise_groups(struct block *b, uint32_t at, float4 kept[NORM_KEPT])
+/* The thread's fours of x are raised by the words at `at` (unless CUDA_NOTHING); returns their squares' sum,
+ * in the order of the fours. The first stay in kept. */
+__device__ __forceinline__ float raise_fours(struct block *b, uint32_t at, float4 kept[NORM_KEPT])
 {
 	uint32_t t = b->thread, n = b->a->d_model / 4;
 	const uint32_t *words = b->a->now + at;
@@ -127,7 +127,7 @@ __device__ __forceinline__ float raise_groups(struct block *b, uint32_t at, floa
 		if (t + q * WORKERS < n) {
 			if (add)
 				v[q] = load_words(words + 4 * (t + q * WORKERS));
-			kept[q] = group_of(shared_x(b), t + q * WORKERS);
+			kept[q] = four_of(shared_x(b), t + q * WORKERS);
 		}
 #pragma unroll
 	for (uint32_t q = 0; q < NORM_KEPT; q++)
@@ -140,7 +140,7 @@ __device__ __forceinline__ float raise_groups(struct block *b, uint32_t at, floa
 			sum = add_squares(sum, kept[q]);
 		}
 	for (uint32_t i = t + NORM_KEPT * WORKERS; i < n; i += WORKERS) {
-		float4 x = group_of(shared_x(b), i);
+		float4 x = four_of(shared_x(b), i);
 		if (add) {
 			x = add_words(x, await_words(words + 4 * i));
 			*reinterpret_cast<float4 *>(shared_x(b) + 4 * i) = x;
@@ -151,7 +151,7 @@ __device__ __forceinline__ float raise_groups(struct block *b, uint32_t at, floa
 }
 
 /* x += words at `at` (unless CUDA_NOTHING), then RMSNorm of x into high and low. */
-__device__ __forceinline__ void take_norm(struct block *b, uint32_t at, const float *weight, bool mins)
+__device__ __forceinline__ void receive_norm(struct block *b, uint32_t at, const float *weight, bool mins)
 {
 	uint32_t t = b->thread, n = b->a->d_model / 4;
 	float *sums = reinterpret_cast<float *>(shared_reduce(b));
@@ -159,8 +159,8 @@ __device__ __forceinline__ void take_norm(struct block *b, uint32_t at, const fl
 #pragma unroll
 	for (uint32_t q = 0; q < NORM_KEPT; q++)
 		if (t + q * WORKERS < n)
-			w[q] = group_of(weight, t + q * WORKERS);
-	float sum = raise_groups(b, at, x);
+			w[q] = four_of(weight, t + q * WORKERS);
+	float sum = raise_fours(b, at, x);
 	for (int bit = 16; bit >= 1; bit /= 2)
 		sum = sum + __shfl_xor_sync(FULL_WARP, sum, bit);
 	if (t % 32 == 0)
@@ -175,7 +175,7 @@ __device__ __forceinline__ void take_norm(struct block *b, uint32_t at, const fl
 				*reinterpret_cast<float4 *>(shared_x(b) + 4 * (t + q * WORKERS)) = x[q];
 		}
 	for (uint32_t i = t + NORM_KEPT * WORKERS; i < n; i += WORKERS)
-		put_normed(b, 4 * i, group_of(shared_x(b), i), scale, group_of(weight, i));
+		put_normed(b, 4 * i, four_of(shared_x(b), i), scale, four_of(weight, i));
 	pad_columns(b, b->a->d_model);
 	sync_workers();
 	sum_chunks(b, b->a->d_model, mins);

@@ -6,7 +6,7 @@
 
 #include "compute/cuda/decode/decode.h"
 
-/* The handle of a model that the tile path runs; NULL: it has no decode kernel. For tests too. */
+/* The handle of a model that the tile path stretches; NULL: it has no decode kernel. For tests too. */
 struct decode_handle *decode_of(const struct cuda *c);
 
 #endif

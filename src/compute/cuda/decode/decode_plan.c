@@ -2,7 +2,7 @@
 #include "compute/cuda/decode/decode_plan.h"
 
 enum {
-	MAX_JOBS = 1536,
+	MAX_STINTS = 1536,
 	MAX_MATRICES = 1024,
 	SHARED_ALIGN = 128,
 	HALF_BANKS = 64, /* bytes: so that high and low are read from different banks */
@@ -18,7 +18,7 @@ static const uint8_t chunks_of[] = {
 struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 {
 	uint32_t longest = (m->n_units + TILE_SEGMENTS - 1) / TILE_SEGMENTS; /* segment, in units */
-	uint32_t pair = 2 * longest * m->unit_bytes, units = DECODE_PIECE_BYTES / (2 * m->unit_bytes);
+	uint32_t pair = 2 * longest * m->unit_bytes, units = DECODE_PARCEL_BYTES / (2 * m->unit_bytes);
 	struct decode_matrix d = {
 		.data = m->data,
 		.rows = m->rows,
@@ -27,32 +27,33 @@ struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 		.format = (uint8_t)m->format,
 		.chunks = chunks_of[m->format],
 	};
-	if (m->group)
-		pair = tile_group_bytes(longest, m->unit_bytes);
+	if (m->bundle)
+		pair = tile_bundle_bytes(longest, m->unit_bytes);
 	if (pair > DECODE_GOOD_BYTES) {
 		units = units < 1 ? 1 : units < 4 ? units : units / 4 * 4; /* four go at once */
-		d.units = (uint8_t)(m->group ? m->group : units);
+		d.units = (uint8_t)(m->bundle ? m->bundle : units);
 	} else {
 		d.units = (uint8_t)longest;
 		d.pairs = (uint8_t)(DECODE_GOOD_BYTES / pair);
 	}
-	d.turns = d.chunks > 1 && d.pairs <= 1 && m->n_units % TILE_SEGMENTS != 0;
-	if (m->group) {
+	d.shifts = d.chunks > 1 && d.pairs <= 1 && m->n_units % TILE_SEGMENTS != 0;
+	if (m->bundle) {
 		uint32_t least = m->n_units / TILE_SEGMENTS;
-		d.pair_bytes = tile_pair_bytes(least, m->unit_bytes, m->group);
-		d.more_bytes = (uint16_t)(tile_pair_bytes(least + 1, m->unit_bytes, m->group) - d.pair_bytes);
-		d.group_bytes = (uint16_t)tile_group_bytes(d.units, m->unit_bytes);
+		d.pair_bytes = tile_pair_bytes(least, m->unit_bytes, m->bundle);
+		d.more_bytes =
+			(uint16_t)(tile_pair_bytes(least + 1, m->unit_bytes, m->bundle) - d.pair_bytes);
+		d.bundle_bytes = (uint16_t)tile_bundle_bytes(d.units, m->unit_bytes);
 	}
 	return d;
 }
 
 struct dealer {
-	struct decode_job *jobs; /* NULL: only counts */
+	struct decode_stint *stints; /* NULL: only counts */
 	uint32_t n;
 	uint32_t block, grid;
-	uint32_t batch; /* tiles */
-	bool paired;    /* HALF: tiles go in pairs, from an even one on, or one alone */
-	bool mins;      /* in the present phase */
+	uint32_t lot; /* tiles */
+	bool paired;  /* HALF: tiles go in pairs, from an even one on, or one alone */
+	bool mins;    /* in the present phase */
 };
 
 /* Tiles one after another. Of several matrices, they are counted over all; paired, each has whole pairs, the
@@ -70,16 +71,16 @@ static bool any_mins(const struct tile_matrix *m, uint32_t n)
 	return false;
 }
 
-static void deal(struct dealer *d, uint32_t matrix, uint32_t tile, uint32_t n, uint32_t at, bool batch,
+static void deal(struct dealer *d, uint32_t matrix, uint32_t tile, uint32_t n, uint32_t at, bool lot,
 		 bool phase)
 {
-	if (d->jobs)
-		d->jobs[d->n] = (struct decode_job){
+	if (d->stints)
+		d->stints[d->n] = (struct decode_stint){
 			.tile = tile,
 			.matrix = (uint16_t)matrix,
 			.n_tiles = (uint8_t)n,
 			.at = at & 31u,
-			.last_of_batch = batch,
+			.last_of_lot = lot,
 			.last_of_phase = phase,
 			.mins = d->mins,
 		};
@@ -121,8 +122,8 @@ static void share_tiles(const struct dealer *d, uint32_t n, uint32_t rotate, boo
 	}
 }
 
-/* Of n tiles from `tile` on, so many as one job may have, where there is room for `room`. */
-static uint32_t job_tiles(const struct dealer *d, uint32_t tile, uint32_t n, uint32_t room)
+/* Of n tiles from `tile` on, so many as one stint may have, where there is room for `room`. */
+static uint32_t stint_tiles(const struct dealer *d, uint32_t tile, uint32_t n, uint32_t room)
 {
 	if (d->paired && tile % 2)
 		return 1;
@@ -130,26 +131,27 @@ static uint32_t job_tiles(const struct dealer *d, uint32_t tile, uint32_t n, uin
 }
 
 /* A part of a span that lies in one matrix. */
-struct run {
+struct stretch {
 	uint32_t matrix, tile, n;
 };
-enum { MOST_RUNS = 2 * SPANS * 3 };
+enum { MOST_STRETCHES = 2 * SPANS * 3 };
 
-static uint32_t cut_runs(const struct dealer *d, const struct tile_matrix *matrices, uint32_t first_matrix,
-			 uint32_t n_matrices, const struct span spans[SPANS], struct run runs[MOST_RUNS])
+static uint32_t cut_stretches(const struct dealer *d, const struct tile_matrix *matrices,
+			      uint32_t first_matrix, uint32_t n_matrices, const struct span spans[SPANS],
+			      struct stretch stretches[MOST_STRETCHES])
 {
-	uint32_t n_runs = 0;
+	uint32_t n_stretches = 0;
 	for (uint32_t i = 0; i < SPANS; i++) {
 		uint32_t begin = 0, from = spans[i].tile, to = from + spans[i].n;
 		for (uint32_t m = first_matrix; m < first_matrix + n_matrices; m++) {
 			uint32_t end = begin + matrices[m].n_tiles, /* without what is none */
 				a = from > begin ? from : begin, z = to < end ? to : end;
 			if (a < z)
-				runs[n_runs++] = (struct run){m, a - begin, z - a};
+				stretches[n_stretches++] = (struct stretch){m, a - begin, z - a};
 			begin += tiles_of(d, &matrices[m]);
 		}
 	}
-	return n_runs;
+	return n_stretches;
 }
 
 /* Tiles of several matrices, one after another. */
@@ -157,21 +159,21 @@ static void deal_phase(struct dealer *d, const struct tile_matrix *matrices, uin
 		       uint32_t n_matrices, uint32_t rotate, bool at_once)
 {
 	struct span spans[SPANS];
-	struct run runs[MOST_RUNS];
+	struct stretch stretches[MOST_STRETCHES];
 	uint32_t all = 0, at = 0;
 	d->mins = any_mins(matrices + first_matrix, n_matrices);
 	for (uint32_t m = 0; m < n_matrices; m++)
 		all += tiles_of(d, &matrices[first_matrix + m]);
 	share_tiles(d, all, rotate, at_once, spans);
-	uint32_t n_runs = cut_runs(d, matrices, first_matrix, n_matrices, spans, runs);
-	if (n_runs == 0)
+	uint32_t n_stretches = cut_stretches(d, matrices, first_matrix, n_matrices, spans, stretches);
+	if (n_stretches == 0)
 		deal(d, first_matrix, 0, 0, 0, true, true);
-	for (uint32_t i = 0; i < n_runs; i++)
-		for (struct run *r = &runs[i]; r->n;) {
-			uint32_t k = job_tiles(d, r->tile, r->n, d->batch - at);
-			bool last = i + 1 == n_runs && k == r->n;
-			deal(d, r->matrix, r->tile, k, at, at + k == d->batch || last, last);
-			at = (at + k) % d->batch;
+	for (uint32_t i = 0; i < n_stretches; i++)
+		for (struct stretch *r = &stretches[i]; r->n;) {
+			uint32_t k = stint_tiles(d, r->tile, r->n, d->lot - at);
+			bool last = i + 1 == n_stretches && k == r->n;
+			deal(d, r->matrix, r->tile, k, at, at + k == d->lot || last, last);
+			at = (at + k) % d->lot;
 			r->tile += k;
 			r->n -= k;
 		}
@@ -180,34 +182,34 @@ static void deal_phase(struct dealer *d, const struct tile_matrix *matrices, uin
 static void deal_gate_up(struct dealer *d, const struct tile_matrix *matrices, uint32_t gate)
 {
 	struct span spans[SPANS];
-	struct run runs[MOST_RUNS];
+	struct stretch stretches[MOST_STRETCHES];
 	d->mins = any_mins(matrices + gate, 2);
 	share_tiles(d, tiles_of(d, &matrices[gate]), 0, false, spans);
-	uint32_t n_runs = cut_runs(d, matrices, gate, 1, spans, runs);
-	if (n_runs == 0)
+	uint32_t n_stretches = cut_stretches(d, matrices, gate, 1, spans, stretches);
+	if (n_stretches == 0)
 		deal(d, gate, 0, 0, 0, true, true);
-	for (uint32_t i = 0; i < n_runs; i++)
-		for (struct run *r = &runs[i]; r->n;) {
-			uint32_t k = job_tiles(d, r->tile, r->n, d->batch / 2);
+	for (uint32_t i = 0; i < n_stretches; i++)
+		for (struct stretch *r = &stretches[i]; r->n;) {
+			uint32_t k = stint_tiles(d, r->tile, r->n, d->lot / 2);
 			deal(d, gate, r->tile, k, 0, false, false);
-			deal(d, gate + 1, r->tile, k, k, true, i + 1 == n_runs && k == r->n);
+			deal(d, gate + 1, r->tile, k, k, true, i + 1 == n_stretches && k == r->n);
 			r->tile += k;
 			r->n -= k;
 		}
 }
 
-static uint32_t batch_tiles(uint32_t planes)
+static uint32_t lot_tiles(uint32_t planes)
 {
-	return planes == 2 ? DECODE_BATCH_FULL : DECODE_BATCH_HALF;
+	return planes == 2 ? DECODE_LOT_FULL : DECODE_LOT_HALF;
 }
 
-uint32_t decode_plan_jobs(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t planes,
-			  uint32_t block, uint32_t grid, struct decode_job *jobs)
+uint32_t decode_plan_stints(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t planes,
+			    uint32_t block, uint32_t grid, struct decode_stint *stints)
 {
-	struct dealer d = {.jobs = jobs,
+	struct dealer d = {.stints = stints,
 			   .block = block,
 			   .grid = grid,
-			   .batch = batch_tiles(planes),
+			   .lot = lot_tiles(planes),
 			   .paired = planes == 1};
 	for (uint32_t l = 0; l < n_layers; l++) {
 		uint32_t first = l * DECODE_N_ROLES;
@@ -234,13 +236,13 @@ static uint32_t lay_out(struct decode_args *a)
 		uint32_t bytes;
 	} parts[] = {
 		{&s->matrices, (a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct decode_matrix)},
-		{&s->jobs, a->n_jobs * (uint32_t)sizeof(struct decode_job)},
+		{&s->stints, a->n_stints * (uint32_t)sizeof(struct decode_stint)},
 		{&s->x, a->d_model * 4},
 		{&s->high, a->k_max * 2},
 		{&s->low, a->planes == 2 ? a->k_max * 2 + HALF_BANKS : 0},
 		{&s->zeros, HALF_BANKS + DECODE_ZEROS * 2},
 		{&s->sums, a->any_mins ? 2 * a->k_max / 32 * 4 : 0},
-		{&s->part, 2 * TILE_SEGMENTS * batch_tiles(a->planes) * a->planes * 8 * 4},
+		{&s->part, 2 * TILE_SEGMENTS * lot_tiles(a->planes) * a->planes * 8 * 4},
 		{&s->peaks, 2 * a->group_rows * 8 * 4},
 		{&s->p16, a->planes * a->group_rows * (CUDA_ATTN_SPLIT + DECODE_ROW_PAD) * 2},
 		{&s->query, a->planes * a->group_rows * (a->hd + DECODE_ROW_PAD) * 2},
@@ -248,8 +250,8 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->turn, a->hd * 4},
 		{&s->table, (CUDA_ATTN_SPLIT / CUDA_KV_BLOCK + 1) * 8},
 		{&s->reduce, 64 * 8},
-		{&s->bars, (TILE_SEGMENTS * DECODE_PIECES + DECODE_STREAM_WARPS) * 8},
-		{&s->notes, TILE_SEGMENTS * DECODE_PIECES * 8},
+		{&s->bars, (TILE_SEGMENTS * DECODE_PARCELS + DECODE_STREAM_WARPS) * 8},
+		{&s->notes, TILE_SEGMENTS * DECODE_PARCELS * 8},
 		{&s->done, TILE_SEGMENTS * 2 * 4},
 		{&s->kept, TILE_SEGMENTS * 4 * 4},
 		{&s->ring, TILE_SEGMENTS * a->ring_bytes},
@@ -269,9 +271,10 @@ bool decode_plan_shared(struct decode_args *a, uint32_t shared_bytes, uint32_t *
 {
 	a->ring_bytes = 0;
 	uint32_t rest = lay_out(a);
-	if (rest > shared_bytes || a->n_jobs > MAX_JOBS || a->n_layers * DECODE_N_ROLES + 1 > MAX_MATRICES)
+	if (rest > shared_bytes || a->n_stints > MAX_STINTS ||
+	    a->n_layers * DECODE_N_ROLES + 1 > MAX_MATRICES)
 		return false;
 	a->ring_bytes = (shared_bytes - rest) / TILE_SEGMENTS / SHARED_ALIGN * SHARED_ALIGN;
 	*bytes = lay_out(a);
-	return a->ring_bytes >= DECODE_PIECE_BYTES;
+	return a->ring_bytes >= DECODE_PARCEL_BYTES;
 }

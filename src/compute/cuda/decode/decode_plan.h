@@ -9,10 +9,10 @@
 /* The matrix in the kernel's terms. */
 struct decode_matrix decode_plan_matrix(const struct tile_matrix *m);
 
-/* The jobs of one of `grid` blocks, in order, over all layers and the output matrix; returns how many. jobs
- * NULL: only counts. matrices: (n_layers * DECODE_N_ROLES + 1). planes: as in struct decode_args. */
-uint32_t decode_plan_jobs(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t planes,
-			  uint32_t block, uint32_t grid, struct decode_job *jobs);
+/* The stints of one of `grid` blocks, in order, over all layers and the output matrix; returns how many.
+ * stints NULL: only counts. matrices: (n_layers * DECODE_N_ROLES + 1). planes: as in struct decode_args. */
+uint32_t decode_plan_stints(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t planes,
+			    uint32_t block, uint32_t grid, struct decode_stint *stints);
 
 /* Bytes of tagged words. */
 uint64_t decode_tagged_bytes(const struct decode_args *a, uint32_t grid);

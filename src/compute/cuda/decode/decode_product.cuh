@@ -1,5 +1,5 @@
 /*
- * Products of the decode kernel (decode_kernel.cuh): a warp's segment of a job's tiles, from its stream into
+ * Products of the decode kernel (decode_kernel.cuh): a warp's segment of a stint's tiles, from its stream into
  * part. Two tiles are the sixteen rows of the left operand; the activations are the right one: its first
  * column (HALF), or the high and the low part its first two (FULL). The others are zeros, which cost the
  * least power.
@@ -19,13 +19,13 @@ struct operand {
 	const float2 *sums;
 };
 
-/* What a warp has to do for a job: known before the activations are there. */
+/* What a warp has to do for a stint: known before the activations are there. */
 struct task {
-	struct view v; /* the warp's segment; of a matrix that turns: not known here */
+	struct view v; /* the warp's segment; of a matrix that shifts: not known here */
 	struct operand o;
 	float *part;
 	struct decode_matrix m;
-	struct decode_job job;
+	struct decode_stint stint;
 };
 
 /* What all lanes read alike, in a form that the compiler knows to be alike. */
@@ -52,17 +52,17 @@ __device__ __forceinline__ struct operand operand_at(const struct block *b, cons
 }
 __device__ __forceinline__ float *part_of(const struct block *b, uint32_t segment, uint32_t at)
 {
-	return shared_part(b) + ((b->part_at * TILE_SEGMENTS + segment) * BATCH + at) * TILE_SUMS;
+	return shared_part(b) + ((b->part_at * TILE_SEGMENTS + segment) * LOT + at) * TILE_SUMS;
 }
 
 __device__ __forceinline__ struct task next_task(const struct block *b)
 {
 	struct task k;
-	load_uniform(&k.job, &shared_jobs(b)[b->job]);
-	load_uniform(&k.m, &shared_matrices(b)[k.job.matrix]);
+	load_uniform(&k.stint, &shared_stints(b)[b->stint]);
+	load_uniform(&k.m, &shared_matrices(b)[k.stint.matrix]);
 	k.v = look(&k.m, b->warp);
 	k.o = operand_at(b, &k.m, k.v.from);
-	k.part = part_of(b, b->warp, k.job.at);
+	k.part = part_of(b, b->warp, k.stint.at);
 	return k;
 }
 
@@ -86,10 +86,10 @@ template <int FORMAT> __device__ __forceinline__ float2 operand_sum(const struct
 }
 
 /* The part of the activations that one of Q6_K's two scales belongs to. */
-__device__ __forceinline__ uint4 operand_group(uint4 w, uint32_t lane, uint32_t group)
+__device__ __forceinline__ uint4 operand_of_scale(uint4 w, uint32_t lane, uint32_t which)
 {
-	return make_uint4(frag_in_group(w.x, lane % 4, group), frag_in_group(w.y, lane % 4, group),
-			  frag_in_group(w.z, lane % 4, group), frag_in_group(w.w, lane % 4, group));
+	return make_uint4(frag_of_scale(w.x, lane % 4, which), frag_of_scale(w.y, lane % 4, which),
+			  frag_of_scale(w.z, lane % 4, which), frag_of_scale(w.w, lane % 4, which));
 }
 
 /* acc += chunk c of the units at p and q (rows g and g + 8) times the activations w; not TWO: of p alone. */
@@ -108,8 +108,8 @@ __device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *p, c
 		mma_f16(acc, second, w.z, w.w);
 	} else
 #pragma unroll
-		for (int i = 0; i < traits::groups; i++) {
-			uint4 v = traits::groups == 1 ? w : operand_group(w, lane, (uint32_t)i);
+		for (int i = 0; i < traits::scales; i++) {
+			uint4 v = traits::scales == 1 ? w : operand_of_scale(w, lane, (uint32_t)i);
 			float blk[4] = {}, add_p, add_q = 0;
 			mma_f16(blk, first, v.x, v.y);
 			mma_f16(blk, second, v.z, v.w);
@@ -211,7 +211,7 @@ __device__ __forceinline__ void multiply_units(float acc[4], const uint8_t *p, u
 		multiply_more<FORMAT, 0>(acc, p, p, n, unit, lane, o);
 }
 
-/* The same of a cut piece of a pair: n units of the one tile, then n of the other. Of the usual n, where all
+/* The same of a cut parcel of a pair: n units of the one tile, then n of the other. Of the usual n, where all
  * is, is known when compiling. */
 template <int FORMAT>
 __device__ __forceinline__ void multiply_cut(float acc[4], const uint8_t *p, uint32_t n, uint32_t unit,
@@ -288,7 +288,7 @@ template <int FORMAT, int UNITS> struct fetched {
 	}
 };
 
-/* HALF: the same of a piece of UNITS units, which goes back before it is multiplied: the next ones come
+/* HALF: the same of a parcel of UNITS units, which goes back before it is multiplied: the next ones come
  * sooner. */
 template <int FORMAT, int UNITS>
 __device__ __forceinline__ void multiply_early(struct block *b, float acc[4], const uint8_t *p, uint32_t unit,
@@ -298,7 +298,7 @@ __device__ __forceinline__ void multiply_early(struct block *b, float acc[4], co
 	struct fetched<FORMAT, UNITS> f[2];
 	f[0].fetch(p, b->lane);
 	f[1].fetch(p + UNITS * traits::unit_bytes, b->lane);
-	close_piece(b);
+	close_parcel(b);
 #pragma unroll
 	for (uint32_t i = 0; i < UNITS * (uint32_t)traits::chunks; i++) {
 		uint4 w = operand_chunk(o, unit * traits::chunks, i);
@@ -311,14 +311,14 @@ __device__ __forceinline__ void multiply_early(struct block *b, float acc[4], co
 	}
 }
 
-/* Of a pair's whole segment in a piece, from one pair to the next. */
+/* Of a pair's whole segment in a parcel, from one pair to the next. */
 template <int FORMAT> __device__ __forceinline__ uint32_t pair_step(uint32_t n)
 {
 	const uint32_t bytes = frag_traits<FORMAT>::unit_bytes;
-	return FULL ? 2 * n * bytes : tile_group_bytes(n, bytes);
+	return FULL ? 2 * n * bytes : tile_bundle_bytes(n, bytes);
 }
 
-/* Pieces are whole segments of pairs. */
+/* Parcels are whole segments of pairs. */
 template <int FORMAT>
 __device__ __forceinline__ void product_whole(struct block *b, const struct view *v, uint32_t n_tiles,
 					      const struct operand *o, float *part)
@@ -327,7 +327,7 @@ __device__ __forceinline__ void product_whole(struct block *b, const struct view
 	uint32_t tile_bytes = v->n * traits::unit_bytes, step = pair_step<FORMAT>(v->n);
 	for (uint32_t left = n_tiles; left;) {
 		uint32_t tiles = least(left, 2 * v->pairs);
-		const uint8_t *p = open_piece(b);
+		const uint8_t *p = open_parcel(b);
 		left -= tiles;
 		for (uint32_t i = 0; i < tiles; i += 2) {
 			bool two = i + 1 < tiles;
@@ -337,7 +337,7 @@ __device__ __forceinline__ void product_whole(struct block *b, const struct view
 			p += step;
 			part += 2 * TILE_SUMS;
 		}
-		close_piece(b);
+		close_parcel(b);
 	}
 }
 
@@ -382,7 +382,7 @@ __device__ __forceinline__ void product_few(struct block *b, const struct view *
 	sum[1] = operand_sum<FORMAT>(o, n - 1);
 	for (uint32_t left = n_tiles; left;) {
 		uint32_t tiles = least(left, 2 * v->pairs), i = 0;
-		const uint8_t *p = open_piece(b);
+		const uint8_t *p = open_parcel(b);
 		left -= tiles;
 		for (; i + 4 <= tiles; i += 4, p += 2 * pair_step<FORMAT>(n), part += 4 * TILE_SUMS)
 			multiply_few<FORMAT, 2, 1>(p, n, tile_bytes, w, sum, b->lane, part);
@@ -393,11 +393,11 @@ __device__ __forceinline__ void product_few(struct block *b, const struct view *
 		else if (tiles - i == 1)
 			multiply_few<FORMAT, 1, 0>(p, n, tile_bytes, w, sum, b->lane, part);
 		part += 2 * ((tiles - i + 1) / 2) * TILE_SUMS;
-		close_piece(b);
+		close_parcel(b);
 	}
 }
 
-/* The segment of a pair of tiles, or (not TWO) of one, in pieces that are some units of each. WIDE: scales
+/* The segment of a pair of tiles, or (not TWO) of one, in parcels that are some units of each. WIDE: scales
  * may be too large for the short way. */
 template <int FORMAT, int TWO, int WIDE>
 __device__ __forceinline__ void multiply_segment(struct block *b, float acc[4], const struct view *v,
@@ -406,7 +406,7 @@ __device__ __forceinline__ void multiply_segment(struct block *b, float acc[4], 
 	typedef frag_traits<FORMAT> traits;
 	for (uint32_t u = 0; u < v->n;) {
 		uint32_t n = TWO && traits::chunks > 1 ? 1 : least(cut_units(v, TWO ? 2 : 1), v->n - u);
-		const uint8_t *p = open_piece(b);
+		const uint8_t *p = open_parcel(b);
 		if (!FULL && TWO && traits::chunks > 1 && !WIDE) {
 			multiply_early<FORMAT, 1>(b, acc, p, u, o);
 		} else if (!FULL && TWO && n == 4) {
@@ -418,7 +418,7 @@ __device__ __forceinline__ void multiply_segment(struct block *b, float acc[4], 
 				multiply_cut<FORMAT>(acc, p, n, u, b->lane, o);
 			else
 				multiply_more<FORMAT, 0>(acc, p, p, n, u, b->lane, o);
-			close_piece(b);
+			close_parcel(b);
 		}
 		u += n;
 	}
@@ -441,25 +441,25 @@ __device__ __forceinline__ void product_cut(struct block *b, const struct view *
 	}
 }
 
-/* Of each pair another segment; pieces as they are cut, or a pair's whole segment, which is a unit then. Most
+/* Of each pair another segment; parcels as they are cut, or a pair's whole segment, which is a unit then. Most
  * of what a pair needs is one step on from the pair before. */
 template <int FORMAT, int WIDE>
-__device__ __forceinline__ void product_turning(struct block *b, const struct task *k)
+__device__ __forceinline__ void product_shifting(struct block *b, const struct task *k)
 {
 	const uint32_t n_units = k->m.n_units;
-	uint32_t segment = decode_segment(&k->m, b->warp, k->job.at), sixteenths = n_units * segment;
+	uint32_t segment = decode_segment(&k->m, b->warp, k->stint.at), sixteenths = n_units * segment;
 	const struct operand begin = operand_at(b, &k->m, 0);
 	const uint32_t step = frag_traits<FORMAT>::chunks * begin.step;
-	float *part = lane_part(part_of(b, 0, k->job.at), b->lane);
+	float *part = lane_part(part_of(b, 0, k->stint.at), b->lane);
 	struct view v = k->v;
 	struct operand o = begin;
-	for (uint32_t left = k->job.n_tiles; left;) {
+	for (uint32_t left = k->stint.n_tiles; left;) {
 		v.from = sixteenths / TILE_SEGMENTS;
 		sixteenths += n_units;
 		v.n = sixteenths / TILE_SEGMENTS - v.from;
 		o.x = begin.x + v.from * step;
 		o.sums = begin.sums + v.from * frag_traits<FORMAT>::chunks;
-		float acc[4] = {}, *to = part + segment * (BATCH * TILE_SUMS);
+		float acc[4] = {}, *to = part + segment * (LOT * TILE_SUMS);
 		if (left == 1) {
 			multiply_segment<FORMAT, 0, WIDE>(b, acc, &v, &o);
 			put_part(to, b->lane, acc, false);
@@ -474,30 +474,30 @@ __device__ __forceinline__ void product_turning(struct block *b, const struct ta
 	}
 }
 
-/* Of a matrix whose pieces are parts of tiles. */
+/* Of a matrix whose parcels are parts of tiles. */
 template <int FORMAT, int WIDE>
 __device__ __forceinline__ void product_parts(struct block *b, const struct task *k, float *part)
 {
-	if (frag_traits<FORMAT>::chunks > 1 && k->m.turns)
-		product_turning<FORMAT, WIDE>(b, k);
+	if (frag_traits<FORMAT>::chunks > 1 && k->m.shifts)
+		product_shifting<FORMAT, WIDE>(b, k);
 	else
-		product_cut<FORMAT, WIDE>(b, &k->v, k->job.n_tiles, &k->o, part);
+		product_cut<FORMAT, WIDE>(b, &k->v, k->stint.n_tiles, &k->o, part);
 }
 
 template <int FORMAT> __device__ __forceinline__ void product(struct block *b, const struct task *k)
 {
 	typedef frag_traits<FORMAT> traits;
 	const struct view *v = &k->v;
-	uint32_t n_tiles = k->job.n_tiles;
+	uint32_t n_tiles = k->stint.n_tiles;
 	b->lane = anew(b->lane); /* or what all formats need of it would be computed for all, whatever the
-				    job's is */
+				    stint's is */
 	float *part = lane_part(k->part, b->lane);
-	bool turns = traits::chunks > 1 && k->m.turns;
-	if (v->n == 0 && !turns) {
+	bool shifts = traits::chunks > 1 && k->m.shifts;
+	if (v->n == 0 && !shifts) {
 		float none[4] = {};
 		for (uint32_t i = 0; i < n_tiles; i += 2)
 			put_part(part + i * TILE_SUMS, b->lane, none, i + 1 < n_tiles);
-	} else if (traits::chunks > 1 || v->pairs == 0) { /* a piece has one unit of those of many chunks */
+	} else if (traits::chunks > 1 || v->pairs == 0) { /* a parcel has one unit of those of many chunks */
 		if (!FULL && frag_short<FORMAT>::is && b->a->wide)
 			product_parts<FORMAT, 1>(b, k, part);
 		else
@@ -509,11 +509,11 @@ template <int FORMAT> __device__ __forceinline__ void product(struct block *b, c
 	}
 }
 
-/* The sums of this warp's segment over a job's tiles, into part. FORMATS: those that there are, a bit each.
+/* The sums of this warp's segment over a stint's tiles, into part. FORMATS: those that there are, a bit each.
  */
-template <uint32_t FORMATS> __device__ __forceinline__ void run_job(struct block *b, const struct task *k)
+template <uint32_t FORMATS> __device__ __forceinline__ void run_stint(struct block *b, const struct task *k)
 {
-#define JOB_CASE(name, bytes, columns)              \
+#define STINT_CASE(name, bytes, columns)              \
 	case CUDA_##name:                           \
 		if (FORMATS >> CUDA_##name & 1u)    \
 			product<CUDA_##name>(b, k); \
@@ -526,9 +526,9 @@ template <uint32_t FORMATS> __device__ __forceinline__ void run_job(struct block
 	TILE_FORMATS(ONLY_CASE)
 #undef ONLY_CASE
 	switch (k->m.format) {
-		TILE_FORMATS(JOB_CASE)
+		TILE_FORMATS(STINT_CASE)
 	}
-#undef JOB_CASE
+#undef STINT_CASE
 }
 
 } // namespace

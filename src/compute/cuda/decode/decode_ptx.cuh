@@ -1,7 +1,7 @@
 /*
  * What the decode kernel asks of a Hopper beyond ptx.cuh and sm90.cuh: words that blocks pass to each other
  * while they run, barriers of some of a block's threads. One small function each, with a twin for the
- * emulator (which runs a grid of one block).
+ * emulator (which stretches a grid of one block).
  */
 #ifndef COMPUTE_CUDA_DECODE_PTX_CUH
 #define COMPUTE_CUDA_DECODE_PTX_CUH
@@ -73,7 +73,7 @@ static __device__ __forceinline__ void copy_bulk_once(shared_place to, const voi
 		     : "memory");
 }
 
-/* Words that other blocks write or read while the kernel runs. */
+/* Words that other blocks write or read while the kernel stretches. */
 static __device__ __forceinline__ void store_word(uint32_t *p, uint32_t v)
 {
 	asm volatile("st.relaxed.gpu.global.b32 [%0], %1;" ::"l"(p), "r"(v) : "memory");

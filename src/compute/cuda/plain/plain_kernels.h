@@ -16,7 +16,7 @@ enum {
 };
 
 /* A matrix on the device, in its own format but with what is not a multiple of four bytes taken out of the
- * blocks: quants in one plane, scales in the other (plain_layout.h). */
+ * blocks: quants in one array, scales in the other (plain_layout.h). */
 struct plain_matrix {
 	const uint8_t *main, *side;      /* side NULL: nothing was taken out */
 	uint64_t main_pitch, side_pitch; /* bytes a row */
@@ -25,8 +25,8 @@ struct plain_matrix {
 };
 
 /* Rows first .. first + n - 1 of a matrix, as they stand in the file, go to their places in m. Of each block
- * the bytes [main_from[i], + main_bytes[i]) go to the main plane one after another, and [side_from, +
- * side_bytes) to the side plane; all are even. */
+ * the bytes [main_from[i], + main_bytes[i]) go to the main array one after another, and [side_from, +
+ * side_bytes) to the side array; all are even. */
 struct plain_layout_args {
 	struct plain_matrix m;
 	const uint8_t *rows; /* (n) rows of row_bytes, one right after another; aligned to 2 */

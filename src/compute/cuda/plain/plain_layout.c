@@ -2,10 +2,10 @@
 
 #include <stddef.h>
 
-enum { UNIT = 8 };
+enum { EIGHT = 8 };
 
-/* Of each block: bytes [main_from[i], + main_bytes[i]) go to the main plane one after another, and
- * [side_from, + side_bytes) to the side plane. Structures: model/format_*.c. */
+/* Of each block: bytes [main_from[i], + main_bytes[i]) go to the main array one after another, and
+ * [side_from, + side_bytes) to the side array. Structures: model/format_*.c. */
 static const struct row {
 	enum tensor_type type;
 	enum cuda_format format;
@@ -42,7 +42,7 @@ bool plain_layout_plan(struct plain_matrix *m, const struct weight *w)
 		return false;
 	uint64_t n_blocks = w->cols / w->fmt->block_elements;
 	if (w->fmt->block_elements == 1)
-		n_blocks = ((uint64_t)w->cols + UNIT - 1) / UNIT * UNIT;
+		n_blocks = ((uint64_t)w->cols + EIGHT - 1) / EIGHT * EIGHT;
 	*m = (struct plain_matrix){
 		.main_pitch = n_blocks * (row->main_bytes[0] + row->main_bytes[1]),
 		.side_pitch = n_blocks * row->side_bytes,

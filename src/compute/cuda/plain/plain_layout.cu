@@ -1,4 +1,4 @@
-/* Rows as the file has them to the planes of plain_layout.h. */
+/* Rows as the file has them to the arrays of plain_layout.h. */
 #include "compute/cuda/plain/plain_kernels.h"
 #include "compute/cuda/ptx.cuh"
 
@@ -7,7 +7,7 @@ namespace
 
 enum { THREADS = 256 };
 
-/* A thread two bytes of a row: of its main plane, then of its side plane. */
+/* A thread two bytes of a row: of its main array, then of its side array. */
 __global__ void layout_kernel(const struct plain_layout_args a)
 {
 	uint64_t width = (a.m.main_pitch + a.m.side_pitch) / 2, i = (uint64_t)blockIdx.x * THREADS + threadIdx.x;

@@ -1,10 +1,10 @@
 /*
  * How a weight lies in device memory: its own format, nothing decoded. Kernels load aligned words, and most
- * blocks are no multiple of four bytes; so each block gives up a few bytes (its scales) to a second plane:
+ * blocks are no multiple of four bytes; so each block gives up a few bytes (its scales) to a second array:
  *
- *     main plane: row after row, the blocks' quants     side plane: row after row, what was taken out
+ *     main array: row after row, the blocks' quants     side array: row after row, what was taken out
  *
- * Rows of plain floats are padded with zeros to whole units of eight. The planes together are as large as the
+ * Rows of plain floats are padded with zeros to whole eights. The arrays together are as large as the
  * file's tensor, but for that padding.
  */
 #ifndef COMPUTE_CUDA_PLAIN_LAYOUT_H

@@ -1,7 +1,7 @@
 /*
  * Products of activations with a weight matrix of any format, and rows of the embedding.
  *
- * A warp owns whole rows of the weight. Lane l takes the units (eight elements, plain_unpack.cuh) l, l + 32, ... in
+ * A warp owns whole rows of the weight. Lane l takes the eights (of elements, plain_unpack.cuh) l, l + 32, ... in
  * order, with one sum for the first four elements of each and one for the last four; then lanes are added in
  * a tree (16, 8, 4, 2, 1). That order depends on the format and the number of columns alone: how many tokens
  * share the weights in registers is a template parameter that leaves every token's sum as it is.
@@ -41,10 +41,10 @@ __global__ void __launch_bounds__(WARPS * 32) product_kernel(const struct plain_
 	uint32_t first = blockIdx.y * TOKENS;
 	if (row >= a.w.rows)
 		return;
-	uint32_t n_units = (a.w.cols + 7) / 8; /* blocks are whole units; a float row is padded with zeros */
+	uint32_t n_eights = (a.w.cols + 7) / 8; /* blocks are whole eights; a float row is padded with zeros */
 	float sums[ROWS * TOKENS][2] = {};
-	for (uint32_t u = lane; u < n_units; u += 32) {
-		struct unit w[ROWS];
+	for (uint32_t u = lane; u < n_eights; u += 32) {
+		struct eight w[ROWS];
 #pragma unroll
 		for (int r = 0; r < ROWS; r++) {
 			uint32_t at = row + (uint32_t)r < a.w.rows ? row + (uint32_t)r : row;
@@ -109,7 +109,7 @@ template <int FORMAT> __global__ void embed_kernel(const struct plain_embed_args
 	const struct plain_matrix *e = &a.embedding;
 	float *x = a.x + (uint64_t)blockIdx.x * a.pitch;
 	for (uint32_t u = threadIdx.x; u < (e->cols + 7) / 8; u += blockDim.x) {
-		struct unit w;
+		struct eight w;
 		load8<FORMAT>(e->main + row * e->main_pitch, e->side + row * e->side_pitch, u, &w);
 #pragma unroll
 		for (uint32_t j = 0; j < 8; j++) {

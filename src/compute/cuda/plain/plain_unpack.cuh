@@ -1,9 +1,9 @@
 /*
  * Block formats in registers: load8 gives eight elements of a row as float32, the bits of model/format.h's
- * dequantise. The unit of work is eight elements because that is what one aligned load of 4 to 16 bytes
+ * dequantise. Eight at once, an *eight*, because that is what one aligned load of 4 to 16 bytes
  * holds: they come as two runs of four, from columns a and b of the row.
  *
- * Consecutive units lie in consecutive memory, so a warp whose lanes take consecutive units reads whole
+ * Consecutive eights lie in consecutive memory, so a warp whose lanes take consecutive eights reads whole
  * lines.
  */
 #ifndef COMPUTE_CUDA_PLAIN_UNPACK_CUH
@@ -12,13 +12,13 @@
 #include "compute/cuda/plain/plain_kernels.h"
 #include "compute/cuda/ptx.cuh"
 
-struct unit {
+struct eight {
 	float w[8]; /* columns a .. a + 3, b .. b + 3 */
 	uint32_t a, b;
 };
 
 template <int FORMAT>
-__device__ __forceinline__ void load8(const uint8_t *main, const uint8_t *side, uint32_t u, struct unit *out);
+__device__ __forceinline__ void load8(const uint8_t *main, const uint8_t *side, uint32_t u, struct eight *out);
 
 static __device__ __forceinline__ uint32_t word_at(const uint8_t *p)
 {
@@ -41,7 +41,7 @@ static __device__ __forceinline__ float high_half(uint32_t w)
 	return half_bits_to_float((uint16_t)(w >> 16));
 }
 
-static __device__ __forceinline__ void plain_columns(uint32_t u, struct unit *out)
+static __device__ __forceinline__ void plain_columns(uint32_t u, struct eight *out)
 {
 	out->a = 8 * u;
 	out->b = 8 * u + 4;
@@ -49,7 +49,7 @@ static __device__ __forceinline__ void plain_columns(uint32_t u, struct unit *ou
 
 template <>
 __device__ __forceinline__ void load8<CUDA_F32>(const uint8_t *main, const uint8_t *, uint32_t u,
-						struct unit *out)
+						struct eight *out)
 {
 	const float4 *p = reinterpret_cast<const float4 *>(main) + 2 * u;
 	float4 x = p[0], y = p[1];
@@ -60,7 +60,7 @@ __device__ __forceinline__ void load8<CUDA_F32>(const uint8_t *main, const uint8
 
 template <>
 __device__ __forceinline__ void load8<CUDA_F16>(const uint8_t *main, const uint8_t *, uint32_t u,
-						struct unit *out)
+						struct eight *out)
 {
 	uint4 p = reinterpret_cast<const uint4 *>(main)[u];
 	out->w[0] = low_half(p.x), out->w[1] = high_half(p.x);
@@ -72,7 +72,7 @@ __device__ __forceinline__ void load8<CUDA_F16>(const uint8_t *main, const uint8
 
 template <>
 __device__ __forceinline__ void load8<CUDA_BF16>(const uint8_t *main, const uint8_t *, uint32_t u,
-						 struct unit *out)
+						 struct eight *out)
 {
 	uint4 p = reinterpret_cast<const uint4 *>(main)[u];
 	out->w[0] = bf16_bits_to_float(p.x & 0xFFFF), out->w[1] = bf16_bits_to_float(p.x >> 16);
@@ -84,7 +84,7 @@ __device__ __forceinline__ void load8<CUDA_BF16>(const uint8_t *main, const uint
 
 template <>
 __device__ __forceinline__ void load8<CUDA_Q8_0>(const uint8_t *main, const uint8_t *side, uint32_t u,
-						 struct unit *out)
+						 struct eight *out)
 {
 	uint2 p = reinterpret_cast<const uint2 *>(main)[u];
 	float d = half_at(side + u / 4 * 2);
@@ -97,7 +97,7 @@ __device__ __forceinline__ void load8<CUDA_Q8_0>(const uint8_t *main, const uint
 }
 
 /* Blocks of 32: byte i of the quants holds elements i (low nibble) and i + 16. */
-static __device__ __forceinline__ void nibble_columns(uint32_t u, struct unit *out)
+static __device__ __forceinline__ void nibble_columns(uint32_t u, struct eight *out)
 {
 	out->a = u / 4 * 32 + u % 4 * 4;
 	out->b = out->a + 16;
@@ -105,7 +105,7 @@ static __device__ __forceinline__ void nibble_columns(uint32_t u, struct unit *o
 
 template <>
 __device__ __forceinline__ void load8<CUDA_Q4_0>(const uint8_t *main, const uint8_t *side, uint32_t u,
-						 struct unit *out)
+						 struct eight *out)
 {
 	uint32_t q = word_at(main + 4 * u);
 	float d = half_at(side + u / 4 * 2);
@@ -119,7 +119,7 @@ __device__ __forceinline__ void load8<CUDA_Q4_0>(const uint8_t *main, const uint
 
 template <>
 __device__ __forceinline__ void load8<CUDA_Q4_1>(const uint8_t *main, const uint8_t *side, uint32_t u,
-						 struct unit *out)
+						 struct eight *out)
 {
 	uint32_t q = word_at(main + 4 * u), dm = word_at(side + u / 4 * 4);
 	float d = low_half(dm), m = high_half(dm);
@@ -146,7 +146,7 @@ static __device__ __forceinline__ void five_bits(const uint8_t *main, uint32_t u
 
 template <>
 __device__ __forceinline__ void load8<CUDA_Q5_0>(const uint8_t *main, const uint8_t *side, uint32_t u,
-						 struct unit *out)
+						 struct eight *out)
 {
 	uint32_t low[4], high[4];
 	five_bits(main, u, low, high);
@@ -161,7 +161,7 @@ __device__ __forceinline__ void load8<CUDA_Q5_0>(const uint8_t *main, const uint
 
 template <>
 __device__ __forceinline__ void load8<CUDA_Q5_1>(const uint8_t *main, const uint8_t *side, uint32_t u,
-						 struct unit *out)
+						 struct eight *out)
 {
 	uint32_t low[4], high[4], dm = word_at(side + u / 4 * 4);
 	five_bits(main, u, low, high);
@@ -198,7 +198,7 @@ struct k_unit {
 };
 
 static __device__ __forceinline__ struct k_unit k_locate(const uint8_t *main, uint32_t block_bytes,
-							 uint32_t u, struct unit *out)
+							 uint32_t u, struct eight *out)
 {
 	struct k_unit k;
 	k.block = main + (uint64_t)(u / 32) * block_bytes;
@@ -220,7 +220,7 @@ static __device__ __forceinline__ struct k_unit k_locate(const uint8_t *main, ui
 
 template <>
 __device__ __forceinline__ void load8<CUDA_Q4_K>(const uint8_t *main, const uint8_t *, uint32_t u,
-						 struct unit *out)
+						 struct eight *out)
 {
 	struct k_unit k = k_locate(main, 144, u, out);
 	uint32_t q = word_at(k.block + 16 + k.pair * 32 + k.i * 4);
@@ -233,7 +233,7 @@ __device__ __forceinline__ void load8<CUDA_Q4_K>(const uint8_t *main, const uint
 
 template <>
 __device__ __forceinline__ void load8<CUDA_Q5_K>(const uint8_t *main, const uint8_t *, uint32_t u,
-						 struct unit *out)
+						 struct eight *out)
 {
 	struct k_unit k = k_locate(main, 176, u, out);
 	uint32_t q = word_at(k.block + 48 + k.pair * 32 + k.i * 4);
@@ -251,7 +251,7 @@ __device__ __forceinline__ void load8<CUDA_Q5_K>(const uint8_t *main, const uint
  * the groups `group` (low nibbles) and group + 2. */
 template <>
 __device__ __forceinline__ void load8<CUDA_Q6_K>(const uint8_t *main, const uint8_t *side, uint32_t u,
-						 struct unit *out)
+						 struct eight *out)
 {
 	const uint8_t *block = main + (uint64_t)(u / 32) * 208;
 	uint32_t half = u / 16 % 2, group = u / 8 % 2, i = u % 8;

@@ -52,12 +52,12 @@ static __device__ __forceinline__ float a16_chunk_sum(const uint32_t w[4])
 	uint32_t lane = threadIdx.x % 32;
 	float sum = 0;
 #pragma unroll
-	for (uint32_t turn = 0; turn < 4; turn++) {
-		float before = __shfl_sync(FULL_WARP, sum, (int)((lane & ~3u) + (turn ? turn - 1 : 0)));
+	for (uint32_t owner = 0; owner < 4; owner++) {
+		float before = __shfl_sync(FULL_WARP, sum, (int)((lane & ~3u) + (owner ? owner - 1 : 0)));
 #pragma unroll
 		for (uint32_t i = 0; i < 8; i++) {
 			float v = half_bits_to_float((uint16_t)(w[i / 2] >> (i % 2 ? 16 : 0)));
-			before = turn + i ? before + v : v;
+			before = owner + i ? before + v : v;
 		}
 		sum = before;
 	}

@@ -1,5 +1,5 @@
 /*
- * Attention on tensor cores: what defines its bits. Whoever attends (a prompt's tiles, a batch of decodes,
+ * Attention on tensor cores: what defines its bits. Whoever attends (a prompt's bands, a batch of decodes,
  * the decode kernel) cuts the work differently and does exactly this.
  *
  * A *row* is one query head of one token. Its positions 0 .. pos are cut into splits of CUDA_ATTN_SPLIT, each
@@ -25,7 +25,7 @@
  *    The result is attend_finish(out, sum).
  *
  * Fragments: the dimensions 8t .. 8t + 7 of a chunk, or positions 8t .. 8t + 7 of a block, are sixteen bytes
- * in memory and words 2j, 2j + 1 of them are registers of k16 j. Column n of score tile j is position 8 (n /
+ * in memory and words 2j, 2j + 1 of them are registers of k16 j. Column n of score eight j is position 8 (n /
  * 2) + 2j + n % 2 of a block: then a lane's scores are positions 8t + 2j, 8t + 2j + 1, just what it needs as
  * operand of the second product.
  */
@@ -36,7 +36,7 @@
 
 enum {
 	ATTEND_BLOCKS = CUDA_ATTN_SPLIT / CUDA_KV_BLOCK, /* of a split */
-	ATTEND_TILES = 4,                                /* of eight positions or dimensions, of 32 */
+	ATTEND_EIGHTS = 4,                               /* of positions or dimensions, of 32 */
 };
 
 static __device__ __forceinline__ uint32_t attend_word(uint4 v, int i)
@@ -44,35 +44,35 @@ static __device__ __forceinline__ uint32_t attend_word(uint4 v, int i)
 	return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
 }
 
-/* Position in its block, of column n of score tile j. */
+/* Position in its block, of column n of score eight j. */
 static __device__ __forceinline__ uint32_t attend_position(uint32_t j, uint32_t n)
 {
 	return 8 * (n / 2) + 2 * j + n % 2;
 }
 
-/* What a lane has of four tiles' products: [chain][tile]. Of one plane there is one chain. */
+/* What a lane has of the products of four eights: [chain][eight]. Of one plane there is one chain. */
 template <int PLANES> struct attend_chains {
-	float hh[ATTEND_TILES][4], hl[PLANES == 2 ? ATTEND_TILES : 1][4],
-		lh[PLANES == 2 ? ATTEND_TILES : 1][4];
+	float hh[ATTEND_EIGHTS][4], hl[PLANES == 2 ? ATTEND_EIGHTS : 1][4],
+		lh[PLANES == 2 ? ATTEND_EIGHTS : 1][4];
 };
 
-/* d += left * right, one k16 of each tile. */
+/* d += left * right, one k16 of each eight. */
 template <int PLANES>
 static __device__ __forceinline__ void attend_k16(struct attend_chains<PLANES> *d,
 						  const uint32_t left[PLANES][4],
-						  const uint4 right[ATTEND_TILES][PLANES], int j)
+						  const uint4 right[ATTEND_EIGHTS][PLANES], int j)
 {
 #pragma unroll
-	for (int i = 0; i < ATTEND_TILES; i++)
+	for (int i = 0; i < ATTEND_EIGHTS; i++)
 		mma_f16(d->hh[i], left[0], attend_word(right[i][0], 2 * j),
 			attend_word(right[i][0], 2 * j + 1));
 	if constexpr (PLANES == 2) {
 #pragma unroll
-		for (int i = 0; i < ATTEND_TILES; i++)
+		for (int i = 0; i < ATTEND_EIGHTS; i++)
 			mma_f16(d->lh[i], left[1], attend_word(right[i][0], 2 * j),
 				attend_word(right[i][0], 2 * j + 1));
 #pragma unroll
-		for (int i = 0; i < ATTEND_TILES; i++)
+		for (int i = 0; i < ATTEND_EIGHTS; i++)
 			mma_f16(d->hl[i], left[0], attend_word(right[i][1], 2 * j),
 				attend_word(right[i][1], 2 * j + 1));
 	}
@@ -81,10 +81,10 @@ static __device__ __forceinline__ void attend_k16(struct attend_chains<PLANES> *
 /* The chains' sum. */
 template <int PLANES>
 static __device__ __forceinline__ void attend_close(const struct attend_chains<PLANES> *d,
-						    float out[ATTEND_TILES][4])
+						    float out[ATTEND_EIGHTS][4])
 {
 #pragma unroll
-	for (int i = 0; i < ATTEND_TILES; i++)
+	for (int i = 0; i < ATTEND_EIGHTS; i++)
 #pragma unroll
 		for (int e = 0; e < 4; e++) {
 			out[i][e] = d->hh[i][e];
@@ -94,10 +94,10 @@ static __device__ __forceinline__ void attend_close(const struct attend_chains<P
 }
 
 /* Scores of one KV block, before the scale: adds one chunk of dimensions. q: [plane][rows g, g + 8], the
- * lane's eight dimensions; k: [tile][plane], those of position attend_position(tile, g). */
+ * lane's eight dimensions; k: [eight][plane], those of position attend_position(eight, g). */
 template <int PLANES>
 static __device__ __forceinline__ void attend_score(struct attend_chains<PLANES> *s, const uint4 q[PLANES][2],
-						    const uint4 k[ATTEND_TILES][PLANES])
+						    const uint4 k[ATTEND_EIGHTS][PLANES])
 {
 #pragma unroll
 	for (int j = 0; j < 2; j++) {
@@ -112,32 +112,32 @@ static __device__ __forceinline__ void attend_score(struct attend_chains<PLANES>
 	}
 }
 
-/* The weights p of a split as operands: [block][tile][plane][row g, g + 8], two positions each. */
+/* The weights p of a split as operands: [block][eight][plane][row g, g + 8], two positions each. */
 template <int PLANES> struct attend_weights {
-	uint32_t w[ATTEND_BLOCKS][ATTEND_TILES][PLANES][2];
+	uint32_t w[ATTEND_BLOCKS][ATTEND_EIGHTS][PLANES][2];
 };
 
 /* What rows g and g + 8 do not see of a split, from its position n[0] and n[1] on, becomes -infinity. */
-static __device__ __forceinline__ void attend_mask(float s[ATTEND_BLOCKS][ATTEND_TILES][4],
+static __device__ __forceinline__ void attend_mask(float s[ATTEND_BLOCKS][ATTEND_EIGHTS][4],
 						   const uint32_t n[2])
 {
 	uint32_t t = threadIdx.x % 4;
 #pragma unroll
-	for (uint32_t i = 0; i < ATTEND_BLOCKS * ATTEND_TILES * 4; i++) {
+	for (uint32_t i = 0; i < ATTEND_BLOCKS * ATTEND_EIGHTS * 4; i++) {
 		uint32_t position = i / 16 * CUDA_KV_BLOCK + 8 * t + i / 4 % 4 * 2 + i % 2;
 		s[i / 16][i / 4 % 4][i % 4] =
 			position < n[i / 2 % 2] ? s[i / 16][i / 4 % 4][i % 4] : -INFINITY;
 	}
 }
 
-/* The lane's part of l: p[block][tile][2 * row + e], its place i being 2 * tile + e. */
-static __device__ __forceinline__ float attend_sum(const float p[ATTEND_BLOCKS][ATTEND_TILES][4], int row)
+/* The lane's part of l: p[block][eight][2 * row + e], its place i being 2 * eight + e. */
+static __device__ __forceinline__ float attend_sum(const float p[ATTEND_BLOCKS][ATTEND_EIGHTS][4], int row)
 {
 	float u[2][8];
 #pragma unroll
 	for (int i = 0; i < 16; i++) {
-		int half = i / 8, tile = i % 8 / 2, e = 2 * row + i % 2;
-		u[half][i % 8] = p[2 * half][tile][e] + p[2 * half + 1][tile][e];
+		int half = i / 8, eight = i % 8 / 2, e = 2 * row + i % 2;
+		u[half][i % 8] = p[2 * half][eight][e] + p[2 * half + 1][eight][e];
 	}
 #pragma unroll
 	for (int step = 1; step < 8; step *= 2)
@@ -151,7 +151,7 @@ static __device__ __forceinline__ float attend_sum(const float p[ATTEND_BLOCKS][
 
 /* Masked scores of a split to weights; s becomes p. m is -infinity, and all else 0, where nothing is seen. */
 template <int PLANES>
-static __device__ __forceinline__ void attend_soften(float s[ATTEND_BLOCKS][ATTEND_TILES][4], float scale,
+static __device__ __forceinline__ void attend_soften(float s[ATTEND_BLOCKS][ATTEND_EIGHTS][4], float scale,
 						     float m[2], float l[2],
 						     struct attend_weights<PLANES> *to)
 {
@@ -159,7 +159,7 @@ static __device__ __forceinline__ void attend_soften(float s[ATTEND_BLOCKS][ATTE
 	for (int r = 0; r < 2; r++) {
 		m[r] = -INFINITY;
 #pragma unroll
-		for (int i = 0; i < ATTEND_BLOCKS * ATTEND_TILES; i++) {
+		for (int i = 0; i < ATTEND_BLOCKS * ATTEND_EIGHTS; i++) {
 			float *v = &s[i / 4][i % 4][2 * r];
 			v[0] = v[0] * scale, v[1] = v[1] * scale;
 			m[r] = fmaxf(m[r], fmaxf(v[0], v[1]));
@@ -168,7 +168,7 @@ static __device__ __forceinline__ void attend_soften(float s[ATTEND_BLOCKS][ATTE
 		m[r] = fmaxf(m[r], __shfl_xor_sync(FULL_WARP, m[r], 2));
 		float from = m[r] == -INFINITY ? 0.0f : m[r];
 #pragma unroll
-		for (int i = 0; i < ATTEND_BLOCKS * ATTEND_TILES; i++) {
+		for (int i = 0; i < ATTEND_BLOCKS * ATTEND_EIGHTS; i++) {
 			float x = expf(s[i / 4][i % 4][2 * r] - from),
 			      y = expf(s[i / 4][i % 4][2 * r + 1] - from);
 			s[i / 4][i % 4][2 * r] = x, s[i / 4][i % 4][2 * r + 1] = y;
@@ -185,12 +185,12 @@ static __device__ __forceinline__ void attend_soften(float s[ATTEND_BLOCKS][ATTE
 	}
 }
 
-/* Output of 32 dimensions: adds one KV block, whose weights are w. v: [tile][plane], the lane's eight
- * positions of dimension 8 * tile + g. */
+/* Output of 32 dimensions: adds one KV block, whose weights are w. v: [eight][plane], the lane's eight
+ * positions of dimension 8 * eight + g. */
 template <int PLANES>
 static __device__ __forceinline__ void attend_add(struct attend_chains<PLANES> *out,
-						  const uint32_t w[ATTEND_TILES][PLANES][2],
-						  const uint4 v[ATTEND_TILES][PLANES])
+						  const uint32_t w[ATTEND_EIGHTS][PLANES][2],
+						  const uint4 v[ATTEND_EIGHTS][PLANES])
 {
 #pragma unroll
 	for (int j = 0; j < 2; j++) {

@@ -1,19 +1,19 @@
 /* Which rows attention takes together (tile_kernels.h). */
 #include "compute/cuda/tile/tile_kernels.h"
 
-/* Tiles of one sequence's n tokens from `first`, the last rows first: they have most to attend to. */
-static uint32_t cut(uint32_t first, uint32_t n, uint32_t group, uint32_t rows, struct attend_tile *tiles)
+/* Bands of one sequence's n tokens from `first`, the last rows first: they have most to attend to. */
+static uint32_t cut(uint32_t first, uint32_t n, uint32_t group, uint32_t rows, struct attend_band *bands)
 {
 	uint32_t n_rows = n * group, count = (n_rows + rows - 1) / rows;
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t row = (count - 1 - i) * rows, left = n_rows - row;
-		tiles[i] = (struct attend_tile){first, row, left < rows ? left : rows};
+		bands[i] = (struct attend_band){first, row, left < rows ? left : rows};
 	}
 	return count;
 }
 
-struct attend_plan attend_plan_tiles(const struct cuda_token *tokens, uint32_t n_tokens, uint32_t group,
-				     bool split, struct attend_tile *tiles)
+struct attend_plan attend_plan_bands(const struct cuda_token *tokens, uint32_t n_tokens, uint32_t group,
+				     bool split, struct attend_band *bands)
 {
 	struct attend_plan plan = {0};
 	for (int narrow = 0; narrow < 2; narrow++)
@@ -24,10 +24,10 @@ struct attend_plan attend_plan_tiles(const struct cuda_token *tokens, uint32_t n
 			plan.n_splits = n_splits > plan.n_splits ? n_splits : plan.n_splits;
 			bool wide = !split && n * group > ATTEND_WIDE_ROWS;
 			if (wide && !narrow)
-				plan.n_wide += cut(first, n, group, ATTEND_WIDE_ROWS, tiles + plan.n_wide);
+				plan.n_wide += cut(first, n, group, ATTEND_WIDE_ROWS, bands + plan.n_wide);
 			if (!wide && narrow)
 				plan.n_narrow += cut(first, n, group, ATTEND_ROWS,
-						     tiles + plan.n_wide + plan.n_narrow);
+						     bands + plan.n_wide + plan.n_narrow);
 		}
 	return plan;
 }

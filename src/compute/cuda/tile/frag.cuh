@@ -14,14 +14,14 @@
 
 /* What is known of a format when compiling. */
 template <int FORMAT> struct frag_traits;
-#define FRAG_TRAITS(NAME, BYTES, COLUMNS, SCALED, MINS, GROUPS)                          \
+#define FRAG_TRAITS(NAME, BYTES, COLUMNS, SCALED, MINS, SCALES)                          \
 	template <> struct frag_traits<CUDA_##NAME> {                                    \
 		enum {                                                                   \
 			unit_bytes = BYTES,                                              \
 			chunks = COLUMNS / 32,                                           \
 			scaled = SCALED, /* FULL: integers and scales, not weights */    \
 			mins = MINS,                                                     \
-			groups = GROUPS, /* of a chunk that have a scale of their own */ \
+			scales = SCALES, /* of a row in a chunk */ \
 		};                                                                       \
 	}
 FRAG_TRAITS(F16, 512, 32, 0, 0, 1);
@@ -281,11 +281,11 @@ static __device__ __forceinline__ void frag_load(const uint8_t *unit, uint32_t c
 	frag_weights<FORMAT>(r, scale, add);
 }
 
-/* FULL: the float32 scale of row `row` (0 .. 7) of chunk c; group: of Q6_K's two. *add: what the sum of the
+/* FULL: the float32 scale of row `row` (0 .. 7) of chunk c; which: of Q6_K's two. *add: what the sum of the
  * activations is multiplied by (formats with mins). */
 template <int FORMAT>
 static __device__ __forceinline__ float frag_scale(const uint8_t *unit, uint32_t c, uint32_t row,
-						   uint32_t group, float *add)
+						   uint32_t which, float *add)
 {
 	*add = 0;
 	if (FORMAT == CUDA_Q8_0)
@@ -306,17 +306,17 @@ static __device__ __forceinline__ float frag_scale(const uint8_t *unit, uint32_t
 		return half_bits_to_float((uint16_t)dd) * (float)(two & 0xFFu);
 	}
 	if (FORMAT == CUDA_Q6_K) {
-		int8_t s = (int8_t)unit[FRAG_K_SCALES_Q6 + 16 * c + 2 * row + group];
+		int8_t s = (int8_t)unit[FRAG_K_SCALES_Q6 + 16 * c + 2 * row + which];
 		return half_bits_to_float((uint16_t)frag_u16(unit + FRAG_K_SCALES_Q6 + 128 + 2 * row)) *
 		       (float)s;
 	}
 	return 1.0f;
 }
 
-/* The registers of chunk c that belong to one of Q6_K's groups: columns 0 .. 15 are lanes t = 0, 1. */
-static __device__ __forceinline__ uint32_t frag_in_group(uint32_t r, uint32_t t, uint32_t group)
+/* The registers of chunk c that one of Q6_K's two scales belongs to: columns 0 .. 15 are lanes t = 0, 1. */
+static __device__ __forceinline__ uint32_t frag_of_scale(uint32_t r, uint32_t t, uint32_t which)
 {
-	return t / 2 == group ? r : 0;
+	return t / 2 == which ? r : 0;
 }
 
 /* Eight weights of a row as float32, the bits of model/format.h's dequantise: columns 8t .. 8t + 7 of chunk

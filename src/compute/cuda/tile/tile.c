@@ -4,7 +4,7 @@
 #include "compute/cuda/tile/tile.h"
 #include "compute/cuda/tile/tile_product.h"
 
-enum { WORDS_A_TILE = sizeof(struct attend_tile) / sizeof(uint32_t) };
+enum { WORDS_A_BAND = sizeof(struct attend_band) / sizeof(uint32_t) };
 
 /* ---- a step ---- */
 
@@ -81,7 +81,7 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 	const struct tile_attention_args a = {
 		.kv = kv,
 		.tokens = cuda_tokens(c),
-		.tiles = (const struct attend_tile *)(const void *)(cuda_words(c) + h->tiles),
+		.bands = (const struct attend_band *)(const void *)(cuda_words(c) + h->bands),
 		.q = h->q,
 		.out = h->attended,
 		.partial = h->split ? h->partial : NULL,
@@ -195,20 +195,20 @@ enum hokku_code tile_logits(struct cuda *c, uint32_t first, uint32_t n, struct h
 
 uint64_t tile_input_words(const struct cuda *c)
 {
-	return (uint64_t)attend_most_tiles(c->n_batch, group_of(c)) * WORDS_A_TILE;
+	return (uint64_t)attend_most_bands(c->n_batch, group_of(c)) * WORDS_A_BAND;
 }
 
-/* Attention's tiles go with the step's input. */
+/* Attention's bands go with the step's input. */
 void tile_pack(struct cuda *c)
 {
 	struct cuda_input *in = &c->input;
 	struct tile_handle *h = tile_of(c);
 	h->split = in->n_tokens <= TILE_SPLIT_TOKENS && in->n_splits > 1 &&
 		   (uint64_t)in->n_tokens * in->n_splits <= TILE_SPLITS;
-	h->tiles = (uint32_t)in->n_words;
-	struct attend_tile *tiles = (struct attend_tile *)(void *)(in->words + in->n_words);
-	h->plan = attend_plan_tiles(in->tokens, in->n_tokens, group_of(c), h->split, tiles);
-	in->n_words += (uint64_t)(h->plan.n_wide + h->plan.n_narrow) * WORDS_A_TILE;
+	h->bands = (uint32_t)in->n_words;
+	struct attend_band *bands = (struct attend_band *)(void *)(in->words + in->n_words);
+	h->plan = attend_plan_bands(in->tokens, in->n_tokens, group_of(c), h->split, bands);
+	in->n_words += (uint64_t)(h->plan.n_wide + h->plan.n_narrow) * WORDS_A_BAND;
 }
 
 /* ---- what it takes from the device ---- */

@@ -1,10 +1,10 @@
 /*
  * Attention of the tile path over the paged KV memory; attend.cuh defines its bits.
  *
- * A *team* of warps (one, or four where a sequence has many new tokens) takes a tile of rows of one KV head
- * and walks splits of 128 positions. K and V come to shared memory in pieces of at most 32 KB, each asked for
- * one piece ahead, so that all warps of the team share them: first the K of the split's blocks, then its V,
- * some dimensions of all blocks at a time. Units of 16 bytes of K are exchanged between neighbouring
+ * A *team* of warps (one, or four where a sequence has many new tokens) takes a band of rows of one KV head
+ * and walks splits of 128 positions. K and V come to shared memory in parcels of at most 32 KB, each asked for
+ * one parcel ahead, so that all warps of the team share them: first the K of the split's blocks, then its V,
+ * some dimensions of all blocks at a time. Sixteens of bytes of K are exchanged between neighbouring
  * positions so that a warp reads all banks.
  *
  * With a partial buffer teams take a few splits each and leave their parts there; a second kernel adds them
@@ -16,7 +16,7 @@ namespace
 {
 
 enum {
-	UNIT = 16, /* bytes that are copied at once */
+	COPY_BYTES = 16, /* bytes that are copied at once */
 	WIDE_TEAM = ATTEND_WIDE_ROWS / 16,
 	MOST_PER_TEAM = 8,                            /* splits, where they are spread over the device */
 	TEAMS_AT_ONCE = 384,                          /* of one warp, on a device of 132 multiprocessors */
@@ -33,9 +33,9 @@ __host__ __device__ __forceinline__ uint32_t least(uint32_t a, uint32_t b)
 /* How heads of `chunks` times 32 dimensions are cut up. */
 struct cut {
 	uint32_t chunks, plane_bytes, head_bytes; /* bytes of a KV block: K or V of one plane; all */
-	uint32_t k_blocks;                        /* KV blocks of a piece of K */
-	uint32_t v_chunks, v_pieces;              /* chunks of a piece of V; pieces of a split */
-	uint32_t piece_bytes;                     /* of the larger */
+	uint32_t k_blocks;                        /* KV blocks of a parcel of K */
+	uint32_t v_chunks, v_parcels;              /* chunks of a parcel of V; parcels of a split */
+	uint32_t parcel_bytes;                     /* of the larger */
 };
 
 __host__ __device__ __forceinline__ struct cut cut_of(uint32_t chunks, uint32_t planes)
@@ -46,10 +46,10 @@ __host__ __device__ __forceinline__ struct cut cut_of(uint32_t chunks, uint32_t 
 	c.head_bytes = 2 * planes * c.plane_bytes;
 	c.k_blocks = planes * chunks <= 4 ? 4 : planes * chunks <= 8 ? 2 : 1;
 	c.v_chunks = least(chunks, 4 / planes);
-	c.v_pieces = (chunks + c.v_chunks - 1) / c.v_chunks;
+	c.v_parcels = (chunks + c.v_chunks - 1) / c.v_chunks;
 	uint32_t k = c.k_blocks * planes * c.plane_bytes,
 		 v = ATTEND_BLOCKS * planes * c.v_chunks * CHUNK_BYTES;
-	c.piece_bytes = k > v ? k : v;
+	c.parcel_bytes = k > v ? k : v;
 	return c;
 }
 
@@ -64,12 +64,12 @@ template <int CHUNKS, int PLANES, int TEAM> struct shape {
 		at_once = CHUNKS ? CHUNKS : 1, /* loops are unrolled by: chunks */
 		v_at_once = CHUNKS == 0           ? 1
 			    : CHUNKS < 4 / PLANES ? CHUNKS
-						  : 4 / PLANES, /* chunks of a piece of V */
-		v_pieces = (CHUNKS + v_at_once - 1) / v_at_once + (CHUNKS == 0),
-		/* copies of a thread: of a KV block's K; of a KV block's share of a piece of V, in one plane
+						  : 4 / PLANES, /* chunks of a parcel of V */
+		v_parcels = (CHUNKS + v_at_once - 1) / v_at_once + (CHUNKS == 0),
+		/* copies of a thread: of a KV block's K; of a KV block's share of a parcel of V, in one plane
 		 */
-		k_copies = CHUNKS ? PLANES * CHUNKS * CHUNK_BYTES / UNIT / (32 * TEAM) : 1,
-		v_copies = CHUNKS ? v_at_once * CHUNK_BYTES / UNIT / (32 * TEAM) : 1,
+		k_copies = CHUNKS ? PLANES * CHUNKS * CHUNK_BYTES / COPY_BYTES / (32 * TEAM) : 1,
+		v_copies = CHUNKS ? v_at_once * CHUNK_BYTES / COPY_BYTES / (32 * TEAM) : 1,
 		query_stays = CHUNKS && PLANES * CHUNKS <= 4, /* in registers */
 		query_chunks = CHUNKS && PLANES * CHUNKS <= 4 ? CHUNKS : 1,
 	};
@@ -77,19 +77,19 @@ template <int CHUNKS, int PLANES, int TEAM> struct shape {
 
 __host__ __device__ __forceinline__ uint32_t team_bytes(const struct cut *c, bool any, uint32_t threads)
 {
-	return 2 * c->piece_bytes + (any ? threads * c->chunks * LANE_SUMS * (uint32_t)sizeof(float) : 0);
+	return 2 * c->parcel_bytes + (any ? threads * c->chunks * LANE_SUMS * (uint32_t)sizeof(float) : 0);
 }
 
-/* What a thread knows of its tile. */
+/* What a thread knows of its band. */
 struct work {
 	const struct tile_attention_args *a;
 	struct cut cut;
 	const uint32_t *table;
-	uint8_t *shared;                      /* two pieces, then sums */
+	uint8_t *shared;                      /* two parcels, then sums */
 	uint32_t kv_head, thread;             /* thread: of the team */
-	uint32_t last, warp_first, warp_last; /* positions: the tile's last row, the warp's first and last */
+	uint32_t last, warp_first, warp_last; /* positions: the band's last row, the warp's first and last */
 	bool idle;                            /* the warp has no rows */
-	/* this lane's rows g and g + 8; rows beyond the tile's last repeat it */
+	/* this lane's rows g and g + 8; rows beyond the band's last repeat it */
 	uint32_t token[2], head[2], n[2]; /* n: positions it sees */
 	bool real[2];
 };
@@ -105,27 +105,27 @@ template <typename S> __device__ __forceinline__ void team_sync(void)
 template <typename S>
 __device__ __forceinline__ struct work find_work(const struct tile_attention_args *a, uint8_t *shared)
 {
-	struct attend_tile tile = a->tiles[blockIdx.y];
+	struct attend_band band = a->bands[blockIdx.y];
 	uint32_t group = a->kv.n_heads / a->kv.n_kv_heads, warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4;
 	struct work w;
 	w.a = a;
 	w.cut = cut_of(S::any ? (a->kv.head_dim + TILE_CHUNK - 1) / TILE_CHUNK : (uint32_t)S::chunks,
 		       S::planes);
-	w.table = a->kv.tables + a->tokens[tile.token].table;
+	w.table = a->kv.tables + a->tokens[band.token].table;
 	w.shared = shared;
 	w.kv_head = blockIdx.x;
 	w.thread = threadIdx.x;
-	w.idle = 16 * warp >= tile.n_rows;
-	uint32_t first = w.idle ? 0 : 16 * warp, end = least(first + 16, tile.n_rows);
-	w.last = a->tokens[tile.token + (tile.row + tile.n_rows - 1) / group].pos;
-	w.warp_first = a->tokens[tile.token + (tile.row + first) / group].pos;
-	w.warp_last = a->tokens[tile.token + (tile.row + end - 1) / group].pos;
+	w.idle = 16 * warp >= band.n_rows;
+	uint32_t first = w.idle ? 0 : 16 * warp, end = least(first + 16, band.n_rows);
+	w.last = a->tokens[band.token + (band.row + band.n_rows - 1) / group].pos;
+	w.warp_first = a->tokens[band.token + (band.row + first) / group].pos;
+	w.warp_last = a->tokens[band.token + (band.row + end - 1) / group].pos;
 #pragma unroll
 	for (int r = 0; r < 2; r++) {
 		uint32_t row = first + g + 8 * r;
 		w.real[r] = !w.idle && row < end;
-		row = tile.row + least(row, end - 1);
-		w.token[r] = tile.token + row / group;
+		row = band.row + least(row, end - 1);
+		w.token[r] = band.token + row / group;
 		w.head[r] = blockIdx.x * group + row % group;
 		w.n[r] = a->tokens[w.token[r]].pos + 1;
 	}
@@ -134,7 +134,7 @@ __device__ __forceinline__ struct work find_work(const struct tile_attention_arg
 
 /* ---- memory to shared memory ---- */
 
-/* The KV blocks of a split; those beyond the tile's last position repeat its block. */
+/* The KV blocks of a split; those beyond the band's last position repeat its block. */
 __device__ __forceinline__ void find_blocks(const struct work *w, uint32_t split,
 					    uint32_t block[ATTEND_BLOCKS])
 {
@@ -154,7 +154,7 @@ __device__ __forceinline__ const uint8_t *kv_block(const struct work *w, uint32_
  * whole lines of the banks, every other one has its halves exchanged: a warp reads two at a time. */
 __device__ __forceinline__ uint32_t key_at(const struct work *w, uint32_t row, uint32_t u)
 {
-	return (row * w->cut.chunks * 4 + (w->cut.chunks % 2 ? u : u ^ row % 2 * 4)) * UNIT;
+	return (row * w->cut.chunks * 4 + (w->cut.chunks % 2 ? u : u ^ row % 2 * 4)) * COPY_BYTES;
 }
 
 /* Starts the copy of the K of blocks first .. first + k_blocks - 1 of a split. */
@@ -171,10 +171,10 @@ __device__ __forceinline__ void fetch_keys(const struct work *w, uint32_t split,
 			break;
 		const uint8_t *from = kv_block(w, block[b]);
 #pragma unroll(S::k_copies)
-		for (uint32_t k = 0; k < bytes / UNIT / S::threads; k++) {
+		for (uint32_t k = 0; k < bytes / COPY_BYTES / S::threads; k++) {
 			uint32_t u = k * S::threads + w->thread;
 			copy_async16(to + (b - first) * bytes + key_at(w, u / row_units, u % row_units),
-				     from + u * UNIT, UNIT);
+				     from + u * COPY_BYTES, COPY_BYTES);
 		}
 	}
 	copy_async_commit();
@@ -194,12 +194,12 @@ __device__ __forceinline__ void fetch_values(const struct work *w, uint32_t spli
 		const uint8_t *from =
 			kv_block(w, block[b]) + S::planes * w->cut.plane_bytes + first * CHUNK_BYTES;
 		int left = seen - b * CUDA_KV_BLOCK;
-		uint32_t bytes = left <= 0 ? 0 : least(2 * (uint32_t)left, UNIT);
+		uint32_t bytes = left <= 0 ? 0 : least(2 * (uint32_t)left, COPY_BYTES);
 #pragma unroll
 		for (int p = 0; p < S::planes; p++)
 #pragma unroll(S::v_copies)
-			for (uint32_t k = 0; k < n / UNIT / S::threads; k++) {
-				uint32_t u = (k * S::threads + w->thread) * UNIT;
+			for (uint32_t k = 0; k < n / COPY_BYTES / S::threads; k++) {
+				uint32_t u = (k * S::threads + w->thread) * COPY_BYTES;
 				copy_async16(to + (b * S::planes + p) * plane + u,
 					     from + p * w->cut.plane_bytes + u, bytes);
 			}
@@ -207,16 +207,16 @@ __device__ __forceinline__ void fetch_values(const struct work *w, uint32_t spli
 	copy_async_commit();
 }
 
-/* The two buffers in turns: waits for the next piece. *now then is where the one after it goes, which nobody
+/* The two buffers in turns: waits for the next parcel. *now then is where the one after it goes, which nobody
  * reads any more. */
 template <typename S>
-__device__ __forceinline__ const uint8_t *next_piece(const struct work *w, uint32_t *now)
+__device__ __forceinline__ const uint8_t *next_parcel(const struct work *w, uint32_t *now)
 {
 	copy_async_wait<0>();
 	team_sync<S>();
-	const uint8_t *piece = w->shared + *now;
-	*now = w->cut.piece_bytes - *now;
-	return piece;
+	const uint8_t *parcel = w->shared + *now;
+	*now = w->cut.parcel_bytes - *now;
+	return parcel;
 }
 
 /* ---- products ---- */
@@ -245,12 +245,12 @@ __device__ __forceinline__ void fetch_query(const struct work *w, uint32_t c, ui
 		}
 }
 
-/* Operands of the next product are asked for before the last one, as far as a piece goes. */
+/* Operands of the next product are asked for before the last one, as far as a parcel goes. */
 template <typename S> struct operands {
-	uint4 right[ATTEND_TILES][S::planes], q[S::planes][2];
+	uint4 right[ATTEND_EIGHTS][S::planes], q[S::planes][2];
 };
 
-/* K of block b of a piece, chunk c; and the query's, unless it stays. */
+/* K of block b of a parcel, chunk c; and the query's, unless it stays. */
 template <typename S>
 __device__ __forceinline__ void load_keys(const struct work *w, const uint8_t *keys, uint32_t b, uint32_t c,
 					  struct operands<S> *o)
@@ -259,18 +259,18 @@ __device__ __forceinline__ void load_keys(const struct work *w, const uint8_t *k
 	if (!S::query_stays)
 		fetch_query<S>(w, c, o->q);
 #pragma unroll
-	for (int j = 0; j < ATTEND_TILES; j++)
+	for (int j = 0; j < ATTEND_EIGHTS; j++)
 #pragma unroll
 		for (int p = 0; p < S::planes; p++)
 			o->right[j][p] = unit_at(keys + (b * S::planes + p) * w->cut.plane_bytes +
 						 key_at(w, attend_position(j, g), 4 * c + t));
 }
 
-/* Scores of the blocks of a piece of K, from block `first` on. */
+/* Scores of the blocks of a parcel of K, from block `first` on. */
 template <typename S>
-__device__ __forceinline__ void score_piece(const struct work *w, const struct query<S> *query,
+__device__ __forceinline__ void score_parcel(const struct work *w, const struct query<S> *query,
 					    uint32_t n_blocks, uint32_t first, const uint8_t *keys,
-					    float s[ATTEND_BLOCKS][ATTEND_TILES][4])
+					    float s[ATTEND_BLOCKS][ATTEND_EIGHTS][4])
 {
 	struct operands<S> now, next;
 	load_keys<S>(w, keys, 0, 0, &now);
@@ -296,25 +296,25 @@ __device__ __forceinline__ void score_piece(const struct work *w, const struct q
 	}
 }
 
-/* V of block b of a piece, its chunk c. */
+/* V of block b of a parcel, its chunk c. */
 template <typename S>
 __device__ __forceinline__ void load_values(const struct work *w, const uint8_t *values, uint32_t b,
 					    uint32_t c, struct operands<S> *o)
 {
 	uint32_t g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
-	for (int i = 0; i < ATTEND_TILES; i++)
+	for (int i = 0; i < ATTEND_EIGHTS; i++)
 #pragma unroll
 		for (int p = 0; p < S::planes; p++)
 			o->right[i][p] =
 				unit_at(values + ((b * S::planes + p) * w->cut.v_chunks + c) * CHUNK_BYTES +
-					(8 * i + g) * 64 + t * UNIT);
+					(8 * i + g) * 64 + t * COPY_BYTES);
 }
 
 /* Splits added up so far: registers, or shared memory where their number is not known. */
 template <typename S> struct sums {
 	struct attend_total row[2];
-	float out[S::at_once][ATTEND_TILES][4];
+	float out[S::at_once][ATTEND_EIGHTS][4];
 };
 
 /* A lane's own place in shared memory for sum i of chunk c. */
@@ -332,18 +332,18 @@ template <typename S> __device__ __forceinline__ void clear_sums(const struct wo
 		s->out[i / LANE_SUMS][i / 4 % 4][i % 4] = 0;
 	if (S::any)
 		for (uint32_t i = 0; i < w->cut.chunks * LANE_SUMS; i++)
-			*own_sum(w, w->shared + 2 * w->cut.piece_bytes, 0, i) = 0;
+			*own_sum(w, w->shared + 2 * w->cut.parcel_bytes, 0, i) = 0;
 }
 
 template <typename S>
 __device__ __forceinline__ void merge_chunk(const struct work *w, struct sums<S> *s, uint32_t c,
 					    const float before[2], const float now[2],
-					    const float out[ATTEND_TILES][4])
+					    const float out[ATTEND_EIGHTS][4])
 {
 #pragma unroll
 	for (uint32_t i = 0; i < LANE_SUMS; i++) {
 		uint32_t r = i % 4 / 2;
-		float *sum = S::any ? own_sum(w, w->shared + 2 * w->cut.piece_bytes, c, i)
+		float *sum = S::any ? own_sum(w, w->shared + 2 * w->cut.parcel_bytes, c, i)
 				    : &s->out[c % S::at_once][i / 4][i % 4];
 		*sum = attend_merge(*sum, before[r], out[i / 4][i % 4], now[r]);
 	}
@@ -387,10 +387,10 @@ __device__ __forceinline__ void put_chunk(const struct tile_attention_args *a, u
 }
 
 /* The warp's rows, all splits added up. Each lane's sums pass through shared memory, where nobody reads
- * pieces any more, so that there is one copy of the code below. */
+ * parcels any more, so that there is one copy of the code below. */
 template <typename S> __device__ __forceinline__ void put_rows(const struct work *w, const struct sums<S> *s)
 {
-	uint8_t *own = w->shared + (S::any ? 2 * w->cut.piece_bytes : 0);
+	uint8_t *own = w->shared + (S::any ? 2 * w->cut.parcel_bytes : 0);
 	if (!S::any)
 #pragma unroll
 		for (uint32_t i = 0; i < S::at_once * LANE_SUMS; i++)
@@ -414,7 +414,7 @@ __device__ __forceinline__ float *part_at(const struct tile_attention_args *a, u
 }
 
 __device__ __forceinline__ void store_part(const struct work *w, uint32_t split, uint32_t c, const float m[2],
-					   const float l[2], const float out[ATTEND_TILES][4])
+					   const float l[2], const float out[ATTEND_EIGHTS][4])
 {
 	uint32_t t = threadIdx.x % 4;
 #pragma unroll
@@ -425,7 +425,7 @@ __device__ __forceinline__ void store_part(const struct work *w, uint32_t split,
 		if (c == 0 && t == 0)
 			*reinterpret_cast<float2 *>(part) = {m[r], l[r]};
 #pragma unroll
-		for (int i = 0; i < ATTEND_TILES; i++)
+		for (int i = 0; i < ATTEND_EIGHTS; i++)
 			*reinterpret_cast<float2 *>(part + 2 + TILE_CHUNK * c + 8 * i +
 						    2 * t) = {out[i][2 * r], out[i][2 * r + 1]};
 	}
@@ -439,9 +439,9 @@ template <typename S> struct softened {
 	float m[2], l[2], before[2], now[2];
 };
 
-/* A piece of V, whose first chunk is `first`, to the sums or to the split's part. */
+/* A parcel of V, whose first chunk is `first`, to the sums or to the split's part. */
 template <typename S>
-__device__ __forceinline__ void value_piece(const struct work *w, const struct softened<S> *soft,
+__device__ __forceinline__ void value_parcel(const struct work *w, const struct softened<S> *soft,
 					    uint32_t split, uint32_t n_blocks, uint32_t first,
 					    const uint8_t *values, struct sums<S> *total)
 {
@@ -451,7 +451,7 @@ __device__ __forceinline__ void value_piece(const struct work *w, const struct s
 	for (uint32_t c = first; c < least(first + w->cut.v_chunks, w->cut.chunks); c++) {
 		struct attend_chains<S::planes> chains = {
 		};
-		float out[ATTEND_TILES][4];
+		float out[ATTEND_EIGHTS][4];
 #pragma unroll
 		for (uint32_t b = 0; b < ATTEND_BLOCKS; b++) {
 			if (b >= n_blocks)
@@ -490,18 +490,18 @@ __device__ __forceinline__ void walk(const struct work *w, uint32_t first, uint3
 				? 0
 				: least((w->warp_last - start) / CUDA_KV_BLOCK + 1, ATTEND_BLOCKS);
 		find_blocks(w, split + 1, following);
-		float s[ATTEND_BLOCKS][ATTEND_TILES][4] = {};
+		float s[ATTEND_BLOCKS][ATTEND_EIGHTS][4] = {};
 #pragma unroll
 		for (uint32_t b = 0; b < ATTEND_BLOCKS; b++) {
 			if (b % w->cut.k_blocks)
 				continue;
-			const uint8_t *keys = next_piece<S>(w, &now);
+			const uint8_t *keys = next_parcel<S>(w, &now);
 			if (b + w->cut.k_blocks < ATTEND_BLOCKS)
 				fetch_keys<S>(w, split, block, b + w->cut.k_blocks, w->shared + now);
 			else
 				fetch_values<S>(w, split, block, 0, w->shared + now);
 			if (n_blocks)
-				score_piece<S>(w, &query, n_blocks, b, keys, s);
+				score_parcel<S>(w, &query, n_blocks, b, keys, s);
 		}
 		n[0] = w->n[0] > start ? w->n[0] - start : 0;
 		n[1] = w->n[1] > start ? w->n[1] - start : 0;
@@ -513,15 +513,15 @@ __device__ __forceinline__ void walk(const struct work *w, uint32_t first, uint3
 		for (int r = 0; r < 2; r++)
 			attend_weigh(&total->row[r], softened.m[r], softened.l[r], n[r] == 0,
 				     &softened.before[r], &softened.now[r]);
-#pragma unroll(S::v_pieces)
-		for (uint32_t i = 0; i < w->cut.v_pieces; i++) {
-			const uint8_t *values = next_piece<S>(w, &now);
-			if (i + 1 < w->cut.v_pieces)
+#pragma unroll(S::v_parcels)
+		for (uint32_t i = 0; i < w->cut.v_parcels; i++) {
+			const uint8_t *values = next_parcel<S>(w, &now);
+			if (i + 1 < w->cut.v_parcels)
 				fetch_values<S>(w, split, block, (i + 1) * w->cut.v_chunks, w->shared + now);
 			else if (split + 1 < end)
 				fetch_keys<S>(w, split + 1, following, 0, w->shared + now);
 			if (n_blocks)
-				value_piece<S>(w, &softened, split, n_blocks, i * w->cut.v_chunks, values,
+				value_parcel<S>(w, &softened, split, n_blocks, i * w->cut.v_chunks, values,
 					       total);
 		}
 #pragma unroll
@@ -531,7 +531,7 @@ __device__ __forceinline__ void walk(const struct work *w, uint32_t first, uint3
 	team_sync<S>();
 }
 
-/* Block (KV head, tile, share of the splits): one team. */
+/* Block (KV head, band, share of the splits): one team. */
 template <typename S>
 __global__ void __launch_bounds__(S::threads) tile_attention_kernel(const struct tile_attention_args a)
 {
@@ -552,14 +552,14 @@ __global__ void __launch_bounds__(S::threads) tile_attention_kernel(const struct
 
 /* ---- splits by themselves ---- */
 
-enum { BATCH = 1024, COMBINE_AHEAD = 16 /* loads under way */ };
+enum { AT_ONCE = 1024, COMBINE_AHEAD = 16 /* loads under way */ };
 
 struct combine_shared {
-	float before[BATCH], now[BATCH], sum[BATCH]; /* of each split */
+	float before[AT_ONCE], now[AT_ONCE], sum[AT_ONCE]; /* of each split */
 	float out[TILE_MAX_HEAD_DIM + 32];
 };
 
-/* By a warp: what each split of a batch, and all before it, are multiplied by. *largest: of those before the
+/* By a warp: what each split of those at once, and all before it, are multiplied by. *largest: of those before the
  * batch, then with it. now: the splits' largest scores. */
 __device__ __forceinline__ void weigh_batch(struct combine_shared *s, uint32_t n, float *largest)
 {
@@ -591,8 +591,8 @@ __global__ void tile_combine_kernel(const struct tile_attention_args a)
 	uint32_t n_splits = a.tokens[token].pos / CUDA_ATTN_SPLIT + 1;
 	const float *parts = part_at(&a, token, head, 0, hd);
 	float sum = 0, largest = -INFINITY;
-	for (uint32_t first = 0; first < n_splits; first += BATCH, parts += (uint64_t)BATCH * stride) {
-		uint32_t n = least(n_splits - first, BATCH);
+	for (uint32_t first = 0; first < n_splits; first += AT_ONCE, parts += (uint64_t)AT_ONCE * stride) {
+		uint32_t n = least(n_splits - first, AT_ONCE);
 		for (uint32_t i = t; i < n; i += blockDim.x) {
 			float2 ml = *reinterpret_cast<const float2 *>(parts + (uint64_t)i * stride);
 			s->now[i] = ml.x;
@@ -646,11 +646,11 @@ __global__ void tile_sums_kernel(const struct tile_activations a)
 /* ---- launches ---- */
 
 template <int CHUNKS, int PLANES, int TEAM>
-cudaError_t launch_tiles(const struct tile_attention_args *a, uint32_t n_tiles, uint32_t shares,
+cudaError_t launch_bands(const struct tile_attention_args *a, uint32_t n_bands, uint32_t shares,
 			 cudaStream_t stream)
 {
 	typedef struct shape<CHUNKS, PLANES, TEAM> S;
-	if (!n_tiles)
+	if (!n_bands)
 		return cudaSuccess;
 	void (*kernel)(struct tile_attention_args) = tile_attention_kernel<S>;
 	struct cut c = cut_of(tile_hd(a->kv.head_dim) / TILE_CHUNK, PLANES);
@@ -659,7 +659,7 @@ cudaError_t launch_tiles(const struct tile_attention_args *a, uint32_t n_tiles, 
 					     cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
 	if (e)
 		return e;
-	LAUNCH(kernel, dim3(a->kv.n_kv_heads, n_tiles, shares), dim3(S::threads), bytes, stream, *a);
+	LAUNCH(kernel, dim3(a->kv.n_kv_heads, n_bands, shares), dim3(S::threads), bytes, stream, *a);
 	return cudaGetLastError();
 }
 
@@ -677,11 +677,11 @@ uint32_t choose_shares(const struct tile_attention_args *a)
 template <int CHUNKS, int PLANES>
 cudaError_t launch_shape(const struct tile_attention_args *a, cudaStream_t stream)
 {
-	cudaError_t e = launch_tiles<CHUNKS, PLANES, WIDE_TEAM>(a, a->plan.n_wide, 1, stream);
+	cudaError_t e = launch_bands<CHUNKS, PLANES, WIDE_TEAM>(a, a->plan.n_wide, 1, stream);
 	struct tile_attention_args narrow = *a;
-	narrow.tiles += a->plan.n_wide;
+	narrow.bands += a->plan.n_wide;
 	if (!e)
-		e = launch_tiles<CHUNKS, PLANES, 1>(&narrow, a->plan.n_narrow, choose_shares(a), stream);
+		e = launch_bands<CHUNKS, PLANES, 1>(&narrow, a->plan.n_narrow, choose_shares(a), stream);
 	return e;
 }
 

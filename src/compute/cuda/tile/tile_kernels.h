@@ -97,35 +97,35 @@ struct tile_rope_args {
 };
 cudaError_t tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream);
 
-/* Rows of attention that one warp (ATTEND_ROWS) or one block (ATTEND_WIDE_ROWS) takes: row r of a sequence's
- * new tokens is head r % group of each KV head's `group` query heads, of its token r / group. */
-struct attend_tile {
+/* A band: rows of attention that one warp (ATTEND_ROWS) or one block (ATTEND_WIDE_ROWS) takes: row r of a
+ * sequence's new tokens is head r % group of each KV head's `group` query heads, of its token r / group. */
+struct attend_band {
 	uint32_t token;       /* of the step: the sequence's first new one */
 	uint32_t row, n_rows; /* rows row .. row + n_rows - 1 */
 };
 
-/* What a step needs of attention; filled by attend_plan_tiles on the host, the tiles then copied. */
+/* What a step needs of attention; filled by attend_plan_bands on the host, the bands then copied. */
 struct attend_plan {
-	uint32_t n_wide, n_narrow; /* tiles, in this order */
+	uint32_t n_wide, n_narrow; /* bands, in this order */
 	uint32_t n_splits;         /* of CUDA_ATTN_SPLIT positions, of the longest sequence */
 };
 
-/* Most tiles of a step. */
-static inline uint32_t attend_most_tiles(uint32_t n_tokens, uint32_t group)
+/* Most bands of a step. */
+static inline uint32_t attend_most_bands(uint32_t n_tokens, uint32_t group)
 {
 	return n_tokens * ((group + ATTEND_ROWS - 1) / ATTEND_ROWS);
 }
 
 /* Host. Cuts a step's tokens (host memory; neighbours of the same table are one sequence, in order of
- * position) into tiles, room for attend_most_tiles() of them. split: there will be a partial buffer. */
-struct attend_plan attend_plan_tiles(const struct cuda_token *tokens, uint32_t n_tokens, uint32_t group,
-				     bool split, struct attend_tile *tiles);
+ * position) into bands, room for attend_most_bands() of them. split: there will be a partial buffer. */
+struct attend_plan attend_plan_bands(const struct cuda_token *tokens, uint32_t n_tokens, uint32_t group,
+				     bool split, struct attend_band *bands);
 
 /* out = attention of q over the KV memory, each token up to its own position (attend.cuh). */
 struct tile_attention_args {
 	struct tile_kv kv;
 	const struct cuda_token *tokens; /* (n_tokens) */
-	const struct attend_tile *tiles; /* (plan.n_wide + plan.n_narrow) */
+	const struct attend_band *bands; /* (plan.n_wide + plan.n_narrow) */
 	const uint16_t *q;               /* (n_tokens, n_heads, planes, hd), of tile_rope_kv */
 	struct tile_activations out;     /* cols n_heads * head_dim */
 	float *partial; /* NULL, or scratch (n_tokens, n_heads, plan.n_splits, 2 + hd): then splits are spread

@@ -26,7 +26,7 @@ bool tile_plan(struct tile_matrix *m, const struct weight *w, uint32_t planes)
 		.n_units = (uint32_t)(((uint64_t)w->cols + row->unit_columns - 1) / row->unit_columns),
 		.unit_bytes = row->unit_bytes,
 		.format = row->format,
-		.group = planes == 1 ? tile_group_units(row->unit_bytes) : 0,
+		.bundle = planes == 1 ? tile_bundle_units(row->unit_bytes) : 0,
 	};
 	return true;
 }

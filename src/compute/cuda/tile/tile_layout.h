@@ -33,9 +33,9 @@
  * The units of a row are cut into TILE_SEGMENTS segments, whose sums are added in order: segment s has units
  * s n / 16 .. (s + 1) n / 16 - 1. A matrix lies as [segment][tile][unit of the segment].
  *
- * In precision mode HALF it is *paired*: [segment][pair of tiles][group of units][tile][unit], each group of
- * a pair padded to whole lines of memory (128 bytes) with zeros, and an odd last tile to a pair. Decoding
- * brings a group of a pair at once, and copies of whole lines are 10% faster than others.
+ * In precision mode HALF it is *paired*: [segment][pair of tiles][bundle of units][tile][unit], each bundle
+ * of a pair padded to whole lines of memory (128 bytes) with zeros, and an odd last tile to a pair. Decoding
+ * brings a bundle of a pair at once, and copies of whole lines are 10% faster than others.
  */
 #ifndef COMPUTE_CUDA_TILE_LAYOUT_H
 #define COMPUTE_CUDA_TILE_LAYOUT_H
@@ -47,10 +47,10 @@
 
 enum {
 	TILE_ROWS = 8,
-	TILE_CHUNK = 32,         /* columns; of activations: what lies together and has one sum */
-	TILE_SEGMENTS = 16,      /* of a row */
-	TILE_LINE = 128,         /* bytes */
-	TILE_GROUP_BYTES = 4096, /* of a group of units, at most */
+	TILE_CHUNK = 32,          /* columns; of activations: what lies together and has one sum */
+	TILE_SEGMENTS = 16,       /* of a row */
+	TILE_LINE = 128,          /* bytes */
+	TILE_BUNDLE_BYTES = 4096, /* of a bundle of units, at most */
 };
 
 /* Formats of the tile path: bytes and columns of a unit. */
@@ -73,7 +73,7 @@ struct tile_matrix {
 	uint32_t n_tiles, n_units; /* of all rows; of one row */
 	uint32_t unit_bytes;
 	uint32_t format; /* enum cuda_format */
-	uint32_t group;  /* paired: units of a tile in a group, a power of two; else 0 */
+	uint32_t bundle; /* paired: units of a tile in a bundle, a power of two; else 0 */
 };
 
 /* FULL: does a product need the sums of the activations besides? */
@@ -88,52 +88,52 @@ static HOST_DEVICE uint32_t tile_segment(uint32_t n_units, uint32_t s)
 	return n_units * s / TILE_SEGMENTS; /* a row has fewer than 2^27 units */
 }
 
-/* Paired: units of a group, as many as a copy of decode's should bring: 8, 4, 2 or 1. */
-static HOST_DEVICE uint32_t tile_group_units(uint32_t unit_bytes)
+/* Paired: units of a bundle, as many as a copy of decode's should bring: 8, 4, 2 or 1. */
+static HOST_DEVICE uint32_t tile_bundle_units(uint32_t unit_bytes)
 {
-	uint32_t most = TILE_GROUP_BYTES / 2 / unit_bytes;
+	uint32_t most = TILE_BUNDLE_BYTES / 2 / unit_bytes;
 	return most >= 8 ? 8 : most >= 4 ? 4 : most >= 2 ? 2 : 1;
 }
 
-/* Paired: bytes of a group of n units. */
-static HOST_DEVICE uint32_t tile_group_bytes(uint32_t n, uint32_t unit_bytes)
+/* Paired: bytes of a bundle of n units. */
+static HOST_DEVICE uint32_t tile_bundle_bytes(uint32_t n, uint32_t unit_bytes)
 {
 	return (2 * n * unit_bytes + TILE_LINE - 1) / TILE_LINE * TILE_LINE;
 }
 
-/* Paired: bytes of n units of a pair, the first of which begins a group. */
-static HOST_DEVICE uint32_t tile_pair_bytes(uint32_t n, uint32_t unit_bytes, uint32_t group)
+/* Paired: bytes of n units of a pair, the first of which begins a bundle. */
+static HOST_DEVICE uint32_t tile_pair_bytes(uint32_t n, uint32_t unit_bytes, uint32_t bundle)
 {
-	return n / group * tile_group_bytes(group, unit_bytes) + tile_group_bytes(n % group, unit_bytes);
+	return n / bundle * tile_bundle_bytes(bundle, unit_bytes) + tile_bundle_bytes(n % bundle, unit_bytes);
 }
 
 /* Where segment s begins; of segment TILE_SEGMENTS: where the matrix ends. */
 static HOST_DEVICE uint64_t tile_segment_at(uint32_t n_tiles, uint32_t n_units, uint32_t unit_bytes,
-					    uint32_t group, uint32_t s)
+					    uint32_t bundle, uint32_t s)
 {
 	uint32_t first = tile_segment(n_units, s), least = n_units / TILE_SEGMENTS;
-	if (group == 0)
+	if (bundle == 0)
 		return (uint64_t)first * n_tiles * unit_bytes;
 	/* of the segments before, so many have one unit more than the least */
-	uint32_t longer = first - s * least, bytes = tile_pair_bytes(least, unit_bytes, group),
-		 more = tile_pair_bytes(least + 1, unit_bytes, group) - bytes;
+	uint32_t longer = first - s * least, bytes = tile_pair_bytes(least, unit_bytes, bundle),
+		 more = tile_pair_bytes(least + 1, unit_bytes, bundle) - bytes;
 	return (uint64_t)((n_tiles + 1) / 2) * ((uint64_t)s * bytes + (uint64_t)longer * more);
 }
 
 static HOST_DEVICE uint64_t tile_bytes(const struct tile_matrix *m)
 {
-	return tile_segment_at(m->n_tiles, m->n_units, m->unit_bytes, m->group, TILE_SEGMENTS);
+	return tile_segment_at(m->n_tiles, m->n_units, m->unit_bytes, m->bundle, TILE_SEGMENTS);
 }
 
 /* Where unit u (from 0) of a tile's segment of n units lies in that segment. */
 static HOST_DEVICE uint64_t tile_unit_at(const struct tile_matrix *m, uint32_t tile, uint32_t n, uint32_t u)
 {
-	if (m->group == 0)
+	if (m->bundle == 0)
 		return ((uint64_t)tile * n + u) * m->unit_bytes;
-	uint32_t before = u / m->group * m->group, left = n - before,
-		 here = left < m->group ? left : m->group;
-	return (uint64_t)(tile / 2) * tile_pair_bytes(n, m->unit_bytes, m->group) +
-	       tile_pair_bytes(before, m->unit_bytes, m->group) +
+	uint32_t before = u / m->bundle * m->bundle, left = n - before,
+		 here = left < m->bundle ? left : m->bundle;
+	return (uint64_t)(tile / 2) * tile_pair_bytes(n, m->unit_bytes, m->bundle) +
+	       tile_pair_bytes(before, m->unit_bytes, m->bundle) +
 	       (tile % 2 * here + u - before) * m->unit_bytes;
 }
 
@@ -141,7 +141,7 @@ static HOST_DEVICE uint64_t tile_unit_at(const struct tile_matrix *m, uint32_t t
 static HOST_DEVICE uint64_t tile_offset(const struct tile_matrix *m, uint32_t tile, uint32_t s, uint32_t unit)
 {
 	uint32_t first = tile_segment(m->n_units, s), n = tile_segment(m->n_units, s + 1) - first;
-	return tile_segment_at(m->n_tiles, m->n_units, m->unit_bytes, m->group, s) +
+	return tile_segment_at(m->n_tiles, m->n_units, m->unit_bytes, m->bundle, s) +
 	       tile_unit_at(m, tile, n, unit - first);
 }
 

@@ -39,7 +39,7 @@ tile_product_runner *runner_of(uint32_t format)
 	}
 }
 
-uint32_t row_tiles(const struct tile_matrix *w, const struct shape *s)
+uint32_t row_patches(const struct tile_matrix *w, const struct shape *s)
 {
 	return (w->rows + s->rows - 1) / s->rows;
 }
@@ -61,9 +61,9 @@ cudaError_t launch(const struct tile_product_args *a, uint32_t first, uint32_t l
 	for (uint32_t i = 0; i < TILE_PRODUCT_MATRICES; i++) {
 		if (first + i < last) {
 			l.part[i] = a->part[first + i];
-			rows += row_tiles(&l.part[i].w, &shapes[s]);
+			rows += row_patches(&l.part[i].w, &shapes[s]);
 		}
-		l.row_tiles_end[i] = rows;
+		l.row_patches_end[i] = rows;
 	}
 	l.sums = a->x.sums;
 	l.out = a->out;
@@ -72,9 +72,9 @@ cudaError_t launch(const struct tile_product_args *a, uint32_t first, uint32_t l
 	l.out_pitch = a->out_pitch;
 	l.n_columns = a->n_tokens * a->x.planes;
 	l.add = a->add;
-	l.column_tiles = (l.n_columns + shapes[s].n - 1) / shapes[s].n;
-	l.n_tiles = l.column_tiles * rows;
-	if (l.n_tiles == 0)
+	l.column_patches = (l.n_columns + shapes[s].n - 1) / shapes[s].n;
+	l.n_patches = l.column_patches * rows;
+	if (l.n_patches == 0)
 		return cudaSuccess;
 	tile_product_runner *run = runner_of(l.part[0].w.format);
 	return run ? run(&l, l.part[0].w.format, s, a->n_sms, stream) : cudaErrorInvalidValue;
@@ -98,7 +98,7 @@ uint64_t cost(const struct tile_product_args *a, uint32_t first, uint32_t last, 
 	const struct tile_matrix *w = &a->part[first].w;
 	uint64_t rows = 0, columns = (a->n_tokens * a->x.planes + s->n - 1) / s->n;
 	for (uint32_t i = first; i < last; i++)
-		rows += row_tiles(&a->part[i].w, s);
+		rows += row_patches(&a->part[i].w, s);
 	uint64_t rounds = (rows * columns + a->n_sms - 1) / a->n_sms;
 	uint64_t time = tile_time(s, (w->cols + 31) / 32, a->x.planes == 2 && w->format != CUDA_F16);
 	uint64_t stream = (uint64_t)s->rows / TILE_ROWS * w->n_units * w->unit_bytes / 24 / columns;

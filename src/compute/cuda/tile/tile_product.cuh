@@ -1,10 +1,10 @@
 /*
  * The kernel behind tile_product.h: weights in registers times activations in shared memory, by wgmma.
  *
- * A block computes tiles of ROWS * 64 rows of weights x N columns (of activations), one after another. Its
+ * A block computes *patches* of ROWS * 64 rows of weights x N columns (of activations), one after another. Its
  * last warpgroup only brings data to shared memory, into two rings: boxes of N columns x 64 halves, and units
- * of weights. The others multiply: ROWS warpgroups side by side, or KS groups that take a tile's segments by
- * turns and add them up in order. Every output is the same chain of k16 products per segment in all shapes,
+ * of weights. The others multiply: ROWS warpgroups side by side, or KS crews (of ROWS warpgroups each) that take a patch's segments one
+ * after another and add them up in order. Every output is the same chain of k16 products per segment in all shapes,
  * so all give the same bits.
  */
 #ifndef COMPUTE_CUDA_TILE_PRODUCT_CUH
@@ -30,19 +30,19 @@
 	X(192, 2, 1, 1, 0)
 /* clang-format on */
 
-/* What a kernel gets. Tiles are counted over all parts: the columns of one tile of rows, then the next rows.
+/* What a kernel gets. Patches are counted over all parts: the columns of one run of rows, then the next rows.
  */
 struct tile_product_launch {
 	struct tensor_map x_map;
 	struct tile_product_part part[TILE_PRODUCT_MATRICES];
-	uint32_t row_tiles_end[TILE_PRODUCT_MATRICES]; /* of parts 0 .. i together */
+	uint32_t row_patches_end[TILE_PRODUCT_MATRICES]; /* of parts 0 .. i together */
 	const float *sums;
 	float *out;
 	uint32_t planes, sum_pitch, out_pitch, n_columns, add;
-	uint32_t column_tiles, n_tiles;
+	uint32_t column_patches, n_patches;
 };
 
-/* Runs a launch on the kernel of a format, mode and shape; one function per group of formats, each in a file
+/* Runs a launch on the kernel of a format, mode and shape; one function for some formats, each in a file
  * of its own, because they take long to compile. */
 typedef cudaError_t tile_product_runner(const struct tile_product_launch *l, uint32_t format, uint32_t shape,
 					uint32_t n_sms, cudaStream_t stream);
@@ -59,7 +59,7 @@ template <int FORMAT, int FULL, int N_, int ROWS_, int KS_> struct product_shape
 		both = FORMAT == CUDA_F16,           /* modes */
 		chain = !FULL || FORMAT == CUDA_F16, /* a segment is one chain of products */
 		mins = !chain && frag_traits<FORMAT>::mins,
-		groups = frag_traits<FORMAT>::groups,
+		scales = frag_traits<FORMAT>::scales,
 		unit_bytes = frag_traits<FORMAT>::unit_bytes,
 		unit_chunks = frag_traits<FORMAT>::chunks,
 		/* a stage of weights: up to so many chunks of all rows; of activations: two chunks of N
@@ -89,17 +89,17 @@ template <int FORMAT, int FULL, int N_, int ROWS_, int KS_> struct product_shape
 		b_stages = b_fit > w_stages *w_per_b + 2 ? w_stages *w_per_b + 2 : b_fit,
 		w_at = b_stages * b_bytes,
 		s_at = w_at + w_stages * w_bytes,
-		group_bytes = (s_at + b_stages * s_bytes + 1023) / 1024 * 1024,
-		group_barriers = 2 * (w_stages + b_stages),
-		total_at = KS * group_bytes,
+		crew_bytes = (s_at + b_stages * s_bytes + 1023) / 1024 * 1024,
+		crew_barriers = 2 * (w_stages + b_stages),
+		total_at = KS * crew_bytes,
 		barriers_at = total_at + total_bytes,
-		bytes = barriers_at + (KS * group_barriers + KS) * 8 + 1024,
+		bytes = barriers_at + (KS * crew_barriers + KS) * 8 + 1024,
 		/* of a thread; together no more than the block starts with */
 		start_registers = 65536 / threads / 8 * 8,
 		producer_registers = KS == 1 ? 40 : 32,
 		consumer_registers = KS == 1 ? 232 : 112,
 	};
-	static_assert(TILE_SEGMENTS % KS == 0, "the last group has the last segment");
+	static_assert(TILE_SEGMENTS % KS == 0, "the last crew has the last segment");
 	static_assert(consumer_registers * warpgroups + producer_registers <=
 			      start_registers * (warpgroups + 1),
 		      "or the warpgroups wait for registers for ever");
@@ -118,71 +118,71 @@ template <int STAGES> static __device__ __forceinline__ void ring_step(struct ri
 	}
 }
 
-/* One group's part of shared memory: its rings, and their barriers. */
-struct group_memory {
+/* One crew's part of shared memory: its rings, and their barriers. */
+struct crew_memory {
 	unsigned char *start;
 	shared_place b, w, s;
 	shared_place b_full, b_empty, w_full, w_empty;
 };
 template <class S>
-static __device__ __forceinline__ struct group_memory group_memory_of(unsigned char *shared, uint32_t group)
+static __device__ __forceinline__ struct crew_memory crew_memory_of(unsigned char *shared, uint32_t crew)
 {
-	struct group_memory m;
-	m.start = shared + group * S::group_bytes;
-	m.b = place_in_shared(shared) + group * S::group_bytes;
+	struct crew_memory m;
+	m.start = shared + crew * S::crew_bytes;
+	m.b = place_in_shared(shared) + crew * S::crew_bytes;
 	m.w = m.b + S::w_at;
 	m.s = m.b + S::s_at;
-	m.b_full = place_in_shared(shared) + S::barriers_at + group * (S::group_barriers * 8);
+	m.b_full = place_in_shared(shared) + S::barriers_at + crew * (S::crew_barriers * 8);
 	m.b_empty = m.b_full + S::b_stages * 8;
 	m.w_full = m.b_empty + S::b_stages * 8;
 	m.w_empty = m.w_full + S::w_stages * 8;
 	return m;
 }
-/* The barrier at which group `group` waits for its turn to add. */
+/* The barrier at which crew `crew` waits until it may add. */
 template <class S>
-static __device__ __forceinline__ shared_place turn_of(unsigned char *shared, uint32_t group)
+static __device__ __forceinline__ shared_place baton_of(unsigned char *shared, uint32_t crew)
 {
-	return place_in_shared(shared) + S::barriers_at + (S::KS * S::group_barriers + group) * 8;
+	return place_in_shared(shared) + S::barriers_at + (S::KS * S::crew_barriers + crew) * 8;
 }
 
-/* A tile of the launch. */
-struct tile_place {
+/* A patch of the launch. */
+struct patch_place {
 	uint32_t part, tile, column; /* matrix, its first tile of eight rows, first column */
 };
 template <class S>
-static __device__ __forceinline__ struct tile_place place_of(const struct tile_product_launch &l,
+static __device__ __forceinline__ struct patch_place place_of(const struct tile_product_launch &l,
 							     uint32_t index)
 {
-	uint32_t rows = index / l.column_tiles;
-	struct tile_place p;
-	p.column = index % l.column_tiles * S::N;
-	p.part = (rows >= l.row_tiles_end[0] ? 1u : 0u) + (rows >= l.row_tiles_end[1] ? 1u : 0u);
-	p.tile = (rows - (p.part ? l.row_tiles_end[p.part - 1] : 0)) * S::tiles;
+	uint32_t rows = index / l.column_patches;
+	struct patch_place p;
+	p.column = index % l.column_patches * S::N;
+	p.part = (rows >= l.row_patches_end[0] ? 1u : 0u) + (rows >= l.row_patches_end[1] ? 1u : 0u);
+	p.tile = (rows - (p.part ? l.row_patches_end[p.part - 1] : 0)) * S::tiles;
 	return p;
 }
 
 /* ---- the warp that brings data ---- */
 
-/* The tiles of a block's in a segment of a matrix. */
-struct tile_strip {
+/* The tiles of a patch in a segment of a matrix. */
+struct patch_weights {
 	const uint8_t *data; /* the segment's */
 	uint32_t tile, n_tiles, n_units;
 };
 
-/* Paired: units u .. u + n - 1, those of a tile one after another in shared memory. What a group has is known
+/* Paired: units u .. u + n - 1, those of a tile one after another in shared memory. What a bundle has is known
  * when compiling: one lane does all of this, and divisions would hold the products up. */
 template <class S>
-static __device__ __forceinline__ void bring_pairs(const struct tile_strip *p, uint32_t u, uint32_t n,
+static __device__ __forceinline__ void bring_pairs(const struct patch_weights *p, uint32_t u, uint32_t n,
 						   shared_place to, shared_place full)
 {
-	const uint32_t group = tile_group_units(S::unit_bytes);
-	uint32_t step = tile_pair_bytes(p->n_units, S::unit_bytes, group);
-	for (uint32_t v = 0, here; v < n; v += here) { /* what is of one group */
-		uint32_t in = (u + v) % group, before = u + v - in, left = p->n_units - before,
-			 units = left < group ? left : group;
+	const uint32_t bundle = tile_bundle_units(S::unit_bytes);
+	uint32_t step = tile_pair_bytes(p->n_units, S::unit_bytes, bundle);
+	for (uint32_t v = 0, here; v < n; v += here) { /* what is of one bundle */
+		uint32_t in = (u + v) % bundle, before = u + v - in, left = p->n_units - before,
+			 units = left < bundle ? left : bundle;
 		here = n - v < units - in ? n - v : units - in;
 		const uint8_t *from = p->data + (uint64_t)(p->tile / 2) * step +
-				      tile_pair_bytes(before, S::unit_bytes, group) + in * S::unit_bytes;
+				      tile_pair_bytes(before, S::unit_bytes, bundle) + in * S::unit_bytes;
 		shared_place at = to + v * S::unit_bytes;
 		for (uint32_t i = 0; i < p->n_tiles; i += 2, from += step, at += 2 * n * S::unit_bytes) {
 			copy_bulk(at, from, here * S::unit_bytes, full);
@@ -193,16 +193,16 @@ static __device__ __forceinline__ void bring_pairs(const struct tile_strip *p, u
 	}
 }
 
-/* Units u .. u + n - 1 of the strip, each tile's one after another in shared memory. By one lane. */
+/* Units u .. u + n - 1 of the patch, each tile's one after another in shared memory. By one lane. */
 template <class S>
-static __device__ __forceinline__ void bring_weights(const struct tile_matrix *w, const struct tile_strip *p,
-						     uint32_t u, uint32_t n, const struct group_memory &m,
+static __device__ __forceinline__ void bring_weights(const struct tile_matrix *w, const struct patch_weights *p,
+						     uint32_t u, uint32_t n, const struct crew_memory &m,
 						     struct ring ring)
 {
 	shared_place to = m.w + ring.at * S::w_bytes, full = m.w_full + 8 * ring.at;
 	uint32_t bytes = n * S::unit_bytes;
 	barrier_expect(full, p->n_tiles * bytes);
-	if (w->group) {
+	if (w->bundle) {
 		bring_pairs<S>(p, u, n, to, full);
 		return;
 	}
@@ -218,7 +218,7 @@ static __device__ __forceinline__ void bring_weights(const struct tile_matrix *w
 /* Sums of the stage's two chunks: (2, N). By a whole warp. */
 template <class S>
 static __device__ __forceinline__ void bring_sums(const struct tile_product_launch &l,
-						  const struct group_memory &m, uint32_t stage,
+						  const struct crew_memory &m, uint32_t stage,
 						  uint32_t column, uint32_t chunk)
 {
 	shared_place to = m.s + stage * S::s_bytes;
@@ -230,24 +230,24 @@ static __device__ __forceinline__ void bring_sums(const struct tile_product_laun
 	barrier_arrive_copied(m.b_full + 8 * stage);
 }
 
-/* Brings everything of a group. By a whole warp if there are sums to bring, otherwise by one lane. */
+/* Brings everything of a crew. By a whole warp if there are sums to bring, otherwise by one lane. */
 template <class S>
 static __device__ __forceinline__ void produce(const struct tile_product_launch &l, unsigned char *shared,
-					       uint32_t group)
+					       uint32_t crew)
 {
-	struct group_memory m = group_memory_of<S>(shared, group);
+	struct crew_memory m = crew_memory_of<S>(shared, crew);
 	struct ring b = {0, 1}, w = {0, 1};
-	for (uint32_t index = blockIdx.x; index < l.n_tiles; index += gridDim.x) {
-		struct tile_place p = place_of<S>(l, index);
+	for (uint32_t index = blockIdx.x; index < l.n_patches; index += gridDim.x) {
+		struct patch_place p = place_of<S>(l, index);
 		const struct tile_matrix *matrix = &l.part[p.part].w;
 		uint32_t left = matrix->n_tiles - p.tile,
 			 n_tiles = left < S::tiles ? left : (uint32_t)S::tiles;
-		for (uint32_t s = group; s < TILE_SEGMENTS; s += S::KS) {
+		for (uint32_t s = crew; s < TILE_SEGMENTS; s += S::KS) {
 			uint32_t first = tile_segment(matrix->n_units, s),
 				 last = tile_segment(matrix->n_units, s + 1);
-			const struct tile_strip strip = {
+			const struct patch_weights weights = {
 				matrix->data + tile_segment_at(matrix->n_tiles, matrix->n_units,
-							       S::unit_bytes, matrix->group, s),
+							       S::unit_bytes, matrix->bundle, s),
 				p.tile, n_tiles, last - first};
 			for (uint32_t u = first; u < last; u += S::w_units) {
 				uint32_t n = last - u < S::w_units ? last - u : (uint32_t)S::w_units;
@@ -255,7 +255,7 @@ static __device__ __forceinline__ void produce(const struct tile_product_launch 
 				if (S::mins)
 					__syncwarp(); /* or a slow lane would miss a phase */
 				if (!S::mins || elected())
-					bring_weights<S>(matrix, &strip, u - first, n, m, w);
+					bring_weights<S>(matrix, &weights, u - first, n, m, w);
 				ring_step<S::w_stages>(&w);
 				for (uint32_t c = 0; c < n * S::unit_chunks; c += 2) {
 					uint32_t chunk = u * S::unit_chunks + c;
@@ -279,12 +279,12 @@ static __device__ __forceinline__ void produce(const struct tile_product_launch 
 
 /* ---- the warpgroups that multiply ---- */
 
-/* Where a warp stands in its group's rings. */
+/* Where a warp stands in its crew's rings. */
 struct consumer {
-	struct group_memory m;
+	struct crew_memory m;
 	struct ring b, w;
 	wgmma_box box;                /* of stage 0 */
-	uint32_t lane, tile;          /* of the block's, the warp's first of two */
+	uint32_t lane, tile;          /* of the patch, the warp's first of two */
 	const uint8_t *unit0, *unit1; /* of its two tiles, in the stage of weights */
 };
 
@@ -404,23 +404,23 @@ static __device__ __forceinline__ void segment_chain(struct consumer *k, uint32_
 
 /* The two rows' scales of chunk c of a stage, and what the sums of activations are multiplied by. */
 template <class S>
-static __device__ __forceinline__ void load_scales(const struct consumer *k, uint32_t c, uint32_t group,
+static __device__ __forceinline__ void load_scales(const struct consumer *k, uint32_t c, uint32_t which,
 						   float (&scale)[2], float (&add)[2])
 {
 	uint32_t at = S::unit_chunks > 1 ? 0 : c * S::unit_bytes, row = k->lane / 4;
-	scale[0] = frag_scale<S::format>(k->unit0 + at, c % S::unit_chunks, row, group, &add[0]);
-	scale[1] = frag_scale<S::format>(k->unit1 + at, c % S::unit_chunks, row, group, &add[1]);
+	scale[0] = frag_scale<S::format>(k->unit0 + at, c % S::unit_chunks, row, which, &add[0]);
+	scale[1] = frag_scale<S::format>(k->unit1 + at, c % S::unit_chunks, row, which, &add[1]);
 }
 
-/* blk = the products of a chunk, of one of its groups, begun. */
+/* blk = the products of a chunk, of the columns of one of its scales, begun. */
 template <class S>
 static __device__ __forceinline__ void begin_block(const struct consumer *k, const uint32_t (&a)[8],
-						   uint32_t group, wgmma_box b, float (&blk)[S::N / 2])
+						   uint32_t which, wgmma_box b, float (&blk)[S::N / 2])
 {
 	uint32_t z[8];
 #pragma unroll
 	for (int i = 0; i < 8; i++)
-		z[i] = S::groups > 1 ? frag_in_group(a[i], k->lane % 4, group) : a[i];
+		z[i] = S::scales > 1 ? frag_of_scale(a[i], k->lane % 4, which) : a[i];
 	wgmma_settle<S::N>(blk);
 	multiply<S>(z, b, blk, false);
 }
@@ -472,17 +472,17 @@ static __device__ __forceinline__ void blocks_pair(struct consumer *k, uint32_t 
 	wgmma_box b = wait_columns<S>(k);
 	load_pair<S, 1>(k, c, a0);
 #pragma unroll
-	for (uint32_t g = 0; g < S::groups; g++) {
+	for (uint32_t g = 0; g < S::scales; g++) {
 		begin_block<S>(k, a0, g, b, blk);
 		load_scales<S>(k, c, g, scale, add);
-		if (two && g + 1 == S::groups)
+		if (two && g + 1 == S::scales)
 			load_pair<S, 1>(k, c + 1, a1);
 		add_block<S>(scale, blk, first && g == 0, acc);
 	}
 	add_sums<S>(k, 0, add, acc);
 	if (two) {
 #pragma unroll
-		for (uint32_t g = 0; g < S::groups; g++) {
+		for (uint32_t g = 0; g < S::scales; g++) {
 			begin_block<S>(k, a1, g, wgmma_box_plus(b, 64), blk);
 			load_scales<S>(k, c + 1, g, scale, add);
 			add_block<S>(scale, blk, false, acc);
@@ -528,7 +528,7 @@ static __device__ __forceinline__ void segment(struct consumer *k, uint32_t n_un
  * beyond the matrix and a token beyond the last are left out. total: the sums as wgmma laid them; column 8 j
  * + 2 t + e. */
 template <class S>
-static __device__ __forceinline__ void store(const struct tile_product_launch &l, const struct tile_place &p,
+static __device__ __forceinline__ void store(const struct tile_product_launch &l, const struct patch_place &p,
 					     const struct consumer *k, float (&total)[S::N / 2])
 {
 	const struct tile_product_part *part = &l.part[p.part];
@@ -570,14 +570,14 @@ static __device__ __forceinline__ void store(const struct tile_product_launch &l
 				out[i % 2 * pitch + i / 2 * 8] = total[4 * j + i];
 }
 
-/* Groups take the segments by turns and pass the sum so far on in shared memory, each thread to the same
- * thread of the next group. total: the sum up to this segment. phase: flips with every turn of the group. */
+/* Crews take the segments one after another and pass the sum so far on in shared memory, each thread to the same
+ * thread of the next crew. total: the sum up to this segment. phase: flips each time the crew adds. */
 template <class S>
-static __device__ __forceinline__ void pass_on(unsigned char *shared, uint32_t group, uint32_t s,
+static __device__ __forceinline__ void pass_on(unsigned char *shared, uint32_t crew, uint32_t s,
 					       uint32_t phase, float (&total)[S::N / 2])
 {
 	float *passed = reinterpret_cast<float *>(shared + S::total_at) + threadIdx.x % 128;
-	barrier_wait(turn_of<S>(shared, group), group ? phase : phase ^ 1u);
+	barrier_wait(baton_of<S>(shared, crew), crew ? phase : phase ^ 1u);
 #pragma unroll
 	for (int i = 0; i < S::N / 2; i++) {
 		if (s)
@@ -585,23 +585,23 @@ static __device__ __forceinline__ void pass_on(unsigned char *shared, uint32_t g
 		if (s + 1 < TILE_SEGMENTS)
 			passed[128 * i] = total[i];
 	}
-	barrier_arrive(turn_of<S>(shared, (group + 1) % S::KS));
+	barrier_arrive(baton_of<S>(shared, (crew + 1) % S::KS));
 }
 
 template <class S>
 static __device__ __forceinline__ void consume(const struct tile_product_launch &l, unsigned char *shared,
 					       uint32_t warpgroup)
 {
-	uint32_t group = S::KS == 1 ? 0 : warpgroup / S::ROWS, phase = 0;
+	uint32_t crew = S::KS == 1 ? 0 : warpgroup / S::ROWS, phase = 0;
 	struct consumer k;
-	k.m = group_memory_of<S>(shared, group);
+	k.m = crew_memory_of<S>(shared, crew);
 	k.box = wgmma_box_of(k.m.b);
 	k.b = k.w = {0, 0};
 	k.unit0 = k.unit1 = k.m.start;
 	k.lane = threadIdx.x % 32;
 	k.tile = warpgroup % S::ROWS * 8 + threadIdx.x % 128 / 32 * 2;
-	for (uint32_t index = blockIdx.x; index < l.n_tiles; index += gridDim.x) {
-		struct tile_place p = place_of<S>(l, index);
+	for (uint32_t index = blockIdx.x; index < l.n_patches; index += gridDim.x) {
+		struct patch_place p = place_of<S>(l, index);
 		uint32_t n_units = l.part[p.part].w.n_units;
 		float total[S::N / 2];
 		if (S::KS == 1) {
@@ -616,11 +616,11 @@ static __device__ __forceinline__ void consume(const struct tile_product_launch 
 					total[i] = total[i] + acc[i];
 			}
 		} else {
-			for (uint32_t s = group; s < TILE_SEGMENTS; s += S::KS, phase ^= 1u) {
+			for (uint32_t s = crew; s < TILE_SEGMENTS; s += S::KS, phase ^= 1u) {
 				segment<S>(&k, n_units, s, total);
-				pass_on<S>(shared, group, s, phase, total);
+				pass_on<S>(shared, crew, s, phase, total);
 			}
-			if (group + 1 < S::KS)
+			if (crew + 1 < S::KS)
 				continue;
 		}
 		store<S>(l, p, &k, total);
@@ -630,7 +630,7 @@ static __device__ __forceinline__ void consume(const struct tile_product_launch 
 template <class S> static __device__ __forceinline__ void make_barriers(unsigned char *shared)
 {
 	for (uint32_t g = 0; g < S::KS; g++) {
-		struct group_memory m = group_memory_of<S>(shared, g);
+		struct crew_memory m = crew_memory_of<S>(shared, g);
 		for (uint32_t i = 0; i < S::b_stages; i++) {
 			barrier_init(m.b_full + 8 * i, S::mins ? 33 : 1);
 			barrier_init(m.b_empty + 8 * i, 4 * S::ROWS);
@@ -639,7 +639,7 @@ template <class S> static __device__ __forceinline__ void make_barriers(unsigned
 			barrier_init(m.w_full + 8 * i, 1);
 			barrier_init(m.w_empty + 8 * i, 4 * S::ROWS);
 		}
-		barrier_init(turn_of<S>(shared, g), 128);
+		barrier_init(baton_of<S>(shared, g), 128);
 	}
 	barrier_init_done();
 }
@@ -673,7 +673,7 @@ static cudaError_t run_shape(const struct tile_product_launch *l, uint32_t n_sms
 					     cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes);
 	if (e)
 		return e;
-	LAUNCH(kernel, dim3(l->n_tiles < n_sms ? l->n_tiles : n_sms), dim3(S::threads), S::bytes, stream, *l);
+	LAUNCH(kernel, dim3(l->n_patches < n_sms ? l->n_patches : n_sms), dim3(S::threads), S::bytes, stream, *l);
 	return cudaGetLastError();
 }
 

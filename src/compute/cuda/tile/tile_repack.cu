@@ -46,9 +46,9 @@ template <int FORMAT> __device__ __forceinline__ uint32_t quant(const uint8_t *b
 		return FORMAT == CUDA_Q4_K ? q : q | (b[16 + j] >> c & 1u) << 4;
 	}
 	if (FORMAT == CUDA_Q6_K) {
-		uint32_t half = c / 4, group = c % 4;
-		uint32_t low = b[64 * half + 32 * (group % 2) + j] >> 4 * (group / 2) & 15u;
-		return low | (b[128 + 32 * half + j] >> 2 * group & 3u) << 4;
+		uint32_t half = c / 4, quarter = c % 4;
+		uint32_t low = b[64 * half + 32 * (quarter % 2) + j] >> 4 * (quarter / 2) & 15u;
+		return low | (b[128 + 32 * half + j] >> 2 * quarter & 3u) << 4;
 	}
 	const uint32_t at = FORMAT == CUDA_Q4_0 ? 2 : FORMAT == CUDA_Q4_1 ? 4 : FORMAT == CUDA_Q5_0 ? 6 : 8;
 	uint32_t q = b[at + j % 16] >> 4 * (j / 16) & 15u;
@@ -132,7 +132,7 @@ __device__ __forceinline__ void put_quants(uint8_t *unit, const uint8_t *b, uint
 		unit[1024 + 32 * c + lane] = (uint8_t)pack_fifth(q);
 }
 
-/* The scale (low byte) and min of group c of a Q4_K or Q5_K block, as format_block256.c says. */
+/* The scale (low byte) and min of columns 32 c .. 32 c + 31 of a Q4_K or Q5_K block, as format_block256.c says. */
 __device__ __forceinline__ uint32_t k_scale_min(const uint8_t *b, uint32_t c)
 {
 	const uint8_t *s = b + 4;
@@ -199,18 +199,18 @@ __host__ __device__ __forceinline__ uint32_t tiles_here(const struct tile_repack
 {
 	uint32_t n = (a->n + TILE_ROWS - 1) / TILE_ROWS;
 	bool last = a->first + a->n == a->m.rows;
-	return n + (a->m.group && last && a->m.n_tiles % 2 ? 1 : 0);
+	return n + (a->m.bundle && last && a->m.n_tiles % 2 ? 1 : 0);
 }
 
-/* Paired: what is left of the lines after unit u of the segment's n, if it is the last of its group. */
+/* Paired: what is left of the lines after unit u of the segment's n, if it is the last of its bundle. */
 template <int FORMAT>
 __device__ __forceinline__ void pad_group(const struct tile_matrix *m, uint32_t n, uint32_t u, uint8_t *unit,
 					  uint32_t lane)
 {
 	const uint32_t bytes = frag_traits<FORMAT>::unit_bytes;
-	if (u + 1 < n && (u + 1) % m->group)
+	if (u + 1 < n && (u + 1) % m->bundle)
 		return;
-	uint32_t units = u % m->group + 1, pad = tile_group_bytes(units, bytes) - 2 * units * bytes;
+	uint32_t units = u % m->bundle + 1, pad = tile_bundle_bytes(units, bytes) - 2 * units * bytes;
 	for (uint32_t i = lane; i < pad / 4; i += 32)
 		reinterpret_cast<uint32_t *>(unit + bytes)[i] = 0;
 }
@@ -225,7 +225,7 @@ template <int FORMAT> __global__ void __launch_bounds__(WARPS * 32) repack_kerne
 		s++;
 	uint8_t *unit = const_cast<uint8_t *>(a.m.data) + tile_offset(&a.m, to_tile, s, u);
 	put_unit<FORMAT>(&a, tile, u, unit, threadIdx.x % 32);
-	if (a.m.group && to_tile % 2) {
+	if (a.m.bundle && to_tile % 2) {
 		uint32_t first = tile_segment(a.m.n_units, s), n = tile_segment(a.m.n_units, s + 1) - first;
 		pad_group<FORMAT>(&a.m, n, u - first, unit, threadIdx.x % 32);
 	}
@@ -244,8 +244,8 @@ template <int FORMAT> __global__ void wide_kernel(const struct wide_args a)
 	for (uint32_t u = tile_segment(a.m.n_units, s); u < tile_segment(a.m.n_units, s + 1); u++) {
 		const uint8_t *unit = a.m.data + tile_offset(&a.m, tile, s, u);
 		for (uint32_t c = t; c < 8; c += 4)
-			for (uint32_t group = 0; group < frag_traits<FORMAT>::groups; group++)
-				wide |= frag_wide<FORMAT>(frag_scale_word<FORMAT>(unit, c, g, 2 * group));
+			for (uint32_t i = 0; i < frag_traits<FORMAT>::scales; i++)
+				wide |= frag_wide<FORMAT>(frag_scale_word<FORMAT>(unit, c, g, 2 * i));
 	}
 	if (wide)
 		*a.any = 1;

@@ -33,7 +33,7 @@ struct tile_handle {
 
 	/* of the present step */
 	struct attend_plan plan;
-	uint32_t tiles; /* word of the input where attention's tiles lie */
+	uint32_t bands; /* word of the input where attention's bands lie */
 	bool split;
 
 	struct decode_path *one; /* what decode/ keeps for steps of one token; it alone looks in */
