@@ -6,103 +6,30 @@
 #include <stdlib.h>
 
 #include "text/limits.h"
-#include "text/pretok_scan.h"
+#include "text/pretok_rows.h"
 #include "text/unicode.h"
 
-/*
- * The rules are those of the models' own tokenizer.json files, which are written for Oniguruma; here they are
- * spelt for PCRE2 so that both cut the same way:
- *   - \s is Unicode's White_Space. PCRE2's own \s also takes U+180E, so the set is written out.
- *   - Repeats are possessive (++), which forbids retries that could not succeed anyway: a megabyte of one
- * class then costs one pass and no stack. \s+(?!\S) becomes "all up to the end, or all but the last", and
- * \s*[\r\n]+ becomes "up to the last line break", for the same reason.
- */
-#define WS                                                                                                   \
-	"\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}" \
-	"\\x{3000}"
-#define WS_NO_BREAK                                                                                          \
-	"\\x{9}\\x{b}\\x{c}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{" \
-	"205f}\\x{3000}"
-#define SPACES  "[" WS "]++\\z|(?:[" WS "](?=[" WS "]))++|[" WS "]++"
-#define OTHERS  "[^" WS "\\p{L}\\p{N}]++"
-#define ENDINGS "'s|'t|'re|'ve|'m|'ll|'d"
-#define GPT2    ENDINGS "| ?\\p{L}++| ?\\p{N}++| ?" OTHERS "|" SPACES
-#define LLAMA3_(digits)                                                              \
-	"(?i:" ENDINGS ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}++|\\p{N}" digits "| ?" OTHERS \
-	"[\\r\\n]*+|(?:[" WS_NO_BREAK "]*+[\\r\\n]++)++|" SPACES
-
-/* The cased letters that deepseek-llm's rule lists one by one. */
-#define DEEPSEEK_LETTERS                                                                                   \
-	"A-Za-z\\x{b5}\\x{c0}-\\x{d6}\\x{d8}-\\x{f6}\\x{f8}-\\x{1ba}\\x{1bc}-\\x{1bf}\\x{1c4}-\\x{293}"    \
-	"\\x{295}-\\x{2af}\\x{370}-\\x{373}\\x{376}\\x{377}\\x{37b}-\\x{37d}\\x{37f}\\x{386}\\x{388}-\\x{" \
-	"38a}"                                                                                             \
-	"\\x{38c}\\x{38e}-\\x{3a1}\\x{3a3}-\\x{3f5}\\x{3f7}-\\x{481}\\x{48a}-\\x{52f}\\x{531}-\\x{556}"    \
-	"\\x{10a0}-\\x{10c5}\\x{13a0}-\\x{13f5}\\x{13f8}-\\x{13fd}\\x{1c90}-\\x{1cba}\\x{1cbd}-\\x{1cbf}"  \
-	"\\x{1d00}-\\x{1d2b}\\x{1d6b}-\\x{1d77}\\x{1d79}-\\x{1d9a}\\x{1e00}-\\x{1f15}\\x{1f18}-\\x{1f1d}"  \
-	"\\x{1f20}-\\x{1f45}\\x{1f48}-\\x{1f4d}\\x{1f50}-\\x{1f57}\\x{1f59}\\x{1f5b}\\x{1f5d}"             \
-	"\\x{1f5f}-\\x{1f7d}\\x{1f80}-\\x{1fb4}\\x{1fb6}-\\x{1fbc}\\x{1fbe}\\x{1fc2}-\\x{1fc4}"            \
-	"\\x{1fc6}-\\x{1fcc}\\x{1fd0}-\\x{1fd3}\\x{1fd6}-\\x{1fdb}\\x{1fe0}-\\x{1fec}\\x{1ff2}-\\x{1ff4}"  \
-	"\\x{1ff6}-\\x{1ffc}\\x{2102}\\x{2107}\\x{210a}-\\x{2113}\\x{2115}\\x{2119}-\\x{211d}\\x{2124}"    \
-	"\\x{2126}\\x{2128}\\x{212a}-\\x{212d}\\x{212f}-\\x{2134}\\x{2139}\\x{213c}-\\x{213f}"             \
-	"\\x{2145}-\\x{2149}\\x{214e}\\x{2183}\\x{2184}\\x{2c00}-\\x{2c7b}\\x{2c7e}-\\x{2ce4}"             \
-	"\\x{2ceb}-\\x{2cee}\\x{2cf2}\\x{2cf3}\\x{a640}-\\x{a66d}\\x{a680}-\\x{a69b}\\x{a722}-\\x{a76f}"   \
-	"\\x{a771}-\\x{a787}\\x{a78b}-\\x{a78e}\\x{ab70}-\\x{abbf}\\x{fb00}-\\x{fb06}\\x{fb13}-\\x{fb17}"  \
-	"\\x{ff21}-\\x{ff3a}\\x{ff41}-\\x{ff5a}\\x{10400}-\\x{1044f}\\x{104b0}-\\x{104d3}"                 \
-	"\\x{104d8}-\\x{104fb}\\x{10c80}-\\x{10cb2}\\x{10cc0}-\\x{10cf2}\\x{118a0}-\\x{118df}"             \
-	"\\x{1e900}-\\x{1e943}"
-
-static const struct pretok_family gpt2 = {false, false, 0, false};
-static const struct pretok_family qwen2 = {true, true, 1, true};
-static const struct pretok_family llama3 = {true, true, 3, true};
-
-enum { RULES_MAX = 8 };
-
-static const struct row {
-	const char *name;
-	const struct pretok_family *family; /* with it goes exactly one rule, which cuts all of any text */
-	const char *rules[RULES_MAX];       /* applied one after the other; what a rule finds, and what lies
-					       between, are pieces */
-	bool nfc, ignore_merges, add_bos;
-} rows[] = {
-	{.name = "default", .rules = {"[\\p{P}$+<=>^~|]++", GPT2, "\\p{N}++", "[0-9][0-9][0-9]"}},
-	{.name = "gpt-2", .family = &gpt2, .rules = {GPT2}},
-	{.name = "qwen2", .family = &qwen2, .rules = {LLAMA3_("")}, .nfc = true},
-	{.name = "deepseek-r1-qwen", .family = &qwen2, .rules = {LLAMA3_("")}},
-	{.name = "llama-bpe",
-	 .family = &llama3,
-	 .rules = {LLAMA3_("{1,3}+")},
-	 .ignore_merges = true,
-	 .add_bos = true},
-	{.name = "deepseek-llm",
-	 .rules = {"[\\r\\n]", "[" WS "]?[" DEEPSEEK_LETTERS "]++",
-		   "[" WS
-		   "]?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3000}-\\x{3002}]++",
-		   "(?<![" WS "])[" WS "]++\\z", "[\\x{800}-\\x{9fa5}\\x{ac00}-\\x{d7ff}]++", "\\p{N}"}},
-};
-enum { N_ROWS = sizeof rows / sizeof *rows };
-
-const char *const *pretok_names(void)
-{
-	static const char *const names[] = {"default",   "gpt-2",        "qwen2", "deepseek-r1-qwen",
-					    "llama-bpe", "deepseek-llm", NULL};
-	_Static_assert(sizeof names / sizeof *names == N_ROWS + 1, "names has one entry a row");
-	return names;
-}
-
 struct pretok {
-	const struct row *row;
-	pcre2_code *rules[RULES_MAX];
+	struct pretok_row row;
+	pcre2_code *rules[PRETOK_RULES_MAX]; /* NULL: groups of digits */
 	size_t n_rules;
 };
 
 static enum hokku_code unknown(struct str name, struct hokku_error *err)
 {
-	char quoted[64], list[256];
-	size_t n = 0;
-	for (size_t i = 0; i < N_ROWS; i++)
-		n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "", rows[i].name);
-	return err_set(err, HOKKU_BAD_FILE, "tokenizer.ggml.pre is %s; the pre-tokenizers known are %s",
-		       str_quote(name, quoted, sizeof quoted), list);
+	char quoted[64];
+	str_quote(name, quoted, sizeof quoted);
+	if (pretok_row_is_raw(name))
+		return err_set(err, HOKKU_BAD_FILE,
+			       "tokenizer.ggml.pre is %s, whose tokens are not written in byte-level BPE's "
+			       "alphabet; "
+			       "hokku has no tokenizer of that kind",
+			       quoted);
+	return err_set(err, HOKKU_BAD_FILE,
+		       "tokenizer.ggml.pre is %s, none of the %zu pre-tokenizers known (qwen2, llama-bpe, "
+		       "gpt-2 ...; "
+		       "docs/tokenizer.md lists them)",
+		       quoted, pretok_n_names());
 }
 
 /* \\p{...} in a rule becomes the ranges of our own table (unicode.h), so that PCRE2's, of whatever version,
@@ -150,14 +77,14 @@ static enum hokku_code compile(struct pretok *p, const char *rule, struct hokku_
 	if (!expand(rule, &pattern)) {
 		strbuf_free(&pattern);
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the rules of pre-tokenizer %s",
-			       p->row->name);
+			       p->row.name);
 	}
 	pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern.ptr, pattern.len,
 					 PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &number, &at, NULL);
 	strbuf_free(&pattern);
 	if (!code)
 		return err_set(err, HOKKU_INTERNAL, "pre-tokenizer %s, rule %zu: error %d at %zu",
-			       p->row->name, p->n_rules, number, at);
+			       p->row.name, p->n_rules, number, at);
 	pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* where it cannot, the interpreter serves */
 	p->rules[p->n_rules++] = code;
 	return HOKKU_OK;
@@ -167,20 +94,21 @@ static enum hokku_code create(struct str name, bool by_regex, struct pretok **ou
 {
 	*out = NULL;
 	unicode_init();
-	const struct row *row = NULL;
-	for (size_t i = 0; i < N_ROWS; i++)
-		if (str_eq_c(name, rows[i].name))
-			row = &rows[i];
-	if (!row)
+	struct pretok_row row;
+	if (!pretok_row_find(name, &row))
 		return unknown(name, err);
 	struct pretok *p = calloc(1, sizeof *p);
 	if (!p)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a pre-tokenizer");
 	p->row = row;
 	enum hokku_code rc = HOKKU_OK;
-	size_t n = row->family && !by_regex ? 0 : RULES_MAX;
-	for (size_t i = 0; !rc && i < n && row->rules[i]; i++)
-		rc = compile(p, row->rules[i], err);
+	size_t n = row.recipe->family && !by_regex ? 0 : PRETOK_RULES_MAX;
+	for (size_t i = 0; !rc && i < n && row.recipe->rules[i]; i++) {
+		if (row.recipe->rules[i][0] == PRETOK_GROUPS[0])
+			p->n_rules++;
+		else
+			rc = compile(p, row.recipe->rules[i], err);
+	}
 	if (rc)
 		pretok_destroy(p);
 	else
@@ -209,22 +137,22 @@ void pretok_destroy(struct pretok *p)
 
 const char *pretok_name(const struct pretok *p)
 {
-	return p->row->name;
+	return p->row.name;
 }
 
 bool pretok_nfc(const struct pretok *p)
 {
-	return p->row->nfc;
+	return p->row.nfc;
 }
 
 bool pretok_ignore_merges(const struct pretok *p)
 {
-	return p->row->ignore_merges;
+	return p->row.ignore_merges;
 }
 
 bool pretok_add_bos(const struct pretok *p)
 {
-	return p->row->add_bos;
+	return p->row.add_bos;
 }
 
 void pretok_work_free(struct pretok_work *w)
@@ -268,7 +196,7 @@ static enum hokku_code find(const struct pretok *p, size_t rule, struct pretok_w
 	if (rc < 0) {
 		PCRE2_UCHAR message[128] = "";
 		pcre2_get_error_message(rc, message, sizeof message);
-		return err_set(err, HOKKU_INTERNAL, "pre-tokenizer %s, rule %zu: %s", p->row->name, rule,
+		return err_set(err, HOKKU_INTERNAL, "pre-tokenizer %s, rule %zu: %s", p->row.name, rule,
 			       (const char *)message);
 	}
 	const size_t *ends = pcre2_get_ovector_pointer(w->match);
@@ -285,7 +213,8 @@ static enum hokku_code split_family(const struct pretok *p, struct pretok_work *
 		size_t n, start, end;
 		enum hokku_code rc = HOKKU_OK;
 		if (p->n_rules == 0) {
-			n = pretok_scan(p->row->family, (const unsigned char *)text.ptr + i, text.len - i);
+			n = pretok_scan(p->row.recipe->family, (const unsigned char *)text.ptr + i,
+					text.len - i);
 		} else {
 			bool found = false;
 			rc = work_prepare(w, err);
@@ -293,8 +222,7 @@ static enum hokku_code split_family(const struct pretok *p, struct pretok_work *
 				rc = find(p, 0, w, text, i, true, &found, &start, &end, err);
 			if (!rc && (!found || end == i))
 				rc = err_set(err, HOKKU_INTERNAL,
-					     "pre-tokenizer %s cuts nothing off at byte %zu", p->row->name,
-					     i);
+					     "pre-tokenizer %s cuts nothing off at byte %zu", p->row.name, i);
 			n = rc ? 0 : end - i;
 		}
 		if (!rc)
@@ -344,6 +272,69 @@ static enum hokku_code cut_piece(const struct pretok *p, size_t rule, struct pre
 	return rc;
 }
 
+/* \w: letters, marks, decimal and letter numbers, connectors, and what else is Alphabetic or Latin-1's
+ * numbers to Oniguruma. */
+static bool is_word(uint32_t c)
+{
+	static const uint32_t categories = 1u << UNICODE_LU | 1u << UNICODE_LL | 1u << UNICODE_LT |
+					   1u << UNICODE_LM | 1u << UNICODE_LO | 1u << UNICODE_MN |
+					   1u << UNICODE_MC | 1u << UNICODE_ME | 1u << UNICODE_ND |
+					   1u << UNICODE_NL | 1u << UNICODE_PC;
+	static const struct unicode_range others[] = {
+		{0xB2, 0xB3},       {0xB9, 0xB9},       {0xBC, 0xBE},       {0x24B6, 0x24E9},
+		{0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189},
+	};
+	if (categories >> (unicode_of(c) & UNICODE_CATEGORY) & 1)
+		return true;
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (c >= others[i].first && c <= others[i].last)
+			return true;
+	return false;
+}
+
+static bool is_digit(enum pretok_groups groups, uint32_t c)
+{
+	unsigned category = unicode_of(c) & UNICODE_CATEGORY;
+	return category == UNICODE_ND ||
+	       (groups == PRETOK_OF_NUMBERS && (category == UNICODE_NL || category == UNICODE_NO));
+}
+
+/* Groups of three digits, counted from the end of each run. */
+static enum hokku_code cut_groups(enum pretok_groups groups, struct pretok_work *w, struct str text,
+				  size_t from, size_t to, int which, size_t *n, struct hokku_error *err)
+{
+	const unsigned char *p = (const unsigned char *)text.ptr;
+	enum hokku_code rc = HOKKU_OK;
+	size_t done = from, bytes = 0;
+	uint32_t c = 0;
+	for (size_t i = from; !rc && i < to;) {
+		size_t end = i, n_digits = 0;
+		for (; end < to; end += bytes, n_digits++) {
+			bytes = unicode_decode(p + end, &c);
+			if (!is_digit(groups, c))
+				break;
+		}
+		if (n_digits == 0 || (groups == PRETOK_OF_WORDS && end < to && is_word(c))) {
+			i = n_digits ? end : end + bytes;
+			continue;
+		}
+		bool between = groups == PRETOK_BETWEEN;
+		for (size_t left = n_digits; !rc && left > 0; left--) {
+			bool begins = left % 3 == 0 || (!between && left == n_digits);
+			if (begins && i > done) {
+				rc = ends_push(w, which, n, i, err);
+				done = i;
+			}
+			i += unicode_decode(p + i, &c);
+		}
+		if (!rc && !between && end < to) {
+			rc = ends_push(w, which, n, end, err);
+			done = end;
+		}
+	}
+	return rc ? rc : done < to ? ends_push(w, which, n, to, err) : HOKKU_OK;
+}
+
 /* Rule after rule, each over the pieces of the one before: what tokenizer.json calls a Sequence of isolating
  * Splits. */
 static enum hokku_code split_sequence(const struct pretok *p, struct pretok_work *w, struct str text,
@@ -358,7 +349,11 @@ static enum hokku_code split_sequence(const struct pretok *p, struct pretok_work
 		size_t n_new = 0, from = 0;
 		for (size_t i = 0; !rc && i < n; i++) {
 			size_t to = w->ends[present][i];
-			rc = cut_piece(p, rule, w, text, from, to, !present, &n_new, err);
+			if (p->rules[rule])
+				rc = cut_piece(p, rule, w, text, from, to, !present, &n_new, err);
+			else
+				rc = cut_groups((enum pretok_groups)p->row.recipe->rules[rule][1], w, text,
+						from, to, !present, &n_new, err);
 			from = to;
 		}
 		present = !present;
@@ -377,7 +372,7 @@ enum hokku_code pretok_split(const struct pretok *p, struct pretok_work *w, stru
 {
 	if (text.len == 0)
 		return HOKKU_OK;
-	if (p->row->family)
+	if (p->row.recipe->family)
 		return split_family(p, w, text, piece, user, err);
 	return split_sequence(p, w, text, piece, user, err);
 }

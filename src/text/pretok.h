@@ -1,6 +1,6 @@
 /*
  * Pre-tokenizers: cut text into the pieces inside which byte pairs are merged. tokenizer.ggml.pre names one;
- * the table in pretok.c holds the rules of each.
+ * the table in pretok_rows.c holds the rules of each.
  */
 #ifndef TEXT_PRETOK_H
 #define TEXT_PRETOK_H
@@ -10,7 +10,7 @@
 
 struct pretok;
 
-/* An unknown name is BAD_FILE and lists the known ones. */
+/* An unknown name is BAD_FILE. */
 enum hokku_code pretok_create(struct str name, struct pretok **out, struct hokku_error *err);
 
 /* For tests: one that finds every piece by the regular expressions, none by a scanner. */
@@ -38,7 +38,8 @@ typedef enum hokku_code (*pretok_piece)(void *user, const char *piece, size_t n)
 enum hokku_code pretok_split(const struct pretok *p, struct pretok_work *w, struct str text,
 			     pretok_piece piece, void *user, struct hokku_error *err);
 
-/* The names of all pre-tokenizers, NULL-terminated. */
-const char *const *pretok_names(void);
+/* The names of all, i below pretok_n_names(). */
+size_t pretok_n_names(void);
+const char *pretok_name_at(size_t i);
 
 #endif

@@ -28,6 +28,16 @@ bool unicode_set_named(struct str name, struct unicode_set *set)
 					     "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm",
 					     "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co"};
 	*set = (struct unicode_set){0};
+	const char *minus = name.len ? memchr(name.ptr, '-', name.len) : NULL;
+	if (minus) {
+		struct unicode_set but;
+		size_t n = (size_t)(minus - name.ptr);
+		if (!unicode_set_named((struct str){minus + 1, name.len - n - 1}, &but) || but.categories ||
+		    but.but)
+			return false; /* a flag is all that was ever wanted */
+		set->but = but.flags;
+		name.len = n;
+	}
 	if (str_eq_c(name, "White_Space"))
 		set->flags = UNICODE_SPACE;
 	if (str_eq_c(name, "Han"))

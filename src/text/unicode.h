@@ -94,15 +94,18 @@ static inline size_t unicode_encode(uint32_t c, unsigned char out[4])
 	return n;
 }
 
-/* The set that a property's name stands for in a pattern: "L", "Lu", "Han", "White_Space" ... */
+/* The set that a property's name stands for in a pattern: "L", "Lu", "Han", "White_Space" ..., or one without
+ * another: "Lo-Han". */
 struct unicode_set {
 	uint32_t categories; /* bit i: category i */
 	unsigned flags;      /* or any of these */
+	unsigned but;        /* and none of these */
 };
 bool unicode_set_named(struct str name, struct unicode_set *set); /* false: no such name */
 static inline bool unicode_in(const struct unicode_set *set, unsigned value)
 {
-	return (set->categories >> (value & UNICODE_CATEGORY) & 1) || (value & set->flags);
+	return ((set->categories >> (value & UNICODE_CATEGORY) & 1) || (value & set->flags)) &&
+	       !(value & set->but);
 }
 
 /* The set as ranges, the largest first: only asked for where a pattern is compiled. *ranges is to be freed.

@@ -155,10 +155,13 @@ static void check_text(const struct tok *t, bool is_nfc, struct str text, unsign
 
 static void fuzz_text(const uint8_t *data, size_t size)
 {
-	static const char *const names[] = {"default", "gpt-2", "qwen2", "llama-bpe", "deepseek-llm"};
-	static struct tok *toks[5];
+	static const char *const names[] = {"default",      "gpt-2",       "qwen2",     "llama-bpe",
+					    "deepseek-llm", "gpt-4o",      "tiny_aya",  "superbpe",
+					    "kimi-k2",      "deepseek-v3", "chameleon", "afmoe"};
+	enum { N_NAMES = sizeof names / sizeof *names };
+	static struct tok *toks[N_NAMES];
 	struct str text = {(const char *)data, size};
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < N_NAMES; i++) {
 		if (!toks[i])
 			toks[i] = make(names[i]);
 		check_text(toks[i], i == 2, text, 0);

@@ -179,8 +179,8 @@ const texts = [
 	'<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n', '<|endoftext|>', '<|im_end|', '<|IM_END|>', '<tool_call>{"name": "f"}</tool_call>',
 ].filter((text) => text === text.normalize('NFC'));
 
-function hokkuIds(modelPath, special) {
-	const input = texts.map((text) => JSON.stringify(text)).join('\n') + '\n';
+function hokkuIds(modelPath, special, list = texts) {
+	const input = list.map((text) => JSON.stringify(text)).join('\n') + '\n';
 	const r = spawnSync(hokku, ['tokenize', modelPath, '--json-lines', '--no-bos', ...(special ? ['--parse-special'] : [])], { input, maxBuffer: 1 << 28 });
 	assert.equal(r.status, 0, String(r.stderr));
 	return String(r.stdout).split('\n').slice(0, -1).map((line) => JSON.parse(line));
@@ -212,4 +212,41 @@ describe('token ids', { skip: absent }, () => {
 					if (!name.startsWith('Qwen') || !texts[i].includes('</s>')) assert.deepEqual(got, want[i], JSON.stringify(texts[i]));
 				});
 			});
+});
+
+// Every pre-tokenizer of src/text/pretok_rows.c on GPT-2's vocabulary, whose file is written anew with its name.
+describe('pre-tokenizers by name', { skip: absent }, () => {
+	// Where llama.cpp leaves what the models' own tokenizer.json says, and hokku does not (docs/tokenizer.md):
+	const others = {
+		'deepseek-llm': 'digits stand alone', // it has \\p{N}+
+		youtu: 'capitals begin words', 'kimi-k2': 'capitals begin words', // it takes all letters for one class there
+		tiny_aya: 'groups of digits at words, capitals', cohere2moe: 'groups of digits at words, capitals', // "12345a"; the same
+	};
+	const some = [
+		...texts.filter((_, i) => i % 12 === 0), ...texts.slice(-60), "HelloWORLDs don't I'LL fooBar XMLHttp ABCdef", 'a b,c  d. e|f (g) !h', '      x',
+		'1234567 12 12345 1234', 'if (x) { a//\n\n/', 'ab  \n\n\n  cd\n \n', '<sentinel:12>IMGIMGABZ', 'a \n\n b\r\n c\r d', '$x=`y`^2|3~4<5>6',
+	].filter((text) => !text.includes("'\u017f")); // the long s is an s to Oniguruma, not to llama.cpp
+	const source = path.join(process.env.HOKKU_SHARED ?? '', 'vocab', 'gpt-2.gguf');
+	const rows = fs.readFileSync(path.join(repository, 'src/text/pretok_rows.c'), 'utf8');
+	const names = [...rows.matchAll(/^\t\{"([^"]+)", [A-Z0-9_]+, [^}]*\},$/gm)].map((m) => m[1]);
+
+	function named(name) {
+		const bytes = fs.readFileSync(source), key = 'tokenizer.ggml.pre', at = bytes.indexOf(key) + key.length + 4;
+		const length = Buffer.alloc(8), old = Number(bytes.readBigUInt64LE(at));
+		length.writeBigUInt64LE(BigInt(name.length));
+		const out = path.join(root, 'pre.gguf');
+		fs.writeFileSync(out, Buffer.concat([bytes.subarray(0, at), length, Buffer.from(name), bytes.subarray(at + 8 + old)]));
+		return out;
+	}
+
+	test('the same ids as llama.cpp', async (t) => {
+		if (!fs.existsSync(source)) return t.skip(`no ${source}`);
+		assert.equal(names.length, 83);
+		t.diagnostic(`${names.length} names, ${some.length} strings`);
+		for (const name of names.filter((n) => !others[n])) {
+			const file = named(name);
+			const want = await withModel(file, { vocabOnly: true }, (model) => some.map((text) => model.tokenize(text, false)));
+			hokkuIds(file, false, some).forEach((got, i) => assert.deepEqual(got, want[i], `${name}: ${JSON.stringify(some[i])}`));
+		}
+	});
 });

@@ -278,3 +278,40 @@ test('chat: markers inside a message stay text', () => {
 	const [text] = lines(['detokenize', gguf, '--json-lines'], [ids]);
 	assert.ok(text.includes(evil));
 });
+
+// Rules that llama.cpp simplifies, as the models' own tokenizer.json files have them, on GPT-2's vocabulary; and two of which
+// it has a form of its own.
+const o200k = (word, ending, slash) => `[^\\r\\n\\p{L}\\p{N}]?${word('Lu', 'Lt')}*${word('Ll')}+${ending}|[^\\r\\n\\p{L}\\p{N}]?${word('Lu', 'Lt')}+${word('Ll')}*${ending}`
+	+ `|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n${slash}]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+const cased = (...first) => `[${[...first, 'Lm', 'Lo', 'M'].map((x) => `\\p{${x}}`).join('')}]`;
+const notHan = (...first) => `(?:(?!\\p{Script=Han})${cased(...first)})`;
+const contraction = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?";
+const rules = {
+	'gpt-4o': [o200k(cased, contraction, '/')],
+	tekken: [o200k(cased, '', '/').replace('\\p{N}{1,3}', '\\p{N}')],
+	tiny_aya: ['\\p{Nd}{1,3}(?=(?:\\p{Nd}{3})*(?![\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\u00b2\u00b3\u00b9\u00bc-\u00be]))', o200k(cased, contraction, '/')],
+	'kimi-k2': [`\\p{Script=Han}+|${o200k(notHan, contraction, '')}`],
+	youtu: ['[\uac00-\ud7a3\u3131-\u318e]+|[\uff01\u2026\u201c\u201d\u2018\u2019\u2014\uff1a\uff1b\uff0c\u3001-\u303f\ufe30-\ufe4f]+|[\u3105-\u312f]+|[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+',
+		o200k(cased, contraction, '/').replace('\\p{N}{1,3}', '\\p{N}')],
+	superbpe: ['\\p{N}+', '(?=(\\p{Nd}{3})+(?!\\p{Nd}))'],
+};
+
+for (const [name, list] of Object.entries(rules))
+	test(`the pre-tokenizer ${name}: 3,000 strings, cut as its tokenizer.json says`, (t) => {
+		const source = join(process.env.HOKKU_SHARED ?? '', 'vocab', 'gpt-2.gguf'), file = join(dir, 'pre.gguf');
+		if (!existsSync(source)) return t.skip(`no ${source}`);
+		const bytes = readFileSync(source), key = 'tokenizer.ggml.pre', at = bytes.indexOf(key) + key.length + 4;
+		const length = Buffer.alloc(8), old = Number(bytes.readBigUInt64LE(at));
+		length.writeBigUInt64LE(BigInt(name.length));
+		writeFileSync(file, Buffer.concat([bytes.subarray(0, at), length, Buffer.from(name), bytes.subarray(at + 8 + old)]));
+		const { metadata } = JSON.parse(spawnSync(hokku, ['inspect', source, '--json'], { maxBuffer: 1 << 28 }).stdout);
+		const { value: tokens } = metadata['tokenizer.ggml.tokens'], { value: merges } = metadata['tokenizer.ggml.merges'];
+		const split = (Regex) => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false });
+		const judge = new Tokenizer({
+			added_tokens: [], normalizer: null, post_processor: null, decoder: { type: 'ByteLevel' },
+			pre_tokenizer: { type: 'Sequence', pretokenizers: [...list.map(split), { type: 'ByteLevel', add_prefix_space: false, use_regex: false }] },
+			model: { type: 'BPE', vocab: Object.fromEntries(tokens.map((token, i) => [token, i])), merges, ignore_merges: name === 'tekken' },
+		}, {});
+		const strings = makeStrings(3000, 8);
+		compare(strings, lines(['tokenize', file, '--json-lines', '--no-bos'], strings), (s) => judge.encode(s, { add_special_tokens: false }).ids);
+	});

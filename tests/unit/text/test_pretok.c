@@ -56,6 +56,31 @@ static const struct {
 	{"deepseek-llm", "Hello world\n 12 ab-c", "Hello| world|\n| |1|2| ab|-|c"},
 	{"deepseek-llm", "\u4f60\u597d x   ", "\u4f60\u597d| x|   "},
 	{"default", "a,b 123456 cd", "a|,|b| |123|456| cd"},
+	{"deepseek-coder", "a b,c\n12 \u4f60x", "a| b|,|c|\n|1|2| |\u4f60|x"},
+	{"deepseek-v3", "a 1234\u4f60\u3042 $x y.z\n\n b", "a| |123|4|\u4f60\u3042| $|x| y|.z|\n\n| b"},
+	{"starcoder", "ab 12 it's", "ab| |1|2| it|'s"},
+	{"falcon", "a `b 1234", "a| |`|b| |123|4"},
+	{"qwen35", "e\u0301a 12 !\u0301", "e\u0301a| |1|2| !|\u0301"},
+	{"jais-2", "a     b", "a|    | b"},
+	{"youtu", "a\ud55c\uff0c\u4f60HelloWorld", "a|\ud55c|\uff0c|\u4f60|Hello|World"},
+	{"bloom", "a b,c  d", "a| b|,|c| | d"},
+	{"viking", "a1 b", "a|1| b"},
+	{"tekken", "HelloWORLDs don't 12", "Hello|WORLDs| don|'t| |1|2"},
+	{"gpt-4o", "HelloWORLDs don't I'LL 1234 a//\n", "Hello|WORLDs| don't| I'LL| |123|4| a|//\n"},
+	{"gpt-4o", "\u00e9\u00c9a \u01c5x", "\u00e9|\u00c9a| \u01c5x"},
+	{"chameleon", "a1  b<sentinel:12>.IMGIMGABZ", "a|1|  |b|<|sentinel|:|1|2|>|.|IMGIMGABZ"},
+	{"tiny_aya", "1234567 12a 12345_ 1234", "1|234|567| |12|a| |123|45|_| |1|234"},
+	{"kimi-k2", "ab\u4f60\u597dcd'll 1234", "ab|\u4f60\u597d|cd'll| |123|4"},
+	{"superbpe", "x1234567 123 12\u00b2", "x|1|234|567| |123| |12\u00b2"},
+	{"superbpe", "\u00b21234 123\u00b2", "\u00b21|234| |123\u00b2"},
+	{"bailingmoe", "it'S \n\n a 12", "it|'S| \n\n| a| |1|2"},
+	{"seed-coder", "a!\n\nb 12", "a|!|\n\n|b| |1|2"},
+	{"tiny_aya", "1234\u00b2 1234\u2460 1234\u24b6", "123|4\u00b2| |1|234|\u2460| |123|4|\u24b6"},
+	{"afmoe", "1234a \u00bd1234", "1|234|a| |\u00bd1|234"},
+	{"afmoe", "\u4f601234 a,b", "\u4f60|1|234| a|,b"},
+	{"laguna", "a \n b", "a| |\n| b"},
+	{"exaone-moe", "ab cd  e/\n1", "ab cd| | e|/\n|1"},
+	{"minicpm5", "a 12345", "a| |123|45"},
 	/* Its first rule takes punctuation and nine signs off whatever stands around them. */
 	{"default", "x ! y", "x| |!| y"},
 	{"default", "\u00a9!\u00a9 \u00a9", "\u00a9|!|\u00a9| \u00a9"},
@@ -242,6 +267,13 @@ static enum hokku_code count_bytes(void *user, const char *piece, size_t n)
 	return HOKKU_OK;
 }
 
+/* One name of each set of rules. */
+static const char *const distinct[] = {
+	"default",    "gpt-2",  "qwen2",     "llama-bpe",  "deepseek-llm", "deepseek-coder", "deepseek-v3",
+	"starcoder",  "falcon", "qwen35",    "jais-2",     "youtu",        "bloom",          "viking",
+	"tekken",     "gpt-4o", "chameleon", "tiny_aya",   "kimi-k2",      "superbpe",       "bailingmoe",
+	"seed-coder", "afmoe",  "laguna",    "exaone-moe", "minicpm5"};
+
 /* 64 KiB of one class, or of what tempts a rule to look far ahead again and again: 4 MiB a row. Quadratic
  * time would be many minutes. */
 static void long_runs_take_linear_time(void **state)
@@ -251,8 +283,8 @@ static void long_runs_take_linear_time(void **state)
 					    "\u0663", "!",  "\u3002", "\u4f60", "\n ",    " \u2003",
 					    "'",      "a ", "  \x01", "\r\n\t"};
 	static const char *const ends[] = {"", "x", "\x01", "\u0633"};
-	for (const char *const *name = pretok_names(); *name; name++) {
-		struct pretok *p = open(*name);
+	for (size_t i = 0; i < sizeof distinct / sizeof *distinct; i++) {
+		struct pretok *p = open(distinct[i]);
 		clock_t start = clock();
 		for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
 			struct strbuf text = {0};
@@ -267,7 +299,7 @@ static void long_runs_take_linear_time(void **state)
 				strbuf_add_c(&text, ends[e]);
 				if (pretok_split(p, &w, (struct str){text.ptr, text.len}, count_bytes, &n,
 						 &err))
-					fail_msg("%s, unit %zu, end %zu: %s", *name, u, e, err.message);
+					fail_msg("%s, unit %zu, end %zu: %s", distinct[i], u, e, err.message);
 				assert_int_equal(n, text.len);
 				pretok_work_free(&w);
 			}
@@ -278,7 +310,7 @@ static void long_runs_take_linear_time(void **state)
 	}
 }
 
-static void an_unknown_name_lists_the_known_ones(void **state)
+static void every_name_has_its_rules(void **state)
 {
 	(void)state;
 	struct pretok *p;
@@ -287,17 +319,31 @@ static void an_unknown_name_lists_the_known_ones(void **state)
 	assert_null(p);
 	assert_string_equal(
 		err.message,
-		"tokenizer.ggml.pre is \"qwen3\\n\"; the pre-tokenizers known are default, gpt-2, qwen2, "
-		"deepseek-r1-qwen, llama-bpe, deepseek-llm");
-	size_t n = 0;
-	for (const char *const *name = pretok_names(); *name; name++, n++) {
-		p = open(*name);
-		assert_string_equal(pretok_name(p), *name);
-		assert_int_equal(pretok_nfc(p), strcmp(*name, "qwen2") == 0);
-		assert_int_equal(pretok_ignore_merges(p), strcmp(*name, "llama-bpe") == 0);
-		pretok_destroy(p);
+		"tokenizer.ggml.pre is \"qwen3\\n\", none of the 83 pre-tokenizers known (qwen2, llama-bpe, "
+		"gpt-2 ...; docs/tokenizer.md lists them)");
+	for (const char *const *name = (const char *const[]){"gemma4", "sarvam-moe", "whitespace",
+							     "granite-embed-multi-311m", NULL};
+	     *name; name++) {
+		assert_int_equal(pretok_create(str_c(*name), &p, &err), HOKKU_BAD_FILE);
+		assert_non_null(
+			strstr(err.message, "whose tokens are not written in byte-level BPE's alphabet"));
 	}
-	assert_int_equal(n, 6);
+	unsigned n_nfc = 0, n_ignore = 0, n_bos = 0;
+	for (size_t i = 0; i < pretok_n_names(); i++) {
+		p = open(pretok_name_at(i));
+		assert_string_equal(pretok_name(p), pretok_name_at(i));
+		n_nfc += pretok_nfc(p);
+		n_ignore += pretok_ignore_merges(p);
+		n_bos += pretok_add_bos(p);
+		pretok_destroy(p);
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(pretok_name_at(i), pretok_name_at(k));
+		pretok_destroy(open_by_regex(pretok_name_at(i)));
+	}
+	assert_int_equal(pretok_n_names(), 83);
+	assert_int_equal(n_nfc, 6);
+	assert_int_equal(n_ignore, 13);
+	assert_int_equal(n_bos, 11);
 }
 
 int main(void)
@@ -308,7 +354,7 @@ int main(void)
 		cmocka_unit_test(scanner_equals_regex_on_random_strings),
 		cmocka_unit_test(scanner_equals_regex_on_every_kind_of_character),
 		cmocka_unit_test(long_runs_take_linear_time),
-		cmocka_unit_test(an_unknown_name_lists_the_known_ones),
+		cmocka_unit_test(every_name_has_its_rules),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -270,6 +270,22 @@ static void bos_may_be_token_0(void **state)
 	tok_destroy(t);
 }
 
+/* A piece that is not UTF-8 is the bytes it is. */
+static void pieces_outside_the_alphabet(void **state)
+{
+	(void)state;
+	static const char *const pieces[] = {"\xC3",         "a\xC3",    "\xC3(", "\xC6\x80",
+					     "\xE4\xBD\xA0", "\xC5\x84", "a b"};
+	struct vocab v = v_new("gpt-2");
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+		v_token(&v, pieces[i], TOK_NORMAL);
+	struct tok *t = must_open(&v);
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+		assert_true(str_eq_c(tok_bytes(t, 256 + (int32_t)i), pieces[i]));
+	assert_true(str_eq_c(tok_bytes(t, 173), "\xAD")); /* the alphabet's last, U+0143 */
+	tok_destroy(t);
+}
+
 /* Valid stretches on both sides are encoded as they would be alone; each odd byte is its own token. */
 static void invalid_utf8_goes_byte_by_byte(void **state)
 {
@@ -391,9 +407,9 @@ static void refusals(void **state)
 #define ROW(vocab, text) rows[n].v = (vocab), rows[n].message = (text)
 	ROW(v_new("gpt-2"), "tokenizer.ggml.model is \"bert\"; the tokenizer models known are gpt2, llama");
 	rows[n++].v.model = "bert";
-	ROW(v_new("falcon"), "tokenizer.ggml.pre is \"falcon\"; the pre-tokenizers known are default, gpt-2, "
-			     "qwen2, deepseek-r1-qwen, llama-bpe, "
-			     "deepseek-llm");
+	ROW(v_new("falcons"),
+	    "tokenizer.ggml.pre is \"falcons\", none of the 83 pre-tokenizers known (qwen2, "
+	    "llama-bpe, gpt-2 ...; docs/tokenizer.md lists them)");
 	n++;
 	ROW(v_new("gpt-2"), "tokenizer.ggml.merges: merge 0, \"ab\", is not two tokens with a blank between");
 	v_merge(&rows[n++].v, "ab");
@@ -857,6 +873,7 @@ int main(void)
 		cmocka_unit_test(merging_makes_no_control_token),
 		cmocka_unit_test(bos),
 		cmocka_unit_test(bos_may_be_token_0),
+		cmocka_unit_test(pieces_outside_the_alphabet),
 		cmocka_unit_test(invalid_utf8_goes_byte_by_byte),
 		cmocka_unit_test(every_byte_string_comes_back),
 		cmocka_unit_test(ids_are_appended),
