@@ -9,8 +9,11 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
+#include "base/half.h"
 #include "base/rng.h"
 #include "convert/convert.h"
+#include "gguf/safetensors.h"
 #include "hf/folder.h"
 #include "model/model.h"
 
@@ -129,6 +132,143 @@ static void test_binds(void **state)
 	hf_close(f);
 }
 
+/* ---- folders made of the golden one ---- */
+
+static char made[] = "/tmp/hokku-made-XXXXXX";
+
+static const char *in_made(const char *name)
+{
+	static char path[128];
+	snprintf(path, sizeof path, "%s/%s", made, name);
+	return path;
+}
+
+static void put_file(const char *name, const void *bytes, size_t n)
+{
+	FILE *f = fopen(in_made(name), "wb");
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, n, f), n);
+	fclose(f);
+}
+
+static char *golden(const char *name, size_t *n)
+{
+	char path[512], *text;
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	assert_int_equal(file_read(path, 1 << 24, &text, n, NULL), HOKKU_OK);
+	return text;
+}
+
+static struct hf_folder *open_made(void)
+{
+	const struct hf_options o = {.dir = made};
+	struct hokku_error err;
+	struct hf_folder *f;
+	if (hf_open(&o, &f, &err))
+		fail_msg("%s", err.message);
+	return f;
+}
+
+static void drop_made(void)
+{
+	unlink(in_made("config.json"));
+	unlink(in_made("tokenizer.json"));
+	unlink(in_made("model.safetensors"));
+	assert_int_equal(rmdir(made), 0);
+}
+
+/* A head as large as several pieces that are compared: it is left out when it is the embedding, and stays
+ * when any one element differs. */
+static void test_tied(void **state)
+{
+	(void)state;
+	size_t n, n_tokenizer, n_config;
+	char *config = golden("config.json", &n_config), *tokenizer = golden("tokenizer.json", &n_tokenizer);
+	char *weights = golden("model.safetensors", &n), *tied = strstr(config, "embeddings\": false");
+	struct safetensors *st;
+	assert_non_null(mkdtemp(made));
+	assert_non_null(tied);
+	memcpy(tied, "embeddings\": true ", 18);
+	put_file("config.json", config, n_config);
+	put_file("tokenizer.json", tokenizer, n_tokenizer);
+	assert_int_equal(st_open_memory(weights, n, "weights", &st, NULL), HOKKU_OK);
+	const struct st_tensor *head = st_find(st, "lm_head.weight"),
+			       *embedding = st_find(st, "model.embed_tokens.weight");
+	memcpy(weights + head->offset, weights + embedding->offset, head->n_bytes);
+	const uint64_t wrong[] = {UINT64_MAX, 0, 4095, 4096, 8191, head->n_elements - 1};
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		if (i)
+			weights[head->offset + 2 * wrong[i]] ^= 1;
+		put_file("model.safetensors", weights, n);
+		if (i)
+			weights[head->offset + 2 * wrong[i]] ^= 1;
+		struct hf_folder *f = open_made();
+		assert_int_equal(gguf_find_tensor(hf_model(f), "output.weight") != NULL, i > 0);
+		hf_close(f);
+	}
+	st_close(st);
+	free(config);
+	free(tokenizer);
+	free(weights);
+	drop_made();
+}
+
+/* The golden weights as F64: they are F32 in the model, and pieces of any size are the same bytes. */
+static void test_f64(void **state)
+{
+	(void)state;
+	size_t n, n_tokenizer, n_config;
+	char *config = golden("config.json", &n_config), *tokenizer = golden("tokenizer.json", &n_tokenizer);
+	char *weights = golden("model.safetensors", &n);
+	struct safetensors *st;
+	struct strbuf header = {0}, data = {0};
+	assert_non_null(mkdtemp(strcpy(made, "/tmp/hokku-made-XXXXXX")));
+	assert_int_equal(st_open_memory(weights, n, "weights", &st, NULL), HOKKU_OK);
+	for (uint64_t i = 0; i < st_n_tensors(st); i++) {
+		const struct st_tensor *t = st_tensor_at(st, i);
+		char shape[64];
+		strbuf_addf(&header, "%s\"%.*s\":{\"dtype\":\"F64\",\"shape\":%s,\"data_offsets\":[%zu,%zu]}",
+			    i ? "," : "{", STR_ARG(t->name), st_shape(t, shape, sizeof shape), data.len,
+			    data.len + 8 * (size_t)t->n_elements);
+		for (uint64_t k = 0; k < t->n_elements; k++) {
+			uint16_t h;
+			memcpy(&h, weights + t->offset + 2 * k, 2);
+			double d = (double)f32_from_bf16(h);
+			strbuf_add(&data, &d, 8);
+		}
+	}
+	strbuf_add_c(&header, "}");
+	uint64_t length = header.len;
+	struct strbuf file = {0};
+	strbuf_add(&file, &length, 8);
+	strbuf_add(&file, header.ptr, header.len);
+	strbuf_add(&file, data.ptr, data.len);
+	put_file("model.safetensors", file.ptr, file.len);
+	put_file("config.json", config, n_config);
+	put_file("tokenizer.json", tokenizer, n_tokenizer);
+	st_close(st);
+
+	const struct convert_options o = {.dir = dir, .out = out_path, .type = TENSOR_F32};
+	struct gguf *g;
+	assert_int_equal(convert_hf(&o, NULL), HOKKU_OK);
+	assert_int_equal(gguf_open_file(out_path, &g, NULL), HOKKU_OK);
+	struct hf_folder *f = open_made();
+	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
+		const struct gguf_tensor *x = gguf_tensor_at(hf_model(f), i), *y = gguf_tensor_at(g, i);
+		assert_int_equal(x->type, TENSOR_F32);
+		expect_same_bytes(hf_model(f), x, g, y, i);
+	}
+	hf_close(f);
+	gguf_close(g);
+	strbuf_free(&header);
+	strbuf_free(&data);
+	strbuf_free(&file);
+	free(config);
+	free(tokenizer);
+	free(weights);
+	drop_made();
+}
+
 static int make_path(void **state)
 {
 	(void)state;
@@ -144,7 +284,7 @@ static int drop_path(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_like_its_file),
-					   cmocka_unit_test(test_binds)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_like_its_file), cmocka_unit_test(test_binds),
+					   cmocka_unit_test(test_tied), cmocka_unit_test(test_f64)};
 	return cmocka_run_group_tests(tests, make_path, drop_path);
 }

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -64,6 +65,43 @@ static void test_answers(void **state)
 	gguf_close(g);
 }
 
+/* Names of which one begins another, in every order; what is twice is told of, the first row's name too. */
+static void test_names(void **state)
+{
+	(void)state;
+	static const char *const names[3] = {"a", "ab", "abc"};
+	static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+	struct gguf *g;
+	struct hokku_error err;
+	for (int k = 0; k < 6; k++) {
+		for (uint64_t n = 1; n <= 3; n++) {
+			struct gguf_tensor rows[3] = {0};
+			for (uint64_t i = 0; i < n; i++)
+				rows[i].name = str_c(names[orders[k][i]]);
+			const struct gguf_parts parts = {NULL, rows, 0, n, 0, {&fill, read_some, changed}};
+			assert_int_equal(gguf_assemble("made", &parts, &g, &err), HOKKU_OK);
+			for (uint64_t i = 0; i < n; i++)
+				assert_ptr_equal(gguf_find_tensor(g, names[orders[k][i]]),
+						 gguf_tensor_at(g, i));
+			assert_null(gguf_find_tensor(g, "abcd"));
+			assert_null(gguf_find_tensor(g, ""));
+			gguf_close(g);
+		}
+		for (int twice = 0; twice < 3; twice++) { /* row 3 repeats each of the three */
+			struct gguf_tensor rows[4] = {0};
+			char wanted[64];
+			for (int i = 0; i < 3; i++)
+				rows[i].name = str_c(names[orders[k][i]]);
+			rows[3].name = rows[twice].name;
+			const struct gguf_parts parts = {NULL, rows, 0, 4, 0, {&fill, read_some, changed}};
+			assert_int_equal(gguf_assemble("made", &parts, &g, &err), HOKKU_INTERNAL);
+			snprintf(wanted, sizeof wanted, "made: tensor \"%s\" is made twice",
+				 names[orders[k][twice]]);
+			assert_string_equal(err.message, wanted);
+		}
+	}
+}
+
 static void test_what_cannot_be(void **state)
 {
 	(void)state;
@@ -90,7 +128,7 @@ static void test_what_cannot_be(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers), cmocka_unit_test(test_names),
 					   cmocka_unit_test(test_what_cannot_be)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

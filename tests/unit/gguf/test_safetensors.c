@@ -114,6 +114,12 @@ static const struct broken {
 	{"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
 	 "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}",
 	 -1, 6, "x: tensor \"b\": data_offsets begin at 2, which is not a multiple of the 4 bytes of a F32"},
+	{"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+	 "\"b\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[1,3]}}",
+	 -1, 3, "x: tensor \"b\": data_offsets begin at 1, which is not a multiple of the 2 bytes of a BF16"},
+	/* The second of two. */
+	{"{\"__metadata__\":{\"k\":\"v\",\"l\":1}}", -1, 0,
+	 "x: __metadata__ \"l\" is an integer, not a string"},
 	/* The cover. */
 	{"{}", -1, 3, "x: 3 bytes of data after the header belong to no tensor"},
 	{"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", -1, 3,
@@ -261,7 +267,36 @@ static void test_good(void **state)
 	assert_string_equal(st_shape(t, shape, sizeof shape), "[2, 3]");
 	assert_int_equal(strlen(st_shape(st_find(st, "a"), tiny, sizeof tiny)), 7);
 	assert_int_equal(st_find(st, "z")->n_elements, 1);
+	for (uint32_t i = 0; i < ST_MAX_DIMS; i++) /* one number has no dimensions */
+		assert_int_equal(st_find(st, "z")->dims[i], 1);
+	for (size_t size = 1; size < 16; size++) { /* whatever room there is, and no more */
+		char room[17];
+		memset(room, '#', sizeof room);
+		st_shape(t, room, size);
+		assert_true(strlen(room) < size && room[size] == '#');
+	}
+	uint8_t some[4];
+	assert_int_equal(st_read(st, t, 3, some, 4, &err), HOKKU_OK);
+	assert_true(some[0] == 11 && some[3] == 14);
 	assert_int_equal(st_find(st, "empty")->n_bytes, 0);
+	st_close(st);
+	free(bytes);
+}
+
+/* Eight bytes may begin at any multiple of eight; -0 is 0. */
+static void test_alignment(void **state)
+{
+	(void)state;
+	static const char header[] = "{\"a\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[-0,8]},"
+				     "\"b\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[8,16]},"
+				     "\"c\":{\"dtype\":\"F64\",\"shape\":[-0],\"data_offsets\":[16,16]}}";
+	size_t n;
+	uint8_t *bytes = build(header, strlen(header), -1, 16, &n);
+	struct safetensors *st;
+	struct hokku_error err = {0};
+	if (st_open_memory(bytes, n, "x", &st, &err))
+		fail_msg("%s", err.message);
+	assert_int_equal(st_find(st, "c")->n_elements, 0);
 	st_close(st);
 	free(bytes);
 }
@@ -303,6 +338,24 @@ static void expect_dir(const char *index, enum hokku_code code, const char *mess
 }
 
 #define INDEX "/model.safetensors.index.json: "
+
+/* Paths of 4,095 bytes and a terminator; what is too long for the index's name fits the other's. */
+static void test_long_paths(void **state)
+{
+	(void)state;
+	static const size_t index = sizeof "/model.safetensors.index.json" - 1;
+	for (size_t n = 4095 - index - 1; n <= 4095 - index + 1; n++) {
+		struct safetensors *st;
+		struct hokku_error err = {0};
+		char dir[4096];
+		memset(dir, '/', n); /* the root, and no such file in it */
+		dir[n] = '\0';
+		enum hokku_code rc = st_open_dir(dir, &st, &err);
+		assert_int_equal(rc, n + index <= 4095 ? HOKKU_NOT_FOUND : HOKKU_INVALID_REQUEST);
+		if (rc == HOKKU_INVALID_REQUEST) /* the other message is cut before its end */
+			assert_non_null(strstr(err.message, "is longer than 4095 bytes"));
+	}
+}
 
 static void test_shards(void **state)
 {
@@ -363,6 +416,7 @@ static void test_shards(void **state)
 	assert_int_equal(st_find(st, "a")->n_bytes, 4);
 	assert_int_equal(st_find(st, "b")->n_bytes, 2);
 	assert_int_equal(st_find(st, "d")->n_bytes, 5); /* the shard the map names, not the other */
+	assert_int_equal(st_unchanged(st, &err), HOKKU_OK);
 	uint8_t byte = 0;
 	assert_int_equal(st_read(st, st_find(st, "d"), 0, &byte, 1, &err), HOKKU_OK);
 	assert_int_equal(byte, 4);
@@ -389,6 +443,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_broken),       cmocka_unit_test(test_short_files),
 		cmocka_unit_test(test_cut_anywhere), cmocka_unit_test(test_name_limit),
+		cmocka_unit_test(test_alignment),    cmocka_unit_test(test_long_paths),
 		cmocka_unit_test(test_good),         cmocka_unit_test(test_shards),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

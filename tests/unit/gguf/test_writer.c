@@ -361,6 +361,37 @@ static void test_large_pieces(void **state)
 	unlink(path);
 }
 
+/* The whole size is there before the first byte of data, and nothing beyond it. */
+static void test_reserved(void **state)
+{
+	(void)state;
+	struct hokku_error err = {0};
+	struct stat before, after;
+	struct gguf_writer *w = create(in_dir("reserved.gguf"));
+	gguf_put_str(w, "text",
+		     STR_LIT("a value that makes the keys longer than the head and the tensors are"));
+	gguf_put_tensor(w, "w", TENSOR_I8, DIMS(100000));
+	gguf_put_tensor(w, "v", TENSOR_I8, DIMS(1));
+	ok(gguf_writer_begin_data(w, &err), &err);
+	DIR *d = opendir(dir);
+	assert_non_null(d);
+	struct dirent *e = readdir(d);
+	while (e && e->d_name[0] == '.' && strlen(e->d_name) < 3)
+		e = readdir(d);
+	assert_non_null(e);
+	assert_int_equal(stat(in_dir(e->d_name), &before), 0);
+	closedir(d);
+	uint8_t *data = calloc(1, 100001);
+	assert_non_null(data);
+	ok(gguf_writer_data(w, data, 100001, &err), &err);
+	free(data);
+	ok(gguf_writer_finish(w, &err), &err);
+	gguf_writer_destroy(w);
+	assert_int_equal(stat(in_dir("reserved.gguf"), &after), 0);
+	assert_int_equal(before.st_size, after.st_size);
+	unlink(in_dir("reserved.gguf"));
+}
+
 /* ---- refusals ---- */
 
 static void test_puts_refused(void **state)
@@ -396,6 +427,14 @@ static void test_puts_refused(void **state)
 	REFUSED("key \"n\": the value 2147483648 does not fit a i32",
 		gguf_put_value(w, "n", VALUE(I32, i64, 1ll << 31)));
 	REFUSED("key \"n\": the value 2 does not fit a bool", gguf_put_value(w, "n", VALUE(BOOL, u64, 2)));
+	REFUSED("", gguf_put_u32(w, "a b", 1),
+		gguf_put_tensor(w, " ", TENSOR_F32, DIMS(1))); /* blanks are text */
+	REFUSED("key \"a\\x7f\" must be UTF-8 without control characters, and not empty",
+		gguf_put_u32(w, "a\x7F", 1));
+	REFUSED("key \"n\" has no known type",
+		gguf_put_value(
+			w, "n",
+			&(struct gguf_value){.type = GGUF_ARRAY, .array = {.type = (enum gguf_type)13}}));
 	REFUSED("key \"n\" has no known type",
 		gguf_put_value(w, "n", &(struct gguf_value){.type = (enum gguf_type)13}));
 	REFUSED("key \"n\": elements of type string have no fixed size",
@@ -717,6 +756,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_tensors),
 		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_reserved),
 		cmocka_unit_test(test_large_pieces),
 		cmocka_unit_test(test_puts_refused),
 		cmocka_unit_test(test_encoded_arrays_refused),

@@ -56,9 +56,16 @@ static void test_unread(void **state)
 static void test_read_numbers(void **state)
 {
 	(void)state;
-	static const char *const integers[] = {
-		"max_position_embeddings", "hidden_size",         "num_hidden_layers", "intermediate_size",
-		"num_attention_heads",     "num_key_value_heads", "vocab_size"};
+	static const struct {
+		const char *key;
+		uint32_t max;
+	} integers[] = {{"max_position_embeddings", 16777216},
+			{"hidden_size", 65536},
+			{"num_hidden_layers", 1024},
+			{"intermediate_size", 1048576},
+			{"num_attention_heads", 1024},
+			{"num_key_value_heads", 1024},
+			{"vocab_size", 4194304}};
 	static const char *const wrong[] = {
 		"0",     "-1",       "1.0",       "1000000000000000019884624838656",
 		"NaN",   "Infinity", "-Infinity", "1e999",
@@ -68,11 +75,16 @@ static void test_read_numbers(void **state)
 		for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
 			const char *start = CONFIG(THETA);
 			char key[48];
-			snprintf(key, sizeof key, "\"%s\":", integers[i]);
+			snprintf(key, sizeof key, "\"%s\":", integers[i].key);
 			const char *at = strstr(start, key) + strlen(key), *after = strpbrk(at, ",}");
 			snprintf(text, sizeof text, "%.*s%s%s", (int)(at - start), start, wrong[k], after);
-			snprintf(message, sizeof message, "%s is %s; an integer from 1 to ", integers[i],
-				 wrong[k]);
+			snprintf(message, sizeof message, "%s is %s; an integer from 1 to %u is wanted",
+				 integers[i].key, wrong[k], integers[i].max);
+			refuse(text, HOKKU_BAD_FILE, message);
+			snprintf(text, sizeof text, "%.*s%u%s", (int)(at - start), start, integers[i].max + 1,
+				 after);
+			snprintf(message, sizeof message, "%s is %u; an integer from 1 to %u is wanted",
+				 integers[i].key, integers[i].max + 1, integers[i].max);
 			refuse(text, HOKKU_BAD_FILE, message);
 		}
 	}

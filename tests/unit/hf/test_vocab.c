@@ -140,6 +140,19 @@ static void test_decoder(void **state)
 	expect_notes(
 		"tokenizer_config.json: added token \"<x>\" has the id 3 there; transformers gives it 6, "
 		"which counts\n");
+	put_files(TOKENIZER(END), "{\"added_tokens_decoder\":{" ENTRY("0", "<x>", "false") "}}", NULL, NULL);
+	expect_tokens(0, "<end>:c <x>:u");
+	expect_notes(
+		"tokenizer_config.json: added token \"<x>\" has the id 0 there; transformers gives it 6, "
+		"which counts\n");
+	/* A token that is there already takes no new id. */
+	put_files(
+		TOKENIZER(END),
+		"{\"eos_token\":\"<end>\",\"additional_special_tokens\":[\"<b>\"],\"added_tokens_decoder\":{" ENTRY(
+			"6", "<a>", "false") "}}",
+		NULL, NULL);
+	expect_tokens(0, "<end>:c <a>:u <b>:c");
+	expect_notes("");
 	/* A text of the vocabulary stays where it is, and is matched as a whole from now on. */
 	put_files(TOKENIZER(END), "{\"added_tokens_decoder\":{" ENTRY("3", "ab", "false") "}}", NULL, NULL);
 	expect_tokens(0, "<end>:c");
@@ -190,7 +203,13 @@ static void test_older_files(void **state)
 	/* added_tokens.json by rising id, then the named, then the extra ones. */
 	expect_tokens(0, "<end>:c <plain>:u <s2>:c <eos>:c <s1>:c");
 	assert_int_equal(v.eos, 8);
-	assert_non_null(strstr(notes, "added token \"<s2>\" is special there, and not special elsewhere"));
+	expect_notes(
+		"special_tokens_map.json: added token \"<s2>\" is special there, and not special elsewhere: "
+		"special counts\n");
+	/* The token that the map does not name any more is none. */
+	put_files(TOKENIZER(END), "{\"eos_token\":\"<gone>\"}", "{\"eos_token\":\"<end>\"}", NULL);
+	expect_tokens(0, "<end>:c");
+	assert_int_equal(v.eos, 5);
 	notes[0] = '\0';
 	/* special_tokens_map.json goes before tokenizer_config.json. */
 	put_files(TOKENIZER(END "," TOKEN(6, "<e2>", "true")), "{\"eos_token\":\"<end>\"}",
@@ -263,6 +282,11 @@ static void test_named(void **state)
 	assert_int_equal(v.unk, -1);
 	assert_int_equal(v.types[4], VOCAB_CONTROL);
 	expect_notes("");
+	put_files(TOKENIZER(END), "{\"pad_token\":\"\",\"eos_token\":\"a\"}", NULL,
+		  NULL); /* no text, no token */
+	expect_tokens(0, "<end>:c");
+	assert_int_equal(v.pad, -1);
+	assert_int_equal(v.eos, 0);
 	put_files(TOKENIZER(""), "{\"eos_token\":12}", NULL, NULL);
 	refuse(0, "tokenizer_config.json: eos_token is 12; a string or an object with content is wanted");
 	put_files(TOKENIZER(""), "{\"add_bos_token\":NaN}", NULL, NULL);
@@ -298,6 +322,9 @@ static void test_first_token(void **state)
 	expect_tokens(0, "<end>:c");
 	assert_true(v.add_bos);
 	expect_notes("");
+	put_files(WITH_FIRST("a"), NULL, NULL, NULL); /* the token 0 */
+	expect_tokens(0, "<end>:c");
+	assert_true(v.add_bos && v.bos == 0);
 	put_files(WITH_FIRST("<none>"), NULL, NULL, NULL);
 	refuse(0, "post_processor begins with \"<none>\", which is no token");
 	put_files(WITH_FIRST("<end>"), "{\"bos_token\":\"abc\"}", NULL, NULL);
@@ -327,6 +354,43 @@ static void test_model(void **state)
 	put_files("\xEF\xBB\xBF{\"version\":NaN," MODEL "}", "\xEF\xBB\xBF{\"x\":-Infinity}",
 		  "\xEF\xBB\xBF{\"y\":1e999}", "\xEF\xBB\xBF{\"<t>\":5}");
 	expect_tokens(0, "<t>:u");
+}
+
+/* A blank within a merge's half is written as the byte alphabet has it. */
+static void test_merges(void **state)
+{
+	(void)state;
+	put_files(
+		"{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"model\":{\"type\":\"BPE\","
+		"\"vocab\":{\"a\":0,\" \":1,\" a\":2,\"long\":3,\" along\":4,\"a \":5,\"b\":6},\"merges\":[[\" \",\"a\"],"
+		"[\" a\",\"long\"],[\"a\",\" \"]]}}",
+		NULL, NULL, NULL);
+	expect_tokens(0, "a :n b:n");
+	assert_int_equal(v.n_merges, 3);
+	assert_true(str_eq_c(v.merges[0], "\xC4\xA0 a"));
+	assert_true(str_eq_c(v.merges[1], "\xC4\xA0\x61 long"));
+	assert_true(str_eq_c(v.merges[2], "a \xC4\xA0"));
+}
+
+/* tokenizer.json may be larger than the other files. */
+static void test_sizes(void **state)
+{
+	(void)state;
+	struct strbuf b = {0};
+	put_files(TOKENIZER(END), NULL, NULL, NULL);
+	strbuf_add_c(&b, TOKENIZER(END));
+	assert_true(strbuf_reserve(&b, HF_MAX_CONFIG_BYTES + 1));
+	while (b.len < HF_MAX_CONFIG_BYTES + 1)
+		b.ptr[b.len++] = ' ';
+	put("tokenizer.json", b.ptr, b.len);
+	expect_tokens(0, "<end>:c");
+	memcpy(b.ptr, "{}", 2);
+	memset(b.ptr + 2, ' ', b.len - 2);
+	put("tokenizer_config.json", b.ptr, b.len);
+	refuse(0, "tokenizer_config.json: ");
+	put("tokenizer_config.json", b.ptr, b.len - 1);
+	expect_tokens(0, "<end>:c");
+	strbuf_free(&b);
 }
 
 static void test_templates(void **state)
@@ -382,7 +446,16 @@ static void test_ids(void **state)
 		"6 tokens\n"
 		"generation_config.json: pad_token_id is -1, which is left out: the vocabulary has 6 "
 		"tokens\n");
+	/* The token 0 is one like any other. */
+	read_ids("{\"bos_token\":\"a\",\"eos_token\":\"a\"}",
+		 "{\"bos_token_id\":1,\"pad_token_id\":0,\"eos_token_id\":1}", "{}");
+	assert_true(v.bos == 0 && v.pad == 0 && v.eos == 0 && v.eot == 1);
+	expect_notes(
+		"the tokenizer's eos_token is the token 0, which is not among the ends of eos_token_id: it ends "
+		"an answer too\n");
 	static const char *const wrong[][2] = {
+		{"{", "line 1 column 1: "},
+		{"{\"bos_token_id\":\"a\"}", "bos_token_id is \"a\"; a token id"},
 		{"{\"eos_token_id\":6}", "eos_token_id is 6; the vocabulary has 6 tokens"},
 		{"{\"eos_token_id\":-1}", "eos_token_id is -1; the vocabulary has 6 tokens"},
 		{"{\"eos_token_id\":NaN}", "eos_token_id is NaN; a token id (or a list of them) is wanted"},
@@ -390,12 +463,14 @@ static void test_ids(void **state)
 		{"{\"eos_token_id\":[0,1000000000000000019884624838656]}",
 		 "eos_token_id[1] is 1000000000000000019884624838656; a token id"},
 	};
-	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+	static const char *const files[] = {"generation_config.json", "config.json"};
+	for (size_t i = 0; i < 2 * (sizeof wrong / sizeof *wrong); i++) {
 		struct hokku_error err = {0};
-		put_text("generation_config.json", wrong[i][0]);
+		put_text(files[i % 2], wrong[i / 2][0]);
+		put_text(files[1 - i % 2], "{}");
 		assert_int_equal(vocab_read_ids(&v, folder, &observer, &err), HOKKU_BAD_FILE);
-		if (!strstr(err.message, wrong[i][1]) || !strstr(err.message, "/generation_config.json: "))
-			fail_msg("%s lacks %s", err.message, wrong[i][1]);
+		if (!strstr(err.message, wrong[i / 2][1]) || !strstr(err.message, files[i % 2]))
+			fail_msg("%s lacks %s", err.message, wrong[i / 2][1]);
 	}
 }
 
@@ -412,6 +487,8 @@ int main(void)
 		cmocka_unit_test(test_first_token),
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_templates),
+		cmocka_unit_test(test_merges),
+		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_ids),
 	};
 	int rc = cmocka_run_group_tests(tests, make_folder, drop_folder);
