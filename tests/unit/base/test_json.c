@@ -69,6 +69,12 @@ static void test_values(void **state)
 	assert_true(jv_is_true(jv_at(b, 2)) && !jv_is_true(jv_at(b, 3)) && jv_is(jv_at(b, 3), JV_BOOL));
 	assert_true(jv_none(jv_at(b, 4)) && jv_none(jv_at(b, 6)) && !jv_none(b));
 	assert_true(str_eq(jv_str(jv_at(b, 5)), STR_LIT("x\0\n\xF0\x9F\x98\x80/")));
+	/* Every digit, both cases, the last characters before and after the surrogates. */
+	assert_true(str_eq_c(
+		jv_str(parse("\"\\u0019\\u00aF\\u00Fa\\ud7ff\\ue000\\uffff\\udbff\\udfff\"", JV_STRICT)),
+		"\x19\xC2\xAF\xC3\xBA\xED\x9F\xBF\xEE\x80\x80\xEF\xBF\xBF\xF4\x8F\xBF\xBF"));
+	v = parse("{\"b\":[1,-2.5e1,true,false,null,\"x\"]}", JV_STRICT);
+	b = jv_get(v, "b");
 	/* Of another type, or of nothing. */
 	assert_null(jv_get(b, "b"));
 	assert_null(jv_get(NULL, "b"));
@@ -189,6 +195,8 @@ static void test_refusals(void **state)
 		{"\"\\u12g4\"", "line 1 column 2: \"\\\\u12g4\" is no escape of a character"},
 		{"\"\\ud800\"", "line 1 column 2: \"\\\\ud800\" is no escape of a character"},
 		{"\"\\udc00\"", "line 1 column 2: \"\\\\udc00\" is no escape of a character"},
+		{"\"\\udfff\"", "line 1 column 2: \"\\\\udfff\" is no escape of a character"},
+		{"x9 ", "line 1 column 1: a value is wanted, but there is \"x9\""},
 		{"\"\\ud800\\u0041\"", "line 1 column 2: \"\\\\ud800\" is no escape of a character"},
 		{"\"\xff\"", "line 1 column 2: the byte 0xff is no UTF-8"},
 		{"\"\xED\xA0\x80\"", "line 1 column 2: the byte 0xed is no UTF-8"},

@@ -50,7 +50,7 @@ struct shape {
 	const char *name;
 	uint32_t rows, cols; /* rows 0: a vector */
 };
-static const struct shape tensors[] = {
+static struct shape tensors[] = {
 	{"model.embed_tokens.weight", 9, 32},
 	{"model.layers.0.input_layernorm.weight", 0, 32},
 	{"model.layers.0.self_attn.q_proj.weight", 32, 32},
@@ -113,7 +113,10 @@ static size_t encode(const char *dtype, float value, uint8_t *out)
 	return memcpy(out, &h, 2), 2;
 }
 
-/* model.safetensors with the first n tensors; poison replaces element 3 of the gate unless it is 0. */
+static size_t poison_at = 3;
+
+/* model.safetensors with the first n tensors; poison replaces element poison_at of the gate unless it is 0.
+ */
 static void put_weights(const char *dtype, size_t n, float poison, const char *extra)
 {
 	struct strbuf header = {0}, data = {0};
@@ -122,7 +125,7 @@ static void put_weights(const char *dtype, size_t n, float poison, const char *e
 		const struct shape *s = &tensors[t];
 		size_t begin = data.len, count = (s->rows ? s->rows : 1) * s->cols;
 		for (size_t i = 0; i < count; i++) {
-			bool poisoned = poison != 0 && i == 3 && strstr(s->name, "gate");
+			bool poisoned = poison != 0 && i == poison_at && strstr(s->name, "gate");
 			strbuf_add(&data, bytes, encode(dtype, poisoned ? poison : element(t, i), bytes));
 		}
 		strbuf_addf(&header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", t ? "," : "{", s->name, dtype);
@@ -792,6 +795,14 @@ static void test_bad_weights(void **state)
 	put_weights("F32", N_TIED, 65520, NULL);
 	refuse(TENSOR_F16, HOKKU_BAD_FILE, "element 3 is 65520; F16 holds up to 65504: take BF16 or F32");
 	gguf_close(convert(TENSOR_BF16));
+	drop("out.gguf");
+	for (poison_at = 0; poison_at < 40 * 32; poison_at += 40 * 32 - 1) { /* the first and the last */
+		char message[64];
+		put_weights("F32", N_TIED, NAN, NULL);
+		snprintf(message, sizeof message, "gate_proj.weight\", element %zu is nan", poison_at);
+		refuse(TENSOR_F16, HOKKU_BAD_FILE, message);
+	}
+	poison_at = 3;
 	put_weights("F32", N_TIED, 65519, NULL);
 	gguf_close(convert(TENSOR_F16)); /* rounds to 65504 */
 	drop("out.gguf");
@@ -934,14 +945,66 @@ static void test_other_folders(void **state)
 	refuse(TENSOR_F16, HOKKU_NOT_FOUND, "config.json: No such file or directory");
 }
 
+static double last_part;
+static int n_whole;
+
+/* From 0 to 1, rising, and 1 once. */
+static void take_progress(void *user, double part)
+{
+	(void)user;
+	assert_true(part > last_part && part <= 1);
+	last_part = part;
+	n_whole += part == 1;
+}
+
+/* A matrix of several pieces; the token 0 as an id; the progress of it all. */
+static void test_large(void **state)
+{
+	(void)state;
+	enum { N_VOCAB = 5000 }; /* of 32: more than two pieces of 65,536 */
+	struct convert_options o = options(TENSOR_F32);
+	struct hokku_error err;
+	struct gguf *g;
+	char *config = strdup(GOOD_CONFIG), *size = strstr(config, "\"vocab_size\":9"), text[1024];
+	*size = '\0';
+	snprintf(text, sizeof text, "%s\"vocab_size\":%d%s", config, N_VOCAB,
+		 size + strlen("\"vocab_size\":9"));
+	free(config);
+	put_text("config.json", text);
+	put_text("generation_config.json", "{\"bos_token_id\":0}");
+	tensors[0].rows = N_VOCAB;
+	put_weights("BF16", N_TIED, 0, NULL);
+	o.observer.progress = take_progress;
+	last_part = 0;
+	n_whole = 0;
+	if (convert_hf(&o, &err) || open_in_memory(out_path, &g, &err))
+		fail_msg("%s", err.message);
+	assert_int_equal(n_whole, 1);
+	assert_true(last_part == 1);
+	assert_int_equal(u32_of(g, "tokenizer.ggml.bos_token_id"), 0);
+	const struct gguf_tensor *x = gguf_tensor_at(g, 0);
+	assert_int_equal(x->n_elements, N_VOCAB * 32);
+	for (size_t i = 0; i < x->n_elements; i++) {
+		float found;
+		memcpy(&found, (const char *)x->data + 4 * i, 4);
+		assert_true(found == element(0, i));
+	}
+	gguf_close(g);
+	tensors[0].rows = 9;
+}
+
 static void test_interrupted(void **state)
 {
 	(void)state;
 	struct convert_options o = options(TENSOR_F16);
 	struct hokku_error err;
 	n_stops = 0;
+	n_whole = 0;
+	last_part = 0;
 	o.observer.stopped = stop_late;
+	o.observer.progress = take_progress;
 	assert_int_equal(convert_hf(&o, &err), HOKKU_CANCELLED);
+	assert_int_equal(n_whole, 0); /* what was not done is not told as done */
 	assert_non_null(strstr(err.message, "interrupted"));
 	assert_int_equal(access(out_path, F_OK), -1);
 }
@@ -1015,6 +1078,7 @@ int main(void)
 		TEST(ids),
 		TEST(bad_weights),
 		TEST(interrupted),
+		TEST(large),
 		TEST(foreign_tensors),
 		TEST(other_folders),
 	};
