@@ -201,7 +201,8 @@ enum hokku_code new_file_finish(struct new_file *f, struct hokku_error *err)
 	if (close(fd) && !why)
 		why = errno;
 	if (why)
-		return err_set(err, HOKKU_IO_ERROR, "%s: cannot be finished: %s", f->path, strerror(why));
+		return err_set(err, why == ENOMEM ? HOKKU_OUT_OF_MEMORY : HOKKU_IO_ERROR,
+			       "%s: cannot be finished: %s", f->path, strerror(why));
 	sync_folder(f->path);
 	return HOKKU_OK;
 }

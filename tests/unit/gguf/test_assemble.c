@@ -35,7 +35,7 @@ static struct gguf_tensor tensors[] = {
 
 static enum hokku_code assemble(uint64_t n_bytes, struct gguf **g, struct hokku_error *err)
 {
-	const struct gguf_parts parts = {kv, tensors, 2, 2, n_bytes, {&fill, read_some, changed}};
+	const struct gguf_parts parts = {kv, tensors, 2, 2, n_bytes, {&fill, read_some, changed, NULL}};
 	return gguf_assemble("made", &parts, g, err);
 }
 
@@ -78,7 +78,8 @@ static void test_names(void **state)
 			struct gguf_tensor rows[3] = {0};
 			for (uint64_t i = 0; i < n; i++)
 				rows[i].name = str_c(names[orders[k][i]]);
-			const struct gguf_parts parts = {NULL, rows, 0, n, 0, {&fill, read_some, changed}};
+			const struct gguf_parts parts = {NULL, rows, 0,
+							 n,    0,    {&fill, read_some, changed, NULL}};
 			assert_int_equal(gguf_assemble("made", &parts, &g, &err), HOKKU_OK);
 			for (uint64_t i = 0; i < n; i++)
 				assert_ptr_equal(gguf_find_tensor(g, names[orders[k][i]]),
@@ -93,7 +94,8 @@ static void test_names(void **state)
 			for (int i = 0; i < 3; i++)
 				rows[i].name = str_c(names[orders[k][i]]);
 			rows[3].name = rows[twice].name;
-			const struct gguf_parts parts = {NULL, rows, 0, 4, 0, {&fill, read_some, changed}};
+			const struct gguf_parts parts = {NULL, rows, 0,
+							 4,    0,    {&fill, read_some, changed, NULL}};
 			assert_int_equal(gguf_assemble("made", &parts, &g, &err), HOKKU_INTERNAL);
 			snprintf(wanted, sizeof wanted, "made: tensor \"%s\" is made twice",
 				 names[orders[k][twice]]);
@@ -119,7 +121,7 @@ static void test_what_cannot_be(void **state)
 	assert_string_equal(err.message, "made: tensor \"t\" is made twice");
 	tensors[1].name.ptr = "u";
 	/* Nothing at all is a handle, too: a vocabulary alone has no tensors. */
-	const struct gguf_parts none = {.reader = {&fill, read_some, changed}};
+	const struct gguf_parts none = {.reader = {&fill, read_some, changed, NULL}};
 	assert_int_equal(gguf_assemble("empty", &none, &g, &err), HOKKU_OK);
 	assert_int_equal(gguf_n_tensors(g) + gguf_n_kv(g), 0);
 	assert_null(gguf_find(g, "a"));

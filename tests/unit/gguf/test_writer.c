@@ -361,6 +361,19 @@ static void test_large_pieces(void **state)
 	unlink(path);
 }
 
+/* The file of dir that this process has open, which may have no name there yet. */
+static bool find_open(struct stat *out)
+{
+	for (int fd = 3; fd < 64; fd++) {
+		char link[32], to[512];
+		snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+		ssize_t n = readlink(link, to, sizeof to);
+		if (n > 0 && (size_t)n > strlen(dir) && memcmp(to, dir, strlen(dir)) == 0)
+			return fstat(fd, out) == 0;
+	}
+	return false;
+}
+
 /* The whole size is there before the first byte of data, and nothing beyond it. */
 static void test_reserved(void **state)
 {
@@ -373,14 +386,7 @@ static void test_reserved(void **state)
 	gguf_put_tensor(w, "w", TENSOR_I8, DIMS(100000));
 	gguf_put_tensor(w, "v", TENSOR_I8, DIMS(1));
 	ok(gguf_writer_begin_data(w, &err), &err);
-	DIR *d = opendir(dir);
-	assert_non_null(d);
-	struct dirent *e = readdir(d);
-	while (e && e->d_name[0] == '.' && strlen(e->d_name) < 3)
-		e = readdir(d);
-	assert_non_null(e);
-	assert_int_equal(stat(in_dir(e->d_name), &before), 0);
-	closedir(d);
+	assert_true(find_open(&before));
 	uint8_t *data = calloc(1, 100001);
 	assert_non_null(data);
 	ok(gguf_writer_data(w, data, 100001, &err), &err);
@@ -625,7 +631,7 @@ static void test_nothing_until_finished(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_size, 3);
 	assert_in_range(n_files(), 1, 2); /* it has no name yet, or one beside its place */
-	gguf_writer_destroy(w);         /* given up: the old file stays */
+	gguf_writer_destroy(w);           /* given up: the old file stays */
 	assert_int_equal(n_files(), 1);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_size, 3);
