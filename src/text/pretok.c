@@ -210,7 +210,7 @@ static enum hokku_code split_family(const struct pretok *p, struct pretok_work *
 				    pretok_piece piece, void *user, struct hokku_error *err)
 {
 	for (size_t i = 0; i < text.len;) {
-		size_t n, start, end;
+		size_t n, start = i, end = i;
 		enum hokku_code rc = HOKKU_OK;
 		if (p->n_rules == 0) {
 			n = pretok_scan(p->row.recipe->family, (const unsigned char *)text.ptr + i,

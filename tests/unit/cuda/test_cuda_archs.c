@@ -41,6 +41,8 @@ static bool runs_here(const char *name)
 
 static bool check(const struct arch_entry *a, double tolerance)
 {
+	const char *path_name = getenv("HOKKU_CUDA_PATH");
+	bool tile = path_name && strcmp(path_name, "tile") == 0;
 	struct direct d;
 	struct hokku_error err = {0};
 	struct npy want;
@@ -56,7 +58,9 @@ static bool check(const struct arch_entry *a, double tolerance)
 	float *got = calloc(n, sizeof *got), *first = calloc(n, sizeof *first);
 	bool good = true;
 	static const uint32_t chunks[] = {512, 7, 1};
-	for (size_t i = 0; i < (full_sizes() ? 3 : 2); i++) {
+	for (size_t i = 0; i < 3; i++) {
+		if (i == 2 && !full_sizes() && !tile) /* of the plain path, the same as steps of 7 */
+			break;
 		direct_logits(&d, 0, a->prompt, a->n_prompt, chunks[i], i ? got : first);
 		double error = max_relative_error(i ? got : first, want.data, n);
 		bool same = i == 0 || memcmp(got, first, n * sizeof *got) == 0;
@@ -82,6 +86,44 @@ static void plain_path(void **state)
 	for (size_t i = 0; i < set.n; i++)
 		if (runs_here(set.entries[i].name))
 			good = check(&set.entries[i], 5e-5) && good;
+	unsetenv("HOKKU_CUDA_PATH");
+	assert_true(good);
+}
+
+static bool has_tile_path(void)
+{
+	struct direct d;
+	struct hokku_error err = {0};
+	char path[512];
+	snprintf(path, sizeof path, "%s/test_cuda_archs.%d.gguf", TEST_BINARY_DIR, (int)getpid());
+	arch_write_gguf(arch_find(&set, "llama-gqa"), TENSOR_F16, path);
+	bool has = direct_open(&d, path, 64, 1, 0, 0, &err) == HOKKU_OK;
+	assert_true(has || strstr(err.message, "compute capability"));
+	direct_close(&d);
+	unlink(path);
+	return has;
+}
+
+static bool check_precision(const char *precision, double tolerance)
+{
+	static const char *const taken[] = {"llama-mha", "llama-gqa", "qwen3-gqa"};
+	bool good = true;
+	setenv("HOKKU_CUDA_PRECISION", precision, 1);
+	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+		good = check(arch_find(&set, taken[i]), tolerance) && good;
+	unsetenv("HOKKU_CUDA_PRECISION");
+	return good;
+}
+
+/* The tile path, whose steps of one token are the decode kernel's where it takes the model. */
+static void tile_path(void **state)
+{
+	(void)state;
+	setenv("HOKKU_CUDA_PATH", "tile", 1);
+	if (!has_tile_path())
+		skip();
+	bool good = check_precision("full", 5e-5);
+	good = check_precision("half", 5e-3) && good;
 	unsetenv("HOKKU_CUDA_PATH");
 	assert_true(good);
 }
@@ -130,6 +172,7 @@ int main(void)
 	arch_load(&set);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_path),
+		cmocka_unit_test(tile_path),
 		cmocka_unit_test(what_tile_cannot_do_is_told),
 		cmocka_unit_test(nothing_is_left),
 	};

@@ -42,6 +42,7 @@ static void list_matrices(const struct cuda *c, struct decode_handle *d)
 			.attn_norm = w->v[ROLE_ATTN_NORM],
 			.ffn_norm = w->v[ROLE_FFN_NORM],
 			.bias = {w->v[ROLE_BQ], w->v[ROLE_BK], w->v[ROLE_BV]},
+			.qk_norm = {w->v[ROLE_Q_NORM], w->v[ROLE_K_NORM]},
 		};
 	}
 	d->matrices[n_layers * DECODE_N_ROLES] = h->output;
@@ -69,6 +70,7 @@ static struct decode_args describe(const struct cuda *c)
 		.quarter_inverse = (1u << 18) / (hp->head_dim / 4) + 1,
 		.planes = h->planes,
 		.neox = c->model->ropes[0].kind == ROPE_NEOX,
+		.inverse_head = 1.0f / (float)c->model->hp.head_dim,
 		.any_mins = h->any_mins,
 		.inverse_d = 1.0f / (float)hp->d_model,
 		.eps = hp->norm_eps,

@@ -217,7 +217,85 @@ __device__ __forceinline__ void put_two(const struct block *b, uint8_t *to, uint
 	}
 }
 
-/* Waits for the new token's q (and k, v) and shifts them: a thread two pairs of columns. */
+/* Two pairs of columns of a row, and the columns that they are: first, first + 1, second and second + 1. */
+struct two_pairs {
+	float p0, q0, p1, q1;
+	uint32_t row, pair, first, second;
+};
+
+/* Waits for pairs i of the new token's q (and k, v: rows group and group + 1) of a KV head. */
+__device__ __forceinline__ struct two_pairs await_pairs(const struct block *b, uint32_t words, uint32_t head,
+							uint32_t i)
+{
+	const struct decode_args *a = b->a;
+	uint32_t quarter = a->head_dim / 4, group = a->group;
+	bool neox = a->neox;
+	struct two_pairs t;
+	t.row = i * a->quarter_inverse >> 18;
+	t.pair = 2 * (i - t.row * quarter);
+	t.first = neox ? t.pair : 2 * t.pair;
+	t.second = neox ? t.pair + 2 * quarter : 2 * t.pair + 2;
+	uint32_t from = t.row < group	 ? (head * group + t.row) * a->head_dim
+			: t.row == group ? a->q_dim + head * a->head_dim
+					 : a->q_dim + a->kv_dim + head * a->head_dim;
+	const uint32_t *w = b->a->now + words + a->at.qkv + from;
+	uint2 u = load_two_words(w + t.first), v = load_two_words(w + t.second);
+	for (uint32_t k = 0;
+	     u.x == DECODE_EMPTY || u.y == DECODE_EMPTY || v.x == DECODE_EMPTY || v.y == DECODE_EMPTY; k++) {
+		u = load_two_words(w + t.first);
+		v = load_two_words(w + t.second);
+		if (k == SPINS)
+			give_up();
+	}
+	t.p0 = __uint_as_float(u.x), t.q0 = __uint_as_float(neox ? v.x : u.y);
+	t.p1 = __uint_as_float(neox ? u.y : v.x), t.q1 = __uint_as_float(v.y);
+	return t;
+}
+
+/* Turns them, but for those of v, and leaves them as halves. */
+template <int CHUNKS>
+__device__ __forceinline__ void put_pairs(const struct block *b, uint8_t *to, const struct two_pairs *t, float2 c,
+					  float2 s)
+{
+	bool turned = t->row <= b->a->group, neox = b->a->neox;
+	uint32_t x0 = to_halves(turned ? t->p0 * c.x - t->q0 * s.x : t->p0),
+		 y0 = to_halves(turned ? t->q0 * c.x + t->p0 * s.x : t->q0);
+	uint32_t x1 = to_halves(turned ? t->p1 * c.y - t->q1 * s.y : t->p1),
+		 y1 = to_halves(turned ? t->q1 * c.y + t->p1 * s.y : t->q1);
+	put_two<CHUNKS>(b, to, t->row, t->first, x0, neox ? x1 : y0);
+	put_two<CHUNKS>(b, to, t->row, t->second, neox ? y0 : x1, y1);
+}
+
+/* The same where heads of q and k are normed first: a row's pairs are those of neighbouring lanes of a warp. The
+ * sum is that of tile_ops.cu. */
+template <int CHUNKS>
+__device__ __forceinline__ void receive_normed_query(const struct block *b, uint32_t l, uint32_t words, uint32_t head,
+					       uint32_t n_rows, uint8_t *to)
+{
+	typedef head_shape<CHUNKS> shape;
+	const struct decode_args *a = b->a;
+	uint32_t quarter = a->head_dim / 4, n = n_rows * quarter;
+	for (uint32_t i = b->thread; i - b->lane < n; i += WORKERS) {
+		struct two_pairs t = {};
+		if (i < n)
+			t = await_pairs(b, words, head, i);
+		float scale = head_norm_scale(t.p0, t.p1, t.q0, t.q1, quarter, a->inverse_head, a->eps);
+		if (i >= n)
+			continue;
+		if (t.row <= a->group) {
+			const float *w = a->layers[l].qk_norm[t.row == a->group];
+			bool neox = a->neox;
+			t.p0 = t.p0 * scale * w[t.first];
+			t.q0 = t.q0 * scale * w[neox ? t.second : t.first + 1];
+			t.p1 = t.p1 * scale * w[neox ? t.first + 1 : t.second];
+			t.q1 = t.q1 * scale * w[t.second + 1];
+		}
+		put_pairs<CHUNKS>(b, to, &t, *reinterpret_cast<const float2 *>(shared_turn(b) + t.pair),
+				  *reinterpret_cast<const float2 *>(shared_turn(b) + shape::HD / 2 + t.pair));
+	}
+}
+
+/* Waits for the new token's q (and k, v) and turns them: a thread two pairs of columns. */
 template <int CHUNKS>
 __device__ __forceinline__ void receive_query(const struct block *b, uint32_t l, uint32_t words,
 					   const struct item *it)
@@ -226,35 +304,16 @@ __device__ __forceinline__ void receive_query(const struct block *b, uint32_t l,
 	const struct decode_args *a = b->a;
 	uint32_t quarter = a->head_dim / 4, group = a->group, n_rows = group + (it->fresh ? 2 : 0);
 	uint8_t *to = it->fresh ? kv_block(b, l, a->pos % SPLIT / KV_BLOCK) : NULL;
-	bool neox = a->neox;
-	for (uint32_t i = b->thread; i < n_rows * quarter; i += WORKERS) {
-		uint32_t r = i * a->quarter_inverse >> 18, pair = 2 * (i - r * quarter);
-		uint32_t first = neox ? pair : 2 * pair, second = neox ? pair + 2 * quarter : 2 * pair + 2;
-		uint32_t from = r < group    ? (it->head * group + r) * a->head_dim
-				: r == group ? a->q_dim + it->head * a->head_dim
-					     : a->q_dim + a->kv_dim + it->head * a->head_dim;
-		const uint32_t *w = b->a->now + words + a->at.qkv + from;
-		float2 c = *reinterpret_cast<const float2 *>(shared_turn(b) + pair),
-		       s = *reinterpret_cast<const float2 *>(shared_turn(b) + shape::HD / 2 + pair);
-		uint2 u = load_two_words(w + first), v = load_two_words(w + second);
-		for (uint32_t k = 0;
-		     u.x == DECODE_EMPTY || u.y == DECODE_EMPTY || v.x == DECODE_EMPTY || v.y == DECODE_EMPTY;
-		     k++) {
-			u = load_two_words(w + first);
-			v = load_two_words(w + second);
-			if (k == SPINS)
-				give_up();
+	if (a->layers[l].qk_norm[0])
+		receive_normed_query<CHUNKS>(b, l, words, it->head, n_rows, to);
+	else
+		for (uint32_t i = b->thread; i < n_rows * quarter; i += WORKERS) {
+			uint32_t pair = 2 * (i - (i * a->quarter_inverse >> 18) * quarter);
+			float2 c = *reinterpret_cast<const float2 *>(shared_turn(b) + pair),
+			       s = *reinterpret_cast<const float2 *>(shared_turn(b) + shape::HD / 2 + pair);
+			struct two_pairs t = await_pairs(b, words, it->head, i);
+			put_pairs<CHUNKS>(b, to, &t, c, s);
 		}
-		float p0 = __uint_as_float(u.x), q0 = __uint_as_float(neox ? v.x : u.y);
-		float p1 = __uint_as_float(neox ? u.y : v.x), q1 = __uint_as_float(v.y);
-		bool turned = r <= group;
-		uint32_t x0 = to_halves(turned ? p0 * c.x - q0 * s.x : p0),
-			 y0 = to_halves(turned ? q0 * c.x + p0 * s.x : q0);
-		uint32_t x1 = to_halves(turned ? p1 * c.y - q1 * s.y : p1),
-			 y1 = to_halves(turned ? q1 * c.y + p1 * s.y : q1);
-		put_two<CHUNKS>(b, to, r, first, x0, neox ? x1 : y0);
-		put_two<CHUNKS>(b, to, r, second, neox ? y0 : x1, y1);
-	}
 	/* padding of the key stays 0 */
 	if (it->fresh && a->head_dim < (uint32_t)shape::HD)
 		for (uint32_t i = a->head_dim + b->thread; i < (uint32_t)shape::HD; i += WORKERS)

@@ -76,6 +76,7 @@ struct decode_stint {
 struct decode_layer {
 	const float *attn_norm, *ffn_norm; /* (d_model) */
 	const float *bias[3];              /* of q, k, v; NULL: none */
+	const float *qk_norm[2];           /* (head_dim) of q and of k; NULL: none */
 };
 
 /* Words that blocks pass on, in a layer: first word of each kind. All are whole multiples of four. */
@@ -104,10 +105,11 @@ struct decode_args {
 	uint32_t quarter_inverse; /* 2^18 / (head_dim / 4) + 1, for divisions of numbers below 2^11 */
 	uint32_t planes;          /* of f16 that a number is held in: 2 FULL, 1 HALF */
 	uint32_t neox;
-	uint32_t any_mins; /* some matrix wants sums of activations (FULL) */
-	uint32_t formats;  /* that matrices have: a bit each */
-	uint32_t wide;     /* HALF: some scale is too large for the short way (frag.cuh) */
-	float inverse_d;   /* 1 / d_model */
+	uint32_t any_mins;  /* some matrix wants sums of activations (FULL) */
+	uint32_t formats;   /* that matrices have: a bit each */
+	uint32_t wide;      /* HALF: some scale is too large for the short way (frag.cuh) */
+	float inverse_d;    /* 1 / d_model */
+	float inverse_head; /* 1 / head_dim */
 	float eps, scale;
 	uint8_t *kv;
 	uint64_t kv_layer_bytes;

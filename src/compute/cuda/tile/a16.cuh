@@ -32,6 +32,17 @@ static __device__ __forceinline__ float a16_norm_total(const float sums[A16_NORM
 	       (c.x + c.y + (c.z + c.w) + (d.x + d.y + (d.z + d.w)));
 }
 
+/* What a head's numbers are multiplied by in its norm, where each of `lanes` neighbouring lanes (8, 16 or 32, and
+ * the first is a multiple of it) has four of them: 1 / sqrt(mean of squares + eps). By a whole warp. */
+static __device__ __forceinline__ float head_norm_scale(float p0, float p1, float q0, float q1, uint32_t lanes,
+							float inverse, float eps)
+{
+	float sum = fmaf(q1, q1, fmaf(q0, q0, fmaf(p1, p1, p0 * p0)));
+	for (uint32_t bit = lanes / 2; bit >= 1; bit /= 2)
+		sum = sum + __shfl_xor_sync(FULL_WARP, sum, (int)bit);
+	return near_rsqrt(fmaf(sum, inverse, eps));
+}
+
 /* SwiGLU: gate / (1 + exp(-gate)) * up. */
 static __device__ __forceinline__ float a16_gated(float gate, float up)
 {

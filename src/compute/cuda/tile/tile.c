@@ -77,6 +77,10 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 		.pitch = h->qkv_pitch,
 		.n_tokens = c->input.n_tokens,
 		.neox = c->model->ropes[0].kind == ROPE_NEOX,
+		.q_norm = h->layers[l].v[ROLE_Q_NORM],
+		.k_norm = h->layers[l].v[ROLE_K_NORM],
+		.inverse_head = 1.0f / (float)hp->head_dim,
+		.eps = hp->norm_eps,
 	};
 	const struct tile_attention_args a = {
 		.kv = kv,
@@ -224,6 +228,13 @@ enum hokku_code tile_fits(struct cuda *c, struct hokku_error *err)
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
 			       "%s has heads of %u columns; the device cuda takes at most %d", c->model->name,
 			       c->model->hp.head_dim, TILE_MAX_HEAD_DIM);
+	uint32_t quarter = c->model->hp.head_dim / 4; /* the lanes that norm a head, of a warp */
+	if (c->model->layers[0].w[ROLE_Q_NORM].tensor && quarter != 8 && quarter != 16 && quarter != 32)
+		return err_set(
+			err, HOKKU_MODEL_LOAD_FAILED,
+			"cuda/tile cannot do qk_norm of layer 0: it norms heads of 32, 64 and 128 columns, not "
+			"of %u",
+			c->model->hp.head_dim);
 	enum hokku_code rc = tile_create(c, err);
 	if (rc)
 		return rc;

@@ -94,6 +94,9 @@ struct tile_rope_args {
 	uint16_t *out;          /* (n_tokens, n_heads, planes, hd): dimensions in order, padding 0 */
 	uint32_t pitch, n_tokens;
 	uint32_t neox; /* pairs (i, i + head_dim / 2); otherwise (2i, 2i + 1) */
+	/* Norms of each head of q and of k, (head_dim); NULL: none. Only of heads of 32, 64 and 128. */
+	const float *q_norm, *k_norm;
+	float inverse_head, eps; /* 1 / head_dim */
 };
 cudaError_t tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream);
 

@@ -126,19 +126,31 @@ __device__ __forceinline__ void put_pair(uint16_t *to, uint64_t plane, uint32_t 
 		to[plane + d] = (uint16_t)low, to[plane + d + 1] = (uint16_t)(low >> 16);
 }
 
-/* Turns pair i (even) of a head and its neighbour i + 1, and stores their four dimensions. */
+/* Turns pair i (even) of a head and its neighbour i + 1, and stores their four dimensions. weight: not NULL, they
+ * are normed first, which a whole warp calls for neighbouring pairs; `there` false: only to take part. */
 __device__ __forceinline__ void turn_two(const struct tile_rope_args *r, const struct rope_shared *s,
-					 const float *head, uint32_t i, uint16_t *to, uint64_t plane)
+					 const float *head, const float *weight, uint32_t i, bool there, uint16_t *to,
+					 uint64_t plane)
 {
 	uint32_t half = r->kv.head_dim / 2, planes = r->kv.planes;
 	bool two = i + 1 < half;
 	float p[2] = {}, q[2] = {}, x[2], y[2];
 #pragma unroll
 	for (uint32_t k = 0; k < 2; k++)
-		if (k == 0 || two) {
+		if (there && (k == 0 || two)) {
 			p[k] = head[r->neox ? i + k : 2 * (i + k)];
 			q[k] = head[r->neox ? i + k + half : 2 * (i + k) + 1];
 		}
+	if (weight) {
+		float scale = head_norm_scale(p[0], p[1], q[0], q[1], half / 2, r->inverse_head, r->eps);
+#pragma unroll
+		for (uint32_t k = 0; k < 2; k++) {
+			p[k] = p[k] * scale * weight[r->neox ? i + k : 2 * (i + k)];
+			q[k] = q[k] * scale * weight[r->neox ? i + k + half : 2 * (i + k) + 1];
+		}
+	}
+	if (!there)
+		return;
 #pragma unroll
 	for (uint32_t k = 0; k < 2; k++) {
 		float c = s->c[i + k], d = s->s[i + k];
@@ -226,13 +238,14 @@ __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct
 	const float *q = r.q + (uint64_t)blockIdx.x * r.pitch, *k = r.k + (uint64_t)blockIdx.x * r.pitch;
 	uint16_t *out = r.out + (uint64_t)blockIdx.x * n_heads * planes * hd;
 	uint32_t per_head = (half + 1) / 2;
-	for (uint32_t i = threadIdx.x; i < (n_heads + r.kv.n_kv_heads) * per_head; i += ROPE_THREADS) {
-		uint32_t h = i / per_head, pair = 2 * (i - h * per_head), kv = h - n_heads;
-		if (h < n_heads)
-			turn_two(&r, s, q + h * n_dim, pair, out + h * planes * hd, hd);
-		else
-			turn_two(&r, s, k + kv * n_dim, pair, memory + kv * planes * 2 * plane + slot * hd,
-				 plane);
+	uint32_t n_pairs = (n_heads + r.kv.n_kv_heads) * per_head, lane = threadIdx.x % 32;
+	for (uint32_t i = threadIdx.x; i - lane < n_pairs; i += ROPE_THREADS) { /* whole warps, for the norm */
+		bool there = i < n_pairs;
+		uint32_t h = there ? i / per_head : 0, pair = there ? 2 * (i - h * per_head) : 0, kv = h - n_heads;
+		bool is_q = h < n_heads;
+		const float *head = is_q ? q + h * n_dim : k + kv * n_dim;
+		uint16_t *to = is_q ? out + h * planes * hd : memory + kv * planes * 2 * plane + slot * hd;
+		turn_two(&r, s, head, is_q ? r.q_norm : r.k_norm, pair, there, to, is_q ? hd : plane);
 	}
 	uint32_t padding = (hd - n_dim) / 2;
 	for (uint32_t i = threadIdx.x; i < (n_heads + r.kv.n_kv_heads) * padding; i += ROPE_THREADS) {
