@@ -80,6 +80,8 @@ static void tables_agree(void **state)
 	}
 	assert_string_equal(hokku_code_name((enum hokku_code)HOKKU_N_CODES), "UNKNOWN");
 	assert_int_equal(hokku_code_http((enum hokku_code) - 1), 500);
+	assert_int_equal(hokku_code_http(HOKKU_N_CODES), 500);
+	assert_string_equal(hokku_code_name(HOKKU_N_CODES), "UNKNOWN");
 	assert_string_equal(hokku_stop_name(HOKKU_STOP_CONTEXT), "context");
 	assert_string_equal(hokku_stop_name((enum hokku_stop)99), "unknown");
 	assert_string_equal(hokku_version(), "0.1.0");

@@ -105,6 +105,32 @@ static void files_are_read(void **state)
 	assert_int_equal(file_read("/tmp", 9, &text, &n, &err), HOKKU_IO_ERROR);
 }
 
+/* A program may be started without standard input: then the first file that is opened is number 0. */
+static void descriptor_0_is_one_too(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/hokku-test-XXXXXX", *text, byte;
+	size_t n;
+	struct hokku_error err;
+	struct file file;
+	close(mkstemp(path));
+	write_file(path, "hello");
+	int saved = dup(STDIN_FILENO);
+	close(STDIN_FILENO);
+	assert_int_equal(file_open(path, &file, &err), HOKKU_OK);
+	assert_int_equal(file.fd, 0);
+	assert_int_equal(file_read_at(&file, path, 4, &byte, 1, &err), HOKKU_OK);
+	assert_int_equal(byte, 'o');
+	assert_int_equal(file_unchanged(&file, path, &err), HOKKU_OK);
+	file_close(&file);
+	assert_int_equal(file_read(path, 9, &text, &n, &err), HOKKU_OK);
+	assert_string_equal(text, "hello");
+	free(text);
+	assert_int_equal(dup(saved < 0 ? STDOUT_FILENO : saved), 0); /* both closed theirs */
+	close(saved);
+	unlink(path);
+}
+
 /* What was written since the file was opened is told; another file of its name is not this one. */
 static void changes_are_noticed(void **state)
 {
@@ -293,6 +319,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arena_aligns_zeroes_and_reuses),
 		cmocka_unit_test(files_are_read),
+		cmocka_unit_test(descriptor_0_is_one_too),
 		cmocka_unit_test(changes_are_noticed),
 		cmocka_unit_test(heads_grow),
 		cmocka_unit_test(philox_known_answers),

@@ -115,6 +115,12 @@ CASE(version_4, "x.gguf: byte 4: the GGUF version is 4; 2 and 3 can be read")
 	b_header(b, 4, 0, 0);
 }
 
+CASE(big_endian_1,
+     "x.gguf: byte 4: the file is big-endian (GGUF version 1); only little-endian files can be read")
+{
+	b_header(b, 0x01000000, 0, 0);
+}
+
 CASE(big_endian_2,
      "x.gguf: byte 4: the file is big-endian (GGUF version 2); only little-endian files can be read")
 {
@@ -482,6 +488,17 @@ CASE(dims_product_wraps,
 	b_tensor(b, "w", DIMS(1ull << 32, 1ull << 32), TENSOR_F32, 0);
 }
 
+CASE(tensor_type_cut,
+     "x.gguf: byte 49: tensor \"wwwww\": the tensor's type needs 4 bytes; the file has 3 more (is "
+     "it cut short?)")
+{
+	b_header(b, 3, 1, 0);
+	b_str(b, "wwwww");
+	b_u32(b, 1);
+	b_u64(b, 1);
+	b_zeros(b, 3);
+}
+
 /* Of a type that nobody knows nothing is known but where it begins. */
 CASE(type_1000_cut,
      "x.gguf: byte 49: tensor \"w\": its offset is 0 and it takes 1 bytes; the file holds 0 bytes of "
@@ -665,6 +682,7 @@ static const struct {
 	ROW(version_0),
 	ROW(version_1),
 	ROW(version_4),
+	ROW(big_endian_1),
 	ROW(big_endian_2),
 	ROW(big_endian_3),
 	ROW(no_counts),
@@ -712,6 +730,7 @@ static const struct {
 	ROW(dim_huge),
 	ROW(dims_product),
 	ROW(dims_product_wraps),
+	ROW(tensor_type_cut),
 	ROW(type_1000_cut),
 	ROW(type_negative_overlaps),
 	ROW(type_removed_rows),

@@ -426,6 +426,8 @@ static void test_get_others(void **state)
 	assert_non_null(strstr(err.message, "a string is wanted"));
 	assert_int_equal(gguf_get_str(o.g, "absent", &s, &found, &err), HOKKU_OK);
 	assert_false(found);
+	assert_int_equal(gguf_get_str(o.g, "absent", &s, NULL, &err), HOKKU_BAD_FILE);
+	assert_string_equal(err.message, "x.gguf: key \"absent\" is missing; a string is wanted");
 	assert_int_equal(gguf_get_array(o.g, "a.string", GGUF_STRING, &a, &found, &err), HOKKU_OK);
 	assert_int_equal(a.n, 3);
 	assert_int_equal(gguf_get_array(o.g, "a.string", GGUF_F32, &a, &found, &err), HOKKU_BAD_FILE);
