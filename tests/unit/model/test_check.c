@@ -396,6 +396,28 @@ static void padded_columns(void **state)
 		}
 }
 
+/* Wide rows: a run may begin and end inside of one. The same columns of the row before make it honest. */
+static void inside_of_a_row(void **state)
+{
+	(void)state;
+	for (uint64_t rows = 2; rows <= 4; rows++)
+		for (uint64_t hole = 0; hole < rows; hole++) {
+			struct file f = {0};
+			add(&f, "w", TENSOR_F32, 8192, rows);
+			build(&f);
+			for (uint64_t r = 0; r < rows; r++)
+				zero(&f, 0, r * 32768 + 8000, 6000);
+			struct check_result r = check(&f, 1, NULL);
+			assert_int_equal(r.n, 0);
+			check_free(&r);
+			zero(&f, 0, hole * 32768 + 20000, 4096); /* in one row alone */
+			r = check(&f, 1, NULL);
+			assert_int_equal(r.n, 1);
+			assert_int_equal(r.findings[0].first, (hole * 32768 + 20000) / 4);
+			done(&f, &r);
+		}
+}
+
 static void zeros_in_vectors(void **state)
 {
 	(void)state;
@@ -594,6 +616,7 @@ int main(void)
 		cmocka_unit_test(counts_and_first_ones),
 		cmocka_unit_test(zeros_in_a_matrix),
 		cmocka_unit_test(padded_columns),
+		cmocka_unit_test(inside_of_a_row),
 		cmocka_unit_test(zeros_in_vectors),
 		cmocka_unit_test(a_tail_that_never_came),
 		cmocka_unit_test(runs_as_counted),
