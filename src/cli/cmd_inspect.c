@@ -208,7 +208,8 @@ static void shape_text(const struct gguf_tensor *t, char out[96])
 
 static void print_tensors(const struct gguf *g)
 {
-	char shape[96], n[32], label[16], bytes[32];
+	char shape[96], n[32], label[16], bytes[32], part[16];
+	uint64_t offset;
 	int name_width = 4, shape_width = 5, type_width = 7;
 	bool removed = false, unknown = false;
 	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
@@ -225,15 +226,17 @@ static void print_tensors(const struct gguf *g)
 	}
 	printf("\ntensors: %s\n", str_thousands(gguf_n_tensors(g), n));
 	if (gguf_n_tensors(g))
-		printf("  %-*s  %-*s  %-*s  %14s  %14s\n", name_width, "name", shape_width, "shape",
-		       type_width, "type", "offset", "bytes");
+		printf("  %-*s  %-*s  %-*s  %s%14s  %14s\n", name_width, "name", shape_width, "shape",
+		       type_width, "type", gguf_n_parts(g) ? "part  " : "", "offset", "bytes");
 	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 		shape_text(t, shape);
 		snprintf(bytes, sizeof bytes, "%" PRIu64, t->n_bytes);
-		printf("  %-*.*s  %-*s  %-*s  %14" PRIu64 "  %14s%s\n", name_width, STR_ARG(t->name),
-		       shape_width, shape, type_width, tensor_type_label(t->type, label), t->offset,
-		       t->n_bytes ? bytes : "?", tensor_type_get(t->type) ? "" : "  *");
+		snprintf(part, sizeof part, "%4" PRIu32 "  ", gguf_part_of(g, t->offset, &offset) + 1);
+		printf("  %-*.*s  %-*s  %-*s  %s%14" PRIu64 "  %14s%s\n", name_width, STR_ARG(t->name),
+		       shape_width, shape, type_width, tensor_type_label(t->type, label),
+		       gguf_n_parts(g) ? part : "", offset, t->n_bytes ? bytes : "?",
+		       tensor_type_get(t->type) ? "" : "  *");
 	}
 	if (removed)
 		printf("  * of a type that was removed from the format\n");
@@ -287,6 +290,32 @@ static void print_formats(const struct gguf *g)
 	print_sum("all", &all, all.n_bytes);
 }
 
+static const char *file_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+static void print_parts(const struct gguf *g)
+{
+	char bytes[32], tensors[32];
+	int width = 0;
+	if (!gguf_n_parts(g))
+		return;
+	for (uint32_t i = 0; i < gguf_n_parts(g); i++) {
+		int len = (int)strlen(file_name(gguf_path(gguf_part(g, i))));
+		width = len > width ? len : width;
+	}
+	printf("\nparts: %" PRIu32 "\n  %-*s  %18s  %7s\n", gguf_n_parts(g), width, "file", "bytes",
+	       "tensors");
+	for (uint32_t i = 0; i < gguf_n_parts(g); i++) {
+		const struct gguf *part = gguf_part(g, i);
+		printf("  %-*s  %18s  %7s\n", width, file_name(gguf_path(part)),
+		       str_thousands(gguf_file_bytes(part), bytes),
+		       str_thousands(gguf_n_tensors(part), tensors));
+	}
+}
+
 static void print_text(const struct gguf *g)
 {
 	char bytes[32], data[32], trailing[32], size[32], kind[64];
@@ -300,9 +329,10 @@ static void print_text(const struct gguf *g)
 	if (n >= 1024)
 		printf(" (%s)", str_bytes(n, size));
 	printf(", alignment %" PRIu32, gguf_alignment(g));
-	if (gguf_n_tensors(g))
+	if (gguf_n_tensors(g) && !gguf_n_parts(g))
 		printf(", data from byte %s", str_thousands(gguf_data_offset(g), data));
 	printf("\n  %s\n", file_kind_text(g, kind, sizeof kind));
+	print_parts(g);
 	print_metadata(g);
 	inspect_tokenizer_text(g);
 	print_tensors(g);
@@ -323,7 +353,7 @@ const struct cmd cmd_inspect = {
 	.help = "Prints the model's shape, every key with its value (long ones cut), the tokenizer that they\n"
 		"make, every tensor, and the bytes each format takes. Without FILE: of the model inside hokku.\n"
 		"Only a file's header is read, so its size does not matter, and any valid file will do, whether\n"
-		"hokku can run it or not.\n\n"
+		"hokku can run it or not. Any part of a split model shows all of them, as one model.\n\n"
 		"--check reads all tensors as well, with all cores (--threads), and tells NaN, infinities, and\n"
 		"zeros where a download left a hole: runs of 4,096 bytes and more that are no whole rows of a\n"
 		"matrix, or more than half of one (docs/cli.md). Exit code 1 if there are any.\n\n"
@@ -362,7 +392,7 @@ static int print_all(const struct gguf *g, const struct options *o, const struct
 		if (o->check && inspect_check(g, o->config.n_threads, &check, &err))
 			return cli_fail(&err);
 		if (o->check)
-			inspect_check_text(&check);
+			inspect_check_text(g, &check);
 	}
 	if (check.n)
 		fprintf(stderr, "hokku: %s: the check found %zu things that no sound file holds\n",

@@ -42,8 +42,9 @@ void inspect_tokenizer_json(const struct gguf *g, struct strbuf *out); /* a memb
 /* --check: check_file with a progress line. */
 enum hokku_code inspect_check(const struct gguf *g, uint32_t n_threads, struct check_result *out,
 			      struct hokku_error *err);
-void inspect_check_text(const struct check_result *r);                     /* on stdout */
-void inspect_check_json(const struct check_result *r, struct strbuf *out); /* a member, comma included */
+void inspect_check_text(const struct gguf *g, const struct check_result *r); /* on stdout */
+void inspect_check_json(const struct gguf *g, const struct check_result *r,
+			struct strbuf *out); /* a member, comma included */
 
 /* The whole file as one JSON object on stdout; c and d: NULL, or a member more. */
 void inspect_json(const struct gguf *g, const struct check_result *c, const struct inspect_device *d);

@@ -40,20 +40,32 @@ static uint32_t block_elements(const struct gguf_tensor *t)
 	return (info ? info : tensor_type_removed(t->type, NULL))->block_elements;
 }
 
-static void print_finding(const struct check_finding *f)
+/* "the file"; the name of a part. *in_part: where byte `offset` is there. */
+static const char *place_text(const struct gguf *g, uint64_t offset, uint64_t *in_part)
+{
+	const struct gguf *part = gguf_part(g, gguf_part_of(g, offset, in_part));
+	if (!part)
+		return "the file";
+	const char *slash = strrchr(gguf_path(part), '/');
+	return slash ? slash + 1 : gguf_path(part);
+}
+
+static void print_finding(const struct gguf *g, const struct check_finding *f)
 {
 	const struct gguf_tensor *t = f->tensor;
 	char n[32], all[32], at[96], begin[32];
 	uint32_t block = block_elements(t);
+	uint64_t byte;
+	const char *where = place_text(g, f->begin > t->offset ? f->begin : t->offset, &byte);
 	position_text(t, f->first, at);
 	printf("  %.*s: ", STR_ARG(t->name));
 	if (f->kind == CHECK_ZEROS && f->n == t->n_bytes)
-		printf("all of its %s bytes are zero, from byte %s of the file\n", str_thousands(f->n, n),
-		       str_thousands(t->offset, begin));
+		printf("all of its %s bytes are zero, from byte %s of %s\n", str_thousands(f->n, n),
+		       str_thousands(byte, begin), where);
 	else if (f->kind == CHECK_ZEROS)
-		printf("%s of its %s bytes are zero, one after another from %s, byte %s of the file\n",
-		       str_thousands(f->n, n), str_thousands(t->n_bytes, all), at,
-		       str_thousands(f->begin > t->offset ? f->begin : t->offset, begin));
+		printf("%s of its %s bytes are zero, one after another from %s, byte %s of %s\n",
+		       str_thousands(f->n, n), str_thousands(t->n_bytes, all), at, str_thousands(byte, begin),
+		       where);
 	else if (block > 1)
 		printf("%s of its %s blocks have a scale that is %s%s, the first at %s\n",
 		       str_thousands(f->n, n), str_thousands(t->n_elements / block, all),
@@ -64,7 +76,7 @@ static void print_finding(const struct check_finding *f)
 }
 
 /* Runs may reach over several tensors: each is told once. */
-static void print_runs(const struct check_result *r)
+static void print_runs(const struct gguf *g, const struct check_result *r)
 {
 	char n[32], begin[32], end[32];
 	uint64_t told = 0;
@@ -72,16 +84,17 @@ static void print_runs(const struct check_result *r)
 		const struct check_finding *f = &r->findings[i];
 		if (f->kind != CHECK_ZEROS || f->end <= told)
 			continue;
+		uint64_t byte;
+		const char *where = place_text(g, f->begin, &byte);
 		told = f->end;
-		printf("  zeros from byte %s to %s of the file, %s bytes: so looks a download of which a "
-		       "part never "
+		printf("  zeros from byte %s to %s of %s, %s bytes: so looks a download of which a part never "
 		       "came; fetch the file again\n",
-		       str_thousands(f->begin, begin), str_thousands(f->end - 1, end),
+		       str_thousands(byte, begin), str_thousands(byte + (f->end - 1 - f->begin), end), where,
 		       str_thousands(f->end - f->begin, n));
 	}
 }
 
-void inspect_check_text(const struct check_result *r)
+void inspect_check_text(const struct gguf *g, const struct check_result *r)
 {
 	char bytes[32], tensors[32];
 	printf("\ncheck: %s in %s tensors read, ", str_bytes(r->n_bytes, bytes),
@@ -91,14 +104,14 @@ void inspect_check_text(const struct check_result *r)
 	else
 		printf("%s wrong:\n", str_thousands(r->n, tensors));
 	for (size_t i = 0; i < r->n; i++)
-		print_finding(&r->findings[i]);
-	print_runs(r);
+		print_finding(g, &r->findings[i]);
+	print_runs(g, r);
 	if (r->n_unknown)
 		printf("  not looked at: tensors of types that hokku has not heard of, %s\n",
 		       str_thousands(r->n_unknown, tensors));
 }
 
-void inspect_check_json(const struct check_result *r, struct strbuf *b)
+void inspect_check_json(const struct gguf *g, const struct check_result *r, struct strbuf *b)
 {
 	strbuf_addf(b,
 		    "  \"check\": {\n    \"tensors\": %" PRIu64 ",\n    \"bytes\": %" PRIu64
@@ -116,8 +129,13 @@ void inspect_check_json(const struct check_result *r, struct strbuf *b)
 			b,
 			", \"what\": \"%s\", \"%s\": %" PRIu64 ", \"row\": %" PRIu64 ", \"column\": %" PRIu64,
 			check_kind_name(f->kind), unit, f->n, f->first / t->dims[0], f->first % t->dims[0]);
+		uint64_t begin;
+		uint32_t part = gguf_part_of(g, f->kind == CHECK_ZEROS ? f->begin : t->offset, &begin);
+		if (gguf_n_parts(g))
+			strbuf_addf(b, ", \"part\": %" PRIu32, part + 1);
 		if (f->kind == CHECK_ZEROS)
-			strbuf_addf(b, ", \"file_bytes\": [%" PRIu64 ", %" PRIu64 "]", f->begin, f->end);
+			strbuf_addf(b, ", \"file_bytes\": [%" PRIu64 ", %" PRIu64 "]", begin,
+				    begin + (f->end - f->begin));
 		strbuf_add_c(b, "}");
 	}
 	strbuf_add_c(b, r->n ? "\n    ]\n  },\n" : "]\n  },\n");

@@ -137,8 +137,12 @@ static void add_tensors(struct strbuf *b, const struct gguf *g)
 		strbuf_add_c(b, ", \"shape\": [");
 		for (uint32_t d = 0; d < t->n_dims; d++)
 			strbuf_addf(b, "%s%" PRIu64, d ? ", " : "", t->dims[d]);
-		strbuf_addf(b, "], \"type\": \"%s\", \"offset\": %" PRIu64 ", \"bytes\": ",
-			    tensor_type_label(t->type, label), t->offset);
+		uint64_t offset;
+		uint32_t part = gguf_part_of(g, t->offset, &offset);
+		strbuf_addf(b, "], \"type\": \"%s\", ", tensor_type_label(t->type, label));
+		if (gguf_n_parts(g))
+			strbuf_addf(b, "\"part\": %" PRIu32 ", ", part + 1);
+		strbuf_addf(b, "\"offset\": %" PRIu64 ", \"bytes\": ", offset);
 		if (t->n_bytes)
 			strbuf_addf(b, "%" PRIu64, t->n_bytes);
 		else
@@ -150,6 +154,24 @@ static void add_tensors(struct strbuf *b, const struct gguf *g)
 			flush(b);
 	}
 	strbuf_add_c(b, gguf_n_tensors(g) ? "\n  ]\n" : "]\n");
+}
+
+static void add_parts(struct strbuf *b, const struct gguf *g)
+{
+	if (!gguf_n_parts(g))
+		return;
+	strbuf_add_c(b, "  \"parts\": [");
+	for (uint32_t i = 0; i < gguf_n_parts(g); i++) {
+		const struct gguf *part = gguf_part(g, i);
+		strbuf_add_c(b, i ? ",\n    {\"file\": " : "\n    {\"file\": ");
+		strbuf_add_json(b, gguf_path(part), strlen(gguf_path(part)));
+		strbuf_addf(b,
+			    ", \"bytes\": %" PRIu64 ", \"gguf_version\": %" PRIu32 ", \"alignment\": %" PRIu32
+			    ", \"data_offset\": %" PRIu64 ", \"tensors\": %" PRIu64 "}",
+			    gguf_file_bytes(part), gguf_version(part), gguf_alignment(part),
+			    gguf_data_offset(part), gguf_n_tensors(part));
+	}
+	strbuf_add_c(b, "\n  ],\n");
 }
 
 void inspect_json(const struct gguf *g, const struct check_result *c, const struct inspect_device *d)
@@ -166,12 +188,13 @@ void inspect_json(const struct gguf *g, const struct check_result *c, const stru
 	strbuf_addf(&b, ",\n  \"alignment\": %" PRIu32 ",\n  \"data_offset\": %" PRIu64, gguf_alignment(g),
 		    gguf_data_offset(g));
 	strbuf_addf(&b, ",\n  \"trailing_bytes\": %" PRIu64 ",\n", gguf_trailing_bytes(g));
+	add_parts(&b, g);
 	add_summary(&b, g);
 	inspect_tokenizer_json(g, &b);
 	if (d)
 		inspect_device_json(d, &b);
 	if (c)
-		inspect_check_json(c, &b);
+		inspect_check_json(g, c, &b);
 	add_metadata(&b, g);
 	add_tensors(&b, g);
 	strbuf_add_c(&b, "}\n");

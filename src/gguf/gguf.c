@@ -31,7 +31,7 @@ static enum hokku_code finish(struct gguf *g, enum hokku_code rc, struct gguf **
 	return rc;
 }
 
-enum hokku_code gguf_open_file(const char *path, struct gguf **out, struct hokku_error *err)
+enum hokku_code gguf_open_single(const char *path, struct gguf **out, struct hokku_error *err)
 {
 	*out = NULL;
 	struct gguf *g = gguf_new(path, err);
@@ -48,6 +48,14 @@ enum hokku_code gguf_open_file(const char *path, struct gguf **out, struct hokku
 		rc = gguf_parse(g, err);
 	file_head_trim(&g->head);
 	return finish(g, rc, out);
+}
+
+enum hokku_code gguf_open_file(const char *path, struct gguf **out, struct hokku_error *err)
+{
+	struct gguf *g;
+	*out = NULL;
+	enum hokku_code rc = gguf_open_single(path, &g, err);
+	return rc ? rc : gguf_complete(g, out, err);
 }
 
 enum hokku_code gguf_open_memory(const void *bytes, size_t n_bytes, const char *name, struct gguf **out,
@@ -78,7 +86,7 @@ void gguf_close(struct gguf *g)
 
 bool gguf_is_assembled(const struct gguf *g)
 {
-	return g->assembled;
+	return g->assembled && !g->joined;
 }
 
 const char *gguf_path(const struct gguf *g)
@@ -187,8 +195,7 @@ static enum hokku_code look_up(const struct gguf *g, const char *key, const char
 	return HOKKU_OK;
 }
 
-/* "u32 7", "string "abc"", "array of 5 string". */
-static void describe(const struct gguf_value *v, char *out, size_t size)
+void gguf_describe(const struct gguf_value *v, char *out, size_t size)
 {
 	char quoted[80];
 	switch (v->type) {
@@ -221,7 +228,7 @@ static enum hokku_code refuse(const struct gguf *g, const struct gguf_kv *kv, co
 			      struct hokku_error *err)
 {
 	char value[128], key[100];
-	describe(&kv->value, value, sizeof value);
+	gguf_describe(&kv->value, value, sizeof value);
 	return err_set(err, HOKKU_BAD_FILE, "%s: byte %" PRIu64 ": key %s is %s; %s is wanted", g->path,
 		       kv->offset, str_quote(kv->key, key, sizeof key), value, wanted);
 }

@@ -80,7 +80,9 @@ struct gguf_tensor {
 struct gguf;
 
 /* NOT_FOUND, IO_ERROR, or BAD_FILE with a sentence that names the byte, the key or tensor, what was found and
- * what is allowed (docs/gguf.md). Reads the header only, into memory of its own; the file stays open. */
+ * what is allowed (docs/gguf.md). Reads the header only, into memory of its own; the file stays open. Any
+ * part of a model that was split into several files opens all of them, which lie beside one another, as one
+ * (docs/gguf.md, "A model in several files"). */
 enum hokku_code gguf_open_file(const char *path, struct gguf **out, struct hokku_error *err);
 
 /* The bytes are borrowed and must stay as they are until gguf_close; name stands in for the path in messages.
@@ -113,6 +115,16 @@ enum hokku_code gguf_assemble(const char *path, const struct gguf_parts *parts, 
 void gguf_close(struct gguf *g); /* NULL is allowed */
 
 bool gguf_is_assembled(const struct gguf *g); /* of gguf_assemble: there is no GGUF file */
+
+/* Of a model in several files: how many they are, and each in its order with keys, tensors and path of its
+ * own, closed with g. 0 and NULL of every other handle. Path, version and alignment of such a model are its
+ * first part's; its offsets are in the bytes of all files, one after another. */
+uint32_t gguf_n_parts(const struct gguf *g);
+const struct gguf *gguf_part(const struct gguf *g, uint32_t i);
+
+/* Which file a byte of g is in: its part's number from 0 (0 unless g is in several files). *in_part: where
+ * there. */
+uint32_t gguf_part_of(const struct gguf *g, uint64_t offset, uint64_t *in_part);
 const char *gguf_path(const struct gguf *g);
 uint32_t gguf_version(const struct gguf *g);
 uint32_t gguf_alignment(const struct gguf *g);

@@ -33,6 +33,7 @@ struct gguf {
 	bool in_memory;        /* of gguf_open_memory: data is all of it */
 	bool assembled;        /* of gguf_assemble: reader has the tensors' bytes */
 	struct gguf_reader reader;
+	struct gguf_joined *joined; /* of a model in several files, besides (join.c) */
 	const uint8_t *data;
 	uint64_t n_bytes;
 	struct arena arena;
@@ -93,6 +94,25 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 /* A handle with nothing in it but its path; NULL (OUT_OF_MEMORY). */
 struct gguf *gguf_new(const char *path, struct hokku_error *err);
+
+/* In order of their numbers, all n (at least 2) open. Takes them over, also when it fails; the array stays
+ * the caller's. BAD_FILE where they do not belong together. Of files or of memory (join.c). */
+enum hokku_code gguf_join(struct gguf *const *parts, uint32_t n, struct gguf **out, struct hokku_error *err);
+
+/* given as it is, or, if it is a part of a split model, the model, with all parts found beside it. Takes
+ * given over, also when it fails (split.c). */
+enum hokku_code gguf_complete(struct gguf *given, struct gguf **out, struct hokku_error *err);
+
+/* A file by itself, whatever it is a part of. */
+enum hokku_code gguf_open_single(const char *path, struct gguf **out, struct hokku_error *err);
+
+/* What a part says of itself: from 0, of how many, and the tensors of all of them. */
+struct gguf_split_keys {
+	uint32_t no, count, n_tensors;
+};
+
+/* "u32 7", "string "abc"", "an array of 5 string". */
+void gguf_describe(const struct gguf_value *v, char *out, size_t size);
 
 /* Strangers that hokku convert makes a GGUF file of (stranger.c). */
 bool gguf_is_safetensors(struct str file);

@@ -16,10 +16,11 @@
 	X(GGUF_MAX_STRING_BYTES, 67108864, "bytes in a string value")                                       \
 	X(GGUF_MAX_ARRAY, 67108864, "elements in an array")                                                 \
 	X(GGUF_MAX_DEPTH, 4, "arrays inside one another, the outermost counted")                            \
-	X(GGUF_MAX_TENSORS, 65536, "tensors in a file")                                                     \
+	X(GGUF_MAX_TENSORS, 65536, "tensors in a file, or in all parts of a model")                         \
 	X(GGUF_MAX_NAME_BYTES, 64, "bytes in a tensor name (the specification's own limit)")                \
 	X(GGUF_MAX_WRITTEN_NAME_BYTES, 63, "bytes in a tensor name that is written (ggml reads no longer)") \
 	X(GGUF_MAX_ELEMENTS, 1099511627776, "elements in a tensor")                                         \
+	X(GGUF_MAX_PARTS, 512, "files that a model is split into (each stays open)")                        \
 	X(GGUF_MIN_ALIGNMENT, 8, "the smallest alignment, a power of two")                                  \
 	X(GGUF_MAX_ALIGNMENT, 65536, "the largest alignment, a power of two")                               \
 	X(GGUF_DEFAULT_ALIGNMENT, 32, "the alignment of a file that names none")

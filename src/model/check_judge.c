@@ -55,7 +55,9 @@ static bool is_padding(const struct check_judge *j, uint64_t from, uint64_t to)
 		else
 			high = middle;
 	}
+	uint64_t at;
 	return low > 0 && low < j->n && j->tensors[low]->offset == to &&
+	       gguf_part_of(j->file, from - 1, &at) == gguf_part_of(j->file, to, &at) &&
 	       j->tensors[low - 1]->offset + j->tensors[low - 1]->n_bytes == from &&
 	       to - from < gguf_alignment(j->file);
 }

@@ -117,41 +117,21 @@ const char *file_kind_text(const struct gguf *g, char *out, size_t size)
 	return out;
 }
 
-/* The name, without folders, of part 1 beside a part named NAME-00002-of-00003.gguf. False if the name is
- * another.
- */
-static bool first_part(const char *path, uint64_t part, uint64_t n_parts, char *out, size_t size)
-{
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	char tail[64];
-	int n = snprintf(tail, sizeof tail, "-%05" PRIu64 "-of-%05" PRIu64 ".gguf", part, n_parts);
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+";
-	if (!ends_with(str_c(name), tail) || name[strspn(name, plain)] || name[0] == '-')
-		return false; /* nor what a shell would read otherwise */
-	int stem = (int)(strlen(name) - (size_t)n);
-	return snprintf(out, size, "%.*s-%05d-of-%05" PRIu64 ".gguf", stem, name, 1, n_parts) < (int)size;
-}
-
+/* A file is opened with all its parts; what is in memory has no folder to look for the others in. */
 static enum hokku_code refuse_part(const struct gguf *g, struct hokku_error *err)
 {
-	char first[128];
 	uint64_t part = part_number(g), n = number_of(g, "split.count");
 	if (!part)
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
 			       "%s: split.no is %" PRIu64 " and split.count %" PRIu64
 			       ": the file says that it is a part of a split model, and contradicts itself",
 			       gguf_path(g), number_of(g, "split.no"), n);
-	if (first_part(gguf_path(g), part, n, first, sizeof first))
-		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
-			       "%s: this is part %" PRIu64 " of %" PRIu64
-			       " of a split model; hokku takes a model in one file: join the parts with "
-			       "llama.cpp's `llama-gguf-split --merge %s model.gguf` and give model.gguf",
-			       gguf_path(g), part, n, first);
-	return err_set(err, HOKKU_MODEL_LOAD_FAILED,
-		       "%s: this is part %" PRIu64 " of %" PRIu64
-		       " of a split model; hokku takes a model in one file: join the parts with llama.cpp's "
-		       "`llama-gguf-split --merge FIRST_PART model.gguf` and give model.gguf",
-		       gguf_path(g), part, n);
+	return err_set(
+		err, HOKKU_MODEL_LOAD_FAILED,
+		"%s: this is part %" PRIu64 " of %" PRIu64
+		" of a split model, without the others: they are found beside a part that is given as a "
+		"file; what is in memory must be a whole model",
+		gguf_path(g), part, n);
 }
 
 enum hokku_code file_kind_check(const struct gguf *g, struct hokku_error *err)

@@ -9,7 +9,7 @@
 
 enum file_kind {
 	FILE_MODEL,          /* or nothing that says otherwise */
-	FILE_PART,           /* of a model that was split into several files */
+	FILE_PART,           /* of a split model, in memory: of a file, all parts are opened as a model */
 	FILE_ADAPTER,        /* LoRA: differences to a model's weights */
 	FILE_PROJECTOR,      /* an encoder of images or sound, "mmproj" */
 	FILE_IMATRIX,        /* statistics for a quantiser */

@@ -140,21 +140,8 @@ test("types that were removed, and types nobody has heard of, are listed with a 
 });
 
 test("what a file is stands beside its size", () => {
-	const part = file("m-00002-of-00003.gguf", gguf([["split.no", U32, u32(1)], ["split.count", U32, u32(3)]]));
-	assert.match(inspect(part).stdout, /\n {2}part 2 of 3 of a split model\n/);
-	assert.equal(JSON.parse(inspect(part, "--json").stdout).kind, "part 2 of 3 of a split model");
 	const adapter = file("lora.gguf", gguf([["general.type", STRING, str("adapter")]]));
 	assert.match(inspect(adapter).stdout, /\n {2}a LoRA adapter\n/);
-});
-
-test("a part of a split model given to any command says which it is and what to do", () => {
-	const part = file("m-00002-of-00003.gguf", gguf([["split.no", U32, u32(1)], ["split.count", U32, u32(3)]], [["w", [1], 0, 0]], 32));
-	for (const args of [["run", part, "-p", "x"], ["tokenize", part, "-p", "x"], ["bench", part], ["logits", part, "--tokens", "1", "-o", "/dev/null"]]) {
-		const run = spawnSync(hokku, args, { encoding: "utf8" });
-		assert.deepEqual([run.status, run.stdout], [1, ""], args[0]);
-		assert.equal(run.stderr, `hokku: ${part}: this is part 2 of 3 of a split model; hokku takes a model in one file: join the `
-			+ "parts with llama.cpp's `llama-gguf-split --merge m-00001-of-00003.gguf model.gguf` and give model.gguf\n", args[0]);
-	}
 });
 
 test("--check reads every block: NaN, infinities, and a download whose tail never came", () => {

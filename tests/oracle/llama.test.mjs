@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { split } from '../split_gguf.mjs';
 import { absent, distance, judgedDistribution, judgedGreedy, npyValues, openJudge } from './judge.mjs';
 
 const hokku = process.env.HOKKU ?? 'hokku';
@@ -156,6 +157,23 @@ describe('greedy text of F32 files', { skip: absent }, () => {
 			const text = spawnSync(hokku, ['detokenize', file('hf', 'F32'), '--json-lines'], { input: `${judged}\n` }).stdout;
 			const printed = run('run', file('hf', 'F32'), '-p', prompt, '--raw', '--temperature', '0', '-n', '64', '--device', 'cpu');
 			assert.equal(String(printed), `${JSON.parse(text)}\n`, prompt);
+		}
+	});
+});
+
+// ---- a model in several files ----
+
+describe('split models', { skip: absent }, () => {
+	test('llama.cpp reads the parts that hokku reads: the same distribution, the same greedy text', async () => {
+		for (const c of cases.filter(({ name, type }) => type === 'F32' && name !== 'haiku')) {
+			const stem = path.join(root, `split-${c.name}`), n = JSON.parse(run('inspect', '--json', c.path)).tensors.length;
+			const parts = split(c.path, stem, [Math.floor(n / 3), Math.floor(2 * n / 3)]);
+			const want = logits(parts[2], c.tokens, 'cpu:reference');
+			assert.deepEqual(want, logits(c.path, c.tokens, 'cpu:reference'), c.name);
+			const [judged, drawn] = await withModel(parts[0], {}, async (model) =>
+				[await judgedDistribution(model, c.tokens, c.nVocab), await judgedGreedy(model, c.tokens, 16)]);
+			assert.ok(distance(judged, want, c.nVocab).worst <= floats.F32.worst, c.name);
+			if (c.greedy) assert.deepEqual(drawn, c.greedy.slice(0, 16), c.name);
 		}
 	});
 });
