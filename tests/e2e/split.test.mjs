@@ -1,11 +1,11 @@
 // A model in several files: every command takes any part of it as it takes the whole file, and says which part is wrong.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, openSync, closeSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, openSync, closeSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { parse, split } from '../split_gguf.mjs';
+import { assemble, parse, split } from '../split_gguf.mjs';
 import { generate, start } from './server_common.mjs';
 
 const hokku = process.env.HOKKU;
@@ -113,6 +113,28 @@ test('--check names the part where something is wrong', () => {
 	assert.match(r.out, new RegExp(`\\n  zeros from byte ${begin} to [\\d,]+ of ${basename(copies[1])}, `));
 	const wrong = JSON.parse(run(['inspect', '--check', '--json', copies[2]]).out).check.wrong;
 	assert.deepEqual(wrong.map((w) => [w.tensor, w.part, w.file_bytes]), [[tensor.name, 2, [tensor.offset, tensor.offset + tensor.bytes]]]);
+});
+
+// Part 1 names an alignment that is longer than part 2's header, so that what is between their tensors could be padding.
+test('--check: a hole ends where its part ends', () => {
+	const u32 = (n) => Buffer.from(Uint32Array.of(n).buffer), u64 = (n) => Buffer.from(BigUint64Array.of(BigInt(n)).buffer);
+	const str = (s) => Buffer.concat([u64(s.length), Buffer.from(s)]), number = (key, n) => Buffer.concat([str(key), u32(4), u32(n)]);
+	const matrix = (name, data) => ({ name, data, info: Buffer.concat([str(name), u32(2), u64(64), u64(80), u32(1)]) }); // F16
+	const end = Buffer.alloc(64 * 80 * 2, 0x11), begin = Buffer.from(end), hole = 4200;
+	end.fill(0, end.length - hole);
+	begin.fill(0, 0, hole);
+	const paths = [0, 1].map((i) => join(dir, `wide-0000${i + 1}-of-00002.gguf`));
+	[matrix('a', end), matrix('b', begin)].forEach((t, i) => {
+		const keys = [number('split.no', i), number('split.count', 2), number('split.tensors.count', 2)], alignment = i ? 32 : 4096;
+		const bytes = assemble(i ? keys : [number('general.alignment', alignment), ...keys], [t], alignment);
+		writeFileSync(paths[i], i ? bytes : bytes.subarray(0, alignment + end.length)); // without padding after it
+	});
+	const { check, parts: of } = JSON.parse(run(['inspect', '--check', '--json', paths[0]]).out), data = of.map((p) => p.data_offset);
+	assert.ok(data[0] === 4096 && data[1] < 4096);
+	assert.deepEqual(check.wrong.map((w) => [w.tensor, w.part, w.bytes, w.file_bytes]), [
+		['a', 1, hole, [data[0] + end.length - hole, data[0] + end.length]],
+		['b', 2, hole, [data[1], data[1] + hole]],
+	]);
 });
 
 test('parts that lack a part, or have a stranger among them, are told by every command', () => {

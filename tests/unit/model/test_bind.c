@@ -304,7 +304,6 @@ static void wrong_keys_are_refused(void **state)
 		{{"general.type", GGUF_STRING, 0, "adapter"}, "this is a LoRA adapter"},
 		{{"general.type", GGUF_STRING, 0, "sculpture"},
 		 "general.type is \"sculpture\"; hokku runs \"model\" files"},
-		{{"split.count", GGUF_U32, 3, NULL}, "this is part 1 of 3 of a split model"},
 		{{"qwen2.block_count", GGUF_U8, 0, NULL}, "qwen2.block_count"},
 		{{"qwen2.block_count", GGUF_STRING, 0, "two"}, "qwen2.block_count"},
 		{{"qwen2.block_count", GGUF_I32, -1, NULL}, "qwen2.block_count"},
