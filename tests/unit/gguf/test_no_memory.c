@@ -1,4 +1,4 @@
-/* Each allocation of the room fails once: files written, read and assembled, safetensors, JSON. */
+/* Each allocation of the room fails once: files written, read, joined and assembled, safetensors, JSON. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -128,6 +128,47 @@ static void test_assemble(void **state)
 	assert_true(fail_each(assemble) > 1);
 }
 
+static void part_path(int i, char out[160])
+{
+	snprintf(out, 160, "%s/m-%05d-of-00002.gguf", folder, i + 1);
+}
+
+static enum hokku_code read_parts(struct hokku_error *err)
+{
+	char file[160];
+	struct gguf *g;
+	part_path(1, file);
+	enum hokku_code rc = gguf_open_file(file, &g, err);
+	assert_true((g == NULL) == (rc != HOKKU_OK));
+	if (!rc)
+		assert_non_null(gguf_find_tensor(g, "t0"));
+	gguf_close(g);
+	return rc;
+}
+
+static void test_parts(void **state)
+{
+	(void)state;
+	static const uint64_t dims[1] = {1};
+	struct hokku_error err;
+	for (int i = 0; i < 2; i++) {
+		char file[160], name[16];
+		struct gguf_writer *w;
+		part_path(i, file);
+		snprintf(name, sizeof name, "t%d", i);
+		assert_int_equal(gguf_writer_create(file, &w, &err), HOKKU_OK);
+		gguf_put_u32(w, "split.no", (uint32_t)i);
+		gguf_put_u32(w, "split.count", 2);
+		gguf_put_u32(w, "split.tensors.count", 2);
+		gguf_put_tensor(w, name, TENSOR_F32, 1, dims);
+		assert_int_equal(gguf_writer_begin_data(w, &err), HOKKU_OK);
+		assert_int_equal(gguf_writer_data(w, &(float){1}, 4, &err), HOKKU_OK);
+		assert_int_equal(gguf_writer_finish(w, &err), HOKKU_OK);
+		gguf_writer_destroy(w);
+	}
+	assert_true(fail_each(read_parts) > 12);
+}
+
 /* name in the folder: two tensors of one byte. */
 static void put_shard(const char *name, const char *one, const char *two)
 {
@@ -233,7 +274,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_writer),   cmocka_unit_test(test_reader),
 		cmocka_unit_test(test_assemble), cmocka_unit_test(test_safetensors),
-		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_json),     cmocka_unit_test(test_parts),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
