@@ -158,7 +158,7 @@ int bench_tokenize(int argc, char **argv)
 	enum hokku_code rc = read_text(file, &text, &n_bytes, &err);
 	if (rc)
 		return cli_fail(&err);
-	rc = cli_open_tok(model, &t, NULL, &err);
+	rc = cli_open_tok(model, &t, NULL, (struct str){NULL, 0}, &err);
 	if (!rc)
 		rc = measure(t, (struct str){text, n_bytes}, &r, &err);
 	if (!rc)

@@ -186,7 +186,7 @@ static int run(int argc, char **argv)
 	if (n == 0 && isatty(STDIN_FILENO))
 		return cli_usage(&cmd_detokenize,
 				 "there are no ids; give them as operands or through a pipe");
-	if (cli_open_tok(has_model ? operands[0] : NULL, &s.tok, NULL, &err))
+	if (cli_open_tok(has_model ? operands[0] : NULL, &s.tok, NULL, (struct str){NULL, 0}, &err))
 		return cli_fail(&err);
 	code = s.json_lines ? cli_each_line("-", on_line, &s) : detokenize_once(&s, ids, n);
 	tok_destroy(s.tok);

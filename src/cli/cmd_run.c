@@ -12,8 +12,8 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "cli/chat_options.h"
 #include "cli/open_tok.h"
-#include "cli/options_common.h"
 
 enum { MAX_PROMPT_BYTES = 64 << 20, MAX_BIAS = 64 };
 
@@ -40,6 +40,7 @@ struct options {
 	struct sampling sampling;
 	const char *prompt, *file, *system;
 	uint32_t max_tokens;
+	struct chat_options chat;
 	bool seed_given, raw, verbose;
 	struct opt_list stop, bias;
 	const char *stops[ENGINE_MAX_STOP], *bias_texts[MAX_BIAS];
@@ -206,6 +207,7 @@ static int parse(int argc, char **argv, struct options *o)
 		opt_add(&table, &rows[i]);
 	opt_add_sampling(&table, &o->sampling, &o->seed_given);
 	opt_add(&table, &bias);
+	opt_add_chat(&table, &o->chat);
 	opt_add_engine(&table, &o->config);
 	opt_add(&table, &verbose);
 	int rc = cli_parse(&cmd_run, table.rows, argc, argv, &model, 1, &n);
@@ -216,6 +218,8 @@ static int parse(int argc, char **argv, struct options *o)
 		return cli_usage(&cmd_run, "-p and -f are both given; one is wanted");
 	if (o->system && o->raw)
 		return cli_usage(&cmd_run, "--system needs the chat template that --raw leaves out");
+	if (o->raw && (o->chat.name || o->chat.file))
+		return cli_usage(&cmd_run, "--raw leaves out the chat template that is named");
 	if (!o->prompt && !o->file && isatty(STDIN_FILENO))
 		return cli_usage(&cmd_run, "there is no prompt; give one with -p, -f or through a pipe");
 	for (uint32_t i = 0; i < o->stop.n; i++)
@@ -223,7 +227,9 @@ static int parse(int argc, char **argv, struct options *o)
 			return cli_usage(&cmd_run, "--stop is empty; it takes a text to stop at");
 	if (!o->seed_given)
 		o->sampling.seed = rng_os_seed();
-	return parse_biases(o);
+	rc = cli_read_chat(&cmd_run, &o->chat);
+	o->config.chat_template = o->chat.source;
+	return rc >= 0 ? rc : parse_biases(o);
 }
 
 /* The prompt's bytes; *owned is to be freed. */
@@ -256,14 +262,22 @@ static enum hokku_code make_tokens(const struct options *o, const struct engine 
 			       "the model has no chat template, so it takes no system message");
 	if (prompt.len == 0)
 		return err_set(err, HOKKU_INVALID_REQUEST, "the prompt is empty");
-	struct chat_message messages[2];
+	struct chat_message messages[2] = {0};
+	struct chat_told told;
 	size_t n = 0;
 	if (o->system)
-		messages[n++] = (struct chat_message){STR_LIT("system"), str_c(o->system)};
-	messages[n++] = (struct chat_message){STR_LIT("user"), prompt};
-	enum hokku_code rc = chat_render(chat, engine_tok(e), messages, n, ids, err);
-	if (rc && chat->kind == CHAT_OTHER)
+		messages[n++] = (struct chat_message){.role = STR_LIT("system"), .content = str_c(o->system)};
+	messages[n++] = (struct chat_message){.role = STR_LIT("user"), .content = prompt};
+	const struct chat_input in = {
+		.messages = messages, .n_messages = n, .kwargs = {o->chat.kwargs}, .now = o->chat.now};
+	enum hokku_code rc = chat_render(chat, engine_tok(e), &in, ids, &told, err);
+	if (rc == HOKKU_INVALID_REQUEST)
 		err_prefix(err, rc, "the prompt cannot be sent as a message (--raw sends it as it is)");
+	if (!rc && told.used_time && (o->verbose || isatty(STDERR_FILENO))) {
+		char date[20];
+		fprintf(stderr, "hokku: the prompt holds the date %s (--template-date sets another)\n",
+			jinja_time_text(&told.time, date));
+	}
 	return rc;
 }
 
@@ -399,6 +413,7 @@ static int run(int argc, char **argv)
 	else
 		code = rc ? cli_fail(&err) : answer_prompt(&o, e, prompt);
 	engine_destroy(e, 0);
+	cli_free_chat(&o.chat);
 	close(wake[0]);
 	close(wake[1]);
 	free(owned);

@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "cli/options_common.h"
+#include "cli/chat_options.h"
 #include "server/server.h"
 
 static int run(int argc, char **argv);
@@ -33,6 +33,7 @@ static struct {
 	const char *model, *level;
 	const char *host_texts[HOSTS_MAX];
 	struct opt_list hosts;
+	struct chat_options chat;
 } chosen = {.level = "info", .hosts = {.values = chosen.host_texts, .max = HOSTS_MAX}};
 
 /* The rows that are the server's own. */
@@ -201,18 +202,24 @@ static int run(int argc, char **argv)
 	server_defaults(config);
 	for (size_t i = 0; i < sizeof own_rows / sizeof *own_rows; i++)
 		opt_add(&table, &own_rows[i]);
+	opt_add_chat(&table, &chosen.chat);
 	opt_add_engine(&table, &config->engine);
 	int rc = cli_parse(&cmd_serve, table.rows, argc, argv, &operand, 1, &n);
 	if (rc < 0)
 		rc = choose_model(operand, &config->engine.model_path);
 	if (rc < 0)
 		rc = choose_hosts(&config->hosts);
+	if (rc < 0)
+		rc = cli_read_chat(&cmd_serve, &chosen.chat);
 	if (rc >= 0)
 		return rc;
 	if (!set_log_level(chosen.level))
 		return cli_usage(&cmd_serve,
 				 "--log-level is \"%s\"; it takes off, error, warn, info or debug",
 				 chosen.level);
+	config->engine.chat_template = chosen.chat.source;
+	config->chat_kwargs = chosen.chat.kwargs;
+	config->chat_now = chosen.chat.now;
 	config->on_listening = on_listening;
 	const char *check_ms = getenv("HOKKU_TEST_CHECK_MS"); /* tests alone: nobody else has a reason */
 	config->engine.check_ms = check_ms ? (uint32_t)strtoul(check_ms, NULL, 10) : 0;

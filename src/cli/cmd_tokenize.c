@@ -1,12 +1,12 @@
 /* `hokku tokenize`: text, or chat messages, to token ids. */
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "cli/cli.h"
+#include "base/json.h"
+#include "cli/chat_options.h"
 #include "cli/open_tok.h"
 
 static int run(int argc, char **argv);
@@ -18,7 +18,7 @@ const struct cmd cmd_tokenize = {
 	.help = "Without MODEL, a GGUF file, the bundled haiku model's vocabulary is used. Without -p and -f the text\n"
 		"is standard input, taken byte for byte. Prints one token a line: its id, a tab, its text in quotes.\n"
 		"--chat takes a JSON array of {\"role\", \"content\"} as the text and prints what the model would be\n"
-		"given for it. --json-lines takes one JSON string (with --chat: array) a line and answers each with\n"
+		"given for it; with --text, as text. --json-lines takes one JSON string (with --chat: array) a line and answers each with\n"
 		"one line, an array of ids.\n\n"
 		"Examples:\n"
 		"  hokku tokenize -p \"autumn rain\"\n"
@@ -31,7 +31,8 @@ enum { MAX_INPUT_BYTES = 64 << 20 };
 
 struct options {
 	const char *model, *prompt, *file;
-	bool parse_special, no_bos, ids, json, json_lines, count, is_chat;
+	bool parse_special, no_bos, ids, json, json_lines, count, is_chat, as_text;
+	struct chat_options chat;
 };
 
 struct session {
@@ -44,6 +45,7 @@ struct session {
 
 static int parse(int argc, char **argv, struct options *o)
 {
+	struct opt_table table = {0};
 	const struct opt rows[] = {
 		{.name = "prompt",
 		 .letter = 'p',
@@ -69,6 +71,10 @@ static int parse(int argc, char **argv, struct options *o)
 		 .kind = OPT_FLAG,
 		 .target = &o->is_chat,
 		 .help = "the text is a JSON array of messages"},
+		{.name = "text",
+		 .kind = OPT_FLAG,
+		 .target = &o->as_text,
+		 .help = "with --chat, print the prompt as text, not its tokens"},
 		{.name = "ids",
 		 .kind = OPT_FLAG,
 		 .target = &o->ids,
@@ -82,50 +88,48 @@ static int parse(int argc, char **argv, struct options *o)
 		 .kind = OPT_FLAG,
 		 .target = &o->json_lines,
 		 .help = "one JSON string in, one JSON array of ids out, line by line"},
-		{0},
 	};
-	int n = 0, rc = cli_parse(&cmd_tokenize, rows, argc, argv, &o->model, 1, &n);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		opt_add(&table, &rows[i]);
+	opt_add_chat(&table, &o->chat);
+	int n = 0, rc = cli_parse(&cmd_tokenize, table.rows, argc, argv, &o->model, 1, &n);
 	if (rc >= 0)
 		return rc;
 	if (o->prompt && o->file)
 		return cli_usage(&cmd_tokenize, "-p and -f are both given; one is wanted");
-	if (o->ids + o->count + o->json + o->json_lines > 1)
-		return cli_usage(&cmd_tokenize, "--ids, --count, --json and --json-lines exclude each other");
+	if (o->ids + o->count + o->json + o->json_lines + o->as_text > 1)
+		return cli_usage(&cmd_tokenize,
+				 "--ids, --count, --json, --json-lines and --text exclude each other");
+	if (o->as_text && !o->is_chat)
+		return cli_usage(&cmd_tokenize,
+				 "--text shows what --chat makes of messages; it goes with --chat");
 	if (o->json_lines && o->prompt)
 		return cli_usage(&cmd_tokenize, "--json-lines reads lines from -f or standard input, not -p");
 	if (o->is_chat && (o->parse_special || o->no_bos))
 		return cli_usage(
 			&cmd_tokenize,
 			"--chat follows the model's template; it takes no --parse-special and no --no-bos");
-	return -1;
+	return cli_read_chat(&cmd_tokenize, &o->chat);
 }
 
-static struct str json_text(const json_t *value)
+static enum hokku_code encode_messages(struct session *s, const struct jv *list, struct hokku_error *err)
 {
-	return (struct str){json_string_value(value), json_string_length(value)};
-}
-
-static enum hokku_code encode_messages(struct session *s, const json_t *list, struct hokku_error *err)
-{
-	size_t n = json_array_size(list);
-	if (!json_is_array(list))
+	char field[64];
+	size_t n = jv_len(list);
+	if (!jv_is(list, JV_ARRAY))
 		return err_set(err, HOKKU_INVALID_REQUEST, "the messages are not a JSON array");
 	struct chat_message *messages = calloc(n + 1, sizeof *messages);
 	if (!messages)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %zu messages", n);
 	enum hokku_code rc = HOKKU_OK;
-	for (size_t i = 0; !rc && i < n; i++) {
-		const json_t *message = json_array_get(list, i);
-		const json_t *role = json_object_get(message, "role"),
-			     *content = json_object_get(message, "content");
-		if (json_is_string(role) && json_is_string(content))
-			messages[i] = (struct chat_message){json_text(role), json_text(content)};
-		else
-			rc = err_set(err, HOKKU_INVALID_REQUEST,
-				     "message %zu has no \"role\" and \"content\" that are strings", i);
-	}
-	if (!rc)
-		rc = chat_render(&s->chat, s->tok, messages, n, &s->ids, err);
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = chat_message_read(jv_at(list, i), i, &messages[i], field, err);
+	const struct chat_input in = {
+		.messages = messages, .n_messages = n, .kwargs = {s->o.chat.kwargs}, .now = s->o.chat.now};
+	if (!rc && s->o.as_text)
+		rc = chat_render_text(&s->chat, s->tok, &in, &s->out, NULL, err);
+	else if (!rc)
+		rc = chat_render(&s->chat, s->tok, &in, &s->ids, NULL, err);
 	free(messages);
 	return rc;
 }
@@ -139,19 +143,18 @@ static enum hokku_code encode_text(struct session *s, struct str text, struct ho
 /* text is JSON: a string, or messages. */
 static enum hokku_code encode_json(struct session *s, struct str text, struct hokku_error *err)
 {
-	json_error_t bad;
-	json_t *value = json_loadb(text.ptr, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &bad);
-	if (!value)
-		return err_set(err, HOKKU_INVALID_REQUEST, "bad JSON at line %d, column %d: %s", bad.line,
-			       bad.column, bad.text);
-	enum hokku_code rc;
+	struct jv_doc doc;
+	struct hokku_error bad;
+	enum hokku_code rc = jv_parse(text, JV_STRICT, &doc, &bad);
+	if (rc)
+		return err_set(err, HOKKU_INVALID_REQUEST, "bad JSON at %s", bad.message);
 	if (s->o.is_chat)
-		rc = encode_messages(s, value, err);
-	else if (json_is_string(value))
-		rc = encode_text(s, json_text(value), err);
+		rc = encode_messages(s, &doc.root, err);
+	else if (jv_is(&doc.root, JV_STRING))
+		rc = encode_text(s, jv_str(&doc.root), err);
 	else
 		rc = err_set(err, HOKKU_INVALID_REQUEST, "the line is no JSON string");
-	json_decref(value);
+	jv_doc_free(&doc);
 	return rc;
 }
 
@@ -231,6 +234,8 @@ static int tokenize_once(struct session *s)
 	free(owned);
 	if (rc)
 		return cli_fail(&err);
+	if (s->o.as_text)
+		return print(s);
 	if (s->o.count) {
 		strbuf_addf(&s->out, "%zu\n", s->ids.n);
 	} else if (s->o.ids) {
@@ -253,10 +258,12 @@ static int run(int argc, char **argv)
 		return code;
 	if (!s.o.prompt && !s.o.file && isatty(STDIN_FILENO))
 		return cli_usage(&cmd_tokenize, "there is no text; give one with -p, -f or through a pipe");
-	if (cli_open_tok(s.o.model, &s.tok, s.o.is_chat ? &s.chat : NULL, &err))
+	if (cli_open_tok(s.o.model, &s.tok, s.o.is_chat ? &s.chat : NULL, s.o.chat.source, &err))
 		return cli_fail(&err);
 	code = s.o.json_lines ? cli_each_line(s.o.file ? s.o.file : "-", on_line, &s) : tokenize_once(&s);
 	tok_destroy(s.tok);
+	chat_deinit(&s.chat);
+	cli_free_chat(&s.o.chat);
 	tok_ids_free(&s.ids);
 	strbuf_free(&s.out);
 	return cli_finish(code);

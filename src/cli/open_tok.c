@@ -7,13 +7,14 @@
 #include "cli/cli.h"
 #include "engine/engine.h"
 
-enum hokku_code cli_open_tok(const char *path, struct tok **t, struct chat *chat, struct hokku_error *err)
+enum hokku_code cli_open_tok(const char *path, struct tok **t, struct chat *chat, struct str chat_template,
+			     struct hokku_error *err)
 {
 	struct gguf *g = NULL;
 	*t = NULL;
 	enum hokku_code rc = engine_open_file(path, &g, err);
 	if (!rc)
-		rc = engine_open_tok(g, t, chat, err);
+		rc = engine_open_tok(g, t, chat, chat_template, err);
 	gguf_close(g);
 	if (!rc)
 		cli_tell_notes(tok_notes(*t));

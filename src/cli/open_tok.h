@@ -5,9 +5,10 @@
 #include "text/chat.h"
 #include "text/tokenizer.h"
 
-/* The tokenizer, and the chat template where chat is not NULL, of the file at path; NULL: of the bundled
- * model. Nothing else of the file is read. Its notes are told on stderr. */
-enum hokku_code cli_open_tok(const char *path, struct tok **t, struct chat *chat, struct hokku_error *err);
+/* The tokenizer, and the chat template (or chat_template in its place) where chat is not NULL, of the file at
+ * path; NULL: of the bundled model. Nothing else of the file is read. Its notes are told on stderr. */
+enum hokku_code cli_open_tok(const char *path, struct tok **t, struct chat *chat, struct str chat_template,
+			     struct hokku_error *err);
 
 /* Each note (tok_notes) as a warning on stderr. */
 void cli_tell_notes(const char *const *notes);

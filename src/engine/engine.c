@@ -121,6 +121,7 @@ static void engine_free(struct engine *e)
 	pthread_mutex_destroy(&e->lock);
 	free(e->queue);
 	free(e->model_path);
+	free(e->chat_template);
 	free(e->device);
 	free(e);
 }
@@ -140,6 +141,12 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	pthread_cond_init(&e->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	e->model_path = copy_text(config->model_path);
+	if (config->chat_template.ptr) {
+		e->chat_template = malloc(config->chat_template.len + 1);
+		e->chat_template_bytes = config->chat_template.len;
+		if (e->chat_template && config->chat_template.len)
+			memcpy(e->chat_template, config->chat_template.ptr, config->chat_template.len);
+	}
 	e->device = copy_text(config->device ? config->device : "auto");
 	e->config_ctx = config->n_ctx;
 	e->n_threads = config->n_threads;
@@ -154,7 +161,8 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->n_batch = 512;
 	pace_init(&e->pace, e->n_batch);
 	e->queue = calloc((size_t)e->max_queue + 1, sizeof(struct job *));
-	if (!e->queue || !e->device || (config->model_path && !e->model_path)) {
+	if (!e->queue || !e->device || (config->model_path && !e->model_path) ||
+	    (config->chat_template.ptr && !e->chat_template)) {
 		engine_free(e);
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for an engine");
 	}

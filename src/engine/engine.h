@@ -18,9 +18,10 @@ enum {
 };
 
 struct engine_config {
-	const char *model_path; /* NULL: the bundled model */
-	const char *device;     /* NULL: "auto" */
-	uint32_t n_ctx;         /* 0: the model's own, ENGINE_DEFAULT_MAX_CTX at most */
+	const char *model_path;   /* NULL: the bundled model */
+	const char *device;       /* NULL: "auto" */
+	struct str chat_template; /* in place of the file's own; ptr NULL: none. Copied */
+	uint32_t n_ctx;           /* 0: the model's own, ENGINE_DEFAULT_MAX_CTX at most */
 	uint32_t n_threads;
 	uint64_t vram_limit; /* most bytes of a GPU's memory; 0: no limit */
 	uint64_t kv_bytes;   /* KV memory; 0: one context, or with kv_grows what a GPU has left */

@@ -110,12 +110,13 @@ static enum hokku_code render_messages(const struct hokku *h, const struct hokku
 			rc = err_set(err, HOKKU_INVALID_REQUEST, "the %s of message %zu is NULL",
 				     r->messages[i].role ? "content" : "role", i);
 		else
-			messages[i] = (struct chat_message){str_c(r->messages[i].role),
-							    str_c(r->messages[i].content)};
+			messages[i] = (struct chat_message){.role = str_c(r->messages[i].role),
+							    .content = str_c(r->messages[i].content)};
 	}
 	if (!rc)
-		rc = chat_render(engine_chat(h->engine), engine_tok(h->engine), messages, r->n_messages, ids,
-				 err);
+		rc = chat_render(engine_chat(h->engine), engine_tok(h->engine),
+				 &(struct chat_input){.messages = messages, .n_messages = r->n_messages}, ids,
+				 NULL, err);
 	free(messages);
 	return rc;
 }

@@ -57,12 +57,12 @@ enum hokku_code engine_open_file(const char *path, struct gguf **g, struct hokku
 }
 
 enum hokku_code engine_open_tok(const struct gguf *g, struct tok **t, struct chat *chat,
-				struct hokku_error *err)
+				struct str chat_template, struct hokku_error *err)
 {
 	const char *path = gguf_path(g);
 	enum hokku_code rc = tok_create(g, t, err);
 	if (!rc && chat)
-		rc = chat_init(chat, g, err);
+		rc = chat_init(chat, g, chat_template, err);
 	if (!rc)
 		return rc;
 	tok_destroy(*t);
@@ -187,7 +187,8 @@ enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
 	rc = file_kind_check(e->file, err);
 	if (rc)
 		return rc;
-	rc = engine_open_tok(e->file, &e->tok, &e->chat, err);
+	rc = engine_open_tok(e->file, &e->tok, &e->chat,
+			     (struct str){e->chat_template, e->chat_template_bytes}, err);
 	if (rc)
 		return rc;
 	engine_set_load_part(e, PART_MODEL);
@@ -218,6 +219,7 @@ void engine_unload(struct engine *e)
 	e->compute = NULL;
 	model_unbind(&e->model);
 	tok_destroy(e->tok);
+	chat_deinit(&e->chat);
 	e->tok = NULL;
 	gguf_close(e->file);
 	e->file = NULL;

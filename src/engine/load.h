@@ -23,7 +23,7 @@ enum hokku_code engine_open_file(const char *path, struct gguf **g, struct hokku
 /* The tokenizer of an open file and, unless chat is NULL, its chat template. Errors name the file; then *t is
  * NULL. */
 enum hokku_code engine_open_tok(const struct gguf *g, struct tok **t, struct chat *chat,
-				struct hokku_error *err);
+				struct str chat_template, struct hokku_error *err);
 
 /* Fills the engine from its file; on the engine's thread. engine_unload frees whatever there is. */
 enum hokku_code engine_load(struct engine *e, struct hokku_error *err);

@@ -31,7 +31,9 @@ struct job {
 
 struct engine {
 	/* Set at creation, then constant. */
-	char *model_path; /* NULL: bundled */
+	char *model_path;    /* NULL: bundled */
+	char *chat_template; /* NULL: the file's own */
+	size_t chat_template_bytes;
 	char *device;
 	uint32_t config_ctx, n_threads, max_queue;
 	uint64_t vram_limit, kv_bytes;

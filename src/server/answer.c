@@ -90,6 +90,8 @@ static void add_start(struct strbuf *b, const struct answer_start *s)
 	strbuf_add(b, s->stop_json.ptr, s->stop_json.len);
 	strbuf_add_c(b, "],\"sampling\":");
 	add_sampling(b, s->sampling);
+	if (s->template_date && *s->template_date)
+		strbuf_addf(b, ",\"template_date\":\"%s\"", s->template_date);
 	if (s->warnings_json.len) {
 		strbuf_add_c(b, ",\"warnings\":[");
 		strbuf_add(b, s->warnings_json.ptr, s->warnings_json.len);

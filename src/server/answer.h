@@ -24,6 +24,7 @@ struct answer_start {
 	uint32_t prompt_tokens;
 	uint32_t max_tokens; /* 0: no limit but the context, shown as null */
 	const char *started_at;
+	const char *template_date; /* the date that the chat template put into the prompt; "": none */
 	const struct sampling *sampling;
 	struct str stop_json;     /* strings separated by commas */
 	struct str warnings_json; /* the same */

@@ -20,6 +20,9 @@ struct server_config {
 	/* What Host and Origin may name beside loopback. Empty, they are checked where all may use the server
 	 * and it listens on loopback; else always. */
 	struct hosts hosts;
+	const struct jv
+		*chat_kwargs; /* arguments of the chat template where a request gives no others; NULL */
+	const struct jinja_time *chat_now; /* what templates take for now; NULL: the clock */
 	uint32_t max_connections;
 	uint64_t max_body_bytes;
 	float idle_timeout_s;

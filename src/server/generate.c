@@ -349,6 +349,7 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 		.max_tokens = r->max_tokens,
 		.started_at = g->started_at,
 		.sampling = &r->sampling,
+		.template_date = g->job.template_date,
 		.stop_json = {g->job.stop_json.ptr, g->job.stop_json.len},
 		.warnings_json = {r->warnings.ptr, r->warnings.len},
 	};

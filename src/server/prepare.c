@@ -7,6 +7,7 @@
 
 struct prepare {
 	struct engine *engine;
+	struct prepare_chat defaults;
 	void (*on_done)(void *user);
 	void *user;
 	pthread_t thread;
@@ -44,7 +45,31 @@ static enum hokku_code check_tokens(struct prepare_job *job, uint32_t n_vocab)
 	return HOKKU_OK;
 }
 
-static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *tok, const struct chat *chat)
+static enum hokku_code render(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
+			      const struct prepare_chat *defaults)
+{
+	const struct gen_request *r = &job->request;
+	struct request_error *err = &job->err;
+	struct chat_told told;
+	const struct chat_input in = {
+		.messages = r->messages,
+		.n_messages = r->n_messages,
+		.tools = r->tools,
+		.kwargs = {defaults->kwargs, r->template_kwargs},
+		.now = r->has_now ? &r->now : defaults->now,
+	};
+	enum hokku_code rc = chat_render(chat, tok, &in, &job->ids, &told, &err->error);
+	if (!rc && told.used_time)
+		jinja_time_text(&told.time, job->template_date);
+	if (rc == HOKKU_INVALID_REQUEST && told.message >= 0)
+		snprintf(err->field, sizeof err->field, "messages[%td]", told.message);
+	else if (rc == HOKKU_INVALID_REQUEST)
+		snprintf(err->field, sizeof err->field, "messages");
+	return rc;
+}
+
+static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
+				   const struct prepare_chat *defaults)
 {
 	struct gen_request *r = &job->request;
 	struct request_error *err = &job->err;
@@ -58,9 +83,11 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 		return HOKKU_OK;
 	}
 	const char *field = r->messages ? "messages" : "prompt";
-	rc = r->messages ? chat_render(chat, tok, r->messages, r->n_messages, &job->ids, &err->error)
-			 : tok_encode(tok, r->prompt, TOK_ADD_BOS, &job->ids, &err->error);
-	if (rc == HOKKU_INVALID_REQUEST)
+	if (r->messages)
+		rc = render(job, tok, chat, defaults);
+	else
+		rc = tok_encode(tok, r->prompt, TOK_ADD_BOS, &job->ids, &err->error);
+	if (rc == HOKKU_INVALID_REQUEST && !r->messages)
 		snprintf(err->field, sizeof err->field, "%s", field);
 	if (rc == HOKKU_OK && job->ids.n == 0) {
 		snprintf(err->field, sizeof err->field, "%s", field);
@@ -69,13 +96,14 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 	return rc;
 }
 
-void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struct chat *chat)
+void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
+		     const struct prepare_chat *defaults)
 {
 	struct gen_request *r = &job->request;
 	job->rc = request_parse((struct str){job->body.ptr, job->body.len}, r, &job->err);
 	strbuf_free(&job->body);
 	if (job->rc == HOKKU_OK)
-		job->rc = make_tokens(job, tok, chat);
+		job->rc = make_tokens(job, tok, chat, defaults);
 	if (job->rc == HOKKU_OK && !request_drop_prompt(r))
 		job->rc = err_set(&job->err.error, HOKKU_OUT_OF_MEMORY, "no memory for the request");
 	for (uint32_t i = 0; job->rc == HOKKU_OK && i < r->n_stop; i++) {
@@ -105,7 +133,7 @@ static void *run(void *arg)
 		if (atomic_load(&job->abandoned))
 			job->rc = err_set(&job->err.error, HOKKU_CANCELLED, "the request was cancelled");
 		else
-			prepare_run_job(job, engine_tok(p->engine), engine_chat(p->engine));
+			prepare_run_job(job, engine_tok(p->engine), engine_chat(p->engine), &p->defaults);
 		pthread_mutex_lock(&p->lock);
 		p->n_jobs--;
 		p->n_bytes -= n_bytes;
@@ -118,14 +146,16 @@ static void *run(void *arg)
 	return NULL;
 }
 
-enum hokku_code prepare_create(struct engine *engine, uint32_t max_jobs, void (*on_done)(void *user),
-			       void *user, struct prepare **out, struct hokku_error *err)
+enum hokku_code prepare_create(struct engine *engine, const struct prepare_chat *defaults, uint32_t max_jobs,
+			       void (*on_done)(void *user), void *user, struct prepare **out,
+			       struct hokku_error *err)
 {
 	*out = NULL;
 	struct prepare *p = calloc(1, sizeof *p);
 	if (!p)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the tokenizing thread");
 	p->engine = engine;
+	p->defaults = *defaults;
 	p->max_jobs = max_jobs;
 	p->on_done = on_done;
 	p->user = user;

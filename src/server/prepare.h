@@ -14,6 +14,12 @@ enum { PREPARE_MAX_BYTES = 64 * 1024 * 1024 }; /* of all bodies that wait; one a
 
 struct prepare;
 
+/* What the server gives to chat templates where a request says nothing else. */
+struct prepare_chat {
+	const struct jv *kwargs;      /* NULL: none */
+	const struct jinja_time *now; /* NULL: the clock */
+};
+
 struct prepare_job {
 	struct prepare_job *next;
 	void *owner;
@@ -24,13 +30,15 @@ struct prepare_job {
 	struct request_error err;
 	struct gen_request request; /* without the prompt, which is in ids */
 	struct tok_ids ids;
+	char template_date[20];  /* the date that the prompt holds; "": none */
 	struct strbuf stop_json; /* the stop strings as JSON, separated by commas */
 };
 
 /* engine: its tokenizer and template are used; jobs may only come once it is ready. on_done is called on the
  * thread after each job; prepare_take_done then has it. */
-enum hokku_code prepare_create(struct engine *engine, uint32_t max_jobs, void (*on_done)(void *user),
-			       void *user, struct prepare **out, struct hokku_error *err);
+enum hokku_code prepare_create(struct engine *engine, const struct prepare_chat *defaults, uint32_t max_jobs,
+			       void (*on_done)(void *user), void *user, struct prepare **out,
+			       struct hokku_error *err);
 
 /* Joins the thread. Jobs that still wait are left as they are. NULL is allowed. */
 void prepare_destroy(struct prepare *p);
@@ -45,6 +53,7 @@ struct prepare_job *prepare_take_done(struct prepare *p);
 void prepare_job_free(struct prepare_job *job);
 
 /* The work itself, on any thread. */
-void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struct chat *chat);
+void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
+		     const struct prepare_chat *defaults);
 
 #endif

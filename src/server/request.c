@@ -127,39 +127,11 @@ static void warn_unknown(struct strbuf *warnings, uint32_t *n, const char *where
 	strbuf_add_json(warnings, text, strlen(text));
 }
 
-static bool is_role(struct str s)
-{
-	return str_eq_c(s, "system") || str_eq_c(s, "user") || str_eq_c(s, "assistant");
-}
-
-static enum hokku_code take_message(const struct jv *item, size_t i, struct chat_message *m,
-				    struct request_error *err)
-{
-	char found[96], field[64];
-	snprintf(field, sizeof field, "messages[%zu]", i);
-	if (!jv_is(item, JV_OBJECT))
-		return bad(err, field, "is %s; it takes an object with role and content",
-			   describe(item, found));
-	const struct jv *role = jv_get(item, "role"), *content = jv_get(item, "content");
-	snprintf(field, sizeof field, "messages[%zu].role", i);
-	if (!role)
-		return bad(err, field, "is missing; it takes \"system\", \"user\" or \"assistant\"");
-	if (!jv_is(role, JV_STRING) || !is_role(jv_str(role)))
-		return bad(err, field, "is %s; it takes \"system\", \"user\" or \"assistant\"",
-			   describe(role, found));
-	snprintf(field, sizeof field, "messages[%zu].content", i);
-	if (!content)
-		return bad(err, field, "is missing; it takes a string");
-	if (!jv_is(content, JV_STRING))
-		return bad(err, field, "is %s; it takes a string", describe(content, found));
-	m->role = jv_str(role);
-	m->content = jv_str(content);
-	return HOKKU_OK;
-}
-
 static enum hokku_code take_messages(struct gen_request *r, const struct jv *v, struct request_error *err)
 {
-	static const char *const known[] = {"role", "content", NULL};
+	/* All of a message goes to the template; a member that looks like a slip of the pen is told. */
+	static const char *const known[] = {"role",         "content",           "name",     "tool_calls",
+					    "tool_call_id", "reasoning_content", "thinking", NULL};
 	char found[96];
 	if (!jv_is(v, JV_ARRAY) || jv_len(v) == 0)
 		return bad(err, "messages", "is %s; it takes an array of at least one {role, content}",
@@ -172,13 +144,48 @@ static enum hokku_code take_messages(struct gen_request *r, const struct jv *v, 
 	uint32_t n_warnings = 0;
 	for (size_t i = 0; i < n; i++) {
 		const struct jv *item = jv_at(v, i);
-		enum hokku_code rc = take_message(item, i, &r->messages[i], err);
+		enum hokku_code rc = chat_message_read(item, i, &r->messages[i], err->field, &err->error);
 		if (rc)
 			return rc;
-		for (uint32_t k = 0; k < item->n; k++)
-			if (!str_eq_c(jv_key(item, k), "role") && !str_eq_c(jv_key(item, k), "content"))
+		for (uint32_t k = 0; k < item->n; k++) {
+			const char *near = str_nearest(jv_key(item, k).ptr, known);
+			if (near && !str_eq_c(jv_key(item, k), near))
 				warn_unknown(&r->warnings, &n_warnings, "a message", jv_key(item, k), known);
+		}
 	}
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_tools(struct gen_request *r, const struct jv *v, struct request_error *err)
+{
+	char found[96], field[64];
+	if (!jv_is(v, JV_ARRAY))
+		return bad(err, "tools", "is %s; it takes an array of objects", describe(v, found));
+	for (size_t i = 0; i < jv_len(v); i++) {
+		snprintf(field, sizeof field, "tools[%zu]", i);
+		if (!jv_is(jv_at(v, i), JV_OBJECT))
+			return bad(err, field, "is %s; it takes an object", describe(jv_at(v, i), found));
+	}
+	r->tools = jv_len(v) ? v : NULL;
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_template_kwargs(struct gen_request *r, const struct jv *v,
+					    struct request_error *err)
+{
+	r->template_kwargs = v;
+	if (chat_check_kwargs(v, &err->error))
+		return name_field(err, "chat_template_kwargs");
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_now(struct gen_request *r, const struct jv *v, struct request_error *err)
+{
+	char found[96];
+	r->has_now = jv_is(v, JV_STRING) && jinja_time_parse(jv_str(v), &r->now);
+	if (!r->has_now)
+		return bad(err, "now", "is %s; it takes a date as \"2026-07-31\" or \"2026-07-31T12:00:00\"",
+			   describe(v, found));
 	return HOKKU_OK;
 }
 
@@ -341,6 +348,9 @@ static const struct field {
 	/* clang-format off */
 	{"prompt", take_prompt},
 	{"messages", take_messages},
+	{"tools", take_tools},
+	{"chat_template_kwargs", take_template_kwargs},
+	{"now", take_now},
 	{"id", take_request_id},
 	{"stream", take_stream},
 	{"stop", take_stop},
@@ -475,6 +485,9 @@ static enum hokku_code check_prompt(const struct gen_request *r, struct str stra
 		return bad(err, "prompt", "is missing: give prompt (a string or token ids) or messages");
 	if (given > 1)
 		return bad(err, "prompt", "and messages are both given; give one of them");
+	if (!r->messages && (r->tools || r->template_kwargs))
+		return bad(err, r->tools ? "tools" : "chat_template_kwargs",
+			   "is for the chat template, which messages go through; the request has a prompt");
 	return HOKKU_OK;
 }
 
@@ -523,6 +536,7 @@ bool request_drop_prompt(struct gen_request *r)
 	jv_doc_free(&r->json);
 	r->tokens = NULL;
 	r->messages = NULL;
+	r->tools = r->template_kwargs = NULL;
 	r->prompt = (struct str){NULL, 0};
 	r->n_tokens = r->n_messages = 0;
 	return true;

@@ -32,6 +32,9 @@ struct gen_request {
 	size_t n_tokens;
 	struct chat_message *messages; /* (n_messages) */
 	size_t n_messages;
+	const struct jv *tools, *template_kwargs; /* for the chat template; NULL */
+	struct jinja_time now;                    /* what the template takes for now */
+	bool has_now;
 	char id[REQUEST_MAX_ID_BYTES + 1]; /* "": none was given */
 	bool stream;
 	bool has_seed;

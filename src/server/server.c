@@ -450,8 +450,9 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 	s->config.engine.user = s;
 	rc = engine_create(&s->config.engine, &s->engine, err);
 	if (rc == HOKKU_OK)
-		rc = prepare_create(s->engine, s->config.engine.max_queue + 1, wake_loop, s, &s->prepare,
-				    err);
+		rc = prepare_create(s->engine,
+				    &(struct prepare_chat){s->config.chat_kwargs, s->config.chat_now},
+				    s->config.engine.max_queue + 1, wake_loop, s, &s->prepare, err);
 	return rc;
 }
 

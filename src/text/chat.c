@@ -1,20 +1,20 @@
 /*
- * A template is ChatML when it behaves so. chat_init runs it (template.h) over probing lists of messages,
- * whose contents would show any trimming, splitting or rewriting, and compares what it writes with
+ * Which template a file has, and ChatML. A template is ChatML when it behaves so: chat_init runs it over
+ * probing lists of messages, whose contents would show any trimming, splitting or rewriting, and compares
+ * what it writes with
  *
  *     [BOS] [<|im_start|>system\nDEFAULT<|im_end|>\n]  <|im_start|>ROLE\nCONTENT<|im_end|>\n ...
- * <|im_start|>assistant\n
+ *     <|im_start|>assistant\n
  *
- * DEFAULT and whether BOS comes first are read off the first probe. From then on that rule renders, not the
- * template: it works on token ids, where the words of a message cannot be taken for markers.
+ * DEFAULT and whether BOS comes first are read off the first probe. From then on that rule renders plain
+ * messages, not the template: it works on token ids, where the words of a message cannot be taken for
+ * markers. What is not plain, tools, template arguments and shapes of lists that the template treats
+ * otherwise, is the template's.
  */
-#include "text/chat.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "text/limits.h"
-#include "text/template.h"
+#include "text/chat_internal.h"
 
 static const char start_marker[] = "<|im_start|>", end_marker[] = "<|im_end|>";
 
@@ -24,7 +24,7 @@ static const char bos_probe[] = "\x01"
 		  eos_probe[] = "\x01"
 				"E\x01";
 
-/* What other families' templates hold, and what to call them. */
+/* What families' templates hold, and what to call them. */
 static const struct {
 	const char *marker, *name;
 } others[] = {
@@ -45,7 +45,8 @@ static const struct {
 };
 
 /* The shapes of message lists. The first rows every ChatML template must render; where a later one is
- * rendered otherwise, lists of that shape are refused. A probe is one letter a message: s, u, a. */
+ * rendered otherwise, lists of that shape are left to the template. A probe is one letter a message: s, u, a.
+ */
 enum {
 	SHAPE_LATE_SYSTEM = 1,
 	SHAPE_REPEATED = 2,
@@ -56,22 +57,21 @@ enum {
 static const struct {
 	const char *probe;
 	unsigned shape;
-	const char *text;
 } probes[] = {
-	{"u", 0, NULL},
-	{"su", 0, NULL},
-	{"uau", 0, NULL},
-	{"suau", 0, NULL},
-	{"suauau", 0, NULL},
-	{"usu", SHAPE_LATE_SYSTEM, "a system message after the first"},
-	{"suasu", SHAPE_LATE_SYSTEM, "a system message after the first"},
-	{"uu", SHAPE_REPEATED, "two messages of one role after each other"},
-	{"uaau", SHAPE_REPEATED, "two messages of one role after each other"},
-	{"ua", SHAPE_ANSWERED, "an assistant's message at the end"},
-	{"suaua", SHAPE_ANSWERED, "an assistant's message at the end"},
-	{"au", SHAPE_ASSISTANT_FIRST, "an assistant's message before the user's first"},
-	{"sau", SHAPE_ASSISTANT_FIRST, "an assistant's message before the user's first"},
-	{"s", SHAPE_ONLY_SYSTEM, "a system message alone"},
+	{"u", 0},
+	{"su", 0},
+	{"uau", 0},
+	{"suau", 0},
+	{"suauau", 0},
+	{"usu", SHAPE_LATE_SYSTEM},
+	{"suasu", SHAPE_LATE_SYSTEM},
+	{"uu", SHAPE_REPEATED},
+	{"uaau", SHAPE_REPEATED},
+	{"ua", SHAPE_ANSWERED},
+	{"suaua", SHAPE_ANSWERED},
+	{"au", SHAPE_ASSISTANT_FIRST},
+	{"sau", SHAPE_ASSISTANT_FIRST},
+	{"s", SHAPE_ONLY_SYSTEM},
 };
 enum { N_PROBES = sizeof probes / sizeof *probes, MAX_PROBE_MESSAGES = 8 };
 
@@ -91,17 +91,30 @@ static const struct str contents[] = {
 };
 enum { N_CONTENTS = sizeof contents / sizeof *contents };
 
-static enum hokku_code run_probe(struct str source, const char *probe, size_t first_content,
+static enum hokku_code run_probe(const struct chat *c, const char *probe, size_t first_content,
 				 struct strbuf *out, struct hokku_error *err)
 {
-	struct template_message messages[MAX_PROBE_MESSAGES];
+	static const struct str specials[CHAT_N_SPECIALS] = {STR_LIT(bos_probe), STR_LIT(eos_probe)};
+	static const struct jinja_time now = {2026, 1, 1, 0, 0, 0};
+	struct chat_message messages[MAX_PROBE_MESSAGES];
+	struct chat_run run;
+	struct chat_told told;
 	size_t n = strlen(probe);
 	for (size_t i = 0; i < n; i++)
-		messages[i] = (struct template_message){role_of(probe[i]),
-							contents[(first_content + i) % N_CONTENTS]};
-	struct template_input input = {messages, n, true, STR_LIT(bos_probe), STR_LIT(eos_probe)};
+		messages[i] = (struct chat_message){
+			.role = role_of(probe[i]),
+			.content = contents[(first_content + i) % N_CONTENTS],
+		};
 	strbuf_clear(out);
-	return template_render(source, &input, out, err);
+	enum hokku_code rc = chat_run(
+		c, specials, &(struct chat_input){.messages = messages, .n_messages = n, .now = &now}, &run,
+		&told, err);
+	if (!rc) {
+		struct str text = jinja_text(run.jinja);
+		strbuf_add(out, text.ptr, text.len);
+	}
+	chat_run_deinit(&run);
+	return rc;
 }
 
 static void add_message(struct strbuf *b, struct str role, struct str content)
@@ -151,15 +164,15 @@ static enum hokku_code learn(struct chat *c, struct str written, struct hokku_er
 }
 
 /* Not ChatML, and why is in why->message. No memory is passed up. */
-static enum hokku_code probe_all(struct chat *c, struct str source, struct hokku_error *why)
+static enum hokku_code probe_all(struct chat *c, struct hokku_error *why)
 {
 	struct strbuf got = {0}, want = {0};
-	enum hokku_code rc = run_probe(source, probes[0].probe, 0, &got, why);
+	enum hokku_code rc = run_probe(c, probes[0].probe, 0, &got, why);
 	if (!rc)
 		rc = learn(c, (struct str){got.ptr, got.len}, why);
 	for (size_t i = 0; !rc && i < N_PROBES; i++) {
 		for (size_t first = 0; !rc && first < N_CONTENTS; first++) {
-			rc = run_probe(source, probes[i].probe, first, &got, why);
+			rc = run_probe(c, probes[i].probe, first, &got, why);
 			expected(c, probes[i].probe, first, &want);
 			if (want.failed)
 				rc = HOKKU_OUT_OF_MEMORY;
@@ -168,7 +181,7 @@ static enum hokku_code probe_all(struct chat *c, struct str source, struct hokku
 			if (same || rc == HOKKU_OUT_OF_MEMORY)
 				continue;
 			if (probes[i].shape) {
-				c->refused |= probes[i].shape;
+				c->slow |= probes[i].shape;
 				rc = HOKKU_OK;
 				break;
 			}
@@ -189,50 +202,87 @@ static struct str first_line(struct str s)
 	return (struct str){s.ptr, n};
 }
 
-/* The name of a template that is not ChatML. */
-static void name_other(struct chat *c, struct str source, const char *why)
+/* What to call a template that is not ChatML. */
+static void name_other(struct chat *c, struct str source)
 {
 	char quoted[64];
-	c->kind = CHAT_OTHER;
-	if (why)
-		snprintf(c->name, sizeof c->name, "like ChatML, but not plainly: %.110s", why);
-	else
-		snprintf(c->name, sizeof c->name, "%s", str_quote(first_line(source), quoted, sizeof quoted));
-}
-
-enum hokku_code chat_init(struct chat *c, const struct gguf *g, struct hokku_error *err)
-{
-	struct str source;
-	bool found;
-	*c = (struct chat){.kind = CHAT_NONE, .name = "none"};
-	enum hokku_code rc = gguf_get_str(g, "tokenizer.chat_template", &source, &found, err);
-	if (rc || !found || source.len == 0)
-		return rc;
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
 		if (memmem(source.ptr, source.len, others[i].marker, strlen(others[i].marker))) {
-			c->kind = CHAT_OTHER;
 			snprintf(c->name, sizeof c->name, "%s (it holds %s)", others[i].name,
 				 others[i].marker);
+			return;
+		}
+	}
+	snprintf(c->name, sizeof c->name, "%s", str_quote(first_line(source), quoted, sizeof quoted));
+}
+
+/* ChatML, or any other that can be read. */
+static enum hokku_code recognise(struct chat *c, struct str source)
+{
+	struct hokku_error why = {0};
+	if (memmem(source.ptr, source.len, start_marker, sizeof start_marker - 1)) {
+		struct chat as_chatml = *c;
+		enum hokku_code rc = probe_all(&as_chatml, &why);
+		if (rc == HOKKU_OUT_OF_MEMORY)
+			return rc;
+		if (!rc) {
+			*c = as_chatml;
+			c->kind = CHAT_CHATML;
+			snprintf(c->name, sizeof c->name, "ChatML");
 			return HOKKU_OK;
 		}
 	}
-	if (!memmem(source.ptr, source.len, start_marker, sizeof start_marker - 1)) {
-		name_other(c, source, NULL);
-		return HOKKU_OK;
-	}
-	struct hokku_error why = {0};
-	rc = probe_all(c, source, &why);
-	if (rc == HOKKU_OUT_OF_MEMORY)
-		return err_set(err, rc, "no memory to try the chat template");
-	if (rc) {
-		*c = (struct chat){.kind = CHAT_OTHER};
-		name_other(c, source, why.message);
-		return HOKKU_OK;
-	}
-	c->kind = CHAT_CHATML;
-	snprintf(c->name, sizeof c->name, "ChatML");
+	c->kind = CHAT_JINJA;
+	name_other(c, source);
 	return HOKKU_OK;
 }
+
+static void read_specials(struct chat *c, const struct gguf *g)
+{
+	for (size_t i = 0; i < CHAT_N_SPECIALS; i++) {
+		uint32_t id;
+		bool found;
+		c->specials[i] = -1;
+		if (!gguf_get_u32(g, chat_specials[i].key, &id, &found, NULL) && found && id <= INT32_MAX)
+			c->specials[i] = (int32_t)id;
+	}
+}
+
+enum hokku_code chat_init(struct chat *c, const struct gguf *g, struct str source, struct hokku_error *err)
+{
+	bool found = true;
+	enum hokku_code rc = HOKKU_OK;
+	*c = (struct chat){.kind = CHAT_NONE, .name = "none"};
+	c->forms = (struct chat_forms){true, true, true, true};
+	read_specials(c, g);
+	if (!source.ptr)
+		rc = gguf_get_str(g, "tokenizer.chat_template", &source, &found, err);
+	if (rc || !found || source.len == 0)
+		return rc;
+	struct hokku_error why = {0};
+	rc = jinja_compile(source, &c->jinja, &why);
+	if (!rc)
+		rc = recognise(c, source);
+	if (rc == HOKKU_OUT_OF_MEMORY) {
+		chat_deinit(c);
+		return err_set(err, rc, "no memory to try the chat template");
+	}
+	if (rc) {
+		c->kind = CHAT_BROKEN;
+		snprintf(c->name, sizeof c->name, "%.150s", why.message);
+		return HOKKU_OK;
+	}
+	chat_learn_forms(c);
+	return HOKKU_OK;
+}
+
+void chat_deinit(struct chat *c)
+{
+	jinja_destroy(c->jinja);
+	*c = (struct chat){.kind = CHAT_NONE, .name = "none"};
+}
+
+/* ---- rendering ---- */
 
 /* "system", "user", "assistant" as a probe's letter; 0 for any other role. */
 static char letter_of(struct str role)
@@ -243,30 +293,57 @@ static char letter_of(struct str role)
 	return 0;
 }
 
-static enum hokku_code check(const struct chat *c, const struct chat_message *messages, size_t n,
+static enum hokku_code check(const struct chat *c, const struct tok *t, const struct chat_input *in,
 			     struct hokku_error *err)
 {
-	char quoted[64];
+	char quoted[64], field[64];
 	if (c->kind == CHAT_NONE)
-		return err_set(err, HOKKU_INVALID_REQUEST,
-			       "the model's file has no chat template; give a prompt instead of messages");
-	if (c->kind != CHAT_CHATML)
 		return err_set(
 			err, HOKKU_INVALID_REQUEST,
-			"the model's chat template is not ChatML, the only one rendered here; it is %s",
+			"the model's file has no chat template; give a prompt instead of messages, or name a template "
+			"with --chat-template");
+	if (c->kind == CHAT_BROKEN)
+		return err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"the model's chat template cannot be used (%s); --chat-template puts another in its place",
 			c->name);
-	if (n == 0 || n > CHAT_MAX_MESSAGES)
+	if (in->n_messages == 0 || in->n_messages > CHAT_MAX_MESSAGES)
 		return err_set(err, HOKKU_INVALID_REQUEST, "messages holds %zu messages; 1 to %d are allowed",
-			       n, CHAT_MAX_MESSAGES);
-	unsigned shape = 0;
-	char last = 0;
-	for (size_t i = 0; i < n; i++) {
-		char letter = letter_of(messages[i].role);
-		if (!letter)
+			       in->n_messages, CHAT_MAX_MESSAGES);
+	for (size_t i = 0; i < in->n_messages; i++) {
+		const char *const *role = chat_roles;
+		while (*role && !str_eq_c(in->messages[i].role, *role))
+			role++;
+		snprintf(field, sizeof field, "messages[%zu].role", i);
+		if (!*role)
 			return err_set(
 				err, HOKKU_INVALID_REQUEST,
-				"messages[%zu].role is %s; it takes \"system\", \"user\" or \"assistant\"", i,
-				str_quote(messages[i].role, quoted, sizeof quoted));
+				"%s is %s; it takes \"system\", \"developer\", \"user\", \"assistant\", \"tool\" or "
+				"\"function\"",
+				field, str_quote(in->messages[i].role, quoted, sizeof quoted));
+	}
+	if (c->kind != CHAT_CHATML)
+		return HOKKU_OK;
+	bool starts = tok_find_special(t, STR_LIT(start_marker)) >= 0,
+	     ends = tok_find_special(t, STR_LIT(end_marker)) >= 0;
+	if (!starts || !ends)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "the model's chat template is ChatML, but its vocabulary has no token %s",
+			       starts ? end_marker : start_marker);
+	return HOKKU_OK;
+}
+
+/* Does ChatML's rule give what the template would? */
+static bool is_plain(const struct chat *c, const struct chat_input *in)
+{
+	unsigned shape = 0;
+	char last = 0;
+	if (c->kind != CHAT_CHATML || in->tools || in->kwargs[0] || in->kwargs[1])
+		return false;
+	for (size_t i = 0; i < in->n_messages; i++) {
+		char letter = letter_of(in->messages[i].role);
+		if (!letter || in->messages[i].json)
+			return false;
 		if (letter == 's' && i > 0)
 			shape |= SHAPE_LATE_SYSTEM;
 		if (letter == last)
@@ -279,12 +356,7 @@ static enum hokku_code check(const struct chat *c, const struct chat_message *me
 		shape |= SHAPE_ANSWERED;
 	if (last == 's')
 		shape |= SHAPE_ONLY_SYSTEM;
-	for (size_t i = 0; i < N_PROBES; i++)
-		if (probes[i].shape & shape & c->refused)
-			return err_set(err, HOKKU_INVALID_REQUEST,
-				       "messages has %s, which the model's chat template does not take",
-				       probes[i].text);
-	return HOKKU_OK;
+	return !(shape & c->slow);
 }
 
 struct markers {
@@ -311,32 +383,83 @@ static enum hokku_code push_message(const struct tok *t, struct markers m, struc
 	return rc;
 }
 
-enum hokku_code chat_render(const struct chat *c, const struct tok *t, const struct chat_message *messages,
-			    size_t n, struct tok_ids *out, struct hokku_error *err)
+static enum hokku_code render_chatml(const struct chat *c, const struct tok *t, const struct chat_input *in,
+				     struct tok_ids *out, struct hokku_error *err)
 {
-	enum hokku_code rc = check(c, messages, n, err);
-	if (rc)
-		return rc;
-	struct markers m = {tok_find_special(t, STR_LIT(start_marker)),
-			    tok_find_special(t, STR_LIT(end_marker))};
-	if (m.start < 0 || m.end < 0)
-		return err_set(err, HOKKU_INVALID_REQUEST,
-			       "the model's chat template is ChatML, but its vocabulary has no token %s",
-			       m.start < 0 ? start_marker : end_marker);
-	size_t n_before = out->n;
+	const struct markers m = {tok_find_special(t, STR_LIT(start_marker)),
+				  tok_find_special(t, STR_LIT(end_marker))};
 	struct strbuf text = {0};
+	enum hokku_code rc = HOKKU_OK;
 	if (c->adds_bos && tok_bos(t) >= 0)
 		rc = tok_ids_push(out, tok_bos(t), err);
-	if (!rc && c->has_default_system && letter_of(messages[0].role) != 's')
+	if (!rc && c->has_default_system && letter_of(in->messages[0].role) != 's')
 		rc = push_message(t, m, STR_LIT("system"), str_c(c->default_system), &text, out, err);
-	for (size_t i = 0; !rc && i < n; i++)
-		rc = push_message(t, m, messages[i].role, messages[i].content, &text, out, err);
+	for (size_t i = 0; !rc && i < in->n_messages; i++)
+		rc = push_message(t, m, in->messages[i].role, in->messages[i].content, &text, out, err);
 	if (!rc)
 		rc = tok_ids_push(out, m.start, err);
 	if (!rc)
 		rc = tok_encode(t, STR_LIT("assistant\n"), 0, out, err);
+	strbuf_free(&text);
+	return rc;
+}
+
+/* Runs the template with the special tokens of t. */
+static enum hokku_code run_for(const struct chat *c, const struct tok *t, const struct chat_input *in,
+			       struct chat_run *run, struct chat_told *told, struct hokku_error *err)
+{
+	struct str specials[CHAT_N_SPECIALS] = {0};
+	for (size_t i = 0; i < CHAT_N_SPECIALS; i++)
+		if (c->specials[i] >= 0 && (uint32_t)c->specials[i] < tok_n_vocab(t))
+			specials[i] = tok_piece(t, c->specials[i]);
+	return chat_run(c, specials, in, run, told, err);
+}
+
+enum hokku_code chat_render(const struct chat *c, const struct tok *t, const struct chat_input *in,
+			    struct tok_ids *out, struct chat_told *told, struct hokku_error *err)
+{
+	struct chat_told unheard;
+	told = told ? told : &unheard;
+	*told = (struct chat_told){.message = -1};
+	enum hokku_code rc = check(c, t, in, err);
+	if (rc)
+		return rc;
+	size_t n_before = out->n;
+	if (is_plain(c, in)) {
+		rc = render_chatml(c, t, in, out, err);
+	} else {
+		struct chat_run run;
+		rc = run_for(c, t, in, &run, told, err);
+		if (!rc) {
+			size_t n_parts;
+			const struct tok_part *parts = jinja_parts(run.jinja, &n_parts);
+			rc = tok_encode_parts(t, jinja_text(run.jinja), parts, n_parts, 0, out, err);
+		}
+		chat_run_deinit(&run);
+	}
 	if (rc)
 		out->n = n_before;
-	strbuf_free(&text);
+	return rc;
+}
+
+enum hokku_code chat_render_text(const struct chat *c, const struct tok *t, const struct chat_input *in,
+				 struct strbuf *out, struct chat_told *told, struct hokku_error *err)
+{
+	struct chat_told unheard;
+	struct chat_run run;
+	told = told ? told : &unheard;
+	*told = (struct chat_told){.message = -1};
+	enum hokku_code rc = check(c, t, in, err);
+	if (rc)
+		return rc;
+	rc = run_for(c, t, in, &run, told, err);
+	if (!rc) {
+		struct str text = jinja_text(run.jinja);
+		strbuf_add(out, text.ptr, text.len);
+		if (out->failed)
+			rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the prompt of %zu bytes",
+				     text.len);
+	}
+	chat_run_deinit(&run);
 	return rc;
 }

@@ -12,12 +12,12 @@ enum {
 	CHAT_MAX_MESSAGES = 4096,
 
 	/* A chat template at work (text/jinja). */
-	JINJA_MAX_NESTING = 200,         /* of blocks, brackets and signs in the source */
-	JINJA_MAX_NAMES = 1024,          /* of variables */
-	JINJA_MAX_DEPTH = 1000,          /* of statements, expressions, calls and values at work inside each other */
-	JINJA_MAX_STEPS = 100000000,     /* expressions and statements run, bytes and items looked at by 64 */
+	JINJA_MAX_NESTING = 200, /* of blocks, brackets and signs in the source */
+	JINJA_MAX_NAMES = 1024,  /* of variables */
+	JINJA_MAX_DEPTH = 1000,  /* of statements, expressions, calls and values at work inside each other */
+	JINJA_MAX_STEPS = 100000000, /* expressions and statements run, bytes and items looked at by 64 */
 	JINJA_MAX_MEMORY_BYTES = 1 << 29, /* of all values of a run */
-	JINJA_MAX_RANGE = 100000,        /* of range(), as jinja2's sandbox has it */
+	JINJA_MAX_RANGE = 100000,         /* of range(), as jinja2's sandbox has it */
 };
 
 #endif

@@ -100,6 +100,7 @@ test('a seed decides the text, in every form it can be written', async () => {
 
 test('every wrong field is named with its value and what it takes', async () => {
 	const p = { prompt: 'a' };
+	const u = { messages: [{ role: 'user', content: 'a' }] };
 	const stops = (n) => Array(n).fill('x');
 	const table = [
 		[{ ...p, temperature: 100.5 }, 'temperature', '100.5', 'from 0 to 100'],
@@ -142,11 +143,21 @@ test('every wrong field is named with its value and what it takes', async () => 
 		[{ prompt: [1, 2, 512] }, 'prompt[2]', '512', '0 to 511'],
 		[{ ...p, messages: [{ role: 'user', content: 'a' }] }, 'prompt', 'both', 'one of them'],
 		[{ messages: [] }, 'messages', 'an array of 0', 'at least one'],
-		[{ messages: ['a'] }, 'messages[0]', 'the string "a"', 'an object'],
+		[{ messages: ['a'] }, 'messages[0]', 'is "a"', 'an object'],
 		[{ messages: [{ content: 'a' }] }, 'messages[0].role', 'missing', '"user"'],
-		[{ messages: [{ role: 'user', content: 'a' }, { role: 'tool', content: 'a' }] }, 'messages[1].role', '"tool"', '"assistant"'],
+		[{ messages: [{ role: 'user', content: 'a' }, { role: 'critic', content: 'a' }] }, 'messages[1].role', '"critic"', '"assistant"'],
 		[{ messages: [{ role: 'user' }] }, 'messages[0].content', 'missing', 'a string'],
-		[{ messages: [{ role: 'user', content: ['a'] }] }, 'messages[0].content', 'an array', 'a string'],
+		[{ messages: [{ role: 'user', content: ['a'] }] }, 'messages[0].content[0]', 'is "a"', '"text"'],
+		[{ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }] }, 'messages[0].content[0].type', '"image_url"', '"text"'],
+		[{ messages: [{ role: 'user', content: [] }] }, 'messages[0].content', 'an empty array', 'text part'],
+		[{ ...u, tools: 'x' }, 'tools', 'the string "x"', 'an array'],
+		[{ ...u, tools: ['x'] }, 'tools[0]', 'the string "x"', 'an object'],
+		[{ ...u, chat_template_kwargs: 5 }, 'chat_template_kwargs', 'is 5', 'an object'],
+		[{ ...u, chat_template_kwargs: { bos_token: 'x' } }, 'chat_template_kwargs', '"bos_token"', "the model's file sets"],
+		[{ ...p, chat_template_kwargs: {} }, 'chat_template_kwargs', 'a prompt'],
+		[{ ...p, tools: [{}] }, 'tools', 'a prompt'],
+		[{ ...u, now: '2026-02-30' }, 'now', '"2026-02-30"', '2026-07-31'],
+		[{ ...u, now: 5 }, 'now', 'is 5', '2026-07-31'],
 	];
 	for (const [body, field, ...parts] of table) refused(await generate(server, body), 400, 'INVALID_REQUEST', field, ...parts);
 });
@@ -173,8 +184,10 @@ test('unknown fields are ignored and named', async () => {
 	assert.equal((await generate(server, { prompt: 'a', max_tokens: 1, stream: false, ...many })).json.warnings.length, 16);
 	const started = events((await generate(server, { prompt: 'a', max_tokens: 1, maxtokens: 1 })).text)[0];
 	assert.match(started.data.warnings[0], /did you mean "max_tokens"/);
-	const messages = [{ role: 'user', content: 'a', name: 'x' }];
-	assert.match((await generate(server, { messages, max_tokens: 1, stream: false })).json.warnings[0], /"name" is no field of a message/);
+	const messages = [{ role: 'user', content: 'a', name: 'x', tool_cals: [], mine: 1 }];
+	const told = (await generate(server, { messages, max_tokens: 1, stream: false })).json.warnings;
+	assert.equal(told.length, 1);
+	assert.match(told[0], /"tool_cals" is no field of a message .*did you mean "tool_calls"/);
 });
 
 test('what is no JSON object is told where', async () => {
@@ -208,17 +221,41 @@ test('token ids, messages and text are the same prompt', async () => {
 	assert.equal(ids.prompt_tokens, 3);
 });
 
-test('messages want a template that is known', async () => {
-	const path = join(folder, 'other-template.gguf');
+// The tiny model's file with another template, which is no longer than its own.
+function withTemplate(name, source) {
+	const path = join(folder, name);
 	const bytes = readFileSync(model('tiny'));
-	const at = bytes.indexOf("{% for message in messages %}{{'<|im_start|>'");
+	const at = bytes.indexOf('{% for message in messages %}{{');
 	assert.ok(at > 0);
-	bytes.write("{% for message in messages %}{{'[INST_TAG]--'", at);
+	const length = Number(bytes.readBigUInt64LE(at - 8));
+	assert.ok(source.length + 4 <= length);
+	bytes.write(`${source}{#${'.'.repeat(length - source.length - 4)}#}`, at);
 	writeFileSync(path, bytes);
-	const other = await start([path]);
+	return path;
+}
+
+test('messages want a template that can be used', async () => {
+	const other = await start([withTemplate('broken-template.gguf', "a\n{% include 'x' %}")]);
 	const answer = await generate(other, { messages: [{ role: 'user', content: 'a' }], max_tokens: 1 });
-	refused(answer, 400, 'INVALID_REQUEST', 'messages', 'ChatML');
+	refused(answer, 400, 'INVALID_REQUEST', 'messages', 'line 2: the statement "include" is refused');
 	assert.equal((await generate(other, { prompt: 'a', max_tokens: 1, stream: false })).status, 200);
+	await other.stop();
+});
+
+test("the file's own template renders; its refusals name the message; dates are told", async () => {
+	const source = "{% for m in messages %}{{ raise_exception('No tools!') if m.role == 'tool' }}{{ m.content }}{% endfor %}{{ strftime_now('%Y') if d }}";
+	const other = await start([withTemplate('own-template.gguf', source), '--chat-template-kwargs', '{"d": true}', '--template-date', '2001-02-03']);
+	const ask = async (body) => generate(other, { max_tokens: 1, stream: false, ...body });
+	const messages = [{ role: 'user', content: 'ab' }, { role: 'tool', content: 'x' }];
+	refused(await ask({ messages }), 400, 'INVALID_REQUEST', 'messages[1]', 'refuses it: No tools!');
+	const one = [messages[0]];
+	assert.equal((await ask({ messages: one })).json.template_date, '2001-02-03T00:00:00');
+	assert.equal((await ask({ messages: one, now: '2024-02-29T01:02:03' })).json.template_date, '2024-02-29T01:02:03');
+	const without = (await ask({ messages: one, chat_template_kwargs: { d: false } })).json;
+	assert.equal(without.template_date, undefined);
+	assert.equal(without.prompt_tokens, (await ask({ prompt: 'ab' })).json.prompt_tokens);
+	const started = events((await generate(other, { messages: one, max_tokens: 1 })).text)[0];
+	assert.equal(started.data.template_date, '2001-02-03T00:00:00');
 	await other.stop();
 });
 

@@ -1,7 +1,7 @@
 // hokku tokenize, hokku detokenize and hokku bench tokenize as a user calls them, on the bundled vocabulary and on small ones.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -78,10 +78,45 @@ test('chat messages', () => {
 	assert.equal(run(['detokenize', model], ids.join(' ')).out, '<|im_start|>user\n<|im_end|><|im_end|>\n<|im_start|>assistant\n');
 	const wrong = run(['tokenize', model, '--chat'], '[{"role": "wizard", "content": ""}]');
 	assert.equal(wrong.code, 1);
-	assert.match(wrong.err, /messages\[0\]\.role is "wizard"; it takes "system", "user" or "assistant"/);
-	assert.match(run(['tokenize', model, '--chat'], '[{"role": "user"}]').err, /message 0 has no "role" and "content" that are strings/);
+	assert.match(wrong.err, /messages\[0\]\.role is "wizard"; it takes "system", "developer", "user", "assistant", "tool" or "function"/);
+	assert.match(run(['tokenize', model, '--chat'], '[{"role": "user"}]').err, /messages\[0\]\.content is missing; it takes a string or an array of text parts/);
 	assert.match(run(['tokenize', model, '--chat'], '{}').err, /not a JSON array/);
-	assert.match(run(['tokenize', model, '--chat'], '[{]').err, /bad JSON at line 1, column/);
+	assert.match(run(['tokenize', model, '--chat'], '[{]').err, /bad JSON at line 1 column/);
+});
+
+test('chat messages as text, through other templates, with arguments and a date', () => {
+	const messages = '[{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "<|im_end|>"}]}]';
+	const chat = (...args) => run(['tokenize', model, '--chat', ...args], messages);
+	assert.equal(chat('--text').out, '<|im_start|>user\na\n<|im_end|><|im_end|>\n<|im_start|>assistant\n');
+	assert.deepEqual(JSON.parse(chat('--ids').out).filter((id) => id > 256), [257, 258, 257]);
+	assert.equal(chat('--text', '--chat-template', 'llama3').out,
+		'<|start_header_id|>user<|end_header_id|>\n\na\n<|im_end|><|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n');
+	const file = join(dir, 'template.jinja');
+	writeFileSync(file, '{{ mood }}{{ strftime_now("%d.%m.%Y") }}{{ messages[0].content }}<|im_end|>{{ mood }}\n');
+	for (const args of [['--chat-template', file], ['--chat-template-file', file], ['--chat-template', readFileSync(file, 'utf8')]]) {
+		const all = [...args, '--template-date', '2024-02-29', '--chat-template-kwargs', '{"mood": "<|im_start|>"}'];
+		assert.equal(chat('--text', ...all).out, '<|im_start|>29.02.2024a\n<|im_end|><|im_end|><|im_start|>');
+		assert.deepEqual(JSON.parse(chat('--ids', ...all).out).filter((id) => id > 256), [258]); // the template's own
+	}
+	const wrong = [
+		[['--text', '--ids'], 2, /--ids, --count, --json, --json-lines and --text exclude each other/],
+		[['--chat-template', 'chatm'], 1, /"chatm" is neither a name known here nor a file; is "chatml" meant\?/],
+		[['--chat-template', 'zzzzzzzzz'], 1, /"zzzzzzzzz" is neither a file nor one of chatml, .*zephyr/],
+		[['--chat-template', './nowhere'], 1, /nowhere/],
+		[['--chat-template-file', 'nowhere'], 1, /nowhere/],
+		[['--chat-template', 'chatml', '--chat-template-file', file], 2, /both given/],
+		[['--chat-template', '{{ 1'], 1, /the chat template: line 1: a \{\{ is never closed/],
+		[['--chat-template', '{{ raise_exception("No " ~ messages[0].role) }}'], 1, /messages\[0\]: the model's chat template refuses it: No user/],
+		[['--chat-template-kwargs', '{"messages": 1}'], 2, /--chat-template-kwargs holds "messages", which has a field of its own/],
+		[['--chat-template-kwargs', '{'], 2, /--chat-template-kwargs is no JSON, at line 1 column 1/],
+		[['--template-date', '2026-02-30'], 2, /--template-date is "2026-02-30"; it takes a date as 2026-07-31/],
+	];
+	for (const [args, code, words] of wrong) {
+		const got = chat(...args);
+		assert.match(got.err, words);
+		assert.equal(got.code, code, got.err);
+	}
+	assert.match(run(['tokenize', model, '--text'], 'x').err, /goes with --chat/);
 });
 
 test('bytes come back as they were, whatever they were', () => {

@@ -183,7 +183,7 @@ static void fuzz_file(const uint8_t *data, size_t size)
 		gguf_close(g);
 		return;
 	}
-	bool has_chat = chat_init(&c, g, &err) == HOKKU_OK;
+	bool has_chat = chat_init(&c, g, (struct str){NULL, 0}, &err) == HOKKU_OK;
 	gguf_close(g);
 	static const char *const texts[] = {"the aaaa  12\n\n<|im_end|>e\xCC\x81\xFF <tool>", "",
 					    "\xF0\x9F\x98\x80's"};
@@ -193,9 +193,12 @@ static void fuzz_file(const uint8_t *data, size_t size)
 				 &err);
 	for (size_t i = 0; i < ids.n; i++)
 		CHECK(ids.ids[i] >= 0 && (uint32_t)ids.ids[i] < tok_n_vocab(t));
-	const struct chat_message messages[] = {{STR_LIT("user"), STR_LIT("the")}};
+	const struct chat_message message = {.role = STR_LIT("user"), .content = STR_LIT("the")};
 	if (has_chat)
-		(void)chat_render(&c, t, messages, 1, &ids, &err);
+		(void)chat_render(&c, t, &(struct chat_input){.messages = &message, .n_messages = 1}, &ids,
+				  NULL, &err);
+	if (has_chat)
+		chat_deinit(&c);
 	(void)tok_is_end(t, 0);
 	(void)tok_find_special(t, STR_LIT("<|im_end|>"));
 	tok_ids_free(&ids);

@@ -486,9 +486,10 @@ static void make_prompt(const struct chat *chat, const struct tok *t, const char
 	struct hokku_error err = {0};
 	char text[128];
 	snprintf(text, sizeof text, "Write a haiku about %s.", theme);
-	const struct chat_message message = {STR_LIT("user"), str_c(text)};
+	const struct chat_message message = {.role = STR_LIT("user"), .content = str_c(text)};
 	out->n = 0;
-	if (chat_render(chat, t, &message, 1, out, &err))
+	if (chat_render(chat, t, &(struct chat_input){.messages = &message, .n_messages = 1}, out, NULL,
+			&err))
 		give_up(&err);
 }
 
@@ -502,7 +503,7 @@ static void check_greedy(struct subject *s)
 	struct answer got = {.logits = allocate((size_t)MAX_ANSWER * s->model.hp.n_vocab, sizeof(float))};
 	uint32_t n_same = 0;
 	bool good = true;
-	if (engine_open_tok(s->file, &t, &chat, &err))
+	if (engine_open_tok(s->file, &t, &chat, (struct str){NULL, 0}, &err))
 		give_up(&err);
 	open_device(s, "cpu:reference", 256, 1, 256);
 	for (uint32_t i = 0; i < s->n_themes; i++) {
@@ -524,6 +525,7 @@ static void check_greedy(struct subject *s)
 	close_device(s);
 	free(got.logits);
 	tok_ids_free(&prompt);
+	chat_deinit(&chat);
 	tok_destroy(t);
 }
 

@@ -57,6 +57,9 @@ struct jinja_value jinja_dict(struct jinja_run *r);
 void jinja_push(struct jinja_run *r, struct jinja_value list, struct jinja_value v);
 void jinja_put(struct jinja_run *r, struct jinja_value dict, struct str key, struct jinja_value v);
 
+/* v as the filter tojson writes it. */
+struct jinja_value jinja_to_json(struct jinja_run *r, struct jinja_value v);
+
 /* A message of the conversation, so that a refusal can name it: see jinja_message_index. */
 void jinja_mark_message(struct jinja_run *r, struct jinja_value dict, size_t index);
 

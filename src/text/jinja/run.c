@@ -117,6 +117,13 @@ void jinja_put(struct jinja_run *r, struct jinja_value dict, struct str key, str
 	dict_put(r, as_dict(dict), j_str(r, key.len ? key.ptr : "", key.len, false), v);
 }
 
+struct jinja_value jinja_to_json(struct jinja_run *r, struct jinja_value v)
+{
+	if (r->failed || setjmp(r->jump))
+		return j_none();
+	return call_filter(r, STR_LIT("tojson"), v, &(struct jargs){0});
+}
+
 void jinja_mark_message(struct jinja_run *r, struct jinja_value dict, size_t index)
 {
 	if (!r->failed && dict.type == J_DICT)
@@ -179,6 +186,8 @@ enum hokku_code jinja_render(const struct jinja *t, struct jinja_run *r, struct 
 {
 	r->err = err;
 	r->t = t;
+	r->rc = HOKKU_OK;
+	r->depth = 0;
 	if (r->failed)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the values of the chat template");
 	if (setjmp(r->jump) == 0) {

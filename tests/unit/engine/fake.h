@@ -193,9 +193,15 @@ bool tok_is_end(const struct tok *t, int32_t id)
 	return id == FAKE_END;
 }
 
-enum hokku_code chat_init(struct chat *c, const struct gguf *g, struct hokku_error *err)
+void chat_deinit(struct chat *c)
+{
+	(void)c;
+}
+
+enum hokku_code chat_init(struct chat *c, const struct gguf *g, struct str source, struct hokku_error *err)
 {
 	(void)g;
+	(void)source;
 	*c = (struct chat){.kind = CHAT_NONE};
 	return fake.chat_code ? err_set(err, fake.chat_code, "the fake does not chat") : HOKKU_OK;
 }

@@ -14,6 +14,7 @@
 #include "server/prepare.h"
 
 static struct engine *engine;
+static const struct prepare_chat no_defaults;
 static int32_t n_vocab;
 
 static int set_up(void **state)
@@ -49,7 +50,7 @@ static const char *prepared(const char *body)
 	static char text[512];
 	struct strbuf b = {0};
 	struct prepare_job job = job_of(body);
-	prepare_run_job(&job, engine_tok(engine), engine_chat(engine));
+	prepare_run_job(&job, engine_tok(engine), engine_chat(engine), &no_defaults);
 	assert_null(job.body.ptr);
 	if (job.rc)
 		strbuf_addf(&b, "%s: %s", job.err.field, job.err.error.message);
@@ -140,7 +141,7 @@ static void test_order(void **state)
 	struct hokku_error err;
 	int next = 0;
 	sem_init(&done, 0, 0);
-	assert_int_equal(prepare_create(engine, N, on_done, NULL, &p, &err), HOKKU_OK);
+	assert_int_equal(prepare_create(engine, &no_defaults, N, on_done, NULL, &p, &err), HOKKU_OK);
 	for (int round = 0; round < 2; round++) {
 		next = 0;
 		for (int i = 0; i < N; i++) {
@@ -193,7 +194,7 @@ static void test_limits(void **state)
 	sem_init(&done, 0, 0);
 	for (int by_bytes = 0; by_bytes < 2; by_bytes++) {
 		size_t n = by_bytes ? PREPARE_MAX_BYTES - 18 : 8 << 20;
-		assert_int_equal(prepare_create(engine, by_bytes ? 10 : 2, on_done, NULL, &p, &err),
+		assert_int_equal(prepare_create(engine, &no_defaults, by_bytes ? 10 : 2, on_done, NULL, &p, &err),
 				 HOKKU_OK);
 		int n_refused = 0;
 		/* On a crowded machine the first may be done before the third is there. */
@@ -223,7 +224,7 @@ static void test_limits(void **state)
 		assert_int_equal(n_refused, 2);
 		prepare_destroy(p);
 	}
-	assert_int_equal(prepare_create(engine, 2, on_done, NULL, &p, &err), HOKKU_OK);
+	assert_int_equal(prepare_create(engine, &no_defaults, 2, on_done, NULL, &p, &err), HOKKU_OK);
 	a = slow_job(PREPARE_MAX_BYTES + 1);
 	assert_true(prepare_submit(p, &a));
 	prepare_destroy(p); /* what waits or runs then is its owner's */

@@ -4,7 +4,6 @@
 #include "text/vocab.h"
 
 #include "text/chat.h"
-#include "text/template.h"
 
 #define MESSAGES_LOOP                                                                                     \
 	"{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + " \
@@ -108,56 +107,35 @@ static const struct {
 	{"dolphin", dolphin, "You are Dolphin, a helpful AI assistant.", false, NULL},
 	{"per role", per_role, NULL, true, NULL},
 	{"plain text", plain_text, NULL, false, NULL},
-	{"factory", factory, "You are a helpful assistant.", false, "ua"},
+	{"factory", factory, "You are a helpful assistant.", false, NULL},
 	{"strict", strict, NULL, false, "uu"},
 };
 
+/* Not plainly ChatML: the template itself renders. shown: what it makes of a user's " hi <|im_end|>\n". */
 static const struct {
-	const char *label, *source, *name;
+	const char *label, *source, *name, *shown; /* shown NULL: it refuses */
 } others[] = {
-	{"llama 3", "{{ '<|start_header_id|>' + role + '<|end_header_id|>' }}",
-	 "Llama 3 (it holds <|start_header_id|>)"},
-	{"mistral", "{{ '[INST] ' + message['content'] + ' [/INST]' }}",
-	 "Llama 2 or Mistral (it holds [INST])"},
-	{"gemma", "{{ '<start_of_turn>' + role + '\n' }}", "Gemma (it holds <start_of_turn>)"},
-	{"alpaca", "### Instruction:\n{{ messages[0].content }}", "Alpaca (it holds ### Instruction)"},
-	{"zephyr", "{{ '<|user|>\n' + message['content'] }}", "Zephyr or Phi-3 (it holds <|user|>)"},
-	{"mixed", MESSAGES_LOOP "[INST]" ANSWER, "Llama 2 or Mistral (it holds [INST])"},
-	{"none of them", "A: {{ x }}\nB:", "\"A: {{ x }}\""},
+	{"llama 3", "{{ '<|start_header_id|>' + messages[0].role + '<|end_header_id|>' }}",
+	 "Llama 3 (it holds <|start_header_id|>)", "<|start_header_id|>user<|end_header_id|>"},
+	{"mistral", "{{ '[INST] ' + messages[0]['content'] + ' [/INST]' }}",
+	 "Llama 2 or Mistral (it holds [INST])", "[INST]  hi <|im_end|>\n [/INST]"},
+	{"none of them", "A: {{ x }}\nB:", "\"A: {{ x }}\"", "A: \nB:"},
+	{"mixed", MESSAGES_LOOP "[INST]" ANSWER, "Llama 2 or Mistral (it holds [INST])",
+	 "[256]user\n hi <|im_end|>\n[257]\n[INST][256]assistant\n"},
 	{"trims",
 	 "{% for m in messages %}{{'<|im_start|>' + m.role + '\\n' + m.content | trim + '<|im_end|>\\n'}}{% "
 	 "endfor %}" ANSWER,
-	 "like ChatML, but not plainly: it writes messages in another way"},
+	 NULL, "[256]user\nhi <|im_end|>[257]\n[256]assistant\n"},
 	{"no line break",
 	 "{% for m in messages %}{{'<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>'}}{% endfor "
 	 "%}" ANSWER,
-	 "like ChatML, but not plainly: it writes messages in another way"},
-	{"splits",
-	 "{% for m in messages %}{{'<|im_start|>' + m.role + '\\n' + m.content.split('</think>')[-1] + "
-	 "'<|im_end|>\\n'}}"
-	 "{% endfor %}" ANSWER,
-	 "like ChatML, but not plainly: the method \"split\" is not known"},
-	{"thinks", MESSAGES_LOOP "{{ '<|im_start|>assistant\\n<think>\\n' }}",
-	 "like ChatML, but not plainly: it writes messages in another way"},
-	{"namespace", "{% set ns = namespace(a=1) %}" MESSAGES_LOOP ANSWER,
-	 "like ChatML, but not plainly: a list that is not understood at \"=1) \""},
-	{"macro", "{% macro f(x) %}{{ '<|im_start|>' }}{% endmacro %}",
-	 "like ChatML, but not plainly: the statement \"macro\" is not known"},
-	{"open tag", "<|im_start|>{{ messages", "like ChatML, but not plainly: a {{ is never closed"},
-	{"open block", "<|im_start|>{% if true %}x", "like ChatML, but not plainly: an if is never ended"},
-	{"open loop", "<|im_start|>{% for m in messages %}x",
-	 "like ChatML, but not plainly: a for has an else, or is never ended"},
-	{"stray end", "<|im_start|>{% endif %}x",
-	 "like ChatML, but not plainly: a block is ended that was never begun"},
-	{"loops for ever",
-	 "<|im_start|>{% for a in messages %}{% for b in messages %}{% for a in messages %}{% for a in "
-	 "messages %}{% for "
-	 "a in messages %}{% for a in messages %}{% for a in messages %}{% for a in messages %}{% for a in "
-	 "messages %}"
-	 "{% for a in messages %}{% for a in messages %}{% endfor %}{% endfor %}{% endfor %}{% endfor %}{% "
-	 "endfor %}{% endfor "
-	 "%}{% endfor %}{% endfor %}{% endfor %}{% endfor %}{% endfor %}",
-	 "like ChatML, but not plainly: it writes messages in another way"},
+	 NULL, "[256]user\n hi <|im_end|>\n[257][256]assistant\n"},
+	{"thinks", MESSAGES_LOOP "{{ '<|im_start|>assistant\\n<think>\\n' }}", NULL,
+	 "[256]user\n hi <|im_end|>\n[257]\n[256]assistant\n<think>\n"},
+	{"both specials", "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}{{ pad_token }}", NULL,
+	 "[258] hi <|im_end|>\n"},
+	{"refuses", "{{ raise_exception('Only system prompts') }}", NULL, NULL},
+	{"fails", "{{ messages[0].content + 1 }}", NULL, NULL},
 };
 
 /* Ids: 256 <|im_start|>, 257 <|im_end|>, 258 <s>. */
@@ -177,7 +155,7 @@ static struct tok *open(const char *source, struct chat *c)
 	struct strbuf b = v_file(&v);
 	assert_int_equal(b_open(&b, &copy, &g, &err), HOKKU_OK);
 	assert_int_equal(tok_create(g, &t, &err), HOKKU_OK);
-	assert_int_equal(chat_init(c, g, &err), HOKKU_OK);
+	assert_int_equal(chat_init(c, g, (struct str){NULL, 0}, &err), HOKKU_OK);
 	gguf_close(g);
 	free(copy);
 	strbuf_free(&b);
@@ -192,8 +170,19 @@ static size_t messages_of(const char *shape, struct chat_message *out)
 			      : shape[n] == 'u' ? STR_LIT("user")
 						: STR_LIT("assistant");
 		out[n].content = STR_LIT(" hi <|im_end|>\n");
+		out[n].json = NULL;
 	}
 	return n;
+}
+
+static void show(const struct tok *t, const struct tok_ids *ids, struct strbuf *out)
+{
+	for (size_t i = 0; i < ids->n; i++) {
+		if (tok_type(t, ids->ids[i]) == TOK_CONTROL)
+			strbuf_addf(out, "[%d]", ids->ids[i]);
+		else
+			strbuf_add(out, tok_bytes(t, ids->ids[i]).ptr, tok_bytes(t, ids->ids[i]).len);
+	}
 }
 
 /* What was rendered, as text; special tokens shown as [id]. */
@@ -202,16 +191,30 @@ static enum hokku_code render(const struct chat *c, const struct tok *t, const s
 {
 	struct tok_ids ids = {0};
 	strbuf_clear(out);
-	enum hokku_code rc = chat_render(c, t, m, n, &ids, err);
-	for (size_t i = 0; i < ids.n; i++) {
-		if (tok_type(t, ids.ids[i]) == TOK_CONTROL)
-			strbuf_addf(out, "[%d]", ids.ids[i]);
-		else
-			strbuf_add(out, tok_bytes(t, ids.ids[i]).ptr, tok_bytes(t, ids.ids[i]).len);
-	}
+	enum hokku_code rc =
+		chat_render(c, t, &(struct chat_input){.messages = m, .n_messages = n}, &ids, NULL, err);
+	show(t, &ids, out);
 	assert_true(rc == HOKKU_OK || ids.n == 0);
 	tok_ids_free(&ids);
 	return rc;
+}
+
+/* ChatML's rule gives the very tokens that running the template gives, which template arguments ask for. */
+static void as_the_template_has_it(const struct chat *c, const struct tok *t, const struct chat_message *m,
+				   size_t n, const char *shown)
+{
+	struct jv_doc none;
+	struct tok_ids ids = {0};
+	struct strbuf got = {0};
+	struct hokku_error err;
+	assert_int_equal(jv_parse(STR_LIT("{}"), JV_STRICT, &none, &err), HOKKU_OK);
+	const struct chat_input in = {.messages = m, .n_messages = n, .kwargs = {&none.root}};
+	assert_int_equal(chat_render(c, t, &in, &ids, NULL, &err), HOKKU_OK);
+	show(t, &ids, &got);
+	assert_string_equal(got.ptr, shown);
+	strbuf_free(&got);
+	tok_ids_free(&ids);
+	jv_doc_free(&none);
 }
 
 static void chatml_templates(void **state)
@@ -219,7 +222,7 @@ static void chatml_templates(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof chatml / sizeof *chatml; i++) {
 		struct chat c;
-		struct chat_message m[4];
+		struct chat_message m[8];
 		struct strbuf got = {0};
 		struct hokku_error err;
 		struct tok *t = open(chatml[i].source, &c);
@@ -246,16 +249,23 @@ static void chatml_templates(void **state)
 			 "[256]user\n hi <|im_end|>\n[257]\n[256]assistant\n",
 			 c.adds_bos ? "[258]" : "");
 		assert_string_equal(got.ptr, want);
-		if (chatml[i].refuses) {
-			assert_int_equal(render(&c, t, m, messages_of(chatml[i].refuses, m), &got, &err),
-					 HOKKU_INVALID_REQUEST);
-			assert_non_null(strstr(err.message, "which the model's chat template does not take"));
-		} else {
-			for (const char *const *s = (const char *const[]){"uu", "ua", "usu", "au", "s", NULL};
-			     *s; s++)
-				assert_int_equal(render(&c, t, m, messages_of(*s, m), &got, &err), HOKKU_OK);
+		for (const char *const *s = (const char *const[]){"u", "uu", "ua", "usu", "au", "s", "suauau",
+								  "uaau", "sau", NULL};
+		     *s; s++) {
+			size_t n_messages = messages_of(*s, m);
+			enum hokku_code rc = render(&c, t, m, n_messages, &got, &err);
+			bool is_refused =
+				chatml[i].refuses && (strcmp(*s, "uu") == 0 || strcmp(*s, "uaau") == 0);
+			assert_int_equal(rc, is_refused ? HOKKU_INVALID_REQUEST : HOKKU_OK);
+			if (is_refused)
+				assert_string_equal(
+					err.message + 11,
+					": the model's chat template refuses it: Roles must alternate");
+			else
+				as_the_template_has_it(&c, t, m, n_messages, got.ptr);
 		}
 		strbuf_free(&got);
+		chat_deinit(&c);
 		tok_destroy(t);
 	}
 }
@@ -282,13 +292,13 @@ static void line_ends_of_templates(void **state)
 		struct strbuf want = {0};
 		for (size_t e = 0; e < 3; e++) {
 			struct chat c;
-			struct chat_message m[4];
+			struct chat_message m[8];
 			struct strbuf source = {0}, got = {0};
 			struct hokku_error err;
 			for (const char *p = sources[k]; *p; p++)
 				strbuf_add_c(&source, *p == '\n' ? ends[e] : (const char[]){*p, '\0'});
 			struct tok *t = open(source.ptr, &c);
-			enum chat_kind kind = k == 4 ? CHAT_OTHER : CHAT_CHATML;
+			enum chat_kind kind = k == 4 ? CHAT_JINJA : CHAT_CHATML;
 			if (c.kind != kind)
 				fail_msg("source %zu, end %zu: %s", k, e, c.name);
 			if (kind == CHAT_CHATML)
@@ -301,6 +311,7 @@ static void line_ends_of_templates(void **state)
 			assert_string_equal(got.ptr, want.ptr);
 			strbuf_free(&source);
 			strbuf_free(&got);
+			chat_deinit(&c);
 			tok_destroy(t);
 		}
 		strbuf_free(&want);
@@ -309,10 +320,12 @@ static void line_ends_of_templates(void **state)
 	struct tok *t = open("{% for m in messages %}{{'<|im_start|>' + m.role + '\\r\\n' + m.content + "
 			     "'<|im_end|>\\n'}}{% endfor %}" ANSWER,
 			     &c);
-	assert_int_equal(c.kind, CHAT_OTHER);
+	assert_int_equal(c.kind, CHAT_JINJA);
+	chat_deinit(&c);
 	tok_destroy(t);
 	t = open("A:\rB", &c);
 	assert_string_equal(c.name, "\"A:\"");
+	chat_deinit(&c);
 	tok_destroy(t);
 }
 
@@ -324,7 +337,7 @@ static void the_longest_default_system_message(void **state)
 	struct hokku_error err;
 	for (size_t n = sizeof c.default_system - 2; n <= sizeof c.default_system; n++) {
 		struct strbuf source = {0}, got = {0}, want = {0};
-		struct chat_message m[4];
+		struct chat_message m[8];
 		strbuf_add_c(&source, "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\\n");
 		strbuf_add_c(&want, "[256]system\n");
 		for (size_t i = 0; i < n; i++) {
@@ -334,17 +347,13 @@ static void the_longest_default_system_message(void **state)
 		strbuf_add_c(&source, "<|im_end|>\\n' }}{% endif %}" MESSAGES_LOOP ANSWER);
 		strbuf_add_c(&want, "[257]\n[256]user\n hi <|im_end|>\n[257]\n[256]assistant\n");
 		struct tok *t = open(source.ptr, &c);
-		bool fits = n < sizeof c.default_system;
-		assert_int_equal(c.kind, fits ? CHAT_CHATML : CHAT_OTHER);
-		if (fits) {
+		bool fits = n < sizeof c.default_system; /* else the template renders, to the same */
+		assert_int_equal(c.kind, fits ? CHAT_CHATML : CHAT_JINJA);
+		if (fits)
 			assert_int_equal(strlen(c.default_system), n);
-			assert_int_equal(render(&c, t, m, messages_of("u", m), &got, &err), HOKKU_OK);
-			assert_string_equal(got.ptr, want.ptr);
-		} else {
-			assert_string_equal(c.name,
-					    "like ChatML, but not plainly: its default system message has "
-					    "512 bytes; 511 are allowed");
-		}
+		assert_int_equal(render(&c, t, m, messages_of("u", m), &got, &err), HOKKU_OK);
+		assert_string_equal(got.ptr, want.ptr);
+		chat_deinit(&c);
 		tok_destroy(t);
 		strbuf_free(&source);
 		strbuf_free(&got);
@@ -357,15 +366,51 @@ static void other_templates(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
 		struct chat c;
-		struct chat_message m[4];
+		struct chat_message m[8];
+		struct strbuf got = {0};
+		struct hokku_error err = {0};
+		struct tok *t = open(others[i].source, &c);
+		if (c.kind != CHAT_JINJA || (others[i].name && strcmp(c.name, others[i].name) != 0))
+			fail_msg("%s: kind %d, %s", others[i].label, c.kind, c.name);
+		enum hokku_code rc = render(&c, t, m, messages_of("u", m), &got, &err);
+		assert_int_equal(rc, others[i].shown ? HOKKU_OK : HOKKU_INVALID_REQUEST);
+		if (others[i].shown && strcmp(got.ptr, others[i].shown) != 0)
+			fail_msg("%s: %s", others[i].label, got.ptr);
+		strbuf_free(&got);
+		chat_deinit(&c);
+		tok_destroy(t);
+	}
+}
+
+/* What a file's template may be and cannot be used. */
+static void broken_templates(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *source, *why;
+	} rows[] = {
+		{"<|im_start|>{{ messages", "line 1: a {{ is never closed"},
+		{"a\n{% if true %}x", "line 2: an if is never ended with endif"},
+		{"{% include 'x' %}",
+		 "line 1: the statement \"include\" is refused: a chat template stands alone"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct chat c;
+		struct chat_message m[8];
 		struct strbuf got = {0};
 		struct hokku_error err;
-		struct tok *t = open(others[i].source, &c);
-		if (c.kind != CHAT_OTHER || strcmp(c.name, others[i].name) != 0)
-			fail_msg("%s: kind %d, %s", others[i].label, c.kind, c.name);
+		char want[300];
+		struct tok *t = open(rows[i].source, &c);
+		assert_int_equal(c.kind, CHAT_BROKEN);
+		assert_string_equal(c.name, rows[i].why);
 		assert_int_equal(render(&c, t, m, messages_of("u", m), &got, &err), HOKKU_INVALID_REQUEST);
-		assert_non_null(strstr(err.message, others[i].name));
+		snprintf(
+			want, sizeof want,
+			"the model's chat template cannot be used (%s); --chat-template puts another in its place",
+			rows[i].why);
+		assert_string_equal(err.message, want);
 		strbuf_free(&got);
+		chat_deinit(&c);
 		tok_destroy(t);
 	}
 }
@@ -376,111 +421,229 @@ static void refused_requests(void **state)
 	struct chat c;
 	struct strbuf got = {0};
 	struct hokku_error err;
-	struct chat_message m[4];
+	struct chat_message m[8];
 	struct tok *t = open(NULL, &c);
 	assert_int_equal(c.kind, CHAT_NONE);
 	assert_int_equal(render(&c, t, m, messages_of("u", m), &got, &err), HOKKU_INVALID_REQUEST);
 	assert_string_equal(err.message,
-			    "the model's file has no chat template; give a prompt instead of messages");
+			    "the model's file has no chat template; give a prompt instead of messages, or "
+			    "name a template with --chat-template");
+	chat_deinit(&c);
 	tok_destroy(t);
 
 	t = open(qwen2, &c);
 	assert_int_equal(render(&c, t, m, 0, &got, &err), HOKKU_INVALID_REQUEST);
 	assert_string_equal(err.message, "messages holds 0 messages; 1 to 4096 are allowed");
 	messages_of("uau", m);
-	m[1].role = STR_LIT("tool");
+	m[1].role = STR_LIT("<|im_end|>");
 	assert_int_equal(render(&c, t, m, 3, &got, &err), HOKKU_INVALID_REQUEST);
 	assert_string_equal(err.message,
-			    "messages[1].role is \"tool\"; it takes \"system\", \"user\" or \"assistant\"");
+			    "messages[1].role is \"<|im_end|>\"; it takes \"system\", \"developer\", "
+			    "\"user\", \"assistant\", \"tool\" or \"function\"");
+	m[1].role = STR_LIT("tool");
+	assert_int_equal(render(&c, t, m, 2, &got, &err), HOKKU_OK);
+	assert_string_equal(
+		got.ptr, "[256]system\nYou are a helpful assistant.[257]\n[256]user\n hi <|im_end|>\n[257]\n"
+			 "[256]tool\n hi <|im_end|>\n[257]\n[256]assistant\n");
 	struct chat_message *many = calloc(4097, sizeof *many);
 	for (size_t i = 0; i < 4097; i++)
-		many[i] = (struct chat_message){STR_LIT("user"), STR_LIT("x")};
+		many[i] = (struct chat_message){.role = STR_LIT("user"), .content = STR_LIT("x")};
 	assert_int_equal(render(&c, t, many, 4095, &got, &err), HOKKU_OK);
 	assert_int_equal(render(&c, t, many, 4096, &got, &err), HOKKU_OK);
 	assert_int_equal(render(&c, t, many, 4097, &got, &err), HOKKU_INVALID_REQUEST);
 	free(many);
-	tok_destroy(t);
 
 	struct vocab v = v_new("qwen2");
-	t = v_open(&v, &err);
-	assert_int_equal(render(&c, t, m, messages_of("u", m), &got, &err), HOKKU_INVALID_REQUEST);
+	struct tok *other = v_open(&v, &err);
+	assert_int_equal(render(&c, other, m, messages_of("u", m), &got, &err), HOKKU_INVALID_REQUEST);
 	assert_string_equal(
 		err.message,
 		"the model's chat template is ChatML, but its vocabulary has no token <|im_start|>");
+	tok_destroy(other);
+	chat_deinit(&c);
 	tok_destroy(t);
 	strbuf_free(&got);
 }
 
-/* The template language: expected texts are Jinja's, by its documentation. */
+/* ---- messages as JSON, tools, arguments, dates ---- */
+
+/* Renders the messages of a JSON array; tools and kwargs may be NULL. */
+static enum hokku_code render_json(const char *source, const char *messages, const char *tools,
+				   const char *kwargs, const char *date, struct strbuf *out,
+				   struct chat_told *told, struct hokku_error *err)
+{
+	struct chat c;
+	struct chat_message m[8];
+	struct jv_doc doc, tools_doc = {0}, kwargs_doc = {0};
+	struct jinja_time now;
+	struct tok_ids ids = {0};
+	char field[64];
+	struct tok *t = open(source, &c);
+	assert_int_equal(jv_parse(str_c(messages), JV_STRICT, &doc, err), HOKKU_OK);
+	struct chat_input in = {.messages = m, .n_messages = jv_len(&doc.root)};
+	enum hokku_code rc = HOKKU_OK;
+	for (size_t i = 0; !rc && i < in.n_messages; i++)
+		rc = chat_message_read(jv_at(&doc.root, i), i, &m[i], field, err);
+	if (tools && !jv_parse(str_c(tools), JV_STRICT, &tools_doc, err))
+		in.tools = &tools_doc.root;
+	if (kwargs && !jv_parse(str_c(kwargs), JV_STRICT, &kwargs_doc, err))
+		in.kwargs[1] = &kwargs_doc.root;
+	if (date && jinja_time_parse(str_c(date), &now))
+		in.now = &now;
+	strbuf_clear(out);
+	if (!rc)
+		rc = chat_render(&c, t, &in, &ids, told, err);
+	show(t, &ids, out);
+	if (!out->ptr)
+		strbuf_add_c(out, "");
+	tok_ids_free(&ids);
+	jv_doc_free(&doc);
+	jv_doc_free(&tools_doc);
+	jv_doc_free(&kwargs_doc);
+	chat_deinit(&c);
+	tok_destroy(t);
+	return rc;
+}
+
 static const struct {
-	const char *source, *text; /* NULL: refused */
-} language[] = {
-	{"a {{ 'b' }} c\n", "a b c"},
-	{"a {{ 'b' }} c\r\n", "a b c"},
-	{"a\r\n\r", "a\n"},
-	{"a\r\r\n{% if true %}\r\nb\r{% endif %}\rc\r\n\r\n", "a\n\nb\nc\n"},
-	{"{{ 'a\r\nb\rc\\r' }}", "a\nb\nc\r"},
-	{"a\n{% if true %}\nb\n{% endif %}\nc", "a\nb\nc"},
-	{"  {% if true %}  x{% endif %}", "  x"},
-	{"a {%- if true -%} b {%- endif -%} c", "abc"},
-	{"a {%+ if true +%}\nb{% endif %}", "a \nb"},
-	{"x {# {{ no }} #}\ny", "x y"},
-	{"{{ '%}' }}{{ \"}}\" }}", "%}}}"},
-	{"{{ 'a\\n\\t\\'\\\"\\\\b' }}", "a\n\t'\"\\b"},
-	{"{{ 1 + 2 }}{{ 7 % 3 }}{{ 'a' ~ 'b' }}{{ -1 + 3 }}", "31ab2"},
-	{"{{ 'y' if 1 == 1 else 'n' }}{{ 'y' if not (1 < 2) else 'n' }}{{ 'z' if false }}", "yn"},
-	{"{{ 'y' if 'b' in 'abc' and 'd' not in ['a', 'b'] }}", "y"},
-	{"{{ 'y' if undefined_thing is not defined and messages is defined }}", "y"},
-	{"{{ missing.member if missing else 'safe' }}", "safe"},
-	{"{% set x = 'a' %}{% for m in messages %}{% set x = m.role %}{{ x }}{{ loop.index }}{% endfor %}{{ "
-	 "x }}",
-	 "user1assistant2a"},
-	{"{% for m in messages[1:] %}{{ m.role }}{% endfor %}{{ messages[-1].content }}{{ messages | length "
-	 "}}",
-	 "assistantB2"},
-	{"{{ messages[0]['content'].strip() }}|{{ ' x '.rstrip() }}|{{ ' x ' | trim }}", "A| x|x"},
-	{"{{ 'y' if messages[0].content.startswith('A') and not messages[0].content.endswith('B') }}", "y"},
-	{"{{ messages[0].get('name', 'none') }}{{ 'z' if messages[0].name is none else 'u' }}", "noneu"},
-	{"{% generation %}g{% endgeneration %}", "g"},
-	{"{{ raise_exception('no') }}", NULL},
-	{"{{ 'a' + 1 }}", NULL},
-	{"{{ missing.member }}", NULL},
-	{"{{ messages }}", NULL},
-	{"{{ 'a' 'b' }}", NULL},
-	{"{{ 'a }}", NULL},
-	{"{{ f(1) }}", NULL},
-	{"{{ 'a' | upper }}", NULL},
-	{"{{ (1 }}", NULL},
-	{"{{ ((((((((((((((((((((((((((((((((((((1)))))))))))))))))))))))))))))))))))) }}", NULL},
-	{"{% include 'x' %}", NULL},
-	{"{{ 'a' \x01 }}", NULL},
+	const char *label, *source, *messages, *tools, *kwargs, *shown; /* shown: or the error */
+} conversations[] = {
+	{"extras are the template's", "{% for m in messages %}{{ m.name }}={{ m.content }}{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"x\",\"name\":\"<s>\"}]", NULL, NULL, "<s>=x"},
+	{"parts joined", "{% for m in messages %}[{{ m.content + '' }}]{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"<s>\"}]}]",
+	 NULL, NULL, "[a\n<s>]"},
+	{"parts as they are",
+	 "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}({{ p.text "
+	 "}}){% endfor %}{% endif %}{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":"
+	 "\"assistant\",\"content\":\"c\"}]",
+	 NULL, NULL, "(a)(b)c"},
+	{"a string for parts",
+	 "{% for m in messages %}{% for p in m.content %}({{ p.text }}){% endfor %}{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"a\"}]", NULL, NULL, "(a)"},
+	{"a list printed is not understood", "{% for m in messages %}{{ m.content }}{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]}]", NULL, NULL, "a"},
+	{"arguments as objects",
+	 "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.arguments|tojson }}{% endfor %}{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"type\":\"function\","
+	 "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"b\\\":  [1, \\\"<s>\\\"]}\"}}]}]",
+	 NULL, NULL, "{\"b\": [1, \"<s>\"]}"},
+	{"arguments as text",
+	 "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ '' + c.function.arguments }}{% endfor %}{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"type\":\"function\","
+	 "\"function\":{\"name\":\"f\",\"arguments\":{\"b\":1}}}]}]",
+	 NULL, NULL, "{\"b\": 1}"},
+	{"arguments in both forms",
+	 "{% for m in messages %}{% for c in m.tool_calls or [] %}{% set a = c.function.arguments %}{{ a if a is string "
+	 "else a|tojson }};{% endfor %}{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"type\":\"function\","
+	 "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"b\\\":1}\"}},{\"type\":\"function\",\"function\":{\"name\":\"f\","
+	 "\"arguments\":{\"b\":1}}}]}]",
+	 NULL, NULL, "{\"b\":1};{\"b\": 1};"},
+	{"tools", "{{ tools|tojson }}{{ documents is none }}", "[{\"role\":\"user\",\"content\":\"x\"}]",
+	 "[{\"name\":\"<s>\"}]", NULL, "[{\"name\": \"<s>\"}]True"},
+	{"no tools are none", "{{ tools is none }}{{ tools is defined }}",
+	 "[{\"role\":\"user\",\"content\":\"x\"}]", NULL, NULL, "TrueTrue"},
+	{"where none fails, nothing", "{% for t in tools %}{{ t }}{% endfor %}ok",
+	 "[{\"role\":\"user\",\"content\":\"x\"}]", NULL, NULL, "ok"},
+	{"arguments of the template", "{{ enable_thinking }}{{ x }}{{ add_generation_prompt }}",
+	 "[{\"role\":\"user\",\"content\":\"x\"}]", NULL,
+	 "{\"enable_thinking\":false,\"x\":\"<s>\",\"add_generation_prompt\":false}", "False<s>False"},
+	{"roles may be tokens",
+	 "<|im_{{ 'start' if messages[0].role == 'user' }}|>{{ '<|im_' ~ messages[0].name ~ '|>' }}",
+	 "[{\"role\":\"user\",\"content\":\"x\",\"name\":\"end\"}]", NULL, NULL, "[256]<|im_end|>"},
+	{"a part of another kind", "x",
+	 "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"image_url\"}]}]",
+	 NULL, NULL,
+	 "messages[0].content[1].type is \"image_url\"; it takes \"text\", the one kind of part there is here"},
+	{"a part without text", "x", "[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}]", NULL, NULL,
+	 "messages[0].content[0].text is absent; it takes a string"},
+	{"no parts", "x", "[{\"role\":\"user\",\"content\":[]}]", NULL, NULL,
+	 "messages[0].content is an empty array; it takes at least one text part"},
+	{"no content", "x", "[{\"role\":\"user\",\"content\":null}]", NULL, NULL,
+	 "messages[0].content is null; it takes a string or an array of text parts"},
+	{"no role", "x", "[{\"content\":\"x\"}]", NULL, NULL,
+	 "messages[0].role is missing; it takes \"system\", \"developer\", \"user\", \"assistant\", \"tool\" or "
+	 "\"function\""},
+	{"no message", "x", "[5]", NULL, NULL, "messages[0] is 5; it takes an object with role and content"},
 };
 
-static void template_language(void **state)
+static void conversations_as_json(void **state)
 {
 	(void)state;
-	const struct template_message messages[] = {{STR_LIT("user"), STR_LIT("A")},
-						    {STR_LIT("assistant"), STR_LIT("B")}};
-	const struct template_input input = {messages, 2, true, STR_LIT("<s>"), STR_LIT("</s>")};
-	for (size_t i = 0; i < sizeof language / sizeof *language; i++) {
-		struct strbuf out = {0};
+	for (size_t i = 0; i < sizeof conversations / sizeof *conversations; i++) {
+		struct strbuf got = {0};
 		struct hokku_error err = {0};
-		enum hokku_code rc = template_render(str_c(language[i].source), &input, &out, &err);
-		if (!rc != !!language[i].text ||
-		    (!rc && strcmp(out.ptr ? out.ptr : "", language[i].text) != 0))
-			fail_msg("%s: code %d %s, \"%s\"", language[i].source, rc, err.message,
-				 out.ptr ? out.ptr : "");
-		strbuf_free(&out);
+		enum hokku_code rc =
+			render_json(conversations[i].source, conversations[i].messages,
+				    conversations[i].tools, conversations[i].kwargs, NULL, &got, NULL, &err);
+		const char *is = rc ? err.message : got.ptr;
+		if (strcmp(is, conversations[i].shown) != 0)
+			fail_msg("%s: %s", conversations[i].label, is);
+		strbuf_free(&got);
+	}
+}
+
+static void dates_are_told(void **state)
+{
+	(void)state;
+	static const char one[] = "[{\"role\":\"user\",\"content\":\"x\"}]";
+	struct strbuf got = {0};
+	struct hokku_error err;
+	struct chat_told told;
+	char date[20];
+	assert_int_equal(render_json("{{ strftime_now('%d %b %Y') }}", one, NULL, NULL, "2024-02-29T01:02:03",
+				     &got, &told, &err),
+			 HOKKU_OK);
+	assert_string_equal(got.ptr, "29 Feb 2024");
+	assert_true(told.used_time);
+	assert_string_equal(jinja_time_text(&told.time, date), "2024-02-29T01:02:03");
+	assert_int_equal(render_json("x", one, NULL, NULL, "2024-02-29", &got, &told, &err), HOKKU_OK);
+	assert_false(told.used_time);
+	strbuf_free(&got);
+}
+
+static void template_arguments(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *json, *message; /* NULL: taken */
+	} rows[] = {
+		{"{}", NULL},
+		{"{\"enable_thinking\": false, \"add_generation_prompt\": true, \"documents\": []}", NULL},
+		{"[]", "is []; it takes an object of template arguments"},
+		{"{\"messages\": []}", "holds \"messages\", which has a field of its own"},
+		{"{\"tools\": []}", "holds \"tools\", which has a field of its own"},
+		{"{\"bos_token\": \"<s>\"}", "holds \"bos_token\", which the model's file sets"},
+		{"{\"mask_token\": \"<s>\"}", "holds \"mask_token\", which the model's file sets"},
+		{"{\"add_generation_prompt\": 1}",
+		 "holds \"add_generation_prompt\": 1; it takes true or false"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct jv_doc doc;
+		struct hokku_error err;
+		assert_int_equal(jv_parse(str_c(rows[i].json), JV_STRICT, &doc, &err), HOKKU_OK);
+		enum hokku_code rc = chat_check_kwargs(&doc.root, &err);
+		assert_int_equal(rc, rows[i].message ? HOKKU_INVALID_REQUEST : HOKKU_OK);
+		if (rows[i].message)
+			assert_string_equal(err.message, rows[i].message);
+		jv_doc_free(&doc);
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(chatml_templates),  cmocka_unit_test(line_ends_of_templates),
+		cmocka_unit_test(chatml_templates),
+		cmocka_unit_test(line_ends_of_templates),
 		cmocka_unit_test(the_longest_default_system_message),
-		cmocka_unit_test(other_templates),   cmocka_unit_test(refused_requests),
-		cmocka_unit_test(template_language),
+		cmocka_unit_test(other_templates),
+		cmocka_unit_test(broken_templates),
+		cmocka_unit_test(refused_requests),
+		cmocka_unit_test(conversations_as_json),
+		cmocka_unit_test(dates_are_told),
+		cmocka_unit_test(template_arguments),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,89 @@
+/*
+ * Which forms of a message a template understands, found out by trying: templates of old take a content as a
+ * string, some newer ones only as a list of parts; some take the arguments of a tool call as an object,
+ * others as text. A form that comes through is left as it is, as transformers does; one that does not is
+ * turned into the other, so that nothing of a message is lost.
+ */
+#include "text/chat_internal.h"
+
+static bool has(struct str text, const char *what)
+{
+	return text.len && memmem(text.ptr, text.len, what, strlen(what)) != NULL;
+}
+
+/* Renders the messages of json as they are; false: the template would not. */
+static bool try_messages(const struct chat *c, const char *json, const char *tools_json, struct chat_run *run)
+{
+	static const struct jinja_time now = {2026, 1, 1, 0, 0, 0};
+	struct chat as_given = *c;
+	struct jv_doc doc, tools = {0};
+	struct chat_message messages[4];
+	struct chat_told told;
+	char field[64];
+	struct str specials[CHAT_N_SPECIALS] = {0};
+	*run = (struct chat_run){0};
+	as_given.forms = (struct chat_forms){true, true, true, true};
+	specials[0] = STR_LIT("<bos>");
+	specials[1] = STR_LIT("<eos>");
+	if (jv_parse(str_c(json), JV_STRICT, &doc, NULL))
+		return false;
+	bool ok = !tools_json || !jv_parse(str_c(tools_json), JV_STRICT, &tools, NULL);
+	struct chat_input in = {.messages = messages, .n_messages = jv_len(&doc.root), .now = &now};
+	in.tools = tools_json ? &tools.root : NULL;
+	for (size_t i = 0; ok && i < in.n_messages; i++)
+		ok = !chat_message_read(jv_at(&doc.root, i), i, &messages[i], field, NULL);
+	ok = ok && !chat_run(&as_given, specials, &in, run, &told, NULL);
+	jv_doc_free(&doc);
+	jv_doc_free(&tools);
+	return ok;
+}
+
+static bool content_comes_through(const struct chat *c, const char *json, bool two)
+{
+	struct chat_run run;
+	bool ok = try_messages(c, json, NULL, &run);
+	if (ok) {
+		struct str text = jinja_text(run.jinja);
+		ok = has(text, "probe-one") && (!two || has(text, "probe-two")) && !has(text, "'type'") &&
+		     !has(text, "\"type\"");
+	}
+	chat_run_deinit(&run);
+	return ok;
+}
+
+#define CALL(arguments)                                                                                                  \
+	"[{\"role\": \"user\", \"content\": \"x\"}, {\"role\": \"assistant\", \"content\": \"\", \"tool_calls\": "       \
+	"[{\"id\": \"call00001\", \"type\": \"function\", \"function\": {\"name\": \"probe\", \"arguments\": " arguments \
+	"}}]}, {\"role\": \"tool\", \"tool_call_id\": \"call00001\", \"name\": \"probe\", \"content\": \"y\"}]"
+
+static bool arguments_come_through(const struct chat *c, const char *json)
+{
+	static const char tools[] =
+		"[{\"type\": \"function\", \"function\": {\"name\": \"probe\", \"description\": \"d\", \"parameters\": "
+		"{\"type\": \"object\", \"properties\": {\"unlike\": {\"type\": \"string\", \"description\": \"d\"}}, "
+		"\"required\": [\"unlike\"]}}}]";
+	struct chat_run run;
+	bool ok = try_messages(c, json, tools, &run);
+	if (ok) {
+		struct str text = jinja_text(run.jinja);
+		ok = has(text, "argument-one") && has(text, "value-one") && !has(text, "\\\"argument-one");
+	}
+	chat_run_deinit(&run);
+	return ok;
+}
+
+void chat_learn_forms(struct chat *c)
+{
+	c->forms.strings =
+		content_comes_through(c, "[{\"role\": \"user\", \"content\": \"probe-one\"}]", false);
+	c->forms.parts = content_comes_through(
+		c,
+		"[{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"probe-one\"}, {\"type\": \"text\", "
+		"\"text\": \"probe-two\"}]}]",
+		true);
+	if (!c->forms.parts) /* where neither comes through, strings are what most templates take */
+		c->forms.strings = true;
+	c->forms.object_args = arguments_come_through(c, CALL("{\"argument-one\": \"value-one\"}"));
+	c->forms.string_args =
+		arguments_come_through(c, CALL("\"{\\\"argument-one\\\": \\\"value-one\\\"}\""));
+}

@@ -1,0 +1,248 @@
+/*
+ * Running a template over messages. What transformers' apply_chat_template passes is passed: messages, tools,
+ * documents, add_generation_prompt, the special tokens and the template's arguments. A message that came as
+ * JSON is passed whole, its contents and arguments in a form that the template understands (chat_forms.c).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "text/chat_internal.h"
+#include "text/jinja/json.h"
+
+const struct chat_special chat_specials[CHAT_N_SPECIALS] = {
+	{"bos_token", "tokenizer.ggml.bos_token_id"},     {"eos_token", "tokenizer.ggml.eos_token_id"},
+	{"unk_token", "tokenizer.ggml.unknown_token_id"}, {"sep_token", "tokenizer.ggml.seperator_token_id"},
+	{"pad_token", "tokenizer.ggml.padding_token_id"}, {"cls_token", "tokenizer.ggml.cls_token_id"},
+	{"mask_token", "tokenizer.ggml.mask_token_id"},
+};
+
+/* ---- a message as the template's value ---- */
+
+struct work {
+	struct chat_run *run;
+	struct jinja_run *r;
+	const struct chat_forms *forms;
+	bool no_memory;
+};
+
+/* The texts of the parts, a line each. */
+static struct jinja_value joined(struct work *w, const struct jv *parts)
+{
+	size_t n = 0, at = 0;
+	for (size_t i = 0; i < jv_len(parts); i++)
+		n += jv_str(jv_get(jv_at(parts, i), "text")).len + 1;
+	char *text = arena_alloc(&w->run->arena, n + 1, 1);
+	if (!text) {
+		w->no_memory = true;
+		return jinja_none();
+	}
+	for (size_t i = 0; i < jv_len(parts); i++) {
+		struct str part = jv_str(jv_get(jv_at(parts, i), "text"));
+		if (i)
+			text[at++] = '\n';
+		if (part.len)
+			memcpy(text + at, part.ptr, part.len);
+		at += part.len;
+	}
+	return jinja_string(w->r, (struct str){text, at}, false);
+}
+
+static struct jinja_value one_part(struct work *w, struct str text)
+{
+	struct jinja_value list = jinja_list(w->r), part = jinja_dict(w->r);
+	jinja_put(w->r, part, STR_LIT("type"), jinja_string(w->r, STR_LIT("text"), false));
+	jinja_put(w->r, part, STR_LIT("text"), jinja_string(w->r, text, false));
+	jinja_push(w->r, list, part);
+	return list;
+}
+
+static struct jinja_value content_value(struct work *w, const struct jv *v)
+{
+	if (jv_is(v, JV_STRING) && !w->forms->strings)
+		return one_part(w, jv_str(v));
+	if (jv_is(v, JV_ARRAY) && !w->forms->parts)
+		return joined(w, v);
+	return jinja_from_json(w->r, v);
+}
+
+/* The JSON object that text holds; NULL: it holds none. */
+static const struct jv *object_in(struct work *w, struct str text)
+{
+	struct chat_run *run = w->run;
+	if (run->n_docs == run->cap_docs) {
+		size_t cap = run->cap_docs ? run->cap_docs * 2 : 8;
+		struct jv_doc *more = realloc(run->docs, cap * sizeof *more);
+		if (!more) {
+			w->no_memory = true;
+			return NULL;
+		}
+		run->docs = more;
+		run->cap_docs = cap;
+	}
+	struct jv_doc *doc = &run->docs[run->n_docs];
+	if (jv_parse(text, JV_STRICT, doc, NULL))
+		return NULL;
+	run->n_docs++;
+	/* the values' own arrays stay where they are when docs moves; the root is copied out */
+	struct jv *root = arena_alloc(&run->arena, sizeof *root, _Alignof(struct jv));
+	if (!root) {
+		w->no_memory = true;
+		return NULL;
+	}
+	*root = doc->root;
+	return jv_is(root, JV_OBJECT) ? root : NULL;
+}
+
+static struct jinja_value arguments_value(struct work *w, const struct jv *v)
+{
+	const struct chat_forms *f = w->forms;
+	if (jv_is(v, JV_STRING) && f->object_args && !f->string_args) {
+		const struct jv *object = object_in(w, jv_str(v));
+		if (object)
+			return jinja_from_json(w->r, object);
+	}
+	struct jinja_value made = jinja_from_json(w->r, v);
+	if (jv_is(v, JV_OBJECT) && f->string_args && !f->object_args)
+		made = jinja_to_json(w->r, made);
+	return made;
+}
+
+/* v, in which every object named "arguments" of a call is in the template's form. */
+static struct jinja_value call_value(struct work *w, const struct jv *v)
+{
+	if (!jv_is(v, JV_OBJECT))
+		return jinja_from_json(w->r, v);
+	struct jinja_value made = jinja_dict(w->r);
+	for (uint32_t i = 0; i < v->n; i++) {
+		struct str key = jv_key(v, i);
+		const struct jv *value = jv_value(v, i);
+		struct jinja_value member = str_eq_c(key, "arguments")  ? arguments_value(w, value)
+					    : str_eq_c(key, "function") ? call_value(w, value)
+									: jinja_from_json(w->r, value);
+		jinja_put(w->r, made, key, member);
+	}
+	return made;
+}
+
+static struct jinja_value calls_value(struct work *w, const struct jv *v)
+{
+	if (!jv_is(v, JV_ARRAY))
+		return jinja_from_json(w->r, v);
+	struct jinja_value made = jinja_list(w->r);
+	for (size_t i = 0; i < jv_len(v); i++)
+		jinja_push(w->r, made, call_value(w, jv_at(v, i)));
+	return made;
+}
+
+static struct jinja_value message_value(struct work *w, const struct chat_message *m)
+{
+	struct jinja_value made = jinja_dict(w->r);
+	/* A role is of our list: as trusted as the template, which may make a token of it. */
+	struct jinja_value role = jinja_string(w->r, m->role, true);
+	if (!m->json) {
+		struct jinja_value content =
+			w->forms->strings ? jinja_string(w->r, m->content, false) : one_part(w, m->content);
+		jinja_put(w->r, made, STR_LIT("role"), role);
+		jinja_put(w->r, made, STR_LIT("content"), content);
+		return made;
+	}
+	for (uint32_t i = 0; i < m->json->n; i++) {
+		struct str key = jv_key(m->json, i);
+		const struct jv *v = jv_value(m->json, i);
+		struct jinja_value value = str_eq_c(key, "role")         ? role
+					   : str_eq_c(key, "content")    ? content_value(w, v)
+					   : str_eq_c(key, "tool_calls") ? calls_value(w, v)
+									 : jinja_from_json(w->r, v);
+		jinja_put(w->r, made, key, value);
+	}
+	return made;
+}
+
+/* ---- the variables ---- */
+
+static void set_variables(struct work *w, const struct str specials[CHAT_N_SPECIALS],
+			  const struct chat_input *in, bool with_none)
+{
+	struct jinja_run *r = w->r;
+	struct jinja_value messages = jinja_list(r);
+	for (size_t i = 0; i < in->n_messages; i++) {
+		struct jinja_value m = message_value(w, &in->messages[i]);
+		jinja_mark_message(r, m, i);
+		jinja_push(r, messages, m);
+	}
+	if (with_none) {
+		jinja_set(r, STR_LIT("tools"), jinja_none());
+		jinja_set(r, STR_LIT("documents"), jinja_none());
+	}
+	jinja_set(r, STR_LIT("add_generation_prompt"), jinja_bool(true));
+	for (size_t k = 0; k < 2; k++)
+		for (uint32_t i = 0; in->kwargs[k] && i < in->kwargs[k]->n; i++)
+			jinja_set(r, jv_key(in->kwargs[k], i),
+				  jinja_from_json(r, jv_value(in->kwargs[k], i)));
+	jinja_set(r, STR_LIT("messages"), messages);
+	if (in->tools)
+		jinja_set(r, STR_LIT("tools"), jinja_from_json(r, in->tools));
+	for (size_t i = 0; i < CHAT_N_SPECIALS; i++)
+		if (specials[i].ptr)
+			jinja_set(r, str_c(chat_specials[i].name), jinja_string(r, specials[i], true));
+	if (in->now)
+		jinja_set_now(r, in->now);
+}
+
+static enum hokku_code run_once(const struct chat *c, const struct str specials[CHAT_N_SPECIALS],
+				const struct chat_input *in, bool with_none, struct chat_run *run,
+				struct hokku_error *err)
+{
+	jinja_run_destroy(run->jinja);
+	run->jinja = jinja_run_create();
+	if (!run->jinja)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the messages");
+	struct work w = {.run = run, .r = run->jinja, .forms = &c->forms};
+	set_variables(&w, specials, in, with_none);
+	if (w.no_memory)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the messages");
+	return jinja_render(c->jinja, run->jinja, err);
+}
+
+static enum hokku_code explain(const struct chat_run *run, enum hokku_code rc, struct chat_told *told,
+			       struct hokku_error *err)
+{
+	if (rc != HOKKU_INVALID_REQUEST)
+		return rc;
+	told->message = jinja_message_index(run->jinja);
+	const char *what = jinja_refused(run->jinja) ? "the model's chat template refuses"
+						     : "the model's chat template cannot render";
+	if (told->message >= 0)
+		return err_prefix(err, rc, "messages[%td]: %s it", told->message, what);
+	return err_prefix(err, rc, "messages: %s them", what);
+}
+
+enum hokku_code chat_run(const struct chat *c, const struct str specials[CHAT_N_SPECIALS],
+			 const struct chat_input *in, struct chat_run *run, struct chat_told *told,
+			 struct hokku_error *err)
+{
+	struct hokku_error other;
+	*run = (struct chat_run){0};
+	enum hokku_code rc = run_once(c, specials, in, true, run, err);
+	if (rc == HOKKU_INVALID_REQUEST)
+		rc = explain(run, rc, told, err);
+	/* Some templates take "no tools" only as a variable that is not there, not as none, which
+	 * transformers passes. What fails with none, and does not refuse, is tried so. */
+	if (rc == HOKKU_INVALID_REQUEST && !jinja_refused(run->jinja) &&
+	    run_once(c, specials, in, false, run, &other) == HOKKU_OK) {
+		told->message = -1;
+		rc = HOKKU_OK;
+	}
+	told->used_time = jinja_used_time(run->jinja, &told->time);
+	return rc;
+}
+
+void chat_run_deinit(struct chat_run *run)
+{
+	jinja_run_destroy(run->jinja);
+	for (size_t i = 0; i < run->n_docs; i++)
+		jv_doc_free(&run->docs[i]);
+	free(run->docs);
+	arena_free(&run->arena);
+	*run = (struct chat_run){0};
+}
