@@ -265,6 +265,16 @@ static enum hokku_code check_twice(const struct gguf_joined *j, const struct ggu
 		       j->parts[part_at(j, t[first].offset)]->path);
 }
 
+static void take_over(struct gguf *g, struct gguf_joined *j)
+{
+	g->joined = j;
+	g->reader.close = joined_close;
+	g->version = j->parts[0]->version;
+	g->alignment = j->parts[0]->alignment;
+	for (uint32_t i = 0; i < j->n; i++)
+		g->trailing_bytes += j->parts[i]->trailing_bytes;
+}
+
 /* The handle takes j over where this succeeds. */
 static enum hokku_code make_handle(struct gguf_joined *j, uint64_t n_tensors, struct gguf **out,
 				   struct hokku_error *err)
@@ -273,10 +283,9 @@ static enum hokku_code make_handle(struct gguf_joined *j, uint64_t n_tensors, st
 	struct gguf_kv *kv = calloc(first->n_kv, sizeof *kv); /* it has split.* at least */
 	struct gguf_tensor *tensors = calloc(n_tensors + 1, sizeof *tensors);
 	uint32_t *order = calloc(n_tensors + 1, sizeof *order);
-	enum hokku_code rc = HOKKU_OK;
+	enum hokku_code rc = HOKKU_OUT_OF_MEMORY;
 	if (!kv || !tensors || !order) {
-		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for the tensors of %" PRIu32 " parts",
-			     first->path, j->n);
+		err_set(err, rc, "%s: no memory for the tensors of %" PRIu32 " parts", first->path, j->n);
 	} else {
 		const struct gguf_parts made = {
 			.kv = kv,
@@ -290,21 +299,13 @@ static enum hokku_code make_handle(struct gguf_joined *j, uint64_t n_tensors, st
 		rc = check_twice(j, tensors, n_tensors, order, err);
 		if (!rc)
 			rc = gguf_assemble(first->path, &made, out, err);
+		if (!rc)
+			take_over(*out, j);
 	}
 	free(kv);
 	free(tensors);
 	free(order);
 	return rc;
-}
-
-static void take_over(struct gguf *g, struct gguf_joined *j)
-{
-	g->joined = j;
-	g->reader.close = joined_close;
-	g->version = j->parts[0]->version;
-	g->alignment = j->parts[0]->alignment;
-	for (uint32_t i = 0; i < j->n; i++)
-		g->trailing_bytes += j->parts[i]->trailing_bytes;
 }
 
 enum hokku_code gguf_join(struct gguf *const *parts, uint32_t n, struct gguf **out, struct hokku_error *err)
@@ -331,7 +332,5 @@ enum hokku_code gguf_join(struct gguf *const *parts, uint32_t n, struct gguf **o
 		rc = make_handle(j, n_tensors, out, err);
 	if (rc)
 		joined_close(j);
-	else
-		take_over(*out, j);
 	return rc;
 }
