@@ -253,7 +253,7 @@ enum hokku_code chat_init(struct chat *c, const struct gguf *g, struct str sourc
 	bool found = true;
 	enum hokku_code rc = HOKKU_OK;
 	*c = (struct chat){.kind = CHAT_NONE, .name = "none"};
-	c->forms = (struct chat_forms){true, true, true, true};
+	c->forms = (struct chat_forms){true, true, true, true, true};
 	read_specials(c, g);
 	if (!source.ptr)
 		rc = gguf_get_str(g, "tokenizer.chat_template", &source, &found, err);

@@ -32,7 +32,7 @@ struct chat {
 	int32_t specials[CHAT_N_SPECIALS]; /* token ids; -1: none */
 	/* What of a message the template understands; where it does not, the other form is given to it. */
 	struct chat_forms {
-		bool strings, parts;           /* contents */
+		bool strings, parts, nulls;    /* contents; null: of a message that calls tools */
 		bool object_args, string_args; /* of tool calls */
 	} forms;
 };

@@ -1,8 +1,8 @@
 /*
  * Which forms of a message a template understands, found out by trying: templates of old take a content as a
  * string, some newer ones only as a list of parts; some take the arguments of a tool call as an object,
- * others as text. A form that comes through is left as it is, as transformers does; one that does not is
- * turned into the other, so that nothing of a message is lost.
+ * others as text, some write None for a content that is null. A form that comes through is left as it is, as
+ * transformers does; one that does not is turned into the other, so that nothing of a message is lost.
  */
 #include "text/chat_internal.h"
 
@@ -22,7 +22,7 @@ static bool try_messages(const struct chat *c, const char *json, const char *too
 	char field[64];
 	struct str specials[CHAT_N_SPECIALS] = {0};
 	*run = (struct chat_run){0};
-	as_given.forms = (struct chat_forms){true, true, true, true};
+	as_given.forms = (struct chat_forms){true, true, true, true, true};
 	specials[0] = STR_LIT("<bos>");
 	specials[1] = STR_LIT("<eos>");
 	if (jv_parse(str_c(json), JV_STRICT, &doc, NULL))
@@ -51,25 +51,52 @@ static bool content_comes_through(const struct chat *c, const char *json, bool t
 	return ok;
 }
 
-#define CALL(arguments)                                                                                                  \
-	"[{\"role\": \"user\", \"content\": \"x\"}, {\"role\": \"assistant\", \"content\": \"\", \"tool_calls\": "       \
+#define CALL(content, arguments)                                                                                         \
+	"[{\"role\": \"user\", \"content\": \"x\"}, {\"role\": \"assistant\", \"content\": " content                     \
+	", \"tool_calls\": "                                                                                             \
 	"[{\"id\": \"call00001\", \"type\": \"function\", \"function\": {\"name\": \"probe\", \"arguments\": " arguments \
 	"}}]}, {\"role\": \"tool\", \"tool_call_id\": \"call00001\", \"name\": \"probe\", \"content\": \"y\"}]"
 
-static bool arguments_come_through(const struct chat *c, const char *json)
+/* How often what is in text. */
+static size_t count(struct str text, const char *what)
+{
+	size_t n = 0, len = strlen(what);
+	for (size_t i = 0; i + len <= text.len; i++)
+		n += memcmp(text.ptr + i, what, len) == 0;
+	return n;
+}
+
+/* Do the arguments of the call in json come through? *n_none: how often "None" stands in the text. */
+static bool call_comes_through(const struct chat *c, const char *json, size_t *n_none)
 {
 	static const char tools[] =
 		"[{\"type\": \"function\", \"function\": {\"name\": \"probe\", \"description\": \"d\", \"parameters\": "
 		"{\"type\": \"object\", \"properties\": {\"unlike\": {\"type\": \"string\", \"description\": \"d\"}}, "
 		"\"required\": [\"unlike\"]}}}]";
 	struct chat_run run;
+	*n_none = 0;
 	bool ok = try_messages(c, json, tools, &run);
 	if (ok) {
 		struct str text = jinja_text(run.jinja);
+		*n_none = count(text, "None");
 		ok = has(text, "argument-one") && has(text, "value-one") && !has(text, "\\\"argument-one");
 	}
 	chat_run_deinit(&run);
 	return ok;
+}
+
+#define OBJECT "{\"argument-one\": \"value-one\"}"
+#define TEXT   "\"{\\\"argument-one\\\": \\\"value-one\\\"}\""
+
+static void learn_calls(struct chat *c)
+{
+	size_t with_object, with_text, with_null;
+	c->forms.object_args = call_comes_through(c, CALL("\"\"", OBJECT), &with_object);
+	c->forms.string_args = call_comes_through(c, CALL("\"\"", TEXT), &with_text);
+	bool object = c->forms.object_args;
+	c->forms.nulls =
+		call_comes_through(c, object ? CALL("null", OBJECT) : CALL("null", TEXT), &with_null) &&
+		with_null <= (object ? with_object : with_text);
 }
 
 void chat_learn_forms(struct chat *c)
@@ -83,7 +110,5 @@ void chat_learn_forms(struct chat *c)
 		true);
 	if (!c->forms.parts) /* where neither comes through, strings are what most templates take */
 		c->forms.strings = true;
-	c->forms.object_args = arguments_come_through(c, CALL("{\"argument-one\": \"value-one\"}"));
-	c->forms.string_args =
-		arguments_come_through(c, CALL("\"{\\\"argument-one\\\": \\\"value-one\\\"}\""));
+	learn_calls(c);
 }

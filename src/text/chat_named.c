@@ -22,8 +22,7 @@
 #define MISTRAL(before, user, close, answer)                                                                 \
 	"{{ bos_token }}" TAKE_SYSTEM EACH "{% if m.role == 'user' %}" before "[INST]" user                  \
 	"{% if ns.system %}{{ ns.system ~ '\n\n' }}{% set ns.system = '' %}{% endif %}{{ m.content }}" close \
-	"[/INST]{% elif m.role == 'assistant' %}" answer                                                     \
-	"{{ m.content|trim ~ eos_token }}{% endif %}{% endfor %}"
+	"[/INST]{% elif m.role == 'assistant' %}" answer " ~ eos_token }}{% endif %}{% endfor %}"
 
 #define MISTRAL_V7(blank)                                                         \
 	"{{ bos_token }}" EACH "{% if m.role == 'system' %}[SYSTEM_PROMPT]" blank \
@@ -42,11 +41,10 @@ static const struct {
 	 "<|START_OF_TURN_TOKEN|>{% if m.role == 'system' %}<|SYSTEM_TOKEN|>{% elif m.role == 'user' %}"
 	 "<|USER_TOKEN|>{% else %}<|CHATBOT_TOKEN|>{% endif %}{{ m.content|trim }}<|END_OF_TURN_TOKEN|>" ANSWER(
 		 "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>")},
-	{"deepseek",
-	 "{{ bos_token }}" EACH
-	 "{% if m.role == 'system' %}{{ m.content }}{% elif m.role == 'user' %}### Instruction:\n"
-	 "{{ m.content }}\n\n{% else %}### Response:\n{{ m.content }}\n<|EOT|>\n{% endif %}" ANSWER(
-		 "### Response:\n")},
+	{"deepseek", "{{ bos_token }}" EACH
+		     "{% if m.role == 'system' %}{{ m.content }}{% elif m.role == 'user' %}### Instruction:\n"
+		     "{{ m.content }}\n{% else %}### Response:\n{{ m.content }}\n<|EOT|>\n{% endif %}" ANSWER(
+			     "### Response:\n")},
 	{"deepseek2",
 	 "{{ bos_token }}" EACH
 	 "{% if m.role == 'system' %}{{ m.content ~ '\n\n' }}{% elif m.role == 'user' %}User: {{ m.content ~ "
@@ -61,7 +59,7 @@ static const struct {
 	 "[|user|]{{ m.content|trim ~ '\n' }}{% else %}[|assistant|]{{ m.content|trim }}[|endofturn|]\n"
 	 "{% endif %}\n" ANSWER("[|assistant|]")},
 	{"exaone4", EACH
-	 "[|{{ m.role }}|]{% if m.role == 'assistant' %}{{ m.content }}[|endofturn|]\n{% else %}\n"
+	 "[|{{ m.role }}|]{% if m.role == 'assistant' %}{{ m.content|trim }}[|endofturn|]\n{% else %}\n"
 	 "{{ m.content|trim }}{% if m.role == 'system' %}[|endofturn|]{% endif %}{{ '\n' }}{% endif %}\n" ANSWER(
 		 "[|assistant|]")},
 	{"falcon3", EACH "<|{{ m.role }}|>\n{{ m.content ~ '\n' }}" ANSWER("<|assistant|>\n")},
@@ -70,8 +68,9 @@ static const struct {
 	 "{% if m.role != 'system' %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
 	 "{% if m.role == 'user' and ns.system %}{{ ns.system ~ '\n\n' }}{% set ns.system = '' %}{% endif %}"
 	 "{{ m.content|trim }}<end_of_turn>\n{% endif %}" ANSWER("<start_of_turn>model\n")},
-	{"gpt-oss",
-	 EACH "<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>" ANSWER("<|start|>assistant")},
+	{"gpt-oss", EACH
+	 "<|start|>{{ m.role }}{% if m.role == 'assistant' %}<|channel|>final{% endif %}<|message|>{{ m.content }}<|end|>" ANSWER(
+		 "<|start|>assistant")},
 	{"granite",
 	 EACH "<|start_of_role|>{{ m.role }}<|end_of_role|>{{ m.content }}<|end_of_text|>\n" ANSWER(
 		 "<|start_of_role|>assistant<|end_of_role|>")},
@@ -90,9 +89,9 @@ static const struct {
 	{"minicpm", EACH
 	 "{% if m.role == 'user' %}<\u7528\u6237>{{ m.content|trim }}<AI>{% else %}{{ m.content|trim }}{% endif "
 	 "%}{% endfor %}"},
-	{"mistral-v1", MISTRAL(" ", " ", " ", " ")},
-	{"mistral-v3", MISTRAL("", " ", "", " ")},
-	{"mistral-v3-tekken", MISTRAL("", "", "", "")},
+	{"mistral-v1", MISTRAL(" ", " ", " ", " {{ m.content")},
+	{"mistral-v3", MISTRAL("", " ", "", " {{ m.content|trim")},
+	{"mistral-v3-tekken", MISTRAL("", "", "", "{{ m.content")},
 	{"mistral-v7", MISTRAL_V7(" ")},
 	{"mistral-v7-tekken", MISTRAL_V7("")},
 	{"openchat",

@@ -58,6 +58,8 @@ static struct jinja_value one_part(struct work *w, struct str text)
 
 static struct jinja_value content_value(struct work *w, const struct jv *v)
 {
+	if (jv_none(v) && !w->forms->nulls)
+		return jinja_string(w->r, (struct str){"", 0}, false);
 	if (jv_is(v, JV_STRING) && !w->forms->strings)
 		return one_part(w, jv_str(v));
 	if (jv_is(v, JV_ARRAY) && !w->forms->parts)

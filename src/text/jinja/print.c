@@ -210,8 +210,7 @@ static void json_break(struct jbuild *b, const struct json_style *style, unsigne
 static void json_list(struct jbuild *b, const struct jlist *l, const struct json_style *style, unsigned level)
 {
 	if (l->kind > K_TUPLE)
-		j_fail(b->r, "a %s has no JSON",
-		       l->kind == K_RANGE ? "range" : "generator or view of a dict");
+		j_fail(b->r, "a %s has no JSON", l->kind == K_RANGE ? "range" : "view of a dict");
 	jb_text(b, "[", false);
 	for (size_t i = 0; i < l->n; i++) {
 		if (i)
@@ -285,8 +284,8 @@ void print_json(struct jbuild *b, jval v, const struct json_style *style, unsign
 	case J_STRING:
 		json_string(b, as_str(v), style->ascii);
 		break;
-	case J_LIST:
-		json_list(b, as_list(v), style, level);
+	case J_LIST: /* jinja2 fails on a generator, as map gives; others write the list that is meant */
+		json_list(b, as_list(v)->kind == K_GENERATOR ? j_items(b->r, v) : as_list(v), style, level);
 		break;
 	case J_DICT:
 		json_dict(b, as_dict(v), style, level);

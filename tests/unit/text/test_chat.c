@@ -534,6 +534,18 @@ static const struct {
 	 "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"type\":\"function\","
 	 "\"function\":{\"name\":\"f\",\"arguments\":{\"b\":1}}}]}]",
 	 NULL, NULL, "{\"b\": 1}"},
+	{"null is no text",
+	 "{% for m in messages %}{{ m.role }}:{{ m.content }}{% for c in m.tool_calls or [] %}{{ "
+	 "c.function.arguments|tojson }}{% endfor %};{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"type\":\"function\","
+	 "\"function\":{\"name\":\"f\",\"arguments\":{\"b\":1}}}]}]",
+	 NULL, NULL, "user:x;assistant:{\"b\": 1};"},
+	{"null that the template asks for",
+	 "{% for m in messages %}{{ '-' if m.content is none else m.content }}{% for c in "
+	 "m.tool_calls or [] %}{{ c.function.arguments|tojson }}{% endfor %};{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"type\":\"function\","
+	 "\"function\":{\"name\":\"f\",\"arguments\":{\"b\":1}}}]}]",
+	 NULL, NULL, "x;-{\"b\": 1};"},
 	{"arguments in both forms",
 	 "{% for m in messages %}{% for c in m.tool_calls or [] %}{% set a = c.function.arguments %}{{ a if a is string "
 	 "else a|tojson }};{% endfor %}{% endfor %}",
