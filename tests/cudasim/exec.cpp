@@ -72,12 +72,13 @@ uint64_t n_yields; /* of the block */
 unsigned n_at_barrier[N_BARRIERS];
 
 #ifdef __x86_64__
-/* Saves what the calling convention lets a function keep, changes stacks, takes it back there. */
+/* Saves what the calling convention lets a function keep, changes stacks, takes it back there. It jumps back
+ * and does not return: the processor would expect to return to the stack it was called on. */
 __attribute__((naked, noinline)) void change_stack(void **, void *)
 {
 	__asm__("pushq %rbp\n\tpushq %rbx\n\tpushq %r12\n\tpushq %r13\n\tpushq %r14\n\tpushq %r15\n\t"
 		"movq %rsp, (%rdi)\n\tmovq %rsi, %rsp\n\t"
-		"popq %r15\n\tpopq %r14\n\tpopq %r13\n\tpopq %r12\n\tpopq %rbx\n\tpopq %rbp\n\tret");
+		"popq %r15\n\tpopq %r14\n\tpopq %r13\n\tpopq %r12\n\tpopq %rbx\n\tpopq %rbp\n\tpopq %rcx\n\tjmp *%rcx");
 }
 inline void change(struct context *from, struct context *to)
 {
@@ -110,18 +111,21 @@ __attribute__((noreturn)) void broken(const char *what)
 	abort();
 }
 
+/* The first ready lane after `after`, and round. */
+inline struct fiber *following_lane(unsigned w, unsigned after)
+{
+	unsigned ready = warps[w].ready, later = ready & ~1u << after;
+	return &fibers[w * WARP + (unsigned)__builtin_ctz(later ? later : ready)];
+}
+
 struct fiber *choose_lane(unsigned w, unsigned after)
 {
-	unsigned ready = warps[w].ready, lane;
-	if (random_state) {
-		for (unsigned skip = random_below((uint32_t)__builtin_popcount(ready)); skip; skip--)
-			ready &= ready - 1;
-		lane = (unsigned)__builtin_ctz(ready);
-	} else {
-		unsigned later = after < 31 ? ready & ~0u << (after + 1) : 0;
-		lane = (unsigned)__builtin_ctz(later ? later : ready);
-	}
-	return &fibers[w * WARP + lane];
+	if (!random_state)
+		return following_lane(w, after);
+	unsigned ready = warps[w].ready;
+	for (unsigned skip = random_below((uint32_t)__builtin_popcount(ready)); skip; skip--)
+		ready &= ready - 1;
+	return &fibers[w * WARP + (unsigned)__builtin_ctz(ready)];
 }
 
 /* The next thread to run: of the same warp while one is ready, of any warp otherwise (with a seed: at times
@@ -143,9 +147,10 @@ struct fiber *choose(const struct fiber *last)
 	return NULL;
 }
 
-void run_next(struct fiber *self)
+inline void run_next(struct fiber *self)
 {
-	struct fiber *next = choose(self);
+	unsigned w = self->index / WARP;
+	struct fiber *next = warps[w].ready && !random_state ? following_lane(w, self->t.lane) : choose(self);
 	if (next == self)
 		return;
 	cudasim_now = next ? &next->t : NULL;
@@ -167,6 +172,35 @@ void release_warp(struct warp *w)
 		w->ready |= w->at_warp;
 		w->at_warp = 0;
 	}
+}
+
+/* Inlined into every operation of a warp: most of an emulated kernel's time is spent here. */
+__attribute__((always_inline)) inline void sync_warp(struct fiber *self, unsigned mask)
+{
+	struct warp *w = &warps[self->index / WARP];
+	unsigned bit = 1u << self->t.lane;
+	if (!(mask & bit))
+		broken("is not in the mask of its own warp operation");
+	if (mask & ~w->living)
+		broken("waits for lanes of its warp that have ended or never were");
+	if (w->at_warp && w->mask != mask)
+		broken("waits for other lanes than the lanes that wait already");
+	w->mask = mask;
+	w->ready &= ~bit;
+	w->at_warp |= bit;
+	release_warp(w);
+	run_next(self);
+}
+
+/* Two sets of places: a lane that is ahead writes the other set, and cannot come round before all have read.
+ */
+__attribute__((always_inline)) inline const uint64_t *gather(unsigned mask, uint64_t value)
+{
+	struct fiber *self = (struct fiber *)cudasim_now;
+	uint64_t *slots = warps[self->index / WARP].slots[self->shuffles++ & 1];
+	slots[self->t.lane] = value;
+	sync_warp(self, mask);
+	return slots;
 }
 
 void fiber_main(void)
@@ -195,7 +229,8 @@ void prepare(struct fiber *f)
 		f->stack = (char *)p + GUARD;
 	}
 #ifdef __x86_64__
-	void **top = (void **)(void *)(f->stack + STACK_BYTES - 64);
+	/* not all at the same place of a page, where they would contend for the same lines of the cache */
+	void **top = (void **)(void *)(f->stack + STACK_BYTES - 64 - f->index * 320 % 4096);
 	top[0] = (void *)fiber_main; /* where ret goes; above it the place of a return address, aligned as
 					after a call */
 	top[1] = NULL;
@@ -225,8 +260,8 @@ void run_block(void)
 	}
 	for (unsigned i = 0; i < n; i++) {
 		struct fiber *f = &fibers[i];
-		prepare(f);
 		f->index = i;
+		prepare(f);
 		f->shuffles = 0;
 		f->t.thread = dim3(i, 0, 0);
 		f->t.lane = i % WARP;
@@ -243,8 +278,8 @@ void place_shared(size_t bytes)
 	static unsigned char *guard;
 	if (!guard) {
 		size_t most = (CUDASIM_MAX_SHARED + GUARD - 1) / GUARD * GUARD;
-		void *p = mmap(NULL, most + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			       0);
+		void *p =
+			mmap(NULL, most + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (p == MAP_FAILED)
 			cudasim_die("no memory for shared memory");
 		guard = (unsigned char *)p + most;
@@ -327,20 +362,7 @@ void cudasim_barrier(unsigned id, unsigned n_threads)
 
 void cudasim_syncwarp(unsigned mask)
 {
-	struct fiber *self = (struct fiber *)cudasim_now;
-	struct warp *w = &warps[self->index / WARP];
-	unsigned bit = 1u << self->t.lane;
-	if (!(mask & bit))
-		broken("is not in the mask of its own warp operation");
-	if (mask & ~w->living)
-		broken("waits for lanes of its warp that have ended or never were");
-	if (w->at_warp && w->mask != mask)
-		broken("waits for other lanes than the lanes that wait already");
-	w->mask = mask;
-	w->ready &= ~bit;
-	w->at_warp |= bit;
-	release_warp(w);
-	run_next(self);
+	sync_warp((struct fiber *)cudasim_now, mask);
 }
 
 void cudasim_yield(void)
@@ -365,21 +387,14 @@ void cudasim_yield(void)
 
 const uint64_t *cudasim_gather(unsigned mask, uint64_t value)
 {
-	struct fiber *self = (struct fiber *)cudasim_now;
-	struct warp *w = &warps[self->index / WARP];
-	/* Two sets of places: a lane that is ahead writes the other set, and cannot come round before all
-	 * have read. */
-	uint64_t *slots = w->slots[self->shuffles++ & 1];
-	slots[self->t.lane] = value;
-	cudasim_syncwarp(mask);
-	return slots;
+	return gather(mask, value);
 }
 
 uint64_t cudasim_shuffle(unsigned mask, uint64_t value, unsigned from)
 {
 	if (!(mask >> from & 1))
 		broken("asks for the value of a lane outside the mask");
-	return cudasim_gather(mask, value)[from];
+	return gather(mask, value)[from];
 }
 
 unsigned cudasim_ballot(unsigned mask, bool set)
@@ -391,7 +406,7 @@ unsigned cudasim_ballot(unsigned mask, bool set)
 		*votes = 0;
 	if (set)
 		*votes |= 1u << self->t.lane;
-	cudasim_syncwarp(mask);
+	sync_warp(self, mask);
 	return *votes;
 }
 

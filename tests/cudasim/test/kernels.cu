@@ -121,3 +121,13 @@ cudaError_t test_launch(enum test_kernel kernel, const struct test_args *a, unsi
 	LAUNCH(kernels[kernel], dim3(blocks), dim3(threads), shared, stream, *a);
 	return cudaGetLastError();
 }
+
+float test_float_of_half(uint16_t h)
+{
+	return half_bits_to_float(h);
+}
+
+uint16_t test_half_of_float(float f)
+{
+	return half_bits(f);
+}

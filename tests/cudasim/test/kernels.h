@@ -3,6 +3,7 @@
 #define CUDASIM_TEST_KERNELS_H
 
 #include <cuda_runtime_api.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,6 +33,10 @@ enum test_kernel {
 
 cudaError_t test_launch(enum test_kernel kernel, const struct test_args *a, unsigned blocks, unsigned threads,
 			unsigned shared, cudaStream_t stream);
+
+/* The twins of ptx.cuh's conversions. */
+float test_float_of_half(uint16_t h);
+uint16_t test_half_of_float(float f);
 
 #ifdef __cplusplus
 }

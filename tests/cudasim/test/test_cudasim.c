@@ -149,16 +149,35 @@ static void large_shared(void **state)
 	cudaFree(out);
 }
 
-/* A tensor-core product of halves that span the whole range: exact but for the rounding, and no order of its
- * products shows. */
-static void mma(void **state)
+/* What products.cpp says a step of a chain is, one product after another. */
+static float chain(float c, const float *ab, size_t row, size_t column)
 {
-	(void)state;
-	float ab[16 * 16 + 16 * 8], start[16 * 8], *first = NULL;
-	for (uint32_t i = 0; i < sizeof ab / sizeof ab[0]; i++)
-		ab[i] = f32_from_f16(f16_from_f32(ldexpf(noise(5, i), (int)(i * 7 % 31) - 15)));
+	const double cut = 0x1.8p36;
+	double high = 0, low = 0;
+	for (size_t k = 0; k < 16; k++) {
+		double p = (double)ab[16 * row + k] * (double)ab[256 + 8 * k + column], h = (p + cut) - cut;
+		high += h;
+		low += p - h;
+	}
+	return (float)((double)c + (high + low));
+}
+
+/* A tensor-core product of halves whose sizes span 2^spread: exact but for the rounding, and no order of its
+ * products shows. */
+static void check_mma(int spread, bool cancels)
+{
+	float ab[16 * 16 + 16 * 8], start[16 * 8];
+	for (uint32_t i = 0; i < sizeof ab / sizeof ab[0]; i++) {
+		int size = (int)(i * 7 % (unsigned)(spread + 1)) - (spread > 15 ? 15 : spread);
+		ab[i] = !cancels && i % 11 ? f32_from_f16(f16_from_f32(ldexpf(noise(5, i), size))) : 0;
+	}
 	for (uint32_t i = 0; i < sizeof start / sizeof start[0]; i++)
 		start[i] = noise(6, i);
+	/* large products that cancel, and what is then left, to its last bit */
+	for (uint32_t k = 0; cancels && k < 9; k += 3)
+		ab[k] = ab[256 + 8 * k] = ldexpf(1 + 0x1p-10f, k == 6 ? -spread / 2 : (spread + 1) / 2);
+	if (cancels)
+		ab[0] = -ab[0], start[0] = 0;
 	float *dab = on_device(ab, sizeof ab);
 	for (int permuted = 0; permuted < 2; permuted++) {
 		float *out = on_device(start, sizeof start);
@@ -170,23 +189,49 @@ static void mma(void **state)
 		finish();
 		float *got = from_device(out, sizeof start);
 		for (size_t i = 0; i < 16 * 8; i++) {
-			double want = (double)start[i], size = fabs(want);
-			for (size_t k = 0; k < 16; k++) {
-				double p = (double)ab[16 * (i / 8) + k] * (double)ab[256 + 8 * k + i % 8];
-				want += p;
-				size += fabs(p);
-			}
-			assert_true(fabs((double)got[i] - want) <= 0x1p-23 * fabs(want) + 0x1p-45 * size);
+			float want = chain(start[i], ab, i / 8, i % 8);
+			assert_memory_equal(&got[i], &want, sizeof want);
 		}
-		if (first)
-			assert_memory_equal(first, got, sizeof start);
-		free(first);
-		first = got;
+		free(got);
 		cudaFree(out);
 	}
-	free(first);
-	set_schedule(0);
 	cudaFree(dab);
+	set_schedule(0);
+}
+
+static void mma(void **state)
+{
+	(void)state;
+	for (int spread = 0; spread < 30; spread++)
+		for (int cancels = 0; cancels < 2; cancels++)
+			check_mma(spread, cancels);
+}
+
+/* The emulator's conversions are base/half.h's, at every half and wherever a float's rounding changes. */
+static void halves(void **state)
+{
+	(void)state;
+	for (uint32_t h = 0; h < 0x10000; h++) {
+		float want = f32_from_f16((uint16_t)h), got = test_float_of_half((uint16_t)h);
+		if (isnan(want)) {
+			assert_true(isnan(got));
+			continue;
+		}
+		assert_memory_equal(&got, &want, sizeof want);
+		float next = f32_from_f16((uint16_t)(h + 1)),
+		      middle = isfinite(next) ? (want + next) / 2 : want;
+		const float tries[] = {want, middle, nextafterf(middle, INFINITY),
+				       nextafterf(middle, -INFINITY)};
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(test_half_of_float(tries[i]), f16_from_f32(tries[i]));
+	}
+	const float most[] = {65504,    65519.99f,       65520,     1e30f, INFINITY,
+			      0x1p-25f, 0x1.000002p-25f, 0x1p-149f, -0.0f};
+	for (size_t i = 0; i < sizeof most / sizeof most[0]; i++) {
+		assert_int_equal(test_half_of_float(most[i]), f16_from_f32(most[i]));
+		assert_int_equal(test_half_of_float(-most[i]), f16_from_f32(-most[i]));
+	}
+	assert_int_equal(test_half_of_float(NAN), 0x7FFF);
 }
 
 /* A pinned buffer that is changed before the copy ran gives the changed bytes; a pageable one does not. */
@@ -267,6 +312,7 @@ int main(void)
 		cmocka_unit_test(launches_out_of_range),
 		cmocka_unit_test(large_shared),
 		cmocka_unit_test(mma),
+		cmocka_unit_test(halves),
 		cmocka_unit_test(streams_are_lazy),
 		cmocka_unit_test(memory_rules),
 	};

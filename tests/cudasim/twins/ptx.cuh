@@ -2,7 +2,8 @@
 #ifndef CUDASIM_TWINS_PTX_CUH
 #define CUDASIM_TWINS_PTX_CUH
 
-#include "base/half.h"
+#include "products.h"
+#include "twins/halves.h"
 
 template <typename A> static inline void cudasim_body(const void *kernel, const void *args)
 {
@@ -21,14 +22,6 @@ static inline void cudasim_start(const char *name, void (*kernel)(A), dim3 grid,
 	cudasim_start(#kernel, kernel, grid, block, shared, stream, args)
 #define SHARED(type, name) type *name = (type *)cudasim_shared()
 
-static inline float half_bits_to_float(uint16_t h)
-{
-	return f32_from_f16(h);
-}
-static inline uint16_t half_bits(float f)
-{
-	return f != f ? 0x7FFF : f16_from_f32(f); /* the device knows one NaN */
-}
 static inline uint32_t half2_pack(float low, float high)
 {
 	return half_bits(low) | (uint32_t)half_bits(high) << 16;
@@ -89,46 +82,10 @@ static inline uint32_t shared_offset(const void *p)
 {
 	return (uint32_t)(uintptr_t)p;
 }
-/* c plus sixteen products, as one step of a chain of tensor-core products: the emulator's products and their
- * sum are exact, so that no order shows (each product is cut at 2^-16; the parts' sums fit a double), and
- * what is added to c is rounded three times. */
-static inline float cudasim_chain(float c, const float a[16], const float b[16])
-{
-	const double cut = 0x1.8p36;
-	double high = 0, low = 0;
-	for (int k = 0; k < 16; k++) {
-		double p = (double)a[k] * (double)b[k], h = (p + cut) - cut;
-		high += h;
-		low += p - h;
-	}
-	return (float)((double)c + (high + low));
-}
-struct cudasim_fragment {
-	float a[8], b[4];
-};
 static inline void mma_f16(float d[4], const uint32_t a[4], uint32_t b0, uint32_t b1)
 {
-	struct cudasim_fragment own;
-	for (int i = 0; i < 4; i++) {
-		own.a[2 * i] = CUDASIM_LOW(a[i]);
-		own.a[2 * i + 1] = CUDASIM_HIGH(a[i]);
-	}
-	own.b[0] = CUDASIM_LOW(b0), own.b[1] = CUDASIM_HIGH(b0);
-	own.b[2] = CUDASIM_LOW(b1), own.b[3] = CUDASIM_HIGH(b1);
-	const uint64_t *all = cudasim_gather(FULL_WARP, (uint64_t)(uintptr_t)&own);
-	unsigned g = cudasim_now->lane / 4, t = cudasim_now->lane % 4;
-	float rows[2][16], columns[2][16];
-	for (unsigned i = 0; i < 2; i++)
-		for (unsigned k = 0; k < 16; k++) {
-			unsigned from = k % 8 / 2, e = k % 2;
-			rows[i][k] = ((const struct cudasim_fragment *)all[4 * g + from])
-					     ->a[4 * (k / 8) + 2 * i + e];
-			columns[i][k] = ((const struct cudasim_fragment *)all[4 * (2 * t + i) + from])
-						->b[2 * (k / 8) + e];
-		}
-	for (unsigned i = 0; i < 4; i++)
-		d[i] = cudasim_chain(d[i], rows[i / 2], columns[i % 2]);
-	__syncwarp(); /* others read `own` */
+	struct cudasim_mma own = {{a[0], a[1], a[2], a[3]}, {b0, b1}, d, false};
+	cudasim_mma_warp(cudasim_gather(FULL_WARP, (uint64_t)(uintptr_t)&own), &own);
 }
 static inline void copy_async16(void *shared, const void *global, uint32_t n)
 {

@@ -66,14 +66,15 @@ static inline void copy_bulk(shared_place to, const void *from, uint32_t bytes, 
 	memcpy((void *)to, from, bytes);
 	cudasim_barrier_bytes(b, bytes);
 }
-static inline void copy_box(shared_place to, const struct tensor_map *m, uint32_t col, uint32_t row, shared_place b)
+static inline void copy_box(shared_place to, const struct tensor_map *m, uint32_t col, uint32_t row,
+			    shared_place b)
 {
 	for (uint32_t r = 0; r < m->box_rows; r++)
 		for (uint32_t c = 0; c < 64; c++) {
 			uint16_t *at = (uint16_t *)to + 64 * r + ((c / 8 ^ r % 8) * 8 + c % 8);
-			*at = row + r < m->rows && col + c < m->cols ?
-				      m->base[(uint64_t)(row + r) * m->pitch + col + c] :
-				      (uint16_t)0;
+			*at = row + r < m->rows && col + c < m->cols
+				      ? m->base[(uint64_t)(row + r) * m->pitch + col + c]
+				      : (uint16_t)0;
 		}
 	cudasim_barrier_bytes(b, m->box_rows * 128);
 }
@@ -128,28 +129,13 @@ static inline wgmma_box wgmma_box_plus(wgmma_box b, uint32_t bytes)
 }
 template <int N> static inline void wgmma(float (&d)[N / 2], const uint32_t *a, wgmma_box b, bool add)
 {
-	uint32_t lane = threadIdx.x % 32, t = lane % 4;
-	float w[2][16];
-	for (int half = 0; half < 2; half++) {
-		const uint64_t *all = cudasim_gather(FULL_WARP, a[half] | (uint64_t)a[half + 2] << 32);
-		for (uint32_t k = 0; k < 16; k++)
-			w[half][k] = half_bits_to_float(
-				(uint16_t)(all[lane - t + k % 8 / 2] >> (k / 8 * 32 + k % 2 * 16)));
-	}
-	uintptr_t box = b / 1024 * 1024;
-	uint32_t chunk = (uint32_t)(b - box) / 16;
-	for (uint32_t j = 0; j < N / 8; j++)
-		for (uint32_t e = 0; e < 2; e++) {
-			uint32_t n = 8 * j + 2 * t + e;
-			const uint16_t *row = (const uint16_t *)box + 64 * n;
-			float x[16];
-			for (uint32_t k = 0; k < 16; k++)
-				x[k] = half_bits_to_float(row[((chunk + k / 8) ^ n % 8) * 8 + k % 8]);
-			for (int half = 0; half < 2; half++) {
-				float *o = &d[4 * j + 2 * half + e];
-				*o = cudasim_chain(add ? *o : 0, w[half], x);
-			}
-		}
+	uint64_t rows[2][4];
+	for (int half = 0; half < 2; half++)
+		memcpy(rows[half],
+		       cudasim_gather(FULL_WARP, a[half] | (uint64_t)a[half + 2] << 32) +
+			       threadIdx.x % 32 / 4 * 4,
+		       sizeof rows[half]);
+	cudasim_wgmma_lane(d, N, rows, b, add);
 }
 
 #endif

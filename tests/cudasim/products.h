@@ -1,0 +1,24 @@
+/* Tensor-core products on the emulator. */
+#ifndef CUDASIM_PRODUCTS_H
+#define CUDASIM_PRODUCTS_H
+
+#include <stdint.h>
+
+extern "C" {
+
+/* What a lane brings to a product of its warp (mma.sync m16n8k16, ptx.cuh) and takes from it. */
+struct cudasim_mma {
+	uint32_t a[4], b[2];
+	float *d;
+	bool done;
+};
+
+/* Computes for all 32 lanes, whose parts the words point at, unless that was done. */
+void cudasim_mma_warp(const uint64_t *parts, struct cudasim_mma *own);
+
+/* A lane's numbers of a warpgroup's product (wgmma m64nNk16, sm90.cuh). rows: of its two rows what the four
+ * lanes have, columns 2t, 2t + 1, 2t + 8, 2t + 9. The box is read now, by each lane at its own time. */
+void cudasim_wgmma_lane(float *d, uint32_t n, const uint64_t rows[2][4], uintptr_t box, bool add);
+}
+
+#endif
