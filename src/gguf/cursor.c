@@ -32,11 +32,12 @@ enum hokku_code gguf_reach(struct gguf_cursor *c, uint64_t n)
 static enum hokku_code take(struct gguf_cursor *c, const char *what, uint64_t n, const uint8_t **p)
 {
 	*p = NULL;
-	if (n > c->n_bytes - c->at)
-		return gguf_bad(c, c->at,
-				"%s needs %" PRIu64 " bytes; the file has %" PRIu64
-				" more (is it cut short?)",
-				what, n, c->n_bytes - c->at);
+	if (n > c->n_bytes - c->at) {
+		gguf_bad(c, c->at,
+			 "%s needs %" PRIu64 " bytes; the file has %" PRIu64 " more (is it cut short?)", what,
+			 n, c->n_bytes - c->at);
+		return HOKKU_BAD_FILE;
+	}
 	enum hokku_code rc = gguf_reach(c, c->at + n);
 	*p = c->data + c->at;
 	c->at += n;

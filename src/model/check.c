@@ -215,7 +215,7 @@ static enum hokku_code list_tensors(struct checking *c, struct check_result *out
 {
 	const struct gguf *g = c->p->file;
 	uint64_t n = gguf_n_tensors(g);
-	c->tensors = calloc(n + 1, sizeof *c->tensors);
+	c->tensors = calloc(n + 1, sizeof(struct gguf_tensor *));
 	c->tallies = calloc(n + 1, sizeof *c->tallies);
 	if (!c->tensors || !c->tallies)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a list of %" PRIu64 " tensors", n);
@@ -228,7 +228,7 @@ static enum hokku_code list_tensors(struct checking *c, struct check_result *out
 		c->tensors[c->n++] = t;
 		c->all += t->n_bytes;
 	}
-	qsort(c->tensors, c->n, sizeof *c->tensors, by_offset);
+	qsort(c->tensors, c->n, sizeof(struct gguf_tensor *), by_offset);
 	out->n_tensors = c->n;
 	out->n_bytes = c->all;
 	return HOKKU_OK;

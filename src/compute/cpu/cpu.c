@@ -140,7 +140,7 @@ static void carve_weights(struct cpu *c, struct carver *v)
 	const struct weight *embedding = &c->model->w[ROLE_EMBEDDING];
 	c->embedding = embedding->data;
 	if (!c->embedding && !c->model->tied)
-		c->embedding = carve(v, embedding->rows, embedding->row_bytes);
+		c->embedding = c->embedding_copy = carve(v, embedding->rows, embedding->row_bytes);
 	c->output_norm = carve_vector(v, &c->model->w[ROLE_OUTPUT_NORM]);
 }
 

@@ -80,6 +80,7 @@ struct cpu {
 	struct cpu_layer *layers; /* (n_layers) */
 	struct product_set output;
 	const uint8_t *embedding; /* (n_vocab, row_bytes) as in the file; NULL: tied, look it up in output */
+	uint8_t *embedding_copy;  /* the same, where it is read; NULL: it is in memory anyway, or tied */
 	float *output_norm;       /* (d_stride) */
 
 	/* (n_layers, n_kv_blocks, n_kv_heads) of keys (head_dim, COMPUTE_KV_BLOCK) then values

@@ -41,8 +41,7 @@ static void embedding_thread(void *arg, uint32_t thread)
 	uint64_t n = l->end - l->first, threads = l->c->n_threads;
 	uint32_t first = l->first + (uint32_t)(n * thread / threads),
 		 end = l->first + (uint32_t)(n * (thread + 1) / threads);
-	weight_rows(w, first, end - first, (uint8_t *)(uintptr_t)l->c->embedding + first * w->row_bytes,
-		    &l->errors[thread]);
+	weight_rows(w, first, end - first, l->c->embedding_copy + first * w->row_bytes, &l->errors[thread]);
 }
 
 static enum hokku_code load_some(struct loading *l, void (*fn)(void *arg, uint32_t thread), uint64_t bytes,
@@ -78,7 +77,7 @@ static enum hokku_code read_embedding(struct loading *l, struct hokku_error *err
 	const struct weight *w = &l->c->model->w[ROLE_EMBEDDING];
 	enum hokku_code rc = HOKKU_OK;
 	uint32_t step = (uint32_t)(AT_ONCE_BYTES / w->row_bytes) + 1;
-	for (l->first = 0; l->c->embedding && !w->data && l->first < w->rows && !rc; l->first = l->end) {
+	for (l->first = 0; l->c->embedding_copy && l->first < w->rows && !rc; l->first = l->end) {
 		l->end = w->rows - l->first < step ? w->rows : l->first + step;
 		rc = load_some(l, embedding_thread, (l->end - l->first) * w->row_bytes, err);
 	}
