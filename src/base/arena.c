@@ -11,13 +11,13 @@ struct arena_chunk {
 
 static void *take(struct arena *a, struct arena_chunk *c, size_t n, size_t align)
 {
-	uintptr_t start = (uintptr_t)(c->bytes + c->used);
-	size_t pad = (size_t)(-start & (align - 1));
+	unsigned char *start = (unsigned char *)c->bytes + c->used;
+	size_t pad = (size_t)(-(uintptr_t)start & (align - 1));
 	if (pad > c->cap - c->used || n > c->cap - c->used - pad)
 		return NULL;
 	c->used += pad + n;
 	a->used_bytes += n;
-	return memset((void *)(start + pad), 0, n);
+	return memset(start + pad, 0, n);
 }
 
 void *arena_alloc(struct arena *a, size_t n, size_t align)

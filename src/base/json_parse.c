@@ -207,7 +207,7 @@ static int hex4(const char *p, const char *end)
 	if (end - p < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		int c = p[i], lower = c | 0x20;
+		int c = (unsigned char)p[i], lower = c | 0x20;
 		if (c >= '0' && c <= '9')
 			value = value * 16 + c - '0';
 		else if (lower >= 'a' && lower <= 'f')
@@ -401,6 +401,8 @@ static enum hokku_code give(struct parser *p, struct jv v)
 	}
 	p->want = WANT_MORE;
 	if (p->frames[p->n_frames - 1].object) {
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): an object that waits for a value has a
+		 * key */
 		p->pairs[p->n_pairs - 1].pair.value = v;
 		return HOKKU_OK;
 	}

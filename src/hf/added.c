@@ -334,6 +334,7 @@ static enum hokku_code add_file(struct adder *a, const struct str named[N_NAMED]
 			break;
 		const struct added_token *known = find_added(a->v, d->text), *holder = NULL;
 		for (uint32_t k = 0; k < n_before && !known && !holder; k++)
+			/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there are n_before of them */
 			holder = a->v->added[k].id == id ? &a->v->added[k] : NULL;
 		d->special = known ? known->special : is_named(named, d->text);
 		str_quote(d->text, quoted, sizeof quoted);

