@@ -401,8 +401,7 @@ static enum hokku_code give(struct parser *p, struct jv v)
 	}
 	p->want = WANT_MORE;
 	if (p->frames[p->n_frames - 1].object) {
-		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): an object that waits for a value has a
-		 * key */
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): its key is there already */
 		p->pairs[p->n_pairs - 1].pair.value = v;
 		return HOKKU_OK;
 	}
