@@ -14,7 +14,8 @@ const struct cmd cmd_synth = {
 		"The same shape, type and seed give the same bytes. Shapes: qwen2.5-0.5b, qwen2.5-7b,\n"
 		"qwen3-0.6b, qwen3-4b, llama-3.1-8b, phi-3-mini, gemma-3-4b, or the\n"
 		"config.json of any model that `hokku convert` takes. Types: F32, F16, BF16, Q8_0, Q4_0, Q4_1,\n"
-		"Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, and the mixes Q4_K_M and Q5_K_M as llama.cpp makes them.\n\n"
+		"Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, Q2_K, Q3_K, IQ4_NL, IQ4_XS, and the mixes Q4_K_M and Q5_K_M\n"
+		"as llama.cpp makes them.\n\n"
 		"Example:\n"
 		"  hokku synth --shape qwen2.5-0.5b --type Q4_K_M -o synth.gguf && hokku bench synth.gguf\n",
 	.run = run,

@@ -27,9 +27,10 @@ int file_type_of(enum tensor_type type)
 		enum tensor_type type;
 		int file_type;
 	} numbers[] = {
-		{TENSOR_F32, 0},   {TENSOR_F16, 1},   {TENSOR_Q4_0, 2},  {TENSOR_Q4_1, 3},
-		{TENSOR_Q8_0, 7},  {TENSOR_Q5_0, 8},  {TENSOR_Q5_1, 9},  {TENSOR_Q4_K, 14},
-		{TENSOR_Q5_K, 16}, {TENSOR_Q6_K, 18}, {TENSOR_BF16, 32},
+		{TENSOR_F32, 0},   {TENSOR_F16, 1},     {TENSOR_Q4_0, 2},    {TENSOR_Q4_1, 3},
+		{TENSOR_Q8_0, 7},  {TENSOR_Q5_0, 8},    {TENSOR_Q5_1, 9},    {TENSOR_Q4_K, 14},
+		{TENSOR_Q5_K, 16}, {TENSOR_Q6_K, 18},   {TENSOR_BF16, 32},   {TENSOR_Q2_K, 10},
+		{TENSOR_Q3_K, 11}, {TENSOR_IQ4_NL, 25}, {TENSOR_IQ4_XS, 30},
 	};
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		if (numbers[i].type == type)

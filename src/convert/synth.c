@@ -59,8 +59,9 @@ static const struct mix {
 enum { N_MIXES = sizeof mixes / sizeof mixes[0] };
 
 static const enum tensor_type plain[] = {
-	TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_Q8_0, TENSOR_Q4_0, TENSOR_Q4_1,
-	TENSOR_Q5_0, TENSOR_Q5_1, TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K,
+	TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_Q8_0,   TENSOR_Q4_0,
+	TENSOR_Q4_1, TENSOR_Q5_0, TENSOR_Q5_1, TENSOR_Q4_K,   TENSOR_Q5_K,
+	TENSOR_Q6_K, TENSOR_Q2_K, TENSOR_Q3_K, TENSOR_IQ4_NL, TENSOR_IQ4_XS,
 };
 enum { N_PLAIN = sizeof plain / sizeof plain[0] };
 
@@ -158,7 +159,9 @@ static enum tensor_type fallback(enum tensor_type type, uint64_t cols)
 {
 	static const struct {
 		enum tensor_type from, to;
-	} table[] = {{TENSOR_Q4_K, TENSOR_Q5_0}, {TENSOR_Q5_K, TENSOR_Q5_1}, {TENSOR_Q6_K, TENSOR_Q8_0}};
+	} table[] = {{TENSOR_Q4_K, TENSOR_Q5_0},   {TENSOR_Q5_K, TENSOR_Q5_1},
+		     {TENSOR_Q6_K, TENSOR_Q8_0},   {TENSOR_Q2_K, TENSOR_IQ4_NL},
+		     {TENSOR_Q3_K, TENSOR_IQ4_NL}, {TENSOR_IQ4_XS, TENSOR_IQ4_NL}};
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
 		if (type == table[i].from && cols % tensor_type_get(type)->block_elements)
 			type = table[i].to;

@@ -12,10 +12,15 @@
 #include "model/format.h"
 
 /* Standard deviations of uniform integers. */
+#define STD_2_BITS 1.1180340f  /* 0 to 3 */
+#define RMS_3_BITS 2.3452079f  /* -4 to 3 */
 #define STD_4_BITS 4.6097722f  /* 0 to 15 */
 #define STD_5_BITS 9.2330926f  /* 0 to 31 */
 #define STD_6_BITS 18.4729081f /* 0 to 63 */
 #define RMS_INT8   73.4676800f /* -127 to 127, 0 twice as often */
+#define RMS_IQ4    67.4388612f /* IQ4_VALUES */
+#define RMS_SCALE4 11.7260394f /* 8 to 15 */
+#define RMS_SCALE5 23.9478600f /* 16 to 31 */
 #define RMS_SCALE6 48.3890483f /* 32 to 63 */
 #define RMS_SCALE8 97.2702421f /* 64 to 127 */
 #define RMS_JITTER 1.0103629f  /* of 0.75 to 1.25 */
@@ -135,6 +140,54 @@ static void make_q6_k(const uint8_t *random, float sigma, uint8_t *block)
 	put_f16(block + 208, sigma / (STD_6_BITS * RMS_SCALE8) * jitter(random[208]));
 }
 
+/* Minimums are the scales, and dmin is one and a half of d: every group is centred. */
+static void make_q2_k(const uint8_t *random, float sigma, uint8_t *block)
+{
+	float d = sigma / (STD_2_BITS * RMS_SCALE4) * jitter(random[0]);
+	for (int j = 0; j < 16; j++)
+		block[j] = (uint8_t)((8 + (random[1 + j] & 7)) * 0x11);
+	memcpy(block + 16, random + 17, 64);
+	put_f16(block + 80, d);
+	put_f16(block + 82, 1.5f * d);
+}
+
+/* 16 to 31 of either sign, as six bits that are 32 too high. */
+static uint8_t scale_of_6_bits(uint8_t random)
+{
+	int scale = 16 + (random & 15);
+	return (uint8_t)(32 + (random & 0x80 ? -scale : scale));
+}
+
+static void make_q3_k(const uint8_t *random, float sigma, uint8_t *block)
+{
+	memcpy(block, random, 96);
+	memset(block + 96, 0, 12);
+	for (int j = 0; j < 16; j++) {
+		uint8_t scale = scale_of_6_bits(random[96 + j]);
+		block[96 + j % 8] |= (uint8_t)((scale & 15) << j / 8 * 4);
+		block[104 + j % 4] |= (uint8_t)(scale >> 4 << j / 4 * 2);
+	}
+	put_f16(block + 108, sigma / (RMS_3_BITS * RMS_SCALE5) * jitter(random[112]));
+}
+
+static void make_iq4_nl(const uint8_t *random, float sigma, uint8_t *block)
+{
+	put_f16(block, signed_scale(random, sigma / RMS_IQ4));
+	memcpy(block + 2, random + 2, 16);
+}
+
+static void make_iq4_xs(const uint8_t *random, float sigma, uint8_t *block)
+{
+	put_f16(block, sigma / (RMS_IQ4 * RMS_SCALE5) * jitter(random[0]));
+	memset(block + 2, 0, 6);
+	for (int j = 0; j < 8; j++) {
+		uint8_t scale = scale_of_6_bits(random[1 + j]);
+		block[4 + j / 2] |= (uint8_t)((scale & 15) << j % 2 * 4);
+		block[2 + j / 4] |= (uint8_t)(scale >> 4 << j % 4 * 2);
+	}
+	memcpy(block + 8, random + 9, 128);
+}
+
 static const struct synth_kind kinds[] = {
 	/* clang-format off */
 	{TENSOR_F32, 2, NULL},
@@ -148,6 +201,10 @@ static const struct synth_kind kinds[] = {
 	{TENSOR_Q4_K, 137, make_q4_k},
 	{TENSOR_Q5_K, 169, make_q5_k},
 	{TENSOR_Q6_K, 209, make_q6_k},
+	{TENSOR_Q2_K, 81, make_q2_k},
+	{TENSOR_Q3_K, 113, make_q3_k},
+	{TENSOR_IQ4_NL, 18, make_iq4_nl},
+	{TENSOR_IQ4_XS, 137, make_iq4_xs},
 	/* clang-format on */
 };
 

@@ -22,7 +22,11 @@ enum {
 	X(Q5_1, q5_1_dequantise, NULL)          \
 	X(Q4_K, q4_k_dequantise, NULL)          \
 	X(Q5_K, q5_k_dequantise, NULL)          \
-	X(Q6_K, q6_k_dequantise, NULL)
+	X(Q6_K, q6_k_dequantise, NULL)          \
+	X(Q2_K, q2_k_dequantise, NULL)          \
+	X(Q3_K, q3_k_dequantise, NULL)          \
+	X(IQ4_NL, iq4_nl_dequantise, NULL)      \
+	X(IQ4_XS, iq4_xs_dequantise, NULL)
 
 #define ROW(name, dequantise, quantise) \
 	[TENSOR_##name] = {TENSOR_##name, #name, ELEMENTS_##name, BYTES_##name, dequantise, quantise},

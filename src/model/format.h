@@ -22,6 +22,13 @@ struct format {
 	void (*quantise)(const float *src, void *dst, size_t n_elements);
 };
 
+/* What the sixteen quants of IQ4_NL and IQ4_XS stand for, before the scale: finer near zero than far from it.
+ */
+#define IQ4_VALUES                                                                       \
+	{                                                                                \
+		-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 \
+	}
+
 /* NULL if hokku cannot compute with the type. */
 const struct format *format_get(enum tensor_type type);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "model/format.h"
 #include "model/format_rows.h"
 
 enum { BLOCK = 32, HALF = BLOCK / 2 };
@@ -41,6 +42,12 @@ struct block_q5_1 {
 	uint8_t qs[HALF];
 };
 
+struct block_iq4_nl {
+	uint16_t d;
+	uint8_t qs[HALF]; /* as Q4_0's, each of IQ4_VALUES */
+};
+
+_Static_assert(sizeof(struct block_iq4_nl) == 18, "IQ4_NL is 18 bytes a block");
 _Static_assert(sizeof(struct block_q8_0) == 34, "Q8_0 is 34 bytes a block");
 _Static_assert(sizeof(struct block_q4_0) == 18, "Q4_0 is 18 bytes a block");
 _Static_assert(sizeof(struct block_q4_1) == 20, "Q4_1 is 20 bytes a block");
@@ -159,6 +166,21 @@ void q5_1_dequantise(const void *src, float *dst, size_t n_elements)
 			q5_unpack(b.qh, b.qs, j, &low, &high);
 			dst[j] = (float)low * d + m;
 			dst[j + HALF] = (float)high * d + m;
+		}
+	}
+}
+
+void iq4_nl_dequantise(const void *src, float *dst, size_t n_elements)
+{
+	static const int8_t values[16] = IQ4_VALUES;
+	const uint8_t *bytes = src;
+	for (size_t i = 0; i < n_elements; i += BLOCK, bytes += sizeof(struct block_iq4_nl), dst += BLOCK) {
+		struct block_iq4_nl b;
+		memcpy(&b, bytes, sizeof b);
+		float d = f32_from_f16(b.d);
+		for (int j = 0; j < HALF; j++) {
+			dst[j] = d * (float)values[b.qs[j] & 15];
+			dst[j + HALF] = d * (float)values[b.qs[j] >> 4];
 		}
 	}
 }

@@ -19,10 +19,14 @@ void q4_0_dequantise(const void *src, float *dst, size_t n_elements);
 void q4_1_dequantise(const void *src, float *dst, size_t n_elements);
 void q5_0_dequantise(const void *src, float *dst, size_t n_elements);
 void q5_1_dequantise(const void *src, float *dst, size_t n_elements);
+void iq4_nl_dequantise(const void *src, float *dst, size_t n_elements);
 
 /* format_block256.c: 256 elements a block. */
+void q2_k_dequantise(const void *src, float *dst, size_t n_elements);
+void q3_k_dequantise(const void *src, float *dst, size_t n_elements);
 void q4_k_dequantise(const void *src, float *dst, size_t n_elements);
 void q5_k_dequantise(const void *src, float *dst, size_t n_elements);
 void q6_k_dequantise(const void *src, float *dst, size_t n_elements);
+void iq4_xs_dequantise(const void *src, float *dst, size_t n_elements);
 
 #endif

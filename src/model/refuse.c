@@ -94,13 +94,9 @@ enum hokku_code refuse_type(const struct gguf_tensor *t, const char *name, struc
 	refuse_join(format_names(), known, sizeof known);
 	if (tensor_type_removed(t->type, &instead)) {
 		const char *took_over = tensor_type_get(instead)->name;
-		if (format_get(instead))
-			FAIL("%s is stored as %s (type %d), which was removed from GGUF; %s took its place: "
-			     "take the model's %s file, or quantise it again",
-			     name, label, (int)t->type, took_over, took_over);
-		FAIL("%s is stored as %s (type %d), which was removed from GGUF (%s took its place); hokku "
-		     "knows %s",
-		     name, label, (int)t->type, took_over, known);
+		FAIL("%s is stored as %s (type %d), which was removed from GGUF; %s took its place: "
+		     "take the model's %s file, or quantise it again",
+		     name, label, (int)t->type, took_over, took_over);
 	}
 	if (!tensor_type_get(t->type))
 		FAIL("%s is stored as %s, which is none of GGUF's types that this hokku has heard of; it "

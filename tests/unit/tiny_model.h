@@ -154,10 +154,12 @@ GOLDEN_INLINE void tiny_set_scales(enum tensor_type type, int shift, uint8_t *bl
 		int d_at, m_at, m_shift, deviation; /* m_at -1: there is no second scale */
 		bool adds;                          /* m is added, otherwise taken away */
 	} rows[] = {
-		{TENSOR_Q8_0, 0, -1, 0, 6, false}, {TENSOR_Q4_0, 0, -1, 0, 2, false},
-		{TENSOR_Q4_1, 0, 2, 3, 2, true},   {TENSOR_Q5_0, 0, -1, 0, 3, false},
-		{TENSOR_Q5_1, 0, 2, 4, 3, true},   {TENSOR_Q4_K, 0, 2, 3, 8, false},
-		{TENSOR_Q5_K, 0, 2, 4, 9, false},  {TENSOR_Q6_K, 208, -1, 0, 10, false},
+		{TENSOR_Q8_0, 0, -1, 0, 6, false},   {TENSOR_Q4_0, 0, -1, 0, 2, false},
+		{TENSOR_Q4_1, 0, 2, 3, 2, true},     {TENSOR_Q5_0, 0, -1, 0, 3, false},
+		{TENSOR_Q5_1, 0, 2, 4, 3, true},     {TENSOR_Q4_K, 0, 2, 3, 8, false},
+		{TENSOR_Q5_K, 0, 2, 4, 9, false},    {TENSOR_Q6_K, 208, -1, 0, 10, false},
+		{TENSOR_Q2_K, 80, 82, 1, 4, false},  {TENSOR_Q3_K, 108, -1, 0, 5, false},
+		{TENSOR_IQ4_NL, 0, -1, 0, 6, false}, {TENSOR_IQ4_XS, 0, -1, 0, 10, false},
 	};
 	size_t r = 0;
 	while (r < sizeof rows / sizeof rows[0] && rows[r].type != type)
@@ -257,10 +259,24 @@ GOLDEN_INLINE size_t tiny_tensors(const struct tiny_set *set, const struct tiny 
 	return n;
 }
 
-/* Writes the model as a GGUF file; `more`, unless NULL, adds keys of its own. */
-GOLDEN_INLINE void tiny_write_with(const struct tiny_set *set, const struct tiny *t, const char *format_name,
-				   const char *path,
-				   void (*more)(struct gguf_writer *w, const struct tiny *t))
+/* The tensor's numbers in place of its bytes: F32. */
+GOLDEN_INLINE uint8_t *tiny_values(const struct tiny *t, struct tiny_tensor *w)
+{
+	size_t n = (size_t)(w->rows ? w->rows : 1) * w->cols;
+	uint8_t *blocks = tiny_data(t, w);
+	float *values = malloc(n * sizeof *values);
+	TINY_NEED(values);
+	format_get(w->type)->dequantise(blocks, values, n);
+	free(blocks);
+	w->type = TENSOR_F32;
+	return (uint8_t *)values;
+}
+
+/* Writes the model as a GGUF file; `more`, unless NULL, adds keys of its own. `values`: as a file of F32 with
+ * the numbers that the format's blocks stand for. */
+GOLDEN_INLINE void tiny_write_as(const struct tiny_set *set, const struct tiny *t, const char *format_name,
+				 bool values, const char *path,
+				 void (*more)(struct gguf_writer *w, const struct tiny *t))
 {
 	struct hokku_error err = {0};
 	struct gguf_writer *w = NULL;
@@ -281,17 +297,25 @@ GOLDEN_INLINE void tiny_write_with(const struct tiny_set *set, const struct tiny
 		more(w, t);
 	for (size_t i = 0; i < n; i++) {
 		const uint64_t dims[] = {tensors[i].cols, tensors[i].rows};
-		gguf_put_tensor(w, tensors[i].name, tensors[i].type, tensors[i].rows ? 2 : 1, dims);
+		gguf_put_tensor(w, tensors[i].name, values ? TENSOR_F32 : tensors[i].type,
+				tensors[i].rows ? 2 : 1, dims);
 	}
 	TINY_NEED(gguf_writer_begin_data(w, &err) == HOKKU_OK);
 	for (size_t i = 0; i < n; i++) {
-		uint8_t *data = tiny_data(t, &tensors[i]);
+		uint8_t *data = values ? tiny_values(t, &tensors[i]) : tiny_data(t, &tensors[i]);
 		TINY_NEED(gguf_writer_data(w, data, tiny_bytes(&tensors[i]), &err) == HOKKU_OK);
 		free(data);
 	}
 	TINY_NEED(gguf_writer_finish(w, &err) == HOKKU_OK);
 	gguf_writer_destroy(w);
 	free(tensors);
+}
+
+GOLDEN_INLINE void tiny_write_with(const struct tiny_set *set, const struct tiny *t, const char *format_name,
+				   const char *path,
+				   void (*more)(struct gguf_writer *w, const struct tiny *t))
+{
+	tiny_write_as(set, t, format_name, false, path, more);
 }
 
 GOLDEN_INLINE void tiny_write(const struct tiny_set *set, const struct tiny *t, const char *format_name,

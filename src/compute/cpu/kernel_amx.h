@@ -63,7 +63,7 @@ KERNEL const uint8_t *tile_bytes(const struct layout l, const uint8_t *body, con
 /* The sum registers have to be named: even chunks use two of them, odd chunks the others. */
 #define TILE_CHUNK_SUMS(sum, half_sum)                                       \
 	do {                                                                 \
-		if (l.shape == SHAPE_HALVES) {                               \
+		if (shape_has_halves(l.shape)) {                             \
 			tile_zero(sum);                                      \
 			tile_load(TILE_ACTS_16, acts->q, sizeof *acts);      \
 			tile_load(TILE_WEIGHTS_4, bytes, 64);                \
@@ -101,10 +101,10 @@ KERNEL v16i tile_row(const int32_t *row, int32_t correction)
 KERNEL v16 tile_add(v16 sum, const struct layout l, const struct wchunk *w, const struct qchunk *a,
 		    const struct tile_sums *dots, int t)
 {
-	if (l.shape == SHAPE_HALVES) {
-		v16 x = v16_mul(v16_from_i32(tile_row(dots->whole[t], a->half_minus_32[0])), w->scale);
-		x = v16_fma(v16_from_i32(tile_row(dots->half[t], a->half_minus_32[1])), w->other, x);
-		return v16_fma(x, v16_set1(a->d), sum);
+	if (shape_has_halves(l.shape)) {
+		v16i lo = tile_row(dots->whole[t], half_offset(a, 0, l.shape));
+		v16i hi = tile_row(dots->half[t], half_offset(a, 1, l.shape));
+		return add_halves(sum, lo, hi, w, a, l.shape);
 	}
 	int32_t correction = l.shape == SHAPE_8   ? a->minus_128
 			     : l.shape == SHAPE_4 ? a->minus_8

@@ -13,7 +13,8 @@
 struct wchunk {
 	v64 quad[8];
 	v16 scale;
-	v16 other; /* the minimum, or the scale of the chunk's second half */
+	v16 other;  /* the minimum, or the scale of the chunk's second half */
+	v16 min[2]; /* of each half, by 32 */
 };
 
 KERNEL void unpack_nibbles(const uint8_t *body, struct wchunk *w)
@@ -55,8 +56,50 @@ KERNEL void unpack_upper_pairs(const uint8_t *high, struct wchunk *w)
 	}
 }
 
+/* Quad j is bits 2 j and 2 j + 1 of a byte of the first 64, quad j + 4 those of the next. */
+KERNEL void unpack_pairs(const uint8_t *body, struct wchunk *w)
+{
+	EACH(half, 2)
+	{
+		v64 x = v64_load(body + 64 * half);
+		v64 *quad = w->quad + 4 * half;
+		quad[0] = v64_and(x, 0x03);
+		quad[1] = v64_and(v64_shr(x, 2), 0x03);
+		quad[2] = v64_and(v64_shr(x, 4), 0x03);
+		quad[3] = v64_and(v64_shr(x, 6), 0x03);
+	}
+}
+
+/* Three bits, eight times as large as they are: with 32 taken off, as halves have it, they are eight times
+ * their value, which is 4 less than the bits. */
+KERNEL void unpack_three_bits(const uint8_t *body, struct wchunk *w)
+{
+	EACH(half, 2)
+	{
+		v64 x = v64_load(body + 64 * half);
+		v64 *quad = w->quad + 4 * half;
+		quad[0] = v64_and(v64_shl(x, 3), 0x18);
+		quad[1] = v64_and(v64_shl(x, 1), 0x18);
+		quad[2] = v64_and(v64_shr(x, 1), 0x18);
+		quad[3] = v64_and(v64_shr(x, 3), 0x18);
+	}
+	v64 h = v64_load(body + 128);
+	w->quad[0] = v64_or(w->quad[0], v64_and(v64_shl(h, 5), 0x20));
+	w->quad[1] = v64_or(w->quad[1], v64_and(v64_shl(h, 4), 0x20));
+	w->quad[2] = v64_or(w->quad[2], v64_and(v64_shl(h, 3), 0x20));
+	w->quad[3] = v64_or(w->quad[3], v64_and(v64_shl(h, 2), 0x20));
+	w->quad[4] = v64_or(w->quad[4], v64_and(v64_shl(h, 1), 0x20));
+	w->quad[5] = v64_or(w->quad[5], v64_and(h, 0x20));
+	w->quad[6] = v64_or(w->quad[6], v64_and(v64_shr(h, 1), 0x20));
+	w->quad[7] = v64_or(w->quad[7], v64_and(v64_shr(h, 2), 0x20));
+}
+
+/* IQ4_VALUES, 128 too high as Q8_0's bytes are. */
+static const uint8_t iq4_bytes[16] = {1,   24,  45,  63,  79,  93,  106, 118,
+				      129, 141, 153, 166, 181, 197, 217, 241};
+
 /* How the float part of a chunk goes. */
-enum shape { SHAPE_8, SHAPE_4, SHAPE_5, SHAPE_MIN, SHAPE_HALVES };
+enum shape { SHAPE_8, SHAPE_4, SHAPE_5, SHAPE_MIN, SHAPE_HALVES, SHAPE_MIN_HALVES };
 
 KERNEL v16i dot_quads(v16i acc, const v64 *quad, const int8_t *q, int n, bool bytes)
 {
@@ -64,14 +107,37 @@ KERNEL v16i dot_quads(v16i acc, const v64 *quad, const int8_t *q, int n, bool by
 	return acc;
 }
 
+/* Does each half of a chunk have a scale of its own? */
+KERNEL bool shape_has_halves(const enum shape shape)
+{
+	return shape == SHAPE_HALVES || shape == SHAPE_MIN_HALVES;
+}
+
+/* What the integer sum of a half starts from, or is put right by. */
+KERNEL int32_t half_offset(const struct qchunk *a, int half, const enum shape shape)
+{
+	return shape == SHAPE_HALVES ? a->half_minus_32[half] : 0;
+}
+
+/* Minima are by 32, as the sums of halves are kept times -32: exact, and the sign is right. */
+KERNEL v16 add_halves(v16 sum, v16i lo, v16i hi, const struct wchunk *w, const struct qchunk *a,
+		      const enum shape shape)
+{
+	v16 x = v16_mul(v16_from_i32(lo), w->scale);
+	x = v16_fma(v16_from_i32(hi), w->other, x);
+	if (shape == SHAPE_MIN_HALVES) {
+		x = v16_fma(w->min[0], v16_set1((float)a->half_minus_32[0]), x);
+		x = v16_fma(w->min[1], v16_set1((float)a->half_minus_32[1]), x);
+	}
+	return v16_fma(x, v16_set1(a->d), sum);
+}
+
 KERNEL v16 add_group(v16 sum, const struct wchunk *w, const struct qchunk *a, const enum shape shape)
 {
-	if (shape == SHAPE_HALVES) {
-		v16i lo = dot_quads(v16i_set1(a->half_minus_32[0]), w->quad, a->q, 4, false);
-		v16i hi = dot_quads(v16i_set1(a->half_minus_32[1]), w->quad + 4, a->q + 16, 4, false);
-		v16 x = v16_mul(v16_from_i32(lo), w->scale);
-		x = v16_fma(v16_from_i32(hi), w->other, x);
-		return v16_fma(x, v16_set1(a->d), sum);
+	if (shape_has_halves(shape)) {
+		v16i lo = dot_quads(v16i_set1(half_offset(a, 0, shape)), w->quad, a->q, 4, false);
+		v16i hi = dot_quads(v16i_set1(half_offset(a, 1, shape)), w->quad + 4, a->q + 16, 4, false);
+		return add_halves(sum, lo, hi, w, a, shape);
 	}
 	v16i dot;
 	if (shape == SHAPE_8)
@@ -88,7 +154,7 @@ KERNEL v16 add_group(v16 sum, const struct wchunk *w, const struct qchunk *a, co
 /* Scales of a super-block, as floats. */
 struct scales {
 	v16 scale[16];
-	v16 min[8];
+	v16 min[16];
 };
 
 /* Q4_K and Q5_K keep sixteen 6-bit numbers a row in 12 bytes: scales of chunks 0-3, 4-7 and minima of chunks
@@ -110,11 +176,31 @@ KERNEL void unpack_k_scales(const uint8_t *head, struct scales *s)
 	}
 }
 
-KERNEL void unpack_q6_scales(const uint8_t *head, struct scales *s)
+/* n signed bytes a row, times d; d times `unit`, a power of two, first. */
+KERNEL void unpack_signed_scales(const uint8_t *head, const int n, const float unit, struct scales *s)
 {
 	v16 d = v16_load_f16(head);
-	for (int g = 0; g < 16; g++)
+	if (unit != 1)
+		d = v16_mul(d, v16_set1(unit));
+	for (int g = 0; g < n; g++)
 		s->scale[g] = v16_mul(d, v16_load_i8(head + 32 + 16 * g));
+}
+
+/* A byte a half chunk: scale and minimum. */
+KERNEL void unpack_q2_scales(const uint8_t *head, struct scales *s)
+{
+	_Alignas(64) uint8_t scale[4][64], min[4][64];
+	EACH(i, 4)
+	{
+		v64 x = v64_load(head + 64 + 64 * i);
+		v64_store(scale[i], v64_and(x, 0x0F));
+		v64_store(min[i], v64_and(v64_shr(x, 4), 0x0F));
+	}
+	v16 d = v16_load_f16(head), dmin = v16_mul(v16_load_f16(head + 32), v16_set1(1.0f / 32));
+	for (int g = 0; g < 16; g++) {
+		s->scale[g] = v16_mul(d, v16_load_u8(scale[g / 4] + g % 4 * 16));
+		s->min[g] = v16_mul(dmin, v16_load_u8(min[g / 4] + g % 4 * 16));
+	}
 }
 
 /* One format: where its pieces are and how they unpack. All constant, so that the compiler makes a kernel of
@@ -135,7 +221,16 @@ KERNEL void unpack_block(const struct layout l, const uint8_t *head, struct scal
 		unpack_k_scales(head, s);
 		break;
 	case PACK_Q6_K:
-		unpack_q6_scales(head, s);
+		unpack_signed_scales(head, 16, 1, s);
+		break;
+	case PACK_Q3_K:
+		unpack_signed_scales(head, 16, 1.0f / 8, s); /* the quants are eight times as large */
+		break;
+	case PACK_IQ4_XS:
+		unpack_signed_scales(head, 8, 1, s);
+		break;
+	case PACK_Q2_K:
+		unpack_q2_scales(head, s);
 		break;
 	default:
 		s->scale[0] = v16_load_f16(head);
@@ -147,9 +242,11 @@ KERNEL void unpack_block(const struct layout l, const uint8_t *head, struct scal
 KERNEL void unpack_group(const struct layout l, const struct scales *s, int g, const uint8_t *body,
 			 struct wchunk *w)
 {
-	if (l.shape == SHAPE_HALVES) {
+	if (shape_has_halves(l.shape)) {
 		w->scale = s->scale[2 * g];
 		w->other = s->scale[2 * g + 1];
+		if (l.shape == SHAPE_MIN_HALVES)
+			EACH(half, 2) w->min[half] = s->min[2 * g + half];
 	} else {
 		w->scale = s->scale[g];
 		if (l.shape == SHAPE_MIN)
@@ -159,7 +256,17 @@ KERNEL void unpack_group(const struct layout l, const struct scales *s, int g, c
 		EACH(j, 8) w->quad[j] = v64_load(body + 64 * j);
 		return;
 	}
+	if (l.kind == PACK_Q2_K) {
+		unpack_pairs(body, w);
+		return;
+	}
+	if (l.kind == PACK_Q3_K) {
+		unpack_three_bits(body, w);
+		return;
+	}
 	unpack_nibbles(body, w);
+	if (l.kind == PACK_IQ4_NL || l.kind == PACK_IQ4_XS)
+		EACH(j, 8) w->quad[j] = v64_lookup(w->quad[j], iq4_bytes);
 	if (l.kind == PACK_Q5_0 || l.kind == PACK_Q5_1 || l.kind == PACK_Q5_K)
 		unpack_fifth_bits(body + 256, w);
 	if (l.kind == PACK_Q6_K)
@@ -214,15 +321,19 @@ KERNEL void quant_product(const struct layout l, const struct product *p)
 }
 
 /* name, shape, chunks a block, bytes of a head, bytes of a body */
-#define QUANT_LAYOUTS(X)                \
-	X(Q8_0, SHAPE_8, 1, 32, 512)    \
-	X(Q4_0, SHAPE_4, 1, 32, 256)    \
-	X(Q4_1, SHAPE_MIN, 1, 64, 256)  \
-	X(Q5_0, SHAPE_5, 1, 32, 320)    \
-	X(Q5_1, SHAPE_MIN, 1, 64, 320)  \
-	X(Q4_K, SHAPE_MIN, 8, 256, 256) \
-	X(Q5_K, SHAPE_MIN, 8, 256, 320) \
-	X(Q6_K, SHAPE_HALVES, 8, 288, 384)
+#define QUANT_LAYOUTS(X)                       \
+	X(Q8_0, SHAPE_8, 1, 32, 512)           \
+	X(Q4_0, SHAPE_4, 1, 32, 256)           \
+	X(Q4_1, SHAPE_MIN, 1, 64, 256)         \
+	X(Q5_0, SHAPE_5, 1, 32, 320)           \
+	X(Q5_1, SHAPE_MIN, 1, 64, 320)         \
+	X(Q4_K, SHAPE_MIN, 8, 256, 256)        \
+	X(Q5_K, SHAPE_MIN, 8, 256, 320)        \
+	X(Q6_K, SHAPE_HALVES, 8, 288, 384)     \
+	X(Q2_K, SHAPE_MIN_HALVES, 8, 320, 128) \
+	X(Q3_K, SHAPE_HALVES, 8, 288, 192)     \
+	X(IQ4_NL, SHAPE_8, 1, 32, 256)         \
+	X(IQ4_XS, SHAPE_8, 8, 160, 256)
 
 #define QUANT_PRODUCT(name, shape, chunks, head_bytes, body_bytes)                                     \
 	static void product_##name(const struct product *p)                                            \

@@ -29,15 +29,30 @@ static void put_five_bits(const uint32_t w[8], uint8_t *body, uint32_t row)
 	memcpy(body + 256 + 4 * row, &high, 4);
 }
 
+/* Bits shift and shift + 1 of each byte. */
+static void put_pairs(const uint32_t w[8], int shift, uint8_t *body, uint32_t row)
+{
+	for (int half = 0; half < 2; half++) {
+		uint32_t word = 0;
+		for (int j = 0; j < 4; j++)
+			word |= (w[4 * half + j] >> shift & 0x03030303) << 2 * j;
+		memcpy(body + 64 * half + 4 * row, &word, 4);
+	}
+}
+
 static void put_six_bits(const uint32_t w[8], uint8_t *body, uint32_t row)
 {
 	put_nibbles(w, body, row);
-	for (int half = 0; half < 2; half++) {
-		uint32_t high = 0;
-		for (int j = 0; j < 4; j++)
-			high |= (w[4 * half + j] >> 4 & 0x03030303) << 2 * j;
-		memcpy(body + 256 + 64 * half + 4 * row, &high, 4);
-	}
+	put_pairs(w, 4, body + 256, row);
+}
+
+static void put_three_bits(const uint32_t w[8], uint8_t *body, uint32_t row)
+{
+	uint32_t high = 0;
+	for (int j = 0; j < 8; j++)
+		high |= (w[j] >> 2 & 0x01010101) << j;
+	put_pairs(w, 0, body, row);
+	memcpy(body + 128 + 4 * row, &high, 4);
 }
 
 static void pack_q8_0(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row)
@@ -178,6 +193,60 @@ static void pack_q6_k(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t
 	}
 }
 
+/* Chunk g of a block of two-bit numbers: four chunks share 32 bytes. */
+static void pair_group(const uint8_t *quants, int g, uint32_t w[8])
+{
+	memcpy(w, quants + 32 * (g / 4), 32);
+	for (int j = 0; j < 8; j++)
+		w[j] = w[j] >> 2 * (g % 4) & 0x03030303;
+}
+
+static void pack_q2_k(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row)
+{
+	memcpy(head + 2 * row, src + 80, 2);
+	memcpy(head + 32 + 2 * row, src + 82, 2);
+	for (uint32_t g = 0; g < 16; g++)
+		head[64 + 16 * g + row] = src[g];
+	for (int g = 0; g < 8; g++, body += 128) {
+		uint32_t w[8];
+		pair_group(src + 16, g, w);
+		put_pairs(w, 0, body, row);
+	}
+}
+
+/* The sixteen scales: four low bits each in the halves of eight bytes, two high bits each in four bytes. */
+static void pack_q3_k(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row)
+{
+	const uint8_t *s = src + 96;
+	uint32_t third[8];
+	memcpy(third, src, 32);
+	memcpy(head + 2 * row, src + 108, 2);
+	for (uint32_t g = 0; g < 16; g++) {
+		int low = s[g % 8] >> g / 8 * 4 & 15, high = s[8 + g % 4] >> g / 4 * 2 & 3;
+		head[32 + 16 * g + row] = (uint8_t)((low | high << 4) - 32);
+	}
+	for (int g = 0; g < 8; g++, body += 192) {
+		uint32_t w[8];
+		pair_group(src + 32, g, w);
+		for (int j = 0; j < 8; j++)
+			w[j] |= (third[j] >> g & 0x01010101) << 2;
+		put_three_bits(w, body, row);
+	}
+}
+
+static void pack_iq4_xs(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row)
+{
+	unsigned high = (unsigned)src[2] | (unsigned)src[3] << 8;
+	memcpy(head + 2 * row, src, 2);
+	for (uint32_t g = 0; g < 8; g++, body += 256) {
+		uint32_t w[8];
+		int low = src[4 + g / 2] >> g % 2 * 4 & 15;
+		head[32 + 16 * g + row] = (uint8_t)((low | (int)(high >> 2 * g & 3) << 4) - 32);
+		split_nibbles(src + 8 + 16 * g, w);
+		put_nibbles(w, body, row);
+	}
+}
+
 /* One row a format. Floats have no pack function; their elements move as they are. */
 static const struct {
 	enum tensor_type type;
@@ -197,6 +266,10 @@ static const struct {
 	[PACK_Q4_K] = {TENSOR_Q4_K, 256, 256, 256, pack_q4_k},
 	[PACK_Q5_K] = {TENSOR_Q5_K, 256, 256, 320, pack_q5_k},
 	[PACK_Q6_K] = {TENSOR_Q6_K, 256, 288, 384, pack_q6_k},
+	[PACK_Q2_K] = {TENSOR_Q2_K, 256, 320, 128, pack_q2_k},
+	[PACK_Q3_K] = {TENSOR_Q3_K, 256, 288, 192, pack_q3_k},
+	[PACK_IQ4_NL] = {TENSOR_IQ4_NL, 32, 32, 256, pack_q4_0},
+	[PACK_IQ4_XS] = {TENSOR_IQ4_XS, 256, 160, 256, pack_iq4_xs},
 };
 
 bool pack_is_quantised(enum pack_kind kind)

@@ -1,6 +1,6 @@
 /*
  * Weights as the kernels read them. A matrix is cut into panels of PANEL rows; rows that fill the last panel
- * are zero. Bytes stay as many as in the file.
+ * are zero. Bytes stay as many as in the file (Q3_K's and IQ4_XS's: a few more).
  *
  * Floats: a slab of up to SLAB_PANELS panels is (cols, panels * PANEL) elements in their own format.
  *
@@ -12,9 +12,13 @@
  *     four bits   4 x 64 bytes: quad j in the low halves, quad j + 4 in the high halves
  *     five bits   the same, then 64 bytes whose bit j is the fifth bit of quad j
  *     six bits    the same as four, then 64 bytes with bits 4 and 5 of quads 0 .. 3, 64 of quads 4 .. 7
+ *     two bits    64 bytes with quads 0 .. 3, bits 2 j and 2 j + 1 being quad j, 64 with quads 4 .. 7
+ *     three bits  the same as two, then 64 bytes whose bit j is the third bit of quad j
  *
  * A head is (16) half floats: the scale, or scale and minimum; then for Q4_K and Q5_K 3 x 64 bytes of six-bit
- * numbers (kernel_quant.h), for Q6_K (16 chunks, 16 rows) signed bytes.
+ * numbers (kernel_quant.h), for Q6_K and Q3_K (16 half chunks, 16 rows) signed bytes, for IQ4_XS (8 chunks,
+ * 16 rows) signed bytes, for Q2_K (16 half chunks, 16 rows) bytes: scale in the low half, minimum in the high
+ * one. IQ4_NL and IQ4_XS keep their four bits, and a kernel looks the bytes up.
  */
 #ifndef COMPUTE_CPU_PACK_H
 #define COMPUTE_CPU_PACK_H

@@ -188,6 +188,12 @@ static inline v64 v64_and(v64 x, uint8_t mask)
 #define v64_shr(x, n) ((v64){_mm256_srli_epi32((x).a, n), _mm256_srli_epi32((x).b, n)})
 #define v64_shl(x, n) ((v64){_mm256_slli_epi32((x).a, n), _mm256_slli_epi32((x).b, n)})
 
+static inline v64 v64_lookup(v64 x, const uint8_t table[16])
+{
+	__m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
+	return (v64){_mm256_shuffle_epi8(t, x.a), _mm256_shuffle_epi8(t, x.b)};
+}
+
 /* Two products of a byte below 128 with one of at most 127 fit in 16 bits: nothing saturates. */
 static inline __m256i dot4_half(__m256i acc, __m256i w, __m256i a)
 {

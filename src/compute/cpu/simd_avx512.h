@@ -101,6 +101,11 @@ static inline void v16i_store_i8(int8_t *p, v16i x)
 	_mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(x));
 }
 
+static inline v64 v64_lookup(v64 x, const uint8_t table[16])
+{
+	return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table)), x);
+}
+
 static inline v16i dot4(v16i acc, v64 w, const int8_t *a)
 {
 	int32_t four;

@@ -211,6 +211,13 @@ static inline v64 v64_shr(v64 x, int n)
 	return v64_shl(x, -n);
 }
 
+static inline v64 v64_lookup(v64 x, const uint8_t table[16])
+{
+	uint8x16_t t = vld1q_u8(table);
+	LANES4 x.val[i] = vqtbl1q_u8(t, x.val[i]);
+	return x;
+}
+
 /* Signed bytes by signed bytes, four of each into a lane. */
 static inline int32x4_t dot4_part(int32x4_t acc, int8x16_t w, int8x16_t a)
 {

@@ -252,6 +252,16 @@ static inline v64 v64_shl_lanes(v64 a, int n)
 	return a;
 }
 
+/* table[byte] for each byte, which is below 16. */
+static inline v64 v64_lookup(v64 x, const uint8_t table[16])
+{
+	uint8_t bytes[64];
+	v64_store(bytes, x);
+	for (int i = 0; i < 64; i++)
+		bytes[i] = table[bytes[i]];
+	return v64_load(bytes);
+}
+
 /* acc + the product of each row's four unsigned bytes (below 128) with the four signed bytes at a. */
 static inline v16i dot4(v16i acc, v64 w, const int8_t *a)
 {

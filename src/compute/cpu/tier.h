@@ -74,7 +74,11 @@ struct attention {
 };
 
 /* Formats of packed weights; a row each in pack.c's table. */
-#define PACK_KINDS(X) X(F32) X(F16) X(BF16) X(Q8_0) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q4_K) X(Q5_K) X(Q6_K)
+/* clang-format off */
+#define PACK_KINDS(X) \
+	X(F32) X(F16) X(BF16) X(Q8_0) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q4_K) X(Q5_K) X(Q6_K) \
+	X(Q2_K) X(Q3_K) X(IQ4_NL) X(IQ4_XS)
+/* clang-format on */
 enum pack_kind {
 #define PACK_X(name) PACK_##name,
 	PACK_KINDS(PACK_X)

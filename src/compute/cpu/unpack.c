@@ -162,11 +162,67 @@ static void unpack_q6_k(const uint8_t *head, const uint8_t *body, uint32_t row, 
 	}
 }
 
+/* Chunk g of two-bit numbers, to where pair_group had it from. */
+static void join_pairs(const uint8_t *body, uint32_t row, int g, uint8_t *quants)
+{
+	uint32_t w[8];
+	for (int j = 0; j < 8; j++) {
+		memcpy(&w[j], body + 64 * (j / 4) + 4 * row, 4);
+		w[j] = w[j] >> 2 * (j % 4) & 0x03030303;
+	}
+	or_words(w, 2 * (g % 4), quants + 32 * (g / 4));
+}
+
+static void unpack_q2_k(const uint8_t *head, const uint8_t *body, uint32_t row, uint8_t *dst)
+{
+	memset(dst + 16, 0, 64);
+	for (uint32_t g = 0; g < 16; g++)
+		dst[g] = head[64 + 16 * g + row];
+	memcpy(dst + 80, head + 2 * row, 2);
+	memcpy(dst + 82, head + 32 + 2 * row, 2);
+	for (int g = 0; g < 8; g++, body += 128)
+		join_pairs(body, row, g, dst + 16);
+}
+
+static void unpack_q3_k(const uint8_t *head, const uint8_t *body, uint32_t row, uint8_t *dst)
+{
+	memset(dst, 0, 32 + 64 + 12);
+	for (uint32_t g = 0; g < 16; g++) {
+		unsigned scale = (head[32 + 16 * g + row] + 32u) & 63;
+		dst[96 + g % 8] |= (uint8_t)((scale & 15) << g / 8 * 4);
+		dst[104 + g % 4] |= (uint8_t)(scale >> 4 << g / 4 * 2);
+	}
+	memcpy(dst + 108, head + 2 * row, 2);
+	for (int g = 0; g < 8; g++, body += 192) {
+		uint32_t w[8], high;
+		join_pairs(body, row, g, dst + 32);
+		memcpy(&high, body + 128 + 4 * row, 4);
+		for (int j = 0; j < 8; j++)
+			w[j] = high >> j & 0x01010101;
+		or_words(w, g, dst);
+	}
+}
+
+static void unpack_iq4_xs(const uint8_t *head, const uint8_t *body, uint32_t row, uint8_t *dst)
+{
+	memcpy(dst, head + 2 * row, 2);
+	memset(dst + 2, 0, 2 + 4);
+	for (uint32_t g = 0; g < 8; g++, body += 256) {
+		uint32_t w[8];
+		unsigned scale = (head[32 + 16 * g + row] + 32u) & 63;
+		dst[4 + g / 2] |= (uint8_t)((scale & 15) << g % 2 * 4);
+		dst[2 + g / 4] |= (uint8_t)(scale >> 4 << g % 4 * 2);
+		get_nibbles(body, row, w);
+		join_nibbles(w, dst + 8 + 16 * g);
+	}
+}
+
 /* Floats have none; their elements move as they are. */
 static unpack_block_fn *const unpackers[PACK_N_KINDS] = {
-	[PACK_Q8_0] = unpack_q8_0, [PACK_Q4_0] = unpack_q4_0, [PACK_Q4_1] = unpack_q4_1,
-	[PACK_Q5_0] = unpack_q5_0, [PACK_Q5_1] = unpack_q5_1, [PACK_Q4_K] = unpack_q4_k,
-	[PACK_Q5_K] = unpack_q5_k, [PACK_Q6_K] = unpack_q6_k,
+	[PACK_Q8_0] = unpack_q8_0, [PACK_Q4_0] = unpack_q4_0,   [PACK_Q4_1] = unpack_q4_1,
+	[PACK_Q5_0] = unpack_q5_0, [PACK_Q5_1] = unpack_q5_1,   [PACK_Q4_K] = unpack_q4_k,
+	[PACK_Q5_K] = unpack_q5_k, [PACK_Q6_K] = unpack_q6_k,   [PACK_Q2_K] = unpack_q2_k,
+	[PACK_Q3_K] = unpack_q3_k, [PACK_IQ4_NL] = unpack_q4_0, [PACK_IQ4_XS] = unpack_iq4_xs,
 };
 
 void pack_row(const struct packed *p, uint32_t row, uint8_t *out)

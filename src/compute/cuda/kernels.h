@@ -22,7 +22,11 @@ enum {
 };
 
 /* Formats with kernels; plain_layout.c has a row each. */
-#define CUDA_FORMATS(X) X(F32) X(F16) X(BF16) X(Q8_0) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q4_K) X(Q5_K) X(Q6_K)
+/* clang-format off */
+#define CUDA_FORMATS(X) \
+	X(F32) X(F16) X(BF16) X(Q8_0) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q4_K) X(Q5_K) X(Q6_K) \
+	X(Q2_K) X(Q3_K) X(IQ4_NL) X(IQ4_XS)
+/* clang-format on */
 enum cuda_format {
 #define CUDA_X(name) CUDA_##name,
 	CUDA_FORMATS(CUDA_X)

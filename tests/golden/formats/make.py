@@ -21,6 +21,8 @@ EDGE_SCALES = [0x0000, 0x8000, 0x0001, 0x03FF, 0x3C00, 0x7BFF, 0xFBFF, 0x7C00, 0
 # Byte offsets of the float16 scales in a block.
 SCALES = {T.Q8_0: [0], T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2],
           T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208]}
+# What came later has random numbers of its own, so that what was there before keeps its bytes.
+LATER = {T.Q2_K: [80, 82], T.Q3_K: [108], T.IQ4_NL: [0], T.IQ4_XS: [0]}
 
 
 def save(name, kind, array):
@@ -31,24 +33,24 @@ def set_scale(block, offset, half):
     block[offset:offset + 2] = np.array([half], dtype="<u2").view(np.uint8)
 
 
-def blocks_of(t, rng):
+def blocks_of(t, scales, rng):
     """Random quants under sane scales, then the edges: each scale's edge values, with all quants 0 and all quants 1."""
     _, size = GGML_QUANT_SIZES[t]
     rows = []
     for _ in range(RANDOM_BLOCKS):
         block = rng.integers(0, 256, size, dtype=np.uint8)
-        for offset in SCALES[t]:
+        for offset in scales:
             set_scale(block, offset, np.array([rng.normal() * 0.02], dtype=np.float16).view(np.uint16)[0])
         rows.append(block)
-    for which in SCALES[t]:
+    for which in scales:
         for half in EDGE_SCALES:
             block = rng.integers(0, 256, size, dtype=np.uint8)
-            for offset in SCALES[t]:
+            for offset in scales:
                 set_scale(block, offset, half if offset == which else 0x2C00)
             rows.append(block)
     for fill in (0x00, 0xFF):
         block = np.full(size, fill, dtype=np.uint8)
-        for offset in SCALES[t]:
+        for offset in scales:
             set_scale(block, offset, 0x3555)
         rows.append(block)
     return np.stack(rows)
@@ -84,7 +86,7 @@ def main():
     rng = np.random.default_rng(20240607)
     np.seterr(all="ignore")  # infinities and NaNs are wanted
     for t in SCALES:
-        blocks = blocks_of(t, rng)
+        blocks = blocks_of(t, SCALES[t], rng)
         save(t.name, "blocks", blocks)
         save(t.name, "values", dequantize(blocks, t).astype("<f4"))
     source = q8_0_source(rng)
@@ -96,6 +98,11 @@ def main():
         stored = quantize(source, t)
         save(t.name, "blocks", stored)
         save(t.name, "values", dequantize(stored.view(np.uint8), t).astype("<f4"))
+    rng = np.random.default_rng(20261129)
+    for t in LATER:
+        blocks = blocks_of(t, LATER[t], rng)
+        save(t.name, "blocks", blocks)
+        save(t.name, "values", dequantize(blocks, t).astype("<f4"))
     return 0
 
 

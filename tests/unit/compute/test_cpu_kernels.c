@@ -53,9 +53,10 @@ static void *aligned(size_t n)
 static const struct {
 	enum tensor_type type;
 	int halves[2];
-} block_scales[] = {{TENSOR_Q8_0, {0, -1}}, {TENSOR_Q4_0, {0, -1}},  {TENSOR_Q4_1, {0, 2}},
-		    {TENSOR_Q5_0, {0, -1}}, {TENSOR_Q5_1, {0, 2}},   {TENSOR_Q4_K, {0, 2}},
-		    {TENSOR_Q5_K, {0, 2}},  {TENSOR_Q6_K, {208, -1}}};
+} block_scales[] = {{TENSOR_Q8_0, {0, -1}},   {TENSOR_Q4_0, {0, -1}},   {TENSOR_Q4_1, {0, 2}},
+		    {TENSOR_Q5_0, {0, -1}},   {TENSOR_Q5_1, {0, 2}},    {TENSOR_Q4_K, {0, 2}},
+		    {TENSOR_Q5_K, {0, 2}},    {TENSOR_Q6_K, {208, -1}}, {TENSOR_Q2_K, {80, 82}},
+		    {TENSOR_Q3_K, {108, -1}}, {TENSOR_IQ4_NL, {0, -1}}, {TENSOR_IQ4_XS, {0, -1}}};
 
 struct matrix {
 	struct weight w;
@@ -207,9 +208,10 @@ static void check_matrix(enum tensor_type type, uint32_t rows, uint32_t cols)
 static void products_are_right_and_the_same_bits_everywhere(void **state)
 {
 	(void)state;
-	static const enum tensor_type types[] = {TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_Q8_0,
-						 TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q5_0, TENSOR_Q5_1,
-						 TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K};
+	static const enum tensor_type types[] = {TENSOR_F32,  TENSOR_F16,    TENSOR_BF16,  TENSOR_Q8_0,
+						 TENSOR_Q4_0, TENSOR_Q4_1,   TENSOR_Q5_0,  TENSOR_Q5_1,
+						 TENSOR_Q4_K, TENSOR_Q5_K,   TENSOR_Q6_K,  TENSOR_Q2_K,
+						 TENSOR_Q3_K, TENSOR_IQ4_NL, TENSOR_IQ4_XS};
 	static const uint32_t rows[] = {1, 15, 16, 17, 31, 64, 65, 113},
 			      cols[] = {1, 20, 32, 64, 96, 256, 864, 1792};
 	for (size_t t = 0; t < sizeof types / sizeof types[0]; t++)

@@ -81,7 +81,8 @@ static struct tiny_set set;
 
 static const struct {
 	const char *model, *format;
-} cases[] = {{"odd", "F32"}, {"gqa7", "F16"}, {"gqa7", "Q8_0"}, {"mha128", "MIXED"}};
+} cases[] = {{"odd", "F32"},     {"gqa7", "F16"},    {"gqa7", "Q8_0"},     {"mha128", "MIXED"},
+	     {"mha128", "Q2_K"}, {"mha128", "Q3_K"}, {"mha128", "IQ4_NL"}, {"mha128", "IQ4_XS"}};
 
 static void write_model(char *path, size_t size, const struct tiny *t, const char *format)
 {

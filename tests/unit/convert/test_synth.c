@@ -153,10 +153,11 @@ static void test_plain_types(void **state)
 		enum tensor_type type;
 		uint32_t file_type; /* enum llama_ftype of llama.h */
 	} types[] = {
-		{"F32", TENSOR_F32, 0},    {"f16", TENSOR_F16, 1},    {"BF16", TENSOR_BF16, 32},
-		{"Q4_0", TENSOR_Q4_0, 2},  {"Q4_1", TENSOR_Q4_1, 3},  {"Q5_0", TENSOR_Q5_0, 8},
-		{"Q5_1", TENSOR_Q5_1, 9},  {"q8_0", TENSOR_Q8_0, 7},  {"Q4_K", TENSOR_Q4_K, 14},
-		{"Q5_K", TENSOR_Q5_K, 16}, {"Q6_K", TENSOR_Q6_K, 18},
+		{"F32", TENSOR_F32, 0},    {"f16", TENSOR_F16, 1},        {"BF16", TENSOR_BF16, 32},
+		{"Q4_0", TENSOR_Q4_0, 2},  {"Q4_1", TENSOR_Q4_1, 3},      {"Q5_0", TENSOR_Q5_0, 8},
+		{"Q5_1", TENSOR_Q5_1, 9},  {"q8_0", TENSOR_Q8_0, 7},      {"Q4_K", TENSOR_Q4_K, 14},
+		{"Q5_K", TENSOR_Q5_K, 16}, {"Q6_K", TENSOR_Q6_K, 18},     {"Q2_K", TENSOR_Q2_K, 10},
+		{"Q3_K", TENSOR_Q3_K, 11}, {"IQ4_NL", TENSOR_IQ4_NL, 25}, {"iq4_xs", TENSOR_IQ4_XS, 30},
 	};
 	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
 		struct gguf *g = synth(types[i].name, 1, out_path);
@@ -229,6 +230,12 @@ static void test_fallbacks(void **state)
 	g = synth("Q5_K_M", 1, out_path);
 	assert_int_equal(type_of(g, "token_embd.weight"), TENSOR_Q5_1);
 	gguf_close(g);
+	static const char *const small[] = {"Q2_K", "Q3_K", "IQ4_XS"};
+	for (size_t i = 0; i < 3; i++) {
+		g = synth(small[i], 1, out_path);
+		assert_int_equal(type_of(g, "token_embd.weight"), TENSOR_IQ4_NL);
+		gguf_close(g);
+	}
 	put_config(48, 96, 1, 300, ""); /* rows of 48: not even 32s */
 	g = synth("Q8_0", 1, out_path);
 	assert_int_equal(type_of(g, "token_embd.weight"), TENSOR_F16);
@@ -362,8 +369,9 @@ static void test_refused(void **state)
 	       "the shape is \"qwen\"; it must be qwen2.5-0.5b, qwen2.5-7b, qwen3-0.6b, qwen3-4b, "
 	       "llama-3.1-8b, phi-3-mini, gemma-3-4b or a config.json's path");
 	refuse("none.json", "F16", HOKKU_NOT_FOUND, "none.json: No such file or directory");
-	refuse("qwen2.5-0.5b", "Q2_K", HOKKU_INVALID_REQUEST,
-	       "the type is \"Q2_K\"; it must be one of F32, F16, BF16, Q8_0,");
+	refuse("qwen2.5-0.5b", "Q8_K", HOKKU_INVALID_REQUEST,
+	       "the type is \"Q8_K\"; it must be one of F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, "
+	       "Q5_1, Q4_K, Q5_K, Q6_K, Q2_K, Q3_K, IQ4_NL, IQ4_XS, Q4_K_M, Q5_K_M");
 	refuse("qwen2.5-0.5b", "best", HOKKU_INVALID_REQUEST, "the type is \"best\"; it must be one of");
 	n_stops = 0;
 	refuse("qwen2.5-7b", "Q4_K_M", HOKKU_CANCELLED, "interrupted");

@@ -14,7 +14,8 @@ GOLDEN_INLINE void random_blocks(uint8_t *data, const struct format *fmt, uint64
 		uint32_t at[2], n; /* where the float16 scales of a block stand */
 	} scales[] = {{TENSOR_Q8_0, {0}, 1},    {TENSOR_Q4_0, {0}, 1},    {TENSOR_Q4_1, {0, 2}, 2},
 		      {TENSOR_Q5_0, {0}, 1},    {TENSOR_Q5_1, {0, 2}, 2}, {TENSOR_Q4_K, {0, 2}, 2},
-		      {TENSOR_Q5_K, {0, 2}, 2}, {TENSOR_Q6_K, {208}, 1}};
+		      {TENSOR_Q5_K, {0, 2}, 2}, {TENSOR_Q6_K, {208}, 1},  {TENSOR_Q2_K, {80, 82}, 2},
+		      {TENSOR_Q3_K, {108}, 1},  {TENSOR_IQ4_NL, {0}, 1},  {TENSOR_IQ4_XS, {0}, 1}};
 	for (uint64_t i = 0; i < n_blocks * fmt->block_bytes; i++) {
 		uint32_t w[4];
 		rng_words(series, RNG_STREAM_TEST, i, w);

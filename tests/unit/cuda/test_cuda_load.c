@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "compute/cuda/load.h"
+#include "compute/cuda/plain/plain_layout.h"
 #include "compute/cuda/tile/tile_weights.h"
 #include "frag_probe.h"
 
@@ -142,6 +143,32 @@ static void threads_and_parcels(void **state)
 		}
 }
 
+/* The tile path names the tensor and the format; the plain path takes it. */
+static void formats_without_tensor_cores(void **state)
+{
+	(void)state;
+	static const char *const formats[] = {"F32", "BF16", "Q2_K", "Q3_K", "IQ4_NL", "IQ4_XS"};
+	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+		struct hokku_error err = {0};
+		struct opened o = {0};
+		struct plain_matrix m;
+		char want[128];
+		tiny_write(&set, tiny_find(&set, "mha128"), formats[i], path);
+		if (gguf_open_file(path, &o.file, &err) || model_bind(&o.model, o.file, &err))
+			fail_msg("%s", err.message);
+		o.c.model = &o.model;
+		assert_int_equal(tile_create(&o.c, &err), HOKKU_MODEL_LOAD_FAILED);
+		snprintf(want, sizeof want,
+			 "tensor \"token_embd.weight\": the device cuda has no tensor-core kernel for %s",
+			 formats[i]);
+		assert_string_equal(err.message, want);
+		assert_true(plain_layout_plan(&m, &o.model.w[ROLE_EMBEDDING]));
+		model_unbind(&o.model);
+		gguf_close(o.file);
+		unlink(path);
+	}
+}
+
 /* Buffers grow with the model, hold eight rows of any matrix, and stay in the room there is. */
 static void how_is_chosen(void **state)
 {
@@ -273,6 +300,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(how_is_chosen),
 		cmocka_unit_test(threads_and_parcels),
+		cmocka_unit_test(formats_without_tensor_cores),
 		cmocka_unit_test(a_file_that_shrinks),
 		cmocka_unit_test(failures),
 		cmocka_unit_test(progress),

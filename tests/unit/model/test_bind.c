@@ -409,10 +409,10 @@ static void wrong_tensors_are_refused(void **state)
 		{"blk.0.ffn_gate.weight", TENSOR_F32, 0, 0, "tensor blk.0.ffn_gate.weight is missing"},
 		{"token_embd.weight", TENSOR_F32, 0, 0, "tensor token_embd.weight is missing"},
 		{"output_norm.weight", TENSOR_F32, 0, 0, "tensor output_norm.weight is missing"},
-		{"blk.0.ffn_up.weight", TENSOR_IQ4_NL, 64, 96,
-		 "blk.0.ffn_up.weight is stored as IQ4_NL, which hokku cannot compute with; it knows F32, "
+		{"blk.0.ffn_up.weight", TENSOR_MXFP4, 64, 96,
+		 "blk.0.ffn_up.weight is stored as MXFP4, which hokku cannot compute with; it knows F32, "
 		 "F16, BF16, "
-		 "Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K"},
+		 "Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, Q2_K, Q3_K, IQ4_NL, IQ4_XS"},
 		{"blk.0.ffn_up.weight", TENSOR_I32, 64, 96, "blk.0.ffn_up.weight is stored as I32"},
 		{"blk.0.attn_q_norm.weight", TENSOR_F32, 16, 0,
 		 "tensor \"blk.0.attn_q_norm.weight\" is in the file, but a qwen2 model of 2 layers has no "

@@ -318,15 +318,15 @@ static void types_that_nobody_computes_with(void **state)
 		     "take..."},
 		{32, "is stored as Q4_0_4_8 (type 32), which..."},
 		{33, "is stored as Q4_0_8_8 (type 33), which..."},
-		{36, "is stored as IQ4_NL_4_4 (type 36), which was removed from GGUF (IQ4_NL took its "
-		     "place); hokku knows "
-		     "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K"},
+		{36, "is stored as IQ4_NL_4_4 (type 36), which was removed from GGUF; IQ4_NL took its place: "
+		     "take the model's IQ4_NL file, or quantise it again"},
 		{37, "is stored as IQ4_NL_4_8 (type 37), which..."},
 		{38, "is stored as IQ4_NL_8_8 (type 38), which..."},
-		{TENSOR_IQ4_NL, "is stored as IQ4_NL, which hokku cannot compute with; it knows F32, ..."},
-		{43, "is stored as type 43, which is none of GGUF's types that this hokku has heard of; it "
-		     "computes with "
-		     "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K"},
+		{TENSOR_MXFP4, "is stored as MXFP4, which hokku cannot compute with; it knows F32, ..."},
+		{43,
+		 "is stored as type 43, which is none of GGUF's types that this hokku has heard of; it "
+		 "computes with "
+		 "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, Q2_K, Q3_K, IQ4_NL, IQ4_XS"},
 		{UINT32_MAX, "is stored as type 4294967295, which..."},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -24,6 +24,10 @@ static const struct row {
 	{TENSOR_Q4_K, CUDA_Q4_K, {0}, {144}, 0, 0},
 	{TENSOR_Q5_K, CUDA_Q5_K, {0}, {176}, 0, 0},
 	{TENSOR_Q6_K, CUDA_Q6_K, {0}, {208}, 208, 2},
+	{TENSOR_Q2_K, CUDA_Q2_K, {0}, {84}, 0, 0},
+	{TENSOR_Q3_K, CUDA_Q3_K, {0}, {108}, 108, 2},
+	{TENSOR_IQ4_NL, CUDA_IQ4_NL, {2}, {16}, 0, 2},
+	{TENSOR_IQ4_XS, CUDA_IQ4_XS, {0}, {136}, 0, 0},
 	/* clang-format on */
 };
 

@@ -18,7 +18,8 @@ struct eight {
 };
 
 template <int FORMAT>
-__device__ __forceinline__ void load8(const uint8_t *main, const uint8_t *side, uint32_t u, struct eight *out);
+__device__ __forceinline__ void load8(const uint8_t *main, const uint8_t *side, uint32_t u,
+				      struct eight *out);
 
 static __device__ __forceinline__ uint32_t word_at(const uint8_t *p)
 {
@@ -269,6 +270,109 @@ __device__ __forceinline__ void load8<CUDA_Q6_K>(const uint8_t *main, const uint
 	}
 	out->a = u / 32 * 256 + half * 128 + group * 32 + i * 4;
 	out->b = out->a + 64;
+}
+
+/* Where eight elements of a Q2_K or Q3_K block stand: word i of the 32 bytes of a half holds four elements of
+ * each of its four groups; a unit takes those of a pair of groups. A scale serves 16 elements: `sixteen` is
+ * the one of the pair's first group, the second group's is two further. */
+struct pair_unit {
+	uint32_t half, pair, i, sixteen;
+};
+
+static __device__ __forceinline__ struct pair_unit pair_locate(uint32_t u, struct eight *out)
+{
+	struct pair_unit p;
+	p.half = u / 16 % 2;
+	p.pair = u / 8 % 2;
+	p.i = u % 8;
+	p.sixteen = p.half * 8 + p.pair * 4 + p.i / 4;
+	out->a = u / 32 * 256 + p.half * 128 + p.pair * 64 + p.i * 4;
+	out->b = out->a + 32;
+	return p;
+}
+
+/* A block: 16 bytes of scales (low halves) and mins (high halves), 64 of quants, d and dmin. */
+template <>
+__device__ __forceinline__ void load8<CUDA_Q2_K>(const uint8_t *main, const uint8_t *, uint32_t u,
+						 struct eight *out)
+{
+	const uint8_t *block = main + (uint64_t)(u / 32) * 84;
+	struct pair_unit p = pair_locate(u, out);
+	uint32_t q = word_at(block + 16 + p.half * 32 + p.i * 4) >> (4 * p.pair), dd = word_at(block + 80);
+	uint32_t low = block[p.sixteen], high = block[p.sixteen + 2];
+	float d = low_half(dd), dmin = high_half(dd);
+	float low_d = d * (float)(low & 15), low_min = dmin * (float)(low >> 4);
+	float high_d = d * (float)(high & 15), high_min = dmin * (float)(high >> 4);
+#pragma unroll
+	for (int j = 0; j < 4; j++) {
+		out->w[j] = low_d * (float)(q >> 8 * j & 3) - low_min;
+		out->w[4 + j] = high_d * (float)(q >> (8 * j + 2) & 3) - high_min;
+	}
+}
+
+/* Scale s of a Q3_K block (12 bytes), as model/format_block256.c says. */
+static __device__ __forceinline__ float q3_scale(const uint8_t *scales, uint32_t s)
+{
+	uint32_t low = scales[s % 8] >> (s / 8 * 4) & 15u, high = scales[8 + s % 4] >> (s / 4 * 2) & 3u;
+	return (float)((int)(low | high << 4) - 32);
+}
+
+/* A block: 32 bytes of third bits, 64 of low bits, 12 of scales. */
+template <>
+__device__ __forceinline__ void load8<CUDA_Q3_K>(const uint8_t *main, const uint8_t *side, uint32_t u,
+						 struct eight *out)
+{
+	const uint8_t *block = main + (uint64_t)(u / 32) * 108;
+	struct pair_unit p = pair_locate(u, out);
+	uint32_t q = word_at(block + 32 + p.half * 32 + p.i * 4) >> (4 * p.pair);
+	uint32_t bits = word_at(block + p.i * 4) >> (4 * p.half + 2 * p.pair);
+	float d = half_at(side + u / 32 * 2);
+	float low_d = d * q3_scale(block + 96, p.sixteen), high_d = d * q3_scale(block + 96, p.sixteen + 2);
+#pragma unroll
+	for (int j = 0; j < 4; j++) {
+		int low = (int)((q >> 8 * j & 3) | (bits >> 8 * j & 1) << 2) - 4;
+		int high = (int)((q >> (8 * j + 2) & 3) | (bits >> (8 * j + 1) & 1) << 2) - 4;
+		out->w[j] = low_d * (float)low;
+		out->w[4 + j] = high_d * (float)high;
+	}
+}
+
+/* IQ4_VALUES, eight signed bytes a word. */
+static __device__ __forceinline__ float iq4_value(uint32_t q)
+{
+	uint64_t eight = q & 8 ? 0x7159453526190D01ull : 0xF6EADDCFBFAD9881ull;
+	return (float)(int8_t)(eight >> (q & 7) * 8);
+}
+
+template <>
+__device__ __forceinline__ void load8<CUDA_IQ4_NL>(const uint8_t *main, const uint8_t *side, uint32_t u,
+						   struct eight *out)
+{
+	uint32_t q = word_at(main + 4 * u);
+	float d = half_at(side + u / 4 * 2);
+#pragma unroll
+	for (int j = 0; j < 4; j++) {
+		out->w[j] = d * iq4_value(q >> 8 * j & 15);
+		out->w[4 + j] = d * iq4_value(q >> (8 * j + 4) & 15);
+	}
+	nibble_columns(u, out);
+}
+
+/* A block: d, two high bits of each group's scale, four low bits of each, 128 bytes of quants. */
+template <>
+__device__ __forceinline__ void load8<CUDA_IQ4_XS>(const uint8_t *main, const uint8_t *, uint32_t u,
+						   struct eight *out)
+{
+	const uint8_t *block = main + (uint64_t)(u / 32) * 136;
+	uint32_t group = u / 4 % 8, head = word_at(block), q = word_at(block + 8 + u % 32 * 4);
+	uint32_t low = block[4 + group / 2] >> (group % 2 * 4) & 15u, high = head >> (16 + 2 * group) & 3;
+	float d = low_half(head) * (float)((int)(low | high << 4) - 32);
+#pragma unroll
+	for (int j = 0; j < 4; j++) {
+		out->w[j] = d * iq4_value(q >> 8 * j & 15);
+		out->w[4 + j] = d * iq4_value(q >> (8 * j + 4) & 15);
+	}
+	nibble_columns(u, out);
 }
 
 #endif
