@@ -192,8 +192,9 @@ static void check_rope(const struct rope_case *c, uint32_t planes)
 	struct cuda_token *dtokens = on_device(tokens, sizeof tokens);
 	uint16_t *dkv = on_device(NULL, kv_bytes), *dq = on_device(NULL, q_halves * sizeof *dq);
 	const struct tile_kv kv = {dkv, dtables, c->n_heads, c->n_kv_heads, n, planes};
-	const struct tile_rope_args a = {kv, dtokens, df, dx,     dx + q_dim, dx + q_dim + kv_dim,
-					 dq, pitch,   N,  c->neox, NULL,       NULL, NULL, 0};
+	const struct tile_rope_args a = {kv, dtokens, df, dx,      dx + q_dim, dx + q_dim + kv_dim,
+					 dq, pitch,   N,  c->neox, NULL,       NULL,
+					 0,  0};
 	assert_int_equal(tile_rope_kv(&a, test_stream()), cudaSuccess);
 	finish();
 	uint16_t *q = from_device(dq, q_halves * sizeof *q), *memory = from_device(dkv, kv_bytes);
