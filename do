@@ -254,7 +254,7 @@ task_test() {
 	need_node_modules
 	case ${1:-all} in
 	all)
-		build release # also what is not built under sanitizers: the CUDA plugin, where there is an nvcc
+		build check # what is not built under sanitizers: the optimised host, and the CUDA plugin where there is an nvcc
 		say "do: the tests that have threads, under the thread sanitizer"
 		failed=0
 		suite tsan -LE one_thread || failed=1
