@@ -277,13 +277,14 @@ task_test() {
 task_valgrind() {
 	need $packages_valgrind
 	build debug
-	for program in build/debug/tests/*; do
-		case $(basename "$program") in
-		cuda_* | CMakeFiles) continue ;;
-		esac
-		[ -f "$program" ] && [ -x "$program" ] || continue
+	for source in tests/unit/*/test_*.c; do
+		room=$(basename "$(dirname "$source")")
+		[ "$room" != cuda ] || continue
+		name=$(basename "$source" .c)
+		program=build/debug/tests/${room}_${name#test_}
+		[ -x "$program" ] || continue
 		say "do: valgrind $program"
-		valgrind -q --leak-check=full --error-exitcode=99 --trace-children=no "$program" \
+		HOKKU_TEST_SMALL=1 valgrind -q --leak-check=full --error-exitcode=99 --trace-children=no "$program" \
 			>build/valgrind.log 2>&1 || {
 			cat build/valgrind.log >&2
 			die "valgrind found a fault in $program"

@@ -585,7 +585,8 @@ static void steps_are_limited(void **state)
 		"{% set l = [1] %}{% for i in l %}{% set _ = l.append(i) %}{% endfor %}",
 		"{% set d = {} %}{% set _ = d.update(a=d) %}{{ d|tojson }}",
 	};
-	for (size_t i = 0; i < sizeof endless / sizeof *endless; i++) {
+	/* The first three go to the limit of steps: minutes under valgrind, which asks for what is small. */
+	for (size_t i = getenv("HOKKU_TEST_SMALL") ? 3 : 0; i < sizeof endless / sizeof *endless; i++) {
 		struct rendered out = render(endless[i]);
 		assert_int_equal(out.rc, HOKKU_INVALID_REQUEST);
 		if (!strstr(out.err.message, "more than"))
