@@ -47,7 +47,7 @@ static enum hokku_code check_template(struct str source, struct hokku_error *err
 	return HOKKU_OK;
 }
 
-int cli_read_chat(const struct cmd *cmd, struct chat_options *o)
+static int read_chat(const struct cmd *cmd, struct chat_options *o)
 {
 	struct hokku_error err;
 	char quoted[80];
@@ -73,6 +73,14 @@ int cli_read_chat(const struct cmd *cmd, struct chat_options *o)
 		return cli_usage(cmd, "--chat-template-kwargs %s", err.message);
 	o->kwargs = &o->kwargs_doc.root;
 	return -1;
+}
+
+int cli_read_chat(const struct cmd *cmd, struct chat_options *o)
+{
+	int code = read_chat(cmd, o);
+	if (code >= 0)
+		cli_free_chat(o);
+	return code;
 }
 
 void cli_free_chat(struct chat_options *o)

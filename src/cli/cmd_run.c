@@ -229,7 +229,12 @@ static int parse(int argc, char **argv, struct options *o)
 		o->sampling.seed = rng_os_seed();
 	rc = cli_read_chat(&cmd_run, &o->chat);
 	o->config.chat_template = o->chat.source;
-	return rc >= 0 ? rc : parse_biases(o);
+	if (rc >= 0)
+		return rc;
+	rc = parse_biases(o);
+	if (rc >= 0)
+		cli_free_chat(&o->chat);
+	return rc;
 }
 
 /* The prompt's bytes; *owned is to be freed. */

@@ -257,10 +257,12 @@ static int run(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	if (!s.o.prompt && !s.o.file && isatty(STDIN_FILENO))
-		return cli_usage(&cmd_tokenize, "there is no text; give one with -p, -f or through a pipe");
-	if (cli_open_tok(s.o.model, &s.tok, s.o.is_chat ? &s.chat : NULL, s.o.chat.source, &err))
-		return cli_fail(&err);
-	code = s.o.json_lines ? cli_each_line(s.o.file ? s.o.file : "-", on_line, &s) : tokenize_once(&s);
+		code = cli_usage(&cmd_tokenize, "there is no text; give one with -p, -f or through a pipe");
+	else if (cli_open_tok(s.o.model, &s.tok, s.o.is_chat ? &s.chat : NULL, s.o.chat.source, &err))
+		code = cli_fail(&err);
+	else
+		code = s.o.json_lines ? cli_each_line(s.o.file ? s.o.file : "-", on_line, &s)
+				      : tokenize_once(&s);
 	tok_destroy(s.tok);
 	chat_deinit(&s.chat);
 	cli_free_chat(&s.o.chat);

@@ -303,7 +303,18 @@ test("an interrupted job leaves no file and exits 130", async () => {
 	const dir = path.join(root, "stop");
 	fs.mkdirSync(dir);
 	const child = spawn(hokku, ["synth", "--shape", "qwen2.5-0.5b", "--type", "Q8_0", "-o", path.join(dir, "x.gguf")]);
-	while (fs.readdirSync(dir).length === 0 && child.exitCode === null) await new Promise((r) => setTimeout(r, 10));
+	// The file has no name before it is whole: what tells that it is being written is a descriptor of it.
+	const writes = () => {
+		const fds = `/proc/${child.pid}/fd`;
+		return fs.readdirSync(fds).some((fd) => {
+			try {
+				return fs.readlinkSync(path.join(fds, fd)).startsWith(dir);
+			} catch {
+				return false; // closed in between
+			}
+		});
+	};
+	while (child.exitCode === null && !writes()) await new Promise((r) => setTimeout(r, 10));
 	child.kill("SIGINT");
 	const [code, signal] = await new Promise((r) => child.on("exit", (...all) => r(all)));
 	assert.deepEqual([code, signal], [130, null]);
@@ -319,7 +330,7 @@ test("command lines that are wrong", () => {
 		[["synth", "--type", "F16", "-o", "x"], 2, /--shape is missing/],
 		[["synth", "--shape", "qwen2.5-7b", "-o", "x"], 2, /--type is missing/],
 		[["synth", "--shape", "qwen2.5-7b", "--type", "F16"], 2, /-o is missing/],
-		[["synth", "--shape", "qwen3", "--type", "F16", "-o", "x"], 2, /--shape is "qwen3"; it takes qwen2\.5-0\.5b/],
+		[["synth", "--shape", "qwen3", "--type", "F16", "-o", "x"], 2, /--shape is "qwen3"; it takes one of those that --help lists/],
 	]) {
 		const r = run(...args);
 		assert.equal(r.code, code, args.join(" "));
