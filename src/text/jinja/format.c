@@ -5,7 +5,13 @@
 
 #include "text/jinja/internal.h"
 
-enum { MAX_WIDTH = 10000, MAX_PRECISION = 300 };
+enum {
+	MAX_WIDTH = 10000,
+	MAX_PRECISION = 300,
+	/* Room for the longest number: 309 digits with 102 signs between, a point, a precision, a percent
+	   sign. */
+	NUMBER_BYTES = 309 + 102 + 1 + MAX_PRECISION + 1 + 1,
+};
 
 /* What stands between % and its letter, or behind the colon. */
 struct spec {
@@ -54,12 +60,18 @@ static void add_string(struct jbuild *b, struct spec spec, const struct jstr *s)
 	add_padded(b, &spec, (struct str){"", 0}, s, false);
 }
 
-/* Digits with a sign between every few of them, counted from the point. */
-static void group_digits(char *text, size_t size, char group, int every)
+static void append(char text[NUMBER_BYTES], const char *more)
 {
-	char out[512];
+	size_t n = strlen(text);
+	snprintf(text + n, NUMBER_BYTES - n, "%s", more);
+}
+
+/* Digits with a sign between every few of them, counted from the point. */
+static void group_digits(char text[NUMBER_BYTES], char group, int every)
+{
+	char out[NUMBER_BYTES];
 	size_t n = strspn(text, "0123456789abcdefABCDEF"), k = 0;
-	if (!group || n + n / 3 + strlen(text) >= sizeof out)
+	if (!group)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		if (i && (n - i) % (size_t)every == 0)
@@ -67,7 +79,7 @@ static void group_digits(char *text, size_t size, char group, int every)
 		out[k++] = text[i];
 	}
 	snprintf(out + k, sizeof out - k, "%s", text + n);
-	snprintf(text, size, "%s", out);
+	snprintf(text, NUMBER_BYTES, "%s", out);
 }
 
 static void add_number(struct jbuild *b, struct spec spec, bool negative, const char *prefix,
@@ -86,7 +98,7 @@ static void add_number(struct jbuild *b, struct spec spec, bool negative, const 
 
 static void add_whole(struct jbuild *b, const struct spec *spec, int64_t v, bool trusted)
 {
-	char text[512];
+	char text[NUMBER_BYTES];
 	uint64_t u = v < 0 ? -(uint64_t)v : (uint64_t)v;
 	const char *prefix = "";
 	switch (spec->type) {
@@ -111,14 +123,14 @@ static void add_whole(struct jbuild *b, const struct spec *spec, int64_t v, bool
 	default:
 		snprintf(text, sizeof text, "%llu", (unsigned long long)u);
 	}
-	group_digits(text, sizeof text, spec->group, *prefix ? 4 : 3);
+	group_digits(text, spec->group, *prefix ? 4 : 3);
 	add_number(b, *spec, v < 0, spec->alternate ? prefix : "", text, trusted);
 }
 
 /* %g as Python's format has it without a type: like repr, but with a precision. */
 static void add_real(struct jbuild *b, const struct spec *spec, double f, bool trusted)
 {
-	char text[700], format[16];
+	char text[NUMBER_BYTES], format[16];
 	char type = spec->type;
 	int precision = spec->precision < 0 ? 6 : (int)spec->precision;
 	double mag = fabs(f);
@@ -139,11 +151,11 @@ static void add_real(struct jbuild *b, const struct spec *spec, double f, bool t
 		snprintf(text, sizeof text, format, precision, mag);
 #pragma GCC diagnostic pop
 		if (!type && !strpbrk(text, ".e"))
-			strcat(text, ".0");
+			append(text, ".0");
 	}
-	group_digits(text, sizeof text, spec->group, 3);
+	group_digits(text, spec->group, 3);
 	if (percent)
-		strcat(text, "%");
+		append(text, "%");
 	add_number(b, *spec, signbit(f) && !isnan(f), "", text, trusted);
 }
 

@@ -414,7 +414,8 @@ void stable_sort(struct jinja_run *r, void *base, size_t n, size_t size,
 
 /* number.c */
 jval j_arith(struct jinja_run *r, enum binary_op op, jval a, jval b);
-void float_repr(double f, char out[32]); /* as Python's repr */
+enum { FLOAT_REPR_BYTES = 32 };
+void float_repr(double f, char out[FLOAT_REPR_BYTES]); /* as Python's repr */
 bool parse_float(struct str s, double *out);
 /* As Python's int(s, base). */
 bool parse_whole(struct jinja_run *r, struct str s, int base, int64_t *out);

@@ -253,6 +253,9 @@ static uint32_t hex(struct lexer *l, const char *p, const char *end, size_t n)
 	return v;
 }
 
+/* The longest that an escape becomes, "\\U0001f44d", and printf's NUL. */
+enum { MAX_ESCAPE_BYTES = 11 };
+
 /* One escape at p (after the backslash) into out; returns what follows. Those that are none stay as they
  * are. */
 static const char *escape(struct lexer *l, const char *p, const char *end, char *out, size_t *n)
@@ -290,7 +293,11 @@ static const char *escape(struct lexer *l, const char *p, const char *end, char 
 	/* jinja2 writes a character past ASCII as an escape before it reads escapes: this one's is lost */
 	size_t len;
 	uint32_t c = utf8_at(p, (size_t)(end - p), &len);
-	*n += (size_t)sprintf(out + *n, c < 0x100 ? "x%02x" : c < 0x10000 ? "u%04x" : "U%08x", c);
+	*n += (size_t)snprintf(out + *n, MAX_ESCAPE_BYTES - 1,
+			       c < 0x100     ? "x%02x"
+			       : c < 0x10000 ? "u%04x"
+					     : "U%08x",
+			       c);
 	return p + len;
 }
 
@@ -302,8 +309,8 @@ static void string(struct lexer *l)
 		close += *close == '\\' ? 2 : 1;
 	if (close >= l->end)
 		p_fail(l->p, line_of(l, l->at), "a text that begins with %c is never closed", quote);
-	/* An escape of two bytes may become ten. */
-	char *out = p_alloc(l->p, (size_t)(close - p) * 5 + 1);
+	/* An escape is of two bytes or more. */
+	char *out = p_alloc(l->p, (size_t)(close - p) / 2 * MAX_ESCAPE_BYTES + (size_t)(close - p) + 1);
 	size_t n = 0;
 	while (p < close) {
 		if (*p == '\\')

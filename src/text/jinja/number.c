@@ -195,18 +195,18 @@ static int shortest(double f, char digits[32], int *exponent)
 	for (; *p != 'e'; p++)
 		if (*p >= '0' && *p <= '9')
 			digits[n++] = *p;
-	*exponent = atoi(p + 1); /* NOLINT(cert-err34-c): printf wrote it */
+	*exponent = (int)strtol(p + 1, NULL, 10);
 	while (n > 1 && digits[n - 1] == '0')
 		n--;
 	return n;
 }
 
-void float_repr(double f, char out[32])
+void float_repr(double f, char out[FLOAT_REPR_BYTES])
 {
 	char digits[32] = "";
 	int exponent, n, at = 0;
 	if (isnan(f) || isinf(f)) {
-		strcpy(out, isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
+		snprintf(out, FLOAT_REPR_BYTES, "%s", isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
 		return;
 	}
 	if (signbit(f))
@@ -218,7 +218,8 @@ void float_repr(double f, char out[32])
 			out[at++] = '.';
 		memcpy(out + at, digits + 1, (size_t)n - 1);
 		at += n - 1;
-		snprintf(out + at, (size_t)(32 - at), "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent));
+		snprintf(out + at, (size_t)(FLOAT_REPR_BYTES - at), "e%c%02d", exponent < 0 ? '-' : '+',
+			 abs(exponent));
 		return;
 	}
 	for (int i = exponent < 0 ? exponent : 0; i < n || i <= exponent + 1; i++) {

@@ -188,11 +188,11 @@ static void json_string(struct jbuild *b, const struct jstr *s, bool ascii)
 
 static void json_float(struct jbuild *b, jval v)
 {
-	char text[32];
+	char text[FLOAT_REPR_BYTES];
 	if (isnan(v.as.f))
-		strcpy(text, "NaN");
+		snprintf(text, sizeof text, "NaN");
 	else if (isinf(v.as.f))
-		strcpy(text, v.as.f < 0 ? "-Infinity" : "Infinity");
+		snprintf(text, sizeof text, "%s", v.as.f < 0 ? "-Infinity" : "Infinity");
 	else
 		float_repr(v.as.f, text);
 	jb_text(b, text, v.trusted);
