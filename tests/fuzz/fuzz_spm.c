@@ -11,11 +11,8 @@
 
 #include "text/tokenizer.h"
 
-#define CHECK(condition)          \
-	do {                      \
-		if (!(condition)) \
-			abort();  \
-	} while (0)
+#include "gguf_bytes.h"
+
 #define BLANK "\xE2\x96\x81"
 
 enum { HAS_BYTES = 1, HAS_PREFIX = 2, REMOVES_EXTRA = 4, N_KINDS = 8, MAX_NAIVE = 200 };
@@ -29,28 +26,6 @@ static const struct {
 	     {"the", -2}, {BLANK "the", -6}, {"abc", -1.5f},    {BLANK BLANK BLANK, -4},
 	     {"aa", -7},  {"aaa", -8},       {"\xC3\xA9t", -2}, {"a" BLANK "b", -1}};
 enum { N_WORDS = sizeof words / sizeof *words, N_SPECIAL = 3 };
-
-static void put_u32(struct strbuf *b, uint32_t v)
-{
-	strbuf_add(b, &v, 4);
-}
-
-static void put_u64(struct strbuf *b, uint64_t v)
-{
-	strbuf_add(b, &v, 8);
-}
-
-static void put_str(struct strbuf *b, const char *s)
-{
-	put_u64(b, strlen(s));
-	strbuf_add_c(b, s);
-}
-
-static void put_key(struct strbuf *b, const char *key, uint32_t type)
-{
-	put_str(b, key);
-	put_u32(b, type);
-}
 
 static void put_array(struct strbuf *b, const char *key, uint32_t type, uint64_t n)
 {

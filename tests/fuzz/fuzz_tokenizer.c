@@ -15,33 +15,7 @@
 #include "text/stream.h"
 #include "text/tokenizer.h"
 
-#define CHECK(condition)          \
-	do {                      \
-		if (!(condition)) \
-			abort();  \
-	} while (0)
-
-static void put_u32(struct strbuf *b, uint32_t v)
-{
-	strbuf_add(b, &v, 4);
-}
-
-static void put_u64(struct strbuf *b, uint64_t v)
-{
-	strbuf_add(b, &v, 8);
-}
-
-static void put_str(struct strbuf *b, const char *s)
-{
-	put_u64(b, strlen(s));
-	strbuf_add_c(b, s);
-}
-
-static void put_key(struct strbuf *b, const char *key, uint32_t type)
-{
-	put_str(b, key);
-	put_u32(b, type);
-}
+#include "gguf_bytes.h"
 
 /* The 256 bytes in GPT-2's alphabet, some merges, a control and a user-defined token. */
 static struct tok *make(const char *pre)

@@ -8,6 +8,28 @@
 
 /* ---- the list ---- */
 
+static enum hokku_code check_format(const struct weight *w, bool (*has)(const struct weight *w),
+				    const char *what, struct hokku_error *err)
+{
+	if (has(w))
+		return HOKKU_OK;
+	return err_set(err, HOKKU_MODEL_LOAD_FAILED, "tensor \"%.*s\": the device cuda has no %s for %s",
+		       STR_ARG(w->tensor->name), what, w->fmt->name);
+}
+
+enum hokku_code load_check_formats(const struct model *m, bool (*has)(const struct weight *w),
+				   const char *what, struct hokku_error *err)
+{
+	enum hokku_code rc = check_format(&m->w[ROLE_EMBEDDING], has, what, err);
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		const struct weight *w = m->layers[l].w;
+		for (uint32_t i = 0; i < N_LAYER_ROLES && !rc; i++)
+			if (role_is_matrix(i) && w[i].tensor)
+				rc = check_format(&w[i], has, what, err);
+	}
+	return rc || m->tied ? rc : check_format(&m->w[ROLE_OUTPUT], has, what, err);
+}
+
 void load_add(struct load_list *l, const struct weight *w, const void *to, load_place_fn *place)
 {
 	if (l->n == l->cap) {

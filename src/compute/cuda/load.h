@@ -22,6 +22,11 @@ enum {
 	LOAD_THREAD_BYTES = 16 << 20, /* of a model: what is worth a thread */
 };
 
+/* MODEL_LOAD_FAILED, and the tensor named, unless has() says of every matrix of m that the path has what
+ * multiplies it; what: how the message calls that ("kernel"). */
+enum hokku_code load_check_formats(const struct model *m, bool (*has)(const struct weight *w),
+				   const char *what, struct hokku_error *err);
+
 struct load_item;
 /* Queues what brings the rows first .. first + n - 1, which lie in `rows` on the device as they lie in the
  * file, to their place in item->to. first is a multiple of LOAD_ROWS; n too, unless they are the last. */

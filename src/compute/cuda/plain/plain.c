@@ -258,25 +258,10 @@ static enum hokku_code plain_logits(struct cuda *c, uint32_t first, uint32_t n, 
 
 /* ---- what it takes from the device ---- */
 
-static enum hokku_code fits_matrix(const struct weight *w, struct hokku_error *err)
+static bool has_kernel(const struct weight *w)
 {
 	struct plain_matrix m;
-	if (plain_layout_plan(&m, w))
-		return HOKKU_OK;
-	return err_set(err, HOKKU_MODEL_LOAD_FAILED, "tensor \"%.*s\": the device cuda has no kernel for %s",
-		       STR_ARG(w->tensor->name), w->fmt->name);
-}
-
-static enum hokku_code fits_formats(const struct model *m, struct hokku_error *err)
-{
-	enum hokku_code rc = fits_matrix(&m->w[ROLE_EMBEDDING], err);
-	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
-		const struct weight *w = m->layers[l].w;
-		for (uint32_t i = 0; i < N_LAYER_ROLES && !rc; i++)
-			if (role_is_matrix(i) && w[i].tensor)
-				rc = fits_matrix(&w[i], err);
-	}
-	return rc || m->tied ? rc : fits_matrix(&m->w[ROLE_OUTPUT], err);
+	return plain_layout_plan(&m, w);
 }
 
 static enum hokku_code plain_fits(struct cuda *c, struct hokku_error *err)
@@ -286,7 +271,7 @@ static enum hokku_code plain_fits(struct cuda *c, struct hokku_error *err)
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
 			       "%s has heads of %u columns; the device cuda takes at most %d", m->name,
 			       m->hp.head_dim, CUDA_MAX_HEAD_DIM);
-	enum hokku_code rc = fits_formats(m, err);
+	enum hokku_code rc = load_check_formats(m, has_kernel, "kernel", err);
 	if (rc)
 		return rc;
 	struct plain_handle *h = calloc(1, sizeof *h);

@@ -18,26 +18,10 @@ static uint32_t padded(const struct weight *w)
 
 /* ---- what may run, and how ---- */
 
-static enum hokku_code fits_matrix(const struct weight *w, struct hokku_error *err)
+static bool has_kernel(const struct weight *w)
 {
 	struct tile_matrix m;
-	if (tile_plan(&m, w, 1))
-		return HOKKU_OK;
-	return err_set(err, HOKKU_MODEL_LOAD_FAILED,
-		       "tensor \"%.*s\": the device cuda has no tensor-core kernel for %s",
-		       STR_ARG(w->tensor->name), w->fmt->name);
-}
-
-static enum hokku_code fits_formats(const struct model *m, struct hokku_error *err)
-{
-	enum hokku_code rc = fits_matrix(&m->w[ROLE_EMBEDDING], err);
-	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
-		const struct weight *w = m->layers[l].w;
-		for (uint32_t i = 0; i < N_LAYER_ROLES && !rc; i++)
-			if (role_is_matrix(i) && w[i].tensor)
-				rc = fits_matrix(&w[i], err);
-	}
-	return rc || m->tied ? rc : fits_matrix(&m->w[ROLE_OUTPUT], err);
+	return tile_plan(&m, w, 1);
 }
 
 static enum hokku_code choose_planes(const struct model *m, uint32_t *planes, struct hokku_error *err)
@@ -60,7 +44,7 @@ static enum hokku_code choose_planes(const struct model *m, uint32_t *planes, st
 enum hokku_code tile_create(struct cuda *c, struct hokku_error *err)
 {
 	uint32_t planes;
-	enum hokku_code rc = fits_formats(c->model, err);
+	enum hokku_code rc = load_check_formats(c->model, has_kernel, "tensor-core kernel", err);
 	if (!rc)
 		rc = choose_planes(c->model, &planes, err);
 	if (rc)
