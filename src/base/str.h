@@ -41,6 +41,12 @@ static inline bool str_starts(struct str s, struct str prefix)
 	return s.len >= prefix.len && memcmp(s.ptr, prefix.ptr, prefix.len) == 0;
 }
 
+static inline bool str_ends(struct str s, struct str suffix)
+{
+	return s.len >= suffix.len &&
+	       (suffix.len == 0 || memcmp(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len) == 0);
+}
+
 struct strbuf {
 	char *ptr; /* always terminated once anything was added; NULL before */
 	size_t len, cap;

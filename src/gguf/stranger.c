@@ -39,12 +39,6 @@ enum hokku_code gguf_explain_safetensors(const char *path, struct hokku_error *e
 		path, command);
 }
 
-static bool ends_with(const char *name, const char *end)
-{
-	size_t n = strlen(name), k = strlen(end);
-	return n >= k && strcmp(name + n - k, end) == 0;
-}
-
 enum hokku_code gguf_explain_folder(const char *path, enum hokku_code code, struct hokku_error *err)
 {
 	char command[300], file[256] = "";
@@ -54,8 +48,9 @@ enum hokku_code gguf_explain_folder(const char *path, enum hokku_code code, stru
 		return code;
 	for (struct dirent *e; (e = readdir(d));) {
 		is_model = is_model || strcmp(e->d_name, "config.json") == 0 ||
-			   ends_with(e->d_name, ".safetensors") || strcmp(e->d_name, "tokenizer.json") == 0;
-		if (ends_with(e->d_name, ".gguf") && (!file[0] || strcmp(e->d_name, file) < 0))
+			   str_ends(str_c(e->d_name), STR_LIT(".safetensors")) ||
+			   strcmp(e->d_name, "tokenizer.json") == 0;
+		if (str_ends(str_c(e->d_name), STR_LIT(".gguf")) && (!file[0] || strcmp(e->d_name, file) < 0))
 			snprintf(file, sizeof file, "%s", e->d_name);
 	}
 	closedir(d);

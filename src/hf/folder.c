@@ -176,12 +176,6 @@ static enum hokku_code check_source(const struct hf_folder *f, const struct tens
 	return HOKKU_OK;
 }
 
-static bool ends_with(struct str s, const char *suffix)
-{
-	size_t n = strlen(suffix);
-	return s.len >= n && memcmp(s.ptr + s.len - n, suffix, n) == 0;
-}
-
 /* Tensors of the folder that no row takes: buffers and a tied head are left out, anything else is an error,
  * since the model would not be what its weights say. */
 static enum hokku_code check_leftovers(const struct hf_folder *f)
@@ -212,7 +206,7 @@ static enum hokku_code check_leftovers(const struct hf_folder *f)
 		const struct st_tensor *t = st_tensor_at(f->weights, i);
 		bool ignored = taken[i] || is_vision(f, t->name);
 		for (const char *const *suffix = f->shape.arch->ignored; *suffix && !ignored; suffix++)
-			ignored = ends_with(t->name, *suffix);
+			ignored = str_ends(t->name, str_c(*suffix));
 		if (ignored)
 			continue;
 		str_quote(t->name, name, sizeof name);

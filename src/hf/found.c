@@ -9,11 +9,6 @@
 
 #define MERGE "merge it into its base model (peft: merge_and_unload), save that and convert it"
 
-static bool ends_with(struct str s, struct str end)
-{
-	return s.len >= end.len && (end.len == 0 || memcmp(s.ptr + s.len - end.len, end.ptr, end.len) == 0);
-}
-
 static bool contains(struct str s, const char *part)
 {
 	return s.len && memmem(s.ptr, s.len, part, strlen(part));
@@ -60,7 +55,7 @@ static bool find_weights(const char *dir, char name[256], size_t *row)
 		struct str file = str_c(e->d_name);
 		for (size_t i = 0; i <= *row && i < N_WEIGHTS; i++) {
 			if (!str_starts(file, str_c(weights[i].start)) ||
-			    !ends_with(file, str_c(weights[i].end)))
+			    !str_ends(file, str_c(weights[i].end)))
 				continue;
 			if (i < *row || strcmp(e->d_name, name) < 0)
 				snprintf(name, 256, "%s", e->d_name);
@@ -185,7 +180,7 @@ const char *hf_why_tensor(struct str name)
 static const struct st_tensor *find_prefixed(const struct safetensors *st, struct str name)
 {
 	for (uint64_t i = 0; i < st_n_tensors(st); i++)
-		if (ends_with(st_tensor_at(st, i)->name, name))
+		if (str_ends(st_tensor_at(st, i)->name, name))
 			return st_tensor_at(st, i);
 	return NULL;
 }
@@ -210,7 +205,7 @@ static const struct st_tensor *find_shorter(const struct safetensors *st, struct
 {
 	for (uint64_t i = 0; i < st_n_tensors(st); i++) {
 		struct str other = st_tensor_at(st, i)->name;
-		if (other.len && other.len < name.len && ends_with(name, other) &&
+		if (other.len && other.len < name.len && str_ends(name, other) &&
 		    name.ptr[name.len - other.len - 1] == '.')
 			return st_tensor_at(st, i);
 	}

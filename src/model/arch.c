@@ -87,17 +87,23 @@ static void read_gemma(struct keys *k, struct model *m)
 }
 
 /* The largest model of a generation scales scores by the width a head would have if heads made up d_model. */
-static void set_wide_scale(struct model *m, uint32_t n_layers_of_largest)
+static void set_wide_scale(struct keys *k, struct model *m, uint32_t n_layers_of_largest)
 {
+	if (m->hp.n_layers != n_layers_of_largest)
+		return;
+	if (m->hp.d_model < m->hp.n_heads) {
+		keys_fail(k, "%s.embedding_length is %u, less than %s.attention.head_count, which is %u",
+			  k->arch, m->hp.d_model, k->arch, m->hp.n_heads);
+		return;
+	}
 	EACH_LAYER(m, s)
-	if (m->hp.n_layers == n_layers_of_largest)
-		s->attn.scale = spec_plain_scale(m->hp.d_model / m->hp.n_heads);
+	s->attn.scale = spec_plain_scale(m->hp.d_model / m->hp.n_heads);
 }
 
 static void read_gemma2(struct keys *k, struct model *m)
 {
 	read_gemma(k, m);
-	set_wide_scale(m, 46);
+	set_wide_scale(k, m, 46);
 	set_windows(k, m, keys_u32_or(k, "attention.sliding_window", 1, 1 << 24, 4096), 2);
 	float cap = keys_f32_or(k, "attn_logit_softcapping", 1e-3f, 1e6f, 50);
 	m->logit_cap = keys_f32_or(k, "final_logit_softcapping", 1e-3f, 1e6f, 30);
@@ -109,7 +115,7 @@ static void read_gemma3(struct keys *k, struct model *m)
 {
 	read_gemma(k, m);
 	read_qwen3(k, m);
-	set_wide_scale(m, 62);
+	set_wide_scale(k, m, 62);
 	m->logit_cap = keys_f32_or(k, "final_logit_softcapping", 1e-3f, 1e6f, 0);
 	set_windows(k, m, keys_u32_or(k, "attention.sliding_window", 1, 1 << 24, 0), 6);
 	set_window_rope(m, keys_f32_or(k, "rope.freq_base_swa", 1.0f, 1e12f, 10000.0f));
@@ -330,21 +336,29 @@ static void read_rope(struct keys *k, struct model *m)
 {
 	char name[KEY_BYTES], quoted[64];
 	struct rope_source *s = &m->rope_sources[0];
-	struct str type = keys_str_or(k, "rope.scaling.type", STR_LIT("none"));
+	struct str type = keys_str_or(k, "rope.scaling.type", STR_LIT("linear"));
 	float linear = keys_f32_or(k, "rope.scale_linear", 1e-6f, 1e6f, 1);
 	m->ropes[0].attn_factor = keys_f32_or(k, "rope.scaling.attn_factor", 1e-3f, 1e3f, 1);
 	s->factor = linear;
 	if (str_eq_c(type, "yarn"))
 		read_yarn(k, m);
-	else if (str_eq_c(type, "none") || str_eq_c(type, "linear"))
+	else if (str_eq_c(type, "linear"))
 		s->factor = keys_f32_or(k, "rope.scaling.factor", 1e-6f, 1e6f, linear);
-	else if (!str_eq_c(type, "longrope") && !str_eq_c(type, "su"))
+	else if (str_eq_c(type,
+			  "none")) { /* never scaled, whatever factors stand beside it: llama.cpp has it so */
+		keys_ask(k, "rope.scaling.factor");
+		s->factor = 1;
+	} else if (!str_eq_c(type, "longrope") && !str_eq_c(type, "su"))
 		keys_fail(k, "%s is %s; hokku takes \"none\", \"linear\", \"yarn\" and \"longrope\"",
 			  keys_name(k, "rope.scaling.type", name), str_quote(type, quoted, sizeof quoted));
 	if (s->scaling == ROPE_PLAIN && s->factor != 1)
 		s->scaling = ROPE_LINEAR;
 	bool freqs = m->arch->may_model & LLAMA3 && has_tensor(m, "rope_freqs.weight");
-	bool both = m->arch->may_model & LONGROPE && has_tensor(m, "rope_factors_long.weight");
+	bool may = m->arch->may_model & LONGROPE;
+	bool both = may && has_tensor(m, "rope_factors_long.weight");
+	if (may && both != has_tensor(m, "rope_factors_short.weight"))
+		keys_fail(k, "the file has the tensor rope_factors_%s.weight, but not rope_factors_%s.weight",
+			  both ? "long" : "short", both ? "short" : "long");
 	if ((freqs || both) && s->scaling != ROPE_PLAIN)
 		keys_fail(k, "the file has %s, and %s %s: two scalings of one RoPE",
 			  freqs ? "rope_freqs.weight" : "rope_factors_long.weight",

@@ -85,12 +85,6 @@ struct matrix {
 	uint64_t row_bytes, n_rows;
 };
 
-static bool ends_with(struct str s, const char *suffix)
-{
-	size_t n = strlen(suffix);
-	return s.len >= n && memcmp(s.ptr + s.len - n, suffix, n) == 0;
-}
-
 /* Are bytes from .. from + n - 1 of a row zero? */
 static enum hokku_code row_is_zero(const struct check_judge *j, const struct matrix *m, uint64_t row,
 				   uint64_t from, uint64_t n, bool *zero, struct hokku_error *err)
@@ -163,7 +157,8 @@ static enum hokku_code judge_part(const struct check_judge *j, const struct gguf
 	if (m.n_rows > 1)
 		return judge_matrix(j, &m, begin, begin + part.n, fault, err);
 	uint64_t elements = part.n / m.layout.unit_bytes * m.layout.unit_elements;
-	*fault = ends_with(t->name, "norm.weight") && (elements >= CHECK_NORM || elements == t->n_elements);
+	*fault = str_ends(t->name, STR_LIT("norm.weight")) &&
+		 (elements >= CHECK_NORM || elements == t->n_elements);
 	return HOKKU_OK;
 }
 

@@ -136,7 +136,6 @@ static const struct {
 	{"embedding_scale", 1},
 	{"expert_count", 0},
 	{"expert_used_count", 0},
-	{"attention.sliding_window", 0},
 };
 
 /* Keys that tell what a reader can know from elsewhere, or how the file was made. */

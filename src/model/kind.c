@@ -19,12 +19,6 @@ static uint64_t number_of(const struct gguf *g, const char *key)
 	return gguf_get_u32(g, key, &n, &found, NULL) ? 0 : n;
 }
 
-static bool ends_with(struct str s, const char *suffix)
-{
-	size_t n = strlen(suffix);
-	return s.len >= n && memcmp(s.ptr + s.len - n, suffix, n) == 0;
-}
-
 static bool is_part(const struct gguf *g)
 {
 	return number_of(g, "split.count") > 1; /* what was joined again has 0, a split of one file 1 */
@@ -36,7 +30,7 @@ static bool is_adapter(const struct gguf *g)
 		return true;
 	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
 		struct str name = gguf_tensor_at(g, i)->name;
-		if (ends_with(name, ".lora_a") || ends_with(name, ".lora_b"))
+		if (str_ends(name, STR_LIT(".lora_a")) || str_ends(name, STR_LIT(".lora_b")))
 			return true;
 	}
 	return false;

@@ -85,7 +85,7 @@ struct layer_spec {
 	X(NO_ROPE,         "rope (none)",        s->attn.rope == NULL)                     \
 	X(ROPE_PARTIAL,    "rope.n_dims",        s->attn.rope && s->attn.rope->n_dims != s->attn.head_dim) \
 	X(ROPE_FACTOR,     "rope.attn_factor",   s->attn.rope && s->attn.rope->attn_factor != 1)           \
-	X(ROPE_OTHER,      "rope (another than layer 0's)", s->attn.rope != first->attn.rope)  \
+	X(ROPE_OTHER,      "rope (another than the first)", s->attn.rope && s->attn.rope != &m->ropes[0]) \
 	X(SCALE,           "scale",              s->attn.scale != spec_plain_scale(s->attn.head_dim))       \
 	X(ACT_GELU_TANH,   "act (GELU, tanh)",   s->ffn.act == ACT_GELU_TANH)              \
 	X(ACT_GELU,        "act (GELU)",         s->ffn.act == ACT_GELU)                   \

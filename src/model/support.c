@@ -15,8 +15,8 @@ static const char *const role_names[] = {
 #undef ROLE_X
 };
 
-/* Bits of what s asks for; first is layer 0's. */
-static uint32_t layer_features(const struct layer_spec *s, const struct layer_spec *first)
+/* Bits of what s, a layer's of m, asks for. */
+static uint32_t layer_features(const struct model *m, const struct layer_spec *s)
 {
 	uint32_t bits = 0;
 #define FEATURE_X(name, text, condition) bits |= (condition) ? FEATURE_BIT(name) : 0;
@@ -45,7 +45,7 @@ const char *model_unsupported(const struct model *m, const struct spec_support *
 		}
 	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
 		const struct layer *layer = &m->layers[l];
-		lacks = layer_features(layer->spec, m->layers[0].spec) & ~can->features;
+		lacks = layer_features(m, layer->spec) & ~can->features;
 		for (uint32_t f = 0; f < N_FEATURES; f++)
 			if (lacks >> f & 1) {
 				snprintf(out, MODEL_SUPPORT_TEXT, "%s of layer %u", feature_names[f], l);

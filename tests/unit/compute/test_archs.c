@@ -111,6 +111,36 @@ static void cpu_greedy(void **state)
 	check_greedy("cpu");
 }
 
+/* longrope's two tensors go together: the one, its name changed, leaves the other alone. */
+static void half_of_two_factors_is_refused(void **state)
+{
+	(void)state;
+	static const char *const tensors[] = {"rope_factors_long.weight", "rope_factors_short.weight"};
+	const struct arch_entry *a = arch_find(&set, "phi3-long");
+	for (size_t i = 0; i < 2; i++) {
+		size_t n;
+		uint8_t *bytes = golden_read(paths[a - set.entries], &n);
+		uint8_t *name = memmem(bytes, n, tensors[i], strlen(tensors[i]));
+		assert_non_null(name);
+		name[strlen("rope_factors_")] ^= 1;
+		char path[512], want[128];
+		snprintf(path, sizeof path, "%s/test_archs.half.%d.gguf", TEST_BINARY_DIR, (int)getpid());
+		FILE *f = fopen(path, "wb");
+		assert_true(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0);
+		free(bytes);
+		struct hokku_error err = {0};
+		struct gguf *g;
+		struct model m;
+		assert_int_equal(gguf_open_file(path, &g, &err), HOKKU_OK);
+		assert_int_equal(model_bind(&m, g, &err), HOKKU_MODEL_LOAD_FAILED);
+		snprintf(want, sizeof want, "the file has the tensor %s, but not %s", tensors[!i],
+			 tensors[i]);
+		assert_non_null(strstr(err.message, want));
+		gguf_close(g);
+		unlink(path);
+	}
+}
+
 int main(void)
 {
 	arch_load(&set);
@@ -124,6 +154,7 @@ int main(void)
 		cmocka_unit_test(reference_greedy),
 		cmocka_unit_test(cpu_logits),
 		cmocka_unit_test(cpu_greedy),
+		cmocka_unit_test(half_of_two_factors_is_refused),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	for (size_t i = 0; i < set.n; i++)

@@ -290,6 +290,33 @@ static void what_may_be_absent(void **state)
 	unlink(path);
 }
 
+/* "none" is not the same as nothing: factors beside it do not count. */
+static void a_scaling_of_none_is_none(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *type;
+		float factor;
+	} cases[] = {{NULL, 8}, {"linear", 8}, {"none", 1}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct file f;
+		char path[256];
+		good_file(&f);
+		if (cases[i].type)
+			set_key(&f, (struct key){"qwen2.rope.scaling.type", GGUF_STRING, 0, cases[i].type});
+		set_key(&f, (struct key){"qwen2.rope.scaling.factor", GGUF_F32, 8, NULL});
+		struct gguf *g = open_file(&f, path);
+		struct hokku_error err = {0};
+		struct model m;
+		if (model_bind(&m, g, &err))
+			fail_msg("%s", err.message);
+		assert_true(m.ropes[0].freq[0] == 1 / cases[i].factor);
+		model_unbind(&m);
+		gguf_close(g);
+		unlink(path);
+	}
+}
+
 static void wrong_keys_are_refused(void **state)
 {
 	(void)state;
@@ -502,10 +529,10 @@ static void architectures_are_listed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_sound_file_binds),        cmocka_unit_test(what_may_be_absent),
-		cmocka_unit_test(wrong_keys_are_refused),    cmocka_unit_test(wrong_tensors_are_refused),
-		cmocka_unit_test(limits_hold_on_both_sides), cmocka_unit_test(the_vocabulary_has_a_limit),
-		cmocka_unit_test(architectures_are_listed),
+		cmocka_unit_test(a_sound_file_binds),         cmocka_unit_test(what_may_be_absent),
+		cmocka_unit_test(a_scaling_of_none_is_none),  cmocka_unit_test(wrong_keys_are_refused),
+		cmocka_unit_test(wrong_tensors_are_refused),  cmocka_unit_test(limits_hold_on_both_sides),
+		cmocka_unit_test(the_vocabulary_has_a_limit), cmocka_unit_test(architectures_are_listed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
