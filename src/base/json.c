@@ -1,13 +1,13 @@
 /* The tree: looking things up in it. How it is made of a text is json_parse.c. */
 #include "base/json.h"
 
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/file.h"
 #include "base/json_internal.h"
+#include "base/plain_locale.h"
 
 void jv_doc_free(struct jv_doc *d)
 {
@@ -91,11 +91,8 @@ bool jv_double(const struct jv *v, double *out)
 {
 	if (!jv_is(v, JV_NUMBER))
 		return false;
-	/* Whatever locale the program that we are linked into has set. */
-	locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+	locale_t plain = plain_locale();
 	double value = plain ? strtod_l(v->text, NULL, plain) : (double)NAN;
-	if (plain)
-		freelocale(plain);
 	if (!isfinite(value))
 		return false;
 	*out = value;

@@ -207,29 +207,12 @@ static int hex4(const char *p, const char *end)
 	if (end - p < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		int c = (unsigned char)p[i], lower = c | 0x20;
-		if (c >= '0' && c <= '9')
-			value = value * 16 + c - '0';
-		else if (lower >= 'a' && lower <= 'f')
-			value = value * 16 + lower - 'a' + 10;
-		else
+		int digit = hex_digit(p[i]);
+		if (digit < 0)
 			return -1;
+		value = value * 16 + digit;
 	}
 	return value;
-}
-
-static size_t put_utf8(char *out, uint32_t c)
-{
-	if (c < 0x80) {
-		out[0] = (char)c;
-		return 1;
-	}
-	size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-	static const unsigned char lead[] = {0, 0, 0xC0, 0xE0, 0xF0};
-	for (size_t i = n - 1; i > 0; i--, c >>= 6)
-		out[i] = (char)(0x80 | (c & 0x3F));
-	out[0] = (char)(lead[n] | c);
-	return n;
 }
 
 /* \uXXXX, or two of them for a character beyond U+FFFF. src is after the u; returns what was read, 0 if it is
@@ -270,7 +253,7 @@ static enum hokku_code decode(struct parser *p, size_t from, size_t end, struct 
 			i += 2;
 		} else if (p->text[i + 1] == 'u' &&
 			   (read = unicode_escape(p->text + i + 2, p->text + end, &c)) > 0) {
-			n += put_utf8(text + n, c);
+			n += utf8_put(text + n, c);
 			i += 2 + read;
 		} else {
 			char quoted[64];

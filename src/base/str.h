@@ -41,6 +41,13 @@ static inline bool str_starts(struct str s, struct str prefix)
 	return s.len >= prefix.len && memcmp(s.ptr, prefix.ptr, prefix.len) == 0;
 }
 
+/* Of either case; -1: c is none. */
+static inline int hex_digit(char c)
+{
+	int lower = (unsigned char)c | 0x20;
+	return c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
 static inline bool str_ends(struct str s, struct str suffix)
 {
 	return s.len >= suffix.len &&
@@ -71,6 +78,8 @@ const char *str_quote(struct str s, char *out, size_t out_size);
  * none is near enough to be what was meant. */
 const char *str_nearest(const char *word, const char *const *list);
 
+/* The character c, at most U+10FFFF, as UTF-8; returns its bytes. */
+size_t utf8_put(char out[4], uint32_t c);
 /* Length in bytes of the longest prefix of bytes that is complete, valid UTF-8. */
 size_t utf8_valid_prefix(const char *bytes, size_t n);
 

@@ -352,13 +352,6 @@ static void take_head(struct framing *f, char *byte, const struct framing_limits
 
 /* ---- chunks ---- */
 
-static int hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
-	return at ? (int)(at - digits) : -1;
-}
-
 static bool blame_chunk(struct framing *f, struct framing_fault *fault)
 {
 	struct quoted q;

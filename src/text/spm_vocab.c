@@ -49,7 +49,7 @@ void spm_close(struct tok *t)
 	t->spm = NULL;
 }
 
-static int hex_digit(char c)
+static int upper_hex(char c)
 {
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
@@ -58,7 +58,7 @@ bool spm_byte_name(struct str piece, unsigned *byte)
 {
 	if (piece.len != 6 || memcmp(piece.ptr, "<0x", 3) != 0 || piece.ptr[5] != '>')
 		return false;
-	int high = hex_digit(piece.ptr[3]), low = hex_digit(piece.ptr[4]);
+	int high = upper_hex(piece.ptr[3]), low = upper_hex(piece.ptr[4]);
 	*byte = (unsigned)(high * 16 + low);
 	return high >= 0 && low >= 0;
 }

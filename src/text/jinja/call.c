@@ -76,6 +76,12 @@ jval call_builtin(struct jinja_run *r, const struct builtin *f, jval self, const
 	return f->run(r, self, v, args);
 }
 
+/* A name that came by ** may be the request's. */
+jval args_name(struct jinja_run *r, const struct jargs *args, size_t i)
+{
+	return j_str(r, args->names[i].ptr, args->names[i].len, i < args->n_written);
+}
+
 int64_t arg_whole(struct jinja_run *r, jval v, int64_t fallback, const char *of)
 {
 	int64_t i;
@@ -198,8 +204,7 @@ static jval make_dict(struct jinja_run *r, const struct jargs *args, const char 
 		}
 	}
 	for (size_t i = 0; i < args->n_named; i++)
-		dict_put(r, as_dict(made), j_str(r, args->names[i].ptr, args->names[i].len, true),
-			 args->named[i]);
+		dict_put(r, as_dict(made), args_name(r, args, i), args->named[i]);
 	return made;
 }
 
@@ -249,8 +254,8 @@ static jval g_cycler(struct jinja_run *r, jval self, const jval *v, const struct
 static jval cycler_turn(struct jinja_run *r, jval self, bool back)
 {
 	struct jdict *d = as_dict(self);
-	const struct jlist *items = as_list(*dict_get_text(d, STR_LIT("items")));
-	jval *at = dict_get_text(d, STR_LIT("at")), *current = dict_get_text(d, STR_LIT("current"));
+	const struct jlist *items = as_list(*dict_get_text(r, d, STR_LIT("items")));
+	jval *at = dict_get_text(r, d, STR_LIT("at")), *current = dict_get_text(r, d, STR_LIT("current"));
 	jval was = *current;
 	j_work(r, 0);
 	at->as.i = back ? 0 : (at->as.i + 1) % (int64_t)items->n;

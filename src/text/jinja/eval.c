@@ -47,7 +47,7 @@ jval j_attr(struct jinja_run *r, jval of, jval name)
 		return bound(r, of, method);
 	if (of.type == J_DICT || of.type == J_NAMESPACE || of.type == J_CYCLER) {
 		j_work(r, 0);
-		const jval *v = dict_get_text(as_dict(of), key);
+		const jval *v = dict_get_text(r, as_dict(of), key);
 		if (v)
 			return *v;
 	}
@@ -273,6 +273,7 @@ static void evaluate_args(struct jinja_run *r, const struct call_args *from, jva
 			more_named(r, &e->args, from->n_named + 1);
 		for (size_t i = 0; i < from->n_named; i++)
 			add_named(r, &e->args, from->named[i].name, eval(r, from->named[i].value));
+		e->args.n_written = from->n_named;
 		if (from->star)
 			add_star(r, &e->args, eval(r, from->star));
 		if (from->star_star)

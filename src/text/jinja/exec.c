@@ -273,8 +273,7 @@ static void bind_rest(struct jinja_run *r, const struct macro *m, const struct j
 		if (!m->uses_kwargs)
 			j_fail(r, "the macro \"%.*s\" takes no argument \"%.*s\"", STR_ARG(m->name),
 			       STR_ARG(args->names[i]));
-		dict_put(r, as_dict(rest), j_str(r, args->names[i].ptr, args->names[i].len, true),
-			 args->named[i]);
+		dict_put(r, as_dict(rest), args_name(r, args, i), args->named[i]);
 	}
 	if (m->uses_kwargs)
 		scope_set(r, s, NAME_KWARGS, rest);

@@ -160,7 +160,7 @@ FILTER(f_truncate)
 		leeway = v[3].type == J_NONE ? 5 : arg_whole(r, v[3], 5, "truncate");
 	if (length < (int64_t)str_chars(end) || leeway < 0)
 		j_fail(r, "truncate to %lld characters, which is less than its end has", (long long)length);
-	if ((int64_t)str_chars(s) <= length + leeway)
+	if ((int64_t)str_chars(s) <= length || (int64_t)str_chars(s) - length <= leeway)
 		return self.type == J_STRING ? self : j_sub(r, s, 0, s->n);
 	size_t to = str_byte_of(s, (size_t)(length - (int64_t)str_chars(end)));
 	if (!arg_true(r, v[1])) {
@@ -237,8 +237,7 @@ FILTER(f_format)
 	if (args->n_named) {
 		values = j_dict(r);
 		for (size_t i = 0; i < args->n_named; i++)
-			dict_put(r, as_dict(values), j_str(r, args->names[i].ptr, args->names[i].len, true),
-				 args->named[i]);
+			dict_put(r, as_dict(values), args_name(r, args, i), args->named[i]);
 	} else {
 		values = j_list(r, K_TUPLE, args->n);
 		for (size_t i = 0; i < args->n; i++)

@@ -66,24 +66,28 @@ static void append(char text[NUMBER_BYTES], const char *more)
 	snprintf(text + n, NUMBER_BYTES - n, "%s", more);
 }
 
-/* Digits with a sign between every few of them, counted from the point. */
-static void group_digits(char text[NUMBER_BYTES], char group, int every)
+/* digits with a sign between every few of them, counted from the point, and before them zeros, grouped too,
+ * until all of it has width characters. */
+static const struct jstr *grouped(struct jinja_run *r, const struct spec *spec, const char *digits, int every,
+				  int64_t width, bool trusted)
 {
-	char out[NUMBER_BYTES];
-	size_t n = strspn(text, "0123456789abcdefABCDEF"), k = 0;
-	if (!group)
-		return;
-	for (size_t i = 0; i < n; i++) {
-		if (i && (n - i) % (size_t)every == 0)
-			out[k++] = group;
-		out[k++] = text[i];
+	struct jbuild b = jb_new(r);
+	size_t n = strspn(digits, every == 4 ? "0123456789abcdefABCDEF" : "0123456789"), all = n;
+	if (n && spec->group)
+		for (int64_t rest = (int64_t)strlen(digits + n);
+		     (int64_t)(all + (all - 1) / (size_t)every) + rest < width; all++)
+			;
+	for (size_t i = all; i > 0; i--) { /* i: how many come until the point */
+		jb_add(&b, i > n ? "0" : digits + n - i, 1, NULL, trusted);
+		if (spec->group && i > 1 && (i - 1) % (size_t)every == 0)
+			jb_add(&b, &spec->group, 1, NULL, trusted);
 	}
-	snprintf(out + k, sizeof out - k, "%s", text + n);
-	snprintf(text, NUMBER_BYTES, "%s", out);
+	jb_text(&b, digits + n, trusted);
+	return as_str(jb_done(&b));
 }
 
 static void add_number(struct jbuild *b, struct spec spec, bool negative, const char *prefix,
-		       const char *digits, bool trusted)
+		       const char *digits, int every, bool trusted)
 {
 	char sign[4];
 	snprintf(sign, sizeof sign, "%s%s",
@@ -93,22 +97,27 @@ static void add_number(struct jbuild *b, struct spec spec, bool negative, const 
 		 prefix);
 	if (!spec.align)
 		spec.align = spec.zero ? '=' : '>';
-	add_padded(b, &spec, str_c(sign), as_str(j_str(b->r, digits, strlen(digits), trusted)), trusted);
+	bool zeros = spec.align == '=' && spec.fill_len == 1 && spec.fill[0] == '0';
+	const struct jstr *body =
+		grouped(b->r, &spec, digits, every, zeros ? spec.width - (int64_t)strlen(sign) : 0, trusted);
+	add_padded(b, &spec, str_c(sign), body, trusted);
 }
 
 static void add_whole(struct jbuild *b, const struct spec *spec, int64_t v, bool trusted)
 {
 	char text[NUMBER_BYTES];
+	int digits = spec->precision > 0 ? (int)spec->precision : 1; /* at least */
 	uint64_t u = v < 0 ? -(uint64_t)v : (uint64_t)v;
 	const char *prefix = "";
 	switch (spec->type) {
 	case 'x':
 	case 'X':
-		snprintf(text, sizeof text, spec->type == 'x' ? "%llx" : "%llX", (unsigned long long)u);
+		snprintf(text, sizeof text, spec->type == 'x' ? "%.*llx" : "%.*llX", digits,
+			 (unsigned long long)u);
 		prefix = spec->type == 'x' ? "0x" : "0X";
 		break;
 	case 'o':
-		snprintf(text, sizeof text, "%llo", (unsigned long long)u);
+		snprintf(text, sizeof text, "%.*llo", digits, (unsigned long long)u);
 		prefix = "0o";
 		break;
 	case 'b': {
@@ -121,13 +130,34 @@ static void add_whole(struct jbuild *b, const struct spec *spec, int64_t v, bool
 		break;
 	}
 	default:
-		snprintf(text, sizeof text, "%llu", (unsigned long long)u);
+		snprintf(text, sizeof text, "%.*llu", digits, (unsigned long long)u);
 	}
-	group_digits(text, spec->group, *prefix ? 4 : 3);
-	add_number(b, *spec, v < 0, spec->alternate ? prefix : "", text, trusted);
+	add_number(b, *spec, v < 0, spec->alternate ? prefix : "", text, *prefix ? 4 : 3, trusted);
 }
 
-/* %g as Python's format has it without a type: like repr, but with a precision. */
+/* Python's format without a type but with a precision: %g that has a digit after its point, or takes an
+ * exponent. */
+static void general_text(double mag, int precision, bool alternate, char text[NUMBER_BYTES])
+{
+	int digits = precision > 0 ? precision : 1;
+	snprintf(text, NUMBER_BYTES, "%.*e", digits - 1, mag);
+	char *exponent = strchr(text, 'e');
+	long ten = strtol(exponent + 1, NULL, 10);
+	if (ten >= -4 && ten < digits - 1) {
+		snprintf(text, NUMBER_BYTES, alternate ? "%#.*g" : "%.*g", digits, mag);
+		if (!strchr(text, '.'))
+			append(text, ".0");
+		return;
+	}
+	char *end = exponent;
+	if (!alternate && memchr(text, '.', (size_t)(exponent - text))) {
+		while (end[-1] == '0')
+			end--;
+		end -= end[-1] == '.';
+	}
+	memmove(end, exponent, strlen(exponent) + 1);
+}
+
 static void add_real(struct jbuild *b, const struct spec *spec, double f, bool trusted)
 {
 	char text[NUMBER_BYTES], format[16];
@@ -143,20 +173,19 @@ static void add_real(struct jbuild *b, const struct spec *spec, double f, bool t
 		snprintf(text, sizeof text, "%s", isnan(f) ? "nan" : "inf");
 	} else if (!type && spec->precision < 0) {
 		float_repr(mag, text);
+	} else if (!type) {
+		general_text(mag, precision, spec->alternate, text);
 	} else {
 		snprintf(format, sizeof format, "%%%s.*%c", spec->alternate ? "#" : "",
-			 !type || type == 'n' ? 'g' : type);
+			 type == 'n' ? 'g' : type);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 		snprintf(text, sizeof text, format, precision, mag);
 #pragma GCC diagnostic pop
-		if (!type && !strpbrk(text, ".e"))
-			append(text, ".0");
 	}
-	group_digits(text, spec->group, 3);
 	if (percent)
 		append(text, "%");
-	add_number(b, *spec, signbit(f) && !isnan(f), "", text, trusted);
+	add_number(b, *spec, signbit(f) && !isnan(f), "", text, 3, trusted);
 }
 
 static bool is_real_type(char c)
@@ -183,21 +212,20 @@ static jval next_arg(struct percent *f)
 	return *f->v++;
 }
 
-static int64_t percent_number(struct percent *f)
+static int64_t percent_number(struct percent *f, const char *what, int limit)
 {
 	int64_t n = 0;
-	int limit = MAX_WIDTH;
 	if (f->at < f->s->n && f->s->p[f->at] == '*') {
 		f->at++;
 		jval v = next_arg(f);
 		if (v.type != J_INT || v.as.i < 0 || v.as.i > limit)
-			j_fail(f->r, "a width in a format is no whole number from 0 to %d", limit);
+			j_fail(f->r, "a %s in a format is no whole number from 0 to %d", what, limit);
 		return v.as.i;
 	}
 	for (; f->at < f->s->n && f->s->p[f->at] >= '0' && f->s->p[f->at] <= '9'; f->at++) {
 		n = n * 10 + (f->s->p[f->at] - '0');
 		if (n > limit)
-			j_fail(f->r, "a width in a format is above %d", limit);
+			j_fail(f->r, "a %s in a format is above %d", what, limit);
 	}
 	return n;
 }
@@ -214,12 +242,10 @@ static struct spec percent_spec(struct percent *f)
 		if (c == '+' || (c == ' ' && !spec.sign))
 			spec.sign = c;
 	}
-	spec.width = percent_number(f);
+	spec.width = percent_number(f, "width", MAX_WIDTH);
 	if (f->at < f->s->n && f->s->p[f->at] == '.') {
 		f->at++;
-		spec.precision = percent_number(f);
-		if (spec.precision > MAX_PRECISION)
-			j_fail(f->r, "a precision in a format is above %d", MAX_PRECISION);
+		spec.precision = percent_number(f, "precision", MAX_PRECISION);
 	}
 	while (f->at < f->s->n && (f->s->p[f->at] == 'h' || f->s->p[f->at] == 'l' || f->s->p[f->at] == 'L'))
 		f->at++;
@@ -238,18 +264,6 @@ static void percent_whole(struct percent *f, struct jbuild *b, struct spec spec,
 	if (spec.zero && spec.align != '<') {
 		spec.fill[0] = '0';
 		spec.align = '=';
-	}
-	if (spec.precision >= 0 && strchr("diu", spec.type)) { /* so many digits at least */
-		char digits[32];
-		int n = snprintf(digits, sizeof digits, "%llu",
-				 (unsigned long long)(i < 0 ? -(uint64_t)i : (uint64_t)i));
-		struct jbuild text = jb_new(f->r);
-		for (int64_t k = n; k < spec.precision; k++)
-			jb_text(&text, "0", v.trusted);
-		jb_text(&text, digits, v.trusted);
-		char sign[2] = {i < 0 ? '-' : spec.sign, 0};
-		add_padded(b, &spec, str_c(sign), as_str(jb_done(&text)), v.trusted);
-		return;
 	}
 	add_whole(b, &spec, i, v.trusted);
 }
@@ -310,7 +324,7 @@ static jval percent_named(struct percent *f)
 		j_fail(f->r, "a format names a value, but is given no dict");
 	struct str name = {f->s->p + f->at + 1, (size_t)(close - f->s->p) - f->at - 1};
 	f->at += name.len + 2;
-	const jval *v = dict_get_text(as_dict(f->args), name);
+	const jval *v = dict_get_text(f->r, as_dict(f->args), name);
 	if (!v)
 		j_undefined_fail(f->r, j_undefined(f->r, name, "dict"));
 	return *v;
@@ -421,13 +435,13 @@ static jval field_value(struct braces *f, const struct jstr *s, size_t from, siz
 	return v;
 }
 
-static int64_t spec_number(struct jinja_run *r, const struct jstr *s, size_t *at, int limit)
+static int64_t spec_number(struct jinja_run *r, const struct jstr *s, size_t *at, const char *what, int limit)
 {
 	int64_t n = -1;
 	for (; *at < s->n && s->p[*at] >= '0' && s->p[*at] <= '9'; ++*at) {
 		n = (n < 0 ? 0 : n) * 10 + (s->p[*at] - '0');
 		if (n > limit)
-			j_fail(r, "a width in a format is above %d", limit);
+			j_fail(r, "a %s in a format is above %d", what, limit);
 	}
 	return n;
 }
@@ -436,11 +450,13 @@ static struct spec parse_spec(struct jinja_run *r, const struct jstr *s)
 {
 	struct spec spec = {.fill = " ", .fill_len = 1, .width = -1, .precision = -1};
 	size_t at = 0, len = 0;
+	bool filled = false;
 	if (s->n)
 		utf8_at(s->p, s->n, &len);
 	if (s->n > len && len && strchr("<>=^", s->p[len]) && s->p[len]) {
 		memcpy(spec.fill, s->p, len);
 		spec.fill_len = len;
+		filled = true;
 		spec.align = s->p[len];
 		at = len + 1;
 	} else if (s->n && s->p[0] && strchr("<>=^", s->p[0])) {
@@ -454,17 +470,15 @@ static struct spec parse_spec(struct jinja_run *r, const struct jstr *s)
 	if (at < s->n && s->p[at] == '0') {
 		at++;
 		spec.zero = true;
-		if (!spec.align) {
+		if (!filled)
 			spec.fill[0] = '0';
-			spec.fill_len = 1;
-		}
 	}
-	spec.width = spec_number(r, s, &at, MAX_WIDTH);
+	spec.width = spec_number(r, s, &at, "width", MAX_WIDTH);
 	if (at < s->n && (s->p[at] == ',' || s->p[at] == '_'))
 		spec.group = s->p[at++];
 	if (at < s->n && s->p[at] == '.') {
 		at++;
-		spec.precision = spec_number(r, s, &at, MAX_PRECISION);
+		spec.precision = spec_number(r, s, &at, "precision", MAX_PRECISION);
 		if (spec.precision < 0)
 			j_fail(r, "a format has a point without a precision");
 	}

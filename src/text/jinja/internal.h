@@ -86,7 +86,7 @@ struct jargs {
 	size_t n;
 	struct str *names; /* (n_named) */
 	jval *named;
-	size_t n_named;
+	size_t n_named, n_written; /* written: by the template itself, the first of them; others came by ** */
 };
 
 struct builtin; /* call.c */
@@ -326,6 +326,7 @@ struct jinja_run {
 	enum hokku_code rc;
 	uint64_t steps, max_steps; /* JINJA_MAX_STEPS and JINJA_MAX_MEMORY_BYTES, but for the fuzzer */
 	size_t max_memory;
+	uint64_t seed[2]; /* of the dicts' tables */
 	unsigned depth;
 	uint32_t line;
 	struct scope *scope;
@@ -362,7 +363,6 @@ static inline void j_leave(struct jinja_run *r)
 /* value.c */
 bool is_space(uint32_t c);                              /* as Python's str.isspace */
 uint32_t utf8_at(const char *p, size_t n, size_t *len); /* invalid bytes give themselves and length 1 */
-size_t utf8_put(char out[4], uint32_t c);
 size_t str_count_chars(struct str s);
 jval j_str(struct jinja_run *r, const char *p, size_t n, bool trusted);
 jval j_text(struct jinja_run *r, const char *terminated); /* of the engine: not trusted */
@@ -390,7 +390,7 @@ void list_reverse(struct jlist *l);
 jval j_pair(struct jinja_run *r, jval a, jval b); /* a tuple of two */
 jval j_dict(struct jinja_run *r);
 jval *dict_get(struct jinja_run *r, const struct jdict *d, jval key); /* NULL: not there */
-jval *dict_get_text(const struct jdict *d, struct str key);
+jval *dict_get_text(struct jinja_run *r, const struct jdict *d, struct str key);
 void dict_put(struct jinja_run *r, struct jdict *d, jval key, jval v);
 bool dict_remove(struct jinja_run *r, struct jdict *d, jval key, jval *was);
 uint64_t j_hash(struct jinja_run *r, jval key);
@@ -487,6 +487,7 @@ jval call_builtin(struct jinja_run *r, const struct builtin *f, jval self, const
  * messages. */
 int64_t arg_whole(struct jinja_run *r, jval v, int64_t fallback, const char *of);
 bool arg_true(struct jinja_run *r, jval v);
+jval args_name(struct jinja_run *r, const struct jargs *args, size_t i); /* of args->named[i] */
 jval j_call(struct jinja_run *r, jval f, const struct jargs *args);
 jval call_filter(struct jinja_run *r, struct str name, jval v, const struct jargs *args);
 bool call_test(struct jinja_run *r, struct str name, jval v, const struct jargs *args);

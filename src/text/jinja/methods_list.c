@@ -85,8 +85,7 @@ METHOD(d_update)
 			dict_put(r, as_dict(self), from->v[i].key, from->v[i].value);
 	}
 	for (size_t i = 0; i < args->n_named; i++)
-		dict_put(r, as_dict(self), j_str(r, args->names[i].ptr, args->names[i].len, true),
-			 args->named[i]);
+		dict_put(r, as_dict(self), args_name(r, args, i), args->named[i]);
 	return j_none();
 }
 
@@ -261,7 +260,8 @@ METHOD(l_sort)
 						  .n_named = 1});
 	if (v[0].type != J_MISSING && j_true(r, v[0]))
 		list_reverse(as_list(sorted));
-	memcpy(as_list(self)->v, as_list(sorted)->v, as_list(self)->n * sizeof(jval));
+	if (as_list(self)->n)
+		memcpy(as_list(self)->v, as_list(sorted)->v, as_list(self)->n * sizeof(jval));
 	return j_none();
 }
 

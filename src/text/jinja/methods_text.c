@@ -153,8 +153,14 @@ static ptrdiff_t find_last(struct jinja_run *r, const struct jstr *s, size_t fro
 	if (what->n > to - from)
 		return -1;
 	for (size_t at = to - what->n;; at--) {
-		if (!what->n || memcmp(s->p + at, what->p, what->n) == 0)
+		if (!what->n)
 			return (ptrdiff_t)at;
+		if (s->p[at] == what->p[0]) {
+			j_work(r,
+			       what->n); /* a stranger's texts may be alike at every place, but for the end */
+			if (memcmp(s->p + at, what->p, what->n) == 0)
+				return (ptrdiff_t)at;
+		}
 		if (at == from)
 			return -1;
 	}
@@ -364,6 +370,7 @@ jval str_replace(struct jinja_run *r, const struct jstr *s, const struct jstr *o
 {
 	struct jbuild b = jb_new(r);
 	size_t from = 0;
+	max = max < 0 ? INT64_MAX : max;
 	j_work(r, s->n);
 	if (!old->n) { /* between all characters */
 		size_t len;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/plain_locale.h"
 #include "text/jinja/internal.h"
 
 void p_fail(struct parser *p, uint32_t line, const char *format, ...)
@@ -472,7 +473,9 @@ enum hokku_code jinja_compile(struct str source, struct jinja **out, struct hokk
 	p.t = calloc(1, sizeof *p.t);
 	if (!p.t)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the template");
+	locale_t was = uselocale(plain_locale());
 	compile(&p, source);
+	uselocale(was);
 	arena_free(&p.scratch);
 	if (p.rc) {
 		jinja_destroy(p.t);

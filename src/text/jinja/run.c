@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/plain_locale.h"
+#include "base/rng.h"
 #include "text/jinja/internal.h"
 
 static void fail_text(struct jinja_run *r, const char *text)
@@ -37,6 +39,8 @@ struct jinja_run *jinja_run_create(void)
 	struct jinja_run *r = calloc(1, sizeof *r);
 	if (!r)
 		return NULL;
+	r->seed[0] = rng_os_seed();
+	r->seed[1] = rng_os_seed();
 	r->message = r->last_message = -1;
 	r->max_steps = JINJA_MAX_STEPS;
 	r->max_memory = JINJA_MAX_MEMORY_BYTES;
@@ -182,7 +186,7 @@ static void make_parts(struct jinja_run *r)
 	}
 }
 
-enum hokku_code jinja_render(const struct jinja *t, struct jinja_run *r, struct hokku_error *err)
+static enum hokku_code render(const struct jinja *t, struct jinja_run *r, struct hokku_error *err)
 {
 	r->err = err;
 	r->t = t;
@@ -203,6 +207,14 @@ enum hokku_code jinja_render(const struct jinja *t, struct jinja_run *r, struct 
 		make_parts(r);
 	}
 	return r->rc;
+}
+
+enum hokku_code jinja_render(const struct jinja *t, struct jinja_run *r, struct hokku_error *err)
+{
+	locale_t was = uselocale(plain_locale());
+	enum hokku_code rc = render(t, r, err);
+	uselocale(was);
+	return rc;
 }
 
 struct str jinja_text(const struct jinja_run *r)

@@ -27,19 +27,6 @@ uint32_t utf8_at(const char *p, size_t n, size_t *len)
 	return c;
 }
 
-size_t utf8_put(char out[4], uint32_t c)
-{
-	if (c < 0x80) {
-		out[0] = (char)c;
-		return 1;
-	}
-	size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-	for (size_t i = n; i-- > 1; c >>= 6)
-		out[i] = (char)(0x80 | (c & 0x3F));
-	out[0] = (char)((n == 2 ? 0xC0u : n == 3 ? 0xE0u : 0xF0u) | c);
-	return n;
-}
-
 size_t str_count_chars(struct str s)
 {
 	size_t chars = 0, len;

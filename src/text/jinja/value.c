@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "text/jinja/internal.h"
 
 /* ---- memory and limits ---- */
@@ -99,12 +100,9 @@ jval j_dict(struct jinja_run *r)
 	return (jval){J_DICT, false, {.p = d}};
 }
 
-static uint64_t hash_bytes(const char *p, size_t n)
+static uint64_t hash_bytes(const struct jinja_run *r, const void *p, size_t n)
 {
-	uint64_t h = 0xcbf29ce484222325u;
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ (unsigned char)p[i]) * 0x100000001b3u;
-	return h ^ h >> 29;
+	return siphash(r->seed[0], r->seed[1], p, n);
 }
 
 /* Equal keys hash alike: 1, 1.0 and true are one key. */
@@ -114,7 +112,8 @@ uint64_t j_hash(struct jinja_run *r, jval key)
 	int64_t i;
 	switch (key.type) {
 	case J_STRING:
-		return hash_bytes(as_str(key)->p, as_str(key)->n);
+		j_work(r, as_str(key)->n);
+		return hash_bytes(r, as_str(key)->p, as_str(key)->n);
 	case J_NONE:
 		return 77;
 	case J_UNDEFINED:
@@ -125,6 +124,7 @@ uint64_t j_hash(struct jinja_run *r, jval key)
 		if (as_list(key)->kind == K_TUPLE) {
 			uint64_t h = 79;
 			j_enter(r);
+			j_work(r, 0);
 			for (size_t k = 0; k < as_list(key)->n; k++)
 				h = h * 31 + j_hash(r, as_list(key)->v[k]);
 			j_leave(r);
@@ -139,7 +139,7 @@ uint64_t j_hash(struct jinja_run *r, jval key)
 	if (j_number(key, &f)) {
 		if (f == floor(f) && fabs(f) < 0x1p62)
 			return (uint64_t)(int64_t)f * 0x9E3779B97F4A7C15u;
-		return hash_bytes((const char *)&f, sizeof f);
+		return hash_bytes(r, &f, sizeof f);
 	}
 	j_fail(r, "a %s cannot be a key", type_name(key));
 }
@@ -189,7 +189,7 @@ jval *dict_get(struct jinja_run *r, const struct jdict *d, jval key)
 	return at < d->n ? &d->v[at].value : NULL;
 }
 
-jval *dict_get_text(const struct jdict *d, struct str key)
+jval *dict_get_text(struct jinja_run *r, const struct jdict *d, struct str key)
 {
 	if (!d->index) {
 		for (size_t i = 0; i < d->n; i++)
@@ -197,7 +197,7 @@ jval *dict_get_text(const struct jdict *d, struct str key)
 				return &d->v[i].value;
 		return NULL;
 	}
-	for (uint32_t i = (uint32_t)hash_bytes(key.ptr, key.len) & d->mask; d->index[i];
+	for (uint32_t i = (uint32_t)hash_bytes(r, key.ptr, key.len) & d->mask; d->index[i];
 	     i = (i + 1) & d->mask) {
 		struct jpair *pair = &d->v[d->index[i] - 1];
 		if (pair->key.type == J_STRING && str_eq(str_view(as_str(pair->key)), key))
@@ -387,7 +387,7 @@ bool j_equal(struct jinja_run *r, jval a, jval b)
 		return j_number(b, &f) && number_order(a, b) == 0;
 	if (a.type != b.type)
 		return false;
-	j_work(r, 0);
+	j_work(r, a.type == J_STRING && as_str(a)->n == as_str(b)->n ? as_str(a)->n : 0);
 	switch (a.type) {
 	case J_UNDEFINED:
 	case J_NONE:

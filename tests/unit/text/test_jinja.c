@@ -2,6 +2,7 @@
  * The template language. What its parts write is held against Python's jinja2 (tests/golden/jinja, which says
  * how it was made); here stand besides: where bytes come from, the limits, and what is said of errors.
  */
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "text/jinja/internal.h"
 #include "text/jinja/json.h"
 #include "text/limits.h"
 
@@ -197,6 +199,9 @@ static const struct {
 	{"{{ x.ljust(7, '.') }}{{ 'a'.zfill(3) }}{{ 'a\tb'.expandtabs(2) }}", "<|e|>{..}00{aa} {b}"},
 	{"{{ x * 2 }}{{ tok * 2 }}{{ (x ~ 'a') * 2 }}", "<|e|><|e|>{<|t|><|t|>}<|e|>{a}<|e|>{a}"},
 	{"{{ dict(a='<|e|>').a }}{{ dict(d)['k'] }}{{ d.get('z', '<|e|>') }}", "{<|e|>}<|e|>{<|e|>}"},
+	{"{{ dict(**d)|list|join }}{{ dict(b=1)|first }}{{ [].sort() }}", "<|e|>k{b}None"},
+	{"{% macro m() %}{{ kwargs|list|join(' ') }}{% endmacro %}{{ m(a=1, **d) }}", "{a }<|e|>{ }k"},
+	{"{% set u = {} %}{% set _ = u.update(c=1, **d) %}{{ u|list|join }}", "{c}<|e|>k"},
 	{"{{ messages[1].content }}{{ messages[1]['content'] ~ '' }}{{ "
 	 "messages|map(attribute='content')|join('|') }}",
 	 "<|e|><|e|>hi{|}<|e|>{|}more"},
@@ -597,6 +602,46 @@ static void steps_are_limited(void **state)
 
 /* ---- the calendar ---- */
 
+/* Long texts that are compared, hashed or looked for count by their length. */
+static void long_texts_are_steps(void **state)
+{
+	(void)state;
+	static const char *const sources[] = {
+		"{% set a = 'a' * 2000000 %}{{ a.rfind('a' * 1000000 ~ 'b') }}",
+		"{% set a = 'a' * 2000000 %}{% set d = {} %}{% for i in range(9) %}{{ d[a] }}{% endfor %}",
+		"{% set a = 'a' * 2000000 %}{% set b = 'a' * 2000000 %}{% for i in range(9) %}{{ a == b }}{% endfor %}",
+	};
+	for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+		struct hokku_error err;
+		struct jinja *t;
+		assert_int_equal(jinja_compile(str_c(sources[i]), &t, &err), HOKKU_OK);
+		struct jinja_run *r = jinja_run_create();
+		assert_non_null(r);
+		r->max_steps = 200000;
+		assert_int_equal(jinja_render(t, r, &err), HOKKU_INVALID_REQUEST);
+		if (!strstr(err.message, "more than 200000 steps"))
+			fail_msg("%s: %s", sources[i], err.message);
+		jinja_run_destroy(r);
+		jinja_destroy(t);
+	}
+}
+
+/* A program that hokku is linked into may have set a locale of its own. */
+static void numbers_are_of_no_locale(void **state)
+{
+	(void)state;
+	locale_t german = newlocale(LC_NUMERIC_MASK, "de_DE.UTF-8", (locale_t)0);
+	if (!german)
+		skip();
+	locale_t was = uselocale(german);
+	struct rendered out = render("{{ 1.5 }} {{ '2.5'|float }} {{ '%.2f' % 0.5 }}");
+	uselocale(was);
+	freelocale(german);
+	assert_int_equal(out.rc, HOKKU_OK);
+	assert_string_equal(text_of(&out.text), "1.5 2.5 0.50");
+	done(&out);
+}
+
 static void times(void **state)
 {
 	(void)state;
@@ -694,6 +739,8 @@ int main(void)
 		cmocka_unit_test(limits),
 		cmocka_unit_test(memory_is_limited),
 		cmocka_unit_test(steps_are_limited),
+		cmocka_unit_test(long_texts_are_steps),
+		cmocka_unit_test(numbers_are_of_no_locale),
 		cmocka_unit_test(times),
 		cmocka_unit_test(the_clock_is_told),
 		cmocka_unit_test(one_template_many_runs),
