@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "cli/options_common.h"
 #include "compute/compute.h"
+#include "engine/load.h"
 
 static int run(int argc, char **argv);
 
@@ -30,7 +31,7 @@ enum { MAX_TOKENS = 1 << 20, NPY_HEADER_BYTES = 128 };
 
 struct logits_options {
 	const char *path, *out_path, *device;
-	uint32_t chunk, n_threads;
+	uint32_t chunk, n_threads, n_ctx; /* n_ctx 0: the model's own, as run and serve take it */
 	uint64_t vram_limit, kv_bytes;
 	bool all;
 	int32_t *tokens; /* (n_tokens) */
@@ -156,13 +157,28 @@ static bool is_same_file(const char *a, const char *b)
 static enum hokku_code check(const struct logits_options *o, const struct model *m, struct hokku_error *err)
 {
 	char n_tokens[32], n_ctx[32];
-	if (o->n_tokens > m->hp.n_ctx_train)
-		return err_set(err, HOKKU_CONTEXT_EXCEEDED,
-			       "--tokens has %s ids; the model's context holds %s",
-			       str_thousands(o->n_tokens, n_tokens), str_thousands(m->hp.n_ctx_train, n_ctx));
+	uint32_t most = o->n_ctx ? o->n_ctx : m->hp.n_ctx_train;
+	if (o->n_ctx > m->hp.n_ctx_train)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "--ctx is %s; the model was trained for %s at most",
+			       str_thousands(o->n_ctx, n_tokens), str_thousands(m->hp.n_ctx_train, n_ctx));
+	if (o->n_tokens > most)
+		return err_set(err, HOKKU_CONTEXT_EXCEEDED, "--tokens has %s ids; %s holds %s",
+			       str_thousands(o->n_tokens, n_tokens),
+			       o->n_ctx ? "--ctx" : "the model's context", str_thousands(most, n_ctx));
 	if (o->path && is_same_file(o->path, o->out_path)) /* its weights are still to be read */
 		return err_set(err, HOKKU_INVALID_REQUEST, "-o %s would overwrite the model", o->out_path);
 	return HOKKU_OK;
+}
+
+/* The context that RoPE is chosen by (model_set_context): the one that run and serve would have. */
+static uint32_t context_of(const struct logits_options *o, const struct model *m)
+{
+	uint32_t own =
+		m->hp.n_ctx_train < ENGINE_DEFAULT_MAX_CTX ? m->hp.n_ctx_train : ENGINE_DEFAULT_MAX_CTX;
+	if (o->n_ctx)
+		return o->n_ctx;
+	return o->n_tokens > own ? o->n_tokens : own;
 }
 
 static enum hokku_code run_options(const struct logits_options *o, struct hokku_error *err)
@@ -177,6 +193,7 @@ static enum hokku_code run_options(const struct logits_options *o, struct hokku_
 	if (!rc)
 		rc = check(o, &m, err);
 	if (!rc) {
+		model_set_context(&m, context_of(o, &m));
 		const struct compute_params params = {
 			.model = &m,
 			.device = o->device,
@@ -235,6 +252,16 @@ static int run(int argc, char **argv)
 		 .help = "tokens a step; the logits do not depend on it",
 		 .min = 1,
 		 .max = COMPUTE_MAX_BATCH},
+		{.name = "ctx",
+		 .letter = 'c',
+		 .kind = OPT_U32,
+		 .target = &o.n_ctx,
+		 .metavar = "N",
+		 .env = true,
+		 .help = "positions a sequence may use: RoPE that depends on it is chosen by it",
+		 .min = 0,
+		 .max = 16777216,
+		 .fallback = "the model's own, 32768 at most, or the tokens"},
 	};
 	struct opt_table table = {0};
 	struct hokku_error err;

@@ -241,6 +241,13 @@ test('logits: the bundled model without MODEL, the context is a limit, the model
 		assert.equal(r.status, status, r.stderr);
 		if (status) assert.equal(r.stderr, "hokku: --tokens has 9 ids; the model's context holds 8\n");
 	}
+	for (const [ctx, n, wanted] of [
+		[8, 8, ''], [7, 7, ''], [7, 8, 'hokku: --tokens has 8 ids; --ctx holds 7\n'], [9, 1, 'hokku: --ctx is 9; the model was trained for 8 at most\n'],
+	]) {
+		const r = run(['logits', small, '--tokens', ids(n), '--ctx', String(ctx), '-o', 'out.npy']);
+		assert.equal(r.status, wanted ? 1 : 0);
+		if (wanted) assert.equal(r.stderr, wanted);
+	}
 	const before = readFileSync(small);
 	linkSync(small, join(scratch, 'other-name.gguf'));
 	for (const name of ['small.gguf', './small.gguf', 'other-name.gguf']) {

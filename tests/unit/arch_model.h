@@ -194,9 +194,11 @@ GOLDEN_INLINE void arch_put_key(struct gguf_writer *w, const char *key, const js
 	}
 }
 
-/* Writes the file that llama.cpp's converter made (without its vocabulary), F16 matrices as `type`. What that
- * converter leaves out of Mistral's files, the window, is put in: transformers has it. */
-GOLDEN_INLINE void arch_write_gguf(const struct arch_entry *a, enum tensor_type type, const char *path)
+/* Writes the file that llama.cpp's converter made, F16 matrices as `type`. What that converter leaves out of
+ * Mistral's files, the window, is put in: transformers has it. Its vocabulary is left out; `vocabulary`, if
+ * not NULL, puts one of so many tokens. */
+GOLDEN_INLINE void arch_write_gguf_with(const struct arch_entry *a, enum tensor_type type, const char *path,
+					void (*vocabulary)(struct gguf_writer *w, uint32_t n_vocab))
 {
 	struct hokku_error err = {0};
 	struct gguf_writer *w = NULL;
@@ -207,6 +209,8 @@ GOLDEN_INLINE void arch_write_gguf(const struct arch_entry *a, enum tensor_type 
 	if (strcmp(a->name, "mistral") == 0)
 		arch_put_key(w, "llama.attention.sliding_window",
 			     json_object_get(a->config, "sliding_window"));
+	if (vocabulary)
+		vocabulary(w, tiny_u32(a->config, "vocab_size"));
 	for (size_t i = 0; i < json_array_size(tensors); i++) {
 		json_t *row = json_array_get(tensors, i), *shape = json_array_get(row, 2);
 		uint32_t n_dims = (uint32_t)json_array_size(shape);
@@ -233,6 +237,11 @@ GOLDEN_INLINE void arch_write_gguf(const struct arch_entry *a, enum tensor_type 
 	}
 	TINY_NEED(gguf_writer_finish(w, &err) == HOKKU_OK);
 	gguf_writer_destroy(w);
+}
+
+GOLDEN_INLINE void arch_write_gguf(const struct arch_entry *a, enum tensor_type type, const char *path)
+{
+	arch_write_gguf_with(a, type, path, NULL);
 }
 
 /* The model's folder as transformers saves it, in float16, with the toy tokenizer of golden/models/hf.

@@ -1,0 +1,121 @@
+// llama.cpp reads the files that its own converter made of every architecture (golden/archs, in float32), and those that
+// `hokku convert` makes of the same folders: the same token ids, the same distribution at every position of the prompt and
+// of the greedy text after it, and as greedy text that of transformers.
+//
+// In two things transformers, which decides, is not followed by llama.cpp (docs/models.md). It leaves the windows of Phi-3
+// and Mistral 7B out: of those models it judges what comes before a window hides anything. And it gives EXAONE 4 its windows
+// in models of 64 layers alone: it judges such a one, made of the golden model's layers. That it does differ is tested, so
+// that the day when it no longer does is seen.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { absent, distance, judgedDistribution, judgedGreedy, npyValues, openJudge } from './judge.mjs';
+
+const hokku = process.env.HOKKU ?? 'hokku';
+const golden = path.join(path.dirname(new URL(import.meta.url).pathname), '../golden/archs');
+const root = fs.mkdtempSync(path.join(os.tmpdir(), 'hokku-archs-'));
+after(() => fs.rmSync(root, { recursive: true }));
+
+const nVocab = 261;
+const leftOut = ['phi3-window', 'mistral'], otherwise = 'exaone4-window', inItsPlace = 'exaone4-window-64';
+// As of our own devices; but ggml takes GELU out of a table of halves (docs/exactness.md).
+const bound = (entry) => (/^gemma/.test(entry.architecture) ? 1e-3 : 5e-5);
+
+const entries = JSON.parse(fs.readFileSync(path.join(golden, 'archs.json'), 'utf8')).map((entry) => {
+	const read = (file) => JSON.parse(fs.readFileSync(path.join(golden, entry.name, file), 'utf8'));
+	const { keys } = read('gguf.json'), config = read('config.json');
+	return { ...entry, architecture: keys['general.architecture'], window: leftOut.includes(entry.name) ? config.sliding_window : 0,
+		path: path.join(root, `${entry.name}.gguf`) };
+});
+const named = (name) => entries.find((entry) => entry.name === name);
+const judged = entries.filter(({ name }) => name !== otherwise);
+judged.push({ ...named(otherwise), name: inItsPlace, greedy: null, path: path.join(root, `${inItsPlace}.gguf`) });
+const firsts = judged.filter((e, i) => judged.findIndex(({ architecture }) => architecture === e.architecture) === i);
+
+function run(...args) {
+	const r = spawnSync(hokku, args, { maxBuffer: 1 << 28 });
+	assert.equal(r.status, 0, `hokku ${args.join(' ')}: ${r.stderr}`);
+	return r.stdout;
+}
+
+// llama.cpp makes its context of whole 256 tokens: the one that longrope's factors are chosen by.
+const logits = (file, tokens) => npyValues(run('logits', file, '--tokens', tokens.join(','), '--all', '--device', 'cpu', '--ctx', '256', '-o', '-'));
+
+let llama;
+before(async () => {
+	const made = spawnSync(process.env.GOLDEN_GGUF, [root, 'archs']);
+	assert.equal(made.status, 0, String(made.stderr));
+	if (!absent) llama = await openJudge();
+});
+after(() => llama?.dispose());
+
+async function withModel(modelPath, use) {
+	const model = await llama.loadModel({ modelPath });
+	try {
+		return await use(model);
+	} finally {
+		await model.dispose();
+	}
+}
+
+const apart = async (file, tokens, want) => distance(await withModel(file, (model) => judgedDistribution(model, tokens, nVocab)), want, nVocab).worst;
+const drawn = (rows) => Array.from({ length: rows.length / nVocab }, (_, i) => {
+	const row = rows.subarray(i * nVocab, (i + 1) * nVocab);
+	return row.indexOf(row.reduce((a, b) => Math.max(a, b)));
+});
+
+describe("files of llama.cpp's converter", { skip: absent }, () => {
+	for (const entry of judged)
+		test(`${entry.name}: distribution and greedy text`, async (t) => {
+			const n = entry.window ? 8 : entry.greedy ? entry.greedy.length : 16; // what is drawn
+			const prompt = entry.window ? entry.prompt.slice(0, entry.window - n) : entry.prompt;
+			const [got, probabilities, tokens] = await withModel(entry.path, async (model) => {
+				const greedy = await judgedGreedy(model, prompt, n), all = [...prompt, ...greedy];
+				return [greedy, await judgedDistribution(model, all, nVocab), all];
+			});
+			const rows = logits(entry.path, tokens), { worst } = distance(probabilities, rows, nVocab);
+			t.diagnostic(`${worst.toExponential(1)} of the largest logit (${bound(entry)})`);
+			assert.ok(worst <= bound(entry), `${worst} is above ${bound(entry)}`);
+			assert.deepEqual(got, drawn(rows).slice(prompt.length - 1, -1), "hokku's greedy text");
+			if (!entry.window && entry.greedy) assert.deepEqual(got, entry.greedy, "transformers' greedy text");
+		});
+
+	test('the windows of Phi-3, Mistral and a shallow EXAONE 4 are not in llama.cpp', async () => {
+		for (const entry of [...leftOut, otherwise].map(named)) {
+			const worst = await apart(entry.path, entry.prompt, logits(entry.path, entry.prompt));
+			assert.ok(worst > 1e-2, `${entry.name}: ${worst}; llama.cpp has the window now: judge it whole, and say so in docs/models.md`);
+		}
+	});
+
+	test('one wrong weight is outside of the bound', async () => {
+		for (const entry of firsts) {
+			const { tensors } = JSON.parse(run('inspect', '--json', entry.path)), bytes = fs.readFileSync(entry.path);
+			const tensor = tensors.find(({ name }) => /^blk\.0\.(attn_output|attn_v)\.weight$/.test(name));
+			bytes[tensor.offset + 3] ^= 0x80; // the sign of its first number
+			const broken = path.join(root, 'broken.gguf');
+			fs.writeFileSync(broken, bytes);
+			const tokens = entry.prompt.slice(0, entry.window || 24), worst = await apart(broken, tokens, logits(entry.path, tokens));
+			assert.ok(worst > bound(entry), `${entry.name}: ${worst} although the file is wrong`);
+		}
+	});
+});
+
+test("a folder of each architecture, converted: llama.cpp's ids and distribution", { skip: absent }, async () => {
+	const texts = ['', ' ', 'autumn rain', "Don't  STOP\n\n 1234 !?", 'Größe 俳句 👍🏽', 'ab  \n cd\t', '<|im_end|>'];
+	for (const entry of firsts) {
+		// llama.cpp wants Phi-3's own special tokens of a file whose name, which is the folder's, has "phi3" in it.
+		const folder = path.join(root, 'folder'), file = path.join(root, 'converted.gguf'), tokens = entry.prompt.slice(0, entry.window || 24);
+		fs.rmSync(folder, { recursive: true, force: true });
+		fs.renameSync(path.join(root, entry.name), folder);
+		run('convert', folder, '-o', file, '--type', 'F32');
+		const [ids, probabilities] = await withModel(file, async (model) =>
+			[texts.map((text) => model.tokenize(text, false)), await judgedDistribution(model, tokens, nVocab)]);
+		const { worst } = distance(probabilities, logits(file, tokens), nVocab);
+		assert.ok(worst <= bound(entry), `${entry.name}: ${worst} is above ${bound(entry)}`);
+		const r = spawnSync(hokku, ['tokenize', file, '--json-lines', '--no-bos'], { input: texts.map((text) => `${JSON.stringify(text)}\n`).join('') });
+		assert.deepEqual(String(r.stdout).trimEnd().split('\n').map((line) => JSON.parse(line)), ids, `${entry.name}: ${r.stderr}`);
+	}
+});
