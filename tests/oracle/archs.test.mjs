@@ -1,38 +1,29 @@
 // llama.cpp reads the files that its own converter made of every architecture (golden/archs, in float32), and those that
 // `hokku convert` makes of the same folders: the same token ids, the same distribution at every position of the prompt and
 // of the greedy text after it, and as greedy text that of transformers.
-//
-// In two things transformers, which decides, is not followed by llama.cpp (docs/models.md). It leaves the windows of Phi-3
-// and Mistral 7B out: of those models it judges what comes before a window hides anything. And it gives EXAONE 4 its windows
-// in models of 64 layers alone: it judges such a one, made of the golden model's layers. That it does differ is tested, so
-// that the day when it no longer does is seen.
+// archs.mjs has what llama.cpp does otherwise than transformers. That it does is tested, so that the day when it no longer
+// does is seen.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { golden } from './archs.mjs';
 import { absent, distance, judgedDistribution, judgedGreedy, npyValues, openJudge } from './judge.mjs';
 
 const hokku = process.env.HOKKU ?? 'hokku';
-const golden = path.join(path.dirname(new URL(import.meta.url).pathname), '../golden/archs');
 const root = fs.mkdtempSync(path.join(os.tmpdir(), 'hokku-archs-'));
 after(() => fs.rmSync(root, { recursive: true }));
 
 const nVocab = 261;
-const leftOut = ['phi3-window', 'mistral'], otherwise = 'exaone4-window', inItsPlace = 'exaone4-window-64';
 // As of our own devices; but ggml takes GELU out of a table of halves (docs/exactness.md).
 const bound = (entry) => (/^gemma/.test(entry.architecture) ? 1e-3 : 5e-5);
 
-const entries = JSON.parse(fs.readFileSync(path.join(golden, 'archs.json'), 'utf8')).map((entry) => {
-	const read = (file) => JSON.parse(fs.readFileSync(path.join(golden, entry.name, file), 'utf8'));
-	const { keys } = read('gguf.json'), config = read('config.json');
-	return { ...entry, architecture: keys['general.architecture'], window: leftOut.includes(entry.name) ? config.sliding_window : 0,
-		path: path.join(root, `${entry.name}.gguf`) };
-});
-const named = (name) => entries.find((entry) => entry.name === name);
-const judged = entries.filter(({ name }) => name !== otherwise);
-judged.push({ ...named(otherwise), name: inItsPlace, greedy: null, path: path.join(root, `${inItsPlace}.gguf`) });
+const entries = golden.map((entry) => ({ ...entry, path: path.join(root, `${entry.name}.gguf`) }));
+const judged = entries.filter(({ deepened }) => !deepened);
+for (const entry of entries.filter(({ deepened }) => deepened))
+	judged.push({ ...entry, name: entry.deepened, greedy: null, path: path.join(root, `${entry.deepened}.gguf`) });
 const firsts = judged.filter((e, i) => judged.findIndex(({ architecture }) => architecture === e.architecture) === i);
 
 function run(...args) {
@@ -84,7 +75,7 @@ describe("files of llama.cpp's converter", { skip: absent }, () => {
 		});
 
 	test('the windows of Phi-3, Mistral and a shallow EXAONE 4 are not in llama.cpp', async () => {
-		for (const entry of [...leftOut, otherwise].map(named)) {
+		for (const entry of entries.filter(({ window, deepened }) => window || deepened)) {
 			const worst = await apart(entry.path, entry.prompt, logits(entry.path, entry.prompt));
 			assert.ok(worst > 1e-2, `${entry.name}: ${worst}; llama.cpp has the window now: judge it whole, and say so in docs/models.md`);
 		}
