@@ -188,3 +188,15 @@ enum hokku_code file_read(const char *path, size_t max_bytes, char **out, size_t
 	*n_bytes = n;
 	return HOKKU_OK;
 }
+
+const char *file_base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+char *file_folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash == path ? strdup("/") : slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+}

@@ -50,4 +50,10 @@ void file_head_close(struct file_head *h);
 enum hokku_code file_read(const char *path, size_t max_bytes, char **out, size_t *n_bytes,
 			  struct hokku_error *err);
 
+/* A path without its folders: what stands after the last '/'. */
+const char *file_base_name(const char *path);
+
+/* The folder of a path, "." where it names none (malloc; NULL: no memory). */
+char *file_folder_of(const char *path);
+
 #endif

@@ -11,18 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/rng.h"
 
 enum { MAX_LINKS = 40 /* as many as the kernel follows */, PART_BYTES = 32 };
 
 /* ---- where ---- */
-
-/* The folder of a path (malloc). */
-static char *folder_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash == path ? strdup("/") : slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
-}
 
 /* What a link at path names (malloc), seen from where path is seen; NULL with errno. */
 static char *read_link(const char *path)
@@ -34,7 +28,7 @@ static char *read_link(const char *path)
 	to[n] = '\0';
 	if (to[0] == '/')
 		return strdup(to);
-	char *folder = folder_of(path);
+	char *folder = file_folder_of(path);
 	size_t size = folder ? strlen(folder) + (size_t)n + 2 : 0;
 	char *out = folder ? malloc(size) : NULL;
 	if (out)
@@ -96,7 +90,7 @@ static int open_unnamed(const char *path)
 {
 	if (access("/proc/self/fd", X_OK))
 		return -1; /* nor could it be given one */
-	char *folder = folder_of(path);
+	char *folder = file_folder_of(path);
 	int fd = folder ? open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666) : -1;
 	free(folder);
 	return fd;
@@ -182,7 +176,7 @@ static int take_place(struct new_file *f)
  * known. */
 static void sync_folder(const char *path)
 {
-	char *folder = folder_of(path);
+	char *folder = file_folder_of(path);
 	int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (fd >= 0) {
 		(void)fsync(fd);

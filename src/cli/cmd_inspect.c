@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "cli/cli.h"
 #include "cli/inspect.h"
 #include "cli/options_common.h"
@@ -290,12 +291,6 @@ static void print_formats(const struct gguf *g)
 	print_sum("all", &all, all.n_bytes);
 }
 
-static const char *file_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
-}
-
 static void print_parts(const struct gguf *g)
 {
 	char bytes[32], tensors[32];
@@ -303,14 +298,14 @@ static void print_parts(const struct gguf *g)
 	if (!gguf_n_parts(g))
 		return;
 	for (uint32_t i = 0; i < gguf_n_parts(g); i++) {
-		int len = (int)strlen(file_name(gguf_path(gguf_part(g, i))));
+		int len = (int)strlen(file_base_name(gguf_path(gguf_part(g, i))));
 		width = len > width ? len : width;
 	}
 	printf("\nparts: %" PRIu32 "\n  %-*s  %18s  %7s\n", gguf_n_parts(g), width, "file", "bytes",
 	       "tensors");
 	for (uint32_t i = 0; i < gguf_n_parts(g); i++) {
 		const struct gguf *part = gguf_part(g, i);
-		printf("  %-*s  %18s  %7s\n", width, file_name(gguf_path(part)),
+		printf("  %-*s  %18s  %7s\n", width, file_base_name(gguf_path(part)),
 		       str_thousands(gguf_file_bytes(part), bytes),
 		       str_thousands(gguf_n_tensors(part), tensors));
 	}

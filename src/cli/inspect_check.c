@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "cli/inspect.h"
 
 static void on_progress(void *begin_ns, uint64_t done, uint64_t all)
@@ -46,8 +47,7 @@ static const char *place_text(const struct gguf *g, uint64_t offset, uint64_t *i
 	const struct gguf *part = gguf_part(g, gguf_part_of(g, offset, in_part));
 	if (!part)
 		return "the file";
-	const char *slash = strrchr(gguf_path(part), '/');
-	return slash ? slash + 1 : gguf_path(part);
+	return file_base_name(gguf_path(part));
 }
 
 static void print_finding(const struct gguf *g, const struct check_finding *f)

@@ -47,10 +47,12 @@ struct compute {
 	char device[16];              /* "cuda:N", for params */
 	char why[sizeof((struct hokku_error *)0)->message]; /* "auto" chose so; "" */
 	bool why_notable;
-	/* (n_kv_blocks) each: in which step, and by which sequence, a block was last seen. They let a step
-	 * find blocks that two sequences write, or that a table names twice, without clearing anything. */
-	uint64_t *written_at, *named_at;
-	uint64_t stamp; /* one more for each sequence of each step; never repeats */
+	/* (n_kv_groups, n_kv_blocks) each: in which step, and by which sequence, a block was last seen, and
+	 * in which table. They let a step find blocks that two sequences write, or that a table names twice,
+	 * without clearing anything. */
+	uint64_t *written_at, *named_at, *tabled_at;
+	uint64_t stamp;           /* one more for each table that is checked; never repeats */
+	struct compute_seq *good; /* (n_seqs) those of a step that run, where some are left out */
 };
 
 const char *const *compute_device_names(void)
@@ -121,9 +123,12 @@ static enum hokku_code keep_account(struct compute *c, struct hokku_error *err)
 	struct compute_memory memory;
 	compute_get_memory(c, &memory);
 	c->params.n_kv_blocks = memory.n_kv_blocks;
-	c->written_at = calloc(memory.n_kv_blocks, sizeof *c->written_at);
-	c->named_at = calloc(memory.n_kv_blocks, sizeof *c->named_at);
-	if (c->written_at && c->named_at)
+	uint64_t n = (uint64_t)memory.n_kv_blocks * c->params.model->n_kv_groups;
+	c->written_at = calloc(n, sizeof *c->written_at);
+	c->named_at = calloc(n, sizeof *c->named_at);
+	c->tabled_at = calloc(n, sizeof *c->tabled_at);
+	c->good = calloc(c->params.n_seqs, sizeof *c->good);
+	if (c->written_at && c->named_at && c->tabled_at && c->good)
 		return HOKKU_OK;
 	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory to keep account of %u KV blocks",
 		       memory.n_kv_blocks);
@@ -154,9 +159,14 @@ static enum hokku_code open_gpu(struct compute *c, struct hokku_error *err)
 
 static enum hokku_code open_named(struct compute *c, const char *device, struct hokku_error *err)
 {
+	char lacks[MODEL_SUPPORT_TEXT];
 	c->params.device = device;
 	enum hokku_code rc = find_backend(device, &c->backend, err);
-	return rc ? rc : c->backend->open(&c->params, &c->self, err);
+	if (rc)
+		return rc;
+	if (c->backend->can && model_unsupported(c->params.model, c->backend->can, lacks))
+		return err_set(err, HOKKU_MODEL_LOAD_FAILED, "%s cannot do %s", c->backend->name, lacks);
+	return c->backend->open(&c->params, &c->self, err);
 }
 
 static enum hokku_code open_auto(struct compute *c, struct hokku_error *err)
@@ -208,6 +218,8 @@ void compute_close(struct compute *c)
 		c->backend->close(c->self);
 	free(c->written_at);
 	free(c->named_at);
+	free(c->tabled_at);
+	free(c->good);
 	free(c);
 }
 
@@ -228,34 +240,86 @@ static enum hokku_code check_tokens(const struct compute *c, const struct comput
 	return HOKKU_OK;
 }
 
-/* Blocks this step writes must be this sequence's alone, and no block may stand twice in a table: either
- * would be silent corruption of somebody's context. `first` is the stamp of the step's first sequence. */
-static enum hokku_code check_blocks(struct compute *c, const struct compute_seq *seq, uint32_t s,
-				    uint64_t first, struct hokku_error *err)
+/* A group's blocks in the accounts. */
+static uint64_t account_of(const struct compute *c, uint32_t group, uint32_t block)
 {
-	uint32_t first_written = seq->pos / COMPUTE_KV_BLOCK;
-	uint32_t n_blocks = (seq->pos + seq->n_tokens - 1) / COMPUTE_KV_BLOCK + 1;
-	if (!seq->blocks)
-		return err_set(err, HOKKU_INTERNAL, "sequence %u of the step has no block table", s);
+	return (uint64_t)group * c->params.n_kv_blocks + block;
+}
+
+static uint32_t n_blocks_of(const struct compute_seq *seq)
+{
+	return (seq->pos + seq->n_tokens - 1) / COMPUTE_KV_BLOCK + 1;
+}
+
+/* Block i of a table: does it lie wholly behind the group's window of the sequence's first token? */
+static bool is_left_behind(const struct kv_group *group, const struct compute_seq *seq, uint32_t i)
+{
+	uint32_t first_seen = group->window && seq->pos >= group->window ? seq->pos - group->window + 1 : 0;
+	return i < first_seen / COMPUTE_KV_BLOCK;
+}
+
+/* Blocks this step writes must be this sequence's alone, and no block may stand twice in a table: either
+ * would be silent corruption of somebody's context. `first` is the stamp of the step's first table. */
+static enum hokku_code check_table(struct compute *c, const struct compute_seq *seq, uint32_t s,
+				   uint32_t group, uint64_t first, struct hokku_error *err)
+{
+	const uint32_t *table = seq->blocks + (uint64_t)group * seq->blocks_pitch;
+	uint32_t first_written = seq->pos / COMPUTE_KV_BLOCK, n_blocks = n_blocks_of(seq);
 	c->stamp++;
 	for (uint32_t i = 0; i < n_blocks; i++) {
-		uint32_t b = seq->blocks[i];
+		uint32_t b = table[i];
+		if (b == (uint32_t)COMPUTE_NO_BLOCK &&
+		    is_left_behind(&c->params.model->kv_groups[group], seq, i))
+			continue;
 		if (b >= c->params.n_kv_blocks)
 			return err_set(err, HOKKU_INTERNAL, "KV block %u of sequence %u is %u; there are %u",
 				       i, s, b, c->params.n_kv_blocks);
-		if (c->named_at[b] == c->stamp)
+		uint64_t at = account_of(c, group, b);
+		if (c->tabled_at[at] == c->stamp)
 			return err_set(err, HOKKU_INTERNAL,
 				       "KV block %u stands twice in the table of sequence %u", b, s);
-		if (c->written_at[b] >= first || (i >= first_written && c->named_at[b] >= first))
+		if (c->written_at[at] >= first || (i >= first_written && c->named_at[at] >= first))
 			return err_set(err, HOKKU_INTERNAL,
 				       "KV block %u is in the tables of two sequences (one is %u), and one "
 				       "of them writes it",
 				       b, s);
-		c->named_at[b] = c->stamp;
-		if (i >= first_written)
-			c->written_at[b] = c->stamp;
+		c->tabled_at[at] = c->stamp;
 	}
 	return HOKKU_OK;
+}
+
+static enum hokku_code check_blocks(struct compute *c, const struct compute_seq *seq, uint32_t s,
+				    uint64_t first, struct hokku_error *err)
+{
+	uint32_t n_groups = c->params.model->n_kv_groups;
+	if (!seq->blocks)
+		return err_set(err, HOKKU_INTERNAL, "sequence %u of the step has no block table", s);
+	if (n_groups > 1 && seq->blocks_pitch < n_blocks_of(seq))
+		return err_set(err, HOKKU_INTERNAL,
+			       "sequence %u has tables of %u blocks, a KV group each; its tokens need %u", s,
+			       seq->blocks_pitch, n_blocks_of(seq));
+	for (uint32_t g = 0; g < n_groups; g++) {
+		enum hokku_code rc = check_table(c, seq, s, g, first, err);
+		if (rc)
+			return rc;
+	}
+	return HOKKU_OK;
+}
+
+/* The sequence will run: whose tables follow must not write what it names. */
+static void record_blocks(struct compute *c, const struct compute_seq *seq)
+{
+	uint32_t first_written = seq->pos / COMPUTE_KV_BLOCK, n_blocks = n_blocks_of(seq);
+	for (uint32_t g = 0; g < c->params.model->n_kv_groups; g++)
+		for (uint32_t i = 0; i < n_blocks; i++) {
+			uint32_t b = seq->blocks[(uint64_t)g * seq->blocks_pitch + i];
+			if (b == (uint32_t)COMPUTE_NO_BLOCK)
+				continue;
+			uint64_t at = account_of(c, g, b);
+			c->named_at[at] = c->stamp;
+			if (i >= first_written)
+				c->written_at[at] = c->stamp;
+		}
 }
 
 /* What a caller promised about ranges is checked only where breaking it would read or write out of bounds, or
@@ -293,6 +357,10 @@ static enum hokku_code check_sampling(const struct compute *c, const struct comp
 				err, HOKKU_INVALID_REQUEST,
 				"logit_bias gives token %d the bias %g; the vocabulary has ids 0 to %u",
 				p->bias[i].token, (double)p->bias[i].bias, n_vocab - 1);
+	if (seq->n_history > c->params.n_ctx + 1)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "a history of %u tokens for the penalties; a context of %u has %u at most",
+			       seq->n_history, c->params.n_ctx, c->params.n_ctx + 1);
 	if (seq->n_prompt > seq->n_history || (seq->n_history && !seq->history))
 		return err_set(err, HOKKU_INTERNAL,
 			       "sequence %u has a history of %u tokens, %u of them prompt", s, seq->n_history,
@@ -304,6 +372,32 @@ static enum hokku_code check_sampling(const struct compute *c, const struct comp
 	return HOKKU_OK;
 }
 
+/* What the sequence wants to see: logits, hidden states. */
+static enum hokku_code check_outputs(const struct compute *c, const struct compute_seq *seq, uint32_t s,
+				     struct hokku_error *err)
+{
+	if (seq->all_logits && !seq->logits)
+		return err_set(err, HOKKU_INTERNAL,
+			       "sequence %u asks for all logits and gives no room for them", s);
+	if (seq->all_logits && !c->params.all_logits)
+		return err_set(
+			err, HOKKU_INTERNAL,
+			"sequence %u asks for all logits, but the handle was opened without all_logits", s);
+	if (seq->pooling == COMPUTE_POOL_OFF)
+		return HOKKU_OK;
+	if (seq->pooling > COMPUTE_POOL_MEAN)
+		return err_set(err, HOKKU_INTERNAL, "sequence %u asks for pooling %d, which is none", s,
+			       (int)seq->pooling);
+	if (!seq->states)
+		return err_set(err, HOKKU_INTERNAL,
+			       "sequence %u asks for hidden states and gives no room for them", s);
+	if (!c->params.pooled)
+		return err_set(err, HOKKU_INTERNAL,
+			       "sequence %u asks for hidden states, but the handle was opened without pooled",
+			       s);
+	return HOKKU_OK;
+}
+
 static enum hokku_code check_seq(struct compute *c, const struct compute_seq *seq, uint32_t s, uint64_t first,
 				 struct hokku_error *err)
 {
@@ -312,16 +406,44 @@ static enum hokku_code check_seq(struct compute *c, const struct compute_seq *se
 		rc = check_blocks(c, seq, s, first, err);
 	if (!rc && seq->sampling)
 		rc = check_sampling(c, seq, s, err);
-	if (rc)
-		return rc;
-	if (seq->all_logits && !seq->logits)
-		return err_set(err, HOKKU_INTERNAL,
-			       "sequence %u asks for all logits and gives no room for them", s);
-	if (seq->all_logits && !c->params.all_logits)
-		return err_set(
-			err, HOKKU_INTERNAL,
-			"sequence %u asks for all logits, but the handle was opened without all_logits", s);
-	return HOKKU_OK;
+	return rc ? rc : check_outputs(c, seq, s, err);
+}
+
+/* Fills the sequences' codes. Returns how many are good; why: what is wrong with the first that is not. */
+static uint32_t check_all(struct compute *c, struct compute_seq *seqs, uint32_t n, uint64_t *n_tokens,
+			  struct hokku_error *why)
+{
+	uint64_t first = c->stamp + 1;
+	uint32_t n_good = 0;
+	struct hokku_error other;
+	for (uint32_t s = 0; s < n; s++) {
+		struct hokku_error *err = s == n_good ? why : &other;
+		seqs[s].code = check_seq(c, &seqs[s], s, first, err);
+		if (seqs[s].code && seqs[s].error)
+			*seqs[s].error = *err;
+		if (seqs[s].code)
+			continue;
+		record_blocks(c, &seqs[s]);
+		*n_tokens += seqs[s].n_tokens;
+		n_good++;
+	}
+	return n_good;
+}
+
+/* The good ones of n sequences, without the others. */
+static enum hokku_code step_good(struct compute *c, struct compute_seq *seqs, uint32_t n,
+				 struct hokku_error *err)
+{
+	uint32_t n_good = 0;
+	for (uint32_t s = 0; s < n; s++)
+		if (!seqs[s].code)
+			c->good[n_good++] = seqs[s];
+	enum hokku_code rc = c->backend->step(c->self, c->good, n_good, err);
+	n_good = 0;
+	for (uint32_t s = 0; s < n; s++)
+		if (!seqs[s].code)
+			seqs[s] = c->good[n_good++];
+	return rc;
 }
 
 enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
@@ -329,17 +451,15 @@ enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32
 	if (n < 1 || n > c->params.n_seqs)
 		return err_set(err, HOKKU_INTERNAL, "a step of %u sequences; it takes 1 to %u", n,
 			       c->params.n_seqs);
-	uint64_t n_tokens = 0, first = c->stamp + 1;
-	for (uint32_t s = 0; s < n; s++) {
-		enum hokku_code rc = check_seq(c, &seqs[s], s, first, err);
-		if (rc)
-			return rc;
-		n_tokens += seqs[s].n_tokens;
-	}
+	uint64_t n_tokens = 0;
+	struct hokku_error why;
+	uint32_t n_good = check_all(c, seqs, n, &n_tokens, &why);
+	if (n_good == 0)
+		return err_set(err, why.code, "%s", why.message);
 	if (n_tokens > c->params.n_batch)
 		return err_set(err, HOKKU_INTERNAL, "a step of %llu tokens; the handle takes %u",
 			       (unsigned long long)n_tokens, c->params.n_batch);
-	return c->backend->step(c->self, seqs, n, err);
+	return n_good == n ? c->backend->step(c->self, seqs, n, err) : step_good(c, seqs, n, err);
 }
 
 const char *compute_device(const struct compute *c)

@@ -4,8 +4,9 @@
  *     open -> step, step, step ... -> close
  *
  * The KV cache is paged: a sequence's position p lives in block blocks[p / COMPUTE_KV_BLOCK] of its block
- * table. The caller (the engine) owns the block tables and decides which blocks are whose; the backend owns
- * the memory.
+ * table, of which it has one in each of the model's KV groups (model.kv_groups; block b of one group and
+ * block b of another are different memory). The caller (the engine) owns the block tables and decides which
+ * blocks are whose; the backend owns the memory.
  *
  * Exactness: the logits of a token depend on the tokens before it in its own sequence and on nothing else:
  * not on the other sequences of the step, on how a prompt was cut into steps, or on the number of threads.
@@ -19,20 +20,34 @@
 #include "model/model.h"
 
 enum {
-	COMPUTE_ABI = 2,
+	COMPUTE_ABI = 3,
 	COMPUTE_KV_BLOCK = 32,    /* positions a KV block */
 	COMPUTE_MAX_BATCH = 2048, /* most new tokens of one step */
 	COMPUTE_MAX_LOGIT_BIAS = 1024,
+	COMPUTE_NO_BLOCK = -1, /* as uint32_t, in a block table: these positions are out of all windows */
+};
+
+/* What a step gives of the hidden states of its tokens after the model's last norm, instead of logits or
+ * beside them. */
+enum compute_pooling {
+	COMPUTE_POOL_OFF,
+	COMPUTE_POOL_NONE, /* all: states is (n_tokens, d_model) */
+	COMPUTE_POOL_LAST, /* the last token's: states is (d_model) */
+	/* The mean over the sequence, however many steps it takes: states is (d_model) and holds the sum over
+	 * positions 0 .. pos - 1 as the step before left it (at pos 0 anything); the step adds its tokens',
+	 * in the order of positions, and divides by their number where `ends`. */
+	COMPUTE_POOL_MEAN,
 };
 
 struct compute_params {
 	const struct model *model; /* borrowed until close */
-	const char *device;   /* "cpu", "cpu:reference", "cuda", "cuda:N"; "auto": the first GPU that can be
-			       * used, if the model fits it, else the CPU */
-	uint32_t n_threads;   /* CPU; 0: one a core this process may run on */
-	uint32_t n_ctx;       /* most positions of a sequence */
-	uint32_t n_seqs;      /* most sequences of a step */
-	uint32_t n_kv_blocks; /* the fewest; 0: n_seqs * ceil(n_ctx / COMPUTE_KV_BLOCK) */
+	const char *device; /* "cpu", "cpu:reference", "cuda", "cuda:N"; "auto": the first GPU that can be
+			     * used, if the model fits it, else the CPU */
+	uint32_t n_threads; /* CPU; 0: one a core this process may run on */
+	uint32_t n_ctx;     /* most positions of a sequence */
+	uint32_t n_seqs;    /* most sequences of a step */
+	/* Of each KV group the fewest; 0: n_seqs * ceil(n_ctx / COMPUTE_KV_BLOCK). */
+	uint32_t n_kv_blocks;
 	/* The most: a GPU gives to KV what it has left, up to so many blocks. 0: the fewest and no more. Host
 	 * memory is never taken beyond the fewest. */
 	uint32_t n_kv_blocks_max;
@@ -41,6 +56,7 @@ struct compute_params {
 	uint64_t vram_limit; /* other than 0: most bytes of a GPU's memory for weights, KV and scratch */
 	uint32_t n_batch;    /* most new tokens of a step, COMPUTE_MAX_BATCH at most; 0: 512 */
 	bool all_logits;     /* steps may ask for the logits of every token: scratch for it is set aside */
+	bool pooled;         /* steps may ask for hidden states; the same */
 	/* While weights are prepared: bytes done and all there are, done == all once and last. May be NULL.
 	 */
 	void (*on_progress)(void *user, uint64_t done, uint64_t all);
@@ -66,12 +82,15 @@ struct sampling {
 
 struct compute_seq {
 	/* in */
-	const int32_t *tokens;           /* (n_tokens) new tokens */
-	uint32_t n_tokens;               /* at least 1 */
-	uint32_t pos;                    /* position of tokens[0] */
-	const uint32_t *blocks;          /* KV blocks of positions 0 .. pos + n_tokens - 1, in order; the
-					  * last one is this sequence's alone: a device may write the
-					  * position after these in it, ahead of the next step */
+	const int32_t *tokens; /* (n_tokens) new tokens */
+	uint32_t n_tokens;     /* at least 1 */
+	uint32_t pos;          /* position of tokens[0] */
+	/* KV blocks of positions 0 .. pos + n_tokens - 1, in order; the last one is this sequence's alone: a
+	 * device may write the position after these in it, ahead of the next step. One table a KV group, that
+	 * of group g from blocks[g * blocks_pitch] on. A group with a window may have COMPUTE_NO_BLOCK for
+	 * blocks that lie wholly behind the window of tokens[0]. */
+	const uint32_t *blocks;
+	uint32_t blocks_pitch;           /* of a model with one group anything */
 	const struct sampling *sampling; /* NULL: no token is drawn after the last one */
 	const int32_t *history;          /* (n_history) prompt and answer so far, for the penalties */
 	uint32_t n_history;
@@ -79,8 +98,13 @@ struct compute_seq {
 	const uint32_t *mask; /* NULL, or a bit a vocabulary entry: 1 allowed */
 	float *logits;        /* NULL, or where logits go, as the model gave them */
 	bool all_logits;      /* logits is (n_tokens, n_vocab) instead of (n_vocab), of the last token */
+	enum compute_pooling pooling;
+	float *states;             /* where what pooling says goes */
+	bool ends;                 /* the sequence is complete with these tokens: COMPUTE_POOL_MEAN divides */
+	struct hokku_error *error; /* NULL, or where it is said why this sequence alone was left out */
 	/* out */
-	int32_t token; /* drawn; untouched without sampling */
+	enum hokku_code code; /* HOKKU_OK, or it was left out: nothing of it was touched */
+	int32_t token;        /* drawn; untouched without sampling */
 	float logprob; /* of the token under the model's own distribution (temperature 1, no penalties) */
 };
 
@@ -106,7 +130,12 @@ enum hokku_code compute_open(const struct compute_params *params, struct compute
 			     struct hokku_error *err);
 void compute_close(struct compute *c); /* NULL is allowed */
 
-/* One forward pass over n sequences. On an error no sequence's state has meaning any more. */
+/*
+ * One forward pass over n sequences. A sequence that asks for what it may not is left out and told so in its
+ * own code and error; the others run, with the bits of their lone runs. An error of the step itself (the
+ * device failed; there are too many sequences or tokens; of n sequences none could run: then the first's) is
+ * returned; unless it is one of the latter kinds, no sequence's state has meaning any more.
+ */
 enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32_t n,
 			     struct hokku_error *err);
 
@@ -127,6 +156,9 @@ enum hokku_code compute_check(struct compute *c, struct hokku_error *err);
 /* What a backend is: a row in compute.c's table. `self` is whatever open made. */
 struct compute_backend {
 	const char *name; /* what --device calls it */
+	/* What of a model's specs it carries out; NULL: open says so itself, as it has several ways to run a
+	 * model. */
+	const struct spec_support *can;
 	enum hokku_code (*open)(const struct compute_params *params, void **self, struct hokku_error *err);
 	void (*close)(void *self);
 	enum hokku_code (*step)(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err);

@@ -15,7 +15,7 @@
 #include "compute/compute.h"
 
 enum {
-	COMPUTE_PLUGIN_ABI = COMPUTE_ABI * 1000 + 5, /* +4: this header's own version */
+	COMPUTE_PLUGIN_ABI = COMPUTE_ABI * 1000 + 5, /* +5: this header's own version */
 	COMPUTE_MIN_CC_MAJOR = 7,                    /* the least compute capability with kernels: 7.5 */
 	COMPUTE_MIN_CC_MINOR = 5,
 };

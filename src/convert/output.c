@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/new_file.h"
 #include "base/str.h"
 
@@ -56,13 +57,10 @@ static enum hokku_code compare_all(const char *out, const struct stat *target, c
 static enum hokku_code compare_place(const char *out, const char *resolved, const char *dir,
 				     struct hokku_error *err)
 {
-	const char *slash = strrchr(resolved, '/'), *name = slash ? slash + 1 : resolved;
 	struct stat here, there;
-	char *folder = slash == resolved ? strdup("/")
-		       : slash           ? strndup(resolved, (size_t)(slash - resolved))
-					 : strdup(".");
-	bool same = folder && is_input_name(name) && !stat(folder, &here) && !stat(dir, &there) &&
-		    is_same(&here, &there);
+	char *folder = file_folder_of(resolved);
+	bool same = folder && is_input_name(file_base_name(resolved)) && !stat(folder, &here) &&
+		    !stat(dir, &there) && is_same(&here, &there);
 	free(folder);
 	if (!same)
 		return HOKKU_OK;

@@ -53,7 +53,7 @@ static bool is_old_imatrix(struct str all)
 /* Whether a name says that the file is a piece of another, as `split` and uploaders name them. */
 static bool is_named_piece(const char *path)
 {
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	const char *name = file_base_name(path);
 	return strstr(name, "part") || strstr(name, "split") || strstr(name, "-of-");
 }
 

@@ -94,13 +94,6 @@ static enum hokku_code read_keys(const struct gguf *g, struct gguf_split_keys *o
 	return HOKKU_OK;
 }
 
-/* Without its folder. */
-static const char *file_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
-}
-
 static enum hokku_code refuse_missing(const struct gguf *given, const struct gguf_split_keys *k,
 				      const char *names, uint32_t n, struct hokku_error *err)
 {
@@ -127,7 +120,7 @@ static enum hokku_code open_others(struct gguf **parts, const struct gguf_split_
 			continue;
 		rc = HOKKU_OK;
 		if (n_missing++ < MISSING_SHOWN)
-			strbuf_addf(&missing, "%s%s", n_missing > 1 ? ", " : "", file_name(path));
+			strbuf_addf(&missing, "%s%s", n_missing > 1 ? ", " : "", file_base_name(path));
 	}
 	if (!rc && n_missing)
 		rc = refuse_missing(parts[k->no], k, missing.len ? missing.ptr : "", n_missing, err);

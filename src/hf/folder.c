@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "hf/element.h"
 #include "hf/found.h"
 #include "hf/keys.h"
@@ -38,8 +39,8 @@ struct hf_folder {
 static void folder_name(const char *dir, char *out, size_t size)
 {
 	char *whole = realpath(dir, NULL);
-	const char *name = whole ? strrchr(whole, '/') : NULL;
-	snprintf(out, size, "%s", name && name[1] ? name + 1 : "model");
+	const char *name = whole ? file_base_name(whole) : "";
+	snprintf(out, size, "%s", name[0] ? name : "model");
 	free(whole);
 }
 

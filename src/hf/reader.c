@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 enum hokku_code hf_wrong(const struct hf_reader *r, const char *field, const struct jv *found,
 			 const char *wanted_format, ...)
 {
@@ -23,8 +25,7 @@ void hf_note(const struct hf_reader *r, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	const char *name = strrchr(r->path, '/');
-	observer_note(r->observer, "%s: %s", name ? name + 1 : r->path, text);
+	observer_note(r->observer, "%s: %s", file_base_name(r->path), text);
 }
 
 enum hokku_code hf_read_bool(const struct hf_reader *r, const char *field, const struct jv *v, bool *out,

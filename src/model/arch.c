@@ -287,6 +287,7 @@ static enum hokku_code plain_specs(struct model *m, uint32_t n_rope_dims, struct
 	m->ropes[0] = (struct rope){.kind = m->arch->rope, .n_dims = n_rope_dims, .attn_factor = 1};
 	m->rope_sources[0] = (struct rope_source){.base = hp->rope_theta, .factor = 1};
 	m->n_ropes = 1;
+	m->n_kv_groups = 1; /* whose layers see all */
 	for (uint32_t l = 0; l < hp->n_layers; l++)
 		m->specs[l] = (struct layer_spec){
 			.attn =

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/file.h"
 #include "model/arch.h"
 #include "model/kind.h"
 #include "model/refuse.h"
@@ -15,15 +16,6 @@
 #define FAIL(...) return err_set(err, HOKKU_MODEL_LOAD_FAILED, __VA_ARGS__)
 
 enum { NAME_BYTES = 64, MAX_VOCAB = 1 << 22 };
-
-/* A role's row of roles.h. */
-struct role_row {
-	const char *name; /* without "blk.N." in the layers' table */
-	enum dim cols, rows;
-};
-#define ROW_X(role, name, cols, rows) [ROLE_##role] = {name, DIM_##cols, DIM_##rows},
-static const struct role_row layer_roles[] = {LAYER_ROLES(ROW_X)}, model_roles[] = {MODEL_ROLES(ROW_X)};
-#undef ROW_X
 
 /* Tensors that hold several roles' rows, one after another: read where the first role's own is absent. */
 static const struct fused_row {
@@ -419,10 +411,8 @@ static enum hokku_code read_identity(struct model *m, struct hokku_error *err)
 
 	if (gguf_n_tensors(m->file) == 0)
 		FAIL("the file has no tensors: it holds no model");
-	if (!name.len) {
-		const char *path = gguf_path(m->file), *slash = strrchr(path, '/');
-		name = str_c(slash ? slash + 1 : path);
-	}
+	if (!name.len)
+		name = str_c(file_base_name(gguf_path(m->file)));
 	m->name = arena_strdup(&m->arena, name.ptr, name.len);
 	if (!m->name)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the model's name");

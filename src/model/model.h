@@ -48,6 +48,7 @@ struct layer {
 
 enum {
 	MODEL_MAX_ROPES = 2, /* different ones of a model's layers */
+	MODEL_MAX_KV_GROUPS = 4,
 	MODEL_SUPPORT_TEXT = 96,
 };
 
@@ -67,6 +68,8 @@ struct model {
 	struct rope *ropes;               /* (MODEL_MAX_ROPES) those that specs point to */
 	struct rope_source *rope_sources; /* (MODEL_MAX_ROPES) what ropes are made of (rope.h) */
 	uint32_t n_ropes;
+	struct kv_group kv_groups[MODEL_MAX_KV_GROUPS]; /* (n_kv_groups) today every model has one */
+	uint32_t n_kv_groups;
 	uint64_t n_params, n_weight_bytes;
 	const char *name;        /* general.name or the file's name */
 	const char *format_name; /* the format that holds most bytes */

@@ -16,16 +16,11 @@ const char *refuse_join(const char *const *list, char *out, size_t size)
 	return out;
 }
 
-#define NAME_X(role, name, cols, rows) name,
-static const char *const layer_names[] = {LAYER_ROLES(NAME_X)};
-static const char *const model_names[] = {MODEL_ROLES(NAME_X)};
-#undef NAME_X
-
 /* Whether a model of this architecture may have a tensor of this name, in whatever layer. */
 static bool is_known_name(const struct model *m, struct str name)
 {
 	for (uint32_t i = 0; i < N_MODEL_ROLES; i++)
-		if (str_eq_c(name, model_names[i]) && (i <= ROLE_OUTPUT || m->arch->may_model >> i & 1))
+		if (str_eq_c(name, model_roles[i].name) && (i <= ROLE_OUTPUT || m->arch->may_model >> i & 1))
 			return true;
 	size_t at = 4;
 	if (!str_starts(name, STR_LIT("blk.")))
@@ -36,7 +31,7 @@ static bool is_known_name(const struct model *m, struct str name)
 		return false;
 	struct str rest = {name.ptr + at + 1, name.len - at - 1};
 	for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
-		if (str_eq_c(rest, layer_names[i]) && (m->arch->must | m->arch->may) >> i & 1)
+		if (str_eq_c(rest, layer_roles[i].name) && (m->arch->must | m->arch->may) >> i & 1)
 			return true;
 	return false;
 }

@@ -60,6 +60,12 @@ enum layer_role { LAYER_ROLES(ROLE_X) N_LAYER_ROLES };
 enum model_role { MODEL_ROLES(ROLE_X) N_MODEL_ROLES };
 #undef ROLE_X
 
+struct role_row {
+	const char *name; /* of the tensor; without "blk.N." in the layers' table */
+	enum dim cols, rows;
+};
+extern const struct role_row layer_roles[N_LAYER_ROLES], model_roles[N_MODEL_ROLES];
+
 /* Sets of a layer's roles: a bit each. */
 #define ROLE_BIT(name) (UINT64_C(1) << ROLE_##name)
 

@@ -69,6 +69,13 @@ struct layer_spec {
 	struct ffn_spec ffn;
 	float norm_eps;
 	float residual_scale; /* 1: none */
+	uint32_t kv_group;    /* whose block tables its keys and values are found by */
+};
+
+/* Layers whose keys and values live equally long. Each group has KV blocks of its own, and a sequence has a
+ * block table in each. */
+struct kv_group {
+	uint32_t window; /* no layer of it sees farther back (attn_spec.window); 0: some see all */
 };
 
 /*
@@ -90,12 +97,17 @@ struct layer_spec {
 	X(ACT_GELU_TANH,   "act (GELU, tanh)",   s->ffn.act == ACT_GELU_TANH)              \
 	X(ACT_GELU,        "act (GELU)",         s->ffn.act == ACT_GELU)                   \
 	X(UNGATED,         "gated (not)",        !s->ffn.gated)                            \
-	X(RESIDUAL_SCALE,  "residual_scale",     s->residual_scale != 1)
+	X(RESIDUAL_SCALE,  "residual_scale",     s->residual_scale != 1)                   \
+	X(OTHER_HEADS,     "n_heads (another than the model's)", s->attn.n_heads != m->hp.n_heads)          \
+	X(OTHER_KV_HEADS,  "n_kv_heads (another than the model's)", s->attn.n_kv_heads != m->hp.n_kv_heads) \
+	X(OTHER_HEAD_DIM,  "head_dim (another than the model's)", s->attn.head_dim != m->hp.head_dim)       \
+	X(OTHER_D_FF,      "d_ff (another than the model's)", s->ffn.d_ff != m->hp.d_ff)
 /* Of the whole model; m is it. */
 #define MODEL_FEATURES(X)                                                                  \
 	X(EMBEDDING_SCALE, "embedding_scale",    m->embedding_scale != 1)                  \
 	X(LOGIT_SCALE,     "logit_scale",        m->logit_scale != 1)                      \
-	X(LOGIT_CAP,       "logit_cap",          m->logit_cap != 0)
+	X(LOGIT_CAP,       "logit_cap",          m->logit_cap != 0)                        \
+	X(KV_GROUPS,       "kv_groups (more than one)", m->n_kv_groups > 1)
 /* clang-format on */
 enum spec_feature {
 #define FEATURE_X(name, ...) FEATURE_##name,
@@ -115,6 +127,11 @@ struct spec_support {
 /* All that there is: of a backend that carries out everything. */
 #define SPEC_ALL_ROLES    ((UINT64_C(1) << N_LAYER_ROLES) - 1)
 #define SPEC_ALL_FEATURES ((1u << N_FEATURES) - 1)
+
+/* Layers of more than one shape: what a backend that takes its widths from the model's numbers leaves out. */
+#define SPEC_OTHER_SHAPES                                                                       \
+	(FEATURE_BIT(OTHER_HEADS) | FEATURE_BIT(OTHER_KV_HEADS) | FEATURE_BIT(OTHER_HEAD_DIM) | \
+	 FEATURE_BIT(OTHER_D_FF))
 
 /* What the plainest layer holds. */
 #define SPEC_PLAIN_ROLES                                                                   \

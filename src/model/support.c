@@ -9,12 +9,6 @@ static const char *const feature_names[] = {
 #undef FEATURE_X
 };
 
-static const char *const role_names[] = {
-#define ROLE_X(role, name, ...) name,
-	LAYER_ROLES(ROLE_X)
-#undef ROLE_X
-};
-
 /* Bits of what s, a layer's of m, asks for. */
 static uint32_t layer_features(const struct model *m, const struct layer_spec *s)
 {
@@ -55,8 +49,8 @@ const char *model_unsupported(const struct model *m, const struct spec_support *
 			bool has = layer->w[r].tensor != NULL;
 			if ((has && !(can->roles >> r & 1)) || (!has && can->must >> r & 1)) {
 				snprintf(out, MODEL_SUPPORT_TEXT,
-					 has ? "%s of layer %u" : "a layer without %s (%u)", role_names[r],
-					 l);
+					 has ? "%s of layer %u" : "a layer without %s (%u)",
+					 layer_roles[r].name, l);
 				return out;
 			}
 		}

@@ -13,9 +13,11 @@ struct run {
 	uint32_t n_blocks, n_ctx;
 };
 
-/* False, and why on stderr, if the device does not open. */
-GOLDEN_INLINE bool run_open(struct run *r, const char *path, const char *device, uint32_t n_ctx,
-			    uint32_t n_seqs, uint32_t n_threads)
+/* False, and why on stderr, if the device does not open. change: NULL, or what is done to the bound model and
+ * the parameters before. */
+GOLDEN_INLINE bool run_open_as(struct run *r, const char *path, const char *device, uint32_t n_ctx,
+			       uint32_t n_seqs, uint32_t n_threads,
+			       void (*change)(struct model *m, struct compute_params *p))
 {
 	struct hokku_error err = {0};
 	*r = (struct run){.n_ctx = n_ctx, .n_blocks = (n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK};
@@ -24,7 +26,7 @@ GOLDEN_INLINE bool run_open(struct run *r, const char *path, const char *device,
 		rc = model_bind(&r->model, r->file, &err);
 	if (!rc) {
 		model_set_context(&r->model, n_ctx);
-		const struct compute_params params = {
+		struct compute_params params = {
 			.model = &r->model,
 			.device = device,
 			.n_threads = n_threads,
@@ -34,6 +36,8 @@ GOLDEN_INLINE bool run_open(struct run *r, const char *path, const char *device,
 			.n_batch = COMPUTE_MAX_BATCH,
 			.all_logits = true,
 		};
+		if (change)
+			change(&r->model, &params);
 		rc = compute_open(&params, &r->compute, &err);
 	}
 	if (rc) {
@@ -44,6 +48,12 @@ GOLDEN_INLINE bool run_open(struct run *r, const char *path, const char *device,
 	for (uint32_t i = 0; i < r->n_blocks * n_seqs; i++)
 		r->blocks[i] = 3 * (r->n_blocks * n_seqs - i);
 	return true;
+}
+
+GOLDEN_INLINE bool run_open(struct run *r, const char *path, const char *device, uint32_t n_ctx,
+			    uint32_t n_seqs, uint32_t n_threads)
+{
+	return run_open_as(r, path, device, n_ctx, n_seqs, n_threads, NULL);
 }
 
 GOLDEN_INLINE void run_close(struct run *r)

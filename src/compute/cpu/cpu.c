@@ -198,7 +198,7 @@ static void carve_scratch(struct cpu *c, struct carver *v)
 	c->up = carve(v, n * c->ff_stride, sizeof(float));
 	c->rope_cos = carve(v, n * c->model->n_ropes, hp->head_dim / 2 * sizeof(float));
 	c->rope_sin = carve(v, n * c->model->n_ropes, hp->head_dim / 2 * sizeof(float));
-	c->y = adds_later(c->model) ? carve(v, n * c->d_stride, sizeof(float)) : NULL;
+	c->y = c->pooled || adds_later(c->model) ? carve(v, n * c->d_stride, sizeof(float)) : NULL;
 	c->acts.f = carve(v, n * widest, sizeof(float));
 	c->acts.q = carve(v, n * (widest / CHUNK + 1), sizeof(struct qchunk));
 	c->logits = carve(v, c->logit_rows, c->vocab_stride * sizeof(float));
@@ -246,6 +246,7 @@ static void set_widths(struct cpu *c, const struct compute_params *p)
 	c->vocab_stride = padded(hp->n_vocab);
 	c->head_stride = padded(hp->head_dim);
 	c->n_batch = p->n_batch;
+	c->pooled = p->pooled;
 	uint32_t most = p->all_logits ? p->n_batch : p->n_seqs;
 	c->logit_rows = most < LOGIT_ROWS ? most : LOGIT_ROWS;
 }
@@ -354,8 +355,16 @@ static void cpu_get_memory(const void *self, struct compute_memory *out)
 	*out = ((const struct cpu *)self)->memory;
 }
 
+/* Widths are the model's numbers. */
+static const struct spec_support can = {
+	.must = ROLE_BIT(WQ) | ROLE_BIT(WK) | ROLE_BIT(WV) | ROLE_BIT(WO) | ROLE_BIT(W_UP) | ROLE_BIT(W_DOWN),
+	.roles = SPEC_ALL_ROLES,
+	.features = SPEC_ALL_FEATURES & ~SPEC_OTHER_SHAPES,
+};
+
 const struct compute_backend compute_cpu = {
 	.name = "cpu",
+	.can = &can,
 	.open = cpu_open,
 	.close = cpu_close,
 	.step = cpu_step,

@@ -40,7 +40,8 @@ struct acts {
 struct token_info {
 	int32_t id;
 	uint32_t pos;
-	const uint32_t *blocks;
+	const uint32_t *blocks; /* tables, one a KV group */
+	uint32_t blocks_pitch;
 };
 
 /* Where a row of logits goes. */
@@ -72,6 +73,7 @@ struct cpu {
 	char device[64];
 	struct compute_memory memory;
 	uint32_t n_batch, n_threads;
+	bool pooled; /* steps may ask for hidden states */
 
 	/* widths, padded to whole panels */
 	uint32_t d_stride, q_stride, kv_stride, ff_stride, vocab_stride, head_stride;
@@ -96,7 +98,8 @@ struct cpu {
 	float *q, *attended;        /* (q_stride) */
 	float *k, *v;               /* (kv_stride) */
 	float *gate, *up;           /* (ff_stride) */
-	float *y;                   /* (d_stride) what is normed or scaled before it is added to x; or NULL */
+	float *y;                   /* (d_stride) what is normed or scaled before it is added to x, and hidden
+				     * states to be pooled; or NULL */
 	float *rope_cos, *rope_sin; /* (n_ropes, head_dim / 2) */
 	struct acts acts;
 	float *logits; /* (logit_rows, vocab_stride) */
@@ -104,7 +107,9 @@ struct cpu {
 	struct thread_scratch *threads; /* (n_threads) */
 
 	/* of the present step */
-	uint32_t n_tokens, n_outputs, n_tasks;
+	const struct compute_seq *seqs; /* (n_seqs) */
+	uint32_t n_seqs, n_tokens, n_outputs, n_tasks;
+	bool wants_states;      /* one of them does */
 	atomic_uint *next_task; /* (n_layers): tasks are taken as threads become free */
 
 	void *regions[4]; /* mapped memory: weights, KV, scratch */

@@ -120,6 +120,12 @@ static float score_scale(const struct attn_spec *a, uint32_t pos)
 	return a->scale * (1 + a->temperature * logf(1 + floorf((float)pos / (float)a->temperature_every)));
 }
 
+/* A layer's block table of a token. */
+static const uint32_t *table_of(const struct cpu *c, uint32_t layer, const struct token_info *t)
+{
+	return t->blocks + (size_t)c->model->layers[layer].spec->kv_group * t->blocks_pitch;
+}
+
 static float *kv_at(const struct cpu *c, uint32_t layer, uint32_t block, uint32_t kv_head)
 {
 	return c->kv + layer * c->kv_layer_floats + block * c->kv_block_floats + kv_head * c->kv_head_floats;
@@ -149,7 +155,8 @@ static void kv_phase(struct cpu *c, uint32_t l, uint32_t thread)
 		float scale = score_scale(attn, tok->pos);
 		for (uint32_t i = 0; i < c->q_dim; i++)
 			q[i] *= scale;
-		uint32_t block = tok->blocks[tok->pos / COMPUTE_KV_BLOCK], at = tok->pos % COMPUTE_KV_BLOCK;
+		uint32_t block = table_of(c, l, tok)[tok->pos / COMPUTE_KV_BLOCK],
+			 at = tok->pos % COMPUTE_KV_BLOCK;
 		for (uint32_t h = 0; h < attn->n_kv_heads; h++, k += dim, v += dim) {
 			float *keys = kv_at(c, l, block, h), *values = keys + dim * COMPUTE_KV_BLOCK;
 			for (uint32_t d = 0; d < dim; d++)
@@ -174,7 +181,7 @@ static void attend(struct cpu *c, uint32_t l, const struct attn_task *task, stru
 		.kv = kv_at(c, l, 0, task->kv_head),
 		.block_stride = c->kv_block_floats,
 		.value_offset = (size_t)dim * COMPUTE_KV_BLOCK,
-		.blocks = c->tokens[task->first].blocks,
+		.blocks = table_of(c, l, &c->tokens[task->first]),
 		.head_dim = dim,
 		.padded_dim = c->head_stride,
 		.rows = rows,
@@ -340,6 +347,45 @@ static void output_rows(struct cpu *c, uint32_t first, uint32_t n, uint32_t thre
 	pool_barrier(c->pool);
 }
 
+/* The sum of a sequence's states (n_tokens, d_stride) in columns from .. end - 1, in the order of positions.
+ */
+static void add_states(const struct cpu *c, const struct compute_seq *seq, const float *states, uint64_t from,
+		       uint64_t end)
+{
+	for (uint64_t i = from; i < end; i++) {
+		float sum = seq->pos ? seq->states[i] : 0;
+		for (uint32_t t = 0; t < seq->n_tokens; t++)
+			sum += states[(size_t)t * c->d_stride + i];
+		seq->states[i] = seq->ends ? sum / (float)(seq->pos + seq->n_tokens) : sum;
+	}
+}
+
+/* Hidden states, norm(x), to whoever asked. */
+static void states_phase(struct cpu *c, uint32_t thread)
+{
+	const struct hparams *hp = &c->model->hp;
+	size_t bytes = hp->d_model * sizeof(float);
+	uint64_t begin, end;
+	share(c, c->n_tokens, thread, &begin, &end);
+	for (uint64_t t = begin; t < end; t++)
+		c->tier->rms_norm(c->x + t * c->d_stride, c->output_norm, hp->d_model, hp->norm_eps,
+				  c->y + t * c->d_stride);
+	pool_barrier(c->pool);
+	share(c, hp->d_model, thread, &begin, &end);
+	const float *states = c->y;
+	for (uint32_t s = 0; s < c->n_seqs; states += (size_t)c->seqs[s++].n_tokens * c->d_stride) {
+		const struct compute_seq *seq = &c->seqs[s];
+		uint32_t n = seq->n_tokens;
+		if (seq->pooling == COMPUTE_POOL_MEAN)
+			add_states(c, seq, states, begin, end);
+		else if (seq->pooling == COMPUTE_POOL_LAST && thread == 0)
+			memcpy(seq->states, states + (size_t)(n - 1) * c->d_stride, bytes);
+		for (uint32_t t = 0; t < n && seq->pooling == COMPUTE_POOL_NONE && thread == 0; t++)
+			memcpy(seq->states + (size_t)t * hp->d_model, states + (size_t)t * c->d_stride,
+			       bytes);
+	}
+}
+
 static void forward_thread(void *arg, uint32_t thread)
 {
 	struct cpu *c = arg;
@@ -349,6 +395,8 @@ static void forward_thread(void *arg, uint32_t thread)
 	pool_barrier(c->pool);
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++)
 		layer_forward(c, l, thread);
+	if (c->wants_states)
+		states_phase(c, thread);
 	for (uint32_t i = 0; i < c->n_outputs; i += c->logit_rows)
 		output_rows(c, i, c->n_outputs - i < c->logit_rows ? c->n_outputs - i : c->logit_rows,
 			    thread);
@@ -367,13 +415,17 @@ static void plan_tasks(struct cpu *c, uint32_t first, uint32_t n_tokens)
 static void plan_step(struct cpu *c, struct compute_seq *seqs, uint32_t n_seqs)
 {
 	c->n_tokens = c->n_outputs = c->n_tasks = 0;
+	c->seqs = seqs;
+	c->n_seqs = n_seqs;
+	c->wants_states = false;
 	for (uint32_t s = 0; s < n_seqs; s++) {
 		struct compute_seq *seq = &seqs[s];
 		plan_tasks(c, c->n_tokens, seq->n_tokens);
+		c->wants_states = c->wants_states || seq->pooling != COMPUTE_POOL_OFF;
 		for (uint32_t i = 0; i < seq->n_tokens; i++, c->n_tokens++) {
 			bool last = i == seq->n_tokens - 1, all = seq->logits && seq->all_logits;
-			c->tokens[c->n_tokens] =
-				(struct token_info){seq->tokens[i], seq->pos + i, seq->blocks};
+			c->tokens[c->n_tokens] = (struct token_info){seq->tokens[i], seq->pos + i,
+								     seq->blocks, seq->blocks_pitch};
 			float *logits = all ? seq->logits + (size_t)i * c->model->hp.n_vocab
 					    : (last ? seq->logits : NULL);
 			struct compute_seq *draws = last && seq->sampling ? seq : NULL;

@@ -5,7 +5,7 @@
  * row at a time, and each row serves all tokens of the step, so the memory beside them is the KV cache and
  * some activations.
  *
- * Refuses nothing that model_bind bound: every format of format.h has a dequantise.
+ * Refuses nothing of one shape that model_bind bound: every format of format.h has a dequantise.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -19,7 +19,8 @@
 struct token {
 	int32_t id;
 	uint32_t pos;
-	const uint32_t *blocks; /* its sequence's block table */
+	const uint32_t *blocks; /* its sequence's block tables, one a KV group */
+	uint32_t blocks_pitch;
 };
 
 /* Where a row of logits comes from and goes to. */
@@ -34,7 +35,8 @@ struct reference {
 	uint32_t n_seqs, n_batch;
 	uint32_t q_dim, kv_dim; /* heads * head_dim */
 
-	/* (n_layers, n_kv_blocks, COMPUTE_KV_BLOCK, kv_dim) each, keys after RoPE */
+	/* (n_layers, n_kv_blocks, COMPUTE_KV_BLOCK, kv_dim) each, keys after RoPE; which block of a layer is
+	 * whose, the tables of the layer's KV group say */
 	float *keys, *values;
 
 	/* scratch, (n_batch, ...) where nothing else is said */
@@ -206,10 +208,11 @@ static void rotate(const struct rope *rope, float *heads, uint32_t n_heads, uint
 		}
 }
 
-/* The offset in keys and values of a layer's row (kv_dim) for a position of a sequence. */
-static size_t kv_offset(const struct reference *r, uint32_t layer, const uint32_t *blocks, uint32_t pos)
+/* The offset in keys and values of a layer's row (kv_dim) for a position of a token's sequence. */
+static size_t kv_offset(const struct reference *r, uint32_t layer, const struct token *t, uint32_t pos)
 {
-	size_t block = (size_t)layer * r->memory.n_kv_blocks + blocks[pos / COMPUTE_KV_BLOCK];
+	const uint32_t *table = t->blocks + (size_t)r->model->layers[layer].spec->kv_group * t->blocks_pitch;
+	size_t block = (size_t)layer * r->memory.n_kv_blocks + table[pos / COMPUTE_KV_BLOCK];
 	return (block * COMPUTE_KV_BLOCK + pos % COMPUTE_KV_BLOCK) * r->kv_dim;
 }
 
@@ -237,7 +240,7 @@ static void attend(struct reference *r, uint32_t layer, const struct token *t, u
 	size_t head_offset = (size_t)kv_head * a->head_dim;
 	float scale = score_scale(a, t->pos), largest = -INFINITY, sum = 0;
 	for (uint32_t p = first; p <= t->pos; p++) {
-		const float *k = r->keys + kv_offset(r, layer, t->blocks, p) + head_offset;
+		const float *k = r->keys + kv_offset(r, layer, t, p) + head_offset;
 		r->scores[p] = soft_cap(dot(q, k, a->head_dim) * scale, a->soft_cap);
 		largest = fmaxf(largest, r->scores[p]);
 	}
@@ -247,7 +250,7 @@ static void attend(struct reference *r, uint32_t layer, const struct token *t, u
 	}
 	memset(out, 0, a->head_dim * sizeof *out);
 	for (uint32_t p = first; p <= t->pos; p++) {
-		const float *v = r->values + kv_offset(r, layer, t->blocks, p) + head_offset;
+		const float *v = r->values + kv_offset(r, layer, t, p) + head_offset;
 		float share = r->scores[p] / sum;
 		for (uint32_t i = 0; i < a->head_dim; i++)
 			out[i] += share * v[i];
@@ -289,7 +292,7 @@ static void attention_block(struct reference *r, uint32_t l, uint32_t n)
 	qk_norm(r, layer->spec, &w[ROLE_K_NORM], r->k, n, a->n_kv_heads);
 	for (uint32_t t = 0; t < n; t++) {
 		const struct token *tok = &r->tokens[t];
-		size_t row = kv_offset(r, l, tok->blocks, tok->pos), from = (size_t)t * r->kv_dim;
+		size_t row = kv_offset(r, l, tok, tok->pos), from = (size_t)t * r->kv_dim;
 		if (a->rope) {
 			rotate(a->rope, r->q + (size_t)t * r->q_dim, a->n_heads, a->head_dim, tok->pos);
 			rotate(a->rope, r->k + from, a->n_kv_heads, a->head_dim, tok->pos);
@@ -345,7 +348,8 @@ static uint32_t flatten(struct reference *r, const struct compute_seq *seqs, uin
 		const struct compute_seq *seq = &seqs[s];
 		for (uint32_t i = 0; i < seq->n_tokens; i++, n++) {
 			bool last = i == seq->n_tokens - 1;
-			r->tokens[n] = (struct token){seq->tokens[i], seq->pos + i, seq->blocks};
+			r->tokens[n] =
+				(struct token){seq->tokens[i], seq->pos + i, seq->blocks, seq->blocks_pitch};
 			float *to = NULL;
 			if (seq->logits && seq->all_logits)
 				to = seq->logits + (size_t)i * n_vocab;
@@ -362,11 +366,10 @@ static uint32_t flatten(struct reference *r, const struct compute_seq *seqs, uin
 }
 
 /* logits = cap(scale * output * norm(x)), for the tokens whose logits somebody wants. */
-static void output_block(struct reference *r, uint32_t n, uint32_t n_outputs)
+static void output_block(struct reference *r, uint32_t n_outputs)
 {
 	const struct model *m = r->model;
 	const struct weight *w = &m->w[ROLE_OUTPUT];
-	rms_norm(r, &m->w[ROLE_OUTPUT_NORM], m->hp.norm_eps, r->x, n, m->hp.d_model, r->normed);
 	for (uint32_t i = 0; i < w->rows; i++) {
 		weight_row(w, i, r->row);
 		for (uint32_t o = 0; o < n_outputs; o++) {
@@ -375,6 +378,33 @@ static void output_block(struct reference *r, uint32_t n, uint32_t n_outputs)
 				soft_cap(dot(r->row, x, m->hp.d_model) * m->logit_scale, m->logit_cap);
 		}
 	}
+}
+
+/* What a sequence wants of its hidden states, norm(x) (n_tokens, d_model). */
+static void pool(const struct compute_seq *seq, const float *states, uint32_t d_model)
+{
+	uint32_t n = seq->n_tokens;
+	size_t bytes = d_model * sizeof *states;
+	if (seq->pooling == COMPUTE_POOL_NONE)
+		memcpy(seq->states, states, n * bytes);
+	else if (seq->pooling == COMPUTE_POOL_LAST)
+		memcpy(seq->states, states + (size_t)(n - 1) * d_model, bytes);
+	else if (seq->pooling == COMPUTE_POOL_MEAN && seq->pos == 0)
+		memset(seq->states, 0, bytes);
+	for (uint32_t i = 0; i < d_model && seq->pooling == COMPUTE_POOL_MEAN; i++) {
+		for (uint32_t t = 0; t < n; t++)
+			seq->states[i] += states[(size_t)t * d_model + i];
+		if (seq->ends)
+			seq->states[i] /= (float)(seq->pos + n);
+	}
+}
+
+static bool wants_states(const struct compute_seq *seqs, uint32_t n_seqs)
+{
+	for (uint32_t s = 0; s < n_seqs; s++)
+		if (seqs[s].pooling != COMPUTE_POOL_OFF)
+			return true;
+	return false;
 }
 
 /* x = embedding * scale */
@@ -415,8 +445,12 @@ static enum hokku_code reference_step(void *self, struct compute_seq *seqs, uint
 		attention_block(r, l, n);
 		ffn_block(r, l, n);
 	}
+	if (n_outputs || wants_states(seqs, n_seqs))
+		rms_norm(r, &m->w[ROLE_OUTPUT_NORM], m->hp.norm_eps, r->x, n, m->hp.d_model, r->normed);
+	for (uint32_t s = 0, t = 0; s < n_seqs; t += seqs[s++].n_tokens)
+		pool(&seqs[s], r->normed + (size_t)t * m->hp.d_model, m->hp.d_model);
 	if (n_outputs)
-		output_block(r, n, n_outputs);
+		output_block(r, n_outputs);
 	draw(r, seqs, n_seqs);
 	return HOKKU_OK;
 }
@@ -432,8 +466,16 @@ static void reference_get_memory(const void *self, struct compute_memory *out)
 	*out = ((const struct reference *)self)->memory;
 }
 
+/* Widths are the model's numbers. */
+static const struct spec_support can = {
+	.must = ROLE_BIT(WQ) | ROLE_BIT(WK) | ROLE_BIT(WV) | ROLE_BIT(WO) | ROLE_BIT(W_UP) | ROLE_BIT(W_DOWN),
+	.roles = SPEC_ALL_ROLES,
+	.features = SPEC_ALL_FEATURES & ~SPEC_OTHER_SHAPES,
+};
+
 const struct compute_backend compute_cpu_reference = {
 	.name = "cpu:reference",
+	.can = &can,
 	.open = reference_open,
 	.close = reference_close,
 	.step = reference_step,

@@ -37,6 +37,8 @@ static void set_widths(struct cuda *c, const struct compute_params *p)
 	c->n_ctx = p->n_ctx;
 	c->n_seqs = p->n_seqs;
 	c->n_batch = p->n_batch;
+	c->pooled = p->pooled;
+	c->tables_pitch = (p->n_ctx + CUDA_KV_BLOCK - 1) / CUDA_KV_BLOCK;
 	uint32_t most = p->all_logits ? p->n_batch : p->n_seqs;
 	c->logit_rows = most < CUDA_LOGIT_ROWS ? most : CUDA_LOGIT_ROWS;
 	c->q_dim = hp->n_heads * hp->head_dim;
@@ -79,6 +81,8 @@ static enum hokku_code try_path(struct cuda *c, const struct cuda_path *path, st
 	char lacks[MODEL_SUPPORT_TEXT];
 	if (model_unsupported(c->model, path->can, lacks))
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED, "cuda/%s cannot do %s", path->name, lacks);
+	if (c->pooled && !path->states)
+		return err_set(err, HOKKU_MODEL_LOAD_FAILED, "cuda/%s cannot do pooled output", path->name);
 	enum hokku_code rc = path->fits(c, err);
 	if (!rc)
 		c->path = path;
@@ -206,7 +210,7 @@ static enum hokku_code output_rows(struct cuda *c, struct cursor *at, uint32_t f
 	return rc;
 }
 
-static enum hokku_code run_step(struct cuda *c, struct compute_seq *seqs, struct hokku_error *err)
+static enum hokku_code run_step(struct cuda *c, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
 {
 	struct cursor at = {.seqs = seqs};
 	CUDA_TRY(&c->device, err, cudaSetDevice(c->device.index));
@@ -220,6 +224,8 @@ static enum hokku_code run_step(struct cuda *c, struct compute_seq *seqs, struct
 	rc = send_input(c, err);
 	if (!rc)
 		rc = c->path->layers(c, err);
+	if (!rc && c->input.states)
+		rc = c->path->states(c, seqs, n, err);
 	for (uint32_t i = 0; i < c->input.n_rows && !rc; i += c->logit_rows) {
 		uint32_t left = c->input.n_rows - i;
 		rc = output_rows(c, &at, i, left < c->logit_rows ? left : c->logit_rows, err);
@@ -245,7 +251,7 @@ static enum hokku_code cuda_step(void *self, struct compute_seq *seqs, uint32_t 
 	enum hokku_code rc = cuda_input_pack(c, seqs, n, err);
 	if (rc)
 		return rc;
-	rc = run_step(c, seqs, &c->failure);
+	rc = run_step(c, seqs, n, &c->failure);
 	if (rc) {
 		c->failed = true;
 		return err_set(err, rc, "%s", c->failure.message);
@@ -269,11 +275,11 @@ static enum hokku_code cuda_step(void *self, struct compute_seq *seqs, uint32_t 
 static enum hokku_code warm_up(struct cuda *c, struct hokku_error *err)
 {
 	static const int32_t tokens[WARM_UP_TOKENS];
-	static const uint32_t table[1];
+	static const uint32_t tables[MODEL_MAX_KV_GROUPS];
 	static const struct sampling weighted = {.temperature = 1, .top_p = 1, .repetition_penalty = 1},
 				     greedy = {.top_p = 1, .repetition_penalty = 1};
 	const char *wanted = getenv("HOKKU_CUDA_WARM_UP");
-	struct compute_seq seq = {.tokens = tokens, .blocks = table};
+	struct compute_seq seq = {.tokens = tokens, .blocks = tables, .blocks_pitch = 1};
 	if (wanted && strcmp(wanted, "off") == 0)
 		return HOKKU_OK;
 	seq.n_tokens = c->n_batch < WARM_UP_TOKENS ? c->n_batch : WARM_UP_TOKENS;

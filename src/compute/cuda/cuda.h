@@ -22,6 +22,7 @@ struct cuda_input {
 	uint32_t *words;           /* block tables, biases, histories, masks */
 	uint32_t n_tokens, n_rows, n_draws;
 	bool logits; /* some sequence wants them */
+	bool states; /* the same of hidden states */
 	uint64_t n_words;
 	uint32_t n_splits; /* of the longest sequence */
 };
@@ -70,6 +71,10 @@ struct cuda_path {
 	/* Logits of the rows first .. first + n - 1 of the input's list (at most c->logit_rows) to c->logits.
 	 */
 	enum hokku_code (*logits)(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err);
+	/* Between the two, where some sequence of the step wants hidden states: queues what brings them to
+	 * the host. NULL: the path has none to give, and is not taken where a step may ask (c->pooled). */
+	enum hokku_code (*states)(struct cuda *c, const struct compute_seq *seqs, uint32_t n,
+				  struct hokku_error *err);
 	/* Both or neither may be NULL. foreseen: is the step in c->input under way already? Then
 	 * c->drawn_host has its draw at the end, and nothing else of the step is called. foresee: waits for
 	 * the step, all of which has been given to the stream, and may begin what it thinks will be the next.
@@ -91,6 +96,8 @@ struct cuda {
 	struct compute_memory memory; /* of it, what the driver says */
 	char text[160];               /* what compute_device shows */
 	uint32_t n_ctx, n_seqs, n_batch, n_kv_blocks, logit_rows;
+	bool pooled;           /* steps may ask for hidden states */
+	uint32_t tables_pitch; /* words from one KV group's block table to the next's in the input */
 	uint32_t q_dim, kv_dim;
 	uint32_t d_pitch, q_pitch, kv_pitch, ff_pitch, vocab_pitch; /* floats a row of activations */
 	uint64_t kv_layer_bytes;
@@ -130,6 +137,12 @@ static inline const struct cuda_token *cuda_tokens(const struct cuda *c)
 static inline const uint32_t *cuda_words(const struct cuda *c)
 {
 	return (const uint32_t *)(const void *)(c->input.device + c->input.words_at);
+}
+
+/* What a token's table (cuda_token.table) counts from in layer l: the tables of its KV group. */
+static inline const uint32_t *cuda_tables(const struct cuda *c, uint32_t l)
+{
+	return cuda_words(c) + (uint64_t)c->model->layers[l].spec->kv_group * c->tables_pitch;
 }
 
 #endif

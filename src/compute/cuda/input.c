@@ -16,7 +16,7 @@ static uint64_t mask_words(const struct cuda *c)
 void cuda_input_plan(struct cuda *c)
 {
 	struct cuda_input *in = &c->input;
-	uint64_t tables = ((uint64_t)c->n_ctx + CUDA_KV_BLOCK - 1) / CUDA_KV_BLOCK;
+	uint64_t tables = (uint64_t)c->tables_pitch * c->model->n_kv_groups;
 	in->n_words_max =
 		c->n_seqs * (tables + 2 * (uint64_t)COMPUTE_MAX_LOGIT_BIAS + c->n_ctx + 1 + mask_words(c));
 	if (c->path->input_words)
@@ -89,11 +89,24 @@ static enum hokku_code put_draw(struct cuda *c, const struct compute_seq *seq, u
 	return HOKKU_OK;
 }
 
+/* A sequence's block tables, and where the first of them lies: one right after what is there already, others
+ * at a pitch that all sequences share, so that a layer finds its group's by the same step from each. */
+static uint32_t put_tables(struct cuda *c, const struct compute_seq *seq, uint32_t n_blocks)
+{
+	struct cuda_input *in = &c->input;
+	uint32_t table = put_words(in, seq->blocks, n_blocks);
+	for (uint32_t g = 1; g < c->model->n_kv_groups; g++) {
+		in->n_words = table + (uint64_t)g * c->tables_pitch;
+		put_words(in, seq->blocks + (uint64_t)g * seq->blocks_pitch, n_blocks);
+	}
+	return table;
+}
+
 static void put_tokens(struct cuda *c, const struct compute_seq *seq)
 {
 	struct cuda_input *in = &c->input;
 	uint32_t end = seq->pos + seq->n_tokens, splits = (end - 1) / CUDA_ATTN_SPLIT + 1;
-	uint32_t table = put_words(in, seq->blocks, (end - 1) / CUDA_KV_BLOCK + 1);
+	uint32_t table = put_tables(c, seq, (end - 1) / CUDA_KV_BLOCK + 1);
 	in->n_splits = in->n_splits > splits ? in->n_splits : splits;
 	for (uint32_t i = 0; i < seq->n_tokens; i++)
 		in->tokens[in->n_tokens + i] = (struct cuda_token){seq->tokens[i], seq->pos + i, table};
@@ -105,11 +118,12 @@ enum hokku_code cuda_input_pack(struct cuda *c, const struct compute_seq *seqs, 
 	struct cuda_input *in = &c->input;
 	in->n_tokens = in->n_rows = in->n_draws = in->n_splits = 0;
 	in->n_words = 0;
-	in->logits = false;
+	in->logits = in->states = false;
 	for (uint32_t s = 0; s < n; s++) {
 		const struct compute_seq *seq = &seqs[s];
 		bool all = seq->logits && seq->all_logits, last = seq->logits || seq->sampling;
 		in->logits |= seq->logits != NULL;
+		in->states |= seq->pooling != COMPUTE_POOL_OFF;
 		put_tokens(c, seq);
 		for (uint32_t i = all ? 0 : seq->n_tokens - 1; i < seq->n_tokens && (all || last); i++)
 			in->rows[in->n_rows++] = in->n_tokens + i;

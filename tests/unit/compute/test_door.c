@@ -110,7 +110,16 @@ static void params_are_checked_on_both_sides(void **state)
 	open_refuses(&p, HOKKU_INTERNAL, "no bound model");
 
 	/* 64 blocks of 32 x 524,288 floats in each of 1,024 layers: terabytes of keys */
+	static struct layer layers[1024];
+	struct layer_spec spec = model.specs[0];
 	struct model huge = model;
+	spec.attn.n_heads = spec.attn.n_kv_heads = 512;
+	spec.attn.head_dim = 1024;
+	for (size_t l = 0; l < 1024; l++) {
+		layers[l] = model.layers[0];
+		layers[l].spec = &spec;
+	}
+	huge.layers = layers;
 	huge.hp.n_layers = 1024;
 	huge.hp.n_heads = huge.hp.n_kv_heads = 512;
 	huge.hp.head_dim = 1024;
@@ -175,6 +184,26 @@ static void step_takes(struct compute *c, struct compute_seq *seqs, uint32_t n)
 		fail_msg("%s", err.message);
 }
 
+/* Of two sequences, that one. */
+static void step_leaves_out(struct compute *c, struct compute_seq *seqs, uint32_t which, enum hokku_code code,
+			    const char *message)
+{
+	struct hokku_error err = {0}, own = {0};
+	seqs[which].error = &own;
+	if (compute_step(c, seqs, 2, &err))
+		fail_msg("%s", err.message);
+	assert_int_equal(seqs[!which].code, HOKKU_OK);
+	assert_int_equal(seqs[which].code, code);
+	assert_int_equal(own.code, code);
+	if (!strstr(own.message, message))
+		fail_msg("the message is\n  %s\nwanted\n  %s", own.message, message);
+	/* and without a place for the words */
+	seqs[which].error = NULL;
+	seqs[which].code = HOKKU_OK;
+	assert_int_equal(compute_step(c, seqs, 2, &err), HOKKU_OK);
+	assert_int_equal(seqs[which].code, code);
+}
+
 static void steps_are_counted(void **state)
 {
 	(void)state;
@@ -192,10 +221,10 @@ static void steps_are_counted(void **state)
 	step_refuses(c, s, 2, HOKKU_INTERNAL, "a step of 41 tokens; the handle takes 40");
 	good_seqs(s);
 	s[1].n_tokens = 0;
-	step_refuses(c, s, 2, HOKKU_INTERNAL, "sequence 1 of the step has no tokens");
+	step_leaves_out(c, s, 1, HOKKU_INTERNAL, "sequence 1 of the step has no tokens");
 	good_seqs(s);
 	s[1].tokens = NULL;
-	step_refuses(c, s, 2, HOKKU_INTERNAL, "sequence 1 of the step has no tokens");
+	step_leaves_out(c, s, 1, HOKKU_INTERNAL, "sequence 1 of the step has no tokens");
 	good_seqs(s);
 	s[0].pos = N_CTX - 4;
 	step_takes(c, s, 1);
@@ -242,7 +271,7 @@ static void block_tables_are_checked(void **state)
 	uint32_t other[3] = {4, 1, 3};
 	good_seqs(s);
 	s[1].blocks = other;
-	step_refuses(c, s, 2, HOKKU_INTERNAL, "KV block 1 is in the tables of two sequences");
+	step_leaves_out(c, s, 1, HOKKU_INTERNAL, "KV block 1 is in the tables of two sequences");
 	/* sharing a block that both only read is what a prefix cache does */
 	uint32_t shared[3] = {0, 4, 3};
 	s[0].pos = s[1].pos = 32;
@@ -250,10 +279,10 @@ static void block_tables_are_checked(void **state)
 	step_takes(c, s, 2);
 	/* reading a block that the other writes is not, whichever comes first */
 	s[0].pos = 30;
-	step_refuses(c, s, 2, HOKKU_INTERNAL, "KV block 0 is in the tables of two sequences");
+	step_leaves_out(c, s, 1, HOKKU_INTERNAL, "KV block 0 is in the tables of two sequences");
 	s[0].pos = 32;
 	s[1].pos = 30;
-	step_refuses(c, s, 2, HOKKU_INTERNAL, "KV block 0 is in the tables of two sequences");
+	step_leaves_out(c, s, 1, HOKKU_INTERNAL, "KV block 0 is in the tables of two sequences");
 	/* and a refused step leaves no trace */
 	good_seqs(s);
 	step_takes(c, s, 2);
@@ -324,9 +353,124 @@ static void logits_and_sampling_are_checked(void **state)
 	step_refuses(c, s, 1, HOKKU_INTERNAL, "a history of 2 tokens, 3 of them prompt");
 	s[0].n_history = 3;
 	step_refuses(c, s, 1, HOKKU_INTERNAL, "history token 2 of sequence 0 is id 263");
+	static int32_t longest[N_CTX + 2];
+	s[0].history = longest;
+	s[0].n_history = N_CTX + 1;
+	step_takes(c, s, 1);
+	s[0].n_history = N_CTX + 2;
+	step_refuses(c, s, 1, HOKKU_INVALID_REQUEST,
+		     "a history of 72 tokens for the penalties; a context of 70");
 	compute_close(c);
 	compute_close(all);
 	compute_close(NULL);
+}
+
+/* A sequence that is left out takes nothing from the others: not their bits, and not the blocks that it
+ * names. */
+static void one_bad_sequence_of_a_step(void **state)
+{
+	(void)state;
+	static const char *const devices[] = {"cpu", "cpu:reference"};
+	static float lone[512], got[512];
+	const struct sampling good = {.temperature = 1, .top_p = 1, .repetition_penalty = 1},
+			      bad = {.top_p = 2};
+	for (size_t d = 0; d < 2; d++)
+		for (uint32_t which = 0; which < 2; which++) {
+			struct compute_params p = good_params();
+			struct compute_seq s[2];
+			struct hokku_error err = {0}, own = {0};
+			struct compute *c;
+			p.device = devices[d];
+			assert_int_equal(compute_open(&p, &c, &err), HOKKU_OK);
+			good_seqs(s);
+			struct compute_seq *runs = &s[!which];
+			runs->pos = 0;
+			runs->sampling = &good;
+			runs->logits = lone;
+			step_takes(c, runs, 1);
+			int32_t token = runs->token;
+			runs->token = -7;
+			runs->logits = got;
+			memset(got, 0, sizeof got);
+			s[which].sampling = &bad;
+			s[which].logits = logits;
+			s[which].blocks = runs->blocks; /* which it would write as well */
+			s[which].pos = 0;
+			if (which == 1) /* the first of two to write a block has it */
+				s[which].blocks = tables[1];
+			s[which].error = &own;
+			logits[0] = 12345;
+			assert_int_equal(compute_step(c, s, 2, &err), HOKKU_OK);
+			assert_int_equal(s[which].code, HOKKU_INVALID_REQUEST);
+			assert_non_null(strstr(own.message, "top_p is 2"));
+			assert_int_equal(s[which].token, -7);
+			assert_true(logits[0] == 12345);
+			assert_int_equal(runs->code, HOKKU_OK);
+			assert_int_equal(runs->token, token);
+			assert_memory_equal(lone, got, model.hp.n_vocab * sizeof *got);
+			/* none can run: the first's error is the step's */
+			struct compute_seq both[2] = {s[which], s[which]};
+			both[1].tokens = NULL;
+			assert_int_equal(compute_step(c, both, 2, &err), HOKKU_INVALID_REQUEST);
+			assert_non_null(strstr(err.message, "top_p is 2"));
+			assert_int_equal(both[1].code, HOKKU_INTERNAL);
+			compute_close(c);
+		}
+}
+
+/* A backend that takes its widths from the model's numbers says which layer is of another shape. */
+static void layers_of_other_shapes_are_named(void **state)
+{
+	(void)state;
+	const struct {
+		size_t field;
+		const char *name;
+	} rows[] = {
+		{offsetof(struct layer_spec, attn.n_heads), "n_heads"},
+		{offsetof(struct layer_spec, attn.n_kv_heads), "n_kv_heads"},
+		{offsetof(struct layer_spec, attn.head_dim), "head_dim"},
+		{offsetof(struct layer_spec, ffn.d_ff), "d_ff"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct layer_spec kept = model.specs[1];
+		struct compute_params p = good_params();
+		char message[96];
+		*(uint32_t *)((char *)&model.specs[1] + rows[i].field) += 2;
+		for (const char *const *device = compute_device_names(); *device; device++) {
+			p.device = *device;
+			snprintf(message, sizeof message,
+				 "cannot do %s (another than the model's) of layer 1", rows[i].name);
+			open_refuses(&p, HOKKU_MODEL_LOAD_FAILED, message);
+		}
+		model.specs[1] = kept;
+	}
+}
+
+static void hidden_states_are_asked_for(void **state)
+{
+	(void)state;
+	struct hokku_error err = {0};
+	struct compute_params p = good_params();
+	struct compute *without = open_good(false), *c;
+	struct compute_seq s[2];
+	p.pooled = true;
+	assert_int_equal(compute_open(&p, &c, &err), HOKKU_OK);
+	good_seqs(s);
+	s[0].states = logits;
+	step_takes(without, s, 1);
+	s[0].pooling = COMPUTE_POOL_LAST;
+	step_refuses(without, s, 1, HOKKU_INTERNAL,
+		     "asks for hidden states, but the handle was opened without pooled");
+	step_takes(c, s, 1);
+	s[0].pooling = COMPUTE_POOL_MEAN;
+	step_takes(c, s, 1);
+	s[0].pooling = COMPUTE_POOL_MEAN + 1;
+	step_refuses(c, s, 1, HOKKU_INTERNAL, "asks for pooling 4, which is none");
+	s[0].pooling = COMPUTE_POOL_NONE;
+	s[0].states = NULL;
+	step_refuses(c, s, 1, HOKKU_INTERNAL, "asks for hidden states and gives no room for them");
+	compute_close(c);
+	compute_close(without);
 }
 
 int main(void)
@@ -347,6 +491,9 @@ int main(void)
 		cmocka_unit_test(token_ids_are_of_the_vocabulary),
 		cmocka_unit_test(block_tables_are_checked),
 		cmocka_unit_test(logits_and_sampling_are_checked),
+		cmocka_unit_test(one_bad_sequence_of_a_step),
+		cmocka_unit_test(layers_of_other_shapes_are_named),
+		cmocka_unit_test(hidden_states_are_asked_for),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	model_unbind(&model);

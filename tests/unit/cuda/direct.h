@@ -16,9 +16,12 @@ struct direct {
 	uint32_t n_blocks;
 };
 
-/* n_batch 0: 512. `shift` chooses other KV blocks. */
-GOLDEN_INLINE enum hokku_code direct_open(struct direct *d, const char *path, uint32_t n_ctx, uint32_t n_seqs,
-					  uint32_t n_batch, uint32_t shift, struct hokku_error *err)
+/* n_batch 0: 512. `shift` chooses other KV blocks. change: NULL, or what is done to the bound model and the
+ * parameters before. */
+GOLDEN_INLINE enum hokku_code direct_open_as(struct direct *d, const char *path, uint32_t n_ctx,
+					     uint32_t n_seqs, uint32_t n_batch, uint32_t shift,
+					     void (*change)(struct model *m, struct compute_params *p),
+					     struct hokku_error *err)
 {
 	*d = (struct direct){.n_blocks = (n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK};
 	enum hokku_code rc = gguf_open_file(path, &d->file, err);
@@ -40,7 +43,15 @@ GOLDEN_INLINE enum hokku_code direct_open(struct direct *d, const char *path, ui
 	assert_non_null(d->blocks);
 	for (uint32_t i = 0; i < n; i++)
 		d->blocks[i] = 3 * (n - i) - (shift ? 3 * (n - i) * shift % 3 : 0) + shift;
+	if (change)
+		change(&d->model, &d->params);
 	return compute_cuda.open(&d->params, &d->self, err);
+}
+
+GOLDEN_INLINE enum hokku_code direct_open(struct direct *d, const char *path, uint32_t n_ctx, uint32_t n_seqs,
+					  uint32_t n_batch, uint32_t shift, struct hokku_error *err)
+{
+	return direct_open_as(d, path, n_ctx, n_seqs, n_batch, shift, NULL, err);
 }
 
 GOLDEN_INLINE void direct_close(struct direct *d)

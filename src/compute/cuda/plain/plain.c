@@ -19,6 +19,7 @@ struct plain_handle {
 	float *q, *attended;                    /* (n_batch, q_pitch) */
 	float *k, *v;                           /* (n_batch, kv_pitch) */
 	float *gate, *up;                       /* (n_batch, ff_pitch) */
+	float *pooled;                          /* (n_seqs, d_pitch) sums; NULL: no step asks for one */
 	float *partial; /* (PLAIN_SPLIT_TOKENS, n_heads, splits of n_ctx, 2 + head_dim) */
 	bool can_split; /* partial is there */
 };
@@ -109,7 +110,7 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 	struct plain_handle *h = plain_of(c);
 	const struct attn_spec *attn = &c->model->layers[l].spec->attn;
 	float *kv_memory = (float *)(void *)(c->kv + l * c->kv_layer_bytes);
-	const struct plain_kv kv = {kv_memory, cuda_words(c), attn->n_heads, attn->n_kv_heads,
+	const struct plain_kv kv = {kv_memory, cuda_tables(c, l), attn->n_heads, attn->n_kv_heads,
 				    attn->head_dim};
 	const struct plain_rope_args rope = {
 		.kv = kv,
@@ -222,6 +223,61 @@ static enum hokku_code plain_layers(struct cuda *c, struct hokku_error *err)
 			return rc;
 	}
 	return HOKKU_OK;
+}
+
+/* What sequence s wants of its states, which begin at row `from` of h->normed. */
+static enum hokku_code pool(struct cuda *c, const struct compute_seq *seq, uint32_t s, uint32_t from,
+			    struct hokku_error *err)
+{
+	struct plain_handle *h = plain_of(c);
+	const uint32_t d_model = c->model->hp.d_model, n = seq->n_tokens;
+	const uint64_t bytes = d_model * sizeof(float);
+	const float *rows = h->normed + (uint64_t)from * c->d_pitch;
+	bool mean = seq->pooling == COMPUTE_POOL_MEAN;
+	const struct plain_pool_args a = {
+		.states = rows,
+		.sum = h->pooled + (uint64_t)s * c->d_pitch,
+		.n = n,
+		.cols = d_model,
+		.pitch = c->d_pitch,
+		.begins = seq->pos == 0,
+		.divisor = seq->ends ? seq->pos + n : 0,
+	};
+	if (mean && seq->pos)
+		CUDA_TRY(&c->device, err,
+			 cudaMemcpyAsync(a.sum, seq->states, bytes, cudaMemcpyHostToDevice, c->stream));
+	if (mean) {
+		CUDA_TRY(&c->device, err, plain_pool(&a, c->stream));
+		rows = a.sum;
+	} else if (seq->pooling == COMPUTE_POOL_LAST) {
+		rows += (uint64_t)(n - 1) * c->d_pitch;
+	}
+	uint32_t n_rows = seq->pooling == COMPUTE_POOL_NONE ? n : seq->pooling == COMPUTE_POOL_OFF ? 0 : 1;
+	for (uint32_t i = 0; i < n_rows; i++)
+		CUDA_TRY(&c->device, err,
+			 cudaMemcpyAsync(seq->states + (uint64_t)i * d_model, rows + (uint64_t)i * c->d_pitch,
+					 bytes, cudaMemcpyDeviceToHost, c->stream));
+	return HOKKU_OK;
+}
+
+static enum hokku_code plain_states(struct cuda *c, const struct compute_seq *seqs, uint32_t n,
+				    struct hokku_error *err)
+{
+	struct plain_handle *h = plain_of(c);
+	const struct plain_norm_args norm = {
+		.x = h->x,
+		.weight = h->output_norm,
+		.out = h->normed,
+		.n = c->input.n_tokens,
+		.cols = c->model->hp.d_model,
+		.pitch = c->d_pitch,
+		.eps = c->model->hp.norm_eps,
+	};
+	enum hokku_code rc = HOKKU_OK;
+	CUDA_TRY(&c->device, err, plain_norm(&norm, c->stream));
+	for (uint32_t s = 0, from = 0; s < n && !rc; from += seqs[s++].n_tokens)
+		rc = pool(c, &seqs[s], s, from, err);
+	return rc;
 }
 
 static enum hokku_code plain_logits(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
@@ -402,6 +458,7 @@ static void plain_take_scratch(struct cuda *c, struct cuda_taker *t)
 	h->v = take_floats(t, n, c->kv_pitch);
 	h->gate = take_floats(t, n, c->ff_pitch);
 	h->up = take_floats(t, n, c->ff_pitch);
+	h->pooled = c->pooled ? take_floats(t, c->n_seqs, c->d_pitch) : NULL;
 	h->can_split = splits > 1 && splits <= 65535; /* of a grid's second dimension */
 	if (h->can_split)
 		h->partial = take_floats(t, (uint64_t)PLAIN_SPLIT_TOKENS * hp->n_heads,
@@ -412,7 +469,7 @@ static void plain_take_scratch(struct cuda *c, struct cuda_taker *t)
 static const struct spec_support plain_can = {
 	.must = ROLE_BIT(WQ) | ROLE_BIT(WK) | ROLE_BIT(WV) | ROLE_BIT(WO) | ROLE_BIT(W_UP) | ROLE_BIT(W_DOWN),
 	.roles = SPEC_ALL_ROLES,
-	.features = SPEC_ALL_FEATURES,
+	.features = SPEC_ALL_FEATURES & ~SPEC_OTHER_SHAPES,
 };
 
 const struct cuda_path cuda_path_plain = {
@@ -426,5 +483,6 @@ const struct cuda_path cuda_path_plain = {
 	.take_scratch = plain_take_scratch,
 	.layers = plain_layers,
 	.logits = plain_logits,
+	.states = plain_states,
 	.close = plain_close,
 };

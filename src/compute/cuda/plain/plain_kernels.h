@@ -122,6 +122,15 @@ struct plain_gate_args {
 };
 cudaError_t plain_gate(const struct plain_gate_args *a, cudaStream_t stream);
 
+/* sum (cols) = the rows of states (n, pitch) added to it in their order, or to 0 where it begins; then
+ * divided by divisor, unless that is 0 */
+struct plain_pool_args {
+	const float *states;
+	float *sum;
+	uint32_t n, cols, pitch, begins, divisor;
+};
+cudaError_t plain_pool(const struct plain_pool_args *a, cudaStream_t stream);
+
 /* x (n, pitch) = cap * tanh(scale * x / cap) in the first cols columns; cap 0: scale * x */
 struct plain_bend_args {
 	float *x;

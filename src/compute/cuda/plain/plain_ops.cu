@@ -1,5 +1,5 @@
 /* What stands between the products: RMSNorm and the residual, RoPE with the KV write, the gate of the
- * feed-forward part, and what is done to logits. */
+ * feed-forward part, and what is done to logits and to hidden states. */
 #include "compute/cuda/plain/plain_kernels.h"
 #include "compute/cuda/ptx.cuh"
 #include "model/spec.h"
@@ -124,6 +124,18 @@ __global__ void bend_kernel(const struct plain_bend_args a)
 	*x = a.cap != 0 ? a.cap * tanhf(*x * a.scale / a.cap) : *x * a.scale;
 }
 
+/* A thread a column. */
+__global__ void pool_kernel(const struct plain_pool_args a)
+{
+	uint32_t i = blockIdx.x * THREADS + threadIdx.x;
+	if (i >= a.cols)
+		return;
+	float sum = a.begins ? 0.0f : a.sum[i];
+	for (uint32_t t = 0; t < a.n; t++)
+		sum = sum + a.states[(uint64_t)t * a.pitch + i];
+	a.sum[i] = a.divisor ? sum / (float)a.divisor : sum;
+}
+
 } // namespace
 
 cudaError_t plain_norm(const struct plain_norm_args *a, cudaStream_t stream)
@@ -142,6 +154,12 @@ cudaError_t plain_gate(const struct plain_gate_args *a, cudaStream_t stream)
 {
 	LAUNCH(gate_kernel, dim3((a->pitch + THREADS - 1) / THREADS, a->n_tokens), dim3(THREADS), 0, stream,
 	       *a);
+	return cudaGetLastError();
+}
+
+cudaError_t plain_pool(const struct plain_pool_args *a, cudaStream_t stream)
+{
+	LAUNCH(pool_kernel, dim3((a->cols + THREADS - 1) / THREADS), dim3(THREADS), 0, stream, *a);
 	return cudaGetLastError();
 }
 
