@@ -72,11 +72,12 @@ static enum hokku_code join(char *out, size_t size, const char *dir, const char 
 	return HOKKU_OK;
 }
 
-/* One shard: opens it and puts what the weight_map wants from it into the index. */
+/* One shard: opens it and puts what the weight_map wants from it into the index. What the map puts into
+ * another shard is taken from there; what it does not name at all would be weights lost in silence. */
 static enum hokku_code add_shard(struct safetensors *st, size_t i, const char *dir, const struct shards *s,
 				 const struct jv *map, struct hokku_error *err)
 {
-	char path[4096];
+	char path[4096], tensor[160];
 	struct st_part *part = &st->parts[i];
 	enum hokku_code rc = join(path, sizeof path, dir, s->names[i].ptr, err);
 	if (!rc)
@@ -84,6 +85,10 @@ static enum hokku_code add_shard(struct safetensors *st, size_t i, const char *d
 	for (uint64_t k = 0; !rc && k < part->n_tensors; k++) {
 		struct st_tensor *t = &part->tensors[k];
 		struct str file = jv_str(jv_get_str(map, t->name));
+		if (!file.ptr)
+			rc = err_set(err, HOKKU_BAD_FILE,
+				     "%s: has the tensor %s, which the weight_map of %s does not name", path,
+				     str_quote(t->name, tensor, sizeof tensor), INDEX_NAME);
 		if (file.ptr && str_eq(file, s->names[i]))
 			st->index[st->n_index++] = t;
 	}

@@ -380,11 +380,10 @@ static void read_common(struct keys *k, struct model *m)
 {
 	char name[KEY_BYTES];
 	const struct hparams *hp = &m->hp;
-	uint32_t window = keys_u32_or(k, "attention.sliding_window", 0, UINT32_MAX, 0);
-	bool has_window = false;
-	EACH_LAYER(m, s)
-	has_window = has_window || s->attn.window;
-	if (window != 0 && window < hp->n_ctx_train && !has_window)
+	/* An architecture without windows may name one that hides nothing. */
+	bool has_window = keys_asked(k, "attention.sliding_window");
+	uint32_t window = has_window ? 0 : keys_u32_or(k, "attention.sliding_window", 1, UINT32_MAX, 0);
+	if (window != 0 && window < hp->n_ctx_train)
 		keys_fail(k, "%s is %u, less than the context of %u; hokku has no sliding window for %s",
 			  keys_name(k, "attention.sliding_window", name), window, hp->n_ctx_train, k->arch);
 	if (!keys_bool_or(k, "attention.causal", true))

@@ -17,18 +17,6 @@
 
 enum { NAME_BYTES = 64, MAX_VOCAB = 1 << 22 };
 
-/* Tensors that hold several roles' rows, one after another: read where the first role's own is absent. */
-static const struct fused_row {
-	const char *name;
-	enum layer_role roles[3];
-	uint32_t n;
-} fused[] = {
-	{"attn_qkv.weight", {ROLE_WQ, ROLE_WK, ROLE_WV}, 3},
-	{"attn_qkv.bias", {ROLE_BQ, ROLE_BK, ROLE_BV}, 3},
-	{"ffn_up.weight", {ROLE_W_GATE, ROLE_W_UP}, 2},
-	{"ffn_up.bias", {ROLE_B_GATE, ROLE_B_UP}, 2},
-};
-
 static uint64_t dim_size(const struct model *m, const struct layer_spec *spec, enum dim d)
 {
 	const struct attn_spec *attn = &spec->attn;
@@ -296,8 +284,8 @@ static enum hokku_code bind_layer(struct model *m, uint32_t l, struct hokku_erro
 	char name[NAME_BYTES];
 	struct layer *layer = &m->layers[l];
 	layer->spec = &m->specs[l];
-	for (size_t i = 0; i < sizeof fused / sizeof fused[0]; i++) {
-		enum hokku_code rc = bind_fused(m, &fused[i], l, err);
+	for (size_t i = 0; i < N_FUSED_ROWS; i++) {
+		enum hokku_code rc = bind_fused(m, &fused_rows[i], l, err);
 		if (rc)
 			return rc;
 	}

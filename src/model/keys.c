@@ -45,6 +45,16 @@ void keys_ask(struct keys *k, const char *suffix)
 	ask(k, suffix, name);
 }
 
+bool keys_asked(const struct keys *k, const char *suffix)
+{
+	char name[KEY_BYTES];
+	keys_name(k, suffix, name);
+	for (uint64_t i = 0; i < gguf_n_kv(k->file); i++)
+		if (k->asked[i] && str_eq_c(gguf_kv_at(k->file, i)->key, name))
+			return true;
+	return false;
+}
+
 /* found NULL: the key must be there. */
 static uint32_t get_u32(struct keys *k, const char *suffix, uint32_t min, uint32_t max, uint32_t otherwise,
 			bool *found)

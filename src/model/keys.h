@@ -32,6 +32,9 @@ const char *keys_name(const struct keys *k, const char *suffix, char name[KEY_BY
 /* Marks a key as asked for that its caller reads itself. */
 void keys_ask(struct keys *k, const char *suffix);
 
+/* Is the key there, and has somebody asked for it? */
+bool keys_asked(const struct keys *k, const char *suffix);
+
 /* A number that must be there, from min to max. */
 uint32_t keys_u32(struct keys *k, const char *suffix, uint32_t min, uint32_t max);
 float keys_f32(struct keys *k, const char *suffix, float min, float max);

@@ -5,6 +5,8 @@
 
 #include "model/arch.h"
 
+enum { NAME_BYTES = 64 };
+
 #define FAIL(...) return err_set(err, HOKKU_MODEL_LOAD_FAILED, __VA_ARGS__)
 
 const char *refuse_join(const char *const *list, char *out, size_t size)
@@ -30,10 +32,38 @@ static bool is_known_name(const struct model *m, struct str name)
 	if (at == 4 || at == name.len || name.ptr[at] != '.')
 		return false;
 	struct str rest = {name.ptr + at + 1, name.len - at - 1};
+	uint64_t holds = m->arch->must | m->arch->may;
 	for (uint32_t i = 0; i < N_LAYER_ROLES; i++)
-		if (str_eq_c(rest, layer_roles[i].name) && (m->arch->must | m->arch->may) >> i & 1)
+		if (str_eq_c(rest, layer_roles[i].name) && holds >> i & 1)
+			return true;
+	for (uint32_t i = 0; i < N_FUSED_ROWS; i++)
+		if (str_eq_c(rest, fused_rows[i].name) && holds >> fused_rows[i].roles[0] & 1)
 			return true;
 	return false;
+}
+
+/* The tensor that could stand for a missing one of a layer and for its neighbours, which are missing too;
+ * NULL: none could. */
+static const char *holder_of(const struct model *m, const char *name, char out[NAME_BYTES])
+{
+	unsigned layer;
+	int at = 0;
+	if (sscanf(name, "blk.%u.%n", &layer, &at) != 1 || at == 0)
+		return NULL;
+	for (uint32_t i = 0; i < N_FUSED_ROWS; i++) {
+		const struct fused_row *f = &fused_rows[i];
+		bool is_part = false, none = true;
+		for (uint32_t k = 0; k < f->n; k++) {
+			const char *part = layer_roles[f->roles[k]].name;
+			snprintf(out, NAME_BYTES, "blk.%u.%s", layer, part);
+			is_part = is_part || strcmp(part, name + at) == 0;
+			none = none && !gguf_find_tensor(m->file, out);
+		}
+		snprintf(out, NAME_BYTES, "blk.%u.%s", layer, f->name);
+		if (is_part && none && !gguf_find_tensor(m->file, out))
+			return out;
+	}
+	return NULL;
 }
 
 /* What names that are not ours come from, and what to do. */
@@ -57,7 +87,8 @@ static const struct {
 enum hokku_code refuse_missing(const struct model *m, const char *name, struct hokku_error *err)
 {
 	enum { SHOWN = 2 };
-	char list[256], quoted[80];
+	char list[256], quoted[80], lacks[3 * NAME_BYTES], fused[NAME_BYTES];
+	const char *holder = holder_of(m, name, fused);
 	const char *why = NULL;
 	size_t used = 0;
 	uint64_t n = 0;
@@ -73,12 +104,18 @@ enum hokku_code refuse_missing(const struct model *m, const char *name, struct h
 				why = foreign[k].why;
 		n++;
 	}
+	if (holder)
+		snprintf(lacks, sizeof lacks,
+			 "tensor %s is missing, and so is %s, which could hold it; every %s "
+			 "model has one of them",
+			 name, holder, m->arch_name);
+	else
+		snprintf(lacks, sizeof lacks, "tensor %s is missing; every %s model has it", name,
+			 m->arch_name);
 	if (n == 0)
-		FAIL("tensor %s is missing; every %s model has it", name, m->arch_name);
-	FAIL("tensor %s is missing; every %s model has it. Names in the file that none has (%" PRIu64
-	     " of %" PRIu64 "): %s%s%s%s",
-	     name, m->arch_name, n, gguf_n_tensors(m->file), list, n > SHOWN ? ", ..." : "", why ? "; " : "",
-	     why ? why : "");
+		FAIL("%s", lacks);
+	FAIL("%s. Names in the file that none has (%" PRIu64 " of %" PRIu64 "): %s%s%s%s", lacks, n,
+	     gguf_n_tensors(m->file), list, n > SHOWN ? ", ..." : "", why ? "; " : "", why ? why : "");
 }
 
 enum hokku_code refuse_type(const struct gguf_tensor *t, const char *name, struct hokku_error *err)

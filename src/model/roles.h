@@ -66,6 +66,15 @@ struct role_row {
 };
 extern const struct role_row layer_roles[N_LAYER_ROLES], model_roles[N_MODEL_ROLES];
 
+/* Tensors that hold several roles' rows, one after another: read where the first role's own is absent. */
+enum { N_FUSED_ROWS = 4, MAX_FUSED = 3 };
+struct fused_row {
+	const char *name; /* without "blk.N." */
+	enum layer_role roles[MAX_FUSED];
+	uint32_t n;
+};
+extern const struct fused_row fused_rows[N_FUSED_ROWS];
+
 /* Sets of a layer's roles: a bit each. */
 #define ROLE_BIT(name) (UINT64_C(1) << ROLE_##name)
 

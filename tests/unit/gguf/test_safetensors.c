@@ -393,8 +393,13 @@ static void test_shards(void **state)
 		   "/none.safetensors: No such file or directory");
 	expect_dir("{\"weight_map\":{\"a\":\"bad.safetensors\"}}", HOKKU_BAD_FILE,
 		   "/bad.safetensors: tensor \"a\": dtype is absent, not a string");
-	expect_dir("{\"weight_map\":{\"a\":\"s2.safetensors\",\"b\":\"s2.safetensors\"}}", HOKKU_BAD_FILE,
-		   INDEX "weight_map puts tensor \"b\" into s2.safetensors, which does not have it");
+	expect_dir(
+		"{\"weight_map\":{\"a\":\"s2.safetensors\",\"b\":\"s2.safetensors\",\"d\":\"s2.safetensors\"}}",
+		HOKKU_BAD_FILE,
+		INDEX "weight_map puts tensor \"b\" into s2.safetensors, which does not have it");
+	expect_dir("{\"weight_map\":{\"b\":\"s1.safetensors\"}}", HOKKU_BAD_FILE,
+		   "/s1.safetensors: has the tensor \"d\", which the weight_map of "
+		   "model.safetensors.index.json does not name");
 	expect_dir("{\"weight_map\":{\"a\":\"s2.safetensors\",\"a\":\"s1.safetensors\"}}", HOKKU_BAD_FILE,
 		   INDEX "line 1 column 37: duplicate key \"a\"");
 
