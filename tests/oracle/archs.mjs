@@ -9,10 +9,12 @@ import path from 'node:path';
 const folder = path.join(path.dirname(new URL(import.meta.url).pathname), '../golden/archs');
 const read = (...names) => JSON.parse(fs.readFileSync(path.join(folder, ...names), 'utf8'));
 const leftOut = ['phi3-window', 'mistral'], deepened = ['exaone4-window'];
+const unknown = []; // architectures that the pinned llama.cpp does not have: transformers judges them alone
 
-export const golden = read('archs.json').map((entry) => ({
+const architecture = ({ name }) => read(name, 'gguf.json').keys['general.architecture'];
+export const golden = read('archs.json').filter((entry) => !unknown.includes(architecture(entry))).map((entry) => ({
 	...entry,
-	architecture: read(entry.name, 'gguf.json').keys['general.architecture'],
+	architecture: architecture(entry),
 	window: leftOut.includes(entry.name) ? read(entry.name, 'config.json').sliding_window : 0,
 	deepened: deepened.includes(entry.name) ? `${entry.name}-64` : null,
 }));

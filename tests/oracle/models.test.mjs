@@ -26,10 +26,12 @@ function cell(models, column) {
 	return taken.length ? `${taken.map((m) => m.name).join(', ')}; not ${listed}` : `no: ${listed}`;
 }
 
+// golden/models are judged by oracle/llama.
 function judges(models) {
+	const known = models.some((m) => !('converted' in m)) || golden.some((g) => models.some((m) => m.name === g.name));
 	const notes = golden.filter((g) => models.some((m) => m.name === g.name)).flatMap((g) =>
 		(g.window ? [`${g.name} inside its window`] : g.deepened ? [`${g.name} with 64 layers`] : []));
-	return `transformers; llama.cpp${notes.length ? ` (${notes.join(', ')})` : ''}`;
+	return `transformers${known ? `; llama.cpp${notes.length ? ` (${notes.join(', ')})` : ''}` : ''}`;
 }
 
 function table(rows) {
