@@ -41,8 +41,8 @@ static void check(const char *device, const struct arch_entry *a, bool is_first)
 	struct compute_seq other = {.tokens = a->prompt, .n_tokens = 3, .blocks = run_blocks(&r, 1)};
 	struct pooled_run run = {step, r.compute, d, a->prompt, n, run_blocks(&r, 0), NULL};
 	assert_true(n * d <= MAX && d <= 256);
-	for (size_t k = 0; k < 3; k++) {
-		static const uint32_t chunks[] = {512, 7, 1};
+	for (size_t k = 0; k < 2; k++) {
+		static const uint32_t chunks[] = {512, 7};
 		run.other = k == 1 ? &other : NULL;
 		assert_true(pooled_run(&run, COMPUTE_POOL_NONE, chunks[k], states, logits));
 		assert_true(pooled_logits_error(&r.model, states + (size_t)(n - 1) * d, logits) < 5e-6);
@@ -65,24 +65,21 @@ static void check(const char *device, const struct arch_entry *a, bool is_first)
 static void every_device(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"llama-mha", "qwen3-odd"};
-	static const uint32_t d_models[] = {96, 100}; /* one with padding in a row of lanes */
-	for (size_t i = 0; i < 2; i++) {
-		const struct arch_entry *a = arch_find(&set, names[i]);
-		arch_write_gguf(a, TENSOR_F16, path);
-		check("cpu:reference", a, true);
-		memcpy(reference, first, sizeof first);
-		bool is_first = true;
-		for (size_t t = 0; cpu_tiers[t]; t++)
-			if (cpu_tiers[t]->available()) {
-				setenv("HOKKU_CPU_TIER", cpu_tiers[t]->name, 1);
-				check("cpu", a, is_first);
-				is_first = false;
-			}
-		unsetenv("HOKKU_CPU_TIER");
-		assert_true(max_relative_error(first, reference, (size_t)a->n_prompt * d_models[i]) < 5e-5);
-		unlink(path);
+	const struct arch_entry *a = arch_find(&set, "qwen3-odd"); /* d_model 100: no whole rows of lanes */
+	bool is_first = true;
+	arch_write_gguf(a, TENSOR_F16, path);
+	check("cpu:reference", a, true);
+	memcpy(reference, first, sizeof first);
+	for (size_t t = 0; cpu_tiers[t]; t++) {
+		if (!cpu_tiers[t]->available())
+			continue;
+		setenv("HOKKU_CPU_TIER", cpu_tiers[t]->name, 1);
+		check("cpu", a, is_first);
+		is_first = false;
 	}
+	unsetenv("HOKKU_CPU_TIER");
+	assert_true(max_relative_error(first, reference, (size_t)a->n_prompt * 100) < 5e-5);
+	unlink(path);
 }
 
 int main(void)

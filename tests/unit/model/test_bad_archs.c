@@ -118,10 +118,25 @@ static const char *key_name(const json_t *gguf, const char *suffix, char out[96]
 	return out;
 }
 
-/* Of all layers the first is tried. */
-static bool is_tried(const char *name)
+/* Of all layers the first is tried, and of an architecture's models each tensor once. tried: what has been.
+ */
+static bool is_due(json_t *tried, const struct arch_entry *a, const char *name)
 {
-	return strncmp(name, "blk.", 4) != 0 || strncmp(name, "blk.0.", 6) == 0;
+	char key[192];
+	snprintf(key, sizeof key, "%s %s", architecture(a->gguf), name);
+	if ((strncmp(name, "blk.", 4) == 0 && strncmp(name, "blk.0.", 6) != 0) || json_object_get(tried, key))
+		return false;
+	json_object_set_new(tried, key, json_true());
+	return true;
+}
+
+/* Is the model the first of its architecture? */
+static bool is_first(size_t i)
+{
+	size_t k = 0;
+	while (strcmp(architecture(set.entries[k].gguf), architecture(set.entries[i].gguf)) != 0)
+		k++;
+	return k == i;
 }
 
 /* Which tensors a file may do without, as another that is sound has none: an output that is the embedding,
@@ -141,11 +156,12 @@ static void a_tensor_is_missing(void **state)
 {
 	(void)state;
 	size_t n_refused = 0;
+	json_t *tried = json_object();
 	for (size_t i = 0; i < set.n; i++) {
 		const json_t *all = json_object_get(set.entries[i].gguf, "tensors");
 		for (size_t t = 0; t < json_array_size(all); t++) {
 			const char *name = json_string_value(json_array_get(json_array_get(all, t), 0));
-			if (!is_tried(name))
+			if (!is_due(tried, &set.entries[i], name))
 				continue;
 			json_t *gguf = copy_of(&set.entries[i]);
 			json_array_remove(json_object_get(gguf, "tensors"), t);
@@ -157,31 +173,35 @@ static void a_tensor_is_missing(void **state)
 			json_decref(gguf);
 		}
 	}
-	assert_true(n_refused > 250);
+	assert_true(n_refused > 120);
+	json_decref(tried);
 }
 
 static void a_tensor_is_of_another_shape(void **state)
 {
 	(void)state;
+	json_t *tried = json_object();
 	for (size_t i = 0; i < set.n; i++) {
 		const json_t *all = json_object_get(set.entries[i].gguf, "tensors");
 		for (size_t t = 0; t < json_array_size(all); t++) {
 			const char *name = json_string_value(json_array_get(json_array_get(all, t), 0));
-			json_t *own = json_array_get(json_array_get(all, t), 2);
-			for (size_t d = 0; d < json_array_size(own) && is_tried(name); d++)
-				for (int step = -1; step <= 1; step += 2) {
-					json_t *gguf = copy_of(&set.entries[i]), *shape;
-					shape = json_array_get(
-						json_array_get(json_object_get(gguf, "tensors"), t), 2);
-					json_int_t n = json_integer_value(json_array_get(shape, d)) + step;
-					char found[32];
-					json_array_set_new(shape, d, json_integer(n));
-					snprintf(found, sizeof found, "%lld", (long long)n);
-					must_be_refused(set.entries[i].name, gguf, name, found);
-					json_decref(gguf);
-				}
+			size_t n_dims = json_array_size(json_array_get(json_array_get(all, t), 2));
+			if (!is_due(tried, &set.entries[i], name))
+				continue;
+			for (size_t d = 0; d < n_dims; d++) {
+				json_t *gguf = copy_of(&set.entries[i]), *shape;
+				shape = json_array_get(json_array_get(json_object_get(gguf, "tensors"), t),
+						       2);
+				json_int_t n = json_integer_value(json_array_get(shape, d)) + (d ? -1 : 1);
+				char found[32];
+				json_array_set_new(shape, d, json_integer(n));
+				snprintf(found, sizeof found, "%lld", (long long)n);
+				must_be_refused(set.entries[i].name, gguf, name, found);
+				json_decref(gguf);
+			}
 		}
 	}
+	json_decref(tried);
 }
 
 static void a_key_is_missing(void **state)
@@ -192,7 +212,7 @@ static void a_key_is_missing(void **state)
 		"feed_forward_length", "attention.head_count", "attention.layer_norm_rms_epsilon",
 	};
 	for (size_t i = 0; i < set.n; i++)
-		for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+		for (size_t k = 0; k < sizeof keys / sizeof keys[0] && is_first(i); k++) {
 			json_t *gguf = copy_of(&set.entries[i]);
 			char name[96];
 			key_name(gguf, keys[k], name);
@@ -218,6 +238,8 @@ static void a_key_that_is_not_known(void **state)
 	(void)state;
 	for (size_t i = 0; i < set.n; i++) {
 		const struct arch_entry *a = &set.entries[i];
+		if (!is_first(i))
+			continue;
 		with_key(a, "attention.invented_scale", json_real(0.5), "does not know");
 		with_key(a, "expert_count", json_integer(4), "is 4");
 		with_key(a, "attention.clamp_kqv", json_real(8), "is 8");
@@ -233,7 +255,7 @@ static void head_counts_as_arrays(void **state)
 	static const char *const keys[] = {"attention.head_count", "attention.head_count_kv",
 					   "feed_forward_length"};
 	for (size_t i = 0; i < set.n; i++)
-		for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+		for (size_t k = 0; k < sizeof keys / sizeof keys[0] && is_first(i); k++)
 			with_key(&set.entries[i], keys[k], json_pack("[i,i]", 4, 4), "array");
 }
 
@@ -243,7 +265,7 @@ static void a_window_of_nothing(void **state)
 	(void)state;
 	for (size_t i = 0; i < set.n; i++) {
 		const struct arch_entry *a = &set.entries[i];
-		if (strcmp(architecture(a->gguf), "phi3") != 0)
+		if (is_first(i) && strcmp(architecture(a->gguf), "phi3") != 0)
 			with_key(a, "attention.sliding_window", json_integer(0), "is 0");
 	}
 	json_t *gguf = copy_of(arch_find(&set, "phi3-window"));
@@ -270,7 +292,9 @@ static void a_pattern_of_windows(void **state)
 int main(void)
 {
 	arch_load(&set);
-	snprintf(path, sizeof path, "%s/test_bad_archs.%d.gguf", TEST_BINARY_DIR, (int)getpid());
+	/* some five hundred files, each of which the writer waits for to be on the disk */
+	const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : TEST_BINARY_DIR;
+	snprintf(path, sizeof path, "%s/test_bad_archs.%d.gguf", folder, (int)getpid());
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_tensor_is_missing),   cmocka_unit_test(a_tensor_is_of_another_shape),
 		cmocka_unit_test(a_key_is_missing),      cmocka_unit_test(a_key_that_is_not_known),
