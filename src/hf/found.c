@@ -119,7 +119,9 @@ enum hokku_code hf_explain_weights(const char *dir, enum hokku_code code, struct
 {
 	char name[256];
 	size_t row;
-	if (code != HOKKU_NOT_FOUND || !find_weights(dir, name, &row))
+	bool has_index =
+		has_file(dir, "model.safetensors.index.json"); /* then a shard is missing, and named */
+	if (code != HOKKU_NOT_FOUND || has_index || !find_weights(dir, name, &row))
 		return code;
 	return err_set(err, HOKKU_NOT_FOUND,
 		       "%s: holds neither model.safetensors nor model.safetensors.index.json, but %s: %s",

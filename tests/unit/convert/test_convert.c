@@ -918,6 +918,13 @@ static void test_other_folders(void **state)
 			fail_msg("%s lacks %s", err.message, rows[i][1]);
 		drop(rows[i][0]);
 	}
+	/* a shard that is not there is told by its name, whatever else is */
+	put_text("model-00001-of-00002.safetensors", "");
+	put_text("model.safetensors.index.json",
+		 "{\"weight_map\":{\"a\":\"model-00002-of-00002.safetensors\"}}");
+	refuse(TENSOR_F16, HOKKU_NOT_FOUND, "/model-00002-of-00002.safetensors: No such file or directory");
+	drop("model.safetensors.index.json");
+	drop("model-00001-of-00002.safetensors");
 	put_text("z.bin", ""); /* the most telling one is told */
 	put_text("adapter_model.safetensors", "");
 	put_text("pytorch_model.bin", "");
