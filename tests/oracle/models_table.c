@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "arch_model.h"
+#include "compute/cuda/decode/decode.h"
 #include "compute/cuda/decode/decode_path.h"
 #include "convert/convert.h"
 
@@ -48,9 +49,12 @@ static void open_cuda(const struct model *m, json_t *row)
 		enum hokku_code rc = compute_cuda.open(&p, &self, &err);
 		snprintf(column, sizeof column, "cuda/%s", names[i]);
 		json_object_set_new(row, column, ending(rc, &err));
-		if (strcmp(names[i], "tile") == 0 && !rc)
+		if (strcmp(names[i], "tile") == 0 && !rc) {
+			char lacks[MODEL_SUPPORT_TEXT];
+			const char *why = decode_lacks(self, lacks);
 			json_object_set_new(row, "cuda/decode",
-					    decode_of(self) ? json_null() : json_string("its shape"));
+					    decode_of(self) ? json_null() : json_string(why ? why : "tables too large"));
+		}
 		if (!rc)
 			compute_cuda.close(self);
 	}

@@ -71,6 +71,14 @@ struct sample_args {
 };
 cudaError_t cuda_sample(const struct sample_args *a, cudaStream_t stream);
 
+/* Logits: x (n, pitch) = cap * tanh(scale * x / cap) in the first cols columns; cap 0: scale * x */
+struct cuda_bend_args {
+	float *x;
+	uint32_t n, cols, pitch;
+	float scale, cap;
+};
+cudaError_t cuda_bend(const struct cuda_bend_args *a, cudaStream_t stream);
+
 #ifdef __cplusplus
 }
 #endif

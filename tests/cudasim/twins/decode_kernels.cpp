@@ -16,3 +16,14 @@ TWIN(full_mixed, full_any)
 TWIN(half_f16, half_any)
 TWIN(half_q8_0, half_any)
 TWIN(half_k4, half_any)
+TWIN(half_rich_k4, half_rich)
+
+/* No test runs a rich model with such heads on the emulator. */
+cudaError_t decode_full_rich_more(const struct decode_args *, uint32_t, uint32_t, cudaStream_t)
+{
+	return cudaErrorInvalidValue;
+}
+cudaError_t decode_half_rich_more(const struct decode_args *, uint32_t, uint32_t, cudaStream_t)
+{
+	return cudaErrorInvalidValue;
+}

@@ -106,11 +106,11 @@ static bool has_tile_path(void)
 
 static bool check_precision(const char *precision, double tolerance)
 {
-	static const char *const taken[] = {"llama-mha", "llama-gqa", "qwen3-gqa"};
 	bool good = true;
 	setenv("HOKKU_CUDA_PRECISION", precision, 1);
-	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
-		good = check(arch_find(&set, taken[i]), tolerance) && good;
+	for (size_t i = 0; i < set.n; i++)
+		if (runs_here(set.entries[i].name))
+			good = check(&set.entries[i], tolerance) && good;
 	unsetenv("HOKKU_CUDA_PRECISION");
 	return good;
 }
@@ -128,36 +128,149 @@ static void tile_path(void **state)
 	assert_true(good);
 }
 
+/* Dimension i of a tensor's shape in gguf.json becomes n. */
+static void set_dim(const struct arch_entry *a, const char *role, size_t i, uint32_t n)
+{
+	json_t *row;
+	size_t k;
+	json_array_foreach(json_object_get(a->gguf, "tensors"), k, row)
+	{
+		const char *name = json_string_value(json_array_get(row, 0));
+		if (strstr(name, role))
+			json_array_set_new(json_array_get(row, 2), i, json_integer(n));
+	}
+}
+
+/* Gives gemma3-a, four heads on one KV head, heads of 256. */
+static void widen(struct arch_entry *a)
+{
+	enum { HD = 256, N_HEADS = 4 };
+	for (struct arch_tensor *t = a->tensors; t < a->tensors + a->n_tensors; t++) {
+		if (strstr(t->name, "q_proj"))
+			t->rows = N_HEADS * HD;
+		if (strstr(t->name, "k_proj") || strstr(t->name, "v_proj"))
+			t->rows = HD;
+		if (strstr(t->name, "q_norm") || strstr(t->name, "k_norm"))
+			t->cols = HD;
+		if (strstr(t->name, "o_proj"))
+			t->cols = N_HEADS * HD;
+	}
+	set_dim(a, "attn_q.weight", 1, N_HEADS * HD);
+	set_dim(a, "attn_k.weight", 1, HD);
+	set_dim(a, "attn_v.weight", 1, HD);
+	set_dim(a, "attn_output.weight", 0, N_HEADS * HD);
+	set_dim(a, "attn_q_norm.weight", 0, HD);
+	set_dim(a, "attn_k_norm.weight", 0, HD);
+	json_t *keys = json_object_get(a->gguf, "keys");
+	json_object_set_new(keys, "gemma3.attention.key_length", json_integer(HD));
+	json_object_set_new(keys, "gemma3.attention.value_length", json_integer(HD));
+}
+
+/* Logits of n tokens on a path, from token `ones` on in steps of one; malloc'ed. */
+static float *run_far(const char *path_name, const char *file, const int32_t *ids, uint32_t n, uint32_t ones,
+		      size_t *n_logits)
+{
+	struct direct d;
+	struct hokku_error err = {0};
+	setenv("HOKKU_CUDA_PATH", path_name, 1);
+	if (direct_open(&d, file, n, 1, 0, 0, &err))
+		fail_msg("%s: %s", path_name, err.message);
+	*n_logits = (size_t)n * d.model.hp.n_vocab;
+	float *out = calloc(*n_logits, sizeof *out);
+	direct_logits(&d, 0, ids, ones, 512, out);
+	for (uint32_t pos = ones; pos < n; pos++) {
+		struct compute_seq seq = {.tokens = ids + pos,
+					  .n_tokens = 1,
+					  .pos = pos,
+					  .blocks = direct_blocks(&d, 0),
+					  .logits = out + (size_t)pos * d.model.hp.n_vocab,
+					  .all_logits = true};
+		assert_int_equal(compute_cuda.step(d.self, &seq, 1, &err), HOKKU_OK);
+	}
+	direct_close(&d);
+	unsetenv("HOKKU_CUDA_PATH");
+	return out;
+}
+
+/* Beyond the first splits of attention, where windows begin within one and reach over the border of two: the
+ * tile path and the decode kernel (which steps of one token take) against the plain path, which the goldens
+ * judge. */
+static bool check_far(const struct arch_entry *a, const char *name)
+{
+	enum { FAR = 2 * CUDA_ATTN_SPLIT + 37 };
+	const uint32_t n_ids = full_sizes() ? FAR : CUDA_ATTN_SPLIT + 37, at_once = full_sizes() ? 1 : 120;
+	static const struct {
+		const char *name;
+		double tolerance;
+	} precisions[] = {{"full", 5e-5}, {"half", 1e-2}};
+	int32_t ids[FAR];
+	char file[512];
+	size_t n;
+	bool good = true;
+	for (uint32_t i = 0; i < n_ids; i++)
+		ids[i] = a->prompt[(i + i / a->n_prompt) % a->n_prompt];
+	snprintf(file, sizeof file, "%s/test_cuda_archs.%d.gguf", TEST_BINARY_DIR, (int)getpid());
+	arch_write_gguf(a, TENSOR_F16, file);
+	float *want = run_far("plain", file, ids, n_ids, n_ids, &n);
+	for (size_t p = 0; p < 2; p++) {
+		setenv("HOKKU_CUDA_PRECISION", precisions[p].name, 1);
+		float *all = run_far("tile", file, ids, n_ids, n_ids, &n),
+		      *ones = run_far("tile", file, ids, n_ids, at_once, &n);
+		double error = max_relative_error(all, want, n);
+		bool same = memcmp(all, ones, n * sizeof *all) == 0;
+		printf("%-15s %s, %u tokens: largest error %.1e (%g)%s%s\n", name, precisions[p].name, n_ids,
+		       error, precisions[p].tolerance, error <= precisions[p].tolerance ? "" : "  TOO MUCH",
+		       same ? "" : "  OTHER BITS");
+		good = good && same && error <= precisions[p].tolerance;
+		free(all);
+		free(ones);
+	}
+	unsetenv("HOKKU_CUDA_PRECISION");
+	free(want);
+	unlink(file);
+	return good;
+}
+
+static void far_windows_and_wide_heads(void **state)
+{
+	(void)state;
+	setenv("HOKKU_CUDA_PATH", "tile", 1);
+	bool has = has_tile_path();
+	unsetenv("HOKKU_CUDA_PATH");
+	if (!has)
+		skip();
+	bool good = check_far(arch_find(&set, "gemma2-b"), "gemma2-b");
+	struct arch_entry *wide = (struct arch_entry *)(uintptr_t)arch_find(&set, "gemma3-a");
+	widen(wide); /* the last to use it */
+	good = check_far(wide, "heads of 256") && good;
+	assert_true(good);
+}
+
 /* What the tile path cannot do it names, and the next path takes the model unasked. */
 static void what_tile_cannot_do_is_told(void **state)
 {
 	(void)state;
-	static const struct {
-		const char *name, *message;
-	} cases[] = {
-		{"olmo3", "cuda/tile cannot do"},
-		{"gemma2-a", "cuda/tile cannot do"},
-		{"ministral3-a", "cuda/tile cannot do temperature of layer 0"},
-	};
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		const struct arch_entry *a = arch_find(&set, cases[i].name);
-		struct direct d;
-		struct hokku_error err = {0};
-		char path[512];
-		snprintf(path, sizeof path, "%s/test_cuda_archs.%d.gguf", TEST_BINARY_DIR, (int)getpid());
-		arch_write_gguf(a, TENSOR_F16, path);
-		setenv("HOKKU_CUDA_PATH", "tile", 1);
-		enum hokku_code rc = direct_open(&d, path, a->n_prompt, 1, 0, 0, &err);
-		assert_int_not_equal(rc, HOKKU_OK);
-		if (rc != HOKKU_DEVICE_ERROR &&
-		    !strstr(err.message, cases[i].message)) /* or the device has no tile path */
-			fail_msg("%s: %s", a->name, err.message);
-		direct_close(&d);
-		unsetenv("HOKKU_CUDA_PATH");
-		assert_int_equal(direct_open(&d, path, a->n_prompt, 1, 0, 0, &err), HOKKU_OK);
-		direct_close(&d);
-		unlink(path);
-	}
+	const struct arch_entry *a = arch_find(&set, "llama-gqa");
+	json_t *keys = json_object_get(a->gguf, "keys");
+	const char *key = "llama.rope.dimension_count";
+	struct direct d;
+	struct hokku_error err = {0};
+	char path[512];
+	json_object_set_new(keys, key, json_integer(30));
+	snprintf(path, sizeof path, "%s/test_cuda_archs.%d.gguf", TEST_BINARY_DIR, (int)getpid());
+	arch_write_gguf(a, TENSOR_F16, path);
+	json_object_set_new(keys, key, json_integer(64));
+	setenv("HOKKU_CUDA_PATH", "tile", 1);
+	enum hokku_code rc = direct_open(&d, path, a->n_prompt, 1, 0, 0, &err);
+	assert_int_not_equal(rc, HOKKU_OK);
+	if (rc != HOKKU_DEVICE_ERROR &&
+	    !strstr(err.message, "cuda/tile cannot do rope.n_dims")) /* or the device has no tile path */
+		fail_msg("%s", err.message);
+	direct_close(&d);
+	unsetenv("HOKKU_CUDA_PATH");
+	assert_int_equal(direct_open(&d, path, a->n_prompt, 1, 0, 0, &err), HOKKU_OK);
+	direct_close(&d);
+	unlink(path);
 }
 
 static void nothing_is_left(void **state)
@@ -174,6 +287,7 @@ int main(void)
 		cmocka_unit_test(plain_path),
 		cmocka_unit_test(tile_path),
 		cmocka_unit_test(what_tile_cannot_do_is_told),
+		cmocka_unit_test(far_windows_and_wide_heads),
 		cmocka_unit_test(nothing_is_left),
 	};
 	int failed = cmocka_run_group_tests_name("architectures on CUDA", tests, NULL, NULL);

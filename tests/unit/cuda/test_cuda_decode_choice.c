@@ -21,7 +21,12 @@
 	X(half_q8_0) \
 	X(half_k4) \
 	X(half_any) \
-	X(half_odd)
+	X(half_odd) \
+	X(full_rich) \
+	X(full_rich_more) \
+	X(half_rich) \
+	X(half_rich_more) \
+	X(half_rich_k4)
 /* clang-format on */
 
 static const char *taken;
@@ -36,16 +41,21 @@ static const char *taken;
 	}
 KERNELS(NOTE)
 
-#define decode_full_f16   note_full_f16
-#define decode_full_q8_0  note_full_q8_0
-#define decode_full_mixed note_full_mixed
-#define decode_full_any   note_full_any
-#define decode_full_odd   note_full_odd
-#define decode_half_f16   note_half_f16
-#define decode_half_q8_0  note_half_q8_0
-#define decode_half_k4    note_half_k4
-#define decode_half_any   note_half_any
-#define decode_half_odd   note_half_odd
+#define decode_full_f16       note_full_f16
+#define decode_full_q8_0      note_full_q8_0
+#define decode_full_mixed     note_full_mixed
+#define decode_full_any       note_full_any
+#define decode_full_odd       note_full_odd
+#define decode_half_f16       note_half_f16
+#define decode_half_q8_0      note_half_q8_0
+#define decode_half_k4        note_half_k4
+#define decode_half_any       note_half_any
+#define decode_half_odd       note_half_odd
+#define decode_full_rich      note_full_rich
+#define decode_half_rich      note_half_rich
+#define decode_full_rich_more note_full_rich_more
+#define decode_half_rich_more note_half_rich_more
+#define decode_half_rich_k4   note_half_rich_k4
 #include "compute/cuda/decode/decode_choice.c"
 
 static void choice(void **state)
@@ -83,8 +93,28 @@ static void choice(void **state)
 		{1, Q4_K | Q6_K | Q8_0, 128, "half_any"},
 		{1, F16, 160, NULL},
 		{2, F16, 160, NULL},
+		{2, F16, 256, NULL},
 		{3, F16, 64, NULL},
 	};
+	static const struct {
+		uint32_t planes, formats, hd;
+		const char *kernel;
+	} rich[] = {
+		{2, F16, 32, "full_rich"},        {2, Q8_0, 64, "full_rich_more"},
+		{2, F16, 96, "full_rich_more"},   {2, Q4_K, 128, "full_rich_more"},
+		{2, Q4_K, 256, "full_rich"},      {1, F16, 32, "half_rich"},
+		{1, Q8_0, 96, "half_rich_more"},  {1, Q4_K | Q6_K, 96, "half_rich_k4"},
+		{1, Q5_K, 256, "half_rich"},      {1, Q4_K | Q6_K, 256, "half_rich_k4"},
+		{1, Q4_K, 128, "half_rich_more"}, {1, Q4_K, 160, NULL},
+	};
+	for (size_t i = 0; i < sizeof rich / sizeof rich[0]; i++) {
+		struct decode_args a = {
+			.planes = rich[i].planes, .formats = rich[i].formats, .hd = rich[i].hd, .rich = 1};
+		taken = "none";
+		cudaError_t e = decode_start(&a, 1, 0, NULL);
+		assert_int_equal(e, rich[i].kernel ? cudaSuccess : cudaErrorInvalidValue);
+		assert_string_equal(taken, rich[i].kernel ? rich[i].kernel : "none");
+	}
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct decode_args a = {
 			.planes = rows[i].planes, .formats = rows[i].formats, .hd = rows[i].hd};

@@ -120,7 +120,7 @@ static void embeddings(void **state)
 		const struct cuda_token tokens[] = {{20, 0, 0}, {0, 0, 0}, {11, 0, 0}, {20, 0, 0}};
 		struct cuda_token *dtokens = on_device(tokens, sizeof tokens);
 		float *dx = on_device(NULL, 4 * pitch * sizeof(float));
-		const struct tile_embed_args a = {t.m, dtokens, dx, pitch, 4};
+		const struct tile_embed_args a = {t.m, dtokens, dx, pitch, 4, 1};
 		assert_int_equal(tile_embed(&a, test_stream()), cudaSuccess);
 		finish();
 		float *x = from_device(dx, 4 * pitch * sizeof *x);

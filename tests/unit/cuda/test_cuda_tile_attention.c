@@ -7,6 +7,8 @@
 
 struct heads {
 	uint32_t n_heads, n_kv_heads, head_dim, planes;
+	uint32_t window; /* 0: none */
+	float soft_cap;  /* 0: none */
 };
 
 enum { N_SEQS = 3, MOST_POSITIONS = 33 * CUDA_ATTN_SPLIT };
@@ -111,7 +113,9 @@ static struct tile_copy step(const struct world *w, const struct piece *pieces, 
 					    .out = dq,
 					    .pitch = w->row,
 					    .n_tokens = n,
-					    .neox = 1};
+					    .neox = 1,
+					    .n_dims = h->head_dim,
+					    .factor = 1};
 	assert_int_equal(tile_rope_kv(&rope, test_stream()), cudaSuccess);
 	struct tile_attention_args a = {.kv = kv,
 					.tokens = d_tokens,
@@ -121,7 +125,9 @@ static struct tile_copy step(const struct world *w, const struct piece *pieces, 
 					.partial = partial,
 					.plan = plan,
 					.n_tokens = n,
-					.scale = 1 / sqrtf((float)h->head_dim)};
+					.scale = 1 / sqrtf((float)h->head_dim),
+					.window = h->window,
+					.soft_cap = h->soft_cap};
 	assert_int_equal(tile_attention(&a, test_stream()), cudaSuccess);
 	finish();
 	if (q)
@@ -149,7 +155,8 @@ static void reference(const struct world *w, const uint16_t *memory, const uint1
 		      uint32_t pos, uint32_t kv_head, double *out)
 {
 	const struct heads *h = &w->h;
-	uint32_t hd = tile_hd(h->head_dim), n = pos + 1;
+	uint32_t hd = tile_hd(h->head_dim), n = pos + 1,
+		 from = h->window && n > h->window ? n - h->window : 0;
 	size_t plane = (size_t)CUDA_KV_BLOCK * hd;
 	double score[MOST_POSITIONS], largest = -INFINITY, sum = 0;
 	const uint16_t *block[MOST_POSITIONS];
@@ -161,6 +168,10 @@ static void reference(const struct world *w, const uint16_t *memory, const uint1
 			score[p] += planes_value(q + d, hd, h->planes) *
 				    planes_value(block[p] + (size_t)slot * hd + d, plane, h->planes);
 		score[p] /= sqrt(h->head_dim);
+		if (h->soft_cap != 0)
+			score[p] = (double)h->soft_cap * tanh(score[p] / (double)h->soft_cap);
+		if (p < from)
+			score[p] = -INFINITY;
 		largest = fmax(largest, score[p]);
 	}
 	for (uint32_t p = 0; p < n; p++)
@@ -255,10 +266,36 @@ static void attentions(void **state)
 		struct heads h;
 		uint32_t n;
 	} cases[] = {
-		{{2, 1, 6, 2}, 1},     {{2, 1, 6, 1}, 2},     {{3, 3, 20, 2}, 33},  {{5, 1, 34, 1}, 65},
-		{{14, 2, 64, 2}, 150}, {{7, 1, 128, 1}, 129}, {{4, 4, 64, 1}, 40},  {{3, 1, 128, 2}, 130},
-		{{2, 2, 96, 2}, 96},   {{19, 1, 32, 2}, 35},  {{2, 1, 160, 1}, 33}, {{2, 1, 254, 2}, 131},
-		{{1, 1, 64, 2}, 300},  {{3, 1, 32, 1}, 290},  {{2, 1, 192, 2}, 20}, {{2, 1, 224, 1}, 70},
+		{{2, 1, 6, 2, 0, 0}, 1},
+		{{2, 1, 6, 1, 0, 0}, 2},
+		{{3, 3, 20, 2, 0, 0}, 33},
+		{{5, 1, 34, 1, 0, 0}, 65},
+		{{14, 2, 64, 2, 0, 0}, 150},
+		{{7, 1, 128, 1, 0, 0}, 129},
+		{{4, 4, 64, 1, 0, 0}, 40},
+		{{3, 1, 128, 2, 0, 0}, 130},
+		{{2, 2, 96, 2, 0, 0}, 96},
+		{{19, 1, 32, 2, 0, 0}, 35},
+		{{2, 1, 160, 1, 0, 0}, 33},
+		{{2, 1, 254, 2, 0, 0}, 131},
+		{{1, 1, 64, 2, 0, 0}, 300},
+		{{3, 1, 32, 1, 0, 0}, 290},
+		{{2, 1, 192, 2, 0, 0}, 20},
+		{{2, 1, 224, 1, 0, 0}, 70},
+		{{2, 1, 256, 1, 0, 0}, 131},
+		{{3, 1, 96, 1, 0, 0}, 140},
+		/* windows within a split, to its edges, over several; and caps */
+		{{2, 1, 64, 2, 1, 0}, 131},
+		{{2, 1, 64, 1, 20, 0}, 300},
+		{{1, 1, 128, 1, 127, 0}, 258},
+		{{1, 1, 64, 2, 128, 0}, 390},
+		{{3, 1, 32, 1, 129, 0}, 300},
+		{{1, 1, 96, 2, 255, 0}, 300},
+		{{2, 1, 256, 1, 40, 0}, 170},
+		{{2, 1, 254, 2, 33, 0}, 170},
+		{{2, 2, 64, 2, 0, 5}, 140},
+		{{2, 1, 256, 1, 64, 3}, 70},
+		{{1, 1, 128, 2, 300, 2}, 290},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		check_heads(&cases[i].h, cases[i].n);
@@ -268,7 +305,7 @@ static void attentions(void **state)
 static void many_splits(void **state)
 {
 	(void)state;
-	const struct heads h = {1, 1, 32, 1};
+	const struct heads h = {1, 1, 32, 1, 0, 0};
 	const uint32_t n = MOST_POSITIONS - 5;
 	struct world w = make_world(&h, n);
 	const struct piece all[] = {{0, 0, n}};

@@ -4,6 +4,8 @@
  */
 #include "tile_data.h"
 
+#include "model/spec.h"
+
 enum { N_ORDERS = 3 };
 
 static void assert_value(const struct tile_copy *c, uint32_t token, uint32_t column, double want,
@@ -83,8 +85,18 @@ static void norms(void **state)
 			check_norm(widths[k], planes);
 }
 
-/* Gate and the part above it side by side (step 1) or taking turns (2); `lead` floats before. */
-static void check_gate(uint32_t cols, uint32_t planes, uint32_t step, uint32_t lead)
+static double activate(uint32_t act, double x)
+{
+	if (act == ACT_GELU_TANH)
+		return 0.5 * x * (1 + tanh(sqrt(2 / 3.14159265358979) * (x + 0.044715 * x * x * x)));
+	if (act == ACT_GELU)
+		return 0.5 * x * (1 + erf(x / sqrt(2)));
+	return x / (1 + exp(-x));
+}
+
+/* Gate and the part above it side by side (step 1) or taking turns (2); `lead` floats before. Not gated: of
+ * the gate's columns alone. */
+static void check_gate(uint32_t cols, uint32_t planes, uint32_t step, uint32_t lead, uint32_t act, bool gated)
 {
 	enum { N = 3 };
 	uint32_t pitch = lead + 2 * cols + 3;
@@ -93,26 +105,35 @@ static void check_gate(uint32_t cols, uint32_t planes, uint32_t step, uint32_t l
 	for (uint32_t i = 0; i < N; i++)
 		for (uint32_t c = 0; c < cols; c++) {
 			x[(size_t)i * pitch + lead + c * step] *= 20;
-			if (c % 7 == 3)
+			if (c % 7 == 3 && gated)
 				x[(size_t)i * pitch + lead + up_at + c * step] *=
 					9000; /* beyond what a half holds */
 		}
 	float *dx = on_device(x, (size_t)N * pitch * sizeof *x);
-	struct tile_silu_args a = {dx + lead, dx + lead + up_at, make_activations(N, cols, planes), N, pitch,
-				   step};
-	assert_int_equal(tile_silu(&a, test_stream()), cudaSuccess);
+	struct tile_gate_args a = {gated ? dx + lead : NULL,
+				   gated ? dx + lead + up_at : dx + lead,
+				   make_activations(N, cols, planes),
+				   N,
+				   pitch,
+				   step,
+				   act};
+	assert_int_equal(tile_gate(&a, test_stream()), cudaSuccess);
 	finish();
 	struct tile_copy got = fetch_activations(&a.out, N);
 	check_planes(&got, "gate");
 	for (uint32_t i = 0; i < N; i++) {
 		const float *gate = x + (size_t)i * pitch + lead, *up = gate + up_at;
 		for (uint32_t c = 0; c < cols; c++) {
-			double g = (double)gate[c * step], want = g / (1 + exp(-g)) * (double)up[c * step];
+			double g = (double)gate[c * step], u = gated ? (double)up[c * step] : 1,
+			       want = activate(act, g) * u;
 			double most = 65504.0 * planes;
 			want = want > most ? most : want < -most ? -most : want;
 			double high = want > 65504 ? 65504 : want < -65504 ? -65504 : want;
 			double rest = tile_rounding(1, want - high); /* of what the low half takes over */
-			assert_value(&got, i, c, want, 1e-6 * fabs(want) + (want == high ? 0 : rest), "gate");
+			/* GELU is a difference of near ones far below 0 */
+			double lost = act == ACT_SILU ? 0 : 2e-7 * fabs(g * u);
+			assert_value(&got, i, c, want, 1e-6 * fabs(want) + lost + (want == high ? 0 : rest),
+				     "gate");
 		}
 	}
 	free_copy(&got);
@@ -126,10 +147,93 @@ static void gates(void **state)
 	static const uint32_t widths[] = {1, 2, 31, 33, 64, 128, 172, 1025};
 	for (size_t k = 0; k < sizeof widths / sizeof widths[0]; k++)
 		for (uint32_t planes = 1; planes <= 2; planes++) {
-			check_gate(widths[k], planes, 1, 0);
-			check_gate(widths[k], planes, 1, 1);
-			check_gate(widths[k], planes, 2, 0);
+			for (uint32_t act = 0; act < N_ACTIVATIONS; act++) {
+				check_gate(widths[k], planes, 1, 0, act, true);
+				check_gate(widths[k], planes, 1, 0, act, false);
+			}
+			check_gate(widths[k], planes, 1, 1, ACT_SILU, true);
+			check_gate(widths[k], planes, 2, 0, ACT_SILU, true);
 		}
+}
+
+/* What a block gave is normed, or not, and scaled before it is added. */
+static void check_post(uint32_t cols, bool normed, float scale)
+{
+	enum { N = 3 };
+	uint32_t pitch = (cols + 3) / 4 * 4;
+	float *x = noisy_rows(22, N, cols, pitch), *y = noisy_rows(23, N, cols, pitch),
+	      *w = noise_floats(24, cols);
+	float *dx = on_device(x, (size_t)N * pitch * sizeof *x),
+	      *dy = on_device(y, (size_t)N * pitch * sizeof *y), *dw = on_device(w, cols * sizeof *w);
+	struct tile_post_args a = {dy, normed ? dw : NULL, dx, N, cols, pitch, 1e-5f, scale};
+	assert_int_equal(tile_post(&a, test_stream()), cudaSuccess);
+	finish();
+	float *got = from_device(dx, (size_t)N * pitch * sizeof *got);
+	for (uint32_t i = 0; i < N; i++) {
+		const float *row = y + (size_t)i * pitch;
+		double sum = 0;
+		for (uint32_t c = 0; c < cols; c++)
+			sum += (double)row[c] * (double)row[c];
+		for (uint32_t c = 0; c < cols; c++) {
+			double v = (double)row[c];
+			if (normed)
+				v *= (double)w[c] / sqrt(sum / cols + (double)1e-5f);
+			double before = (double)x[(size_t)i * pitch + c], want = before + v * (double)scale;
+			if (!(fabs((double)got[(size_t)i * pitch + c] - want) <=
+			      1e-6 * (fabs(v) + fabs(before))))
+				fail_msg("post: row %u, column %u", i, c);
+		}
+	}
+	free(got);
+	free(x);
+	free(y);
+	free(w);
+	cudaFree(dx);
+	cudaFree(dy);
+	cudaFree(dw);
+}
+
+/* Groups of a row's columns are normed by themselves; what stands beside them stays. */
+static void check_groups(uint32_t cols, uint32_t groups)
+{
+	enum { N = 2 };
+	uint32_t pitch = groups * cols + 3;
+	float *x = noisy_rows(25, N, groups * cols, pitch), *w = noise_floats(26, cols);
+	float *dx = on_device(x, (size_t)N * pitch * sizeof *x), *dw = on_device(w, cols * sizeof *w);
+	struct tile_groups_args a = {dx, dw, N, groups, cols, pitch, 1e-5f};
+	assert_int_equal(tile_norm_groups(&a, test_stream()), cudaSuccess);
+	finish();
+	float *got = from_device(dx, (size_t)N * pitch * sizeof *got);
+	for (uint32_t k = 0; k < N * groups; k++) {
+		size_t at = (size_t)(k / groups) * pitch + (size_t)(k % groups) * cols;
+		double sum = 0;
+		for (uint32_t c = 0; c < cols; c++)
+			sum += (double)x[at + c] * (double)x[at + c];
+		for (uint32_t c = 0; c < cols; c++) {
+			double want = (double)x[at + c] * (double)w[c] / sqrt(sum / cols + (double)1e-5f);
+			if (!(fabs((double)got[at + c] - want) <= 1e-6 * fabs(want)))
+				fail_msg("group %u of %u, column %u", k, cols, c);
+		}
+	}
+	assert_true(isnan(got[pitch - 1]));
+	free(got);
+	free(x);
+	free(w);
+	cudaFree(dx);
+	cudaFree(dw);
+}
+
+static void blocks(void **state)
+{
+	(void)state;
+	static const uint32_t widths[] = {1, 4, 33, 127, 128, 896, 2560};
+	for (size_t k = 0; k < sizeof widths / sizeof widths[0]; k++) {
+		check_post(widths[k], true, 1);
+		check_post(widths[k], true, 0.22f);
+		check_post(widths[k], false, 0.22f);
+		check_groups(widths[k], 1);
+		check_groups(widths[k], 3);
+	}
 }
 
 /* ---- RoPE and the KV memory ---- */
@@ -194,7 +298,7 @@ static void check_rope(const struct rope_case *c, uint32_t planes)
 	const struct tile_kv kv = {dkv, dtables, c->n_heads, c->n_kv_heads, n, planes};
 	const struct tile_rope_args a = {kv, dtokens, df, dx,      dx + q_dim, dx + q_dim + kv_dim,
 					 dq, pitch,   N,  c->neox, NULL,       NULL,
-					 0,  0};
+					 0,  0,       n,  1,       0,          0};
 	assert_int_equal(tile_rope_kv(&a, test_stream()), cudaSuccess);
 	finish();
 	uint16_t *q = from_device(dq, q_halves * sizeof *q), *memory = from_device(dkv, kv_bytes);
@@ -241,6 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(norms),
 		cmocka_unit_test(gates),
+		cmocka_unit_test(blocks),
 		cmocka_unit_test(ropes),
 	};
 	return cmocka_run_group_tests_name("cuda tile operations", tests, NULL, NULL);

@@ -1,13 +1,13 @@
 #include "compute/cuda/decode/decode.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "compute/cuda/decode/decode_plan.h"
 
 enum {
 	SHARED_BYTES = 227 << 10, /* that a block of compute capability 9.0 may have */
-	MAX_HD = 128,
+	PLAIN_HD = 128,           /* heads up to which kernels of models that are not rich are for */
+	RICH_HD = 256,
 };
 
 static uint32_t most(uint32_t a, uint32_t b)
@@ -15,13 +15,72 @@ static uint32_t most(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
-/* The kernel passes four words at a time, and takes a group of heads as the columns of one product or two. */
-static bool takes(const struct cuda *c)
+/* clang-format off */
+#define PLAIN_ROLES                                                                                         \
+	(SPEC_PLAIN_ROLES | ROLE_BIT(BQ) | ROLE_BIT(BK) | ROLE_BIT(BV) | ROLE_BIT(Q_NORM) | ROLE_BIT(K_NORM))
+/* clang-format on */
+
+/* What kernels of models that are not rich carry out, and what those of rich ones do. */
+static const struct spec_support plain_can = {
+	.must = SPEC_PLAIN_ROLES,
+	.roles = PLAIN_ROLES,
+	.features = FEATURE_BIT(QK_NORM_HEAD),
+};
+static const struct spec_support rich_can = {
+	.must = SPEC_PLAIN_ROLES & ~(ROLE_BIT(ATTN_NORM) | ROLE_BIT(FFN_NORM)),
+	.roles = PLAIN_ROLES | ROLE_BIT(ATTN_POST_NORM) | ROLE_BIT(FFN_POST_NORM),
+	.features = SPEC_ALL_FEATURES & ~(SPEC_OTHER_SHAPES | FEATURE_BIT(KV_GROUPS) |
+					  FEATURE_BIT(QK_NORM_WIDTH) | FEATURE_BIT(UNGATED)),
+};
+
+static bool is_rich(const struct model *m)
 {
-	const struct hparams *hp = &c->model->hp;
+	char lacks[MODEL_SUPPORT_TEXT];
+	return model_unsupported(m, &plain_can, lacks) || tile_hd(m->hp.head_dim) > PLAIN_HD;
+}
+
+/* The kernel takes what layers may differ in from struct decode_layer; all else is of the model. */
+static bool is_uniform(const struct model *m)
+{
+	const struct layer_spec *first = m->layers[0].spec;
+	for (uint32_t i = 1; i < m->n_ropes; i++)
+		if (m->ropes[i].kind != m->ropes[0].kind || m->ropes[i].n_dims != m->ropes[0].n_dims)
+			return false;
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		const struct layer_spec *s = m->layers[l].spec;
+		if (s->attn.scale != first->attn.scale || s->attn.temperature != first->attn.temperature ||
+		    s->attn.temperature_every != first->attn.temperature_every ||
+		    s->ffn.act != first->ffn.act || s->norm_eps != m->hp.norm_eps ||
+		    s->attn.qk_norm != first->attn.qk_norm)
+			return false;
+	}
+	return true;
+}
+
+/* The kernel passes four words at a time, and takes a group of heads as the columns of one product or two. */
+const char *decode_lacks(const struct cuda *c, char out[MODEL_SUPPORT_TEXT])
+{
+	const struct model *m = c->model;
+	const struct hparams *hp = &m->hp;
+	uint32_t hd = tile_hd(hp->head_dim);
+	bool head_norms = m->layers[0].spec->attn.qk_norm == QK_NORM_HEAD;
 	bool whole = hp->d_model % 8 == 0 && c->q_dim % 8 == 0 && c->kv_dim % 8 == 0 && hp->d_ff % 8 == 0;
-	return whole && hp->head_dim % 4 == 0 && tile_hd(hp->head_dim) <= MAX_HD &&
-	       hp->n_heads / hp->n_kv_heads <= DECODE_MAX_GROUP;
+	const struct {
+		bool lacks;
+		const char *what;
+	} cases[] = {
+		{!is_uniform(m), "layers that differ in scale, temperature, act or pairs of rope"},
+		{head_norms && !head_norm_fits(hp->head_dim), "qk_norm of heads other than 32, 64, 128 or 256"},
+		{!whole, "widths that are no multiple of 8"},
+		{hp->head_dim % 4 || (hd > PLAIN_HD && hd != RICH_HD), "head_dim"},
+		{hp->n_heads / hp->n_kv_heads > DECODE_MAX_GROUP, "more than 16 heads on a KV head"},
+	};
+	if (model_unsupported(m, &rich_can, out))
+		return out;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		if (cases[i].lacks)
+			return cases[i].what;
+	return NULL;
 }
 
 static void list_matrices(const struct cuda *c, struct decode_handle *d)
@@ -30,6 +89,7 @@ static void list_matrices(const struct cuda *c, struct decode_handle *d)
 	uint32_t n_layers = c->model->hp.n_layers;
 	for (uint32_t l = 0; l < n_layers; l++) {
 		const struct tile_layer *w = &h->layers[l];
+		const struct layer_spec *spec = c->model->layers[l].spec;
 		struct tile_matrix *to = d->matrices + (size_t)l * DECODE_N_ROLES;
 		to[DECODE_Q] = w->m[ROLE_WQ];
 		to[DECODE_K] = w->m[ROLE_WK];
@@ -43,6 +103,12 @@ static void list_matrices(const struct cuda *c, struct decode_handle *d)
 			.ffn_norm = w->v[ROLE_FFN_NORM],
 			.bias = {w->v[ROLE_BQ], w->v[ROLE_BK], w->v[ROLE_BV]},
 			.qk_norm = {w->v[ROLE_Q_NORM], w->v[ROLE_K_NORM]},
+			.post_norm = {w->v[ROLE_ATTN_POST_NORM], w->v[ROLE_FFN_POST_NORM]},
+			.residual_scale = spec->residual_scale,
+			.soft_cap = spec->attn.soft_cap,
+			.window = spec->attn.window,
+			.rope = spec->attn.rope ? (uint32_t)(spec->attn.rope - c->model->ropes)
+						: DECODE_STILL,
 		};
 	}
 	d->matrices[n_layers * DECODE_N_ROLES] = h->output;
@@ -50,7 +116,9 @@ static void list_matrices(const struct cuda *c, struct decode_handle *d)
 
 static struct decode_args describe(const struct cuda *c)
 {
-	const struct hparams *hp = &c->model->hp;
+	const struct model *m = c->model;
+	const struct hparams *hp = &m->hp;
+	const struct attn_spec *attn = &m->layers[0].spec->attn;
 	const struct tile_handle *h = tile_of(c);
 	uint32_t k_max = most(most(hp->d_model, c->q_dim), hp->d_ff);
 	uint32_t qkv = c->q_dim + 2 * c->kv_dim;
@@ -69,12 +137,23 @@ static struct decode_args describe(const struct cuda *c)
 		.group_rows = hp->n_heads / hp->n_kv_heads > 8 ? 16 : 8,
 		.quarter_inverse = (1u << 18) / (hp->head_dim / 4) + 1,
 		.planes = h->planes,
-		.neox = c->model->ropes[0].kind == ROPE_NEOX,
+		.neox = m->ropes[0].kind == ROPE_NEOX,
+		.rich = is_rich(m),
+		.n_ropes = m->n_ropes,
+		.n_turns = is_rich(m) ? DECODE_ROPES + 1 : 1,
+		.n_dims = m->ropes[0].n_dims,
+		.factor = {m->ropes[0].attn_factor, m->ropes[1].attn_factor},
+		.embedding_scale = m->embedding_scale,
+		.logit_scale = m->logit_scale,
+		.logit_cap = m->logit_cap,
+		.act = m->layers[0].spec->ffn.act,
+		.temperature = attn->temperature,
+		.every = attn->temperature != 0 ? attn->temperature_every : 0,
 		.inverse_head = 1.0f / (float)c->model->hp.head_dim,
 		.any_mins = h->any_mins,
 		.inverse_d = 1.0f / (float)hp->d_model,
 		.eps = hp->norm_eps,
-		.scale = 1.0f / sqrtf((float)hp->head_dim),
+		.scale = attn->scale,
 		.at = {0, qkv, qkv + c->q_dim, qkv + c->q_dim + hp->d_model,
 		       qkv + c->q_dim + hp->d_model + hp->d_ff, qkv + c->q_dim + 2 * hp->d_model + hp->d_ff},
 		.n_split_max = (c->n_ctx + CUDA_ATTN_SPLIT - 1) / CUDA_ATTN_SPLIT,
@@ -122,7 +201,8 @@ static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, struc
 enum hokku_code decode_create(const struct cuda *c, struct decode_handle **out, struct hokku_error *err)
 {
 	*out = NULL;
-	if (!takes(c))
+	char lacks[MODEL_SUPPORT_TEXT];
+	if (decode_lacks(c, lacks))
 		return HOKKU_OK;
 	struct decode_handle *d = calloc(1, sizeof *d);
 	enum hokku_code rc = d ? fill(c, d, err) : no_memory(err);
@@ -219,7 +299,8 @@ enum hokku_code decode_prepare(struct cuda *c, struct decode_handle *d, struct h
 	d->args.layers = d->device.layers;
 	d->args.stints = d->device.stints;
 	d->args.output_norm = h->output_norm;
-	d->args.frequency = h->rope_frequency;
+	for (uint32_t i = 0; i < c->model->n_ropes; i++)
+		d->args.frequency[i] = h->rope_frequency[i];
 	d->args.embedding = h->embedding;
 	d->args.kv = c->kv;
 	d->args.kv_layer_bytes = c->kv_layer_bytes;

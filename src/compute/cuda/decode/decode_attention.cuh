@@ -54,11 +54,20 @@ template <int CHUNKS> struct head_shape {
 	};
 };
 
-/* Puts item i into shared memory: where its KV blocks begin, in a layer, and what it is. */
-template <int CHUNKS> __device__ __forceinline__ void place_item(const struct block *b, uint32_t i)
+/* The first position that the layer's window shows. */
+__device__ __forceinline__ uint32_t first_seen(const struct block *b, uint32_t l)
+{
+	uint32_t window = RICH ? b->a->layers[l].window : 0;
+	return window && b->a->pos >= window ? b->a->pos - window + 1 : 0;
+}
+
+/* Puts item i, counted from split `first` on, into shared memory: where its KV blocks begin, in a layer, and what
+ * it is. */
+template <int CHUNKS>
+__device__ __forceinline__ void place_item(const struct block *b, uint32_t i, uint32_t first)
 {
 	const struct decode_args *a = b->a;
-	uint32_t split = i / a->n_kv_heads, head = i % a->n_kv_heads, n = b->thread;
+	uint32_t split = first + i / a->n_kv_heads, head = i % a->n_kv_heads, n = b->thread;
 	if (n == KV_BLOCKS)
 		shared_table(b)[n] = head | (uint64_t)split << 32;
 	if (n < KV_BLOCKS && split * SPLIT + n * KV_BLOCK <= a->pos)
@@ -89,7 +98,12 @@ __device__ __forceinline__ uint32_t score_position(const struct block *b, uint32
 	return KV_BLOCK * (b->warp % 2 * 2 + r) + 8 * (b->warp / 2) + b->lane / 4;
 }
 
-template <int CHUNKS>
+/* Heads of more than 128 are scored 128 dimensions at a time: FROM is the first chunk of these. */
+template <int CHUNKS> struct keys_shape {
+	enum { at_once = CHUNKS < 4 ? CHUNKS : 4 };
+};
+
+template <int CHUNKS, int FROM>
 __device__ __forceinline__ void fetch_keys(const struct block *b, uint32_t l, const struct item *it,
 					   struct fragments *f)
 {
@@ -103,13 +117,13 @@ __device__ __forceinline__ void fetch_keys(const struct block *b, uint32_t l, co
 			keys = kv_block(b, l, at / KV_BLOCK) +
 			       (at % KV_BLOCK * shape::HD + 8 * (b->lane % 4)) * 2;
 #pragma unroll
-		for (uint32_t c = 0; c < CHUNKS; c++)
+		for (uint32_t c = 0; c < keys_shape<CHUNKS>::at_once; c++)
 #pragma unroll
 			for (uint32_t p = 0; p < PLANES; p++) {
 				uint4 *to = fragment(f, c, r, p);
 				*to = make_uint4(0, 0, 0, 0);
 				if (written)
-					*to = load_l2(keys + p * shape::PLANE_BYTES + 64 * c);
+					*to = load_l2(keys + p * shape::PLANE_BYTES + 64 * (FROM + c));
 			}
 	}
 }
@@ -140,7 +154,7 @@ __device__ __forceinline__ void fetch_values(const struct block *b, uint32_t l, 
 }
 
 /* The new token's k, which is in shared memory. */
-template <int CHUNKS>
+template <int CHUNKS, int FROM>
 __device__ __forceinline__ void patch_keys(const struct block *b, const struct item *it, struct fragments *f)
 {
 	const uint16_t *fresh = shared_fresh(b) + 8 * (b->lane % 4);
@@ -148,11 +162,11 @@ __device__ __forceinline__ void patch_keys(const struct block *b, const struct i
 	for (uint32_t r = 0; r < 2; r++)
 		if (it->first + score_position(b, r) == b->a->pos)
 #pragma unroll
-			for (uint32_t c = 0; c < CHUNKS; c++)
+			for (uint32_t c = 0; c < keys_shape<CHUNKS>::at_once; c++)
 #pragma unroll
 				for (uint32_t p = 0; p < PLANES; p++)
 					*fragment(f, c, r, p) = *reinterpret_cast<const uint4 *>(
-						fresh + p * 2 * head_shape<CHUNKS>::HD + 32 * c);
+						fresh + p * 2 * head_shape<CHUNKS>::HD + 32 * (FROM + c));
 }
 
 /* Its v; what lies at and beyond its position becomes 0. */
@@ -221,35 +235,45 @@ __device__ __forceinline__ void put_two(const struct block *b, uint8_t *to, uint
 struct two_pairs {
 	float p0, q0, p1, q1;
 	uint32_t row, pair, first, second;
+	bool neox; /* else they lie side by side */
 };
 
-/* Waits for pairs i of the new token's q (and k, v: rows group and group + 1) of a KV head. */
-__device__ __forceinline__ struct two_pairs await_pairs(const struct block *b, uint32_t words, uint32_t head,
-							uint32_t i)
+/* Pairs i of the new token's q (and k, v: rows group and group + 1) of a KV head: where they are. */
+__device__ __forceinline__ struct two_pairs find_pairs(const struct block *b, uint32_t i)
 {
 	const struct decode_args *a = b->a;
-	uint32_t quarter = a->head_dim / 4, group = a->group;
-	bool neox = a->neox;
-	struct two_pairs t;
+	uint32_t quarter = a->head_dim / 4;
+	struct two_pairs t = {};
 	t.row = i * a->quarter_inverse >> 18;
 	t.pair = 2 * (i - t.row * quarter);
+	bool neox = a->neox && (!RICH || 2 * t.pair < a->n_dims);
+	t.neox = neox;
 	t.first = neox ? t.pair : 2 * t.pair;
-	t.second = neox ? t.pair + 2 * quarter : 2 * t.pair + 2;
-	uint32_t from = t.row < group	 ? (head * group + t.row) * a->head_dim
-			: t.row == group ? a->q_dim + head * a->head_dim
-					 : a->q_dim + a->kv_dim + head * a->head_dim;
+	t.second = !neox ? 2 * t.pair + 2 : RICH ? t.pair + a->n_dims / 2 : t.pair + 2 * quarter;
+	return t;
+}
+
+/* Waits for them. */
+__device__ __forceinline__ void await_pairs(const struct block *b, uint32_t words, uint32_t head,
+					    struct two_pairs *t)
+{
+	const struct decode_args *a = b->a;
+	uint32_t group = a->group;
+	bool neox = RICH ? t->neox : (bool)a->neox;
+	uint32_t from = t->row < group	  ? (head * group + t->row) * a->head_dim
+			: t->row == group ? a->q_dim + head * a->head_dim
+					  : a->q_dim + a->kv_dim + head * a->head_dim;
 	const uint32_t *w = b->a->now + words + a->at.qkv + from;
-	uint2 u = load_two_words(w + t.first), v = load_two_words(w + t.second);
+	uint2 u = load_two_words(w + t->first), v = load_two_words(w + t->second);
 	for (uint32_t k = 0;
 	     u.x == DECODE_EMPTY || u.y == DECODE_EMPTY || v.x == DECODE_EMPTY || v.y == DECODE_EMPTY; k++) {
-		u = load_two_words(w + t.first);
-		v = load_two_words(w + t.second);
+		u = load_two_words(w + t->first);
+		v = load_two_words(w + t->second);
 		if (k == SPINS)
 			give_up();
 	}
-	t.p0 = __uint_as_float(u.x), t.q0 = __uint_as_float(neox ? v.x : u.y);
-	t.p1 = __uint_as_float(neox ? u.y : v.x), t.q1 = __uint_as_float(v.y);
-	return t;
+	t->p0 = __uint_as_float(u.x), t->q0 = __uint_as_float(neox ? v.x : u.y);
+	t->p1 = __uint_as_float(neox ? u.y : v.x), t->q1 = __uint_as_float(v.y);
 }
 
 /* Turns them, but for those of v, and leaves them as halves. */
@@ -257,41 +281,84 @@ template <int CHUNKS>
 __device__ __forceinline__ void put_pairs(const struct block *b, uint8_t *to, const struct two_pairs *t, float2 c,
 					  float2 s)
 {
-	bool turned = t->row <= b->a->group, neox = b->a->neox;
-	uint32_t x0 = to_halves(turned ? t->p0 * c.x - t->q0 * s.x : t->p0),
-		 y0 = to_halves(turned ? t->q0 * c.x + t->p0 * s.x : t->q0);
-	uint32_t x1 = to_halves(turned ? t->p1 * c.y - t->q1 * s.y : t->p1),
-		 y1 = to_halves(turned ? t->q1 * c.y + t->p1 * s.y : t->q1);
+	bool turned = t->row <= b->a->group, neox = RICH ? t->neox : (bool)b->a->neox;
+	float px = turned ? t->p0 * c.x - t->q0 * s.x : t->p0, qx = turned ? t->q0 * c.x + t->p0 * s.x : t->q0;
+	float py = turned ? t->p1 * c.y - t->q1 * s.y : t->p1, qy = turned ? t->q1 * c.y + t->p1 * s.y : t->q1;
+	if (RICH && b->a->every && t->row < b->a->group) {
+		float grown = a16_temperature(b->a->temperature, b->a->every, b->a->pos);
+		px = px * grown, qx = qx * grown, py = py * grown, qy = qy * grown;
+	}
+	uint32_t x0 = to_halves(px), y0 = to_halves(qx), x1 = to_halves(py), y1 = to_halves(qy);
 	put_two<CHUNKS>(b, to, t->row, t->first, x0, neox ? x1 : y0);
 	put_two<CHUNKS>(b, to, t->row, t->second, neox ? y0 : x1, y1);
 }
 
-/* The same where heads of q and k are normed first: a row's pairs are those of neighbouring lanes of a warp. The
- * sum is that of tile_ops.cu. */
+/* The cosines and sines of a layer. */
+__device__ __forceinline__ const float *turns_of(const struct block *b, uint32_t l)
+{
+	return shared_turn(b) + (RICH ? b->a->layers[l].rope * b->a->hd : 0);
+}
+
+__device__ __forceinline__ float squares_of(float sum, const struct two_pairs *t)
+{
+	return head_norm_squares(sum, t->p0, t->p1, t->q0, t->q1);
+}
+
+/* The weights of the norm for the pairs: of p0, q0, p1, q1. */
+__device__ __forceinline__ float4 pair_weights(const float *w, const struct two_pairs *t, bool neox)
+{
+	float4 v;
+	v.x = w[t->first], v.y = w[neox ? t->second : t->first + 1];
+	v.z = w[neox ? t->first + 1 : t->second], v.w = w[t->second + 1];
+	return v;
+}
+
+__device__ __forceinline__ void norm_pairs(struct two_pairs *t, float scale, float4 w)
+{
+	t->p0 = t->p0 * scale * w.x;
+	t->q0 = t->q0 * scale * w.y;
+	t->p1 = t->p1 * scale * w.z;
+	t->q1 = t->q1 * scale * w.w;
+}
+
+/* The same where heads of q and k are normed first: a row's pairs are those of neighbouring lanes of a warp, FOURS
+ * times two of each. The sum is that of tile_ops.cu. */
 template <int CHUNKS>
 __device__ __forceinline__ void receive_normed_query(const struct block *b, uint32_t l, uint32_t words, uint32_t head,
 					       uint32_t n_rows, uint8_t *to)
 {
+	enum { FOURS = CHUNKS == 8 ? 2 : 1 };
 	typedef head_shape<CHUNKS> shape;
 	const struct decode_args *a = b->a;
-	uint32_t quarter = a->head_dim / 4, n = n_rows * quarter;
+	uint32_t quarter = a->head_dim / 4, lanes = quarter / FOURS, n = n_rows * lanes;
+	const float *turns = turns_of(b, l);
 	for (uint32_t i = b->thread; i - b->lane < n; i += WORKERS) {
-		struct two_pairs t = {};
-		if (i < n)
-			t = await_pairs(b, words, head, i);
-		float scale = head_norm_scale(t.p0, t.p1, t.q0, t.q1, quarter, a->inverse_head, a->eps);
+		struct two_pairs t[FOURS];
+		float4 w[FOURS] = {};
+		float sum = 0;
+#pragma unroll
+		for (uint32_t k = 0; k < FOURS; k++) { /* what is known before the numbers are there */
+			t[k] = find_pairs(b, FOURS == 1 ? i : (i / 32 * FOURS + k) * 32 + b->lane);
+			if (i < n && t[k].row <= a->group)
+				w[k] = pair_weights(a->layers[l].qk_norm[t[k].row == a->group], &t[k],
+						    RICH ? t[k].neox : (bool)a->neox);
+		}
+#pragma unroll
+		for (uint32_t k = 0; k < FOURS; k++) {
+			if (i < n)
+				await_pairs(b, words, head, &t[k]);
+			sum = squares_of(sum, &t[k]);
+		}
+		float scale = head_norm_scale(sum, lanes, a->inverse_head, a->eps);
 		if (i >= n)
 			continue;
-		if (t.row <= a->group) {
-			const float *w = a->layers[l].qk_norm[t.row == a->group];
-			bool neox = a->neox;
-			t.p0 = t.p0 * scale * w[t.first];
-			t.q0 = t.q0 * scale * w[neox ? t.second : t.first + 1];
-			t.p1 = t.p1 * scale * w[neox ? t.first + 1 : t.second];
-			t.q1 = t.q1 * scale * w[t.second + 1];
+#pragma unroll
+		for (uint32_t k = 0; k < FOURS; k++) {
+			if (t[k].row <= a->group)
+				norm_pairs(&t[k], scale, w[k]);
+			put_pairs<CHUNKS>(b, to, &t[k], *reinterpret_cast<const float2 *>(turns + t[k].pair),
+					  *reinterpret_cast<const float2 *>(turns + shape::HD / 2 + t[k].pair));
 		}
-		put_pairs<CHUNKS>(b, to, &t, *reinterpret_cast<const float2 *>(shared_turn(b) + t.pair),
-				  *reinterpret_cast<const float2 *>(shared_turn(b) + shape::HD / 2 + t.pair));
 	}
 }
 
@@ -309,9 +376,10 @@ __device__ __forceinline__ void receive_query(const struct block *b, uint32_t l,
 	else
 		for (uint32_t i = b->thread; i < n_rows * quarter; i += WORKERS) {
 			uint32_t pair = 2 * (i - (i * a->quarter_inverse >> 18) * quarter);
-			float2 c = *reinterpret_cast<const float2 *>(shared_turn(b) + pair),
-			       s = *reinterpret_cast<const float2 *>(shared_turn(b) + shape::HD / 2 + pair);
-			struct two_pairs t = await_pairs(b, words, it->head, i);
+			float2 c = *reinterpret_cast<const float2 *>(turns_of(b, l) + pair),
+			       s = *reinterpret_cast<const float2 *>(turns_of(b, l) + shape::HD / 2 + pair);
+			struct two_pairs t = find_pairs(b, i);
+			await_pairs(b, words, it->head, &t);
 			put_pairs<CHUNKS>(b, to, &t, c, s);
 		}
 	/* padding of the key stays 0 */
@@ -416,27 +484,37 @@ __device__ __forceinline__ float total(const struct block *b, uint32_t head)
 	return (x.x + x.y + (x.z + x.w)) + (y.x + y.y + (y.z + y.w));
 }
 
-/* A warp's scores of tile i of heads: v[2 r + e] of head 2 t + e and row r; and its largest, to shared
- * memory. */
-template <int CHUNKS>
-__device__ __forceinline__ void score(const struct block *b, const struct item *it, uint32_t i,
-				      const struct operands *o, float v[4])
+/* Adds a warp's products of tile i of heads, of the chunks of o, the first of which is FROM. */
+template <int CHUNKS, int FROM>
+__device__ __forceinline__ void score_chunks(const struct block *b, const struct item *it, uint32_t i,
+					     const struct operands *o, struct chains d[PLANES])
 {
 	typedef head_shape<CHUNKS> shape;
-	struct chains d[PLANES] = {};
 	if (it->first + b->warp % 2 * 2 * KV_BLOCK <= b->a->pos)
 #pragma unroll
-		for (uint32_t c = 0; c < CHUNKS; c++) {
+		for (uint32_t c = 0; c < keys_shape<CHUNKS>::at_once; c++) {
 			uint4 heads[PLANES];
-			load_heads(b, heads, shared_query(b) + 32 * c, shape::STRIDE, i);
+			load_heads(b, heads, shared_query(b) + 32 * (FROM + c), shape::STRIDE, i);
 #pragma unroll
 			for (uint32_t tile = 0; tile < PLANES; tile++)
 				multiply(&d[tile], o->a[c][tile], heads);
 		}
+}
+
+/* A warp's scores of tile i of heads: v[2 r + e] of head 2 t + e and row r; and its largest, to shared
+ * memory. */
+__device__ __forceinline__ void close_scores(const struct block *b, uint32_t l, const struct item *it, uint32_t i,
+					     const struct chains d[PLANES], float v[4])
+{
+	float cap = RICH ? b->a->layers[l].soft_cap : 0;
+	uint32_t low = first_seen(b, l);
 #pragma unroll
 	for (uint32_t k = 0; k < 4; k++) {
+		uint32_t at = it->first + score_position(b, k / 2);
 		float s = close_chains(&d[FULL * (k / 2)], k / 2, k % 2) * b->a->scale;
-		v[k] = it->first + score_position(b, k / 2) <= b->a->pos ? s : -INFINITY;
+		if (RICH && cap != 0)
+			s = a16_capped(s, cap);
+		v[k] = at <= b->a->pos && (!RICH || at >= low) ? s : -INFINITY;
 	}
 #pragma unroll
 	for (uint32_t e = 0; e < 2; e++) {
@@ -509,7 +587,7 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 	const struct decode_args *a = b->a;
 	uint32_t row = 8 * i + b->lane % 4 * 2, head = it->head * a->group + row,
 		 tag = a->launch * a->n_layers + l;
-	bool whole = a->pos < SPLIT;
+	bool whole = a->pos / SPLIT == first_seen(b, l) / SPLIT;
 	struct chains d = {};
 	uint4 heads[KV_BLOCKS][PLANES];
 #pragma unroll
@@ -545,9 +623,9 @@ __device__ __forceinline__ float await_tagged(const uint64_t *p, uint32_t tag)
 	return __uint_as_float((uint32_t)v);
 }
 
-/* Adds the splits of one head, in order: a thread a column. */
+/* Adds the splits of one head from first to last, in order: a thread a column. */
 __device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint32_t words, uint32_t head,
-					uint32_t n_splits)
+					uint32_t first, uint32_t last)
 {
 	const struct decode_args *a = b->a;
 	uint32_t column = b->thread, tag = a->launch * a->n_layers + l;
@@ -555,7 +633,7 @@ __device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint3
 		return;
 	column = least(column, a->head_dim - 1);
 	float total_largest = -INFINITY, total_sum = 0, total = 0;
-	for (uint32_t s = 0; s < n_splits; s++) {
+	for (uint32_t s = first; s <= last; s++) {
 		const uint64_t *part = attention_part(a, head, s);
 		float largest = await_tagged(part, tag), sum = await_tagged(part + 1, tag),
 		      out = await_tagged(part + 2 + column, tag);
@@ -570,24 +648,79 @@ __device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint3
 		publish(b, words + a->at.attended + (head * a->head_dim + column) / WORD_NUMBERS, v);
 }
 
+/* A warp's columns of the output, from `column` on, whose first operands are o; warps that score have columns too
+ * where there are more than the others have. */
+template <int CHUNKS>
+__device__ __forceinline__ void gather_columns(const struct block *b, uint32_t l, uint32_t words,
+					       const struct item *it, uint32_t column, struct fragments *f,
+					       struct operands *o)
+{
+	const uint32_t hd = head_shape<CHUNKS>::HD, all = ALL_COLUMNS,
+		       step = hd > all ? (uint32_t)DECODE_WARPS * WARP_COLUMNS : all;
+	while (column < hd) {
+		for (uint32_t i = 0; 8 * i < b->a->group; i++)
+			gather(b, l, words, it, column, i, o);
+		column += step;
+		if (step >= hd || column >= hd)
+			break;
+		fetch_values<CHUNKS>(b, l, it, column, f);
+		patch_values<CHUNKS>(b, it, column, f);
+		arrange<KV_BLOCKS, 1>(f, o);
+	}
+}
+
 /* The part of a warp that scores, from when the query is there. */
 template <int CHUNKS>
-__device__ __forceinline__ void score_all(const struct block *b, const struct item *it, struct fragments *f)
+__device__ __forceinline__ void score_all(const struct block *b, uint32_t l, uint32_t words, const struct item *it,
+					  struct fragments *f)
 {
+	const uint32_t hd = head_shape<CHUNKS>::HD, column = ALL_COLUMNS + WARP_COLUMNS * b->warp;
+	const bool adds = hd > ALL_COLUMNS && column < hd;
 	struct operands o;
 	float v[HEAD_EIGHTS][4] = {};
-	patch_keys<CHUNKS>(b, it, f);
-	arrange<CHUNKS, PLANES>(f, &o);
+	patch_keys<CHUNKS, 0>(b, it, f);
+	arrange<keys_shape<CHUNKS>::at_once, PLANES>(f, &o);
+	if constexpr (CHUNKS <= 4) {
 #pragma unroll
-	for (uint32_t i = 0; i < HEAD_EIGHTS; i++)
-		if (8 * i < b->a->group)
-			score<CHUNKS>(b, it, i, &o, v[i]);
+		for (uint32_t i = 0; i < HEAD_EIGHTS; i++)
+			if (8 * i < b->a->group) {
+				struct chains d[PLANES] = {};
+				score_chunks<CHUNKS, 0>(b, it, i, &o, d);
+				close_scores(b, l, it, i, d, v[i]);
+			}
+	} else {
+		struct chains d[HEAD_EIGHTS][PLANES] = {};
+		if (!FULL) /* there are registers to fetch ahead */
+			fetch_keys<CHUNKS, 4>(b, l, it, f);
+#pragma unroll
+		for (uint32_t i = 0; i < HEAD_EIGHTS; i++)
+			if (8 * i < b->a->group)
+				score_chunks<CHUNKS, 0>(b, it, i, &o, d[i]);
+		if (FULL)
+			fetch_keys<CHUNKS, 4>(b, l, it, f);
+		patch_keys<CHUNKS, 4>(b, it, f);
+		arrange<4, PLANES>(f, &o);
+#pragma unroll
+		for (uint32_t i = 0; i < HEAD_EIGHTS; i++)
+			if (8 * i < b->a->group) {
+				score_chunks<CHUNKS, 4>(b, it, i, &o, d[i]);
+				close_scores(b, l, it, i, d[i], v[i]);
+			}
+	}
+	if (adds) /* under way while scores become weights */
+		fetch_values<CHUNKS>(b, l, it, column, f);
 	sync_workers();
 #pragma unroll
 	for (uint32_t i = 0; i < HEAD_EIGHTS; i++)
 		if (8 * i < b->a->group)
 			soften(b, i, v[i]);
+	if (adds) {
+		patch_values<CHUNKS>(b, it, column, f);
+		arrange<KV_BLOCKS, 1>(f, &o);
+	}
 	sync_workers();
+	if (adds)
+		gather_columns<CHUNKS>(b, l, words, it, column, f, &o);
 }
 
 /* The part of a warp that adds up. */
@@ -595,22 +728,12 @@ template <int CHUNKS>
 __device__ __forceinline__ void gather_all(const struct block *b, uint32_t l, uint32_t words,
 					   const struct item *it, uint32_t column, struct fragments *f)
 {
-	const uint32_t hd = head_shape<CHUNKS>::HD;
 	struct operands o;
-	patch_values<CHUNKS>(b, it, column % hd, f);
+	patch_values<CHUNKS>(b, it, column % head_shape<CHUNKS>::HD, f);
 	arrange<KV_BLOCKS, 1>(f, &o);
 	sync_workers();
 	sync_workers();
-	while (column < hd) {
-		for (uint32_t i = 0; 8 * i < b->a->group; i++)
-			gather(b, l, words, it, column, i, &o);
-		column += ALL_COLUMNS;
-		if (ALL_COLUMNS >= hd || column >= hd)
-			break;
-		fetch_values<CHUNKS>(b, l, it, column, f);
-		patch_values<CHUNKS>(b, it, column, f);
-		arrange<KV_BLOCKS, 1>(f, &o);
-	}
+	gather_columns<CHUNKS>(b, l, words, it, column, f, &o);
 }
 
 /* The present item, from the new token's q, k and v on. */
@@ -622,13 +745,13 @@ template <int CHUNKS> __device__ __forceinline__ void attend(struct block *b, ui
 	uint32_t column = WARP_COLUMNS * (b->warp - SCORE_WARPS);
 	bool scores = b->warp < (uint32_t)SCORE_WARPS;
 	if (scores)
-		fetch_keys<CHUNKS>(b, l, &it, &f);
+		fetch_keys<CHUNKS, 0>(b, l, &it, &f);
 	else if (column < (uint32_t)head_shape<CHUNKS>::HD)
 		fetch_values<CHUNKS>(b, l, &it, column, &f);
 	receive_query<CHUNKS>(b, l, words, &it);
 	sync_workers();
 	if (scores)
-		score_all<CHUNKS>(b, &it, &f);
+		score_all<CHUNKS>(b, l, words, &it, &f);
 	else
 		gather_all<CHUNKS>(b, l, words, &it, column, &f);
 }
@@ -636,18 +759,19 @@ template <int CHUNKS> __device__ __forceinline__ void attend(struct block *b, ui
 template <int CHUNKS> __device__ __forceinline__ void attention(struct block *b, uint32_t l, uint32_t words)
 {
 	const struct decode_args *a = b->a;
-	uint32_t n_splits = a->pos / SPLIT + 1, n_items = a->n_kv_heads * n_splits;
+	uint32_t first = first_seen(b, l) / SPLIT, last = a->pos / SPLIT,
+		 n_items = a->n_kv_heads * (last - first + 1);
 	for (uint32_t i = first_item(); i < n_items; i += gridDim.x) {
-		if (n_items > gridDim.x) { /* the block's first item is not the only one */
+		if (RICH || n_items > gridDim.x) { /* the block's first item is not the only one */
 			sync_workers();
-			place_item<CHUNKS>(b, i);
+			place_item<CHUNKS>(b, i, first);
 			sync_workers();
 		}
 		attend<CHUNKS>(b, l, words);
 	}
-	if (n_splits > 1)
+	if (first < last)
 		for (uint32_t head = blockIdx.x; head < a->n_heads; head += gridDim.x)
-			combine(b, l, words, head, n_splits);
+			combine(b, l, words, head, first, last);
 }
 
 } // namespace

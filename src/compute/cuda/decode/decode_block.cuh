@@ -15,6 +15,11 @@ namespace
 
 enum {
 	FULL = DECODE_FULL, /* decode_full_*.cu: 1; decode_half_*.cu: 0 */
+#ifdef DECODE_RICH
+	RICH = 1, /* decode_*_rich*.cu */
+#else
+	RICH = 0,
+#endif
 	PLANES = FULL ? 2 : 1,
 	LOT = FULL ? DECODE_LOT_FULL : DECODE_LOT_HALF,
 	DECODE_WARPS = TILE_SEGMENTS,
@@ -73,7 +78,7 @@ IN_SHARED(float, peaks) /* (2, group_rows, 8) of a head's scores: the largest by
 IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + DECODE_ROW_PAD) */
 IN_SHARED(uint16_t, query) /* (planes, group, hd + DECODE_ROW_PAD) */
 IN_SHARED(uint16_t, fresh) /* (planes, 2, hd) the new token's k and v */
-IN_SHARED(float, turn)     /* (2, hd / 2) cosines, sines */
+IN_SHARED(float, turn)     /* (n_turns, 2, hd / 2) cosines, sines */
 IN_SHARED(uint64_t, table) /* an item of attention: where its KV blocks begin; its head and split */
 IN_SHARED(uint64_t, reduce)
 IN_SHARED(uint64_t, bars) /* (segments, PARCELS): a parcel has come; (STREAM_WARPS): some parcel was read */

@@ -7,27 +7,32 @@
 /* The first row that fits is taken. Kernels for some formats alone are there for shapes that models of the
  * size have: each costs half a minute of compiling. */
 static const struct {
-	uint32_t planes, formats, heads;
+	uint32_t planes, formats, heads, rich;
 	decode_launch_fn *launch;
 } kernels[] = {
-	{2, DECODE_F16, HEADS(64) | HEADS(128), decode_full_f16},
-	{2, DECODE_Q8_0, HEADS(64) | HEADS(128), decode_full_q8_0},
-	{2, DECODE_MIXED, HEADS(64) | HEADS(128), decode_full_mixed},
-	{1, DECODE_F16, HEADS(128), decode_half_f16},
-	{1, DECODE_Q8_0, HEADS(128), decode_half_q8_0},
-	{1, DECODE_K4, HEADS(128), decode_half_k4},
-	{2, DECODE_ANY, HEADS(64) | HEADS(128), decode_full_any},
-	{2, DECODE_ANY, HEADS(32) | HEADS(96), decode_full_odd},
-	{1, DECODE_ANY, HEADS(64) | HEADS(128), decode_half_any},
-	{1, DECODE_ANY, HEADS(32) | HEADS(96), decode_half_odd},
+	{2, DECODE_F16, HEADS(64) | HEADS(128), 0, decode_full_f16},
+	{2, DECODE_Q8_0, HEADS(64) | HEADS(128), 0, decode_full_q8_0},
+	{2, DECODE_MIXED, HEADS(64) | HEADS(128), 0, decode_full_mixed},
+	{1, DECODE_F16, HEADS(128), 0, decode_half_f16},
+	{1, DECODE_Q8_0, HEADS(128), 0, decode_half_q8_0},
+	{1, DECODE_K4, HEADS(128), 0, decode_half_k4},
+	{2, DECODE_ANY, HEADS(64) | HEADS(128), 0, decode_full_any},
+	{2, DECODE_ANY, HEADS(32) | HEADS(96), 0, decode_full_odd},
+	{1, DECODE_ANY, HEADS(64) | HEADS(128), 0, decode_half_any},
+	{1, DECODE_ANY, HEADS(32) | HEADS(96), 0, decode_half_odd},
+	{1, DECODE_K4, HEADS(96) | HEADS(256), 1, decode_half_rich_k4},
+	{2, DECODE_ANY, HEADS(32) | HEADS(256), 1, decode_full_rich},
+	{1, DECODE_ANY, HEADS(32) | HEADS(256), 1, decode_half_rich},
+	{2, DECODE_ANY, HEADS(64) | HEADS(96) | HEADS(128), 1, decode_full_rich_more},
+	{1, DECODE_ANY, HEADS(64) | HEADS(96) | HEADS(128), 1, decode_half_rich_more},
 };
 
 cudaError_t decode_start(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
 			 cudaStream_t stream)
 {
 	for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)
-		if (kernels[i].planes == a->planes && !(a->formats & ~kernels[i].formats) &&
-		    kernels[i].heads & HEADS(a->hd))
+		if (kernels[i].planes == a->planes && kernels[i].rich == a->rich &&
+		    !(a->formats & ~kernels[i].formats) && kernels[i].heads & HEADS(a->hd))
 			return kernels[i].launch(a, grid, shared_bytes, stream);
 	return cudaErrorInvalidValue;
 }

@@ -107,7 +107,8 @@ __device__ __forceinline__ void finish_row(const struct block *b, const struct t
 	float y = add_segments(b, part_at, to->place);
 	if (phase == PHASE_GATE_UP) {
 		float up = __shfl_xor_sync(FULL_WARP, y, PLANES);
-		uint32_t word = word_of_halves(to_halves(a16_gated(y, up)), 2);
+		float gated = RICH ? a16_gated_by(b->a->act, y, up) : a16_gated(y, up);
+		uint32_t word = word_of_halves(to_halves(gated), 2);
 		if (to->place != CUDA_NOTHING && b->thread % 4 == 0)
 			publish(b, to->word, word);
 		return;
@@ -115,6 +116,9 @@ __device__ __forceinline__ void finish_row(const struct block *b, const struct t
 	if (to->place == CUDA_NOTHING || b->thread % PLANES)
 		return;
 	if (phase == PHASE_HEAD) {
+		if (RICH) /* as cuda_bend has it */
+			y = b->a->logit_cap != 0 ? b->a->logit_cap * tanhf(y * b->a->logit_scale / b->a->logit_cap)
+						 : y * b->a->logit_scale;
 		b->a->logits[to->word] = y;
 		return;
 	}
@@ -134,7 +138,7 @@ template <int FORMAT> __device__ __forceinline__ void embed(const struct block *
 		float w[8];
 		frag_exact<FORMAT>(p, chunk % traits::chunks, token % 8, i % 4, w);
 		for (uint32_t q = 0; q < 8 && 8 * i + q < m->cols; q++)
-			shared_x(b)[8 * i + q] = w[q];
+			shared_x(b)[8 * i + q] = RICH ? w[q] * b->a->embedding_scale : w[q];
 	}
 }
 
@@ -195,6 +199,22 @@ __device__ __forceinline__ void prepare(struct block *b)
 	__syncthreads();
 }
 
+/* Cosines and sines of all RoPEs; what is not turned has 1 and 0. */
+__device__ __forceinline__ void turn_all(const struct block *b)
+{
+	const struct decode_args *a = b->a;
+	uint32_t half = a->head_dim / 2;
+	for (uint32_t k = b->thread; k < a->n_turns * half; k += WORKERS) {
+		uint32_t rope = k / half, i = k - rope * half;
+		bool turned = rope < a->n_ropes && 2 * i < a->n_dims;
+		float angle = turned ? (float)a->pos * a->frequency[rope % DECODE_ROPES][i] : 0.0f,
+		      factor = turned ? a->factor[rope % DECODE_ROPES] : 1.0f;
+		float *to = shared_turn(b) + rope * a->hd + i;
+		to[0] = cosf(angle) * factor;
+		to[a->hd / 2] = sinf(angle) * factor;
+	}
+}
+
 /* Queries that no head has, and columns that pad a head, stay 0; the token's row of the embedding. */
 template <int CHUNKS> __device__ __forceinline__ void begin(struct block *b)
 {
@@ -202,15 +222,30 @@ template <int CHUNKS> __device__ __forceinline__ void begin(struct block *b)
 	clear(shared_query(b), PLANES * a->group_rows * (a->hd + DECODE_ROW_PAD) * 2);
 	clear(shared_fresh(b), PLANES * 2 * a->hd * 2);
 	clear(shared_zeros(b), DECODE_ZEROS * 2);
+	if (RICH)
+		turn_all(b);
 	/* by the last threads, as the first have most of the embedding */
-	for (uint32_t i = WORKERS - 1 - b->thread; i < a->head_dim / 2; i += WORKERS) {
-		float angle = (float)a->pos * a->frequency[i];
+	for (uint32_t i = WORKERS - 1 - b->thread; i < a->head_dim / 2 && !RICH; i += WORKERS) {
+		float angle = (float)a->pos * a->frequency[0][i];
 		shared_turn(b)[i] = cosf(angle);
 		shared_turn(b)[a->hd / 2 + i] = sinf(angle);
 	}
-	place_item<CHUNKS>(b, first_item());
+	if (!RICH)
+		place_item<CHUNKS>(b, first_item(), 0);
 	embed_token(b);
 	sync_workers();
+}
+
+/* Rich: x with what block `which` of layer l gave, at `at`, then what the product of a phase multiplies. */
+__device__ __forceinline__ void receive_rich(struct block *b, uint32_t l, uint32_t which, uint32_t at,
+					     const float *weight, bool mins)
+{
+	if (at != CUDA_NOTHING)
+		raise_by_post(b, at, b->a->layers[l].post_norm[which], b->a->layers[l].residual_scale);
+	if (weight)
+		receive_norm(b, CUDA_NOTHING, weight, mins);
+	else
+		receive_rows(b, mins);
 }
 
 /* What the product of a phase multiplies. */
@@ -219,6 +254,14 @@ __device__ __forceinline__ void receive_operand(struct block *b, uint32_t phase,
 {
 	const struct decode_args *a = b->a;
 	uint32_t down = words - a->at.per_layer + a->at.down; /* of the layer before */
+	if (RICH && (phase == PHASE_QKV || phase == PHASE_GATE_UP || phase == PHASE_HEAD)) {
+		if (phase == PHASE_GATE_UP)
+			receive_rich(b, l, 0, words + a->at.o, a->layers[l].ffn_norm, mins);
+		else
+			receive_rich(b, l - 1, 1, l ? down : CUDA_NOTHING,
+				     phase == PHASE_HEAD ? a->output_norm : a->layers[l].attn_norm, mins);
+		return;
+	}
 	switch (phase) {
 	case PHASE_QKV:
 		receive_norm(b, l ? down : CUDA_NOTHING, a->layers[l].attn_norm, mins);

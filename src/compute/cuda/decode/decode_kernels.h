@@ -40,6 +40,9 @@ enum decode_role {
 	DECODE_N_ROLES
 };
 
+/* Different RoPEs of a model's layers, and beside them one that turns nothing. */
+enum { DECODE_ROPES = 2, DECODE_STILL = DECODE_ROPES };
+
 /*
  * A matrix as the decode kernel reads it: tiles two by two, as the sixteen rows of a tensor-core product, in
  * *parcels* that a copy brings to shared memory. Where a segment of two tiles fits in a parcel, a parcel is
@@ -77,6 +80,13 @@ struct decode_layer {
 	const float *attn_norm, *ffn_norm; /* (d_model) */
 	const float *bias[3];              /* of q, k, v; NULL: none */
 	const float *qk_norm[2];           /* (head_dim) of q and of k; NULL: none */
+	/* What only the kernels of rich models look at (struct decode_args). */
+	const float
+		*post_norm[2]; /* (d_model) of what attention and the feed-forward part give; NULL: none */
+	float residual_scale;  /* of the same */
+	float soft_cap;        /* 0: none */
+	uint32_t window;       /* 0: none */
+	uint32_t rope;         /* DECODE_STILL: none */
 };
 
 /* Words that blocks pass on, in a layer: first word of each kind. All are whole multiples of four. */
@@ -95,7 +105,7 @@ struct decode_args {
 	const struct decode_stint *stints;    /* device (grid, n_stints) */
 	const struct decode_layer *layers;    /* device (n_layers) */
 	const float *output_norm;             /* (d_model) */
-	const float *frequency;               /* (head_dim / 2), RoPE */
+	const float *frequency[DECODE_ROPES]; /* (n_dims / 2), RoPE */
 	struct tile_matrix embedding;
 	uint32_t n_stints, n_layers;
 	uint32_t d_model, q_dim, kv_dim, d_ff, n_vocab;
@@ -111,6 +121,16 @@ struct decode_args {
 	float inverse_d;    /* 1 / d_model */
 	float inverse_head; /* 1 / head_dim */
 	float eps, scale;
+	/* Rich: the model asks for more than norms of heads and one RoPE over whole heads, or has heads of
+	 * 256. It has kernels of its own, and they alone look at the rest. */
+	uint32_t rich;
+	uint32_t n_ropes, n_turns; /* n_turns: with DECODE_STILL, DECODE_ROPES + 1 */
+	uint32_t n_dims; /* the first columns of a head, which are turned; head_dim, or a multiple of 4 */
+	float factor[DECODE_ROPES]; /* of cosines and sines */
+	float embedding_scale, logit_scale, logit_cap;
+	uint32_t act;
+	float temperature;
+	uint32_t every; /* 0: q is not multiplied by what grows with the position */
 	uint8_t *kv;
 	uint64_t kv_layer_bytes;
 	const uint32_t *table; /* device: KV blocks of the sequence */
@@ -160,6 +180,9 @@ typedef cudaError_t decode_launch_fn(const struct decode_args *a, uint32_t grid,
 				     cudaStream_t stream);
 decode_launch_fn decode_full_f16, decode_full_q8_0, decode_full_mixed, decode_full_any, decode_full_odd;
 decode_launch_fn decode_half_f16, decode_half_q8_0, decode_half_k4, decode_half_any, decode_half_odd;
+/* The same of rich models; heads of 32 and 256, the others, and formats that large ones have. */
+decode_launch_fn decode_full_rich, decode_full_rich_more, decode_half_rich, decode_half_rich_more,
+	decode_half_rich_k4;
 
 #ifdef __cplusplus
 }

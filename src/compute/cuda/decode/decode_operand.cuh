@@ -94,6 +94,14 @@ __device__ __forceinline__ float4 add_words(float4 x, uint4 v)
 	return x;
 }
 
+__device__ __forceinline__ float4 floats_of(uint4 v)
+{
+	float4 x;
+	x.x = __uint_as_float(v.x), x.y = __uint_as_float(v.y);
+	x.z = __uint_as_float(v.z), x.w = __uint_as_float(v.w);
+	return x;
+}
+
 __device__ __forceinline__ float add_squares(float sum, float4 x)
 {
 	sum = fmaf(x.x, x.x, sum), sum = fmaf(x.y, x.y, sum);
@@ -148,6 +156,68 @@ __device__ __forceinline__ float raise_fours(struct block *b, uint32_t at, float
 		sum = add_squares(sum, x);
 	}
 	return sum;
+}
+
+/* Sum i (0, 1: not the one before) of the threads' sums, for all. */
+__device__ __forceinline__ float sum_workers(const struct block *b, float sum, uint32_t i)
+{
+	float *sums = reinterpret_cast<float *>(shared_reduce(b)) + i * A16_NORM_SUMS / 32;
+	for (int bit = 16; bit >= 1; bit /= 2)
+		sum = sum + __shfl_xor_sync(FULL_WARP, sum, bit);
+	if (b->thread % 32 == 0)
+		sums[b->thread / 32] = sum;
+	sync_workers();
+	return a16_norm_total(sums);
+}
+
+/* x += scale * norm of the words at `at`, or of the words themselves where weight is NULL. A thread's fours of x are
+ * those that it norms later. */
+__device__ __forceinline__ void raise_by_post(struct block *b, uint32_t at, const float *weight, float factor)
+{
+	uint32_t t = b->thread, n = b->a->d_model / 4;
+	const uint32_t *words = b->a->now + at;
+	uint4 kept[NORM_KEPT] = {};
+	float4 w[NORM_KEPT] = {};
+	float sum = 0, scale = 1;
+#pragma unroll
+	for (uint32_t q = 0; q < NORM_KEPT; q++)
+		if (weight && t + q * WORKERS < n)
+			w[q] = four_of(weight, t + q * WORKERS);
+#pragma unroll
+	for (uint32_t q = 0; q < NORM_KEPT; q++)
+		if (t + q * WORKERS < n) {
+			kept[q] = await_words(words + 4 * (t + q * WORKERS));
+			sum = add_squares(sum, floats_of(kept[q]));
+		}
+	if (weight) {
+		for (uint32_t i = t + NORM_KEPT * WORKERS; i < n; i += WORKERS)
+			sum = add_squares(sum, floats_of(await_words(words + 4 * i)));
+		scale = near_rsqrt(fmaf(sum_workers(b, sum, 1), b->a->inverse_d, b->a->eps));
+	}
+	for (uint32_t i = t, q = 0; i < n; i += WORKERS, q++) {
+		uint4 v = q == 0 ? kept[0] : q < NORM_KEPT ? kept[NORM_KEPT - 1] : await_words(words + 4 * i);
+		float4 y = floats_of(v), x = four_of(shared_x(b), i);
+		if (weight) {
+			float4 m = q == 0 ? w[0] : q < NORM_KEPT ? w[NORM_KEPT - 1] : four_of(weight, i);
+			y.x = y.x * scale * m.x, y.y = y.y * scale * m.y;
+			y.z = y.z * scale * m.z, y.w = y.w * scale * m.w;
+		}
+		x.x = x.x + y.x * factor, x.y = x.y + y.y * factor;
+		x.z = x.z + y.z * factor, x.w = x.w + y.w * factor;
+		*reinterpret_cast<float4 *>(shared_x(b) + 4 * i) = x;
+	}
+}
+
+/* x as it is into high and low. */
+__device__ __forceinline__ void receive_rows(struct block *b, bool mins)
+{
+	for (uint32_t i = b->thread; i < b->a->d_model / 4; i += WORKERS) {
+		float4 x = four_of(shared_x(b), i);
+		put_four(b, 4 * i, make_uint4(to_halves(x.x), to_halves(x.y), to_halves(x.z), to_halves(x.w)));
+	}
+	pad_columns(b, b->a->d_model);
+	sync_workers();
+	sum_chunks(b, b->a->d_model, mins);
 }
 
 /* x += words at `at` (unless CUDA_NOTHING), then RMSNorm of x into high and low. */

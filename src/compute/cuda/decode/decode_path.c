@@ -100,10 +100,9 @@ static void path_close(struct cuda *c)
 
 /* What of a model's specs the kernels carry out. */
 static const struct spec_support tile_can = {
-	.must = SPEC_PLAIN_ROLES,
-	.roles = SPEC_PLAIN_ROLES | ROLE_BIT(BQ) | ROLE_BIT(BK) | ROLE_BIT(BV) | ROLE_BIT(Q_NORM) |
-		 ROLE_BIT(K_NORM),
-	.features = FEATURE_BIT(QK_NORM_HEAD),
+	.must = ROLE_BIT(WQ) | ROLE_BIT(WK) | ROLE_BIT(WV) | ROLE_BIT(WO) | ROLE_BIT(W_UP) | ROLE_BIT(W_DOWN),
+	.roles = SPEC_ALL_ROLES,
+	.features = SPEC_ALL_FEATURES & ~(SPEC_OTHER_SHAPES | FEATURE_BIT(KV_GROUPS)),
 };
 
 const struct cuda_path cuda_path_tile = {

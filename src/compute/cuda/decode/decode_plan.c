@@ -247,7 +247,7 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->p16, a->planes * a->group_rows * (CUDA_ATTN_SPLIT + DECODE_ROW_PAD) * 2},
 		{&s->query, a->planes * a->group_rows * (a->hd + DECODE_ROW_PAD) * 2},
 		{&s->fresh, a->planes * 2 * a->hd * 2},
-		{&s->turn, a->hd * 4},
+		{&s->turn, a->n_turns * a->hd * 4},
 		{&s->table, (CUDA_ATTN_SPLIT / CUDA_KV_BLOCK + 1) * 8},
 		{&s->reduce, 64 * 8},
 		{&s->bars, (TILE_SEGMENTS * DECODE_PARCELS + DECODE_STREAM_WARPS) * 8},

@@ -303,12 +303,12 @@ static enum hokku_code plain_logits(struct cuda *c, uint32_t first, uint32_t n, 
 		.out_pitch = c->vocab_pitch,
 		.n_tokens = n,
 	};
-	const struct plain_bend_args bend = {c->logits,      n,           m->hp.n_vocab, c->vocab_pitch,
-					     m->logit_scale, m->logit_cap};
+	const struct cuda_bend_args bend = {c->logits,      n,           m->hp.n_vocab, c->vocab_pitch,
+					    m->logit_scale, m->logit_cap};
 	CUDA_TRY(&c->device, err, plain_norm(&norm, c->stream));
 	CUDA_TRY(&c->device, err, plain_product(&product, c->stream));
 	if (m->logit_scale != 1 || m->logit_cap != 0)
-		CUDA_TRY(&c->device, err, plain_bend(&bend, c->stream));
+		CUDA_TRY(&c->device, err, cuda_bend(&bend, c->stream));
 	return HOKKU_OK;
 }
 

@@ -131,14 +131,6 @@ struct plain_pool_args {
 };
 cudaError_t plain_pool(const struct plain_pool_args *a, cudaStream_t stream);
 
-/* x (n, pitch) = cap * tanh(scale * x / cap) in the first cols columns; cap 0: scale * x */
-struct plain_bend_args {
-	float *x;
-	uint32_t n, cols, pitch;
-	float scale, cap;
-};
-cudaError_t plain_bend(const struct plain_bend_args *a, cudaStream_t stream);
-
 #ifdef __cplusplus
 }
 #endif

@@ -1,5 +1,5 @@
 /* What stands between the products: RMSNorm and the residual, RoPE with the KV write, the gate of the
- * feed-forward part, and what is done to logits and to hidden states. */
+ * feed-forward part, and what is done to hidden states. */
 #include "compute/cuda/plain/plain_kernels.h"
 #include "compute/cuda/ptx.cuh"
 #include "model/spec.h"
@@ -115,15 +115,6 @@ __global__ void gate_kernel(const struct plain_gate_args a)
 	a.gate[row + i] = y;
 }
 
-__global__ void bend_kernel(const struct plain_bend_args a)
-{
-	uint32_t i = blockIdx.x * THREADS + threadIdx.x;
-	float *x = a.x + (uint64_t)blockIdx.y * a.pitch + i;
-	if (i >= a.cols)
-		return;
-	*x = a.cap != 0 ? a.cap * tanhf(*x * a.scale / a.cap) : *x * a.scale;
-}
-
 /* A thread a column. */
 __global__ void pool_kernel(const struct plain_pool_args a)
 {
@@ -160,11 +151,5 @@ cudaError_t plain_gate(const struct plain_gate_args *a, cudaStream_t stream)
 cudaError_t plain_pool(const struct plain_pool_args *a, cudaStream_t stream)
 {
 	LAUNCH(pool_kernel, dim3((a->cols + THREADS - 1) / THREADS), dim3(THREADS), 0, stream, *a);
-	return cudaGetLastError();
-}
-
-cudaError_t plain_bend(const struct plain_bend_args *a, cudaStream_t stream)
-{
-	LAUNCH(bend_kernel, dim3((a->cols + THREADS - 1) / THREADS, a->n), dim3(THREADS), 0, stream, *a);
 	return cudaGetLastError();
 }

@@ -7,6 +7,7 @@
 
 #include "compute/cuda/ptx.cuh"
 #include "compute/cuda/tile/tile_kernels.h"
+#include "model/spec.h"
 
 /* Two numbers as pairs of halves: x in the low half, y in the high half. */
 static __device__ __forceinline__ uint32_t a16_high(float x, float y)
@@ -32,12 +33,16 @@ static __device__ __forceinline__ float a16_norm_total(const float sums[A16_NORM
 	       (c.x + c.y + (c.z + c.w) + (d.x + d.y + (d.z + d.w)));
 }
 
-/* What a head's numbers are multiplied by in its norm, where each of `lanes` neighbouring lanes (8, 16 or 32, and
- * the first is a multiple of it) has four of them: 1 / sqrt(mean of squares + eps). By a whole warp. */
-static __device__ __forceinline__ float head_norm_scale(float p0, float p1, float q0, float q1, uint32_t lanes,
-							float inverse, float eps)
+/* The norm of a head: the squares of four of its numbers, after `sum` of those before. */
+static __device__ __forceinline__ float head_norm_squares(float sum, float p0, float p1, float q0, float q1)
 {
-	float sum = fmaf(q1, q1, fmaf(q0, q0, fmaf(p1, p1, p0 * p0)));
+	return fmaf(q1, q1, fmaf(q0, q0, fmaf(p1, p1, fmaf(p0, p0, sum))));
+}
+
+/* What a head's numbers are multiplied by, where each of `lanes` neighbouring lanes (8, 16 or 32, and the first is
+ * a multiple of it) has the squares of some of them: 1 / sqrt(mean of squares + eps). By a whole warp. */
+static __device__ __forceinline__ float head_norm_scale(float sum, uint32_t lanes, float inverse, float eps)
+{
 	for (uint32_t bit = lanes / 2; bit >= 1; bit /= 2)
 		sum = sum + __shfl_xor_sync(FULL_WARP, sum, (int)bit);
 	return near_rsqrt(fmaf(sum, inverse, eps));
@@ -47,6 +52,28 @@ static __device__ __forceinline__ float head_norm_scale(float p0, float p1, floa
 static __device__ __forceinline__ float a16_gated(float gate, float up)
 {
 	return gate * near_reciprocal(1.0f + expf(-gate)) * up;
+}
+
+/* act(gate) * up; act is an activation_kind. */
+static __device__ __forceinline__ float a16_gated_by(uint32_t act, float gate, float up)
+{
+	if (act == ACT_GELU_TANH) /* sqrt(2 / pi) */
+		return 0.5f * gate * (1.0f + tanhf(0.79788456f * (gate + 0.044715f * gate * gate * gate))) * up;
+	if (act == ACT_GELU) /* 1 / sqrt(2) */
+		return 0.5f * gate * (1.0f + erff(gate * 0.70710678f)) * up;
+	return a16_gated(gate, up);
+}
+
+/* A number that is capped: cap * tanh(x / cap). */
+static __device__ __forceinline__ float a16_capped(float x, float cap)
+{
+	return cap * tanhf(x / cap);
+}
+
+/* What q of a position is multiplied by where scores grow with it (struct attn_spec). */
+static __device__ __forceinline__ float a16_temperature(float temperature, uint32_t every, uint32_t pos)
+{
+	return 1.0f + temperature * logf(1.0f + floorf((float)pos / (float)every));
 }
 
 /* Where a column lies in its row. */

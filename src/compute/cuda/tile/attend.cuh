@@ -10,8 +10,9 @@
  * 1. Score of a position: chains of k16 products over the head's dimensions, each from 0. Chunk after chunk
  * of 32 dimensions, k16 j (0, 1) of a chunk has its dimensions 8t + 4j .. 8t + 4j + 3 (t = 0 .. 3). Three
  * chains: hh of query high * key high, hl of query high * key low, lh of query low * key high. s = (hh + (hl
- * + lh)) * scale.
- * 2. m = the largest s of the split's positions up to pos; p = expf(s - m), 0 beyond pos.
+ * + lh)) * scale, and where there is a soft cap, cap * tanh(s / cap).
+ * 2. m = the largest s of the split's positions up to pos, from the window's first on; p = expf(s - m), 0 of others.
+ * Splits wholly before the window are left out.
  * 3. l, the sum of p, is a tree: of the 32 positions 8t + i (i = 0 .. 7) of the four blocks, those of blocks
  * 0 and 1 are added, and of 2 and 3; then of i and i ^ 1, i ^ 2, i ^ 4; then those of the two pairs of
  * blocks; then of t and t ^ 1, t ^ 2.
@@ -116,6 +117,27 @@ static __device__ __forceinline__ void attend_score(struct attend_chains<PLANES>
 template <int PLANES> struct attend_weights {
 	uint32_t w[ATTEND_BLOCKS][ATTEND_EIGHTS][PLANES][2];
 };
+
+/* Scores before their scale become what the cap makes of them, and are not scaled any more. */
+static __device__ __forceinline__ void attend_cap(float s[ATTEND_BLOCKS][ATTEND_EIGHTS][4], float scale, float cap)
+{
+#pragma unroll
+	for (uint32_t i = 0; i < ATTEND_BLOCKS * ATTEND_EIGHTS * 4; i++)
+		s[i / 16][i / 4 % 4][i % 4] = a16_capped(s[i / 16][i / 4 % 4][i % 4] * scale, cap);
+}
+
+/* What rows g and g + 8 do not see of a split, before its position from[0] and from[1], becomes -infinity. */
+static __device__ __forceinline__ void attend_mask_before(float s[ATTEND_BLOCKS][ATTEND_EIGHTS][4],
+							 const uint32_t from[2])
+{
+	uint32_t t = threadIdx.x % 4;
+#pragma unroll
+	for (uint32_t i = 0; i < ATTEND_BLOCKS * ATTEND_EIGHTS * 4; i++) {
+		uint32_t position = i / 16 * CUDA_KV_BLOCK + 8 * t + i / 4 % 4 * 2 + i % 2;
+		s[i / 16][i / 4 % 4][i % 4] =
+			position >= from[i / 2 % 2] ? s[i / 16][i / 4 % 4][i % 4] : -INFINITY;
+	}
+}
 
 /* What rows g and g + 8 do not see of a split, from its position n[0] and n[1] on, becomes -infinity. */
 static __device__ __forceinline__ void attend_mask(float s[ATTEND_BLOCKS][ATTEND_EIGHTS][4],

@@ -13,7 +13,8 @@ static uint32_t group_of(const struct cuda *c)
 	return c->model->hp.n_heads / c->model->hp.n_kv_heads;
 }
 
-static enum hokku_code norm(struct cuda *c, const float *weight, const uint32_t *rows, uint32_t n,
+/* h->normed = norm of x's rows; the rows as they are where weight is NULL. */
+static enum hokku_code norm(struct cuda *c, const float *weight, const uint32_t *rows, uint32_t n, float eps,
 			    struct hokku_error *err)
 {
 	struct tile_handle *h = tile_of(c);
@@ -24,7 +25,7 @@ static enum hokku_code norm(struct cuda *c, const float *weight, const uint32_t 
 		.out = h->normed,
 		.n = n,
 		.x_pitch = c->d_pitch,
-		.eps = c->model->hp.norm_eps,
+		.eps = eps,
 	};
 	CUDA_TRY(&c->device, err, tile_norm(&a, c->stream));
 	return HOKKU_OK;
@@ -33,6 +34,7 @@ static enum hokku_code norm(struct cuda *c, const float *weight, const uint32_t 
 static enum hokku_code product(struct cuda *c, struct tile_product_args a, struct hokku_error *err)
 {
 	a.n_sms = tile_of(c)->n_sms;
+	a.n_tokens = a.n_tokens ? a.n_tokens : c->input.n_tokens;
 	CUDA_TRY(&c->device, err, tile_product(&a, c->stream));
 	return HOKKU_OK;
 }
@@ -48,40 +50,90 @@ static enum hokku_code qkv(struct cuda *c, const struct tile_layer *w, struct ho
 			       .n_parts = 3,
 			       .x = h->normed,
 			       .out = h->qkv,
-			       .n_tokens = c->input.n_tokens,
 			       .out_pitch = h->qkv_pitch,
 		       },
 		       err);
 }
 
-static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error *err)
+/* Are heads normed where they are turned? Else before, in place. */
+static bool norms_on_turning(const struct attn_spec *attn)
 {
-	const struct hparams *hp = &c->model->hp;
+	return attn->qk_norm == QK_NORM_HEAD && head_norm_fits(attn->head_dim);
+}
+
+/* q or k in place, from column `first` on: each head by itself or all together. */
+static enum hokku_code norm_heads(struct cuda *c, const struct layer_spec *spec, const float *weight,
+				  uint32_t first, uint32_t n_heads, struct hokku_error *err)
+{
 	struct tile_handle *h = tile_of(c);
-	const struct tile_kv kv = {
-		.layer = (uint16_t *)(void *)(c->kv + l * c->kv_layer_bytes),
-		.tables = cuda_words(c),
-		.n_heads = hp->n_heads,
-		.n_kv_heads = hp->n_kv_heads,
-		.head_dim = hp->head_dim,
-		.planes = h->planes,
+	bool heads = spec->attn.qk_norm == QK_NORM_HEAD;
+	const struct tile_groups_args a = {
+		.x = h->qkv + first,
+		.weight = weight,
+		.n = c->input.n_tokens,
+		.groups = heads ? n_heads : 1,
+		.cols = spec->attn.head_dim * (heads ? 1 : n_heads),
+		.pitch = h->qkv_pitch,
+		.eps = spec->norm_eps,
 	};
-	const struct tile_rope_args rope = {
-		.kv = kv,
+	CUDA_TRY(&c->device, err, tile_norm_groups(&a, c->stream));
+	return HOKKU_OK;
+}
+
+static enum hokku_code norm_qk(struct cuda *c, uint32_t l, struct hokku_error *err)
+{
+	const struct layer_spec *spec = c->model->layers[l].spec;
+	float *const *v = tile_of(c)->layers[l].v;
+	if (spec->attn.qk_norm == QK_NORM_NONE || norms_on_turning(&spec->attn))
+		return HOKKU_OK;
+	enum hokku_code rc = norm_heads(c, spec, v[ROLE_Q_NORM], 0, spec->attn.n_heads, err);
+	return rc ? rc : norm_heads(c, spec, v[ROLE_K_NORM], c->q_dim, spec->attn.n_kv_heads, err);
+}
+
+static struct tile_rope_args rope_of(const struct cuda *c, uint32_t l, const struct tile_kv *kv)
+{
+	const struct layer_spec *spec = c->model->layers[l].spec;
+	const struct attn_spec *attn = &spec->attn;
+	const struct tile_handle *h = tile_of(c);
+	/* how dimensions pair is the same in a layer that turns none */
+	const struct rope *rope = attn->rope ? attn->rope : &c->model->ropes[0];
+	float *const *v = h->layers[l].v;
+	bool normed = norms_on_turning(attn);
+	return (struct tile_rope_args){
+		.kv = *kv,
 		.tokens = cuda_tokens(c),
-		.frequency = h->rope_frequency,
+		.frequency = attn->rope ? h->rope_frequency[rope - c->model->ropes] : NULL,
 		.q = h->qkv,
 		.k = h->qkv + c->q_dim,
 		.v = h->qkv + c->q_dim + c->kv_dim,
 		.out = h->q,
 		.pitch = h->qkv_pitch,
 		.n_tokens = c->input.n_tokens,
-		.neox = c->model->ropes[0].kind == ROPE_NEOX,
-		.q_norm = h->layers[l].v[ROLE_Q_NORM],
-		.k_norm = h->layers[l].v[ROLE_K_NORM],
-		.inverse_head = 1.0f / (float)hp->head_dim,
-		.eps = hp->norm_eps,
+		.neox = rope->kind == ROPE_NEOX,
+		.q_norm = normed ? v[ROLE_Q_NORM] : NULL,
+		.k_norm = normed ? v[ROLE_K_NORM] : NULL,
+		.inverse_head = 1.0f / (float)attn->head_dim,
+		.eps = spec->norm_eps,
+		.n_dims = rope->n_dims,
+		.factor = rope->attn_factor,
+		.temperature = attn->temperature,
+		.every = attn->temperature != 0 ? attn->temperature_every : 0,
 	};
+}
+
+static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error *err)
+{
+	const struct attn_spec *attn = &c->model->layers[l].spec->attn;
+	struct tile_handle *h = tile_of(c);
+	const struct tile_kv kv = {
+		.layer = (uint16_t *)(void *)(c->kv + l * c->kv_layer_bytes),
+		.tables = cuda_words(c),
+		.n_heads = attn->n_heads,
+		.n_kv_heads = attn->n_kv_heads,
+		.head_dim = attn->head_dim,
+		.planes = h->planes,
+	};
+	const struct tile_rope_args rope = rope_of(c, l, &kv);
 	const struct tile_attention_args a = {
 		.kv = kv,
 		.tokens = cuda_tokens(c),
@@ -91,56 +143,76 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 		.partial = h->split ? h->partial : NULL,
 		.plan = h->plan,
 		.n_tokens = c->input.n_tokens,
-		.scale = 1.0f / sqrtf((float)hp->head_dim),
+		.scale = attn->scale,
+		.window = attn->window,
+		.soft_cap = attn->soft_cap,
 	};
 	CUDA_TRY(&c->device, err, tile_rope_kv(&rope, c->stream));
 	CUDA_TRY(&c->device, err, tile_attention(&a, c->stream));
 	return HOKKU_OK;
 }
 
-/* x += w * from */
-static enum hokku_code add_product(struct cuda *c, const struct tile_matrix *w,
-				   const struct tile_activations *from, struct hokku_error *err)
+/* x += residual_scale * norm(w * from + bias), by way of h->block where that is more than a product. */
+static enum hokku_code add_block(struct cuda *c, const struct layer_spec *spec, const struct tile_matrix *w,
+				 const float *bias, const float *post_norm,
+				 const struct tile_activations *from, struct hokku_error *err)
 {
 	struct tile_handle *h = tile_of(c);
-	return product(c,
-		       (struct tile_product_args){
-			       .part = {{*w, NULL, 0}},
-			       .n_parts = 1,
-			       .x = *from,
-			       .out = h->x,
-			       .n_tokens = c->input.n_tokens,
-			       .out_pitch = c->d_pitch,
-			       .add = true,
-		       },
-		       err);
+	bool later = post_norm || spec->residual_scale != 1;
+	const struct tile_post_args post = {
+		.y = h->block,
+		.weight = post_norm,
+		.x = h->x,
+		.n = c->input.n_tokens,
+		.cols = c->model->hp.d_model,
+		.pitch = c->d_pitch,
+		.eps = spec->norm_eps,
+		.scale = spec->residual_scale,
+	};
+	enum hokku_code rc = product(c,
+				     (struct tile_product_args){
+					     .part = {{*w, bias, 0}},
+					     .n_parts = 1,
+					     .x = *from,
+					     .out = later ? h->block : h->x,
+					     .out_pitch = c->d_pitch,
+					     .add = !later,
+				     },
+				     err);
+	if (!rc && later)
+		CUDA_TRY(&c->device, err, tile_post(&post, c->stream));
+	return rc;
 }
 
-static enum hokku_code gate_up(struct cuda *c, const struct tile_layer *w, struct hokku_error *err)
+static enum hokku_code gate_up(struct cuda *c, const struct ffn_spec *ffn, const struct tile_layer *w,
+			       struct hokku_error *err)
 {
 	struct tile_handle *h = tile_of(c);
-	enum hokku_code rc =
-		product(c,
-			(struct tile_product_args){
-				.part = {{w->m[ROLE_W_GATE], NULL, 0}, {w->m[ROLE_W_UP], NULL, c->ff_pitch}},
-				.n_parts = 2,
-				.x = h->normed,
-				.out = h->gate_up,
-				.n_tokens = c->input.n_tokens,
-				.out_pitch = 2 * c->ff_pitch,
-			},
-			err);
+	struct tile_product_args a = {
+		.part = {{w->m[ROLE_W_GATE], w->v[ROLE_B_GATE], 0},
+			 {w->m[ROLE_W_UP], w->v[ROLE_B_UP], c->ff_pitch}},
+		.n_parts = 2,
+		.x = h->normed,
+		.out = h->gate_up,
+		.out_pitch = 2 * c->ff_pitch,
+	};
+	if (!ffn->gated) {
+		a.part[0] = a.part[1];
+		a.n_parts = 1;
+	}
+	enum hokku_code rc = product(c, a, err);
 	if (rc)
 		return rc;
-	const struct tile_silu_args a = {
-		.gate = h->gate_up,
+	const struct tile_gate_args gate = {
+		.gate = ffn->gated ? h->gate_up : NULL,
 		.up = h->gate_up + c->ff_pitch,
 		.out = h->hidden,
 		.n_tokens = c->input.n_tokens,
 		.pitch = 2 * c->ff_pitch,
 		.step = 1,
+		.act = ffn->act,
 	};
-	CUDA_TRY(&c->device, err, tile_silu(&a, c->stream));
+	CUDA_TRY(&c->device, err, tile_gate(&gate, c->stream));
 	return HOKKU_OK;
 }
 
@@ -148,27 +220,33 @@ static enum hokku_code layer(struct cuda *c, uint32_t l, struct hokku_error *err
 {
 	struct tile_handle *h = tile_of(c);
 	const struct tile_layer *w = &h->layers[l];
-	enum hokku_code rc = norm(c, w->v[ROLE_ATTN_NORM], NULL, c->input.n_tokens, err);
+	const struct layer_spec *spec = c->model->layers[l].spec;
+	uint32_t n = c->input.n_tokens;
+	enum hokku_code rc = norm(c, w->v[ROLE_ATTN_NORM], NULL, n, spec->norm_eps, err);
 	if (!rc)
 		rc = qkv(c, w, err);
 	if (!rc)
+		rc = norm_qk(c, l, err);
+	if (!rc)
 		rc = attention(c, l, err);
 	if (!rc)
-		rc = add_product(c, &w->m[ROLE_WO], &h->attended, err);
+		rc = add_block(c, spec, &w->m[ROLE_WO], w->v[ROLE_BO], w->v[ROLE_ATTN_POST_NORM],
+			       &h->attended, err);
 	if (!rc)
-		rc = norm(c, w->v[ROLE_FFN_NORM], NULL, c->input.n_tokens, err);
+		rc = norm(c, w->v[ROLE_FFN_NORM], NULL, n, spec->norm_eps, err);
 	if (!rc)
-		rc = gate_up(c, w, err);
+		rc = gate_up(c, &spec->ffn, w, err);
 	if (!rc)
-		rc = add_product(c, &w->m[ROLE_W_DOWN], &h->hidden, err);
+		rc = add_block(c, spec, &w->m[ROLE_W_DOWN], w->v[ROLE_B_DOWN], w->v[ROLE_FFN_POST_NORM],
+			       &h->hidden, err);
 	return rc;
 }
 
 enum hokku_code tile_layers(struct cuda *c, struct hokku_error *err)
 {
 	struct tile_handle *h = tile_of(c);
-	const struct tile_embed_args embed = {h->embedding, cuda_tokens(c), h->x, c->d_pitch,
-					      c->input.n_tokens};
+	const struct tile_embed_args embed = {h->embedding, cuda_tokens(c),    h->x,
+					      c->d_pitch,   c->input.n_tokens, c->model->embedding_scale};
 	CUDA_TRY(&c->device, err, tile_embed(&embed, c->stream));
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
 		enum hokku_code rc = layer(c, l, err);
@@ -182,19 +260,24 @@ enum hokku_code tile_logits(struct cuda *c, uint32_t first, uint32_t n, struct h
 {
 	struct tile_handle *h = tile_of(c);
 	const uint32_t *rows = (const uint32_t *)(const void *)(c->input.device + c->input.rows_at);
-	enum hokku_code rc = norm(c, h->output_norm, rows + first, n, err);
-	if (rc)
-		return rc;
-	return product(c,
-		       (struct tile_product_args){
-			       .part = {{h->output, NULL, 0}},
-			       .n_parts = 1,
-			       .x = h->normed,
-			       .out = c->logits,
-			       .n_tokens = n,
-			       .out_pitch = c->vocab_pitch,
-		       },
-		       err);
+	const struct model *m = c->model;
+	const struct cuda_bend_args bend = {c->logits,      n,           m->hp.n_vocab, c->vocab_pitch,
+					    m->logit_scale, m->logit_cap};
+	enum hokku_code rc = norm(c, h->output_norm, rows + first, n, m->hp.norm_eps, err);
+	if (!rc)
+		rc = product(c,
+			     (struct tile_product_args){
+				     .part = {{h->output, NULL, 0}},
+				     .n_parts = 1,
+				     .x = h->normed,
+				     .out = c->logits,
+				     .n_tokens = n,
+				     .out_pitch = c->vocab_pitch,
+			     },
+			     err);
+	if (!rc && (m->logit_scale != 1 || m->logit_cap != 0))
+		CUDA_TRY(&c->device, err, cuda_bend(&bend, c->stream));
+	return rc;
 }
 
 uint64_t tile_input_words(const struct cuda *c)
@@ -228,13 +311,15 @@ enum hokku_code tile_fits(struct cuda *c, struct hokku_error *err)
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
 			       "%s has heads of %u columns; the device cuda takes at most %d", c->model->name,
 			       c->model->hp.head_dim, TILE_MAX_HEAD_DIM);
-	uint32_t quarter = c->model->hp.head_dim / 4; /* the lanes that norm a head, of a warp */
-	if (c->model->layers[0].w[ROLE_Q_NORM].tensor && quarter != 8 && quarter != 16 && quarter != 32)
-		return err_set(
-			err, HOKKU_MODEL_LOAD_FAILED,
-			"cuda/tile cannot do qk_norm of layer 0: it norms heads of 32, 64 and 128 columns, not "
-			"of %u",
-			c->model->hp.head_dim);
+	for (uint32_t i = 0; i < c->model->n_ropes; i++) {
+		uint32_t n_dims = c->model->ropes[i].n_dims;
+		if (n_dims != c->model->hp.head_dim && n_dims % 4)
+			return err_set(
+				err, HOKKU_MODEL_LOAD_FAILED,
+				"cuda/tile cannot do rope.n_dims: of a part of a head it turns a multiple "
+				"of 4 columns, not %u",
+				n_dims);
+	}
 	enum hokku_code rc = tile_create(c, err);
 	if (rc)
 		return rc;
@@ -273,6 +358,8 @@ void tile_take_scratch(struct cuda *c, struct cuda_taker *t)
 	h->gate_up = cuda_take(t, LEDGER_SCRATCH, n, 2 * (uint64_t)c->ff_pitch * sizeof(float), "scratch");
 	h->q = cuda_take(t, LEDGER_SCRATCH, n, (uint64_t)hp->n_heads * h->planes * h->hd * sizeof(uint16_t),
 			 "scratch");
+	if (h->any_post)
+		h->block = cuda_take(t, LEDGER_SCRATCH, n, c->d_pitch * sizeof(float), "scratch");
 	h->partial = cuda_take(t, LEDGER_SCRATCH, (uint64_t)TILE_SPLITS * hp->n_heads,
 			       (2 + (uint64_t)h->hd) * sizeof(float), "scratch");
 	take_activations(c, t, &h->normed, hp->d_model);

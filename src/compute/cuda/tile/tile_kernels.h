@@ -41,11 +41,11 @@ static inline uint32_t tile_pitch(uint32_t cols)
 	return (cols + TILE_PITCH - 1) / TILE_PITCH * TILE_PITCH;
 }
 
-/* out row i = x row (rows ? rows[i] : i) / sqrt(mean of squares + eps) * weight. x and weight are aligned to
- * 16 bytes, x_pitch is a multiple of 4. */
+/* out row i = x row (rows ? rows[i] : i) / sqrt(mean of squares + eps) * weight, or the row itself where
+ * weight is NULL. x and weight are aligned to 16 bytes, x_pitch is a multiple of 4. */
 struct tile_norm_args {
 	const float *x;       /* (.., x_pitch) */
-	const float *weight;  /* (out.cols) */
+	const float *weight;  /* (out.cols) or NULL */
 	const uint32_t *rows; /* (n) or NULL */
 	struct tile_activations out;
 	uint32_t n, x_pitch;
@@ -53,14 +53,35 @@ struct tile_norm_args {
 };
 cudaError_t tile_norm(const struct tile_norm_args *a, cudaStream_t stream);
 
-/* out = gate / (1 + exp(-gate)) * up. Column c of row i of gate is gate[i * pitch + c * step], and of up
- * alike: step 1 where they lie side by side, 2 where they take turns. */
-struct tile_silu_args {
+/* x row i += scale * norm of y row i, or of y's row itself where weight is NULL. All are aligned to 16 bytes,
+ * pitch is a multiple of 4. */
+struct tile_post_args {
+	const float *y;      /* (n, pitch) */
+	const float *weight; /* (cols) or NULL */
+	float *x;            /* (n, pitch) */
+	uint32_t n, cols, pitch;
+	float eps, scale;
+};
+cudaError_t tile_post(const struct tile_post_args *a, cudaStream_t stream);
+
+/* Each of `groups` neighbouring groups of `cols` columns of a row of x becomes its norm times weight. */
+struct tile_groups_args {
+	float *x;            /* (n, pitch) */
+	const float *weight; /* (cols) */
+	uint32_t n, groups, cols, pitch;
+	float eps;
+};
+cudaError_t tile_norm_groups(const struct tile_groups_args *a, cudaStream_t stream);
+
+/* out = act(gate) * up, act(up) where gate is NULL. Column c of row i of gate is gate[i * pitch + c * step],
+ * and of up alike: step 1 where they lie side by side, 2 where they take turns. */
+struct tile_gate_args {
 	const float *gate, *up;
 	struct tile_activations out;
 	uint32_t n_tokens, pitch, step;
+	uint32_t act; /* enum activation_kind */
 };
-cudaError_t tile_silu(const struct tile_silu_args *a, cudaStream_t stream);
+cudaError_t tile_gate(const struct tile_gate_args *a, cudaStream_t stream);
 
 /*
  * KV memory of one layer: (n_kv_blocks, n_kv_heads) of K (planes, CUDA_KV_BLOCK, hd) and V (planes, hd,
@@ -89,15 +110,26 @@ static inline uint64_t tile_kv_block_bytes(uint32_t n_kv_heads, uint32_t head_di
 struct tile_rope_args {
 	struct tile_kv kv;
 	const struct cuda_token *tokens;
-	const float *frequency; /* (head_dim / 2) */
+	const float *frequency; /* (n_dims / 2); NULL: nothing is turned */
 	const float *q, *k, *v; /* rows of heads, `pitch` floats apart */
 	uint16_t *out;          /* (n_tokens, n_heads, planes, hd): dimensions in order, padding 0 */
 	uint32_t pitch, n_tokens;
-	uint32_t neox; /* pairs (i, i + head_dim / 2); otherwise (2i, 2i + 1) */
-	/* Norms of each head of q and of k, (head_dim); NULL: none. Only of heads of 32, 64 and 128. */
+	uint32_t neox; /* pairs (i, i + n_dims / 2); otherwise (2i, 2i + 1) */
+	/* Norms of each head of q and of k, (head_dim); NULL: none. Only of heads that head_norm_fits. */
 	const float *q_norm, *k_norm;
 	float inverse_head, eps; /* 1 / head_dim */
+	uint32_t n_dims;   /* the first of a head, which are turned: head_dim, or a multiple of 4 below it */
+	float factor;      /* of cosines and sines */
+	float temperature; /* q is multiplied by 1 + temperature * ln(1 + floor(pos / every)) */
+	uint32_t every;    /* 0: it is not */
 };
+
+/* Whether lanes of one warp can hold a head of so many columns in fours, each as many. */
+static inline bool head_norm_fits(uint32_t head_dim)
+{
+	return head_dim == 32 || head_dim == 64 || head_dim == 128 || head_dim == 256;
+}
+
 cudaError_t tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream);
 
 /* A band: rows of attention that one warp (ATTEND_ROWS) or one block (ATTEND_WIDE_ROWS) takes: row r of a
@@ -136,8 +168,12 @@ struct tile_attention_args {
 	struct attend_plan plan;
 	uint32_t n_tokens;
 	float scale;
+	uint32_t window; /* a token sees itself and the window - 1 before it; 0: all before it */
+	float soft_cap;  /* scores become soft_cap * tanh(score / soft_cap); 0: they stay */
 };
 cudaError_t tile_attention(const struct tile_attention_args *a, cudaStream_t stream);
+/* Its part: as above, but for the adding up of partial. */
+cudaError_t tile_attention_bent(const struct tile_attention_args *a, cudaStream_t stream);
 
 #ifdef __cplusplus
 }

@@ -170,6 +170,7 @@ struct tile_embed_args {
 	const struct cuda_token *tokens;
 	float *x;
 	uint32_t pitch, n_tokens;
+	float scale; /* of the rows */
 };
 cudaError_t tile_embed(const struct tile_embed_args *a, cudaStream_t stream);
 

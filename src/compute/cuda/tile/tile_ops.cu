@@ -6,7 +6,7 @@
 namespace
 {
 
-enum { NORM_THREADS = A16_NORM_SUMS / 4, ROPE_THREADS = 128, SILU_THREADS = 128, VALUES = 8 };
+enum { NORM_THREADS = A16_NORM_SUMS / 4, GROUP_THREADS = 128, ROPE_THREADS = 128, GATE_THREADS = 128, VALUES = 8 };
 
 struct norm_shared {
 	alignas(16) float sums[A16_NORM_SUMS / 32];
@@ -39,13 +39,19 @@ __device__ __forceinline__ float sum_squares(const float *x, uint32_t cols, stru
 	return a16_norm_total(s->sums);
 }
 
+/* What a row's numbers are multiplied by. */
+__device__ __forceinline__ float norm_scale(const float *x, uint32_t cols, float eps, struct norm_shared *s)
+{
+	return near_rsqrt(fmaf(sum_squares(x, cols, s), 1.0f / (float)cols, eps));
+}
+
 /* A block a row; four lanes a chunk. */
 __global__ void __launch_bounds__(NORM_THREADS) tile_norm_kernel(const struct tile_norm_args a)
 {
 	SHARED(struct norm_shared, s);
 	const float *x = a.x + (uint64_t)(a.rows ? a.rows[blockIdx.x] : blockIdx.x) * a.x_pitch;
 	uint32_t cols = a.out.cols, n_units = a.out.pitch / 8, lane = threadIdx.x % 32;
-	float scale = near_rsqrt(fmaf(sum_squares(x, cols, s), 1.0f / (float)cols, a.eps));
+	float scale = norm_scale(x, cols, a.eps, s);
 	for (uint32_t u = threadIdx.x; u - lane < n_units; u += NORM_THREADS) {
 		float v[8];
 #pragma unroll
@@ -65,8 +71,58 @@ __global__ void __launch_bounds__(NORM_THREADS) tile_norm_kernel(const struct ti
 	}
 }
 
+/* Activations are what the rows are, without a norm. */
+__global__ void __launch_bounds__(NORM_THREADS) tile_rows_kernel(const struct tile_norm_args a)
+{
+	const float *x = a.x + (uint64_t)(a.rows ? a.rows[blockIdx.x] : blockIdx.x) * a.x_pitch;
+	uint32_t cols = a.out.cols, n_units = a.out.pitch / 8, lane = threadIdx.x % 32;
+	for (uint32_t u = threadIdx.x; u - lane < n_units; u += NORM_THREADS) {
+		float v[8];
+#pragma unroll
+		for (uint32_t i = 0; i < 8; i++) {
+			uint32_t c = u / 4 * TILE_CHUNK + 8 * (i / 2) + 2 * (u % 4) + i % 2;
+			v[i] = c < cols ? x[c] : 0.0f;
+		}
+		a16_put(&a.out, blockIdx.x, u / 4, u < n_units, v);
+	}
+}
+
+/* A block a row. */
+__global__ void __launch_bounds__(NORM_THREADS) tile_post_kernel(const struct tile_post_args a)
+{
+	SHARED(struct norm_shared, s);
+	const float *y = a.y + (uint64_t)blockIdx.x * a.pitch;
+	float *x = a.x + (uint64_t)blockIdx.x * a.pitch;
+	float scale = a.weight ? norm_scale(y, a.cols, a.eps, s) : 1.0f;
+	for (uint32_t c = threadIdx.x; c < a.cols; c += NORM_THREADS) {
+		float v = a.weight ? y[c] * scale * a.weight[c] : y[c];
+		x[c] = x[c] + v * a.scale;
+	}
+}
+
+/* A block a group of a row: thread t squares columns t, t + 128, ...; lanes are added in a tree, then warps in
+ * order. A thread writes what it alone reads. */
+__global__ void __launch_bounds__(GROUP_THREADS) tile_groups_kernel(const struct tile_groups_args a)
+{
+	SHARED(struct norm_shared, s);
+	float *x = a.x + (uint64_t)blockIdx.x * a.pitch + (uint64_t)blockIdx.y * a.cols, sum = 0;
+	for (uint32_t c = threadIdx.x; c < a.cols; c += GROUP_THREADS)
+		sum = fmaf(x[c], x[c], sum);
+	for (int bit = 16; bit >= 1; bit /= 2)
+		sum = sum + __shfl_xor_sync(FULL_WARP, sum, bit);
+	if (threadIdx.x % 32 == 0)
+		s->sums[threadIdx.x / 32] = sum;
+	__syncthreads();
+	sum = s->sums[0];
+	for (int w = 1; w < GROUP_THREADS / 32; w++)
+		sum = sum + s->sums[w];
+	float scale = near_rsqrt(fmaf(sum, 1.0f / (float)a.cols, a.eps));
+	for (uint32_t c = threadIdx.x; c < a.cols; c += GROUP_THREADS)
+		x[c] = x[c] * scale * a.weight[c];
+}
+
 /* Columns c and c + 1 of the gate and the part above it. */
-__device__ __forceinline__ void fetch_gate(const struct tile_silu_args *a, const float *gate, const float *up,
+__device__ __forceinline__ void fetch_gate(const struct tile_gate_args *a, const float *gate, const float *up,
 					   uint32_t c, bool pairs, float2 *g, float2 *u)
 {
 	if (pairs) {
@@ -80,11 +136,11 @@ __device__ __forceinline__ void fetch_gate(const struct tile_silu_args *a, const
 }
 
 /* Four lanes a chunk of one token. */
-__global__ void tile_silu_kernel(const struct tile_silu_args a)
+template <uint32_t ACT> __global__ void tile_gate_kernel(const struct tile_gate_args a)
 {
-	uint32_t unit = blockIdx.x * SILU_THREADS + threadIdx.x, n_units = a.out.pitch / 8, cols = a.out.cols;
-	const float *gate = a.gate + (uint64_t)blockIdx.y * a.pitch,
-		    *up = a.up + (uint64_t)blockIdx.y * a.pitch;
+	uint32_t unit = blockIdx.x * GATE_THREADS + threadIdx.x, n_units = a.out.pitch / 8, cols = a.out.cols;
+	const float *up = a.up + (uint64_t)blockIdx.y * a.pitch,
+		    *gate = a.gate ? a.gate + (uint64_t)blockIdx.y * a.pitch : up;
 	bool pairs = a.step == 1 && ((uintptr_t)gate | (uintptr_t)up) % sizeof(float2) == 0 && cols % 2 == 0;
 	if (unit - threadIdx.x % 32 >= n_units)
 		return;
@@ -96,8 +152,10 @@ __global__ void tile_silu_kernel(const struct tile_silu_args a)
 		if (c < cols) {
 			float2 g, u;
 			fetch_gate(&a, gate, up, c, pairs, &g, &u);
-			v[2 * i] = a16_gated(g.x, u.x);
-			v[2 * i + 1] = c + 1 < cols ? a16_gated(g.y, u.y) : 0.0f;
+			if (!a.gate)
+				u = {1.0f, 1.0f};
+			v[2 * i] = a16_gated_by(ACT, g.x, u.x);
+			v[2 * i + 1] = c + 1 < cols ? a16_gated_by(ACT, g.y, u.y) : 0.0f;
 		}
 	}
 	a16_put(&a.out, blockIdx.y, unit / 4, unit < n_units, v);
@@ -126,42 +184,69 @@ __device__ __forceinline__ void put_pair(uint16_t *to, uint64_t plane, uint32_t 
 		to[plane + d] = (uint16_t)low, to[plane + d + 1] = (uint16_t)(low >> 16);
 }
 
-/* Turns pair i (even) of a head and its neighbour i + 1, and stores their four dimensions. weight: not NULL, they
- * are normed first, which a whole warp calls for neighbouring pairs; `there` false: only to take part. */
-__device__ __forceinline__ void turn_two(const struct tile_rope_args *r, const struct rope_shared *s,
-					 const float *head, const float *weight, uint32_t i, bool there, uint16_t *to,
-					 uint64_t plane)
+/* Four numbers of a head that RoPE turns as two pairs, i (even) and i + 1; of dimensions that it does not turn, or
+ * that lie side by side, those from 2i on. */
+struct four {
+	float p[2], q[2];
+	uint32_t i;
+	bool neox, two; /* two: pair i + 1 is there too */
+};
+
+/* Where dimension p or q of pair i + k lies. */
+__device__ __forceinline__ uint32_t first_of(const struct four *f, uint32_t k)
 {
-	uint32_t half = r->kv.head_dim / 2, planes = r->kv.planes;
-	bool two = i + 1 < half;
-	float p[2] = {}, q[2] = {}, x[2], y[2];
+	return f->neox ? f->i + k : 2 * (f->i + k);
+}
+__device__ __forceinline__ uint32_t second_of(const struct four *f, uint32_t half, uint32_t k)
+{
+	return f->neox ? f->i + k + half : 2 * (f->i + k) + 1;
+}
+
+__device__ __forceinline__ struct four fetch_four(const struct tile_rope_args *r, const float *head, uint32_t i,
+						  bool there)
+{
+	uint32_t turned = r->n_dims / 2;
+	struct four f = {};
+	f.i = i;
+	f.neox = r->neox && i < turned;
+	f.two = i + 1 < r->kv.head_dim / 2;
 #pragma unroll
 	for (uint32_t k = 0; k < 2; k++)
-		if (there && (k == 0 || two)) {
-			p[k] = head[r->neox ? i + k : 2 * (i + k)];
-			q[k] = head[r->neox ? i + k + half : 2 * (i + k) + 1];
+		if (there && (k == 0 || f.two)) {
+			f.p[k] = head[first_of(&f, k)];
+			f.q[k] = head[second_of(&f, turned, k)];
 		}
-	if (weight) {
-		float scale = head_norm_scale(p[0], p[1], q[0], q[1], half / 2, r->inverse_head, r->eps);
+	return f;
+}
+
+__device__ __forceinline__ void scale_four(struct four *f, uint32_t turned, float scale, const float *weight)
+{
 #pragma unroll
-		for (uint32_t k = 0; k < 2; k++) {
-			p[k] = p[k] * scale * weight[r->neox ? i + k : 2 * (i + k)];
-			q[k] = q[k] * scale * weight[r->neox ? i + k + half : 2 * (i + k) + 1];
-		}
+	for (uint32_t k = 0; k < 2; k++) {
+		f->p[k] = f->p[k] * scale * weight[first_of(f, k)];
+		f->q[k] = f->q[k] * scale * weight[second_of(f, turned, k)];
 	}
-	if (!there)
-		return;
+}
+
+/* Turns the pairs, multiplies by factor, and stores their dimensions. */
+__device__ __forceinline__ void put_four(const struct tile_rope_args *r, const struct rope_shared *s,
+					 const struct four *f, float factor, uint16_t *to, uint64_t plane)
+{
+	uint32_t half = r->n_dims / 2, planes = r->kv.planes, i = f->i;
+	float x[2], y[2];
 #pragma unroll
 	for (uint32_t k = 0; k < 2; k++) {
 		float c = s->c[i + k], d = s->s[i + k];
-		x[k] = p[k] * c - q[k] * d;
-		y[k] = q[k] * c + p[k] * d;
+		x[k] = f->p[k] * c - f->q[k] * d;
+		y[k] = f->q[k] * c + f->p[k] * d;
+		if (r->every)
+			x[k] = x[k] * factor, y[k] = y[k] * factor;
 	}
-	if (!r->neox) {
+	if (!f->neox) {
 		put_pair(to, plane, planes, 2 * i, x[0], y[0]);
-		if (two)
+		if (f->two)
 			put_pair(to, plane, planes, 2 * i + 2, x[1], y[1]);
-	} else if (two) {
+	} else if (f->two) {
 		put_pair(to, plane, planes, i, x[0], x[1]);
 		put_pair(to, plane, planes, i + half, y[0], y[1]);
 	} else { /* the last of an odd number: its first dimension's neighbour is another pair's second */
@@ -217,7 +302,19 @@ __device__ __forceinline__ void put_values(const struct tile_rope_args *r, uint3
 	}
 }
 
-/* A block a token. */
+/* A token's cosines and sines; of what is not turned 1 and 0. */
+__device__ __forceinline__ void find_turns(const struct tile_rope_args *r, uint32_t pos, struct rope_shared *s)
+{
+	uint32_t half = r->kv.head_dim / 2, turned = r->frequency ? r->n_dims / 2 : 0;
+	for (uint32_t i = threadIdx.x; i < (half + 1) / 2 * 2; i += ROPE_THREADS) {
+		float angle = i < turned ? (float)pos * r->frequency[i] : 0.0f, factor = i < turned ? r->factor : 1.0f;
+		s->c[i] = cosf(angle) * factor;
+		s->s[i] = sinf(angle) * factor;
+	}
+}
+
+/* A block a token. FOURS: of a head, that a lane has, where heads are normed: 2 in heads of 256. */
+template <uint32_t FOURS>
 __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct tile_rope_args r)
 {
 	SHARED(struct rope_shared, s);
@@ -226,26 +323,37 @@ __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct
 	struct cuda_token token = r.tokens[blockIdx.x];
 	uint64_t block = r.kv.tables[token.table + token.pos / CUDA_KV_BLOCK], plane = CUDA_KV_BLOCK * hd;
 	uint32_t n_values = count_values(&r, blockIdx.x, &token), slot = token.pos % CUDA_KV_BLOCK;
-	for (uint32_t i = threadIdx.x; i < (half + 1) / 2 * 2; i += ROPE_THREADS) {
-		float angle = i < half ? (float)token.pos * r.frequency[i] : 0.0f;
-		s->c[i] = cosf(angle);
-		s->s[i] = sinf(angle);
-	}
+	float factor = r.every ? a16_temperature(r.temperature, r.every, token.pos) : 1.0f;
+	find_turns(&r, token.pos, s);
 	uint16_t *memory = r.kv.layer + block * r.kv.n_kv_heads * planes * 2 * plane;
 	if (n_values)
 		put_values(&r, n_values, slot, memory, plane);
 	__syncthreads();
 	const float *q = r.q + (uint64_t)blockIdx.x * r.pitch, *k = r.k + (uint64_t)blockIdx.x * r.pitch;
 	uint16_t *out = r.out + (uint64_t)blockIdx.x * n_heads * planes * hd;
-	uint32_t per_head = (half + 1) / 2;
-	uint32_t n_pairs = (n_heads + r.kv.n_kv_heads) * per_head, lane = threadIdx.x % 32;
-	for (uint32_t i = threadIdx.x; i - lane < n_pairs; i += ROPE_THREADS) { /* whole warps, for the norm */
-		bool there = i < n_pairs;
+	uint32_t per_head = ((half + 1) / 2) / FOURS;
+	uint32_t n = (n_heads + r.kv.n_kv_heads) * per_head, lane = threadIdx.x % 32;
+	for (uint32_t i = threadIdx.x; i - lane < n; i += ROPE_THREADS) { /* whole warps, for the norm */
+		bool there = i < n;
 		uint32_t h = there ? i / per_head : 0, pair = there ? 2 * (i - h * per_head) : 0, kv = h - n_heads;
 		bool is_q = h < n_heads;
-		const float *head = is_q ? q + h * n_dim : k + kv * n_dim;
+		const float *head = is_q ? q + h * n_dim : k + kv * n_dim, *weight = is_q ? r.q_norm : r.k_norm;
 		uint16_t *to = is_q ? out + h * planes * hd : memory + kv * planes * 2 * plane + slot * hd;
-		turn_two(&r, s, head, is_q ? r.q_norm : r.k_norm, pair, there, to, is_q ? hd : plane);
+		struct four f[FOURS];
+		float sum = 0;
+#pragma unroll
+		for (uint32_t j = 0; j < FOURS; j++) {
+			f[j] = fetch_four(&r, head, pair + 2 * per_head * j, there);
+			if (r.q_norm)
+				sum = head_norm_squares(sum, f[j].p[0], f[j].p[1], f[j].q[0], f[j].q[1]);
+		}
+		float scale = r.q_norm ? head_norm_scale(sum, per_head, r.inverse_head, r.eps) : 1.0f;
+#pragma unroll
+		for (uint32_t j = 0; j < FOURS && there; j++) {
+			if (weight)
+				scale_four(&f[j], r.n_dims / 2, scale, weight);
+			put_four(&r, s, &f[j], is_q ? factor : 1.0f, to, is_q ? hd : plane);
+		}
 	}
 	uint32_t padding = (hd - n_dim) / 2;
 	for (uint32_t i = threadIdx.x; i < (n_heads + r.kv.n_kv_heads) * padding; i += ROPE_THREADS) {
@@ -261,20 +369,39 @@ __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct
 
 cudaError_t tile_norm(const struct tile_norm_args *a, cudaStream_t stream)
 {
-	LAUNCH(tile_norm_kernel, dim3(a->n), dim3(NORM_THREADS), sizeof(struct norm_shared), stream, *a);
+	if (a->weight)
+		LAUNCH(tile_norm_kernel, dim3(a->n), dim3(NORM_THREADS), sizeof(struct norm_shared), stream, *a);
+	else
+		LAUNCH(tile_rows_kernel, dim3(a->n), dim3(NORM_THREADS), 0, stream, *a);
 	return cudaGetLastError();
 }
 
-cudaError_t tile_silu(const struct tile_silu_args *a, cudaStream_t stream)
+cudaError_t tile_post(const struct tile_post_args *a, cudaStream_t stream)
 {
-	dim3 grid((a->out.pitch / 8 + SILU_THREADS - 1) / SILU_THREADS, a->n_tokens);
-	LAUNCH(tile_silu_kernel, grid, dim3(SILU_THREADS), 0, stream, *a);
+	LAUNCH(tile_post_kernel, dim3(a->n), dim3(NORM_THREADS), sizeof(struct norm_shared), stream, *a);
+	return cudaGetLastError();
+}
+
+cudaError_t tile_norm_groups(const struct tile_groups_args *a, cudaStream_t stream)
+{
+	LAUNCH(tile_groups_kernel, dim3(a->n, a->groups), dim3(GROUP_THREADS), sizeof(struct norm_shared), stream,
+	       *a);
+	return cudaGetLastError();
+}
+
+cudaError_t tile_gate(const struct tile_gate_args *a, cudaStream_t stream)
+{
+	static void (*const kernels[N_ACTIVATIONS])(struct tile_gate_args) = {
+		tile_gate_kernel<ACT_SILU>, tile_gate_kernel<ACT_GELU_TANH>, tile_gate_kernel<ACT_GELU>};
+	dim3 grid((a->out.pitch / 8 + GATE_THREADS - 1) / GATE_THREADS, a->n_tokens);
+	LAUNCH(kernels[a->act], grid, dim3(GATE_THREADS), 0, stream, *a);
 	return cudaGetLastError();
 }
 
 cudaError_t tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream)
 {
-	LAUNCH(tile_rope_kv_kernel, dim3(a->n_tokens), dim3(ROPE_THREADS), sizeof(struct rope_shared), stream,
-	       *a);
+	void (*kernel)(struct tile_rope_args) =
+		a->q_norm && a->kv.head_dim == 256 ? tile_rope_kv_kernel<2> : tile_rope_kv_kernel<1>;
+	LAUNCH(kernel, dim3(a->n_tokens), dim3(ROPE_THREADS), sizeof(struct rope_shared), stream, *a);
 	return cudaGetLastError();
 }

@@ -98,6 +98,17 @@ static bool any_mins(const struct cuda *c)
 	return any && h->planes == 2;
 }
 
+static bool any_post(const struct model *m)
+{
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		const struct layer *layer = &m->layers[l];
+		if (layer->spec->residual_scale != 1 || layer->w[ROLE_ATTN_POST_NORM].tensor ||
+		    layer->w[ROLE_FFN_POST_NORM].tensor)
+			return true;
+	}
+	return false;
+}
+
 void tile_take_weights(struct cuda *c, struct cuda_taker *t)
 {
 	const struct model *m = c->model;
@@ -118,8 +129,11 @@ void tile_take_weights(struct cuda *c, struct cuda_taker *t)
 		h->output = h->embedding;
 	else
 		take_matrix(h, t, &h->output, &m->w[ROLE_OUTPUT]);
-	h->rope_frequency = cuda_take(t, LEDGER_WEIGHTS, m->ropes[0].n_dims / 2, sizeof(float), "weights");
+	for (uint32_t i = 0; i < m->n_ropes; i++)
+		h->rope_frequency[i] =
+			cuda_take(t, LEDGER_WEIGHTS, m->ropes[i].n_dims / 2, sizeof(float), "weights");
 	h->any_mins = any_mins(c);
+	h->any_post = any_post(m);
 }
 
 /* ---- loading ---- */
@@ -145,7 +159,9 @@ static enum hokku_code load_vectors(struct cuda *c, struct hokku_error *err)
 			if (to[i])
 				rc = load_vector(c, to[i], &from[i], padded(&from[i]), err);
 	}
-	return rc ? rc : load_floats(c, h->rope_frequency, m->ropes[0].freq, m->ropes[0].n_dims / 2, err);
+	for (uint32_t i = 0; i < m->n_ropes && !rc; i++)
+		rc = load_floats(c, h->rope_frequency[i], m->ropes[i].freq, m->ropes[i].n_dims / 2, err);
+	return rc;
 }
 
 enum hokku_code tile_load(struct cuda *c, const struct compute_params *p, struct hokku_error *err)

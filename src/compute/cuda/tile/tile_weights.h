@@ -16,15 +16,17 @@ struct tile_layer {
 struct tile_handle {
 	struct tile_layer *layers; /* (n_layers) */
 	struct tile_matrix embedding, output;
-	float *output_norm;    /* (d_model) */
-	float *rope_frequency; /* (head_dim / 2) */
-	uint32_t planes;       /* of f16 that an activation is held in: 2 FULL, 1 HALF */
-	bool any_mins;         /* FULL: some matrix wants the sums of activations */
+	float *output_norm;                     /* (d_model) */
+	float *rope_frequency[MODEL_MAX_ROPES]; /* (n_dims / 2) */
+	uint32_t planes;                        /* of f16 that an activation is held in: 2 FULL, 1 HALF */
+	bool any_mins;                          /* FULL: some matrix wants the sums of activations */
+	bool any_post; /* some block's output is normed or scaled before it is added */
 
 	/* scratch of steps */
 	float *x;                                         /* (n_batch, d_pitch) the residual */
 	float *qkv;                                       /* (n_batch, qkv_pitch) rows of q, k, v */
 	float *gate_up;                                   /* (n_batch, 2 * ff_pitch) */
+	float *block;                                     /* any_post: (n_batch, d_pitch) a block's output */
 	uint16_t *q;                                      /* (n_batch, n_heads, planes, hd) */
 	float *partial;                                   /* (TILE_SPLITS, n_heads, 2 + hd) */
 	struct tile_activations normed, attended, hidden; /* (n_batch, ..) */
