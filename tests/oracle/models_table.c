@@ -53,7 +53,8 @@ static void open_cuda(const struct model *m, json_t *row)
 			char lacks[MODEL_SUPPORT_TEXT];
 			const char *why = decode_lacks(self, lacks);
 			json_object_set_new(row, "cuda/decode",
-					    decode_of(self) ? json_null() : json_string(why ? why : "tables too large"));
+					    decode_of(self) ? json_null()
+							    : json_string(why ? why : "tables too large"));
 		}
 		if (!rc)
 			compute_cuda.close(self);

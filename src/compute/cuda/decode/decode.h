@@ -20,8 +20,8 @@ struct decode_handle {
 	uint64_t words_bytes, tagged_bytes; /* of one set; of all */
 };
 
-/* What of the model the kernel cannot do, in out or a constant; NULL if it can do all, though tables may still be too
- * large for a block's memory. */
+/* What of the model the kernel cannot do, in out or a constant; NULL if it can do all, though tables may
+ * still be too large for a block's memory. */
 const char *decode_lacks(const struct cuda *c, char out[MODEL_SUPPORT_TEXT]);
 /* Once the weights' shapes are known. *d is NULL where the kernel cannot run the model. OUT_OF_MEMORY. */
 enum hokku_code decode_create(const struct cuda *c, struct decode_handle **d, struct hokku_error *err);
