@@ -110,14 +110,14 @@ static void note_moved(struct adder *a, const struct hf_reader *r, struct str te
 struct spec {
 	struct str text;
 	int64_t declared; /* the id; -1: none */
-	bool special;
+	bool special, normalized;
 	unsigned strips;
 };
 
-static const char *const strip_names[] = {"lstrip", "rstrip", "single_word"};
+static const char *const strip_names[] = {"lstrip", "rstrip", "single_word"}; /* bit i of ADDED_* */
 enum { N_STRIPS = 3 };
 
-/* Flags that another file has set otherwise, and what GGUF has no word for. */
+/* Flags that another file has set otherwise, and what no key carries. */
 static void merge_flags(const struct hf_reader *r, struct added_token *t, const struct spec *s)
 {
 	char quoted[QUOTED];
@@ -125,11 +125,9 @@ static void merge_flags(const struct hf_reader *r, struct added_token *t, const 
 	if (t->special != s->special)
 		hf_note(r, "added token %s is %sspecial there, and %sspecial elsewhere: special counts",
 			quoted, s->special ? "" : "not ", s->special ? "not " : "");
-	for (unsigned i = 0; i < N_STRIPS; i++)
-		if (s->strips & ~t->strips & 1u << i)
-			hf_note(r,
-				"added token %s: GGUF cannot carry its %s; spaces beside it will be tokens",
-				quoted, strip_names[i]);
+	if (s->strips & ~t->strips & ADDED_SINGLE_WORD)
+		hf_note(r, "added token %s: its single_word is left out; it will be found within words, too",
+			quoted);
 	t->special = t->special || s->special;
 	t->strips |= s->strips;
 }
@@ -153,7 +151,7 @@ static enum hokku_code add(struct adder *a, const struct hf_reader *r, const str
 			       str_quote(a->base[id], two, sizeof two));
 	if (s->declared >= 0 && s->declared != id)
 		note_moved(a, r, s->text, (uint32_t)s->declared, id);
-	if (!t && !push(a, (struct added_token){s->text, id, s->special, 0}))
+	if (!t && !push(a, (struct added_token){s->text, id, s->special, s->normalized, 0}))
 		return no_memory(a);
 	a->next = !t && id >= a->next ? id + 1 : a->next;
 	merge_flags(r, find_added(a->v, s->text), s);
@@ -214,6 +212,10 @@ static enum hokku_code read_token(const struct hf_reader *r, const char *prefix,
 		rc = hf_read_bool(r, field, jv_get(token, strip_names[i]), &strip, NULL);
 		out->strips |= (unsigned)strip << i;
 	}
+	out->normalized = !out->special;
+	snprintf(field, sizeof field, "%s.normalized", prefix);
+	if (!rc)
+		rc = hf_read_bool(r, field, jv_get(token, "normalized"), &out->normalized, NULL);
 	return rc;
 }
 

@@ -141,17 +141,30 @@ struct added_token {
 	struct str text;
 	uint32_t id;
 	bool special;    /* it controls the model; the others are text */
-	unsigned strips; /* what is asked for beside it and GGUF cannot carry (added.c) */
+	bool normalized; /* it is looked for in the normalised text */
+	unsigned strips; /* ADDED_* */
+};
+enum { ADDED_LSTRIP = 1, ADDED_RSTRIP = 2, ADDED_SINGLE_WORD = 4 /* of which GGUF has no word */ };
+
+/* What is done with text before tokens are joined, where a vocabulary is of SentencePiece's shape: keys of
+ * tokenizer.ggml.* and tokenizer.hokku.* (docs/tokenizer.md). */
+struct vocab_text {
+	bool space_prefix, prefix_first, prefix_once, remove_extra, split_at_spaces, join_by_merges;
+	bool normalizes, prepends; /* the normaliser turns blanks into U+2581, and puts one first */
 };
 
 /* A vocabulary, ready to be written. Texts live in the arena or in the documents. */
 struct vocab {
 	struct str *tokens;
-	int32_t *types; /* enum tok_type's numbers: 1 normal, 3 control, 4 user-defined, 5 unused */
+	int32_t *types; /* VOCAB_* */
+	float *scores;  /* (n) of SentencePiece's shape, else NULL: the higher, the earlier joined */
 	uint32_t n;
 	struct str *merges; /* "a b" */
 	uint64_t n_merges;
-	const char *pre;
+	bool spm; /* of SentencePiece's shape: text says more; else byte-level BPE */
+	struct vocab_text text;
+	bool ignore_merges;              /* a piece that is a token becomes it, whatever merging gives */
+	const char *pre;                 /* of byte-level BPE */
 	const char *arch;                /* general.architecture of a file that has no config.json */
 	int64_t bos, eos, eot, pad, unk; /* -1: none; eot ends an answer too */
 	bool add_bos;
@@ -165,7 +178,15 @@ struct vocab {
 	/* The folder's files; any but the first may be empty. */
 	struct jv_doc tokenizer, config, special_map, added_tokens;
 };
-enum { VOCAB_NORMAL = 1, VOCAB_CONTROL = 3, VOCAB_USER_DEFINED = 4, VOCAB_UNUSED = 5 };
+/* enum tok_type's numbers. */
+enum {
+	VOCAB_NORMAL = 1,
+	VOCAB_UNKNOWN,
+	VOCAB_CONTROL,
+	VOCAB_USER_DEFINED,
+	VOCAB_UNUSED,
+	VOCAB_BYTE,
+};
 enum { HF_MAX_VOCAB = 4 << 20, HF_MAX_TOKENIZER_BYTES = 256 << 20, HF_MAX_CONFIG_BYTES = 16 << 20 };
 
 /* n_vocab 0: as many as the tokenizer has; otherwise the rest is padded with unused tokens. */

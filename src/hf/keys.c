@@ -93,6 +93,63 @@ void hf_shape_keys(struct hf_keys *k, const struct hf_shape *s, const char *name
 	}
 }
 
+/* Ids of added tokens; no key where there are none. */
+static void add_ids(struct hf_keys *k, const char *key, const struct vocab *v,
+		    bool (*is)(const struct added_token *t))
+{
+	uint32_t *ids = arena_array(k->arena, v->n_added, sizeof *ids);
+	uint64_t n = 0;
+	k->failed = k->failed || !ids;
+	for (uint32_t i = 0; ids && i < v->n_added; i++)
+		if (v->added[i].id < v->n && is(&v->added[i]))
+			ids[n++] = v->added[i].id;
+	if (n)
+		add(k, key,
+		    (struct gguf_value){.type = GGUF_ARRAY,
+					.array = {GGUF_U32, n, (uint8_t *)ids, n * sizeof *ids}});
+}
+
+static bool strips_left(const struct added_token *t)
+{
+	return t->strips & ADDED_LSTRIP;
+}
+
+static bool strips_right(const struct added_token *t)
+{
+	return t->strips & ADDED_RSTRIP;
+}
+
+static bool is_normalized(const struct added_token *t)
+{
+	return t->normalized && !t->special;
+}
+
+/* What GGUF has no word for is said in keys of our own; other programs pass over them. */
+static void add_spm(struct hf_keys *k, const struct vocab *v)
+{
+	const struct {
+		const char *key;
+		bool value;
+	} own[] = {
+		{"tokenizer.hokku.join_by_merges", v->text.join_by_merges},
+		{"tokenizer.hokku.space_prefix_first", v->text.prefix_first},
+		{"tokenizer.hokku.space_prefix_once", v->text.prefix_once},
+		{"tokenizer.hokku.split_at_spaces", v->text.split_at_spaces},
+	};
+	hf_key_str(k, "tokenizer.ggml.pre", STR_LIT("default"));
+	add(k, "tokenizer.ggml.scores",
+	    (struct gguf_value){
+		    .type = GGUF_ARRAY,
+		    .array = {GGUF_F32, v->n, (const uint8_t *)v->scores, v->n * sizeof *v->scores}});
+	add_bool(k, "tokenizer.ggml.add_space_prefix", v->text.space_prefix);
+	add_bool(k, "tokenizer.ggml.remove_extra_whitespaces", v->text.remove_extra);
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		if (own[i].value)
+			add_bool(k, own[i].key, true);
+	if (v->text.normalizes)
+		add_ids(k, "tokenizer.hokku.normalized", v, is_normalized);
+}
+
 void hf_vocab_keys(struct hf_keys *k, const struct vocab *v)
 {
 	const struct {
@@ -103,14 +160,23 @@ void hf_vocab_keys(struct hf_keys *k, const struct vocab *v)
 		{"tokenizer.ggml.eot_token_id", v->eot},     {"tokenizer.ggml.unknown_token_id", v->unk},
 		{"tokenizer.ggml.padding_token_id", v->pad},
 	};
-	hf_key_str(k, "tokenizer.ggml.model", STR_LIT("gpt2"));
-	hf_key_str(k, "tokenizer.ggml.pre", str_c(v->pre));
+	hf_key_str(k, "tokenizer.ggml.model", v->spm ? STR_LIT("llama") : STR_LIT("gpt2"));
+	if (v->spm)
+		add_spm(k, v);
+	else
+		hf_key_str(k, "tokenizer.ggml.pre", str_c(v->pre));
+	/* Of the pre-tokenizers that recognise.c knows, only llama-bpe's row ignores merges by itself. */
+	if (v->ignore_merges != (!v->spm && strcmp(v->pre, "llama-bpe") == 0))
+		add_bool(k, "tokenizer.hokku.ignore_merges", v->ignore_merges);
+	add_ids(k, "tokenizer.hokku.lstrip", v, strips_left);
+	add_ids(k, "tokenizer.hokku.rstrip", v, strips_right);
 	add_strings(k, "tokenizer.ggml.tokens", v->tokens, v->n);
 	add(k, "tokenizer.ggml.token_type",
 	    (struct gguf_value){
 		    .type = GGUF_ARRAY,
 		    .array = {GGUF_I32, v->n, (const uint8_t *)v->types, v->n * sizeof *v->types}});
-	add_strings(k, "tokenizer.ggml.merges", v->merges, v->n_merges);
+	if (!v->spm || v->text.join_by_merges)
+		add_strings(k, "tokenizer.ggml.merges", v->merges, v->n_merges);
 	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
 		if (ids[i].id >= 0 && ids[i].id < v->n)
 			add_u32(k, ids[i].key, (uint32_t)ids[i].id);

@@ -12,6 +12,14 @@
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define TAIL         "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define LETTERS      "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
+#define UPPER        "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER        "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define CASED(ending, digits)                                                                         \
+	"[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" ending "|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER \
+	"*" ending "|" digits "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define DEEPSEEK3                                                                            \
+	"[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?" \
+	"[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 /* By code point: several of them have a canonical equivalent, which no editor may put in their place. */
 #define DEEPSEEK_LETTERS                                                                         \
 	"A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293"          \
@@ -42,6 +50,12 @@ static const struct {
 	{"gpt-2", "gpt2", "Split " GPT2_REGEX "\nByteLevel\n"},
 	{"gpt-2", "gpt2", "Split " GPT2_REGEX "|\\s+\nByteLevel\n"},
 	{"llama-bpe", "llama", "Split " CONTRACTIONS LETTERS "\\p{N}{1,3}" TAIL "\nByteLevel\n"},
+	{"gpt-4o", "llama", "Split " CASED(CONTRACTIONS "?", "\\p{N}{1,3}") "\nByteLevel\n"},
+	{"tekken", "llama", "Split " CASED("", "\\p{N}") "\nByteLevel\n"},
+	{"smollm", "llama", "Digits individual\nByteLevel regex\n"},
+	{"deepseek-v3", "deepseek2",
+	 "Split \\p{N}{1,3}\nSplit [\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+\nSplit " DEEPSEEK3
+	 "\nByteLevel\n"},
 	/* No token of that vocabulary has two digits, so single digits and runs of them come out alike. */
 	{"deepseek-llm", "llama", DEEPSEEK_SPLITS "Digits individual\nByteLevel\n"},
 	{"deepseek-llm", "llama", DEEPSEEK_SPLITS "Split \\p{N}+\nByteLevel\n"},

@@ -10,43 +10,65 @@
 #define bad(r, ...)  err_prefix((r)->err, err_set((r)->err, HOKKU_BAD_FILE, __VA_ARGS__), "%s", (r)->path)
 #define no_memory(r) err_set((r)->err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its vocabulary", (r)->path)
 
-/* The parts of a BPE model that change its result must have the value that GGUF takes for granted. */
-static enum hokku_code check_model(const struct jv *model, const char *pre, const struct hf_reader *r)
+/* Nothing here computes another kind than BPE. */
+static enum hokku_code check_type(const struct jv *model, const struct hf_reader *r)
+{
+	char found[96];
+	const struct jv *type = jv_get(model, "type");
+	if (!str_eq_c(jv_str(type), "BPE"))
+		return bad(r, "model.type is %s; hokku converts BPE", jv_text(type, found, sizeof found));
+	return HOKKU_OK;
+}
+
+/* What becomes of characters that are no token: with byte tokens their bytes, else the unknown token. */
+static enum hokku_code check_fallback(const struct vocab *v, const struct jv *model,
+				      const struct hf_reader *r, bool fallback)
+{
+	bool fuse = false;
+	enum hokku_code rc = hf_read_bool(r, "model.fuse_unk", jv_get(model, "fuse_unk"), &fuse, NULL);
+	if (rc)
+		return rc;
+	if (fallback && !v->spm)
+		return bad(r, "model.byte_fallback is true; hokku converts byte-level BPE, which has none");
+	if (v->spm && !fallback && !fuse && !jv_none(jv_get(model, "unk_token")))
+		return bad(
+			r,
+			"model.fuse_unk is false and model.byte_fallback too; hokku puts one unknown token "
+			"for a run of unknown characters, not one for each");
+	return HOKKU_OK;
+}
+
+/* The parts of a BPE model that change its result must have the value that is computed with. */
+static enum hokku_code check_model(struct vocab *v, const struct hf_reader *r)
 {
 	static const char *const empty[] = {"continuing_subword_prefix", "end_of_word_suffix"};
 	char found[96], field[64];
-	bool fallback = false, ignore = false;
+	bool fallback = false;
 	double dropout = 0;
-	const struct jv *type = jv_get(model, "type"), *drop = jv_get(model, "dropout");
-	if (!str_eq_c(jv_str(type), "BPE"))
-		return bad(r, "model.type is %s; hokku converts BPE", jv_text(type, found, sizeof found));
+	const struct jv *model = jv_get(&v->tokenizer.root, "model"), *drop = jv_get(model, "dropout");
 	enum hokku_code rc =
 		hf_read_bool(r, "model.byte_fallback", jv_get(model, "byte_fallback"), &fallback, NULL);
 	if (!rc)
-		rc = hf_read_bool(r, "model.ignore_merges", jv_get(model, "ignore_merges"), &ignore, NULL);
+		rc = hf_read_bool(r, "model.ignore_merges", jv_get(model, "ignore_merges"), &v->ignore_merges,
+				  NULL);
+	if (!rc)
+		rc = check_fallback(v, model, r, fallback);
 	if (rc)
 		return rc;
-	if (fallback)
-		return bad(r, "model.byte_fallback is true; hokku converts byte-level BPE, which has none");
 	for (size_t i = 0; i < 2; i++) {
-		const struct jv *v = jv_get(model, empty[i]);
+		const struct jv *text = jv_get(model, empty[i]);
 		snprintf(field, sizeof field, "model.%s", empty[i]);
-		if (!jv_none(v) && !jv_is(v, JV_STRING))
-			return hf_wrong(r, field, v, "a string");
-		if (jv_str(v).len)
+		if (!jv_none(text) && !jv_is(text, JV_STRING))
+			return hf_wrong(r, field, text, "a string");
+		if (jv_str(text).len)
 			return bad(r, "%s is %s; hokku converts tokenizers where it is empty", field,
-				   jv_text(v, found, sizeof found));
+				   jv_text(text, found, sizeof found));
 	}
 	if (!jv_none(drop) && (!jv_double(drop, &dropout) || dropout != 0))
 		return bad(r,
 			   "model.dropout is %s; hokku converts tokenizers that leave nothing to chance (0 "
 			   "or null)",
 			   jv_text(drop, found, sizeof found));
-	if (ignore && strcmp(pre, "llama-bpe") != 0)
-		return bad(r,
-			   "model.ignore_merges is true; among the pre-tokenizers only llama-bpe has that, "
-			   "and this is %s",
-			   pre);
 	return HOKKU_OK;
 }
 
@@ -134,10 +156,52 @@ static enum hokku_code settle_size(struct vocab *v, uint32_t n_base, uint32_t n_
 	return HOKKU_OK;
 }
 
+/* "<0x0A>" */
+static bool is_byte_name(struct str text)
+{
+	bool is = text.len == 6 && memcmp(text.ptr, "<0x", 3) == 0 && text.ptr[5] == '>';
+	for (size_t i = 3; is && i < 5; i++)
+		is = (text.ptr[i] >= '0' && text.ptr[i] <= '9') || (text.ptr[i] >= 'A' && text.ptr[i] <= 'F');
+	return is;
+}
+
+/* model.unk_token is what is put for characters that are no token, whatever another file calls so. */
+static enum hokku_code read_unknown(struct vocab *v, const struct hf_reader *r)
+{
+	char quoted[96];
+	const struct jv *unk = jv_get(jv_get(&v->tokenizer.root, "model"), "unk_token");
+	if (jv_none(unk))
+		return HOKKU_OK;
+	if (!jv_is(unk, JV_STRING))
+		return hf_wrong(r, "model.unk_token", unk, "a string");
+	v->unk = vocab_find(v, jv_str(unk));
+	if (v->unk < 0)
+		return bad(r, "model.unk_token is %s, which is no token",
+			   str_quote(jv_str(unk), quoted, sizeof quoted));
+	return HOKKU_OK;
+}
+
+/* The Rust tokenizers find such a token only with a blank before it, or at the beginning of a text. */
+static void note_normalized(const struct vocab *v, const struct hf_reader *r)
+{
+	char quoted[96];
+	for (uint32_t i = 0; i < v->n_added; i++) {
+		const struct added_token *t = &v->added[i];
+		if (!t->special || !t->normalized)
+			continue;
+		hf_note(r,
+			"added token %s is special and normalized: where special tokens are asked for, it is found "
+			"behind any character",
+			str_quote(t->text, quoted, sizeof quoted));
+		break;
+	}
+}
+
 static enum hokku_code read_tokens(struct vocab *v, uint32_t n_vocab, const struct vocab_files *f,
 				   struct str named[N_NAMED])
 {
 	const struct hf_reader *r = &f->tokenizer;
+	const bool fallback = jv_is_true(jv_get(jv_get(&v->tokenizer.root, "model"), "byte_fallback"));
 	struct str *base = NULL;
 	uint32_t n_base = 0;
 	enum hokku_code rc =
@@ -146,6 +210,10 @@ static enum hokku_code read_tokens(struct vocab *v, uint32_t n_vocab, const stru
 		rc = vocab_collect_added(v, f, base, n_base, named);
 	if (!rc)
 		rc = settle_size(v, n_base, n_vocab, r);
+	if (!rc && v->spm)
+		rc = read_unknown(v, r);
+	if (!rc && v->text.prepends)
+		note_normalized(v, r);
 	if (rc)
 		return rc;
 	v->tokens = arena_array(&v->arena, v->n, sizeof *v->tokens);
@@ -154,12 +222,14 @@ static enum hokku_code read_tokens(struct vocab *v, uint32_t n_vocab, const stru
 		return no_memory(r);
 	for (uint32_t i = 0; i < n_base; i++) {
 		v->tokens[i] = base[i];
-		v->types[i] = VOCAB_NORMAL;
+		v->types[i] = v->spm && fallback && is_byte_name(base[i]) ? VOCAB_BYTE : VOCAB_NORMAL;
 	}
 	for (uint32_t i = 0; i < v->n_added; i++) {
 		v->tokens[v->added[i].id] = v->added[i].text;
 		v->types[v->added[i].id] = v->added[i].special ? VOCAB_CONTROL : VOCAB_USER_DEFINED;
 	}
+	if (v->spm && v->unk >= 0 && v->unk < v->n && v->types[v->unk] == VOCAB_CONTROL)
+		v->types[v->unk] = VOCAB_UNKNOWN;
 	return pad(v, r);
 }
 
@@ -218,6 +288,32 @@ static enum hokku_code check_merge(const struct jv *vocab, const struct str half
 	return HOKKU_OK;
 }
 
+/* Scores for programs that join by them: a token's earliest merge says when. Characters come after all of
+ * them. */
+static enum hokku_code make_scores(struct vocab *v, const struct jv *merges, const struct hf_reader *r)
+{
+	struct strbuf whole = {0};
+	v->scores = arena_array(&v->arena, v->n, sizeof *v->scores);
+	if (!v->scores)
+		return no_memory(r);
+	for (uint32_t i = 0; i < v->n; i++)
+		v->scores[i] = v->types[i] == VOCAB_NORMAL ? -(float)v->n_merges - (float)i : 0;
+	for (size_t i = jv_len(merges); i-- > 0;) {
+		struct str half[2];
+		int64_t id;
+		split_merge(jv_at(merges, i), half);
+		strbuf_clear(&whole);
+		strbuf_add(&whole, half[0].ptr, half[0].len);
+		strbuf_add(&whole, half[1].ptr, half[1].len);
+		id = whole.failed ? -1 : vocab_find(v, (struct str){whole.ptr, whole.len});
+		if (id >= 0 && id < v->n)
+			v->scores[id] = (float)-(int64_t)i;
+	}
+	enum hokku_code rc = whole.failed ? no_memory(r) : HOKKU_OK;
+	strbuf_free(&whole);
+	return rc;
+}
+
 static enum hokku_code read_merges(struct vocab *v, const struct hf_reader *r)
 {
 	const struct jv *model = jv_get(&v->tokenizer.root, "model");
@@ -226,24 +322,33 @@ static enum hokku_code read_merges(struct vocab *v, const struct hf_reader *r)
 	enum hokku_code rc = HOKKU_OK;
 	if (!jv_is(merges, JV_ARRAY))
 		return bad(r, "model.merges is absent or no array");
-	v->n_merges = jv_len(merges);
-	v->merges = arena_array(&v->arena, v->n_merges + 1, sizeof *v->merges);
+	const size_t n = jv_len(merges);
+	v->merges = arena_array(&v->arena, n + 1, sizeof *v->merges);
 	if (!v->merges)
 		return no_memory(r);
-	for (size_t i = 0; i < v->n_merges && !rc; i++) {
+	for (size_t i = 0; i < n && !rc; i++) {
 		const struct jv *merge = jv_at(merges, i);
 		struct str half[2];
 		if (!split_merge(merge, half)) {
 			rc = bad(r, "model.merges[%zu] is neither \"a b\" nor [\"a\", \"b\"]", i);
 			break;
 		}
+		if (v->spm && (is_byte_name(half[0]) || is_byte_name(half[1])) &&
+		    jv_is_true(jv_get(model, "byte_fallback"))) {
+			rc = bad(r, "model.merges[%zu] joins the token of a byte, which hokku does not", i);
+			break;
+		}
 		rc = check_merge(vocab, half, i, &whole, r);
-		v->merges[i] = jv_is(merge, JV_STRING) ? jv_str(merge) : join_merge(v, half);
-		if (!rc && !v->merges[i].ptr)
+		if (v->spm &&
+		    (memchr(half[0].ptr, ' ', half[0].len) || memchr(half[1].ptr, ' ', half[1].len)))
+			continue; /* there are no blanks in its text */
+		struct str *out = &v->merges[v->n_merges++];
+		*out = jv_is(merge, JV_STRING) ? jv_str(merge) : join_merge(v, half);
+		if (!rc && !out->ptr)
 			rc = no_memory(r);
 	}
 	strbuf_free(&whole);
-	return rc;
+	return rc || !v->spm ? rc : make_scores(v, merges, r);
 }
 
 /* ---- what begins and ends a text ---- */
@@ -303,7 +408,8 @@ static enum hokku_code read_specials(struct vocab *v, const struct vocab_files *
 		int64_t *id;
 	} ids[] = {{NAMED_BOS, &v->bos}, {NAMED_EOS, &v->eos}, {NAMED_PAD, &v->pad}, {NAMED_UNK, &v->unk}};
 	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
-		if (named[ids[i].name].ptr) /* all of these were added, so that each has an id */
+		if (named[ids[i].name].ptr &&
+		    *ids[i].id < 0) /* all of these were added, so that each has an id */
 			*ids[i].id = vocab_find(v, named[ids[i].name]);
 	return read_bos(v, f);
 }
@@ -364,6 +470,16 @@ static enum hokku_code read_template(struct vocab *v, const char *dir, const str
 
 /* ---- all of it ---- */
 
+/* Which of the two kinds of BPE it is, and how it cuts text. */
+static enum hokku_code recognise(struct vocab *v, const struct hf_reader *r)
+{
+	v->spm = vocab_is_spm(&v->tokenizer.root);
+	if (!v->spm)
+		return vocab_recognise(&v->tokenizer.root, r->path, &v->pre, &v->arch, r->err);
+	v->arch = "llama"; /* of a folder without config.json: the architecture that most of them have */
+	return vocab_read_spm_shape(&v->tokenizer.root, r, &v->text);
+}
+
 static enum hokku_code read_files(struct vocab *v, const char *dir, char paths[4][HF_PATH_BYTES],
 				  struct hokku_error *err)
 {
@@ -400,9 +516,11 @@ enum hokku_code vocab_read(struct vocab *v, const char *dir, uint32_t n_vocab,
 		.bos = -1, .eos = -1, .eot = -1, .pad = -1, .unk = -1, .arena = {.chunk_bytes = 1 << 20}};
 	enum hokku_code rc = read_files(v, dir, paths, err);
 	if (!rc)
-		rc = vocab_recognise(&v->tokenizer.root, paths[0], &v->pre, &v->arch, err);
+		rc = check_type(jv_get(&v->tokenizer.root, "model"), &f.tokenizer);
 	if (!rc)
-		rc = check_model(jv_get(&v->tokenizer.root, "model"), v->pre, &f.tokenizer);
+		rc = recognise(v, &f.tokenizer);
+	if (!rc)
+		rc = check_model(v, &f.tokenizer);
 	if (!rc)
 		rc = read_tokens(v, n_vocab, &f, named);
 	if (!rc)

@@ -21,6 +21,12 @@ enum { NAMED_BOS, NAMED_EOS, NAMED_UNK, NAMED_SEP, NAMED_PAD, NAMED_CLS, NAMED_M
 enum hokku_code vocab_collect_added(struct vocab *v, const struct vocab_files *f, const struct str *base,
 				    uint32_t n_base, struct str named[N_NAMED]);
 
+/* Whether a tokenizer.json is of SentencePiece's shape rather than byte-level BPE, and what it then does with
+ * text. INVALID_REQUEST: a component that hokku does not compute, by its name. */
+bool vocab_is_spm(const struct jv *tokenizer);
+enum hokku_code vocab_read_spm_shape(const struct jv *tokenizer, const struct hf_reader *r,
+				     struct vocab_text *out);
+
 /* The id of a text: an added token's, else the vocabulary's; -1 if it has none. */
 int64_t vocab_find(const struct vocab *v, struct str text);
 

@@ -80,7 +80,7 @@ enum hokku_code byte_bpe_open(const struct gguf *g, struct tok *t, struct hokku_
 }
 
 /* What each token is in bytes, which tokens plain text can become, and which names are looked for in text. */
-static enum hokku_code build_bytes(struct tok *t, struct hokku_error *err)
+static enum hokku_code build_bytes(const struct gguf *g, struct tok *t, struct hokku_error *err)
 {
 	enum hokku_code rc = string_table_create(&t->by_bytes, t->n_vocab, t->bytes, t->byte_offsets, err);
 	uint32_t offset = 0;
@@ -107,7 +107,10 @@ static enum hokku_code build_bytes(struct tok *t, struct hokku_error *err)
 		char text = (char)byte;
 		t->byte_ids[byte] = string_table_get(&t->by_bytes, &text, 1);
 	}
-	if (!rc && pretok_ignore_merges(t->pretok))
+	bool ignore_merges = pretok_ignore_merges(t->pretok);
+	if (!rc)
+		rc = tok_read_own_bool(g, "ignore_merges", &ignore_merges, err);
+	if (!rc && ignore_merges)
 		for (uint32_t id = 0; id < t->n_vocab; id++)
 			atomic_init(&t->whole[id], WHOLE_YES);
 	return rc;
@@ -151,13 +154,11 @@ static enum hokku_code read_merge(struct tok *t, const struct string_table *by_p
 	return bad_merge(i, merge, what, err);
 }
 
-enum hokku_code byte_bpe_build(const struct gguf *g, struct tok *t, const struct string_table *by_piece,
-			       struct hokku_error *err)
+enum hokku_code tok_read_merges(const struct gguf *g, struct tok *t, const struct string_table *by_piece,
+				struct hokku_error *err)
 {
 	struct gguf_array array;
-	enum hokku_code rc = build_bytes(t, err);
-	if (!rc)
-		rc = gguf_get_array(g, key_merges, GGUF_STRING, &array, NULL, err);
+	enum hokku_code rc = gguf_get_array(g, key_merges, GGUF_STRING, &array, NULL, err);
 	if (rc)
 		return rc;
 	if (array.n > TOK_MAX_MERGES)
@@ -170,4 +171,11 @@ enum hokku_code byte_bpe_build(const struct gguf *g, struct tok *t, const struct
 	for (uint64_t i = 0; !rc && gguf_array_next(&it, &value); i++)
 		rc = read_merge(t, by_piece, i, value.string, err);
 	return rc;
+}
+
+enum hokku_code byte_bpe_build(const struct gguf *g, struct tok *t, const struct string_table *by_piece,
+			       struct hokku_error *err)
+{
+	enum hokku_code rc = build_bytes(g, t, err);
+	return rc ? rc : tok_read_merges(g, t, by_piece, err);
 }

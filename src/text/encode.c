@@ -2,6 +2,7 @@
 
 #include "text/nfc.h"
 #include "text/tokenizer_internal.h"
+#include "text/unicode.h"
 
 static enum hokku_code grow(struct tok_ids *ids, size_t extra, struct hokku_error *err)
 {
@@ -134,14 +135,50 @@ enum hokku_code byte_bpe_encode(struct tok_work *w, struct str text)
 	return rc;
 }
 
-/* After a token that takes the blanks behind it along. */
-static size_t skip_blanks(const struct tok *t, struct str text, size_t at, int32_t id)
+/* The bytes of a blank (White_Space) that text begins with, or 0. */
+static size_t blank_at(struct str text)
 {
-	if (t->flags[id] & TOK_FLAG_RSTRIP)
-		while (at < text.len &&
-		       (text.ptr[at] == ' ' || (text.ptr[at] >= '\t' && text.ptr[at] <= '\r')))
-			at++;
+	uint32_t c;
+	size_t n = text.len < 4 ? text.len : 4;
+	if (n == 0 || ((unsigned char)text.ptr[0] >= 0x80 && utf8_valid_prefix(text.ptr, n) == 0))
+		return 0;
+	n = unicode_decode((const unsigned char *)text.ptr, &c);
+	return unicode_of(c) & UNICODE_SPACE ? n : 0;
+}
+
+static size_t skip_after(struct str text, size_t at)
+{
+	for (size_t n; (n = blank_at((struct str){text.ptr + at, text.len - at})) > 0;)
+		at += n;
 	return at;
+}
+
+static size_t skip_before(struct str text, size_t from, size_t at)
+{
+	while (at > from) {
+		size_t n = 1;
+		while (n < 3 && at - from > n && ((unsigned char)text.ptr[at - n] & 0xC0) == 0x80)
+			n++;
+		if (blank_at((struct str){text.ptr + at - n, n}) != n)
+			break;
+		at -= n;
+	}
+	return at;
+}
+
+struct tok_span tok_span_of(const struct tok *t, struct str text, size_t done, size_t *at, size_t len,
+			    int32_t id)
+{
+	struct tok_span s = {*at, *at + len, true};
+	if (t->flags[id] & TOK_FLAG_LSTRIP)
+		s.from = *at > done ? skip_before(text, done, *at) : done;
+	if (t->flags[id] & TOK_FLAG_RSTRIP)
+		s.end = skip_after(text, s.end);
+	/* Where the token before has taken its blanks, this one may have nothing left to be. */
+	s.counts = s.from < s.end;
+	s.end = s.end > done ? s.end : done;
+	*at += len;
+	return s;
 }
 
 static enum hokku_code encode(const struct tok *t, struct str text, struct added_trust *trust, unsigned flags,
@@ -151,7 +188,7 @@ static enum hokku_code encode(const struct tok *t, struct str text, struct added
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "the text has %zu bytes; one call encodes %d at most", text.len,
 			       TOK_MAX_TEXT_BYTES);
-	struct tok_work w = {.t = t, .out = out, .err = err};
+	struct tok_work w = {.t = t, .out = out, .err = err, .at_start = true};
 	size_t n_before = out->n;
 	enum hokku_code rc = HOKKU_OK;
 	if ((flags & TOK_ADD_BOS) && t->add_bos && t->bos >= 0)
@@ -159,11 +196,13 @@ static enum hokku_code encode(const struct tok *t, struct str text, struct added
 	size_t done = 0, at = 0, len;
 	int32_t id;
 	while (!rc && added_find(&t->added, text, trust, &at, &len, &id)) {
-		if (at > done)
-			rc = t->model->encode(&w, (struct str){text.ptr + done, at - done});
-		if (!rc)
+		struct tok_span span = tok_span_of(t, text, done, &at, len, id);
+		if (span.from > done)
+			rc = t->model->encode(&w, (struct str){text.ptr + done, span.from - done});
+		if (!rc && span.counts)
 			rc = tok_ids_push(out, id, err);
-		done = at = skip_blanks(t, text, at + len, id);
+		done = span.end;
+		w.at_start = false;
 	}
 	if (!rc && text.len > done)
 		rc = t->model->encode(&w, (struct str){text.ptr + done, text.len - done});

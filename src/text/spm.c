@@ -12,7 +12,8 @@ static enum hokku_code normalise(struct tok_work *w, struct str text)
 		text.ptr++;
 		text.len--;
 	}
-	if (s->space_prefix && text.len)
+	if (s->space_prefix && text.len && (w->at_start || !s->prefix_first) &&
+	    !(s->prefix_once && (text.ptr[0] == ' ' || str_starts(text, STR_LIT(SPM_BLANK)))))
 		strbuf_add(b, SPM_BLANK, SPM_BLANK_BYTES);
 	for (size_t i = 0; i < text.len;) {
 		const char *p = text.ptr + i, *blank = memchr(p, ' ', text.len - i);
@@ -118,11 +119,14 @@ static enum hokku_code encode_valid(struct tok_work *w, struct str text, bool *a
 	return HOKKU_OK;
 }
 
-enum hokku_code spm_encode(struct tok_work *w, struct str text)
+/* Text that is encoded by itself, with what of it is no UTF-8. */
+static enum hokku_code encode_alone(struct tok_work *w, struct str text)
 {
 	bool after_unknown = false;
-	enum hokku_code rc = normalise(w, text);
-	text = (struct str){w->normal.ptr, w->normal.len};
+	enum hokku_code rc = HOKKU_OK;
+	int32_t whole = w->t->spm->ignore_merges ? string_table_get(&w->t->by_bytes, text.ptr, text.len) : -1;
+	if (whole >= 0)
+		return tok_ids_push(w->out, whole, w->err);
 	while (!rc && text.len) {
 		struct str valid = {text.ptr, utf8_valid_prefix(text.ptr, text.len)};
 		text.ptr += valid.len;
@@ -141,5 +145,42 @@ enum hokku_code spm_encode(struct tok_work *w, struct str text)
 		text.ptr++;
 		text.len--;
 	}
+	return rc;
+}
+
+/* Normalised text without added tokens. */
+static enum hokku_code encode_between(struct tok_work *w, struct str text)
+{
+	enum hokku_code rc = HOKKU_OK;
+	while (!rc && text.len) {
+		const char *cut = NULL;
+		if (w->t->spm->split_at_spaces)
+			cut = memmem(text.ptr + 1, text.len - 1, SPM_BLANK, SPM_BLANK_BYTES);
+		size_t n = cut ? (size_t)(cut - text.ptr) : text.len;
+		rc = encode_alone(w, (struct str){text.ptr, n});
+		text.ptr += n;
+		text.len -= n;
+	}
+	return rc;
+}
+
+enum hokku_code spm_encode(struct tok_work *w, struct str text)
+{
+	const struct tok *t = w->t;
+	struct added_trust all = {.all = true};
+	size_t done = 0, at = 0, len;
+	int32_t id;
+	enum hokku_code rc = normalise(w, text);
+	text = (struct str){w->normal.ptr, w->normal.len};
+	while (!rc && added_find(&t->spm->normal, text, &all, &at, &len, &id)) {
+		struct tok_span span = tok_span_of(t, text, done, &at, len, id);
+		if (span.from > done)
+			rc = encode_between(w, (struct str){text.ptr + done, span.from - done});
+		if (!rc && span.counts)
+			rc = tok_ids_push(w->out, id, w->err);
+		done = span.end;
+	}
+	if (!rc && text.len > done)
+		rc = encode_between(w, (struct str){text.ptr + done, text.len - done});
 	return rc;
 }

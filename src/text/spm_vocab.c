@@ -32,9 +32,19 @@ enum hokku_code spm_open(const struct gguf *g, struct tok *t, struct hokku_error
 			"%s is there: the text would have to be normalised by it, which hokku does not "
 			"do for tokenizer.ggml.model \"llama\"",
 			key_charsmap);
+	const struct {
+		const char *name;
+		bool *out;
+	} own[] = {{"space_prefix_first", &s->prefix_first},
+		   {"space_prefix_once", &s->prefix_once},
+		   {"join_by_merges", &s->join_by_merges},
+		   {"ignore_merges", &s->ignore_merges},
+		   {"split_at_spaces", &s->split_at_spaces}};
 	enum hokku_code rc = gguf_get_bool(g, key_prefix, &s->space_prefix, &found, err);
 	if (!rc)
 		rc = gguf_get_bool(g, key_extra, &s->remove_extra, &found, err);
+	for (size_t i = 0; !rc && i < sizeof own / sizeof *own; i++)
+		rc = tok_read_own_bool(g, own[i].name, own[i].out, err);
 	return rc;
 }
 
@@ -45,6 +55,7 @@ void spm_close(struct tok *t)
 	free(t->spm->of_character);
 	free(t->spm->loose);
 	merges_destroy(&t->spm->beside);
+	added_destroy(&t->spm->normal);
 	free(t->spm);
 	t->spm = NULL;
 }
@@ -79,10 +90,58 @@ static size_t decode_piece(struct str piece, unsigned type, char *out)
 	return n;
 }
 
-/* Is the token's piece what characters can be joined to? */
+/* Is the token's piece what characters can be joined to? A merge may use a token that was added as well. */
 static bool is_joined(const struct tok *t, uint32_t id)
 {
-	return tok_type(t, (int32_t)id) == TOK_NORMAL && tok_piece(t, (int32_t)id).len > 0;
+	enum tok_type type = tok_type(t, (int32_t)id);
+	return (type == TOK_NORMAL || (type == TOK_USER_DEFINED && t->spm->join_by_merges)) &&
+	       tok_piece(t, (int32_t)id).len > 0;
+}
+
+static void mark(void *user, uint32_t id)
+{
+	((bool *)user)[id] = true;
+}
+
+/* As the normaliser writes a name: of a tokenizer.json it puts the blank first here, too. */
+static enum hokku_code put_normalised(struct tok *t, struct str piece, int32_t id, struct hokku_error *err)
+{
+	struct strbuf name = {0};
+	if (t->spm->join_by_merges && t->spm->space_prefix)
+		strbuf_add(&name, SPM_BLANK, SPM_BLANK_BYTES);
+	for (size_t i = 0; i < piece.len; i++)
+		if (piece.ptr[i] == ' ')
+			strbuf_add(&name, SPM_BLANK, SPM_BLANK_BYTES);
+		else
+			strbuf_add(&name, piece.ptr + i, 1);
+	enum hokku_code rc =
+		name.failed ? no_memory(err)
+			    : added_put(&t->spm->normal, (struct str){name.ptr, name.len}, id, false, err);
+	strbuf_free(&name);
+	return rc;
+}
+
+/* The names that are looked for: in the text as it is, where U+2581 of a name is a blank unless the
+ * vocabulary is a tokenizer.json's, or in the normalised text. */
+static enum hokku_code build_added(const struct gguf *g, struct tok *t, struct hokku_error *err)
+{
+	bool *normalised = calloc(t->n_vocab, sizeof *normalised);
+	if (!normalised)
+		return no_memory(err);
+	enum hokku_code rc = tok_each_own_id(g, t, "normalized", mark, normalised, NULL, err);
+	for (uint32_t id = 0; !rc && id < t->n_vocab; id++) {
+		enum tok_type type = tok_type(t, (int32_t)id);
+		struct str piece = tok_piece(t, (int32_t)id);
+		struct str name = t->spm->join_by_merges ? piece : tok_bytes(t, (int32_t)id);
+		if (type != TOK_CONTROL && type != TOK_USER_DEFINED && type != TOK_UNKNOWN)
+			continue;
+		if (normalised[id] && type == TOK_USER_DEFINED)
+			rc = put_normalised(t, piece, (int32_t)id, err);
+		else
+			rc = added_put(&t->added, name, (int32_t)id, type != TOK_USER_DEFINED, err);
+	}
+	free(normalised);
+	return rc;
 }
 
 /* What each token is in bytes, the names that are looked for in text, the byte tokens. */
@@ -111,9 +170,6 @@ static enum hokku_code build_bytes(struct tok *t, struct hokku_error *err)
 		}
 		if (is_joined(t, id))
 			string_table_put(&t->by_bytes, id);
-		if (n && (type == TOK_CONTROL || type == TOK_USER_DEFINED || type == TOK_UNKNOWN))
-			rc = added_put(&t->added, (struct str){t->bytes + offset, n}, (int32_t)id,
-				       type != TOK_USER_DEFINED, err);
 		offset += (uint32_t)n;
 		t->byte_offsets[id + 1] = offset;
 	}
@@ -308,16 +364,18 @@ static void mark_phi3(const struct gguf *g, struct tok *t)
 enum hokku_code spm_build(const struct gguf *g, struct tok *t, const struct string_table *by_piece,
 			  struct hokku_error *err)
 {
-	(void)by_piece;
-	struct scored *scored = calloc(t->n_vocab, sizeof *scored);
-	enum hokku_code rc = scored ? read_scores(g, t, scored, err) : no_memory(err);
+	const bool by_merges = t->spm->join_by_merges;
+	struct scored *scored = by_merges ? NULL : calloc(t->n_vocab, sizeof *scored);
+	enum hokku_code rc = by_merges ? HOKKU_OK : scored ? read_scores(g, t, scored, err) : no_memory(err);
 	if (!rc)
 		rc = build_bytes(t, err);
 	if (!rc)
+		rc = build_added(g, t, err);
+	if (!rc)
 		rc = build_characters(t, err);
 	if (!rc)
-		rc = build_joins(t, scored, err);
-	if (!rc)
+		rc = by_merges ? tok_read_merges(g, t, by_piece, err) : build_joins(t, scored, err);
+	if (!rc && !by_merges)
 		mark_phi3(g, t);
 	free(scored);
 	for (uint32_t id = 0; !rc && t->unk < 0 && id < t->n_vocab; id++)

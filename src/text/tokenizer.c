@@ -173,6 +173,8 @@ enum hokku_code tok_create(const struct gguf *g, struct tok **out, struct hokku_
 	if (!rc)
 		rc = tok_read_specials(g, t, has_types, err);
 	if (!rc)
+		rc = tok_read_strips(g, t, err);
+	if (!rc)
 		rc = t->model->build(g, t, &by_piece, err);
 	string_table_destroy(&by_piece);
 	if (rc) {

@@ -94,7 +94,7 @@ struct added_trust {
 bool added_find(const struct added *a, struct str text, struct added_trust *trust, size_t *at, size_t *len,
 		int32_t *id);
 
-enum { TOK_FLAG_END = 0x80, TOK_FLAG_RSTRIP = 0x40, TOK_TYPE_MASK = 0x0F };
+enum { TOK_FLAG_END = 0x80, TOK_FLAG_RSTRIP = 0x40, TOK_FLAG_LSTRIP = 0x20, TOK_TYPE_MASK = 0x0F };
 
 /* What is known about a token as a whole piece, found out at its first use. */
 enum { WHOLE_UNKNOWN, WHOLE_YES, WHOLE_NO };
@@ -112,8 +112,8 @@ struct tok_model {
 	/* The vocabulary is read, types and special ids are known: makes what encoding and decoding need. */
 	enum hokku_code (*build)(const struct gguf *g, struct tok *t, const struct string_table *by_piece,
 				 struct hokku_error *err);
-	/* Encodes text without added tokens, at least a byte; it begins the whole or follows an added token.
-	 */
+	/* Encodes text without added tokens, at least a byte; it begins the whole (w->at_start) or follows an
+	 * added token. */
 	enum hokku_code (*encode)(struct tok_work *w, struct str text);
 	void (*close)(struct tok *t); /* NULL: nothing of its own */
 };
@@ -145,6 +145,7 @@ struct tok_work {
 	const struct tok *t;
 	struct tok_ids *out;
 	struct hokku_error *err;
+	bool at_start; /* nothing of the text comes before what is encoded now */
 	struct pretok_work pretok;
 	struct strbuf normal; /* the text normalised, where it was not */
 	int32_t small[TOK_WORK_SMALL];
@@ -166,6 +167,28 @@ static inline bool tok_is_whole(const struct tok *t, int32_t whole)
 	return whole >= 0 && atomic_load_explicit(&t->whole[whole], memory_order_relaxed) == WHOLE_YES;
 }
 enum hokku_code tok_push_all(struct tok_work *w, const int32_t *ids, size_t n);
+
+/* What an added token takes of a text, found at *at with len bytes, where everything before done is taken:
+ * from and end with the blanks that it takes along. The search goes on at *at, which may be within these: the
+ * Rust tokenizers find the next one there, and drop it where nothing is left of it (counts is then false). */
+struct tok_span {
+	size_t from, end;
+	bool counts;
+};
+struct tok_span tok_span_of(const struct tok *t, struct str text, size_t done, size_t *at, size_t len,
+			    int32_t id);
+
+/* own_keys.c: the keys of this project's own, for what a tokenizer.json says and GGUF has no word for. */
+enum hokku_code tok_read_own_bool(const struct gguf *g, const char *name, bool *out, struct hokku_error *err);
+enum hokku_code tok_read_strips(const struct gguf *g, struct tok *t, struct hokku_error *err);
+/* Calls put for each id of the list; an id out of range is BAD_FILE. *found may be NULL. */
+enum hokku_code tok_each_own_id(const struct gguf *g, const struct tok *t, const char *name,
+				void (*put)(void *user, uint32_t id), void *user, bool *found,
+				struct hokku_error *err);
+
+/* byte_bpe.c: tokenizer.ggml.merges into t->merges, by rank. */
+enum hokku_code tok_read_merges(const struct gguf *g, struct tok *t, const struct string_table *by_piece,
+				struct hokku_error *err);
 
 /* byte_bpe.c, encode.c */
 enum hokku_code byte_bpe_open(const struct gguf *g, struct tok *t, struct hokku_error *err);

@@ -372,6 +372,123 @@ static void test_merges(void **state)
 	assert_true(str_eq_c(v.merges[2], "a \xC4\xA0"));
 }
 
+/* ---- of SentencePiece's shape ---- */
+
+#define BLANK    "\xE2\x96\x81"
+#define PREPEND  "{\"type\":\"Prepend\",\"prepend\":\"" BLANK "\"}"
+#define REPLACE  "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" BLANK "\"}"
+#define SEQUENCE "{\"type\":\"Sequence\",\"normalizers\":[" PREPEND "," REPLACE "]}"
+#define DECODER                                                                                                      \
+	"{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"" BLANK                \
+	"\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" " \
+	"\",\"start\":1,\"stop\":0}]}"
+#define METASPACE(more) "{\"type\":\"Metaspace\",\"replacement\":\"" BLANK "\"" more "}"
+#define SPM_VOCAB                                                                                            \
+	"\"vocab\":{\"<unk>\":0,\"<0x41>\":1,\"" BLANK "\":2,\"a\":3,\"" BLANK "a\":4},\"merges\":[\"" BLANK \
+	" a\"]"
+#define SPM_MODEL(more) "{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"fuse_unk\":true," more SPM_VOCAB "}"
+#define SPM(normalizer, pre, decoder, model)                                                                \
+	"{\"normalizer\":" normalizer ",\"pre_tokenizer\":" pre ",\"decoder\":" decoder ",\"model\":" model \
+	",\"added_tokens\":[" TOKEN(0, "<unk>", "true") ",{\"id\":5,\"content\":\"<t>\",\"special\":false," \
+							"\"normalized\":true,\"lstrip\":true}]}"
+#define FALLBACK SPM_MODEL("\"byte_fallback\":true,")
+
+static void test_spm_shape(void **state)
+{
+	(void)state;
+	put_files(SPM(SEQUENCE, "null", DECODER, FALLBACK), NULL, NULL, NULL);
+	expect_tokens(0, "<t>:u");
+	expect_notes("");
+	assert_true(v.spm && v.text.space_prefix && v.text.join_by_merges && v.text.normalizes);
+	assert_false(v.text.prefix_first || v.text.prefix_once || v.text.split_at_spaces || v.ignore_merges);
+	assert_int_equal(v.unk, 0);
+	const int32_t types[] = {VOCAB_UNKNOWN, VOCAB_BYTE,   VOCAB_NORMAL,
+				 VOCAB_NORMAL,  VOCAB_NORMAL, VOCAB_USER_DEFINED};
+	assert_memory_equal(v.types, types, sizeof types);
+	const float scores[] = {0, 0, -3, -4, 0, 0}; /* the one merge has the rank 0 */
+	assert_memory_equal(v.scores, scores, sizeof scores);
+	assert_true(v.added[1].normalized && v.added[1].strips == ADDED_LSTRIP && !v.added[0].normalized);
+	assert_true(str_eq_c(v.merges[0], BLANK " a"));
+	/* A byte's name is one only where bytes are fallen back to. */
+	put_files(SPM(REPLACE, METASPACE(""), DECODER, SPM_MODEL("\"ignore_merges\":true,")), NULL, NULL,
+		  NULL);
+	expect_tokens(0, "<t>:u");
+	assert_int_equal(v.types[1], VOCAB_NORMAL);
+	assert_true(v.text.space_prefix && v.text.prefix_once && v.text.split_at_spaces && v.ignore_merges);
+	assert_false(v.text.prefix_first);
+	put_files(SPM("null", METASPACE(",\"prepend_scheme\":\"first\",\"split\":false"), METASPACE(""),
+		      FALLBACK),
+		  NULL, NULL, NULL);
+	expect_tokens(0, "<t>:u");
+	assert_true(v.text.prefix_first && v.text.prefix_once && !v.text.split_at_spaces &&
+		    !v.text.normalizes);
+	put_files(SPM("null", METASPACE(",\"add_prefix_space\":false"), METASPACE(""), FALLBACK), NULL, NULL,
+		  NULL);
+	expect_tokens(0, "<t>:u");
+	assert_false(v.text.space_prefix || v.text.prefix_once || v.text.prefix_first);
+	/* What stands in tokenizer_config.json does not change what characters become that are no token. */
+	put_files(SPM(SEQUENCE, "null", DECODER, FALLBACK), "{\"unk_token\":\"a\"}", NULL, NULL);
+	expect_tokens(0, "<t>:u");
+	assert_int_equal(v.unk, 0);
+	put_files(
+		"{\"normalizer\":" SEQUENCE ",\"decoder\":" DECODER ",\"model\":" FALLBACK
+		",\"added_tokens\":[{\"id\":0,\"content\":\"<unk>\",\"special\":true,\"normalized\":true}]}",
+		NULL, NULL, NULL);
+	expect_tokens(0, "");
+	expect_notes(
+		"tokenizer.json: added token \"<unk>\" is special and normalized: where special tokens are asked "
+		"for, it is found behind any character\n");
+}
+
+static void test_spm_refused(void **state)
+{
+	(void)state;
+	static const char *const cases[][2] = {
+		{SPM("{\"type\":\"NFKC\"}", "null", DECODER, FALLBACK),
+		 "tokenizer.json: normalizer is {\"type\":\"NFKC\"}; of a tokenizer of SentencePiece's shape hokku reads "
+		 "one Prepend"},
+		{SPM("{\"type\":\"Sequence\",\"normalizers\":[" PREPEND "," PREPEND "]}", "null", DECODER,
+		     FALLBACK),
+		 "normalizer.normalizers[1] is {\"type\":\"Prepend\""},
+		{SPM("{\"type\":\"Prepend\",\"prepend\":\"_\"}", "null", DECODER, FALLBACK),
+		 "normalizer is {"},
+		{SPM("{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"\"}", "null", DECODER, FALLBACK),
+		 "normalizer is {\"type\":\"Precompiled\""},
+		{SPM(SEQUENCE, "{\"type\":\"Whitespace\"}", DECODER, FALLBACK),
+		 "pre_tokenizer is {\"type\":\"Whitespace\"}"},
+		{SPM(SEQUENCE, METASPACE(""), DECODER, FALLBACK), "pre_tokenizer is {\"type\":\"Metaspace\""},
+		{SPM("null", METASPACE(",\"prepend_scheme\":\"last\""), DECODER, FALLBACK),
+		 "pre_tokenizer.prepend_scheme is \"last\"; \"always\", \"first\" or \"never\" is wanted"},
+		{SPM("null", METASPACE(",\"split\":1"), DECODER, FALLBACK),
+		 "pre_tokenizer.split is 1; true or false is wanted"},
+		{SPM("null", "null", DECODER, FALLBACK), "neither normalizer nor pre_tokenizer makes"},
+		{SPM(SEQUENCE, "null", "null", FALLBACK), "decoder makes no blanks of"},
+		{SPM(SEQUENCE, "null", "{\"type\":\"WordPiece\"}", FALLBACK),
+		 "decoder is {\"type\":\"WordPiece\"}"},
+		{SPM(SEQUENCE, "null", "{\"type\":\"Strip\",\"content\":\" \",\"start\":2,\"stop\":0}",
+		     FALLBACK),
+		 "decoder is {\"type\":\"Strip\""},
+		{SPM(SEQUENCE, "null", DECODER, "{\"type\":\"Unigram\"}"), "model.type is \"Unigram\""},
+		{"{\"normalizer\":" REPLACE ",\"decoder\":" DECODER
+		 ",\"model\":{\"type\":\"BPE\",\"unk_token\":\"<unk>\"," SPM_VOCAB "}}",
+		 "model.fuse_unk is false and model.byte_fallback too"},
+		{"{\"normalizer\":" REPLACE ",\"decoder\":" DECODER
+		 ",\"model\":{\"type\":\"BPE\",\"unk_token\":\"x\",\"fuse_unk\":true," SPM_VOCAB "}}",
+		 "model.unk_token is \"x\", which is no token"},
+		{"{\"normalizer\":" REPLACE ",\"decoder\":" DECODER
+		 ",\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"vocab\":{\"<0x41>\":0,\"a\":1,\"<0x41>a\":2},"
+		 "\"merges\":[[\"<0x41>\",\"a\"]]}}",
+		 "model.merges[0] joins the token of a byte"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct vocab broken;
+		struct hokku_error err = {0};
+		put_files(cases[i][0], NULL, NULL, NULL);
+		if (!vocab_read(&broken, folder, 0, &observer, &err) || !strstr(err.message, cases[i][1]))
+			fail_msg("case %zu: found %s\n  wanted %s", i, err.message, cases[i][1]);
+	}
+}
+
 /* tokenizer.json may be larger than the other files. */
 static void test_sizes(void **state)
 {
@@ -488,6 +605,8 @@ int main(void)
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_templates),
 		cmocka_unit_test(test_merges),
+		cmocka_unit_test(test_spm_shape),
+		cmocka_unit_test(test_spm_refused),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_ids),
 	};
