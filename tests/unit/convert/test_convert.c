@@ -711,9 +711,6 @@ static void test_bad_tokenizer(void **state)
 		{TOKENIZER("null", "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":NaN}",
 			   MODEL, ADDED),
 		 "where this one has \"ByteLevel use_regex=NaN\""},
-		{TOKENIZER("null", "{\"type\":\"Metaspace\"}", MODEL, ADDED),
-		 "tokenizer.json: pre_tokenizer is {\"type\":\"Metaspace\"}; of a tokenizer of SentencePiece's shape "
-		 "hokku reads Metaspace"},
 		{TOKENIZER("null", "null", MODEL, ADDED), "where this one has nothing"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
