@@ -174,9 +174,8 @@ struct tok_span tok_span_of(const struct tok *t, struct str text, size_t done, s
 		s.from = *at > done ? skip_before(text, done, *at) : done;
 	if (t->flags[id] & TOK_FLAG_RSTRIP)
 		s.end = skip_after(text, s.end);
-	/* Where the token before has taken its blanks, this one may have nothing left to be. */
 	s.counts = s.from < s.end;
-	s.end = s.end > done ? s.end : done;
+	s.end = s.counts ? s.end : done;
 	*at += len;
 	return s;
 }
