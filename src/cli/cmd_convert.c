@@ -12,7 +12,7 @@ const struct cmd cmd_convert = {
 	.help = "DIR holds config.json, *.safetensors, tokenizer.json, tokenizer_config.json and perhaps\n"
 		"generation_config.json, as published. Architecture served: qwen2. Norms and biases stay F32;\n"
 		"what Q8_0 cannot hold becomes F16, with a note. With --vocab-only the file holds the\n"
-		"tokenizer alone, and tokenizer.json is enough.\n\n"
+		"tokenizer alone, and tokenizer.json, or else tokenizer.model, is enough.\n\n"
 		"Example:\n"
 		"  hokku convert Qwen2.5-0.5B-Instruct -o qwen2.5-0.5b-q8_0.gguf --type Q8_0\n",
 	.run = run,

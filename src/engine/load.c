@@ -17,12 +17,11 @@
 #define PART_MODEL     0.05
 #define PART_DEVICE    0.06
 
-/* A model as transformers writes it: a folder with a config.json. */
-static bool is_folder(const char *path)
+static bool has_file(const char *path, const char *name)
 {
 	char file[4096];
 	struct stat s;
-	int n = snprintf(file, sizeof file, "%s/config.json", path);
+	int n = snprintf(file, sizeof file, "%s/%s", path, name);
 	return n > 0 && (size_t)n < sizeof file && stat(file, &s) == 0 && S_ISREG(s.st_mode);
 }
 
@@ -32,19 +31,23 @@ static void log_note(void *user, const char *text)
 	log_warn("%s", text);
 }
 
-static enum hokku_code open_folder(const char *path, struct gguf **g, struct hokku_error *err)
+static enum hokku_code open_folder(const char *path, bool vocab_only, struct gguf **g,
+				   struct hokku_error *err)
 {
 	const struct observer observer = {.note = log_note};
+	const struct hf_options o = {.dir = path, .vocab_only = vocab_only, .observer = &observer};
 	struct hf_folder *folder;
-	enum hokku_code rc = hf_open(&(struct hf_options){.dir = path, .observer = &observer}, &folder, err);
+	enum hokku_code rc = hf_open(&o, &folder, err);
 	*g = rc ? NULL : hf_model(folder);
 	return rc;
 }
 
 enum hokku_code engine_open_file(const char *path, struct gguf **g, struct hokku_error *err)
 {
-	if (path && is_folder(path))
-		return open_folder(path, g, err);
+	/* As transformers writes it: a folder with a config.json, or a tokenizer alone. */
+	const bool has_config = path && has_file(path, "config.json");
+	if (has_config || (path && (has_file(path, "tokenizer.json") || has_file(path, "tokenizer.model"))))
+		return open_folder(path, !has_config, g, err);
 	if (path)
 		return gguf_open_file(path, g, err);
 	*g = NULL;

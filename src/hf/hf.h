@@ -93,6 +93,7 @@ struct refuse_row {
 };
 
 struct hf_reader;
+struct sp_model;
 
 struct hf_arch {
 	const char *model_type; /* config.json's */
@@ -161,6 +162,7 @@ struct vocab {
 	uint32_t n;
 	struct str *merges; /* "a b" */
 	uint64_t n_merges;
+	struct sp_model *model; /* the file that it came from, if that was tokenizer.model */
 	bool spm; /* of SentencePiece's shape: text says more; else byte-level BPE */
 	struct vocab_text text;
 	bool ignore_merges;              /* a piece that is a token becomes it, whatever merging gives */

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "hf/sentencepiece.h"
+
 static void add(struct hf_keys *k, const char *key, struct gguf_value value)
 {
 	if (k->n == k->cap) {
@@ -93,7 +95,16 @@ void hf_shape_keys(struct hf_keys *k, const struct hf_shape *s, const char *name
 	}
 }
 
-/* Ids of added tokens; no key where there are none. */
+/* No key where there are none. */
+static void add_u32s(struct hf_keys *k, const char *key, const uint32_t *ids, uint64_t n)
+{
+	if (n)
+		add(k, key,
+		    (struct gguf_value){.type = GGUF_ARRAY,
+					.array = {GGUF_U32, n, (const uint8_t *)ids, n * sizeof *ids}});
+}
+
+/* Ids of added tokens. */
 static void add_ids(struct hf_keys *k, const char *key, const struct vocab *v,
 		    bool (*is)(const struct added_token *t))
 {
@@ -103,10 +114,19 @@ static void add_ids(struct hf_keys *k, const char *key, const struct vocab *v,
 	for (uint32_t i = 0; ids && i < v->n_added; i++)
 		if (v->added[i].id < v->n && is(&v->added[i]))
 			ids[n++] = v->added[i].id;
-	if (n)
-		add(k, key,
-		    (struct gguf_value){.type = GGUF_ARRAY,
-					.array = {GGUF_U32, n, (uint8_t *)ids, n * sizeof *ids}});
+	add_u32s(k, key, ids, n);
+}
+
+/* SentencePiece looks for its user-defined pieces in the normalised text. */
+static void add_user_defined(struct hf_keys *k, const struct vocab *v)
+{
+	uint32_t *ids = arena_array(k->arena, v->model->n, sizeof *ids);
+	uint64_t n = 0;
+	k->failed = k->failed || !ids;
+	for (uint32_t i = 0; ids && i < v->model->n; i++)
+		if (v->types[i] == VOCAB_USER_DEFINED && v->model->pieces[i].type == VOCAB_USER_DEFINED)
+			ids[n++] = i;
+	add_u32s(k, "tokenizer.hokku.normalized", ids, n);
 }
 
 static bool strips_left(const struct added_token *t)
@@ -146,7 +166,9 @@ static void add_spm(struct hf_keys *k, const struct vocab *v)
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
 		if (own[i].value)
 			add_bool(k, own[i].key, true);
-	if (v->text.normalizes)
+	if (v->model)
+		add_user_defined(k, v);
+	else if (v->text.normalizes)
 		add_ids(k, "tokenizer.hokku.normalized", v, is_normalized);
 }
 

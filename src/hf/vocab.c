@@ -210,7 +210,7 @@ static enum hokku_code read_tokens(struct vocab *v, uint32_t n_vocab, const stru
 		rc = vocab_collect_added(v, f, base, n_base, named);
 	if (!rc)
 		rc = settle_size(v, n_base, n_vocab, r);
-	if (!rc && v->spm)
+	if (!rc && v->spm && !v->model)
 		rc = read_unknown(v, r);
 	if (!rc && v->text.prepends)
 		note_normalized(v, r);
@@ -393,6 +393,10 @@ static enum hokku_code read_bos(struct vocab *v, const struct vocab_files *f)
 	}
 	if (asked && v->bos < 0)
 		return bad(&f->tokenizer, "add_bos_token is true, but there is no bos_token");
+	if (v->model) { /* transformers puts it first there, unless it is told not to */
+		v->add_bos = given ? asked : v->bos >= 0;
+		return HOKKU_OK;
+	}
 	if (given && asked != v->add_bos)
 		hf_note(&f->config,
 			"add_bos_token is %s, but tokenizer.json's post_processor begins %s: that counts",
@@ -408,8 +412,8 @@ static enum hokku_code read_specials(struct vocab *v, const struct vocab_files *
 		int64_t *id;
 	} ids[] = {{NAMED_BOS, &v->bos}, {NAMED_EOS, &v->eos}, {NAMED_PAD, &v->pad}, {NAMED_UNK, &v->unk}};
 	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
-		if (named[ids[i].name].ptr &&
-		    *ids[i].id < 0) /* all of these were added, so that each has an id */
+		/* all of these were added, so that each has an id */
+		if (named[ids[i].name].ptr && (ids[i].name != NAMED_UNK || v->unk < 0))
 			*ids[i].id = vocab_find(v, named[ids[i].name]);
 	return read_bos(v, f);
 }
@@ -488,14 +492,20 @@ static enum hokku_code read_files(struct vocab *v, const char *dir, char paths[4
 		size_t max_bytes;
 		struct jv_doc *doc;
 	} files[4] = {
-		{"tokenizer.json", HF_MAX_TOKENIZER_BYTES, &v->tokenizer},
+		{"tokenizer.json", HF_MAX_TOKENIZER_BYTES, &v->tokenizer}, /* else tokenizer.model */
 		{"tokenizer_config.json", HF_MAX_CONFIG_BYTES, &v->config},
 		{"special_tokens_map.json", HF_MAX_CONFIG_BYTES, &v->special_map},
 		{"added_tokens.json", HF_MAX_CONFIG_BYTES, &v->added_tokens},
 	};
-	bool there;
+	bool there, instead = false;
 	enum hokku_code rc = hf_join(dir, files[0].name, paths[0], &there, err);
-	if (!rc) /* this one must be there */
+	if (!rc && !there)
+		rc = hf_join(dir, "tokenizer.model", paths[0], &instead, err);
+	if (!rc && !there && !instead)
+		rc = hf_join(dir, files[0].name, paths[0], &there, err);
+	if (!rc && instead)
+		rc = vocab_read_model(v, &(struct hf_reader){paths[0], NULL, err});
+	else if (!rc) /* one of them must be there */
 		rc = jv_read_file(paths[0], files[0].max_bytes, files[0].doc, err);
 	for (size_t i = 1; i < 4 && !rc; i++)
 		rc = hf_read_json(dir, files[i].name, files[i].max_bytes, paths[i], files[i].doc, &there,
@@ -515,16 +525,16 @@ enum hokku_code vocab_read(struct vocab *v, const char *dir, uint32_t n_vocab,
 	*v = (struct vocab){
 		.bos = -1, .eos = -1, .eot = -1, .pad = -1, .unk = -1, .arena = {.chunk_bytes = 1 << 20}};
 	enum hokku_code rc = read_files(v, dir, paths, err);
-	if (!rc)
+	if (!rc && !v->model)
 		rc = check_type(jv_get(&v->tokenizer.root, "model"), &f.tokenizer);
-	if (!rc)
+	if (!rc && !v->model)
 		rc = recognise(v, &f.tokenizer);
-	if (!rc)
+	if (!rc && !v->model)
 		rc = check_model(v, &f.tokenizer);
 	if (!rc)
 		rc = read_tokens(v, n_vocab, &f, named);
 	if (!rc)
-		rc = read_merges(v, &f.tokenizer);
+		rc = v->model ? vocab_place_pieces(v, &f.tokenizer) : read_merges(v, &f.tokenizer);
 	if (!rc)
 		rc = read_specials(v, &f, named);
 	if (!rc)

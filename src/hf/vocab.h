@@ -27,6 +27,12 @@ bool vocab_is_spm(const struct jv *tokenizer);
 enum hokku_code vocab_read_spm_shape(const struct jv *tokenizer, const struct hf_reader *r,
 				     struct vocab_text *out);
 
+/* A tokenizer.model read into v: its settings, and its pieces as a tokenizer.json would say them. */
+enum hokku_code vocab_read_model(struct vocab *v, const struct hf_reader *r);
+
+/* Types and scores of the tokens that are its pieces, once these are in their places. */
+enum hokku_code vocab_place_pieces(struct vocab *v, const struct hf_reader *r);
+
 /* The id of a text: an added token's, else the vocabulary's; -1 if it has none. */
 int64_t vocab_find(const struct vocab *v, struct str text);
 

@@ -9,6 +9,9 @@ import base64, io, json, random, sys
 import sentencepiece
 
 
+SYMBOLS = ['<tool>', '</h1>', '\u2581\u2581', 'ab', 'abc', '\n', 'Hello', '[INST]', '\u2581x', 'é']
+
+
 def sentences(seed):
     r = random.Random(seed)
     words = ('the of and to in is that for with haiku autumn rain frog pond old new snow moon blossom river naïve café über '
@@ -24,6 +27,9 @@ def train():
         dict(vocab_size=700, byte_fallback=True, add_dummy_prefix=False, remove_extra_whitespaces=False,
              split_by_whitespace=False, max_sentencepiece_length=24),
         dict(vocab_size=600, byte_fallback=False, remove_extra_whitespaces=False, allow_whitespace_only_pieces=True),
+        dict(vocab_size=700, byte_fallback=True, remove_extra_whitespaces=False, user_defined_symbols=SYMBOLS,
+             control_symbols=['<c>'], pad_id=3),
+        dict(vocab_size=700, byte_fallback=False, add_dummy_prefix=False, user_defined_symbols=SYMBOLS, bos_id=-1),
     ]
     for seed, kind in enumerate(kinds):
         out = io.BytesIO()

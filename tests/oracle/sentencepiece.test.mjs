@@ -1,5 +1,6 @@
 // SentencePiece itself (Debian's python3-sentencepiece) on the same vocabularies: Llama 2's, with its normaliser's flags in
-// every way, and four small ones that SentencePiece trains here, with and without byte tokens. The strings are drawn with a
+// every way, and small ones that SentencePiece trains here, with and without byte tokens and user-defined pieces; from GGUF and
+// from a folder that has the tokenizer.model alone. The strings are drawn with a
 // fixed seed.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -69,7 +70,7 @@ function makeStrings(n, seed) {
 	const blocks = [[0x20, 0x7e], [0x20, 0x7e], [0xa0, 0x17f], [0x370, 0x3ff], [0x400, 0x4ff], [0x4e00, 0x9fff], [0x3040, 0x30ff], [0xac00, 0xd7a3],
 		[0x600, 0x6ff], [0x900, 0x97f], [0x1f300, 0x1f64f], [0x2000, 0x206f], [1, 0x1f], [0xe00, 0xe5b], [0x20000, 0x2a6df]];
 	const words = ('the of and Hello world haiku autumn rain naïve café Россия дождь 日本語 あめ 中文 한국어 العربية हिन्दी for(int i=0;i<n;i++) 3.14159 1234567 '
-		+ '\u2581 \u2581\u2581 <s> </s> <unk> <0x0A> \n \n\n \t').split(' ');
+		+ '\u2581 \u2581\u2581 <s> </s> <unk> <0x0A> \n \n\n \t <tool> </h1> abcabab [INST] <c> x ab').split(' ');
 	const strings = ['', ' ', '  ', 'a', ' a ', '\u2581', '\n', '\u2581 \u2581 ', ' '.repeat(300), 'a'.repeat(3000), 'ab'.repeat(700) + 'x'];
 	while (strings.length < n) {
 		let s = '';
@@ -85,6 +86,16 @@ function makeStrings(n, seed) {
 	return strings;
 }
 
+// The folder has the model alone, as older ones have.
+function compareFolder(model, n, seed) {
+	const folder = mkdtempSync(join(dir, 'folder-')), modelPath = join(folder, 'tokenizer.model');
+	writeFileSync(modelPath, model);
+	const strings = makeStrings(n, seed), input = strings.map((s) => JSON.stringify(s)).join('\n') + '\n';
+	const want = run(python, [script, 'encode', modelPath], input), got = run(hokku, ['tokenize', folder, '--no-bos', '--json-lines'], input);
+	assert.equal(got.length, strings.length);
+	got.forEach((ids, i) => assert.deepEqual(ids, want[i], JSON.stringify(strings[i])));
+}
+
 function compare(vocabulary, model, seed) {
 	const path = join(dir, 'vocabulary.gguf'), modelPath = join(dir, 'vocabulary.model');
 	writeFileSync(path, gguf(vocabulary));
@@ -95,7 +106,7 @@ function compare(vocabulary, model, seed) {
 	got.forEach((ids, i) => assert.deepEqual(ids, want[i], JSON.stringify(strings[i])));
 }
 
-test("Llama 2's vocabulary: 20,000 strings, as SentencePiece encodes them", { skip: missing }, (t) => {
+test("Llama 2's vocabulary: 28,000 strings, as SentencePiece encodes them", { skip: missing }, (t) => {
 	const file = join(process.env.HOKKU_SHARED ?? '', 'vocab', 'llama-spm.gguf');
 	if (!existsSync(file)) return t.skip(`no ${file}`);
 	const { metadata } = JSON.parse(spawnSync(hokku, ['inspect', file, '--json'], { maxBuffer: 1 << 28 }).stdout);
@@ -105,11 +116,13 @@ test("Llama 2's vocabulary: 20,000 strings, as SentencePiece encodes them", { sk
 		for (const extra of [false, true]) {
 			const vocabulary = { tokens, scores, types, prefix, extra };
 			compare(vocabulary, proto(vocabulary), seed++);
+			compareFolder(proto(vocabulary), 2000, seed++);
 		}
 });
 
 test('vocabularies that SentencePiece trained here, 5,000 strings each', { skip: missing }, () => {
 	const models = run(python, [script, 'train']);
-	assert.equal(models.length, 4);
-	models.forEach((m, i) => compare(m, Buffer.from(m.model, 'base64'), 10 + i));
+	assert.equal(models.length, 6);
+	models.slice(0, 4).forEach((m, i) => compare(m, Buffer.from(m.model, 'base64'), 10 + i));
+	models.forEach((m, i) => compareFolder(Buffer.from(m.model, 'base64'), i < 4 ? 1000 : 5000, 20 + i));
 });

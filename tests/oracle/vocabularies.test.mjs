@@ -1,6 +1,6 @@
 // Nine published vocabularies against the Rust tokenizers: 30,000 strings each with special tokens, 3,000 with their names as text;
 // and what else a tokenizer.json may say, in shapes made of two of them. What the Rust tokenizers give is committed as hashes
-// (tests/golden/vocabularies.json, made by vocabulary_hashes.mjs). A vocabulary whose package is not there is skipped by name.
+// (tests/golden/vocabularies/ids.json, made by vocabulary_hashes.mjs). A vocabulary whose package is not there is skipped by name.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -12,7 +12,7 @@ import { published, shapes } from './vocabulary_shapes.mjs';
 import { makeStrings } from './vocabulary_strings.mjs';
 
 const hokku = process.env.HOKKU_CHECKED ?? process.env.HOKKU; // ./do test names its optimised build, which is five times as fast
-const golden = JSON.parse(readFileSync(new URL('../golden/vocabularies.json', import.meta.url)));
+const golden = JSON.parse(readFileSync(new URL('../golden/vocabularies/ids.json', import.meta.url)));
 const dir = mkdtempSync(join(tmpdir(), 'hokku-vocabularies-'));
 after(() => rmSync(dir, { recursive: true }));
 

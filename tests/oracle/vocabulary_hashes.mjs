@@ -1,4 +1,4 @@
-// Makes tests/golden/vocabularies.json: for each vocabulary of vocabulary_shapes.mjs the hashes of the ids that the Rust tokenizers
+// Makes tests/golden/vocabularies/ids.json: for each vocabulary of vocabulary_shapes.mjs the hashes of the ids that the Rust tokenizers
 // give to the strings of vocabulary_strings.mjs, a hash for a thousand of them. The judge is no package of the tests (it holds every
 // platform's library). In a folder of its own:
 //   npm install --ignore-scripts tokenizers@0.23.2
@@ -36,4 +36,4 @@ for (const name of published) {
 	for (const [shape, make] of Object.entries(shapes[name] ?? {}))
 		result.shapes[`${name} ${shape}`] = await judged({ ...json, ...make(json) }, fewer);
 }
-writeFileSync(new URL('../golden/vocabularies.json', import.meta.url), `${JSON.stringify(result, null, '\t')}\n`);
+writeFileSync(new URL('../golden/vocabularies/ids.json', import.meta.url), `${JSON.stringify(result, null, '\t')}\n`);
