@@ -25,6 +25,13 @@ static bool has_file(const char *path, const char *name)
 	return n > 0 && (size_t)n < sizeof file && stat(file, &s) == 0 && S_ISREG(s.st_mode);
 }
 
+/* A folder with a tokenizer and no weights. */
+static bool is_tokenizer(const char *path)
+{
+	return (has_file(path, "tokenizer.json") || has_file(path, "tokenizer.model")) &&
+	       !has_file(path, "model.safetensors") && !has_file(path, "model.safetensors.index.json");
+}
+
 static void log_note(void *user, const char *text)
 {
 	(void)user;
@@ -44,10 +51,10 @@ static enum hokku_code open_folder(const char *path, bool vocab_only, struct ggu
 
 enum hokku_code engine_open_file(const char *path, struct gguf **g, struct hokku_error *err)
 {
-	/* As transformers writes it: a folder with a config.json, or a tokenizer alone. */
-	const bool has_config = path && has_file(path, "config.json");
-	if (has_config || (path && (has_file(path, "tokenizer.json") || has_file(path, "tokenizer.model"))))
-		return open_folder(path, !has_config, g, err);
+	if (path && has_file(path, "config.json")) /* a model as transformers writes it */
+		return open_folder(path, false, g, err);
+	if (path && is_tokenizer(path))
+		return open_folder(path, true, g, err);
 	if (path)
 		return gguf_open_file(path, g, err);
 	*g = NULL;

@@ -47,6 +47,16 @@ test('run, tokenize, inspect and bench take it', () => {
 	assert.match(run(['bench', folder, '--prefill', '8', '--decode', '2', '-n', '1', '--device', 'cpu']).out, /decode/);
 });
 
+test('a tokenizer alone is a MODEL to tokenize with, and none to run', () => {
+	const alone = join(dir, 'alone');
+	cpSync(join(folder, 'tokenizer.json'), join(alone, 'tokenizer.json'));
+	const ids = (model) => run(['tokenize', model, '-p', 'hello world', '--ids', '--no-bos']).out;
+	assert.equal(ids(alone), ids(file));
+	const r = run(['run', alone, '-p', 'x']);
+	assert.equal(r.code, 1);
+	assert.match(r.err, /this is a vocabulary: it has no tensors/);
+});
+
 test('what is wrong with a folder is told as hokku convert tells it', () => {
 	const broken = join(dir, 'broken');
 	cpSync(folder, broken, { recursive: true });
