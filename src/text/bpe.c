@@ -72,110 +72,160 @@ static size_t merge_small(const struct merges *m, int32_t *ids, size_t n)
 	return n;
 }
 
-/* A possible merge of the symbols at and after at. It is stale when either has been merged since. */
-struct candidate {
-	uint64_t value;
-	uint32_t at;
-	int32_t left, right;
-};
-
-struct heap {
-	struct candidate *c;
-	size_t n, cap;
-};
-
-static bool before(const struct candidate *a, const struct candidate *b)
-{
-	uint32_t x = rank_of(a->value), y = rank_of(b->value);
-	return x != y ? x < y : a->at < b->at;
-}
-
-static void sift_down(struct heap *h, size_t i)
-{
-	struct candidate moving = h->c[i];
-	for (size_t child; (child = 2 * i + 1) < h->n; i = child) {
-		if (child + 1 < h->n && before(&h->c[child + 1], &h->c[child]))
-			child++;
-		if (!before(&h->c[child], &moving))
-			break;
-		h->c[i] = h->c[child];
-	}
-	h->c[i] = moving;
-}
-
-static void heap_push(struct heap *h, struct candidate c)
-{
-	size_t i = h->n++;
-	for (; i > 0 && before(&c, &h->c[(i - 1) / 2]); i = (i - 1) / 2)
-		h->c[i] = h->c[(i - 1) / 2];
-	h->c[i] = c;
-}
-
-static struct candidate heap_pop(struct heap *h)
-{
-	struct candidate top = h->c[0];
-	h->c[0] = h->c[--h->n];
-	if (h->n)
-		sift_down(h, 0);
-	return top;
-}
-
-struct link {
+/*
+ * Long pieces, O(n log n): a linked list of symbols, and the pairs that a merge joins in the order of rank,
+ * the leftmost of one rank first. A pair's place in that order is one number, rank << 32 | position: what is
+ * sorted is small, which decides the time of megabytes. The pairs at the beginning are sorted once; those
+ * that merges make go through a heap. A place is stale where its position has another rank by now.
+ */
+struct node {
+	uint64_t value; /* of the pair (this, next), or MERGE_NONE */
+	int32_t id;
 	uint32_t previous, next; /* LINK_NONE at the ends */
 };
 #define LINK_NONE UINT32_MAX
 
-static bool candidate_at(const struct merges *m, const int32_t *ids, const struct link *links, uint32_t at,
-			 struct candidate *out)
+struct order {
+	uint64_t *sorted; /* (n_sorted), of which the first `at` are done */
+	size_t n_sorted, at;
+	uint64_t *heap; /* (n_heap), four children a node */
+	size_t n_heap, cap;
+};
+
+static uint64_t place_of(uint64_t value, size_t at)
 {
-	uint32_t next = links[at].next;
-	if (next == LINK_NONE)
-		return false;
-	uint64_t value = merges_get(m, (uint32_t)ids[at], (uint32_t)ids[next]);
-	*out = (struct candidate){value, at, ids[at], ids[next]};
-	return value != MERGE_NONE;
+	return (uint64_t)rank_of(value) << 32 | at;
 }
 
-/* O(n log n): a linked list of symbols and a heap of candidates. A merge takes one candidate off and puts at
- * most two on, one of them in its place, so the first n - 1 and one for each merge are all the room it needs:
- * 2 n. */
+/* Sorts by rank; places of one rank keep their order, which is that of their positions. */
+static bool sort_places(uint64_t *places, size_t n)
+{
+	enum { BITS = 11, PASSES = 2, SIZE = 1 << BITS };
+	_Static_assert(TOK_MAX_MERGES <= 1 << (BITS * PASSES) && TOK_MAX_TOKENS <= 1 << (BITS * PASSES),
+		       "ranks fit");
+	uint64_t *other = malloc(n * sizeof *other);
+	if (!other)
+		return false;
+	for (unsigned pass = 0; pass < PASSES; pass++) {
+		size_t from[SIZE] = {0}, sum = 0;
+		const unsigned shift = 32 + pass * BITS;
+		uint64_t *source = pass ? other : places, *to = pass ? places : other;
+		for (size_t i = 0; i < n; i++)
+			from[source[i] >> shift & (SIZE - 1)]++;
+		for (size_t i = 0; i < SIZE; i++) {
+			size_t count = from[i];
+			from[i] = sum;
+			sum += count;
+		}
+		for (size_t i = 0; i < n; i++)
+			to[from[source[i] >> shift & (SIZE - 1)]++] = source[i];
+	}
+	free(other);
+	return true;
+}
+
+static bool heap_push(struct order *o, uint64_t place)
+{
+	if (o->n_heap == o->cap) {
+		size_t cap = o->cap ? 2 * o->cap : 256;
+		uint64_t *larger = realloc(o->heap, cap * sizeof *larger);
+		if (!larger)
+			return false;
+		o->heap = larger;
+		o->cap = cap;
+	}
+	size_t i = o->n_heap++;
+	for (; i > 0 && place < o->heap[(i - 1) / 4]; i = (i - 1) / 4)
+		o->heap[i] = o->heap[(i - 1) / 4];
+	o->heap[i] = place;
+	return true;
+}
+
+static uint64_t heap_pop(struct order *o)
+{
+	uint64_t *h = o->heap, top = h[0], moving = h[--o->n_heap];
+	size_t i = 0, n = o->n_heap;
+	for (size_t child; (child = 4 * i + 1) < n; i = child) {
+		size_t end = child + 4 < n ? child + 4 : n;
+		for (size_t k = child + 1; k < end; k++)
+			if (h[k] < h[child])
+				child = k;
+		if (h[child] >= moving)
+			break;
+		h[i] = h[child];
+	}
+	h[i] = moving;
+	return top;
+}
+
+/* False once nothing is left. */
+static bool next_place(struct order *o, uint64_t *place)
+{
+	bool has = o->at < o->n_sorted;
+	if (o->n_heap && (!has || o->heap[0] < o->sorted[o->at]))
+		*place = heap_pop(o);
+	else if (has)
+		*place = o->sorted[o->at++];
+	else
+		return false;
+	return true;
+}
+
+/* The pair at a position is another; where it can be merged, it gets its place. */
+static bool renew(const struct merges *m, struct node *nodes, uint32_t at, struct order *o)
+{
+	struct node *left = &nodes[at];
+	left->value = left->next == LINK_NONE
+			      ? MERGE_NONE
+			      : merges_get(m, (uint32_t)left->id, (uint32_t)nodes[left->next].id);
+	return left->value == MERGE_NONE || heap_push(o, place_of(left->value, at));
+}
+
+static bool merge_places(const struct merges *m, struct node *nodes, struct order *o)
+{
+	for (uint64_t place; next_place(o, &place);) {
+		uint32_t at = (uint32_t)place;
+		struct node *left = &nodes[at];
+		if (left->value == MERGE_NONE || rank_of(left->value) != place >> 32)
+			continue;
+		struct node *right = &nodes[left->next];
+		left->id = (int32_t)(uint32_t)left->value;
+		left->next = right->next;
+		right->value = MERGE_NONE;
+		if (left->next != LINK_NONE)
+			nodes[left->next].previous = at;
+		if (!renew(m, nodes, at, o) ||
+		    (left->previous != LINK_NONE && !renew(m, nodes, left->previous, o)))
+			return false;
+	}
+	return true;
+}
+
+/* Fewer are not worth the sort's tables. */
+enum { SORT_MIN = 1024 };
+
 static size_t merge_long(const struct merges *m, int32_t *ids, size_t n)
 {
-	struct link *links = malloc(n * sizeof *links);
-	struct heap h = {malloc(2 * n * sizeof *h.c), 0, 2 * n};
+	struct node *nodes = malloc(n * sizeof *nodes);
+	struct order o = {.sorted = malloc(n * sizeof *o.sorted)};
 	size_t left = 0;
-	if (!links || !h.c)
-		goto done;
-	struct candidate c;
-	for (size_t i = 0; i < n; i++)
-		links[i] = (struct link){i ? (uint32_t)i - 1 : LINK_NONE,
+	bool ok = nodes && o.sorted;
+	for (size_t i = 0; ok && i < n; i++) {
+		uint64_t value =
+			i + 1 < n ? merges_get(m, (uint32_t)ids[i], (uint32_t)ids[i + 1]) : MERGE_NONE;
+		nodes[i] = (struct node){value, ids[i], i ? (uint32_t)i - 1 : LINK_NONE,
 					 i + 1 < n ? (uint32_t)i + 1 : LINK_NONE};
-	for (size_t i = 0; i < n; i++)
-		if (candidate_at(m, ids, links, (uint32_t)i, &c))
-			h.c[h.n++] = c;
-	for (size_t i = h.n / 2; i-- > 0;)
-		sift_down(&h, i);
-	while (h.n) {
-		c = heap_pop(&h);
-		uint32_t next = links[c.at].next;
-		if (ids[c.at] != c.left || next == LINK_NONE || ids[next] != c.right)
-			continue;
-		uint32_t after = links[next].next, previous = links[c.at].previous;
-		ids[c.at] = (int32_t)(uint32_t)c.value;
-		ids[next] = -1;
-		links[c.at].next = after;
-		if (after != LINK_NONE)
-			links[after].previous = c.at;
-		if (candidate_at(m, ids, links, c.at, &c))
-			heap_push(&h, c);
-		if (previous != LINK_NONE && candidate_at(m, ids, links, previous, &c))
-			heap_push(&h, c);
+		if (value != MERGE_NONE && n >= SORT_MIN)
+			o.sorted[o.n_sorted++] = place_of(value, i);
+		else if (value != MERGE_NONE)
+			ok = heap_push(&o, place_of(value, i));
 	}
-	for (uint32_t i = 0; i != LINK_NONE; i = links[i].next)
-		ids[left++] = ids[i];
-done:
-	free(links);
-	free(h.c);
+	ok = ok && (o.n_sorted == 0 || sort_places(o.sorted, o.n_sorted)) && merge_places(m, nodes, &o);
+	for (uint32_t i = 0; ok && i != LINK_NONE; i = nodes[i].next)
+		ids[left++] = nodes[i].id;
+	free(nodes);
+	free(o.sorted);
+	free(o.heap);
 	return left;
 }
 

@@ -65,9 +65,20 @@
 	"\\x{104d8}-\\x{104fb}\\x{10c80}-\\x{10cb2}\\x{10cc0}-\\x{10cf2}\\x{118a0}-\\x{118df}"             \
 	"\\x{1e900}-\\x{1e943}"
 
-static const struct pretok_family gpt2 = {false, false, 0, false};
-static const struct pretok_family qwen2 = {true, true, 1, true};
-static const struct pretok_family llama3 = {true, true, 3, true};
+static const struct pretok_family gpt2 = {0};
+static const struct pretok_family qwen2 = {
+	.any_case_endings = true, .any_prefix = true, .digits_max = 1, .breaks = true};
+static const struct pretok_family llama3 = {
+	.any_case_endings = true, .any_prefix = true, .digits_max = 3, .breaks = true};
+static const struct pretok_family o200k = {.any_case_endings = true,
+					   .any_prefix = true,
+					   .digits_max = 3,
+					   .breaks = true,
+					   .cased = true,
+					   .word_endings = true,
+					   .slashes = true};
+static const struct pretok_family tekken = {
+	.any_prefix = true, .digits_max = 1, .breaks = true, .cased = true, .slashes = true};
 
 enum {
 	DEFAULT,
@@ -122,9 +133,9 @@ static const struct pretok_recipe recipes[N_RECIPES] = {
 		CASED("", ENDING_CI) "|\\p{N}| ?" OTHERS "[\\r\\n/]*+|" BREAKS "|" SPACES}},
 	[BLOOM_] = {NULL, {BLOOM}},
 	[VIKING] = {NULL, {BLOOM, "\\p{N}"}},
-	[TEKKEN] = {NULL, {CASED("", "") "|\\p{N}| ?" OTHERS "[\\r\\n/]*+|" BREAKS "|" SPACES}},
+	[TEKKEN] = {&tekken, {CASED("", "") "|\\p{N}| ?" OTHERS "[\\r\\n/]*+|" BREAKS "|" SPACES}},
 	[CHAMELEON] = {NULL, {"<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", "[\\t\\n]|    |  ", "\\p{N}", "[\\p{P}!-/:-@\\[-`{-~]", GPT2}},
-	[GPT_4O] = {NULL, {O200K}},
+	[GPT_4O] = {&o200k, {O200K}},
 	[TINY_AYA] = {NULL, {PRETOK_GROUPS "w", O200K}},
 	[KIMI_K2] = {NULL, {"\\p{Han}++|" CASED("-Han", ENDING_CI) "|\\p{N}{1,3}+| ?" OTHERS "[\\r\\n]*+|" BREAKS "|" SPACES}},
 	[SUPERBPE] = {NULL, {"\\p{N}++", PRETOK_GROUPS "b"}},

@@ -4,19 +4,43 @@
 
 /* What the rules tell apart: letters (\p{L}), digits (\p{N}), spaces (\s) that break a line or do not, and
  * the rest. */
-enum { LETTER = 1, DIGIT = 2, BLANK = 4, BREAK = 8, SIGN = 16 };
+enum { LETTER = 1, DIGIT = 2, BLANK = 4, BREAK = 8, SIGN = 16, CAPITAL = 32, SMALL = 64 };
 
+/* CAPITAL and SMALL beside the others: what a word of the o200k family begins and goes on with. Letters
+ * without case and marks are both. */
 static unsigned class_of_value(unsigned value)
 {
 	static const uint8_t of_category[32] = {
-		[UNICODE_CN] = SIGN,   [UNICODE_LU] = LETTER, [UNICODE_LL] = LETTER, [UNICODE_LT] = LETTER,
-		[UNICODE_LM] = LETTER, [UNICODE_LO] = LETTER, [UNICODE_MN] = SIGN,   [UNICODE_MC] = SIGN,
-		[UNICODE_ME] = SIGN,   [UNICODE_ND] = DIGIT,  [UNICODE_NL] = DIGIT,  [UNICODE_NO] = DIGIT,
-		[UNICODE_PC] = SIGN,   [UNICODE_PD] = SIGN,   [UNICODE_PS] = SIGN,   [UNICODE_PE] = SIGN,
-		[UNICODE_PI] = SIGN,   [UNICODE_PF] = SIGN,   [UNICODE_PO] = SIGN,   [UNICODE_SM] = SIGN,
-		[UNICODE_SC] = SIGN,   [UNICODE_SK] = SIGN,   [UNICODE_SO] = SIGN,   [UNICODE_ZS] = BLANK,
-		[UNICODE_ZL] = BLANK,  [UNICODE_ZP] = BLANK,  [UNICODE_CC] = SIGN,   [UNICODE_CF] = SIGN,
-		[UNICODE_CS] = SIGN,   [UNICODE_CO] = SIGN,
+		[UNICODE_CN] = SIGN,
+		[UNICODE_LU] = LETTER | CAPITAL,
+		[UNICODE_LL] = LETTER | SMALL,
+		[UNICODE_LT] = LETTER | CAPITAL,
+		[UNICODE_LM] = LETTER | CAPITAL | SMALL,
+		[UNICODE_LO] = LETTER | CAPITAL | SMALL,
+		[UNICODE_MN] = SIGN | CAPITAL | SMALL,
+		[UNICODE_MC] = SIGN | CAPITAL | SMALL,
+		[UNICODE_ME] = SIGN | CAPITAL | SMALL,
+		[UNICODE_ND] = DIGIT,
+		[UNICODE_NL] = DIGIT,
+		[UNICODE_NO] = DIGIT,
+		[UNICODE_PC] = SIGN,
+		[UNICODE_PD] = SIGN,
+		[UNICODE_PS] = SIGN,
+		[UNICODE_PE] = SIGN,
+		[UNICODE_PI] = SIGN,
+		[UNICODE_PF] = SIGN,
+		[UNICODE_PO] = SIGN,
+		[UNICODE_SM] = SIGN,
+		[UNICODE_SC] = SIGN,
+		[UNICODE_SK] = SIGN,
+		[UNICODE_SO] = SIGN,
+		[UNICODE_ZS] = BLANK,
+		[UNICODE_ZL] = BLANK,
+		[UNICODE_ZP] = BLANK,
+		[UNICODE_CC] = SIGN,
+		[UNICODE_CF] = SIGN,
+		[UNICODE_CS] = SIGN,
+		[UNICODE_CO] = SIGN,
 	};
 	return value & UNICODE_SPACE ? BLANK : of_category[value & UNICODE_CATEGORY];
 }
@@ -34,8 +58,8 @@ static inline unsigned class_of_ascii(unsigned char c)
 		R16(SIGN),                                                     /* 10 to 1f */
 		BLANK, R8(SIGN), R4(SIGN), SIGN, SIGN, SIGN,                   /* blank to / */
 		R8(DIGIT), DIGIT, DIGIT, R4(SIGN), SIGN, SIGN, SIGN,           /* 0 to @ */
-		R26(LETTER), R4(SIGN), SIGN, SIGN,                             /* A to ` */
-		R26(LETTER), R4(SIGN), SIGN,                                   /* a to 7f */
+		R26(LETTER | CAPITAL), R4(SIGN), SIGN, SIGN,                   /* A to ` */
+		R26(LETTER | SMALL), R4(SIGN), SIGN,                           /* a to 7f */
 	/* clang-format on */
 #undef R26
 #undef R16
@@ -119,27 +143,78 @@ static size_t scan_number(const struct pretok_family *f, const unsigned char *s,
 	if (!f->digits_max)
 		return run_of(s, first, n, DIGIT);
 	size_t end = first, bytes;
-	for (unsigned i = 1; i < f->digits_max && end < n && class_at(s + end, &bytes) == DIGIT; i++)
+	for (unsigned i = 1; i < f->digits_max && end < n && (class_at(s + end, &bytes) & DIGIT); i++)
 		end += bytes;
 	return end;
+}
+
+/*
+ * A word of the o200k family from `from` on: U*L+ if there is such, else, *plain being false then, U+. U are
+ * capitals, L small letters, both what has no case. Where no small letter follows U*, it gives back up to the
+ * last that is both.
+ */
+static size_t scan_cased(const unsigned char *s, size_t from, size_t n, bool *plain)
+{
+	size_t i = from, after_both = 0, bytes;
+	unsigned class = 0;
+	for (; i < n; i += bytes) {
+		class = class_at(s + i, &bytes);
+		if (!(class & CAPITAL))
+			break;
+		if (class & SMALL)
+			after_both = i + bytes;
+	}
+	*plain = true;
+	if (i < n && (class & SMALL))
+		return run_of(s, i, n, SMALL);
+	if (after_both)
+		return after_both;
+	*plain = false;
+	return i;
+}
+
+/* The two rules for words, each with one character before it and then without; 0: none. */
+static size_t scan_cased_word(const struct pretok_family *f, const unsigned char *s, size_t n, unsigned class,
+			      size_t first)
+{
+	bool plain = false;
+	size_t end = 0, capitals = 0;
+	if (!(class & (LETTER | DIGIT | BREAK))) {
+		end = scan_cased(s, first, n, &plain);
+		capitals = !plain && end > first ? end : 0;
+		end = plain ? end : 0;
+	}
+	if (!end && (class & (CAPITAL | SMALL))) {
+		end = scan_cased(s, 0, n, &plain);
+		if (!plain && capitals)
+			end = capitals;
+	}
+	end = end ? end : capitals;
+	return end && end < n && f->word_endings && s[end] == '\'' ? end + ending(f, s + end, n - end) : end;
 }
 
 size_t pretok_scan(const struct pretok_family *f, const unsigned char *s, size_t n)
 {
 	size_t first, bytes, end;
 	unsigned class = class_at(s, &first), next = n > first ? class_at(s + first, &bytes) : 0;
-	if (s[0] == '\'') {
+	if (f->cased) {
+		end = scan_cased_word(f, s, n, class, first);
+		if (end)
+			return end;
+	} else if (s[0] == '\'') {
 		end = ending(f, s, n);
 		if (end)
 			return end;
 	}
 	bool takes_word = f->any_prefix ? (class & (BLANK | SIGN)) != 0 : s[0] == ' ';
-	if (class == LETTER || (takes_word && next == LETTER))
+	if (!f->cased && ((class & LETTER) || (takes_word && (next & LETTER))))
 		return run_of(s, first, n, LETTER);
-	if (class == DIGIT || (!f->digits_max && s[0] == ' ' && next == DIGIT))
+	if ((class & DIGIT) || (!f->digits_max && s[0] == ' ' && (next & DIGIT)))
 		return scan_number(f, s, n, first);
-	if (class == SIGN || (s[0] == ' ' && next == SIGN)) {
+	if ((class & SIGN) || (s[0] == ' ' && (next & SIGN))) {
 		end = run_of(s, first, n, SIGN);
+		while (f->slashes && end < n && (s[end] == '\r' || s[end] == '\n' || s[end] == '/'))
+			end++;
 		return f->breaks ? run_of(s, end, n, BREAK) : end;
 	}
 	return scan_space(f, s, n);

@@ -159,7 +159,7 @@ static void same_by_both(struct both *p, struct str text)
 	}
 }
 
-static const char *const families[] = {"gpt-2", "qwen2", "deepseek-r1-qwen", "llama-bpe"};
+static const char *const families[] = {"gpt-2", "qwen2", "deepseek-r1-qwen", "llama-bpe", "gpt-4o", "tekken"};
 
 /* All strings of n_max characters and fewer out of the first n_alphabet. */
 static void all_strings(struct both *p, unsigned n_alphabet, unsigned n_max)
@@ -176,6 +176,54 @@ static void all_strings(struct both *p, unsigned n_alphabet, unsigned n_max)
 		for (unsigned rest = k; rest; rest /= n_alphabet)
 			n += (size_t)snprintf(text + n, sizeof text - n, "%s", alphabet[rest % n_alphabet]);
 		same_by_both(p, (struct str){text, n});
+	}
+}
+
+/* What o200k's rules tell apart besides: capitals, small letters, letters that are neither, titlecase, marks,
+ * slashes. */
+static void all_cased_strings(struct both *p)
+{
+	static const char *const alphabet[] = {"A", "b", "\u4e2d", "\u0301", "/",      " ",      "\n",
+					       "!", "'", "s",      "7",      "\u01c5", "\u02b0", "\t"};
+	enum { N = sizeof alphabet / sizeof *alphabet };
+	for (unsigned n_max = 1; n_max <= 5; n_max++) {
+		const unsigned n_alphabet = n_max == 5 ? 7 : N;
+		unsigned end = 1;
+		for (unsigned i = 0; i < n_max; i++)
+			end *= n_alphabet;
+		for (unsigned k = 0; k < end; k++) {
+			char text[24];
+			size_t n = 0;
+			unsigned rest = k;
+			for (unsigned i = 0; i < n_max; i++, rest /= n_alphabet)
+				n += (size_t)snprintf(text + n, sizeof text - n, "%s",
+						      alphabet[rest % n_alphabet]);
+			same_by_both(p, (struct str){text, n});
+		}
+	}
+}
+
+static void cased_scanner_equals_regex(void **state)
+{
+	(void)state;
+	static const char *const cased[] = {"gpt-4o", "tekken"};
+	for (size_t f = 0; f < 2; f++) {
+		struct both p = both_open(cased[f]);
+		all_cased_strings(&p);
+		for (uint32_t k = 0; k < 10000; k++) { /* longer ones */
+			static const char *const some[] = {"A",      "B",   "c",  "d", "\u4e2d", "\u0301",
+							   "\u01c5", "'ll", "'S", " ", "/",      "1"};
+			char text[128];
+			size_t n = 0;
+			uint32_t r[4];
+			rng_words(k, RNG_STREAM_TEST, 0, r);
+			for (unsigned i = 0, length = 1 + r[0] % 20; i < length; i++) {
+				rng_words(k, RNG_STREAM_TEST, i + 1, r);
+				n += (size_t)snprintf(text + n, sizeof text - n, "%s", some[r[0] % 12]);
+			}
+			same_by_both(&p, (struct str){text, n});
+		}
+		both_close(&p);
 	}
 }
 
@@ -351,6 +399,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_cuts),
 		cmocka_unit_test(scanner_equals_regex_on_all_short_strings),
+		cmocka_unit_test(cased_scanner_equals_regex),
 		cmocka_unit_test(scanner_equals_regex_on_random_strings),
 		cmocka_unit_test(scanner_equals_regex_on_every_kind_of_character),
 		cmocka_unit_test(long_runs_take_linear_time),

@@ -97,7 +97,7 @@ static size_t merge_by_definition(const struct rule *rules, size_t n_rules, int3
 }
 
 /* Random merges over few letters, so that they overlap in every way; piece lengths on both sides of where the
- * loop gives way to the heap. */
+ * loop gives way to the heap, and the heap to a sort. */
 static void both_merge_loops_follow_the_definition(void **state)
 {
 	(void)state;
@@ -130,11 +130,13 @@ static void both_merge_loops_follow_the_definition(void **state)
 		}
 		struct tok *t = must_open(&v);
 		for (uint32_t k = 0; k < 40; k++) {
-			char text[200];
-			int32_t want[200];
+			static char text[1200];
+			static int32_t want[1200];
 			uint32_t r[4];
 			rng_words(seed, RNG_STREAM_TEST, 1000000 + k, r);
-			size_t n = k < 20 ? 40 + k : 1 + r[0] % 120;
+			size_t n = k < 20   ? 40 + k
+				   : k < 36 ? 1 + r[0] % 120
+					    : 1021 + k - 35; /* 1022 to 1025 */
 			for (size_t i = 0; i < n; i++) {
 				rng_words(k, RNG_STREAM_TEST, i, r);
 				text[i] = (char)('a' + (int)(r[0] % 3));
