@@ -318,12 +318,19 @@ static bool put_join(void *user, int32_t left, int32_t right)
 	return merges_put(p->merges, (uint32_t)left, (uint32_t)right, p->value, &earlier);
 }
 
+/* Of several tokens with one text the last is what characters are joined to, by its score. */
+static bool is_made(const struct tok *t, uint32_t id)
+{
+	struct str piece = tok_piece(t, (int32_t)id);
+	return is_joined(t, id) && string_table_get(&t->by_bytes, piece.ptr, piece.len) == (int32_t)id;
+}
+
 /* The higher a token's score, the earlier its joins: equal scores are of one rank. */
 static enum hokku_code build_joins(struct tok *t, const struct scored *scored, struct hokku_error *err)
 {
 	uint64_t n = 0;
 	for (uint32_t id = 0; id < t->n_vocab; id++)
-		if (is_joined(t, id) && !each_join(t, id, count_join, &n))
+		if (is_made(t, id) && !each_join(t, id, count_join, &n))
 			return err_set(err, HOKKU_BAD_FILE,
 				       "%s can be joined of two tokens in more than %d ways", key_tokens,
 				       SPM_MAX_JOINS);
@@ -332,7 +339,7 @@ static enum hokku_code build_joins(struct tok *t, const struct scored *scored, s
 	for (uint32_t i = 0; !rc && i < t->n_vocab; i++) {
 		rank += i > 0 && scored[i].score != scored[i - 1].score;
 		struct putting p = {&t->merges, rank << 32 | scored[i].id};
-		if (is_joined(t, scored[i].id))
+		if (is_made(t, scored[i].id))
 			each_join(t, scored[i].id, put_join, &p);
 	}
 	return rc;

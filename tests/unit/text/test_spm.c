@@ -74,6 +74,31 @@ static void the_highest_score_is_joined_first(void **state)
 	tok_destroy(t);
 }
 
+/* Published vocabularies have one text twice: both are decoded, the last is what text becomes, with its
+ * score. */
+static void of_one_text_the_last_token_encodes(void **state)
+{
+	(void)state;
+	for (int higher = 0; higher < 2; higher++) {
+		struct vocab v = abc(false);                      /* bc at -2, ab at -3 */
+		v_scored(&v, "ab", TOK_NORMAL, higher ? -1 : -4); /* 10 */
+		v_scored(&v, "a", TOK_NORMAL, -1);                /* 11 */
+		v_scored(&v, "a", TOK_NORMAL, -100);              /* 12 */
+		struct tok *t = must_open(&v);
+		assert_ids(t, "a", 0, "12");
+		assert_ids(t, "ab", 0, "10");
+		assert_ids(t, "abc", 0, higher ? "10 5" : "12 8");
+		assert_ids(t, " a", 0, "9");
+		for (int32_t id = 0; id < 13; id++)
+			if (id == 4 || id == 11 || id == 12)
+				assert_true(str_eq_c(tok_bytes(t, id), "a"));
+			else if (id == 7 || id == 10)
+				assert_true(str_eq_c(tok_bytes(t, id), "ab"));
+		assert_non_null(strstr(tok_notes(t)[0], "3 tokens have the text of an earlier one"));
+		tok_destroy(t);
+	}
+}
+
 static void a_blank_goes_before_the_text_and_after_special_tokens(void **state)
 {
 	(void)state;
@@ -370,6 +395,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_highest_score_is_joined_first),
+		cmocka_unit_test(of_one_text_the_last_token_encodes),
 		cmocka_unit_test(a_blank_goes_before_the_text_and_after_special_tokens),
 		cmocka_unit_test(extra_blanks_go_where_the_file_says_so),
 		cmocka_unit_test(what_is_no_token),
