@@ -41,7 +41,7 @@ struct options {
 	const char *prompt, *file, *system;
 	uint32_t max_tokens;
 	struct chat_options chat;
-	bool seed_given, raw, verbose;
+	bool given[OPT_N_SAMPLING], seed_given, raw, verbose;
 	struct opt_list stop, bias;
 	const char *stops[ENGINE_MAX_STOP], *bias_texts[MAX_BIAS];
 	struct hokku_logit_bias biases[MAX_BIAS];
@@ -205,7 +205,7 @@ static int parse(int argc, char **argv, struct options *o)
 				    .help = "tell the model and the timing, even if that is no terminal"};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		opt_add(&table, &rows[i]);
-	opt_add_sampling(&table, &o->sampling, &o->seed_given);
+	opt_add_sampling(&table, &o->sampling, o->given, &o->seed_given);
 	opt_add(&table, &bias);
 	opt_add_chat(&table, &o->chat);
 	opt_add_engine(&table, &o->config);
@@ -354,6 +354,19 @@ static int finish(const struct options *o, const struct answer *a, bool interrup
 	return EXIT_OK;
 }
 
+/* What no option says is as the model's file would have it. */
+static struct sampling sampling_of(const struct options *o, const struct engine *e)
+{
+	struct sampling s = o->sampling, fallback;
+	sampling_defaults(&fallback, SAMPLING_OWN, engine_advice(e));
+	for (size_t i = 0; i < n_sampling_fields; i++) {
+		size_t at = sampling_fields[i].offset;
+		if (!o->given[i])
+			memcpy((char *)&s + at, (const char *)&fallback + at, 4);
+	}
+	return s;
+}
+
 static int answer_prompt(const struct options *o, struct engine *e, struct str prompt)
 {
 	struct answer a = {.engine = e};
@@ -368,7 +381,7 @@ static int answer_prompt(const struct options *o, struct engine *e, struct str p
 		.tokens = ids.ids,
 		.n_tokens = ids.n,
 		.max_tokens = o->max_tokens,
-		.sampling = o->sampling,
+		.sampling = sampling_of(o, e),
 		.stop = stops,
 		.n_stop = o->stop.n,
 		.on_event = on_event,

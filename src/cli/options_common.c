@@ -91,9 +91,11 @@ static const struct {
 	{"presence_penalty", "presence-penalty", NULL},
 };
 
-void opt_add_sampling(struct opt_table *t, struct sampling *s, bool *seed_given)
+static_assert(sizeof names / sizeof *names == OPT_N_SAMPLING, "one flag a field");
+
+void opt_add_sampling(struct opt_table *t, struct sampling *s, bool *given, bool *seed_given)
 {
-	sampling_defaults(s);
+	sampling_defaults(s, SAMPLING_OWN, NULL);
 	assert(n_sampling_fields == sizeof names / sizeof *names);
 	for (size_t i = 0; i < n_sampling_fields; i++) {
 		const struct sampling_field *f = &sampling_fields[i];
@@ -108,6 +110,7 @@ void opt_add_sampling(struct opt_table *t, struct sampling *s, bool *seed_given)
 				   .min = f->min,
 				   .max = f->max,
 				   .min_open = f->min_open,
+				   .given = &given[i],
 			   });
 	}
 	opt_add(t, &(struct opt){.name = "seed",

@@ -36,7 +36,9 @@ void cli_tell_device(const char *device, const char *why, bool notable, bool ver
 void opt_add_engine(struct opt_table *t, struct engine_config *config);
 
 /* --temperature and the other rows of sampling_fields, with the ranges of that table, and --seed. s is filled
- * with the defaults; *seed_given tells whether a seed came. */
-void opt_add_sampling(struct opt_table *t, struct sampling *s, bool *seed_given);
+ * with the defaults; given (OPT_N_SAMPLING, zeroed) tells of each row whether it came, *seed_given the same
+ * of the seed. */
+enum { OPT_N_SAMPLING = 7 };
+void opt_add_sampling(struct opt_table *t, struct sampling *s, bool *given, bool *seed_given);
 
 #endif

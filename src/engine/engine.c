@@ -285,6 +285,11 @@ const struct chat *engine_chat(const struct engine *e)
 	return atomic_load(&e->public_chat);
 }
 
+const struct sampling_advice *engine_advice(const struct engine *e)
+{
+	return engine_tok(e) ? &e->advice : NULL;
+}
+
 /* May requests come in at all? Under the lock. */
 static enum hokku_code check_open(const struct engine *e, struct hokku_error *err)
 {
@@ -313,6 +318,10 @@ static enum hokku_code check_request(const struct engine *e, const struct engine
 			return err_set(err, HOKKU_INVALID_REQUEST,
 				       "token %zu of the prompt is %d; the vocabulary has 0 to %u", i,
 				       r->tokens[i], e->n_vocab - 1);
+	if (r->n_top > LOGPROBS_MAX_TOP)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "the logprobs of %u tokens are asked for; %d are told at most", r->n_top,
+			       LOGPROBS_MAX_TOP);
 	enum hokku_code rc = sampling_check(&r->sampling, e->n_vocab, err);
 	return rc ? rc : stop_check(r->stop, r->n_stop, err);
 }
@@ -339,6 +348,8 @@ static struct job *job_create(const struct engine *e, const struct engine_reques
 		memcpy(job->bias, r->sampling.bias, n_bias * sizeof *job->bias);
 	job->n_tokens = n_tokens;
 	job->max_tokens = r->max_tokens;
+	job->logprobs = r->logprobs;
+	job->n_top = r->n_top;
 	job->sampling = r->sampling;
 	job->sampling.bias = job->bias;
 	job->on_event = r->on_event;

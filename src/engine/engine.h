@@ -74,9 +74,10 @@ void engine_get_state(struct engine *e, struct engine_state *out);
 /* Waits until loading is over; the load error, if it failed. */
 enum hokku_code engine_wait_ready(struct engine *e, struct hokku_error *err);
 
-/* Both NULL until READY; then immutable and safe to use from any thread. */
+/* NULL until READY; then immutable and safe to use from any thread. */
 const struct tok *engine_tok(const struct engine *e);
 const struct chat *engine_chat(const struct engine *e);
+const struct sampling_advice *engine_advice(const struct engine *e); /* of the model's file */
 
 /* Queues a request. Checked here: NOT_READY, SHUTTING_DOWN, OVERLOADED (queue full), CONTEXT_EXCEEDED (with
  * both numbers), INVALID_REQUEST (token out of range, sampling out of range: engine_check_sampling). */

@@ -29,6 +29,7 @@ static enum hokku_code step(struct run *r, uint32_t pos, uint32_t n, bool draw, 
 		.history = e->history,
 		.n_history = pos + n,
 		.n_prompt = r->job->n_tokens,
+		.logits = draw && r->job->logprobs ? e->logits : NULL,
 		.token = -1,
 	};
 	uint64_t begin = clock_ns();
@@ -139,7 +140,12 @@ static void emit_token(struct run *r, uint32_t index)
 {
 	const struct strbuf *shown = &r->e->shown;
 	r->result.text_bytes += shown->len;
+	struct token_logprobs logprobs;
+	bool told = r->job->logprobs && index < r->n_out; /* an end token is not counted */
+	if (told)
+		logprobs_take(r->e->logits, r->e->n_vocab, r->token, r->job->n_top, &logprobs);
 	job_emit(r->job, &(struct engine_event){.kind = ENGINE_TOKEN,
+						.logprobs = told ? &logprobs : NULL,
 						.text = {shown->len ? shown->ptr : "", shown->len},
 						.token = r->token,
 						.index = index});

@@ -146,9 +146,10 @@ static enum hokku_code set_aside(struct engine *e, struct hokku_error *err)
 	uint32_t n_blocks = (e->n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
 	e->history = calloc((size_t)e->n_ctx + 1, sizeof *e->history);
 	e->blocks = calloc(n_blocks, sizeof *e->blocks);
+	e->logits = calloc(e->n_vocab, sizeof *e->logits);
 	bool room = strbuf_reserve(&e->decoded, e->max_piece) &&
 		    strbuf_reserve(&e->shown, 2 * e->max_piece + ENGINE_MAX_STOP_BYTES);
-	if (!e->history || !e->blocks || !room)
+	if (!e->history || !e->blocks || !e->logits || !room)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a context of %u tokens", e->n_ctx);
 	for (uint32_t i = 0; i < n_blocks; i++)
 		e->blocks[i] = i; /* one sequence at a time: its blocks lie in order */
@@ -201,6 +202,7 @@ enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
 			     (struct str){e->chat_template, e->chat_template_bytes}, err);
 	if (rc)
 		return rc;
+	sampling_read_advice(e->file, &e->advice, log_note, NULL);
 	engine_set_load_part(e, PART_MODEL);
 	rc = model_bind(&e->model, e->file, err);
 	if (rc)
@@ -235,8 +237,10 @@ void engine_unload(struct engine *e)
 	e->file = NULL;
 	free(e->history);
 	free(e->blocks);
+	free(e->logits);
 	strbuf_free(&e->decoded);
 	strbuf_free(&e->shown);
 	e->history = NULL;
 	e->blocks = NULL;
+	e->logits = NULL;
 }

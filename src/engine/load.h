@@ -17,7 +17,8 @@ struct engine;
 /* The model inside the binary; empty where it was built without. */
 struct str bundled_model(void);
 
-/* Opens the model at path: a GGUF file, or a folder as transformers writes it (hf/folder.h); NULL: the bundled one. */
+/* Opens the model at path: a GGUF file, or a folder as transformers writes it (hf/folder.h); NULL: the
+ * bundled one. */
 enum hokku_code engine_open_file(const char *path, struct gguf **g, struct hokku_error *err);
 
 /* The tokenizer of an open file and, unless chat is NULL, its chat template. Errors name the file; then *t is

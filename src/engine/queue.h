@@ -20,6 +20,8 @@ struct job {
 	uint64_t id;
 	int32_t *tokens; /* (n_tokens) */
 	uint32_t n_tokens, max_tokens;
+	bool logprobs;
+	uint32_t n_top;
 	struct sampling sampling;
 	struct hokku_logit_bias *bias;
 	struct stop_matcher stop;
@@ -47,6 +49,7 @@ struct engine {
 	struct gguf *file;
 	struct tok *tok;
 	struct chat chat;
+	struct sampling_advice advice;
 	struct model model;
 	struct compute *compute;
 	uint32_t n_ctx, n_vocab, n_batch;
@@ -56,6 +59,7 @@ struct engine {
 	/* The engine's thread alone. */
 	int32_t *history;                 /* (n_ctx + 1) prompt and answer of the running request */
 	uint32_t *blocks;                 /* block table of the one sequence */
+	float *logits;                    /* (n_vocab) of the token drawn last, for its logprobs */
 	struct pace pace;                 /* prompt tokens a step */
 	uint64_t check_ns, next_check_ns; /* the device's memory is checked every check_ns */
 	struct strbuf decoded, shown;

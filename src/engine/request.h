@@ -3,7 +3,8 @@
 #define ENGINE_REQUEST_H
 
 #include "base/str.h"
-#include "compute/compute.h"
+#include "compute/logprobs.h"
+#include "gguf/gguf.h"
 
 enum {
 	ENGINE_MAX_STOP = 16,
@@ -30,14 +31,17 @@ struct engine_event {
 	struct str text; /* token: may be empty while a character or a possible stop text is held back */
 	int32_t token;   /* token: the id drawn */
 	uint32_t index;  /* token: 0, 1, 2 ... */
-	const struct hokku_result *result; /* end */
-	const struct hokku_error *error;   /* error */
+	const struct token_logprobs *logprobs; /* token, where they were asked for; NULL with an end token */
+	const struct hokku_result *result;     /* end */
+	const struct hokku_error *error;       /* error */
 };
 
 struct engine_request {
 	const int32_t *tokens; /* (n_tokens) the prompt; copied by engine_submit */
 	size_t n_tokens;
 	uint32_t max_tokens;      /* 0: until the context is full */
+	bool logprobs;            /* token events tell the token's, and those of the n_top likeliest */
+	uint32_t n_top;           /* LOGPROBS_MAX_TOP at most */
 	struct sampling sampling; /* bias is copied; a request without a seed is given one by the caller */
 	const struct str *stop;   /* (n_stop), copied */
 	uint32_t n_stop;
@@ -47,17 +51,36 @@ struct engine_request {
 
 /* The one table of sampling fields: name, range, where it lives. Request parsers and messages use it. */
 enum sampling_kind { SAMPLING_FLOAT, SAMPLING_INT };
+
+/* Whose defaults: hokku's own routes, commands and library, or OpenAI's. */
+enum sampling_api { SAMPLING_OWN, SAMPLING_OPENAI, SAMPLING_N_APIS };
 struct sampling_field {
 	const char *name; /* "temperature" */
 	enum sampling_kind kind;
-	double min, max, fallback;
-	bool min_open;    /* min itself is not allowed */
-	size_t offset;    /* in struct sampling */
-	const char *text; /* one line of help */
+	double min, max;
+	double fallback[SAMPLING_N_APIS]; /* where neither the request nor the model's file says */
+	bool min_open;                    /* min itself is not allowed */
+	size_t offset;                    /* in struct sampling */
+	const char *text;                 /* one line of help */
 };
 extern const struct sampling_field sampling_fields[];
 extern const size_t n_sampling_fields;
-void sampling_defaults(struct sampling *s);
+
+/* What a model's file recommends (general.sampling.*): values of the fields whose bit is set in given, by
+ * their rows in sampling_fields. */
+struct sampling_advice {
+	struct sampling values;
+	uint32_t given;
+};
+
+/* What is in effect where a request says nothing: the file's advice (NULL: none) before the API's own. */
+void sampling_defaults(struct sampling *s, enum sampling_api api, const struct sampling_advice *advice);
+
+/* Reads the advice of an open file. A value that cannot be taken, and a stage that there is none of here, is
+ * told to note (may be NULL) by its key and left out. */
+void sampling_read_advice(const struct gguf *g, struct sampling_advice *out,
+			  void (*note)(void *user, const char *text), void *user);
+
 enum hokku_code sampling_check(const struct sampling *s, uint32_t n_vocab, struct hokku_error *err);
 
 #endif

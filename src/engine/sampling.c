@@ -4,25 +4,27 @@
 
 #include "engine/request.h"
 
-#define FIELD(field, kind_, min_, max_, fallback_, open, text_)                                 \
-	{                                                                                       \
-		.name = #field, .kind = kind_, .min = min_, .max = max_, .fallback = fallback_, \
-		.min_open = open, .offset = offsetof(struct sampling, field), .text = text_     \
+#define FIELD(field, kind_, min_, max_, own, openai, open, text_)                                   \
+	{                                                                                           \
+		.name = #field, .kind = kind_, .min = min_, .max = max_, .fallback = {own, openai}, \
+		.min_open = open, .offset = offsetof(struct sampling, field), .text = text_         \
 	}
 
+/* The two numbers after the range are the defaults of hokku's own doors and of OpenAI's API. */
+
 const struct sampling_field sampling_fields[] = {
-	FIELD(temperature, SAMPLING_FLOAT, 0, 100, 0.7, false,
+	FIELD(temperature, SAMPLING_FLOAT, 0, 100, 0.7, 1, false,
 	      "how even the draw is; 0 takes the likeliest token"),
-	FIELD(top_k, SAMPLING_INT, 0, 2147483647, 0, false, "draw among the K likeliest tokens; 0: all"),
-	FIELD(top_p, SAMPLING_FLOAT, 0, 1, 1, true,
+	FIELD(top_k, SAMPLING_INT, 0, 2147483647, 0, 0, false, "draw among the K likeliest tokens; 0: all"),
+	FIELD(top_p, SAMPLING_FLOAT, 0, 1, 1, 1, true,
 	      "draw among the likeliest tokens that hold this probability"),
-	FIELD(min_p, SAMPLING_FLOAT, 0, 1, 0, false,
+	FIELD(min_p, SAMPLING_FLOAT, 0, 1, 0, 0, false,
 	      "leave out tokens less likely than this part of the likeliest"),
-	FIELD(repetition_penalty, SAMPLING_FLOAT, 0, 10, 1, true,
+	FIELD(repetition_penalty, SAMPLING_FLOAT, 0, 10, 1, 1, true,
 	      "above 1: avoid tokens of prompt and answer"),
-	FIELD(frequency_penalty, SAMPLING_FLOAT, -2, 2, 0, false,
+	FIELD(frequency_penalty, SAMPLING_FLOAT, -2, 2, 0, 0, false,
 	      "taken off a logit for each time in the answer"),
-	FIELD(presence_penalty, SAMPLING_FLOAT, -2, 2, 0, false, "taken off a logit once in the answer"),
+	FIELD(presence_penalty, SAMPLING_FLOAT, -2, 2, 0, 0, false, "taken off a logit once in the answer"),
 };
 const size_t n_sampling_fields = sizeof sampling_fields / sizeof *sampling_fields;
 
@@ -32,16 +34,18 @@ static double get(const struct sampling *s, const struct sampling_field *f)
 	return f->kind == SAMPLING_INT ? (double)*(const int32_t *)at : (double)*(const float *)at;
 }
 
-void sampling_defaults(struct sampling *s)
+void sampling_defaults(struct sampling *s, enum sampling_api api, const struct sampling_advice *advice)
 {
 	*s = (struct sampling){0};
 	for (size_t i = 0; i < n_sampling_fields; i++) {
 		const struct sampling_field *f = &sampling_fields[i];
 		char *at = (char *)s + f->offset;
-		if (f->kind == SAMPLING_INT)
-			*(int32_t *)at = (int32_t)f->fallback;
+		if (advice && advice->given >> i & 1)
+			memcpy(at, (const char *)&advice->values + f->offset, 4);
+		else if (f->kind == SAMPLING_INT)
+			*(int32_t *)at = (int32_t)f->fallback[api];
 		else
-			*(float *)at = (float)f->fallback;
+			*(float *)at = (float)f->fallback[api];
 	}
 }
 

@@ -416,6 +416,9 @@ static enum hokku_code assemble(struct hf_folder *f)
 		hf_key_str(&k, "general.type", STR_LIT("model"));
 		hf_key_str(&k, "general.name", str_c(copy ? copy : ""));
 	}
+	enum hokku_code rc = hf_generation_keys(&k, f->o->dir, f->o->observer, f->err);
+	if (rc)
+		return rc;
 	hf_vocab_keys(&k, &f->vocab);
 	if (k.failed)
 		return err_set(f->err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its keys", f->o->dir);

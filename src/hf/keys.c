@@ -32,9 +32,14 @@ static void add_u32(struct hf_keys *k, const char *key, uint32_t value)
 	add(k, key, (struct gguf_value){.type = GGUF_U32, .u64 = value});
 }
 
-static void add_f32(struct hf_keys *k, const char *key, float value)
+void hf_key_f32(struct hf_keys *k, const char *key, float value)
 {
 	add(k, key, (struct gguf_value){.type = GGUF_F32, .f64 = (double)value});
+}
+
+void hf_key_i32(struct hf_keys *k, const char *key, int32_t value)
+{
+	add(k, key, (struct gguf_value){.type = GGUF_I32, .i64 = value});
 }
 
 static void add_bool(struct hf_keys *k, const char *key, bool value)
@@ -75,7 +80,7 @@ void hf_shape_keys(struct hf_keys *k, const struct hf_shape *s, const char *name
 			continue;
 		snprintf(key, sizeof key, "%s.%s", s->arch->gguf, row->gguf);
 		if (row->is_float)
-			add_f32(k, key, *(const float *)field);
+			hf_key_f32(k, key, *(const float *)field);
 		else
 			add_u32(k, key, *(const uint32_t *)field);
 	}
@@ -85,7 +90,7 @@ void hf_shape_keys(struct hf_keys *k, const struct hf_shape *s, const char *name
 		if (extra->type == HF_U32)
 			add_u32(k, key, extra->u32);
 		else if (extra->type == HF_F32)
-			add_f32(k, key, extra->f32);
+			hf_key_f32(k, key, extra->f32);
 		else if (extra->type == HF_STR)
 			hf_key_str(k, key, str_c(extra->str));
 		else

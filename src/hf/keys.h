@@ -13,11 +13,17 @@ struct hf_keys {
 };
 
 void hf_key_str(struct hf_keys *k, const char *key, struct str value); /* value is borrowed */
+void hf_key_f32(struct hf_keys *k, const char *key, float value);
+void hf_key_i32(struct hf_keys *k, const char *key, int32_t value);
 
 /* The keys of general.* and of the architecture. */
 void hf_shape_keys(struct hf_keys *k, const struct hf_shape *s, const char *name);
 
 /* The keys of tokenizer.*; texts are borrowed from v. */
 void hf_vocab_keys(struct hf_keys *k, const struct vocab *v);
+
+/* general.sampling.* of generation_config.json, where the folder has one. */
+enum hokku_code hf_generation_keys(struct hf_keys *k, const char *dir, const struct observer *observer,
+				   struct hokku_error *err);
 
 #endif

@@ -495,7 +495,7 @@ enum hokku_code request_parse(struct str body, struct gen_request *out, struct r
 {
 	*out = (struct gen_request){.stream = true};
 	err->field[0] = '\0';
-	sampling_defaults(&out->sampling);
+	sampling_defaults(&out->sampling, SAMPLING_OWN, NULL);
 	enum hokku_code rc = parse_object(body, &out->json, err);
 	if (rc)
 		return rc;

@@ -293,9 +293,9 @@ static void test_common(void **state)
 	struct opt_table t = {0};
 	struct engine_config config = {0};
 	struct sampling s;
-	bool seed_given = false;
+	bool given[OPT_N_SAMPLING] = {false}, seed_given = false;
 	opt_add_engine(&t, &config);
-	opt_add_sampling(&t, &s, &seed_given);
+	opt_add_sampling(&t, &s, given, &seed_given);
 	assert_int_equal(t.n, 5 + n_sampling_fields + 1);
 	assert_null(t.rows[t.n].name);
 	assert_true(s.temperature == 0.7f && s.top_p == 1 && s.repetition_penalty == 1 && s.top_k == 0);
@@ -304,6 +304,7 @@ static void test_common(void **state)
 			"cpu", "--threads", "2",    "--vram-limit=2G", "--kv-bytes=1M"};
 	assert_int_equal(cli_parse(&cmd, t.rows, 17, argv, NULL, 0, &n_operands), -1);
 	assert_true(s.temperature == 0.25f && s.top_k == 40 && s.repetition_penalty == 1.5f && s.seed == 12);
+	assert_true(given[0] && given[1] && !given[2] && !given[3] && given[4] && !given[5] && !given[6]);
 	assert_true(seed_given && config.n_ctx == 100 && config.n_threads == 2);
 	assert_true(config.vram_limit == 2ull << 30 && config.kv_bytes == 1 << 20);
 	assert_string_equal(config.device, "cpu");

@@ -269,6 +269,13 @@ static void expect_strings(const struct gguf *g, const char *key, const char *co
 			fail_msg("%s[%d] is \"%.*s\", not \"%s\"", key, (int)i, STR_ARG(v.string), wanted[i]);
 }
 
+static float f32_of(const struct gguf *g, const char *key)
+{
+	float value = NAN;
+	gguf_get_f32(g, key, &value, NULL, NULL);
+	return value;
+}
+
 static void test_metadata(void **state)
 {
 	(void)state;
@@ -729,6 +736,42 @@ static void test_bad_tokenizer(void **state)
 	refuse(TENSOR_F16, HOKKU_NOT_FOUND, "tokenizer.json: No such file or directory");
 }
 
+/* What generation_config.json says of sampling, under llama.cpp's keys and types. */
+static void test_sampling(void **state)
+{
+	(void)state;
+	put_text("generation_config.json",
+		 "{\"do_sample\":true,\"temperature\":0.6,\"top_k\":20,\"top_p\":0.95,\"min_p\":null,"
+		 "\"repetition_penalty\":1.05,\"typical_p\":1.0}");
+	struct gguf *g = convert(TENSOR_F16);
+	assert_true(f32_of(g, "general.sampling.temp") == 0.6f &&
+		    f32_of(g, "general.sampling.top_p") == 0.95f);
+	assert_true(f32_of(g, "general.sampling.penalty_repeat") == 1.05f);
+	assert_int_equal(gguf_find(g, "general.sampling.top_k")->type, GGUF_I32);
+	assert_int_equal(gguf_find(g, "general.sampling.top_k")->i64, 20);
+	assert_null(gguf_find(g, "general.sampling.min_p"));
+	assert_string_equal(notes, "");
+	gguf_close(g);
+	put_text("generation_config.json", "{\"do_sample\":false,\"temperature\":0.6,\"top_k\":null}");
+	g = convert(TENSOR_F16);
+	assert_null(gguf_find(g, "general.sampling.temp"));
+	assert_non_null(strstr(notes, "temperature is left out: do_sample is false"));
+	assert_null(strstr(notes, "top_k"));
+	gguf_close(g);
+	drop("out.gguf");
+	put_text("generation_config.json", "{\"top_k\":20.5}");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE,
+	       "generation_config.json: top_k is 20.5; a whole number of 32 bits");
+	put_text("generation_config.json", "{\"top_k\":2147483648}");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE, "top_k is 2147483648; a whole number of 32 bits");
+	put_text("generation_config.json", "{\"temperature\":\"hot\"}");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE,
+	       "generation_config.json: temperature is \"hot\"; a number is wanted");
+	put_text("generation_config.json", "{\"do_sample\":1}");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE, "generation_config.json: do_sample is 1; true or false is wanted");
+	drop("generation_config.json");
+}
+
 static void test_ids(void **state)
 {
 	(void)state;
@@ -1068,6 +1111,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(metadata),
+		TEST(sampling),
 		TEST(source_types),
 		TEST(q8_0),
 		TEST(output_over_an_input),

@@ -133,7 +133,7 @@ static const int32_t prompt[] = {FAKE_A, FAKE_B, FAKE_C};
 static inline struct engine_request request_for(struct record *r)
 {
 	struct engine_request q = {.tokens = prompt, .n_tokens = 3, .on_event = on_event, .user = r};
-	sampling_defaults(&q.sampling);
+	sampling_defaults(&q.sampling, SAMPLING_OWN, NULL);
 	q.sampling.seed = 99;
 	return q;
 }

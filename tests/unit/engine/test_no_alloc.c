@@ -112,7 +112,7 @@ static void test_no_allocation(void **state)
 				   .n_stop = 2,
 				   .on_event = on_event,
 				   .user = &a};
-	sampling_defaults(&r.sampling);
+	sampling_defaults(&r.sampling, SAMPLING_OWN, NULL);
 	r.sampling.temperature = 2;
 	r.sampling.top_k = 200;
 	r.sampling.top_p = 0.99f;

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdio.h>
 
 #include "engine/engine.h"
 
@@ -24,7 +25,7 @@ static void set(struct sampling *s, const struct sampling_field *f, double value
 static enum hokku_code check(const char *name, double value)
 {
 	struct sampling s;
-	sampling_defaults(&s);
+	sampling_defaults(&s, SAMPLING_OWN, NULL);
 	for (size_t i = 0; i < n_sampling_fields; i++)
 		if (str_eq_c(str_c(sampling_fields[i].name), name))
 			set(&s, &sampling_fields[i], value);
@@ -36,7 +37,7 @@ static void test_defaults(void **state)
 	(void)state;
 	const struct hokku_sampling public = HOKKU_SAMPLING_INIT;
 	struct sampling s;
-	sampling_defaults(&s);
+	sampling_defaults(&s, SAMPLING_OWN, NULL);
 	assert_int_equal(sampling_check(&s, 10, &err), HOKKU_OK);
 	assert_true(s.temperature == public.temperature && s.top_k == public.top_k &&
 		    s.top_p == public.top_p && s.min_p == public.min_p &&
@@ -84,7 +85,7 @@ static void test_bias(void **state)
 	(void)state;
 	static struct hokku_logit_bias bias[COMPUTE_MAX_LOGIT_BIAS + 1];
 	struct sampling s;
-	sampling_defaults(&s);
+	sampling_defaults(&s, SAMPLING_OWN, NULL);
 	s.bias = bias;
 	for (uint32_t n = COMPUTE_MAX_LOGIT_BIAS - 1; n <= COMPUTE_MAX_LOGIT_BIAS + 1; n++) {
 		s.n_bias = n;
@@ -116,11 +117,114 @@ static void test_bias(void **state)
 	assert_int_equal(sampling_check(&s, 10, &err), HOKKU_INVALID_REQUEST);
 }
 
+/* ---- what a file recommends ---- */
+
+enum { MAX_KEYS = 8 };
+static char notes[2048];
+
+static void note(void *user, const char *text)
+{
+	(void)user;
+	snprintf(notes + strlen(notes), sizeof notes - strlen(notes), "%s\n", text);
+}
+
+static struct gguf_kv real(const char *key, double value)
+{
+	return (struct gguf_kv){.key = str_c(key), .value = {.type = GGUF_F32, .f64 = value}};
+}
+
+static struct gguf_kv whole(const char *key, int64_t value)
+{
+	return (struct gguf_kv){.key = str_c(key), .value = {.type = GGUF_I32, .i64 = value}};
+}
+
+static enum hokku_code read_nothing(void *self, uint64_t offset, void *to, size_t n, struct hokku_error *e)
+{
+	(void)self, (void)offset, (void)to, (void)n;
+	return err_set(e, HOKKU_IO_ERROR, "there is nothing");
+}
+
+static struct sampling_advice advice_of(const struct gguf_kv *kv, uint64_t n)
+{
+	struct sampling_advice out;
+	struct gguf *g;
+	const struct gguf_parts parts = {.kv = kv, .n_kv = n, .reader.read = read_nothing};
+	notes[0] = '\0';
+	assert_int_equal(gguf_assemble("test.gguf", &parts, &g, &err), HOKKU_OK);
+	sampling_read_advice(g, &out, note, NULL);
+	gguf_close(g);
+	return out;
+}
+
+/* By API, and by the file before that. */
+static void test_advice(void **state)
+{
+	(void)state;
+	struct sampling s;
+	sampling_defaults(&s, SAMPLING_OPENAI, NULL);
+	assert_true(s.temperature == 1 && s.top_p == 1 && s.top_k == 0 && s.repetition_penalty == 1);
+	const struct gguf_kv all[] = {real("general.sampling.temp", 0.6f),
+				      whole("general.sampling.top_k", 20),
+				      real("general.sampling.top_p", 0.95f),
+				      real("general.sampling.min_p", 0.05f),
+				      real("general.sampling.penalty_repeat", 1.05f),
+				      whole("general.sampling.penalty_last_n", 64),
+				      real("general.sampling.xtc_probability", 0),
+				      real("general.other", 3)};
+	struct sampling_advice a = advice_of(all, 8);
+	assert_string_equal(notes, "");
+	assert_int_equal(a.given, 31);
+	sampling_defaults(&s, SAMPLING_OPENAI, &a);
+	assert_true(s.temperature == 0.6f && s.top_k == 20 && s.top_p == 0.95f && s.min_p == 0.05f &&
+		    s.repetition_penalty == 1.05f && s.frequency_penalty == 0);
+	a = advice_of(&all[1], 1); /* one alone */
+	sampling_defaults(&s, SAMPLING_OWN, &a);
+	assert_true(s.temperature == 0.7f && s.top_k == 20 && s.top_p == 1);
+}
+
+static void test_bad_advice(void **state)
+{
+	(void)state;
+	const struct {
+		struct gguf_kv kv;
+		const char *note; /* NULL: taken */
+	} rows[] = {
+		{real("general.sampling.temp", 0), NULL},
+		{real("general.sampling.temp", 100), NULL},
+		{real("general.sampling.temp", 100.5),
+		 "general.sampling.temp is 100.5; it takes a number from 0 to 100"},
+		{real("general.sampling.temp", NAN), "key \"general.sampling.temp\" is f32 nan"},
+		{real("general.sampling.top_p", 0),
+		 "general.sampling.top_p is 0; it takes a number above 0 to 1"},
+		{real("general.sampling.top_k", 20), NULL},
+		{real("general.sampling.top_k", 20.5),
+		 "general.sampling.top_k is 20.5; it takes a whole number"},
+		{whole("general.sampling.top_k", -1), "general.sampling.top_k is -1"},
+		{whole("general.sampling.top_k", 2147483647), "general.sampling.top_k is 2.14748365e+09"},
+		{{.key = STR_LIT("general.sampling.temp"),
+		  .value = {.type = GGUF_STRING, .string = STR_LIT("hot")}},
+		 "key \"general.sampling.temp\" is string"},
+		{real("general.sampling.xtc_probability", 0.5),
+		 "\"general.sampling.xtc_probability\" asks for a stage"},
+		{whole("general.sampling.mirostat", 2), "\"general.sampling.mirostat\" asks for a stage"},
+		{real("general.sampling.new_one", 0), "\"general.sampling.new_one\" asks for a stage"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct sampling_advice a = advice_of(&rows[i].kv, 1);
+		if ((a.given != 0) != (rows[i].note == NULL))
+			fail_msg("%zu: %x, %s", i, a.given, notes);
+		if (rows[i].note && !strstr(notes, rows[i].note))
+			fail_msg("%zu: %s", i, notes);
+		else if (!rows[i].note)
+			assert_string_equal(notes, "");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_advice),   cmocka_unit_test(test_bad_advice),
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_bias),
 	};
 	return cmocka_run_group_tests_name("sampling", tests, NULL, NULL);

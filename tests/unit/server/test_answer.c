@@ -49,7 +49,7 @@ static void test_started(void **state)
 	(void)state;
 	const struct hokku_logit_bias bias[] = {{7, -100}, {8, 0.1f}};
 	struct sampling s;
-	sampling_defaults(&s);
+	sampling_defaults(&s, SAMPLING_OWN, NULL);
 	s.bias = bias;
 	s.n_bias = 2;
 	struct answer_start start = {.id = "i",

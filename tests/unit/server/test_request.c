@@ -37,7 +37,7 @@ static void test_defaults(void **state)
 {
 	(void)state;
 	struct sampling s;
-	sampling_defaults(&s);
+	sampling_defaults(&s, SAMPLING_OWN, NULL);
 	good("{\"prompt\": \"a\\u0000b\"}");
 	assert_int_equal(r.prompt.len, 3);
 	assert_memory_equal(r.prompt.ptr, "a\0b", 3);
