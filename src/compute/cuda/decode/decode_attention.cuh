@@ -238,42 +238,34 @@ struct two_pairs {
 	bool neox; /* else they lie side by side */
 };
 
-/* Pairs i of the new token's q (and k, v: rows group and group + 1) of a KV head: where they are. */
-__device__ __forceinline__ struct two_pairs find_pairs(const struct block *b, uint32_t i)
+/* Waits for pairs i of the new token's q (and k, v: rows group and group + 1) of a KV head. */
+__device__ __forceinline__ struct two_pairs await_pairs(const struct block *b, uint32_t words, uint32_t head,
+							uint32_t i)
 {
 	const struct decode_args *a = b->a;
-	uint32_t quarter = a->head_dim / 4;
-	struct two_pairs t = {};
+	uint32_t quarter = a->head_dim / 4, group = a->group;
+	struct two_pairs t;
 	t.row = i * a->quarter_inverse >> 18;
 	t.pair = 2 * (i - t.row * quarter);
 	bool neox = a->neox && (!RICH || 2 * t.pair < a->n_dims);
 	t.neox = neox;
 	t.first = neox ? t.pair : 2 * t.pair;
 	t.second = !neox ? 2 * t.pair + 2 : RICH ? t.pair + a->n_dims / 2 : t.pair + 2 * quarter;
-	return t;
-}
-
-/* Waits for them. */
-__device__ __forceinline__ void await_pairs(const struct block *b, uint32_t words, uint32_t head,
-					    struct two_pairs *t)
-{
-	const struct decode_args *a = b->a;
-	uint32_t group = a->group;
-	bool neox = RICH ? t->neox : (bool)a->neox;
-	uint32_t from = t->row < group	  ? (head * group + t->row) * a->head_dim
-			: t->row == group ? a->q_dim + head * a->head_dim
-					  : a->q_dim + a->kv_dim + head * a->head_dim;
+	uint32_t from = t.row < group	 ? (head * group + t.row) * a->head_dim
+			: t.row == group ? a->q_dim + head * a->head_dim
+					 : a->q_dim + a->kv_dim + head * a->head_dim;
 	const uint32_t *w = b->a->now + words + a->at.qkv + from;
-	uint2 u = load_two_words(w + t->first), v = load_two_words(w + t->second);
+	uint2 u = load_two_words(w + t.first), v = load_two_words(w + t.second);
 	for (uint32_t k = 0;
 	     u.x == DECODE_EMPTY || u.y == DECODE_EMPTY || v.x == DECODE_EMPTY || v.y == DECODE_EMPTY; k++) {
-		u = load_two_words(w + t->first);
-		v = load_two_words(w + t->second);
+		u = load_two_words(w + t.first);
+		v = load_two_words(w + t.second);
 		if (k == SPINS)
 			give_up();
 	}
-	t->p0 = __uint_as_float(u.x), t->q0 = __uint_as_float(neox ? v.x : u.y);
-	t->p1 = __uint_as_float(neox ? u.y : v.x), t->q1 = __uint_as_float(v.y);
+	t.p0 = __uint_as_float(u.x), t.q0 = __uint_as_float(neox ? v.x : u.y);
+	t.p1 = __uint_as_float(neox ? u.y : v.x), t.q1 = __uint_as_float(v.y);
+	return t;
 }
 
 /* Turns them, but for those of v, and leaves them as halves. */
@@ -304,21 +296,12 @@ __device__ __forceinline__ float squares_of(float sum, const struct two_pairs *t
 	return head_norm_squares(sum, t->p0, t->p1, t->q0, t->q1);
 }
 
-/* The weights of the norm for the pairs: of p0, q0, p1, q1. */
-__device__ __forceinline__ float4 pair_weights(const float *w, const struct two_pairs *t, bool neox)
+__device__ __forceinline__ void norm_pairs(struct two_pairs *t, float scale, const float *w, bool neox)
 {
-	float4 v;
-	v.x = w[t->first], v.y = w[neox ? t->second : t->first + 1];
-	v.z = w[neox ? t->first + 1 : t->second], v.w = w[t->second + 1];
-	return v;
-}
-
-__device__ __forceinline__ void norm_pairs(struct two_pairs *t, float scale, float4 w)
-{
-	t->p0 = t->p0 * scale * w.x;
-	t->q0 = t->q0 * scale * w.y;
-	t->p1 = t->p1 * scale * w.z;
-	t->q1 = t->q1 * scale * w.w;
+	t->p0 = t->p0 * scale * w[t->first];
+	t->q0 = t->q0 * scale * w[neox ? t->second : t->first + 1];
+	t->p1 = t->p1 * scale * w[neox ? t->first + 1 : t->second];
+	t->q1 = t->q1 * scale * w[t->second + 1];
 }
 
 /* The same where heads of q and k are normed first: a row's pairs are those of neighbouring lanes of a warp, FOURS
@@ -333,20 +316,13 @@ __device__ __forceinline__ void receive_normed_query(const struct block *b, uint
 	uint32_t quarter = a->head_dim / 4, lanes = quarter / FOURS, n = n_rows * lanes;
 	const float *turns = turns_of(b, l);
 	for (uint32_t i = b->thread; i - b->lane < n; i += WORKERS) {
-		struct two_pairs t[FOURS];
-		float4 w[FOURS] = {};
+		struct two_pairs t[FOURS] = {};
 		float sum = 0;
 #pragma unroll
-		for (uint32_t k = 0; k < FOURS; k++) { /* what is known before the numbers are there */
-			t[k] = find_pairs(b, FOURS == 1 ? i : (i / 32 * FOURS + k) * 32 + b->lane);
-			if (i < n && t[k].row <= a->group)
-				w[k] = pair_weights(a->layers[l].qk_norm[t[k].row == a->group], &t[k],
-						    RICH ? t[k].neox : (bool)a->neox);
-		}
-#pragma unroll
 		for (uint32_t k = 0; k < FOURS; k++) {
+			uint32_t at = FOURS == 1 ? i : (i / 32 * FOURS + k) * 32 + b->lane;
 			if (i < n)
-				await_pairs(b, words, head, &t[k]);
+				t[k] = await_pairs(b, words, head, at);
 			sum = squares_of(sum, &t[k]);
 		}
 		float scale = head_norm_scale(sum, lanes, a->inverse_head, a->eps);
@@ -355,7 +331,8 @@ __device__ __forceinline__ void receive_normed_query(const struct block *b, uint
 #pragma unroll
 		for (uint32_t k = 0; k < FOURS; k++) {
 			if (t[k].row <= a->group)
-				norm_pairs(&t[k], scale, w[k]);
+				norm_pairs(&t[k], scale, a->layers[l].qk_norm[t[k].row == a->group],
+					   RICH ? t[k].neox : (bool)a->neox);
 			put_pairs<CHUNKS>(b, to, &t[k], *reinterpret_cast<const float2 *>(turns + t[k].pair),
 					  *reinterpret_cast<const float2 *>(turns + shape::HD / 2 + t[k].pair));
 		}
@@ -378,8 +355,7 @@ __device__ __forceinline__ void receive_query(const struct block *b, uint32_t l,
 			uint32_t pair = 2 * (i - (i * a->quarter_inverse >> 18) * quarter);
 			float2 c = *reinterpret_cast<const float2 *>(turns_of(b, l) + pair),
 			       s = *reinterpret_cast<const float2 *>(turns_of(b, l) + shape::HD / 2 + pair);
-			struct two_pairs t = find_pairs(b, i);
-			await_pairs(b, words, it->head, &t);
+			struct two_pairs t = await_pairs(b, words, it->head, i);
 			put_pairs<CHUNKS>(b, to, &t, c, s);
 		}
 	/* padding of the key stays 0 */
@@ -648,34 +624,11 @@ __device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint3
 		publish(b, words + a->at.attended + (head * a->head_dim + column) / WORD_NUMBERS, v);
 }
 
-/* A warp's columns of the output, from `column` on, whose first operands are o; warps that score have columns too
- * where there are more than the others have. */
-template <int CHUNKS>
-__device__ __forceinline__ void gather_columns(const struct block *b, uint32_t l, uint32_t words,
-					       const struct item *it, uint32_t column, struct fragments *f,
-					       struct operands *o)
-{
-	const uint32_t hd = head_shape<CHUNKS>::HD, all = ALL_COLUMNS,
-		       step = hd > all ? (uint32_t)DECODE_WARPS * WARP_COLUMNS : all;
-	while (column < hd) {
-		for (uint32_t i = 0; 8 * i < b->a->group; i++)
-			gather(b, l, words, it, column, i, o);
-		column += step;
-		if (step >= hd || column >= hd)
-			break;
-		fetch_values<CHUNKS>(b, l, it, column, f);
-		patch_values<CHUNKS>(b, it, column, f);
-		arrange<KV_BLOCKS, 1>(f, o);
-	}
-}
-
 /* The part of a warp that scores, from when the query is there. */
 template <int CHUNKS>
-__device__ __forceinline__ void score_all(const struct block *b, uint32_t l, uint32_t words, const struct item *it,
+__device__ __forceinline__ void score_all(const struct block *b, uint32_t l, const struct item *it,
 					  struct fragments *f)
 {
-	const uint32_t hd = head_shape<CHUNKS>::HD, column = ALL_COLUMNS + WARP_COLUMNS * b->warp;
-	const bool adds = hd > ALL_COLUMNS && column < hd;
 	struct operands o;
 	float v[HEAD_EIGHTS][4] = {};
 	patch_keys<CHUNKS, 0>(b, it, f);
@@ -707,20 +660,12 @@ __device__ __forceinline__ void score_all(const struct block *b, uint32_t l, uin
 				close_scores(b, l, it, i, d[i], v[i]);
 			}
 	}
-	if (adds) /* under way while scores become weights */
-		fetch_values<CHUNKS>(b, l, it, column, f);
 	sync_workers();
 #pragma unroll
 	for (uint32_t i = 0; i < HEAD_EIGHTS; i++)
 		if (8 * i < b->a->group)
 			soften(b, i, v[i]);
-	if (adds) {
-		patch_values<CHUNKS>(b, it, column, f);
-		arrange<KV_BLOCKS, 1>(f, &o);
-	}
 	sync_workers();
-	if (adds)
-		gather_columns<CHUNKS>(b, l, words, it, column, f, &o);
 }
 
 /* The part of a warp that adds up. */
@@ -728,12 +673,22 @@ template <int CHUNKS>
 __device__ __forceinline__ void gather_all(const struct block *b, uint32_t l, uint32_t words,
 					   const struct item *it, uint32_t column, struct fragments *f)
 {
+	const uint32_t hd = head_shape<CHUNKS>::HD;
 	struct operands o;
-	patch_values<CHUNKS>(b, it, column % head_shape<CHUNKS>::HD, f);
+	patch_values<CHUNKS>(b, it, column % hd, f);
 	arrange<KV_BLOCKS, 1>(f, &o);
 	sync_workers();
 	sync_workers();
-	gather_columns<CHUNKS>(b, l, words, it, column, f, &o);
+	while (column < hd) {
+		for (uint32_t i = 0; 8 * i < b->a->group; i++)
+			gather(b, l, words, it, column, i, &o);
+		column += ALL_COLUMNS;
+		if (ALL_COLUMNS >= hd || column >= hd)
+			break;
+		fetch_values<CHUNKS>(b, l, it, column, f);
+		patch_values<CHUNKS>(b, it, column, f);
+		arrange<KV_BLOCKS, 1>(f, &o);
+	}
 }
 
 /* The present item, from the new token's q, k and v on. */
@@ -751,7 +706,7 @@ template <int CHUNKS> __device__ __forceinline__ void attend(struct block *b, ui
 	receive_query<CHUNKS>(b, l, words, &it);
 	sync_workers();
 	if (scores)
-		score_all<CHUNKS>(b, l, words, &it, &f);
+		score_all<CHUNKS>(b, l, &it, &f);
 	else
 		gather_all<CHUNKS>(b, l, words, &it, column, &f);
 }

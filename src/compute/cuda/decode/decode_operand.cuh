@@ -177,12 +177,7 @@ __device__ __forceinline__ void raise_by_post(struct block *b, uint32_t at, cons
 	uint32_t t = b->thread, n = b->a->d_model / 4;
 	const uint32_t *words = b->a->now + at;
 	uint4 kept[NORM_KEPT] = {};
-	float4 w[NORM_KEPT] = {};
 	float sum = 0, scale = 1;
-#pragma unroll
-	for (uint32_t q = 0; q < NORM_KEPT; q++)
-		if (weight && t + q * WORKERS < n)
-			w[q] = four_of(weight, t + q * WORKERS);
 #pragma unroll
 	for (uint32_t q = 0; q < NORM_KEPT; q++)
 		if (t + q * WORKERS < n) {
@@ -198,9 +193,9 @@ __device__ __forceinline__ void raise_by_post(struct block *b, uint32_t at, cons
 		uint4 v = q == 0 ? kept[0] : q < NORM_KEPT ? kept[NORM_KEPT - 1] : await_words(words + 4 * i);
 		float4 y = floats_of(v), x = four_of(shared_x(b), i);
 		if (weight) {
-			float4 m = q == 0 ? w[0] : q < NORM_KEPT ? w[NORM_KEPT - 1] : four_of(weight, i);
-			y.x = y.x * scale * m.x, y.y = y.y * scale * m.y;
-			y.z = y.z * scale * m.z, y.w = y.w * scale * m.w;
+			float4 w = four_of(weight, i);
+			y.x = y.x * scale * w.x, y.y = y.y * scale * w.y;
+			y.z = y.z * scale * w.z, y.w = y.w * scale * w.w;
 		}
 		x.x = x.x + y.x * factor, x.y = x.y + y.y * factor;
 		x.z = x.z + y.z * factor, x.w = x.w + y.w * factor;
