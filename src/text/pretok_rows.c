@@ -41,9 +41,14 @@
 #define DEEPSEEK3                                                              \
 	ASCII_SIGN "[A-Za-z]++|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]++| " \
 		   "?[\\p{P}\\p{S}]++[\\r\\n]*+|" BREAKS "|" SPACES
-#define CJK_KANA   "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]++"
-#define BLOOM      " ?[^(" WS "|.,!?\\x{2026}\\x{3002}\\x{ff0c}\\x{3001}\\x{964}\\x{6d4}\\x{60c})]++"
-#define CASCADE(n) "[" WS "]{" n "}(?![^" WS "])|"
+#define CJK_KANA "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]++"
+#define BLOOM    " ?[^(" WS "|.,!?\\x{2026}\\x{3002}\\x{ff0c}\\x{3001}\\x{964}\\x{6d4}\\x{60c})]++"
+/* jais-2 cuts a run of blanks into pieces of 512, 256 ... Written as one rule with the others it would look
+ * for the line break after the run once a piece; so the run is a piece first, and a second rule cuts pieces
+ * that are blanks alone:
+ * \A looks at all of such a piece, \G goes on where the match before has ended. */
+#define BLANKS_ALONE "(?:\\A(?=[" WS_NO_BREAK "]++\\z)|\\G(?!\\A))"
+#define CASCADE(n)   "[" WS_NO_BREAK "]{" n "}|"
 
 /* The cased letters that deepseek-llm's rule lists one by one. */
 #define DEEPSEEK_LETTERS                                                                                   \
@@ -125,9 +130,8 @@ static const struct pretok_recipe recipes[N_RECIPES] = {
 	[DIGITS_GPT_2] = {NULL, {"\\p{N}", GPT2}},
 	[FALCON] = {NULL, {"[\\p{P}$+<=>^~|`]++", GPT2, "[0-9][0-9][0-9]"}},
 	[QWEN35] = {NULL, {"(?i:" ENDINGS ")|" ANY_BEFORE "[\\p{L}\\p{M}]++|\\p{N}| ?[^" WS "\\p{L}\\p{M}\\p{N}]++[\\r\\n]*+|" BREAKS "|" SPACES}},
-	[JAIS_2] = {NULL, {"(?i:" ENDINGS ")|" ANY_BEFORE "\\p{L}++|\\p{N}{1,3}+| ?" OTHERS "[\\r\\n]*+|" BREAKS "|"
-		CASCADE("512") CASCADE("256") CASCADE("128") CASCADE("64") CASCADE("32") CASCADE("16") CASCADE("8") CASCADE("4")
-		CASCADE("1,2") "[" WS "]"}},
+	[JAIS_2] = {NULL, {LLAMA3_("{1,3}+"), BLANKS_ALONE "(?:" CASCADE("512") CASCADE("256") CASCADE("128") CASCADE("64") CASCADE("32")
+		CASCADE("16") CASCADE("8") CASCADE("4") "[" WS_NO_BREAK "]{1,2})"}},
 	[YOUTU] = {NULL, {"[\\x{ac00}-\\x{d7a3}\\x{3131}-\\x{318e}]++|[\\x{ff01}\\x{2026}\\x{201c}\\x{201d}\\x{2018}\\x{2019}\\x{2014}\\x{ff1a}\\x{ff1b}\\x{ff0c}\\x{3001}-\\x{303f}\\x{fe30}-\\x{fe4f}]++|"
 		"[\\x{3105}-\\x{312f}]++|" CJK_KANA,
 		CASED("", ENDING_CI) "|\\p{N}| ?" OTHERS "[\\r\\n/]*+|" BREAKS "|" SPACES}},

@@ -358,6 +358,30 @@ static void long_runs_take_linear_time(void **state)
 	}
 }
 
+/* What looks at the rest of a run once a piece, and cuts the run into large ones, is seen in megabytes alone.
+ */
+static void megabytes_of_blanks_take_linear_time(void **state)
+{
+	(void)state;
+	static char blanks[4 << 20];
+	memset(blanks, ' ', sizeof blanks);
+	for (size_t i = 0; i < sizeof distinct / sizeof *distinct; i++) {
+		struct pretok *p = open(distinct[i]);
+		struct pretok_work w = {0};
+		struct hokku_error err;
+		size_t n = 0;
+		clock_t start = clock();
+		assert_int_equal(
+			pretok_split(p, &w, (struct str){blanks, sizeof blanks}, count_bytes, &n, &err),
+			HOKKU_OK);
+		if (clock() - start > 6 * CLOCKS_PER_SEC)
+			fail_msg("%s took %.1f s", distinct[i], (double)(clock() - start) / CLOCKS_PER_SEC);
+		assert_int_equal(n, sizeof blanks);
+		pretok_work_free(&w);
+		pretok_destroy(p);
+	}
+}
+
 static void every_name_has_its_rules(void **state)
 {
 	(void)state;
@@ -403,6 +427,7 @@ int main(void)
 		cmocka_unit_test(scanner_equals_regex_on_random_strings),
 		cmocka_unit_test(scanner_equals_regex_on_every_kind_of_character),
 		cmocka_unit_test(long_runs_take_linear_time),
+		cmocka_unit_test(megabytes_of_blanks_take_linear_time),
 		cmocka_unit_test(every_name_has_its_rules),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
