@@ -82,6 +82,13 @@ static const struct pretok_family o200k = {.any_case_endings = true,
 					   .cased = true,
 					   .word_endings = true,
 					   .slashes = true};
+static const struct pretok_family kimi = {.any_case_endings = true,
+					  .any_prefix = true,
+					  .digits_max = 3,
+					  .breaks = true,
+					  .cased = true,
+					  .word_endings = true,
+					  .han = true};
 static const struct pretok_family tekken = {
 	.any_prefix = true, .digits_max = 1, .breaks = true, .cased = true, .slashes = true};
 
@@ -141,7 +148,7 @@ static const struct pretok_recipe recipes[N_RECIPES] = {
 	[CHAMELEON] = {NULL, {"<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", "[\\t\\n]|    |  ", "\\p{N}", "[\\p{P}!-/:-@\\[-`{-~]", GPT2}},
 	[GPT_4O] = {&o200k, {O200K}},
 	[TINY_AYA] = {NULL, {PRETOK_GROUPS "w", O200K}},
-	[KIMI_K2] = {NULL, {"\\p{Han}++|" CASED("-Han", ENDING_CI) "|\\p{N}{1,3}+| ?" OTHERS "[\\r\\n]*+|" BREAKS "|" SPACES}},
+	[KIMI_K2] = {&kimi, {"\\p{Han}++|" CASED("-Han", ENDING_CI) "|\\p{N}{1,3}+| ?" OTHERS "[\\r\\n]*+|" BREAKS "|" SPACES}},
 	[SUPERBPE] = {NULL, {"\\p{N}++", PRETOK_GROUPS "b"}},
 	[BAILINGMOE] = {NULL, {"'(?i:[sdmt]|ll|ve|re)|" ANY_BEFORE "+\\p{L}++|\\p{N}| ?" OTHERS "[\\r\\n]*+|" BREAKS "|" SPACES}},
 	[SEED_CODER] = {NULL, {"(?i:" ENDINGS ")|" ANY_BEFORE "\\p{L}++|\\p{N}| ?[^" WS "\\p{L}\\p{N}]++|" BREAKS "|" SPACES}},

@@ -148,28 +148,55 @@ static size_t scan_number(const struct pretok_family *f, const unsigned char *s,
 	return end;
 }
 
+/* The class of the character at s in a word; where Han is apart, it belongs to none. */
+static inline unsigned word_class_at(const struct pretok_family *f, const unsigned char *s, size_t *bytes)
+{
+	unsigned class = class_at(s, bytes);
+	uint32_t c;
+	if (!f->han || s[0] < 0x80)
+		return class;
+	unicode_decode(s, &c);
+	return unicode_of(c) & UNICODE_HAN ? class & ~(unsigned)(CAPITAL | SMALL) : class;
+}
+
 /*
  * A word of the o200k family from `from` on: U*L+ if there is such, else, *plain being false then, U+. U are
  * capitals, L small letters, both what has no case. Where no small letter follows U*, it gives back up to the
  * last that is both.
  */
-static size_t scan_cased(const unsigned char *s, size_t from, size_t n, bool *plain)
+static size_t scan_cased(const struct pretok_family *f, const unsigned char *s, size_t from, size_t n,
+			 bool *plain)
 {
 	size_t i = from, after_both = 0, bytes;
 	unsigned class = 0;
 	for (; i < n; i += bytes) {
-		class = class_at(s + i, &bytes);
+		class = word_class_at(f, s + i, &bytes);
 		if (!(class & CAPITAL))
 			break;
 		if (class & SMALL)
 			after_both = i + bytes;
 	}
 	*plain = true;
-	if (i < n && (class & SMALL))
-		return run_of(s, i, n, SMALL);
+	if (i < n && (class & SMALL)) {
+		for (; i < n && (word_class_at(f, s + i, &bytes) & SMALL); i += bytes)
+			;
+		return i;
+	}
 	if (after_both)
 		return after_both;
 	*plain = false;
+	return i;
+}
+
+/* A run of Han characters, letters or not. */
+static size_t scan_han(const unsigned char *s, size_t n)
+{
+	size_t i = 0, bytes;
+	for (uint32_t c; i < n; i += bytes) {
+		bytes = unicode_decode(s + i, &c);
+		if (!(unicode_of(c) & UNICODE_HAN))
+			break;
+	}
 	return i;
 }
 
@@ -180,12 +207,12 @@ static size_t scan_cased_word(const struct pretok_family *f, const unsigned char
 	bool plain = false;
 	size_t end = 0, capitals = 0;
 	if (!(class & (LETTER | DIGIT | BREAK))) {
-		end = scan_cased(s, first, n, &plain);
+		end = scan_cased(f, s, first, n, &plain);
 		capitals = !plain && end > first ? end : 0;
 		end = plain ? end : 0;
 	}
 	if (!end && (class & (CAPITAL | SMALL))) {
-		end = scan_cased(s, 0, n, &plain);
+		end = scan_cased(f, s, 0, n, &plain);
 		if (!plain && capitals)
 			end = capitals;
 	}
@@ -198,7 +225,8 @@ size_t pretok_scan(const struct pretok_family *f, const unsigned char *s, size_t
 	size_t first, bytes, end;
 	unsigned class = class_at(s, &first), next = n > first ? class_at(s + first, &bytes) : 0;
 	if (f->cased) {
-		end = scan_cased_word(f, s, n, class, first);
+		end = f->han ? scan_han(s, n) : 0;
+		end = end ? end : scan_cased_word(f, s, n, class, first);
 		if (end)
 			return end;
 	} else if (s[0] == '\'') {

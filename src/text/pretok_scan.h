@@ -15,6 +15,7 @@ struct pretok_family {
 	bool breaks;         /* line breaks stay with the signs or the blanks before them */
 	bool cased;          /* a capital after small letters begins a word */
 	bool word_endings;   /* of cased ones: an ending belongs to the word before it */
+	bool han;            /* of cased ones: runs of Han are pieces, and no letters of words */
 	bool slashes;        /* they stay with the line breaks after signs */
 };
 
