@@ -163,7 +163,7 @@ struct vocab {
 	struct str *merges; /* "a b" */
 	uint64_t n_merges;
 	struct sp_model *model; /* the file that it came from, if that was tokenizer.model */
-	bool spm; /* of SentencePiece's shape: text says more; else byte-level BPE */
+	bool spm;               /* of SentencePiece's shape: text says more; else byte-level BPE */
 	struct vocab_text text;
 	bool ignore_merges;              /* a piece that is a token becomes it, whatever merging gives */
 	const char *pre;                 /* of byte-level BPE */

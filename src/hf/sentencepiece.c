@@ -299,33 +299,36 @@ static enum hokku_code check_kinds(struct sp_model *m, const struct hf_reader *r
 	return HOKKU_OK;
 }
 
+/* A piece by its text. */
+struct named {
+	struct str text;
+	uint32_t id;
+};
+
 static int by_text(const void *a, const void *b)
 {
-	const struct sp_piece *x = *(const struct sp_piece *const *)a,
-			      *y = *(const struct sp_piece *const *)b;
+	const struct named *x = a, *y = b;
 	size_t n = x->text.len < y->text.len ? x->text.len : y->text.len;
 	int order = memcmp(x->text.ptr, y->text.ptr, n);
-	return order ? order : x->text.len < y->text.len ? -1 : x->text.len > y->text.len;
+	order = order ? order : x->text.len < y->text.len ? -1 : x->text.len > y->text.len;
+	return order ? order : x->id < y->id ? -1 : x->id > y->id;
 }
 
 /* SentencePiece itself refuses a text that stands twice. */
 static enum hokku_code check_twice(const struct sp_model *m, const struct hf_reader *r)
 {
 	char quoted[96];
-	const struct sp_piece **sorted = malloc(m->n * sizeof *sorted);
+	struct named *sorted = malloc(m->n * sizeof *sorted);
 	enum hokku_code rc = HOKKU_OK;
 	if (!sorted)
 		return err_set(r->err, HOKKU_OUT_OF_MEMORY, "%s: no memory for its pieces", r->path);
 	for (uint32_t i = 0; i < m->n; i++)
-		sorted[i] = &m->pieces[i];
+		sorted[i] = (struct named){m->pieces[i].text, i};
 	qsort(sorted, m->n, sizeof *sorted, by_text);
-	for (uint32_t i = 1; i < m->n && !rc; i++) {
-		const struct sp_piece *a = sorted[i - 1], *b = sorted[i];
-		if (str_eq(a->text, b->text))
-			rc = bad(r, "pieces %zu and %zu both are %s", (size_t)((a < b ? a : b) - m->pieces),
-				 (size_t)((a < b ? b : a) - m->pieces),
-				 str_quote(a->text, quoted, sizeof quoted));
-	}
+	for (uint32_t i = 1; i < m->n && !rc; i++)
+		if (str_eq(sorted[i - 1].text, sorted[i].text))
+			rc = bad(r, "pieces %u and %u both are %s", sorted[i - 1].id, sorted[i].id,
+				 str_quote(sorted[i].text, quoted, sizeof quoted));
 	free(sorted);
 	return rc;
 }

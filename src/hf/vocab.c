@@ -299,9 +299,10 @@ static enum hokku_code make_scores(struct vocab *v, const struct jv *merges, con
 	for (uint32_t i = 0; i < v->n; i++)
 		v->scores[i] = v->types[i] == VOCAB_NORMAL ? -(float)v->n_merges - (float)i : 0;
 	for (size_t i = jv_len(merges); i-- > 0;) {
-		struct str half[2];
+		struct str half[2] = {{0}, {0}};
 		int64_t id;
-		split_merge(jv_at(merges, i), half);
+		if (!split_merge(jv_at(merges, i), half)) /* read_merges has looked at all of them */
+			continue;
 		strbuf_clear(&whole);
 		strbuf_add(&whole, half[0].ptr, half[0].len);
 		strbuf_add(&whole, half[1].ptr, half[1].len);
