@@ -6,7 +6,7 @@
 
 static const uint64_t max_exact_seed = (UINT64_C(1) << 53) - 1;
 
-static void add_text(struct strbuf *b, const char *text)
+void answer_text(struct strbuf *b, const char *text)
 {
 	strbuf_add_json(b, text, strlen(text));
 }
@@ -14,10 +14,10 @@ static void add_text(struct strbuf *b, const char *text)
 static void add_error(struct strbuf *b, enum hokku_code code, const char *message, const char *field)
 {
 	strbuf_addf(b, "{\"code\":\"%s\",\"message\":", hokku_code_name(code));
-	add_text(b, message);
+	answer_text(b, message);
 	if (field && *field) {
 		strbuf_add_c(b, ",\"field\":");
-		add_text(b, field);
+		answer_text(b, field);
 	}
 	strbuf_add_c(b, "}");
 }
@@ -45,7 +45,7 @@ void answer_float(struct strbuf *b, float value)
 	strbuf_add_c(b, text);
 }
 
-static void add_sampling(struct strbuf *b, const struct sampling *s)
+void answer_sampling(struct strbuf *b, const struct sampling *s)
 {
 	strbuf_add_c(b, "{");
 	for (size_t i = 0; i < n_sampling_fields; i++) {
@@ -74,9 +74,9 @@ static void add_sampling(struct strbuf *b, const struct sampling *s)
 static void add_start(struct strbuf *b, const struct answer_start *s)
 {
 	strbuf_add_c(b, "\"id\":");
-	add_text(b, s->id);
+	answer_text(b, s->id);
 	strbuf_add_c(b, ",\"model\":");
-	add_text(b, s->model);
+	answer_text(b, s->model);
 	strbuf_add_c(b, ",\"seed\":");
 	answer_seed(b, s->seed);
 	strbuf_addf(b,
@@ -89,7 +89,9 @@ static void add_start(struct strbuf *b, const struct answer_start *s)
 	strbuf_add_c(b, ",\"stop\":[");
 	strbuf_add(b, s->stop_json.ptr, s->stop_json.len);
 	strbuf_add_c(b, "],\"sampling\":");
-	add_sampling(b, s->sampling);
+	answer_sampling(b, s->sampling);
+	if (s->n > 1)
+		strbuf_addf(b, ",\"n\":%" PRIu32, s->n);
 	if (s->template_date && *s->template_date)
 		strbuf_addf(b, ",\"template_date\":\"%s\"", s->template_date);
 	if (s->warnings_json.len) {
@@ -98,6 +100,50 @@ static void add_start(struct strbuf *b, const struct answer_start *s)
 		strbuf_add_c(b, "]");
 	}
 }
+
+void answer_usage(struct strbuf *b, const struct answer_usage *u)
+{
+	strbuf_addf(b,
+		    "{\"prompt_tokens\":%" PRIu32 ",\"completion_tokens\":%" PRIu64
+		    ",\"total_tokens\":%" PRIu64 "}",
+		    u->prompt_tokens, u->completion_tokens, u->prompt_tokens + u->completion_tokens);
+}
+
+/* The members of one token's entry without braces. */
+static void add_logprob(struct strbuf *b, const struct tok *tok, int32_t token, float logprob, bool ids)
+{
+	struct str bytes = tok_bytes(tok, token);
+	strbuf_add_c(b, "\"token\":");
+	strbuf_add_json(b, bytes.ptr, bytes.len);
+	if (ids)
+		strbuf_addf(b, ",\"id\":%" PRId32, token);
+	strbuf_add_c(b, ",\"logprob\":");
+	answer_float(b, logprob);
+	strbuf_add_c(b, ",\"bytes\":[");
+	for (size_t i = 0; i < bytes.len; i++)
+		strbuf_addf(b, "%s%u", i ? "," : "", (unsigned char)bytes.ptr[i]);
+	strbuf_add_c(b, "]");
+}
+
+void answer_logprobs(struct strbuf *b, const struct tok *tok, const struct answer_token *t, bool ids)
+{
+	strbuf_add_c(b, "{");
+	add_logprob(b, tok, t->token, t->logprobs->logprob, ids);
+	strbuf_add_c(b, ",\"top_logprobs\":[");
+	for (uint32_t i = 0; i < t->logprobs->n_top; i++) {
+		strbuf_add_c(b, i ? ",{" : "{");
+		add_logprob(b, tok, t->logprobs->top[i].token, t->logprobs->top[i].logprob, ids);
+		strbuf_add_c(b, "}");
+	}
+	strbuf_add_c(b, "]}");
+}
+
+void answer_keep_alive(struct strbuf *b)
+{
+	strbuf_add_c(b, ": keep-alive\n\n");
+}
+
+/* ---- hokku's own routes ---- */
 
 static void add_end(struct strbuf *b, const struct answer_end *e)
 {
@@ -108,47 +154,110 @@ static void add_end(struct strbuf *b, const struct answer_end *e)
 		    e->ttft_ms);
 }
 
-void answer_event_started(struct strbuf *b, const struct answer_start *start)
+/* Which sample, where there are several. */
+static void add_index(struct strbuf *b, const struct answer_start *start, uint32_t sample)
 {
+	if (start->n > 1)
+		strbuf_addf(b, ",\"index\":%" PRIu32, sample);
+}
+
+static void native_started(struct strbuf *b, const struct answer_start *start, uint32_t sample, bool first)
+{
+	(void)sample;
+	if (!first)
+		return;
 	strbuf_add_c(b, "event: started\ndata: {");
 	add_start(b, start);
 	strbuf_add_c(b, "}\n\n");
 }
 
-void answer_event_token(struct strbuf *b, struct str text, uint32_t index, int32_t token)
+static void native_logprobs(struct strbuf *b, const struct answer_start *start, const struct answer_token *t)
 {
-	strbuf_add_c(b, "event: token\ndata: {\"t\":");
-	strbuf_add_json(b, text.ptr, text.len);
-	strbuf_addf(b, ",\"i\":%" PRIu32 ",\"id\":%" PRId32 "}\n\n", index, token);
+	answer_logprobs(b, start->tok, t, true);
 }
 
-void answer_event_end(struct strbuf *b, const struct answer_end *end)
+static void native_token(struct strbuf *b, const struct answer_start *start, const struct answer_token *t)
 {
-	strbuf_add_c(b, "event: end\ndata: {");
-	add_end(b, end);
+	strbuf_add_c(b, "event: token\ndata: {\"t\":");
+	strbuf_add_json(b, t->text.ptr, t->text.len);
+	strbuf_addf(b, ",\"i\":%" PRIu32 ",\"id\":%" PRId32, t->index, t->token);
+	add_index(b, start, t->sample);
+	if (t->logprobs) {
+		strbuf_add_c(b, ",\"logprobs\":");
+		native_logprobs(b, start, t);
+	}
 	strbuf_add_c(b, "}\n\n");
 }
 
-void answer_event_error(struct strbuf *b, enum hokku_code code, const char *message)
+static void native_end(struct strbuf *b, const struct answer_start *start, const struct answer_end *end)
+{
+	strbuf_add_c(b, "event: end\ndata: {");
+	add_end(b, end);
+	add_index(b, start, end->sample);
+	if (end->last) {
+		strbuf_add_c(b, ",\"usage\":");
+		answer_usage(b, &end->usage);
+	}
+	strbuf_add_c(b, "}\n\n");
+}
+
+static void native_failed(struct strbuf *b, enum hokku_code code, const char *message)
 {
 	strbuf_add_c(b, "event: error\ndata: ");
 	add_error(b, code, message, NULL);
 	strbuf_add_c(b, "\n\n");
 }
 
-void answer_keep_alive(struct strbuf *b)
+/* The members of a sample without braces. */
+static void add_sample(struct strbuf *b, const struct answer_start *start, const struct answer_sample *s)
 {
-	strbuf_add_c(b, ": keep-alive\n\n");
+	strbuf_add_c(b, "\"text\":");
+	strbuf_add_json(b, s->text.ptr, s->text.len);
+	strbuf_add_c(b, ",");
+	if (start->logprobs) {
+		strbuf_add_c(b, "\"logprobs\":[");
+		strbuf_add(b, s->logprobs_json.ptr, s->logprobs_json.len);
+		strbuf_add_c(b, "],");
+	}
+	add_end(b, &s->end);
 }
 
-void answer_whole(struct strbuf *b, const struct answer_start *start, struct str text,
-		  const struct answer_end *end)
+static void native_whole(struct strbuf *b, const struct answer_start *start,
+			 const struct answer_sample *samples)
 {
+	const struct answer_usage *usage = &samples[0].end.usage;
 	strbuf_add_c(b, "{");
 	add_start(b, start);
-	strbuf_add_c(b, ",\"text\":");
-	strbuf_add_json(b, text.ptr, text.len);
-	strbuf_add_c(b, ",");
-	add_end(b, end);
+	strbuf_add_c(b, start->n > 1 ? ",\"samples\":[" : ",");
+	for (uint32_t i = 0; i < start->n; i++) {
+		if (start->n > 1)
+			strbuf_addf(b, "%s{\"index\":%" PRIu32 ",", i ? "," : "", i);
+		add_sample(b, start, &samples[i]);
+		strbuf_add_c(b, start->n > 1 ? "}" : "");
+		usage = samples[i].end.last ? &samples[i].end.usage : usage;
+	}
+	strbuf_add_c(b, start->n > 1 ? "],\"usage\":" : ",\"usage\":");
+	answer_usage(b, usage);
 	strbuf_add_c(b, "}\n");
+}
+
+const struct api api_native = {
+	.id_prefix = "gen-",
+	.form = &request_native,
+	.started = native_started,
+	.token = native_token,
+	.end = native_end,
+	.failed = native_failed,
+	.whole = native_whole,
+	.logprobs = native_logprobs,
+	.error = answer_error,
+};
+
+const struct api *api_of_path(const char *path)
+{
+	static const char *const openai[] = {"/v1/chat/", "/v1/models"};
+	for (size_t i = 0; i < sizeof openai / sizeof *openai; i++)
+		if (strncmp(path, openai[i], strlen(openai[i])) == 0)
+			return &api_openai_chat;
+	return &api_native;
 }

@@ -20,33 +20,87 @@ void answer_float(struct strbuf *b, float value);
 /* What is known of a request before its first token. */
 struct answer_start {
 	const char *id, *model;
-	uint64_t seed;
+	const char *asked_model; /* as the request named it; NULL: it did not */
+	uint64_t seed;           /* of sample 0; number k has the seed + k */
 	uint32_t prompt_tokens;
 	uint32_t max_tokens; /* 0: no limit but the context, shown as null */
 	const char *started_at;
+	int64_t created;           /* the same in seconds since 1970 */
 	const char *template_date; /* the date that the chat template put into the prompt; "": none */
 	const struct sampling *sampling;
 	struct str stop_json;     /* strings separated by commas */
 	struct str warnings_json; /* the same */
+	uint32_t n;               /* samples */
+	bool logprobs;            /* were asked for */
+	bool include_usage;       /* OpenAI's */
+	const struct tok *tok;
 };
 
-/* The answer's end: times in milliseconds. */
+struct answer_token {
+	uint32_t sample, index;
+	int32_t token;
+	struct str text;
+	const struct token_logprobs *logprobs; /* NULL: none */
+};
+
+/* Of the whole request. */
+struct answer_usage {
+	uint32_t prompt_tokens;
+	uint64_t completion_tokens;
+};
+
+/* A sample's end: times in milliseconds. */
 struct answer_end {
+	uint32_t sample;
 	enum hokku_stop stop;
 	uint32_t tokens_out;
 	uint64_t text_bytes;
 	double prefill_ms, decode_ms, ttft_ms;
+	bool last; /* of the request's samples: usage is filled */
+	struct answer_usage usage;
 };
 
-/* The four events of a stream. */
-void answer_event_started(struct strbuf *b, const struct answer_start *start);
-void answer_event_token(struct strbuf *b, struct str text, uint32_t index, int32_t token);
-void answer_event_end(struct strbuf *b, const struct answer_end *end);
-void answer_event_error(struct strbuf *b, enum hokku_code code, const char *message);
+/* A sample of an answer that leaves in one piece. */
+struct answer_sample {
+	struct str text, logprobs_json; /* the latter: what api.logprobs added, separated by commas */
+	struct answer_end end;
+};
+
+/*
+ * How a family of routes speaks: what it takes, and how it says what the engine told. Each function appends
+ * to b; a stream is started, token, end in this order for each sample, samples in any order among one
+ * another, and ends with the last end or with failed.
+ */
+struct api {
+	const char *id_prefix; /* of an id that is drawn */
+	const struct request_form *form;
+	void (*started)(struct strbuf *b, const struct answer_start *start, uint32_t sample, bool first);
+	void (*token)(struct strbuf *b, const struct answer_start *start, const struct answer_token *token);
+	void (*end)(struct strbuf *b, const struct answer_start *start, const struct answer_end *end);
+	void (*failed)(struct strbuf *b, enum hokku_code code, const char *message);
+	/* All of it in one object: (start->n) samples. */
+	void (*whole)(struct strbuf *b, const struct answer_start *start,
+		      const struct answer_sample *samples);
+	/* A token's entry in logprobs_json. */
+	void (*logprobs)(struct strbuf *b, const struct answer_start *start,
+			 const struct answer_token *token);
+	/* The body of an error; field as in answer_error. */
+	void (*error)(struct strbuf *b, enum hokku_code code, const char *message, const char *field);
+};
+extern const struct api api_native;      /* POST /v1/generate */
+extern const struct api api_openai_chat; /* POST /v1/chat/completions */
+
+/* Whose form errors have at a path. */
+const struct api *api_of_path(const char *path);
+
 void answer_keep_alive(struct strbuf *b); /* a comment */
 
-/* All of it in one object, for "stream": false. */
-void answer_whole(struct strbuf *b, const struct answer_start *start, struct str text,
-		  const struct answer_end *end);
+/* What the forms share. */
+void answer_text(struct strbuf *b, const char *text);
+void answer_sampling(struct strbuf *b, const struct sampling *s);
+/* "prompt_tokens":..,"completion_tokens":..,"total_tokens":.. in braces. */
+void answer_usage(struct strbuf *b, const struct answer_usage *usage);
+/* {"token","id","logprob","bytes","top_logprobs"}; ids false: without "id". */
+void answer_logprobs(struct strbuf *b, const struct tok *tok, const struct answer_token *token, bool ids);
 
 #endif

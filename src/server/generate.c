@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -37,7 +38,11 @@ static void gen_free(struct generation *g)
 	s->n_generations--;
 	prepare_job_free(&g->job);
 	strbuf_free(&g->out);
-	strbuf_free(&g->text);
+	for (uint32_t i = 0; i < g->n_samples; i++) {
+		strbuf_free(&g->samples[i].text);
+		strbuf_free(&g->samples[i].logprobs_json);
+	}
+	free(g->samples);
 	free(g);
 }
 
@@ -93,7 +98,7 @@ static void gen_answer_error(struct generation *g, enum hokku_code code, const c
 		return;
 	log_info("generate%s%s: %s: %s", g->id[0] ? " " : "", g->id, hokku_code_name(code), message);
 	if (g->streaming) {
-		answer_event_error(&g->out, code, message);
+		g->api->failed(&g->out, code, message);
 		gen_end_stream(g);
 		return;
 	}
@@ -121,6 +126,14 @@ static const char *stop_message(const struct generation *g, char out[160])
 
 /* ---- being told to stop ---- */
 
+/* What the engine has of it ends a step later. */
+static void gen_cancel_samples(struct generation *g)
+{
+	for (uint32_t i = 0; i < g->n_samples; i++)
+		if (!g->samples[i].over)
+			engine_cancel(g->server->engine, g->samples[i].engine_id);
+}
+
 /* Once is enough. The client hears it at once; the engine lets go a step later. */
 static void gen_stop(struct generation *g, enum hokku_code why)
 {
@@ -130,8 +143,7 @@ static void gen_stop(struct generation *g, enum hokku_code why)
 	g->stopped = why;
 	if (g->preparing)
 		atomic_store(&g->job.abandoned, true);
-	else
-		engine_cancel(g->server->engine, g->engine_id);
+	gen_cancel_samples(g);
 	gen_answer_error(g, why, stop_message(g, text), NULL);
 }
 
@@ -182,7 +194,7 @@ static enum hokku_code check_serving(struct server *s, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-static struct generation *gen_create(struct server *s, struct http_request *r)
+static struct generation *gen_create(struct server *s, const struct api *api, struct http_request *r)
 {
 	struct generation *g = calloc(1, sizeof *g);
 	size_t n = 0;
@@ -193,6 +205,8 @@ static struct generation *gen_create(struct server *s, struct http_request *r)
 	}
 	g->job.body = (struct strbuf){.ptr = body, .len = n, .cap = n + 1};
 	g->job.owner = g;
+	g->job.form = api->form;
+	g->api = api;
 	g->server = s;
 	g->client = r;
 	g->sequence = ++s->sequence;
@@ -205,7 +219,7 @@ static struct generation *gen_create(struct server *s, struct http_request *r)
 	return g;
 }
 
-void gen_route(struct server *s, struct http_request *r)
+static void gen_begin(struct server *s, const struct api *api, struct http_request *r)
 {
 	struct hokku_error err;
 	char text[160];
@@ -220,7 +234,7 @@ void gen_route(struct server *s, struct http_request *r)
 			    "Content-Encoding is not supported; send plain JSON", NULL);
 		return;
 	}
-	struct generation *g = gen_create(s, r);
+	struct generation *g = gen_create(s, api, r);
 	if (!g) {
 		reply_error(r, HOKKU_OUT_OF_MEMORY, 500, "no memory for the request", NULL);
 		return;
@@ -238,14 +252,25 @@ void gen_route(struct server *s, struct http_request *r)
 	http_set_user(r, g);
 }
 
+void gen_route(struct server *s, struct http_request *r)
+{
+	gen_begin(s, &api_native, r);
+}
+
+void chat_route(struct server *s, struct http_request *r)
+{
+	gen_begin(s, &api_openai_chat, r);
+}
+
 /* ---- prepared ---- */
 
 /* The engine's thread. */
 static void on_engine_event(void *user, const struct engine_event *event)
 {
-	struct generation *g = user;
-	if (mailbox_put(&g->server->mailbox, g, event))
-		http_wake(g->server->http);
+	struct sample *sample = user;
+	struct server *s = sample->generation->server;
+	if (mailbox_put(&s->mailbox, sample, event))
+		http_wake(s->http);
 }
 
 static bool was_cancelled_early(const struct server *s, const struct generation *g)
@@ -256,25 +281,40 @@ static bool was_cancelled_early(const struct server *s, const struct generation 
 	return false;
 }
 
+/* All samples at once: they differ by their seeds alone. Those that were taken before one was refused are
+ * n_samples. */
 static enum hokku_code gen_submit(struct generation *g)
 {
 	struct server *s = g->server;
 	struct gen_request *request = &g->job.request;
 	struct hokku_error *err = &g->job.err.error;
+	enum hokku_code rc = HOKKU_OK;
 	if (!request->has_seed)
 		request->sampling.seed = rng_os_seed() >> 11; /* 53 bits: exact in any JSON reader */
-	const struct engine_request submit = {
-		.tokens = g->job.ids.ids,
-		.n_tokens = g->job.ids.n,
-		.max_tokens = request->max_tokens,
-		.sampling = request->sampling,
-		.stop = request->stop,
-		.n_stop = request->n_stop,
-		.on_event = on_engine_event,
-		.user = g,
-	};
+	g->samples = calloc(request->n, sizeof *g->samples);
+	if (!g->samples)
+		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %" PRIu32 " samples", request->n);
 	g->submitted_ns = clock_ns();
-	enum hokku_code rc = engine_submit(s->engine, &submit, &g->engine_id, err);
+	for (uint32_t i = 0; i < request->n && !rc; i++) {
+		struct sample *sample = &g->samples[i];
+		sample->generation = g;
+		sample->index = i;
+		struct engine_request submit = {
+			.tokens = g->job.ids.ids,
+			.n_tokens = g->job.ids.n,
+			.max_tokens = request->max_tokens,
+			.logprobs = request->logprobs,
+			.n_top = request->n_top,
+			.sampling = request->sampling,
+			.stop = request->stop,
+			.n_stop = request->n_stop,
+			.on_event = on_engine_event,
+			.user = sample,
+		};
+		submit.sampling.seed += i;
+		rc = engine_submit(s->engine, &submit, &sample->engine_id, err);
+		g->n_samples += !rc;
+	}
 	tok_ids_free(&g->job.ids);
 	return rc;
 }
@@ -293,7 +333,7 @@ static enum hokku_code gen_check_id(struct generation *g)
 	if (*id)
 		memcpy(g->id, id, sizeof g->id);
 	else
-		snprintf(g->id, sizeof g->id, "gen-%016" PRIx64, rng_os_seed());
+		snprintf(g->id, sizeof g->id, "%s%016" PRIx64, g->api->id_prefix, rng_os_seed());
 	if (was_cancelled_early(s, g))
 		return err_set(&err->error, HOKKU_CANCELLED, "the request was cancelled");
 	return HOKKU_OK;
@@ -316,8 +356,11 @@ static void gen_take_job(struct generation *g)
 	if (rc == HOKKU_OK)
 		rc = gen_submit(g);
 	if (rc) {
+		g->stopped = rc;
+		gen_cancel_samples(g);
 		gen_answer_error(g, rc, g->job.err.error.message, g->job.err.field);
-		gen_free(g);
+		if (g->n_samples == 0) /* else after the last one's event */
+			gen_free(g);
 		return;
 	}
 	if (g->job.request.stream) {
@@ -344,78 +387,146 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 	return (struct answer_start){
 		.id = g->id,
 		.model = model,
+		.asked_model = r->model,
 		.seed = r->sampling.seed,
 		.prompt_tokens = g->prompt_tokens,
 		.max_tokens = r->max_tokens,
 		.started_at = g->started_at,
+		.created = g->created,
 		.sampling = &r->sampling,
 		.template_date = g->job.template_date,
 		.stop_json = {g->job.stop_json.ptr, g->job.stop_json.len},
 		.warnings_json = {r->warnings.ptr, r->warnings.len},
+		.n = r->n,
+		.logprobs = r->logprobs,
+		.include_usage = r->include_usage,
+		.tok = engine_tok(g->server->engine),
 	};
 }
 
-static void gen_started(struct generation *g, const struct mail *m, const char *model)
+static void gen_started(struct sample *sample, const struct mail *m, const char *model)
 {
-	g->prompt_tokens = m->prompt_tokens;
-	g->job.request.sampling.seed = m->seed;
-	clock_iso8601(g->started_at);
-	if (g->streaming) {
+	struct generation *g = sample->generation;
+	bool first = !g->started;
+	if (first) {
+		g->started = true;
+		g->prompt_tokens = m->prompt_tokens;
+		g->created = (int64_t)time(NULL);
+		clock_iso8601(g->started_at);
+	}
+	if (g->client && g->streaming) {
 		struct answer_start start = gen_start_info(g, model);
-		answer_event_started(&g->out, &start);
+		g->api->started(&g->out, &start, sample->index, first);
 		gen_mark_dirty(g);
 	}
 }
 
-static void gen_token(struct generation *g, const struct mail *m)
+static void gen_token(struct sample *sample, const struct mail *m, const char *model)
 {
+	struct generation *g = sample->generation;
+	const struct answer_start start = gen_start_info(g, model);
+	const struct answer_token token = {
+		.sample = sample->index,
+		.index = m->index,
+		.token = m->token,
+		.text = m->text,
+		.logprobs = m->has_logprobs ? &m->logprobs : NULL,
+	};
 	if (!g->client)
 		return;
 	if (g->streaming) {
-		answer_event_token(&g->out, m->text, m->index, m->token);
+		g->api->token(&g->out, &start, &token);
 		gen_mark_dirty(g);
-	} else {
-		strbuf_add(&g->text, m->text.ptr, m->text.len);
+		return;
 	}
+	strbuf_add(&sample->text, m->text.ptr, m->text.len);
+	if (!token.logprobs)
+		return;
+	if (sample->logprobs_json.len)
+		strbuf_add_c(&sample->logprobs_json, ",");
+	g->api->logprobs(&sample->logprobs_json, &start, &token);
 }
 
-static void gen_end(struct generation *g, const struct mail *m, const char *model)
+/* Answers a client that waits for the whole. */
+static void gen_answer_whole(struct generation *g, const struct answer_start *start)
 {
+	struct strbuf body = {0};
+	struct http_request *client = g->client;
+	struct answer_sample *samples = calloc(g->n_samples, sizeof *samples);
+	body.failed = !samples;
+	for (uint32_t i = 0; i < g->n_samples && samples; i++) {
+		const struct sample *s = &g->samples[i];
+		samples[i] = (struct answer_sample){
+			.text = {s->text.ptr, s->text.len},
+			.logprobs_json = {s->logprobs_json.ptr, s->logprobs_json.len},
+			.end = s->end,
+		};
+		body.failed |= s->text.failed || s->logprobs_json.failed;
+	}
+	if (samples)
+		g->api->whole(&body, start, samples);
+	g->client = NULL;
+	http_set_user(client, NULL);
+	reply_json(client, 200, &body);
+	strbuf_free(&body);
+	free(samples);
+}
+
+static void gen_end(struct sample *sample, const struct mail *m, const char *model)
+{
+	struct generation *g = sample->generation;
 	/* The engine's clock starts when it gets the request; the client's when it has sent it. */
 	double before_ms = (double)(g->submitted_ns - g->arrived_ns) * 1e-6;
-	const struct answer_end end = {
+	g->n_tokens_out += m->result.tokens_out;
+	sample->end = (struct answer_end){
+		.sample = sample->index,
 		.stop = m->result.stop,
 		.tokens_out = m->result.tokens_out,
 		.text_bytes = m->result.text_bytes,
 		.prefill_ms = m->result.prefill_ms,
 		.decode_ms = m->result.decode_ms,
 		.ttft_ms = m->result.ttft_ms + before_ms,
+		.last = g->n_over + 1 == g->n_samples,
+		.usage = {g->prompt_tokens, g->n_tokens_out},
 	};
 	if (!g->client)
 		return;
-	log_info("generate %s: %s, %" PRIu32 " tokens in, %" PRIu32 " out, %.1f ms", g->id,
-		 hokku_stop_name(end.stop), g->prompt_tokens, end.tokens_out, clock_ms_since(g->arrived_ns));
+	const struct answer_start start = gen_start_info(g, model);
 	if (g->streaming) {
-		answer_event_end(&g->out, &end);
-		gen_end_stream(g);
-		return;
+		g->api->end(&g->out, &start, &sample->end);
+		gen_mark_dirty(g);
 	}
-	struct strbuf body = {0};
-	struct answer_start start = gen_start_info(g, model);
-	answer_whole(&body, &start, (struct str){g->text.ptr, g->text.len}, &end);
-	struct http_request *client = g->client;
-	g->client = NULL;
-	http_set_user(client, NULL);
-	body.failed |= g->text.failed;
-	reply_json(client, 200, &body);
-	strbuf_free(&body);
+	if (!sample->end.last)
+		return;
+	log_info("generate %s: %s, %" PRIu32 " tokens in, %" PRIu64 " out, %.1f ms", g->id,
+		 hokku_stop_name(sample->end.stop), g->prompt_tokens, g->n_tokens_out,
+		 clock_ms_since(g->arrived_ns));
+	if (g->streaming)
+		gen_end_stream(g);
+	else
+		gen_answer_whole(g, &start);
 }
 
-static void gen_error(struct generation *g, const struct mail *m)
+/* One that cannot go on ends the answer; nobody hears it where gen_stop was before it. */
+static void gen_error(struct sample *sample, const struct mail *m)
 {
+	struct generation *g = sample->generation;
 	char text[512];
 	snprintf(text, sizeof text, "%.*s", STR_ARG(m->text));
-	gen_answer_error(g, m->code, text, NULL); /* nobody hears it where gen_stop was before it */
+	if (!g->stopped) {
+		g->stopped = m->code;
+		gen_cancel_samples(g);
+	}
+	gen_answer_error(g, m->code, text, NULL);
+}
+
+/* The engine is done with it; the last one's generation goes. */
+static void sample_over(struct sample *sample)
+{
+	struct generation *g = sample->generation;
+	sample->over = true;
+	if (++g->n_over == g->n_samples)
+		gen_free(g);
 }
 
 void gen_take_mail(struct server *s)
@@ -433,21 +544,21 @@ void gen_take_mail(struct server *s)
 	engine_get_state(s->engine, &state);
 	const char *model = state.info.name ? state.info.name : "";
 	while (mail_next(&rest, &m)) {
-		struct generation *g = m.to;
+		struct sample *sample = m.to;
 		switch (m.kind) {
 		case ENGINE_STARTED:
-			gen_started(g, &m, model);
+			gen_started(sample, &m, model);
 			break;
 		case ENGINE_TOKEN:
-			gen_token(g, &m);
+			gen_token(sample, &m, model);
 			break;
 		case ENGINE_END:
-			gen_end(g, &m, model);
-			gen_free(g);
+			gen_end(sample, &m, model);
+			sample_over(sample);
 			break;
 		case ENGINE_ERROR:
-			gen_error(g, &m);
-			gen_free(g);
+			gen_error(sample, &m);
+			sample_over(sample);
 			break;
 		}
 	}

@@ -5,6 +5,7 @@
 #include "server/state.h"
 
 void gen_route(struct server *s, struct http_request *r);    /* POST /v1/generate */
+void chat_route(struct server *s, struct http_request *r);   /* POST /v1/chat/completions */
 void cancel_route(struct server *s, struct http_request *r); /* POST /v1/cancel */
 void gen_client_gone(struct generation *g);
 void gen_take_prepared(struct server *s);

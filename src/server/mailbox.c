@@ -1,5 +1,8 @@
 #include "server/mailbox.h"
 
+/* Of a mail without logprobs. */
+enum { MAIL_BYTES = offsetof(struct mail, logprobs) };
+
 void mailbox_init(struct mailbox *m)
 {
 	*m = (struct mailbox){0};
@@ -25,6 +28,9 @@ bool mailbox_put(struct mailbox *m, void *to, const struct engine_event *event)
 		mail.index = event->index;
 		mail.token = event->token;
 		mail.text = event->text;
+		mail.has_logprobs = event->logprobs != NULL;
+		if (event->logprobs)
+			mail.logprobs = *event->logprobs;
 		break;
 	case ENGINE_END:
 		mail.result = *event->result;
@@ -37,7 +43,7 @@ bool mailbox_put(struct mailbox *m, void *to, const struct engine_event *event)
 	pthread_mutex_lock(&m->lock);
 	bool was_empty = m->in.len == 0;
 	if (strbuf_reserve(&m->in, sizeof mail + mail.text.len)) {
-		strbuf_add(&m->in, &mail, sizeof mail);
+		strbuf_add(&m->in, &mail, mail.has_logprobs ? sizeof mail : MAIL_BYTES);
 		strbuf_add(&m->in, mail.text.ptr, mail.text.len);
 	}
 	pthread_mutex_unlock(&m->lock);
@@ -58,11 +64,14 @@ struct str mailbox_take(struct mailbox *m, bool *lost)
 
 bool mail_next(struct str *rest, struct mail *out)
 {
-	if (rest->len < sizeof *out)
+	if (rest->len < MAIL_BYTES)
 		return false;
-	memcpy(out, rest->ptr, sizeof *out);
-	out->text.ptr = rest->ptr + sizeof *out;
-	size_t n = sizeof *out + out->text.len;
+	memcpy(out, rest->ptr, MAIL_BYTES);
+	size_t n = out->has_logprobs ? sizeof *out : MAIL_BYTES;
+	if (out->has_logprobs)
+		memcpy(out, rest->ptr, sizeof *out);
+	out->text.ptr = rest->ptr + n;
+	n += out->text.len;
 	*rest = (struct str){rest->ptr + n, rest->len - n};
 	return true;
 }

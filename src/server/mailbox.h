@@ -19,13 +19,15 @@ struct mailbox {
 struct mail {
 	void *to;
 	enum engine_event_kind kind;
-	enum hokku_code code;       /* error */
-	uint32_t prompt_tokens;     /* started */
-	uint32_t index;             /* token */
-	int32_t token;              /* token */
-	uint64_t seed;              /* started */
-	struct hokku_result result; /* end */
-	struct str text;            /* token: its text; error: the message */
+	enum hokku_code code;           /* error */
+	uint32_t prompt_tokens;         /* started */
+	uint32_t index;                 /* token */
+	int32_t token;                  /* token */
+	uint64_t seed;                  /* started */
+	struct hokku_result result;     /* end */
+	struct str text;                /* token: its text; error: the message */
+	bool has_logprobs;              /* token */
+	struct token_logprobs logprobs; /* the last member: kept only where there are any */
 };
 
 void mailbox_init(struct mailbox *m);

@@ -97,10 +97,10 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 }
 
 void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
-		     const struct prepare_chat *defaults)
+		     const struct sampling_advice *advice, const struct prepare_chat *defaults)
 {
 	struct gen_request *r = &job->request;
-	job->rc = request_parse((struct str){job->body.ptr, job->body.len}, r, &job->err);
+	job->rc = request_parse((struct str){job->body.ptr, job->body.len}, job->form, advice, r, &job->err);
 	strbuf_free(&job->body);
 	if (job->rc == HOKKU_OK)
 		job->rc = make_tokens(job, tok, chat, defaults);
@@ -133,7 +133,8 @@ static void *run(void *arg)
 		if (atomic_load(&job->abandoned))
 			job->rc = err_set(&job->err.error, HOKKU_CANCELLED, "the request was cancelled");
 		else
-			prepare_run_job(job, engine_tok(p->engine), engine_chat(p->engine), &p->defaults);
+			prepare_run_job(job, engine_tok(p->engine), engine_chat(p->engine),
+					engine_advice(p->engine), &p->defaults);
 		pthread_mutex_lock(&p->lock);
 		p->n_jobs--;
 		p->n_bytes -= n_bytes;

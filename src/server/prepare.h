@@ -23,8 +23,9 @@ struct prepare_chat {
 struct prepare_job {
 	struct prepare_job *next;
 	void *owner;
-	atomic_bool abandoned; /* set by the loop: nobody waits for the result, skip the work */
-	struct strbuf body;    /* freed by the thread */
+	const struct request_form *form; /* of the route */
+	atomic_bool abandoned;           /* set by the loop: nobody waits for the result, skip the work */
+	struct strbuf body;              /* freed by the thread */
 	/* What comes back. */
 	enum hokku_code rc;
 	struct request_error err;
@@ -54,6 +55,6 @@ void prepare_job_free(struct prepare_job *job);
 
 /* The work itself, on any thread. */
 void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
-		     const struct prepare_chat *defaults);
+		     const struct sampling_advice *advice, const struct prepare_chat *defaults);
 
 #endif

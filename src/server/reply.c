@@ -25,7 +25,7 @@ void reply_error(struct http_request *r, enum hokku_code code, int status, const
 		 const char *field)
 {
 	struct strbuf body = {0};
-	answer_error(&body, code, message, field);
+	api_of_path(http_get_path(r))->error(&body, code, message, field);
 	if (status == 503)
 		http_add_header(r, "Retry-After", code == HOKKU_SHUTTING_DOWN ? "5" : "1");
 	reply_json(r, status, &body);

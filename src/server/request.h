@@ -15,7 +15,9 @@ enum {
 	REQUEST_MAX_CONTAINERS = 20000, /* objects and arrays in a body */
 	REQUEST_MAX_ELEMENTS = 2097152, /* values in a body, token ids for the most part */
 	REQUEST_MAX_WARNINGS = 16,      /* unknown fields named one by one */
-	REQUEST_MAX_SMALL_BODY = 16384, /* of everything but /v1/generate: parsed on the loop's thread */
+	REQUEST_MAX_SMALL_BODY = 16384, /* of what asks for no answer: parsed on the loop's thread */
+	REQUEST_MAX_N = 128,            /* samples of one prompt */
+	REQUEST_MAX_MODEL_BYTES = 256,
 };
 
 /* An error that may name a field: "temperature", "messages[2].role"; "" where none is at fault. */
@@ -24,8 +26,7 @@ struct request_error {
 	char field[64];
 };
 
-/* A request for an answer, as POST /v1/generate takes it. Exactly one of prompt, tokens and messages is
- * there. */
+/* A request for an answer, whichever API it came by. Exactly one of prompt, tokens and messages is there. */
 struct gen_request {
 	struct str prompt;
 	int32_t *tokens; /* (n_tokens) */
@@ -39,6 +40,13 @@ struct gen_request {
 	bool stream;
 	bool has_seed;
 	uint32_t max_tokens; /* 0: until the context is full */
+	uint32_t n;          /* samples; number k has the seed + k */
+	bool logprobs;
+	uint32_t n_top; /* 0 without logprobs */
+	char *model;    /* as the request names it; NULL: it does not */
+	/* OpenAI's. */
+	uint32_t max_completion_tokens; /* as max_tokens, under another name */
+	bool stream_options, include_usage, no_tools;
 	struct sampling sampling;
 	struct hokku_logit_bias *bias; /* what sampling.bias points to */
 	struct str stop[ENGINE_MAX_STOP];
@@ -48,8 +56,25 @@ struct gen_request {
 	char *stop_bytes;       /* after request_drop_prompt: owns those of stop */
 };
 
-/* Fills *out, which request_free frees whatever the result. */
-enum hokku_code request_parse(struct str body, struct gen_request *out, struct request_error *err);
+/* What a route takes: its fields, all of sampling_fields besides, and what must hold between them. */
+struct field;
+struct request_form {
+	enum sampling_api sampling;
+	bool stream;                /* where the request says nothing */
+	bool strict;                /* an unknown field is refused, not told of */
+	const struct field *fields; /* ends with name NULL */
+	/* stray: an unknown field that may have been meant for the prompt, terminated; ptr NULL: none. */
+	enum hokku_code (*check)(struct gen_request *r, struct str stray, struct request_error *err);
+};
+extern const struct request_form request_native;      /* POST /v1/generate */
+extern const struct request_form request_openai_chat; /* POST /v1/chat/completions */
+
+/* Fills *out, which request_free frees whatever the result. advice: of the model's file; NULL: none. */
+enum hokku_code request_parse(struct str body, const struct request_form *form,
+			      const struct sampling_advice *advice, struct gen_request *out,
+			      struct request_error *err);
+/* That no top_logprobs come without logprobs; for forms' checks. */
+enum hokku_code request_check_logprobs(const struct gen_request *r, struct request_error *err);
 void request_free(struct gen_request *r);
 
 /* Frees the JSON and the prompt, which may be large, and keeps the rest. False: no memory. */

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "server/answer.h"
 #include "server/generate.h"
+#include "server/models.h"
 #include "server/net.h"
 #include "server/reply.h"
 
@@ -133,6 +134,9 @@ static const struct route {
 	{HTTP_GET, true, "/health", health_route, "whether the server is ready, and what it serves"},
 	{HTTP_POST, false, "/v1/generate", gen_route, "an answer to a prompt, streamed or whole"},
 	{HTTP_POST, false, "/v1/cancel", cancel_route, "ends a request by its id"},
+	{HTTP_POST, false, "/v1/chat/completions", chat_route, "OpenAI's: an answer to a conversation"},
+	{HTTP_GET, false, "/v1/models", models_route, "OpenAI's: what is served"},
+	{HTTP_GET, false, "/v1/models/*", model_route, "OpenAI's: one of these by its name"},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 
@@ -157,12 +161,21 @@ static void root_route(struct server *s, struct http_request *r)
 	strbuf_free(&b);
 }
 
+/* A route whose path ends with a star has every path that goes on there. */
+static bool has_path(const struct route *route, const char *path)
+{
+	size_t n = strlen(route->path);
+	if (route->path[n - 1] != '*')
+		return strcmp(route->path, path) == 0;
+	return strncmp(route->path, path, n - 1) == 0 && path[n - 1];
+}
+
 /* "GET, HEAD, OPTIONS" for path; false if no route has it. */
 static bool list_allowed(const char *path, struct strbuf *out)
 {
 	bool any = false;
 	for (size_t i = 0; i < N_ROUTES; i++) {
-		if (strcmp(routes[i].path, path) != 0)
+		if (!has_path(&routes[i], path))
 			continue;
 		any = true;
 		strbuf_add_c(out, routes[i].method == HTTP_GET ? "GET, HEAD, " : "POST, ");
@@ -187,7 +200,7 @@ static void answer_no_route(struct http_request *r)
 		reply_log(r, 204);
 		http_reply(r, 204, NULL, (struct str){"", 0});
 	} else if (known) {
-		snprintf(text, sizeof text, "%s takes %s, not %.40s", path, allowed.ptr,
+		snprintf(text, sizeof text, "%.200s takes %s, not %.40s", path, allowed.ptr,
 			 http_get_method_name(r));
 		reply_error(r, HOKKU_INVALID_REQUEST, 405, text, NULL);
 	} else {
@@ -207,7 +220,7 @@ static const struct route *find_route(const struct http_request *r)
 {
 	enum http_method method = http_get_method(r) == HTTP_HEAD ? HTTP_GET : http_get_method(r);
 	for (size_t i = 0; i < N_ROUTES; i++)
-		if (routes[i].method == method && strcmp(routes[i].path, http_get_path(r)) == 0)
+		if (routes[i].method == method && has_path(&routes[i], http_get_path(r)))
 			return &routes[i];
 	return NULL;
 }

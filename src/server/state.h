@@ -3,11 +3,22 @@
 #ifndef SERVER_STATE_H
 #define SERVER_STATE_H
 
+#include "server/answer.h"
 #include "server/config.h"
 #include "server/http.h"
 #include "server/keys.h"
 #include "server/mailbox.h"
 #include "server/prepare.h"
+
+/* One of a request's n samples. */
+struct sample {
+	struct generation *generation;
+	uint32_t index;
+	uint64_t engine_id;
+	bool over;                         /* the engine is done with it */
+	struct strbuf text, logprobs_json; /* the whole of it, for "stream": false */
+	struct answer_end end;
+};
 
 /* One request for an answer, from its arrival until the engine is done with it. The client may leave earlier.
  */
@@ -17,7 +28,11 @@ struct generation {
 	struct http_request *client; /* NULL: it has its answer, or is gone */
 	struct prepare_job job;
 	bool preparing;                    /* job is with the thread that prepares */
-	uint64_t engine_id;                /* once it is with the engine */
+	const struct api *api;             /* how its client speaks */
+	struct sample *samples;            /* (n_samples) once it is with the engine */
+	uint32_t n_samples;                /* that reached the engine */
+	uint32_t n_over;                   /* of these */
+	bool started;                      /* one of them has */
 	uint64_t sequence;                 /* order of arrival */
 	char id[REQUEST_MAX_ID_BYTES + 1]; /* "" while preparing */
 	enum hokku_code stopped;           /* why it was told to stop; 0: it was not */
@@ -27,8 +42,9 @@ struct generation {
 	uint64_t arrived_ns, submitted_ns, sent_ns; /* sent_ns: when something was last written */
 	uint32_t prompt_tokens;
 	char started_at[32];
-	struct strbuf out;  /* events to be sent */
-	struct strbuf text; /* the whole answer, for "stream": false */
+	int64_t created;       /* the same in seconds since 1970 */
+	uint64_t n_tokens_out; /* of the samples that are over */
+	struct strbuf out;     /* events to be sent */
 };
 
 /* A cancelled id that may belong to a request whose body has not been parsed yet. */

@@ -1,4 +1,5 @@
-/* Bodies of POST /v1/generate and /v1/cancel: nothing may crash, and what is accepted keeps its promises. */
+/* Bodies of POST /v1/generate, /v1/chat/completions and /v1/cancel: nothing may crash, and what is accepted
+ * keeps its promises. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -24,6 +25,8 @@ static void check_accepted(const struct gen_request *r)
 		require(r->sampling.bias[i].token >= 0);
 	/* The engine would take it: every token id exists in the largest vocabulary there can be. */
 	require(sampling_check(&r->sampling, UINT32_MAX, NULL) == HOKKU_OK);
+	require(r->n >= 1 && r->n <= REQUEST_MAX_N && r->n_top <= (r->logprobs ? LOGPROBS_MAX_TOP : 0));
+	require(!r->model || strlen(r->model) <= REQUEST_MAX_MODEL_BYTES);
 	require(utf8_valid_prefix(r->warnings.ptr, r->warnings.len) == r->warnings.len);
 }
 
@@ -32,13 +35,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct str body = {(const char *)data, size};
 	struct gen_request r;
 	struct request_error err = {.field = "?"};
-	if (request_parse(body, &r, &err) == HOKKU_OK) {
-		check_accepted(&r);
-		require(request_drop_prompt(&r));
-	} else {
-		require(err.error.message[0] != '\0' && strlen(err.field) < sizeof err.field);
+	const struct request_form *const forms[] = {&request_native, &request_openai_chat};
+	for (size_t i = 0; i < 2; i++) {
+		if (request_parse(body, forms[i], NULL, &r, &err) == HOKKU_OK) {
+			check_accepted(&r);
+			require(request_drop_prompt(&r));
+		} else {
+			require(err.error.message[0] != '\0' && strlen(err.field) < sizeof err.field);
+			require(utf8_valid_prefix(err.field, strlen(err.field)) == strlen(err.field));
+		}
+		request_free(&r);
 	}
-	request_free(&r);
 
 	char id[REQUEST_MAX_ID_BYTES + 1] = "";
 	struct strbuf warnings = {0};

@@ -25,17 +25,28 @@ static void expect(const char *text)
 static void test_events(void **state)
 {
 	(void)state;
-	answer_event_token(&b, STR_LIT("a\"\n\\\x01\xE3\x81\xAE"), 3, 99);
+	const struct answer_start one = {.n = 1}, three = {.n = 3};
+	struct answer_token token = {
+		.sample = 2, .index = 3, .token = 99, .text = STR_LIT("a\"\n\\\x01\xE3\x81\xAE")};
+	api_native.token(&b, &one, &token);
 	expect("event: token\ndata: {\"t\":\"a\\\"\\n\\\\\\u0001\xE3\x81\xAE\",\"i\":3,\"id\":99}\n\n");
-	answer_event_token(&b, (struct str){NULL, 0}, 0, 0);
-	expect("event: token\ndata: {\"t\":\"\",\"i\":0,\"id\":0}\n\n");
-	answer_event_error(&b, HOKKU_CANCELLED, "line\nbreak");
+	token.text = (struct str){NULL, 0};
+	api_native.token(&b, &three, &token); /* of several, which */
+	expect("event: token\ndata: {\"t\":\"\",\"i\":3,\"id\":99,\"index\":2}\n\n");
+	api_native.failed(&b, HOKKU_CANCELLED, "line\nbreak");
 	expect("event: error\ndata: {\"code\":\"CANCELLED\",\"message\":\"line\\nbreak\"}\n\n");
-	const struct answer_end end = {HOKKU_STOP_LENGTH, 5, 12, 1.5, 2.25, 0.125};
-	answer_event_end(&b, &end);
+	struct answer_end end = {2, HOKKU_STOP_LENGTH, 5, 12, 1.5, 2.25, 0.125, false, {0, 0}};
+	api_native.end(&b, &three, &end);
 	expect("event: end\ndata: "
 	       "{\"stop_reason\":\"length\",\"tokens_out\":5,\"text_bytes\":12,\"prefill_ms\":1.500,"
-	       "\"decode_ms\":2.250,\"ttft_ms\":0.125}\n\n");
+	       "\"decode_ms\":2.250,\"ttft_ms\":0.125,\"index\":2}\n\n");
+	end.last = true;
+	end.usage = (struct answer_usage){7, 5};
+	api_native.end(&b, &one, &end);
+	expect("event: end\ndata: "
+	       "{\"stop_reason\":\"length\",\"tokens_out\":5,\"text_bytes\":12,\"prefill_ms\":1.500,"
+	       "\"decode_ms\":2.250,\"ttft_ms\":0.125,"
+	       "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12}}\n\n");
 	answer_keep_alive(&b);
 	expect(": keep-alive\n\n");
 	answer_error(&b, HOKKU_INVALID_REQUEST, "x", "stop[1]");
@@ -61,7 +72,9 @@ static void test_started(void **state)
 				     .sampling = &s,
 				     .stop_json = STR_LIT("\"x\",\"y\""),
 				     .warnings_json = STR_LIT("\"w\"")};
-	answer_event_started(&b, &start);
+	api_native.started(&b, &start, 1, false); /* once is enough */
+	assert_int_equal(b.len, 0);
+	api_native.started(&b, &start, 0, true);
 	expect("event: started\ndata: "
 	       "{\"id\":\"i\",\"model\":\"m\\\"\",\"seed\":5,\"prompt_tokens\":2,\"started_at\":\"now\","
 	       "\"max_tokens\":null,\"stop\":[\"x\",\"y\"],\"sampling\":{\"temperature\":0.7,\"top_k\":0,"
@@ -219,6 +232,21 @@ static void test_mailbox(void **state)
 		    mail.seed == 5);
 	assert_true(mail_next(&rest, &mail) && mail.kind == ENGINE_END && mail.result.tokens_out == 9);
 	assert_true(mail_next(&rest, &mail) && mail.code == HOKKU_DEVICE_ERROR && str_eq_c(mail.text, "why"));
+	assert_false(mail_next(&rest, &mail));
+	/* Logprobs between tokens that have none. */
+	const struct token_logprobs logprobs = {-1.5f, 2, {{7, -0.5f}, {8, -1.5f}}};
+	for (int i = 0; i < 3; i++)
+		mailbox_put(&m, NULL,
+			    &(struct engine_event){.kind = ENGINE_TOKEN,
+						   .text = STR_LIT("odd"),
+						   .token = i,
+						   .logprobs = i == 1 ? &logprobs : NULL});
+	rest = mailbox_take(&m, &lost);
+	for (int i = 0; i < 3; i++) {
+		assert_true(mail_next(&rest, &mail) && mail.token == i && str_eq_c(mail.text, "odd"));
+		assert_int_equal(mail.has_logprobs, i == 1);
+		assert_true(i != 1 || memcmp(&mail.logprobs, &logprobs, sizeof logprobs) == 0);
+	}
 	assert_false(mail_next(&rest, &mail));
 	mailbox_deinit(&m);
 }

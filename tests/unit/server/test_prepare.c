@@ -39,7 +39,7 @@ static int tear_down(void **state)
 
 static struct prepare_job job_of(const char *body)
 {
-	struct prepare_job job = {0};
+	struct prepare_job job = {.form = &request_native};
 	strbuf_add_c(&job.body, body);
 	return job;
 }
@@ -50,7 +50,7 @@ static const char *prepared(const char *body)
 	static char text[512];
 	struct strbuf b = {0};
 	struct prepare_job job = job_of(body);
-	prepare_run_job(&job, engine_tok(engine), engine_chat(engine), &no_defaults);
+	prepare_run_job(&job, engine_tok(engine), engine_chat(engine), NULL, &no_defaults);
 	assert_null(job.body.ptr);
 	if (job.rc)
 		strbuf_addf(&b, "%s: %s", job.err.field, job.err.error.message);
@@ -174,7 +174,7 @@ static void test_order(void **state)
 /* A body that takes the thread so long that more can be handed over meanwhile. */
 static struct prepare_job slow_job(size_t n_bytes)
 {
-	struct prepare_job job = {0};
+	struct prepare_job job = {.form = &request_native};
 	strbuf_add_c(&job.body, "{\"prompt\":\"");
 	assert_true(strbuf_reserve(&job.body, n_bytes));
 	memset(job.body.ptr + job.body.len, ' ', n_bytes - job.body.len);
@@ -194,8 +194,9 @@ static void test_limits(void **state)
 	sem_init(&done, 0, 0);
 	for (int by_bytes = 0; by_bytes < 2; by_bytes++) {
 		size_t n = by_bytes ? PREPARE_MAX_BYTES - 18 : 8 << 20;
-		assert_int_equal(prepare_create(engine, &no_defaults, by_bytes ? 10 : 2, on_done, NULL, &p, &err),
-				 HOKKU_OK);
+		assert_int_equal(
+			prepare_create(engine, &no_defaults, by_bytes ? 10 : 2, on_done, NULL, &p, &err),
+			HOKKU_OK);
 		int n_refused = 0;
 		/* On a crowded machine the first may be done before the third is there. */
 		for (int tries = 0; tries < 40 && n_refused < 2; tries++) {

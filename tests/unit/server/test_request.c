@@ -15,7 +15,7 @@ static struct request_error err;
 
 static enum hokku_code parse(const char *text)
 {
-	return request_parse(str_c(text), &r, &err);
+	return request_parse(str_c(text), &request_native, NULL, &r, &err);
 }
 
 static void good(const char *text)
@@ -106,16 +106,21 @@ static void test_ranges(void **state)
 		{"presence_penalty", "-2.00001", "-2", "2", "2.00001"},
 		{"max_tokens", "0", "1", "2147483647", "2147483648"},
 		{"seed", "-1", "0", "9223372036854775807", "\"18446744073709551616\""},
+		{"n", "0", "1", "128", "129"},
+		{"logprobs\":true,\"top_logprobs", "-1", "0", "20", "21"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		bad(with(rows[i].field, rows[i].low), rows[i].field, rows[i].low[0] == '-' ? "-" : "0");
+		const char *quote = strrchr(rows[i].field, '"'), *field = quote ? quote + 1 : rows[i].field;
+		bad(with(rows[i].field, rows[i].low), field, rows[i].low[0] == '-' ? "-" : "0");
 		good(with(rows[i].field, rows[i].lowest));
 		request_free(&r);
 		good(with(rows[i].field, rows[i].highest));
 		request_free(&r);
-		bad(with(rows[i].field, rows[i].high), rows[i].field, "takes");
-		bad(with(rows[i].field, "{}"), rows[i].field, "an object");
+		bad(with(rows[i].field, rows[i].high), field, "takes");
+		bad(with(rows[i].field, "{}"), field, "an object");
 	}
+	bad(with("top_logprobs", "1"), "top_logprobs", "goes with \"logprobs\": true");
+	bad(with("logprobs", "5"), "logprobs", "is 5; it takes true or false");
 	good(with("seed", "\"5\""));
 	assert_true(r.has_seed && r.sampling.seed == 5);
 	request_free(&r);

@@ -1,0 +1,408 @@
+#include "server/field.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum hokku_code field_blame(struct request_error *err, const char *field)
+{
+	char text[sizeof err->error.message];
+	memcpy(text, err->error.message, sizeof text);
+	snprintf(err->field, sizeof err->field, "%s", field);
+	if (*field)
+		err_set(&err->error, HOKKU_INVALID_REQUEST, "%s %s", field, text);
+	return HOKKU_INVALID_REQUEST;
+}
+
+enum hokku_code field_no_memory(struct request_error *err)
+{
+	return err_set(&err->error, HOKKU_OUT_OF_MEMORY, "no memory for the request");
+}
+
+const char *field_describe(const struct jv *v, char out[96])
+{
+	char quoted[64];
+	double real;
+	switch (v->type) {
+	case JV_STRING:
+		str_quote(jv_str(v), quoted, sizeof quoted);
+		snprintf(out, 96, "the string %s", quoted);
+		break;
+	case JV_NUMBER:
+		jv_text(v, out, 96);
+		if (strpbrk(v->text, ".eE") && jv_double(v, &real))
+			snprintf(out, 96, "%.10g", real);
+		break;
+	case JV_BOOL:
+	case JV_NULL:
+		jv_text(v, out, 96);
+		break;
+	case JV_ARRAY:
+		snprintf(out, 96, "an array of %zu", jv_len(v));
+		break;
+	case JV_OBJECT:
+		snprintf(out, 96, "an object");
+		break;
+	}
+	return out;
+}
+
+double field_number(const struct jv *v)
+{
+	double x;
+	return jv_double(v, &x) ? x : (double)NAN;
+}
+
+bool field_whole(const struct jv *v, int64_t *out)
+{
+	if (jv_int(v, out))
+		return true;
+	double real = field_number(v);
+	if (!(fabs(real) < 0x1p53) || real != floor(real))
+		return false;
+	*out = (int64_t)real;
+	return true;
+}
+
+/* ---- numbers and switches ---- */
+
+/* An integer from min to max. */
+static enum hokku_code take_u32(const char *name, const struct jv *v, uint32_t min, uint32_t max,
+				uint32_t *out, struct request_error *err)
+{
+	char found[96];
+	int64_t n;
+	if (!field_whole(v, &n) || n < min || n > max)
+		return bad(err, name, "is %s; it takes a whole number from %u to %u",
+			   field_describe(v, found), min, max);
+	*out = (uint32_t)n;
+	return HOKKU_OK;
+}
+
+enum hokku_code field_bool(const char *name, const struct jv *v, bool *out, struct request_error *err)
+{
+	char found[96];
+	if (!jv_is(v, JV_BOOL))
+		return bad(err, name, "is %s; it takes true or false", field_describe(v, found));
+	*out = jv_is_true(v);
+	return HOKKU_OK;
+}
+
+enum hokku_code field_n(struct gen_request *r, const char *name, const struct jv *v,
+			struct request_error *err)
+{
+	return take_u32(name, v, 1, REQUEST_MAX_N, &r->n, err);
+}
+
+enum hokku_code field_logprobs(struct gen_request *r, const char *name, const struct jv *v,
+			       struct request_error *err)
+{
+	return field_bool(name, v, &r->logprobs, err);
+}
+
+enum hokku_code field_top_logprobs(struct gen_request *r, const char *name, const struct jv *v,
+				   struct request_error *err)
+{
+	return take_u32(name, v, 0, LOGPROBS_MAX_TOP, &r->n_top, err);
+}
+
+/* ---- what an answer is made of ---- */
+
+enum hokku_code field_prompt(struct gen_request *r, const char *name, const struct jv *v,
+			     struct request_error *err)
+{
+	char found[96], field[64];
+	if (jv_is(v, JV_STRING)) {
+		r->prompt = jv_str(v);
+		if (r->prompt.len == 0)
+			return bad(err, name, "is empty; it takes at least one character or token id");
+		return HOKKU_OK;
+	}
+	if (!jv_is(v, JV_ARRAY))
+		return bad(err, name, "is %s; it takes a string or an array of token ids",
+			   field_describe(v, found));
+	size_t n = jv_len(v);
+	if (n == 0)
+		return bad(err, name, "is an empty array; it takes at least one token id");
+	r->tokens = malloc(n * sizeof *r->tokens);
+	if (!r->tokens)
+		return field_no_memory(err);
+	r->n_tokens = n;
+	for (size_t i = 0; i < n; i++) {
+		int64_t id;
+		const struct jv *item = jv_at(v, i);
+		if (!field_whole(item, &id) || id < 0 || id > INT32_MAX) {
+			snprintf(field, sizeof field, "%s[%zu]", name, i);
+			return bad(err, field, "is %s; it takes a token id, a whole number from 0 to %d",
+				   field_describe(item, found), INT32_MAX);
+		}
+		r->tokens[i] = (int32_t)id;
+	}
+	return HOKKU_OK;
+}
+
+void field_warn(struct strbuf *warnings, const char *text)
+{
+	if (warnings->len)
+		strbuf_add_c(warnings, ",");
+	strbuf_add_json(warnings, text, strlen(text));
+}
+
+void field_warn_unknown(struct strbuf *warnings, uint32_t *n, const char *where, struct str key,
+			const char *const *known)
+{
+	char quoted[80], text[256];
+	if (++*n > REQUEST_MAX_WARNINGS)
+		return;
+	const char *near = str_nearest(key.ptr, known);
+	str_quote(key, quoted, sizeof quoted);
+	if (*n == REQUEST_MAX_WARNINGS)
+		snprintf(text, sizeof text, "there are more unknown fields");
+	else if (near)
+		snprintf(text, sizeof text, "%s is no field of %s and was ignored; did you mean \"%s\"?",
+			 quoted, where, near);
+	else
+		snprintf(text, sizeof text, "%s is no field of %s and was ignored", quoted, where);
+	field_warn(warnings, text);
+}
+
+enum hokku_code field_messages(struct gen_request *r, const char *name, const struct jv *v,
+			       struct request_error *err)
+{
+	/* All of a message goes to the template; a member that looks like a slip of the pen is told. */
+	static const char *const known[] = {"role",         "content",           "name",     "tool_calls",
+					    "tool_call_id", "reasoning_content", "thinking", NULL};
+	char found[96];
+	if (!jv_is(v, JV_ARRAY) || jv_len(v) == 0)
+		return bad(err, name, "is %s; it takes an array of at least one {role, content}",
+			   field_describe(v, found));
+	size_t n = jv_len(v);
+	r->messages = malloc(n * sizeof *r->messages);
+	if (!r->messages)
+		return field_no_memory(err);
+	r->n_messages = n;
+	uint32_t n_warnings = 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct jv *item = jv_at(v, i);
+		enum hokku_code rc = chat_message_read(item, i, &r->messages[i], err->field, &err->error);
+		if (rc)
+			return rc;
+		for (uint32_t k = 0; k < item->n; k++) {
+			const char *near = str_nearest(jv_key(item, k).ptr, known);
+			if (near && !str_eq_c(jv_key(item, k), near))
+				field_warn_unknown(&r->warnings, &n_warnings, "a message", jv_key(item, k),
+						   known);
+		}
+	}
+	return HOKKU_OK;
+}
+
+enum hokku_code field_tools(struct gen_request *r, const char *name, const struct jv *v,
+			    struct request_error *err)
+{
+	char found[96], field[64];
+	if (!jv_is(v, JV_ARRAY))
+		return bad(err, name, "is %s; it takes an array of objects", field_describe(v, found));
+	for (size_t i = 0; i < jv_len(v); i++) {
+		snprintf(field, sizeof field, "%s[%zu]", name, i);
+		if (!jv_is(jv_at(v, i), JV_OBJECT))
+			return bad(err, field, "is %s; it takes an object",
+				   field_describe(jv_at(v, i), found));
+	}
+	r->tools = jv_len(v) ? v : NULL;
+	return HOKKU_OK;
+}
+
+enum hokku_code field_template_kwargs(struct gen_request *r, const char *name, const struct jv *v,
+				      struct request_error *err)
+{
+	r->template_kwargs = v;
+	if (chat_check_kwargs(v, &err->error))
+		return field_blame(err, name);
+	return HOKKU_OK;
+}
+
+enum hokku_code field_now(struct gen_request *r, const char *name, const struct jv *v,
+			  struct request_error *err)
+{
+	char found[96];
+	r->has_now = jv_is(v, JV_STRING) && jinja_time_parse(jv_str(v), &r->now);
+	if (!r->has_now)
+		return bad(err, name, "is %s; it takes a date as \"2026-07-31\" or \"2026-07-31T12:00:00\"",
+			   field_describe(v, found));
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_one_stop(struct gen_request *r, const char *field, const struct jv *v,
+				     struct request_error *err)
+{
+	char found[96];
+	if (!jv_is(v, JV_STRING))
+		return bad(err, field, "is %s; it takes a string", field_describe(v, found));
+	struct str s = jv_str(v);
+	if (s.len < 1 || s.len > ENGINE_MAX_STOP_BYTES)
+		return bad(err, field, "has %zu bytes; it takes 1 to %d", s.len, ENGINE_MAX_STOP_BYTES);
+	r->stop[r->n_stop++] = s;
+	return HOKKU_OK;
+}
+
+enum hokku_code field_stop(struct gen_request *r, const char *name, const struct jv *v,
+			   struct request_error *err)
+{
+	char found[96], field[64];
+	if (jv_is(v, JV_STRING))
+		return take_one_stop(r, name, v, err);
+	if (!jv_is(v, JV_ARRAY))
+		return bad(err, name, "is %s; it takes a string or an array of up to %d strings",
+			   field_describe(v, found), ENGINE_MAX_STOP);
+	if (jv_len(v) > ENGINE_MAX_STOP)
+		return bad(err, name, "has %zu strings; it takes up to %d", jv_len(v), ENGINE_MAX_STOP);
+	for (size_t i = 0; i < jv_len(v); i++) {
+		snprintf(field, sizeof field, "%s[%zu]", name, i);
+		enum hokku_code rc = take_one_stop(r, field, jv_at(v, i), err);
+		if (rc)
+			return rc;
+	}
+	return HOKKU_OK;
+}
+
+enum hokku_code field_max_tokens(struct gen_request *r, const char *name, const struct jv *v,
+				 struct request_error *err)
+{
+	return take_u32(name, v, 1, INT32_MAX, &r->max_tokens, err);
+}
+
+enum hokku_code field_stream(struct gen_request *r, const char *name, const struct jv *v,
+			     struct request_error *err)
+{
+	return field_bool(name, v, &r->stream, err);
+}
+
+/* 64 bits. JSON numbers of programs in between often hold 53 only, hence the string form as well. */
+enum hokku_code field_seed(struct gen_request *r, const char *name, const struct jv *v,
+			   struct request_error *err)
+{
+	char found[96];
+	int64_t n;
+	bool ok = false;
+	if (jv_is(v, JV_STRING)) {
+		struct str s = jv_str(v);
+		uint64_t seed = 0;
+		ok = s.len > 0 && s.len <= 20;
+		for (size_t i = 0; i < s.len && ok; i++) {
+			unsigned digit = (unsigned)s.ptr[i] - '0';
+			ok = digit <= 9 && !__builtin_mul_overflow(seed, 10, &seed) &&
+			     !__builtin_add_overflow(seed, digit, &seed);
+		}
+		r->sampling.seed = seed;
+	} else if (field_whole(v, &n) && n >= 0) {
+		ok = true;
+		r->sampling.seed = (uint64_t)n;
+	}
+	if (!ok)
+		return bad(err, name,
+			   "is %s; it takes a whole number from 0 to 18446744073709551615 (as a string of "
+			   "digits "
+			   "when it is above 9223372036854775807)",
+			   field_describe(v, found));
+	r->has_seed = true;
+	return HOKKU_OK;
+}
+
+static bool is_id_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+	       c == '_' || c == '.' || c == ':';
+}
+
+enum hokku_code field_read_id(char id[REQUEST_MAX_ID_BYTES + 1], const char *name, const struct jv *v,
+			      struct request_error *err)
+{
+	char found[96];
+	struct str s = jv_is(v, JV_STRING) ? jv_str(v) : (struct str){NULL, 0};
+	bool ok = s.len >= 1 && s.len <= REQUEST_MAX_ID_BYTES;
+	for (size_t i = 0; ok && i < s.len; i++)
+		ok = is_id_char(s.ptr[i]);
+	if (!ok)
+		return bad(err, name, "is %s; it takes 1 to %d characters out of A-Z a-z 0-9 - _ . :",
+			   field_describe(v, found), REQUEST_MAX_ID_BYTES);
+	memcpy(id, s.ptr, s.len);
+	id[s.len] = '\0';
+	return HOKKU_OK;
+}
+
+enum hokku_code field_id(struct gen_request *r, const char *name, const struct jv *v,
+			 struct request_error *err)
+{
+	return field_read_id(r->id, name, v, err);
+}
+
+/* A key of logit_bias: a token id in digits. */
+static bool parse_token_key(struct str key, int32_t *out)
+{
+	int64_t n = 0;
+	size_t i = 0;
+	for (; i < key.len && key.ptr[i] >= '0' && key.ptr[i] <= '9' && i < 10; i++)
+		n = n * 10 + (key.ptr[i] - '0');
+	*out = (int32_t)n;
+	return i > 0 && i == key.len && n <= INT32_MAX && !(key.ptr[0] == '0' && i > 1);
+}
+
+enum hokku_code field_logit_bias(struct gen_request *r, const char *name, const struct jv *v,
+				 struct request_error *err)
+{
+	char found[96], quoted[64];
+	if (!jv_is(v, JV_OBJECT))
+		return bad(err, name, "is %s; it takes an object of token ids and numbers",
+			   field_describe(v, found));
+	size_t n = v->n;
+	if (n > COMPUTE_MAX_LOGIT_BIAS)
+		return bad(err, name, "has %zu entries; it takes up to %d", n, COMPUTE_MAX_LOGIT_BIAS);
+	struct hokku_logit_bias *bias = malloc((n + 1) * sizeof *bias);
+	if (!bias)
+		return field_no_memory(err);
+	r->sampling.bias = r->bias = bias;
+	for (uint32_t i = 0; i < v->n; i++) {
+		const struct jv *value = jv_value(v, i);
+		struct str key = jv_key(v, i);
+		struct hokku_logit_bias *b = &bias[r->sampling.n_bias];
+		if (!parse_token_key(key, &b->token))
+			return bad(err, name, "has the key %s; a key is a token id in digits",
+				   str_quote(key, quoted, sizeof quoted));
+		double x = field_number(value);
+		if (!(fabs(x) <= ENGINE_MAX_LOGIT_BIAS))
+			return bad(err, name, "of token %d is %s; it takes a number from -%d to %d", b->token,
+				   field_describe(value, found), ENGINE_MAX_LOGIT_BIAS,
+				   ENGINE_MAX_LOGIT_BIAS);
+		b->bias = (float)x;
+		r->sampling.n_bias++;
+	}
+	return HOKKU_OK;
+}
+
+/* The engine's table says which numbers are allowed. */
+enum hokku_code field_sampling(struct gen_request *r, const struct sampling_field *f, const struct jv *v,
+			       struct request_error *err)
+{
+	char found[96];
+	char *target = (char *)&r->sampling + f->offset;
+	const char *kind = f->kind == SAMPLING_INT ? "a whole number" : "a number";
+	double x = field_number(v);
+	int64_t whole = 0;
+	bool ok = f->kind == SAMPLING_INT ? field_whole(v, &whole) : true;
+	ok = ok && x <= f->max && (f->min_open ? x > f->min : x >= f->min);
+	if (ok && f->kind == SAMPLING_FLOAT) {
+		float narrow = (float)x;
+		ok = !f->min_open || (double)narrow > f->min; /* 1e-60 is 0 as a float */
+		memcpy(target, &narrow, sizeof narrow);
+	} else if (ok) {
+		int32_t narrow = (int32_t)whole;
+		memcpy(target, &narrow, sizeof narrow);
+	}
+	if (ok)
+		return HOKKU_OK;
+	return bad(err, f->name,
+		   f->min_open ? "is %s; it takes %s above %.10g and up to %.10g"
+			       : "is %s; it takes %s from %.10g to %.10g",
+		   field_describe(v, found), kind, f->min, f->max);
+}

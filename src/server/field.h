@@ -1,0 +1,56 @@
+/*
+ * The fields of requests for an answer: what takes a value, named as the form at hand names it. Forms
+ * (request.h) are tables of these.
+ */
+#ifndef SERVER_FIELD_H
+#define SERVER_FIELD_H
+
+#include "server/request.h"
+
+typedef enum hokku_code field_take(struct gen_request *r, const char *name, const struct jv *v,
+				   struct request_error *err);
+
+/* A row of a form; v is neither absent nor null. */
+struct field {
+	const char *name;
+	field_take *take;
+};
+
+field_take field_prompt, field_messages, field_tools, field_template_kwargs, field_now, field_stop,
+	field_max_tokens, field_stream, field_seed, field_id, field_logit_bias, field_n, field_logprobs,
+	field_top_logprobs;
+
+/* A number of the engine's table, within its range. */
+enum hokku_code field_sampling(struct gen_request *r, const struct sampling_field *f, const struct jv *v,
+			       struct request_error *err);
+
+enum hokku_code field_bool(const char *name, const struct jv *v, bool *out, struct request_error *err);
+enum hokku_code field_read_id(char id[REQUEST_MAX_ID_BYTES + 1], const char *name, const struct jv *v,
+			      struct request_error *err);
+
+/* Puts the field that is at fault before the message. */
+enum hokku_code field_blame(struct request_error *err, const char *field);
+enum hokku_code field_no_memory(struct request_error *err);
+
+/* bad(err, FIELD, FORMAT, ...): INVALID_REQUEST with the message "FIELD TEXT"; field "" where none is at
+ * fault. */
+#define bad(err, field, ...) \
+	(err_set(&(err)->error, HOKKU_INVALID_REQUEST, __VA_ARGS__), field_blame(err, field))
+
+/* What a value is, for messages: `the string "hot"`, `1e+09`, `an array`. Returns out. */
+const char *field_describe(const struct jv *v, char out[96]);
+
+/* A number; NaN for anything else, and for one that no double holds. */
+double field_number(const struct jv *v);
+
+/* A whole number, also one written 40.0. */
+bool field_whole(const struct jv *v, int64_t *out);
+
+/* One sentence more. */
+void field_warn(struct strbuf *warnings, const char *text);
+
+/* That key was ignored, with the nearest of known; *n counts, REQUEST_MAX_WARNINGS are told. */
+void field_warn_unknown(struct strbuf *warnings, uint32_t *n, const char *where, struct str key,
+			const char *const *known);
+
+#endif

@@ -1,0 +1,10 @@
+/* GET /v1/models and GET /v1/models/{id}: what a client may name as model, in OpenAI's form. */
+#ifndef SERVER_MODELS_H
+#define SERVER_MODELS_H
+
+#include "server/state.h"
+
+void models_route(struct server *s, struct http_request *r);
+void model_route(struct server *s, struct http_request *r);
+
+#endif

@@ -1,0 +1,357 @@
+/* POST /v1/chat/completions: which fields are done, which have no effect, which are refused, at their limits;
+ * and the answers' bytes. The official client reads them in tests/e2e/openai.test.mjs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "server/answer.h"
+
+static struct gen_request r;
+static struct request_error err;
+static struct strbuf b;
+
+/* {"messages": [...], REST} */
+static enum hokku_code parse(const char *rest)
+{
+	static char text[65536];
+	snprintf(text, sizeof text, "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]%s%s}",
+		 *rest ? "," : "", rest);
+	return request_parse(str_c(text), &request_openai_chat, NULL, &r, &err);
+}
+
+static void good(const char *rest)
+{
+	if (parse(rest))
+		fail_msg("%s: %s", rest, err.error.message);
+}
+
+static void bad(const char *rest, const char *field, const char *part)
+{
+	if (parse(rest) != HOKKU_INVALID_REQUEST || strcmp(err.field, field) != 0 ||
+	    !strstr(err.error.message, part))
+		fail_msg("%s: field %s, message %s", rest, err.field, err.error.message);
+	request_free(&r);
+}
+
+static void test_done(void **state)
+{
+	(void)state;
+	good("");
+	assert_true(!r.stream && r.sampling.temperature == 1 && r.sampling.top_p == 1 && r.n == 1);
+	assert_true(!r.logprobs && r.n_top == 0 && !r.has_seed && r.max_tokens == 0 && !r.model);
+	assert_int_equal(r.warnings.len, 0);
+	request_free(&r);
+	good("\"model\":\"org/name\",\"stream\":true,\"stream_options\":{\"include_usage\":true,"
+	     "\"include_obfuscation\":false},\"max_completion_tokens\":9,\"n\":3,\"stop\":[\"x\",\"y\"],"
+	     "\"seed\":-1,\"temperature\":0.5,\"top_p\":0,\"top_k\":3,\"min_p\":0.1,\"repetition_penalty\":1.1,"
+	     "\"presence_penalty\":-2,\"frequency_penalty\":2,\"logit_bias\":{\"5\":-100},\"logprobs\":true,"
+	     "\"top_logprobs\":20,\"chat_template_kwargs\":{\"a\":1},\"id\":\"my-1\"");
+	assert_true(request_drop_prompt(&r));
+	assert_string_equal(r.model, "org/name"); /* outlives the JSON */
+	assert_true(r.stream && r.include_usage && r.max_tokens == 9 && r.n == 3 && r.n_stop == 2);
+	assert_true(r.has_seed && r.sampling.seed == UINT64_MAX && r.sampling.temperature == 0.5f);
+	assert_true(r.sampling.top_p > 0 && r.sampling.top_p < 1e-30f && r.sampling.top_k == 3);
+	assert_int_equal(sampling_check(&r.sampling, 10, NULL), HOKKU_OK);
+	assert_true(r.logprobs && r.n_top == 20 && r.sampling.n_bias == 1 && strcmp(r.id, "my-1") == 0);
+	request_free(&r);
+	/* What the official types allow to be null is as good as left out. */
+	good("\"stop\":null,\"max_tokens\":null,\"logprobs\":null,\"top_logprobs\":null,\"seed\":null,\"n\":null,"
+	     "\"stream_options\":null,\"temperature\":null,\"logit_bias\":null,\"reasoning_effort\":null,"
+	     "\"response_format\":null,\"user\":null,\"audio\":null");
+	assert_int_equal(r.warnings.len, 0);
+	request_free(&r);
+}
+
+static void test_limits(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *field, *low, *lowest, *highest, *high;
+	} rows[] = {
+		{"n", "0", "1", "128", "129"},
+		{"max_tokens", "0", "1", "2147483647", "2147483648"},
+		{"max_completion_tokens", "0", "1", "2147483647", "2147483648"},
+		{"temperature", "-0.1", "0", "2", "101"},
+		{"top_p", "-1e-30", "0", "1", "1.01"},
+		{"presence_penalty", "-2.01", "-2", "2", "2.01"},
+		{"frequency_penalty", "-2.01", "-2", "2", "2.01"},
+		{"seed", "-9223372036854775809", "-9223372036854775808", "9223372036854775807",
+		 "\"18446744073709551616\""},
+		{"logprobs\":true,\"top_logprobs", "-1", "0", "20", "21"},
+	};
+	char text[128];
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const char *values[] = {rows[i].low, rows[i].lowest, rows[i].highest, rows[i].high};
+		const char *field =
+			strrchr(rows[i].field, '"') ? strrchr(rows[i].field, '"') + 1 : rows[i].field;
+		for (size_t k = 0; k < 4; k++) {
+			snprintf(text, sizeof text, "\"%s\":%s", rows[i].field, values[k]);
+			if (k == 0 || k == 3)
+				bad(text, field, "takes");
+			else
+				good(text);
+			request_free(&r);
+		}
+		snprintf(text, sizeof text, "\"%s\":[]", rows[i].field);
+		bad(text, field, "an array of 0");
+	}
+	for (size_t n = REQUEST_MAX_MODEL_BYTES - 1; n <= REQUEST_MAX_MODEL_BYTES + 1; n++) {
+		char name[REQUEST_MAX_MODEL_BYTES + 32];
+		snprintf(name, sizeof name, "\"model\":\"%0*d\"", (int)n, 1);
+		assert_int_equal(parse(name),
+				 n <= REQUEST_MAX_MODEL_BYTES ? HOKKU_OK : HOKKU_INVALID_REQUEST);
+		request_free(&r);
+	}
+	bad("\"model\":\"\"", "model", "takes a string of 1 to 256 bytes");
+	bad("\"model\":1", "model", "is 1");
+}
+
+static void test_refused(void **state)
+{
+	(void)state;
+	static const char *const rows[][3] = {
+		{"\"top_logprobs\":1", "top_logprobs", "goes with \"logprobs\": true"},
+		{"\"logprobs\":false,\"top_logprobs\":1", "top_logprobs", "goes with"},
+		{"\"logprobs\":1", "logprobs", "true or false"},
+		{"\"stream_options\":{}", "stream_options", "goes with \"stream\": true"},
+		{"\"stream\":true,\"stream_options\":{\"usage\":true}", "stream_options.usage", "no option"},
+		{"\"stream\":true,\"stream_options\":{\"include_usage\":1}", "stream_options.include_usage",
+		 "is 1"},
+		{"\"stream\":true,\"stream_options\":true", "stream_options", "include_usage"},
+		{"\"max_tokens\":1,\"max_completion_tokens\":2", "max_completion_tokens",
+		 "is 2 and max_tokens is 1"},
+		{"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{}}", "response_format",
+		 "asks for \"json_schema\""},
+		{"\"response_format\":\"text\"", "response_format", "the string \"text\""},
+		{"\"tool_choice\":\"required\"", "tool_choice", "\"required\""},
+		{"\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}", "tool_choice",
+		 "an object"},
+		{"\"parallel_tool_calls\":false", "parallel_tool_calls", "is false"},
+		{"\"modalities\":[\"text\",\"audio\"]", "modalities", "[\"text\"] alone"},
+		{"\"verbosity\":\"low\"", "verbosity", "\"low\""},
+		{"\"functions\":[]", "functions", "give them as tools"},
+		{"\"function_call\":\"auto\"", "function_call", "tools"},
+		{"\"reasoning_effort\":\"high\"", "reasoning_effort", "chat_template_kwargs"},
+		{"\"audio\":{}", "audio", "answers are text"},
+		{"\"web_search_options\":{}", "web_search_options", "nothing is searched"},
+		{"\"tools\":[{\"type\":\"custom\"}]", "tools[0].type", "takes \"function\""},
+		{"\"tools\":[{}]", "tools[0].type", "is missing"},
+		{"\"tools\":[{\"type\":\"function\",\"function\":{}}]", "tools[0].function.name",
+		 "is absent"},
+		{"\"tools\":[1]", "tools[0]", "takes an object"},
+		{"\"temprature\":1", "temprature", "did you mean \"temperature\"?"},
+		{"\"prompt\":\"a\"", "prompt", "is no field of this route"},
+		{"\"a_field_whose_name_is_longer_than_what_an_error_has_room_for_\xE3\x81\xAE\":1",
+		 "a_field_whose_name_is_longer_than_what_an_error_has_room_for_", "is no field"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		bad(rows[i][0], rows[i][1], rows[i][2]);
+	assert_int_equal(request_parse(STR_LIT("{}"), &request_openai_chat, NULL, &r, &err),
+			 HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.field, "messages");
+	request_free(&r);
+}
+
+/* What asks for nothing is taken; what cannot change an answer is told. */
+static void test_without_effect(void **state)
+{
+	(void)state;
+	good("\"response_format\":{\"type\":\"text\"},\"tool_choice\":\"auto\",\"parallel_tool_calls\":true,"
+	     "\"modalities\":[\"text\"],\"verbosity\":\"medium\",\"max_tokens\":5,\"max_completion_tokens\":5");
+	assert_int_equal(r.warnings.len, 0);
+	assert_int_equal(r.max_tokens, 5);
+	request_free(&r);
+	good("\"user\":\"u\",\"store\":true,\"metadata\":{},\"service_tier\":\"auto\",\"safety_identifier\":\"x\","
+	     "\"prompt_cache_key\":\"k\",\"prompt_cache_retention\":\"24h\",\"prediction\":{}");
+	assert_int_equal(
+		strncmp(r.warnings.ptr, "\"user has no effect here\",\"store has no effect here\"", 52), 0);
+	request_free(&r);
+	good("\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]");
+	assert_non_null(r.tools);
+	assert_non_null(strstr(r.warnings.ptr, "chat template"));
+	request_free(&r);
+	good("\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"none\"");
+	assert_null(r.tools);
+	assert_int_equal(r.warnings.len, 0);
+	request_free(&r);
+}
+
+/* The file's advice goes before the API's defaults, the request before both. */
+static void test_advice(void **state)
+{
+	(void)state;
+	const struct sampling_advice advice = {.values = {.temperature = 0.6f, .top_k = 20}, .given = 3};
+	static const char body[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"top_k\":7}";
+	assert_int_equal(request_parse(str_c(body), &request_openai_chat, &advice, &r, &err), HOKKU_OK);
+	assert_true(r.sampling.temperature == 0.6f && r.sampling.top_k == 7 && r.sampling.top_p == 1);
+	request_free(&r);
+}
+
+/* ---- answers ---- */
+
+static void expect(const char *text)
+{
+	assert_string_equal(b.ptr ? b.ptr : "", text);
+	strbuf_free(&b);
+}
+
+#define HEAD(object) "{\"id\":\"c-1\",\"object\":\"" object "\",\"created\":5,\"model\":\"asked\""
+#define CHUNK        "data: " HEAD("chat.completion.chunk")
+#define OWN                                                                                                     \
+	"\"hokku\":{\"model\":\"m\",\"seed\":7,\"max_tokens\":3,\"stop\":[],\"sampling\":{\"temperature\":1,\"" \
+	"top_k\":0,\"top_p\":1,\"min_p\":0,\"repetition_penalty\":1,\"frequency_penalty\":0,\"presence_"        \
+	"penalty\":0,\"logit_bias\":{}},\"warnings\":[]}"
+
+static struct sampling sampling;
+static struct answer_start start = {.id = "c-1",
+				    .model = "m",
+				    .asked_model = "asked",
+				    .seed = 7,
+				    .max_tokens = 3,
+				    .created = 5,
+				    .sampling = &sampling,
+				    .n = 2,
+				    .include_usage = true};
+
+static void test_stream(void **state)
+{
+	(void)state;
+	const struct api *api = &api_openai_chat;
+	sampling_defaults(&sampling, SAMPLING_OPENAI, NULL);
+	api->started(&b, &start, 1, true);
+	expect(CHUNK
+	       ",\"choices\":[{\"index\":1,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},"
+	       "\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n");
+	struct answer_token token = {.sample = 1, .text = STR_LIT("\"x")};
+	api->token(&b, &start, &token);
+	expect(CHUNK ",\"choices\":[{\"index\":1,\"delta\":{\"content\":\"\\\"x\"},\"logprobs\":null,"
+		     "\"finish_reason\":null}],\"usage\":null}\n\n");
+	token.text.len = 0; /* held back: there is nothing to say */
+	api->token(&b, &start, &token);
+	expect("");
+	struct answer_end end = {.sample = 0, .stop = HOKKU_STOP_CONTEXT};
+	api->end(&b, &start, &end);
+	expect(CHUNK
+	       ",\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"length\"}],"
+	       "\"usage\":null}\n\n");
+	end = (struct answer_end){.sample = 1, .stop = HOKKU_STOP_STOP, .last = true, .usage = {4, 6}};
+	api->end(&b, &start, &end);
+	expect(CHUNK
+	       ",\"choices\":[{\"index\":1,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
+	       "\"usage\":null," OWN "}\n\n" CHUNK
+	       ",\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}\n\n"
+	       "data: [DONE]\n\n");
+	start.include_usage = false;
+	api->end(&b, &start, &end);
+	expect(CHUNK
+	       ",\"choices\":[{\"index\":1,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}]," OWN
+	       "}\n\ndata: [DONE]\n\n");
+	api->failed(&b, HOKKU_DEVICE_ERROR, "why");
+	expect("data: {\"error\":{\"message\":\"why\",\"type\":\"server_error\",\"param\":null,\"code\":\"device_"
+	       "error\"}}\n\n");
+}
+
+static void test_whole(void **state)
+{
+	(void)state;
+	const struct answer_sample samples[2] = {
+		{.text = STR_LIT("one"),
+		 .end = {.sample = 0, .stop = HOKKU_STOP_END, .last = true, .usage = {4, 6}}},
+		{.text = STR_LIT(""), .end = {.sample = 1, .stop = HOKKU_STOP_LENGTH}},
+	};
+	api_openai_chat.whole(&b, &start, samples);
+	expect(HEAD(
+		"chat.completion") ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"one\","
+				   "\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"},{\"index\":1,"
+				   "\"message\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},"
+				   "\"logprobs\":null,\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":4,"
+				   "\"completion_tokens\":6,\"total_tokens\":10}," OWN "}\n");
+}
+
+/* With the bundled model's vocabulary: a token of text, a control token and one that is no whole character.
+ */
+static void test_logprobs(void **state)
+{
+	(void)state;
+	struct gguf *g;
+	struct tok *t;
+	struct hokku_error e;
+	struct tok_ids ids = {0};
+	if (engine_open_file(NULL, &g, &e) || engine_open_tok(g, &t, NULL, (struct str){NULL, 0}, &e))
+		fail_msg("%s", e.message);
+	assert_int_equal(tok_encode(t, STR_LIT("the"), 0, &ids, &e), HOKKU_OK);
+	assert_int_equal(ids.n, 1);
+	int32_t odd = 0, control = 0;
+	while (tok_bytes(t, odd).len != 1 || (unsigned char)tok_bytes(t, odd).ptr[0] != 0xE3)
+		odd++;
+	while (tok_type(t, control) != TOK_CONTROL)
+		control++;
+	const struct token_logprobs logprobs = {-0.5f, 2, {{odd, -0.25f}, {control, -12.125f}}};
+	const struct answer_token token = {.token = ids.ids[0], .logprobs = &logprobs};
+	start.tok = t;
+	api_openai_chat.logprobs(&b, &start, &token);
+	const char *entry = "{\"token\":\"the\",\"logprob\":-0.5,\"bytes\":[116,104,101],\"top_logprobs\":["
+			    "{\"token\":\"\xEF\xBF\xBD\",\"logprob\":-0.25,\"bytes\":[227]},{\"token\":\"";
+	assert_int_equal(strncmp(b.ptr, entry, strlen(entry)), 0);
+	struct str name = tok_bytes(t, control);
+	assert_int_equal(strncmp(b.ptr + strlen(entry), name.ptr, name.len), 0);
+	strbuf_free(&b);
+	api_openai_chat.token(&b, &start, &token); /* without text it is said all the same */
+	assert_non_null(
+		strstr(b.ptr, "\"delta\":{\"content\":\"\"},\"logprobs\":{\"content\":[{\"token\":\"the\""));
+	strbuf_free(&b);
+	char own[160];
+	snprintf(own, sizeof own, "{\"token\":\"the\",\"id\":%d,\"logprob\":-0.5,", ids.ids[0]);
+	api_native.logprobs(&b, &start, &token);
+	assert_int_equal(strncmp(b.ptr, own, strlen(own)), 0);
+	strbuf_free(&b);
+	tok_ids_free(&ids);
+	tok_destroy(t);
+	gguf_close(g);
+}
+
+static void test_errors(void **state)
+{
+	(void)state;
+	static const struct {
+		enum hokku_code code;
+		const char *field, *rest;
+	} rows[] = {
+		{HOKKU_INVALID_REQUEST, "stop[1]",
+		 "\"invalid_request_error\",\"param\":\"stop[1]\",\"code\":null}}\n"},
+		{HOKKU_CONTEXT_EXCEEDED, NULL,
+		 "\"invalid_request_error\",\"param\":\"messages\",\"code\":\"context_length_exceeded\"}}\n"},
+		{HOKKU_UNAUTHORIZED, "",
+		 "\"invalid_request_error\",\"param\":null,\"code\":\"invalid_api_key\"}}\n"},
+		{HOKKU_NOT_FOUND, "model",
+		 "\"invalid_request_error\",\"param\":\"model\",\"code\":\"model_not_found\"}}\n"},
+		{HOKKU_NOT_FOUND, NULL,
+		 "\"invalid_request_error\",\"param\":null,\"code\":\"not_found\"}}\n"},
+		{HOKKU_OVERLOADED, NULL, "\"server_error\",\"param\":null,\"code\":\"overloaded\"}}\n"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char text[256];
+		api_openai_chat.error(&b, rows[i].code, "w\"", rows[i].field);
+		snprintf(text, sizeof text, "{\"error\":{\"message\":\"w\\\"\",\"type\":%s", rows[i].rest);
+		expect(text);
+	}
+	assert_ptr_equal(api_of_path("/v1/chat/completions"), &api_openai_chat);
+	assert_ptr_equal(api_of_path("/v1/models/x"), &api_openai_chat);
+	assert_ptr_equal(api_of_path("/v1/generate"), &api_native);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_done),    cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_without_effect),
+		cmocka_unit_test(test_advice),  cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_whole),   cmocka_unit_test(test_logprobs),
+		cmocka_unit_test(test_errors),
+	};
+	return cmocka_run_group_tests_name("openai", tests, NULL, NULL);
+}
