@@ -99,6 +99,112 @@ static void of_one_text_the_last_token_encodes(void **state)
 	}
 }
 
+/* ---- keys of hokku's own: what a tokenizer.json says beyond GGUF's words ---- */
+
+static void key_ids(struct vocab *v, const char *key, unsigned n, const uint32_t *ids)
+{
+	b_key(&v->extra, key, GGUF_ARRAY);
+	b_array(&v->extra, GGUF_U32, n);
+	for (unsigned i = 0; i < n; i++)
+		b_u32(&v->extra, ids[i]);
+	v->n_extra++;
+}
+
+/* b 3, a 4, c 5, U+2581 6, ab 7, bc 8, U+2581 a 9, <t> 10, [x] 11; "b c" is the first merge, "a b" the last.
+ */
+static struct vocab merged(bool prefix)
+{
+	struct vocab v = abc(prefix);
+	v.no_merges = false;
+	v_merge(&v, "b c");
+	v_merge(&v, B " a");
+	v_merge(&v, "a b");
+	v_scored(&v, "<t>", TOK_USER_DEFINED, 0);
+	v_scored(&v, "[x]", TOK_CONTROL, 0);
+	v_key_bool(&v, "tokenizer.hokku.join_by_merges", true);
+	return v;
+}
+
+static void merges_count_where_the_file_says_so(void **state)
+{
+	(void)state;
+	struct vocab v = merged(true);
+	struct tok *t = must_open(&v);
+	assert_ids(t, "abc", 0, "9 8");
+	assert_ids(t, " abab", 0, "6 9 3 7");
+	assert_ids(t, "ab<t>ab", 0, "9 3 10 9 3");
+	tok_destroy(t);
+	v = merged(true);
+	v_key_bool(&v, "tokenizer.hokku.space_prefix_first", true);
+	v_key_bool(&v, "tokenizer.hokku.space_prefix_once", true);
+	t = must_open(&v);
+	assert_ids(t, "ab<t>ab", 0, "9 3 10 7");
+	assert_ids(t, " ab", 0, "9 3");
+	assert_ids(t, B "ab", 0, "9 3");
+	tok_destroy(t);
+	v = merged(false);
+	v_key_bool(&v, "tokenizer.hokku.split_at_spaces", true);
+	v_key_bool(&v, "tokenizer.hokku.ignore_merges", true);
+	t = must_open(&v);
+	assert_ids(t, "bc ab", 0, "8 9 3");
+	assert_ids(t, "ab", 0, "7");
+	tok_destroy(t);
+}
+
+static void added_tokens_take_blanks_along(void **state)
+{
+	(void)state;
+	struct vocab v = merged(false);
+	key_ids(&v, "tokenizer.hokku.lstrip", 1, (const uint32_t[]){10});
+	key_ids(&v, "tokenizer.hokku.rstrip", 2, (const uint32_t[]){10, 11});
+	struct tok *t = must_open(&v);
+	assert_ids(t, "b \n\u3000 <t>\u00a0 c", 0, "3 10 5");
+	assert_ids(t, "b [x] c [x]", TOK_PARSE_SPECIAL, "3 6 11 5 6 11");
+	assert_ids(t, " <t> ", 0, "10");
+	assert_ids(t, "[x] <t>c", TOK_PARSE_SPECIAL, "11 10 5"); /* the blank is the first one's */
+	tok_destroy(t);
+	/* Found in the normalised text: only where the blank before it is. */
+	v = merged(true);
+	key_ids(&v, "tokenizer.hokku.normalized", 1, (const uint32_t[]){10});
+	t = must_open(&v);
+	assert_ids(t, "<t>c", 0, "10 5");
+	assert_ids(t, "b <t>c", 0, "6 3 10 5");
+	assert_ids(t, "b<t>c", 0, "6 3 0 5");
+	tok_destroy(t);
+}
+
+static void own_keys_that_are_wrong(void **state)
+{
+	(void)state;
+	static const char *const lists[] = {"lstrip", "rstrip", "normalized"};
+	for (size_t i = 0; i < 3; i++)
+		for (uint32_t id = 10; id <= 13; id++) { /* the vocabulary has 12 tokens */
+			struct vocab v = merged(true);
+			struct hokku_error err;
+			char key[64], wanted[128];
+			snprintf(key, sizeof key, "tokenizer.hokku.%s", lists[i]);
+			snprintf(wanted, sizeof wanted, "%s: entry 1 is %u; the vocabulary has 12 tokens",
+				 key, id);
+			key_ids(&v, key, 2, (const uint32_t[]){10, id});
+			struct tok *t = v_open(&v, &err);
+			assert_true((t != NULL) == (id < 12));
+			if (!t && !strstr(err.message, wanted))
+				fail_msg("%s", err.message);
+			tok_destroy(t);
+		}
+	static const char *const bools[] = {"join_by_merges", "ignore_merges", "split_at_spaces",
+					    "space_prefix_first", "space_prefix_once"};
+	for (size_t i = 0; i < 5; i++) {
+		struct vocab v = abc(true);
+		struct hokku_error err;
+		char key[64];
+		snprintf(key, sizeof key, "tokenizer.hokku.%s", bools[i]);
+		v_key_u32(&v, key, 1);
+		assert_null(v_open(&v, &err));
+		assert_non_null(strstr(err.message, key));
+	}
+}
+
 static void a_blank_goes_before_the_text_and_after_special_tokens(void **state)
 {
 	(void)state;
@@ -396,6 +502,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_highest_score_is_joined_first),
 		cmocka_unit_test(of_one_text_the_last_token_encodes),
+		cmocka_unit_test(merges_count_where_the_file_says_so),
+		cmocka_unit_test(added_tokens_take_blanks_along),
+		cmocka_unit_test(own_keys_that_are_wrong),
 		cmocka_unit_test(a_blank_goes_before_the_text_and_after_special_tokens),
 		cmocka_unit_test(extra_blanks_go_where_the_file_says_so),
 		cmocka_unit_test(what_is_no_token),
