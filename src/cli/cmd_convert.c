@@ -10,7 +10,8 @@ const struct cmd cmd_convert = {
 	.usage = "convert DIR -o OUT.gguf [--type F32|F16|BF16|Q8_0] [--vocab-only] [--name NAME]",
 	.summary = "turn a Hugging Face folder into a GGUF file",
 	.help = "DIR holds config.json, *.safetensors, tokenizer.json, tokenizer_config.json and perhaps\n"
-		"generation_config.json, as published. Architecture served: qwen2. Norms and biases stay F32;\n"
+		"generation_config.json, as published, of an architecture of docs/models.md. Norms and biases\n"
+		"stay F32;\n"
 		"what Q8_0 cannot hold becomes F16, with a note. With --vocab-only the file holds the\n"
 		"tokenizer alone, and tokenizer.json, or else tokenizer.model, is enough.\n\n"
 		"Example:\n"
