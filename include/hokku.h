@@ -151,6 +151,25 @@ struct hokku_sampling {
 		0.7f, 0, 1.0f, 0.0f, 1.0f, 0.0f, 0.0f, NULL, 0, false, 0 \
 	}
 
+/* The defaults of h's model: HOKKU_SAMPLING_INIT, with what the model's file recommends in its place
+ * (general.sampling.*, docs/sampling.md). No bias, no seed. */
+HOKKU_API void hokku_get_sampling(const struct hokku *h, struct hokku_sampling *out);
+
+/* A token and the logarithm of its probability under the model's own distribution: before bias, penalties and
+ * temperature. The same bits in every run. */
+struct hokku_token_logprob {
+	int32_t token;
+	float logprob;
+};
+
+/* What is told of each token of an answer where on_token is given. */
+struct hokku_token {
+	uint32_t index; /* 0, 1, 2 ... */
+	struct hokku_token_logprob drawn;
+	const struct hokku_token_logprob *top; /* (n_top) the likeliest in its place, largest first */
+	uint32_t n_top;                        /* n_top_logprobs, or as many tokens as can be drawn at all */
+};
+
 /* One request. Exactly one of prompt, tokens and messages is given. */
 struct hokku_request {
 	size_t struct_size;
@@ -164,10 +183,15 @@ struct hokku_request {
 	const char *const *stop; /* (n_stop) texts that end the answer and are not part of it */
 	uint32_t n_stop;         /* 16 at most */
 	struct hokku_sampling sampling;
+	/* Called with each token drawn, an end token excepted, before on_text has the text that it releases;
+	 * with the same user, on the same thread. Return false to cancel the request. May be NULL. */
+	bool (*on_token)(void *user, const struct hokku_token *token);
+	uint32_t n_top_logprobs; /* with on_token; 20 at most */
 };
-#define HOKKU_REQUEST_INIT                                                                               \
-	{                                                                                                \
-		sizeof(struct hokku_request), NULL, 0, NULL, 0, NULL, 0, 0, NULL, 0, HOKKU_SAMPLING_INIT \
+#define HOKKU_REQUEST_INIT                                                                                \
+	{                                                                                                 \
+		sizeof(struct hokku_request), NULL, 0, NULL, 0, NULL, 0, 0, NULL, 0, HOKKU_SAMPLING_INIT, \
+			NULL, 0                                                                           \
 	}
 
 /* Why an answer ended. */

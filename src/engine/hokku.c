@@ -98,6 +98,21 @@ void hokku_get_info(const struct hokku *h, struct hokku_info *out)
 	*out = h->info;
 }
 
+void hokku_get_sampling(const struct hokku *h, struct hokku_sampling *out)
+{
+	struct sampling s;
+	sampling_defaults(&s, SAMPLING_OWN, engine_advice(h->engine));
+	*out = (struct hokku_sampling){
+		.temperature = s.temperature,
+		.top_k = s.top_k,
+		.top_p = s.top_p,
+		.min_p = s.min_p,
+		.repetition_penalty = s.repetition_penalty,
+		.frequency_penalty = s.frequency_penalty,
+		.presence_penalty = s.presence_penalty,
+	};
+}
+
 static enum hokku_code render_messages(const struct hokku *h, const struct hokku_request *r,
 				       struct tok_ids *ids, struct hokku_error *err)
 {
@@ -145,13 +160,27 @@ static enum hokku_code make_tokens(const struct hokku *h, const struct hokku_req
 struct call {
 	struct hokku *h;
 	hokku_on_text on_text;
+	bool (*on_token)(void *user, const struct hokku_token *token);
 	void *user;
-	bool refused; /* the callback returned false */
+	bool refused; /* a callback returned false */
 	sem_t done;
 	enum hokku_code rc;
 	struct hokku_error error;
 	struct hokku_result result;
 };
+
+/* To the caller what the engine knows by other names. */
+static bool tell_token(const struct call *c, const struct engine_event *event)
+{
+	struct hokku_token_logprob top[LOGPROBS_MAX_TOP];
+	const struct token_logprobs *l = event->logprobs;
+	for (uint32_t i = 0; i < l->n_top; i++)
+		top[i] = (struct hokku_token_logprob){l->top[i].token, l->top[i].logprob};
+	return c->on_token(c->user, &(struct hokku_token){.index = event->index,
+							  .drawn = {event->token, l->logprob},
+							  .top = top,
+							  .n_top = l->n_top});
+}
 
 static void on_event(void *user, const struct engine_event *event)
 {
@@ -160,9 +189,12 @@ static void on_event(void *user, const struct engine_event *event)
 	case ENGINE_STARTED:
 		break;
 	case ENGINE_TOKEN:
-		if (!event->text.len || c->refused || !c->on_text)
+		if (c->refused)
 			break;
-		c->refused = !c->on_text(c->user, event->text.ptr, event->text.len, event->token);
+		if (event->logprobs)
+			c->refused = !tell_token(c, event);
+		if (event->text.len && c->on_text && !c->refused)
+			c->refused = !c->on_text(c->user, event->text.ptr, event->text.len, event->token);
 		if (c->refused)
 			engine_cancel(c->h->engine, event->request);
 		break;
@@ -211,6 +243,8 @@ static enum hokku_code submit_and_wait(struct call *c, const struct hokku_reques
 		.tokens = ids->ids,
 		.n_tokens = ids->n,
 		.max_tokens = r->max_tokens,
+		.logprobs = r->on_token != NULL,
+		.n_top = r->n_top_logprobs,
 		.sampling = to_sampling(&r->sampling),
 		.stop = stop,
 		.n_stop = r->n_stop,
@@ -237,7 +271,7 @@ enum hokku_code hokku_generate(struct hokku *h, const struct hokku_request *requ
 	enum hokku_code rc = take_struct(request, request->struct_size, &r, sizeof r, "hokku_request", err);
 	if (rc)
 		return rc;
-	struct call call = {.h = h, .on_text = on_text, .user = user};
+	struct call call = {.h = h, .on_text = on_text, .on_token = r.on_token, .user = user};
 	sem_init(&call.done, 0, 0);
 	rc = make_tokens(h, &r, &ids, err);
 	double before_ms = clock_ms_since(begin);

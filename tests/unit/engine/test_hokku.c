@@ -365,6 +365,96 @@ static void test_stopped(void **state)
 	assert_int_equal(n, 1);
 }
 
+/* ---- logprobs ---- */
+
+struct seen {
+	struct strbuf text, log; /* log: index, ids and the numbers' bits of each token */
+	unsigned n, n_text, stop_at;
+};
+
+static bool see_token(void *user, const struct hokku_token *t)
+{
+	struct seen *s = user;
+	assert_int_equal(t->index, s->n++);
+	assert_int_equal(t->n_top, 3);
+	assert_true(t->drawn.logprob <= t->top[0].logprob && t->top[2].logprob <= t->top[1].logprob);
+	strbuf_add(&s->log, &t->drawn, sizeof t->drawn);
+	strbuf_add(&s->log, t->top, t->n_top * sizeof *t->top);
+	return s->n != s->stop_at;
+}
+
+static bool see_text(void *user, const char *text, size_t n_bytes, int32_t token)
+{
+	struct seen *s = user;
+	(void)token;
+	s->n_text++;
+	assert_true(s->n_text <= s->n); /* the token is told first */
+	strbuf_add(&s->text, text, n_bytes);
+	return true;
+}
+
+static void *ask_in_a_thread(void *user)
+{
+	struct hokku_request r = ask(7);
+	r.on_token = see_token;
+	r.n_top_logprobs = 3;
+	assert_int_equal(hokku_generate(model, &r, see_text, user, NULL, NULL), HOKKU_OK);
+	return NULL;
+}
+
+/* Alone, without a callback for text, and from several threads at once: the same tokens and bits. */
+static void test_logprobs(void **state)
+{
+	(void)state;
+	enum { N = 4 };
+	static struct seen alone, others[N];
+	struct hokku_result result;
+	struct hokku_error err;
+	pthread_t threads[N];
+	struct hokku_request r = ask(7);
+	char *text = answer(model, &r, &result);
+	r.on_token = see_token;
+	r.n_top_logprobs = 3;
+	assert_int_equal(hokku_generate(model, &r, NULL, &alone, NULL, NULL), HOKKU_OK);
+	assert_int_equal(alone.n, result.tokens_out);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_in_a_thread, &others[i]), 0);
+	for (int i = 0; i < N; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(others[i].log.len, alone.log.len);
+		assert_memory_equal(others[i].log.ptr, alone.log.ptr, alone.log.len);
+		assert_int_equal(others[i].text.len, strlen(text));
+		assert_memory_equal(others[i].text.ptr, text, strlen(text));
+		strbuf_free(&others[i].log);
+		strbuf_free(&others[i].text);
+	}
+	struct seen stopped = {.stop_at = 3};
+	assert_int_equal(hokku_generate(model, &r, see_text, &stopped, NULL, &err), HOKKU_CANCELLED);
+	assert_true(stopped.n == 3 && stopped.n_text == 2);
+	r.n_top_logprobs = 21;
+	assert_int_equal(hokku_generate(model, &r, NULL, &stopped, NULL, &err), HOKKU_INVALID_REQUEST);
+	/* A caller that was built before there was on_token. */
+	r.struct_size = offsetof(struct hokku_request, on_token);
+	char *older = answer(model, &r, NULL);
+	assert_string_equal(older, text);
+	free(older);
+	free(text);
+	strbuf_free(&alone.log);
+	strbuf_free(&stopped.log);
+	strbuf_free(&stopped.text);
+}
+
+static void test_sampling_of_the_model(void **state)
+{
+	(void)state;
+	const struct hokku_sampling wanted = HOKKU_SAMPLING_INIT;
+	struct hokku_sampling s;
+	hokku_get_sampling(model, &s); /* the haiku model's file recommends nothing */
+	assert_true(s.temperature == wanted.temperature && s.top_p == wanted.top_p &&
+		    s.top_k == wanted.top_k && s.repetition_penalty == wanted.repetition_penalty &&
+		    !s.has_seed && !s.logit_bias);
+}
+
 int main(void)
 {
 	if (bundled_model().len == 0) {
@@ -372,6 +462,8 @@ int main(void)
 		return 77;
 	}
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_logprobs),
+		cmocka_unit_test(test_sampling_of_the_model),
 		cmocka_unit_test(test_info),
 		cmocka_unit_test(test_same_seed_same_text),
 		cmocka_unit_test(test_threads_and_chunks),
