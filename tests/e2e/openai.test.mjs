@@ -74,6 +74,10 @@ test('parts of text, developer messages, stop, limits and bias do what they say'
 	const ask = async (more) => (await client.chat.completions.create({ ...plain, ...more })).choices[0];
 	const { message: { content: text } } = await ask({});
 	assert.equal((await ask({ messages: [{ role: 'user', content: [{ type: 'text', text: messages[0].content }] }] })).message.content, text);
+	// The next turn sends the answer's message back as it came.
+	const turn = (message) => client.chat.completions.create({ ...plain, messages: [...messages, message, { role: 'user', content: 'Another.' }] });
+	const [back, bare] = [await turn((await ask({})).message), await turn({ role: 'assistant', content: text })];
+	assert.deepEqual([back.usage, back.choices], [bare.usage, bare.choices]);
 	const stopped = await ask({ stop: ['no such text', text.slice(8, 12)] });
 	assert.equal(stopped.message.content, text.slice(0, text.indexOf(text.slice(8, 12))));
 	assert.equal(stopped.finish_reason, 'stop');
