@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 # What each group of tasks needs, as Debian packages.
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev libpcre2-dev libutf8proc-dev"
 packages_haiku="$packages_build curl jq"
-packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr ca-certificates python3-sentencepiece"
+packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr git ca-certificates python3-sentencepiece"
 packages_fuzz="$packages_build clang libclang-rt-14-dev llvm"
 packages_lint="$packages_build g++ libcmocka-dev clang-format clang-tidy"
 packages_valgrind="$packages_build g++ libcmocka-dev valgrind"
@@ -31,7 +31,7 @@ as_root() {
 # A package counts as there when dpkg says so, or when the command it is wanted for is on the PATH already.
 have_package() {
 	case $1 in
-	gcc | g++ | cmake | clang | curl | jq | npm | valgrind | gcovr | clang-format | clang-tidy) command -v "$1" >/dev/null 2>&1 && return 0 ;;
+	gcc | g++ | cmake | clang | curl | git | jq | npm | valgrind | gcovr | clang-format | clang-tidy) command -v "$1" >/dev/null 2>&1 && return 0 ;;
 	ninja-build) command -v ninja >/dev/null 2>&1 && return 0 ;;
 	nodejs) command -v node >/dev/null 2>&1 && return 0 ;;
 	pkg-config) command -v pkg-config >/dev/null 2>&1 && return 0 ;;
