@@ -61,7 +61,9 @@ void strbuf_addf(struct strbuf *b, const char *format, ...)
 	va_copy(again, args);
 	int n = vsnprintf(NULL, 0, format, args);
 	va_end(args);
-	if (n > 0 && strbuf_reserve(b, (size_t)n)) {
+	if (n < 0) { /* no such text: longer than INT_MAX, or a character that the locale has not */
+		b->failed = true;
+	} else if (strbuf_reserve(b, (size_t)n)) {
 		vsnprintf(b->ptr + b->len, (size_t)n + 1, format, again);
 		b->len += (size_t)n;
 	}

@@ -57,7 +57,7 @@ static inline bool str_ends(struct str s, struct str suffix)
 struct strbuf {
 	char *ptr; /* always terminated once anything was added; NULL before */
 	size_t len, cap;
-	bool failed;
+	bool failed; /* something could not be added; stays so until the buffer is cleared or freed */
 };
 
 void strbuf_free(struct strbuf *b);

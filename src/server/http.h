@@ -32,7 +32,7 @@ struct http_config {
 	uint32_t max_connections;
 	size_t max_body_bytes;
 	size_t max_reading_bytes; /* of all requests that are not complete yet */
-	size_t max_unsent_bytes;  /* a client that leaves so much of its answer unread is dropped */
+	size_t max_unsent_bytes;  /* a client that leaves more than this of its answer unread is dropped */
 	uint32_t idle_ms;         /* a connection without a request is closed after this */
 	uint32_t read_ms;         /* a request must be complete this long after its first byte */
 	uint32_t write_ms;        /* a client that takes nothing of its answer for so long is dropped */

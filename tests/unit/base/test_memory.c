@@ -283,34 +283,81 @@ static void clock_tells_time(void **state)
 	assert_true(clock_ms_since(start) >= 0);
 }
 
+/* What a function writes to stderr; malloc'ed. */
+static char *heard(void (*says)(void), size_t *n)
+{
+	char path[] = "/tmp/hokku-test-XXXXXX", *text;
+	int fd = mkstemp(path), saved = dup(STDERR_FILENO);
+	dup2(fd, STDERR_FILENO);
+	says();
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(fd);
+	assert_int_equal(file_read(path, 1 << 16, &text, n, NULL), HOKKU_OK);
+	unlink(path);
+	return text;
+}
+
+static void say_at_levels(void)
+{
+	log_error("nobody sees this");
+	log_level_set(LOG_INFO);
+	log_info("two\nlines %d", 7);
+	log_debug("too fine");
+	log_warn("\rends\r\n");
+	log_level_set(LOG_ERROR);
+	log_warn("nor this");
+	log_error("%s", "");
+	log_level_set(LOG_OFF);
+}
+
 /* One line a note, line breaks of the text made harmless, levels obeyed. */
 static void log_writes_lines(void **state)
 {
 	(void)state;
-	char path[] = "/tmp/hokku-test-XXXXXX", long_text[2000];
-	int fd = mkstemp(path), saved = dup(STDERR_FILENO);
-	memset(long_text, 'x', sizeof long_text - 1);
-	long_text[sizeof long_text - 1] = '\0';
-	dup2(fd, STDERR_FILENO);
-	log_error("nobody sees this");
-	log_level_set(LOG_INFO);
-	assert_int_equal(log_level_get(), LOG_INFO);
-	log_info("two\nlines %d", 7);
-	log_debug("too fine");
-	log_warn("%s", long_text);
-	log_level_set(LOG_OFF);
-	dup2(saved, STDERR_FILENO);
-	close(saved);
-	close(fd);
-	char *text;
+	static const char *const wanted[] = {"info  two lines 7", "warn   ends  ", "error "};
 	size_t n;
-	assert_int_equal(file_read(path, 1 << 16, &text, &n, NULL), HOKKU_OK);
-	unlink(path);
-	assert_non_null(strstr(text, " info  two lines 7\n"));
-	assert_null(strstr(text, "nobody"));
-	assert_null(strstr(text, "fine"));
-	char *second = strchr(text, '\n') + 1;
-	assert_int_equal(strchr(second, '\n') - second, 1022);
+	char *text = heard(say_at_levels, &n), *line = text;
+	assert_int_equal(log_level_get(), LOG_OFF);
+	for (size_t i = 0; i < 3; i++) {
+		char *end = memchr(line, '\n', n - (size_t)(line - text));
+		assert_non_null(end);
+		*end = '\0';
+		assert_int_equal(line[23], 'Z');
+		assert_string_equal(line + 25, wanted[i]);
+		line = end + 1;
+	}
+	assert_int_equal(line - text, n);
+	free(text);
+}
+
+enum { LOG_TEXT = 1023 - 31 }; /* what fits a line behind the time and the level, before its end */
+
+static void say_long(void)
+{
+	char text[LOG_TEXT + 2];
+	memset(text, '\n', sizeof text);
+	log_level_set(LOG_WARN);
+	for (int n = LOG_TEXT - 1; n <= LOG_TEXT + 1; n++)
+		log_warn("%.*s", n, text);
+	log_level_set(LOG_OFF);
+}
+
+/* Longer ones are cut; the end of the line stays. */
+static void log_cuts_lines(void **state)
+{
+	(void)state;
+	static const size_t lengths[] = {1022, 1022, 1022};
+	size_t n, at = 0;
+	char *text = heard(say_long, &n);
+	for (size_t i = 0; i < 3; i++) {
+		char *end = memchr(text + at, '\n', n - at);
+		assert_non_null(end);
+		assert_int_equal(end - (text + at), lengths[i]);
+		assert_int_equal(end[-1], ' ');
+		at += lengths[i] + 1;
+	}
+	assert_int_equal(at, n);
 	free(text);
 }
 
@@ -325,6 +372,7 @@ int main(void)
 		cmocka_unit_test(philox_known_answers),
 		cmocka_unit_test(clock_tells_time),
 		cmocka_unit_test(log_writes_lines),
+		cmocka_unit_test(log_cuts_lines),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <wchar.h>
 
 #include <cmocka.h>
 
@@ -36,6 +37,40 @@ static void buffers_grow(void **state)
 	assert_string_equal(b.ptr, "again");
 	strbuf_free(&b);
 	assert_null(b.ptr);
+	assert_false(b.failed);
+}
+
+/* One piece that could not be added makes the whole a failure, whatever is added after it. */
+static void a_failed_buffer_stays_failed(void **state)
+{
+	(void)state;
+	static const char piece[] = "piece";
+	for (int how = 0; how < 6; how++) {
+		struct strbuf b = {0};
+		strbuf_add_c(&b, "before");
+		if (how == 5) /* no such character: vsnprintf's own failure */
+			strbuf_addf(&b, "%lc", (wint_t)0x110000);
+		else
+			assert_false(strbuf_reserve(&b, SIZE_MAX / 2 - b.len));
+		assert_true(b.failed);
+		assert_string_equal(b.ptr, "before");
+		if (how == 0)
+			assert_true(strbuf_reserve(&b, 1));
+		else if (how == 1)
+			strbuf_add(&b, piece, sizeof piece - 1);
+		else if (how == 2)
+			strbuf_add_c(&b, piece);
+		else if (how == 3)
+			strbuf_addf(&b, "%s", piece);
+		else
+			strbuf_add_json(&b, piece, sizeof piece - 1);
+		assert_true(b.failed);
+		strbuf_clear(&b);
+		assert_false(b.failed);
+		assert_int_equal(b.len, 0);
+		assert_string_equal(b.ptr, "");
+		strbuf_free(&b);
+	}
 }
 
 static void json_strings(void **state)
@@ -84,6 +119,48 @@ static void nearest_word(void **state)
 	assert_null(str_nearest("a word that is far longer than any that could be meant here", words));
 }
 
+/* A third of the word's length and one more is near; the next is not. A swap counts one, as does a letter
+ * that is other, missing or too much. Of equals the first is taken, and the nearest of all. */
+static void nearest_words_at_the_edge(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *word, *known, *other;
+		bool near;
+	} rows[] = {
+		{"", "a", "bb", true},
+		{"", "ab", "abc", false},
+		{"ab", "xb", "xy", true},
+		{"ab", "xy", "xyz", false},
+		{"abc", "xyc", "xyz", true},
+		{"abc", "xyz", "xyzv", false},
+		{"abcde", "xycde", "xyzde", true},
+		{"abcde", "xyzde", "xyzue", false},
+		{"abcdef", "xyzdef", "xyzvef", true},
+		{"abcdef", "xyzvef", "xyzvwf", false},
+		{"abcdef", "bacdfe", "xyzuvw", true}, /* two swaps */
+		{"abcdef", "bcdefa", "xyzuvw", true}, /* one gone, one more */
+		{"abcdef", "badcfe", "xyzuvw", true}, /* three swaps */
+		{"abcdef", "cabfde", "xyzuvw", true}, /* c more, c for f, f gone */
+		{"abc", "abcde", "abcdefg", true},
+		{"abc", "abcdef", "abcdefg", false},
+		{"abcdef", "abc", "ab", true},
+		{"abcdef", "ab", "a", false},
+		{"a234567890123456789012345678901b", "a234567890123456789012345678901c", "x", true}, /* 32 */
+		{"a234567890123456789012345678901bc", "a234567890123456789012345678901bd", "x", false},
+		{"a234567890123456789012345678901b", "a234567890123456789012345678901bd", "x", false},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const char *const words[] = {rows[i].other, rows[i].known, rows[i].other, NULL};
+		const char *got = str_nearest(rows[i].word, words);
+		if (got != (rows[i].near ? rows[i].known : NULL))
+			fail_msg("\"%s\" to \"%s\": %s", rows[i].word, rows[i].known, got ? got : "none");
+	}
+	static const char *const equals[] = {"axx", "abx", "aby", "abc", "abz", NULL};
+	assert_ptr_equal(str_nearest("abq", equals), equals[1]);
+	assert_ptr_equal(str_nearest("abc", equals), equals[3]);
+}
+
 static void utf8_prefixes(void **state)
 {
 	(void)state;
@@ -124,10 +201,15 @@ static void numbers_for_people(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(views_compare),      cmocka_unit_test(buffers_grow),
-		cmocka_unit_test(json_strings),       cmocka_unit_test(quotes_are_printable_and_bounded),
-		cmocka_unit_test(nearest_word),       cmocka_unit_test(utf8_prefixes),
+		cmocka_unit_test(views_compare),
+		cmocka_unit_test(buffers_grow),
+		cmocka_unit_test(json_strings),
+		cmocka_unit_test(quotes_are_printable_and_bounded),
+		cmocka_unit_test(nearest_word),
+		cmocka_unit_test(utf8_prefixes),
 		cmocka_unit_test(numbers_for_people),
+		cmocka_unit_test(a_failed_buffer_stays_failed),
+		cmocka_unit_test(nearest_words_at_the_edge),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

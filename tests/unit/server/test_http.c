@@ -18,8 +18,11 @@
 #include "server/answer.h"
 #include "server/http.h"
 
+enum { MAX_UNSENT = 1024 * 1024 };
+
 static struct http *h;
 static atomic_int n_requests, n_gone, n_wakes, n_ticks;
+static atomic_int n_brim; /* bytes of the second piece */
 static pthread_t thread;
 
 static void on_request(void *user, struct http_request *r)
@@ -33,6 +36,13 @@ static void on_request(void *user, struct http_request *r)
 		http_stream_start(r, 200, "text/plain");
 		for (int i = 0; i < 64; i++)
 			http_stream_send(r, (struct str){big, sizeof big});
+	} else if (strcmp(path, "/brim") == 0) { /* two pieces, neither of which the loop has sent yet */
+		static char most[MAX_UNSENT];
+		memset(most, 'x', sizeof most);
+		http_stream_start(r, 200, "text/plain");
+		http_stream_send(r, STR_LIT("one "));
+		http_stream_send(r, (struct str){most, (size_t)n_brim});
+		http_stream_end(r);
 	} else if (strcmp(path, "/pieces") == 0) {
 		http_stream_start(r, 200, "text/plain");
 		http_stream_send(r, STR_LIT("one "));
@@ -94,7 +104,7 @@ static int start(void **state)
 		.max_connections = 4,
 		.max_body_bytes = 100000,
 		.max_reading_bytes = 150000,
-		.max_unsent_bytes = 1024 * 1024,
+		.max_unsent_bytes = MAX_UNSENT,
 		.idle_ms = 60000,
 		.read_ms = 60000,
 		.write_ms = 60000,
@@ -171,6 +181,48 @@ static void test_unread(void **state)
 	hear(fd, text, sizeof text);
 	assert_non_null(strstr(text, "\r\n\r\n4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n"));
 	assert_int_equal(n_gone, 1);
+}
+
+/* The answer to /brim with a second piece of n bytes; malloc'ed. */
+static char *brim(size_t n, size_t *n_heard)
+{
+	enum { ROOM = MAX_UNSENT + 4096 };
+	char *out = malloc(ROOM);
+	ssize_t got;
+	assert_non_null(out);
+	n_brim = (int)n;
+	int fd = dial();
+	say(fd, "GET /brim HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	*n_heard = 0;
+	while ((got = recv(fd, out + *n_heard, ROOM - 1 - *n_heard, 0)) > 0)
+		*n_heard += (size_t)got;
+	close(fd);
+	out[*n_heard] = '\0';
+	return out;
+}
+
+/* What waits to be sent, head and all, and the piece that comes to it may be the limit together, to the byte.
+ */
+static void test_unsent_limit(void **state)
+{
+	(void)state;
+	static const char tail[] = "1\r\nx\r\n0\r\n\r\n";
+	size_t n_heard, n_framing = strlen("\r\n\r\n0\r\n\r\n");
+	char *text = brim(1, &n_heard);
+	size_t waiting = n_heard - strlen(tail);
+	assert_string_equal(text + waiting, tail);
+	free(text);
+	for (size_t n = MAX_UNSENT - waiting - 1; n <= MAX_UNSENT - waiting + 1; n++) {
+		text = brim(n, &n_heard);
+		if (waiting + n <= MAX_UNSENT) {
+			char size[16];
+			snprintf(size, sizeof size, "%zx", n);
+			assert_int_equal(n_heard, waiting + strlen(size) + n + n_framing);
+		} else {
+			assert_true(n_heard <= waiting); /* dropped: not a byte of that piece */
+		}
+		free(text);
+	}
 }
 
 /* What comes back for a request that has its connection closed. */
@@ -393,6 +445,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_unread, start, stop),
+		cmocka_unit_test_setup_teardown(test_unsent_limit, start, stop),
 		cmocka_unit_test_setup_teardown(test_body, start, stop),
 		cmocka_unit_test_setup_teardown(test_bad_chunks, start, stop),
 		cmocka_unit_test_setup_teardown(test_any_chunks, start, stop),
