@@ -24,6 +24,10 @@ static const char request_vars[] =
 	"\"<|e|>\"},"
 	" {\"role\": \"user\", \"content\": \"more\"}]}";
 
+/* What a run may take, where a test has less than the run's own. */
+static uint64_t fewer_steps;
+static size_t less_memory;
+
 struct rendered {
 	enum hokku_code rc;
 	struct hokku_error err;
@@ -60,6 +64,12 @@ static struct rendered render_with(struct str source, const struct jv *vars, con
 		return out;
 	struct jinja_run *r = jinja_run_create();
 	assert_non_null(r);
+	assert_int_equal(r->max_steps, JINJA_MAX_STEPS);
+	assert_int_equal(r->max_memory, JINJA_MAX_MEMORY_BYTES);
+	if (fewer_steps)
+		r->max_steps = fewer_steps;
+	if (less_memory)
+		r->max_memory = less_memory;
 	set_vars(r, vars);
 	if (now)
 		jinja_set_now(r, now);
@@ -455,20 +465,30 @@ static struct rendered nested(const char *open, const char *inner, const char *c
 	return out;
 }
 
-/* The greatest n that passes, and that the next fails with words. */
-static size_t edge(struct rendered (*at)(size_t n), size_t low, size_t high, const char *words)
+/* n passes and one more fails with words. */
+static void check_edge(struct rendered (*at)(size_t n), size_t n, const char *words)
 {
+	for (size_t more = 0; more < 2; more++) {
+		struct rendered out = at(n + more);
+		if (!more && out.rc)
+			fail_msg("%zu: %s", n, out.err.message);
+		if (more && (!out.rc || !strstr(out.err.message, words)))
+			fail_msg("%zu: %s; wanted: %s", n + 1, out.rc ? out.err.message : "passes", words);
+		done(&out);
+	}
+}
+
+/* The greatest n below high that passes; the next fails with words. */
+static size_t find_edge(struct rendered (*at)(size_t n), size_t high, const char *words)
+{
+	size_t low = 1;
 	while (low + 1 < high) {
 		size_t mid = low + (high - low) / 2;
 		struct rendered out = at(mid);
 		*(out.rc ? &high : &low) = mid;
 		done(&out);
 	}
-	struct rendered out = at(high);
-	assert_int_not_equal(out.rc, HOKKU_OK);
-	if (!strstr(out.err.message, words))
-		fail_msg("%s; wanted: %s", out.err.message, words);
-	done(&out);
+	check_edge(at, low, words);
 	return low;
 }
 
@@ -543,32 +563,41 @@ static struct rendered ranges(size_t n)
 	return render(source);
 }
 
-static struct rendered memory(size_t n) /* of 1 MiB */
+static struct rendered memory(size_t n) /* of 16 KiB */
 {
 	char source[160];
-	snprintf(source, sizeof source, "{%% set a = 'x' * 1048576 %%}{{ ('' ~ (a * %zu))|length }}", n);
+	snprintf(source, sizeof source, "{%% set a = 'x' * 16384 %%}{{ ('' ~ (a * %zu))|length }}", n);
+	return render(source);
+}
+
+static struct rendered steps(size_t n)
+{
+	char source[64];
+	snprintf(source, sizeof source, "{%% for i in range(%zu) %%}{%% endfor %%}", n);
 	return render(source);
 }
 
 static void limits(void **state)
 {
 	(void)state;
-	assert_int_equal(edge(nots, 1, 1000, "nested deeper than 200"), JINJA_MAX_NESTING - 4);
-	assert_int_equal(edge(brackets, 1, 1000, "nested deeper than 200"), (JINJA_MAX_NESTING - 1) / 4);
-	assert_int_equal(edge(blocks, 1, 1000, "nested deeper than 200"), (JINJA_MAX_NESTING - 1) / 2);
-	assert_int_equal(edge(sums, 1, 5000, "more than 1000 statements"), JINJA_MAX_DEPTH - 2);
-	size_t calls = edge(recursion, 1, 5000, "more than 1000 statements");
-	assert_in_range(calls, 100, 400);
-	assert_int_equal(edge(names, 1, 5000, "more than 1024 names"), JINJA_MAX_NAMES - 4);
-	assert_int_equal(edge(size, 1, 300000, "262144 are allowed"), CHAT_MAX_TEMPLATE_BYTES);
-	assert_int_equal(edge(ranges, 1, 200000, "more than 100000 numbers"), JINJA_MAX_RANGE);
+	check_edge(nots, JINJA_MAX_NESTING - 4, "nested deeper than 200");
+	check_edge(brackets, (JINJA_MAX_NESTING - 1) / 4, "nested deeper than 200");
+	check_edge(blocks, (JINJA_MAX_NESTING - 1) / 2, "nested deeper than 200");
+	check_edge(sums, JINJA_MAX_DEPTH - 2, "more than 1000 statements");
+	assert_in_range(find_edge(recursion, 5000, "more than 1000 statements"), 100, 400);
+	check_edge(names, JINJA_MAX_NAMES - 4, "more than 1024 names");
+	check_edge(size, CHAT_MAX_TEMPLATE_BYTES, "262144 are allowed");
+	check_edge(ranges, JINJA_MAX_RANGE, "more than 100000 numbers");
 }
 
+/* Below the limits that a run has of itself, which take seconds to reach. */
 static void memory_is_limited(void **state)
 {
 	(void)state;
-	size_t mib = edge(memory, 1, 2000, "more than 536870912 bytes of memory");
-	assert_in_range(mib, 64, 512);
+	less_memory = JINJA_MAX_MEMORY_BYTES / 64;
+	size_t n = find_edge(memory, 2000, "more than 8388608 bytes of memory");
+	assert_in_range(n, 80, 100);
+	less_memory = 0;
 }
 
 static void steps_are_limited(void **state)
@@ -590,14 +619,21 @@ static void steps_are_limited(void **state)
 		"{% set l = [1] %}{% for i in l %}{% set _ = l.append(i) %}{% endfor %}",
 		"{% set d = {} %}{% set _ = d.update(a=d) %}{{ d|tojson }}",
 	};
-	/* The first three go to the limit of steps: minutes under valgrind, which asks for what is small. */
-	for (size_t i = getenv("HOKKU_TEST_SMALL") ? 3 : 0; i < sizeof endless / sizeof *endless; i++) {
+	fewer_steps = JINJA_MAX_STEPS / 100;
+	less_memory = JINJA_MAX_MEMORY_BYTES / 16;
+	for (size_t i = 0; i < sizeof endless / sizeof *endless; i++) {
 		struct rendered out = render(endless[i]);
 		assert_int_equal(out.rc, HOKKU_INVALID_REQUEST);
 		if (!strstr(out.err.message, "more than"))
 			fail_msg("%s: %s", endless[i], out.err.message);
 		done(&out);
 	}
+	fewer_steps = 10000;
+	size_t once = find_edge(steps, 100000, "more than 10000 steps");
+	assert_in_range(once, 9800, 9900);
+	fewer_steps = 20000;
+	assert_in_range(find_edge(steps, 100000, "more than 20000 steps"), 2 * once, 2 * once + 16);
+	fewer_steps = less_memory = 0;
 }
 
 /* ---- the calendar ---- */
