@@ -7,8 +7,11 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include "cli/options_common.h"
 
@@ -138,6 +141,12 @@ static void test_values(void **state)
 	assert_int_equal(parse("--flag=false --text= --count=10 --r-alias=1e-1 --open=1 --signed=5"), -1);
 	assert_true(!v.flag && v.n == 10 && v.x == 0.1f && v.open == 1 && v.i == 5);
 	assert_string_equal(v.text, "");
+	static const char *const flags[] = {"--flag=1", "--flag=true", "--flag=0", "--flag=false"};
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(parse(flags[i]), -1);
+		assert_int_equal(v.flag, i < 2);
+	}
+	expect_mistake("--flag=", "--flag is \"\"; it takes 1 or 0, true or false");
 	assert_int_equal(parse("-g -tabc"), -1);
 	assert_true(v.flag);
 	assert_string_equal(v.text, "abc");
@@ -311,13 +320,148 @@ static void test_common(void **state)
 	assert_int_equal(sampling_check(&s, 100, NULL), HOKKU_OK);
 }
 
+/* Which of the shared options are variables too, and under which name. */
+static void test_common_variables(void **state)
+{
+	(void)state;
+	static const char *const set[][2] = {
+		{"HOKKU_DEVICE", "cuda:1"}, {"HOKKU_THREADS", "3"}, {"HOKKU_VRAM_LIMIT", "1K"},
+		{"HOKKU_KV_BYTES", "2K"},   {"HOKKU_CTX", "64"},    {"HOKKU_TEMPERATURE", "0.1"},
+		{"HOKKU_TOP_K", "9"},       {"HOKKU_SEED", "9"},    {"HOKKU_VRAM-LIMIT", "1000"}};
+	enum { N = sizeof set / sizeof set[0] };
+	struct opt_table t = {0};
+	struct engine_config config = {0};
+	struct sampling s;
+	bool seed_given = false;
+	char *argv[] = {"try"};
+	opt_add_engine(&t, &config);
+	opt_add_sampling(&t, &s, &seed_given);
+	for (size_t i = 0; i < N; i++)
+		setenv(set[i][0], set[i][1], 1);
+	assert_int_equal(cli_parse(&cmd, t.rows, 1, argv, NULL, 0, &n_operands), -1);
+	for (size_t i = 0; i < N; i++)
+		unsetenv(set[i][0]);
+	assert_string_equal(config.device, "cuda:1");
+	assert_true(config.n_threads == 3 && config.vram_limit == 1024 && config.kv_bytes == 2048);
+	assert_true(config.n_ctx == 64);
+	assert_true(s.temperature == 0.7f && s.top_k == 0 && !seed_given);
+}
+
+/* Names of variables fill lines of 90 columns. */
+static void test_help_wraps(void **state)
+{
+	(void)state;
+	static bool flag;
+	const char *const longest[] = {"abcdefghijklmnopqrstuvw", "abcdefghijklmnopqrstuvwx"};
+	for (size_t more = 0; more < 2; more++) {
+		struct opt rows[4] = {{0}};
+		for (size_t i = 0; i < 3; i++)
+			rows[i] = (struct opt){.name = i == 2 ? longest[more] : "abcdefghijklmnopqrstuv-",
+					       .kind = OPT_FLAG,
+					       .target = &flag,
+					       .help = "a flag",
+					       .env = true};
+		char *argv[] = {"try", "-h"}, *text;
+		size_t size;
+		FILE *memory = open_memstream(&text, &size), *out = stdout;
+		stdout = memory;
+		assert_int_equal(cli_parse(&cmd, rows, 2, argv, NULL, 0, &n_operands), EXIT_OK);
+		stdout = out;
+		fclose(memory);
+		const char *first = strstr(text, " HOKKU_"), *end = strchr(first, '\n');
+		assert_int_equal(end - first, 2 * 30 + (more ? 0 : 30));
+		free(text);
+	}
+}
+
+/* What is said on stderr, where that is a terminal (CR and LF come as they were sent) or a file. */
+static char *overhear(bool terminal, void (*talk)(void))
+{
+	static char heard[1024];
+	int pair[2];
+	if (terminal) {
+		struct termios raw;
+		pair[0] = posix_openpt(O_RDWR | O_NOCTTY);
+		assert_true(pair[0] >= 0 && grantpt(pair[0]) == 0 && unlockpt(pair[0]) == 0);
+		pair[1] = open(ptsname(pair[0]), O_RDWR | O_NOCTTY);
+		assert_int_equal(tcgetattr(pair[1], &raw), 0);
+		raw.c_oflag &= ~(tcflag_t)OPOST;
+		assert_int_equal(tcsetattr(pair[1], TCSANOW, &raw), 0);
+	} else {
+		assert_int_equal(pipe(pair), 0);
+	}
+	int saved = dup(STDERR_FILENO);
+	fflush(stderr);
+	dup2(pair[1], STDERR_FILENO);
+	talk();
+	fflush(stderr);
+	assert_int_equal(write(STDERR_FILENO, "#", 1), 1); /* the end: a terminal may bring it in pieces */
+	dup2(saved, STDERR_FILENO);
+	size_t n = 0;
+	while (n == 0 || heard[n - 1] != '#') {
+		ssize_t got = read(pair[0], heard + n, sizeof heard - n);
+		assert_true(got > 0);
+		n += (size_t)got;
+	}
+	heard[n - 1] = '\0';
+	close(saved);
+	close(pair[0]);
+	close(pair[1]);
+	return heard;
+}
+
+static void progress(void)
+{
+	cli_progress("reading", 0);
+	cli_progress("reading", 0.424);
+	cli_progress("reading", 1);
+}
+
+static void progress_bytes(void)
+{
+	cli_progress_bytes("loading", 0, 0, 1); /* of nothing: done */
+	cli_progress_bytes("loading", 1 << 20, 4 << 20, 0);
+	cli_progress_bytes("loading", (1 << 20) + 1, 4 << 20, 1); /* the same percentage: not again */
+	cli_progress_bytes("loading", 31ull << 27, 4ull << 30, 0.5);
+	cli_progress_bytes("loading", 4ull << 30, 4ull << 30, 1);
+}
+
+static void test_progress(void **state)
+{
+	(void)state;
+	assert_string_equal(overhear(true, progress), "\rreading   0%\rreading  42%\r\033[K");
+	assert_string_equal(overhear(true, progress_bytes),
+			    "\r\033[K"
+			    "\r\033[Kloading  25%, 1.0 MiB of 4.0 MiB, 0.0 GB/s"
+			    "\r\033[Kloading  96%, 3.9 GiB of 4.0 GiB, 8.3 GB/s"
+			    "\r\033[K");
+	assert_string_equal(overhear(false, progress_bytes), "");
+}
+
+static void tell(void)
+{
+	cli_tell_device("cpu", NULL, true, true);
+	cli_tell_device("cpu", "it is quiet", false, false);
+	cli_tell_device("cpu", "it matters", true, false);
+	cli_tell_device("cpu", "it was asked", false, true);
+}
+
+static void test_tell_device(void **state)
+{
+	(void)state;
+	assert_string_equal(overhear(false, tell), "hokku: computing on cpu, because it matters\n"
+						   "hokku: computing on cpu, because it was asked\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values),   cmocka_unit_test(test_operands),
-		cmocka_unit_test(test_mistakes), cmocka_unit_test(test_variables),
-		cmocka_unit_test(test_help),     cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_common),
+		cmocka_unit_test(test_values),      cmocka_unit_test(test_operands),
+		cmocka_unit_test(test_mistakes),    cmocka_unit_test(test_variables),
+		cmocka_unit_test(test_help),        cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_common),      cmocka_unit_test(test_common_variables),
+		cmocka_unit_test(test_help_wraps),  cmocka_unit_test(test_progress),
+		cmocka_unit_test(test_tell_device),
 	};
 	return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
 }
