@@ -222,11 +222,13 @@ need_node_modules() {
 	fi
 }
 
-# suite PRESET [ctest arguments]: builds the preset and runs its tests; its closing lines say what ran.
+# suite PRESET [ctest arguments]: builds the preset (of it $suite_target alone) and runs its tests; its closing lines say
+# what ran.
+suite_target=all
 suite() {
 	preset=$1
 	shift
-	build "$preset"
+	build "$preset" "$suite_target"
 	find "build/$preset" -name '*.gcda' -delete
 	status=0
 	rm -f "build/$preset/ctest.xml"
@@ -259,7 +261,9 @@ task_test() {
 		export HOKKU_CHECKED
 		say "do: the tests that have threads, under the thread sanitizer"
 		failed=0
+		suite_target=threaded
 		suite tsan -LE one_thread || failed=1
+		suite_target=all
 		say "do: the tests under the address and undefined-behaviour sanitizers"
 		suite asan || failed=1
 		awk '/^[a-z]+: [0-9]+ passed, / { passed += $2; failed += $4; skipped += $6 }
@@ -275,23 +279,30 @@ task_test() {
 	esac
 }
 
-# Everything but the emulated GPU, whose fibers valgrind cannot follow; it runs under the other sanitizers.
+# valgrind [NAME...]: everything but the emulated GPU, whose fibers valgrind cannot follow; it runs under the other
+# sanitizers. Names choose among the programs. HOKKU_TEST_SMALL has a test that would take many minutes ask for less.
 task_valgrind() {
 	need $packages_valgrind
-	build debug
+	programs=
 	for source in tests/unit/*/test_*.c; do
 		room=$(basename "$(dirname "$source")")
 		[ "$room" != cuda ] || continue
 		name=$(basename "$source" .c)
-		program=build/debug/tests/${room}_${name#test_}
-		[ -x "$program" ] || continue
-		say "do: valgrind $program"
-		HOKKU_TEST_SMALL=1 valgrind -q --leak-check=full --error-exitcode=99 --trace-children=no "$program" \
+		programs="$programs ${room}_${name#test_}"
+	done
+	[ $# -eq 0 ] || programs=$*
+	build debug $programs
+	n=0 begin=$(date +%s)
+	for name in $programs; do
+		say "do: valgrind $name"
+		HOKKU_TEST_SMALL=1 valgrind -q --leak-check=full --error-exitcode=99 --trace-children=no "build/debug/tests/$name" \
 			>build/valgrind.log 2>&1 || {
 			cat build/valgrind.log >&2
-			die "valgrind found a fault in $program"
+			die "valgrind found a fault in $name"
 		}
+		n=$((n + 1))
 	done
+	[ $# -gt 0 ] || record valgrind "$n programs, $((($(date +%s) - begin + 59) / 60)) min, no fault"
 }
 
 # record TASK FIGURE: the task's line in docs/runs.md becomes this run's, to be committed with what it speaks for.
@@ -407,7 +418,7 @@ usage: ./do TASK
   bench             speed on synthetic models of real shape, beside the machine's limits
   fuzz [SECONDS]    each fuzz target for so long (60)
   soak [SECONDS]    a server under mixed load for so long (60): answers stay the same, nothing grows
-  valgrind          the unit tests under valgrind
+  valgrind [NAME..] the unit tests under valgrind (text_jinja ...: of these programs alone)
   fmt [--check]     lay out the sources
   lint              layout and clang-tidy
   gpu [PART...]     with a GPU and nvcc: proves the plugin on it, then times it (tests/gpu/run.sh tells the parts)
@@ -415,8 +426,8 @@ usage: ./do TASK
   clean             remove what was built
   help              this text
 
-What a task needs is installed with apt (with sudo when you are not root). bench, fuzz and soak write their figure into
-docs/runs.md, unless they were shorter than usual.
+What a task needs is installed with apt (with sudo when you are not root). bench, fuzz, soak and valgrind write their
+figure into docs/runs.md, unless they were shorter than usual.
 END
 }
 
