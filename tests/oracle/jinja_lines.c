@@ -2,6 +2,7 @@
  * For jinja.test.mjs: renders what standard input asks for, a JSON object a line, and answers with one a
  * line.
  *   {"template", "vars": {...}, "trusted": {names of special tokens}, "now": "2026-07-31T12:00:00"}
+ *   without "template": that of the line before
  *   {"text", "trusted": the trusted bytes alone, "date"} or {"error", "refused", "message"}
  * The list "messages" of vars is the conversation.
  */
@@ -60,13 +61,25 @@ static void print_text(const struct jinja_run *r)
 	strbuf_free(&trusted);
 }
 
-static void render(const struct jv *line)
+struct compiled {
+	struct jinja *t; /* NULL: err says why */
+	struct hokku_error err;
+};
+
+static void compile(struct compiled *c, const struct jv *template)
+{
+	jinja_destroy(c->t);
+	c->t = NULL;
+	if (jinja_compile(jv_str(template), &c->t, &c->err))
+		c->t = NULL;
+}
+
+static void render(const struct compiled *c, const struct jv *line)
 {
 	struct hokku_error err;
-	struct jinja *t;
 	struct jinja_time now;
-	if (jinja_compile(jv_str(jv_get(line, "template")), &t, &err)) {
-		print_error(err.message, false, -1);
+	if (!c->t) {
+		print_error(c->err.message, false, -1);
 		return;
 	}
 	struct jinja_run *r = jinja_run_create();
@@ -74,12 +87,11 @@ static void render(const struct jv *line)
 	set_all(r, jv_get(line, "trusted"), true);
 	if (jinja_time_parse(jv_str(jv_get(line, "now")), &now))
 		jinja_set_now(r, &now);
-	if (jinja_render(t, r, &err))
+	if (jinja_render(c->t, r, &err))
 		print_error(err.message, jinja_refused(r), jinja_message_index(r));
 	else
 		print_text(r);
 	jinja_run_destroy(r);
-	jinja_destroy(t);
 }
 
 int main(void)
@@ -87,17 +99,21 @@ int main(void)
 	char *line = NULL;
 	size_t cap = 0;
 	ssize_t n;
+	struct compiled c = {.err.message = "there is no template"};
 	while ((n = getline(&line, &cap, stdin)) > 0) {
 		struct jv_doc doc;
 		struct hokku_error err;
 		if (jv_parse((struct str){line, (size_t)n}, JV_STRICT, &doc, &err)) {
 			print_error(err.message, false, -1);
 		} else {
-			render(&doc.root);
+			if (jv_get(&doc.root, "template"))
+				compile(&c, jv_get(&doc.root, "template"));
+			render(&c, &doc.root);
 			jv_doc_free(&doc);
 		}
 		fflush(stdout);
 	}
 	free(line);
+	jinja_destroy(c.t);
 	return 0;
 }
