@@ -279,6 +279,10 @@ task_test() {
 	esac
 }
 
+# Programs that run machine code which PCRE2 makes as it goes (JIT): it reads sixteen bytes at once, past a text's end too, and
+# Debian's PCRE2 does not tell valgrind so. There, undefined values are no fault; all else is.
+valgrind_pcre2="text_pretok"
+
 # valgrind [NAME...]: everything but the emulated GPU, whose fibers valgrind cannot follow; it runs under the other
 # sanitizers. Names choose among the programs. HOKKU_TEST_SMALL has a test that would take many minutes ask for less.
 task_valgrind() {
@@ -295,7 +299,10 @@ task_valgrind() {
 	n=0 begin=$(date +%s)
 	for name in $programs; do
 		say "do: valgrind $name"
-		HOKKU_TEST_SMALL=1 valgrind -q --leak-check=full --error-exitcode=99 --trace-children=no "build/debug/tests/$name" \
+		undefined=yes
+		case " $valgrind_pcre2 " in *" $name "*) undefined=no ;; esac
+		HOKKU_TEST_SMALL=1 valgrind -q --leak-check=full --undef-value-errors=$undefined --error-exitcode=99 \
+			--trace-children=no "build/debug/tests/$name" \
 			>build/valgrind.log 2>&1 || {
 			cat build/valgrind.log >&2
 			die "valgrind found a fault in $name"

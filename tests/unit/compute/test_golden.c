@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "model_run.h"
+#include "small.h"
 #include "tiny_model.h"
 
 static struct tiny_set set;
@@ -98,9 +99,12 @@ static bool check_logits(const struct tiny *t, const char *format, const char *d
 static void check_device(const char *device)
 {
 	bool good = true;
+	size_t n = 0;
 	for (size_t i = 0; i < set.n_models; i++)
 		for (const char *const *f = set.models[i].formats; *f; f++) {
 			char path[512];
+			if (n++ % small_step(7))
+				continue;
 			model_path(path, sizeof path, &set.models[i], *f);
 			tiny_write(&set, &set.models[i], *f, path);
 			good = check_logits(&set.models[i], *f, device, path) && good;
@@ -111,7 +115,7 @@ static void check_device(const char *device)
 
 static void check_greedy(const char *device)
 {
-	for (size_t i = 0; i < set.n_models; i++) {
+	for (size_t i = 0; i < set.n_models; i += small_step(2)) {
 		const struct tiny *t = &set.models[i];
 		char path[512];
 		model_path(path, sizeof path, t, "F32");

@@ -33,7 +33,9 @@ static enum hokku_code ask(const char *path, const char *device, char message[60
 		uint32_t index = 0;
 		int rc = strcmp(device, "auto") == 0 ? (int)plugin_first_usable(&backend, &index, &err)
 						     : (int)plugin_backend(device, &backend, &err);
-		const char *text = rc ? err.message : backend->name;
+		char found[64];
+		snprintf(found, sizeof found, "%s %u", rc ? "" : backend->name, index);
+		const char *text = rc ? err.message : found;
 		ssize_t n = write(fds[1], text, strlen(text));
 		_exit(n < 0 ? 255 : rc);
 	}
@@ -74,7 +76,12 @@ static const struct {
 	{PLUGIN_DIR "/symbol", "cuda", HOKKU_DEVICE_ERROR,
 	 "is no hokku plugin: it lacks hokku_compute_plugin"},
 	{PLUGIN_DIR "/text", "cuda", HOKKU_DEVICE_ERROR, "the device plugin does not load: "},
-	{PLUGIN_DIR "/good", "auto", HOKKU_OK, "fake"},
+	{PLUGIN_DIR "/good", "auto", HOKKU_OK, "fake 0"},
+	{PLUGIN_DIR "/later", "auto", HOKKU_OK, "fake 5"}, /* the first, and 3, are too old */
+	{PLUGIN_DIR "/later", "cuda", HOKKU_DEVICE_ERROR, "cuda:0 (Old Card) has compute capability 7.0"},
+	{PLUGIN_DIR "/later", "cuda:5", HOKKU_OK, "fake"},
+	{PLUGIN_DIR "/later", "cuda:1", HOKKU_INVALID_REQUEST,
+	 "there is no device cuda:1; this machine has cuda:0"},
 	{PLUGIN_DIR "/old", "auto", HOKKU_DEVICE_ERROR,
 	 "cuda:0 (Old Card) has compute capability 7.0; hokku needs 7.5 or later"},
 	{PLUGIN_DIR "/none", "auto", HOKKU_NOT_FOUND, "the NVIDIA driver shows no GPU"},

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/rng.h"
+#include "small.h"
 #include "text/pretok.h"
 #include "text/unicode.h"
 
@@ -234,8 +235,8 @@ static void scanner_equals_regex_on_all_short_strings(void **state)
 	(void)state;
 	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
 		struct both p = both_open(families[f]);
-		all_strings(&p, 17, 3);
-		all_strings(&p, 12, 4);
+		all_strings(&p, 17, test_small() ? 2 : 3);
+		all_strings(&p, 12, test_small() ? 2 : 4);
 		both_close(&p);
 	}
 }
@@ -246,7 +247,7 @@ static void scanner_equals_regex_on_random_strings(void **state)
 	(void)state;
 	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
 		struct both p = both_open(families[f]);
-		for (uint32_t k = 0; k < 5000; k++) {
+		for (uint32_t k = 0; k < 5000; k += (uint32_t)small_step(50)) {
 			char text[128];
 			size_t n = 0;
 			uint32_t r[4];
@@ -289,7 +290,7 @@ static void scanner_equals_regex_on_every_kind_of_character(void **state)
 	static const char *const frames[] = {"@", "@@", "a@b", " @1", "'@", "@\n@", "1@  @", ".@@"};
 	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
 		struct both p = both_open(families[f]);
-		for (size_t i = 0; i < unicode_n_runs; i++) {
+		for (size_t i = 0; i < unicode_n_runs; i += small_step(50)) {
 			uint32_t c = unicode_runs[i] >> 8;
 			if (c == 0 || (unicode_of(c) & UNICODE_CATEGORY) == UNICODE_CS)
 				continue;
@@ -337,7 +338,7 @@ static void long_runs_take_linear_time(void **state)
 		clock_t start = clock();
 		for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
 			struct strbuf text = {0};
-			while (text.len < 1 << 16)
+			while (text.len < (size_t)1 << (test_small() ? 10 : 16))
 				strbuf_add_c(&text, units[u]);
 			size_t without_end = text.len;
 			for (size_t e = 0; e < sizeof ends / sizeof *ends; e++) {

@@ -37,6 +37,14 @@ static int list_devices(struct compute_device_info *out, uint32_t cap, struct ho
 	(void)cap, (void)err;
 	out[0] = (struct compute_device_info){.name = "Old Card", .cc_major = 7, .vram_bytes = 1u << 30};
 	return 1;
+#elif defined(FAKE_LATER)
+	(void)cap, (void)err;
+	out[0] = (struct compute_device_info){.name = "Old Card", .cc_major = 7, .vram_bytes = 1u << 30};
+	out[1] = out[0];
+	out[1].index = 3;
+	out[2] = (struct compute_device_info){
+		.name = "Fake Five", .index = 5, .cc_major = 9, .usable = true, .vram_bytes = 1u << 30};
+	return 3;
 #else
 	static const struct compute_device_info all[] = {
 		{.name = "Fake One", .index = 0, .cc_major = 9, .usable = true, .vram_bytes = 1u << 30},

@@ -1,0 +1,23 @@
+/*
+ * HOKKU_TEST_SMALL in the environment asks for less of the same kinds: under valgrind (`./do valgrind`) a
+ * program runs some fifty times as long, and what it looks for needs one case of a kind, not all.
+ */
+#ifndef TEST_SMALL_H
+#define TEST_SMALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+static inline __attribute__((unused)) bool test_small(void)
+{
+	return getenv("HOKKU_TEST_SMALL") != NULL;
+}
+
+/* 1, or where less is asked for: every how manieth case is taken. */
+static inline __attribute__((unused)) size_t small_step(size_t step)
+{
+	return test_small() ? step : 1;
+}
+
+#endif
