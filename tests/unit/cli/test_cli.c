@@ -332,10 +332,10 @@ static void test_common_variables(void **state)
 	struct opt_table t = {0};
 	struct engine_config config = {0};
 	struct sampling s;
-	bool seed_given = false;
+	bool given[OPT_N_SAMPLING] = {false}, seed_given = false;
 	char *argv[] = {"try"};
 	opt_add_engine(&t, &config);
-	opt_add_sampling(&t, &s, &seed_given);
+	opt_add_sampling(&t, &s, given, &seed_given);
 	for (size_t i = 0; i < N; i++)
 		setenv(set[i][0], set[i][1], 1);
 	assert_int_equal(cli_parse(&cmd, t.rows, 1, argv, NULL, 0, &n_operands), -1);
