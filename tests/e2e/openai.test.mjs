@@ -9,7 +9,7 @@ import { endless, events, folder, generate, hokku, idle, model, post, start, unt
 
 let server, client;
 before(async () => {
-	server = await start([]); // the haiku model inside the program
+	server = await start(['--threads', '1']); // the haiku model inside the program
 	client = clientOf(server);
 });
 after(() => server.stop());
