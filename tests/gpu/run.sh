@@ -21,6 +21,7 @@
 #     start     from the start of the program to its first token, beside an empty CUDA program
 #     stream    tokens a second and the time to the first token as a client of the server sees them
 #     bench     tokens a second of all shapes and formats, beside peers and the limits of the device
+#     formats   tokens a second of the formats that have no peers' figures
 #
 # A part that has ended says so, with its seconds; where the run is stopped (a limit of time), it says which parts are
 # left to be named in the next.
@@ -32,7 +33,7 @@
 # HOKKU_GPU_ROUNDS    of "pair": how often each is timed (default: 5); the median counts
 # HOKKU_GPU_SHAPES    of "pair" and "bench": shapes to time (default: "0.5B 7B")
 # HOKKU_GPU_PATHS     which of the plugin's paths (default: "tile plain", those that the device has)
-# HOKKU_GPU_MODELS    where synthetic models are made and kept (default: /tmp/hokku-gpu-models); 35 GB for all
+# HOKKU_GPU_MODELS    where synthetic models are made and kept (default: /tmp/hokku-gpu-models); 70 GB for all
 # HOKKU_GPU_LOGS      where the whole output goes (default: a new folder in /tmp)
 set -u
 usage="usage: tests/gpu/run.sh DIR [PART...] | tests/gpu/run.sh pair OLD_DIR NEW_DIR"
@@ -206,18 +207,22 @@ part_unit() {
 }
 
 part_exact() {
-	need 0.5B-F16 0.5B-Q8_0 0.5B-Q4_K_M 4of7B-F16 4of7B-Q8_0 4of7B-Q4_K_M group12x96-Q8_0 group16x32-Q4_K_M || return
+	every="0.5B-F16 0.5B-Q8_0 0.5B-Q4_K_M 4of7B-F16 4of7B-Q8_0 4of7B-Q4_K_M"
+	of_tile="0.5B-BF16 0.5B-F32 0.5B-IQ4_NL 4of7B-BF16 4of7B-Q2_K 4of7B-Q3_K 4of7B-IQ4_XS"
+	awkward="group12x96-Q8_0 group12x96-BF16 group16x32-Q4_K_M"
+	need $every $of_tile $awkward || return
 	for path in $paths; do
 		export HOKKU_CUDA_PATH="$path"
 		told "$dir/gpu_exact" haiku --prompt 300 ledger repeat chunks neighbours
-		for name in 0.5B-F16 0.5B-Q8_0 0.5B-Q4_K_M 4of7B-F16 4of7B-Q8_0 4of7B-Q4_K_M; do
+		for name in $every $of_tile; do
 			case $path-$name in
-			plain-*-Q*) continue ;; # its kernels differ by format alone, and gpu_test_model has those
+			plain-*-F16) ;;
+			plain-*) continue ;; # its kernels differ by format alone, and gpu_test_model has those
 			esac
 			told "$dir/gpu_exact" "$models/$name.gguf" ledger repeat chunks neighbours
 		done
 		# shapes that neither has, in both precisions
-		for name in group12x96-Q8_0 group16x32-Q4_K_M; do
+		for name in $awkward; do
 			for precision in full half; do
 				[ "$path" = plain ] || HOKKU_CUDA_PRECISION=$precision told "$dir/gpu_exact" \
 					"$models/$name.gguf" --prompt 300 chunks neighbours
@@ -434,6 +439,23 @@ part_bench() {
 			awk '{ printf "%.1f", $1 / $2 / 1e9 }')" gt 20 GB/s
 }
 
+# "0.5B" in FULL and "7B" in HALF, whatever HOKKU_GPU_SHAPES says.
+part_formats() {
+	names="0.5B-F16 0.5B-BF16 0.5B-F32 0.5B-IQ4_NL 0.5B-Q3_K 7B-F16 7B-BF16 7B-IQ4_XS 7B-Q3_K 7B-Q2_K"
+	printf '     %-5s %-7s %9s %9s  %s\n' "" tokens/s "decode" prefill "share of memory"
+	for name in $names; do
+		need "$name" || return
+		out=$logs/bench-$name.json
+		"$hokku" bench --device cuda "$models/$name.gguf" --json --prefill 2048 --decode 128 -n 5 >"$out" 2>"$out.err" || {
+			verdict FAIL "hokku bench $name: $(tail -n 2 "$out.err")"
+			continue
+		}
+		printf '     %-5s %-7s %9.0f %9.0f  %.0f%%\n' "${name%%-*}" "${name#*-}" \
+			"$(json_value decode tokens_per_s "$out")" "$(json_value prefill tokens_per_s "$out")" \
+			"$(json_value decode share_of_memory "$out" | awk '{ print 100 * $1 }')"
+	done
+}
+
 # ---- two builds in turn ----
 
 # median FILE COLUMN
@@ -498,12 +520,12 @@ part_pair() {
 expand() {
 	for part in "$@"; do
 		case $part in
-		all) expand correct sanitize timing ;;
+		all) expand correct sanitize timing formats ;;
 		correct) expand prove second ;;
 		prove) echo unit exact greedy vram http ;;
 		sanitize) echo memcheck racecheck initcheck synccheck ;;
 		timing) echo start stream bench ;;
-		unit | exact | greedy | vram | http | second | start | stream | bench) echo "$part" ;;
+		unit | exact | greedy | vram | http | second | start | stream | bench | formats) echo "$part" ;;
 		memcheck | racecheck | initcheck | synccheck) echo "$part" ;;
 		*)
 			echo "tests/gpu/run.sh: there is no part \"$part\"" >&2

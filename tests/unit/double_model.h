@@ -6,7 +6,8 @@
  *
  * With `halves` it rounds what HALF rounds (docs/exactness.md) and nothing else: what enters a matrix,
  * queries and keys after RoPE, values and the weights of attention become halves; a matrix's weights become
- * halves where its scale is taken in, and so do the scales and minima of the K formats.
+ * halves where its scale is taken in, and so do the scales and minima of the K formats and IQ4_XS, and the
+ * embedding of F32.
  */
 #ifndef TEST_DOUBLE_MODEL_H
 #define TEST_DOUBLE_MODEL_H
@@ -73,6 +74,9 @@ GOLDEN_INLINE const struct double_k_block *double_k_block(enum tensor_type type)
 		{TENSOR_Q4_K, 0, 2, {{16, 128, 0x11}, {16, 0, 0}}},
 		{TENSOR_Q5_K, 0, 2, {{16, 32, 0x00}, {48, 128, 0x11}}},
 		{TENSOR_Q6_K, 208, -1, {{0, 128, 0x11}, {128, 64, 0xAA}}}, /* 33 - 32 */
+		{TENSOR_Q2_K, 80, 82, {{16, 64, 0x55}, {16, 0, 0}}},
+		{TENSOR_Q3_K, 108, -1, {{0, 32, 0xFF}, {32, 64, 0x55}}}, /* 5 - 4 */
+		{TENSOR_IQ4_XS, 0, -1, {{8, 128, 0x88}, {8, 0, 0}}},     /* the table's ninth is 1 */
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		if (rows[i].type == type)
@@ -155,10 +159,11 @@ GOLDEN_INLINE struct double_matrix double_matrix(const struct weight *w, const s
 GOLDEN_INLINE void double_open(struct double_model *d, const struct model *m, bool halves,
 			       uint32_t n_kv_blocks)
 {
+	const struct weight *embedding = &m->w[ROLE_EMBEDDING];
 	*d = (struct double_model){
 		.hp = m->hp,
 		.halves = halves,
-		.embedding = double_weights(&m->w[ROLE_EMBEDDING], false),
+		.embedding = double_weights(embedding, halves && embedding->fmt->type == TENSOR_F32),
 		.output_norm = double_weights(&m->w[ROLE_OUTPUT_NORM], false),
 		.output = double_matrix(&m->w[ROLE_OUTPUT], NULL, halves),
 		.layers = calloc(m->hp.n_layers, sizeof *d->layers),

@@ -28,15 +28,24 @@ template <int FORMAT> __global__ void probe_kernel(const struct probe_args a)
 			frag_load<FORMAT, 0>(unit, c, lane, half);
 			frag_load<FORMAT, 1>(unit, c, lane, full);
 			frag_exact<FORMAT>(unit, c, row, lane % 4, exact);
+			uint32_t rest[4] = {0, 0, 0, 0};
+			if constexpr (frag_traits<FORMAT>::halves > 1)
+				frag_halves(unit, 1, lane, rest);
 			uint32_t tiny[4] = {half[0], half[1], half[2], half[3]};
 			if constexpr (frag_short<FORMAT>::is) {
 				frag_small<FORMAT>(words, c % 2, tiny);
 				frag_weights_short(tiny, frag_scale_short<FORMAT>(frag_scale_word<FORMAT>(
 								 unit, c, row, lane % 4)));
 			}
+			float times = tile_has_row_scales(FORMAT) ? *tile_row_scale(a.m.data, 8 * tile + row)
+								  : 1.0f;
 			for (uint32_t i = 0; i < 8; i++) {
-				struct probed p = {half_of(half, i), half_of(full, i), scale, add,
-						   exact[i],         half_of(tiny, i)};
+				struct probed p = {half_of(half, i) * times,
+						   half_of(full, i) + half_of(rest, i),
+						   scale * times,
+						   add,
+						   exact[i] * times,
+						   half_of(tiny, i) * times};
 				out[(u * chunks + c) * 32 + lane % 4 * 8 + i] = p;
 			}
 		}

@@ -520,9 +520,9 @@ static void default_path(void **state)
 	} rows[] = {
 		{75, "odd", "F16", "plain"},      {89, "odd", "F16", "plain"},
 		{90, "odd", "F16", "tile"},       {100, "odd", "F16", "plain"},
-		{90, "odd", "F32", "plain"},      {90, "odd", "BF16", "plain"},
+		{90, "odd", "F32", "tile"},       {90, "odd", "BF16", "tile"},
 		{90, "gqa7x128", "Q8_0", "tile"}, {100, "gqa7x128", "Q8_0", "plain"},
-		{90, "mha128", "Q4_K", "tile"},   {90, "mha128", "MIXED", "plain"},
+		{90, "mha128", "Q4_K", "tile"},   {90, "mha128", "MIXED", "tile"},
 	};
 	struct cudasim_settings plain, s;
 	char other[sizeof path + 8];

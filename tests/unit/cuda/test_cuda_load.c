@@ -10,6 +10,7 @@
 
 #include "compute/cuda/load.h"
 #include "compute/cuda/plain/plain_layout.h"
+#include "compute/cuda/tile/tile_plan.h"
 #include "compute/cuda/tile/tile_weights.h"
 #include "frag_probe.h"
 
@@ -143,30 +144,37 @@ static void threads_and_parcels(void **state)
 		}
 }
 
-/* The tile path names the tensor and the format; the plain path takes it. */
-static void formats_without_tensor_cores(void **state)
+/* Both paths take every format that there is; of one that is new they would name the tensor and the format.
+ */
+static void formats_without_kernels(void **state)
 {
 	(void)state;
-	static const char *const formats[] = {"F32", "BF16", "Q2_K", "Q3_K", "IQ4_NL", "IQ4_XS"};
-	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-		struct hokku_error err = {0};
-		struct opened o = {0};
-		struct plain_matrix m;
-		char want[128];
-		tiny_write(&set, tiny_find(&set, "mha128"), formats[i], path);
-		if (gguf_open_file(path, &o.file, &err) || model_bind(&o.model, o.file, &err))
-			fail_msg("%s", err.message);
-		o.c.model = &o.model;
-		assert_int_equal(tile_create(&o.c, &err), HOKKU_MODEL_LOAD_FAILED);
-		snprintf(want, sizeof want,
-			 "tensor \"token_embd.weight\": the device cuda has no tensor-core kernel for %s",
-			 formats[i]);
-		assert_string_equal(err.message, want);
-		assert_true(plain_layout_plan(&m, &o.model.w[ROLE_EMBEDDING]));
-		model_unbind(&o.model);
-		gguf_close(o.file);
-		unlink(path);
+	static const struct format other = {.type = TENSOR_N_TYPES, .name = "Q1_9", .block_elements = 1};
+	struct hokku_error err = {0};
+	struct opened o = {0};
+	struct tile_matrix m;
+	struct plain_matrix plain;
+	for (const char *const *name = format_names(); *name; name++) {
+		enum tensor_type type;
+		assert_true(tensor_type_by_name(str_c(*name), &type));
+		struct weight w = {.fmt = format_get(type), .rows = 8, .cols = 256};
+		assert_true(tile_plan(&m, &w, 1) && tile_plan(&m, &w, 2) && plain_layout_plan(&plain, &w));
 	}
+	tiny_write(&set, tiny_find(&set, "mha128"), "Q2_K", path);
+	if (gguf_open_file(path, &o.file, &err) || model_bind(&o.model, o.file, &err))
+		fail_msg("%s", err.message);
+	o.c.model = &o.model;
+	assert_int_equal(tile_create(&o.c, &err), HOKKU_OK);
+	tile_destroy(&o.c);
+	o.model.w[ROLE_EMBEDDING].fmt = &other;
+	assert_int_equal(tile_create(&o.c, &err), HOKKU_MODEL_LOAD_FAILED);
+	assert_string_equal(
+		err.message,
+		"tensor \"token_embd.weight\": the device cuda has no tensor-core kernel for Q1_9");
+	assert_false(plain_layout_plan(&plain, &o.model.w[ROLE_EMBEDDING]));
+	model_unbind(&o.model);
+	gguf_close(o.file);
+	unlink(path);
 }
 
 /* Buffers grow with the model, hold eight rows of any matrix, and stay in the room there is. */
@@ -300,7 +308,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(how_is_chosen),
 		cmocka_unit_test(threads_and_parcels),
-		cmocka_unit_test(formats_without_tensor_cores),
+		cmocka_unit_test(formats_without_kernels),
 		cmocka_unit_test(a_file_that_shrinks),
 		cmocka_unit_test(failures),
 		cmocka_unit_test(progress),

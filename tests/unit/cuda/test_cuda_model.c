@@ -3,6 +3,7 @@
  * bit for bit. Chunks, neighbours, where KV blocks lie and in which order the device runs its threads change
  * nothing.
  */
+#include "compute/cuda/decode/decode_path.h"
 #include "ways.h"
 
 static void assert_rows(const struct tiny *t, const char *what, const float *got, const float *want,
@@ -48,12 +49,11 @@ static void exact(void **state)
 	static const struct {
 		const char *name, *format;
 		unsigned n_cuts;
-	} cases[] = {{"odd", "F32", 4},      {"odd", "F16", 4},     {"gqa7", "Q5_1", 1},
-		     {"mha128", "MIXED", 2}, {"mha128", "Q4_K", 2}, {"mha128", "Q6_K", 1},
-		     {"gqa7x128", "Q8_0", 2}};
+	} cases[] = {{"odd", "F32", 4},       {"odd", "F16", 4},     {"gqa7", "Q5_1", 1},
+		     {"mha128", "MIXED", 2},  {"mha128", "Q4_K", 2}, {"mha128", "Q6_K", 1},
+		     {"gqa7x128", "Q8_0", 2}, {"gqa7", "BF16", 2},   {"mha128", "Q2_K", 2},
+		     {"mha128", "Q3_K", 1},   {"gqa7", "IQ4_NL", 2}, {"mha128", "IQ4_XS", 1}};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		if (!has_kernels(cases[i].format))
-			continue;
 		const struct tiny *t = tiny_find(&set, cases[i].name);
 		struct direct d;
 		float *whole = logits_of(t);
@@ -62,6 +62,31 @@ static void exact(void **state)
 		direct_close(&d);
 		for (unsigned k = 0; k < cases[i].n_cuts; k++)
 			check_cut(t, cases[i].format, &cuts[k], whole);
+		free(whole);
+	}
+}
+
+/* Rows so long that segments are cut into parcels, of several units or of one: 37 units of 256 columns, 296
+ * of 32. */
+static void long_rows(void **state)
+{
+	(void)state;
+	static const char *const formats[] = {"BF16", "F32", "Q4_K", "Q2_K", "Q3_K", "IQ4_NL"};
+	static const struct cut cut = {1, 1, 0, 0, false};
+	if (strcmp(way->path, "plain") == 0)
+		skip();
+	struct tiny t = *tiny_find(&set, "mha128");
+	t.d_ff = 256 * 37;
+	t.n_layers = 1;
+	t.n_prompt = 9;
+	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+		struct direct d;
+		float *whole = logits_of(&t);
+		open_tiny(&d, &t, formats[i], 1, 0, 0);
+		assert_non_null(decode_of(d.self));
+		direct_logits(&d, 0, t.prompt, t.n_prompt, t.n_prompt, whole);
+		direct_close(&d);
+		check_cut(&t, formats[i], &cut, whole);
 		free(whole);
 	}
 }
@@ -77,7 +102,7 @@ static void neighbours(void **state)
 	struct direct d;
 	struct compute_seq seqs[3];
 	struct hokku_error err = {0};
-	open_tiny(&d, t, has_kernels("BF16") ? "BF16" : "F16", 3, 0, 0);
+	open_tiny(&d, t, "BF16", 3, 0, 0);
 	direct_logits(&d, 0, t->prompt, t->n_prompt, t->n_prompt, whole);
 	for (uint32_t s = 0; s < 3; s++) {
 		got[s] = logits_of(t);
@@ -188,7 +213,7 @@ static void many_draws(void **state)
 	struct hokku_error err = {0};
 	struct compute_seq seqs[N];
 	struct sampling p[N];
-	open_tiny(&d, t, has_kernels("F32") ? "F32" : "F16", N, 0, 0);
+	open_tiny(&d, t, "F32", N, 0, 0);
 	for (uint32_t s = 0; s < N; s++) {
 		p[s] = (struct sampling){.temperature = 2, .top_p = 1, .repetition_penalty = 1, .seed = s};
 		seqs[s] = (struct compute_seq){.tokens = t->prompt + s % 7,
@@ -309,7 +334,7 @@ static void warm_up(void **state)
 	for (int i = 0; i < 2; i++) {
 		if (i)
 			setenv("HOKKU_CUDA_WARM_UP", "off", 1);
-		open_tiny(&d, t, has_kernels("F32") ? "F32" : "F16", 1, 0, 0);
+		open_tiny(&d, t, "F32", 1, 0, 0);
 		if (CUDASIM_PRESENT) /* which poisons what it gives out */
 			assert_kv_poison(&d, i ? 0 : 1);
 		last[i] = first_answer(&d, t, logits[i]);
@@ -326,10 +351,10 @@ static void warm_up(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(exact),           cmocka_unit_test(neighbours),
-		cmocka_unit_test(foreseen),        cmocka_unit_test(many_draws),
-		cmocka_unit_test(across_splits),   cmocka_unit_test(warm_up),
-		cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(exact),      cmocka_unit_test(long_rows),
+		cmocka_unit_test(neighbours), cmocka_unit_test(foreseen),
+		cmocka_unit_test(many_draws), cmocka_unit_test(across_splits),
+		cmocka_unit_test(warm_up),    cmocka_unit_test(nothing_is_left),
 	};
 	return run_ways(argc, argv, "cuda model", tests, sizeof tests / sizeof tests[0]);
 }

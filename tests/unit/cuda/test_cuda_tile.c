@@ -22,8 +22,15 @@ static bool same(float a, float b)
 	return memcmp(&a, &b, sizeof a) == 0;
 }
 
+/* How far the layout may be from a number, of its size: F32 is one half or two. */
+static double layout_rounding(enum tensor_type type, uint32_t planes)
+{
+	return type != TENSOR_F32 ? 0 : planes == 2 ? 0x1p-23 : 0x1p-11;
+}
+
 /* What stands in `p` for the weight `want`. */
-static void check_weight(const char *name, const struct probed *p, float want, uint32_t row, uint32_t col)
+static void check_weight(const char *name, const struct probed *p, float want, double rounding, uint32_t row,
+			 uint32_t col)
 {
 	/* HALF rounds the scale, the min and the result: each by 2^-11 of its size or half of the smallest
 	 * half (2^-25) */
@@ -32,10 +39,11 @@ static void check_weight(const char *name, const struct probed *p, float want, u
 	float full = p->full * p->scale;
 	if (p->add != 0)
 		full = full + p->add;
-	if (!same(p->exact, want))
+	double allowed = rounding * (fabs((double)want) + 0x1p-14);
+	if (rounding > 0 ? fabs((double)p->exact - (double)want) > allowed : !same(p->exact, want))
 		fail_msg("%s: exact: row %u, column %u is %a, wanted %a", name, row, col, (double)p->exact,
 			 (double)want);
-	if (full != want)
+	if (fabs((double)full - (double)want) > allowed)
 		fail_msg("%s: full: row %u, column %u is %a * %a + %a, wanted %a", name, row, col,
 			 (double)p->full, (double)p->scale, (double)p->add, (double)want);
 	if (!(fabs((double)p->half - (double)want) <= tolerance))
@@ -57,9 +65,11 @@ static void check_layout(enum tensor_type type, uint32_t rows, uint32_t cols, ui
 			const struct probed *p = &got[(size_t)r * all_cols + c];
 			bool real = r < rows && c < cols;
 			if (real)
-				check_weight(t.w.fmt->name, p, t.values[(size_t)r * cols + c], r, c);
-			else if (p->half != 0 || p->exact != 0 || (type != TENSOR_F16 && p->scale != 0) ||
-				 (type == TENSOR_F16 && p->full != 0) || p->add != 0)
+				check_weight(t.w.fmt->name, p, t.values[(size_t)r * cols + c],
+					     layout_rounding(type, planes), r, c);
+			else if (p->half != 0 || p->exact != 0 ||
+				 (t.w.fmt->block_elements > 1 && p->scale != 0) ||
+				 (t.w.fmt->block_elements == 1 && p->full != 0) || p->add != 0)
 				fail_msg("%s: row %u, column %u is padding and not 0", t.w.fmt->name, r, c);
 		}
 	free(got);
@@ -115,7 +125,8 @@ static void embeddings(void **state)
 	(void)state;
 	for (size_t i = 0; i < 2 * N_TYPES; i++) {
 		enum tensor_type type = types[i / 2];
-		uint32_t cols = type == TENSOR_F16 ? 37 : 768, pitch = (cols + 7) / 8 * 8 + 16;
+		uint32_t cols = format_get(type)->block_elements == 1 ? 37 : 768,
+			 pitch = (cols + 7) / 8 * 8 + 16;
 		struct tiled t = make_tiled(type, 21, cols, 16, 300, 1 + i % 2);
 		const struct cuda_token tokens[] = {{20, 0, 0}, {0, 0, 0}, {11, 0, 0}, {20, 0, 0}};
 		struct cuda_token *dtokens = on_device(tokens, sizeof tokens);
@@ -125,8 +136,13 @@ static void embeddings(void **state)
 		finish();
 		float *x = from_device(dx, 4 * pitch * sizeof *x);
 		for (size_t k = 0; k < 4; k++) {
-			assert_memory_equal(x + k * pitch, t.values + (size_t)tokens[k].id * cols,
-					    cols * sizeof *x);
+			const float *want = t.values + (size_t)tokens[k].id * cols;
+			double rounding = layout_rounding(type, 1 + i % 2);
+			if (rounding == 0)
+				assert_memory_equal(x + k * pitch, want, cols * sizeof *x);
+			for (uint32_t c = 0; c < cols; c++)
+				assert_true(fabs((double)x[k * pitch + c] - (double)want[c]) <=
+					    rounding * (fabs((double)want[c]) + 0x1p-14));
 			for (uint32_t c = cols; c < pitch; c++)
 				assert_true(same(x[k * pitch + c], 0));
 		}
@@ -158,11 +174,77 @@ static void plans(void **state)
 	assert_int_equal(m.bundle, 4);
 	/* segments of seven units: four of each tile, 2,176 bytes, and three, 1,632 in whole lines */
 	assert_int_equal(tile_bytes(&m), 2 * 16 * (2176 + 13 * 128));
-	static const enum tensor_type without[] = {TENSOR_F32, TENSOR_BF16};
-	for (size_t i = 0; i < 2; i++) {
-		w.fmt = format_get(without[i]);
-		assert_false(tile_plan(&m, &w, 1));
-		assert_false(tile_plan(&m, &w, 2));
+	assert_int_equal(tile_lead_bytes(&m), 0);
+	/* formats that become others, and those whose rows have scales */
+	static const struct {
+		enum tensor_type type;
+		enum cuda_format full, half;
+		uint32_t lead_bytes;
+	} others[] = {
+		{TENSOR_BF16, CUDA_BF16, CUDA_BF16, 128},     {TENSOR_F32, CUDA_F32, CUDA_BF16, 128},
+		{TENSOR_Q3_K, CUDA_Q6_K, CUDA_Q6_K, 0},       {TENSOR_IQ4_XS, CUDA_IQ4_NL, CUDA_IQ4_NL, 0},
+		{TENSOR_IQ4_NL, CUDA_IQ4_NL, CUDA_IQ4_NL, 0}, {TENSOR_Q2_K, CUDA_Q2_K, CUDA_Q2_K, 0},
+	};
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+		w.fmt = format_get(others[i].type);
+		assert_true(tile_plan(&m, &w, 2));
+		assert_int_equal(m.format, others[i].full);
+		assert_int_equal(tile_lead_bytes(&m), others[i].lead_bytes); /* 24 floats, in whole lines */
+		assert_true(tile_plan(&m, &w, 1));
+		assert_int_equal(m.format, others[i].half);
+	}
+}
+
+/* Rows of BF16 of any size are what they were: nothing, the smallest numbers, the largest, both with all
+ * between that a row's largest leaves, infinities, NaN. What is too small beside the largest is rounded. */
+static void row_scales(void **state)
+{
+	(void)state;
+	enum { ROWS = 9, COLS = 40 };
+	static const float rows[ROWS][3] = {
+		{0, -0.0f, 0},
+		{0x1p-133f, -0x1p-133f, 0x7Fp-133f}, /* the smallest that BF16 has */
+		{0xFFp120f, -0xFFp89f, 0x1p97f},     /* the largest, and 2^-31 of it */
+		{INFINITY, 1, -0x1p-17f},
+		{NAN, 0xFFp-7f, 0x81p-7f},
+		{0x1p-126f, 0x1p-127f, -0x1p-133f},
+		{1, 0x1p-39f, 0x3p-39f}, /* half a step, to even */
+		{1, 0x3p-40f, -0x1p-40f},
+		{-INFINITY, -NAN, 0},
+	};
+	static const float rounded[2][3] = {{1, 0, 0x1p-37f}, {1, 0x1p-38f, 0}}; /* rows 6 and 7 */
+	for (uint32_t planes = 1; planes <= 2; planes++) {
+		struct tiled t = make_tiled(TENSOR_BF16, ROWS, COLS, 8, 3, planes);
+		float values[ROWS * COLS] = {0};
+		for (uint32_t r = 0; r < ROWS; r++)
+			for (uint32_t c = 0; c < 3; c++)
+				values[r * COLS + 13 * c] = rows[r][c];
+		t.w.fmt->quantise(values, t.bytes, ROWS * COLS);
+		void *staging = on_device(t.bytes, ROWS * t.w.row_bytes);
+		const struct tile_repack_args repack = {t.m, staging, t.w.row_bytes, 0, ROWS};
+		assert_int_equal(tile_repack(&repack, test_stream()), cudaSuccess);
+		struct cuda_token tokens[ROWS] = {{0}};
+		for (uint32_t r = 0; r < ROWS; r++)
+			tokens[r].id = (int32_t)r;
+		struct cuda_token *dtokens = on_device(tokens, sizeof tokens);
+		float *dx = on_device(NULL, sizeof values);
+		const struct tile_embed_args a = {t.m, dtokens, dx, COLS, ROWS, 1};
+		assert_int_equal(tile_embed(&a, test_stream()), cudaSuccess);
+		finish();
+		float *x = from_device(dx, sizeof values);
+		for (uint32_t r = 0; r < ROWS; r++)
+			for (uint32_t c = 0; c < 3; c++) {
+				float got = x[r * COLS + 13 * c],
+				      want = r == 6 || r == 7 ? rounded[r - 6][c] : rows[r][c];
+				if (got != want && !(got != got && want != want))
+					fail_msg("row %u, number %u is %a, wanted %a", r, c, (double)got,
+						 (double)want);
+			}
+		free(x);
+		cudaFree(dx);
+		cudaFree(dtokens);
+		cudaFree(staging);
+		free_tiled(&t);
 	}
 }
 
@@ -303,9 +385,9 @@ static void nothing_is_left(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plans),           cmocka_unit_test(places),     cmocka_unit_test(fragments),
-		cmocka_unit_test(schedules),       cmocka_unit_test(embeddings), cmocka_unit_test(short_way),
-		cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(plans),      cmocka_unit_test(places),          cmocka_unit_test(fragments),
+		cmocka_unit_test(schedules),  cmocka_unit_test(embeddings),      cmocka_unit_test(short_way),
+		cmocka_unit_test(row_scales), cmocka_unit_test(nothing_is_left),
 	};
 	return cmocka_run_group_tests_name("cuda tile", tests, NULL, NULL);
 }

@@ -112,7 +112,8 @@ static float *reference_out(const struct product *p)
 /* FULL sums exact weights in float32; HALF rounds each weight's scale, min and value to halves. */
 static void check_reference(const struct product *p, const float *got)
 {
-	double step = p->x.planes == 2 || p->w[0].w.fmt->type == TENSOR_F16 ? 1e-6 : 0x1p-9;
+	enum tensor_type type = p->w[0].w.fmt->type;
+	double step = p->x.planes == 2 || type == TENSOR_F16 || type == TENSOR_BF16 ? 1e-6 : 0x1p-9;
 	for (uint32_t i = 0; i < p->a.n_parts; i++)
 		for (uint32_t t = 0; t < p->a.n_tokens; t++)
 			for (uint32_t r = 0; r < p->w[i].m.rows; r++) {
@@ -193,12 +194,15 @@ static void segments(void **state)
 	for (size_t k = 0; k < sizeof units / sizeof units[0]; k++) {
 		const struct sizes s = {9, 32 * units[k], 2};
 		check(TENSOR_F16, &s, 1, 2, false, 1);
+		check(TENSOR_F32, &s, 1, 2, false, 1);
 		check(TENSOR_Q8_0, &s, 1, 1, false, 1);
 		check(TENSOR_Q5_1, &s, 1, 2, false, 1);
 	}
 	static const struct sizes s = {9, 256 * 37, 2};
 	check(TENSOR_Q4_K, &s, 1, 1, false, 1);
 	check(TENSOR_Q6_K, &s, 1, 2, false, 1);
+	check(TENSOR_Q2_K, &s, 1, 1, false, 1);
+	check(TENSOR_Q2_K, &s, 1, 2, false, 1);
 }
 
 /* Awkward sizes, some of the shapes each. */
@@ -221,7 +225,8 @@ static void parts(void **state)
 {
 	(void)state;
 	static const struct sizes s = {70, 256, 9};
-	static const enum tensor_type some[] = {TENSOR_F16, TENSOR_Q8_0, TENSOR_Q4_1, TENSOR_Q6_K};
+	static const enum tensor_type some[] = {TENSOR_F16,  TENSOR_Q8_0, TENSOR_Q4_1, TENSOR_Q6_K,
+						TENSOR_BF16, TENSOR_F32,  TENSOR_Q2_K};
 	for (size_t i = 0; i < sizeof some / sizeof some[0]; i++)
 		for (uint32_t n = 2; n <= 3; n++)
 			check(some[i], &s, n, n - 1, n == 3, 3);

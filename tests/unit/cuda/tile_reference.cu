@@ -11,13 +11,43 @@ struct reference_args {
 	uint32_t part;
 };
 
+/* acc += minima of 16 columns times their sums. x: the chunk's. */
+__device__ void reference_ones(const uint16_t *x, uint32_t t, uint32_t which, const float add[2],
+			       float acc[4])
+{
+	uint32_t one = frag_of_scale(HALF2_ONES, t, which), ones[4] = {one, one, one, one};
+	float sum[4] = {0, 0, 0, 0};
+	for (int j = 0; j < 2; j++) {
+		const uint16_t *slots = x + 16 * j + 2 * t;
+		mma_f16(sum, ones, *reinterpret_cast<const uint32_t *>(slots),
+			*reinterpret_cast<const uint32_t *>(slots + 8));
+	}
+	for (int i = 0; i < 4; i++)
+		acc[i] = fmaf(add[i / 2], sum[i], acc[i]);
+}
+
+/* acc += F32's second plane of a chunk. */
+__device__ void reference_rest(const uint16_t *x, const uint8_t *const unit[2], float acc[4])
+{
+	uint32_t r[2][4], t = threadIdx.x % 4;
+	for (int i = 0; i < 2; i++)
+		frag_halves(unit[i], 1, threadIdx.x, r[i]);
+	for (int j = 0; j < 2; j++) {
+		uint32_t m[4] = {r[0][2 * j], r[1][2 * j], r[0][2 * j + 1], r[1][2 * j + 1]};
+		const uint16_t *slots = x + 16 * j + 2 * t;
+		mma_f16(acc, m, *reinterpret_cast<const uint32_t *>(slots),
+			*reinterpret_cast<const uint32_t *>(slots + 8));
+	}
+}
+
 /* acc = segment s of two tiles; column: of this lane's operand B; columns of its results: 2
  * t, 2 t + 1 from `from`. */
 template <int FORMAT, int FULL>
 __device__ void reference_segment(const struct tile_product_args &a, const struct tile_matrix &w,
 				  uint32_t tile, uint32_t s, uint32_t from, float acc[4])
 {
-	const int chain = !FULL || FORMAT == CUDA_F16, chunks = frag_traits<FORMAT>::chunks;
+	const int halves = frag_traits<FORMAT>::halves, chain = !FULL || halves > 0,
+		  chunks = frag_traits<FORMAT>::chunks;
 	uint32_t first = tile_segment(w.n_units, s), last = tile_segment(w.n_units, s + 1);
 	uint32_t lane = threadIdx.x, g = lane / 4, t = lane % 4, n = a.n_tokens * a.x.planes;
 	const uint16_t *x = a.x.halves + (uint64_t)(from + g < n ? from + g : 0) * a.x.pitch;
@@ -48,8 +78,12 @@ __device__ void reference_segment(const struct tile_product_args &a, const struc
 				acc[i] = fmaf(
 					frag_scale<FORMAT>(unit[i / 2], c % chunks, g, which, &add[i / 2]),
 					blk[i], acc[i]);
+			if (!chain && frag_traits<FORMAT>::ones)
+				reference_ones(x + 32 * c, t, which, add, acc);
 		}
-		for (uint32_t i = 0; i < 4 && !chain && frag_traits<FORMAT>::mins; i++) {
+		if (halves > 1)
+			reference_rest(x + 32 * c, unit, acc);
+		for (uint32_t i = 0; i < 4 && !chain && frag_traits<FORMAT>::sums; i++) {
 			uint32_t column = from + 2 * t + i % 2;
 			acc[i] = fmaf(
 				add[i / 2],
@@ -80,6 +114,8 @@ template <int FORMAT, int FULL> __global__ void reference_kernel(const struct re
 		if (row >= p.w.rows || column >= a.n_tokens * a.x.planes || (a.x.planes == 2 && i % 2))
 			continue;
 		float y = total[i] + (a.x.planes == 2 ? total[i + 1 < 4 ? i + 1 : 3] : 0.0f);
+		if (tile_has_row_scales(FORMAT))
+			y = y * *tile_row_scale(p.w.data, row);
 		if (p.bias)
 			y = y + p.bias[row];
 		float *out = a.out + (uint64_t)(column / a.x.planes) * a.out_pitch + p.out_col + row;

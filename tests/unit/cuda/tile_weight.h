@@ -5,9 +5,10 @@
 #include "compute/cuda/tile/tile_plan.h"
 #include "random_blocks.h"
 
+/* Of files: what the path has takes is all that there is. */
 static const enum tensor_type types[] = {
-#define ROW(name, bytes, columns) TENSOR_##name,
-	TILE_FORMATS(ROW)
+#define ROW(name) TENSOR_##name,
+	CUDA_FORMATS(ROW)
 #undef ROW
 };
 enum { N_TYPES = sizeof types / sizeof types[0] };
@@ -28,7 +29,8 @@ GOLDEN_INLINE struct tiled make_tiled(enum tensor_type type, uint32_t rows, uint
 	t.w = random_weight(format_get(type), rows, cols, series, &t.bytes);
 	t.values = weight_values(&t.w);
 	assert_true(tile_plan(&t.m, &t.w, planes));
-	t.m.data = t.device = on_device(NULL, tile_bytes(&t.m));
+	t.device = on_device(NULL, tile_lead_bytes(&t.m) + tile_bytes(&t.m));
+	t.m.data = (uint8_t *)t.device + tile_lead_bytes(&t.m);
 	for (uint32_t first = 0; first < rows; first += piece) {
 		struct tile_repack_args a = {.m = t.m, .row_bytes = t.w.row_bytes, .first = first};
 		a.n = rows - first < piece ? rows - first : piece;

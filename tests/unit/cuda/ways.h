@@ -11,16 +11,15 @@
 struct way {
 	const char *key, *name, *path, *precision; /* key: the program's argument */
 	double tolerance; /* of the largest logit; 0: what its roundings cost (rounds) */
-	bool halves;      /* it has no kernels for F32 and BF16 */
 	bool rounds;      /* activations and weights to halves */
 };
 static const struct way ways[] = {
 	/* as cpu:reference (tests/unit/compute/test_golden.c): only the order of sums differs */
-	{"plain", "plain", "plain", "", 5e-5, false, false},
+	{"plain", "plain", "plain", "", 5e-5, false},
 	/* activations are two halves, 22 bits */
-	{"full", "tile, full precision", "tile", "full", 5e-5, true, false},
+	{"full", "tile, full precision", "tile", "full", 5e-5, false},
 	/* activations, keys, values, probabilities and weights are rounded to 11 bits */
-	{"half", "tile, half precision", "tile", "half", 0, true, true},
+	{"half", "tile, half precision", "tile", "half", 0, true},
 };
 static const struct way *way;
 static struct tiny_set set;
@@ -47,16 +46,6 @@ GOLDEN_INLINE void open_tiny(struct direct *d, const struct tiny *t, const char 
 			     uint32_t n_batch, uint32_t shift)
 {
 	open_long(d, t, format, t->n_prompt + t->n_greedy, n_seqs, n_batch, shift);
-}
-
-/* Whether the way has kernels for all matrices of the golden model in this format. */
-GOLDEN_INLINE bool has_kernels(const char *format)
-{
-	static const char *const none[] = {"F32", "BF16", "MIXED"};
-	for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
-		if (way->halves && strcmp(format, none[i]) == 0)
-			return false;
-	return true;
 }
 
 /* (n_prompt, n_vocab), NaN. */

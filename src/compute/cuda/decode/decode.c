@@ -113,6 +113,9 @@ static void list_matrices(const struct cuda *c, struct decode_handle *d)
 		};
 	}
 	d->matrices[n_layers * DECODE_N_ROLES] = h->output;
+	d->args.formats = 0;
+	for (size_t i = 0; i <= (size_t)n_layers * DECODE_N_ROLES; i++)
+		d->args.formats |= 1u << d->matrices[i].format;
 }
 
 static struct decode_args describe(const struct cuda *c)
@@ -207,7 +210,8 @@ enum hokku_code decode_create(const struct cuda *c, struct decode_handle **out, 
 		return HOKKU_OK;
 	struct decode_handle *d = calloc(1, sizeof *d);
 	enum hokku_code rc = d ? fill(c, d, err) : no_memory(err);
-	if (!rc && decode_plan_shared(&d->args, SHARED_BYTES, &d->shared_bytes))
+	if (!rc && decode_has_kernel(&d->args) &&
+	    decode_plan_shared(&d->args, SHARED_BYTES, &d->shared_bytes))
 		*out = d;
 	else
 		decode_destroy(d);
@@ -252,11 +256,8 @@ static enum hokku_code send_matrices(struct cuda *c, struct decode_handle *d, st
 	if (!m)
 		return no_memory(err);
 	list_matrices(c, d); /* now with their places */
-	d->args.formats = 0;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		m[i] = decode_plan_matrix(&d->matrices[i]);
-		d->args.formats |= 1u << d->matrices[i].format;
-	}
 	enum hokku_code rc = send(c, d->device.matrices, m, n * sizeof *m, err);
 	cudaError_t e = cudaStreamSynchronize(c->stream);
 	free(m);

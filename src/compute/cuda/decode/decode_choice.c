@@ -11,15 +11,19 @@ static const struct {
 	decode_launch_fn *launch;
 } kernels[] = {
 	{2, DECODE_F16, HEADS(64) | HEADS(128), 0, decode_full_f16},
+	{2, DECODE_BF16, HEADS(32) | HEADS(64) | HEADS(96) | HEADS(128), 0, decode_full_bf16},
 	{2, DECODE_Q8_0, HEADS(64) | HEADS(128), 0, decode_full_q8_0},
 	{2, DECODE_MIXED, HEADS(64) | HEADS(128), 0, decode_full_mixed},
 	{1, DECODE_F16, HEADS(128), 0, decode_half_f16},
+	{1, DECODE_BF16, HEADS(32) | HEADS(64) | HEADS(96) | HEADS(128), 0, decode_half_bf16},
 	{1, DECODE_Q8_0, HEADS(128), 0, decode_half_q8_0},
 	{1, DECODE_K4, HEADS(128), 0, decode_half_k4},
 	{2, DECODE_ANY, HEADS(64) | HEADS(128), 0, decode_full_any},
 	{2, DECODE_ANY, HEADS(32) | HEADS(96), 0, decode_full_odd},
+	{2, DECODE_ALL, HEADS(64) | HEADS(128), 0, decode_full_all},
 	{1, DECODE_ANY, HEADS(64) | HEADS(128), 0, decode_half_any},
 	{1, DECODE_ANY, HEADS(32) | HEADS(96), 0, decode_half_odd},
+	{1, DECODE_ALL, HEADS(64) | HEADS(128), 0, decode_half_all},
 	{1, DECODE_K4, HEADS(96) | HEADS(256), 1, decode_half_rich_k4},
 	{2, DECODE_ANY, HEADS(32) | HEADS(256), 1, decode_full_rich},
 	{1, DECODE_ANY, HEADS(32) | HEADS(256), 1, decode_half_rich},
@@ -27,12 +31,23 @@ static const struct {
 	{1, DECODE_ANY, HEADS(64) | HEADS(96) | HEADS(128), 1, decode_half_rich_more},
 };
 
-cudaError_t decode_start(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
-			 cudaStream_t stream)
+static decode_launch_fn *kernel_of(const struct decode_args *a)
 {
 	for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)
 		if (kernels[i].planes == a->planes && kernels[i].rich == a->rich &&
 		    !(a->formats & ~kernels[i].formats) && kernels[i].heads & HEADS(a->hd))
-			return kernels[i].launch(a, grid, shared_bytes, stream);
-	return cudaErrorInvalidValue;
+			return kernels[i].launch;
+	return NULL;
+}
+
+bool decode_has_kernel(const struct decode_args *a)
+{
+	return kernel_of(a) != NULL;
+}
+
+cudaError_t decode_start(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
+			 cudaStream_t stream)
+{
+	decode_launch_fn *launch = kernel_of(a);
+	return launch ? launch(a, grid, shared_bytes, stream) : cudaErrorInvalidValue;
 }

@@ -33,6 +33,11 @@ struct target {
 	uint32_t place; /* of the row among the lot's rows; CUDA_NOTHING: none */
 	uint32_t word;  /* where it goes; of the output matrix: its row */
 	float bias;
+	float scale; /* of the row, in kernels for formats whose rows have scales */
+};
+
+template <uint32_t FORMATS> struct formats_have {
+	enum { row_scales = (FORMATS & (DECODE_BF16 | 1u << CUDA_F32)) != 0 };
 };
 
 __device__ __forceinline__ void aim_qkv(const struct block *b, const struct decode_stint *j, uint32_t l,
@@ -46,13 +51,21 @@ __device__ __forceinline__ void aim_qkv(const struct block *b, const struct deco
 	to->word = words + a->at.qkv + before + row;
 }
 
+/* The scale of row `row` of a matrix. */
+__device__ __forceinline__ float row_scale(const struct block *b, uint32_t matrix, uint32_t row)
+{
+	const struct decode_matrix *m = &shared_matrices(b)[matrix];
+	return m->scaled ? *tile_row_scale(m->data, row) : 1.0f;
+}
+
+template <uint32_t FORMATS>
 __device__ __forceinline__ struct target find_target(const struct block *b, uint32_t phase, uint32_t l,
 						     uint32_t words)
 {
 	const struct decode_args *a = b->a;
 	const struct decode_stint *j = &shared_stints(b)[b->stint];
 	uint32_t t = b->thread, place = t / PLANES / (phase == PHASE_GATE_UP ? 2 : 1), tile = place / 8;
-	struct target to = {CUDA_NOTHING, 0, 0.0f};
+	struct target to = {CUDA_NOTHING, 0, 0.0f, 1.0f};
 	if (FULL ? phase == PHASE_QKV : phase != PHASE_GATE_UP) /* the lot may be of several stints */
 		while (!j->last_of_lot && tile >= (uint32_t)j->at + j->n_tiles)
 			j++;
@@ -61,6 +74,8 @@ __device__ __forceinline__ struct target find_target(const struct block *b, uint
 	uint32_t row = (j->tile + tile - j->at) * 8 + place % 8;
 	if (row >= shared_matrices(b)[j->matrix].rows)
 		return to;
+	if constexpr (formats_have<FORMATS>::row_scales)
+		to.scale = row_scale(b, j->matrix + (phase == PHASE_GATE_UP ? t / PLANES % 2 : 0), row);
 	to.place = phase == PHASE_GATE_UP ? place + t / PLANES % 2 * j->n_tiles * 8 : place;
 	switch (phase) {
 	case PHASE_QKV:
@@ -101,10 +116,13 @@ __device__ __forceinline__ float add_segments(const struct block *b, uint32_t pa
 	return FULL ? sum + __shfl_xor_sync(FULL_WARP, sum, 1) : sum;
 }
 
+template <uint32_t FORMATS>
 __device__ __forceinline__ void finish_row(const struct block *b, const struct target *to, uint32_t part_at,
 					   uint32_t phase)
 {
 	float y = add_segments(b, part_at, to->place);
+	if constexpr (formats_have<FORMATS>::row_scales)
+		y = y * to->scale;
 	if (phase == PHASE_GATE_UP) {
 		float up = __shfl_xor_sync(FULL_WARP, y, PLANES);
 		float gated = RICH ? a16_gated_by(b->a->act, y, up) : a16_gated(y, up);
@@ -117,8 +135,9 @@ __device__ __forceinline__ void finish_row(const struct block *b, const struct t
 		return;
 	if (phase == PHASE_HEAD) {
 		if (RICH) /* as cuda_bend has it */
-			y = b->a->logit_cap != 0 ? b->a->logit_cap * tanhf(y * b->a->logit_scale / b->a->logit_cap)
-						 : y * b->a->logit_scale;
+			y = b->a->logit_cap != 0
+				    ? b->a->logit_cap * tanhf(y * b->a->logit_scale / b->a->logit_cap)
+				    : y * b->a->logit_scale;
 		b->a->logits[to->word] = y;
 		return;
 	}
@@ -137,8 +156,9 @@ template <int FORMAT> __device__ __forceinline__ void embed(const struct block *
 		const uint8_t *p = m->data + tile_offset(m, token / 8, s, unit);
 		float w[8];
 		frag_exact<FORMAT>(p, chunk % traits::chunks, token % 8, i % 4, w);
+		float scale = tile_has_row_scales(FORMAT) ? *tile_row_scale(m->data, token) : 1.0f;
 		for (uint32_t q = 0; q < 8 && 8 * i + q < m->cols; q++)
-			shared_x(b)[8 * i + q] = RICH ? w[q] * b->a->embedding_scale : w[q];
+			shared_x(b)[8 * i + q] = RICH ? w[q] * scale * b->a->embedding_scale : w[q] * scale;
 	}
 }
 
@@ -250,7 +270,7 @@ __device__ __forceinline__ void receive_rich(struct block *b, uint32_t l, uint32
 
 /* What the product of a phase multiplies. */
 __device__ __forceinline__ void receive_operand(struct block *b, uint32_t phase, uint32_t l, uint32_t words,
-					     bool has_work, bool mins)
+						bool has_work, bool mins)
 {
 	const struct decode_args *a = b->a;
 	uint32_t down = words - a->at.per_layer + a->at.down; /* of the layer before */
@@ -289,7 +309,7 @@ __device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint3
 {
 	remember(b);
 	struct task k = next_task(b);
-	struct target to = find_target(b, phase, l, words);
+	struct target to = find_target<FORMATS>(b, phase, l, words);
 	bool has_work = k.stint.n_tiles != 0;
 	receive_operand(b, phase, l, words, has_work, k.stint.mins);
 	b->stint++;
@@ -300,13 +320,13 @@ __device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint3
 			uint32_t part_at = b->part_at;
 			b->part_at ^= 1;
 			sync_workers();
-			finish_row(b, &to, part_at, phase);
+			finish_row<FORMATS>(b, &to, part_at, phase);
 		}
 		if (done.last_of_phase)
 			break;
 		k = next_task(b);
 		if (done.last_of_lot)
-			to = find_target(b, phase, l, words);
+			to = find_target<FORMATS>(b, phase, l, words);
 		b->stint++;
 	}
 	keep(b);
@@ -351,7 +371,8 @@ __global__ void __launch_bounds__(DECODE_THREADS, 1) decode_kernel(const GRID_CO
 
 /* The launch of the kernel for a head's so many times 32 columns, one of CHUNKS. */
 template <uint32_t FORMATS, int... CHUNKS>
-cudaError_t launch_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream)
+cudaError_t launch_decode(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
+			  cudaStream_t stream)
 {
 	decode_kernel_fn *kernel = NULL;
 	((kernel = a->hd == 32 * CHUNKS ? decode_kernel<CHUNKS, FORMATS> : kernel), ...);

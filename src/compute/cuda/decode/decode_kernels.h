@@ -63,6 +63,7 @@ struct decode_matrix {
 	uint8_t format, chunks; /* chunks: of 32 columns, in a unit */
 	uint8_t pairs, units;
 	uint8_t shifts;
+	uint8_t scaled; /* rows have scales (tile_row_scale) */
 };
 
 /* Tiles of one matrix that a block works on, in the order it does. A lot ends where `last_of_lot`. */
@@ -168,18 +169,27 @@ cudaError_t decode_start(const struct decode_args *a, uint32_t grid, uint32_t sh
 
 /* Sets of formats that kernels are compiled for: where they are few, the code is short. */
 #define DECODE_F16  (1u << CUDA_F16)
+#define DECODE_BF16 (1u << CUDA_BF16)
 #define DECODE_Q8_0 (1u << CUDA_Q8_0)
 #define DECODE_K4   (1u << CUDA_Q4_K | 1u << CUDA_Q6_K)
 /* with what rows get that are no multiple of 256 */
 #define DECODE_MIXED (DECODE_K4 | 1u << CUDA_Q5_0 | DECODE_Q8_0)
-#define DECODE_ANY   (~0u)
+/* without those that came later: more formats cost each of them registers */
+#define DECODE_ANY \
+	(DECODE_MIXED | DECODE_F16 | 1u << CUDA_Q4_0 | 1u << CUDA_Q4_1 | 1u << CUDA_Q5_1 | 1u << CUDA_Q5_K)
+#define DECODE_ALL (~0u)
+
+/* Whether there is a kernel for the model's planes, formats and heads. */
+bool decode_has_kernel(const struct decode_args *a);
 
 /* Those kernels, a file each, which compile beside each other; FULL and HALF. decode_choice.c knows which
  * heads each has been compiled for; others are cudaErrorInvalidValue. */
 typedef cudaError_t decode_launch_fn(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
 				     cudaStream_t stream);
-decode_launch_fn decode_full_f16, decode_full_q8_0, decode_full_mixed, decode_full_any, decode_full_odd;
-decode_launch_fn decode_half_f16, decode_half_q8_0, decode_half_k4, decode_half_any, decode_half_odd;
+decode_launch_fn decode_full_f16, decode_full_bf16, decode_full_q8_0, decode_full_mixed, decode_full_any,
+	decode_full_odd, decode_full_all;
+decode_launch_fn decode_half_f16, decode_half_bf16, decode_half_q8_0, decode_half_k4, decode_half_any,
+	decode_half_odd, decode_half_all;
 /* The same of rich models; heads of 32 and 256, the others, and formats that large ones have. */
 decode_launch_fn decode_full_rich, decode_full_rich_more, decode_half_rich, decode_half_rich_more,
 	decode_half_rich_k4;

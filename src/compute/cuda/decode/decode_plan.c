@@ -15,6 +15,12 @@ static const uint8_t chunks_of[] = {
 #undef CHUNKS
 };
 
+/* BF16's products are F16's. */
+static uint32_t product_format(uint32_t format)
+{
+	return format == CUDA_BF16 ? CUDA_F16 : format;
+}
+
 struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 {
 	uint32_t longest = (m->n_units + TILE_SEGMENTS - 1) / TILE_SEGMENTS; /* segment, in units */
@@ -24,7 +30,8 @@ struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
 		.rows = m->rows,
 		.n_units = m->n_units,
 		.unit_bytes = (uint16_t)m->unit_bytes,
-		.format = (uint8_t)m->format,
+		.format = (uint8_t)product_format(m->format),
+		.scaled = tile_has_row_scales(m->format),
 		.chunks = chunks_of[m->format],
 	};
 	if (m->bundle)

@@ -1,6 +1,6 @@
 /*
- * Products of the decode kernel (decode_kernel.cuh): a warp's segment of a stint's tiles, from its stream into
- * part. Two tiles are the sixteen rows of the left operand; the activations are the right one: its first
+ * Products of the decode kernel (decode_kernel.cuh): a warp's segment of a stint's tiles, from its stream
+ * into part. Two tiles are the sixteen rows of the left operand; the activations are the right one: its first
  * column (HALF), or the high and the low part its first two (FULL). The others are zeros, which cost the
  * least power.
  */
@@ -70,7 +70,9 @@ template <int FORMAT> struct product_traits {
 	typedef frag_traits<FORMAT> traits;
 	enum {
 		scaled = FULL && traits::scaled,
-		mins = scaled && traits::mins,
+		mins = scaled && traits::sums,
+		/* of many chunks, a parcel holds one unit of each tile; of small ones it may hold several */
+		several = traits::chunks > 1 && 4 * traits::unit_bytes <= (uint32_t)DECODE_PARCEL_BYTES,
 	};
 };
 
@@ -92,6 +94,28 @@ __device__ __forceinline__ uint4 operand_of_scale(uint4 w, uint32_t lane, uint32
 			  frag_of_scale(w.z, lane % 4, which), frag_of_scale(w.w, lane % 4, which));
 }
 
+/* acc += F32's second plane of a chunk times the activations w. */
+template <int TWO>
+__device__ __forceinline__ void multiply_rest(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t lane,
+					      uint4 w)
+{
+	uint32_t x[4], y[4] = {};
+	frag_halves(p, 1, lane, x);
+	if (TWO)
+		frag_halves(q, 1, lane, y);
+	uint32_t first[4] = {x[0], y[0], x[1], y[1]}, second[4] = {x[2], y[2], x[3], y[3]};
+	mma_f16(acc, first, w.x, w.y);
+	mma_f16(acc, second, w.z, w.w);
+}
+
+/* The sums of the activations v, for each row: what a minimum of 16 columns is multiplied by. */
+__device__ __forceinline__ void multiply_ones(float sums[4], uint4 v)
+{
+	const uint32_t ones[4] = {HALF2_ONES, HALF2_ONES, HALF2_ONES, HALF2_ONES};
+	mma_f16(sums, ones, v.x, v.y);
+	mma_f16(sums, ones, v.z, v.w);
+}
+
 /* acc += chunk c of the units at p and q (rows g and g + 8) times the activations w; not TWO: of p alone. */
 template <int FORMAT, int TWO>
 __device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *p, const uint8_t *q, uint32_t c,
@@ -106,6 +130,8 @@ __device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *p, c
 	if constexpr (!product_traits<FORMAT>::scaled) {
 		mma_f16(acc, first, w.x, w.y);
 		mma_f16(acc, second, w.z, w.w);
+		if constexpr (traits::halves > 1)
+			multiply_rest<TWO>(acc, p, q, lane, w);
 	} else
 #pragma unroll
 		for (int i = 0; i < traits::scales; i++) {
@@ -121,6 +147,12 @@ __device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *p, c
 				acc[0] = fmaf(add_p, sum.x, acc[0]);
 				acc[1] = fmaf(add_p, sum.y, acc[1]);
 			}
+			float ones[4] = {};
+			if constexpr (traits::ones) {
+				multiply_ones(ones, v);
+				acc[0] = fmaf(add_p, ones[0], acc[0]);
+				acc[1] = fmaf(add_p, ones[1], acc[1]);
+			}
 			if (!TWO)
 				continue;
 			acc[2] = fmaf(scale_q, blk[2], acc[2]);
@@ -128,6 +160,10 @@ __device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *p, c
 			if (product_traits<FORMAT>::mins) {
 				acc[2] = fmaf(add_q, sum.x, acc[2]);
 				acc[3] = fmaf(add_q, sum.y, acc[3]);
+			}
+			if constexpr (traits::ones) {
+				acc[2] = fmaf(add_q, ones[2], acc[2]);
+				acc[3] = fmaf(add_q, ones[3], acc[3]);
 			}
 		}
 }
@@ -219,7 +255,7 @@ __device__ __forceinline__ void multiply_cut(float acc[4], const uint8_t *p, uin
 {
 	typedef frag_traits<FORMAT> traits;
 	enum { ONE = traits::unit_bytes };
-	if (traits::chunks > 1)
+	if (traits::chunks > 1 && !product_traits<FORMAT>::several)
 		multiply_some<FORMAT, 1, 1>(acc, p, p + ONE, unit, lane, o);
 	else if (n == 4)
 		multiply_some<FORMAT, 1, 4>(acc, p, p + 4 * ONE, unit, lane, o);
@@ -235,9 +271,9 @@ template <int FORMAT, int UNITS> struct fetched {
 	enum {
 		small = frag_short<FORMAT>::is,
 		chunks = frag_traits<FORMAT>::chunks,
-		share = chunks == 1           ? 1
-			: FORMAT == CUDA_Q6_K ? 2
-					      : 4,
+		share = chunks == 1                       ? 1
+			: frag_traits<FORMAT>::scales > 1 ? 2
+							  : 4,
 		n = UNITS * chunks,
 	};
 	uint4 weights[FORMAT == CUDA_F16 ? n : 1];
@@ -301,7 +337,7 @@ __device__ __forceinline__ void multiply_early(struct block *b, float acc[4], co
 	close_parcel(b);
 #pragma unroll
 	for (uint32_t i = 0; i < UNITS * (uint32_t)traits::chunks; i++) {
-		uint4 w = operand_chunk(o, unit * traits::chunks, i);
+		uint4 w = operand_chunk(o, unit * traits::chunks + i / 8 * 8, i % 8);
 		uint32_t x[4], y[4];
 		f[0].take(i, x);
 		f[1].take(i, y);
@@ -309,6 +345,20 @@ __device__ __forceinline__ void multiply_early(struct block *b, float acc[4], co
 		mma_f16(acc, first, w.x, w.y);
 		mma_f16(acc, second, w.z, w.w);
 	}
+}
+
+/* HALF: the same of n units of many chunks. */
+template <int FORMAT>
+__device__ __forceinline__ void multiply_early_of(struct block *b, float acc[4], const uint8_t *p, uint32_t n,
+						  uint32_t unit, const struct operand *o)
+{
+	if constexpr (product_traits<FORMAT>::several) {
+		if (n == 2) { /* no bundle of them has more */
+			multiply_early<FORMAT, 2>(b, acc, p, unit, o);
+			return;
+		}
+	}
+	multiply_early<FORMAT, 1>(b, acc, p, unit, o);
 }
 
 /* Of a pair's whole segment in a parcel, from one pair to the next. */
@@ -405,10 +455,12 @@ __device__ __forceinline__ void multiply_segment(struct block *b, float acc[4], 
 {
 	typedef frag_traits<FORMAT> traits;
 	for (uint32_t u = 0; u < v->n;) {
-		uint32_t n = TWO && traits::chunks > 1 ? 1 : least(cut_units(v, TWO ? 2 : 1), v->n - u);
+		uint32_t n = TWO && traits::chunks > 1 && !product_traits<FORMAT>::several
+				     ? 1
+				     : least(cut_units(v, TWO ? 2 : 1), v->n - u);
 		const uint8_t *p = open_parcel(b);
 		if (!FULL && TWO && traits::chunks > 1 && !WIDE) {
-			multiply_early<FORMAT, 1>(b, acc, p, u, o);
+			multiply_early_of<FORMAT>(b, acc, p, n, u, o);
 		} else if (!FULL && TWO && n == 4) {
 			multiply_early<FORMAT, 4>(b, acc, p, u, o);
 		} else if (!FULL && TWO && n == 3) {
@@ -441,8 +493,8 @@ __device__ __forceinline__ void product_cut(struct block *b, const struct view *
 	}
 }
 
-/* Of each pair another segment; parcels as they are cut, or a pair's whole segment, which is a unit then. Most
- * of what a pair needs is one step on from the pair before. */
+/* Of each pair another segment; parcels as they are cut, or a pair's whole segment, which is a unit then.
+ * Most of what a pair needs is one step on from the pair before. */
 template <int FORMAT, int WIDE>
 __device__ __forceinline__ void product_shifting(struct block *b, const struct task *k)
 {
@@ -497,7 +549,7 @@ template <int FORMAT> __device__ __forceinline__ void product(struct block *b, c
 		float none[4] = {};
 		for (uint32_t i = 0; i < n_tiles; i += 2)
 			put_part(part + i * TILE_SUMS, b->lane, none, i + 1 < n_tiles);
-	} else if (traits::chunks > 1 || v->pairs == 0) { /* a parcel has one unit of those of many chunks */
+	} else if (traits::chunks > 1 || v->pairs == 0) {
 		if (!FULL && frag_short<FORMAT>::is && b->a->wide)
 			product_parts<FORMAT, 1>(b, k, part);
 		else
@@ -509,14 +561,24 @@ template <int FORMAT> __device__ __forceinline__ void product(struct block *b, c
 	}
 }
 
+/* Whether a kernel for FORMATS has products of a format: BF16's are F16's (decode_plan.c), and F32 is FULL's
+ * alone. */
+template <uint32_t FORMATS, int FORMAT> struct has_product {
+	enum { is = (FORMATS >> FORMAT & 1u) && FORMAT != CUDA_BF16 && (FULL || FORMAT != CUDA_F32) };
+};
+
 /* The sums of this warp's segment over a stint's tiles, into part. FORMATS: those that there are, a bit each.
  */
 template <uint32_t FORMATS> __device__ __forceinline__ void run_stint(struct block *b, const struct task *k)
 {
-#define STINT_CASE(name, bytes, columns)              \
-	case CUDA_##name:                           \
-		if (FORMATS >> CUDA_##name & 1u)    \
-			product<CUDA_##name>(b, k); \
+	if constexpr (FORMATS == DECODE_BF16) {
+		product<CUDA_F16>(b, k);
+		return;
+	}
+#define STINT_CASE(name, bytes, columns)                             \
+	case CUDA_##name:                                            \
+		if constexpr (has_product<FORMATS, CUDA_##name>::is) \
+			product<CUDA_##name>(b, k);                  \
 		break;
 #define ONLY_CASE(name, bytes, columns)     \
 	if (FORMATS == 1u << CUDA_##name) { \

@@ -24,7 +24,9 @@ template <int FORMAT> __global__ void tile_embed_kernel(const struct tile_embed_
 		}
 #pragma unroll
 		for (uint32_t j = 0; j < 8; j++)
-			x[8 * i + j] = w[j] * a.scale;
+			x[8 * i + j] =
+				(tile_has_row_scales(FORMAT) ? w[j] * *tile_row_scale(e->data, row) : w[j]) *
+				a.scale;
 	}
 }
 

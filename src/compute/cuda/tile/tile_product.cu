@@ -19,7 +19,10 @@ tile_product_runner *runner_of(uint32_t format)
 {
 	switch (format) {
 	case CUDA_F16:
+	case CUDA_BF16: /* F16 but for the rows' scales */
 		return tile_product_f16;
+	case CUDA_F32:
+		return tile_product_f32;
 	case CUDA_Q8_0:
 		return tile_product_q8;
 	case CUDA_Q4_0:
@@ -34,6 +37,10 @@ tile_product_runner *runner_of(uint32_t format)
 		return tile_product_k5;
 	case CUDA_Q6_K:
 		return tile_product_k6;
+	case CUDA_Q2_K:
+		return tile_product_k2;
+	case CUDA_IQ4_NL:
+		return tile_product_iq4;
 	default:
 		return NULL;
 	}
@@ -44,9 +51,15 @@ uint32_t row_patches(const struct tile_matrix *w, const struct shape *s)
 	return (w->rows + s->rows - 1) / s->rows;
 }
 
+/* Is it a kernel of mode FULL alone? */
+bool is_full(const struct tile_product_args *a, uint32_t format)
+{
+	return a->x.planes == 2 && format != CUDA_F16 && format != CUDA_BF16;
+}
+
 bool is_for(const struct shape *s, const struct tile_product_args *a)
 {
-	return a->x.planes == 2 && a->part[0].w.format != CUDA_F16 ? s->full : s->half;
+	return is_full(a, a->part[0].w.format) ? s->full : s->half;
 }
 
 /* Parts first .. last - 1, which have one format, in shape s. */
@@ -54,7 +67,8 @@ cudaError_t launch(const struct tile_product_args *a, uint32_t first, uint32_t l
 		   cudaStream_t stream)
 {
 	struct tile_product_launch l = {};
-	cudaError_t e = tensor_map_make(&l.x_map, a->x.halves, a->n_tokens * a->x.planes, a->x.pitch, shapes[s].n);
+	cudaError_t e =
+		tensor_map_make(&l.x_map, a->x.halves, a->n_tokens * a->x.planes, a->x.pitch, shapes[s].n);
 	if (e)
 		return e;
 	uint32_t rows = 0;
@@ -100,7 +114,7 @@ uint64_t cost(const struct tile_product_args *a, uint32_t first, uint32_t last, 
 	for (uint32_t i = first; i < last; i++)
 		rows += row_patches(&a->part[i].w, s);
 	uint64_t rounds = (rows * columns + a->n_sms - 1) / a->n_sms;
-	uint64_t time = tile_time(s, (w->cols + 31) / 32, a->x.planes == 2 && w->format != CUDA_F16);
+	uint64_t time = tile_time(s, (w->cols + 31) / 32, is_full(a, w->format));
 	uint64_t stream = (uint64_t)s->rows / TILE_ROWS * w->n_units * w->unit_bytes / 24 / columns;
 	return rounds * (time > stream ? time : stream);
 }

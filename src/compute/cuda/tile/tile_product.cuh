@@ -1,11 +1,11 @@
 /*
  * The kernel behind tile_product.h: weights in registers times activations in shared memory, by wgmma.
  *
- * A block computes *patches* of ROWS * 64 rows of weights x N columns (of activations), one after another. Its
- * last warpgroup only brings data to shared memory, into two rings: boxes of N columns x 64 halves, and units
- * of weights. The others multiply: ROWS warpgroups side by side, or KS crews (of ROWS warpgroups each) that take a patch's segments one
- * after another and add them up in order. Every output is the same chain of k16 products per segment in all shapes,
- * so all give the same bits.
+ * A block computes *patches* of ROWS * 64 rows of weights x N columns (of activations), one after another.
+ * Its last warpgroup only brings data to shared memory, into two rings: boxes of N columns x 64 halves, and
+ * units of weights. The others multiply: ROWS warpgroups side by side, or KS crews (of ROWS warpgroups each)
+ * that take a patch's segments one after another and add them up in order. Every output is the same chain of
+ * k16 products per segment in all shapes, so all give the same bits.
  */
 #ifndef COMPUTE_CUDA_TILE_PRODUCT_CUH
 #define COMPUTE_CUDA_TILE_PRODUCT_CUH
@@ -47,7 +47,7 @@ struct tile_product_launch {
 typedef cudaError_t tile_product_runner(const struct tile_product_launch *l, uint32_t format, uint32_t shape,
 					uint32_t n_sms, cudaStream_t stream);
 tile_product_runner tile_product_f16, tile_product_q8, tile_product_q4, tile_product_q5, tile_product_k4,
-	tile_product_k5, tile_product_k6;
+	tile_product_k5, tile_product_k6, tile_product_k2, tile_product_iq4, tile_product_f32;
 
 template <int FORMAT, int FULL, int N_, int ROWS_, int KS_> struct product_shape {
 	enum {
@@ -56,15 +56,18 @@ template <int FORMAT, int FULL, int N_, int ROWS_, int KS_> struct product_shape
 		KS = KS_,
 		format = FORMAT,
 		full = FULL,
-		both = FORMAT == CUDA_F16,           /* modes */
-		chain = !FULL || FORMAT == CUDA_F16, /* a segment is one chain of products */
-		mins = !chain && frag_traits<FORMAT>::mins,
+		halves = frag_traits<FORMAT>::halves,
+		both = FORMAT == CUDA_F16,   /* modes */
+		chain = !FULL || halves > 0, /* a segment is one chain of products */
+		mins = !chain && frag_traits<FORMAT>::sums,
+		ones = !chain && frag_traits<FORMAT>::ones,
 		scales = frag_traits<FORMAT>::scales,
 		unit_bytes = frag_traits<FORMAT>::unit_bytes,
 		unit_chunks = frag_traits<FORMAT>::chunks,
 		/* a stage of weights: up to so many chunks of all rows; of activations: two chunks of N
 		   columns */
 		w_chunks = unit_chunks > 1                 ? unit_chunks
+			   : halves > 1                    ? 2
 			   : KS == 1 || FORMAT == CUDA_F16 ? 4
 							   : 8,
 		w_units = w_chunks / unit_chunks,
@@ -151,7 +154,7 @@ struct patch_place {
 };
 template <class S>
 static __device__ __forceinline__ struct patch_place place_of(const struct tile_product_launch &l,
-							     uint32_t index)
+							      uint32_t index)
 {
 	uint32_t rows = index / l.column_patches;
 	struct patch_place p;
@@ -169,8 +172,8 @@ struct patch_weights {
 	uint32_t tile, n_tiles, n_units;
 };
 
-/* Paired: units u .. u + n - 1, those of a tile one after another in shared memory. What a bundle has is known
- * when compiling: one lane does all of this, and divisions would hold the products up. */
+/* Paired: units u .. u + n - 1, those of a tile one after another in shared memory. What a bundle has is
+ * known when compiling: one lane does all of this, and divisions would hold the products up. */
 template <class S>
 static __device__ __forceinline__ void bring_pairs(const struct patch_weights *p, uint32_t u, uint32_t n,
 						   shared_place to, shared_place full)
@@ -195,9 +198,9 @@ static __device__ __forceinline__ void bring_pairs(const struct patch_weights *p
 
 /* Units u .. u + n - 1 of the patch, each tile's one after another in shared memory. By one lane. */
 template <class S>
-static __device__ __forceinline__ void bring_weights(const struct tile_matrix *w, const struct patch_weights *p,
-						     uint32_t u, uint32_t n, const struct crew_memory &m,
-						     struct ring ring)
+static __device__ __forceinline__ void bring_weights(const struct tile_matrix *w,
+						     const struct patch_weights *p, uint32_t u, uint32_t n,
+						     const struct crew_memory &m, struct ring ring)
 {
 	shared_place to = m.w + ring.at * S::w_bytes, full = m.w_full + 8 * ring.at;
 	uint32_t bytes = n * S::unit_bytes;
@@ -315,6 +318,17 @@ static __device__ __forceinline__ void release_columns(const struct consumer *k,
 		barrier_arrive(k->m.b_empty + 8 * stage);
 }
 
+/* The same of F32's second plane. */
+template <class S>
+static __device__ __forceinline__ void load_rest(const struct consumer *k, uint32_t c, uint32_t (&a)[8])
+{
+	uint32_t r[4];
+	frag_halves(k->unit0 + c * S::unit_bytes, 1, k->lane, r);
+	a[0] = r[0], a[2] = r[1], a[4] = r[2], a[6] = r[3];
+	frag_halves(k->unit1 + c * S::unit_bytes, 1, k->lane, r);
+	a[1] = r[0], a[3] = r[1], a[5] = r[2], a[7] = r[3];
+}
+
 /* Operand A of two k16: chunk c of the stage of weights, of the warp's two tiles. */
 template <class S, int FULL>
 static __device__ __forceinline__ void load_pair(const struct consumer *k, uint32_t c, uint32_t (&a)[8])
@@ -351,9 +365,21 @@ static __device__ __forceinline__ void chain_pair(struct consumer *k, uint32_t c
 	wgmma_wait<1>();
 	if (after) /* the chunk before has been read */
 		release_columns(k, k->b.at ? k->b.at - 1 : (uint32_t)S::b_stages - 1);
+	if constexpr (S::halves > 1) {
+		uint32_t rest[8];
+		load_rest<S>(k, c, rest);
+		multiply<S>(rest, b, acc, true);
+		wgmma_wait<1>();
+	}
 	load_pair<S, 0>(k, c + 1, a1);
 	multiply<S>(a1, wgmma_box_plus(b, 64), acc, true);
 	wgmma_wait<1>();
+	if constexpr (S::halves > 1) {
+		uint32_t rest[8];
+		load_rest<S>(k, c + 1, rest);
+		multiply<S>(rest, wgmma_box_plus(b, 64), acc, true);
+		wgmma_wait<1>();
+	}
 	ring_step<S::b_stages>(&k->b);
 }
 
@@ -388,13 +414,17 @@ static __device__ __forceinline__ void segment_chain(struct consumer *k, uint32_
 	if (n > 1)
 		release_columns(k, k->b.at ? k->b.at - 1 : (uint32_t)S::b_stages - 1);
 	if (S::unit_chunks == 1 && c < n) {
-		uint32_t a[8];
+		uint32_t a[8], rest[8];
 		if (c % S::w_chunks == 0)
 			wait_weights<S>(k, 1);
 		wgmma_box b = wait_columns<S>(k);
 		load_pair<S, 0>(k, c % S::w_chunks, a);
+		if constexpr (S::halves > 1)
+			load_rest<S>(k, c % S::w_chunks, rest);
 		release_weights<S>(k);
 		multiply<S>(a, b, acc, true);
+		if constexpr (S::halves > 1)
+			multiply<S>(rest, b, acc, true);
 		wgmma_wait<0>();
 		wgmma_settle<S::N>(acc);
 		release_columns(k, k->b.at);
@@ -443,6 +473,22 @@ static __device__ __forceinline__ void add_block(const float (&scale)[2], float 
 	}
 }
 
+/* acc += add * the sums of the columns of scale `which`, where a chunk has two: by a product of ones. */
+template <class S>
+static __device__ __forceinline__ void add_ones(const struct consumer *k, uint32_t which, wgmma_box b,
+						const float (&add)[2], float (&blk)[S::N / 2],
+						float (&acc)[S::N / 2])
+{
+	if (!S::ones)
+		return;
+	uint32_t ones[8];
+#pragma unroll
+	for (int i = 0; i < 8; i++)
+		ones[i] = HALF2_ONES;
+	begin_block<S>(k, ones, which, b, blk);
+	add_block<S>(add, blk, false, acc);
+}
+
 /* acc += add * the sums of half h of the stage. */
 template <class S>
 static __device__ __forceinline__ void add_sums(const struct consumer *k, uint32_t h, const float (&add)[2],
@@ -478,6 +524,7 @@ static __device__ __forceinline__ void blocks_pair(struct consumer *k, uint32_t 
 		if (two && g + 1 == S::scales)
 			load_pair<S, 1>(k, c + 1, a1);
 		add_block<S>(scale, blk, first && g == 0, acc);
+		add_ones<S>(k, g, b, add, blk, acc);
 	}
 	add_sums<S>(k, 0, add, acc);
 	if (two) {
@@ -486,6 +533,7 @@ static __device__ __forceinline__ void blocks_pair(struct consumer *k, uint32_t 
 			begin_block<S>(k, a1, g, wgmma_box_plus(b, 64), blk);
 			load_scales<S>(k, c + 1, g, scale, add);
 			add_block<S>(scale, blk, false, acc);
+			add_ones<S>(k, g, wgmma_box_plus(b, 64), add, blk, acc);
 		}
 		add_sums<S>(k, 1, add, acc);
 	}
@@ -524,6 +572,18 @@ static __device__ __forceinline__ void segment(struct consumer *k, uint32_t n_un
 	}
 }
 
+/* total *= the scales of the warp's two rows. */
+template <class S>
+static __device__ __forceinline__ void scale_rows(const uint8_t *data, uint32_t row, bool row0, bool row1,
+						  float (&total)[S::N / 2])
+{
+	float scale0 = row0 ? *tile_row_scale(data, row) : 0,
+	      scale1 = row1 ? *tile_row_scale(data, row + 8) : 0;
+#pragma unroll
+	for (int i = 0; i < S::N / 2; i++)
+		total[i] = total[i] * (i / 2 % 2 ? scale1 : scale0);
+}
+
 /* Results of the warp's two rows (of eight apart): planes added up, with biases, as many as y has. A row
  * beyond the matrix and a token beyond the last are left out. total: the sums as wgmma laid them; column 8 j
  * + 2 t + e. */
@@ -544,6 +604,8 @@ static __device__ __forceinline__ void store(const struct tile_product_launch &l
 #pragma unroll
 	for (int i = 0; i < S::N / 2; i++) /* total[4 j + 2 h] (+ e): the result of row h (, token e) */
 		total[i] = total[i] + (pairs && i % 2 == 0 ? total[i + 1] : 0.0f);
+	if (S::halves > 0 && tile_has_row_scales(part->w.format))
+		scale_rows<S>(part->w.data, row, row0, row1, total);
 	if (part->bias) {
 #pragma unroll
 		for (int i = 0; i < S::N / 2; i++)
@@ -570,8 +632,8 @@ static __device__ __forceinline__ void store(const struct tile_product_launch &l
 				out[i % 2 * pitch + i / 2 * 8] = total[4 * j + i];
 }
 
-/* Crews take the segments one after another and pass the sum so far on in shared memory, each thread to the same
- * thread of the next crew. total: the sum up to this segment. phase: flips each time the crew adds. */
+/* Crews take the segments one after another and pass the sum so far on in shared memory, each thread to the
+ * same thread of the next crew. total: the sum up to this segment. phase: flips each time the crew adds. */
 template <class S>
 static __device__ __forceinline__ void pass_on(unsigned char *shared, uint32_t crew, uint32_t s,
 					       uint32_t phase, float (&total)[S::N / 2])
@@ -673,7 +735,8 @@ static cudaError_t run_shape(const struct tile_product_launch *l, uint32_t n_sms
 					     cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes);
 	if (e)
 		return e;
-	LAUNCH(kernel, dim3(l->n_patches < n_sms ? l->n_patches : n_sms), dim3(S::threads), S::bytes, stream, *l);
+	LAUNCH(kernel, dim3(l->n_patches < n_sms ? l->n_patches : n_sms), dim3(S::threads), S::bytes, stream,
+	       *l);
 	return cudaGetLastError();
 }
 
@@ -685,13 +748,13 @@ static cudaError_t run_if(const struct tile_product_launch *l, uint32_t n_sms, c
 	return cudaErrorInvalidConfiguration;
 }
 
-/* The kernel of a format by mode and shape. F16 has no FULL of its own. */
+/* The kernel of a format by mode and shape. F16 has no FULL of its own, F32 no HALF. */
 template <int FORMAT>
 static cudaError_t run_format(const struct tile_product_launch *l, uint32_t shape, uint32_t n_sms,
 			      cudaStream_t stream)
 {
 	typedef cudaError_t run(const struct tile_product_launch *, uint32_t, cudaStream_t);
-#define HALF_ROW(N, ROWS, KS, HALF, FULL) run_if<FORMAT, 0, N, ROWS, KS, HALF>,
+#define HALF_ROW(N, ROWS, KS, HALF, FULL) run_if<FORMAT, 0, N, ROWS, KS, HALF && FORMAT != CUDA_F32>,
 #define FULL_ROW(N, ROWS, KS, HALF, FULL) \
 	run_if<FORMAT, FORMAT != CUDA_F16, N, ROWS, KS, FORMAT == CUDA_F16 ? HALF : FULL>,
 	static run *const runs[2][16] = {{TILE_SHAPES(HALF_ROW)}, {TILE_SHAPES(FULL_ROW)}};

@@ -76,7 +76,8 @@ static void take_matrix(const struct tile_handle *h, struct cuda_taker *t, struc
 			const struct weight *w)
 {
 	tile_plan(m, w, h->planes);
-	m->data = cuda_take(t, LEDGER_WEIGHTS, tile_bytes(m), 1, "weights");
+	uint8_t *data = cuda_take(t, LEDGER_WEIGHTS, tile_lead_bytes(m) + tile_bytes(m), 1, "weights");
+	m->data = data ? data + tile_lead_bytes(m) : NULL;
 }
 
 static float *take_vector(struct cuda_taker *t, const struct weight *w)

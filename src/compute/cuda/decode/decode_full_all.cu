@@ -1,0 +1,10 @@
+/* The decode kernel of models in all formats, those too that are seldom; activations are two halves (FULL).
+ */
+#define DECODE_FULL 1
+#include "compute/cuda/decode/decode_kernel.cuh"
+
+cudaError_t decode_full_all(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes,
+			    cudaStream_t stream)
+{
+	return launch_decode<DECODE_ALL, 2, 4>(a, grid, shared_bytes, stream);
+}
