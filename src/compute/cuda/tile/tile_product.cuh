@@ -479,14 +479,12 @@ static __device__ __forceinline__ void add_ones(const struct consumer *k, uint32
 						const float (&add)[2], float (&blk)[S::N / 2],
 						float (&acc)[S::N / 2])
 {
-	if (!S::ones)
-		return;
-	uint32_t ones[8];
-#pragma unroll
-	for (int i = 0; i < 8; i++)
-		ones[i] = HALF2_ONES;
-	begin_block<S>(k, ones, which, b, blk);
-	add_block<S>(add, blk, false, acc);
+	if constexpr (S::ones) {
+		const uint32_t ones[8] = {HALF2_ONES, HALF2_ONES, HALF2_ONES, HALF2_ONES,
+					  HALF2_ONES, HALF2_ONES, HALF2_ONES, HALF2_ONES};
+		begin_block<S>(k, ones, which, b, blk);
+		add_block<S>(add, blk, false, acc);
+	}
 }
 
 /* acc += add * the sums of half h of the stage. */
