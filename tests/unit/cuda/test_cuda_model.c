@@ -51,8 +51,9 @@ static void exact(void **state)
 		unsigned n_cuts;
 	} cases[] = {{"odd", "F32", 4},       {"odd", "F16", 4},     {"gqa7", "Q5_1", 1},
 		     {"mha128", "MIXED", 2},  {"mha128", "Q4_K", 2}, {"mha128", "Q6_K", 1},
-		     {"gqa7x128", "Q8_0", 2}, {"gqa7", "BF16", 2},   {"mha128", "Q2_K", 2},
-		     {"mha128", "Q3_K", 1},   {"gqa7", "IQ4_NL", 2}, {"mha128", "IQ4_XS", 1}};
+		     {"gqa7x128", "Q8_0", 2}, {"gqa7", "BF16", 2},   {"odd", "BF16", 1},
+		     {"mha128", "Q2_K", 2},   {"mha128", "Q3_K", 1}, {"gqa7", "IQ4_NL", 2},
+		     {"mha128", "IQ4_XS", 1}};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		const struct tiny *t = tiny_find(&set, cases[i].name);
 		struct direct d;

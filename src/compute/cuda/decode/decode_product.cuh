@@ -324,20 +324,20 @@ template <int FORMAT, int UNITS> struct fetched {
 	}
 };
 
-/* HALF: the same of a parcel of UNITS units, which goes back before it is multiplied: the next ones come
- * sooner. */
+/* HALF: the same of the last UNITS units of a parcel, which goes back before they are multiplied: the next
+ * ones come sooner. stride: bytes from the one tile's units to the other's. */
 template <int FORMAT, int UNITS>
-__device__ __forceinline__ void multiply_early(struct block *b, float acc[4], const uint8_t *p, uint32_t unit,
-					       const struct operand *o)
+__device__ __forceinline__ void multiply_early(struct block *b, float acc[4], const uint8_t *p,
+					       uint32_t stride, uint32_t unit, const struct operand *o)
 {
 	typedef frag_traits<FORMAT> traits;
 	struct fetched<FORMAT, UNITS> f[2];
 	f[0].fetch(p, b->lane);
-	f[1].fetch(p + UNITS * traits::unit_bytes, b->lane);
+	f[1].fetch(p + stride, b->lane);
 	close_parcel(b);
 #pragma unroll
 	for (uint32_t i = 0; i < UNITS * (uint32_t)traits::chunks; i++) {
-		uint4 w = operand_chunk(o, unit * traits::chunks + i / 8 * 8, i % 8);
+		uint4 w = operand_chunk(o, unit * traits::chunks, i);
 		uint32_t x[4], y[4];
 		f[0].take(i, x);
 		f[1].take(i, y);
@@ -347,18 +347,20 @@ __device__ __forceinline__ void multiply_early(struct block *b, float acc[4], co
 	}
 }
 
-/* HALF: the same of n units of many chunks. */
+/* HALF: a parcel of n units of many chunks of each tile: one, or of small ones two. */
 template <int FORMAT>
-__device__ __forceinline__ void multiply_early_of(struct block *b, float acc[4], const uint8_t *p, uint32_t n,
-						  uint32_t unit, const struct operand *o)
+__device__ __forceinline__ void multiply_bundle(struct block *b, float acc[4], const uint8_t *p, uint32_t n,
+						uint32_t unit, const struct operand *o)
 {
+	enum { ONE = frag_traits<FORMAT>::unit_bytes };
 	if constexpr (product_traits<FORMAT>::several) {
-		if (n == 2) { /* no bundle of them has more */
-			multiply_early<FORMAT, 2>(b, acc, p, unit, o);
+		if (n == 2) {
+			multiply_some<FORMAT, 1, 1>(acc, p, p + 2 * ONE, unit, b->lane, o);
+			multiply_early<FORMAT, 1>(b, acc, p + ONE, 2 * ONE, unit + 1, o);
 			return;
 		}
 	}
-	multiply_early<FORMAT, 1>(b, acc, p, unit, o);
+	multiply_early<FORMAT, 1>(b, acc, p, ONE, unit, o);
 }
 
 /* Of a pair's whole segment in a parcel, from one pair to the next. */
@@ -460,11 +462,11 @@ __device__ __forceinline__ void multiply_segment(struct block *b, float acc[4], 
 				     : least(cut_units(v, TWO ? 2 : 1), v->n - u);
 		const uint8_t *p = open_parcel(b);
 		if (!FULL && TWO && traits::chunks > 1 && !WIDE) {
-			multiply_early_of<FORMAT>(b, acc, p, n, u, o);
+			multiply_bundle<FORMAT>(b, acc, p, n, u, o);
 		} else if (!FULL && TWO && n == 4) {
-			multiply_early<FORMAT, 4>(b, acc, p, u, o);
+			multiply_early<FORMAT, 4>(b, acc, p, 4 * traits::unit_bytes, u, o);
 		} else if (!FULL && TWO && n == 3) {
-			multiply_early<FORMAT, 3>(b, acc, p, u, o);
+			multiply_early<FORMAT, 3>(b, acc, p, 3 * traits::unit_bytes, u, o);
 		} else {
 			if (TWO)
 				multiply_cut<FORMAT>(acc, p, n, u, b->lane, o);

@@ -93,8 +93,8 @@ struct tile_matrix {
 	uint32_t n_tiles, n_units; /* of all rows; of one row */
 	uint32_t unit_bytes;
 	uint32_t format; /* enum cuda_format, of TILE_FORMATS */
-	uint32_t file;   /* enum cuda_format that the file has */
 	uint32_t bundle; /* paired: units of a tile in a bundle, a power of two; else 0 */
+	uint32_t file;   /* enum cuda_format that the file has; last: kernels do not ask for it */
 };
 
 /* FULL: does a product need the sums of 32 activations besides? */
