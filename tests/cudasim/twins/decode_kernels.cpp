@@ -21,12 +21,14 @@ TWIN(half_k4, half_all)
 TWIN(half_any, half_all)
 TWIN(half_rich_k4, half_rich)
 
-/* No test runs a rich model with such heads on the emulator. */
-cudaError_t decode_full_rich_more(const struct decode_args *, uint32_t, uint32_t, cudaStream_t)
-{
-	return cudaErrorInvalidValue;
-}
-cudaError_t decode_half_rich_more(const struct decode_args *, uint32_t, uint32_t, cudaStream_t)
-{
-	return cudaErrorInvalidValue;
-}
+/* No test runs a rich model with such heads, or in BF16, on the emulator. */
+#define NONE(name)                                                                       \
+	cudaError_t decode_##name(const struct decode_args *, uint32_t, uint32_t, cudaStream_t) \
+	{                                                                                \
+		return cudaErrorInvalidValue;                                            \
+	}
+
+NONE(full_rich_more)
+NONE(half_rich_more)
+NONE(full_rich_bf16)
+NONE(half_rich_bf16)

@@ -30,7 +30,9 @@
 	X(full_rich_more) \
 	X(half_rich) \
 	X(half_rich_more) \
-	X(half_rich_k4)
+	X(half_rich_k4) \
+	X(full_rich_bf16) \
+	X(half_rich_bf16)
 /* clang-format on */
 
 static const char *taken;
@@ -64,6 +66,8 @@ KERNELS(NOTE)
 #define decode_full_rich_more note_full_rich_more
 #define decode_half_rich_more note_half_rich_more
 #define decode_half_rich_k4   note_half_rich_k4
+#define decode_full_rich_bf16 note_full_rich_bf16
+#define decode_half_rich_bf16 note_half_rich_bf16
 #include "compute/cuda/decode/decode_choice.c"
 
 static void choice(void **state)
@@ -122,19 +126,13 @@ static void choice(void **state)
 		uint32_t planes, formats, hd;
 		const char *kernel;
 	} rich[] = {
-		{2, F16, 32, "full_rich"},
-		{2, Q8_0, 64, "full_rich_more"},
-		{2, F16, 96, "full_rich_more"},
-		{2, Q4_K, 128, "full_rich_more"},
-		{2, Q4_K, 256, "full_rich"},
-		{1, F16, 32, "half_rich"},
-		{1, Q8_0, 96, "half_rich_more"},
-		{1, Q4_K | Q6_K, 96, "half_rich_k4"},
-		{1, Q5_K, 256, "half_rich"},
-		{1, Q4_K | Q6_K, 256, "half_rich_k4"},
-		{1, Q4_K, 128, "half_rich_more"},
-		{1, Q4_K, 160, NULL},
-		{1, BF16, 256, NULL},
+		{2, F16, 32, "full_rich"},        {2, Q8_0, 64, "full_rich_more"},
+		{2, F16, 96, "full_rich_more"},   {2, Q4_K, 128, "full_rich_more"},
+		{2, Q4_K, 256, "full_rich"},      {1, F16, 32, "half_rich"},
+		{1, Q8_0, 96, "half_rich_more"},  {1, Q4_K | Q6_K, 96, "half_rich_k4"},
+		{1, Q5_K, 256, "half_rich"},      {1, Q4_K | Q6_K, 256, "half_rich_k4"},
+		{1, Q4_K, 128, "half_rich_more"}, {1, Q4_K, 160, NULL},
+		{1, BF16, 256, "half_rich_bf16"}, {2, BF16, 96, "full_rich_bf16"},
 		{2, IQ4_NL, 128, NULL},
 	};
 	for (size_t i = 0; i < sizeof rich / sizeof rich[0]; i++) {

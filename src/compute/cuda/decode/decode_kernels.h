@@ -192,7 +192,7 @@ decode_launch_fn decode_half_f16, decode_half_bf16, decode_half_q8_0, decode_hal
 	decode_half_odd, decode_half_all;
 /* The same of rich models; heads of 32 and 256, the others, and formats that large ones have. */
 decode_launch_fn decode_full_rich, decode_full_rich_more, decode_half_rich, decode_half_rich_more,
-	decode_half_rich_k4;
+	decode_half_rich_k4, decode_full_rich_bf16, decode_half_rich_bf16;
 
 #ifdef __cplusplus
 }
