@@ -12,7 +12,7 @@
 #define refuse(r, ...) \
 	err_prefix((r)->err, err_set((r)->err, HOKKU_INVALID_REQUEST, __VA_ARGS__), "%s", (r)->path)
 
-enum { MAX_DEPTH = 8, FIELD_BYTES = 96 };
+enum { MAX_DEPTH = 8, FIELD_BYTES = 128 };
 
 /* What a component's steps are read into. */
 struct shape {
