@@ -425,6 +425,9 @@ static int take_option(const struct cmd *cmd, const struct opt *opts, int argc, 
 		if (!o)
 			return unknown_option(cmd, opts, name);
 		snprintf(what, sizeof what, "--%s", name);
+	} else if (word[2] && !word[3] && (o = find_long(opts, word + 1)) != NULL) {
+		snprintf(what, sizeof what, "-%s",
+			 word + 1); /* two letters, as other programs write some names */
 	} else {
 		o = find_letter(opts, word[1]);
 		if (!o && word[1] == 'h')

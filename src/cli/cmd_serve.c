@@ -30,11 +30,11 @@ static const char *const log_levels[] = {"off", "error", "warn", "info", "debug"
 /* What the command line and the variables say; a program runs one command, once. */
 static struct {
 	struct server_config config;
-	const char *model, *level;
+	const char *model, *level, *prefix_cache;
 	const char *host_texts[HOSTS_MAX];
 	struct opt_list hosts;
 	struct chat_options chat;
-} chosen = {.level = "info", .hosts = {.values = chosen.host_texts, .max = HOSTS_MAX}};
+} chosen = {.level = "info", .prefix_cache = "on", .hosts = {.values = chosen.host_texts, .max = HOSTS_MAX}};
 
 /* The rows that are the server's own. */
 static const struct opt own_rows[] = {
@@ -74,6 +74,22 @@ static const struct opt own_rows[] = {
 	 .metavar = "NAMES",
 	 .env = true,
 	 .help = "hosts, with commas, that requests and pages may name beside loopback; * for all"},
+	{.name = "parallel",
+	 .alias = "np",
+	 .kind = OPT_U32,
+	 .target = &chosen.config.engine.n_parallel,
+	 .metavar = "N",
+	 .env = true,
+	 .help = "requests that run at a time; more wait",
+	 .min = 1,
+	 .max = ENGINE_MAX_PARALLEL,
+	 .fallback = "64 on a GPU, 8 on a CPU"},
+	{.name = "prefix-cache",
+	 .kind = OPT_STRING,
+	 .target = &chosen.prefix_cache,
+	 .metavar = "on|off",
+	 .env = true,
+	 .help = "find beginnings of prompts again in KV memory"},
 	{.name = "max-queue",
 	 .kind = OPT_U32,
 	 .target = &chosen.config.engine.max_queue,
@@ -217,6 +233,10 @@ static int run(int argc, char **argv)
 		return cli_usage(&cmd_serve,
 				 "--log-level is \"%s\"; it takes off, error, warn, info or debug",
 				 chosen.level);
+	if (strcmp(chosen.prefix_cache, "on") != 0 && strcmp(chosen.prefix_cache, "off") != 0)
+		return cli_usage(&cmd_serve, "--prefix-cache is \"%s\"; it takes on or off",
+				 chosen.prefix_cache);
+	config->engine.no_prefix_cache = strcmp(chosen.prefix_cache, "off") == 0;
 	config->engine.chat_template = chosen.chat.source;
 	config->chat_kwargs = chosen.chat.kwargs;
 	config->chat_now = chosen.chat.now;

@@ -20,7 +20,7 @@
 #include "model/model.h"
 
 enum {
-	COMPUTE_ABI = 3,
+	COMPUTE_ABI = 4,
 	COMPUTE_KV_BLOCK = 32,    /* positions a KV block */
 	COMPUTE_MAX_BATCH = 2048, /* most new tokens of one step */
 	COMPUTE_MAX_LOGIT_BIAS = 1024,
@@ -48,8 +48,7 @@ struct compute_params {
 	uint32_t n_seqs;    /* most sequences of a step */
 	/* Of each KV group the fewest; 0: n_seqs * ceil(n_ctx / COMPUTE_KV_BLOCK). */
 	uint32_t n_kv_blocks;
-	/* The most: a GPU gives to KV what it has left, up to so many blocks. 0: the fewest and no more. Host
-	 * memory is never taken beyond the fewest. */
+	/* The most: a GPU gives to KV what it has left, up to so many blocks. 0: the fewest and no more. */
 	uint32_t n_kv_blocks_max;
 	uint64_t kv_bytes; /* other than 0: the whole blocks that fit in so much, whatever the two above say;
 			    * INVALID_REQUEST if these are not the fewest */
@@ -63,6 +62,9 @@ struct compute_params {
 	/* Asked between two pieces of weights; true ends the opening (CANCELLED). May be NULL. */
 	bool (*stopped)(void *user);
 	void *user;
+	/* Of host memory: so many blocks of each KV group, where that is more than the fewest. Pages that no
+	 * step has written take none. */
+	uint32_t n_kv_blocks_host;
 };
 
 /* How one sequence draws its tokens; ranges are checked by the engine before. The stages run in this order:

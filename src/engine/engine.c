@@ -9,8 +9,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "engine/generate.h"
 #include "engine/load.h"
+#include "engine/loop.h"
 #include "engine/queue.h"
 
 static struct timespec to_timespec(uint64_t ns)
@@ -18,60 +18,17 @@ static struct timespec to_timespec(uint64_t ns)
 	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 }
 
-/* Waits for a job, until it is time for a check at most. NULL then, and when the engine stops and the queue
- * is empty (*stop). The job counts as running from here on. */
-static struct job *next_job(struct engine *e, bool *stop)
-{
-	struct job *job = NULL;
-	const struct timespec until = to_timespec(e->next_check_ns);
-	int waited = 0;
-	pthread_mutex_lock(&e->lock);
-	while (e->n_queued == 0 && !e->stopping && waited != ETIMEDOUT)
-		waited = pthread_cond_timedwait(&e->work, &e->lock, &until);
-	*stop = e->n_queued == 0 && e->stopping;
-	if (e->n_queued) {
-		job = queue_pop(e);
-		e->running = job;
-	}
-	pthread_mutex_unlock(&e->lock);
-	return job;
-}
-
-static void job_done(struct engine *e, struct job *job)
-{
-	pthread_mutex_lock(&e->lock);
-	e->running = NULL;
-	e->n_finished++;
-	pthread_cond_broadcast(&e->changed);
-	pthread_mutex_unlock(&e->lock);
-	job_destroy(job);
-}
-
-/* The device cannot go on: whoever waits is told so, and later requests are refused with the same error. */
+/* The device cannot go on: whoever is there is told so, and later requests are refused with the same error.
+ */
 static void give_up(struct engine *e, const struct hokku_error *err)
 {
 	engine_enter_phase(e, ENGINE_LOST, err);
 	pthread_mutex_lock(&e->lock);
-	struct job *list = queue_take_out(e, true);
+	struct job *job = queue_take_new(e);
 	pthread_mutex_unlock(&e->lock);
-	queue_fail(e, list, err);
-}
-
-/* Until the engine is stopped; or DEVICE_ERROR. */
-static enum hokku_code serve_jobs(struct engine *e, struct hokku_error *err)
-{
-	enum hokku_code rc = HOKKU_OK;
-	bool stop = false;
-	while (!rc && !stop) {
-		struct job *job = next_job(e, &stop);
-		if (job) {
-			rc = engine_generate(e, job, err);
-			job_done(e, job);
-		} else if (!stop) {
-			rc = engine_check(e, err);
-		}
-	}
-	return rc;
+	for (; job; job = job->next_new)
+		sched_add(&e->sched, &job->seq);
+	queue_fail_all(e, err);
 }
 
 static void run_engine(struct engine *e)
@@ -90,7 +47,7 @@ static void run_engine(struct engine *e)
 	e->checked_ns = now;
 	pthread_mutex_unlock(&e->lock);
 	engine_enter_phase(e, ENGINE_READY, NULL);
-	if (serve_jobs(e, &err))
+	if (engine_loop(e, &err))
 		give_up(e, &err);
 	else
 		engine_enter_phase(e, ENGINE_STOPPED, NULL);
@@ -119,7 +76,6 @@ static void engine_free(struct engine *e)
 	pthread_cond_destroy(&e->changed);
 	pthread_cond_destroy(&e->work);
 	pthread_mutex_destroy(&e->lock);
-	free(e->queue);
 	free(e->model_path);
 	free(e->chat_template);
 	free(e->device);
@@ -158,10 +114,12 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->max_queue = config->max_queue ? config->max_queue : ENGINE_MAX_QUEUE;
 	e->on_state = config->on_state;
 	e->user = config->user;
-	e->n_batch = 512;
+	e->config_parallel = config->n_parallel;
+	e->no_prefix_cache = config->no_prefix_cache;
+	e->new_end = &e->new_jobs;
+	e->n_batch = ENGINE_BATCH;
 	pace_init(&e->pace, e->n_batch);
-	e->queue = calloc((size_t)e->max_queue + 1, sizeof(struct job *));
-	if (!e->queue || !e->device || (config->model_path && !e->model_path) ||
+	if (!e->device || (config->model_path && !e->model_path) ||
 	    (config->chat_template.ptr && !e->chat_template)) {
 		engine_free(e);
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for an engine");
@@ -193,8 +151,7 @@ static struct timespec in_ms(uint32_t ms)
 static void drain(struct engine *e, uint32_t drain_ms)
 {
 	const struct timespec until = in_ms(drain_ms);
-	while ((e->n_queued || e->running) &&
-	       pthread_cond_timedwait(&e->changed, &e->lock, &until) != ETIMEDOUT) {
+	while (e->n_jobs && pthread_cond_timedwait(&e->changed, &e->lock, &until) != ETIMEDOUT) {
 	}
 }
 
@@ -203,10 +160,8 @@ static void ask_to_stop(struct engine *e)
 {
 	e->door_closed = true;
 	e->stopping = true;
-	for (uint32_t i = 0; i < e->n_queued; i++)
-		atomic_store(&e->queue[(e->queue_head + i) % (e->max_queue + 1)]->cancelled, true);
-	if (e->running)
-		atomic_store(&e->running->cancelled, true);
+	for (struct job *job = e->jobs; job; job = job->next)
+		queue_cancel(e, job);
 	pthread_cond_signal(&e->work);
 }
 
@@ -253,8 +208,10 @@ void engine_get_state(struct engine *e, struct engine_state *out)
 		.device_why_notable = e->device_why_notable,
 		.tokenizer_notes = e->tokenizer_notes,
 		.checked_s = e->checked_ns ? clock_ms_since(e->checked_ns) * 1e-3 : 0,
-		.n_queued = e->n_queued,
-		.n_running = e->running != NULL,
+		.n_queued = e->n_jobs - e->n_running,
+		.n_running = e->n_running,
+		.n_parallel = e->n_parallel,
+		.counters = e->counters,
 		.n_finished = e->n_finished,
 		.n_tokens_in = e->n_tokens_in,
 		.n_tokens_out = e->n_tokens_out,
@@ -310,6 +267,9 @@ static enum hokku_code check_request(const struct engine *e, const struct engine
 	if (r->n_tokens == 0 && tok_bos(e->tok) < 0)
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "the prompt is empty, and the model has no token that begins a text");
+	if (r->priority >= SCHED_N_PRIORITIES)
+		return err_set(err, HOKKU_INVALID_REQUEST, "priority is %u; it must be from 0 to %d",
+			       r->priority, SCHED_N_PRIORITIES - 1);
 	if (r->n_tokens > e->n_ctx)
 		return err_set(err, HOKKU_CONTEXT_EXCEEDED, "the prompt has %s tokens, the context holds %s",
 			       str_thousands(r->n_tokens, found), str_thousands(e->n_ctx, allowed));
@@ -326,27 +286,41 @@ static enum hokku_code check_request(const struct engine *e, const struct engine
 	return rc ? rc : stop_check(r->stop, r->n_stop, err);
 }
 
+static enum hokku_code no_memory(const struct engine_request *r, struct hokku_error *err)
+{
+	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a request of %zu tokens", r->n_tokens);
+}
+
+/* All that the request needs to its end. */
 static struct job *job_create(const struct engine *e, const struct engine_request *r, struct hokku_error *err)
 {
 	struct job *job = calloc(1, sizeof *job);
-	uint32_t n_tokens = r->n_tokens ? (uint32_t)r->n_tokens : 1, n_bias = r->sampling.n_bias;
-	if (job) {
-		job->tokens = calloc(n_tokens, sizeof *job->tokens);
-		job->bias = n_bias ? calloc(n_bias, sizeof *job->bias) : NULL;
+	if (!job) {
+		no_memory(r, err);
+		return NULL;
 	}
-	if (!job || !job->tokens || (n_bias && !job->bias) ||
+	uint32_t n_prompt = r->n_tokens ? (uint32_t)r->n_tokens : 1, n_bias = r->sampling.n_bias;
+	uint32_t most =
+		r->max_tokens && r->max_tokens < e->n_ctx - n_prompt ? n_prompt + r->max_tokens : e->n_ctx;
+	bool caches = !e->no_prefix_cache && !r->no_cache;
+	job->seq = (struct sched_seq){.ids = malloc((size_t)most * sizeof *job->seq.ids),
+				      .n_ids = n_prompt,
+				      .n_prompt = n_prompt,
+				      .priority = r->priority};
+	job->seq.hashes = caches ? malloc((most / COMPUTE_KV_BLOCK + 1) * sizeof *job->seq.hashes) : NULL;
+	job->bias = n_bias ? calloc(n_bias, sizeof *job->bias) : NULL;
+	if (!job->seq.ids || (caches && !job->seq.hashes) || (n_bias && !job->bias) ||
 	    stop_init(&job->stop, r->stop, r->n_stop, e->max_piece, err)) {
 		job_destroy(job);
-		err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a request of %u tokens", n_tokens);
+		no_memory(r, err);
 		return NULL;
 	}
 	if (r->n_tokens)
-		memcpy(job->tokens, r->tokens, n_tokens * sizeof *job->tokens);
+		memcpy(job->seq.ids, r->tokens, n_prompt * sizeof *job->seq.ids);
 	else
-		job->tokens[0] = tok_bos(e->tok);
+		job->seq.ids[0] = tok_bos(e->tok);
 	if (n_bias)
 		memcpy(job->bias, r->sampling.bias, n_bias * sizeof *job->bias);
-	job->n_tokens = n_tokens;
 	job->max_tokens = r->max_tokens;
 	job->logprobs = r->logprobs;
 	job->n_top = r->n_top;
@@ -358,14 +332,13 @@ static struct job *job_create(const struct engine *e, const struct engine_reques
 	return job;
 }
 
-/* An engine that does nothing takes one more than the queue holds: that one starts at once. Under the lock.
- */
+/* Those that run or will at once, and those that wait. Under the lock. */
 static enum hokku_code check_room(const struct engine *e, struct hokku_error *err)
 {
-	if (e->n_queued < e->max_queue + (e->running == NULL))
+	if (e->n_jobs < e->max_queue + e->n_parallel)
 		return HOKKU_OK;
 	return err_set(err, HOKKU_OVERLOADED, "%u requests are waiting already; try again later",
-		       e->n_queued);
+		       e->n_jobs - e->n_running);
 }
 
 enum hokku_code engine_submit(struct engine *e, const struct engine_request *request, uint64_t *id,
@@ -402,12 +375,8 @@ enum hokku_code engine_submit(struct engine *e, const struct engine_request *req
 void engine_cancel(struct engine *e, uint64_t id)
 {
 	pthread_mutex_lock(&e->lock);
-	if (e->running && e->running->id == id)
-		atomic_store(&e->running->cancelled, true);
-	for (uint32_t i = 0; i < e->n_queued; i++) {
-		struct job *job = e->queue[(e->queue_head + i) % (e->max_queue + 1)];
-		if (job->id == id && !atomic_exchange(&job->cancelled, true))
-			atomic_fetch_add(&e->n_cancelled, 1);
-	}
+	for (struct job *job = e->jobs; job; job = job->next)
+		if (job->id == id)
+			queue_cancel(e, job);
 	pthread_mutex_unlock(&e->lock);
 }

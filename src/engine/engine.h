@@ -11,8 +11,13 @@
 
 #include "engine/load.h"
 #include "engine/request.h"
+#include "engine/sched.h"
 
 enum {
+	ENGINE_BATCH = 512,        /* most tokens of a step */
+	ENGINE_MAX_PARALLEL = 256, /* leaves half of a step's tokens to prompts */
+	ENGINE_PARALLEL_GPU = 64,  /* defaults of a server's engine_config.n_parallel */
+	ENGINE_PARALLEL_CPU = 8,
 	ENGINE_MAX_QUEUE = 256,  /* default of engine_config.max_queue */
 	ENGINE_CHECK_MS = 60000, /* the device's memory is checked so often */
 };
@@ -26,8 +31,12 @@ struct engine_config {
 	uint64_t vram_limit; /* most bytes of a GPU's memory; 0: no limit */
 	uint64_t kv_bytes;   /* KV memory; 0: one context, or with kv_grows what a GPU has left */
 	bool kv_grows; /* for a server, which has its GPU for itself: up to ENGINE_MAX_KV_CONTEXTS contexts */
-	uint32_t max_queue; /* 0: ENGINE_MAX_QUEUE; requests waiting, the running one not counted */
-	uint32_t check_ms;  /* for tests; 0: ENGINE_CHECK_MS */
+	uint32_t max_queue; /* 0: ENGINE_MAX_QUEUE; requests waiting, those that run not counted */
+	/* Requests that run at a time, ENGINE_MAX_PARALLEL at most. 0: 1, or with kv_grows what suits the
+	 * device. */
+	uint32_t n_parallel;
+	bool no_prefix_cache; /* nothing is found again in KV memory */
+	uint32_t check_ms;    /* for tests; 0: ENGINE_CHECK_MS */
 	/* Asked on the engine's thread while weights are loaded; true ends it (CANCELLED). May be NULL. */
 	bool (*stopped)(void *user);
 	/* Called on the engine's thread when loading made progress, and when the phase changes. */
@@ -49,7 +58,9 @@ struct engine_state {
 	const char *const *tokenizer_notes; /* tok_notes, when READY; else NULL */
 	double checked_s;                   /* since the device's memory was last checked and asked about */
 	uint32_t n_queued, n_running;
-	uint64_t n_finished, n_tokens_in, n_tokens_out; /* since the start */
+	uint32_t n_parallel; /* most that run */
+	struct sched_counters counters;
+	uint64_t n_finished, n_tokens_in, n_tokens_out; /* since the start, as counters */
 };
 
 /* Starts the engine's thread, which loads the model; strings of config are copied. *out is set before

@@ -17,6 +17,10 @@
 #define PART_MODEL     0.05
 #define PART_DEVICE    0.06
 
+/* Positions that a server on a CPU has for each of its parallel requests, where one context is not more:
+ * beyond that they share. */
+enum { SHORT_CTX = 512 };
+
 static bool has_file(const char *path, const char *name)
 {
 	char file[4096];
@@ -110,17 +114,24 @@ static bool is_stopped(void *user)
 	return engine_is_stopped(user);
 }
 
+static uint32_t blocks_for(uint32_t n_positions)
+{
+	return (n_positions + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
+}
+
 static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 {
-	uint32_t n_blocks = (e->n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
+	uint32_t n_blocks = blocks_for(e->n_ctx), short_ctx = e->n_ctx < SHORT_CTX ? e->n_ctx : SHORT_CTX;
+	uint32_t n_short = ENGINE_PARALLEL_CPU * blocks_for(short_ctx);
 	const struct compute_params params = {
 		.model = &e->model,
 		.device = e->device,
 		.n_threads = e->n_threads,
 		.n_ctx = e->n_ctx,
-		.n_seqs = 1,
+		.n_seqs = e->n_parallel,
 		.n_kv_blocks = n_blocks,
 		.n_kv_blocks_max = e->kv_grows ? n_blocks * ENGINE_MAX_KV_CONTEXTS : 0,
+		.n_kv_blocks_host = e->kv_grows && n_short > n_blocks ? n_short : 0,
 		.kv_bytes = e->kv_bytes,
 		.vram_limit = e->vram_limit,
 		.n_batch = e->n_batch,
@@ -133,6 +144,39 @@ static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 	return compute_open(&params, &e->compute, err);
 }
 
+/* Before the device is known, the most; then what suits it. */
+static void choose_parallel(struct engine *e)
+{
+	bool is_cpu = e->compute && strncmp(compute_device(e->compute), "cpu", 3) == 0;
+	uint32_t n = e->config_parallel;
+	if (n == 0)
+		n = !e->kv_grows ? 1 : is_cpu ? ENGINE_PARALLEL_CPU : ENGINE_PARALLEL_GPU;
+	pthread_mutex_lock(&e->lock);
+	e->n_parallel = n;
+	pthread_mutex_unlock(&e->lock);
+}
+
+static enum hokku_code set_aside_sched(struct engine *e, struct hokku_error *err)
+{
+	struct compute_memory memory;
+	compute_get_memory(e->compute, &memory);
+	const struct sched_params params = {.n_seqs = e->n_parallel,
+					    .n_ctx = e->n_ctx,
+					    .n_batch = e->n_batch,
+					    .n_blocks = memory.n_kv_blocks,
+					    .n_groups = e->model.n_kv_groups};
+	bool room = sched_init(&e->sched, &params);
+	e->planned = calloc(e->n_parallel, sizeof *e->planned);
+	e->steps = calloc(e->n_parallel, sizeof *e->steps);
+	e->step_errors = calloc(e->n_parallel, sizeof *e->step_errors);
+	e->logits = calloc((size_t)e->n_parallel * e->n_vocab,
+			   sizeof *e->logits); /* pages come as they are used */
+	if (room && e->planned && e->steps && e->step_errors && e->logits)
+		return HOKKU_OK;
+	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %u requests over %u KV blocks", e->n_parallel,
+		       memory.n_kv_blocks);
+}
+
 /* All that a request needs later, so that generating allocates nothing. */
 static enum hokku_code set_aside(struct engine *e, struct hokku_error *err)
 {
@@ -143,17 +187,11 @@ static enum hokku_code set_aside(struct engine *e, struct hokku_error *err)
 	}
 	/* Each invalid byte becomes U+FFFD, three bytes; a held character of up to four comes on top. */
 	e->max_piece = (longest + 4) * 3;
-	uint32_t n_blocks = (e->n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
-	e->history = calloc((size_t)e->n_ctx + 1, sizeof *e->history);
-	e->blocks = calloc(n_blocks, sizeof *e->blocks);
-	e->logits = calloc(e->n_vocab, sizeof *e->logits);
 	bool room = strbuf_reserve(&e->decoded, e->max_piece) &&
 		    strbuf_reserve(&e->shown, 2 * e->max_piece + ENGINE_MAX_STOP_BYTES);
-	if (!e->history || !e->blocks || !e->logits || !room)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a context of %u tokens", e->n_ctx);
-	for (uint32_t i = 0; i < n_blocks; i++)
-		e->blocks[i] = i; /* one sequence at a time: its blocks lie in order */
-	return HOKKU_OK;
+	if (!room)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the text of a token");
+	return set_aside_sched(e, err);
 }
 
 static void describe(struct engine *e)
@@ -216,9 +254,11 @@ enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
 	if (rc)
 		return rc;
 	engine_set_load_part(e, PART_DEVICE);
+	choose_parallel(e);
 	rc = open_device(e, err);
 	if (rc)
 		return rc;
+	choose_parallel(e);
 	rc = set_aside(e, err);
 	if (!rc)
 		describe(e);
@@ -235,12 +275,15 @@ void engine_unload(struct engine *e)
 	e->tok = NULL;
 	gguf_close(e->file);
 	e->file = NULL;
-	free(e->history);
-	free(e->blocks);
+	sched_deinit(&e->sched);
+	free(e->planned);
+	free(e->steps);
+	free(e->step_errors);
 	free(e->logits);
 	strbuf_free(&e->decoded);
 	strbuf_free(&e->shown);
-	e->history = NULL;
-	e->blocks = NULL;
+	e->planned = NULL;
+	e->steps = NULL;
+	e->step_errors = NULL;
 	e->logits = NULL;
 }

@@ -24,71 +24,98 @@ void job_destroy(struct job *job)
 	if (!job)
 		return;
 	stop_deinit(&job->stop);
-	free(job->tokens);
+	free(job->seq.ids);
+	free(job->seq.hashes);
 	free(job->bias);
 	free(job);
 }
 
-struct job *queue_pop(struct engine *e)
-{
-	struct job *job = e->queue[e->queue_head];
-	e->queue_head = (e->queue_head + 1) % (e->max_queue + 1);
-	e->n_queued--;
-	return job;
-}
-
 void queue_push(struct engine *e, struct job *job)
 {
-	e->queue[(e->queue_head + e->n_queued) % (e->max_queue + 1)] = job;
-	e->n_queued++;
+	job->prev = e->last_job;
+	job->next = NULL;
+	*(e->last_job ? &e->last_job->next : &e->jobs) = job;
+	e->last_job = job;
+	job->next_new = NULL;
+	*e->new_end = job;
+	e->new_end = &job->next_new;
+	e->n_jobs++;
 }
 
-void queue_fail(struct engine *e, struct job *list, const struct hokku_error *err)
+struct job *queue_take_new(struct engine *e)
 {
-	while (list) {
-		struct job *next = list->next;
-		job_fail(list, err);
-		job_destroy(list);
-		list = next;
-		pthread_mutex_lock(&e->lock);
-		e->n_finished++;
-		pthread_mutex_unlock(&e->lock);
-	}
-}
-
-struct job *queue_take_out(struct engine *e, bool all)
-{
-	struct job *list = NULL, **end = &list;
-	for (uint32_t n = e->n_queued; n > 0; n--) {
-		struct job *job = queue_pop(e);
-		if (!all && !atomic_load(&job->cancelled)) {
-			queue_push(e, job);
-			continue;
-		}
-		job->next = NULL;
-		*end = job;
-		end = &job->next;
-	}
-	atomic_store(&e->n_cancelled, 0);
+	struct job *list = e->new_jobs;
+	e->new_jobs = NULL;
+	e->new_end = &e->new_jobs;
 	return list;
 }
 
-void engine_reap_cancelled(struct engine *e)
+void queue_cancel(struct engine *e, struct job *job)
 {
-	struct hokku_error err;
-	pthread_mutex_lock(&e->lock);
-	struct job *list = queue_take_out(e, false);
-	pthread_mutex_unlock(&e->lock);
-	err_set(&err, HOKKU_CANCELLED, "the request was cancelled while it waited");
-	queue_fail(e, list, &err);
+	if (!atomic_exchange(&job->cancelled, true))
+		atomic_fetch_add(&e->n_cancelled, 1);
 }
 
-void engine_count(struct engine *e, uint32_t tokens_in, uint32_t tokens_out)
+void queue_finish(struct engine *e, struct job *job)
 {
+	sched_remove(&e->sched, &job->seq);
 	pthread_mutex_lock(&e->lock);
-	e->n_tokens_in += tokens_in;
-	e->n_tokens_out += tokens_out;
+	*(job->prev ? &job->prev->next : &e->jobs) = job->next;
+	*(job->next ? &job->next->prev : &e->last_job) = job->prev;
+	e->n_jobs--;
+	e->n_running -= job->started;
+	e->n_finished++;
+	e->counters = e->sched.counters;
+	if (atomic_load(&job->cancelled))
+		atomic_fetch_sub(&e->n_cancelled, 1);
+	pthread_cond_broadcast(&e->changed);
 	pthread_mutex_unlock(&e->lock);
+	job_destroy(job);
+}
+
+/* The first job from `job` on that is to end, of those that the scheduler knows. The list grows at its end
+ * alone, and only the engine's thread takes jobs out, so it may go on from where it was. */
+static struct job *next_to_end(struct job *job, bool all)
+{
+	while (job && (job->seq.state == SCHED_OUT || (!all && !atomic_load(&job->cancelled))))
+		job = job->next;
+	return job;
+}
+
+static void end_jobs(struct engine *e, const struct hokku_error *err)
+{
+	struct hokku_error why;
+	pthread_mutex_lock(&e->lock);
+	struct job *job = next_to_end(e->jobs, err != NULL);
+	while (job) {
+		pthread_mutex_unlock(&e->lock);
+		if (err)
+			why = *err;
+		else if (job->started)
+			err_set(&why, HOKKU_CANCELLED, "the request was cancelled after %u tokens",
+				job->n_out);
+		else
+			err_set(&why, HOKKU_CANCELLED, "the request was cancelled while it waited");
+		job_fail(job, &why);
+		pthread_mutex_lock(&e->lock);
+		struct job *next = next_to_end(job->next, err != NULL);
+		pthread_mutex_unlock(&e->lock);
+		queue_finish(e, job);
+		pthread_mutex_lock(&e->lock);
+		job = next;
+	}
+	pthread_mutex_unlock(&e->lock);
+}
+
+void queue_fail_all(struct engine *e, const struct hokku_error *err)
+{
+	end_jobs(e, err);
+}
+
+void queue_reap_cancelled(struct engine *e)
+{
+	if (atomic_load_explicit(&e->n_cancelled, memory_order_relaxed))
+		end_jobs(e, NULL);
 }
 
 static void tell_state(struct engine *e)

@@ -1,35 +1,55 @@
-/* What the engine's thread shares with its callers: jobs that wait, how far loading is, counters. See
- * engine.h for the contract. */
+/* What the engine's thread shares with its callers: requests from submit to their last event, how far loading
+ * is, counters. See engine.h for the contract. */
 #ifndef ENGINE_QUEUE_H
 #define ENGINE_QUEUE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "engine/engine.h"
 #include "engine/pace.h"
 #include "engine/request.h"
+#include "engine/sched.h"
 #include "engine/stop.h"
 #include "gguf/gguf.h"
 #include "text/chat.h"
 #include "text/stream.h"
 #include "text/tokenizer.h"
 
-/* A request from submit to its last event. Owned by the queue, then by the engine's thread. */
+/* A request from submit to its last event. */
 struct job {
-	struct job *next; /* in a list of jobs taken out of the queue */
+	/* Constant from submit on. */
 	uint64_t id;
-	int32_t *tokens; /* (n_tokens) */
-	uint32_t n_tokens, max_tokens;
+	uint32_t max_tokens;
 	bool logprobs;
 	uint32_t n_top;
 	struct sampling sampling;
 	struct hokku_logit_bias *bias;
-	struct stop_matcher stop;
 	void (*on_event)(void *user, const struct engine_event *event);
 	void *user;
 	uint64_t submitted_ns;
+
+	/* Under the lock. */
+	struct job *next, *prev; /* of all there are, by id */
+	struct job *next_new;    /* of those that the engine's thread has not seen */
+
+	/* The engine's thread. */
+	struct sched_seq seq; /* ids: prompt and answer */
+	struct stop_matcher stop;
+	struct text_stream stream;
+	struct hokku_result result;
+	bool started;
+	uint64_t begin_ns, first_ns; /* its first step began; its first token was drawn */
+	uint32_t n_out;              /* tokens drawn, an end token not counted */
+
 	atomic_bool cancelled;
 };
+
+/* The job whose sequence seq is. */
+static inline struct job *job_of(struct sched_seq *seq)
+{
+	return (struct job *)((char *)seq - offsetof(struct job, seq));
+}
 
 struct engine {
 	/* Set at creation, then constant. */
@@ -37,9 +57,9 @@ struct engine {
 	char *chat_template; /* NULL: the file's own */
 	size_t chat_template_bytes;
 	char *device;
-	uint32_t config_ctx, n_threads, max_queue;
+	uint32_t config_ctx, n_threads, max_queue, config_parallel;
 	uint64_t vram_limit, kv_bytes;
-	bool kv_grows;
+	bool kv_grows, no_prefix_cache;
 	void (*on_state)(void *user);
 	bool (*stopped)(void *user);
 	void *user;
@@ -52,22 +72,24 @@ struct engine {
 	struct sampling_advice advice;
 	struct model model;
 	struct compute *compute;
-	uint32_t n_ctx, n_vocab, n_batch;
+	uint32_t n_ctx, n_vocab, n_batch, n_parallel;
 	_Atomic(const struct tok *) public_tok; /* NULL until ready */
 	_Atomic(const struct chat *) public_chat;
 
 	/* The engine's thread alone. */
-	int32_t *history;                 /* (n_ctx + 1) prompt and answer of the running request */
-	uint32_t *blocks;                 /* block table of the one sequence */
-	float *logits;                    /* (n_vocab) of the token drawn last, for its logprobs */
-	struct pace pace;                 /* prompt tokens a step */
+	struct sched sched;
+	struct sched_seq **planned;       /* (n_parallel) the sequences of a step */
+	struct compute_seq *steps;        /* (n_parallel) the same for the device */
+	struct hokku_error *step_errors;  /* (n_parallel) */
+	float *logits;                    /* (n_parallel, n_vocab) of tokens whose logprobs are told */
+	struct pace pace;                 /* tokens a step */
 	uint64_t check_ns, next_check_ns; /* the device's memory is checked every check_ns */
 	struct strbuf decoded, shown;
 	size_t max_piece; /* bytes of text that one token may release */
 
 	/* Everything below: under lock, which is never held during a step or a callback. */
 	pthread_mutex_t lock;
-	pthread_cond_t work;    /* to the engine's thread: queue or flags changed */
+	pthread_cond_t work;    /* to the engine's thread: jobs or flags changed */
 	pthread_cond_t changed; /* to waiters: phase changed, or the engine became idle */
 	enum engine_phase phase;
 	double load_part;
@@ -78,28 +100,30 @@ struct engine {
 	const char *device_why;
 	bool device_why_notable;
 	const char *const *tokenizer_notes;
-	struct job **queue; /* (max_queue) ring */
-	uint32_t queue_head, n_queued;
-	struct job *running;
+	struct job *jobs, *last_job;     /* all */
+	struct job *new_jobs, **new_end; /* those that the engine's thread has not seen */
+	uint32_t n_jobs, n_running;      /* n_running: of these those that have started */
 	uint64_t next_id, n_finished, n_tokens_in, n_tokens_out;
+	struct sched_counters counters;
 	uint64_t checked_ns;
 	bool door_closed, stopping;
 	bool over;               /* the thread has done its last work */
-	atomic_uint n_cancelled; /* of the jobs queued; read without the lock */
+	atomic_uint n_cancelled; /* cancelled and not yet ended; read without the lock */
 };
 
-/* The ring, under the lock. */
-struct job *queue_pop(struct engine *e);
+/* Under the lock: a new job; all that came since the last call, linked by next_new; one to be cancelled. */
 void queue_push(struct engine *e, struct job *job);
+struct job *queue_take_new(struct engine *e);
+void queue_cancel(struct engine *e, struct job *job);
 
-/* Takes jobs out of the queue, in order: the cancelled ones, or all. Under the lock. */
-struct job *queue_take_out(struct engine *e, bool all);
+/* On the engine's thread: the job leaves the scheduler, its last event having been sent, and is freed. */
+void queue_finish(struct engine *e, struct job *job);
 
-/* Ends a list of jobs with err. */
-void queue_fail(struct engine *e, struct job *list, const struct hokku_error *err);
+/* Ends every job with err. */
+void queue_fail_all(struct engine *e, const struct hokku_error *err);
 
-/* Takes cancelled jobs out of the queue and ends them. Called between steps. */
-void engine_reap_cancelled(struct engine *e);
+/* Ends the jobs that were cancelled. Called between steps. */
+void queue_reap_cancelled(struct engine *e);
 
 /* err: why, or NULL. */
 void engine_enter_phase(struct engine *e, enum engine_phase phase, const struct hokku_error *err);
@@ -112,9 +136,6 @@ void engine_set_load_bytes(struct engine *e, uint64_t done, uint64_t all);
 
 /* Shall loading end? */
 bool engine_is_stopped(struct engine *e);
-
-/* Adds to the counters that engine_get_state shows. */
-void engine_count(struct engine *e, uint32_t tokens_in, uint32_t tokens_out);
 
 /* Sends a job's event: on the engine's thread, never under the lock. */
 void job_emit(const struct job *job, struct engine_event *event);

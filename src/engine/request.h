@@ -33,6 +33,7 @@ struct engine_event {
 	uint32_t index;  /* token: 0, 1, 2 ... */
 	const struct token_logprobs *logprobs; /* token, where they were asked for; NULL with an end token */
 	const struct hokku_result *result;     /* end */
+	uint32_t cached_tokens;                /* end: prompt tokens that were found in KV memory */
 	const struct hokku_error *error;       /* error */
 };
 
@@ -45,6 +46,8 @@ struct engine_request {
 	struct sampling sampling; /* bias is copied; a request without a seed is given one by the caller */
 	const struct str *stop;   /* (n_stop), copied */
 	uint32_t n_stop;
+	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
+	bool no_cache;     /* nothing of it is found in KV memory, nor can be by others */
 	void (*on_event)(void *user, const struct engine_event *event);
 	void *user;
 };

@@ -105,8 +105,10 @@ void answer_usage(struct strbuf *b, const struct answer_usage *u)
 {
 	strbuf_addf(b,
 		    "{\"prompt_tokens\":%" PRIu32 ",\"completion_tokens\":%" PRIu64
-		    ",\"total_tokens\":%" PRIu64 "}",
-		    u->prompt_tokens, u->completion_tokens, u->prompt_tokens + u->completion_tokens);
+		    ",\"total_tokens\":%" PRIu64 ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRIu32
+		    "}}",
+		    u->prompt_tokens, u->completion_tokens, u->prompt_tokens + u->completion_tokens,
+		    u->cached_tokens);
 }
 
 /* The members of one token's entry without braces. */
@@ -148,10 +150,10 @@ void answer_keep_alive(struct strbuf *b)
 static void add_end(struct strbuf *b, const struct answer_end *e)
 {
 	strbuf_addf(b,
-		    "\"stop_reason\":\"%s\",\"tokens_out\":%" PRIu32 ",\"text_bytes\":%" PRIu64
-		    ",\"prefill_ms\":%.3f,\"decode_ms\":%.3f,\"ttft_ms\":%.3f",
-		    hokku_stop_name(e->stop), e->tokens_out, e->text_bytes, e->prefill_ms, e->decode_ms,
-		    e->ttft_ms);
+		    "\"stop_reason\":\"%s\",\"tokens_out\":%" PRIu32 ",\"cached_tokens\":%" PRIu32
+		    ",\"text_bytes\":%" PRIu64 ",\"prefill_ms\":%.3f,\"decode_ms\":%.3f,\"ttft_ms\":%.3f",
+		    hokku_stop_name(e->stop), e->tokens_out, e->cached_tokens, e->text_bytes, e->prefill_ms,
+		    e->decode_ms, e->ttft_ms);
 }
 
 /* Which sample, where there are several. */

@@ -47,6 +47,7 @@ struct answer_token {
 struct answer_usage {
 	uint32_t prompt_tokens;
 	uint64_t completion_tokens;
+	uint32_t cached_tokens; /* of the prompt, as its first sample found it */
 };
 
 /* A sample's end: times in milliseconds. */
@@ -54,6 +55,7 @@ struct answer_end {
 	uint32_t sample;
 	enum hokku_stop stop;
 	uint32_t tokens_out;
+	uint32_t cached_tokens;
 	uint64_t text_bytes;
 	double prefill_ms, decode_ms, ttft_ms;
 	bool last; /* of the request's samples: usage is filled */

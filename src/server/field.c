@@ -272,6 +272,18 @@ enum hokku_code field_max_tokens(struct gen_request *r, const char *name, const 
 	return take_u32(name, v, 1, INT32_MAX, &r->max_tokens, err);
 }
 
+enum hokku_code field_priority(struct gen_request *r, const char *name, const struct jv *v,
+			       struct request_error *err)
+{
+	return take_u32(name, v, 0, SCHED_N_PRIORITIES - 1, &r->priority, err);
+}
+
+enum hokku_code field_cache_prompt(struct gen_request *r, const char *name, const struct jv *v,
+				   struct request_error *err)
+{
+	return field_bool(name, v, &r->cache_prompt, err);
+}
+
 enum hokku_code field_stream(struct gen_request *r, const char *name, const struct jv *v,
 			     struct request_error *err)
 {

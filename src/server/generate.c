@@ -308,6 +308,8 @@ static enum hokku_code gen_submit(struct generation *g)
 			.sampling = request->sampling,
 			.stop = request->stop,
 			.n_stop = request->n_stop,
+			.priority = request->priority,
+			.no_cache = !request->cache_prompt,
 			.on_event = on_engine_event,
 			.user = sample,
 		};
@@ -478,16 +480,18 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 	/* The engine's clock starts when it gets the request; the client's when it has sent it. */
 	double before_ms = (double)(g->submitted_ns - g->arrived_ns) * 1e-6;
 	g->n_tokens_out += m->result.tokens_out;
+	sample->end.cached_tokens = m->cached_tokens;
 	sample->end = (struct answer_end){
 		.sample = sample->index,
 		.stop = m->result.stop,
 		.tokens_out = m->result.tokens_out,
+		.cached_tokens = m->cached_tokens,
 		.text_bytes = m->result.text_bytes,
 		.prefill_ms = m->result.prefill_ms,
 		.decode_ms = m->result.decode_ms,
 		.ttft_ms = m->result.ttft_ms + before_ms,
 		.last = g->n_over + 1 == g->n_samples,
-		.usage = {g->prompt_tokens, g->n_tokens_out},
+		.usage = {g->prompt_tokens, g->n_tokens_out, g->samples[0].end.cached_tokens},
 	};
 	if (!g->client)
 		return;

@@ -34,6 +34,7 @@ bool mailbox_put(struct mailbox *m, void *to, const struct engine_event *event)
 		break;
 	case ENGINE_END:
 		mail.result = *event->result;
+		mail.cached_tokens = event->cached_tokens;
 		break;
 	case ENGINE_ERROR:
 		mail.code = event->error->code;

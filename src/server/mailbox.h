@@ -25,6 +25,7 @@ struct mail {
 	int32_t token;                  /* token */
 	uint64_t seed;                  /* started */
 	struct hokku_result result;     /* end */
+	uint32_t cached_tokens;         /* end */
 	struct str text;                /* token: its text; error: the message */
 	bool has_logprobs;              /* token */
 	struct token_logprobs logprobs; /* the last member: kept only where there are any */

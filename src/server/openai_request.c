@@ -204,6 +204,8 @@ static const struct field chat_fields[] = {
 	{"max_tokens", field_max_tokens},
 	{"max_completion_tokens", take_max_completion_tokens},
 	{"n", field_n},
+	{"priority", field_priority},
+	{"cache_prompt", field_cache_prompt},
 	{"stop", field_stop},
 	{"seed", take_seed},
 	{"top_p", take_top_p},

@@ -122,7 +122,8 @@ enum hokku_code request_parse(struct str body, const struct request_form *form,
 			      const struct sampling_advice *advice, struct gen_request *out,
 			      struct request_error *err)
 {
-	*out = (struct gen_request){.stream = form->stream, .n = 1};
+	*out = (struct gen_request){
+		.stream = form->stream, .n = 1, .priority = REQUEST_PRIORITY, .cache_prompt = true};
 	err->field[0] = '\0';
 	sampling_defaults(&out->sampling, form->sampling, advice);
 	enum hokku_code rc = parse_object(body, &out->json, err);
@@ -180,6 +181,8 @@ static const struct field native_fields[] = {
 	{"max_tokens", field_max_tokens},
 	{"seed", field_seed},
 	{"n", field_n},
+	{"priority", field_priority},
+	{"cache_prompt", field_cache_prompt},
 	{"logprobs", field_logprobs},
 	{"top_logprobs", field_top_logprobs},
 	{"logit_bias", field_logit_bias},

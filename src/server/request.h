@@ -12,6 +12,7 @@
 
 enum {
 	REQUEST_MAX_ID_BYTES = 64,
+	REQUEST_PRIORITY = 1,           /* where none is given */
 	REQUEST_MAX_CONTAINERS = 20000, /* objects and arrays in a body */
 	REQUEST_MAX_ELEMENTS = 2097152, /* values in a body, token ids for the most part */
 	REQUEST_MAX_WARNINGS = 16,      /* unknown fields named one by one */
@@ -47,6 +48,8 @@ struct gen_request {
 	/* OpenAI's. */
 	uint32_t max_completion_tokens; /* as max_tokens, under another name */
 	bool stream_options, include_usage, no_tools;
+	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
+	bool cache_prompt;
 	struct sampling sampling;
 	struct hokku_logit_bias *bias; /* what sampling.bias points to */
 	struct str stop[ENGINE_MAX_STOP];

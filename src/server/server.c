@@ -82,6 +82,21 @@ static void add_model(struct strbuf *b, const struct engine_state *state)
 	strbuf_add_c(b, "]");
 }
 
+static void add_counters(struct strbuf *b, const struct sched_counters *c)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+#define ROW(name_, text_) {#name_, c->name_},
+		SCHED_COUNTERS(ROW)
+#undef ROW
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		strbuf_addf(b, "%s\"%s\":%" PRIu64, i ? "," : ",\"counters\":{", rows[i].name, rows[i].value);
+	strbuf_add_c(b, "}");
+}
+
 static void health_route(struct server *s, struct http_request *r)
 {
 	struct engine_state state;
@@ -108,13 +123,15 @@ static void health_route(struct server *s, struct http_request *r)
 	}
 	strbuf_addf(&b, ",\"uptime_s\":%.3f", clock_ms_since(s->started_ns) / 1000);
 	add_member(&b, "version", hokku_version());
-	strbuf_addf(&b,
-		    ",\"queue\":{\"running\":%u,\"queued\":%u,\"max_queue\":%u,\"finished\":%llu,\"tokens_"
-		    "in\":%llu,"
-		    "\"tokens_out\":%llu}}\n",
-		    state.n_running, state.n_queued + s->n_preparing, s->config.engine.max_queue,
-		    (unsigned long long)state.n_finished, (unsigned long long)state.n_tokens_in,
-		    (unsigned long long)state.n_tokens_out);
+	strbuf_addf(
+		&b,
+		",\"queue\":{\"running\":%u,\"parallel\":%u,\"queued\":%u,\"max_queue\":%u,\"finished\":%llu,"
+		"\"tokens_in\":%llu,\"tokens_out\":%llu}",
+		state.n_running, state.n_parallel, state.n_queued + s->n_preparing,
+		s->config.engine.max_queue, (unsigned long long)state.n_finished,
+		(unsigned long long)state.n_tokens_in, (unsigned long long)state.n_tokens_out);
+	add_counters(&b, &state.counters);
+	strbuf_add_c(&b, "}\n");
 	if (status == 503 && state.phase != ENGINE_LOST)
 		http_add_header(r, "Retry-After", "1");
 	reply_json(r, status, &b);
@@ -463,9 +480,9 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 	s->config.engine.user = s;
 	rc = engine_create(&s->config.engine, &s->engine, err);
 	if (rc == HOKKU_OK)
-		rc = prepare_create(s->engine,
-				    &(struct prepare_chat){s->config.chat_kwargs, s->config.chat_now},
-				    s->config.engine.max_queue + 1, wake_loop, s, &s->prepare, err);
+		rc = prepare_create(
+			s->engine, &(struct prepare_chat){s->config.chat_kwargs, s->config.chat_now},
+			s->config.engine.max_queue + ENGINE_MAX_PARALLEL, wake_loop, s, &s->prepare, err);
 	return rc;
 }
 

@@ -45,7 +45,7 @@ test('a whole answer has the text of /v1/generate with the same sampling and see
 	assert.deepEqual(choice, { index: 0, message: { role: 'assistant', content: own.text, refusal: null }, logprobs: null, finish_reason: 'stop' });
 	assert.ok(own.text.length > 10);
 	assert.deepEqual(answer.usage, own.usage);
-	assert.deepEqual(answer.usage, { prompt_tokens: own.prompt_tokens, completion_tokens: own.tokens_out, total_tokens: own.prompt_tokens + own.tokens_out });
+	assert.deepEqual(answer.usage, { prompt_tokens: own.prompt_tokens, completion_tokens: own.tokens_out, total_tokens: own.prompt_tokens + own.tokens_out, prompt_tokens_details: { cached_tokens: 0 } });
 	assert.deepEqual(answer.hokku, { model: 'haiku', seed: 7, max_tokens: null, stop: [], sampling: own.sampling, warnings: [] });
 });
 
@@ -104,7 +104,7 @@ test('n samples are those of seed, seed + 1, ..., streamed and whole', async () 
 	const whole = await client.chat.completions.create({ ...plain, n: 3 });
 	assert.deepEqual(whole.choices.map((c) => [c.index, c.message.content]), [...texts.entries()]);
 	const prompt_tokens = lone[0].usage.prompt_tokens, completion_tokens = lone.reduce((sum, a) => sum + a.usage.completion_tokens, 0);
-	assert.deepEqual(whole.usage, { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens });
+	assert.deepEqual(whole.usage, { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens, prompt_tokens_details: { cached_tokens: 0 } });
 	const { chunks, choices } = await collect(await client.chat.completions.create({ ...plain, n: 3, stream: true, stream_options: { include_usage: true } }));
 	assert.deepEqual(choices.map((c) => [c.text, c.roles, c.finish]), texts.map((t) => [t, ['assistant'], ['stop']]));
 	assert.deepEqual(chunks.at(-1).usage, whole.usage);

@@ -14,7 +14,7 @@ const soon = 150 * slack();
 
 let server;
 before(async () => {
-	server = await start([model('long'), '--ctx', '100000', '--max-queue', '3', '--keep-alive-interval', '0.2']);
+	server = await start([model('long'), '--ctx', '100000', '--parallel', '1', '--max-queue', '3', '--keep-alive-interval', '0.2']);
 });
 after(() => server.stop());
 

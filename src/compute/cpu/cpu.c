@@ -284,7 +284,7 @@ static enum hokku_code take_kv(struct cpu *c, const struct compute_params *p, st
 	uint64_t block_floats = (uint64_t)COMPUTE_KV_BLOCK * (p->model->hp.head_dim + c->head_stride) *
 				p->model->hp.n_kv_heads * p->model->hp.n_layers;
 	enum hokku_code rc =
-		kv_blocks_choose(p, block_floats * sizeof(float), 0, &c->memory.n_kv_blocks, err);
+		kv_blocks_choose_host(p, block_floats * sizeof(float), &c->memory.n_kv_blocks, err);
 	if (rc)
 		return rc;
 	carve_kv(c, c->memory.n_kv_blocks, &v);

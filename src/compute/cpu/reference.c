@@ -93,7 +93,7 @@ static enum hokku_code reference_open(const struct compute_params *p, void **sel
 	};
 	uint32_t *n_kv_blocks = &r->memory.n_kv_blocks;
 	uint64_t block_floats = 2ull * COMPUTE_KV_BLOCK * r->kv_dim * hp->n_layers;
-	enum hokku_code rc = kv_blocks_choose(p, block_floats * sizeof(float), 0, n_kv_blocks, err);
+	enum hokku_code rc = kv_blocks_choose_host(p, block_floats * sizeof(float), n_kv_blocks, err);
 	if (rc) {
 		reference_close(r);
 		return rc;

@@ -65,7 +65,9 @@ static const char *advise(const struct cuda *c, const struct compute_params *p, 
 {
 	uint64_t fixed = plan->bytes[LEDGER_WEIGHTS] + plan->bytes[LEDGER_SCRATCH];
 	uint64_t block = c->model->hp.n_layers * c->path->kv_block_bytes(c);
-	uint64_t n_ctx = fixed < available ? (available - fixed) / block / c->n_seqs * CUDA_KV_BLOCK : 0;
+	uint32_t a_context = (c->n_ctx + CUDA_KV_BLOCK - 1) / CUDA_KV_BLOCK;
+	uint32_t contexts = p->n_kv_blocks > a_context ? p->n_kv_blocks / a_context : 1;
+	uint64_t n_ctx = fixed < available ? (available - fixed) / block / contexts * CUDA_KV_BLOCK : 0;
 	if (plan->bytes[LEDGER_WEIGHTS] >= available)
 		snprintf(out, 96, "; its weights alone do not fit");
 	else if (p->kv_bytes && n_ctx)

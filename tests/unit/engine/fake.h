@@ -47,16 +47,19 @@ static struct {
 	bool has_bos;
 	uint32_t n_ctx_train;
 	unsigned load_ms, token_us, step_us;
+	uint32_t n_kv_blocks; /* 0: as many as were asked for */
 	enum hokku_code load_code, tok_code, chat_code;
-	/* the step that fails, counted from 1; 0: none */
+	/* the step that fails as a whole, counted from 1; 0: none */
 	unsigned fail_step;
 	enum hokku_code fail_code;
+	int32_t fail_token; /* sequences that begin with it are left out with fail_code; 0: none */
 	/* what happened; the engine's thread writes */
 	atomic_uint n_steps;
 	struct {
 		uint32_t pos, n_tokens;
 		int32_t token; /* the first of them */
 		bool drew;
+		uint32_t n_seqs;
 	} steps[FAKE_MAX_STEPS];
 	struct compute_params
 		params; /* what the device was opened with; its pointers are not to be followed */
@@ -220,6 +223,7 @@ enum hokku_code model_bind(struct model *m, const struct gguf *g, struct hokku_e
 	*m = (struct model){.arch_name = "fake", .name = "fake", .format_name = "F32"};
 	m->hp.n_vocab = FAKE_N_VOCAB;
 	m->hp.n_ctx_train = fake.n_ctx_train;
+	m->n_kv_groups = 1;
 	return HOKKU_OK;
 }
 
@@ -256,26 +260,40 @@ void compute_close(struct compute *c)
 enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
 {
 	(void)c;
-	(void)n;
 	struct compute_seq *seq = &seqs[0];
+	uint32_t n_tokens = 0;
+	for (uint32_t s = 0; s < n; s++)
+		n_tokens += seqs[s].n_tokens;
 	while (atomic_load(&fake.gate_closed))
 		fake_sleep_us(200);
-	fake_sleep_us(fake.step_us + (uint64_t)fake.token_us * seq->n_tokens);
+	fake_sleep_us(fake.step_us + (uint64_t)fake.token_us * n_tokens);
 	unsigned i = atomic_load(&fake.n_steps);
 	if (i < FAKE_MAX_STEPS) {
 		fake.steps[i].pos = seq->pos;
 		fake.steps[i].n_tokens = seq->n_tokens;
 		fake.steps[i].token = seq->tokens[0];
 		fake.steps[i].drew = seq->sampling != NULL;
+		fake.steps[i].n_seqs = n;
 	}
 	atomic_store(&fake.n_steps, i + 1);
 	if (fake.fail_step == i + 1)
 		return err_set(err, fake.fail_code, "the fake device failed");
-	uint32_t n_answer = seq->n_history - seq->n_prompt;
-	if (seq->sampling)
-		seq->token = n_answer < fake.n_script ? fake.script[n_answer] : FAKE_A;
-	for (int32_t t = 0; seq->logits && t < FAKE_N_VOCAB; t++)
-		seq->logits[t] = t == seq->token ? 2 : -(float)t; /* told apart by their ids */
+	uint32_t n_good = 0;
+	for (uint32_t s = 0; s < n; s++) {
+		uint32_t n_answer = seqs[s].n_history - seqs[s].n_prompt;
+		/* The sequence that is to fail begins with this token. */
+		seqs[s].code =
+			fake.fail_token && seqs[s].history[0] == fake.fail_token ? fake.fail_code : HOKKU_OK;
+		n_good += !seqs[s].code;
+		if (seqs[s].code)
+			err_set(seqs[s].error, fake.fail_code, "the fake does not like this one");
+		else if (seqs[s].sampling)
+			seqs[s].token = n_answer < fake.n_script ? fake.script[n_answer] : FAKE_A;
+		for (int32_t t = 0; seqs[s].logits && t < FAKE_N_VOCAB; t++)
+			seqs[s].logits[t] = t == seqs[s].token ? 2 : -(float)t; /* told apart by their ids */
+	}
+	if (n_good == 0)
+		return err_set(err, fake.fail_code, "%s", seqs[0].error->message);
 	return HOKKU_OK;
 }
 
@@ -295,7 +313,11 @@ const char *compute_why(const struct compute *c, bool *notable)
 void compute_get_memory(const struct compute *c, struct compute_memory *out)
 {
 	(void)c;
-	*out = (struct compute_memory){.weight_bytes = 1, .kv_bytes = 2, .scratch_bytes = 3};
+	*out = (struct compute_memory){.weight_bytes = 1,
+				       .kv_bytes = 2,
+				       .scratch_bytes = 3,
+				       .n_kv_blocks =
+					       fake.n_kv_blocks ? fake.n_kv_blocks : fake.params.n_kv_blocks};
 }
 
 enum hokku_code compute_check(struct compute *c, struct hokku_error *err)

@@ -31,6 +31,7 @@ struct record {
 	enum hokku_code code;
 	struct hokku_error error;
 	struct hokku_result result;
+	uint32_t cached_tokens;
 	unsigned *turn, my_turn; /* counts the starts of several requests */
 };
 
@@ -57,6 +58,7 @@ static inline void on_event(void *user, const struct engine_event *event)
 		break;
 	case ENGINE_END:
 		r->result = *event->result;
+		r->cached_tokens = event->cached_tokens;
 		strbuf_addf(&r->log, "end:%s", hokku_stop_name(event->result->stop));
 		r->ended = true;
 		break;

@@ -35,18 +35,18 @@ static void test_events(void **state)
 	expect("event: token\ndata: {\"t\":\"\",\"i\":3,\"id\":99,\"index\":2}\n\n");
 	api_native.failed(&b, HOKKU_CANCELLED, "line\nbreak");
 	expect("event: error\ndata: {\"code\":\"CANCELLED\",\"message\":\"line\\nbreak\"}\n\n");
-	struct answer_end end = {2, HOKKU_STOP_LENGTH, 5, 12, 1.5, 2.25, 0.125, false, {0, 0}};
+	struct answer_end end = {2, HOKKU_STOP_LENGTH, 5, 64, 12, 1.5, 2.25, 0.125, false, {0, 0, 0}};
 	api_native.end(&b, &three, &end);
 	expect("event: end\ndata: "
-	       "{\"stop_reason\":\"length\",\"tokens_out\":5,\"text_bytes\":12,\"prefill_ms\":1.500,"
+	       "{\"stop_reason\":\"length\",\"tokens_out\":5,\"cached_tokens\":64,\"text_bytes\":12,\"prefill_ms\":1.500,"
 	       "\"decode_ms\":2.250,\"ttft_ms\":0.125,\"index\":2}\n\n");
 	end.last = true;
-	end.usage = (struct answer_usage){7, 5};
+	end.usage = (struct answer_usage){7, 5, 3};
 	api_native.end(&b, &one, &end);
 	expect("event: end\ndata: "
-	       "{\"stop_reason\":\"length\",\"tokens_out\":5,\"text_bytes\":12,\"prefill_ms\":1.500,"
+	       "{\"stop_reason\":\"length\",\"tokens_out\":5,\"cached_tokens\":64,\"text_bytes\":12,\"prefill_ms\":1.500,"
 	       "\"decode_ms\":2.250,\"ttft_ms\":0.125,"
-	       "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12}}\n\n");
+	       "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12,\"prompt_tokens_details\":{\"cached_tokens\":3}}}\n\n");
 	answer_keep_alive(&b);
 	expect(": keep-alive\n\n");
 	answer_error(&b, HOKKU_INVALID_REQUEST, "x", "stop[1]");
@@ -225,12 +225,14 @@ static void test_mailbox(void **state)
 	const struct hokku_error error = {.code = HOKKU_DEVICE_ERROR, .message = "why"};
 	assert_true(mailbox_put(
 		&m, NULL, &(struct engine_event){.kind = ENGINE_STARTED, .prompt_tokens = 4, .seed = 5}));
-	assert_false(mailbox_put(&m, NULL, &(struct engine_event){.kind = ENGINE_END, .result = &result}));
+	assert_false(mailbox_put(
+		&m, NULL, &(struct engine_event){.kind = ENGINE_END, .result = &result, .cached_tokens = 8}));
 	assert_false(mailbox_put(&m, NULL, &(struct engine_event){.kind = ENGINE_ERROR, .error = &error}));
 	struct str rest = mailbox_take(&m, &lost);
 	assert_true(mail_next(&rest, &mail) && mail.kind == ENGINE_STARTED && mail.prompt_tokens == 4 &&
 		    mail.seed == 5);
-	assert_true(mail_next(&rest, &mail) && mail.kind == ENGINE_END && mail.result.tokens_out == 9);
+	assert_true(mail_next(&rest, &mail) && mail.kind == ENGINE_END && mail.result.tokens_out == 9 &&
+		    mail.cached_tokens == 8);
 	assert_true(mail_next(&rest, &mail) && mail.code == HOKKU_DEVICE_ERROR && str_eq_c(mail.text, "why"));
 	assert_false(mail_next(&rest, &mail));
 	/* Logprobs between tokens that have none. */

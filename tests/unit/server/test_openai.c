@@ -238,12 +238,12 @@ static void test_stream(void **state)
 	expect(CHUNK
 	       ",\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"length\"}],"
 	       "\"usage\":null}\n\n");
-	end = (struct answer_end){.sample = 1, .stop = HOKKU_STOP_STOP, .last = true, .usage = {4, 6}};
+	end = (struct answer_end){.sample = 1, .stop = HOKKU_STOP_STOP, .last = true, .usage = {4, 6, 3}};
 	api->end(&b, &start, &end);
 	expect(CHUNK
 	       ",\"choices\":[{\"index\":1,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
 	       "\"usage\":null," OWN "}\n\n" CHUNK
-	       ",\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}\n\n"
+	       ",\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10,\"prompt_tokens_details\":{\"cached_tokens\":3}}}\n\n"
 	       "data: [DONE]\n\n");
 	start.include_usage = false;
 	api->end(&b, &start, &end);
@@ -260,7 +260,7 @@ static void test_whole(void **state)
 	(void)state;
 	const struct answer_sample samples[2] = {
 		{.text = STR_LIT("one"),
-		 .end = {.sample = 0, .stop = HOKKU_STOP_END, .last = true, .usage = {4, 6}}},
+		 .end = {.sample = 0, .stop = HOKKU_STOP_END, .last = true, .usage = {4, 6, 3}}},
 		{.text = STR_LIT(""), .end = {.sample = 1, .stop = HOKKU_STOP_LENGTH}},
 	};
 	api_openai_chat.whole(&b, &start, samples);
@@ -269,7 +269,8 @@ static void test_whole(void **state)
 				   "\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"},{\"index\":1,"
 				   "\"message\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},"
 				   "\"logprobs\":null,\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":4,"
-				   "\"completion_tokens\":6,\"total_tokens\":10}," OWN "}\n");
+				   "\"completion_tokens\":6,\"total_tokens\":10,\"prompt_tokens_details\":{\"cached_tokens\":3}}," OWN
+				   "}\n");
 }
 
 /* With the bundled model's vocabulary: a token of text, a control token and one that is no whole character.

@@ -1,0 +1,141 @@
+#include "engine/deliver.h"
+
+#include "base/clock.h"
+
+void deliver_start(struct engine *e, struct job *job)
+{
+	if (job->started)
+		return;
+	job->begin_ns = clock_ns();
+	pthread_mutex_lock(&e->lock);
+	job->started = true;
+	e->n_running++;
+	pthread_mutex_unlock(&e->lock);
+	job_emit(job, &(struct engine_event){.kind = ENGINE_STARTED,
+					     .prompt_tokens = job->seq.n_prompt,
+					     .seed = job->sampling.seed});
+}
+
+void deliver_error(struct engine *e, struct job *job, const struct hokku_error *err)
+{
+	job_fail(job, err);
+	queue_finish(e, job);
+}
+
+/* The prompt is in and the first token drawn. */
+static void take_times(struct engine *e, struct job *job)
+{
+	job->first_ns = clock_ns();
+	job->result.prefill_ms = (double)(job->first_ns - job->begin_ns) * 1e-6;
+	job->result.ttft_ms = (double)(job->first_ns - job->submitted_ns) * 1e-6;
+	pthread_mutex_lock(&e->lock);
+	e->n_tokens_in += job->seq.n_prompt;
+	pthread_mutex_unlock(&e->lock);
+}
+
+/* Why the answer ends with the token drawn last, if max_tokens or the context end it. */
+static bool is_full(const struct engine *e, const struct job *job, enum hokku_stop *stop)
+{
+	if (job->max_tokens && job->n_out == job->max_tokens) {
+		*stop = HOKKU_STOP_LENGTH;
+		return true;
+	}
+	*stop = HOKKU_STOP_CONTEXT;
+	return job->seq.n_prompt + job->n_out >
+	       e->n_ctx; /* the token itself would need a position of its own */
+}
+
+/* Puts into e->shown what the token releases. True if a stop text is complete. */
+static bool decode_text(struct engine *e, struct job *job, int32_t token)
+{
+	strbuf_clear(&e->decoded);
+	strbuf_clear(&e->shown);
+	/* Control tokens steer; their names are no part of an answer. */
+	if (tok_type(e->tok, token) != TOK_CONTROL)
+		text_stream_push(&job->stream, tok_bytes(e->tok, token), &e->decoded);
+	return stop_push(&job->stop, (struct str){e->decoded.ptr, e->decoded.len}, &e->shown);
+}
+
+/* The answer has ended without a stop text: gives free what was held back. True if that completed a stop text
+ * (one that holds U+FFFD). */
+static bool flush_text(struct engine *e, struct job *job)
+{
+	strbuf_clear(&e->decoded);
+	text_stream_finish(&job->stream, &e->decoded);
+	if (stop_push(&job->stop, (struct str){e->decoded.ptr, e->decoded.len}, &e->shown))
+		return true;
+	stop_finish(&job->stop, &e->shown);
+	return false;
+}
+
+static void emit_token(const struct engine *e, struct job *job, const struct compute_seq *drawn,
+		       uint32_t index)
+{
+	const struct strbuf *shown = &e->shown;
+	struct token_logprobs logprobs;
+	bool told = drawn->logits && index < job->n_out; /* an end token is not counted */
+	job->result.text_bytes += shown->len;
+	if (told)
+		logprobs_take(drawn->logits, e->n_vocab, drawn->token, job->n_top, &logprobs);
+	job_emit(job, &(struct engine_event){.kind = ENGINE_TOKEN,
+					     .logprobs = told ? &logprobs : NULL,
+					     .text = {shown->len ? shown->ptr : "", shown->len},
+					     .token = drawn->token,
+					     .index = index});
+}
+
+/* The token's event, unless it is an end token without text. True: the answer has ended (result.stop). */
+static bool take_token(struct engine *e, struct job *job, const struct compute_seq *drawn, bool *failed)
+{
+	int32_t token = drawn->token;
+	bool ended = true;
+	if (tok_is_end(e->tok, token)) {
+		strbuf_clear(&e->shown);
+		job->result.stop = flush_text(e, job) ? HOKKU_STOP_STOP : HOKKU_STOP_END;
+		if (e->shown.len)
+			emit_token(e, job, drawn, job->n_out);
+		return true;
+	}
+	job->n_out++;
+	pthread_mutex_lock(&e->lock);
+	e->n_tokens_out++;
+	pthread_mutex_unlock(&e->lock);
+	if (decode_text(e, job, token))
+		job->result.stop = HOKKU_STOP_STOP;
+	else if (!is_full(e, job, &job->result.stop))
+		ended = false;
+	else if (flush_text(e, job))
+		job->result.stop = HOKKU_STOP_STOP;
+	*failed = e->decoded.failed || e->shown.failed || job->stop.held.failed;
+	if (!*failed)
+		emit_token(e, job, drawn, job->n_out - 1);
+	return ended;
+}
+
+bool deliver_token(struct engine *e, struct job *job, const struct compute_seq *drawn)
+{
+	int32_t token = drawn->token;
+	bool failed = false;
+	if (!job->first_ns)
+		take_times(e, job);
+	bool ended = take_token(e, job, drawn, &failed);
+	if (failed) {
+		struct hokku_error err;
+		err_set(&err, HOKKU_OUT_OF_MEMORY, "no memory for the text of token %d", token);
+		deliver_error(e, job, &err);
+		return false;
+	}
+	job->result.decode_ms = clock_ms_since(job->first_ns);
+	if (!ended) {
+		sched_push(&job->seq, token);
+		return true;
+	}
+	job->result.seed = job->sampling.seed;
+	job->result.prompt_tokens = job->seq.n_prompt;
+	job->result.tokens_out = job->n_out;
+	job_emit(job, &(struct engine_event){.kind = ENGINE_END,
+					     .result = &job->result,
+					     .cached_tokens = job->seq.n_cached});
+	queue_finish(e, job);
+	return false;
+}

@@ -1,0 +1,163 @@
+#include "engine/kv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+
+enum { BLOCK_BYTES = COMPUTE_KV_BLOCK * sizeof(int32_t) };
+
+static uint32_t n_buckets_for(uint32_t n_blocks)
+{
+	uint32_t n = 1;
+	while (n < n_blocks && n < UINT32_C(1) << 31)
+		n *= 2;
+	return n;
+}
+
+/* ---- free blocks ---- */
+
+static void add_newest(struct kv_pool *p, uint32_t b)
+{
+	struct kv_block *block = &p->blocks[b];
+	block->older = p->newest;
+	block->newer = KV_NONE;
+	*(p->newest == KV_NONE ? &p->oldest : &p->blocks[p->newest].newer) = b;
+	p->newest = b;
+	p->n_free++;
+}
+
+static void add_oldest(struct kv_pool *p, uint32_t b)
+{
+	struct kv_block *block = &p->blocks[b];
+	block->newer = p->oldest;
+	block->older = KV_NONE;
+	*(p->oldest == KV_NONE ? &p->newest : &p->blocks[p->oldest].older) = b;
+	p->oldest = b;
+	p->n_free++;
+}
+
+static void remove_free(struct kv_pool *p, uint32_t b)
+{
+	const struct kv_block *block = &p->blocks[b];
+	*(block->older == KV_NONE ? &p->oldest : &p->blocks[block->older].newer) = block->newer;
+	*(block->newer == KV_NONE ? &p->newest : &p->blocks[block->newer].older) = block->older;
+	p->n_free--;
+}
+
+/* ---- what can be found ---- */
+
+static uint32_t *bucket_of(const struct kv_pool *p, uint64_t hash)
+{
+	return &p->buckets[hash & (p->n_buckets - 1)];
+}
+
+static void forget_block(struct kv_pool *p, uint32_t b)
+{
+	uint32_t *at = bucket_of(p, p->blocks[b].hash);
+	while (*at != b)
+		at = &p->blocks[*at].next_found;
+	*at = p->blocks[b].next_found;
+	p->blocks[b].name = 0;
+}
+
+static uint64_t name_of(const struct kv_pool *p, uint32_t b)
+{
+	return b == KV_NONE ? 0 : p->blocks[b].name;
+}
+
+uint64_t kv_hash(uint64_t before, const int32_t *ids)
+{
+	return siphash(before, UINT64_C(0x6b765f626c6f636b), ids, BLOCK_BYTES);
+}
+
+uint32_t kv_find(const struct kv_pool *p, uint32_t before, uint64_t hash, const int32_t *ids)
+{
+	for (uint32_t b = *bucket_of(p, hash); b != KV_NONE; b = p->blocks[b].next_found)
+		if (p->blocks[b].hash == hash && p->blocks[b].before == name_of(p, before) &&
+		    memcmp(p->ids + (size_t)b * COMPUTE_KV_BLOCK, ids, BLOCK_BYTES) == 0)
+			return b;
+	return KV_NONE;
+}
+
+uint32_t kv_keep(struct kv_pool *p, uint32_t b, uint32_t before, uint64_t hash, const int32_t *ids)
+{
+	uint32_t found = kv_find(p, before, hash, ids), *bucket = bucket_of(p, hash);
+	struct kv_block *block = &p->blocks[b];
+	if (found == b)
+		return b;
+	if (found != KV_NONE) {
+		kv_hold(p, found);
+		kv_release(p, b);
+		return found;
+	}
+	block->hash = hash;
+	block->before = name_of(p, before);
+	block->name = ++p->last_name;
+	block->next_found = *bucket;
+	*bucket = b;
+	memcpy(p->ids + (size_t)b * COMPUTE_KV_BLOCK, ids, BLOCK_BYTES);
+	return b;
+}
+
+void kv_forget(struct kv_pool *p)
+{
+	for (uint32_t b = 0; b < p->n_blocks; b++)
+		if (p->blocks[b].name)
+			forget_block(p, b);
+}
+
+/* ---- holding ---- */
+
+uint32_t kv_take(struct kv_pool *p)
+{
+	uint32_t b = p->oldest;
+	if (b == KV_NONE)
+		return KV_NONE;
+	remove_free(p, b);
+	if (p->blocks[b].name) {
+		forget_block(p, b);
+		p->n_evicted++;
+	}
+	p->blocks[b].n_held = 1;
+	return b;
+}
+
+void kv_hold(struct kv_pool *p, uint32_t b)
+{
+	if (p->blocks[b].n_held++ == 0)
+		remove_free(p, b);
+}
+
+void kv_release(struct kv_pool *p, uint32_t b)
+{
+	if (--p->blocks[b].n_held > 0)
+		return;
+	if (p->blocks[b].name)
+		add_newest(p, b);
+	else
+		add_oldest(p, b);
+}
+
+bool kv_init(struct kv_pool *p, uint32_t n_blocks)
+{
+	*p = (struct kv_pool){.n_blocks = n_blocks, .oldest = KV_NONE, .newest = KV_NONE};
+	p->n_buckets = n_buckets_for(n_blocks);
+	p->blocks = calloc(n_blocks, sizeof *p->blocks);
+	p->ids = calloc(n_blocks, BLOCK_BYTES);
+	p->buckets = malloc(p->n_buckets * sizeof *p->buckets);
+	if (!p->blocks || !p->ids || !p->buckets)
+		return false;
+	memset(p->buckets, 0xff, p->n_buckets * sizeof *p->buckets);
+	for (uint32_t b = 0; b < n_blocks; b++)
+		add_newest(p, b);
+	return true;
+}
+
+void kv_deinit(struct kv_pool *p)
+{
+	free(p->blocks);
+	free(p->ids);
+	free(p->buckets);
+	*p = (struct kv_pool){0};
+}

@@ -1,0 +1,369 @@
+#include "engine/sched.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = COMPUTE_KV_BLOCK };
+
+static uint32_t blocks_for(uint32_t n_positions)
+{
+	return (n_positions + BLOCK - 1) / BLOCK;
+}
+
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* ---- who waits ---- */
+
+/* Into the list of its priority, by arrival: at the end, or nearer the front where it had been let in once.
+ */
+static void list_insert(struct sched *s, struct sched_seq *seq)
+{
+	struct sched_list *list = &s->waiting[seq->priority];
+	struct sched_seq *after = list->last;
+	while (after && after->order > seq->order)
+		after = after->prev;
+	seq->prev = after;
+	seq->next = after ? after->next : list->first;
+	*(after ? &after->next : &list->first) = seq;
+	*(seq->next ? &seq->next->prev : &list->last) = seq;
+	seq->state = SCHED_WAITING;
+	s->n_waiting++;
+}
+
+static void list_remove(struct sched *s, struct sched_seq *seq)
+{
+	struct sched_list *list = &s->waiting[seq->priority];
+	*(seq->prev ? &seq->prev->next : &list->first) = seq->next;
+	*(seq->next ? &seq->next->prev : &list->last) = seq->prev;
+	seq->next = seq->prev = NULL;
+	if (!list->first)
+		list->n_passed = 0;
+	s->n_waiting--;
+}
+
+/* Whose turn it is: a priority that has been passed over often enough, else the best. */
+static struct sched_seq *first_waiting(const struct sched *s)
+{
+	const struct sched_list *best = NULL;
+	for (uint32_t i = 0; i < SCHED_N_PRIORITIES; i++) {
+		const struct sched_list *list = &s->waiting[i];
+		if (!list->first)
+			continue;
+		bool due = list->n_passed >= SCHED_MAX_PASSED;
+		if (!best || (due && list->n_passed > best->n_passed))
+			best = list;
+	}
+	return best ? best->first : NULL;
+}
+
+static void count_passed(struct sched *s, const struct sched_seq *admitted)
+{
+	for (uint32_t i = 0; i < SCHED_N_PRIORITIES; i++) {
+		struct sched_list *list = &s->waiting[i];
+		if (i == admitted->priority)
+			list->n_passed = 0;
+		else if (list->first)
+			list->n_passed++;
+	}
+}
+
+/* ---- what blocks hold ---- */
+
+static uint64_t hash_at(struct sched_seq *seq, uint32_t block)
+{
+	for (; seq->n_hashed <= block; seq->n_hashed++) {
+		uint64_t before = seq->n_hashed ? seq->hashes[seq->n_hashed - 1] : 0;
+		seq->hashes[seq->n_hashed] = kv_hash(before, seq->ids + (size_t)seq->n_hashed * BLOCK);
+	}
+	return seq->hashes[block];
+}
+
+/* Whole blocks that could be found: the last token is always computed, as something is drawn after it. */
+static uint32_t n_findable(const struct sched_seq *seq)
+{
+	return seq->hashes ? (seq->n_ids - 1) / BLOCK : 0;
+}
+
+static uint32_t block_before(const struct sched_seq *seq, uint32_t i)
+{
+	return i ? seq->blocks[i - 1] : KV_NONE;
+}
+
+/* One number stands for a block in every KV group. */
+static void set_block(const struct sched *s, struct sched_seq *seq, uint32_t i, uint32_t block)
+{
+	for (uint32_t g = 0; g < s->n_groups; g++)
+		seq->blocks[(size_t)g * s->pitch + i] = block;
+}
+
+/* Takes over blocks that hold what comes next. */
+static void adopt(struct sched *s, struct sched_seq *seq)
+{
+	uint32_t n = n_findable(seq);
+	if (seq->n_done % BLOCK)
+		return;
+	for (uint32_t i = seq->n_done / BLOCK; i < n; i++) {
+		uint32_t found =
+			kv_find(&s->kv, block_before(seq, i), hash_at(seq, i), seq->ids + (size_t)i * BLOCK);
+		if (found == KV_NONE)
+			return;
+		kv_hold(&s->kv, found);
+		set_block(s, seq, i, found);
+		seq->n_blocks = i + 1;
+		seq->n_done += BLOCK;
+		if (seq->preempted)
+			continue;
+		seq->n_cached += BLOCK;
+		s->counters.cache_hits++;
+	}
+}
+
+/* Is an older sequence about to compute the very block that seq needs next? */
+static bool is_coming(struct sched *s, struct sched_seq *seq, uint32_t index)
+{
+	uint32_t i = seq->n_done / BLOCK, end = (i + 1) * BLOCK;
+	if (seq->n_done % BLOCK || i >= n_findable(seq))
+		return false;
+	for (uint32_t k = 0; k < index; k++) {
+		struct sched_seq *older = s->running[k];
+		if (older->hashes && older->n_done < end && older->n_ids >= end &&
+		    hash_at(older, i) == hash_at(seq, i))
+			return true;
+	}
+	return false;
+}
+
+static void keep_full_blocks(struct sched *s, struct sched_seq *seq, uint32_t from)
+{
+	if (!seq->hashes)
+		return;
+	for (uint32_t i = from / BLOCK; i < seq->n_done / BLOCK; i++)
+		set_block(s, seq, i,
+			  kv_keep(&s->kv, seq->blocks[i], block_before(seq, i), hash_at(seq, i),
+				  seq->ids + (size_t)i * BLOCK));
+}
+
+/* ---- who runs ---- */
+
+/* Blocks that those who run will need to have all of their present ids in. */
+static uint64_t n_promised(const struct sched *s)
+{
+	uint64_t n = 0;
+	for (uint32_t i = 0; i < s->n_running; i++)
+		n += blocks_for(s->running[i]->n_ids) - s->running[i]->n_blocks;
+	return n;
+}
+
+/* Free blocks that seq would take: those it would share with somebody are none. */
+static uint32_t n_wanted(struct sched *s, struct sched_seq *seq)
+{
+	uint32_t before = KV_NONE, n = blocks_for(seq->n_ids), findable = n_findable(seq);
+	for (uint32_t i = 0; i < findable; i++) {
+		before = kv_find(&s->kv, before, hash_at(seq, i), seq->ids + (size_t)i * BLOCK);
+		if (before == KV_NONE)
+			break;
+		n -= s->kv.blocks[before].n_held > 0;
+	}
+	return n;
+}
+
+/* Nobody is let in only to be sent away: there is room for its ids, and for the next block of each that runs.
+ */
+static bool has_room(struct sched *s, struct sched_seq *seq)
+{
+	if (s->n_running == 0)
+		return true;
+	uint64_t spoken_for = n_promised(s) + s->n_running;
+	return s->kv.n_free > spoken_for && s->kv.n_free - spoken_for >= n_wanted(s, seq);
+}
+
+static void let_in(struct sched *s, struct sched_seq *seq)
+{
+	uint32_t i = s->n_running++;
+	list_remove(s, seq);
+	count_passed(s, seq);
+	for (; i > 0 && s->running[i - 1]->order > seq->order; i--)
+		s->running[i] = s->running[i - 1];
+	s->running[i] = seq;
+	seq->slot = s->slots[s->n_seqs - s->n_running];
+	seq->blocks = s->tables + (size_t)seq->slot * s->n_groups * s->pitch;
+	seq->state = SCHED_RUNNING;
+	if (!seq->preempted)
+		s->counters.cache_queries += n_findable(seq);
+}
+
+static void admit(struct sched *s)
+{
+	while (s->n_running < s->n_seqs) {
+		struct sched_seq *seq = first_waiting(s);
+		if (!seq || !has_room(s, seq))
+			return;
+		let_in(s, seq);
+	}
+}
+
+/* Out of its place; its blocks are released from the last on. */
+static void let_out(struct sched *s, struct sched_seq *seq)
+{
+	uint32_t i = 0;
+	while (seq->n_blocks > 0)
+		kv_release(&s->kv, seq->blocks[--seq->n_blocks]);
+	while (s->running[i] != seq)
+		i++;
+	s->n_running--;
+	memmove(s->running + i, s->running + i + 1, (s->n_running - i) * sizeof *s->running);
+	s->slots[s->n_seqs - s->n_running - 1] = seq->slot;
+	seq->n_done = seq->n_new = 0;
+	seq->blocks = NULL;
+	seq->state = SCHED_OUT;
+}
+
+static void preempt(struct sched *s, struct sched_seq *seq)
+{
+	let_out(s, seq);
+	seq->preempted = true;
+	s->counters.preempted++;
+	list_insert(s, seq);
+}
+
+/* Blocks for seq's new tokens; whoever came later makes room. False: seq itself had to. */
+static bool make_room(struct sched *s, struct sched_seq *seq)
+{
+	uint32_t n = blocks_for(seq->n_done + seq->n_new);
+	while (seq->n_blocks < n) {
+		uint32_t block = kv_take(&s->kv);
+		if (block != KV_NONE) {
+			set_block(s, seq, seq->n_blocks++, block);
+			continue;
+		}
+		struct sched_seq *youngest = s->running[s->n_running - 1];
+		preempt(s, youngest);
+		if (youngest == seq)
+			return false;
+	}
+	return true;
+}
+
+/* ---- the step ---- */
+
+static void give(struct sched_seq *seq, uint32_t n, uint32_t *left)
+{
+	uint32_t take = min_u32(min_u32(n, *left), seq->n_ids - seq->n_done - seq->n_new);
+	seq->n_new += take;
+	*left -= take;
+}
+
+static void share_budget(struct sched *s, uint32_t budget)
+{
+	uint32_t n_decoding = 0;
+	for (uint32_t i = 0; i < s->n_running; i++) {
+		struct sched_seq *seq = s->running[i];
+		adopt(s, seq);
+		seq->n_new = seq->n_ids - seq->n_done == 1;
+		n_decoding += seq->n_new;
+	}
+	uint32_t left = budget > n_decoding ? budget - n_decoding : 0;
+	left = min_u32(max_u32(left, min_u32(budget, SCHED_MIN_PROMPT)), s->n_batch - n_decoding);
+	for (uint32_t i = 0; i < s->n_running; i++) {
+		struct sched_seq *seq = s->running[i];
+		if (seq->n_new || is_coming(s, seq, i))
+			continue;
+		give(seq, max_u32(left / 2, SCHED_MIN_PROMPT), &left);
+	}
+	for (uint32_t i = 0; i < s->n_running && left; i++) {
+		struct sched_seq *seq = s->running[i];
+		if (seq->n_new && seq->n_ids - seq->n_done > 1)
+			give(seq, left, &left);
+	}
+}
+
+uint32_t sched_plan(struct sched *s, uint32_t budget, struct sched_seq **out)
+{
+	uint32_t n = 0;
+	admit(s);
+	share_budget(s, budget);
+	for (uint32_t i = 0; i < s->n_running; i++) {
+		struct sched_seq *seq = s->running[i];
+		if (!seq->n_new || !make_room(s, seq))
+			continue;
+		out[n++] = seq;
+		if (seq->n_done + seq->n_new <= seq->n_prompt || seq->n_new > 1)
+			s->counters.prompt_tokens_computed += seq->n_new;
+	}
+	s->counters.steps += n > 0;
+	s->counters.step_sequences += n;
+	s->counters.cache_evictions = s->kv.n_evicted;
+	return n;
+}
+
+void sched_advance(struct sched *s, struct sched_seq *seq)
+{
+	uint32_t from = seq->n_done;
+	seq->n_done += seq->n_new;
+	seq->n_new = 0;
+	keep_full_blocks(s, seq, from);
+}
+
+void sched_push(struct sched_seq *seq, int32_t token)
+{
+	seq->ids[seq->n_ids++] = token;
+}
+
+void sched_add(struct sched *s, struct sched_seq *seq)
+{
+	seq->order = ++s->last_order;
+	seq->n_new = seq->n_done = seq->n_blocks = seq->n_cached = seq->n_hashed = 0;
+	seq->preempted = false;
+	seq->blocks = NULL;
+	list_insert(s, seq);
+}
+
+void sched_remove(struct sched *s, struct sched_seq *seq)
+{
+	if (seq->state == SCHED_WAITING)
+		list_remove(s, seq);
+	else if (seq->state == SCHED_RUNNING)
+		let_out(s, seq);
+	seq->state = SCHED_OUT;
+}
+
+void sched_forget(struct sched *s)
+{
+	kv_forget(&s->kv);
+}
+
+bool sched_init(struct sched *s, const struct sched_params *p)
+{
+	*s = (struct sched){
+		.n_seqs = p->n_seqs,
+		.n_ctx = p->n_ctx,
+		.n_batch = p->n_batch,
+		.n_groups = p->n_groups,
+		.pitch = blocks_for(p->n_ctx),
+	};
+	s->tables = calloc((size_t)s->n_seqs * s->n_groups * s->pitch, sizeof *s->tables);
+	s->slots = calloc(s->n_seqs, sizeof *s->slots);
+	s->running = calloc(s->n_seqs, sizeof *s->running);
+	if (!kv_init(&s->kv, p->n_blocks) || !s->tables || !s->slots || !s->running)
+		return false;
+	for (uint32_t i = 0; i < s->n_seqs; i++)
+		s->slots[i] = s->n_seqs - 1 - i;
+	return true;
+}
+
+void sched_deinit(struct sched *s)
+{
+	kv_deinit(&s->kv);
+	free(s->tables);
+	free(s->slots);
+	free(s->running);
+	*s = (struct sched){0};
+}

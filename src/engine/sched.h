@@ -1,0 +1,122 @@
+/*
+ * Which sequences take part in the next step, and with how many tokens. Pure policy over plain data: no
+ * clock, no lock, no input or output, no random number; a test can drive it with any schedule.
+ *
+ *     sched_add ... -> sched_plan -> (the step) -> sched_advance, sched_push a sequence -> sched_plan ...
+ *
+ * - A sequence waits until it gets one of n_seqs places. Within a priority it is first come, first served. A
+ *   better priority goes first; one that has been passed over SCHED_MAX_PASSED times in a row is due before
+ *   all that are not. So the first of a priority is passed SCHED_MAX_PASSED + SCHED_N_PRIORITIES - 2 times at
+ *   most, and one with k before it in its priority (k + 1) times as often.
+ * - In a step those that decode have a token each. The rest of a budget of tokens goes to prompts: half of it
+ *   to the oldest, half of what remains to the next, and so on; what they do not need, to the oldest again.
+ * - Blocks of KV are taken as positions need them, the oldest sequence first. Where none is free, the
+ * sequence that came last gives all of its own back and waits again, in its old rank; it is computed anew
+ * later. The oldest always goes on, so that everything ends.
+ * - Full blocks are found again by their ids (kv.h). A prompt whose next block is being computed by an older
+ *   one waits for it, so that a shared beginning is computed once.
+ *
+ * Bits never depend on any of this (compute.h), so a plan can be good or bad but not wrong.
+ */
+#ifndef ENGINE_SCHED_H
+#define ENGINE_SCHED_H
+
+#include "engine/kv.h"
+
+enum {
+	SCHED_N_PRIORITIES = 4, /* 0 goes first */
+	SCHED_MAX_PASSED = 32,  /* times that a priority with one waiting is passed over in a row */
+	SCHED_MIN_PROMPT =
+		16, /* prompt tokens of a step at least, or the whole budget: however many decode */
+};
+
+enum sched_state { SCHED_OUT, SCHED_WAITING, SCHED_RUNNING };
+
+/* One sequence: the caller fills the first part and keeps the memory. */
+struct sched_seq {
+	int32_t *ids; /* (n_ids) prompt and answer so far, with room for what is drawn */
+	uint32_t n_ids, n_prompt;
+	uint64_t *hashes; /* room for one a full block; NULL: no block of it is found or kept */
+	uint32_t priority;
+
+	/* The scheduler's. */
+	enum sched_state state;
+	uint32_t n_new;   /* tokens in this step, from n_done on */
+	uint32_t n_done;  /* positions that its blocks hold */
+	uint32_t *blocks; /* (n_blocks) while it runs: a table a KV group, `pitch` of struct sched apart */
+	uint32_t n_blocks;
+	uint32_t n_cached; /* prompt tokens that were found and not computed */
+	uint32_t n_hashed; /* hashes made */
+	bool preempted;    /* once at least */
+	uint32_t slot;
+	uint64_t order;                /* of arrival */
+	struct sched_seq *next, *prev; /* of its priority, while it waits */
+};
+
+/* What is counted: one row each, shown by the server. */
+#define SCHED_COUNTERS(X)                                                                                  \
+	X(steps, "steps of the model")                                                                     \
+	X(step_sequences, "sequences of these steps, added up")                                            \
+	X(prompt_tokens_computed, "tokens that went into steps to fill KV memory, drawn ones not counted") \
+	X(preempted, "times that a sequence gave its KV blocks back to be computed again later")           \
+	X(cache_queries, "whole blocks of prompts that were looked for")                                   \
+	X(cache_hits, "of these those that were found")                                                    \
+	X(cache_evictions, "blocks that could have been found and were taken for something else")
+
+struct sched_counters {
+#define SCHED_X(name, text) uint64_t name;
+	SCHED_COUNTERS(SCHED_X)
+#undef SCHED_X
+};
+
+struct sched_list {
+	struct sched_seq *first, *last;
+	uint32_t n_passed; /* admissions of other priorities since one of these was, while one waits */
+};
+
+struct sched {
+	struct kv_pool kv;
+	uint32_t n_seqs, n_ctx, n_batch, n_groups;
+	uint32_t pitch;             /* blocks of a context */
+	uint32_t *tables;           /* (n_seqs, n_groups, pitch) */
+	uint32_t *slots;            /* (n_seqs - n_running) free ones */
+	struct sched_seq **running; /* (n_running) the oldest first */
+	uint32_t n_running, n_waiting;
+	struct sched_list waiting[SCHED_N_PRIORITIES];
+	uint64_t last_order;
+	struct sched_counters counters;
+};
+
+struct sched_params {
+	uint32_t n_seqs, n_ctx;
+	uint32_t n_batch;  /* most tokens of a step; at least n_seqs + SCHED_MIN_PROMPT */
+	uint32_t n_blocks; /* at least those of one context */
+	uint32_t n_groups; /* KV groups of the model */
+};
+
+/* False: no memory. */
+bool sched_init(struct sched *s, const struct sched_params *p);
+void sched_deinit(struct sched *s);
+
+/* A new sequence, of 1 to n_ctx ids, waits. */
+void sched_add(struct sched *s, struct sched_seq *seq);
+
+/* It has ended, or must: whatever it does, it is out and its blocks are released. Never between a plan and
+ * the step's sched_advance of the same sequence, but in its place. */
+void sched_remove(struct sched *s, struct sched_seq *seq);
+
+/* The next step: sequences with n_new tokens each, the oldest first, into out (n_seqs). Those whose tokens
+ * end with their last id (n_done + n_new == n_ids) draw. budget: of tokens in all; it is kept where it can
+ * be. 0 only if there are no sequences at all. */
+uint32_t sched_plan(struct sched *s, uint32_t budget, struct sched_seq **out);
+
+/* The step has put seq's new tokens into its blocks. */
+void sched_advance(struct sched *s, struct sched_seq *seq);
+
+/* A token was drawn after the last one, and the sequence goes on with it. */
+void sched_push(struct sched_seq *seq, int32_t token);
+
+/* The device lost what blocks hold: nothing of it is found any more. All that run must be removed. */
+void sched_forget(struct sched *s);
+
+#endif

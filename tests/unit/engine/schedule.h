@@ -1,0 +1,323 @@
+/*
+ * Drives the scheduler over a tiny model on the CPU with whatever schedule it is told: arrivals, lengths,
+ * priorities, cancels, sequences that fail, budgets, places and KV blocks come from dice. Each token that is
+ * drawn must be the token, with the log-probability to the last bit, of the request's lone run, and after
+ * each plan the accounts must add up. Used by test_sched.c and by the fuzz target.
+ */
+#ifndef TEST_SCHEDULE_H
+#define TEST_SCHEDULE_H
+
+#include <unistd.h>
+
+#include "engine/sched.h"
+#include "model_run.h"
+#include "tiny_model.h"
+
+enum {
+	SCHEDULE_CTX = 160, /* five blocks */
+	SCHEDULE_PITCH = 5,
+	SCHEDULE_BLOCKS = 3 * SCHEDULE_PITCH,
+	SCHEDULE_SEQS = 6,
+	SCHEDULE_BATCH = 64,
+	SCHEDULE_KINDS = 24, /* different requests */
+	SCHEDULE_OUT = 120,  /* most tokens of an answer */
+	SCHEDULE_LIVE = 16,  /* most requests of a schedule at once */
+	SCHEDULE_STEPS = 20000,
+};
+
+#define SCHEDULE_NEED(condition)                                                                \
+	do {                                                                                    \
+		if (!(condition)) {                                                             \
+			fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition); \
+			abort();                                                                \
+		}                                                                               \
+	} while (0)
+
+/* Decisions: bytes of an input while there are any, then zeros; or without an input random ones. */
+struct dice {
+	const uint8_t *bytes;
+	size_t n, at;
+	uint64_t seed, n_drawn;
+};
+
+GOLDEN_INLINE uint32_t dice_below(struct dice *d, uint32_t n)
+{
+	uint32_t words[4];
+	if (d->bytes)
+		return d->at < d->n ? d->bytes[d->at++] % n : 0;
+	rng_words(d->seed, 77, d->n_drawn++, words);
+	return words[0] % n;
+}
+
+GOLDEN_INLINE bool dice_is_over(const struct dice *d)
+{
+	return d->bytes && d->at >= d->n;
+}
+
+/* A request that schedules pick, and its lone run. */
+struct kind {
+	int32_t prompt[SCHEDULE_CTX];
+	uint32_t n_prompt;
+	struct sampling sampling;
+	int32_t drawn[SCHEDULE_OUT];
+	float logprobs[SCHEDULE_OUT];
+	uint32_t n_drawn;
+};
+
+struct schedule_world {
+	struct tiny_set set;
+	struct gguf *file;
+	struct model model;
+	struct compute *compute;
+	struct kind kinds[SCHEDULE_KINDS];
+	/* What all schedules together did. */
+	struct sched_counters sum;
+	uint64_t n_ended, n_cancelled, n_failed, n_passed;
+};
+
+/* A request on its way. */
+struct rider {
+	struct sched_seq seq;
+	const struct kind *kind;
+	uint32_t max_tokens;
+	bool live;
+	int32_t ids[SCHEDULE_CTX];
+	uint64_t hashes[SCHEDULE_PITCH];
+};
+
+/* ---- lone runs ---- */
+
+GOLDEN_INLINE void lone_run(struct schedule_world *w, struct kind *k)
+{
+	static const uint32_t blocks[SCHEDULE_PITCH] = {4, 2, 0, 1, 3};
+	int32_t ids[SCHEDULE_CTX + 1];
+	uint32_t n = k->n_prompt, pos = 0;
+	memcpy(ids, k->prompt, n * sizeof *ids);
+	while (k->n_drawn < SCHEDULE_OUT && n <= SCHEDULE_CTX) {
+		struct hokku_error err;
+		struct compute_seq seq = {.tokens = ids + pos,
+					  .n_tokens = n - pos > SCHEDULE_BATCH ? SCHEDULE_BATCH : n - pos,
+					  .pos = pos,
+					  .blocks = blocks,
+					  .history = ids,
+					  .n_prompt = k->n_prompt};
+		pos += seq.n_tokens;
+		seq.n_history = pos;
+		seq.n_prompt = pos < k->n_prompt ? pos : k->n_prompt;
+		seq.sampling = pos == n ? &k->sampling : NULL;
+		SCHEDULE_NEED(compute_step(w->compute, &seq, 1, &err) == HOKKU_OK);
+		if (pos < n)
+			continue;
+		k->drawn[k->n_drawn] = ids[n++] = seq.token;
+		k->logprobs[k->n_drawn++] = seq.logprob;
+	}
+}
+
+/* Prompts of four families that begin alike for a while, from one token to a full context; greedy and drawn.
+ */
+GOLDEN_INLINE void make_kind(struct schedule_world *w, uint32_t i)
+{
+	static const uint32_t lengths[] = {1, 31, 32, 33, 40, 64, 65, 70, 97, 100, 128, 160};
+	struct kind *k = &w->kinds[i];
+	uint32_t family = i % 3, alike = 32 * (i % 5) + i % 2 * 5;
+	*k = (struct kind){.n_prompt = lengths[i % 12]};
+	for (uint32_t t = 0; t < k->n_prompt; t++) {
+		uint32_t words[4];
+		rng_words(t < alike ? family : 1000 + i, 5, t, words);
+		k->prompt[t] = (int32_t)(words[0] % w->model.hp.n_vocab);
+	}
+	k->sampling = (struct sampling){.temperature = i % 4 ? 0.5f + (float)(i % 4) : 0,
+					.top_p = i % 3 ? 1 : 0.9f,
+					.repetition_penalty = i % 5 ? 1 : 1.2f,
+					.frequency_penalty = i % 7 ? 0 : 0.5f,
+					.seed = i};
+	lone_run(w, k);
+}
+
+GOLDEN_INLINE void schedule_open(struct schedule_world *w)
+{
+	char path[512];
+	struct hokku_error err = {0};
+	tiny_load(&w->set);
+	snprintf(path, sizeof path, "/tmp/hokku_schedule.%d.gguf", (int)getpid());
+	tiny_write(&w->set, tiny_find(&w->set, "odd"), "F32", path);
+	SCHEDULE_NEED(gguf_open_file(path, &w->file, &err) == HOKKU_OK);
+	SCHEDULE_NEED(model_bind(&w->model, w->file, &err) == HOKKU_OK);
+	model_set_context(&w->model, SCHEDULE_CTX);
+	const struct compute_params params = {.model = &w->model,
+					      .device = "cpu",
+					      .n_threads = 1,
+					      .n_ctx = SCHEDULE_CTX,
+					      .n_seqs = SCHEDULE_SEQS,
+					      .n_kv_blocks = SCHEDULE_BLOCKS,
+					      .n_batch = SCHEDULE_BATCH};
+	SCHEDULE_NEED(compute_open(&params, &w->compute, &err) == HOKKU_OK);
+	unlink(path);
+	for (uint32_t i = 0; i < SCHEDULE_KINDS; i++)
+		make_kind(w, i);
+}
+
+GOLDEN_INLINE void schedule_close(struct schedule_world *w)
+{
+	compute_close(w->compute);
+	model_unbind(&w->model);
+	gguf_close(w->file);
+	tiny_free(&w->set);
+}
+
+/* ---- accounts ---- */
+
+/* Every block is held by exactly those who name it, and what a step writes by nobody else. */
+GOLDEN_INLINE void check_blocks_held(const struct sched *s)
+{
+	uint32_t n_named[SCHEDULE_BLOCKS] = {0}, n_free = 0;
+	for (uint32_t i = 0; i < s->n_running; i++) {
+		const struct sched_seq *seq = s->running[i];
+		SCHEDULE_NEED(i == 0 || s->running[i - 1]->order < seq->order);
+		SCHEDULE_NEED(seq->n_blocks == (seq->n_done + seq->n_new + 31) / 32);
+		for (uint32_t b = 0; b < seq->n_blocks; b++)
+			n_named[seq->blocks[b]]++;
+		for (uint32_t b = seq->n_done / 32; b < seq->n_blocks; b++)
+			SCHEDULE_NEED(s->kv.blocks[seq->blocks[b]].n_held == 1);
+	}
+	for (uint32_t b = 0; b < s->kv.n_blocks; b++) {
+		SCHEDULE_NEED(s->kv.blocks[b].n_held == n_named[b]);
+		n_free += n_named[b] == 0;
+	}
+	SCHEDULE_NEED(s->kv.n_free == n_free);
+}
+
+GOLDEN_INLINE void check_plan(const struct sched *s, struct sched_seq *const *out, uint32_t n,
+			      uint32_t budget)
+{
+	uint32_t n_prompt = 0, n_decode = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		SCHEDULE_NEED(out[i]->state == SCHED_RUNNING && out[i]->n_new > 0);
+		SCHEDULE_NEED(out[i]->n_done + out[i]->n_new <= out[i]->n_ids);
+		bool decodes = out[i]->n_ids - out[i]->n_done == 1;
+		n_decode += decodes;
+		n_prompt += decodes ? 0 : out[i]->n_new;
+	}
+	uint32_t least = budget < SCHED_MIN_PROMPT ? budget : SCHED_MIN_PROMPT;
+	SCHEDULE_NEED(n_prompt + n_decode <= SCHEDULE_BATCH);
+	SCHEDULE_NEED(n_prompt <= least || n_prompt + n_decode <= budget);
+	SCHEDULE_NEED(n == 0 ? s->n_running + s->n_waiting == 0 : out[0] == s->running[0]);
+	check_blocks_held(s);
+}
+
+/* ---- one schedule ---- */
+
+GOLDEN_INLINE void rider_start(struct schedule_world *w, struct sched *s, struct rider *r, struct dice *d)
+{
+	const struct kind *k = &w->kinds[dice_below(d, SCHEDULE_KINDS)];
+	*r = (struct rider){.kind = k, .live = true};
+	r->max_tokens = 1 + dice_below(d, k->n_drawn);
+	memcpy(r->ids, k->prompt, k->n_prompt * sizeof *r->ids);
+	r->seq = (struct sched_seq){.ids = r->ids,
+				    .n_ids = k->n_prompt,
+				    .n_prompt = k->n_prompt,
+				    .priority = dice_below(d, SCHED_N_PRIORITIES),
+				    .hashes = dice_below(d, 8) ? r->hashes : NULL};
+	sched_add(s, &r->seq);
+}
+
+GOLDEN_INLINE void rider_end(struct sched *s, struct rider *r)
+{
+	SCHEDULE_NEED(r->seq.n_cached <= r->kind->n_prompt - 1);
+	sched_remove(s, &r->seq);
+	r->live = false;
+}
+
+/* A token was drawn: is it the lone run's? */
+GOLDEN_INLINE void rider_take(struct schedule_world *w, struct sched *s, struct rider *r,
+			      const struct compute_seq *did)
+{
+	uint32_t i = r->seq.n_ids - r->seq.n_prompt;
+	sched_advance(s, &r->seq);
+	if (!did->sampling)
+		return;
+	SCHEDULE_NEED(did->token == r->kind->drawn[i]);
+	SCHEDULE_NEED(memcmp(&did->logprob, &r->kind->logprobs[i], sizeof did->logprob) == 0);
+	if (i + 1 < r->max_tokens) {
+		sched_push(&r->seq, did->token);
+		return;
+	}
+	rider_end(s, r);
+	w->n_ended++;
+}
+
+GOLDEN_INLINE void schedule_step(struct schedule_world *w, struct sched *s, struct sched_seq **out,
+				 uint32_t n, struct dice *d)
+{
+	struct compute_seq steps[SCHEDULE_SEQS];
+	struct hokku_error err;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct sched_seq *seq = out[i];
+		const struct rider *r = (const struct rider *)(const void *)seq; /* its first member */
+		uint32_t end = seq->n_done + seq->n_new;
+		steps[i] = (struct compute_seq){
+			.tokens = seq->ids + seq->n_done,
+			.n_tokens = seq->n_new,
+			.pos = seq->n_done,
+			.blocks = seq->blocks,
+			.sampling = end == seq->n_ids ? &r->kind->sampling : NULL,
+			.history = seq->ids,
+			.n_history = end,
+			.n_prompt = end < seq->n_prompt ? end : seq->n_prompt,
+		};
+	}
+	SCHEDULE_NEED(compute_step(w->compute, steps, n, &err) == HOKKU_OK);
+	for (uint32_t i = 0; i < n; i++) {
+		struct rider *r = (struct rider *)(void *)out[i];
+		SCHEDULE_NEED(steps[i].code == HOKKU_OK);
+		if (dice_below(d, 256) == 255) { /* as if it alone had failed */
+			rider_end(s, r);
+			w->n_failed++;
+			continue;
+		}
+		rider_take(w, s, r, &steps[i]);
+	}
+}
+
+GOLDEN_INLINE void schedule_run(struct schedule_world *w, struct dice *d)
+{
+	static struct rider riders[SCHEDULE_LIVE];
+	struct sched s;
+	struct sched_seq *out[SCHEDULE_SEQS];
+	const struct sched_params params = {.n_seqs = 1 + dice_below(d, SCHEDULE_SEQS),
+					    .n_ctx = SCHEDULE_CTX,
+					    .n_batch = SCHEDULE_BATCH,
+					    .n_blocks = SCHEDULE_PITCH +
+							dice_below(d, SCHEDULE_BLOCKS - SCHEDULE_PITCH + 1),
+					    .n_groups = 1};
+	uint32_t n_left = 1 + dice_below(d, 24), rush = 1 + dice_below(d, 8), most = 1 + dice_below(d, 64);
+	SCHEDULE_NEED(sched_init(&s, &params));
+	for (uint32_t i = 0; i < SCHEDULE_LIVE; i++)
+		riders[i].live = false;
+	for (uint32_t step = 0;; step++) {
+		SCHEDULE_NEED(step < SCHEDULE_STEPS);
+		for (uint32_t i = 0; i < SCHEDULE_LIVE && n_left; i++)
+			if (!riders[i].live && dice_below(d, 8) < rush) {
+				rider_start(w, &s, &riders[i], d);
+				n_left = dice_is_over(d) ? 0 : n_left - 1;
+			}
+		struct rider *victim = &riders[dice_below(d, SCHEDULE_LIVE)];
+		if (victim->live && dice_below(d, 64) == 63) {
+			rider_end(&s, victim);
+			w->n_cancelled++;
+		}
+		uint32_t budget = most - dice_below(d, most), n = sched_plan(&s, budget, out);
+		check_plan(&s, out, n, budget);
+		if (n == 0 && n_left == 0)
+			break;
+		if (n)
+			schedule_step(w, &s, out, n, d);
+	}
+	SCHEDULE_NEED(s.kv.n_free == s.kv.n_blocks && s.n_running == 0 && s.n_waiting == 0);
+#define SCHEDULE_SUM(name, text) w->sum.name += s.counters.name;
+	SCHED_COUNTERS(SCHEDULE_SUM)
+#undef SCHEDULE_SUM
+	sched_deinit(&s);
+}
+
+#endif

@@ -1,0 +1,339 @@
+/* Several requests at a time through the engine, over the scripted model of fake.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "record.h"
+
+enum { N = 4 };
+
+static struct engine *start_parallel(struct engine_config config)
+{
+	struct hokku_error err;
+	struct engine *e = start_with(config);
+	assert_int_equal(engine_wait_ready(e, &err), HOKKU_OK);
+	return e;
+}
+
+static struct engine_state state_of(struct engine *e)
+{
+	struct engine_state s;
+	engine_get_state(e, &s);
+	return s;
+}
+
+static void wait_running(struct engine *e, uint32_t n)
+{
+	while (state_of(e).n_running < n)
+		fake_sleep_us(200);
+}
+
+static void wait_idle(struct engine *e)
+{
+	struct engine_state s;
+	do
+		engine_get_state(e, &s);
+	while (s.n_running || s.n_queued);
+}
+
+/* The device waits; so all of them are there before the second step. */
+static void submit_all(struct engine *e, struct record *r, uint32_t n, uint32_t max_tokens)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		record_init(&r[i], e);
+		submit(e, &r[i], max_tokens);
+	}
+}
+
+/* Each gets its own answer, and they share steps. */
+static void test_together(void **state)
+{
+	(void)state;
+	struct record r[N];
+	fake_reset(SCRIPT(FAKE_A, FAKE_B, FAKE_C, FAKE_END));
+	atomic_store(&fake.gate_closed, true);
+	struct engine *e = start_parallel((struct engine_config){.n_parallel = N});
+	assert_int_equal(fake.params.n_seqs, N);
+	submit_all(e, r, N, 0);
+	wait_running(e, 1);
+	assert_int_equal(state_of(e).n_parallel, N);
+	atomic_store(&fake.gate_closed, false);
+	for (uint32_t i = 0; i < N; i++) {
+		wait_end(&r[i]);
+		assert_string_equal(r[i].log.ptr, "start:3 0:3=a 1:4=b 2:6= c end:end");
+	}
+	/* One step for the first prompt alone, or with others that came in time; then all of them together.
+	 */
+	assert_true(atomic_load(&fake.n_steps) <= 5);
+	assert_true(fake.steps[2].n_seqs == N);
+	wait_idle(e);
+	struct engine_state s = state_of(e);
+	assert_int_equal(s.n_finished, N);
+	assert_int_equal(s.n_tokens_in, 3 * N);
+	assert_int_equal(s.n_tokens_out, 3 * N);
+	engine_destroy(e, 0);
+	for (uint32_t i = 0; i < N; i++)
+		record_free(&r[i]);
+}
+
+/* A sequence that cannot go on ends alone; a step that fails as a whole ends those that ran, and the next
+ * requests are served. */
+static void test_errors(void **state)
+{
+	(void)state;
+	struct record r[N];
+	fake_reset(SCRIPT(FAKE_A, FAKE_B, FAKE_END));
+	fake.fail_token = FAKE_HELLO;
+	fake.fail_code = HOKKU_INTERNAL;
+	atomic_store(&fake.gate_closed, true);
+	struct engine *e = start_parallel((struct engine_config){.n_parallel = N});
+	for (uint32_t i = 0; i < N; i++) {
+		record_init(&r[i], e);
+		struct engine_request q = request_for(&r[i]);
+		q.tokens = i == 1 ? (int32_t[]){FAKE_HELLO, FAKE_A, FAKE_B} : prompt;
+		assert_int_equal(engine_submit(e, &q, &r[i].id, NULL), HOKKU_OK);
+	}
+	atomic_store(&fake.gate_closed, false);
+	for (uint32_t i = 0; i < N; i++) {
+		wait_end(&r[i]);
+		assert_string_equal(r[i].log.ptr,
+				    i == 1 ? "start:3 error:INTERNAL" : "start:3 0:3=a 1:4=b end:end");
+		record_free(&r[i]);
+	}
+	assert_string_equal(r[1].error.message, "the fake does not like this one");
+	wait_idle(e);
+	/* The device draws nothing for one: no token may be drawn. */
+	fake.script[1] = -1;
+	submit_all(e, r, 1, 0);
+	wait_end(&r[0]);
+	assert_string_equal(
+		r[0].error.message,
+		"no token can be drawn at position 4: every logit is NaN, minus infinity or masked");
+	record_free(&r[0]);
+	fake.script[1] = FAKE_B;
+	wait_idle(e);
+	atomic_store(&fake.gate_closed, true);
+	fake.fail_step = atomic_load(&fake.n_steps) + 2;
+	submit_all(e, r, N, 0);
+	wait_running(e, 1);
+	atomic_store(&fake.gate_closed, false);
+	for (uint32_t i = 0; i < N; i++) {
+		wait_end(&r[i]);
+		assert_int_equal(r[i].code, HOKKU_INTERNAL);
+		assert_string_equal(r[i].error.message, "the fake device failed");
+		record_free(&r[i]);
+	}
+	submit_all(e, r, 1, 0);
+	wait_end(&r[0]);
+	assert_string_equal(r[0].log.ptr, "start:3 0:3=a 1:4=b end:end");
+	record_free(&r[0]);
+	engine_destroy(e, 0);
+}
+
+/* A lost device is told to all, running and waiting. */
+static void test_device_lost(void **state)
+{
+	(void)state;
+	struct record r[N];
+	fake_reset(NULL, 0);
+	fake.fail_step = 3;
+	fake.fail_code = HOKKU_DEVICE_ERROR;
+	atomic_store(&fake.gate_closed, true);
+	struct engine *e = start_parallel((struct engine_config){.n_parallel = 2});
+	submit_all(e, r, N, 0);
+	atomic_store(&fake.gate_closed, false);
+	for (uint32_t i = 0; i < N; i++) {
+		wait_end(&r[i]);
+		assert_int_equal(r[i].code, HOKKU_DEVICE_ERROR);
+		assert_int_equal(r[i].started, i < 2);
+	}
+	assert_int_equal(state_of(e).phase, ENGINE_LOST);
+	engine_destroy(e, 0);
+	for (uint32_t i = 0; i < N; i++)
+		record_free(&r[i]);
+}
+
+/* Of several that run, prefill and wait each ends within 100 ms of its cancel, and the others go on. */
+static void test_cancel(void **state)
+{
+	(void)state;
+	enum { RUNS, PREFILLS, WAITS, GOES_ON, N_ALL };
+	static int32_t ids[3000];
+	static const int order[] = {WAITS, PREFILLS, RUNS};
+	struct record r[N_ALL];
+	fake_reset(NULL, 0);
+	fake.step_us = 2000;
+	fake.token_us = 1000; /* three seconds of prompt */
+	struct engine *e = start_parallel((struct engine_config){.n_parallel = 3});
+	for (uint32_t i = 0; i < N_ALL; i++)
+		record_init(&r[i], e);
+	submit(e, &r[RUNS], 0);
+	submit(e, &r[GOES_ON], 0);
+	struct engine_request q = request_for(&r[PREFILLS]);
+	q.tokens = ids;
+	q.n_tokens = 3000;
+	assert_int_equal(engine_submit(e, &q, &r[PREFILLS].id, NULL), HOKKU_OK);
+	submit(e, &r[WAITS], 0);
+	wait_tokens(&r[RUNS], 4);
+	fake_sleep_us(100000);
+	for (int i = 0; i < 3; i++) {
+		struct record *victim = &r[order[i]];
+		assert_int_equal(victim->started, order[i] != WAITS);
+		uint64_t begin = clock_ns();
+		engine_cancel(e, victim->id);
+		wait_end(victim);
+		assert_int_equal(victim->code, HOKKU_CANCELLED);
+		assert_true((double)(victim->ended_ns - begin) * 1e-6 < 100);
+	}
+	wait_tokens(&r[GOES_ON], count_tokens(&r[GOES_ON]) + 3);
+	assert_false(r[GOES_ON].ended);
+	engine_destroy(e, 0);
+	for (uint32_t i = 0; i < N_ALL; i++)
+		record_free(&r[i]);
+}
+
+/* Places and the queue: n_parallel + max_queue requests are taken and no more. */
+static void test_limits(void **state)
+{
+	(void)state;
+	struct record r[N + 1];
+	struct hokku_error err;
+	for (uint32_t parallel = 1; parallel < N; parallel++) {
+		fake_reset(SCRIPT(FAKE_A, FAKE_END));
+		atomic_store(&fake.gate_closed, true);
+		struct engine *e = start_parallel(
+			(struct engine_config){.n_parallel = parallel, .max_queue = N - parallel});
+		submit_all(e, r, N, 0);
+		wait_running(e, 1);
+		record_init(&r[N], e);
+		struct engine_request q = request_for(&r[N]);
+		assert_int_equal(engine_submit(e, &q, &r[N].id, &err), HOKKU_OVERLOADED);
+		atomic_store(&fake.gate_closed, false);
+		for (uint32_t i = 0; i < N; i++)
+			wait_end(&r[i]);
+		wait_idle(e);
+		assert_int_equal(engine_submit(e, &q, &r[N].id, &err), HOKKU_OK);
+		wait_end(&r[N]);
+		engine_destroy(e, 0);
+		for (uint32_t i = 0; i <= N; i++)
+			record_free(&r[i]);
+	}
+	fake_reset(NULL, 0);
+	struct engine *e = start_parallel((struct engine_config){.n_parallel = 1});
+	record_init(&r[0], e);
+	struct engine_request q = request_for(&r[0]);
+	q.priority = SCHED_N_PRIORITIES;
+	assert_int_equal(engine_submit(e, &q, &r[0].id, &err), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.message, "priority is 4; it must be from 0 to 3");
+	engine_destroy(e, 0);
+	record_free(&r[0]);
+}
+
+static void test_priority(void **state)
+{
+	(void)state;
+	static const uint32_t priorities[] = {1, 3, 1, 0}, turns[] = {1, 4, 3, 2};
+	struct record r[N];
+	unsigned turn = 0;
+	fake_reset(SCRIPT(FAKE_A, FAKE_END));
+	atomic_store(&fake.gate_closed, true);
+	struct engine *e = start_parallel((struct engine_config){.n_parallel = 1});
+	for (uint32_t i = 0; i < N; i++) {
+		record_init(&r[i], e);
+		r[i].turn = &turn;
+		struct engine_request q = request_for(&r[i]);
+		q.priority = priorities[i];
+		assert_int_equal(engine_submit(e, &q, &r[i].id, NULL), HOKKU_OK);
+		wait_running(e, 1);
+	}
+	atomic_store(&fake.gate_closed, false);
+	for (uint32_t i = 0; i < N; i++) {
+		wait_end(&r[i]);
+		assert_int_equal(r[i].my_turn, turns[i]);
+	}
+	engine_destroy(e, 0);
+	for (uint32_t i = 0; i < N; i++)
+		record_free(&r[i]);
+}
+
+/* More than KV memory holds at once: some give it back, and nobody is told anything but its answer, once. */
+static void test_preempted(void **state)
+{
+	(void)state;
+	struct record r[N];
+	fake_reset(NULL, 0);
+	atomic_store(&fake.gate_closed, true);
+	struct engine *e = start_parallel((struct engine_config){.n_parallel = N, .n_ctx = 256});
+	submit_all(e, r, N, 200); /* seven blocks each; there are eight */
+	atomic_store(&fake.gate_closed, false);
+	for (uint32_t i = 0; i < N; i++) {
+		wait_end(&r[i]);
+		assert_int_equal(r[i].code, HOKKU_OK);
+		assert_int_equal(r[i].n_tokens, 200);
+		assert_int_equal(r[i].text.len, 200);
+	}
+	wait_idle(e);
+	struct engine_state s = state_of(e);
+	assert_true(s.counters.preempted > 0);
+	assert_int_equal(s.n_tokens_in, 3 * N);
+	assert_int_equal(s.n_tokens_out, 200 * N);
+	engine_destroy(e, 0);
+	for (uint32_t i = 0; i < N; i++)
+		record_free(&r[i]);
+}
+
+/* What was computed is not computed again, and the answer tells; unless the request or the engine does not
+ * want it. */
+static void test_cached(void **state)
+{
+	(void)state;
+	static int32_t ids[100];
+	for (int off = 0; off < 2; off++) {
+		struct record r;
+		fake_reset(SCRIPT(FAKE_A, FAKE_END));
+		struct engine *e =
+			start_parallel((struct engine_config){.n_parallel = 2, .no_prefix_cache = off});
+		for (int turn = 0; turn < 4; turn++) { /* cold, warm, unwanted, warm */
+			record_init(&r, e);
+			struct engine_request q = request_for(&r);
+			q.tokens = ids;
+			q.n_tokens = 100;
+			q.no_cache = turn == 2;
+			unsigned before = atomic_load(&fake.n_steps);
+			assert_int_equal(engine_submit(e, &q, &r.id, NULL), HOKKU_OK);
+			wait_end(&r);
+			bool hit = !off && turn % 2;
+			assert_int_equal(r.cached_tokens, hit ? 96 : 0);
+			assert_int_equal(fake.steps[before].pos, hit ? 96 : 0);
+			record_free(&r);
+			/* One that fails alone in its step takes nothing from the others. */
+			fake.fail_token = FAKE_HELLO;
+			fake.fail_code = HOKKU_INTERNAL;
+			record_init(&r, e);
+			q = request_for(&r);
+			q.tokens = (int32_t[]){FAKE_HELLO, FAKE_A, FAKE_B};
+			assert_int_equal(engine_submit(e, &q, &r.id, NULL), HOKKU_OK);
+			wait_end(&r);
+			assert_int_equal(r.code, HOKKU_INTERNAL);
+			record_free(&r);
+		}
+		wait_idle(e);
+		assert_int_equal(state_of(e).counters.cache_hits, off ? 0 : 6);
+		assert_int_equal(state_of(e).counters.cache_queries, off ? 0 : 9);
+		engine_destroy(e, 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_together),    cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_device_lost), cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_limits),      cmocka_unit_test(test_priority),
+		cmocka_unit_test(test_preempted),   cmocka_unit_test(test_cached),
+	};
+	return cmocka_run_group_tests_name("parallel", tests, NULL, NULL);
+}

@@ -1,0 +1,322 @@
+/* The scheduler: its policy, rule by rule, without a model; then some hundred random schedules over a tiny
+ * one, each request's tokens and log-probabilities being those of its lone run. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "schedule.h"
+
+enum { CTX = 2048, BATCH = 512, MAX_SEQS = 64 };
+
+/* A sequence of the rules' tests, whose ids are told by a number: those of the same number are alike. */
+struct item {
+	struct sched_seq seq;
+	int32_t ids[CTX];
+	uint64_t hashes[CTX / COMPUTE_KV_BLOCK];
+};
+
+/* Sanitizers make a schedule eight times as long; the other builds run them all. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { N_SCHEDULES = 100 };
+#else
+enum { N_SCHEDULES = 300 };
+#endif
+
+static struct item items[200];
+static struct sched_seq *out[MAX_SEQS];
+
+static void start(struct sched *s, uint32_t n_seqs, uint32_t n_blocks)
+{
+	const struct sched_params p = {
+		.n_seqs = n_seqs, .n_ctx = CTX, .n_batch = BATCH, .n_blocks = n_blocks, .n_groups = 1};
+	assert_true(sched_init(s, &p));
+}
+
+static struct sched_seq *add(struct sched *s, uint32_t i, uint32_t alike, uint32_t n, uint32_t priority)
+{
+	struct item *it = &items[i];
+	for (uint32_t t = 0; t < n; t++)
+		it->ids[t] = (int32_t)(alike * 100000 + t);
+	it->seq = (struct sched_seq){
+		.ids = it->ids, .n_ids = n, .n_prompt = n, .hashes = it->hashes, .priority = priority};
+	sched_add(s, &it->seq);
+	return &it->seq;
+}
+
+/* A step in which everybody who draws goes on. */
+static uint32_t step(struct sched *s, uint32_t budget)
+{
+	uint32_t n = sched_plan(s, budget, out);
+	for (uint32_t i = 0; i < n; i++) {
+		sched_advance(s, out[i]);
+		if (out[i]->n_done == out[i]->n_ids)
+			sched_push(out[i], 7);
+	}
+	return n;
+}
+
+/* Everyone who decodes has one token; of the rest of the budget the oldest prompt has half, the next half of
+ * what is left, and what nobody needs is the oldest's. */
+static void test_budget(void **state)
+{
+	(void)state;
+	struct sched s;
+	start(&s, 8, 1000);
+	struct sched_seq *a = add(&s, 0, 0, 10, 0), *b, *c, *d;
+	assert_int_equal(sched_plan(&s, 100, out), 1); /* alone: all that it has, or all that there is */
+	assert_int_equal(a->n_new, 10);
+	sched_advance(&s, a);
+	sched_push(a, 7);
+	b = add(&s, 1, 1, 1000, 0);
+	assert_int_equal(sched_plan(&s, 100, out), 2);
+	assert_int_equal(a->n_new, 1);
+	assert_int_equal(b->n_new, 99);
+	c = add(&s, 2, 2, 1000, 0);
+	d = add(&s, 3, 3, 20, 0);
+	a->n_new = b->n_new = 0;
+	assert_int_equal(sched_plan(&s, 101, out), 4);
+	assert_int_equal(a->n_new, 1);
+	assert_int_equal(b->n_new, 50 + 9);
+	assert_int_equal(c->n_new, 25);
+	assert_int_equal(d->n_new, 16);
+	/* However many decode, prompts go on; but a budget of 5 tokens is 5 tokens. */
+	for (uint32_t budget = 0; budget <= 20; budget++) {
+		a->n_new = b->n_new = c->n_new = d->n_new = 0;
+		sched_plan(&s, budget, out);
+		uint32_t n = b->n_new + c->n_new + d->n_new, rest = budget ? budget - 1 : 0;
+		uint32_t least = budget < SCHED_MIN_PROMPT ? budget : SCHED_MIN_PROMPT;
+		assert_int_equal(n, rest > least ? rest : least);
+	}
+	/* Never more than a step takes. */
+	a->n_new = b->n_new = c->n_new = d->n_new = 0;
+	sched_plan(&s, 100000, out);
+	assert_int_equal(a->n_new + b->n_new + c->n_new + d->n_new, BATCH);
+	sched_deinit(&s);
+}
+
+/* First come, first served within a priority; a better one goes first. */
+static void test_order(void **state)
+{
+	(void)state;
+	static const uint32_t priorities[] = {2, 1, 3, 1, 0, 2, 0}, wanted[] = {4, 6, 1, 3, 0, 5, 2};
+	struct sched s;
+	start(&s, 1, 1000);
+	for (uint32_t i = 0; i < 7; i++)
+		add(&s, i, i, 3, priorities[i]);
+	for (uint32_t i = 0; i < 7; i++) {
+		assert_int_equal(sched_plan(&s, 64, out), 1);
+		assert_ptr_equal(out[0], &items[wanted[i]].seq);
+		sched_remove(&s, out[0]);
+	}
+	assert_int_equal(sched_plan(&s, 64, out), 0);
+	sched_deinit(&s);
+}
+
+/* Of the others however many come, one that waits is passed over SCHED_MAX_PASSED times, and once more for
+ * each priority that is due at the same time. */
+static void test_no_starvation(void **state)
+{
+	(void)state;
+	struct sched s;
+	start(&s, 1, 1000);
+	for (uint32_t n_low = 1; n_low < SCHED_N_PRIORITIES; n_low++) {
+		uint32_t most = 0;
+		for (uint32_t i = 1; i <= n_low; i++)
+			add(&s, i, i, 3, i);
+		add(&s, 10, 10, 3, 0);
+		for (uint32_t turn = 0, left = n_low; left; turn++) {
+			assert_true(turn < 1000);
+			add(&s, 11 + turn, 11, 3, 0); /* there is always another one */
+			sched_plan(&s, 64, out);
+			uint32_t priority = out[0]->priority;
+			left -= priority > 0;
+			most = priority > 0 ? turn : most;
+			if (priority > 0 && left == n_low - 1)
+				assert_int_equal(turn, SCHED_MAX_PASSED);
+			sched_remove(&s, out[0]);
+		}
+		assert_int_equal(most, SCHED_MAX_PASSED + n_low - 1);
+		while (sched_plan(&s, 64, out))
+			sched_remove(&s, out[0]);
+	}
+	/* The second of a priority waits for another round. */
+	add(&s, 1, 1, 3, 1);
+	add(&s, 2, 2, 3, 1);
+	for (uint32_t turn = 0, n_seen = 0; n_seen < 2; turn++) {
+		add(&s, 11 + turn, 11, 3, 0);
+		sched_plan(&s, 64, out);
+		if (out[0]->priority)
+			assert_int_equal(turn, n_seen++ ? 2 * SCHED_MAX_PASSED + 1 : SCHED_MAX_PASSED);
+		sched_remove(&s, out[0]);
+	}
+	sched_deinit(&s);
+}
+
+/* Where blocks run out the youngest gives its own back, waits before those that came after it, and loses
+ * nothing. */
+static void test_preemption(void **state)
+{
+	(void)state;
+	struct sched s;
+	start(&s, 3, 64);
+	struct sched_seq *a = add(&s, 0, 0, 960, 1), *b = add(&s, 1, 1, 928, 1), *c;
+	a->hashes = b->hashes = NULL;
+	while (a->n_done < 960 || b->n_done < 928) /* 30 + 29 blocks of 64 */
+		assert_true(step(&s, 512) > 0);
+	c = add(&s, 2, 2, 200,
+		1); /* waits: there is no room for it beside the next blocks of those that run */
+	while (s.counters.preempted == 0)
+		assert_true(step(&s, 512) > 0);
+	assert_int_equal(a->state, SCHED_RUNNING);
+	assert_int_equal(b->state, SCHED_WAITING);
+	assert_int_equal(c->state, SCHED_WAITING);
+	assert_true(b->n_ids > 928 && b->n_done == 0 && b->n_blocks == 0);
+	assert_int_equal(a->n_blocks + s.kv.n_free, 64);
+	assert_ptr_equal(s.waiting[1].first, b);
+	sched_remove(&s, a);
+	step(&s, 512);
+	assert_int_equal(b->state, SCHED_RUNNING);
+	assert_int_equal(c->state, SCHED_RUNNING);
+	while (b->n_done + 1 < b->n_ids)
+		step(&s, 512);
+	sched_remove(&s, b);
+	sched_remove(&s, c);
+	assert_int_equal(s.kv.n_free, 64);
+	sched_deinit(&s);
+}
+
+/* A beginning that many share is computed once, whether they come together or later. */
+static void test_shared(void **state)
+{
+	(void)state;
+	enum { N = 64, SHARED = 2000 };
+	struct sched s;
+	start(&s, N, 1000);
+	for (uint32_t i = 0; i < N; i++) {
+		struct sched_seq *seq = add(&s, i, 0, SHARED + 20, 0);
+		for (uint32_t t = SHARED; t < SHARED + 20; t++)
+			seq->ids[t] = (int32_t)(i * 50 + t);
+	}
+	uint32_t n_left = N, n_steps = 0, n_computed = 0;
+	while (n_left) {
+		uint32_t n = sched_plan(&s, 512, out);
+		assert_true(n > 0 && n_steps++ < 100);
+		for (uint32_t i = 0; i < n; i++) {
+			n_computed += out[i]->n_ids == SHARED + 20 ? out[i]->n_new : 0;
+			sched_advance(&s, out[i]);
+			n_left -= out[i]->n_done == SHARED + 20;
+			if (out[i]->n_done == SHARED + 20)
+				sched_push(out[i], 7);
+		}
+	}
+	/* 62 whole blocks once; the rest, 2,020 - 1,984 tokens, by each. */
+	assert_int_equal(n_computed, 1984 + N * 36);
+	assert_int_equal(items[0].seq.n_cached, 0);
+	for (uint32_t i = 1; i < N; i++)
+		assert_int_equal(items[i].seq.n_cached, 1984);
+	assert_int_equal(s.kv.n_blocks - s.kv.n_free, 62 + N * 2);
+	for (uint32_t i = 0; i < N; i++)
+		sched_remove(&s, &items[i].seq);
+	assert_int_equal(s.kv.n_free, 1000);
+	/* The very same prompt again: all whole blocks before its last token. */
+	struct sched_seq *again = add(&s, 0, 0, 1984, 0);
+	sched_plan(&s, 512, out);
+	assert_int_equal(again->n_cached, 1984 - 32);
+	assert_int_equal(again->n_new, 32);
+	sched_remove(&s, again);
+	/* One that wants none of it, and what it computed. */
+	again = add(&s, 0, 0, 1984, 0);
+	again->hashes = NULL;
+	sched_plan(&s, 512, out);
+	assert_int_equal(again->n_cached, 0);
+	assert_int_equal(again->n_done, 0);
+	sched_deinit(&s);
+}
+
+/* A hash only leads to a block: ids, and the blocks before, are compared. */
+static void test_compared(void **state)
+{
+	(void)state;
+	struct kv_pool p;
+	int32_t x[COMPUTE_KV_BLOCK] = {1}, y[COMPUTE_KV_BLOCK] = {2};
+	assert_true(kv_init(&p, 8));
+	uint32_t a = kv_take(&p), b = kv_take(&p), c = kv_take(&p);
+	assert_int_equal(kv_keep(&p, a, KV_NONE, 5, x), a);
+	assert_int_equal(kv_keep(&p, b, KV_NONE, 5, y), b);
+	assert_int_equal(kv_keep(&p, c, a, 5, x), c);
+	assert_int_equal(kv_find(&p, KV_NONE, 5, x), a);
+	assert_int_equal(kv_find(&p, KV_NONE, 5, y), b);
+	assert_int_equal(kv_find(&p, a, 5, x), c);
+	assert_int_equal(kv_find(&p, b, 5, x), KV_NONE);
+	assert_int_equal(kv_find(&p, a, 5, y), KV_NONE);
+	assert_int_equal(kv_find(&p, KV_NONE, 6, x), KV_NONE);
+	/* The same again: the caller gets the first, and the second is free. */
+	uint32_t d = kv_take(&p);
+	assert_int_equal(kv_keep(&p, d, a, 5, x), c);
+	assert_int_equal(p.blocks[c].n_held, 2);
+	assert_int_equal(p.n_free, 5);
+	/* Its place being taken by other ids with the same hash, what followed it is not found behind those.
+	 */
+	kv_release(&p, c);
+	kv_release(&p, c);
+	kv_release(&p, a);
+	for (uint32_t i = 0; i < 5; i++) /* the five that nothing was known of */
+		kv_take(&p);
+	assert_int_equal(p.n_evicted, 0);
+	assert_int_equal(kv_take(&p), c); /* free longest of those that could be found */
+	assert_int_equal(p.n_evicted, 1);
+	assert_int_equal(kv_find(&p, a, 5, x), KV_NONE);
+	assert_int_equal(kv_find(&p, KV_NONE, 5, x), a);
+	kv_hold(&p, a);
+	assert_int_equal(kv_take(&p), KV_NONE);
+	kv_forget(&p);
+	assert_int_equal(kv_find(&p, KV_NONE, 5, x), KV_NONE);
+	kv_deinit(&p);
+}
+
+/* Hashes follow from all ids before. */
+static void test_hash(void **state)
+{
+	(void)state;
+	int32_t x[COMPUTE_KV_BLOCK] = {0};
+	uint64_t first = kv_hash(0, x), second = kv_hash(first, x);
+	assert_true(first != second);
+	x[COMPUTE_KV_BLOCK - 1] = 1;
+	assert_true(kv_hash(0, x) != first && kv_hash(first, x) != second);
+}
+
+static void test_schedules(void **state)
+{
+	(void)state;
+	static struct schedule_world w;
+	uint64_t n = N_SCHEDULES;
+	schedule_open(&w);
+	for (uint64_t seed = 0; seed < n; seed++)
+		schedule_run(&w, &(struct dice){.seed = seed});
+	print_message(
+		"%llu schedules: %llu steps of %llu sequences, %llu ended, %llu cancelled, %llu failed, "
+		"%llu preempted, %llu blocks found, %llu evicted\n",
+		(unsigned long long)n, (unsigned long long)w.sum.steps,
+		(unsigned long long)w.sum.step_sequences, (unsigned long long)w.n_ended,
+		(unsigned long long)w.n_cancelled, (unsigned long long)w.n_failed,
+		(unsigned long long)w.sum.preempted, (unsigned long long)w.sum.cache_hits,
+		(unsigned long long)w.sum.cache_evictions);
+	/* They did meet what they are for. */
+	assert_true(w.n_ended > 5 * n && w.n_cancelled > n && w.n_failed > n);
+	assert_true(w.sum.preempted > n / 4 && w.sum.cache_hits > n && w.sum.cache_evictions > n);
+	schedule_close(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_budget),        cmocka_unit_test(test_order),
+		cmocka_unit_test(test_no_starvation), cmocka_unit_test(test_preemption),
+		cmocka_unit_test(test_shared),        cmocka_unit_test(test_compared),
+		cmocka_unit_test(test_hash),          cmocka_unit_test(test_schedules),
+	};
+	return cmocka_run_group_tests_name("sched", tests, NULL, NULL);
+}
