@@ -7,7 +7,8 @@
  * and fills the `struct hokku_error` you own with a sentence that names the thing at fault.
  *
  * Threads: all functions may be called from any thread at any time, save that hokku_close() must be the last
- * call on its handle. Requests from several threads are served in the order they came.
+ * call on its handle. Requests from several threads are begun in the order they came,
+ * and as many computed together as hokku_options.n_parallel says.
  *
  * Versions: `struct_size` fields let a library newer than its caller know which fields exist; always start
  * from the HOKKU_..._INIT value. The ABI of a major version only grows.
@@ -93,10 +94,13 @@ struct hokku_options {
 	/* Asked from that thread while weights are loaded; true ends it: hokku_open then returns
 	 * HOKKU_CANCELLED. May be NULL. */
 	bool (*stopped)(void *user);
+	/* Requests that are computed together, of those that several threads make at a time; more wait. 256
+	 * at most; 0: 1. They share the KV memory, and none is answered otherwise than alone. */
+	uint32_t n_parallel;
 };
-#define HOKKU_OPTIONS_INIT                                                             \
-	{                                                                              \
-		sizeof(struct hokku_options), NULL, NULL, 0, 0, NULL, NULL, 0, 0, NULL \
+#define HOKKU_OPTIONS_INIT                                                                \
+	{                                                                                 \
+		sizeof(struct hokku_options), NULL, NULL, 0, 0, NULL, NULL, 0, 0, NULL, 0 \
 	}
 
 /* Opens a model and waits until it can answer. On failure *out is NULL. */

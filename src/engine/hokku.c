@@ -52,6 +52,9 @@ enum hokku_code hokku_open(const struct hokku_options *options, struct hokku **o
 	enum hokku_code rc =
 		options ? take_struct(options, options->struct_size, &o, sizeof o, "hokku_options", err)
 			: HOKKU_OK;
+	if (!rc && o.n_parallel > ENGINE_MAX_PARALLEL)
+		rc = err_set(err, HOKKU_INVALID_REQUEST, "n_parallel is %u; it takes 0 to %d", o.n_parallel,
+			     ENGINE_MAX_PARALLEL);
 	if (rc)
 		return rc;
 	struct hokku *h = calloc(1, sizeof *h);
@@ -67,6 +70,7 @@ enum hokku_code hokku_open(const struct hokku_options *options, struct hokku **o
 		.n_threads = o.n_threads,
 		.vram_limit = o.vram_limit,
 		.kv_bytes = o.kv_bytes,
+		.n_parallel = o.n_parallel,
 		.stopped = o.stopped ? is_stopped : NULL,
 		.on_state = o.on_progress ? on_state : NULL,
 		.user = h,

@@ -14,9 +14,9 @@ static bool fit(struct pace *p, double *fixed)
 	double n = p->n / p->w, ms = p->ms / p->w;
 	double spread = p->nn / p->w - n * n;
 	bool seen = spread > 0.01 * n * n;
-	if (seen) {
-		p->each = (p->nms / p->w - n * ms) / spread;
-		p->each = p->each < 0 ? 0 : p->each;
+	double slope = seen ? (p->nms / p->w - n * ms) / spread : 0;
+	if (slope > 0) { /* a shorter step that took longer tells of the machine, not of steps */
+		p->each = slope;
 		p->sloped = true;
 	}
 	if (!p->sloped || p->each * n > ms)
@@ -42,9 +42,10 @@ void pace_add(struct pace *p, uint32_t n, double ms)
 	double longest = (double)p->chunk * PACE_MAX_CHANGE, shortest = (double)p->chunk / PACE_MAX_CHANGE;
 	chunk = chunk > longest ? longest : chunk < shortest ? shortest : chunk;
 	/* Several steps of one length, and the slope unknown, or perhaps no longer true: a different length
-	 * tells. */
+	 * tells. A shorter one, unless the last was to be as short already and sequences that decode made it
+	 * longer. */
 	if (!seen && p->w > 1 && (!p->sloped || (ms > PACE_TARGET_MS && n > 1)))
-		chunk = n > 1 ? n / 2.0 : 2;
+		chunk = n < 2 ? 2 : n / 2 < p->chunk ? n / 2.0 : n * 1.25 + 1;
 	uint32_t whole = chunk < 1 ? 1 : chunk > p->n_max ? p->n_max : (uint32_t)chunk;
 	p->chunk = whole < PACE_TILE ? whole : whole - whole % PACE_TILE;
 }

@@ -243,6 +243,10 @@ static void test_bad_options(void **state)
 	o = (struct hokku_options)HOKKU_OPTIONS_INIT;
 	o.struct_size = sizeof o + 1;
 	assert_int_equal(hokku_open(&o, &h, &err), HOKKU_INVALID_REQUEST);
+	o = (struct hokku_options)HOKKU_OPTIONS_INIT;
+	o.n_parallel = 257;
+	assert_int_equal(hokku_open(&o, &h, &err), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.message, "n_parallel is 257; it takes 0 to 256");
 	hokku_close(NULL);
 }
 
@@ -402,6 +406,33 @@ static void *ask_in_a_thread(void *user)
 	return NULL;
 }
 
+/* Requests that are computed together have the tokens and bits of those alone. */
+static void test_parallel(void **state)
+{
+	(void)state;
+	enum { N = 4 };
+	static struct seen alone, others[N];
+	struct hokku *one = model;
+	pthread_t threads[N];
+	ask_in_a_thread(&alone);
+	struct hokku_options o = HOKKU_OPTIONS_INIT;
+	o.n_parallel = N;
+	assert_int_equal(hokku_open(&o, &model, NULL), HOKKU_OK);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_in_a_thread, &others[i]), 0);
+	for (int i = 0; i < N; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(others[i].log.len, alone.log.len);
+		assert_memory_equal(others[i].log.ptr, alone.log.ptr, alone.log.len);
+		strbuf_free(&others[i].log);
+		strbuf_free(&others[i].text);
+	}
+	hokku_close(model);
+	model = one;
+	strbuf_free(&alone.log);
+	strbuf_free(&alone.text);
+}
+
 /* Alone, without a callback for text, and from several threads at once: the same tokens and bits. */
 static void test_logprobs(void **state)
 {
@@ -472,6 +503,7 @@ int main(void)
 		cmocka_unit_test(test_bad_options),
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_several_threads),
+		cmocka_unit_test(test_parallel),
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_stopped),
 	};

@@ -89,12 +89,38 @@ static void test_small_limit(void **state)
 	}
 }
 
+/* Beside sequences that decode, which have their tokens in every step, a prompt gets its share even where a
+ * step of hardly any tokens takes longer than is wanted: the time is the weights', and twice that is allowed.
+ */
+static void test_beside_decoding(void **state)
+{
+	(void)state;
+	for (uint32_t n_decoding = 1; n_decoding <= 64; n_decoding *= 4) {
+		struct pace p;
+		uint32_t left = 0;
+		pace_init(&p, 512);
+		/* Noise has made it believe that a token costs everything. */
+		for (int step = 0; step < 4; step++) {
+			pace_add(&p, n_decoding + 1, 91.0 + n_decoding);
+			p.chunk = 1;
+		}
+		for (int step = 0; step < 20; step++) {
+			uint32_t chunk = pace_chunk(&p), least = chunk < 16 ? chunk : 16;
+			left = chunk > n_decoding + least ? chunk - n_decoding : least;
+			pace_add(&p, n_decoding + left, 90.0 + n_decoding + left);
+		}
+		assert_in_range(n_decoding + left, 64, 112);
+		assert_true(left >= 16);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_small_limit),
+		cmocka_unit_test(test_beside_decoding),
 	};
 	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
 }
