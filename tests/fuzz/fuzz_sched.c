@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct schedule_world w;
 	if (!w.compute)
-		schedule_open(&w);
+		schedule_open(&w, "cpu");
 	if (size > 0)
 		schedule_run(&w, &(struct dice){.bytes = data, .n = size});
 	return 0;

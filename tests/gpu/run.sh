@@ -214,6 +214,7 @@ part_exact() {
 	for path in $paths; do
 		export HOKKU_CUDA_PATH="$path"
 		told "$dir/gpu_exact" haiku --prompt 300 ledger repeat chunks neighbours
+		told "$dir/gpu_schedules" cuda 100
 		for name in $every $of_tile; do
 			case $path-$name in
 			plain-*-F16) ;;

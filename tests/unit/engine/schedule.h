@@ -1,8 +1,9 @@
 /*
- * Drives the scheduler over a tiny model on the CPU with whatever schedule it is told: arrivals, lengths,
+ * Drives the scheduler over a tiny model with whatever schedule it is told: arrivals, lengths,
  * priorities, cancels, sequences that fail, budgets, places and KV blocks come from dice. Each token that is
  * drawn must be the token, with the log-probability to the last bit, of the request's lone run, and after
- * each plan the accounts must add up. Used by test_sched.c and by the fuzz target.
+ * each plan the accounts must add up. Used by test_sched.c, by the fuzz target, and on a GPU by
+ * tests/gpu/schedules.c.
  */
 #ifndef TEST_SCHEDULE_H
 #define TEST_SCHEDULE_H
@@ -134,7 +135,7 @@ GOLDEN_INLINE void make_kind(struct schedule_world *w, uint32_t i)
 	lone_run(w, k);
 }
 
-GOLDEN_INLINE void schedule_open(struct schedule_world *w)
+GOLDEN_INLINE void schedule_open(struct schedule_world *w, const char *device)
 {
 	char path[512];
 	struct hokku_error err = {0};
@@ -145,7 +146,7 @@ GOLDEN_INLINE void schedule_open(struct schedule_world *w)
 	SCHEDULE_NEED(model_bind(&w->model, w->file, &err) == HOKKU_OK);
 	model_set_context(&w->model, SCHEDULE_CTX);
 	const struct compute_params params = {.model = &w->model,
-					      .device = "cpu",
+					      .device = device,
 					      .n_threads = 1,
 					      .n_ctx = SCHEDULE_CTX,
 					      .n_seqs = SCHEDULE_SEQS,

@@ -293,7 +293,7 @@ static void test_schedules(void **state)
 	(void)state;
 	static struct schedule_world w;
 	uint64_t n = N_SCHEDULES;
-	schedule_open(&w);
+	schedule_open(&w, "cpu");
 	for (uint64_t seed = 0; seed < n; seed++)
 		schedule_run(&w, &(struct dice){.seed = seed});
 	print_message(
