@@ -256,7 +256,9 @@ static void limits(void **state)
 	snprintf(wanted, sizeof wanted, "has %llu bytes available (", (unsigned long long)all - 1);
 	assert_says(&err, wanted);
 	assert_says(&err, ", the limit that was set)");
-	p.vram_limit = memory.weight_bytes + memory.scratch_bytes + 2 * block;
+	/* a block for each of the contexts that the KV memory asked for would hold */
+	const uint64_t contexts = p.n_kv_blocks / ((p.n_ctx + CUDA_KV_BLOCK - 1) / CUDA_KV_BLOCK);
+	p.vram_limit = memory.weight_bytes + memory.scratch_bytes + contexts * block;
 	assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_INSUFFICIENT_VRAM);
 	assert_says(&err, "the limit that was set); a context of 32 positions would fit");
 	p.vram_limit = memory.weight_bytes;
