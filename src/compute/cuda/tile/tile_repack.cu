@@ -240,12 +240,13 @@ __device__ __forceinline__ void put_unit(const struct tile_repack_args *a, uint3
 		*reinterpret_cast<float *>(unit + traits::scales_to + 4 * lane) =
 			b ? table_scale<FILE>(b, first % 8) : 0;
 	}
-	const uint32_t halves = traits::scale_halves;
-	if (lane < 8 * halves) {
-		b = block_at<FILE>(a, tile, lane / (halves ? halves : 1), first);
-		*reinterpret_cast<uint16_t *>(unit + traits::scales_to + 2 * lane) =
-			(uint16_t)(b ? half_word(b + traits::scales_from + 2 * (lane % (halves ? halves : 1)))
-				     : 0);
+	if constexpr (traits::scale_halves > 0) {
+		const uint32_t halves = traits::scale_halves;
+		if (lane < 8 * halves) {
+			b = block_at<FILE>(a, tile, lane / halves, first);
+			*reinterpret_cast<uint16_t *>(unit + traits::scales_to + 2 * lane) =
+				(uint16_t)(b ? half_word(b + traits::scales_from + 2 * (lane % halves)) : 0);
+		}
 	}
 }
 
