@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "schedule.h"
+#include "small.h"
 
 enum { CTX = 2048, BATCH = 512, MAX_SEQS = 64 };
 
@@ -292,7 +293,7 @@ static void test_schedules(void **state)
 {
 	(void)state;
 	static struct schedule_world w;
-	uint64_t n = N_SCHEDULES;
+	uint64_t n = N_SCHEDULES / small_step(25);
 	schedule_open(&w, "cpu");
 	for (uint64_t seed = 0; seed < n; seed++)
 		schedule_run(&w, &(struct dice){.seed = seed});
