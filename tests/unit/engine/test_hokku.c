@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "engine/engine.h"
 #include "hokku.h"
+#include "small.h"
 
 static struct hokku *model;
 
@@ -127,8 +128,9 @@ static void test_threads_and_chunks(void **state)
 	hokku_get_info(model, &info);
 	r.messages = NULL;
 	r.n_messages = 0;
+	text[(sizeof text - 1) / small_step(8)] = 0;
 	r.prompt = text;
-	r.max_tokens = 30;
+	r.max_tokens = 30 / (uint32_t)small_step(10);
 	for (uint32_t n_threads = 1; n_threads <= 3; n_threads++) {
 		struct hokku *h;
 		struct hokku_options o = HOKKU_OPTIONS_INIT;
