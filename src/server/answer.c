@@ -70,6 +70,19 @@ void answer_sampling(struct strbuf *b, const struct sampling *s)
 	strbuf_add_c(b, "}}");
 }
 
+void answer_terms(struct strbuf *b, const struct answer_start *s)
+{
+	strbuf_add_c(b, ",\"max_tokens\":");
+	if (s->max_tokens)
+		strbuf_addf(b, "%" PRIu32, s->max_tokens);
+	else
+		strbuf_add_c(b, "null");
+	strbuf_add_c(b, ",\"stop\":[");
+	strbuf_add(b, s->stop_json.ptr, s->stop_json.len);
+	strbuf_add_c(b, "],\"sampling\":");
+	answer_sampling(b, s->sampling);
+}
+
 /* The members of start without braces. */
 static void add_start(struct strbuf *b, const struct answer_start *s)
 {
@@ -79,17 +92,9 @@ static void add_start(struct strbuf *b, const struct answer_start *s)
 	answer_text(b, s->model);
 	strbuf_add_c(b, ",\"seed\":");
 	answer_seed(b, s->seed);
-	strbuf_addf(b,
-		    ",\"prompt_tokens\":%" PRIu32 ",\"started_at\":\"%s\",\"max_tokens\":", s->prompt_tokens,
+	strbuf_addf(b, ",\"prompt_tokens\":%" PRIu32 ",\"started_at\":\"%s\"", s->prompt_tokens,
 		    s->started_at);
-	if (s->max_tokens)
-		strbuf_addf(b, "%" PRIu32, s->max_tokens);
-	else
-		strbuf_add_c(b, "null");
-	strbuf_add_c(b, ",\"stop\":[");
-	strbuf_add(b, s->stop_json.ptr, s->stop_json.len);
-	strbuf_add_c(b, "],\"sampling\":");
-	answer_sampling(b, s->sampling);
+	answer_terms(b, s);
 	if (s->n > 1)
 		strbuf_addf(b, ",\"n\":%" PRIu32, s->n);
 	if (s->template_date && *s->template_date)

@@ -100,6 +100,8 @@ void answer_keep_alive(struct strbuf *b); /* a comment */
 /* What the forms share. */
 void answer_text(struct strbuf *b, const char *text);
 void answer_sampling(struct strbuf *b, const struct sampling *s);
+/* Members that tell what was granted, after a comma: max_tokens, stop, sampling. */
+void answer_terms(struct strbuf *b, const struct answer_start *s);
 /* "prompt_tokens":..,"completion_tokens":..,"total_tokens":.. in braces. */
 void answer_usage(struct strbuf *b, const struct answer_usage *usage);
 /* {"token","id","logprob","bytes","top_logprobs"}; ids false: without "id". */

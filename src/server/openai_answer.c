@@ -33,15 +33,7 @@ static void add_own(struct strbuf *b, const struct answer_start *s)
 	answer_text(b, s->model);
 	strbuf_add_c(b, ",\"seed\":");
 	answer_seed(b, s->seed);
-	strbuf_add_c(b, ",\"max_tokens\":");
-	if (s->max_tokens)
-		strbuf_addf(b, "%" PRIu32, s->max_tokens);
-	else
-		strbuf_add_c(b, "null");
-	strbuf_add_c(b, ",\"stop\":[");
-	strbuf_add(b, s->stop_json.ptr, s->stop_json.len);
-	strbuf_add_c(b, "],\"sampling\":");
-	answer_sampling(b, s->sampling);
+	answer_terms(b, s);
 	if (s->template_date && *s->template_date)
 		strbuf_addf(b, ",\"template_date\":\"%s\"", s->template_date);
 	strbuf_add_c(b, ",\"warnings\":[");
