@@ -482,3 +482,39 @@ enum hokku_code compute_check(struct compute *c, struct hokku_error *err)
 {
 	return c->backend->check ? c->backend->check(c->self, err) : HOKKU_OK;
 }
+
+/* ---- the bytes of KV blocks ---- */
+
+uint64_t compute_kv_bytes(const struct compute *c, uint32_t group)
+{
+	return c->backend->kv_bytes(c->self, group);
+}
+
+static enum hokku_code check_kv(const struct compute *c, uint32_t group, uint32_t block,
+				struct hokku_error *err)
+{
+	if (group < c->params.model->n_kv_groups && block < c->params.n_kv_blocks)
+		return HOKKU_OK;
+	return err_set(err, HOKKU_INTERNAL,
+		       "there is no KV block %u in KV group %u; there are %u in each of %u", block, group,
+		       c->params.n_kv_blocks, c->params.model->n_kv_groups);
+}
+
+enum hokku_code compute_kv_read(struct compute *c, uint32_t group, uint32_t block, void *to,
+				struct hokku_error *err)
+{
+	enum hokku_code rc = check_kv(c, group, block, err);
+	return rc ? rc : c->backend->kv_read(c->self, group, block, to, err);
+}
+
+enum hokku_code compute_kv_write(struct compute *c, uint32_t group, uint32_t block, const void *from,
+				 struct hokku_error *err)
+{
+	enum hokku_code rc = check_kv(c, group, block, err);
+	return rc ? rc : c->backend->kv_write(c->self, group, block, from, err);
+}
+
+void compute_kv_describe(const struct compute *c, struct compute_kv_kind *out)
+{
+	c->backend->kv_describe(c->self, out);
+}

@@ -16,11 +16,12 @@
 #ifndef COMPUTE_COMPUTE_H
 #define COMPUTE_COMPUTE_H
 
+#include "base/build.h"
 #include "base/error.h"
 #include "model/model.h"
 
 enum {
-	COMPUTE_ABI = 4,
+	COMPUTE_ABI = 5,
 	COMPUTE_KV_BLOCK = 32,    /* positions a KV block */
 	COMPUTE_MAX_BATCH = 2048, /* most new tokens of one step */
 	COMPUTE_MAX_LOGIT_BIAS = 1024,
@@ -155,6 +156,26 @@ void compute_get_memory(const struct compute *c, struct compute_memory *out);
  * device failed; then the handle is of no more use. */
 enum hokku_code compute_check(struct compute *c, struct hokku_error *err);
 
+/* Bytes of one KV block of a group: its positions in all layers of the group. */
+uint64_t compute_kv_bytes(const struct compute *c, uint32_t group);
+
+/* Copies what a KV block holds out of the device's memory, or into it; to and from are compute_kv_bytes.
+ * Between steps: the block is one that no later step is to write, or to read meanwhile. DEVICE_ERROR: as of
+ * a step. */
+enum hokku_code compute_kv_read(struct compute *c, uint32_t group, uint32_t block, void *to,
+				struct hokku_error *err);
+enum hokku_code compute_kv_write(struct compute *c, uint32_t group, uint32_t block, const void *from,
+				 struct hokku_error *err);
+
+/* What the bits of a KV block depend on beside the model and the tokens. A handle may write what another
+ * one has read where all texts are the same. */
+struct compute_kv_kind {
+	char build[BUILD_ID_TEXT]; /* the program or plugin that computes */
+	char device[128];          /* whose sums they are: "cpu", "cuda, compute capability 9.0, tile path" */
+	char layout[128];          /* types and order: "float32, 28 layers, 8 heads of 128 numbers, ..." */
+};
+void compute_kv_describe(const struct compute *c, struct compute_kv_kind *out);
+
 /* What a backend is: a row in compute.c's table. `self` is whatever open made. */
 struct compute_backend {
 	const char *name; /* what --device calls it */
@@ -167,6 +188,12 @@ struct compute_backend {
 	const char *(*device)(const void *self);
 	void (*get_memory)(const void *self, struct compute_memory *out);
 	enum hokku_code (*check)(void *self, struct hokku_error *err); /* NULL: nothing can go wrong */
+	uint64_t (*kv_bytes)(const void *self, uint32_t group);
+	enum hokku_code (*kv_read)(void *self, uint32_t group, uint32_t block, void *to,
+				   struct hokku_error *err);
+	enum hokku_code (*kv_write)(void *self, uint32_t group, uint32_t block, const void *from,
+				    struct hokku_error *err);
+	void (*kv_describe)(const void *self, struct compute_kv_kind *out);
 };
 extern const struct compute_backend compute_cpu;           /* cpu/: the fast path */
 extern const struct compute_backend compute_cpu_reference; /* cpu/: plain loops in float32, the oracle */

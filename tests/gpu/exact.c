@@ -8,10 +8,11 @@
  *     repeat      100 runs of a prompt and an answer give the same bits
  *     chunks      a prompt in steps of 1, 17, 512 and whole gives the same bits at every position
  *     neighbours  a sequence alone and beside 1, 7 and 31 others gives the same bits, in prompt and answer
- *     ledger      the sum of what the device says it holds is the driver's own figure, to 64 MiB, after steps
- *                 of every kind; where it is the first check, that of a first opening too
- *     greedy      20 answers are those of cpu:reference; a difference counts unless the two likeliest tokens
- * were within float32 rounding of each other, and is shown
+ *     state       KV blocks that were read out, and written into others of another handle, go on with the
+ * same bits ledger      the sum of what the device says it holds is the driver's own figure, to 64 MiB, after
+ * steps of every kind; where it is the first check, that of a first opening too greedy      20 answers are
+ * those of cpu:reference; a difference counts unless the two likeliest tokens were within float32 rounding of
+ * each other, and is shown
  *
  * Exit code 0: all passed; 1: one failed, or the model did not open; 2: the command line is wrong.
  */
@@ -315,6 +316,69 @@ static void check_neighbours(struct subject *s)
 	close_device(s);
 }
 
+/* ---- state ---- */
+
+/* The prompt's full blocks of sequence 0 to or from bytes (n_full, bytes of a block in all groups). */
+static void move_blocks(struct subject *s, uint32_t n_full, uint8_t *bytes, bool out)
+{
+	struct hokku_error err = {0};
+	for (uint32_t i = 0; i < n_full; i++)
+		for (uint32_t g = 0; g < s->model.n_kv_groups; g++) {
+			uint32_t block = blocks_of(s, 0)[i];
+			if (out ? compute_kv_read(s->compute, g, block, bytes, &err)
+				: compute_kv_write(s->compute, g, block, bytes, &err))
+				give_up(&err);
+			bytes += compute_kv_bytes(s->compute, g);
+		}
+}
+
+/* The rest of a prompt, then an answer token by token, as one does that is decoded greedily. */
+static uint64_t go_on(struct subject *s, const int32_t *tokens, uint32_t from, uint32_t n)
+{
+	const struct sampling greedy = {.top_p = 1, .repetition_penalty = 1};
+	int32_t last = 0;
+	uint64_t hash = 0;
+	for (uint32_t i = 0; i < N_ANSWER; i++) {
+		struct compute_seq q = {
+			.tokens = i ? &last : tokens + from,
+			.n_tokens = i ? 1 : n - from,
+			.pos = i ? n + i - 1 : from,
+			.blocks = blocks_of(s, 0),
+			.sampling = &greedy,
+		};
+		step(s, &q, 1);
+		uint32_t bits;
+		memcpy(&bits, &q.logprob, sizeof bits);
+		last = q.token;
+		hash = hash * UINT64_C(0x9E3779B97F4A7C15) + (uint32_t)last + ((uint64_t)bits << 32);
+	}
+	return hash;
+}
+
+static void check_state(struct subject *s)
+{
+	uint32_t n = s->n_prompt, n_full = (n - 1) / COMPUTE_KV_BLOCK, from = n_full * COMPUTE_KV_BLOCK;
+	uint64_t block_bytes = 0, want, got;
+	int32_t *tokens = allocate(n, sizeof *tokens);
+	for (uint32_t i = 0; i < n; i++)
+		tokens[i] = token_of(s, 2, i);
+	open_device(s, s->device, n + N_ANSWER, 1, n);
+	for (uint32_t g = 0; g < s->model.n_kv_groups; g++)
+		block_bytes += compute_kv_bytes(s->compute, g);
+	want = go_on(s, tokens, 0, n);
+	uint8_t *bytes = allocate(n_full + 1, block_bytes);
+	move_blocks(s, n_full, bytes, true); /* a step may have been begun ahead */
+	close_device(s);
+	open_device(s, s->device, n + 2 * N_ANSWER + 64, 1, n);
+	move_blocks(s, n_full, bytes, false);
+	got = go_on(s, tokens, from, n);
+	tell(s, got == want, "%u blocks of %" PRIu64 " bytes in another handle: %s", n_full, block_bytes,
+	     got == want ? "the bits of the unbroken run" : "other bits");
+	close_device(s);
+	free(bytes);
+	free(tokens);
+}
+
 /* ---- ledger ---- */
 
 static uint64_t free_vram(uint32_t index)
@@ -536,14 +600,14 @@ static const struct {
 	void (*run)(struct subject *s);
 } checks[] = {
 	{"repeat", check_repeat}, {"chunks", check_chunks}, {"neighbours", check_neighbours},
-	{"ledger", check_ledger}, {"greedy", check_greedy},
+	{"state", check_state},   {"ledger", check_ledger}, {"greedy", check_greedy},
 };
 enum { N_CHECKS = sizeof checks / sizeof checks[0] };
 
 static int usage(void)
 {
 	fprintf(stderr, "usage: gpu_exact MODEL.gguf|haiku [--device NAME] [--prompt N] [--themes N] "
-			"repeat|chunks|neighbours|ledger|greedy ...\n");
+			"repeat|chunks|neighbours|state|ledger|greedy ...\n");
 	return 2;
 }
 

@@ -213,14 +213,14 @@ part_exact() {
 	need $every $of_tile $awkward || return
 	for path in $paths; do
 		export HOKKU_CUDA_PATH="$path"
-		told "$dir/gpu_exact" haiku --prompt 300 ledger repeat chunks neighbours
+		told "$dir/gpu_exact" haiku --prompt 300 ledger repeat chunks neighbours state
 		told "$dir/gpu_schedules" cuda 100
 		for name in $every $of_tile; do
 			case $path-$name in
 			plain-*-F16) ;;
 			plain-*) continue ;; # its kernels differ by format alone, and gpu_test_model has those
 			esac
-			told "$dir/gpu_exact" "$models/$name.gguf" ledger repeat chunks neighbours
+			told "$dir/gpu_exact" "$models/$name.gguf" ledger repeat chunks neighbours state
 		done
 		# shapes that neither has, in both precisions
 		for name in $awkward; do
@@ -268,7 +268,7 @@ part_second() {
 		return
 	}
 	for path in $paths; do
-		HOKKU_CUDA_PATH=$path told "$dir/gpu_exact" haiku --device cuda:1 --prompt 300 ledger repeat neighbours greedy
+		HOKKU_CUDA_PATH=$path told "$dir/gpu_exact" haiku --device cuda:1 --prompt 300 ledger repeat neighbours state greedy
 	done
 	first=$(free_of 0) second=$(free_of 1)
 	on_device=cuda:1

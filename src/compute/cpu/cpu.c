@@ -370,4 +370,8 @@ const struct compute_backend compute_cpu = {
 	.step = cpu_step,
 	.device = cpu_device,
 	.get_memory = cpu_get_memory,
+	.kv_bytes = cpu_kv_bytes,
+	.kv_read = cpu_kv_read,
+	.kv_write = cpu_kv_write,
+	.kv_describe = cpu_kv_describe,
 };

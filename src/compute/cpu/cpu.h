@@ -126,6 +126,13 @@ static inline bool cpu_adds_product(const struct layer *layer, enum layer_role b
 /* Fills what is set aside for weights, from the file: IO_ERROR if it has become shorter. */
 enum hokku_code cpu_load(struct cpu *c, const struct compute_params *p, struct hokku_error *err);
 
+/* Of struct compute_backend (kv.c). */
+uint64_t cpu_kv_bytes(const void *self, uint32_t group);
+enum hokku_code cpu_kv_read(void *self, uint32_t group, uint32_t block, void *to, struct hokku_error *err);
+enum hokku_code cpu_kv_write(void *self, uint32_t group, uint32_t block, const void *from,
+			     struct hokku_error *err);
+void cpu_kv_describe(const void *self, struct compute_kv_kind *out);
+
 /* Lays out the step and runs it on the pool. */
 void cpu_forward(struct cpu *c, struct compute_seq *seqs, uint32_t n_seqs);
 

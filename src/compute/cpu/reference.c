@@ -9,6 +9,7 @@
  */
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -466,6 +467,74 @@ static void reference_get_memory(const void *self, struct compute_memory *out)
 	*out = ((const struct reference *)self)->memory;
 }
 
+/* ---- KV blocks as bytes: of each layer of the group keys, then values ---- */
+
+static size_t kv_half_bytes(const struct reference *r)
+{
+	return (size_t)COMPUTE_KV_BLOCK * r->kv_dim * sizeof(float);
+}
+
+static size_t kv_block_at(const struct reference *r, uint32_t layer, uint32_t block)
+{
+	return ((size_t)layer * r->memory.n_kv_blocks + block) * COMPUTE_KV_BLOCK * r->kv_dim;
+}
+
+static bool is_of_group(const struct reference *r, uint32_t layer, uint32_t group)
+{
+	return r->model->layers[layer].spec->kv_group == group;
+}
+
+static uint64_t reference_kv_bytes(const void *self, uint32_t group)
+{
+	const struct reference *r = self;
+	uint64_t n = 0;
+	for (uint32_t l = 0; l < r->model->hp.n_layers; l++)
+		n += is_of_group(r, l, group) ? 2 * kv_half_bytes(r) : 0;
+	return n;
+}
+
+static enum hokku_code reference_kv_read(void *self, uint32_t group, uint32_t block, void *to,
+					 struct hokku_error *err)
+{
+	const struct reference *r = self;
+	uint8_t *at = to;
+	size_t n = kv_half_bytes(r);
+	(void)err;
+	for (uint32_t l = 0; l < r->model->hp.n_layers; l++)
+		if (is_of_group(r, l, group)) {
+			memcpy(at, r->keys + kv_block_at(r, l, block), n);
+			memcpy(at + n, r->values + kv_block_at(r, l, block), n);
+			at += 2 * n;
+		}
+	return HOKKU_OK;
+}
+
+static enum hokku_code reference_kv_write(void *self, uint32_t group, uint32_t block, const void *from,
+					  struct hokku_error *err)
+{
+	const struct reference *r = self;
+	const uint8_t *at = from;
+	size_t n = kv_half_bytes(r);
+	(void)err;
+	for (uint32_t l = 0; l < r->model->hp.n_layers; l++)
+		if (is_of_group(r, l, group)) {
+			memcpy(r->keys + kv_block_at(r, l, block), at, n);
+			memcpy(r->values + kv_block_at(r, l, block), at + n, n);
+			at += 2 * n;
+		}
+	return HOKKU_OK;
+}
+
+static void reference_kv_describe(const void *self, struct compute_kv_kind *out)
+{
+	const struct reference *r = self;
+	const struct hparams *hp = &r->model->hp;
+	build_id(out->build);
+	snprintf(out->device, sizeof out->device, "cpu:reference");
+	snprintf(out->layout, sizeof out->layout, "float32, %u layers, %u heads of %u numbers, row by row",
+		 hp->n_layers, hp->n_kv_heads, hp->head_dim);
+}
+
 /* Widths are the model's numbers. */
 static const struct spec_support can = {
 	.must = ROLE_BIT(WQ) | ROLE_BIT(WK) | ROLE_BIT(WV) | ROLE_BIT(WO) | ROLE_BIT(W_UP) | ROLE_BIT(W_DOWN),
@@ -481,4 +550,8 @@ const struct compute_backend compute_cpu_reference = {
 	.step = reference_step,
 	.device = reference_device,
 	.get_memory = reference_get_memory,
+	.kv_bytes = reference_kv_bytes,
+	.kv_read = reference_kv_read,
+	.kv_write = reference_kv_write,
+	.kv_describe = reference_kv_describe,
 };

@@ -396,4 +396,8 @@ const struct compute_backend compute_cuda = {
 	.device = cuda_text,
 	.get_memory = cuda_get_memory,
 	.check = cuda_check_state,
+	.kv_bytes = cuda_kv_bytes,
+	.kv_read = cuda_kv_read,
+	.kv_write = cuda_kv_write,
+	.kv_describe = cuda_kv_describe,
 };

@@ -55,6 +55,7 @@ struct cuda_path {
 	/* Bytes that one KV block of COMPUTE_KV_BLOCK positions takes in one layer. Block b of layer l lies
 	 * at c->kv + l * c->kv_layer_bytes + b * this. */
 	uint64_t (*kv_block_bytes)(const struct cuda *c);
+	const char *(*kv_text)(const struct cuda *c); /* its numbers: "float32" */
 	void (*take_weights)(struct cuda *c, struct cuda_taker *t);
 	/* Brings the weights in, and waits for them. KV memory and scratch are not there yet: what loading
 	 * takes for its time lies where they will (c->load_room). */
@@ -120,6 +121,13 @@ struct cuda {
 	struct cuda_input input;
 	struct cuda_drawn *drawn_host; /* (n_seqs) pinned */
 };
+
+/* kv.c: of struct compute_backend. */
+uint64_t cuda_kv_bytes(const void *self, uint32_t group);
+enum hokku_code cuda_kv_read(void *self, uint32_t group, uint32_t block, void *to, struct hokku_error *err);
+enum hokku_code cuda_kv_write(void *self, uint32_t group, uint32_t block, const void *from,
+			      struct hokku_error *err);
+void cuda_kv_describe(const void *self, struct compute_kv_kind *out);
 
 /* input.c: lays a step out. INVALID_REQUEST if a history is longer than there is room for. */
 enum hokku_code cuda_input_pack(struct cuda *c, const struct compute_seq *seqs, uint32_t n,

@@ -111,6 +111,7 @@ const struct cuda_path cuda_path_tile = {
 	.can = &tile_can,
 	.fits = path_fits,
 	.kv_block_bytes = tile_block_bytes,
+	.kv_text = tile_kv_text,
 	.take_weights = tile_take_weights,
 	.take_scratch = path_take_scratch,
 	.load = tile_load,

@@ -356,6 +356,12 @@ static uint64_t plain_kv_block_bytes(const struct cuda *c)
 	return (uint64_t)c->kv_dim * 2 * CUDA_KV_BLOCK * sizeof(float);
 }
 
+static const char *plain_kv_text(const struct cuda *c)
+{
+	(void)c;
+	return "float32";
+}
+
 static void take_matrix(struct cuda_taker *t, struct plain_matrix *m, const struct weight *w)
 {
 	plain_layout_plan(m, w);
@@ -478,6 +484,7 @@ const struct cuda_path cuda_path_plain = {
 	.can = &plain_can,
 	.fits = plain_fits,
 	.kv_block_bytes = plain_kv_block_bytes,
+	.kv_text = plain_kv_text,
 	.take_weights = plain_take_weights,
 	.load = plain_load,
 	.take_scratch = plain_take_scratch,

@@ -337,6 +337,11 @@ uint64_t tile_block_bytes(const struct cuda *c)
 	return tile_kv_block_bytes(hp->n_kv_heads, hp->head_dim, tile_of(c)->planes);
 }
 
+const char *tile_kv_text(const struct cuda *c)
+{
+	return tile_of(c)->planes == 2 ? "two halves a number (FULL)" : "halves (HALF)";
+}
+
 static void take_activations(struct cuda *c, struct cuda_taker *t, struct tile_activations *a, uint32_t cols)
 {
 	struct tile_handle *h = tile_of(c);
