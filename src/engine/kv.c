@@ -61,9 +61,9 @@ static void forget_block(struct kv_pool *p, uint32_t b)
 	p->blocks[b].name = 0;
 }
 
-static uint64_t name_of(const struct kv_pool *p, uint32_t b)
+uint64_t kv_name(const struct kv_pool *p, uint32_t block)
 {
-	return b == KV_NONE ? 0 : p->blocks[b].name;
+	return p->blocks[block].name;
 }
 
 uint64_t kv_hash(uint64_t before, const int32_t *ids)
@@ -71,16 +71,16 @@ uint64_t kv_hash(uint64_t before, const int32_t *ids)
 	return siphash(before, UINT64_C(0x6b765f626c6f636b), ids, BLOCK_BYTES);
 }
 
-uint32_t kv_find(const struct kv_pool *p, uint32_t before, uint64_t hash, const int32_t *ids)
+uint32_t kv_find(const struct kv_pool *p, uint64_t before, uint64_t hash, const int32_t *ids)
 {
 	for (uint32_t b = *bucket_of(p, hash); b != KV_NONE; b = p->blocks[b].next_found)
-		if (p->blocks[b].hash == hash && p->blocks[b].before == name_of(p, before) &&
+		if (p->blocks[b].hash == hash && p->blocks[b].before == before &&
 		    memcmp(p->ids + (size_t)b * COMPUTE_KV_BLOCK, ids, BLOCK_BYTES) == 0)
 			return b;
 	return KV_NONE;
 }
 
-uint32_t kv_keep(struct kv_pool *p, uint32_t b, uint32_t before, uint64_t hash, const int32_t *ids)
+uint32_t kv_keep(struct kv_pool *p, uint32_t b, uint64_t before, uint64_t hash, const int32_t *ids)
 {
 	uint32_t found = kv_find(p, before, hash, ids), *bucket = bucket_of(p, hash);
 	struct kv_block *block = &p->blocks[b];
@@ -92,7 +92,7 @@ uint32_t kv_keep(struct kv_pool *p, uint32_t b, uint32_t before, uint64_t hash, 
 		return found;
 	}
 	block->hash = hash;
-	block->before = name_of(p, before);
+	block->before = before;
 	block->name = ++p->last_name;
 	block->next_found = *bucket;
 	*bucket = b;

@@ -3,9 +3,11 @@
  * sequences as name it; one that nobody holds is free, and what a free block holds can still be found until
  * the block is taken for something else: the one that has been free longest goes first.
  *
- * A block is found by the 32 ids whose keys and values it holds and by the block before it in its sequence,
- * which was found the same way: so by all ids from the first on. A hash only leads there; what is found has
- * been compared. In a model of several KV groups a number stands for the block of that number in each.
+ * A block is found by the 32 ids whose keys and values it holds and by the name of the block before it in its
+ * sequence, which was found the same way: so by all ids from the first on. The first block has a root before
+ * it in place of a name, so that sequences of different roots share nothing. A hash only leads there; what is
+ * found has been compared. In a model of several KV groups a number stands for the block of that number in
+ * each.
  */
 #ifndef ENGINE_KV_H
 #define ENGINE_KV_H
@@ -13,11 +15,12 @@
 #include "compute/compute.h"
 
 #define KV_NONE UINT32_MAX
+#define KV_ROOT (UINT64_C(1) << 63) /* set in every root but 0, in no name */
 
 struct kv_block {
 	uint64_t hash;
 	uint64_t name;         /* of what it holds, never given twice; 0: it cannot be found */
-	uint64_t before;       /* the name of the block before; 0: it is the first */
+	uint64_t before;       /* the name of the block before, or a root: it is the first */
 	uint32_t n_held;       /* sequences that name it */
 	uint32_t next_found;   /* in its bucket */
 	uint32_t older, newer; /* in the list of free blocks, while it is free */
@@ -45,15 +48,19 @@ void kv_hold(struct kv_pool *p, uint32_t block);
  * follows it. */
 void kv_release(struct kv_pool *p, uint32_t block);
 
-/* The hash of ids (COMPUTE_KV_BLOCK) after blocks of the hash `before`; 0 before the first. */
+/* The name of block, which can be found, for what comes after it. */
+uint64_t kv_name(const struct kv_pool *p, uint32_t block);
+
+/* The hash of ids (COMPUTE_KV_BLOCK) after blocks of the hash `before`, or after a root. */
 uint64_t kv_hash(uint64_t before, const int32_t *ids);
 
-/* The block with these ids after the block `before` (KV_NONE: it is the first); KV_NONE: there is none. */
-uint32_t kv_find(const struct kv_pool *p, uint32_t before, uint64_t hash, const int32_t *ids);
+/* The block with these ids after the block of the name `before`, or after that root; KV_NONE: there is none.
+ */
+uint32_t kv_find(const struct kv_pool *p, uint64_t before, uint64_t hash, const int32_t *ids);
 
-/* Block, which is held, is full of these ids after the block `before`, and can be found from now on. Returns
+/* Block, which is held, is full of these ids after `before`, as above, and can be found from now on. Returns
  * the block that the caller names from now on: another one, which is held in its place, if there was one. */
-uint32_t kv_keep(struct kv_pool *p, uint32_t block, uint32_t before, uint64_t hash, const int32_t *ids);
+uint32_t kv_keep(struct kv_pool *p, uint32_t block, uint64_t before, uint64_t hash, const int32_t *ids);
 
 /* Nothing is found any more of what the blocks hold now. */
 void kv_forget(struct kv_pool *p);

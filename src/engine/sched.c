@@ -20,67 +20,12 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
-/* ---- who waits ---- */
-
-/* Into the list of its priority, by arrival: at the end, or nearer the front where it had been let in once.
- */
-static void list_insert(struct sched *s, struct sched_seq *seq)
-{
-	struct sched_list *list = &s->waiting[seq->priority];
-	struct sched_seq *after = list->last;
-	while (after && after->order > seq->order)
-		after = after->prev;
-	seq->prev = after;
-	seq->next = after ? after->next : list->first;
-	*(after ? &after->next : &list->first) = seq;
-	*(seq->next ? &seq->next->prev : &list->last) = seq;
-	seq->state = SCHED_WAITING;
-	s->n_waiting++;
-}
-
-static void list_remove(struct sched *s, struct sched_seq *seq)
-{
-	struct sched_list *list = &s->waiting[seq->priority];
-	*(seq->prev ? &seq->prev->next : &list->first) = seq->next;
-	*(seq->next ? &seq->next->prev : &list->last) = seq->prev;
-	seq->next = seq->prev = NULL;
-	if (!list->first)
-		list->n_passed = 0;
-	s->n_waiting--;
-}
-
-/* Whose turn it is: a priority that has been passed over often enough, else the best. */
-static struct sched_seq *first_waiting(const struct sched *s)
-{
-	const struct sched_list *best = NULL;
-	for (uint32_t i = 0; i < SCHED_N_PRIORITIES; i++) {
-		const struct sched_list *list = &s->waiting[i];
-		if (!list->first)
-			continue;
-		bool due = list->n_passed >= SCHED_MAX_PASSED;
-		if (!best || (due && list->n_passed > best->n_passed))
-			best = list;
-	}
-	return best ? best->first : NULL;
-}
-
-static void count_passed(struct sched *s, const struct sched_seq *admitted)
-{
-	for (uint32_t i = 0; i < SCHED_N_PRIORITIES; i++) {
-		struct sched_list *list = &s->waiting[i];
-		if (i == admitted->priority)
-			list->n_passed = 0;
-		else if (list->first)
-			list->n_passed++;
-	}
-}
-
 /* ---- what blocks hold ---- */
 
 static uint64_t hash_at(struct sched_seq *seq, uint32_t block)
 {
 	for (; seq->n_hashed <= block; seq->n_hashed++) {
-		uint64_t before = seq->n_hashed ? seq->hashes[seq->n_hashed - 1] : 0;
+		uint64_t before = seq->n_hashed ? seq->hashes[seq->n_hashed - 1] : seq->root;
 		seq->hashes[seq->n_hashed] = kv_hash(before, seq->ids + (size_t)seq->n_hashed * BLOCK);
 	}
 	return seq->hashes[block];
@@ -92,9 +37,10 @@ static uint32_t n_findable(const struct sched_seq *seq)
 	return seq->hashes ? (seq->n_ids - 1) / BLOCK : 0;
 }
 
-static uint32_t block_before(const struct sched_seq *seq, uint32_t i)
+/* The name of what stands before block i. */
+static uint64_t name_before(const struct sched *s, const struct sched_seq *seq, uint32_t i)
 {
-	return i ? seq->blocks[i - 1] : KV_NONE;
+	return i ? kv_name(&s->kv, seq->blocks[i - 1]) : seq->root;
 }
 
 /* One number stands for a block in every KV group. */
@@ -111,8 +57,8 @@ static void adopt(struct sched *s, struct sched_seq *seq)
 	if (seq->n_done % BLOCK)
 		return;
 	for (uint32_t i = seq->n_done / BLOCK; i < n; i++) {
-		uint32_t found =
-			kv_find(&s->kv, block_before(seq, i), hash_at(seq, i), seq->ids + (size_t)i * BLOCK);
+		uint32_t found = kv_find(&s->kv, name_before(s, seq, i), hash_at(seq, i),
+					 seq->ids + (size_t)i * BLOCK);
 		if (found == KV_NONE)
 			return;
 		kv_hold(&s->kv, found);
@@ -134,7 +80,7 @@ static bool is_coming(struct sched *s, struct sched_seq *seq, uint32_t index)
 		return false;
 	for (uint32_t k = 0; k < index; k++) {
 		struct sched_seq *older = s->running[k];
-		if (older->hashes && older->n_done < end && older->n_ids >= end &&
+		if (older->hashes && older->root == seq->root && older->n_done < end && older->n_ids >= end &&
 		    hash_at(older, i) == hash_at(seq, i))
 			return true;
 	}
@@ -147,7 +93,7 @@ static void keep_full_blocks(struct sched *s, struct sched_seq *seq, uint32_t fr
 		return;
 	for (uint32_t i = from / BLOCK; i < seq->n_done / BLOCK; i++)
 		set_block(s, seq, i,
-			  kv_keep(&s->kv, seq->blocks[i], block_before(seq, i), hash_at(seq, i),
+			  kv_keep(&s->kv, seq->blocks[i], name_before(s, seq, i), hash_at(seq, i),
 				  seq->ids + (size_t)i * BLOCK));
 }
 
@@ -165,12 +111,14 @@ static uint64_t n_promised(const struct sched *s)
 /* Free blocks that seq would take: those it would share with somebody are none. */
 static uint32_t n_wanted(struct sched *s, struct sched_seq *seq)
 {
-	uint32_t before = KV_NONE, n = blocks_for(seq->n_ids), findable = n_findable(seq);
+	uint32_t n = blocks_for(seq->n_ids), findable = n_findable(seq);
+	uint64_t before = seq->root;
 	for (uint32_t i = 0; i < findable; i++) {
-		before = kv_find(&s->kv, before, hash_at(seq, i), seq->ids + (size_t)i * BLOCK);
-		if (before == KV_NONE)
+		uint32_t b = kv_find(&s->kv, before, hash_at(seq, i), seq->ids + (size_t)i * BLOCK);
+		if (b == KV_NONE)
 			break;
-		n -= s->kv.blocks[before].n_held > 0;
+		n -= s->kv.blocks[b].n_held > 0;
+		before = kv_name(&s->kv, b);
 	}
 	return n;
 }
@@ -188,8 +136,7 @@ static bool has_room(struct sched *s, struct sched_seq *seq)
 static void let_in(struct sched *s, struct sched_seq *seq)
 {
 	uint32_t i = s->n_running++;
-	list_remove(s, seq);
-	count_passed(s, seq);
+	turns_let_in(&s->waiting, seq);
 	for (; i > 0 && s->running[i - 1]->order > seq->order; i--)
 		s->running[i] = s->running[i - 1];
 	s->running[i] = seq;
@@ -203,17 +150,25 @@ static void let_in(struct sched *s, struct sched_seq *seq)
 static void admit(struct sched *s)
 {
 	while (s->n_running < s->n_seqs) {
-		struct sched_seq *seq = first_waiting(s);
+		struct sched_seq *seq = turns_first(&s->waiting);
 		if (!seq || !has_room(s, seq))
 			return;
 		let_in(s, seq);
 	}
 }
 
+/* It waits, as one that is new or, if it was preempted, as one that had its turn. */
+static void let_wait(struct sched *s, struct sched_seq *seq)
+{
+	turns_add(&s->waiting, seq);
+	seq->state = SCHED_WAITING;
+}
+
 /* Out of its place; its blocks are released from the last on. */
 static void let_out(struct sched *s, struct sched_seq *seq)
 {
 	uint32_t i = 0;
+	turns_let_out(&s->waiting, seq);
 	while (seq->n_blocks > 0)
 		kv_release(&s->kv, seq->blocks[--seq->n_blocks]);
 	while (s->running[i] != seq)
@@ -231,7 +186,7 @@ static void preempt(struct sched *s, struct sched_seq *seq)
 	let_out(s, seq);
 	seq->preempted = true;
 	s->counters.preempted++;
-	list_insert(s, seq);
+	let_wait(s, seq);
 }
 
 /* Blocks for seq's new tokens; whoever came later makes room. False: seq itself had to. */
@@ -261,6 +216,35 @@ static void give(struct sched_seq *seq, uint32_t n, uint32_t *left)
 	*left -= take;
 }
 
+/* How many older prompts of its owner go before each. Returns how many ranks there are. */
+static uint32_t rank_prompts(struct sched *s)
+{
+	uint32_t n_ranks = 0;
+	for (uint32_t i = 0; i < s->n_running; i++)
+		s->waiting.owners[s->running[i]->owner].n_ranked = 0;
+	for (uint32_t i = 0; i < s->n_running; i++) {
+		struct sched_seq *seq = s->running[i];
+		if (seq->n_new)
+			continue;
+		seq->rank = s->waiting.owners[seq->owner].n_ranked++;
+		n_ranks = max_u32(n_ranks, seq->rank + 1);
+	}
+	return n_ranks;
+}
+
+/* Halves of what is left, to the oldest prompt of each owner, then to the second of each ... */
+static void share_in_turn(struct sched *s, uint32_t *left)
+{
+	uint32_t n_ranks = rank_prompts(s);
+	for (uint32_t rank = 0; rank < n_ranks && *left; rank++)
+		for (uint32_t i = 0; i < s->n_running; i++) {
+			struct sched_seq *seq = s->running[i];
+			if (seq->n_new || seq->rank != rank || is_coming(s, seq, i))
+				continue;
+			give(seq, max_u32(*left / 2, SCHED_MIN_PROMPT), left);
+		}
+}
+
 static void share_budget(struct sched *s, uint32_t budget)
 {
 	uint32_t n_decoding = 0;
@@ -272,12 +256,7 @@ static void share_budget(struct sched *s, uint32_t budget)
 	}
 	uint32_t left = budget > n_decoding ? budget - n_decoding : 0;
 	left = min_u32(max_u32(left, min_u32(budget, SCHED_MIN_PROMPT)), s->n_batch - n_decoding);
-	for (uint32_t i = 0; i < s->n_running; i++) {
-		struct sched_seq *seq = s->running[i];
-		if (seq->n_new || is_coming(s, seq, i))
-			continue;
-		give(seq, max_u32(left / 2, SCHED_MIN_PROMPT), &left);
-	}
+	share_in_turn(s, &left);
 	for (uint32_t i = 0; i < s->n_running && left; i++) {
 		struct sched_seq *seq = s->running[i];
 		if (seq->n_new && seq->n_ids - seq->n_done > 1)
@@ -317,19 +296,24 @@ void sched_push(struct sched_seq *seq, int32_t token)
 	seq->ids[seq->n_ids++] = token;
 }
 
+void sched_limit(struct sched *s, uint32_t owner, uint32_t n)
+{
+	s->waiting.owners[owner].max_running = n;
+}
+
 void sched_add(struct sched *s, struct sched_seq *seq)
 {
 	seq->order = ++s->last_order;
 	seq->n_new = seq->n_done = seq->n_blocks = seq->n_cached = seq->n_hashed = 0;
 	seq->preempted = false;
 	seq->blocks = NULL;
-	list_insert(s, seq);
+	let_wait(s, seq);
 }
 
 void sched_remove(struct sched *s, struct sched_seq *seq)
 {
 	if (seq->state == SCHED_WAITING)
-		list_remove(s, seq);
+		turns_remove(&s->waiting, seq);
 	else if (seq->state == SCHED_RUNNING)
 		let_out(s, seq);
 	seq->state = SCHED_OUT;
@@ -352,7 +336,9 @@ bool sched_init(struct sched *s, const struct sched_params *p)
 	s->tables = calloc((size_t)s->n_seqs * s->n_groups * s->pitch, sizeof *s->tables);
 	s->slots = calloc(s->n_seqs, sizeof *s->slots);
 	s->running = calloc(s->n_seqs, sizeof *s->running);
-	if (!kv_init(&s->kv, p->n_blocks) || !s->tables || !s->slots || !s->running)
+	bool room = kv_init(&s->kv, p->n_blocks);
+	room = turns_init(&s->waiting, p->n_owners + 1) && room;
+	if (!room || !s->tables || !s->slots || !s->running)
 		return false;
 	for (uint32_t i = 0; i < s->n_seqs; i++)
 		s->slots[i] = s->n_seqs - 1 - i;
@@ -362,6 +348,7 @@ bool sched_init(struct sched *s, const struct sched_params *p)
 void sched_deinit(struct sched *s)
 {
 	kv_deinit(&s->kv);
+	turns_deinit(&s->waiting);
 	free(s->tables);
 	free(s->slots);
 	free(s->running);

@@ -4,12 +4,12 @@
  *
  *     sched_add ... -> sched_plan -> (the step) -> sched_advance, sched_push a sequence -> sched_plan ...
  *
- * - A sequence waits until it gets one of n_seqs places. Within a priority it is first come, first served. A
- *   better priority goes first; one that has been passed over SCHED_MAX_PASSED times in a row is due before
- *   all that are not. So the first of a priority is passed SCHED_MAX_PASSED + SCHED_N_PRIORITIES - 2 times at
- *   most, and one with k before it in its priority (k + 1) times as often.
+ * - A sequence waits until it gets one of n_seqs places. A better priority goes first, within a priority the
+ *   owners take turns, and within an owner it is first come, first served: turns.h says how, and how long the
+ *   longest wait is. An owner may have a limit of its own of sequences that run.
  * - In a step those that decode have a token each. The rest of a budget of tokens goes to prompts: half of it
- *   to the oldest, half of what remains to the next, and so on; what they do not need, to the oldest again.
+ *   to the oldest, half of what remains to the next, and so on, the oldest of each owner before the second of
+ *   any; what they do not need, to the oldest again.
  * - Blocks of KV are taken as positions need them, the oldest sequence first. Where none is free, the
  * sequence that came last gives all of its own back and waits again, in its old rank; it is computed anew
  * later. The oldest always goes on, so that everything ends.
@@ -22,10 +22,9 @@
 #define ENGINE_SCHED_H
 
 #include "engine/kv.h"
+#include "engine/turns.h"
 
 enum {
-	SCHED_N_PRIORITIES = 4, /* 0 goes first */
-	SCHED_MAX_PASSED = 32,  /* times that a priority with one waiting is passed over in a row */
 	SCHED_MIN_PROMPT =
 		16, /* prompt tokens of a step at least, or the whole budget: however many decode */
 };
@@ -37,7 +36,8 @@ struct sched_seq {
 	int32_t *ids; /* (n_ids) prompt and answer so far, with room for what is drawn */
 	uint32_t n_ids, n_prompt;
 	uint64_t *hashes; /* room for one a full block; NULL: no block of it is found or kept */
-	uint32_t priority;
+	uint64_t root;    /* 0 or KV_ROOT and more: blocks are shared by those of one root */
+	uint32_t priority, owner;
 
 	/* The scheduler's. */
 	enum sched_state state;
@@ -49,8 +49,9 @@ struct sched_seq {
 	uint32_t n_hashed; /* hashes made */
 	bool preempted;    /* once at least */
 	uint32_t slot;
+	uint32_t rank;                 /* of a prompt in this step: older ones of its owner */
 	uint64_t order;                /* of arrival */
-	struct sched_seq *next, *prev; /* of its priority, while it waits */
+	struct sched_seq *next, *prev; /* turns.h's, while it waits */
 };
 
 /* What is counted: one row each, shown by the server. */
@@ -69,11 +70,6 @@ struct sched_counters {
 #undef SCHED_X
 };
 
-struct sched_list {
-	struct sched_seq *first, *last;
-	uint32_t n_passed; /* admissions of other priorities since one of these was, while one waits */
-};
-
 struct sched {
 	struct kv_pool kv;
 	uint32_t n_seqs, n_ctx, n_batch, n_groups;
@@ -81,8 +77,8 @@ struct sched {
 	uint32_t *tables;           /* (n_seqs, n_groups, pitch) */
 	uint32_t *slots;            /* (n_seqs - n_running) free ones */
 	struct sched_seq **running; /* (n_running) the oldest first */
-	uint32_t n_running, n_waiting;
-	struct sched_list waiting[SCHED_N_PRIORITIES];
+	uint32_t n_running;
+	struct turns waiting;
 	uint64_t last_order;
 	struct sched_counters counters;
 };
@@ -92,11 +88,15 @@ struct sched_params {
 	uint32_t n_batch;  /* most tokens of a step; at least n_seqs + SCHED_MIN_PROMPT */
 	uint32_t n_blocks; /* at least those of one context */
 	uint32_t n_groups; /* KV groups of the model */
+	uint32_t n_owners; /* beside owner 0 */
 };
 
 /* False: no memory. */
 bool sched_init(struct sched *s, const struct sched_params *p);
 void sched_deinit(struct sched *s);
+
+/* Of an owner's sequences n may run at a time, at least one; more wait. */
+void sched_limit(struct sched *s, uint32_t owner, uint32_t n);
 
 /* A new sequence, of 1 to n_ctx ids, waits. */
 void sched_add(struct sched *s, struct sched_seq *seq);

@@ -1,9 +1,9 @@
 /*
- * Drives the scheduler over a tiny model with whatever schedule it is told: arrivals, lengths,
- * priorities, cancels, sequences that fail, budgets, places and KV blocks come from dice. Each token that is
- * drawn must be the token, with the log-probability to the last bit, of the request's lone run, and after
- * each plan the accounts must add up. Used by test_sched.c, by the fuzz target, and on a GPU by
- * tests/gpu/schedules.c.
+ * Drives the scheduler over a tiny model with whatever schedule it is told: arrivals, lengths, owners,
+ * priorities, roots, cancels, sequences that fail, budgets, places and KV blocks come from dice. Each token
+ * that is drawn must be the token, with the log-probability to the last bit, of the request's lone run, and
+ * after each plan the accounts must add up, owners have had their turns, and blocks are shared within a root
+ * alone. Used by test_sched.c, by the fuzz target, and on a GPU by tests/gpu/schedules.c.
  */
 #ifndef TEST_SCHEDULE_H
 #define TEST_SCHEDULE_H
@@ -24,6 +24,7 @@ enum {
 	SCHEDULE_OUT = 120,  /* most tokens of an answer */
 	SCHEDULE_LIVE = 16,  /* most requests of a schedule at once */
 	SCHEDULE_STEPS = 20000,
+	SCHEDULE_OWNERS = 4,
 };
 
 #define SCHEDULE_NEED(condition)                                                                \
@@ -73,7 +74,12 @@ struct schedule_world {
 	struct kind kinds[SCHEDULE_KINDS];
 	/* What all schedules together did. */
 	struct sched_counters sum;
-	uint64_t n_ended, n_cancelled, n_failed, n_passed;
+	uint64_t n_ended, n_cancelled, n_failed;
+	uint64_t n_passed; /* turns of another owner while one waited that could have gone */
+	/* Of the present schedule. */
+	uint64_t block_roots[SCHEDULE_BLOCKS]; /* of what full blocks hold */
+	/* How often the second owner had a turn since the first did, while the first could. */
+	uint32_t turns[SCHED_N_PRIORITIES][SCHEDULE_OWNERS][SCHEDULE_OWNERS];
 };
 
 /* A request on its way. */
@@ -82,6 +88,7 @@ struct rider {
 	const struct kind *kind;
 	uint32_t max_tokens;
 	bool live;
+	bool waited; /* before the last plan, for its first turn */
 	int32_t ids[SCHEDULE_CTX];
 	uint64_t hashes[SCHEDULE_PITCH];
 };
@@ -202,8 +209,75 @@ GOLDEN_INLINE void check_plan(const struct sched *s, struct sched_seq *const *ou
 	uint32_t least = budget < SCHED_MIN_PROMPT ? budget : SCHED_MIN_PROMPT;
 	SCHEDULE_NEED(n_prompt + n_decode <= SCHEDULE_BATCH);
 	SCHEDULE_NEED(n_prompt <= least || n_prompt + n_decode <= budget);
-	SCHEDULE_NEED(n == 0 ? s->n_running + s->n_waiting == 0 : out[0] == s->running[0]);
+	SCHEDULE_NEED(n == 0 ? s->n_running + s->waiting.n_waiting == 0 : out[0] == s->running[0]);
 	check_blocks_held(s);
+}
+
+/* What blocks hold was computed by a sequence of the same root. */
+GOLDEN_INLINE void check_roots(const struct schedule_world *w, const struct sched *s)
+{
+	for (uint32_t i = 0; i < s->n_running; i++) {
+		const struct sched_seq *seq = s->running[i];
+		for (uint32_t b = 0; b < seq->n_done / 32 && seq->hashes; b++)
+			SCHEDULE_NEED(w->block_roots[seq->blocks[b]] == seq->root);
+	}
+}
+
+/* One that waits for its first turn, the oldest of its owner in its priority. */
+GOLDEN_INLINE bool is_in_front(const struct rider *riders, const struct rider *r)
+{
+	if (!r->live || r->seq.state != SCHED_WAITING || r->seq.preempted)
+		return false;
+	for (uint32_t i = 0; i < SCHEDULE_LIVE; i++) {
+		const struct sched_seq *other = &riders[i].seq;
+		if (riders[i].live && other->state == SCHED_WAITING && !other->preempted &&
+		    other->owner == r->seq.owner && other->priority == r->seq.priority &&
+		    other->order < r->seq.order)
+			return false;
+	}
+	return true;
+}
+
+/* After a plan: limits are kept, nobody has passed an older one of its own, and no owner had two turns while
+ * another waited in the same priority that could have gone. settled: nobody was preempted, which
+ * makes room below a limit after the turns. */
+GOLDEN_INLINE void check_turns(struct schedule_world *w, const struct sched *s, struct rider *riders,
+			       bool settled)
+{
+	bool had[SCHED_N_PRIORITIES][SCHEDULE_OWNERS] = {0}, any[SCHEDULE_OWNERS] = {0};
+	for (uint32_t o = 0; o < SCHEDULE_OWNERS; o++)
+		SCHEDULE_NEED(s->waiting.owners[o].n_running <= s->waiting.owners[o].max_running);
+	for (uint32_t i = 0; i < SCHEDULE_LIVE; i++) {
+		const struct sched_seq *seq = &riders[i].seq;
+		bool in =
+			riders[i].live && riders[i].waited && (seq->state == SCHED_RUNNING || seq->preempted);
+		if (!in)
+			continue;
+		any[seq->owner] = had[seq->priority][seq->owner] = true;
+		for (uint32_t o = 0; o < SCHEDULE_OWNERS; o++)
+			w->turns[seq->priority][o][seq->owner]++;
+		for (uint32_t k = 0; k < SCHEDULE_LIVE; k++) {
+			const struct sched_seq *other = &riders[k].seq;
+			bool passed = riders[k].live && riders[k].waited && other->owner == seq->owner &&
+				      other->state == SCHED_WAITING && !other->preempted &&
+				      other->priority == seq->priority;
+			SCHEDULE_NEED(!passed || other->order > seq->order);
+		}
+	}
+	for (uint32_t p = 0; p < SCHED_N_PRIORITIES; p++)
+		for (uint32_t o = 0; o < SCHEDULE_OWNERS; o++) {
+			bool waits = false;
+			for (uint32_t i = 0; i < SCHEDULE_LIVE; i++)
+				waits = waits || (riders[i].seq.owner == o && riders[i].seq.priority == p &&
+						  riders[i].waited && is_in_front(riders, &riders[i]));
+			bool could = s->waiting.owners[o].n_running < s->waiting.owners[o].max_running;
+			for (uint32_t other = 0; other < SCHEDULE_OWNERS; other++) {
+				if (!waits || !could || any[o] || !settled)
+					w->turns[p][o][other] = 0;
+				SCHEDULE_NEED(w->turns[p][o][other] <= 1);
+				w->n_passed += w->turns[p][o][other] && had[p][other];
+			}
+		}
 }
 
 /* ---- one schedule ---- */
@@ -218,7 +292,9 @@ GOLDEN_INLINE void rider_start(struct schedule_world *w, struct sched *s, struct
 				    .n_ids = k->n_prompt,
 				    .n_prompt = k->n_prompt,
 				    .priority = dice_below(d, SCHED_N_PRIORITIES),
+				    .owner = dice_below(d, SCHEDULE_OWNERS),
 				    .hashes = dice_below(d, 8) ? r->hashes : NULL};
+	r->seq.root = dice_below(d, 4) ? 0 : KV_ROOT | r->seq.owner;
 	sched_add(s, &r->seq);
 }
 
@@ -235,6 +311,8 @@ GOLDEN_INLINE void rider_take(struct schedule_world *w, struct sched *s, struct 
 {
 	uint32_t i = r->seq.n_ids - r->seq.n_prompt;
 	sched_advance(s, &r->seq);
+	for (uint32_t b = 0; b < r->seq.n_done / 32; b++)
+		w->block_roots[r->seq.blocks[b]] = r->seq.root;
 	if (!did->sampling)
 		return;
 	SCHEDULE_NEED(did->token == r->kind->drawn[i]);
@@ -290,9 +368,14 @@ GOLDEN_INLINE void schedule_run(struct schedule_world *w, struct dice *d)
 					    .n_batch = SCHEDULE_BATCH,
 					    .n_blocks = SCHEDULE_PITCH +
 							dice_below(d, SCHEDULE_BLOCKS - SCHEDULE_PITCH + 1),
-					    .n_groups = 1};
+					    .n_groups = 1,
+					    .n_owners = SCHEDULE_OWNERS - 1};
 	uint32_t n_left = 1 + dice_below(d, 24), rush = 1 + dice_below(d, 8), most = 1 + dice_below(d, 64);
 	SCHEDULE_NEED(sched_init(&s, &params));
+	for (uint32_t o = 0; o < SCHEDULE_OWNERS; o++)
+		if (dice_below(d, 2))
+			sched_limit(&s, o, 1 + dice_below(d, 3));
+	memset(w->turns, 0, sizeof w->turns);
 	for (uint32_t i = 0; i < SCHEDULE_LIVE; i++)
 		riders[i].live = false;
 	for (uint32_t step = 0;; step++) {
@@ -307,14 +390,20 @@ GOLDEN_INLINE void schedule_run(struct schedule_world *w, struct dice *d)
 			rider_end(&s, victim);
 			w->n_cancelled++;
 		}
+		for (uint32_t i = 0; i < SCHEDULE_LIVE; i++)
+			riders[i].waited = riders[i].live && riders[i].seq.state == SCHED_WAITING &&
+					   !riders[i].seq.preempted;
+		uint64_t n_preempted = s.counters.preempted;
 		uint32_t budget = most - dice_below(d, most), n = sched_plan(&s, budget, out);
 		check_plan(&s, out, n, budget);
+		check_turns(w, &s, riders, s.counters.preempted == n_preempted);
+		check_roots(w, &s);
 		if (n == 0 && n_left == 0)
 			break;
 		if (n)
 			schedule_step(w, &s, out, n, d);
 	}
-	SCHEDULE_NEED(s.kv.n_free == s.kv.n_blocks && s.n_running == 0 && s.n_waiting == 0);
+	SCHEDULE_NEED(s.kv.n_free == s.kv.n_blocks && s.n_running == 0 && s.waiting.n_waiting == 0);
 #define SCHEDULE_SUM(name, text) w->sum.name += s.counters.name;
 	SCHED_COUNTERS(SCHEDULE_SUM)
 #undef SCHEDULE_SUM

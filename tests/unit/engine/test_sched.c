@@ -36,15 +36,26 @@ static void start(struct sched *s, uint32_t n_seqs, uint32_t n_blocks)
 	assert_true(sched_init(s, &p));
 }
 
-static struct sched_seq *add(struct sched *s, uint32_t i, uint32_t alike, uint32_t n, uint32_t priority)
+static struct sched_seq *add_for(struct sched *s, uint32_t i, uint32_t alike, uint32_t n, uint32_t priority,
+				 uint32_t owner, uint64_t root)
 {
 	struct item *it = &items[i];
 	for (uint32_t t = 0; t < n; t++)
 		it->ids[t] = (int32_t)(alike * 100000 + t);
-	it->seq = (struct sched_seq){
-		.ids = it->ids, .n_ids = n, .n_prompt = n, .hashes = it->hashes, .priority = priority};
+	it->seq = (struct sched_seq){.ids = it->ids,
+				     .n_ids = n,
+				     .n_prompt = n,
+				     .hashes = it->hashes,
+				     .priority = priority,
+				     .owner = owner,
+				     .root = root};
 	sched_add(s, &it->seq);
 	return &it->seq;
+}
+
+static struct sched_seq *add(struct sched *s, uint32_t i, uint32_t alike, uint32_t n, uint32_t priority)
+{
+	return add_for(s, i, alike, n, priority, 0, 0);
 }
 
 /* A step in which everybody who draws goes on. */
@@ -176,7 +187,7 @@ static void test_preemption(void **state)
 	assert_int_equal(c->state, SCHED_WAITING);
 	assert_true(b->n_ids > 928 && b->n_done == 0 && b->n_blocks == 0);
 	assert_int_equal(a->n_blocks + s.kv.n_free, 64);
-	assert_ptr_equal(s.waiting[1].first, b);
+	assert_ptr_equal(turns_first(&s.waiting), b);
 	sched_remove(&s, a);
 	step(&s, 512);
 	assert_int_equal(b->state, SCHED_RUNNING);
@@ -245,18 +256,21 @@ static void test_compared(void **state)
 	int32_t x[COMPUTE_KV_BLOCK] = {1}, y[COMPUTE_KV_BLOCK] = {2};
 	assert_true(kv_init(&p, 8));
 	uint32_t a = kv_take(&p), b = kv_take(&p), c = kv_take(&p);
-	assert_int_equal(kv_keep(&p, a, KV_NONE, 5, x), a);
-	assert_int_equal(kv_keep(&p, b, KV_NONE, 5, y), b);
-	assert_int_equal(kv_keep(&p, c, a, 5, x), c);
-	assert_int_equal(kv_find(&p, KV_NONE, 5, x), a);
-	assert_int_equal(kv_find(&p, KV_NONE, 5, y), b);
-	assert_int_equal(kv_find(&p, a, 5, x), c);
-	assert_int_equal(kv_find(&p, b, 5, x), KV_NONE);
-	assert_int_equal(kv_find(&p, a, 5, y), KV_NONE);
-	assert_int_equal(kv_find(&p, KV_NONE, 6, x), KV_NONE);
+	assert_int_equal(kv_keep(&p, a, 0, 5, x), a);
+	assert_int_equal(kv_keep(&p, b, 0, 5, y), b);
+	uint64_t after_a = kv_name(&p, a), after_b = kv_name(&p, b);
+	assert_int_equal(kv_keep(&p, c, after_a, 5, x), c);
+	assert_int_equal(kv_find(&p, 0, 5, x), a);
+	assert_int_equal(kv_find(&p, 0, 5, y), b);
+	assert_int_equal(kv_find(&p, after_a, 5, x), c);
+	assert_int_equal(kv_find(&p, after_b, 5, x), KV_NONE);
+	assert_int_equal(kv_find(&p, after_a, 5, y), KV_NONE);
+	assert_int_equal(kv_find(&p, 0, 6, x), KV_NONE);
+	assert_int_equal(kv_find(&p, KV_ROOT | 1, 5, x),
+			 KV_NONE); /* another root, though the hash is alike */
 	/* The same again: the caller gets the first, and the second is free. */
 	uint32_t d = kv_take(&p);
-	assert_int_equal(kv_keep(&p, d, a, 5, x), c);
+	assert_int_equal(kv_keep(&p, d, after_a, 5, x), c);
 	assert_int_equal(p.blocks[c].n_held, 2);
 	assert_int_equal(p.n_free, 5);
 	/* Its place being taken by other ids with the same hash, what followed it is not found behind those.
@@ -269,13 +283,98 @@ static void test_compared(void **state)
 	assert_int_equal(p.n_evicted, 0);
 	assert_int_equal(kv_take(&p), c); /* free longest of those that could be found */
 	assert_int_equal(p.n_evicted, 1);
-	assert_int_equal(kv_find(&p, a, 5, x), KV_NONE);
-	assert_int_equal(kv_find(&p, KV_NONE, 5, x), a);
+	assert_int_equal(kv_find(&p, after_a, 5, x), KV_NONE);
+	assert_int_equal(kv_find(&p, 0, 5, x), a);
 	kv_hold(&p, a);
 	assert_int_equal(kv_take(&p), KV_NONE);
 	kv_forget(&p);
-	assert_int_equal(kv_find(&p, KV_NONE, 5, x), KV_NONE);
+	assert_int_equal(kv_find(&p, 0, 5, x), KV_NONE);
 	kv_deinit(&p);
+}
+
+/* Gives a prompt of 200 tokens the hashes that all such have. */
+static void collide(struct sched_seq *seq, bool alike)
+{
+	for (; alike && seq->n_hashed < 6; seq->n_hashed++)
+		seq->hashes[seq->n_hashed] = 1000 + seq->n_hashed;
+}
+
+/* Of equal prompts those of one root share blocks, and no others, even where hashes are alike; nor does one
+ * wait for another's. */
+static void test_roots(void **state)
+{
+	(void)state;
+	static const uint64_t roots[] = {0, KV_ROOT | 1, KV_ROOT | 2, KV_ROOT | 1};
+	for (int alike = 0; alike < 2; alike++) {
+		struct sched s;
+		start(&s, 8, 1000);
+		for (uint32_t i = 0; i < 4; i++)
+			collide(add_for(&s, i, 7, 200, 0, 0, roots[i]), alike);
+		assert_int_equal(sched_plan(&s, 512, out), 3); /* the last one waits for the second */
+		for (uint32_t i = 0; i < 3; i++)
+			assert_true(items[i].seq.n_new > 0);
+		for (uint32_t i = 0; i < 3; i++)
+			sched_advance(&s, out[i]);
+		while (items[3].seq.n_done < 200)
+			assert_true(step(&s, 512) > 0);
+		for (uint32_t i = 0; i < 4; i++) {
+			assert_int_equal(items[i].seq.n_cached, i == 3 ? 192 : 0);
+			sched_remove(&s, &items[i].seq);
+		}
+		for (uint32_t i = 0; i < 3; i++) {
+			uint64_t root = i == 2 ? KV_ROOT | 3 : roots[i];
+			struct sched_seq *again = add_for(&s, 0, 7, 200, 0, 0, root);
+			collide(again, alike);
+			sched_plan(&s, 512, out);
+			assert_int_equal(again->n_cached, i == 2 ? 0 : 192);
+			sched_remove(&s, again);
+		}
+		sched_deinit(&s);
+	}
+}
+
+/* Owners take turns at places (turns.h), each up to its limit, and at the tokens of a step: the oldest prompt
+ * of each before the second of any. */
+static void test_owners(void **state)
+{
+	(void)state;
+	struct sched s;
+	const struct sched_params p = {
+		.n_seqs = 8, .n_ctx = CTX, .n_batch = BATCH, .n_blocks = 1000, .n_groups = 1, .n_owners = 2};
+	assert_true(sched_init(&s, &p));
+	sched_limit(&s, 1, 5);
+	for (uint32_t i = 0; i < 20; i++)
+		add_for(&s, i, i, 1500, 1, 1, 0);
+	struct sched_seq *one = add_for(&s, 20, 20, 40, 1, 2, 0);
+	/* Five of the many, in their order, and the one that came last of all. */
+	assert_int_equal(sched_plan(&s, 512, out), 6);
+	assert_int_equal(s.n_running, 6);
+	assert_int_equal(s.waiting.n_waiting, 15);
+	for (uint32_t i = 0; i < 5; i++)
+		assert_ptr_equal(out[i], &items[i].seq);
+	assert_ptr_equal(out[5], one);
+	assert_int_equal(one->n_new, 40);
+	assert_int_equal(items[0].seq.n_new, 256 + 11);
+	assert_int_equal(items[1].seq.n_new, (512 - 256 - 40) / 2);
+	/* The places that are left are the other's, up to all there are. */
+	for (uint32_t i = 0; i < 3; i++)
+		add_for(&s, 21 + i, 21 + i, 10, 1, 2, 0);
+	sched_plan(&s, 512, out);
+	assert_int_equal(s.n_running, 8);
+	assert_int_equal(items[23].seq.state, SCHED_WAITING);
+	/* One of the many ends: its place is the next in turn's, which is the other owner's. */
+	sched_remove(&s, &items[0].seq);
+	sched_plan(&s, 512, out);
+	assert_int_equal(s.n_running, 8);
+	assert_int_equal(items[5].seq.state + items[23].seq.state, SCHED_RUNNING + SCHED_WAITING);
+	while (s.n_running || s.waiting.n_waiting) {
+		uint32_t n = sched_plan(&s, 512, out), n_many = 0;
+		for (uint32_t i = 0; i < n; i++)
+			n_many += out[i]->owner == 1;
+		assert_true(n > 0 && n_many <= 5);
+		sched_remove(&s, out[0]);
+	}
+	sched_deinit(&s);
 }
 
 /* Hashes follow from all ids before. */
@@ -307,6 +406,7 @@ static void test_schedules(void **state)
 		(unsigned long long)w.sum.cache_evictions);
 	/* They did meet what they are for. */
 	assert_true(w.n_ended > 5 * n && w.n_cancelled > n && w.n_failed > n);
+	assert_true(w.n_passed > n);
 	assert_true(w.sum.preempted > n / 4 && w.sum.cache_hits > n && w.sum.cache_evictions > n);
 	schedule_close(&w);
 }
@@ -318,6 +418,7 @@ int main(void)
 		cmocka_unit_test(test_no_starvation), cmocka_unit_test(test_preemption),
 		cmocka_unit_test(test_shared),        cmocka_unit_test(test_compared),
 		cmocka_unit_test(test_hash),          cmocka_unit_test(test_schedules),
+		cmocka_unit_test(test_roots),         cmocka_unit_test(test_owners),
 	};
 	return cmocka_run_group_tests_name("sched", tests, NULL, NULL);
 }
