@@ -57,6 +57,7 @@ static void *engine_main(void *arg)
 {
 	struct engine *e = arg;
 	run_engine(e);
+	watch_rest(&e->turn);
 	pthread_mutex_lock(&e->lock);
 	e->over = true;
 	pthread_cond_broadcast(&e->changed);
@@ -118,7 +119,7 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->no_prefix_cache = config->no_prefix_cache;
 	e->new_end = &e->new_jobs;
 	e->n_batch = ENGINE_BATCH;
-	pace_init(&e->pace, e->n_batch);
+	pace_init(&e->pace, e->n_batch, config->itl_ms ? config->itl_ms : PACE_TARGET_MS);
 	if (!e->device || (config->model_path && !e->model_path) ||
 	    (config->chat_template.ptr && !e->chat_template)) {
 		engine_free(e);
@@ -212,11 +213,19 @@ void engine_get_state(struct engine *e, struct engine_state *out)
 		.n_running = e->n_running,
 		.n_parallel = e->n_parallel,
 		.counters = e->counters,
+		.n_accepted = e->next_id,
 		.n_finished = e->n_finished,
+		.n_cancelled = e->n_ended_cancelled,
+		.n_failed = e->n_ended_failed,
 		.n_tokens_in = e->n_tokens_in,
 		.n_tokens_out = e->n_tokens_out,
 	};
 	pthread_mutex_unlock(&e->lock);
+}
+
+const struct watch_turn *engine_turn(const struct engine *e)
+{
+	return &e->turn;
 }
 
 enum hokku_code engine_wait_ready(struct engine *e, struct hokku_error *err)

@@ -10,15 +10,18 @@
 #define ENGINE_ENGINE_H
 
 #include "engine/load.h"
+#include "engine/pace.h"
 #include "engine/request.h"
 #include "engine/sched.h"
+#include "engine/watch.h"
 
 enum {
 	ENGINE_BATCH = 512,        /* most tokens of a step */
 	ENGINE_MAX_PARALLEL = 256, /* leaves half of a step's tokens to prompts */
 	ENGINE_PARALLEL_GPU = 64,  /* defaults of a server's engine_config.n_parallel */
 	ENGINE_PARALLEL_CPU = 8,
-	ENGINE_MAX_QUEUE = 256,  /* default of engine_config.max_queue */
+	ENGINE_MAX_QUEUE = 256, /* default of engine_config.max_queue */
+	ENGINE_MAX_ITL_MS = 10000,
 	ENGINE_CHECK_MS = 60000, /* the device's memory is checked so often */
 };
 
@@ -35,6 +38,8 @@ struct engine_config {
 	/* Requests that run at a time, ENGINE_MAX_PARALLEL at most. 0: 1, or with kv_grows what suits the
 	 * device. */
 	uint32_t n_parallel;
+	uint32_t itl_ms;      /* most that a step shall take because of prompts, 1 to ENGINE_MAX_ITL_MS; 0:
+				 PACE_TARGET_MS */
 	bool no_prefix_cache; /* nothing is found again in KV memory */
 	uint32_t check_ms;    /* for tests; 0: ENGINE_CHECK_MS */
 	/* Asked on the engine's thread while weights are loaded; true ends it (CANCELLED). May be NULL. */
@@ -60,7 +65,9 @@ struct engine_state {
 	uint32_t n_queued, n_running;
 	uint32_t n_parallel; /* most that run */
 	struct sched_counters counters;
-	uint64_t n_finished, n_tokens_in, n_tokens_out; /* since the start, as counters */
+	/* Since the start, as counters. n_accepted = n_queued + n_running + n_finished; n_cancelled and
+	 * n_failed are of n_finished. */
+	uint64_t n_accepted, n_finished, n_cancelled, n_failed, n_tokens_in, n_tokens_out;
 };
 
 /* Starts the engine's thread, which loads the model; strings of config are copied. *out is set before
@@ -81,6 +88,9 @@ bool engine_stop(struct engine *e, uint32_t wait_ms);
 void engine_close_door(struct engine *e);
 
 void engine_get_state(struct engine *e, struct engine_state *out);
+
+/* What the engine's thread is at, for a watchdog; no lock is taken, now or by those who read it. */
+const struct watch_turn *engine_turn(const struct engine *e);
 
 /* Waits until loading is over; the load error, if it failed. */
 enum hokku_code engine_wait_ready(struct engine *e, struct hokku_error *err);

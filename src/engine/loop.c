@@ -37,11 +37,14 @@ static bool take_new(struct engine *e)
 	int waited = 0;
 	pthread_mutex_lock(&e->lock);
 	e->counters = e->sched.counters;
-	while (e->n_jobs == 0 && !e->stopping && waited != ETIMEDOUT)
+	while (e->n_jobs == 0 && !e->stopping && waited != ETIMEDOUT) {
+		watch_rest(&e->turn);
 		waited = pthread_cond_timedwait(&e->work, &e->lock, &until);
+	}
 	bool over = e->n_jobs == 0 && e->stopping;
 	struct job *job = queue_take_new(e);
 	pthread_mutex_unlock(&e->lock);
+	watch_begin_turn(&e->turn);
 	for (; job; job = job->next_new)
 		sched_add(&e->sched, &job->seq);
 	return !over;
@@ -88,6 +91,7 @@ static enum hokku_code step(struct engine *e, uint32_t n, struct hokku_error *er
 		n_tokens += e->steps[i].n_tokens;
 		telling = telling || e->steps[i].pos <= e->planned[i]->n_prompt;
 	}
+	watch_begin_step(&e->turn, n, n_tokens);
 	uint64_t begin = clock_ns();
 	enum hokku_code rc = compute_step(e->compute, e->steps, n, err);
 	if (!rc && telling)

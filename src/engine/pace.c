@@ -2,9 +2,10 @@
 
 #define AGEING 0.5 /* what a step still weighs when the next has come */
 
-void pace_init(struct pace *p, uint32_t n_max)
+void pace_init(struct pace *p, uint32_t n_max, double target_ms)
 {
-	*p = (struct pace){.n_max = n_max, .chunk = n_max < PACE_FIRST ? n_max : PACE_FIRST};
+	*p = (struct pace){
+		.n_max = n_max, .chunk = n_max < PACE_FIRST ? n_max : PACE_FIRST, .target_ms = target_ms};
 }
 
 /* Least squares. Steps of always the same length say nothing about the slope: it stays what it was; before
@@ -34,7 +35,7 @@ void pace_add(struct pace *p, uint32_t n, double ms)
 	p->nn = p->nn * AGEING + (double)n * n;
 	p->nms = p->nms * AGEING + n * ms;
 	bool seen = fit(p, &fixed);
-	double left = PACE_TARGET_MS - fixed;
+	double left = p->target_ms - fixed;
 	if (left < fixed)
 		left = fixed;
 	if (p->each * chunk > left)
@@ -44,7 +45,7 @@ void pace_add(struct pace *p, uint32_t n, double ms)
 	/* Several steps of one length, and the slope unknown, or perhaps no longer true: a different length
 	 * tells. A shorter one, unless the last was to be as short already and sequences that decode made it
 	 * longer. */
-	if (!seen && p->w > 1 && (!p->sloped || (ms > PACE_TARGET_MS && n > 1)))
+	if (!seen && p->w > 1 && (!p->sloped || (ms > p->target_ms && n > 1)))
 		chunk = n < 2 ? 2 : n / 2 < p->chunk ? n / 2.0 : n * 1.25 + 1;
 	uint32_t whole = chunk < 1 ? 1 : chunk > p->n_max ? p->n_max : (uint32_t)chunk;
 	p->chunk = whole < PACE_TILE ? whole : whole - whole % PACE_TILE;

@@ -14,8 +14,9 @@ void job_emit(const struct job *job, struct engine_event *event)
 	job->on_event(job->user, event);
 }
 
-void job_fail(const struct job *job, const struct hokku_error *err)
+void job_fail(struct job *job, const struct hokku_error *err)
 {
+	job->failed = err->code;
 	job_emit(job, &(struct engine_event){.kind = ENGINE_ERROR, .error = err});
 }
 
@@ -65,6 +66,8 @@ void queue_finish(struct engine *e, struct job *job)
 	e->n_jobs--;
 	e->n_running -= job->started;
 	e->n_finished++;
+	e->n_ended_cancelled += job->failed == HOKKU_CANCELLED;
+	e->n_ended_failed += job->failed && job->failed != HOKKU_CANCELLED;
 	e->counters = e->sched.counters;
 	if (atomic_load(&job->cancelled))
 		atomic_fetch_sub(&e->n_cancelled, 1);

@@ -11,6 +11,7 @@
 #include "engine/request.h"
 #include "engine/sched.h"
 #include "engine/stop.h"
+#include "engine/watch.h"
 #include "gguf/gguf.h"
 #include "text/chat.h"
 #include "text/stream.h"
@@ -41,6 +42,7 @@ struct job {
 	bool started;
 	uint64_t begin_ns, first_ns; /* its first step began; its first token was drawn */
 	uint32_t n_out;              /* tokens drawn, an end token not counted */
+	enum hokku_code failed;      /* how it was told to have ended; 0: with its answer */
 
 	atomic_bool cancelled;
 };
@@ -87,6 +89,8 @@ struct engine {
 	struct strbuf decoded, shown;
 	size_t max_piece; /* bytes of text that one token may release */
 
+	struct watch_turn turn; /* what the thread is at: read without the lock */
+
 	/* Everything below: under lock, which is never held during a step or a callback. */
 	pthread_mutex_t lock;
 	pthread_cond_t work;    /* to the engine's thread: jobs or flags changed */
@@ -104,6 +108,7 @@ struct engine {
 	struct job *new_jobs, **new_end; /* those that the engine's thread has not seen */
 	uint32_t n_jobs, n_running;      /* n_running: of these those that have started */
 	uint64_t next_id, n_finished, n_tokens_in, n_tokens_out;
+	uint64_t n_ended_cancelled, n_ended_failed; /* of n_finished */
 	struct sched_counters counters;
 	uint64_t checked_ns;
 	bool door_closed, stopping;
@@ -139,7 +144,7 @@ bool engine_is_stopped(struct engine *e);
 
 /* Sends a job's event: on the engine's thread, never under the lock. */
 void job_emit(const struct job *job, struct engine_event *event);
-void job_fail(const struct job *job, const struct hokku_error *err);
+void job_fail(struct job *job, const struct hokku_error *err);
 void job_destroy(struct job *job);
 
 #endif

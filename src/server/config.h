@@ -8,7 +8,9 @@
 enum {
 	SERVER_STOP_MS = 5000,  /* from the first SIGTERM to the end of the process, at most */
 	SERVER_DRAIN_MS = 4500, /* of these, running requests may finish for so long */
-	SERVER_MAX_UNSENT_BYTES = 1024 * 1024,
+	SERVER_SENDING_BYTES =
+		1024 * 1024, /* of a client's answer; what it leaves unread beyond is held back */
+	SERVER_MAX_HELD_BYTES = 256 * 1024 * 1024,    /* held back of all clients together */
 	SERVER_MAX_READING_BYTES = 256 * 1024 * 1024, /* of requests that are not complete, all together */
 };
 
@@ -25,11 +27,13 @@ struct server_config {
 	const struct jinja_time *chat_now; /* what templates take for now; NULL: the clock */
 	uint32_t max_connections;
 	uint64_t max_body_bytes;
+	uint64_t max_unread_bytes; /* a client that leaves more of its answer unread is dropped */
 	float idle_timeout_s;
 	float read_timeout_s;
 	float write_timeout_s;
 	float request_timeout_s; /* 0: none */
 	float keep_alive_s;
+	float watchdog_timeout_s; /* a step that takes longer is stuck; 0: none ever is */
 	/* Called once, when connections are accepted. */
 	void (*on_listening)(const char *url);
 };

@@ -107,19 +107,33 @@ static void gen_answer_error(struct generation *g, enum hokku_code code, const c
 	reply_error(client, code, hokku_code_http(code), message, field);
 }
 
-static const char *stop_message(const struct generation *g, char out[160])
+enum hokku_code stuck_error(const struct server *s, struct hokku_error *err)
 {
+	char what[128];
+	watchdog_describe(&s->watchdog, what);
+	return err_set(err, HOKKU_DEVICE_ERROR,
+		       "%s (--watchdog-timeout %g); if it does not go on, restart the server", what,
+		       (double)s->config.watchdog_timeout_s);
+}
+
+static const char *stop_message(const struct generation *g, char out[256])
+{
+	struct hokku_error err;
 	switch (g->stopped) {
 	case HOKKU_INFERENCE_TIMEOUT:
-		snprintf(out, 160,
+		snprintf(out, 256,
 			 "the request ran longer than the %g seconds it is allowed (--request-timeout)",
 			 (double)g->server->config.request_timeout_s);
 		break;
 	case HOKKU_SHUTTING_DOWN:
-		snprintf(out, 160, "the server is stopping and could not finish this request in time");
+		snprintf(out, 256, "the server is stopping and could not finish this request in time");
+		break;
+	case HOKKU_DEVICE_ERROR:
+		stuck_error(g->server, &err);
+		snprintf(out, 256, "%.255s", err.message);
 		break;
 	default:
-		snprintf(out, 160, "the request was cancelled");
+		snprintf(out, 256, "the request was cancelled");
 	}
 	return out;
 }
@@ -137,7 +151,7 @@ static void gen_cancel_samples(struct generation *g)
 /* Once is enough. The client hears it at once; the engine lets go a step later. */
 static void gen_stop(struct generation *g, enum hokku_code why)
 {
-	char text[160];
+	char text[256];
 	if (g->stopped)
 		return;
 	g->stopped = why;
@@ -188,6 +202,8 @@ static enum hokku_code check_serving(struct server *s, struct hokku_error *err)
 		return err_set(err, HOKKU_SHUTTING_DOWN, "the server is stopping and takes no new work");
 	if (state.phase == ENGINE_LOST)
 		return err_set(err, state.failure.code, "%s", state.failure.message);
+	if (s->stuck_told)
+		return stuck_error(s, err);
 	if (state.phase != ENGINE_READY)
 		return err_set(err, HOKKU_NOT_READY,
 			       "the model is still being loaded; GET /health tells how far it is");

@@ -14,4 +14,7 @@ void gen_tick(struct server *s, uint64_t now_ns);
 void gen_stop_all(struct server *s, enum hokku_code code);
 void gen_free_all(struct server *s);
 
+/* Why nobody is served while a step does not end (s->watchdog). */
+enum hokku_code stuck_error(const struct server *s, struct hokku_error *err);
+
 #endif

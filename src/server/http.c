@@ -72,6 +72,7 @@ struct conn {
 	uint64_t since_ns;    /* of the state's clock */
 	uint64_t progress_ns; /* when the client last took something, or there was nothing to take */
 	size_t read_bytes;    /* of the request that is coming in */
+	struct strbuf held;   /* of the answer: what is not given to evhttp yet */
 	struct http_request request;
 };
 
@@ -84,7 +85,7 @@ struct http {
 	int wake_fd;
 	struct conn *conns;
 	uint32_t n_conns;
-	size_t reading_bytes;
+	size_t reading_bytes, held_bytes;
 	char url[128];
 };
 
@@ -112,6 +113,7 @@ static void conn_free(struct conn *c)
 {
 	conn_set_state(c, CONN_IDLE);
 	conn_unwatch(c);
+	unread_forget(&c->held, &c->http->held_bytes);
 	if (c->fix)
 		event_free(c->fix);
 	strbuf_free(&c->framing.head);
@@ -444,6 +446,31 @@ static void on_evhttp_request(struct evhttp_request *req, void *arg)
 	h->config.on_request(h->config.user, r);
 }
 
+/* ---- answers in pieces ---- */
+
+static size_t conn_sending(const struct conn *c)
+{
+	return evbuffer_get_length(bufferevent_get_output(c->bev));
+}
+
+static void conn_send_piece(struct conn *c, struct str bytes)
+{
+	struct evbuffer *chunk = evbuffer_new();
+	if (chunk && evbuffer_add(chunk, bytes.ptr, bytes.len) == 0)
+		evhttp_send_reply_chunk(c->request.req, chunk);
+	else
+		conn_doom(c); /* no memory: better no answer than one with a hole */
+	if (chunk)
+		evbuffer_free(chunk);
+}
+
+static void conn_release_held(struct conn *c)
+{
+	if (c->held.len && !c->doomed)
+		conn_send_piece(c, (struct str){c->held.ptr, c->held.len});
+	unread_forget(&c->held, &c->http->held_bytes);
+}
+
 /* ---- clocks ---- */
 
 static uint64_t ms_between(uint64_t from_ns, uint64_t to_ns)
@@ -473,8 +500,7 @@ static void conn_check_clock(struct conn *c, uint64_t now)
 		}
 		/* fall through */
 	case CONN_SENDING:
-		if (evbuffer_get_length(bufferevent_get_output(c->bev)) > 0 &&
-		    ms_between(c->progress_ns, now) > config->write_ms) {
+		if (conn_sending(c) > 0 && ms_between(c->progress_ns, now) > config->write_ms) {
 			log_info("a client took nothing of its answer for %u ms: dropped", config->write_ms);
 			conn_drop(c);
 		}
@@ -494,6 +520,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	uint64_t now = clock_ns();
 	for (struct conn *c = h->conns, *next; c; c = next) {
 		next = c->next;
+		if (unread_is_due(&h->config.unread, conn_sending(c), &c->held))
+			conn_release_held(c);
 		if (c->evcon)
 			conn_check_clock(c, now);
 	}
@@ -647,6 +675,16 @@ void http_wake(struct http *h)
 	(void)n; /* a full counter wakes as well */
 }
 
+uint32_t http_n_connections(const struct http *h)
+{
+	return h->n_conns;
+}
+
+size_t http_held_bytes(const struct http *h)
+{
+	return h->held_bytes;
+}
+
 bool http_all_sent(const struct http *h)
 {
 	for (const struct conn *c = h->conns; c; c = c->next)
@@ -756,25 +794,23 @@ void http_stream_start(struct http_request *r, int status, const char *content_t
 void http_stream_send(struct http_request *r, struct str bytes)
 {
 	struct conn *c = r->conn;
+	struct http *h = c->http;
 	if (c->doomed)
 		return;
-	size_t unsent = evbuffer_get_length(bufferevent_get_output(c->bev));
-	if (unsent + bytes.len > c->http->config.max_unsent_bytes) {
-		log_info("a client left %zu bytes of its answer unread: dropped", unsent);
+	size_t n = conn_sending(c);
+	enum unread_step step = unread_take(&h->config.unread, n, bytes, &c->held, &h->held_bytes);
+	if (step == UNREAD_SEND)
+		conn_send_piece(c, bytes);
+	else if (step != UNREAD_HELD) {
+		log_info("a client left %zu bytes of its answer unread%s: dropped", n + c->held.len,
+			 step == UNREAD_TOO_MUCH_OF_ALL ? ", with too much held back of all" : "");
 		conn_doom(c);
-		return;
 	}
-	struct evbuffer *chunk = evbuffer_new();
-	if (chunk && evbuffer_add(chunk, bytes.ptr, bytes.len) == 0)
-		evhttp_send_reply_chunk(r->req, chunk);
-	else
-		conn_doom(c);
-	if (chunk)
-		evbuffer_free(chunk);
 }
 
 void http_stream_end(struct http_request *r)
 {
+	conn_release_held(r->conn);
 	request_end(r);
 	evhttp_send_reply_end(r->req);
 }

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "server/unread.h"
 
 enum {
 	HTTP_MAX_HEADER_BYTES = 16 * 1024,    /* request line and headers together */
@@ -31,11 +32,11 @@ struct http_config {
 	uint16_t port;    /* 0: any free one */
 	uint32_t max_connections;
 	size_t max_body_bytes;
-	size_t max_reading_bytes; /* of all requests that are not complete yet */
-	size_t max_unsent_bytes;  /* a client that leaves more than this of its answer unread is dropped */
-	uint32_t idle_ms;         /* a connection without a request is closed after this */
-	uint32_t read_ms;         /* a request must be complete this long after its first byte */
-	uint32_t write_ms;        /* a client that takes nothing of its answer for so long is dropped */
+	size_t max_reading_bytes;    /* of all requests that are not complete yet */
+	struct unread_limits unread; /* what a client may leave unread of a streamed answer */
+	uint32_t idle_ms;            /* a connection without a request is closed after this */
+	uint32_t read_ms;            /* a request must be complete this long after its first byte */
+	uint32_t write_ms;           /* a client that takes nothing of its answer for so long is dropped */
 
 	/* A complete request. Must answer, now or later. */
 	void (*on_request)(void *user, struct http_request *r);
@@ -66,6 +67,10 @@ void http_stop(struct http *h);
 /* Has on_wake called on the loop's thread, soon. Any thread, and signal handlers. */
 void http_wake(struct http *h);
 
+/* Connections, those past the cap included; bytes of answers that are held back. */
+uint32_t http_n_connections(const struct http *h);
+size_t http_held_bytes(const struct http *h);
+
 /* True when every answer that was finished has also left for its client. */
 bool http_all_sent(const struct http *h);
 
@@ -95,8 +100,8 @@ void http_add_header(struct http_request *r, const char *name, const char *value
 /* The whole answer at once (HEAD: its headers). */
 void http_reply(struct http_request *r, int status, const char *content_type, struct str body);
 
-/* An answer in pieces. http_stream_send checks how much the client has left unread and drops it past the
- * limit: on_gone comes later, from the loop, never from within. */
+/* An answer in pieces. http_stream_send checks how much the client has left unread, holds back or drops it
+ * past the limits: on_gone comes later, from the loop, never from within. */
 void http_stream_start(struct http_request *r, int status, const char *content_type);
 void http_stream_send(struct http_request *r, struct str bytes);
 void http_stream_end(struct http_request *r);

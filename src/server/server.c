@@ -23,13 +23,16 @@ void server_defaults(struct server_config *c)
 		.port = 8080,
 		.max_connections = 512,
 		.max_body_bytes = 8 * 1024 * 1024,
+		.max_unread_bytes = 16 * 1024 * 1024,
 		.idle_timeout_s = 60,
 		.read_timeout_s = 30,
 		.write_timeout_s = 60,
 		.request_timeout_s = 3600,
 		.keep_alive_s = 10,
+		.watchdog_timeout_s = 300,
 	};
 	c->engine.max_queue = ENGINE_MAX_QUEUE;
+	c->engine.itl_ms = PACE_TARGET_MS;
 	c->engine.kv_grows = true;
 }
 
@@ -97,11 +100,35 @@ static void add_counters(struct strbuf *b, const struct sched_counters *c)
 	strbuf_add_c(b, "}");
 }
 
+/* What clients have in hand; requests, by samples. */
+static void add_queue(const struct server *s, struct strbuf *b, const struct engine_state *state)
+{
+	strbuf_addf(b,
+		    ",\"connections\":%" PRIu32
+		    ",\"held_bytes\":%zu,\"queue\":{\"running\":%u,\"parallel\":%u,"
+		    "\"queued\":%u,\"max_queue\":%u,\"accepted\":%" PRIu64 ",\"finished\":%" PRIu64
+		    ",\"cancelled\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"tokens_in\":%" PRIu64
+		    ",\"tokens_out\":%" PRIu64 "}",
+		    http_n_connections(s->http), http_held_bytes(s->http), state->n_running,
+		    state->n_parallel, state->n_queued + s->n_preparing, s->config.engine.max_queue,
+		    state->n_accepted, state->n_finished, state->n_cancelled, state->n_failed,
+		    state->n_tokens_in, state->n_tokens_out);
+}
+
+static void add_unhealthy(struct strbuf *b, const struct engine_state *state)
+{
+	strbuf_add_c(b, "{\"status\":\"unhealthy\"");
+	add_member(b, "code", hokku_code_name(state->failure.code));
+	add_member(b, "message", state->failure.message);
+	add_model(b, state);
+}
+
 static void health_route(struct server *s, struct http_request *r)
 {
 	struct engine_state state;
 	struct strbuf b = {0};
 	int status = 503;
+	bool stuck = watchdog_look(&s->watchdog, engine_turn(s->engine), clock_ns());
 	engine_get_state(s->engine, &state);
 	if (state.phase == ENGINE_LOADING) {
 		strbuf_addf(&b, "{\"status\":\"loading\",\"progress\":%.3f", state.load_part);
@@ -110,12 +137,13 @@ static void health_route(struct server *s, struct http_request *r)
 		add_member(&b, "code", hokku_code_name(state.failure.code));
 		add_member(&b, "message", state.failure.message);
 	} else if (state.phase == ENGINE_LOST) {
-		strbuf_add_c(&b, "{\"status\":\"unhealthy\"");
-		add_member(&b, "code", hokku_code_name(state.failure.code));
-		add_member(&b, "message", state.failure.message);
-		add_model(&b, &state);
+		add_unhealthy(&b, &state);
 	} else if (s->stopping_ns || state.phase == ENGINE_STOPPED) {
 		strbuf_add_c(&b, "{\"status\":\"stopping\"");
+	} else if (stuck) {
+		stuck_error(s, &state.failure);
+		add_unhealthy(&b, &state);
+		strbuf_addf(&b, ",\"stuck_s\":%.1f", watchdog_seen_s(&s->watchdog));
 	} else {
 		status = 200;
 		strbuf_add_c(&b, "{\"status\":\"ok\"");
@@ -123,16 +151,10 @@ static void health_route(struct server *s, struct http_request *r)
 	}
 	strbuf_addf(&b, ",\"uptime_s\":%.3f", clock_ms_since(s->started_ns) / 1000);
 	add_member(&b, "version", hokku_version());
-	strbuf_addf(
-		&b,
-		",\"queue\":{\"running\":%u,\"parallel\":%u,\"queued\":%u,\"max_queue\":%u,\"finished\":%llu,"
-		"\"tokens_in\":%llu,\"tokens_out\":%llu}",
-		state.n_running, state.n_parallel, state.n_queued + s->n_preparing,
-		s->config.engine.max_queue, (unsigned long long)state.n_finished,
-		(unsigned long long)state.n_tokens_in, (unsigned long long)state.n_tokens_out);
+	add_queue(s, &b, &state);
 	add_counters(&b, &state.counters);
 	strbuf_add_c(&b, "}\n");
-	if (status == 503 && state.phase != ENGINE_LOST)
+	if (status == 503 && state.phase != ENGINE_LOST && !stuck)
 		http_add_header(r, "Retry-After", "1");
 	reply_json(r, status, &b);
 	strbuf_free(&b);
@@ -387,6 +409,25 @@ static void tell_loss(struct server *s, const struct engine_state *state)
 		  hokku_code_name(state->failure.code), state->failure.message);
 }
 
+/* Whoever waits for a step that does not end is told so, once; should it end after all, requests are taken
+ * again. */
+static void watch_engine(struct server *s)
+{
+	struct hokku_error err;
+	bool stuck = watchdog_look(&s->watchdog, engine_turn(s->engine), clock_ns());
+	if (stuck == s->stuck_told)
+		return;
+	s->stuck_told = stuck;
+	if (!stuck) {
+		log_warn("the engine goes on: requests are taken again");
+		return;
+	}
+	stuck_error(s, &err);
+	log_error("%s: %s; every request is refused until it goes on", hokku_code_name(err.code),
+		  err.message);
+	gen_stop_all(s, HOKKU_DEVICE_ERROR);
+}
+
 static void on_wake(void *user)
 {
 	struct server *s = user;
@@ -406,6 +447,7 @@ static void on_wake(void *user)
 static void on_tick(void *user)
 {
 	struct server *s = user;
+	watch_engine(s);
 	gen_tick(s, clock_ns());
 	go_on_stopping(s);
 }
@@ -437,7 +479,7 @@ static enum hokku_code open_http(struct server *s, struct hokku_error *err)
 		.max_reading_bytes = SERVER_MAX_READING_BYTES > c->max_body_bytes * 2
 					     ? SERVER_MAX_READING_BYTES
 					     : (size_t)c->max_body_bytes * 2,
-		.max_unsent_bytes = SERVER_MAX_UNSENT_BYTES,
+		.unread = {SERVER_SENDING_BYTES, (size_t)c->max_unread_bytes, SERVER_MAX_HELD_BYTES},
 		.idle_ms = to_ms(c->idle_timeout_s),
 		.read_ms = to_ms(c->read_timeout_s),
 		.write_ms = to_ms(c->write_timeout_s),
@@ -506,6 +548,7 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the server");
 	s->config = *config;
 	s->started_ns = clock_ns();
+	watchdog_init(&s->watchdog, (double)config->watchdog_timeout_s);
 	mailbox_init(&s->mailbox);
 	json_object_seed(0); /* once, before there are threads */
 	enum hokku_code rc = server_open(s, err);

@@ -70,8 +70,10 @@ struct server {
 	uint32_t n_early;
 	uint64_t started_ns;
 	bool device_told, loss_told; /* the log has a line about the device, about its loss */
-	uint64_t stopping_ns;        /* when it was told to stop; 0: it was not */
-	struct hokku_error failure;  /* why the loop ended by itself */
+	struct watchdog watchdog;    /* over the engine's thread */
+	bool stuck_told;
+	uint64_t stopping_ns;       /* when it was told to stop; 0: it was not */
+	struct hokku_error failure; /* why the loop ended by itself */
 };
 
 #endif

@@ -296,12 +296,22 @@ test('what keeps it from serving is told, exit code 1', async () => {
 		[['--port', '65536'], '65536', '65535'],
 		[['--idle-timeout', '0'], '0.1'],
 		[['--log-level', 'loud'], 'loud', 'debug'],
+		[['--itl-ms', '0'], '--itl-ms', '"0"', 'from 1 to 10000'],
+		[['--itl-ms', '10001'], '"10001"', 'from 1 to 10000'],
+		[['--watchdog-timeout', '-1'], '--watchdog-timeout', '"-1"', 'from 0 to 86400'],
+		[['--watchdog-timeout', '86401'], '"86401"', 'from 0 to 86400'],
+		[['--max-unread', '65535'], '--max-unread', '"65535"', 'from 65536 to 1073741824'],
+		[['--max-unread', '1073741825'], '"1073741825"', 'from 65536 to 1073741824'],
 		[['a', 'b'], 'b'],
 		[['--model', 'a.gguf', 'b.gguf'], 'a.gguf', 'b.gguf', 'twice'],
 	]) {
 		const { code, err } = await startFails(args);
 		assert.equal(code, 2, err);
 		for (const part of parts) assert.ok(err.includes(part), `${err} lacks ${part}`);
+	}
+	for (const ends of [['1', '0', '65536'], ['10000', '86400', '1G']]) {
+		const { code } = await startFails(['/nowhere/x.gguf', '--itl-ms', ends[0], '--watchdog-timeout', ends[1], '--max-unread', ends[2]]);
+		assert.equal(code, 1); // the command line is right
 	}
 	// The variable is no second model: the command line wins over it.
 	const over = await startFails(['/nowhere/b.gguf'], { HOKKU_MODEL: 'a.gguf' });

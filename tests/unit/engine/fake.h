@@ -65,7 +65,7 @@ static struct {
 		params; /* what the device was opened with; its pointers are not to be followed */
 	/* of the device's memory */
 	atomic_uint n_checks;
-	atomic_bool check_fails;
+	atomic_bool check_fails, check_hangs;
 	/* while closed, a step waits */
 	atomic_bool gate_closed;
 } fake;
@@ -323,6 +323,8 @@ void compute_get_memory(const struct compute *c, struct compute_memory *out)
 enum hokku_code compute_check(struct compute *c, struct hokku_error *err)
 {
 	(void)c;
+	while (atomic_load(&fake.check_hangs))
+		fake_sleep_us(200);
 	atomic_fetch_add(&fake.n_checks, 1);
 	return atomic_load(&fake.check_fails) ? err_set(err, HOKKU_DEVICE_ERROR, "the fake's memory is gone")
 					      : HOKKU_OK;

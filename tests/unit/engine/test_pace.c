@@ -48,7 +48,7 @@ static void test_devices(void **state)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct pace p;
 		double tokens;
-		pace_init(&p, 512);
+		pace_init(&p, 512, PACE_TARGET_MS);
 		assert_int_equal(pace_chunk(&p), PACE_FIRST);
 		double ms = simulate(&p, rows[i].fixed, rows[i].each, rows[i].noise, &tokens);
 		if (tokens < rows[i].min_tokens || tokens > rows[i].max_tokens + 1e-6 ||
@@ -63,7 +63,7 @@ static void test_changes(void **state)
 	(void)state;
 	struct pace p;
 	double tokens;
-	pace_init(&p, 512);
+	pace_init(&p, 512, PACE_TARGET_MS);
 	simulate(&p, 1, 0.1, 0, &tokens);
 	assert_true(tokens > 511.9);
 	for (int i = 0; i < 5; i++) { /* answers begin: single steps between the prompt's */
@@ -83,7 +83,7 @@ static void test_small_limit(void **state)
 	struct pace p;
 	double tokens;
 	for (uint32_t n_max = 1; n_max <= 17; n_max += 8) {
-		pace_init(&p, n_max);
+		pace_init(&p, n_max, PACE_TARGET_MS);
 		simulate(&p, 0, 0.001, 0, &tokens);
 		assert_int_equal(pace_chunk(&p), n_max < 17 ? n_max : 16);
 	}
@@ -98,7 +98,7 @@ static void test_beside_decoding(void **state)
 	for (uint32_t n_decoding = 1; n_decoding <= 64; n_decoding *= 4) {
 		struct pace p;
 		uint32_t left = 0;
-		pace_init(&p, 512);
+		pace_init(&p, 512, PACE_TARGET_MS);
 		/* Noise has made it believe that a token costs everything. */
 		for (int step = 0; step < 4; step++) {
 			pace_add(&p, n_decoding + 1, 91.0 + n_decoding);
@@ -114,12 +114,36 @@ static void test_beside_decoding(void **state)
 	}
 }
 
+/* Other times than the usual, at the limits of the setting and between. */
+static void test_targets(void **state)
+{
+	(void)state;
+	const struct {
+		double target_ms, fixed, each, min_tokens, max_tokens, max_ms;
+	} rows[] = {
+		{1, 0, 0.05, 16, 20, 1},        {1, 0.5, 0.01, 48, 50, 1},
+		{1, 2, 0.1, 12, 20, 4}, /* the shortest step is too long: twice that */
+		{2, 0, 0.05, 32, 40, 2},        {20, 0, 0.5, 32, 40, 20},
+		{74, 0, 1, 64, 74, 74},         {76, 0, 1, 64, 76, 76},
+		{300, 25, 0.8, 320, 344, 300},  {10000, 0, 25, 384, 400, 10000},
+		{10000, 0, 1, 512, 512, 10000},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct pace p;
+		double tokens;
+		pace_init(&p, 512, rows[i].target_ms);
+		double ms = simulate(&p, rows[i].fixed, rows[i].each, 0, &tokens);
+		if (tokens < rows[i].min_tokens || tokens > rows[i].max_tokens + 1e-6 ||
+		    ms > rows[i].max_ms + 1e-6)
+			fail_msg("row %zu: %.1f tokens a step, %.1f ms at most", i, tokens, ms);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_changes),
-		cmocka_unit_test(test_small_limit),
+		cmocka_unit_test(test_devices),         cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_small_limit),     cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_beside_decoding),
 	};
 	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);

@@ -327,6 +327,119 @@ static void test_cached(void **state)
 	}
 }
 
+/* Steps that a prompt of 800 tokens takes beside an answer, where one of n tokens takes 1 + n / 4 ms. */
+static unsigned count_prompt_steps(uint32_t itl_ms)
+{
+	static int32_t ids[800];
+	struct record r[2];
+	unsigned n = 0;
+	fake_reset(NULL, 0);
+	fake.step_us = 1000;
+	fake.token_us = 250;
+	atomic_store(&fake.gate_closed, true);
+	struct engine *e = start_parallel((struct engine_config){.n_parallel = 2, .itl_ms = itl_ms});
+	record_init(&r[0], e);
+	record_init(&r[1], e);
+	struct engine_request q = request_for(&r[0]);
+	q.tokens = ids;
+	q.n_tokens = 800;
+	assert_int_equal(engine_submit(e, &q, &r[0].id, NULL), HOKKU_OK);
+	submit(e, &r[1], 0);
+	atomic_store(&fake.gate_closed, false);
+	wait_tokens(&r[0], 1);
+	engine_destroy(e, 0);
+	while (n < FAKE_MAX_STEPS && fake.steps[n].pos + fake.steps[n].n_tokens < 800)
+		n++;
+	record_free(&r[0]);
+	record_free(&r[1]);
+	return n + 1;
+}
+
+/* The time that others may wait for their next token while a prompt comes in is a setting; 0 is the usual. */
+static void test_itl(void **state)
+{
+	(void)state;
+	unsigned short_ones = count_prompt_steps(5), usual = count_prompt_steps(0),
+		 long_ones = count_prompt_steps(ENGINE_MAX_ITL_MS);
+	assert_in_range(short_ones, 30, 110); /* 16 tokens a step or some fewer */
+	assert_in_range(usual, 4, 15);
+	assert_in_range(long_ones, 2, usual);
+}
+
+/* A device that is lost with 200 requests in flight: each is told once, and whoever comes later too. */
+static void test_lost_with_many(void **state)
+{
+	(void)state;
+	enum { N_MANY = 200 };
+	static struct record r[N_MANY];
+	struct hokku_error err;
+	fake_reset(NULL, 0);
+	fake.fail_step = 20;
+	fake.fail_code = HOKKU_DEVICE_ERROR;
+	fake.step_us = 500;
+	atomic_store(&fake.gate_closed, true);
+	struct engine *e = start_parallel((struct engine_config){.n_parallel = 64});
+	submit_all(e, r, N_MANY, 0);
+	wait_running(e, 1);
+	atomic_store(&fake.gate_closed, false);
+	unsigned n_started = 0;
+	for (uint32_t i = 0; i < N_MANY; i++) {
+		wait_end(&r[i]);
+		assert_int_equal(r[i].code, HOKKU_DEVICE_ERROR);
+		assert_string_equal(r[i].error.message, "the fake device failed");
+		n_started += r[i].started;
+	}
+	assert_int_equal(n_started, 64);
+	wait_idle(e);
+	struct engine_state s = state_of(e);
+	assert_int_equal(s.phase, ENGINE_LOST);
+	assert_int_equal(s.n_accepted, N_MANY);
+	assert_int_equal(s.n_finished, N_MANY);
+	assert_int_equal(s.n_failed, N_MANY);
+	assert_int_equal(s.n_cancelled, 0);
+	struct record late;
+	record_init(&late, e);
+	struct engine_request q = request_for(&late);
+	assert_int_equal(engine_submit(e, &q, &late.id, &err), HOKKU_DEVICE_ERROR);
+	engine_destroy(e, 0);
+	record_free(&late);
+	for (uint32_t i = 0; i < N_MANY; i++)
+		record_free(&r[i]);
+}
+
+/* A thousand cancels at once, of those that run and those that wait. */
+static void test_cancel_many(void **state)
+{
+	(void)state;
+	enum { N_MANY = 1000 };
+	static struct record r[N_MANY];
+	fake_reset(NULL, 0);
+	fake.step_us = 1000;
+	struct engine *e = start_parallel((struct engine_config){.n_parallel = 64, .max_queue = N_MANY});
+	submit_all(e, r, N_MANY, 0);
+	wait_running(e, 64);
+	uint64_t begin = clock_ns();
+	for (uint32_t i = 0; i < N_MANY; i++) {
+		engine_cancel(e, r[i].id);
+		engine_cancel(e, r[i].id);
+	}
+	uint64_t last = begin;
+	for (uint32_t i = 0; i < N_MANY; i++) {
+		wait_end(&r[i]);
+		assert_int_equal(r[i].code, HOKKU_CANCELLED);
+		last = r[i].ended_ns > last ? r[i].ended_ns : last;
+	}
+	assert_true((double)(last - begin) * 1e-6 < 1000);
+	wait_idle(e);
+	struct engine_state s = state_of(e);
+	assert_int_equal(s.n_finished, N_MANY);
+	assert_int_equal(s.n_cancelled, N_MANY);
+	assert_int_equal(s.n_failed, 0);
+	engine_destroy(e, 0);
+	for (uint32_t i = 0; i < N_MANY; i++)
+		record_free(&r[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +447,8 @@ int main(void)
 		cmocka_unit_test(test_device_lost), cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_limits),      cmocka_unit_test(test_priority),
 		cmocka_unit_test(test_preempted),   cmocka_unit_test(test_cached),
+		cmocka_unit_test(test_itl),         cmocka_unit_test(test_lost_with_many),
+		cmocka_unit_test(test_cancel_many),
 	};
 	return cmocka_run_group_tests_name("parallel", tests, NULL, NULL);
 }

@@ -18,11 +18,15 @@
 #include "server/answer.h"
 #include "server/http.h"
 
-enum { MAX_UNSENT = 1024 * 1024 };
+enum { SENDING = 800 * 1024, MAX_UNSENT = 1024 * 1024, PIECE = 8192 };
 
 static struct http *h;
 static atomic_int n_requests, n_gone, n_wakes, n_ticks;
 static atomic_int n_brim; /* bytes of the second piece */
+static atomic_int n_pieces;
+static struct http_request *_Atomic unended; /* ended with the next tick once may_end */
+static atomic_bool may_end;
+static atomic_size_t n_held;
 static pthread_t thread;
 
 static void on_request(void *user, struct http_request *r)
@@ -43,6 +47,14 @@ static void on_request(void *user, struct http_request *r)
 		http_stream_send(r, STR_LIT("one "));
 		http_stream_send(r, (struct str){most, (size_t)n_brim});
 		http_stream_end(r);
+	} else if (strcmp(path, "/slow") ==
+		   0) { /* numbered pieces, more than may wait to be sent; no end yet */
+		http_stream_start(r, 200, "text/plain");
+		for (int i = 0; i < n_pieces; i++) {
+			snprintf(big, sizeof big, "%0*d\n", PIECE - 1, i);
+			http_stream_send(r, (struct str){big, PIECE});
+		}
+		unended = r;
 	} else if (strcmp(path, "/pieces") == 0) {
 		http_stream_start(r, 200, "text/plain");
 		http_stream_send(r, STR_LIT("one "));
@@ -66,7 +78,8 @@ static void on_request(void *user, struct http_request *r)
 static void on_gone(void *user, struct http_request *r)
 {
 	(void)user;
-	(void)r;
+	if (unended == r)
+		unended = NULL;
 	n_gone++;
 }
 
@@ -82,6 +95,11 @@ static void on_tick(void *user)
 {
 	(void)user;
 	n_ticks++;
+	n_held = http_held_bytes(h);
+	if (may_end && unended) {
+		http_stream_end(unended);
+		unended = NULL;
+	}
 }
 
 static void error_body(enum hokku_code code, const char *text, struct strbuf *out)
@@ -104,7 +122,7 @@ static int start(void **state)
 		.max_connections = 4,
 		.max_body_bytes = 100000,
 		.max_reading_bytes = 150000,
-		.max_unsent_bytes = MAX_UNSENT,
+		.unread = {SENDING, MAX_UNSENT, MAX_UNSENT + SENDING},
 		.idle_ms = 60000,
 		.read_ms = 60000,
 		.write_ms = 60000,
@@ -115,6 +133,8 @@ static int start(void **state)
 		.error_body = error_body,
 	};
 	n_requests = n_gone = n_wakes = n_ticks = 0;
+	unended = NULL;
+	may_end = false;
 	if (http_open(&config, &h, &err)) {
 		fprintf(stderr, "%s\n", err.message);
 		return -1;
@@ -133,15 +153,28 @@ static int stop(void **state)
 	return 0;
 }
 
-static int dial(void)
+static int dial_with(int receive_bytes)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	address.sin_port = htons((uint16_t)strtoul(strrchr(http_url(h), ':') + 1, NULL, 10));
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	struct timeval patience = {20, 0};
+	if (receive_bytes)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
 	return fd;
+}
+
+static int dial(void)
+{
+	return dial_with(0);
+}
+
+/* The kernel takes little of what the client does not read. */
+static int dial_narrow(void)
+{
+	return dial_with(8192);
 }
 
 static void say(int fd, const char *text)
@@ -223,6 +256,79 @@ static void test_unsent_limit(void **state)
 		}
 		free(text);
 	}
+}
+
+static char slow_text[2 * MAX_UNSENT];
+
+/* Goes on reading what /slow sends, until `end` has come; NULL: until the connection ends. */
+static void read_slow(int fd, size_t *len, const char *end)
+{
+	ssize_t got;
+	while (!(end && strstr(slow_text, end)) &&
+	       (got = recv(fd, slow_text + *len, sizeof slow_text - 1 - *len, 0)) > 0) {
+		*len += (size_t)got;
+		slow_text[*len] = '\0';
+	}
+}
+
+/* Takes the numbered pieces out of their chunks; how many chunks there were. */
+static int count_chunks(int n)
+{
+	char *at = strstr(slow_text, "\r\n\r\n");
+	int n_chunks = 0, next = 0;
+	assert_non_null(at);
+	for (at += 4;; n_chunks++) {
+		size_t bytes = strtoul(at, &at, 16);
+		at += 2;
+		if (bytes == 0)
+			break;
+		assert_int_equal(bytes % PIECE, 0);
+		for (size_t i = 0; i < bytes / PIECE; i++, next++)
+			assert_int_equal(strtol(at + i * PIECE, NULL, 10), next);
+		at += bytes + 2;
+	}
+	assert_int_equal(next, n);
+	return n_chunks;
+}
+
+/* A client that reads late loses nothing: what was held back comes in one piece, when it has read again or
+ * when the answer has ended. */
+static void test_slow_reader(void **state)
+{
+	(void)state;
+	enum { N = 120, N_SENT = 99 }; /* 960 KiB, of which 800 less the chunks' heads are not held back */
+	for (int ended = 0; ended < 2; ended++) {
+		size_t len = 0;
+		slow_text[0] = '\0';
+		n_pieces = N;
+		may_end = ended;
+		int fd = dial_narrow();
+		say(fd, "GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+		wait_for(&n_requests, ended + 1);
+		wait_for(&n_ticks, n_ticks + 2);
+		assert_int_equal(n_held, ended ? 0 : (N - N_SENT) * PIECE);
+		if (!ended) {
+			read_slow(fd, &len, "0119\n");
+			wait_for(&n_ticks, n_ticks + 2);
+			assert_int_equal(n_held, 0);
+			may_end = true;
+		}
+		read_slow(fd, &len, NULL);
+		assert_int_equal(count_chunks(N), N_SENT + 1);
+		close(fd);
+	}
+	assert_int_equal(n_gone, 0);
+	/* One that goes with something held back gives that free. */
+	may_end = false;
+	int fd = dial_narrow();
+	say(fd, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
+	wait_for(&n_requests, 3);
+	wait_for(&n_ticks, n_ticks + 2);
+	assert_int_equal(n_held, (N - N_SENT) * PIECE);
+	close(fd);
+	wait_for(&n_gone, 1);
+	wait_for(&n_ticks, n_ticks + 2);
+	assert_int_equal(n_held, 0);
 }
 
 /* What comes back for a request that has its connection closed. */
@@ -446,6 +552,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_unread, start, stop),
 		cmocka_unit_test_setup_teardown(test_unsent_limit, start, stop),
+		cmocka_unit_test_setup_teardown(test_slow_reader, start, stop),
 		cmocka_unit_test_setup_teardown(test_body, start, stop),
 		cmocka_unit_test_setup_teardown(test_bad_chunks, start, stop),
 		cmocka_unit_test_setup_teardown(test_any_chunks, start, stop),
