@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "cli/bench.h"
+#include "cli/bench_batch.h"
 #include "cli/options_common.h"
 #include "compute/cpu/measure.h"
 #include "compute/plugin.h"
@@ -22,6 +23,10 @@ const struct cmd cmd_bench = {
 		"slowest and the fastest of the others. Bytes are the weights' (and the KV cache's), read once a\n"
 		"step; operations are two a multiply-add. The limits are measured in the same minute, with the same\n"
 		"threads or on the same GPU.\n"
+		"With --seqs and --depth, decode is --decode steps of so many sequences, each with KV blocks of its\n"
+		"own, which begin behind so many tokens; tokens a second are of all sequences. Those tokens are\n"
+		"prefilled for real, once, each sequence others, in steps of --batch: the line \"fill\", which is\n"
+		"timed once and not warmed up.\n"
 		"Without MODEL it takes the bundled one. `hokku bench tokenize` measures the tokenizer.\n\n"
 		"Example:\n"
 		"  hokku bench model.gguf --threads 2 --json\n",
@@ -40,14 +45,14 @@ struct limits {
 
 struct bench {
 	const char *path, *device;
-	uint32_t n_threads, n_runs, n_prefill, n_decode, n_batch;
+	uint32_t n_threads, n_runs, n_prefill, n_decode, n_batch, n_seqs, depth;
 	uint64_t vram_limit, kv_bytes;
 	bool json;
 	struct gguf *file;
 	struct model model;
 	struct compute *compute;
-	uint32_t *blocks;
-	int32_t *tokens; /* (n_prefill) */
+	struct bench_batch prompt, batch; /* of prefill; of decode */
+	uint32_t fill_batch;              /* most tokens of a step that fills the batch */
 	double load_s;
 	struct compute_memory memory;
 	struct limits limits;
@@ -56,7 +61,7 @@ struct bench {
 /* One line of the table. */
 struct figure {
 	const char *name;
-	uint32_t n_tokens;
+	uint64_t n_tokens;
 	double slowest, median, fastest; /* tokens a second */
 	double bytes, ops;               /* of the whole run */
 };
@@ -74,28 +79,33 @@ static void wake_device(const char *device)
 		plugin->free_bytes(index, &bytes, &err);
 }
 
-static enum hokku_code open_model(struct bench *b, struct hokku_error *err)
+static uint32_t min_u32(uint32_t a, uint32_t b)
 {
-	enum hokku_code rc;
-	uint32_t most = b->n_prefill > b->n_decode ? b->n_prefill : b->n_decode;
+	return a < b ? a : b;
+}
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Positions of the two kinds of runs, and what a step takes. */
+static enum hokku_code open_compute(struct bench *b, struct hokku_error *err)
+{
+	uint32_t most = b->n_batch;
+	if (!most)
+		most = strncmp(b->device, "cuda", 4) == 0 ? DEVICE_BATCH : CPU_BATCH;
+	b->n_batch = min_u32(b->n_prefill, most);
+	b->fill_batch = b->depth ? most : 1;
 	uint64_t begin = clock_ns();
-	rc = engine_open_file(b->path, &b->file, err);
-	if (!rc)
-		rc = model_bind(&b->model, b->file, err);
-	if (rc)
-		return rc;
-	if (!b->n_batch)
-		b->n_batch = strncmp(b->device, "cuda", 4) == 0 ? DEVICE_BATCH : CPU_BATCH;
-	b->n_batch = b->n_prefill < b->n_batch ? b->n_prefill : b->n_batch;
-	uint32_t n_blocks = (most + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
 	const struct compute_params params = {
 		.model = &b->model,
 		.device = b->device,
 		.n_threads = b->n_threads,
-		.n_ctx = most,
-		.n_seqs = 1,
-		.n_kv_blocks = n_blocks,
-		.n_batch = b->n_batch,
+		.n_ctx = max_u32(b->n_prefill, b->depth + b->n_decode),
+		.n_seqs = b->n_seqs,
+		.n_kv_blocks = max_u32(b->prompt.n_blocks, b->batch.n_blocks),
+		.n_batch = max_u32(b->n_batch, max_u32(b->fill_batch, b->n_seqs)),
 		.kv_bytes = b->kv_bytes,
 		.vram_limit = b->vram_limit,
 		.on_progress = cli_load_progress,
@@ -104,74 +114,74 @@ static enum hokku_code open_model(struct bench *b, struct hokku_error *err)
 	if (strncmp(b->device, "cuda", 4) == 0)
 		wake_device(b->device);
 	begin = clock_ns();
-	rc = compute_open(&params, &b->compute, err);
+	enum hokku_code rc = compute_open(&params, &b->compute, err);
 	cli_progress(NULL, 1);
 	b->load_s = clock_ms_since(begin) * 1e-3;
+	return rc;
+}
+
+static enum hokku_code open_model(struct bench *b, struct hokku_error *err)
+{
+	enum hokku_code rc;
+	rc = engine_open_file(b->path, &b->file, err);
+	if (!rc)
+		rc = model_bind(&b->model, b->file, err);
+	if (!rc)
+		rc = bench_batch_init(&b->prompt, &b->model, 1, b->n_prefill, err);
+	if (!rc)
+		rc = bench_batch_init(&b->batch, &b->model, b->n_seqs, b->depth + b->n_decode, err);
+	if (!rc)
+		rc = open_compute(b, err);
 	if (rc)
 		return rc;
 	bool notable;
 	const char *why = compute_why(b->compute, &notable);
 	cli_tell_device(compute_device(b->compute), why, notable, false);
 	compute_get_memory(b->compute, &b->memory);
-	b->blocks = calloc(n_blocks, sizeof *b->blocks);
-	b->tokens = calloc(b->n_prefill, sizeof *b->tokens);
-	if (!b->blocks || !b->tokens)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %u tokens", b->n_prefill);
-	for (uint32_t i = 0; i < n_blocks; i++)
-		b->blocks[i] = i;
-	for (uint32_t i = 0; i < b->n_prefill; i++)
-		b->tokens[i] = (int32_t)(i * 2654435761u % b->model.hp.n_vocab);
 	return HOKKU_OK;
 }
 
 static void close_model(struct bench *b)
 {
 	compute_close(b->compute);
+	bench_batch_deinit(&b->prompt);
+	bench_batch_deinit(&b->batch);
 	model_unbind(&b->model);
 	gguf_close(b->file);
-	free(b->blocks);
-	free(b->tokens);
 	json_decref(b->limits.json);
 }
-
-static const struct sampling greedy = {.temperature = 0, .top_p = 1, .repetition_penalty = 1};
 
 /* Seconds that one prompt takes, to the first token drawn. */
 static enum hokku_code time_prefill(struct bench *b, double *seconds, struct hokku_error *err)
 {
 	uint64_t start = clock_ns();
-	for (uint32_t pos = 0; pos < b->n_prefill; pos += b->n_batch) {
-		uint32_t left = b->n_prefill - pos, n = left < b->n_batch ? left : b->n_batch;
-		struct compute_seq seq = {.tokens = b->tokens + pos,
-					  .n_tokens = n,
-					  .pos = pos,
-					  .blocks = b->blocks,
-					  .sampling = n == left ? &greedy : NULL};
-		enum hokku_code rc = compute_step(b->compute, &seq, 1, err);
-		if (rc)
-			return rc;
-	}
+	enum hokku_code rc =
+		bench_batch_prefill(&b->prompt, b->compute, b->n_prefill, b->n_batch, true, NULL, err);
 	*seconds = clock_ms_since(start) * 1e-3;
-	return HOKKU_OK;
+	return rc;
 }
 
 static enum hokku_code time_decode(struct bench *b, double *seconds, struct hokku_error *err)
 {
-	int32_t token = b->tokens[0];
 	uint64_t start = clock_ns();
-	for (uint32_t pos = 0; pos < b->n_decode; pos++) {
-		struct compute_seq seq = {.tokens = &token,
-					  .n_tokens = 1,
-					  .pos = pos,
-					  .blocks = b->blocks,
-					  .sampling = &greedy};
-		enum hokku_code rc = compute_step(b->compute, &seq, 1, err);
-		if (rc)
-			return rc;
-		token = seq.token;
-	}
+	enum hokku_code rc = bench_batch_decode(&b->batch, b->compute, b->depth, b->n_decode, err);
 	*seconds = clock_ms_since(start) * 1e-3;
-	return HOKKU_OK;
+	return rc;
+}
+
+static void on_fill(double part)
+{
+	cli_progress("filling", part);
+}
+
+/* Once: the contexts that decode stands on. */
+static enum hokku_code measure_fill(struct bench *b, struct figure *f, struct hokku_error *err)
+{
+	uint64_t start = clock_ns();
+	enum hokku_code rc =
+		bench_batch_prefill(&b->batch, b->compute, b->depth, b->fill_batch, false, on_fill, err);
+	f->slowest = f->median = f->fastest = (double)f->n_tokens / (clock_ms_since(start) * 1e-3);
+	return rc;
 }
 
 static int by_size(const void *a, const void *b)
@@ -190,7 +200,7 @@ static enum hokku_code measure(struct bench *b, struct figure *f,
 	enum hokku_code rc = time(b, &seconds, err);
 	for (uint32_t i = 0; !rc && i < b->n_runs; i++) {
 		rc = time(b, &seconds, err);
-		rates[i] = f->n_tokens / seconds;
+		rates[i] = (double)f->n_tokens / seconds;
 	}
 	qsort(rates, b->n_runs, sizeof *rates, by_size);
 	f->slowest = rates[0];
@@ -212,23 +222,44 @@ static double step_bytes(const struct bench *b)
 	return (double)b->memory.weight_bytes - rows;
 }
 
-/* Multiply-adds of a token in the layers' matrices; of the output matrix; of one head's look at one position.
+/* Positions that n tokens from `from` on look at in all layers, each at its own and those before. */
+static double positions_seen(const struct model *m, double from, double n)
+{
+	double all = 0;
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		double window = m->layers[l].spec->attn.window, below = n; /* tokens that see all before */
+		if (window > 0)
+			below = fmin(fmax(window - from, 0), n);
+		all += below * from + 0.5 * below * (below + 1) + (n - below) * window;
+	}
+	return all;
+}
+
+/* Bytes of the KV cache that decode reads. */
+static double decode_kv_bytes(const struct bench *b)
+{
+	double positions = (double)b->memory.n_kv_blocks * COMPUTE_KV_BLOCK * b->model.hp.n_layers;
+	double cached = (double)b->memory.kv_bytes / positions;
+	return b->n_seqs * positions_seen(&b->model, b->depth, b->n_decode) * cached;
+}
+
+/* Multiply-adds of a token in the layers' matrices; of the output matrix; of all heads' look at one position.
  */
-static void count_work(const struct bench *b, struct figure *prefill, struct figure *decode)
+static void count_work(const struct bench *b, struct figure *prefill, struct figure *fill,
+		       struct figure *decode)
 {
 	const struct hparams *hp = &b->model.hp;
 	double q = (double)hp->n_heads * hp->head_dim, kv = (double)hp->n_kv_heads * hp->head_dim;
-	double layer = hp->d_model * (2 * q + 2 * kv + 3.0 * hp->d_ff),
-	       head = (double)hp->d_model * hp->n_vocab;
-	double positions = (double)b->memory.n_kv_blocks * COMPUTE_KV_BLOCK;
-	double look = 2 * q * hp->n_layers, cached = (double)b->memory.kv_bytes / positions;
-	double pairs_p = 0.5 * b->n_prefill * (b->n_prefill + 1.0),
-	       pairs_d = 0.5 * b->n_decode * (b->n_decode + 1.0);
-	double steps_p = ceil((double)b->n_prefill / b->n_batch);
-	prefill->ops = 2 * (b->n_prefill * hp->n_layers * layer + head + pairs_p * look);
-	decode->ops = 2 * (b->n_decode * (hp->n_layers * layer + head) + pairs_d * look);
-	prefill->bytes = steps_p * step_bytes(b);
-	decode->bytes = b->n_decode * step_bytes(b) + pairs_d * cached;
+	double layers = hp->n_layers * (hp->d_model * (2 * q + 2 * kv + 3.0 * hp->d_ff)),
+	       head = (double)hp->d_model * hp->n_vocab, look = 2 * q;
+	double n_fill = (double)fill->n_tokens, n_decode = (double)decode->n_tokens;
+	prefill->ops = 2 * (b->n_prefill * layers + head + positions_seen(&b->model, 0, b->n_prefill) * look);
+	fill->ops = 2 * (n_fill * layers + b->n_seqs * positions_seen(&b->model, 0, b->depth) * look);
+	decode->ops = 2 * (n_decode * (layers + head) +
+			   b->n_seqs * positions_seen(&b->model, b->depth, b->n_decode) * look);
+	prefill->bytes = ceil((double)b->n_prefill / b->n_batch) * step_bytes(b);
+	fill->bytes = ceil(n_fill / b->fill_batch) * step_bytes(b);
+	decode->bytes = b->n_decode * step_bytes(b) + decode_kv_bytes(b);
 }
 
 static enum hokku_code cpu_limits(struct bench *b, struct limits *l, struct hokku_error *err)
@@ -285,12 +316,13 @@ static enum hokku_code measure_limits(struct bench *b, struct hokku_error *err)
 static double memory_share(const struct bench *b, const struct figure *f)
 {
 	double limit = b->limits.read_bytes_per_s;
-	return limit > 0 ? f->bytes * f->median / f->n_tokens / limit : 0;
+	return limit > 0 ? f->bytes * f->median / (double)f->n_tokens / limit : 0;
 }
 
 static double ops_share(const struct bench *b, const struct figure *f)
 {
-	return b->limits.ops_per_s > 0 ? f->ops * f->median / f->n_tokens / b->limits.ops_per_s : 0;
+	double limit = b->limits.ops_per_s;
+	return limit > 0 ? f->ops * f->median / (double)f->n_tokens / limit : 0;
 }
 
 static void print_share(const struct bench *b, const struct figure *f)
@@ -299,6 +331,18 @@ static void print_share(const struct bench *b, const struct figure *f)
 	if (b->limits.json)
 		printf("  %3.0f%% of %s", 100 * fmax(memory, ops), memory > ops ? "memory" : "arithmetic");
 	printf("\n");
+}
+
+/* What a step of the decode runs is. */
+static void print_step(const struct bench *b, const struct figure *decode)
+{
+	printf("\na step of decode: %u sequence%s at depths %u to %u", b->n_seqs, b->n_seqs == 1 ? "" : "s",
+	       b->depth, b->depth + b->n_decode - 1);
+	if (b->depth)
+		printf(", filled by prefill");
+	printf("; %.3f ms; it reads %.1f MB of weights and %.1f MB of KV cache\n",
+	       1e3 * b->n_seqs / decode->median, step_bytes(b) * 1e-6,
+	       decode_kv_bytes(b) / b->n_decode * 1e-6);
 }
 
 static void print_table(const struct bench *b, const struct figure *figures, size_t n)
@@ -314,24 +358,38 @@ static void print_table(const struct bench *b, const struct figure *figures, siz
 	       "GFLOP/s");
 	for (size_t i = 0; i < n; i++) {
 		const struct figure *f = &figures[i];
-		double seconds = f->n_tokens / f->median;
-		printf("%-8s %7u %10.1f %10.1f %10.1f %8.1f %9.1f", f->name, f->n_tokens, f->median,
-		       f->slowest, f->fastest, f->bytes / seconds * 1e-9, f->ops / seconds * 1e-9);
+		if (!f->n_tokens)
+			continue;
+		double seconds = (double)f->n_tokens / f->median;
+		printf("%-8s %7llu %10.1f %10.1f %10.1f %8.1f %9.1f", f->name,
+		       (unsigned long long)f->n_tokens, f->median, f->slowest, f->fastest,
+		       f->bytes / seconds * 1e-9, f->ops / seconds * 1e-9);
 		print_share(b, f);
 	}
+	print_step(b, &figures[n - 1]);
 }
 
 static json_t *figure_json(const struct bench *b, const struct figure *f)
 {
-	double seconds = f->n_tokens / f->median;
-	json_t *j = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f}", "tokens", (int)f->n_tokens, "tokens_per_s",
-			      f->median, "slowest", f->slowest, "fastest", f->fastest, "bytes_per_s",
-			      f->bytes / seconds, "ops_per_s", f->ops / seconds);
+	double seconds = (double)f->n_tokens / f->median;
+	json_t *j = json_pack("{s:I, s:f, s:f, s:f, s:f, s:f}", "tokens", (json_int_t)f->n_tokens,
+			      "tokens_per_s", f->median, "slowest", f->slowest, "fastest", f->fastest,
+			      "bytes_per_s", f->bytes / seconds, "ops_per_s", f->ops / seconds);
 	if (b->limits.read_bytes_per_s > 0)
 		json_object_set_new(j, "share_of_memory", json_real(memory_share(b, f)));
 	if (b->limits.ops_per_s > 0)
 		json_object_set_new(j, "share_of_arithmetic", json_real(ops_share(b, f)));
 	return j;
+}
+
+/* What print_step says. */
+static json_t *step_json(const struct bench *b, const struct figure *decode)
+{
+	json_t *filled_by = b->depth ? json_string("prefill") : json_null();
+	return json_pack("{s:i, s:i, s:i, s:o, s:f, s:f, s:f}", "seqs", (int)b->n_seqs, "depth",
+			 (int)b->depth, "depth_last", (int)(b->depth + b->n_decode - 1), "filled_by",
+			 filled_by, "ms", 1e3 * b->n_seqs / decode->median, "weight_bytes", step_bytes(b),
+			 "kv_bytes", decode_kv_bytes(b) / b->n_decode);
 }
 
 static void print_json(const struct bench *b, const struct figure *figures, size_t n)
@@ -345,7 +403,9 @@ static void print_json(const struct bench *b, const struct figure *figures, size
 	if (b->limits.json)
 		json_object_set(root, "limits", b->limits.json);
 	for (size_t i = 0; i < n; i++)
-		json_object_set_new(root, figures[i].name, figure_json(b, &figures[i]));
+		if (figures[i].n_tokens)
+			json_object_set_new(root, figures[i].name, figure_json(b, &figures[i]));
+	json_object_set_new(root, "step", step_json(b, &figures[n - 1]));
 	json_dumpf(root, stdout, JSON_INDENT(2));
 	printf("\n");
 	json_decref(root);
@@ -354,18 +414,21 @@ static void print_json(const struct bench *b, const struct figure *figures, size
 static enum hokku_code run_bench(struct bench *b, struct hokku_error *err)
 {
 	struct figure figures[] = {{.name = "prefill", .n_tokens = b->n_prefill},
-				   {.name = "decode", .n_tokens = b->n_decode}};
+				   {.name = "fill", .n_tokens = (uint64_t)b->n_seqs * b->depth},
+				   {.name = "decode", .n_tokens = (uint64_t)b->n_seqs * b->n_decode}};
 	enum hokku_code rc = open_model(b, err);
 	if (!rc)
 		rc = measure_limits(b, err);
 	if (!rc)
 		rc = measure(b, &figures[0], time_prefill, err);
+	if (!rc && b->depth)
+		rc = measure_fill(b, &figures[1], err);
 	if (!rc)
-		rc = measure(b, &figures[1], time_decode, err);
+		rc = measure(b, &figures[2], time_decode, err);
 	if (rc)
 		return rc;
-	count_work(b, &figures[0], &figures[1]);
-	(b->json ? print_json : print_table)(b, figures, 2);
+	count_work(b, &figures[0], &figures[1], &figures[2]);
+	(b->json ? print_json : print_table)(b, figures, 3);
 	return HOKKU_OK;
 }
 
@@ -373,7 +436,7 @@ static int run(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "tokenize") == 0)
 		return bench_tokenize(argc - 1, argv + 1);
-	struct bench b = {.device = "auto", .n_runs = 5, .n_prefill = 512, .n_decode = 64};
+	struct bench b = {.device = "auto", .n_runs = 5, .n_prefill = 512, .n_decode = 64, .n_seqs = 1};
 	const struct opt opts[] = {
 		{.name = "runs",
 		 .letter = 'n',
@@ -396,6 +459,19 @@ static int run(int argc, char **argv)
 		 .metavar = "N",
 		 .help = "tokens drawn one after another",
 		 .min = 1,
+		 .max = MAX_TOKENS},
+		{.name = "seqs",
+		 .kind = OPT_U32,
+		 .target = &b.n_seqs,
+		 .metavar = "N",
+		 .help = "sequences of a decode step",
+		 .min = 1,
+		 .max = COMPUTE_MAX_BATCH},
+		{.name = "depth",
+		 .kind = OPT_U32,
+		 .target = &b.depth,
+		 .metavar = "N",
+		 .help = "tokens that each sequence holds before the first of them",
 		 .max = MAX_TOKENS},
 		{.name = "batch",
 		 .kind = OPT_U32,

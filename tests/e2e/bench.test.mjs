@@ -46,6 +46,46 @@ test("--json: speed, spread, bytes and shares of the limits agree with each othe
 	assert.ok(j.decode.ops_per_s * seconds >= 8 * 2 * (2 * layer + 128 * 512));
 });
 
+test("--seqs and --depth: steps of so many sequences, behind prefilled tokens, and what they read", () => {
+	const r = bench("--json", "--threads", "2", "--seqs", "5", "--depth", "33", "--batch", "16");
+	assert.equal(r.status, 0, r.stderr);
+	const j = JSON.parse(r.stdout);
+	assert.equal(j.fill.tokens, 5 * 33);
+	assert.equal(j.decode.tokens, 5 * 8);
+	assert.deepEqual([j.step.seqs, j.step.depth, j.step.depth_last, j.step.filled_by], [5, 33, 40, "prefill"]);
+	assert.ok(Math.abs(j.step.ms * j.decode.tokens_per_s / 5 / 1e3 - 1) < 1e-9);
+	// 41 positions are 2 blocks of 32, for each of 5; the prompt's 40 need no more
+	const position = j.kv_bytes / (5 * 2 * 32);
+	const seen = [34, 35, 36, 37, 38, 39, 40, 41].reduce((a, b) => a + b) / 8;
+	assert.ok(Math.abs(j.step.kv_bytes - 5 * seen * position) < 1, `${j.step.kv_bytes}`);
+	assert.ok(j.step.weight_bytes >= j.weight_bytes - ((128 * 512) / 32) * 34);
+	const seconds = 5 * 8 / j.decode.tokens_per_s;
+	assert.ok(Math.abs(j.decode.bytes_per_s * seconds / 8 / (j.step.weight_bytes + j.step.kv_bytes) - 1) < 1e-9);
+	assert.ok(Math.abs(j.decode.share_of_memory * j.limits.read_bytes_per_s / j.decode.bytes_per_s - 1) < 1e-9);
+
+	const table = bench("--seqs", "3", "--depth", "2");
+	assert.equal(table.status, 0, table.stderr);
+	assert.match(table.stdout, /^fill +6 /m);
+	assert.match(table.stdout, /^decode +24 .*% of (memory|arithmetic)$/m);
+	assert.match(table.stdout, /^a step of decode: 3 sequences at depths 2 to 9, filled by prefill; [\d.]+ ms; it reads [\d.]+ MB of weights/m);
+
+	const alone = JSON.parse(bench("--json").stdout);
+	assert.equal(alone.fill, undefined);
+	assert.deepEqual([alone.step.seqs, alone.step.depth, alone.step.depth_last, alone.step.filled_by], [1, 0, 7, null]);
+});
+
+test("layers with a window read no more than it", () => {
+	const windows = join(dir, "windows.gguf");
+	writeFileSync(join(dir, "windows.json"), JSON.stringify({ ...config, architectures: ["MistralForCausalLM"], model_type: "mistral", sliding_window: 32, head_dim: 64 }));
+	execFileSync(HOKKU, ["synth", "--shape", join(dir, "windows.json"), "--type", "Q8_0", "-o", windows]);
+	const r = spawnSync(HOKKU, ["bench", windows, "-n", "1", "--prefill", "8", "--decode", "4", "--seqs", "2", "--depth", "30", "--json"],
+		{ encoding: "utf8" });
+	assert.equal(r.status, 0, r.stderr);
+	const j = JSON.parse(r.stdout);
+	const position = j.kv_bytes / (2 * 2 * 32); // two layers, each of two sequences two blocks
+	assert.ok(Math.abs(j.step.kv_bytes - 2 * (31 + 32 + 32 + 32) / 4 * position) < 1, `${j.step.kv_bytes}`);
+});
+
 test("the table names model, device, limits and both figures; the reference has no limits", () => {
 	const r = bench();
 	assert.equal(r.status, 0, r.stderr);
@@ -77,6 +117,14 @@ test("on a GPU the limits are that device's own", { skip: !existsSync(plugin) },
 test("bad input is refused by name", () => {
 	assert.equal(bench("--prefill", "0").status, 2);
 	assert.equal(bench("--runs", "1001").status, 2);
+	for (const [option, value] of [["--seqs", "0"], ["--seqs", "2049"], ["--seqs", "many"], ["--depth", "1048577"], ["--depth", "-1"]]) {
+		const wrong = bench(option, value);
+		assert.equal(wrong.status, 2);
+		assert.match(wrong.stderr, new RegExp(`${option} is "${value}"; it takes a whole number`));
+	}
+	const memory = bench("--seqs", "2048", "--depth", "1000", "--kv-bytes", "1M");
+	assert.equal(memory.status, 1);
+	assert.match(memory.stderr, /1048576 bytes of KV memory hold \d+ blocks of 32 positions; 2048 requests/);
 	const missing = spawnSync(HOKKU, ["bench", join(dir, "none.gguf")], { encoding: "utf8" });
 	assert.equal(missing.status, 1);
 	assert.match(missing.stderr, /none\.gguf/);
