@@ -10,6 +10,7 @@ void deliver_start(struct engine *e, struct job *job)
 	pthread_mutex_lock(&e->lock);
 	job->started = true;
 	e->n_running++;
+	e->owners.all[job->seq.owner].n_running++;
 	pthread_mutex_unlock(&e->lock);
 	job_emit(job, &(struct engine_event){.kind = ENGINE_STARTED,
 					     .prompt_tokens = job->seq.n_prompt,

@@ -80,6 +80,8 @@ static void engine_free(struct engine *e)
 	free(e->model_path);
 	free(e->chat_template);
 	free(e->device);
+	owners_deinit(&e->owners);
+	salts_deinit(&e->salts);
 	free(e);
 }
 
@@ -120,8 +122,9 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->new_end = &e->new_jobs;
 	e->n_batch = ENGINE_BATCH;
 	pace_init(&e->pace, e->n_batch, config->itl_ms ? config->itl_ms : PACE_TARGET_MS);
-	if (!e->device || (config->model_path && !e->model_path) ||
-	    (config->chat_template.ptr && !e->chat_template)) {
+	salts_init(&e->salts);
+	if (!owners_init(&e->owners, config->owners, config->n_owners) || !e->device ||
+	    (config->model_path && !e->model_path) || (config->chat_template.ptr && !e->chat_template)) {
 		engine_free(e);
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for an engine");
 	}
@@ -241,6 +244,15 @@ enum hokku_code engine_wait_ready(struct engine *e, struct hokku_error *err)
 	return rc;
 }
 
+void engine_get_owner(struct engine *e, uint32_t owner, uint32_t *n_running, uint32_t *n_waiting)
+{
+	pthread_mutex_lock(&e->lock);
+	const struct owner *o = &e->owners.all[owner];
+	*n_running = o->n_running;
+	*n_waiting = o->n_jobs - o->n_running;
+	pthread_mutex_unlock(&e->lock);
+}
+
 const struct tok *engine_tok(const struct engine *e)
 {
 	return atomic_load(&e->public_tok);
@@ -279,6 +291,9 @@ static enum hokku_code check_request(const struct engine *e, const struct engine
 	if (r->priority >= SCHED_N_PRIORITIES)
 		return err_set(err, HOKKU_INVALID_REQUEST, "priority is %u; it must be from 0 to %d",
 			       r->priority, SCHED_N_PRIORITIES - 1);
+	if (r->cache_salt.len > SALTS_MAX_BYTES)
+		return err_set(err, HOKKU_INVALID_REQUEST, "cache_salt has %zu bytes; it may have %d",
+			       r->cache_salt.len, SALTS_MAX_BYTES);
 	if (r->n_tokens > e->n_ctx)
 		return err_set(err, HOKKU_CONTEXT_EXCEEDED, "the prompt has %s tokens, the context holds %s",
 			       str_thousands(r->n_tokens, found), str_thousands(e->n_ctx, allowed));
@@ -315,7 +330,8 @@ static struct job *job_create(const struct engine *e, const struct engine_reques
 	job->seq = (struct sched_seq){.ids = malloc((size_t)most * sizeof *job->seq.ids),
 				      .n_ids = n_prompt,
 				      .n_prompt = n_prompt,
-				      .priority = r->priority};
+				      .priority = r->priority,
+				      .owner = r->owner};
 	job->seq.hashes = caches ? malloc((most / COMPUTE_KV_BLOCK + 1) * sizeof *job->seq.hashes) : NULL;
 	job->bias = n_bias ? calloc(n_bias, sizeof *job->bias) : NULL;
 	if (!job->seq.ids || (caches && !job->seq.hashes) || (n_bias && !job->bias) ||
@@ -342,10 +358,14 @@ static struct job *job_create(const struct engine *e, const struct engine_reques
 }
 
 /* Those that run or will at once, and those that wait. Under the lock. */
-static enum hokku_code check_room(const struct engine *e, struct hokku_error *err)
+static enum hokku_code check_room(const struct engine *e, uint32_t owner, struct hokku_error *err)
 {
-	if (e->n_jobs < e->max_queue + e->n_parallel)
-		return HOKKU_OK;
+	const struct owner *o = &e->owners.all[owner];
+	uint32_t n_free = e->n_parallel > e->n_running ? e->n_parallel - e->n_running : 0;
+	enum hokku_code rc = owners_check(o, n_free, err);
+	if (rc || e->n_jobs < e->max_queue + e->n_parallel ||
+	    o->n_jobs - o->n_running < owners_share(&e->owners, e->max_queue))
+		return rc;
 	return err_set(err, HOKKU_OVERLOADED, "%u requests are waiting already; try again later",
 		       e->n_jobs - e->n_running);
 }
@@ -353,10 +373,13 @@ static enum hokku_code check_room(const struct engine *e, struct hokku_error *er
 enum hokku_code engine_submit(struct engine *e, const struct engine_request *request, uint64_t *id,
 			      struct hokku_error *err)
 {
+	if (request->owner >= e->owners.n)
+		return err_set(err, HOKKU_INVALID_REQUEST, "owner is %u; there are 0 to %u", request->owner,
+			       e->owners.n - 1);
 	pthread_mutex_lock(&e->lock);
 	enum hokku_code rc = check_open(e, err);
 	if (!rc)
-		rc = check_room(e, err);
+		rc = check_room(e, request->owner, err);
 	pthread_mutex_unlock(&e->lock);
 	if (!rc)
 		rc = check_request(e, request, err);
@@ -368,9 +391,10 @@ enum hokku_code engine_submit(struct engine *e, const struct engine_request *req
 	pthread_mutex_lock(&e->lock);
 	rc = check_open(e, err);
 	if (!rc)
-		rc = check_room(e, err);
+		rc = check_room(e, request->owner, err);
 	if (!rc) {
 		job->id = ++e->next_id;
+		job->seq.root = salts_root(&e->salts, request->owner, request->cache_salt);
 		*id = job->id;
 		queue_push(e, job);
 		pthread_cond_signal(&e->work);

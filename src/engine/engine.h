@@ -25,6 +25,13 @@ enum {
 	ENGINE_CHECK_MS = 60000, /* the device's memory is checked so often */
 };
 
+/* Of an owner's requests; ENGINE_UNLIMITED: none of its own. */
+struct engine_limits {
+	uint32_t max_running; /* at a time, at least 1; more wait */
+	uint32_t max_waiting; /* those not counted that could run at once; more are RATE_LIMITED */
+};
+#define ENGINE_UNLIMITED UINT32_MAX
+
 struct engine_config {
 	const char *model_path;   /* NULL: the bundled model */
 	const char *device;       /* NULL: "auto" */
@@ -34,14 +41,19 @@ struct engine_config {
 	uint64_t vram_limit; /* most bytes of a GPU's memory; 0: no limit */
 	uint64_t kv_bytes;   /* KV memory; 0: one context, or with kv_grows what a GPU has left */
 	bool kv_grows; /* for a server, which has its GPU for itself: up to ENGINE_MAX_KV_CONTEXTS contexts */
-	uint32_t max_queue; /* 0: ENGINE_MAX_QUEUE; requests waiting, those that run not counted */
+	/* 0: ENGINE_MAX_QUEUE; requests waiting, those that run not counted. With owners each has max_queue /
+	 * n_owners places, one at least, that are its own although the others fill the queue. */
+	uint32_t max_queue;
 	/* Requests that run at a time, ENGINE_MAX_PARALLEL at most. 0: 1, or with kv_grows what suits the
 	 * device. */
 	uint32_t n_parallel;
 	uint32_t itl_ms;      /* most that a step shall take because of prompts, 1 to ENGINE_MAX_ITL_MS; 0:
 				 PACE_TARGET_MS */
 	bool no_prefix_cache; /* nothing is found again in KV memory */
-	uint32_t check_ms;    /* for tests; 0: ENGINE_CHECK_MS */
+	/* (n_owners) of owners 1, 2 ...; copied. Owner 0 is there without, and has no limits. */
+	const struct engine_limits *owners;
+	uint32_t n_owners;
+	uint32_t check_ms; /* for tests; 0: ENGINE_CHECK_MS */
 	/* Asked on the engine's thread while weights are loaded; true ends it (CANCELLED). May be NULL. */
 	bool (*stopped)(void *user);
 	/* Called on the engine's thread when loading made progress, and when the phase changes. */
@@ -92,6 +104,9 @@ void engine_get_state(struct engine *e, struct engine_state *out);
 /* What the engine's thread is at, for a watchdog; no lock is taken, now or by those who read it. */
 const struct watch_turn *engine_turn(const struct engine *e);
 
+/* How many of an owner's requests run, and wait. */
+void engine_get_owner(struct engine *e, uint32_t owner, uint32_t *n_running, uint32_t *n_waiting);
+
 /* Waits until loading is over; the load error, if it failed. */
 enum hokku_code engine_wait_ready(struct engine *e, struct hokku_error *err);
 
@@ -100,8 +115,9 @@ const struct tok *engine_tok(const struct engine *e);
 const struct chat *engine_chat(const struct engine *e);
 const struct sampling_advice *engine_advice(const struct engine *e); /* of the model's file */
 
-/* Queues a request. Checked here: NOT_READY, SHUTTING_DOWN, OVERLOADED (queue full), CONTEXT_EXCEEDED (with
- * both numbers), INVALID_REQUEST (token out of range, sampling out of range: engine_check_sampling). */
+/* Queues a request. Checked here: NOT_READY, SHUTTING_DOWN, OVERLOADED (queue full, and with it the owner's
+ * share of it), RATE_LIMITED (a limit of the owner's own), CONTEXT_EXCEEDED (with both numbers),
+ * INVALID_REQUEST (token, owner, salt or sampling out of range: engine_check_sampling). */
 enum hokku_code engine_submit(struct engine *e, const struct engine_request *request, uint64_t *id,
 			      struct hokku_error *err);
 

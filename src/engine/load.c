@@ -164,8 +164,11 @@ static enum hokku_code set_aside_sched(struct engine *e, struct hokku_error *err
 					    .n_ctx = e->n_ctx,
 					    .n_batch = e->n_batch,
 					    .n_blocks = memory.n_kv_blocks,
-					    .n_groups = e->model.n_kv_groups};
+					    .n_groups = e->model.n_kv_groups,
+					    .n_owners = e->owners.n - 1};
 	bool room = sched_init(&e->sched, &params);
+	for (uint32_t i = 0; room && i < e->owners.n; i++)
+		sched_limit(&e->sched, i, e->owners.all[i].limits.max_running);
 	e->planned = calloc(e->n_parallel, sizeof *e->planned);
 	e->steps = calloc(e->n_parallel, sizeof *e->steps);
 	e->step_errors = calloc(e->n_parallel, sizeof *e->step_errors);

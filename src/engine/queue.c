@@ -41,6 +41,7 @@ void queue_push(struct engine *e, struct job *job)
 	*e->new_end = job;
 	e->new_end = &job->next_new;
 	e->n_jobs++;
+	e->owners.all[job->seq.owner].n_jobs++;
 }
 
 struct job *queue_take_new(struct engine *e)
@@ -65,6 +66,8 @@ void queue_finish(struct engine *e, struct job *job)
 	*(job->next ? &job->next->prev : &e->last_job) = job->prev;
 	e->n_jobs--;
 	e->n_running -= job->started;
+	e->owners.all[job->seq.owner].n_jobs--;
+	e->owners.all[job->seq.owner].n_running -= job->started;
 	e->n_finished++;
 	e->n_ended_cancelled += job->failed == HOKKU_CANCELLED;
 	e->n_ended_failed += job->failed && job->failed != HOKKU_CANCELLED;

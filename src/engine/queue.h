@@ -7,8 +7,10 @@
 #include <stdatomic.h>
 
 #include "engine/engine.h"
+#include "engine/owners.h"
 #include "engine/pace.h"
 #include "engine/request.h"
+#include "engine/salts.h"
 #include "engine/sched.h"
 #include "engine/stop.h"
 #include "engine/watch.h"
@@ -107,6 +109,8 @@ struct engine {
 	struct job *jobs, *last_job;     /* all */
 	struct job *new_jobs, **new_end; /* those that the engine's thread has not seen */
 	uint32_t n_jobs, n_running;      /* n_running: of these those that have started */
+	struct owners owners;
+	struct salts salts;
 	uint64_t next_id, n_finished, n_tokens_in, n_tokens_out;
 	uint64_t n_ended_cancelled, n_ended_failed; /* of n_finished */
 	struct sched_counters counters;

@@ -21,6 +21,7 @@ const char *refusal_reason(int status)
 		{413, "Content Too Large"},
 		{415, "Unsupported Media Type"},
 		{417, "Expectation Failed"},
+		{429, "Too Many Requests"},
 		{499, "Client Closed Request"},
 		{500, "Internal Server Error"},
 		{501, "Not Implemented"},
