@@ -361,7 +361,7 @@ task_fuzz() {
 	[ "$seconds" -lt $fuzz_seconds ] || record fuzz "$targets targets, $seconds s each: $inputs inputs, no fault"
 }
 
-soak_seconds=60
+soak_seconds=600
 task_soak() {
 	seconds=${1:-$soak_seconds}
 	need $packages_haiku nodejs npm ca-certificates
@@ -424,7 +424,7 @@ usage: ./do TASK
                     (BUILD: asan, tsan, test or debug runs all of them in that one alone)
   bench             speed on synthetic models of real shape, beside the machine's limits
   fuzz [SECONDS]    each fuzz target for so long (60)
-  soak [SECONDS]    a server under mixed load for so long (60): answers stay the same, nothing grows
+  soak [SECONDS]    a server under mixed load for so long (600): answers stay the same, nothing grows
   valgrind [NAME..] the unit tests under valgrind (text_jinja ...: of these programs alone)
   fmt [--check]     lay out the sources
   lint              layout and clang-tidy
