@@ -40,6 +40,15 @@ enum {
 	MAX_THREADS = 1024,
 };
 
+/* A step from its submit to its collect. */
+struct flight {
+	struct compute_seq *seqs; /* (n) the caller's */
+	uint32_t n, n_good;
+	struct compute_seq *good; /* (n_seqs) those that run, where some are left out */
+	uint32_t *good_index;     /* (n_seqs) of each of seqs that runs, among those */
+	uint32_t n_open;          /* masks that have not come */
+};
+
 struct compute {
 	const struct compute_backend *backend;
 	void *self;
@@ -51,8 +60,10 @@ struct compute {
 	 * in which table. They let a step find blocks that two sequences write, or that a table names twice,
 	 * without clearing anything. */
 	uint64_t *written_at, *named_at, *tabled_at;
-	uint64_t stamp;           /* one more for each table that is checked; never repeats */
-	struct compute_seq *good; /* (n_seqs) those of a step that run, where some are left out */
+	uint64_t stamp; /* one more for each table that is checked; never repeats */
+	struct flight flights[COMPUTE_MAX_AHEAD];
+	uint32_t n_submitted, n_collected; /* flight number k is flights[k % COMPUTE_MAX_AHEAD] */
+	uint32_t *masks;                   /* (n_seqs, mask_words) that came late, for a device that waits */
 };
 
 const char *const *compute_device_names(void)
@@ -127,8 +138,14 @@ static enum hokku_code keep_account(struct compute *c, struct hokku_error *err)
 	c->written_at = calloc(n, sizeof *c->written_at);
 	c->named_at = calloc(n, sizeof *c->named_at);
 	c->tabled_at = calloc(n, sizeof *c->tabled_at);
-	c->good = calloc(c->params.n_seqs, sizeof *c->good);
-	if (c->written_at && c->named_at && c->tabled_at && c->good)
+	bool good = c->written_at && c->named_at && c->tabled_at;
+	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
+		struct flight *f = &c->flights[i];
+		f->good = calloc(c->params.n_seqs, sizeof *f->good);
+		f->good_index = calloc(c->params.n_seqs, sizeof *f->good_index);
+		good = good && f->good && f->good_index;
+	}
+	if (good)
 		return HOKKU_OK;
 	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory to keep account of %u KV blocks",
 		       memory.n_kv_blocks);
@@ -219,8 +236,20 @@ void compute_close(struct compute *c)
 	free(c->written_at);
 	free(c->named_at);
 	free(c->tabled_at);
-	free(c->good);
+	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
+		free(c->flights[i].good);
+		free(c->flights[i].good_index);
+	}
+	free(c->masks);
 	free(c);
+}
+
+/* The step that was submitted `back` steps before the next one; NULL: it is not under way. */
+static struct flight *flight_back(struct compute *c, uint32_t back)
+{
+	if (c->n_submitted - c->n_collected < back)
+		return NULL;
+	return &c->flights[(c->n_submitted - back) % COMPUTE_MAX_AHEAD];
 }
 
 static enum hokku_code check_tokens(const struct compute *c, const struct compute_seq *seq, uint32_t s,
@@ -232,7 +261,7 @@ static enum hokku_code check_tokens(const struct compute *c, const struct comput
 		return err_set(err, HOKKU_CONTEXT_EXCEEDED,
 			       "sequence %u of the step would end at position %llu; the context holds %u", s,
 			       (unsigned long long)seq->pos + seq->n_tokens, c->params.n_ctx);
-	for (uint32_t i = 0; i < seq->n_tokens; i++)
+	for (uint32_t i = 0; i < seq->n_tokens - (seq->from > 0); i++)
 		if (seq->tokens[i] < 0 || (uint32_t)seq->tokens[i] >= c->params.model->hp.n_vocab)
 			return err_set(err, HOKKU_INVALID_REQUEST,
 				       "token %u is id %d; the vocabulary has ids 0 to %u", seq->pos + i,
@@ -365,10 +394,28 @@ static enum hokku_code check_sampling(const struct compute *c, const struct comp
 		return err_set(err, HOKKU_INTERNAL,
 			       "sequence %u has a history of %u tokens, %u of them prompt", s, seq->n_history,
 			       seq->n_prompt);
-	for (uint32_t i = 0; i < seq->n_history; i++)
-		if (seq->history[i] < 0 || (uint32_t)seq->history[i] >= n_vocab)
-			return err_set(err, HOKKU_INTERNAL, "history token %u of sequence %u is id %d", i, s,
-				       seq->history[i]);
+	return HOKKU_OK;
+}
+
+/* What hangs on another step: a token that one under way draws, a mask that comes later. */
+static enum hokku_code check_waiting(struct compute *c, const struct compute_seq *seq, uint32_t s,
+				     struct hokku_error *err)
+{
+	struct flight *f = seq->from ? flight_back(c, 1) : NULL;
+	if (seq->mask_open && (!seq->sampling || seq->mask))
+		return err_set(err, HOKKU_INTERNAL, "sequence %u leaves its mask open and %s", s,
+			       seq->mask ? "has one" : "draws nothing");
+	if (!seq->from)
+		return HOKKU_OK;
+	if (!f)
+		return err_set(err, HOKKU_INTERNAL,
+			       "sequence %u goes on from sequence %u of a step before, and none is under way",
+			       s, seq->from - 1);
+	const struct compute_seq *of = seq->from <= f->n ? &f->seqs[seq->from - 1] : NULL;
+	if (!of || of->code || !of->sampling || of->mask_open)
+		return err_set(err, HOKKU_INTERNAL,
+			       "sequence %u goes on from sequence %u of the step before, which %s", s,
+			       seq->from - 1, of ? "gives no token" : "had fewer");
 	return HOKKU_OK;
 }
 
@@ -406,6 +453,8 @@ static enum hokku_code check_seq(struct compute *c, const struct compute_seq *se
 		rc = check_blocks(c, seq, s, first, err);
 	if (!rc && seq->sampling)
 		rc = check_sampling(c, seq, s, err);
+	if (!rc)
+		rc = check_waiting(c, seq, s, err);
 	return rc ? rc : check_outputs(c, seq, s, err);
 }
 
@@ -430,24 +479,43 @@ static uint32_t check_all(struct compute *c, struct compute_seq *seqs, uint32_t 
 	return n_good;
 }
 
-/* The good ones of n sequences, without the others. */
-static enum hokku_code step_good(struct compute *c, struct compute_seq *seqs, uint32_t n,
-				 struct hokku_error *err)
+/* What the backend gets: the sequences themselves, or the good ones alone. */
+static struct compute_seq *seqs_of(const struct flight *f)
 {
-	uint32_t n_good = 0;
-	for (uint32_t s = 0; s < n; s++)
-		if (!seqs[s].code)
-			c->good[n_good++] = seqs[s];
-	enum hokku_code rc = c->backend->step(c->self, c->good, n_good, err);
-	n_good = 0;
-	for (uint32_t s = 0; s < n; s++)
-		if (!seqs[s].code)
-			seqs[s] = c->good[n_good++];
-	return rc;
+	return f->n_good == f->n ? f->seqs : f->good;
 }
 
-enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
+/* The good ones beside each other, where some are left out; `from` counted in what the backend had before. */
+static void gather_good(struct compute *c, struct flight *f)
 {
+	const struct flight *before = flight_back(c, 1);
+	uint32_t n = 0;
+	f->n_open = 0;
+	for (uint32_t s = 0; s < f->n; s++) {
+		struct compute_seq *seq = &f->seqs[s];
+		if (seq->code)
+			continue;
+		if (seq->from)
+			seq->from = before->good_index[seq->from - 1] + 1;
+		f->n_open += seq->mask_open;
+		f->good_index[s] = n;
+		f->good[n++] = *seq;
+	}
+}
+
+bool compute_runs_ahead(const struct compute *c)
+{
+	return c->backend->submit != NULL;
+}
+
+enum hokku_code compute_submit(struct compute *c, struct compute_seq *seqs, uint32_t n,
+			       struct hokku_error *err)
+{
+	uint32_t most = compute_runs_ahead(c) ? COMPUTE_MAX_AHEAD : 1;
+	struct flight *f = &c->flights[c->n_submitted % COMPUTE_MAX_AHEAD];
+	if (c->n_submitted - c->n_collected == most)
+		return err_set(err, HOKKU_INTERNAL, "%u steps are under way; %s takes no more", most,
+			       compute_device(c));
 	if (n < 1 || n > c->params.n_seqs)
 		return err_set(err, HOKKU_INTERNAL, "a step of %u sequences; it takes 1 to %u", n,
 			       c->params.n_seqs);
@@ -459,7 +527,71 @@ enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32
 	if (n_tokens > c->params.n_batch)
 		return err_set(err, HOKKU_INTERNAL, "a step of %llu tokens; the handle takes %u",
 			       (unsigned long long)n_tokens, c->params.n_batch);
-	return n_good == n ? c->backend->step(c->self, seqs, n, err) : step_good(c, seqs, n, err);
+	f->seqs = seqs;
+	f->n = n;
+	f->n_good = n_good;
+	gather_good(c, f);
+	if (c->backend->submit) {
+		enum hokku_code rc = c->backend->submit(c->self, seqs_of(f), n_good, err);
+		if (rc)
+			return rc;
+	}
+	c->n_submitted++;
+	return HOKKU_OK;
+}
+
+/* For a device that is asked for the step when it is collected, and gets the mask with it. */
+static enum hokku_code keep_mask(struct compute *c, const struct flight *f, uint32_t s, const uint32_t *mask,
+				 struct hokku_error *err)
+{
+	size_t words = ((size_t)c->params.model->hp.n_vocab + 31) / 32;
+	if (!c->masks)
+		c->masks = malloc(c->params.n_seqs * words * sizeof *c->masks);
+	if (!c->masks)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for token masks");
+	uint32_t *to = c->masks + f->good_index[s] * words;
+	memcpy(to, mask, words * sizeof *mask);
+	seqs_of(f)[f->good_index[s]].mask = to;
+	return HOKKU_OK;
+}
+
+enum hokku_code compute_mask(struct compute *c, uint32_t s, const uint32_t *mask, struct hokku_error *err)
+{
+	struct flight *f = flight_back(c, 1);
+	if (!f || s >= f->n || f->seqs[s].code || !f->seqs[s].mask_open)
+		return err_set(err, HOKKU_INTERNAL, "no mask of sequence %u of the last step is open", s);
+	enum hokku_code rc = c->backend->mask ? c->backend->mask(c->self, f->good_index[s], mask, err)
+					      : keep_mask(c, f, s, mask, err);
+	if (rc)
+		return rc;
+	f->seqs[s].mask_open = false;
+	f->n_open--;
+	return HOKKU_OK;
+}
+
+enum hokku_code compute_collect(struct compute *c, struct hokku_error *err)
+{
+	if (c->n_submitted == c->n_collected)
+		return err_set(err, HOKKU_INTERNAL, "no step is under way");
+	struct flight *f = &c->flights[c->n_collected % COMPUTE_MAX_AHEAD];
+	if (f->n_open)
+		return err_set(err, HOKKU_INTERNAL, "%u masks of the step have not come", f->n_open);
+	c->n_collected++;
+	struct compute_seq *seqs = seqs_of(f);
+	enum hokku_code rc = c->backend->collect ? c->backend->collect(c->self, seqs, f->n_good, err)
+						 : c->backend->step(c->self, seqs, f->n_good, err);
+	for (uint32_t s = 0; s < f->n && seqs != f->seqs; s++)
+		if (!f->seqs[s].code)
+			f->seqs[s] = f->good[f->good_index[s]];
+	return rc;
+}
+
+enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
+{
+	if (c->n_submitted != c->n_collected)
+		return err_set(err, HOKKU_INTERNAL, "a step is under way");
+	enum hokku_code rc = compute_submit(c, seqs, n, err);
+	return rc ? rc : compute_collect(c, err);
 }
 
 const char *compute_device(const struct compute *c)

@@ -1,7 +1,10 @@
 /*
  * The one door to hardware. A backend runs forward passes ("steps") over a ragged batch of sequences:
  *
- *     open -> step, step, step ... -> close
+ *     open -> submit, collect, submit, collect ... -> close
+ *
+ * A step is computed between its submit and its collect; a device that runs ahead takes the next one
+ * meanwhile, whose tokens may be those that the one under way will draw.
  *
  * The KV cache is paged: a sequence's position p lives in block blocks[p / COMPUTE_KV_BLOCK] of its block
  * table, of which it has one in each of the model's KV groups (model.kv_groups; block b of one group and
@@ -25,6 +28,7 @@ enum {
 	COMPUTE_KV_BLOCK = 32,    /* positions a KV block */
 	COMPUTE_MAX_BATCH = 2048, /* most new tokens of one step */
 	COMPUTE_MAX_LOGIT_BIAS = 1024,
+	COMPUTE_MAX_AHEAD = 2, /* steps under way at most, on a device that runs ahead; else one */
 	COMPUTE_NO_BLOCK = -1, /* as uint32_t, in a block table: these positions are out of all windows */
 };
 
@@ -86,8 +90,11 @@ struct sampling {
 struct compute_seq {
 	/* in */
 	const int32_t *tokens; /* (n_tokens) new tokens */
-	uint32_t n_tokens;     /* at least 1 */
-	uint32_t pos;          /* position of tokens[0] */
+	/* Other than 0: the last of tokens, and of history, is what sequence from - 1 of the step that was
+	 * submitted before this one draws; it is under way, and what stands there is not looked at. */
+	uint32_t from;
+	uint32_t n_tokens; /* at least 1 */
+	uint32_t pos;      /* position of tokens[0] */
 	/* KV blocks of positions 0 .. pos + n_tokens - 1, in order; the last one is this sequence's alone: a
 	 * device may write the position after these in it, ahead of the next step. One table a KV group, that
 	 * of group g from blocks[g * blocks_pitch] on. A group with a window may have COMPUTE_NO_BLOCK for
@@ -95,12 +102,16 @@ struct compute_seq {
 	const uint32_t *blocks;
 	uint32_t blocks_pitch;           /* of a model with one group anything */
 	const struct sampling *sampling; /* NULL: no token is drawn after the last one */
-	const int32_t *history;          /* (n_history) prompt and answer so far, for the penalties */
+	/* (n_history) prompt and answer so far, for the penalties; ids of no vocabulary entry do not count */
+	const int32_t *history;
 	uint32_t n_history;
 	uint32_t n_prompt;    /* the first n_prompt of history are the prompt */
 	const uint32_t *mask; /* NULL, or a bit a vocabulary entry: 1 allowed */
-	float *logits;        /* NULL, or where logits go, as the model gave them */
-	bool all_logits;      /* logits is (n_tokens, n_vocab) instead of (n_vocab), of the last token */
+	/* The mask follows by compute_mask, while the step is under way: its draw alone waits for it. Nothing
+	 * is fed from such a sequence. */
+	bool mask_open;
+	float *logits;   /* NULL, or where logits go, as the model gave them */
+	bool all_logits; /* logits is (n_tokens, n_vocab) instead of (n_vocab), of the last token */
 	enum compute_pooling pooling;
 	float *states;             /* where what pooling says goes */
 	bool ends;                 /* the sequence is complete with these tokens: COMPUTE_POOL_MEAN divides */
@@ -135,12 +146,30 @@ void compute_close(struct compute *c); /* NULL is allowed */
 
 /*
  * One forward pass over n sequences. A sequence that asks for what it may not is left out and told so in its
- * own code and error; the others run, with the bits of their lone runs. An error of the step itself (the
- * device failed; there are too many sequences or tokens; of n sequences none could run: then the first's) is
- * returned; unless it is one of the latter kinds, no sequence's state has meaning any more.
+ * own code and error at once; the others run, with the bits of their lone runs. An error of the step itself
+ * (there are too many sequences or tokens; of n sequences none could run: then the first's) is returned, and
+ * nothing is under way; unless it is one of these kinds, no sequence's state has meaning any more.
+ *
+ * What the sequences point to for results (logits, states, error) and seqs itself stay the caller's and in
+ * place until the step is collected; all else is taken over.
  */
+enum hokku_code compute_submit(struct compute *c, struct compute_seq *seqs, uint32_t n,
+			       struct hokku_error *err);
+
+/* The mask of sequence s of the step submitted last, which left it open; copied. INTERNAL: there is none
+ * such, or it has come. */
+enum hokku_code compute_mask(struct compute *c, uint32_t s, const uint32_t *mask, struct hokku_error *err);
+
+/* Waits for the oldest step under way and fills its sequences' results. An error is the device's, and then no
+ * sequence's state has meaning any more. INTERNAL: nothing is under way, or a mask has not come. */
+enum hokku_code compute_collect(struct compute *c, struct hokku_error *err);
+
+/* Both, with nothing under way before. */
 enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32_t n,
 			     struct hokku_error *err);
+
+/* May a step be submitted while another is under way? */
+bool compute_runs_ahead(const struct compute *c);
 
 /* "cpu (avx512, 2 threads)". Lives as long as the handle. */
 const char *compute_device(const struct compute *c);
@@ -184,7 +213,15 @@ struct compute_backend {
 	const struct spec_support *can;
 	enum hokku_code (*open)(const struct compute_params *params, void **self, struct hokku_error *err);
 	void (*close)(void *self);
+	/* Sequences that compute.c has found good, none with `from` or an open mask. */
 	enum hokku_code (*step)(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err);
+	/* Of a device that runs ahead; NULL: it does not. `from` counts as in the submit before, whose
+	 * sequences are the same until it is collected; steps are collected in their order. The mask comes
+	 * before the collect. */
+	enum hokku_code (*submit)(void *self, const struct compute_seq *seqs, uint32_t n,
+				  struct hokku_error *err);
+	enum hokku_code (*mask)(void *self, uint32_t s, const uint32_t *mask, struct hokku_error *err);
+	enum hokku_code (*collect)(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err);
 	const char *(*device)(const void *self);
 	void (*get_memory)(const void *self, struct compute_memory *out);
 	enum hokku_code (*check)(void *self, struct hokku_error *err); /* NULL: nothing can go wrong */

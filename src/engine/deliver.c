@@ -113,7 +113,7 @@ static bool take_token(struct engine *e, struct job *job, const struct compute_s
 	return ended;
 }
 
-bool deliver_token(struct engine *e, struct job *job, const struct compute_seq *drawn)
+void deliver_token(struct engine *e, struct job *job, const struct compute_seq *drawn)
 {
 	int32_t token = drawn->token;
 	bool failed = false;
@@ -124,13 +124,11 @@ bool deliver_token(struct engine *e, struct job *job, const struct compute_seq *
 		struct hokku_error err;
 		err_set(&err, HOKKU_OUT_OF_MEMORY, "no memory for the text of token %d", token);
 		deliver_error(e, job, &err);
-		return false;
+		return;
 	}
 	job->result.decode_ms = clock_ms_since(job->first_ns);
-	if (!ended) {
-		sched_push(&job->seq, token);
-		return true;
-	}
+	if (!ended)
+		return;
 	job->result.seed = job->sampling.seed;
 	job->result.prompt_tokens = job->seq.n_prompt;
 	job->result.tokens_out = job->n_out;
@@ -138,5 +136,4 @@ bool deliver_token(struct engine *e, struct job *job, const struct compute_seq *
 					     .result = &job->result,
 					     .cached_tokens = job->seq.n_cached});
 	queue_finish(e, job);
-	return false;
 }

@@ -8,9 +8,9 @@
 /* The job's sequence has its first step: its event, unless it had it. */
 void deliver_start(struct engine *e, struct job *job);
 
-/* Deals with a token that the step `drawn` drew after the job's last one: its event; then the next token, or
- * the answer's end. True: it goes on, and the token is in its sequence. */
-bool deliver_token(struct engine *e, struct job *job, const struct compute_seq *drawn);
+/* Deals with a token that the step `drawn` drew, which is in the job's sequence: its event; then, where it
+ * was the last, the answer's end, and the job is gone. */
+void deliver_token(struct engine *e, struct job *job, const struct compute_seq *drawn);
 
 /* Ends the job with an error. */
 void deliver_error(struct engine *e, struct job *job, const struct hokku_error *err);

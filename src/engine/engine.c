@@ -324,12 +324,13 @@ static struct job *job_create(const struct engine *e, const struct engine_reques
 		return NULL;
 	}
 	uint32_t n_prompt = r->n_tokens ? (uint32_t)r->n_tokens : 1, n_bias = r->sampling.n_bias;
-	uint32_t most =
-		r->max_tokens && r->max_tokens < e->n_ctx - n_prompt ? n_prompt + r->max_tokens : e->n_ctx;
+	uint32_t room = e->n_ctx + 1 - n_prompt; /* the last one drawn needs no position */
+	uint32_t most = n_prompt + (r->max_tokens && r->max_tokens < room ? r->max_tokens : room);
 	bool caches = !e->no_prefix_cache && !r->no_cache;
 	job->seq = (struct sched_seq){.ids = malloc((size_t)most * sizeof *job->seq.ids),
 				      .n_ids = n_prompt,
 				      .n_prompt = n_prompt,
+				      .n_most = most,
 				      .priority = r->priority,
 				      .owner = r->owner};
 	job->seq.hashes = caches ? malloc((most / COMPUTE_KV_BLOCK + 1) * sizeof *job->seq.hashes) : NULL;

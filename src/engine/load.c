@@ -169,12 +169,16 @@ static enum hokku_code set_aside_sched(struct engine *e, struct hokku_error *err
 	bool room = sched_init(&e->sched, &params);
 	for (uint32_t i = 0; room && i < e->owners.n; i++)
 		sched_limit(&e->sched, i, e->owners.all[i].limits.max_running);
-	e->planned = calloc(e->n_parallel, sizeof *e->planned);
-	e->steps = calloc(e->n_parallel, sizeof *e->steps);
-	e->step_errors = calloc(e->n_parallel, sizeof *e->step_errors);
-	e->logits = calloc((size_t)e->n_parallel * e->n_vocab,
-			   sizeof *e->logits); /* pages come as they are used */
-	if (room && e->planned && e->steps && e->step_errors && e->logits)
+	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
+		struct flight *f = &e->flights[i];
+		f->planned = calloc(e->n_parallel, sizeof *f->planned);
+		f->steps = calloc(e->n_parallel, sizeof *f->steps);
+		f->errors = calloc(e->n_parallel, sizeof *f->errors);
+		f->logits = calloc((size_t)e->n_parallel * e->n_vocab,
+				   sizeof *f->logits); /* pages come as they are used */
+		room = room && f->planned && f->steps && f->errors && f->logits;
+	}
+	if (room)
 		return HOKKU_OK;
 	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %u requests over %u KV blocks", e->n_parallel,
 		       memory.n_kv_blocks);
@@ -279,14 +283,13 @@ void engine_unload(struct engine *e)
 	gguf_close(e->file);
 	e->file = NULL;
 	sched_deinit(&e->sched);
-	free(e->planned);
-	free(e->steps);
-	free(e->step_errors);
-	free(e->logits);
+	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
+		free(e->flights[i].planned);
+		free(e->flights[i].steps);
+		free(e->flights[i].errors);
+		free(e->flights[i].logits);
+		e->flights[i] = (struct flight){0};
+	}
 	strbuf_free(&e->decoded);
 	strbuf_free(&e->shown);
-	e->planned = NULL;
-	e->steps = NULL;
-	e->step_errors = NULL;
-	e->logits = NULL;
 }

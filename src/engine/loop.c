@@ -1,6 +1,8 @@
 /*
  * Between any two steps requests may come, end and be cancelled; a step is kept so short (pace.h) that a
- * cancel acts in time. What the steps are is sched.c's to say; here they are carried out.
+ * cancel acts in time. What the steps are is sched.c's to say; here they are carried out. On a device that
+ * runs ahead a step is submitted before the one under way is collected: tokens go from one to the next on the
+ * device, and what is drawn becomes text and events while it computes.
  */
 #include "engine/loop.h"
 
@@ -37,11 +39,11 @@ static bool take_new(struct engine *e)
 	int waited = 0;
 	pthread_mutex_lock(&e->lock);
 	e->counters = e->sched.counters;
-	while (e->n_jobs == 0 && !e->stopping && waited != ETIMEDOUT) {
+	while (e->n_jobs == 0 && n_under_way(e) == 0 && !e->stopping && waited != ETIMEDOUT) {
 		watch_rest(&e->turn);
 		waited = pthread_cond_timedwait(&e->work, &e->lock, &until);
 	}
-	bool over = e->n_jobs == 0 && e->stopping;
+	bool over = e->n_jobs == 0 && n_under_way(e) == 0 && e->stopping;
 	struct job *job = queue_take_new(e);
 	pthread_mutex_unlock(&e->lock);
 	watch_begin_turn(&e->turn);
@@ -50,104 +52,164 @@ static bool take_new(struct engine *e)
 	return !over;
 }
 
-static void describe_seq(struct engine *e, uint32_t i)
+static void describe_seq(struct engine *e, struct flight *f, uint32_t i)
 {
-	struct sched_seq *seq = e->planned[i];
+	struct sched_seq *seq = f->planned[i];
 	struct job *job = job_of(seq);
 	uint32_t n = seq->n_done + seq->n_new;
-	e->steps[i] = (struct compute_seq){
+	bool draws = sched_draws(seq);
+	f->steps[i] = (struct compute_seq){
 		.tokens = seq->ids + seq->n_done,
 		.n_tokens = seq->n_new,
+		.from = draws && seq->n_open ? job->place + 1 : 0,
 		.pos = seq->n_done,
 		.blocks = seq->blocks,
 		.blocks_pitch = e->sched.pitch,
-		.sampling = n == seq->n_ids ? &job->sampling : NULL,
+		.sampling = draws ? &job->sampling : NULL,
 		.history = seq->ids,
 		.n_history = n,
 		.n_prompt = n < seq->n_prompt ? n : seq->n_prompt,
-		.logits = n == seq->n_ids && job->logprobs ? e->logits + (size_t)i * e->n_vocab : NULL,
-		.error = &e->step_errors[i],
+		.logits = draws && job->logprobs ? f->logits + (size_t)i * e->n_vocab : NULL,
+		.error = &f->errors[i],
 		.token = -1,
 	};
 }
 
-/* Was each of them left out for a reason of its own, and the others' memory touched by nothing? */
-static bool all_left_out(const struct engine *e, uint32_t n)
+/* What is known of the step's sequences once it is submitted: those that were left out end, the others have
+ * their places in what comes next. */
+static void take_places(struct engine *e, struct flight *f)
 {
-	uint32_t n_out = 0;
-	for (uint32_t i = 0; i < n; i++)
-		n_out += e->steps[i].code != HOKKU_OK;
-	return n_out == n;
+	for (uint32_t i = 0; i < f->n; i++) {
+		struct sched_seq *seq = f->planned[i];
+		if (f->steps[i].code) {
+			deliver_error(e, job_of(seq), &f->errors[i]);
+			f->planned[i] = NULL;
+			continue;
+		}
+		job_of(seq)->place = i;
+		sched_advance(&e->sched, seq);
+	}
 }
 
-/* The step over the n sequences planned. */
-static enum hokku_code step(struct engine *e, uint32_t n, struct hokku_error *err)
+/* Was each of them left out for a reason of its own, and the others' memory touched by nothing? */
+static bool all_left_out(const struct flight *f)
 {
-	uint32_t n_tokens = 0;
-	bool telling = false; /* of the many steps of decoding the first is enough to know what one costs */
+	uint32_t n_out = 0;
+	for (uint32_t i = 0; i < f->n; i++)
+		n_out += f->steps[i].code != HOKKU_OK;
+	return n_out == f->n;
+}
+
+/* Submits a step over the n sequences that are planned in the next flight. */
+static enum hokku_code submit(struct engine *e, uint32_t n, struct hokku_error *err)
+{
+	struct flight *f = &e->flights[e->n_submitted % COMPUTE_MAX_AHEAD];
+	f->n = n;
+	f->n_tokens = 0;
+	f->telling = false; /* of the many steps of decoding the first is enough to know what one costs */
 	for (uint32_t i = 0; i < n; i++) {
-		deliver_start(e, job_of(e->planned[i]));
-		describe_seq(e, i);
-		n_tokens += e->steps[i].n_tokens;
-		telling = telling || e->steps[i].pos <= e->planned[i]->n_prompt;
+		deliver_start(e, job_of(f->planned[i]));
+		describe_seq(e, f, i);
+		f->n_tokens += f->steps[i].n_tokens;
+		f->telling = f->telling || f->steps[i].pos <= f->planned[i]->n_prompt;
 	}
-	watch_begin_step(&e->turn, n, n_tokens);
-	uint64_t begin = clock_ns();
-	enum hokku_code rc = compute_step(e->compute, e->steps, n, err);
-	if (!rc && telling)
-		pace_add(&e->pace, n_tokens, clock_ms_since(begin));
-	return rc && all_left_out(e, n) ? HOKKU_OK : rc;
+	f->submitted_ns = clock_ns();
+	enum hokku_code rc = compute_submit(e->compute, f->steps, n, err);
+	if (rc && !all_left_out(f))
+		return rc;
+	take_places(e, f);
+	e->n_submitted += !rc;
+	return HOKKU_OK;
 }
 
 /* A sequence's share of a step that was done. */
-static void take_result(struct engine *e, uint32_t i)
+static void take_result(struct engine *e, const struct flight *f, uint32_t i)
 {
 	struct hokku_error err;
-	struct sched_seq *seq = e->planned[i];
-	const struct compute_seq *did = &e->steps[i];
-	if (did->code) {
-		deliver_error(e, job_of(seq), did->error);
+	struct sched_seq *seq = f->planned[i];
+	const struct compute_seq *did = &f->steps[i];
+	if (!seq || !did->sampling)
 		return;
-	}
-	sched_advance(&e->sched, seq);
-	if (!did->sampling)
-		return;
+	sched_fill(&e->sched, seq, did->token);
 	if (did->token >= 0 && (uint32_t)did->token < e->n_vocab) {
 		deliver_token(e, job_of(seq), did);
 		return;
 	}
 	err_set(&err, HOKKU_INTERNAL,
 		"no token can be drawn at position %u: every logit is NaN, minus infinity or masked",
-		seq->n_ids);
+		did->pos + did->n_tokens);
 	deliver_error(e, job_of(seq), &err);
+}
+
+/* Ends those of a step that are still there, whatever has become of their places meanwhile. */
+static void fail_flight(struct engine *e, const struct flight *f, const struct hokku_error *err)
+{
+	for (uint32_t i = 0; i < f->n; i++)
+		if (f->planned[i])
+			deliver_error(e, job_of(f->planned[i]), err);
+}
+
+/* Collects the oldest step under way. */
+static enum hokku_code collect(struct engine *e, struct hokku_error *err)
+{
+	struct flight *f = &e->flights[e->n_collected % COMPUTE_MAX_AHEAD];
+	watch_begin_step(&e->turn, f->n, f->n_tokens);
+	enum hokku_code rc = compute_collect(e->compute, err);
+	uint64_t now = clock_ns(), begun = f->submitted_ns;
+	begun = begun > e->collected_ns ? begun : e->collected_ns; /* it waited for the one before */
+	e->collected_ns = now;
+	if (!rc && f->telling)
+		pace_add(&e->pace, f->n_tokens, (double)(now - begun) * 1e-6);
+	for (uint32_t i = 0; i < f->n && !rc; i++)
+		take_result(e, f, i);
+	if (rc && rc != HOKKU_DEVICE_ERROR)
+		fail_flight(e, f, err);
+	e->n_collected++;
+	return rc;
 }
 
 /* A step failed as a whole: what the blocks hold has no meaning any more. */
 static void fail_running(struct engine *e, const struct hokku_error *err)
 {
+	struct hokku_error ignored;
+	for (; n_under_way(e); e->n_collected++) {
+		fail_flight(e, &e->flights[e->n_collected % COMPUTE_MAX_AHEAD], err);
+		compute_collect(e->compute, &ignored);
+	}
 	while (e->sched.n_running)
 		deliver_error(e, job_of(e->sched.running[0]), err);
 	sched_forget(&e->sched);
 }
 
+/* One turn: a step is submitted, if there is anything to compute, and the one before it collected; on a
+ * device that does not run ahead it is collected itself. */
+static enum hokku_code turn(struct engine *e, struct hokku_error *err)
+{
+	struct flight *next = &e->flights[e->n_submitted % COMPUTE_MAX_AHEAD];
+	uint32_t n = sched_plan(&e->sched, pace_chunk(&e->pace), next->planned);
+	uint32_t leave = n && compute_runs_ahead(e->compute) ? 1 : 0;
+	enum hokku_code rc = n ? submit(e, n, err) : HOKKU_OK;
+	while (!rc && n_under_way(e) > leave)
+		rc = collect(e, err);
+	return rc;
+}
+
 enum hokku_code engine_loop(struct engine *e, struct hokku_error *err)
 {
 	while (take_new(e)) {
-		enum hokku_code rc;
+		enum hokku_code rc = HOKKU_OK;
 		queue_reap_cancelled(e);
-		rc = check_device(e, err);
-		if (rc)
-			return rc;
-		uint32_t n = sched_plan(&e->sched, pace_chunk(&e->pace), e->planned);
-		if (n == 0)
-			continue;
-		rc = step(e, n, err);
+		bool due = clock_ns() >= e->next_check_ns;
+		while (due && n_under_way(e) && !rc)
+			rc = collect(e, err);
+		if (!rc)
+			rc = check_device(e, err);
+		if (!rc)
+			rc = turn(e, err);
 		if (rc == HOKKU_DEVICE_ERROR)
 			return rc;
 		if (rc)
 			fail_running(e, err);
-		for (uint32_t i = 0; !rc && i < n; i++)
-			take_result(e, i);
 	}
 	return HOKKU_OK;
 }

@@ -58,8 +58,20 @@ void queue_cancel(struct engine *e, struct job *job)
 		atomic_fetch_add(&e->n_cancelled, 1);
 }
 
+/* What steps under way still draw for it is nobody's. */
+static void leave_flights(struct engine *e, const struct sched_seq *seq)
+{
+	for (uint32_t k = e->n_collected; k != e->n_submitted; k++) {
+		struct flight *f = &e->flights[k % COMPUTE_MAX_AHEAD];
+		for (uint32_t i = 0; i < f->n; i++)
+			if (f->planned[i] == seq)
+				f->planned[i] = NULL;
+	}
+}
+
 void queue_finish(struct engine *e, struct job *job)
 {
+	leave_flights(e, &job->seq);
 	sched_remove(&e->sched, &job->seq);
 	pthread_mutex_lock(&e->lock);
 	*(job->prev ? &job->prev->next : &e->jobs) = job->next;

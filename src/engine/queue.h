@@ -38,6 +38,7 @@ struct job {
 
 	/* The engine's thread. */
 	struct sched_seq seq; /* ids: prompt and answer */
+	uint32_t place;       /* in the step submitted last, where it draws in it */
 	struct stop_matcher stop;
 	struct text_stream stream;
 	struct hokku_result result;
@@ -54,6 +55,17 @@ static inline struct job *job_of(struct sched_seq *seq)
 {
 	return (struct job *)((char *)seq - offsetof(struct job, seq));
 }
+
+/* A step from submit to collect. */
+struct flight {
+	uint32_t n, n_tokens;
+	struct sched_seq **planned; /* (n_parallel) its sequences; NULL: it has ended meanwhile */
+	struct compute_seq *steps;  /* (n_parallel) the same for the device */
+	struct hokku_error *errors; /* (n_parallel) */
+	float *logits;              /* (n_parallel, n_vocab) of tokens whose logprobs are told */
+	uint64_t submitted_ns;
+	bool telling; /* what it takes is news */
+};
 
 struct engine {
 	/* Set at creation, then constant. */
@@ -82,10 +94,9 @@ struct engine {
 
 	/* The engine's thread alone. */
 	struct sched sched;
-	struct sched_seq **planned;       /* (n_parallel) the sequences of a step */
-	struct compute_seq *steps;        /* (n_parallel) the same for the device */
-	struct hokku_error *step_errors;  /* (n_parallel) */
-	float *logits;                    /* (n_parallel, n_vocab) of tokens whose logprobs are told */
+	struct flight flights[COMPUTE_MAX_AHEAD]; /* step k is number k % COMPUTE_MAX_AHEAD */
+	uint32_t n_submitted, n_collected;
+	uint64_t collected_ns;            /* when the last one was */
 	struct pace pace;                 /* tokens a step */
 	uint64_t check_ns, next_check_ns; /* the device's memory is checked every check_ns */
 	struct strbuf decoded, shown;
@@ -127,6 +138,12 @@ void queue_cancel(struct engine *e, struct job *job);
 
 /* On the engine's thread: the job leaves the scheduler, its last event having been sent, and is freed. */
 void queue_finish(struct engine *e, struct job *job);
+
+/* How many steps are under way. */
+static inline uint32_t n_under_way(const struct engine *e)
+{
+	return e->n_submitted - e->n_collected;
+}
 
 /* Ends every job with err. */
 void queue_fail_all(struct engine *e, const struct hokku_error *err);

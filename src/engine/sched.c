@@ -31,10 +31,16 @@ static uint64_t hash_at(struct sched_seq *seq, uint32_t block)
 	return seq->hashes[block];
 }
 
+/* Ids that are there: steps under way have yet to draw the rest. */
+static uint32_t n_known(const struct sched_seq *seq)
+{
+	return seq->n_ids - seq->n_open;
+}
+
 /* Whole blocks that could be found: the last token is always computed, as something is drawn after it. */
 static uint32_t n_findable(const struct sched_seq *seq)
 {
-	return seq->hashes ? (seq->n_ids - 1) / BLOCK : 0;
+	return seq->hashes ? (n_known(seq) - 1) / BLOCK : 0;
 }
 
 /* The name of what stands before block i. */
@@ -63,7 +69,7 @@ static void adopt(struct sched *s, struct sched_seq *seq)
 			return;
 		kv_hold(&s->kv, found);
 		set_block(s, seq, i, found);
-		seq->n_blocks = i + 1;
+		seq->n_blocks = seq->n_kept = i + 1;
 		seq->n_done += BLOCK;
 		if (seq->preempted)
 			continue;
@@ -80,21 +86,23 @@ static bool is_coming(struct sched *s, struct sched_seq *seq, uint32_t index)
 		return false;
 	for (uint32_t k = 0; k < index; k++) {
 		struct sched_seq *older = s->running[k];
-		if (older->hashes && older->root == seq->root && older->n_done < end && older->n_ids >= end &&
+		if (older->hashes && older->root == seq->root && older->n_done < end && n_known(older) >= end &&
 		    hash_at(older, i) == hash_at(seq, i))
 			return true;
 	}
 	return false;
 }
 
-static void keep_full_blocks(struct sched *s, struct sched_seq *seq, uint32_t from)
+static void keep_full_blocks(struct sched *s, struct sched_seq *seq)
 {
 	if (!seq->hashes)
 		return;
-	for (uint32_t i = from / BLOCK; i < seq->n_done / BLOCK; i++)
+	for (; (seq->n_kept + 1) * BLOCK <= min_u32(seq->n_done, n_known(seq)); seq->n_kept++) {
+		uint32_t i = seq->n_kept;
 		set_block(s, seq, i,
 			  kv_keep(&s->kv, seq->blocks[i], name_before(s, seq, i), hash_at(seq, i),
 				  seq->ids + (size_t)i * BLOCK));
+	}
 }
 
 /* ---- who runs ---- */
@@ -176,7 +184,7 @@ static void let_out(struct sched *s, struct sched_seq *seq)
 	s->n_running--;
 	memmove(s->running + i, s->running + i + 1, (s->n_running - i) * sizeof *s->running);
 	s->slots[s->n_seqs - s->n_running - 1] = seq->slot;
-	seq->n_done = seq->n_new = 0;
+	seq->n_done = seq->n_new = seq->n_kept = 0;
 	seq->blocks = NULL;
 	seq->state = SCHED_OUT;
 }
@@ -209,6 +217,12 @@ static bool make_room(struct sched *s, struct sched_seq *seq)
 
 /* ---- the step ---- */
 
+/* Its last id is being drawn: nothing comes after it. */
+static bool is_full(const struct sched_seq *seq)
+{
+	return seq->n_ids >= seq->n_most;
+}
+
 static void give(struct sched_seq *seq, uint32_t n, uint32_t *left)
 {
 	uint32_t take = min_u32(min_u32(n, *left), seq->n_ids - seq->n_done - seq->n_new);
@@ -224,7 +238,7 @@ static uint32_t rank_prompts(struct sched *s)
 		s->waiting.owners[s->running[i]->owner].n_ranked = 0;
 	for (uint32_t i = 0; i < s->n_running; i++) {
 		struct sched_seq *seq = s->running[i];
-		if (seq->n_new)
+		if (seq->n_new || is_full(seq))
 			continue;
 		seq->rank = s->waiting.owners[seq->owner].n_ranked++;
 		n_ranks = max_u32(n_ranks, seq->rank + 1);
@@ -239,7 +253,7 @@ static void share_in_turn(struct sched *s, uint32_t *left)
 	for (uint32_t rank = 0; rank < n_ranks && *left; rank++)
 		for (uint32_t i = 0; i < s->n_running; i++) {
 			struct sched_seq *seq = s->running[i];
-			if (seq->n_new || seq->rank != rank || is_coming(s, seq, i))
+			if (seq->n_new || is_full(seq) || seq->rank != rank || is_coming(s, seq, i))
 				continue;
 			give(seq, max_u32(*left / 2, SCHED_MIN_PROMPT), left);
 		}
@@ -251,7 +265,7 @@ static void share_budget(struct sched *s, uint32_t budget)
 	for (uint32_t i = 0; i < s->n_running; i++) {
 		struct sched_seq *seq = s->running[i];
 		adopt(s, seq);
-		seq->n_new = seq->n_ids - seq->n_done == 1;
+		seq->n_new = seq->n_ids - seq->n_done == 1 && !is_full(seq);
 		n_decoding += seq->n_new;
 	}
 	uint32_t left = budget > n_decoding ? budget - n_decoding : 0;
@@ -285,15 +299,21 @@ uint32_t sched_plan(struct sched *s, uint32_t budget, struct sched_seq **out)
 
 void sched_advance(struct sched *s, struct sched_seq *seq)
 {
-	uint32_t from = seq->n_done;
+	bool draws = sched_draws(seq);
 	seq->n_done += seq->n_new;
 	seq->n_new = 0;
-	keep_full_blocks(s, seq, from);
+	if (draws) {
+		seq->ids[seq->n_ids++] = -1;
+		seq->n_open++;
+	}
+	keep_full_blocks(s, seq);
 }
 
-void sched_push(struct sched_seq *seq, int32_t token)
+void sched_fill(struct sched *s, struct sched_seq *seq, int32_t token)
 {
-	seq->ids[seq->n_ids++] = token;
+	seq->ids[seq->n_ids - seq->n_open--] = token;
+	if (seq->state == SCHED_RUNNING)
+		keep_full_blocks(s, seq);
 }
 
 void sched_limit(struct sched *s, uint32_t owner, uint32_t n)
@@ -305,6 +325,7 @@ void sched_add(struct sched *s, struct sched_seq *seq)
 {
 	seq->order = ++s->last_order;
 	seq->n_new = seq->n_done = seq->n_blocks = seq->n_cached = seq->n_hashed = 0;
+	seq->n_kept = seq->n_open = 0;
 	seq->preempted = false;
 	seq->blocks = NULL;
 	let_wait(s, seq);

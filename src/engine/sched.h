@@ -2,7 +2,10 @@
  * Which sequences take part in the next step, and with how many tokens. Pure policy over plain data: no
  * clock, no lock, no input or output, no random number; a test can drive it with any schedule.
  *
- *     sched_add ... -> sched_plan -> (the step) -> sched_advance, sched_push a sequence -> sched_plan ...
+ *     sched_add ... -> sched_plan -> (submit) -> sched_advance each -> (collect) -> sched_fill each that drew
+ *
+ * A step may be planned while the one before is under way: the token that it draws has its place in the
+ * sequence from sched_advance on, and its id from sched_fill.
  *
  * - A sequence waits until it gets one of n_seqs places. A better priority goes first, within a priority the
  *   owners take turns, and within an owner it is first come, first served: turns.h says how, and how long the
@@ -33,20 +36,23 @@ enum sched_state { SCHED_OUT, SCHED_WAITING, SCHED_RUNNING };
 
 /* One sequence: the caller fills the first part and keeps the memory. */
 struct sched_seq {
-	int32_t *ids; /* (n_ids) prompt and answer so far, with room for what is drawn */
+	int32_t *ids; /* (n_ids) prompt and answer so far, with room for n_most */
 	uint32_t n_ids, n_prompt;
+	uint32_t n_most;  /* ids at most: the last of them is drawn, and nothing after it */
 	uint64_t *hashes; /* room for one a full block; NULL: no block of it is found or kept */
 	uint64_t root;    /* 0 or KV_ROOT and more: blocks are shared by those of one root */
 	uint32_t priority, owner;
 
 	/* The scheduler's. */
 	enum sched_state state;
+	uint32_t n_open;  /* the last ids, which steps under way draw */
 	uint32_t n_new;   /* tokens in this step, from n_done on */
 	uint32_t n_done;  /* positions that its blocks hold */
 	uint32_t *blocks; /* (n_blocks) while it runs: a table a KV group, `pitch` of struct sched apart */
 	uint32_t n_blocks;
 	uint32_t n_cached; /* prompt tokens that were found and not computed */
 	uint32_t n_hashed; /* hashes made */
+	uint32_t n_kept;   /* full blocks that can be found, or were held up against one that could */
 	bool preempted;    /* once at least */
 	uint32_t slot;
 	uint32_t rank;                 /* of a prompt in this step: older ones of its owner */
@@ -102,21 +108,29 @@ void sched_limit(struct sched *s, uint32_t owner, uint32_t n);
 void sched_add(struct sched *s, struct sched_seq *seq);
 
 /* It has ended, or must: whatever it does, it is out and its blocks are released. Never between a plan and
- * the step's sched_advance of the same sequence, but in its place. */
+ * the step's sched_advance of the same sequence, but in its place. What a step under way does to its blocks
+ * is of the past for every step that is submitted later. */
 void sched_remove(struct sched *s, struct sched_seq *seq);
 
 /* The next step: sequences with n_new tokens each, the oldest first, into out (n_seqs). Those whose tokens
- * end with their last id (n_done + n_new == n_ids) draw. budget: of tokens in all; it is kept where it can
- * be. 0 only if there are no sequences at all. */
+ * end with their last id (sched_draws) draw. budget: of tokens in all; it is kept where it can be. 0 only if
+ * there are no sequences at all, or all that there are wait for steps under way. */
 uint32_t sched_plan(struct sched *s, uint32_t budget, struct sched_seq **out);
 
-/* The step has put seq's new tokens into its blocks. */
+/* Between plan and advance: do its new tokens end with its last id? */
+static inline bool sched_draws(const struct sched_seq *seq)
+{
+	return seq->n_done + seq->n_new == seq->n_ids;
+}
+
+/* The step that puts seq's new tokens into its blocks is submitted; if it draws, an open id is added. */
 void sched_advance(struct sched *s, struct sched_seq *seq);
 
-/* A token was drawn after the last one, and the sequence goes on with it. */
-void sched_push(struct sched_seq *seq, int32_t token);
+/* The first of seq's open ids is this. Whether it goes on is the caller's to say. */
+void sched_fill(struct sched *s, struct sched_seq *seq, int32_t token);
 
-/* The device lost what blocks hold: nothing of it is found any more. All that run must be removed. */
+/* The device lost what blocks hold: nothing of it is found any more. All that run, and all with open ids,
+ * must be removed. */
 void sched_forget(struct sched *s);
 
 #endif

@@ -23,7 +23,8 @@ static void take_output(struct cuda *c, struct cuda_taker *t)
 	c->sample_x = cuda_take(t, LEDGER_SCRATCH, rows, n_vocab * sizeof(float), "scratch");
 	c->sample_counts = cuda_take(t, LEDGER_SCRATCH, rows, n_vocab * sizeof(uint32_t), "scratch");
 	c->drawn = cuda_take(t, LEDGER_SCRATCH, c->n_seqs, sizeof *c->drawn, "scratch");
-	c->input.device = cuda_take(t, LEDGER_SCRATCH, c->input.bytes, 1, "scratch");
+	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++)
+		c->input.devices[i] = cuda_take(t, LEDGER_SCRATCH, c->input.bytes, 1, "scratch");
 }
 
 enum hokku_code budget_ask_driver(struct cuda *c, struct hokku_error *err)

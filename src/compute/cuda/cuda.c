@@ -58,14 +58,19 @@ static void cuda_close(void *self)
 	if (c->ledger.device)
 		cudaSetDevice(c->device.index);
 	if (c->stream) {
-		cudaStreamSynchronize(c->stream); /* a path may have begun a step that nobody asked for */
+		cudaStreamSynchronize(c->stream); /* a step may be under way */
 		cudaStreamDestroy(c->stream);
 	}
 	if (c->path && c->path->close)
 		c->path->close(c);
 	ledger_free(&c->ledger);
-	cudaFreeHost(c->input.host);
-	cudaFreeHost(c->drawn_host);
+	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
+		cudaFreeHost(c->input.hosts[i]);
+		cudaFreeHost(c->drawn_host[i]);
+		if (c->done[i])
+			cudaEventDestroy(c->done[i]);
+		free(c->draws_of[i]);
+	}
 	cudaGetLastError(); /* of a device that was lost: it has been reported */
 	free(c);
 }
@@ -121,9 +126,15 @@ static enum hokku_code choose_path(struct cuda *c, struct hokku_error *err)
 
 static enum hokku_code take_pinned(struct cuda *c, struct hokku_error *err)
 {
-	CUDA_TRY(&c->device, err, cudaMallocHost((void **)&c->input.host, c->input.bytes));
-	CUDA_TRY(&c->device, err, cudaMallocHost((void **)&c->drawn_host, c->n_seqs * sizeof *c->drawn_host));
-	cuda_input_assign(c);
+	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
+		CUDA_TRY(&c->device, err, cudaMallocHost((void **)&c->input.hosts[i], c->input.bytes));
+		CUDA_TRY(&c->device, err,
+			 cudaMallocHost((void **)&c->drawn_host[i], c->n_seqs * sizeof **c->drawn_host));
+		CUDA_TRY(&c->device, err, cudaEventCreateWithFlags(&c->done[i], cudaEventDisableTiming));
+		c->draws_of[i] = calloc(c->n_seqs, sizeof **c->draws_of);
+		if (!c->draws_of[i])
+			return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cuda");
+	}
 	return HOKKU_OK;
 }
 
@@ -135,6 +146,13 @@ static enum hokku_code send_input(struct cuda *c, struct hokku_error *err)
 	uint64_t bytes = in->words_at + in->n_words * sizeof(uint32_t);
 	CUDA_TRY(&c->device, err,
 		 cudaMemcpyAsync(in->device, in->host, bytes, cudaMemcpyHostToDevice, c->stream));
+	const struct cuda_feed_args feed = {
+		.tokens = (struct cuda_token *)(void *)(in->device + in->tokens_at),
+		.drawn = c->drawn,
+		.n = in->n_tokens,
+	};
+	if (in->n_fed && !(c->path->feeds && c->path->feeds(c)))
+		CUDA_TRY(&c->device, err, cuda_feed(&feed, c->stream));
 	return HOKKU_OK;
 }
 
@@ -147,6 +165,7 @@ static enum hokku_code sample(struct cuda *c, uint32_t first, uint32_t n, struct
 		.draws =
 			(const struct cuda_draw *)(const void *)(c->input.device + c->input.draws_at) + first,
 		.words = cuda_words(c),
+		.tokens = cuda_tokens(c),
 		.results = c->drawn,
 		.x = c->sample_x,
 		.counts = c->sample_counts,
@@ -160,7 +179,7 @@ static enum hokku_code sample(struct cuda *c, uint32_t first, uint32_t n, struct
 
 /* Where the step's rows of logits go, one after another: a place among the sequences. */
 struct cursor {
-	struct compute_seq *seqs;
+	const struct compute_seq *seqs;
 	uint32_t seq, token; /* the next row's */
 	uint32_t n_draws;    /* so far */
 };
@@ -210,18 +229,16 @@ static enum hokku_code output_rows(struct cuda *c, struct cursor *at, uint32_t f
 	return rc;
 }
 
-static enum hokku_code run_step(struct cuda *c, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
+static enum hokku_code queue_step(struct cuda *c, const struct compute_seq *seqs, uint32_t n,
+				  struct hokku_error *err)
 {
+	uint32_t now = c->n_submitted % COMPUTE_MAX_AHEAD;
 	struct cursor at = {.seqs = seqs};
 	CUDA_TRY(&c->device, err, cudaSetDevice(c->device.index));
 	c->is_drawn = false;
-	bool foreseen = false;
-	enum hokku_code rc = c->path->foreseen ? c->path->foreseen(c, &foreseen, err) : HOKKU_OK;
-	if (rc || foreseen)
-		return rc;
 	if (c->path->pack)
 		c->path->pack(c);
-	rc = send_input(c, err);
+	enum hokku_code rc = send_input(c, err);
 	if (!rc)
 		rc = c->path->layers(c, err);
 	if (!rc && c->input.states)
@@ -234,15 +251,23 @@ static enum hokku_code run_step(struct cuda *c, struct compute_seq *seqs, uint32
 		return rc;
 	if (c->input.n_draws)
 		CUDA_TRY(&c->device, err,
-			 cudaMemcpyAsync(c->drawn_host, c->drawn, c->input.n_draws * sizeof *c->drawn,
+			 cudaMemcpyAsync(c->drawn_host[now], c->drawn, c->input.n_draws * sizeof *c->drawn,
 					 cudaMemcpyDeviceToHost, c->stream));
-	if (c->path->foresee)
-		return c->path->foresee(c, err);
-	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
+	CUDA_TRY(&c->device, err, cudaEventRecord(c->done[now], c->stream));
 	return HOKKU_OK;
 }
 
-static enum hokku_code cuda_step(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
+/* What a step that failed leaves: the failure, for all that follow. */
+static enum hokku_code keep_failure(struct cuda *c, enum hokku_code rc, struct hokku_error *err)
+{
+	if (!rc)
+		return rc;
+	c->failed = true;
+	return err_set(err, rc, "%s", c->failure.message);
+}
+
+static enum hokku_code cuda_submit(void *self, const struct compute_seq *seqs, uint32_t n,
+				   struct hokku_error *err)
 {
 	struct cuda *c = self;
 	if (c->failed)
@@ -251,17 +276,37 @@ static enum hokku_code cuda_step(void *self, struct compute_seq *seqs, uint32_t 
 	enum hokku_code rc = cuda_input_pack(c, seqs, n, err);
 	if (rc)
 		return rc;
-	rc = run_step(c, seqs, n, &c->failure);
-	if (rc) {
-		c->failed = true;
-		return err_set(err, rc, "%s", c->failure.message);
-	}
-	for (uint32_t s = 0, drawn = 0; s < n; s++)
-		if (seqs[s].sampling) {
-			seqs[s].token = c->drawn_host[drawn].token;
-			seqs[s].logprob = c->drawn_host[drawn++].logprob;
-		}
+	rc = queue_step(c, seqs, n, &c->failure);
+	c->n_submitted += !rc;
+	return keep_failure(c, rc, err);
+}
+
+static enum hokku_code wait_for(struct cuda *c, uint32_t now, struct hokku_error *err)
+{
+	CUDA_TRY(&c->device, err, cudaSetDevice(c->device.index));
+	CUDA_TRY(&c->device, err, cudaEventSynchronize(c->done[now]));
 	return HOKKU_OK;
+}
+
+static enum hokku_code cuda_collect(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
+{
+	struct cuda *c = self;
+	uint32_t now = c->n_collected++ % COMPUTE_MAX_AHEAD;
+	if (c->failed)
+		return err_set(err, HOKKU_DEVICE_ERROR, "%s", c->failure.message);
+	enum hokku_code rc = keep_failure(c, wait_for(c, now, &c->failure), err);
+	for (uint32_t s = 0, drawn = 0; s < n && !rc; s++)
+		if (seqs[s].sampling) {
+			seqs[s].token = c->drawn_host[now][drawn].token;
+			seqs[s].logprob = c->drawn_host[now][drawn++].logprob;
+		}
+	return rc;
+}
+
+static enum hokku_code cuda_step(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
+{
+	enum hokku_code rc = cuda_submit(self, seqs, n, err);
+	return rc ? rc : cuda_collect(self, seqs, n, err);
 }
 
 /* ---- opening ---- */
@@ -393,6 +438,8 @@ const struct compute_backend compute_cuda = {
 	.open = cuda_open,
 	.close = cuda_close,
 	.step = cuda_step,
+	.submit = cuda_submit,
+	.collect = cuda_collect,
 	.device = cuda_text,
 	.get_memory = cuda_get_memory,
 	.check = cuda_check_state,

@@ -12,7 +12,8 @@ enum {
 /* What one step sends to the device in one copy; all parts lie in one buffer, here and there at the same
  * offsets. Capacities are set at open. */
 struct cuda_input {
-	uint8_t *host, *device; /* host: pinned */
+	uint8_t *hosts[COMPUTE_MAX_AHEAD], *devices[COMPUTE_MAX_AHEAD]; /* of each step under way; pinned */
+	uint8_t *host, *device;                                         /* of the step that is laid out */
 	uint64_t bytes;
 	uint64_t tokens_at, rows_at, draws_at, words_at; /* offsets */
 	uint64_t n_words_max;
@@ -21,8 +22,9 @@ struct cuda_input {
 	struct cuda_draw *draws;   /* (n_seqs) */
 	uint32_t *words;           /* block tables, biases, histories, masks */
 	uint32_t n_tokens, n_rows, n_draws;
-	bool logits; /* some sequence wants them */
-	bool states; /* the same of hidden states */
+	uint32_t n_fed; /* tokens that the step before draws */
+	bool logits;    /* some sequence wants them */
+	bool states;    /* the same of hidden states */
 	uint64_t n_words;
 	uint32_t n_splits; /* of the longest sequence */
 };
@@ -76,12 +78,9 @@ struct cuda_path {
 	 * the host. NULL: the path has none to give, and is not taken where a step may ask (c->pooled). */
 	enum hokku_code (*states)(struct cuda *c, const struct compute_seq *seqs, uint32_t n,
 				  struct hokku_error *err);
-	/* Both or neither may be NULL. foreseen: is the step in c->input under way already? Then
-	 * c->drawn_host has its draw at the end, and nothing else of the step is called. foresee: waits for
-	 * the step, all of which has been given to the stream, and may begin what it thinks will be the next.
-	 */
-	enum hokku_code (*foreseen)(struct cuda *c, bool *is, struct hokku_error *err);
-	enum hokku_code (*foresee)(struct cuda *c, struct hokku_error *err);
+	/* Does the path take tokens that are fed from c->drawn itself, and needs nobody them in the step's
+	 * input? NULL: no. */
+	bool (*feeds)(const struct cuda *c);
 	/* Frees what the path keeps on the host in c->own; may be NULL. The ledger's memory is freed after.
 	 */
 	void (*close)(struct cuda *c);
@@ -119,7 +118,11 @@ struct cuda {
 	void *own; /* the path's, which makes and frees it */
 
 	struct cuda_input input;
-	struct cuda_drawn *drawn_host; /* (n_seqs) pinned */
+	/* Steps under way: step k is number k % COMPUTE_MAX_AHEAD of these. */
+	uint32_t n_submitted, n_collected;
+	struct cuda_drawn *drawn_host[COMPUTE_MAX_AHEAD]; /* (n_seqs) pinned */
+	uint32_t *draws_of[COMPUTE_MAX_AHEAD]; /* (n_seqs) which draw is a sequence's; CUDA_NOTHING: none */
+	cudaEvent_t done[COMPUTE_MAX_AHEAD];   /* all of the step, its results on the host too */
 };
 
 /* kv.c: of struct compute_backend. */
@@ -134,8 +137,8 @@ enum hokku_code cuda_input_pack(struct cuda *c, const struct compute_seq *seqs, 
 				struct hokku_error *err);
 /* Sets offsets, capacities and bytes, once the path is chosen; the buffers follow. */
 void cuda_input_plan(struct cuda *c);
-/* Once host is there: points the parts into it. */
-void cuda_input_assign(struct cuda *c);
+/* Once the buffers are there: the next step is laid out in number i of them. */
+void cuda_input_turn(struct cuda *c, uint32_t i);
 
 /* Address of a part of the input on the device. */
 static inline const struct cuda_token *cuda_tokens(const struct cuda *c)

@@ -28,9 +28,11 @@ void cuda_input_plan(struct cuda *c)
 	in->bytes = in->words_at + in->n_words_max * sizeof(uint32_t);
 }
 
-void cuda_input_assign(struct cuda *c)
+void cuda_input_turn(struct cuda *c, uint32_t i)
 {
 	struct cuda_input *in = &c->input;
+	in->host = in->hosts[i];
+	in->device = in->devices[i];
 	in->tokens = (struct cuda_token *)(void *)(in->host + in->tokens_at);
 	in->rows = (uint32_t *)(void *)(in->host + in->rows_at);
 	in->draws = (struct cuda_draw *)(void *)(in->host + in->draws_at);
@@ -79,6 +81,7 @@ static enum hokku_code put_draw(struct cuda *c, const struct compute_seq *seq, u
 		.n_history = history ? seq->n_history : 0,
 		.n_prompt = history ? seq->n_prompt : 0,
 		.mask = CUDA_NOTHING,
+		.fed = history && seq->from ? in->n_tokens : 0, /* the tokens are there already */
 	};
 	if (p->n_bias)
 		d->bias = put_words(in, p->bias, 2 * (uint64_t)p->n_bias);
@@ -105,18 +108,25 @@ static uint32_t put_tables(struct cuda *c, const struct compute_seq *seq, uint32
 static void put_tokens(struct cuda *c, const struct compute_seq *seq)
 {
 	struct cuda_input *in = &c->input;
+	const uint32_t *draws_before = c->draws_of[(c->n_submitted + 1) % COMPUTE_MAX_AHEAD];
 	uint32_t end = seq->pos + seq->n_tokens, splits = (end - 1) / CUDA_ATTN_SPLIT + 1;
 	uint32_t table = put_tables(c, seq, (end - 1) / CUDA_KV_BLOCK + 1);
 	in->n_splits = in->n_splits > splits ? in->n_splits : splits;
-	for (uint32_t i = 0; i < seq->n_tokens; i++)
-		in->tokens[in->n_tokens + i] = (struct cuda_token){seq->tokens[i], seq->pos + i, table};
+	for (uint32_t i = 0; i < seq->n_tokens; i++) {
+		bool fed = seq->from && i + 1 == seq->n_tokens;
+		int32_t id = fed ? -1 - (int32_t)draws_before[seq->from - 1] : seq->tokens[i];
+		in->tokens[in->n_tokens + i] = (struct cuda_token){id, seq->pos + i, table};
+	}
+	in->n_fed += seq->from > 0;
 }
 
 enum hokku_code cuda_input_pack(struct cuda *c, const struct compute_seq *seqs, uint32_t n,
 				struct hokku_error *err)
 {
 	struct cuda_input *in = &c->input;
-	in->n_tokens = in->n_rows = in->n_draws = in->n_splits = 0;
+	uint32_t now = c->n_submitted % COMPUTE_MAX_AHEAD;
+	cuda_input_turn(c, now);
+	in->n_tokens = in->n_rows = in->n_draws = in->n_splits = in->n_fed = 0;
 	in->n_words = 0;
 	in->logits = in->states = false;
 	for (uint32_t s = 0; s < n; s++) {
@@ -128,6 +138,7 @@ enum hokku_code cuda_input_pack(struct cuda *c, const struct compute_seq *seqs, 
 		for (uint32_t i = all ? 0 : seq->n_tokens - 1; i < seq->n_tokens && (all || last); i++)
 			in->rows[in->n_rows++] = in->n_tokens + i;
 		in->n_tokens += seq->n_tokens;
+		c->draws_of[now][s] = seq->sampling ? in->n_draws : CUDA_NOTHING;
 		if (seq->sampling) {
 			enum hokku_code rc = put_draw(c, seq, (in->n_rows - 1) % c->logit_rows, err);
 			if (rc)

@@ -36,7 +36,7 @@ enum cuda_format {
 
 /* One new token of the step. */
 struct cuda_token {
-	int32_t id;
+	int32_t id; /* -1 - n until cuda_feed: what draw n of the step before gave */
 	uint32_t pos;
 	uint32_t table; /* index of its first KV block in the step's block tables */
 };
@@ -52,7 +52,8 @@ struct cuda_draw {
 	uint32_t bias, n_bias; /* pairs (token, bias) */
 	uint32_t history, n_history, n_prompt;
 	uint32_t mask; /* CUDA_NOTHING, or (n_vocab / 32 words) */
-	uint32_t padding;
+	uint32_t fed;  /* 0, or the token fed - 1 of the step is the last of the history, whose word is not
+			  looked at */
 };
 struct cuda_drawn {
 	int32_t token;
@@ -64,12 +65,22 @@ struct sample_args {
 	const float *logits;           /* (rows, pitch) */
 	const struct cuda_draw *draws; /* (n) */
 	const uint32_t *words;
+	const struct cuda_token *tokens; /* of the step */
 	struct cuda_drawn *results;
 	float *x;         /* (n, n_vocab) scratch */
 	uint32_t *counts; /* (n, n_vocab) all zero between draws */
 	uint32_t n, n_vocab, pitch;
 };
 cudaError_t cuda_sample(const struct sample_args *a, cudaStream_t stream);
+
+/* Puts what the step before drew where tokens (n) wait for it; 0 where nothing could be drawn: what follows is
+ * thrown away. */
+struct cuda_feed_args {
+	struct cuda_token *tokens;
+	const struct cuda_drawn *drawn;
+	uint32_t n;
+};
+cudaError_t cuda_feed(const struct cuda_feed_args *a, cudaStream_t stream);
 
 /* Logits: x (n, pitch) = cap * tanh(scale * x / cap) in the first cols columns; cap 0: scale * x */
 struct cuda_bend_args {

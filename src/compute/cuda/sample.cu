@@ -37,6 +37,7 @@ struct sample_shared {
 struct draw {
 	struct sample_shared *s;
 	struct cuda_draw p;
+	uint32_t fed; /* the last of the history, where the step before drew it */
 	float *x;
 	uint32_t *counts;
 	uint32_t n, from, to; /* ids of this thread's warp: from .. to - 1 */
@@ -113,30 +114,40 @@ __device__ void apply_bias(const struct draw *d, const uint32_t *pairs)
 	__syncthreads();
 }
 
+__device__ __forceinline__ uint32_t history_at(const struct draw *d, const uint32_t *history, uint32_t i)
+{
+	return d->p.fed && i + 1 == d->p.n_history ? d->fed : history[i];
+}
+
 __device__ void apply_repetition(const struct draw *d, const uint32_t *history)
 {
 	for (uint32_t i = threadIdx.x; i < d->p.n_history; i += blockDim.x) {
-		uint32_t id = history[i];
+		uint32_t id = history_at(d, history, i);
 		if (id >= d->n || atomicAdd(&d->counts[id], 1u))
 			continue;
 		float v = d->x[id];
 		d->x[id] = logit_clean(v > 0 ? v / d->p.repetition_penalty : v * d->p.repetition_penalty);
 	}
 	__syncthreads();
-	for (uint32_t i = threadIdx.x; i < d->p.n_history; i += blockDim.x)
-		if (history[i] < d->n)
-			d->counts[history[i]] = 0;
+	for (uint32_t i = threadIdx.x; i < d->p.n_history; i += blockDim.x) {
+		uint32_t id = history_at(d, history, i);
+		if (id < d->n)
+			d->counts[id] = 0;
+	}
 	__syncthreads();
 }
 
 __device__ void apply_frequency(const struct draw *d, const uint32_t *history)
 {
-	for (uint32_t i = d->p.n_prompt + threadIdx.x; i < d->p.n_history; i += blockDim.x)
-		if (history[i] < d->n)
-			atomicAdd(&d->counts[history[i]], 1u);
+	for (uint32_t i = d->p.n_prompt + threadIdx.x; i < d->p.n_history; i += blockDim.x) {
+		uint32_t id = history_at(d, history, i);
+		if (id < d->n)
+			atomicAdd(&d->counts[id], 1u);
+	}
 	__syncthreads();
 	for (uint32_t i = d->p.n_prompt + threadIdx.x; i < d->p.n_history; i += blockDim.x) {
-		uint32_t id = history[i], count = id < d->n ? atomicExch(&d->counts[id], 0u) : 0;
+		uint32_t id = history_at(d, history, i),
+			 count = id < d->n ? atomicExch(&d->counts[id], 0u) : 0;
 		if (count == 0)
 			continue;
 		float v = d->x[id] - (float)count * d->p.frequency_penalty;
@@ -364,6 +375,7 @@ __global__ void __launch_bounds__(MANY_THREADS) sample_kernel(const struct sampl
 	struct draw d;
 	d.s = s;
 	d.p = a.draws[blockIdx.x];
+	d.fed = d.p.fed ? (uint32_t)a.tokens[d.p.fed - 1].id : 0;
 	d.n = a.n_vocab;
 	d.x = a.x + (uint64_t)blockIdx.x * a.n_vocab;
 	d.counts = a.counts + (uint64_t)blockIdx.x * a.n_vocab;
@@ -402,7 +414,23 @@ __global__ void __launch_bounds__(MANY_THREADS) sample_kernel(const struct sampl
 	}
 }
 
+__global__ void feed_kernel(const struct cuda_feed_args a)
+{
+	uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
+	if (i >= a.n || a.tokens[i].id >= 0)
+		return;
+	int32_t token = a.drawn[-1 - a.tokens[i].id].token;
+	a.tokens[i].id = token < 0 ? 0 : token;
+}
+
 } // namespace
+
+cudaError_t cuda_feed(const struct cuda_feed_args *a, cudaStream_t stream)
+{
+	dim3 blocks((a->n + FEW_THREADS - 1) / FEW_THREADS);
+	LAUNCH(feed_kernel, blocks, dim3(FEW_THREADS), 0, stream, *a);
+	return cudaGetLastError();
+}
 
 cudaError_t cuda_sample(const struct sample_args *a, cudaStream_t stream)
 {

@@ -153,55 +153,132 @@ static void neighbours(void **state)
 	direct_close(&d);
 }
 
-/* One greedy step of sequence s: its token. */
-static int32_t next_greedy(struct direct *d, uint32_t s, int32_t token, uint32_t pos, float *logprob)
+enum { AHEAD_STEPS = COMPUTE_KV_BLOCK + 12, AHEAD_SEQS = 3, AHEAD_SKIPS = 20 };
+
+/* Some sequences that decode for a while, in turn ahead of the host and not. */
+struct ahead_run {
+	struct direct d;
+	uint32_t n;
+	struct sampling sampling[AHEAD_SEQS];
+	int32_t ids[AHEAD_SEQS][AHEAD_STEPS + 1]; /* -1: it is being drawn */
+	float logprobs[AHEAD_SEQS][AHEAD_STEPS];
+	struct compute_seq seqs[2][AHEAD_SEQS];
+	uint32_t who[2][AHEAD_SEQS]; /* whose each of these is */
+	uint32_t n_seqs[2], place[AHEAD_SEQS], pos[AHEAD_SEQS];
+	bool open[AHEAD_SEQS];
+};
+
+/* Step i of the sequences, in an order of its own; the second of several is left out of one step. */
+static void ahead_lay_out(struct ahead_run *r, uint32_t i)
 {
-	struct hokku_error err;
-	assert_int_equal(direct_greedy(d, s, &token, pos, logprob, &err), HOKKU_OK);
-	return token;
+	uint32_t n = 0, now = i % 2;
+	for (uint32_t k = 0; k < r->n; k++) {
+		uint32_t s = (k + i) % r->n;
+		if (s == 1 && i == AHEAD_SKIPS)
+			continue;
+		uint32_t pos = r->pos[s];
+		r->who[now][n] = s;
+		r->seqs[now][n++] = (struct compute_seq){
+			.tokens = &r->ids[s][pos],
+			.n_tokens = 1,
+			.from = r->open[s] ? r->place[s] + 1 : 0,
+			.pos = pos,
+			.blocks = direct_blocks(&r->d, s),
+			.sampling = &r->sampling[s],
+			.history = r->ids[s],
+			.n_history = pos + 1,
+			.n_prompt = 1,
+			.token = -7,
+		};
+	}
+	r->n_seqs[now] = n;
+	for (uint32_t k = 0; k < n; k++) {
+		uint32_t s = r->who[now][k];
+		r->place[s] = k;
+		r->open[s] = true;
+		r->ids[s][++r->pos[s]] = -1;
+	}
 }
 
-/* Steps that follow their own draws may be begun before they are asked for; whatever is asked instead, the
- * answer is that of steps that were not. */
-static void foreseen(void **state)
+static void ahead_take(struct ahead_run *r, uint32_t now)
+{
+	for (uint32_t k = 0; k < r->n_seqs[now]; k++) {
+		uint32_t s = r->who[now][k], pos = r->seqs[now][k].pos;
+		r->ids[s][pos + 1] = r->seqs[now][k].token;
+		r->logprobs[s][pos] = r->seqs[now][k].logprob;
+		r->open[s] = r->pos[s] > pos + 1; /* of the step that is under way */
+	}
+}
+
+static void ahead_run(struct ahead_run *r, bool ahead)
+{
+	struct hokku_error err = {0};
+	memset(r->pos, 0, sizeof r->pos);
+	memset(r->open, 0, sizeof r->open);
+	for (uint32_t i = 0; i < AHEAD_STEPS; i++) {
+		uint32_t now = i % 2;
+		ahead_lay_out(r, i);
+		assert_int_equal(compute_cuda.submit(r->d.self, r->seqs[now], r->n_seqs[now], &err),
+				 HOKKU_OK);
+		uint32_t which = ahead ? 1 - now : now;
+		if (ahead && i == 0)
+			continue;
+		assert_int_equal(compute_cuda.collect(r->d.self, r->seqs[which], r->n_seqs[which], &err),
+				 HOKKU_OK);
+		ahead_take(r, which);
+	}
+	if (!ahead)
+		return;
+	uint32_t last = (AHEAD_STEPS - 1) % 2;
+	assert_int_equal(compute_cuda.collect(r->d.self, r->seqs[last], r->n_seqs[last], &err), HOKKU_OK);
+	ahead_take(r, last);
+}
+
+/* A step that is submitted while the one before is under way, and whose tokens that one draws, gives the bits
+ * of a step that was asked for when they were known: greedy, drawn, and with penalties over what is still
+ * being drawn. */
+static void running_ahead(void **state)
 {
 	(void)state;
-	enum { STEPS = COMPUTE_KV_BLOCK + 12, OTHER = COMPUTE_KV_BLOCK + 3 };
 	const struct tiny *t = tiny_find(&set, "gqa7"); /* of widths that the decode kernel takes */
-	struct direct d;
-	int32_t straight[STEPS], other = 0;
-	float straight_p[STEPS], p, other_p;
-	open_tiny(&d, t, "F16", 2, 0, 0);
-	unsigned launches = cudasim_launches();
-	for (uint32_t i = 0; i < STEPS; i++)
-		straight[i] = next_greedy(&d, 0, i ? straight[i - 1] : t->prompt[0], i, &straight_p[i]);
-	/* a launch a step, and the one that nobody has asked for yet: else nothing was begun early */
-	if (CUDASIM_PRESENT && strcmp(way->path, "tile") == 0)
-		assert_int_equal(cudasim_launches() - launches, STEPS + 1);
-	/* another sequence's step before each */
-	for (uint32_t i = 0; i < STEPS; i++) {
-		next_greedy(&d, 1, t->prompt[1], i, &p);
-		int32_t token = next_greedy(&d, 0, i ? straight[i - 1] : t->prompt[0], i, &p);
-		assert_int_equal(token, straight[i]);
-		assert_memory_equal(&p, &straight_p[i], sizeof p);
-	}
-	/* another token than was drawn, at a position that was begun with it, and that was not */
-	assert_int_not_equal(t->prompt[2], straight[OTHER - 1]);
-	for (int begun = 1; begun >= 0; begun--) {
-		next_greedy(&d, 0, straight[OTHER - 2], OTHER - 1, &p);
-		if (!begun)
-			next_greedy(&d, 1, t->prompt[1], 0, &p);
-		int32_t token = next_greedy(&d, 0, t->prompt[2], OTHER, &p);
-		assert_memory_not_equal(&p, &straight_p[OTHER], sizeof p); /* not what was begun */
-		if (!begun) {
-			assert_int_equal(token, other);
-			assert_memory_equal(&p, &other_p, sizeof p);
+	for (uint32_t kind = 0; kind < 3; kind++)
+		for (uint32_t n = 1; n <= AHEAD_SEQS; n += 2) {
+			struct ahead_run r = {.n = n};
+			open_tiny(&r.d, t, "F16", AHEAD_SEQS, 0, 0);
+			for (uint32_t s = 0; s < n; s++) {
+				r.sampling[s] = (struct sampling){.temperature = kind ? 1.5f : 0,
+								  .top_p = 1,
+								  .repetition_penalty = kind == 2 ? 1.5f : 1,
+								  .frequency_penalty = kind == 2 ? 0.5f : 0,
+								  .seed = s};
+				r.ids[s][0] = t->prompt[s];
+			}
+			ahead_run(&r, false);
+			struct ahead_run before = r;
+			unsigned launches = cudasim_launches();
+			ahead_run(&r, true);
+			assert_memory_equal(r.ids, before.ids, sizeof r.ids);
+			assert_memory_equal(r.logprobs, before.logprobs, sizeof r.logprobs);
+			/* one launch a token, where the decode kernel does it all */
+			if (CUDASIM_PRESENT && strcmp(way->path, "tile") == 0 && n == 1 && kind == 0)
+				assert_int_equal(cudasim_launches() - launches, AHEAD_STEPS);
+			direct_close(&r.d);
 		}
-		other = token;
-		other_p = p;
+}
+
+/* Closed with a step under way. */
+static void closed_under_way(void **state)
+{
+	(void)state;
+	const struct tiny *t = tiny_find(&set, "gqa7");
+	struct ahead_run r = {.n = 1, .sampling = {{.top_p = 1, .repetition_penalty = 1}}};
+	struct hokku_error err = {0};
+	open_tiny(&r.d, t, "F16", AHEAD_SEQS, 0, 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		ahead_lay_out(&r, i);
+		assert_int_equal(compute_cuda.submit(r.d.self, r.seqs[i], 1, &err), HOKKU_OK);
 	}
-	/* closed with a step under way */
-	direct_close(&d);
+	direct_close(&r.d);
 }
 
 /* More rows of logits, and more draws, than are computed together. */
@@ -352,10 +429,15 @@ static void warm_up(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(exact),      cmocka_unit_test(long_rows),
-		cmocka_unit_test(neighbours), cmocka_unit_test(foreseen),
-		cmocka_unit_test(many_draws), cmocka_unit_test(across_splits),
-		cmocka_unit_test(warm_up),    cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(exact),
+		cmocka_unit_test(long_rows),
+		cmocka_unit_test(neighbours),
+		cmocka_unit_test(running_ahead),
+		cmocka_unit_test(closed_under_way),
+		cmocka_unit_test(many_draws),
+		cmocka_unit_test(across_splits),
+		cmocka_unit_test(warm_up),
+		cmocka_unit_test(nothing_is_left),
 	};
 	return run_ways(argc, argv, "cuda model", tests, sizeof tests / sizeof tests[0]);
 }

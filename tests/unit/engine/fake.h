@@ -66,9 +66,20 @@ static struct {
 	/* of the device's memory */
 	atomic_uint n_checks;
 	atomic_bool check_fails, check_hangs;
+	bool ahead; /* it runs ahead: two steps may be under way */
 	/* while closed, a step waits */
 	atomic_bool gate_closed;
 } fake;
+
+/* Steps under way, the oldest first. */
+static struct {
+	struct compute_seq *seqs;
+	uint32_t n;
+	int32_t token; /* the first of the first: what goes in is not looked at later */
+} fake_flights[COMPUTE_MAX_AHEAD];
+static atomic_uint fake_n_flights;
+
+static bool fake_runs_ahead; /* what fake_reset makes of fake.ahead */
 
 static inline void fake_sleep_us(uint64_t us)
 {
@@ -78,6 +89,8 @@ static inline void fake_sleep_us(uint64_t us)
 static inline void fake_reset(const int32_t *script, uint32_t n)
 {
 	memset(&fake, 0, sizeof fake);
+	fake_n_flights = 0;
+	fake.ahead = fake_runs_ahead;
 	fake.n_ctx_train = 4096;
 	if (n)
 		memcpy(fake.script, script, n * sizeof *script);
@@ -257,11 +270,53 @@ void compute_close(struct compute *c)
 	(void)c;
 }
 
-enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
+/* Waits until no step is under way: one may be, though all requests have ended. */
+static inline void fake_wait_still(void)
+{
+	while (atomic_load(&fake_n_flights))
+		fake_sleep_us(200);
+}
+
+bool compute_runs_ahead(const struct compute *c)
 {
 	(void)c;
-	struct compute_seq *seq = &seqs[0];
-	uint32_t n_tokens = 0;
+	return fake.ahead;
+}
+
+enum hokku_code compute_submit(struct compute *c, struct compute_seq *seqs, uint32_t n,
+			       struct hokku_error *err)
+{
+	(void)c;
+	uint32_t n_good = 0;
+	if (fake_n_flights == (fake.ahead ? COMPUTE_MAX_AHEAD : 1))
+		return err_set(err, HOKKU_INTERNAL, "the fake has enough to do");
+	for (uint32_t s = 0; s < n; s++) {
+		const struct compute_seq *before =
+			seqs[s].from && fake_n_flights ? &fake_flights[0].seqs[seqs[s].from - 1] : NULL;
+		/* The sequence that is to fail begins with this token. */
+		seqs[s].code =
+			fake.fail_token && seqs[s].history[0] == fake.fail_token ? fake.fail_code : HOKKU_OK;
+		n_good += !seqs[s].code;
+		if (seqs[s].code)
+			err_set(seqs[s].error, fake.fail_code, "the fake does not like this one");
+		/* A token that is still being drawn is named so, and nothing else is. */
+		else if (before ? before->pos + before->n_tokens != seqs[s].pos || !before->sampling
+				: seqs[s].from || seqs[s].tokens[seqs[s].n_tokens - 1] < 0)
+			return err_set(err, HOKKU_DEVICE_ERROR, "the fake was given a token that is none");
+	}
+	if (n_good == 0)
+		return err_set(err, fake.fail_code, "%s", seqs[0].error->message);
+	fake_flights[fake_n_flights].seqs = seqs;
+	fake_flights[fake_n_flights].token = seqs[0].tokens[0];
+	fake_flights[fake_n_flights++].n = n;
+	return HOKKU_OK;
+}
+
+enum hokku_code compute_collect(struct compute *c, struct hokku_error *err)
+{
+	(void)c;
+	struct compute_seq *seqs = fake_flights[0].seqs, *seq = &seqs[0];
+	uint32_t n_tokens = 0, n = fake_flights[0].n;
 	for (uint32_t s = 0; s < n; s++)
 		n_tokens += seqs[s].n_tokens;
 	while (atomic_load(&fake.gate_closed))
@@ -271,29 +326,22 @@ enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32
 	if (i < FAKE_MAX_STEPS) {
 		fake.steps[i].pos = seq->pos;
 		fake.steps[i].n_tokens = seq->n_tokens;
-		fake.steps[i].token = seq->tokens[0];
+		fake.steps[i].token = fake_flights[0].token;
 		fake.steps[i].drew = seq->sampling != NULL;
 		fake.steps[i].n_seqs = n;
 	}
 	atomic_store(&fake.n_steps, i + 1);
+	fake_flights[0] = fake_flights[1];
+	fake_n_flights--;
 	if (fake.fail_step == i + 1)
 		return err_set(err, fake.fail_code, "the fake device failed");
-	uint32_t n_good = 0;
 	for (uint32_t s = 0; s < n; s++) {
 		uint32_t n_answer = seqs[s].n_history - seqs[s].n_prompt;
-		/* The sequence that is to fail begins with this token. */
-		seqs[s].code =
-			fake.fail_token && seqs[s].history[0] == fake.fail_token ? fake.fail_code : HOKKU_OK;
-		n_good += !seqs[s].code;
-		if (seqs[s].code)
-			err_set(seqs[s].error, fake.fail_code, "the fake does not like this one");
-		else if (seqs[s].sampling)
+		if (!seqs[s].code && seqs[s].sampling)
 			seqs[s].token = n_answer < fake.n_script ? fake.script[n_answer] : FAKE_A;
 		for (int32_t t = 0; seqs[s].logits && t < FAKE_N_VOCAB; t++)
 			seqs[s].logits[t] = t == seqs[s].token ? 2 : -(float)t; /* told apart by their ids */
 	}
-	if (n_good == 0)
-		return err_set(err, fake.fail_code, "%s", seqs[0].error->message);
 	return HOKKU_OK;
 }
 

@@ -66,12 +66,22 @@ struct kind {
 	uint32_t n_drawn;
 };
 
+/* A step from submit to collect. */
+struct rider;
+struct schedule_flight {
+	struct compute_seq steps[SCHEDULE_SEQS];
+	struct rider *riders[SCHEDULE_SEQS]; /* NULL: it has ended meanwhile */
+	uint32_t n;
+};
+
 struct schedule_world {
 	struct tiny_set set;
 	struct gguf *file;
 	struct model model;
 	struct compute *compute;
 	struct kind kinds[SCHEDULE_KINDS];
+	struct schedule_flight flights[COMPUTE_MAX_AHEAD];
+	uint32_t n_submitted, n_collected;
 	/* What all schedules together did. */
 	struct sched_counters sum;
 	uint64_t n_ended, n_cancelled, n_failed;
@@ -86,10 +96,11 @@ struct schedule_world {
 struct rider {
 	struct sched_seq seq;
 	const struct kind *kind;
-	uint32_t max_tokens;
+	uint32_t max_tokens, n_taken;
+	uint32_t place; /* in the step submitted last */
 	bool live;
 	bool waited; /* before the last plan, for its first turn */
-	int32_t ids[SCHEDULE_CTX];
+	int32_t ids[SCHEDULE_CTX + 1];
 	uint64_t hashes[SCHEDULE_PITCH];
 };
 
@@ -209,7 +220,12 @@ GOLDEN_INLINE void check_plan(const struct sched *s, struct sched_seq *const *ou
 	uint32_t least = budget < SCHED_MIN_PROMPT ? budget : SCHED_MIN_PROMPT;
 	SCHEDULE_NEED(n_prompt + n_decode <= SCHEDULE_BATCH);
 	SCHEDULE_NEED(n_prompt <= least || n_prompt + n_decode <= budget);
-	SCHEDULE_NEED(n == 0 ? s->n_running + s->waiting.n_waiting == 0 : out[0] == s->running[0]);
+	/* The oldest goes on, and those behind one whose last token is being drawn. */
+	uint32_t first = 0;
+	while (first < s->n_running && s->running[first]->n_ids == s->running[first]->n_most)
+		first++;
+	SCHEDULE_NEED(n == 0 ? first == s->n_running && (first || s->waiting.n_waiting == 0)
+			     : out[0] == s->running[first]);
 	check_blocks_held(s);
 }
 
@@ -291,6 +307,7 @@ GOLDEN_INLINE void rider_start(struct schedule_world *w, struct sched *s, struct
 	r->seq = (struct sched_seq){.ids = r->ids,
 				    .n_ids = k->n_prompt,
 				    .n_prompt = k->n_prompt,
+				    .n_most = k->n_prompt + r->max_tokens,
 				    .priority = dice_below(d, SCHED_N_PRIORITIES),
 				    .owner = dice_below(d, SCHEDULE_OWNERS),
 				    .hashes = dice_below(d, 8) ? r->hashes : NULL};
@@ -298,63 +315,101 @@ GOLDEN_INLINE void rider_start(struct schedule_world *w, struct sched *s, struct
 	sched_add(s, &r->seq);
 }
 
-GOLDEN_INLINE void rider_end(struct sched *s, struct rider *r)
+GOLDEN_INLINE void rider_end(struct schedule_world *w, struct sched *s, struct rider *r)
 {
 	SCHEDULE_NEED(r->seq.n_cached <= r->kind->n_prompt - 1);
 	sched_remove(s, &r->seq);
 	r->live = false;
+	for (uint32_t k = 0; k < COMPUTE_MAX_AHEAD; k++) /* what is drawn for it is nobody's */
+		for (uint32_t i = 0; i < w->flights[k].n; i++)
+			if (w->flights[k].riders[i] == r)
+				w->flights[k].riders[i] = NULL;
+}
+
+/* A device that does not run ahead computes at once, what is drawn being told later all the same; ids: (n) to
+ * stand for those that are open. */
+GOLDEN_INLINE void schedule_compute(struct schedule_world *w, struct schedule_flight *f)
+{
+	static int32_t ids[SCHEDULE_SEQS][SCHEDULE_CTX + 1];
+	const struct schedule_flight *before = &w->flights[f == &w->flights[0]];
+	struct hokku_error err;
+	for (uint32_t i = 0; i < f->n; i++) {
+		struct compute_seq *step = &f->steps[i];
+		memcpy(ids[i], step->history, step->n_history * sizeof ids[i][0]);
+		if (step->from)
+			ids[i][step->n_history - 1] = before->steps[step->from - 1].token;
+		step->history = ids[i];
+		step->tokens = ids[i] + step->pos;
+		step->from = 0;
+	}
+	SCHEDULE_NEED(compute_step(w->compute, f->steps, f->n, &err) == HOKKU_OK);
+}
+
+GOLDEN_INLINE void schedule_submit(struct schedule_world *w, struct sched *s, struct sched_seq **out,
+				   uint32_t n)
+{
+	struct schedule_flight *f = &w->flights[w->n_submitted++ % COMPUTE_MAX_AHEAD];
+	struct hokku_error err;
+	f->n = n;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct sched_seq *seq = out[i];
+		struct rider *r = (struct rider *)(void *)out[i]; /* its first member */
+		uint32_t end = seq->n_done + seq->n_new;
+		f->riders[i] = r;
+		f->steps[i] = (struct compute_seq){
+			.tokens = seq->ids + seq->n_done,
+			.n_tokens = seq->n_new,
+			.from = sched_draws(seq) && seq->n_open ? r->place + 1 : 0,
+			.pos = seq->n_done,
+			.blocks = seq->blocks,
+			.sampling = sched_draws(seq) ? &r->kind->sampling : NULL,
+			.history = seq->ids,
+			.n_history = end,
+			.n_prompt = end < seq->n_prompt ? end : seq->n_prompt,
+		};
+	}
+	if (compute_runs_ahead(w->compute))
+		SCHEDULE_NEED(compute_submit(w->compute, f->steps, n, &err) == HOKKU_OK);
+	else
+		schedule_compute(w, f);
+	for (uint32_t i = 0; i < n; i++) {
+		SCHEDULE_NEED(f->steps[i].code == HOKKU_OK);
+		f->riders[i]->place = i;
+		sched_advance(s, out[i]);
+		for (uint32_t b = 0; b < out[i]->n_done / 32; b++)
+			w->block_roots[out[i]->blocks[b]] = f->riders[i]->seq.root;
+	}
 }
 
 /* A token was drawn: is it the lone run's? */
 GOLDEN_INLINE void rider_take(struct schedule_world *w, struct sched *s, struct rider *r,
 			      const struct compute_seq *did)
 {
-	uint32_t i = r->seq.n_ids - r->seq.n_prompt;
-	sched_advance(s, &r->seq);
-	for (uint32_t b = 0; b < r->seq.n_done / 32; b++)
-		w->block_roots[r->seq.blocks[b]] = r->seq.root;
-	if (!did->sampling)
-		return;
+	uint32_t i = r->n_taken++;
+	sched_fill(s, &r->seq, did->token);
 	SCHEDULE_NEED(did->token == r->kind->drawn[i]);
+	SCHEDULE_NEED(r->seq.ids[r->seq.n_prompt + i] == did->token);
 	SCHEDULE_NEED(memcmp(&did->logprob, &r->kind->logprobs[i], sizeof did->logprob) == 0);
-	if (i + 1 < r->max_tokens) {
-		sched_push(&r->seq, did->token);
+	if (r->n_taken < r->max_tokens)
 		return;
-	}
-	rider_end(s, r);
+	rider_end(w, s, r);
 	w->n_ended++;
 }
 
-GOLDEN_INLINE void schedule_step(struct schedule_world *w, struct sched *s, struct sched_seq **out,
-				 uint32_t n, struct dice *d)
+GOLDEN_INLINE void schedule_collect(struct schedule_world *w, struct sched *s, struct dice *d)
 {
-	struct compute_seq steps[SCHEDULE_SEQS];
+	struct schedule_flight *f = &w->flights[w->n_collected++ % COMPUTE_MAX_AHEAD];
 	struct hokku_error err;
-	for (uint32_t i = 0; i < n; i++) {
-		const struct sched_seq *seq = out[i];
-		const struct rider *r = (const struct rider *)(const void *)seq; /* its first member */
-		uint32_t end = seq->n_done + seq->n_new;
-		steps[i] = (struct compute_seq){
-			.tokens = seq->ids + seq->n_done,
-			.n_tokens = seq->n_new,
-			.pos = seq->n_done,
-			.blocks = seq->blocks,
-			.sampling = end == seq->n_ids ? &r->kind->sampling : NULL,
-			.history = seq->ids,
-			.n_history = end,
-			.n_prompt = end < seq->n_prompt ? end : seq->n_prompt,
-		};
-	}
-	SCHEDULE_NEED(compute_step(w->compute, steps, n, &err) == HOKKU_OK);
-	for (uint32_t i = 0; i < n; i++) {
-		struct rider *r = (struct rider *)(void *)out[i];
-		SCHEDULE_NEED(steps[i].code == HOKKU_OK);
-		if (dice_below(d, 256) == 255) { /* as if it alone had failed */
-			rider_end(s, r);
+	if (compute_runs_ahead(w->compute))
+		SCHEDULE_NEED(compute_collect(w->compute, &err) == HOKKU_OK);
+	for (uint32_t i = 0; i < f->n; i++) {
+		struct rider *r = f->riders[i];
+		if (r && dice_below(d, 256) == 255) { /* as if it alone had failed */
+			rider_end(w, s, r);
 			w->n_failed++;
-			continue;
+		} else if (r && f->steps[i].sampling) {
+			rider_take(w, s, r, &f->steps[i]);
 		}
-		rider_take(w, s, r, &steps[i]);
 	}
 }
 
@@ -370,6 +425,7 @@ GOLDEN_INLINE void schedule_run(struct schedule_world *w, struct dice *d)
 							dice_below(d, SCHEDULE_BLOCKS - SCHEDULE_PITCH + 1),
 					    .n_groups = 1,
 					    .n_owners = SCHEDULE_OWNERS - 1};
+	uint32_t ahead = dice_below(d, COMPUTE_MAX_AHEAD);
 	uint32_t n_left = 1 + dice_below(d, 24), rush = 1 + dice_below(d, 8), most = 1 + dice_below(d, 64);
 	SCHEDULE_NEED(sched_init(&s, &params));
 	for (uint32_t o = 0; o < SCHEDULE_OWNERS; o++)
@@ -387,7 +443,7 @@ GOLDEN_INLINE void schedule_run(struct schedule_world *w, struct dice *d)
 			}
 		struct rider *victim = &riders[dice_below(d, SCHEDULE_LIVE)];
 		if (victim->live && dice_below(d, 64) == 63) {
-			rider_end(&s, victim);
+			rider_end(w, &s, victim);
 			w->n_cancelled++;
 		}
 		for (uint32_t i = 0; i < SCHEDULE_LIVE; i++)
@@ -398,10 +454,12 @@ GOLDEN_INLINE void schedule_run(struct schedule_world *w, struct dice *d)
 		check_plan(&s, out, n, budget);
 		check_turns(w, &s, riders, s.counters.preempted == n_preempted);
 		check_roots(w, &s);
-		if (n == 0 && n_left == 0)
+		if (n == 0 && n_left == 0 && w->n_submitted == w->n_collected)
 			break;
 		if (n)
-			schedule_step(w, &s, out, n, d);
+			schedule_submit(w, &s, out, n);
+		while (w->n_submitted - w->n_collected > (n ? ahead : 0))
+			schedule_collect(w, &s, d);
 	}
 	SCHEDULE_NEED(s.kv.n_free == s.kv.n_blocks && s.n_running == 0 && s.waiting.n_waiting == 0);
 #define SCHEDULE_SUM(name, text) w->sum.name += s.counters.name;

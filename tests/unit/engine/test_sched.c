@@ -15,7 +15,7 @@ enum { CTX = 2048, BATCH = 512, MAX_SEQS = 64 };
 /* A sequence of the rules' tests, whose ids are told by a number: those of the same number are alike. */
 struct item {
 	struct sched_seq seq;
-	int32_t ids[CTX];
+	int32_t ids[CTX + 1];
 	uint64_t hashes[CTX / COMPUTE_KV_BLOCK];
 };
 
@@ -45,6 +45,7 @@ static struct sched_seq *add_for(struct sched *s, uint32_t i, uint32_t alike, ui
 	it->seq = (struct sched_seq){.ids = it->ids,
 				     .n_ids = n,
 				     .n_prompt = n,
+				     .n_most = CTX + 1,
 				     .hashes = it->hashes,
 				     .priority = priority,
 				     .owner = owner,
@@ -64,8 +65,8 @@ static uint32_t step(struct sched *s, uint32_t budget)
 	uint32_t n = sched_plan(s, budget, out);
 	for (uint32_t i = 0; i < n; i++) {
 		sched_advance(s, out[i]);
-		if (out[i]->n_done == out[i]->n_ids)
-			sched_push(out[i], 7);
+		if (out[i]->n_open)
+			sched_fill(s, out[i], 7);
 	}
 	return n;
 }
@@ -81,7 +82,7 @@ static void test_budget(void **state)
 	assert_int_equal(sched_plan(&s, 100, out), 1); /* alone: all that it has, or all that there is */
 	assert_int_equal(a->n_new, 10);
 	sched_advance(&s, a);
-	sched_push(a, 7);
+	sched_fill(&s, a, 7);
 	b = add(&s, 1, 1, 1000, 0);
 	assert_int_equal(sched_plan(&s, 100, out), 2);
 	assert_int_equal(a->n_new, 1);
@@ -220,8 +221,8 @@ static void test_shared(void **state)
 			n_computed += out[i]->n_ids == SHARED + 20 ? out[i]->n_new : 0;
 			sched_advance(&s, out[i]);
 			n_left -= out[i]->n_done == SHARED + 20;
-			if (out[i]->n_done == SHARED + 20)
-				sched_push(out[i], 7);
+			if (out[i]->n_open)
+				sched_fill(&s, out[i], 7);
 		}
 	}
 	/* 62 whole blocks once; the rest, 2,020 - 1,984 tokens, by each. */

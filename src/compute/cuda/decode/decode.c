@@ -346,7 +346,7 @@ enum hokku_code decode_run(struct cuda *c, struct decode_handle *d, struct hokku
 	d->args.table = cuda_words(c) + token->table;
 	d->args.pos = token->pos;
 	d->args.token = token->id;
-	d->args.fed = NULL;
+	d->args.fed = token->id < 0 ? &c->drawn[-1 - token->id].token : NULL;
 	d->args.greedy = in->n_draws == 1 && decode_is_greedy(&in->draws[0]);
 	d->args.drawn = c->drawn;
 	c->is_drawn = d->args.greedy;

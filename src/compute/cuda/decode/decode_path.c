@@ -2,12 +2,11 @@
 
 #include <stdlib.h>
 
-#include "compute/cuda/decode/decode_ahead.h"
+#include "compute/cuda/decode/decode.h"
 #include "compute/cuda/tile/tile.h"
 
 struct decode_path {
 	struct decode_handle *handle; /* NULL: the kernel cannot run the model */
-	struct decode_ahead ahead;
 };
 
 struct decode_handle *decode_of(const struct cuda *c)
@@ -49,26 +48,14 @@ static void path_take_scratch(struct cuda *c, struct cuda_taker *t)
 static enum hokku_code path_prepare(struct cuda *c, struct hokku_error *err)
 {
 	struct decode_path *one = tile_of(c)->one;
-	if (!one->handle)
-		return HOKKU_OK;
-	enum hokku_code rc = decode_prepare(c, one->handle, err);
-	return rc ? rc : decode_ahead_create(c, &one->ahead, err);
+	return one->handle ? decode_prepare(c, one->handle, err) : HOKKU_OK;
 }
 
-static enum hokku_code path_foreseen(struct cuda *c, bool *is, struct hokku_error *err)
+/* The kernel reads its token where it was drawn; the sampler, where there are penalties, in the step's input.
+ */
+static bool path_feeds(const struct cuda *c)
 {
-	struct decode_path *one = tile_of(c)->one;
-	*is = false;
-	return one->handle ? decode_foreseen(c, one->handle, &one->ahead, is, err) : HOKKU_OK;
-}
-
-static enum hokku_code path_foresee(struct cuda *c, struct hokku_error *err)
-{
-	struct decode_path *one = tile_of(c)->one;
-	if (one->handle)
-		return decode_foresee(c, one->handle, &one->ahead, err);
-	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
-	return HOKKU_OK;
+	return is_one(c) && (c->input.n_draws == 0 || c->input.draws[0].n_history == 0);
 }
 
 static void path_pack(struct cuda *c)
@@ -91,7 +78,6 @@ static void path_close(struct cuda *c)
 {
 	struct tile_handle *h = tile_of(c);
 	if (h) {
-		decode_ahead_destroy(&h->one->ahead);
 		decode_destroy(h->one->handle);
 		free(h->one);
 	}
@@ -116,8 +102,7 @@ const struct cuda_path cuda_path_tile = {
 	.take_scratch = path_take_scratch,
 	.load = tile_load,
 	.prepare = path_prepare,
-	.foreseen = path_foreseen,
-	.foresee = path_foresee,
+	.feeds = path_feeds,
 	.pack = path_pack,
 	.input_words = tile_input_words,
 	.layers = path_layers,
