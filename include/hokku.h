@@ -98,10 +98,13 @@ struct hokku_options {
 	/* Requests that are computed together, of those that several threads make at a time; more wait. 256
 	 * at most; 0: 1. They share the KV memory, and none is answered otherwise than alone. */
 	uint32_t n_parallel;
+	/* How keys and values are stored: "f32", "f16", "bf16", "f16x2" or "q8_0"; NULL: as the device
+	 * computes with them. HOKKU_INVALID_REQUEST names those that the device stores. */
+	const char *cache_type_k, *cache_type_v;
 };
-#define HOKKU_OPTIONS_INIT                                                                \
-	{                                                                                 \
-		sizeof(struct hokku_options), NULL, NULL, 0, 0, NULL, NULL, 0, 0, NULL, 0 \
+#define HOKKU_OPTIONS_INIT                                                                            \
+	{                                                                                             \
+		sizeof(struct hokku_options), NULL, NULL, 0, 0, NULL, NULL, 0, 0, NULL, 0, NULL, NULL \
 	}
 
 /* Opens a model and waits until it can answer. On failure *out is NULL. */

@@ -55,7 +55,7 @@ static inline float f32_from_bf16(uint16_t h)
 	return f32_from_bits((uint32_t)h << 16);
 }
 
-static inline uint16_t bf16_from_f32(float f)
+static HOST_DEVICE uint16_t bf16_from_f32(float f)
 {
 	uint32_t bits = f32_bits(f);
 	if ((bits & 0x7FFFFFFF) > 0x7F800000)

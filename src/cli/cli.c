@@ -22,6 +22,8 @@ static const char *kind_name(const struct opt *o)
 		return "a number";
 	case OPT_BYTES:
 		return "bytes, as 8000000, 512M or 1.5GiB,";
+	case OPT_CHOICE:
+		return "one of";
 	case OPT_FLAG:
 	case OPT_STRING:
 	case OPT_LIST:
@@ -45,6 +47,7 @@ static const char *widest_range(enum opt_kind kind)
 	case OPT_FLAG:
 	case OPT_STRING:
 	case OPT_LIST:
+	case OPT_CHOICE:
 		break;
 	}
 	return "";
@@ -121,7 +124,10 @@ void cli_load_progress(void *begin_ns, uint64_t done, uint64_t all)
 /* "from 0 to 1", "more than 0 and at most 1"; empty where every number is allowed. Returns out. */
 static const char *range_text(const struct opt *o, char *out, size_t size)
 {
+	size_t used = 0;
 	out[0] = '\0';
+	for (const char *const *c = o->choices; c && *c && used < size; c++)
+		used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", *c);
 	if (o->min != 0 || o->max != 0)
 		snprintf(out, size, o->min_open ? "more than %.10g and at most %.10g" : "from %.10g to %.10g",
 			 o->min, o->max);
@@ -156,6 +162,7 @@ static void print_default(const struct opt *o)
 		printf(" (up to %u times)", ((const struct opt_list *)o->target)->max);
 		break;
 	case OPT_FLAG:
+	case OPT_CHOICE:
 		break;
 	}
 }
@@ -276,6 +283,16 @@ static bool in_range(const struct opt *o, double value)
 	return (o->min_open ? value > o->min : value >= o->min) && value <= o->max;
 }
 
+static bool set_choice(const struct opt *o, const char *text)
+{
+	for (unsigned i = 0; o->choices[i]; i++)
+		if (strcmp(text, o->choices[i]) == 0) {
+			*(unsigned *)o->target = i + 1;
+			return true;
+		}
+	return false;
+}
+
 static bool set_number(const struct opt *o, const char *text)
 {
 	uint64_t u = 0;
@@ -307,6 +324,9 @@ static bool set_number(const struct opt *o, const char *text)
 		ok = parse_f64(text, &f) && in_range(o, f);
 		if (ok)
 			*(float *)o->target = (float)f;
+		break;
+	case OPT_CHOICE:
+		ok = set_choice(o, text);
 		break;
 	case OPT_FLAG:
 	case OPT_STRING:
@@ -396,6 +416,15 @@ static const struct opt *find_long(const struct opt *opts, const char *name)
 	return NULL;
 }
 
+/* By two or three letters after one dash, as other programs write some names: they are aliases. */
+static const struct opt *find_short(const struct opt *opts, const char *name)
+{
+	for (const struct opt *o = opts; o->name; o++)
+		if (o->alias && strcmp(o->alias, name) == 0)
+			return o;
+	return NULL;
+}
+
 static const struct opt *find_letter(const struct opt *opts, char letter)
 {
 	for (const struct opt *o = opts; o->name; o++)
@@ -425,9 +454,8 @@ static int take_option(const struct cmd *cmd, const struct opt *opts, int argc, 
 		if (!o)
 			return unknown_option(cmd, opts, name);
 		snprintf(what, sizeof what, "--%s", name);
-	} else if (word[2] && !word[3] && (o = find_long(opts, word + 1)) != NULL) {
-		snprintf(what, sizeof what, "-%s",
-			 word + 1); /* two letters, as other programs write some names */
+	} else if (word[2] && (!word[3] || !word[4]) && (o = find_short(opts, word + 1)) != NULL) {
+		snprintf(what, sizeof what, "-%s", word + 1);
 	} else {
 		o = find_letter(opts, word[1]);
 		if (!o && word[1] == 'h')

@@ -14,7 +14,7 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
-enum opt_kind { OPT_FLAG, OPT_STRING, OPT_U32, OPT_U64, OPT_BYTES, OPT_I32, OPT_F32, OPT_LIST };
+enum opt_kind { OPT_FLAG, OPT_STRING, OPT_U32, OPT_U64, OPT_BYTES, OPT_I32, OPT_F32, OPT_LIST, OPT_CHOICE };
 
 /* What an OPT_LIST option fills: one text each time it is given; more than max is an error. */
 struct opt_list {
@@ -24,7 +24,8 @@ struct opt_list {
 
 /* One option: `--name VALUE`, `--name=VALUE`, `-c VALUE`; also the variable HOKKU_NAME (upper case, _ for -)
  * where env is true. The row drives parsing, help and docs. target is a bool *, const char **, uint32_t *,
- * uint64_t * (OPT_U64, and OPT_BYTES: 8000000, 512M, 1.5GiB), int32_t *, float * or struct opt_list *. */
+ * uint64_t * (OPT_U64, and OPT_BYTES: 8000000, 512M, 1.5GiB), int32_t *, float *, struct opt_list * or
+ * (OPT_CHOICE) an enum's, which becomes 1 for the first of choices, 2 for the second. */
 struct opt {
 	const char *name; /* "ctx" without dashes */
 	char letter;      /* 'p' or 0 */
@@ -36,8 +37,9 @@ struct opt {
 	bool env;
 	bool *given;          /* set when the option or its variable was given; may be NULL */
 	bool min_open;        /* min itself is not allowed */
-	const char *alias;    /* a second long name; may be NULL */
+	const char *alias;    /* a second long name, with one dash too where it is short; may be NULL */
 	const char *fallback; /* what help says of the default instead of the target's value; may be NULL */
+	const char *const *choices; /* NULL-terminated; of an OPT_CHOICE alone */
 };
 
 struct cmd {

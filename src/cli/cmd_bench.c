@@ -47,6 +47,7 @@ struct bench {
 	const char *path, *device;
 	uint32_t n_threads, n_runs, n_prefill, n_decode, n_batch, n_seqs, depth;
 	uint64_t vram_limit, kv_bytes;
+	struct cache_types cache;
 	bool json;
 	struct gguf *file;
 	struct model model;
@@ -107,6 +108,7 @@ static enum hokku_code open_compute(struct bench *b, struct hokku_error *err)
 		.n_kv_blocks = max_u32(b->prompt.n_blocks, b->batch.n_blocks),
 		.n_batch = max_u32(b->n_batch, max_u32(b->fill_batch, b->n_seqs)),
 		.kv_bytes = b->kv_bytes,
+		.cache = b->cache,
 		.vram_limit = b->vram_limit,
 		.on_progress = cli_load_progress,
 		.user = &begin,
@@ -484,7 +486,7 @@ static int run(int argc, char **argv)
 	struct opt_table table = {0};
 	struct hokku_error err;
 	opt_add_device(&table, &(struct opt_device){&b.device, &b.n_threads, &b.vram_limit, &b.kv_bytes,
-						    "what the longer of the runs takes"});
+						    "what the longer of the runs takes", &b.cache});
 	for (size_t i = 0; i < sizeof opts / sizeof *opts; i++)
 		opt_add(&table, &opts[i]);
 	int n, code = cli_parse(&cmd_bench, table.rows, argc, argv, &b.path, 1, &n);

@@ -33,6 +33,7 @@ struct logits_options {
 	const char *path, *out_path, *device;
 	uint32_t chunk, n_threads, n_ctx; /* n_ctx 0: the model's own, as run and serve take it */
 	uint64_t vram_limit, kv_bytes;
+	struct cache_types cache;
 	bool all;
 	int32_t *tokens; /* (n_tokens) */
 	uint32_t n_tokens;
@@ -202,6 +203,7 @@ static enum hokku_code run_options(const struct logits_options *o, struct hokku_
 			.n_seqs = 1,
 			.n_batch = o->chunk,
 			.kv_bytes = o->kv_bytes,
+			.cache = o->cache,
 			.vram_limit = o->vram_limit,
 			.all_logits = o->all,
 			.on_progress = cli_load_progress,
@@ -268,7 +270,7 @@ static int run(int argc, char **argv)
 	for (size_t i = 0; i < sizeof opts / sizeof *opts; i++)
 		opt_add(&table, &opts[i]);
 	opt_add_device(&table, &(struct opt_device){&o.device, &o.n_threads, &o.vram_limit, &o.kv_bytes,
-						    "what the tokens take"});
+						    "what the tokens take", &o.cache});
 	int n, rc = cli_parse(&cmd_logits, table.rows, argc, argv, &o.path, 1, &n);
 	if (rc >= 0)
 		return rc;

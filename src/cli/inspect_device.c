@@ -84,7 +84,8 @@ void inspect_device_text(const struct inspect_device *d)
 		printf("  %-8s %18s  %10s\n", rows[i].text, str_thousands(rows[i].bytes, number),
 		       str_bytes(rows[i].bytes, bytes));
 	printf("  %-8s %18s  %10s\n", "sum", str_thousands(sum, number), str_bytes(sum, bytes));
-	printf("  KV: %s blocks of %d positions\n", str_thousands(m->n_kv_blocks, number), COMPUTE_KV_BLOCK);
+	printf("  KV: %s blocks of %d positions, keys %s, values %s\n", str_thousands(m->n_kv_blocks, number),
+	       COMPUTE_KV_BLOCK, cache_type_name(m->cache.k), cache_type_name(m->cache.v));
 	if (m->device_total_bytes)
 		printf("  driver: %s free of %s, %s less than before the model was opened\n",
 		       str_bytes(m->device_free_bytes, left), str_bytes(m->device_total_bytes, before),
@@ -103,10 +104,13 @@ void inspect_device_json(const struct inspect_device *d, struct strbuf *b)
 	strbuf_addf(b, ",\n    \"context\": %" PRIu32 ",\n    \"resident_bytes\": {", d->state.info.n_ctx);
 	for (size_t i = 0; i < N_CLASSES; i++)
 		strbuf_addf(b, "%s\"%s\": %" PRIu64, i ? ", " : "", rows[i].name, rows[i].bytes);
-	strbuf_addf(b,
-		    "},\n    \"sum_bytes\": %" PRIu64 ",\n    \"kv_blocks\": %" PRIu32
-		    ",\n    \"kv_block_positions\": %d,\n    \"driver\": ",
-		    sum, m->n_kv_blocks, COMPUTE_KV_BLOCK);
+	strbuf_addf(
+		b,
+		"},\n    \"sum_bytes\": %" PRIu64 ",\n    \"kv_blocks\": %" PRIu32
+		",\n    \"kv_block_positions\": %d,\n    \"cache_type_k\": \"%s\",\n    \"cache_type_v\": "
+		"\"%s\",\n    \"driver\": ",
+		sum, m->n_kv_blocks, COMPUTE_KV_BLOCK, cache_type_name(m->cache.k),
+		cache_type_name(m->cache.v));
 	if (m->device_total_bytes)
 		strbuf_addf(b,
 			    "{\"total_bytes\": %" PRIu64 ", \"free_bytes\": %" PRIu64

@@ -8,6 +8,14 @@ void opt_add(struct opt_table *t, const struct opt *row)
 	t->rows[t->n++] = *row;
 }
 
+/* In the order of the enumeration. */
+static const char *const cache_names[] = {
+#define CACHE_X(name, text) text,
+	CACHE_TYPES(CACHE_X)
+#undef CACHE_X
+		NULL};
+_Static_assert(CACHE_DEFAULT == 0 && sizeof(enum cache_type) == sizeof(unsigned), "an OPT_CHOICE's target");
+
 void opt_add_device(struct opt_table *t, const struct opt_device *to)
 {
 	const struct opt rows[] = {
@@ -43,6 +51,24 @@ void opt_add_device(struct opt_table *t, const struct opt_device *to)
 		 .env = true,
 		 .help = "KV memory",
 		 .fallback = to->kv_fallback},
+		{.name = "cache-type-k",
+		 .alias = "ctk",
+		 .kind = OPT_CHOICE,
+		 .target = &to->cache->k,
+		 .metavar = "TYPE",
+		 .env = true,
+		 .help = "how KV memory stores keys",
+		 .choices = cache_names,
+		 .fallback = "what the device computes with"},
+		{.name = "cache-type-v",
+		 .alias = "ctv",
+		 .kind = OPT_CHOICE,
+		 .target = &to->cache->v,
+		 .metavar = "TYPE",
+		 .env = true,
+		 .help = "the same of values",
+		 .choices = cache_names,
+		 .fallback = "what the device computes with"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		opt_add(t, &rows[i]);
@@ -64,6 +90,7 @@ void opt_add_engine(struct opt_table *t, struct engine_config *config)
 			       .kv_bytes = &config->kv_bytes,
 			       .kv_fallback = config->kv_grows ? "what a GPU has left; elsewhere one context"
 							       : "one context",
+			       .cache = &config->cache,
 		       });
 	opt_add(t, &(struct opt){.name = "ctx",
 				 .letter = 'c',

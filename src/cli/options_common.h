@@ -19,12 +19,14 @@ struct opt_table {
 
 void opt_add(struct opt_table *t, const struct opt *row);
 
-/* --device, --threads, --vram-limit and --kv-bytes; each also a variable. The targets must outlive t. */
+/* --device, --threads, --vram-limit, --kv-bytes, --cache-type-k and -v; each also a variable. The targets
+ * must outlive t. */
 struct opt_device {
 	const char **device;
 	uint32_t *n_threads;
 	uint64_t *vram_limit, *kv_bytes;
 	const char *kv_fallback; /* what help says of the default of --kv-bytes */
+	struct cache_types *cache;
 };
 void opt_add_device(struct opt_table *t, const struct opt_device *to);
 

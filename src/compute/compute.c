@@ -183,7 +183,10 @@ static enum hokku_code open_named(struct compute *c, const char *device, struct 
 		return rc;
 	if (c->backend->can && model_unsupported(c->params.model, c->backend->can, lacks))
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED, "%s cannot do %s", c->backend->name, lacks);
-	return c->backend->open(&c->params, &c->self, err);
+	if (c->backend->cache_types)
+		rc = cache_types_settle(c->backend->name, c->backend->cache_types, CACHE_F32,
+					&c->params.cache, err);
+	return rc ? rc : c->backend->open(&c->params, &c->self, err);
 }
 
 static enum hokku_code open_auto(struct compute *c, struct hokku_error *err)

@@ -21,6 +21,7 @@
 
 #include "base/build.h"
 #include "base/error.h"
+#include "compute/cache_type.h"
 #include "model/model.h"
 
 enum {
@@ -70,6 +71,8 @@ struct compute_params {
 	/* Of host memory: so many blocks of each KV group, where that is more than the fewest. Pages that no
 	 * step has written take none. */
 	uint32_t n_kv_blocks_host;
+	/* How keys and values are stored; INVALID_REQUEST if the device cannot. */
+	struct cache_types cache;
 };
 
 /* How one sequence draws its tokens; ranges are checked by the engine before. The stages run in this order:
@@ -130,6 +133,7 @@ struct compute_memory {
 				 * and their stacks, streams, and the grain of its allocator; counted by its
 				 * own figure */
 	uint32_t n_kv_blocks;
+	struct cache_types cache; /* as they are stored: never CACHE_DEFAULT */
 	/* Of all processes, 0 on a CPU. The first as it was before the handle took anything, in the device's
 	 * context. */
 	uint64_t device_free_before_bytes, device_free_bytes, device_total_bytes;
@@ -211,6 +215,7 @@ struct compute_backend {
 	/* What of a model's specs it carries out; NULL: open says so itself, as it has several ways to run a
 	 * model. */
 	const struct spec_support *can;
+	uint32_t cache_types; /* bits of those that it stores (cache_type.h); 0: open says so itself */
 	enum hokku_code (*open)(const struct compute_params *params, void **self, struct hokku_error *err);
 	void (*close)(void *self);
 	/* Sequences that compute.c has found good, none with `from` or an open mask. */

@@ -53,6 +53,7 @@ struct engine_config {
 	/* (n_owners) of owners 1, 2 ...; copied. Owner 0 is there without, and has no limits. */
 	const struct engine_limits *owners;
 	uint32_t n_owners;
+	struct cache_types cache; /* how keys and values are stored; zeros: as the device does it best */
 	uint32_t check_ms; /* for tests; 0: ENGINE_CHECK_MS */
 	/* Asked on the engine's thread while weights are loaded; true ends it (CANCELLED). May be NULL. */
 	bool (*stopped)(void *user);

@@ -45,6 +45,21 @@ static bool is_stopped(void *user)
 	return h->stopped(h->user);
 }
 
+static enum hokku_code take_cache_type(const char *field, const char *name, enum cache_type *out,
+				       struct hokku_error *err)
+{
+	char quoted[64], list[CACHE_TYPES_TEXT];
+	for (int t = CACHE_DEFAULT + 1; name && t < CACHE_N_TYPES; t++)
+		if (strcmp(name, cache_type_name((enum cache_type)t)) == 0) {
+			*out = (enum cache_type)t;
+			return HOKKU_OK;
+		}
+	if (!name)
+		return HOKKU_OK;
+	return err_set(err, HOKKU_INVALID_REQUEST, "%s is %s; it is one of %s", field,
+		       str_quote(str_c(name), quoted, sizeof quoted), cache_types_list(~0u, list));
+}
+
 enum hokku_code hokku_open(const struct hokku_options *options, struct hokku **out, struct hokku_error *err)
 {
 	struct hokku_options o = HOKKU_OPTIONS_INIT;
@@ -55,6 +70,11 @@ enum hokku_code hokku_open(const struct hokku_options *options, struct hokku **o
 	if (!rc && o.n_parallel > ENGINE_MAX_PARALLEL)
 		rc = err_set(err, HOKKU_INVALID_REQUEST, "n_parallel is %u; it takes 0 to %d", o.n_parallel,
 			     ENGINE_MAX_PARALLEL);
+	struct cache_types cache = {CACHE_DEFAULT, CACHE_DEFAULT};
+	if (!rc)
+		rc = take_cache_type("cache_type_k", o.cache_type_k, &cache.k, err);
+	if (!rc)
+		rc = take_cache_type("cache_type_v", o.cache_type_v, &cache.v, err);
 	if (rc)
 		return rc;
 	struct hokku *h = calloc(1, sizeof *h);
@@ -70,6 +90,7 @@ enum hokku_code hokku_open(const struct hokku_options *options, struct hokku **o
 		.n_threads = o.n_threads,
 		.vram_limit = o.vram_limit,
 		.kv_bytes = o.kv_bytes,
+		.cache = cache,
 		.n_parallel = o.n_parallel,
 		.stopped = o.stopped ? is_stopped : NULL,
 		.on_state = o.on_progress ? on_state : NULL,

@@ -133,6 +133,7 @@ static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 		.n_kv_blocks_max = e->kv_grows ? n_blocks * ENGINE_MAX_KV_CONTEXTS : 0,
 		.n_kv_blocks_host = e->kv_grows && n_short > n_blocks ? n_short : 0,
 		.kv_bytes = e->kv_bytes,
+		.cache = e->cache,
 		.vram_limit = e->vram_limit,
 		.n_batch = e->n_batch,
 		.on_progress = on_device_progress,

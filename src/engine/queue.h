@@ -75,6 +75,7 @@ struct engine {
 	char *device;
 	uint32_t config_ctx, n_threads, max_queue, config_parallel;
 	uint64_t vram_limit, kv_bytes;
+	struct cache_types cache;
 	bool kv_grows, no_prefix_cache;
 	void (*on_state)(void *user);
 	bool (*stopped)(void *user);

@@ -55,9 +55,10 @@ static void add_memory(struct strbuf *b, const struct engine_state *state)
 	const struct compute_memory *m = &state->memory;
 	strbuf_addf(b,
 		    ",\"resident_bytes\":{\"weights\":%" PRIu64 ",\"kv\":%" PRIu64 ",\"scratch\":%" PRIu64
-		    ",\"graphs\":%" PRIu64 ",\"runtime\":%" PRIu64 "},\"kv_blocks\":%u",
+		    ",\"graphs\":%" PRIu64 ",\"runtime\":%" PRIu64
+		    "},\"kv_blocks\":%u,\"cache_type_k\":\"%s\",\"cache_type_v\":\"%s\"",
 		    m->weight_bytes, m->kv_bytes, m->scratch_bytes, m->graph_bytes, m->runtime_bytes,
-		    m->n_kv_blocks);
+		    m->n_kv_blocks, cache_type_name(m->cache.k), cache_type_name(m->cache.v));
 	if (m->device_total_bytes)
 		strbuf_addf(b,
 			    ",\"vram\":{\"total_bytes\":%" PRIu64 ",\"free_bytes\":%" PRIu64

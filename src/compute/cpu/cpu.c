@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "compute/cpu/cache.h"
 #include "compute/cpu/cpu.h"
 #include "compute/kv_blocks.h"
 
@@ -144,15 +145,6 @@ static void carve_weights(struct cpu *c, struct carver *v)
 	c->output_norm = carve_vector(v, &c->model->w[ROLE_OUTPUT_NORM]);
 }
 
-static void carve_kv(struct cpu *c, uint32_t n_kv_blocks, struct carver *v)
-{
-	const struct hparams *hp = &c->model->hp;
-	c->kv_head_floats = (size_t)COMPUTE_KV_BLOCK * (hp->head_dim + c->head_stride);
-	c->kv_block_floats = c->kv_head_floats * hp->n_kv_heads;
-	c->kv_layer_floats = c->kv_block_floats * n_kv_blocks;
-	c->kv = carve(v, (uint64_t)hp->n_layers * n_kv_blocks, c->kv_block_floats * sizeof(float));
-}
-
 static void carve_threads(struct cpu *c, struct carver *v, uint32_t widest)
 {
 	c->threads = carve(v, c->n_threads, sizeof *c->threads);
@@ -163,6 +155,8 @@ static void carve_threads(struct cpu *c, struct carver *v, uint32_t widest)
 			.q = carve(v, ATTN_TILE_ROWS, c->head_stride * sizeof(float)),
 			.acc = carve(v, ATTN_TILE_ROWS, c->head_stride * sizeof(float)),
 			.scores = carve(v, ATTN_TILE_ROWS, COMPUTE_KV_BLOCK * sizeof(float)),
+			.keys = carve(v, COMPUTE_KV_BLOCK, c->model->hp.head_dim * sizeof(float)),
+			.values = carve(v, COMPUTE_KV_BLOCK, c->head_stride * sizeof(float)),
 			.positions = carve(v, ATTN_TILE_ROWS, sizeof(uint32_t)),
 		};
 		if (v->base)
@@ -281,13 +275,17 @@ static enum hokku_code start_threads(struct cpu *c, uint32_t n_threads, struct h
 static enum hokku_code take_kv(struct cpu *c, const struct compute_params *p, struct hokku_error *err)
 {
 	struct carver v = {0};
-	uint64_t block_floats = (uint64_t)COMPUTE_KV_BLOCK * (p->model->hp.head_dim + c->head_stride) *
-				p->model->hp.n_kv_heads * p->model->hp.n_layers;
-	enum hokku_code rc =
-		kv_blocks_choose_host(p, block_floats * sizeof(float), &c->memory.n_kv_blocks, err);
+	const struct hparams *hp = &p->model->hp;
+	c->memory.cache = p->cache;
+	c->kv_value_offset = cpu_cache_bytes(p->cache.k, hp->head_dim, hp->head_dim);
+	c->kv_head_bytes = c->kv_value_offset + cpu_cache_bytes(p->cache.v, hp->head_dim, c->head_stride);
+	c->kv_block_bytes = c->kv_head_bytes * hp->n_kv_heads;
+	enum hokku_code rc = kv_blocks_choose_host(p, (uint64_t)c->kv_block_bytes * hp->n_layers,
+						   &c->memory.n_kv_blocks, err);
 	if (rc)
 		return rc;
-	carve_kv(c, c->memory.n_kv_blocks, &v);
+	c->kv_layer_bytes = c->kv_block_bytes * c->memory.n_kv_blocks;
+	carve(&v, (uint64_t)hp->n_layers * c->memory.n_kv_blocks, c->kv_block_bytes);
 	rc = map_region(c, REGION_KV, &v, "KV cache", err);
 	c->kv = rc ? NULL : c->regions[REGION_KV];
 	c->memory.kv_bytes = v.used;
@@ -365,6 +363,7 @@ static const struct spec_support can = {
 const struct compute_backend compute_cpu = {
 	.name = "cpu",
 	.can = &can,
+	.cache_types = CPU_CACHE_TYPES,
 	.open = cpu_open,
 	.close = cpu_close,
 	.step = cpu_step,

@@ -58,11 +58,12 @@ struct attn_task {
 
 /* What a thread needs for itself. */
 struct thread_scratch {
-	float *row;          /* (widest row) */
-	float *product;      /* (SLABS_AT_ONCE, TOKEN_BLOCK, SLAB_ROWS) */
-	float *q, *acc;      /* (ATTN_TILE_ROWS, head_stride) */
-	float *scores;       /* (ATTN_TILE_ROWS, COMPUTE_KV_BLOCK) */
-	uint32_t *positions; /* (ATTN_TILE_ROWS) */
+	float *row;           /* (widest row) */
+	float *product;       /* (SLABS_AT_ONCE, TOKEN_BLOCK, SLAB_ROWS) */
+	float *q, *acc;       /* (ATTN_TILE_ROWS, head_stride) */
+	float *scores;        /* (ATTN_TILE_ROWS, COMPUTE_KV_BLOCK) */
+	float *keys, *values; /* (head_dim, COMPUTE_KV_BLOCK), (COMPUTE_KV_BLOCK, head_stride), unpacked */
+	uint32_t *positions;  /* (ATTN_TILE_ROWS) */
 };
 
 struct cpu {
@@ -85,10 +86,10 @@ struct cpu {
 	uint8_t *embedding_copy;  /* the same, where it is read; NULL: it is in memory anyway, or tied */
 	float *output_norm;       /* (d_stride) */
 
-	/* (n_layers, n_kv_blocks, n_kv_heads) of keys (head_dim, COMPUTE_KV_BLOCK) then values
-	 * (COMPUTE_KV_BLOCK, head_stride) */
-	float *kv;
-	size_t kv_head_floats, kv_block_floats, kv_layer_floats;
+	/* (n_layers, n_kv_blocks, n_kv_heads) of keys, then values (cache.h) */
+	uint8_t *kv;
+	size_t kv_value_offset; /* of a head: from its keys to its values */
+	size_t kv_head_bytes, kv_block_bytes, kv_layer_bytes;
 
 	/* scratch, (n_batch, ...) */
 	struct token_info *tokens;

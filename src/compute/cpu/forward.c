@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "compute/cpu/cache.h"
 #include "compute/cpu/cpu.h"
 
 /* thread's share of n things: begin .. end - 1. */
@@ -126,9 +127,9 @@ static const uint32_t *table_of(const struct cpu *c, uint32_t layer, const struc
 	return t->blocks + (size_t)c->model->layers[layer].spec->kv_group * t->blocks_pitch;
 }
 
-static float *kv_at(const struct cpu *c, uint32_t layer, uint32_t block, uint32_t kv_head)
+static uint8_t *kv_at(const struct cpu *c, uint32_t layer, uint32_t block, uint32_t kv_head)
 {
-	return c->kv + layer * c->kv_layer_floats + block * c->kv_block_floats + kv_head * c->kv_head_floats;
+	return c->kv + layer * c->kv_layer_bytes + block * c->kv_block_bytes + kv_head * c->kv_head_bytes;
 }
 
 /* Biases, norms, rotation, and the new keys and values into the cache. */
@@ -158,10 +159,9 @@ static void kv_phase(struct cpu *c, uint32_t l, uint32_t thread)
 		uint32_t block = table_of(c, l, tok)[tok->pos / COMPUTE_KV_BLOCK],
 			 at = tok->pos % COMPUTE_KV_BLOCK;
 		for (uint32_t h = 0; h < attn->n_kv_heads; h++, k += dim, v += dim) {
-			float *keys = kv_at(c, l, block, h), *values = keys + dim * COMPUTE_KV_BLOCK;
-			for (uint32_t d = 0; d < dim; d++)
-				keys[d * COMPUTE_KV_BLOCK + at] = k[d];
-			memcpy(values + at * c->head_stride, v, dim * sizeof *v);
+			uint8_t *keys = kv_at(c, l, block, h), *values = keys + c->kv_value_offset;
+			cpu_cache_put_key(c->memory.cache.k, keys, at, k, dim);
+			cpu_cache_put_value(c->memory.cache.v, values, at, v, dim, c->head_stride);
 		}
 	}
 }
@@ -179,8 +179,9 @@ static void attend(struct cpu *c, uint32_t l, const struct attn_task *task, stru
 		}
 	c->tier->attention(&(struct attention){
 		.kv = kv_at(c, l, 0, task->kv_head),
-		.block_stride = c->kv_block_floats,
-		.value_offset = (size_t)dim * COMPUTE_KV_BLOCK,
+		.block_bytes = c->kv_block_bytes,
+		.value_offset = c->kv_value_offset,
+		.types = c->memory.cache,
 		.blocks = table_of(c, l, &c->tokens[task->first]),
 		.head_dim = dim,
 		.padded_dim = c->head_stride,
@@ -191,6 +192,8 @@ static void attend(struct cpu *c, uint32_t l, const struct attn_task *task, stru
 		.positions = s->positions,
 		.acc = s->acc,
 		.scores = s->scores,
+		.keys = s->keys,
+		.values = s->values,
 	});
 	rows = 0;
 	for (uint32_t t = task->first; t < task->first + task->n_tokens; t++)

@@ -227,10 +227,13 @@ static uint32_t first_seen(const struct attention *a, uint32_t r)
 }
 
 /* Rows row .. end - 1 over one block, which begins at position start; each of them sees some of it. */
-static void attend_block(const struct attention *a, const float *keys, uint32_t start, uint32_t row,
+static void attend_block(const struct attention *a, const uint8_t *block, uint32_t start, uint32_t row,
 			 uint32_t end, float *largest, float *total)
 {
-	score_all(a, keys, row, end);
+	uint32_t most = a->positions[end - 1] - start + 1;
+	score_all(a, cache_keys(a, block), row, end);
+	const float *values =
+		cache_values(a, block + a->value_offset, most < COMPUTE_KV_BLOCK ? most : COMPUTE_KV_BLOCK);
 	while (row < end) {
 		uint32_t seen = a->positions[row] - start + 1, same = row;
 		uint32_t n = seen < COMPUTE_KV_BLOCK ? seen : COMPUTE_KV_BLOCK;
@@ -243,7 +246,7 @@ static void attend_block(const struct attention *a, const float *keys, uint32_t 
 			uint32_t first = first_seen(a, i);
 			soften_row(a, i, first > start ? first - start : 0, n, largest, total);
 		}
-		value_span(a, keys + a->value_offset, row, same, n);
+		value_span(a, values, row, same, n);
 		row = same;
 	}
 }
@@ -268,7 +271,7 @@ static void attention(const struct attention *a)
 			row++;
 		while (end < a->rows && first_seen(a, end) < start + COMPUTE_KV_BLOCK)
 			end++;
-		attend_block(a, a->kv + a->blocks[block] * a->block_stride, start, row, end, largest, total);
+		attend_block(a, a->kv + a->blocks[block] * a->block_bytes, start, row, end, largest, total);
 	}
 	for (uint32_t r = 0; r < a->rows; r++)
 		for (uint32_t d = 0; d < a->padded_dim; d += 16) {

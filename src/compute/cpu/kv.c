@@ -9,14 +9,9 @@ static bool is_of(const struct cpu *c, uint32_t layer, uint32_t group)
 	return c->model->layers[layer].spec->kv_group == group;
 }
 
-static size_t layer_bytes(const struct cpu *c)
+static uint8_t *block_at(const struct cpu *c, uint32_t layer, uint32_t block)
 {
-	return c->kv_block_floats * sizeof *c->kv;
-}
-
-static float *block_at(const struct cpu *c, uint32_t layer, uint32_t block)
-{
-	return c->kv + layer * c->kv_layer_floats + block * c->kv_block_floats;
+	return c->kv + layer * c->kv_layer_bytes + block * c->kv_block_bytes;
 }
 
 uint64_t cpu_kv_bytes(const void *self, uint32_t group)
@@ -24,7 +19,7 @@ uint64_t cpu_kv_bytes(const void *self, uint32_t group)
 	const struct cpu *c = self;
 	uint64_t n = 0;
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++)
-		n += is_of(c, l, group) ? layer_bytes(c) : 0;
+		n += is_of(c, l, group) ? c->kv_block_bytes : 0;
 	return n;
 }
 
@@ -35,8 +30,8 @@ enum hokku_code cpu_kv_read(void *self, uint32_t group, uint32_t block, void *to
 	(void)err;
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++)
 		if (is_of(c, l, group)) {
-			memcpy(at, block_at(c, l, block), layer_bytes(c));
-			at += layer_bytes(c);
+			memcpy(at, block_at(c, l, block), c->kv_block_bytes);
+			at += c->kv_block_bytes;
 		}
 	return HOKKU_OK;
 }
@@ -49,8 +44,8 @@ enum hokku_code cpu_kv_write(void *self, uint32_t group, uint32_t block, const v
 	(void)err;
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++)
 		if (is_of(c, l, group)) {
-			memcpy(block_at(c, l, block), at, layer_bytes(c));
-			at += layer_bytes(c);
+			memcpy(block_at(c, l, block), at, c->kv_block_bytes);
+			at += c->kv_block_bytes;
 		}
 	return HOKKU_OK;
 }
@@ -63,6 +58,7 @@ void cpu_kv_describe(const void *self, struct compute_kv_kind *out)
 	build_id(out->build);
 	snprintf(out->device, sizeof out->device, "cpu");
 	snprintf(out->layout, sizeof out->layout,
-		 "float32, %u layers, %u heads of %u numbers, keys by columns, rows of values %u wide",
-		 hp->n_layers, hp->n_kv_heads, hp->head_dim, c->head_stride);
+		 "keys %s by columns, values %s in rows %u wide, %u layers, %u heads of %u numbers",
+		 cache_type_name(c->memory.cache.k), cache_type_name(c->memory.cache.v), c->head_stride,
+		 hp->n_layers, hp->n_kv_heads, hp->head_dim);
 }

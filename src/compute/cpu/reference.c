@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compute/cache_round.h"
+#include "compute/cpu/cache.h"
 #include "compute/kv_blocks.h"
 #include "compute/sample.h"
 
@@ -30,15 +32,23 @@ struct output {
 	float *logits;  /* (n_vocab) */
 };
 
+/* (n_layers, n_kv_blocks, COMPUTE_KV_BLOCK, n_kv_heads) heads, each a row of a block format: filled up with
+ * zeros to whole blocks. */
+struct store {
+	uint8_t *data;
+	const struct format *format;
+	uint32_t n;        /* numbers of a head, with what fills it up */
+	size_t head_bytes; /* that they take */
+};
+
 struct reference {
 	const struct model *model; /* = &in_memory */
 	struct model in_memory;
 	uint32_t n_seqs, n_batch;
 	uint32_t q_dim, kv_dim; /* heads * head_dim */
 
-	/* (n_layers, n_kv_blocks, COMPUTE_KV_BLOCK, kv_dim) each, keys after RoPE; which block of a layer is
-	 * whose, the tables of the layer's KV group say */
-	float *keys, *values;
+	/* keys after RoPE; which block of a layer is whose, the tables of the layer's KV group say */
+	struct store keys, values;
 
 	/* scratch, (n_batch, ...) where nothing else is said */
 	struct token *tokens;
@@ -50,6 +60,7 @@ struct reference {
 	float *gate, *up;    /* (d_ff) */
 	float *row;          /* (widest row) one dequantised row of a matrix, nothing else */
 	float *scores;       /* (n_ctx), nothing else */
+	float *head;         /* (head_dim and less than a format's block more), nothing else */
 	float *logits;       /* (n_seqs, n_vocab) for sequences that draw and ask for no logits */
 	struct sampler *sampler;
 	struct compute_memory memory;
@@ -70,13 +81,28 @@ static void reference_close(void *self)
 {
 	struct reference *r = self;
 	sampler_destroy(r->sampler);
-	void *const all[] = {r->keys,   r->values, r->tokens,   r->outputs, r->x,
-			     r->normed, r->q,      r->attended, r->k,       r->v,
-			     r->gate,   r->up,     r->row,      r->scores,  r->logits};
+	void *const all[] = {r->keys.data, r->values.data, r->tokens, r->outputs, r->x,    r->normed,
+			     r->q,         r->attended,    r->k,      r->v,       r->gate, r->up,
+			     r->row,       r->scores,      r->head,   r->logits};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		free(all[i]);
 	model_unbind(&r->in_memory);
 	free(r);
+}
+
+static struct store store_of(enum cache_type type, uint32_t head_dim)
+{
+	static const enum tensor_type formats[CACHE_N_TYPES] = {
+		[CACHE_F32] = TENSOR_F32,
+		[CACHE_F16] = TENSOR_F16,
+		[CACHE_BF16] = TENSOR_BF16,
+		[CACHE_Q8_0] = TENSOR_Q8_0,
+	};
+	const struct format *f = format_get(formats[type]);
+	uint32_t n_blocks = (head_dim + f->block_elements - 1) / f->block_elements;
+	return (struct store){.format = f,
+			      .n = n_blocks * f->block_elements,
+			      .head_bytes = (size_t)n_blocks * f->block_bytes};
 }
 
 static enum hokku_code reference_open(const struct compute_params *p, void **self, struct hokku_error *err)
@@ -91,10 +117,14 @@ static enum hokku_code reference_open(const struct compute_params *p, void **sel
 		.q_dim = hp->n_heads * hp->head_dim,
 		.kv_dim = hp->n_kv_heads * hp->head_dim,
 		.memory.weight_bytes = p->model->n_weight_bytes,
+		.memory.cache = p->cache,
+		.keys = store_of(p->cache.k, hp->head_dim),
+		.values = store_of(p->cache.v, hp->head_dim),
 	};
 	uint32_t *n_kv_blocks = &r->memory.n_kv_blocks;
-	uint64_t block_floats = 2ull * COMPUTE_KV_BLOCK * r->kv_dim * hp->n_layers;
-	enum hokku_code rc = kv_blocks_choose_host(p, block_floats * sizeof(float), n_kv_blocks, err);
+	uint64_t heads = (uint64_t)COMPUTE_KV_BLOCK * hp->n_kv_heads * hp->n_layers;
+	uint64_t block_bytes = heads * (r->keys.head_bytes + r->values.head_bytes);
+	enum hokku_code rc = kv_blocks_choose_host(p, block_bytes, n_kv_blocks, err);
 	if (rc) {
 		reference_close(r);
 		return rc;
@@ -104,10 +134,10 @@ static enum hokku_code reference_open(const struct compute_params *p, void **sel
 	widest = widest > r->q_dim ? widest : r->q_dim;
 
 	uint64_t failed = 0, *kv = &r->memory.kv_bytes, *scratch = &r->memory.scratch_bytes;
-	uint64_t n = p->n_batch, kv_rows = (uint64_t)hp->n_layers * *n_kv_blocks * COMPUTE_KV_BLOCK;
-	uint64_t kv_floats = kv_rows > UINT64_MAX / r->kv_dim ? UINT64_MAX : kv_rows * r->kv_dim;
-	r->keys = take(kv_floats, sizeof(float), kv, &failed);
-	r->values = take(kv_floats, sizeof(float), kv, &failed);
+	uint64_t n = p->n_batch,
+		 all_heads = heads > UINT64_MAX / *n_kv_blocks ? UINT64_MAX : heads * *n_kv_blocks;
+	r->keys.data = take(all_heads, r->keys.head_bytes, kv, &failed);
+	r->values.data = take(all_heads, r->values.head_bytes, kv, &failed);
 	r->tokens = take(n, sizeof *r->tokens, scratch, &failed);
 	r->outputs = take(n, sizeof *r->outputs, scratch, &failed);
 	r->x = take(n * hp->d_model, sizeof(float), scratch, &failed);
@@ -120,13 +150,15 @@ static enum hokku_code reference_open(const struct compute_params *p, void **sel
 	r->up = take(n * hp->d_ff, sizeof(float), scratch, &failed);
 	r->row = take(widest, sizeof(float), scratch, &failed);
 	r->scores = take(p->n_ctx, sizeof(float), scratch, &failed);
+	r->head = take(r->keys.n > r->values.n ? r->keys.n : r->values.n, sizeof(float), scratch, &failed);
 	r->logits = take((uint64_t)p->n_seqs * hp->n_vocab, sizeof(float), scratch, &failed);
 	r->sampler = sampler_create(hp->n_vocab);
 	if (failed || !r->sampler) {
 		err_set(err, HOKKU_OUT_OF_MEMORY,
 			"cpu:reference: no memory for %" PRIu64
 			" bytes; a KV cache of %u blocks takes %" PRIu64,
-			failed, *n_kv_blocks, kv_floats > UINT64_MAX / 8 ? UINT64_MAX : kv_floats * 8);
+			failed, *n_kv_blocks,
+			block_bytes > UINT64_MAX / *n_kv_blocks ? UINT64_MAX : block_bytes * *n_kv_blocks);
 		reference_close(r);
 		return HOKKU_OUT_OF_MEMORY;
 	}
@@ -209,12 +241,29 @@ static void rotate(const struct rope *rope, float *heads, uint32_t n_heads, uint
 		}
 }
 
-/* The offset in keys and values of a layer's row (kv_dim) for a position of a token's sequence. */
-static size_t kv_offset(const struct reference *r, uint32_t layer, const struct token *t, uint32_t pos)
+/* Which head of keys and values is a layer's first for a position of a token's sequence. */
+static size_t first_head(const struct reference *r, uint32_t layer, const struct token *t, uint32_t pos)
 {
 	const uint32_t *table = t->blocks + (size_t)r->model->layers[layer].spec->kv_group * t->blocks_pitch;
 	size_t block = (size_t)layer * r->memory.n_kv_blocks + table[pos / COMPUTE_KV_BLOCK];
-	return (block * COMPUTE_KV_BLOCK + pos % COMPUTE_KV_BLOCK) * r->kv_dim;
+	return (block * COMPUTE_KV_BLOCK + pos % COMPUTE_KV_BLOCK) * r->model->hp.n_kv_heads;
+}
+
+/* x (head_dim) becomes what a head is stored as. */
+static void store_head(struct reference *r, const struct store *to, size_t head, const float *x)
+{
+	uint32_t dim = r->model->hp.head_dim;
+	memset(r->head, 0, to->n * sizeof *r->head);
+	for (uint32_t i = 0; i < dim; i++)
+		r->head[i] = to->format->type == TENSOR_F16 ? cache_limit(x[i]) : x[i];
+	to->format->quantise(r->head, to->data + head * to->head_bytes, to->n);
+}
+
+/* The numbers that are stored. Valid until the next one. */
+static const float *stored_head(struct reference *r, const struct store *from, size_t head)
+{
+	from->format->dequantise(from->data + head * from->head_bytes, r->head, from->n);
+	return r->head;
 }
 
 /* What a score of a token is multiplied by, and what it is capped to. */
@@ -238,10 +287,9 @@ static void attend(struct reference *r, uint32_t layer, const struct token *t, u
 	const struct attn_spec *a = &r->model->layers[layer].spec->attn;
 	uint32_t kv_head = head / (a->n_heads / a->n_kv_heads);
 	uint32_t first = a->window && t->pos >= a->window ? t->pos - a->window + 1 : 0;
-	size_t head_offset = (size_t)kv_head * a->head_dim;
 	float scale = score_scale(a, t->pos), largest = -INFINITY, sum = 0;
 	for (uint32_t p = first; p <= t->pos; p++) {
-		const float *k = r->keys + kv_offset(r, layer, t, p) + head_offset;
+		const float *k = stored_head(r, &r->keys, first_head(r, layer, t, p) + kv_head);
 		r->scores[p] = soft_cap(dot(q, k, a->head_dim) * scale, a->soft_cap);
 		largest = fmaxf(largest, r->scores[p]);
 	}
@@ -251,7 +299,7 @@ static void attend(struct reference *r, uint32_t layer, const struct token *t, u
 	}
 	memset(out, 0, a->head_dim * sizeof *out);
 	for (uint32_t p = first; p <= t->pos; p++) {
-		const float *v = r->values + kv_offset(r, layer, t, p) + head_offset;
+		const float *v = stored_head(r, &r->values, first_head(r, layer, t, p) + kv_head);
 		float share = r->scores[p] / sum;
 		for (uint32_t i = 0; i < a->head_dim; i++)
 			out[i] += share * v[i];
@@ -293,13 +341,15 @@ static void attention_block(struct reference *r, uint32_t l, uint32_t n)
 	qk_norm(r, layer->spec, &w[ROLE_K_NORM], r->k, n, a->n_kv_heads);
 	for (uint32_t t = 0; t < n; t++) {
 		const struct token *tok = &r->tokens[t];
-		size_t row = kv_offset(r, l, tok, tok->pos), from = (size_t)t * r->kv_dim;
+		size_t head = first_head(r, l, tok, tok->pos), from = (size_t)t * r->kv_dim;
 		if (a->rope) {
 			rotate(a->rope, r->q + (size_t)t * r->q_dim, a->n_heads, a->head_dim, tok->pos);
 			rotate(a->rope, r->k + from, a->n_kv_heads, a->head_dim, tok->pos);
 		}
-		memcpy(r->keys + row, r->k + from, r->kv_dim * sizeof(float));
-		memcpy(r->values + row, r->v + from, r->kv_dim * sizeof(float));
+		for (uint32_t h = 0; h < a->n_kv_heads; h++) {
+			store_head(r, &r->keys, head + h, r->k + from + (size_t)h * a->head_dim);
+			store_head(r, &r->values, head + h, r->v + from + (size_t)h * a->head_dim);
+		}
 	}
 	for (uint32_t t = 0; t < n; t++)
 		for (uint32_t h = 0; h < a->n_heads; h++) {
@@ -469,14 +519,9 @@ static void reference_get_memory(const void *self, struct compute_memory *out)
 
 /* ---- KV blocks as bytes: of each layer of the group keys, then values ---- */
 
-static size_t kv_half_bytes(const struct reference *r)
+static size_t block_bytes_of(const struct reference *r, const struct store *s)
 {
-	return (size_t)COMPUTE_KV_BLOCK * r->kv_dim * sizeof(float);
-}
-
-static size_t kv_block_at(const struct reference *r, uint32_t layer, uint32_t block)
-{
-	return ((size_t)layer * r->memory.n_kv_blocks + block) * COMPUTE_KV_BLOCK * r->kv_dim;
+	return (size_t)COMPUTE_KV_BLOCK * r->model->hp.n_kv_heads * s->head_bytes;
 }
 
 static bool is_of_group(const struct reference *r, uint32_t layer, uint32_t group)
@@ -489,22 +534,27 @@ static uint64_t reference_kv_bytes(const void *self, uint32_t group)
 	const struct reference *r = self;
 	uint64_t n = 0;
 	for (uint32_t l = 0; l < r->model->hp.n_layers; l++)
-		n += is_of_group(r, l, group) ? 2 * kv_half_bytes(r) : 0;
+		if (is_of_group(r, l, group))
+			n += block_bytes_of(r, &r->keys) + block_bytes_of(r, &r->values);
 	return n;
+}
+
+static uint8_t *block_at(const struct reference *r, const struct store *s, uint32_t layer, uint32_t block)
+{
+	return s->data + ((size_t)layer * r->memory.n_kv_blocks + block) * block_bytes_of(r, s);
 }
 
 static enum hokku_code reference_kv_read(void *self, uint32_t group, uint32_t block, void *to,
 					 struct hokku_error *err)
 {
 	const struct reference *r = self;
+	const struct store *const both[] = {&r->keys, &r->values};
 	uint8_t *at = to;
-	size_t n = kv_half_bytes(r);
 	(void)err;
 	for (uint32_t l = 0; l < r->model->hp.n_layers; l++)
-		if (is_of_group(r, l, group)) {
-			memcpy(at, r->keys + kv_block_at(r, l, block), n);
-			memcpy(at + n, r->values + kv_block_at(r, l, block), n);
-			at += 2 * n;
+		for (int i = 0; i < 2 && is_of_group(r, l, group); i++) {
+			memcpy(at, block_at(r, both[i], l, block), block_bytes_of(r, both[i]));
+			at += block_bytes_of(r, both[i]);
 		}
 	return HOKKU_OK;
 }
@@ -513,14 +563,13 @@ static enum hokku_code reference_kv_write(void *self, uint32_t group, uint32_t b
 					  struct hokku_error *err)
 {
 	const struct reference *r = self;
+	const struct store *const both[] = {&r->keys, &r->values};
 	const uint8_t *at = from;
-	size_t n = kv_half_bytes(r);
 	(void)err;
 	for (uint32_t l = 0; l < r->model->hp.n_layers; l++)
-		if (is_of_group(r, l, group)) {
-			memcpy(r->keys + kv_block_at(r, l, block), at, n);
-			memcpy(r->values + kv_block_at(r, l, block), at + n, n);
-			at += 2 * n;
+		for (int i = 0; i < 2 && is_of_group(r, l, group); i++) {
+			memcpy(block_at(r, both[i], l, block), at, block_bytes_of(r, both[i]));
+			at += block_bytes_of(r, both[i]);
 		}
 	return HOKKU_OK;
 }
@@ -531,8 +580,10 @@ static void reference_kv_describe(const void *self, struct compute_kv_kind *out)
 	const struct hparams *hp = &r->model->hp;
 	build_id(out->build);
 	snprintf(out->device, sizeof out->device, "cpu:reference");
-	snprintf(out->layout, sizeof out->layout, "float32, %u layers, %u heads of %u numbers, row by row",
-		 hp->n_layers, hp->n_kv_heads, hp->head_dim);
+	snprintf(out->layout, sizeof out->layout,
+		 "keys %s, values %s, row by row, %u layers, %u heads of %u numbers",
+		 cache_type_name(r->memory.cache.k), cache_type_name(r->memory.cache.v), hp->n_layers,
+		 hp->n_kv_heads, hp->head_dim);
 }
 
 /* Widths are the model's numbers. */
@@ -545,6 +596,7 @@ static const struct spec_support can = {
 const struct compute_backend compute_cpu_reference = {
 	.name = "cpu:reference",
 	.can = &can,
+	.cache_types = CPU_CACHE_TYPES,
 	.open = reference_open,
 	.close = reference_close,
 	.step = reference_step,

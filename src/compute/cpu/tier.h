@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compute/cache_type.h"
 #include "model/spec.h"
 
 enum {
@@ -56,12 +57,13 @@ struct product {
 	float *out;          /* (tokens, SLAB_ROWS) */
 };
 
-/* The rows of one attention call share a KV head. A row is one head of one new token. Keys are stored
- * (head_dim, COMPUTE_KV_BLOCK), values (COMPUTE_KV_BLOCK, padded head_dim). */
+/* The rows of one attention call share a KV head. A row is one head of one new token. cache.h says how keys
+ * and values lie. */
 struct attention {
-	const float *kv;        /* this layer's cache of this KV head in block 0 */
-	size_t block_stride;    /* floats from block to block */
-	size_t value_offset;    /* floats from a block's keys to its values */
+	const uint8_t *kv;   /* this layer's cache of this KV head in block 0 */
+	size_t block_bytes;  /* from block to block */
+	size_t value_offset; /* bytes from a block's keys to its values */
+	struct cache_types types;
 	const uint32_t *blocks; /* block table */
 	uint32_t head_dim, padded_dim;
 	uint32_t rows;             /* at most ATTN_TILE_ROWS */
@@ -71,6 +73,8 @@ struct attention {
 	const uint32_t *positions; /* (rows), rising */
 	float *acc;                /* (rows, padded_dim): the result */
 	float *scores;             /* scratch (rows, COMPUTE_KV_BLOCK) */
+	/* scratch for types other than f32: (head_dim, COMPUTE_KV_BLOCK), (COMPUTE_KV_BLOCK, padded_dim) */
+	float *keys, *values;
 };
 
 /* Formats of packed weights; a row each in pack.c's table. */

@@ -46,6 +46,7 @@
 #ifdef TIER_TILES
 #include "compute/cpu/kernel_amx.h"
 #endif
+#include "compute/cpu/kernel_cache.h"
 #include "compute/cpu/kernel_vector.h"
 
 #ifndef TIER_NAME

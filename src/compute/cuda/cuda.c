@@ -38,6 +38,7 @@ static void set_widths(struct cuda *c, const struct compute_params *p)
 	c->n_seqs = p->n_seqs;
 	c->n_batch = p->n_batch;
 	c->pooled = p->pooled;
+	c->cache = p->cache;
 	c->tables_pitch = (p->n_ctx + CUDA_KV_BLOCK - 1) / CUDA_KV_BLOCK;
 	uint32_t most = p->all_logits ? p->n_batch : p->n_seqs;
 	c->logit_rows = most < CUDA_LOGIT_ROWS ? most : CUDA_LOGIT_ROWS;
@@ -89,9 +90,18 @@ static enum hokku_code try_path(struct cuda *c, const struct cuda_path *path, st
 	if (c->pooled && !path->states)
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED, "cuda/%s cannot do pooled output", path->name);
 	enum hokku_code rc = path->fits(c, err);
-	if (!rc)
-		c->path = path;
-	return rc;
+	if (rc)
+		return rc;
+	struct cache_types types = c->cache;
+	rc = path->cache(c, &types, err);
+	if (rc) { /* told: the path that takes the model instead may be a far slower one */
+		snprintf(c->declined, sizeof c->declined, ": %.120s", err->message);
+		path->close(c);
+		return rc;
+	}
+	c->path = path;
+	c->cache = types;
+	return HOKKU_OK;
 }
 
 static enum hokku_code try_forced(struct cuda *c, const char *name, struct hokku_error *err)
@@ -119,8 +129,9 @@ static enum hokku_code choose_path(struct cuda *c, struct hokku_error *err)
 			rc = try_path(c, paths[i], err);
 	if (rc)
 		return rc;
-	snprintf(c->text, sizeof c->text, "cuda:%d (%s, compute capability %d.%d, %s path)", c->device.index,
-		 c->device.name, c->device.cc / 10, c->device.cc % 10, c->path->name);
+	snprintf(c->text, sizeof c->text, "cuda:%d (%s, compute capability %d.%d, %s path%s)",
+		 c->device.index, c->device.name, c->device.cc / 10, c->device.cc % 10, c->path->name,
+		 c->declined);
 	return HOKKU_OK;
 }
 
@@ -416,6 +427,7 @@ static void cuda_get_memory(const void *self, struct compute_memory *out)
 	out->graph_bytes = c->ledger.bytes[LEDGER_GRAPHS];
 	out->runtime_bytes = c->ledger.bytes[LEDGER_RUNTIME];
 	out->n_kv_blocks = c->n_kv_blocks;
+	out->cache = c->cache;
 }
 
 static enum hokku_code check_device(struct cuda *c, struct hokku_error *err)

@@ -54,10 +54,12 @@ struct cuda_path {
 	/* May this path run the model (c->model and the widths are set), whose specs it can do? If not, err
 	 * says why: MODEL_LOAD_FAILED. Takes nothing. */
 	enum hokku_code (*fits)(struct cuda *c, struct hokku_error *err);
+	/* How this path would store keys and values, of a model that it may run but for that: fills what of
+	 * *types is CACHE_DEFAULT. INVALID_REQUEST if it cannot. */
+	enum hokku_code (*cache)(const struct cuda *c, struct cache_types *types, struct hokku_error *err);
 	/* Bytes that one KV block of COMPUTE_KV_BLOCK positions takes in one layer. Block b of layer l lies
 	 * at c->kv + l * c->kv_layer_bytes + b * this. */
 	uint64_t (*kv_block_bytes)(const struct cuda *c);
-	const char *(*kv_text)(const struct cuda *c); /* its numbers: "float32" */
 	void (*take_weights)(struct cuda *c, struct cuda_taker *t);
 	/* Brings the weights in, and waits for them. KV memory and scratch are not there yet: what loading
 	 * takes for its time lies where they will (c->load_room). */
@@ -81,7 +83,7 @@ struct cuda_path {
 	/* Does the path take tokens that are fed from c->drawn itself, and needs nobody them in the step's
 	 * input? NULL: no. */
 	bool (*feeds)(const struct cuda *c);
-	/* Frees what the path keeps on the host in c->own; may be NULL. The ledger's memory is freed after.
+	/* Frees what the path keeps on the host in c->own. The ledger's memory is freed after.
 	 */
 	void (*close)(struct cuda *c);
 };
@@ -94,7 +96,9 @@ struct cuda {
 	struct cuda_device device;
 	struct ledger ledger;
 	struct compute_memory memory; /* of it, what the driver says */
-	char text[160];               /* what compute_device shows */
+	char text[400];               /* what compute_device shows */
+	char declined[128];           /* ": " and why a path before this one does not store so; or "" */
+	struct cache_types cache;     /* how the path stores keys and values */
 	uint32_t n_ctx, n_seqs, n_batch, n_kv_blocks, logit_rows;
 	bool pooled;           /* steps may ask for hidden states */
 	uint32_t tables_pitch; /* words from one KV group's block table to the next's in the input */

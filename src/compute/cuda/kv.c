@@ -65,6 +65,7 @@ void cuda_kv_describe(const void *self, struct compute_kv_kind *out)
 	build_id(out->build);
 	snprintf(out->device, sizeof out->device, "cuda, compute capability %d.%d, %s path",
 		 c->device.cc / 10, c->device.cc % 10, c->path->name);
-	snprintf(out->layout, sizeof out->layout, "%s, %u layers, %u heads of %u numbers",
-		 c->path->kv_text(c), hp->n_layers, hp->n_kv_heads, hp->head_dim);
+	snprintf(out->layout, sizeof out->layout, "keys %s, values %s, %u layers, %u heads of %u numbers",
+		 cache_type_name(c->cache.k), cache_type_name(c->cache.v), hp->n_layers, hp->n_kv_heads,
+		 hp->head_dim);
 }

@@ -305,17 +305,35 @@ static void test_common(void **state)
 	bool given[OPT_N_SAMPLING] = {false}, seed_given = false;
 	opt_add_engine(&t, &config);
 	opt_add_sampling(&t, &s, given, &seed_given);
-	assert_int_equal(t.n, 5 + n_sampling_fields + 1);
+	assert_int_equal(t.n, 7 + n_sampling_fields + 1);
 	assert_null(t.rows[t.n].name);
 	assert_true(s.temperature == 0.7f && s.top_p == 1 && s.repetition_penalty == 1 && s.top_k == 0);
-	char *argv[] = {"try", "--temp",    "0.25", "--top-k",         "40",           "--repeat-penalty",
-			"1.5", "--seed",    "12",   "--ctx",           "100",          "--device",
-			"cpu", "--threads", "2",    "--vram-limit=2G", "--kv-bytes=1M"};
-	assert_int_equal(cli_parse(&cmd, t.rows, 17, argv, NULL, 0, &n_operands), -1);
+	char *argv[] = {"try",
+			"--temp",
+			"0.25",
+			"--top-k",
+			"40",
+			"--repeat-penalty",
+			"1.5",
+			"--seed",
+			"12",
+			"--ctx",
+			"100",
+			"--device",
+			"cpu",
+			"--threads",
+			"2",
+			"--vram-limit=2G",
+			"--kv-bytes=1M",
+			"-ctk",
+			"q8_0",
+			"--cache-type-v=bf16"};
+	assert_int_equal(cli_parse(&cmd, t.rows, 20, argv, NULL, 0, &n_operands), -1);
 	assert_true(s.temperature == 0.25f && s.top_k == 40 && s.repetition_penalty == 1.5f && s.seed == 12);
 	assert_true(given[0] && given[1] && !given[2] && !given[3] && given[4] && !given[5] && !given[6]);
 	assert_true(seed_given && config.n_ctx == 100 && config.n_threads == 2);
 	assert_true(config.vram_limit == 2ull << 30 && config.kv_bytes == 1 << 20);
+	assert_true(config.cache.k == CACHE_Q8_0 && config.cache.v == CACHE_BF16);
 	assert_string_equal(config.device, "cpu");
 	assert_int_equal(sampling_check(&s, 100, NULL), HOKKU_OK);
 }
@@ -324,10 +342,11 @@ static void test_common(void **state)
 static void test_common_variables(void **state)
 {
 	(void)state;
-	static const char *const set[][2] = {
-		{"HOKKU_DEVICE", "cuda:1"}, {"HOKKU_THREADS", "3"}, {"HOKKU_VRAM_LIMIT", "1K"},
-		{"HOKKU_KV_BYTES", "2K"},   {"HOKKU_CTX", "64"},    {"HOKKU_TEMPERATURE", "0.1"},
-		{"HOKKU_TOP_K", "9"},       {"HOKKU_SEED", "9"},    {"HOKKU_VRAM-LIMIT", "1000"}};
+	static const char *const set[][2] = {{"HOKKU_DEVICE", "cuda:1"},   {"HOKKU_THREADS", "3"},
+					     {"HOKKU_VRAM_LIMIT", "1K"},   {"HOKKU_KV_BYTES", "2K"},
+					     {"HOKKU_CTX", "64"},          {"HOKKU_TEMPERATURE", "0.1"},
+					     {"HOKKU_TOP_K", "9"},         {"HOKKU_SEED", "9"},
+					     {"HOKKU_VRAM-LIMIT", "1000"}, {"HOKKU_CACHE_TYPE_K", "f16"}};
 	enum { N = sizeof set / sizeof set[0] };
 	struct opt_table t = {0};
 	struct engine_config config = {0};
@@ -343,7 +362,7 @@ static void test_common_variables(void **state)
 		unsetenv(set[i][0]);
 	assert_string_equal(config.device, "cuda:1");
 	assert_true(config.n_threads == 3 && config.vram_limit == 1024 && config.kv_bytes == 2048);
-	assert_true(config.n_ctx == 64);
+	assert_true(config.n_ctx == 64 && config.cache.k == CACHE_F16 && config.cache.v == CACHE_DEFAULT);
 	assert_true(s.temperature == 0.7f && s.top_k == 0 && !seed_given);
 }
 
@@ -453,6 +472,61 @@ static void test_tell_device(void **state)
 						   "hokku: computing on cpu, because it was asked\n");
 }
 
+static struct {
+	const struct opt *rows;
+	int argc, code;
+	char **argv;
+} current;
+
+static void parse_current(void)
+{
+	current.code = cli_parse(&cmd, current.rows, current.argc, current.argv, NULL, 0, &n_operands);
+}
+
+/* A type that is none is told of with all that are; short names have one dash or two, and their value after
+ * them. */
+static void test_cache_types(void **state)
+{
+	(void)state;
+	static const struct {
+		char *argv[4];
+		int argc, code;
+		const char *message;
+	} cases[] = {
+		{{"try", "-ctv", "q8_0"}, 3, -1, NULL},
+		{{"try", "--ctv", "q8_0"}, 3, -1, NULL},
+		{{"try", "--ctv=q8_0"}, 2, -1, NULL},
+		{{"try", "-ctv", "q4_0"},
+		 3,
+		 EXIT_USAGE,
+		 "-ctv is \"q4_0\"; it takes one of f32, f16, bf16, f16x2, q8_0 (see"},
+		{{"try", "--cache-type-v="},
+		 2,
+		 EXIT_USAGE,
+		 "--cache-type-v is \"\"; it takes one of f32, f16"},
+		{{"try", "--cache-type-v", "Q8_0"},
+		 3,
+		 EXIT_USAGE,
+		 "--cache-type-v is \"Q8_0\"; it takes one of"},
+		{{"try", "-ctv"}, 2, EXIT_USAGE, "-ctv needs a value (TYPE)"},
+		{{"try", "-ctvq8_0"}, 2, EXIT_USAGE, "-c is \"tvq8_0\"; it takes a whole number"},
+		{{"try", "-ctw", "q8_0"}, 3, EXIT_USAGE, "-c is \"tw\"; it takes a whole number"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct opt_table t = {0};
+		struct engine_config config = {0};
+		opt_add_engine(&t, &config);
+		current.rows = t.rows;
+		current.argc = cases[i].argc;
+		current.argv = (char **)(uintptr_t)cases[i].argv;
+		char *heard = overhear(false, parse_current);
+		assert_int_equal(current.code, cases[i].code);
+		if (cases[i].message && !strstr(heard, cases[i].message))
+			fail_msg("heard\n  %s\nwanted\n  %s", heard, cases[i].message);
+		assert_int_equal(config.cache.v, cases[i].message ? CACHE_DEFAULT : CACHE_Q8_0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -461,7 +535,7 @@ int main(void)
 		cmocka_unit_test(test_help),        cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_common),      cmocka_unit_test(test_common_variables),
 		cmocka_unit_test(test_help_wraps),  cmocka_unit_test(test_progress),
-		cmocka_unit_test(test_tell_device),
+		cmocka_unit_test(test_tell_device), cmocka_unit_test(test_cache_types),
 	};
 	return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@
 #include "base/half.h"
 #include "base/rng.h"
 #include "compute/compute.h"
+#include "compute/cpu/cache.h"
 #include "compute/cpu/pack.h"
 
 enum { MAX_TIERS = 8 };
@@ -348,32 +349,55 @@ static void activation(void **state)
 /* ---- attention ---- */
 
 struct heads {
+	struct cache_types types;
 	uint32_t dim, padded, n_ctx, n_blocks;
-	size_t block_stride;
-	float *kv;       /* (3 * n_blocks + 1) blocks, poisoned where nothing was stored */
+	size_t value_offset, block_bytes;
+	uint8_t *kv;     /* (3 * n_blocks + 1) blocks, poisoned where nothing was stored */
 	uint32_t *table; /* (n_blocks) scattered */
+	float *k, *v;    /* (n_ctx, dim) what is stored, by the formats' own functions */
 };
 
-static void heads_make(struct heads *h, uint32_t dim, uint32_t n_ctx)
+/* What a number becomes in a file of the format: rows of whole blocks. */
+static void round_row(enum cache_type type, const float *x, uint32_t n, float *out)
 {
-	*h = (struct heads){.dim = dim, .padded = (dim + 15) / 16 * 16, .n_ctx = n_ctx};
+	static const enum tensor_type formats[CACHE_N_TYPES] = {[CACHE_F32] = TENSOR_F32,
+								[CACHE_F16] = TENSOR_F16,
+								[CACHE_BF16] = TENSOR_BF16,
+								[CACHE_Q8_0] = TENSOR_Q8_0};
+	const struct format *f = format_get(formats[type]);
+	float padded[288] = {0};
+	uint8_t stored[288 * 4];
+	memcpy(padded, x, n * sizeof *x);
+	f->quantise(padded, stored, 288);
+	f->dequantise(stored, padded, 288);
+	memcpy(out, padded, n * sizeof *out);
+}
+
+static void heads_make(struct heads *h, uint32_t dim, uint32_t n_ctx, struct cache_types types)
+{
+	*h = (struct heads){.types = types, .dim = dim, .padded = (dim + 15) / 16 * 16, .n_ctx = n_ctx};
 	h->n_blocks = (n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
-	h->block_stride = (size_t)COMPUTE_KV_BLOCK * (h->dim + h->padded);
-	size_t n = (3 * (size_t)h->n_blocks + 1) * h->block_stride;
-	h->kv = aligned(n * sizeof *h->kv);
+	h->value_offset = cpu_cache_bytes(types.k, dim, dim);
+	h->block_bytes = h->value_offset + cpu_cache_bytes(types.v, dim, h->padded);
+	size_t n = (3 * (size_t)h->n_blocks + 1) * h->block_bytes;
+	h->kv = aligned(n);
 	h->table = malloc(h->n_blocks * sizeof *h->table);
-	for (size_t i = 0; i < n; i++)
-		h->kv[i] = NAN;
+	h->k = malloc((size_t)n_ctx * dim * sizeof *h->k);
+	h->v = malloc((size_t)n_ctx * dim * sizeof *h->v);
+	memset(h->kv, 0xFF, n);
 	for (uint32_t b = 0; b < h->n_blocks; b++)
 		h->table[b] = 3 * (h->n_blocks - b);
 	for (uint32_t p = 0; p < n_ctx; p++) {
-		float *keys = h->kv + h->table[p / COMPUTE_KV_BLOCK] * h->block_stride;
-		float *values = keys + dim * COMPUTE_KV_BLOCK + p % COMPUTE_KV_BLOCK * h->padded;
-		memset(values, 0, h->padded * sizeof *values);
+		uint8_t *keys = h->kv + h->table[p / COMPUTE_KV_BLOCK] * h->block_bytes;
+		float k[256], v[256];
 		for (uint32_t d = 0; d < dim; d++) {
-			keys[d * COMPUTE_KV_BLOCK + p % COMPUTE_KV_BLOCK] = random_float();
-			values[d] = random_float();
+			k[d] = random_float();
+			v[d] = random_float();
 		}
+		cpu_cache_put_key(types.k, keys, p % COMPUTE_KV_BLOCK, k, dim);
+		cpu_cache_put_value(types.v, keys + h->value_offset, p % COMPUTE_KV_BLOCK, v, dim, h->padded);
+		round_row(types.k, k, dim, h->k + p * dim);
+		round_row(types.v, v, dim, h->v + p * dim);
 	}
 }
 
@@ -381,22 +405,18 @@ static void exact_attention(const struct heads *h, const float *q, uint32_t pos,
 {
 	double *weights = malloc((pos + 1) * sizeof *weights), largest = -INFINITY, sum = 0;
 	for (uint32_t p = 0; p <= pos; p++) {
-		const float *keys = h->kv + h->table[p / COMPUTE_KV_BLOCK] * h->block_stride;
 		weights[p] = 0;
 		for (uint32_t d = 0; d < h->dim; d++)
-			weights[p] += (double)q[d] * keys[d * COMPUTE_KV_BLOCK + p % COMPUTE_KV_BLOCK];
+			weights[p] += (double)q[d] * (double)h->k[p * h->dim + d];
 		largest = fmax(largest, weights[p]);
 	}
 	for (uint32_t p = 0; p <= pos; p++)
 		sum += weights[p] = exp(weights[p] - largest);
 	for (uint32_t d = 0; d < h->dim; d++)
 		out[d] = 0;
-	for (uint32_t p = 0; p <= pos; p++) {
-		const float *values = h->kv + h->table[p / COMPUTE_KV_BLOCK] * h->block_stride +
-				      h->dim * COMPUTE_KV_BLOCK + p % COMPUTE_KV_BLOCK * h->padded;
+	for (uint32_t p = 0; p <= pos; p++)
 		for (uint32_t d = 0; d < h->dim; d++)
-			out[d] += weights[p] / sum * values[d];
-	}
+			out[d] += weights[p] / sum * (double)h->v[p * h->dim + d];
 	free(weights);
 }
 
@@ -404,11 +424,16 @@ static void attend(const struct cpu_tier *tier, const struct heads *h, const flo
 		   const uint32_t *positions, uint32_t rows, float *out)
 {
 	float *scores = aligned(ATTN_TILE_ROWS * COMPUTE_KV_BLOCK * sizeof *scores);
+	float *keys = aligned(COMPUTE_KV_BLOCK * h->dim * sizeof *keys);
+	float *values = aligned(COMPUTE_KV_BLOCK * h->padded * sizeof *values);
 	memset(out, 0xFF, rows * h->padded * sizeof *out);
+	memset(keys, 0xFF, COMPUTE_KV_BLOCK * h->dim * sizeof *keys);
+	memset(values, 0xFF, COMPUTE_KV_BLOCK * h->padded * sizeof *values);
 	tier->attention(&(struct attention){
 		.kv = h->kv,
-		.block_stride = h->block_stride,
-		.value_offset = (size_t)h->dim * COMPUTE_KV_BLOCK,
+		.block_bytes = h->block_bytes,
+		.value_offset = h->value_offset,
+		.types = h->types,
 		.blocks = h->table,
 		.head_dim = h->dim,
 		.padded_dim = h->padded,
@@ -417,15 +442,27 @@ static void attend(const struct cpu_tier *tier, const struct heads *h, const flo
 		.positions = positions,
 		.acc = out,
 		.scores = scores,
+		.keys = keys,
+		.values = values,
 	});
 	free(scores);
+	free(keys);
+	free(values);
+}
+
+/* The columns of each row that are no padding, which may hold anything. */
+static void assert_same_rows(const struct heads *h, const float *got, const float *want, uint32_t rows)
+{
+	for (uint32_t r = 0; r < rows; r++)
+		assert_memory_equal(got + r * h->padded, want + r * h->padded, h->dim * sizeof *got);
 }
 
 /* Rows of `group` heads a token, the last tokens of a context: right, and each row the same bits as alone. */
-static void check_attention(uint32_t dim, uint32_t n_ctx, uint32_t group, uint32_t tokens)
+static void check_attention(struct cache_types types, uint32_t dim, uint32_t n_ctx, uint32_t group,
+			    uint32_t tokens)
 {
 	struct heads h;
-	heads_make(&h, dim, n_ctx);
+	heads_make(&h, dim, n_ctx, types);
 	uint32_t rows = group * tokens, positions[ATTN_TILE_ROWS];
 	size_t n = (size_t)rows * h.padded;
 	float *q = aligned(n * sizeof *q), *want = aligned(n * sizeof *want), *got = aligned(n * sizeof *got);
@@ -445,10 +482,10 @@ static void check_attention(uint32_t dim, uint32_t n_ctx, uint32_t group, uint32
 	}
 	for (size_t i = 0; i < n_tiers; i++) {
 		attend(tiers[i], &h, q, positions, rows, got);
-		assert_memory_equal(got, want, n * sizeof *got);
+		assert_same_rows(&h, got, want, rows);
 		for (uint32_t r = 0; r < rows; r += 5) {
 			attend(tiers[i], &h, q + r * h.padded, positions + r, 1, got);
-			assert_memory_equal(got, want + r * h.padded, h.padded * sizeof *got);
+			assert_same_rows(&h, got, want + r * h.padded, 1);
 		}
 	}
 	free(q);
@@ -456,19 +493,73 @@ static void check_attention(uint32_t dim, uint32_t n_ctx, uint32_t group, uint32
 	free(got);
 	free(h.kv);
 	free(h.table);
+	free(h.k);
+	free(h.v);
 }
 
 static void attention_is_right_and_sees_nothing_ahead(void **state)
 {
 	(void)state;
+	const struct cache_types f32 = {CACHE_F32, CACHE_F32};
 	static const uint32_t dims[] = {2, 20, 48, 64, 128}, contexts[] = {1, 16, 31, 32, 33, 64, 100};
 	for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++)
 		for (size_t c = 0; c < sizeof contexts / sizeof contexts[0]; c++) {
-			check_attention(dims[d], contexts[c], 7, 1);
-			check_attention(dims[d], contexts[c], 1, contexts[c] < 64 ? contexts[c] : 64);
-			check_attention(dims[d], contexts[c], 7, contexts[c] < 9 ? contexts[c] : 9);
+			check_attention(f32, dims[d], contexts[c], 7, 1);
+			check_attention(f32, dims[d], contexts[c], 1, contexts[c] < 64 ? contexts[c] : 64);
+			check_attention(f32, dims[d], contexts[c], 7, contexts[c] < 9 ? contexts[c] : 9);
 		}
-	check_attention(64, 1000, 4, 16);
+	check_attention(f32, 64, 1000, 4, 16);
+}
+
+/* The same over what other types store, which is what the formats of weights make of a number. Heads around
+ * whole chunks of 32, and of a vector. */
+static void attention_reads_what_is_stored(void **state)
+{
+	(void)state;
+	static const struct cache_types types[] = {{CACHE_Q8_0, CACHE_Q8_0}, {CACHE_F16, CACHE_F16},
+						   {CACHE_BF16, CACHE_BF16}, {CACHE_Q8_0, CACHE_F32},
+						   {CACHE_F32, CACHE_Q8_0},  {CACHE_F16, CACHE_Q8_0}};
+	static const uint32_t dims[] = {2, 16, 18, 31, 32, 33, 48, 64, 80, 128};
+	for (size_t t = 0; t < sizeof types / sizeof types[0]; t++)
+		for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++) {
+			check_attention(types[t], dims[d], 1, 1, 1);
+			check_attention(types[t], dims[d], 32, 7, 9);
+			check_attention(types[t], dims[d], 33, 2, 2);
+			check_attention(types[t], dims[d], 95, 1, 64);
+		}
+}
+
+/* A chunk's bytes and scale are those of a Q8_0 block of weights, whatever it holds. */
+static void a_chunk_is_a_block_of_q8_0(void **state)
+{
+	(void)state;
+	static const float odd[] = {0,     -0.0f, 1e-45f, 1e-40f, 3e-8f, 7.7e-6f, 0.5f / 127, 65504,  8.3e6f,
+				    1e30f, 1.5f,  127,    63.5f,  NAN,   1e38f,   INFINITY,   -126.5f};
+	enum { N = sizeof odd / sizeof odd[0], DIM = 48 };
+	const struct format *f = format_get(TENSOR_Q8_0);
+	for (uint32_t i = 0; i < 40 * N; i++) {
+		float x[64] = {0};
+		uint8_t block[2][34], keys[DIM * 32 + 2 * 64] = {0}, values[DIM * 32 + 2 * 64] = {0};
+		uint32_t at = i % COMPUTE_KV_BLOCK;
+		for (uint32_t d = 0; d < DIM; d++)
+			x[d] = random_float() * 3;
+		x[i % DIM] = odd[i % N];
+		if (i % 3 == 0) /* nothing larger beside it */
+			for (uint32_t d = 0; d < DIM; d++)
+				x[d] = d == i % DIM ? x[d] : x[d] * 1e-9f;
+		f->quantise(x, block, 64);
+		cpu_cache_put_key(CACHE_Q8_0, keys, at, x, DIM);
+		cpu_cache_put_value(CACHE_Q8_0, values, at, x, DIM, DIM);
+		for (uint32_t d = 0; d < DIM; d++) {
+			uint8_t want = block[d / 32][2 + d % 32];
+			assert_int_equal(keys[d * 32 + at], want);
+			assert_int_equal(values[at * DIM + d], want);
+		}
+		for (uint32_t c = 0; c < 2; c++) {
+			assert_memory_equal(keys + DIM * 32 + 2 * (32 * c + at), block[c], 2);
+			assert_memory_equal(values + DIM * 32 + 2 * (32 * c + at), block[c], 2);
+		}
+	}
 }
 
 /* ---- dispatch ---- */
@@ -505,6 +596,8 @@ int main(void)
 		cmocka_unit_test(norms),
 		cmocka_unit_test(activation),
 		cmocka_unit_test(attention_is_right_and_sees_nothing_ahead),
+		cmocka_unit_test(attention_reads_what_is_stored),
+		cmocka_unit_test(a_chunk_is_a_block_of_q8_0),
 		cmocka_unit_test(tiers_are_chosen_by_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,10 +21,32 @@ static struct tiny_set set;
 static const struct {
 	const char *device, *model, *format;
 	uint32_t max_threads;
+	struct cache_types cache;
 } cases[] = {
-	{"cpu:reference", "odd", "F32", 1}, {"cpu", "odd", "F32", 3},      {"cpu", "odd", "BF16", 3},
-	{"cpu", "gqa7", "Q4_0", 3},         {"cpu", "mha128", "MIXED", 3},
+	{"cpu:reference", "odd", "F32", 1, {0}},
+	{"cpu:reference", "odd", "F32", 1, {CACHE_Q8_0, CACHE_Q8_0}},
+	{"cpu", "odd", "F32", 3, {0}},
+	{"cpu", "odd", "BF16", 3, {0}},
+	{"cpu", "gqa7", "Q4_0", 3, {0}},
+	{"cpu", "mha128", "MIXED", 3, {0}},
+	{"cpu", "odd", "F32", 2, {CACHE_Q8_0, CACHE_Q8_0}},
+	{"cpu", "gqa7", "Q4_0", 3, {CACHE_Q8_0, CACHE_F16}},
+	{"cpu", "mha128", "MIXED", 2, {CACHE_BF16, CACHE_Q8_0}},
 };
+
+static struct cache_types cache; /* of the present case */
+
+static void set_cache(struct model *m, struct compute_params *p)
+{
+	(void)m;
+	p->cache = cache;
+}
+
+static bool open_case(struct run *r, const char *path, const char *device, uint32_t n_ctx, uint32_t n_seqs,
+		      uint32_t n_threads)
+{
+	return run_open_as(r, path, device, n_ctx, n_seqs, n_threads, set_cache);
+}
 
 struct fixture {
 	const struct tiny *t;
@@ -43,7 +65,7 @@ static void fixture_open(struct fixture *f, const char *name, const char *format
 	f->n_bytes = (size_t)f->t->n_prompt * f->t->n_vocab * sizeof(float);
 	f->whole = malloc(f->n_bytes);
 	struct run r;
-	assert_true(run_open(&r, f->path, device, f->t->n_prompt, 1, 1));
+	assert_true(open_case(&r, f->path, device, f->t->n_prompt, 1, 1));
 	assert_true(run_logits(&r, 0, f->t->prompt, f->t->n_prompt, f->t->n_prompt, f->whole));
 	run_close(&r);
 }
@@ -71,7 +93,7 @@ static void chunks_and_threads_change_nothing(const struct fixture *f)
 	float *got = malloc(f->n_bytes);
 	for (uint32_t threads = 1; threads <= f->max_threads; threads++) {
 		struct run r;
-		assert_true(run_open(&r, f->path, f->device, n, 1, threads));
+		assert_true(open_case(&r, f->path, f->device, n, 1, threads));
 		for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
 			char what[64];
 			snprintf(what, sizeof what, "%u threads, chunks of %u", threads, chunks[i]);
@@ -93,7 +115,7 @@ static void neighbours_change_nothing(const struct fixture *f)
 	uint32_t lengths[] = {9, 1, f->t->n_prompt - 18};
 	float *got[3];
 	struct run r;
-	assert_true(run_open(&r, f->path, f->device, f->t->n_prompt, 3, 2));
+	assert_true(open_case(&r, f->path, f->device, f->t->n_prompt, 3, 2));
 	struct compute_seq seqs[3];
 	struct hokku_error err = {0};
 	for (uint32_t s = 0; s < 3; s++) {
@@ -134,7 +156,7 @@ static void shared_blocks_change_nothing(const struct fixture *f)
 	assert_true(n > shared);
 	float *got = malloc(f->n_bytes);
 	struct run r;
-	assert_true(run_open(&r, f->path, f->device, n, 2, 2));
+	assert_true(open_case(&r, f->path, f->device, n, 2, 2));
 	assert_true(run_logits(&r, 0, f->t->prompt, n, n, got));
 	uint32_t table[8];
 	memcpy(table, run_blocks(&r, 1), r.n_blocks * sizeof *table);
@@ -170,7 +192,7 @@ static void drawing_agrees_with_logits(const struct fixture *f)
 		sum += exp((double)last[i] - (double)last[best]);
 	struct run r;
 	float *got = malloc(f->n_bytes);
-	assert_true(run_open(&r, f->path, f->device, n, 1, 2));
+	assert_true(open_case(&r, f->path, f->device, n, 1, 2));
 	for (int with_logits = 0; with_logits < 2; with_logits++) {
 		struct compute_seq seq = {
 			.tokens = f->t->prompt,
@@ -195,6 +217,7 @@ static void each(void (*check)(const struct fixture *f))
 {
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct fixture f;
+		cache = cases[i].cache;
 		fixture_open(&f, cases[i].model, cases[i].format, cases[i].device);
 		f.max_threads = cases[i].max_threads;
 		check(&f);

@@ -20,6 +20,8 @@ static const char *const devices[] = {"cpu:reference", "cpu"};
 
 enum { N_GROUPS = 2, N_BLOCKS = 3, N_KV = 16, N_SAVED = 2, N_VOCAB = 512 };
 
+static struct cache_types cache;
+
 static void into_groups(struct model *m, struct compute_params *p)
 {
 	m->n_kv_groups = N_GROUPS;
@@ -29,6 +31,7 @@ static void into_groups(struct model *m, struct compute_params *p)
 			m->kv_groups[1].window = m->specs[l].attn.window;
 		}
 	p->n_kv_blocks = N_KV;
+	p->cache = cache;
 }
 
 /* Logits of the token at pos; of n tokens from there on the last one's. */
@@ -79,7 +82,9 @@ static void bits_go_from_handle_to_handle(void **state)
 	const struct arch_entry *a = arch_find(&set, "gemma2-a"); /* a window of 24 */
 	uint32_t n = N_SAVED * COMPUTE_KV_BLOCK;
 	arch_write_gguf(a, TENSOR_F16, path);
-	for (size_t d = 0; d < 2; d++) {
+	for (size_t i = 0; i < 4; i++) {
+		size_t d = i % 2;
+		cache = i < 2 ? (struct cache_types){0} : (struct cache_types){CACHE_Q8_0, CACHE_F16};
 		struct run first, second;
 		struct compute_kv_kind kind, other;
 		uint8_t *bytes[N_GROUPS][N_SAVED];
@@ -88,6 +93,8 @@ static void bits_go_from_handle_to_handle(void **state)
 		compute_kv_describe(first.compute, &kind);
 		compute_kv_describe(second.compute, &other);
 		assert_string_equal(kind.device, devices[d]);
+		assert_non_null(strstr(kind.layout, i < 2 ? "keys f32" : "keys q8_0"));
+		assert_non_null(strstr(kind.layout, i < 2 ? "values f32" : "values f16"));
 		assert_string_equal(kind.device, other.device);
 		assert_string_equal(kind.layout, other.layout);
 		assert_string_equal(kind.build, other.build);
@@ -107,6 +114,7 @@ static void bits_go_from_handle_to_handle(void **state)
 		run_close(&first);
 		run_close(&second);
 	}
+	cache = (struct cache_types){0};
 	unlink(path);
 }
 

@@ -32,6 +32,14 @@ static void go_on(struct direct *d, const int32_t *ids, uint32_t from, int32_t *
 	}
 }
 
+static struct cache_types cache;
+
+static void set_cache(struct model *m, struct compute_params *p)
+{
+	(void)m;
+	p->cache = cache;
+}
+
 static void read_and_written(const char *cuda_path, const char *precision, const char *layout)
 {
 	const struct tiny *t = tiny_find(&set, "gqa7");
@@ -47,8 +55,8 @@ static void read_and_written(const char *cuda_path, const char *precision, const
 	tiny_write(&set, t, "Q8_0", path);
 	setenv("HOKKU_CUDA_PATH", cuda_path, 1);
 	setenv("HOKKU_CUDA_PRECISION", precision, 1);
-	assert_int_equal(direct_open(&first, path, N_CTX, 1, 0, 0, &err), HOKKU_OK);
-	assert_int_equal(direct_open(&second, path, N_CTX, 1, 0, 1, &err), HOKKU_OK);
+	assert_int_equal(direct_open_as(&first, path, N_CTX, 1, 0, 0, set_cache, &err), HOKKU_OK);
+	assert_int_equal(direct_open_as(&second, path, N_CTX, 1, 0, 1, set_cache, &err), HOKKU_OK);
 	compute_cuda.kv_describe(first.self, &kind);
 	compute_cuda.kv_describe(second.self, &other);
 	assert_string_equal(kind.device, other.device);
@@ -78,9 +86,11 @@ static void read_and_written(const char *cuda_path, const char *precision, const
 static void on_each_path(void **state)
 {
 	(void)state;
-	read_and_written("plain", "full", "float32, ");
-	read_and_written("tile", "full", "two halves a number (FULL), ");
-	read_and_written("tile", "half", "halves (HALF), ");
+	read_and_written("plain", "full", "keys f32, values f32, ");
+	read_and_written("tile", "full", "keys f16x2, values f16x2, ");
+	read_and_written("tile", "half", "keys f16, values f16, ");
+	cache = (struct cache_types){CACHE_Q8_0, CACHE_BF16};
+	read_and_written("plain", "full", "keys q8_0, values bf16, ");
 }
 
 int main(void)

@@ -67,6 +67,36 @@ static void exact(void **state)
 	}
 }
 
+/* The same where KV memory stores less than the path computes with. Of other paths than plain see
+ * other_types_are_refused in test_cuda_cache. */
+static void exact_of_types(void **state)
+{
+	(void)state;
+	static const struct cut cuts[] = {
+		{1, 1, 0, 0, false}, {7, 2, 0, 1000, false}, {33, 3, 40, 3000, true}};
+	static const struct {
+		const char *name, *format;
+		struct cache_types types;
+	} cases[] = {{"odd", "F32", {CACHE_Q8_0, CACHE_Q8_0}},
+		     {"gqa7", "Q5_1", {CACHE_Q8_0, CACHE_F16}},
+		     {"odd", "BF16", {CACHE_BF16, CACHE_Q8_0}}};
+	if (strcmp(way->path, "plain") != 0)
+		skip();
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		const struct tiny *t = tiny_find(&set, cases[i].name);
+		struct direct d;
+		float *whole = logits_of(t);
+		cache = cases[i].types;
+		open_tiny(&d, t, cases[i].format, 1, 0, 0);
+		direct_logits(&d, 0, t->prompt, t->n_prompt, t->n_prompt, whole);
+		direct_close(&d);
+		for (unsigned k = 0; k < 3; k++)
+			check_cut(t, cases[i].format, &cuts[k], whole);
+		free(whole);
+	}
+	cache = (struct cache_types){CACHE_DEFAULT, CACHE_DEFAULT};
+}
+
 /* Rows so long that segments are cut into parcels, of several units or of one: 37 units of 256 columns, 296
  * of 32. */
 static void long_rows(void **state)
@@ -430,6 +460,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(exact),
+		cmocka_unit_test(exact_of_types),
 		cmocka_unit_test(long_rows),
 		cmocka_unit_test(neighbours),
 		cmocka_unit_test(running_ahead),

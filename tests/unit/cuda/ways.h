@@ -23,6 +23,13 @@ static const struct way ways[] = {
 };
 static const struct way *way;
 static struct tiny_set set;
+static struct cache_types cache; /* of the models that are opened from now on */
+
+__attribute__((unused)) static void set_cache(struct model *m, struct compute_params *p)
+{
+	(void)m;
+	p->cache = cache;
+}
 
 GOLDEN_INLINE void model_path(char *path, size_t size)
 {
@@ -36,7 +43,7 @@ GOLDEN_INLINE void open_long(struct direct *d, const struct tiny *t, const char 
 	struct hokku_error err = {0};
 	model_path(path, sizeof path);
 	tiny_write(&set, t, format, path);
-	enum hokku_code rc = direct_open(d, path, n_ctx, n_seqs, n_batch, shift, &err);
+	enum hokku_code rc = direct_open_as(d, path, n_ctx, n_seqs, n_batch, shift, set_cache, &err);
 	unlink(path);
 	if (rc)
 		fail_msg("%s %s: %s", t->name, format, err.message);

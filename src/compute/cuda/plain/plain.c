@@ -109,9 +109,9 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 {
 	struct plain_handle *h = plain_of(c);
 	const struct attn_spec *attn = &c->model->layers[l].spec->attn;
-	float *kv_memory = (float *)(void *)(c->kv + l * c->kv_layer_bytes);
-	const struct plain_kv kv = {kv_memory, cuda_tables(c, l), attn->n_heads, attn->n_kv_heads,
-				    attn->head_dim};
+	struct plain_kv kv = plain_kv_of(attn->n_heads, attn->n_kv_heads, attn->head_dim, c->cache);
+	kv.layer = c->kv + l * c->kv_layer_bytes;
+	kv.tables = cuda_tables(c, l);
 	const struct plain_rope_args rope = {
 		.kv = kv,
 		.tokens = cuda_tokens(c),
@@ -350,16 +350,17 @@ static void plain_close(struct cuda *c)
 	c->own = NULL;
 }
 
-/* Keys and values in float32, see plain_kernels.h. */
-static uint64_t plain_kv_block_bytes(const struct cuda *c)
-{
-	return (uint64_t)c->kv_dim * 2 * CUDA_KV_BLOCK * sizeof(float);
-}
-
-static const char *plain_kv_text(const struct cuda *c)
+static enum hokku_code plain_cache(const struct cuda *c, struct cache_types *types, struct hokku_error *err)
 {
 	(void)c;
-	return "float32";
+	return cache_types_settle("cuda/plain", PLAIN_CACHE_TYPES, CACHE_F32, types, err);
+}
+
+static uint64_t plain_kv_block_bytes(const struct cuda *c)
+{
+	const struct hparams *hp = &c->model->hp;
+	return (uint64_t)plain_kv_of(hp->n_heads, hp->n_kv_heads, hp->head_dim, c->cache).kv_bytes *
+	       hp->n_kv_heads;
 }
 
 static void take_matrix(struct cuda_taker *t, struct plain_matrix *m, const struct weight *w)
@@ -483,8 +484,8 @@ const struct cuda_path cuda_path_plain = {
 	.min_cc = 75,
 	.can = &plain_can,
 	.fits = plain_fits,
+	.cache = plain_cache,
 	.kv_block_bytes = plain_kv_block_bytes,
-	.kv_text = plain_kv_text,
 	.take_weights = plain_take_weights,
 	.load = plain_load,
 	.take_scratch = plain_take_scratch,

@@ -4,8 +4,7 @@
  * do the first and one does the second: every bit is the same, so steps of few tokens spread over the device
  * and steps of many do not need memory for parts.
  */
-#include "compute/cuda/plain/plain_kernels.h"
-#include "compute/cuda/ptx.cuh"
+#include "compute/cuda/plain/plain_cache.cuh"
 
 namespace
 {
@@ -36,21 +35,63 @@ __device__ __forceinline__ float warp_sum(float v)
 	return v;
 }
 
+/* q . k of the lane's position: even dimensions, then odd ones (head_dim is even). */
+template <uint32_t TYPE>
+__device__ __forceinline__ float dot(const float *q, const uint8_t *keys, uint32_t n_dim)
+{
+	uint32_t lane = threadIdx.x % 32;
+	float even = 0, odd = 0;
+	for (uint32_t first = 0; first < n_dim; first += CACHE_CHUNK) {
+		uint32_t end = first + CACHE_CHUNK < n_dim ? first + CACHE_CHUNK : n_dim;
+		float scale = cache_scale_at<TYPE>(keys, n_dim * CUDA_KV_BLOCK, first + lane);
+		for (uint32_t d = first; d < end; d += 2) {
+			even = fmaf(q[d], cache_number<TYPE>(keys, d * CUDA_KV_BLOCK + lane, scale), even);
+			odd = fmaf(q[d + 1], cache_number<TYPE>(keys, (d + 1) * CUDA_KV_BLOCK + lane, scale), odd);
+		}
+	}
+	return even + odd;
+}
+
+__device__ __forceinline__ float dot_of(uint32_t type, const float *q, const uint8_t *keys, uint32_t n_dim)
+{
+	if (type == CACHE_Q8_0)
+		return dot<CACHE_Q8_0>(q, keys, n_dim);
+	if (type == CACHE_F16)
+		return dot<CACHE_F16>(q, keys, n_dim);
+	if (type == CACHE_BF16)
+		return dot<CACHE_BF16>(q, keys, n_dim);
+	return dot<CACHE_F32>(q, keys, n_dim);
+}
+
+/* Adds the values of positions from .. n_valid - 1, each times the weight of the lane of its number. */
+template <uint32_t TYPE>
+__device__ __forceinline__ void add_values(const uint8_t *values, uint32_t n_dim, float weight, uint32_t from,
+					   uint32_t n_valid, struct part *p)
+{
+	uint32_t lane = threadIdx.x % 32;
+	for (uint32_t j = from; j < n_valid; j++) {
+		float w = __shfl_sync(FULL_WARP, weight, (int)j);
+#pragma unroll
+		for (uint32_t i = 0; i < PER_LANE; i++)
+			if (lane + 32 * i < n_dim) {
+				float scale = cache_scale_at<TYPE>(values, n_dim * CUDA_KV_BLOCK,
+								   i * CUDA_KV_BLOCK + j);
+				p->out[i] = fmaf(w, cache_number<TYPE>(values, j * n_dim + lane + 32 * i, scale),
+						 p->out[i]);
+			}
+	}
+}
+
 /* Takes positions from .. n_valid - 1 of one KV block into p. */
 __device__ __forceinline__ void attend_block(const struct plain_attention_args *a, const float *q, float scale,
-					     const float *keys, uint32_t from, uint32_t n_valid, struct part *p)
+					     const uint8_t *keys, uint32_t from, uint32_t n_valid, struct part *p)
 {
 	uint32_t lane = threadIdx.x % 32, n_dim = a->kv.head_dim;
-	const float *values = keys + CUDA_KV_BLOCK * n_dim;
+	const uint8_t *values = keys + a->kv.k_bytes;
 	float score = -INFINITY;
 	bool seen = lane >= from && lane < n_valid;
 	if (seen) {
-		float even = 0, odd = 0; /* head_dim is even */
-		for (uint32_t d = 0; d < n_dim; d += 2) {
-			even = fmaf(q[d], keys[d * CUDA_KV_BLOCK + lane], even);
-			odd = fmaf(q[d + 1], keys[(d + 1) * CUDA_KV_BLOCK + lane], odd);
-		}
-		score = (even + odd) * scale;
+		score = dot_of(a->kv.k_type, q, keys, n_dim) * scale;
 		if (a->soft_cap != 0)
 			score = a->soft_cap * tanhf(score / a->soft_cap);
 	}
@@ -61,13 +102,14 @@ __device__ __forceinline__ void attend_block(const struct plain_attention_args *
 #pragma unroll
 	for (int i = 0; i < PER_LANE; i++)
 		p->out[i] *= rescale;
-	for (uint32_t j = from; j < n_valid; j++) {
-		float w = __shfl_sync(FULL_WARP, weight, (int)j);
-#pragma unroll
-		for (uint32_t i = 0; i < PER_LANE; i++)
-			if (lane + 32 * i < n_dim)
-				p->out[i] = fmaf(w, values[j * n_dim + lane + 32 * i], p->out[i]);
-	}
+	if (a->kv.v_type == CACHE_Q8_0)
+		add_values<CACHE_Q8_0>(values, n_dim, weight, from, n_valid, p);
+	else if (a->kv.v_type == CACHE_F16)
+		add_values<CACHE_F16>(values, n_dim, weight, from, n_valid, p);
+	else if (a->kv.v_type == CACHE_BF16)
+		add_values<CACHE_BF16>(values, n_dim, weight, from, n_valid, p);
+	else
+		add_values<CACHE_F32>(values, n_dim, weight, from, n_valid, p);
 }
 
 __device__ __forceinline__ void clear(struct part *p)
@@ -102,8 +144,7 @@ __device__ __forceinline__ void attend_split(const struct plain_attention_args *
 	clear(p);
 	for (pos = pos > before ? pos : before; pos < end; pos += CUDA_KV_BLOCK) {
 		uint64_t block = a->kv.tables[token->table + pos / CUDA_KV_BLOCK];
-		const float *keys = a->kv.layer +
-				    (block * a->kv.n_kv_heads + kv_head) * 2 * CUDA_KV_BLOCK * a->kv.head_dim;
+		const uint8_t *keys = a->kv.layer + (block * a->kv.n_kv_heads + kv_head) * a->kv.kv_bytes;
 		attend_block(a, q, scale, keys, first > pos ? first - pos : 0,
 			     end - pos < CUDA_KV_BLOCK ? end - pos : CUDA_KV_BLOCK, p);
 	}

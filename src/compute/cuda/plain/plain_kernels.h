@@ -5,6 +5,7 @@
 #ifndef COMPUTE_CUDA_PLAIN_KERNELS_H
 #define COMPUTE_CUDA_PLAIN_KERNELS_H
 
+#include "compute/cache_type.h"
 #include "compute/cuda/kernels.h"
 
 #ifdef __cplusplus
@@ -73,13 +74,37 @@ struct plain_product_args {
 };
 cudaError_t plain_product(const struct plain_product_args *a, cudaStream_t stream);
 
+enum { PLAIN_CACHE_TYPES = CACHE_BIT(F32) | CACHE_BIT(F16) | CACHE_BIT(BF16) | CACHE_BIT(Q8_0) };
+
 /* KV memory of one layer: (n_kv_blocks, n_kv_heads) of keys (head_dim, CUDA_KV_BLOCK), values (CUDA_KV_BLOCK,
- * head_dim). */
+ * head_dim); of q8_0 each followed by its scales, halves (chunks, CUDA_KV_BLOCK). */
 struct plain_kv {
-	float *layer;
+	uint8_t *layer;
 	const uint32_t *tables; /* the step's block tables */
 	uint32_t n_heads, n_kv_heads, head_dim;
+	enum cache_type k_type, v_type;
+	uint32_t k_bytes, kv_bytes; /* of a head in a block: its keys; all */
 };
+
+/* Bytes of a head's keys, or values, in a block: a multiple of 4. */
+static inline uint32_t plain_cache_bytes(enum cache_type type, uint32_t head_dim)
+{
+	uint32_t n = CUDA_KV_BLOCK * head_dim;
+	if (type == CACHE_Q8_0)
+		return n + CUDA_KV_BLOCK * cache_chunks(head_dim) * 2;
+	return n * (type == CACHE_F32 ? 4 : 2);
+}
+
+/* Fills all but layer and tables. */
+static inline struct plain_kv plain_kv_of(uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_dim,
+					  struct cache_types types)
+{
+	uint32_t k_bytes = plain_cache_bytes(types.k, head_dim);
+	struct plain_kv kv = {NULL,       NULL,     n_heads,
+			      n_kv_heads, head_dim, types.k,
+			      types.v,    k_bytes,  k_bytes + plain_cache_bytes(types.v, head_dim)};
+	return kv;
+}
 
 /* Turns q (in place) and k by their positions (RoPE), and stores k and v in the KV memory. */
 struct plain_rope_args {

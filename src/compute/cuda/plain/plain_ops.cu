@@ -1,7 +1,6 @@
 /* What stands between the products: RMSNorm and the residual, RoPE with the KV write, the gate of the
  * feed-forward part, and what is done to hidden states. */
-#include "compute/cuda/plain/plain_kernels.h"
-#include "compute/cuda/ptx.cuh"
+#include "compute/cuda/plain/plain_cache.cuh"
 #include "model/spec.h"
 
 namespace
@@ -65,6 +64,43 @@ __device__ __forceinline__ void turn(const struct plain_rope_args *r, const floa
 	*y = q * c + p * s;
 }
 
+/* Column d of a head, turned. */
+__device__ __forceinline__ float turned_column(const struct plain_rope_args *r, const float *head, uint32_t d,
+					       uint32_t pos)
+{
+	uint32_t half = r->n_dims / 2, a, b;
+	bool adjacent = !r->neox || d >= r->n_dims;
+	float x, y;
+	turn(r, head, adjacent ? d / 2 : d % half, pos, &a, &b, &x, &y);
+	return d == a ? x : y;
+}
+
+/* Keys of a token as chunks of q8_0, a warp each. memory: of its KV block; slot: its position there. */
+__device__ __forceinline__ void put_key_chunks(const struct plain_rope_args *r, const float *k, uint32_t pos,
+					       uint8_t *memory, uint32_t slot)
+{
+	uint32_t n_dim = r->kv.head_dim, n = cache_chunks(n_dim), lane = threadIdx.x % 32;
+	for (uint32_t i = threadIdx.x / 32; i < r->kv.n_kv_heads * n; i += THREADS / 32) {
+		uint32_t h = i / n, first = i % n * CACHE_CHUNK, d = first + lane;
+		float x = d < n_dim ? turned_column(r, k + h * n_dim, d, pos) : 0.0f;
+		cache_put_chunk(memory + (uint64_t)h * r->kv.kv_bytes, d * CUDA_KV_BLOCK + slot,
+				n_dim * CUDA_KV_BLOCK, first + slot, x, d < n_dim);
+	}
+}
+
+/* The same of values. */
+__device__ __forceinline__ void put_value_chunks(const struct plain_rope_args *r, const float *v,
+						 uint8_t *memory, uint32_t slot)
+{
+	uint32_t n_dim = r->kv.head_dim, n = cache_chunks(n_dim), lane = threadIdx.x % 32;
+	for (uint32_t i = threadIdx.x / 32; i < r->kv.n_kv_heads * n; i += THREADS / 32) {
+		uint32_t h = i / n, first = i % n * CACHE_CHUNK, d = first + lane;
+		float x = d < n_dim ? v[h * n_dim + d] : 0.0f;
+		cache_put_chunk(memory + (uint64_t)h * r->kv.kv_bytes + r->kv.k_bytes, slot * n_dim + d,
+				n_dim * CUDA_KV_BLOCK, first + slot, x, d < n_dim);
+	}
+}
+
 /* A block a token. Every pair is read and written by one thread. */
 __global__ void rope_kv_kernel(const struct plain_rope_args r)
 {
@@ -82,15 +118,22 @@ __global__ void rope_kv_kernel(const struct plain_rope_args r)
 		head[a] = x;
 		head[b] = y;
 	}
-	for (uint32_t i = threadIdx.x; i < r.kv.n_kv_heads * half; i += blockDim.x) {
+	uint8_t *memory = r.kv.layer + block * r.kv.n_kv_heads * r.kv.kv_bytes;
+	if (r.kv.k_type == CACHE_Q8_0)
+		put_key_chunks(&r, k, token.pos, memory, slot);
+	if (r.kv.v_type == CACHE_Q8_0)
+		put_value_chunks(&r, v, memory, slot);
+	for (uint32_t i = threadIdx.x; i < r.kv.n_kv_heads * half && r.kv.k_type != CACHE_Q8_0; i += blockDim.x) {
 		uint32_t h = i / half;
-		float *keys = r.kv.layer + (block * r.kv.n_kv_heads + h) * 2 * CUDA_KV_BLOCK * n_dim;
-		float *values = keys + (uint64_t)CUDA_KV_BLOCK * n_dim + (uint64_t)slot * n_dim;
+		uint8_t *keys = memory + (uint64_t)h * r.kv.kv_bytes;
 		turn(&r, k + h * n_dim, i % half, token.pos, &a, &b, &x, &y);
-		keys[a * CUDA_KV_BLOCK + slot] = x;
-		keys[b * CUDA_KV_BLOCK + slot] = y;
-		values[a] = v[h * n_dim + a];
-		values[b] = v[h * n_dim + b];
+		cache_put(r.kv.k_type, keys, a * CUDA_KV_BLOCK + slot, x);
+		cache_put(r.kv.k_type, keys, b * CUDA_KV_BLOCK + slot, y);
+	}
+	for (uint32_t i = threadIdx.x; i < r.kv.n_kv_heads * n_dim && r.kv.v_type != CACHE_Q8_0; i += blockDim.x) {
+		uint32_t h = i / n_dim;
+		cache_put(r.kv.v_type, memory + (uint64_t)h * r.kv.kv_bytes + r.kv.k_bytes,
+			  slot * n_dim + i % n_dim, v[i]);
 	}
 }
 

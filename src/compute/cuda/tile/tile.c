@@ -331,15 +331,17 @@ enum hokku_code tile_fits(struct cuda *c, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
+/* As many planes as activations have. */
+enum hokku_code tile_cache(const struct cuda *c, struct cache_types *types, struct hokku_error *err)
+{
+	enum cache_type own = tile_of(c)->planes == 2 ? CACHE_F16X2 : CACHE_F16;
+	return cache_types_settle("cuda/tile", 1u << own, own, types, err);
+}
+
 uint64_t tile_block_bytes(const struct cuda *c)
 {
 	const struct hparams *hp = &c->model->hp;
 	return tile_kv_block_bytes(hp->n_kv_heads, hp->head_dim, tile_of(c)->planes);
-}
-
-const char *tile_kv_text(const struct cuda *c)
-{
-	return tile_of(c)->planes == 2 ? "two halves a number (FULL)" : "halves (HALF)";
 }
 
 static void take_activations(struct cuda *c, struct cuda_taker *t, struct tile_activations *a, uint32_t cols)
