@@ -245,6 +245,7 @@ test('it listens before the model is loaded, and says how far it is', async () =
 	assert.match(ready.device, /cpu/);
 	assert.match(ready.version, /^\d+\.\d+\.\d+$/);
 	assert.ok(ready.resident_bytes.weights > 0 && ready.resident_bytes.kv > 0 && ready.resident_bytes.scratch > 0);
+	assert.deepEqual([ready.cache_type_k, ready.cache_type_v], ['f32', 'f32']);
 	await loading.stop();
 });
 

@@ -66,14 +66,19 @@ test('64 clients at once have their lone texts', async (t) => {
 // 12 requests of up to 280 positions, 8 at a time, over KV memory of 512: some give their blocks back.
 test('where KV memory runs out, nobody is told anything but the answer', async (t) => {
 	const request = (i) => ({ prompt: Array.from({ length: 40 + 10 * i }, (_, k) => (k < 64 ? 5 : k * i) % 500), ...endless, seed: i, temperature: i % 2, max_tokens: 240 - 10 * i });
-	const alone = await serve(t, [model('tiny'), '--parallel', '1', '--prefix-cache', 'off']);
-	const { resident_bytes, kv_blocks } = await alone.health();
-	const lone = [];
-	for (let i = 0; i < 12; i++) lone.push(events((await generate(alone, request(i))).text));
-	await alone.stop();
-	const server = await serve(t, [model('tiny'), '--parallel', '8', '--kv-bytes', `${(resident_bytes.kv / kv_blocks) * 16}`]);
-	assert.equal((await server.health()).kv_blocks, 16);
-	assert.ok((await compare(server, request, lone)).preempted > 0);
+	for (const [k, v] of [['f32', 'f32'], ['q8_0', 'f16']]) {
+		const types = ['-ctk', k, '--cache-type-v', v];
+		const alone = await serve(t, [model('tiny'), '--parallel', '1', '--prefix-cache', 'off', ...types]);
+		const { resident_bytes, kv_blocks, cache_type_k, cache_type_v } = await alone.health();
+		assert.deepEqual([cache_type_k, cache_type_v], [k, v]);
+		const lone = [];
+		for (let i = 0; i < 12; i++) lone.push(events((await generate(alone, request(i))).text));
+		await alone.stop();
+		const server = await serve(t, [model('tiny'), '--parallel', '8', '--kv-bytes', `${(resident_bytes.kv / kv_blocks) * 16}`, ...types]);
+		assert.equal((await server.health()).kv_blocks, 16);
+		assert.ok((await compare(server, request, lone)).preempted > 0);
+		await server.stop();
+	}
 });
 
 test('a prompt is computed once: cached_tokens, cache_prompt, --prefix-cache off', async (t) => {

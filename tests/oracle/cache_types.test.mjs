@@ -89,6 +89,6 @@ test("what a type of KV memory does to logits", () => {
 		const text = [c.worst, c.mean, c.kl, c.worst_kl].map((x) => x.toExponential(1)).join(" | ");
 		console.log(`| ${k} | ${v} | ${text} | ${(100 * c.same).toFixed(1)}% |`);
 		assert.ok(c.worst > 0, "nothing was rounded");
-		if (!process.env.MODEL) assert.ok(c.mean <= most_mean && c.kl <= most_kl && c.same >= 0.97, `${k}, ${v}: ${text}`);
+		if (!process.env.MODEL && !process.env.DEVICE) assert.ok(c.mean <= most_mean && c.kl <= most_kl && c.same >= 0.97, `${k}, ${v}: ${text}`);
 	}
 });

@@ -249,6 +249,16 @@ static void test_bad_options(void **state)
 	o.n_parallel = 257;
 	assert_int_equal(hokku_open(&o, &h, &err), HOKKU_INVALID_REQUEST);
 	assert_string_equal(err.message, "n_parallel is 257; it takes 0 to 256");
+	o = (struct hokku_options)HOKKU_OPTIONS_INIT;
+	o.cache_type_v = "q4_0";
+	assert_int_equal(hokku_open(&o, &h, &err), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.message,
+			    "cache_type_v is \"q4_0\"; it is one of f32, f16, bf16, f16x2, q8_0");
+	o.device = "cpu";
+	o.cache_type_v = "q8_0";
+	o.cache_type_k = "f16x2";
+	assert_int_equal(hokku_open(&o, &h, &err), HOKKU_INVALID_REQUEST);
+	assert_non_null(strstr(err.message, "cpu cannot do cache type f16x2 (of keys)"));
 	hokku_close(NULL);
 }
 
