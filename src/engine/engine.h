@@ -54,7 +54,7 @@ struct engine_config {
 	const struct engine_limits *owners;
 	uint32_t n_owners;
 	struct cache_types cache; /* how keys and values are stored; zeros: as the device does it best */
-	uint32_t check_ms; /* for tests; 0: ENGINE_CHECK_MS */
+	uint32_t check_ms;        /* for tests; 0: ENGINE_CHECK_MS */
 	/* Asked on the engine's thread while weights are loaded; true ends it (CANCELLED). May be NULL. */
 	bool (*stopped)(void *user);
 	/* Called on the engine's thread when loading made progress, and when the phase changes. */

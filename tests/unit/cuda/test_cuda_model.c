@@ -459,16 +459,11 @@ static void warm_up(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(exact),
-		cmocka_unit_test(exact_of_types),
-		cmocka_unit_test(long_rows),
-		cmocka_unit_test(neighbours),
-		cmocka_unit_test(running_ahead),
-		cmocka_unit_test(closed_under_way),
-		cmocka_unit_test(many_draws),
-		cmocka_unit_test(across_splits),
-		cmocka_unit_test(warm_up),
-		cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(exact),         cmocka_unit_test(exact_of_types),
+		cmocka_unit_test(long_rows),     cmocka_unit_test(neighbours),
+		cmocka_unit_test(running_ahead), cmocka_unit_test(closed_under_way),
+		cmocka_unit_test(many_draws),    cmocka_unit_test(across_splits),
+		cmocka_unit_test(warm_up),       cmocka_unit_test(nothing_is_left),
 	};
 	return run_ways(argc, argv, "cuda model", tests, sizeof tests / sizeof tests[0]);
 }
