@@ -56,42 +56,32 @@ KERNEL void unpack_upper_pairs(const uint8_t *high, struct wchunk *w)
 	}
 }
 
-/* Quad j is bits 2 j and 2 j + 1 of a byte of the first 64, quad j + 4 those of the next. */
-KERNEL void unpack_pairs(const uint8_t *body, struct wchunk *w)
+/* Two bits; those of the second half four times as large as they are, for what is not shifted costs nothing.
+ */
+KERNEL void unpack_two_bits(const uint8_t *body, struct wchunk *w)
 {
-	EACH(half, 2)
+	EACH(i, 2)
 	{
-		v64 x = v64_load(body + 64 * half);
-		v64 *quad = w->quad + 4 * half;
-		quad[0] = v64_and(x, 0x03);
-		quad[1] = v64_and(v64_shr(x, 2), 0x03);
-		quad[2] = v64_and(v64_shr(x, 4), 0x03);
-		quad[3] = v64_and(v64_shr(x, 6), 0x03);
+		v64 x = v64_load(body + 64 * i), y = v64_shr(x, 4);
+		w->quad[2 * i] = v64_and(x, 0x03);
+		w->quad[2 * i + 1] = v64_and(y, 0x03);
+		w->quad[2 * i + 4] = v64_and(x, 0x0C);
+		w->quad[2 * i + 5] = v64_and(y, 0x0C);
 	}
 }
 
-/* Three bits, eight times as large as they are: with 32 taken off, as halves have it, they are eight times
- * their value, which is 4 less than the bits. */
+/* Three bits; those of the second half eight times as large as they are. */
 KERNEL void unpack_three_bits(const uint8_t *body, struct wchunk *w)
 {
-	EACH(half, 2)
+	v64 x[3];
+	EACH(i, 3)
 	{
-		v64 x = v64_load(body + 64 * half);
-		v64 *quad = w->quad + 4 * half;
-		quad[0] = v64_and(v64_shl(x, 3), 0x18);
-		quad[1] = v64_and(v64_shl(x, 1), 0x18);
-		quad[2] = v64_and(v64_shr(x, 1), 0x18);
-		quad[3] = v64_and(v64_shr(x, 3), 0x18);
+		x[i] = v64_load(body + 64 * i);
+		w->quad[i] = v64_and(x[i], 0x07);
+		w->quad[i + 4] = v64_and(x[i], 0x38);
 	}
-	v64 h = v64_load(body + 128);
-	w->quad[0] = v64_or(w->quad[0], v64_and(v64_shl(h, 5), 0x20));
-	w->quad[1] = v64_or(w->quad[1], v64_and(v64_shl(h, 4), 0x20));
-	w->quad[2] = v64_or(w->quad[2], v64_and(v64_shl(h, 3), 0x20));
-	w->quad[3] = v64_or(w->quad[3], v64_and(v64_shl(h, 2), 0x20));
-	w->quad[4] = v64_or(w->quad[4], v64_and(v64_shl(h, 1), 0x20));
-	w->quad[5] = v64_or(w->quad[5], v64_and(h, 0x20));
-	w->quad[6] = v64_or(w->quad[6], v64_and(v64_shr(h, 1), 0x20));
-	w->quad[7] = v64_or(w->quad[7], v64_and(v64_shr(h, 2), 0x20));
+	w->quad[3] = v64_or(v64_and(v64_shr(x[0], 6), 0x03), v64_and(v64_shr(x[2], 4), 0x04));
+	w->quad[7] = v64_or(v64_and(v64_shr(x[1], 3), 0x18), v64_and(v64_shr(x[2], 2), 0x20));
 }
 
 /* IQ4_VALUES, 128 too high as Q8_0's bytes are. */
@@ -99,7 +89,7 @@ static const uint8_t iq4_bytes[16] = {1,   24,  45,  63,  79,  93,  106, 118,
 				      129, 141, 153, 166, 181, 197, 217, 241};
 
 /* How the float part of a chunk goes. */
-enum shape { SHAPE_8, SHAPE_4, SHAPE_5, SHAPE_MIN, SHAPE_HALVES, SHAPE_MIN_HALVES };
+enum shape { SHAPE_8, SHAPE_4, SHAPE_5, SHAPE_MIN, SHAPE_6_HALVES, SHAPE_3_HALVES, SHAPE_MIN_HALVES };
 
 KERNEL v16i dot_quads(v16i acc, const v64 *quad, const int8_t *q, int n, bool bytes)
 {
@@ -110,13 +100,16 @@ KERNEL v16i dot_quads(v16i acc, const v64 *quad, const int8_t *q, int n, bool by
 /* Does each half of a chunk have a scale of its own? */
 KERNEL bool shape_has_halves(const enum shape shape)
 {
-	return shape == SHAPE_HALVES || shape == SHAPE_MIN_HALVES;
+	return shape == SHAPE_6_HALVES || shape == SHAPE_3_HALVES || shape == SHAPE_MIN_HALVES;
 }
 
-/* What the integer sum of a half starts from, or is put right by. */
+/* What the integer sum of a half starts from, or is put right by: six bits are stored 32 too high, three bits
+ * 4, and those of the second half are eight times as large. */
 KERNEL int32_t half_offset(const struct qchunk *a, int half, const enum shape shape)
 {
-	return shape == SHAPE_HALVES ? a->half_minus_32[half] : 0;
+	if (shape == SHAPE_MIN_HALVES)
+		return 0;
+	return shape == SHAPE_3_HALVES && half == 0 ? a->half_minus_4 : a->half_minus_32[half];
 }
 
 /* Minima are by 32, as the sums of halves are kept times -32: exact, and the sign is right. */
@@ -126,8 +119,7 @@ KERNEL v16 add_halves(v16 sum, v16i lo, v16i hi, const struct wchunk *w, const s
 	v16 x = v16_mul(v16_from_i32(lo), w->scale);
 	x = v16_fma(v16_from_i32(hi), w->other, x);
 	if (shape == SHAPE_MIN_HALVES) {
-		x = v16_fma(w->min[0], v16_set1((float)a->half_minus_32[0]), x);
-		x = v16_fma(w->min[1], v16_set1((float)a->half_minus_32[1]), x);
+		EACH(i, 2) x = v16_fma(w->min[i], v16_from_i32(v16i_set1(a->half_minus_32[i])), x);
 	}
 	return v16_fma(x, v16_set1(a->d), sum);
 }
@@ -151,10 +143,12 @@ KERNEL v16 add_group(v16 sum, const struct wchunk *w, const struct qchunk *a, co
 	return sum;
 }
 
-/* Scales of a super-block, as floats. */
+/* Scales of a super-block, as floats; or what they are made of chunk by chunk. */
 struct scales {
 	v16 scale[16];
 	v16 min[16];
+	const uint8_t *bytes;
+	v16 unit[2], min_unit;
 };
 
 /* Q4_K and Q5_K keep sixteen 6-bit numbers a row in 12 bytes: scales of chunks 0-3, 4-7 and minima of chunks
@@ -176,31 +170,24 @@ KERNEL void unpack_k_scales(const uint8_t *head, struct scales *s)
 	}
 }
 
-/* n signed bytes a row, times d; d times `unit`, a power of two, first. */
+/* n signed bytes a row, times d; every second, where it is a second half's, times `unit`, a power of two. */
 KERNEL void unpack_signed_scales(const uint8_t *head, const int n, const float unit, struct scales *s)
 {
-	v16 d = v16_load_f16(head);
-	if (unit != 1)
-		d = v16_mul(d, v16_set1(unit));
+	v16 d = v16_load_f16(head), d2 = unit == 1 ? d : v16_mul(d, v16_set1(unit));
 	for (int g = 0; g < n; g++)
-		s->scale[g] = v16_mul(d, v16_load_i8(head + 32 + 16 * g));
+		s->scale[g] = v16_mul(g % 2 ? d2 : d, v16_load_i8(head + 32 + 16 * g));
 }
 
-/* A byte a half chunk: scale and minimum. */
-KERNEL void unpack_q2_scales(const uint8_t *head, struct scales *s)
+/* A byte a half chunk, scale and minimum: which byte is the lowest of a row's four is a matter of where one
+ * begins to read, up to three bytes into the body. */
+KERNEL void unpack_q2_scales(const struct scales *s, int g, struct wchunk *w)
 {
-	_Alignas(64) uint8_t scale[4][64], min[4][64];
-	EACH(i, 4)
-	{
-		v64 x = v64_load(head + 64 + 64 * i);
-		v64_store(scale[i], v64_and(x, 0x0F));
-		v64_store(min[i], v64_and(v64_shr(x, 4), 0x0F));
-	}
-	v16 d = v16_load_f16(head), dmin = v16_mul(v16_load_f16(head + 32), v16_set1(1.0f / 32));
-	for (int g = 0; g < 16; g++) {
-		s->scale[g] = v16_mul(d, v16_load_u8(scale[g / 4] + g % 4 * 16));
-		s->min[g] = v16_mul(dmin, v16_load_u8(min[g / 4] + g % 4 * 16));
-	}
+	const uint8_t *bytes = s->bytes + 64 * (g / 2) + 2 * (g % 2);
+	v64 lo = v64_load(bytes), hi = v64_load(bytes + 1);
+	w->scale = v16_mul(s->unit[0], v16_nibble(lo));
+	w->other = v16_mul(s->unit[1], v16_nibble(hi));
+	w->min[0] = v16_mul(s->min_unit, v16_nibble(v64_shr(lo, 4)));
+	w->min[1] = v16_mul(s->min_unit, v16_nibble(v64_shr(hi, 4)));
 }
 
 /* One format: where its pieces are and how they unpack. All constant, so that the compiler makes a kernel of
@@ -224,13 +211,16 @@ KERNEL void unpack_block(const struct layout l, const uint8_t *head, struct scal
 		unpack_signed_scales(head, 16, 1, s);
 		break;
 	case PACK_Q3_K:
-		unpack_signed_scales(head, 16, 1.0f / 8, s); /* the quants are eight times as large */
+		unpack_signed_scales(head, 16, 1.0f / 8, s); /* as the quants are eight times as large */
 		break;
 	case PACK_IQ4_XS:
 		unpack_signed_scales(head, 8, 1, s);
 		break;
 	case PACK_Q2_K:
-		unpack_q2_scales(head, s);
+		s->bytes = head + 64;
+		s->unit[0] = v16_load_f16(head);
+		s->unit[1] = v16_mul(s->unit[0], v16_set1(1.0f / 4)); /* the quants are four times as large */
+		s->min_unit = v16_mul(v16_load_f16(head + 32), v16_set1(1.0f / 32));
 		break;
 	default:
 		s->scale[0] = v16_load_f16(head);
@@ -242,11 +232,11 @@ KERNEL void unpack_block(const struct layout l, const uint8_t *head, struct scal
 KERNEL void unpack_group(const struct layout l, const struct scales *s, int g, const uint8_t *body,
 			 struct wchunk *w)
 {
-	if (shape_has_halves(l.shape)) {
+	if (l.kind == PACK_Q2_K) {
+		unpack_q2_scales(s, g, w);
+	} else if (shape_has_halves(l.shape)) {
 		w->scale = s->scale[2 * g];
 		w->other = s->scale[2 * g + 1];
-		if (l.shape == SHAPE_MIN_HALVES)
-			EACH(half, 2) w->min[half] = s->min[2 * g + half];
 	} else {
 		w->scale = s->scale[g];
 		if (l.shape == SHAPE_MIN)
@@ -257,7 +247,7 @@ KERNEL void unpack_group(const struct layout l, const struct scales *s, int g, c
 		return;
 	}
 	if (l.kind == PACK_Q2_K) {
-		unpack_pairs(body, w);
+		unpack_two_bits(body, w);
 		return;
 	}
 	if (l.kind == PACK_Q3_K) {
@@ -277,6 +267,8 @@ KERNEL void quant_tile(const struct layout l, const struct product *p, uint32_t 
 		       const int tokens)
 {
 	const uint8_t *head = p->head + panel * p->panel_bytes, *body = p->body + panel * p->panel_bytes;
+	const uint8_t *ahead = head + PREFETCH_AHEAD;
+	const int chunk_bytes = l.body_bytes + l.head_bytes / l.chunks;
 	const struct qchunk *acts = (const struct qchunk *)p->acts + t0;
 	float *out = p->out + (size_t)t0 * SLAB_ROWS + panel * PANEL;
 	v16 sum[QUANT_TILE];
@@ -287,7 +279,8 @@ KERNEL void quant_tile(const struct layout l, const struct product *p, uint32_t 
 		for (int g = 0; g < l.chunks; g++) {
 			struct wchunk w;
 			if (tokens == 1)
-				EACH(j, l.body_bytes / 64) __builtin_prefetch(body + PREFETCH_AHEAD + 64 * j);
+				EACH(j, (chunk_bytes + 63) / 64) __builtin_prefetch(ahead + 64 * j);
+			ahead += chunk_bytes;
 			unpack_group(l, &s, g, body, &w);
 			EACH(t, tokens) sum[t] = add_group(sum[t], &w, acts + t, l.shape);
 			body += l.body_bytes;
@@ -329,9 +322,9 @@ KERNEL void quant_product(const struct layout l, const struct product *p)
 	X(Q5_1, SHAPE_MIN, 1, 64, 320)         \
 	X(Q4_K, SHAPE_MIN, 8, 256, 256)        \
 	X(Q5_K, SHAPE_MIN, 8, 256, 320)        \
-	X(Q6_K, SHAPE_HALVES, 8, 288, 384)     \
+	X(Q6_K, SHAPE_6_HALVES, 8, 288, 384)   \
 	X(Q2_K, SHAPE_MIN_HALVES, 8, 320, 128) \
-	X(Q3_K, SHAPE_HALVES, 8, 288, 192)     \
+	X(Q3_K, SHAPE_3_HALVES, 8, 288, 192)   \
 	X(IQ4_NL, SHAPE_8, 1, 32, 256)         \
 	X(IQ4_XS, SHAPE_8, 8, 160, 256)
 
@@ -370,6 +363,6 @@ static void quantise(const float *x, uint32_t n, struct qchunk *out, size_t stri
 		out->minus_128 = -128 * sum;
 		out->half_minus_32[0] = -32 * sum_a;
 		out->half_minus_32[1] = -32 * sum_b;
-		out->unused = 0;
+		out->half_minus_4 = -4 * sum_a;
 	}
 }

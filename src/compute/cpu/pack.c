@@ -46,13 +46,24 @@ static void put_six_bits(const uint32_t w[8], uint8_t *body, uint32_t row)
 	put_pairs(w, 4, body + 256, row);
 }
 
+static void put_two_bits(const uint32_t w[8], uint8_t *body, uint32_t row)
+{
+	for (int i = 0; i < 2; i++) {
+		const uint32_t *lo = w + 2 * i, *hi = lo + 4;
+		uint32_t word = lo[0] | hi[0] << 2 | lo[1] << 4 | hi[1] << 6;
+		memcpy(body + 64 * i + 4 * row, &word, 4);
+	}
+}
+
+/* What the seventh and the eighth bits of three bytes hold: two numbers' low pairs and third bits. */
 static void put_three_bits(const uint32_t w[8], uint8_t *body, uint32_t row)
 {
-	uint32_t high = 0;
-	for (int j = 0; j < 8; j++)
-		high |= (w[j] >> 2 & 0x01010101) << j;
-	put_pairs(w, 0, body, row);
-	memcpy(body + 128 + 4 * row, &high, 4);
+	const uint32_t pair = 0x03030303, third = 0x04040404;
+	uint32_t top[3] = {(w[3] & pair) << 6, (w[7] & pair) << 6, (w[3] & third) << 4 | (w[7] & third) << 5};
+	for (int i = 0; i < 3; i++) {
+		uint32_t word = w[i] | w[4 + i] << 3 | top[i];
+		memcpy(body + 64 * i + 4 * row, &word, 4);
+	}
 }
 
 static void pack_q8_0(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t row)
@@ -206,11 +217,11 @@ static void pack_q2_k(const uint8_t *src, uint8_t *head, uint8_t *body, uint32_t
 	memcpy(head + 2 * row, src + 80, 2);
 	memcpy(head + 32 + 2 * row, src + 82, 2);
 	for (uint32_t g = 0; g < 16; g++)
-		head[64 + 16 * g + row] = src[g];
+		head[64 + 64 * (g / 4) + 4 * row + g % 4] = src[g];
 	for (int g = 0; g < 8; g++, body += 128) {
 		uint32_t w[8];
 		pair_group(src + 16, g, w);
-		put_pairs(w, 0, body, row);
+		put_two_bits(w, body, row);
 	}
 }
 

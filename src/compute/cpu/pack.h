@@ -12,13 +12,14 @@
  *     four bits   4 x 64 bytes: quad j in the low halves, quad j + 4 in the high halves
  *     five bits   the same, then 64 bytes whose bit j is the fifth bit of quad j
  *     six bits    the same as four, then 64 bytes with bits 4 and 5 of quads 0 .. 3, 64 of quads 4 .. 7
- *     two bits    64 bytes with quads 0 .. 3, bits 2 j and 2 j + 1 being quad j, 64 with quads 4 .. 7
- *     three bits  the same as two, then 64 bytes whose bit j is the third bit of quad j
+ *     two bits    64 bytes with quads 0, 4, 1, 5 from the low bits up, 64 with quads 2, 6, 3, 7
+ *     three bits  3 x 64 bytes: quad j in the low bits, quad j + 4 above it; in the two bits left over the
+ *                 low bits of quad 3, those of quad 7, and the third bits of both
  *
  * A head is (16) half floats: the scale, or scale and minimum; then for Q4_K and Q5_K 3 x 64 bytes of six-bit
  * numbers (kernel_quant.h), for Q6_K and Q3_K (16 half chunks, 16 rows) signed bytes, for IQ4_XS (8 chunks,
- * 16 rows) signed bytes, for Q2_K (16 half chunks, 16 rows) bytes: scale in the low half, minimum in the high
- * one. IQ4_NL and IQ4_XS keep their four bits, and a kernel looks the bytes up.
+ * 16 rows) signed bytes, for Q2_K (4 pairs of chunks, 16 rows, 4 half chunks) bytes: scale in the low half,
+ * minimum in the high one. IQ4_NL and IQ4_XS keep their four bits, and a kernel looks the bytes up.
  */
 #ifndef COMPUTE_CPU_PACK_H
 #define COMPUTE_CPU_PACK_H

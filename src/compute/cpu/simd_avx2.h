@@ -194,6 +194,13 @@ static inline v64 v64_lookup(v64 x, const uint8_t table[16])
 	return (v64){_mm256_shuffle_epi8(t, x.a), _mm256_shuffle_epi8(t, x.b)};
 }
 
+static inline v16 v16_nibble(v64 x)
+{
+	__m256i m = _mm256_set1_epi32(15);
+	return (v16){_mm256_cvtepi32_ps(_mm256_and_si256(x.a, m)),
+		     _mm256_cvtepi32_ps(_mm256_and_si256(x.b, m))};
+}
+
 /* Two products of a byte below 128 with one of at most 127 fit in 16 bits: nothing saturates. */
 static inline __m256i dot4_half(__m256i acc, __m256i w, __m256i a)
 {

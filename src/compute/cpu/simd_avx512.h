@@ -106,6 +106,12 @@ static inline v64 v64_lookup(v64 x, const uint8_t table[16])
 	return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table)), x);
 }
 
+/* A permutation looks at no more than four bits of an index. */
+static inline v16 v16_nibble(v64 x)
+{
+	return _mm512_permutexvar_ps(x, _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+}
+
 static inline v16i dot4(v16i acc, v64 w, const int8_t *a)
 {
 	int32_t four;

@@ -218,6 +218,13 @@ static inline v64 v64_lookup(v64 x, const uint8_t table[16])
 	return x;
 }
 
+static inline v16 v16_nibble(v64 x)
+{
+	v16 r;
+	LANES4 r.val[i] = vcvtq_f32_u32(vandq_u32(vreinterpretq_u32_u8(x.val[i]), vdupq_n_u32(15)));
+	return r;
+}
+
 /* Signed bytes by signed bytes, four of each into a lane. */
 static inline int32x4_t dot4_part(int32x4_t acc, int8x16_t w, int8x16_t a)
 {

@@ -262,6 +262,14 @@ static inline v64 v64_lookup(v64 x, const uint8_t table[16])
 	return v64_load(bytes);
 }
 
+/* The low four bits of each row's word, as a float. */
+static inline v16 v16_nibble(v64 x)
+{
+	v16 r;
+	LANES r.l[i] = (float)(x.l[i] & 15);
+	return r;
+}
+
 /* acc + the product of each row's four unsigned bytes (below 128) with the four signed bytes at a. */
 static inline v16i dot4(v16i acc, v64 w, const int8_t *a)
 {

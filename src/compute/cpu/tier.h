@@ -40,7 +40,7 @@ struct qchunk {
 	int32_t minus_16;
 	int32_t minus_128;
 	int32_t half_minus_32[2]; /* of each 16 of q */
-	int32_t unused;
+	int32_t half_minus_4;     /* of the first 16 */
 };
 
 /* One product: out (n_tokens, SLAB_ROWS) from `panels` panels of weights and one tile of activations.

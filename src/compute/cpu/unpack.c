@@ -162,26 +162,38 @@ static void unpack_q6_k(const uint8_t *head, const uint8_t *body, uint32_t row, 
 	}
 }
 
-/* Chunk g of two-bit numbers, to where pair_group had it from. */
-static void join_pairs(const uint8_t *body, uint32_t row, int g, uint8_t *quants)
+static void get_two_bits(const uint8_t *body, uint32_t row, uint32_t w[8])
 {
-	uint32_t w[8];
 	for (int j = 0; j < 8; j++) {
-		memcpy(&w[j], body + 64 * (j / 4) + 4 * row, 4);
-		w[j] = w[j] >> 2 * (j % 4) & 0x03030303;
+		memcpy(&w[j], body + 64 * (j % 4 / 2) + 4 * row, 4);
+		w[j] = w[j] >> (j % 2 * 4 + j / 4 * 2) & 0x03030303;
 	}
-	or_words(w, 2 * (g % 4), quants + 32 * (g / 4));
+}
+
+static void get_three_bits(const uint8_t *body, uint32_t row, uint32_t w[8])
+{
+	uint32_t x[3];
+	for (int i = 0; i < 3; i++) {
+		memcpy(&x[i], body + 64 * i + 4 * row, 4);
+		w[i] = x[i] & 0x07070707;
+		w[4 + i] = x[i] >> 3 & 0x07070707;
+	}
+	w[3] = (x[0] >> 6 & 0x03030303) | (x[2] >> 4 & 0x04040404);
+	w[7] = (x[1] >> 6 & 0x03030303) | (x[2] >> 5 & 0x04040404);
 }
 
 static void unpack_q2_k(const uint8_t *head, const uint8_t *body, uint32_t row, uint8_t *dst)
 {
 	memset(dst + 16, 0, 64);
 	for (uint32_t g = 0; g < 16; g++)
-		dst[g] = head[64 + 16 * g + row];
+		dst[g] = head[64 + 64 * (g / 4) + 4 * row + g % 4];
 	memcpy(dst + 80, head + 2 * row, 2);
 	memcpy(dst + 82, head + 32 + 2 * row, 2);
-	for (int g = 0; g < 8; g++, body += 128)
-		join_pairs(body, row, g, dst + 16);
+	for (int g = 0; g < 8; g++, body += 128) {
+		uint32_t w[8];
+		get_two_bits(body, row, w);
+		or_words(w, 2 * (g % 4), dst + 16 + 32 * (g / 4)); /* as pair_group has it */
+	}
 }
 
 static void unpack_q3_k(const uint8_t *head, const uint8_t *body, uint32_t row, uint8_t *dst)
@@ -194,12 +206,14 @@ static void unpack_q3_k(const uint8_t *head, const uint8_t *body, uint32_t row, 
 	}
 	memcpy(dst + 108, head + 2 * row, 2);
 	for (int g = 0; g < 8; g++, body += 192) {
-		uint32_t w[8], high;
-		join_pairs(body, row, g, dst + 32);
-		memcpy(&high, body + 128 + 4 * row, 4);
-		for (int j = 0; j < 8; j++)
-			w[j] = high >> j & 0x01010101;
-		or_words(w, g, dst);
+		uint32_t w[8], low[8], third[8];
+		get_three_bits(body, row, w);
+		for (int j = 0; j < 8; j++) {
+			low[j] = w[j] & 0x03030303;
+			third[j] = w[j] >> 2 & 0x01010101;
+		}
+		or_words(low, 2 * (g % 4), dst + 32 + 32 * (g / 4));
+		or_words(third, g, dst);
 	}
 }
 

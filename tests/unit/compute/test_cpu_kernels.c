@@ -288,6 +288,7 @@ static void quantised_activations(void **state)
 		assert_int_equal(want[g].minus_128, -128 * sum);
 		assert_int_equal(want[g].half_minus_32[0], -32 * half);
 		assert_int_equal(want[g].half_minus_32[1], -32 * (sum - half));
+		assert_int_equal(want[g].half_minus_4, -4 * half);
 	}
 	assert_int_equal(want[2].q[0], -127);
 	assert_int_equal(want[2].q[1], 64); /* 63.5 */
