@@ -113,6 +113,7 @@ static enum hokku_code submit(struct engine *e, uint32_t n, struct hokku_error *
 		f->n_tokens += f->steps[i].n_tokens;
 		f->telling = f->telling || f->steps[i].pos <= f->planned[i]->n_prompt;
 	}
+	watch_begin_step(&e->turn, n, f->n_tokens);
 	f->submitted_ns = clock_ns();
 	enum hokku_code rc = compute_submit(e->compute, f->steps, n, err);
 	if (rc && !all_left_out(f))

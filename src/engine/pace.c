@@ -40,12 +40,15 @@ void pace_add(struct pace *p, uint32_t n, double ms)
 		left = fixed;
 	if (p->each * chunk > left)
 		chunk = left / p->each;
-	double longest = (double)p->chunk * PACE_MAX_CHANGE, shortest = (double)p->chunk / PACE_MAX_CHANGE;
+	/* What decodes has its tokens in any case: a step may have been longer than it was to be. */
+	double had = p->chunk > n ? p->chunk : n;
+	double longest = had * PACE_MAX_CHANGE, shortest = (double)p->chunk / PACE_MAX_CHANGE;
 	chunk = chunk > longest ? longest : chunk < shortest ? shortest : chunk;
-	/* Several steps of one length, and the slope unknown, or perhaps no longer true: a different length
-	 * tells. A shorter one, unless the last was to be as short already and sequences that decode made it
-	 * longer. */
-	if (!seen && p->w > 1 && (!p->sloped || (ms > p->target_ms && n > 1)))
+	/* Several steps of one length, not short ones, and the slope unknown or perhaps no longer true: a
+	 * different length tells. A shorter one, unless the last was to be as short already and sequences
+	 * that decode made it longer. */
+	bool doubtful = p->sloped ? ms > p->target_ms && n > 1 : ms > p->target_ms / 2 || n < 2;
+	if (!seen && p->w > 1 && doubtful)
 		chunk = n < 2 ? 2 : n / 2 < p->chunk ? n / 2.0 : n * 1.25 + 1;
 	uint32_t whole = chunk < 1 ? 1 : chunk > p->n_max ? p->n_max : (uint32_t)chunk;
 	p->chunk = whole < PACE_TILE ? whole : whole - whole % PACE_TILE;

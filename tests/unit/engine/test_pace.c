@@ -114,6 +114,25 @@ static void test_beside_decoding(void **state)
 	}
 }
 
+/* On a quick device prompts get all that a step holds, however many decode beside them from the first step
+ * on.
+ */
+static void test_quick_beside_decoding(void **state)
+{
+	(void)state;
+	for (uint32_t n_decoding = 1; n_decoding <= 256; n_decoding *= 2) {
+		struct pace p;
+		uint32_t left = 0;
+		pace_init(&p, 512, PACE_TARGET_MS);
+		for (int step = 0; step < 12; step++) {
+			uint32_t chunk = pace_chunk(&p), least = chunk < 16 ? chunk : 16;
+			left = chunk > n_decoding + least ? chunk - n_decoding : least;
+			pace_add(&p, n_decoding + left, 0.1 + 0.01 * (n_decoding + left));
+		}
+		assert_int_equal(n_decoding + left, 512);
+	}
+}
+
 /* Other times than the usual, at the limits of the setting and between. */
 static void test_targets(void **state)
 {
@@ -144,7 +163,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_devices),         cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_small_limit),     cmocka_unit_test(test_targets),
-		cmocka_unit_test(test_beside_decoding),
+		cmocka_unit_test(test_beside_decoding), cmocka_unit_test(test_quick_beside_decoding),
 	};
 	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
 }
