@@ -4,41 +4,14 @@
  * say, and the second. */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <unistd.h>
 
-#include "gguf_bytes.h"
 #include "hf/folder.h"
+#include "scratch.h"
 #include "text/tokenizer.h"
 
 static const char *const names[] = {"config.json", "tokenizer.json", "model.safetensors.index.json",
 				    "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"};
 enum { N_TEXTS = 3, N_FILES = 5, MAX_BYTES = 1 << 20 };
-static char folder[] = "/dev/shm/hokku-fuzz-XXXXXX";
-static char paths[N_FILES][80];
-
-static void clean(void)
-{
-	for (size_t i = 0; i < N_FILES; i++)
-		unlink(paths[i]);
-	rmdir(folder);
-}
-
-static void start(void)
-{
-	if (paths[0][0])
-		return;
-	CHECK(mkdtemp(folder) != NULL);
-	for (size_t i = 0; i < N_FILES; i++)
-		snprintf(paths[i], sizeof paths[i], "%s/%s", folder, names[i]);
-	atexit(clean);
-}
-
-static void put(const char *path, const uint8_t *bytes, size_t n)
-{
-	FILE *f = fopen(path, "wb");
-	CHECK(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0);
-}
 
 static void check_tensors(const struct gguf *g)
 {
@@ -55,24 +28,19 @@ static void check_tensors(const struct gguf *g)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	start();
-	for (size_t i = 0; i < N_TEXTS; i++) {
-		const uint8_t *end = size ? memchr(data, 0, size) : NULL;
-		size_t n = end ? (size_t)(end - data) : size;
-		put(paths[i], data, n);
-		data += end ? n + 1 : n;
-		size -= end ? n + 1 : n;
-	}
+	scratch_make(names, N_FILES);
+	for (size_t i = 0; i < N_TEXTS; i++)
+		scratch_put_text(i, &data, &size);
 	size_t first = size >= 2 ? (size_t)data[0] | (size_t)data[1] << 8 : 0;
 	data += size >= 2 ? 2 : size;
 	size -= size >= 2 ? 2 : size;
 	first = first < size ? first : size;
-	put(paths[N_TEXTS], data, first);
-	put(paths[N_TEXTS + 1], data + first, size - first);
+	scratch_put(N_TEXTS, data, first);
+	scratch_put(N_TEXTS + 1, data + first, size - first);
 	struct hokku_error err = {0};
 	struct hf_folder *f;
 	struct tok *t;
-	if (hf_open(&(struct hf_options){.dir = folder}, &f, &err)) {
+	if (hf_open(&(struct hf_options){.dir = scratch_dir}, &f, &err)) {
 		CHECK(err.message[0]);
 		return 0;
 	}

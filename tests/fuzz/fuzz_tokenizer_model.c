@@ -2,30 +2,11 @@
  * becomes a tokenizer that encodes texts. */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <unistd.h>
 
-#include "gguf_bytes.h"
 #include "hf/folder.h"
 #include "hf/sentencepiece.h"
+#include "scratch.h"
 #include "text/tokenizer.h"
-
-static char folder[] = "/dev/shm/hokku-fuzz-XXXXXX", path[64];
-
-static void clean(void)
-{
-	unlink(path);
-	rmdir(folder);
-}
-
-static void start(void)
-{
-	if (path[0])
-		return;
-	CHECK(mkdtemp(folder) != NULL);
-	snprintf(path, sizeof path, "%s/tokenizer.model", folder);
-	atexit(clean);
-}
 
 static void check_model(const struct sp_model *m)
 {
@@ -57,7 +38,7 @@ static void check_tokenizer(const struct sp_model *m)
 	struct hokku_error err = {0};
 	struct hf_folder *f;
 	struct tok *t;
-	const struct hf_options o = {.dir = folder, .vocab_only = true};
+	const struct hf_options o = {.dir = scratch_dir, .vocab_only = true};
 	if (hf_open(&o, &f, &err)) {
 		CHECK(err.message[0]);
 		return;
@@ -77,7 +58,7 @@ static void check_tokenizer(const struct sp_model *m)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	start();
+	scratch_make(&(const char *){"tokenizer.model"}, 1);
 	struct hokku_error err = {0};
 	const struct hf_reader r = {"m", NULL, &err};
 	struct arena arena = {.chunk_bytes = 4096};
@@ -87,8 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(strncmp(err.message, "m: ", 3) == 0 && err.message[3]);
 	} else {
 		check_model(&m);
-		FILE *file = fopen(path, "wb");
-		CHECK(file && fwrite(data, 1, size, file) == size && fclose(file) == 0);
+		scratch_put(0, data, size);
 		check_tokenizer(&m);
 	}
 	arena_free(&arena);
