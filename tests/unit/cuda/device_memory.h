@@ -100,4 +100,13 @@ GOLDEN_INLINE void set_schedule(uint64_t seed)
 	cudasim_set(&s);
 }
 
+/* The last test of a program: what the others took of the device and of pinned memory, they gave back. */
+GOLDEN_INLINE void nothing_is_left(void **state)
+{
+	(void)state;
+	EMULATOR_ONLY();
+	assert_int_equal(cudasim_live_bytes(), 0);
+	assert_int_equal(cudasim_live_pinned(), 0);
+}
+
 #endif

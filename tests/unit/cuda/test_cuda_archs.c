@@ -1,8 +1,7 @@
 /*
  * Architectures on the device (golden/archs): logits at all positions against transformers in float32, on
- * each path that takes the model, in one step and in steps of 7 and 1, with the same bits; then greedy text;
- * and what a path does not take is told by the field of the spec. On the emulator one model of each feature
- * runs, on a device all of them.
+ * each path that takes the model, in one step and in steps of 7 and 1, with the same bits; then greedy text.
+ * On the emulator one model of each feature runs, on a device all of them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -282,47 +281,12 @@ static void far_windows_and_wide_heads(void **state)
 	assert_true(good);
 }
 
-/* What the tile path cannot do it names, and the next path takes the model unasked. */
-static void what_tile_cannot_do_is_told(void **state)
-{
-	(void)state;
-	const struct arch_entry *a = arch_find(&set, "llama-gqa");
-	json_t *keys = json_object_get(a->gguf, "keys");
-	const char *key = "llama.rope.dimension_count";
-	struct direct d;
-	struct hokku_error err = {0};
-	char path[512];
-	json_object_set_new(keys, key, json_integer(30));
-	snprintf(path, sizeof path, "%s/test_cuda_archs.%d.gguf", TEST_BINARY_DIR, (int)getpid());
-	arch_write_gguf(a, TENSOR_F16, path);
-	json_object_set_new(keys, key, json_integer(64));
-	setenv("HOKKU_CUDA_PATH", "tile", 1);
-	enum hokku_code rc = direct_open(&d, path, a->n_prompt, 1, 0, 0, &err);
-	assert_int_not_equal(rc, HOKKU_OK);
-	if (rc != HOKKU_DEVICE_ERROR &&
-	    !strstr(err.message, "cuda/tile cannot do rope.n_dims")) /* or the device has no tile path */
-		fail_msg("%s", err.message);
-	direct_close(&d);
-	unsetenv("HOKKU_CUDA_PATH");
-	assert_int_equal(direct_open(&d, path, a->n_prompt, 1, 0, 0, &err), HOKKU_OK);
-	direct_close(&d);
-	unlink(path);
-}
-
-static void nothing_is_left(void **state)
-{
-	(void)state;
-	EMULATOR_ONLY();
-	assert_int_equal(cudasim_live_bytes(), 0);
-}
-
 int main(void)
 {
 	arch_load(&set);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_path),
 		cmocka_unit_test(tile_path),
-		cmocka_unit_test(what_tile_cannot_do_is_told),
 		cmocka_unit_test(far_windows_and_wide_heads),
 		cmocka_unit_test(nothing_is_left),
 	};

@@ -175,14 +175,6 @@ static void more_blocks_fit(void **state)
 	unsetenv("HOKKU_CUDA_PATH");
 }
 
-static void nothing_is_left(void **state)
-{
-	(void)state;
-	EMULATOR_ONLY();
-	assert_int_equal(cudasim_live_bytes(), 0);
-	assert_int_equal(cudasim_live_pinned(), 0);
-}
-
 int main(void)
 {
 	tiny_load(&set);

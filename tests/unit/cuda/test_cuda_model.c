@@ -342,14 +342,6 @@ static void many_draws(void **state)
 	direct_close(&d);
 }
 
-static void nothing_is_left(void **state)
-{
-	(void)state;
-	EMULATOR_ONLY();
-	assert_int_equal(cudasim_live_bytes(), 0);
-	assert_int_equal(cudasim_live_pinned(), 0);
-}
-
 /* One token after another across the borders of attention's splits (128 and 256): the logits of the whole
  * prompt in one step. A greedy draw that a path makes in its own way is the sampler's, which a bias of
  * nothing asks for. */

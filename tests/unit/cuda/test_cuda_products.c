@@ -149,13 +149,6 @@ static void embeddings(void **state)
 	}
 }
 
-static void nothing_is_left(void **state)
-{
-	(void)state;
-	EMULATOR_ONLY();
-	assert_int_equal(cudasim_live_bytes(), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

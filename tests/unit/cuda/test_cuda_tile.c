@@ -376,12 +376,6 @@ static void short_way(void **state)
 	free_tiled(&other);
 }
 
-static void nothing_is_left(void **state)
-{
-	(void)state;
-	assert_int_equal(cudasim_live_bytes(), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

@@ -262,12 +262,6 @@ static void schedules(void **state)
 	set_schedule(0);
 }
 
-static void nothing_is_left(void **state)
-{
-	(void)state;
-	assert_int_equal(cudasim_live_bytes(), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
