@@ -3,5 +3,6 @@
 #define CLI_BENCH_H
 
 int bench_tokenize(int argc, char **argv);
+int bench_serve(int argc, char **argv);
 
 #endif

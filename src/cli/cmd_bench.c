@@ -16,7 +16,7 @@ static int run(int argc, char **argv);
 
 const struct cmd cmd_bench = {
 	.name = "bench",
-	.usage = "bench [MODEL] [options] | bench tokenize ...",
+	.usage = "bench [MODEL] [options] | bench tokenize ... | bench serve URL ...",
 	.summary = "measure how fast a model runs, and the machine's limits beside it",
 	.help = "Prefill: one prompt of N random tokens, in steps of --batch. Decode: N tokens one after another from\n"
 		"an empty context, each the likeliest. One run of each warms up; the table shows the median, the\n"
@@ -27,7 +27,8 @@ const struct cmd cmd_bench = {
 		"own, which begin behind so many tokens; tokens a second are of all sequences. Those tokens are\n"
 		"prefilled for real, once, each sequence others, in steps of --batch: the line \"fill\", which is\n"
 		"timed once and not warmed up.\n"
-		"Without MODEL it takes the bundled one. `hokku bench tokenize` measures the tokenizer.\n\n"
+		"Without MODEL it takes the bundled one. `hokku bench tokenize` measures the tokenizer,\n"
+		"`hokku bench serve URL` a server.\n\n"
 		"Example:\n"
 		"  hokku bench model.gguf --threads 2 --json\n",
 	.run = run,
@@ -438,6 +439,8 @@ static int run(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "tokenize") == 0)
 		return bench_tokenize(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "serve") == 0)
+		return bench_serve(argc - 1, argv + 1);
 	struct bench b = {.device = "auto", .n_runs = 5, .n_prefill = 512, .n_decode = 64, .n_seqs = 1};
 	const struct opt opts[] = {
 		{.name = "runs",

@@ -1,5 +1,5 @@
 /*
- * HTTP/1.1 on one event-loop thread; the only file that knows libevent. It owns connections, their limits and
+ * HTTP/1.1 on one event-loop thread; the only file of the server that knows libevent. It owns connections, their limits and
  * their clocks, and it answers by itself what no handler needs to see: requests that are no HTTP, headers or
  * bodies past their limit, requests that never get complete, connections past the cap.
  *
