@@ -57,7 +57,7 @@ test("--vram-limit and --kv-bytes set the budget", { skip }, () => {
 });
 
 test("a device that is lost in a step ends the answer with what happened", { skip }, () => {
-	for (const [path, launch] of [["tile", LAUNCH_IN_ANSWER], ["plain", 240]]) {
+	for (const [path, launch] of [["tile", LAUNCH_IN_ANSWER], ["plain", 320]]) {
 		const r = run("cuda", ["--temperature", "0"], { CUDASIM_FAIL: `launch:${launch}`, HOKKU_CUDA_PATH: path });
 		assert.equal(r.status, 1, path);
 		assert.notEqual(r.stdout, "", path);
@@ -111,8 +111,8 @@ test("auto takes the GPU if it will do, else the CPU with the reason", { skip },
 });
 
 // A server that ends with its test, whatever happens there.
-const serve = async (t, env, options = {}) => {
-	const server = await start(["--device", "cuda", "--kv-bytes", "8M"], { env: { HOKKU_PLUGIN_PATH: plugin, ...env }, ...options });
+const serve = async (t, env, { args = [], ...options } = {}) => {
+	const server = await start(["--device", "cuda", "--kv-bytes", "8M", ...args], { env: { HOKKU_PLUGIN_PATH: plugin, ...env }, ...options });
 	t.after(() => server.child.kill("SIGKILL"));
 	return server;
 };
@@ -218,6 +218,44 @@ test("a GPU that hangs does not keep the server from stopping", { skip }, async 
 	assert.ok(performance.now() - begin < 10_000);
 	assert.match(server.log, /the device does not answer: the server ends without it/);
 	await answer.done;
+});
+
+test("a GPU that hangs is noticed by the watchdog: /health, the log, and 200 who run and wait", { skip }, async (t) => {
+	const server = await serve(t, { CUDASIM_HANG: String(LAUNCH_IN_ANSWER + 300) }, { args: ["--watchdog-timeout", "2", "--parallel", "4"] });
+	const all = await Promise.all(Array.from({ length: 200 }, (_, i) => stream(server, { ...prompt, seed: i, max_tokens: 400, logit_bias: { 6655: -100 } })));
+	let last;
+	await until(async () => (last = await unhealthy(server)).body.status === "unhealthy", 60000, "the watchdog");
+	assert.equal(last.status, 503);
+	assert.equal(last.body.code, "DEVICE_ERROR");
+	assert.match(last.body.message, /^a step of \d sequences? with \d+ tokens? has not ended for \d\.\d s \(--watchdog-timeout 2\)/);
+	assert.ok(last.body.stuck_s >= 2);
+	await Promise.all(all.map((s) => s.done));
+	for (const s of all) {
+		assert.deepEqual([s.events().at(-1).kind, s.events().at(-1).data.code], ["error", "DEVICE_ERROR"]);
+		assert.equal(s.events().filter((e) => e.kind === "error" || e.kind === "end").length, 1);
+	}
+	const late = await generate(server, { ...prompt, stream: false });
+	assert.equal(late.status, 500);
+	assert.match(late.json.error.message, /has not ended for/);
+	assert.equal(server.log.match(/error DEVICE_ERROR: a step of .* has not ended/g)?.length, 1, server.log.slice(-2000));
+	server.child.kill("SIGTERM");
+	assert.deepEqual(await server.exited, { code: 0, signal: null }, server.log.slice(-2000));
+});
+
+test("a GPU that is lost with 200 requests in flight: each is told, once", { skip }, async (t) => {
+	const server = await serve(t, { CUDASIM_FAIL: `launch:${LAUNCH_IN_ANSWER + 300}` }, { args: ["--parallel", "4"] });
+	const all = await Promise.all(Array.from({ length: 200 }, (_, i) => stream(server, { ...prompt, seed: i, max_tokens: 400, logit_bias: { 6655: -100 } })));
+	await Promise.all(all.map((s) => s.done));
+	for (const s of all) {
+		const text = s.status === 200 ? JSON.stringify(s.events().at(-1)) : s.text; // some may come when it is lost already
+		assert.match(text, /"DEVICE_ERROR".*unspecified launch failure/);
+		assert.ok(s.events().filter((e) => e.kind === "error" || e.kind === "end").length <= 1);
+	}
+	assert.ok(all.filter((s) => s.status === 200).length > 4);
+	const { status, body } = await unhealthy(server);
+	assert.deepEqual([status, body.status, body.queue.running, body.queue.queued], [503, "unhealthy", 0, 0]);
+	assert.deepEqual([body.queue.finished, body.queue.failed], [body.queue.accepted, body.queue.accepted]);
+	await server.stop();
 });
 
 test("loading can be interrupted", { skip }, async (t) => {
