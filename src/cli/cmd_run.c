@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "cli/chat_options.h"
 #include "cli/open_tok.h"
+#include "cli/run_state.h"
 
 enum { MAX_PROMPT_BYTES = 64 << 20, MAX_BIAS = 64 };
 
@@ -28,20 +29,25 @@ const struct cmd cmd_run = {
 		"input is left out. A model with a chat template gets the prompt as the user's message; --raw sends it as\n"
 		"it is. Progress, timing and the seed go to standard error, if that is a terminal or with\n"
 		"--verbose. Ctrl-C ends the answer (exit code 130).\n\n"
+		"With --state FILE what the model has computed of prompt and answer is in FILE at the end, and is not\n"
+		"computed again by the next run that names it: without -p and -f that goes on where this one ended, and a\n"
+		"prompt must begin with all that FILE holds. The text is what one run would have given. FILE is good for\n"
+		"the model, device and build of hokku that made it.\n\n"
 		"Examples:\n"
 		"  hokku run -p \"autumn rain\"\n"
 		"  hokku run qwen2.5-0.5b-instruct-q8_0.gguf -p \"Name three rivers.\" --temperature 0 -n 64\n"
-		"  git diff | hokku run model.gguf --system \"Write a commit message.\" -n 100\n",
+		"  git diff | hokku run model.gguf --system \"Write a commit message.\" -n 100\n"
+		"  hokku run model.gguf --raw -f book.txt -n 0 --state book.state\n",
 	.run = run,
 };
 
 struct options {
 	struct engine_config config;
 	struct sampling sampling;
-	const char *prompt, *file, *system;
+	const char *prompt, *file, *system, *state;
 	uint32_t max_tokens;
 	struct chat_options chat;
-	bool given[OPT_N_SAMPLING], seed_given, raw, verbose;
+	bool given[OPT_N_SAMPLING], seed_given, max_tokens_given, raw, verbose;
 	struct opt_list stop, bias;
 	const char *stops[ENGINE_MAX_STOP], *bias_texts[MAX_BIAS];
 	struct hokku_logit_bias biases[MAX_BIAS];
@@ -149,6 +155,27 @@ static int parse_biases(struct options *o)
 	return -1;
 }
 
+/* Returns -1, or an exit code. */
+static int check_state(const struct options *o)
+{
+	char quoted[96];
+	bool prompt = o->prompt || o->file;
+	if (o->state && !*o->state)
+		return cli_usage(&cmd_run, "--state is empty; it takes the path of a file");
+	if (o->max_tokens_given && o->max_tokens == 0 && !(o->state && prompt))
+		return cli_usage(
+			&cmd_run,
+			"-n is 0; it takes 1 to %d (0 with --state and a prompt: it is only computed)",
+			INT32_MAX);
+	if (o->state && !prompt && !run_state_is_there(o->state))
+		return cli_usage(
+			&cmd_run,
+			"there is no prompt, and --state names %s, which is not there; give a prompt "
+			"with -p or -f",
+			str_quote(str_c(o->state), quoted, sizeof quoted));
+	return -1;
+}
+
 static int parse(int argc, char **argv, struct options *o)
 {
 	struct opt_table table = {0};
@@ -183,10 +210,16 @@ static int parse(int argc, char **argv, struct options *o)
 		 .kind = OPT_U32,
 		 .target = &o->max_tokens,
 		 .metavar = "N",
-		 .help = "end after N tokens",
-		 .min = 1,
+		 .help = "end after N tokens; 0, with --state: only compute the prompt",
+		 .min = 0,
+		 .given = &o->max_tokens_given,
 		 .max = INT32_MAX,
 		 .fallback = "until the model ends or the context is full"},
+		{.name = "state",
+		 .kind = OPT_STRING,
+		 .target = &o->state,
+		 .metavar = "FILE",
+		 .help = "go on from the state in FILE, if it is there, and put into it what has come of it"},
 		{.name = "stop",
 		 .kind = OPT_LIST,
 		 .target = &o->stop,
@@ -214,13 +247,17 @@ static int parse(int argc, char **argv, struct options *o)
 	if (rc >= 0)
 		return rc;
 	o->config.model_path = n ? model : NULL;
+	o->config.states = o->state != NULL;
 	if (o->prompt && o->file)
 		return cli_usage(&cmd_run, "-p and -f are both given; one is wanted");
 	if (o->system && o->raw)
 		return cli_usage(&cmd_run, "--system needs the chat template that --raw leaves out");
 	if (o->raw && (o->chat.name || o->chat.file))
 		return cli_usage(&cmd_run, "--raw leaves out the chat template that is named");
-	if (!o->prompt && !o->file && isatty(STDIN_FILENO))
+	rc = check_state(o);
+	if (rc >= 0)
+		return rc;
+	if (!o->prompt && !o->file && !o->state && isatty(STDIN_FILENO))
 		return cli_usage(&cmd_run, "there is no prompt; give one with -p, -f or through a pipe");
 	for (uint32_t i = 0; i < o->stop.n; i++)
 		if (!o->stops[i][0])
@@ -242,6 +279,9 @@ static enum hokku_code read_prompt(const struct options *o, struct str *prompt, 
 				   struct hokku_error *err)
 {
 	*owned = NULL;
+	*prompt = (struct str){NULL, 0};
+	if (o->state && !o->prompt && !o->file) /* it goes on from there */
+		return HOKKU_OK;
 	if (o->prompt) {
 		*prompt = str_c(o->prompt);
 		return HOKKU_OK;
@@ -367,19 +407,43 @@ static struct sampling sampling_of(const struct options *o, const struct engine 
 	return s;
 }
 
-static int answer_prompt(const struct options *o, struct engine *e, struct str prompt)
+/* Prompt or state as tokens; *n_answered: of the state's the last are an answer. */
+static enum hokku_code make_all_tokens(const struct options *o, struct engine *e, struct str prompt,
+				       struct tok_ids *ids, uint32_t *n_answered, struct hokku_error *err)
+{
+	enum hokku_code rc = HOKKU_OK;
+	*n_answered = 0;
+	if (prompt.ptr)
+		rc = make_tokens(o, e, prompt, ids, err);
+	if (!rc && o->state && run_state_is_there(o->state))
+		rc = run_state_restore(e, o->state, ids, n_answered, err);
+	return rc;
+}
+
+/* What has come of the request, also of one that was interrupted, into the file. */
+static int save_answer(const struct options *o, struct engine *e, uint64_t id, int code)
+{
+	struct hokku_error err;
+	bool tell = o->verbose || isatty(STDERR_FILENO);
+	if (!run_state_save(e, o->state, id, NULL, tell, &err))
+		return code;
+	int failed = cli_fail(&err);
+	return code == EXIT_OK ? failed : code;
+}
+
+static int answer_tokens(const struct options *o, struct engine *e, const struct tok_ids *ids,
+			 uint32_t n_answered)
 {
 	struct answer a = {.engine = e};
-	struct tok_ids ids = {0};
 	struct str stops[ENGINE_MAX_STOP];
 	struct hokku_error err;
 	uint64_t id;
-	enum hokku_code rc = make_tokens(o, e, prompt, &ids, &err);
 	for (uint32_t i = 0; i < o->stop.n; i++)
 		stops[i] = str_c(o->stops[i]);
 	const struct engine_request request = {
-		.tokens = ids.ids,
-		.n_tokens = ids.n,
+		.tokens = ids->ids,
+		.n_tokens = ids->n,
+		.n_answered = n_answered,
 		.max_tokens = o->max_tokens,
 		.sampling = sampling_of(o, e),
 		.stop = stops,
@@ -388,13 +452,30 @@ static int answer_prompt(const struct options *o, struct engine *e, struct str p
 		.user = &a,
 	};
 	generating = 1;
-	if (!rc)
-		rc = engine_submit(e, &request, &id, &err);
-	tok_ids_free(&ids);
-	if (rc)
+	if (engine_submit(e, &request, &id, &err))
 		return cli_fail(&err);
 	bool interrupted = wait_for_end(e, id);
-	return finish(o, &a, interrupted);
+	int code = finish(o, &a, interrupted);
+	if (o->state && (a.ended || interrupted || a.write_error))
+		code = save_answer(o, e, id, code);
+	return code;
+}
+
+static int answer_prompt(const struct options *o, struct engine *e, struct str prompt)
+{
+	struct tok_ids ids = {0};
+	struct hokku_error err;
+	uint32_t n_answered;
+	int code;
+	enum hokku_code rc = make_all_tokens(o, e, prompt, &ids, &n_answered, &err);
+	if (!rc && o->max_tokens_given && o->max_tokens == 0) {
+		rc = run_state_save(e, o->state, 0, &ids, o->verbose || isatty(STDERR_FILENO), &err);
+		code = rc ? cli_fail(&err) : EXIT_OK;
+	} else {
+		code = rc ? cli_fail(&err) : answer_tokens(o, e, &ids, n_answered);
+	}
+	tok_ids_free(&ids);
+	return code;
 }
 
 static int run(int argc, char **argv)

@@ -90,6 +90,13 @@ static const struct opt own_rows[] = {
 	 .metavar = "on|off",
 	 .env = true,
 	 .help = "find beginnings of prompts again in KV memory"},
+	{.name = "state-dir",
+	 .kind = OPT_STRING,
+	 .target = &chosen.config.state_dir,
+	 .metavar = "DIR",
+	 .env = true,
+	 .help = "folder for the states that requests save and restore",
+	 .fallback = "none: they are refused"},
 	{.name = "max-queue",
 	 .kind = OPT_U32,
 	 .target = &chosen.config.engine.max_queue,
@@ -260,6 +267,11 @@ static int run(int argc, char **argv)
 	if (strcmp(chosen.prefix_cache, "on") != 0 && strcmp(chosen.prefix_cache, "off") != 0)
 		return cli_usage(&cmd_serve, "--prefix-cache is \"%s\"; it takes on or off",
 				 chosen.prefix_cache);
+	if (config->state_dir && strcmp(chosen.prefix_cache, "off") == 0)
+		return cli_usage(&cmd_serve,
+				 "--state-dir needs the prefix cache, which --prefix-cache off leaves out");
+	if (config->state_dir && !*config->state_dir)
+		return cli_usage(&cmd_serve, "--state-dir is empty; it takes the path of a folder");
 	config->engine.no_prefix_cache = strcmp(chosen.prefix_cache, "off") == 0;
 	config->engine.chat_template = chosen.chat.source;
 	config->chat_kwargs = chosen.chat.kwargs;

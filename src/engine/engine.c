@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "engine/call.h"
 #include "engine/load.h"
 #include "engine/loop.h"
 #include "engine/queue.h"
@@ -51,6 +52,7 @@ static void run_engine(struct engine *e)
 		give_up(e, &err);
 	else
 		engine_enter_phase(e, ENGINE_STOPPED, NULL);
+	call_refuse_all(e, err.code ? err.code : HOKKU_SHUTTING_DOWN);
 }
 
 static void *engine_main(void *arg)
@@ -120,7 +122,9 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->user = config->user;
 	e->config_parallel = config->n_parallel;
 	e->no_prefix_cache = config->no_prefix_cache;
+	e->states = config->states;
 	e->new_end = &e->new_jobs;
+	e->calls_end = &e->calls;
 	e->n_batch = ENGINE_BATCH;
 	pace_init(&e->pace, e->n_batch, config->itl_ms ? config->itl_ms : PACE_TARGET_MS);
 	salts_init(&e->salts);
@@ -303,6 +307,9 @@ static enum hokku_code check_request(const struct engine *e, const struct engine
 			return err_set(err, HOKKU_INVALID_REQUEST,
 				       "token %zu of the prompt is %d; the vocabulary has 0 to %u", i,
 				       r->tokens[i], e->n_vocab - 1);
+	if (r->n_answered > r->n_tokens)
+		return err_set(err, HOKKU_INVALID_REQUEST, "of the %zu tokens %u are said to be an answer's",
+			       r->n_tokens, r->n_answered);
 	if (r->n_top > LOGPROBS_MAX_TOP)
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "the logprobs of %u tokens are asked for; %d are told at most", r->n_top,
@@ -349,6 +356,7 @@ static struct job *job_create(const struct engine *e, const struct engine_reques
 	if (n_bias)
 		memcpy(job->bias, r->sampling.bias, n_bias * sizeof *job->bias);
 	job->max_tokens = r->max_tokens;
+	job->n_answered = r->n_answered;
 	job->logprobs = r->logprobs;
 	job->n_top = r->n_top;
 	job->sampling = r->sampling;

@@ -50,6 +50,7 @@ struct engine_config {
 	uint32_t itl_ms;      /* most that a step shall take because of prompts, 1 to ENGINE_MAX_ITL_MS; 0:
 				 PACE_TARGET_MS */
 	bool no_prefix_cache; /* nothing is found again in KV memory */
+	bool states;          /* engine_save and engine_restore (state.h) will be asked for */
 	/* (n_owners) of owners 1, 2 ...; copied. Owner 0 is there without, and has no limits. */
 	const struct engine_limits *owners;
 	uint32_t n_owners;

@@ -102,6 +102,7 @@ uint32_t kv_keep(struct kv_pool *p, uint32_t b, uint64_t before, uint64_t hash, 
 
 void kv_forget(struct kv_pool *p)
 {
+	p->n_forgotten++;
 	for (uint32_t b = 0; b < p->n_blocks; b++)
 		if (p->blocks[b].name)
 			forget_block(p, b);

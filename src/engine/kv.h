@@ -33,6 +33,7 @@ struct kv_pool {
 	uint32_t n_blocks, n_buckets, n_free;
 	uint32_t oldest, newest; /* free blocks: taken from the oldest on */
 	uint64_t last_name, n_evicted;
+	uint64_t n_forgotten; /* times that kv_forget was called */
 };
 
 /* False: no memory. */

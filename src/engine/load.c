@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "engine/queue.h"
+#include "engine/state.h"
 #include "hf/folder.h"
 #include "model/kind.h"
 
@@ -268,6 +269,8 @@ enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
 		return rc;
 	choose_parallel(e);
 	rc = set_aside(e, err);
+	if (!rc && e->states)
+		rc = state_identify(e, err);
 	if (!rc)
 		describe(e);
 	return rc;
@@ -275,6 +278,7 @@ enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
 
 void engine_unload(struct engine *e)
 {
+	state_forget_all(e);
 	compute_close(e->compute);
 	e->compute = NULL;
 	model_unbind(&e->model);

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "engine/call.h"
 #include "engine/deliver.h"
 
 /* The device's memory, where that is due. */
@@ -39,7 +40,7 @@ static bool take_new(struct engine *e)
 	int waited = 0;
 	pthread_mutex_lock(&e->lock);
 	e->counters = e->sched.counters;
-	while (e->n_jobs == 0 && n_under_way(e) == 0 && !e->stopping && waited != ETIMEDOUT) {
+	while (e->n_jobs == 0 && n_under_way(e) == 0 && !e->calls && !e->stopping && waited != ETIMEDOUT) {
 		watch_rest(&e->turn);
 		waited = pthread_cond_timedwait(&e->work, &e->lock, &until);
 	}
@@ -56,7 +57,7 @@ static void describe_seq(struct engine *e, struct flight *f, uint32_t i)
 {
 	struct sched_seq *seq = f->planned[i];
 	struct job *job = job_of(seq);
-	uint32_t n = seq->n_done + seq->n_new;
+	uint32_t n = seq->n_done + seq->n_new, n_prompt = seq->n_prompt - job->n_answered;
 	bool draws = sched_draws(seq);
 	f->steps[i] = (struct compute_seq){
 		.tokens = seq->ids + seq->n_done,
@@ -68,7 +69,7 @@ static void describe_seq(struct engine *e, struct flight *f, uint32_t i)
 		.sampling = draws ? &job->sampling : NULL,
 		.history = seq->ids,
 		.n_history = n,
-		.n_prompt = n < seq->n_prompt ? n : seq->n_prompt,
+		.n_prompt = n < n_prompt ? n : n_prompt,
 		.logits = draws && job->logprobs ? f->logits + (size_t)i * e->n_vocab : NULL,
 		.error = &f->errors[i],
 		.token = -1,
@@ -200,6 +201,7 @@ enum hokku_code engine_loop(struct engine *e, struct hokku_error *err)
 	while (take_new(e)) {
 		enum hokku_code rc = HOKKU_OK;
 		queue_reap_cancelled(e);
+		call_run_all(e);
 		bool due = clock_ns() >= e->next_check_ns;
 		while (due && n_under_way(e) && !rc)
 			rc = collect(e, err);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "engine/state.h"
 
 void job_emit(const struct job *job, struct engine_event *event)
 {
@@ -88,6 +89,7 @@ void queue_finish(struct engine *e, struct job *job)
 		atomic_fetch_sub(&e->n_cancelled, 1);
 	pthread_cond_broadcast(&e->changed);
 	pthread_mutex_unlock(&e->lock);
+	state_remember(e, job);
 	job_destroy(job);
 }
 

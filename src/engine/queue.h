@@ -23,7 +23,7 @@
 struct job {
 	/* Constant from submit on. */
 	uint64_t id;
-	uint32_t max_tokens;
+	uint32_t max_tokens, n_answered;
 	bool logprobs;
 	uint32_t n_top;
 	struct sampling sampling;
@@ -76,7 +76,7 @@ struct engine {
 	uint32_t config_ctx, n_threads, max_queue, config_parallel;
 	uint64_t vram_limit, kv_bytes;
 	struct cache_types cache;
-	bool kv_grows, no_prefix_cache;
+	bool kv_grows, no_prefix_cache, states;
 	void (*on_state)(void *user);
 	bool (*stopped)(void *user);
 	void *user;
@@ -92,6 +92,8 @@ struct engine {
 	uint32_t n_ctx, n_vocab, n_batch, n_parallel;
 	_Atomic(const struct tok *) public_tok; /* NULL until ready */
 	_Atomic(const struct chat *) public_chat;
+	struct state_identity *identity;           /* of states that are saved; NULL: none are */
+	uint64_t block_bytes[MODEL_MAX_KV_GROUPS]; /* of a KV block, where they are */
 
 	/* The engine's thread alone. */
 	struct sched sched;
@@ -102,6 +104,9 @@ struct engine {
 	uint64_t check_ns, next_check_ns; /* the device's memory is checked every check_ns */
 	struct strbuf decoded, shown;
 	size_t max_piece; /* bytes of text that one token may release */
+	struct ended_request
+		*ended; /* (STATE_ENDED) the latest of them, by next_ended; NULL: states are not saved */
+	uint32_t next_ended;
 
 	struct watch_turn turn; /* what the thread is at: read without the lock */
 
@@ -118,9 +123,10 @@ struct engine {
 	const char *device_why;
 	bool device_why_notable;
 	const char *const *tokenizer_notes;
-	struct job *jobs, *last_job;     /* all */
-	struct job *new_jobs, **new_end; /* those that the engine's thread has not seen */
-	uint32_t n_jobs, n_running;      /* n_running: of these those that have started */
+	struct job *jobs, *last_job;            /* all */
+	struct job *new_jobs, **new_end;        /* those that the engine's thread has not seen */
+	uint32_t n_jobs, n_running;             /* n_running: of these those that have started */
+	struct engine_call *calls, **calls_end; /* call.h: those that the engine's thread has not taken */
 	struct owners owners;
 	struct salts salts;
 	uint64_t next_id, n_finished, n_tokens_in, n_tokens_out;

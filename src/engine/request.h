@@ -40,6 +40,9 @@ struct engine_event {
 struct engine_request {
 	const int32_t *tokens; /* (n_tokens) the prompt; copied by engine_submit */
 	size_t n_tokens;
+	/* Of tokens the last so many are an answer that was begun elsewhere: frequency and presence penalty
+	 * count them as such. */
+	uint32_t n_answered;
 	uint32_t max_tokens;      /* 0: until the context is full */
 	bool logprobs;            /* token events tell the token's, and those of the n_top likeliest */
 	uint32_t n_top;           /* LOGPROBS_MAX_TOP at most */

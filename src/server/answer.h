@@ -74,6 +74,11 @@ struct answer_sample {
  * another, and ends with the last end or with failed.
  */
 struct api {
+	enum {
+		API_ANSWERS,
+		API_SAVES,
+		API_RESTORES
+	} does;                /* but the first: states.h, one object at the end */
 	const char *id_prefix; /* of an id that is drawn */
 	const struct request_form *form;
 	void (*started)(struct strbuf *b, const struct answer_start *start, uint32_t sample, bool first);
@@ -91,6 +96,8 @@ struct api {
 };
 extern const struct api api_native;      /* POST /v1/generate */
 extern const struct api api_openai_chat; /* POST /v1/chat/completions */
+
+extern const struct api api_state_save, api_state_restore; /* POST /v1/state/... */
 
 /* Whose form errors have at a path. */
 const struct api *api_of_path(const char *path);

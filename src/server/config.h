@@ -19,6 +19,7 @@ struct server_config {
 	const char *host;
 	uint32_t port;            /* 0: any free one */
 	const char *api_key_file; /* NULL: no keys */
+	const char *state_dir;    /* NULL: states are neither saved nor restored */
 	/* What Host and Origin may name beside loopback. Empty, they are checked where all may use the server
 	 * and it listens on loopback; else always. */
 	struct hosts hosts;

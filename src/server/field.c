@@ -124,10 +124,13 @@ enum hokku_code field_prompt(struct gen_request *r, const char *name, const stru
 	size_t n = jv_len(v);
 	if (n == 0)
 		return bad(err, name, "is an empty array; it takes at least one token id");
+	if (r->tokens)
+		return bad(err, name, "and %s are both given; give one of them", r->tokens_name);
 	r->tokens = malloc(n * sizeof *r->tokens);
 	if (!r->tokens)
 		return field_no_memory(err);
 	r->n_tokens = n;
+	r->tokens_name = name;
 	for (size_t i = 0; i < n; i++) {
 		int64_t id;
 		const struct jv *item = jv_at(v, i);
@@ -139,6 +142,15 @@ enum hokku_code field_prompt(struct gen_request *r, const char *name, const stru
 		r->tokens[i] = (int32_t)id;
 	}
 	return HOKKU_OK;
+}
+
+enum hokku_code field_tokens(struct gen_request *r, const char *name, const struct jv *v,
+			     struct request_error *err)
+{
+	char found[96];
+	if (!jv_is(v, JV_ARRAY))
+		return bad(err, name, "is %s; it takes an array of token ids", field_describe(v, found));
+	return field_prompt(r, name, v, err);
 }
 
 void field_warn(struct strbuf *warnings, const char *text)

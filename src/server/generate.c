@@ -20,7 +20,7 @@
 #include "server/answer.h"
 #include "server/reply.h"
 
-static void gen_free(struct generation *g)
+void gen_free(struct generation *g)
 {
 	struct server *s = g->server;
 	for (struct generation **d = &s->dirty; *d; d = &(*d)->next_dirty) {
@@ -36,6 +36,8 @@ static void gen_free(struct generation *g)
 	if (g->next)
 		g->next->prev = g->prev;
 	s->n_generations--;
+	gen_state_remember(g);
+	states_job_free(g->state);
 	prepare_job_free(&g->job);
 	strbuf_free(&g->out);
 	for (uint32_t i = 0; i < g->n_samples; i++) {
@@ -90,13 +92,13 @@ static void gen_end_stream(struct generation *g)
 }
 
 /* The error that ends the answer, in the form that the client waits for. */
-static void gen_answer_error(struct generation *g, enum hokku_code code, const char *message,
-			     const char *field)
+void gen_answer_error(struct generation *g, enum hokku_code code, const char *message, const char *field)
 {
 	struct http_request *client = g->client;
 	if (!client)
 		return;
-	log_info("generate%s%s: %s: %s", g->id[0] ? " " : "", g->id, hokku_code_name(code), message);
+	log_info("%s%s%s: %s: %s", g->api->does ? "state" : "generate", g->id[0] ? " " : "", g->id,
+		 hokku_code_name(code), message);
 	if (g->streaming) {
 		g->api->failed(&g->out, code, message);
 		gen_end_stream(g);
@@ -157,6 +159,8 @@ static void gen_stop(struct generation *g, enum hokku_code why)
 	g->stopped = why;
 	if (g->preparing)
 		atomic_store(&g->job.abandoned, true);
+	if (g->state)
+		atomic_store(&g->state->stop, true);
 	gen_cancel_samples(g);
 	gen_answer_error(g, why, stop_message(g, text), NULL);
 }
@@ -235,7 +239,7 @@ static struct generation *gen_create(struct server *s, const struct api *api, st
 	return g;
 }
 
-static void gen_begin(struct server *s, const struct api *api, struct http_request *r)
+void gen_begin(struct server *s, const struct api *api, struct http_request *r)
 {
 	struct hokku_error err;
 	char text[160];
@@ -369,6 +373,11 @@ static void gen_take_job(struct generation *g)
 	}
 	refused = check_serving(s, &g->job.err.error);
 	rc = refused ? refused : rc;
+	if (rc == HOKKU_OK && g->api->does) {
+		rc = gen_state_submit(g);
+		if (rc == HOKKU_OK)
+			return;
+	}
 	if (rc == HOKKU_OK)
 		rc = gen_check_id(g);
 	if (rc == HOKKU_OK)

@@ -4,15 +4,27 @@
 
 #include "server/state.h"
 
-void gen_route(struct server *s, struct http_request *r);    /* POST /v1/generate */
-void chat_route(struct server *s, struct http_request *r);   /* POST /v1/chat/completions */
-void cancel_route(struct server *s, struct http_request *r); /* POST /v1/cancel */
+void gen_route(struct server *s, struct http_request *r);           /* POST /v1/generate */
+void chat_route(struct server *s, struct http_request *r);          /* POST /v1/chat/completions */
+void cancel_route(struct server *s, struct http_request *r);        /* POST /v1/cancel */
+void state_save_route(struct server *s, struct http_request *r);    /* POST /v1/state/save */
+void state_restore_route(struct server *s, struct http_request *r); /* POST /v1/state/restore */
 void gen_client_gone(struct generation *g);
 void gen_take_prepared(struct server *s);
 void gen_take_mail(struct server *s);
 void gen_tick(struct server *s, uint64_t now_ns);
 void gen_stop_all(struct server *s, enum hokku_code code);
 void gen_free_all(struct server *s);
+
+/* gen_state.c: of a generation that is no answer but a state's. */
+enum hokku_code gen_state_submit(struct generation *g); /* to the thread; the error is in its job */
+void gen_take_states(struct server *s);
+void gen_state_remember(struct generation *g); /* an answer, whose generation is about to go */
+
+/* generate.c, for gen_state.c. */
+void gen_begin(struct server *s, const struct api *api, struct http_request *r);
+void gen_free(struct generation *g);
+void gen_answer_error(struct generation *g, enum hokku_code code, const char *message, const char *field);
 
 /* Why nobody is served while a step does not end (s->watchdog). */
 enum hokku_code stuck_error(const struct server *s, struct hokku_error *err);

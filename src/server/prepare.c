@@ -28,7 +28,7 @@ static enum hokku_code check_tokens(struct prepare_job *job, uint32_t n_vocab)
 	for (size_t i = 0; i < r->n_tokens; i++) {
 		if ((uint32_t)r->tokens[i] < n_vocab)
 			continue;
-		snprintf(err->field, sizeof err->field, "prompt[%zu]", i);
+		snprintf(err->field, sizeof err->field, "%s[%zu]", r->tokens_name, i);
 		return err_set(&err->error, HOKKU_INVALID_REQUEST,
 			       "%s is %" PRId32 "; this model's token ids run from 0 to %" PRIu32, err->field,
 			       r->tokens[i], n_vocab - 1);
@@ -82,6 +82,8 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 		r->n_tokens = 0;
 		return HOKKU_OK;
 	}
+	if (!r->messages && !r->prompt.ptr) /* of a form that can do without */
+		return HOKKU_OK;
 	const char *field = r->messages ? "messages" : "prompt";
 	if (r->messages)
 		rc = render(job, tok, chat, defaults);

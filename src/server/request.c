@@ -73,7 +73,7 @@ static bool take_field(const struct request_form *form, struct gen_request *r, s
 			return true;
 		}
 	}
-	for (size_t i = 0; i < n_sampling_fields; i++) {
+	for (size_t i = 0; i < n_sampling_fields && !form->no_sampling; i++) {
 		if (str_eq_c(key, sampling_fields[i].name)) {
 			*rc = jv_none(v) ? HOKKU_OK : field_sampling(r, &sampling_fields[i], v, err);
 			return true;
@@ -87,7 +87,7 @@ static void list_known(const struct request_form *form, const char *known[MAX_KN
 	size_t n = 0;
 	for (const struct field *f = form->fields; f->name && n + 1 < MAX_KNOWN; f++)
 		known[n++] = f->name;
-	for (size_t i = 0; i < n_sampling_fields && n + 1 < MAX_KNOWN; i++)
+	for (size_t i = 0; i < n_sampling_fields && n + 1 < MAX_KNOWN && !form->no_sampling; i++)
 		known[n++] = sampling_fields[i].name;
 	known[n] = NULL;
 }

@@ -19,6 +19,7 @@ enum {
 	REQUEST_MAX_SMALL_BODY = 16384, /* of what asks for no answer: parsed on the loop's thread */
 	REQUEST_MAX_N = 128,            /* samples of one prompt */
 	REQUEST_MAX_MODEL_BYTES = 256,
+	REQUEST_MAX_NAME_BYTES = 64, /* of a state */
 };
 
 /* An error that may name a field: "temperature", "messages[2].role"; "" where none is at fault. */
@@ -32,12 +33,14 @@ struct gen_request {
 	struct str prompt;
 	int32_t *tokens; /* (n_tokens) */
 	size_t n_tokens;
+	const char *tokens_name;       /* the field that gave them */
 	struct chat_message *messages; /* (n_messages) */
 	size_t n_messages;
 	const struct jv *tools, *template_kwargs; /* for the chat template; NULL */
 	struct jinja_time now;                    /* what the template takes for now */
 	bool has_now;
-	char id[REQUEST_MAX_ID_BYTES + 1]; /* "": none was given */
+	char name[REQUEST_MAX_NAME_BYTES + 1]; /* of a state; "": none was given */
+	char id[REQUEST_MAX_ID_BYTES + 1];     /* "": none was given */
 	bool stream;
 	bool has_seed;
 	uint32_t max_tokens; /* 0: until the context is full */
@@ -65,6 +68,7 @@ struct request_form {
 	enum sampling_api sampling;
 	bool stream;                /* where the request says nothing */
 	bool strict;                /* an unknown field is refused, not told of */
+	bool no_sampling;           /* sampling_fields are unknown too */
 	const struct field *fields; /* ends with name NULL */
 	/* stray: an unknown field that may have been meant for the prompt, terminated; ptr NULL: none. */
 	enum hokku_code (*check)(struct gen_request *r, struct str stray, struct request_error *err);

@@ -174,6 +174,9 @@ static const struct route {
 	{HTTP_GET, true, "/health", health_route, "whether the server is ready, and what it serves"},
 	{HTTP_POST, false, "/v1/generate", gen_route, "an answer to a prompt, streamed or whole"},
 	{HTTP_POST, false, "/v1/cancel", cancel_route, "ends a request by its id"},
+	{HTTP_POST, false, "/v1/state/save", state_save_route,
+	 "puts what is computed of a request into a file"},
+	{HTTP_POST, false, "/v1/state/restore", state_restore_route, "and back into memory"},
 	{HTTP_POST, false, "/v1/chat/completions", chat_route, "OpenAI's: an answer to a conversation"},
 	{HTTP_GET, false, "/v1/models", models_route, "OpenAI's: what is served"},
 	{HTTP_GET, false, "/v1/models/*", model_route, "OpenAI's: one of these by its name"},
@@ -435,6 +438,7 @@ static void on_wake(void *user)
 	struct engine_state state;
 	gen_take_prepared(s);
 	gen_take_mail(s);
+	gen_take_states(s);
 	engine_get_state(s->engine, &state);
 	tell_device(s, &state);
 	tell_loss(s, &state);
@@ -521,11 +525,14 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 	choose_guard(s);
 	s->config.engine.on_state = wake_loop;
 	s->config.engine.user = s;
+	s->config.engine.states = s->config.state_dir != NULL;
 	rc = engine_create(&s->config.engine, &s->engine, err);
 	if (rc == HOKKU_OK)
 		rc = prepare_create(
 			s->engine, &(struct prepare_chat){s->config.chat_kwargs, s->config.chat_now},
 			s->config.engine.max_queue + ENGINE_MAX_PARALLEL, wake_loop, s, &s->prepare, err);
+	if (rc == HOKKU_OK && s->config.state_dir)
+		rc = states_create(s->engine, s->config.state_dir, wake_loop, s, &s->states, err);
 	return rc;
 }
 
@@ -565,6 +572,7 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 	}
 	/* The other threads end first: they put things in the mailbox and wake the loop. */
 	prepare_destroy(s->prepare);
+	states_destroy(s->states);
 	if (s->engine)
 		engine_destroy(s->engine, 0);
 	s->engine = NULL;

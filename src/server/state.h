@@ -9,6 +9,7 @@
 #include "server/keys.h"
 #include "server/mailbox.h"
 #include "server/prepare.h"
+#include "server/states.h"
 
 /* One of a request's n samples. */
 struct sample {
@@ -27,13 +28,14 @@ struct generation {
 	struct generation *next, *prev;
 	struct http_request *client; /* NULL: it has its answer, or is gone */
 	struct prepare_job job;
-	bool preparing;                    /* job is with the thread that prepares */
-	const struct api *api;             /* how its client speaks */
-	struct sample *samples;            /* (n_samples) once it is with the engine */
-	uint32_t n_samples;                /* that reached the engine */
-	uint32_t n_over;                   /* of these */
-	bool started;                      /* one of them has */
-	uint64_t sequence;                 /* order of arrival */
+	bool preparing;           /* job is with the thread that prepares */
+	struct states_job *state; /* with the thread of states; NULL: it is an answer, or not there yet */
+	const struct api *api;    /* how its client speaks */
+	struct sample *samples;   /* (n_samples) once it is with the engine */
+	uint32_t n_samples;       /* that reached the engine */
+	uint32_t n_over;          /* of these */
+	bool started;             /* one of them has */
+	uint64_t sequence;        /* order of arrival */
 	char id[REQUEST_MAX_ID_BYTES + 1]; /* "" while preparing */
 	enum hokku_code stopped;           /* why it was told to stop; 0: it was not */
 	bool streaming;                    /* the answer has begun */
@@ -54,6 +56,12 @@ struct early_cancel {
 };
 enum { MAX_EARLY_CANCELS = 256 };
 
+/* What the engine calls a request that has ended, for states. */
+struct ended_generation {
+	char id[REQUEST_MAX_ID_BYTES + 1];
+	uint64_t engine_id;
+};
+
 struct server {
 	struct server_config config;
 	struct http *http;
@@ -68,6 +76,9 @@ struct server {
 	uint64_t sequence;
 	struct early_cancel early[MAX_EARLY_CANCELS];
 	uint32_t n_early;
+	struct states *states;                      /* NULL: there is no --state-dir */
+	struct ended_generation ended[STATE_ENDED]; /* the latest, by n_ended */
+	uint32_t n_ended;
 	uint64_t started_ns;
 	bool device_told, loss_told; /* the log has a line about the device, about its loss */
 	struct watchdog watchdog;    /* over the engine's thread */

@@ -13,6 +13,7 @@
 
 #include "engine/engine.h"
 #include "hf/folder.h"
+#include "model/identity.h"
 #include "model/kind.h"
 
 /* Tokens: 0 ends an answer, 1 is a control token, 2 begins a text where fake.has_bos; then these. */
@@ -38,7 +39,11 @@ enum {
 	FAKE_N_VOCAB
 };
 
-enum { FAKE_MAX_STEPS = 4096 };
+enum {
+	FAKE_MAX_STEPS = 4096,
+	FAKE_KV_BYTES = 100, /* of a block; */
+	FAKE_KV_BLOCKS = 256,
+};
 
 static struct {
 	/* set by the test, before the engine exists or while it is idle */
@@ -67,6 +72,7 @@ static struct {
 	atomic_uint n_checks;
 	atomic_bool check_fails, check_hangs;
 	bool ahead; /* it runs ahead: two steps may be under way */
+	uint8_t kv[FAKE_KV_BLOCKS][FAKE_KV_BYTES]; /* by their numbers; steps write nothing */
 	/* while closed, a step waits */
 	atomic_bool gate_closed;
 } fake;
@@ -376,6 +382,58 @@ enum hokku_code compute_check(struct compute *c, struct hokku_error *err)
 	atomic_fetch_add(&fake.n_checks, 1);
 	return atomic_load(&fake.check_fails) ? err_set(err, HOKKU_DEVICE_ERROR, "the fake's memory is gone")
 					      : HOKKU_OK;
+}
+
+enum hokku_code model_identity(const struct gguf *g, uint64_t *out, struct hokku_error *err)
+{
+	(void)g;
+	(void)err;
+	*out = 0x5eed;
+	return HOKKU_OK;
+}
+
+uint64_t model_rope_identity(const struct model *m)
+{
+	(void)m;
+	return 1;
+}
+
+uint64_t compute_kv_bytes(const struct compute *c, uint32_t group)
+{
+	(void)c;
+	(void)group;
+	return FAKE_KV_BYTES;
+}
+
+static uint8_t *fake_kv(uint32_t block)
+{
+	return fake.kv[block % FAKE_KV_BLOCKS];
+}
+
+enum hokku_code compute_kv_read(struct compute *c, uint32_t group, uint32_t block, void *to,
+				struct hokku_error *err)
+{
+	(void)c;
+	(void)group;
+	(void)err;
+	memcpy(to, fake_kv(block), FAKE_KV_BYTES);
+	return HOKKU_OK;
+}
+
+enum hokku_code compute_kv_write(struct compute *c, uint32_t group, uint32_t block, const void *from,
+				 struct hokku_error *err)
+{
+	(void)c;
+	(void)group;
+	(void)err;
+	memcpy(fake_kv(block), from, FAKE_KV_BYTES);
+	return HOKKU_OK;
+}
+
+void compute_kv_describe(const struct compute *c, struct compute_kv_kind *out)
+{
+	(void)c;
+	*out = (struct compute_kv_kind){.build = "fake build", .device = "fake", .layout = "fake layout"};
 }
 
 #endif

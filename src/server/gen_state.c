@@ -1,0 +1,120 @@
+/* POST /v1/state/save and /v1/state/restore, between the loop and the thread of states (states.h): what is
+ * saved is found by the id that its client knows it by. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "server/generate.h"
+#include "server/reply.h"
+
+const struct api api_state_save = {.does = API_SAVES, .form = &request_state_save, .error = answer_error};
+const struct api api_state_restore = {
+	.does = API_RESTORES, .form = &request_state_restore, .error = answer_error};
+
+static void begin(struct server *s, const struct api *api, struct http_request *r)
+{
+	if (s->states)
+		gen_begin(s, api, r);
+	else
+		reply_error(r, HOKKU_NOT_FOUND, 404,
+			    "this server keeps no states; start it with --state-dir DIR if it is to", NULL);
+}
+
+void state_save_route(struct server *s, struct http_request *r)
+{
+	begin(s, &api_state_save, r);
+}
+
+void state_restore_route(struct server *s, struct http_request *r)
+{
+	begin(s, &api_state_restore, r);
+}
+
+/* ---- which request an id names ---- */
+
+void gen_state_remember(struct generation *g)
+{
+	struct server *s = g->server;
+	if (!s->states || !g->n_samples)
+		return;
+	struct ended_generation *to = &s->ended[s->n_ended++ % STATE_ENDED];
+	memcpy(to->id, g->id, sizeof to->id);
+	to->engine_id = g->samples[0].engine_id;
+}
+
+/* The latest that had this id: its first sample. 0: none. */
+static uint64_t find_request(const struct server *s, const char *id)
+{
+	uint32_t n = s->n_ended < STATE_ENDED ? s->n_ended : STATE_ENDED;
+	for (const struct generation *g = s->generations; g; g = g->next)
+		if (g->n_samples && strcmp(g->id, id) == 0)
+			return g->samples[0].engine_id;
+	for (uint32_t k = 1; k <= n; k++) {
+		const struct ended_generation *e = &s->ended[(s->n_ended - k) % STATE_ENDED];
+		if (strcmp(e->id, id) == 0)
+			return e->engine_id;
+	}
+	return 0;
+}
+
+/* ---- to the thread and back ---- */
+
+enum hokku_code gen_state_submit(struct generation *g)
+{
+	struct server *s = g->server;
+	const struct gen_request *r = &g->job.request;
+	struct request_error *err = &g->job.err;
+	uint64_t request = r->id[0] ? find_request(s, r->id) : 0;
+	if (r->id[0] && !request) {
+		snprintf(err->field, sizeof err->field, "id");
+		return err_set(&err->error, HOKKU_NOT_FOUND,
+			       "there is no request \"%s\" that runs, nor among the last %d that ended",
+			       r->id, STATE_ENDED);
+	}
+	struct states_job *job = calloc(1, sizeof *job);
+	if (!job)
+		return err_set(&err->error, HOKKU_OUT_OF_MEMORY, "no memory for the request");
+	job->owner = g;
+	job->save = g->api->does == API_SAVES;
+	memcpy(job->name, r->name, sizeof job->name);
+	snprintf(job->folder, sizeof job->folder, "none");
+	job->request = request;
+	job->priority = r->priority;
+	job->ids = g->job.ids;
+	g->job.ids = (struct tok_ids){0};
+	g->state = job;
+	if (states_submit(s->states, job))
+		return HOKKU_OK;
+	return err_set(&err->error, HOKKU_OVERLOADED,
+		       "%d states wait to be saved or restored; try again later", STATES_MAX_WAITING);
+}
+
+static void reply(struct generation *g, const struct states_job *job)
+{
+	struct strbuf body = {0};
+	struct http_request *client = g->client;
+	const char *field = job->rc == HOKKU_NOT_FOUND && job->save ? "id" : NULL;
+	if (!client)
+		return;
+	if (!job->save && (job->rc == HOKKU_NOT_FOUND || job->rc == HOKKU_INVALID_REQUEST))
+		field = "name";
+	if (job->rc) {
+		gen_answer_error(g, job->rc, job->err.message, field);
+		return;
+	}
+	g->client = NULL;
+	http_set_user(client, NULL);
+	states_answer(&body, job);
+	reply_json(client, 200, &body);
+	strbuf_free(&body);
+}
+
+void gen_take_states(struct server *s)
+{
+	struct states_job *job = s->states ? states_take_done(s->states) : NULL;
+	for (struct states_job *next; job; job = next) {
+		struct generation *g = job->owner;
+		next = job->next;
+		reply(g, job);
+		gen_free(g);
+	}
+}
