@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/new_file.h"
 #include "engine/call.h"
 #include "engine/chain.h"
@@ -48,10 +50,11 @@ enum hokku_code state_identify(struct engine *e, struct hokku_error *err)
 {
 	struct compute_kv_kind kind;
 	const struct model *m = &e->model;
-	uint64_t id;
+	uint64_t id, begin = clock_ns();
 	enum hokku_code rc = model_identity(e->file, &id, err);
 	if (rc)
 		return rc;
+	log_debug("states: the model is %016" PRIx64 ", read in %.1f ms", id, clock_ms_since(begin));
 	struct state_identity *to = calloc(1, sizeof *to);
 	e->identity = to;
 	e->ended = calloc(STATE_ENDED, sizeof *e->ended);
@@ -116,7 +119,7 @@ void state_remember(struct engine *e, struct job *job)
 		.id = job->id,
 		.ids = job->seq.ids,
 		.n_ids = n_ids_of(job),
-		.n_prompt = job->seq.n_prompt,
+		.n_prompt = job->seq.n_prompt - job->n_answered,
 		.no_cache = !job->seq.hashes,
 		.owner = job->seq.owner,
 		.root = job->seq.root,
@@ -175,7 +178,7 @@ static void hold_request(struct engine *e, void *arg)
 		w->rc = err_set(&w->err, HOKKU_NOT_FOUND,
 				"the request keeps nothing in memory for others (cache_prompt is false)");
 	else if (job)
-		hold_all(w, job->seq.ids, n_ids_of(job), job->seq.n_prompt, job->seq.root);
+		hold_all(w, job->seq.ids, n_ids_of(job), job->seq.n_prompt - job->n_answered, job->seq.root);
 	if (job)
 		return;
 	const struct ended_request *ended = NULL;

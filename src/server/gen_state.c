@@ -1,7 +1,11 @@
 /* POST /v1/state/save and /v1/state/restore, between the loop and the thread of states (states.h): what is
  * saved is found by the id that its client knows it by. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
 
 #include "server/generate.h"
 #include "server/reply.h"
@@ -29,6 +33,28 @@ void state_restore_route(struct server *s, struct http_request *r)
 	begin(s, &api_state_restore, r);
 }
 
+/* ---- whose states they are ---- */
+
+uint64_t gen_state_key(const struct server *s, const struct http_request *r)
+{
+	static const char scheme[] = "Bearer ";
+	const char *given = s->keys ? http_get_header(r, "Authorization") : NULL;
+	if (!given || strlen(given) < sizeof scheme)
+		return 0;
+	given += sizeof scheme - 1;
+	given += strspn(given, " ");
+	return siphash(UINT64_C(0x6b657920666f6c64), 0, given, strlen(given)) | 1;
+}
+
+/* The key itself names nothing on the disk. */
+static void name_folder(const struct generation *g, char out[STATES_FOLDER_BYTES])
+{
+	if (g->key)
+		snprintf(out, STATES_FOLDER_BYTES, "key-%016" PRIx64, g->key);
+	else
+		snprintf(out, STATES_FOLDER_BYTES, "none");
+}
+
 /* ---- which request an id names ---- */
 
 void gen_state_remember(struct generation *g)
@@ -38,19 +64,20 @@ void gen_state_remember(struct generation *g)
 		return;
 	struct ended_generation *to = &s->ended[s->n_ended++ % STATE_ENDED];
 	memcpy(to->id, g->id, sizeof to->id);
+	to->key = g->key;
 	to->engine_id = g->samples[0].engine_id;
 }
 
-/* The latest that had this id: its first sample. 0: none. */
-static uint64_t find_request(const struct server *s, const char *id)
+/* The latest of this key that had this id: its first sample. 0: none. */
+static uint64_t find_request(const struct server *s, uint64_t key, const char *id)
 {
 	uint32_t n = s->n_ended < STATE_ENDED ? s->n_ended : STATE_ENDED;
 	for (const struct generation *g = s->generations; g; g = g->next)
-		if (g->n_samples && strcmp(g->id, id) == 0)
+		if (g->n_samples && g->key == key && strcmp(g->id, id) == 0)
 			return g->samples[0].engine_id;
 	for (uint32_t k = 1; k <= n; k++) {
 		const struct ended_generation *e = &s->ended[(s->n_ended - k) % STATE_ENDED];
-		if (strcmp(e->id, id) == 0)
+		if (e->key == key && strcmp(e->id, id) == 0)
 			return e->engine_id;
 	}
 	return 0;
@@ -63,7 +90,7 @@ enum hokku_code gen_state_submit(struct generation *g)
 	struct server *s = g->server;
 	const struct gen_request *r = &g->job.request;
 	struct request_error *err = &g->job.err;
-	uint64_t request = r->id[0] ? find_request(s, r->id) : 0;
+	uint64_t request = r->id[0] ? find_request(s, g->key, r->id) : 0;
 	if (r->id[0] && !request) {
 		snprintf(err->field, sizeof err->field, "id");
 		return err_set(&err->error, HOKKU_NOT_FOUND,
@@ -76,7 +103,7 @@ enum hokku_code gen_state_submit(struct generation *g)
 	job->owner = g;
 	job->save = g->api->does == API_SAVES;
 	memcpy(job->name, r->name, sizeof job->name);
-	snprintf(job->folder, sizeof job->folder, "none");
+	name_folder(g, job->folder);
 	job->request = request;
 	job->priority = r->priority;
 	job->ids = g->job.ids;

@@ -35,6 +35,7 @@ struct generation {
 	uint32_t n_samples;       /* that reached the engine */
 	uint32_t n_over;          /* of these */
 	bool started;             /* one of them has */
+	uint64_t key;             /* of the API key it came with, a hash; 0: there are none */
 	uint64_t sequence;        /* order of arrival */
 	char id[REQUEST_MAX_ID_BYTES + 1]; /* "" while preparing */
 	enum hokku_code stopped;           /* why it was told to stop; 0: it was not */
@@ -59,6 +60,7 @@ enum { MAX_EARLY_CANCELS = 256 };
 /* What the engine calls a request that has ended, for states. */
 struct ended_generation {
 	char id[REQUEST_MAX_ID_BYTES + 1];
+	uint64_t key;
 	uint64_t engine_id;
 };
 
