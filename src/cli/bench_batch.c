@@ -21,7 +21,7 @@ enum hokku_code bench_batch_init(struct bench_batch *b, const struct model *m, u
 		.n_groups = m->n_kv_groups,
 		.tables = calloc(n_blocks * m->n_kv_groups, sizeof *b->tables),
 		.tokens = calloc(COMPUTE_MAX_BATCH, sizeof *b->tokens),
-		.seqs = calloc(n_seqs, sizeof *b->seqs),
+		.seqs = calloc((size_t)n_seqs * COMPUTE_MAX_AHEAD, sizeof *b->seqs),
 	};
 	if (!b->tables || !b->tokens || !b->seqs)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %u sequences of %u tokens", n_seqs,
@@ -103,21 +103,46 @@ enum hokku_code bench_batch_prefill(struct bench_batch *b, struct compute *c, ui
 	return HOKKU_OK;
 }
 
+/* The sequences of step k, one token each: those that the step before draws, where that is under way. */
+static struct compute_seq *lay_out(struct bench_batch *b, uint32_t k, uint32_t pos, bool fed,
+				   struct hokku_error *err)
+{
+	struct compute_seq *seqs = b->seqs + (size_t)(k % COMPUTE_MAX_AHEAD) * b->n_seqs;
+	for (uint32_t s = 0; s < b->n_seqs; s++) {
+		seqs[s] = piece(b, s, pos + k, 1, &b->tokens[s]);
+		seqs[s].sampling = &greedy;
+		seqs[s].from = fed ? s + 1 : 0;
+		seqs[s].error = err;
+	}
+	return seqs;
+}
+
+/* Collects step k and keeps its draws. */
+static enum hokku_code collect(struct bench_batch *b, struct compute *c, uint32_t k, struct hokku_error *err)
+{
+	const struct compute_seq *seqs = b->seqs + (size_t)(k % COMPUTE_MAX_AHEAD) * b->n_seqs;
+	enum hokku_code rc = compute_collect(c, err);
+	for (uint32_t s = 0; s < b->n_seqs && !rc; s++) {
+		rc = seqs[s].code;
+		b->tokens[s] = seqs[s].token;
+	}
+	return rc;
+}
+
 enum hokku_code bench_batch_decode(struct bench_batch *b, struct compute *c, uint32_t pos, uint32_t n,
 				   struct hokku_error *err)
 {
+	uint32_t ahead = compute_runs_ahead(c) ? 1 : 0, n_collected = 0;
+	enum hokku_code rc = HOKKU_OK;
 	for (uint32_t s = 0; s < b->n_seqs; s++)
 		b->tokens[s] = made_up(b, s, pos);
-	for (uint32_t i = 0; i < n; i++) {
-		for (uint32_t s = 0; s < b->n_seqs; s++) {
-			b->seqs[s] = piece(b, s, pos + i, 1, &b->tokens[s]);
-			b->seqs[s].sampling = &greedy;
-		}
-		enum hokku_code rc = step(b, c, b->n_seqs, err);
-		if (rc)
-			return rc;
-		for (uint32_t s = 0; s < b->n_seqs; s++)
-			b->tokens[s] = b->seqs[s].token;
+	for (uint32_t k = 0; k < n && !rc; k++) {
+		struct compute_seq *seqs = lay_out(b, k, pos, ahead && k, err);
+		rc = compute_submit(c, seqs, b->n_seqs, err);
+		if (!rc && k + 1 - n_collected > ahead)
+			rc = collect(b, c, n_collected++, err);
 	}
-	return HOKKU_OK;
+	while (!rc && n_collected < n)
+		rc = collect(b, c, n_collected++, err);
+	return rc;
 }

@@ -11,7 +11,7 @@ struct bench_batch {
 	uint32_t *tables;  /* (n_seqs, n_groups, pitch) */
 	uint32_t n_groups;
 	int32_t *tokens;          /* (COMPUTE_MAX_BATCH) of a step */
-	struct compute_seq *seqs; /* (n_seqs) of a step */
+	struct compute_seq *seqs; /* (COMPUTE_MAX_AHEAD, n_seqs) of steps under way */
 };
 
 /* Room for n_positions of each of n_seqs sequences: blocks 0 .. n_blocks - 1. */
