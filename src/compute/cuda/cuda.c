@@ -155,6 +155,8 @@ static enum hokku_code send_input(struct cuda *c, struct hokku_error *err)
 {
 	const struct cuda_input *in = &c->input;
 	uint64_t bytes = in->words_at + in->n_words * sizeof(uint32_t);
+	if (c->path->alone && c->path->alone(c))
+		return HOKKU_OK;
 	CUDA_TRY(&c->device, err,
 		 cudaMemcpyAsync(in->device, in->host, bytes, cudaMemcpyHostToDevice, c->stream));
 	const struct cuda_feed_args feed = {
@@ -162,7 +164,7 @@ static enum hokku_code send_input(struct cuda *c, struct hokku_error *err)
 		.drawn = c->drawn,
 		.n = in->n_tokens,
 	};
-	if (in->n_fed && !(c->path->feeds && c->path->feeds(c)))
+	if (in->n_fed)
 		CUDA_TRY(&c->device, err, cuda_feed(&feed, c->stream));
 	return HOKKU_OK;
 }

@@ -10,7 +10,7 @@ enum {
 };
 
 /* What one step sends to the device in one copy; all parts lie in one buffer, here and there at the same
- * offsets. Capacities are set at open. */
+ * offsets, which each step has its own. Capacities are set at open. */
 struct cuda_input {
 	uint8_t *hosts[COMPUTE_MAX_AHEAD], *devices[COMPUTE_MAX_AHEAD]; /* of each step under way; pinned */
 	uint8_t *host, *device;                                         /* of the step that is laid out */
@@ -80,9 +80,9 @@ struct cuda_path {
 	 * the host. NULL: the path has none to give, and is not taken where a step may ask (c->pooled). */
 	enum hokku_code (*states)(struct cuda *c, const struct compute_seq *seqs, uint32_t n,
 				  struct hokku_error *err);
-	/* Does the path take tokens that are fed from c->drawn itself, and needs nobody them in the step's
-	 * input? NULL: no. */
-	bool (*feeds)(const struct cuda *c);
+	/* Does the device get all that it needs of the step by the path itself, and nobody reads the step's
+	 * input there? Then it is not sent. NULL: no. */
+	bool (*alone)(const struct cuda *c);
 	/* Frees what the path keeps on the host in c->own. The ledger's memory is freed after.
 	 */
 	void (*close)(struct cuda *c);
@@ -141,8 +141,6 @@ enum hokku_code cuda_input_pack(struct cuda *c, const struct compute_seq *seqs, 
 				struct hokku_error *err);
 /* Sets offsets, capacities and bytes, once the path is chosen; the buffers follow. */
 void cuda_input_plan(struct cuda *c);
-/* Once the buffers are there: the next step is laid out in number i of them. */
-void cuda_input_turn(struct cuda *c, uint32_t i);
 
 /* Address of a part of the input on the device. */
 static inline const struct cuda_token *cuda_tokens(const struct cuda *c)

@@ -13,6 +13,15 @@ static uint64_t mask_words(const struct cuda *c)
 	return ((uint64_t)c->model->hp.n_vocab + 31) / 32;
 }
 
+/* Where the parts lie: one after another, so that a short step is a short copy. */
+static void lay_out(struct cuda_input *in, uint32_t n_tokens, uint32_t n_rows, uint32_t n_draws)
+{
+	in->tokens_at = 0;
+	in->rows_at = align_up(n_tokens * sizeof(struct cuda_token));
+	in->draws_at = in->rows_at + align_up(n_rows * sizeof(uint32_t));
+	in->words_at = in->draws_at + align_up(n_draws * sizeof(struct cuda_draw));
+}
+
 void cuda_input_plan(struct cuda *c)
 {
 	struct cuda_input *in = &c->input;
@@ -21,22 +30,31 @@ void cuda_input_plan(struct cuda *c)
 		c->n_seqs * (tables + 2 * (uint64_t)COMPUTE_MAX_LOGIT_BIAS + c->n_ctx + 1 + mask_words(c));
 	if (c->path->input_words)
 		in->n_words_max += c->path->input_words(c);
-	in->tokens_at = 0;
-	in->rows_at = align_up(c->n_batch * sizeof(struct cuda_token));
-	in->draws_at = in->rows_at + align_up(c->n_batch * sizeof(uint32_t));
-	in->words_at = in->draws_at + align_up(c->n_seqs * sizeof(struct cuda_draw));
+	lay_out(in, c->n_batch, c->n_batch, c->n_seqs);
 	in->bytes = in->words_at + in->n_words_max * sizeof(uint32_t);
 }
 
-void cuda_input_turn(struct cuda *c, uint32_t i)
+/* Empties the input for step k of these sequences. */
+static void begin(struct cuda *c, uint32_t k, const struct compute_seq *seqs, uint32_t n)
 {
 	struct cuda_input *in = &c->input;
-	in->host = in->hosts[i];
-	in->device = in->devices[i];
+	uint32_t n_tokens = 0, n_rows = 0, n_draws = 0;
+	for (uint32_t s = 0; s < n; s++) {
+		bool all = seqs[s].logits && seqs[s].all_logits;
+		n_tokens += seqs[s].n_tokens;
+		n_rows += all ? seqs[s].n_tokens : 1;
+		n_draws += seqs[s].sampling != NULL;
+	}
+	lay_out(in, n_tokens, n_rows, n_draws);
+	in->host = in->hosts[k];
+	in->device = in->devices[k];
 	in->tokens = (struct cuda_token *)(void *)(in->host + in->tokens_at);
 	in->rows = (uint32_t *)(void *)(in->host + in->rows_at);
 	in->draws = (struct cuda_draw *)(void *)(in->host + in->draws_at);
 	in->words = (uint32_t *)(void *)(in->host + in->words_at);
+	in->n_tokens = in->n_rows = in->n_draws = in->n_splits = in->n_fed = 0;
+	in->n_words = 0;
+	in->logits = in->states = false;
 }
 
 /* Appends n words and returns where they lie. */
@@ -125,10 +143,7 @@ enum hokku_code cuda_input_pack(struct cuda *c, const struct compute_seq *seqs, 
 {
 	struct cuda_input *in = &c->input;
 	uint32_t now = c->n_submitted % COMPUTE_MAX_AHEAD;
-	cuda_input_turn(c, now);
-	in->n_tokens = in->n_rows = in->n_draws = in->n_splits = in->n_fed = 0;
-	in->n_words = 0;
-	in->logits = in->states = false;
+	begin(c, now, seqs, n);
 	for (uint32_t s = 0; s < n; s++) {
 		const struct compute_seq *seq = &seqs[s];
 		bool all = seq->logits && seq->all_logits, last = seq->logits || seq->sampling;

@@ -1,6 +1,7 @@
 #include "compute/cuda/decode/decode.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "compute/cuda/decode/decode_plan.h"
 
@@ -190,7 +191,8 @@ static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, struc
 	uint32_t n_layers = c->model->hp.n_layers;
 	d->matrices = calloc((size_t)n_layers * DECODE_N_ROLES + 1, sizeof *d->matrices);
 	d->layers = calloc(n_layers, sizeof *d->layers);
-	if (!d->matrices || !d->layers)
+	d->table_sent = calloc(c->tables_pitch, sizeof *d->table_sent);
+	if (!d->matrices || !d->layers || !d->table_sent)
 		return no_memory(err);
 	d->grid = tile_of(c)->n_together;
 	d->args = describe(c);
@@ -225,6 +227,7 @@ void decode_destroy(struct decode_handle *d)
 	free(d->matrices);
 	free(d->layers);
 	free(d->stints);
+	free(d->table_sent);
 	free(d);
 }
 
@@ -239,6 +242,7 @@ void decode_take(const struct cuda *c, struct decode_handle *d, struct cuda_take
 	for (int i = 0; i < 2; i++)
 		d->words[i] = cuda_take(t, LEDGER_SCRATCH, d->words_bytes, 1, "scratch");
 	d->args.tagged = cuda_take(t, LEDGER_SCRATCH, d->tagged_bytes, 1, "scratch");
+	d->table = cuda_take(t, LEDGER_SCRATCH, c->tables_pitch, sizeof *d->table, "scratch");
 	d->args.feed = cuda_take(t, LEDGER_SCRATCH, 1, sizeof(int32_t), "scratch");
 }
 
@@ -296,7 +300,10 @@ enum hokku_code decode_prepare(struct cuda *c, struct decode_handle *d, struct h
 	for (int i = 0; i < 2; i++)
 		CUDA_TRY(&c->device, err, cudaMemsetAsync(d->words[i], 0xFF, d->words_bytes, c->stream));
 	CUDA_TRY(&c->device, err, cudaMemsetAsync(d->args.tagged, 0, d->tagged_bytes, c->stream));
+	CUDA_TRY(&c->device, err,
+		 cudaMemsetAsync(d->table, 0, c->tables_pitch * sizeof *d->table, c->stream));
 	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
+	d->args.table = d->table;
 	d->args.matrices = d->device.matrices;
 	d->args.layers = d->device.layers;
 	d->args.stints = d->device.stints;
@@ -339,11 +346,27 @@ enum hokku_code decode_launch(struct cuda *c, struct decode_handle *d, struct ho
 	return cuda_check(&c->device, e, "decode_start", err);
 }
 
+/* What of the sequence's table is not there yet: a word every 32 tokens, mostly. */
+static enum hokku_code send_table(struct cuda *c, struct decode_handle *d, const struct cuda_token *token,
+				  struct hokku_error *err)
+{
+	const uint32_t *table = c->input.words + token->table;
+	uint32_t n = token->pos / CUDA_KV_BLOCK + 1, i = 0;
+	while (i < n && table[i] == d->table_sent[i])
+		i++;
+	if (i == n)
+		return HOKKU_OK;
+	memcpy(d->table_sent + i, table + i, (n - i) * sizeof *table);
+	return send(c, d->table + i, table + i, (n - i) * sizeof *table, err);
+}
+
 enum hokku_code decode_run(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
 	const struct cuda_input *in = &c->input;
 	const struct cuda_token *token = &in->tokens[0];
-	d->args.table = cuda_words(c) + token->table;
+	enum hokku_code rc = send_table(c, d, token, err);
+	if (rc)
+		return rc;
 	d->args.pos = token->pos;
 	d->args.token = token->id;
 	d->args.fed = token->id < 0 ? &c->drawn[-1 - token->id].token : NULL;

@@ -51,11 +51,10 @@ static enum hokku_code path_prepare(struct cuda *c, struct hokku_error *err)
 	return one->handle ? decode_prepare(c, one->handle, err) : HOKKU_OK;
 }
 
-/* The kernel reads its token where it was drawn; the sampler, where there are penalties, in the step's input.
- */
-static bool path_feeds(const struct cuda *c)
+/* The kernel's arguments hold its token, or where that was drawn; its table it keeps. */
+static bool path_alone(const struct cuda *c)
 {
-	return is_one(c) && (c->input.n_draws == 0 || c->input.draws[0].n_history == 0);
+	return is_one(c) && (c->input.n_draws == 0 || decode_is_greedy(&c->input.draws[0]));
 }
 
 static void path_pack(struct cuda *c)
@@ -102,7 +101,7 @@ const struct cuda_path cuda_path_tile = {
 	.take_scratch = path_take_scratch,
 	.load = tile_load,
 	.prepare = path_prepare,
-	.feeds = path_feeds,
+	.alone = path_alone,
 	.pack = path_pack,
 	.input_words = tile_input_words,
 	.layers = path_layers,
