@@ -63,6 +63,7 @@ struct compute {
 	uint64_t stamp; /* one more for each table that is checked; never repeats */
 	struct flight flights[COMPUTE_MAX_AHEAD];
 	uint32_t n_submitted, n_collected; /* flight number k is flights[k % COMPUTE_MAX_AHEAD] */
+	uint32_t n_open;                   /* masks of the step that is being checked that follow */
 	uint32_t *masks;                   /* (n_seqs, mask_words) that came late, for a device that waits */
 };
 
@@ -110,6 +111,7 @@ static enum hokku_code check_params(struct compute_params *p, struct hokku_error
 		{"n_seqs", p->n_seqs, 1, MAX_SEQS},
 		{"n_batch", p->n_batch, 1, COMPUTE_MAX_BATCH},
 		{"n_threads", p->n_threads, 0, MAX_THREADS},
+		{"n_open_masks", p->n_open_masks, 0, p->n_seqs},
 	};
 	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
 		if (ranges[i].value < ranges[i].min || ranges[i].value > ranges[i].max)
@@ -408,6 +410,13 @@ static enum hokku_code check_waiting(struct compute *c, const struct compute_seq
 	if (seq->mask_open && (!seq->sampling || seq->mask))
 		return err_set(err, HOKKU_INTERNAL, "sequence %u leaves its mask open and %s", s,
 			       seq->mask ? "has one" : "draws nothing");
+	if (seq->mask_open && c->n_open == c->params.n_open_masks)
+		return err_set(err, HOKKU_INTERNAL,
+			       "sequence %u leaves its mask open; the handle was opened for %u of a step", s,
+			       c->params.n_open_masks);
+	if (seq->id && seq->slot >= c->params.n_seqs)
+		return err_set(err, HOKKU_INTERNAL, "sequence %u has slot %u; there are %u", s, seq->slot,
+			       c->params.n_seqs);
 	if (!seq->from)
 		return HOKKU_OK;
 	if (!f)
@@ -468,6 +477,7 @@ static uint32_t check_all(struct compute *c, struct compute_seq *seqs, uint32_t 
 	uint64_t first = c->stamp + 1;
 	uint32_t n_good = 0;
 	struct hokku_error other;
+	c->n_open = 0;
 	for (uint32_t s = 0; s < n; s++) {
 		struct hokku_error *err = s == n_good ? why : &other;
 		seqs[s].code = check_seq(c, &seqs[s], s, first, err);
@@ -476,6 +486,7 @@ static uint32_t check_all(struct compute *c, struct compute_seq *seqs, uint32_t 
 		if (seqs[s].code)
 			continue;
 		record_blocks(c, &seqs[s]);
+		c->n_open += seqs[s].mask_open;
 		*n_tokens += seqs[s].n_tokens;
 		n_good++;
 	}
@@ -493,14 +504,13 @@ static void gather_good(struct compute *c, struct flight *f)
 {
 	const struct flight *before = flight_back(c, 1);
 	uint32_t n = 0;
-	f->n_open = 0;
+	f->n_open = c->n_open;
 	for (uint32_t s = 0; s < f->n; s++) {
 		struct compute_seq *seq = &f->seqs[s];
 		if (seq->code)
 			continue;
 		if (seq->from)
 			seq->from = before->good_index[seq->from - 1] + 1;
-		f->n_open += seq->mask_open;
 		f->good_index[s] = n;
 		f->good[n++] = *seq;
 	}
@@ -560,9 +570,11 @@ static enum hokku_code keep_mask(struct compute *c, const struct flight *f, uint
 
 enum hokku_code compute_mask(struct compute *c, uint32_t s, const uint32_t *mask, struct hokku_error *err)
 {
-	struct flight *f = flight_back(c, 1);
-	if (!f || s >= f->n || f->seqs[s].code || !f->seqs[s].mask_open)
-		return err_set(err, HOKKU_INTERNAL, "no mask of sequence %u of the last step is open", s);
+	struct flight *f = &c->flights[c->n_collected % COMPUTE_MAX_AHEAD];
+	bool under_way = c->n_submitted != c->n_collected;
+	if (!under_way || s >= f->n || f->seqs[s].code || !f->seqs[s].mask_open)
+		return err_set(err, HOKKU_INTERNAL,
+			       "no mask of sequence %u is open in the step that is collected next", s);
 	enum hokku_code rc = c->backend->mask ? c->backend->mask(c->self, f->good_index[s], mask, err)
 					      : keep_mask(c, f, s, mask, err);
 	if (rc)

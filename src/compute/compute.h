@@ -58,10 +58,11 @@ struct compute_params {
 	uint32_t n_kv_blocks_max;
 	uint64_t kv_bytes; /* other than 0: the whole blocks that fit in so much, whatever the two above say;
 			    * INVALID_REQUEST if these are not the fewest */
-	uint64_t vram_limit; /* other than 0: most bytes of a GPU's memory for weights, KV and scratch */
-	uint32_t n_batch;    /* most new tokens of a step, COMPUTE_MAX_BATCH at most; 0: 512 */
-	bool all_logits;     /* steps may ask for the logits of every token: scratch for it is set aside */
-	bool pooled;         /* steps may ask for hidden states; the same */
+	uint64_t vram_limit;   /* other than 0: most bytes of a GPU's memory for weights, KV and scratch */
+	uint32_t n_batch;      /* most new tokens of a step, COMPUTE_MAX_BATCH at most; 0: 512 */
+	bool all_logits;       /* steps may ask for the logits of every token: scratch for it is set aside */
+	bool pooled;           /* steps may ask for hidden states; the same */
+	uint32_t n_open_masks; /* sequences of a step at most whose masks follow; the same */
 	/* While weights are prepared: bytes done and all there are, done == all once and last. May be NULL.
 	 */
 	void (*on_progress)(void *user, uint64_t done, uint64_t all);
@@ -107,6 +108,10 @@ struct compute_seq {
 	const struct sampling *sampling; /* NULL: no token is drawn after the last one */
 	/* (n_history) prompt and answer so far, for the penalties; ids of no vocabulary entry do not count */
 	const int32_t *history;
+	/* Other than 0: the sequence's own number, in all its steps and in no other's; then a device may keep
+	 * its history in place `slot`, below n_seqs, which no other sequence of the step has. */
+	uint64_t id;
+	uint32_t slot;
 	uint32_t n_history;
 	uint32_t n_prompt;    /* the first n_prompt of history are the prompt */
 	const uint32_t *mask; /* NULL, or a bit a vocabulary entry: 1 allowed */
@@ -160,8 +165,8 @@ void compute_close(struct compute *c); /* NULL is allowed */
 enum hokku_code compute_submit(struct compute *c, struct compute_seq *seqs, uint32_t n,
 			       struct hokku_error *err);
 
-/* The mask of sequence s of the step submitted last, which left it open; copied. INTERNAL: there is none
- * such, or it has come. */
+/* The mask of sequence s, which left it open, of the step that is collected next; copied. INTERNAL: there is
+ * none such, or it has come. */
 enum hokku_code compute_mask(struct compute *c, uint32_t s, const uint32_t *mask, struct hokku_error *err);
 
 /* Waits for the oldest step under way and fills its sequences' results. An error is the device's, and then no

@@ -68,6 +68,8 @@ static void describe_seq(struct engine *e, struct flight *f, uint32_t i)
 		.blocks_pitch = e->sched.pitch,
 		.sampling = draws ? &job->sampling : NULL,
 		.history = seq->ids,
+		.id = job->id,
+		.slot = seq->slot,
 		.n_history = n,
 		.n_prompt = n < n_prompt ? n : n_prompt,
 		.logits = draws && job->logprobs ? f->logits + (size_t)i * e->n_vocab : NULL,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/str.h"
+#include "compute/cuda/late.h"
 #include "compute/kv_blocks.h"
 
 void *cuda_take(struct cuda_taker *t, enum ledger_class class, uint64_t count, uint64_t size,
@@ -23,8 +24,11 @@ static void take_output(struct cuda *c, struct cuda_taker *t)
 	c->sample_x = cuda_take(t, LEDGER_SCRATCH, rows, n_vocab * sizeof(float), "scratch");
 	c->sample_counts = cuda_take(t, LEDGER_SCRATCH, rows, n_vocab * sizeof(uint32_t), "scratch");
 	c->drawn = cuda_take(t, LEDGER_SCRATCH, c->n_seqs, sizeof *c->drawn, "scratch");
+	c->kept = cuda_take(t, LEDGER_SCRATCH, c->n_seqs, ((uint64_t)c->n_ctx + 1) * sizeof *c->kept,
+			    "scratch");
 	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++)
 		c->input.devices[i] = cuda_take(t, LEDGER_SCRATCH, c->input.bytes, 1, "scratch");
+	late_take(c, t);
 }
 
 enum hokku_code budget_ask_driver(struct cuda *c, struct hokku_error *err)

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "compute/cuda/late.h"
 
 _Static_assert((int)CUDA_KV_BLOCK == (int)COMPUTE_KV_BLOCK, "kernels and engine cut the KV memory alike");
 _Static_assert(sizeof(struct cuda_draw) % 8 == 0, "draws lie one after another");
@@ -62,6 +63,7 @@ static void cuda_close(void *self)
 		cudaStreamSynchronize(c->stream); /* a step may be under way */
 		cudaStreamDestroy(c->stream);
 	}
+	late_close(c);
 	if (c->path && c->path->close)
 		c->path->close(c);
 	ledger_free(&c->ledger);
@@ -72,6 +74,7 @@ static void cuda_close(void *self)
 			cudaEventDestroy(c->done[i]);
 		free(c->draws_of[i]);
 	}
+	free(c->kept_of);
 	cudaGetLastError(); /* of a device that was lost: it has been reported */
 	free(c);
 }
@@ -137,6 +140,9 @@ static enum hokku_code choose_path(struct cuda *c, struct hokku_error *err)
 
 static enum hokku_code take_pinned(struct cuda *c, struct hokku_error *err)
 {
+	c->kept_of = calloc(c->n_seqs, sizeof *c->kept_of);
+	if (!c->kept_of)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cuda");
 	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
 		CUDA_TRY(&c->device, err, cudaMallocHost((void **)&c->input.hosts[i], c->input.bytes));
 		CUDA_TRY(&c->device, err,
@@ -179,12 +185,14 @@ static enum hokku_code sample(struct cuda *c, uint32_t first, uint32_t n, struct
 			(const struct cuda_draw *)(const void *)(c->input.device + c->input.draws_at) + first,
 		.words = cuda_words(c),
 		.tokens = cuda_tokens(c),
+		.kept = c->kept,
 		.results = c->drawn,
 		.x = c->sample_x,
 		.counts = c->sample_counts,
 		.n = n,
 		.n_vocab = c->model->hp.n_vocab,
 		.pitch = c->vocab_pitch,
+		.kept_pitch = c->n_ctx + 1,
 	};
 	CUDA_TRY(&c->device, err, cuda_sample(&a, c->stream));
 	return HOKKU_OK;
@@ -229,7 +237,12 @@ static enum hokku_code output_rows(struct cuda *c, struct cursor *at, uint32_t f
 	for (uint32_t i = 0; i < n && !rc; i++) {
 		float *to;
 		bool draws, wanted = next_row(at, n_vocab, &to, &draws);
+		const struct cuda_draw *draw = &c->input.draws[at->n_draws];
 		at->n_draws += draws;
+		if (draws && draw->late)
+			rc = late_set_aside(c, draw->slot, i, err);
+		if (rc)
+			return rc;
 		if (wanted)
 			rc = cuda_check(&c->device,
 					cudaMemcpyAsync(to, c->logits + (uint64_t)i * c->vocab_pitch,
@@ -267,7 +280,7 @@ static enum hokku_code queue_step(struct cuda *c, const struct compute_seq *seqs
 			 cudaMemcpyAsync(c->drawn_host[now], c->drawn, c->input.n_draws * sizeof *c->drawn,
 					 cudaMemcpyDeviceToHost, c->stream));
 	CUDA_TRY(&c->device, err, cudaEventRecord(c->done[now], c->stream));
-	return HOKKU_OK;
+	return late_queued(c, now, err);
 }
 
 /* What a step that failed leaves: the failure, for all that follow. */
@@ -313,7 +326,16 @@ static enum hokku_code cuda_collect(void *self, struct compute_seq *seqs, uint32
 			seqs[s].token = c->drawn_host[now][drawn].token;
 			seqs[s].logprob = c->drawn_host[now][drawn++].logprob;
 		}
-	return rc;
+	return rc ? rc : keep_failure(c, late_collect(c, now, seqs, &c->failure), err);
+}
+
+static enum hokku_code cuda_mask(void *self, uint32_t s, const uint32_t *mask, struct hokku_error *err)
+{
+	struct cuda *c = self;
+	if (c->failed)
+		return err_set(err, HOKKU_DEVICE_ERROR, "%s", c->failure.message);
+	uint32_t now = c->n_collected % COMPUTE_MAX_AHEAD;
+	return keep_failure(c, late_draw(c, now, s, mask, &c->failure), err);
 }
 
 static enum hokku_code cuda_step(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
@@ -383,6 +405,8 @@ static enum hokku_code start(struct cuda *c, const struct compute_params *p, str
 		rc = budget_take_rest(c, &c->ledger, err);
 	if (!rc)
 		rc = take_pinned(c, err);
+	if (!rc)
+		rc = late_prepare(c, err);
 	if (!rc && c->path->prepare)
 		rc = c->path->prepare(c, err);
 	if (rc)
@@ -404,6 +428,12 @@ static enum hokku_code cuda_open(const struct compute_params *p, void **self, st
 	if (!c)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cuda");
 	c->model = p->model;
+	c->late = calloc(1, sizeof *c->late);
+	if (!c->late) {
+		free(c);
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cuda");
+	}
+	c->late->n_max = p->n_open_masks;
 	set_widths(c, p);
 	enum hokku_code rc = start(c, p, err);
 	if (rc) {
@@ -453,6 +483,7 @@ const struct compute_backend compute_cuda = {
 	.close = cuda_close,
 	.step = cuda_step,
 	.submit = cuda_submit,
+	.mask = cuda_mask,
 	.collect = cuda_collect,
 	.device = cuda_text,
 	.get_memory = cuda_get_memory,

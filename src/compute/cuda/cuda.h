@@ -29,7 +29,15 @@ struct cuda_input {
 	uint32_t n_splits; /* of the longest sequence */
 };
 
+/* A place for a sequence's history: whose it is, and how many ids of it lie there once all that was submitted
+ * is done. */
+struct cuda_kept {
+	uint64_t id; /* 0: nobody's */
+	uint32_t n;
+};
+
 struct cuda;
+struct cuda_late;
 
 /* What take functions take from: a ledger that only counts, or the device's. */
 struct cuda_taker {
@@ -118,6 +126,9 @@ struct cuda {
 	float *sample_x;          /* (logit_rows, n_vocab) */
 	uint32_t *sample_counts;  /* (logit_rows, n_vocab); zeros between steps */
 	struct cuda_drawn *drawn; /* (n_seqs) */
+	uint32_t *kept;           /* (n_seqs, n_ctx + 1) histories */
+
+	struct cuda_late *late; /* draws whose masks follow */
 
 	void *own; /* the path's, which makes and frees it */
 
@@ -126,6 +137,7 @@ struct cuda {
 	uint32_t n_submitted, n_collected;
 	struct cuda_drawn *drawn_host[COMPUTE_MAX_AHEAD]; /* (n_seqs) pinned */
 	uint32_t *draws_of[COMPUTE_MAX_AHEAD]; /* (n_seqs) which draw is a sequence's; CUDA_NOTHING: none */
+	struct cuda_kept *kept_of;             /* (n_seqs) places of histories */
 	cudaEvent_t done[COMPUTE_MAX_AHEAD];   /* all of the step, its results on the host too */
 };
 

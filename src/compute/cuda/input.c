@@ -1,7 +1,7 @@
 /* A step's input in one piece of pinned memory, so that it crosses the bus in one copy. */
 #include <string.h>
 
-#include "compute/cuda/cuda.h"
+#include "compute/cuda/late.h"
 
 static uint64_t align_up(uint64_t n)
 {
@@ -55,6 +55,7 @@ static void begin(struct cuda *c, uint32_t k, const struct compute_seq *seqs, ui
 	in->n_tokens = in->n_rows = in->n_draws = in->n_splits = in->n_fed = 0;
 	in->n_words = 0;
 	in->logits = in->states = false;
+	c->late->n[k] = 0;
 }
 
 /* Appends n words and returns where they lie. */
@@ -71,7 +72,26 @@ static bool wants_history(const struct sampling *p)
 	return p->repetition_penalty != 1 || p->frequency_penalty != 0 || p->presence_penalty != 0;
 }
 
-static enum hokku_code put_draw(struct cuda *c, const struct compute_seq *seq, uint32_t row,
+/* Of the history what the device has not got: its end is in the step, and what it was told before of the same
+ * sequence it keeps. The sequence's tokens are in the step already. */
+static void put_history(struct cuda *c, const struct compute_seq *seq, struct cuda_draw *d)
+{
+	struct cuda_kept *kept = seq->id ? &c->kept_of[seq->slot] : NULL;
+	bool ends = seq->n_history == seq->pos + seq->n_tokens;
+	d->n_history = seq->n_history;
+	d->n_prompt = seq->n_prompt;
+	d->n_told = ends ? seq->pos : seq->n_history;
+	d->first = c->input.n_tokens - seq->n_tokens;
+	if (kept && ends) {
+		d->kept = seq->slot + 1;
+		d->n_kept = kept->id == seq->id ? kept->n : 0;
+		d->n_kept = d->n_kept < seq->pos ? d->n_kept : seq->pos;
+		*kept = (struct cuda_kept){seq->id, seq->n_history};
+	}
+	d->history = put_words(&c->input, seq->history + d->n_kept, d->n_told - d->n_kept);
+}
+
+static enum hokku_code put_draw(struct cuda *c, const struct compute_seq *seq, uint32_t s, uint32_t row,
 				struct hokku_error *err)
 {
 	_Static_assert(sizeof(struct hokku_logit_bias) == 8, "a bias is two words");
@@ -96,17 +116,21 @@ static enum hokku_code put_draw(struct cuda *c, const struct compute_seq *seq, u
 		.row = row,
 		.slot = in->n_draws++,
 		.n_bias = p->n_bias,
-		.n_history = history ? seq->n_history : 0,
-		.n_prompt = history ? seq->n_prompt : 0,
 		.mask = CUDA_NOTHING,
-		.fed = history && seq->from ? in->n_tokens : 0, /* the tokens are there already */
 	};
 	if (p->n_bias)
 		d->bias = put_words(in, p->bias, 2 * (uint64_t)p->n_bias);
-	if (d->n_history)
-		d->history = put_words(in, seq->history, d->n_history);
+	if (history)
+		put_history(c, seq, d);
 	if (seq->mask)
 		d->mask = put_words(in, seq->mask, mask_words(c));
+	if (seq->mask_open) {
+		uint32_t k = c->n_submitted % COMPUTE_MAX_AHEAD;
+		d->late = 1;
+		d->mask = (uint32_t)in->n_words;
+		in->n_words += mask_words(c); /* room */
+		d->row = d->slot = k * c->late->n_max + late_add(c, k, s, d->slot, d->mask);
+	}
 	return HOKKU_OK;
 }
 
@@ -155,7 +179,7 @@ enum hokku_code cuda_input_pack(struct cuda *c, const struct compute_seq *seqs, 
 		in->n_tokens += seq->n_tokens;
 		c->draws_of[now][s] = seq->sampling ? in->n_draws : CUDA_NOTHING;
 		if (seq->sampling) {
-			enum hokku_code rc = put_draw(c, seq, (in->n_rows - 1) % c->logit_rows, err);
+			enum hokku_code rc = put_draw(c, seq, s, (in->n_rows - 1) % c->logit_rows, err);
 			if (rc)
 				return rc;
 		}

@@ -50,10 +50,13 @@ struct cuda_draw {
 	uint32_t row;          /* of the logits */
 	uint32_t slot;         /* of the results */
 	uint32_t bias, n_bias; /* pairs (token, bias) */
-	uint32_t history, n_history, n_prompt;
+	/* The history: its first n_kept ids lie where its sequence's are kept (`kept` - 1; 0: nowhere), the
+	 * next in the words, and those from n_told on are tokens of the step, from `first` on. */
+	uint32_t n_history, n_prompt;
+	uint32_t kept, n_kept, history, n_told, first;
 	uint32_t mask; /* CUDA_NOTHING, or (n_vocab / 32 words) */
-	uint32_t fed;  /* 0, or the token fed - 1 of the step is the last of the history, whose word is not
-			  looked at */
+	uint32_t late; /* its mask follows: it is drawn by a launch of its own */
+	uint32_t padding;
 };
 struct cuda_drawn {
 	int32_t token;
@@ -66,10 +69,12 @@ struct sample_args {
 	const struct cuda_draw *draws; /* (n) */
 	const uint32_t *words;
 	const struct cuda_token *tokens; /* of the step */
+	uint32_t *kept;                  /* (sequences, kept_pitch) histories */
 	struct cuda_drawn *results;
 	float *x;         /* (n, n_vocab) scratch */
 	uint32_t *counts; /* (n, n_vocab) all zero between draws */
-	uint32_t n, n_vocab, pitch;
+	uint32_t n, n_vocab, pitch, kept_pitch;
+	uint32_t late; /* which draws are meant */
 };
 cudaError_t cuda_sample(const struct sample_args *a, cudaStream_t stream);
 

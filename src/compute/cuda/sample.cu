@@ -37,7 +37,10 @@ struct sample_shared {
 struct draw {
 	struct sample_shared *s;
 	struct cuda_draw p;
-	uint32_t fed; /* the last of the history, where the step before drew it */
+	/* where the history lies: kept, told, of the step */
+	uint32_t *kept;
+	const uint32_t *told;
+	const struct cuda_token *tokens;
 	float *x;
 	uint32_t *counts;
 	uint32_t n, from, to; /* ids of this thread's warp: from .. to - 1 */
@@ -114,15 +117,24 @@ __device__ void apply_bias(const struct draw *d, const uint32_t *pairs)
 	__syncthreads();
 }
 
-__device__ __forceinline__ uint32_t history_at(const struct draw *d, const uint32_t *history, uint32_t i)
+__device__ __forceinline__ uint32_t history_at(const struct draw *d, uint32_t i)
 {
-	return d->p.fed && i + 1 == d->p.n_history ? d->fed : history[i];
+	if (i < d->p.n_kept)
+		return d->kept[i];
+	return i < d->p.n_told ? d->told[i - d->p.n_kept] : (uint32_t)d->tokens[i - d->p.n_told].id;
 }
 
-__device__ void apply_repetition(const struct draw *d, const uint32_t *history)
+/* What was told of the history need not be told again. */
+__device__ void keep_history(const struct draw *d)
+{
+	for (uint32_t i = d->p.n_kept + threadIdx.x; i < d->p.n_history && d->p.kept; i += blockDim.x)
+		d->kept[i] = history_at(d, i);
+}
+
+__device__ void apply_repetition(const struct draw *d)
 {
 	for (uint32_t i = threadIdx.x; i < d->p.n_history; i += blockDim.x) {
-		uint32_t id = history_at(d, history, i);
+		uint32_t id = history_at(d, i);
 		if (id >= d->n || atomicAdd(&d->counts[id], 1u))
 			continue;
 		float v = d->x[id];
@@ -130,23 +142,23 @@ __device__ void apply_repetition(const struct draw *d, const uint32_t *history)
 	}
 	__syncthreads();
 	for (uint32_t i = threadIdx.x; i < d->p.n_history; i += blockDim.x) {
-		uint32_t id = history_at(d, history, i);
+		uint32_t id = history_at(d, i);
 		if (id < d->n)
 			d->counts[id] = 0;
 	}
 	__syncthreads();
 }
 
-__device__ void apply_frequency(const struct draw *d, const uint32_t *history)
+__device__ void apply_frequency(const struct draw *d)
 {
 	for (uint32_t i = d->p.n_prompt + threadIdx.x; i < d->p.n_history; i += blockDim.x) {
-		uint32_t id = history_at(d, history, i);
+		uint32_t id = history_at(d, i);
 		if (id < d->n)
 			atomicAdd(&d->counts[id], 1u);
 	}
 	__syncthreads();
 	for (uint32_t i = d->p.n_prompt + threadIdx.x; i < d->p.n_history; i += blockDim.x) {
-		uint32_t id = history_at(d, history, i),
+		uint32_t id = history_at(d, i),
 			 count = id < d->n ? atomicExch(&d->counts[id], 0u) : 0;
 		if (count == 0)
 			continue;
@@ -169,11 +181,11 @@ __device__ bool adjust(const struct draw *d, const uint32_t *words)
 		changed = true;
 	}
 	if (d->p.repetition_penalty != 1 && d->p.n_history) {
-		apply_repetition(d, words + d->p.history);
+		apply_repetition(d);
 		changed = true;
 	}
 	if ((d->p.frequency_penalty != 0 || d->p.presence_penalty != 0) && d->p.n_history > d->p.n_prompt) {
-		apply_frequency(d, words + d->p.history);
+		apply_frequency(d);
 		changed = true;
 	}
 	return changed;
@@ -375,7 +387,11 @@ __global__ void __launch_bounds__(MANY_THREADS) sample_kernel(const struct sampl
 	struct draw d;
 	d.s = s;
 	d.p = a.draws[blockIdx.x];
-	d.fed = d.p.fed ? (uint32_t)a.tokens[d.p.fed - 1].id : 0;
+	if (d.p.late != a.late)
+		return;
+	d.kept = d.p.kept ? a.kept + (uint64_t)(d.p.kept - 1) * a.kept_pitch : NULL;
+	d.told = a.words + d.p.history;
+	d.tokens = a.tokens + d.p.first;
 	d.n = a.n_vocab;
 	d.x = a.x + (uint64_t)blockIdx.x * a.n_vocab;
 	d.counts = a.counts + (uint64_t)blockIdx.x * a.n_vocab;
@@ -399,6 +415,7 @@ __global__ void __launch_bounds__(MANY_THREADS) sample_kernel(const struct sampl
 	d.largest = model_largest;
 	if (model_largest > -INFINITY && adjust(&d, a.words))
 		d.largest = largest_of(&d);
+	keep_history(&d);
 	if (!(d.largest > -INFINITY)) {
 		if (threadIdx.x == 0) {
 			result->token = -1;

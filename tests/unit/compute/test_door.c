@@ -204,6 +204,69 @@ static void step_leaves_out(struct compute *c, struct compute_seq *seqs, uint32_
 	assert_int_equal(seqs[which].code, code);
 }
 
+/* Steps that are under way: what is refused, and masks that follow, on a device that waits. */
+static void submitted_and_collected(void **state)
+{
+	(void)state;
+	struct compute_params params = good_params();
+	struct hokku_error err = {0};
+	struct compute *c;
+	struct compute_seq s[3], there[3];
+	static uint32_t mask[16] = {1u << 5};
+	static const struct sampling good = {.top_p = 1, .repetition_penalty = 1};
+	params.n_open_masks = 1;
+	assert_int_equal(compute_open(&params, &c, &err), HOKKU_OK);
+	assert_false(compute_runs_ahead(c));
+	assert_int_equal(compute_collect(c, &err), HOKKU_INTERNAL);
+	assert_string_equal(err.message, "no step is under way");
+	good_seqs(s);
+	s[0].from = 1;
+	step_refuses(c, s, 1, HOKKU_INTERNAL,
+		     "goes on from sequence 0 of a step before, and none is under way");
+	good_seqs(s);
+	s[0].id = 7;
+	s[0].slot = 2;
+	step_refuses(c, s, 1, HOKKU_INTERNAL, "sequence 0 has slot 2; there are 2");
+	good_seqs(s);
+	s[0].mask_open = true;
+	step_refuses(c, s, 1, HOKKU_INTERNAL, "leaves its mask open and draws nothing");
+	s[0].sampling = &good;
+	s[0].mask = mask;
+	step_refuses(c, s, 1, HOKKU_INTERNAL, "leaves its mask open and has one");
+	/* the mask that is there, and the one that follows */
+	s[0].mask_open = false;
+	memcpy(there, s, sizeof s);
+	step_takes(c, there, 1);
+	assert_int_equal(there[0].token, 5);
+	s[0].mask = NULL;
+	s[0].mask_open = true;
+	assert_int_equal(compute_submit(c, s, 1, &err), HOKKU_OK);
+	assert_int_equal(compute_submit(c, there, 1, &err), HOKKU_INTERNAL);
+	assert_non_null(strstr(err.message, "1 steps are under way"));
+	assert_int_equal(compute_step(c, there, 1, &err), HOKKU_INTERNAL);
+	assert_string_equal(err.message, "a step is under way");
+	assert_int_equal(compute_collect(c, &err), HOKKU_INTERNAL);
+	assert_string_equal(err.message, "1 masks of the step have not come");
+	assert_int_equal(compute_mask(c, 1, mask, &err), HOKKU_INTERNAL);
+	assert_int_equal(compute_mask(c, 0, mask, &err), HOKKU_OK);
+	assert_int_equal(compute_mask(c, 0, mask, &err), HOKKU_INTERNAL);
+	assert_int_equal(compute_collect(c, &err), HOKKU_OK);
+	assert_int_equal(s[0].token, 5);
+	assert_memory_equal(&s[0].logprob, &there[0].logprob, sizeof(float));
+	/* one more than the handle was opened for is left out */
+	good_seqs(s);
+	s[0].sampling = s[1].sampling = &good;
+	s[0].mask_open = s[1].mask_open = true;
+	s[1].error = &err;
+	assert_int_equal(compute_submit(c, s, 2, &err), HOKKU_OK);
+	assert_int_equal(s[1].code, HOKKU_INTERNAL);
+	assert_non_null(strstr(err.message, "the handle was opened for 1 of a step"));
+	assert_int_equal(compute_mask(c, 0, mask, &err), HOKKU_OK);
+	assert_int_equal(compute_collect(c, &err), HOKKU_OK);
+	assert_int_equal(s[0].token, 5);
+	compute_close(c);
+}
+
 static void steps_are_counted(void **state)
 {
 	(void)state;
@@ -487,6 +550,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(devices_are_known_by_name),
 		cmocka_unit_test(params_are_checked_on_both_sides),
+		cmocka_unit_test(submitted_and_collected),
 		cmocka_unit_test(steps_are_counted),
 		cmocka_unit_test(token_ids_are_of_the_vocabulary),
 		cmocka_unit_test(block_tables_are_checked),

@@ -196,6 +196,7 @@ struct ahead_run {
 	uint32_t who[2][AHEAD_SEQS]; /* whose each of these is */
 	uint32_t n_seqs[2], place[AHEAD_SEQS], pos[AHEAD_SEQS];
 	bool open[AHEAD_SEQS];
+	uint64_t ids_from; /* numbers of the sequences; their places are the same in every run */
 };
 
 /* Step i of the sequences, in an order of its own; the second of several is left out of one step. */
@@ -216,6 +217,8 @@ static void ahead_lay_out(struct ahead_run *r, uint32_t i)
 			.blocks = direct_blocks(&r->d, s),
 			.sampling = &r->sampling[s],
 			.history = r->ids[s],
+			.id = r->ids_from + s,
+			.slot = AHEAD_SEQS - 1 - s,
 			.n_history = pos + 1,
 			.n_prompt = 1,
 			.token = -7,
@@ -273,7 +276,7 @@ static void running_ahead(void **state)
 	const struct tiny *t = tiny_find(&set, "gqa7"); /* of widths that the decode kernel takes */
 	for (uint32_t kind = 0; kind < 3; kind++)
 		for (uint32_t n = 1; n <= AHEAD_SEQS; n += 2) {
-			struct ahead_run r = {.n = n};
+			struct ahead_run r = {.n = n, .ids_from = 1};
 			open_tiny(&r.d, t, "F16", AHEAD_SEQS, 0, 0);
 			for (uint32_t s = 0; s < n; s++) {
 				r.sampling[s] = (struct sampling){.temperature = kind ? 1.5f : 0,
@@ -286,6 +289,7 @@ static void running_ahead(void **state)
 			ahead_run(&r, false);
 			struct ahead_run before = r;
 			unsigned launches = cudasim_launches();
+			r.ids_from = before.ids_from + AHEAD_SEQS;
 			ahead_run(&r, true);
 			assert_memory_equal(r.ids, before.ids, sizeof r.ids);
 			assert_memory_equal(r.logprobs, before.logprobs, sizeof r.logprobs);
@@ -294,6 +298,67 @@ static void running_ahead(void **state)
 				assert_int_equal(cudasim_launches() - launches, AHEAD_STEPS);
 			direct_close(&r.d);
 		}
+}
+
+/* Masks that follow, in whatever order and after the next step was submitted, give what masks give that were
+ * there; the others' draws have not waited. */
+static void masks_follow(void **state)
+{
+	(void)state;
+	enum { SEQS = 3, WORDS = 16 };
+	const struct tiny *t = tiny_find(&set, "gqa7");
+	assert_true(t->n_vocab <= 32 * WORDS);
+	n_open_masks = 2;
+	for (uint32_t n = 1; n <= SEQS; n += 2) {
+		struct direct d;
+		struct hokku_error err = {0};
+		struct sampling p[SEQS];
+		struct compute_seq seqs[SEQS], there[SEQS], next;
+		uint32_t masks[SEQS][WORDS] = {{0}};
+		open_tiny(&d, t, "F16", SEQS, 0, 0);
+		for (uint32_t s = 0; s < n; s++) {
+			p[s] = (struct sampling){
+				.temperature = s ? 2 : 0, .top_p = 1, .repetition_penalty = 1.5f, .seed = s};
+			for (uint32_t i = s; i < t->n_vocab; i += 7)
+				masks[s][i / 32] |= 1u << (i % 32);
+			there[s] = (struct compute_seq){.tokens = t->prompt,
+							.n_tokens = n == 1 ? 1 : 2 + s,
+							.blocks = direct_blocks(&d, s),
+							.sampling = &p[s],
+							.history = t->prompt,
+							.n_history = n == 1 ? 1 : 2 + s,
+							.id = 1 + s,
+							.slot = s,
+							.mask = masks[s]};
+			seqs[s] = there[s];
+			seqs[s].id += SEQS;
+			seqs[s].mask_open = n == 1 || s; /* the first of several has its own */
+			seqs[s].mask = seqs[s].mask_open ? NULL : masks[s];
+		}
+		assert_int_equal(compute_cuda.step(d.self, there, n, &err), HOKKU_OK);
+		assert_int_equal(compute_cuda.submit(d.self, seqs, n, &err), HOKKU_OK);
+		next = (struct compute_seq){.tokens = t->prompt,
+					    .from = 1,
+					    .n_tokens = 1,
+					    .pos = 2,
+					    .blocks = direct_blocks(&d, 0),
+					    .sampling = &p[0]};
+		if (n > 1)
+			assert_int_equal(compute_cuda.submit(d.self, &next, 1, &err), HOKKU_OK);
+		for (uint32_t s = n; s-- > 0;)
+			if (seqs[s].mask_open)
+				assert_int_equal(compute_cuda.mask(d.self, s, masks[s], &err), HOKKU_OK);
+		assert_int_equal(compute_cuda.collect(d.self, seqs, n, &err), HOKKU_OK);
+		for (uint32_t s = 0; s < n; s++) {
+			assert_int_equal(seqs[s].token, there[s].token);
+			assert_int_equal(seqs[s].token % 7, s);
+			assert_memory_equal(&seqs[s].logprob, &there[s].logprob, sizeof(float));
+		}
+		if (n > 1)
+			assert_int_equal(compute_cuda.collect(d.self, &next, 1, &err), HOKKU_OK);
+		direct_close(&d);
+	}
+	n_open_masks = 0;
 }
 
 /* Closed with a step under way. */
@@ -451,11 +516,17 @@ static void warm_up(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(exact),         cmocka_unit_test(exact_of_types),
-		cmocka_unit_test(long_rows),     cmocka_unit_test(neighbours),
-		cmocka_unit_test(running_ahead), cmocka_unit_test(closed_under_way),
-		cmocka_unit_test(many_draws),    cmocka_unit_test(across_splits),
-		cmocka_unit_test(warm_up),       cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(exact),
+		cmocka_unit_test(exact_of_types),
+		cmocka_unit_test(long_rows),
+		cmocka_unit_test(neighbours),
+		cmocka_unit_test(running_ahead),
+		cmocka_unit_test(masks_follow),
+		cmocka_unit_test(closed_under_way),
+		cmocka_unit_test(many_draws),
+		cmocka_unit_test(across_splits),
+		cmocka_unit_test(warm_up),
+		cmocka_unit_test(nothing_is_left),
 	};
 	return run_ways(argc, argv, "cuda model", tests, sizeof tests / sizeof tests[0]);
 }

@@ -115,6 +115,7 @@ static struct cuda_draw device_form(const struct test_draw *t, uint32_t n_vocab,
 		.slot = slot,
 		.n_bias = p->n_bias,
 		.n_history = t->seq.n_history,
+		.n_told = t->seq.n_history,
 		.n_prompt = t->seq.n_prompt,
 		.mask = CUDA_NOTHING,
 	};

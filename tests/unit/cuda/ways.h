@@ -24,11 +24,13 @@ static const struct way ways[] = {
 static const struct way *way;
 static struct tiny_set set;
 static struct cache_types cache; /* of the models that are opened from now on */
+static uint32_t n_open_masks;    /* the same */
 
 __attribute__((unused)) static void set_cache(struct model *m, struct compute_params *p)
 {
 	(void)m;
 	p->cache = cache;
+	p->n_open_masks = n_open_masks;
 }
 
 GOLDEN_INLINE void model_path(char *path, size_t size)

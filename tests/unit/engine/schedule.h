@@ -364,6 +364,8 @@ GOLDEN_INLINE void schedule_submit(struct schedule_world *w, struct sched *s, st
 			.blocks = seq->blocks,
 			.sampling = sched_draws(seq) ? &r->kind->sampling : NULL,
 			.history = seq->ids,
+			.id = seq->order,
+			.slot = seq->slot,
 			.n_history = end,
 			.n_prompt = end < seq->n_prompt ? end : seq->n_prompt,
 		};
