@@ -196,6 +196,11 @@ static void hold_request(struct engine *e, void *arg)
 		hold_all(w, ended->ids, ended->n_ids, ended->n_prompt, ended->root);
 }
 
+static uint64_t kv_bytes_of(const struct state_header *h)
+{
+	return h->file_bytes - h->header_bytes - STATE_SUM_BYTES;
+}
+
 static enum hokku_code check_chain(struct work *w)
 {
 	if (chain_is_good(&w->chain, &w->e->sched))
@@ -242,11 +247,13 @@ static void take_blocks(struct engine *e, void *arg)
 	w->n_found = chain_find(&w->chain, &e->sched, w->root, w->ids, w->h.n_blocks);
 	if (chain_take(&w->chain, &e->sched, w->h.n_blocks, &n_free))
 		return;
+	uint32_t more = w->h.n_blocks - w->n_found;
 	w->rc = err_set(
 		&w->err, HOKKU_OVERLOADED,
-		"%s wants %s KV blocks more (%s bytes); the requests that run leave %s: try again later",
-		w->name, str_thousands(w->h.n_blocks - w->n_found, wanted),
-		str_thousands(w->h.file_bytes - w->h.header_bytes, bytes), str_thousands(n_free, found));
+		"%s wants %s KV block%s more (of %s bytes in all); the requests that run leave %s: try again "
+		"later",
+		w->name, str_thousands(more, wanted), more == 1 ? "" : "s",
+		str_thousands(kv_bytes_of(&w->h), bytes), str_thousands(n_free, found));
 }
 
 static void release_blocks(struct engine *e, void *arg)
@@ -515,8 +522,7 @@ static enum hokku_code check_fits(const struct work *w, struct hokku_error *err)
 			err, HOKKU_CONTEXT_EXCEEDED,
 			"%s has %s tokens, and keys and values of %s bytes; the context holds %s tokens, the "
 			"KV memory %s bytes",
-			w->name, str_thousands(w->h.n_ids, found),
-			str_thousands(w->h.file_bytes - w->h.header_bytes, bytes),
+			w->name, str_thousands(w->h.n_ids, found), str_thousands(kv_bytes_of(&w->h), bytes),
 			str_thousands(e->n_ctx, wanted), str_thousands(state.memory.kv_bytes, all));
 	bool good = w->h.n_groups == e->model.n_kv_groups && w->h.n_blocks <= n_full(w->h.n_ids);
 	for (uint32_t g = 0; g < w->h.n_groups && good; g++)
