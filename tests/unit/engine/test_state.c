@@ -19,7 +19,7 @@
 
 #include "base/file.h"
 #include "engine/state.h"
-#include "tiny_model.h"
+#include "small.h"
 
 enum { N_PROMPT = 70, N_OUT = 30, N_FULL = 64 };
 
@@ -211,28 +211,39 @@ static void a_request_elsewhere(void **state)
 	}
 }
 
-/* Nothing but ids: there is no full block. And n tokens around a full one. */
+/* Nothing but ids: there is no full block. And n tokens around a full one; each of another text. */
 static void around_a_block(void **state)
 {
-	static struct answer whole, rest;
+	static const uint32_t lengths[] = {1, 31, 32, 33, 63, 64, 65};
+	enum { N = sizeof lengths / sizeof *lengths };
+	static struct answer whole[N], rest;
+	static int32_t texts[N][65];
 	struct engine_state_told told;
 	struct hokku_error err;
 	(void)state;
-	for (uint32_t n = 1; n <= 65; n += n == 1 ? 30 : n == 33 ? 30 : 1) {
-		struct engine *e = start((struct engine_config){0});
-		run(e, &whole, prompt, n, 10);
-		must(save(e, 0, prompt, n, &told, &err), &err);
-		engine_destroy(e, 0);
-		assert_int_equal(told.n_kept, n / 32 * 32);
-		e = start((struct engine_config){0});
-		must(restore(e, &told, &err), &err);
-		assert_int_equal(told.n_tokens, n);
-		free(told.tokens);
-		run(e, &rest, prompt, n, 10);
-		assert_int_equal(rest.cached, (n - 1) / 32 * 32);
-		assert_same(&whole, 0, &rest);
-		engine_destroy(e, 0);
+	struct engine *e = start((struct engine_config){0});
+	for (uint32_t i = 0; i < N; i++) {
+		for (int32_t k = 0; k < 65; k++)
+			texts[i][k] = 300 + (int32_t)i + 11 * k;
+		snprintf(path, sizeof path, "%s/%u", folder, i);
+		run(e, &whole[i], texts[i], lengths[i], 10);
+		must(save(e, 0, texts[i], lengths[i], &told, &err), &err);
+		assert_int_equal(told.n_kept, lengths[i] / 32 * 32);
 	}
+	engine_destroy(e, 0);
+	e = start((struct engine_config){0});
+	for (uint32_t i = 0; i < N; i++) {
+		snprintf(path, sizeof path, "%s/%u", folder, i);
+		must(restore(e, &told, &err), &err);
+		assert_int_equal(told.n_tokens, lengths[i]);
+		free(told.tokens);
+		run(e, &rest, texts[i], lengths[i], 10);
+		assert_int_equal(rest.cached, (lengths[i] - 1) / 32 * 32);
+		assert_same(&whole[i], 0, &rest);
+		unlink(path);
+	}
+	engine_destroy(e, 0);
+	snprintf(path, sizeof path, "%s/x", folder);
 }
 
 /* ---- what is not there ---- */
@@ -316,7 +327,7 @@ static void changed_and_cut(void **state)
 	static int32_t other[96];
 	static struct answer a;
 	run(e, &a, other, 96, 1);
-	for (uint64_t at = 0; at < told.bytes; at += 1 + told.bytes / 37) {
+	for (uint64_t at = 0; at < told.bytes; at += 1 + told.bytes / (test_small() ? 5 : 21)) {
 		damage(at, (uint8_t)(1 << at % 8));
 		refused(e, HOKKU_BAD_FILE, "state x ");
 		damage(at, (uint8_t)(1 << at % 8));
