@@ -59,7 +59,7 @@ static struct engine *start(struct engine_config config)
 	struct hokku_error err;
 	struct engine *e;
 	config.device = config.device ? config.device : "cpu";
-	config.n_threads = 2;
+	config.n_threads = 1;
 	config.states = true;
 	if (engine_create(&config, &e, &err) || engine_wait_ready(e, &err))
 		fail_msg("%s", err.message);

@@ -43,6 +43,14 @@ static enum hokku_code restore(struct engine *e, struct engine_state_told *told,
 	return engine_restore(e, &(struct engine_restoring){.path = path, .name = "state x"}, told, err);
 }
 
+static unsigned n_told(struct record *r)
+{
+	pthread_mutex_lock(&r->lock);
+	unsigned n = r->n_tokens;
+	pthread_mutex_unlock(&r->lock);
+	return n;
+}
+
 /* The ids are those that clients were told by then, and each block's bytes those of its number. */
 static void one_that_runs(void **state)
 {
@@ -59,11 +67,11 @@ static void one_that_runs(void **state)
 		struct engine *e = start_states(2, 256);
 		record_init(&r, e);
 		submit(e, &r, 0);
-		while (r.n_tokens < 80)
+		while (n_told(&r) < 80)
 			fake_sleep_us(200);
-		unsigned before = r.n_tokens;
+		unsigned before = n_told(&r);
 		assert_int_equal(save(e, r.id, NULL, NULL, &told, &err), HOKKU_OK);
-		unsigned after = r.n_tokens;
+		unsigned after = n_told(&r);
 		engine_cancel(e, r.id);
 		wait_end(&r);
 		assert_true(told.n_tokens >= 3 + before && told.n_tokens <= 3 + after + 1);
@@ -129,7 +137,7 @@ static void no_block_to_have(void **state)
 	q.n_tokens = 200;
 	q.no_cache = true;
 	assert_int_equal(engine_submit(e, &q, &r.id, &err), HOKKU_OK);
-	while (r.n_tokens < 2)
+	while (n_told(&r) < 2)
 		fake_sleep_us(200);
 	assert_int_equal(restore(e, &told, &err), HOKKU_OVERLOADED);
 	assert_string_equal(err.message,
