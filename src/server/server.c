@@ -124,12 +124,31 @@ static void add_unhealthy(struct strbuf *b, const struct engine_state *state)
 	add_model(b, state);
 }
 
+/* Whoever waits for a step that does not end is told so, once; should it end after all, requests are taken
+ * again. */
+static void watch_engine(struct server *s)
+{
+	struct hokku_error err;
+	bool stuck = watchdog_look(&s->watchdog, engine_turn(s->engine), clock_ns());
+	if (stuck == s->stuck_told)
+		return;
+	s->stuck_told = stuck;
+	if (!stuck) {
+		log_warn("the engine goes on: requests are taken again");
+		return;
+	}
+	stuck_error(s, &err);
+	log_error("%s: %s; every request is refused until it goes on", hokku_code_name(err.code),
+		  err.message);
+	gen_stop_all(s, HOKKU_DEVICE_ERROR);
+}
+
 static void health_route(struct server *s, struct http_request *r)
 {
 	struct engine_state state;
 	struct strbuf b = {0};
 	int status = 503;
-	bool stuck = watchdog_look(&s->watchdog, engine_turn(s->engine), clock_ns());
+	watch_engine(s);
 	engine_get_state(s->engine, &state);
 	if (state.phase == ENGINE_LOADING) {
 		strbuf_addf(&b, "{\"status\":\"loading\",\"progress\":%.3f", state.load_part);
@@ -141,7 +160,7 @@ static void health_route(struct server *s, struct http_request *r)
 		add_unhealthy(&b, &state);
 	} else if (s->stopping_ns || state.phase == ENGINE_STOPPED) {
 		strbuf_add_c(&b, "{\"status\":\"stopping\"");
-	} else if (stuck) {
+	} else if (s->stuck_told) {
 		stuck_error(s, &state.failure);
 		add_unhealthy(&b, &state);
 		strbuf_addf(&b, ",\"stuck_s\":%.1f", watchdog_seen_s(&s->watchdog));
@@ -155,7 +174,7 @@ static void health_route(struct server *s, struct http_request *r)
 	add_queue(s, &b, &state);
 	add_counters(&b, &state.counters);
 	strbuf_add_c(&b, "}\n");
-	if (status == 503 && state.phase != ENGINE_LOST && !stuck)
+	if (status == 503 && state.phase != ENGINE_LOST && !s->stuck_told)
 		http_add_header(r, "Retry-After", "1");
 	reply_json(r, status, &b);
 	strbuf_free(&b);
@@ -411,25 +430,6 @@ static void tell_loss(struct server *s, const struct engine_state *state)
 	log_error("%s: %s; every request is refused from now on: restart the server when the device works "
 		  "again",
 		  hokku_code_name(state->failure.code), state->failure.message);
-}
-
-/* Whoever waits for a step that does not end is told so, once; should it end after all, requests are taken
- * again. */
-static void watch_engine(struct server *s)
-{
-	struct hokku_error err;
-	bool stuck = watchdog_look(&s->watchdog, engine_turn(s->engine), clock_ns());
-	if (stuck == s->stuck_told)
-		return;
-	s->stuck_told = stuck;
-	if (!stuck) {
-		log_warn("the engine goes on: requests are taken again");
-		return;
-	}
-	stuck_error(s, &err);
-	log_error("%s: %s; every request is refused until it goes on", hokku_code_name(err.code),
-		  err.message);
-	gen_stop_all(s, HOKKU_DEVICE_ERROR);
 }
 
 static void on_wake(void *user)

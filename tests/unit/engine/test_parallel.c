@@ -31,12 +31,13 @@ static void wait_running(struct engine *e, uint32_t n)
 		fake_sleep_us(200);
 }
 
+/* Nobody is left, and no step that was submitted for those who were. */
 static void wait_idle(struct engine *e)
 {
 	struct engine_state s;
 	do
 		engine_get_state(e, &s);
-	while (s.n_running || s.n_queued);
+	while (s.n_running || s.n_queued || atomic_load(&engine_turn(e)->since_ns));
 }
 
 /* The device waits; so all of them are there before the second step. */
