@@ -12,7 +12,7 @@
  *     checksum of all
  *
  * Numbers are little-endian words of 32 bits; bytes and checksums (SipHash-2-4, chained from piece to piece:
- * the header, then each block) are of 64. docs/decisions/0029-state-files.md has the reasons.
+ * the header, then each block) are of 64. docs/decisions/0030-state-files.md has the reasons.
  */
 #ifndef ENGINE_STATE_FILE_H
 #define ENGINE_STATE_FILE_H
