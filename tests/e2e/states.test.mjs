@@ -283,6 +283,7 @@ test('others go on meanwhile, and a client that leaves ends its save', async (t)
 	await assert.rejects(left, { name: 'AbortError' });
 	await until(async () => (await server.health()).queue.running === 1, 10000 * slack(), 'the save to end');
 	assert.ok(!existsSync(join(dir, 'none', 'left.state')));
+	other.abort();
 	const begin = Date.now();
 	await server.stop();
 	assert.ok(Date.now() - begin < 6000 * slack());
