@@ -416,7 +416,7 @@ static enum hokku_code make_all_tokens(const struct options *o, struct engine *e
 	if (prompt.ptr)
 		rc = make_tokens(o, e, prompt, ids, err);
 	if (!rc && o->state && run_state_is_there(o->state))
-		rc = run_state_restore(e, o->state, ids, n_answered, err);
+		rc = run_state_restore(e, o->state, ids, n_answered, is_interrupted, err);
 	return rc;
 }
 
@@ -425,7 +425,7 @@ static int save_answer(const struct options *o, struct engine *e, uint64_t id, i
 {
 	struct hokku_error err;
 	bool tell = o->verbose || isatty(STDERR_FILENO);
-	if (!run_state_save(e, o->state, id, NULL, tell, &err))
+	if (!run_state_save(e, o->state, id, NULL, tell, NULL, &err))
 		return code;
 	int failed = cli_fail(&err);
 	return code == EXIT_OK ? failed : code;
@@ -466,14 +466,17 @@ static int answer_prompt(const struct options *o, struct engine *e, struct str p
 	struct tok_ids ids = {0};
 	struct hokku_error err;
 	uint32_t n_answered;
-	int code;
+	int code = EXIT_FAILED;
 	enum hokku_code rc = make_all_tokens(o, e, prompt, &ids, &n_answered, &err);
 	if (!rc && o->max_tokens_given && o->max_tokens == 0) {
-		rc = run_state_save(e, o->state, 0, &ids, o->verbose || isatty(STDERR_FILENO), &err);
-		code = rc ? cli_fail(&err) : EXIT_OK;
-	} else {
-		code = rc ? cli_fail(&err) : answer_tokens(o, e, &ids, n_answered);
+		rc = run_state_save(e, o->state, 0, &ids, o->verbose || isatty(STDERR_FILENO), is_interrupted,
+				    &err);
+		code = EXIT_OK;
+	} else if (!rc) {
+		code = answer_tokens(o, e, &ids, n_answered);
 	}
+	if (rc)
+		code = rc == HOKKU_CANCELLED ? EXIT_INTERRUPTED : cli_fail(&err);
 	tok_ids_free(&ids);
 	return code;
 }

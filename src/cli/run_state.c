@@ -33,12 +33,12 @@ static enum hokku_code check_begins(const struct engine_state_told *told, const 
 }
 
 enum hokku_code run_state_restore(struct engine *e, const char *path, struct tok_ids *ids,
-				  uint32_t *n_answered, struct hokku_error *err)
+				  uint32_t *n_answered, bool (*stopped)(void *user), struct hokku_error *err)
 {
 	struct engine_state_told told;
 	*n_answered = 0;
-	enum hokku_code rc =
-		engine_restore(e, &(struct engine_restoring){.path = path, .name = path}, &told, err);
+	enum hokku_code rc = engine_restore(
+		e, &(struct engine_restoring){.path = path, .name = path, .stopped = stopped}, &told, err);
 	if (!rc && ids->n)
 		rc = check_begins(&told, ids, path, err);
 	else if (!rc) {
@@ -51,11 +51,12 @@ enum hokku_code run_state_restore(struct engine *e, const char *path, struct tok
 }
 
 enum hokku_code run_state_save(struct engine *e, const char *path, uint64_t request,
-			       const struct tok_ids *ids, bool tell, struct hokku_error *err)
+			       const struct tok_ids *ids, bool tell, bool (*stopped)(void *user),
+			       struct hokku_error *err)
 {
 	struct engine_state_told told;
 	char tokens[32], bytes[32];
-	struct engine_saving saving = {.request = request, .path = path, .name = path};
+	struct engine_saving saving = {.request = request, .path = path, .name = path, .stopped = stopped};
 	if (!request) {
 		saving.tokens = ids->ids;
 		saving.n_tokens = ids->n;

@@ -8,14 +8,16 @@
 /* Is there a file to go on from? */
 bool run_state_is_there(const char *path);
 
-/* Restores the state. ids, of a prompt that begins with the state's or refused (INVALID_REQUEST), stay as
- * they are; empty ones become the state's, of which the last *n_answered are an answer. */
+/* Restores the state; stopped: as of engine_restore. ids, of a prompt that begins with the state's or refused
+ * (INVALID_REQUEST), stay as they are; empty ones become the state's, of which the last *n_answered are an
+ * answer. */
 enum hokku_code run_state_restore(struct engine *e, const char *path, struct tok_ids *ids,
-				  uint32_t *n_answered, struct hokku_error *err);
+				  uint32_t *n_answered, bool (*stopped)(void *user), struct hokku_error *err);
 
 /* Saves what has come of request, or, where it is 0, computes ids and saves them. tell: how many tokens and
  * bytes, on stderr. */
 enum hokku_code run_state_save(struct engine *e, const char *path, uint64_t request,
-			       const struct tok_ids *ids, bool tell, struct hokku_error *err);
+			       const struct tok_ids *ids, bool tell, bool (*stopped)(void *user),
+			       struct hokku_error *err);
 
 #endif

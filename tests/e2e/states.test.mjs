@@ -102,6 +102,40 @@ test('a request by its id: one that has ended, one that goes on, one of a conver
 	await server.stop();
 });
 
+// Windowed layers keep what their window shows alone; the state has that, and the block before it.
+for (const arch of ['gemma3-a', 'gemma2-a', 'mistral'])
+	test(`models with windows: ${arch}`, async (t) => {
+		const config = JSON.parse(readFileSync(new URL(`../golden/archs/${arch}/config.json`, import.meta.url), 'utf8'));
+		const shape = join(scratch, `${arch}.json`), file = join(scratch, `${arch}.gguf`);
+		writeFileSync(shape, JSON.stringify({ ...config, max_position_embeddings: 512, sliding_window: 40 }));
+		assert.equal(spawnSync(hokku, ['synth', '--shape', shape, '--type', 'F32', '--seed', '1', '-o', file], { env }).status, 0);
+		const dir = folder(`windows-${arch}`);
+		const args = [file, '--state-dir', dir, '--parallel', '2'];
+		const prompts = [150, 128, 129, 40].map((n, k) => Array.from({ length: n }, (_, i) => (k * 50 + i * 37) % 250));
+		const more = { logit_bias: Object.fromEntries(Array.from({ length: config.vocab_size - 250 }, (_, i) => [250 + i, -100])) };
+		let server = await start(args);
+		t.after(() => server.child.kill('SIGKILL'));
+		const whole = [];
+		for (const [i, prompt] of prompts.entries()) {
+			whole.push(await run(server, prompt, { ...more, id: `r${i}` }));
+			const { status, kv_tokens } = await save(server, { tokens: prompt, name: `p${i}` });
+			assert.deepEqual([status, kv_tokens], [200, Math.floor(prompt.length / 32) * 32]);
+			assert.equal((await save(server, { id: `r${i}`, name: `r${i}` })).status, 200);
+		}
+		await server.stop();
+		for (const [i, prompt] of prompts.entries())
+			for (const name of [`p${i}`, `r${i}`]) {
+				server = await start(args);
+				const back = await restore(server, name);
+				assert.equal(back.status, 200, JSON.stringify(back));
+				const begun = whole[i].bits.slice(0, back.tokens - prompt.length);
+				const rest = await run(server, [...prompt, ...begun.map(([id]) => id)], { ...more, max_tokens: Math.max(1, 40 - begun.length) });
+				assert.equal(rest.cached, Math.floor((back.tokens - 1) / 32) * 32, `${arch} ${name}`);
+				assert.deepEqual([...begun, ...rest.bits].slice(0, 40), whole[i].bits, `${arch} ${name}`);
+				await server.stop();
+			}
+	});
+
 test('a state is not read by what did not make it, nor where it was cut or changed', async (t) => {
 	const dir = folder('bad');
 	const path = join(dir, 'none', 'x.state');
@@ -320,7 +354,7 @@ test('hokku run goes on from a state where the run before ended, with the text o
 	assert.ok(readFileSync(state).equals(before));
 });
 
-test('-n 0 computes a prompt for those that are longer; what is wrong is told', () => {
+test('-n 0 computes a prompt for those that are longer; what is wrong is told', async () => {
 	const state = join(scratch, 'zero.state');
 	const text = 'a text that is longer than a block of the KV memory, so that there is something to keep, and on';
 	assert.equal(runIt(['--raw', '-p', text, '-n', '0', '--state', state]).status, 0);
@@ -346,11 +380,21 @@ test('-n 0 computes a prompt for those that are longer; what is wrong is told', 
 	const cut = runIt(['--state', state]);
 	assert.deepEqual([cut.status, cut.stdout], [1, '']);
 	assert.match(cut.stderr, /zero\.state was cut: it has 500 bytes and was written with [\d,]+/);
-	// Ctrl-C keeps what was answered
+	// Ctrl-C ends the computing of a prompt, and leaves nothing
+	const none = join(scratch, 'interrupted.state');
+	writeFileSync(join(scratch, 'long.txt'), 'x'.repeat(30000));
+	const code = await new Promise((resolve) => {
+		const child = spawn(hokku, ['run', model('long'), '--raw', '-f', join(scratch, 'long.txt'), '-n', '0', '--state', none], { env });
+		setTimeout(() => child.kill('SIGINT'), 400);
+		child.on('close', resolve);
+	});
+	assert.deepEqual([code, existsSync(none)], [130, false]);
+	// of an answer it keeps what was answered
 	return new Promise((resolve) => {
 		const kept = join(scratch, 'kept.state');
 		const child = spawn(hokku, ['run', model('long'), '--raw', '-p', 'x', ...options.slice(6), '--state', kept], { env });
-		child.stdout.once('data', () => setTimeout(() => child.kill('SIGINT'), 100));
+		let n = 0;
+		child.stdout.on('data', (data) => (n += data.length) > 200 && !child.killed && child.kill('SIGINT'));
 		child.on('close', (code) => {
 			assert.equal(code, 130);
 			assert.ok(statSync(kept).size > 500);
