@@ -5,7 +5,7 @@ import { connect, endless, events, generate, idle, model, sanitized, slack, slee
 
 let server;
 before(async () => {
-	server = await start([model('long'), '--ctx', '20000', '--max-unread', '8M', '--write-timeout', sanitized ? '20' : '2', '-np', '8']);
+	server = await start([model('long'), '--ctx', '20000', '--max-unread', '5M', '--write-timeout', sanitized ? '120' : '2', '-np', '8']);
 });
 after(() => server.stop());
 
@@ -36,6 +36,8 @@ async function open(body) {
 	};
 }
 
+const long = 1500; // tokens, each an event of two and a half kilobytes
+const patience = sanitized ? 120000 : 20000;
 const held = async () => (await server.health()).held_bytes;
 
 function checkWhole(list, n) {
@@ -47,38 +49,38 @@ function checkWhole(list, n) {
 }
 
 test('a client that reads late gets its whole answer, also where that has ended long before', async () => {
-	const ask = { ...wordy, max_tokens: 1500, seed: 3, temperature: 1 }; // some 3.7 MB
-	const lone = checkWhole(events((await generate(server, ask)).text), 1500);
+	const ask = { ...wordy, max_tokens: long, seed: 3, temperature: 1 }; // some megabytes
+	const lone = checkWhole(events((await generate(server, ask)).text), long);
 	for (const wait of ['middle', 'end']) {
 		const late = await open(ask);
-		await until(async () => (await held()) > 1000, 20000, 'something to be held back');
-		if (wait === 'end') await until(async () => (await server.health()).queue.running === 0, 20000, 'the answer to end');
+		await until(async () => (await held()) > 1000, patience, 'something to be held back');
+		if (wait === 'end') await until(async () => (await server.health()).queue.running === 0, patience, 'the answer to end');
 		late.socket.resume();
 		await late.closed;
-		assert.deepEqual(checkWhole(events(late.payload()), 1500), lone);
+		assert.deepEqual(checkWhole(events(late.payload()), long), lone);
 		assert.equal(await held(), 0);
 	}
 });
 
 test('a client that reads slowly all the time gets its whole answer', async () => {
-	const ask = { ...wordy, max_tokens: 1500, seed: 4 };
-	const lone = checkWhole(events((await generate(server, ask)).text), 1500);
+	const ask = { ...wordy, max_tokens: long, seed: 4 };
+	const lone = checkWhole(events((await generate(server, ask)).text), long);
 	const slow = await open(ask);
-	await until(async () => (await held()) > 1000, 20000, 'something to be held back');
+	await until(async () => (await held()) > 1000, patience, 'something to be held back');
 	slow.socket.on('data', () => {
 		slow.socket.pause();
 		setTimeout(() => slow.socket.resume(), 50);
 	});
 	slow.socket.resume();
 	await slow.closed;
-	assert.deepEqual(checkWhole(events(slow.payload()), 1500), lone);
+	assert.deepEqual(checkWhole(events(slow.payload()), long), lone);
 });
 
 test('a client that reads nothing is dropped past --max-unread or after --write-timeout, its request ended', async () => {
 	const { cancelled } = (await server.health()).queue, from = server.log.length;
 	const flood = await open({ ...wordy, n: 4 });
-	await until(async () => (await held()) > 1000, 20000, 'something to be held back');
-	await until(async () => (await server.health()).queue.cancelled === cancelled + 4, 20000, 'it to be dropped');
+	await until(async () => (await held()) > 1000, patience, 'something to be held back');
+	await until(async () => (await server.health()).queue.cancelled === cancelled + 4, patience, 'it to be dropped');
 	assert.match(server.log.slice(from), /a client (left \d{7} bytes of its answer unread|took nothing of its answer for \d+ ms): dropped/);
 	assert.equal(await held(), 0);
 	flood.socket.destroy();

@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { generate, hokku, idle, start, stream, until } from './server_common.mjs';
+import { generate, hokku, idle, sanitized, start, stream, until } from './server_common.mjs';
 
 const prompt = (n, first) => Array.from({ length: n }, (_, i) => 300 + ((first + i * 37) % 1000));
+const each = sanitized ? 200 : 450;
 const ask = async (server) => {
 	const response = await fetch(`${server.url}/health`);
 	return { status: response.status, headers: response.headers, body: await response.json() };
@@ -13,15 +14,15 @@ const ask = async (server) => {
 
 test('a step that does not end is noticed, told, and forgotten when it has ended', async (t) => {
 	// What a step of 512 tokens takes here is about what this does.
-	const text = 'the rain falls on the old pond and the frog '.repeat(46);
+	const text = 'the rain falls on the old pond and the frog '.repeat(sanitized ? 5 : 46);
 	const once = spawnSync(hokku, ['run', '--device', 'cpu:reference', '-v', '--raw', '-n', '1', '-p', text], { encoding: 'utf8' });
 	const [, tokens, ms] = once.stderr.match(/(\d+) prompt tokens in ([\d.]+) ms/) ?? assert.fail(once.stderr);
 	const timeout = ((ms / tokens) * 512) / 4000;
 	const server = await start(['--device', 'cpu:reference', '--itl-ms', '10000', '--watchdog-timeout', timeout.toFixed(3), '-np', '8', '--prefix-cache', 'off']);
 	t.after(() => server.child.kill('SIGKILL'));
 	assert.equal((await ask(server)).body.stuck_s, undefined);
-	const streams = await Promise.all([0, 1, 2, 3].map((i) => stream(server, { prompt: prompt(450, i), max_tokens: 2 })));
-	const whole = generate(server, { prompt: prompt(450, 5), max_tokens: 2, stream: false });
+	const streams = await Promise.all([0, 1, 2, 3].map((i) => stream(server, { prompt: prompt(each, i), max_tokens: 2 })));
+	const whole = generate(server, { prompt: prompt(each, 5), max_tokens: 2, stream: false });
 	let unhealthy;
 	await until(async () => (unhealthy = await ask(server)).status !== 200, 60000, 'the watchdog');
 	const what = new RegExp(`^a step of \\d sequences? with \\d+ tokens has not ended for \\d+\\.\\d s \\(--watchdog-timeout ${Number(timeout.toFixed(3))}\\); if it does not go on, restart the server$`);
@@ -54,7 +55,7 @@ test('a step that does not end is noticed, told, and forgotten when it has ended
 
 test('--watchdog-timeout 0 never fires', async () => {
 	const server = await start(['--device', 'cpu:reference', '--itl-ms', '10000', '--watchdog-timeout', '0']);
-	const answer = await generate(server, { prompt: prompt(450, 0), max_tokens: 2, stream: false });
+	const answer = await generate(server, { prompt: prompt(each, 0), max_tokens: 2, stream: false });
 	assert.equal(answer.status, 200);
 	await server.stop();
 	assert.doesNotMatch(server.log, /has not ended/);
