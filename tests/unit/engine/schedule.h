@@ -21,8 +21,9 @@ enum {
 	SCHEDULE_SEQS = 6,
 	SCHEDULE_BATCH = 64,
 	SCHEDULE_KINDS = 24, /* different requests */
-	SCHEDULE_OUT = 120,  /* most tokens of an answer */
-	SCHEDULE_LIVE = 16,  /* most requests of a schedule at once */
+	SCHEDULE_FEW_KINDS = 4,
+	SCHEDULE_OUT = 120, /* most tokens of an answer */
+	SCHEDULE_LIVE = 16, /* most requests of a schedule at once */
 	SCHEDULE_STEPS = 20000,
 	SCHEDULE_OWNERS = 4,
 };
@@ -80,8 +81,10 @@ struct schedule_world {
 	struct model model;
 	struct compute *compute;
 	struct kind kinds[SCHEDULE_KINDS];
+	uint32_t n_kinds;
 	struct schedule_flight flights[COMPUTE_MAX_AHEAD];
 	uint32_t n_submitted, n_collected;
+	uint64_t last_id;
 	/* What all schedules together did. */
 	struct sched_counters sum;
 	uint64_t n_ended, n_cancelled, n_failed;
@@ -98,6 +101,7 @@ struct rider {
 	const struct kind *kind;
 	uint32_t max_tokens, n_taken;
 	uint32_t place; /* in the step submitted last */
+	uint64_t id;    /* no other's in any schedule */
 	bool live;
 	bool waited; /* before the last plan, for its first turn */
 	int32_t ids[SCHEDULE_CTX + 1];
@@ -172,7 +176,8 @@ GOLDEN_INLINE void schedule_open(struct schedule_world *w, const char *device)
 					      .n_batch = SCHEDULE_BATCH};
 	SCHEDULE_NEED(compute_open(&params, &w->compute, &err) == HOKKU_OK);
 	unlink(path);
-	for (uint32_t i = 0; i < SCHEDULE_KINDS; i++)
+	w->n_kinds = getenv("HOKKU_TEST_SMALL") ? SCHEDULE_FEW_KINDS : SCHEDULE_KINDS;
+	for (uint32_t i = 0; i < w->n_kinds; i++)
 		make_kind(w, i);
 }
 
@@ -300,8 +305,8 @@ GOLDEN_INLINE void check_turns(struct schedule_world *w, const struct sched *s, 
 
 GOLDEN_INLINE void rider_start(struct schedule_world *w, struct sched *s, struct rider *r, struct dice *d)
 {
-	const struct kind *k = &w->kinds[dice_below(d, SCHEDULE_KINDS)];
-	*r = (struct rider){.kind = k, .live = true};
+	const struct kind *k = &w->kinds[dice_below(d, w->n_kinds)];
+	*r = (struct rider){.kind = k, .id = ++w->last_id, .live = true};
 	r->max_tokens = 1 + dice_below(d, k->n_drawn);
 	memcpy(r->ids, k->prompt, k->n_prompt * sizeof *r->ids);
 	r->seq = (struct sched_seq){.ids = r->ids,
@@ -364,7 +369,7 @@ GOLDEN_INLINE void schedule_submit(struct schedule_world *w, struct sched *s, st
 			.blocks = seq->blocks,
 			.sampling = sched_draws(seq) ? &r->kind->sampling : NULL,
 			.history = seq->ids,
-			.id = seq->order,
+			.id = r->id,
 			.slot = seq->slot,
 			.n_history = end,
 			.n_prompt = end < seq->n_prompt ? end : seq->n_prompt,
