@@ -1,26 +1,58 @@
-/* API keys: a file with one key a line. */
+/*
+ * API keys: a file with one key a line, alone or as fields:
+ *
+ *     3f9c24be...                          a bare key; its name is line-N
+ *     name=team-a key=3f9c24be... running=8 waiting=100 tokens_per_minute=60000
+ *
+ * Words with blanks between are fields, in any order, each once; name and key must be there. An unknown one
+ * is an error, so that a limit that an older hokku does not know is never passed over. Blank lines and lines
+ * that begin with # do not count. Errors name the line and never show a key, nor what may be a misplaced one.
+ */
 #ifndef SERVER_KEYS_H
 #define SERVER_KEYS_H
 
 #include "base/error.h"
+#include "base/str.h"
 
 enum {
 	KEYS_MAX = 1024,
-	KEYS_MIN_BYTES = 8,
+	KEYS_MIN_BYTES = 8, /* of a key */
 	KEYS_MAX_BYTES = 256,
-	KEYS_MAX_FILE_BYTES = 512 * 1024,
+	KEYS_MAX_NAME_BYTES = 64,
+	KEYS_MAX_FILE_BYTES = 1024 * 1024,
+	KEYS_MAX_WAITING = 1000000,
+	KEYS_MAX_TOKENS = 100000000, /* a minute */
+};
+
+#define KEYS_UNLIMITED UINT32_MAX
+
+/* Beside their names: what a line may say of a key, where it is unsaid KEYS_UNLIMITED. */
+struct key {
+	struct str secret;
+	char name[KEYS_MAX_NAME_BYTES + 1];
+	unsigned line;
+	uint32_t running;           /* requests at a time, 1 to ENGINE_MAX_PARALLEL; more wait */
+	uint32_t waiting;           /* of these 0 to KEYS_MAX_WAITING */
+	uint32_t tokens_per_minute; /* of prompts and answers, 1 to KEYS_MAX_TOKENS */
 };
 
 struct keys;
 
-/* Reads path. Blank lines and lines that begin with # do not count; spaces around a key neither. A file
- * without a key, a key of a wrong length or with other than printable ASCII is an error that names the line.
- */
+/* Reads path. No key at all, more than KEYS_MAX, a word that is no field, a number out of its range, a name
+ * or a key that stands twice, and a name that is a key are errors. */
 enum hokku_code keys_load(const char *path, struct keys **out, struct hokku_error *err);
+
+/* The same of text, which is copied; path is for messages. */
+enum hokku_code keys_parse(struct str text, const char *path, struct keys **out, struct hokku_error *err);
 void keys_free(struct keys *k); /* NULL is allowed */
 
-/* Whether the Authorization header ("Bearer KEY"; NULL: there was none) holds one of the keys. The time it
- * takes tells nothing about how much of a key was right. */
-bool keys_allow(const struct keys *k, const char *authorization);
+uint32_t keys_count(const struct keys *k);
+
+/* Key number 1 to keys_count. */
+const struct key *keys_get(const struct keys *k, uint32_t number);
+
+/* The number of the key in the Authorization header ("Bearer KEY"; NULL: there was none); 0: there is none
+ * such. The time it takes tells nothing about how much of a key was right. */
+uint32_t keys_find(const struct keys *k, const char *authorization);
 
 #endif

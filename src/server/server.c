@@ -335,7 +335,7 @@ static void on_request(void *user, struct http_request *r)
 		reply_error(r, HOKKU_INVALID_REQUEST, 403, text, NULL);
 	} else if (!route) {
 		answer_no_route(r);
-	} else if (!route->open && s->keys && !keys_allow(s->keys, http_get_header(r, "Authorization"))) {
+	} else if (!route->open && s->keys && !keys_find(s->keys, http_get_header(r, "Authorization"))) {
 		http_add_header(r, "WWW-Authenticate", "Bearer realm=\"hokku\"");
 		reply_error(r, HOKKU_UNAUTHORIZED, 401,
 			    http_get_header(r, "Authorization")

@@ -1,0 +1,73 @@
+/* Files of API keys: nothing may crash, what is taken keeps its promises, each key is found by its own header
+ * alone, and no error holds a piece of the file that may be a key. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/engine.h"
+#include "server/keys.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static void check_key(const struct keys *k, uint32_t number)
+{
+	char header[KEYS_MAX_BYTES + 16];
+	const struct key *key = keys_get(k, number);
+	require(key->secret.len >= KEYS_MIN_BYTES && key->secret.len <= KEYS_MAX_BYTES);
+	require(key->name[0] && strlen(key->name) <= KEYS_MAX_NAME_BYTES);
+	require(key->running >= 1 && (key->running <= ENGINE_MAX_PARALLEL || key->running == KEYS_UNLIMITED));
+	require(key->waiting <= KEYS_MAX_WAITING || key->waiting == KEYS_UNLIMITED);
+	require(key->tokens_per_minute >= 1);
+	require(key->tokens_per_minute <= KEYS_MAX_TOKENS || key->tokens_per_minute == KEYS_UNLIMITED);
+	snprintf(header, sizeof header, "Bearer %.*s", STR_ARG(key->secret));
+	require(keys_find(k, header) == number);
+	for (uint32_t other = 1; other < number; other++)
+		require(strcmp(keys_get(k, other)->name, key->name) != 0);
+	snprintf(header, sizeof header, "Bearer %s", key->name);
+	require(keys_find(k, header) == 0);
+}
+
+/* A word of the file of eight bytes or more that an error holds is none that a key could be. */
+static void check_message(const char *message, const uint8_t *data, size_t size)
+{
+	static const char known[] =
+		"name=NAME key=KEY keys has no in it more than line the is given twice missing; fields are and "
+		"limits word of \"=\"; a alone, or fields: field unknown there name, key, running, waiting, "
+		"tokens_per_minute did you mean whole number number; takes one from to characters printable";
+	for (size_t i = 0; i < size;) {
+		char word[64];
+		size_t n = 0;
+		while (i < size && !isspace(data[i]) && data[i])
+			n += n + 1 < sizeof word ? (word[n] = (char)data[i++], 1) : (i++, 0);
+		word[n] = '\0';
+		i += i < size;
+		const char *equals = strchr(word, '=');
+		const char *value = equals ? equals + 1 : word;
+		if (strlen(value) >= KEYS_MIN_BYTES + 2 && strspn(value, "0123456789") < strlen(value) &&
+		    !strstr(known, value) && strncmp(word, "name=", 5) != 0)
+			require(!strstr(message, value));
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct keys *k;
+	struct hokku_error err = {.message = ""};
+	enum hokku_code rc = keys_parse((struct str){(const char *)data, size}, "f", &k, &err);
+	if (rc) {
+		require(rc == HOKKU_BAD_FILE && !k && err.message[0]);
+		check_message(err.message, data, size);
+		return 0;
+	}
+	require(keys_count(k) >= 1 && keys_count(k) <= KEYS_MAX);
+	for (uint32_t i = 1; i <= keys_count(k); i++)
+		check_key(k, i);
+	keys_free(k);
+	return 0;
+}
