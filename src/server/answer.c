@@ -90,6 +90,8 @@ static void add_start(struct strbuf *b, const struct answer_start *s)
 	answer_text(b, s->id);
 	strbuf_add_c(b, ",\"model\":");
 	answer_text(b, s->model);
+	if (s->key)
+		strbuf_addf(b, ",\"key\":\"%s\"", s->key);
 	strbuf_add_c(b, ",\"seed\":");
 	answer_seed(b, s->seed);
 	strbuf_addf(b, ",\"prompt_tokens\":%" PRIu32 ",\"started_at\":\"%s\"", s->prompt_tokens,

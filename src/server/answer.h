@@ -20,6 +20,7 @@ void answer_float(struct strbuf *b, float value);
 /* What is known of a request before its first token. */
 struct answer_start {
 	const char *id, *model;
+	const char *key;         /* the name of the client's; NULL: there are none */
 	const char *asked_model; /* as the request named it; NULL: it did not */
 	uint64_t seed;           /* of sample 0; number k has the seed + k */
 	uint32_t prompt_tokens;

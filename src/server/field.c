@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/salts.h"
+
 enum hokku_code field_blame(struct request_error *err, const char *field)
 {
 	char text[sizeof err->error.message];
@@ -294,6 +296,19 @@ enum hokku_code field_cache_prompt(struct gen_request *r, const char *name, cons
 				   struct request_error *err)
 {
 	return field_bool(name, v, &r->cache_prompt, err);
+}
+
+enum hokku_code field_cache_salt(struct gen_request *r, const char *name, const struct jv *v,
+				 struct request_error *err)
+{
+	char found[96];
+	if (!jv_is(v, JV_STRING))
+		return bad(err, name, "is %s; it takes a string", field_describe(v, found));
+	struct str s = jv_str(v);
+	if (s.len < 1 || s.len > SALTS_MAX_BYTES)
+		return bad(err, name, "has %zu bytes; it takes 1 to %d", s.len, SALTS_MAX_BYTES);
+	strbuf_add(&r->cache_salt, s.ptr, s.len);
+	return r->cache_salt.failed ? field_no_memory(err) : HOKKU_OK;
 }
 
 enum hokku_code field_stream(struct gen_request *r, const char *name, const struct jv *v,

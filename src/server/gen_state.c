@@ -106,6 +106,9 @@ enum hokku_code gen_state_submit(struct generation *g)
 	name_folder(g, job->folder);
 	job->request = request;
 	job->priority = r->priority;
+	job->key = g->owner;
+	job->cache_salt = g->job.request.cache_salt;
+	g->job.request.cache_salt = (struct strbuf){0};
 	job->ids = g->job.ids;
 	g->job.ids = (struct tok_ids){0};
 	g->state = job;

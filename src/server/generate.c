@@ -1,5 +1,5 @@
 /*
- * POST /v1/generate and POST /v1/cancel: the life of a request for an answer.
+ * POST /v1/generate and the routes like it: the life of a request for an answer.
  *
  *     arrives -> prepared (another thread: JSON, template, tokens) -> queued in the engine -> answered
  *
@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "server/answer.h"
+#include "server/cancel.h"
 #include "server/reply.h"
 
 void gen_free(struct generation *g)
@@ -38,6 +39,8 @@ void gen_free(struct generation *g)
 	s->n_generations--;
 	gen_state_remember(g);
 	states_job_free(g->state);
+	if (g->n_reserved && !g->started) /* nothing of it was computed */
+		allowance_give_back(&s->allowances[g->owner], g->n_reserved);
 	prepare_job_free(&g->job);
 	strbuf_free(&g->out);
 	for (uint32_t i = 0; i < g->n_samples; i++) {
@@ -106,7 +109,8 @@ void gen_answer_error(struct generation *g, enum hokku_code code, const char *me
 	}
 	g->client = NULL;
 	http_set_user(client, NULL);
-	reply_error(client, code, hokku_code_http(code), message, field);
+	g->server->allowances[g->owner].counters.rate_limited += code == HOKKU_RATE_LIMITED;
+	reply_refused(client, code, hokku_code_http(code), message, field, g->retry_after_s);
 }
 
 enum hokku_code stuck_error(const struct server *s, struct hokku_error *err)
@@ -186,13 +190,20 @@ void gen_free_all(struct server *s)
 		gen_free(s->generations);
 }
 
-/* Whether id belongs to a request that a client still waits for. */
-static struct generation *find_live(struct server *s, const char *id)
+static struct generation *find_live(struct server *s, uint32_t owner, const char *id)
 {
 	for (struct generation *g = s->generations; g; g = g->next)
-		if (g->client && !g->stopped && strcmp(g->id, id) == 0)
+		if (g->owner == owner && g->client && !g->stopped && strcmp(g->id, id) == 0)
 			return g;
 	return NULL;
+}
+
+bool gen_cancel(struct server *s, uint32_t owner, const char *id)
+{
+	struct generation *g = find_live(s, owner, id);
+	if (g)
+		gen_stop(g, HOKKU_CANCELLED);
+	return g != NULL;
 }
 
 /* ---- arriving ---- */
@@ -214,6 +225,19 @@ static enum hokku_code check_serving(struct server *s, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
+/* Has the key used up its tokens? *retry_after_s: then, when it has some again. */
+static enum hokku_code check_allowance(const struct server *s, uint32_t owner, uint32_t *retry_after_s,
+				       struct hokku_error *err)
+{
+	const struct allowance *a = &s->allowances[owner];
+	*retry_after_s = allowance_wait_s(a, clock_ns());
+	if (*retry_after_s == 0)
+		return HOKKU_OK;
+	return err_set(err, HOKKU_RATE_LIMITED,
+		       "the key %s has used its %" PRIu32 " tokens a minute; try again in %" PRIu32 " s",
+		       owner_name(s, owner), a->tokens_per_minute, *retry_after_s);
+}
+
 static struct generation *gen_create(struct server *s, const struct api *api, struct http_request *r)
 {
 	struct generation *g = calloc(1, sizeof *g);
@@ -226,6 +250,7 @@ static struct generation *gen_create(struct server *s, const struct api *api, st
 	g->job.body = (struct strbuf){.ptr = body, .len = n, .cap = n + 1};
 	g->job.owner = g;
 	g->job.form = api->form;
+	g->job.key = g->owner = owner_of(s, r);
 	g->api = api;
 	g->server = s;
 	g->client = r;
@@ -244,10 +269,14 @@ void gen_begin(struct server *s, const struct api *api, struct http_request *r)
 {
 	struct hokku_error err;
 	char text[160];
+	uint32_t owner = owner_of(s, r), retry_after_s = 0;
 	enum hokku_code rc = check_serving(s, &err);
 	const char *encoding = http_get_header(r, "Content-Encoding");
+	if (!rc)
+		rc = check_allowance(s, owner, &retry_after_s, &err);
 	if (rc) {
-		reply_error(r, rc, hokku_code_http(rc), err.message, NULL);
+		s->allowances[owner].counters.rate_limited += rc == HOKKU_RATE_LIMITED;
+		reply_refused(r, rc, hokku_code_http(rc), err.message, NULL, retry_after_s);
 		return;
 	}
 	if (encoding && strcasecmp(encoding, "identity") != 0) {
@@ -294,17 +323,9 @@ static void on_engine_event(void *user, const struct engine_event *event)
 		http_wake(s->http);
 }
 
-static bool was_cancelled_early(const struct server *s, const struct generation *g)
-{
-	for (uint32_t i = 0; i < s->n_early; i++)
-		if (s->early[i].sequence > g->sequence && strcmp(s->early[i].id, g->id) == 0)
-			return true;
-	return false;
-}
-
 /* All samples at once: they differ by their seeds alone. Those that were taken before one was refused are
  * n_samples. */
-static enum hokku_code gen_submit(struct generation *g)
+static enum hokku_code gen_submit_samples(struct generation *g)
 {
 	struct server *s = g->server;
 	struct gen_request *request = &g->job.request;
@@ -331,6 +352,8 @@ static enum hokku_code gen_submit(struct generation *g)
 			.n_stop = request->n_stop,
 			.priority = request->priority,
 			.no_cache = !request->cache_prompt,
+			.owner = g->owner,
+			.cache_salt = {request->cache_salt.ptr, request->cache_salt.len},
 			.on_event = on_engine_event,
 			.user = sample,
 		};
@@ -338,6 +361,23 @@ static enum hokku_code gen_submit(struct generation *g)
 		rc = engine_submit(s->engine, &submit, &sample->engine_id, err);
 		g->n_samples += !rc;
 	}
+	if (rc == HOKKU_RATE_LIMITED)
+		err_set(err, rc, "the key %s has as many requests waiting as it may; try again later",
+			owner_name(s, g->owner));
+	return rc;
+}
+
+static enum hokku_code gen_submit(struct generation *g)
+{
+	struct allowance *a = &g->server->allowances[g->owner];
+	enum hokku_code rc = check_allowance(g->server, g->owner, &g->retry_after_s, &g->job.err.error);
+	if (!rc)
+		rc = gen_submit_samples(g);
+	if (g->n_samples) {
+		g->n_reserved = (uint32_t)g->job.ids.n;
+		allowance_use(a, clock_ns(), g->n_reserved);
+	}
+	a->counters.requests += !rc;
 	tok_ids_free(&g->job.ids);
 	return rc;
 }
@@ -348,7 +388,7 @@ static enum hokku_code gen_check_id(struct generation *g)
 	struct server *s = g->server;
 	struct request_error *err = &g->job.err;
 	const char *id = g->job.request.id;
-	if (*id && find_live(s, id)) {
+	if (*id && find_live(s, g->owner, id)) {
 		snprintf(err->field, sizeof err->field, "id");
 		return err_set(&err->error, HOKKU_INVALID_REQUEST,
 			       "id is \"%s\", which another running request has", id);
@@ -357,7 +397,7 @@ static enum hokku_code gen_check_id(struct generation *g)
 		memcpy(g->id, id, sizeof g->id);
 	else
 		snprintf(g->id, sizeof g->id, "%s%016" PRIx64, g->api->id_prefix, rng_os_seed());
-	if (was_cancelled_early(s, g))
+	if (cancel_came_early(s, g))
 		return err_set(&err->error, HOKKU_CANCELLED, "the request was cancelled");
 	return HOKKU_OK;
 }
@@ -375,7 +415,12 @@ static void gen_take_job(struct generation *g)
 	refused = check_serving(s, &g->job.err.error);
 	rc = refused ? refused : rc;
 	if (rc == HOKKU_OK && g->api->does) {
-		rc = gen_state_submit(g);
+		uint64_t n = g->job.ids.n;
+		rc = check_allowance(s, g->owner, &g->retry_after_s, &g->job.err.error);
+		if (rc == HOKKU_OK)
+			rc = gen_state_submit(g);
+		if (rc == HOKKU_OK)
+			allowance_use(&s->allowances[g->owner], clock_ns(), n);
 		if (rc == HOKKU_OK)
 			return;
 	}
@@ -404,7 +449,7 @@ void gen_take_prepared(struct server *s)
 		gen_take_job(job->owner);
 	}
 	if (s->n_preparing == 0)
-		s->n_early = 0;
+		cancel_forget_early(s);
 }
 
 /* ---- answered ---- */
@@ -415,6 +460,7 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 	return (struct answer_start){
 		.id = g->id,
 		.model = model,
+		.key = owner_name(g->server, g->owner),
 		.asked_model = r->model,
 		.seed = r->sampling.seed,
 		.prompt_tokens = g->prompt_tokens,
@@ -439,6 +485,7 @@ static void gen_started(struct sample *sample, const struct mail *m, const char 
 	if (first) {
 		g->started = true;
 		g->prompt_tokens = m->prompt_tokens;
+		g->server->allowances[g->owner].counters.prompt_tokens += m->prompt_tokens;
 		g->created = (int64_t)time(NULL);
 		clock_iso8601(g->started_at);
 	}
@@ -447,6 +494,19 @@ static void gen_started(struct sample *sample, const struct mail *m, const char 
 		g->api->started(&g->out, &start, sample->index, first);
 		gen_mark_dirty(g);
 	}
+}
+
+/* Its key has used n tokens for the sample's answer so far. */
+static void count_tokens(struct sample *sample, uint32_t n)
+{
+	struct generation *g = sample->generation;
+	struct allowance *a = &g->server->allowances[g->owner];
+	if (n > sample->n_counted)
+		allowance_use(a, clock_ns(), n - sample->n_counted);
+	else
+		allowance_give_back(a, sample->n_counted - n);
+	a->counters.answer_tokens += n - (uint64_t)sample->n_counted;
+	sample->n_counted = n;
 }
 
 static void gen_token(struct sample *sample, const struct mail *m, const char *model)
@@ -460,6 +520,7 @@ static void gen_token(struct sample *sample, const struct mail *m, const char *m
 		.text = m->text,
 		.logprobs = m->has_logprobs ? &m->logprobs : NULL,
 	};
+	count_tokens(sample, m->index + 1);
 	if (!g->client)
 		return;
 	if (g->streaming) {
@@ -506,6 +567,7 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 	/* The engine's clock starts when it gets the request; the client's when it has sent it. */
 	double before_ms = (double)(g->submitted_ns - g->arrived_ns) * 1e-6;
 	g->n_tokens_out += m->result.tokens_out;
+	count_tokens(sample, m->result.tokens_out); /* an end token that had an event is none */
 	sample->end.cached_tokens = m->cached_tokens;
 	sample->end = (struct answer_end){
 		.sample = sample->index,
@@ -610,54 +672,4 @@ void gen_tick(struct server *s, uint64_t now_ns)
 			gen_send(g);
 		}
 	}
-}
-
-/* ---- POST /v1/cancel ---- */
-
-/* A request whose body is still being parsed has no id yet: the cancellation waits for it. */
-static void remember_cancel(struct server *s, const char *id)
-{
-	if (s->n_preparing == 0)
-		return;
-	if (s->n_early == MAX_EARLY_CANCELS) {
-		memmove(&s->early[0], &s->early[1], sizeof s->early - sizeof s->early[0]);
-		s->n_early--;
-	}
-	struct early_cancel *e = &s->early[s->n_early++];
-	memcpy(e->id, id, sizeof e->id);
-	e->sequence = ++s->sequence;
-}
-
-void cancel_route(struct server *s, struct http_request *r)
-{
-	struct request_error err;
-	struct strbuf warnings = {0}, answer = {0};
-	char id[REQUEST_MAX_ID_BYTES + 1] = "", text[96];
-	size_t n = 0;
-	char *body = http_take_body(r, &n);
-	if (!body || n > REQUEST_MAX_SMALL_BODY) {
-		snprintf(text, sizeof text, "the body has %zu bytes; %d are allowed here", n,
-			 REQUEST_MAX_SMALL_BODY);
-		reply_error(r, HOKKU_INVALID_REQUEST, 413, text, NULL);
-		free(body);
-		return;
-	}
-	enum hokku_code rc = request_parse_cancel((struct str){body, n}, id, &warnings, &err);
-	free(body);
-	if (rc) {
-		reply_error(r, rc, hokku_code_http(rc), err.error.message, err.field);
-	} else {
-		struct generation *g = find_live(s, id);
-		if (g)
-			gen_stop(g, HOKKU_CANCELLED);
-		else
-			remember_cancel(s, id);
-		strbuf_addf(&answer, "{\"id\":\"%s\",\"found\":%s", id, g ? "true" : "false");
-		if (warnings.len)
-			strbuf_addf(&answer, ",\"warnings\":[%s]", warnings.ptr);
-		strbuf_add_c(&answer, "}\n");
-		reply_json(r, 202, &answer);
-	}
-	strbuf_free(&answer);
-	strbuf_free(&warnings);
 }

@@ -1,4 +1,4 @@
-/* The two routes of requests for an answer, and what the loop calls for them. */
+/* The routes of requests for an answer, and what the loop calls for them. */
 #ifndef SERVER_GENERATE_H
 #define SERVER_GENERATE_H
 
@@ -6,13 +6,14 @@
 
 void gen_route(struct server *s, struct http_request *r);           /* POST /v1/generate */
 void chat_route(struct server *s, struct http_request *r);          /* POST /v1/chat/completions */
-void cancel_route(struct server *s, struct http_request *r);        /* POST /v1/cancel */
 void state_save_route(struct server *s, struct http_request *r);    /* POST /v1/state/save */
 void state_restore_route(struct server *s, struct http_request *r); /* POST /v1/state/restore */
 void gen_client_gone(struct generation *g);
 void gen_take_prepared(struct server *s);
 void gen_take_mail(struct server *s);
 void gen_tick(struct server *s, uint64_t now_ns);
+/* Ends the request of that key with that id, if a client still waits for it. */
+bool gen_cancel(struct server *s, uint32_t owner, const char *id);
 void gen_stop_all(struct server *s, enum hokku_code code);
 void gen_free_all(struct server *s);
 

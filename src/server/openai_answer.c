@@ -31,6 +31,8 @@ static void add_own(struct strbuf *b, const struct answer_start *s)
 {
 	strbuf_add_c(b, ",\"hokku\":{\"model\":");
 	answer_text(b, s->model);
+	if (s->key)
+		strbuf_addf(b, ",\"key\":\"%s\"", s->key);
 	strbuf_add_c(b, ",\"seed\":");
 	answer_seed(b, s->seed);
 	answer_terms(b, s);
@@ -158,6 +160,7 @@ static void add_code(struct strbuf *b, enum hokku_code code, const char *field)
 		{HOKKU_INVALID_REQUEST, NULL},
 		{HOKKU_CONTEXT_EXCEEDED, "context_length_exceeded"},
 		{HOKKU_UNAUTHORIZED, "invalid_api_key"},
+		{HOKKU_RATE_LIMITED, "rate_limit_exceeded"},
 	};
 	char name[64];
 	size_t n = 0;
@@ -185,7 +188,9 @@ static void add_error(struct strbuf *b, enum hokku_code code, const char *messag
 	strbuf_add_c(b, "{\"error\":{\"message\":");
 	answer_text(b, message);
 	strbuf_addf(b, ",\"type\":\"%s\",\"param\":",
-		    hokku_code_http(code) < 500 ? "invalid_request_error" : "server_error");
+		    code == HOKKU_RATE_LIMITED    ? "rate_limit_error"
+		    : hokku_code_http(code) < 500 ? "invalid_request_error"
+						  : "server_error");
 	if (field && *field)
 		answer_text(b, field);
 	else if (code == HOKKU_CONTEXT_EXCEEDED)

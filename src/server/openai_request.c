@@ -206,6 +206,7 @@ static const struct field chat_fields[] = {
 	{"n", field_n},
 	{"priority", field_priority},
 	{"cache_prompt", field_cache_prompt},
+	{"cache_salt", field_cache_salt},
 	{"stop", field_stop},
 	{"seed", take_seed},
 	{"top_p", take_top_p},

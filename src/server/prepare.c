@@ -5,6 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Of a key's jobs: how many are here, and when one was last taken up, counted in jobs. */
+struct prepare_key {
+	uint32_t n_jobs;
+	uint64_t last_turn;
+};
+
 struct prepare {
 	struct engine *engine;
 	struct prepare_chat defaults;
@@ -18,6 +24,8 @@ struct prepare {
 	struct prepare_job *done, **done_last;
 	uint32_t n_jobs, max_jobs;
 	size_t n_bytes;
+	struct prepare_key *keys; /* (n_keys + 1) */
+	uint64_t n_turns;
 	bool stop;
 };
 
@@ -117,19 +125,33 @@ void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struc
 		request_free(r);
 }
 
+/* Takes the first job of the key whose last turn is longest ago off the list; NULL: there is none. */
+static struct prepare_job *take_next(struct prepare *p)
+{
+	struct prepare_job **best = &p->first;
+	for (struct prepare_job **at = &p->first; *at; at = &(*at)->next)
+		if (p->keys[(*at)->key].last_turn < p->keys[(*best)->key].last_turn)
+			best = at;
+	struct prepare_job *job = *best;
+	if (!job)
+		return NULL;
+	*best = job->next;
+	if (!*best)
+		p->last = best;
+	p->keys[job->key].last_turn = ++p->n_turns;
+	return job;
+}
+
 static void *run(void *arg)
 {
 	struct prepare *p = arg;
 	pthread_mutex_lock(&p->lock);
 	while (!p->stop) {
-		struct prepare_job *job = p->first;
+		struct prepare_job *job = take_next(p);
 		if (!job) {
 			pthread_cond_wait(&p->wake, &p->lock);
 			continue;
 		}
-		p->first = job->next;
-		if (!p->first)
-			p->last = &p->first;
 		size_t n_bytes = job->body.len;
 		pthread_mutex_unlock(&p->lock);
 		if (atomic_load(&job->abandoned))
@@ -139,6 +161,7 @@ static void *run(void *arg)
 					engine_advice(p->engine), &p->defaults);
 		pthread_mutex_lock(&p->lock);
 		p->n_jobs--;
+		p->keys[job->key].n_jobs--;
 		p->n_bytes -= n_bytes;
 		job->next = NULL;
 		*p->done_last = job;
@@ -150,13 +173,17 @@ static void *run(void *arg)
 }
 
 enum hokku_code prepare_create(struct engine *engine, const struct prepare_chat *defaults, uint32_t max_jobs,
-			       void (*on_done)(void *user), void *user, struct prepare **out,
+			       uint32_t n_keys, void (*on_done)(void *user), void *user, struct prepare **out,
 			       struct hokku_error *err)
 {
 	*out = NULL;
 	struct prepare *p = calloc(1, sizeof *p);
-	if (!p)
+	if (p)
+		p->keys = calloc((size_t)n_keys + 1, sizeof *p->keys);
+	if (!p || !p->keys) {
+		free(p);
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the tokenizing thread");
+	}
 	p->engine = engine;
 	p->defaults = *defaults;
 	p->max_jobs = max_jobs;
@@ -170,6 +197,7 @@ enum hokku_code prepare_create(struct engine *engine, const struct prepare_chat 
 	if (error) {
 		pthread_cond_destroy(&p->wake);
 		pthread_mutex_destroy(&p->lock);
+		free(p->keys);
 		free(p);
 		return err_set(err, HOKKU_INTERNAL, "the tokenizing thread cannot be started: %s",
 			       strerror(error));
@@ -189,19 +217,21 @@ void prepare_destroy(struct prepare *p)
 	pthread_join(p->thread, NULL);
 	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->lock);
+	free(p->keys);
 	free(p);
 }
 
 bool prepare_submit(struct prepare *p, struct prepare_job *job)
 {
 	pthread_mutex_lock(&p->lock);
-	bool ok = p->n_jobs < p->max_jobs &&
-		  (p->n_jobs == 0 || p->n_bytes + job->body.len <= PREPARE_MAX_BYTES);
+	bool ok = p->keys[job->key].n_jobs == 0 ||
+		  (p->n_jobs < p->max_jobs && p->n_bytes + job->body.len <= PREPARE_MAX_BYTES);
 	if (ok) {
 		job->next = NULL;
 		*p->last = job;
 		p->last = &job->next;
 		p->n_jobs++;
+		p->keys[job->key].n_jobs++;
 		p->n_bytes += job->body.len;
 		pthread_cond_signal(&p->wake);
 	}

@@ -1,7 +1,8 @@
 /*
  * Making a request ready for the engine (parsing JSON, rendering the chat template, tokenising) can take as
  * long as a second for a body of many megabytes, so it happens on a thread of its own: the loop hands a job
- * over and gets it back when it is done. First come, first served; bounded in number and in bytes.
+ * over and gets it back when it is done. Keys take turns, and of a key it is first come, first served.
+ * Bounded in number and in bytes, but that a key that has no job here may always bring one.
  */
 #ifndef SERVER_PREPARE_H
 #define SERVER_PREPARE_H
@@ -23,6 +24,7 @@ struct prepare_chat {
 struct prepare_job {
 	struct prepare_job *next;
 	void *owner;
+	uint32_t key;                    /* whose it is: keys take turns */
 	const struct request_form *form; /* of the route */
 	atomic_bool abandoned;           /* set by the loop: nobody waits for the result, skip the work */
 	struct strbuf body;              /* freed by the thread */
@@ -35,10 +37,10 @@ struct prepare_job {
 	struct strbuf stop_json; /* the stop strings as JSON, separated by commas */
 };
 
-/* engine: its tokenizer and template are used; jobs may only come once it is ready. on_done is called on the
- * thread after each job; prepare_take_done then has it. */
+/* engine: its tokenizer and template are used; jobs may only come once it is ready. They have keys 0 to
+ * n_keys. on_done is called on the thread after each job; prepare_take_done then has it. */
 enum hokku_code prepare_create(struct engine *engine, const struct prepare_chat *defaults, uint32_t max_jobs,
-			       void (*on_done)(void *user), void *user, struct prepare **out,
+			       uint32_t n_keys, void (*on_done)(void *user), void *user, struct prepare **out,
 			       struct hokku_error *err);
 
 /* Joins the thread. Jobs that still wait are left as they are. NULL is allowed. */

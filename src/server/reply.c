@@ -1,5 +1,8 @@
 #include "server/reply.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/log.h"
 #include "server/answer.h"
 
@@ -21,13 +24,23 @@ void reply_json(struct http_request *r, int status, const struct strbuf *body)
 		http_reply(r, status, "application/json", (struct str){body->ptr, body->len});
 }
 
+void reply_refused(struct http_request *r, enum hokku_code code, int status, const char *message,
+		   const char *field, uint32_t retry_after_s)
+{
+	char seconds[16];
+	struct strbuf body = {0};
+	api_of_path(http_get_path(r))->error(&body, code, message, field);
+	if (retry_after_s == 0)
+		retry_after_s = code == HOKKU_SHUTTING_DOWN ? 5 : 1;
+	snprintf(seconds, sizeof seconds, "%" PRIu32, retry_after_s);
+	if (status == 503 || status == 429)
+		http_add_header(r, "Retry-After", seconds);
+	reply_json(r, status, &body);
+	strbuf_free(&body);
+}
+
 void reply_error(struct http_request *r, enum hokku_code code, int status, const char *message,
 		 const char *field)
 {
-	struct strbuf body = {0};
-	api_of_path(http_get_path(r))->error(&body, code, message, field);
-	if (status == 503)
-		http_add_header(r, "Retry-After", code == HOKKU_SHUTTING_DOWN ? "5" : "1");
-	reply_json(r, status, &body);
-	strbuf_free(&body);
+	reply_refused(r, code, status, message, field, 0);
 }

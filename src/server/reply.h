@@ -10,6 +10,10 @@ void reply_json(struct http_request *r, int status, const struct strbuf *body);
 void reply_error(struct http_request *r, enum hokku_code code, int status, const char *message,
 		 const char *field);
 
+/* The same, with when to come back (429, 503): retry_after_s seconds; 0: nobody knows, soon. */
+void reply_refused(struct http_request *r, enum hokku_code code, int status, const char *message,
+		   const char *field, uint32_t retry_after_s);
+
 /* The line alone, for an answer made elsewhere. */
 void reply_log(const struct http_request *r, int status);
 

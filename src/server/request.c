@@ -183,6 +183,7 @@ static const struct field native_fields[] = {
 	{"n", field_n},
 	{"priority", field_priority},
 	{"cache_prompt", field_cache_prompt},
+	{"cache_salt", field_cache_salt},
 	{"logprobs", field_logprobs},
 	{"top_logprobs", field_top_logprobs},
 	{"logit_bias", field_logit_bias},
@@ -226,6 +227,7 @@ void request_free(struct gen_request *r)
 	free(r->bias);
 	free(r->model);
 	strbuf_free(&r->warnings);
+	strbuf_free(&r->cache_salt);
 	jv_doc_free(&r->json);
 	*r = (struct gen_request){0};
 }

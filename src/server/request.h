@@ -53,6 +53,7 @@ struct gen_request {
 	bool stream_options, include_usage, no_tools;
 	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
 	bool cache_prompt;
+	struct strbuf cache_salt; /* empty: none */
 	struct sampling sampling;
 	struct hokku_logit_bias *bias; /* what sampling.bias points to */
 	struct str stop[ENGINE_MAX_STOP];

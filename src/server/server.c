@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/answer.h"
+#include "server/cancel.h"
 #include "server/generate.h"
 #include "server/models.h"
 #include "server/net.h"
@@ -86,8 +87,28 @@ static void add_model(struct strbuf *b, const struct engine_state *state)
 	strbuf_add_c(b, "]");
 }
 
-static void add_counters(struct strbuf *b, const struct sched_counters *c)
+static void add_allowance_counters(struct strbuf *b, const struct allowance_counters *c)
 {
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+#define ROW(name_, text_) {#name_, c->name_},
+		ALLOWANCE_COUNTERS(ROW)
+#undef ROW
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		strbuf_addf(b, "%s\"%s\":%" PRIu64, i ? "," : "", rows[i].name, rows[i].value);
+}
+
+static void add_counters(const struct server *s, struct strbuf *b, const struct sched_counters *c)
+{
+	struct allowance_counters sum = {0};
+	for (uint32_t i = 0; i <= s->n_owners; i++) {
+#define SUM(name_, text_) sum.name_ += s->allowances[i].counters.name_;
+		ALLOWANCE_COUNTERS(SUM)
+#undef SUM
+	}
 	const struct {
 		const char *name;
 		uint64_t value;
@@ -98,7 +119,41 @@ static void add_counters(struct strbuf *b, const struct sched_counters *c)
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		strbuf_addf(b, "%s\"%s\":%" PRIu64, i ? "," : ",\"counters\":{", rows[i].name, rows[i].value);
+	strbuf_add_c(b, ",");
+	add_allowance_counters(b, &sum);
 	strbuf_add_c(b, "}");
+}
+
+static void add_limit(struct strbuf *b, const char *name, uint32_t limit)
+{
+	strbuf_addf(b, "\"%s\":", name);
+	if (limit == KEYS_UNLIMITED)
+		strbuf_add_c(b, "null");
+	else
+		strbuf_addf(b, "%" PRIu32, limit);
+}
+
+/* What the key that asks has and may have; of the others nothing is said. */
+static void add_key(struct server *s, uint32_t owner, struct strbuf *b)
+{
+	const struct key *key = keys_get(s->keys, owner);
+	const struct allowance *a = &s->allowances[owner];
+	uint32_t running, waiting;
+	engine_get_owner(s->engine, owner, &running, &waiting);
+	strbuf_addf(b,
+		    ",\"key\":{\"name\":\"%s\",\"running\":%" PRIu32 ",\"waiting\":%" PRIu32 ",\"limits\":{",
+		    key->name, running, waiting);
+	add_limit(b, "running", key->running);
+	strbuf_add_c(b, ",");
+	add_limit(b, "waiting", key->waiting);
+	strbuf_add_c(b, ",");
+	add_limit(b, "tokens_per_minute", key->tokens_per_minute);
+	strbuf_add_c(b, "}");
+	if (key->tokens_per_minute != KEYS_UNLIMITED)
+		strbuf_addf(b, ",\"tokens_left\":%" PRId64, allowance_left(a, clock_ns()));
+	strbuf_add_c(b, ",\"counters\":{");
+	add_allowance_counters(b, &a->counters);
+	strbuf_add_c(b, "}}");
 }
 
 /* What clients have in hand; requests, by samples. */
@@ -172,7 +227,9 @@ static void health_route(struct server *s, struct http_request *r)
 	strbuf_addf(&b, ",\"uptime_s\":%.3f", clock_ms_since(s->started_ns) / 1000);
 	add_member(&b, "version", hokku_version());
 	add_queue(s, &b, &state);
-	add_counters(&b, &state.counters);
+	add_counters(s, &b, &state.counters);
+	if (owner_of(s, r))
+		add_key(s, owner_of(s, r), &b);
 	strbuf_add_c(&b, "}\n");
 	if (status == 503 && state.phase != ENGINE_LOST && !s->stuck_told)
 		http_add_header(r, "Retry-After", "1");
@@ -326,6 +383,7 @@ static void on_request(void *user, struct http_request *r)
 {
 	struct server *s = user;
 	const struct route *route = find_route(r);
+	uint32_t owner = owner_of(s, r);
 	char text[512];
 	if (http_is_refused(r)) {
 		snprintf(text, sizeof text, "all %u connections are in use; try again later",
@@ -335,7 +393,7 @@ static void on_request(void *user, struct http_request *r)
 		reply_error(r, HOKKU_INVALID_REQUEST, 403, text, NULL);
 	} else if (!route) {
 		answer_no_route(r);
-	} else if (!route->open && s->keys && !keys_find(s->keys, http_get_header(r, "Authorization"))) {
+	} else if (!route->open && s->keys && !owner) {
 		http_add_header(r, "WWW-Authenticate", "Bearer realm=\"hokku\"");
 		reply_error(r, HOKKU_UNAUTHORIZED, 401,
 			    http_get_header(r, "Authorization")
@@ -343,6 +401,8 @@ static void on_request(void *user, struct http_request *r)
 				    : "this server wants an API key: Authorization: Bearer KEY",
 			    NULL);
 	} else {
+		if (owner)
+			http_add_header(r, "Hokku-Key", owner_name(s, owner));
 		route->handle(s, r);
 	}
 }
@@ -513,11 +573,45 @@ static void choose_guard(struct server *s)
 			all ? "this one (" : "", url, all ? ")" : "");
 }
 
+/* What each key may use; without keys all is owner 0's. */
+static enum hokku_code set_owners(struct server *s, struct hokku_error *err)
+{
+	s->n_owners = s->keys ? keys_count(s->keys) : 0;
+	s->allowances = calloc((size_t)s->n_owners + 1, sizeof *s->allowances);
+	if (!s->allowances)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the limits of %" PRIu32 " keys",
+			       s->n_owners);
+	s->allowances[0].tokens_per_minute = KEYS_UNLIMITED;
+	for (uint32_t i = 1; i <= s->n_owners; i++)
+		s->allowances[i].tokens_per_minute = keys_get(s->keys, i)->tokens_per_minute;
+	return HOKKU_OK;
+}
+
+static enum hokku_code create_engine(struct server *s, struct hokku_error *err)
+{
+	struct engine_limits *limits = calloc((size_t)s->n_owners + 1, sizeof *limits);
+	if (!limits)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the limits of %" PRIu32 " keys",
+			       s->n_owners);
+	for (uint32_t i = 0; i < s->n_owners; i++) {
+		const struct key *key = keys_get(s->keys, i + 1);
+		limits[i] = (struct engine_limits){key->running, key->waiting};
+	}
+	s->config.engine.owners = limits;
+	s->config.engine.n_owners = s->n_owners;
+	enum hokku_code rc = engine_create(&s->config.engine, &s->engine, err);
+	s->config.engine.owners = NULL;
+	free(limits);
+	return rc;
+}
+
 static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 {
 	enum hokku_code rc = HOKKU_OK;
 	if (s->config.api_key_file)
 		rc = keys_load(s->config.api_key_file, &s->keys, err);
+	if (rc == HOKKU_OK)
+		rc = set_owners(s, err);
 	if (rc == HOKKU_OK)
 		rc = open_http(s, err);
 	if (rc)
@@ -526,11 +620,12 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 	s->config.engine.on_state = wake_loop;
 	s->config.engine.user = s;
 	s->config.engine.states = s->config.state_dir != NULL;
-	rc = engine_create(&s->config.engine, &s->engine, err);
+	rc = create_engine(s, err);
 	if (rc == HOKKU_OK)
-		rc = prepare_create(
-			s->engine, &(struct prepare_chat){s->config.chat_kwargs, s->config.chat_now},
-			s->config.engine.max_queue + ENGINE_MAX_PARALLEL, wake_loop, s, &s->prepare, err);
+		rc = prepare_create(s->engine,
+				    &(struct prepare_chat){s->config.chat_kwargs, s->config.chat_now},
+				    s->config.engine.max_queue + ENGINE_MAX_PARALLEL, s->n_owners, wake_loop,
+				    s, &s->prepare, err);
 	if (rc == HOKKU_OK && s->config.state_dir)
 		rc = states_create(s->engine, s->config.state_dir, wake_loop, s, &s->states, err);
 	return rc;
@@ -580,7 +675,9 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 		restore_handlers(before);
 	http_close(s->http);
 	gen_free_all(s);
+	cancel_forget_early(s);
 	keys_free(s->keys);
+	free(s->allowances);
 	mailbox_deinit(&s->mailbox);
 	free(s);
 	return rc;

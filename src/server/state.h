@@ -3,6 +3,7 @@
 #ifndef SERVER_STATE_H
 #define SERVER_STATE_H
 
+#include "server/allowance.h"
 #include "server/answer.h"
 #include "server/config.h"
 #include "server/http.h"
@@ -15,6 +16,7 @@
 struct sample {
 	struct generation *generation;
 	uint32_t index;
+	uint32_t n_counted; /* tokens of it that its key has used */
 	uint64_t engine_id;
 	bool over;                         /* the engine is done with it */
 	struct strbuf text, logprobs_json; /* the whole of it, for "stream": false */
@@ -37,6 +39,9 @@ struct generation {
 	bool started;             /* one of them has */
 	uint64_t key;             /* of the API key it came with, a hash; 0: there are none */
 	uint64_t sequence;        /* order of arrival */
+	uint32_t owner;           /* its key's number; 0: there are no keys */
+	uint32_t n_reserved;      /* tokens of the prompt that its key has used */
+	uint32_t retry_after_s;   /* with RATE_LIMITED; 0: unknown */
 	char id[REQUEST_MAX_ID_BYTES + 1]; /* "" while preparing */
 	enum hokku_code stopped;           /* why it was told to stop; 0: it was not */
 	bool streaming;                    /* the answer has begun */
@@ -52,10 +57,14 @@ struct generation {
 
 /* A cancelled id that may belong to a request whose body has not been parsed yet. */
 struct early_cancel {
+	uint32_t owner;
 	char id[REQUEST_MAX_ID_BYTES + 1];
 	uint64_t sequence;
 };
-enum { MAX_EARLY_CANCELS = 256 };
+enum {
+	MAX_EARLY_CANCELS = 4096,      /* of all, */
+	MAX_EARLY_CANCELS_OWNER = 1024 /* and of one key: more are refused, none is forgotten */
+};
 
 /* What the engine calls a request that has ended, for states. */
 struct ended_generation {
@@ -69,15 +78,17 @@ struct server {
 	struct http *http;
 	struct engine *engine;
 	struct prepare *prepare;
-	struct keys *keys; /* NULL: open to all */
-	bool guarded;      /* Host and Origin must be of config.hosts */
+	struct keys *keys;            /* NULL: open to all */
+	uint32_t n_owners;            /* keys there are, beside owner 0 */
+	struct allowance *allowances; /* (n_owners + 1) */
+	bool guarded;                 /* Host and Origin must be of config.hosts */
 	struct mailbox mailbox;
 	struct generation *generations;
 	struct generation *dirty; /* linked by next_dirty */
 	uint32_t n_generations, n_preparing;
 	uint64_t sequence;
-	struct early_cancel early[MAX_EARLY_CANCELS];
-	uint32_t n_early;
+	struct early_cancel *early; /* (n_early) */
+	uint32_t n_early, cap_early;
 	struct states *states;                      /* NULL: there is no --state-dir */
 	struct ended_generation ended[STATE_ENDED]; /* the latest, by n_ended */
 	uint32_t n_ended;
@@ -88,5 +99,17 @@ struct server {
 	uint64_t stopping_ns;       /* when it was told to stop; 0: it was not */
 	struct hokku_error failure; /* why the loop ended by itself */
 };
+
+/* The number of the key that r shows; 0: none, or there are no keys. */
+static inline uint32_t owner_of(const struct server *s, const struct http_request *r)
+{
+	return s->keys ? keys_find(s->keys, http_get_header(r, "Authorization")) : 0;
+}
+
+/* The name of a key; NULL of owner 0. */
+static inline const char *owner_name(const struct server *s, uint32_t owner)
+{
+	return owner ? keys_get(s->keys, owner)->name : NULL;
+}
 
 #endif

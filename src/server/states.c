@@ -70,6 +70,8 @@ static enum hokku_code check_save(struct gen_request *r, struct str stray, struc
 	(void)stray;
 	if (given == 0)
 		return bad(err, "id", "is missing: give the id of a request, or prompt, tokens or messages");
+	if (r->id[0] && r->cache_salt.len)
+		return bad(err, "cache_salt", "goes with prompt, tokens or messages; the request has its own");
 	if (given > 1)
 		return bad(err,
 			   r->id[0]         ? "id"
@@ -101,6 +103,7 @@ static const struct field save_fields[] = {
 	{"tools", field_tools},
 	{"chat_template_kwargs", field_template_kwargs},
 	{"now", field_now},
+	{"cache_salt", field_cache_salt},
 	{"priority", field_priority},
 	{NULL, NULL},
 	/* clang-format on */
@@ -108,6 +111,7 @@ static const struct field save_fields[] = {
 static const struct field restore_fields[] = {
 	/* clang-format off */
 	{"name", take_name},
+	{"cache_salt", field_cache_salt},
 	{NULL, NULL},
 	/* clang-format on */
 };
@@ -146,18 +150,24 @@ static enum hokku_code run_job(struct states *s, struct states_job *job, struct 
 	size_t n = strlen(path);
 	if (snprintf(path + n, PATH_MAX - n, "/%s.state", job->name) >= (int)(PATH_MAX - n))
 		return err_set(err, HOKKU_IO_ERROR, "the path of --state-dir is too long");
+	const struct str salt = {job->cache_salt.ptr, job->cache_salt.len};
 	snprintf(named, sizeof named, "state \"%s\"", job->name);
 	if (!job->save)
-		return engine_restore(
-			s->engine,
-			&(struct engine_restoring){
-				.path = path, .name = named, .stopped = is_stopped, .user = job},
-			&job->told, err);
+		return engine_restore(s->engine,
+				      &(struct engine_restoring){.owner = job->key,
+								 .cache_salt = salt,
+								 .path = path,
+								 .name = named,
+								 .stopped = is_stopped,
+								 .user = job},
+				      &job->told, err);
 	const struct engine_saving saving = {
 		.request = job->request,
 		.tokens = job->ids.ids,
 		.n_tokens = job->ids.n,
 		.priority = job->priority,
+		.owner = job->key,
+		.cache_salt = salt,
 		.path = path,
 		.name = named,
 		.stopped = is_stopped,
@@ -304,6 +314,7 @@ void states_job_free(struct states_job *job)
 	if (!job)
 		return;
 	tok_ids_free(&job->ids);
+	strbuf_free(&job->cache_salt);
 	free(job->told.tokens);
 	free(job);
 }

@@ -26,7 +26,9 @@ struct states_job {
 	uint64_t request;   /* to be saved, as the engine knows it; 0: the ids are */
 	struct tok_ids ids; /* freed with the job */
 	uint32_t priority;
-	atomic_bool stop; /* set by the loop: nobody waits for it */
+	uint32_t key;             /* the number of whose it is */
+	struct strbuf cache_salt; /* freed with the job */
+	atomic_bool stop;         /* set by the loop: nobody waits for it */
 	/* What comes back. */
 	enum hokku_code rc;
 	struct hokku_error err;

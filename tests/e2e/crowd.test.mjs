@@ -96,7 +96,8 @@ test('a thousand cancels at once: each is answered, everything they mean ends, t
 	await until(async () => (await server.health()).queue.running <= 1, 2000 * slack(), 'the engine to let go');
 	const { queue } = await server.health();
 	assert.equal(queue.queued, 0);
-	assert.ok(queue.cancelled >= crowd - ended && queue.failed === 0, JSON.stringify(queue));
+	// Of those that ran some may have come to their end while they were told of their cancel.
+	assert.ok(queue.cancelled >= crowd - ended - queue.parallel && queue.failed === 0, JSON.stringify(queue));
 	other.abort();
 	const again = await generate(server, haiku(1));
 	assert.equal(events(again.text).at(-1).kind, 'end');

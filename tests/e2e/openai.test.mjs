@@ -190,7 +190,7 @@ test('models', async () => {
 test('keys: the client sends its own', async () => {
 	const keys = join(folder, 'openai-keys');
 	model('tiny');
-	writeFileSync(keys, 'a-good-key-1\n');
+	writeFileSync(keys, 'a-good-key-1\nname=little key=a-good-key-2 tokens_per_minute=10\n');
 	const guarded = await start(['--api-key-file', keys]);
 	try {
 		await fails(clientOf(guarded, 'a-bad-key-22').models.list(), OpenAI.AuthenticationError, 401, 'invalid_api_key', null, 'the API key is wrong');
@@ -198,6 +198,9 @@ test('keys: the client sends its own', async () => {
 		const good = clientOf(guarded, 'a-good-key-1');
 		assert.equal((await good.models.list()).data.length, 1);
 		assert.equal((await good.chat.completions.create({ ...plain, max_tokens: 2 })).usage.completion_tokens, 2);
+		const little = clientOf(guarded, 'a-good-key-2');
+		assert.equal((await little.chat.completions.create({ ...plain, max_tokens: 2 })).hokku.key, 'little');
+		await fails(little.chat.completions.create(plain), OpenAI.RateLimitError, 429, 'rate_limit_exceeded', null, 'the key little has used its 10 tokens a minute');
 	} finally {
 		await guarded.stop();
 	}

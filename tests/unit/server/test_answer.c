@@ -1,4 +1,4 @@
-/* What the server says: framing of events, numbers that read back exactly, keys, the mailbox, listening. */
+/* What the server says: framing of events, numbers that read back exactly, the mailbox, listening. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,7 +10,6 @@
 #include <pthread.h>
 
 #include "server/answer.h"
-#include "server/keys.h"
 #include "server/mailbox.h"
 #include "server/net.h"
 
@@ -100,85 +99,6 @@ static void test_numbers(void **state)
 		assert_true(strtof(b.ptr, NULL) == values[i]);
 		strbuf_free(&b);
 	}
-}
-
-/* ---- keys ---- */
-
-static enum hokku_code load(const char *text, size_t n, struct keys **out, struct hokku_error *err)
-{
-	char path[] = "/tmp/hokku-keys-XXXXXX";
-	int fd = mkstemp(path);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, n), n);
-	close(fd);
-	enum hokku_code rc = keys_load(path, out, err);
-	unlink(path);
-	return rc;
-}
-
-static void test_keys(void **state)
-{
-	(void)state;
-	struct keys *k;
-	struct hokku_error err;
-	static const char file[] = "# comment\n\n12345678\r\n  another-key\t\nlast-key-without-newline";
-	assert_int_equal(load(file, sizeof file - 1, &k, &err), HOKKU_OK);
-	assert_true(keys_allow(k, "Bearer 12345678"));
-	assert_true(keys_allow(k, "bEARER   another-key"));
-	assert_true(keys_allow(k, "Bearer last-key-without-newline"));
-	static const char *const wrong[] = {"",
-					    "Bearer",
-					    "Bearer ",
-					    "12345678",
-					    "Basic 12345678",
-					    "Bearer 1234567",
-					    "Bearer 123456789",
-					    "Bearer 1234567812345678",
-					    "Bearer # comment",
-					    "Bearer 12345678 ",
-					    "Bearer 12345679"};
-	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-		assert_false(keys_allow(k, wrong[i]));
-	assert_false(keys_allow(k, NULL));
-	keys_free(k);
-}
-
-static void test_wrong_keys(void **state)
-{
-	(void)state;
-	struct keys *k;
-	struct hokku_error err;
-	static const char *const wrong[][2] = {
-		{"", "no key"},
-		{"#x\n\n", "no key"},
-		{"good-key\nshort12\n", "line 2"},
-		{"good key with space\n", "line 1"},
-		{"h\xC3\xA9h\xC3\xA9h\xC3\xA9h\xC3\xA9\n", "line 1"},
-	};
-	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-		assert_int_equal(load(wrong[i][0], strlen(wrong[i][0]), &k, &err), HOKKU_BAD_FILE);
-		assert_null(k);
-		assert_non_null(strstr(err.message, wrong[i][1]));
-		assert_null(strstr(err.message, "short12"));
-	}
-	struct strbuf file = {0};
-	for (int n = KEYS_MAX; n <= KEYS_MAX + 1; n++) {
-		strbuf_clear(&file);
-		for (int i = 0; i < n; i++)
-			strbuf_addf(&file, "key-%08d\n", i);
-		assert_int_equal(load(file.ptr, file.len, &k, &err),
-				 n == KEYS_MAX ? HOKKU_OK : HOKKU_BAD_FILE);
-		keys_free(k);
-	}
-	for (int n = KEYS_MAX_BYTES; n <= KEYS_MAX_BYTES + 1; n++) {
-		strbuf_clear(&file);
-		strbuf_addf(&file, "%0*d", n, 7);
-		assert_int_equal(load(file.ptr, file.len, &k, &err),
-				 n == KEYS_MAX_BYTES ? HOKKU_OK : HOKKU_BAD_FILE);
-		keys_free(k);
-	}
-	strbuf_free(&file);
-	assert_int_equal(keys_load("/nowhere/keys", &k, &err), HOKKU_NOT_FOUND);
 }
 
 /* ---- the mailbox ---- */
@@ -311,10 +231,9 @@ static void test_loopback(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_events),     cmocka_unit_test(test_started),
-		cmocka_unit_test(test_numbers),    cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_wrong_keys), cmocka_unit_test(test_mailbox),
-		cmocka_unit_test(test_listen),     cmocka_unit_test(test_loopback),
+		cmocka_unit_test(test_events),  cmocka_unit_test(test_started),
+		cmocka_unit_test(test_numbers), cmocka_unit_test(test_mailbox),
+		cmocka_unit_test(test_listen),  cmocka_unit_test(test_loopback),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,6 +82,7 @@ static void test_limits(void **state)
 		{"seed", "-9223372036854775809", "-9223372036854775808", "9223372036854775807",
 		 "\"18446744073709551616\""},
 		{"logprobs\":true,\"top_logprobs", "-1", "0", "20", "21"},
+		{"priority", "-1", "0", "3", "4"},
 	};
 	char text[128];
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -332,6 +333,8 @@ static void test_errors(void **state)
 		 "\"invalid_request_error\",\"param\":\"model\",\"code\":\"model_not_found\"}}\n"},
 		{HOKKU_NOT_FOUND, NULL,
 		 "\"invalid_request_error\",\"param\":null,\"code\":\"not_found\"}}\n"},
+		{HOKKU_RATE_LIMITED, NULL,
+		 "\"rate_limit_error\",\"param\":null,\"code\":\"rate_limit_exceeded\"}}\n"},
 		{HOKKU_OVERLOADED, NULL, "\"server_error\",\"param\":null,\"code\":\"overloaded\"}}\n"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -141,7 +141,7 @@ static void test_order(void **state)
 	struct hokku_error err;
 	int next = 0;
 	sem_init(&done, 0, 0);
-	assert_int_equal(prepare_create(engine, &no_defaults, N, on_done, NULL, &p, &err), HOKKU_OK);
+	assert_int_equal(prepare_create(engine, &no_defaults, N, 0, on_done, NULL, &p, &err), HOKKU_OK);
 	for (int round = 0; round < 2; round++) {
 		next = 0;
 		for (int i = 0; i < N; i++) {
@@ -195,7 +195,7 @@ static void test_limits(void **state)
 	for (int by_bytes = 0; by_bytes < 2; by_bytes++) {
 		size_t n = by_bytes ? PREPARE_MAX_BYTES - 18 : 8 << 20;
 		assert_int_equal(
-			prepare_create(engine, &no_defaults, by_bytes ? 10 : 2, on_done, NULL, &p, &err),
+			prepare_create(engine, &no_defaults, by_bytes ? 10 : 2, 0, on_done, NULL, &p, &err),
 			HOKKU_OK);
 		int n_refused = 0;
 		/* On a crowded machine the first may be done before the third is there. */
@@ -225,11 +225,56 @@ static void test_limits(void **state)
 		assert_int_equal(n_refused, 2);
 		prepare_destroy(p);
 	}
-	assert_int_equal(prepare_create(engine, &no_defaults, 2, on_done, NULL, &p, &err), HOKKU_OK);
+	assert_int_equal(prepare_create(engine, &no_defaults, 2, 0, on_done, NULL, &p, &err), HOKKU_OK);
 	a = slow_job(PREPARE_MAX_BYTES + 1);
 	assert_true(prepare_submit(p, &a));
 	prepare_destroy(p); /* what waits or runs then is its owner's */
 	prepare_job_free(&a);
+	sem_destroy(&done);
+}
+
+/* Keys take turns, whoever brought many; one that has none here may always bring one. */
+static void test_turns(void **state)
+{
+	(void)state;
+	enum { N_JOBS = 6 };
+	static const uint32_t keys[N_JOBS] = {1, 1, 1, 1, 2, 2}, wanted[N_JOBS] = {0, 4, 1, 5, 2, 3};
+	struct prepare_job jobs[N_JOBS], first = slow_job(8 << 20), more = job_of("{\"prompt\":[1]}");
+	struct prepare *p;
+	struct hokku_error err;
+	sem_init(&done, 0, 0);
+	assert_int_equal(prepare_create(engine, &no_defaults, N_JOBS + 1, 3, on_done, NULL, &p, &err),
+			 HOKKU_OK);
+	first.key = 3; /* keeps the thread at work while the others come */
+	assert_true(prepare_submit(p, &first));
+	for (int i = 0; i < N_JOBS; i++) {
+		jobs[i] = job_of("{\"prompt\":[1]}");
+		jobs[i].key = keys[i];
+		assert_true(prepare_submit(p, &jobs[i]));
+	}
+	more.key = 2;
+	assert_false(prepare_submit(p, &more));
+	more.key = 0;
+	assert_true(prepare_submit(p, &more));
+	for (int i = 0; i < N_JOBS + 2; i++)
+		sem_wait(&done);
+	struct prepare_job *job = prepare_take_done(p);
+	assert_ptr_equal(job, &first);
+	job = job->next;
+	/* Of those that had no turn yet, first come, first served. */
+	for (int i = 0, n = 0; i < N_JOBS + 1; i++, job = job->next) {
+		assert_int_equal(job->rc, HOKKU_OK);
+		if (job != &more)
+			assert_ptr_equal(job, &jobs[wanted[n++]]);
+		else
+			assert_int_equal(i, 2);
+	}
+	assert_null(job);
+	prepare_destroy(p);
+	for (int i = 0; i < N_JOBS; i++)
+		prepare_job_free(&jobs[i]);
+	prepare_job_free(&first);
+	prepare_job_free(&more);
 	sem_destroy(&done);
 }
 
@@ -240,10 +285,8 @@ int main(void)
 		return 77;
 	}
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ids),
-		cmocka_unit_test(test_texts),
-		cmocka_unit_test(test_order),
-		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_ids),    cmocka_unit_test(test_texts), cmocka_unit_test(test_order),
+		cmocka_unit_test(test_limits), cmocka_unit_test(test_turns),
 	};
 	return cmocka_run_group_tests_name("prepare", tests, set_up, tear_down);
 }

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "engine/salts.h"
 #include "server/request.h"
 
 static struct gen_request r;
@@ -108,6 +109,7 @@ static void test_ranges(void **state)
 		{"seed", "-1", "0", "9223372036854775807", "\"18446744073709551616\""},
 		{"n", "0", "1", "128", "129"},
 		{"logprobs\":true,\"top_logprobs", "-1", "0", "20", "21"},
+		{"priority", "-1", "0", "3", "4"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		const char *quote = strrchr(rows[i].field, '"'), *field = quote ? quote + 1 : rows[i].field;
@@ -169,6 +171,26 @@ static void test_lengths(void **state)
 			bad(with("id", value), "id", "1 to 64");
 		}
 	}
+	for (int n = SALTS_MAX_BYTES - 1; n <= SALTS_MAX_BYTES + 1; n++) {
+		snprintf(value, sizeof value, "\"%0*d\"", n, 1);
+		if (n <= SALTS_MAX_BYTES) {
+			good(with("cache_salt", value));
+			assert_int_equal(r.cache_salt.len, n);
+			assert_true(request_drop_prompt(&r)); /* it outlives the JSON */
+			assert_int_equal(r.cache_salt.ptr[n - 1], '1');
+			request_free(&r);
+		} else {
+			bad(with("cache_salt", value), "cache_salt", "has 257 bytes; it takes 1 to 256");
+		}
+	}
+	bad(with("cache_salt", "\"\""), "cache_salt", "has 0 bytes; it takes 1 to 256");
+	bad(with("cache_salt", "7"), "cache_salt", "is 7; it takes a string");
+	good(with("cache_salt", "\"a\\u0000b\""));
+	assert_int_equal(r.cache_salt.len, 3);
+	request_free(&r);
+	good(with("cache_salt", "null"));
+	assert_int_equal(r.cache_salt.len, 0);
+	request_free(&r);
 	for (int n = ENGINE_MAX_STOP_BYTES - 1; n <= ENGINE_MAX_STOP_BYTES + 1; n++) {
 		snprintf(value, sizeof value, "\"%0*d\"", n, 1);
 		if (n <= ENGINE_MAX_STOP_BYTES) {

@@ -1,0 +1,230 @@
+// Several keys: what each may, whose turn it is, and that none sees, cancels or finds anything of another's.
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { endless, events, folder, generate, model, post, raw, slack, sleep, start, startFails, stream, until } from './server_common.mjs';
+
+const secret = { a: 'secret-of-team-a', b: 'secret-of-team-b', bare: 'secret-of-nobody' };
+const as = (who) => ({ Authorization: `Bearer ${secret[who]}` });
+const forever = { prompt: 'a', ...endless };
+
+function keyFile(name, text) {
+	mkdirSync(folder, { recursive: true });
+	const path = join(folder, `keys-${name}`);
+	writeFileSync(path, text);
+	return path;
+}
+
+// A server with the keys a and b, which have these limits, and a bare one. It is stopped however the test ends.
+async function serve(t, limits, args = []) {
+	const text = `# keys\nname=team-a key=${secret.a} ${limits.a ?? ''}\nname=team-b ${limits.b ?? ''} key=${secret.b}\n${secret.bare}\n`;
+	const server = await start([model('long'), '--ctx', '4096', '--api-key-file', keyFile(t.name.replace(/\W+/g, '-').slice(0, 40), text), ...args]);
+	t.after(() => server.child.kill('SIGKILL'));
+	server.key = async (who) => (await (await fetch(`${server.url}/health`, { headers: as(who) })).json()).key;
+	server.end = async () => {
+		await server.stop();
+		for (const key of Object.values(secret)) assert.ok(!server.log.includes(key), 'a key in the log');
+	};
+	return server;
+}
+
+test('of a key with many requests and one with one, the one is let in after one more at most', async (t) => {
+	const server = await serve(t, {}, ['--parallel', '1', '--max-queue', '60']);
+	const many = [await stream(server, { ...forever, id: 'first' }, as('a'))];
+	await many[0].saw('token');
+	for (let i = 0; i < 61; i++) many.push(await stream(server, { ...forever, max_tokens: 20 }, as('a')));
+	// The queue is full, but not for one that has nothing in it; as it is for the many.
+	const refused = many.filter((s) => s.status === 503);
+	assert.equal(refused.length, 1);
+	assert.equal(refused[0].headers.get('retry-after'), '1');
+	const one = await stream(server, { ...forever, max_tokens: 20 }, as('b'));
+	assert.equal(one.status, 200);
+	await until(async () => (await server.key('b')).waiting === 1, 5000, 'the one to wait');
+	const { queue } = await server.health();
+	assert.deepEqual([queue.running, queue.queued], [1, 61]);
+	assert.deepEqual((await post(server, '/v1/cancel', { id: 'first' }, as('a'))).json, { id: 'first', found: true });
+	await one.done;
+	assert.equal(one.events().at(-1).kind, 'end');
+	await Promise.all(many.map((s) => s.done));
+	const began = (s) => s.events()[0].data.started_at;
+	const before = many.filter((s) => s.status === 200 && began(s) < began(one));
+	assert.ok(before.length <= 2, `${before.length} began before the one`);
+	await server.end();
+});
+
+test('ids and cancels belong to their key', async (t) => {
+	const server = await serve(t, {}, ['--parallel', '4']);
+	const a = await stream(server, { ...forever, id: 'mine' }, as('a')), b = await stream(server, { ...forever, id: 'mine' }, as('b'));
+	await a.saw('token');
+	await b.saw('token');
+	const twice = await generate(server, { ...forever, id: 'mine' }, as('b'));
+	assert.equal(twice.status, 400);
+	assert.equal(twice.json.error.message, 'id is "mine", which another running request has');
+	for (const [who, found] of [['bare', false], ['a', true], ['a', false], ['bare', false]])
+		assert.deepEqual((await post(server, '/v1/cancel', { id: 'mine' }, as(who))).json, { id: 'mine', found });
+	await a.done;
+	assert.equal(a.events().at(-1).data.code, 'CANCELLED');
+	const n = b.events().length;
+	await until(() => b.events().length > n + 3, 5000, 'the other one to go on');
+	assert.equal((await post(server, '/v1/cancel', { id: 'mine' })).status, 401);
+	assert.equal((await post(server, '/v1/cancel', { id: 'mine' }, as('b'))).json.found, true);
+	await b.done;
+	await server.end();
+});
+
+test('what is known of a prompt is known to its key and its cache_salt alone', async (t) => {
+	const server = await serve(t, {}, ['--chat-template', 'chatml']);
+	const ask = async (who, cache_salt) => {
+		const { json } = await generate(server, { prompt: Array(100).fill(7), max_tokens: 2, stream: false, seed: 1, cache_salt }, as(who));
+		assert.equal(json.usage.prompt_tokens_details.cached_tokens, json.cached_tokens);
+		return json.cached_tokens;
+	};
+	const chat = async (who, cache_salt) => {
+		const messages = [{ role: 'user', content: 'the same beginning '.repeat(20) }];
+		const { json } = await post(server, '/v1/chat/completions', { messages, max_tokens: 2, cache_salt }, as(who));
+		return json.usage.prompt_tokens_details.cached_tokens > 0;
+	};
+	for (const [who, salt, cached] of [
+		['a', undefined, 0], ['a', undefined, 96], ['b', undefined, 0], ['b', undefined, 96], ['bare', undefined, 0],
+		['a', 'x', 0], ['a', 'x', 96], ['b', 'x', 0], ['a', 'y', 0], ['a', null, 96], ['a', 'x'.repeat(256), 0], ['a', 'x'.repeat(256), 96],
+	])
+		assert.equal(await ask(who, salt), cached, `${who} ${salt}`);
+	for (const [who, salt, cached] of [['a', 'x', false], ['a', 'x', true], ['b', 'x', false], ['a', undefined, false], ['a', undefined, true]])
+		assert.equal(await chat(who, salt), cached, `${who} ${salt}`);
+	for (const [cache_salt, message] of [
+		['', 'cache_salt has 0 bytes; it takes 1 to 256'],
+		['x'.repeat(257), 'cache_salt has 257 bytes; it takes 1 to 256'],
+		[5, 'cache_salt is 5; it takes a string'],
+	])
+		for (const path of ['/v1/generate', '/v1/chat/completions']) {
+			const { status, json } = await post(server, path, { messages: [{ role: 'user', content: 'a' }], cache_salt }, as('a'));
+			assert.deepEqual([status, json.error.message, json.error.field ?? json.error.param], [400, message, 'cache_salt']);
+		}
+	await server.end();
+});
+
+test('a key runs and waits as often as it may', async (t) => {
+	const server = await serve(t, { a: 'running=2 waiting=1' }, ['--parallel', '4', '--chat-template', 'chatml']);
+	const all = [];
+	for (let i = 0; i < 3; i++) all.push(await stream(server, { ...forever, id: `${i}` }, as('a')));
+	await until(async () => (await server.key('a')).running === 2, 5000, 'two to run');
+	assert.equal((await server.key('a')).waiting, 1);
+	const refused = await generate(server, forever, as('a'));
+	assert.equal(refused.status, 429);
+	assert.deepEqual(refused.json.error, { code: 'RATE_LIMITED', message: 'the key team-a has as many requests waiting as it may; try again later' });
+	assert.equal(refused.headers.get('retry-after'), '1');
+	const chat = await post(server, '/v1/chat/completions', { messages: [{ role: 'user', content: 'a' }], ...endless }, as('a'));
+	assert.equal(chat.status, 429);
+	assert.equal(chat.headers.get('retry-after'), '1');
+	assert.deepEqual([chat.json.error.type, chat.json.error.code, chat.json.error.param], ['rate_limit_error', 'rate_limit_exceeded', null]);
+	// The others have all the places that are left, at once.
+	const others = [await stream(server, forever, as('b')), await stream(server, forever, as('bare'))];
+	for (const s of others) await s.saw('token');
+	assert.deepEqual((await server.health()).queue.running, 4);
+	await post(server, '/v1/cancel', { id: '0' }, as('a'));
+	await all[2].saw('token');
+	const { counters, ...state } = await server.key('a');
+	assert.deepEqual(state, { name: 'team-a', running: 2, waiting: 0, limits: { running: 2, waiting: 1, tokens_per_minute: null } });
+	assert.deepEqual([counters.requests, counters.rate_limited, counters.prompt_tokens], [3, 2, 3]);
+	assert.equal((await server.health()).counters.rate_limited, 2);
+	for (const s of [...all, ...others]) s.abort();
+	await server.end();
+});
+
+test('tokens a minute: prompt and answer count, and Retry-After is true', async (t) => {
+	const server = await serve(t, { a: 'tokens_per_minute=600' }, ['--chat-template', 'chatml']);
+	const big = { prompt: Array(100).fill(7), ...endless, max_tokens: 510, stream: false };
+	const small = { prompt: [7], max_tokens: 1, stream: false };
+	const at = performance.now();
+	assert.equal((await generate(server, big, as('a'))).json.usage.total_tokens, 610);
+	const tokensLeft = (await server.key('a')).tokens_left;
+	assert.ok(tokensLeft >= -10 && tokensLeft <= -10 + (performance.now() - at) / 100 + 1, `${tokensLeft}`);
+	let wait = 0;
+	if (performance.now() - at < 500) {
+		const refused = await generate(server, small, as('a'));
+		assert.equal(refused.status, 429);
+		wait = Number(refused.headers.get('retry-after'));
+		assert.ok(wait === 1 || wait === 2, `${wait}`);
+		assert.equal(refused.json.error.code, 'RATE_LIMITED');
+		assert.equal(refused.json.error.message, `the key team-a has used its 600 tokens a minute; try again in ${wait} s`);
+		const chat = await post(server, '/v1/chat/completions', { messages: [{ role: 'user', content: 'a' }] }, as('a'));
+		assert.deepEqual([chat.status, chat.json.error.code], [429, 'rate_limit_exceeded']);
+		assert.ok(Number(chat.headers.get('retry-after')) >= 1);
+		// Nothing else is limited: other keys, other routes.
+		assert.equal((await generate(server, small, as('b'))).status, 200);
+		assert.equal((await fetch(`${server.url}/v1/models`, { headers: as('a') })).status, 200);
+	}
+	await sleep(wait * 1000);
+	assert.equal((await generate(server, small, as('a'))).status, 200);
+	// What is cancelled while it waits has used nothing; and it is the sum of all that is told.
+	const { counters } = await server.key('a');
+	assert.deepEqual([counters.requests, counters.prompt_tokens, counters.answer_tokens], [2, 101, 511]);
+	await server.end();
+});
+
+test('each answer tells the name of its key, and no answer a key', async (t) => {
+	const server = await serve(t, { b: 'running=3' }, ['--chat-template', 'chatml']);
+	const short = { prompt: 'a', max_tokens: 2 };
+	for (const [who, name] of [['a', 'team-a'], ['b', 'team-b'], ['bare', 'line-4']]) {
+		const chat = { messages: [{ role: 'user', content: 'a' }], max_tokens: 2 };
+		const answers = [
+			await generate(server, { ...short, stream: false }, as(who)),
+			await generate(server, short, as(who)),
+			await post(server, '/v1/chat/completions', chat, as(who)),
+			await post(server, '/v1/chat/completions', { ...chat, stream: true }, as(who)),
+			await generate(server, { ...short, max_tokens: -1 }, as(who)),
+			await post(server, '/v1/cancel', { id: 'none' }, as(who)),
+		];
+		for (const { headers, text } of answers) {
+			assert.equal(headers.get('hokku-key'), name);
+			for (const key of Object.values(secret)) assert.ok(!text.includes(key));
+		}
+		assert.equal(answers[0].json.key, name);
+		assert.equal(events(answers[1].text)[0].data.key, name);
+		assert.equal(answers[2].json.hokku.key, name);
+		assert.ok(answers[3].text.includes(`"key":"${name}"`));
+		assert.equal((await server.key(who)).name, name);
+	}
+	// Without a key, or with a wrong one, nothing of them is told.
+	const closed = await generate(server, short, { Authorization: 'Bearer secret-of-team-c' });
+	assert.deepEqual([closed.status, closed.headers.get('hokku-key')], [401, null]);
+	const health = await raw(server.port, 'GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+	assert.ok(!health.text.includes('team-') && !health.text.includes('secret'));
+	assert.equal(JSON.parse(health.body).key, undefined);
+	await server.end();
+});
+
+test('cancels that come while bodies are being read find their requests, and those of their key alone', async (t) => {
+	const server = await serve(t, {}, ['--parallel', '2', '--max-connections', '1500']);
+	// Bodies that take a while to be read: what comes behind them has no id yet.
+	const slow = ['b', 'a', 'bare'].map((who) => generate(server, `{"prompt":[${'7,'.repeat(1000000)}7]}`, as(who)));
+	await until(async () => (await server.health()).queue.queued > 0, 5000, 'a slow one');
+	const requests = Array.from({ length: 60 }, (_, i) => generate(server, { ...forever, id: `early-${i}`, stream: false }, as('b')));
+	const mine = generate(server, { prompt: 'a', max_tokens: 1, stream: false, id: 'early-1' }, as('a'));
+	await until(async () => (await server.health()).queue.queued >= 59, 5000, 'all to be there');
+	const cancels = Array.from({ length: 1000 }, (_, i) => post(server, '/v1/cancel', { id: `early-${i % 500}` }, as('b')));
+	for (const c of await Promise.all(cancels)) assert.equal(c.status, 202, c.text);
+	for (const r of await Promise.all(requests)) assert.deepEqual([r.status, r.json.error?.code], [499, 'CANCELLED'], r.text.slice(0, 200));
+	for (const s of slow) assert.equal((await s).status, 400);
+	assert.equal((await mine).status, 200);
+	await server.end();
+});
+
+test('a key file that is wrong is told by its line, and shows no key', async () => {
+	const tiny = model('tiny');
+	for (const [text, ...words] of [
+		['name=a key=secret-1 runing=2', 'line 1', 'did you mean running?'],
+		['secret-1\nname=a key=secret-1', 'line 2', 'the key is that of line 1 too'],
+		['name=a key=secret-1\n\nname=a key=secret-2', 'line 3', 'the name a is that of line 1 too'],
+		['name=a key=secret-1 running=257', 'line 1', 'running is 257; it takes a whole number from 1 to 256'],
+		['name=a secret-1', 'line 1', 'word 2', 'name=NAME key=KEY'],
+		['name=a running=1', 'line 1', 'key is missing'],
+	]) {
+		const path = keyFile('wrong', text);
+		const { code, err } = await startFails([tiny, '--port', '0', '--api-key-file', path]);
+		assert.equal(code, 1);
+		for (const word of [path, ...words]) assert.ok(err.includes(word), `${word}: ${err}`);
+		assert.ok(!err.includes('secret'), err);
+	}
+});
