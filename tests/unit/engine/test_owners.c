@@ -142,7 +142,10 @@ static void test_waiting(void **state)
 		atomic_store(&fake.gate_closed, false);
 		for (uint32_t i = 0; i < 2 + waiting; i++)
 			wait_end(&records[i]);
-		wait_owner(e, 1, 0, 0);
+		for (uint32_t i = 10; i < 17; i++)
+			wait_end(&records[i]);
+		for (uint32_t owner = 0; owner < 3; owner++)
+			wait_owner(e, owner, 0, 0); /* places are free again */
 		send_ok(e, 20, 1);
 		wait_end(&records[20]);
 		end(e);
