@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "compute/cuda/idle.h"
 #include "compute/cuda/late.h"
 
 _Static_assert((int)CUDA_KV_BLOCK == (int)COMPUTE_KV_BLOCK, "kernels and engine cut the KV memory alike");
@@ -64,6 +65,7 @@ static void cuda_close(void *self)
 		cudaStreamDestroy(c->stream);
 	}
 	late_close(c);
+	idle_close(c);
 	if (c->path && c->path->close)
 		c->path->close(c);
 	ledger_free(&c->ledger);
@@ -264,7 +266,9 @@ static enum hokku_code queue_step(struct cuda *c, const struct compute_seq *seqs
 	c->is_drawn = false;
 	if (c->path->pack)
 		c->path->pack(c);
-	enum hokku_code rc = send_input(c, err);
+	enum hokku_code rc = idle_begin(c, err);
+	if (!rc)
+		rc = send_input(c, err);
 	if (!rc)
 		rc = c->path->layers(c, err);
 	if (!rc && c->input.states)
@@ -280,7 +284,8 @@ static enum hokku_code queue_step(struct cuda *c, const struct compute_seq *seqs
 			 cudaMemcpyAsync(c->drawn_host[now], c->drawn, c->input.n_draws * sizeof *c->drawn,
 					 cudaMemcpyDeviceToHost, c->stream));
 	CUDA_TRY(&c->device, err, cudaEventRecord(c->done[now], c->stream));
-	return late_queued(c, now, err);
+	rc = idle_end(c, err);
+	return rc ? rc : late_queued(c, now, err);
 }
 
 /* What a step that failed leaves: the failure, for all that follow. */
@@ -311,16 +316,17 @@ static enum hokku_code wait_for(struct cuda *c, uint32_t now, struct hokku_error
 {
 	CUDA_TRY(&c->device, err, cudaSetDevice(c->device.index));
 	CUDA_TRY(&c->device, err, cudaEventSynchronize(c->done[now]));
-	return HOKKU_OK;
+	return idle_collect(c, err);
 }
 
 static enum hokku_code cuda_collect(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)
 {
 	struct cuda *c = self;
-	uint32_t now = c->n_collected++ % COMPUTE_MAX_AHEAD;
+	uint32_t now = c->n_collected % COMPUTE_MAX_AHEAD;
 	if (c->failed)
 		return err_set(err, HOKKU_DEVICE_ERROR, "%s", c->failure.message);
 	enum hokku_code rc = keep_failure(c, wait_for(c, now, &c->failure), err);
+	c->n_collected++;
 	for (uint32_t s = 0, drawn = 0; s < n && !rc; s++)
 		if (seqs[s].sampling) {
 			seqs[s].token = c->drawn_host[now][drawn].token;
@@ -407,6 +413,8 @@ static enum hokku_code start(struct cuda *c, const struct compute_params *p, str
 		rc = take_pinned(c, err);
 	if (!rc)
 		rc = late_prepare(c, err);
+	if (!rc)
+		rc = idle_prepare(c, err);
 	if (!rc && c->path->prepare)
 		rc = c->path->prepare(c, err);
 	if (rc)

@@ -38,6 +38,7 @@ struct cuda_kept {
 
 struct cuda;
 struct cuda_late;
+struct cuda_idle;
 
 /* What take functions take from: a ledger that only counts, or the device's. */
 struct cuda_taker {
@@ -129,6 +130,7 @@ struct cuda {
 	uint32_t *kept;           /* (n_seqs, n_ctx + 1) histories */
 
 	struct cuda_late *late; /* draws whose masks follow */
+	struct cuda_idle *idle; /* NULL: not measured */
 
 	void *own; /* the path's, which makes and frees it */
 
