@@ -57,7 +57,7 @@ struct sampler *sampler_create(uint32_t n_vocab)
 		free(s);
 		return NULL;
 	}
-	memset(block, 0, N_ARRAYS * step);
+	memset(block + step, 0, step); /* counts; the others are written before they are read */
 	s->n_vocab = n_vocab;
 	s->x = (float *)(void *)block;
 	s->counts = (uint32_t *)(void *)(block + step);

@@ -220,7 +220,8 @@ static void cpu_close(void *self)
 {
 	struct cpu *c = self;
 	pool_destroy(c->pool);
-	sampler_destroy(c->sampler);
+	for (uint32_t i = 0; c->threads && i < c->n_threads; i++)
+		sampler_destroy(c->threads[i].sampler);
 	for (int i = 0; i < N_REGIONS; i++)
 		if (c->regions[i])
 			munmap(c->regions[i], c->region_bytes[i]);
@@ -292,6 +293,19 @@ static enum hokku_code take_kv(struct cpu *c, const struct compute_params *p, st
 	return rc;
 }
 
+/* One a thread, or one a row of logits where these are fewer. */
+static enum hokku_code create_samplers(struct cpu *c, struct hokku_error *err)
+{
+	for (uint32_t i = 0; i < c->n_threads && i < c->logit_rows; i++) {
+		struct sampler *s = c->threads[i].sampler = sampler_create(c->model->hp.n_vocab);
+		if (!s)
+			return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a sampler of %u tokens",
+				       c->model->hp.n_vocab);
+		c->memory.scratch_bytes += sampler_bytes(s);
+	}
+	return HOKKU_OK;
+}
+
 static enum hokku_code set_up(struct cpu *c, const struct compute_params *p, struct hokku_error *err)
 {
 	enum hokku_code rc = check_heads(c->model, err);
@@ -312,12 +326,8 @@ static enum hokku_code set_up(struct cpu *c, const struct compute_params *p, str
 				 err);
 	if (rc)
 		return rc;
-	c->sampler = sampler_create(c->model->hp.n_vocab);
-	if (!c->sampler)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a sampler of %u tokens",
-			       c->model->hp.n_vocab);
-	c->memory.scratch_bytes += sampler_bytes(c->sampler);
-	return cpu_load(c, p, err);
+	rc = create_samplers(c, err);
+	return rc ? rc : cpu_load(c, p, err);
 }
 
 static enum hokku_code cpu_open(const struct compute_params *p, void **self, struct hokku_error *err)

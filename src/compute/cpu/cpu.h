@@ -64,13 +64,14 @@ struct thread_scratch {
 	float *scores;        /* (ATTN_TILE_ROWS, COMPUTE_KV_BLOCK) */
 	float *keys, *values; /* (head_dim, COMPUTE_KV_BLOCK), (COMPUTE_KV_BLOCK, head_stride), unpacked */
 	uint32_t *positions;  /* (ATTN_TILE_ROWS) */
+	struct sampler
+		*sampler; /* NULL: the thread draws nothing, as there are fewer rows of logits than threads */
 };
 
 struct cpu {
 	const struct model *model;
 	const struct cpu_tier *tier;
 	struct pool *pool;
-	struct sampler *sampler;
 	char device[64];
 	struct compute_memory memory;
 	uint32_t n_batch, n_threads;
@@ -112,6 +113,7 @@ struct cpu {
 	uint32_t n_seqs, n_tokens, n_outputs, n_tasks;
 	bool wants_states;      /* one of them does */
 	atomic_uint *next_task; /* (n_layers): tasks are taken as threads become free */
+	atomic_uint next_draw;  /* the same of rows of logits that a token is drawn from */
 
 	void *regions[4]; /* mapped memory: weights, KV, scratch */
 	size_t region_bytes[4];

@@ -317,12 +317,29 @@ static void bend_logits(const struct cpu *c, float *logits)
 		c->tier->soft_cap(logits, c->vocab_stride, m->logit_cap);
 }
 
+/* What a draw takes depends on its sampling: rows are taken as threads become free. */
+static void draw_phase(struct cpu *c, uint32_t first, uint32_t n, uint32_t thread)
+{
+	struct sampler *sampler = c->threads[thread].sampler;
+	while (sampler) {
+		uint32_t i = atomic_fetch_add_explicit(&c->next_draw, 1, memory_order_relaxed);
+		if (i >= n)
+			return;
+		struct compute_seq *seq = c->outputs[first + i].seq;
+		if (seq)
+			sampler_draw(sampler, c->logits + (size_t)i * c->vocab_stride,
+				     (uint64_t)seq->pos + seq->n_tokens, seq);
+	}
+}
+
 /* Logits of outputs first .. first + n - 1: into scratch, from there to whoever asked. */
 static void output_rows(struct cpu *c, uint32_t first, uint32_t n, uint32_t thread)
 {
 	const struct hparams *hp = &c->model->hp;
 	float *row = c->threads[thread].row;
 	uint64_t begin, end;
+	if (thread == 0)
+		atomic_store_explicit(&c->next_draw, 0, memory_order_relaxed);
 	share(c, n, thread, &begin, &end);
 	for (uint64_t i = begin; i < end; i++) {
 		const float *x = c->x + (size_t)c->outputs[first + i].token * c->d_stride;
@@ -341,12 +358,7 @@ static void output_rows(struct cpu *c, uint32_t first, uint32_t n, uint32_t thre
 		if (c->outputs[first + i].logits)
 			memcpy(c->outputs[first + i].logits, c->logits + i * c->vocab_stride,
 			       hp->n_vocab * sizeof(float));
-	for (uint32_t i = 0; i < n && thread == 0; i++) {
-		struct compute_seq *seq = c->outputs[first + i].seq;
-		if (seq)
-			sampler_draw(c->sampler, c->logits + (size_t)i * c->vocab_stride,
-				     (uint64_t)seq->pos + seq->n_tokens, seq);
-	}
+	draw_phase(c, first, n, thread);
 	pool_barrier(c->pool);
 }
 

@@ -269,6 +269,8 @@ KERNEL void quant_tile(const struct layout l, const struct product *p, uint32_t 
 	const uint8_t *head = p->head + panel * p->panel_bytes, *body = p->body + panel * p->panel_bytes;
 	const uint8_t *ahead = head + PREFETCH_AHEAD;
 	const int chunk_bytes = l.body_bytes + l.head_bytes / l.chunks;
+	/* Tokens that follow find in cache what the first have read. */
+	const bool fetches = tokens == 1 || (p->ahead && t0 == 0);
 	const struct qchunk *acts = (const struct qchunk *)p->acts + t0;
 	float *out = p->out + (size_t)t0 * SLAB_ROWS + panel * PANEL;
 	v16 sum[QUANT_TILE];
@@ -278,7 +280,7 @@ KERNEL void quant_tile(const struct layout l, const struct product *p, uint32_t 
 		unpack_block(l, head, &s);
 		for (int g = 0; g < l.chunks; g++) {
 			struct wchunk w;
-			if (tokens == 1)
+			if (fetches)
 				EACH(j, (chunk_bytes + 63) / 64) __builtin_prefetch(ahead + 64 * j);
 			ahead += chunk_bytes;
 			unpack_group(l, &s, g, body, &w);

@@ -50,6 +50,7 @@ static void product_columns(const struct cpu *c, const struct share *s, uint32_t
 	pack_address(m, s->slab + slab, column, &p);
 	p.depth = n / pack_block_columns(m->kind);
 	p.first = column == 0;
+	p.ahead = s->batch <= tile;
 	for (uint32_t t = 0; t < s->n_tokens; t += tile) {
 		size_t at = (size_t)(s->first + t) * m->cols, width = min_u32(s->batch - s->first - t, tile);
 		if (quantised)

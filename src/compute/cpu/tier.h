@@ -54,6 +54,7 @@ struct product {
 	const void *acts;    /* tile, at the first column of this call */
 	uint32_t tokens;     /* of the tile */
 	bool first;          /* out starts from zero */
+	bool ahead;          /* no other tile of the step reads these weights: fetch what follows them */
 	float *out;          /* (tokens, SLAB_ROWS) */
 };
 

@@ -35,9 +35,9 @@
 #endif
 #endif
 
-/* One token reads each weight once, faster than the processor's own prefetching brings them: it stops at
- * pages, and a panel is small. Panels follow each other, so what lies ahead is always what comes next; it is
- * asked for in even steps over heads and bodies, though a kernel reads them side by side. */
+/* A step of few tokens reads each weight once, faster than the processor's own prefetching brings them: it
+ * stops at pages, and a panel is small. Panels follow each other, so what lies ahead is always what comes
+ * next; it is asked for in even steps over heads and bodies, though a kernel reads them side by side. */
 #ifndef PREFETCH_AHEAD
 #define PREFETCH_AHEAD 4096
 #endif

@@ -321,6 +321,64 @@ static void a_step_allocates_nothing(void **state)
 	unlink(path);
 }
 
+enum { N_DRAWS = 11, DRAW_TOKENS = 3 };
+
+/* Sequence s of the test below: each with a sampling of its own, from the cheapest to the dearest. */
+static struct compute_seq drawn_seq(const struct tiny *t, const uint32_t *blocks, uint32_t s,
+				    struct sampling *p)
+{
+	*p = (struct sampling){.temperature = s % 4 ? 0.3f * (float)(s + 1) : 0,
+			       .top_k = s % 3 ? 0 : 5,
+			       .top_p = s % 2 ? 0.8f : 1,
+			       .min_p = s % 5 ? 0 : 0.02f,
+			       .repetition_penalty = s % 3 ? 1 : 1.3f,
+			       .frequency_penalty = s % 4 ? 0 : 0.5f,
+			       .seed = s};
+	return (struct compute_seq){.tokens = t->prompt + s,
+				    .n_tokens = DRAW_TOKENS,
+				    .blocks = blocks,
+				    .sampling = p,
+				    .history = t->prompt + s,
+				    .n_history = DRAW_TOKENS,
+				    .n_prompt = 1};
+}
+
+/* Threads share what is drawn: fewer than there are sequences, as many, more. */
+static void draws_are_those_of_one_thread(void **state)
+{
+	static const uint32_t threads[] = {1, 2, 3, N_DRAWS, 16};
+	const struct tiny *t = tiny_find(&set, "gqa7");
+	struct compute_seq lone[N_DRAWS], all[N_DRAWS];
+	struct sampling sampling[N_DRAWS];
+	struct hokku_error err;
+	char path[512];
+	struct run r;
+	(void)state;
+	assert_true(t->n_prompt >= N_DRAWS + DRAW_TOKENS);
+	write_model(path, sizeof path, t, "Q8_0");
+	assert_true(run_open(&r, path, "cpu", 32, 1, 1));
+	for (uint32_t s = 0; s < N_DRAWS; s++) {
+		lone[s] = drawn_seq(t, run_blocks(&r, 0), s, &sampling[s]);
+		assert_int_equal(compute_step(r.compute, &lone[s], 1, &err), HOKKU_OK);
+	}
+	run_close(&r);
+	for (size_t i = 0; i < sizeof threads / sizeof *threads; i += small_step(2)) {
+		assert_true(run_open(&r, path, "cpu", 32, N_DRAWS, threads[i]));
+		for (int round = 0; round < 10; round++) {
+			for (uint32_t s = 0; s < N_DRAWS; s++)
+				all[s] = drawn_seq(t, run_blocks(&r, s), s, &sampling[s]);
+			assert_int_equal(compute_step(r.compute, all, N_DRAWS, &err), HOKKU_OK);
+			for (uint32_t s = 0; s < N_DRAWS; s++) {
+				assert_in_range(all[s].token, 0, t->n_vocab - 1);
+				assert_int_equal(all[s].token, lone[s].token);
+				assert_memory_equal(&all[s].logprob, &lone[s].logprob, sizeof all[s].logprob);
+			}
+		}
+		run_close(&r);
+	}
+	unlink(path);
+}
+
 int main(void)
 {
 	count_allocations();
@@ -332,6 +390,7 @@ int main(void)
 		cmocka_unit_test(opening_can_be_stopped),
 		cmocka_unit_test(kv_memory_as_asked_for),
 		cmocka_unit_test(a_step_allocates_nothing),
+		cmocka_unit_test(draws_are_those_of_one_thread),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	tiny_free(&set);
