@@ -402,3 +402,36 @@ test('-n 0 computes a prompt for those that are longer; what is wrong is told', 
 		});
 	});
 });
+
+// ---- a GPU, emulated ----
+
+const plugin = `${process.env.HOKKU_BUILD_DIR}/libhokku-cuda-sim.so`;
+test('on a GPU a state goes on with its bits, and is of one path and precision', { skip: existsSync(plugin) ? false : `no ${plugin}` }, () => {
+	const gpu = (args, more) => spawnSync(hokku, ['run', '--device', 'cuda', '--temperature', '1', '--seed', '3', ...args], {
+		encoding: 'utf8', env: { ...env, HOKKU_PLUGIN_PATH: plugin, ...more }, timeout: 120000,
+	});
+	const prompt = ['--raw', '-p', 'the old pond, a frog, a leaf, and rain on the long road home; the moon, a crow, snow on a roof, and one more spring'];
+	for (const path of ['plain', 'tile']) {
+		const state = join(scratch, `${path}.state`);
+		const on = { HOKKU_CUDA_PATH: path };
+		const whole = gpu([...prompt, '-n', '10', '--logit-bias', '0=-100'], on);
+		assert.equal(whole.status, 0, whole.stderr);
+		let text = '';
+		for (const args of [[...prompt, '-n', '4'], ['-n', '6']]) {
+			const r = gpu([...args, '--logit-bias', '0=-100', '--state', state], on);
+			assert.equal(r.status, 0, r.stderr);
+			text += r.stdout.replace(/\n$/, '');
+		}
+		assert.equal(text, whole.stdout.replace(/\n$/, ''), path);
+		assert.ok(statSync(state).size > 20000); // a block at least
+	}
+	const r = gpu(['-n', '1', '--state', join(scratch, 'tile.state')], { HOKKU_CUDA_PATH: 'plain' });
+	assert.equal(r.status, 1);
+	assert.match(r.stderr, /belongs to another device class: it has "cuda, compute capability \d\.\d, tile path", and here is "cuda, compute capability \d\.\d, plain path"/);
+	const half = gpu(['-n', '1', '--state', join(scratch, 'tile.state')], { HOKKU_CUDA_PATH: 'tile', HOKKU_CUDA_PRECISION: 'half' });
+	assert.equal(half.status, 1);
+	assert.match(half.stderr, /belongs to another KV layout: it has "keys f16x2, .*", and here is "keys f16, /);
+	const cpu = spawnSync(hokku, ['run', '--device', 'cpu', '--state', join(scratch, 'tile.state')], { encoding: 'utf8', env });
+	assert.equal(cpu.status, 1);
+	assert.match(cpu.stderr, /belongs to another build of hokku|belongs to another device class/);
+});
