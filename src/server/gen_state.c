@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 
 #include "server/generate.h"
@@ -35,22 +36,14 @@ void state_restore_route(struct server *s, struct http_request *r)
 
 /* ---- whose states they are ---- */
 
-uint64_t gen_state_key(const struct server *s, const struct http_request *r)
-{
-	static const char scheme[] = "Bearer ";
-	const char *given = s->keys ? http_get_header(r, "Authorization") : NULL;
-	if (!given || strlen(given) < sizeof scheme)
-		return 0;
-	given += sizeof scheme - 1;
-	given += strspn(given, " ");
-	return siphash(UINT64_C(0x6b657920666f6c64), 0, given, strlen(given)) | 1;
-}
-
-/* The key itself names nothing on the disk. */
+/* A key's by a hash of the key itself, which stays whatever its name and its line become; the key names
+ * nothing on the disk. */
 static void name_folder(const struct generation *g, char out[STATES_FOLDER_BYTES])
 {
-	if (g->key)
-		snprintf(out, STATES_FOLDER_BYTES, "key-%016" PRIx64, g->key);
+	const struct key *key = g->owner ? keys_get(g->server->keys, g->owner) : NULL;
+	if (key)
+		snprintf(out, STATES_FOLDER_BYTES, "key-%016" PRIx64,
+			 siphash(UINT64_C(0x6b657920666f6c64), 0, key->secret.ptr, key->secret.len));
 	else
 		snprintf(out, STATES_FOLDER_BYTES, "none");
 }
@@ -64,20 +57,20 @@ void gen_state_remember(struct generation *g)
 		return;
 	struct ended_generation *to = &s->ended[s->n_ended++ % STATE_ENDED];
 	memcpy(to->id, g->id, sizeof to->id);
-	to->key = g->key;
+	to->owner = g->owner;
 	to->engine_id = g->samples[0].engine_id;
 }
 
 /* The latest of this key that had this id: its first sample. 0: none. */
-static uint64_t find_request(const struct server *s, uint64_t key, const char *id)
+static uint64_t find_request(const struct server *s, uint32_t owner, const char *id)
 {
 	uint32_t n = s->n_ended < STATE_ENDED ? s->n_ended : STATE_ENDED;
 	for (const struct generation *g = s->generations; g; g = g->next)
-		if (g->n_samples && g->key == key && strcmp(g->id, id) == 0)
+		if (g->n_samples && g->owner == owner && strcmp(g->id, id) == 0)
 			return g->samples[0].engine_id;
 	for (uint32_t k = 1; k <= n; k++) {
 		const struct ended_generation *e = &s->ended[(s->n_ended - k) % STATE_ENDED];
-		if (e->key == key && strcmp(e->id, id) == 0)
+		if (e->owner == owner && strcmp(e->id, id) == 0)
 			return e->engine_id;
 	}
 	return 0;
@@ -90,7 +83,7 @@ enum hokku_code gen_state_submit(struct generation *g)
 	struct server *s = g->server;
 	const struct gen_request *r = &g->job.request;
 	struct request_error *err = &g->job.err;
-	uint64_t request = r->id[0] ? find_request(s, g->key, r->id) : 0;
+	uint64_t request = r->id[0] ? find_request(s, g->owner, r->id) : 0;
 	if (r->id[0] && !request) {
 		snprintf(err->field, sizeof err->field, "id");
 		return err_set(&err->error, HOKKU_NOT_FOUND,
@@ -112,8 +105,11 @@ enum hokku_code gen_state_submit(struct generation *g)
 	job->ids = g->job.ids;
 	g->job.ids = (struct tok_ids){0};
 	g->state = job;
-	if (states_submit(s->states, job))
+	uint64_t n = job->ids.n;
+	if (states_submit(s->states, job)) {
+		allowance_use(&s->allowances[g->owner], clock_ns(), n);
 		return HOKKU_OK;
+	}
 	return err_set(&err->error, HOKKU_OVERLOADED,
 		       "%d states wait to be saved or restored; try again later", STATES_MAX_WAITING);
 }

@@ -254,7 +254,6 @@ static struct generation *gen_create(struct server *s, const struct api *api, st
 	g->api = api;
 	g->server = s;
 	g->client = r;
-	g->key = gen_state_key(s, r);
 	g->sequence = ++s->sequence;
 	g->arrived_ns = g->sent_ns = clock_ns();
 	g->next = s->generations;

@@ -17,9 +17,6 @@ bool gen_cancel(struct server *s, uint32_t owner, const char *id);
 void gen_stop_all(struct server *s, enum hokku_code code);
 void gen_free_all(struct server *s);
 
-/* Of the API key that a request came with, where there are keys (it is one of them); else 0. */
-uint64_t gen_state_key(const struct server *s, const struct http_request *r);
-
 /* gen_state.c: of a generation that is no answer but a state's. */
 enum hokku_code gen_state_submit(struct generation *g); /* to the thread; the error is in its job */
 void gen_take_states(struct server *s);

@@ -37,7 +37,6 @@ struct generation {
 	uint32_t n_samples;       /* that reached the engine */
 	uint32_t n_over;          /* of these */
 	bool started;             /* one of them has */
-	uint64_t key;             /* of the API key it came with, a hash; 0: there are none */
 	uint64_t sequence;        /* order of arrival */
 	uint32_t owner;           /* its key's number; 0: there are no keys */
 	uint32_t n_reserved;      /* tokens of the prompt that its key has used */
@@ -69,7 +68,7 @@ enum {
 /* What the engine calls a request that has ended, for states. */
 struct ended_generation {
 	char id[REQUEST_MAX_ID_BYTES + 1];
-	uint64_t key;
+	uint32_t owner;
 	uint64_t engine_id;
 };
 

@@ -255,6 +255,18 @@ test('names, and the requests that can be saved, are a key\'s own', async (t) =>
 	assert.equal(folders.length, 2);
 	for (const name of folders) assert.match(name, /^key-[0-9a-f]{16}$/);
 	await server.stop();
+	// another line, a name, and a limit: the folder stays, and what is restored is found by the key and the salt alone
+	writeFileSync(file, 'name=two key=second-key-0123456789\n# one\nname=one key=first-key-0123456789 tokens_per_minute=200\n');
+	const again = await serve(t, ['--state-dir', dir, '--api-key-file', file]);
+	const salted = { name: 'x', cache_salt: 'pepper' };
+	assert.equal((await ask(again, '/v1/state/restore', salted, a)).tokens, 110);
+	for (const [cached, more, headers] of [[0, {}, b], [0, {}, a], [64, { cache_salt: 'pepper' }, a]])
+		assert.equal((await run(again, tokens(70), { ...more, max_tokens: 1, priority: 0, cache_prompt: true }, headers)).cached, cached);
+	assert.equal((await save(again, { prompt: tokens(100), name: 'y' }, a)).status, 200);
+	const { status, error } = await save(again, { prompt: tokens(100), name: 'y' }, a);
+	assert.deepEqual([status, error.code], [429, 'RATE_LIMITED'], JSON.stringify(error));
+	assert.equal((await save(again, { prompt: tokens(100), name: 'y' }, b)).status, 200);
+	await again.stop();
 });
 
 test('a folder that cannot be used is told at the start', () => {
