@@ -1,9 +1,9 @@
 // Several keys: what each may, whose turn it is, and that none sees, cancels or finds anything of another's.
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { endless, events, folder, generate, model, post, raw, slack, sleep, start, startFails, stream, until } from './server_common.mjs';
+import { endless, events, folder, generate, model, post, raw, sleep, start, startFails, stream, until } from './server_common.mjs';
 
 const secret = { a: 'secret-of-team-a', b: 'secret-of-team-b', bare: 'secret-of-nobody' };
 const as = (who) => ({ Authorization: `Bearer ${secret[who]}` });
@@ -102,6 +102,26 @@ test('what is known of a prompt is known to its key and its cache_salt alone', a
 			assert.deepEqual([status, json.error.message, json.error.field ?? json.error.param], [400, message, 'cache_salt']);
 		}
 	await server.end();
+});
+
+test('a state is restored for its key and the cache_salt that is given', async (t) => {
+	const dir = mkdtempSync(join(folder, 'states-'));
+	const ask = async (server, who, cache_salt) => (await generate(server, { prompt: Array(100).fill(7), max_tokens: 1, stream: false, cache_salt }, as(who))).json.cached_tokens;
+	const first = await serve(t, {}, ['--state-dir', dir]);
+	const saved = await post(first, '/v1/state/save', { name: 'sevens', tokens: Array(100).fill(7), cache_salt: 'x' }, as('a'));
+	assert.equal(saved.status, 200, saved.text);
+	assert.equal(await ask(first, 'a'), 0);
+	assert.equal(await ask(first, 'a', 'x'), 96);
+	await generate(first, { prompt: [7], max_tokens: 1, id: 'salted', cache_salt: 'x' }, as('a'));
+	const twice = await post(first, '/v1/state/save', { name: 'more', id: 'salted', cache_salt: 'x' }, as('a'));
+	assert.deepEqual([twice.status, twice.json.error.field], [400, 'cache_salt']);
+	await first.end();
+	const second = await serve(t, {}, ['--state-dir', dir]);
+	assert.equal((await post(second, '/v1/state/restore', { name: 'sevens' }, as('b'))).status, 404);
+	assert.equal((await post(second, '/v1/state/restore', { name: 'sevens', cache_salt: 'y' }, as('a'))).status, 200);
+	assert.deepEqual([await ask(second, 'b', 'y'), await ask(second, 'a', 'x'), await ask(second, 'a', 'y')], [0, 0, 96]);
+	await second.end();
+	rmSync(dir, { recursive: true });
 });
 
 test('a key runs and waits as often as it may', async (t) => {
