@@ -71,7 +71,8 @@ static enum hokku_code check_save(struct gen_request *r, struct str stray, struc
 	if (given == 0)
 		return bad(err, "id", "is missing: give the id of a request, or prompt, tokens or messages");
 	if (r->id[0] && r->cache_salt.len)
-		return bad(err, "cache_salt", "goes with prompt, tokens or messages; the request has its own");
+		return bad(err, "cache_salt",
+			   "goes with prompt, tokens or messages; the request has its own");
 	if (given > 1)
 		return bad(err,
 			   r->id[0]         ? "id"

@@ -1,9 +1,9 @@
-/* Bodies of POST /v1/generate, /v1/chat/completions and /v1/cancel: nothing may crash, and what is accepted
- * keeps its promises. */
+/* Bodies of POST /v1/generate, /v1/chat/completions, /v1/cancel and /v1/state/...: nothing may crash, and
+ * what is accepted keeps its promises. */
 #include <math.h>
 #include <stdlib.h>
 
-#include "server/request.h"
+#include "server/states.h"
 
 static void require(bool ok)
 {
@@ -30,15 +30,28 @@ static void check_accepted(const struct gen_request *r)
 	require(utf8_valid_prefix(r->warnings.ptr, r->warnings.len) == r->warnings.len);
 }
 
+/* What becomes the name of a file names no other folder, and one thing is saved. */
+static void check_state(const struct gen_request *r, bool save)
+{
+	size_t n = strlen(r->name);
+	require(n >= 1 && n <= REQUEST_MAX_NAME_BYTES && r->name[0] != '.' && !strchr(r->name, '/'));
+	require((r->id[0] != 0) + (r->prompt.ptr != NULL) + (r->tokens != NULL) + (r->messages != NULL) ==
+		save);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str body = {(const char *)data, size};
 	struct gen_request r;
 	struct request_error err = {.field = "?"};
-	const struct request_form *const forms[] = {&request_native, &request_openai_chat};
-	for (size_t i = 0; i < 2; i++) {
+	const struct request_form *const forms[] = {&request_native, &request_openai_chat,
+						    &request_state_save, &request_state_restore};
+	for (size_t i = 0; i < 4; i++) {
 		if (request_parse(body, forms[i], NULL, &r, &err) == HOKKU_OK) {
-			check_accepted(&r);
+			if (i < 2)
+				check_accepted(&r);
+			else
+				check_state(&r, i == 2);
 			require(request_drop_prompt(&r));
 		} else {
 			require(err.error.message[0] != '\0' && strlen(err.field) < sizeof err.field);
