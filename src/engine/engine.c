@@ -323,6 +323,9 @@ static enum hokku_code no_memory(const struct engine_request *r, struct hokku_er
 	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a request of %zu tokens", r->n_tokens);
 }
 
+/* Of a group's root, which no salt has. */
+#define GROUP_ROOT (KV_ROOT | KV_ROOT >> 1)
+
 /* All that the request needs to its end. */
 static struct job *job_create(const struct engine *e, const struct engine_request *r, struct hokku_error *err)
 {
@@ -334,7 +337,7 @@ static struct job *job_create(const struct engine *e, const struct engine_reques
 	uint32_t n_prompt = r->n_tokens ? (uint32_t)r->n_tokens : 1, n_bias = r->sampling.n_bias;
 	uint32_t room = e->n_ctx + 1 - n_prompt; /* the last one drawn needs no position */
 	uint32_t most = n_prompt + (r->max_tokens && r->max_tokens < room ? r->max_tokens : room);
-	bool caches = !e->no_prefix_cache && !r->no_cache;
+	bool caches = !e->no_prefix_cache && (!r->no_cache || r->group);
 	job->seq = (struct sched_seq){.ids = malloc((size_t)most * sizeof *job->seq.ids),
 				      .n_ids = n_prompt,
 				      .n_prompt = n_prompt,
@@ -358,6 +361,7 @@ static struct job *job_create(const struct engine *e, const struct engine_reques
 	job->max_tokens = r->max_tokens;
 	job->n_answered = r->n_answered;
 	job->logprobs = r->logprobs;
+	job->no_cache = r->no_cache;
 	job->n_top = r->n_top;
 	job->sampling = r->sampling;
 	job->sampling.bias = job->bias;
@@ -404,7 +408,9 @@ enum hokku_code engine_submit(struct engine *e, const struct engine_request *req
 		rc = check_room(e, request->owner, err);
 	if (!rc) {
 		job->id = ++e->next_id;
-		job->seq.root = salts_root(&e->salts, request->owner, request->cache_salt);
+		job->seq.root = request->no_cache
+					? GROUP_ROOT | request->group
+					: salts_root(&e->salts, request->owner, request->cache_salt);
 		*id = job->id;
 		queue_push(e, job);
 		pthread_cond_signal(&e->work);

@@ -24,7 +24,7 @@ struct job {
 	/* Constant from submit on. */
 	uint64_t id;
 	uint32_t max_tokens, n_answered;
-	bool logprobs;
+	bool logprobs, no_cache;
 	uint32_t n_top;
 	struct sampling sampling;
 	struct hokku_logit_bias *bias;

@@ -51,6 +51,7 @@ struct engine_request {
 	uint32_t n_stop;
 	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
 	bool no_cache;     /* nothing of it is found in KV memory, nor can be by others */
+	uint64_t group;    /* other than 0: with no_cache those of the same group are no others */
 	uint32_t owner;    /* whose it is: owners take turns, and find nothing of each other's in KV memory */
 	/* Nor do those of one owner with another salt, of 256 bytes at most; empty: none. Copied. */
 	struct str cache_salt;

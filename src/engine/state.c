@@ -120,7 +120,7 @@ void state_remember(struct engine *e, struct job *job)
 		.ids = job->seq.ids,
 		.n_ids = n_ids_of(job),
 		.n_prompt = job->seq.n_prompt - job->n_answered,
-		.no_cache = !job->seq.hashes,
+		.no_cache = !job->seq.hashes || job->no_cache,
 		.owner = job->seq.owner,
 		.root = job->seq.root,
 	};
@@ -174,7 +174,7 @@ static void hold_request(struct engine *e, void *arg)
 			&w->err, HOKKU_NOT_FOUND,
 			"the request has no answer yet: %u of the %u tokens of its prompt are computed",
 			job->seq.n_done, job->seq.n_prompt);
-	else if (job && !job->seq.hashes)
+	else if (job && (!job->seq.hashes || job->no_cache))
 		w->rc = err_set(&w->err, HOKKU_NOT_FOUND,
 				"the request keeps nothing in memory for others (cache_prompt is false)");
 	else if (job)

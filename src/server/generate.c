@@ -351,6 +351,7 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 			.n_stop = request->n_stop,
 			.priority = request->priority,
 			.no_cache = !request->cache_prompt,
+			.group = request->n > 1 ? g->sequence : 0, /* samples share their prompt */
 			.owner = g->owner,
 			.cache_salt = {request->cache_salt.ptr, request->cache_salt.len},
 			.on_event = on_engine_event,

@@ -329,6 +329,60 @@ static void test_cached(void **state)
 	}
 }
 
+/* The samples of one prompt share it, submitted all at once and however many run, also where they share with
+ * nobody else; and what is counted adds up. */
+static void test_samples(void **state)
+{
+	(void)state;
+	enum { N_SAMPLES = 8, N_PROMPT = 500, WHOLE = (N_PROMPT - 1) / COMPUTE_KV_BLOCK };
+	enum { ONCE = N_PROMPT + 7 * (N_PROMPT - COMPUTE_KV_BLOCK * WHOLE) };
+	static int32_t ids[N_PROMPT];
+	static struct record r[N_SAMPLES];
+	/* in two groups, each alone, then as everybody does, twice */
+	static const struct {
+		bool no_cache;
+		uint64_t group;
+		uint32_t computed, hits, queries;
+	} turns[] = {
+		{true, 1, ONCE, 7 * WHOLE, 8 * WHOLE},
+		{true, 2, ONCE, 7 * WHOLE, 8 * WHOLE},
+		{true, 0, 8 * N_PROMPT, 0, 0},
+		{false, 3, ONCE, 7 * WHOLE, 8 * WHOLE},
+		{false, 4, 8 * (N_PROMPT - COMPUTE_KV_BLOCK * WHOLE), 8 * WHOLE, 8 * WHOLE},
+	};
+	for (uint32_t n_parallel = 1; n_parallel <= N_SAMPLES; n_parallel += N_SAMPLES - 1) {
+		fake_reset(SCRIPT(FAKE_A, FAKE_B, FAKE_END));
+		fake.n_kv_blocks = 1000;
+		struct engine *e = start_parallel((struct engine_config){.n_parallel = n_parallel});
+		struct sched_counters before = {0};
+		for (size_t t = 0; t < sizeof turns / sizeof turns[0]; t++) {
+			for (uint32_t i = 0; i < N_SAMPLES; i++) {
+				record_init(&r[i], e);
+				struct engine_request q = request_for(&r[i]);
+				q.tokens = ids;
+				q.n_tokens = N_PROMPT;
+				q.no_cache = turns[t].no_cache;
+				q.group = turns[t].group;
+				assert_int_equal(engine_submit(e, &q, &r[i].id, NULL), HOKKU_OK);
+			}
+			for (uint32_t i = 0; i < N_SAMPLES; i++) {
+				wait_end(&r[i]);
+				assert_int_equal(r[i].result.tokens_out, 2);
+				record_free(&r[i]);
+			}
+			wait_idle(e);
+			struct sched_counters now = state_of(e).counters;
+			assert_int_equal(now.prompt_tokens_computed - before.prompt_tokens_computed,
+					 turns[t].computed);
+			assert_int_equal(now.cache_hits - before.cache_hits, turns[t].hits);
+			assert_int_equal(now.cache_queries - before.cache_queries, turns[t].queries);
+			assert_int_equal(now.cache_evictions + now.preempted, 0);
+			before = now;
+		}
+		engine_destroy(e, 0);
+	}
+}
+
 /* Steps that a prompt of 800 tokens takes beside an answer, where one of n tokens takes 1 + n / 4 ms. */
 static unsigned count_prompt_steps(uint32_t itl_ms)
 {
@@ -445,12 +499,12 @@ static void test_cancel_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_together),    cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_device_lost), cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_limits),      cmocka_unit_test(test_priority),
-		cmocka_unit_test(test_preempted),   cmocka_unit_test(test_cached),
-		cmocka_unit_test(test_itl),         cmocka_unit_test(test_lost_with_many),
-		cmocka_unit_test(test_cancel_many),
+		cmocka_unit_test(test_together),       cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_device_lost),    cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_limits),         cmocka_unit_test(test_priority),
+		cmocka_unit_test(test_preempted),      cmocka_unit_test(test_cached),
+		cmocka_unit_test(test_samples),        cmocka_unit_test(test_itl),
+		cmocka_unit_test(test_lost_with_many), cmocka_unit_test(test_cancel_many),
 	};
 	int failed = cmocka_run_group_tests_name("parallel", tests, NULL, NULL);
 	fake_runs_ahead = true;

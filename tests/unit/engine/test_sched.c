@@ -231,6 +231,12 @@ static void test_shared(void **state)
 	for (uint32_t i = 1; i < N; i++)
 		assert_int_equal(items[i].seq.n_cached, 1984);
 	assert_int_equal(s.kv.n_blocks - s.kv.n_free, 62 + N * 2);
+	/* What is counted says so, and adds up: each whole block before the last token was looked for (63),
+	 * the shared ones found by all but the first. */
+	assert_int_equal(s.counters.prompt_tokens_computed, n_computed);
+	assert_int_equal(s.counters.cache_queries, N * 63);
+	assert_int_equal(s.counters.cache_hits, (N - 1) * 62);
+	assert_int_equal(s.counters.cache_evictions, 0);
 	for (uint32_t i = 0; i < N; i++)
 		sched_remove(&s, &items[i].seq);
 	assert_int_equal(s.kv.n_free, 1000);
