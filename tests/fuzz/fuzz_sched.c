@@ -3,13 +3,21 @@
  * name them. */
 #include "engine/schedule.h"
 
+static struct schedule_world w;
+
+static void close_world(void)
+{
+	schedule_close(&w);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct schedule_world w;
-	if (!w.compute)
+	if (!w.compute) {
 		schedule_open(&w, "cpu");
+		atexit(close_world); /* what only mapped memory points to would seem to have leaked */
+	}
 	if (size > 0)
 		schedule_run(&w, &(struct dice){.bytes = data, .n = size});
 	return 0;
