@@ -103,7 +103,7 @@ static void check_device(const char *device)
 	for (size_t i = 0; i < set.n_models; i++)
 		for (const char *const *f = set.models[i].formats; *f; f++) {
 			char path[512];
-			if (n++ % small_step(7))
+			if (n++ % small_step(11))
 				continue;
 			model_path(path, sizeof path, &set.models[i], *f);
 			tiny_write(&set, &set.models[i], *f, path);
@@ -123,9 +123,10 @@ static void check_greedy(const char *device)
 		struct run r;
 		assert_true(run_open(&r, path, device, t->n_prompt + t->n_greedy, 1, 2));
 		assert_int_equal(t->n_greedy, 64);
-		int32_t *got = calloc(t->n_greedy, sizeof *got);
-		assert_true(run_greedy(&r, t->prompt, t->n_prompt, got, t->n_greedy));
-		for (uint32_t k = 0; k < t->n_greedy; k++)
+		uint32_t n = t->n_greedy / (uint32_t)small_step(4);
+		int32_t *got = calloc(n, sizeof *got);
+		assert_true(run_greedy(&r, t->prompt, t->n_prompt, got, n));
+		for (uint32_t k = 0; k < n; k++)
 			if (got[k] != t->greedy[k])
 				fail_msg("%s on %s: greedy token %u is %d, wanted %d", t->name, device, k,
 					 got[k], t->greedy[k]);

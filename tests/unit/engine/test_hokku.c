@@ -51,7 +51,7 @@ static struct hokku_request ask(uint64_t seed)
 	struct hokku_request r = HOKKU_REQUEST_INIT;
 	r.messages = &subject;
 	r.n_messages = 1;
-	r.max_tokens = 60;
+	r.max_tokens = 60 / (uint32_t)small_step(6);
 	r.sampling.has_seed = true;
 	r.sampling.seed = seed;
 	return r;
@@ -302,9 +302,11 @@ static void test_tokens(void **state)
 	free(b);
 }
 
+enum { N_SEEDS = 4 };
+
 static void *generate_many(void *arg)
 {
-	for (uint64_t seed = 0; seed < 4; seed++) {
+	for (uint64_t seed = 0; seed < N_SEEDS / small_step(2); seed++) {
 		struct hokku_request r = ask(seed);
 		char *text = answer(model, &r, NULL);
 		assert_string_equal(text, ((char **)arg)[seed]);
@@ -317,8 +319,8 @@ static void test_several_threads(void **state)
 {
 	(void)state;
 	pthread_t threads[3];
-	char *expected[4];
-	for (uint64_t seed = 0; seed < 4; seed++) {
+	char *expected[N_SEEDS];
+	for (uint64_t seed = 0; seed < N_SEEDS / small_step(2); seed++) {
 		struct hokku_request r = ask(seed);
 		expected[seed] = answer(model, &r, NULL);
 	}
@@ -326,7 +328,7 @@ static void test_several_threads(void **state)
 		pthread_create(&threads[i], NULL, generate_many, expected);
 	for (int i = 0; i < 3; i++)
 		pthread_join(threads[i], NULL);
-	for (int i = 0; i < 4; i++)
+	for (size_t i = 0; i < N_SEEDS / small_step(2); i++)
 		free(expected[i]);
 }
 
