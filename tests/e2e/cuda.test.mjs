@@ -50,10 +50,10 @@ test("--vram-limit and --kv-bytes set the budget", { skip }, () => {
 	const few = run("cuda", ["--kv-bytes", "1K"]);
 	assert.equal(few.status, 1);
 	assert.match(few.stderr, /1024 bytes of KV memory hold 0 blocks of 32 positions; 1 request of up to 512 positions need 16 blocks, which are \d+ bytes\n$/);
-	const context = run("cuda", ["--vram-limit", "12MB", "-v"], { HOKKU_KV_BYTES: "1GB" });
+	const context = run("cuda", ["--vram-limit", "13MB", "-v"], { HOKKU_KV_BYTES: "1GB" });
 	assert.match(context.stderr, /\d+ bytes of KV memory would fit\n$/);
 	const bytes = context.stderr.match(/(\d+) bytes of KV memory would fit/)[1];
-	assert.equal(run("cuda", ["--vram-limit", "12MB", "--kv-bytes", bytes]).status, 0);
+	assert.equal(run("cuda", ["--vram-limit", "13MB", "--kv-bytes", bytes]).status, 0);
 });
 
 test("a device that is lost in a step ends the answer with what happened", { skip }, () => {
@@ -154,7 +154,7 @@ test("inspect --device shows the ledger; its sum is what the driver misses", { s
 	assert.equal(device.driver.total_bytes, 2 ** 32);
 	const text = inspect(["--device", "cuda"]).stdout;
 	assert.match(text, /\nmemory on cuda:0 \(.*\), with a context of 512:\n  weights +[\d,]+ +3\.3 MiB\n  KV /);
-	assert.match(text, /\n  KV: 16 blocks of 32 positions, keys \w+, values \w+\n  driver: 4\.0 GiB free of 4\.0 GiB, 11\.4 MiB less than before the model was opened\n$/);
+	assert.match(text, /\n  KV: 16 blocks of 32 positions, keys \w+, values \w+\n  driver: 4\.0 GiB free of 4\.0 GiB, 11\.5 MiB less than before the model was opened\n$/);
 	assert.equal(JSON.parse(inspect(["--device", "cpu", "--json"]).stdout).device.driver, null);
 	// The variables of other commands open nothing here.
 	assert.equal(inspect([], { HOKKU_DEVICE: "cuda", CUDASIM_CC: "70" }).stdout, inspect([]).stdout);
@@ -204,7 +204,7 @@ test("a second server on a full card is refused, with what others hold", { skip 
 	const full = { HOKKU_PLUGIN_PATH: plugin, CUDASIM_USED: String(2 ** 30 - 1_000_000), CUDASIM_VRAM: String(2 ** 30) };
 	const { code, err } = await startFails(["--device", "cuda", "--port", "0", "--parallel", "1"], full);
 	assert.equal(code, 1);
-	assert.match(err, /hokku: haiku needs \d+ bytes \(11\.4 MiB: .*\); cuda:0 \(emulated device 0\) has 1000000 bytes available \(976\.6 KiB; 1023\.0 MiB of its 1\.0 GiB are in use\); its weights alone do not fit\n$/);
+	assert.match(err, /hokku: haiku needs \d+ bytes \(11\.5 MiB: .*\); cuda:0 \(emulated device 0\) has 1000000 bytes available \(976\.6 KiB; 1023\.0 MiB of its 1\.0 GiB are in use\); its weights alone do not fit\n$/);
 	assert.equal(run("auto", [], full).status, 0); /* the CPU carries on */
 });
 
