@@ -62,7 +62,8 @@ static void begin(struct cuda *c, uint32_t k, const struct compute_seq *seqs, ui
 static uint32_t put_words(struct cuda_input *in, const void *words, uint64_t n)
 {
 	uint64_t at = in->n_words;
-	memcpy(in->words + at, words, n * sizeof(uint32_t));
+	if (n)
+		memcpy(in->words + at, words, n * sizeof(uint32_t));
 	in->n_words += n;
 	return (uint32_t)at;
 }
@@ -120,7 +121,7 @@ static enum hokku_code put_draw(struct cuda *c, const struct compute_seq *seq, u
 	};
 	if (p->n_bias)
 		d->bias = put_words(in, p->bias, 2 * (uint64_t)p->n_bias);
-	if (history)
+	if (history && seq->n_history)
 		put_history(c, seq, d);
 	if (seq->mask)
 		d->mask = put_words(in, seq->mask, mask_words(c));
