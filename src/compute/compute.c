@@ -46,7 +46,7 @@ struct flight {
 	uint32_t n, n_good;
 	struct compute_seq *good; /* (n_seqs) those that run, where some are left out */
 	uint32_t *good_index;     /* (n_seqs) of each of seqs that runs, among those */
-	uint32_t n_open;          /* masks that have not come */
+	bool gathered;            /* the backend gets those, not the caller's */
 };
 
 struct compute {
@@ -60,7 +60,8 @@ struct compute {
 	 * in which table. They let a step find blocks that two sequences write, or that a table names twice,
 	 * without clearing anything. */
 	uint64_t *written_at, *named_at, *tabled_at;
-	uint64_t stamp; /* one more for each table that is checked; never repeats */
+	uint64_t *slotted_at; /* (n_seqs) the same of places of histories */
+	uint64_t stamp;       /* one more for each table that is checked; never repeats */
 	struct flight flights[COMPUTE_MAX_AHEAD];
 	uint32_t n_submitted, n_collected; /* flight number k is flights[k % COMPUTE_MAX_AHEAD] */
 	uint32_t n_open;                   /* masks of the step that is being checked that follow */
@@ -130,6 +131,11 @@ static enum hokku_code check_params(struct compute_params *p, struct hokku_error
 	return HOKKU_OK;
 }
 
+static size_t mask_words(const struct compute *c)
+{
+	return ((size_t)c->params.model->hp.n_vocab + 31) / 32;
+}
+
 /* Once the backend has said how many KV blocks there are. */
 static enum hokku_code keep_account(struct compute *c, struct hokku_error *err)
 {
@@ -140,7 +146,12 @@ static enum hokku_code keep_account(struct compute *c, struct hokku_error *err)
 	c->written_at = calloc(n, sizeof *c->written_at);
 	c->named_at = calloc(n, sizeof *c->named_at);
 	c->tabled_at = calloc(n, sizeof *c->tabled_at);
-	bool good = c->written_at && c->named_at && c->tabled_at;
+	c->slotted_at = calloc(c->params.n_seqs, sizeof *c->slotted_at);
+	bool good = c->written_at && c->named_at && c->tabled_at && c->slotted_at;
+	if (c->params.n_open_masks && !c->backend->mask) {
+		c->masks = calloc(c->params.n_seqs, mask_words(c) * sizeof *c->masks);
+		good = good && c->masks;
+	}
 	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
 		struct flight *f = &c->flights[i];
 		f->good = calloc(c->params.n_seqs, sizeof *f->good);
@@ -241,6 +252,7 @@ void compute_close(struct compute *c)
 	free(c->written_at);
 	free(c->named_at);
 	free(c->tabled_at);
+	free(c->slotted_at);
 	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
 		free(c->flights[i].good);
 		free(c->flights[i].good_index);
@@ -404,7 +416,7 @@ static enum hokku_code check_sampling(const struct compute *c, const struct comp
 
 /* What hangs on another step: a token that one under way draws, a mask that comes later. */
 static enum hokku_code check_waiting(struct compute *c, const struct compute_seq *seq, uint32_t s,
-				     struct hokku_error *err)
+				     uint64_t first, struct hokku_error *err)
 {
 	struct flight *f = seq->from ? flight_back(c, 1) : NULL;
 	if (seq->mask_open && (!seq->sampling || seq->mask))
@@ -417,14 +429,23 @@ static enum hokku_code check_waiting(struct compute *c, const struct compute_seq
 	if (seq->id && seq->slot >= c->params.n_seqs)
 		return err_set(err, HOKKU_INTERNAL, "sequence %u has slot %u; there are %u", s, seq->slot,
 			       c->params.n_seqs);
+	if (seq->id && c->slotted_at[seq->slot] >= first)
+		return err_set(err, HOKKU_INTERNAL, "sequence %u has slot %u, as another of the step", s,
+			       seq->slot);
 	if (!seq->from)
 		return HOKKU_OK;
+	if (seq->n_history && seq->n_history != seq->pos + seq->n_tokens)
+		return err_set(err, HOKKU_INTERNAL,
+			       "sequence %u goes on from a token that is being drawn, and its history does "
+			       "not end with it",
+			       s);
 	if (!f)
 		return err_set(err, HOKKU_INTERNAL,
 			       "sequence %u goes on from sequence %u of a step before, and none is under way",
 			       s, seq->from - 1);
 	const struct compute_seq *of = seq->from <= f->n ? &f->seqs[seq->from - 1] : NULL;
-	if (!of || of->code || !of->sampling || of->mask_open)
+	/* good[] tells of masks that were open, though they have come */
+	if (!of || of->code || !of->sampling || f->good[f->good_index[seq->from - 1]].mask_open)
 		return err_set(err, HOKKU_INTERNAL,
 			       "sequence %u goes on from sequence %u of the step before, which %s", s,
 			       seq->from - 1, of ? "gives no token" : "had fewer");
@@ -466,7 +487,7 @@ static enum hokku_code check_seq(struct compute *c, const struct compute_seq *se
 	if (!rc && seq->sampling)
 		rc = check_sampling(c, seq, s, err);
 	if (!rc)
-		rc = check_waiting(c, seq, s, err);
+		rc = check_waiting(c, seq, s, first, err);
 	return rc ? rc : check_outputs(c, seq, s, err);
 }
 
@@ -487,6 +508,8 @@ static uint32_t check_all(struct compute *c, struct compute_seq *seqs, uint32_t 
 			continue;
 		record_blocks(c, &seqs[s]);
 		c->n_open += seqs[s].mask_open;
+		if (seqs[s].id)
+			c->slotted_at[seqs[s].slot] = c->stamp;
 		*n_tokens += seqs[s].n_tokens;
 		n_good++;
 	}
@@ -496,15 +519,16 @@ static uint32_t check_all(struct compute *c, struct compute_seq *seqs, uint32_t 
 /* What the backend gets: the sequences themselves, or the good ones alone. */
 static struct compute_seq *seqs_of(const struct flight *f)
 {
-	return f->n_good == f->n ? f->seqs : f->good;
+	return f->gathered ? f->good : f->seqs;
 }
 
-/* The good ones beside each other, where some are left out; `from` counted in what the backend had before. */
+/* The good ones beside each other, where some are left out or wait for masks; `from` counted in what the
+ * backend had before. */
 static void gather_good(struct compute *c, struct flight *f)
 {
 	const struct flight *before = flight_back(c, 1);
 	uint32_t n = 0;
-	f->n_open = c->n_open;
+	f->gathered = f->n_good != f->n || c->n_open > 0;
 	for (uint32_t s = 0; s < f->n; s++) {
 		struct compute_seq *seq = &f->seqs[s];
 		if (seq->code)
@@ -554,17 +578,11 @@ enum hokku_code compute_submit(struct compute *c, struct compute_seq *seqs, uint
 }
 
 /* For a device that is asked for the step when it is collected, and gets the mask with it. */
-static enum hokku_code keep_mask(struct compute *c, const struct flight *f, uint32_t s, const uint32_t *mask,
-				 struct hokku_error *err)
+static enum hokku_code keep_mask(struct compute *c, const struct flight *f, uint32_t s, const uint32_t *mask)
 {
-	size_t words = ((size_t)c->params.model->hp.n_vocab + 31) / 32;
-	if (!c->masks)
-		c->masks = malloc(c->params.n_seqs * words * sizeof *c->masks);
-	if (!c->masks)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for token masks");
-	uint32_t *to = c->masks + f->good_index[s] * words;
-	memcpy(to, mask, words * sizeof *mask);
-	seqs_of(f)[f->good_index[s]].mask = to;
+	uint32_t *to = c->masks + f->good_index[s] * mask_words(c);
+	memcpy(to, mask, mask_words(c) * sizeof *mask);
+	f->good[f->good_index[s]].mask = to;
 	return HOKKU_OK;
 }
 
@@ -576,28 +594,46 @@ enum hokku_code compute_mask(struct compute *c, uint32_t s, const uint32_t *mask
 		return err_set(err, HOKKU_INTERNAL,
 			       "no mask of sequence %u is open in the step that is collected next", s);
 	enum hokku_code rc = c->backend->mask ? c->backend->mask(c->self, f->good_index[s], mask, err)
-					      : keep_mask(c, f, s, mask, err);
-	if (rc)
-		return rc;
-	f->seqs[s].mask_open = false;
-	f->n_open--;
-	return HOKKU_OK;
+					      : keep_mask(c, f, s, mask);
+	f->seqs[s].mask_open = rc != HOKKU_OK;
+	return rc;
+}
+
+/* Those whose masks have not come draw nothing. */
+static void drop_open(struct flight *f)
+{
+	for (uint32_t s = 0; s < f->n; s++) {
+		struct compute_seq *seq = &f->seqs[s];
+		if (seq->code || !seq->mask_open)
+			continue;
+		struct hokku_error err;
+		f->good[f->good_index[s]].sampling = NULL;
+		seq->code = err_set(seq->error ? seq->error : &err, HOKKU_CANCELLED,
+				    "sequence %u has drawn nothing: its mask has not come", s);
+	}
+}
+
+/* What the backend has filled in, where it had copies. */
+static void take_results(struct flight *f)
+{
+	for (uint32_t s = 0; s < f->n; s++) {
+		if (f->seqs[s].code)
+			continue;
+		f->seqs[s].token = f->good[f->good_index[s]].token;
+		f->seqs[s].logprob = f->good[f->good_index[s]].logprob;
+	}
 }
 
 enum hokku_code compute_collect(struct compute *c, struct hokku_error *err)
 {
 	if (c->n_submitted == c->n_collected)
 		return err_set(err, HOKKU_INTERNAL, "no step is under way");
-	struct flight *f = &c->flights[c->n_collected % COMPUTE_MAX_AHEAD];
-	if (f->n_open)
-		return err_set(err, HOKKU_INTERNAL, "%u masks of the step have not come", f->n_open);
-	c->n_collected++;
-	struct compute_seq *seqs = seqs_of(f);
-	enum hokku_code rc = c->backend->collect ? c->backend->collect(c->self, seqs, f->n_good, err)
-						 : c->backend->step(c->self, seqs, f->n_good, err);
-	for (uint32_t s = 0; s < f->n && seqs != f->seqs; s++)
-		if (!f->seqs[s].code)
-			f->seqs[s] = f->good[f->good_index[s]];
+	struct flight *f = &c->flights[c->n_collected++ % COMPUTE_MAX_AHEAD];
+	drop_open(f);
+	enum hokku_code rc = c->backend->collect ? c->backend->collect(c->self, seqs_of(f), f->n_good, err)
+						 : c->backend->step(c->self, seqs_of(f), f->n_good, err);
+	if (f->gathered)
+		take_results(f);
 	return rc;
 }
 

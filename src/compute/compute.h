@@ -14,7 +14,7 @@
  * Exactness: the logits of a token depend on the tokens before it in its own sequence and on nothing else:
  * not on the other sequences of the step, on how a prompt was cut into steps, or on the number of threads.
  *
- * Threads: one thread at a time uses a handle. Nothing is allocated in step.
+ * Threads: one thread at a time uses a handle. Nothing is allocated in a step.
  */
 #ifndef COMPUTE_COMPUTE_H
 #define COMPUTE_COMPUTE_H
@@ -99,8 +99,8 @@ struct compute_seq {
 	uint32_t from;
 	uint32_t n_tokens; /* at least 1 */
 	uint32_t pos;      /* position of tokens[0] */
-	/* KV blocks of positions 0 .. pos + n_tokens - 1, in order; the last one is this sequence's alone: a
-	 * device may write the position after these in it, ahead of the next step. One table a KV group, that
+	/* KV blocks of positions 0 .. pos + n_tokens - 1, in order; those that new tokens lie in
+	 * are this sequence's alone. One table a KV group, that
 	 * of group g from blocks[g * blocks_pitch] on. A group with a window may have COMPUTE_NO_BLOCK for
 	 * blocks that lie wholly behind the window of tokens[0]. */
 	const uint32_t *blocks;
@@ -157,20 +157,22 @@ void compute_close(struct compute *c); /* NULL is allowed */
  * One forward pass over n sequences. A sequence that asks for what it may not is left out and told so in its
  * own code and error at once; the others run, with the bits of their lone runs. An error of the step itself
  * (there are too many sequences or tokens; of n sequences none could run: then the first's) is returned, and
- * nothing is under way; unless it is one of these kinds, no sequence's state has meaning any more.
+ * nothing of it is under way; unless it is one of these kinds, no sequence's state has meaning any more.
  *
- * What the sequences point to for results (logits, states, error) and seqs itself stay the caller's and in
- * place until the step is collected; all else is taken over.
+ * seqs, and what they point to for results (logits, states, error), stay in place until the step is
+ * collected. A device that runs ahead has taken over all else; one that does not computes when it is asked
+ * for the results, so that nothing may change before.
  */
 enum hokku_code compute_submit(struct compute *c, struct compute_seq *seqs, uint32_t n,
 			       struct hokku_error *err);
 
-/* The mask of sequence s, which left it open, of the step that is collected next; copied. INTERNAL: there is
- * none such, or it has come. */
+/* The mask of sequence s, which left it open, of the step that is collected next; copied. A mask that does
+ * not come leaves its sequence without a token, and with the code CANCELLED. INTERNAL: there is none such, or
+ * it has come. */
 enum hokku_code compute_mask(struct compute *c, uint32_t s, const uint32_t *mask, struct hokku_error *err);
 
 /* Waits for the oldest step under way and fills its sequences' results. An error is the device's, and then no
- * sequence's state has meaning any more. INTERNAL: nothing is under way, or a mask has not come. */
+ * sequence's state has meaning any more. INTERNAL: nothing is under way. */
 enum hokku_code compute_collect(struct compute *c, struct hokku_error *err);
 
 /* Both, with nothing under way before. */
@@ -223,11 +225,11 @@ struct compute_backend {
 	uint32_t cache_types; /* bits of those that it stores (cache_type.h); 0: open says so itself */
 	enum hokku_code (*open)(const struct compute_params *params, void **self, struct hokku_error *err);
 	void (*close)(void *self);
-	/* Sequences that compute.c has found good, none with `from` or an open mask. */
+	/* Sequences that compute.c has found good, none with `from`; masks that were open are there. */
 	enum hokku_code (*step)(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err);
 	/* Of a device that runs ahead; NULL: it does not. `from` counts as in the submit before, whose
-	 * sequences are the same until it is collected; steps are collected in their order. The mask comes
-	 * before the collect. */
+	 * sequences are the same until it is collected; steps are collected in their order. A sequence whose
+	 * mask has not come by then has no sampling any more. */
 	enum hokku_code (*submit)(void *self, const struct compute_seq *seqs, uint32_t n,
 				  struct hokku_error *err);
 	enum hokku_code (*mask)(void *self, uint32_t s, const uint32_t *mask, struct hokku_error *err);

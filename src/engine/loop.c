@@ -103,7 +103,21 @@ static bool all_left_out(const struct flight *f)
 	return n_out == f->n;
 }
 
-/* Submits a step over the n sequences that are planned in the next flight. */
+/* Waits for the oldest step under way. */
+static enum hokku_code await(struct engine *e, const struct flight *f, struct hokku_error *err)
+{
+	watch_begin_step(&e->turn, f->n, f->n_tokens);
+	enum hokku_code rc = compute_collect(e->compute, err);
+	uint64_t now = clock_ns(), begun = f->submitted_ns;
+	begun = begun > e->collected_ns ? begun : e->collected_ns; /* it waited for the one before */
+	e->collected_ns = now;
+	if (!rc && f->telling)
+		pace_add(&e->pace, f->n_tokens, (double)(now - begun) * 1e-6);
+	return rc;
+}
+
+/* Submits a step over the n sequences that are planned in the next flight. A device that does not run ahead
+ * computes it here: it reads the block tables when it computes, and places in what comes next change them. */
 static enum hokku_code submit(struct engine *e, uint32_t n, struct hokku_error *err)
 {
 	struct flight *f = &e->flights[e->n_submitted % COMPUTE_MAX_AHEAD];
@@ -121,8 +135,12 @@ static enum hokku_code submit(struct engine *e, uint32_t n, struct hokku_error *
 	enum hokku_code rc = compute_submit(e->compute, f->steps, n, err);
 	if (rc && !all_left_out(f))
 		return rc;
+	bool is_there = !rc;
+	rc = is_there && !compute_runs_ahead(e->compute) ? await(e, f, err) : HOKKU_OK;
+	if (rc)
+		return rc;
 	take_places(e, f);
-	e->n_submitted += !rc;
+	e->n_submitted += is_there;
 	return HOKKU_OK;
 }
 
@@ -153,17 +171,11 @@ static void fail_flight(struct engine *e, const struct flight *f, const struct h
 			deliver_error(e, job_of(f->planned[i]), err);
 }
 
-/* Collects the oldest step under way. */
+/* Collects the oldest step under way: waits for it, and deals with what it drew. */
 static enum hokku_code collect(struct engine *e, struct hokku_error *err)
 {
 	struct flight *f = &e->flights[e->n_collected % COMPUTE_MAX_AHEAD];
-	watch_begin_step(&e->turn, f->n, f->n_tokens);
-	enum hokku_code rc = compute_collect(e->compute, err);
-	uint64_t now = clock_ns(), begun = f->submitted_ns;
-	begun = begun > e->collected_ns ? begun : e->collected_ns; /* it waited for the one before */
-	e->collected_ns = now;
-	if (!rc && f->telling)
-		pace_add(&e->pace, f->n_tokens, (double)(now - begun) * 1e-6);
+	enum hokku_code rc = compute_runs_ahead(e->compute) ? await(e, f, err) : HOKKU_OK;
 	for (uint32_t i = 0; i < f->n && !rc; i++)
 		take_result(e, f, i);
 	if (rc && rc != HOKKU_DEVICE_ERROR)
@@ -185,17 +197,27 @@ static void fail_running(struct engine *e, const struct hokku_error *err)
 	sched_forget(&e->sched);
 }
 
-/* One turn: a step is submitted, if there is anything to compute, and the one before it collected; on a
- * device that does not run ahead it is collected itself. */
+static enum hokku_code collect_down_to(struct engine *e, uint32_t n, struct hokku_error *err)
+{
+	enum hokku_code rc = HOKKU_OK;
+	while (!rc && n_under_way(e) > n)
+		rc = collect(e, err);
+	return rc;
+}
+
+/* One turn: a step is submitted, if there is anything to compute, and the one before it collected. On a
+ * device that does not run ahead it is collected itself, and so it is where logprobs are told: their logits
+ * come to the host before submit returns, and the step before would wait for them. */
 static enum hokku_code turn(struct engine *e, struct hokku_error *err)
 {
 	struct flight *next = &e->flights[e->n_submitted % COMPUTE_MAX_AHEAD];
+	bool ahead = compute_runs_ahead(e->compute) && e->n_logprobs == 0;
+	enum hokku_code rc = ahead ? HOKKU_OK : collect_down_to(e, 0, err);
+	if (rc)
+		return rc;
 	uint32_t n = sched_plan(&e->sched, pace_chunk(&e->pace), next->planned);
-	uint32_t leave = n && compute_runs_ahead(e->compute) ? 1 : 0;
-	enum hokku_code rc = n ? submit(e, n, err) : HOKKU_OK;
-	while (!rc && n_under_way(e) > leave)
-		rc = collect(e, err);
-	return rc;
+	rc = n ? submit(e, n, err) : HOKKU_OK;
+	return rc ? rc : collect_down_to(e, n && ahead ? 1 : 0, err);
 }
 
 enum hokku_code engine_loop(struct engine *e, struct hokku_error *err)
@@ -204,9 +226,8 @@ enum hokku_code engine_loop(struct engine *e, struct hokku_error *err)
 		enum hokku_code rc = HOKKU_OK;
 		queue_reap_cancelled(e);
 		call_run_all(e);
-		bool due = clock_ns() >= e->next_check_ns;
-		while (due && n_under_way(e) && !rc)
-			rc = collect(e, err);
+		if (clock_ns() >= e->next_check_ns)
+			rc = collect_down_to(e, 0, err);
 		if (!rc)
 			rc = check_device(e, err);
 		if (!rc)

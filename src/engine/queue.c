@@ -50,6 +50,8 @@ struct job *queue_take_new(struct engine *e)
 	struct job *list = e->new_jobs;
 	e->new_jobs = NULL;
 	e->new_end = &e->new_jobs;
+	for (const struct job *job = list; job; job = job->next_new)
+		e->n_logprobs += job->logprobs;
 	return list;
 }
 
@@ -73,6 +75,7 @@ static void leave_flights(struct engine *e, const struct sched_seq *seq)
 void queue_finish(struct engine *e, struct job *job)
 {
 	leave_flights(e, &job->seq);
+	e->n_logprobs -= job->logprobs;
 	sched_remove(&e->sched, &job->seq);
 	pthread_mutex_lock(&e->lock);
 	*(job->prev ? &job->prev->next : &e->jobs) = job->next;

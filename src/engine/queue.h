@@ -99,6 +99,7 @@ struct engine {
 	struct sched sched;
 	struct flight flights[COMPUTE_MAX_AHEAD]; /* step k is number k % COMPUTE_MAX_AHEAD */
 	uint32_t n_submitted, n_collected;
+	uint32_t n_logprobs;              /* jobs that the thread has seen and whose logprobs are told */
 	uint64_t collected_ns;            /* when the last one was */
 	struct pace pace;                 /* tokens a step */
 	uint64_t check_ns, next_check_ns; /* the device's memory is checked every check_ns */

@@ -327,10 +327,11 @@ static enum hokku_code cuda_collect(void *self, struct compute_seq *seqs, uint32
 		return err_set(err, HOKKU_DEVICE_ERROR, "%s", c->failure.message);
 	enum hokku_code rc = keep_failure(c, wait_for(c, now, &c->failure), err);
 	c->n_collected++;
-	for (uint32_t s = 0, drawn = 0; s < n && !rc; s++)
+	for (uint32_t s = 0; s < n && !rc; s++)
 		if (seqs[s].sampling) {
-			seqs[s].token = c->drawn_host[now][drawn].token;
-			seqs[s].logprob = c->drawn_host[now][drawn++].logprob;
+			const struct cuda_drawn *drawn = &c->drawn_host[now][c->draws_of[now][s]];
+			seqs[s].token = drawn->token;
+			seqs[s].logprob = drawn->logprob;
 		}
 	return rc ? rc : keep_failure(c, late_collect(c, now, seqs, &c->failure), err);
 }

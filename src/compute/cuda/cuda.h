@@ -80,6 +80,9 @@ struct cuda_path {
 	void (*pack)(struct cuda *c);
 	/* Words that pack adds at most; may be NULL: none. */
 	uint64_t (*input_words)(const struct cuda *c);
+	/* Does the device get all that it needs of the step by the path itself, and nobody reads the step's
+	 * input there? Then it is not sent. NULL: no. */
+	bool (*alone)(const struct cuda *c);
 	/* From the step's input to what logits wants. */
 	enum hokku_code (*layers)(struct cuda *c, struct hokku_error *err);
 	/* Logits of the rows first .. first + n - 1 of the input's list (at most c->logit_rows) to c->logits.
@@ -89,9 +92,6 @@ struct cuda_path {
 	 * the host. NULL: the path has none to give, and is not taken where a step may ask (c->pooled). */
 	enum hokku_code (*states)(struct cuda *c, const struct compute_seq *seqs, uint32_t n,
 				  struct hokku_error *err);
-	/* Does the device get all that it needs of the step by the path itself, and nobody reads the step's
-	 * input there? Then it is not sent. NULL: no. */
-	bool (*alone)(const struct cuda *c);
 	/* Frees what the path keeps on the host in c->own. The ledger's memory is freed after.
 	 */
 	void (*close)(struct cuda *c);

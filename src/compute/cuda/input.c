@@ -77,7 +77,8 @@ static bool wants_history(const struct sampling *p)
  * sequence it keeps. The sequence's tokens are in the step already. */
 static void put_history(struct cuda *c, const struct compute_seq *seq, struct cuda_draw *d)
 {
-	struct cuda_kept *kept = seq->id ? &c->kept_of[seq->slot] : NULL;
+	/* A late draw comes when the place may be another sequence's: it has none. */
+	struct cuda_kept *kept = seq->id && !seq->mask_open ? &c->kept_of[seq->slot] : NULL;
 	bool ends = seq->n_history == seq->pos + seq->n_tokens;
 	d->n_history = seq->n_history;
 	d->n_prompt = seq->n_prompt;

@@ -118,7 +118,7 @@ static enum hokku_code draw_one(struct cuda *c, uint32_t k, uint32_t which, stru
 enum hokku_code late_draw(struct cuda *c, uint32_t k, uint32_t s, const uint32_t *mask,
 			  struct hokku_error *err)
 {
-	const struct cuda_late *l = c->late;
+	struct cuda_late *l = c->late;
 	uint32_t which = 0;
 	while (which < l->n[k] && l->draws[k][which].seq != s)
 		which++;
@@ -127,6 +127,7 @@ enum hokku_code late_draw(struct cuda *c, uint32_t k, uint32_t s, const uint32_t
 	memcpy(c->input.hosts[k] + l->draws[k][which].mask_at, mask,
 	       ((size_t)c->model->hp.n_vocab + 31) / 32 * sizeof *mask);
 	CUDA_TRY(&c->device, err, cudaSetDevice(c->device.index));
+	l->draws[k][which].drawn = true;
 	return draw_one(c, k, which, err);
 }
 
@@ -137,6 +138,8 @@ enum hokku_code late_collect(struct cuda *c, uint32_t k, struct compute_seq *seq
 		return HOKKU_OK;
 	CUDA_TRY(&c->device, err, cudaStreamSynchronize(l->stream));
 	for (uint32_t i = 0; i < l->n[k]; i++) {
+		if (!l->draws[k][i].drawn)
+			continue;
 		struct compute_seq *seq = &seqs[l->draws[k][i].seq];
 		seq->token = l->drawn_host[(uint64_t)k * l->n_max + i].token;
 		seq->logprob = l->drawn_host[(uint64_t)k * l->n_max + i].logprob;

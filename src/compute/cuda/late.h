@@ -11,6 +11,7 @@ struct late_draw {
 	uint64_t draw_at; /* bytes from the beginning of the step's input: of its draw, of the words, of its
 			     mask */
 	uint64_t words_at, mask_at;
+	bool drawn; /* its mask has come */
 };
 
 struct cuda_late {
@@ -43,7 +44,7 @@ enum hokku_code late_queued(struct cuda *c, uint32_t k, struct hokku_error *err)
 /* The mask of sequence s has come. */
 enum hokku_code late_draw(struct cuda *c, uint32_t k, uint32_t s, const uint32_t *mask,
 			  struct hokku_error *err);
-/* When step k is done: waits for its late draws and puts them into seqs. */
+/* When step k is done: waits for its late draws and puts those whose masks have come into seqs. */
 enum hokku_code late_collect(struct cuda *c, uint32_t k, struct compute_seq *seqs, struct hokku_error *err);
 
 #endif

@@ -213,6 +213,7 @@ static void submitted_and_collected(void **state)
 	struct compute *c;
 	struct compute_seq s[3], there[3];
 	static uint32_t mask[16] = {1u << 5};
+	static const int32_t some_ids[N_CTX];
 	static const struct sampling good = {.top_p = 1, .repetition_penalty = 1};
 	params.n_open_masks = 1;
 	assert_int_equal(compute_open(&params, &c, &err), HOKKU_OK);
@@ -221,12 +222,19 @@ static void submitted_and_collected(void **state)
 	assert_string_equal(err.message, "no step is under way");
 	good_seqs(s);
 	s[0].from = 1;
+	s[0].history = some_ids;
+	s[0].n_history = s[0].pos + s[0].n_tokens + 1;
+	step_refuses(c, s, 1, HOKKU_INTERNAL, "its history does not end with it");
+	s[0].n_history = 0;
 	step_refuses(c, s, 1, HOKKU_INTERNAL,
 		     "goes on from sequence 0 of a step before, and none is under way");
 	good_seqs(s);
 	s[0].id = 7;
 	s[0].slot = 2;
 	step_refuses(c, s, 1, HOKKU_INTERNAL, "sequence 0 has slot 2; there are 2");
+	s[0].slot = s[1].slot = 1;
+	s[1].id = 8;
+	step_leaves_out(c, s, 1, HOKKU_INTERNAL, "sequence 1 has slot 1, as another of the step");
 	good_seqs(s);
 	s[0].mask_open = true;
 	step_refuses(c, s, 1, HOKKU_INTERNAL, "leaves its mask open and draws nothing");
@@ -245,8 +253,6 @@ static void submitted_and_collected(void **state)
 	assert_non_null(strstr(err.message, "1 steps are under way"));
 	assert_int_equal(compute_step(c, there, 1, &err), HOKKU_INTERNAL);
 	assert_string_equal(err.message, "a step is under way");
-	assert_int_equal(compute_collect(c, &err), HOKKU_INTERNAL);
-	assert_string_equal(err.message, "1 masks of the step have not come");
 	assert_int_equal(compute_mask(c, 1, mask, &err), HOKKU_INTERNAL);
 	assert_int_equal(compute_mask(c, 0, mask, &err), HOKKU_OK);
 	assert_int_equal(compute_mask(c, 0, mask, &err), HOKKU_INTERNAL);
@@ -264,6 +270,20 @@ static void submitted_and_collected(void **state)
 	assert_int_equal(compute_mask(c, 0, mask, &err), HOKKU_OK);
 	assert_int_equal(compute_collect(c, &err), HOKKU_OK);
 	assert_int_equal(s[0].token, 5);
+	/* one that never comes costs its own sequence the token, and nobody else anything */
+	good_seqs(s);
+	s[0].sampling = s[1].sampling = &good;
+	s[0].mask_open = true;
+	s[0].token = s[1].token = -7;
+	s[0].error = &err;
+	assert_int_equal(compute_submit(c, s, 2, &err), HOKKU_OK);
+	assert_int_equal(compute_collect(c, &err), HOKKU_OK);
+	assert_int_equal(s[0].code, HOKKU_CANCELLED);
+	assert_string_equal(err.message, "sequence 0 has drawn nothing: its mask has not come");
+	assert_int_equal(s[0].token, -7);
+	assert_int_equal(s[1].code, HOKKU_OK);
+	assert_in_range(s[1].token, 0, model.hp.n_vocab - 1);
+	step_takes(c, s + 1, 1);
 	compute_close(c);
 }
 

@@ -72,6 +72,7 @@ static struct {
 	atomic_uint n_checks;
 	atomic_bool check_fails, check_hangs;
 	bool ahead; /* it runs ahead: two steps may be under way */
+	atomic_uint most_under_way;
 	uint8_t kv[FAKE_KV_BLOCKS][FAKE_KV_BYTES]; /* by their numbers; steps write nothing */
 	/* while closed, a step waits */
 	atomic_bool gate_closed;
@@ -82,6 +83,8 @@ static struct {
 	struct compute_seq *seqs;
 	uint32_t n;
 	int32_t token; /* the first of the first: what goes in is not looked at later */
+	/* Where each writes last: a device that waits reads that when it computes. */
+	uint32_t blocks[ENGINE_MAX_PARALLEL];
 } fake_flights[COMPUTE_MAX_AHEAD];
 static atomic_uint fake_n_flights;
 
@@ -283,6 +286,11 @@ static inline void fake_wait_still(void)
 		fake_sleep_us(200);
 }
 
+static inline uint32_t fake_last_block(const struct compute_seq *seq)
+{
+	return seq->blocks[(seq->pos + seq->n_tokens - 1) / COMPUTE_KV_BLOCK];
+}
+
 bool compute_runs_ahead(const struct compute *c)
 {
 	(void)c;
@@ -314,7 +322,11 @@ enum hokku_code compute_submit(struct compute *c, struct compute_seq *seqs, uint
 		return err_set(err, fake.fail_code, "%s", seqs[0].error->message);
 	fake_flights[fake_n_flights].seqs = seqs;
 	fake_flights[fake_n_flights].token = seqs[0].tokens[0];
+	for (uint32_t s = 0; s < n; s++)
+		fake_flights[fake_n_flights].blocks[s] = fake_last_block(&seqs[s]);
 	fake_flights[fake_n_flights++].n = n;
+	if (fake_n_flights > atomic_load(&fake.most_under_way))
+		atomic_store(&fake.most_under_way, fake_n_flights);
 	return HOKKU_OK;
 }
 
@@ -327,6 +339,9 @@ enum hokku_code compute_collect(struct compute *c, struct hokku_error *err)
 		n_tokens += seqs[s].n_tokens;
 	while (atomic_load(&fake.gate_closed))
 		fake_sleep_us(200);
+	for (uint32_t s = 0; s < n && !fake.ahead; s++)
+		if (!seqs[s].code && fake_last_block(&seqs[s]) != fake_flights[0].blocks[s])
+			return err_set(err, HOKKU_DEVICE_ERROR, "a block table changed under the fake");
 	fake_sleep_us(fake.step_us + (uint64_t)fake.token_us * n_tokens);
 	unsigned i = atomic_load(&fake.n_steps);
 	if (i < FAKE_MAX_STEPS) {

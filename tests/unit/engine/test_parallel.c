@@ -496,10 +496,64 @@ static void test_cancel_many(void **state)
 		record_free(&r[i]);
 }
 
+/* The same prompt N times at once: they fill the same blocks in the same steps, and from then on share the
+ * first one's. A device that waits reads its tables when it computes (the fake looks): they are what they
+ * were. */
+static void test_alike(void **state)
+{
+	(void)state;
+	struct record r[N];
+	fake_reset(NULL, 0);
+	fake.n_kv_blocks = 100;
+	atomic_store(&fake.gate_closed, true);
+	struct engine *e = start_parallel((struct engine_config){.n_parallel = N, .n_ctx = 256});
+	submit_all(e, r, N, 200);
+	atomic_store(&fake.gate_closed, false);
+	for (uint32_t i = 0; i < N; i++) {
+		wait_end(&r[i]);
+		assert_int_equal(r[i].code, HOKKU_OK);
+		assert_int_equal(r[i].n_tokens, 200);
+		record_free(&r[i]);
+	}
+	engine_destroy(e, 0);
+}
+
+/* No step is submitted ahead as long as somebody has logprobs told, and they are again when it has ended. */
+static void test_logprobs_wait(void **state)
+{
+	(void)state;
+	for (int logprobs = 1; logprobs >= 0; logprobs--) {
+		struct record r[2];
+		fake_reset(NULL, 0);
+		struct engine *e = start_parallel((struct engine_config){.n_parallel = 2});
+		for (int turn = 0; turn < 2; turn++) {
+			fake_wait_still();
+			atomic_store(&fake.most_under_way, 0);
+			for (uint32_t i = 0; i < 2; i++) {
+				record_init(&r[i], e);
+				struct engine_request q = request_for(&r[i]);
+				q.max_tokens = 20;
+				q.logprobs = logprobs && !turn; /* of all: none is there before they are */
+				assert_int_equal(engine_submit(e, &q, &r[i].id, NULL), HOKKU_OK);
+			}
+			for (uint32_t i = 0; i < 2; i++) {
+				wait_end(&r[i]);
+				assert_int_equal(r[i].n_tokens, 20);
+				record_free(&r[i]);
+			}
+			wait_idle(e);
+			bool waits = !fake.ahead || (logprobs && !turn);
+			assert_int_equal(atomic_load(&fake.most_under_way), waits ? 1 : 2);
+		}
+		engine_destroy(e, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_together),       cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_together),       cmocka_unit_test(test_alike),
+		cmocka_unit_test(test_logprobs_wait),  cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_device_lost),    cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_limits),         cmocka_unit_test(test_priority),
 		cmocka_unit_test(test_preempted),      cmocka_unit_test(test_cached),

@@ -243,7 +243,6 @@ void decode_take(const struct cuda *c, struct decode_handle *d, struct cuda_take
 		d->words[i] = cuda_take(t, LEDGER_SCRATCH, d->words_bytes, 1, "scratch");
 	d->args.tagged = cuda_take(t, LEDGER_SCRATCH, d->tagged_bytes, 1, "scratch");
 	d->table = cuda_take(t, LEDGER_SCRATCH, c->tables_pitch, sizeof *d->table, "scratch");
-	d->args.feed = cuda_take(t, LEDGER_SCRATCH, 1, sizeof(int32_t), "scratch");
 }
 
 static enum hokku_code send(struct cuda *c, void *to, const void *from, uint64_t bytes,
@@ -268,12 +267,12 @@ static enum hokku_code send_matrices(struct cuda *c, struct decode_handle *d, st
 	return rc ? rc : cuda_check(&c->device, e, "cudaStreamSynchronize", err);
 }
 
-/* HALF: whether a scale is too large for the short way to weights. The word of the next token, which
+/* HALF: whether a scale is too large for the short way to weights. The word of a drawn token, which
  * nobody needs yet, serves. */
 static enum hokku_code find_wide(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
 	size_t n = tile_of(c)->planes == 1 ? (size_t)c->model->hp.n_layers * DECODE_N_ROLES + 1 : 0;
-	uint32_t *any = (uint32_t *)d->args.feed;
+	uint32_t *any = (uint32_t *)c->drawn;
 	CUDA_TRY(&c->device, err, cudaMemsetAsync(any, 0, sizeof *any, c->stream));
 	for (size_t i = 0; i < n; i++)
 		CUDA_TRY(&c->device, err, tile_find_wide(&d->matrices[i], any, c->stream));

@@ -115,7 +115,6 @@ __device__ __forceinline__ void draw_greedy(const struct block *b)
 		return;
 	a->drawn->token = none ? -1 : (int32_t)own.id;
 	a->drawn->logprob = none ? -INFINITY : weight_logprob(own.logit, own.logit, sum);
-	*a->feed = none ? -1 : (int32_t)own.id;
 }
 
 } // namespace

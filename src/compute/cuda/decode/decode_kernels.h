@@ -148,7 +148,6 @@ struct decode_args {
 			    gone */
 	float *logits;   /* (n_vocab) */
 	struct cuda_drawn *drawn; /* greedy: token and logprob */
-	int32_t *feed;            /* greedy: the token, for the next launch */
 	uint32_t greedy;
 	struct decode_shared shared;
 	uint32_t ring_bytes; /* of each warp */
