@@ -369,6 +369,19 @@ static void masks_follow(void **state)
 		}
 		if (n > 1)
 			assert_int_equal(compute_cuda.collect(d.self, &next, 1, &err), HOKKU_OK);
+		/* one that does not come is drawn nothing for, and the next time it does */
+		for (int comes = 0; comes < 2; comes++) {
+			struct compute_seq again = seqs[n - 1];
+			again.mask_open = true;
+			again.token = -7;
+			assert_int_equal(compute_cuda.submit(d.self, &again, 1, &err), HOKKU_OK);
+			if (comes)
+				assert_int_equal(compute_cuda.mask(d.self, 0, masks[n - 1], &err), HOKKU_OK);
+			else
+				again.sampling = NULL;
+			assert_int_equal(compute_cuda.collect(d.self, &again, 1, &err), HOKKU_OK);
+			assert_int_equal(again.token, comes ? there[n - 1].token : -7);
+		}
 		direct_close(&d);
 	}
 	n_open_masks = 0;
