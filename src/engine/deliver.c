@@ -134,6 +134,7 @@ void deliver_token(struct engine *e, struct job *job, const struct compute_seq *
 	job->result.tokens_out = job->n_out;
 	job_emit(job, &(struct engine_event){.kind = ENGINE_END,
 					     .result = &job->result,
-					     .cached_tokens = job->seq.n_cached});
+					     .cached_tokens = job->seq.n_cached,
+					     .cache_miss = job->cache_debug ? &job->miss : NULL});
 	queue_finish(e, job);
 }

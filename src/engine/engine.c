@@ -362,6 +362,8 @@ static struct job *job_create(const struct engine *e, const struct engine_reques
 	job->n_answered = r->n_answered;
 	job->logprobs = r->logprobs;
 	job->no_cache = r->no_cache;
+	job->cache_debug = r->cache_debug;
+	job->seq.miss = r->cache_debug ? &job->miss : NULL;
 	job->n_top = r->n_top;
 	job->sampling = r->sampling;
 	job->sampling.bias = job->bias;

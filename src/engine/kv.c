@@ -100,6 +100,11 @@ uint32_t kv_keep(struct kv_pool *p, uint32_t b, uint64_t before, uint64_t hash, 
 	return b;
 }
 
+bool kv_was_evicted(const struct kv_pool *p, uint64_t hash)
+{
+	return p->evicted[hash & (p->n_buckets - 1)] == hash;
+}
+
 void kv_forget(struct kv_pool *p)
 {
 	p->n_forgotten++;
@@ -118,6 +123,7 @@ uint32_t kv_take(struct kv_pool *p)
 	remove_free(p, b);
 	if (p->blocks[b].name) {
 		forget_block(p, b);
+		p->evicted[p->blocks[b].hash & (p->n_buckets - 1)] = p->blocks[b].hash;
 		p->n_evicted++;
 	}
 	p->blocks[b].n_held = 1;
@@ -147,7 +153,8 @@ bool kv_init(struct kv_pool *p, uint32_t n_blocks)
 	p->blocks = calloc(n_blocks, sizeof *p->blocks);
 	p->ids = calloc(n_blocks, BLOCK_BYTES);
 	p->buckets = malloc(p->n_buckets * sizeof *p->buckets);
-	if (!p->blocks || !p->ids || !p->buckets)
+	p->evicted = calloc(p->n_buckets, sizeof *p->evicted);
+	if (!p->blocks || !p->ids || !p->buckets || !p->evicted)
 		return false;
 	memset(p->buckets, 0xff, p->n_buckets * sizeof *p->buckets);
 	for (uint32_t b = 0; b < n_blocks; b++)
@@ -160,5 +167,6 @@ void kv_deinit(struct kv_pool *p)
 	free(p->blocks);
 	free(p->ids);
 	free(p->buckets);
+	free(p->evicted);
 	*p = (struct kv_pool){0};
 }

@@ -30,6 +30,7 @@ struct kv_pool {
 	struct kv_block *blocks; /* (n_blocks) */
 	int32_t *ids;            /* (n_blocks, COMPUTE_KV_BLOCK) of those that can be found */
 	uint32_t *buckets;       /* (n_buckets) */
+	uint64_t *evicted;       /* (n_buckets) hashes of blocks that were taken for something else */
 	uint32_t n_blocks, n_buckets, n_free;
 	uint32_t oldest, newest; /* free blocks: taken from the oldest on */
 	uint64_t last_name, n_evicted;
@@ -62,6 +63,11 @@ uint32_t kv_find(const struct kv_pool *p, uint64_t before, uint64_t hash, const 
 /* Block, which is held, is full of these ids after `before`, as above, and can be found from now on. Returns
  * the block that the caller names from now on: another one, which is held in its place, if there was one. */
 uint32_t kv_keep(struct kv_pool *p, uint32_t block, uint64_t before, uint64_t hash, const int32_t *ids);
+
+/* Was a block of this hash there and taken for something else? As far as is remembered: the last of each
+ * bucket.
+ */
+bool kv_was_evicted(const struct kv_pool *p, uint64_t hash);
 
 /* Nothing is found any more of what the blocks hold now. */
 void kv_forget(struct kv_pool *p);

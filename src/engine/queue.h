@@ -25,6 +25,7 @@ struct job {
 	uint64_t id;
 	uint32_t max_tokens, n_answered;
 	bool logprobs, no_cache;
+	bool cache_debug;
 	uint32_t n_top;
 	struct sampling sampling;
 	struct hokku_logit_bias *bias;
@@ -37,8 +38,9 @@ struct job {
 	struct job *next_new;    /* of those that the engine's thread has not seen */
 
 	/* The engine's thread. */
-	struct sched_seq seq; /* ids: prompt and answer */
-	uint32_t place;       /* in the step submitted last, where it draws in it */
+	struct sched_seq seq;   /* ids: prompt and answer */
+	uint32_t place;         /* in the step submitted last, where it draws in it */
+	struct cache_miss miss; /* where cache_debug */
 	struct stop_matcher stop;
 	struct text_stream stream;
 	struct hokku_result result;

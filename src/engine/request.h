@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "compute/logprobs.h"
+#include "engine/miss.h"
 #include "gguf/gguf.h"
 
 enum {
@@ -34,6 +35,7 @@ struct engine_event {
 	const struct token_logprobs *logprobs; /* token, where they were asked for; NULL with an end token */
 	const struct hokku_result *result;     /* end */
 	uint32_t cached_tokens;                /* end: prompt tokens that were found in KV memory */
+	const struct cache_miss *cache_miss;   /* end: why no more were, where that was asked; else NULL */
 	const struct hokku_error *error;       /* error */
 };
 
@@ -51,6 +53,7 @@ struct engine_request {
 	uint32_t n_stop;
 	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
 	bool no_cache;     /* nothing of it is found in KV memory, nor can be by others */
+	bool cache_debug;  /* the end tells why no more of the prompt was found */
 	uint64_t group;    /* other than 0: with no_cache those of the same group are no others */
 	uint32_t owner;    /* whose it is: owners take turns, and find nothing of each other's in KV memory */
 	/* Nor do those of one owner with another salt, of 256 bytes at most; empty: none. Copied. */

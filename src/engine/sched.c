@@ -86,8 +86,8 @@ static bool is_coming(struct sched *s, struct sched_seq *seq, uint32_t index)
 		return false;
 	for (uint32_t k = 0; k < index; k++) {
 		struct sched_seq *older = s->running[k];
-		if (older->hashes && older->root == seq->root && older->n_done < end && n_known(older) >= end &&
-		    hash_at(older, i) == hash_at(seq, i))
+		if (older->hashes && older->root == seq->root && older->n_done < end &&
+		    n_known(older) >= end && hash_at(older, i) == hash_at(seq, i))
 			return true;
 	}
 	return false;
@@ -278,6 +278,15 @@ static void share_budget(struct sched *s, uint32_t budget)
 	}
 }
 
+/* Once, before anything is computed for it. */
+static void explain(const struct sched *s, struct sched_seq *seq)
+{
+	if (!seq->miss || seq->miss->why != CACHE_MISS_NOT_ASKED)
+		return;
+	*seq->miss = seq->hashes ? cache_explain(&s->kv, seq->root, seq->ids, seq->n_prompt)
+				 : (struct cache_miss){.why = CACHE_MISS_OFF};
+}
+
 uint32_t sched_plan(struct sched *s, uint32_t budget, struct sched_seq **out)
 {
 	uint32_t n = 0;
@@ -287,6 +296,7 @@ uint32_t sched_plan(struct sched *s, uint32_t budget, struct sched_seq **out)
 		struct sched_seq *seq = s->running[i];
 		if (!seq->n_new || !make_room(s, seq))
 			continue;
+		explain(s, seq);
 		out[n++] = seq;
 		if (seq->n_done + seq->n_new <= seq->n_prompt || seq->n_new > 1)
 			s->counters.prompt_tokens_computed += seq->n_new;

@@ -24,7 +24,7 @@
 #ifndef ENGINE_SCHED_H
 #define ENGINE_SCHED_H
 
-#include "engine/kv.h"
+#include "engine/miss.h"
 #include "engine/turns.h"
 
 enum {
@@ -42,6 +42,8 @@ struct sched_seq {
 	uint64_t *hashes; /* room for one a full block; NULL: no block of it is found or kept */
 	uint64_t root;    /* 0 or KV_ROOT and more: blocks are shared by those of one root */
 	uint32_t priority, owner;
+
+	struct cache_miss *miss; /* NULL, or where it is told why no more was found, before its first step */
 
 	/* The scheduler's. */
 	enum sched_state state;

@@ -118,6 +118,30 @@ void answer_usage(struct strbuf *b, const struct answer_usage *u)
 		    u->cached_tokens);
 }
 
+static void add_known_token(struct strbuf *b, const char *name, const struct tok *tok, int32_t token)
+{
+	struct str bytes = tok_bytes(tok, token);
+	strbuf_addf(b, ",\"%s\":{\"id\":%" PRId32 ",\"text\":", name, token);
+	strbuf_add_json(b, bytes.ptr, bytes.len);
+	strbuf_add_c(b, "}");
+}
+
+void answer_cache_debug(struct strbuf *b, const struct tok *tok, const struct answer_end *end)
+{
+	const struct cache_miss *miss = &end->cache_miss;
+	if (miss->why == CACHE_MISS_NOT_ASKED)
+		return;
+	strbuf_addf(b, ",\"cache_debug\":{\"cached_tokens\":%" PRIu32 ",\"reason\":\"%s\"",
+		    end->cached_tokens, cache_miss_name(miss->why));
+	if (miss->why != CACHE_MISS_OFF)
+		strbuf_addf(b, ",\"position\":%" PRIu32, miss->pos);
+	if (miss->why == CACHE_MISS_OTHER_TOKEN) {
+		add_known_token(b, "token", tok, miss->token);
+		add_known_token(b, "known", tok, miss->known);
+	}
+	strbuf_add_c(b, "}");
+}
+
 /* The members of one token's entry without braces. */
 static void add_logprob(struct strbuf *b, const struct tok *tok, int32_t token, float logprob, bool ids)
 {
@@ -154,13 +178,14 @@ void answer_keep_alive(struct strbuf *b)
 
 /* ---- hokku's own routes ---- */
 
-static void add_end(struct strbuf *b, const struct answer_end *e)
+static void add_end(struct strbuf *b, const struct answer_start *start, const struct answer_end *e)
 {
 	strbuf_addf(b,
 		    "\"stop_reason\":\"%s\",\"tokens_out\":%" PRIu32 ",\"cached_tokens\":%" PRIu32
 		    ",\"text_bytes\":%" PRIu64 ",\"prefill_ms\":%.3f,\"decode_ms\":%.3f,\"ttft_ms\":%.3f",
 		    hokku_stop_name(e->stop), e->tokens_out, e->cached_tokens, e->text_bytes, e->prefill_ms,
 		    e->decode_ms, e->ttft_ms);
+	answer_cache_debug(b, start->tok, e);
 }
 
 /* Which sample, where there are several. */
@@ -201,7 +226,7 @@ static void native_token(struct strbuf *b, const struct answer_start *start, con
 static void native_end(struct strbuf *b, const struct answer_start *start, const struct answer_end *end)
 {
 	strbuf_add_c(b, "event: end\ndata: {");
-	add_end(b, end);
+	add_end(b, start, end);
 	add_index(b, start, end->sample);
 	if (end->last) {
 		strbuf_add_c(b, ",\"usage\":");
@@ -228,7 +253,7 @@ static void add_sample(struct strbuf *b, const struct answer_start *start, const
 		strbuf_add(b, s->logprobs_json.ptr, s->logprobs_json.len);
 		strbuf_add_c(b, "],");
 	}
-	add_end(b, &s->end);
+	add_end(b, start, &s->end);
 }
 
 static void native_whole(struct strbuf *b, const struct answer_start *start,

@@ -57,6 +57,7 @@ struct answer_end {
 	enum hokku_stop stop;
 	uint32_t tokens_out;
 	uint32_t cached_tokens;
+	struct cache_miss cache_miss; /* NOT_ASKED: it was not */
 	uint64_t text_bytes;
 	double prefill_ms, decode_ms, ttft_ms;
 	bool last; /* of the request's samples: usage is filled */
@@ -112,6 +113,8 @@ void answer_sampling(struct strbuf *b, const struct sampling *s);
 void answer_terms(struct strbuf *b, const struct answer_start *s);
 /* "prompt_tokens":..,"completion_tokens":..,"total_tokens":.. in braces. */
 void answer_usage(struct strbuf *b, const struct answer_usage *usage);
+/* "cache_debug":{..} after a comma, where it was asked. */
+void answer_cache_debug(struct strbuf *b, const struct tok *tok, const struct answer_end *end);
 /* {"token","id","logprob","bytes","top_logprobs"}; ids false: without "id". */
 void answer_logprobs(struct strbuf *b, const struct tok *tok, const struct answer_token *token, bool ids);
 

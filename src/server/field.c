@@ -298,6 +298,12 @@ enum hokku_code field_cache_prompt(struct gen_request *r, const char *name, cons
 	return field_bool(name, v, &r->cache_prompt, err);
 }
 
+enum hokku_code field_cache_debug(struct gen_request *r, const char *name, const struct jv *v,
+				  struct request_error *err)
+{
+	return field_bool(name, v, &r->cache_debug, err);
+}
+
 enum hokku_code field_cache_salt(struct gen_request *r, const char *name, const struct jv *v,
 				 struct request_error *err)
 {

@@ -351,6 +351,7 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 			.n_stop = request->n_stop,
 			.priority = request->priority,
 			.no_cache = !request->cache_prompt,
+			.cache_debug = request->cache_debug,
 			.group = request->n > 1 ? g->sequence : 0, /* samples share their prompt */
 			.owner = g->owner,
 			.cache_salt = {request->cache_salt.ptr, request->cache_salt.len},
@@ -574,6 +575,7 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 		.stop = m->result.stop,
 		.tokens_out = m->result.tokens_out,
 		.cached_tokens = m->cached_tokens,
+		.cache_miss = m->cache_miss,
 		.text_bytes = m->result.text_bytes,
 		.prefill_ms = m->result.prefill_ms,
 		.decode_ms = m->result.decode_ms,

@@ -35,6 +35,8 @@ bool mailbox_put(struct mailbox *m, void *to, const struct engine_event *event)
 	case ENGINE_END:
 		mail.result = *event->result;
 		mail.cached_tokens = event->cached_tokens;
+		if (event->cache_miss)
+			mail.cache_miss = *event->cache_miss;
 		break;
 	case ENGINE_ERROR:
 		mail.code = event->error->code;

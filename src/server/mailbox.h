@@ -26,6 +26,7 @@ struct mail {
 	uint64_t seed;                  /* started */
 	struct hokku_result result;     /* end */
 	uint32_t cached_tokens;         /* end */
+	struct cache_miss cache_miss;   /* end; NOT_ASKED: it was not */
 	struct str text;                /* token: its text; error: the message */
 	bool has_logprobs;              /* token */
 	struct token_logprobs logprobs; /* the last member: kept only where there are any */

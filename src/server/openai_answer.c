@@ -63,10 +63,14 @@ static void finish_chunk(struct strbuf *b, const struct answer_start *s, const s
 	} else {
 		strbuf_add_c(b, "null");
 	}
-	if (end)
-		strbuf_addf(b, ",\"finish_reason\":\"%s\"}]", finish_reason(end->stop));
-	else
-		strbuf_add_c(b, ",\"finish_reason\":null}]");
+	strbuf_add_c(b, ",\"finish_reason\":");
+	if (end) {
+		answer_text(b, finish_reason(end->stop));
+		answer_cache_debug(b, s->tok, end);
+	} else {
+		strbuf_add_c(b, "null");
+	}
+	strbuf_add_c(b, "}]");
 	if (s->include_usage)
 		strbuf_add_c(b, ",\"usage\":null");
 	if (end && end->last)
@@ -127,7 +131,9 @@ static void add_choice(struct strbuf *b, const struct answer_start *start, const
 	} else {
 		strbuf_add_c(b, "null");
 	}
-	strbuf_addf(b, ",\"finish_reason\":\"%s\"}", finish_reason(s->end.stop));
+	strbuf_addf(b, ",\"finish_reason\":\"%s\"", finish_reason(s->end.stop));
+	answer_cache_debug(b, start->tok, &s->end);
+	strbuf_add_c(b, "}");
 }
 
 static void chat_whole(struct strbuf *b, const struct answer_start *start,

@@ -207,6 +207,7 @@ static const struct field chat_fields[] = {
 	{"priority", field_priority},
 	{"cache_prompt", field_cache_prompt},
 	{"cache_salt", field_cache_salt},
+	{"cache_debug", field_cache_debug},
 	{"stop", field_stop},
 	{"seed", take_seed},
 	{"top_p", take_top_p},

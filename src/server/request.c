@@ -184,6 +184,7 @@ static const struct field native_fields[] = {
 	{"priority", field_priority},
 	{"cache_prompt", field_cache_prompt},
 	{"cache_salt", field_cache_salt},
+	{"cache_debug", field_cache_debug},
 	{"logprobs", field_logprobs},
 	{"top_logprobs", field_top_logprobs},
 	{"logit_bias", field_logit_bias},

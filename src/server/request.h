@@ -52,7 +52,7 @@ struct gen_request {
 	uint32_t max_completion_tokens; /* as max_tokens, under another name */
 	bool stream_options, include_usage, no_tools;
 	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
-	bool cache_prompt;
+	bool cache_prompt, cache_debug;
 	struct strbuf cache_salt; /* empty: none */
 	struct sampling sampling;
 	struct hokku_logit_bias *bias; /* what sampling.bias points to */

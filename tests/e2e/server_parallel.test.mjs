@@ -52,6 +52,35 @@ async function compare(server, request, lone, rounds = ['cold', 'warm']) {
 	return counters;
 }
 
+test('cache_debug tells why no more of a prompt was found, in each form of answer', async (t) => {
+	const server = await serve(t, ['--port', '0', '--chat-template', 'chatml']);
+	const prompt = Array.from({ length: 100 }, (_, i) => 300 + i);
+	const ask = async (fields) => (await generate(server, { prompt, max_tokens: 1, stream: false, temperature: 0, cache_debug: true, ...fields })).json.cache_debug;
+	assert.deepEqual(await ask({}), { cached_tokens: 0, reason: 'nothing_known', position: 0 });
+	assert.deepEqual(await ask({}), { cached_tokens: 96, reason: 'all_found', position: 96 });
+	assert.deepEqual(await ask({ cache_prompt: false }), { cached_tokens: 0, reason: 'off' });
+	assert.deepEqual(await ask({ cache_salt: 'x' }), { cached_tokens: 0, reason: 'nothing_known', position: 0 });
+	assert.equal(await ask({ cache_debug: false }), undefined);
+	const other = prompt.with?.(70, 511) ?? prompt.map((id, i) => (i === 70 ? 511 : id));
+	const told = await ask({ prompt: other });
+	assert.deepEqual({ ...told, token: told.token.id, known: told.known.id }, { cached_tokens: 64, reason: 'other_token', position: 70, token: 511, known: 370 });
+	assert.equal(typeof told.known.text, 'string');
+	// streamed, and a sample each
+	const s = await stream(server, { prompt, max_tokens: 1, n: 2, cache_debug: true });
+	await s.done;
+	const ends = s.events().filter((e) => e.kind === 'end');
+	assert.deepEqual(ends.map((e) => e.data.cache_debug.reason), ['all_found', 'all_found']);
+	// OpenAI's
+	const messages = [{ role: 'user', content: 'the same beginning '.repeat(20) }];
+	for (const reason of ['other_token', 'all_found']) { // prompts begin with a token that is known otherwise
+		const { json } = await post(server, '/v1/chat/completions', { messages, max_tokens: 1, cache_debug: true });
+		assert.equal(json.choices[0].cache_debug.reason, reason);
+	}
+	const bad = await post(server, '/v1/chat/completions', { messages, cache_debug: 'yes' });
+	assert.deepEqual([bad.status, bad.json.error.param], [400, 'cache_debug']);
+	await server.stop();
+});
+
 test('64 clients at once have their lone texts', async (t) => {
 	const alone = await serve(t, ['--parallel', '1', '--prefix-cache', 'off']);
 	const lone = [];

@@ -188,6 +188,10 @@ static void test_lengths(void **state)
 	good(with("cache_salt", "\"a\\u0000b\""));
 	assert_int_equal(r.cache_salt.len, 3);
 	request_free(&r);
+	good(with("cache_debug", "true"));
+	assert_true(r.cache_debug);
+	request_free(&r);
+	bad(with("cache_debug", "1"), "cache_debug", "is 1; it takes true or false");
 	good(with("cache_salt", "null"));
 	assert_int_equal(r.cache_salt.len, 0);
 	request_free(&r);
