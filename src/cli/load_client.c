@@ -195,8 +195,10 @@ static struct evhttp_request *make_request(const struct load_client *c, const ch
 static struct evhttp_connection *make_connection(const struct load_client *c)
 {
 	struct evhttp_connection *e = evhttp_connection_base_new(c->base, NULL, c->address, c->url->port);
-	if (e)
+	if (e) {
 		evhttp_connection_set_timeout(e, (int)c->timeout_s);
+		evhttp_connection_set_max_headers_size(e, LOAD_MAX_HEADER_BYTES);
+	}
 	return e;
 }
 
@@ -246,6 +248,8 @@ enum hokku_code load_client_get(struct load_client *c, const char *path, int *st
 	snprintf(whole, sizeof whole, "%s%s", c->url->prefix, path);
 	struct evhttp_connection *connection = make_connection(c);
 	struct evhttp_request *r = make_request(c, "application/json", on_get_end, c);
+	if (connection)
+		evhttp_connection_set_max_body_size(connection, LOAD_MAX_GET_BYTES);
 	strbuf_clear(body);
 	c->get_body = body;
 	c->get_status = 0;

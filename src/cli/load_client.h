@@ -9,8 +9,9 @@
 #include "cli/load_stats.h"
 
 enum {
-	LOAD_MAX_FAULTS = 16,          /* kinds of errors that are told apart */
-	LOAD_MAX_REFUSAL_BYTES = 4096, /* of an answer that is none, or of GET's: what is kept */
+	LOAD_MAX_FAULTS = 16,             /* kinds of errors that are told apart */
+	LOAD_MAX_REFUSAL_BYTES = 4096,    /* of an answer that is none, or of GET's: what is kept */
+	LOAD_MAX_HEADER_BYTES = 64 << 10, /* of an answer */
 	LOAD_MAX_GET_BYTES = 1 << 20,
 };
 

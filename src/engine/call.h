@@ -20,8 +20,8 @@ struct engine_call {
 enum hokku_code engine_call(struct engine *e, void (*run)(struct engine *e, void *arg), void *arg,
 			    struct hokku_error *err);
 
-/* On the engine's thread: those that wait. Under the lock (call_wait_is_over) or not (the others). */
+/* On the engine's thread, which does not hold the lock: runs those that wait. */
 void call_run_all(struct engine *e);
-void call_refuse_all(struct engine *e, enum hokku_code code); /* once the thread takes no more */
+void call_refuse_all(struct engine *e, enum hokku_code code); /* the same, once the thread takes no more */
 
 #endif

@@ -42,7 +42,7 @@ uint32_t chain_find(struct chain *c, struct sched *s, uint64_t root, const int32
 }
 
 /* Blocks that those who run are about to take: for their present ids, and one more each. */
-static uint64_t n_promised(const struct sched *s)
+static uint64_t n_soon_taken(const struct sched *s)
 {
 	uint64_t n = 0;
 	for (uint32_t i = 0; i < s->n_running; i++)
@@ -50,9 +50,14 @@ static uint64_t n_promised(const struct sched *s)
 	return n;
 }
 
+bool chain_leaves_room(const struct sched *s)
+{
+	return s->kv.n_free >= n_soon_taken(s);
+}
+
 bool chain_take(struct chain *c, struct sched *s, uint32_t n, uint32_t *n_free)
 {
-	uint64_t promised = n_promised(s);
+	uint64_t promised = n_soon_taken(s);
 	*n_free = s->kv.n_free > promised ? s->kv.n_free - (uint32_t)promised : 0;
 	if (n > c->n + *n_free)
 		return false;

@@ -20,6 +20,9 @@ void chain_deinit(struct chain *c); /* {0} is allowed */
 /* Holds those of the first n blocks of ids that are found, from the first on. Returns how many: c->n. */
 uint32_t chain_find(struct chain *c, struct sched *s, uint64_t root, const int32_t *ids, uint32_t n);
 
+/* Are there free blocks left for what running sequences are about to take? */
+bool chain_leaves_room(const struct sched *s);
+
 /* Takes free blocks until there are n. False: there are not so many beside those that running sequences are
  * about to take; *n_free: how many there are. */
 bool chain_take(struct chain *c, struct sched *s, uint32_t n, uint32_t *n_free);

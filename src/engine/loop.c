@@ -205,6 +205,21 @@ static enum hokku_code collect_down_to(struct engine *e, uint32_t n, struct hokk
 	return rc;
 }
 
+/* Nothing can go on: blocks are held that no sequence holds (a state is being written). A call or a cancel
+ * wakes.
+ */
+static void wait_for_blocks(struct engine *e)
+{
+	enum { MOST_NS = 10000000 };
+	uint64_t at = clock_ns() + MOST_NS;
+	const struct timespec until = {.tv_sec = (time_t)(at / 1000000000u),
+				       .tv_nsec = (long)(at % 1000000000u)};
+	pthread_mutex_lock(&e->lock);
+	if (e->n_jobs && !e->calls && !e->stopping)
+		pthread_cond_timedwait(&e->work, &e->lock, &until);
+	pthread_mutex_unlock(&e->lock);
+}
+
 /* One turn: a step is submitted, if there is anything to compute, and the one before it collected. On a
  * device that does not run ahead it is collected itself, and so it is where logprobs are told: their logits
  * come to the host before submit returns, and the step before would wait for them. */
@@ -216,6 +231,8 @@ static enum hokku_code turn(struct engine *e, struct hokku_error *err)
 	if (rc)
 		return rc;
 	uint32_t n = sched_plan(&e->sched, pace_chunk(&e->pace), next->planned);
+	if (n == 0 && n_under_way(e) == 0)
+		wait_for_blocks(e);
 	rc = n ? submit(e, n, err) : HOKKU_OK;
 	return rc ? rc : collect_down_to(e, n && ahead ? 1 : 0, err);
 }

@@ -32,7 +32,7 @@ static struct cache_miss find_other(const struct kv_pool *p, uint64_t before, co
 		uint32_t n = n_alike(ids, known);
 		if (n == BLOCK || (miss.why == CACHE_MISS_OTHER_TOKEN && pos + n <= miss.pos))
 			continue;
-		miss = (struct cache_miss){CACHE_MISS_OTHER_TOKEN, pos + n, ids[n], known[n]};
+		miss = (struct cache_miss){CACHE_MISS_OTHER_TOKEN, pos + n, ids[n]};
 	}
 	return miss;
 }

@@ -8,7 +8,7 @@
 #define CACHE_MISSES(X) \
 	X(NOT_ASKED, "") \
 	X(ALL_FOUND, "all_found")           /* every whole block before the last token */ \
-	X(OTHER_TOKEN, "other_token")       /* what is known goes on with another token at `pos` */ \
+	X(OTHER_TOKEN, "other_token")       /* what is known goes on with another token than `token` at `pos` */ \
 	X(EVICTED, "evicted")               /* the block from `pos` on was there and was taken for something else */ \
 	X(NOTHING_FOLLOWS, "nothing_known") /* nothing that is known goes on at `pos` */ \
 	X(OFF, "off")                       /* nothing of the request is looked for */
@@ -21,8 +21,8 @@ enum cache_miss_why {
 
 struct cache_miss {
 	enum cache_miss_why why;
-	uint32_t pos;         /* the first position that was not found */
-	int32_t token, known; /* OTHER_TOKEN: the prompt's there, and that of what is known the longest way */
+	uint32_t pos;  /* the first position that was not found; of what is known the longest way */
+	int32_t token; /* OTHER_TOKEN: the prompt's there. The other is not told: it may be somebody else's */
 };
 
 /* The same as X's second: "other_token". */

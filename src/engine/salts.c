@@ -14,17 +14,27 @@ static struct salt **bucket_of(struct salts *t, uint32_t owner, struct str salt)
 	return &t->buckets[siphash(t->secret, owner, salt.ptr, salt.len) % SALTS_BUCKETS];
 }
 
-static void forget_oldest(struct salts *t)
+static uint32_t with_most(const struct salts *t)
 {
+	uint32_t owner = 0;
+	for (uint32_t i = 1; i < SALTS_OWNERS; i++)
+		owner = t->n_of[i] > t->n_of[owner] ? i : owner;
+	return owner;
+}
+
+static void forget_one(struct salts *t)
+{
+	uint32_t owner = with_most(t);
 	struct salt **oldest = NULL;
 	for (uint32_t i = 0; i < SALTS_BUCKETS; i++)
 		for (struct salt **at = &t->buckets[i]; *at; at = &(*at)->next)
-			if (!oldest || (*at)->used < (*oldest)->used)
+			if ((*at)->owner == owner && (!oldest || (*at)->used < (*oldest)->used))
 				oldest = at;
 	struct salt *gone = *oldest;
 	*oldest = gone->next;
 	free(gone);
 	t->n--;
+	t->n_of[owner]--;
 }
 
 uint64_t salts_root(struct salts *t, uint32_t owner, struct str salt)
@@ -41,13 +51,14 @@ uint64_t salts_root(struct salts *t, uint32_t owner, struct str salt)
 	if (!s)
 		return root;
 	if (t->n == SALTS_MAX)
-		forget_oldest(t);
+		forget_one(t);
 	struct salt **bucket = bucket_of(t, owner, salt);
 	*s = (struct salt){
 		.next = *bucket, .root = root, .used = ++t->clock, .owner = owner, .n_bytes = salt.len};
 	memcpy(s->bytes, salt.ptr, salt.len);
 	*bucket = s;
 	t->n++;
+	t->n_of[owner]++;
 	return root;
 }
 

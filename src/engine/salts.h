@@ -10,9 +10,11 @@
 #include "base/str.h"
 
 enum {
-	SALTS_MAX = 4096, /* pairs that are known; the one that was used least recently goes */
+	/* Pairs that are known. Of the owner that has most the one goes that was used least recently. */
+	SALTS_MAX = 4096,
 	SALTS_BUCKETS = 1024,
 	SALTS_MAX_BYTES = 256, /* of a salt */
+	SALTS_OWNERS = 1025,   /* 0 and the keys there can be */
 };
 
 struct salt {
@@ -28,6 +30,7 @@ struct salts {
 	uint64_t secret; /* strangers choose the salts */
 	uint64_t last_root, clock;
 	uint32_t n;
+	uint32_t n_of[SALTS_OWNERS]; /* of these an owner's */
 };
 
 void salts_init(struct salts *t);

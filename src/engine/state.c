@@ -103,10 +103,11 @@ static enum hokku_code find_root(struct work *w, struct str salt, struct hokku_e
 /* ---- requests that have ended ---- */
 
 /* Prompt and answer: what was drawn and told, an end token not counted. */
-static uint32_t n_ids_of(const struct job *job)
+static uint32_t n_ids_of(const struct engine *e, const struct job *job)
 {
 	uint32_t n = job->seq.n_prompt + job->n_out;
-	return n < job->seq.n_ids ? n : job->seq.n_ids;
+	n = n < job->seq.n_ids ? n : job->seq.n_ids;
+	return n < e->n_ctx ? n : e->n_ctx; /* one drawn behind a full context has no position */
 }
 
 void state_remember(struct engine *e, struct job *job)
@@ -118,7 +119,7 @@ void state_remember(struct engine *e, struct job *job)
 	*to = (struct ended_request){
 		.id = job->id,
 		.ids = job->seq.ids,
-		.n_ids = n_ids_of(job),
+		.n_ids = n_ids_of(e, job),
 		.n_prompt = job->seq.n_prompt - job->n_answered,
 		.no_cache = !job->seq.hashes || job->no_cache,
 		.owner = job->seq.owner,
@@ -153,7 +154,13 @@ static void hold_all(struct work *w, const int32_t *ids, uint32_t n_ids, uint32_
 	w->h.n_prompt = n_prompt;
 	w->root = root;
 	w->h.n_blocks = chain_find(&w->chain, &w->e->sched, root, ids, n_full(n_ids));
-	if (w->h.n_blocks < least)
+	if (!chain_leaves_room(&w->e->sched)) {
+		chain_release(&w->chain, &w->e->sched);
+		w->rc = err_set(
+			&w->err, HOKKU_OVERLOADED,
+			"the KV blocks of the request cannot be held while they are written: those that run "
+			"need them; try again later");
+	} else if (w->h.n_blocks < least)
 		w->rc = err_set(
 			&w->err, HOKKU_NOT_FOUND,
 			"of the %s full KV blocks of the request %s are still in memory: the others were "
@@ -178,7 +185,8 @@ static void hold_request(struct engine *e, void *arg)
 		w->rc = err_set(&w->err, HOKKU_NOT_FOUND,
 				"the request keeps nothing in memory for others (cache_prompt is false)");
 	else if (job)
-		hold_all(w, job->seq.ids, n_ids_of(job), job->seq.n_prompt - job->n_answered, job->seq.root);
+		hold_all(w, job->seq.ids, n_ids_of(e, job), job->seq.n_prompt - job->n_answered,
+			 job->seq.root);
 	if (job)
 		return;
 	const struct ended_request *ended = NULL;
@@ -382,7 +390,9 @@ static enum hokku_code write_all(const struct work *w, int fd, const void *bytes
 	const char *at = bytes;
 	while (n > 0) {
 		ssize_t did = write(fd, at, n);
-		if (did < 0 && errno != EINTR)
+		if (did == 0)
+			errno = ENOSPC;
+		if (did == 0 || (did < 0 && errno != EINTR))
 			return err_set(err, HOKKU_IO_ERROR, "%s of %s bytes cannot be written: %s", w->name,
 				       str_thousands(w->h.file_bytes, size), strerror(errno));
 		at += did > 0 ? did : 0;

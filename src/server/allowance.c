@@ -2,12 +2,14 @@
 
 #include <stdbool.h>
 
+#include "server/keys.h"
+
 #define NS_PER_S  UINT64_C(1000000000)
 #define MINUTE_NS (60 * NS_PER_S)
 
 static bool is_limited(const struct allowance *a)
 {
-	return a->tokens_per_minute != UINT32_MAX;
+	return a->tokens_per_minute != KEYS_UNLIMITED;
 }
 
 /* How long n tokens take to come back, rounded up. */

@@ -27,7 +27,7 @@ struct allowance_counters {
 };
 
 struct allowance {
-	uint32_t tokens_per_minute; /* UINT32_MAX: no limit */
+	uint32_t tokens_per_minute; /* KEYS_UNLIMITED: no limit */
 	uint64_t full_ns;           /* when all of a minute's tokens are there again, if nothing is used */
 	struct allowance_counters counters;
 };

@@ -118,14 +118,6 @@ void answer_usage(struct strbuf *b, const struct answer_usage *u)
 		    u->cached_tokens);
 }
 
-static void add_known_token(struct strbuf *b, const char *name, const struct tok *tok, int32_t token)
-{
-	struct str bytes = tok_bytes(tok, token);
-	strbuf_addf(b, ",\"%s\":{\"id\":%" PRId32 ",\"text\":", name, token);
-	strbuf_add_json(b, bytes.ptr, bytes.len);
-	strbuf_add_c(b, "}");
-}
-
 void answer_cache_debug(struct strbuf *b, const struct tok *tok, const struct answer_end *end)
 {
 	const struct cache_miss *miss = &end->cache_miss;
@@ -136,8 +128,10 @@ void answer_cache_debug(struct strbuf *b, const struct tok *tok, const struct an
 	if (miss->why != CACHE_MISS_OFF)
 		strbuf_addf(b, ",\"position\":%" PRIu32, miss->pos);
 	if (miss->why == CACHE_MISS_OTHER_TOKEN) {
-		add_known_token(b, "token", tok, miss->token);
-		add_known_token(b, "known", tok, miss->known);
+		struct str bytes = tok_bytes(tok, miss->token);
+		strbuf_addf(b, ",\"token\":{\"id\":%" PRId32 ",\"text\":", miss->token);
+		strbuf_add_json(b, bytes.ptr, bytes.len);
+		strbuf_add_c(b, "}");
 	}
 	strbuf_add_c(b, "}");
 }

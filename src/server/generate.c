@@ -416,12 +416,9 @@ static void gen_take_job(struct generation *g)
 	refused = check_serving(s, &g->job.err.error);
 	rc = refused ? refused : rc;
 	if (rc == HOKKU_OK && g->api->does) {
-		uint64_t n = g->job.ids.n;
 		rc = check_allowance(s, g->owner, &g->retry_after_s, &g->job.err.error);
 		if (rc == HOKKU_OK)
 			rc = gen_state_submit(g);
-		if (rc == HOKKU_OK)
-			allowance_use(&s->allowances[g->owner], clock_ns(), n);
 		if (rc == HOKKU_OK)
 			return;
 	}

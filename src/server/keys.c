@@ -87,6 +87,9 @@ static enum hokku_code take_number(const struct key_field *f, struct key *key, s
 	if (!digits)
 		return BAD(at, err, "%s is no whole number; it takes one from %u to %u", f->name, f->min,
 			   f->max);
+	if ((n < f->min || n > f->max) && value.len >= KEYS_MIN_BYTES) /* it may be a key */
+		return BAD(at, err, "%s is out of its range; it takes a whole number from %u to %u", f->name,
+			   f->min, f->max);
 	if (n < f->min || n > f->max)
 		return BAD(at, err, "%s is %llu; it takes a whole number from %u to %u", f->name,
 			   (unsigned long long)n, f->min, f->max);
@@ -305,6 +308,8 @@ uint32_t keys_find(const struct keys *k, const char *authorization)
 	given += strspn(given, " ");
 	size_t n = strlen(given);
 	uint32_t found = 0;
+	if (n > KEYS_MAX_BYTES) /* how much was given is no secret */
+		return 0;
 	for (uint32_t i = 0; i < k->n; i++)
 		found |= same(k->all[i].secret, given, n) ? i + 1 : 0;
 	return found;

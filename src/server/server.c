@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/salts.h"
 #include "server/answer.h"
 #include "server/cancel.h"
 #include "server/generate.h"
@@ -631,6 +632,9 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 	return rc;
 }
 
+_Static_assert(KEYS_UNLIMITED == ENGINE_UNLIMITED, "limits go from keys to the engine as they are");
+_Static_assert((int)SALTS_OWNERS == (int)KEYS_MAX + 1, "a key is an owner");
+
 /* A device that has stopped answering must not keep the process: it ends with everything as it is. Not by
  * exit(), whose handlers would wait for the device too. */
 static void end_within_time(struct server *s)
@@ -639,6 +643,17 @@ static void end_within_time(struct server *s)
 	if (engine_stop(s->engine, left > 100 ? (uint32_t)left : 100))
 		return;
 	log_error("the device does not answer: the server ends without it");
+	fflush(NULL);
+	_exit(0);
+}
+
+/* Nor must a disk: a state that is being written has no name yet, and none is lost. */
+static void states_end_within_time(struct server *s)
+{
+	double left = SERVER_STOP_MS - 50 - (s->stopping_ns ? clock_ms_since(s->stopping_ns) : 0);
+	if (states_stop(s->states, left > 50 ? (uint32_t)left : 50))
+		return;
+	log_error("the disk does not answer: the server ends without the state that was to be saved");
 	fflush(NULL);
 	_exit(0);
 }
@@ -667,6 +682,8 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 	}
 	/* The other threads end first: they put things in the mailbox and wake the loop. */
 	prepare_destroy(s->prepare);
+	if (running)
+		states_end_within_time(s);
 	states_destroy(s->states);
 	if (s->engine)
 		engine_destroy(s->engine, 0);

@@ -25,6 +25,7 @@ struct states {
 	struct states_job *first, **last; /* waiting */
 	struct states_job *done, **done_last;
 	struct states_job *at_hand;
+	bool joined; /* the thread has ended: states_stop saw it */
 	uint32_t n_waiting;
 	bool stop;
 };
@@ -268,17 +269,41 @@ enum hokku_code states_create(struct engine *engine, const char *dir, void (*on_
 	return HOKKU_OK;
 }
 
-void states_destroy(struct states *s)
+static void ask_to_stop(struct states *s)
 {
-	if (!s)
-		return;
 	pthread_mutex_lock(&s->lock);
 	s->stop = true;
 	if (s->at_hand)
 		atomic_store(&s->at_hand->stop, true);
 	pthread_cond_signal(&s->wake);
 	pthread_mutex_unlock(&s->lock);
-	pthread_join(s->thread, NULL);
+}
+
+bool states_stop(struct states *s, uint32_t wait_ms)
+{
+	struct timespec until;
+	if (!s)
+		return true;
+	ask_to_stop(s);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += wait_ms / 1000;
+	until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	s->joined = pthread_timedjoin_np(s->thread, NULL, &until) == 0;
+	return s->joined;
+}
+
+void states_destroy(struct states *s)
+{
+	if (!s)
+		return;
+	if (!s->joined) {
+		ask_to_stop(s);
+		pthread_join(s->thread, NULL);
+	}
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);
 	free(s->dir);

@@ -45,6 +45,10 @@ extern const struct request_form request_state_save, request_state_restore;
 enum hokku_code states_create(struct engine *engine, const char *dir, void (*on_done)(void *user), void *user,
 			      struct states **out, struct hokku_error *err);
 
+/* Tells the job at hand to stop and waits for the thread's end, for wait_ms at most. False: it goes on, and
+ * all must be left as it is. NULL is allowed. */
+bool states_stop(struct states *s, uint32_t wait_ms);
+
 /* Tells the job at hand to stop and joins the thread; the engine must be there, or stopped (engine_stop).
  * NULL is allowed. */
 void states_destroy(struct states *s);

@@ -262,7 +262,12 @@ test('names, and the requests that can be saved, are a key\'s own', async (t) =>
 	assert.equal((await ask(again, '/v1/state/restore', salted, a)).tokens, 110);
 	for (const [cached, more, headers] of [[0, {}, b], [0, {}, a], [64, { cache_salt: 'pepper' }, a]])
 		assert.equal((await run(again, tokens(70), { ...more, max_tokens: 1, priority: 0, cache_prompt: true }, headers)).cached, cached);
+	const left = async () => (await (await fetch(`${again.url}/health`, { headers: a })).json()).key.tokens_left;
+	const at = performance.now(), before = await left();
 	assert.equal((await save(again, { prompt: tokens(100), name: 'y' }, a)).status, 200);
+	// Once, and what a minute's 200 give back meanwhile.
+	const used = before - (await left()), back = Math.ceil((performance.now() - at) * 200 / 60000);
+	assert.ok(used <= 100 && used >= 100 - back, `${used} used, ${back} may have come back`);
 	const { status, error } = await save(again, { prompt: tokens(100), name: 'y' }, a);
 	assert.deepEqual([status, error.code], [429, 'RATE_LIMITED'], JSON.stringify(error));
 	assert.equal((await save(again, { prompt: tokens(100), name: 'y' }, b)).status, 200);

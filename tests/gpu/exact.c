@@ -1,3 +1,4 @@
+/* clang-format off */
 /*
  * The promise of compute.h on a device in full-size shapes, one check a line: PASS or FAIL, what was checked,
  * and what was found. The device is reached as the engine reaches it, so the same program tells of any
@@ -8,14 +9,16 @@
  *     repeat      100 runs of a prompt and an answer give the same bits
  *     chunks      a prompt in steps of 1, 17, 512 and whole gives the same bits at every position
  *     neighbours  a sequence alone and beside 1, 7 and 31 others gives the same bits, in prompt and answer
- *     state       KV blocks that were read out, and written into others of another handle, go on with the
- * same bits ledger      the sum of what the device says it holds is the driver's own figure, to 64 MiB, after
- * steps of every kind; where it is the first check, that of a first opening too greedy      20 answers are
- * those of cpu:reference; a difference counts unless the two likeliest tokens were within float32 rounding of
- * each other, and is shown
+ *     state       KV blocks that were read out, and written into others of another handle, go on with the same
+ *                 bits
+ *     ledger      the sum of what the device says it holds is the driver's own figure, to 64 MiB, after steps
+ *                 of every kind; where it is the first check, that of a first opening too
+ *     greedy      20 answers are those of cpu:reference; a difference counts unless the two likeliest tokens
+ *                 were within float32 rounding of each other, and is shown
  *
  * Exit code 0: all passed; 1: one failed, or the model did not open; 2: the command line is wrong.
  */
+/* clang-format on */
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>

@@ -78,8 +78,27 @@ static void test_bound(void **state)
 	salts_deinit(&t);
 }
 
+/* An owner with many pushes out its own alone. */
+static void test_others_stay(void **state)
+{
+	(void)state;
+	static struct salts t;
+	char text[32];
+	salts_init(&t);
+	uint64_t mine = root(&t, 5, "mine"), other = root(&t, 6, "mine");
+	for (int i = 0; i < SALTS_MAX + 100; i++) {
+		snprintf(text, sizeof text, "%d", i);
+		root(&t, 7, text);
+	}
+	assert_int_equal(t.n, SALTS_MAX);
+	assert_int_equal(t.n_of[7], SALTS_MAX - 2);
+	assert_true(root(&t, 5, "mine") == mine && root(&t, 6, "mine") == other);
+	salts_deinit(&t);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs), cmocka_unit_test(test_bound)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs), cmocka_unit_test(test_bound),
+					   cmocka_unit_test(test_others_stay)};
 	return cmocka_run_group_tests_name("salts", tests, NULL, NULL);
 }

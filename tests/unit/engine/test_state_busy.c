@@ -226,6 +226,60 @@ static void the_engine_ends(void **state)
 	engine_destroy(e, 0);
 }
 
+static struct engine_state state_of(struct engine *e)
+{
+	struct engine_state s;
+	engine_get_state(e, &s);
+	return s;
+}
+
+static bool slowly(void *user)
+{
+	atomic_store((atomic_bool *)user, true);
+	fake_sleep_us(200000);
+	return false;
+}
+
+static void *save_slowly(void *arg)
+{
+	static atomic_bool asked;
+	struct engine_state_told told;
+	struct hokku_error err;
+	assert_int_equal(save(arg, 0, slowly, &asked, &told, &err), HOKKU_OK);
+	return NULL;
+}
+
+/* A request that needs the blocks of a state that is being written has them when it is written, and waits
+ * until then without trying again and again. */
+static void who_needs_them_waits(void **state)
+{
+	struct record r;
+	struct hokku_error err;
+	pthread_t thread;
+	static int32_t ids[150];
+	(void)state;
+	fake_reset(NULL, 0);
+	struct engine *e = start_states(1, 256); /* eight blocks, of which the state holds two */
+	assert_int_equal(pthread_create(&thread, NULL, save_slowly, e), 0);
+	while (state_of(e).n_finished == 0) /* its tokens are computed */
+		fake_sleep_us(200);
+	record_init(&r, e);
+	struct engine_request q = request_for(&r);
+	q.tokens = ids;
+	q.n_tokens = 150;
+	q.max_tokens = 100;
+	q.no_cache = true;
+	assert_int_equal(engine_submit(e, &q, &r.id, &err), HOKKU_OK);
+	wait_end(&r);
+	assert_int_equal(r.code, HOKKU_OK);
+	assert_int_equal(r.n_tokens, 100);
+	pthread_join(thread, NULL);
+	assert_true(state_of(e).counters.preempted > 0);
+	assert_true(state_of(e).counters.preempted < 100);
+	engine_destroy(e, 0);
+	record_free(&r);
+}
+
 int main(void)
 {
 	snprintf(path, sizeof path, "%s/test_state_busy.%d", TEST_BINARY_DIR, (int)getpid());
@@ -233,8 +287,8 @@ int main(void)
 		long_prompt[i] = FAKE_A + i % 5;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_that_runs),    cmocka_unit_test(bytes_are_the_blocks),
-		cmocka_unit_test(no_block_to_have), cmocka_unit_test(memory_is_lost),
-		cmocka_unit_test(the_engine_ends),
+		cmocka_unit_test(no_block_to_have), cmocka_unit_test(who_needs_them_waits),
+		cmocka_unit_test(memory_is_lost),   cmocka_unit_test(the_engine_ends),
 	};
 	int failed = cmocka_run_group_tests_name("state_busy", tests, NULL, NULL);
 	unlink(path);
