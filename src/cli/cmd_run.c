@@ -491,7 +491,7 @@ static int run(int argc, char **argv)
 	int code = parse(argc, argv, &o);
 	if (code >= 0)
 		return code;
-	if (read_prompt(&o, &prompt, &owned, &err))
+	if ((o.state && run_state_check(o.state, &err)) || read_prompt(&o, &prompt, &owned, &err))
 		return cli_fail(&err);
 	if (pipe(wake)) {
 		err_set(&err, HOKKU_IO_ERROR, "a pipe cannot be opened: %s", strerror(errno));
@@ -502,6 +502,7 @@ static int run(int argc, char **argv)
 	sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND},
 		  NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a state that is too large is told of */
 	o.config.on_state = on_state;
 	o.config.stopped = is_interrupted;
 	o.config.user = &e;

@@ -3,11 +3,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/new_file.h"
 #include "engine/state.h"
 
 bool run_state_is_there(const char *path)
 {
 	return access(path, F_OK) == 0;
+}
+
+enum hokku_code run_state_check(const char *path, struct hokku_error *err)
+{
+	struct new_file f;
+	enum hokku_code rc = new_file_create(&f, path, err);
+	if (!rc)
+		new_file_close(&f); /* nothing of it is left */
+	return rc;
 }
 
 /* The state's tokens must be the prompt's first ones: the file will hold what follows them. */

@@ -8,6 +8,9 @@
 /* Is there a file to go on from? */
 bool run_state_is_there(const char *path);
 
+/* Before anything is computed: can a file of this name be made? IO_ERROR. */
+enum hokku_code run_state_check(const char *path, struct hokku_error *err);
+
 /* Restores the state; stopped: as of engine_restore. ids, of a prompt that begins with the state's or refused
  * (INVALID_REQUEST), stay as they are; empty ones become the state's, of which the last *n_answered are an
  * answer. */

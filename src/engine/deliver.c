@@ -19,8 +19,7 @@ void deliver_start(struct engine *e, struct job *job)
 
 void deliver_error(struct engine *e, struct job *job, const struct hokku_error *err)
 {
-	job_fail(job, err);
-	queue_finish(e, job);
+	queue_finish(e, job, &(struct engine_event){.kind = ENGINE_ERROR, .error = err});
 }
 
 /* The prompt is in and the first token drawn. */
@@ -132,9 +131,9 @@ void deliver_token(struct engine *e, struct job *job, const struct compute_seq *
 	job->result.seed = job->sampling.seed;
 	job->result.prompt_tokens = job->seq.n_prompt;
 	job->result.tokens_out = job->n_out;
-	job_emit(job, &(struct engine_event){.kind = ENGINE_END,
-					     .result = &job->result,
-					     .cached_tokens = job->seq.n_cached,
-					     .cache_miss = job->cache_debug ? &job->miss : NULL});
-	queue_finish(e, job);
+	queue_finish(e, job,
+		     &(struct engine_event){.kind = ENGINE_END,
+					    .result = &job->result,
+					    .cached_tokens = job->seq.n_cached,
+					    .cache_miss = job->cache_debug ? &job->miss : NULL});
 }

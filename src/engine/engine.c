@@ -373,17 +373,32 @@ static struct job *job_create(const struct engine *e, const struct engine_reques
 	return job;
 }
 
-/* Those that run or will at once, and those that wait. Under the lock. */
-static enum hokku_code check_room(const struct engine *e, uint32_t owner, struct hokku_error *err)
+/* Is there a place for n more: those that run or will at once, and those that wait? Under the lock. */
+static enum hokku_code check_room(const struct engine *e, uint32_t owner, uint32_t n, struct hokku_error *err)
 {
 	const struct owner *o = &e->owners.all[owner];
 	uint32_t n_free = e->n_parallel > e->n_running ? e->n_parallel - e->n_running : 0;
-	enum hokku_code rc = owners_check(o, n_free, err);
-	if (rc || e->n_jobs < e->max_queue + e->n_parallel ||
-	    o->n_jobs - o->n_running < owners_share(&e->owners, e->max_queue))
+	enum hokku_code rc = owners_check(o, n, n_free, err);
+	if (rc || (uint64_t)e->n_jobs + n <= (uint64_t)e->max_queue + e->n_parallel ||
+	    (uint64_t)o->n_jobs - o->n_running + n <= owners_share(&e->owners, e->max_queue))
 		return rc;
-	return err_set(err, HOKKU_OVERLOADED, "%u requests are waiting already; try again later",
-		       e->n_jobs - e->n_running);
+	return err_set(err, HOKKU_OVERLOADED,
+		       "%u requests are there, as many as may run or wait; try again later", e->n_jobs);
+}
+
+enum hokku_code engine_check_samples(struct engine *e, uint32_t owner, uint32_t n, struct hokku_error *err)
+{
+	const struct engine_limits *limits = &e->owners.all[owner].limits;
+	uint32_t running = limits->max_running < e->n_parallel ? limits->max_running : e->n_parallel;
+	uint32_t waiting = limits->max_waiting < e->max_queue ? limits->max_waiting : e->max_queue;
+	if (n > (uint64_t)running + waiting)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "n is %u; %u of its samples could run at a time and %u wait", n, running,
+			       waiting);
+	pthread_mutex_lock(&e->lock);
+	enum hokku_code rc = check_room(e, owner, n, err);
+	pthread_mutex_unlock(&e->lock);
+	return rc;
 }
 
 enum hokku_code engine_submit(struct engine *e, const struct engine_request *request, uint64_t *id,
@@ -395,7 +410,7 @@ enum hokku_code engine_submit(struct engine *e, const struct engine_request *req
 	pthread_mutex_lock(&e->lock);
 	enum hokku_code rc = check_open(e, err);
 	if (!rc)
-		rc = check_room(e, request->owner, err);
+		rc = check_room(e, request->owner, 1, err);
 	pthread_mutex_unlock(&e->lock);
 	if (!rc)
 		rc = check_request(e, request, err);
@@ -407,7 +422,7 @@ enum hokku_code engine_submit(struct engine *e, const struct engine_request *req
 	pthread_mutex_lock(&e->lock);
 	rc = check_open(e, err);
 	if (!rc)
-		rc = check_room(e, request->owner, err);
+		rc = check_room(e, request->owner, 1, err);
 	if (!rc) {
 		job->id = ++e->next_id;
 		job->seq.root = request->no_cache

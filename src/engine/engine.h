@@ -123,6 +123,10 @@ const struct sampling_advice *engine_advice(const struct engine *e); /* of the m
 enum hokku_code engine_submit(struct engine *e, const struct engine_request *request, uint64_t *id,
 			      struct hokku_error *err);
 
+/* Is there a place for n requests of an owner (below what there are) that come together? INVALID_REQUEST:
+ * there never is; else as engine_submit. */
+enum hokku_code engine_check_samples(struct engine *e, uint32_t owner, uint32_t n, struct hokku_error *err);
+
 /* Asks request id to end; it gets its error event (CANCELLED) from the engine's thread soon, unless it has
  * ended. Idempotent; never blocks. */
 void engine_cancel(struct engine *e, uint64_t id);

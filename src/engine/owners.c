@@ -2,12 +2,12 @@
 
 #include <stdlib.h>
 
-enum hokku_code owners_check(const struct owner *o, uint32_t n_free, struct hokku_error *err)
+enum hokku_code owners_check(const struct owner *o, uint32_t n, uint32_t n_free, struct hokku_error *err)
 {
 	uint32_t n_waiting = o->n_jobs - o->n_running, most = o->limits.max_running;
 	uint32_t may_start = most > o->n_running ? most - o->n_running : 0;
 	may_start = may_start < n_free ? may_start : n_free;
-	if (n_waiting < (uint64_t)o->limits.max_waiting + may_start)
+	if ((uint64_t)n_waiting + n <= (uint64_t)o->limits.max_waiting + may_start)
 		return HOKKU_OK;
 	return err_set(err, HOKKU_RATE_LIMITED,
 		       "%u requests of this owner are waiting, as many as may; try again later", n_waiting);

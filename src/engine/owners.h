@@ -21,9 +21,9 @@ struct owners {
 bool owners_init(struct owners *o, const struct engine_limits *limits, uint32_t n);
 void owners_deinit(struct owners *o);
 
-/* May one more request of an owner come? n_free: places where nobody runs. RATE_LIMITED: no, as many of its
+/* May n more requests of an owner come? n_free: places where nobody runs. RATE_LIMITED: no, as many of its
  * own wait as may, those not counted that could run at once. */
-enum hokku_code owners_check(const struct owner *o, uint32_t n_free, struct hokku_error *err);
+enum hokku_code owners_check(const struct owner *o, uint32_t n, uint32_t n_free, struct hokku_error *err);
 
 /* Places of a queue of max_queue that are an owner's own, though all others be taken: an equal share for
  * each, one at least. 0 where there is but owner 0. */

@@ -15,12 +15,6 @@ void job_emit(const struct job *job, struct engine_event *event)
 	job->on_event(job->user, event);
 }
 
-void job_fail(struct job *job, const struct hokku_error *err)
-{
-	job->failed = err->code;
-	job_emit(job, &(struct engine_event){.kind = ENGINE_ERROR, .error = err});
-}
-
 void job_destroy(struct job *job)
 {
 	if (!job)
@@ -72,8 +66,10 @@ static void leave_flights(struct engine *e, const struct sched_seq *seq)
 	}
 }
 
-void queue_finish(struct engine *e, struct job *job)
+void queue_finish(struct engine *e, struct job *job, struct engine_event *last)
 {
+	if (last->kind == ENGINE_ERROR)
+		job->failed = last->error->code;
 	leave_flights(e, &job->seq);
 	e->n_logprobs -= job->logprobs;
 	sched_remove(&e->sched, &job->seq);
@@ -93,6 +89,7 @@ void queue_finish(struct engine *e, struct job *job)
 	pthread_cond_broadcast(&e->changed);
 	pthread_mutex_unlock(&e->lock);
 	state_remember(e, job);
+	job_emit(job, last); /* whoever hears it may have the place */
 	job_destroy(job);
 }
 
@@ -119,11 +116,10 @@ static void end_jobs(struct engine *e, const struct hokku_error *err)
 				job->n_out);
 		else
 			err_set(&why, HOKKU_CANCELLED, "the request was cancelled while it waited");
-		job_fail(job, &why);
 		pthread_mutex_lock(&e->lock);
 		struct job *next = next_to_end(job->next, err != NULL);
 		pthread_mutex_unlock(&e->lock);
-		queue_finish(e, job);
+		queue_finish(e, job, &(struct engine_event){.kind = ENGINE_ERROR, .error = &why});
 		pthread_mutex_lock(&e->lock);
 		job = next;
 	}

@@ -146,8 +146,9 @@ void queue_push(struct engine *e, struct job *job);
 struct job *queue_take_new(struct engine *e);
 void queue_cancel(struct engine *e, struct job *job);
 
-/* On the engine's thread: the job leaves the scheduler, its last event having been sent, and is freed. */
-void queue_finish(struct engine *e, struct job *job);
+/* On the engine's thread: the job leaves the scheduler and all accounts, then its last event is sent, and it
+ * is freed. */
+void queue_finish(struct engine *e, struct job *job, struct engine_event *last);
 
 /* How many steps are under way. */
 static inline uint32_t n_under_way(const struct engine *e)
@@ -175,7 +176,6 @@ bool engine_is_stopped(struct engine *e);
 
 /* Sends a job's event: on the engine's thread, never under the lock. */
 void job_emit(const struct job *job, struct engine_event *event);
-void job_fail(struct job *job, const struct hokku_error *err);
 void job_destroy(struct job *job);
 
 #endif

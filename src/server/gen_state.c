@@ -105,11 +105,10 @@ enum hokku_code gen_state_submit(struct generation *g)
 	job->ids = g->job.ids;
 	g->job.ids = (struct tok_ids){0};
 	g->state = job;
-	uint64_t n = job->ids.n;
-	if (states_submit(s->states, job)) {
-		allowance_use(&s->allowances[g->owner], clock_ns(), n);
+	g->n_reserved = (uint32_t)job->ids.n; /* given back where nothing comes of it */
+	allowance_use(&s->allowances[g->owner], clock_ns(), g->n_reserved);
+	if (states_submit(s->states, job))
 		return HOKKU_OK;
-	}
 	return err_set(&err->error, HOKKU_OVERLOADED,
 		       "%d states wait to be saved or restored; try again later", STATES_MAX_WAITING);
 }
@@ -140,6 +139,7 @@ void gen_take_states(struct server *s)
 	for (struct states_job *next; job; job = next) {
 		struct generation *g = job->owner;
 		next = job->next;
+		g->started = !job->rc;
 		reply(g, job);
 		gen_free(g);
 	}

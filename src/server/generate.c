@@ -335,6 +335,10 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 	g->samples = calloc(request->n, sizeof *g->samples);
 	if (!g->samples)
 		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %" PRIu32 " samples", request->n);
+	if (!rc && request->n > 1)
+		rc = engine_check_samples(s->engine, g->owner, request->n, err);
+	if (rc == HOKKU_INVALID_REQUEST)
+		snprintf(g->job.err.field, sizeof g->job.err.field, "n");
 	g->submitted_ns = clock_ns();
 	for (uint32_t i = 0; i < request->n && !rc; i++) {
 		struct sample *sample = &g->samples[i];

@@ -242,7 +242,8 @@ enum hokku_code keys_parse(struct str text, const char *path, struct keys **out,
 	enum hokku_code rc = HOKKU_OK;
 	const char *end = k->text + text.len;
 	struct place at = {path, 1};
-	for (const char *line = k->text; !rc && line < end; at.line++) {
+	bool marked = text.len >= 3 && memcmp(text.ptr, "\xEF\xBB\xBF", 3) == 0; /* a byte order mark */
+	for (const char *line = k->text + (marked ? 3 : 0); !rc && line < end; at.line++) {
 		const char *stop = memchr(line, '\n', (size_t)(end - line));
 		if (!stop)
 			stop = end;

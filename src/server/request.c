@@ -243,8 +243,8 @@ enum hokku_code request_parse_cancel(struct str body, char id[REQUEST_MAX_ID_BYT
 	if (rc)
 		return rc;
 	const struct jv *root = &json.root, *v = jv_get(root, "id");
-	rc = v ? field_read_id(id, "id", v, err)
-	       : bad(err, "id", "is missing; it names the request to cancel");
+	rc = v && !jv_is(v, JV_NULL) ? field_read_id(id, "id", v, err)
+				     : bad(err, "id", "is missing; it names the request to cancel");
 	uint32_t n_warnings = 0;
 	for (uint32_t i = 0; i < root->n; i++)
 		if (!str_eq_c(jv_key(root, i), "id"))

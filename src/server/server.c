@@ -423,7 +423,7 @@ static void on_signal(int number)
 	errno = error;
 }
 
-static void set_handlers(struct http *http, struct sigaction before[3])
+static void set_handlers(struct http *http, struct sigaction before[4])
 {
 	struct sigaction handle = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -432,13 +432,15 @@ static void set_handlers(struct http *http, struct sigaction before[3])
 	sigaction(SIGTERM, &handle, &before[0]);
 	sigaction(SIGINT, &handle, &before[1]);
 	sigaction(SIGPIPE, &ignore, &before[2]);
+	sigaction(SIGXFSZ, &ignore, &before[3]); /* a state that is too large is an error of its own */
 }
 
-static void restore_handlers(const struct sigaction before[3])
+static void restore_handlers(const struct sigaction before[4])
 {
 	sigaction(SIGTERM, &before[0], NULL);
 	sigaction(SIGINT, &before[1], NULL);
 	sigaction(SIGPIPE, &before[2], NULL);
+	sigaction(SIGXFSZ, &before[3], NULL);
 }
 
 /* Once told to stop: refuses, waits for what runs, in the end cancels it. */
@@ -660,7 +662,7 @@ static void states_end_within_time(struct server *s)
 
 enum hokku_code server_run(const struct server_config *config, struct hokku_error *err)
 {
-	struct sigaction before[3];
+	struct sigaction before[4];
 	struct server *s = calloc(1, sizeof *s);
 	if (!s)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the server");

@@ -219,8 +219,14 @@ test('aborted, cancelled and refused requests leave nothing behind', async () =>
 			for await (const { id } of await client.chat.completions.create({ ...endlessly, stream: true, n: 2 })) await post(busy, '/v1/cancel', { id });
 		}, (e) => e instanceof OpenAI.APIError && e.code === 'cancelled');
 		await until(() => idle(busy), 5000, 'a cancelled request to be gone');
-		// Samples beyond what may wait: all are refused, those that were taken go.
-		await fails(client.chat.completions.create({ ...endlessly, n: 100 }), OpenAI.InternalServerError, 503, 'overloaded', null, 'waiting');
+		// More samples than could ever be there, and more than there is room for now: all are refused together.
+		await fails(client.chat.completions.create({ ...endlessly, n: 100 }), OpenAI.BadRequestError, 400, null, 'n', 'n is 100; 8 of its samples could run at a time and 2 wait');
+		const taken = await client.chat.completions.create({ ...endlessly, stream: true, n: 8 });
+		for await (const chunk of taken) {
+			if (!chunk.choices[0].delta.content) continue;
+			await fails(client.chat.completions.create({ ...endlessly, n: 3 }), OpenAI.InternalServerError, 503, 'overloaded', null, 'as many as may run or wait');
+			break;
+		}
 		await until(() => idle(busy), 5000, 'a refused request to be gone');
 		assert.equal((await client.chat.completions.create({ ...endlessly, max_tokens: 2, n: 2 })).usage.completion_tokens, 4);
 	} finally {

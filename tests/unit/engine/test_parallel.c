@@ -549,16 +549,103 @@ static void test_logprobs_wait(void **state)
 	}
 }
 
+struct chain_of_two {
+	struct engine *e;
+	struct record *r;
+	enum hokku_code codes[2];
+};
+
+/* As soon as it hears of the end it asks for as much as there are places. */
+static void ask_at_the_end(void *user, const struct engine_event *event)
+{
+	struct chain_of_two *c = user;
+	if (event->kind != ENGINE_END)
+		return;
+	for (uint32_t i = 0; i < 2; i++)
+		c->codes[i] =
+			engine_submit(c->e,
+				      &(struct engine_request){.tokens = prompt,
+							       .n_tokens = 3,
+							       .max_tokens = 1,
+							       .sampling = request_for(&c->r[i]).sampling,
+							       .on_event = request_for(&c->r[i]).on_event,
+							       .user = &c->r[i]},
+				      &c->r[i].id, NULL);
+}
+
+/* Whoever hears that a request has ended may have its place. */
+static void test_next(void **state)
+{
+	(void)state;
+	struct record r[2];
+	fake_reset(NULL, 0);
+	struct engine *e = start_parallel((struct engine_config){.n_parallel = 1, .max_queue = 1});
+	struct chain_of_two c = {.e = e, .r = r, .codes = {HOKKU_INTERNAL, HOKKU_INTERNAL}};
+	record_init(&r[0], e);
+	record_init(&r[1], e);
+	struct engine_request q = request_for(&r[0]);
+	uint64_t id;
+	q.max_tokens = 2;
+	q.on_event = ask_at_the_end;
+	q.user = &c;
+	assert_int_equal(engine_submit(e, &q, &id, NULL), HOKKU_OK);
+	for (uint32_t i = 0; i < 2; i++) {
+		wait_end(&r[i]);
+		assert_int_equal(r[i].code, HOKKU_OK);
+		record_free(&r[i]);
+	}
+	assert_int_equal(c.codes[0], HOKKU_OK);
+	assert_int_equal(c.codes[1], HOKKU_OK);
+	engine_destroy(e, 0);
+}
+
+/* Samples that come together: as many as there are places for, or never. */
+static void test_together_or_never(void **state)
+{
+	(void)state;
+	struct hokku_error err = {0};
+	const struct engine_limits limits[] = {{.max_running = 1, .max_waiting = 0}};
+	fake_reset(NULL, 0);
+	struct engine *e = start_parallel(
+		(struct engine_config){.n_parallel = 2, .max_queue = 3, .owners = limits, .n_owners = 1});
+	assert_int_equal(engine_check_samples(e, 0, 5, &err), HOKKU_OK);
+	assert_int_equal(engine_check_samples(e, 0, 6, &err), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.message, "n is 6; 2 of its samples could run at a time and 3 wait");
+	assert_int_equal(engine_check_samples(e, 1, 1, &err), HOKKU_OK);
+	assert_int_equal(engine_check_samples(e, 1, 2, &err), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.message, "n is 2; 1 of its samples could run at a time and 0 wait");
+	struct record r;
+	atomic_store(&fake.gate_closed, true);
+	record_init(&r, e);
+	submit(e, &r, 5);
+	wait_running(e, 1);
+	assert_int_equal(engine_check_samples(e, 0, 4, &err), HOKKU_OK);
+	assert_int_equal(engine_check_samples(e, 0, 5, &err), HOKKU_OVERLOADED);
+	atomic_store(&fake.gate_closed, false);
+	wait_end(&r);
+	record_free(&r);
+	engine_destroy(e, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_together),       cmocka_unit_test(test_alike),
-		cmocka_unit_test(test_logprobs_wait),  cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_device_lost),    cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_limits),         cmocka_unit_test(test_priority),
-		cmocka_unit_test(test_preempted),      cmocka_unit_test(test_cached),
-		cmocka_unit_test(test_samples),        cmocka_unit_test(test_itl),
-		cmocka_unit_test(test_lost_with_many), cmocka_unit_test(test_cancel_many),
+		cmocka_unit_test(test_together),
+		cmocka_unit_test(test_next),
+		cmocka_unit_test(test_together_or_never),
+		cmocka_unit_test(test_alike),
+		cmocka_unit_test(test_logprobs_wait),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_device_lost),
+		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_priority),
+		cmocka_unit_test(test_preempted),
+		cmocka_unit_test(test_cached),
+		cmocka_unit_test(test_samples),
+		cmocka_unit_test(test_itl),
+		cmocka_unit_test(test_lost_with_many),
+		cmocka_unit_test(test_cancel_many),
 	};
 	int failed = cmocka_run_group_tests_name("parallel", tests, NULL, NULL);
 	fake_runs_ahead = true;

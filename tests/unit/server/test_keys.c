@@ -188,9 +188,13 @@ static void test_limits(void **state)
 		for (size_t v = 0; v < 5; v++) {
 			snprintf(text, sizeof text, "name=a key=secret-a %s=%llu", numbers[i].name,
 				 (unsigned long long)values[v]);
+			/* as long as a key: it may be one, and is not shown */
+			char shown[32];
+			snprintf(shown, sizeof shown, "%llu", (unsigned long long)values[v]);
 			snprintf(wanted, sizeof wanted,
-				 "keys, line 1: %s is %llu; it takes a whole number from %llu to %llu",
-				 numbers[i].name, (unsigned long long)values[v],
+				 "keys, line 1: %s is %s; it takes a whole number from %llu to %llu",
+				 numbers[i].name,
+				 strlen(shown) >= KEYS_MIN_BYTES ? "out of its range" : shown,
 				 (unsigned long long)numbers[i].min, (unsigned long long)numbers[i].max);
 			if (v < 2)
 				keys_free(good(text));
@@ -204,6 +208,7 @@ static void test_limits(void **state)
 			assert_int_equal(keys_parse(str_c(text), "keys", &k, &err), HOKKU_BAD_FILE);
 		}
 	}
+	keys_free(good("\xEF\xBB\xBFname=a key=secret-a\n"));
 	bad("name=a key=secret-a running=0",
 	    "keys, line 1: running is 0; it takes a whole number from 1 to 256");
 	bad("name=a key=secret-a tokens_per_minute=0",
