@@ -1,7 +1,7 @@
 /*
- * HTTP/1.1 on one event-loop thread; the only file of the server that knows libevent. It owns connections, their limits and
- * their clocks, and it answers by itself what no handler needs to see: requests that are no HTTP, headers or
- * bodies past their limit, requests that never get complete, connections past the cap.
+ * HTTP/1.1 on one event-loop thread; the only file of the server that knows libevent. It owns connections,
+ * their limits and their clocks, and it answers by itself what no handler needs to see: requests that are no
+ * HTTP, headers or bodies past their limit, requests that never get complete, connections past the cap.
  *
  * A struct http_request lives from on_request until exactly one of: http_reply, http_stream_end, or on_gone
  * (the client went away, or was dropped because it stopped reading). After that the pointer is dead.

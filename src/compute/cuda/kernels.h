@@ -78,8 +78,8 @@ struct sample_args {
 };
 cudaError_t cuda_sample(const struct sample_args *a, cudaStream_t stream);
 
-/* Puts what the step before drew where tokens (n) wait for it; 0 where nothing could be drawn: what follows is
- * thrown away. */
+/* Puts what the step before drew where tokens (n) wait for it; 0 where nothing could be drawn: what follows
+ * is thrown away. */
 struct cuda_feed_args {
 	struct cuda_token *tokens;
 	const struct cuda_drawn *drawn;

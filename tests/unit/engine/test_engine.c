@@ -187,7 +187,8 @@ static void test_queue(void **state)
 	}
 	record_init(&r[N], e);
 	struct engine_request q = request_for(&r[N]);
-	expect_refused(e, &q, HOKKU_OVERLOADED, "4 requests are there, as many as may run or wait; try again later");
+	expect_refused(e, &q, HOKKU_OVERLOADED,
+		       "4 requests are there, as many as may run or wait; try again later");
 	engine_get_state(e, &s);
 	assert_int_equal(s.n_queued, N - 1);
 	assert_int_equal(s.phase, ENGINE_READY);
