@@ -34,7 +34,14 @@ static void test_events(void **state)
 	expect("event: token\ndata: {\"t\":\"\",\"i\":3,\"id\":99,\"index\":2}\n\n");
 	api_native.failed(&b, HOKKU_CANCELLED, "line\nbreak");
 	expect("event: error\ndata: {\"code\":\"CANCELLED\",\"message\":\"line\\nbreak\"}\n\n");
-	struct answer_end end = {2, HOKKU_STOP_LENGTH, 5, 64, 12, 1.5, 2.25, 0.125, false, {0, 0, 0}};
+	struct answer_end end = {.sample = 2,
+				 .stop = HOKKU_STOP_LENGTH,
+				 .tokens_out = 5,
+				 .cached_tokens = 64,
+				 .text_bytes = 12,
+				 .prefill_ms = 1.5,
+				 .decode_ms = 2.25,
+				 .ttft_ms = 0.125};
 	api_native.end(&b, &three, &end);
 	expect("event: end\ndata: "
 	       "{\"stop_reason\":\"length\",\"tokens_out\":5,\"cached_tokens\":64,\"text_bytes\":12,\"prefill_ms\":1.500,"
