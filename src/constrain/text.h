@@ -1,0 +1,79 @@
+/*
+ * How texts of JSON and of users' patterns become regular expressions over bytes.
+ *
+ * A pattern's subject is a text of code points. It can stand in the answer as it is (RAW: UTF-8) or between
+ * the quotes of a JSON string (JSON: each code point as itself where JSON allows that, by its short escape,
+ * or as \uXXXX with hexadecimal digits of either case, surrogate pairs beyond U+FFFF).
+ */
+#ifndef CONSTRAIN_TEXT_H
+#define CONSTRAIN_TEXT_H
+
+#include "base/error.h"
+#include "base/str.h"
+#include "constrain/constrain.h"
+#include "constrain/grammar.h"
+#include "constrain/rx.h"
+
+enum rx_dress { RX_RAW, RX_JSON };
+
+/* One code point of the spans, in that dress (without quotes). */
+rx rx_char(struct rx_pool *p, enum rx_dress dress, const struct rx_span *spans, size_t n);
+
+/* Any code point, min to max of them: the length of a JSON string counts code points. */
+rx rx_any_text(struct rx_pool *p, enum rx_dress dress, uint32_t min, uint32_t max);
+
+/* A text as such, each of its ways of being written in that dress. utf8 is valid UTF-8. */
+rx rx_text(struct rx_pool *p, enum rx_dress dress, struct str utf8);
+
+/*
+ * A pattern as ECMA-262 with the u flag reads it, and what is common beyond it ((?i), (?:...), \d \w \s \b
+ * where it can be had, lazy quantifiers, named groups, \p{...}); lookahead and lookbehind where they become
+ * intersections. whole: the pattern is the whole text (as response `regex` is meant); else it is searched
+ * for, as JSON Schema's `pattern`. INVALID_REQUEST: no pattern, or one that cannot be enforced
+ * (backreferences): the column, what stands there, and why.
+ */
+enum hokku_code rx_pattern(struct rx_pool *p, enum rx_dress dress, struct str pattern, bool whole, rx *out,
+			   struct hokku_error *err);
+
+/* The `format` of a JSON Schema as an expression in JSON dress: true and *out, or false: not known. */
+bool rx_format(struct rx_pool *p, struct str name, rx *out);
+/* Their names, for messages; NULL past the last. */
+const char *rx_format_name(size_t i);
+
+/* Decimal numbers as a schema writes them: sign, digits with the point taken out, and how many of them are
+ * behind it. Any number of digits. */
+struct decimal {
+	bool negative;
+	struct str digits; /* no leading zeros; "" is 0 */
+	int32_t scale;     /* value = digits x 10^-scale */
+};
+
+struct rx_number {
+	bool integer; /* 1.0 and 1e2 are integers too for a schema; only plain digits are written, and no
+			 exponent */
+	const struct decimal *min, *max; /* NULL: none */
+	bool min_excluded, max_excluded;
+	const struct decimal *multiple_of; /* NULL: any; above 0 */
+};
+
+/* JSON numbers within the bounds. Without bounds and multiple: all that RFC 8259 allows. With them: without
+ * an exponent. INVALID_REQUEST: no number fits ("nothing is between 5 and 4"), or it would take too many
+ * states (what, how many, the limit). */
+enum hokku_code rx_number(struct rx_pool *p, const struct rx_number *what, rx *out, struct hokku_error *err);
+
+/* A grammar as llama.cpp reads GBNF: rules, literals, classes, *, +, ?, {m,n}, groups, alternatives,
+ * comments, "." ; from `root`. INVALID_REQUEST: "line 3 column 5: ...", with what was found and wanted. */
+enum hokku_code gbnf_compile(struct grammar *g, struct str text, struct constrain_fault *fault,
+			     struct hokku_error *err);
+
+/* A schema into g, whose first rule becomes its texts. root: read by jv_parse. INVALID_REQUEST: the pointer
+ * of the keyword, what was found there, what would do. */
+struct jv;
+enum hokku_code schema_compile(struct grammar *g, const struct jv *root, enum constrain_space space,
+			       struct constrain_fault *fault, struct hokku_error *err);
+
+/* Any JSON value, object, ...: what json_object and an empty schema mean. from and to as grammar_reads has
+ * them. */
+void json_any(struct grammar *g, place_id from, place_id to, enum constrain_space space);
+
+#endif
