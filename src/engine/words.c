@@ -1,0 +1,83 @@
+#include "engine/words.h"
+
+#include <stdlib.h>
+
+static struct str bytes_of(void *user, uint32_t token)
+{
+	const struct tok *t = user;
+	enum tok_type type = tok_type(t, (int32_t)token);
+	if (type == TOK_CONTROL || type == TOK_UNKNOWN || type == TOK_UNUSED || tok_is_end(t, (int32_t)token))
+		return (struct str){NULL, 0};
+	return tok_bytes(t, (int32_t)token);
+}
+
+/* The last of ids whose bytes are text, and nothing else; SIZE_MAX where no such number of them is. */
+static size_t n_of_text(const struct tok *t, const struct tok_ids *ids, struct str text)
+{
+	size_t left = text.len, i = ids->n;
+	while (left && i) {
+		struct str b = bytes_of((void *)(uintptr_t)t, (uint32_t)ids->ids[i - 1]);
+		if (!b.len || b.len > left || memcmp(text.ptr + left - b.len, b.ptr, b.len) != 0)
+			return SIZE_MAX;
+		left -= b.len;
+		i--;
+	}
+	return left ? SIZE_MAX : ids->n - i;
+}
+
+/* SentencePiece's vocabularies may put a blank before a text; behind a line end they do not. What stands
+ * before the text's own tokens is left out. */
+static size_t encode(void *user, struct str text, int32_t *out, size_t max)
+{
+	const struct tok *t = user;
+	struct tok_ids ids = {0};
+	struct hokku_error err;
+	size_t n = SIZE_MAX;
+	if (!tok_encode(t, text, 0, &ids, &err))
+		n = n_of_text(t, &ids, text);
+	if (n == SIZE_MAX) {
+		struct strbuf behind = {0};
+		strbuf_add_c(&behind, "\n");
+		strbuf_add(&behind, text.ptr, text.len);
+		ids.n = 0;
+		n = SIZE_MAX;
+		if (!behind.failed && !tok_encode(t, (struct str){behind.ptr, behind.len}, 0, &ids, &err))
+			n = n_of_text(t, &ids, text);
+		strbuf_free(&behind);
+	}
+	if (n == SIZE_MAX)
+		n = 0;
+	if (n && max)
+		memcpy(out, ids.ids + ids.n - n, (n < max ? n : max) * sizeof *out);
+	tok_ids_free(&ids);
+	return n;
+}
+
+enum hokku_code words_init(const struct tok *t, struct constrain_words *out, struct hokku_error *err)
+{
+	uint32_t n = tok_n_vocab(t), n_ends = 0;
+	for (uint32_t i = 0; i < n; i++)
+		n_ends += tok_is_end(t, (int32_t)i);
+	int32_t *ends = malloc((n_ends + 1) * sizeof *ends);
+	*out = (struct constrain_words){0};
+	if (!ends)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %u tokens that end an answer",
+			       n_ends);
+	n_ends = 0;
+	for (uint32_t i = 0; i < n; i++)
+		if (tok_is_end(t, (int32_t)i))
+			ends[n_ends++] = (int32_t)i;
+	*out = (struct constrain_words){.user = (void *)(uintptr_t)t,
+					.n = n,
+					.bytes = bytes_of,
+					.ends = ends,
+					.n_ends = n_ends,
+					.encode = encode};
+	return HOKKU_OK;
+}
+
+void words_deinit(struct constrain_words *w)
+{
+	free((void *)(uintptr_t)w->ends);
+	*w = (struct constrain_words){0};
+}
