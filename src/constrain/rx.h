@@ -60,6 +60,16 @@ rx rx_and(struct rx_pool *p, rx a, rx b);
 rx rx_not(struct rx_pool *p, rx a); /* of all byte strings, UTF-8 or not: intersect with what texts may be */
 rx rx_repeat(struct rx_pool *p, rx a, uint32_t min, uint32_t max); /* max may be RX_UNBOUNDED; min <= max */
 
+/*
+ * Equations, for what is easier said as states than as an expression (remainders, repeats with assertions in
+ * them). A variable stands for the expression that rx_define gives it once, before anything is derived. In
+ * definitions, its own and others', a variable stands last and behind at least one byte: a byte set times a
+ * variable, say, or such under unions and intersections. nullable: whether what it will stand for matches
+ * the empty text.
+ */
+rx rx_var(struct rx_pool *p, bool nullable);
+void rx_define(struct rx_pool *p, rx var, rx meaning);
+
 bool rx_nullable(const struct rx_pool *p, rx a);     /* the empty text matches */
 rx rx_derive(struct rx_pool *p, rx a, uint8_t byte); /* what may follow the byte */
 
