@@ -45,7 +45,13 @@ static inline double rng_unit(uint32_t high, uint32_t low)
 }
 
 /* Streams in use. */
-enum { RNG_STREAM_SAMPLER = 1, RNG_STREAM_SYNTH = 2, RNG_STREAM_TEST = 3, RNG_STREAM_LOAD = 4 };
+enum {
+	RNG_STREAM_SAMPLER = 1,
+	RNG_STREAM_SYNTH = 2,
+	RNG_STREAM_TEST = 3,
+	RNG_STREAM_LOAD = 4,
+	RNG_STREAM_SHAPE = 5
+};
 
 /* 64 bits from the operating system, for a seed nobody gave. */
 uint64_t rng_os_seed(void);

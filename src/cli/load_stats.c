@@ -73,6 +73,7 @@ struct summary series_summary(struct series *s)
 		.mean = sum / (double)s->n,
 		.p50 = percentile(s, 0.5),
 		.p90 = percentile(s, 0.9),
+		.p95 = percentile(s, 0.95),
 		.p99 = percentile(s, 0.99),
 		.largest = s->v[s->n - 1],
 	};

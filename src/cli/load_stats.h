@@ -18,7 +18,7 @@ void series_free(struct series *s);
 
 struct summary {
 	size_t n;
-	double mean, p50, p90, p99, largest; /* of none: 0 */
+	double mean, p50, p90, p95, p99, largest; /* of none: 0 */
 };
 
 /* Sorts the series. Percentiles lie between the two nearest values, by distance, as NumPy's default has it.

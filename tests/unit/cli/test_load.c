@@ -118,7 +118,7 @@ static void expect_near(double got, double want)
 		fail_msg("%.17g, not %.17g", got, want);
 }
 
-/* numpy.percentile([...], [50, 90, 99]) of the same lists. */
+/* numpy.percentile([...], [50, 90, 95, 99]) of the same lists. */
 static void test_summary(void **state)
 {
 	struct series s = {0}, more = {0};
@@ -138,6 +138,7 @@ static void test_summary(void **state)
 	expect_near(five.mean, 32);
 	expect_near(five.p50, 35);
 	expect_near(five.p90, 46);
+	expect_near(five.p95, 48);
 	expect_near(five.p99, 49.6);
 	expect_near(five.largest, 50);
 	for (int i = 1; i <= 1000; i++)
@@ -147,6 +148,7 @@ static void test_summary(void **state)
 	struct summary thousand = series_summary(&s);
 	expect_near(thousand.p50, 500.5);
 	expect_near(thousand.p90, 900.1);
+	expect_near(thousand.p95, 950.05);
 	expect_near(thousand.p99, 990.01);
 	expect_near(thousand.mean, 500.5);
 	series_free(&s);
