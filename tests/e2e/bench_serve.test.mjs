@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import http from 'node:http';
 import net from 'node:net';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hokku, sleep, slack, start } from './server_common.mjs';
@@ -351,6 +351,7 @@ test('the command line, each mistake by its name', async () => {
 test("hokku's own server: its route and OpenAI's, ids, keys, shared prefixes", async (t) => {
 	const keys = join(tmpdir(), `hokku-bench-serve-${process.pid}.keys`);
 	writeFileSync(keys, 'a-good-key\n', { mode: 0o600 });
+	t.after(() => rmSync(keys, { force: true }));
 	const own = await start(['--device', 'cpu', '--api-key-file', keys]);
 	t.after(() => own.stop());
 	const some = [own.url, '-n', '24', '-c', '6', '--api-key', 'a-good-key', '--output-len', '12'];
