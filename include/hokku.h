@@ -178,6 +178,16 @@ struct hokku_token {
 	uint32_t n_top;                        /* n_top_logprobs, or as many tokens as can be drawn at all */
 };
 
+/* What is told of each token of the prompt but the first, which has none before it, where on_prompt is given.
+ */
+struct hokku_prompt_token {
+	uint32_t index; /* 1, 2 ... */
+	struct hokku_token_logprob own;
+	uint32_t rank;                         /* among all tokens in its place, 1 for the likeliest */
+	const struct hokku_token_logprob *top; /* (n_top) as in struct hokku_token */
+	uint32_t n_top;
+};
+
 /* One request. Exactly one of prompt, tokens and messages is given. */
 struct hokku_request {
 	size_t struct_size;
@@ -195,11 +205,16 @@ struct hokku_request {
 	 * with the same user, on the same thread. Return false to cancel the request. May be NULL. */
 	bool (*on_token)(void *user, const struct hokku_token *token);
 	uint32_t n_top_logprobs; /* with on_token; 20 at most */
+	/* Called with each token of the prompt but the first, in order, before anything is told of the
+	 * answer; as on_token. What they have is what on_token would have had, had they been drawn. May be
+	 * NULL. */
+	bool (*on_prompt)(void *user, const struct hokku_prompt_token *token);
+	uint32_t n_top_prompt_logprobs; /* with on_prompt; 20 at most */
 };
 #define HOKKU_REQUEST_INIT                                                                                \
 	{                                                                                                 \
 		sizeof(struct hokku_request), NULL, 0, NULL, 0, NULL, 0, 0, NULL, 0, HOKKU_SAMPLING_INIT, \
-			NULL, 0                                                                           \
+			NULL, 0, NULL, 0                                                                  \
 	}
 
 /* Why an answer ended. */

@@ -95,6 +95,7 @@ static void on_event(void *user, const struct engine_event *event)
 	struct answer *a = user;
 	switch (event->kind) {
 	case ENGINE_STARTED:
+	case ENGINE_PROMPT:
 		break;
 	case ENGINE_TOKEN:
 		if (!event->text.len || a->write_error)

@@ -39,3 +39,14 @@ void logprobs_take(const float *logits, uint32_t n_vocab, int32_t token, uint32_
 	if (token >= 0 && (uint32_t)token < n_vocab)
 		out->logprob = weight_logprob(logit_clean(logits[token]), largest, sum);
 }
+
+uint32_t logprobs_rank(const float *logits, uint32_t n_vocab, int32_t token)
+{
+	uint32_t n = 0;
+	float own = logit_clean(logits[token]);
+	for (uint32_t i = 0; i < (uint32_t)token; i++)
+		n += logit_clean(logits[i]) >= own;
+	for (uint32_t i = (uint32_t)token + 1; i < n_vocab; i++)
+		n += logit_clean(logits[i]) > own;
+	return n + 1;
+}

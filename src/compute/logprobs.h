@@ -27,4 +27,7 @@ struct token_logprobs {
 void logprobs_take(const float *logits, uint32_t n_vocab, int32_t token, uint32_t n_top,
 		   struct token_logprobs *out);
 
+/* token's place in the order of top, counted from 1, however far down it is. */
+uint32_t logprobs_rank(const float *logits, uint32_t n_vocab, int32_t token);
+
 #endif

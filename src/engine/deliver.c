@@ -22,6 +22,20 @@ void deliver_error(struct engine *e, struct job *job, const struct hokku_error *
 	queue_finish(e, job, &(struct engine_event){.kind = ENGINE_ERROR, .error = err});
 }
 
+void deliver_prompt(const struct engine *e, struct job *job, const struct compute_seq *did)
+{
+	struct prompt_logprob told[SCHED_MAX_ROWS];
+	uint32_t n = 0;
+	for (; n < did->n_tokens && did->pos + n < job->seq.n_rows; n++) {
+		const float *logits = did->logits + (size_t)n * e->n_vocab;
+		told[n].token = job->seq.ids[did->pos + n + 1];
+		told[n].rank = logprobs_rank(logits, e->n_vocab, told[n].token);
+		logprobs_take(logits, e->n_vocab, told[n].token, job->n_prompt_top, &told[n].logprobs);
+	}
+	job_emit(job, &(struct engine_event){
+			      .kind = ENGINE_PROMPT, .index = did->pos + 1, .prompt = told, .n_prompt = n});
+}
+
 /* The prompt is in and the first token drawn. */
 static void take_times(struct engine *e, struct job *job)
 {
@@ -73,10 +87,12 @@ static void emit_token(const struct engine *e, struct job *job, const struct com
 {
 	const struct strbuf *shown = &e->shown;
 	struct token_logprobs logprobs;
-	bool told = drawn->logits && index < job->n_out; /* an end token is not counted */
+	bool told = job->logprobs && index < job->n_out; /* an end token is not counted */
+	size_t row = drawn->all_logits ? drawn->n_tokens - 1 : 0;
 	job->result.text_bytes += shown->len;
 	if (told)
-		logprobs_take(drawn->logits, e->n_vocab, drawn->token, job->n_top, &logprobs);
+		logprobs_take(drawn->logits + row * e->n_vocab, e->n_vocab, drawn->token, job->n_top,
+			      &logprobs);
 	job_emit(job, &(struct engine_event){.kind = ENGINE_TOKEN,
 					     .logprobs = told ? &logprobs : NULL,
 					     .text = {shown->len ? shown->ptr : "", shown->len},

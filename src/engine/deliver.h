@@ -8,6 +8,9 @@
 /* The job's sequence has its first step: its event, unless it had it. */
 void deliver_start(struct engine *e, struct job *job);
 
+/* Tells the prompt's logprobs of a step that gave all logits of these positions. */
+void deliver_prompt(const struct engine *e, struct job *job, const struct compute_seq *did);
+
 /* Deals with a token that the step `drawn` drew, which is in the job's sequence: its event; then, where it
  * was the last, the answer's end, and the job is gone. */
 void deliver_token(struct engine *e, struct job *job, const struct compute_seq *drawn);

@@ -314,6 +314,12 @@ static enum hokku_code check_request(const struct engine *e, const struct engine
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "the logprobs of %u tokens are asked for; %d are told at most", r->n_top,
 			       LOGPROBS_MAX_TOP);
+	if (r->n_prompt_top > LOGPROBS_MAX_TOP)
+		return err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"the logprobs of %u tokens are asked for at each position of the prompt; %d are told "
+			"at most",
+			r->n_prompt_top, LOGPROBS_MAX_TOP);
 	enum hokku_code rc = sampling_check(&r->sampling, e->n_vocab, err);
 	return rc ? rc : stop_check(r->stop, r->n_stop, err);
 }
@@ -342,6 +348,7 @@ static struct job *job_create(const struct engine *e, const struct engine_reques
 				      .n_ids = n_prompt,
 				      .n_prompt = n_prompt,
 				      .n_most = most,
+				      .n_rows = r->prompt_logprobs ? n_prompt - 1 : 0,
 				      .priority = r->priority,
 				      .owner = r->owner};
 	job->seq.hashes = caches ? malloc((most / COMPUTE_KV_BLOCK + 1) * sizeof *job->seq.hashes) : NULL;
@@ -361,6 +368,8 @@ static struct job *job_create(const struct engine *e, const struct engine_reques
 	job->max_tokens = r->max_tokens;
 	job->n_answered = r->n_answered;
 	job->logprobs = r->logprobs;
+	job->prompt_logprobs = r->prompt_logprobs;
+	job->n_prompt_top = r->n_prompt_top;
 	job->no_cache = r->no_cache;
 	job->cache_debug = r->cache_debug;
 	job->seq.miss = r->cache_debug ? &job->miss : NULL;

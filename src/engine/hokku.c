@@ -186,6 +186,7 @@ struct call {
 	struct hokku *h;
 	hokku_on_text on_text;
 	bool (*on_token)(void *user, const struct hokku_token *token);
+	bool (*on_prompt)(void *user, const struct hokku_prompt_token *token);
 	void *user;
 	bool refused; /* a callback returned false */
 	sem_t done;
@@ -194,13 +195,36 @@ struct call {
 	struct hokku_result result;
 };
 
-/* To the caller what the engine knows by other names. */
+/* ---- to the caller what the engine knows by other names ---- */
+
+static void name_top(const struct token_logprobs *l, struct hokku_token_logprob top[LOGPROBS_MAX_TOP])
+{
+	for (uint32_t i = 0; i < l->n_top; i++)
+		top[i] = (struct hokku_token_logprob){l->top[i].token, l->top[i].logprob};
+}
+
+static bool tell_prompt(const struct call *c, const struct engine_event *event)
+{
+	struct hokku_token_logprob top[LOGPROBS_MAX_TOP];
+	bool go_on = true;
+	for (uint32_t i = 0; i < event->n_prompt && go_on; i++) {
+		const struct prompt_logprob *p = &event->prompt[i];
+		name_top(&p->logprobs, top);
+		go_on = c->on_prompt(c->user,
+				     &(struct hokku_prompt_token){.index = event->index + i,
+								  .own = {p->token, p->logprobs.logprob},
+								  .rank = p->rank,
+								  .top = top,
+								  .n_top = p->logprobs.n_top});
+	}
+	return go_on;
+}
+
 static bool tell_token(const struct call *c, const struct engine_event *event)
 {
 	struct hokku_token_logprob top[LOGPROBS_MAX_TOP];
 	const struct token_logprobs *l = event->logprobs;
-	for (uint32_t i = 0; i < l->n_top; i++)
-		top[i] = (struct hokku_token_logprob){l->top[i].token, l->top[i].logprob};
+	name_top(l, top);
 	return c->on_token(c->user, &(struct hokku_token){.index = event->index,
 							  .drawn = {event->token, l->logprob},
 							  .top = top,
@@ -212,6 +236,12 @@ static void on_event(void *user, const struct engine_event *event)
 	struct call *c = user;
 	switch (event->kind) {
 	case ENGINE_STARTED:
+		break;
+	case ENGINE_PROMPT:
+		if (c->refused || tell_prompt(c, event))
+			break;
+		c->refused = true;
+		engine_cancel(c->h->engine, event->request);
 		break;
 	case ENGINE_TOKEN:
 		if (c->refused)
@@ -270,6 +300,8 @@ static enum hokku_code submit_and_wait(struct call *c, const struct hokku_reques
 		.max_tokens = r->max_tokens,
 		.logprobs = r->on_token != NULL,
 		.n_top = r->n_top_logprobs,
+		.prompt_logprobs = r->on_prompt != NULL,
+		.n_prompt_top = r->n_top_prompt_logprobs,
 		.sampling = to_sampling(&r->sampling),
 		.stop = stop,
 		.n_stop = r->n_stop,
@@ -296,7 +328,8 @@ enum hokku_code hokku_generate(struct hokku *h, const struct hokku_request *requ
 	enum hokku_code rc = take_struct(request, request->struct_size, &r, sizeof r, "hokku_request", err);
 	if (rc)
 		return rc;
-	struct call call = {.h = h, .on_text = on_text, .on_token = r.on_token, .user = user};
+	struct call call = {
+		.h = h, .on_text = on_text, .on_token = r.on_token, .on_prompt = r.on_prompt, .user = user};
 	sem_init(&call.done, 0, 0);
 	rc = make_tokens(h, &r, &ids, err);
 	double before_ms = clock_ms_since(begin);

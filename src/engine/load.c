@@ -137,6 +137,7 @@ static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 		.cache = e->cache,
 		.vram_limit = e->vram_limit,
 		.n_batch = e->n_batch,
+		.all_logits = true, /* of prompts */
 		.on_progress = on_device_progress,
 		.stopped = is_stopped,
 		.user = e,
@@ -169,6 +170,8 @@ static enum hokku_code set_aside_sched(struct engine *e, struct hokku_error *err
 					    .n_groups = e->model.n_kv_groups,
 					    .n_owners = e->owners.n - 1};
 	bool room = sched_init(&e->sched, &params);
+	e->row_logits = calloc((size_t)SCHED_MAX_ROWS * e->n_vocab, sizeof *e->row_logits);
+	room = room && e->row_logits;
 	for (uint32_t i = 0; room && i < e->owners.n; i++)
 		sched_limit(&e->sched, i, e->owners.all[i].limits.max_running);
 	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
@@ -288,6 +291,8 @@ void engine_unload(struct engine *e)
 	gguf_close(e->file);
 	e->file = NULL;
 	sched_deinit(&e->sched);
+	free(e->row_logits);
+	e->row_logits = NULL;
 	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
 		free(e->flights[i].planned);
 		free(e->flights[i].steps);

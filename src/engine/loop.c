@@ -53,6 +53,17 @@ static bool take_new(struct engine *e)
 	return !over;
 }
 
+/* Where the logits go of sequence i of a step; NULL: nobody wants any. */
+static float *logits_of(struct engine *e, struct flight *f, uint32_t i)
+{
+	const struct sched_seq *seq = f->planned[i];
+	size_t n_vocab = e->n_vocab, row = f->n_rows;
+	if (!sched_shows(seq))
+		return sched_draws(seq) && job_of(f->planned[i])->logprobs ? f->logits + i * n_vocab : NULL;
+	f->n_rows += seq->n_new;
+	return e->row_logits + row * n_vocab;
+}
+
 static void describe_seq(struct engine *e, struct flight *f, uint32_t i)
 {
 	struct sched_seq *seq = f->planned[i];
@@ -72,7 +83,8 @@ static void describe_seq(struct engine *e, struct flight *f, uint32_t i)
 		.slot = seq->slot,
 		.n_history = n,
 		.n_prompt = n < n_prompt ? n : n_prompt,
-		.logits = draws && job->logprobs ? f->logits + (size_t)i * e->n_vocab : NULL,
+		.logits = logits_of(e, f, i),
+		.all_logits = sched_shows(seq),
 		.error = &f->errors[i],
 		.token = -1,
 	};
@@ -122,7 +134,7 @@ static enum hokku_code submit(struct engine *e, uint32_t n, struct hokku_error *
 {
 	struct flight *f = &e->flights[e->n_submitted % COMPUTE_MAX_AHEAD];
 	f->n = n;
-	f->n_tokens = 0;
+	f->n_tokens = f->n_rows = 0;
 	f->telling = false; /* of the many steps of decoding the first is enough to know what one costs */
 	for (uint32_t i = 0; i < n; i++) {
 		deliver_start(e, job_of(f->planned[i]));
@@ -150,6 +162,8 @@ static void take_result(struct engine *e, const struct flight *f, uint32_t i)
 	struct hokku_error err;
 	struct sched_seq *seq = f->planned[i];
 	const struct compute_seq *did = &f->steps[i];
+	if (seq && did->all_logits)
+		deliver_prompt(e, job_of(seq), did);
 	if (!seq || !did->sampling)
 		return;
 	sched_fill(&e->sched, seq, did->token);

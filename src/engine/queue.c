@@ -45,7 +45,7 @@ struct job *queue_take_new(struct engine *e)
 	e->new_jobs = NULL;
 	e->new_end = &e->new_jobs;
 	for (const struct job *job = list; job; job = job->next_new)
-		e->n_logprobs += job->logprobs;
+		e->n_logprobs += job_sees_logits(job);
 	return list;
 }
 
@@ -71,7 +71,7 @@ void queue_finish(struct engine *e, struct job *job, struct engine_event *last)
 	if (last->kind == ENGINE_ERROR)
 		job->failed = last->error->code;
 	leave_flights(e, &job->seq);
-	e->n_logprobs -= job->logprobs;
+	e->n_logprobs -= job_sees_logits(job);
 	sched_remove(&e->sched, &job->seq);
 	pthread_mutex_lock(&e->lock);
 	*(job->prev ? &job->prev->next : &e->jobs) = job->next;

@@ -24,9 +24,9 @@ struct job {
 	/* Constant from submit on. */
 	uint64_t id;
 	uint32_t max_tokens, n_answered;
-	bool logprobs, no_cache;
+	bool logprobs, prompt_logprobs, no_cache;
 	bool cache_debug;
-	uint32_t n_top;
+	uint32_t n_top, n_prompt_top;
 	struct sampling sampling;
 	struct hokku_logit_bias *bias;
 	void (*on_event)(void *user, const struct engine_event *event);
@@ -61,6 +61,7 @@ static inline struct job *job_of(struct sched_seq *seq)
 /* A step from submit to collect. */
 struct flight {
 	uint32_t n, n_tokens;
+	uint32_t n_rows;            /* of row_logits that are taken */
 	struct sched_seq **planned; /* (n_parallel) its sequences; NULL: it has ended meanwhile */
 	struct compute_seq *steps;  /* (n_parallel) the same for the device */
 	struct hokku_error *errors; /* (n_parallel) */
@@ -101,7 +102,8 @@ struct engine {
 	struct sched sched;
 	struct flight flights[COMPUTE_MAX_AHEAD]; /* step k is number k % COMPUTE_MAX_AHEAD */
 	uint32_t n_submitted, n_collected;
-	uint32_t n_logprobs;              /* jobs that the thread has seen and whose logprobs are told */
+	uint32_t n_logprobs;              /* jobs that the thread has seen and that are told logprobs */
+	float *row_logits;                /* (SCHED_MAX_ROWS, n_vocab) of prompts; of one step at a time */
 	uint64_t collected_ns;            /* when the last one was */
 	struct pace pace;                 /* tokens a step */
 	uint64_t check_ns, next_check_ns; /* the device's memory is checked every check_ns */
@@ -173,6 +175,12 @@ void engine_set_load_bytes(struct engine *e, uint64_t done, uint64_t all);
 
 /* Shall loading end? */
 bool engine_is_stopped(struct engine *e);
+
+/* Does a job get logits, which no step may run ahead of? */
+static inline bool job_sees_logits(const struct job *job)
+{
+	return job->logprobs || job->prompt_logprobs;
+}
 
 /* Sends a job's event: on the engine's thread, never under the lock. */
 void job_emit(const struct job *job, struct engine_event *event);

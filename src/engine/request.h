@@ -17,13 +17,21 @@ enum {
  * on the device; requests are refused with that error. */
 enum engine_phase { ENGINE_LOADING, ENGINE_READY, ENGINE_FAILED, ENGINE_LOST, ENGINE_STOPPED };
 
-/* What a request's callback is told. started comes when the request leaves the queue, then one token event a
+/* A token of the prompt, after those before it. */
+struct prompt_logprob {
+	int32_t token;
+	uint32_t rank; /* logprobs_rank */
+	struct token_logprobs logprobs;
+};
+
+/* What a request's callback is told. started comes when the request leaves the queue, then, where they were
+ * asked for, the prompt's logprobs in pieces, each position but the first once, then one token event a
  * token, then exactly one of end and error; a request refused while still queued gets error alone. Pointers
  * live during the call. Control tokens have an event but no text. An end token ends the answer, is not
  * counted, and has an event only if text was still held back: then with its own id and the index it would
  * have had. Callbacks must not take long, and may call engine_submit, engine_cancel and engine_get_state, but
  * neither engine_wait_ready nor engine_destroy. */
-enum engine_event_kind { ENGINE_STARTED, ENGINE_TOKEN, ENGINE_END, ENGINE_ERROR };
+enum engine_event_kind { ENGINE_STARTED, ENGINE_PROMPT, ENGINE_TOKEN, ENGINE_END, ENGINE_ERROR };
 struct engine_event {
 	enum engine_event_kind kind;
 	uint64_t request;       /* what engine_submit gave */
@@ -31,7 +39,9 @@ struct engine_event {
 	uint64_t seed;          /* started */
 	struct str text; /* token: may be empty while a character or a possible stop text is held back */
 	int32_t token;   /* token: the id drawn */
-	uint32_t index;  /* token: 0, 1, 2 ... */
+	uint32_t index;  /* token: 0, 1, 2 ...; prompt: position of the piece's first token, 1 at least */
+	const struct prompt_logprob *prompt;   /* (n_prompt) prompt */
+	uint32_t n_prompt;                     /* SCHED_MAX_ROWS at most */
 	const struct token_logprobs *logprobs; /* token, where they were asked for; NULL with an end token */
 	const struct hokku_result *result;     /* end */
 	uint32_t cached_tokens;                /* end: prompt tokens that were found in KV memory */
@@ -45,9 +55,13 @@ struct engine_request {
 	/* Of tokens the last so many are an answer that was begun elsewhere: frequency and presence penalty
 	 * count them as such. */
 	uint32_t n_answered;
-	uint32_t max_tokens;      /* 0: until the context is full */
-	bool logprobs;            /* token events tell the token's, and those of the n_top likeliest */
-	uint32_t n_top;           /* LOGPROBS_MAX_TOP at most */
+	uint32_t max_tokens; /* 0: until the context is full */
+	bool logprobs;       /* token events tell the token's, and those of the n_top likeliest */
+	uint32_t n_top;      /* LOGPROBS_MAX_TOP at most */
+	/* Events tell the prompt's tokens' too, with the n_prompt_top likeliest. All of the prompt is
+	 * computed for it, though it may be known; others find what it computes. */
+	bool prompt_logprobs;
+	uint32_t n_prompt_top;
 	struct sampling sampling; /* bias is copied; a request without a seed is given one by the caller */
 	const struct str *stop;   /* (n_stop), copied */
 	uint32_t n_stop;

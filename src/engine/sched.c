@@ -37,10 +37,18 @@ static uint32_t n_known(const struct sched_seq *seq)
 	return seq->n_ids - seq->n_open;
 }
 
-/* Whole blocks that could be found: the last token is always computed, as something is drawn after it. */
+/* Logits of its prompt are still wanted. */
+static bool wants_rows(const struct sched_seq *seq)
+{
+	return seq->n_shown < seq->n_rows;
+}
+
+/* Whole blocks that could be found: the last token is always computed, as something is drawn after it, and so
+ * is what is to be shown. */
 static uint32_t n_findable(const struct sched_seq *seq)
 {
-	return seq->hashes ? (n_known(seq) - 1) / BLOCK : 0;
+	uint32_t n = seq->hashes ? (n_known(seq) - 1) / BLOCK : 0;
+	return wants_rows(seq) ? min_u32(n, seq->n_shown / BLOCK) : n;
 }
 
 /* The name of what stands before block i. */
@@ -78,7 +86,8 @@ static void adopt(struct sched *s, struct sched_seq *seq)
 	}
 }
 
-/* Is an older sequence about to compute the very block that seq needs next? */
+/* Is an older sequence about to compute the very block that seq needs next? One that shows what it computes
+ * takes its time. */
 static bool is_coming(struct sched *s, struct sched_seq *seq, uint32_t index)
 {
 	uint32_t i = seq->n_done / BLOCK, end = (i + 1) * BLOCK;
@@ -86,7 +95,7 @@ static bool is_coming(struct sched *s, struct sched_seq *seq, uint32_t index)
 		return false;
 	for (uint32_t k = 0; k < index; k++) {
 		struct sched_seq *older = s->running[k];
-		if (older->hashes && older->root == seq->root && older->n_done < end &&
+		if (older->hashes && !wants_rows(older) && older->root == seq->root && older->n_done < end &&
 		    n_known(older) >= end && hash_at(older, i) == hash_at(seq, i))
 			return true;
 	}
@@ -223,9 +232,17 @@ static bool is_full(const struct sched_seq *seq)
 	return seq->n_ids >= seq->n_most;
 }
 
-static void give(struct sched_seq *seq, uint32_t n, uint32_t *left)
+/* Up to n tokens more of what is left, n_rows of them at most if they are to be shown; those that were before
+ * come in a step of their own. */
+static void give(struct sched *s, struct sched_seq *seq, uint32_t n, uint32_t n_rows, uint32_t *left)
 {
 	uint32_t take = min_u32(min_u32(n, *left), seq->n_ids - seq->n_done - seq->n_new);
+	if (sched_shows(seq)) {
+		take = min_u32(take, n_rows);
+		s->rows_left -= take;
+	} else if (wants_rows(seq)) {
+		take = min_u32(take, seq->n_shown - seq->n_done - seq->n_new);
+	}
 	seq->n_new += take;
 	*left -= take;
 }
@@ -255,13 +272,14 @@ static void share_in_turn(struct sched *s, uint32_t *left)
 			struct sched_seq *seq = s->running[i];
 			if (seq->n_new || is_full(seq) || seq->rank != rank || is_coming(s, seq, i))
 				continue;
-			give(seq, max_u32(*left / 2, SCHED_MIN_PROMPT), left);
+			give(s, seq, max_u32(*left / 2, SCHED_MIN_PROMPT), (s->rows_left + 1) / 2, left);
 		}
 }
 
 static void share_budget(struct sched *s, uint32_t budget)
 {
 	uint32_t n_decoding = 0;
+	s->rows_left = SCHED_MAX_ROWS;
 	for (uint32_t i = 0; i < s->n_running; i++) {
 		struct sched_seq *seq = s->running[i];
 		adopt(s, seq);
@@ -274,7 +292,7 @@ static void share_budget(struct sched *s, uint32_t budget)
 	for (uint32_t i = 0; i < s->n_running && left; i++) {
 		struct sched_seq *seq = s->running[i];
 		if (seq->n_new && seq->n_ids - seq->n_done > 1)
-			give(seq, left, &left);
+			give(s, seq, left, s->rows_left, &left);
 	}
 }
 
@@ -283,8 +301,8 @@ static void explain(const struct sched *s, struct sched_seq *seq)
 {
 	if (!seq->miss || seq->miss->why != CACHE_MISS_NOT_ASKED)
 		return;
-	*seq->miss = seq->hashes ? cache_explain(&s->kv, seq->root, seq->ids, seq->n_prompt)
-				 : (struct cache_miss){.why = CACHE_MISS_OFF};
+	*seq->miss = seq->hashes && !seq->n_rows ? cache_explain(&s->kv, seq->root, seq->ids, seq->n_prompt)
+						 : (struct cache_miss){.why = CACHE_MISS_OFF};
 }
 
 uint32_t sched_plan(struct sched *s, uint32_t budget, struct sched_seq **out)
@@ -312,6 +330,8 @@ void sched_advance(struct sched *s, struct sched_seq *seq)
 	bool draws = sched_draws(seq);
 	seq->n_done += seq->n_new;
 	seq->n_new = 0;
+	if (seq->n_done > seq->n_shown)
+		seq->n_shown = min_u32(seq->n_done, seq->n_rows);
 	if (draws) {
 		seq->ids[seq->n_ids++] = -1;
 		seq->n_open++;
@@ -335,7 +355,7 @@ void sched_add(struct sched *s, struct sched_seq *seq)
 {
 	seq->order = ++s->last_order;
 	seq->n_new = seq->n_done = seq->n_blocks = seq->n_cached = seq->n_hashed = 0;
-	seq->n_kept = seq->n_open = 0;
+	seq->n_kept = seq->n_open = seq->n_shown = 0;
 	seq->preempted = false;
 	seq->blocks = NULL;
 	let_wait(s, seq);

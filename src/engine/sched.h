@@ -18,6 +18,9 @@
  * later. The oldest always goes on, so that everything ends.
  * - Full blocks are found again by their ids (kv.h). A prompt whose next block is being computed by an older
  *   one waits for it, so that a shared beginning is computed once.
+ * - Positions whose logits are wanted are computed, though others hold their blocks, and SCHED_MAX_ROWS of a
+ *   step at most: half of those to the first prompt that wants any, half of what remains to the next, and so
+ *   on; what they leave, to the oldest. None is shown twice.
  *
  * Bits never depend on any of this (compute.h), so a plan can be good or bad but not wrong.
  */
@@ -29,7 +32,8 @@
 
 enum {
 	SCHED_MIN_PROMPT =
-		16, /* prompt tokens of a step at least, or the whole budget: however many decode */
+		16,          /* prompt tokens of a step at least, or the whole budget: however many decode */
+	SCHED_MAX_ROWS = 32, /* positions of a step at most whose logits are wanted */
 };
 
 enum sched_state { SCHED_OUT, SCHED_WAITING, SCHED_RUNNING };
@@ -42,6 +46,7 @@ struct sched_seq {
 	uint64_t *hashes; /* room for one a full block; NULL: no block of it is found or kept */
 	uint64_t root;    /* 0 or KV_ROOT and more: blocks are shared by those of one root */
 	uint32_t priority, owner;
+	uint32_t n_rows; /* its first positions, fewer than n_prompt, whose logits are wanted */
 
 	struct cache_miss *miss; /* NULL, or where it is told why no more was found, before its first step */
 
@@ -55,6 +60,7 @@ struct sched_seq {
 	uint32_t n_cached; /* prompt tokens that were found and not computed */
 	uint32_t n_hashed; /* hashes made */
 	uint32_t n_kept;   /* full blocks that can be found, or were held up against one that could */
+	uint32_t n_shown;  /* of n_rows those that went into steps which showed them */
 	bool preempted;    /* once at least */
 	uint32_t slot;
 	uint32_t rank;                 /* of a prompt in this step: older ones of its owner */
@@ -86,6 +92,7 @@ struct sched {
 	uint32_t *slots;            /* (n_seqs - n_running) free ones */
 	struct sched_seq **running; /* (n_running) the oldest first */
 	uint32_t n_running;
+	uint32_t rows_left; /* of SCHED_MAX_ROWS, while a step is shared */
 	struct turns waiting;
 	uint64_t last_order;
 	struct sched_counters counters;
@@ -123,6 +130,13 @@ uint32_t sched_plan(struct sched *s, uint32_t budget, struct sched_seq **out);
 static inline bool sched_draws(const struct sched_seq *seq)
 {
 	return seq->n_done + seq->n_new == seq->n_ids;
+}
+
+/* Then too: are the logits of its new tokens wanted? If so of all of them, though the last may be one that
+ * none are wanted of. */
+static inline bool sched_shows(const struct sched_seq *seq)
+{
+	return seq->n_shown < seq->n_rows && seq->n_done >= seq->n_shown;
 }
 
 /* The step that puts seq's new tokens into its blocks is submitted; if it draws, an open id is added. */

@@ -1,6 +1,7 @@
 #include "server/answer.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -136,6 +137,20 @@ void answer_cache_debug(struct strbuf *b, const struct tok *tok, const struct an
 	strbuf_add_c(b, "}");
 }
 
+void answer_logprob(struct strbuf *b, float logprob)
+{
+	answer_float(b, logprob > -INFINITY ? logprob : -9999);
+}
+
+void answer_prompt_logprobs(struct strbuf *b, const struct answer_start *start)
+{
+	if (!start->prompt_json.ptr)
+		return;
+	strbuf_add_c(b, ",\"prompt_logprobs\":[");
+	strbuf_add(b, start->prompt_json.ptr, start->prompt_json.len);
+	strbuf_add_c(b, "]");
+}
+
 /* The members of one token's entry without braces. */
 static void add_logprob(struct strbuf *b, const struct tok *tok, int32_t token, float logprob, bool ids)
 {
@@ -145,10 +160,21 @@ static void add_logprob(struct strbuf *b, const struct tok *tok, int32_t token, 
 	if (ids)
 		strbuf_addf(b, ",\"id\":%" PRId32, token);
 	strbuf_add_c(b, ",\"logprob\":");
-	answer_float(b, logprob);
+	answer_logprob(b, logprob);
 	strbuf_add_c(b, ",\"bytes\":[");
 	for (size_t i = 0; i < bytes.len; i++)
 		strbuf_addf(b, "%s%u", i ? "," : "", (unsigned char)bytes.ptr[i]);
+	strbuf_add_c(b, "]");
+}
+
+static void add_top(struct strbuf *b, const struct tok *tok, const struct token_logprobs *l, bool ids)
+{
+	strbuf_add_c(b, ",\"top_logprobs\":[");
+	for (uint32_t i = 0; i < l->n_top; i++) {
+		strbuf_add_c(b, i ? ",{" : "{");
+		add_logprob(b, tok, l->top[i].token, l->top[i].logprob, ids);
+		strbuf_add_c(b, "}");
+	}
 	strbuf_add_c(b, "]");
 }
 
@@ -156,13 +182,8 @@ void answer_logprobs(struct strbuf *b, const struct tok *tok, const struct answe
 {
 	strbuf_add_c(b, "{");
 	add_logprob(b, tok, t->token, t->logprobs->logprob, ids);
-	strbuf_add_c(b, ",\"top_logprobs\":[");
-	for (uint32_t i = 0; i < t->logprobs->n_top; i++) {
-		strbuf_add_c(b, i ? ",{" : "{");
-		add_logprob(b, tok, t->logprobs->top[i].token, t->logprobs->top[i].logprob, ids);
-		strbuf_add_c(b, "}");
-	}
-	strbuf_add_c(b, "]}");
+	add_top(b, tok, t->logprobs, ids);
+	strbuf_add_c(b, "}");
 }
 
 void answer_keep_alive(struct strbuf *b)
@@ -202,6 +223,27 @@ static void native_started(struct strbuf *b, const struct answer_start *start, u
 static void native_logprobs(struct strbuf *b, const struct answer_start *start, const struct answer_token *t)
 {
 	answer_logprobs(b, start->tok, t, true);
+}
+
+static void native_prompt_logprobs(struct strbuf *b, const struct answer_start *start,
+				   const struct answer_prompt *p)
+{
+	strbuf_add_c(b, p->first ? "" : p->n ? "null," : "null");
+	for (uint32_t i = 0; i < p->n; i++) {
+		const struct prompt_logprob *row = &p->rows[i];
+		strbuf_add_c(b, i ? ",{" : "{");
+		add_logprob(b, start->tok, row->token, row->logprobs.logprob, true);
+		strbuf_addf(b, ",\"rank\":%" PRIu32, row->rank);
+		add_top(b, start->tok, &row->logprobs, true);
+		strbuf_add_c(b, "}");
+	}
+}
+
+static void native_prompt(struct strbuf *b, const struct answer_start *start, const struct answer_prompt *p)
+{
+	strbuf_addf(b, "event: prompt\ndata: {\"i\":%" PRIu32 ",\"prompt_logprobs\":[", p->first);
+	native_prompt_logprobs(b, start, p);
+	strbuf_add_c(b, "]}\n\n");
 }
 
 static void native_token(struct strbuf *b, const struct answer_start *start, const struct answer_token *t)
@@ -256,6 +298,7 @@ static void native_whole(struct strbuf *b, const struct answer_start *start,
 	const struct answer_usage *usage = &samples[0].end.usage;
 	strbuf_add_c(b, "{");
 	add_start(b, start);
+	answer_prompt_logprobs(b, start);
 	strbuf_add_c(b, start->n > 1 ? ",\"samples\":[" : ",");
 	for (uint32_t i = 0; i < start->n; i++) {
 		if (start->n > 1)
@@ -273,11 +316,13 @@ const struct api api_native = {
 	.id_prefix = "gen-",
 	.form = &request_native,
 	.started = native_started,
+	.prompt = native_prompt,
 	.token = native_token,
 	.end = native_end,
 	.failed = native_failed,
 	.whole = native_whole,
 	.logprobs = native_logprobs,
+	.prompt_logprobs = native_prompt_logprobs,
 	.error = answer_error,
 };
 

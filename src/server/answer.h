@@ -33,7 +33,9 @@ struct answer_start {
 	struct str warnings_json; /* the same */
 	uint32_t n;               /* samples */
 	bool logprobs;            /* were asked for */
-	bool include_usage;       /* OpenAI's */
+	struct str
+		prompt_json; /* what api.prompt_logprobs added, separated by commas; ptr NULL: nobody asked */
+	bool include_usage;  /* OpenAI's */
 	const struct tok *tok;
 };
 
@@ -42,6 +44,13 @@ struct answer_token {
 	int32_t token;
 	struct str text;
 	const struct token_logprobs *logprobs; /* NULL: none */
+};
+
+/* Log probabilities of a piece of the prompt: of the tokens from position `first` on. At 0 stands null, and
+ * rows begin at 1. */
+struct answer_prompt {
+	uint32_t first, n;
+	const struct prompt_logprob *rows; /* (n) */
 };
 
 /* Of the whole request. */
@@ -73,7 +82,8 @@ struct answer_sample {
 /*
  * How a family of routes speaks: what it takes, and how it says what the engine told. Each function appends
  * to b; a stream is started, token, end in this order for each sample, samples in any order among one
- * another, and ends with the last end or with failed.
+ * another, and ends with the last end or with failed. After the first sample's started comes prompt, in
+ * pieces in the order of positions, where it was asked for.
  */
 struct api {
 	enum {
@@ -84,6 +94,8 @@ struct api {
 	const char *id_prefix; /* of an id that is drawn */
 	const struct request_form *form;
 	void (*started)(struct strbuf *b, const struct answer_start *start, uint32_t sample, bool first);
+	void (*prompt)(struct strbuf *b, const struct answer_start *start,
+		       const struct answer_prompt *prompt);
 	void (*token)(struct strbuf *b, const struct answer_start *start, const struct answer_token *token);
 	void (*end)(struct strbuf *b, const struct answer_start *start, const struct answer_end *end);
 	void (*failed)(struct strbuf *b, enum hokku_code code, const char *message);
@@ -93,6 +105,9 @@ struct api {
 	/* A token's entry in logprobs_json. */
 	void (*logprobs)(struct strbuf *b, const struct answer_start *start,
 			 const struct answer_token *token);
+	/* The same of the prompt's, separated by commas. */
+	void (*prompt_logprobs)(struct strbuf *b, const struct answer_start *start,
+				const struct answer_prompt *prompt);
 	/* The body of an error; field as in answer_error. */
 	void (*error)(struct strbuf *b, enum hokku_code code, const char *message, const char *field);
 };
@@ -115,6 +130,10 @@ void answer_terms(struct strbuf *b, const struct answer_start *s);
 void answer_usage(struct strbuf *b, const struct answer_usage *usage);
 /* "cache_debug":{..} after a comma, where it was asked. */
 void answer_cache_debug(struct strbuf *b, const struct tok *tok, const struct answer_end *end);
+/* A log probability; -9999, as OpenAI has it, where a token can never come. */
+void answer_logprob(struct strbuf *b, float logprob);
+/* ,"prompt_logprobs":[..] where it was asked. */
+void answer_prompt_logprobs(struct strbuf *b, const struct answer_start *start);
 /* {"token","id","logprob","bytes","top_logprobs"}; ids false: without "id". */
 void answer_logprobs(struct strbuf *b, const struct tok *tok, const struct answer_token *token, bool ids);
 

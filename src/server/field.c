@@ -108,6 +108,13 @@ enum hokku_code field_top_logprobs(struct gen_request *r, const char *name, cons
 	return take_u32(name, v, 0, LOGPROBS_MAX_TOP, &r->n_top, err);
 }
 
+enum hokku_code field_prompt_logprobs(struct gen_request *r, const char *name, const struct jv *v,
+				      struct request_error *err)
+{
+	r->prompt_logprobs = true;
+	return take_u32(name, v, 0, LOGPROBS_MAX_TOP, &r->n_prompt_top, err);
+}
+
 /* ---- what an answer is made of ---- */
 
 enum hokku_code field_prompt(struct gen_request *r, const char *name, const struct jv *v,

@@ -43,6 +43,7 @@ void gen_free(struct generation *g)
 		allowance_give_back(&s->allowances[g->owner], g->n_reserved);
 	prepare_job_free(&g->job);
 	strbuf_free(&g->out);
+	strbuf_free(&g->prompt_json);
 	for (uint32_t i = 0; i < g->n_samples; i++) {
 		strbuf_free(&g->samples[i].text);
 		strbuf_free(&g->samples[i].logprobs_json);
@@ -350,6 +351,8 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 			.max_tokens = request->max_tokens,
 			.logprobs = request->logprobs,
 			.n_top = request->n_top,
+			.prompt_logprobs = request->prompt_logprobs && i == 0, /* once is enough */
+			.n_prompt_top = request->n_prompt_top,
 			.sampling = request->sampling,
 			.stop = request->stop,
 			.n_stop = request->n_stop,
@@ -475,9 +478,38 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 		.warnings_json = {r->warnings.ptr, r->warnings.len},
 		.n = r->n,
 		.logprobs = r->logprobs,
+		.prompt_json = {g->prompt_json.ptr, g->prompt_json.len},
 		.include_usage = r->include_usage,
 		.tok = engine_tok(g->server->engine),
 	};
+}
+
+/* A piece of the prompt's logprobs: it leaves at once, or waits for the whole answer. */
+static void gen_tell_prompt(struct generation *g, const struct answer_prompt *prompt, const char *model)
+{
+	const struct answer_start start = gen_start_info(g, model);
+	if (!g->client)
+		return;
+	if (g->streaming) {
+		g->api->prompt(&g->out, &start, prompt);
+		gen_mark_dirty(g);
+		return;
+	}
+	if (prompt->first)
+		strbuf_add_c(&g->prompt_json, ",");
+	g->api->prompt_logprobs(&g->prompt_json, &start, prompt);
+}
+
+static void gen_prompt(struct generation *g, const struct mail *m, const char *model)
+{
+	struct prompt_logprob rows[SCHED_MAX_ROWS];
+	memcpy(rows, m->text.ptr, m->text.len);
+	const struct answer_prompt prompt = {
+		.first = m->index > 1 ? m->index : 0,
+		.n = (uint32_t)(m->text.len / sizeof *rows),
+		.rows = rows,
+	};
+	gen_tell_prompt(g, &prompt, model);
 }
 
 static void gen_started(struct sample *sample, const struct mail *m, const char *model)
@@ -496,6 +528,8 @@ static void gen_started(struct sample *sample, const struct mail *m, const char 
 		g->api->started(&g->out, &start, sample->index, first);
 		gen_mark_dirty(g);
 	}
+	if (sample->index == 0 && g->job.request.prompt_logprobs && g->prompt_tokens == 1)
+		gen_tell_prompt(g, &(struct answer_prompt){0}, model); /* the engine has none to tell */
 }
 
 /* Its key has used n tokens for the sample's answer so far. */
@@ -554,6 +588,7 @@ static void gen_answer_whole(struct generation *g, const struct answer_start *st
 		};
 		body.failed |= s->text.failed || s->logprobs_json.failed;
 	}
+	body.failed |= g->prompt_json.failed;
 	if (samples)
 		g->api->whole(&body, start, samples);
 	g->client = NULL;
@@ -643,6 +678,9 @@ void gen_take_mail(struct server *s)
 		switch (m.kind) {
 		case ENGINE_STARTED:
 			gen_started(sample, &m, model);
+			break;
+		case ENGINE_PROMPT:
+			gen_prompt(sample->generation, &m, model);
 			break;
 		case ENGINE_TOKEN:
 			gen_token(sample, &m, model);

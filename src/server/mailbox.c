@@ -24,6 +24,11 @@ bool mailbox_put(struct mailbox *m, void *to, const struct engine_event *event)
 		mail.prompt_tokens = event->prompt_tokens;
 		mail.seed = event->seed;
 		break;
+	case ENGINE_PROMPT:
+		mail.index = event->index;
+		mail.text =
+			(struct str){(const char *)event->prompt, event->n_prompt * sizeof *event->prompt};
+		break;
 	case ENGINE_TOKEN:
 		mail.index = event->index;
 		mail.token = event->token;

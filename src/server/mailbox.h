@@ -19,15 +19,16 @@ struct mailbox {
 struct mail {
 	void *to;
 	enum engine_event_kind kind;
-	enum hokku_code code;           /* error */
-	uint32_t prompt_tokens;         /* started */
-	uint32_t index;                 /* token */
-	int32_t token;                  /* token */
-	uint64_t seed;                  /* started */
-	struct hokku_result result;     /* end */
-	uint32_t cached_tokens;         /* end */
-	struct cache_miss cache_miss;   /* end; NOT_ASKED: it was not */
-	struct str text;                /* token: its text; error: the message */
+	enum hokku_code code;         /* error */
+	uint32_t prompt_tokens;       /* started */
+	uint32_t index;               /* token, prompt */
+	int32_t token;                /* token */
+	uint64_t seed;                /* started */
+	struct hokku_result result;   /* end */
+	uint32_t cached_tokens;       /* end */
+	struct cache_miss cache_miss; /* end; NOT_ASKED: it was not */
+	/* token: its text; error: the message; prompt: its struct prompt_logprob, not aligned */
+	struct str text;
 	bool has_logprobs;              /* token */
 	struct token_logprobs logprobs; /* the last member: kept only where there are any */
 };

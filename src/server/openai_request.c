@@ -214,6 +214,7 @@ static const struct field chat_fields[] = {
 	{"logit_bias", field_logit_bias},
 	{"logprobs", field_logprobs},
 	{"top_logprobs", field_top_logprobs},
+	{"prompt_logprobs", field_prompt_logprobs},
 	{"tools", take_tools},
 	{"tool_choice", take_tool_choice},
 	{"parallel_tool_calls", take_parallel_calls},

@@ -187,6 +187,7 @@ static const struct field native_fields[] = {
 	{"cache_debug", field_cache_debug},
 	{"logprobs", field_logprobs},
 	{"top_logprobs", field_top_logprobs},
+	{"prompt_logprobs", field_prompt_logprobs},
 	{"logit_bias", field_logit_bias},
 	{NULL, NULL},
 	/* clang-format on */

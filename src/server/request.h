@@ -47,7 +47,9 @@ struct gen_request {
 	uint32_t n;          /* samples; number k has the seed + k */
 	bool logprobs;
 	uint32_t n_top; /* 0 without logprobs */
-	char *model;    /* as the request names it; NULL: it does not */
+	bool prompt_logprobs;
+	uint32_t n_prompt_top;
+	char *model; /* as the request names it; NULL: it does not */
 	/* OpenAI's. */
 	uint32_t max_completion_tokens; /* as max_tokens, under another name */
 	bool stream_options, include_usage, no_tools;

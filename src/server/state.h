@@ -49,9 +49,10 @@ struct generation {
 	uint64_t arrived_ns, submitted_ns, sent_ns; /* sent_ns: when something was last written */
 	uint32_t prompt_tokens;
 	char started_at[32];
-	int64_t created;       /* the same in seconds since 1970 */
-	uint64_t n_tokens_out; /* of the samples that are over */
-	struct strbuf out;     /* events to be sent */
+	int64_t created;           /* the same in seconds since 1970 */
+	uint64_t n_tokens_out;     /* of the samples that are over */
+	struct strbuf out;         /* events to be sent */
+	struct strbuf prompt_json; /* the prompt's logprobs, for "stream": false */
 };
 
 /* A cancelled id that may belong to a request whose body has not been parsed yet. */

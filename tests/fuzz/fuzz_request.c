@@ -26,6 +26,7 @@ static void check_accepted(const struct gen_request *r)
 	/* The engine would take it: every token id exists in the largest vocabulary there can be. */
 	require(sampling_check(&r->sampling, UINT32_MAX, NULL) == HOKKU_OK);
 	require(r->n >= 1 && r->n <= REQUEST_MAX_N && r->n_top <= (r->logprobs ? LOGPROBS_MAX_TOP : 0));
+	require(r->n_prompt_top <= (r->prompt_logprobs ? LOGPROBS_MAX_TOP : 0));
 	require(!r->model || strlen(r->model) <= REQUEST_MAX_MODEL_BYTES);
 	require(utf8_valid_prefix(r->warnings.ptr, r->warnings.len) == r->warnings.len);
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -90,12 +91,25 @@ static void test_as_the_sampler(void **state)
 		assert_int_equal(l.n_top, LOGPROBS_MAX_TOP);
 		for (uint32_t i = 0; i < l.n_top; i++) {
 			struct token_logprobs one;
+			assert_int_equal(logprobs_rank(logits, N, ids[i]), i + 1);
 			assert_int_equal(l.top[i].token, ids[i]);
 			logprobs_take(logits, N, ids[i], 0, &one);
 			assert_memory_equal(&one.logprob, &l.top[i].logprob, sizeof one.logprob);
 		}
 	}
+	assert_int_equal(logprobs_rank(logits, N, ids[N - 1]), N);
+	assert_int_equal(logprobs_rank(logits, N, ids[N / 2]), N / 2 + 1);
 	sampler_destroy(s);
+}
+
+/* What can never be drawn comes last, by its ids; infinity is the largest number there is. */
+static void test_odd_ranks(void **state)
+{
+	(void)state;
+	const float logits[] = {NAN, -INFINITY, 1, INFINITY, FLT_MAX, 1, 0, -0.0f};
+	static const uint32_t ranks[] = {7, 8, 3, 1, 2, 4, 5, 6};
+	for (int32_t i = 0; i < 8; i++)
+		assert_int_equal(logprobs_rank(logits, 8, i), ranks[i]);
 }
 
 int main(void)
@@ -104,6 +118,7 @@ int main(void)
 		cmocka_unit_test(test_by_hand),
 		cmocka_unit_test(test_odd_logits),
 		cmocka_unit_test(test_as_the_sampler),
+		cmocka_unit_test(test_odd_ranks),
 	};
 	return cmocka_run_group_tests_name("logprobs", tests, NULL, NULL);
 }

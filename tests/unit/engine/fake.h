@@ -330,6 +330,19 @@ enum hokku_code compute_submit(struct compute *c, struct compute_seq *seqs, uint
 	return HOKKU_OK;
 }
 
+/* What follows is the likeliest, in the prompt and behind it; the others are told apart by their ids. */
+static inline void fake_logits(const struct compute_seq *seq)
+{
+	uint32_t n = seq->all_logits ? seq->n_tokens : 1;
+	for (uint32_t i = 0; i < n; i++) {
+		int32_t next = i + 1 < n ? seq->tokens[i + 1] : seq->token;
+		if (i + 1 == n && !seq->sampling) /* a piece of the prompt */
+			next = seq->history[seq->pos + seq->n_tokens];
+		for (int32_t t = 0; t < FAKE_N_VOCAB; t++)
+			seq->logits[i * FAKE_N_VOCAB + (uint32_t)t] = t == next ? 2 : -(float)t;
+	}
+}
+
 enum hokku_code compute_collect(struct compute *c, struct hokku_error *err)
 {
 	(void)c;
@@ -360,8 +373,8 @@ enum hokku_code compute_collect(struct compute *c, struct hokku_error *err)
 		uint32_t n_answer = seqs[s].n_history - seqs[s].n_prompt;
 		if (!seqs[s].code && seqs[s].sampling)
 			seqs[s].token = n_answer < fake.n_script ? fake.script[n_answer] : FAKE_A;
-		for (int32_t t = 0; seqs[s].logits && t < FAKE_N_VOCAB; t++)
-			seqs[s].logits[t] = t == seqs[s].token ? 2 : -(float)t; /* told apart by their ids */
+		if (!seqs[s].code && seqs[s].logits)
+			fake_logits(&seqs[s]);
 	}
 	return HOKKU_OK;
 }

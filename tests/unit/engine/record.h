@@ -48,6 +48,10 @@ static inline void on_event(void *user, const struct engine_event *event)
 		strbuf_addf(&r->log, "start:%u ", event->prompt_tokens);
 		assert_int_equal(event->seed, 99);
 		break;
+	case ENGINE_PROMPT:
+		assert_true(r->started && r->n_tokens == 0);
+		strbuf_addf(&r->log, "prompt:%u+%u ", event->index, event->n_prompt);
+		break;
 	case ENGINE_TOKEN:
 		assert_true(r->started);
 		r->n_tokens++;

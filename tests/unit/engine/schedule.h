@@ -3,13 +3,15 @@
  * priorities, roots, cancels, sequences that fail, budgets, places and KV blocks come from dice. Each token
  * that is drawn must be the token, with the log-probability to the last bit, of the request's lone run, and
  * after each plan the accounts must add up, owners have had their turns, and blocks are shared within a root
- * alone. Used by test_sched.c, by the fuzz target, and on a GPU by tests/gpu/schedules.c.
+ * alone; logits of a prompt's positions that a request wants are shown once each, with the bits of steps of
+ * one token. Used by test_sched.c, by the fuzz target, and on a GPU by tests/gpu/schedules.c.
  */
 #ifndef TEST_SCHEDULE_H
 #define TEST_SCHEDULE_H
 
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "engine/sched.h"
 #include "model_run.h"
 #include "tiny_model.h"
@@ -65,6 +67,7 @@ struct kind {
 	int32_t drawn[SCHEDULE_OUT];
 	float logprobs[SCHEDULE_OUT];
 	uint32_t n_drawn;
+	uint64_t shown[SCHEDULE_CTX]; /* hashes of the logits behind each token of the prompt */
 };
 
 /* A step from submit to collect. */
@@ -88,6 +91,8 @@ struct schedule_world {
 	/* What all schedules together did. */
 	struct sched_counters sum;
 	uint64_t n_ended, n_cancelled, n_failed;
+	uint64_t n_shown;  /* positions whose logits were shown */
+	float *logits;     /* (COMPUTE_MAX_AHEAD, SCHED_MAX_ROWS, n_vocab) */
 	uint64_t n_passed; /* turns of another owner while one waited that could have gone */
 	/* Of the present schedule. */
 	uint64_t block_roots[SCHEDULE_BLOCKS]; /* of what full blocks hold */
@@ -99,7 +104,7 @@ struct schedule_world {
 struct rider {
 	struct sched_seq seq;
 	const struct kind *kind;
-	uint32_t max_tokens, n_taken;
+	uint32_t max_tokens, n_taken, n_shown;
 	uint32_t place; /* in the step submitted last */
 	uint64_t id;    /* no other's in any schedule */
 	bool live;
@@ -109,6 +114,27 @@ struct rider {
 };
 
 /* ---- lone runs ---- */
+
+GOLDEN_INLINE uint64_t hash_logits(const struct schedule_world *w, const float *logits)
+{
+	return siphash(1, 2, logits, w->model.hp.n_vocab * sizeof *logits);
+}
+
+/* The prompt as if it had been drawn, token by token. */
+GOLDEN_INLINE void lone_prompt(struct schedule_world *w, struct kind *k)
+{
+	static const uint32_t blocks[SCHEDULE_PITCH] = {0, 1, 2, 3, 4};
+	for (uint32_t pos = 0; pos < k->n_prompt; pos++) {
+		struct hokku_error err;
+		struct compute_seq seq = {.tokens = k->prompt + pos,
+					  .n_tokens = 1,
+					  .pos = pos,
+					  .blocks = blocks,
+					  .logits = w->logits};
+		SCHEDULE_NEED(compute_step(w->compute, &seq, 1, &err) == HOKKU_OK);
+		k->shown[pos] = hash_logits(w, w->logits);
+	}
+}
 
 GOLDEN_INLINE void lone_run(struct schedule_world *w, struct kind *k)
 {
@@ -155,6 +181,7 @@ GOLDEN_INLINE void make_kind(struct schedule_world *w, uint32_t i)
 					.frequency_penalty = i % 7 ? 0 : 0.5f,
 					.seed = i};
 	lone_run(w, k);
+	lone_prompt(w, k);
 }
 
 GOLDEN_INLINE void schedule_open(struct schedule_world *w, const char *device)
@@ -173,7 +200,11 @@ GOLDEN_INLINE void schedule_open(struct schedule_world *w, const char *device)
 					      .n_ctx = SCHEDULE_CTX,
 					      .n_seqs = SCHEDULE_SEQS,
 					      .n_kv_blocks = SCHEDULE_BLOCKS,
-					      .n_batch = SCHEDULE_BATCH};
+					      .n_batch = SCHEDULE_BATCH,
+					      .all_logits = true};
+	w->logits =
+		calloc((size_t)COMPUTE_MAX_AHEAD * SCHED_MAX_ROWS * w->model.hp.n_vocab, sizeof *w->logits);
+	SCHEDULE_NEED(w->logits);
 	SCHEDULE_NEED(compute_open(&params, &w->compute, &err) == HOKKU_OK);
 	unlink(path);
 	w->n_kinds = getenv("HOKKU_TEST_SMALL") ? SCHEDULE_FEW_KINDS : SCHEDULE_KINDS;
@@ -184,6 +215,7 @@ GOLDEN_INLINE void schedule_open(struct schedule_world *w, const char *device)
 GOLDEN_INLINE void schedule_close(struct schedule_world *w)
 {
 	compute_close(w->compute);
+	free(w->logits);
 	model_unbind(&w->model);
 	gguf_close(w->file);
 	tiny_free(&w->set);
@@ -214,14 +246,18 @@ GOLDEN_INLINE void check_blocks_held(const struct sched *s)
 GOLDEN_INLINE void check_plan(const struct sched *s, struct sched_seq *const *out, uint32_t n,
 			      uint32_t budget)
 {
-	uint32_t n_prompt = 0, n_decode = 0;
+	uint32_t n_prompt = 0, n_decode = 0, n_rows = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		SCHEDULE_NEED(out[i]->state == SCHED_RUNNING && out[i]->n_new > 0);
 		SCHEDULE_NEED(out[i]->n_done + out[i]->n_new <= out[i]->n_ids);
 		bool decodes = out[i]->n_ids - out[i]->n_done == 1;
 		n_decode += decodes;
 		n_prompt += decodes ? 0 : out[i]->n_new;
+		n_rows += sched_shows(out[i]) ? out[i]->n_new : 0;
+		SCHEDULE_NEED(sched_shows(out[i]) || out[i]->n_shown == out[i]->n_rows ||
+			      out[i]->n_done + out[i]->n_new <= out[i]->n_shown);
 	}
+	SCHEDULE_NEED(n_rows <= SCHED_MAX_ROWS);
 	uint32_t least = budget < SCHED_MIN_PROMPT ? budget : SCHED_MIN_PROMPT;
 	SCHEDULE_NEED(n_prompt + n_decode <= SCHEDULE_BATCH);
 	SCHEDULE_NEED(n_prompt <= least || n_prompt + n_decode <= budget);
@@ -317,6 +353,7 @@ GOLDEN_INLINE void rider_start(struct schedule_world *w, struct sched *s, struct
 				    .owner = dice_below(d, SCHEDULE_OWNERS),
 				    .hashes = dice_below(d, 8) ? r->hashes : NULL};
 	r->seq.root = dice_below(d, 4) ? 0 : KV_ROOT | r->seq.owner;
+	r->seq.n_rows = dice_below(d, 4) == 3 ? k->n_prompt - 1 : 0;
 	sched_add(s, &r->seq);
 }
 
@@ -355,6 +392,7 @@ GOLDEN_INLINE void schedule_submit(struct schedule_world *w, struct sched *s, st
 {
 	struct schedule_flight *f = &w->flights[w->n_submitted++ % COMPUTE_MAX_AHEAD];
 	struct hokku_error err;
+	float *logits = w->logits + (size_t)(f == &w->flights[1]) * SCHED_MAX_ROWS * w->model.hp.n_vocab;
 	f->n = n;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct sched_seq *seq = out[i];
@@ -373,7 +411,10 @@ GOLDEN_INLINE void schedule_submit(struct schedule_world *w, struct sched *s, st
 			.slot = seq->slot,
 			.n_history = end,
 			.n_prompt = end < seq->n_prompt ? end : seq->n_prompt,
+			.logits = sched_shows(seq) ? logits : NULL,
+			.all_logits = sched_shows(seq),
 		};
+		logits += sched_shows(seq) ? (size_t)seq->n_new * w->model.hp.n_vocab : 0;
 	}
 	if (compute_runs_ahead(w->compute))
 		SCHEDULE_NEED(compute_submit(w->compute, f->steps, n, &err) == HOKKU_OK);
@@ -388,11 +429,22 @@ GOLDEN_INLINE void schedule_submit(struct schedule_world *w, struct sched *s, st
 	}
 }
 
+/* Each position once, in order, with the bits of the lone run. */
+GOLDEN_INLINE void rider_see(struct schedule_world *w, struct rider *r, const struct compute_seq *did)
+{
+	SCHEDULE_NEED(did->pos == r->n_shown);
+	for (uint32_t i = 0; i < did->n_tokens; i++, r->n_shown++, w->n_shown++) {
+		const float *row = did->logits + (size_t)i * w->model.hp.n_vocab;
+		SCHEDULE_NEED(hash_logits(w, row) == r->kind->shown[did->pos + i]);
+	}
+}
+
 /* A token was drawn: is it the lone run's? */
 GOLDEN_INLINE void rider_take(struct schedule_world *w, struct sched *s, struct rider *r,
 			      const struct compute_seq *did)
 {
 	uint32_t i = r->n_taken++;
+	SCHEDULE_NEED(r->n_shown >= r->seq.n_rows);
 	sched_fill(s, &r->seq, did->token);
 	SCHEDULE_NEED(did->token == r->kind->drawn[i]);
 	SCHEDULE_NEED(r->seq.ids[r->seq.n_prompt + i] == did->token);
@@ -411,6 +463,8 @@ GOLDEN_INLINE void schedule_collect(struct schedule_world *w, struct sched *s, s
 		SCHEDULE_NEED(compute_collect(w->compute, &err) == HOKKU_OK);
 	for (uint32_t i = 0; i < f->n; i++) {
 		struct rider *r = f->riders[i];
+		if (r && f->steps[i].all_logits)
+			rider_see(w, r, &f->steps[i]);
 		if (r && dice_below(d, 256) == 255) { /* as if it alone had failed */
 			rider_end(w, s, r);
 			w->n_failed++;

@@ -489,6 +489,116 @@ static void test_logprobs(void **state)
 	strbuf_free(&stopped.text);
 }
 
+/* ---- the prompt's logprobs ---- */
+
+enum { N_BEGIN = 5, N_ALL = 90, N_TOP = 20 };
+
+/* What is told at each position: of the token there, then the likeliest. */
+struct told {
+	int32_t ids[N_ALL];
+	struct hokku_token_logprob rows[N_ALL][1 + N_TOP];
+	uint32_t n, n_drawn, stop_at;
+};
+
+static void tell(struct told *t, uint32_t at, struct hokku_token_logprob own,
+		 const struct hokku_token_logprob *top, uint32_t n_top)
+{
+	assert_true(at < N_ALL && n_top == N_TOP);
+	t->rows[at][0] = own;
+	memcpy(t->rows[at] + 1, top, n_top * sizeof *top);
+}
+
+static bool tell_drawn(void *user, const struct hokku_token *token)
+{
+	struct told *t = user;
+	t->ids[N_BEGIN + token->index] = token->drawn.token;
+	tell(t, N_BEGIN + token->index, token->drawn, token->top, token->n_top);
+	t->n_drawn++;
+	return true;
+}
+
+static bool tell_prompt(void *user, const struct hokku_prompt_token *token)
+{
+	struct told *t = user;
+	assert_int_equal(token->index, ++t->n);
+	assert_int_equal(t->n_drawn, 0);
+	tell(t, token->index, token->own, token->top, token->n_top);
+	if (token->rank <= N_TOP)
+		assert_int_equal(token->top[token->rank - 1].token, token->own.token);
+	else
+		assert_true(token->top[N_TOP - 1].logprob >= token->own.logprob);
+	return t->n != t->stop_at;
+}
+
+static struct hokku_request ask_of_ids(const int32_t *ids, size_t n)
+{
+	static const struct hokku_logit_bias no_end[] = {{6653, -1000}, {6654, -1000}, {6655, -1000}};
+	struct hokku_request r = HOKKU_REQUEST_INIT;
+	r.tokens = ids;
+	r.n_tokens = n;
+	r.sampling.temperature = 1.5f;
+	r.sampling.has_seed = true;
+	r.sampling.logit_bias = no_end;
+	r.sampling.n_logit_bias = 3;
+	r.n_top_logprobs = r.n_top_prompt_logprobs = N_TOP;
+	return r;
+}
+
+static struct told drawn; /* what was told of an answer as it was drawn */
+
+/* Its beginning and itself as a prompt. */
+static void *ask_for_prompt(void *user)
+{
+	struct told *t = user;
+	struct hokku_request r = ask_of_ids(drawn.ids, N_ALL);
+	r.max_tokens = 1;
+	r.on_prompt = tell_prompt;
+	*t = (struct told){0};
+	assert_int_equal(hokku_generate(model, &r, NULL, t, NULL, NULL), HOKKU_OK);
+	assert_int_equal(t->n, N_ALL - 1);
+	assert_memory_equal(t->rows[N_BEGIN], drawn.rows[N_BEGIN], (N_ALL - N_BEGIN) * sizeof drawn.rows[0]);
+	return NULL;
+}
+
+/* What is told of a prompt's tokens is what was told when they were drawn, to the last bit: alone, known,
+ * beside others. */
+static void test_prompt_logprobs(void **state)
+{
+	(void)state;
+	enum { N = 4 };
+	static struct told told[N], stopped = {.stop_at = 40};
+	struct hokku *one = model;
+	struct hokku_error err;
+	pthread_t threads[N];
+	for (int32_t i = 0; i < N_BEGIN; i++)
+		drawn.ids[i] = 300 + 7 * i;
+	struct hokku_request r = ask_of_ids(drawn.ids, N_BEGIN);
+	r.max_tokens = N_ALL - N_BEGIN;
+	r.on_token = tell_drawn;
+	assert_int_equal(hokku_generate(model, &r, NULL, &drawn, NULL, NULL), HOKKU_OK);
+	assert_int_equal(drawn.n_drawn, N_ALL - N_BEGIN);
+	for (int i = 0; i < 2; i++)
+		ask_for_prompt(&told[i]);
+	assert_memory_equal(told[0].rows, told[1].rows, sizeof told[0].rows);
+	r = ask_of_ids(drawn.ids, N_ALL);
+	r.on_prompt = tell_prompt;
+	assert_int_equal(hokku_generate(model, &r, NULL, &stopped, NULL, &err), HOKKU_CANCELLED);
+	assert_int_equal(stopped.n, stopped.stop_at);
+	r.n_top_prompt_logprobs = 21;
+	assert_int_equal(hokku_generate(model, &r, NULL, &stopped, NULL, &err), HOKKU_INVALID_REQUEST);
+	struct hokku_options o = HOKKU_OPTIONS_INIT;
+	o.n_parallel = N;
+	assert_int_equal(hokku_open(&o, &model, NULL), HOKKU_OK);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_for_prompt, &told[i]), 0);
+	for (int i = 0; i < N; i++) {
+		pthread_join(threads[i], NULL);
+		assert_memory_equal(told[0].rows, told[i].rows, sizeof told[0].rows);
+	}
+	hokku_close(model);
+	model = one;
+}
+
 static void test_sampling_of_the_model(void **state)
 {
 	(void)state;
@@ -508,6 +618,7 @@ int main(void)
 	}
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_logprobs),
+		cmocka_unit_test(test_prompt_logprobs),
 		cmocka_unit_test(test_sampling_of_the_model),
 		cmocka_unit_test(test_info),
 		cmocka_unit_test(test_same_seed_same_text),

@@ -177,6 +177,22 @@ static void test_mailbox(void **state)
 		assert_true(i != 1 || memcmp(&mail.logprobs, &logprobs, sizeof logprobs) == 0);
 	}
 	assert_false(mail_next(&rest, &mail));
+	/* And a prompt's, which lie anywhere. */
+	const struct prompt_logprob rows[] = {{5, 2, logprobs}, {6, 1, {-1, 0, {{0, 0}}}}};
+	for (uint32_t n = 1; n <= 2; n++) {
+		const struct engine_event prompt = {
+			.kind = ENGINE_PROMPT, .index = 32, .prompt = rows, .n_prompt = n};
+		mailbox_put(&m, NULL, &(struct engine_event){.kind = ENGINE_TOKEN, .text = STR_LIT("odd")});
+		mailbox_put(&m, NULL, &prompt);
+	}
+	rest = mailbox_take(&m, &lost);
+	for (uint32_t n = 1; n <= 2; n++) {
+		assert_true(mail_next(&rest, &mail) && mail.kind == ENGINE_TOKEN);
+		assert_true(mail_next(&rest, &mail) && mail.kind == ENGINE_PROMPT && mail.index == 32);
+		assert_int_equal(mail.text.len, n * sizeof *rows);
+		assert_memory_equal(mail.text.ptr, rows, n * sizeof *rows);
+	}
+	assert_false(mail_next(&rest, &mail));
 	mailbox_deinit(&m);
 }
 

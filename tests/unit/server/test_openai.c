@@ -1,5 +1,6 @@
 /* POST /v1/chat/completions: which fields are done, which have no effect, which are refused, at their limits;
  * and the answers' bytes. The official client reads them in tests/e2e/openai.test.mjs. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,13 +50,14 @@ static void test_done(void **state)
 	     "\"include_obfuscation\":false},\"max_completion_tokens\":9,\"n\":3,\"stop\":[\"x\",\"y\"],"
 	     "\"seed\":-1,\"temperature\":0.5,\"top_p\":0,\"top_k\":3,\"min_p\":0.1,\"repetition_penalty\":1.1,"
 	     "\"presence_penalty\":-2,\"frequency_penalty\":2,\"logit_bias\":{\"5\":-100},\"logprobs\":true,"
-	     "\"top_logprobs\":20,\"chat_template_kwargs\":{\"a\":1},\"id\":\"my-1\"");
+	     "\"top_logprobs\":20,\"prompt_logprobs\":3,\"chat_template_kwargs\":{\"a\":1},\"id\":\"my-1\"");
 	assert_true(request_drop_prompt(&r));
 	assert_string_equal(r.model, "org/name"); /* outlives the JSON */
 	assert_true(r.stream && r.include_usage && r.max_tokens == 9 && r.n == 3 && r.n_stop == 2);
 	assert_true(r.has_seed && r.sampling.seed == UINT64_MAX && r.sampling.temperature == 0.5f);
 	assert_true(r.sampling.top_p > 0 && r.sampling.top_p < 1e-30f && r.sampling.top_k == 3);
 	assert_int_equal(sampling_check(&r.sampling, 10, NULL), HOKKU_OK);
+	assert_true(r.prompt_logprobs && r.n_prompt_top == 3);
 	assert_true(r.logprobs && r.n_top == 20 && r.sampling.n_bias == 1 && strcmp(r.id, "my-1") == 0);
 	request_free(&r);
 	/* What the official types allow to be null is as good as left out. */
@@ -82,6 +84,7 @@ static void test_limits(void **state)
 		{"seed", "-9223372036854775809", "-9223372036854775808", "9223372036854775807",
 		 "\"18446744073709551616\""},
 		{"logprobs\":true,\"top_logprobs", "-1", "0", "20", "21"},
+		{"prompt_logprobs", "-1", "0", "20", "21"},
 		{"priority", "-1", "0", "3", "4"},
 	};
 	char text[128];
@@ -274,6 +277,61 @@ static void test_whole(void **state)
 				   "}\n");
 }
 
+/* A piece from the beginning, with a token that can never come, and one from later on. */
+static void check_prompt_logprobs(int32_t the, int32_t odd)
+{
+	const struct prompt_logprob rows[] = {
+		{the, 2, {-0.5f, 2, {{odd, -0.25f}, {the, -0.5f}}}},
+		{odd, 9, {-INFINITY, 1, {{the, -0.125f}}}},
+		{the, 1, {-1, 0, {{0, 0}}}},
+	};
+	const struct answer_prompt first = {0, 2, rows}, later = {3, 1, rows + 2}, one = {0, 0, NULL};
+	char wanted[1024], head[2048];
+	snprintf(wanted, sizeof wanted,
+		 "null,{\"%d\":{\"logprob\":-0.5,\"rank\":2,\"decoded_token\":\"the\"},"
+		 "\"%d\":{\"logprob\":-0.25,\"rank\":1,\"decoded_token\":\"\xEF\xBF\xBD\"}},"
+		 "{\"%d\":{\"logprob\":-9999,\"rank\":9,\"decoded_token\":\"\xEF\xBF\xBD\"},"
+		 "\"%d\":{\"logprob\":-0.125,\"rank\":1,\"decoded_token\":\"the\"}}",
+		 the, odd, odd, the);
+	api_openai_chat.prompt_logprobs(&b, &start, &first);
+	expect(wanted);
+	api_openai_chat.prompt(&b, &start, &first);
+	snprintf(head, sizeof head, CHUNK ",\"choices\":[],\"prompt_logprobs\":[%s]}\n\n", wanted);
+	expect(head);
+	start.include_usage = true;
+	api_openai_chat.prompt(&b, &start, &one);
+	expect(CHUNK ",\"choices\":[],\"prompt_logprobs\":[null],\"usage\":null}\n\n");
+	start.include_usage = false;
+	snprintf(
+		wanted, sizeof wanted,
+		"null,{\"token\":\"the\",\"id\":%d,\"logprob\":-0.5,\"bytes\":[116,104,101],\"rank\":2,"
+		"\"top_logprobs\":[{\"token\":\"\xEF\xBF\xBD\",\"id\":%d,\"logprob\":-0.25,\"bytes\":[227]},"
+		"{\"token\":\"the\",\"id\":%d,\"logprob\":-0.5,\"bytes\":[116,104,101]}]},"
+		"{\"token\":\"\xEF\xBF\xBD\",\"id\":%d,\"logprob\":-9999,\"bytes\":[227],\"rank\":9,"
+		"\"top_logprobs\":[{\"token\":\"the\",\"id\":%d,\"logprob\":-0.125,\"bytes\":[116,104,101]}]}",
+		the, odd, the, odd, the);
+	api_native.prompt_logprobs(&b, &start, &first);
+	expect(wanted);
+	api_native.prompt(&b, &start, &later);
+	snprintf(wanted, sizeof wanted,
+		 "event: prompt\ndata: {\"i\":3,\"prompt_logprobs\":[{\"token\":\"the\",\"id\":%d,"
+		 "\"logprob\":-1,\"bytes\":[116,104,101],\"rank\":1,\"top_logprobs\":[]}]}\n\n",
+		 the);
+	expect(wanted);
+	api_native.prompt(&b, &start, &one);
+	expect("event: prompt\ndata: {\"i\":0,\"prompt_logprobs\":[null]}\n\n");
+	/* In a whole answer. */
+	const struct answer_sample sample = {.text = STR_LIT("x")};
+	start.n = 1;
+	start.prompt_json = (struct str)STR_LIT("null");
+	for (int native = 0; native < 2; native++) {
+		(native ? &api_native : &api_openai_chat)->whole(&b, &start, &sample);
+		assert_non_null(strstr(b.ptr, ",\"prompt_logprobs\":[null],"));
+		strbuf_free(&b);
+	}
+	start.prompt_json = (struct str){NULL, 0};
+}
+
 /* With the bundled model's vocabulary: a token of text, a control token and one that is no whole character.
  */
 static void test_logprobs(void **state)
@@ -311,6 +369,7 @@ static void test_logprobs(void **state)
 	api_native.logprobs(&b, &start, &token);
 	assert_int_equal(strncmp(b.ptr, own, strlen(own)), 0);
 	strbuf_free(&b);
+	check_prompt_logprobs(ids.ids[0], odd);
 	tok_ids_free(&ids);
 	tok_destroy(t);
 	gguf_close(g);

@@ -109,6 +109,7 @@ static void test_ranges(void **state)
 		{"seed", "-1", "0", "9223372036854775807", "\"18446744073709551616\""},
 		{"n", "0", "1", "128", "129"},
 		{"logprobs\":true,\"top_logprobs", "-1", "0", "20", "21"},
+		{"prompt_logprobs", "-1", "0", "20", "21"},
 		{"priority", "-1", "0", "3", "4"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -123,6 +124,14 @@ static void test_ranges(void **state)
 	}
 	bad(with("top_logprobs", "1"), "top_logprobs", "goes with \"logprobs\": true");
 	bad(with("logprobs", "5"), "logprobs", "is 5; it takes true or false");
+	bad(with("prompt_logprobs", "true"), "prompt_logprobs",
+	    "is true; it takes a whole number from 0 to 20");
+	good(with("prompt_logprobs", "0")); /* which is not the same as none */
+	assert_true(r.prompt_logprobs && r.n_prompt_top == 0 && !r.logprobs);
+	request_free(&r);
+	good(with("prompt_logprobs", "null"));
+	assert_false(r.prompt_logprobs);
+	request_free(&r);
 	good(with("seed", "\"5\""));
 	assert_true(r.has_seed && r.sampling.seed == 5);
 	request_free(&r);
