@@ -184,6 +184,8 @@ static uint32_t intern_classes(struct rx_pool *p, const uint16_t mark[256])
 uint32_t rx_set_classes(struct rx_pool *p, uint32_t set)
 {
 	uint16_t mark[256];
+	if (p->failed)
+		return RX_ONE_CLASS;
 	for (unsigned b = 0; b < 256; b++)
 		mark[b] = rx_set_has(&p->sets[set], b);
 	return intern_classes(p, mark);
