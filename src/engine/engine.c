@@ -123,6 +123,7 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->config_parallel = config->n_parallel;
 	e->no_prefix_cache = config->no_prefix_cache;
 	e->states = config->states;
+	e->prompt_logprobs = config->prompt_logprobs;
 	e->new_end = &e->new_jobs;
 	e->calls_end = &e->calls;
 	e->n_batch = ENGINE_BATCH;
@@ -314,6 +315,9 @@ static enum hokku_code check_request(const struct engine *e, const struct engine
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "the logprobs of %u tokens are asked for; %d are told at most", r->n_top,
 			       LOGPROBS_MAX_TOP);
+	if (r->prompt_logprobs && !e->prompt_logprobs)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "the prompt's logprobs are asked for; the engine was created without them");
 	if (r->n_prompt_top > LOGPROBS_MAX_TOP)
 		return err_set(
 			err, HOKKU_INVALID_REQUEST,

@@ -51,6 +51,7 @@ struct engine_config {
 				 PACE_TARGET_MS */
 	bool no_prefix_cache; /* nothing is found again in KV memory */
 	bool states;          /* engine_save and engine_restore (state.h) will be asked for */
+	bool prompt_logprobs; /* requests may ask for their prompt's: a device sets scratch aside for it */
 	/* (n_owners) of owners 1, 2 ...; copied. Owner 0 is there without, and has no limits. */
 	const struct engine_limits *owners;
 	uint32_t n_owners;

@@ -92,6 +92,7 @@ enum hokku_code hokku_open(const struct hokku_options *options, struct hokku **o
 		.kv_bytes = o.kv_bytes,
 		.cache = cache,
 		.n_parallel = o.n_parallel,
+		.prompt_logprobs = true,
 		.stopped = o.stopped ? is_stopped : NULL,
 		.on_state = o.on_progress ? on_state : NULL,
 		.user = h,

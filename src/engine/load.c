@@ -137,7 +137,7 @@ static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 		.cache = e->cache,
 		.vram_limit = e->vram_limit,
 		.n_batch = e->n_batch,
-		.all_logits = true, /* of prompts */
+		.all_logits = e->prompt_logprobs,
 		.on_progress = on_device_progress,
 		.stopped = is_stopped,
 		.user = e,

@@ -623,6 +623,7 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 	s->config.engine.on_state = wake_loop;
 	s->config.engine.user = s;
 	s->config.engine.states = s->config.state_dir != NULL;
+	s->config.engine.prompt_logprobs = true;
 	rc = create_engine(s, err);
 	if (rc == HOKKU_OK)
 		rc = prepare_create(s->engine,

@@ -31,6 +31,13 @@ static void on_told(void *user, const struct engine_event *event)
 	on_event(&t->record, event);
 }
 
+static struct engine *start_able(void)
+{
+	struct engine *e = start_with((struct engine_config){.prompt_logprobs = true});
+	assert_int_equal(engine_wait_ready(e, NULL), HOKKU_OK);
+	return e;
+}
+
 static int32_t ids[MOST]; /* never one twice in a row */
 
 static struct engine_request told_request(struct told *t, struct engine *e, uint32_t n)
@@ -90,7 +97,8 @@ static void pieces(void **state)
 		uint32_t n = rows[i / 4].n;
 		fake_reset(SCRIPT(FAKE_A, FAKE_B));
 		fake.ahead = i % 2;
-		struct engine *e = start_with((struct engine_config){.itl_ms = 1000});
+		struct engine *e =
+			start_with((struct engine_config){.itl_ms = 1000, .prompt_logprobs = true});
 		assert_int_equal(engine_wait_ready(e, NULL), HOKKU_OK);
 		assert_true(fake.params.all_logits);
 		struct engine_request q = told_request(&t, e, n);
@@ -126,7 +134,7 @@ static void the_cache(void **state)
 	(void)state;
 	struct told t;
 	fake_reset(NULL, 0);
-	struct engine *e = start();
+	struct engine *e = start_able();
 	for (int turn = 0; turn < 6; turn++) {
 		struct engine_request q = told_request(&t, e, 100);
 		q.cache_debug = true;
@@ -152,7 +160,7 @@ static void limits(void **state)
 	struct told t;
 	struct hokku_error err;
 	fake_reset(NULL, 0);
-	struct engine *e = start();
+	struct engine *e = start_able();
 	for (uint32_t n = LOGPROBS_MAX_TOP - 1; n <= LOGPROBS_MAX_TOP + 1; n++) {
 		struct engine_request q = told_request(&t, e, 10);
 		q.n_prompt_top = n;
@@ -169,13 +177,30 @@ static void limits(void **state)
 	engine_destroy(e, 0);
 }
 
+/* One that has set nothing aside for it says so. */
+static void an_engine_without(void **state)
+{
+	(void)state;
+	struct told t;
+	struct hokku_error err;
+	fake_reset(NULL, 0);
+	struct engine *e = start();
+	assert_false(fake.params.all_logits);
+	struct engine_request q = told_request(&t, e, 10);
+	assert_int_equal(engine_submit(e, &q, &t.record.id, &err), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.message,
+			    "the prompt's logprobs are asked for; the engine was created without them");
+	engine_destroy(e, 0);
+	record_free(&t.record);
+}
+
 static void an_empty_prompt(void **state)
 {
 	(void)state;
 	struct told t;
 	fake_reset(NULL, 0);
 	fake.has_bos = true;
-	struct engine *e = start();
+	struct engine *e = start_able();
 	struct engine_request q = told_request(&t, e, 0);
 	submit_told(&t, &q);
 	wait_end(&t.record);
@@ -189,7 +214,7 @@ static void cancelled_in_the_middle(void **state)
 	(void)state;
 	struct told t;
 	fake_reset(NULL, 0);
-	struct engine *e = start();
+	struct engine *e = start_able();
 	struct engine_request q = told_request(&t, e, 190);
 	t.cancel_at = 60;
 	submit_told(&t, &q);
@@ -213,7 +238,7 @@ static void a_failed_step(void **state)
 	fake_reset(NULL, 0);
 	fake.fail_step = 3;
 	fake.fail_code = HOKKU_INTERNAL;
-	struct engine *e = start();
+	struct engine *e = start_able();
 	for (int turn = 0; turn < 2; turn++) {
 		struct engine_request q = told_request(&t, e, 190);
 		submit_told(&t, &q);
@@ -243,7 +268,8 @@ static void several_in_little_memory(void **state)
 		fake.ahead = ahead;
 		fake.n_ctx_train = 256;
 		fake.n_kv_blocks = 12;
-		struct engine *e = start_with((struct engine_config){.n_parallel = N});
+		struct engine *e =
+			start_with((struct engine_config){.n_parallel = N, .prompt_logprobs = true});
 		assert_int_equal(engine_wait_ready(e, NULL), HOKKU_OK);
 		record_init(&plain, e);
 		atomic_store(&fake.gate_closed, true);
@@ -278,13 +304,10 @@ static void several_in_little_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pieces),
-		cmocka_unit_test(the_cache),
-		cmocka_unit_test(limits),
-		cmocka_unit_test(an_empty_prompt),
-		cmocka_unit_test(cancelled_in_the_middle),
-		cmocka_unit_test(a_failed_step),
-		cmocka_unit_test(several_in_little_memory),
+		cmocka_unit_test(pieces),          cmocka_unit_test(the_cache),
+		cmocka_unit_test(limits),          cmocka_unit_test(an_engine_without),
+		cmocka_unit_test(an_empty_prompt), cmocka_unit_test(cancelled_in_the_middle),
+		cmocka_unit_test(a_failed_step),   cmocka_unit_test(several_in_little_memory),
 	};
 	return cmocka_run_group_tests_name("prompt_logprobs", tests, NULL, NULL);
 }
