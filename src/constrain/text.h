@@ -72,8 +72,9 @@ struct jv;
 enum hokku_code schema_compile(struct grammar *g, const struct jv *root, enum constrain_space space,
 			       struct constrain_fault *fault, struct hokku_error *err);
 
-/* Any JSON value, object, ...: what json_object and an empty schema mean. from and to as grammar_reads has
+/* Any JSON value, any object: what an empty schema and json_object mean. from and to as grammar_reads has
  * them. */
 void json_any(struct grammar *g, place_id from, place_id to, enum constrain_space space);
+void json_any_object(struct grammar *g, place_id from, place_id to, enum constrain_space space);
 
 #endif

@@ -1,0 +1,186 @@
+/* schema_compile: memory, limits, refusals, and the order of things. The rest is in schema_*.c. */
+#include "constrain/schema_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+_Noreturn static void leave(struct schema *s, enum hokku_code rc)
+{
+	s->rc = rc;
+	longjmp(s->jump, 1);
+}
+
+_Noreturn void schema_no_memory(struct schema *s)
+{
+	leave(s, err_set(s->err, HOKKU_OUT_OF_MEMORY, "no memory to compile the schema"));
+}
+
+void *schema_alloc(struct schema *s, size_t count, size_t size)
+{
+	size_t n;
+	void *p = __builtin_mul_overflow(count, size, &n) ? NULL : arena_alloc(&s->arena, n ? n : 1, 8);
+	if (!p)
+		schema_no_memory(s);
+	return p;
+}
+
+void *schema_grow(struct schema *s, void *array, uint32_t n, uint32_t *cap, size_t size)
+{
+	if (n < *cap)
+		return array;
+	uint32_t more = *cap ? *cap * 2 : 8;
+	void *p = schema_alloc(s, more, size);
+	if (n)
+		memcpy(p, array, n * size);
+	*cap = more;
+	return p;
+}
+
+void schema_work(struct schema *s, uint64_t steps)
+{
+	s->work += steps;
+	if (s->work > SCHEMA_MAX_WORK)
+		schema_refuse(
+			s, s->root, NULL,
+			"its alternatives multiply: bringing them together takes more than %d steps; fewer anyOf, "
+			"oneOf, not or if beside each other, or oneOf whose schemas exclude each other by a "
+			"required property with a const, would do",
+			SCHEMA_MAX_WORK);
+}
+
+/* A name as part of a pointer. */
+static void add_escaped(struct strbuf *out, struct str name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		unsigned char c = (unsigned char)name.ptr[i];
+		if (c == '~' || c == '/')
+			strbuf_add_c(out, c == '~' ? "~0" : "~1");
+		else if (c < 0x20 || c == 0x7f)
+			strbuf_addf(out, "\\u%04x", c);
+		else
+			strbuf_add(out, name.ptr + i, 1);
+	}
+}
+
+static bool point_at(const struct jv *in, const struct jv *at, struct strbuf *out)
+{
+	if (in == at)
+		return true;
+	size_t len = out->len;
+	for (uint32_t i = 0; (in->type == JV_OBJECT || in->type == JV_ARRAY) && i < in->n; i++) {
+		strbuf_add_c(out, "/");
+		if (in->type == JV_OBJECT)
+			add_escaped(out, jv_key(in, i));
+		else
+			strbuf_addf(out, "%u", i);
+		if (point_at(in->type == JV_OBJECT ? jv_value(in, i) : &in->items[i], at, out))
+			return true;
+		out->len = len;
+	}
+	return false;
+}
+
+void schema_pointer(const struct jv *root, const struct jv *at, struct strbuf *out)
+{
+	size_t len = out->len;
+	if (!point_at(root, at, out))
+		out->len = len;
+}
+
+/* The end of the pointer says more than its beginning, but a person reads it from there. */
+static void cut_place(char *out, size_t size, struct str place)
+{
+	if (place.len < size) {
+		memcpy(out, place.ptr ? place.ptr : "", place.len);
+		out[place.len] = 0;
+		return;
+	}
+	size_t n = utf8_valid_prefix(place.ptr, size - 4);
+	memcpy(out, place.ptr, n);
+	memcpy(out + n, "...", 4);
+}
+
+void schema_refuse(struct schema *s, const struct jv *at, const char *keyword, const char *format, ...)
+{
+	char place[sizeof s->fault->place], text[400];
+	struct strbuf pointer = {0};
+	schema_pointer(s->root, at, &pointer);
+	if (keyword) {
+		strbuf_add_c(&pointer, "/");
+		strbuf_add_c(&pointer, keyword);
+	}
+	cut_place(place, sizeof place, (struct str){pointer.ptr, pointer.failed ? 0 : pointer.len});
+	strbuf_free(&pointer);
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	if (s->fault)
+		memcpy(s->fault->place, place, sizeof place);
+	leave(s, err_set(s->err, HOKKU_INVALID_REQUEST, "%s: %s", place[0] ? place : "the schema", text));
+}
+
+static rx plain_decimal(struct schema *s)
+{
+	struct rx_pool *p = s->p;
+	uint64_t digit[4] = {(uint64_t)0x3ff << '0'}, from_1[4] = {(uint64_t)0x3fe << '0'};
+	rx d = rx_byte_set(p, digit);
+	rx whole = rx_or(p, rx_byte(p, '0'),
+			 rx_cat(p, rx_byte_set(p, from_1), rx_repeat(p, d, 0, RX_UNBOUNDED)));
+	rx behind = rx_cat(p, rx_byte(p, '.'), rx_repeat(p, d, 1, RX_UNBOUNDED));
+	return rx_cat(p, rx_repeat(p, rx_byte(p, '-'), 0, 1), rx_cat(p, whole, rx_repeat(p, behind, 0, 1)));
+}
+
+static void begin(struct schema *s)
+{
+	struct rx_pool *p = s->p;
+	s->any_text = rx_any_text(p, RX_JSON, 0, RX_UNBOUNDED);
+	uint64_t white[4] = {1ull << ' ' | 1ull << '\t' | 1ull << '\n' | 1ull << '\r'};
+	s->space_rx =
+		s->space == CONSTRAIN_FREE ? rx_repeat(p, rx_byte_set(p, white), 0, RX_UNBOUNDED) : RX_EMPTY;
+	s->decimal_any = plain_decimal(s);
+	struct rx_number all = {0};
+	if (rx_number(p, &all, &s->number_any, NULL))
+		s->number_any = RX_NONE;
+	rx quote = rx_byte(p, '"');
+	s->string_any = rx_cat(p, quote, rx_cat(p, s->any_text, quote));
+	schema_terms_init(s);
+	s->any = schema_typed(s, T_ALL);
+	s->none = schema_typed(s, 0);
+	s->fuel = 4;
+}
+
+static void compile(struct schema *s)
+{
+	begin(s);
+	schema_scan(s);
+	rule_id r = grammar_rule(s->g, "root");
+	schema_emit(s, grammar_start(s->g, r), grammar_end(s->g, r),
+		    schema_term(s, s->root, LIT_SCHEMA, false));
+	schema_emit_queue(s);
+	if (rx_failed(s->p))
+		schema_refuse(
+			s, s->root, NULL,
+			"its patterns, lengths and names take more than the memory or work that one shape may; "
+			"shorter patterns or smaller maxLength would do");
+}
+
+enum hokku_code schema_compile(struct grammar *g, const struct jv *root, enum constrain_space space,
+			       struct constrain_fault *fault, struct hokku_error *err)
+{
+	struct schema *s = calloc(1, sizeof *s);
+	if (!s)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory to compile the schema");
+	s->g = g;
+	s->p = grammar_pool(g);
+	s->root = root;
+	s->space = space;
+	s->fault = fault;
+	s->err = err;
+	if (setjmp(s->jump) == 0)
+		compile(s);
+	enum hokku_code rc = s->rc;
+	arena_free(&s->arena);
+	free(s);
+	return rc;
+}

@@ -1,0 +1,197 @@
+/*
+ * Objects: a grid of places. S(i, c, b) is where the first i properties are dealt with and c are written, b
+ * being the bits of what has to be somewhere among them; C(i, c, b) is where a key is to come. c ends at the
+ * highest count that makes a difference.
+ */
+#include "constrain/schema_internal.h"
+
+enum { MAX_BITS = 6 };
+
+struct grid {
+	struct schema *s;
+	const struct obj *o;
+	place_id start, end;
+	const struct prop **props; /* in the order of writing, those that can be */
+	uint32_t n;
+	const struct prop *late[SCHEMA_MAX_LATE]; /* anywhere among the additional ones */
+	uint32_t n_late;
+	uint32_t required_from; /* past the last required of props */
+	uint32_t min, max, top;
+	uint32_t n_bits;       /* somes first, then late ones */
+	place_id *after, *key; /* S and C; 0: not made */
+};
+
+static size_t cell(const struct grid *g, uint32_t i, uint32_t c, uint32_t bits)
+{
+	return (((size_t)i * (g->top + 1) + c) << g->n_bits) + bits;
+}
+
+static uint32_t next_count(const struct grid *g, uint32_t c)
+{
+	return c < g->top ? c + 1 : c;
+}
+
+static bool may_write(const struct grid *g, uint32_t c)
+{
+	return c < g->max;
+}
+
+static place_id key_place(struct grid *g, uint32_t i, uint32_t c, uint32_t bits)
+{
+	place_id *p = &g->key[cell(g, i, c, bits)];
+	if (!*p)
+		*p = grammar_place(g->s->g, g->start);
+	return *p;
+}
+
+/* Made with its ways on: a comma to the next key, or the closing brace. */
+static place_id after_place(struct grid *g, uint32_t i, uint32_t c, uint32_t bits)
+{
+	struct schema *s = g->s;
+	place_id *p = &g->after[cell(g, i, c, bits)];
+	if (*p)
+		return *p;
+	*p = grammar_place(s->g, g->start);
+	if (may_write(g, c) && c)
+		grammar_reads(s->g, *p, key_place(g, i, c, bits),
+			      schema_mark(s, ',', SPACE_BEFORE | SPACE_AFTER));
+	if (may_write(g, c) && !c)
+		grammar_skips(s->g, *p, key_place(g, i, c, bits));
+	if (i >= g->required_from && c >= g->min && bits + 1 == 1u << g->n_bits)
+		grammar_reads(s->g, *p, g->end, schema_mark(s, '}', c ? SPACE_BEFORE : 0));
+	return *p;
+}
+
+/* A key that is one of `keys`, then a value, once for each way of fulfilling some of what is still missing.
+ */
+static void write_pair(struct grid *g, place_id from, rx key, rx names, struct str name, term_id term,
+		       uint32_t to, uint32_t c, uint32_t bits)
+{
+	struct schema *s = g->s;
+	uint32_t n_somes = g->o->n_somes;
+	for (uint32_t mask = 0; mask < 1u << n_somes; mask++) {
+		term_id t = term;
+		rx some = names;
+		bool fits = !(mask & bits);
+		for (uint32_t k = 0; k < n_somes && fits; k++) {
+			const struct keys *want = &g->o->somes[k];
+			if (!(mask >> k & 1))
+				continue;
+			t = schema_term_and(s, t, want->term);
+			if (names != RX_NONE)
+				some = rx_and(s->p, some, want->keys);
+			else
+				fits = schema_key_in(s, want->keys, name);
+		}
+		if (!fits || t == TERM_NONE || (mask && names != RX_NONE && !rx_alive(s->p, some)))
+			continue;
+		rx read = key;
+		if (names != RX_NONE) {
+			rx quote = rx_byte(s->p, '"');
+			read = rx_cat(s->p, quote, rx_cat(s->p, some, rx_cat(s->p, quote, key)));
+		}
+		place_id value = grammar_place(s->g, g->start);
+		grammar_reads(s->g, from, value, read);
+		schema_emit(s, value, after_place(g, to, next_count(g, c), bits | mask), t);
+	}
+}
+
+static void write_declared(struct grid *g, uint32_t i)
+{
+	struct schema *s = g->s;
+	const struct prop *p = g->props[i];
+	rx key = schema_key_rx(s, p->key);
+	for (uint32_t c = 0; c <= g->top; c++)
+		for (uint32_t bits = 0; bits < 1u << g->n_bits; bits++) {
+			place_id from = g->key[cell(g, i, c, bits)];
+			if (!from)
+				continue;
+			write_pair(g, from, key, RX_NONE, p->key, p->term, i + 1, c, bits);
+			if (!p->required)
+				grammar_skips(s->g, from, key_place(g, i + 1, c, bits));
+		}
+}
+
+/* From a place after the declared ones: what leads on has a higher count or more bits, or is the place. */
+static void write_rest(struct grid *g, const rx *names, rx colon, uint32_t c, uint32_t bits)
+{
+	place_id from = g->key[cell(g, g->n, c, bits)];
+	if (!from)
+		return;
+	for (uint32_t k = 0; k < g->n_late; k++) {
+		const struct prop *p = g->late[k];
+		uint32_t own = 1u << (g->o->n_somes + k);
+		if (!(bits & own))
+			write_pair(g, from, schema_key_rx(g->s, p->key), RX_NONE, p->key, p->term, g->n, c,
+				   bits | own);
+	}
+	for (uint32_t k = 0; k < g->o->n_regions; k++)
+		if (names[k] != RX_NONE)
+			write_pair(g, from, colon, names[k], (struct str){0}, g->o->regions[k].term, g->n, c,
+				   bits);
+}
+
+static void write_additional(struct grid *g)
+{
+	struct schema *s = g->s;
+	const struct obj *o = g->o;
+	rx *names = schema_alloc(s, o->n_regions, sizeof *names);
+	rx colon = schema_mark(s, ':', SPACE_BEFORE | SPACE_AFTER);
+	for (uint32_t k = 0; k < o->n_regions; k++)
+		names[k] = schema_keys_beside(s, o, o->regions[k].keys);
+	for (uint32_t c = 0; c <= g->top; c++)
+		for (uint32_t bits = 0; bits < 1u << g->n_bits; bits++)
+			write_rest(g, names, colon, c, bits);
+}
+
+/* Which properties are written where, and what has to be counted. */
+static void plan(struct grid *g)
+{
+	const struct obj *o = g->o;
+	uint32_t n_late = 0, required = 0;
+	g->props = schema_alloc(g->s, o->n_props, sizeof *g->props);
+	for (uint32_t i = 0; i < o->n_props; i++) {
+		n_late += o->props[i].late && o->props[i].required;
+		required += o->props[i].required;
+	}
+	for (uint32_t i = 0; i < o->n_props; i++) {
+		const struct prop *p = &o->props[i];
+		if (p->term == TERM_NONE)
+			continue;
+		if (p->late && p->required && n_late <= SCHEMA_MAX_LATE) {
+			g->late[g->n_late++] = p;
+			continue;
+		}
+		g->props[g->n++] = p;
+		if (p->required)
+			g->required_from = g->n;
+	}
+	g->min = o->min <= required ? 0 : o->min;
+	g->max = o->max;
+	if (!o->n_regions && g->max >= g->n + g->n_late)
+		g->max = SCHEMA_UNBOUNDED;
+	g->top = g->max != SCHEMA_UNBOUNDED ? g->max : g->min;
+	if (!g->top)
+		g->top = 1;
+	g->n_bits = o->n_somes + g->n_late;
+}
+
+void schema_emit_obj(struct schema *s, place_id from, place_id to, const struct obj *o)
+{
+	struct grid g = {.s = s, .o = o, .start = from, .end = to};
+	plan(&g);
+	uint64_t states = ((uint64_t)g.n + 1) * (g.top + 1);
+	if (g.n_bits > MAX_BITS || states << g.n_bits > SCHEMA_MAX_STATES)
+		schema_refuse(
+			s, s->root, NULL,
+			"an object with %u properties of which up to %u are counted takes more than %d states; "
+			"smaller minProperties or maxProperties, or fewer negated additionalProperties, would do",
+			g.n + g.n_late, g.top, SCHEMA_MAX_STATES);
+	g.after = schema_alloc(s, (size_t)states << g.n_bits, sizeof *g.after);
+	g.key = schema_alloc(s, (size_t)states << g.n_bits, sizeof *g.key);
+	schema_work(s, states << g.n_bits);
+	grammar_reads(s->g, from, after_place(&g, 0, 0, 0), schema_mark(s, '{', SPACE_AFTER));
+	for (uint32_t i = 0; i < g.n; i++)
+		write_declared(&g, i);
+	write_additional(&g);
+}
