@@ -91,9 +91,11 @@ static void read_regions(struct reading *r, struct obj *o)
 		uint32_t n_next = 0;
 		for (uint32_t k = 0; k < n; k++) {
 			rx in = alive_and(s, parts[k].keys, r->patterns[i].keys);
-			rx out = in == RX_NONE
-					 ? parts[k].keys
-					 : alive_and(s, parts[k].keys, rx_not(s->p, r->patterns[i].keys));
+			rx out = parts[k].keys;
+			if (in != RX_NONE) {
+				out = rx_and(s->p, out, rx_not(s->p, r->patterns[i].keys));
+				out = rx_alive(s->p, out) ? out : RX_NONE;
+			}
 			schema_work(s, 16);
 			if (in != RX_NONE)
 				next[n_next++] = (struct split){
