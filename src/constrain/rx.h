@@ -63,7 +63,7 @@ rx rx_repeat(struct rx_pool *p, rx a, uint32_t min, uint32_t max); /* max may be
 /*
  * Equations, for what is easier said as states than as an expression (remainders, repeats with assertions in
  * them). A variable stands for the expression that rx_define gives it once, before anything is derived. In
- * definitions, its own and others', a variable stands last and behind at least one byte: a byte set times a
+ * definitions a variable stands last, and none may lead back to itself but behind a byte: a byte set times a
  * variable, say, or such under unions and intersections. nullable: whether what it will stand for matches
  * the empty text.
  */
