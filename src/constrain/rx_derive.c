@@ -119,6 +119,8 @@ static rx combine(struct rx_pool *p, rx a, uint8_t byte)
 	case RX_IS_REPEAT:
 		return rx_cat(p, known(p, n.a, byte),
 			      rx_repeat(p, n.a, n.b ? n.b - 1 : 0, n.c == RX_UNBOUNDED ? n.c : n.c - 1));
+	case RX_IS_VAR:
+		return known(p, n.a, byte);
 	case RX_IS_NOT:
 		return rx_not(p, known(p, n.a, byte));
 	default:
