@@ -37,6 +37,8 @@ struct compiler {
 	uint32_t n_states;
 	rx any_text;
 	struct spans classes[MAX_CLASSES];
+	rx one_of[MAX_CLASSES], ends_in[MAX_CLASSES]; /* a character of the class, any text that ends in one;
+							 RX_NONE: not made yet */
 	struct recent {
 		const struct pattern_node *node;
 		rx r;
@@ -148,6 +150,19 @@ static rx of_chars(struct compiler *c, const struct pattern_node *n)
 	return r;
 }
 
+static rx class_char(struct compiler *c, uint32_t q);
+
+/* What n and the class of state q have in common: the spans of some. */
+static rx part_of_chars(struct compiler *c, const struct pattern_node *n, const struct spans *some,
+			uint32_t q)
+{
+	struct spans mine = borrow(n);
+	if (spans_same(some, &mine))
+		return of_chars(c, n);
+	return spans_same(some, &c->classes[q - 1]) ? class_char(c, q)
+						    : rx_char(c->p, c->dress, some->at, some->n);
+}
+
 static rx plain(struct compiler *c, struct pattern_node *n)
 {
 	rx r = n->kind == P_OR ? RX_NONE : RX_EMPTY;
@@ -204,30 +219,46 @@ static rx not_empty(struct compiler *c, rx r)
 				: rx_and(c->p, r, rx_not(c->p, RX_EMPTY));
 }
 
+/* A character of the class that state q stands for. */
+static rx class_char(struct compiler *c, uint32_t q)
+{
+	const struct spans *class = &c->classes[q - 1];
+	if (c->one_of[q - 1] == RX_NONE)
+		c->one_of[q - 1] = rx_char(c->p, c->dress, class->at, class->n);
+	return c->one_of[q - 1];
+}
+
+/* The texts of r that end in one. */
+static rx ends_in_class(struct compiler *c, rx r, uint32_t q)
+{
+	if (c->ends_in[q - 1] == RX_NONE)
+		c->ends_in[q - 1] = rx_cat(c->p, c->any_text, class_char(c, q));
+	return r == c->any_text ? c->ends_in[q - 1] : rx_and(c->p, r, c->ends_in[q - 1]);
+}
+
+/* After any character the same may follow. */
+static bool same_after_all(const struct compiler *c, const struct states *rest)
+{
+	for (uint32_t q = 2; q < c->n_states; q++)
+		if (rest->of[q] != rest->of[1])
+			return false;
+	return true;
+}
+
 /* A text of r, then what may follow the character that it ends in. */
 static struct states plain_then(struct compiler *c, rx r, const struct states *rest)
 {
 	struct rx_pool *p = c->p;
 	struct states out = in_all(RX_NONE);
-	bool same = true, nullable = rx_nullable(p, r);
+	bool nullable = rx_nullable(p, r), same = same_after_all(c, rest);
 	rx some = RX_NONE;
-	for (uint32_t q = 2; q < c->n_states; q++)
-		same &= rest->of[q] == rest->of[1];
-	if (same) {
-		if (rest->of[0] == rest->of[1])
-			return in_all(then(c, r, rest->of[0]));
-		if (rest->of[1] != RX_NONE)
-			some = then(c, not_empty(c, r), rest->of[1]);
-	} else {
-		for (uint32_t q = 1; q < c->n_states; q++) {
-			const struct spans *class = &c->classes[q - 1];
-			rx last = rx_cat(p, c->any_text, rx_char(p, c->dress, class->at, class->n));
-			if (rest->of[q] != RX_NONE)
-				some = rx_or(
-					p, some,
-					then(c, r == c->any_text ? last : rx_and(p, r, last), rest->of[q]));
-		}
-	}
+	if (same && rest->of[0] == rest->of[1])
+		return in_all(then(c, r, rest->of[0]));
+	if (same && rest->of[1] != RX_NONE)
+		some = then(c, not_empty(c, r), rest->of[1]);
+	for (uint32_t q = 1; !same && q < c->n_states; q++)
+		if (rest->of[q] != RX_NONE)
+			some = rx_or(p, some, then(c, ends_in_class(c, r, q), rest->of[q]));
 	for (uint32_t q = 0; q < c->n_states; q++)
 		out.of[q] = nullable ? rx_or(p, some, rest->of[q]) : some;
 	return out;
@@ -236,19 +267,18 @@ static struct states plain_then(struct compiler *c, rx r, const struct states *r
 /* The same for one character, without an intersection. */
 static struct states char_then(struct compiler *c, struct pattern_node *n, const struct states *rest)
 {
-	bool same = true;
-	for (uint32_t q = 2; q < c->n_states; q++)
-		same &= rest->of[q] == rest->of[1];
-	if (same)
-		return in_all(then(c, plain(c, n), rest->of[1]));
 	rx r = RX_NONE;
+	if (same_after_all(c, rest))
+		return in_all(then(c, plain(c, n), rest->of[1]));
 	for (uint32_t q = 1; q < c->n_states; q++) {
 		struct spans some = {0}, mine = borrow(n);
+		if (rest->of[q] == RX_NONE)
+			continue;
 		spans_cut(&some, &mine, &c->classes[q - 1], true);
 		if (some.failed)
 			c->rc = err_set(c->err, HOKKU_OUT_OF_MEMORY, "no memory for a pattern");
 		else if (some.n)
-			r = rx_or(c->p, r, then(c, rx_char(c->p, c->dress, some.at, some.n), rest->of[q]));
+			r = rx_or(c->p, r, then(c, part_of_chars(c, n, &some, q), rest->of[q]));
 		spans_free(&some);
 	}
 	return in_all(r);

@@ -124,6 +124,7 @@ uint32_t rx_intern_set(struct rx_pool *p, const uint64_t bits[4])
 	if (*slot)
 		return *slot - 1;
 	memcpy(p->sets[p->n_sets].bits, bits, sizeof p->sets->bits);
+	p->sets[p->n_sets].classes = 0;
 	index_put(&p->set_index, slot, p->n_sets);
 	return p->n_sets++;
 }
@@ -184,11 +185,11 @@ static uint32_t intern_classes(struct rx_pool *p, const uint16_t mark[256])
 uint32_t rx_set_classes(struct rx_pool *p, uint32_t set)
 {
 	uint16_t mark[256];
-	if (p->failed)
-		return RX_ONE_CLASS;
+	if (p->failed || p->sets[set].classes)
+		return p->failed ? RX_ONE_CLASS : p->sets[set].classes;
 	for (unsigned b = 0; b < 256; b++)
 		mark[b] = rx_set_has(&p->sets[set], b);
-	return intern_classes(p, mark);
+	return p->sets[set].classes = intern_classes(p, mark);
 }
 
 static uint64_t meet_hash(const struct rx_pool *p, uint32_t number)

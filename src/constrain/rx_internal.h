@@ -42,6 +42,7 @@ struct rx_classes {
 
 struct rx_set {
 	uint64_t bits[4];
+	uint32_t classes; /* once asked for; 0 before */
 };
 
 /* Numbers by 64-bit keys or by what the numbers stand for: open addressing, a power of two of slots. */
