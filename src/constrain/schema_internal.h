@@ -25,7 +25,7 @@ enum {
 	/* Alternatives of one value: records of objects and arrays, number ranges. */
 	SCHEMA_MAX_ALTERNATIVES = 20000,
 	/* Steps of bringing schemas together: 100 ms. */
-	SCHEMA_MAX_WORK = 8 << 20,
+	SCHEMA_MAX_WORK = 2 << 20,
 	/* States of an object whose properties are counted, of an array whose items are distinct. */
 	SCHEMA_MAX_STATES = 1 << 16,
 	/* Digits of a number of the schema. */
@@ -54,6 +54,11 @@ struct lit {
 	bool busy;
 	uint32_t level;        /* of the judgement that made it busy */
 	const struct set *set; /* NULL: not asked for yet */
+};
+
+struct first {
+	const struct jv *at;
+	uint64_t hash;
 };
 
 struct term {
@@ -200,6 +205,9 @@ struct schema {
 	struct lit *lits;
 	uint32_t n_lits, cap_lits;
 	struct index lit_index;
+	struct first *firsts; /* of schemas and values with the same content */
+	uint32_t n_firsts, cap_firsts;
+	struct index first_index;
 	struct term *terms;
 	uint32_t n_terms, cap_terms;
 	struct index term_index;
@@ -255,8 +263,9 @@ const struct set *schema_and(struct schema *s, const struct set *a, const struct
 const struct set *schema_or(struct schema *s, const struct set *a, const struct set *b);
 const struct set *schema_not(struct schema *s, const struct set *a);
 const struct set *schema_or_many(struct schema *s, const struct set *const *parts, uint32_t n);
-/* In exactly one of them. */
-const struct set *schema_one_of(struct schema *s, const struct set *const *parts, uint32_t n);
+/* In exactly one of them, as far as it is in `context`, which the caller brings in. */
+const struct set *schema_one_of(struct schema *s, const struct set *context, const struct set *const *parts,
+				uint32_t n);
 const struct set *schema_typed(struct schema *s, unsigned types); /* all values of the types */
 bool schema_is_none(const struct set *a);
 
@@ -265,6 +274,7 @@ const struct set *schema_read(struct schema *s, const struct jv *at); /* what th
 const struct set *schema_read_value(struct schema *s, const struct jv *value);
 const struct set *schema_read_values(struct schema *s, const struct jv *list);
 bool schema_says_nothing(const struct jv *at);
+bool schema_only_refers(const struct jv *at); /* by $ref */
 
 /* schema_base.c: the keywords of one type */
 const struct set *schema_base(struct schema *s, const struct jv *at);
@@ -281,7 +291,7 @@ void schema_pointer(const struct jv *root, const struct jv *at, struct strbuf *o
 /* schema_obj.c; NULL: nothing fits */
 const struct obj *schema_obj_and(struct schema *s, const struct obj *a, const struct obj *b);
 void schema_obj_not(struct schema *s, const struct obj *a, struct obj_list *out);
-bool schema_obj_same(const struct obj *a, const struct obj *b);
+bool schema_obj_within(struct schema *s, const struct obj *a, const struct obj *b); /* what fits a fits b */
 bool schema_obj_free(struct schema *s, const struct obj *a);
 struct prop *schema_prop_find(struct schema *s, struct prop *props, uint32_t n, struct str key);
 bool schema_obj_dead(const struct obj *o); /* more has to be there than may be */

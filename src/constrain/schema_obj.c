@@ -77,6 +77,9 @@ bool schema_obj_free(struct schema *s, const struct obj *o)
 	       o->regions[0].term == TERM_ANY && !o->n_somes && !o->min && o->max == SCHEMA_UNBOUNDED;
 }
 
+/* Records of a list that a new one is compared with. */
+enum { MAX_COMPARED = 64 };
+
 static bool same_keys(const struct keys *a, uint32_t n_a, const struct keys *b, uint32_t n_b)
 {
 	if (n_a != n_b)
@@ -87,19 +90,66 @@ static bool same_keys(const struct keys *a, uint32_t n_a, const struct keys *b, 
 	return true;
 }
 
-bool schema_obj_same(const struct obj *a, const struct obj *b)
+static bool term_within(struct schema *s, term_id a, term_id b)
 {
-	if (a->n_props != b->n_props || a->min != b->min || a->max != b->max || a->seen != b->seen ||
-	    !same_keys(a->regions, a->n_regions, b->regions, b->n_regions) ||
-	    !same_keys(a->somes, a->n_somes, b->somes, b->n_somes))
+	if (a == b || b == TERM_ANY || a == TERM_NONE)
+		return true;
+	if (b == TERM_NONE)
 		return false;
-	for (uint32_t i = 0; i < a->n_props; i++) {
-		const struct prop *x = &a->props[i], *y = &b->props[i];
-		if (x->term != y->term || x->required != y->required || x->late != y->late ||
-		    !str_eq(x->key, y->key))
+	const struct term *x = &s->terms[a], *y = &s->terms[b];
+	for (uint32_t i = 0; i < y->n; i++) {
+		uint32_t k = 0;
+		while (k < x->n && x->lits[k] != y->lits[i])
+			k++;
+		if (k == x->n)
 			return false;
 	}
 	return true;
+}
+
+/* Declared ones are the same, in the same order, so that each text of a is one of b as well. */
+static bool props_within(struct schema *s, const struct obj *a, const struct obj *b)
+{
+	uint32_t at = 0;
+	for (uint32_t i = 0; i < b->n_props; i++) {
+		const struct prop *y = &b->props[i], *x = NULL;
+		for (uint32_t k = y->late ? 0 : at; k < a->n_props && !x; k++)
+			if (str_eq(a->props[k].key, y->key)) {
+				x = &a->props[k];
+				at = y->late ? at : k + 1;
+			} else if (!y->late && !a->props[k].late) {
+				return false;
+			}
+		if (!x ? y->required || y->term != TERM_ANY
+		       : x->late != y->late || (y->required && !x->required) ||
+				    !term_within(s, x->term, y->term))
+			return false;
+	}
+	for (uint32_t i = 0; i < a->n_props; i++) {
+		bool known = !a->props[i].late && i < at;
+		for (uint32_t k = 0; k < b->n_props && !known; k++)
+			known = str_eq(a->props[i].key, b->props[k].key);
+		if (!known && (!a->props[i].late ||
+			       !term_within(s, a->props[i].term, region_term(s, b, a->props[i].key))))
+			return false;
+	}
+	return true;
+}
+
+bool schema_obj_within(struct schema *s, const struct obj *a, const struct obj *b)
+{
+	if (a->min < b->min || a->max > b->max || a->seen != b->seen ||
+	    !same_keys(a->regions, a->n_regions, b->regions, b->n_regions))
+		return false;
+	for (uint32_t i = 0; i < b->n_somes; i++) {
+		uint32_t k = 0;
+		while (k < a->n_somes && !same_keys(&a->somes[k], 1, &b->somes[i], 1))
+			k++;
+		if (k == a->n_somes)
+			return false;
+	}
+	schema_work(s, 1 + (a->n_props + b->n_props) / 8);
+	return props_within(s, a, b);
 }
 
 void schema_objs_add(struct schema *s, struct obj_list *l, const struct obj *o)
@@ -112,9 +162,14 @@ void schema_objs_add(struct schema *s, struct obj_list *l, const struct obj *o)
 		if (schema_obj_free(s, o))
 			l->n = 0;
 	}
-	for (uint32_t i = l->n > 64 ? l->n - 64 : 0; i < l->n; i++)
-		if (l->at[i] == o || schema_obj_same(l->at[i], o))
+	for (uint32_t i = 0; i < l->n && i < MAX_COMPARED; i++)
+		if (l->at[i] == o || schema_obj_within(s, o, l->at[i]))
 			return;
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < l->n; i++)
+		if (i >= MAX_COMPARED || !schema_obj_within(s, l->at[i], o))
+			l->at[kept++] = l->at[i];
+	l->n = kept;
 	if (!(l->n & (l->n - 1))) { /* full at each power of two */
 		const struct obj **at = schema_alloc(s, l->n ? (size_t)l->n * 2 : 1, sizeof *at);
 		if (l->n)

@@ -67,10 +67,14 @@ static const struct set *read_any_of(struct schema *s, const struct jv *at, cons
 	return s->wants_seen ? subsets(s, at, keyword, parts, list->n) : schema_or_many(s, parts, list->n);
 }
 
+static const struct set *keywords(struct schema *s, const struct jv *at, bool without_one_of);
+
+/* Whether two members exclude each other may hang on what stands beside them. */
 static const struct set *read_one_of(struct schema *s, const struct jv *at, const char *keyword)
 {
 	const struct jv *list = list_of(s, at, keyword);
-	return schema_one_of(s, parts_of(s, list), list->n);
+	const struct set **parts = parts_of(s, list);
+	return schema_one_of(s, keywords(s, at, true), parts, list->n);
 }
 
 static const struct set *negated(struct schema *s, const struct jv *at)
@@ -234,6 +238,14 @@ static const struct keyword *keyword_of(struct str name)
 	return NULL; /* an annotation: without effect */
 }
 
+bool schema_only_refers(const struct jv *at)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; jv_is(at, JV_OBJECT) && i < at->n; i++)
+		n += keyword_of(jv_key(at, i)) != NULL;
+	return n == 1 && jv_get(at, "$ref");
+}
+
 bool schema_says_nothing(const struct jv *at)
 {
 	if (!jv_is(at, JV_OBJECT))
@@ -295,19 +307,14 @@ static const struct set *unevaluated_items(struct schema *s, const struct set *s
 	return out;
 }
 
-const struct set *schema_read(struct schema *s, const struct jv *at)
+/* All keywords in their order. */
+static const struct set *keywords(struct schema *s, const struct jv *at, bool without_one_of)
 {
-	char text[64];
-	if (jv_is(at, JV_BOOL))
-		return at->n ? s->any : s->none;
-	if (!jv_is(at, JV_OBJECT))
-		schema_refuse(s, at, NULL, "%s is no schema; an object, true or false would do",
-			      jv_text(at, text, sizeof text));
 	const struct set *set = s->any;
 	bool declares = jv_get(at, "properties") != NULL, based = false;
 	for (uint32_t i = 0; i < at->n; i++) {
 		const struct keyword *k = keyword_of(jv_key(at, i));
-		if (!k)
+		if (!k || (without_one_of && k->read == read_one_of))
 			continue;
 		if (k->read) {
 			set = schema_and(s, set, k->read(s, at, k->name));
@@ -316,6 +323,18 @@ const struct set *schema_read(struct schema *s, const struct jv *at)
 			set = schema_and(s, set, schema_base(s, at));
 		}
 	}
+	return set;
+}
+
+const struct set *schema_read(struct schema *s, const struct jv *at)
+{
+	char text[64];
+	if (jv_is(at, JV_BOOL))
+		return at->n ? s->any : s->none;
+	if (!jv_is(at, JV_OBJECT))
+		schema_refuse(s, at, NULL, "%s is no schema; an object, true or false would do",
+			      jv_text(at, text, sizeof text));
+	const struct set *set = keywords(s, at, false);
 	const struct jv *properties = jv_get(at, "unevaluatedProperties"),
 			*items = jv_get(at, "unevaluatedItems");
 	if (properties)

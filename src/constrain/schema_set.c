@@ -241,14 +241,34 @@ static const struct set *records_of(struct schema *s, const struct set *a)
 	return r;
 }
 
-static bool overlap(struct schema *s, const struct set *a, const struct set *b)
+static bool overlap(struct schema *s, const struct set *context, const struct set *a, const struct set *b)
 {
 	if (!(a->nums.n && b->nums.n) && !(a->arrs.n && b->arrs.n) && !(a->objs.n && b->objs.n))
 		return false;
-	return !schema_is_none(schema_and(s, a, b));
+	const struct set *both = schema_and(s, a, b);
+	return !schema_is_none(both) && !schema_is_none(schema_and(s, context, both));
 }
 
-const struct set *schema_one_of(struct schema *s, const struct set *const *parts, uint32_t n)
+/* Without the objects that cannot be where `context` has to hold too. */
+static const struct set *within(struct schema *s, const struct set *context, const struct set *a)
+{
+	if (context == s->any || !a->objs.n)
+		return a;
+	struct set *kept = new_set(s);
+	*kept = *a;
+	kept->objs = (struct obj_list){0};
+	for (uint32_t i = 0; i < a->objs.n; i++) {
+		bool alive = false;
+		for (uint32_t k = 0; k < context->objs.n && !alive; k++)
+			alive = schema_obj_and(s, context->objs.at[k], a->objs.at[i]) != NULL;
+		if (alive)
+			schema_objs_add(s, &kept->objs, a->objs.at[i]);
+	}
+	return kept;
+}
+
+const struct set *schema_one_of(struct schema *s, const struct set *context, const struct set *const *parts,
+				uint32_t n)
 {
 	struct set *simple = new_set(s);
 	const struct set **out = schema_alloc(s, (size_t)n + 1, sizeof *out);
@@ -268,9 +288,9 @@ const struct set *schema_one_of(struct schema *s, const struct set *const *parts
 	for (uint32_t i = 0; i < n; i++) {
 		const struct set *mine = records[i];
 		for (uint32_t j = 0; j < n && has_records(mine); j++) {
-			if (j == i || !overlap(s, mine, records[j]))
+			if (j == i || !overlap(s, context, mine, records[j]))
 				continue;
-			mine = schema_and(s, mine, schema_not(s, records[j]));
+			mine = within(s, context, schema_and(s, mine, schema_not(s, records[j])));
 		}
 		if (has_records(mine))
 			out[n_out++] = mine;

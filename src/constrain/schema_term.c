@@ -38,8 +38,75 @@ static uint64_t hash_term(struct schema *s, uint32_t i)
 	return h;
 }
 
+/* Schemas that say the same in the same words are one, as far as they are small. */
+enum { MAX_SAME = 64 };
+
+static uint64_t hash_text(uint64_t h, struct str t)
+{
+	for (size_t i = 0; i < t.len; i++)
+		h = mix(h, (unsigned char)t.ptr[i]);
+	return h;
+}
+
+/* *left: values that may still be looked at; 0 at the end: too large. */
+static uint64_t hash_content(const struct jv *v, uint64_t h, uint32_t *left)
+{
+	if (!*left || !--*left)
+		return 0;
+	h = mix(h, (uint64_t)v->type << 32 | v->n);
+	if (v->type == JV_NUMBER || v->type == JV_STRING)
+		return v->n > 256 ? (*left = 0) : hash_text(h, (struct str){v->text, v->n});
+	for (uint32_t i = 0; v->type == JV_ARRAY && i < v->n && *left; i++)
+		h = hash_content(&v->items[i], h, left);
+	for (uint32_t i = 0; v->type == JV_OBJECT && i < v->n && *left; i++)
+		h = hash_content(jv_value(v, i), hash_text(h, jv_key(v, i)), left);
+	return h;
+}
+
+static bool same_content(const struct jv *a, const struct jv *b)
+{
+	if (a->type != b->type || a->n != b->n)
+		return false;
+	if (a->type == JV_NUMBER || a->type == JV_STRING)
+		return memcmp(a->text, b->text, a->n) == 0;
+	for (uint32_t i = 0; a->type == JV_ARRAY && i < a->n; i++)
+		if (!same_content(&a->items[i], &b->items[i]))
+			return false;
+	for (uint32_t i = 0; a->type == JV_OBJECT && i < a->n; i++)
+		if (!str_eq(jv_key(a, i), jv_key(b, i)) || !same_content(jv_value(a, i), jv_value(b, i)))
+			return false;
+	return true;
+}
+
+static uint64_t hash_first(struct schema *s, uint32_t i)
+{
+	return s->firsts[i].hash;
+}
+
+/* The first that was met of those with this content. */
+static const struct jv *first_of(struct schema *s, const struct jv *at)
+{
+	uint32_t left = MAX_SAME;
+	uint64_t h = hash_content(at, 3, &left);
+	if (!left || s->n_resources > 1) /* what a reference means hangs on where it stands */
+		return at;
+	reserve(s, &s->first_index, hash_first);
+	uint32_t slot = (uint32_t)h & s->first_index.mask;
+	for (; s->first_index.slots[slot]; slot = (slot + 1) & s->first_index.mask) {
+		const struct first *f = &s->firsts[s->first_index.slots[slot] - 1];
+		if (f->at == at || (f->hash == h && same_content(f->at, at)))
+			return f->at;
+	}
+	s->firsts = schema_grow(s, s->firsts, s->n_firsts, &s->cap_firsts, sizeof *s->firsts);
+	s->firsts[s->n_firsts] = (struct first){at, h};
+	s->first_index.slots[slot] = ++s->n_firsts;
+	s->first_index.n++;
+	return at;
+}
+
 static uint32_t lit_of(struct schema *s, const struct jv *at, enum lit_kind kind, bool negated)
 {
+	at = first_of(s, at);
 	reserve(s, &s->lit_index, hash_lit);
 	s->lits = schema_grow(s, s->lits, s->n_lits, &s->cap_lits, sizeof *s->lits);
 	s->lits[s->n_lits] = (struct lit){.at = at, .kind = kind, .negated = negated};
@@ -107,6 +174,9 @@ term_id schema_term_not(struct schema *s, term_id t)
 
 term_id schema_term(struct schema *s, const struct jv *at, enum lit_kind kind, bool negated)
 {
+	/* What only points elsewhere is what it points at; circles are told where they are unfolded. */
+	for (int i = 0; kind == LIT_SCHEMA && i < SCHEMA_MAX_NESTED && schema_only_refers(at); i++)
+		at = schema_resolve(s, at, "$ref");
 	if (kind == LIT_SCHEMA && at->type == JV_BOOL)
 		return (at->n != 0) != negated ? TERM_ANY : TERM_NONE;
 	if (kind == LIT_SCHEMA && schema_says_nothing(at))
