@@ -232,6 +232,7 @@ struct schema {
 	const struct set *any, *none;
 	rx any_text, space_rx, string_any, number_any;
 	rx decimal_any; /* numbers without exponent */
+	rx chars[128];  /* of ASCII, in JSON dress; 0: not made */
 	bool has_json;
 	struct json_rules json;
 };

@@ -131,6 +131,31 @@ static size_t char_len(struct str t)
 	return n < t.len ? n : t.len;
 }
 
+/* A character in all its ways of being written; those of ASCII are kept. */
+static rx char_rx(struct schema *s, struct str c)
+{
+	rx *kept = c.len == 1 && (unsigned char)*c.ptr < 128 ? &s->chars[(unsigned char)*c.ptr] : NULL;
+	if (kept && *kept)
+		return *kept;
+	rx r = rx_text(s->p, RX_JSON, c);
+	if (kept)
+		*kept = r;
+	return r;
+}
+
+static rx word_rx(struct schema *s, struct str word)
+{
+	rx r = RX_EMPTY;
+	while (word.len) {
+		size_t n = word.len - 1; /* from the end, so that each step makes one node */
+		while (n && ((unsigned char)word.ptr[n] & 0xc0) == 0x80)
+			n--;
+		r = rx_cat(s->p, char_rx(s, (struct str){word.ptr + n, word.len - n}), r);
+		word.len = n;
+	}
+	return r;
+}
+
 /* As tree, but of words as they are, each character in all its ways of being written. */
 static rx name_tree(struct schema *s, const struct str *words, uint32_t n, size_t at, uint32_t depth)
 {
@@ -148,10 +173,10 @@ static rx name_tree(struct schema *s, const struct str *words, uint32_t n, size_
 			j++;
 		if (j == i + 1 || depth > 100) {
 			j = i + 1;
-			parts[n_parts++] = rx_text(s->p, RX_JSON, rest);
+			parts[n_parts++] = word_rx(s, rest);
 			continue;
 		}
-		parts[n_parts++] = rx_cat(s->p, rx_text(s->p, RX_JSON, (struct str){rest.ptr, same}),
+		parts[n_parts++] = rx_cat(s->p, char_rx(s, (struct str){rest.ptr, same}),
 					  name_tree(s, words + i, j - i, at + same, depth + 1));
 	}
 	return n_parts == 1 ? parts[0] : rx_or_many(s->p, parts, n_parts);
