@@ -234,7 +234,7 @@ static void test_limits(void **state)
 	MATCHES(pool, whole("(?:a{0,100000}){0,100000}"), "nested counts", "", "aaa");
 	MATCHES(pool, whole("a{0,99999999999999999999}"), "a great count", "aaaa");
 	refused("^(?:\\ba\\b|b){70000}$",
-		"column 4: assertions within repeats here take too many steps; use fewer "
+		"column 5: assertions within repeats here take too many steps; use fewer "
 		"repeats, or smaller counts");
 }
 
