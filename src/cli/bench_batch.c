@@ -8,7 +8,7 @@ enum hokku_code bench_batch_init(struct bench_batch *b, const struct model *m, u
 				 uint32_t n_positions, struct hokku_error *err)
 {
 	uint32_t pitch = (n_positions + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
-	uint64_t n_blocks = (uint64_t)n_seqs * pitch;
+	uint64_t n_blocks = (uint64_t)n_seqs * m->n_kv_groups * pitch;
 	if (n_blocks > UINT32_MAX)
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "%u sequences of %u positions need %llu KV blocks; %u is the most", n_seqs,
@@ -19,18 +19,15 @@ enum hokku_code bench_batch_init(struct bench_batch *b, const struct model *m, u
 		.n_blocks = (uint32_t)n_blocks,
 		.pitch = pitch,
 		.n_groups = m->n_kv_groups,
-		.tables = calloc(n_blocks * m->n_kv_groups, sizeof *b->tables),
+		.tables = calloc(n_blocks, sizeof *b->tables),
 		.tokens = calloc(COMPUTE_MAX_BATCH, sizeof *b->tokens),
 		.seqs = calloc((size_t)n_seqs * COMPUTE_MAX_AHEAD, sizeof *b->seqs),
 	};
 	if (!b->tables || !b->tokens || !b->seqs)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %u sequences of %u tokens", n_seqs,
 			       n_positions);
-	uint32_t *table = b->tables;
-	for (uint32_t s = 0; s < n_seqs; s++)
-		for (uint32_t g = 0; g < b->n_groups; g++)
-			for (uint32_t i = 0; i < pitch; i++)
-				*table++ = s * pitch + i;
+	for (uint32_t i = 0; i < b->n_blocks; i++)
+		b->tables[i] = i;
 	return HOKKU_OK;
 }
 

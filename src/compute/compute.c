@@ -32,6 +32,8 @@ static const struct {
 static const char *const device_names[] = {DEVICES(ROW) NULL};
 #undef ROW
 
+_Static_assert((int)KV_MIN_WINDOW > (int)COMPUTE_KV_BLOCK, "the block in which a window begins is full");
+
 enum {
 	N_DEVICES = sizeof devices / sizeof devices[0],
 	DEFAULT_BATCH = 512,
@@ -56,12 +58,12 @@ struct compute {
 	char device[16];              /* "cuda:N", for params */
 	char why[sizeof((struct hokku_error *)0)->message]; /* "auto" chose so; "" */
 	bool why_notable;
-	/* (n_kv_groups, n_kv_blocks) each: in which step, and by which sequence, a block was last seen, and
+	/* (n_kv_blocks) each: in which step, and by which sequence, a block was last seen, and
 	 * in which table. They let a step find blocks that two sequences write, or that a table names twice,
 	 * without clearing anything. */
 	uint64_t *written_at, *named_at, *tabled_at;
 	uint64_t *slotted_at; /* (n_seqs) the same of places of histories */
-	uint64_t stamp;       /* one more for each table that is checked; never repeats */
+	uint64_t stamp;       /* one more for each sequence that is checked; never repeats */
 	struct flight flights[COMPUTE_MAX_AHEAD];
 	uint32_t n_submitted, n_collected; /* flight number k is flights[k % COMPUTE_MAX_AHEAD] */
 	uint32_t n_open;                   /* masks of the step that is being checked that follow */
@@ -118,8 +120,13 @@ static enum hokku_code check_params(struct compute_params *p, struct hokku_error
 		if (ranges[i].value < ranges[i].min || ranges[i].value > ranges[i].max)
 			return err_set(err, HOKKU_INVALID_REQUEST, "%s is %u; it takes %u to %u",
 				       ranges[i].name, ranges[i].value, ranges[i].min, ranges[i].max);
+	for (uint32_t g = 0; g < p->model->n_kv_groups; g++)
+		if (p->model->kv_groups[g].window && p->model->kv_groups[g].window < KV_MIN_WINDOW)
+			return err_set(err, HOKKU_INTERNAL,
+				       "KV group %u has a window of %u; it must be at least %d, or 0: none",
+				       g, p->model->kv_groups[g].window, (int)KV_MIN_WINDOW);
 	uint64_t per_seq = ((uint64_t)p->n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
-	uint64_t n_blocks = p->n_kv_blocks ? p->n_kv_blocks : p->n_seqs * per_seq;
+	uint64_t n_blocks = p->n_kv_blocks ? p->n_kv_blocks : p->n_seqs * per_seq * p->model->n_kv_groups;
 	if (p->n_kv_blocks_max && p->n_kv_blocks_max < n_blocks)
 		return err_set(err, HOKKU_INTERNAL, "n_kv_blocks_max is %u; n_kv_blocks is %llu",
 			       p->n_kv_blocks_max, (unsigned long long)n_blocks);
@@ -142,7 +149,7 @@ static enum hokku_code keep_account(struct compute *c, struct hokku_error *err)
 	struct compute_memory memory;
 	compute_get_memory(c, &memory);
 	c->params.n_kv_blocks = memory.n_kv_blocks;
-	uint64_t n = (uint64_t)memory.n_kv_blocks * c->params.model->n_kv_groups;
+	uint64_t n = memory.n_kv_blocks;
 	c->written_at = calloc(n, sizeof *c->written_at);
 	c->named_at = calloc(n, sizeof *c->named_at);
 	c->tabled_at = calloc(n, sizeof *c->tabled_at);
@@ -286,12 +293,6 @@ static enum hokku_code check_tokens(const struct compute *c, const struct comput
 	return HOKKU_OK;
 }
 
-/* A group's blocks in the accounts. */
-static uint64_t account_of(const struct compute *c, uint32_t group, uint32_t block)
-{
-	return (uint64_t)group * c->params.n_kv_blocks + block;
-}
-
 static uint32_t n_blocks_of(const struct compute_seq *seq)
 {
 	return (seq->pos + seq->n_tokens - 1) / COMPUTE_KV_BLOCK + 1;
@@ -304,14 +305,13 @@ static bool is_left_behind(const struct kv_group *group, const struct compute_se
 	return i < first_seen / COMPUTE_KV_BLOCK;
 }
 
-/* Blocks this step writes must be this sequence's alone, and no block may stand twice in a table: either
+/* Blocks this step writes must be this sequence's alone, and no block may stand twice in its tables: either
  * would be silent corruption of somebody's context. `first` is the stamp of the step's first table. */
 static enum hokku_code check_table(struct compute *c, const struct compute_seq *seq, uint32_t s,
 				   uint32_t group, uint64_t first, struct hokku_error *err)
 {
 	const uint32_t *table = seq->blocks + (uint64_t)group * seq->blocks_pitch;
 	uint32_t first_written = seq->pos / COMPUTE_KV_BLOCK, n_blocks = n_blocks_of(seq);
-	c->stamp++;
 	for (uint32_t i = 0; i < n_blocks; i++) {
 		uint32_t b = table[i];
 		if (b == (uint32_t)COMPUTE_NO_BLOCK &&
@@ -320,16 +320,15 @@ static enum hokku_code check_table(struct compute *c, const struct compute_seq *
 		if (b >= c->params.n_kv_blocks)
 			return err_set(err, HOKKU_INTERNAL, "KV block %u of sequence %u is %u; there are %u",
 				       i, s, b, c->params.n_kv_blocks);
-		uint64_t at = account_of(c, group, b);
-		if (c->tabled_at[at] == c->stamp)
+		if (c->tabled_at[b] == c->stamp)
 			return err_set(err, HOKKU_INTERNAL,
-				       "KV block %u stands twice in the table of sequence %u", b, s);
-		if (c->written_at[at] >= first || (i >= first_written && c->named_at[at] >= first))
+				       "KV block %u stands twice in the tables of sequence %u", b, s);
+		if (c->written_at[b] >= first || (i >= first_written && c->named_at[b] >= first))
 			return err_set(err, HOKKU_INTERNAL,
 				       "KV block %u is in the tables of two sequences (one is %u), and one "
 				       "of them writes it",
 				       b, s);
-		c->tabled_at[at] = c->stamp;
+		c->tabled_at[b] = c->stamp;
 	}
 	return HOKKU_OK;
 }
@@ -344,6 +343,7 @@ static enum hokku_code check_blocks(struct compute *c, const struct compute_seq 
 		return err_set(err, HOKKU_INTERNAL,
 			       "sequence %u has tables of %u blocks, a KV group each; its tokens need %u", s,
 			       seq->blocks_pitch, n_blocks_of(seq));
+	c->stamp++;
 	for (uint32_t g = 0; g < n_groups; g++) {
 		enum hokku_code rc = check_table(c, seq, s, g, first, err);
 		if (rc)
@@ -361,10 +361,9 @@ static void record_blocks(struct compute *c, const struct compute_seq *seq)
 			uint32_t b = seq->blocks[(uint64_t)g * seq->blocks_pitch + i];
 			if (b == (uint32_t)COMPUTE_NO_BLOCK)
 				continue;
-			uint64_t at = account_of(c, g, b);
-			c->named_at[at] = c->stamp;
+			c->named_at[b] = c->stamp;
 			if (i >= first_written)
-				c->written_at[at] = c->stamp;
+				c->written_at[b] = c->stamp;
 		}
 }
 
@@ -679,8 +678,8 @@ static enum hokku_code check_kv(const struct compute *c, uint32_t group, uint32_
 	if (group < c->params.model->n_kv_groups && block < c->params.n_kv_blocks)
 		return HOKKU_OK;
 	return err_set(err, HOKKU_INTERNAL,
-		       "there is no KV block %u in KV group %u; there are %u in each of %u", block, group,
-		       c->params.n_kv_blocks, c->params.model->n_kv_groups);
+		       "there is no KV block %u of KV group %u; there are %u blocks and %u groups", block,
+		       group, c->params.n_kv_blocks, c->params.model->n_kv_groups);
 }
 
 enum hokku_code compute_kv_read(struct compute *c, uint32_t group, uint32_t block, void *to,

@@ -7,9 +7,9 @@
  * meanwhile, whose tokens may be those that the one under way will draw.
  *
  * The KV cache is paged: a sequence's position p lives in block blocks[p / COMPUTE_KV_BLOCK] of its block
- * table, of which it has one in each of the model's KV groups (model.kv_groups; block b of one group and
- * block b of another are different memory). The caller (the engine) owns the block tables and decides which
- * blocks are whose; the backend owns the memory.
+ * table, of which it has one in each of the model's KV groups (model.kv_groups). The blocks are the same for
+ * all groups: each has room for the layers of any, and serves one group of one sequence at a time. The caller
+ * (the engine) owns the block tables and decides which blocks are whose; the backend owns the memory.
  *
  * Exactness: the logits of a token depend on the tokens before it in its own sequence and on nothing else:
  * not on the other sequences of the step, on how a prompt was cut into steps, or on the number of threads.
@@ -25,7 +25,7 @@
 #include "model/model.h"
 
 enum {
-	COMPUTE_ABI = 5,
+	COMPUTE_ABI = 6,
 	COMPUTE_KV_BLOCK = 32,    /* positions a KV block */
 	COMPUTE_MAX_BATCH = 2048, /* most new tokens of one step */
 	COMPUTE_MAX_LOGIT_BIAS = 1024,
@@ -52,7 +52,7 @@ struct compute_params {
 	uint32_t n_threads; /* CPU; 0: one a core this process may run on */
 	uint32_t n_ctx;     /* most positions of a sequence */
 	uint32_t n_seqs;    /* most sequences of a step */
-	/* Of each KV group the fewest; 0: n_seqs * ceil(n_ctx / COMPUTE_KV_BLOCK). */
+	/* The fewest KV blocks; 0: ceil(n_ctx / COMPUTE_KV_BLOCK) for each of n_seqs in each KV group. */
 	uint32_t n_kv_blocks;
 	/* The most: a GPU gives to KV what it has left, up to so many blocks. 0: the fewest and no more. */
 	uint32_t n_kv_blocks_max;
@@ -69,7 +69,7 @@ struct compute_params {
 	/* Asked between two pieces of weights; true ends the opening (CANCELLED). May be NULL. */
 	bool (*stopped)(void *user);
 	void *user;
-	/* Of host memory: so many blocks of each KV group, where that is more than the fewest. Pages that no
+	/* Of host memory: so many KV blocks, where that is more than the fewest. Pages that no
 	 * step has written take none. */
 	uint32_t n_kv_blocks_host;
 	/* How keys and values are stored; INVALID_REQUEST if the device cannot. */
@@ -196,7 +196,7 @@ void compute_get_memory(const struct compute *c, struct compute_memory *out);
  * device failed; then the handle is of no more use. */
 enum hokku_code compute_check(struct compute *c, struct hokku_error *err);
 
-/* Bytes of one KV block of a group: its positions in all layers of the group. */
+/* Bytes of what one KV block holds of a group: its positions in all layers of the group. */
 uint64_t compute_kv_bytes(const struct compute *c, uint32_t group);
 
 /* Copies what a KV block holds out of the device's memory, or into it; to and from are compute_kv_bytes.

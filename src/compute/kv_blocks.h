@@ -6,16 +6,35 @@
 
 #include "compute/compute.h"
 
-/* block_bytes: of one block in all layers. spare_bytes: what the device has left beyond the fewest blocks.
- * INVALID_REQUEST if kv_bytes is given and does not hold the fewest. */
+/* Blocks of one KV group that a step of a sequence, with n new tokens, sees and writes at most, where those
+ * are named no more that lie wholly behind the window of the first position of the block in which they begin.
+ * window 0: none. */
+static inline uint32_t kv_blocks_most(uint32_t window, uint32_t n_ctx, uint32_t n)
+{
+	uint32_t all = (n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
+	uint64_t seen = ((uint64_t)window + COMPUTE_KV_BLOCK - 2) / COMPUTE_KV_BLOCK +
+			((uint64_t)n + COMPUTE_KV_BLOCK - 2) / COMPUTE_KV_BLOCK + 1;
+	return window && seen < all ? (uint32_t)seen : all;
+}
+
+/* The same of all groups together. */
+static inline uint32_t kv_blocks_all_groups(const struct model *m, uint32_t n_ctx, uint32_t n)
+{
+	uint32_t all = 0;
+	for (uint32_t g = 0; g < m->n_kv_groups; g++)
+		all += kv_blocks_most(m->kv_groups[g].window, n_ctx, n);
+	return all;
+}
+
+/* block_bytes: of one block in all places for layers (model_kv_places). spare_bytes: what the device has left
+ * beyond the fewest blocks. INVALID_REQUEST if kv_bytes is given and does not hold the fewest. */
 static inline enum hokku_code kv_blocks_choose(const struct compute_params *p, uint64_t block_bytes,
 					       uint64_t spare_bytes, uint32_t *n, struct hokku_error *err)
 {
 	*n = p->n_kv_blocks;
 	if (p->kv_bytes) {
 		uint64_t fit = p->kv_bytes / block_bytes;
-		uint32_t a_context = (p->n_ctx + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
-		uint32_t contexts = p->n_kv_blocks / a_context;
+		uint32_t contexts = p->n_kv_blocks / kv_blocks_all_groups(p->model, p->n_ctx, p->n_batch);
 		if (fit < p->n_kv_blocks)
 			return err_set(err, HOKKU_INVALID_REQUEST,
 				       "%" PRIu64 " bytes of KV memory hold %" PRIu64

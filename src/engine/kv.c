@@ -52,6 +52,20 @@ static uint32_t *bucket_of(const struct kv_pool *p, uint64_t hash)
 	return &p->buckets[hash & (p->n_buckets - 1)];
 }
 
+/* Of what is beside another. What nobody holds or finds is taken first. */
+static void forget_beside(struct kv_pool *p, uint32_t b)
+{
+	struct kv_block *block = &p->blocks[b];
+	struct kv_pool *lead = p->lead;
+	lead->beside[(size_t)(block->group - 1) * lead->n_blocks + block->next_found] = KV_NONE;
+	block->name = 0;
+	block->group = 0;
+	if (block->n_held)
+		return;
+	remove_free(p, b);
+	add_oldest(p, b);
+}
+
 static void forget_block(struct kv_pool *p, uint32_t b)
 {
 	uint32_t *at = bucket_of(p, p->blocks[b].hash);
@@ -59,6 +73,9 @@ static void forget_block(struct kv_pool *p, uint32_t b)
 		at = &p->blocks[*at].next_found;
 	*at = p->blocks[b].next_found;
 	p->blocks[b].name = 0;
+	for (uint32_t g = 0; g < p->n_beside; g++)
+		if (kv_beside(p, g, b) != KV_NONE)
+			forget_beside(p->store, kv_beside(p, g, b));
 }
 
 uint64_t kv_name(const struct kv_pool *p, uint32_t block)
@@ -80,17 +97,22 @@ uint32_t kv_find(const struct kv_pool *p, uint64_t before, uint64_t hash, const 
 	return KV_NONE;
 }
 
+/* The caller, who holds b, names found instead. */
+static uint32_t exchange(struct kv_pool *p, uint32_t b, uint32_t found)
+{
+	if (found == b)
+		return b;
+	kv_hold(p, found);
+	kv_release(p, b);
+	return found;
+}
+
 uint32_t kv_keep(struct kv_pool *p, uint32_t b, uint64_t before, uint64_t hash, const int32_t *ids)
 {
 	uint32_t found = kv_find(p, before, hash, ids), *bucket = bucket_of(p, hash);
 	struct kv_block *block = &p->blocks[b];
-	if (found == b)
-		return b;
-	if (found != KV_NONE) {
-		kv_hold(p, found);
-		kv_release(p, b);
-		return found;
-	}
+	if (found != KV_NONE)
+		return exchange(p, b, found);
 	block->hash = hash;
 	block->before = before;
 	block->name = ++p->last_name;
@@ -98,6 +120,40 @@ uint32_t kv_keep(struct kv_pool *p, uint32_t b, uint64_t before, uint64_t hash, 
 	*bucket = b;
 	memcpy(p->ids + (size_t)b * COMPUTE_KV_BLOCK, ids, BLOCK_BYTES);
 	return b;
+}
+
+uint32_t kv_keep_beside(struct kv_pool *p, uint32_t g, uint32_t b, uint32_t leading)
+{
+	uint32_t *at = &p->beside[(size_t)g * p->n_blocks + leading];
+	struct kv_block *block = &p->store->blocks[b];
+	if (*at != KV_NONE)
+		return exchange(p->store, b, *at);
+	block->name = ++p->store->last_name;
+	block->group = g + 1;
+	block->next_found = leading;
+	*at = b;
+	return b;
+}
+
+void kv_reach_from(struct kv_reach *r, uint32_t from)
+{
+	*r = (struct kv_reach){.from = from, .end = from, .whole = from};
+	for (uint32_t g = 0; g < MODEL_MAX_KV_GROUPS; g++)
+		r->since[g] = from;
+}
+
+void kv_reach_add(struct kv_reach *r, const struct kv_pool *p, uint32_t leading)
+{
+	bool whole = true;
+	r->end++;
+	for (uint32_t g = 0; g < p->n_beside; g++) {
+		uint32_t seen = kv_behind(p->windows[g], r->end * COMPUTE_KV_BLOCK);
+		if (kv_beside(p, g, leading) == KV_NONE)
+			r->since[g] = r->end;
+		whole = whole && r->since[g] <= (seen > r->from ? seen : r->from);
+	}
+	if (whole)
+		r->whole = r->end;
 }
 
 bool kv_was_evicted(const struct kv_pool *p, uint64_t hash)
@@ -109,11 +165,23 @@ void kv_forget(struct kv_pool *p)
 {
 	p->n_forgotten++;
 	for (uint32_t b = 0; b < p->n_blocks; b++)
-		if (p->blocks[b].name)
+		if (p->blocks[b].name && !p->blocks[b].group)
 			forget_block(p, b);
 }
 
 /* ---- holding ---- */
+
+/* It is held, and taken for something else. */
+static void evict(struct kv_pool *p, uint32_t b)
+{
+	p->n_evicted++;
+	if (p->blocks[b].group) {
+		forget_beside(p, b);
+		return;
+	}
+	forget_block(p, b);
+	p->evicted[p->blocks[b].hash & (p->n_buckets - 1)] = p->blocks[b].hash;
+}
 
 uint32_t kv_take(struct kv_pool *p)
 {
@@ -121,12 +189,9 @@ uint32_t kv_take(struct kv_pool *p)
 	if (b == KV_NONE)
 		return KV_NONE;
 	remove_free(p, b);
-	if (p->blocks[b].name) {
-		forget_block(p, b);
-		p->evicted[p->blocks[b].hash & (p->n_buckets - 1)] = p->blocks[b].hash;
-		p->n_evicted++;
-	}
 	p->blocks[b].n_held = 1;
+	if (p->blocks[b].name)
+		evict(p, b);
 	return b;
 }
 
@@ -162,8 +227,24 @@ bool kv_init(struct kv_pool *p, uint32_t n_blocks)
 	return true;
 }
 
+bool kv_init_beside(struct kv_pool *p, const uint32_t *windows, uint32_t n, struct kv_pool *store)
+{
+	size_t bytes = (size_t)n * p->n_blocks * sizeof *p->beside;
+	p->beside = malloc(bytes ? bytes : 1);
+	if (!p->beside)
+		return false;
+	memset(p->beside, 0xff, bytes);
+	p->n_beside = n;
+	p->store = store;
+	store->lead = p;
+	for (uint32_t g = 0; g < n; g++)
+		p->windows[g] = windows[g];
+	return true;
+}
+
 void kv_deinit(struct kv_pool *p)
 {
+	free(p->beside);
 	free(p->blocks);
 	free(p->ids);
 	free(p->buckets);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "compute/kv_blocks.h"
 #include "engine/queue.h"
 #include "engine/state.h"
 #include "hf/folder.h"
@@ -115,15 +116,36 @@ static bool is_stopped(void *user)
 	return engine_is_stopped(user);
 }
 
-static uint32_t blocks_for(uint32_t n_positions)
+static uint32_t min_u32(uint32_t a, uint32_t b)
 {
-	return (n_positions + COMPUTE_KV_BLOCK - 1) / COMPUTE_KV_BLOCK;
+	return a < b ? a : b;
+}
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Of host memory, where it may grow: what parallel requests of few positions each need, and at least as many
+ * as share one context. */
+static uint32_t n_blocks_host(const struct engine *e)
+{
+	uint32_t n = 0, short_ctx = min_u32(e->n_ctx, SHORT_CTX);
+	uint32_t a_share = max_u32(short_ctx, e->n_ctx / ENGINE_PARALLEL_CPU);
+	for (uint32_t g = 0; g < e->model.n_kv_groups; g++) {
+		uint32_t window = e->model.kv_groups[g].window;
+		uint32_t all = window ? 0 : kv_blocks_most(0, e->n_ctx, 0);
+		n += max_u32(all, ENGINE_PARALLEL_CPU *
+					  kv_blocks_most(window, window ? a_share : short_ctx, e->n_batch));
+	}
+	return n;
 }
 
 static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 {
-	uint32_t n_blocks = blocks_for(e->n_ctx), short_ctx = e->n_ctx < SHORT_CTX ? e->n_ctx : SHORT_CTX;
-	uint32_t n_short = ENGINE_PARALLEL_CPU * blocks_for(short_ctx);
+	model_group_kv(&e->model);
+	uint32_t n_blocks = kv_blocks_all_groups(&e->model, e->n_ctx, e->n_batch);
+	uint32_t n_host = n_blocks_host(e);
 	const struct compute_params params = {
 		.model = &e->model,
 		.device = e->device,
@@ -132,7 +154,7 @@ static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 		.n_seqs = e->n_parallel,
 		.n_kv_blocks = n_blocks,
 		.n_kv_blocks_max = e->kv_grows ? n_blocks * ENGINE_MAX_KV_CONTEXTS : 0,
-		.n_kv_blocks_host = e->kv_grows && n_short > n_blocks ? n_short : 0,
+		.n_kv_blocks_host = e->kv_grows && n_host > n_blocks ? n_host : 0,
 		.kv_bytes = e->kv_bytes,
 		.cache = e->cache,
 		.vram_limit = e->vram_limit,
@@ -163,12 +185,14 @@ static enum hokku_code set_aside_sched(struct engine *e, struct hokku_error *err
 {
 	struct compute_memory memory;
 	compute_get_memory(e->compute, &memory);
-	const struct sched_params params = {.n_seqs = e->n_parallel,
-					    .n_ctx = e->n_ctx,
-					    .n_batch = e->n_batch,
-					    .n_blocks = memory.n_kv_blocks,
-					    .n_groups = e->model.n_kv_groups,
-					    .n_owners = e->owners.n - 1};
+	struct sched_params params = {.n_seqs = e->n_parallel,
+				      .n_ctx = e->n_ctx,
+				      .n_batch = e->n_batch,
+				      .n_blocks = memory.n_kv_blocks,
+				      .n_groups = e->model.n_kv_groups,
+				      .n_owners = e->owners.n - 1};
+	for (uint32_t g = 0; g < params.n_groups; g++)
+		params.windows[g] = e->model.kv_groups[g].window;
 	bool room = sched_init(&e->sched, &params);
 	e->row_logits = calloc((size_t)SCHED_MAX_ROWS * e->n_vocab, sizeof *e->row_logits);
 	room = room && e->row_logits;

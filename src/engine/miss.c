@@ -26,7 +26,7 @@ static struct cache_miss find_other(const struct kv_pool *p, uint64_t before, co
 {
 	struct cache_miss miss = {.why = CACHE_MISS_NOTHING_FOLLOWS, .pos = pos};
 	for (uint32_t b = 0; b < p->n_blocks; b++) {
-		if (!p->blocks[b].name || p->blocks[b].before != before)
+		if (!p->blocks[b].name || p->blocks[b].group || p->blocks[b].before != before)
 			continue;
 		const int32_t *known = p->ids + (size_t)b * BLOCK;
 		uint32_t n = n_alike(ids, known);
@@ -40,14 +40,21 @@ static struct cache_miss find_other(const struct kv_pool *p, uint64_t before, co
 struct cache_miss cache_explain(const struct kv_pool *p, uint64_t root, const int32_t *ids, uint32_t n_ids)
 {
 	uint64_t before = root, hash = root;
-	for (uint32_t pos = 0; pos + BLOCK < n_ids; pos += BLOCK) { /* the last token is always computed */
-		hash = kv_hash(hash, ids + pos);
-		uint32_t found = kv_find(p, before, hash, ids + pos);
-		if (found == KV_NONE && kv_was_evicted(p, hash))
-			return (struct cache_miss){.why = CACHE_MISS_EVICTED, .pos = pos};
+	uint32_t n = (n_ids - 1) / BLOCK; /* the last token is always computed */
+	struct kv_reach reach;
+	for (kv_reach_from(&reach, 0); reach.end < n;) {
+		const int32_t *block = ids + (size_t)reach.end * BLOCK;
+		hash = kv_hash(hash, block);
+		uint32_t found = kv_find(p, before, hash, block);
 		if (found == KV_NONE)
-			return find_other(p, before, ids + pos, pos);
+			break;
 		before = kv_name(p, found);
+		kv_reach_add(&reach, p, found);
 	}
-	return (struct cache_miss){.why = CACHE_MISS_ALL_FOUND, .pos = (n_ids - 1) / BLOCK * BLOCK};
+	uint32_t pos = reach.whole * BLOCK;
+	if (reach.whole < reach.end || (pos / BLOCK < n && kv_was_evicted(p, hash)))
+		return (struct cache_miss){.why = CACHE_MISS_EVICTED, .pos = pos};
+	if (pos / BLOCK < n)
+		return find_other(p, before, ids + pos, pos);
+	return (struct cache_miss){.why = CACHE_MISS_ALL_FOUND, .pos = pos};
 }

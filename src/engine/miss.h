@@ -9,7 +9,7 @@
 	X(NOT_ASKED, "") \
 	X(ALL_FOUND, "all_found")           /* every whole block before the last token */ \
 	X(OTHER_TOKEN, "other_token")       /* what is known goes on with another token than `token` at `pos` */ \
-	X(EVICTED, "evicted")               /* the block from `pos` on was there and was taken for something else */ \
+	X(EVICTED, "evicted")               /* what is seen from `pos` on was there and was let go for something else */ \
 	X(NOTHING_FOLLOWS, "nothing_known") /* nothing that is known goes on at `pos` */ \
 	X(OFF, "off")                       /* nothing of the request is looked for */
 /* clang-format on */

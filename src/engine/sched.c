@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compute/kv_blocks.h"
+
 enum { BLOCK = COMPUTE_KV_BLOCK };
 
 static uint32_t blocks_for(uint32_t n_positions)
@@ -54,36 +56,74 @@ static uint32_t n_findable(const struct sched_seq *seq)
 /* The name of what stands before block i. */
 static uint64_t name_before(const struct sched *s, const struct sched_seq *seq, uint32_t i)
 {
-	return i ? kv_name(&s->kv, seq->blocks[i - 1]) : seq->root;
+	return i ? kv_name(s->lead, seq->leading[i - 1]) : seq->root;
 }
 
-/* One number stands for a block in every KV group. */
-static void set_block(const struct sched *s, struct sched_seq *seq, uint32_t i, uint32_t block)
+/* The table of group g of those beside. */
+static uint32_t *table_of(const struct sched *s, const struct sched_seq *seq, uint32_t g)
 {
-	for (uint32_t g = 0; g < s->n_groups; g++)
-		seq->blocks[(size_t)g * s->pitch + i] = block;
+	return seq->blocks + (size_t)(s->first_beside + g) * s->pitch;
+}
+
+/* From block `from` on, before which the sequence has what it sees: the blocks that lead and are known into
+ * s->found. Returns how far computing need not go. */
+static uint32_t find_known(struct sched *s, struct sched_seq *seq, uint32_t from)
+{
+	uint32_t n = n_findable(seq);
+	uint64_t before = from < n ? name_before(s, seq, from) : 0;
+	struct kv_reach reach;
+	kv_reach_from(&reach, from);
+	for (uint32_t i = from; i < n; i++) {
+		uint32_t block = kv_find(s->lead, before, hash_at(seq, i), seq->ids + (size_t)i * BLOCK);
+		if (block == KV_NONE)
+			break;
+		s->found[i] = block;
+		before = kv_name(s->lead, block);
+		kv_reach_add(&reach, s->lead, block);
+	}
+	return reach.whole;
+}
+
+/* Gives back what lies behind the window of the first position of block i: all that is in it can still be
+ * computed, and what begins there can be found. */
+static void leave(struct sched *s, struct sched_seq *seq, uint32_t i)
+{
+	for (uint32_t g = 0; g < s->lead->n_beside; g++) {
+		uint32_t *table = table_of(s, seq, g), end = kv_behind(s->lead->windows[g], i * BLOCK);
+		for (; seq->n_left[g] < end; seq->n_left[g]++) {
+			if (seq->n_left[g] < seq->n_blocks)
+				kv_release(&s->kv, table[seq->n_left[g]]);
+			table[seq->n_left[g]] = (uint32_t)COMPUTE_NO_BLOCK;
+		}
+	}
 }
 
 /* Takes over blocks that hold what comes next. */
 static void adopt(struct sched *s, struct sched_seq *seq)
 {
-	uint32_t n = n_findable(seq);
-	if (seq->n_done % BLOCK)
+	uint32_t from = seq->n_done / BLOCK;
+	if (seq->n_done % BLOCK || seq->n_blocks != from)
 		return;
-	for (uint32_t i = seq->n_done / BLOCK; i < n; i++) {
-		uint32_t found = kv_find(&s->kv, name_before(s, seq, i), hash_at(seq, i),
-					 seq->ids + (size_t)i * BLOCK);
-		if (found == KV_NONE)
-			return;
-		kv_hold(&s->kv, found);
-		set_block(s, seq, i, found);
-		seq->n_blocks = seq->n_kept = i + 1;
-		seq->n_done += BLOCK;
-		if (seq->preempted)
-			continue;
-		seq->n_cached += BLOCK;
-		s->counters.cache_hits++;
+	uint32_t end = find_known(s, seq, from);
+	if (end == from)
+		return;
+	for (uint32_t i = from; i < end; i++) {
+		kv_hold(s->lead, s->found[i]);
+		seq->leading[i] = s->found[i];
 	}
+	leave(s, seq, end);
+	for (uint32_t g = 0; g < s->lead->n_beside; g++)
+		for (uint32_t i = max_u32(from, seq->n_left[g]); i < end; i++) {
+			uint32_t block = kv_beside(s->lead, g, s->found[i]);
+			kv_hold(&s->kv, block);
+			table_of(s, seq, g)[i] = block;
+		}
+	seq->n_blocks = seq->n_kept = end;
+	seq->n_done += (end - from) * BLOCK;
+	if (seq->preempted)
+		return;
+	seq->n_cached += (end - from) * BLOCK;
+	s->counters.cache_hits += end - from;
 }
 
 /* Is an older sequence about to compute the very block that seq needs next? One that shows what it computes
@@ -108,34 +148,77 @@ static void keep_full_blocks(struct sched *s, struct sched_seq *seq)
 		return;
 	for (; (seq->n_kept + 1) * BLOCK <= min_u32(seq->n_done, n_known(seq)); seq->n_kept++) {
 		uint32_t i = seq->n_kept;
-		set_block(s, seq, i,
-			  kv_keep(&s->kv, seq->blocks[i], name_before(s, seq, i), hash_at(seq, i),
-				  seq->ids + (size_t)i * BLOCK));
+		seq->leading[i] = kv_keep(s->lead, seq->leading[i], name_before(s, seq, i), hash_at(seq, i),
+					  seq->ids + (size_t)i * BLOCK);
+		for (uint32_t g = 0; g < s->lead->n_beside; g++) {
+			uint32_t *block = &table_of(s, seq, g)[i];
+			if (i >= seq->n_left[g])
+				*block = kv_keep_beside(s->lead, g, *block, seq->leading[i]);
+		}
 	}
 }
 
 /* ---- who runs ---- */
 
-/* Blocks that those who run will need to have all of their present ids in. */
-static uint64_t n_promised(const struct sched *s)
+/* What a sequence with all of its present ids in holds of a window's group, or of one that leads (0), as long
+ * as it goes on token by token; *more: what it holds beside, at most, while they come in. */
+static uint32_t n_needed(const struct sched *s, const struct sched_seq *seq, uint32_t window, uint32_t *more)
 {
+	uint32_t all = blocks_for(seq->n_ids), most = kv_blocks_most(window, s->n_ctx, 1);
+	*more += all > most ? all - most : 0;
+	return min_u32(all, most);
+}
+
+static uint32_t less(uint32_t a, uint32_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* New tokens of a step take so many blocks of a group, in all, beside those that windows show. */
+static uint32_t n_of_step(const struct sched *s, uint32_t more)
+{
+	return min_u32(more, s->n_batch / SCHED_MIN_PROMPT);
+}
+
+uint64_t sched_promised(const struct sched *s)
+{
+	uint32_t more[MODEL_MAX_KV_GROUPS] = {0}, none = 0;
 	uint64_t n = 0;
-	for (uint32_t i = 0; i < s->n_running; i++)
-		n += blocks_for(s->running[i]->n_ids) - s->running[i]->n_blocks;
+	for (uint32_t i = 0; i < s->n_running; i++) {
+		const struct sched_seq *seq = s->running[i];
+		if (s->first_beside)
+			n += less(n_needed(s, seq, 0, &none) + 1, seq->n_blocks);
+		for (uint32_t g = 0; g < s->lead->n_beside; g++)
+			n += less(n_needed(s, seq, s->lead->windows[g], &more[g]) + 1,
+				  less(seq->n_blocks, seq->n_left[g]));
+	}
+	for (uint32_t g = 0; g < s->lead->n_beside; g++)
+		n += n_of_step(s, more[g]);
 	return n;
 }
 
-/* Free blocks that seq would take: those it would share with somebody are none. */
-static uint32_t n_wanted(struct sched *s, struct sched_seq *seq)
+/* Is there somebody who holds it, so that it takes no free block? */
+static uint32_t is_held(const struct kv_pool *p, uint32_t block)
 {
-	uint32_t n = blocks_for(seq->n_ids), findable = n_findable(seq);
-	uint64_t before = seq->root;
-	for (uint32_t i = 0; i < findable; i++) {
-		uint32_t b = kv_find(&s->kv, before, hash_at(seq, i), seq->ids + (size_t)i * BLOCK);
-		if (b == KV_NONE)
-			break;
-		n -= s->kv.blocks[b].n_held > 0;
-		before = kv_name(&s->kv, b);
+	return block != KV_NONE && p->blocks[block].n_held > 0;
+}
+
+/* Free blocks that seq would take: those it would share with somebody are none. */
+static uint64_t n_wanted(struct sched *s, struct sched_seq *seq)
+{
+	uint32_t known = find_known(s, seq, 0), more = 0;
+	uint64_t n = 0;
+	if (s->first_beside)
+		n += n_needed(s, seq, 0, &more);
+	for (uint32_t i = 0; i < known && s->first_beside; i++)
+		n -= is_held(&s->kv, s->found[i]);
+	for (uint32_t g = 0; g < s->lead->n_beside; g++) {
+		uint32_t window = s->lead->windows[g];
+		more = 0;
+		n += n_needed(s, seq, window, &more);
+		n += n_of_step(s, more);
+		for (uint32_t i = kv_behind(window, (seq->n_ids - 1) / BLOCK * BLOCK); i < known; i++)
+			n -= is_held(&s->kv, kv_beside(s->lead, g, s->found[i]));
 	}
 	return n;
 }
@@ -146,8 +229,8 @@ static bool has_room(struct sched *s, struct sched_seq *seq)
 {
 	if (s->n_running == 0)
 		return true;
-	uint64_t spoken_for = n_promised(s) + s->n_running;
-	return s->kv.n_free > spoken_for && s->kv.n_free - spoken_for >= n_wanted(s, seq);
+	uint64_t promised = sched_promised(s);
+	return s->kv.n_free >= promised && s->kv.n_free - promised >= n_wanted(s, seq);
 }
 
 static void let_in(struct sched *s, struct sched_seq *seq)
@@ -158,7 +241,8 @@ static void let_in(struct sched *s, struct sched_seq *seq)
 		s->running[i] = s->running[i - 1];
 	s->running[i] = seq;
 	seq->slot = s->slots[s->n_seqs - s->n_running];
-	seq->blocks = s->tables + (size_t)seq->slot * s->n_groups * s->pitch;
+	seq->blocks = s->tables + (size_t)seq->slot * s->n_tables * s->pitch;
+	seq->leading = seq->blocks + (size_t)(s->first_beside ? 0 : s->n_groups) * s->pitch;
 	seq->state = SCHED_RUNNING;
 	if (!seq->preempted)
 		s->counters.cache_queries += n_findable(seq);
@@ -181,20 +265,32 @@ static void let_wait(struct sched *s, struct sched_seq *seq)
 	seq->state = SCHED_WAITING;
 }
 
-/* Out of its place; its blocks are released from the last on. */
+/* From the last on. */
+static void release_all(struct sched *s, struct sched_seq *seq)
+{
+	while (seq->n_blocks > 0) {
+		uint32_t i = --seq->n_blocks;
+		for (uint32_t g = 0; g < s->lead->n_beside; g++)
+			if (i >= seq->n_left[g])
+				kv_release(&s->kv, table_of(s, seq, g)[i]);
+		kv_release(s->lead, seq->leading[i]);
+	}
+	memset(seq->n_left, 0, sizeof seq->n_left);
+}
+
+/* Out of its place; its blocks are released. */
 static void let_out(struct sched *s, struct sched_seq *seq)
 {
 	uint32_t i = 0;
 	turns_let_out(&s->waiting, seq);
-	while (seq->n_blocks > 0)
-		kv_release(&s->kv, seq->blocks[--seq->n_blocks]);
+	release_all(s, seq);
 	while (s->running[i] != seq)
 		i++;
 	s->n_running--;
 	memmove(s->running + i, s->running + i + 1, (s->n_running - i) * sizeof *s->running);
 	s->slots[s->n_seqs - s->n_running - 1] = seq->slot;
 	seq->n_done = seq->n_new = seq->n_kept = 0;
-	seq->blocks = NULL;
+	seq->blocks = seq->leading = NULL;
 	seq->state = SCHED_OUT;
 }
 
@@ -206,16 +302,25 @@ static void preempt(struct sched *s, struct sched_seq *seq)
 	let_wait(s, seq);
 }
 
+/* The next block in every group; false: there are not so many free. */
+static bool take_blocks(struct sched *s, struct sched_seq *seq)
+{
+	if (s->kv.n_free < s->n_groups || !s->lead->n_free)
+		return false;
+	seq->leading[seq->n_blocks] = kv_take(s->lead);
+	for (uint32_t g = 0; g < s->lead->n_beside; g++)
+		table_of(s, seq, g)[seq->n_blocks] = kv_take(&s->kv);
+	seq->n_blocks++;
+	return true;
+}
+
 /* Blocks for seq's new tokens; whoever came later makes room. False: seq itself had to. */
 static bool make_room(struct sched *s, struct sched_seq *seq)
 {
 	uint32_t n = blocks_for(seq->n_done + seq->n_new);
 	while (seq->n_blocks < n) {
-		uint32_t block = kv_take(&s->kv);
-		if (block != KV_NONE) {
-			set_block(s, seq, seq->n_blocks++, block);
+		if (take_blocks(s, seq))
 			continue;
-		}
 		struct sched_seq *youngest = s->running[s->n_running - 1];
 		preempt(s, youngest);
 		if (youngest == seq)
@@ -301,13 +406,15 @@ static void explain(const struct sched *s, struct sched_seq *seq)
 {
 	if (!seq->miss || seq->miss->why != CACHE_MISS_NOT_ASKED)
 		return;
-	*seq->miss = seq->hashes && !seq->n_rows ? cache_explain(&s->kv, seq->root, seq->ids, seq->n_prompt)
+	*seq->miss = seq->hashes && !seq->n_rows ? cache_explain(s->lead, seq->root, seq->ids, seq->n_prompt)
 						 : (struct cache_miss){.why = CACHE_MISS_OFF};
 }
 
 uint32_t sched_plan(struct sched *s, uint32_t budget, struct sched_seq **out)
 {
 	uint32_t n = 0;
+	for (uint32_t i = 0; i < s->n_running; i++)
+		leave(s, s->running[i], s->running[i]->n_done / BLOCK);
 	admit(s);
 	share_budget(s, budget);
 	for (uint32_t i = 0; i < s->n_running; i++) {
@@ -356,8 +463,9 @@ void sched_add(struct sched *s, struct sched_seq *seq)
 	seq->order = ++s->last_order;
 	seq->n_new = seq->n_done = seq->n_blocks = seq->n_cached = seq->n_hashed = 0;
 	seq->n_kept = seq->n_open = seq->n_shown = 0;
+	memset(seq->n_left, 0, sizeof seq->n_left);
 	seq->preempted = false;
-	seq->blocks = NULL;
+	seq->blocks = seq->leading = NULL;
 	let_wait(s, seq);
 }
 
@@ -372,7 +480,19 @@ void sched_remove(struct sched *s, struct sched_seq *seq)
 
 void sched_forget(struct sched *s)
 {
-	kv_forget(&s->kv);
+	kv_forget(s->lead);
+}
+
+/* Where all groups have windows, what leads has a block for each that a table names, also of a chain
+ * (chain.h), and for each that can be found. */
+static bool init_pools(struct sched *s, const struct sched_params *p)
+{
+	uint64_t n_names = (uint64_t)(s->n_seqs + 1) * s->pitch + p->n_blocks;
+	s->first_beside = p->windows[0] == 0;
+	s->lead = s->first_beside ? &s->kv : &s->names;
+	return kv_init(&s->kv, p->n_blocks) && n_names < KV_NONE &&
+	       (s->first_beside || kv_init(&s->names, (uint32_t)n_names)) &&
+	       kv_init_beside(s->lead, p->windows + s->first_beside, s->n_groups - s->first_beside, &s->kv);
 }
 
 bool sched_init(struct sched *s, const struct sched_params *p)
@@ -384,12 +504,14 @@ bool sched_init(struct sched *s, const struct sched_params *p)
 		.n_groups = p->n_groups,
 		.pitch = blocks_for(p->n_ctx),
 	};
-	s->tables = calloc((size_t)s->n_seqs * s->n_groups * s->pitch, sizeof *s->tables);
+	bool room = init_pools(s, p);
+	s->n_tables = s->n_groups + 1 - s->first_beside;
+	s->tables = calloc((size_t)s->n_seqs * s->n_tables * s->pitch, sizeof *s->tables);
+	s->found = calloc(s->pitch, sizeof *s->found);
 	s->slots = calloc(s->n_seqs, sizeof *s->slots);
 	s->running = calloc(s->n_seqs, sizeof *s->running);
-	bool room = kv_init(&s->kv, p->n_blocks);
 	room = turns_init(&s->waiting, p->n_owners + 1) && room;
-	if (!room || !s->tables || !s->slots || !s->running)
+	if (!room || !s->tables || !s->found || !s->slots || !s->running)
 		return false;
 	for (uint32_t i = 0; i < s->n_seqs; i++)
 		s->slots[i] = s->n_seqs - 1 - i;
@@ -399,8 +521,10 @@ bool sched_init(struct sched *s, const struct sched_params *p)
 void sched_deinit(struct sched *s)
 {
 	kv_deinit(&s->kv);
+	kv_deinit(&s->names);
 	turns_deinit(&s->waiting);
 	free(s->tables);
+	free(s->found);
 	free(s->slots);
 	free(s->running);
 	*s = (struct sched){0};

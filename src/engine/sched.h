@@ -21,6 +21,9 @@
  * - Positions whose logits are wanted are computed, though others hold their blocks, and SCHED_MAX_ROWS of a
  *   step at most: half of those to the first prompt that wants any, half of what remains to the next, and so
  *   on; what they leave, to the oldest. None is shown twice.
+ * - In a KV group with a window a sequence gives back what lies wholly behind the window of the block that it
+ * has come to, and names COMPUTE_NO_BLOCK there. What is found ends where every group has what the next token
+ * sees.
  *
  * Bits never depend on any of this (compute.h), so a plan can be good or bad but not wrong.
  */
@@ -52,16 +55,19 @@ struct sched_seq {
 
 	/* The scheduler's. */
 	enum sched_state state;
-	uint32_t n_open;  /* the last ids, which steps under way draw */
-	uint32_t n_new;   /* tokens in this step, from n_done on */
-	uint32_t n_done;  /* positions that its blocks hold */
-	uint32_t *blocks; /* (n_blocks) while it runs: a table a KV group, `pitch` of struct sched apart */
+	uint32_t n_open;   /* the last ids, which steps under way draw */
+	uint32_t n_new;    /* tokens in this step, from n_done on */
+	uint32_t n_done;   /* positions that its blocks hold */
+	uint32_t *blocks;  /* (n_blocks) while it runs: a table a KV group, `pitch` of struct sched apart */
+	uint32_t *leading; /* (n_blocks) those of them that lead, or `names` */
 	uint32_t n_blocks;
-	uint32_t n_cached; /* prompt tokens that were found and not computed */
-	uint32_t n_hashed; /* hashes made */
-	uint32_t n_kept;   /* full blocks that can be found, or were held up against one that could */
-	uint32_t n_shown;  /* of n_rows those that went into steps which showed them */
-	bool preempted;    /* once at least */
+	uint32_t n_left[MODEL_MAX_KV_GROUPS]; /* of each group beside the first blocks, which it holds no more
+					       */
+	uint32_t n_cached;                    /* prompt tokens that were found and not computed */
+	uint32_t n_hashed;                    /* hashes made */
+	uint32_t n_kept;  /* full blocks that can be found, or were held up against one that could */
+	uint32_t n_shown; /* of n_rows those that went into steps which showed them */
+	bool preempted;   /* once at least */
 	uint32_t slot;
 	uint32_t rank;                 /* of a prompt in this step: older ones of its owner */
 	uint64_t order;                /* of arrival */
@@ -85,10 +91,15 @@ struct sched_counters {
 };
 
 struct sched {
-	struct kv_pool kv;
+	struct kv_pool kv;     /* all blocks */
+	struct kv_pool names;  /* where each KV group has a window: what leads (kv.h) */
+	struct kv_pool *lead;  /* kv or names */
+	uint32_t first_beside; /* 1: group 0 leads, and those from 1 on are beside; 0: all are */
 	uint32_t n_seqs, n_ctx, n_batch, n_groups;
+	uint32_t n_tables;          /* of a sequence: n_groups, and one more where no group leads */
 	uint32_t pitch;             /* blocks of a context */
-	uint32_t *tables;           /* (n_seqs, n_groups, pitch) */
+	uint32_t *tables;           /* (n_seqs, n_tables, pitch) */
+	uint32_t *found;            /* (pitch) of one that looks for what is known */
 	uint32_t *slots;            /* (n_seqs - n_running) free ones */
 	struct sched_seq **running; /* (n_running) the oldest first */
 	uint32_t n_running;
@@ -101,9 +112,10 @@ struct sched {
 struct sched_params {
 	uint32_t n_seqs, n_ctx;
 	uint32_t n_batch;  /* most tokens of a step; at least n_seqs + SCHED_MIN_PROMPT */
-	uint32_t n_blocks; /* at least those of one context */
 	uint32_t n_groups; /* KV groups of the model */
-	uint32_t n_owners; /* beside owner 0 */
+	uint32_t n_blocks; /* at least those that the longest sequence holds: kv_blocks_most of each group */
+	uint32_t windows[MODEL_MAX_KV_GROUPS]; /* (n_groups) 0: none; if one has none, the first */
+	uint32_t n_owners;                     /* beside owner 0 */
 };
 
 /* False: no memory. */
@@ -141,6 +153,9 @@ static inline bool sched_shows(const struct sched_seq *seq)
 
 /* The step that puts seq's new tokens into its blocks is submitted; if it draws, an open id is added. */
 void sched_advance(struct sched *s, struct sched_seq *seq);
+
+/* Blocks that those who run are about to take: for their present ids, and one more in each group. */
+uint64_t sched_promised(const struct sched *s);
 
 /* The first of seq's open ids is this. Whether it goes on is the caller's to say. */
 void sched_fill(struct sched *s, struct sched_seq *seq, int32_t token);

@@ -34,8 +34,7 @@ struct work {
 	struct state_header h;
 	int32_t *ids; /* (n_ids) */
 	struct chain chain;
-	uint32_t n_found; /* blocks of a file that are in memory already */
-	uint8_t *slice;   /* (n_slice blocks) */
+	uint8_t *slice; /* (n_slice blocks) */
 	uint32_t n_slice;
 	uint32_t first, n; /* blocks of the slice at hand */
 	bool good;         /* all of the file is as it was written */
@@ -227,10 +226,11 @@ static void move_slice(struct work *w, bool out)
 		for (uint32_t g = 0; g < w->h.n_groups && !w->rc; g++) {
 			if (i < w->h.groups[g].first)
 				continue;
+			uint32_t block = w->chain.blocks[g][i];
 			if (out)
-				w->rc = compute_kv_read(e->compute, g, w->chain.blocks[i], at, &w->err);
-			else if (i >= w->n_found)
-				w->rc = compute_kv_write(e->compute, g, w->chain.blocks[i], at, &w->err);
+				w->rc = compute_kv_read(e->compute, g, block, at, &w->err);
+			else if (chain_is_new(&w->chain, &e->sched, g, i))
+				w->rc = compute_kv_write(e->compute, g, block, at, &w->err);
 			at += w->h.groups[g].block_bytes;
 		}
 }
@@ -251,11 +251,11 @@ static void take_blocks(struct engine *e, void *arg)
 {
 	struct work *w = arg;
 	char wanted[32], found[32], bytes[32];
-	uint32_t n_free;
-	w->n_found = chain_find(&w->chain, &e->sched, w->root, w->ids, w->h.n_blocks);
-	if (chain_take(&w->chain, &e->sched, w->h.n_blocks, &n_free))
+	uint32_t first[MODEL_MAX_KV_GROUPS] = {0}, more, n_free;
+	for (uint32_t g = 0; g < w->h.n_groups; g++)
+		first[g] = w->h.groups[g].first;
+	if (chain_take(&w->chain, &e->sched, w->root, w->ids, w->h.n_blocks, first, &more, &n_free))
 		return;
-	uint32_t more = w->h.n_blocks - w->n_found;
 	w->rc = err_set(
 		&w->err, HOKKU_OVERLOADED,
 		"%s wants %s KV block%s more (of %s bytes in all); the requests that run leave %s: try again "
@@ -269,7 +269,7 @@ static void release_blocks(struct engine *e, void *arg)
 	struct work *w = arg;
 	w->rc = w->good ? check_chain(w) : HOKKU_OK;
 	if (w->good && !w->rc)
-		chain_keep(&w->chain, &e->sched, w->root, w->ids, w->n_found);
+		chain_keep(&w->chain, &e->sched, w->root, w->ids);
 	chain_release(&w->chain, &e->sched);
 }
 
@@ -479,7 +479,7 @@ static enum hokku_code describe(struct work *w, struct hokku_error *err)
 	w->h.identity = *e->identity;
 	w->h.n_groups = e->model.n_kv_groups;
 	for (uint32_t g = 0; g < w->h.n_groups; g++)
-		w->h.groups[g].block_bytes = e->block_bytes[g];
+		w->h.groups[g] = (struct state_group){e->block_bytes[g], w->chain.first[g]};
 	if (state_measure(&w->h))
 		return HOKKU_OK;
 	return err_set(err, HOKKU_INTERNAL, "%s would be larger than any file", w->name);
@@ -536,7 +536,9 @@ static enum hokku_code check_fits(const struct work *w, struct hokku_error *err)
 			str_thousands(e->n_ctx, wanted), str_thousands(state.memory.kv_bytes, all));
 	bool good = w->h.n_groups == e->model.n_kv_groups && w->h.n_blocks <= n_full(w->h.n_ids);
 	for (uint32_t g = 0; g < w->h.n_groups && good; g++)
-		good = w->h.groups[g].block_bytes == e->block_bytes[g] && !w->h.groups[g].first;
+		good = w->h.groups[g].block_bytes == e->block_bytes[g] &&
+		       w->h.groups[g].first <=
+			       kv_behind(e->model.kv_groups[g].window, w->h.n_blocks * COMPUTE_KV_BLOCK);
 	if (!good)
 		return err_set(err, HOKKU_BAD_FILE,
 			       "%s breaks the rules of a state: its KV blocks are not those of "

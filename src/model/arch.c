@@ -290,6 +290,7 @@ static enum hokku_code plain_specs(struct model *m, uint32_t n_rope_dims, struct
 	m->n_kv_groups = 1; /* whose layers see all */
 	for (uint32_t l = 0; l < hp->n_layers; l++)
 		m->specs[l] = (struct layer_spec){
+			.kv_place = l,
 			.attn =
 				{
 					.n_heads = hp->n_heads,
@@ -425,4 +426,94 @@ void model_set_context(struct model *m, uint32_t n_ctx)
 {
 	for (uint32_t i = 0; i < m->n_ropes; i++)
 		rope_fill(m, i, n_ctx);
+}
+
+/* Layers with one window (0: all is seen). */
+struct windowed {
+	uint32_t window, n_layers;
+};
+
+static uint32_t window_of(const struct layer_spec *s)
+{
+	uint32_t window = s->attn.window;
+	return window && window < KV_MIN_WINDOW ? KV_MIN_WINDOW : window;
+}
+
+/* Those that see all first; a window more than there are places joins the last one. */
+static uint32_t list_windows(const struct model *m, struct windowed kinds[MODEL_MAX_KV_WINDOWS])
+{
+	uint32_t n = 0;
+	for (int seeing = 1; seeing >= 0; seeing--)
+		for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+			uint32_t window = window_of(&m->specs[l]), k = 0;
+			if ((window == 0) != seeing)
+				continue;
+			while (k < n && kinds[k].window != window)
+				k++;
+			if (k == n && n < MODEL_MAX_KV_WINDOWS)
+				kinds[n++] = (struct windowed){.window = window};
+			k = k < n ? k : n - 1;
+			kinds[k].window = window > kinds[k].window ? window : kinds[k].window;
+			kinds[k].n_layers++;
+		}
+	return n;
+}
+
+static uint32_t groups_for(const struct windowed *kind, uint32_t n_places)
+{
+	return (kind->n_layers + n_places - 1) / n_places;
+}
+
+/* What a sequence takes whose length is four times its windows; 0: too many groups. */
+static uint64_t cost_of(const struct windowed *kinds, uint32_t n, uint32_t n_places)
+{
+	uint64_t cost = 0;
+	uint32_t n_groups = 0;
+	for (uint32_t k = 0; k < n; k++) {
+		uint32_t groups = groups_for(&kinds[k], n_places);
+		cost += (uint64_t)groups * n_places * (kinds[k].window ? 1 : 4);
+		n_groups += groups;
+	}
+	return n_groups <= MODEL_MAX_KV_GROUPS ? cost : 0;
+}
+
+static uint32_t choose_places(const struct windowed *kinds, uint32_t n, uint32_t n_layers)
+{
+	uint32_t best = n_layers;
+	for (uint32_t places = n_layers; places > 0; places--) {
+		uint64_t cost = cost_of(kinds, n, places);
+		if (cost && cost < cost_of(kinds, n, best))
+			best = places;
+	}
+	return best;
+}
+
+void model_group_kv(struct model *m)
+{
+	struct windowed kinds[MODEL_MAX_KV_WINDOWS];
+	uint32_t n = list_windows(m, kinds), n_places = choose_places(kinds, n, m->hp.n_layers);
+	uint32_t taken[MODEL_MAX_KV_WINDOWS] = {0}, first[MODEL_MAX_KV_WINDOWS];
+	m->n_kv_groups = 0;
+	for (uint32_t k = 0; k < n; k++) {
+		first[k] = m->n_kv_groups;
+		for (uint32_t i = groups_for(&kinds[k], n_places); i > 0; i--)
+			m->kv_groups[m->n_kv_groups++].window = kinds[k].window;
+	}
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		uint32_t window = window_of(&m->specs[l]), k = 0;
+		while (k + 1 < n && kinds[k].window != window)
+			k++; /* the last one has also what had no place */
+		m->specs[l].kv_group = first[k] + taken[k] / n_places;
+		m->specs[l].kv_place = taken[k]++ % n_places;
+	}
+}
+
+uint32_t model_kv_places(const struct model *m)
+{
+	uint32_t n = 0;
+	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
+		uint32_t place = m->layers[l].spec->kv_place;
+		n = n > place + 1 ? n : place + 1;
+	}
+	return n;
 }

@@ -48,7 +48,8 @@ struct layer {
 
 enum {
 	MODEL_MAX_ROPES = 2, /* different ones of a model's layers */
-	MODEL_MAX_KV_GROUPS = 4,
+	MODEL_MAX_KV_GROUPS = 8,
+	MODEL_MAX_KV_WINDOWS = 4, /* different ones of a model's layers, or none: more share the longest */
 	MODEL_SUPPORT_TEXT = 96,
 };
 
@@ -68,7 +69,7 @@ struct model {
 	struct rope *ropes;               /* (MODEL_MAX_ROPES) those that specs point to */
 	struct rope_source *rope_sources; /* (MODEL_MAX_ROPES) what ropes are made of (rope.h) */
 	uint32_t n_ropes;
-	struct kv_group kv_groups[MODEL_MAX_KV_GROUPS]; /* (n_kv_groups) today every model has one */
+	struct kv_group kv_groups[MODEL_MAX_KV_GROUPS]; /* (n_kv_groups) */
 	uint32_t n_kv_groups;
 	uint64_t n_params, n_weight_bytes;
 	const char *name;        /* general.name or the file's name */
@@ -104,6 +105,18 @@ enum hokku_code model_read(struct model *out, const struct model *m, struct hokk
  * logits never depend on how long its sequence is. model_bind has chosen for the context of the training.
  */
 void model_set_context(struct model *m, uint32_t n_ctx);
+
+/*
+ * Puts layers of one window into KV groups of their own; those that see all are the first. All groups have as
+ * many layers or somewhat fewer, so that a KV block of one has room for any other: of 5 layers that see all
+ * and 29 with a window come a group of 5 and six of 5, 5, 5, 5, 5 and 4. Whoever does so has a block table a
+ * group for each sequence; else a model has one group, of which nothing is left behind. Before a backend is
+ * opened.
+ */
+void model_group_kv(struct model *m);
+
+/* Layers that a KV block has room for. */
+uint32_t model_kv_places(const struct model *m);
 
 /* What of the model a backend cannot do: "soft_cap of layer 3", in out; NULL if it can do all. */
 const char *model_unsupported(const struct model *m, const struct spec_support *can,

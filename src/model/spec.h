@@ -70,13 +70,16 @@ struct layer_spec {
 	float norm_eps;
 	float residual_scale; /* 1: none */
 	uint32_t kv_group;    /* whose block tables its keys and values are found by */
+	uint32_t kv_place;    /* where in a KV block they lie: no other layer of the group has the same */
 };
 
-/* Layers whose keys and values live equally long. Each group has KV blocks of its own, and a sequence has a
- * block table in each. */
+/* Layers whose keys and values live equally long. A sequence has a block table in each group. */
 struct kv_group {
-	uint32_t window; /* no layer of it sees farther back (attn_spec.window); 0: some see all */
+	/* No layer of it sees farther back (attn_spec.window); 0: some see all. Other than 0 it is longer
+	 * than a KV block, so that the block in which it begins was written by the steps before. */
+	uint32_t window;
 };
+enum { KV_MIN_WINDOW = 33 };
 
 /*
  * What a spec can ask for beyond the plainest layer, by the name that a message uses. A backend says which of

@@ -281,14 +281,16 @@ static enum hokku_code take_kv(struct cpu *c, const struct compute_params *p, st
 	c->kv_value_offset = cpu_cache_bytes(p->cache.k, hp->head_dim, hp->head_dim);
 	c->kv_head_bytes = c->kv_value_offset + cpu_cache_bytes(p->cache.v, hp->head_dim, c->head_stride);
 	c->kv_block_bytes = c->kv_head_bytes * hp->n_kv_heads;
-	enum hokku_code rc = kv_blocks_choose_host(p, (uint64_t)c->kv_block_bytes * hp->n_layers,
-						   &c->memory.n_kv_blocks, err);
+	uint32_t n_places = model_kv_places(p->model);
+	enum hokku_code rc =
+		kv_blocks_choose_host(p, (uint64_t)c->kv_block_bytes * n_places, &c->memory.n_kv_blocks, err);
 	if (rc)
 		return rc;
-	c->kv_layer_bytes = c->kv_block_bytes * c->memory.n_kv_blocks;
-	carve(&v, (uint64_t)hp->n_layers * c->memory.n_kv_blocks, c->kv_block_bytes);
+	carve(&v, (uint64_t)n_places * c->memory.n_kv_blocks, c->kv_block_bytes);
 	rc = map_region(c, REGION_KV, &v, "KV cache", err);
-	c->kv = rc ? NULL : c->regions[REGION_KV];
+	for (uint32_t l = 0; l < hp->n_layers && !rc; l++)
+		c->layers[l].kv = region_base(c, REGION_KV) + c->kv_block_bytes * c->memory.n_kv_blocks *
+								      p->model->layers[l].spec->kv_place;
 	c->memory.kv_bytes = v.used;
 	return rc;
 }

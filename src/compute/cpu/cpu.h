@@ -27,6 +27,7 @@ struct product_set {
 };
 
 struct cpu_layer {
+	uint8_t *kv; /* its place in KV memory: (n_kv_blocks, n_kv_heads) of keys, then values (cache.h) */
 	struct product_set qkv, wo, gate_up, down; /* gate_up: of a feed-forward without a gate, up alone */
 	float *v[N_LAYER_ROLES];                   /* vectors, padded to whole panels; NULL: none */
 };
@@ -87,10 +88,8 @@ struct cpu {
 	uint8_t *embedding_copy;  /* the same, where it is read; NULL: it is in memory anyway, or tied */
 	float *output_norm;       /* (d_stride) */
 
-	/* (n_layers, n_kv_blocks, n_kv_heads) of keys, then values (cache.h) */
-	uint8_t *kv;
 	size_t kv_value_offset; /* of a head: from its keys to its values */
-	size_t kv_head_bytes, kv_block_bytes, kv_layer_bytes;
+	size_t kv_head_bytes, kv_block_bytes;
 
 	/* scratch, (n_batch, ...) */
 	struct token_info *tokens;

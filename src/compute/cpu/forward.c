@@ -129,7 +129,7 @@ static const uint32_t *table_of(const struct cpu *c, uint32_t layer, const struc
 
 static uint8_t *kv_at(const struct cpu *c, uint32_t layer, uint32_t block, uint32_t kv_head)
 {
-	return c->kv + layer * c->kv_layer_bytes + block * c->kv_block_bytes + kv_head * c->kv_head_bytes;
+	return c->layers[layer].kv + block * c->kv_block_bytes + kv_head * c->kv_head_bytes;
 }
 
 /* Biases, norms, rotation, and the new keys and values into the cache. */

@@ -11,7 +11,7 @@ static bool is_of(const struct cpu *c, uint32_t layer, uint32_t group)
 
 static uint8_t *block_at(const struct cpu *c, uint32_t layer, uint32_t block)
 {
-	return c->kv + layer * c->kv_layer_bytes + block * c->kv_block_bytes;
+	return c->layers[layer].kv + block * c->kv_block_bytes;
 }
 
 uint64_t cpu_kv_bytes(const void *self, uint32_t group)

@@ -32,7 +32,7 @@ struct output {
 	float *logits;  /* (n_vocab) */
 };
 
-/* (n_layers, n_kv_blocks, COMPUTE_KV_BLOCK, n_kv_heads) heads, each a row of a block format: filled up with
+/* (KV places, n_kv_blocks, COMPUTE_KV_BLOCK, n_kv_heads) heads, each a row of a block format: filled up with
  * zeros to whole blocks. */
 struct store {
 	uint8_t *data;
@@ -122,7 +122,7 @@ static enum hokku_code reference_open(const struct compute_params *p, void **sel
 		.values = store_of(p->cache.v, hp->head_dim),
 	};
 	uint32_t *n_kv_blocks = &r->memory.n_kv_blocks;
-	uint64_t heads = (uint64_t)COMPUTE_KV_BLOCK * hp->n_kv_heads * hp->n_layers;
+	uint64_t heads = (uint64_t)COMPUTE_KV_BLOCK * hp->n_kv_heads * model_kv_places(p->model);
 	uint64_t block_bytes = heads * (r->keys.head_bytes + r->values.head_bytes);
 	enum hokku_code rc = kv_blocks_choose_host(p, block_bytes, n_kv_blocks, err);
 	if (rc) {
@@ -245,7 +245,8 @@ static void rotate(const struct rope *rope, float *heads, uint32_t n_heads, uint
 static size_t first_head(const struct reference *r, uint32_t layer, const struct token *t, uint32_t pos)
 {
 	const uint32_t *table = t->blocks + (size_t)r->model->layers[layer].spec->kv_group * t->blocks_pitch;
-	size_t block = (size_t)layer * r->memory.n_kv_blocks + table[pos / COMPUTE_KV_BLOCK];
+	size_t place = r->model->layers[layer].spec->kv_place;
+	size_t block = place * r->memory.n_kv_blocks + table[pos / COMPUTE_KV_BLOCK];
 	return (block * COMPUTE_KV_BLOCK + pos % COMPUTE_KV_BLOCK) * r->model->hp.n_kv_heads;
 }
 
@@ -541,7 +542,8 @@ static uint64_t reference_kv_bytes(const void *self, uint32_t group)
 
 static uint8_t *block_at(const struct reference *r, const struct store *s, uint32_t layer, uint32_t block)
 {
-	return s->data + ((size_t)layer * r->memory.n_kv_blocks + block) * block_bytes_of(r, s);
+	size_t place = r->model->layers[layer].spec->kv_place;
+	return s->data + (place * r->memory.n_kv_blocks + block) * block_bytes_of(r, s);
 }
 
 static enum hokku_code reference_kv_read(void *self, uint32_t group, uint32_t block, void *to,

@@ -50,7 +50,7 @@ enum hokku_code budget_take_weights(struct cuda *c, struct ledger *ledger, struc
 enum hokku_code budget_take_rest(struct cuda *c, struct ledger *ledger, struct hokku_error *err)
 {
 	struct cuda_taker t = {ledger, err, HOKKU_OK};
-	c->kv = cuda_take(&t, LEDGER_KV, c->model->hp.n_layers, c->kv_layer_bytes, "KV cache");
+	c->kv = cuda_take(&t, LEDGER_KV, model_kv_places(c->model), c->kv_layer_bytes, "KV cache");
 	c->path->take_scratch(c, &t);
 	take_output(c, &t);
 	return t.rc;
@@ -69,8 +69,8 @@ static const char *advise(const struct cuda *c, const struct compute_params *p, 
 			  uint64_t available, char out[96])
 {
 	uint64_t fixed = plan->bytes[LEDGER_WEIGHTS] + plan->bytes[LEDGER_SCRATCH];
-	uint64_t block = c->model->hp.n_layers * c->path->kv_block_bytes(c);
-	uint32_t a_context = (c->n_ctx + CUDA_KV_BLOCK - 1) / CUDA_KV_BLOCK;
+	uint64_t block = model_kv_places(c->model) * c->path->kv_block_bytes(c);
+	uint32_t a_context = kv_blocks_all_groups(c->model, c->n_ctx, c->n_batch);
 	uint32_t contexts = p->n_kv_blocks > a_context ? p->n_kv_blocks / a_context : 1;
 	uint64_t n_ctx = fixed < available ? (available - fixed) / block / contexts * CUDA_KV_BLOCK : 0;
 	if (plan->bytes[LEDGER_WEIGHTS] >= available)
@@ -116,7 +116,7 @@ static void set_kv_blocks(struct cuda *c, uint32_t n)
 enum hokku_code budget_settle(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
 {
 	struct ledger plan = {0};
-	uint64_t block_bytes = c->model->hp.n_layers * c->path->kv_block_bytes(c), spare, reserve;
+	uint64_t block_bytes = model_kv_places(c->model) * c->path->kv_block_bytes(c), spare, reserve;
 	uint32_t n;
 	enum hokku_code rc = budget_ask_driver(c, err);
 	if (!rc)

@@ -385,7 +385,7 @@ static enum hokku_code clear_kv(struct cuda *c, struct hokku_error *err)
 {
 	if (getenv("HOKKU_CUDA_CLEAR_KV"))
 		CUDA_TRY(&c->device, err,
-			 cudaMemsetAsync(c->kv, 0, c->model->hp.n_layers * c->kv_layer_bytes, c->stream));
+			 cudaMemsetAsync(c->kv, 0, model_kv_places(c->model) * c->kv_layer_bytes, c->stream));
 	return HOKKU_OK;
 }
 

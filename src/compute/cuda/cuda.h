@@ -26,7 +26,8 @@ struct cuda_input {
 	bool logits;    /* some sequence wants them */
 	bool states;    /* the same of hidden states */
 	uint64_t n_words;
-	uint32_t n_splits; /* of the longest sequence */
+	uint32_t tables_pitch; /* words from one KV group's block table to the next's */
+	uint32_t n_splits;     /* of the longest sequence */
 };
 
 /* A place for a sequence's history: whose it is, and how many ids of it lie there once all that was submitted
@@ -67,7 +68,7 @@ struct cuda_path {
 	 * *types is CACHE_DEFAULT. INVALID_REQUEST if it cannot. */
 	enum hokku_code (*cache)(const struct cuda *c, struct cache_types *types, struct hokku_error *err);
 	/* Bytes that one KV block of COMPUTE_KV_BLOCK positions takes in one layer. Block b of layer l lies
-	 * at c->kv + l * c->kv_layer_bytes + b * this. */
+	 * at cuda_kv(c, l) + b * this. */
 	uint64_t (*kv_block_bytes)(const struct cuda *c);
 	void (*take_weights)(struct cuda *c, struct cuda_taker *t);
 	/* Brings the weights in, and waits for them. KV memory and scratch are not there yet: what loading
@@ -110,19 +111,19 @@ struct cuda {
 	struct cache_types cache;     /* how the path stores keys and values */
 	uint32_t n_ctx, n_seqs, n_batch, n_kv_blocks, logit_rows;
 	bool pooled;           /* steps may ask for hidden states */
-	uint32_t tables_pitch; /* words from one KV group's block table to the next's in the input */
+	uint32_t tables_pitch; /* words of a block table of a whole context */
 	uint32_t q_dim, kv_dim;
 	uint32_t d_pitch, q_pitch, kv_pitch, ff_pitch, vocab_pitch; /* floats a row of activations */
-	uint64_t kv_layer_bytes;
-	uint64_t weight_bytes; /* as the budget has counted them */
-	uint64_t load_room;    /* bytes of device memory that loading may take beside the weights */
+	uint64_t kv_layer_bytes; /* of all blocks in one place for a layer */
+	uint64_t weight_bytes;   /* as the budget has counted them */
+	uint64_t load_room;      /* bytes of device memory that loading may take beside the weights */
 	cudaStream_t stream;
 	bool is_drawn; /* the path has drawn the step's token itself */
 	bool failed;   /* a call failed in a step: the device's state means nothing any more */
 	struct hokku_error failure;
 
 	/* on the device, for every path */
-	uint8_t *kv;              /* (n_layers, n_kv_blocks) blocks, laid out by the path */
+	uint8_t *kv;              /* (KV places, n_kv_blocks) blocks, laid out by the path */
 	float *logits;            /* (logit_rows, vocab_pitch) */
 	float *sample_x;          /* (logit_rows, n_vocab) */
 	uint32_t *sample_counts;  /* (logit_rows, n_vocab); zeros between steps */
@@ -169,7 +170,13 @@ static inline const uint32_t *cuda_words(const struct cuda *c)
 /* What a token's table (cuda_token.table) counts from in layer l: the tables of its KV group. */
 static inline const uint32_t *cuda_tables(const struct cuda *c, uint32_t l)
 {
-	return cuda_words(c) + (uint64_t)c->model->layers[l].spec->kv_group * c->tables_pitch;
+	return cuda_words(c) + (uint64_t)c->model->layers[l].spec->kv_group * c->input.tables_pitch;
+}
+
+/* The KV memory of layer l. */
+static inline uint8_t *cuda_kv(const struct cuda *c, uint32_t l)
+{
+	return c->kv + c->model->layers[l].spec->kv_place * c->kv_layer_bytes;
 }
 
 #endif

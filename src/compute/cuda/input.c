@@ -38,8 +38,10 @@ void cuda_input_plan(struct cuda *c)
 static void begin(struct cuda *c, uint32_t k, const struct compute_seq *seqs, uint32_t n)
 {
 	struct cuda_input *in = &c->input;
-	uint32_t n_tokens = 0, n_rows = 0, n_draws = 0;
+	uint32_t n_tokens = 0, n_rows = 0, n_draws = 0, end = 1;
 	for (uint32_t s = 0; s < n; s++) {
+		uint32_t its_end = seqs[s].pos + seqs[s].n_tokens;
+		end = end > its_end ? end : its_end;
 		bool all = seqs[s].logits && seqs[s].all_logits;
 		n_tokens += seqs[s].n_tokens;
 		n_rows += all ? seqs[s].n_tokens : 1;
@@ -54,6 +56,7 @@ static void begin(struct cuda *c, uint32_t k, const struct compute_seq *seqs, ui
 	in->words = (uint32_t *)(void *)(in->host + in->words_at);
 	in->n_tokens = in->n_rows = in->n_draws = in->n_splits = in->n_fed = 0;
 	in->n_words = 0;
+	in->tables_pitch = (end - 1) / CUDA_KV_BLOCK + 1;
 	in->logits = in->states = false;
 	c->late->n[k] = 0;
 }
@@ -136,15 +139,27 @@ static enum hokku_code put_draw(struct cuda *c, const struct compute_seq *seq, u
 	return HOKKU_OK;
 }
 
+/* Puts a block that the sequence has in place of those that lie behind the window: attention reads whole
+ * splits, and hides what is not seen. All of it has been written (struct kv_group). */
+static void fill_behind(uint32_t *table, uint32_t n_blocks)
+{
+	uint32_t first = 0;
+	while (first + 1 < n_blocks && table[first] == (uint32_t)COMPUTE_NO_BLOCK)
+		first++;
+	for (uint32_t i = 0; i < first; i++)
+		table[i] = table[first];
+}
+
 /* A sequence's block tables, and where the first of them lies: one right after what is there already, others
  * at a pitch that all sequences share, so that a layer finds its group's by the same step from each. */
 static uint32_t put_tables(struct cuda *c, const struct compute_seq *seq, uint32_t n_blocks)
 {
 	struct cuda_input *in = &c->input;
-	uint32_t table = put_words(in, seq->blocks, n_blocks);
-	for (uint32_t g = 1; g < c->model->n_kv_groups; g++) {
-		in->n_words = table + (uint64_t)g * c->tables_pitch;
-		put_words(in, seq->blocks + (uint64_t)g * seq->blocks_pitch, n_blocks);
+	uint32_t table = (uint32_t)in->n_words;
+	for (uint32_t g = 0; g < c->model->n_kv_groups; g++) {
+		in->n_words = table + (uint64_t)g * in->tables_pitch;
+		uint32_t at = put_words(in, seq->blocks + (uint64_t)g * seq->blocks_pitch, n_blocks);
+		fill_behind(in->words + at, n_blocks);
 	}
 	return table;
 }

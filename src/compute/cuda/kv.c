@@ -24,7 +24,7 @@ static enum hokku_code copy(struct cuda *c, uint32_t group, uint32_t block, uint
 	uint64_t bytes = c->path->kv_block_bytes(c), at = 0;
 	CUDA_TRY(&c->device, err, cudaSetDevice(c->device.index));
 	for (uint32_t l = 0; l < c->model->hp.n_layers; l++) {
-		uint8_t *there = c->kv + l * c->kv_layer_bytes + block * bytes;
+		uint8_t *there = cuda_kv(c, l) + block * bytes;
 		if (!is_of(c, l, group))
 			continue;
 		if (to)

@@ -111,13 +111,15 @@ static void params_are_checked_on_both_sides(void **state)
 
 	/* 64 blocks of 32 x 524,288 floats in each of 1,024 layers: terabytes of keys */
 	static struct layer layers[1024];
-	struct layer_spec spec = model.specs[0];
+	static struct layer_spec specs[1024];
 	struct model huge = model;
-	spec.attn.n_heads = spec.attn.n_kv_heads = 512;
-	spec.attn.head_dim = 1024;
-	for (size_t l = 0; l < 1024; l++) {
+	for (uint32_t l = 0; l < 1024; l++) {
+		specs[l] = model.specs[0];
+		specs[l].attn.n_heads = specs[l].attn.n_kv_heads = 512;
+		specs[l].attn.head_dim = 1024;
+		specs[l].kv_place = l;
 		layers[l] = model.layers[0];
-		layers[l].spec = &spec;
+		layers[l].spec = &specs[l];
 	}
 	huge.layers = layers;
 	huge.hp.n_layers = 1024;
@@ -346,7 +348,7 @@ static void block_tables_are_checked(void **state)
 	table[1] = N_KV_BLOCKS;
 	step_refuses(c, s, 1, HOKKU_INTERNAL, "KV block 1 of sequence 0 is 6; there are 6");
 	table[1] = 0;
-	step_refuses(c, s, 1, HOKKU_INTERNAL, "KV block 0 stands twice in the table of sequence 0");
+	step_refuses(c, s, 1, HOKKU_INTERNAL, "KV block 0 stands twice in the tables of sequence 0");
 	s[0].blocks = NULL;
 	step_refuses(c, s, 1, HOKKU_INTERNAL, "sequence 0 of the step has no block table");
 

@@ -255,6 +255,11 @@ void model_set_context(struct model *m, uint32_t n_ctx)
 	(void)n_ctx;
 }
 
+void model_group_kv(struct model *m)
+{
+	(void)m;
+}
+
 void model_unbind(struct model *m)
 {
 	(void)m;

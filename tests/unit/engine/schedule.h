@@ -1,17 +1,20 @@
 /*
- * Drives the scheduler over a tiny model with whatever schedule it is told: arrivals, lengths, owners,
- * priorities, roots, cancels, sequences that fail, budgets, places and KV blocks come from dice. Each token
- * that is drawn must be the token, with the log-probability to the last bit, of the request's lone run, and
- * after each plan the accounts must add up, owners have had their turns, and blocks are shared within a root
- * alone; logits of a prompt's positions that a request wants are shown once each, with the bits of steps of
- * one token. Used by test_sched.c, by the fuzz target, and on a GPU by tests/gpu/schedules.c.
+ * Drives the scheduler over tiny models (of one KV group, of several, of one with a window) with whatever
+ * schedule it is told: arrivals, lengths, owners, priorities, roots, cancels, sequences that fail, budgets,
+ * places and KV blocks come from dice. Each token that is drawn must be the token, with the log-probability
+ * to the last bit, of the request's lone run, and after each plan the accounts must add up, owners have had
+ * their turns, and blocks are shared within a root alone; logits of a prompt's positions that a request wants
+ * are shown once each, with the bits of steps of one token. Used by test_sched.c, by the fuzz target, and on
+ * a GPU by tests/gpu/schedules.c.
  */
 #ifndef TEST_SCHEDULE_H
 #define TEST_SCHEDULE_H
 
 #include <unistd.h>
 
+#include "arch_model.h"
 #include "base/hash.h"
+#include "compute/kv_blocks.h"
 #include "engine/sched.h"
 #include "model_run.h"
 #include "tiny_model.h"
@@ -19,7 +22,7 @@
 enum {
 	SCHEDULE_CTX = 160, /* five blocks */
 	SCHEDULE_PITCH = 5,
-	SCHEDULE_BLOCKS = 3 * SCHEDULE_PITCH,
+	SCHEDULE_BLOCKS = 3 * SCHEDULE_PITCH, /* most, for each KV group */
 	SCHEDULE_SEQS = 6,
 	SCHEDULE_BATCH = 64,
 	SCHEDULE_KINDS = 24, /* different requests */
@@ -70,6 +73,14 @@ struct kind {
 	uint64_t shown[SCHEDULE_CTX]; /* hashes of the logits behind each token of the prompt */
 };
 
+/* Models of worlds. */
+enum schedule_model {
+	SCHEDULE_PLAIN,    /* one KV group, which sees all */
+	SCHEDULE_WINDOWS,  /* three: one that sees all, windows of 33 and 70 */
+	SCHEDULE_WINDOWED, /* one with a window */
+	SCHEDULE_N_MODELS,
+};
+
 /* A step from submit to collect. */
 struct rider;
 struct schedule_flight {
@@ -79,7 +90,6 @@ struct schedule_flight {
 };
 
 struct schedule_world {
-	struct tiny_set set;
 	struct gguf *file;
 	struct model model;
 	struct compute *compute;
@@ -90,12 +100,12 @@ struct schedule_world {
 	uint64_t last_id;
 	/* What all schedules together did. */
 	struct sched_counters sum;
-	uint64_t n_ended, n_cancelled, n_failed;
+	uint64_t n_ended, n_cancelled, n_failed, n_left_behind;
 	uint64_t n_shown;  /* positions whose logits were shown */
 	float *logits;     /* (COMPUTE_MAX_AHEAD, SCHED_MAX_ROWS, n_vocab) */
 	uint64_t n_passed; /* turns of another owner while one waited that could have gone */
 	/* Of the present schedule. */
-	uint64_t block_roots[SCHEDULE_BLOCKS]; /* of what full blocks hold */
+	uint64_t block_roots[MODEL_MAX_KV_GROUPS * SCHEDULE_BLOCKS]; /* of what full blocks hold */
 	/* How often the second owner had a turn since the first did, while the first could. */
 	uint32_t turns[SCHED_N_PRIORITIES][SCHEDULE_OWNERS][SCHEDULE_OWNERS];
 };
@@ -120,16 +130,20 @@ GOLDEN_INLINE uint64_t hash_logits(const struct schedule_world *w, const float *
 	return siphash(1, 2, logits, w->model.hp.n_vocab * sizeof *logits);
 }
 
+/* A table a KV group. */
+static const uint32_t lone_blocks[][SCHEDULE_PITCH] = {
+	{4, 2, 0, 1, 3}, {5, 8, 6, 9, 7}, {12, 14, 13, 10, 11}};
+
 /* The prompt as if it had been drawn, token by token. */
 GOLDEN_INLINE void lone_prompt(struct schedule_world *w, struct kind *k)
 {
-	static const uint32_t blocks[SCHEDULE_PITCH] = {0, 1, 2, 3, 4};
 	for (uint32_t pos = 0; pos < k->n_prompt; pos++) {
 		struct hokku_error err;
 		struct compute_seq seq = {.tokens = k->prompt + pos,
 					  .n_tokens = 1,
 					  .pos = pos,
-					  .blocks = blocks,
+					  .blocks = lone_blocks[0],
+					  .blocks_pitch = SCHEDULE_PITCH,
 					  .logits = w->logits};
 		SCHEDULE_NEED(compute_step(w->compute, &seq, 1, &err) == HOKKU_OK);
 		k->shown[pos] = hash_logits(w, w->logits);
@@ -138,7 +152,6 @@ GOLDEN_INLINE void lone_prompt(struct schedule_world *w, struct kind *k)
 
 GOLDEN_INLINE void lone_run(struct schedule_world *w, struct kind *k)
 {
-	static const uint32_t blocks[SCHEDULE_PITCH] = {4, 2, 0, 1, 3};
 	int32_t ids[SCHEDULE_CTX + 1];
 	uint32_t n = k->n_prompt, pos = 0;
 	memcpy(ids, k->prompt, n * sizeof *ids);
@@ -147,7 +160,8 @@ GOLDEN_INLINE void lone_run(struct schedule_world *w, struct kind *k)
 		struct compute_seq seq = {.tokens = ids + pos,
 					  .n_tokens = n - pos > SCHEDULE_BATCH ? SCHEDULE_BATCH : n - pos,
 					  .pos = pos,
-					  .blocks = blocks,
+					  .blocks = lone_blocks[0],
+					  .blocks_pitch = SCHEDULE_PITCH,
 					  .history = ids,
 					  .n_prompt = k->n_prompt};
 		pos += seq.n_tokens;
@@ -184,22 +198,43 @@ GOLDEN_INLINE void make_kind(struct schedule_world *w, uint32_t i)
 	lone_prompt(w, k);
 }
 
-GOLDEN_INLINE void schedule_open(struct schedule_world *w, const char *device)
+/* The file of a world's model. */
+GOLDEN_INLINE void schedule_write(enum schedule_model which, const char *path)
 {
+	static const char *const names[] = {NULL, "gemma2-b", "mistral"};
+	if (which == SCHEDULE_PLAIN) {
+		struct tiny_set set;
+		tiny_load(&set);
+		tiny_write(&set, tiny_find(&set, "odd"), "F32", path);
+		tiny_free(&set);
+	} else {
+		struct arch_set set;
+		arch_load(&set);
+		arch_write_gguf(arch_find(&set, names[which]), TENSOR_F16, path);
+		arch_free(&set);
+	}
+}
+
+GOLDEN_INLINE void schedule_open(struct schedule_world *w, enum schedule_model which, const char *device)
+{
+	static const uint32_t n_groups[] = {1, 3, 1};
 	char path[512];
 	struct hokku_error err = {0};
-	tiny_load(&w->set);
 	snprintf(path, sizeof path, "/tmp/hokku_schedule.%d.gguf", (int)getpid());
-	tiny_write(&w->set, tiny_find(&w->set, "odd"), "F32", path);
+	schedule_write(which, path);
 	SCHEDULE_NEED(gguf_open_file(path, &w->file, &err) == HOKKU_OK);
 	SCHEDULE_NEED(model_bind(&w->model, w->file, &err) == HOKKU_OK);
 	model_set_context(&w->model, SCHEDULE_CTX);
+	if (which == SCHEDULE_WINDOWS)
+		w->model.specs[2].attn.window = 70;
+	model_group_kv(&w->model);
+	SCHEDULE_NEED(w->model.n_kv_groups == n_groups[which]);
 	const struct compute_params params = {.model = &w->model,
 					      .device = device,
 					      .n_threads = 1,
 					      .n_ctx = SCHEDULE_CTX,
 					      .n_seqs = SCHEDULE_SEQS,
-					      .n_kv_blocks = SCHEDULE_BLOCKS,
+					      .n_kv_blocks = SCHEDULE_BLOCKS * w->model.n_kv_groups,
 					      .n_batch = SCHEDULE_BATCH,
 					      .all_logits = true};
 	w->logits =
@@ -218,29 +253,67 @@ GOLDEN_INLINE void schedule_close(struct schedule_world *w)
 	free(w->logits);
 	model_unbind(&w->model);
 	gguf_close(w->file);
-	tiny_free(&w->set);
 }
 
 /* ---- accounts ---- */
 
-/* Every block is held by exactly those who name it, and what a step writes by nobody else. */
+/* Of a group with a window all that is given back that lies behind it, and no more. */
+GOLDEN_INLINE void check_window(const struct sched *s, const struct sched_seq *seq, uint32_t g)
+{
+	uint32_t window = s->lead->windows[g], pos = seq->n_done / 32 * 32, n_left = seq->n_left[g];
+	const uint32_t *table = seq->blocks + (s->first_beside + g) * s->pitch;
+	uint32_t unseen = window && pos >= window ? (pos - window + 1) / 32 : 0;
+	SCHEDULE_NEED(n_left <= unseen && (!seq->n_new || n_left == unseen));
+	SCHEDULE_NEED(seq->n_blocks - n_left <= kv_blocks_most(window, SCHEDULE_CTX, SCHEDULE_BATCH));
+	for (uint32_t b = 0; b < n_left; b++)
+		SCHEDULE_NEED(table[b] == (uint32_t)COMPUTE_NO_BLOCK);
+}
+
+/* Counts who names the blocks of a table from the first on; what a step writes nobody else names. */
+GOLDEN_INLINE void count_named(const struct kv_pool *kv, const struct sched_seq *seq, const uint32_t *table,
+			       uint32_t first, uint32_t *n_named)
+{
+	for (uint32_t b = first; b < seq->n_blocks; b++)
+		n_named[table[b]]++;
+	for (uint32_t b = seq->n_done / 32; b < seq->n_blocks; b++)
+		SCHEDULE_NEED(kv->blocks[table[b]].n_held == 1);
+}
+
+/* Every block is held by exactly those who name it; what is beside another one says so, and that does. */
+GOLDEN_INLINE void check_pool(const struct kv_pool *kv, const uint32_t *n_named)
+{
+	uint32_t n_free = 0;
+	for (uint32_t b = 0; b < kv->n_blocks; b++) {
+		const struct kv_block *block = &kv->blocks[b];
+		SCHEDULE_NEED(block->n_held == n_named[b]);
+		n_free += n_named[b] == 0;
+		if (block->name && block->group)
+			SCHEDULE_NEED(kv_beside(kv->lead, block->group - 1, block->next_found) == b &&
+				      kv_name(kv->lead, block->next_found) &&
+				      !(kv->lead == kv && kv->blocks[block->next_found].group));
+	}
+	SCHEDULE_NEED(kv->n_free == n_free);
+}
+
 GOLDEN_INLINE void check_blocks_held(const struct sched *s)
 {
-	uint32_t n_named[SCHEDULE_BLOCKS] = {0}, n_free = 0;
+	uint32_t *n_named = calloc(s->kv.n_blocks + s->lead->n_blocks, sizeof *n_named);
+	uint32_t *n_leading = s->first_beside ? n_named : n_named + s->kv.n_blocks;
 	for (uint32_t i = 0; i < s->n_running; i++) {
 		const struct sched_seq *seq = s->running[i];
 		SCHEDULE_NEED(i == 0 || s->running[i - 1]->order < seq->order);
 		SCHEDULE_NEED(seq->n_blocks == (seq->n_done + seq->n_new + 31) / 32);
-		for (uint32_t b = 0; b < seq->n_blocks; b++)
-			n_named[seq->blocks[b]]++;
-		for (uint32_t b = seq->n_done / 32; b < seq->n_blocks; b++)
-			SCHEDULE_NEED(s->kv.blocks[seq->blocks[b]].n_held == 1);
+		count_named(s->lead, seq, seq->leading, 0, n_leading);
+		for (uint32_t g = 0; g < s->lead->n_beside; g++) {
+			check_window(s, seq, g);
+			count_named(&s->kv, seq, seq->blocks + (s->first_beside + g) * s->pitch,
+				    seq->n_left[g], n_named);
+		}
 	}
-	for (uint32_t b = 0; b < s->kv.n_blocks; b++) {
-		SCHEDULE_NEED(s->kv.blocks[b].n_held == n_named[b]);
-		n_free += n_named[b] == 0;
-	}
-	SCHEDULE_NEED(s->kv.n_free == n_free);
+	check_pool(&s->kv, n_named);
+	if (!s->first_beside)
+		check_pool(s->lead, n_leading);
+	free(n_named);
 }
 
 GOLDEN_INLINE void check_plan(const struct sched *s, struct sched_seq *const *out, uint32_t n,
@@ -270,13 +343,20 @@ GOLDEN_INLINE void check_plan(const struct sched *s, struct sched_seq *const *ou
 	check_blocks_held(s);
 }
 
+/* The first block that a sequence has in a group. */
+GOLDEN_INLINE uint32_t first_of(const struct sched *s, const struct sched_seq *seq, uint32_t group)
+{
+	return group < s->first_beside ? 0 : seq->n_left[group - s->first_beside];
+}
+
 /* What blocks hold was computed by a sequence of the same root. */
 GOLDEN_INLINE void check_roots(const struct schedule_world *w, const struct sched *s)
 {
 	for (uint32_t i = 0; i < s->n_running; i++) {
 		const struct sched_seq *seq = s->running[i];
-		for (uint32_t b = 0; b < seq->n_done / 32 && seq->hashes; b++)
-			SCHEDULE_NEED(w->block_roots[seq->blocks[b]] == seq->root);
+		for (uint32_t g = 0; g < s->n_groups && seq->hashes; g++)
+			for (uint32_t b = first_of(s, seq, g); b < seq->n_done / 32; b++)
+				SCHEDULE_NEED(w->block_roots[seq->blocks[g * s->pitch + b]] == seq->root);
 	}
 }
 
@@ -387,6 +467,15 @@ GOLDEN_INLINE void schedule_compute(struct schedule_world *w, struct schedule_fl
 	SCHEDULE_NEED(compute_step(w->compute, f->steps, f->n, &err) == HOKKU_OK);
 }
 
+GOLDEN_INLINE void note_roots(struct schedule_world *w, const struct sched *s, const struct sched_seq *seq)
+{
+	for (uint32_t g = 0; g < s->n_groups; g++) {
+		w->n_left_behind += first_of(s, seq, g);
+		for (uint32_t b = first_of(s, seq, g); b < seq->n_done / 32; b++)
+			w->block_roots[seq->blocks[g * s->pitch + b]] = seq->root;
+	}
+}
+
 GOLDEN_INLINE void schedule_submit(struct schedule_world *w, struct sched *s, struct sched_seq **out,
 				   uint32_t n)
 {
@@ -405,6 +494,7 @@ GOLDEN_INLINE void schedule_submit(struct schedule_world *w, struct sched *s, st
 			.from = sched_draws(seq) && seq->n_open ? r->place + 1 : 0,
 			.pos = seq->n_done,
 			.blocks = seq->blocks,
+			.blocks_pitch = s->pitch,
 			.sampling = sched_draws(seq) ? &r->kind->sampling : NULL,
 			.history = seq->ids,
 			.id = r->id,
@@ -424,8 +514,7 @@ GOLDEN_INLINE void schedule_submit(struct schedule_world *w, struct sched *s, st
 		SCHEDULE_NEED(f->steps[i].code == HOKKU_OK);
 		f->riders[i]->place = i;
 		sched_advance(s, out[i]);
-		for (uint32_t b = 0; b < out[i]->n_done / 32; b++)
-			w->block_roots[out[i]->blocks[b]] = f->riders[i]->seq.root;
+		note_roots(w, s, out[i]);
 	}
 }
 
@@ -479,13 +568,15 @@ GOLDEN_INLINE void schedule_run(struct schedule_world *w, struct dice *d)
 	static struct rider riders[SCHEDULE_LIVE];
 	struct sched s;
 	struct sched_seq *out[SCHEDULE_SEQS];
-	const struct sched_params params = {.n_seqs = 1 + dice_below(d, SCHEDULE_SEQS),
-					    .n_ctx = SCHEDULE_CTX,
-					    .n_batch = SCHEDULE_BATCH,
-					    .n_blocks = SCHEDULE_PITCH +
-							dice_below(d, SCHEDULE_BLOCKS - SCHEDULE_PITCH + 1),
-					    .n_groups = 1,
-					    .n_owners = SCHEDULE_OWNERS - 1};
+	struct sched_params params = {.n_seqs = 1 + dice_below(d, SCHEDULE_SEQS),
+				      .n_ctx = SCHEDULE_CTX,
+				      .n_batch = SCHEDULE_BATCH,
+				      .n_groups = w->model.n_kv_groups,
+				      .n_owners = SCHEDULE_OWNERS - 1};
+	for (uint32_t g = 0; g < params.n_groups; g++)
+		params.windows[g] = w->model.kv_groups[g].window;
+	uint32_t least = kv_blocks_all_groups(&w->model, SCHEDULE_CTX, SCHEDULE_BATCH);
+	params.n_blocks = least + dice_below(d, 2 * least + 1);
 	uint32_t ahead = dice_below(d, COMPUTE_MAX_AHEAD);
 	uint32_t n_left = 1 + dice_below(d, 24), rush = 1 + dice_below(d, 8), most = 1 + dice_below(d, 64);
 	SCHEDULE_NEED(sched_init(&s, &params));
@@ -522,7 +613,8 @@ GOLDEN_INLINE void schedule_run(struct schedule_world *w, struct dice *d)
 		while (w->n_submitted - w->n_collected > (n ? ahead : 0))
 			schedule_collect(w, &s, d);
 	}
-	SCHEDULE_NEED(s.kv.n_free == s.kv.n_blocks && s.n_running == 0 && s.waiting.n_waiting == 0);
+	SCHEDULE_NEED(s.n_running == 0 && s.waiting.n_waiting == 0);
+	SCHEDULE_NEED(s.kv.n_free == s.kv.n_blocks && s.names.n_free == s.names.n_blocks);
 #define SCHEDULE_SUM(name, text) w->sum.name += s.counters.name;
 	SCHED_COUNTERS(SCHEDULE_SUM)
 #undef SCHEDULE_SUM

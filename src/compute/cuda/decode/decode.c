@@ -30,8 +30,8 @@ static const struct spec_support plain_can = {
 static const struct spec_support rich_can = {
 	.must = SPEC_PLAIN_ROLES & ~(ROLE_BIT(ATTN_NORM) | ROLE_BIT(FFN_NORM)),
 	.roles = PLAIN_ROLES | ROLE_BIT(ATTN_POST_NORM) | ROLE_BIT(FFN_POST_NORM),
-	.features = SPEC_ALL_FEATURES & ~(SPEC_OTHER_SHAPES | FEATURE_BIT(KV_GROUPS) |
-					  FEATURE_BIT(QK_NORM_WIDTH) | FEATURE_BIT(UNGATED)),
+	.features =
+		SPEC_ALL_FEATURES & ~(SPEC_OTHER_SHAPES | FEATURE_BIT(QK_NORM_WIDTH) | FEATURE_BIT(UNGATED)),
 };
 
 static bool is_rich(const struct model *m)
@@ -109,6 +109,8 @@ static void list_matrices(const struct cuda *c, struct decode_handle *d)
 			.residual_scale = spec->residual_scale,
 			.soft_cap = spec->attn.soft_cap,
 			.window = spec->attn.window,
+			.table = spec->kv_group * c->tables_pitch,
+			.kv_place = spec->kv_place,
 			.rope = spec->attn.rope ? (uint32_t)(spec->attn.rope - c->model->ropes)
 						: DECODE_STILL,
 		};
@@ -186,12 +188,17 @@ static enum hokku_code no_memory(struct hokku_error *err)
 	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the decode kernel's tables");
 }
 
+static uint64_t n_table_words(const struct cuda *c)
+{
+	return (uint64_t)c->model->n_kv_groups * c->tables_pitch;
+}
+
 static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
 	uint32_t n_layers = c->model->hp.n_layers;
 	d->matrices = calloc((size_t)n_layers * DECODE_N_ROLES + 1, sizeof *d->matrices);
 	d->layers = calloc(n_layers, sizeof *d->layers);
-	d->table_sent = calloc(c->tables_pitch, sizeof *d->table_sent);
+	d->table_sent = calloc(n_table_words(c), sizeof *d->table_sent);
 	if (!d->matrices || !d->layers || !d->table_sent)
 		return no_memory(err);
 	d->grid = tile_of(c)->n_together;
@@ -242,7 +249,7 @@ void decode_take(const struct cuda *c, struct decode_handle *d, struct cuda_take
 	for (int i = 0; i < 2; i++)
 		d->words[i] = cuda_take(t, LEDGER_SCRATCH, d->words_bytes, 1, "scratch");
 	d->args.tagged = cuda_take(t, LEDGER_SCRATCH, d->tagged_bytes, 1, "scratch");
-	d->table = cuda_take(t, LEDGER_SCRATCH, c->tables_pitch, sizeof *d->table, "scratch");
+	d->table = cuda_take(t, LEDGER_SCRATCH, n_table_words(c), sizeof *d->table, "scratch");
 }
 
 static enum hokku_code send(struct cuda *c, void *to, const void *from, uint64_t bytes,
@@ -300,7 +307,7 @@ enum hokku_code decode_prepare(struct cuda *c, struct decode_handle *d, struct h
 		CUDA_TRY(&c->device, err, cudaMemsetAsync(d->words[i], 0xFF, d->words_bytes, c->stream));
 	CUDA_TRY(&c->device, err, cudaMemsetAsync(d->args.tagged, 0, d->tagged_bytes, c->stream));
 	CUDA_TRY(&c->device, err,
-		 cudaMemsetAsync(d->table, 0, c->tables_pitch * sizeof *d->table, c->stream));
+		 cudaMemsetAsync(d->table, 0, n_table_words(c) * sizeof *d->table, c->stream));
 	CUDA_TRY(&c->device, err, cudaStreamSynchronize(c->stream));
 	d->args.table = d->table;
 	d->args.matrices = d->device.matrices;
@@ -345,27 +352,31 @@ enum hokku_code decode_launch(struct cuda *c, struct decode_handle *d, struct ho
 	return cuda_check(&c->device, e, "decode_start", err);
 }
 
-/* What of the sequence's table is not there yet: a word every 32 tokens, mostly. */
-static enum hokku_code send_table(struct cuda *c, struct decode_handle *d, const struct cuda_token *token,
+/* What of a KV group's table is not there yet: a word every 32 tokens, mostly. */
+static enum hokku_code send_table(struct cuda *c, struct decode_handle *d, uint32_t group,
 				  struct hokku_error *err)
 {
-	const uint32_t *table = c->input.words + token->table;
+	const struct cuda_token *token = &c->input.tokens[0];
+	const uint32_t *table = c->input.words + token->table + (uint64_t)group * c->input.tables_pitch;
+	uint32_t *sent = d->table_sent + (uint64_t)group * c->tables_pitch;
 	uint32_t n = token->pos / CUDA_KV_BLOCK + 1, i = 0;
-	while (i < n && table[i] == d->table_sent[i])
+	while (i < n && table[i] == sent[i])
 		i++;
 	if (i == n)
 		return HOKKU_OK;
-	memcpy(d->table_sent + i, table + i, (n - i) * sizeof *table);
-	return send(c, d->table + i, table + i, (n - i) * sizeof *table, err);
+	memcpy(sent + i, table + i, (n - i) * sizeof *table);
+	return send(c, d->table + (sent - d->table_sent) + i, table + i, (n - i) * sizeof *table, err);
 }
 
 enum hokku_code decode_run(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
 	const struct cuda_input *in = &c->input;
 	const struct cuda_token *token = &in->tokens[0];
-	enum hokku_code rc = send_table(c, d, token, err);
-	if (rc)
-		return rc;
+	for (uint32_t g = 0; g < c->model->n_kv_groups; g++) {
+		enum hokku_code rc = send_table(c, d, g, err);
+		if (rc)
+			return rc;
+	}
 	d->args.pos = token->pos;
 	d->args.token = token->id;
 	d->args.fed = token->id < 0 ? &c->drawn[-1 - token->id].token : NULL;

@@ -18,8 +18,8 @@ struct decode_handle {
 	uint32_t *words[2]; /* device (n_layers * per_layer): of even and odd launches, all DECODE_EMPTY at
 			       first */
 	uint64_t words_bytes, tagged_bytes; /* of one set; of all */
-	uint32_t *table;                    /* device (blocks of a context): of the step's sequence */
-	uint32_t *table_sent;               /* host: what it holds when all that was submitted is done */
+	uint32_t *table;      /* device (KV groups, blocks of a context): of the step's sequence */
+	uint32_t *table_sent; /* host: what it holds when all that was submitted is done */
 };
 
 /* What of the model the kernel cannot do, in out or a constant; NULL if it can do all, though tables may

@@ -61,17 +61,18 @@ __device__ __forceinline__ uint32_t first_seen(const struct block *b, uint32_t l
 	return window && b->a->pos >= window ? b->a->pos - window + 1 : 0;
 }
 
-/* Puts item i, counted from split `first` on, into shared memory: where its KV blocks begin, in a layer, and what
- * it is. */
+/* Puts item i, counted from split `first` on, into shared memory: where its KV blocks begin, in layer l
+ * (rich) or in any, and what it is. */
 template <int CHUNKS>
-__device__ __forceinline__ void place_item(const struct block *b, uint32_t i, uint32_t first)
+__device__ __forceinline__ void place_item(const struct block *b, uint32_t l, uint32_t i, uint32_t first)
 {
 	const struct decode_args *a = b->a;
+	const uint32_t *table = RICH ? a->table + a->layers[l].table : a->table;
 	uint32_t split = first + i / a->n_kv_heads, head = i % a->n_kv_heads, n = b->thread;
 	if (n == KV_BLOCKS)
 		shared_table(b)[n] = head | (uint64_t)split << 32;
 	if (n < KV_BLOCKS && split * SPLIT + n * KV_BLOCK <= a->pos)
-		shared_table(b)[n] = ((uint64_t)a->table[split * KV_BLOCKS + n] * a->n_kv_heads + head) *
+		shared_table(b)[n] = ((uint64_t)table[split * KV_BLOCKS + n] * a->n_kv_heads + head) *
 				     head_shape<CHUNKS>::BLOCK_BYTES;
 }
 
@@ -89,7 +90,7 @@ __device__ __forceinline__ struct item present_item(const struct block *b)
 __device__ __forceinline__ uint8_t *kv_block(const struct block *b, uint32_t l, uint32_t n)
 {
 	const struct decode_args *a = b->a;
-	return a->kv + l * a->kv_layer_bytes + shared_table(b)[n];
+	return a->kv + (RICH ? a->layers[l].kv_place : l) * a->kv_layer_bytes + shared_table(b)[n];
 }
 
 /* The position of row g (r: 0) or g + 8 (r: 1) of a warp that scores; the order is that of the sum of p. */
@@ -251,7 +252,7 @@ __device__ __forceinline__ struct two_pairs await_pairs(const struct block *b, u
 	t.neox = neox;
 	t.first = neox ? t.pair : 2 * t.pair;
 	t.second = !neox ? 2 * t.pair + 2 : RICH ? t.pair + a->n_dims / 2 : t.pair + 2 * quarter;
-	uint32_t from = t.row < group	 ? (head * group + t.row) * a->head_dim
+	uint32_t from = t.row < group    ? (head * group + t.row) * a->head_dim
 			: t.row == group ? a->q_dim + head * a->head_dim
 					 : a->q_dim + a->kv_dim + head * a->head_dim;
 	const uint32_t *w = b->a->now + words + a->at.qkv + from;
@@ -270,12 +271,14 @@ __device__ __forceinline__ struct two_pairs await_pairs(const struct block *b, u
 
 /* Turns them, but for those of v, and leaves them as halves. */
 template <int CHUNKS>
-__device__ __forceinline__ void put_pairs(const struct block *b, uint8_t *to, const struct two_pairs *t, float2 c,
-					  float2 s)
+__device__ __forceinline__ void put_pairs(const struct block *b, uint8_t *to, const struct two_pairs *t,
+					  float2 c, float2 s)
 {
 	bool turned = t->row <= b->a->group, neox = RICH ? t->neox : (bool)b->a->neox;
-	float px = turned ? t->p0 * c.x - t->q0 * s.x : t->p0, qx = turned ? t->q0 * c.x + t->p0 * s.x : t->q0;
-	float py = turned ? t->p1 * c.y - t->q1 * s.y : t->p1, qy = turned ? t->q1 * c.y + t->p1 * s.y : t->q1;
+	float px = turned ? t->p0 * c.x - t->q0 * s.x : t->p0,
+	      qx = turned ? t->q0 * c.x + t->p0 * s.x : t->q0;
+	float py = turned ? t->p1 * c.y - t->q1 * s.y : t->p1,
+	      qy = turned ? t->q1 * c.y + t->p1 * s.y : t->q1;
 	if (RICH && b->a->every && t->row < b->a->group) {
 		float grown = a16_temperature(b->a->temperature, b->a->every, b->a->pos);
 		px = px * grown, qx = qx * grown, py = py * grown, qy = qy * grown;
@@ -304,11 +307,11 @@ __device__ __forceinline__ void norm_pairs(struct two_pairs *t, float scale, con
 	t->q1 = t->q1 * scale * w[t->second + 1];
 }
 
-/* The same where heads of q and k are normed first: a row's pairs are those of neighbouring lanes of a warp, FOURS
- * times two of each. The sum is that of tile_ops.cu. */
+/* The same where heads of q and k are normed first: a row's pairs are those of neighbouring lanes of a warp,
+ * FOURS times two of each. The sum is that of tile_ops.cu. */
 template <int CHUNKS>
-__device__ __forceinline__ void receive_normed_query(const struct block *b, uint32_t l, uint32_t words, uint32_t head,
-					       uint32_t n_rows, uint8_t *to)
+__device__ __forceinline__ void receive_normed_query(const struct block *b, uint32_t l, uint32_t words,
+						     uint32_t head, uint32_t n_rows, uint8_t *to)
 {
 	enum { FOURS = CHUNKS == 8 ? 2 : 1 };
 	typedef head_shape<CHUNKS> shape;
@@ -333,8 +336,9 @@ __device__ __forceinline__ void receive_normed_query(const struct block *b, uint
 			if (t[k].row <= a->group)
 				norm_pairs(&t[k], scale, a->layers[l].qk_norm[t[k].row == a->group],
 					   RICH ? t[k].neox : (bool)a->neox);
-			put_pairs<CHUNKS>(b, to, &t[k], *reinterpret_cast<const float2 *>(turns + t[k].pair),
-					  *reinterpret_cast<const float2 *>(turns + shape::HD / 2 + t[k].pair));
+			put_pairs<CHUNKS>(
+				b, to, &t[k], *reinterpret_cast<const float2 *>(turns + t[k].pair),
+				*reinterpret_cast<const float2 *>(turns + shape::HD / 2 + t[k].pair));
 		}
 	}
 }
@@ -342,7 +346,7 @@ __device__ __forceinline__ void receive_normed_query(const struct block *b, uint
 /* Waits for the new token's q (and k, v) and turns them: a thread two pairs of columns. */
 template <int CHUNKS>
 __device__ __forceinline__ void receive_query(const struct block *b, uint32_t l, uint32_t words,
-					   const struct item *it)
+					      const struct item *it)
 {
 	typedef head_shape<CHUNKS> shape;
 	const struct decode_args *a = b->a;
@@ -479,8 +483,8 @@ __device__ __forceinline__ void score_chunks(const struct block *b, const struct
 
 /* A warp's scores of tile i of heads: v[2 r + e] of head 2 t + e and row r; and its largest, to shared
  * memory. */
-__device__ __forceinline__ void close_scores(const struct block *b, uint32_t l, const struct item *it, uint32_t i,
-					     const struct chains d[PLANES], float v[4])
+__device__ __forceinline__ void close_scores(const struct block *b, uint32_t l, const struct item *it,
+					     uint32_t i, const struct chains d[PLANES], float v[4])
 {
 	float cap = RICH ? b->a->layers[l].soft_cap : 0;
 	uint32_t low = first_seen(b, l);
@@ -719,7 +723,7 @@ template <int CHUNKS> __device__ __forceinline__ void attention(struct block *b,
 	for (uint32_t i = first_item(); i < n_items; i += gridDim.x) {
 		if (RICH || n_items > gridDim.x) { /* the block's first item is not the only one */
 			sync_workers();
-			place_item<CHUNKS>(b, i, first);
+			place_item<CHUNKS>(b, l, i, first);
 			sync_workers();
 		}
 		attend<CHUNKS>(b, l, words);

@@ -251,7 +251,7 @@ template <int CHUNKS> __device__ __forceinline__ void begin(struct block *b)
 		shared_turn(b)[a->hd / 2 + i] = sinf(angle);
 	}
 	if (!RICH)
-		place_item<CHUNKS>(b, first_item(), 0);
+		place_item<CHUNKS>(b, 0, first_item(), 0);
 	embed_token(b);
 	sync_workers();
 }

@@ -87,6 +87,8 @@ struct decode_layer {
 	float residual_scale;  /* of the same */
 	float soft_cap;        /* 0: none */
 	uint32_t window;       /* 0: none */
+	uint32_t table;        /* words from the first KV group's block table to that of the layer's */
+	uint32_t kv_place;     /* of the layer, in each block */
 	uint32_t rope;         /* DECODE_STILL: none */
 };
 
@@ -134,7 +136,7 @@ struct decode_args {
 	uint32_t every; /* 0: q is not multiplied by what grows with the position */
 	uint8_t *kv;
 	uint64_t kv_layer_bytes;
-	const uint32_t *table; /* device: KV blocks of the sequence */
+	const uint32_t *table; /* device: KV blocks of the sequence, a table a KV group */
 	uint32_t pos;
 	int32_t token;
 	const int32_t *fed;    /* not NULL: the token is there, on the device, instead */

@@ -87,7 +87,7 @@ static void path_close(struct cuda *c)
 static const struct spec_support tile_can = {
 	.must = ROLE_BIT(WQ) | ROLE_BIT(WK) | ROLE_BIT(WV) | ROLE_BIT(WO) | ROLE_BIT(W_UP) | ROLE_BIT(W_DOWN),
 	.roles = SPEC_ALL_ROLES,
-	.features = SPEC_ALL_FEATURES & ~(SPEC_OTHER_SHAPES | FEATURE_BIT(KV_GROUPS)),
+	.features = SPEC_ALL_FEATURES & ~SPEC_OTHER_SHAPES,
 };
 
 const struct cuda_path cuda_path_tile = {

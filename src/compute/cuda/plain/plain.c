@@ -110,7 +110,7 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 	struct plain_handle *h = plain_of(c);
 	const struct attn_spec *attn = &c->model->layers[l].spec->attn;
 	struct plain_kv kv = plain_kv_of(attn->n_heads, attn->n_kv_heads, attn->head_dim, c->cache);
-	kv.layer = c->kv + l * c->kv_layer_bytes;
+	kv.layer = cuda_kv(c, l);
 	kv.tables = cuda_tables(c, l);
 	const struct plain_rope_args rope = {
 		.kv = kv,

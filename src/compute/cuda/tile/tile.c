@@ -126,8 +126,8 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 	const struct attn_spec *attn = &c->model->layers[l].spec->attn;
 	struct tile_handle *h = tile_of(c);
 	const struct tile_kv kv = {
-		.layer = (uint16_t *)(void *)(c->kv + l * c->kv_layer_bytes),
-		.tables = cuda_words(c),
+		.layer = (uint16_t *)(void *)cuda_kv(c, l),
+		.tables = cuda_tables(c, l),
 		.n_heads = attn->n_heads,
 		.n_kv_heads = attn->n_kv_heads,
 		.head_dim = attn->head_dim,
