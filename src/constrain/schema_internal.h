@@ -255,6 +255,7 @@ term_id schema_term_of_lit(struct schema *s, uint32_t lit);
 uint32_t schema_lit_not(struct schema *s, uint32_t lit);
 term_id schema_term_not(struct schema *s, term_id t); /* of one literal at most: refused otherwise */
 const struct set *schema_set(struct schema *s, term_id t);
+const struct set *schema_peek(struct schema *s, term_id t); /* of a child; NULL: not to be known yet */
 const struct set *schema_lit_set(struct schema *s, uint32_t lit);
 /* No value at all fits, as far as that was seen; false may still be none. */
 bool schema_dead(struct schema *s, term_id t);
@@ -332,6 +333,7 @@ rx schema_names_rx(struct schema *s, struct str *words, uint32_t n); /* the same
 void schema_write(struct strbuf *out, struct str text); /* the one way of writing, without quotes */
 rx schema_word_rx(struct schema *s, struct str word, const char *after);   /* quoted, then `after` */
 rx schema_words_rx(struct schema *s, const struct str *words, uint32_t n); /* quoted */
+rx schema_texts_rx(struct schema *s, struct str *texts, uint32_t n);       /* as they are; sorts them */
 
 /* schema_emit.c */
 void schema_emit(struct schema *s, place_id from, place_id to, term_id t);

@@ -269,41 +269,48 @@ void schema_num_not(struct schema *s, const struct num *a, struct num_list *out)
 	}
 }
 
-/* v and, unless digits alone are wanted, zeros behind the point. */
-static rx value_rx(struct schema *s, const struct decimal *v, bool plain)
+/* As digits, without an exponent. */
+static struct str plain_text(struct schema *s, const struct decimal *v)
 {
-	struct rx_pool *p = s->p;
 	size_t whole = v->digits.len > (size_t)v->scale ? v->digits.len - (size_t)v->scale : 0;
-	struct strbuf b = {0};
-	if (v->negative)
-		strbuf_add_c(&b, "-");
-	strbuf_add(&b, whole ? v->digits.ptr : "0", whole ? whole : 1);
-	if (v->scale) {
-		strbuf_add_c(&b, ".");
-		for (size_t i = v->digits.len; i < (size_t)v->scale; i++)
-			strbuf_add_c(&b, "0");
-		strbuf_add(&b, v->digits.ptr + whole, v->digits.len - whole);
-	}
-	if (b.failed) {
-		strbuf_free(&b);
+	size_t zeros = (size_t)v->scale > v->digits.len ? (size_t)v->scale - v->digits.len : 0, n = 0;
+	char *t = arena_alloc(&s->arena, v->digits.len + zeros + 3, 1);
+	if (!t)
 		schema_no_memory(s);
+	if (v->negative)
+		t[n++] = '-';
+	memcpy(t + n, whole ? v->digits.ptr : "0", whole ? whole : 1);
+	n += whole ? whole : 1;
+	if (v->scale) {
+		t[n++] = '.';
+		memset(t + n, '0', zeros);
+		memcpy(t + n + zeros, v->digits.ptr + whole, v->digits.len - whole);
+		n += zeros + v->digits.len - whole;
 	}
-	rx r = rx_literal(p, b.ptr, b.len);
-	strbuf_free(&b);
-	if (!v->digits.len && !plain)
-		r = rx_cat(p, rx_repeat(p, rx_byte(p, '-'), 0, 1), r);
-	if (plain)
-		return r;
-	rx zeros = rx_repeat(p, rx_byte(p, '0'), v->scale ? 0 : 1, RX_UNBOUNDED);
-	return rx_cat(p, r, v->scale ? zeros : rx_repeat(p, rx_cat(p, rx_byte(p, '.'), zeros), 0, 1));
+	return (struct str){t, n};
 }
 
+/* The values and, unless digits alone are wanted, zeros behind the point. */
 static rx values_rx(struct schema *s, const struct decimal **values, uint32_t n, bool plain)
 {
-	rx *all = schema_alloc(s, n, sizeof *all);
-	for (uint32_t i = 0; i < n; i++)
-		all[i] = value_rx(s, values[i], plain);
-	return rx_or_many(s->p, all, n);
+	struct rx_pool *p = s->p;
+	struct str *whole = schema_alloc(s, (size_t)n + 1, sizeof *whole),
+		   *parts = schema_alloc(s, n, sizeof *parts);
+	uint32_t n_whole = 0, n_parts = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		if (values[i]->scale)
+			parts[n_parts++] = plain_text(s, values[i]);
+		else
+			whole[n_whole++] = plain_text(s, values[i]);
+		if (!values[i]->digits.len && !plain)
+			whole[n_whole++] = STR_LIT("-0");
+	}
+	rx zeros = rx_repeat(p, rx_byte(p, '0'), 0, RX_UNBOUNDED), r = schema_texts_rx(s, whole, n_whole);
+	if (!plain) {
+		rx behind = rx_cat(p, rx_byte(p, '.'), rx_cat(p, rx_byte(p, '0'), zeros));
+		r = rx_cat(p, r, rx_repeat(p, behind, 0, 1));
+	}
+	return rx_or(p, r, rx_cat(p, schema_texts_rx(s, parts, n_parts), zeros));
 }
 
 static rx number_rx(struct schema *s, const struct rx_number *what)

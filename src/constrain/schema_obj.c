@@ -78,7 +78,7 @@ bool schema_obj_free(struct schema *s, const struct obj *o)
 }
 
 /* Records of a list that a new one is compared with. */
-enum { MAX_COMPARED = 64 };
+enum { MAX_COMPARED = 32 };
 
 static bool same_keys(const struct keys *a, uint32_t n_a, const struct keys *b, uint32_t n_b)
 {

@@ -267,6 +267,47 @@ static const struct set *within(struct schema *s, const struct set *context, con
 	return kept;
 }
 
+/* A property that has one value in all objects of a part. */
+struct mark {
+	struct str key;
+	const struct str *word;
+	const struct decimal *point;
+};
+
+static struct mark mark_of(struct schema *s, const struct prop *p)
+{
+	struct mark m = {.key = p->key};
+	if (!p->required || s->terms[p->term].n != 1)
+		return m;
+	const struct set *set = schema_peek(s, p->term);
+	if (!set || set->null || set->bools || set->strings.rx != RX_NONE || set->arrs.n || set->objs.n)
+		return m;
+	if (set->strings.n_words == 1 && !set->nums.n)
+		m.word = set->strings.words;
+	if (!set->strings.n_words && set->nums.n == 1 && set->nums.at[0]->n_points == 1)
+		m.point = set->nums.at[0]->points[0];
+	return m;
+}
+
+static struct mark part_mark(struct schema *s, const struct set *part)
+{
+	struct mark m = {0};
+	if (part->objs.n != 1 || part->nums.n || part->arrs.n)
+		return m;
+	for (uint32_t i = 0; i < part->objs.at[0]->n_props && i < 64 && !m.word && !m.point; i++)
+		m = mark_of(s, &part->objs.at[0]->props[i]);
+	return m;
+}
+
+static bool marks_differ(const struct mark *a, const struct mark *b)
+{
+	if (!str_eq(a->key, b->key))
+		return false;
+	return (a->word && b->word && !str_eq(*a->word, *b->word)) ||
+	       (a->point && b->point && schema_decimal_cmp(a->point, b->point) != 0) ||
+	       (a->word && b->point) || (a->point && b->word);
+}
+
 const struct set *schema_one_of(struct schema *s, const struct set *context, const struct set *const *parts,
 				uint32_t n)
 {
@@ -283,12 +324,17 @@ const struct set *schema_one_of(struct schema *s, const struct set *context, con
 	simple->strings = one_string_of(s, parts, n);
 	out[0] = simple;
 	const struct set **records = schema_alloc(s, n, sizeof *records);
-	for (uint32_t i = 0; i < n; i++)
+	struct mark *marks = schema_alloc(s, n, sizeof *marks);
+	for (uint32_t i = 0; i < n; i++) {
 		records[i] = records_of(s, parts[i]);
+		marks[i] = part_mark(s, parts[i]);
+		schema_work(s, 1 + n / 16);
+	}
 	for (uint32_t i = 0; i < n; i++) {
 		const struct set *mine = records[i];
 		for (uint32_t j = 0; j < n && has_records(mine); j++) {
-			if (j == i || !overlap(s, context, mine, records[j]))
+			if (j == i || marks_differ(&marks[i], &marks[j]) ||
+			    !overlap(s, context, mine, records[j]))
 				continue;
 			mine = within(s, context, schema_and(s, mine, schema_not(s, records[j])));
 		}

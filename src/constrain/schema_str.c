@@ -228,6 +228,14 @@ rx schema_word_rx(struct schema *s, struct str word, const char *after)
 
 /* Written words n, sorted, which agree up to byte `at`: their rests as a tree, so that reading a byte leaves
  * those that go on with it alone. */
+static rx tree(struct schema *s, const struct str *words, uint32_t n, size_t at, uint32_t depth);
+
+rx schema_texts_rx(struct schema *s, struct str *texts, uint32_t n)
+{
+	schema_sort(texts, n);
+	return n ? tree(s, texts, n, 0, 0) : RX_NONE;
+}
+
 static rx tree(struct schema *s, const struct str *words, uint32_t n, size_t at, uint32_t depth)
 {
 	struct str first = words[0], last = words[n - 1];
@@ -278,6 +286,5 @@ rx schema_words_rx(struct schema *s, const struct str *words, uint32_t n)
 		schema_no_memory(s);
 	for (uint32_t i = 0; i < n; copy += written[i++].len)
 		written[i].ptr = copy;
-	schema_sort(written, n);
-	return tree(s, written, n, 0, 0);
+	return schema_texts_rx(s, written, n);
 }

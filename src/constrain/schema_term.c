@@ -214,13 +214,13 @@ static void unfold_lit(struct schema *s, uint32_t lit)
 	s->lits[lit].level = s->level;
 	s->busy = schema_grow(s, s->busy, s->n_busy, &s->cap_busy, sizeof *s->busy);
 	s->busy[s->n_busy++] = lit;
-	s->nested++;
+	s->nested += !l.negated;
 	const struct set *set;
 	if (l.negated)
 		set = schema_not(s, schema_lit_set(s, schema_lit_not(s, lit)));
 	else
 		set = l.kind == LIT_VALUE ? schema_read_value(s, l.at) : schema_read(s, l.at);
-	s->nested--;
+	s->nested -= !l.negated;
 	s->n_busy--;
 	s->lits[lit].busy = false;
 	s->lits[lit].set = set;
@@ -286,8 +286,9 @@ static bool set_dead(struct schema *s, const struct set *set)
 	return true;
 }
 
-/* False: cannot be known, because it is made of something that is being unfolded. */
-static bool judge(struct schema *s, term_id t, bool *dead)
+/* What is asked of a term that lies deeper in the value than what is being unfolded. False: it cannot be
+ * known yet, because it is made of that. */
+static bool judge(struct schema *s, term_id t, const struct set **set, bool *dead)
 {
 	struct judge j = {.n_busy = s->n_busy, .nested = s->nested, .fuel = s->fuel, .outer = s->judge};
 	bool known = true;
@@ -295,7 +296,9 @@ static bool judge(struct schema *s, term_id t, bool *dead)
 	s->level++;
 	s->fuel--;
 	if (setjmp(j.jump) == 0) {
-		*dead = set_dead(s, schema_set(s, t));
+		*set = schema_set(s, t);
+		if (dead)
+			*dead = set_dead(s, *set);
 	} else {
 		known = false;
 		while (s->n_busy > j.n_busy)
@@ -306,6 +309,12 @@ static bool judge(struct schema *s, term_id t, bool *dead)
 	s->level--;
 	s->judge = j.outer;
 	return known;
+}
+
+const struct set *schema_peek(struct schema *s, term_id t)
+{
+	const struct set *set = NULL;
+	return s->terms[t].set ? s->terms[t].set : !s->fuel ? NULL : judge(s, t, &set, NULL) ? set : NULL;
 }
 
 bool schema_dead(struct schema *s, term_id t)
@@ -319,7 +328,8 @@ bool schema_dead(struct schema *s, term_id t)
 	if (!s->fuel || s->terms[t].busy)
 		return false;
 	s->terms[t].busy = true;
-	bool dead = false, known = judge(s, t, &dead);
+	const struct set *set;
+	bool dead = false, known = judge(s, t, &set, &dead);
 	s->terms[t].busy = false;
 	if (dead || (known && s->fuel >= 3)) {
 		s->terms[t].judged = true;
