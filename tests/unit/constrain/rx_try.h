@@ -2,8 +2,10 @@
 #ifndef RX_TRY_H
 #define RX_TRY_H
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/rng.h"
 #include "constrain/text.h"
 
@@ -31,6 +33,22 @@ static inline void try_all(struct rx_pool *p, rx r, const char *what, bool wante
 }
 #define MATCHES(p, r, what, ...) try_all(p, r, what, true, (const char *const[]){__VA_ARGS__, NULL})
 #define REFUSES(p, r, what, ...) try_all(p, r, what, false, (const char *const[]){__VA_ARGS__, NULL})
+
+/* A JSON file of tests/golden. */
+static inline void try_read(const char *path, struct jv_doc *out)
+{
+	struct strbuf b = {0};
+	struct hokku_error err = {0};
+	char part[4096];
+	FILE *f = fopen(path, "rb");
+	assert_non_null(f);
+	for (size_t n; (n = fread(part, 1, sizeof part, f)) > 0;)
+		strbuf_add(&b, part, n);
+	fclose(f);
+	if (jv_parse((struct str){b.ptr, b.len}, JV_STRICT, out, &err))
+		fail_msg("%s: %s", path, err.message);
+	strbuf_free(&b);
+}
 
 /* 0 to n - 1. */
 static inline uint32_t try_draw(uint64_t *at, uint32_t n)

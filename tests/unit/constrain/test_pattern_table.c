@@ -6,8 +6,6 @@
 
 #include <cmocka.h>
 
-#include "base/file.h"
-#include "base/json.h"
 #include "rx_try.h"
 
 enum { REFUSED = 1 }; /* \1 in it */
@@ -60,16 +58,7 @@ static void test_table(void **state)
 {
 	(void)state;
 	struct jv_doc d;
-	struct hokku_error err = {0};
-	struct strbuf b = {0};
-	FILE *f = fopen(TEST_GOLDEN_DIR "/patterns/table.json", "rb");
-	char part[4096];
-	assert_non_null(f);
-	for (size_t n; (n = fread(part, 1, sizeof part, f)) > 0;)
-		strbuf_add(&b, part, n);
-	fclose(f);
-	if (jv_parse((struct str){b.ptr, b.len}, JV_STRICT, &d, &err))
-		fail_msg("%s", err.message);
+	try_read(TEST_GOLDEN_DIR "/patterns/table.json", &d);
 	for (uint32_t i = 0; i < d.root.n; i++) {
 		const struct jv *row = &d.root.items[i];
 		try_row((struct str){row->items[0].text, row->items[0].n}, row->items[1].n > 0,
@@ -80,7 +69,6 @@ static void test_table(void **state)
 	assert_int_equal(count.refused, REFUSED);
 	assert_true(count.patterns > 3500 && count.found > 10000 && count.texts - count.found > 10000);
 	jv_doc_free(&d);
-	strbuf_free(&b);
 }
 
 int main(void)
