@@ -264,8 +264,10 @@ static state_id make_state(struct machine *m)
 		m->n_list = from;
 		add_pair(m, configs, m->items[first].callers);
 	}
+	if (!ROOM(m, states))
+		return STATE_FAILED;
 	uint32_t s = lists_intern(&m->contents, m->list, m->n_list, &is_new);
-	if (m->pool->failed || !ROOM(m, states))
+	if (s == LISTS_FAILED)
 		return STATE_FAILED;
 	if (is_new)
 		m->states[m->n_states++] =
@@ -316,13 +318,13 @@ state_id machine_step_slow(struct machine *m, state_id s, uint8_t byte)
 state_id machine_reached(struct machine *m, place_id place, uint32_t callers)
 {
 	bool is_new;
+	if (!ROOM(m, reached_states))
+		return STATE_FAILED;
 	uint32_t number = lists_intern(&m->reached, (uint32_t[2]){place, callers}, 2, &is_new);
 	if (number == LISTS_FAILED)
 		return STATE_FAILED;
 	if (!is_new && m->reached_states[number] != STATE_FAILED)
 		return m->reached_states[number];
-	if (is_new && !ROOM(m, reached_states))
-		return STATE_FAILED;
 	if (is_new)
 		m->reached_states[m->n_reached_states++] = STATE_FAILED;
 	begin(m);

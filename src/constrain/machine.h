@@ -27,6 +27,7 @@ struct machine_state {
 	bool may_end;
 	uint8_t n_next; /* of the bytes that may come: 0, 1, 2: more; 255: not counted yet */
 	uint8_t next;   /* the one */
+	uint32_t mask; /* where its mask is remembered, + 1; 0: nowhere */
 };
 
 /* A place that was come to, of a rule with these callers. */

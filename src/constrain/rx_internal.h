@@ -103,6 +103,11 @@ bool rx_grow(struct rx_pool *p, void **array, uint32_t n, uint32_t *cap, size_t 
 
 bool rx_charge(struct rx_pool *p, uint64_t work); /* false: that was too much */
 
+static inline uint64_t rx_work_left(const struct rx_pool *p)
+{
+	return p->work_left;
+}
+
 /* Numbers of equal content are equal; RX_NONE or 0 if the pool has failed. */
 uint32_t rx_intern_node(struct rx_pool *p, struct rx_node node, const uint32_t *list);
 uint32_t rx_intern_set(struct rx_pool *p, const uint64_t bits[4]);

@@ -1,0 +1,183 @@
+/* Shapes: the makers of each kind, and what all kinds share. */
+#include "constrain/constrain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "constrain/choice.h"
+#include "constrain/shape.h"
+#include "constrain/text.h"
+
+static const struct constrain_limits defaults = {
+	.work = 4000000, /* at most 100 ms on a core of today: test_work measures it */
+	.bytes = 64 << 20,
+	.mask_work = 4000000,
+};
+
+struct making {
+	const struct constrain_shape *shape;
+	struct grammar *grammar;
+	struct constrain_fault *fault;
+	struct hokku_error *err;
+};
+
+static struct rx_pool *pool_of(const struct making *m)
+{
+	return grammar_pool(m->grammar);
+}
+
+/* Texts of the whole answer: one expression. */
+static void whole(const struct making *m, rx text)
+{
+	rule_id root = grammar_rule(m->grammar, "root");
+	grammar_reads(m->grammar, grammar_start(m->grammar, root), grammar_end(m->grammar, root), text);
+}
+
+static enum hokku_code parse(const struct making *m, const char *what, struct jv_doc *out)
+{
+	enum hokku_code rc = jv_parse(m->shape->text, JV_STRICT, out, m->err);
+	if (rc == HOKKU_BAD_FILE)
+		return err_prefix(m->err, HOKKU_INVALID_REQUEST, "%s is no JSON", what);
+	return rc;
+}
+
+static enum hokku_code make_object(struct making *m)
+{
+	rule_id root = grammar_rule(m->grammar, "root");
+	json_any_object(m->grammar, grammar_start(m->grammar, root), grammar_end(m->grammar, root),
+			m->shape->space);
+	return HOKKU_OK;
+}
+
+static enum hokku_code make_regex(struct making *m)
+{
+	rx text = RX_NONE;
+	enum hokku_code rc = rx_pattern(pool_of(m), RX_RAW, m->shape->text, true, &text, m->err);
+	if (!rc)
+		whole(m, text);
+	return rc;
+}
+
+static enum hokku_code make_choice(struct making *m)
+{
+	struct jv_doc doc;
+	rx text = RX_NONE;
+	enum hokku_code rc = parse(m, "the list of choices", &doc);
+	if (rc)
+		return rc;
+	rc = choice_compile(pool_of(m), &doc.root, &text, m->fault, m->err);
+	if (!rc)
+		whole(m, text);
+	jv_doc_free(&doc);
+	return rc;
+}
+
+static enum hokku_code (*const makers[])(struct making *m) = {
+	[CONSTRAIN_JSON_OBJECT] = make_object,
+	[CONSTRAIN_REGEX] = make_regex,
+	[CONSTRAIN_CHOICE] = make_choice,
+};
+
+static enum hokku_code no_memory(struct hokku_error *err)
+{
+	return err_set(err, HOKKU_OUT_OF_MEMORY, "there is no memory for the shape of the answer");
+}
+
+static enum hokku_code make_grammar(struct constrain *c, struct making *m)
+{
+	size_t kind = (size_t)m->shape->kind;
+	struct rx_limits limits = {.bytes = c->limits.bytes - c->limits.bytes / 4, .work = c->limits.work};
+	struct rx_pool *p = rx_pool_new(&limits);
+	if (kind >= sizeof makers / sizeof makers[0] || !makers[kind]) {
+		rx_pool_free(p);
+		return err_set(m->err, HOKKU_INVALID_REQUEST, "shapes of kind %zu are not known", kind);
+	}
+	if (p)
+		rx_alphabet(p, c->vocab->alphabet);
+	c->grammar = m->grammar = grammar_new(p);
+	if (!m->grammar)
+		return no_memory(m->err);
+	enum hokku_code rc = makers[kind](m);
+	if (!rc)
+		rc = grammar_seal(m->grammar, m->err);
+	c->work = c->limits.work - rx_work_left(p);
+	return rc;
+}
+
+static enum hokku_code start(struct constrain *c, struct hokku_error *err)
+{
+	rx_more_work(grammar_pool(c->grammar), c->limits.mask_work);
+	if (!masks_init(&c->masks, c->vocab, &c->machine, c->limits.bytes / 4))
+		return no_memory(err);
+	if (machine_init(&c->machine, c->grammar))
+		c->start = machine_start(&c->machine);
+	if (rx_failed(grammar_pool(c->grammar)))
+		return err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"the first byte of the shape takes more memory or work than one shape may: make it smaller");
+	return HOKKU_OK;
+}
+
+enum hokku_code constrain_new(struct constrain_vocab *v, const struct constrain_shape *shape,
+			      const struct constrain_limits *limits, struct constrain **out,
+			      struct constrain_fault *fault, struct hokku_error *err)
+{
+	struct constrain *c = calloc(1, sizeof *c);
+	struct constrain_fault unused;
+	if (!c || pthread_mutex_init(&c->lock, NULL)) {
+		free(c);
+		return no_memory(err);
+	}
+	struct making m = {.shape = shape, .fault = fault ? fault : &unused, .err = err};
+	m.fault->place[0] = 0;
+	c->refs = 1;
+	c->vocab = v;
+	c->limits = limits ? *limits : defaults;
+	c->limits.work = c->limits.work ? c->limits.work : defaults.work;
+	c->limits.bytes = c->limits.bytes ? c->limits.bytes : defaults.bytes;
+	c->limits.mask_work = c->limits.mask_work ? c->limits.mask_work : defaults.mask_work;
+	enum hokku_code rc = make_grammar(c, &m);
+	if (!rc)
+		rc = start(c, err);
+	if (rc) {
+		constrain_unref(c);
+		return rc;
+	}
+	*out = c;
+	return HOKKU_OK;
+}
+
+void constrain_ref(struct constrain *c)
+{
+	__atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+}
+
+void constrain_unref(struct constrain *c)
+{
+	if (!c || __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	masks_free(&c->masks);
+	machine_free(&c->machine);
+	grammar_free(c->grammar);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+enum hokku_code constrain_print(struct constrain *c, struct strbuf *out, struct hokku_error *err)
+{
+	grammar_print(c->grammar, out);
+	return out->failed ? no_memory(err) : HOKKU_OK;
+}
+
+void constrain_get_stats(struct constrain *c, struct constrain_stats *out)
+{
+	pthread_mutex_lock(&c->lock);
+	*out = (struct constrain_stats){
+		.bytes = sizeof *c + rx_bytes(grammar_pool(c->grammar)) + masks_bytes(&c->masks),
+		.work = c->work,
+		.n_masks = c->masks.n_asked,
+		.n_cached = c->masks.n_found,
+	};
+	pthread_mutex_unlock(&c->lock);
+}

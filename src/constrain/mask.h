@@ -1,0 +1,43 @@
+/*
+ * Masks: which tokens may come next in a state of a machine. Made by walking the vocabulary's tries with it;
+ * remembered by state, the least recently used going where there are too many.
+ */
+#ifndef CONSTRAIN_MASK_H
+#define CONSTRAIN_MASK_H
+
+#include "constrain/machine.h"
+#include "constrain/vocab.h"
+
+struct mask_entry {
+	uint32_t *bits; /* NULL: not used yet */
+	state_id state;
+	uint32_t newer, older; /* in the order of use; MASK_NONE: none */
+};
+
+enum { MASK_NONE = UINT32_MAX };
+
+/* A node of a trie, entered with a state. */
+struct mask_level {
+	uint32_t end;
+	state_id state;
+};
+
+struct masks {
+	const struct constrain_vocab *vocab;
+	struct machine *machine;
+	struct mask_entry *entries;
+	uint32_t n, cap;
+	uint32_t newest, oldest;
+	struct mask_level *levels; /* as many as a trie is deep */
+	uint64_t n_asked, n_found;
+};
+
+/* max_bytes: of the masks that are remembered; at least one is. False: no memory. */
+bool masks_init(struct masks *m, const struct constrain_vocab *v, struct machine *machine, size_t max_bytes);
+void masks_free(struct masks *m);
+size_t masks_bytes(const struct masks *m);
+
+/* The tokens that may come in s, but for the ends. False: memory or work is used up. */
+bool masks_get(struct masks *m, state_id s, uint32_t *bits);
+
+#endif
