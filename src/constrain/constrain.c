@@ -42,6 +42,17 @@ static enum hokku_code parse(const struct making *m, const char *what, struct jv
 	return rc;
 }
 
+static enum hokku_code make_schema(struct making *m)
+{
+	struct jv_doc doc;
+	enum hokku_code rc = parse(m, "the schema", &doc);
+	if (rc)
+		return rc;
+	rc = schema_compile(m->grammar, &doc.root, m->shape->space, m->fault, m->err);
+	jv_doc_free(&doc);
+	return rc;
+}
+
 static enum hokku_code make_object(struct making *m)
 {
 	rule_id root = grammar_rule(m->grammar, "root");
@@ -74,6 +85,7 @@ static enum hokku_code make_choice(struct making *m)
 }
 
 static enum hokku_code (*const makers[])(struct making *m) = {
+	[CONSTRAIN_JSON_SCHEMA] = make_schema,
 	[CONSTRAIN_JSON_OBJECT] = make_object,
 	[CONSTRAIN_REGEX] = make_regex,
 	[CONSTRAIN_CHOICE] = make_choice,

@@ -28,6 +28,19 @@ static const struct sample samples[] = {
 	{CONSTRAIN_REGEX, "(abc)+|b*"},
 	{CONSTRAIN_REGEX, ".{0,5}"},
 	{CONSTRAIN_JSON_OBJECT, ""},
+	{CONSTRAIN_JSON_SCHEMA, "{\"type\":\"string\"}"},
+	{CONSTRAIN_JSON_SCHEMA, "{\"type\":\"string\",\"maxLength\":5}"},
+	{CONSTRAIN_JSON_SCHEMA, "{\"type\":\"string\",\"minLength\":3,\"maxLength\":40}"},
+	{CONSTRAIN_JSON_SCHEMA, "{\"type\":\"string\",\"pattern\":\"^[a-c]{1,12}$\"}"},
+	{CONSTRAIN_JSON_SCHEMA, "{\"type\":\"string\",\"pattern\":\"b\"}"},
+	{CONSTRAIN_JSON_SCHEMA, "{\"type\":\"number\"}"},
+	{CONSTRAIN_JSON_SCHEMA, "{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}"},
+	{CONSTRAIN_JSON_SCHEMA, "{\"properties\":{\"a\":{\"type\":\"string\"},\"b\":{\"enum\":[1,12,\"a\"]}},"
+				"\"required\":[\"b\"],\"additionalProperties\":false}"},
+	{CONSTRAIN_JSON_SCHEMA, "{}"},
+	{CONSTRAIN_JSON_SCHEMA,
+	 "{\"$defs\":{\"t\":{\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#/$defs/t\"}},"
+	 "\"additionalProperties\":false}},\"$ref\":\"#/$defs/t\"}"},
 };
 
 static void masks_are_what_the_bytes_do(void **state)
