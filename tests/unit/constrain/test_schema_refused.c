@@ -114,7 +114,7 @@ static void test_deep(void **state)
 static void test_wide(void **state)
 {
 	(void)state;
-	struct strbuf words = nested("", "", "", 0), kinds = words, product = words;
+	struct strbuf words = {0}, kinds = {0}, product = {0};
 	strbuf_add_c(&words, "{\"enum\":[0");
 	for (int i = 0; i < 10000; i++)
 		strbuf_addf(&words, ",\"a word of some length %d\",%d", i, i + 1);
