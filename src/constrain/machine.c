@@ -379,6 +379,36 @@ int machine_n_next(struct machine *m, state_id s, uint8_t *byte)
 	return m->states[s].n_next;
 }
 
+static bool stands_in(rx text, const rx *sorted, uint32_t n)
+{
+	uint32_t low = 0;
+	while (low < n) {
+		uint32_t middle = low + (n - low) / 2;
+		if (sorted[middle] == text)
+			return true;
+		if (sorted[middle] < text)
+			low = middle + 1;
+		else
+			n = middle;
+	}
+	return false;
+}
+
+state_id machine_without(struct machine *m, state_id s, const rx *sorted, uint32_t n_texts)
+{
+	uint32_t n, n_configs;
+	begin(m);
+	m->may_end = m->states[s].may_end;
+	const uint32_t *parts = lists_get(&m->contents, s, &n);
+	for (uint32_t i = 1; i < n; i += 2) {
+		const uint32_t *c = lists_get(&m->configs, parts[i], &n_configs);
+		for (uint32_t k = 0; k < n_configs; k += 2)
+			if (!stands_in(c[k], sorted, n_texts))
+				add_item(m, c[k], c[k + 1], parts[i + 1]);
+	}
+	return m->pool->failed ? STATE_FAILED : make_state(m);
+}
+
 /* ---- machines ---- */
 
 bool machine_init(struct machine *m, struct grammar *grammar)

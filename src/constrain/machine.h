@@ -27,7 +27,7 @@ struct machine_state {
 	bool may_end;
 	uint8_t n_next; /* of the bytes that may come: 0, 1, 2: more; 255: not counted yet */
 	uint8_t next;   /* the one */
-	uint32_t mask; /* where its mask is remembered, + 1; 0: nowhere */
+	uint32_t mask;  /* where its mask is remembered, + 1; 0: nowhere */
 };
 
 /* A place that was come to, of a rule with these callers. */
@@ -88,6 +88,9 @@ static inline state_id machine_step(struct machine *m, state_id s, uint8_t byte)
 
 /* The state of one place that was come to. */
 state_id machine_reached(struct machine *m, place_id place, uint32_t callers);
+
+/* s without what reads one of the n sorted expressions. */
+state_id machine_without(struct machine *m, state_id s, const rx *sorted, uint32_t n_texts);
 
 /* How many bytes may come: 0, 1 (*byte), 2: at least two; -1: failed. */
 int machine_n_next(struct machine *m, state_id s, uint8_t *byte);

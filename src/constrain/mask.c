@@ -3,6 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "constrain/share.h"
+
+enum { MAX_SHARED = 256 }; /* expressions of one state */
+
 bool masks_init(struct masks *m, const struct constrain_vocab *v, struct machine *machine, size_t max_bytes)
 {
 	size_t one = v->n_words * sizeof(uint32_t) + sizeof(struct mask_entry);
@@ -11,6 +15,7 @@ bool masks_init(struct masks *m, const struct constrain_vocab *v, struct machine
 	m->vocab = v;
 	m->machine = machine;
 	m->newest = m->oldest = MASK_NONE;
+	m->max_share_bytes = max_bytes;
 	m->cap = max_bytes / one > 65536 ? 65536 : (uint32_t)(max_bytes / one);
 	if (m->cap == 0)
 		m->cap = 1;
@@ -23,13 +28,14 @@ void masks_free(struct masks *m)
 {
 	for (uint32_t i = 0; i < m->n; i++)
 		free(m->entries[i].bits);
+	shares_free(m);
 	free(m->entries);
 	free(m->levels);
 }
 
 size_t masks_bytes(const struct masks *m)
 {
-	return m->n * (m->vocab->n_words * sizeof(uint32_t)) + m->cap * sizeof *m->entries;
+	return m->n * (m->vocab->n_words * sizeof(uint32_t)) + m->cap * sizeof *m->entries + m->share_bytes;
 }
 
 /* ---- remembering ---- */
@@ -114,10 +120,102 @@ static bool walk_below(struct masks *m, const struct vocab_trie *t, uint32_t nod
 	return rx_charge(machine->pool, visited / 16);
 }
 
+static bool goes_on(const struct machine *machine, state_id s)
+{
+	uint32_t n;
+	lists_get(&machine->contents, s, &n);
+	return n > 1;
+}
+
+enum share_answer { SHARED, NOT_SHARED, FAILED };
+
+/* The tokens that an expression takes, and those that go on at the place behind it. */
+static enum share_answer take_share(struct masks *m, rx text, struct reached behind, uint32_t *bits)
+{
+	const struct constrain_vocab *v = m->vocab;
+	state_id after = machine_reached(m->machine, behind.place, behind.callers);
+	if (after == STATE_FAILED)
+		return FAILED;
+	const struct share *sh = share_get(m, text, !goes_on(m->machine, after));
+	if (!sh)
+		return FAILED;
+	if (sh->too_wide)
+		return NOT_SHARED;
+	for (uint32_t i = 0; i < v->n_words; i++)
+		bits[i] |= sh->inside[i];
+	for (uint32_t i = 0; i < sh->n_exits; i++)
+		if (!walk_below(m, sh->exits[i].other ? &v->other : &v->plain, sh->exits[i].node, after,
+				bits))
+			return FAILED;
+	return SHARED;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	const rx *x = a, *y = b;
+	return (*x > *y) - (*x < *y);
+}
+
+/* Expressions of one state, by what became of them. */
+struct parted {
+	rx shared[MAX_SHARED], walked[MAX_SHARED];
+	uint32_t n_shared, n_walked;
+};
+
+/* Takes the shares of s. False: failed. */
+static bool take_shares(struct masks *m, state_id s, uint32_t *bits, struct parted *p)
+{
+	struct machine *machine = m->machine;
+	uint32_t n, n_configs;
+	lists_get(&machine->contents, s, &n);
+	for (uint32_t i = 1; i < n; i += 2) { /* lists may move while there are new ones */
+		uint32_t configs = lists_get(&machine->contents, s, &n)[i];
+		uint32_t callers = lists_get(&machine->contents, s, &n)[i + 1];
+		lists_get(&machine->configs, configs, &n_configs);
+		for (uint32_t c = 0; c < n_configs; c += 2) {
+			const uint32_t *config = lists_get(&machine->configs, configs, &n_configs) + c;
+			rx text = config[0];
+			if (!share_is_wide(m, text))
+				continue;
+			if (p->n_shared == MAX_SHARED || p->n_walked == MAX_SHARED) {
+				p->n_shared = 0; /* too many: all are walked */
+				return true;
+			}
+			enum share_answer answer =
+				take_share(m, text, (struct reached){config[1], callers}, bits);
+			if (answer == FAILED)
+				return false;
+			if (answer == SHARED)
+				p->shared[p->n_shared++] = text;
+			else
+				p->walked[p->n_walked++] = text;
+		}
+	}
+	/* One that stands at several places is left out of the walk if it was shared at all of them. */
+	uint32_t kept = 0;
+	for (uint32_t i = 0, k; i < p->n_shared; i++) {
+		for (k = 0; k < p->n_walked && p->walked[k] != p->shared[i]; k++)
+			;
+		if (k == p->n_walked)
+			p->shared[kept++] = p->shared[i];
+	}
+	p->n_shared = kept;
+	qsort(p->shared, p->n_shared, sizeof *p->shared, compare_texts);
+	return true;
+}
+
 static bool make(struct masks *m, state_id s, uint32_t *bits)
 {
+	struct parted p;
+	p.n_shared = p.n_walked = 0;
 	memset(bits, 0, m->vocab->n_words * sizeof *bits);
-	return walk_below(m, &m->vocab->plain, 0, s, bits) && walk_below(m, &m->vocab->other, 0, s, bits);
+	if (!take_shares(m, s, bits, &p))
+		return false;
+	state_id rest = p.n_shared ? machine_without(m->machine, s, p.shared, p.n_shared) : s;
+	if (rest == STATE_FAILED)
+		return false;
+	return !goes_on(m->machine, rest) || (walk_below(m, &m->vocab->plain, 0, rest, bits) &&
+					      walk_below(m, &m->vocab->other, 0, rest, bits));
 }
 
 bool masks_get(struct masks *m, state_id s, uint32_t *bits)

@@ -206,10 +206,10 @@ static void part_words(struct constrain_vocab *v, struct word *words, uint32_t *
 		}
 		words[first++] = word;
 		v->longest_plain = points > v->longest_plain ? points : v->longest_plain;
-		if (points <= VOCAB_MAX_PLAIN)
-			v->plain_masks[(size_t)points * v->n_words + i / 32] |= UINT32_C(1) << i % 32;
+		size_t row = points <= VOCAB_MAX_PLAIN ? points : VOCAB_MAX_PLAIN + 1;
+		v->plain_masks[row * v->n_words + i / 32] |= UINT32_C(1) << i % 32;
 	}
-	for (size_t k = 1; k <= VOCAB_MAX_PLAIN; k++)
+	for (size_t k = 1; k <= VOCAB_MAX_PLAIN + 1; k++)
 		for (uint32_t i = 0; i < v->n_words; i++)
 			v->plain_masks[k * v->n_words + i] |= v->plain_masks[(k - 1) * v->n_words + i];
 	*n_plain = first;
@@ -220,7 +220,7 @@ static bool make(struct constrain_vocab *v, const struct constrain_words *w)
 {
 	uint32_t n_plain = 0, n_other = 0;
 	v->ends = malloc(((size_t)w->n_ends + 1) * sizeof *v->ends);
-	v->plain_masks = calloc((size_t)(VOCAB_MAX_PLAIN + 1) * v->n_words, sizeof *v->plain_masks);
+	v->plain_masks = calloc((size_t)(VOCAB_MAX_PLAIN + 2) * v->n_words, sizeof *v->plain_masks);
 	struct word *words = malloc(((size_t)w->n + 1) * sizeof *words),
 		    *spare = malloc(((size_t)w->n + 1) * sizeof *spare);
 	uint32_t *way = malloc((VOCAB_MAX_BYTES + 1) * sizeof *way);

@@ -1,0 +1,341 @@
+#include "constrain/share.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	SHARE_BUCKETS = 256,
+	MAX_EXITS = 1 << 15,
+	WIDE_BYTES = 24, /* so many of the printable bytes of ASCII may come next */
+	MAX_PLAIN_NEXT = 6,
+	MAX_PLAIN_SEEN = 256,
+	MAX_STEPS = 1 << 16,
+};
+
+/* What one plain code point makes of an expression. */
+struct plain_steps {
+	rx r;            /* RX_NONE: a free slot */
+	uint8_t n_next;  /* distinct expressions after one */
+	bool all, ended; /* every plain code point goes on; behind one of them the expression may end */
+	bool more;       /* than next holds */
+	uint8_t n_bytes; /* printable ones that go on */
+	rx next[MAX_PLAIN_NEXT];
+};
+
+static bool is_alive(struct rx_pool *p, rx r)
+{
+	return r != RX_NONE && rx_alive(p, r);
+}
+
+static void add_next(struct rx_pool *p, struct plain_steps *s, rx r)
+{
+	if (!is_alive(p, r)) {
+		s->all = false;
+		return;
+	}
+	s->ended = s->ended || rx_nullable(p, r);
+	for (unsigned i = 0; i < s->n_next; i++)
+		if (s->next[i] == r)
+			return;
+	if (s->n_next == MAX_PLAIN_NEXT)
+		s->more = true;
+	else
+		s->next[s->n_next++] = r;
+}
+
+/* All continuations of so many bytes more, 80 to BF, the first of them within bounds. */
+static void add_continued(struct rx_pool *p, struct plain_steps *s, rx r, unsigned more, unsigned first,
+			  unsigned last)
+{
+	rx before = RX_NONE;
+	for (unsigned b = first; b <= last && s->all; b++) {
+		rx d = rx_derive(p, r, (uint8_t)b);
+		if (b > first && d == before)
+			continue;
+		before = d;
+		if (!is_alive(p, d))
+			s->all = false;
+		else if (more == 1)
+			add_next(p, s, d);
+		else
+			add_continued(p, s, d, more - 1, 0x80, 0xBF);
+	}
+}
+
+static void look(struct rx_pool *p, struct plain_steps *s)
+{
+	/* The leading bytes of UTF-8 that ask for the same bytes behind them. */
+	static const struct {
+		uint8_t first, last, more, low, high;
+	} leads[] = {{0xC2, 0xDF, 1, 0x80, 0xBF}, {0xE0, 0xE0, 2, 0xA0, 0xBF}, {0xE1, 0xEC, 2, 0x80, 0xBF},
+		     {0xED, 0xED, 2, 0x80, 0x9F}, {0xEE, 0xEF, 2, 0x80, 0xBF}, {0xF0, 0xF0, 3, 0x90, 0xBF},
+		     {0xF1, 0xF3, 3, 0x80, 0xBF}, {0xF4, 0xF4, 3, 0x80, 0x8F}};
+	s->all = true;
+	rx before = RX_NONE;
+	for (unsigned b = 0x20; b < 0x80; b++) {
+		if (b == '"' || b == '\\')
+			continue;
+		rx d = rx_derive(p, s->r, (uint8_t)b);
+		s->n_bytes = (uint8_t)(s->n_bytes + is_alive(p, d));
+		if (b == 0x20 || d != before)
+			add_next(p, s, d);
+		before = d;
+	}
+	for (size_t i = 0; i < sizeof leads / sizeof *leads && s->all; i++) {
+		before = RX_NONE;
+		for (unsigned b = leads[i].first; b <= leads[i].last && s->all; b++) {
+			rx d = rx_derive(p, s->r, (uint8_t)b);
+			if (b > leads[i].first && d == before)
+				continue;
+			before = d;
+			if (!is_alive(p, d))
+				s->all = false;
+			else
+				add_continued(p, s, d, leads[i].more, leads[i].low, leads[i].high);
+		}
+	}
+}
+
+static struct plain_steps *slot_of(struct plain_steps *steps, uint32_t cap, rx r)
+{
+	uint32_t i = (r * 2654435761u) & (cap - 1);
+	while (steps[i].r != RX_NONE && steps[i].r != r)
+		i = (i + 1) & (cap - 1);
+	return &steps[i];
+}
+
+/* r is not RX_NONE. NULL: no memory. */
+static const struct plain_steps *steps_of(struct masks *k, rx r)
+{
+	if (k->n_steps >= MAX_STEPS) {
+		memset(k->steps, 0, k->cap_steps * sizeof *k->steps);
+		k->n_steps = 0;
+	}
+	if (2 * (k->n_steps + 1) > k->cap_steps) {
+		uint32_t cap = k->cap_steps ? 2 * k->cap_steps : 256;
+		struct plain_steps *more = calloc(cap, sizeof *more);
+		if (!more)
+			return NULL;
+		for (uint32_t i = 0; i < k->cap_steps; i++)
+			if (k->steps[i].r != RX_NONE)
+				*slot_of(more, cap, k->steps[i].r) = k->steps[i];
+		free(k->steps);
+		k->steps = more;
+		k->cap_steps = cap;
+	}
+	struct plain_steps *s = slot_of(k->steps, k->cap_steps, r);
+	if (s->r == RX_NONE) {
+		*s = (struct plain_steps){.r = r};
+		look(k->machine->pool, s);
+		k->n_steps++;
+	}
+	return s;
+}
+
+bool share_is_wide(struct masks *k, rx r)
+{
+	const struct plain_steps *s = r == RX_NONE ? NULL : steps_of(k, r);
+	return s && s->n_bytes >= WIDE_BYTES;
+}
+
+/* So many plain code points may come, whichever they are: 0 to VOCAB_MAX_PLAIN, which means any number that a
+ * token has if it is found that none ever fails. With `strict` r must not end on the way. */
+static uint32_t free_run(struct masks *k, rx r, bool strict)
+{
+	rx seen[MAX_PLAIN_SEEN] = {r};
+	uint32_t n = 1, from = 0;
+	for (uint32_t run = 0; run < VOCAB_MAX_PLAIN; run++) {
+		uint32_t to = n;
+		for (uint32_t i = from; i < to; i++) {
+			const struct plain_steps *s = steps_of(k, seen[i]);
+			if (!s || !s->all || s->more || (strict && s->ended))
+				return run;
+			for (unsigned j = 0; j < s->n_next; j++) {
+				uint32_t at = 0;
+				while (at < n && seen[at] != s->next[j])
+					at++;
+				if (at < n)
+					continue;
+				if (n == MAX_PLAIN_SEEN)
+					return run;
+				seen[n++] = s->next[j];
+			}
+		}
+		if (n == to)
+			return UINT32_MAX; /* nothing new: for ever */
+		from = to;
+	}
+	return VOCAB_MAX_PLAIN;
+}
+
+/* Any plain text may come, and the same expression remains. */
+static bool is_forever(struct masks *k, rx r, bool strict)
+{
+	const struct plain_steps *s = steps_of(k, r);
+	return s && s->all && !s->more && s->n_next == 1 && s->next[0] == r && !(strict && s->ended);
+}
+
+struct trie_walk {
+	const struct vocab_trie *t;
+	bool other;
+	bool taken;   /* of all tokens the bits are set: those that are dead lose theirs */
+	uint32_t run; /* nodes below which no token has more code points are known */
+};
+
+static void mark(struct share *sh, const struct vocab_trie *t, uint32_t first, uint32_t last, bool inside)
+{
+	for (uint32_t j = first; j < last; j++) {
+		uint32_t bit = UINT32_C(1) << t->ids[j] % 32, *word = &sh->inside[t->ids[j] / 32];
+		*word = inside ? *word | bit : *word & ~bit;
+	}
+}
+
+/* Walks one trie by derivatives: what is alive is inside, where it may end is an exit. False: no memory or
+ * past the pool's limits. */
+static bool walk_trie(struct masks *k, struct share *sh, const struct trie_walk *w, uint32_t *n_found)
+{
+	struct rx_pool *p = k->machine->pool;
+	const struct vocab_trie *t = w->t;
+	struct mask_level *way = k->levels;
+	uint32_t depth = 0;
+	way[0] = (struct mask_level){t->n, sh->r};
+	for (uint32_t i = 1; i < t->n;) {
+		while (way[depth].end <= i)
+			depth--;
+		if (t->longest && t->longest[i] <= w->run) {
+			i = t->end[i];
+			continue;
+		}
+		rx d = rx_derive(p, way[depth].state, t->byte[i]);
+		if (!is_alive(p, d)) {
+			if (rx_failed(p))
+				return false;
+			if (w->taken)
+				mark(sh, t, t->tokens[i], t->tokens[t->end[i]], false);
+			i = t->end[i];
+			continue;
+		}
+		if (!w->taken)
+			mark(sh, t, t->tokens[i], t->tokens[i + 1], true);
+		else if (is_forever(k, d, !sh->open)) {
+			i = t->end[i];
+			continue;
+		}
+		if (t->end[i] > i + 1) {
+			if (!sh->open && rx_nullable(p, d)) {
+				if (*n_found == MAX_EXITS) {
+					sh->too_wide = true;
+					return true;
+				}
+				k->found[2 * *n_found] = i;
+				k->found[2 * (*n_found)++ + 1] = w->other;
+			}
+			way[++depth] = (struct mask_level){t->end[i], d};
+		}
+		i++;
+	}
+	return true;
+}
+
+static bool fill(struct masks *k, struct share *sh)
+{
+	const struct constrain_vocab *v = k->vocab;
+	const struct plain_steps *steps = steps_of(k, sh->r);
+	bool all = steps && steps->all && steps->more;
+	uint32_t run = all ? 0 : free_run(k, sh->r, !sh->open), n_found = 0;
+	if (!steps || rx_failed(k->machine->pool))
+		return false;
+	all = all || run == UINT32_MAX;
+	uint32_t row = all ? VOCAB_MAX_PLAIN + 1 : run;
+	memcpy(sh->inside, v->plain_masks + (size_t)row * v->n_words, v->n_words * sizeof *sh->inside);
+	const struct trie_walk other = {&v->other, true, false, 0},
+			       plain = {&v->plain, false, all, run < 254 ? run : 254};
+	if (!walk_trie(k, sh, &other, &n_found))
+		return false;
+	if (!sh->too_wide && run < v->longest_plain && !walk_trie(k, sh, &plain, &n_found))
+		return false;
+	if (sh->too_wide) {
+		free(sh->inside);
+		sh->inside = NULL;
+		return true;
+	}
+	sh->exits = malloc((n_found + 1) * sizeof *sh->exits);
+	if (!sh->exits)
+		return false;
+	for (uint32_t i = 0; i < n_found; i++)
+		sh->exits[i] = (struct share_exit){k->found[2 * i], k->found[2 * i + 1]};
+	sh->n_exits = n_found;
+	return true;
+}
+
+static size_t bytes_of(const struct masks *k, const struct share *sh)
+{
+	return sizeof *sh + (sh->inside ? k->vocab->n_words * sizeof *sh->inside : 0) +
+	       sh->n_exits * sizeof *sh->exits;
+}
+
+static void share_free(struct share *sh)
+{
+	free(sh->inside);
+	free(sh->exits);
+	free(sh);
+}
+
+static struct share **find_oldest(const struct masks *k)
+{
+	struct share **oldest = NULL;
+	for (uint32_t i = 0; k->shares && i < SHARE_BUCKETS; i++)
+		for (struct share **at = &k->shares[i]; *at; at = &(*at)->next)
+			if (!oldest || (*at)->used < (*oldest)->used)
+				oldest = at;
+	return oldest;
+}
+
+static void forget_oldest(struct masks *k)
+{
+	struct share **at = find_oldest(k), *gone = *at;
+	*at = gone->next;
+	k->share_bytes -= bytes_of(k, gone);
+	share_free(gone);
+}
+
+struct share *share_get(struct masks *k, rx r, bool open)
+{
+	if (!k->shares && !(k->shares = calloc(SHARE_BUCKETS, sizeof(struct share *))))
+		return NULL;
+	if (!k->found && !(k->found = malloc(2 * MAX_EXITS * sizeof *k->found)))
+		return NULL;
+	struct share **bucket = &k->shares[(r * 2654435761u) >> 24];
+	for (struct share *sh = *bucket; sh; sh = sh->next)
+		if (sh->r == r && sh->open == open) {
+			sh->used = ++k->clock;
+			return sh;
+		}
+	while (k->share_bytes > k->max_share_bytes)
+		forget_oldest(k);
+	struct share *sh = calloc(1, sizeof *sh);
+	if (!sh)
+		return NULL;
+	*sh = (struct share){.r = r, .open = open, .used = ++k->clock};
+	sh->inside = malloc(k->vocab->n_words * sizeof *sh->inside);
+	if (!sh->inside || !fill(k, sh)) {
+		share_free(sh);
+		return NULL;
+	}
+	k->share_bytes += bytes_of(k, sh);
+	sh->next = *bucket;
+	*bucket = sh;
+	return sh;
+}
+
+void shares_free(struct masks *k)
+{
+	while (find_oldest(k))
+		forget_oldest(k);
+	free(k->shares);
+	free(k->steps);
+	free(k->found);
+	k->shares = NULL;
+	k->steps = NULL;
+	k->found = NULL;
+}
