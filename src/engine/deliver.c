@@ -128,7 +128,7 @@ static bool take_token(struct engine *e, struct job *job, const struct compute_s
 	return ended;
 }
 
-void deliver_token(struct engine *e, struct job *job, const struct compute_seq *drawn)
+bool deliver_token(struct engine *e, struct job *job, const struct compute_seq *drawn)
 {
 	int32_t token = drawn->token;
 	bool failed = false;
@@ -139,11 +139,11 @@ void deliver_token(struct engine *e, struct job *job, const struct compute_seq *
 		struct hokku_error err;
 		err_set(&err, HOKKU_OUT_OF_MEMORY, "no memory for the text of token %d", token);
 		deliver_error(e, job, &err);
-		return;
+		return false;
 	}
 	job->result.decode_ms = clock_ms_since(job->first_ns);
 	if (!ended)
-		return;
+		return true;
 	job->result.seed = job->sampling.seed;
 	job->result.prompt_tokens = job->seq.n_prompt;
 	job->result.tokens_out = job->n_out;
@@ -152,4 +152,5 @@ void deliver_token(struct engine *e, struct job *job, const struct compute_seq *
 					    .result = &job->result,
 					    .cached_tokens = job->seq.n_cached,
 					    .cache_miss = job->cache_debug ? &job->miss : NULL});
+	return false;
 }

@@ -12,8 +12,8 @@ void deliver_start(struct engine *e, struct job *job);
 void deliver_prompt(const struct engine *e, struct job *job, const struct compute_seq *did);
 
 /* Deals with a token that the step `drawn` drew, which is in the job's sequence: its event; then, where it
- * was the last, the answer's end, and the job is gone. */
-void deliver_token(struct engine *e, struct job *job, const struct compute_seq *drawn);
+ * was the last, the answer's end: false, and the job is gone. */
+bool deliver_token(struct engine *e, struct job *job, const struct compute_seq *drawn);
 
 /* Ends the job with an error. */
 void deliver_error(struct engine *e, struct job *job, const struct hokku_error *err);

@@ -124,6 +124,7 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->no_prefix_cache = config->no_prefix_cache;
 	e->states = config->states;
 	e->prompt_logprobs = config->prompt_logprobs;
+	e->no_jumps = config->no_jump_ahead;
 	e->new_end = &e->new_jobs;
 	e->calls_end = &e->calls;
 	e->n_batch = ENGINE_BATCH;
@@ -202,6 +203,24 @@ void engine_destroy(struct engine *e, uint32_t drain_ms)
 	engine_free(e);
 }
 
+/* The model is there, and what goes with it stays until the engine is freed. */
+static bool is_loaded(const struct engine *e)
+{
+	return atomic_load(&e->public_tok) != NULL;
+}
+
+static struct shape_counters count_shapes(struct engine *e)
+{
+	struct shape_counters out = {0};
+	if (!is_loaded(e))
+		return out;
+	struct shape_counts *counts = shapes_counts(e->shapes);
+#define SHAPES_X(name, text) out.name = atomic_load(&counts->name);
+	SHAPE_COUNTERS(SHAPES_X)
+#undef SHAPES_X
+	return out;
+}
+
 void engine_get_state(struct engine *e, struct engine_state *out)
 {
 	pthread_mutex_lock(&e->lock);
@@ -222,6 +241,7 @@ void engine_get_state(struct engine *e, struct engine_state *out)
 		.n_running = e->n_running,
 		.n_parallel = e->n_parallel,
 		.counters = e->counters,
+		.shapes = count_shapes(e),
 		.n_accepted = e->next_id,
 		.n_finished = e->n_finished,
 		.n_cancelled = e->n_ended_cancelled,
@@ -272,6 +292,33 @@ const struct chat *engine_chat(const struct engine *e)
 const struct sampling_advice *engine_advice(const struct engine *e)
 {
 	return engine_tok(e) ? &e->advice : NULL;
+}
+
+void engine_order_shape(struct engine *e, struct shape_order *order)
+{
+	if (is_loaded(e)) {
+		shapes_order(e->shapes, order);
+		return;
+	}
+	order->made = NULL;
+	order->rc = err_set(&order->err, HOKKU_NOT_READY, "the model is still being loaded");
+	order->done(order);
+}
+
+enum hokku_code engine_make_shape(struct engine *e, const struct constrain_shape *shape,
+				  struct constrain **out, struct constrain_fault *fault,
+				  struct hokku_error *err)
+{
+	*out = NULL;
+	if (is_loaded(e))
+		return shapes_make(e->shapes, shape, out, fault, err);
+	return err_set(err, HOKKU_NOT_READY, "the model is still being loaded");
+}
+
+void engine_close_shapes(struct engine *e)
+{
+	if (is_loaded(e))
+		shapes_close(e->shapes);
 }
 
 /* May requests come in at all? Under the lock. */
@@ -337,7 +384,7 @@ static enum hokku_code no_memory(const struct engine_request *r, struct hokku_er
 #define GROUP_ROOT (KV_ROOT | KV_ROOT >> 1)
 
 /* All that the request needs to its end. */
-static struct job *job_create(const struct engine *e, const struct engine_request *r, struct hokku_error *err)
+static struct job *job_create(struct engine *e, const struct engine_request *r, struct hokku_error *err)
 {
 	struct job *job = calloc(1, sizeof *job);
 	if (!job) {
@@ -386,6 +433,16 @@ static struct job *job_create(const struct engine *e, const struct engine_reques
 	return job;
 }
 
+/* Where logprobs are told each token is drawn: what is told of it are its logits. */
+static enum hokku_code add_shape(struct engine *e, struct job *job, const struct engine_request *r,
+				 struct hokku_error *err)
+{
+	if (!r->shape)
+		return HOKKU_OK;
+	return walk_new(&e->walks, r->shape, r->owner, !e->no_jumps && !r->logprobs,
+			r->tokens + r->n_tokens - r->n_answered, r->n_answered, &job->walk, err);
+}
+
 /* Is there a place for n more: those that run or will at once, and those that wait? Under the lock. */
 static enum hokku_code check_room(const struct engine *e, uint32_t owner, uint32_t n, struct hokku_error *err)
 {
@@ -432,6 +489,11 @@ enum hokku_code engine_submit(struct engine *e, const struct engine_request *req
 	struct job *job = job_create(e, request, err);
 	if (!job)
 		return HOKKU_OUT_OF_MEMORY;
+	rc = add_shape(e, job, request, err);
+	if (rc) {
+		job_destroy(job);
+		return rc;
+	}
 	pthread_mutex_lock(&e->lock);
 	rc = check_open(e, err);
 	if (!rc)
@@ -443,6 +505,8 @@ enum hokku_code engine_submit(struct engine *e, const struct engine_request *req
 					: salts_root(&e->salts, request->owner, request->cache_salt);
 		*id = job->id;
 		queue_push(e, job);
+		if (job->walk)
+			atomic_fetch_add(&shapes_counts(e->shapes)->shape_requests, 1);
 		pthread_cond_signal(&e->work);
 	}
 	pthread_mutex_unlock(&e->lock);

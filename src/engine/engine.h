@@ -13,6 +13,7 @@
 #include "engine/pace.h"
 #include "engine/request.h"
 #include "engine/sched.h"
+#include "engine/shapes.h"
 #include "engine/watch.h"
 
 enum {
@@ -50,6 +51,7 @@ struct engine_config {
 	uint32_t itl_ms;      /* most that a step shall take because of prompts, 1 to ENGINE_MAX_ITL_MS; 0:
 				 PACE_TARGET_MS */
 	bool no_prefix_cache; /* nothing is found again in KV memory */
+	bool no_jump_ahead;   /* tokens that must come, by an answer's shape, are drawn one by one */
 	bool states;          /* engine_save and engine_restore (state.h) will be asked for */
 	bool prompt_logprobs; /* requests may ask for their prompt's: a device sets scratch aside for it */
 	/* (n_owners) of owners 1, 2 ...; copied. Owner 0 is there without, and has no limits. */
@@ -80,6 +82,7 @@ struct engine_state {
 	uint32_t n_queued, n_running;
 	uint32_t n_parallel; /* most that run */
 	struct sched_counters counters;
+	struct shape_counters shapes;
 	/* Since the start, as counters. n_accepted = n_queued + n_running + n_finished; n_cancelled and
 	 * n_failed are of n_finished. */
 	uint64_t n_accepted, n_finished, n_cancelled, n_failed, n_tokens_in, n_tokens_out;
@@ -117,6 +120,20 @@ enum hokku_code engine_wait_ready(struct engine *e, struct hokku_error *err);
 const struct tok *engine_tok(const struct engine *e);
 const struct chat *engine_chat(const struct engine *e);
 const struct sampling_advice *engine_advice(const struct engine *e); /* of the model's file */
+
+/* Has a shape compiled, whatever thread asks; owner and what comes back are in the order (shapes.h). Its done
+ * is called before this returns where that cannot be (NOT_READY). */
+void engine_order_shape(struct engine *e, struct shape_order *order);
+
+/* The same, and waits for it. *out is the caller's to constrain_unref, before the engine is destroyed. Not
+ * from the engine's thread. INVALID_REQUEST: the shape cannot be read, enforced or compiled in bounds; err
+ * begins with the place, which fault (may be NULL) has too. NOT_READY, SHUTTING_DOWN, OUT_OF_MEMORY. */
+enum hokku_code engine_make_shape(struct engine *e, const struct constrain_shape *shape,
+				  struct constrain **out, struct constrain_fault *fault,
+				  struct hokku_error *err);
+
+/* Shapes that wait to be compiled, and later ones, are refused (SHUTTING_DOWN). */
+void engine_close_shapes(struct engine *e);
 
 /* Queues a request. Checked here: NOT_READY, SHUTTING_DOWN, OVERLOADED (queue full, and with it the owner's
  * share of it), RATE_LIMITED (a limit of the owner's own), CONTEXT_EXCEEDED (with both numbers),

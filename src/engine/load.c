@@ -23,6 +23,10 @@
  * beyond that they share. */
 enum { SHORT_CTX = 512 };
 
+/* Masks that may follow a step on a device that runs ahead: their logits are set aside in its memory. More
+ * wait until they are made. */
+enum { MAX_OPEN_MASKS = 32 };
+
 static bool has_file(const char *path, const char *name)
 {
 	char file[4096];
@@ -146,6 +150,7 @@ static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 	model_group_kv(&e->model);
 	uint32_t n_blocks = kv_blocks_all_groups(&e->model, e->n_ctx, e->n_batch);
 	uint32_t n_host = n_blocks_host(e);
+	e->n_open_masks = e->n_parallel < MAX_OPEN_MASKS ? e->n_parallel : MAX_OPEN_MASKS;
 	const struct compute_params params = {
 		.model = &e->model,
 		.device = e->device,
@@ -160,6 +165,7 @@ static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 		.vram_limit = e->vram_limit,
 		.n_batch = e->n_batch,
 		.all_logits = e->prompt_logprobs,
+		.n_open_masks = e->n_open_masks,
 		.on_progress = on_device_progress,
 		.stopped = is_stopped,
 		.user = e,
@@ -211,6 +217,27 @@ static enum hokku_code set_aside_sched(struct engine *e, struct hokku_error *err
 		return HOKKU_OK;
 	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %u requests over %u KV blocks", e->n_parallel,
 		       memory.n_kv_blocks);
+}
+
+static void wake_engine(void *user)
+{
+	struct engine *e = user;
+	pthread_mutex_lock(&e->lock);
+	pthread_cond_signal(&e->work);
+	pthread_mutex_unlock(&e->lock);
+}
+
+static enum hokku_code set_aside_shapes(struct engine *e, struct hokku_error *err)
+{
+	e->shapes = shapes_create(e->tok, e->owners.n);
+	if (!e->shapes)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for shapes of answers");
+	e->walks.shapes = e->shapes;
+	e->walks.ahead = compute_runs_ahead(e->compute);
+	e->walks.n_words = (e->n_vocab + 31) / 32;
+	e->walks.on_ready = wake_engine;
+	e->walks.user = e;
+	return HOKKU_OK;
 }
 
 /* All that a request needs later, so that generating allocates nothing. */
@@ -296,6 +323,8 @@ enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
 		return rc;
 	choose_parallel(e);
 	rc = set_aside(e, err);
+	if (!rc)
+		rc = set_aside_shapes(e, err);
 	if (!rc && e->states)
 		rc = state_identify(e, err);
 	if (!rc)
@@ -306,6 +335,8 @@ enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
 void engine_unload(struct engine *e)
 {
 	state_forget_all(e);
+	shapes_destroy(e->shapes);
+	e->shapes = NULL;
 	compute_close(e->compute);
 	e->compute = NULL;
 	model_unbind(&e->model);

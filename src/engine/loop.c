@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "engine/call.h"
 #include "engine/deliver.h"
+#include "engine/masks.h"
 
 /* The device's memory, where that is due. */
 static enum hokku_code check_device(struct engine *e, struct hokku_error *err)
@@ -48,8 +49,10 @@ static bool take_new(struct engine *e)
 	struct job *job = queue_take_new(e);
 	pthread_mutex_unlock(&e->lock);
 	watch_begin_turn(&e->turn);
-	for (; job; job = job->next_new)
+	for (; job; job = job->next_new) {
 		sched_add(&e->sched, &job->seq);
+		masks_begin(e, job);
+	}
 	return !over;
 }
 
@@ -88,6 +91,8 @@ static void describe_seq(struct engine *e, struct flight *f, uint32_t i)
 		.error = &f->errors[i],
 		.token = -1,
 	};
+	if (draws)
+		masks_describe(job, &f->steps[i]);
 }
 
 /* What is known of the step's sequences once it is submitted: those that were left out end, the others have
@@ -102,6 +107,8 @@ static void take_places(struct engine *e, struct flight *f)
 			continue;
 		}
 		job_of(seq)->place = i;
+		if (f->steps[i].sampling)
+			masks_submitted(job_of(seq));
 		sched_advance(&e->sched, seq);
 	}
 }
@@ -166,15 +173,18 @@ static void take_result(struct engine *e, const struct flight *f, uint32_t i)
 		deliver_prompt(e, job_of(seq), did);
 	if (!seq || !did->sampling)
 		return;
+	struct job *job = job_of(seq);
 	sched_fill(&e->sched, seq, did->token);
 	if (did->token >= 0 && (uint32_t)did->token < e->n_vocab) {
-		deliver_token(e, job_of(seq), did);
+		if (deliver_token(e, job, did))
+			masks_drawn(e, job, did->token);
 		return;
 	}
-	err_set(&err, HOKKU_INTERNAL,
-		"no token can be drawn at position %u: every logit is NaN, minus infinity or masked",
-		did->pos + did->n_tokens);
-	deliver_error(e, job_of(seq), &err);
+	if (!job->walk || !walk_check(job->walk, &err))
+		err_set(&err, HOKKU_INTERNAL,
+			"no token can be drawn at position %u: every logit is NaN, minus infinity or masked",
+			did->pos + did->n_tokens);
+	deliver_error(e, job, &err);
 }
 
 /* Ends those of a step that are still there, whatever has become of their places meanwhile. */
@@ -189,7 +199,10 @@ static void fail_flight(struct engine *e, const struct flight *f, const struct h
 static enum hokku_code collect(struct engine *e, struct hokku_error *err)
 {
 	struct flight *f = &e->flights[e->n_collected % COMPUTE_MAX_AHEAD];
-	enum hokku_code rc = compute_runs_ahead(e->compute) ? await(e, f, err) : HOKKU_OK;
+	bool ahead = compute_runs_ahead(e->compute);
+	enum hokku_code rc = ahead ? masks_hand_out(e, f, true, err) : HOKKU_OK;
+	if (ahead && !rc)
+		rc = await(e, f, err);
 	for (uint32_t i = 0; i < f->n && !rc; i++)
 		take_result(e, f, i);
 	if (rc && rc != HOKKU_DEVICE_ERROR)
@@ -219,9 +232,8 @@ static enum hokku_code collect_down_to(struct engine *e, uint32_t n, struct hokk
 	return rc;
 }
 
-/* Nothing can go on: blocks are held that no sequence holds (a state is being written). A call or a cancel
- * wakes.
- */
+/* Nothing can go on: blocks are held that no sequence holds (a state is being written), or sequences wait for
+ * masks. A call, a cancel or a mask wakes. */
 static void wait_for_blocks(struct engine *e)
 {
 	enum { MOST_NS = 10000000 };
@@ -229,7 +241,7 @@ static void wait_for_blocks(struct engine *e)
 	const struct timespec until = {.tv_sec = (time_t)(at / 1000000000u),
 				       .tv_nsec = (long)(at % 1000000000u)};
 	pthread_mutex_lock(&e->lock);
-	if (e->n_jobs && !e->calls && !e->stopping)
+	if (e->n_jobs && !e->calls && !e->stopping && !masks_have_come(e))
 		pthread_cond_timedwait(&e->work, &e->lock, &until);
 	pthread_mutex_unlock(&e->lock);
 }
@@ -244,6 +256,7 @@ static enum hokku_code turn(struct engine *e, struct hokku_error *err)
 	enum hokku_code rc = ahead ? HOKKU_OK : collect_down_to(e, 0, err);
 	if (rc)
 		return rc;
+	masks_settle(e, ahead);
 	uint32_t n = sched_plan(&e->sched, pace_chunk(&e->pace), next->planned);
 	if (n == 0 && n_under_way(e) == 0)
 		wait_for_blocks(e);

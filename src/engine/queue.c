@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "engine/masks.h"
 #include "engine/state.h"
 
 void job_emit(const struct job *job, struct engine_event *event)
@@ -20,6 +21,7 @@ void job_destroy(struct job *job)
 	if (!job)
 		return;
 	stop_deinit(&job->stop);
+	walk_free(job->walk);
 	free(job->seq.ids);
 	free(job->seq.hashes);
 	free(job->bias);
@@ -71,6 +73,7 @@ void queue_finish(struct engine *e, struct job *job, struct engine_event *last)
 	if (last->kind == ENGINE_ERROR)
 		job->failed = last->error->code;
 	leave_flights(e, &job->seq);
+	masks_end(e, job);
 	e->n_logprobs -= job_sees_logits(job);
 	sched_remove(&e->sched, &job->seq);
 	pthread_mutex_lock(&e->lock);

@@ -13,6 +13,7 @@
 #include "engine/salts.h"
 #include "engine/sched.h"
 #include "engine/stop.h"
+#include "engine/walk.h"
 #include "engine/watch.h"
 #include "gguf/gguf.h"
 #include "text/chat.h"
@@ -47,6 +48,8 @@ struct job {
 	bool started;
 	uint64_t begin_ns, first_ns; /* its first step began; its first token was drawn */
 	uint32_t n_out;              /* tokens drawn, an end token not counted */
+	struct walk *walk;           /* through its answer's shape; NULL: it has none */
+	struct job *next_news;       /* masks.h */
 	enum hokku_code failed;      /* how it was told to have ended; 0: with its answer */
 
 	atomic_bool cancelled;
@@ -79,7 +82,7 @@ struct engine {
 	uint32_t config_ctx, n_threads, max_queue, config_parallel;
 	uint64_t vram_limit, kv_bytes;
 	struct cache_types cache;
-	bool kv_grows, no_prefix_cache, states, prompt_logprobs;
+	bool kv_grows, no_prefix_cache, states, prompt_logprobs, no_jumps;
 	void (*on_state)(void *user);
 	bool (*stopped)(void *user);
 	void *user;
@@ -90,9 +93,12 @@ struct engine {
 	struct tok *tok;
 	struct chat chat;
 	struct sampling_advice advice;
+	struct shapes *shapes; /* of answers */
+	struct walks walks;
 	struct model model;
 	struct compute *compute;
 	uint32_t n_ctx, n_vocab, n_batch, n_parallel;
+	uint32_t n_open_masks;                  /* of a step: masks that may follow it */
 	_Atomic(const struct tok *) public_tok; /* NULL until ready */
 	_Atomic(const struct chat *) public_chat;
 	struct state_identity *identity;           /* of states that are saved; NULL: none are */
@@ -100,6 +106,7 @@ struct engine {
 
 	/* The engine's thread alone. */
 	struct sched sched;
+	struct job *news; /* by next_news: their walks were asked, and the answer is not taken */
 	struct flight flights[COMPUTE_MAX_AHEAD]; /* step k is number k % COMPUTE_MAX_AHEAD */
 	uint32_t n_submitted, n_collected;
 	uint32_t n_logprobs;              /* jobs that the thread has seen and that are told logprobs */

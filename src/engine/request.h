@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "compute/logprobs.h"
+#include "constrain/constrain.h"
 #include "engine/miss.h"
 #include "gguf/gguf.h"
 
@@ -66,10 +67,13 @@ struct engine_request {
 	const struct str *stop;   /* (n_stop), copied */
 	uint32_t n_stop;
 	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
-	bool no_cache;     /* nothing of it is found in KV memory, nor can be by others */
-	bool cache_debug;  /* the end tells why no more of the prompt was found */
-	uint64_t group;    /* other than 0: with no_cache those of the same group are no others */
-	uint32_t owner;    /* whose it is: owners take turns, and find nothing of each other's in KV memory */
+	/* The shape that the answer has, as engine_make_shape compiled it; NULL: none. The engine takes a
+	 * reference of its own. What n_answered counts is the beginning of it. */
+	struct constrain *shape;
+	bool no_cache;    /* nothing of it is found in KV memory, nor can be by others */
+	bool cache_debug; /* the end tells why no more of the prompt was found */
+	uint64_t group;   /* other than 0: with no_cache those of the same group are no others */
+	uint32_t owner;   /* whose it is: owners take turns, and find nothing of each other's in KV memory */
 	/* Nor do those of one owner with another salt, of 256 bytes at most; empty: none. Copied. */
 	struct str cache_salt;
 	void (*on_event)(void *user, const struct engine_event *event);

@@ -337,11 +337,17 @@ static bool is_full(const struct sched_seq *seq)
 	return seq->n_ids >= seq->n_most;
 }
 
+/* Ids that may go into a step now. */
+static uint32_t n_ready(const struct sched_seq *seq)
+{
+	return seq->n_ids - seq->n_done - seq->held;
+}
+
 /* Up to n tokens more of what is left, n_rows of them at most if they are to be shown; those that were before
  * come in a step of their own. */
 static void give(struct sched *s, struct sched_seq *seq, uint32_t n, uint32_t n_rows, uint32_t *left)
 {
-	uint32_t take = min_u32(min_u32(n, *left), seq->n_ids - seq->n_done - seq->n_new);
+	uint32_t take = min_u32(min_u32(n, *left), n_ready(seq) - seq->n_new);
 	if (sched_shows(seq)) {
 		take = min_u32(take, n_rows);
 		s->rows_left -= take;
@@ -360,7 +366,7 @@ static uint32_t rank_prompts(struct sched *s)
 		s->waiting.owners[s->running[i]->owner].n_ranked = 0;
 	for (uint32_t i = 0; i < s->n_running; i++) {
 		struct sched_seq *seq = s->running[i];
-		if (seq->n_new || is_full(seq))
+		if (seq->n_new || is_full(seq) || n_ready(seq) == 0)
 			continue;
 		seq->rank = s->waiting.owners[seq->owner].n_ranked++;
 		n_ranks = max_u32(n_ranks, seq->rank + 1);
@@ -375,7 +381,8 @@ static void share_in_turn(struct sched *s, uint32_t *left)
 	for (uint32_t rank = 0; rank < n_ranks && *left; rank++)
 		for (uint32_t i = 0; i < s->n_running; i++) {
 			struct sched_seq *seq = s->running[i];
-			if (seq->n_new || is_full(seq) || seq->rank != rank || is_coming(s, seq, i))
+			if (seq->n_new || is_full(seq) || n_ready(seq) == 0 || seq->rank != rank ||
+			    is_coming(s, seq, i))
 				continue;
 			give(s, seq, max_u32(*left / 2, SCHED_MIN_PROMPT), (s->rows_left + 1) / 2, left);
 		}
@@ -388,7 +395,7 @@ static void share_budget(struct sched *s, uint32_t budget)
 	for (uint32_t i = 0; i < s->n_running; i++) {
 		struct sched_seq *seq = s->running[i];
 		adopt(s, seq);
-		seq->n_new = seq->n_ids - seq->n_done == 1 && !is_full(seq);
+		seq->n_new = seq->n_ids - seq->n_done == 1 && !seq->held && !is_full(seq);
 		n_decoding += seq->n_new;
 	}
 	uint32_t left = budget > n_decoding ? budget - n_decoding : 0;
@@ -451,6 +458,11 @@ void sched_fill(struct sched *s, struct sched_seq *seq, int32_t token)
 	seq->ids[seq->n_ids - seq->n_open--] = token;
 	if (seq->state == SCHED_RUNNING)
 		keep_full_blocks(s, seq);
+}
+
+void sched_append(struct sched_seq *seq, int32_t token)
+{
+	seq->ids[seq->n_ids++] = token;
 }
 
 void sched_limit(struct sched *s, uint32_t owner, uint32_t n)

@@ -52,6 +52,7 @@ struct sched_seq {
 	uint32_t n_rows; /* its first positions, fewer than n_prompt, whose logits are wanted */
 
 	struct cache_miss *miss; /* NULL, or where it is told why no more was found, before its first step */
+	bool held;               /* it draws nothing now: its last id goes into no step */
 
 	/* The scheduler's. */
 	enum sched_state state;
@@ -135,7 +136,8 @@ void sched_remove(struct sched *s, struct sched_seq *seq);
 
 /* The next step: sequences with n_new tokens each, the oldest first, into out (n_seqs). Those whose tokens
  * end with their last id (sched_draws) draw. budget: of tokens in all; it is kept where it can be. 0 only if
- * there are no sequences at all, or all that there are wait for steps under way. */
+ * there are no sequences at all, or all that there are wait for steps under way, or for those that are held.
+ */
 uint32_t sched_plan(struct sched *s, uint32_t budget, struct sched_seq **out);
 
 /* Between plan and advance: do its new tokens end with its last id? */
@@ -159,6 +161,9 @@ uint64_t sched_promised(const struct sched *s);
 
 /* The first of seq's open ids is this. Whether it goes on is the caller's to say. */
 void sched_fill(struct sched *s, struct sched_seq *seq, int32_t token);
+
+/* seq, which has no open id, goes on with this one, though it was not drawn. Fewer than n_most are there. */
+void sched_append(struct sched_seq *seq, int32_t token);
 
 /* The device lost what blocks hold: nothing of it is found any more. All that run, and all with open ids,
  * must be removed. */

@@ -76,6 +76,8 @@ static struct {
 	uint8_t kv[FAKE_KV_BLOCKS][FAKE_KV_BYTES]; /* by their numbers; steps write nothing */
 	/* while closed, a step waits */
 	atomic_bool gate_closed;
+	unsigned encode_us;           /* tok_encode takes so long */
+	atomic_uint n_masked, n_late; /* draws with a mask; of these those whose mask came after submit */
 } fake;
 
 /* Steps under way, the oldest first. */
@@ -85,6 +87,8 @@ static struct {
 	int32_t token; /* the first of the first: what goes in is not looked at later */
 	/* Where each writes last: a device that waits reads that when it computes. */
 	uint32_t blocks[ENGINE_MAX_PARALLEL];
+	bool masked[ENGINE_MAX_PARALLEL];
+	uint32_t masks[ENGINE_MAX_PARALLEL]; /* FAKE_N_VOCAB bits each */
 } fake_flights[COMPUTE_MAX_AHEAD];
 static atomic_uint fake_n_flights;
 
@@ -219,6 +223,43 @@ int32_t tok_bos(const struct tok *t)
 	return fake.has_bos ? FAKE_BOS : -1;
 }
 
+enum hokku_code tok_ids_push(struct tok_ids *ids, int32_t id, struct hokku_error *err)
+{
+	(void)err;
+	ids->ids = realloc(ids->ids, (ids->n + 1) * sizeof *ids->ids);
+	ids->ids[ids->n++] = id;
+	return HOKKU_OK;
+}
+
+void tok_ids_free(struct tok_ids *ids)
+{
+	free(ids->ids);
+	*ids = (struct tok_ids){0};
+}
+
+/* The longest token first; bytes that begin none are left out. */
+enum hokku_code tok_encode(const struct tok *t, struct str text, unsigned flags, struct tok_ids *out,
+			   struct hokku_error *err)
+{
+	(void)flags;
+	fake_sleep_us(fake.encode_us);
+	for (size_t i = 0; i < text.len;) {
+		int32_t best = -1;
+		size_t n = 0;
+		for (int32_t id = FAKE_A; id < FAKE_N_VOCAB; id++) {
+			struct str s = tok_bytes(t, id);
+			if (s.len > n && s.len <= text.len - i && memcmp(s.ptr, text.ptr + i, s.len) == 0) {
+				best = id;
+				n = s.len;
+			}
+		}
+		if (best >= 0)
+			tok_ids_push(out, best, err);
+		i += best >= 0 ? n : 1;
+	}
+	return HOKKU_OK;
+}
+
 bool tok_is_end(const struct tok *t, int32_t id)
 {
 	(void)t;
@@ -327,8 +368,12 @@ enum hokku_code compute_submit(struct compute *c, struct compute_seq *seqs, uint
 		return err_set(err, fake.fail_code, "%s", seqs[0].error->message);
 	fake_flights[fake_n_flights].seqs = seqs;
 	fake_flights[fake_n_flights].token = seqs[0].tokens[0];
-	for (uint32_t s = 0; s < n; s++)
+	for (uint32_t s = 0; s < n; s++) {
 		fake_flights[fake_n_flights].blocks[s] = fake_last_block(&seqs[s]);
+		fake_flights[fake_n_flights].masked[s] = seqs[s].mask != NULL;
+		if (seqs[s].mask)
+			fake_flights[fake_n_flights].masks[s] = *seqs[s].mask;
+	}
 	fake_flights[fake_n_flights++].n = n;
 	if (fake_n_flights > atomic_load(&fake.most_under_way))
 		atomic_store(&fake.most_under_way, fake_n_flights);
@@ -348,6 +393,29 @@ static inline void fake_logits(const struct compute_seq *seq)
 	}
 }
 
+enum hokku_code compute_mask(struct compute *c, uint32_t s, const uint32_t *mask, struct hokku_error *err)
+{
+	(void)c;
+	if (!fake_n_flights || s >= fake_flights[0].n || !fake_flights[0].seqs[s].mask_open)
+		return err_set(err, HOKKU_DEVICE_ERROR, "the fake got a mask that nobody waits for");
+	fake_flights[0].seqs[s].mask_open = false;
+	fake_flights[0].masked[s] = true;
+	fake_flights[0].masks[s] = *mask;
+	atomic_fetch_add(&fake.n_late, 1);
+	return HOKKU_OK;
+}
+
+/* The script's token, or the first that the mask allows. */
+static inline int32_t fake_draw(const struct compute_seq *seq, bool masked, uint32_t mask)
+{
+	uint32_t n_answer = seq->n_history - seq->n_prompt;
+	int32_t token = n_answer < fake.n_script ? fake.script[n_answer] : FAKE_A;
+	atomic_fetch_add(&fake.n_masked, masked);
+	if (!masked || (token >= 0 && mask >> token & 1))
+		return token;
+	return mask ? __builtin_ctz(mask) : -1;
+}
+
 enum hokku_code compute_collect(struct compute *c, struct hokku_error *err)
 {
 	(void)c;
@@ -357,6 +425,10 @@ enum hokku_code compute_collect(struct compute *c, struct hokku_error *err)
 		n_tokens += seqs[s].n_tokens;
 	while (atomic_load(&fake.gate_closed))
 		fake_sleep_us(200);
+	bool masked[ENGINE_MAX_PARALLEL];
+	uint32_t masks[ENGINE_MAX_PARALLEL];
+	memcpy(masked, fake_flights[0].masked, sizeof masked);
+	memcpy(masks, fake_flights[0].masks, sizeof masks);
 	for (uint32_t s = 0; s < n && !fake.ahead; s++)
 		if (!seqs[s].code && fake_last_block(&seqs[s]) != fake_flights[0].blocks[s])
 			return err_set(err, HOKKU_DEVICE_ERROR, "a block table changed under the fake");
@@ -375,9 +447,10 @@ enum hokku_code compute_collect(struct compute *c, struct hokku_error *err)
 	if (fake.fail_step == i + 1)
 		return err_set(err, fake.fail_code, "the fake device failed");
 	for (uint32_t s = 0; s < n; s++) {
-		uint32_t n_answer = seqs[s].n_history - seqs[s].n_prompt;
-		if (!seqs[s].code && seqs[s].sampling)
-			seqs[s].token = n_answer < fake.n_script ? fake.script[n_answer] : FAKE_A;
+		if (!seqs[s].code && seqs[s].mask_open)
+			seqs[s].code = HOKKU_CANCELLED;
+		else if (!seqs[s].code && seqs[s].sampling)
+			seqs[s].token = fake_draw(&seqs[s], masked[s], masks[s]);
 		if (!seqs[s].code && seqs[s].logits)
 			fake_logits(&seqs[s]);
 	}

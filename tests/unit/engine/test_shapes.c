@@ -1,0 +1,363 @@
+/* Answers of a given shape through the engine, over the scripted model of fake.h: what is drawn is of the
+ * shape whatever the model wants, the same alone and among others, with and without tokens taken ahead, and
+ * nobody else waits. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <semaphore.h>
+
+#include "record.h"
+
+enum { N = 6 };
+
+static struct engine *start_many(struct engine_config config)
+{
+	struct hokku_error err;
+	struct engine *e = start_with(config);
+	assert_int_equal(engine_wait_ready(e, &err), HOKKU_OK);
+	return e;
+}
+
+static struct engine_state state_of(struct engine *e)
+{
+	struct engine_state s;
+	engine_get_state(e, &s);
+	return s;
+}
+
+static struct constrain *choices(struct engine *e, const char *json)
+{
+	struct hokku_error err = {0};
+	struct constrain *c;
+	const struct constrain_shape shape = {.kind = CONSTRAIN_CHOICE, .text = str_c(json)};
+	if (engine_make_shape(e, &shape, &c, NULL, &err))
+		fail_msg("%s", err.message);
+	return c;
+}
+
+static void submit_shaped(struct engine *e, struct record *r, struct constrain *shape,
+			  const struct engine_request *more)
+{
+	struct hokku_error err = {0};
+	struct engine_request q = more ? *more : (struct engine_request){0};
+	struct engine_request base = request_for(r);
+	q.tokens = q.tokens ? q.tokens : base.tokens;
+	q.n_tokens = q.n_tokens ? q.n_tokens : base.n_tokens;
+	q.sampling = base.sampling;
+	q.on_event = base.on_event;
+	q.user = r;
+	q.shape = shape;
+	if (engine_submit(e, &q, &r->id, &err))
+		fail_msg("%s", err.message);
+}
+
+/* One answer; its log in out. Returns how many steps the device took. */
+static unsigned answer(struct engine_config config, const char *json, const struct engine_request *more,
+		       char out[256])
+{
+	struct record r;
+	struct engine *e = start_many(config);
+	struct constrain *c = choices(e, json);
+	record_init(&r, e);
+	submit_shaped(e, &r, c, more);
+	constrain_unref(c);
+	wait_end(&r);
+	snprintf(out, 256, "%s", r.log.ptr);
+	engine_destroy(e, 0);
+	record_free(&r);
+	return atomic_load(&fake.n_steps);
+}
+
+/* The model would like something else all the time. */
+static void test_choice(void **state)
+{
+	(void)state;
+	char log[256];
+	fake_reset(SCRIPT(FAKE_HELLO, FAKE_T, FAKE_T, FAKE_T, FAKE_T));
+	answer((struct engine_config){0}, "[\"ab c\"]", NULL, log);
+	assert_string_equal(log, "start:3 0:5=ab 1:6= c end:end");
+	fake_reset(SCRIPT(FAKE_S, FAKE_T, FAKE_T));
+	answer((struct engine_config){0}, "[\"a\", \"STOP\"]", NULL, log);
+	assert_string_equal(log, "start:3 0:12=S 1:13=T 2:14=OP end:end");
+	/* It may stop where a choice ends, and go on where another does. */
+	fake_reset(SCRIPT(FAKE_A, FAKE_END));
+	answer((struct engine_config){0}, "[\"ab\", \"a\"]", NULL, log);
+	assert_string_equal(log, "start:3 0:3=a end:end");
+	fake_reset(SCRIPT(FAKE_A, FAKE_B));
+	answer((struct engine_config){0}, "[\"ab\", \"a\"]", NULL, log);
+	assert_string_equal(log, "start:3 0:3=a 1:4=b end:end");
+	assert_true(atomic_load(&fake.n_masked) > 0);
+}
+
+/* Tokens that must come are taken without steps of their own, and are the ones that would be drawn. */
+static void test_jumps(void **state)
+{
+	(void)state;
+	static const char *const shapes[] = {"[\"ab c c c c c c c\", \"hello world\"]",
+					     "[\"aSTOP\", \"b cb cb cb c\"]", "[\"STOPSTOPSTOP\"]",
+					     "[\"a\", \"ab\", \"ab c\", \"ab c\xE3\x81\x82 c c c\"]",
+					     "[\"hello worldhello worldhello worldhello worldab\", \"b\"]"};
+	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+		for (int32_t first = FAKE_A; first < FAKE_N_VOCAB; first += 4)
+			for (uint32_t most = 0; most < 4; most++) {
+				char with[256], without[256];
+				const struct engine_request more = {.max_tokens = most * most};
+				fake_reset(SCRIPT(first, FAKE_B, FAKE_HELLO));
+				unsigned n_with = answer((struct engine_config){0}, shapes[i], &more, with);
+				fake_reset(SCRIPT(first, FAKE_B, FAKE_HELLO));
+				unsigned n = answer((struct engine_config){.no_jump_ahead = true}, shapes[i],
+						    &more, without);
+				assert_string_equal(with, without);
+				assert_true(n_with <= n + 1); /* the prompt's last token may wait */
+				if (i == 2 && most == 0)
+					assert_true(n_with < n);
+			}
+}
+
+/* The end of an answer among tokens that must come: by length, by a stop text. */
+static void test_ends(void **state)
+{
+	(void)state;
+	char log[256];
+	const struct str stop = str_c("OPS");
+	fake_reset(SCRIPT(FAKE_A));
+	answer((struct engine_config){0}, "[\"ab cb cb c\"]", &(struct engine_request){.max_tokens = 3}, log);
+	assert_string_equal(log, "start:3 0:5=ab 1:6= c 2:4=b end:length");
+	fake_reset(SCRIPT(FAKE_A));
+	answer((struct engine_config){0}, "[\"aSTOPSTOP\"]",
+	       &(struct engine_request){.stop = &stop, .n_stop = 1}, log);
+	assert_string_equal(log, "start:3 0:3=a 1:11=ST 2:11= end:stop");
+	/* The context ends it. */
+	fake_reset(SCRIPT(FAKE_A));
+	answer((struct engine_config){.n_ctx = 5}, "[\"ab cb cb c\"]", NULL, log);
+	assert_string_equal(log, "start:3 0:5=ab 1:6= c 2:4=b end:context");
+}
+
+/* Many at once, some free: each answer is its lone one, also where KV blocks run out and sequences give
+ * theirs back. */
+static void test_together(void **state)
+{
+	(void)state;
+	static const char *const shapes[] = {
+		"[\"ab c c c c c c c\", \"hello world\"]", "[\"aSTOP\", \"b cb cb cb c\"]",
+		"[\"ab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab\","
+		"\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"]"};
+	for (uint32_t few = 0; few < 2; few++) {
+		char lone[N][4096];
+		for (uint32_t pass = 0; pass < 2; pass++) { /* one by one, then together */
+			struct record r[N];
+			struct constrain *c[3];
+			fake_reset(SCRIPT(FAKE_B, FAKE_A, FAKE_S, FAKE_AB));
+			fake.n_kv_blocks = few ? 8 : 0;
+			struct engine *e = start_many(
+				(struct engine_config){.n_parallel = pass ? N : 1, .n_ctx = few ? 256 : 0});
+			for (uint32_t i = 0; i < 3; i++)
+				c[i] = choices(e, shapes[i]);
+			atomic_store(&fake.gate_closed, pass);
+			for (uint32_t i = 0; i < N; i++) {
+				record_init(&r[i], e);
+				submit_shaped(e, &r[i], i < 4 ? c[i % 3] : NULL,
+					      &(struct engine_request){.max_tokens = 100});
+				if (pass == 0)
+					wait_end(&r[i]);
+			}
+			atomic_store(&fake.gate_closed, false);
+			for (uint32_t i = 0; i < N; i++) {
+				wait_end(&r[i]);
+				if (pass == 0)
+					snprintf(lone[i], sizeof lone[i], "%s", r[i].log.ptr);
+				else
+					assert_string_equal(r[i].log.ptr, lone[i]);
+				record_free(&r[i]);
+			}
+			assert_int_equal(state_of(e).shapes.shape_requests, 4);
+			assert_int_equal(state_of(e).shapes.shapes_compiled, 3);
+			assert_true(state_of(e).shapes.tokens_forced > 0);
+			for (uint32_t i = 0; i < 3; i++)
+				constrain_unref(c[i]);
+			engine_destroy(e, 0);
+		}
+	}
+}
+
+/* Where a mask takes long, others go on; whoever waits for it can be cancelled, and the engine can end. */
+static void test_slow(void **state)
+{
+	(void)state;
+	struct record slow, quick;
+	fake_reset(SCRIPT(FAKE_A));
+	struct engine *e = start_many((struct engine_config){.n_parallel = 2});
+	struct constrain *c = choices(e, "[\"ab c c c c c c c\", \"hello world\"]");
+	record_init(&slow, e);
+	record_init(&quick, e);
+	fake.encode_us = 300000;
+	submit_shaped(e, &slow, choices(e, "[\"ab c\"]"), NULL);
+	submit_shaped(e, &quick, NULL, &(struct engine_request){.max_tokens = 200});
+	wait_end(&quick);
+	assert_int_equal(count_tokens(&slow), 0);
+	engine_cancel(e, slow.id);
+	wait_end(&slow);
+	assert_int_equal(slow.code, HOKKU_CANCELLED);
+	record_free(&slow);
+	record_init(&slow, e);
+	submit_shaped(e, &slow, c, NULL);
+	constrain_unref(c);
+	record_free(&quick);
+	engine_destroy(e, 0); /* while its mask is made */
+	assert_int_equal(slow.code, HOKKU_CANCELLED);
+	record_free(&slow);
+}
+
+/* With logprobs each token is drawn. */
+static void test_logprobs(void **state)
+{
+	(void)state;
+	char plain[256], told[256];
+	fake_reset(SCRIPT(FAKE_A, FAKE_B));
+	unsigned n = answer((struct engine_config){0}, "[\"ab c c c\"]", NULL, plain);
+	fake_reset(SCRIPT(FAKE_A, FAKE_B));
+	unsigned n_told = answer((struct engine_config){0}, "[\"ab c c c\"]",
+				 &(struct engine_request){.logprobs = true, .n_top = 2}, told);
+	assert_string_equal(plain, told);
+	assert_true(n_told > n);
+}
+
+/* An answer that goes on does so in its shape, or is refused. */
+static void test_answered(void **state)
+{
+	(void)state;
+	char log[256];
+	static const int32_t begun[] = {FAKE_HELLO, FAKE_A, FAKE_B};
+	fake_reset(SCRIPT(FAKE_HELLO));
+	answer((struct engine_config){0}, "[\"ab c\"]",
+	       &(struct engine_request){.tokens = begun, .n_tokens = 3, .n_answered = 2}, log);
+	assert_string_equal(log, "start:3 0:6= c end:end");
+	fake_reset(SCRIPT(FAKE_HELLO));
+	struct hokku_error err;
+	struct record r;
+	struct engine *e = start_many((struct engine_config){0});
+	struct constrain *c = choices(e, "[\"ab c\"]");
+	record_init(&r, e);
+	struct engine_request q = request_for(&r);
+	q.tokens = begun;
+	q.n_answered = 3;
+	q.shape = c;
+	assert_int_equal(engine_submit(e, &q, &r.id, &err), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.message, "the answer that is to go on does not fit its shape: token 0 of it, "
+					 "15, is none that may come there");
+	assert_int_equal(state_of(e).shapes.shape_requests, 0);
+	record_free(&r);
+	constrain_unref(c);
+	engine_destroy(e, 0);
+}
+
+/* Compiled once; what cannot be is refused and counted. */
+static void test_compile(void **state)
+{
+	(void)state;
+	struct hokku_error err;
+	struct constrain_fault fault;
+	struct constrain *c, *again, *other;
+	fake_reset(NULL, 0);
+	fake.load_ms = 50;
+	struct engine *e = start_with((struct engine_config){0});
+	const struct constrain_shape good = {.kind = CONSTRAIN_CHOICE, .text = STR_LIT("[\"a\"]")},
+				     empty = {.kind = CONSTRAIN_CHOICE, .text = STR_LIT("[]")};
+	assert_int_equal(engine_make_shape(e, &good, &c, NULL, &err), HOKKU_NOT_READY);
+	assert_int_equal(engine_wait_ready(e, &err), HOKKU_OK);
+	assert_int_equal(engine_make_shape(e, &good, &c, NULL, &err), HOKKU_OK);
+	assert_int_equal(engine_make_shape(e, &good, &again, NULL, &err), HOKKU_OK);
+	other = choices(e, "[\"b\"]");
+	assert_ptr_equal(c, again);
+	assert_ptr_not_equal(c, other);
+	constrain_unref(again);
+	constrain_unref(other);
+	assert_int_equal(engine_make_shape(e, &empty, &again, &fault, &err), HOKKU_INVALID_REQUEST);
+	char *large = malloc(SHAPES_MAX_TEXT + 1);
+	memset(large, 'x', SHAPES_MAX_TEXT + 1);
+	struct constrain_shape huge = good;
+	huge.text = (struct str){large, SHAPES_MAX_TEXT + 1};
+	assert_int_equal(engine_make_shape(e, &huge, &again, &fault, &err), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.message, "the shape's text has 8.0 MiB; it may have 8.0 MiB");
+	free(large);
+	struct engine_state s = state_of(e);
+	assert_int_equal(s.shapes.shapes_compiled, 2);
+	assert_int_equal(s.shapes.shapes_found, 1);
+	assert_int_equal(s.shapes.shapes_refused, 2);
+	/* More than are kept: those asked for longest ago are compiled again. */
+	for (uint32_t i = 0; i < SHAPES_MAX_KEPT; i++) {
+		char text[32];
+		snprintf(text, sizeof text, "[\"a%.*s\"]", (int)(i % 20), "bbbbbbbbbbbbbbbbbbbbbb");
+		text[2] = (char)(i / 20 % 2 ? 'a' : 'b');
+		snprintf(text + strlen(text) - 2, 8, "%c\"]", "abST"[i / 40 % 4]);
+		constrain_unref(choices(e, text));
+	}
+	engine_close_shapes(e);
+	assert_int_equal(engine_make_shape(e, &good, &again, NULL, &err), HOKKU_SHUTTING_DOWN);
+	constrain_unref(c);
+	engine_destroy(e, 0);
+}
+
+static void post(struct shape_order *o)
+{
+	sem_post(o->user);
+}
+
+/* One that nobody waits for any more is not compiled. */
+static void test_abandoned(void **state)
+{
+	(void)state;
+	sem_t done;
+	atomic_bool abandoned = true;
+	fake_reset(NULL, 0);
+	struct engine *e = start();
+	sem_init(&done, 0, 0);
+	struct shape_order o = {.shape = {.kind = CONSTRAIN_CHOICE, .text = STR_LIT("[\"a\"]")},
+				.abandoned = &abandoned,
+				.done = post,
+				.user = &done};
+	engine_order_shape(e, &o);
+	while (sem_wait(&done)) {
+	}
+	assert_int_equal(o.rc, HOKKU_CANCELLED);
+	assert_int_equal(state_of(e).shapes.shapes_compiled, 0);
+	abandoned = false;
+	engine_order_shape(e, &o);
+	while (sem_wait(&done)) {
+	}
+	assert_int_equal(o.rc, HOKKU_OK);
+	constrain_unref(o.made);
+	engine_destroy(e, 0);
+}
+
+/* On a device that runs ahead masks come while the step is under way, too. */
+static void test_late(void **state)
+{
+	(void)state;
+	if (!fake.ahead)
+		return;
+	char log[256];
+	fake_reset(SCRIPT(FAKE_A, FAKE_B, FAKE_A, FAKE_B));
+	fake.encode_us = 700; /* more than is waited for, less than slow */
+	answer((struct engine_config){.no_jump_ahead = true}, "[\"ab c c c c c\"]", NULL, log);
+	assert_string_equal(log, "start:3 0:5=ab 1:6= c 2:6= c 3:6= c 4:6= c 5:6= c end:end");
+	assert_true(atomic_load(&fake.n_late) > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_choice),    cmocka_unit_test(test_jumps),
+		cmocka_unit_test(test_ends),      cmocka_unit_test(test_together),
+		cmocka_unit_test(test_slow),      cmocka_unit_test(test_logprobs),
+		cmocka_unit_test(test_answered),  cmocka_unit_test(test_compile),
+		cmocka_unit_test(test_abandoned), cmocka_unit_test(test_late),
+	};
+	int failed = cmocka_run_group_tests_name("shapes", tests, NULL, NULL);
+	fake_runs_ahead = true;
+	return failed + cmocka_run_group_tests_name("shapes on a device that runs ahead", tests, NULL, NULL);
+}
