@@ -167,3 +167,37 @@ const char *jv_text(const struct jv *v, char *out, size_t out_size)
 		*o.at = '\0';
 	return out;
 }
+
+/* As deep as the value is: JV_MAX_DEPTH. */
+void jv_write(const struct jv *v, struct strbuf *out)
+{
+	static const char ends[] = "[]{}";
+	bool object = v->type == JV_OBJECT;
+	switch (v->type) {
+	case JV_NULL:
+		strbuf_add_c(out, "null");
+		break;
+	case JV_BOOL:
+		strbuf_add_c(out, v->n ? "true" : "false");
+		break;
+	case JV_NUMBER:
+		strbuf_add(out, v->text, v->n);
+		break;
+	case JV_STRING:
+		strbuf_add_json(out, v->text, v->n);
+		break;
+	case JV_ARRAY:
+	case JV_OBJECT:
+		strbuf_add(out, ends + 2 * object, 1);
+		for (uint32_t i = 0; i < v->n; i++) {
+			strbuf_add(out, ",", i > 0);
+			if (object) {
+				strbuf_add_json(out, jv_key(v, i).ptr, jv_key(v, i).len);
+				strbuf_add_c(out, ":");
+			}
+			jv_write(object ? jv_value(v, i) : &v->items[i], out);
+		}
+		strbuf_add(out, ends + 2 * object + 1, 1);
+		break;
+	}
+}

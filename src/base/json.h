@@ -89,6 +89,9 @@ bool jv_int(const struct jv *v, int64_t *out);
 /* The nearest double, of integers too. False if v is no number or none that is finite. */
 bool jv_double(const struct jv *v, double *out);
 
+/* v as JSON, without white space, appended to out. Numbers are as they were written. */
+void jv_write(const struct jv *v, struct strbuf *out);
+
 /* v as JSON, cut to the room there is, for messages; "absent" for NULL. Returns out. */
 const char *jv_text(const struct jv *v, char *out, size_t out_size);
 

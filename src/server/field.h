@@ -19,7 +19,8 @@ struct field {
 field_take field_prompt, field_messages, field_tools, field_template_kwargs, field_now, field_stop,
 	field_max_tokens, field_stream, field_seed, field_id, field_logit_bias, field_n, field_logprobs,
 	field_top_logprobs, field_prompt_logprobs, field_priority, field_cache_prompt, field_cache_salt,
-	field_cache_debug, field_tokens;
+	field_cache_debug, field_tokens, field_response_format, field_grammar, field_regex, field_choice,
+	field_json_schema, field_structured_outputs, field_json_space;
 
 /* A number of the engine's table, within its range. */
 enum hokku_code field_sampling(struct gen_request *r, const struct sampling_field *f, const struct jv *v,

@@ -185,6 +185,12 @@ void gen_stop_all(struct server *s, enum hokku_code code)
 		gen_stop(g, code);
 }
 
+void gen_drop_shapes(struct server *s)
+{
+	for (struct generation *g = s->generations; g; g = g->next)
+		prepare_drop_shape(&g->job);
+}
+
 void gen_free_all(struct server *s)
 {
 	while (s->generations)
@@ -359,6 +365,7 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 			.priority = request->priority,
 			.no_cache = !request->cache_prompt,
 			.cache_debug = request->cache_debug,
+			.shape = g->job.shape,
 			.group = request->n > 1 ? g->sequence : 0, /* samples share their prompt */
 			.owner = g->owner,
 			.cache_salt = {request->cache_salt.ptr, request->cache_salt.len},
@@ -387,6 +394,7 @@ static enum hokku_code gen_submit(struct generation *g)
 	}
 	a->counters.requests += !rc;
 	tok_ids_free(&g->job.ids);
+	prepare_drop_shape(&g->job); /* the engine has its own references */
 	return rc;
 }
 

@@ -15,6 +15,7 @@ void gen_tick(struct server *s, uint64_t now_ns);
 /* Ends the request of that key with that id, if a client still waits for it. */
 bool gen_cancel(struct server *s, uint32_t owner, const char *id);
 void gen_stop_all(struct server *s, enum hokku_code code);
+void gen_drop_shapes(struct server *s); /* before the engine goes */
 void gen_free_all(struct server *s);
 
 /* gen_state.c: of a generation that is no answer but a state's. */

@@ -116,18 +116,6 @@ static enum hokku_code take_tool_choice(struct gen_request *r, const char *name,
 		   field_describe(v, found));
 }
 
-static enum hokku_code take_response_format(struct gen_request *r, const char *name, const struct jv *v,
-					    struct request_error *err)
-{
-	char found[96];
-	const struct jv *type = jv_get(v, "type");
-	(void)r;
-	if (str_eq_c(jv_str(type), "text"))
-		return HOKKU_OK;
-	return bad(err, name, "asks for %s; this server answers with {\"type\": \"text\"} alone",
-		   jv_is(v, JV_OBJECT) ? jv_text(type, found, sizeof found) : field_describe(v, found));
-}
-
 static enum hokku_code take_parallel_calls(struct gen_request *r, const char *name, const struct jv *v,
 					   struct request_error *err)
 {
@@ -218,7 +206,17 @@ static const struct field chat_fields[] = {
 	{"tools", take_tools},
 	{"tool_choice", take_tool_choice},
 	{"parallel_tool_calls", take_parallel_calls},
-	{"response_format", take_response_format},
+	{"response_format", field_response_format},
+	{"json_schema", field_json_schema},
+	{"grammar", field_grammar},
+	{"regex", field_regex},
+	{"choice", field_choice},
+	{"json_space", field_json_space},
+	{"structured_outputs", field_structured_outputs},
+	{"guided_json", field_json_schema},
+	{"guided_regex", field_regex},
+	{"guided_choice", field_choice},
+	{"guided_grammar", field_grammar},
 	{"modalities", take_modalities},
 	{"verbosity", take_verbosity},
 	{"functions", refuse},
@@ -261,7 +259,8 @@ static enum hokku_code check_chat(struct gen_request *r, struct str stray, struc
 			&r->warnings,
 			"tools go to the model through its chat template; a call that it answers with comes as "
 			"it writes it, in content");
-	return request_check_logprobs(r, err);
+	enum hokku_code rc = request_check_shape(r, err);
+	return rc ? rc : request_check_logprobs(r, err);
 }
 
 const struct request_form request_openai_chat = {

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "server/field.h"
+
 /* Of a key's jobs: how many are here, and when one was last taken up, counted in jobs. */
 struct prepare_key {
 	uint32_t n_jobs;
@@ -23,6 +25,7 @@ struct prepare {
 	struct prepare_job *first, **last; /* waiting */
 	struct prepare_job *done, **done_last;
 	uint32_t n_jobs, max_jobs;
+	uint32_t n_ordered; /* jobs whose shapes are being compiled */
 	size_t n_bytes;
 	struct prepare_key *keys; /* (n_keys + 1) */
 	uint64_t n_turns;
@@ -142,6 +145,55 @@ static struct prepare_job *take_next(struct prepare *p)
 	return job;
 }
 
+/* Under the lock. */
+static void give_back(struct prepare *p, struct prepare_job *job)
+{
+	p->n_jobs--;
+	p->keys[job->key].n_jobs--;
+	p->n_bytes -= job->n_bytes;
+	job->next = NULL;
+	*p->done_last = job;
+	p->done_last = &job->next;
+	p->on_done(p->user);
+}
+
+/* On a thread of the engine's: the shape is there, or it is known why not. */
+static void on_shape(struct shape_order *order)
+{
+	struct prepare_job *job = order->user;
+	struct prepare *p = job->prepare;
+	job->shape = order->made;
+	job->rc = order->rc;
+	job->err.error = order->err;
+	if (order->rc == HOKKU_INVALID_REQUEST)
+		field_blame(&job->err, job->request.shape_field);
+	strbuf_free(&job->request.shape_text);
+	if (order->rc)
+		request_free(&job->request);
+	pthread_mutex_lock(&p->lock);
+	give_back(p, job);
+	p->n_ordered--;
+	pthread_cond_broadcast(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* A hard shape takes its time on a thread that nobody else waits for. */
+static void order_shape(struct prepare *p, struct prepare_job *job)
+{
+	const struct gen_request *r = &job->request;
+	job->prepare = p;
+	job->order = (struct shape_order){
+		.task = {.owner = job->key},
+		.shape = {.kind = r->shape_kind,
+			  .text = {r->shape_text.ptr ? r->shape_text.ptr : "", r->shape_text.len},
+			  .space = r->shape_space},
+		.abandoned = &job->abandoned,
+		.done = on_shape,
+		.user = job,
+	};
+	engine_order_shape(p->engine, &job->order);
+}
+
 static void *run(void *arg)
 {
 	struct prepare *p = arg;
@@ -152,21 +204,23 @@ static void *run(void *arg)
 			pthread_cond_wait(&p->wake, &p->lock);
 			continue;
 		}
-		size_t n_bytes = job->body.len;
+		job->n_bytes = job->body.len;
 		pthread_mutex_unlock(&p->lock);
 		if (atomic_load(&job->abandoned))
 			job->rc = err_set(&job->err.error, HOKKU_CANCELLED, "the request was cancelled");
 		else
 			prepare_run_job(job, engine_tok(p->engine), engine_chat(p->engine),
 					engine_advice(p->engine), &p->defaults);
+		bool shaped = job->rc == HOKKU_OK && job->request.shape_field;
 		pthread_mutex_lock(&p->lock);
-		p->n_jobs--;
-		p->keys[job->key].n_jobs--;
-		p->n_bytes -= n_bytes;
-		job->next = NULL;
-		*p->done_last = job;
-		p->done_last = &job->next;
-		p->on_done(p->user);
+		p->n_ordered += shaped;
+		if (!shaped) {
+			give_back(p, job);
+			continue;
+		}
+		pthread_mutex_unlock(&p->lock);
+		order_shape(p, job);
+		pthread_mutex_lock(&p->lock);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
@@ -215,6 +269,11 @@ void prepare_destroy(struct prepare *p)
 	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
 	pthread_join(p->thread, NULL);
+	engine_close_shapes(p->engine);
+	pthread_mutex_lock(&p->lock);
+	while (p->n_ordered)
+		pthread_cond_wait(&p->wake, &p->lock);
+	pthread_mutex_unlock(&p->lock);
 	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->lock);
 	free(p->keys);
@@ -249,8 +308,16 @@ struct prepare_job *prepare_take_done(struct prepare *p)
 	return jobs;
 }
 
+void prepare_drop_shape(struct prepare_job *job)
+{
+	if (job->shape)
+		constrain_unref(job->shape);
+	job->shape = NULL;
+}
+
 void prepare_job_free(struct prepare_job *job)
 {
+	prepare_drop_shape(job);
 	strbuf_free(&job->body);
 	strbuf_free(&job->stop_json);
 	request_free(&job->request);

@@ -1,8 +1,9 @@
 /*
  * Making a request ready for the engine (parsing JSON, rendering the chat template, tokenising) can take as
  * long as a second for a body of many megabytes, so it happens on a thread of its own: the loop hands a job
- * over and gets it back when it is done. Keys take turns, and of a key it is first come, first served.
- * Bounded in number and in bytes, but that a key that has no job here may always bring one.
+ * over and gets it back when it is done; an answer's shape is compiled by the engine's own threads meanwhile.
+ * Keys take turns, and of a key it is first come, first served. Bounded in number and in bytes, but that a
+ * key that has no job here may always bring one.
  */
 #ifndef SERVER_PREPARE_H
 #define SERVER_PREPARE_H
@@ -35,6 +36,11 @@ struct prepare_job {
 	struct tok_ids ids;
 	char template_date[20];  /* the date that the prompt holds; "": none */
 	struct strbuf stop_json; /* the stop strings as JSON, separated by commas */
+	struct constrain *shape; /* the answer's, compiled; NULL: it has none */
+	/* The thread's. */
+	struct prepare *prepare;
+	struct shape_order order;
+	size_t n_bytes; /* of the body */
 };
 
 /* engine: its tokenizer and template are used; jobs may only come once it is ready. They have keys 0 to
@@ -43,7 +49,8 @@ enum hokku_code prepare_create(struct engine *engine, const struct prepare_chat 
 			       uint32_t n_keys, void (*on_done)(void *user), void *user, struct prepare **out,
 			       struct hokku_error *err);
 
-/* Joins the thread. Jobs that still wait are left as they are. NULL is allowed. */
+/* Joins the thread, and waits for shapes that are being compiled; no more are, for anybody. Jobs that still
+ * wait are left as they are. NULL is allowed. */
 void prepare_destroy(struct prepare *p);
 
 /* Hands job over: nobody else may touch it (but for abandoned) until it is back. False: too many wait. */
@@ -55,7 +62,10 @@ struct prepare_job *prepare_take_done(struct prepare *p);
 /* Frees what a job holds, not the job. */
 void prepare_job_free(struct prepare_job *job);
 
-/* The work itself, on any thread. */
+/* The shape, if there is one: nothing of an engine's may be left when it is destroyed. */
+void prepare_drop_shape(struct prepare_job *job);
+
+/* The work itself but for the shape, on any thread. */
 void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
 		     const struct sampling_advice *advice, const struct prepare_chat *defaults);
 

@@ -165,7 +165,8 @@ static enum hokku_code check_prompt(struct gen_request *r, struct str stray, str
 	if (!r->messages && (r->tools || r->template_kwargs))
 		return bad(err, r->tools ? "tools" : "chat_template_kwargs",
 			   "is for the chat template, which messages go through; the request has a prompt");
-	return request_check_logprobs(r, err);
+	enum hokku_code rc = request_check_shape(r, err);
+	return rc ? rc : request_check_logprobs(r, err);
 }
 
 static const struct field native_fields[] = {
@@ -189,6 +190,17 @@ static const struct field native_fields[] = {
 	{"top_logprobs", field_top_logprobs},
 	{"prompt_logprobs", field_prompt_logprobs},
 	{"logit_bias", field_logit_bias},
+	{"response_format", field_response_format},
+	{"json_schema", field_json_schema},
+	{"grammar", field_grammar},
+	{"regex", field_regex},
+	{"choice", field_choice},
+	{"json_space", field_json_space},
+	{"structured_outputs", field_structured_outputs},
+	{"guided_json", field_json_schema},
+	{"guided_regex", field_regex},
+	{"guided_choice", field_choice},
+	{"guided_grammar", field_grammar},
 	{NULL, NULL},
 	/* clang-format on */
 };
@@ -230,6 +242,7 @@ void request_free(struct gen_request *r)
 	free(r->model);
 	strbuf_free(&r->warnings);
 	strbuf_free(&r->cache_salt);
+	strbuf_free(&r->shape_text);
 	jv_doc_free(&r->json);
 	*r = (struct gen_request){0};
 }

@@ -56,6 +56,11 @@ struct gen_request {
 	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
 	bool cache_prompt, cache_debug;
 	struct strbuf cache_salt; /* empty: none */
+	/* The answer's shape, and the field that gave it, of static storage: NULL: it has none. */
+	const char *shape_field, *space_field;
+	enum constrain_kind shape_kind;
+	enum constrain_space shape_space;
+	struct strbuf shape_text;
 	struct sampling sampling;
 	struct hokku_logit_bias *bias; /* what sampling.bias points to */
 	struct str stop[ENGINE_MAX_STOP];
@@ -85,6 +90,8 @@ enum hokku_code request_parse(struct str body, const struct request_form *form,
 			      struct request_error *err);
 /* That no top_logprobs come without logprobs; for forms' checks. */
 enum hokku_code request_check_logprobs(const struct gen_request *r, struct request_error *err);
+/* That what is said of a shape goes with one; the same. */
+enum hokku_code request_check_shape(const struct gen_request *r, struct request_error *err);
 void request_free(struct gen_request *r);
 
 /* Frees the JSON and the prompt, which may be large, and keeps the rest. False: no memory. */

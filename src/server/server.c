@@ -102,7 +102,7 @@ static void add_allowance_counters(struct strbuf *b, const struct allowance_coun
 		strbuf_addf(b, "%s\"%s\":%" PRIu64, i ? "," : "", rows[i].name, rows[i].value);
 }
 
-static void add_counters(const struct server *s, struct strbuf *b, const struct sched_counters *c)
+static void add_counters(const struct server *s, struct strbuf *b, const struct engine_state *state)
 {
 	struct allowance_counters sum = {0};
 	for (uint32_t i = 0; i <= s->n_owners; i++) {
@@ -114,8 +114,11 @@ static void add_counters(const struct server *s, struct strbuf *b, const struct 
 		const char *name;
 		uint64_t value;
 	} rows[] = {
-#define ROW(name_, text_) {#name_, c->name_},
+#define ROW(name_, text_) {#name_, state->counters.name_},
 		SCHED_COUNTERS(ROW)
+#undef ROW
+#define ROW(name_, text_) {#name_, state->shapes.name_},
+		SHAPE_COUNTERS(ROW)
 #undef ROW
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -228,7 +231,7 @@ static void health_route(struct server *s, struct http_request *r)
 	strbuf_addf(&b, ",\"uptime_s\":%.3f", clock_ms_since(s->started_ns) / 1000);
 	add_member(&b, "version", hokku_version());
 	add_queue(s, &b, &state);
-	add_counters(s, &b, &state.counters);
+	add_counters(s, &b, &state);
 	if (owner_of(s, r))
 		add_key(s, owner_of(s, r), &b);
 	strbuf_add_c(&b, "}\n");
@@ -688,6 +691,7 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 	if (running)
 		states_end_within_time(s);
 	states_destroy(s->states);
+	gen_drop_shapes(s);
 	if (s->engine)
 		engine_destroy(s->engine, 0);
 	s->engine = NULL;
