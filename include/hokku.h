@@ -188,6 +188,16 @@ struct hokku_prompt_token {
 	uint32_t n_top;
 };
 
+/* What shape an answer has: it never is anything else, whatever the model would rather draw. */
+enum hokku_shape {
+	HOKKU_SHAPE_NONE,
+	HOKKU_SHAPE_JSON_OBJECT, /* any JSON object */
+	HOKKU_SHAPE_JSON_SCHEMA, /* shape_text: a JSON Schema */
+	HOKKU_SHAPE_GBNF,        /* shape_text: a grammar as llama.cpp writes them */
+	HOKKU_SHAPE_REGEX,       /* shape_text: a regular expression that the whole answer matches */
+	HOKKU_SHAPE_CHOICE       /* shape_text: a JSON array of strings, one of which is the answer */
+};
+
 /* One request. Exactly one of prompt, tokens and messages is given. */
 struct hokku_request {
 	size_t struct_size;
@@ -210,11 +220,17 @@ struct hokku_request {
 	 * NULL. */
 	bool (*on_prompt)(void *user, const struct hokku_prompt_token *token);
 	uint32_t n_top_prompt_logprobs; /* with on_prompt; 20 at most */
+	/* HOKKU_INVALID_REQUEST, before a token is drawn, says where a shape cannot be read or enforced. An
+	 * answer of max_tokens ends with HOKKU_STOP_LENGTH, wherever in its shape that is. */
+	enum hokku_shape shape;
+	const char *shape_text;  /* UTF-8 */
+	size_t shape_text_bytes; /* 0: shape_text is terminated */
+	bool shape_free_space; /* of the JSON shapes: white space where JSON allows it; else there is none */
 };
 #define HOKKU_REQUEST_INIT                                                                                \
 	{                                                                                                 \
 		sizeof(struct hokku_request), NULL, 0, NULL, 0, NULL, 0, 0, NULL, 0, HOKKU_SAMPLING_INIT, \
-			NULL, 0, NULL, 0                                                                  \
+			NULL, 0, NULL, 0, HOKKU_SHAPE_NONE, NULL, 0, false                                \
 	}
 
 /* Why an answer ended. */

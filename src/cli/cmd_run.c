@@ -15,6 +15,7 @@
 #include "cli/chat_options.h"
 #include "cli/open_tok.h"
 #include "cli/run_state.h"
+#include "cli/shape_options.h"
 
 enum { MAX_PROMPT_BYTES = 64 << 20, MAX_BIAS = 64 };
 
@@ -37,7 +38,8 @@ const struct cmd cmd_run = {
 		"  hokku run -p \"autumn rain\"\n"
 		"  hokku run qwen2.5-0.5b-instruct-q8_0.gguf -p \"Name three rivers.\" --temperature 0 -n 64\n"
 		"  git diff | hokku run model.gguf --system \"Write a commit message.\" -n 100\n"
-		"  hokku run model.gguf --raw -f book.txt -n 0 --state book.state\n",
+		"  hokku run model.gguf --raw -f book.txt -n 0 --state book.state\n"
+		"  hokku run model.gguf -p \"Is 7 prime?\" --choice yes --choice no\n",
 	.run = run,
 };
 
@@ -47,6 +49,7 @@ struct options {
 	const char *prompt, *file, *system, *state;
 	uint32_t max_tokens;
 	struct chat_options chat;
+	struct shape_options shape;
 	bool given[OPT_N_SAMPLING], seed_given, max_tokens_given, raw, verbose;
 	struct opt_list stop, bias;
 	const char *stops[ENGINE_MAX_STOP], *bias_texts[MAX_BIAS];
@@ -239,6 +242,7 @@ static int parse(int argc, char **argv, struct options *o)
 				    .help = "tell the model and the timing, even if that is no terminal"};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		opt_add(&table, &rows[i]);
+	opt_add_shape(&table, &o->shape);
 	opt_add_sampling(&table, &o->sampling, o->given, &o->seed_given);
 	opt_add(&table, &bias);
 	opt_add_chat(&table, &o->chat);
@@ -270,8 +274,12 @@ static int parse(int argc, char **argv, struct options *o)
 	if (rc >= 0)
 		return rc;
 	rc = parse_biases(o);
-	if (rc >= 0)
+	if (rc < 0)
+		rc = cli_read_shape(&cmd_run, &o->shape);
+	if (rc >= 0) {
 		cli_free_chat(&o->chat);
+		cli_free_shape(&o->shape);
+	}
 	return rc;
 }
 
@@ -441,6 +449,9 @@ static int answer_tokens(const struct options *o, struct engine *e, const struct
 	uint64_t id;
 	for (uint32_t i = 0; i < o->stop.n; i++)
 		stops[i] = str_c(o->stops[i]);
+	struct constrain *shape;
+	if (cli_make_shape(&o->shape, e, &shape, &err))
+		return cli_fail(&err);
 	const struct engine_request request = {
 		.tokens = ids->ids,
 		.n_tokens = ids->n,
@@ -449,11 +460,15 @@ static int answer_tokens(const struct options *o, struct engine *e, const struct
 		.sampling = sampling_of(o, e),
 		.stop = stops,
 		.n_stop = o->stop.n,
+		.shape = shape,
 		.on_event = on_event,
 		.user = &a,
 	};
 	generating = 1;
-	if (engine_submit(e, &request, &id, &err))
+	enum hokku_code rc = engine_submit(e, &request, &id, &err);
+	if (shape)
+		constrain_unref(shape);
+	if (rc)
 		return cli_fail(&err);
 	bool interrupted = wait_for_end(e, id);
 	int code = finish(o, &a, interrupted);
@@ -518,6 +533,7 @@ static int run(int argc, char **argv)
 		code = rc ? cli_fail(&err) : answer_prompt(&o, e, prompt);
 	engine_destroy(e, 0);
 	cli_free_chat(&o.chat);
+	cli_free_shape(&o.shape);
 	close(wake[0]);
 	close(wake[1]);
 	free(owned);

@@ -102,6 +102,11 @@ void opt_add_engine(struct opt_table *t, struct engine_config *config)
 				 .min = 0,
 				 .max = 16777216,
 				 .fallback = "the model's own, 32768 at most"});
+	opt_add(t, &(struct opt){.name = "no-jump-ahead",
+				 .kind = OPT_FLAG,
+				 .target = &config->no_jump_ahead,
+				 .env = true,
+				 .help = "draw each token, also where an answer's shape leaves but one"});
 }
 
 /* How the command line calls a sampling field, in the order of sampling_fields; the alias is the name other

@@ -34,7 +34,8 @@ void opt_add_device(struct opt_table *t, const struct opt_device *to);
  * be NULL (compute_why). */
 void cli_tell_device(const char *device, const char *why, bool notable, bool verbose);
 
-/* The same and --ctx. They fill config, which must be zeroed (but for kv_grows) and outlive t. */
+/* The same, --ctx and --no-jump-ahead. They fill config, which must be zeroed (but for kv_grows) and outlive
+ * t. */
 void opt_add_engine(struct opt_table *t, struct engine_config *config);
 
 /* --temperature and the other rows of sampling_fields, with the ranges of that table, and --seed. s is filled

@@ -285,16 +285,50 @@ static struct sampling to_sampling(const struct hokku_sampling *s)
 	};
 }
 
+/* *out NULL: the request has no shape. */
+static enum hokku_code make_shape(const struct hokku *h, const struct hokku_request *r,
+				  struct constrain **out, struct hokku_error *err)
+{
+	static const enum constrain_kind kinds[] = {
+		[HOKKU_SHAPE_JSON_OBJECT] = CONSTRAIN_JSON_OBJECT,
+		[HOKKU_SHAPE_JSON_SCHEMA] = CONSTRAIN_JSON_SCHEMA,
+		[HOKKU_SHAPE_GBNF] = CONSTRAIN_GBNF,
+		[HOKKU_SHAPE_REGEX] = CONSTRAIN_REGEX,
+		[HOKKU_SHAPE_CHOICE] = CONSTRAIN_CHOICE,
+	};
+	*out = NULL;
+	if (r->shape == HOKKU_SHAPE_NONE)
+		return HOKKU_OK;
+	if ((unsigned)r->shape >= sizeof kinds / sizeof *kinds)
+		return err_set(err, HOKKU_INVALID_REQUEST, "shape is %d; there are 0 to %zu", (int)r->shape,
+			       sizeof kinds / sizeof *kinds - 1);
+	if (!r->shape_text && r->shape != HOKKU_SHAPE_JSON_OBJECT)
+		return err_set(err, HOKKU_INVALID_REQUEST, "shape is %d and shape_text is NULL",
+			       (int)r->shape);
+	const char *text = r->shape_text ? r->shape_text : "";
+	const struct constrain_shape shape = {
+		.kind = kinds[r->shape],
+		.text = {text, r->shape_text_bytes ? r->shape_text_bytes : strlen(text)},
+		.space = r->shape_free_space ? CONSTRAIN_FREE : CONSTRAIN_COMPACT,
+	};
+	enum hokku_code rc = engine_make_shape(h->engine, &shape, out, NULL, err);
+	return rc == HOKKU_INVALID_REQUEST ? err_prefix(err, rc, "shape_text") : rc;
+}
+
 /* Queues the request and waits for its end. */
 static enum hokku_code submit_and_wait(struct call *c, const struct hokku_request *r,
 				       const struct tok_ids *ids, struct hokku_error *err)
 {
+	struct constrain *shape;
 	struct str stop[ENGINE_MAX_STOP];
 	if (r->n_stop > ENGINE_MAX_STOP)
 		return err_set(err, HOKKU_INVALID_REQUEST, "stop has %u texts; %d are allowed", r->n_stop,
 			       ENGINE_MAX_STOP);
 	for (uint32_t i = 0; i < r->n_stop; i++)
 		stop[i] = str_c(r->stop[i] ? r->stop[i] : "");
+	enum hokku_code rc = make_shape(c->h, r, &shape, err);
+	if (rc)
+		return rc;
 	const struct engine_request request = {
 		.tokens = ids->ids,
 		.n_tokens = ids->n,
@@ -306,11 +340,14 @@ static enum hokku_code submit_and_wait(struct call *c, const struct hokku_reques
 		.sampling = to_sampling(&r->sampling),
 		.stop = stop,
 		.n_stop = r->n_stop,
+		.shape = shape,
 		.on_event = on_event,
 		.user = c,
 	};
 	uint64_t id;
-	enum hokku_code rc = engine_submit(c->h->engine, &request, &id, err);
+	rc = engine_submit(c->h->engine, &request, &id, err);
+	if (shape)
+		constrain_unref(shape);
 	if (rc)
 		return rc;
 	while (sem_wait(&c->done) && errno == EINTR) {
