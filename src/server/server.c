@@ -118,7 +118,7 @@ static void add_counters(const struct server *s, struct strbuf *b, const struct 
 		SCHED_COUNTERS(ROW)
 #undef ROW
 #define ROW(name_, text_) {#name_, state->shapes.name_},
-		SHAPE_COUNTERS(ROW)
+			SHAPE_COUNTERS(ROW)
 #undef ROW
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
