@@ -126,6 +126,12 @@ static void adopt(struct sched *s, struct sched_seq *seq)
 	s->counters.cache_hits += end - from;
 }
 
+/* Ids that may be computed without anything being drawn before. */
+static uint32_t n_soon(const struct sched_seq *seq)
+{
+	return seq->n_ids - max_u32(seq->n_open, seq->held);
+}
+
 /* Is an older sequence about to compute the very block that seq needs next? One that shows what it computes
  * takes its time. */
 static bool is_coming(struct sched *s, struct sched_seq *seq, uint32_t index)
@@ -136,7 +142,7 @@ static bool is_coming(struct sched *s, struct sched_seq *seq, uint32_t index)
 	for (uint32_t k = 0; k < index; k++) {
 		struct sched_seq *older = s->running[k];
 		if (older->hashes && !wants_rows(older) && older->root == seq->root && older->n_done < end &&
-		    n_known(older) >= end && hash_at(older, i) == hash_at(seq, i))
+		    n_soon(older) >= end && hash_at(older, i) == hash_at(seq, i))
 			return true;
 	}
 	return false;

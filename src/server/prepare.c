@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "server/field.h"
-
 /* Of a key's jobs: how many are here, and when one was last taken up, counted in jobs. */
 struct prepare_key {
 	uint32_t n_jobs;
@@ -165,8 +163,10 @@ static void on_shape(struct shape_order *order)
 	job->shape = order->made;
 	job->rc = order->rc;
 	job->err.error = order->err;
-	if (order->rc == HOKKU_INVALID_REQUEST)
-		field_blame(&job->err, job->request.shape_field);
+	if (order->rc == HOKKU_INVALID_REQUEST) {
+		snprintf(job->err.field, sizeof job->err.field, "%s", job->request.shape_field);
+		err_prefix(&job->err.error, order->rc, "%s", job->request.shape_field);
+	}
 	strbuf_free(&job->request.shape_text);
 	if (order->rc)
 		request_free(&job->request);

@@ -31,6 +31,7 @@ enum {
 	SCHEDULE_LIVE = 16, /* most requests of a schedule at once */
 	SCHEDULE_STEPS = 20000,
 	SCHEDULE_OWNERS = 4,
+	SCHEDULE_MASK = 32, /* words of a mask at most */
 };
 
 #define SCHEDULE_NEED(condition)                                                                \
@@ -70,6 +71,7 @@ struct kind {
 	int32_t drawn[SCHEDULE_OUT];
 	float logprobs[SCHEDULE_OUT];
 	uint32_t n_drawn;
+	bool masked;                  /* as mask_after says */
 	uint64_t shown[SCHEDULE_CTX]; /* hashes of the logits behind each token of the prompt */
 };
 
@@ -86,6 +88,7 @@ struct rider;
 struct schedule_flight {
 	struct compute_seq steps[SCHEDULE_SEQS];
 	struct rider *riders[SCHEDULE_SEQS]; /* NULL: it has ended meanwhile */
+	uint32_t masks[SCHEDULE_SEQS][SCHEDULE_MASK];
 	uint32_t n;
 };
 
@@ -101,9 +104,10 @@ struct schedule_world {
 	/* What all schedules together did. */
 	struct sched_counters sum;
 	uint64_t n_ended, n_cancelled, n_failed, n_left_behind;
-	uint64_t n_shown;  /* positions whose logits were shown */
-	float *logits;     /* (COMPUTE_MAX_AHEAD, SCHED_MAX_ROWS, n_vocab) */
-	uint64_t n_passed; /* turns of another owner while one waited that could have gone */
+	uint64_t n_shown;          /* positions whose logits were shown */
+	float *logits;             /* (COMPUTE_MAX_AHEAD, SCHED_MAX_ROWS, n_vocab) */
+	uint64_t n_passed;         /* turns of another owner while one waited that could have gone */
+	uint64_t n_forced, n_held; /* tokens taken without a draw; plans without a sequence that was held */
 	/* Of the present schedule. */
 	uint64_t block_roots[MODEL_MAX_KV_GROUPS * SCHEDULE_BLOCKS]; /* of what full blocks hold */
 	/* How often the second owner had a turn since the first did, while the first could. */
@@ -118,10 +122,26 @@ struct rider {
 	uint32_t place; /* in the step submitted last */
 	uint64_t id;    /* no other's in any schedule */
 	bool live;
+	bool jumps;  /* tokens that must come are not drawn */
 	bool waited; /* before the last plan, for its first turn */
 	int32_t ids[SCHEDULE_CTX + 1];
 	uint64_t hashes[SCHEDULE_PITCH];
 };
+
+/* ---- a grammar ---- */
+
+/* What may come after a token: of two thirds of the vocabulary one, or after every fourth a single one.
+ * Returns that, or -1. */
+GOLDEN_INLINE int32_t mask_after(const struct schedule_world *w, int32_t last, uint32_t mask[SCHEDULE_MASK])
+{
+	int32_t n = (int32_t)w->model.hp.n_vocab, only = last % 4 ? -1 : (last * 7 + 3) % n;
+	SCHEDULE_NEED(n <= SCHEDULE_MASK * 32);
+	memset(mask, 0, SCHEDULE_MASK * sizeof *mask);
+	for (int32_t t = 0; t < n; t++)
+		if (only < 0 ? (t + last) % 3 != 0 : t == only)
+			mask[t / 32] |= 1u << t % 32;
+	return only;
+}
 
 /* ---- lone runs ---- */
 
@@ -168,6 +188,9 @@ GOLDEN_INLINE void lone_run(struct schedule_world *w, struct kind *k)
 		seq.n_history = pos;
 		seq.n_prompt = pos < k->n_prompt ? pos : k->n_prompt;
 		seq.sampling = pos == n ? &k->sampling : NULL;
+		uint32_t mask[SCHEDULE_MASK];
+		mask_after(w, ids[n - 1], mask);
+		seq.mask = pos == n && k->masked ? mask : NULL;
 		SCHEDULE_NEED(compute_step(w->compute, &seq, 1, &err) == HOKKU_OK);
 		if (pos < n)
 			continue;
@@ -194,6 +217,7 @@ GOLDEN_INLINE void make_kind(struct schedule_world *w, uint32_t i)
 					.repetition_penalty = i % 5 ? 1 : 1.2f,
 					.frequency_penalty = i % 7 ? 0 : 0.5f,
 					.seed = i};
+	k->masked = i % 3 == 1;
 	lone_run(w, k);
 	lone_prompt(w, k);
 }
@@ -316,6 +340,11 @@ GOLDEN_INLINE void check_blocks_held(const struct sched *s)
 	free(n_named);
 }
 
+GOLDEN_INLINE bool has_to_wait(const struct sched_seq *seq)
+{
+	return seq->held && seq->n_ids - seq->n_done == 1;
+}
+
 GOLDEN_INLINE void check_plan(const struct sched *s, struct sched_seq *const *out, uint32_t n,
 			      uint32_t budget)
 {
@@ -334,9 +363,10 @@ GOLDEN_INLINE void check_plan(const struct sched *s, struct sched_seq *const *ou
 	uint32_t least = budget < SCHED_MIN_PROMPT ? budget : SCHED_MIN_PROMPT;
 	SCHEDULE_NEED(n_prompt + n_decode <= SCHEDULE_BATCH);
 	SCHEDULE_NEED(n_prompt <= least || n_prompt + n_decode <= budget);
-	/* The oldest goes on, and those behind one whose last token is being drawn. */
+	/* The oldest goes on, and those behind one whose last token is being drawn, or that is held. */
 	uint32_t first = 0;
-	while (first < s->n_running && s->running[first]->n_ids == s->running[first]->n_most)
+	while (first < s->n_running &&
+	       (s->running[first]->n_ids == s->running[first]->n_most || has_to_wait(s->running[first])))
 		first++;
 	SCHEDULE_NEED(n == 0 ? first == s->n_running && (first || s->waiting.n_waiting == 0)
 			     : out[0] == s->running[first]);
@@ -433,6 +463,7 @@ GOLDEN_INLINE void rider_start(struct schedule_world *w, struct sched *s, struct
 				    .owner = dice_below(d, SCHEDULE_OWNERS),
 				    .hashes = dice_below(d, 8) ? r->hashes : NULL};
 	r->seq.root = dice_below(d, 4) ? 0 : KV_ROOT | r->seq.owner;
+	r->jumps = k->masked && dice_below(d, 2);
 	r->seq.n_rows = dice_below(d, 4) == 3 ? k->n_prompt - 1 : 0;
 	sched_add(s, &r->seq);
 }
@@ -446,6 +477,26 @@ GOLDEN_INLINE void rider_end(struct schedule_world *w, struct sched *s, struct r
 		for (uint32_t i = 0; i < w->flights[k].n; i++)
 			if (w->flights[k].riders[i] == r)
 				w->flights[k].riders[i] = NULL;
+}
+
+/* Before a plan: what must come has come, and the next draw may have to wait for its mask. */
+GOLDEN_INLINE void rider_settle(struct schedule_world *w, struct sched *s, struct rider *r, struct dice *d)
+{
+	uint32_t mask[SCHEDULE_MASK];
+	int32_t only;
+	r->seq.held = r->seq.n_open || dice_below(d, 4) == 3;
+	w->n_held += has_to_wait(&r->seq);
+	while (r->jumps && r->n_taken && !r->seq.n_open &&
+	       (only = mask_after(w, r->seq.ids[r->seq.n_ids - 1], mask)) >= 0) {
+		SCHEDULE_NEED(only == r->kind->drawn[r->n_taken]);
+		sched_append(&r->seq, only);
+		w->n_forced++;
+		if (++r->n_taken < r->max_tokens)
+			continue;
+		rider_end(w, s, r);
+		w->n_ended++;
+		return;
+	}
 }
 
 /* A device that does not run ahead computes at once, what is drawn being told later all the same; ids: (n) to
@@ -504,6 +555,10 @@ GOLDEN_INLINE void schedule_submit(struct schedule_world *w, struct sched *s, st
 			.logits = sched_shows(seq) ? logits : NULL,
 			.all_logits = sched_shows(seq),
 		};
+		if (sched_draws(seq) && r->kind->masked) {
+			mask_after(w, seq->ids[seq->n_ids - 1], f->masks[i]);
+			f->steps[i].mask = f->masks[i];
+		}
 		logits += sched_shows(seq) ? (size_t)seq->n_new * w->model.hp.n_vocab : 0;
 	}
 	if (compute_runs_ahead(w->compute))
@@ -601,12 +656,18 @@ GOLDEN_INLINE void schedule_run(struct schedule_world *w, struct dice *d)
 		for (uint32_t i = 0; i < SCHEDULE_LIVE; i++)
 			riders[i].waited = riders[i].live && riders[i].seq.state == SCHED_WAITING &&
 					   !riders[i].seq.preempted;
+		for (uint32_t i = 0; i < SCHEDULE_LIVE; i++)
+			if (riders[i].live && riders[i].kind->masked)
+				rider_settle(w, &s, &riders[i], d);
 		uint64_t n_preempted = s.counters.preempted;
 		uint32_t budget = most - dice_below(d, most), n = sched_plan(&s, budget, out);
 		check_plan(&s, out, n, budget);
 		check_turns(w, &s, riders, s.counters.preempted == n_preempted);
 		check_roots(w, &s);
-		if (n == 0 && n_left == 0 && w->n_submitted == w->n_collected)
+		bool any = n_left > 0 || w->n_submitted != w->n_collected;
+		for (uint32_t i = 0; i < SCHEDULE_LIVE; i++)
+			any = any || riders[i].live;
+		if (!any)
 			break;
 		if (n)
 			schedule_submit(w, &s, out, n);

@@ -499,18 +499,20 @@ static void run_schedules(enum schedule_model which, uint64_t n_seeds)
 		schedule_run(w, &(struct dice){.seed = seed});
 	print_message(
 		"%s: %llu schedules: %llu steps of %llu sequences, %llu ended, %llu cancelled, %llu failed, "
-		"%llu preempted, %llu blocks found, %llu evicted, %llu behind, %llu positions shown\n",
+		"%llu preempted, %llu blocks found, %llu evicted, %llu behind, %llu positions shown, "
+		"%llu tokens forced, %llu waits for masks\n",
 		names[which], (unsigned long long)n, (unsigned long long)w->sum.steps,
 		(unsigned long long)w->sum.step_sequences, (unsigned long long)w->n_ended,
 		(unsigned long long)w->n_cancelled, (unsigned long long)w->n_failed,
 		(unsigned long long)w->sum.preempted, (unsigned long long)w->sum.cache_hits,
 		(unsigned long long)w->sum.cache_evictions, (unsigned long long)w->n_left_behind,
-		(unsigned long long)w->n_shown);
+		(unsigned long long)w->n_shown, (unsigned long long)w->n_forced,
+		(unsigned long long)w->n_held);
 	/* They did meet what they are for; a handful need not meet it often. */
 	if (test_small())
 		n = 0;
 	assert_true(w->n_ended > 5 * n && w->n_cancelled > n && w->n_failed > n);
-	assert_true(w->n_passed > n && w->n_shown > 20 * n);
+	assert_true(w->n_passed > n && w->n_shown > 20 * n && w->n_forced > 5 * n && w->n_held > n);
 	assert_true(w->sum.cache_hits > n && w->sum.cache_evictions > n);
 	/* what windows alone need does not grow: who is let in has it */
 	static const uint64_t one_of[] = {4, 12};
