@@ -305,7 +305,7 @@ static void test_common(void **state)
 	bool given[OPT_N_SAMPLING] = {false}, seed_given = false;
 	opt_add_engine(&t, &config);
 	opt_add_sampling(&t, &s, given, &seed_given);
-	assert_int_equal(t.n, 7 + n_sampling_fields + 1);
+	assert_int_equal(t.n, 8 + n_sampling_fields + 1);
 	assert_null(t.rows[t.n].name);
 	assert_true(s.temperature == 0.7f && s.top_p == 1 && s.repetition_penalty == 1 && s.top_k == 0);
 	char *argv[] = {"try",
