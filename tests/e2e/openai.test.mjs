@@ -168,7 +168,7 @@ test('errors are those that the client has classes for', async () => {
 	const ask = (more) => client.chat.completions.create({ ...plain, ...more });
 	await fails(ask({ temperature: 1000 }), OpenAI.BadRequestError, 400, null, 'temperature', 'temperature is 1000; it takes a number from 0 to 100');
 	await fails(ask({ stream: true, n: 0 }), OpenAI.BadRequestError, 400, null, 'n', 'n is 0');
-	await fails(ask({ response_format: { type: 'json_object' } }), OpenAI.BadRequestError, 400, null, 'response_format', 'json_object');
+	await fails(ask({ response_format: { type: 'json' } }), OpenAI.BadRequestError, 400, null, 'response_format.type', 'json_object');
 	await fails(ask({ tempreature: 1 }), OpenAI.BadRequestError, 400, null, 'tempreature', 'did you mean "temperature"?');
 	await fails(ask({ messages: [] }), OpenAI.BadRequestError, 400, null, 'messages', 'at least one');
 	await fails(ask({ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }] }), OpenAI.BadRequestError, 400, null, 'messages[0].content[0].type', 'image_url');
