@@ -10,6 +10,7 @@
 
 #include <semaphore.h>
 
+#include "engine/queue.h"
 #include "record.h"
 
 enum { N = 6 };
@@ -78,11 +79,11 @@ static void test_choice(void **state)
 	(void)state;
 	char log[256];
 	fake_reset(SCRIPT(FAKE_HELLO, FAKE_T, FAKE_T, FAKE_T, FAKE_T));
-	answer((struct engine_config){0}, "[\"ab c\"]", NULL, log);
-	assert_string_equal(log, "start:3 0:5=ab 1:6= c end:end");
+	answer((struct engine_config){0}, "[\"abT\"]", NULL, log);
+	assert_string_equal(log, "start:3 0:5=ab 1:13=T end:end");
 	fake_reset(SCRIPT(FAKE_S, FAKE_T, FAKE_T));
-	answer((struct engine_config){0}, "[\"a\", \"STOP\"]", NULL, log);
-	assert_string_equal(log, "start:3 0:12=S 1:13=T 2:14=OP end:end");
+	answer((struct engine_config){0}, "[\"a\", \"ST\"]", NULL, log);
+	assert_string_equal(log, "start:3 0:12=S 1:13=T end:end");
 	/* It may stop where a choice ends, and go on where another does. */
 	fake_reset(SCRIPT(FAKE_A, FAKE_END));
 	answer((struct engine_config){0}, "[\"ab\", \"a\"]", NULL, log);
@@ -97,10 +98,9 @@ static void test_choice(void **state)
 static void test_jumps(void **state)
 {
 	(void)state;
-	static const char *const shapes[] = {"[\"ab c c c c c c c\", \"hello world\"]",
-					     "[\"aSTOP\", \"b cb cb cb c\"]", "[\"STOPSTOPSTOP\"]",
-					     "[\"a\", \"ab\", \"ab c\", \"ab c\xE3\x81\x82 c c c\"]",
-					     "[\"hello worldhello worldhello worldhello worldab\", \"b\"]"};
+	static const char *const shapes[] = {
+		"[\"abTTTTTTT\", \"SSab\"]", "[\"aSTST\", \"bTbTbTbT\"]", "[\"STSTSTSTST\"]",
+		"[\"a\", \"ab\", \"abT\", \"abT\xE3\x81\x82TTT\"]", "[\"SabSabSabSababT\", \"b\"]"};
 	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
 		for (int32_t first = FAKE_A; first < FAKE_N_VOCAB; first += 4)
 			for (uint32_t most = 0; most < 4; most++) {
@@ -123,18 +123,18 @@ static void test_ends(void **state)
 {
 	(void)state;
 	char log[256];
-	const struct str stop = str_c("OPS");
+	const struct str stop = str_c("TTS");
 	fake_reset(SCRIPT(FAKE_A));
-	answer((struct engine_config){0}, "[\"ab cb cb c\"]", &(struct engine_request){.max_tokens = 3}, log);
-	assert_string_equal(log, "start:3 0:5=ab 1:6= c 2:4=b end:length");
+	answer((struct engine_config){0}, "[\"abTbTbT\"]", &(struct engine_request){.max_tokens = 3}, log);
+	assert_string_equal(log, "start:3 0:5=ab 1:13=T 2:4=b end:length");
 	fake_reset(SCRIPT(FAKE_A));
-	answer((struct engine_config){0}, "[\"aSTOPSTOP\"]",
+	answer((struct engine_config){0}, "[\"aSTTSTT\"]",
 	       &(struct engine_request){.stop = &stop, .n_stop = 1}, log);
-	assert_string_equal(log, "start:3 0:3=a 1:11=ST 2:11= end:stop");
+	assert_string_equal(log, "start:3 0:3=a 1:12=S 2:13= 3:13= 4:12= end:stop");
 	/* The context ends it. */
 	fake_reset(SCRIPT(FAKE_A));
-	answer((struct engine_config){.n_ctx = 5}, "[\"ab cb cb c\"]", NULL, log);
-	assert_string_equal(log, "start:3 0:5=ab 1:6= c 2:4=b end:context");
+	answer((struct engine_config){.n_ctx = 5}, "[\"abTbTbT\"]", NULL, log);
+	assert_string_equal(log, "start:3 0:5=ab 1:13=T 2:4=b end:context");
 }
 
 /* Many at once, some free: each answer is its lone one, also where KV blocks run out and sequences give
@@ -143,8 +143,8 @@ static void test_together(void **state)
 {
 	(void)state;
 	static const char *const shapes[] = {
-		"[\"ab c c c c c c c\", \"hello world\"]", "[\"aSTOP\", \"b cb cb cb c\"]",
-		"[\"ab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab cab\","
+		"[\"abTTTTTTT\", \"SSab\"]", "[\"aST\", \"bTbTbTbT\"]",
+		"[\"abTabTabTabTabTabTabTabTabTabTabTabTabTabTabTabTabTabTabTabTabTabTabTabT\","
 		"\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"]"};
 	for (uint32_t few = 0; few < 2; few++) {
 		char lone[N][4096];
@@ -191,11 +191,11 @@ static void test_slow(void **state)
 	struct record slow, quick;
 	fake_reset(SCRIPT(FAKE_A));
 	struct engine *e = start_many((struct engine_config){.n_parallel = 2});
-	struct constrain *c = choices(e, "[\"ab c c c c c c c\", \"hello world\"]");
+	struct constrain *c = choices(e, "[\"abTTTT\"]");
 	record_init(&slow, e);
 	record_init(&quick, e);
 	fake.encode_us = 300000;
-	submit_shaped(e, &slow, choices(e, "[\"ab c\"]"), NULL);
+	submit_shaped(e, &slow, choices(e, "[\"abT\"]"), NULL);
 	submit_shaped(e, &quick, NULL, &(struct engine_request){.max_tokens = 200});
 	wait_end(&quick);
 	assert_int_equal(count_tokens(&slow), 0);
@@ -218,9 +218,9 @@ static void test_logprobs(void **state)
 	(void)state;
 	char plain[256], told[256];
 	fake_reset(SCRIPT(FAKE_A, FAKE_B));
-	unsigned n = answer((struct engine_config){0}, "[\"ab c c c\"]", NULL, plain);
+	unsigned n = answer((struct engine_config){0}, "[\"abTTT\"]", NULL, plain);
 	fake_reset(SCRIPT(FAKE_A, FAKE_B));
-	unsigned n_told = answer((struct engine_config){0}, "[\"ab c c c\"]",
+	unsigned n_told = answer((struct engine_config){0}, "[\"abTTT\"]",
 				 &(struct engine_request){.logprobs = true, .n_top = 2}, told);
 	assert_string_equal(plain, told);
 	assert_true(n_told > n);
@@ -231,16 +231,16 @@ static void test_answered(void **state)
 {
 	(void)state;
 	char log[256];
-	static const int32_t begun[] = {FAKE_HELLO, FAKE_A, FAKE_B};
+	static const int32_t begun[] = {FAKE_HELLO, FAKE_HELLO, FAKE_AB};
 	fake_reset(SCRIPT(FAKE_HELLO));
-	answer((struct engine_config){0}, "[\"ab c\"]",
-	       &(struct engine_request){.tokens = begun, .n_tokens = 3, .n_answered = 2}, log);
-	assert_string_equal(log, "start:3 0:6= c end:end");
+	answer((struct engine_config){0}, "[\"abT\"]",
+	       &(struct engine_request){.tokens = begun, .n_tokens = 3, .n_answered = 1}, log);
+	assert_string_equal(log, "start:3 0:13=T end:end");
 	fake_reset(SCRIPT(FAKE_HELLO));
 	struct hokku_error err;
 	struct record r;
 	struct engine *e = start_many((struct engine_config){0});
-	struct constrain *c = choices(e, "[\"ab c\"]");
+	struct constrain *c = choices(e, "[\"abT\"]");
 	record_init(&r, e);
 	struct engine_request q = request_for(&r);
 	q.tokens = begun;
@@ -334,18 +334,50 @@ static void test_abandoned(void **state)
 	engine_destroy(e, 0);
 }
 
-/* On a device that runs ahead masks come while the step is under way, too. */
+/* Keeps a brisk thread busy. */
+static struct sleeper {
+	struct crew_task task;
+	struct crew *crew;
+	atomic_bool stop, stopped;
+} sleepers[16];
+
+static void run_sleeper(struct crew_task *task)
+{
+	struct sleeper *s = (struct sleeper *)(void *)task; /* its first member */
+	fake_sleep_us(1000);
+	if (atomic_load(&s->stop))
+		atomic_store(&s->stopped, true);
+	else
+		crew_submit(s->crew, task, false);
+}
+
+/* On a device that runs ahead masks may come while the step is under way. */
 static void test_late(void **state)
 {
 	(void)state;
-	if (!fake.ahead)
+	struct record r;
+	if (!fake_runs_ahead)
 		return;
-	char log[256];
 	fake_reset(SCRIPT(FAKE_A, FAKE_B, FAKE_A, FAKE_B));
-	fake.encode_us = 700; /* more than is waited for, less than slow */
-	answer((struct engine_config){.no_jump_ahead = true}, "[\"ab c c c c c\"]", NULL, log);
-	assert_string_equal(log, "start:3 0:5=ab 1:6= c 2:6= c 3:6= c 4:6= c 5:6= c end:end");
+	struct engine *e = start_many((struct engine_config){.no_jump_ahead = true});
+	struct constrain *c = choices(e, "[\"abTTTTT\", \"abSSSS\"]");
+	for (uint32_t i = 0; i < 16; i++) {
+		sleepers[i] = (struct sleeper){.task = {.run = run_sleeper}, .crew = shapes_crew(e->shapes)};
+		crew_submit(sleepers[i].crew, &sleepers[i].task, false);
+	}
+	record_init(&r, e);
+	submit_shaped(e, &r, c, NULL);
+	constrain_unref(c);
+	wait_end(&r);
+	assert_string_equal(r.log.ptr, "start:3 0:3=a 1:4=b 2:12=S 3:12=S 4:12=S 5:12=S end:end");
 	assert_true(atomic_load(&fake.n_late) > 0);
+	for (uint32_t i = 0; i < 16; i++)
+		atomic_store(&sleepers[i].stop, true);
+	for (uint32_t i = 0; i < 16; i++)
+		while (!atomic_load(&sleepers[i].stopped))
+			fake_sleep_us(200);
+	engine_destroy(e, 0);
+	record_free(&r);
 }
 
 int main(void)
