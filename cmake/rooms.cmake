@@ -17,8 +17,8 @@ if(HOKKU_COVERAGE)
 	endforeach()
 endif()
 
-# compute: the sampler's loops over the vocabulary are written for the vectoriser.
-set_source_files_properties(src/compute/sample.c PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")
+# compute: the loops over all logits are written for the vectoriser.
+set_source_files_properties(src/compute/passes.c PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")
 
 # compute/cpu: the kernels' tiers are one source each, built for its instruction set; run-time dispatch picks one.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

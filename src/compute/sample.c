@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/rng.h"
+#include "compute/passes.h"
 #include "compute/weight.h"
 
 enum { MAX_VOCAB = 1 << 23 }; /* so that a sum of grains fits 64 bits (weight.h) */
@@ -17,18 +18,11 @@ enum { MAX_VOCAB = 1 << 23 }; /* so that a sum of grains fits 64 bits (weight.h)
 /* The three digits of a 32-bit key that a cut is searched by, highest first. */
 enum { N_DIGITS = 3, DIGIT_BITS = 11, N_BUCKETS = 1 << DIGIT_BITS };
 
-/* The three passes over the whole vocabulary, compiled for several instruction sets; the bits are the same.
- */
-struct passes {
-	float (*load)(float *x, const float *logits, uint32_t n);
-	void (*weigh)(float *w, const float *x, float largest, float temperature, uint32_t n);
-	uint64_t (*sum)(const float *w, uint32_t n);
-};
-
 struct sampler {
-	uint32_t n_vocab;
+	uint32_t n_vocab, n_tops;
 	const struct passes *passes;
 	float *x;         /* (n_vocab) logits as the stages leave them */
+	float *tops;      /* (n_tops) their largest, by blocks */
 	uint32_t *counts; /* (n_vocab) all zero between draws */
 	/* Candidates, ascending ids. */
 	int32_t *ids;     /* (n_vocab) */
@@ -44,7 +38,12 @@ static size_t array_bytes(uint32_t n_vocab)
 	return ((size_t)n_vocab * 4 + 63) & ~(size_t)63;
 }
 
-enum { N_ARRAYS = 6 };
+enum { N_ARRAYS = 6 }; /* of n_vocab; and one of tops */
+
+static size_t all_bytes(uint32_t n_vocab)
+{
+	return N_ARRAYS * array_bytes(n_vocab) + array_bytes(passes_n_tops(n_vocab));
+}
 
 struct sampler *sampler_create(uint32_t n_vocab)
 {
@@ -52,7 +51,7 @@ struct sampler *sampler_create(uint32_t n_vocab)
 		return NULL;
 	struct sampler *s = calloc(1, sizeof *s);
 	size_t step = array_bytes(n_vocab);
-	char *block = s ? aligned_alloc(64, N_ARRAYS * step) : NULL;
+	char *block = s ? aligned_alloc(64, all_bytes(n_vocab)) : NULL;
 	if (!block) {
 		free(s);
 		return NULL;
@@ -65,8 +64,9 @@ struct sampler *sampler_create(uint32_t n_vocab)
 	s->logits = (float *)(void *)(block + 3 * step);
 	s->weights = (float *)(void *)(block + 4 * step);
 	s->inside = (uint32_t *)(void *)(block + 5 * step);
-	for (unsigned level = 0; level < 3; level++)
-		sampler_set_level(s, level); /* the highest that the CPU has stays */
+	s->tops = (float *)(void *)(block + N_ARRAYS * step);
+	s->n_tops = passes_n_tops(n_vocab);
+	s->passes = passes_best();
 	return s;
 }
 
@@ -79,115 +79,15 @@ void sampler_destroy(struct sampler *s)
 
 uint64_t sampler_bytes(const struct sampler *s)
 {
-	return sizeof *s + N_ARRAYS * array_bytes(s->n_vocab);
+	return sizeof *s + all_bytes(s->n_vocab);
 }
-
-enum { LANES = 16 };
-
-/* x = clean logits; returns the largest. */
-static inline __attribute__((always_inline)) float load_body(float *restrict x, const float *restrict logits,
-							     uint32_t n)
-{
-	float top[LANES], largest = -INFINITY;
-	for (int j = 0; j < LANES; j++)
-		top[j] = -INFINITY;
-	uint32_t i = 0;
-	for (; i + LANES <= n; i += LANES) {
-		for (uint32_t j = 0; j < LANES; j++) {
-			float v = logit_clean(logits[i + j]);
-			x[i + j] = v;
-			top[j] = v > top[j] ? v : top[j];
-		}
-	}
-	for (; i < n; i++) {
-		x[i] = logit_clean(logits[i]);
-		largest = x[i] > largest ? x[i] : largest;
-	}
-	for (int j = 0; j < LANES; j++)
-		largest = top[j] > largest ? top[j] : largest;
-	return largest;
-}
-
-/* w = exp((x - largest) / temperature). */
-static inline __attribute__((always_inline)) void weigh_body(float *restrict w, const float *restrict x,
-							     float largest, float temperature, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		float d = (x[i] - largest) / temperature;
-		float e = weight_exp(d < WEIGHT_EXP_MIN ? WEIGHT_EXP_MIN : d);
-		w[i] = d < WEIGHT_EXP_MIN ? 0 : e;
-	}
-}
-
-/* The sum of the weights' grains. Halves of 20 bits are added apart, in 32 bits, so that it vectorises
- * everywhere. */
-static inline __attribute__((always_inline)) uint64_t sum_body(const float *restrict w, uint32_t n)
-{
-	enum { BLOCK = 1024 }; /* 1024 x 2^20 fits 32 bits */
-	uint64_t sum = 0;
-	for (uint32_t begin = 0; begin < n; begin += BLOCK) {
-		uint32_t end = n - begin < BLOCK ? n : begin + BLOCK, high = 0, low = 0;
-		for (uint32_t i = begin; i < end; i++) {
-			float scaled = w[i] * 0x1p20f;
-			int32_t h = (int32_t)scaled;
-			high += (uint32_t)h;
-			low += (uint32_t)(int32_t)((scaled - (float)h) * 0x1p20f);
-		}
-		sum += ((uint64_t)high << 20) + low;
-	}
-	return sum;
-}
-
-#define PASSES(name, attributes)                                                                    \
-	attributes static float load_##name(float *x, const float *logits, uint32_t n)              \
-	{                                                                                           \
-		return load_body(x, logits, n);                                                     \
-	}                                                                                           \
-	attributes static void weigh_##name(float *w, const float *x, float top, float temperature, \
-					    uint32_t n)                                             \
-	{                                                                                           \
-		weigh_body(w, x, top, temperature, n);                                              \
-	}                                                                                           \
-	attributes static uint64_t sum_##name(const float *w, uint32_t n)                           \
-	{                                                                                           \
-		return sum_body(w, n);                                                              \
-	}
-
-PASSES(portable, )
-#ifdef __x86_64__
-PASSES(avx2, __attribute__((target("avx2"))))
-#ifdef __clang__
-PASSES(avx512, __attribute__((target("avx512f"))))
-#else
-PASSES(avx512, __attribute__((target("avx512f,prefer-vector-width=512"))))
-#endif
-#endif
-
-static const struct passes passes[] = {
-	{load_portable, weigh_portable, sum_portable},
-#ifdef __x86_64__
-	{load_avx2, weigh_avx2, sum_avx2},
-	{load_avx512, weigh_avx512, sum_avx512},
-#endif
-};
 
 bool sampler_set_level(struct sampler *s, unsigned level)
 {
-	bool can = level == 0;
-#ifdef __x86_64__
-	can |= level == 1 && __builtin_cpu_supports("avx2");
-	can |= level == 2 && __builtin_cpu_supports("avx512f");
-#endif
-	if (can)
-		s->passes = &passes[level];
-	return can;
-}
-
-static void apply_mask(float *x, const uint32_t *mask, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++)
-		if (!(mask[i / 32] >> (i % 32) & 1))
-			x[i] = -INFINITY;
+	const struct passes *passes = passes_at(level);
+	if (passes)
+		s->passes = passes;
+	return passes != NULL;
 }
 
 static void apply_bias(struct sampler *s, const struct sampling *p)
@@ -231,11 +131,11 @@ static void apply_frequency(struct sampler *s, const struct compute_seq *seq, co
 	}
 }
 
-static float largest_of(const float *x, uint32_t n)
+static float largest_top(const struct sampler *s)
 {
 	float largest = -INFINITY;
-	for (uint32_t i = 0; i < n; i++)
-		largest = x[i] > largest ? x[i] : largest;
+	for (uint32_t i = 0; i < s->n_tops; i++)
+		largest = s->tops[i] > largest ? s->tops[i] : largest;
 	return largest;
 }
 
@@ -243,24 +143,20 @@ static float largest_of(const float *x, uint32_t n)
 static float adjust(struct sampler *s, const struct compute_seq *seq, float largest)
 {
 	const struct sampling *p = seq->sampling;
-	bool changed = false;
-	if (seq->mask) {
-		apply_mask(s->x, seq->mask, s->n_vocab);
-		changed = true;
-	}
-	if (p->n_bias) {
-		apply_bias(s, p);
-		changed = true;
-	}
-	if (p->repetition_penalty != 1 && seq->n_history) {
+	bool repetition = p->repetition_penalty != 1 && seq->n_history;
+	bool frequency =
+		(p->frequency_penalty != 0 || p->presence_penalty != 0) && seq->n_history > seq->n_prompt;
+	if (!seq->mask && !p->n_bias && !repetition && !frequency)
+		return largest;
+	if (seq->mask)
+		s->passes->mask(s->x, seq->mask, s->n_vocab);
+	apply_bias(s, p);
+	if (repetition)
 		apply_repetition(s, seq, p->repetition_penalty);
-		changed = true;
-	}
-	if ((p->frequency_penalty != 0 || p->presence_penalty != 0) && seq->n_history > seq->n_prompt) {
+	if (frequency)
 		apply_frequency(s, seq, p);
-		changed = true;
-	}
-	return changed ? largest_of(s->x, s->n_vocab) : largest;
+	s->passes->tops(s->tops, s->x, s->n_vocab);
+	return largest_top(s);
 }
 
 /* A prefix of the candidates ordered by (logit descending, id ascending): all with a larger key, and the
@@ -301,71 +197,102 @@ static struct cut find_cut(struct sampler *s, const float *logits, const float *
 	return (struct cut){key, (target + each - 1) / each};
 }
 
-/* Keeps the candidates that cut takes: of the n tokens of the vocabulary (ids NULL), or of the candidates
- * themselves. */
-static uint32_t keep_cut(struct sampler *s, const float *logits, const int32_t *ids, uint32_t n,
-			 struct cut cut)
+/* Of the n candidates those that cut takes. */
+static uint32_t keep_cut(struct sampler *s, uint32_t n, struct cut cut)
 {
 	uint32_t kept = 0;
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t key = logit_key(logits[i]);
+		uint32_t key = logit_key(s->logits[i]);
 		if (key < cut.key || (key == cut.key && cut.n_ties == 0))
 			continue;
 		cut.n_ties -= key == cut.key;
-		s->ids[kept] = ids ? ids[i] : (int32_t)i;
+		s->ids[kept] = s->ids[i];
 		s->weights[kept] = s->weights[i];
-		s->logits[kept++] = logits[i];
+		s->logits[kept++] = s->logits[i];
 	}
 	return kept;
 }
 
-/* The first k tokens of the vocabulary, or all of it, become candidates with their weights. */
-static uint32_t take_top_k(struct sampler *s, int32_t top_k, float largest, float temperature)
+/* Tokens with a logit of at least `least` become candidates; what lies in blocks that have none is not looked
+ * at. Weights are taken along from their places in the vocabulary. */
+static uint32_t gather(struct sampler *s, float least, bool weights)
 {
-	uint32_t n = s->n_vocab, kept = 0;
-	if (top_k > 0 && (uint32_t)top_k < n) {
-		n = keep_cut(s, s->x, NULL, n, find_cut(s, s->x, NULL, n, (uint64_t)top_k));
-		s->passes->weigh(s->weights, s->logits, largest, temperature, n);
-		return n;
-	}
-	s->passes->weigh(s->weights, s->x, largest, temperature, n);
-	for (uint32_t i = 0; i < n;
-	     i++) { /* without the many that weigh nothing; no branch: it would be guessed wrong */
-		s->ids[kept] = (int32_t)i;
-		s->logits[kept] = s->x[i];
-		s->weights[kept] = s->weights[i];
-		kept += s->weights[i] >= 0x1p-40f;
+	uint32_t kept = 0;
+	for (uint32_t b = 0; b < s->n_tops; b++) {
+		if (s->tops[b] < least)
+			continue;
+		uint32_t begin = b * PASSES_BLOCK, left = s->n_vocab - begin;
+		for (uint32_t i = begin; i < begin + (left < PASSES_BLOCK ? left : PASSES_BLOCK); i++) {
+			s->ids[kept] = (int32_t)i;
+			s->logits[kept] = s->x[i];
+			if (weights)
+				s->weights[kept] = s->weights[i];
+			kept += s->x[i] >= least; /* no branch: it would be guessed wrong */
+		}
 	}
 	return kept;
+}
+
+static float logit_of_key(uint32_t key)
+{
+	return f32_from_bits(key & 0x80000000u ? key & 0x7FFFFFFF : ~key);
+}
+
+/* The first k tokens, fewer than there are, become candidates with their weights. That many blocks have each
+ * a token that is not below the k-th largest of their largest: so no token below that is one of the first. */
+static uint32_t take_top_k(struct sampler *s, uint32_t k, float largest, float temperature)
+{
+	float least = -INFINITY;
+	if (k <= s->n_tops)
+		least = logit_of_key(find_cut(s, s->tops, NULL, s->n_tops, k).key);
+	uint32_t n = gather(s, least, false);
+	n = keep_cut(s, n, find_cut(s, s->logits, NULL, n, k));
+	s->passes->weigh(s->weights, s->logits, largest, temperature, n);
+	return n;
+}
+
+static uint64_t target_of(float top_p, uint64_t sum)
+{
+	uint64_t target = (uint64_t)ceil((double)top_p * (double)sum);
+	return target < 1 ? 1 : target > sum ? sum : target;
 }
 
 static uint32_t take_top_p(struct sampler *s, uint32_t n, float top_p)
 {
-	if (!(top_p < 1))
-		return n;
-	uint64_t sum = s->passes->sum(s->weights, n);
-	uint64_t target = (uint64_t)ceil((double)top_p * (double)sum);
-	target = target < 1 ? 1 : target > sum ? sum : target;
-	return keep_cut(s, s->logits, s->ids, n, find_cut(s, s->logits, s->weights, n, target));
+	uint64_t target = target_of(top_p, s->passes->sum(s->weights, n));
+	return keep_cut(s, n, find_cut(s, s->logits, s->weights, n, target));
+}
+
+/* The same of the whole vocabulary, whose weights are there: where those of logits a little below the largest
+ * reach the target, the others need not be looked at. */
+static uint32_t take_top_p_of_all(struct sampler *s, float top_p, float largest, float temperature)
+{
+	uint32_t n = s->n_vocab;
+	uint64_t target = target_of(top_p, s->passes->sum(s->weights, n));
+	float least = -INFINITY;
+	for (float depth = 4; depth < -WEIGHT_EXP_MIN && !(least > -INFINITY); depth *= 2) {
+		float from = largest - depth * temperature;
+		if (s->passes->sum_from(s->weights, s->x, from, n) >= target)
+			least = from;
+	}
+	n = gather(s, least, true);
+	return keep_cut(s, n, find_cut(s, s->logits, s->weights, n, target));
 }
 
 /* The likeliest candidate's weight is exactly 1, so min_p itself is the limit. */
 static uint32_t take_min_p(struct sampler *s, uint32_t n, float min_p)
 {
 	uint32_t kept = 0;
-	if (!(min_p > 0))
-		return n;
 	for (uint32_t i = 0; i < n; i++) {
-		if (s->weights[i] < min_p)
-			continue;
 		s->ids[kept] = s->ids[i];
-		s->weights[kept++] = s->weights[i];
+		s->weights[kept] = s->weights[i];
+		kept += !(s->weights[i] < min_p);
 	}
 	return kept;
 }
 
-/* The candidate in whose grains, counted in the order of ids, a random point of their sum lies. */
-static int32_t draw(const struct sampler *s, uint32_t n, uint64_t seed, uint64_t pos)
+/* The candidate in whose grains, counted in the order of ids, a random point of their sum lies: its place. */
+static uint32_t draw(const struct sampler *s, uint32_t n, uint64_t seed, uint64_t pos)
 {
 	enum { BLOCK = 1024 };
 	uint32_t words[4], i = 0;
@@ -377,32 +304,55 @@ static int32_t draw(const struct sampler *s, uint32_t n, uint64_t seed, uint64_t
 		point -= grains;
 	for (; i < n - 1 && point >= (grains = weight_grains(s->weights[i])); i++)
 		point -= grains;
-	return s->ids[i];
+	return i;
+}
+
+/* The first token with the largest logit. */
+static int32_t find_largest(const struct sampler *s, float largest)
+{
+	uint32_t b = 0;
+	while (s->tops[b] != largest)
+		b++;
+	uint32_t i = b * PASSES_BLOCK;
+	while (s->x[i] != largest)
+		i++;
+	return (int32_t)i;
+}
+
+static int32_t draw_token(struct sampler *s, const struct sampling *p, float largest, uint64_t pos)
+{
+	uint32_t n = s->n_vocab;
+	float temperature = p->temperature;
+	bool by_rank = p->top_k > 0 && (uint32_t)p->top_k < n;
+	if (by_rank)
+		n = take_top_k(s, (uint32_t)p->top_k, largest, temperature);
+	else
+		s->passes->weigh(s->weights, s->x, largest, temperature, n);
+	if (p->top_p < 1)
+		n = by_rank ? take_top_p(s, n, p->top_p)
+			    : take_top_p_of_all(s, p->top_p, largest, temperature);
+	else if (!by_rank && !(p->min_p > 0)) /* all are candidates, each in the place of its id */
+		return (int32_t)draw(s, n, p->seed, pos);
+	else if (!by_rank) /* a little more than min_p lets stay, which is the next to look */
+		n = gather(s, largest + (logf(p->min_p) - 0.01f) * temperature, true);
+	if (p->min_p > 0)
+		n = take_min_p(s, n, p->min_p);
+	return s->ids[draw(s, n, p->seed, pos)];
 }
 
 void sampler_draw(struct sampler *s, const float *logits, uint64_t pos, struct compute_seq *seq)
 {
-	const struct sampling *p = seq->sampling;
 	seq->token = -1;
 	seq->logprob = -INFINITY;
-	float model_largest = s->passes->load(s->x, logits, s->n_vocab);
+	s->passes->load(s->x, s->tops, logits, s->n_vocab);
+	float model_largest = largest_top(s);
 	if (!(model_largest > -INFINITY))
 		return;
-	s->passes->weigh(s->weights, s->x, model_largest, 1, s->n_vocab);
-	uint64_t model_sum = s->passes->sum(s->weights, s->n_vocab);
+	uint64_t model_sum = s->passes->sum_exp(s->x, model_largest, s->n_vocab);
 	float largest = adjust(s, seq, model_largest);
 	if (!(largest > -INFINITY))
 		return;
-	if (p->temperature == 0) {
-		uint32_t i = 0;
-		while (s->x[i] != largest)
-			i++;
-		seq->token = (int32_t)i;
-	} else {
-		uint32_t n = take_top_k(s, p->top_k, largest, p->temperature);
-		n = take_top_p(s, n, p->top_p);
-		n = take_min_p(s, n, p->min_p);
-		seq->token = draw(s, n, p->seed, pos);
-	}
+	seq->token = seq->sampling->temperature == 0 ? find_largest(s, largest)
+						     : draw_token(s, seq->sampling, largest, pos);
 	seq->logprob = weight_logprob(logit_clean(logits[seq->token]), model_largest, model_sum);
 }

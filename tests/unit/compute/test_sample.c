@@ -233,6 +233,33 @@ static void test_top_p(void **state)
 	assert_int_equal(support(logits, 4, p), 15);
 }
 
+/* One likely token and many that are far below, the first of which belong to the probability that stays. */
+static void test_top_p_far_below(void **state)
+{
+	(void)state;
+	enum { N = 60000 };
+	static const double depths[] = {3, 5, 9};
+	float *logits = malloc(N * sizeof *logits);
+	struct sampler *s = sampler_create(N);
+	struct sampling p = plain;
+	struct compute_seq seq = {.sampling = &p};
+	for (size_t k = 0; k < 3; k++) {
+		double others = (N - 1) * exp(-depths[k]), wanted = 0.9 * (1 + others) - 1;
+		double most = wanted / exp(-depths[k]); /* of the others */
+		int32_t largest = 0;
+		p.top_p = 0.9f;
+		for (uint32_t i = 0; i < N; i++)
+			logits[i] = i ? -(float)depths[k] : 0;
+		for (uint64_t pos = 0; pos < 40; pos++) {
+			sampler_draw(s, logits, pos, &seq);
+			largest = seq.token > largest ? seq.token : largest;
+		}
+		assert_true(largest < most + 2 && largest > 0.8 * most);
+	}
+	sampler_destroy(s);
+	free(logits);
+}
+
 static void test_min_p(void **state)
 {
 	(void)state;
@@ -448,7 +475,7 @@ static uint64_t units(float w)
 
 static int32_t reference_draw(const float *logits, uint32_t n, const struct sampling *p, uint64_t pos)
 {
-	struct entry e[512];
+	static struct entry e[3000];
 	uint64_t sum = 0, reached = 0;
 	uint32_t kept = n, words[4];
 	for (uint32_t i = 0; i < n; i++) {
@@ -494,9 +521,9 @@ static void test_against_reference(void **state)
 	(void)state;
 	for (uint64_t trial = 0; trial < 4000; trial++) {
 		uint32_t words[4];
-		float logits[512];
+		static float logits[3000];
 		rng_words(trial, RNG_STREAM_TEST, 0, words);
-		uint32_t n = 1 + words[0] % 300;
+		uint32_t n = 1 + words[0] % (trial % 20 ? 300 : 3000);
 		float spread = (float[]){0.5f, 4, 30, 1000}[words[1] % 4];
 		struct sampling p = plain;
 		p.seed = trial;
@@ -651,6 +678,7 @@ int main(void)
 		cmocka_unit_test(test_seed_and_position),
 		cmocka_unit_test(test_top_k),
 		cmocka_unit_test(test_top_p),
+		cmocka_unit_test(test_top_p_far_below),
 		cmocka_unit_test(test_min_p),
 		cmocka_unit_test(test_penalties),
 		cmocka_unit_test(test_bias_and_mask),
