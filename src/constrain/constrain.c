@@ -61,6 +61,11 @@ static enum hokku_code make_object(struct making *m)
 	return HOKKU_OK;
 }
 
+static enum hokku_code make_gbnf(struct making *m)
+{
+	return gbnf_compile(m->grammar, m->shape->text, m->fault, m->err);
+}
+
 static enum hokku_code make_regex(struct making *m)
 {
 	rx text = RX_NONE;
@@ -85,9 +90,8 @@ static enum hokku_code make_choice(struct making *m)
 }
 
 static enum hokku_code (*const makers[])(struct making *m) = {
-	[CONSTRAIN_JSON_SCHEMA] = make_schema,
-	[CONSTRAIN_JSON_OBJECT] = make_object,
-	[CONSTRAIN_REGEX] = make_regex,
+	[CONSTRAIN_JSON_SCHEMA] = make_schema, [CONSTRAIN_JSON_OBJECT] = make_object,
+	[CONSTRAIN_GBNF] = make_gbnf,          [CONSTRAIN_REGEX] = make_regex,
 	[CONSTRAIN_CHOICE] = make_choice,
 };
 
