@@ -1,6 +1,6 @@
 // What an answer's shape costs a busy server: the rate of N streams with a shape against N without, in turns.
-//   hokku serve [MODEL] --parallel 64 --port 8080 &  node bench/shapes.mjs http://127.0.0.1:8080 [N] [TOKENS] [ROUNDS]
-const [url, n = 64, tokens = 200, rounds = 5] = process.argv.slice(2);
+//   hokku serve [MODEL] --parallel 64 --port 8080 &  node bench/shapes.mjs http://127.0.0.1:8080 [N] [TOKENS] [ROUNDS] [TEMPERATURE]
+const [url, n = 64, tokens = 200, rounds = 5, temperature = 1] = process.argv.slice(2);
 
 const long = { type: 'string', minLength: 40, maxLength: 60 };
 const shapes = {
@@ -28,7 +28,7 @@ async function round(shape, seed) {
 	const begin = performance.now();
 	const answers = await Promise.all(
 		Array.from({ length: +n }, async (_, i) => {
-			const body = { prompt: 'autumn rain', stream: false, temperature: 1, max_tokens: +tokens, seed: seed * 1000 + i, logit_bias: ends, ...shape };
+			const body = { prompt: 'autumn rain', stream: false, temperature: +temperature, max_tokens: +tokens, seed: seed * 1000 + i, logit_bias: ends, ...shape };
 			const response = await fetch(`${url}/v1/generate`, { method: 'POST', body: JSON.stringify(body) });
 			const answer = await response.json();
 			if (answer.error) throw new Error(answer.error.message);

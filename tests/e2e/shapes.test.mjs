@@ -70,10 +70,12 @@ test('json_object is an object; white space where it is free', async () => {
 	assert.ok(spaces >= 0);
 });
 
-test('choice and regex', async () => {
+test('choice, regex and grammar', async () => {
 	const choices = ['yes', 'no', 'maybe so', 'yes, but later'];
 	assert.ok(await hot({ choice: choices }, (text) => assert.ok(choices.includes(text), text)));
 	assert.ok(await hot({ regex: '(Mon|Tues)day, [0-9]{1,2}:[0-5][0-9]' }, (text) => assert.match(text, /^(Mon|Tues)day, [0-9]{1,2}:[0-5][0-9]$/)));
+	const grammar = 'root ::= item ("," item){0,3}\nitem ::= [a-c]{1,3} "=" [0-9]{2}';
+	assert.ok(await hot({ grammar, max_tokens: 100 }, (text) => assert.match(text, /^[a-c]{1,3}=[0-9]{2}(,[a-c]{1,3}=[0-9]{2}){0,3}$/)));
 });
 
 test('names of other servers', async () => {
@@ -81,7 +83,8 @@ test('names of other servers', async () => {
 	for (const shape of [{ json_schema: schema }, { guided_json: schema }, { guided_json: JSON.stringify(schema) }, { structured_outputs: { json: schema } },
 		{ response_format: { type: 'json_object', schema } }])
 		assert.equal((await ask(shape)).text, '{"a":true}', JSON.stringify(shape));
-	for (const shape of [{ guided_choice: ['only this'] }, { structured_outputs: { choice: ['only this'] } }, { guided_regex: 'only this' }, { structured_outputs: { regex: 'only this' } },])
+	for (const shape of [{ guided_choice: ['only this'] }, { structured_outputs: { choice: ['only this'] } }, { guided_regex: 'only this' }, { structured_outputs: { regex: 'only this' } },
+		{ guided_grammar: 'root ::= "only this"' }, { structured_outputs: { grammar: 'root ::= "only this"' } }])
 		assert.equal((await ask(shape)).text, 'only this', JSON.stringify(shape));
 });
 
@@ -114,6 +117,9 @@ test('bad shapes: 400 with the field and the place', async () => {
 		[{ guided_json: '{"type":' }, 'guided_json', ''],
 		[{ regex: '(a' }, 'regex', ''],
 		[{ regex: '(a)\\1' }, 'regex', ''],
+		[{ grammar: 'root ::= "a' }, 'grammar', 'line 1'],
+		[{ grammar: 'root ::= other' }, 'grammar', 'other'],
+		[{ grammar: 'a ::= "b"' }, 'grammar', 'root'],
 		[{ choice: [] }, 'choice', ''],
 		[{ choice: ['a', 1] }, 'choice[1]', ''],
 		[{ choice: ['a'], regex: 'a' }, null, 'choice'],
@@ -203,8 +209,11 @@ test('hokku run', () => {
 	const dir = mkdtempSync(join(tmpdir(), 'hokku-shape-'));
 	const run = (...args) => spawnSync(hokku, ['run', '-p', 'a', ...args], { encoding: 'utf8', env: {} });
 	writeFileSync(join(dir, 'schema.json'), JSON.stringify({ const: [true, {}] }));
+	writeFileSync(join(dir, 'g.gbnf'), 'root ::= "x" "y"{3}\n');
 	assert.equal(run('--json-schema-file', join(dir, 'schema.json')).stdout, '[true,{}]\n');
 	assert.equal(run('-j', '{"const":null}').stdout, 'null\n');
+	assert.equal(run('--grammar-file', join(dir, 'g.gbnf')).stdout, 'xyyy\n');
+	assert.equal(run('--grammar', 'root ::= "q"').stdout, 'q\n');
 	assert.equal(run('--regex', 'ab{3}c').stdout, 'abbbc\n');
 	assert.equal(run('--choice', 'same', '--choice', 'same').stdout, 'same\n');
 	assert.equal(run('--choice', 'same', '--no-jump-ahead').stdout, 'same\n');
