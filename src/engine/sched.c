@@ -166,18 +166,18 @@ static void keep_full_blocks(struct sched *s, struct sched_seq *seq)
 
 /* ---- who runs ---- */
 
-/* What a sequence with all of its present ids in holds of a window's group, or of one that leads (0), as long
- * as it goes on token by token; *more: what it holds beside, at most, while they come in. */
-static uint32_t n_needed(const struct sched *s, const struct sched_seq *seq, uint32_t window, uint32_t *more)
-{
-	uint32_t all = blocks_for(seq->n_ids), most = kv_blocks_most(window, s->n_ctx, 1);
-	*more += all > most ? all - most : 0;
-	return min_u32(all, most);
-}
-
 static uint32_t less(uint32_t a, uint32_t b)
 {
 	return a > b ? a - b : 0;
+}
+
+/* What a sequence with all of its present ids in holds of a window's group, or of one that sees all (0), as
+ * long as it goes on token by token; *more: what it holds beside, at most, while they come in. */
+static uint32_t n_needed(const struct sched *s, const struct sched_seq *seq, uint32_t window, uint32_t *more)
+{
+	uint32_t all = blocks_for(seq->n_ids), most = kv_blocks_most(window, s->n_ctx, 1);
+	*more += min_u32(less(all, most), less(all, seq->n_done / BLOCK + 1));
+	return min_u32(all, most);
 }
 
 /* New tokens of a step take so many blocks of a group, in all, beside those that windows show. */

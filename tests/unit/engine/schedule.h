@@ -75,12 +75,24 @@ struct kind {
 	uint64_t shown[SCHEDULE_CTX]; /* hashes of the logits behind each token of the prompt */
 };
 
-/* Models of worlds. */
+/* Models of worlds: windows are of 33 positions, or as short that their group's is. */
 enum schedule_model {
-	SCHEDULE_PLAIN,    /* one KV group, which sees all */
-	SCHEDULE_WINDOWS,  /* three: one that sees all, windows of 33 and 70 */
-	SCHEDULE_WINDOWED, /* one with a window */
+	SCHEDULE_PLAIN,
+	SCHEDULE_WINDOWS,
+	SCHEDULE_ALTERNATING,
+	SCHEDULE_MANY,
+	SCHEDULE_WINDOWED,
 	SCHEDULE_N_MODELS,
+};
+static const struct schedule_shape {
+	const char *name, *arch;             /* NULL: a tiny one */
+	uint32_t n_groups, n_places, window; /* other than 0: the last layer's */
+} schedule_shapes[SCHEDULE_N_MODELS] = {
+	[SCHEDULE_PLAIN] = {"one KV group", NULL, 1, 2, 0},
+	[SCHEDULE_WINDOWS] = {"one that sees all, windows of 33 and 70", "gemma2-b", 3, 1, 70},
+	[SCHEDULE_ALTERNATING] = {"two layers that see all, two with a window", "gemma2-a", 2, 2, 0},
+	[SCHEDULE_MANY] = {"one that sees all, six with a window", "gemma3-a", 7, 1, 0},
+	[SCHEDULE_WINDOWED] = {"windows alone", "mistral", 1, 3, 0},
 };
 
 /* A step from submit to collect. */
@@ -151,8 +163,14 @@ GOLDEN_INLINE uint64_t hash_logits(const struct schedule_world *w, const float *
 }
 
 /* A table a KV group. */
-static const uint32_t lone_blocks[][SCHEDULE_PITCH] = {
-	{4, 2, 0, 1, 3}, {5, 8, 6, 9, 7}, {12, 14, 13, 10, 11}};
+GOLDEN_INLINE const uint32_t *lone_blocks(void)
+{
+	static uint32_t tables[MODEL_MAX_KV_GROUPS][SCHEDULE_PITCH];
+	for (uint32_t g = 0; g < MODEL_MAX_KV_GROUPS; g++)
+		for (uint32_t i = 0; i < SCHEDULE_PITCH; i++)
+			tables[g][i] = g * SCHEDULE_PITCH + (2 * i + g + 4) % SCHEDULE_PITCH;
+	return tables[0];
+}
 
 /* The prompt as if it had been drawn, token by token. */
 GOLDEN_INLINE void lone_prompt(struct schedule_world *w, struct kind *k)
@@ -162,7 +180,7 @@ GOLDEN_INLINE void lone_prompt(struct schedule_world *w, struct kind *k)
 		struct compute_seq seq = {.tokens = k->prompt + pos,
 					  .n_tokens = 1,
 					  .pos = pos,
-					  .blocks = lone_blocks[0],
+					  .blocks = lone_blocks(),
 					  .blocks_pitch = SCHEDULE_PITCH,
 					  .logits = w->logits};
 		SCHEDULE_NEED(compute_step(w->compute, &seq, 1, &err) == HOKKU_OK);
@@ -180,7 +198,7 @@ GOLDEN_INLINE void lone_run(struct schedule_world *w, struct kind *k)
 		struct compute_seq seq = {.tokens = ids + pos,
 					  .n_tokens = n - pos > SCHEDULE_BATCH ? SCHEDULE_BATCH : n - pos,
 					  .pos = pos,
-					  .blocks = lone_blocks[0],
+					  .blocks = lone_blocks(),
 					  .blocks_pitch = SCHEDULE_PITCH,
 					  .history = ids,
 					  .n_prompt = k->n_prompt};
@@ -223,10 +241,9 @@ GOLDEN_INLINE void make_kind(struct schedule_world *w, uint32_t i)
 }
 
 /* The file of a world's model. */
-GOLDEN_INLINE void schedule_write(enum schedule_model which, const char *path)
+GOLDEN_INLINE void schedule_write(const char *arch, const char *path)
 {
-	static const char *const names[] = {NULL, "gemma2-b", "mistral"};
-	if (which == SCHEDULE_PLAIN) {
+	if (!arch) {
 		struct tiny_set set;
 		tiny_load(&set);
 		tiny_write(&set, tiny_find(&set, "odd"), "F32", path);
@@ -234,25 +251,26 @@ GOLDEN_INLINE void schedule_write(enum schedule_model which, const char *path)
 	} else {
 		struct arch_set set;
 		arch_load(&set);
-		arch_write_gguf(arch_find(&set, names[which]), TENSOR_F16, path);
+		arch_write_gguf(arch_find(&set, arch), TENSOR_F16, path);
 		arch_free(&set);
 	}
 }
 
 GOLDEN_INLINE void schedule_open(struct schedule_world *w, enum schedule_model which, const char *device)
 {
-	static const uint32_t n_groups[] = {1, 3, 1};
+	const struct schedule_shape *shape = &schedule_shapes[which];
 	char path[512];
 	struct hokku_error err = {0};
 	snprintf(path, sizeof path, "/tmp/hokku_schedule.%d.gguf", (int)getpid());
-	schedule_write(which, path);
+	schedule_write(shape->arch, path);
 	SCHEDULE_NEED(gguf_open_file(path, &w->file, &err) == HOKKU_OK);
 	SCHEDULE_NEED(model_bind(&w->model, w->file, &err) == HOKKU_OK);
 	model_set_context(&w->model, SCHEDULE_CTX);
-	if (which == SCHEDULE_WINDOWS)
-		w->model.specs[2].attn.window = 70;
+	if (shape->window)
+		w->model.specs[w->model.hp.n_layers - 1].attn.window = shape->window;
 	model_group_kv(&w->model);
-	SCHEDULE_NEED(w->model.n_kv_groups == n_groups[which]);
+	SCHEDULE_NEED(w->model.n_kv_groups == shape->n_groups);
+	SCHEDULE_NEED(model_kv_places(&w->model) == shape->n_places);
 	const struct compute_params params = {.model = &w->model,
 					      .device = device,
 					      .n_threads = 1,

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "compute/kv_blocks.h"
-#include "engine/sched.h"
+#include "engine/chain.h"
 
 enum {
 	CTX = 2048,
@@ -297,6 +297,171 @@ static void test_roots(void **state)
 	sched_deinit(&s);
 }
 
+/* What is saved of n full blocks is what a prompt of the same tokens, or of more, goes on from; and what is
+ * put back is found so again. Blocks that are known already are not written. */
+static void test_chains(void **state)
+{
+	(void)state;
+	for (uint32_t which = 0; which < N_KINDS * 4; which++) {
+		static const uint32_t lengths[] = {1, 4, 17, 32};
+		const struct kind *k = &kinds[which / 4];
+		uint32_t n = lengths[which % 4], behind = n > 4 ? n - 1 - 4 : 0, more, n_free;
+		struct sched s;
+		struct chain c, back;
+		start(&s, k, 400);
+		assert_true(chain_init(&c, n) && chain_init(&back, n));
+		prefill(&s, add(&s, 0, 0, 32 * n + 1));
+		assert_int_equal(chain_find(&c, &s, 0, items[0].ids, n), n);
+		sched_remove(&s, &items[0].seq);
+		for (uint32_t g = 0; g < k->n_groups; g++)
+			assert_int_equal(c.first[g], k->windows[g] ? behind : 0);
+		assert_int_equal(n_held(&s), k->n_whole * n + k->n_windowed * (n - behind));
+		chain_release(&c, &s);
+		assert_int_equal(n_held(&s), 0);
+		/* all is known */
+		assert_true(chain_take(&back, &s, 0, items[0].ids, n, c.first, &more, &n_free));
+		assert_int_equal(more, 0);
+		for (uint32_t g = 0; g < k->n_groups; g++)
+			for (uint32_t i = c.first[g]; i < n; i++)
+				assert_false(chain_is_new(&back, &s, g, i));
+		chain_release(&back, &s);
+		/* one block is not */
+		evict(&s.kv, kv_beside(s.lead, 0, c.leading[n - 1]));
+		assert_true(chain_take(&back, &s, 0, items[0].ids, n, c.first, &more, &n_free));
+		assert_int_equal(more, 1);
+		assert_true(chain_is_new(&back, &s, k->n_whole > 0, n - 1));
+		chain_keep(&back, &s, 0, items[0].ids);
+		chain_release(&back, &s);
+		assert_int_equal(chain_find(&c, &s, 0, items[0].ids, n), n);
+		chain_release(&c, &s);
+		/* nothing is */
+		sched_forget(&s);
+		assert_false(chain_is_good(&c, &s));
+		uint32_t all = k->n_whole * n + k->n_windowed * (n - behind);
+		assert_true(chain_take(&back, &s, 0, items[0].ids, n, c.first, &more, &n_free));
+		assert_int_equal(more, all);
+		assert_int_equal(n_held(&s), all);
+		chain_keep(&back, &s, 0, items[0].ids);
+		chain_release(&back, &s);
+		assert_int_equal(prefill(&s, add(&s, 1, 0, 32 * n)), 32 * (n - 1));
+		sched_remove(&s, &items[1].seq);
+		assert_int_equal(prefill(&s, add(&s, 1, 0, 32 * n + 1)), 32 * n);
+		sched_remove(&s, &items[1].seq);
+		assert_int_equal(s.names.n_free, s.names.n_blocks);
+		/* nor is there room beside one that runs */
+		sched_forget(&s);
+		add(&s, 2, 2, 500);
+		step(&s);
+		uint32_t spare = s.kv.n_free - (uint32_t)sched_promised(&s);
+		for (uint32_t i = all; i <= spare; i++)
+			assert_int_not_equal(kv_take(&s.kv), KV_NONE);
+		assert_false(chain_take(&back, &s, 0, items[0].ids, n, c.first, &more, &n_free));
+		assert_int_equal(more, all);
+		assert_int_equal(n_free, all - 1);
+		chain_release(&back, &s);
+		chain_deinit(&c);
+		chain_deinit(&back);
+		sched_deinit(&s);
+	}
+}
+
+/* The KV groups of Gemma 3 1B (docs/glossary.md: KV group): four layers that see all, 22 with a window of
+ * 512. */
+static const uint32_t gemma[MODEL_MAX_KV_GROUPS] = {0, 512, 512, 512, 512, 512, 512};
+
+/* Over a whole long context what windows hold does not grow. */
+static void test_great_length(void **state)
+{
+	(void)state;
+	enum { LONG = 131072, CHUNK = 512 };
+	struct sched s;
+	struct sched_params p = {.n_seqs = 1, .n_ctx = LONG, .n_batch = CHUNK, .n_groups = 7};
+	uint32_t most = kv_blocks_most(512, LONG, CHUNK), steady = kv_blocks_most(512, LONG, 1);
+	assert_int_equal(most, 16 + 16 + 1);
+	assert_int_equal(steady, 17);
+	p.n_blocks = LONG / 32 + 6 * most;
+	memcpy(p.windows, gemma, sizeof gemma);
+	assert_true(sched_init(&s, &p));
+	struct sched_seq a = {.ids = calloc(LONG + 1, sizeof *a.ids),
+			      .hashes = calloc(LONG / 32, sizeof *a.hashes),
+			      .n_ids = LONG - 100,
+			      .n_prompt = LONG - 100,
+			      .n_most = LONG};
+	sched_add(&s, &a);
+	while (a.n_ids < LONG) {
+		assert_int_equal(sched_plan(&s, CHUNK, out), 1);
+		uint32_t beside = n_held(&s) - a.n_blocks;
+		assert_true(beside <= 6 * (a.n_new > 1 ? most : steady));
+		advance(&s, &a);
+	}
+	assert_true(n_held(&s) <= LONG / 32 + 6 * steady);
+	assert_int_equal(s.counters.preempted, 0);
+	sched_remove(&s, &a);
+	assert_int_equal(s.kv.n_free, p.n_blocks);
+	sched_deinit(&s);
+	free(a.ids);
+	free(a.hashes);
+}
+
+/* Sequences of 8,000 tokens, none like another, that run at a time in so many blocks. */
+static uint32_t how_many(uint32_t n_blocks, uint32_t n_groups, uint32_t n_whole, uint32_t window)
+{
+	enum { MOST = 500, LENGTH = 8000, EACH_CTX = 8192 };
+	static struct sched_seq seqs[MOST], *planned[MOST];
+	struct sched s;
+	struct sched_params p = {.n_seqs = MOST,
+				 .n_ctx = EACH_CTX,
+				 .n_batch = 512,
+				 .n_groups = n_groups,
+				 .n_blocks = n_blocks};
+	for (uint32_t g = n_whole; g < n_groups; g++)
+		p.windows[g] = window;
+	assert_true(sched_init(&s, &p));
+	int32_t *ids = calloc(EACH_CTX + 1, sizeof *ids);
+	for (uint32_t i = 0; i < MOST; i++) {
+		seqs[i] = (struct sched_seq){
+			.ids = ids, .n_ids = LENGTH, .n_prompt = LENGTH, .n_most = LENGTH + 1};
+		sched_add(&s, &seqs[i]);
+	}
+	for (uint32_t n; (n = sched_plan(&s, 512, planned)) > 0;) /* until nobody has anything to compute */
+		for (uint32_t i = 0; i < n; i++)
+			sched_advance(&s, planned[i]);
+	uint32_t n = s.n_running;
+	assert_int_equal(s.counters.preempted, 0);
+	while (s.n_running)
+		sched_remove(&s, s.running[0]);
+	sched_deinit(&s);
+	free(ids);
+	return n;
+}
+
+/* The table of docs/performance.md: into 16 GiB of halves. */
+static void test_how_many_fit(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		uint32_t n_layers, n_kv_heads, head_dim, n_places, n_groups, window;
+		uint32_t before, after;
+	} rows[] = {
+		{"Gemma 2 9B", 42, 8, 256, 21, 2, 4096, 6, 8},
+		{"Gemma 3 1B", 26, 1, 256, 4, 7, 512, 80, 364},
+		{"Gemma 3 4B", 34, 4, 256, 5, 7, 1024, 15, 57},
+		{"Gemma 3 12B", 48, 8, 256, 8, 6, 1024, 5, 19},
+		{"Gemma 3 27B", 62, 16, 128, 11, 6, 1024, 4, 13},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		uint64_t layer = UINT64_C(2) * sizeof(uint16_t) * rows[i].n_kv_heads * rows[i].head_dim * 32;
+		uint64_t n = (UINT64_C(16) << 30) / layer;
+		uint32_t before = how_many((uint32_t)(n / rows[i].n_layers), 1, 1, 0);
+		uint32_t after =
+			how_many((uint32_t)(n / rows[i].n_places), rows[i].n_groups, 1, rows[i].window);
+		print_message("%s: %u before, %u after\n", rows[i].name, before, after);
+		assert_int_equal(before, rows[i].before);
+		assert_int_equal(after, rows[i].after);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +472,9 @@ int main(void)
 		cmocka_unit_test(test_a_hit_may_be_shorter),
 		cmocka_unit_test(test_gone_with_what_leads),
 		cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_chains),
+		cmocka_unit_test(test_great_length),
+		cmocka_unit_test(test_how_many_fit),
 	};
 	return cmocka_run_group_tests_name("windows", tests, NULL, NULL);
 }
