@@ -376,6 +376,52 @@ task_soak() {
 	[ "$seconds" -lt $soak_seconds ] || record soak "$(tail -n 1 build/soak.log)"
 }
 
+# MaskBench's data: the folder MASKBENCH, or a clone in build/.
+maskbench_data() {
+	if [ -z "${MASKBENCH:-}" ]; then
+		MASKBENCH=$PWD/build/jsonschemabench/maskbench/data
+		[ -d "$MASKBENCH" ] || {
+			say "do: cloning guidance-ai/jsonschemabench into build/ (set MASKBENCH to a folder that has maskbench/data)"
+			rm -rf build/jsonschemabench
+			git clone -q --depth 1 https://github.com/guidance-ai/jsonschemabench.git build/jsonschemabench >&2 || die "git could not clone it"
+		}
+	fi
+	[ -d "$MASKBENCH" ] || die "MASKBENCH is $MASKBENCH, which is no folder"
+}
+
+# maskbench [K]: every K-th schema; all of them by default, with the tables of docs/maskbench.md and a line of docs/runs.md.
+task_maskbench() {
+	every=${1:-1}
+	need $packages_haiku git nodejs npm ca-certificates
+	need_node
+	need_node_modules
+	build release hokku
+	maskbench_data
+	commit=$(git rev-parse --short HEAD 2>/dev/null) || commit=unknown
+	[ "$every" -gt 1 ] || doc="--doc --commit $commit"
+	status=0
+	HOKKU=$PWD/build/release/hokku node tests/maskbench/run.mjs "$MASKBENCH" --every "$every" --report build/maskbench.txt ${doc:-} \
+		>build/maskbench.log || status=1
+	cat build/maskbench.log
+	say "do: wrong verdicts, what is refused and what is slow: build/maskbench.txt"
+	[ "$status" = 0 ] || die "maskbench found a fault"
+	[ "$every" -gt 1 ] || record maskbench "$(tail -n 1 build/maskbench.log)"
+}
+
+# schemas [K]: texts drawn from every K-th schema's masks, judged by ajv.
+task_schemas() {
+	every=${1:-1}
+	need $packages_haiku git nodejs npm ca-certificates
+	need_node
+	need_node_modules
+	build release hokku
+	maskbench_data
+	HOKKU=$PWD/build/release/hokku node tests/maskbench/draw.mjs "$MASKBENCH" --every "$every" >build/schemas.log ||
+		die "what was drawn is wrong: $(cat build/schemas.log)"
+	cat build/schemas.log
+	[ "$every" -gt 1 ] || record schemas "$(tail -n 1 build/schemas.log)"
+}
+
 sources() {
 	git ls-files --cached --others --exclude-standard 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]' 'examples/*.c'
 }
@@ -425,6 +471,8 @@ usage: ./do TASK
   bench             speed on synthetic models of real shape, beside the machine's limits
   fuzz [SECONDS]    each fuzz target for so long (60)
   soak [SECONDS]    a server under mixed load for so long (600): answers stay the same, nothing grows
+  maskbench [K]     every K-th schema of MaskBench (1): verdicts, what is refused, times
+  schemas [K]       texts drawn from the masks of every K-th schema of MaskBench (1), judged by ajv
   valgrind [NAME..] the unit tests under valgrind (text_jinja ...: of these programs alone)
   fmt [--check]     lay out the sources
   lint              layout and clang-tidy
@@ -433,15 +481,15 @@ usage: ./do TASK
   clean             remove what was built
   help              this text
 
-What a task needs is installed with apt (with sudo when you are not root). bench, fuzz, soak and valgrind write their
-figure into docs/runs.md, unless they were shorter than usual.
+What a task needs is installed with apt (with sudo when you are not root). bench, fuzz, soak, maskbench, schemas and
+valgrind write their figure into docs/runs.md, unless they were shorter than usual.
 END
 }
 
 task=${1:-help}
 [ $# -gt 0 ] && shift
 case $task in
-haiku | build | test | bench | fuzz | soak | valgrind | fmt | lint | gpu | install | clean | help) "task_$task" "$@" ;;
+haiku | build | test | bench | fuzz | soak | maskbench | schemas | valgrind | fmt | lint | gpu | install | clean | help) "task_$task" "$@" ;;
 -h | --help) task_help ;;
 *)
 	task_help >&2

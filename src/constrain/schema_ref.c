@@ -88,11 +88,12 @@ static uint32_t enter(struct schema *s, const struct jv *at, uint32_t resource)
 	return s->n_resources++;
 }
 
-static void note(struct schema *s, const struct jv *at, uint32_t resource)
+/* What a schema refers to depends on the resource it is in. named: its anchors count. */
+static void note(struct schema *s, const struct jv *at, uint32_t resource, bool named)
 {
-	if (jv_is(jv_get(at, "$anchor"), JV_STRING))
+	if (named && jv_is(jv_get(at, "$anchor"), JV_STRING))
 		add_anchor(s, jv_str(jv_get(at, "$anchor")), resource, at, false);
-	if (jv_is(jv_get(at, "$dynamicAnchor"), JV_STRING))
+	if (named && jv_is(jv_get(at, "$dynamicAnchor"), JV_STRING))
 		add_anchor(s, jv_str(jv_get(at, "$dynamicAnchor")), resource, at, true);
 	if (jv_get(at, "unevaluatedProperties") || jv_get(at, "unevaluatedItems"))
 		s->wants_seen = true;
@@ -109,29 +110,83 @@ static bool is_value(struct str key)
 	       str_eq_c(key, "examples") || str_eq_c(key, "example");
 }
 
-/* Everything below v (1,000 deep at most: JV_MAX_DEPTH). named: v's keys are names, not keywords. */
-static void scan(struct schema *s, const struct jv *v, uint32_t resource, bool named)
+/* Keywords whose objects, also those in an array, are schemas. */
+static bool is_schema(struct str key)
+{
+	static const char *const keys[] = {"allOf",
+					   "anyOf",
+					   "oneOf",
+					   "not",
+					   "if",
+					   "then",
+					   "else",
+					   "items",
+					   "prefixItems",
+					   "additionalItems",
+					   "unevaluatedItems",
+					   "contains",
+					   "propertyNames",
+					   "additionalProperties",
+					   "unevaluatedProperties",
+					   "contentSchema"};
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (str_eq_c(key, keys[i]))
+			return true;
+	return false;
+}
+
+/* A metaschema of one's own may say that keywords do not count, or that there are more. */
+static void check_dialect(struct schema *s, const struct jv *at)
+{
+	static const char *const known[] = {
+		"schema",          "draft-04/schema",      "draft-06/schema",
+		"draft-07/schema", "draft/2019-09/schema", "draft/2020-12/schema"};
+	char quoted[128];
+	struct str uri = before_fragment(jv_str(jv_get(at, "$schema")));
+	if (!uri.ptr)
+		return;
+	for (const char *host = "http://json-schema.org/"; host;
+	     host = host[4] == ':' ? "https://json-schema.org/" : NULL)
+		for (size_t i = 0; i < sizeof known / sizeof *known && str_starts(uri, str_c(host)); i++)
+			if (str_eq_c((struct str){uri.ptr + strlen(host), uri.len - strlen(host)}, known[i]))
+				return;
+	schema_refuse(
+		s, at, "$schema",
+		"%s is no dialect that is known; https://json-schema.org/draft/2020-12/schema, and drafts 4, "
+		"6, 7 and 2019-09, are",
+		str_quote(uri, quoted, sizeof quoted));
+}
+
+/* What v is: below a keyword that nobody knows a schema can be pointed at, and its names are none. */
+enum scanned { SCHEMAS, NAMES, UNKNOWN };
+
+/* Everything below v (1,000 deep at most: JV_MAX_DEPTH). */
+static void scan(struct schema *s, const struct jv *v, uint32_t resource, enum scanned what)
 {
 	static const char *const maps[] = {"properties",       "patternProperties", "$defs",
 					   "dependentSchemas", "definitions",       "dependencies"};
 	if (v->type == JV_ARRAY) {
 		for (uint32_t i = 0; i < v->n; i++)
-			scan(s, &v->items[i], resource, false);
+			scan(s, &v->items[i], resource, what);
 		return;
 	}
 	if (v->type != JV_OBJECT)
 		return;
-	if (!named) {
+	if (what == SCHEMAS) {
+		check_dialect(s, v);
 		resource = enter(s, v, resource);
-		note(s, v, resource);
 	}
+	if (what != NAMES)
+		note(s, v, resource, what == SCHEMAS);
 	for (uint32_t i = 0; i < v->n; i++) {
 		struct str key = jv_key(v, i);
-		bool map = false;
-		for (size_t k = 0; k < sizeof maps / sizeof *maps && !named && !map; k++)
-			map = str_eq_c(key, maps[k]);
-		if (named || !is_value(key))
-			scan(s, jv_value(v, i), resource, map);
+		enum scanned below = what == NAMES ? SCHEMAS : UNKNOWN;
+		for (size_t k = 0; k < sizeof maps / sizeof *maps && what == SCHEMAS && below != NAMES; k++)
+			below = str_eq_c(key, maps[k]) ? NAMES : UNKNOWN;
+		if (what == SCHEMAS && is_schema(key))
+			below = SCHEMAS;
+		if (what == NAMES || !is_value(key))
+			scan(s, jv_value(v, i), resource, below);
 	}
 }
 
@@ -146,7 +201,7 @@ void schema_scan(struct schema *s)
 {
 	s->resources = schema_grow(s, NULL, 0, &s->cap_resources, sizeof *s->resources);
 	s->resources[s->n_resources++] = (struct resource){{"", 0}, s->root};
-	scan(s, s->root, 0, false);
+	scan(s, s->root, 0, SCHEMAS);
 	if (s->n_bases)
 		qsort(s->bases, s->n_bases, sizeof *s->bases, by_address);
 }
