@@ -250,7 +250,8 @@ static state_id make_state(struct machine *m)
 {
 	uint32_t classes = classes_of_items(m), from, first = 0;
 	bool is_new;
-	qsort(m->items, m->n_items, sizeof *m->items, by_item);
+	if (m->n_items > 1)
+		qsort(m->items, m->n_items, sizeof *m->items, by_item);
 	m->n_list = 0;
 	if (!rx_grow(m->pool, (void **)&m->list, 0, &m->cap_list, sizeof *m->list))
 		return STATE_FAILED;
