@@ -249,7 +249,8 @@ static bool flatten(struct rx_pool *p, enum rx_kind kind, uint32_t from)
 				return false;
 		}
 	}
-	memmove(p->parts + kept, p->parts + n, (p->n_parts - n) * sizeof *p->parts);
+	if (p->n_parts > n)
+		memmove(p->parts + kept, p->parts + n, (p->n_parts - n) * sizeof *p->parts);
 	p->n_parts -= n - kept;
 	if (!n_sets)
 		return false;

@@ -81,6 +81,7 @@ struct rx_pool {
 	struct rx_index node_index, set_index, class_index, meet_index;
 
 	struct rx_set alphabet;
+	uint32_t apart; /* the classes that have a byte each, once they were asked for; 0 before */
 
 	/* Scratch. */
 	uint32_t *parts; /* of a union or an intersection that is being made */

@@ -7,13 +7,15 @@
 static uint32_t all_apart(struct rx_pool *p)
 {
 	uint32_t classes = RX_ONE_CLASS;
+	if (p->apart)
+		return p->apart;
 	for (unsigned bit = 0; bit < 8; bit++) {
 		uint64_t bytes[4] = {0};
 		for (unsigned b = 0; b < 256; b++)
 			bytes[b >> 6] |= (uint64_t)(b >> bit & 1) << (b & 63);
 		classes = rx_meet(p, classes, rx_set_classes(p, rx_intern_set(p, bytes)));
 	}
-	return classes;
+	return p->apart = classes;
 }
 
 rx rx_var(struct rx_pool *p, bool nullable)
