@@ -118,6 +118,8 @@ static enum hokku_code make_grammar(struct constrain *c, struct making *m)
 	if (!rc)
 		rc = grammar_seal(m->grammar, m->err);
 	c->work = c->limits.work - rx_work_left(p);
+	c->base_nodes = p->n_nodes;
+	c->base_lists = p->n_lists;
 	return rc;
 }
 

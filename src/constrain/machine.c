@@ -10,6 +10,12 @@ struct machine_item {
 	place_id to;
 };
 
+/* A place that this step has come to. */
+struct machine_seen {
+	place_id place;
+	uint32_t callers, step;
+};
+
 /* A rule that is called here. */
 struct machine_call {
 	uint32_t rank;
@@ -40,32 +46,27 @@ static uint32_t slot_of(const struct machine *m, place_id place, uint32_t caller
 {
 	uint64_t h = ((uint64_t)place << 32 | callers) * 0x9e3779b97f4a7c15u;
 	uint32_t at = (uint32_t)(h >> 32) & (m->cap_seen - 1);
-	while (m->seen_at[at] == m->step && (m->seen[at].place != place || m->seen[at].callers != callers))
+	while (m->seen[at].step == m->step && (m->seen[at].place != place || m->seen[at].callers != callers))
 		at = (at + 1) & (m->cap_seen - 1);
 	return at;
 }
 
 static bool more_seen(struct machine *m)
 {
-	uint32_t old = m->cap_seen;
-	struct reached *now = malloc((m->n_seen + 1) * sizeof *now);
-	uint32_t n = 0;
+	struct machine_seen *now = malloc((m->n_seen + 1) * sizeof *now);
+	uint32_t old = m->cap_seen, n = 0;
 	if (!now) {
 		m->pool->failed = true;
 		return false;
 	}
 	for (uint32_t i = 0; i < old; i++)
-		if (m->seen_at[i] == m->step)
+		if (m->seen[i].step == m->step)
 			now[n++] = m->seen[i];
-	bool fits = rx_grow(m->pool, (void **)&m->seen, old, &m->cap_seen, sizeof *m->seen) &&
-		    rx_grow(m->pool, (void **)&m->seen_at, old, &m->cap_seen_at, sizeof *m->seen_at);
+	bool fits = rx_grow(m->pool, (void **)&m->seen, old, &m->cap_seen, sizeof *m->seen);
 	if (fits)
-		memset(m->seen_at, 0, m->cap_seen_at * sizeof *m->seen_at);
-	for (uint32_t i = 0; fits && i < n; i++) {
-		uint32_t at = slot_of(m, now[i].place, now[i].callers);
-		m->seen[at] = now[i];
-		m->seen_at[at] = m->step;
-	}
+		memset(m->seen, 0, m->cap_seen * sizeof *m->seen);
+	for (uint32_t i = 0; fits && i < n; i++)
+		m->seen[slot_of(m, now[i].place, now[i].callers)] = now[i];
 	free(now);
 	return fits;
 }
@@ -76,12 +77,11 @@ static void reach(struct machine *m, place_id place, uint32_t callers)
 	if (m->n_seen >= m->cap_seen / 2 && !more_seen(m))
 		return;
 	uint32_t at = slot_of(m, place, callers);
-	if (m->seen_at[at] == m->step || !ROOM(m, todo) || !rx_charge(m->pool, 1))
+	if (m->seen[at].step == m->step || !ROOM(m, todo) || !rx_charge(m->pool, 1))
 		return;
-	m->seen[at] = (struct reached){place, callers};
-	m->seen_at[at] = m->step;
+	m->seen[at] = (struct machine_seen){place, callers, m->step};
 	m->n_seen++;
-	m->todo[m->n_todo++] = m->seen[at];
+	m->todo[m->n_todo++] = (struct reached){place, callers};
 }
 
 static bool call_less(const struct machine_call *x, const struct machine_call *y)
@@ -427,8 +427,7 @@ bool machine_init(struct machine *m, struct grammar *grammar)
 
 void machine_free(struct machine *m)
 {
-	void *all[] = {m->states, m->rows, m->reached_states, m->items,  m->todo,
-		       m->calls,  m->list, m->seen,           m->seen_at};
+	void *all[] = {m->states, m->rows, m->reached_states, m->items, m->todo, m->calls, m->list, m->seen};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		free(all[i]);
 	lists_free(&m->configs);

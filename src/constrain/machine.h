@@ -59,9 +59,8 @@ struct machine {
 	uint32_t n_calls, cap_calls;
 	uint32_t *list;
 	uint32_t n_list, cap_list;
-	struct reached *seen; /* a table */
-	uint32_t *seen_at;    /* the step in which the entry was made */
-	uint32_t n_seen, cap_seen, cap_seen_at;
+	struct machine_seen *seen; /* a table */
+	uint32_t n_seen, cap_seen;
 	uint32_t step;
 	bool may_end;
 };
@@ -96,5 +95,12 @@ state_id machine_without(struct machine *m, state_id s, const rx *sorted, uint32
 int machine_n_next(struct machine *m, state_id s, uint8_t *byte);
 /* Which. False: failed. */
 bool machine_next(struct machine *m, state_id s, uint64_t bytes[4]);
+
+/*
+ * Forgets all states but the n that are given, which get new numbers, and all expressions from base on (a
+ * count of the pool's nodes and lists, taken when the grammar was sealed) that these do not need. For a pool
+ * that is used up: it works again. False: no memory, and the machine is not to be used any more.
+ */
+bool machine_cut(struct machine *m, uint32_t base, uint32_t base_lists, state_id *const *states, uint32_t n);
 
 #endif

@@ -33,6 +33,13 @@ void masks_free(struct masks *m)
 	free(m->levels);
 }
 
+void masks_forget(struct masks *m)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		m->entries[i].state = STATE_DEAD;
+	shares_clear(m);
+}
+
 size_t masks_bytes(const struct masks *m)
 {
 	return m->n * (m->vocab->n_words * sizeof(uint32_t)) + m->cap * sizeof *m->entries + m->share_bytes;

@@ -50,6 +50,8 @@ struct masks {
  */
 bool masks_init(struct masks *m, const struct constrain_vocab *v, struct machine *machine, size_t max_bytes);
 void masks_free(struct masks *m);
+/* The machine's states and expressions have new numbers: all is forgotten. */
+void masks_forget(struct masks *m);
 size_t masks_bytes(const struct masks *m);
 
 /* The tokens that may come in s, but for the ends. False: memory or work is used up. */

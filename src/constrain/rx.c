@@ -382,6 +382,17 @@ static void clear_index(struct rx_index *t)
 	t->n = 0;
 }
 
+void rx_index_nodes(struct rx_pool *p)
+{
+	clear_index(&p->node_index);
+	for (uint32_t i = 0; i < p->n_nodes; i++) {
+		uint32_t at = (uint32_t)node_hash(p, i) & (p->node_index.cap - 1);
+		while (p->node_index.slots[at])
+			at = (at + 1) & (p->node_index.cap - 1);
+		index_put(&p->node_index, &p->node_index.slots[at], i);
+	}
+}
+
 void rx_alphabet(struct rx_pool *p, const uint64_t bytes[4])
 {
 	assert(p->failed || p->n_nodes == RX_ALL + 1);

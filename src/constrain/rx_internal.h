@@ -136,4 +136,31 @@ static inline const struct rx_classes *rx_classes_of(const struct rx_pool *p, rx
 	return &p->classes[p->nodes[a].classes];
 }
 
+/*
+ * A pool that is used up goes on: rx_recover makes it work again; a cut forgets the nodes from `base` on but
+ * for those that are kept and their parts, which get new, smaller numbers in the same order. Between begin
+ * and do nothing is made. What a variable means must lie below the base.
+ */
+struct rx_cut {
+	uint32_t base, base_lists;
+	bool *kept;   /* by node from base on */
+	uint32_t *to; /* their new numbers */
+};
+
+void rx_recover(struct rx_pool *p);
+bool rx_cut_begin(struct rx_pool *p, struct rx_cut *cut, uint32_t base,
+		  uint32_t base_lists); /* false: no memory */
+void rx_cut_keep(const struct rx_cut *cut, rx a);
+void rx_cut_do(struct rx_pool *p, struct rx_cut *cut);
+void rx_cut_end(struct rx_cut *cut);
+
+/* The new number of a node that was kept. */
+static inline rx rx_cut_to(const struct rx_cut *cut, rx a)
+{
+	return a < cut->base ? a : cut->to[a - cut->base];
+}
+
+/* The table of nodes anew. */
+void rx_index_nodes(struct rx_pool *p);
+
 #endif

@@ -22,7 +22,27 @@ struct constrain {
 	struct machine machine;
 	struct masks masks;
 	state_id start;
-	uint64_t work; /* of compiling */
+	uint64_t work;                   /* of compiling */
+	uint32_t base_nodes, base_lists; /* of the pool, when the grammar was sealed */
+	struct constrain_walk *walks;    /* all there are */
+	bool broken;                     /* no memory even to forget: every walk is spent */
 };
+
+/* A sequence's way: a state, and the tokens of a forced text that are still to come. */
+struct constrain_walk {
+	struct constrain *shape;
+	struct constrain_walk *next, **link; /* of the shape's walks */
+	state_id state, before;              /* before: where the text that is being taken began */
+	bool done, spent;
+	bool looked; /* for a forced text, at this state */
+	uint32_t at, n_forced;
+	int32_t forced[FORCED_MAX_BYTES]; /* those from `at` on must come */
+};
+
+/*
+ * After something failed: states and expressions that no walk stands in are forgotten. True: it is worth
+ * another try (it was memory that was used up, not work).
+ */
+bool shape_forget(struct constrain *c);
 
 #endif

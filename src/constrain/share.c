@@ -328,14 +328,19 @@ struct share *share_get(struct masks *k, rx r, bool open)
 	return sh;
 }
 
-void shares_free(struct masks *k)
+void shares_clear(struct masks *k)
 {
 	while (find_oldest(k))
 		forget_oldest(k);
+	if (k->steps)
+		memset(k->steps, 0, k->cap_steps * sizeof *k->steps);
+	k->n_steps = 0;
+}
+
+void shares_free(struct masks *k)
+{
+	shares_clear(k);
 	free(k->shares);
 	free(k->steps);
 	free(k->found);
-	k->shares = NULL;
-	k->steps = NULL;
-	k->found = NULL;
 }

@@ -27,5 +27,6 @@ struct share *share_get(struct masks *k, rx r, bool open);
 /* Much text may stand in r: a share of it is worth its making. */
 bool share_is_wide(struct masks *k, rx r);
 
+void shares_clear(struct masks *k);
 void shares_free(struct masks *k);
 #endif

@@ -4,44 +4,6 @@
 
 #include "constrain/shape.h"
 
-struct constrain_walk {
-	struct constrain *shape;
-	state_id state;
-	bool done, spent;
-	bool looked; /* for a forced text, at this state */
-	uint32_t at, n_forced;
-	int32_t forced[FORCED_MAX_BYTES]; /* those from `at` on must come */
-};
-
-struct constrain_walk *constrain_begin(struct constrain *c)
-{
-	struct constrain_walk *w = calloc(1, sizeof *w);
-	if (!w)
-		return NULL;
-	constrain_ref(c);
-	w->shape = c;
-	w->state = c->start;
-	return w;
-}
-
-struct constrain_walk *constrain_fork(const struct constrain_walk *w)
-{
-	struct constrain_walk *f = malloc(sizeof *f);
-	if (!f)
-		return NULL;
-	*f = *w;
-	constrain_ref(f->shape);
-	return f;
-}
-
-void constrain_end(struct constrain_walk *w)
-{
-	if (!w)
-		return;
-	constrain_unref(w->shape);
-	free(w);
-}
-
 /* Each call may do so much. */
 static void enter(struct constrain *c)
 {
@@ -52,6 +14,84 @@ static void enter(struct constrain *c)
 static void leave(struct constrain *c)
 {
 	pthread_mutex_unlock(&c->lock);
+}
+
+static void link_walk(struct constrain_walk *w)
+{
+	struct constrain *c = w->shape;
+	w->next = c->walks;
+	w->link = &c->walks;
+	if (c->walks)
+		c->walks->link = &w->next;
+	c->walks = w;
+}
+
+struct constrain_walk *constrain_begin(struct constrain *c)
+{
+	struct constrain_walk *w = calloc(1, sizeof *w);
+	if (!w)
+		return NULL;
+	constrain_ref(c);
+	w->shape = c;
+	enter(c);
+	w->state = w->before = c->start;
+	w->spent = c->broken;
+	link_walk(w);
+	leave(c);
+	return w;
+}
+
+struct constrain_walk *constrain_fork(const struct constrain_walk *w)
+{
+	struct constrain_walk *f = malloc(sizeof *f);
+	if (!f)
+		return NULL;
+	constrain_ref(w->shape);
+	enter(w->shape); /* its state may get another number while another walk forgets */
+	*f = *w;
+	link_walk(f);
+	leave(w->shape);
+	return f;
+}
+
+void constrain_end(struct constrain_walk *w)
+{
+	if (!w)
+		return;
+	enter(w->shape);
+	*w->link = w->next;
+	if (w->next)
+		w->next->link = w->link;
+	leave(w->shape);
+	constrain_unref(w->shape);
+	free(w);
+}
+
+bool shape_forget(struct constrain *c)
+{
+	struct rx_pool *p = c->machine.pool;
+	bool was_memory = p->failed && p->work_left > 0;
+	uint32_t n = 1;
+	for (struct constrain_walk *w = c->walks; w; w = w->next)
+		n += 2;
+	state_id **states = c->broken ? NULL : malloc(n * sizeof *states);
+	if (states) {
+		states[0] = &c->start;
+		n = 1;
+		for (struct constrain_walk *w = c->walks; w; w = w->next) {
+			states[n++] = &w->state;
+			states[n++] = &w->before;
+		}
+		c->broken = !machine_cut(&c->machine, c->base_nodes, c->base_lists, states, n);
+		masks_forget(&c->masks);
+		rx_more_work(p, c->limits.mask_work);
+	} else {
+		c->broken = true;
+	}
+	free(states);
+	for (struct constrain_walk *w = c->walks; w && c->broken; w = w->next)
+		w->spent = true;
+	return was_memory && !c->broken;
 }
 
 static bool may_end(const struct constrain_walk *w)
@@ -92,8 +132,8 @@ static bool is_text_of(const struct constrain_vocab *v, const int32_t *tokens, s
 	return at == text.len;
 }
 
-/* Finds the tokens that must come, once a state. False: spent. */
-static bool look(struct constrain_walk *w)
+/* Finds the tokens that must come, once a state. False: something failed. */
+static bool try_to_look(struct constrain_walk *w)
 {
 	const struct constrain_vocab *v = w->shape->vocab;
 	char text[FORCED_MAX_BYTES];
@@ -117,6 +157,13 @@ static bool look(struct constrain_walk *w)
 	return true;
 }
 
+/* The same, and once more where that may help. False: the walk is spent. */
+static bool look(struct constrain_walk *w)
+{
+	w->spent |= !try_to_look(w) && !(shape_forget(w->shape) && try_to_look(w));
+	return !w->spent;
+}
+
 static bool is_forced(const struct constrain_walk *w)
 {
 	return w->looked && w->at < w->n_forced;
@@ -130,22 +177,26 @@ static enum constrain_taken spend(struct constrain_walk *w)
 	return CONSTRAIN_SPENT;
 }
 
+/* Takes what fits of a text, *n_taken bytes. */
 static enum constrain_taken take_text(struct constrain_walk *w, struct str text, size_t *n_taken)
 {
-	state_id s = w->state;
-	for (size_t i = 0; i < text.len; i++) {
-		state_id next = machine_step(&w->shape->machine, s, (uint8_t)text.ptr[i]);
-		if (next == STATE_FAILED)
-			return spend(w);
+	struct constrain *c = w->shape;
+	size_t failed_at = SIZE_MAX;
+	*n_taken = 0;
+	while (*n_taken < text.len) {
+		rx_more_work(c->machine.pool, c->limits.mask_work); /* for each byte */
+		state_id next = machine_step(&c->machine, w->state, (uint8_t)text.ptr[*n_taken]);
+		if (next == STATE_FAILED) {
+			if (!shape_forget(c) || failed_at == *n_taken)
+				return spend(w);
+			failed_at = *n_taken;
+			continue;
+		}
 		if (next == STATE_DEAD)
 			return CONSTRAIN_REFUSED;
-		s = next;
-		if (n_taken) { /* each byte counts by itself */
-			*n_taken = i + 1;
-			w->state = s;
-		}
+		w->state = next;
+		++*n_taken;
 	}
-	w->state = s;
 	return CONSTRAIN_TAKEN;
 }
 
@@ -153,15 +204,20 @@ static enum constrain_taken take(struct constrain_walk *w, int32_t token)
 {
 	const struct constrain_vocab *v = w->shape->vocab;
 	struct str text = vocab_bytes(v, token);
+	size_t n_taken;
 	if (may_end(w) && vocab_is_end(v, token)) {
 		w->done = true;
 		return CONSTRAIN_DONE;
 	}
 	if (!look(w))
-		return spend(w);
+		return CONSTRAIN_SPENT;
 	if (text.len == 0 || (is_forced(w) && w->forced[w->at] != token))
 		return CONSTRAIN_REFUSED;
-	enum constrain_taken taken = take_text(w, text, NULL);
+	w->before = w->state;
+	enum constrain_taken taken = take_text(w, text, &n_taken);
+	if (taken == CONSTRAIN_REFUSED)
+		w->state = w->before;
+	w->before = w->state;
 	if (taken == CONSTRAIN_TAKEN && ++w->at >= w->n_forced)
 		w->looked = false;
 	return taken;
@@ -169,10 +225,10 @@ static enum constrain_taken take(struct constrain_walk *w, int32_t token)
 
 enum constrain_taken constrain_take(struct constrain_walk *w, int32_t token)
 {
-	if (w->spent || w->done)
-		return w->spent ? CONSTRAIN_SPENT : CONSTRAIN_REFUSED;
 	enter(w->shape);
-	enum constrain_taken taken = take(w, token);
+	enum constrain_taken taken = w->spent  ? CONSTRAIN_SPENT
+				     : w->done ? CONSTRAIN_REFUSED
+					       : take(w, token);
 	leave(w->shape);
 	return taken;
 }
@@ -180,60 +236,63 @@ enum constrain_taken constrain_take(struct constrain_walk *w, int32_t token)
 enum constrain_taken constrain_take_bytes(struct constrain_walk *w, struct str bytes, size_t *n_taken)
 {
 	*n_taken = 0;
-	if (w->spent || w->done)
-		return w->spent ? CONSTRAIN_SPENT : CONSTRAIN_REFUSED;
 	enter(w->shape);
-	enum constrain_taken taken = take_text(w, bytes, n_taken);
+	enum constrain_taken taken = w->spent  ? CONSTRAIN_SPENT
+				     : w->done ? CONSTRAIN_REFUSED
+					       : take_text(w, bytes, n_taken);
+	w->before = w->state;
+	w->looked = w->looked && *n_taken == 0;
 	leave(w->shape);
-	if (*n_taken)
-		w->looked = false;
 	return taken;
 }
 
 /* ---- questions ---- */
 
-enum constrain_taken constrain_mask(struct constrain_walk *w, uint32_t *bits)
+static bool fill(struct constrain_walk *w, uint32_t *bits)
 {
-	struct constrain *c = w->shape;
-	const struct constrain_vocab *v = c->vocab;
-	bool good = true;
-	memset(bits, 0, v->n_words * sizeof *bits);
-	if (w->spent || w->done)
-		return w->spent ? CONSTRAIN_SPENT : CONSTRAIN_TAKEN;
-	enter(c);
+	const struct constrain_vocab *v = w->shape->vocab;
+	struct masks *m = &w->shape->masks;
 	if (!look(w))
-		good = false;
-	else if (is_forced(w))
+		return false;
+	if (is_forced(w))
 		bits[w->forced[w->at] / 32] |= UINT32_C(1) << w->forced[w->at] % 32;
-	else
-		good = masks_get(&c->masks, w->state, bits);
-	for (uint32_t i = 0; good && i < v->n_ends && may_end(w); i++)
+	else if (!masks_get(m, w->state, bits) && !(shape_forget(w->shape) && masks_get(m, w->state, bits)))
+		return false;
+	for (uint32_t i = 0; i < v->n_ends && may_end(w); i++)
 		if (v->ends[i] >= 0 && (uint32_t)v->ends[i] < v->n_tokens)
 			bits[v->ends[i] / 32] |= UINT32_C(1) << v->ends[i] % 32;
-	leave(c);
-	return good ? CONSTRAIN_TAKEN : spend(w);
+	return true;
+}
+
+enum constrain_taken constrain_mask(struct constrain_walk *w, uint32_t *bits)
+{
+	const struct constrain_vocab *v = w->shape->vocab;
+	memset(bits, 0, v->n_words * sizeof *bits);
+	enter(w->shape);
+	if (!w->spent && !w->done && !fill(w, bits)) {
+		memset(bits, 0, v->n_words * sizeof *bits);
+		spend(w);
+	}
+	bool spent = w->spent;
+	leave(w->shape);
+	return spent ? CONSTRAIN_SPENT : CONSTRAIN_TAKEN;
 }
 
 size_t constrain_forced(struct constrain_walk *w, int32_t *out, size_t max)
 {
 	size_t n = 0;
-	if (w->spent || w->done)
-		return 0;
 	enter(w->shape);
-	if (!look(w))
-		spend(w);
-	for (; is_forced(w) && n < w->n_forced - w->at && n < max; n++)
+	bool good = !w->spent && !w->done && look(w);
+	for (; good && is_forced(w) && n < w->n_forced - w->at && n < max; n++)
 		out[n] = w->forced[w->at + n];
 	leave(w->shape);
-	return w->spent ? 0 : n;
+	return n;
 }
 
 bool constrain_may_end(const struct constrain_walk *w)
 {
-	if (w->spent || w->done)
-		return false;
 	enter(w->shape);
-	bool end = may_end(w);
+	bool end = !w->spent && !w->done && may_end(w);
 	leave(w->shape);
 	return end;
 }
@@ -241,10 +300,10 @@ bool constrain_may_end(const struct constrain_walk *w)
 void constrain_next_bytes(struct constrain_walk *w, uint64_t bytes[4])
 {
 	memset(bytes, 0, 4 * sizeof *bytes);
-	if (w->spent || w->done)
-		return;
+	struct machine *m = &w->shape->machine;
 	enter(w->shape);
-	if (!machine_next(&w->shape->machine, w->state, bytes)) {
+	if (!w->spent && !w->done && !machine_next(m, w->state, bytes) &&
+	    !(shape_forget(w->shape) && machine_next(m, w->state, bytes))) {
 		memset(bytes, 0, 4 * sizeof *bytes);
 		spend(w);
 	}

@@ -176,6 +176,91 @@ static void a_byte_without_a_token_is_never_wanted(void **state)
 	try_words_free(words);
 }
 
+/* A shape in little memory forgets and makes again: the same masks as with much. */
+static void little_memory_gives_the_same_masks(void **state)
+{
+	(void)state;
+	struct try_words *words = try_words_new(texts);
+	struct constrain_vocab *v = try_vocab(words, false);
+	const struct constrain_shape shape = {
+		.kind = CONSTRAIN_JSON_SCHEMA,
+		.text = STR_LIT("{\"type\":\"string\",\"pattern\":\"^([a-z ]{3,7}[0-9]?)*$\","
+				"\"maxLength\":9000}")};
+	struct constrain *much, *little = NULL;
+	assert_int_equal(constrain_new(v, &shape, NULL, &much, NULL, NULL), HOKKU_OK);
+	struct constrain_limits limits = {.bytes = 1 << 18};
+	while (constrain_new(v, &shape, &limits, &little, NULL, NULL) != HOKKU_OK)
+		limits.bytes += 1 << 16;
+	struct constrain_stats stats;
+	struct constrain_walk *w = constrain_begin(much), *x = constrain_begin(little), *aside = NULL;
+	uint32_t bits[2][TRY_MAX / 32 + 1], draw[4];
+	assert_int_equal(constrain_take(w, '"' + TRY_FIRST), CONSTRAIN_TAKEN);
+	assert_int_equal(constrain_take(x, '"' + TRY_FIRST), CONSTRAIN_TAKEN);
+	for (uint32_t i = 0; i < 900; i++) {
+		memset(bits, 0, sizeof bits);
+		assert_int_equal(constrain_mask(w, bits[0]), CONSTRAIN_TAKEN);
+		assert_int_equal(constrain_mask(x, bits[1]), CONSTRAIN_TAKEN);
+		assert_memory_equal(bits[0], bits[1], sizeof bits[0]);
+		uint32_t token, n_tries = 0;
+		do {
+			rng_words(n_tries++, RNG_STREAM_TEST, i, draw);
+			token = draw[0] % words->n;
+		} while (!try_bit(bits[0], token) || token == TRY_END ||
+			 memchr(words->word[token].ptr, '"', words->word[token].len));
+		assert_int_equal(constrain_take(w, (int32_t)token), CONSTRAIN_TAKEN);
+		assert_int_equal(constrain_take(x, (int32_t)token), CONSTRAIN_TAKEN);
+		if (i == 300)
+			aside = constrain_fork(x); /* stands still while others make it forget */
+	}
+	constrain_get_stats(little, &stats);
+	assert_true(stats.bytes <= limits.bytes + (1 << 18));
+	constrain_get_stats(much, &stats);
+	assert_true(stats.bytes > 2 * limits.bytes);
+	assert_true(try_mask(aside, words) > 0);
+	constrain_end(aside);
+	constrain_end(w);
+	constrain_end(x);
+	constrain_unref(much);
+	constrain_unref(little);
+	constrain_vocab_free(v);
+	try_words_free(words);
+}
+
+/* What one walk cannot do within the work of a mask ends that walk, not the shape. */
+static void spent_walks_leave_the_shape(void **state)
+{
+	(void)state;
+	struct try_words *words = try_words_new(texts);
+	struct constrain_vocab *v = try_vocab(words, false);
+	const struct constrain_shape shape = {.kind = CONSTRAIN_REGEX,
+					      .text = STR_LIT("a|b(a|b)*a(a|b){500}x")};
+	struct constrain *c = NULL;
+	uint32_t bits[TRY_MAX / 32 + 1];
+	size_t n;
+	const struct constrain_limits limits = {.mask_work = 150};
+	assert_int_equal(constrain_new(v, &shape, &limits, &c, NULL, NULL), HOKKU_OK);
+	for (int i = 0; i < 3; i++) {
+		struct constrain_walk *w = constrain_begin(c), *good = constrain_begin(c);
+		bool spent = constrain_take_bytes(w, STR_LIT("babbabaabbbabaababababbaabbba"), &n) ==
+			     CONSTRAIN_SPENT;
+		for (int k = 0; k < 40 && !spent; k++)
+			spent = constrain_mask(w, bits) == CONSTRAIN_SPENT ||
+				constrain_take_bytes(w, STR_LIT("ab"), &n) == CONSTRAIN_SPENT;
+		assert_true(spent);
+		assert_int_equal(constrain_mask(w, bits), CONSTRAIN_SPENT); /* and stays so */
+		assert_int_equal(constrain_take(w, 'a' + TRY_FIRST), CONSTRAIN_SPENT);
+		assert_int_equal(constrain_forced(w, (int32_t[4]){0}, 4), 0);
+		assert_false(constrain_may_end(w));
+		assert_int_equal(constrain_take(good, 'a' + TRY_FIRST), CONSTRAIN_TAKEN);
+		assert_true(constrain_may_end(good));
+		constrain_end(w);
+		constrain_end(good);
+	}
+	constrain_unref(c);
+	constrain_vocab_free(v);
+	try_words_free(words);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +268,8 @@ int main(void)
 		cmocka_unit_test(choices),
 		cmocka_unit_test(forced_texts_are_canonical),
 		cmocka_unit_test(a_byte_without_a_token_is_never_wanted),
+		cmocka_unit_test(little_memory_gives_the_same_masks),
+		cmocka_unit_test(spent_walks_leave_the_shape),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
