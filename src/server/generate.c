@@ -387,6 +387,8 @@ static enum hokku_code gen_submit(struct generation *g)
 	struct allowance *a = &g->server->allowances[g->owner];
 	enum hokku_code rc = check_allowance(g->server, g->owner, &g->retry_after_s, &g->job.err.error);
 	if (!rc)
+		rc = request_check_prompt_logprobs(&g->job.request, g->job.ids.n, &g->job.err);
+	if (!rc)
 		rc = gen_submit_samples(g);
 	if (g->n_samples) {
 		g->n_reserved = (uint32_t)g->job.ids.n;

@@ -118,6 +118,21 @@ enum hokku_code request_check_logprobs(const struct gen_request *r, struct reque
 	return HOKKU_OK;
 }
 
+enum hokku_code request_check_prompt_logprobs(const struct gen_request *r, size_t n_tokens,
+					      struct request_error *err)
+{
+	char tokens[32], asked[32], most[32];
+	uint64_t n = (uint64_t)n_tokens * (r->n_prompt_top + 1);
+	if (!r->prompt_logprobs || r->stream || n <= REQUEST_MAX_PROMPT_LOGPROBS)
+		return HOKKU_OK;
+	return bad(
+		err, "prompt_logprobs",
+		"is %u: of the prompt's %s tokens that is %s log probabilities, and an answer in one piece "
+		"has %s at most; ask for fewer or stream it (\"stream\": true)",
+		r->n_prompt_top, str_thousands(n_tokens, tokens), str_thousands(n, asked),
+		str_thousands(REQUEST_MAX_PROMPT_LOGPROBS, most));
+}
+
 enum hokku_code request_parse(struct str body, const struct request_form *form,
 			      const struct sampling_advice *advice, struct gen_request *out,
 			      struct request_error *err)

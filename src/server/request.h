@@ -19,6 +19,9 @@ enum {
 	REQUEST_MAX_SMALL_BODY = 16384, /* of what asks for no answer: parsed on the loop's thread */
 	REQUEST_MAX_N = 128,            /* samples of one prompt */
 	REQUEST_MAX_MODEL_BYTES = 256,
+	/* Log probabilities of a prompt in a whole answer, which is held in memory: each has a hundred bytes.
+	 */
+	REQUEST_MAX_PROMPT_LOGPROBS = 1 << 19,
 	REQUEST_MAX_NAME_BYTES = 64, /* of a state */
 };
 
@@ -92,6 +95,9 @@ enum hokku_code request_parse(struct str body, const struct request_form *form,
 enum hokku_code request_check_logprobs(const struct gen_request *r, struct request_error *err);
 /* That what is said of a shape goes with one; the same. */
 enum hokku_code request_check_shape(const struct gen_request *r, struct request_error *err);
+/* That a whole answer has room for the prompt's, of n_tokens. */
+enum hokku_code request_check_prompt_logprobs(const struct gen_request *r, size_t n_tokens,
+					      struct request_error *err);
 void request_free(struct gen_request *r);
 
 /* Frees the JSON and the prompt, which may be large, and keeps the rest. False: no memory. */

@@ -150,7 +150,7 @@ test('what cannot be told is refused; a prompt longer than the context too', asy
 
 test('some thousand positions, streamed and whole; a cancel in the middle', async () => {
 	const n = sanitized ? 600 : 4000;
-	const long = await start([model('long'), '--ctx', '5000']);
+	const long = await start([model('long'), '--ctx', '30000']);
 	const ask = { prompt: Array.from({ length: n }, (_, i) => (i * 7919) % 500), max_tokens: 1, prompt_logprobs: 20, ...endless };
 	try {
 		const { json } = await generate(long, { ...ask, stream: false });
@@ -168,6 +168,10 @@ test('some thousand positions, streamed and whole; a cancel in the middle', asyn
 		assert.deepEqual([last.kind, last.data.code], ['error', 'CANCELLED']);
 		assert.ok(!cancelled.events().some((e) => e.kind === 'token'));
 		await until(() => idle(long), 20000, 'the engine to let go');
+		// More than an answer in one piece may have.
+		const { status, json: refused } = await generate(long, { ...ask, prompt: Array(24967).fill(1), stream: false });
+		assert.deepEqual([status, refused.error.field], [400, 'prompt_logprobs']);
+		assert.match(refused.error.message, /24,967 tokens that is 524,307 log probabilities, .* 524,288 at most; ask for fewer or stream it/);
 	} finally {
 		await long.stop();
 	}

@@ -129,6 +129,19 @@ static void test_ranges(void **state)
 	good(with("prompt_logprobs", "0")); /* which is not the same as none */
 	assert_true(r.prompt_logprobs && r.n_prompt_top == 0 && !r.logprobs);
 	request_free(&r);
+	good(with("prompt_logprobs", "1"));
+	r.stream = false;
+	for (uint32_t n = REQUEST_MAX_PROMPT_LOGPROBS / 2 - 1; n <= REQUEST_MAX_PROMPT_LOGPROBS / 2 + 1; n++)
+		assert_int_equal(request_check_prompt_logprobs(&r, n, &err),
+				 n > REQUEST_MAX_PROMPT_LOGPROBS / 2 ? HOKKU_INVALID_REQUEST : HOKKU_OK);
+	assert_string_equal(err.field, "prompt_logprobs");
+	assert_string_equal(err.error.message,
+			    "prompt_logprobs is 1: of the prompt's 262,145 tokens that is 524,290 log "
+			    "probabilities, and an answer in one piece has 524,288 at most; ask for fewer or "
+			    "stream it (\"stream\": true)");
+	r.stream = true;
+	assert_int_equal(request_check_prompt_logprobs(&r, 1 << 24, &err), HOKKU_OK);
+	request_free(&r);
 	good(with("prompt_logprobs", "null"));
 	assert_false(r.prompt_logprobs);
 	request_free(&r);
