@@ -413,7 +413,7 @@ static struct stream *take_stream(struct load_client *c)
 	}
 	if (c->n_streams == c->cap_streams) {
 		uint32_t cap = c->cap_streams ? 2 * c->cap_streams : 64;
-		struct stream **more = realloc(c->streams, cap * sizeof *more);
+		struct stream **more = realloc(c->streams, cap * sizeof(struct stream *));
 		if (!more)
 			return NULL;
 		c->streams = more;
@@ -549,7 +549,7 @@ enum hokku_code load_client_run(struct load_client *c, const struct load_run *ru
 	c->no_memory = false;
 	struct event *signals[] = {evsignal_new(c->base, SIGINT, on_signal, c),
 				   evsignal_new(c->base, SIGTERM, on_signal, c)};
-	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
 		if (signals[i])
 			evsignal_add(signals[i], NULL);
 	double cpu = thread_seconds();
@@ -559,7 +559,7 @@ enum hokku_code load_client_run(struct load_client *c, const struct load_run *ru
 	event_base_dispatch(c->base);
 	out->busy_s = thread_seconds() - cpu;
 	event_del(c->due);
-	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
 		if (signals[i])
 			event_free(signals[i]);
 	free_streams(c);

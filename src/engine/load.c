@@ -206,7 +206,7 @@ static enum hokku_code set_aside_sched(struct engine *e, struct hokku_error *err
 		sched_limit(&e->sched, i, e->owners.all[i].limits.max_running);
 	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
 		struct flight *f = &e->flights[i];
-		f->planned = calloc(e->n_parallel, sizeof *f->planned);
+		f->planned = calloc(e->n_parallel, sizeof(struct sched_seq *));
 		f->steps = calloc(e->n_parallel, sizeof *f->steps);
 		f->errors = calloc(e->n_parallel, sizeof *f->errors);
 		f->logits = calloc((size_t)e->n_parallel * e->n_vocab,

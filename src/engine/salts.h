@@ -36,8 +36,8 @@ struct salts {
 void salts_init(struct salts *t);
 void salts_deinit(struct salts *t);
 
-/* The root of the blocks of owner (below SALTS_OWNERS) under salt (SALTS_MAX_BYTES at most; empty: none is given, which takes no
- * place in the table). Without memory it is one that nobody else has. */
+/* The root of the blocks of owner (below SALTS_OWNERS) under salt (SALTS_MAX_BYTES at most; empty: none is
+ * given, which takes no place in the table). Without memory it is one that nobody else has. */
 uint64_t salts_root(struct salts *t, uint32_t owner, struct str salt);
 
 #endif

@@ -293,7 +293,7 @@ static void let_out(struct sched *s, struct sched_seq *seq)
 	while (s->running[i] != seq)
 		i++;
 	s->n_running--;
-	memmove(s->running + i, s->running + i + 1, (s->n_running - i) * sizeof *s->running);
+	memmove(s->running + i, s->running + i + 1, (s->n_running - i) * sizeof(struct sched_seq *));
 	s->slots[s->n_seqs - s->n_running - 1] = seq->slot;
 	seq->n_done = seq->n_new = seq->n_kept = 0;
 	seq->blocks = seq->leading = NULL;
@@ -527,7 +527,7 @@ bool sched_init(struct sched *s, const struct sched_params *p)
 	s->tables = calloc((size_t)s->n_seqs * s->n_tables * s->pitch, sizeof *s->tables);
 	s->found = calloc(s->pitch, sizeof *s->found);
 	s->slots = calloc(s->n_seqs, sizeof *s->slots);
-	s->running = calloc(s->n_seqs, sizeof *s->running);
+	s->running = calloc(s->n_seqs, sizeof(struct sched_seq *));
 	room = turns_init(&s->waiting, p->n_owners + 1) && room;
 	if (!room || !s->tables || !s->found || !s->slots || !s->running)
 		return false;
