@@ -128,7 +128,7 @@ static void multiply(const struct cpu_tier *tier, const struct matrix *m, const 
 	for (uint32_t slab = 0; slab < m->packed.n_slabs; slab++) {
 		float sums[QUANT_TILE * SLAB_ROWS];
 		memset(sums, 0xFF, sizeof sums);
-		struct product p;
+		struct product p = {.ahead = tokens % 3 == 0}; /* it changes no bit */
 		for (uint32_t k = 0; k < cols; k += step) {
 			pack_address(&m->packed, slab, k, &p);
 			p.depth = (cols - k < step ? cols - k : step) / pack_block_columns(m->packed.kind);
