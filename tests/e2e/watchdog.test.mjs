@@ -1,5 +1,5 @@
 // A step that takes longer than --watchdog-timeout: whoever waits is told, /health is unhealthy while it lasts, and afterwards all is
-// well again. The steps are honest ones, of cpu:reference and as long as --itl-ms lets them get; one that never ends is in cuda.test.mjs.
+// well again. The steps are honest ones, of cpu:reference and as long as --itl-ms lets them get; one that never ends is in cuda_serve.test.mjs.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';

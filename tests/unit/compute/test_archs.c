@@ -62,6 +62,18 @@ static void reference_logits(void **state)
 	assert_true(good);
 }
 
+/* The first tier and others. Under a sanitizer each model has one of the others, in turn: that tiers have the
+ * same bits is test_cpu_kernels' business, and test_cpu_step's. */
+static bool has_tier(size_t model, size_t tier, size_t n_tiers)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	return tier == 0 || tier == 1 + model % (n_tiers - 1);
+#else
+	(void)model, (void)tier, (void)n_tiers;
+	return true;
+#endif
+}
+
 /* The same bits on every tier and in any steps. */
 static void cpu_logits(void **state)
 {
@@ -70,8 +82,11 @@ static void cpu_logits(void **state)
 	bool good = true;
 	for (size_t i = 0; i < set.n; i += small_step(9)) {
 		const float *same = NULL;
+		size_t n_tiers = 0, tier = 0;
+		for (size_t t = 0; cpu_tiers[t]; t++)
+			n_tiers += cpu_tiers[t]->available();
 		for (size_t t = 0; cpu_tiers[t]; t++) {
-			if (!cpu_tiers[t]->available())
+			if (!cpu_tiers[t]->available() || !has_tier(i, tier++, n_tiers))
 				continue;
 			setenv("HOKKU_CPU_TIER", cpu_tiers[t]->name, 1);
 			good = check_logits(i, "cpu", same ? 7 : 512, same ? got : first, same) && good;

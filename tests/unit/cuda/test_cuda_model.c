@@ -41,6 +41,20 @@ static void check_cut(const struct tiny *t, const char *format, const struct cut
 	free(got);
 }
 
+/* On a device each format runs in both precisions of the tile path. On the emulator each of exact and
+ * long_rows takes it in one, the other's other one: what unpacks a format is the same. */
+static bool runs_here(const char *precision)
+{
+	return full_sizes() || !*way->precision || strcmp(way->precision, precision) == 0;
+}
+
+/* Steps of one token are a kernel of their own on the tile path; to the plain one they are what steps of 7
+ * are. */
+static unsigned first_cut(unsigned n_cuts)
+{
+	return !full_sizes() && n_cuts > 1 && strcmp(way->path, "plain") == 0;
+}
+
 static void exact(void **state)
 {
 	(void)state;
@@ -49,19 +63,23 @@ static void exact(void **state)
 	static const struct {
 		const char *name, *format;
 		unsigned n_cuts;
-	} cases[] = {{"odd", "F32", 4},       {"odd", "F16", 4},     {"gqa7", "Q5_1", 1},
-		     {"mha128", "MIXED", 2},  {"mha128", "Q4_K", 2}, {"mha128", "Q6_K", 1},
-		     {"gqa7x128", "Q8_0", 2}, {"gqa7", "BF16", 2},   {"odd", "BF16", 1},
-		     {"mha128", "Q2_K", 2},   {"mha128", "Q3_K", 1}, {"gqa7", "IQ4_NL", 2},
-		     {"mha128", "IQ4_XS", 1}};
+		const char *precision; /* the emulator's */
+	} cases[] = {
+		{"odd", "F32", 4, "full"},       {"odd", "F16", 4, "half"},     {"gqa7", "Q5_1", 1, "half"},
+		{"mha128", "MIXED", 2, "full"},  {"mha128", "Q4_K", 2, "half"}, {"mha128", "Q6_K", 1, "full"},
+		{"gqa7x128", "Q8_0", 2, "half"}, {"gqa7", "BF16", 2, "full"},   {"odd", "BF16", 1, "half"},
+		{"mha128", "Q2_K", 2, "half"},   {"mha128", "Q3_K", 1, "full"}, {"gqa7", "IQ4_NL", 2, "half"},
+		{"mha128", "IQ4_XS", 1, "full"}};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		if (!runs_here(cases[i].precision))
+			continue;
 		const struct tiny *t = tiny_find(&set, cases[i].name);
 		struct direct d;
 		float *whole = logits_of(t);
 		open_tiny(&d, t, cases[i].format, 1, 0, 0);
 		direct_logits(&d, 0, t->prompt, t->n_prompt, t->n_prompt, whole);
 		direct_close(&d);
-		for (unsigned k = 0; k < cases[i].n_cuts; k++)
+		for (unsigned k = first_cut(cases[i].n_cuts); k < cases[i].n_cuts; k++)
 			check_cut(t, cases[i].format, &cuts[k], whole);
 		free(whole);
 	}
@@ -90,7 +108,7 @@ static void exact_of_types(void **state)
 		open_tiny(&d, t, cases[i].format, 1, 0, 0);
 		direct_logits(&d, 0, t->prompt, t->n_prompt, t->n_prompt, whole);
 		direct_close(&d);
-		for (unsigned k = 0; k < 3; k++)
+		for (unsigned k = first_cut(3); k < 3; k++)
 			check_cut(t, cases[i].format, &cuts[k], whole);
 		free(whole);
 	}
@@ -102,7 +120,10 @@ static void exact_of_types(void **state)
 static void long_rows(void **state)
 {
 	(void)state;
-	static const char *const formats[] = {"BF16", "F32", "Q4_K", "Q2_K", "Q3_K", "IQ4_NL"};
+	static const struct {
+		const char *format, *precision; /* the emulator's */
+	} cases[] = {{"BF16", "half"}, {"F32", "half"},  {"Q4_K", "full"},
+		     {"Q2_K", "full"}, {"Q3_K", "half"}, {"IQ4_NL", "full"}};
 	static const struct cut cut = {1, 1, 0, 0, false};
 	if (strcmp(way->path, "plain") == 0)
 		skip();
@@ -110,14 +131,16 @@ static void long_rows(void **state)
 	t.d_ff = 256 * 37;
 	t.n_layers = 1;
 	t.n_prompt = 9;
-	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		if (!runs_here(cases[i].precision))
+			continue;
 		struct direct d;
 		float *whole = logits_of(&t);
-		open_tiny(&d, &t, formats[i], 1, 0, 0);
+		open_tiny(&d, &t, cases[i].format, 1, 0, 0);
 		assert_non_null(decode_of(d.self));
 		direct_logits(&d, 0, t.prompt, t.n_prompt, t.n_prompt, whole);
 		direct_close(&d);
-		check_cut(&t, formats[i], &cut, whole);
+		check_cut(&t, cases[i].format, &cut, whole);
 		free(whole);
 	}
 }
@@ -286,6 +309,9 @@ static void running_ahead(void **state)
 	const struct tiny *t = tiny_find(&set, "gqa7"); /* of widths that the decode kernel takes */
 	for (uint32_t kind = 0; kind < 3; kind++)
 		for (uint32_t n = 1; n <= AHEAD_SEQS; n += 2) {
+			/* on the emulator in turn: in one precision alone, in the other together */
+			if (!runs_here((kind + n / 2) % 2 ? "half" : "full"))
+				continue;
 			struct ahead_run r = {.n = n, .ids_from = 1};
 			open_tiny(&r.d, t, "F16", AHEAD_SEQS, 0, 0);
 			for (uint32_t s = 0; s < n; s++) {
@@ -434,8 +460,8 @@ static void many_draws(void **state)
 }
 
 /* One token after another across the borders of attention's splits (128 and 256): the logits of the whole
- * prompt in one step. A greedy draw that a path makes in its own way is the sampler's, which a bias of
- * nothing asks for. */
+ * prompt in one step. A greedy draw that a path makes in its own way, of one token, is the sampler's, which a
+ * bias of nothing asks for. */
 static void across_splits(void **state)
 {
 	(void)state;
@@ -470,9 +496,11 @@ static void across_splits(void **state)
 			struct compute_seq again = seq;
 			assert_int_equal(compute_cuda.step(d.self, &seq, 1, &err), HOKKU_OK);
 			again.sampling = &sampled;
-			assert_int_equal(compute_cuda.step(d.self, &again, 1, &err), HOKKU_OK);
-			assert_int_equal(seq.token, again.token);
-			assert_memory_equal(&seq.logprob, &again.logprob, sizeof(float));
+			if (steps[i] == 1 || full_sizes()) {
+				assert_int_equal(compute_cuda.step(d.self, &again, 1, &err), HOKKU_OK);
+				assert_int_equal(seq.token, again.token);
+				assert_memory_equal(&seq.logprob, &again.logprob, sizeof(float));
+			}
 			assert_memory_equal(got + pos * row, whole + pos * row, steps[i] * row * sizeof *got);
 		}
 		direct_close(&d);

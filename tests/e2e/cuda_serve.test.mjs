@@ -1,0 +1,160 @@
+// A server on the CUDA backend, through the plugin built on the emulator (tests/cudasim): its memory, a GPU that is lost or hangs, and a
+// start that is interrupted. Commands: cuda.test.mjs.
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { LAUNCH_IN_ANSWER, plugin, run, skip } from "./cuda_common.mjs";
+import { generate, hokku, start, startFails, stream, until } from "./server_common.mjs";
+
+// A server that ends with its test, whatever happens there.
+const serve = async (t, env, { args = [], ...options } = {}) => {
+	const server = await start(["--device", "cuda", "--kv-bytes", "8M", ...args], { env: { HOKKU_PLUGIN_PATH: plugin, ...env }, ...options });
+	t.after(() => server.child.kill("SIGKILL"));
+	return server;
+};
+const prompt = { messages: [{ role: "user", content: "Write a haiku about rain." }], temperature: 0 };
+const unhealthy = async (server) => {
+	const response = await fetch(`${server.url}/health`);
+	return { status: response.status, body: await response.json() };
+};
+
+test("/health shows the ledger by class and the driver's own figures", { skip }, async (t) => {
+	const server = await serve(t, { HOKKU_TEST_CHECK_MS: "50" });
+	const health = await server.health(), held = health.resident_bytes, vram = health.vram;
+	assert.match(health.device, /^cuda:0 \(emulated device 0/);
+	assert.deepEqual(Object.keys(held), ["weights", "kv", "scratch", "graphs", "runtime"]);
+	assert.equal(held.kv, 8388608 - (8388608 % 81920));
+	assert.equal(health.kv_blocks, held.kv / 81920);
+	assert.equal(vram.total_bytes, 2 ** 32);
+	assert.equal(vram.free_before_bytes - vram.free_bytes, Object.values(held).reduce((a, b) => a + b));
+	await until(async () => (await server.health()).vram.checked_s_ago < vram.checked_s_ago, 20000, "another check");
+	assert.equal((await generate(server, { ...prompt, stream: false, max_tokens: 4 })).status, 200);
+	await server.stop();
+	assert.match(server.log, /info {2}computing on cuda:0 \(/);
+});
+
+test("a prompt's log probabilities have the bits of its tokens as they were drawn", { skip }, async (t) => {
+	for (const path of ["plain", "tile"]) {
+		const server = await serve(t, { HOKKU_CUDA_PATH: path });
+		const ask = async (body) => (await generate(server, { seed: 5, stream: false, ...body })).json;
+		const told = ({ id, logprob, top_logprobs: top }) => ({ id, logprob, top });
+		const begin = [300, 307, 314];
+		const drawn = (await ask({ prompt: begin, max_tokens: 21, temperature: 1, logprobs: true, top_logprobs: 3, logit_bias: { 6655: -100 } })).logprobs.map(told);
+		const { prompt_logprobs: list } = await ask({ prompt: [...begin, ...drawn.map(({ id }) => id)], max_tokens: 1, prompt_logprobs: 3 });
+		assert.equal(list.length, 24);
+		assert.deepEqual(list.slice(3).map(told), drawn, path);
+		await server.stop();
+	}
+});
+
+test("a GPU that is lost ends what runs and waits with DEVICE_ERROR; the server tells, stays and stops", { skip }, async (t) => {
+	const server = await serve(t, { CUDASIM_FAIL: `launch:${LAUNCH_IN_ANSWER}` });
+	const first = await stream(server, { ...prompt, max_tokens: 400, logit_bias: { 0: 0 } });
+	const second = await generate(server, { ...prompt, stream: false, max_tokens: 400 });
+	await first.done;
+	const last = first.events().at(-1);
+	for (const error of [last.data, second.json.error ?? second.json]) {
+		const text = JSON.stringify(error);
+		assert.match(text, /DEVICE_ERROR/);
+		assert.match(text, /cuda:0 \(emulated device 0\): cuda\w+: unspecified launch failure/);
+	}
+	assert.equal(last.kind, "error");
+	assert.equal(second.status, 500);
+	const { status, body } = await unhealthy(server);
+	assert.equal(status, 503);
+	assert.equal(body.status, "unhealthy");
+	assert.equal(body.code, "DEVICE_ERROR");
+	assert.match(body.message, /unspecified launch failure/);
+	assert.equal(body.model, "haiku");
+	const later = await generate(server, { ...prompt, stream: false });
+	assert.equal(later.status, 500);
+	assert.match(later.text, /DEVICE_ERROR.*unspecified launch failure/);
+	assert.equal(server.log.match(/error DEVICE_ERROR: cuda:0 .*every request is refused from now on/g)?.length, 1, server.log);
+	await server.stop();
+});
+
+test("memory that leaves the device makes the server unhealthy, also while it is idle", { skip }, async (t) => {
+	const server = await serve(t, { HOKKU_TEST_CHECK_MS: "50", CUDASIM_EVICT: "500" });
+	await until(async () => (await server.health()).status === "unhealthy", 20000, "a check that fails");
+	const { status, body } = await unhealthy(server);
+	assert.equal(status, 503);
+	assert.equal(body.code, "DEVICE_ERROR");
+	assert.match(body.message, /^cuda:0 \(emulated device 0\): the .* bytes\) are not in its own memory/);
+	assert.equal((await generate(server, { ...prompt, stream: false })).status, 500);
+	await server.stop();
+});
+
+test("a second server on a full card is refused, with what others hold", { skip }, async () => {
+	const full = { HOKKU_PLUGIN_PATH: plugin, CUDASIM_USED: String(2 ** 30 - 1_000_000), CUDASIM_VRAM: String(2 ** 30) };
+	const { code, err } = await startFails(["--device", "cuda", "--port", "0", "--parallel", "1"], full);
+	assert.equal(code, 1);
+	assert.match(err, /hokku: haiku needs \d+ bytes \(13\.8 MiB: .*\); cuda:0 \(emulated device 0\) has 1000000 bytes available \(976\.6 KiB; 1023\.0 MiB of its 1\.0 GiB are in use\); its weights alone do not fit\n$/);
+	assert.equal(run("auto", [], full).status, 0); /* the CPU carries on */
+});
+
+test("a GPU that hangs does not keep the server from stopping", { skip }, async (t) => {
+	const server = await serve(t, { CUDASIM_HANG: String(LAUNCH_IN_ANSWER) });
+	const answer = await stream(server, { ...prompt, max_tokens: 400 });
+	await answer.saw("started");
+	const begin = performance.now();
+	server.child.kill("SIGTERM");
+	assert.deepEqual(await server.exited, { code: 0, signal: null }, server.log);
+	assert.ok(performance.now() - begin < 10_000);
+	assert.match(server.log, /the device does not answer: the server ends without it/);
+	await answer.done;
+});
+
+test("a GPU that hangs is noticed by the watchdog: /health, the log, and 200 who run and wait", { skip }, async (t) => {
+	const server = await serve(t, { CUDASIM_HANG: String(LAUNCH_IN_ANSWER + 300) }, { args: ["--watchdog-timeout", "2", "--parallel", "4"] });
+	const all = await Promise.all(Array.from({ length: 200 }, (_, i) => stream(server, { ...prompt, seed: i, max_tokens: 400, logit_bias: { 6655: -100 } })));
+	let last;
+	await until(async () => (last = await unhealthy(server)).body.status === "unhealthy", 60000, "the watchdog");
+	assert.equal(last.status, 503);
+	assert.equal(last.body.code, "DEVICE_ERROR");
+	assert.match(last.body.message, /^a step of \d sequences? with \d+ tokens? has not ended for \d\.\d s \(--watchdog-timeout 2\)/);
+	assert.ok(last.body.stuck_s >= 2);
+	await Promise.all(all.map((s) => s.done));
+	for (const s of all) {
+		assert.deepEqual([s.events().at(-1).kind, s.events().at(-1).data.code], ["error", "DEVICE_ERROR"]);
+		assert.equal(s.events().filter((e) => e.kind === "error" || e.kind === "end").length, 1);
+	}
+	const late = await generate(server, { ...prompt, stream: false });
+	assert.equal(late.status, 500);
+	assert.match(late.json.error.message, /has not ended for/);
+	assert.equal(server.log.match(/error DEVICE_ERROR: a step of .* has not ended/g)?.length, 1, server.log.slice(-2000));
+	server.child.kill("SIGTERM");
+	assert.deepEqual(await server.exited, { code: 0, signal: null }, server.log.slice(-2000));
+});
+
+test("a GPU that is lost with 200 requests in flight: each is told, once", { skip }, async (t) => {
+	const server = await serve(t, { CUDASIM_FAIL: `launch:${LAUNCH_IN_ANSWER + 300}` }, { args: ["--parallel", "4"] });
+	const all = await Promise.all(Array.from({ length: 200 }, (_, i) => stream(server, { ...prompt, seed: i, max_tokens: 400, logit_bias: { 6655: -100 } })));
+	await Promise.all(all.map((s) => s.done));
+	for (const s of all) {
+		const text = s.status === 200 ? JSON.stringify(s.events().at(-1)) : s.text; // some may come when it is lost already
+		assert.match(text, /"DEVICE_ERROR".*unspecified launch failure/);
+		assert.ok(s.events().filter((e) => e.kind === "error" || e.kind === "end").length <= 1);
+	}
+	assert.ok(all.filter((s) => s.status === 200).length > 4);
+	const { status, body } = await unhealthy(server);
+	assert.deepEqual([status, body.status, body.queue.running, body.queue.queued], [503, "unhealthy", 0, 0]);
+	assert.deepEqual([body.queue.finished, body.queue.failed], [body.queue.accepted, body.queue.accepted]);
+	await server.stop();
+});
+
+test("loading can be interrupted", { skip }, async (t) => {
+	const child = spawn(hokku, ["run", "--device", "cuda", "-p", "x"], {
+		env: { ...process.env, HOKKU_PLUGIN_PATH: plugin, CUDASIM_SLOW_COPY_MS: "100" },
+	});
+	let err = "";
+	child.stderr.on("data", (data) => (err += data));
+	setTimeout(() => child.kill("SIGINT"), 700);
+	const { code, signal } = await new Promise((resolve) => child.on("close", (code, signal) => resolve({ code, signal })));
+	assert.deepEqual({ code, signal, err }, { code: 130, signal: null, err: "" });
+	const server = await serve(t, { CUDASIM_SLOW_COPY_MS: "100" }, { ready: false });
+	await until(async () => (await server.health()).progress > 0.1, 20000, "the weights to be on their way");
+	const begin = performance.now();
+	await server.stop();
+	assert.ok(performance.now() - begin < 4000);
+	assert.doesNotMatch(server.log, /does not answer/);
+});
