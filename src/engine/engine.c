@@ -125,6 +125,7 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->states = config->states;
 	e->prompt_logprobs = config->prompt_logprobs;
 	e->no_jumps = config->no_jump_ahead;
+	e->shape_limits = config->shape_limits;
 	e->new_end = &e->new_jobs;
 	e->calls_end = &e->calls;
 	e->n_batch = ENGINE_BATCH;

@@ -59,6 +59,7 @@ struct engine_config {
 	uint32_t n_owners;
 	struct cache_types cache; /* how keys and values are stored; zeros: as the device does it best */
 	uint32_t check_ms;        /* for tests; 0: ENGINE_CHECK_MS */
+	struct constrain_limits shape_limits; /* for tests; zeros: the defaults */
 	/* Asked on the engine's thread while weights are loaded; true ends it (CANCELLED). May be NULL. */
 	bool (*stopped)(void *user);
 	/* Called on the engine's thread when loading made progress, and when the phase changes. */

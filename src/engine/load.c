@@ -229,7 +229,7 @@ static void wake_engine(void *user)
 
 static enum hokku_code set_aside_shapes(struct engine *e, struct hokku_error *err)
 {
-	e->shapes = shapes_create(e->tok, e->owners.n);
+	e->shapes = shapes_create(e->tok, e->owners.n, &e->shape_limits);
 	if (!e->shapes)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for shapes of answers");
 	e->walks.shapes = e->shapes;

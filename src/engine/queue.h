@@ -82,6 +82,7 @@ struct engine {
 	uint32_t config_ctx, n_threads, max_queue, config_parallel;
 	uint64_t vram_limit, kv_bytes;
 	struct cache_types cache;
+	struct constrain_limits shape_limits;
 	bool kv_grows, no_prefix_cache, states, prompt_logprobs, no_jumps;
 	void (*on_state)(void *user);
 	bool (*stopped)(void *user);

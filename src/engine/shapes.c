@@ -30,6 +30,7 @@ struct kept {
 
 struct shapes {
 	const struct tok *tok;
+	struct constrain_limits limits;
 	struct crew *crew;
 	uint64_t key[2]; /* of hashes */
 	atomic_bool closed;
@@ -45,7 +46,7 @@ struct shapes {
 	struct shape_counts counts; /* not under it */
 };
 
-struct shapes *shapes_create(const struct tok *tok, uint32_t n_owners)
+struct shapes *shapes_create(const struct tok *tok, uint32_t n_owners, const struct constrain_limits *limits)
 {
 	uint32_t n_cpus = pool_cpus(), n_brisk = n_cpus > MAX_BRISK ? MAX_BRISK : n_cpus > 1 ? n_cpus - 1 : 1;
 	struct shapes *s = calloc(1, sizeof *s);
@@ -56,6 +57,7 @@ struct shapes *shapes_create(const struct tok *tok, uint32_t n_owners)
 		return NULL;
 	}
 	s->tok = tok;
+	s->limits = *limits;
 	s->key[0] = rng_os_seed();
 	s->key[1] = rng_os_seed();
 	pthread_mutex_init(&s->vocab_lock, NULL);
@@ -219,7 +221,7 @@ static enum hokku_code compile(struct shapes *s, struct shape_order *o)
 	enum hokku_code rc = make_vocab(s, &o->err);
 	if (rc || take_kept(s, &o->shape, hash, &o->made))
 		return rc;
-	rc = constrain_new(s->vocab, &o->shape, NULL, &o->made, &o->fault, &o->err);
+	rc = constrain_new(s->vocab, &o->shape, &s->limits, &o->made, &o->fault, &o->err);
 	if (!rc)
 		keep(s, &o->shape, hash, o->made);
 	return rc;

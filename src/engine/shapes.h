@@ -42,8 +42,8 @@ struct shape_counts {
 
 struct shapes;
 
-/* tok: borrowed; n_owners as the engine has them. NULL: no memory. */
-struct shapes *shapes_create(const struct tok *tok, uint32_t n_owners);
+/* tok: borrowed; n_owners as the engine has them; limits of each shape. NULL: no memory. */
+struct shapes *shapes_create(const struct tok *tok, uint32_t n_owners, const struct constrain_limits *limits);
 
 /* After all walks. Orders that wait are refused (SHUTTING_DOWN). NULL is allowed. */
 void shapes_destroy(struct shapes *s);

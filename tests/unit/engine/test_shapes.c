@@ -334,6 +334,45 @@ static void test_abandoned(void **state)
 	engine_destroy(e, 0);
 }
 
+/* One whose shape has used up what it may ends with that reason, and nobody else does. False: with so much
+ * work it is not even compiled. */
+static bool is_spent(uint64_t mask_work)
+{
+	struct hokku_error err;
+	struct record spent, free_one;
+	struct constrain *c;
+	const struct constrain_shape shape = {.kind = CONSTRAIN_CHOICE,
+					      .text = STR_LIT("[\"abTTTTT\", \"abSSSS\"]")};
+	fake_reset(SCRIPT(FAKE_A, FAKE_B));
+	struct engine *e =
+		start_many((struct engine_config){.n_parallel = 2, .shape_limits = {.mask_work = mask_work}});
+	enum hokku_code rc = engine_make_shape(e, &shape, &c, NULL, &err);
+	if (!rc) {
+		record_init(&spent, e);
+		record_init(&free_one, e);
+		submit_shaped(e, &spent, c, NULL);
+		submit_shaped(e, &free_one, NULL, &(struct engine_request){.max_tokens = 4});
+		constrain_unref(c);
+		wait_end(&spent);
+		wait_end(&free_one);
+		assert_int_equal(spent.code, HOKKU_INVALID_REQUEST);
+		assert_non_null(strstr(spent.error.message, "has used up the work or memory"));
+		assert_string_equal(free_one.log.ptr, "start:3 0:3=a 1:4=b 2:3=a 3:3=a end:length");
+		record_free(&spent);
+		record_free(&free_one);
+	}
+	engine_destroy(e, 0);
+	return rc == HOKKU_OK;
+}
+
+static void test_spent(void **state)
+{
+	(void)state;
+	uint64_t work = 1;
+	while (!is_spent(work)) /* with more, it is not spent either */
+		work++;
+}
+
 /* Keeps a brisk thread busy. */
 static struct sleeper {
 	struct crew_task task;
@@ -388,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_slow),      cmocka_unit_test(test_logprobs),
 		cmocka_unit_test(test_answered),  cmocka_unit_test(test_compile),
 		cmocka_unit_test(test_abandoned), cmocka_unit_test(test_late),
+		cmocka_unit_test(test_spent),
 	};
 	int failed = cmocka_run_group_tests_name("shapes", tests, NULL, NULL);
 	fake_runs_ahead = true;
