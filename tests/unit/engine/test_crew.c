@@ -17,10 +17,10 @@ enum { N = 200 };
 
 static struct job {
 	struct crew_task task;
-	uint32_t place; /* in the order of running */
+	atomic_uint place; /* in the order of running */
 	atomic_uint n_runs;
 } jobs[N];
-static atomic_uint n_run;
+static atomic_uint n_begun, n_run;
 static atomic_bool closed; /* tasks wait */
 
 static void rest(void)
@@ -33,13 +33,14 @@ static void run(struct crew_task *task)
 	struct job *job = (struct job *)(void *)task; /* its first member */
 	while (atomic_load(&closed))
 		rest();
-	job->place = atomic_fetch_add(&n_run, 1);
+	atomic_store(&job->place, atomic_fetch_add(&n_begun, 1));
 	atomic_fetch_add(&job->n_runs, 1);
+	atomic_fetch_add(&n_run, 1);
 }
 
 static void reset(bool patient, uint32_t n_owners)
 {
-	n_run = 0;
+	n_run = n_begun = 0;
 	for (uint32_t i = 0; i < N; i++) {
 		jobs[i].task = (struct crew_task){.run = run, .patient = patient, .owner = i % n_owners};
 		jobs[i].n_runs = 0;
