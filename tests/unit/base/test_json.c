@@ -311,6 +311,36 @@ static void test_text(void **state)
 	assert_string_equal(jv_text(v, small, sizeof small), "12345678...");
 }
 
+/* What is written reads as what was read; numbers are the digits that they were. */
+static void test_write(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = {
+		{" null ", "null"},
+		{"[ true , false ]", "[true,false]"},
+		{"-1.50e+2", "-1.50e+2"},
+		{"[]", "[]"},
+		{"{ }", "{}"},
+		{"{\"\\u0000\" : {\"b\":[{},[]]}, \"a\\\"\":\"\\u00e9\\/\"}",
+		 "{\"\\u0000\":{\"b\":[{},[]]},\"a\\\"\":\"\xC3\xA9/\"}"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct strbuf b = {0};
+		jv_write(parse(rows[i][0], JV_STRICT), &b);
+		assert_string_equal(b.ptr, rows[i][1]);
+		strbuf_free(&b);
+	}
+	struct strbuf deep = {0}, b = {0};
+	for (int i = 0; i < JV_MAX_DEPTH; i++)
+		strbuf_add_c(&deep, "[");
+	for (int i = 0; i < JV_MAX_DEPTH; i++)
+		strbuf_add_c(&deep, "]");
+	jv_write(parse(deep.ptr, JV_STRICT), &b);
+	assert_string_equal(b.ptr, deep.ptr);
+	strbuf_free(&deep);
+	strbuf_free(&b);
+}
+
 static void test_file(void **state)
 {
 	(void)state;
@@ -426,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_number_of_values),
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_write),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_like_jansson),
 	};

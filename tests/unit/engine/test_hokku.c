@@ -599,6 +599,49 @@ static void test_prompt_logprobs(void **state)
 	model = one;
 }
 
+/* Shapes through the library. */
+static void test_shapes(void **state)
+{
+	(void)state;
+	static const struct {
+		enum hokku_shape shape;
+		const char *text, *answer;
+	} rows[] = {
+		{HOKKU_SHAPE_JSON_SCHEMA, "{\"const\": [true, {}]}", "[true,{}]"},
+		{HOKKU_SHAPE_GBNF, "root ::= \"a\" \"b\"{2}", "abb"},
+		{HOKKU_SHAPE_REGEX, "x{3}y", "xxxy"},
+		{HOKKU_SHAPE_CHOICE, "[\"as it is\"]", "as it is"},
+	};
+	struct hokku_result result;
+	struct hokku_request r = ask(3);
+	r.sampling.temperature = 1.5f;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		r.shape = rows[i].shape;
+		r.shape_text = rows[i].text;
+		char *text = answer(model, &r, &result);
+		assert_string_equal(text, rows[i].answer);
+		assert_int_equal(result.stop, HOKKU_STOP_END);
+		free(text);
+	}
+	r.shape_text = "[\"ab\"] and more";
+	r.shape_text_bytes = 6;
+	char *text = answer(model, &r, &result);
+	assert_string_equal(text, "ab");
+	free(text);
+	r.shape = HOKKU_SHAPE_JSON_OBJECT;
+	r.shape_text = NULL;
+	text = answer(model, &r, &result);
+	assert_int_equal(text[0], '{');
+	free(text);
+	r.shape_text_bytes = 0;
+	r.shape = HOKKU_SHAPE_REGEX;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "shape is 4 and shape_text is NULL");
+	r.shape_text = "(";
+	expect_error(&r, HOKKU_INVALID_REQUEST, "shape_text: ");
+	r.shape = (enum hokku_shape)6;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "shape is 6; there are 0 to 5");
+}
+
 static void test_sampling_of_the_model(void **state)
 {
 	(void)state;
@@ -619,6 +662,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_logprobs),
 		cmocka_unit_test(test_prompt_logprobs),
+		cmocka_unit_test(test_shapes),
 		cmocka_unit_test(test_sampling_of_the_model),
 		cmocka_unit_test(test_info),
 		cmocka_unit_test(test_same_seed_same_text),

@@ -171,6 +171,57 @@ static void test_order(void **state)
 	sem_destroy(&done);
 }
 
+/* Shapes come back compiled, or with the field and the place that is at fault; those of one text are one. */
+static void test_shapes(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *body, *field, *message; /* NULL: it is taken */
+	} rows[] = {
+		{"{\"prompt\":[1],\"choice\":[\"a\",\"b\"]}", NULL, NULL},
+		{"{\"prompt\":[1],\"guided_choice\":[\"a\",\"b\"]}", NULL, NULL},
+		{"{\"prompt\":[1],\"regex\":\"(\"}", "regex", "regex: "},
+		{"{\"prompt\":[1],\"json_schema\":{\"properties\":{\"a\":{\"type\":5}}}}", "json_schema",
+		 "json_schema: /properties/a/type"},
+		{"{\"prompt\":[1],\"regex\":\"a\"}", NULL, "abandoned"},
+		{"{\"prompt\":[1]}", NULL, NULL},
+	};
+	enum { N = sizeof rows / sizeof *rows };
+	struct prepare_job jobs[N];
+	struct prepare *p;
+	struct hokku_error err;
+	sem_init(&done, 0, 0);
+	assert_int_equal(prepare_create(engine, &no_defaults, N, 0, on_done, NULL, &p, &err), HOKKU_OK);
+	for (int i = 0; i < N; i++) {
+		jobs[i] = job_of(rows[i].body);
+		atomic_store(&jobs[i].abandoned, i == 4);
+		assert_true(prepare_submit(p, &jobs[i]));
+	}
+	for (int i = 0; i < N; i++)
+		sem_wait(&done);
+	for (int i = 0; i < N; i++) {
+		if (i == 4) {
+			assert_int_equal(jobs[i].rc, HOKKU_CANCELLED);
+		} else if (rows[i].field) {
+			assert_int_equal(jobs[i].rc, HOKKU_INVALID_REQUEST);
+			assert_string_equal(jobs[i].err.field, rows[i].field);
+			assert_non_null(strstr(jobs[i].err.error.message, rows[i].message));
+		} else {
+			assert_int_equal(jobs[i].rc, HOKKU_OK);
+		}
+		assert_int_equal(jobs[i].shape != NULL, i < 2);
+	}
+	/* A job that nobody waits for any more when the thread ends. */
+	struct prepare_job late = job_of("{\"prompt\":[1],\"regex\":\"[a-z]{5,9}x\"}");
+	assert_true(prepare_submit(p, &late));
+	prepare_destroy(p);
+	assert_true(late.rc == HOKKU_OK || late.rc == HOKKU_SHUTTING_DOWN || late.body.ptr);
+	prepare_job_free(&late);
+	for (int i = 0; i < N; i++)
+		prepare_job_free(&jobs[i]);
+	sem_destroy(&done);
+}
+
 /* A body that takes the thread so long that more can be handed over meanwhile. */
 static struct prepare_job slow_job(size_t n_bytes)
 {
@@ -285,6 +336,8 @@ int main(void)
 		return 77;
 	}
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_shapes), /* first: a thread that ends takes the engine's shapes with it
+						*/
 		cmocka_unit_test(test_ids),    cmocka_unit_test(test_texts), cmocka_unit_test(test_order),
 		cmocka_unit_test(test_limits), cmocka_unit_test(test_turns),
 	};
