@@ -74,6 +74,16 @@
 #define LITERAL      "[!#$&(-;=?-\\[\\]_a-z~" MORE PRIVATE "]"
 #define URI_TEMPLATE "(?:" LITERAL "|" CODED "|\\{[+#./;?&]?" VARIABLE "(?:," VARIABLE ")*\\})*"
 
+/* What ajv-formats has besides: an address of the web, by a name with a dot in it; RFC 4648's base64, whose
+ * last bits are 0 where they say nothing. */
+#define URL_LABEL "(?:[A-Za-z0-9]+-)*[A-Za-z0-9]+"
+#define URL                                                                                  \
+	"(?i:https?|ftp)://(?:" OF(NOTHING, ":") "+@)?" URL_LABEL "(?:\\." URL_LABEL         \
+						 ")*\\.[A-Za-z]{2,}(?::\\d{2,5})?"           \
+						 "(?:/" PCHAR(NOTHING) "*" SEGMENTS(NOTHING) \
+							 TAIL(NOTHING, NOTHING) ")?"
+#define BASE64 "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?"
+
 /* RFC 6901 and its draft of relative ones. */
 #define POINTER "(?:/(?:[^~/]|~[01])*)*"
 
@@ -94,6 +104,8 @@ static const struct {
 	{"uri-template", URI_TEMPLATE},
 	{"iri", URI(MORE, PRIVATE)},
 	{"iri-reference", URI_REFERENCE(MORE, PRIVATE)},
+	{"url", URL},
+	{"byte", BASE64},
 	{"json-pointer", POINTER},
 	{"relative-json-pointer", "(?:0|[1-9]\\d*)(?:#|" POINTER ")"},
 };

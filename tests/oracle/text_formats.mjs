@@ -51,6 +51,11 @@ const BEYOND = {
 	"uri": (t) => !t.includes('"') && authority(t),
 	"uri-reference": (t) => !t.includes('"') && authority(t) && (!/^[^/?#]*:/.test(t) || /^[a-z][a-z0-9+.-]*:/i.test(t)),
 	"uri-template": (t) => !/\{[=,!@|]/.test(t) && !/[\u007f-\u009f]/.test(t),
+	// By a name whose characters are ASCII, with what RFC 3986 lets stand elsewhere.
+	"url": (t) => /^[a-z]+:\/\/(?:(?:[\w\-.~!$&'()*+,;=:]|%[0-9a-f]{2})+@)?[a-z0-9.-]*[a-z](?::\d+)?(?:\/|$)/i.test(t) &&
+		/^(?:[\w\-.~!$&'()*+,;=:@/]|%[0-9a-f]{2})*(?:\?(?:[\w\-.~!$&'()*+,;=:@/?]|%[0-9a-f]{2})*)?(?:#(?:[\w\-.~!$&'()*+,;=:@/?]|%[0-9a-f]{2})*)?$/i.test(t),
+	// RFC 4648: bits that say nothing are 0.
+	"byte": (t) => Buffer.from(t, "base64").toString("base64") === t,
 	"json-pointer": () => true,
 	"relative-json-pointer": () => true,
 };
@@ -78,6 +83,9 @@ const SEEDS = {
 		"/abs/path", "a:", "http://[v7.a:b]/", "file:///etc/passwd", "http://a/%zz", "http://a b", "http://127.0.0.01/", 'http://a/"'],
 	"uri-reference": ["http://foo.bar/", "//foo.bar/x", "/abs", "a/b:c", "a:b", ":a", "#frag", "?q", "", "1a:b", "../x", "a:", "\\\\WINDOWS", "[a]"],
 	"uri-template": ["http://example.com/dictionary/{term:1}/{term}", "{+path}/here", "{?x,y*}", "{", "{}", "{a.b}", "{=a}", "a%2fb", "é{x}", "{x:10000}"],
+	"url": ["http://foo.com/blah_(wikipedia)_(again)#c?1", "https://user:pw@a-b.co:8080/x?y=z", "http://a.b", "ftp://foo.bar/baz", "http://localhost/",
+		"http://142.42.1.1/", "http://10.1.1.1", "HTTP://A.CO", "http://a.co?q", "http://-a.co", "http://a--b.co/", "http://a.co:1/", "gopher://a.co", "http://a.co/%"],
+	"byte": ["", "TWFu", "TWE=", "TQ==", "TR==", "TWF=", "TW=", "T===", "TWFu\nTWFu", "+/9a", "-_9a"],
 	"json-pointer": ["", "/foo/0", "/a~1b", "/a~0b", "/~", "/~2", "foo", "/é", "//"],
 	"relative-json-pointer": ["0", "1/0", "0#", "120/foo/bar", "01", "-1", "0##", "/a", "2/~", ""],
 };

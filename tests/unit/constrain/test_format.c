@@ -73,7 +73,7 @@ static void test_names(void **state)
 		assert_false(rx_alive(p, rx_and(p, r, rx_not(p, any))));
 		assert_true(rx_alive(p, rx_and(p, any, rx_not(p, r))));
 	}
-	assert_int_equal(n, 16);
+	assert_int_equal(n, 18);
 	assert_false(rx_format(p, STR_LIT("idn-email"), &r));
 	assert_false(rx_format(p, STR_LIT("dat"), &r));
 	assert_false(rx_format(p, STR_LIT(""), &r));
