@@ -112,7 +112,7 @@ test("inspect --device shows the ledger; its sum is what the driver misses", { s
 	assert.equal(device.driver.total_bytes, 2 ** 32);
 	const text = inspect(["--device", "cuda"]).stdout;
 	assert.match(text, /\nmemory on cuda:0 \(.*\), with a context of 512:\n  weights +[\d,]+ +3\.3 MiB\n  KV /);
-	assert.match(text, /\n  KV: 16 blocks of 32 positions, keys \w+, values \w+\n  driver: 4\.0 GiB free of 4\.0 GiB, 11\.5 MiB less than before the model was opened\n$/);
+	assert.match(text, /\n  KV: 16 blocks of 32 positions, keys \w+, values \w+\n  driver: 4\.0 GiB free of 4\.0 GiB, 11\.6 MiB less than before the model was opened\n$/);
 	assert.equal(JSON.parse(inspect(["--device", "cpu", "--json"]).stdout).device.driver, null);
 	// The variables of other commands open nothing here.
 	assert.equal(inspect([], { HOKKU_DEVICE: "cuda", CUDASIM_CC: "70" }).stdout, inspect([]).stdout);
