@@ -27,6 +27,9 @@ static void check_accepted(const struct gen_request *r)
 	require(sampling_check(&r->sampling, UINT32_MAX, NULL) == HOKKU_OK);
 	require(r->n >= 1 && r->n <= REQUEST_MAX_N && r->n_top <= (r->logprobs ? LOGPROBS_MAX_TOP : 0));
 	require(r->n_prompt_top <= (r->prompt_logprobs ? LOGPROBS_MAX_TOP : 0));
+	require(r->shape_field || (!r->space_field && r->shape_text.len == 0));
+	require(!r->shape_field || (r->shape_kind == CONSTRAIN_JSON_OBJECT) == (r->shape_text.len == 0));
+	require(utf8_valid_prefix(r->shape_text.ptr, r->shape_text.len) == r->shape_text.len);
 	require(!r->model || strlen(r->model) <= REQUEST_MAX_MODEL_BYTES);
 	require(utf8_valid_prefix(r->warnings.ptr, r->warnings.len) == r->warnings.len);
 }
