@@ -36,6 +36,13 @@ void *schema_grow(struct schema *s, void *array, uint32_t n, uint32_t *cap, size
 	return p;
 }
 
+const struct jv *schema_here(const struct schema *s)
+{
+	if (s->n_busy)
+		return s->lits[s->busy[s->n_busy - 1]].at;
+	return s->writing > TERM_NONE ? s->lits[s->terms[s->writing].lits[0]].at : s->root;
+}
+
 void schema_work(struct schema *s, uint64_t steps)
 {
 	s->work += steps;

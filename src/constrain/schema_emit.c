@@ -57,12 +57,6 @@ static rx numbers_rx(struct schema *s, const struct set *set)
 	return set->nums.n ? rx_or_many(s->p, parts, set->nums.n) : RX_NONE;
 }
 
-rx schema_scalar_rx(struct schema *s, const struct set *set)
-{
-	rx parts[] = {finite_rx(s, set), text_rx(s, set), numbers_rx(s, set)};
-	return rx_or_many(s->p, parts, 3);
-}
-
 /* Its body is written later, so that schemas as deep as you like need no deep stack. */
 static rule_id rule_of(struct schema *s, term_id t)
 {
@@ -84,11 +78,14 @@ static bool all_free(struct schema *s, const struct set *set)
 void schema_emit(struct schema *s, place_id from, place_id to, term_id t)
 {
 	const struct set *set = schema_set(s, t);
+	term_id outer = s->writing;
 	if (set == s->any) {
 		grammar_calls(s->g, from, to, any_rules(s)->value);
 		return;
 	}
+	s->writing = t;
 	rx parts[] = {finite_rx(s, set), text_rx(s, set), numbers_rx(s, set)};
+	s->writing = outer;
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
 		if (parts[i] != RX_NONE)
 			grammar_reads(s->g, from, to, parts[i]);
@@ -105,7 +102,8 @@ void schema_emit(struct schema *s, place_id from, place_id to, term_id t)
 void schema_emit_queue(struct schema *s)
 {
 	for (uint32_t i = 0; i < s->n_queue; i++) {
-		const struct set *set = schema_set(s, s->queue[i]);
+		s->writing = s->queue[i];
+		const struct set *set = schema_set(s, s->writing);
 		rule_id r = s->terms[s->queue[i]].rule;
 		place_id from = grammar_start(s->g, r), to = grammar_end(s->g, r);
 		for (uint32_t k = 0; k < set->arrs.n; k++)

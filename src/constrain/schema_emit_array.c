@@ -134,7 +134,7 @@ static void emit_counted(struct list *l)
 	size_t n;
 	if (!plan(l))
 		schema_refuse(
-			s, s->root, NULL,
+			s, schema_here(s), NULL,
 			"an array that counts up to %u items and what `contains` finds among them takes more than %d "
 			"states; smaller minItems, maxItems, minContains or maxContains would do",
 			l->a->max == SCHEMA_UNBOUNDED ? l->a->min : l->a->max, SCHEMA_MAX_STATES);

@@ -183,7 +183,7 @@ void schema_emit_obj(struct schema *s, place_id from, place_id to, const struct 
 	uint64_t states = ((uint64_t)g.n + 1) * (g.top + 1);
 	if (g.n_bits > MAX_BITS || states << g.n_bits > SCHEMA_MAX_STATES)
 		schema_refuse(
-			s, s->root, NULL,
+			s, schema_here(s), NULL,
 			"an object with %u properties of which up to %u are counted takes more than %d states; "
 			"smaller minProperties or maxProperties, or fewer negated additionalProperties, would do",
 			g.n + g.n_late, g.top, SCHEMA_MAX_STATES);

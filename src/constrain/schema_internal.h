@@ -211,7 +211,8 @@ struct schema {
 	struct term *terms;
 	uint32_t n_terms, cap_terms;
 	struct index term_index;
-	term_id *queue; /* rules whose bodies are to be written */
+	term_id writing; /* TERM_ANY: none */
+	term_id *queue;  /* rules whose bodies are to be written */
 	uint32_t n_queue, cap_queue;
 
 	struct resource *resources;
@@ -242,6 +243,7 @@ void *schema_alloc(struct schema *s, size_t count, size_t size);
 void *schema_grow(struct schema *s, void *array, uint32_t n, uint32_t *cap,
 		  size_t size); /* room for one more */
 void schema_work(struct schema *s, uint64_t steps);
+const struct jv *schema_here(const struct schema *s); /* the schema that is being unfolded or written */
 /* Leaves. at: the schema; keyword: the place in it, NULL: itself. */
 _Noreturn void schema_refuse(struct schema *s, const struct jv *at, const char *keyword, const char *format,
 			     ...) __attribute__((format(printf, 4, 5)));
@@ -338,7 +340,6 @@ rx schema_texts_rx(struct schema *s, struct str *texts, uint32_t n);       /* as
 /* schema_emit.c */
 void schema_emit(struct schema *s, place_id from, place_id to, term_id t);
 void schema_emit_queue(struct schema *s);
-rx schema_scalar_rx(struct schema *s, const struct set *set); /* all but arrays and objects */
 /* A bracket, comma or colon with the white space that may stand before or after it. */
 enum { SPACE_BEFORE = 1, SPACE_AFTER = 2 };
 rx schema_mark(struct schema *s, char c, unsigned spaces);

@@ -322,7 +322,7 @@ static rx number_rx(struct schema *s, const struct rx_number *what)
 		schema_no_memory(s);
 	/* Nothing fits, or too many states: the second is found by asking whether a limit was named. */
 	if (rc && strstr(e.message, "limit"))
-		schema_refuse(s, s->root, NULL, "%s", e.message);
+		schema_refuse(s, schema_here(s), NULL, "%s", e.message);
 	return rc ? RX_NONE : r;
 }
 

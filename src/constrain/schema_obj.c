@@ -403,7 +403,7 @@ static const struct obj *not_some(struct schema *s, const struct keys *some)
 {
 	if (some->term != TERM_ANY && s->terms[some->term].n > 1)
 		schema_refuse(
-			s, s->root, NULL,
+			s, schema_here(s), NULL,
 			"a negation of a negation of patternProperties or additionalProperties that come from "
 			"several schemas cannot be enforced; one schema for them would do");
 	struct obj *o = free_copy(s);

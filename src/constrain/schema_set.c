@@ -39,7 +39,7 @@ static void check_count(struct schema *s, uint32_t n)
 {
 	if (n > SCHEMA_MAX_ALTERNATIVES)
 		schema_refuse(
-			s, s->root, NULL,
+			s, schema_here(s), NULL,
 			"one value has more than %d alternatives that are numbers, arrays or objects; fewer anyOf, "
 			"oneOf or not beside each other would do",
 			SCHEMA_MAX_ALTERNATIVES);

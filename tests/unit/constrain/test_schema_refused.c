@@ -138,6 +138,22 @@ static void test_wide(void **state)
 	}
 	strbuf_add_c(&product, "]}");
 	expect(product, false, "alternatives");
+	static const struct try_refused rows[] = {
+		{"{\"items\":{\"type\":\"object\",\"minProperties\":65536}}", "/items", "65536 states"},
+		{"{\"items\":{\"contains\":{\"const\":1},\"minContains\":65536}}", "/items", "65536 states"},
+		{"{\"items\":{\"type\":\"number\",\"multipleOf\":0.123456789}}", "/items", "limit"},
+		{"{\"items\":{\"uniqueItems\":true,\"items\":{\"enum\":[1,2,3,4,5,6,7,8,9,10,11]}}}",
+		 "/items/uniqueItems", "at most 10 values"},
+		{"{\"$schema\":\"http://x.org/own\"}", "/$schema", "no dialect"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		try_refused(&rows[i]);
+	static const struct try_row most[] = {
+		{"{\"type\":\"array\",\"uniqueItems\":true,\"items\":{\"enum\":[1,2,3,4,5,6,7,8,9,10]}}",
+		 {"[10,9,1]"},
+		 {"[9,9]"}},
+	};
+	TRY_ROWS(most);
 }
 
 static void test_large_bounds(void **state)
