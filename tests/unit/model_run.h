@@ -13,6 +13,15 @@ struct run {
 	uint32_t n_blocks, n_ctx;
 };
 
+GOLDEN_INLINE void run_close(struct run *r)
+{
+	compute_close(r->compute);
+	model_unbind(&r->model);
+	gguf_close(r->file);
+	free(r->blocks);
+	*r = (struct run){0};
+}
+
 /* False, and why on stderr, if the device does not open. change: NULL, or what is done to the bound model and
  * the parameters before. */
 GOLDEN_INLINE bool run_open_as(struct run *r, const char *path, const char *device, uint32_t n_ctx,
@@ -42,6 +51,7 @@ GOLDEN_INLINE bool run_open_as(struct run *r, const char *path, const char *devi
 	}
 	if (rc) {
 		fprintf(stderr, "%s on %s: %s\n", path, device, err.message);
+		run_close(r);
 		return false;
 	}
 	r->blocks = calloc((size_t)r->n_blocks * n_seqs, sizeof *r->blocks);
@@ -54,15 +64,6 @@ GOLDEN_INLINE bool run_open(struct run *r, const char *path, const char *device,
 			    uint32_t n_seqs, uint32_t n_threads)
 {
 	return run_open_as(r, path, device, n_ctx, n_seqs, n_threads, NULL);
-}
-
-GOLDEN_INLINE void run_close(struct run *r)
-{
-	compute_close(r->compute);
-	model_unbind(&r->model);
-	gguf_close(r->file);
-	free(r->blocks);
-	*r = (struct run){0};
 }
 
 /* The block table of sequence s. */
