@@ -510,12 +510,12 @@ static void run_schedules(enum schedule_model which, uint64_t n_seeds)
 	/* They did meet what they are for; a handful need not meet it often. */
 	if (test_small() || which != SCHEDULE_PLAIN)
 		n = 0;
-	assert_true(w->n_ended > 5 * n && w->sum.cache_hits > n);
+	assert_true(w->n_ended > 5 * n);
 	assert_true(which == SCHEDULE_PLAIN ? w->n_left_behind == 0 : w->n_left_behind > 10);
 	if (which == SCHEDULE_PLAIN) {
 		assert_true(w->n_cancelled > n && w->n_failed >= n && w->n_passed > n);
 		assert_true(w->n_shown > 20 * n && w->n_forced > 5 * n && w->n_held > n);
-		assert_true(w->sum.preempted > n / 4 && w->sum.cache_evictions > n);
+		assert_true(w->sum.preempted > n / 4 && w->sum.cache_hits > n && w->sum.cache_evictions > n);
 	}
 	schedule_close(w);
 	free(w);
