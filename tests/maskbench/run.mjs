@@ -9,6 +9,8 @@ import { closeSync, cpSync, existsSync, openSync, readFileSync, writeFileSync } 
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { batch, dir, root } from './data.mjs';
+import { inAnotherOrder } from './orders.mjs';
+import { get, parse, write } from '../oracle/json_texts.mjs';
 
 const { values: options, positionals: [data] } = parseArgs({ allowPositionals: true, options: {
 	every: { type: 'string', default: '1' }, vocabulary: { type: 'string' }, report: { type: 'string' }, doc: { type: 'boolean' }, verdicts: { type: 'boolean' }, commit: { type: 'string', default: 'unknown' },
@@ -56,9 +58,12 @@ function run(name, { path, n }) {
 		reasons.set(reason(l), list);
 	}
 	const wrong = lines.flatMap((l) => (l.tests ?? []).map((t, i) => ({ name: l.name, i, ...t })).filter((t) => t.wrong || t.fault));
-	const accepted = wrong.filter((t) => t.accepted), kept = wrong.filter((t) => !t.accepted);
+	const accepted = wrong.filter((t) => t.accepted), notTaken = wrong.filter((t) => !t.accepted), texts = new Map();
+	for (const t of notTaken) texts.set(t.name, texts.get(t.name) ?? parse(readFileSync(join(data, `${t.name}.json`), 'utf8')));
+	const ordered = inAnotherOrder(hokku, notTaken.map((t) => ({ schema: write(get(texts.get(t.name), 'schema')), text: write(get(get(texts.get(t.name), 'tests').items[t.i], 'data')) })));
+	const order = notTaken.filter((t, i) => ordered[i] && !t.fault), kept = notTaken.filter((t) => !order.includes(t));
 	const wrongSchemas = new Set(wrong.map((t) => t.name));
-	return { name, lines, bench, refused, reasons: [...reasons].sort((a, b) => b[1].length - a[1].length), wrong, accepted, kept,
+	return { name, lines, bench, refused, reasons: [...reasons].sort((a, b) => b[1].length - a[1].length), wrong, accepted, order, kept,
 		passed: lines.filter((l) => l.compiled && !wrongSchemas.has(l.name)).length };
 }
 
@@ -68,11 +73,12 @@ function report(r) {
 	const top = (key) => slow.toSorted((a, b) => b[key] - a[key]).slice(0, 25).map((s) => `  ${n0(s[key])}  ${s.name}`).join('\n');
 	return [`${r.name}: ${summary(r)}`, '', '== invalid instances accepted', ...r.accepted.map((t) => `${t.name} test ${t.i}`),
 		'', '== valid instances refused, and faults', ...r.kept.map((t) => `${t.name} test ${t.i}: ${t.fault ?? t.why} at ${t.at}, near ${JSON.stringify(t.near)}`),
+		'', '== valid instances refused for the order of their members alone', ...r.order.map((t) => `${t.name} test ${t.i}: ${t.why} at ${t.at}, near ${JSON.stringify(t.near)}`),
 		'', '== why schemas are refused', ...r.reasons.map(([why, list]) => `${String(list.length).padStart(6)}  ${why}   (${list.slice(0, 4).join(', ')})`),
 		'', '== slowest first masks, us', top('first'), '', '== slowest masks, us', top('mask'), '', '== largest, bytes', top('bytes'), ''].join('\n');
 }
 
-const summary = (r) => `${n0(r.passed)} of ${n0(r.bench.shapes)} schemas pass, ${n0(r.refused.length)} refused at compile, ${r.accepted.length} invalid accepted, ${r.kept.length} valid refused, ${
+const summary = (r) => `${n0(r.passed)} of ${n0(r.bench.shapes)} schemas pass, ${n0(r.refused.length)} refused at compile, ${r.accepted.length} invalid accepted, ${r.kept.length} valid refused (and ${r.order.length} for the order of their members), ${
 	r.bench.faults} faults; mask ${us(r.bench.mask_us.mean)} us (p50 ${us(r.bench.mask_us.p50)}, p99 ${us(r.bench.mask_us.p99)}), first mask ${(r.bench.first_us.mean / 1e3).toFixed(2)} ms (p95 ${
 	(r.bench.first_us.p95 / 1e3).toFixed(2)}, p99 ${(r.bench.first_us.p99 / 1e3).toFixed(2)})`;
 
@@ -80,7 +86,8 @@ function tables(results, machine) {
 	const rows = [
 		['vocabulary', (r) => `${vocabularies[r.name].what}, ${n0(r.bench.vocabulary)}`], ['schemas', (r) => n0(r.bench.shapes)], ['passed', (r) => n0(r.passed)],
 		['refused at compile', (r) => n0(r.refused.length)], ['with an invalid instance accepted', (r) => n0(new Set(r.accepted.map((t) => t.name)).size)],
-		['with a valid instance refused', (r) => n0(new Set(r.kept.map((t) => t.name)).size)], ['instances', (r) => n0(r.bench.tests)], ['tokens', (r) => n0(r.bench.tokens)],
+		['with a valid instance refused for the order of its members', (r) => n0(new Set(r.order.map((t) => t.name)).size)],
+		['with a valid instance refused otherwise', (r) => n0(new Set(r.kept.map((t) => t.name)).size)], ['instances', (r) => n0(r.bench.tests)], ['tokens', (r) => n0(r.bench.tokens)],
 		...['mean', 'p50', 'p95', 'p99', 'max'].map((k) => [`mask, us, ${k}`, (r) => us(r.bench.mask_us[k])]),
 		...['mean', 'p50', 'p95', 'p99', 'max'].map((k) => [`compiling and first mask, ms, ${k}`, (r) => (r.bench.first_us[k] / 1e3).toFixed(2)]),
 	];
@@ -88,7 +95,8 @@ function tables(results, machine) {
 	const cell = (s) => s.replaceAll('|', '\\|');
 	return `Commit ${options.commit}, ${machine}.\n\n| | ${results.map((r) => r.name).join(' | ')} |\n|---|${results.map(() => '---:|').join('')}\n${
 		rows.map(([what, of]) => `| ${what} | ${results.map(of).join(' | ')} |\n`).join('')}\n### Valid instances that are refused\n\n${
-		first.kept.length ? `| schema | test | where | the text there |\n|---|---:|---:|---|\n${first.kept.map((t) => `| ${t.name} | ${t.i} | ${t.why} at byte ${t.at} | \`${cell(t.near ?? '')}\` |\n`).join('')}` : 'None.\n'}\n### Why schemas are refused\n\n| schemas | why |\n|---:|---|\n${
+		first.kept.length ? `| schema | test | where | the text there |\n|---|---:|---:|---|\n${first.kept.map((t) => `| ${t.name} | ${t.i} | ${t.why} at byte ${t.at} | \`${cell(t.near ?? '')}\` |\n`).join('')}` : 'None.\n'}\n### Valid instances that are refused for the order of their members\n\nThe same members in another order are accepted. ${n0(first.order.length)} instances of these schemas: ${
+		[...new Set(first.order.map((t) => t.name))].join(', ')}.\n\n### Why schemas are refused\n\n| schemas | why |\n|---:|---|\n${
 		first.reasons.map(([why, list]) => `| ${list.length} | ${cell(why)} |\n`).join('')}`;
 }
 
