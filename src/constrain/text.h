@@ -16,7 +16,8 @@
 
 enum rx_dress { RX_RAW, RX_JSON };
 
-/* One code point of the spans, in that dress (without quotes). */
+/* One code point of the spans, in that dress (without quotes). Spans in rising order, apart from each other.
+ */
 rx rx_char(struct rx_pool *p, enum rx_dress dress, const struct rx_span *spans, size_t n);
 
 /* Any code point, min to max of them: the length of a JSON string counts code points. */

@@ -4,17 +4,20 @@
 #include <stdlib.h>
 #include <utf8proc.h>
 
+enum { MAX_RUNS = 8192, MAX_FOLDS = 8192 }; /* twice what Unicode 15 has */
+
 /* Runs of code points of one category, and those that have another case: made when first asked for. */
 static struct {
 	struct run {
 		uint32_t first;
 		uint8_t category;
-	} * runs; /* in rising order, each to the next one's first */
+	} runs[MAX_RUNS]; /* in rising order, each to the next one's first */
 	size_t n_runs;
 	struct fold {
 		uint32_t to, from;
-	} * folds; /* sorted by to, then from; from = to is among them */
+	} folds[MAX_FOLDS]; /* sorted by to, then from; from = to is among them */
 	size_t n_folds;
+	bool full; /* utf8proc has more than there is room for */
 } tables;
 
 static pthread_once_t made = PTHREAD_ONCE_INIT;
@@ -40,31 +43,26 @@ static int by_target(const void *a, const void *b)
 	return x->to != y->to ? (x->to > y->to) - (x->to < y->to) : (x->from > y->from) - (x->from < y->from);
 }
 
-static bool add_fold(size_t *cap, uint32_t to, uint32_t from)
+static void add_fold(uint32_t to, uint32_t from)
 {
-	if (tables.n_folds == *cap) {
-		size_t more = *cap ? *cap * 2 : 4096;
-		struct fold *bigger = realloc(tables.folds, more * sizeof *bigger);
-		if (!bigger)
-			return false;
-		tables.folds = bigger;
-		*cap = more;
-	}
-	tables.folds[tables.n_folds++] = (struct fold){to, from};
-	return true;
+	if (tables.n_folds < MAX_FOLDS)
+		tables.folds[tables.n_folds++] = (struct fold){to, from};
+	else
+		tables.full = true;
 }
 
 static void make_folds(void)
 {
 	enum { LAST_CASED = 0x1ffff }; /* nothing past it has a case */
-	size_t cap = 0, n = 0;
+	size_t n = 0;
 	for (uint32_t c = 0; c <= LAST_CASED; c++) {
 		uint32_t to = c >= 0xd800 && c <= 0xdfff ? c : fold(c);
-		if (to != c && (!add_fold(&cap, to, c) || !add_fold(&cap, to, to)))
-			return;
+		if (to != c) {
+			add_fold(to, c);
+			add_fold(to, to);
+		}
 	}
-	if (tables.n_folds)
-		qsort(tables.folds, tables.n_folds, sizeof *tables.folds, by_target);
+	qsort(tables.folds, tables.n_folds, sizeof *tables.folds, by_target);
 	for (size_t i = 0; i < tables.n_folds; i++)
 		if (!n || by_target(&tables.folds[n - 1], &tables.folds[i]) != 0)
 			tables.folds[n++] = tables.folds[i];
@@ -73,19 +71,13 @@ static void make_folds(void)
 
 static void make_tables(void)
 {
-	size_t cap = 0;
 	for (uint32_t c = 0; c <= CODE_POINT_MAX; c++) {
 		uint8_t category = (uint8_t)utf8proc_category((int32_t)c);
 		if (tables.n_runs && tables.runs[tables.n_runs - 1].category == category)
 			continue;
-		if (tables.n_runs == cap) {
-			struct run *bigger =
-				realloc(tables.runs, (cap = cap ? cap * 2 : 4096) * sizeof *bigger);
-			if (!bigger) {
-				tables.n_runs = 0;
-				return;
-			}
-			tables.runs = bigger;
+		if (tables.n_runs == MAX_RUNS) {
+			tables.full = true;
+			break;
 		}
 		tables.runs[tables.n_runs++] = (struct run){c, category};
 	}
@@ -145,7 +137,7 @@ static const struct category {
 static void put_categories(uint32_t bits, struct spans *out)
 {
 	pthread_once(&made, make_tables);
-	out->failed |= !tables.n_runs;
+	out->failed |= tables.full;
 	for (size_t i = 0; i < tables.n_runs; i++) {
 		uint32_t last = i + 1 < tables.n_runs ? tables.runs[i + 1].first - 1 : CODE_POINT_MAX;
 		if (bits >> tables.runs[i].category & 1)
@@ -209,7 +201,7 @@ void unicode_any_case(struct spans *s)
 			spans_put(&more, tables.folds[k].from, tables.folds[k].from);
 	}
 	spans_put_all(s, more.at, more.n);
-	s->failed |= more.failed;
+	s->failed |= more.failed || tables.full;
 	spans_free(&more);
 	spans_sort(s);
 }

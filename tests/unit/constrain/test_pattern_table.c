@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "rx_try.h"
+#include "small.h"
 
 enum { REFUSED = 1 }; /* \1 in it */
 
@@ -59,15 +60,16 @@ static void test_table(void **state)
 	(void)state;
 	struct jv_doc d;
 	try_read(TEST_GOLDEN_DIR "/patterns/table.json", &d);
-	for (uint32_t i = 0; i < d.root.n; i++) {
+	for (size_t i = 0; i < d.root.n; i += small_step(20)) {
 		const struct jv *row = &d.root.items[i];
 		try_row((struct str){row->items[0].text, row->items[0].n}, row->items[1].n > 0,
 			&row->items[2]);
 	}
 	printf("%u patterns, %u of them refused; %u texts, %u found\n", count.patterns, count.refused,
 	       count.texts, count.found);
-	assert_int_equal(count.refused, REFUSED);
-	assert_true(count.patterns > 3500 && count.found > 10000 && count.texts - count.found > 10000);
+	assert_true(test_small() || count.refused == REFUSED);
+	assert_true(test_small() ||
+		    (count.patterns > 3500 && count.found > 10000 && count.texts - count.found > 10000));
 	jv_doc_free(&d);
 }
 
