@@ -195,7 +195,9 @@ static void test_slow(void **state)
 	record_init(&slow, e);
 	record_init(&quick, e);
 	fake.encode_us = 300000;
-	submit_shaped(e, &slow, choices(e, "[\"abT\"]"), NULL);
+	struct constrain *other = choices(e, "[\"abT\"]");
+	submit_shaped(e, &slow, other, NULL);
+	constrain_unref(other);
 	submit_shaped(e, &quick, NULL, &(struct engine_request){.max_tokens = 200});
 	wait_end(&quick);
 	assert_int_equal(count_tokens(&slow), 0);
