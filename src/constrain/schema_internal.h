@@ -144,6 +144,8 @@ struct obj {
 
 struct obj_list {
 	const struct obj **at;
+	uint64_t
+		*marks; /* a bit for each thing that a record asks: one within another has all bits of that */
 	uint32_t n;
 };
 

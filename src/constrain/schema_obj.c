@@ -77,9 +77,6 @@ bool schema_obj_free(struct schema *s, const struct obj *o)
 	       o->regions[0].term == TERM_ANY && !o->n_somes && !o->min && o->max == SCHEMA_UNBOUNDED;
 }
 
-/* Records of a list that a new one is compared with. */
-enum { MAX_COMPARED = 32 };
-
 static bool same_keys(const struct keys *a, uint32_t n_a, const struct keys *b, uint32_t n_b)
 {
 	if (n_a != n_b)
@@ -152,6 +149,53 @@ bool schema_obj_within(struct schema *s, const struct obj *a, const struct obj *
 	return props_within(s, a, b);
 }
 
+static uint64_t mark(uint64_t a, uint64_t b)
+{
+	uint64_t h = (a ^ b * 0x9e3779b97f4a7c15ull) * 0xff51afd7ed558ccdull;
+	return 1ull << (h >> 58);
+}
+
+static uint64_t marks_of(const struct schema *s, const struct obj *o)
+{
+	uint64_t marks = 0;
+	for (uint32_t i = 0; i < o->n_props; i++) {
+		uint64_t key = hash_key(o->props[i].key);
+		if (o->props[i].required)
+			marks |= mark(key, 1);
+		const struct term *t = &s->terms[o->props[i].term];
+		for (uint32_t k = 0; k < t->n; k++)
+			marks |= mark(key, 2 + (uint64_t)t->lits[k]);
+	}
+	for (uint32_t i = 0; i < o->n_somes; i++)
+		marks |= mark(o->somes[i].keys, o->somes[i].term);
+	return marks;
+}
+
+/* Records of a list that a new one is compared with. */
+enum { MAX_COMPARED = 1024 };
+
+/* Records that ask for more than another one of the list are left out. */
+static bool is_new(struct schema *s, struct obj_list *l, const struct obj *o, uint64_t marks)
+{
+	uint32_t n = l->n < MAX_COMPARED ? l->n : MAX_COMPARED, kept = 0;
+	schema_work(s, 1 + n / 32);
+	for (uint32_t i = 0; i < n; i++)
+		if (!(l->marks[i] & ~marks) && (l->at[i] == o || schema_obj_within(s, o, l->at[i])))
+			return false;
+	for (uint32_t i = 0; i < n; i++) {
+		if (!(marks & ~l->marks[i]) && schema_obj_within(s, l->at[i], o))
+			continue;
+		l->marks[kept] = l->marks[i];
+		l->at[kept++] = l->at[i];
+	}
+	if (kept == n)
+		return true;
+	memmove(l->marks + kept, l->marks + n, (l->n - n) * sizeof *l->marks);
+	memmove(l->at + kept, l->at + n, (l->n - n) * sizeof *l->at);
+	l->n -= n - kept;
+	return true;
+}
+
 void schema_objs_add(struct schema *s, struct obj_list *l, const struct obj *o)
 {
 	if (!o)
@@ -162,20 +206,21 @@ void schema_objs_add(struct schema *s, struct obj_list *l, const struct obj *o)
 		if (schema_obj_free(s, o))
 			l->n = 0;
 	}
-	for (uint32_t i = 0; i < l->n && i < MAX_COMPARED; i++)
-		if (l->at[i] == o || schema_obj_within(s, o, l->at[i]))
-			return;
-	uint32_t kept = 0;
-	for (uint32_t i = 0; i < l->n; i++)
-		if (i >= MAX_COMPARED || !schema_obj_within(s, l->at[i], o))
-			l->at[kept++] = l->at[i];
-	l->n = kept;
+	uint64_t marks = marks_of(s, o);
+	if (!is_new(s, l, o, marks))
+		return;
 	if (!(l->n & (l->n - 1))) { /* full at each power of two */
-		const struct obj **at = schema_alloc(s, l->n ? (size_t)l->n * 2 : 1, sizeof *at);
-		if (l->n)
+		size_t cap = l->n ? (size_t)l->n * 2 : 1;
+		const struct obj **at = schema_alloc(s, cap, sizeof *at);
+		uint64_t *all = schema_alloc(s, cap, sizeof *all);
+		if (l->n) {
 			memcpy(at, l->at, l->n * sizeof *at);
+			memcpy(all, l->marks, l->n * sizeof *all);
+		}
 		l->at = at;
+		l->marks = all;
 	}
+	l->marks[l->n] = marks;
 	l->at[l->n++] = o;
 }
 
@@ -229,6 +274,7 @@ static rx both_keys(struct schema *s, rx a, rx b)
 	if (b == s->any_text)
 		return a;
 	rx both = rx_and(s->p, a, b);
+	schema_work(s, 64);
 	return rx_alive(s->p, both) ? both : RX_NONE;
 }
 
