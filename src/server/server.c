@@ -452,6 +452,7 @@ static void go_on_stopping(struct server *s)
 	if (n_signals && !s->stopping_ns) {
 		s->stopping_ns = clock_ns();
 		engine_close_door(s->engine);
+		engine_close_shapes(s->engine); /* their requests would be refused */
 		log_info("stopping: %u requests may finish within %d ms", s->n_generations, SERVER_DRAIN_MS);
 	}
 	if (!s->stopping_ns)

@@ -205,6 +205,18 @@ test('a request can be cancelled while its shape is compiled', async () => {
 	await until(async () => (await server.health()).queue.queued === 0, 5000, 'the shape to be given up');
 });
 
+test('SIGTERM while shapes are compiled: each is told, and the server ends in time', async () => {
+	const other = await start([]);
+	const hard = (i) => ({ anyOf: Array.from({ length: 200 }, (_, k) => ({ type: 'string', pattern: `(x|y)*${k}(x|y){12}${i}` })) });
+	const all = Array.from({ length: 20 }, (_, i) => generate(other, { prompt: 'a', stream: false, json_schema: hard(i), max_tokens: 4 }));
+	await until(async () => (await other.health()).queue.queued > 10, 5000, 'shapes to wait');
+	const begin = performance.now();
+	await other.stop();
+	const took = performance.now() - begin;
+	for (const { status, text } of await Promise.all(all)) assert.ok([200, 400, 503].includes(status), `${status} ${text}`);
+	assert.ok(took < Math.min(2000 * slack(), 5000), `${took} ms`);
+});
+
 test('hokku run', () => {
 	const dir = mkdtempSync(join(tmpdir(), 'hokku-shape-'));
 	const run = (...args) => spawnSync(hokku, ['run', '-p', 'a', ...args], { encoding: 'utf8', env: {} });
