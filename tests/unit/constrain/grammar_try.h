@@ -102,7 +102,8 @@ static inline rx try_expression(struct rx_pool *p, struct try_source *s, unsigne
 		return rx_and(p, a, rx_not(p, try_expression(p, s, depth - 1)));
 	case 10:
 		min = s->draw(s, 9);
-		a = rx_repeat(p, try_expression(p, s, depth - 1), 2, 2 + s->draw(s, 3));
+		a = try_expression(p, s, depth - 1);
+		a = rx_repeat(p, a, 2, 2 + s->draw(s, 3));
 		return rx_and(p, a, rx_repeat(p, try_expression(p, s, 1), 1 + min, 9));
 	default:
 		min = s->draw(s, 3);
@@ -189,33 +190,52 @@ static inline uint64_t try_language(const struct try_grammar *t)
 	return from[t->places[0][0]];
 }
 
-/* Whether an end can be reached: all states from here on, as far as 3,000. 1, 0, -1: not found out. */
-static inline int try_reaches_end(struct machine *m, state_id s)
+enum { TRY_STATES = 120 };
+
+/* States that bytes lead to from s, s first: TRY_STATES at most (*all: these are all). 0: failed. */
+static inline size_t try_follow(struct machine *m, state_id s, state_id found[TRY_STATES], bool *all)
 {
-	enum { MOST = 3000 };
-	state_id *found = malloc((MOST + 256) * sizeof *found);
-	bool *seen = calloc(1 << 20, 1);
-	int answer = found && seen ? 0 : -1;
 	size_t n = 1;
-	if (answer == 0)
-		found[0] = s;
-	for (size_t i = 0; answer == 0 && i < n; i++) {
-		if (m->states[found[i]].may_end)
-			answer = 1;
+	found[0] = s;
+	*all = true;
+	for (size_t i = 0; i < n; i++) {
 		uint32_t classes = m->states[found[i]].classes;
-		for (uint32_t k = 0; answer == 0 && k < m->pool->classes[classes].n_alive; k++) {
+		for (uint32_t k = 0; k < m->pool->classes[classes].n_alive; k++) {
 			state_id next = machine_step(m, found[i], m->pool->classes[classes].first[k]);
-			if (next == STATE_FAILED || next >= 1 << 20 || n >= MOST) {
-				answer = -1;
-			} else if (next != STATE_DEAD && !seen[next]) {
-				seen[next] = true;
-				found[n++] = next;
+			size_t at = 0;
+			if (next == STATE_FAILED)
+				return 0;
+			while (at < n && found[at] != next)
+				at++;
+			if (next == STATE_DEAD || at < n)
+				continue;
+			if (n == TRY_STATES) {
+				*all = false;
+				return n;
 			}
+			found[n++] = next;
 		}
 	}
-	free(found);
-	free(seen);
-	return answer;
+	return n;
+}
+
+/* Whether all states have a way to an end, as far as that is seen. */
+static inline bool try_ways(struct machine *m, state_id start, bool *failed)
+{
+	static state_id found[TRY_STATES], behind[TRY_STATES];
+	bool all, all_behind;
+	size_t n = try_follow(m, start, found, &all);
+	*failed |= n == 0;
+	for (size_t i = 0; i < n && i < 30; i++) {
+		size_t n_behind = try_follow(m, found[i], behind, &all_behind);
+		bool end = false;
+		for (size_t k = 0; k < n_behind; k++)
+			end |= m->states[behind[k]].may_end;
+		*failed |= n_behind == 0;
+		if (n_behind && all_behind && !end)
+			return false;
+	}
+	return true;
 }
 
 /* What texts behind s do: whether the machine lives, whether it may end. False: failed. */
@@ -281,6 +301,8 @@ static inline const char *try_machine(struct try_grammar *t, const struct constr
 	state_id start = failed ? STATE_FAILED : machine_start(&m), at;
 	rx_more_work(m.pool, 3000000);
 	failed |= start == STATE_FAILED;
+	if (!failed && !try_ways(&m, start, &failed))
+		wrong = "a state has no way to an end";
 	for (unsigned round = 0; round < 2 && !failed && !wrong; round++) {
 		char text[TRY_LONGEST];
 		for (unsigned i = 0; i < TRY_TEXTS && !failed && !wrong; i++) {
@@ -303,8 +325,6 @@ static inline const char *try_machine(struct try_grammar *t, const struct constr
 			int n_next = machine_n_next(&m, at, &byte);
 			if (n_next < 0 || (wrong = try_masks(&k, &m, v, at, &failed)) || n_next == 0)
 				break;
-			if (try_reaches_end(&m, at) == 0)
-				wrong = "there is no way to an end";
 			for (unsigned tries = 0; n_next == 2 && tries < 50; tries++) {
 				byte = (uint8_t) "ab\"cxyz \xc3\xa9\xf0\x9f"[s->draw(s, 12)];
 				state_id next = machine_step(&m, at, byte);
@@ -315,9 +335,6 @@ static inline const char *try_machine(struct try_grammar *t, const struct constr
 			failed |= next == STATE_FAILED;
 			at = next == STATE_DEAD || failed ? at : next;
 		}
-		for (state_id i = 1; i < m.n_states && i < 60 && !failed && !wrong; i++)
-			if (try_reaches_end(&m, i) == 0)
-				wrong = "a state has no way to an end";
 		if (!failed && !wrong && round == 0) { /* all of it again from what is left after a cut */
 			state_id *kept[] = {&start, &at};
 			uint64_t before[2], after[2];

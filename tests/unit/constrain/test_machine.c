@@ -21,7 +21,7 @@ static void random_grammars(void **state)
 	(void)state;
 	struct try_words *words = try_words_new(tokens);
 	struct constrain_vocab *v = try_vocab(words, false);
-	unsigned n_refused = 0, n = 800;
+	unsigned n_refused = 0, n = 500;
 	for (uint32_t seed = 0; seed < n; seed++) {
 		struct try_source s = {.draw = from_rng, .seed = seed};
 		struct try_grammar t;
