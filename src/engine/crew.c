@@ -1,6 +1,7 @@
 #include "engine/crew.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -132,6 +133,9 @@ static void *run_patient(void *arg)
 enum hokku_code crew_start(struct crew *c, struct hokku_error *err)
 {
 	int failed = 0;
+	sigset_t all, before;
+	sigfillset(&all); /* signals are the program's, not the workers' */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_mutex_lock(&c->lock);
 	/* The patient ones first: without brisk ones whoever waits helps. */
 	while (!c->started && !failed && c->n_threads < c->n_brisk + c->n_patient) {
@@ -141,6 +145,7 @@ enum hokku_code crew_start(struct crew *c, struct hokku_error *err)
 	}
 	c->started = c->n_threads > 0;
 	pthread_mutex_unlock(&c->lock);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (c->started)
 		return HOKKU_OK;
 	return err_set(err, HOKKU_INTERNAL, "a thread that compiles shapes cannot be started: %s",
