@@ -252,7 +252,7 @@ static bool read_members(struct reader *r, size_t open, struct spans *set)
 {
 	while (!at_end(r) && now(r) != ']') {
 		size_t from = r->at;
-		uint32_t first, last;
+		uint32_t first = 0, last;
 		if (!read_char(r, &first))
 			return false;
 		last = first;
@@ -447,7 +447,7 @@ static struct gbnf_node *read_cat(struct reader *r, bool nested)
 	uint32_t cap = 0;
 	if (!n)
 		return NULL;
-	if (!at_end(r) && memchr("*+?{", now(r), 4)) {
+	if (now(r) && strchr("*+?{", now(r))) {
 		gbnf_fail(r->t, r->at,
 			  "nothing to repeat before \"%c\"; for the character itself write \"\\\"%c\\\"\"",
 			  now(r), now(r));
@@ -544,19 +544,20 @@ static int is_named(const void *name, const void *rule)
 
 const struct gbnf_rule *gbnf_find(const struct gbnf_text *t, struct str name)
 {
-	struct gbnf_rule **found = bsearch(&name, t->by_name, t->n_rules, sizeof *t->by_name, is_named);
+	struct gbnf_rule **found =
+		bsearch(&name, t->by_name, t->n_rules, sizeof(struct gbnf_rule *), is_named);
 	return found ? *found : NULL;
 }
 
 static bool resolve(struct gbnf_text *t)
 {
 	char quoted[80];
-	t->by_name = arena_array(t->arena, t->n_rules, sizeof *t->by_name);
+	t->by_name = arena_array(t->arena, t->n_rules, sizeof(struct gbnf_rule *));
 	if (!t->by_name)
 		return gbnf_no_memory(t);
 	for (uint32_t i = 0; i < t->n_rules; i++)
 		t->by_name[i] = &t->rules[i];
-	qsort(t->by_name, t->n_rules, sizeof *t->by_name, by_name);
+	qsort(t->by_name, t->n_rules, sizeof(struct gbnf_rule *), by_name);
 	for (uint32_t i = 1; i < t->n_rules; i++)
 		if (str_eq(t->by_name[i - 1]->name, t->by_name[i]->name))
 			return gbnf_fail(

@@ -219,7 +219,7 @@ bool pattern_escape(struct pattern_parser *p, struct spans *out)
 		return pattern_fail(
 			p, from, "\"\\\" at the end of the pattern; for the character itself write \"\\\\\"");
 	char e = p->text.ptr[p->at + 1];
-	if (memchr("dDsSwW", e, 6)) {
+	if (e && strchr("dDsSwW", e)) {
 		put_class(p, e, out);
 		p->at += 2;
 		return true;
@@ -243,7 +243,7 @@ static bool member(struct pattern_parser *p, struct spans *out, bool *single, ui
 		return true;
 	}
 	char e = p->text.len - p->at > 1 ? p->text.ptr[p->at + 1] : 0;
-	if (e && memchr("dDsSwWpP", e, 8)) {
+	if (e && strchr("dDsSwWpP", e)) {
 		*single = false;
 		return pattern_escape(p, out);
 	}
@@ -265,7 +265,7 @@ bool pattern_class(struct pattern_parser *p, struct spans *out)
 	p->at += negative;
 	for (;;) {
 		bool single, range_single;
-		uint32_t first, last;
+		uint32_t first = 0, last = 0;
 		if (p->at >= p->text.len)
 			return pattern_fail(p, open,
 					    "\"[\" is not closed; write \"]\" after the class, or \"\\[\"");

@@ -173,7 +173,8 @@ static bool flags_alone(struct pattern_parser *p)
 {
 	size_t open = p->at;
 	struct pattern_flags before = p->flags;
-	if (!is_at(p, "(?") || p->text.len - p->at < 4 || !memchr("ims-", p->text.ptr[p->at + 2], 4))
+	if (!is_at(p, "(?") || p->text.len - p->at < 4 || !p->text.ptr[p->at + 2] ||
+	    !strchr("ims-", p->text.ptr[p->at + 2]))
 		return false;
 	p->at += 2;
 	if (read_flags(p, open) && skip(p, ")"))
