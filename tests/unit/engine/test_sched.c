@@ -528,6 +528,39 @@ static void test_schedules(void **state)
 		run_schedules(which, which == SCHEDULE_PLAIN ? N_SCHEDULES : N_SCHEDULES / 20);
 }
 
+/* One that is held computes all but its last id, and nobody waits for that; ids that were not drawn go into
+ * one step with it. */
+static void test_held(void **state)
+{
+	(void)state;
+	struct sched s;
+	start(&s, 4, 1000);
+	struct sched_seq *a = add(&s, 0, 0, 64, 0), *b;
+	a->held = true;
+	assert_int_equal(sched_plan(&s, 100, out), 1);
+	assert_int_equal(a->n_new, 63);
+	assert_false(sched_draws(a));
+	sched_advance(&s, a);
+	assert_int_equal(sched_plan(&s, 100, out), 0); /* nothing is left to it */
+	b = add(&s, 1, 0, 70, 0); /* the block that ends with a's last id is b's to compute */
+	assert_int_equal(step(&s, 100), 1);
+	assert_ptr_equal(out[0], b);
+	assert_int_equal(b->n_done, 70);
+	a->held = false;
+	assert_int_equal(step(&s, 100), 2);
+	assert_int_equal(a->n_done, 64);
+	assert_int_equal(a->n_ids, 65); /* it drew */
+	for (int32_t i = 0; i < 5; i++)
+		sched_append(a, i);
+	assert_int_equal(sched_plan(&s, 100, out), 2);
+	assert_int_equal(a->n_new, 6);
+	assert_true(sched_draws(a));
+	sched_advance(&s, a);
+	sched_fill(&s, a, 9);
+	assert_int_equal(a->ids[70], 9);
+	sched_deinit(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -537,6 +570,7 @@ int main(void)
 		cmocka_unit_test(test_hash),          cmocka_unit_test(test_schedules),
 		cmocka_unit_test(test_roots),         cmocka_unit_test(test_owners),
 		cmocka_unit_test(test_rows),          cmocka_unit_test(test_rows_preempted),
+		cmocka_unit_test(test_held),
 	};
 	return cmocka_run_group_tests_name("sched", tests, NULL, NULL);
 }
