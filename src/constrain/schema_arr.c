@@ -38,9 +38,9 @@ void schema_arrs_add(struct schema *s, struct arr_list *l, const struct arr *a)
 		if (l->at[i] == a || schema_arr_same(l->at[i], a))
 			return;
 	if (!(l->n & (l->n - 1))) { /* full at each power of two */
-		const struct arr **at = schema_alloc(s, l->n ? (size_t)l->n * 2 : 1, sizeof *at);
+		const struct arr **at = schema_alloc(s, l->n ? (size_t)l->n * 2 : 1, sizeof(void *));
 		if (l->n)
-			memcpy(at, l->at, l->n * sizeof *at);
+			memcpy(at, l->at, l->n * sizeof(void *));
 		l->at = at;
 	}
 	l->at[l->n++] = a;

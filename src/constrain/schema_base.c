@@ -96,7 +96,7 @@ static const struct num *base_num(struct schema *s, const struct jv *at, bool in
 		schema_refuse(s, at, "multipleOf", "%s is not above 0",
 			      jv_text(jv_get(at, "multipleOf"), text, sizeof text));
 	if (multiple) {
-		n->multiples = schema_alloc(s, 1, sizeof *n->multiples);
+		n->multiples = schema_alloc(s, 1, sizeof(void *));
 		n->multiples[n->n_multiples++] = multiple;
 	}
 	struct num all = {0};

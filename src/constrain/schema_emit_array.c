@@ -57,7 +57,7 @@ static place_id item_place(struct list *l, uint32_t i, uint32_t packed)
 static place_id after_place(struct list *l, uint32_t i, uint32_t packed)
 {
 	struct schema *s = l->s;
-	uint32_t counts[MAX_CONTAINS];
+	uint32_t counts[MAX_CONTAINS] = {0};
 	place_id *p = &l->after[(size_t)i * l->n_counts + packed];
 	if (*p)
 		return *p;
@@ -83,7 +83,7 @@ static void write_item(struct list *l, uint32_t i, uint32_t packed)
 	uint32_t n = l->a->n_contains, to = i < l->last ? i + 1 : l->last;
 	place_id from = l->item[(size_t)i * l->n_counts + packed];
 	for (uint32_t mask = 0; mask < 1u << n; mask++) {
-		uint32_t counts[MAX_CONTAINS];
+		uint32_t counts[MAX_CONTAINS] = {0};
 		term_id terms[MAX_CONTAINS + 1] = {term_at(l->a, i)};
 		uint32_t n_terms = 1;
 		bool fits = true;

@@ -149,7 +149,7 @@ static void plan(struct grid *g)
 {
 	const struct obj *o = g->o;
 	uint32_t n_late = 0, required = 0;
-	g->props = schema_alloc(g->s, o->n_props, sizeof *g->props);
+	g->props = schema_alloc(g->s, o->n_props, sizeof(void *));
 	for (uint32_t i = 0; i < o->n_props; i++) {
 		n_late += o->props[i].late && o->props[i].required;
 		required += o->props[i].required;

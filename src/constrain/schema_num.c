@@ -133,9 +133,9 @@ static const struct decimal **join(struct schema *s, const struct decimal **a, u
 	*n = n_a;
 	if (!n_b)
 		return a;
-	const struct decimal **all = schema_alloc(s, (size_t)n_a + n_b, sizeof *all);
+	const struct decimal **all = schema_alloc(s, (size_t)n_a + n_b, sizeof(void *));
 	if (n_a)
-		memcpy(all, a, n_a * sizeof *all);
+		memcpy(all, a, n_a * sizeof(void *));
 	schema_work(s, (uint64_t)n_a + n_b);
 	for (uint32_t i = 0; i < n_b; i++) {
 		bool known = false;
@@ -151,7 +151,7 @@ static const struct decimal **join(struct schema *s, const struct decimal **a, u
 static const struct num *pick(struct schema *s, const struct num *a, const struct num *b)
 {
 	struct num *n = schema_alloc(s, 1, sizeof *n);
-	n->points = schema_alloc(s, a->n_points, sizeof *n->points);
+	n->points = schema_alloc(s, a->n_points, sizeof(void *));
 	n->integer = a->integer == NUM_INTEGER || b->integer == NUM_INTEGER ? NUM_INTEGER : NUM_ANY;
 	for (uint32_t i = 0; i < a->n_points; i++) {
 		schema_work(s, 1 + (uint64_t)b->n_points + b->n_nots);
@@ -225,9 +225,9 @@ void schema_nums_add(struct schema *s, struct num_list *l, const struct num *n)
 		return;
 	}
 	if (!(l->n & (l->n - 1))) { /* full at each power of two */
-		const struct num **at = schema_alloc(s, l->n ? (size_t)l->n * 2 : 1, sizeof *at);
+		const struct num **at = schema_alloc(s, l->n ? (size_t)l->n * 2 : 1, sizeof(void *));
 		if (l->n)
-			memcpy(at, l->at, l->n * sizeof *at);
+			memcpy(at, l->at, l->n * sizeof(void *));
 		l->at = at;
 	}
 	l->at[l->n++] = n;

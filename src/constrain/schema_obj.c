@@ -211,10 +211,10 @@ void schema_objs_add(struct schema *s, struct obj_list *l, const struct obj *o)
 		return;
 	if (!(l->n & (l->n - 1))) { /* full at each power of two */
 		size_t cap = l->n ? (size_t)l->n * 2 : 1;
-		const struct obj **at = schema_alloc(s, cap, sizeof *at);
+		const struct obj **at = schema_alloc(s, cap, sizeof(void *));
 		uint64_t *all = schema_alloc(s, cap, sizeof *all);
 		if (l->n) {
-			memcpy(at, l->at, l->n * sizeof *at);
+			memcpy(at, l->at, l->n * sizeof(void *));
 			memcpy(all, l->marks, l->n * sizeof *all);
 		}
 		l->at = at;
@@ -365,7 +365,10 @@ const struct obj *schema_obj_and(struct schema *s, const struct obj *a, const st
 static struct obj *free_copy(struct schema *s)
 {
 	struct obj *o = schema_alloc(s, 1, sizeof *o);
-	*o = *s->any->objs.at[0];
+	*o = (struct obj){.regions = s->any->objs.at[0]->regions,
+			  .n_regions = 1,
+			  .max = SCHEMA_UNBOUNDED,
+			  .seen = RX_NONE};
 	return o;
 }
 

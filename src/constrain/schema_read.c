@@ -54,7 +54,7 @@ static const struct set *subsets(struct schema *s, const struct jv *at, const ch
 
 static const struct set **parts_of(struct schema *s, const struct jv *list)
 {
-	const struct set **parts = schema_alloc(s, list->n, sizeof *parts);
+	const struct set **parts = schema_alloc(s, list->n, sizeof(void *));
 	for (uint32_t i = 0; i < list->n; i++)
 		parts[i] = sub(s, &list->items[i]);
 	return parts;
@@ -380,7 +380,7 @@ const struct set *schema_read_value(struct schema *s, const struct jv *value)
 		return read_object(s, value);
 	case JV_NUMBER: {
 		struct num *n = schema_alloc(s, 1, sizeof *n);
-		n->points = schema_alloc(s, 1, sizeof *n->points);
+		n->points = schema_alloc(s, 1, sizeof(void *));
 		n->points[n->n_points++] = schema_decimal(s, value, NULL, value);
 		set = schema_alloc(s, 1, sizeof *set);
 		set->strings.rx = RX_NONE;
@@ -405,10 +405,10 @@ const struct set *schema_read_value(struct schema *s, const struct jv *value)
 
 const struct set *schema_read_values(struct schema *s, const struct jv *list)
 {
-	const struct set **parts = schema_alloc(s, list->n, sizeof *parts);
+	const struct set **parts = schema_alloc(s, list->n, sizeof(void *));
 	struct num *numbers = schema_alloc(s, 1, sizeof *numbers);
 	uint32_t n = 0;
-	numbers->points = schema_alloc(s, list->n, sizeof *numbers->points);
+	numbers->points = schema_alloc(s, list->n, sizeof(void *));
 	for (uint32_t i = 0; i < list->n; i++) {
 		const struct jv *v = &list->items[i];
 		if (v->type == JV_NUMBER)

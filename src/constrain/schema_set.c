@@ -312,7 +312,7 @@ const struct set *schema_one_of(struct schema *s, const struct set *context, con
 				uint32_t n)
 {
 	struct set *simple = new_set(s);
-	const struct set **out = schema_alloc(s, (size_t)n + 1, sizeof *out);
+	const struct set **out = schema_alloc(s, (size_t)n + 1, sizeof(void *));
 	uint32_t nulls = 0, trues = 0, falses = 0, n_out = 1;
 	for (uint32_t i = 0; i < n; i++) {
 		nulls += parts[i]->null;
@@ -323,7 +323,7 @@ const struct set *schema_one_of(struct schema *s, const struct set *context, con
 	simple->bools = (uint8_t)((falses == 1) | (trues == 1) << 1);
 	simple->strings = one_string_of(s, parts, n);
 	out[0] = simple;
-	const struct set **records = schema_alloc(s, n, sizeof *records);
+	const struct set **records = schema_alloc(s, n, sizeof(void *));
 	struct mark *marks = schema_alloc(s, n, sizeof *marks);
 	for (uint32_t i = 0; i < n; i++) {
 		records[i] = records_of(s, parts[i]);
