@@ -276,6 +276,8 @@ uint32_t rx_intern_node(struct rx_pool *p, struct rx_node node, const uint32_t *
 	uint32_t *slot = index_find(p, &p->node_index, hash_wanted(&node, list), node_equal, &w);
 	if (*slot)
 		return *slot - 1;
+	if (!rx_charge(p, 5)) /* a new one costs memory that nobody has looked at */
+		return RX_NONE;
 	if (n_list) {
 		node.a = p->n_lists;
 		memcpy(p->lists + p->n_lists, list, n_list * sizeof *list);

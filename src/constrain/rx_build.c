@@ -121,9 +121,13 @@ rx rx_cat(struct rx_pool *p, rx a, rx b)
 rx rx_literal(struct rx_pool *p, const void *bytes, size_t n)
 {
 	const uint8_t *b = bytes;
-	rx out = RX_EMPTY;
-	while (n)
-		out = pair(p, rx_byte(p, b[--n]), out);
+	rx letters[256] = {RX_NONE}, out = RX_EMPTY;
+	while (n && !p->failed) {
+		uint8_t c = b[--n];
+		if (letters[c] == RX_NONE)
+			letters[c] = rx_byte(p, c);
+		out = pair(p, letters[c], out);
+	}
 	return p->failed ? RX_NONE : out;
 }
 
