@@ -28,8 +28,50 @@ static void test_schema(void **state)
 	assert_true(n > 20);
 }
 
+/* Walking, whichever allocation fails: masks are right or the walk is spent, and what holds the shape goes
+ * on. */
+static void test_walk(void **state)
+{
+	(void)state;
+	static const char schema[] = "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}},"
+				     "\"required\":[\"a\"],\"additionalProperties\":false}";
+	static uint32_t expected[1 << 16], bits[1 << 16];
+	long n = 0;
+	size_t n_taken;
+	for (bool failed = true; failed; n++) {
+		struct constrain *c = try_schema(STR_LIT(schema), CONSTRAIN_COMPACT, NULL, NULL);
+		assert_non_null(c);
+		fail_allocation(n);
+		struct constrain_walk *w = constrain_begin(c), *f = NULL;
+		enum constrain_taken taken = CONSTRAIN_SPENT;
+		if (w && constrain_take_bytes(w, STR_LIT("{\"a\":\"x"), &n_taken) == CONSTRAIN_TAKEN) {
+			f = constrain_fork(w);
+			taken = constrain_mask(w, bits);
+		}
+		failed = stop_failing();
+		assert_true(failed || (f && taken == CONSTRAIN_TAKEN));
+		if (n == 0) { /* with all the memory: what masks are */
+			struct constrain *whole = try_schema(STR_LIT(schema), CONSTRAIN_COMPACT, NULL, NULL);
+			struct constrain_walk *x = constrain_begin(whole);
+			assert_int_equal(constrain_take_bytes(x, STR_LIT("{\"a\":\"x"), &n_taken),
+					 CONSTRAIN_TAKEN);
+			assert_int_equal(constrain_mask(x, expected), CONSTRAIN_TAKEN);
+			constrain_end(x);
+			constrain_unref(whole);
+		}
+		if (taken == CONSTRAIN_TAKEN)
+			assert_memory_equal(bits, expected, sizeof bits);
+		if (f && constrain_mask(f, bits) == CONSTRAIN_TAKEN)
+			assert_memory_equal(bits, expected, sizeof bits);
+		constrain_end(w);
+		constrain_end(f);
+		constrain_unref(c);
+	}
+	assert_true(n > 5);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_schema)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_schema), cmocka_unit_test(test_walk)};
 	return cmocka_run_group_tests(tests, try_begin, try_end);
 }
