@@ -26,7 +26,7 @@ static void same(bool a, bool b)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct rx_limits limits = {.bytes = 64 << 20, .work = 1000000};
+	static const struct rx_limits limits = {.bytes = 16 << 20, .work = 150000};
 	const uint8_t *zero = size ? memchr(data, 0, size) : NULL;
 	struct str pattern = {(const char *)data, zero ? (size_t)(zero - data) : size};
 	struct str text = {pattern.ptr + pattern.len + 1, zero ? size - pattern.len - 1 : 0};
