@@ -315,8 +315,8 @@ static void add_verdict(struct session *s, const struct shape_walked *w, struct 
 	strbuf_add_c(&s->out, "\nwhat could stand there: ");
 	add_wanted(&s->out, w);
 	strbuf_add_c(&s->out, "\n");
-	if (w->verdict == SHAPE_REFUSED && strchr(" \t\r\n", text.ptr[w->at]) && s->o.space != SPACE_FREE &&
-	    !s->o.grammar && !s->o.regex && !s->o.choice)
+	if (w->verdict == SHAPE_REFUSED && w->at < text.len && strchr(" \t\r\n", text.ptr[w->at]) &&
+	    s->o.space != SPACE_FREE && !s->o.grammar && !s->o.regex && !s->o.choice)
 		strbuf_add_c(&s->out, "JSON is written without white space here; --space free allows it\n");
 }
 
@@ -343,7 +343,7 @@ static int check_instance(struct session *s)
 {
 	struct shape_walked w;
 	struct hokku_error err;
-	struct str text = {s->instance, s->instance_len};
+	struct str text = s->instance ? (struct str){s->instance, s->instance_len} : (struct str){"", 0};
 	shape_walk(&s->tools, s->made.shape, text, s->o.masks, &w);
 	if (w.fault) {
 		err_set(&err, HOKKU_INTERNAL, "byte %zu: %s", w.at, w.fault);

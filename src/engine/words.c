@@ -2,13 +2,17 @@
 
 #include <stdlib.h>
 
-static struct str bytes_of(void *user, uint32_t token)
+static struct str text_of(const struct tok *t, uint32_t token)
 {
-	const struct tok *t = user;
 	enum tok_type type = tok_type(t, (int32_t)token);
 	if (type == TOK_CONTROL || type == TOK_UNKNOWN || type == TOK_UNUSED || tok_is_end(t, (int32_t)token))
 		return (struct str){NULL, 0};
 	return tok_bytes(t, (int32_t)token);
+}
+
+static struct str bytes_of(void *user, uint32_t token)
+{
+	return text_of(user, token);
 }
 
 /* The last of ids whose bytes are text, and nothing else; SIZE_MAX where no such number of them is. */
@@ -16,7 +20,7 @@ static size_t n_of_text(const struct tok *t, const struct tok_ids *ids, struct s
 {
 	size_t left = text.len, i = ids->n;
 	while (left && i) {
-		struct str b = bytes_of((void *)(uintptr_t)t, (uint32_t)ids->ids[i - 1]);
+		struct str b = text_of(t, (uint32_t)ids->ids[i - 1]);
 		if (!b.len || b.len > left || memcmp(text.ptr + left - b.len, b.ptr, b.len) != 0)
 			return SIZE_MAX;
 		left -= b.len;
@@ -67,7 +71,7 @@ enum hokku_code words_init(const struct tok *t, struct constrain_words *out, str
 	for (uint32_t i = 0; i < n; i++)
 		if (tok_is_end(t, (int32_t)i))
 			ends[n_ends++] = (int32_t)i;
-	*out = (struct constrain_words){.user = (void *)(uintptr_t)t,
+	*out = (struct constrain_words){.user = (void *)t,
 					.n = n,
 					.bytes = bytes_of,
 					.ends = ends,
@@ -78,6 +82,6 @@ enum hokku_code words_init(const struct tok *t, struct constrain_words *out, str
 
 void words_deinit(struct constrain_words *w)
 {
-	free((void *)(uintptr_t)w->ends);
+	free((void *)w->ends);
 	*w = (struct constrain_words){0};
 }
