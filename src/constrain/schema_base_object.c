@@ -129,12 +129,12 @@ static void read_props(struct reading *r, struct obj *o)
 		schema_refuse(s, r->at, "required",
 			      "%s is no list of names; draft 3's true and false are not read",
 			      jv_text(required, text, sizeof text));
-	uint32_t n_map = map ? map->n : 0, n = 0;
-	struct prop *props = schema_alloc(s, (size_t)n_map + jv_len(required), sizeof *props);
+	uint32_t n_map = map ? map->n : 0, n_required = required ? required->n : 0, n = 0;
+	struct prop *props = schema_alloc(s, (size_t)n_map + n_required, sizeof *props);
 	for (; n < n_map; n++)
 		props[n] = (struct prop){.key = jv_key(map, n),
 					 .term = key_term(r, jv_key(map, n), jv_value(map, n))};
-	for (uint32_t i = 0; i < jv_len(required); i++) {
+	for (uint32_t i = 0; i < n_required; i++) {
 		const struct jv *name = &required->items[i];
 		if (!jv_is(name, JV_STRING))
 			schema_refuse(s, r->at, "required", "%s is not the name of a property",

@@ -191,7 +191,7 @@ static bool is_new(struct schema *s, struct obj_list *l, const struct obj *o, ui
 	if (kept == n)
 		return true;
 	memmove(l->marks + kept, l->marks + n, (l->n - n) * sizeof *l->marks);
-	memmove(l->at + kept, l->at + n, (l->n - n) * sizeof *l->at);
+	memmove(l->at + kept, l->at + n, (l->n - n) * sizeof(void *));
 	l->n -= n - kept;
 	return true;
 }
