@@ -130,6 +130,14 @@ static inline const uint32_t *rx_list(const struct rx_pool *p, const struct rx_n
 rx rx_of_parts(struct rx_pool *p, enum rx_kind kind, uint32_t from);
 bool rx_add_part(struct rx_pool *p, rx part);
 
+/* rx_derive, for loops that mostly meet what is remembered. */
+static inline rx rx_derive_known(struct rx_pool *p, rx a, uint8_t byte)
+{
+	const struct rx_node *n = &p->nodes[a];
+	uint32_t known = n->row ? p->rows[n->row + p->classes[n->classes].of[byte]] : (uint32_t)RX_UNSET;
+	return known != (uint32_t)RX_UNSET ? known : rx_derive(p, a, byte);
+}
+
 /* The classes of what remains of a; its derivative by each is the same for all their bytes. */
 static inline const struct rx_classes *rx_classes_of(const struct rx_pool *p, rx a)
 {

@@ -24,7 +24,7 @@ struct plain_steps {
 
 static bool is_alive(struct rx_pool *p, rx r)
 {
-	return r != RX_NONE && rx_alive(p, r);
+	return r != RX_NONE && (p->nodes[r].life == RX_ALIVE || rx_alive(p, r));
 }
 
 static void add_next(struct rx_pool *p, struct plain_steps *s, rx r)
@@ -206,7 +206,7 @@ static bool walk_trie(struct masks *k, struct share *sh, const struct trie_walk 
 			i = t->end[i];
 			continue;
 		}
-		rx d = rx_derive(p, way[depth].state, t->byte[i]);
+		rx d = rx_derive_known(p, way[depth].state, t->byte[i]);
 		if (!is_alive(p, d)) {
 			if (rx_failed(p))
 				return false;
