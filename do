@@ -249,7 +249,7 @@ suite() {
 # Line coverage of src/ over everything that the asan build ran; less than the floor fails.
 coverage() {
 	# Counters that threads share without atomics can go wrong by a little, which gcovr takes for a broken file.
-	gcovr --gcov-ignore-parse-errors --root . --filter src/ --object-directory build/asan --print-summary --output build/asan/coverage.txt \
+	gcovr -j 2 --gcov-ignore-parse-errors --root . --filter src/ --object-directory build/asan --print-summary --output build/asan/coverage.txt \
 		--fail-under-line 85 build/asan >build/asan/coverage.log 2>&1 && covered=0 || covered=1
 	say "do: coverage of src/ (floor: 85% of lines; by file: build/asan/coverage.txt)"
 	grep -E '^(lines|branches):' build/asan/coverage.log || cat build/asan/coverage.log >&2
@@ -263,7 +263,7 @@ task_test() {
 	case ${1:-all} in
 	all)
 		build check # what is not built under sanitizers: the optimised host, and the CUDA plugin where there is an nvcc
-		HOKKU_CHECKED=$PWD/build/check/hokku # for tests of results alone, of which there are many (oracle/vocabularies)
+		HOKKU_CHECKED=$PWD/build/check/hokku # for tests of results alone, of which there are many (oracle/vocabularies, cache_types)
 		export HOKKU_CHECKED
 		say "do: the tests that have threads, under the thread sanitizer"
 		failed=0
