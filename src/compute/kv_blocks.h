@@ -17,11 +17,11 @@ static inline uint32_t kv_blocks_most(uint32_t window, uint32_t n_ctx, uint32_t 
 	return window && seen < all ? (uint32_t)seen : all;
 }
 
-/* The same of all groups together. */
+/* The same of all groups together, of which there is one at least. */
 static inline uint32_t kv_blocks_all_groups(const struct model *m, uint32_t n_ctx, uint32_t n)
 {
-	uint32_t all = 0;
-	for (uint32_t g = 0; g < m->n_kv_groups; g++)
+	uint32_t all = kv_blocks_most(m->kv_groups[0].window, n_ctx, n);
+	for (uint32_t g = 1; g < m->n_kv_groups; g++)
 		all += kv_blocks_most(m->kv_groups[g].window, n_ctx, n);
 	return all;
 }
