@@ -305,10 +305,12 @@ static enum hokku_code make_shape(const struct hokku *h, const struct hokku_requ
 	if (!r->shape_text && r->shape != HOKKU_SHAPE_JSON_OBJECT)
 		return err_set(err, HOKKU_INVALID_REQUEST, "shape is %d and shape_text is NULL",
 			       (int)r->shape);
-	const char *text = r->shape_text ? r->shape_text : "";
+	const struct str text = {r->shape_text, r->shape_text_bytes};
 	const struct constrain_shape shape = {
 		.kind = kinds[r->shape],
-		.text = {text, r->shape_text_bytes ? r->shape_text_bytes : strlen(text)},
+		.text = !text.ptr  ? STR_LIT("")
+			: text.len ? text
+				   : str_c(text.ptr),
 		.space = r->shape_free_space ? CONSTRAIN_FREE : CONSTRAIN_COMPACT,
 	};
 	enum hokku_code rc = engine_make_shape(h->engine, &shape, out, NULL, err);
