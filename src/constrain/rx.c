@@ -278,7 +278,7 @@ uint32_t rx_intern_node(struct rx_pool *p, struct rx_node node, const uint32_t *
 		return *slot - 1;
 	if (!rx_charge(p, 5)) /* a new one costs memory that nobody has looked at */
 		return RX_NONE;
-	if (n_list) {
+	if (list && n_list) { /* gcc at -O3 does not see that nodes without a list have none */
 		node.a = p->n_lists;
 		memcpy(p->lists + p->n_lists, list, n_list * sizeof *list);
 		p->n_lists += n_list;
