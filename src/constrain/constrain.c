@@ -109,8 +109,9 @@ static enum hokku_code make_grammar(struct constrain *c, struct making *m)
 		rx_pool_free(p);
 		return err_set(m->err, HOKKU_INVALID_REQUEST, "shapes of kind %zu are not known", kind);
 	}
-	if (p)
-		rx_alphabet(p, c->vocab->alphabet);
+	if (!p)
+		return no_memory(m->err);
+	rx_alphabet(p, c->vocab->alphabet);
 	c->grammar = m->grammar = grammar_new(p);
 	if (!m->grammar)
 		return no_memory(m->err);

@@ -59,9 +59,9 @@ struct constrain_shape {
 
 /* What compiling may take. Zeros: the defaults. */
 struct constrain_limits {
-	uint64_t work;      /* counted, not timed, so that what compiles compiles everywhere */
-	size_t bytes;       /* of one compiled shape, its lazily made states included: where they fill it, states
-			       in which no walk stands are forgotten, and made again when they come up */
+	uint64_t work; /* counted, not timed, so that what compiles compiles everywhere */
+	size_t bytes;  /* of one compiled shape, its lazily made states included: where they fill it, states
+			  in which no walk stands are forgotten, and made again when they come up */
 	uint64_t mask_work; /* for one mask; a walk that needs more is spent, the shape's other walks go on */
 };
 
@@ -120,14 +120,13 @@ enum constrain_taken constrain_take_bytes(struct constrain_walk *w, struct str b
  *
  * A token is allowed if, read byte by byte, what was written can still be completed after each byte, in bytes
  * that are tokens by themselves; an end where the text may end. Where one text is forced, its canonical next
- * token alone is allowed, and constrain_take refuses every other. That is, in a state with no tokens left over
- * from before:
- *   F is the text that must come: byte by byte as long as the text may not end and one byte alone may come, at
- *   most 256 bytes, cut to whole code points. toks is what words.encode makes of F (nothing is forced if that
- *   cannot be done, or the bytes of toks are not F). If the shape's text ends with F and nothing else can
- *   come then, all of toks are forced, one after the other; else all but the last, which might be part of a
- *   longer token with what follows.
- * So what is forced depends on the tokens that were taken and on nothing else.
+ * token alone is allowed, and constrain_take refuses every other. That is, in a state with no tokens left
+ * over from before: F is the text that must come: byte by byte as long as the text may not end and one byte
+ * alone may come, at most 256 bytes, cut to whole code points. toks is what words.encode makes of F (nothing
+ * is forced if that cannot be done, or the bytes of toks are not F). If the shape's text ends with F and
+ * nothing else can come then, all of toks are forced, one after the other; else all but the last, which might
+ * be part of a longer token with what follows. So what is forced depends on the tokens that were taken and on
+ * nothing else.
  */
 enum constrain_taken constrain_mask(struct constrain_walk *w, uint32_t *bits);
 
