@@ -130,7 +130,7 @@ static rx combine(struct rx_pool *p, rx a, uint8_t byte)
 
 rx rx_derive(struct rx_pool *p, rx a, uint8_t byte)
 {
-	rx out;
+	rx out = RX_NONE;
 	uint32_t from = p->n_stack;
 	if (p->failed)
 		return RX_NONE;
