@@ -84,6 +84,27 @@ static const struct decimal *bound(struct schema *s, const struct jv *at, const 
 	return open;
 }
 
+/* OpenAPI's formats of numbers that have a range: integers of so many bits. NULL: format is none of them. */
+static const struct num *stored_in(struct schema *s, const struct jv *format)
+{
+	static const struct {
+		const char *name;
+		struct decimal min, max;
+	} formats[] = {
+		{"int32", {true, {"2147483648", 10}, 0}, {false, {"2147483647", 10}, 0}},
+		{"int64", {true, {"9223372036854775808", 19}, 0}, {false, {"9223372036854775807", 19}, 0}},
+	};
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+		if (str_eq_c(jv_str(format), formats[i].name)) {
+			struct num *n = schema_alloc(s, 1, sizeof *n);
+			n->integer = NUM_INTEGER;
+			n->min = &formats[i].min;
+			n->max = &formats[i].max;
+			return n;
+		}
+	return NULL;
+}
+
 static const struct num *base_num(struct schema *s, const struct jv *at, bool integer)
 {
 	struct num *n = schema_alloc(s, 1, sizeof *n);
@@ -99,8 +120,9 @@ static const struct num *base_num(struct schema *s, const struct jv *at, bool in
 		n->multiples = schema_alloc(s, 1, sizeof(void *));
 		n->multiples[n->n_multiples++] = multiple;
 	}
-	struct num all = {0};
-	return schema_num_and(s, n, &all); /* NULL where the bounds contradict */
+	static const struct num all;
+	const struct num *stored = stored_in(s, jv_get(at, "format"));
+	return schema_num_and(s, n, stored ? stored : &all); /* NULL where the bounds contradict */
 }
 
 static rx text_pattern(struct schema *s, const struct jv *at)
@@ -121,8 +143,8 @@ static rx text_pattern(struct schema *s, const struct jv *at)
 	return r;
 }
 
-/* What a format does not say about strings: names of OpenAPI for how numbers are stored or fields are shown.
- */
+/* What a format does not say about strings: names of OpenAPI for how numbers are stored (stored_in) or fields
+ * are shown. */
 static bool says_nothing(struct str format)
 {
 	static const char *const names[] = {"int32", "int64", "float", "double", "password", "binary", NULL};
