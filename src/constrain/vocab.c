@@ -88,6 +88,7 @@ static void sort_words(const struct constrain_vocab *v, struct word *words, stru
 		for (k = i + 1; k < n && words[k].head == words[i].head; k++)
 			;
 		if (k - i > 1)
+			/* NOLINTNEXTLINE(performance-no-int-to-ptr): qsort_r knows no const */
 			qsort_r(&words[i], k - i, sizeof *words, by_bytes, (void *)(uintptr_t)v);
 	}
 }
