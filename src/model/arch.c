@@ -479,7 +479,7 @@ static uint64_t cost_of(const struct windowed *kinds, uint32_t n, uint32_t n_pla
 
 static uint32_t choose_places(const struct windowed *kinds, uint32_t n, uint32_t n_layers)
 {
-	uint32_t best = n_layers;
+	uint32_t best = n_layers ? n_layers : 1;
 	for (uint32_t places = n_layers; places > 0; places--) {
 		uint64_t cost = cost_of(kinds, n, places);
 		if (cost && cost < cost_of(kinds, n, best))
@@ -492,7 +492,7 @@ void model_group_kv(struct model *m)
 {
 	struct windowed kinds[MODEL_MAX_KV_WINDOWS];
 	uint32_t n = list_windows(m, kinds), n_places = choose_places(kinds, n, m->hp.n_layers);
-	uint32_t taken[MODEL_MAX_KV_WINDOWS] = {0}, first[MODEL_MAX_KV_WINDOWS];
+	uint32_t taken[MODEL_MAX_KV_WINDOWS] = {0}, first[MODEL_MAX_KV_WINDOWS] = {0};
 	m->n_kv_groups = 0;
 	for (uint32_t k = 0; k < n; k++) {
 		first[k] = m->n_kv_groups;
