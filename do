@@ -227,22 +227,22 @@ need_node_modules() {
 # what ran.
 suite_target=all
 suite() {
-	preset=$1
+	suite=$1 # not preset, which build sets
 	shift
-	if [ "$preset" = tsan ]; then # the emulated kernels, most of a build, are asan's: neither sanitizer looks at them
+	if [ "$suite" = tsan ]; then # the emulated kernels, most of a build, are asan's: neither sanitizer looks at them
 		build asan hokku_emulated_kernels
 		settings=-DHOKKU_EMULATED_KERNELS=$PWD/build/asan/src/compute/cuda/libhokku_emulated_kernels.a
 	fi
-	build "$preset" "$suite_target"
+	build "$suite" "$suite_target"
 	settings=
-	find "build/$preset" -name '*.gcda' -delete
+	find "build/$suite" -name '*.gcda' -delete
 	status=0
-	rm -f "build/$preset/ctest.xml"
-	(cd "build/$preset" && ctest --output-on-failure -j 2 --output-junit ctest.xml "$@") || status=1
-	[ "$preset" != asan ] || coverage || status=1
-	awk -v build="$preset" -f tests/closing.awk "build/$preset/ctest.xml" "build/$preset/Testing/Temporary/LastTest.log" \
-		>"build/$preset/closing" || status=1
-	cat "build/$preset/closing"
+	rm -f "build/$suite/ctest.xml"
+	(cd "build/$suite" && ctest --output-on-failure -j 2 --output-junit ctest.xml "$@") || status=1
+	[ "$suite" != asan ] || coverage || status=1
+	awk -v build="$suite" -f tests/closing.awk "build/$suite/ctest.xml" "build/$suite/Testing/Temporary/LastTest.log" \
+		>"build/$suite/closing" || status=1
+	cat "build/$suite/closing"
 	return $status
 }
 
