@@ -4,13 +4,15 @@
 
 #include "engine/queue.h"
 
-/* A request has had its last event a moment before the engine is done with it. */
+/* A request has had its last event a moment before the engine is done with it, and a step that was submitted
+ * for it may be under way still. */
 static void wait_idle(struct engine *e)
 {
 	struct engine_state s;
 	do
 		engine_get_state(e, &s);
 	while (s.n_running || s.n_queued);
+	fake_wait_still();
 }
 
 /* Milliseconds, from the right moment to the right one: no less than the device slept, no more than passed
