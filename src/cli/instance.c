@@ -19,7 +19,8 @@ static void write_double(struct strbuf *b, double value)
 	for (const char *p = text; *p && *p != 'e'; p++)
 		if (*p >= '0' && *p <= '9')
 			digits[n++] = *p;
-	int exponent = atoi(strchr(text, 'e') + 1);
+	int exponent =
+		(int)strtol(strchr(text, 'e') + 1, NULL, 10); /* %e writes one, of three digits at most */
 	strbuf_add_c(b, text[0] == '-' ? "-" : "");
 	if (exponent < FIXED_FROM || exponent >= FIXED_BELOW) {
 		strbuf_add(b, digits, 1);

@@ -150,43 +150,6 @@ static bool ours(const struct load_request *r, const char *name)
 	return !jv_get(r->more, name);
 }
 
-/* A value as JSON; jv keeps the text of numbers. */
-static void put_value(struct strbuf *out, const struct jv *v)
-{
-	switch (v->type) {
-	case JV_NULL:
-		strbuf_add_c(out, "null");
-		break;
-	case JV_BOOL:
-		strbuf_add_c(out, v->n ? "true" : "false");
-		break;
-	case JV_NUMBER:
-		strbuf_add(out, v->text, v->n);
-		break;
-	case JV_STRING:
-		strbuf_add_json(out, v->text, v->n);
-		break;
-	case JV_ARRAY:
-		strbuf_add(out, "[", 1);
-		for (uint32_t i = 0; i < v->n; i++) {
-			strbuf_add(out, ",", i > 0);
-			put_value(out, jv_at(v, i));
-		}
-		strbuf_add(out, "]", 1);
-		break;
-	case JV_OBJECT:
-		strbuf_add(out, "{", 1);
-		for (uint32_t i = 0; i < v->n; i++) {
-			strbuf_add(out, ",", i > 0);
-			strbuf_add_json(out, jv_key(v, i).ptr, jv_key(v, i).len);
-			strbuf_add(out, ":", 1);
-			put_value(out, jv_value(v, i));
-		}
-		strbuf_add(out, "}", 1);
-		break;
-	}
-}
-
 void load_api_body(const struct load_api *api, const struct load_request *r, uint32_t request,
 		   struct strbuf *out)
 {
@@ -210,7 +173,7 @@ void load_api_body(const struct load_api *api, const struct load_request *r, uin
 		strbuf_add(out, ",", 1);
 		strbuf_add_json(out, jv_key(r->more, i).ptr, jv_key(r->more, i).len);
 		strbuf_add(out, ":", 1);
-		put_value(out, jv_value(r->more, i));
+		jv_write(jv_value(r->more, i), out);
 	}
 	strbuf_add_c(out, ",\"stream\":true}");
 }
