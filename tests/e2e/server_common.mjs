@@ -161,6 +161,7 @@ export const generate = (server, body, headers) => post(server, '/v1/generate', 
 export function events(text) {
 	return text
 		.split('\n\n')
+		.slice(0, -1) // what follows the last blank line is not whole yet
 		.filter((block) => block.startsWith('event:'))
 		.map((block) => {
 			const [, kind, data] = block.match(/^event: (\w+)\ndata: (.*)$/);
