@@ -1,0 +1,205 @@
+#include "server/health.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/salts.h"
+#include "server/generate.h"
+#include "server/reply.h"
+
+static void add_member(struct strbuf *b, const char *name, const char *value)
+{
+	strbuf_addf(b, ",\"%s\":", name);
+	strbuf_add_json(b, value, strlen(value));
+}
+
+/* What is held, by class, and of a GPU the driver's own figures. */
+static void add_memory(struct strbuf *b, const struct engine_state *state)
+{
+	const struct compute_memory *m = &state->memory;
+	strbuf_addf(b,
+		    ",\"resident_bytes\":{\"weights\":%" PRIu64 ",\"kv\":%" PRIu64 ",\"scratch\":%" PRIu64
+		    ",\"graphs\":%" PRIu64 ",\"runtime\":%" PRIu64
+		    "},\"kv_blocks\":%u,\"cache_type_k\":\"%s\",\"cache_type_v\":\"%s\"",
+		    m->weight_bytes, m->kv_bytes, m->scratch_bytes, m->graph_bytes, m->runtime_bytes,
+		    m->n_kv_blocks, cache_type_name(m->cache.k), cache_type_name(m->cache.v));
+	if (m->device_total_bytes)
+		strbuf_addf(b,
+			    ",\"vram\":{\"total_bytes\":%" PRIu64 ",\"free_bytes\":%" PRIu64
+			    ",\"free_before_bytes\":%" PRIu64 ",\"checked_s_ago\":%.3f}",
+			    m->device_total_bytes, m->device_free_bytes, m->device_free_before_bytes,
+			    state->checked_s);
+}
+
+static void add_model(struct strbuf *b, const struct engine_state *state)
+{
+	const struct hokku_info *i = &state->info;
+	add_member(b, "model", i->name);
+	add_member(b, "architecture", i->architecture);
+	add_member(b, "quantization", i->format);
+	add_member(b, "device", i->device);
+	add_memory(b, state);
+	strbuf_addf(b, ",\"parameters\":%llu,\"vocab_size\":%u,\"n_ctx\":%u", (unsigned long long)i->n_params,
+		    i->n_vocab, i->n_ctx);
+	add_member(b, "tokenizer", i->tokenizer);
+	strbuf_add_c(b, ",\"tokenizer_notes\":[");
+	for (const char *const *note = state->tokenizer_notes; note && *note; note++) {
+		strbuf_add_c(b, note == state->tokenizer_notes ? "" : ",");
+		strbuf_add_json(b, *note, strlen(*note));
+	}
+	strbuf_add_c(b, "]");
+}
+
+static void add_allowance_counters(struct strbuf *b, const struct allowance_counters *c)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+#define ROW(name_, text_) {#name_, c->name_},
+		ALLOWANCE_COUNTERS(ROW)
+#undef ROW
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		strbuf_addf(b, "%s\"%s\":%" PRIu64, i ? "," : "", rows[i].name, rows[i].value);
+}
+
+static void add_counters(const struct server *s, struct strbuf *b, const struct engine_state *state)
+{
+	struct allowance_counters sum = {0};
+	for (uint32_t i = 0; i <= s->n_owners; i++) {
+#define SUM(name_, text_) sum.name_ += s->allowances[i].counters.name_;
+		ALLOWANCE_COUNTERS(SUM)
+#undef SUM
+	}
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+#define ROW(name_, text_) {#name_, state->counters.name_},
+		SCHED_COUNTERS(ROW)
+#undef ROW
+#define ROW(name_, text_) {#name_, state->shapes.name_},
+			SHAPE_COUNTERS(ROW)
+#undef ROW
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		strbuf_addf(b, "%s\"%s\":%" PRIu64, i ? "," : ",\"counters\":{", rows[i].name, rows[i].value);
+	strbuf_add_c(b, ",");
+	add_allowance_counters(b, &sum);
+	strbuf_add_c(b, "}");
+}
+
+static void add_limit(struct strbuf *b, const char *name, uint32_t limit)
+{
+	strbuf_addf(b, "\"%s\":", name);
+	if (limit == KEYS_UNLIMITED)
+		strbuf_add_c(b, "null");
+	else
+		strbuf_addf(b, "%" PRIu32, limit);
+}
+
+/* What the key that asks has and may have; of the others nothing is said. */
+static void add_key(struct server *s, uint32_t owner, struct strbuf *b)
+{
+	const struct key *key = keys_get(s->keys, owner);
+	const struct allowance *a = &s->allowances[owner];
+	uint32_t running, waiting;
+	engine_get_owner(s->engine, owner, &running, &waiting);
+	strbuf_addf(b,
+		    ",\"key\":{\"name\":\"%s\",\"running\":%" PRIu32 ",\"waiting\":%" PRIu32 ",\"limits\":{",
+		    key->name, running, waiting);
+	add_limit(b, "running", key->running);
+	strbuf_add_c(b, ",");
+	add_limit(b, "waiting", key->waiting);
+	strbuf_add_c(b, ",");
+	add_limit(b, "tokens_per_minute", key->tokens_per_minute);
+	strbuf_add_c(b, "}");
+	if (key->tokens_per_minute != KEYS_UNLIMITED)
+		strbuf_addf(b, ",\"tokens_left\":%" PRId64, allowance_left(a, clock_ns()));
+	strbuf_add_c(b, ",\"counters\":{");
+	add_allowance_counters(b, &a->counters);
+	strbuf_add_c(b, "}}");
+}
+
+/* What clients have in hand; requests, by samples. */
+static void add_queue(const struct server *s, struct strbuf *b, const struct engine_state *state)
+{
+	strbuf_addf(b,
+		    ",\"connections\":%" PRIu32
+		    ",\"held_bytes\":%zu,\"queue\":{\"running\":%u,\"parallel\":%u,"
+		    "\"queued\":%u,\"max_queue\":%u,\"accepted\":%" PRIu64 ",\"finished\":%" PRIu64
+		    ",\"cancelled\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"tokens_in\":%" PRIu64
+		    ",\"tokens_out\":%" PRIu64 "}",
+		    http_n_connections(s->http), http_held_bytes(s->http), state->n_running,
+		    state->n_parallel, state->n_queued + s->n_preparing, s->config.engine.max_queue,
+		    state->n_accepted, state->n_finished, state->n_cancelled, state->n_failed,
+		    state->n_tokens_in, state->n_tokens_out);
+}
+
+static void add_unhealthy(struct strbuf *b, const struct engine_state *state)
+{
+	strbuf_add_c(b, "{\"status\":\"unhealthy\"");
+	add_member(b, "code", hokku_code_name(state->failure.code));
+	add_member(b, "message", state->failure.message);
+	add_model(b, state);
+}
+
+/* Whoever waits for a step that does not end is told so, once; should it end after all, requests are taken
+ * again. */
+void health_watch_engine(struct server *s)
+{
+	struct hokku_error err;
+	bool stuck = watchdog_look(&s->watchdog, engine_turn(s->engine), clock_ns());
+	if (stuck == s->stuck_told)
+		return;
+	s->stuck_told = stuck;
+	if (!stuck) {
+		log_warn("the engine goes on: requests are taken again");
+		return;
+	}
+	stuck_error(s, &err);
+	log_error("%s: %s; every request is refused until it goes on", hokku_code_name(err.code),
+		  err.message);
+	gen_stop_all(s, HOKKU_DEVICE_ERROR);
+}
+
+void health_route(struct server *s, struct http_request *r)
+{
+	struct engine_state state;
+	struct strbuf b = {0};
+	int status = 503;
+	health_watch_engine(s);
+	engine_get_state(s->engine, &state);
+	if (state.phase == ENGINE_LOADING) {
+		strbuf_addf(&b, "{\"status\":\"loading\",\"progress\":%.3f", state.load_part);
+	} else if (state.phase == ENGINE_FAILED) {
+		strbuf_add_c(&b, "{\"status\":\"failed\"");
+		add_member(&b, "code", hokku_code_name(state.failure.code));
+		add_member(&b, "message", state.failure.message);
+	} else if (state.phase == ENGINE_LOST) {
+		add_unhealthy(&b, &state);
+	} else if (s->stopping_ns || state.phase == ENGINE_STOPPED) {
+		strbuf_add_c(&b, "{\"status\":\"stopping\"");
+	} else if (s->stuck_told) {
+		stuck_error(s, &state.failure);
+		add_unhealthy(&b, &state);
+		strbuf_addf(&b, ",\"stuck_s\":%.1f", watchdog_seen_s(&s->watchdog));
+	} else {
+		status = 200;
+		strbuf_add_c(&b, "{\"status\":\"ok\"");
+		add_model(&b, &state);
+	}
+	strbuf_addf(&b, ",\"uptime_s\":%.3f", clock_ms_since(s->started_ns) / 1000);
+	add_member(&b, "version", hokku_version());
+	add_queue(s, &b, &state);
+	add_counters(s, &b, &state);
+	if (owner_of(s, r))
+		add_key(s, owner_of(s, r), &b);
+	strbuf_add_c(&b, "}\n");
+	if (status == 503 && state.phase != ENGINE_LOST && !s->stuck_told)
+		http_add_header(r, "Retry-After", "1");
+	reply_json(r, status, &b);
+	strbuf_free(&b);
+}

@@ -1,0 +1,12 @@
+/* GET /health: whether the server is ready, what it serves, and its counters. */
+#ifndef SERVER_HEALTH_H
+#define SERVER_HEALTH_H
+
+#include "server/state.h"
+
+void health_route(struct server *s, struct http_request *r);
+
+/* Looks whether a step of the engine has been under way for too long, and tells once. */
+void health_watch_engine(struct server *s);
+
+#endif

@@ -1,0 +1,180 @@
+#include "server/routes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "server/answer.h"
+#include "server/cancel.h"
+#include "server/generate.h"
+#include "server/health.h"
+#include "server/models.h"
+#include "server/reply.h"
+
+static void root_route(struct server *s, struct http_request *r);
+
+static const struct route {
+	enum http_method method;
+	bool open; /* answers without a key */
+	const char *path;
+	void (*handle)(struct server *s, struct http_request *r);
+	const char *text;
+} routes[] = {
+	{HTTP_GET, true, "/", root_route, "this list"},
+	{HTTP_GET, true, "/health", health_route, "whether the server is ready, and what it serves"},
+	{HTTP_POST, false, "/v1/generate", gen_route, "an answer to a prompt, streamed or whole"},
+	{HTTP_POST, false, "/v1/cancel", cancel_route, "ends a request by its id"},
+	{HTTP_POST, false, "/v1/state/save", state_save_route,
+	 "puts what is computed of a request into a file"},
+	{HTTP_POST, false, "/v1/state/restore", state_restore_route, "and back into memory"},
+	{HTTP_POST, false, "/v1/chat/completions", chat_route, "OpenAI's: an answer to a conversation"},
+	{HTTP_GET, false, "/v1/models", models_route, "OpenAI's: what is served"},
+	{HTTP_GET, false, "/v1/models/*", model_route, "OpenAI's: one of these by its name"},
+};
+enum { N_ROUTES = sizeof routes / sizeof *routes };
+
+static const char *method_text(enum http_method m)
+{
+	return m == HTTP_GET ? "GET" : "POST";
+}
+
+static void root_route(struct server *s, struct http_request *r)
+{
+	struct strbuf b = {0};
+	(void)s;
+	strbuf_add_c(&b, "{\"name\":\"hokku\"");
+	strbuf_addf(&b, ",\"version\":\"%s\"", hokku_version());
+	strbuf_add_c(&b, ",\"routes\":{");
+	for (size_t i = 0; i < N_ROUTES; i++) {
+		strbuf_addf(&b, "%s\"%s %s\":", i ? "," : "", method_text(routes[i].method), routes[i].path);
+		strbuf_add_json(&b, routes[i].text, strlen(routes[i].text));
+	}
+	strbuf_add_c(&b, "}}\n");
+	reply_json(r, 200, &b);
+	strbuf_free(&b);
+}
+
+/* A route whose path ends with a star has every path that goes on there. */
+static bool has_path(const struct route *route, const char *path)
+{
+	size_t n = strlen(route->path);
+	if (route->path[n - 1] != '*')
+		return strcmp(route->path, path) == 0;
+	return strncmp(route->path, path, n - 1) == 0 && path[n - 1];
+}
+
+/* "GET, HEAD, OPTIONS" for path; false if no route has it. */
+static bool list_allowed(const char *path, struct strbuf *out)
+{
+	bool any = false;
+	for (size_t i = 0; i < N_ROUTES; i++) {
+		if (!has_path(&routes[i], path))
+			continue;
+		any = true;
+		strbuf_add_c(out, routes[i].method == HTTP_GET ? "GET, HEAD, " : "POST, ");
+	}
+	strbuf_add_c(out, "OPTIONS");
+	return any;
+}
+
+static void answer_no_route(struct http_request *r)
+{
+	const char *path = http_get_path(r);
+	char quoted[128], text[512];
+	struct strbuf allowed = {0};
+	bool known = strcmp(path, "*") == 0; /* OPTIONS *: the server as a whole */
+	if (known)
+		strbuf_add_c(&allowed, "GET, HEAD, POST, OPTIONS");
+	else
+		known = list_allowed(path, &allowed);
+	if (known)
+		http_add_header(r, "Allow", allowed.ptr);
+	if (known && http_get_method(r) == HTTP_OPTIONS) {
+		reply_log(r, 204);
+		http_reply(r, 204, NULL, (struct str){"", 0});
+	} else if (known) {
+		snprintf(text, sizeof text, "%.200s takes %s, not %.40s", path, allowed.ptr,
+			 http_get_method_name(r));
+		reply_error(r, HOKKU_INVALID_REQUEST, 405, text, NULL);
+	} else {
+		const char *paths[N_ROUTES + 1] = {0};
+		for (size_t i = 0; i < N_ROUTES; i++)
+			paths[i] = routes[i].path;
+		const char *near = str_nearest(path, paths);
+		str_quote(str_c(path), quoted, sizeof quoted);
+		snprintf(text, sizeof text, "there is no path %s; %s%s%s", quoted,
+			 near ? "did you mean " : "GET / lists them", near ? near : "", near ? "?" : "");
+		reply_error(r, HOKKU_NOT_FOUND, 404, text, NULL);
+	}
+	strbuf_free(&allowed);
+}
+
+static const struct route *find_route(const struct http_request *r)
+{
+	enum http_method method = http_get_method(r) == HTTP_HEAD ? HTTP_GET : http_get_method(r);
+	for (size_t i = 0; i < N_ROUTES; i++)
+		if (routes[i].method == method && has_path(&routes[i], http_get_path(r)))
+			return &routes[i];
+	return NULL;
+}
+
+/* How a name becomes one that is allowed: name as it would be given, where that is short enough to be one. */
+static struct str to_allow(struct str name)
+{
+	return name.len > 0 && name.len <= HOSTS_MAX_NAME_BYTES ? name : STR_LIT("NAME");
+}
+
+/* Whether a request to a server that everybody on this machine may use was made by a page in a browser, under
+ * a name of that page's owner or from that page; text becomes what is said to it. */
+static bool is_foreign(const struct server *s, const struct http_request *r, char *text, size_t size)
+{
+	char quoted[160];
+	struct str name = {0}, port;
+	const char *host = http_get_header(r, "Host"), *origin = http_get_header(r, "Origin");
+	const struct str url = http_get_authority(r);
+	const struct str asked[] = {url, host ? str_c(host) : (struct str){0}};
+	for (size_t i = url.len ? 0 : 1; i < (host ? 2 : 1); i++) {
+		if (hosts_split(asked[i], &name, &port) && hosts_allow(&s->config.hosts, name))
+			continue;
+		snprintf(text, size,
+			 "the request asks for the host %s, which is no loopback name or address; start the "
+			 "server with --allowed-hosts %.*s if it is to answer to that",
+			 str_quote(asked[i], quoted, sizeof quoted), STR_ARG(to_allow(name)));
+		return true;
+	}
+	bool named = origin && hosts_of_origin(str_c(origin), &name);
+	if (!origin || (named && hosts_allow(&s->config.hosts, name)))
+		return false;
+	snprintf(text, size,
+		 "the request comes from a page of another host (Origin is %s); start the server with "
+		 "--allowed-hosts %.*s if that may use it",
+		 str_quote(str_c(origin), quoted, sizeof quoted),
+		 STR_ARG(to_allow(named ? name : (struct str){0})));
+	return true;
+}
+
+void routes_answer(struct server *s, struct http_request *r)
+{
+	const struct route *route = find_route(r);
+	uint32_t owner = owner_of(s, r);
+	char text[512];
+	if (http_is_refused(r)) {
+		snprintf(text, sizeof text, "all %u connections are in use; try again later",
+			 s->config.max_connections);
+		reply_error(r, HOKKU_OVERLOADED, 503, text, NULL);
+	} else if (s->guarded && is_foreign(s, r, text, sizeof text)) {
+		reply_error(r, HOKKU_INVALID_REQUEST, 403, text, NULL);
+	} else if (!route) {
+		answer_no_route(r);
+	} else if (!route->open && s->keys && !owner) {
+		http_add_header(r, "WWW-Authenticate", "Bearer realm=\"hokku\"");
+		reply_error(r, HOKKU_UNAUTHORIZED, 401,
+			    http_get_header(r, "Authorization")
+				    ? "the API key is wrong"
+				    : "this server wants an API key: Authorization: Bearer KEY",
+			    NULL);
+	} else {
+		if (owner)
+			http_add_header(r, "Hokku-Key", owner_name(s, owner));
+		route->handle(s, r);
+	}
+}
