@@ -315,6 +315,7 @@ static void native_whole(struct strbuf *b, const struct answer_start *start,
 const struct api api_native = {
 	.id_prefix = "gen-",
 	.form = &request_native,
+	.keep_alive = answer_keep_alive,
 	.started = native_started,
 	.prompt = native_prompt,
 	.token = native_token,
@@ -325,12 +326,3 @@ const struct api api_native = {
 	.prompt_logprobs = native_prompt_logprobs,
 	.error = answer_error,
 };
-
-const struct api *api_of_path(const char *path)
-{
-	static const char *const openai[] = {"/v1/chat/", "/v1/models"};
-	for (size_t i = 0; i < sizeof openai / sizeof *openai; i++)
-		if (strncmp(path, openai[i], strlen(openai[i])) == 0)
-			return &api_openai_chat;
-	return &api_native;
-}

@@ -6,6 +6,7 @@
 #define SERVER_ANSWER_H
 
 #include "server/request.h"
+#include "text/parts.h"
 
 /* {"error":{"code":"...","message":"...","field":"..."}}; field is left out where it is NULL or "". */
 void answer_error(struct strbuf *b, enum hokku_code code, const char *message, const char *field);
@@ -42,7 +43,10 @@ struct answer_start {
 struct answer_token {
 	uint32_t sample, index;
 	int32_t token;
-	struct str text;
+	struct str text; /* all that it released */
+	/* The same, told apart: text, thinking, calls. A form that knows no such things reads text. */
+	const struct part *parts; /* (n_parts) */
+	size_t n_parts;
 	const struct token_logprobs *logprobs; /* NULL: none */
 };
 
@@ -57,7 +61,8 @@ struct answer_prompt {
 struct answer_usage {
 	uint32_t prompt_tokens;
 	uint64_t completion_tokens;
-	uint32_t cached_tokens; /* of the prompt, as its first sample found it */
+	uint32_t cached_tokens;   /* of the prompt, as its first sample found it */
+	uint64_t thinking_tokens; /* of the completion's */
 };
 
 /* A sample's end: times in milliseconds. */
@@ -69,13 +74,21 @@ struct answer_end {
 	struct cache_miss cache_miss; /* NOT_ASKED: it was not */
 	uint64_t text_bytes;
 	double prefill_ms, decode_ms, ttft_ms;
-	bool last; /* of the request's samples: usage is filled */
+	/* What came to light when there was no more to come; after all tokens' parts. */
+	const struct part *parts; /* (n_parts) */
+	size_t n_parts;
+	uint32_t n_calls;         /* whole ones, in the sample's answer */
+	uint32_t thinking_tokens; /* of tokens_out */
+	bool last;                /* of the request's samples: usage is filled */
 	struct answer_usage usage;
 };
 
 /* A sample of an answer that leaves in one piece. */
 struct answer_sample {
 	struct str text, logprobs_json; /* the latter: what api.logprobs added, separated by commas */
+	/* All of text, told apart; pieces of a kind that stood side by side are one. */
+	const struct part *parts; /* (n_parts) */
+	size_t n_parts;
 	struct answer_end end;
 };
 
@@ -88,11 +101,14 @@ struct answer_sample {
 struct api {
 	enum {
 		API_ANSWERS,
-		API_SAVES,
-		API_RESTORES
-	} does;                /* but the first: states.h, one object at the end */
+		API_SAVES, /* states.h: one object at the end */
+		API_RESTORES,
+		API_TELLS /* form->tell makes the whole of what is said */
+	} does;
 	const char *id_prefix; /* of an id that is drawn */
 	const struct request_form *form;
+	const char *stream_type;              /* Content-Type of a stream; NULL: text/event-stream */
+	void (*keep_alive)(struct strbuf *b); /* NULL: nothing is sent while there is nothing to tell */
 	void (*started)(struct strbuf *b, const struct answer_start *start, uint32_t sample, bool first);
 	void (*prompt)(struct strbuf *b, const struct answer_start *start,
 		       const struct answer_prompt *prompt);
@@ -116,7 +132,7 @@ extern const struct api api_openai_chat; /* POST /v1/chat/completions */
 
 extern const struct api api_state_save, api_state_restore; /* POST /v1/state/... */
 
-/* Whose form errors have at a path. */
+/* Whose form errors have at a path (routes.c). */
 const struct api *api_of_path(const char *path);
 
 void answer_keep_alive(struct strbuf *b); /* a comment */

@@ -44,9 +44,11 @@ void gen_free(struct generation *g)
 	prepare_job_free(&g->job);
 	strbuf_free(&g->out);
 	strbuf_free(&g->prompt_json);
+	part_list_free(&g->pieces);
 	for (uint32_t i = 0; i < g->n_samples; i++) {
 		strbuf_free(&g->samples[i].text);
 		strbuf_free(&g->samples[i].logprobs_json);
+		part_list_free(&g->samples[i].parts);
 	}
 	free(g->samples);
 	free(g);
@@ -308,16 +310,6 @@ void gen_begin(struct server *s, const struct api *api, struct http_request *r)
 	http_set_user(r, g);
 }
 
-void gen_route(struct server *s, struct http_request *r)
-{
-	gen_begin(s, &api_native, r);
-}
-
-void chat_route(struct server *s, struct http_request *r)
-{
-	gen_begin(s, &api_openai_chat, r);
-}
-
 /* ---- prepared ---- */
 
 /* The engine's thread. */
@@ -420,6 +412,16 @@ static enum hokku_code gen_check_id(struct generation *g)
 	return HOKKU_OK;
 }
 
+/* The whole answer is there already. */
+static void gen_tell(struct generation *g)
+{
+	struct http_request *client = g->client;
+	g->client = NULL;
+	http_set_user(client, NULL);
+	reply_json(client, 200, &g->job.told);
+	gen_free(g);
+}
+
 static void gen_take_job(struct generation *g)
 {
 	struct server *s = g->server;
@@ -432,6 +434,10 @@ static void gen_take_job(struct generation *g)
 	}
 	refused = check_serving(s, &g->job.err.error);
 	rc = refused ? refused : rc;
+	if (rc == HOKKU_OK && g->api->does == API_TELLS) {
+		gen_tell(g);
+		return;
+	}
 	if (rc == HOKKU_OK && g->api->does) {
 		rc = check_allowance(s, g->owner, &g->retry_after_s, &g->job.err.error);
 		if (rc == HOKKU_OK)
@@ -453,7 +459,8 @@ static void gen_take_job(struct generation *g)
 	}
 	if (g->job.request.stream) {
 		g->streaming = true;
-		http_stream_start(g->client, 200, "text/event-stream");
+		http_stream_start(g->client, 200,
+				  g->api->stream_type ? g->api->stream_type : "text/event-stream");
 	}
 }
 
@@ -555,11 +562,21 @@ static void count_tokens(struct sample *sample, uint32_t n)
 	sample->n_counted = n;
 }
 
+/* What a piece of the answer's text is made of; valid until the next. */
+static const struct part *tell_apart(struct sample *sample, struct str text, size_t *n)
+{
+	struct part_list *pieces = &sample->generation->pieces;
+	part_list_clear(pieces);
+	if (text.len)
+		part_list_add(pieces, &(struct part){.kind = PART_TEXT, .text = text});
+	return part_list_get(pieces, n);
+}
+
 static void gen_token(struct sample *sample, const struct mail *m, const char *model)
 {
 	struct generation *g = sample->generation;
 	const struct answer_start start = gen_start_info(g, model);
-	const struct answer_token token = {
+	struct answer_token token = {
 		.sample = sample->index,
 		.index = m->index,
 		.token = m->token,
@@ -569,12 +586,15 @@ static void gen_token(struct sample *sample, const struct mail *m, const char *m
 	count_tokens(sample, m->index + 1);
 	if (!g->client)
 		return;
+	token.parts = tell_apart(sample, m->text, &token.n_parts);
 	if (g->streaming) {
 		g->api->token(&g->out, &start, &token);
 		gen_mark_dirty(g);
 		return;
 	}
 	strbuf_add(&sample->text, m->text.ptr, m->text.len);
+	for (size_t i = 0; i < token.n_parts; i++)
+		part_list_add(&sample->parts, &token.parts[i]);
 	if (!token.logprobs)
 		return;
 	if (sample->logprobs_json.len)
@@ -590,13 +610,14 @@ static void gen_answer_whole(struct generation *g, const struct answer_start *st
 	struct answer_sample *samples = calloc(g->n_samples, sizeof *samples);
 	body.failed = !samples;
 	for (uint32_t i = 0; i < g->n_samples && samples; i++) {
-		const struct sample *s = &g->samples[i];
+		struct sample *s = &g->samples[i];
 		samples[i] = (struct answer_sample){
 			.text = {s->text.ptr, s->text.len},
 			.logprobs_json = {s->logprobs_json.ptr, s->logprobs_json.len},
 			.end = s->end,
 		};
-		body.failed |= s->text.failed || s->logprobs_json.failed;
+		samples[i].parts = part_list_get(&s->parts, &samples[i].n_parts);
+		body.failed |= s->text.failed || s->logprobs_json.failed || s->parts.failed;
 	}
 	body.failed |= g->prompt_json.failed;
 	if (samples)
@@ -627,7 +648,9 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 		.decode_ms = m->result.decode_ms,
 		.ttft_ms = m->result.ttft_ms + before_ms,
 		.last = g->n_over + 1 == g->n_samples,
-		.usage = {g->prompt_tokens, g->n_tokens_out, g->samples[0].end.cached_tokens},
+		.usage = {.prompt_tokens = g->prompt_tokens,
+			  .completion_tokens = g->n_tokens_out,
+			  .cached_tokens = g->samples[0].end.cached_tokens},
 	};
 	if (!g->client)
 		return;
@@ -718,8 +741,8 @@ void gen_tick(struct server *s, uint64_t now_ns)
 		double quiet_s = now_ns > g->sent_ns ? (double)(now_ns - g->sent_ns) * 1e-9 : 0;
 		if (c->request_timeout_s > 0 && age_s > (double)c->request_timeout_s)
 			gen_stop(g, HOKKU_INFERENCE_TIMEOUT);
-		if (g->client && g->streaming && quiet_s > (double)c->keep_alive_s) {
-			answer_keep_alive(&g->out);
+		if (g->client && g->streaming && g->api->keep_alive && quiet_s > (double)c->keep_alive_s) {
+			g->api->keep_alive(&g->out);
 			gen_send(g);
 		}
 	}

@@ -4,8 +4,6 @@
 
 #include "server/state.h"
 
-void gen_route(struct server *s, struct http_request *r);           /* POST /v1/generate */
-void chat_route(struct server *s, struct http_request *r);          /* POST /v1/chat/completions */
 void state_save_route(struct server *s, struct http_request *r);    /* POST /v1/state/save */
 void state_restore_route(struct server *s, struct http_request *r); /* POST /v1/state/restore */
 void gen_client_gone(struct generation *g);
@@ -23,8 +21,10 @@ enum hokku_code gen_state_submit(struct generation *g); /* to the thread; the er
 void gen_take_states(struct server *s);
 void gen_state_remember(struct generation *g); /* an answer, whose generation is about to go */
 
-/* generate.c, for gen_state.c. */
+/* A request for an answer (routes.c), or for what is prepared as one is. */
 void gen_begin(struct server *s, const struct api *api, struct http_request *r);
+
+/* generate.c, for gen_state.c. */
 void gen_free(struct generation *g);
 void gen_answer_error(struct generation *g, enum hokku_code code, const char *message, const char *field);
 

@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "engine/salts.h"
 #include "server/generate.h"
 #include "server/reply.h"
 

@@ -414,7 +414,7 @@ static struct conn *find_conn(struct http *h, struct evhttp_request *req)
 static bool has_unread_body(const struct http_request *r)
 {
 	enum http_method m = http_get_method(r);
-	return (m == HTTP_HEAD || m == HTTP_OTHER) &&
+	return (m == HTTP_HEAD || m == HTTP_DELETE || m == HTTP_OTHER) &&
 	       (http_get_header(r, "Content-Length") || http_get_header(r, "Transfer-Encoding"));
 }
 
@@ -697,7 +697,8 @@ bool http_all_sent(const struct http *h)
 
 enum http_method http_get_method(const struct http_request *r)
 {
-	static const char *const names[] = {"GET", "HEAD", "POST", "OPTIONS"}; /* as in enum http_method */
+	/* As in enum http_method. */
+	static const char *const names[] = {"GET", "HEAD", "POST", "DELETE", "OPTIONS"};
 	unsigned i = 0;
 	while (i < HTTP_OTHER && strcmp(names[i], http_get_method_name(r)) != 0)
 		i++;

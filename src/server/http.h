@@ -77,7 +77,7 @@ bool http_all_sent(const struct http *h);
 /* Closes everything; requests still open get on_gone. NULL is allowed. */
 void http_close(struct http *h);
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER };
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE, HTTP_OPTIONS, HTTP_OTHER };
 
 enum http_method http_get_method(const struct http_request *r);
 const char *http_get_method_name(const struct http_request *r); /* as sent */

@@ -265,6 +265,7 @@ static void chat_failed(struct strbuf *b, enum hokku_code code, const char *mess
 const struct api api_openai_chat = {
 	.id_prefix = "chatcmpl-",
 	.form = &request_openai_chat,
+	.keep_alive = answer_keep_alive,
 	.started = chat_started,
 	.prompt = chat_prompt,
 	.token = chat_token,

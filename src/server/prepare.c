@@ -54,19 +54,24 @@ static enum hokku_code check_tokens(struct prepare_job *job, uint32_t n_vocab)
 	return HOKKU_OK;
 }
 
-static enum hokku_code render(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
-			      const struct prepare_chat *defaults)
+static struct chat_input chat_input(const struct gen_request *r, const struct prepare_chat *defaults)
 {
-	const struct gen_request *r = &job->request;
-	struct request_error *err = &job->err;
-	struct chat_told told;
-	const struct chat_input in = {
+	return (struct chat_input){
 		.messages = r->messages,
 		.n_messages = r->n_messages,
 		.tools = r->tools,
 		.kwargs = {defaults->kwargs, r->template_kwargs},
 		.now = r->has_now ? &r->now : defaults->now,
 	};
+}
+
+static enum hokku_code render(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
+			      const struct prepare_chat *defaults)
+{
+	const struct gen_request *r = &job->request;
+	struct request_error *err = &job->err;
+	struct chat_told told;
+	const struct chat_input in = chat_input(r, defaults);
 	enum hokku_code rc = chat_render(chat, tok, &in, &job->ids, &told, &err->error);
 	if (!rc && told.used_time)
 		jinja_time_text(&told.time, job->template_date);
@@ -91,7 +96,7 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 		r->n_tokens = 0;
 		return HOKKU_OK;
 	}
-	if (!r->messages && !r->prompt.ptr) /* of a form that can do without */
+	if (job->form->untokenized || (!r->messages && !r->prompt.ptr)) /* of a form that can do without */
 		return HOKKU_OK;
 	const char *field = r->messages ? "messages" : "prompt";
 	if (r->messages)
@@ -115,6 +120,14 @@ void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struc
 	strbuf_free(&job->body);
 	if (job->rc == HOKKU_OK)
 		job->rc = make_tokens(job, tok, chat, defaults);
+	if (job->rc == HOKKU_OK && job->form->tell) {
+		const struct request_told told = {.request = r,
+						  .tok = tok,
+						  .chat = chat,
+						  .chat_input = chat_input(r, defaults),
+						  .ids = &job->ids};
+		job->rc = job->form->tell(&told, &job->told, &job->err);
+	}
 	if (job->rc == HOKKU_OK && !request_drop_prompt(r))
 		job->rc = err_set(&job->err.error, HOKKU_OUT_OF_MEMORY, "no memory for the request");
 	for (uint32_t i = 0; job->rc == HOKKU_OK && i < r->n_stop; i++) {
@@ -320,6 +333,7 @@ void prepare_job_free(struct prepare_job *job)
 	prepare_drop_shape(job);
 	strbuf_free(&job->body);
 	strbuf_free(&job->stop_json);
+	strbuf_free(&job->told);
 	request_free(&job->request);
 	tok_ids_free(&job->ids);
 }

@@ -37,6 +37,7 @@ struct prepare_job {
 	char template_date[20];  /* the date that the prompt holds; "": none */
 	struct strbuf stop_json; /* the stop strings as JSON, separated by commas */
 	struct constrain *shape; /* the answer's, compiled; NULL: it has none */
+	struct strbuf told;      /* what form->tell said, where there is one */
 	/* The thread's. */
 	struct prepare *prepare;
 	struct shape_order order;

@@ -133,6 +133,28 @@ enum hokku_code request_check_prompt_logprobs(const struct gen_request *r, size_
 		str_thousands(REQUEST_MAX_PROMPT_LOGPROBS, most));
 }
 
+enum hokku_code request_make(struct gen_request *r, const struct strbuf *json, const struct jv **out,
+			     struct request_error *err)
+{
+	struct hokku_error why;
+	*out = NULL;
+	if (json->failed)
+		return field_no_memory(err);
+	jv_doc_free(&r->made);
+	r->made = (struct jv_doc){0};
+	enum hokku_code rc =
+		jv_parse((struct str){json->ptr ? json->ptr : "", json->len}, JV_STRICT, &r->made, &why);
+	if (rc == HOKKU_OUT_OF_MEMORY)
+		return field_no_memory(err);
+	if (rc) {
+		r->made = (struct jv_doc){0};
+		return err_set(&err->error, HOKKU_INTERNAL,
+			       "what the request was translated to cannot be read: %.200s", why.message);
+	}
+	*out = &r->made.root;
+	return HOKKU_OK;
+}
+
 enum hokku_code request_parse(struct str body, const struct request_form *form,
 			      const struct sampling_advice *advice, struct gen_request *out,
 			      struct request_error *err)
@@ -240,10 +262,12 @@ bool request_drop_prompt(struct gen_request *r)
 	free(r->tokens);
 	free(r->messages);
 	jv_doc_free(&r->json);
+	jv_doc_free(&r->made);
+	r->json = r->made = (struct jv_doc){0};
 	r->tokens = NULL;
 	r->messages = NULL;
 	r->tools = r->template_kwargs = NULL;
-	r->prompt = (struct str){NULL, 0};
+	r->prompt = r->tool_name = r->effort = (struct str){NULL, 0};
 	r->n_tokens = r->n_messages = 0;
 	return true;
 }
@@ -259,6 +283,7 @@ void request_free(struct gen_request *r)
 	strbuf_free(&r->cache_salt);
 	strbuf_free(&r->shape_text);
 	jv_doc_free(&r->json);
+	jv_doc_free(&r->made);
 	*r = (struct gen_request){0};
 }
 

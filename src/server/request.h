@@ -39,8 +39,16 @@ struct gen_request {
 	const char *tokens_name;       /* the field that gave them */
 	struct chat_message *messages; /* (n_messages) */
 	size_t n_messages;
-	const struct jv *tools, *template_kwargs; /* for the chat template; NULL */
-	struct jinja_time now;                    /* what the template takes for now */
+	const struct jv *tools, *template_kwargs; /* for the chat template; NULL. Tools in OpenAI's form */
+	/* What calls the answer may hold, where there are tools. */
+	enum tool_choice { TOOLS_AUTO, TOOLS_NONE, TOOLS_REQUIRED, TOOLS_NAMED } tool_choice;
+	struct str tool_name; /* of TOOLS_NAMED */
+	bool one_call;        /* at most */
+	/* Thinking: what the request says of it. */
+	enum thinking { THINKING_UNSAID, THINKING_OFF, THINKING_ON } thinking;
+	struct str effort;        /* "low" ...; ptr NULL: not said */
+	uint32_t thinking_budget; /* most tokens of it; 0: no limit of its own */
+	struct jinja_time now;    /* what the template takes for now */
 	bool has_now;
 	char name[REQUEST_MAX_NAME_BYTES + 1]; /* of a state; "": none was given */
 	char id[REQUEST_MAX_ID_BYTES + 1];     /* "": none was given */
@@ -69,18 +77,36 @@ struct gen_request {
 	struct str stop[ENGINE_MAX_STOP];
 	uint32_t n_stop;
 	struct strbuf warnings; /* JSON strings separated by commas; empty: none */
-	struct jv_doc json;     /* owns the bytes of all strings above */
+	struct jv_doc json;     /* owns the bytes of all strings above, */
+	struct jv_doc made;     /* and of what a form translated (request_make) */
 	char *stop_bytes;       /* after request_drop_prompt: owns those of stop */
 };
 
 /* What a route takes: its fields, all of sampling_fields besides, and what must hold between them. */
 struct field;
+
+/* What a route that needs no engine knows of a request. */
+struct request_told {
+	const struct gen_request *request; /* its fields, prompt and messages included */
+	const struct tok *tok;
+	const struct chat *chat;
+	struct chat_input chat_input; /* of the messages, where there are any */
+	const struct tok_ids *ids;    /* of the prompt; empty: form->untokenized, or there is none */
+};
+
+/* Appends the body of the answer. Errors as request_parse's. */
+typedef enum hokku_code request_tell(const struct request_told *told, struct strbuf *out,
+				     struct request_error *err);
+
 struct request_form {
 	enum sampling_api sampling;
 	bool stream;                /* where the request says nothing */
 	bool strict;                /* an unknown field is refused, not told of */
 	bool no_sampling;           /* sampling_fields are unknown too */
+	bool untokenized;           /* tell does without the prompt's tokens, which may be none */
 	const struct field *fields; /* ends with name NULL */
+	/* Of a route that needs no engine: what it says, on the thread that prepares. */
+	request_tell *tell; /* NULL: the request is for an answer */
 	/* stray: an unknown field that may have been meant for the prompt, terminated; ptr NULL: none. */
 	enum hokku_code (*check)(struct gen_request *r, struct str stray, struct request_error *err);
 };
@@ -91,6 +117,11 @@ extern const struct request_form request_openai_chat; /* POST /v1/chat/completio
 enum hokku_code request_parse(struct str body, const struct request_form *form,
 			      const struct sampling_advice *advice, struct gen_request *out,
 			      struct request_error *err);
+/* For forms that translate: JSON in hokku's own or OpenAI's form, read once and kept with r; *out is its
+ * value. One a request. What is wrong with it is INTERNAL (a form writes what can be read), or OUT_OF_MEMORY.
+ */
+enum hokku_code request_make(struct gen_request *r, const struct strbuf *json, const struct jv **out,
+			     struct request_error *err);
 /* That no top_logprobs come without logprobs; for forms' checks. */
 enum hokku_code request_check_logprobs(const struct gen_request *r, struct request_error *err);
 /* That what is said of a shape goes with one; the same. */

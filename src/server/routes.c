@@ -16,25 +16,28 @@ static const struct route {
 	enum http_method method;
 	bool open; /* answers without a key */
 	const char *path;
-	void (*handle)(struct server *s, struct http_request *r);
+	void (*handle)(struct server *s, struct http_request *r); /* NULL: a request for api */
+	const struct api *api; /* whose form errors of this path have; NULL: hokku's own */
 	const char *text;
 } routes[] = {
-	{HTTP_GET, true, "/", root_route, "this list"},
-	{HTTP_GET, true, "/health", health_route, "whether the server is ready, and what it serves"},
-	{HTTP_POST, false, "/v1/generate", gen_route, "an answer to a prompt, streamed or whole"},
-	{HTTP_POST, false, "/v1/cancel", cancel_route, "ends a request by its id"},
-	{HTTP_POST, false, "/v1/state/save", state_save_route,
+	{HTTP_GET, true, "/", root_route, NULL, "this list"},
+	{HTTP_GET, true, "/health", health_route, NULL, "whether the server is ready, and what it serves"},
+	{HTTP_POST, false, "/v1/generate", NULL, &api_native, "an answer to a prompt, streamed or whole"},
+	{HTTP_POST, false, "/v1/cancel", cancel_route, NULL, "ends a request by its id"},
+	{HTTP_POST, false, "/v1/state/save", state_save_route, NULL,
 	 "puts what is computed of a request into a file"},
-	{HTTP_POST, false, "/v1/state/restore", state_restore_route, "and back into memory"},
-	{HTTP_POST, false, "/v1/chat/completions", chat_route, "OpenAI's: an answer to a conversation"},
-	{HTTP_GET, false, "/v1/models", models_route, "OpenAI's: what is served"},
-	{HTTP_GET, false, "/v1/models/*", model_route, "OpenAI's: one of these by its name"},
+	{HTTP_POST, false, "/v1/state/restore", state_restore_route, NULL, "and back into memory"},
+	{HTTP_POST, false, "/v1/chat/completions", NULL, &api_openai_chat,
+	 "OpenAI's: an answer to a conversation"},
+	{HTTP_GET, false, "/v1/models", models_route, &api_openai_chat, "OpenAI's: what is served"},
+	{HTTP_GET, false, "/v1/models/*", model_route, &api_openai_chat,
+	 "OpenAI's: one of these by its name"},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 
 static const char *method_text(enum http_method m)
 {
-	return m == HTTP_GET ? "GET" : "POST";
+	return m == HTTP_GET ? "GET" : m == HTTP_DELETE ? "DELETE" : "POST";
 }
 
 static void root_route(struct server *s, struct http_request *r)
@@ -70,7 +73,8 @@ static bool list_allowed(const char *path, struct strbuf *out)
 		if (!has_path(&routes[i], path))
 			continue;
 		any = true;
-		strbuf_add_c(out, routes[i].method == HTTP_GET ? "GET, HEAD, " : "POST, ");
+		strbuf_addf(out, "%s, ",
+			    routes[i].method == HTTP_GET ? "GET, HEAD" : method_text(routes[i].method));
 	}
 	strbuf_add_c(out, "OPTIONS");
 	return any;
@@ -106,6 +110,25 @@ static void answer_no_route(struct http_request *r)
 		reply_error(r, HOKKU_NOT_FOUND, 404, text, NULL);
 	}
 	strbuf_free(&allowed);
+}
+
+/* Of a path that no route has: of the first whose family it is of ("/v1/chat/nowhere"). */
+const struct api *api_of_path(const char *path)
+{
+	static const struct {
+		const char *prefix;
+		const struct api *api;
+	} families[] = {
+		{"/v1/chat/", &api_openai_chat},
+		{"/v1/models", &api_openai_chat},
+	};
+	for (size_t i = 0; i < N_ROUTES; i++)
+		if (has_path(&routes[i], path))
+			return routes[i].api ? routes[i].api : &api_native;
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+		if (strncmp(path, families[i].prefix, strlen(families[i].prefix)) == 0)
+			return families[i].api;
+	return &api_native;
 }
 
 static const struct route *find_route(const struct http_request *r)
@@ -175,6 +198,9 @@ void routes_answer(struct server *s, struct http_request *r)
 	} else {
 		if (owner)
 			http_add_header(r, "Hokku-Key", owner_name(s, owner));
-		route->handle(s, r);
+		if (route->handle)
+			route->handle(s, r);
+		else
+			gen_begin(s, route->api, r);
 	}
 }

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/salts.h"
 #include "server/answer.h"
 #include "server/cancel.h"
 #include "server/generate.h"

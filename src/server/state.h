@@ -9,6 +9,7 @@
 #include "server/http.h"
 #include "server/keys.h"
 #include "server/mailbox.h"
+#include "server/part_list.h"
 #include "server/prepare.h"
 #include "server/states.h"
 
@@ -20,6 +21,7 @@ struct sample {
 	uint64_t engine_id;
 	bool over;                         /* the engine is done with it */
 	struct strbuf text, logprobs_json; /* the whole of it, for "stream": false */
+	struct part_list parts;            /* the same told apart */
 	struct answer_end end;
 };
 
@@ -52,6 +54,7 @@ struct generation {
 	int64_t created;           /* the same in seconds since 1970 */
 	uint64_t n_tokens_out;     /* of the samples that are over */
 	struct strbuf out;         /* events to be sent */
+	struct part_list pieces;   /* of the token at hand */
 	struct strbuf prompt_json; /* the prompt's logprobs, for "stream": false */
 };
 

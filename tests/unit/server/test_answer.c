@@ -47,7 +47,7 @@ static void test_events(void **state)
 	       "{\"stop_reason\":\"length\",\"tokens_out\":5,\"cached_tokens\":64,\"text_bytes\":12,\"prefill_ms\":1.500,"
 	       "\"decode_ms\":2.250,\"ttft_ms\":0.125,\"index\":2}\n\n");
 	end.last = true;
-	end.usage = (struct answer_usage){7, 5, 3};
+	end.usage = (struct answer_usage){7, 5, 3, 0};
 	api_native.end(&b, &one, &end);
 	expect("event: end\ndata: "
 	       "{\"stop_reason\":\"length\",\"tokens_out\":5,\"cached_tokens\":64,\"text_bytes\":12,\"prefill_ms\":1.500,"

@@ -242,7 +242,7 @@ static void test_stream(void **state)
 	expect(CHUNK
 	       ",\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"length\"}],"
 	       "\"usage\":null}\n\n");
-	end = (struct answer_end){.sample = 1, .stop = HOKKU_STOP_STOP, .last = true, .usage = {4, 6, 3}};
+	end = (struct answer_end){.sample = 1, .stop = HOKKU_STOP_STOP, .last = true, .usage = {4, 6, 3, 0}};
 	api->end(&b, &start, &end);
 	expect(CHUNK
 	       ",\"choices\":[{\"index\":1,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
@@ -264,7 +264,7 @@ static void test_whole(void **state)
 	(void)state;
 	const struct answer_sample samples[2] = {
 		{.text = STR_LIT("one"),
-		 .end = {.sample = 0, .stop = HOKKU_STOP_END, .last = true, .usage = {4, 6, 3}}},
+		 .end = {.sample = 0, .stop = HOKKU_STOP_END, .last = true, .usage = {4, 6, 3, 0}}},
 		{.text = STR_LIT(""), .end = {.sample = 1, .stop = HOKKU_STOP_LENGTH}},
 	};
 	api_openai_chat.whole(&b, &start, samples);
