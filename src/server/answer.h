@@ -18,6 +18,17 @@ void answer_seed(struct strbuf *b, uint64_t seed);
 /* The shortest decimal that reads back as the same float. */
 void answer_float(struct strbuf *b, float value);
 
+/* What a form remembers of a sample's stream from one call to the next, as it likes; zeroed before the first.
+ */
+struct answer_memo {
+	uint64_t n_events;   /* sent */
+	uint32_t n_blocks;   /* begun */
+	bool open;           /* the last of these goes on */
+	enum part_kind kind; /* and is one of these */
+	struct strbuf text;  /* of it, so far */
+	struct strbuf done;  /* the blocks before it, as the last event tells them */
+};
+
 /* What is known of a request before its first token. */
 struct answer_start {
 	const char *id, *model;
@@ -37,6 +48,7 @@ struct answer_start {
 	struct str
 		prompt_json; /* what api.prompt_logprobs added, separated by commas; ptr NULL: nobody asked */
 	bool include_usage;  /* OpenAI's */
+	struct answer_memo *memo; /* of the sample at hand, of a stream; else NULL */
 	const struct tok *tok;
 };
 

@@ -49,6 +49,8 @@ void gen_free(struct generation *g)
 		strbuf_free(&g->samples[i].text);
 		strbuf_free(&g->samples[i].logprobs_json);
 		part_list_free(&g->samples[i].parts);
+		strbuf_free(&g->samples[i].memo.text);
+		strbuf_free(&g->samples[i].memo.done);
 	}
 	free(g->samples);
 	free(g);
@@ -501,6 +503,14 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 	};
 }
 
+/* The same, for what is told of one sample. */
+static struct answer_start sample_start_info(struct sample *sample, const char *model)
+{
+	struct answer_start start = gen_start_info(sample->generation, model);
+	start.memo = sample->generation->streaming ? &sample->memo : NULL;
+	return start;
+}
+
 /* A piece of the prompt's logprobs: it leaves at once, or waits for the whole answer. */
 static void gen_tell_prompt(struct generation *g, const struct answer_prompt *prompt, const char *model)
 {
@@ -541,7 +551,7 @@ static void gen_started(struct sample *sample, const struct mail *m, const char 
 		clock_iso8601(g->started_at);
 	}
 	if (g->client && g->streaming) {
-		struct answer_start start = gen_start_info(g, model);
+		struct answer_start start = sample_start_info(sample, model);
 		g->api->started(&g->out, &start, sample->index, first);
 		gen_mark_dirty(g);
 	}
@@ -575,7 +585,7 @@ static const struct part *tell_apart(struct sample *sample, struct str text, siz
 static void gen_token(struct sample *sample, const struct mail *m, const char *model)
 {
 	struct generation *g = sample->generation;
-	const struct answer_start start = gen_start_info(g, model);
+	const struct answer_start start = sample_start_info(sample, model);
 	struct answer_token token = {
 		.sample = sample->index,
 		.index = m->index,
@@ -654,7 +664,7 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 	};
 	if (!g->client)
 		return;
-	const struct answer_start start = gen_start_info(g, model);
+	const struct answer_start start = sample_start_info(sample, model);
 	if (g->streaming) {
 		g->api->end(&g->out, &start, &sample->end);
 		gen_mark_dirty(g);

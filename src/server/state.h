@@ -22,6 +22,7 @@ struct sample {
 	bool over;                         /* the engine is done with it */
 	struct strbuf text, logprobs_json; /* the whole of it, for "stream": false */
 	struct part_list parts;            /* the same told apart */
+	struct answer_memo memo;           /* of its stream */
 	struct answer_end end;
 };
 
