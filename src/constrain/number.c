@@ -23,7 +23,7 @@ struct written {
 
 struct maker {
 	struct rx_pool *p;
-	bool integer;
+	bool integer, endless;
 	rx digits;   /* any, none too */
 	rx fraction; /* what may stand behind the whole digits, or nothing */
 };
@@ -39,6 +39,13 @@ static rx digit_range(struct rx_pool *p, int first, int last)
 static rx n_digits(struct rx_pool *p, size_t min, size_t max)
 {
 	return rx_repeat(p, digit_range(p, 0, 9), (uint32_t)min, (uint32_t)max);
+}
+
+/* Zeros that say nothing, after so many digits behind the point. */
+static rx more_zeros(const struct maker *m, size_t behind)
+{
+	uint32_t n = behind < NUMBER_ZEROS ? (uint32_t)(NUMBER_ZEROS - behind) : 0;
+	return rx_repeat(m->p, digit_range(m->p, 0, 0), 0, m->endless ? RX_UNBOUNDED : n);
 }
 
 static bool write_out(const struct decimal *d, struct written *out)
@@ -95,7 +102,7 @@ static rx fraction_below(const struct maker *m, const struct written *w, bool ex
 		return excluded && !w->n_behind ? RX_NONE : RX_EMPTY;
 	if (!w->n_behind && excluded)
 		return RX_NONE;
-	r = excluded ? RX_NONE : rx_repeat(p, zero, 0, RX_UNBOUNDED);
+	r = excluded ? RX_NONE : more_zeros(m, w->n_behind ? w->n_behind : 1);
 	if (!w->n_behind)
 		r = rx_cat(p, zero, r);
 	for (size_t i = w->n_behind; i-- > 0;) {
@@ -163,7 +170,7 @@ static rx multiples(struct remainders *r)
 {
 	struct rx_pool *p = r->m->p;
 	uint32_t n = r->divisor, s = r->n_behind;
-	rx zeros = rx_repeat(p, digit_range(p, 0, 0), 0, RX_UNBOUNDED);
+	rx zeros = more_zeros(r->m, s);
 	for (uint32_t i = 0; i < n; i++) {
 		r->vars[i] = rx_var(p, divides(r, i, s));
 		r->after[i] = i == 0 ? zeros : RX_NONE;
@@ -251,7 +258,7 @@ static enum hokku_code rx_multiples(struct maker *m, const struct decimal *d, rx
 	/* A multiple of the digits, then the zeros that the number ends in; or 0. */
 	size_t n_zeros = w.n_whole - w.n;
 	rx zero = digit_range(p, 0, 0);
-	rx dot_zeros = rx_cat(p, rx_byte(p, '.'), rx_repeat(p, zero, 1, RX_UNBOUNDED));
+	rx dot_zeros = rx_cat(p, rx_byte(p, '.'), rx_cat(p, zero, more_zeros(m, 1)));
 	rx whole = n_zeros ? rx_or(p, zero,
 				   rx_cat(p, *out, rx_repeat(p, zero, (uint32_t)n_zeros, (uint32_t)n_zeros)))
 			   : *out;
@@ -311,6 +318,75 @@ static rx of_sign(const struct maker *m, struct distance d, bool negative)
 	return r;
 }
 
+/* ---- with an exponent ---- */
+
+enum { MAX_EXPONENT = 300 };
+
+/* The numbers from low to high, each written with n digits. */
+static rx n_digit_range(struct rx_pool *p, int low, int high, int n)
+{
+	int unit = n == 3 ? 100 : n == 2 ? 10 : 1;
+	rx r = RX_NONE;
+	if (n == 0)
+		return low <= 0 && high >= 0 ? RX_EMPTY : RX_NONE;
+	for (int d = 0; d < 10; d++) {
+		int from = low - d * unit, to = high - d * unit;
+		if (from >= unit || to < 0)
+			continue;
+		rx rest = n_digit_range(p, from > 0 ? from : 0, to < unit ? to : unit - 1, n - 1);
+		r = rx_or(p, r, rx_cat(p, digit_range(p, d, d), rest));
+	}
+	return r;
+}
+
+/* "e-06": from low to high, of one to three digits. */
+static rx exponents(struct rx_pool *p, int64_t low, int64_t high)
+{
+	rx up = RX_NONE, down = RX_NONE;
+	uint64_t e[4] = {0, (uint64_t)1 << ('e' - 64) | (uint64_t)1 << ('E' - 64)};
+	low = low < -MAX_EXPONENT ? -MAX_EXPONENT : low;
+	high = high > MAX_EXPONENT ? MAX_EXPONENT : high;
+	for (int n = 1; n <= 3 && low <= high; n++) {
+		if (high >= 0)
+			up = rx_or(p, up, n_digit_range(p, low > 0 ? (int)low : 0, (int)high, n));
+		if (low <= 0)
+			down = rx_or(p, down, n_digit_range(p, high < 0 ? (int)-high : 0, (int)-low, n));
+	}
+	rx plus = rx_or(p, RX_EMPTY, rx_byte(p, '+')), minus = rx_byte(p, '-');
+	return rx_cat(p, rx_byte_set(p, e), rx_or(p, rx_cat(p, plus, up), rx_cat(p, minus, down)));
+}
+
+/* Above or below a bound other than 0: another exponent, or the same and a digit that differs. */
+static rx exponent_compared(const struct maker *m, const struct written *w, rx leading, bool excluded,
+			    bool above)
+{
+	struct rx_pool *p = m->p;
+	int64_t own = w->point - 1;
+	struct decimal d = {.digits = {w->d->digits.ptr, w->n}, .scale = (int32_t)w->n - 1};
+	struct written one;
+	rx same = RX_NONE;
+	if (write_out(&d, &one))
+		same = rx_and(p, leading, compared(m, &one, excluded, above));
+	rx other = above ? exponents(p, own + 1, MAX_EXPONENT) : exponents(p, -MAX_EXPONENT, own - 1);
+	return rx_or(p, rx_cat(p, leading, other), rx_cat(p, same, exponents(p, own, own)));
+}
+
+static rx exponent_of_sign(const struct maker *m, struct distance d, bool negative)
+{
+	struct written w;
+	struct rx_pool *p = m->p;
+	rx leading = rx_cat(p, digit_range(p, 1, 9), m->fraction);
+	rx r = rx_cat(p, leading, exponents(p, -MAX_EXPONENT, MAX_EXPONENT));
+	if (d.far && write_out(d.far, &w)) {
+		if (!w.n || d.far->negative != negative)
+			return RX_NONE;
+		r = exponent_compared(m, &w, leading, d.far_excluded, false);
+	}
+	if (d.near && write_out(d.near, &w) && w.n && d.near->negative == negative)
+		r = rx_and(p, r, exponent_compared(m, &w, leading, d.near_excluded, true));
+	return rx_alive(p, r) ? r : RX_NONE;
+}
+
 static enum hokku_code too_long(const char *which, struct hokku_error *err)
 {
 	return err_set(err, HOKKU_INVALID_REQUEST,
@@ -327,7 +403,10 @@ enum hokku_code rx_number(struct rx_pool *p, const struct rx_number *what, rx *o
 {
 	rx digit = digit_range(p, 0, 9), multiple = RX_ALL;
 	rx some = rx_repeat(p, digit, 1, RX_UNBOUNDED);
-	struct maker m = {.p = p, .integer = what->integer, .digits = n_digits(p, 0, RX_UNBOUNDED)};
+	struct maker m = {.p = p,
+			  .integer = what->integer,
+			  .endless = what->endless,
+			  .digits = n_digits(p, 0, RX_UNBOUNDED)};
 	bool bounded = what->min || what->max || what->multiple_of;
 	*out = RX_NONE;
 	if (!is_short(what->min))
@@ -347,7 +426,11 @@ enum hokku_code rx_number(struct rx_pool *p, const struct rx_number *what, rx *o
 		rx minus = rx_or(p, RX_EMPTY, rx_byte(p, '-'));
 		r = rx_and(p, r, rx_cat(p, minus, multiple));
 	}
-	if (!bounded && !what->integer) {
+	if (bounded && !what->integer && !what->multiple_of && !what->plain) {
+		rx more = rx_cat(p, rx_byte(p, '-'), exponent_of_sign(&m, down, true));
+		r = rx_or(p, r, rx_or(p, exponent_of_sign(&m, up, false), more));
+	}
+	if (!bounded && !what->integer && !what->plain) {
 		uint64_t e[4] = {0, (uint64_t)1 << ('e' - 64) | (uint64_t)1 << ('E' - 64)};
 		rx plus = rx_byte(p, '+'), minus = rx_byte(p, '-');
 		rx sign = rx_or(p, RX_EMPTY, rx_or(p, plus, minus));

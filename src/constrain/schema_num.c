@@ -290,27 +290,44 @@ static struct str plain_text(struct schema *s, const struct decimal *v)
 	return (struct str){t, n};
 }
 
+enum zeros { NO_ZEROS, SOME_ZEROS, ENDLESS_ZEROS };
+
+/* Values with so many digits behind the point (the most: or more), and zeros behind them. */
+static rx behind_rx(struct schema *s, const struct decimal **values, uint32_t n, int32_t scale, rx zeros)
+{
+	struct str *texts = schema_alloc(s, n, sizeof *texts);
+	uint32_t n_texts = 0;
+	for (uint32_t i = 0; i < n; i++)
+		if (values[i]->scale == scale || (scale == NUMBER_ZEROS && values[i]->scale > scale))
+			texts[n_texts++] = plain_text(s, values[i]);
+	return rx_cat(s->p, schema_texts_rx(s, texts, n_texts), zeros);
+}
+
 /* The values and, unless digits alone are wanted, zeros behind the point. */
-static rx values_rx(struct schema *s, const struct decimal **values, uint32_t n, bool plain)
+static rx values_rx(struct schema *s, const struct decimal **values, uint32_t n, enum zeros zeros)
 {
 	struct rx_pool *p = s->p;
-	struct str *whole = schema_alloc(s, (size_t)n + 1, sizeof *whole),
-		   *parts = schema_alloc(s, n, sizeof *parts);
-	uint32_t n_whole = 0, n_parts = 0;
+	struct str *whole = schema_alloc(s, (size_t)n + 1, sizeof *whole);
+	uint32_t n_whole = 0, n_behind = 0;
+	rx zero = rx_byte(p, '0');
 	for (uint32_t i = 0; i < n; i++) {
-		if (values[i]->scale)
-			parts[n_parts++] = plain_text(s, values[i]);
-		else
+		n_behind += values[i]->scale > 0;
+		if (!values[i]->scale)
 			whole[n_whole++] = plain_text(s, values[i]);
-		if (!values[i]->digits.len && !plain)
+		if (!values[i]->digits.len && zeros != NO_ZEROS)
 			whole[n_whole++] = STR_LIT("-0");
 	}
-	rx zeros = rx_repeat(p, rx_byte(p, '0'), 0, RX_UNBOUNDED), r = schema_texts_rx(s, whole, n_whole);
-	if (!plain) {
-		rx behind = rx_cat(p, rx_byte(p, '.'), rx_cat(p, rx_byte(p, '0'), zeros));
+	rx r = schema_texts_rx(s, whole, n_whole);
+	if (zeros != NO_ZEROS) {
+		uint32_t most = zeros == ENDLESS_ZEROS ? RX_UNBOUNDED : NUMBER_ZEROS;
+		rx behind = rx_cat(p, rx_byte(p, '.'), rx_repeat(p, zero, 1, most));
 		r = rx_cat(p, r, rx_repeat(p, behind, 0, 1));
 	}
-	return rx_or(p, r, rx_cat(p, schema_texts_rx(s, parts, n_parts), zeros));
+	for (int32_t scale = 1; scale <= NUMBER_ZEROS && n_behind; scale++) {
+		uint32_t most = zeros == ENDLESS_ZEROS ? RX_UNBOUNDED : (uint32_t)(NUMBER_ZEROS - scale);
+		r = rx_or(p, r, behind_rx(s, values, n, scale, rx_repeat(p, zero, 0, most)));
+	}
+	return r;
 }
 
 static rx number_rx(struct schema *s, const struct rx_number *what)
@@ -343,13 +360,15 @@ rx schema_num_rx(struct schema *s, const struct num *n)
 	if (num_free(n))
 		return s->number_any;
 	if (n->n_points)
-		return values_rx(s, n->points, n->n_points, n->integer == NUM_INTEGER);
+		return values_rx(s, n->points, n->n_points,
+				 n->integer == NUM_INTEGER ? NO_ZEROS : SOME_ZEROS);
 	struct rx_number what = {.integer = n->integer == NUM_INTEGER,
 				 .min = n->min,
 				 .max = n->max,
 				 .min_excluded = n->min_excluded,
 				 .max_excluded = n->max_excluded,
-				 .multiple_of = n->n_multiples ? n->multiples[0] : NULL};
+				 .multiple_of = n->n_multiples ? n->multiples[0] : NULL,
+				 .plain = n->integer || n->n_not_multiples || n->n_nots};
 	bool bare = !what.integer && !n->min && !n->max && !n->n_multiples;
 	rx r = bare ? s->decimal_any : number_rx(s, &what);
 	for (uint32_t i = 1; i < n->n_multiples && r; i++)
@@ -358,8 +377,9 @@ rx schema_num_rx(struct schema *s, const struct num *n)
 		r = rx_and(p, r, rx_not(p, whole_rx(s)));
 	for (uint32_t i = 0; i < n->n_not_multiples; i++)
 		r = rx_and(p, r,
-			   rx_not(p, number_rx(s, &(struct rx_number){.multiple_of = n->not_multiples[i]})));
+			   rx_not(p, number_rx(s, &(struct rx_number){.multiple_of = n->not_multiples[i],
+								      .endless = true})));
 	if (n->n_nots)
-		r = rx_and(p, r, rx_not(p, values_rx(s, n->nots, n->n_nots, false)));
+		r = rx_and(p, r, rx_not(p, values_rx(s, n->nots, n->n_nots, ENDLESS_ZEROS)));
 	return r;
 }

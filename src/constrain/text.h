@@ -55,11 +55,20 @@ struct rx_number {
 	const struct decimal *min, *max; /* NULL: none */
 	bool min_excluded, max_excluded;
 	const struct decimal *multiple_of; /* NULL: any; above 0 */
+	bool plain;                        /* without an exponent */
+	bool endless; /* zeros that change no value may go on for ever: for what is to be negated */
 };
 
-/* JSON numbers within the bounds. Without bounds and multiple: all that RFC 8259 allows. With them: without
- * an exponent. INVALID_REQUEST: no number fits ("nothing is between 5 and 4"), or it would take too many
- * states (what, how many, the limit). */
+/* Where nothing but zeros can follow behind a point, they end with this digit behind it (as C's "%f" has
+ * them), or with the last that the bound or value has. */
+enum { NUMBER_ZEROS = 6 };
+
+/*
+ * JSON numbers within the bounds. Without bounds and multiple: all that RFC 8259 allows. With bounds alone:
+ * plain, or with one digit from 1 to 9 before the point and an exponent from -300 to 300, so that none is 0
+ * or infinite to a reader of doubles. With a multiple: plain. INVALID_REQUEST: no number fits ("nothing is
+ * between 5 and 4"), or it would take too many states (what, how many, the limit).
+ */
 enum hokku_code rx_number(struct rx_pool *p, const struct rx_number *what, rx *out, struct hokku_error *err);
 
 /* A grammar as llama.cpp reads GBNF: rules, literals, classes, *, +, ?, {m,n}, groups, alternatives,

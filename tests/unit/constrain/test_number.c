@@ -1,4 +1,5 @@
 /* Numbers within bounds: every short text against integer arithmetic. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,14 +34,20 @@ static const struct decimal *typed(struct typed *t, const char *text)
 
 struct wanted {
 	const char *min, *max, *multiple_of;
-	bool min_excluded, max_excluded, integer;
+	bool min_excluded, max_excluded, integer, plain, endless;
 };
 
 static enum hokku_code make(struct rx_pool *p, const struct wanted *w, rx *out, struct hokku_error *err)
 {
 	struct typed min, max, multiple;
-	struct rx_number what = {w->integer,      typed(&min, w->min), typed(&max, w->max),
-				 w->min_excluded, w->max_excluded,     typed(&multiple, w->multiple_of)};
+	struct rx_number what = {.integer = w->integer,
+				 .min = typed(&min, w->min),
+				 .max = typed(&max, w->max),
+				 .min_excluded = w->min_excluded,
+				 .max_excluded = w->max_excluded,
+				 .multiple_of = typed(&multiple, w->multiple_of),
+				 .plain = w->plain,
+				 .endless = w->endless};
 	return rx_number(p, &what, out, err);
 }
 
@@ -74,15 +81,15 @@ static void test_bounds(void **state)
 	struct rx_pool *p = try_pool();
 	rx r = number(p, (struct wanted){.min = "-10.5", .max = "0.25", .max_excluded = true});
 	MATCHES(p, r, "-10.5..0.25", "-10.5", "-10.50", "-10.4999", "0", "-0", "0.2499", "0.2", "-9",
-		"-0.0001", "-10");
-	REFUSES(p, r, "-10.5..0.25", "-10.51", "-11", "0.25", "0.250", "0.3", "1", "-100", "1e-3",
-		"-10.5001");
+		"-0.0001", "-10", "1e-3", "-1.05e+1");
+	REFUSES(p, r, "-10.5..0.25", "-10.51", "-11", "0.25", "0.250", "0.3", "1", "-100", "2.5e-1",
+		"-10.5001", "-1.051e1", "1e0");
 	r = number(p, (struct wanted){.min = "1", .max = "150", .integer = true});
 	MATCHES(p, r, "1..150", "1", "9", "10", "99", "100", "149", "150");
 	REFUSES(p, r, "1..150", "0", "-1", "151", "1000", "200", "01", "-0");
 	r = number(p, (struct wanted){.min = "0", .min_excluded = true});
-	MATCHES(p, r, "> 0", "0.1", "0.0001", "1", "10.0", "100");
-	REFUSES(p, r, "> 0", "0", "0.0", "-0", "-0.0", "-1", "1e5");
+	MATCHES(p, r, "> 0", "0.1", "0.0001", "1", "10.0", "100", "1e5", "1e-06");
+	REFUSES(p, r, "> 0", "0", "0.0", "-0", "-0.0", "-1", "-1e-5", "0e5", "1e-301");
 	r = number(p, (struct wanted){.min = "0", .max = "0"});
 	MATCHES(p, r, "0", "0", "-0", "0.0", "-0.000");
 	REFUSES(p, r, "0", "0.01", "1", "-1");
@@ -116,10 +123,12 @@ static void test_multiples(void **state)
 	MATCHES(p, r, "0.3 of integers", "0", "3", "-6", "300");
 	REFUSES(p, r, "0.3 of integers", "1", "2", "4", "0.3");
 	r = number(p, (struct wanted){.multiple_of = "0.00000001"});
-	MATCHES(p, r, "1e-8", "0.00000001", "1", "0.1234567800");
-	REFUSES(p, r, "1e-8", "0.000000001");
+	MATCHES(p, r, "1e-8", "0.00000001", "1", "0.12345678", "0.12345600");
+	REFUSES(p, r, "1e-8", "0.000000001", "0.123456780");
 	rx_pool_free(p);
 }
+
+enum { LENGTH_OF_EXPONENTS = 6 };
 
 static void refused(struct wanted w, const char *message)
 {
@@ -187,6 +196,115 @@ static void test_limits(void **state)
 	what.integer = false;
 	assert_int_equal(rx_number(p, &what, &r, &err), HOKKU_INVALID_REQUEST);
 	free(digits);
+	rx_pool_free(p);
+}
+
+/* ---- exponents ---- */
+
+/* As it is written with a bound: one digit before the point, an exponent up to 300. */
+static bool is_scientific(const char *t)
+{
+	char *end;
+	t += *t == '-';
+	if (*t < '1' || *t > '9')
+		return false;
+	size_t n = *++t == '.' ? strspn(t + 1, "0123456789") : 0;
+	if (*t == '.' && !n)
+		return false;
+	t += n ? n + 1 : 0;
+	if (*t != 'e' && *t != 'E')
+		return false;
+	t += t[1] == '+' || t[1] == '-' ? 2 : 1;
+	if (*t < '0' || *t > '9' || strlen(t) > 3)
+		return false;
+	long exponent = strtol(t, &end, 10);
+	return !*end && exponent <= 300;
+}
+
+static void every_exponent(struct rx_pool *p, rx r, const struct wanted *w, char *text, size_t n)
+{
+	static const char chars[] = "01359-+.e";
+	if (strchr(text, 'e') || n == LENGTH_OF_EXPONENTS) {
+		long double v = strtold(text, NULL), min = w->min ? strtold(w->min, NULL) : -INFINITY,
+			    max = w->max ? strtold(w->max, NULL) : INFINITY;
+		bool wanted = is_scientific(text) && (w->min_excluded ? v > min : v >= min) &&
+			      (w->max_excluded ? v < max : v <= max);
+		if (strchr(text, 'e') && rx_nullable(p, r) != wanted)
+			fail_msg("%s%s .. %s%s: \"%s\" %s", w->min ? w->min : "",
+				 w->min_excluded ? " excluded" : "", w->max ? w->max : "",
+				 w->max_excluded ? " excluded" : "", text,
+				 wanted ? "is refused" : "is taken");
+	}
+	if (n == LENGTH_OF_EXPONENTS ||
+	    (n > 1 && (strstr(text, "..") || (strchr("+-", text[n - 1]) && text[n - 2] != 'e'))))
+		return;
+	for (const char *c = chars; *c; c++) {
+		text[n] = *c;
+		text[n + 1] = '\0';
+		every_exponent(p, rx_derive(p, r, (uint8_t)*c), w, text, n + 1);
+		text[n] = '\0';
+	}
+}
+
+static void test_exponents(void **state)
+{
+	(void)state;
+	static const struct wanted rows[] = {
+		{.min = "0"},
+		{.min = "0", .min_excluded = true, .max = "1"},
+		{.min = "0.05", .max = "31.5"},
+		{.max = "-0.35"},
+		{.min = "-30", .max = "1000", .max_excluded = true},
+		{.min = "1000", .min_excluded = true},
+		{.min = "0.00001", .max = "0.0000135"},
+		{.min = "3", .max = "3"},
+		{.min = "5", .min_excluded = true, .max = "5.9"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i += small_step(4)) {
+		struct rx_pool *p = try_pool();
+		char text[LENGTH_OF_EXPONENTS + 1] = "";
+		every_exponent(p, number(p, rows[i]), &rows[i], text, 0);
+		rx_pool_free(p);
+	}
+	struct rx_pool *p = try_pool();
+	rx r = number(p, (struct wanted){.min = "0"});
+	MATCHES(p, r, "limits of exponents", "1e299", "1e300", "9.99E-300", "1e+000", "2e-0");
+	REFUSES(p, r, "limits of exponents", "1e301", "1e-301", "1e0300", "10e1", "0.1e1", "-1e5", "1e");
+	r = number(p, (struct wanted){.min = "0", .plain = true});
+	REFUSES(p, r, "plain", "1e5", "1e-06");
+	r = number(p, (struct wanted){.min = "0", .integer = true});
+	REFUSES(p, r, "integers", "1e5");
+	r = number(p, (struct wanted){.min = "0", .multiple_of = "0.5"});
+	REFUSES(p, r, "multiples", "1e5");
+	rx_pool_free(p);
+}
+
+/* ---- zeros that say nothing ---- */
+
+static void test_zeros(void **state)
+{
+	(void)state;
+	struct rx_pool *p = try_pool();
+	struct wanted w = {.min = "7", .max = "7"};
+	rx r = number(p, w);
+	MATCHES(p, r, "7", "7", "7.0", "7.00000", "7.000000");
+	REFUSES(p, r, "7", "7.0000000", "7.0000001");
+	w.endless = true;
+	MATCHES(p, number(p, w), "7 to be negated", "7.0000000", "7.0000000000000000000000");
+	r = number(p, (struct wanted){.max = "0.25"});
+	MATCHES(p, r, "at most 0.25", "0.25", "0.25000", "0.250000", "0.24000000000", "0.2499999999");
+	REFUSES(p, r, "at most 0.25", "0.2500000");
+	r = number(p, (struct wanted){.max = "0.1234567"});
+	MATCHES(p, r, "longer than the zeros", "0.1234567", "0.12345660000");
+	REFUSES(p, r, "longer than the zeros", "0.12345670");
+	r = number(p, (struct wanted){.multiple_of = "0.25"});
+	MATCHES(p, r, "multiples of 0.25", "0.25", "0.250000", "1.000000", "0.5");
+	REFUSES(p, r, "multiples of 0.25", "0.2500000");
+	r = number(p, (struct wanted){.multiple_of = "10"});
+	MATCHES(p, r, "multiples of 10", "20.0", "20.000000");
+	REFUSES(p, r, "multiples of 10", "20.0000000");
+	r = number(p, (struct wanted){.multiple_of = "10", .endless = true});
+	MATCHES(p, r, "multiples of 10 to be negated", "20.0000000", "20.00000000000000000");
 	rx_pool_free(p);
 }
 
@@ -296,6 +414,7 @@ int main(void)
 		cmocka_unit_test(test_free_numbers), cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_multiples),    cmocka_unit_test(test_nothing_fits),
 		cmocka_unit_test(test_limits),       cmocka_unit_test(test_every_short_text),
+		cmocka_unit_test(test_exponents),    cmocka_unit_test(test_zeros),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
