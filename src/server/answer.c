@@ -114,9 +114,9 @@ void answer_usage(struct strbuf *b, const struct answer_usage *u)
 	strbuf_addf(b,
 		    "{\"prompt_tokens\":%" PRIu32 ",\"completion_tokens\":%" PRIu64
 		    ",\"total_tokens\":%" PRIu64 ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRIu32
-		    "}}",
+		    "},\"completion_tokens_details\":{\"reasoning_tokens\":%" PRIu64 "}}",
 		    u->prompt_tokens, u->completion_tokens, u->prompt_tokens + u->completion_tokens,
-		    u->cached_tokens);
+		    u->cached_tokens, u->thinking_tokens);
 }
 
 void answer_cache_debug(struct strbuf *b, const struct tok *tok, const struct answer_end *end)

@@ -154,7 +154,7 @@ void answer_text(struct strbuf *b, const char *text);
 void answer_sampling(struct strbuf *b, const struct sampling *s);
 /* Members that tell what was granted, after a comma: max_tokens, stop, sampling. */
 void answer_terms(struct strbuf *b, const struct answer_start *s);
-/* "prompt_tokens":..,"completion_tokens":..,"total_tokens":.. in braces. */
+/* OpenAI's usage, an object. */
 void answer_usage(struct strbuf *b, const struct answer_usage *usage);
 /* "cache_debug":{..} after a comma, where it was asked. */
 void answer_cache_debug(struct strbuf *b, const struct tok *tok, const struct answer_end *end);

@@ -20,6 +20,7 @@
 #include "server/answer.h"
 #include "server/cancel.h"
 #include "server/reply.h"
+#include "server/warnings.h"
 
 void gen_free(struct generation *g)
 {
@@ -414,10 +415,24 @@ static enum hokku_code gen_check_id(struct generation *g)
 	return HOKKU_OK;
 }
 
+/* What the answer warns of can be read before it. */
+static void add_warnings(struct generation *g)
+{
+	const struct strbuf *warnings = &g->job.request.warnings;
+	struct strbuf header = {0};
+	if (!warnings->len)
+		return;
+	warnings_header((struct str){warnings->ptr, warnings->len}, &header);
+	if (!header.failed)
+		http_add_header(g->client, "Hokku-Warnings", header.ptr);
+	strbuf_free(&header);
+}
+
 /* The whole answer is there already. */
 static void gen_tell(struct generation *g)
 {
 	struct http_request *client = g->client;
+	add_warnings(g);
 	g->client = NULL;
 	http_set_user(client, NULL);
 	reply_json(client, 200, &g->job.told);
@@ -461,6 +476,7 @@ static void gen_take_job(struct generation *g)
 	}
 	if (g->job.request.stream) {
 		g->streaming = true;
+		add_warnings(g);
 		http_stream_start(g->client, 200,
 				  g->api->stream_type ? g->api->stream_type : "text/event-stream");
 	}
@@ -632,6 +648,7 @@ static void gen_answer_whole(struct generation *g, const struct answer_start *st
 	body.failed |= g->prompt_json.failed;
 	if (samples)
 		g->api->whole(&body, start, samples);
+	add_warnings(g);
 	g->client = NULL;
 	http_set_user(client, NULL);
 	reply_json(client, 200, &body);

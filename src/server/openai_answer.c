@@ -1,53 +1,124 @@
 /*
- * Answers as OpenAI's clients expect them: chat.completion objects, chunks of a stream that ends with [DONE],
- * and errors. What is hokku's own (the sampling in effect, the seed, warnings) goes into a member "hokku" of
- * the whole answer, and of the chunk that ends the last sample.
+ * Conversations as OpenAI's clients expect them: chat.completion objects, and chunks of a stream that ends
+ * with [DONE]. What is hokku's own (the sampling in effect, the seed) goes into a member "hokku" of the whole
+ * answer, and of the chunk that ends the last sample.
  */
-#include <ctype.h>
 #include <inttypes.h>
 
-#include "server/answer.h"
+#include "base/hash.h"
+#include "server/openai.h"
 
-static const char *model_of(const struct answer_start *s)
+/* ---- what a message is made of ---- */
+
+/* Of a call: the same in a stream and in a whole answer, and no other call's in any answer. */
+static void add_call_id(struct strbuf *b, const struct answer_start *s, uint32_t sample, uint32_t call)
 {
-	return s->asked_model ? s->asked_model : s->model;
+	strbuf_addf(b, "\"call_%016" PRIx64 "\"", siphash(sample, call, s->id, strlen(s->id)));
 }
 
-static const char *finish_reason(enum hokku_stop stop)
+static void add_text(struct strbuf *b, const char *name, struct str text)
 {
-	return stop == HOKKU_STOP_LENGTH || stop == HOKKU_STOP_CONTEXT ? "length" : "stop";
+	strbuf_addf(b, "\"%s\":", name);
+	strbuf_add_json(b, text.ptr, text.len);
 }
 
-/* "id", "object", "created" and "model" of an answer or a chunk of it, without braces. */
-static void add_head(struct strbuf *b, const struct answer_start *s, const char *object)
+/* A delta's member that tells of a part. */
+static void add_delta(struct strbuf *b, const struct answer_start *s, uint32_t sample,
+		      const struct part *part)
 {
-	strbuf_add_c(b, "\"id\":");
-	answer_text(b, s->id);
-	strbuf_addf(b, ",\"object\":\"%s\",\"created\":%" PRId64 ",\"model\":", object, s->created);
-	answer_text(b, model_of(s));
+	if (part->kind == PART_TEXT || part->kind == PART_THINKING) {
+		add_text(b, part->kind == PART_TEXT ? "content" : "reasoning_content", part->text);
+		return;
+	}
+	strbuf_addf(b, "\"tool_calls\":[{\"index\":%" PRIu32, part->call);
+	if (part->kind == PART_CALL) {
+		strbuf_add_c(b, ",\"id\":");
+		add_call_id(b, s, sample, part->call);
+		strbuf_add_c(b, ",\"type\":\"function\",\"function\":{");
+		add_text(b, "name", part->text);
+		strbuf_add_c(b, ",\"arguments\":\"\"}}]");
+	} else {
+		strbuf_add_c(b, ",\"function\":{");
+		add_text(b, "arguments", part->text);
+		strbuf_add_c(b, "}}]");
+	}
 }
 
-static void add_own(struct strbuf *b, const struct answer_start *s)
+static bool has(const struct part *parts, size_t n, enum part_kind kind)
 {
-	strbuf_add_c(b, ",\"hokku\":{\"model\":");
-	answer_text(b, s->model);
-	if (s->key)
-		strbuf_addf(b, ",\"key\":\"%s\"", s->key);
-	strbuf_add_c(b, ",\"seed\":");
-	answer_seed(b, s->seed);
-	answer_terms(b, s);
-	if (s->template_date && *s->template_date)
-		strbuf_addf(b, ",\"template_date\":\"%s\"", s->template_date);
-	strbuf_add_c(b, ",\"warnings\":[");
-	strbuf_add(b, s->warnings_json.ptr, s->warnings_json.len);
-	strbuf_add_c(b, "]}");
+	for (size_t i = 0; i < n; i++)
+		if (parts[i].kind == kind)
+			return true;
+	return false;
 }
+
+/* All of a kind as one string after its name. */
+static void add_joined(struct strbuf *b, const char *name, const struct part *parts, size_t n,
+		       enum part_kind kind)
+{
+	struct strbuf all = {0};
+	for (size_t i = 0; i < n; i++)
+		if (parts[i].kind == kind)
+			strbuf_add(&all, parts[i].text.ptr, parts[i].text.len);
+	add_text(b, name, (struct str){all.ptr ? all.ptr : "", all.len});
+	b->failed |= all.failed;
+	strbuf_free(&all);
+}
+
+/* The calls of a sample after a comma, where there are any. */
+static void add_calls(struct strbuf *b, const struct answer_start *start, const struct answer_sample *s)
+{
+	bool any = false;
+	for (size_t i = 0, n; i < s->n_parts; i += n) {
+		const struct part *call = &s->parts[i];
+		n = 1;
+		if (call->kind != PART_CALL)
+			continue;
+		while (i + n < s->n_parts && s->parts[i + n].kind != PART_CALL)
+			n++;
+		strbuf_add_c(b, any ? ",{\"id\":" : ",\"tool_calls\":[{\"id\":");
+		add_call_id(b, start, s->end.sample, call->call);
+		strbuf_add_c(b, ",\"type\":\"function\",\"function\":{");
+		add_text(b, "name", call->text);
+		strbuf_add_c(b, ",");
+		add_joined(b, "arguments", call, n, PART_ARGUMENTS);
+		strbuf_add_c(b, "}}");
+		any = true;
+	}
+	strbuf_add_c(b, any ? "]" : "");
+}
+
+/* content is null where there are calls alone; reasoning_content is there where the model thought. */
+static void add_message(struct strbuf *b, const struct answer_start *start, const struct answer_sample *s)
+{
+	bool silent = has(s->parts, s->n_parts, PART_CALL) && !has(s->parts, s->n_parts, PART_TEXT);
+	strbuf_add_c(b, "{\"role\":\"assistant\",");
+	if (silent)
+		strbuf_add_c(b, "\"content\":null");
+	else
+		add_joined(b, "content", s->parts, s->n_parts, PART_TEXT);
+	strbuf_add_c(b, ",\"refusal\":null");
+	if (has(s->parts, s->n_parts, PART_THINKING)) {
+		strbuf_add_c(b, ",");
+		add_joined(b, "reasoning_content", s->parts, s->n_parts, PART_THINKING);
+	}
+	add_calls(b, start, s);
+	strbuf_add_c(b, "}");
+}
+
+static const char *finish_reason(const struct answer_end *end)
+{
+	bool cut = end->stop == HOKKU_STOP_LENGTH || end->stop == HOKKU_STOP_CONTEXT;
+	return end->n_calls && !cut ? "tool_calls" : openai_finish_reason(end->stop);
+}
+
+/* ---- streams ---- */
 
 /* A chunk up to its delta's members. */
 static void begin_chunk(struct strbuf *b, const struct answer_start *s, uint32_t sample)
 {
 	strbuf_add_c(b, "data: {");
-	add_head(b, s, "chat.completion.chunk");
+	openai_add_head(b, s, "chat.completion.chunk");
 	strbuf_addf(b, ",\"choices\":[{\"index\":%" PRIu32 ",\"delta\":{", sample);
 }
 
@@ -65,7 +136,7 @@ static void finish_chunk(struct strbuf *b, const struct answer_start *s, const s
 	}
 	strbuf_add_c(b, ",\"finish_reason\":");
 	if (end) {
-		answer_text(b, finish_reason(end->stop));
+		answer_text(b, finish_reason(end));
 		answer_cache_debug(b, s->tok, end);
 	} else {
 		strbuf_add_c(b, "null");
@@ -74,7 +145,7 @@ static void finish_chunk(struct strbuf *b, const struct answer_start *s, const s
 	if (s->include_usage)
 		strbuf_add_c(b, ",\"usage\":null");
 	if (end && end->last)
-		add_own(b, s);
+		openai_add_own(b, s);
 	strbuf_add_c(b, "}\n\n");
 }
 
@@ -120,32 +191,49 @@ static void chat_prompt_logprobs(struct strbuf *b, const struct answer_start *st
 static void chat_prompt(struct strbuf *b, const struct answer_start *start, const struct answer_prompt *p)
 {
 	strbuf_add_c(b, "data: {");
-	add_head(b, start, "chat.completion.chunk");
+	openai_add_head(b, start, "chat.completion.chunk");
 	strbuf_add_c(b, ",\"choices\":[],\"prompt_logprobs\":[");
 	chat_prompt_logprobs(b, start, p);
 	strbuf_add_c(b, start->include_usage ? "],\"usage\":null}\n\n" : "]}\n\n");
 }
 
-/* A token that releases no text says nothing, unless somebody asked what it is. */
+/* A chunk for each part; the first has the token's logprobs (token: NULL, none). False: there was none. */
+static bool add_parts(struct strbuf *b, const struct answer_start *start, uint32_t sample,
+		      const struct part *parts, size_t n, const struct answer_token *token)
+{
+	bool any = false;
+	for (size_t i = 0; i < n; i++) {
+		bool piece = parts[i].kind != PART_CALL && parts[i].kind != PART_CALL_END;
+		if (parts[i].kind == PART_CALL_END || (piece && !parts[i].text.len))
+			continue;
+		begin_chunk(b, start, sample);
+		add_delta(b, start, sample, &parts[i]);
+		finish_chunk(b, start, any ? NULL : token, NULL);
+		any = true;
+	}
+	return any;
+}
+
+/* A token that releases nothing says nothing, unless somebody asked what it is. */
 static void chat_token(struct strbuf *b, const struct answer_start *start, const struct answer_token *t)
 {
-	if (!t->text.len && !t->logprobs)
+	if (add_parts(b, start, t->sample, t->parts, t->n_parts, t) || !t->logprobs)
 		return;
 	begin_chunk(b, start, t->sample);
-	strbuf_add_c(b, "\"content\":");
-	strbuf_add_json(b, t->text.ptr, t->text.len);
+	strbuf_add_c(b, "\"content\":\"\"");
 	finish_chunk(b, start, t, NULL);
 }
 
 static void chat_end(struct strbuf *b, const struct answer_start *start, const struct answer_end *end)
 {
+	add_parts(b, start, end->sample, end->parts, end->n_parts, NULL);
 	begin_chunk(b, start, end->sample);
 	finish_chunk(b, start, NULL, end);
 	if (!end->last)
 		return;
 	if (start->include_usage) {
 		strbuf_add_c(b, "data: {");
-		add_head(b, start, "chat.completion.chunk");
+		openai_add_head(b, start, "chat.completion.chunk");
 		strbuf_add_c(b, ",\"choices\":[],\"usage\":");
 		answer_usage(b, &end->usage);
 		strbuf_add_c(b, "}\n\n");
@@ -160,10 +248,9 @@ static void chat_logprobs(struct strbuf *b, const struct answer_start *start, co
 
 static void add_choice(struct strbuf *b, const struct answer_start *start, const struct answer_sample *s)
 {
-	strbuf_addf(b,
-		    "{\"index\":%" PRIu32 ",\"message\":{\"role\":\"assistant\",\"content\":", s->end.sample);
-	strbuf_add_json(b, s->text.ptr, s->text.len);
-	strbuf_add_c(b, ",\"refusal\":null},\"logprobs\":");
+	strbuf_addf(b, "{\"index\":%" PRIu32 ",\"message\":", s->end.sample);
+	add_message(b, start, s);
+	strbuf_add_c(b, ",\"logprobs\":");
 	if (start->logprobs) {
 		strbuf_add_c(b, "{\"content\":[");
 		strbuf_add(b, s->logprobs_json.ptr, s->logprobs_json.len);
@@ -171,7 +258,7 @@ static void add_choice(struct strbuf *b, const struct answer_start *start, const
 	} else {
 		strbuf_add_c(b, "null");
 	}
-	strbuf_addf(b, ",\"finish_reason\":\"%s\"", finish_reason(s->end.stop));
+	strbuf_addf(b, ",\"finish_reason\":\"%s\"", finish_reason(&s->end));
 	answer_cache_debug(b, start->tok, &s->end);
 	strbuf_add_c(b, "}");
 }
@@ -181,7 +268,7 @@ static void chat_whole(struct strbuf *b, const struct answer_start *start,
 {
 	const struct answer_usage *usage = &samples[0].end.usage;
 	strbuf_add_c(b, "{");
-	add_head(b, start, "chat.completion");
+	openai_add_head(b, start, "chat.completion");
 	strbuf_add_c(b, ",\"choices\":[");
 	for (uint32_t i = 0; i < start->n; i++) {
 		strbuf_add_c(b, i ? "," : "");
@@ -191,75 +278,8 @@ static void chat_whole(struct strbuf *b, const struct answer_start *start,
 	strbuf_add_c(b, "],\"usage\":");
 	answer_usage(b, usage);
 	answer_prompt_logprobs(b, start);
-	add_own(b, start);
+	openai_add_own(b, start);
 	strbuf_add_c(b, "}\n");
-}
-
-/* ---- errors ---- */
-
-/* A code's name in small letters, where OpenAI has no own for it. */
-static void add_code(struct strbuf *b, enum hokku_code code, const char *field)
-{
-	static const struct {
-		enum hokku_code code;
-		const char *name; /* NULL: null */
-	} rows[] = {
-		{HOKKU_INVALID_REQUEST, NULL},
-		{HOKKU_CONTEXT_EXCEEDED, "context_length_exceeded"},
-		{HOKKU_UNAUTHORIZED, "invalid_api_key"},
-		{HOKKU_RATE_LIMITED, "rate_limit_exceeded"},
-	};
-	char name[64];
-	size_t n = 0;
-	if (code == HOKKU_NOT_FOUND && field && strcmp(field, "model") == 0) {
-		answer_text(b, "model_not_found");
-		return;
-	}
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		if (rows[i].code != code)
-			continue;
-		if (rows[i].name)
-			answer_text(b, rows[i].name);
-		else
-			strbuf_add_c(b, "null");
-		return;
-	}
-	for (const char *c = hokku_code_name(code); *c && n + 1 < sizeof name; c++)
-		name[n++] = (char)tolower((unsigned char)*c);
-	name[n] = '\0';
-	answer_text(b, name);
-}
-
-static void add_error(struct strbuf *b, enum hokku_code code, const char *message, const char *field)
-{
-	strbuf_add_c(b, "{\"error\":{\"message\":");
-	answer_text(b, message);
-	strbuf_addf(b, ",\"type\":\"%s\",\"param\":",
-		    code == HOKKU_RATE_LIMITED    ? "rate_limit_error"
-		    : hokku_code_http(code) < 500 ? "invalid_request_error"
-						  : "server_error");
-	if (field && *field)
-		answer_text(b, field);
-	else if (code == HOKKU_CONTEXT_EXCEEDED)
-		strbuf_add_c(b, "\"messages\"");
-	else
-		strbuf_add_c(b, "null");
-	strbuf_add_c(b, ",\"code\":");
-	add_code(b, code, field);
-	strbuf_add_c(b, "}}");
-}
-
-static void chat_error(struct strbuf *b, enum hokku_code code, const char *message, const char *field)
-{
-	add_error(b, code, message, field);
-	strbuf_add_c(b, "\n");
-}
-
-static void chat_failed(struct strbuf *b, enum hokku_code code, const char *message)
-{
-	strbuf_add_c(b, "data: ");
-	add_error(b, code, message, NULL);
-	strbuf_add_c(b, "\n\n");
 }
 
 const struct api api_openai_chat = {
@@ -270,9 +290,9 @@ const struct api api_openai_chat = {
 	.prompt = chat_prompt,
 	.token = chat_token,
 	.end = chat_end,
-	.failed = chat_failed,
+	.failed = openai_failed,
 	.whole = chat_whole,
 	.logprobs = chat_logprobs,
 	.prompt_logprobs = chat_prompt_logprobs,
-	.error = chat_error,
+	.error = openai_error,
 };

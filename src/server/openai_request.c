@@ -56,23 +56,59 @@ static enum hokku_code take_top_p(struct gen_request *r, const char *name, const
 	return HOKKU_OK;
 }
 
+/* OpenAI's own characters, and those that other servers' tools have besides. */
+static bool is_tool_name(struct str name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.ptr[i], lower = (char)(c | 0x20);
+		if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && !strchr("_-.:/", c))
+			return false;
+	}
+	return name.len >= 1 && name.len <= REQUEST_MAX_TOOL_NAME_BYTES && !memchr(name.ptr, 0, name.len);
+}
+
+static const struct jv *function_name(const struct jv *tool)
+{
+	return jv_get(jv_get(tool, "function"), "name");
+}
+
+static enum hokku_code check_tool(const struct jv *tool, size_t i, const char *name,
+				  struct request_error *err)
+{
+	static const struct {
+		const char *name;
+		enum jv_type type;
+		const char *takes;
+	} rows[] = {
+		{"description", JV_STRING, "a string"},
+		{"parameters", JV_OBJECT, "a JSON Schema, an object"},
+		{"strict", JV_BOOL, "true or false"},
+	};
+	char found[96], field[64];
+	const struct jv *type = jv_get(tool, "type"), *function = jv_get(tool, "function");
+	snprintf(field, sizeof field, "%s[%zu].type", name, i);
+	if (!str_eq_c(jv_str(type), "function"))
+		return bad(err, field, "is %s; it takes \"function\"",
+			   type ? field_describe(type, found) : "missing");
+	snprintf(field, sizeof field, "%s[%zu].function.name", name, i);
+	if (!is_tool_name(jv_str(function_name(tool))))
+		return bad(err, field, "is %s; it takes 1 to %d characters out of A-Z a-z 0-9 _ - . : /",
+			   jv_text(function_name(tool), found, sizeof found), REQUEST_MAX_TOOL_NAME_BYTES);
+	for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+		const struct jv *v = jv_get(function, rows[k].name);
+		snprintf(field, sizeof field, "%s[%zu].function.%s", name, i, rows[k].name);
+		if (!jv_none(v) && !jv_is(v, rows[k].type))
+			return bad(err, field, "is %s; it takes %s", field_describe(v, found), rows[k].takes);
+	}
+	return HOKKU_OK;
+}
+
 static enum hokku_code take_tools(struct gen_request *r, const char *name, const struct jv *v,
 				  struct request_error *err)
 {
-	char found[96], field[64];
 	enum hokku_code rc = field_tools(r, name, v, err);
-	for (size_t i = 0; !rc && i < jv_len(v); i++) {
-		const struct jv *type = jv_get(jv_at(v, i), "type"),
-				*function = jv_get(jv_at(v, i), "function");
-		snprintf(field, sizeof field, "%s[%zu].type", name, i);
-		if (!str_eq_c(jv_str(type), "function"))
-			return bad(err, field, "is %s; it takes \"function\"",
-				   type ? field_describe(type, found) : "missing");
-		snprintf(field, sizeof field, "%s[%zu].function.name", name, i);
-		if (!jv_is(jv_get(function, "name"), JV_STRING))
-			return bad(err, field, "is %s; it takes a string",
-				   jv_text(jv_get(function, "name"), found, sizeof found));
-	}
+	for (size_t i = 0; !rc && i < jv_len(v); i++)
+		rc = check_tool(jv_at(v, i), i, name, err);
 	return rc;
 }
 
@@ -102,30 +138,176 @@ static enum hokku_code take_stream_options(struct gen_request *r, const char *na
 	return HOKKU_OK;
 }
 
-/* ---- what is not done: the value that asks for nothing is taken, any other refused ---- */
+/* ---- calls and thinking ---- */
+
+static enum hokku_code take_named(struct gen_request *r, const char *name, const struct jv *v,
+				  struct request_error *err)
+{
+	char found[96], field[64];
+	struct str tool = jv_str(function_name(v));
+	snprintf(field, sizeof field, "%s.function.name", name);
+	if (!tool.len)
+		return bad(err, field, "is %s; it takes the name of one of tools",
+			   jv_text(function_name(v), found, sizeof found));
+	r->tool_choice = TOOLS_NAMED;
+	r->tool_name = tool;
+	return HOKKU_OK;
+}
+
+/* {"mode", "tools": [{"type": "function", "function": {"name"}}]}; check_allowed goes on. */
+static enum hokku_code take_allowed(struct gen_request *r, const char *name, const struct jv *v,
+				    struct request_error *err)
+{
+	char found[96], field[64];
+	const struct jv *allowed = jv_get(v, "allowed_tools"), *mode = jv_get(allowed, "mode"),
+			*tools = jv_get(allowed, "tools");
+	r->tool_choice = str_eq_c(jv_str(mode), "required") ? TOOLS_REQUIRED : TOOLS_AUTO;
+	snprintf(field, sizeof field, "%s.allowed_tools.mode", name);
+	if (r->tool_choice == TOOLS_AUTO && !str_eq_c(jv_str(mode), "auto"))
+		return bad(err, field, "is %s; it takes \"auto\" or \"required\"",
+			   jv_text(mode, found, sizeof found));
+	snprintf(field, sizeof field, "%s.allowed_tools.tools", name);
+	if (!jv_len(tools))
+		return bad(err, field, "is %s; it takes an array of at least one of tools",
+			   jv_text(tools, found, sizeof found));
+	for (size_t i = 0; i < jv_len(tools); i++) {
+		snprintf(field, sizeof field, "%s.allowed_tools.tools[%zu]", name, i);
+		if (!jv_str(function_name(jv_at(tools, i))).len)
+			return bad(err, field,
+				   "is %s; it takes {\"type\": \"function\", \"function\": {\"name\"}}",
+				   field_describe(jv_at(tools, i), found));
+	}
+	r->allowed_tools = tools;
+	return HOKKU_OK;
+}
 
 static enum hokku_code take_tool_choice(struct gen_request *r, const char *name, const struct jv *v,
 					struct request_error *err)
 {
+	static const struct {
+		const char *text;
+		enum tool_choice choice;
+	} rows[] = {{"auto", TOOLS_AUTO}, {"none", TOOLS_NONE}, {"required", TOOLS_REQUIRED}};
 	char found[96];
-	r->no_tools = str_eq_c(jv_str(v), "none");
-	if (r->no_tools || str_eq_c(jv_str(v), "auto"))
+	const struct jv *type = jv_get(v, "type");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (!str_eq_c(jv_str(v), rows[i].text))
+			continue;
+		r->tool_choice = rows[i].choice;
 		return HOKKU_OK;
+	}
+	if (str_eq_c(jv_str(type), "function"))
+		return take_named(r, name, v, err);
+	if (str_eq_c(jv_str(type), "allowed_tools"))
+		return take_allowed(r, name, v, err);
 	return bad(err, name,
-		   "is %s; this server takes \"auto\" and \"none\": no call can be forced on the model here",
-		   field_describe(v, found));
+		   "is %s; it takes \"auto\", \"none\", \"required\", {\"type\": \"function\", \"function\": "
+		   "{\"name\"}} or {\"type\": \"allowed_tools\", ...}",
+		   jv_is(v, JV_OBJECT) ? jv_text(v, found, sizeof found) : field_describe(v, found));
 }
 
 static enum hokku_code take_parallel_calls(struct gen_request *r, const char *name, const struct jv *v,
 					   struct request_error *err)
 {
-	bool parallel;
-	(void)r;
+	bool parallel = true;
 	enum hokku_code rc = field_bool(name, v, &parallel, err);
-	if (!rc && !parallel)
-		return bad(err, name, "is false; this server cannot keep the model from several calls");
+	r->one_call = !parallel;
 	return rc;
 }
+
+static enum hokku_code take_effort(struct gen_request *r, const char *name, const struct jv *v,
+				   struct request_error *err)
+{
+	static const char *const known[] = {"none", "minimal", "low", "medium", "high", "xhigh", "max"};
+	char found[96];
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		if (!str_eq_c(jv_str(v), known[i]))
+			continue;
+		r->thinking = i ? THINKING_ON : THINKING_OFF;
+		r->effort = i ? jv_str(v) : (struct str){NULL, 0};
+		return HOKKU_OK;
+	}
+	return bad(
+		err, name,
+		"is %s; it takes \"none\", \"minimal\", \"low\", \"medium\", \"high\", \"xhigh\" or \"max\"",
+		field_describe(v, found));
+}
+
+static bool has_tool(const struct jv *tools, struct str name)
+{
+	for (size_t i = 0; i < jv_len(tools); i++)
+		if (str_eq(jv_str(function_name(jv_at(tools, i))), name))
+			return true;
+	return false;
+}
+
+static enum hokku_code no_such_tool(struct request_error *err, const char *field, struct str name)
+{
+	char quoted[80];
+	return bad(err, field, "is %s, which none of tools is called",
+		   str_quote(name, quoted, sizeof quoted));
+}
+
+/* The tools that may be called are all that there are, then. */
+static enum hokku_code keep_allowed(struct gen_request *r, struct request_error *err)
+{
+	char field[80];
+	struct strbuf kept = {0};
+	bool any = false;
+	for (size_t i = 0; i < jv_len(r->allowed_tools); i++) {
+		struct str name = jv_str(function_name(jv_at(r->allowed_tools, i)));
+		snprintf(field, sizeof field, "tool_choice.allowed_tools.tools[%zu].function.name", i);
+		if (!has_tool(r->tools, name))
+			return no_such_tool(err, field, name);
+	}
+	strbuf_add_c(&kept, "[");
+	for (size_t i = 0; i < jv_len(r->tools); i++) {
+		const struct jv *tool = jv_at(r->tools, i);
+		if (!has_tool(r->allowed_tools, jv_str(function_name(tool))))
+			continue;
+		strbuf_add_c(&kept, any ? "," : "");
+		jv_write(tool, &kept);
+		any = true;
+	}
+	strbuf_add_c(&kept, "]");
+	enum hokku_code rc = request_make(r, &kept, &r->tools, err);
+	strbuf_free(&kept);
+	return rc;
+}
+
+/* What tool_choice asks of tools. */
+static enum hokku_code check_tools(struct gen_request *r, struct request_error *err)
+{
+	bool wants = r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED || r->allowed_tools;
+	if (wants && !r->tools)
+		return bad(err, "tool_choice", "asks for a call, and there are no tools");
+	if (r->tool_choice == TOOLS_NAMED && !has_tool(r->tools, r->tool_name))
+		return no_such_tool(err, "tool_choice.function.name", r->tool_name);
+	if (r->tool_choice == TOOLS_NONE)
+		r->tools = NULL;
+	return r->allowed_tools ? keep_allowed(r, err) : HOKKU_OK;
+}
+
+/* What is read here and not yet done where answers are made. */
+static enum hokku_code refuse_not_done(const struct gen_request *r, struct request_error *err)
+{
+	const struct {
+		bool asked;
+		const char *field, *why;
+	} rows[] = {
+		{r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED, "tool_choice",
+		 "no call can be forced on the model; this server takes \"auto\" and \"none\""},
+		{r->one_call, "parallel_tool_calls", "the model cannot be kept from several calls"},
+		{r->thinking != THINKING_UNSAID, "reasoning_effort",
+		 "leave it out, or give chat_template_kwargs what the model's template takes for it"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (rows[i].asked)
+			return bad(err, rows[i].field, "is not done by this server: %s", rows[i].why);
+	return HOKKU_OK;
+}
+
+/* ---- what is not done: the value that asks for nothing is taken, any other refused ---- */
 
 static enum hokku_code take_modalities(struct gen_request *r, const char *name, const struct jv *v,
 				       struct request_error *err)
@@ -157,10 +339,9 @@ static enum hokku_code refuse(struct gen_request *r, const char *name, const str
 	} rows[] = {
 		{"functions", "give them as tools"},
 		{"function_call", "give functions as tools, which may have a tool_choice"},
-		{"reasoning_effort",
-		 "leave it out, or give chat_template_kwargs what the model's template takes for it"},
 		{"audio", "answers are text"},
 		{"web_search_options", "nothing is searched"},
+		{"moderation", "nothing is moderated"},
 	};
 	size_t i = 0;
 	(void)r;
@@ -175,9 +356,27 @@ static enum hokku_code refuse(struct gen_request *r, const char *name, const str
 static enum hokku_code pass_over(struct gen_request *r, const char *name, const struct jv *v,
 				 struct request_error *err)
 {
-	char text[128];
-	(void)v;
-	(void)err;
+	static const struct {
+		const char *name;
+		enum jv_type type;
+		const char *takes;
+	} rows[] = {
+		{"user", JV_STRING, "a string"},
+		{"metadata", JV_OBJECT, "an object of strings"},
+		{"store", JV_BOOL, "true or false"},
+		{"service_tier", JV_STRING, "a string"},
+		{"safety_identifier", JV_STRING, "a string"},
+		{"prompt_cache_key", JV_STRING, "a string"},
+		{"prompt_cache_retention", JV_STRING, "a string"},
+		{"prompt_cache_options", JV_OBJECT, "an object"},
+		{"prediction", JV_OBJECT, "an object"},
+	};
+	char text[128], found[96];
+	size_t i = 0;
+	while (strcmp(rows[i].name, name) != 0)
+		i++;
+	if (!jv_is(v, rows[i].type))
+		return bad(err, name, "is %s; it takes %s", field_describe(v, found), rows[i].takes);
 	snprintf(text, sizeof text, "%s has no effect here", name);
 	field_warn(&r->warnings, text);
 	return HOKKU_OK;
@@ -206,6 +405,7 @@ static const struct field chat_fields[] = {
 	{"tools", take_tools},
 	{"tool_choice", take_tool_choice},
 	{"parallel_tool_calls", take_parallel_calls},
+	{"reasoning_effort", take_effort},
 	{"response_format", field_response_format},
 	{"json_schema", field_json_schema},
 	{"grammar", field_grammar},
@@ -221,9 +421,9 @@ static const struct field chat_fields[] = {
 	{"verbosity", take_verbosity},
 	{"functions", refuse},
 	{"function_call", refuse},
-	{"reasoning_effort", refuse},
 	{"audio", refuse},
 	{"web_search_options", refuse},
+	{"moderation", refuse},
 	{"user", pass_over},
 	{"metadata", pass_over},
 	{"store", pass_over},
@@ -231,6 +431,7 @@ static const struct field chat_fields[] = {
 	{"safety_identifier", pass_over},
 	{"prompt_cache_key", pass_over},
 	{"prompt_cache_retention", pass_over},
+	{"prompt_cache_options", pass_over},
 	{"prediction", pass_over},
 	/* As other servers of this API have them, beside the sampling fields. */
 	{"chat_template_kwargs", field_template_kwargs},
@@ -252,14 +453,17 @@ static enum hokku_code check_chat(struct gen_request *r, struct str stray, struc
 			   r->max_completion_tokens, r->max_tokens);
 	if (r->max_completion_tokens)
 		r->max_tokens = r->max_completion_tokens;
-	if (r->no_tools)
-		r->tools = NULL;
+	enum hokku_code rc = check_tools(r, err);
+	if (!rc)
+		rc = refuse_not_done(r, err);
+	if (rc)
+		return rc;
 	if (r->tools)
 		field_warn(
 			&r->warnings,
 			"tools go to the model through its chat template; a call that it answers with comes as "
 			"it writes it, in content");
-	enum hokku_code rc = request_check_shape(r, err);
+	rc = request_check_shape(r, err);
 	return rc ? rc : request_check_logprobs(r, err);
 }
 

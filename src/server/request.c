@@ -266,7 +266,7 @@ bool request_drop_prompt(struct gen_request *r)
 	r->json = r->made = (struct jv_doc){0};
 	r->tokens = NULL;
 	r->messages = NULL;
-	r->tools = r->template_kwargs = NULL;
+	r->tools = r->allowed_tools = r->template_kwargs = NULL;
 	r->prompt = r->tool_name = r->effort = (struct str){NULL, 0};
 	r->n_tokens = r->n_messages = 0;
 	return true;

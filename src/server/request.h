@@ -19,6 +19,7 @@ enum {
 	REQUEST_MAX_SMALL_BODY = 16384, /* of what asks for no answer: parsed on the loop's thread */
 	REQUEST_MAX_N = 128,            /* samples of one prompt */
 	REQUEST_MAX_MODEL_BYTES = 256,
+	REQUEST_MAX_TOOL_NAME_BYTES = 128,
 	/* Log probabilities of a prompt in a whole answer, which is held in memory: each has a hundred bytes.
 	 */
 	REQUEST_MAX_PROMPT_LOGPROBS = 1 << 19,
@@ -40,6 +41,7 @@ struct gen_request {
 	struct chat_message *messages; /* (n_messages) */
 	size_t n_messages;
 	const struct jv *tools, *template_kwargs; /* for the chat template; NULL. Tools in OpenAI's form */
+	const struct jv *allowed_tools; /* OpenAI's tool_choice names these of tools; NULL: all are */
 	/* What calls the answer may hold, where there are tools. */
 	enum tool_choice { TOOLS_AUTO, TOOLS_NONE, TOOLS_REQUIRED, TOOLS_NAMED } tool_choice;
 	struct str tool_name; /* of TOOLS_NAMED */
@@ -63,7 +65,7 @@ struct gen_request {
 	char *model; /* as the request names it; NULL: it does not */
 	/* OpenAI's. */
 	uint32_t max_completion_tokens; /* as max_tokens, under another name */
-	bool stream_options, include_usage, no_tools;
+	bool stream_options, include_usage;
 	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
 	bool cache_prompt, cache_debug;
 	struct strbuf cache_salt; /* empty: none */

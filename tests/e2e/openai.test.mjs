@@ -45,8 +45,9 @@ test('a whole answer has the text of /v1/generate with the same sampling and see
 	assert.deepEqual(choice, { index: 0, message: { role: 'assistant', content: own.text, refusal: null }, logprobs: null, finish_reason: 'stop' });
 	assert.ok(own.text.length > 10);
 	assert.deepEqual(answer.usage, own.usage);
-	assert.deepEqual(answer.usage, { prompt_tokens: own.prompt_tokens, completion_tokens: own.tokens_out, total_tokens: own.prompt_tokens + own.tokens_out, prompt_tokens_details: { cached_tokens: 0 } });
-	assert.deepEqual(answer.hokku, { model: 'haiku', seed: 7, max_tokens: null, stop: [], sampling: own.sampling, warnings: [] });
+	assert.deepEqual(answer.usage, { prompt_tokens: own.prompt_tokens, completion_tokens: own.tokens_out, total_tokens: own.prompt_tokens + own.tokens_out, prompt_tokens_details: { cached_tokens: 0 }, completion_tokens_details: { reasoning_tokens: 0 } });
+	assert.deepEqual(answer.hokku, { model: 'haiku', seed: 7, max_tokens: null, stop: [], sampling: own.sampling });
+	assert.equal(answer.warnings, undefined);
 });
 
 test('a stream has the text of the whole answer, its role first, usage where it is asked for', async () => {
@@ -96,6 +97,20 @@ test('parts of text, developer messages, stop, limits and bias do what they say'
 	assert.equal((await client.chat.completions.create({ ...plain, model: 'org/other', user: 'u' })).model, 'org/other');
 });
 
+test('what has no effect is told in the answer, or the last chunk, and in a header', async () => {
+	const asked = { ...plain, user: 'u', store: true, max_tokens: 2 };
+	const wanted = ['user has no effect here', 'store has no effect here'];
+	const whole = await post(server, '/v1/chat/completions', asked);
+	assert.deepEqual([whole.json.warnings, JSON.parse(whole.headers.get('hokku-warnings'))], [wanted, wanted]);
+	const streamed = await post(server, '/v1/chat/completions', { ...asked, stream: true });
+	const told = streamed.text.split('\n\n').slice(0, -2).map((e) => JSON.parse(e.slice('data: '.length)).warnings);
+	assert.deepEqual([told.pop(), told.every((w) => w === undefined), JSON.parse(streamed.headers.get('hokku-warnings'))], [wanted, true, wanted]);
+	assert.equal((await post(server, '/v1/chat/completions', plain)).headers.get('hokku-warnings'), null);
+	const native = await generate(server, { prompt: 'a', max_tokens: 1, stream: false, 'a\nの': 1 });
+	assert.match(native.headers.get('hokku-warnings'), /^\["[ -~]*\]$/);
+	assert.deepEqual(JSON.parse(native.headers.get('hokku-warnings')), native.json.warnings);
+});
+
 test('n samples are those of seed, seed + 1, ..., streamed and whole', async () => {
 	const lone = [];
 	for (const seed of [7, 8, 9]) lone.push(await client.chat.completions.create({ ...plain, seed }));
@@ -104,7 +119,7 @@ test('n samples are those of seed, seed + 1, ..., streamed and whole', async () 
 	const whole = await client.chat.completions.create({ ...plain, n: 3 });
 	assert.deepEqual(whole.choices.map((c) => [c.index, c.message.content]), [...texts.entries()]);
 	const prompt_tokens = lone[0].usage.prompt_tokens, completion_tokens = lone.reduce((sum, a) => sum + a.usage.completion_tokens, 0);
-	assert.deepEqual(whole.usage, { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens, prompt_tokens_details: { cached_tokens: 0 } });
+	assert.deepEqual(whole.usage, { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens, prompt_tokens_details: { cached_tokens: 0 }, completion_tokens_details: { reasoning_tokens: 0 } });
 	const { chunks, choices } = await collect(await client.chat.completions.create({ ...plain, n: 3, stream: true, stream_options: { include_usage: true } }));
 	assert.deepEqual(choices.map((c) => [c.text, c.roles, c.finish]), texts.map((t) => [t, ['assistant'], ['stop']]));
 	assert.deepEqual(chunks.at(-1).usage, whole.usage);

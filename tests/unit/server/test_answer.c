@@ -52,7 +52,7 @@ static void test_events(void **state)
 	expect("event: end\ndata: "
 	       "{\"stop_reason\":\"length\",\"tokens_out\":5,\"cached_tokens\":64,\"text_bytes\":12,\"prefill_ms\":1.500,"
 	       "\"decode_ms\":2.250,\"ttft_ms\":0.125,"
-	       "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12,\"prompt_tokens_details\":{\"cached_tokens\":3}}}\n\n");
+	       "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12,\"prompt_tokens_details\":{\"cached_tokens\":3},\"completion_tokens_details\":{\"reasoning_tokens\":0}}}\n\n");
 	answer_keep_alive(&b);
 	expect(": keep-alive\n\n");
 	answer_error(&b, HOKKU_INVALID_REQUEST, "x", "stop[1]");

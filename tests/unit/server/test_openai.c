@@ -114,6 +114,12 @@ static void test_limits(void **state)
 	bad("\"model\":1", "model", "is 1");
 }
 
+#define TOOL(name) "{\"type\":\"function\",\"function\":{\"name\":\"" name "\"}}"
+#define TOOLS      ",\"tools\":[" TOOL("f") "," TOOL("g") "]"
+#define CHOICE(c)  "\"tool_choice\":" c
+#define ALLOWED(mode, tools) \
+	CHOICE("{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"" mode "\",\"tools\":[" tools "]}}")
+
 static void test_refused(void **state)
 {
 	(void)state;
@@ -131,21 +137,57 @@ static void test_refused(void **state)
 		{"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{}}",
 		 "response_format.json_schema.schema", "is missing"},
 		{"\"response_format\":\"text\"", "response_format", "the string \"text\""},
-		{"\"tool_choice\":\"required\"", "tool_choice", "\"required\""},
-		{"\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}", "tool_choice",
-		 "an object"},
-		{"\"parallel_tool_calls\":false", "parallel_tool_calls", "is false"},
+		{"\"tool_choice\":\"required\"", "tool_choice", "asks for a call, and there are no tools"},
+		{"\"tool_choice\":\"required\",\"tools\":[]", "tool_choice", "there are no tools"},
+		{CHOICE("{\"type\":\"function\",\"function\":{\"name\":\"f\"}}"), "tool_choice",
+		 "there are no tools"},
+		{CHOICE("\"any\"") TOOLS, "tool_choice", "is the string \"any\"; it takes \"auto\""},
+		{CHOICE("1") TOOLS, "tool_choice", "is 1; it takes"},
+		{CHOICE("{}") TOOLS, "tool_choice", "is {}; it takes"},
+		{CHOICE("{\"type\":\"custom\",\"custom\":{\"name\":\"f\"}}") TOOLS, "tool_choice", "custom"},
+		{CHOICE("{\"type\":\"function\"}") TOOLS, "tool_choice.function.name", "is absent"},
+		{CHOICE("{\"type\":\"function\",\"name\":\"f\"}") TOOLS, "tool_choice.function.name",
+		 "is absent"},
+		{CHOICE("{\"type\":\"function\",\"function\":{\"name\":\"\"}}") TOOLS,
+		 "tool_choice.function.name", "is \"\""},
+		{CHOICE("{\"type\":\"function\",\"function\":{\"name\":\"h\"}}") TOOLS,
+		 "tool_choice.function.name", "is \"h\", which none of tools is called"},
+		{ALLOWED("any", TOOL("f")) TOOLS, "tool_choice.allowed_tools.mode", "is \"any\""},
+		{ALLOWED("auto", "") TOOLS, "tool_choice.allowed_tools.tools", "is []"},
+		{ALLOWED("auto", "1") TOOLS, "tool_choice.allowed_tools.tools[0]", "is 1"},
+		{ALLOWED("auto", TOOL("f") "," TOOL("h")) TOOLS,
+		 "tool_choice.allowed_tools.tools[1].function.name", "is \"h\", which none"},
+		{ALLOWED("auto", TOOL("f")), "tool_choice", "there are no tools"},
+		{"\"parallel_tool_calls\":0", "parallel_tool_calls", "is 0; it takes true or false"},
 		{"\"modalities\":[\"text\",\"audio\"]", "modalities", "[\"text\"] alone"},
 		{"\"verbosity\":\"low\"", "verbosity", "\"low\""},
 		{"\"functions\":[]", "functions", "give them as tools"},
 		{"\"function_call\":\"auto\"", "function_call", "tools"},
-		{"\"reasoning_effort\":\"high\"", "reasoning_effort", "chat_template_kwargs"},
+		{"\"reasoning_effort\":\"huge\"", "reasoning_effort",
+		 "is the string \"huge\"; it takes \"none\""},
+		{"\"reasoning_effort\":1", "reasoning_effort", "is 1"},
+		{"\"moderation\":{}", "moderation", "nothing is moderated"},
+		{"\"user\":1", "user", "is 1; it takes a string"},
+		{"\"metadata\":\"a\"", "metadata", "it takes an object of strings"},
+		{"\"store\":\"true\"", "store", "it takes true or false"},
 		{"\"audio\":{}", "audio", "answers are text"},
 		{"\"web_search_options\":{}", "web_search_options", "nothing is searched"},
 		{"\"tools\":[{\"type\":\"custom\"}]", "tools[0].type", "takes \"function\""},
 		{"\"tools\":[{}]", "tools[0].type", "is missing"},
 		{"\"tools\":[{\"type\":\"function\",\"function\":{}}]", "tools[0].function.name",
 		 "is absent"},
+		{"\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"\"}}]", "tools[0].function.name",
+		 "is \"\"; it takes 1 to 128 characters"},
+		{"\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"<|im_end|>\"}}]",
+		 "tools[0].function.name", "A-Z a-z 0-9"},
+		{"\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a\\u0000\"}}]",
+		 "tools[0].function.name", "A-Z a-z 0-9"},
+		{"\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":[]}}]",
+		 "tools[0].function.parameters", "is an array of 0; it takes a JSON Schema, an object"},
+		{"\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"strict\":1}}]",
+		 "tools[0].function.strict", "is 1; it takes true or false"},
+		{"\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":1}}]",
+		 "tools[0].function.description", "is 1; it takes a string"},
 		{"\"tools\":[1]", "tools[0]", "takes an object"},
 		{"\"temprature\":1", "temprature", "did you mean \"temperature\"?"},
 		{"\"prompt\":\"a\"", "prompt", "is no field of this route"},
@@ -184,6 +226,67 @@ static void test_without_effect(void **state)
 	request_free(&r);
 }
 
+/* What calls there may be, and how much thinking. */
+static void test_calls(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		enum tool_choice choice;
+		const char *name;
+		size_t n_tools;
+		bool one_call;
+	} rows[] = {
+		{"\"n\":1" TOOLS, TOOLS_AUTO, "", 2, false},
+		{CHOICE("\"auto\"") TOOLS, TOOLS_AUTO, "", 2, false},
+		{CHOICE("\"none\"") TOOLS, TOOLS_NONE, "", 0, false},
+		{CHOICE("\"none\""), TOOLS_NONE, "", 0, false},
+		{CHOICE("\"auto\""), TOOLS_AUTO, "", 0, false},
+		{CHOICE("\"required\"") TOOLS, TOOLS_REQUIRED, "", 2, false},
+		{CHOICE(TOOL("g")) TOOLS, TOOLS_NAMED, "g", 2, false},
+		{ALLOWED("auto", TOOL("g")) TOOLS, TOOLS_AUTO, "", 1, false},
+		{ALLOWED("required", TOOL("g") "," TOOL("f")) TOOLS, TOOLS_REQUIRED, "", 2, false},
+		{"\"parallel_tool_calls\":false" TOOLS, TOOLS_AUTO, "", 2, true},
+		{"\"parallel_tool_calls\":true" TOOLS, TOOLS_AUTO, "", 2, false},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		enum hokku_code rc = parse(rows[i].text);
+		bool done = rows[i].choice < TOOLS_REQUIRED && !rows[i].one_call;
+		if (r.tool_choice != rows[i].choice || !str_eq_c(r.tool_name, rows[i].name) ||
+		    jv_len(r.tools) != rows[i].n_tools || r.one_call != rows[i].one_call ||
+		    rc != (done ? HOKKU_OK : HOKKU_INVALID_REQUEST))
+			fail_msg("%s: %s", rows[i].text, err.error.message);
+		if (!done)
+			assert_non_null(strstr(err.error.message, "is not done by this server"));
+		if (rows[i].n_tools == 1) /* the allowed one */
+			assert_true(
+				str_eq_c(jv_str(jv_get(jv_get(jv_at(r.tools, 0), "function"), "name")), "g"));
+		request_free(&r);
+	}
+	static const char *const efforts[] = {"none", "minimal", "low", "medium", "high", "xhigh", "max"};
+	for (size_t i = 0; i < sizeof efforts / sizeof *efforts; i++) {
+		char text[64];
+		snprintf(text, sizeof text, "\"reasoning_effort\":\"%s\"", efforts[i]);
+		assert_int_equal(parse(text), HOKKU_INVALID_REQUEST);
+		assert_non_null(strstr(err.error.message, "reasoning_effort is not done by this server"));
+		assert_int_equal(r.thinking, i ? THINKING_ON : THINKING_OFF);
+		assert_true(str_eq_c(r.effort, i ? efforts[i] : ""));
+		request_free(&r);
+	}
+	good("\"temperature\":1");
+	assert_int_equal(r.thinking, THINKING_UNSAID);
+	request_free(&r);
+	for (int n = REQUEST_MAX_TOOL_NAME_BYTES - 1; n <= REQUEST_MAX_TOOL_NAME_BYTES + 1; n++) {
+		char text[512];
+		snprintf(text, sizeof text,
+			 "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a_-.:/Z9%0*d\"}}]",
+			 n - 8, 1);
+		assert_int_equal(parse(text),
+				 n <= REQUEST_MAX_TOOL_NAME_BYTES ? HOKKU_OK : HOKKU_INVALID_REQUEST);
+		request_free(&r);
+	}
+}
+
 /* The file's advice goes before the API's defaults, the request before both. */
 static void test_advice(void **state)
 {
@@ -208,7 +311,7 @@ static void expect(const char *text)
 #define OWN                                                                                                     \
 	"\"hokku\":{\"model\":\"m\",\"seed\":7,\"max_tokens\":3,\"stop\":[],\"sampling\":{\"temperature\":1,\"" \
 	"top_k\":0,\"top_p\":1,\"min_p\":0,\"repetition_penalty\":1,\"frequency_penalty\":0,\"presence_"        \
-	"penalty\":0,\"logit_bias\":{}},\"warnings\":[]}"
+	"penalty\":0,\"logit_bias\":{}}}"
 
 static struct sampling sampling;
 static struct answer_start start = {.id = "c-1",
@@ -230,11 +333,15 @@ static void test_stream(void **state)
 	expect(CHUNK
 	       ",\"choices\":[{\"index\":1,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},"
 	       "\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n");
-	struct answer_token token = {.sample = 1, .text = STR_LIT("\"x")};
+	struct part part = {.kind = PART_TEXT, .text = STR_LIT("\"x")};
+	struct answer_token token = {.sample = 1, .text = part.text, .parts = &part, .n_parts = 1};
 	api->token(&b, &start, &token);
 	expect(CHUNK ",\"choices\":[{\"index\":1,\"delta\":{\"content\":\"\\\"x\"},\"logprobs\":null,"
 		     "\"finish_reason\":null}],\"usage\":null}\n\n");
-	token.text.len = 0; /* held back: there is nothing to say */
+	part.text.len = 0; /* held back: there is nothing to say */
+	api->token(&b, &start, &token);
+	expect("");
+	token.n_parts = 0;
 	api->token(&b, &start, &token);
 	expect("");
 	struct answer_end end = {.sample = 0, .stop = HOKKU_STOP_CONTEXT};
@@ -242,12 +349,12 @@ static void test_stream(void **state)
 	expect(CHUNK
 	       ",\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"length\"}],"
 	       "\"usage\":null}\n\n");
-	end = (struct answer_end){.sample = 1, .stop = HOKKU_STOP_STOP, .last = true, .usage = {4, 6, 3, 0}};
+	end = (struct answer_end){.sample = 1, .stop = HOKKU_STOP_STOP, .last = true, .usage = {4, 6, 3, 2}};
 	api->end(&b, &start, &end);
 	expect(CHUNK
 	       ",\"choices\":[{\"index\":1,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
 	       "\"usage\":null," OWN "}\n\n" CHUNK
-	       ",\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10,\"prompt_tokens_details\":{\"cached_tokens\":3}}}\n\n"
+	       ",\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10,\"prompt_tokens_details\":{\"cached_tokens\":3},\"completion_tokens_details\":{\"reasoning_tokens\":2}}}\n\n"
 	       "data: [DONE]\n\n");
 	start.include_usage = false;
 	api->end(&b, &start, &end);
@@ -262,9 +369,12 @@ static void test_stream(void **state)
 static void test_whole(void **state)
 {
 	(void)state;
+	const struct part text = {.kind = PART_TEXT, .text = STR_LIT("one")};
 	const struct answer_sample samples[2] = {
-		{.text = STR_LIT("one"),
-		 .end = {.sample = 0, .stop = HOKKU_STOP_END, .last = true, .usage = {4, 6, 3, 0}}},
+		{.text = text.text,
+		 .parts = &text,
+		 .n_parts = 1,
+		 .end = {.sample = 0, .stop = HOKKU_STOP_END, .last = true, .usage = {4, 6, 3, 2}}},
 		{.text = STR_LIT(""), .end = {.sample = 1, .stop = HOKKU_STOP_LENGTH}},
 	};
 	api_openai_chat.whole(&b, &start, samples);
@@ -273,8 +383,137 @@ static void test_whole(void **state)
 				   "\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"},{\"index\":1,"
 				   "\"message\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},"
 				   "\"logprobs\":null,\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":4,"
-				   "\"completion_tokens\":6,\"total_tokens\":10,\"prompt_tokens_details\":{\"cached_tokens\":3}}," OWN
+				   "\"completion_tokens\":6,\"total_tokens\":10,\"prompt_tokens_details\":{\"cached_tokens\":3},\"completion_tokens_details\":{\"reasoning_tokens\":2}}," OWN
 				   "}\n");
+}
+
+/* Thinking, text and calls of one sample: streamed piece by piece, and whole. */
+static void test_parts(void **state)
+{
+	(void)state;
+	static const struct part parts[] = {
+		{PART_THINKING, 0, STR_LIT("hm\n")}, {PART_TEXT, 0, STR_LIT("so: ")},
+		{PART_CALL, 0, STR_LIT("f")},        {PART_ARGUMENTS, 0, STR_LIT("{\"a\":")},
+		{PART_ARGUMENTS, 0, STR_LIT("1}")},  {PART_CALL_END, 0, STR_LIT("")},
+		{PART_CALL, 1, STR_LIT("g")},        {PART_CALL_END, 1, STR_LIT("")},
+		{PART_TEXT, 0, STR_LIT("done")},
+	};
+	static const char *const deltas[] = {
+		"{\"reasoning_content\":\"hm\\n\"}",
+		"{\"content\":\"so: \"}",
+		"{\"tool_calls\":[{\"index\":0,\"id\":\"call_ID0\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+		"\"arguments\":\"\"}}]}",
+		"{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\\\":\"}}]}",
+		"{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"1}\"}}]}",
+		"{\"tool_calls\":[{\"index\":1,\"id\":\"call_ID1\",\"type\":\"function\",\"function\":{\"name\":\"g\","
+		"\"arguments\":\"\"}}]}",
+		"{\"content\":\"done\"}",
+	};
+	enum { N = sizeof parts / sizeof *parts, TEXT = 5 };
+	const struct api *api = &api_openai_chat;
+	char ids[2][32] = {"", ""};
+	/* One token that released all of it, and one a part: the same. */
+	for (int way = 0; way < 2; way++) {
+		struct answer_token token = {.sample = 1, .parts = parts, .n_parts = N};
+		for (size_t i = 0; i < (way ? N : 1); i++) {
+			token.parts = parts + i;
+			token.n_parts = way ? 1 : N;
+			api->token(&b, &start, &token);
+		}
+		const char *at = b.ptr;
+		for (size_t i = 0; i < sizeof deltas / sizeof *deltas; i++) {
+			char wanted[512], *id;
+			snprintf(
+				wanted, sizeof wanted,
+				CHUNK
+				",\"choices\":[{\"index\":1,\"delta\":%s,\"logprobs\":null,\"finish_reason\":null}]}\n\n",
+				deltas[i]);
+			if ((id = strstr(wanted, "call_ID"))) {
+				int k = id[7] - '0';
+				const char *told = strstr(at, "call_");
+				assert_non_null(told);
+				if (!way)
+					snprintf(ids[k], sizeof ids[k], "%.21s", told);
+				char rest[512];
+				snprintf(rest, sizeof rest, "%s", id + 8);
+				snprintf(id, sizeof wanted - (size_t)(id - wanted), "%s%s", ids[k], rest);
+			}
+			if (strncmp(at, wanted, strlen(wanted)) != 0)
+				fail_msg("%s\nis not\n%s", at, wanted);
+			at += strlen(wanted);
+		}
+		assert_string_equal(at, "");
+		strbuf_free(&b);
+	}
+	assert_string_not_equal(ids[0], ids[1]);
+	/* What is left at the end comes before the last chunk. */
+	struct answer_end end = {
+		.sample = 1, .stop = HOKKU_STOP_END, .parts = parts + 8, .n_parts = 1, .n_calls = 2};
+	api->end(&b, &start, &end);
+	expect(CHUNK
+	       ",\"choices\":[{\"index\":1,\"delta\":{\"content\":\"done\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n" CHUNK
+	       ",\"choices\":[{\"index\":1,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"tool_calls\"}]}\n\n");
+	/* Whole: with all of it, with the calls alone, with thinking alone. */
+	static const struct {
+		size_t first, n;
+		enum hokku_stop stop;
+		uint32_t n_calls;
+		const char *message, *finish;
+	} rows[] = {
+		{0, N, HOKKU_STOP_END, 2,
+		 "\"content\":\"so: done\",\"refusal\":null,\"reasoning_content\":\"hm\\n\",\"tool_calls\":[",
+		 "tool_calls"},
+		{2, 6, HOKKU_STOP_STOP, 2, "\"content\":null,\"refusal\":null,\"tool_calls\":[",
+		 "tool_calls"},
+		{2, 6, HOKKU_STOP_LENGTH, 2, "\"content\":null,\"refusal\":null,\"tool_calls\":[", "length"},
+		{2, 6, HOKKU_STOP_CONTEXT, 2, "\"content\":null,\"refusal\":null,\"tool_calls\":[", "length"},
+		{0, 1, HOKKU_STOP_LENGTH, 0,
+		 "\"content\":\"\",\"refusal\":null,\"reasoning_content\":\"hm\\n\"}", "length"},
+		{1, 1, HOKKU_STOP_END, 0, "\"content\":\"so: \",\"refusal\":null}", "stop"},
+		{0, 0, HOKKU_STOP_END, 0, "\"content\":\"\",\"refusal\":null}", "stop"},
+	};
+	start.n = 1;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char wanted[2048], calls[1024];
+		const struct answer_sample sample = {.parts = parts + rows[i].first,
+						     .n_parts = rows[i].n,
+						     .end = {.sample = 1,
+							     .stop = rows[i].stop,
+							     .n_calls = rows[i].n_calls,
+							     .last = true,
+							     .usage = {4, 6, 3, 2}}};
+		snprintf(
+			calls, sizeof calls,
+			"{\"id\":\"%s\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}},"
+			"{\"id\":\"%s\",\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"\"}}]}",
+			ids[0], ids[1]);
+		snprintf(
+			wanted, sizeof wanted,
+			",\"choices\":[{\"index\":1,\"message\":{\"role\":\"assistant\",%s%s,\"logprobs\":null,"
+			"\"finish_reason\":\"%s\"}],",
+			rows[i].message, rows[i].n_calls ? calls : "", rows[i].finish);
+		api->whole(&b, &start, &sample);
+		if (!strstr(b.ptr, wanted))
+			fail_msg("%s\nlacks\n%s", b.ptr, wanted);
+		strbuf_free(&b);
+	}
+	start.n = 2;
+}
+
+/* Warnings stand beside "hokku", where there are any. */
+static void test_warned(void **state)
+{
+	(void)state;
+	const struct answer_end end = {.stop = HOKKU_STOP_END, .last = true};
+	const struct answer_sample samples[2] = {{.end = end}, {.end = end}};
+	start.warnings_json = (struct str)STR_LIT("\"a\",\"b\"");
+	api_openai_chat.whole(&b, &start, samples);
+	assert_non_null(strstr(b.ptr, "\"logit_bias\":{}}},\"warnings\":[\"a\",\"b\"]}\n"));
+	strbuf_free(&b);
+	api_openai_chat.end(&b, &start, &end);
+	assert_non_null(strstr(b.ptr, "\"logit_bias\":{}}},\"warnings\":[\"a\",\"b\"]}\n\n"));
+	strbuf_free(&b);
+	start.warnings_json = (struct str){NULL, 0};
 }
 
 /* A piece from the beginning, with a token that can never come, and one from later on. */
@@ -410,11 +649,12 @@ static void test_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_done),    cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_without_effect),
-		cmocka_unit_test(test_advice),  cmocka_unit_test(test_stream),
-		cmocka_unit_test(test_whole),   cmocka_unit_test(test_logprobs),
-		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_done),     cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_refused),  cmocka_unit_test(test_without_effect),
+		cmocka_unit_test(test_advice),   cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_calls),    cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_warned),   cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_logprobs), cmocka_unit_test(test_errors),
 	};
 	return cmocka_run_group_tests_name("openai", tests, NULL, NULL);
 }

@@ -1,0 +1,109 @@
+/* What OpenAI's routes share: the members that all of their answers have, and errors. */
+#include "server/openai.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+
+static const char *model_of(const struct answer_start *s)
+{
+	return s->asked_model ? s->asked_model : s->model;
+}
+
+const char *openai_finish_reason(enum hokku_stop stop)
+{
+	return stop == HOKKU_STOP_LENGTH || stop == HOKKU_STOP_CONTEXT ? "length" : "stop";
+}
+
+void openai_add_head(struct strbuf *b, const struct answer_start *s, const char *object)
+{
+	strbuf_add_c(b, "\"id\":");
+	answer_text(b, s->id);
+	strbuf_addf(b, ",\"object\":\"%s\",\"created\":%" PRId64 ",\"model\":", object, s->created);
+	answer_text(b, model_of(s));
+}
+
+void openai_add_own(struct strbuf *b, const struct answer_start *s)
+{
+	strbuf_add_c(b, ",\"hokku\":{\"model\":");
+	answer_text(b, s->model);
+	if (s->key)
+		strbuf_addf(b, ",\"key\":\"%s\"", s->key);
+	strbuf_add_c(b, ",\"seed\":");
+	answer_seed(b, s->seed);
+	answer_terms(b, s);
+	if (s->template_date && *s->template_date)
+		strbuf_addf(b, ",\"template_date\":\"%s\"", s->template_date);
+	strbuf_add_c(b, "}");
+	if (!s->warnings_json.len)
+		return;
+	strbuf_add_c(b, ",\"warnings\":[");
+	strbuf_add(b, s->warnings_json.ptr, s->warnings_json.len);
+	strbuf_add_c(b, "]");
+}
+
+/* ---- errors ---- */
+
+/* A code's name in small letters, where OpenAI has no own for it. */
+static void add_code(struct strbuf *b, enum hokku_code code, const char *field)
+{
+	static const struct {
+		enum hokku_code code;
+		const char *name; /* NULL: null */
+	} rows[] = {
+		{HOKKU_INVALID_REQUEST, NULL},
+		{HOKKU_CONTEXT_EXCEEDED, "context_length_exceeded"},
+		{HOKKU_UNAUTHORIZED, "invalid_api_key"},
+		{HOKKU_RATE_LIMITED, "rate_limit_exceeded"},
+	};
+	char name[64];
+	size_t n = 0;
+	if (code == HOKKU_NOT_FOUND && field && strcmp(field, "model") == 0) {
+		answer_text(b, "model_not_found");
+		return;
+	}
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (rows[i].code != code)
+			continue;
+		if (rows[i].name)
+			answer_text(b, rows[i].name);
+		else
+			strbuf_add_c(b, "null");
+		return;
+	}
+	for (const char *c = hokku_code_name(code); *c && n + 1 < sizeof name; c++)
+		name[n++] = (char)tolower((unsigned char)*c);
+	name[n] = '\0';
+	answer_text(b, name);
+}
+
+static void add_error(struct strbuf *b, enum hokku_code code, const char *message, const char *field)
+{
+	strbuf_add_c(b, "{\"error\":{\"message\":");
+	answer_text(b, message);
+	strbuf_addf(b, ",\"type\":\"%s\",\"param\":",
+		    code == HOKKU_RATE_LIMITED    ? "rate_limit_error"
+		    : hokku_code_http(code) < 500 ? "invalid_request_error"
+						  : "server_error");
+	if (field && *field)
+		answer_text(b, field);
+	else if (code == HOKKU_CONTEXT_EXCEEDED)
+		strbuf_add_c(b, "\"messages\"");
+	else
+		strbuf_add_c(b, "null");
+	strbuf_add_c(b, ",\"code\":");
+	add_code(b, code, field);
+	strbuf_add_c(b, "}}");
+}
+
+void openai_error(struct strbuf *b, enum hokku_code code, const char *message, const char *field)
+{
+	add_error(b, code, message, field);
+	strbuf_add_c(b, "\n");
+}
+
+void openai_failed(struct strbuf *b, enum hokku_code code, const char *message)
+{
+	strbuf_add_c(b, "data: ");
+	add_error(b, code, message, NULL);
+	strbuf_add_c(b, "\n\n");
+}

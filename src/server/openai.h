@@ -1,0 +1,21 @@
+/* What OpenAI's routes share: the members that all of their answers have, and errors. For the files
+ * openai_*.c. */
+#ifndef SERVER_OPENAI_H
+#define SERVER_OPENAI_H
+
+#include "server/answer.h"
+
+/* "id", "object", "created" and "model" of an answer or a chunk of it, without braces. */
+void openai_add_head(struct strbuf *b, const struct answer_start *s, const char *object);
+
+/* After a comma, of a whole answer and of the chunk that ends the last sample: "hokku", and "warnings" where
+ * there are any. */
+void openai_add_own(struct strbuf *b, const struct answer_start *s);
+
+/* Of an answer that calls no tool. */
+const char *openai_finish_reason(enum hokku_stop stop);
+
+void openai_error(struct strbuf *b, enum hokku_code code, const char *message, const char *field);
+void openai_failed(struct strbuf *b, enum hokku_code code, const char *message);
+
+#endif
