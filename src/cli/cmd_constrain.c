@@ -15,14 +15,14 @@ const struct cmd cmd_constrain = {
 	.name = "constrain",
 	.usage = "constrain SCHEMA [INSTANCE] [OPTIONS] | constrain --batch FILE [OPTIONS]",
 	.summary = "compile a schema, explain what is refused, check instances against it",
-	.help = "SCHEMA is a file that holds a JSON Schema; --grammar, --regex, --choice and --json-object stand in its\n"
-		"place. It is compiled as a request's is, against the vocabulary of a model (-m; the bundled one without it)\n"
-		"or of 256 bytes. What cannot be enforced is refused with its place, a JSON pointer.\n"
+	.help = "SCHEMA is a file that holds a JSON Schema; --grammar, --regex, --choice, --structure and --json-object stand\n"
+		"in its place. It is compiled as a request's is, against the vocabulary of a model (-m; the bundled one\n"
+		"without it) or of 256 bytes. What cannot be enforced is refused with its place, a JSON pointer.\n"
 		"INSTANCE is a file with a text: whether it would be accepted as a whole, and if not, which byte does not fit\n"
-		"and what could stand there. A file named - is standard input. JSON is compact unless --space free.\n"
+		"and what could stand there. A file named - is standard input. JSON is compact unless --space says otherwise.\n"
 		"--masks walks instances as a run does, token by token, and proves the masks on the way.\n"
-		"--batch reads JSON lines {\"schema\": ... , \"tests\": [{\"data\": ..., \"valid\": true}]} (\"grammar\", \"regex\" or\n"
-		"\"choice\" for \"schema\"; \"text\" for \"data\"; \"name\" and \"space\" where wanted) and answers each by a line.\n\n"
+		"--batch reads JSON lines {\"schema\": ... , \"tests\": [{\"data\": ..., \"valid\": true}]} (\"grammar\", \"regex\",\n"
+		"\"choice\" or \"structure\" for \"schema\"; \"text\" for \"data\"; \"name\" and \"space\" where wanted) and answers each by a line.\n\n"
 		"Examples:\n"
 		"  hokku constrain person.schema.json person.json\n"
 		"  hokku constrain --regex '[a-z]+ [0-9]{2}' --sample 5\n"
@@ -32,14 +32,13 @@ const struct cmd cmd_constrain = {
 
 enum { MAX_INPUT_BYTES = 64 << 20, DRAWN_TOKENS = 200 };
 
-/* As --vocab and --space count their words. */
+/* As --vocab counts its words. --space counts as enum constrain_space does, from 1 on. */
 enum { VOCAB_MODEL = 1, VOCAB_BYTES };
-enum { SPACE_COMPACT = 1, SPACE_FREE };
 
 struct options {
 	const char *operands[2];
 	int n_operands;
-	const char *model, *grammar, *regex, *choice, *batch;
+	const char *model, *grammar, *regex, *choice, *structure, *batch;
 	bool json_object, print, json, masks, bench, seed_given;
 	unsigned vocab, space; /* 0: not given */
 	uint32_t n_samples, max_tokens;
@@ -57,8 +56,9 @@ struct session {
 
 static void add_shape_options(struct opt_table *t, struct options *o)
 {
-	static const char *const spaces[] = {"compact", "free", NULL}, *const vocabs[] = {"model", "bytes",
-											  NULL};
+	static const char *const spaces[] = {"compact", "free", "spaced", NULL}, *const vocabs[] = {"model",
+												    "bytes",
+												    NULL};
 	const struct opt rows[] = {
 		{.name = "model",
 		 .letter = 'm',
@@ -89,6 +89,11 @@ static void add_shape_options(struct opt_table *t, struct options *o)
 		 .target = &o->choice,
 		 .metavar = "JSON",
 		 .help = "an array of strings, of which the text is one"},
+		{.name = "structure",
+		 .kind = OPT_STRING,
+		 .target = &o->structure,
+		 .metavar = "FILE",
+		 .help = "a structural tag (JSON): free text, tags, triggers and schemas in one"},
 		{.name = "json-object",
 		 .kind = OPT_FLAG,
 		 .target = &o->json_object,
@@ -97,7 +102,7 @@ static void add_shape_options(struct opt_table *t, struct options *o)
 		 .kind = OPT_CHOICE,
 		 .target = &o->space,
 		 .metavar = "HOW",
-		 .help = "white space between JSON's tokens; compact: none",
+		 .help = "white space between JSON's tokens; compact: none; spaced: one space behind : and ,",
 		 .choices = spaces,
 		 .fallback = "compact"},
 	};
@@ -157,11 +162,12 @@ static void add_work_options(struct opt_table *t, struct options *o)
 /* What does not go together. Returns -1, or EXIT_USAGE after a message. */
 static int check(const struct options *o)
 {
-	int n_shapes = !!o->grammar + !!o->regex + !!o->choice + o->json_object,
+	int n_shapes = !!o->grammar + !!o->regex + !!o->choice + !!o->structure + o->json_object,
 	    n_instances = o->n_operands - !n_shapes;
 	if (n_shapes > 1)
-		return cli_usage(&cmd_constrain,
-				 "--grammar, --regex, --choice and --json-object exclude each other");
+		return cli_usage(
+			&cmd_constrain,
+			"--grammar, --regex, --choice, --structure and --json-object exclude each other");
 	if (o->model && o->vocab == VOCAB_BYTES)
 		return cli_usage(&cmd_constrain,
 				 "-m names a model and --vocab bytes takes none; one is wanted");
@@ -176,7 +182,8 @@ static int check(const struct options *o)
 	if (!n_shapes && !o->n_operands)
 		return cli_usage(
 			&cmd_constrain,
-			"there is no schema; name a file, or give --grammar, --regex, --choice or --json-object");
+			"there is no schema; name a file, or give --grammar, --regex, --choice, --structure or "
+			"--json-object");
 	if (n_instances > 1)
 		return cli_usage(&cmd_constrain, "\"%s\" is a second instance; one is taken", o->operands[1]);
 	if (o->print + (n_instances > 0) + !!o->n_samples > 1)
@@ -204,14 +211,25 @@ static int parse(int argc, char **argv, struct options *o)
 	return rc;
 }
 
+static enum constrain_space space_of(const struct options *o)
+{
+	return o->space ? (enum constrain_space)(o->space - 1) : CONSTRAIN_COMPACT;
+}
+
+/* The answer is one JSON value. */
+static bool is_json(const struct options *o)
+{
+	return !o->grammar && !o->regex && !o->choice && !o->structure;
+}
+
 /* The shape that the options name, and the instance's path (NULL: none). */
 static enum hokku_code read_shape(struct session *s, struct constrain_shape *out, const char **instance,
 				  struct hokku_error *err)
 {
 	const struct options *o = &s->o;
-	const char *file = o->grammar;
+	const char *file = o->grammar ? o->grammar : o->structure;
 	int n_read = 0;
-	*out = (struct constrain_shape){.space = o->space == SPACE_FREE ? CONSTRAIN_FREE : CONSTRAIN_COMPACT};
+	*out = (struct constrain_shape){.space = space_of(o)};
 	if (o->regex) {
 		out->kind = CONSTRAIN_REGEX;
 		out->text = str_c(o->regex);
@@ -222,6 +240,8 @@ static enum hokku_code read_shape(struct session *s, struct constrain_shape *out
 		out->kind = CONSTRAIN_JSON_OBJECT;
 	} else if (o->grammar) {
 		out->kind = CONSTRAIN_GBNF;
+	} else if (o->structure) {
+		out->kind = CONSTRAIN_STRUCTURE;
 	} else {
 		out->kind = CONSTRAIN_JSON_SCHEMA;
 		file = o->operands[n_read++];
@@ -302,7 +322,7 @@ static void add_verdict(struct session *s, const struct shape_walked *w, struct 
 	}
 	strbuf_addf(&s->out, "%s at byte %zu (line %zu column %zu)", shape_verdict_name(w->verdict), w->at,
 		    place.line, place.column);
-	if (s->o.grammar == NULL && s->o.regex == NULL && s->o.choice == NULL) {
+	if (is_json(&s->o)) {
 		strbuf_add_c(&s->out, ", in the value at \"");
 		instance_pointer(&s->out, text, w->at);
 		strbuf_add_c(&s->out, "\"");
@@ -316,7 +336,7 @@ static void add_verdict(struct session *s, const struct shape_walked *w, struct 
 	add_wanted(&s->out, w);
 	strbuf_add_c(&s->out, "\n");
 	if (w->verdict == SHAPE_REFUSED && w->at < text.len && strchr(" \t\r\n", text.ptr[w->at]) &&
-	    s->o.space != SPACE_FREE && !s->o.grammar && !s->o.regex && !s->o.choice)
+	    space_of(&s->o) == CONSTRAIN_COMPACT && is_json(&s->o))
 		strbuf_add_c(&s->out, "JSON is written without white space here; --space free allows it\n");
 }
 
@@ -441,8 +461,7 @@ static int run(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	const struct shape_batch batch = {.tools = &s.tools,
-					  .space = s.o.space == SPACE_FREE ? CONSTRAIN_FREE
-									   : CONSTRAIN_COMPACT,
+					  .space = space_of(&s.o),
 					  .masks = s.o.masks,
 					  .bench = s.o.bench,
 					  .n_samples = s.o.n_samples,

@@ -18,10 +18,9 @@ static const struct {
 	enum constrain_kind kind;
 	bool is_text; /* the field is a string that holds the shape; else any JSON value that is it */
 } kinds[] = {
-	{"schema", CONSTRAIN_JSON_SCHEMA, false},
-	{"grammar", CONSTRAIN_GBNF, true},
-	{"regex", CONSTRAIN_REGEX, true},
-	{"choice", CONSTRAIN_CHOICE, false},
+	{"schema", CONSTRAIN_JSON_SCHEMA, false},  {"grammar", CONSTRAIN_GBNF, true},
+	{"regex", CONSTRAIN_REGEX, true},          {"choice", CONSTRAIN_CHOICE, false},
+	{"structure", CONSTRAIN_STRUCTURE, false},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -31,10 +30,9 @@ static enum hokku_code read_space(const struct jv *line, enum constrain_space *o
 	const struct jv *space = jv_get(line, "space");
 	if (jv_none(space))
 		return HOKKU_OK;
-	*out = str_eq_c(jv_str(space), "free") ? CONSTRAIN_FREE : CONSTRAIN_COMPACT;
-	if (*out == CONSTRAIN_COMPACT && !str_eq_c(jv_str(space), "compact"))
+	if (!constrain_space_find(jv_str(space), out))
 		return err_set(err, HOKKU_INVALID_REQUEST,
-			       "\"space\" is %s; it takes \"free\" or \"compact\"",
+			       "\"space\" is %s; it takes \"free\", \"spaced\" or \"compact\"",
 			       jv_text(space, found, sizeof found));
 	return HOKKU_OK;
 }
@@ -53,8 +51,8 @@ static enum hokku_code read_shape(struct batch *b, const struct jv *line, struct
 		if (found)
 			return err_set(
 				err, HOKKU_INVALID_REQUEST,
-				"it has \"schema\", \"grammar\", \"regex\" and \"choice\" more than once; one is "
-				"wanted");
+				"it has more than one of \"schema\", \"grammar\", \"regex\", \"choice\" and "
+				"\"structure\"; one is wanted");
 		if (kinds[i].is_text && !jv_is(v, JV_STRING))
 			return err_set(err, HOKKU_INVALID_REQUEST, "\"%s\" is no string", kinds[i].name);
 		found = v;
@@ -65,8 +63,9 @@ static enum hokku_code read_shape(struct batch *b, const struct jv *line, struct
 			instance_write_exact(&b->text, v);
 	}
 	if (!found)
-		return err_set(err, HOKKU_INVALID_REQUEST,
-			       "it has none of \"schema\", \"grammar\", \"regex\" and \"choice\"");
+		return err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"it has none of \"schema\", \"grammar\", \"regex\", \"choice\" and \"structure\"");
 	if (b->text.failed)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a shape of %zu bytes", b->text.len);
 	out->text = (struct str){b->text.ptr, b->text.len};

@@ -7,7 +7,20 @@
 #include "base/json.h"
 #include "constrain/choice.h"
 #include "constrain/shape.h"
+#include "constrain/structure.h"
 #include "constrain/text.h"
+
+bool constrain_space_find(struct str name, enum constrain_space *out)
+{
+	static const char *const names[] = {
+		[CONSTRAIN_COMPACT] = "compact", [CONSTRAIN_FREE] = "free", [CONSTRAIN_SPACED] = "spaced"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (str_eq_c(name, names[i])) {
+			*out = (enum constrain_space)i;
+			return true;
+		}
+	return false;
+}
 
 static const struct constrain_limits defaults = {
 	.work = 2000000, /* 40 to 60 ns each on a core of 2020: about 100 ms at most */
@@ -89,10 +102,21 @@ static enum hokku_code make_choice(struct making *m)
 	return rc;
 }
 
+static enum hokku_code make_structure(struct making *m)
+{
+	struct jv_doc doc;
+	enum hokku_code rc = parse(m, "the structural tag", &doc);
+	if (rc)
+		return rc;
+	rc = structure_compile(m->grammar, &doc.root, m->shape->space, m->fault, m->err);
+	jv_doc_free(&doc);
+	return rc;
+}
+
 static enum hokku_code (*const makers[])(struct making *m) = {
 	[CONSTRAIN_JSON_SCHEMA] = make_schema, [CONSTRAIN_JSON_OBJECT] = make_object,
 	[CONSTRAIN_GBNF] = make_gbnf,          [CONSTRAIN_REGEX] = make_regex,
-	[CONSTRAIN_CHOICE] = make_choice,
+	[CONSTRAIN_CHOICE] = make_choice,      [CONSTRAIN_STRUCTURE] = make_structure,
 };
 
 static enum hokku_code no_memory(struct hokku_error *err)

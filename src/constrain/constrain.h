@@ -46,15 +46,20 @@ enum constrain_kind {
 	CONSTRAIN_GBNF,        /* text: a grammar as llama.cpp reads it */
 	CONSTRAIN_REGEX,       /* text: a regular expression that the whole answer matches */
 	CONSTRAIN_CHOICE,      /* text: a JSON array of strings */
+	CONSTRAIN_STRUCTURE,   /* text: a structural tag as XGrammar reads them, as JSON */
 };
 
-/* White space between JSON's tokens. */
-enum constrain_space { CONSTRAIN_COMPACT, CONSTRAIN_FREE };
+/* White space between JSON's tokens: none; any; one space behind each ':' and ',' and nothing else, as
+ * Python's json.dumps writes. */
+enum constrain_space { CONSTRAIN_COMPACT, CONSTRAIN_FREE, CONSTRAIN_SPACED };
+
+/* "compact", "free", "spaced". False: none of them. */
+bool constrain_space_find(struct str name, enum constrain_space *out);
 
 struct constrain_shape {
 	enum constrain_kind kind;
 	struct str text;
-	enum constrain_space space; /* of the two JSON kinds */
+	enum constrain_space space; /* of the two JSON kinds, and of schemas in structural tags */
 };
 
 /* What compiling may take. Zeros: the defaults. */

@@ -16,6 +16,7 @@ struct compiler {
 	struct grammar *g;
 	rule_id *made;            /* by rule: what it is in the grammar, + 1; 0: none yet */
 	uint32_t *queue, n_queue; /* rules that were made, in that order */
+	rule_id root;
 };
 
 /* ---- what is regular ---- */
@@ -227,7 +228,7 @@ static bool compile(struct compiler *c)
 		return gbnf_no_memory(t);
 	if (!find_regular(t))
 		return false;
-	rule_of(c, (uint32_t)(root - t->rules));
+	c->root = rule_of(c, (uint32_t)(root - t->rules));
 	for (uint32_t i = 0; i < c->n_queue && !t->rc && !grammar_failed(c->g); i++) {
 		rule_id rule = c->made[c->queue[i]] - 1;
 		put(c, t->rules[c->queue[i]].body, grammar_start(c->g, rule), grammar_end(c->g, rule));
@@ -235,8 +236,8 @@ static bool compile(struct compiler *c)
 	return !t->rc;
 }
 
-enum hokku_code gbnf_compile(struct grammar *g, struct str text, struct constrain_fault *fault,
-			     struct hokku_error *err)
+enum hokku_code gbnf_into(struct grammar *g, struct str text, rule_id *root, struct constrain_fault *fault,
+			  struct hokku_error *err)
 {
 	struct arena arena = {0};
 	struct gbnf_text t = {
@@ -246,9 +247,17 @@ enum hokku_code gbnf_compile(struct grammar *g, struct str text, struct constrai
 		fault->place[0] = '\0';
 	if (gbnf_parse(&t) == HOKKU_OK && !rx_failed(t.pool))
 		compile(&c);
+	*root = c.root;
 	if (!t.rc && rx_failed(t.pool))
 		t.rc = err_set(err, HOKKU_INVALID_REQUEST,
 			       "the grammar takes more memory or work than a shape may; make it smaller");
 	arena_free(&arena);
 	return t.rc;
+}
+
+enum hokku_code gbnf_compile(struct grammar *g, struct str text, struct constrain_fault *fault,
+			     struct hokku_error *err)
+{
+	rule_id root;
+	return gbnf_into(g, text, &root, fault, err);
 }

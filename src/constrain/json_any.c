@@ -5,11 +5,14 @@ struct maker {
 	struct grammar *g;
 	struct rx_pool *p;
 	rx space;
+	bool spaced; /* one space behind ':' and ',' */
 };
 
 static rx mark(const struct maker *m, char c, bool before, bool after)
 {
 	rx r = rx_byte(m->p, (uint8_t)c);
+	if (m->spaced && (c == ':' || c == ','))
+		return rx_cat(m->p, r, rx_byte(m->p, ' '));
 	if (before)
 		r = rx_cat(m->p, m->space, r);
 	return after ? rx_cat(m->p, r, m->space) : r;
@@ -35,7 +38,8 @@ static void list(const struct maker *m, rule_id r, const char brackets[2], rx ke
 
 struct json_rules json_rules(struct grammar *g, enum constrain_space space)
 {
-	struct maker m = {.g = g, .p = grammar_pool(g), .space = RX_EMPTY};
+	struct maker m = {
+		.g = g, .p = grammar_pool(g), .space = RX_EMPTY, .spaced = space == CONSTRAIN_SPACED};
 	uint64_t white[4] = {1ull << ' ' | 1ull << '\t' | 1ull << '\n' | 1ull << '\r'};
 	if (space == CONSTRAIN_FREE)
 		m.space = rx_repeat(m.p, rx_byte_set(m.p, white), 0, RX_UNBOUNDED);

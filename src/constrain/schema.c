@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "constrain/pointer.h"
+
 _Noreturn static void leave(struct schema *s, enum hokku_code rc)
 {
 	s->rc = rc;
@@ -55,68 +57,17 @@ void schema_work(struct schema *s, uint64_t steps)
 			SCHEMA_MAX_WORK);
 }
 
-/* A name as part of a pointer. */
-static void add_escaped(struct strbuf *out, struct str name)
-{
-	for (size_t i = 0; i < name.len; i++) {
-		unsigned char c = (unsigned char)name.ptr[i];
-		if (c == '~' || c == '/')
-			strbuf_add_c(out, c == '~' ? "~0" : "~1");
-		else if (c < 0x20 || c == 0x7f)
-			strbuf_addf(out, "\\u%04x", c);
-		else
-			strbuf_add(out, name.ptr + i, 1);
-	}
-}
-
-static bool point_at(const struct jv *in, const struct jv *at, struct strbuf *out)
-{
-	if (in == at)
-		return true;
-	size_t len = out->len;
-	for (uint32_t i = 0; (in->type == JV_OBJECT || in->type == JV_ARRAY) && i < in->n; i++) {
-		strbuf_add_c(out, "/");
-		if (in->type == JV_OBJECT)
-			add_escaped(out, jv_key(in, i));
-		else
-			strbuf_addf(out, "%u", i);
-		if (point_at(in->type == JV_OBJECT ? jv_value(in, i) : &in->items[i], at, out))
-			return true;
-		out->len = len;
-	}
-	return false;
-}
-
-void schema_pointer(const struct jv *root, const struct jv *at, struct strbuf *out)
-{
-	size_t len = out->len;
-	if (!point_at(root, at, out))
-		out->len = len;
-}
-
-/* The end of the pointer says more than its beginning, but a person reads it from there. */
-static void cut_place(char *out, size_t size, struct str place)
-{
-	if (place.len < size) {
-		memcpy(out, place.ptr ? place.ptr : "", place.len);
-		out[place.len] = 0;
-		return;
-	}
-	size_t n = utf8_valid_prefix(place.ptr, size - 4);
-	memcpy(out, place.ptr, n);
-	memcpy(out + n, "...", 4);
-}
-
 void schema_refuse(struct schema *s, const struct jv *at, const char *keyword, const char *format, ...)
 {
 	char place[sizeof s->fault->place], text[400];
 	struct strbuf pointer = {0};
-	schema_pointer(s->root, at, &pointer);
+	strbuf_add_c(&pointer, s->place);
+	pointer_add(s->root, at, &pointer);
 	if (keyword) {
 		strbuf_add_c(&pointer, "/");
 		strbuf_add_c(&pointer, keyword);
 	}
-	cut_place(place, sizeof place, (struct str){pointer.ptr, pointer.failed ? 0 : pointer.len});
+	pointer_cut(place, sizeof place, (struct str){pointer.ptr, pointer.failed ? 0 : pointer.len});
 	strbuf_free(&pointer);
 	va_list args;
 	va_start(args, format);
@@ -161,9 +112,7 @@ static void compile(struct schema *s)
 {
 	begin(s);
 	schema_scan(s);
-	rule_id r = grammar_rule(s->g, "root");
-	schema_emit(s, grammar_start(s->g, r), grammar_end(s->g, r),
-		    schema_term(s, s->root, LIT_SCHEMA, false));
+	schema_emit(s, s->from, s->to, schema_term(s, s->root, LIT_SCHEMA, false));
 	schema_emit_queue(s);
 	if (rx_failed(s->p))
 		schema_refuse(
@@ -172,14 +121,17 @@ static void compile(struct schema *s)
 			"shorter patterns or smaller maxLength would do");
 }
 
-enum hokku_code schema_compile(struct grammar *g, const struct jv *root, enum constrain_space space,
-			       struct constrain_fault *fault, struct hokku_error *err)
+enum hokku_code schema_into(const struct schema_site *site, const struct jv *root, enum constrain_space space,
+			    struct constrain_fault *fault, struct hokku_error *err)
 {
 	struct schema *s = calloc(1, sizeof *s);
 	if (!s)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory to compile the schema");
-	s->g = g;
-	s->p = grammar_pool(g);
+	s->g = site->g;
+	s->p = grammar_pool(site->g);
+	s->from = site->from;
+	s->to = site->to;
+	s->place = site->place;
 	s->root = root;
 	s->space = space;
 	s->fault = fault;
@@ -190,4 +142,12 @@ enum hokku_code schema_compile(struct grammar *g, const struct jv *root, enum co
 	arena_free(&s->arena);
 	free(s);
 	return rc;
+}
+
+enum hokku_code schema_compile(struct grammar *g, const struct jv *root, enum constrain_space space,
+			       struct constrain_fault *fault, struct hokku_error *err)
+{
+	rule_id r = grammar_rule(g, "root");
+	const struct schema_site site = {g, grammar_start(g, r), grammar_end(g, r), ""};
+	return schema_into(&site, root, space, fault, err);
 }

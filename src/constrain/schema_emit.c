@@ -4,6 +4,8 @@
 rx schema_mark(struct schema *s, char c, unsigned spaces)
 {
 	rx r = rx_byte(s->p, (uint8_t)c);
+	if (s->space == CONSTRAIN_SPACED)
+		return c == ':' || c == ',' ? rx_cat(s->p, r, rx_byte(s->p, ' ')) : r;
 	if (spaces & SPACE_BEFORE)
 		r = rx_cat(s->p, s->space_rx, r);
 	return spaces & SPACE_AFTER ? rx_cat(s->p, r, s->space_rx) : r;
@@ -11,8 +13,8 @@ rx schema_mark(struct schema *s, char c, unsigned spaces)
 
 rx schema_key_rx(struct schema *s, struct str key)
 {
-	if (s->space == CONSTRAIN_COMPACT)
-		return schema_word_rx(s, key, ":");
+	if (s->space != CONSTRAIN_FREE)
+		return schema_word_rx(s, key, s->space == CONSTRAIN_SPACED ? ": " : ":");
 	return rx_cat(s->p, schema_word_rx(s, key, ""), schema_mark(s, ':', SPACE_BEFORE | SPACE_AFTER));
 }
 

@@ -197,6 +197,8 @@ struct schema {
 	struct grammar *g;
 	struct rx_pool *p;
 	const struct jv *root;
+	const char *place; /* of the root, in what it stands in */
+	place_id from, to;
 	enum constrain_space space;
 	struct constrain_fault *fault;
 	struct hokku_error *err;
@@ -292,7 +294,6 @@ const struct obj *schema_base_obj(struct schema *s, const struct jv *at);
 /* schema_ref.c */
 void schema_scan(struct schema *s);
 const struct jv *schema_resolve(struct schema *s, const struct jv *at, const char *keyword);
-void schema_pointer(const struct jv *root, const struct jv *at, struct strbuf *out);
 
 /* schema_obj.c; NULL: nothing fits */
 const struct obj *schema_obj_and(struct schema *s, const struct obj *a, const struct obj *b);

@@ -76,11 +76,25 @@ enum hokku_code rx_number(struct rx_pool *p, const struct rx_number *what, rx *o
 enum hokku_code gbnf_compile(struct grammar *g, struct str text, struct constrain_fault *fault,
 			     struct hokku_error *err);
 
+/* The same; *root is the rule that `root` became. */
+enum hokku_code gbnf_into(struct grammar *g, struct str text, rule_id *root, struct constrain_fault *fault,
+			  struct hokku_error *err);
+
 /* A schema into g, whose first rule becomes its texts. root: read by jv_parse. INVALID_REQUEST: the pointer
  * of the keyword, what was found there, what would do. */
 struct jv;
 enum hokku_code schema_compile(struct grammar *g, const struct jv *root, enum constrain_space space,
 			       struct constrain_fault *fault, struct hokku_error *err);
+
+/* The same between two places of a rule. place: a JSON pointer to the schema in what it stands in, put before
+ * its own pointers. */
+struct schema_site {
+	struct grammar *g;
+	place_id from, to;
+	const char *place;
+};
+enum hokku_code schema_into(const struct schema_site *site, const struct jv *root, enum constrain_space space,
+			    struct constrain_fault *fault, struct hokku_error *err);
 
 /* Any JSON value, any object: what an empty schema and json_object mean. from and to as grammar_reads has
  * them. */

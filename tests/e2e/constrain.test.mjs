@@ -79,23 +79,51 @@ test('texts drawn from the masks', () => {
 	assert.deepEqual(samples.map((s) => [s.ended, s.tokens, /^[ab]{3}$/.test(s.text)]), [[true, 3, true], [true, 3, true]]);
 });
 
+test('structural tags: free text, tags and schemas in one', () => {
+	const tag = (begin, content, end) => ({ type: 'tag', begin, content, end });
+	const call = { type: 'json_schema', json_schema: person, space: 'spaced' };
+	const calls = { type: 'triggered_tags', triggers: ['<call:'], tags: [tag('<call:a>', call, '</call>')] };
+	const file = schema({ type: 'structural_tag', format: { type: 'sequence', elements: [tag('<think>', { type: 'any_text' }, '</think>'), calls] } });
+	for (const way of [bytes, [], ['--masks'], [...bytes, '--masks']]) {
+		const check = (text) => run(['--structure', file, '-', ...way], text);
+		assert.deepEqual(check('<think>hm <call: </think>Well. <call:a>{"name": "x", "tags": [10, 12]}</call> So.'), { code: 0, out: 'accepted\n', err: '' });
+		assert.match(check('<think>hm</think><call:a>{"name":"x"}</call>').out, /^refused at byte 33 \(line 1 column 34\): "\\"x\\"\}<\/call>"\nwhat could stand there: " "\n$/);
+		assert.match(check('<think>hm').out, /^too short at byte 9 /);
+		assert.match(check('<think></think>x<call:b').out, /what could stand there: "a"\n/);
+	}
+	const drawn = JSON.parse(run(['--structure', file, '--sample', '20', '-s', '1', '--json']).out);
+	for (const { text, ended } of drawn.samples) assert.ok(!ended || text.startsWith('<think>') && text.includes('</think>'), text);
+	assert.match(run(['--structure', schema({ format: { type: 'any_text', exclude: ['x'] } })]).err, /\/format\/exclude: this member is not known here/);
+	assert.match(run(['--structure', schema('[1')]).err, /the structural tag is no JSON/);
+});
+
+test('JSON with one space behind : and ,', () => {
+	const check = (instance, ...more) => run([schema(person), '-', '--space', 'spaced', ...more], instance).code;
+	assert.equal(check('{"name": "x", "tags": [10, 577]}'), 0);
+	assert.equal(check('{"name": "x", "tags": []}', '--masks'), 0);
+	for (const text of ['{"name":"x"}', '{"name": "x","tags": []}', '{"name":  "x"}', '{ "name": "x"}', '{"name": "x" }', '{"name": "x", "tags": [10,577]}', '{"name" : "x"}']) assert.equal(check(text), 1, text);
+	const any = (text) => run(['--json-object', '-', '--space', 'spaced'], text).code;
+	assert.deepEqual(['{}', '{"a": [1, {"b": []}], "c": null}', '{"a":1}', '{"a": [1,2]}', '{ }'].map(any), [0, 0, 1, 1, 1]);
+});
+
 test('many shapes, a line each', () => {
 	const lines = [
 		{ name: 'person', schema: person, tests: [{ data: { name: 'x' }, valid: true }, { data: { name: 1 }, valid: false }, { text: '{"name":"x"}' }, { data: { name: 'y' }, valid: false }] },
 		{ regex: '[0-9]+', tests: [{ text: '1' }, { text: '' }, { text: 'x' }] },
 		{ grammar: 'root ::= "a"', tests: [{ text: 'a' }] }, { choice: ['a', 'b'], tests: [{ text: 'c' }] },
+		{ structure: { format: { type: 'const_string', value: 'a' } }, tests: [{ text: 'a' }] },
 		{ name: [1], schema: { multipleOf: 0 } }, { schema: { type: 'array' }, space: 'free', tests: [{ data: [1, 2] }] },
 	];
 	const r = run(['--batch', '-', '--bench', '--masks', ...bytes], lines.map((l) => `${JSON.stringify(l)}\n`).join(''));
 	assert.equal(r.code, 0, r.err);
-	const [a, b, c, d, e, f, { bench }] = r.out.trimEnd().split('\n').map((l) => JSON.parse(l));
+	const [a, b, c, d, g, e, f, { bench }] = r.out.trimEnd().split('\n').map((l) => JSON.parse(l));
 	assert.equal(a.name, 'person');
 	assert.deepEqual(a.tests.map((t) => [t.accepted, t.wrong ?? false]), [[false, true], [false, false], [true, false], [false, false]]); // ": " is not compact
 	assert.equal(a.tests[0].at, 8);
 	assert.deepEqual(b.tests.map((t) => t.why ?? 'accepted'), ['accepted', 'too short', 'refused']);
-	assert.deepEqual([c.tests[0].accepted, d.tests[0].accepted, f.tests[0].accepted], [true, false, true]);
+	assert.deepEqual([c.tests[0].accepted, d.tests[0].accepted, f.tests[0].accepted, g.tests[0].accepted], [true, false, true, true]);
 	assert.deepEqual([e.compiled, e.place, e.name], [false, '/multipleOf', [1]]);
-	assert.deepEqual([bench.shapes, bench.compiled, bench.tests, bench.wrongly_refused, bench.wrongly_accepted, bench.faults, bench.vocabulary], [6, 5, 10, 1, 0, 0, 257]);
+	assert.deepEqual([bench.shapes, bench.compiled, bench.tests, bench.wrongly_refused, bench.wrongly_accepted, bench.faults, bench.vocabulary], [7, 6, 11, 1, 0, 0, 257]);
 	const bad = (line, message) => {
 		const said = run(['--batch', '-', ...bytes], `{"regex": "a"}\n${line}\n`);
 		assert.equal(said.code, 1);
@@ -103,10 +131,10 @@ test('many shapes, a line each', () => {
 	};
 	bad('{', /line 2: bad JSON at line 1 column/);
 	bad('[]', /line 2: it is no JSON object/);
-	bad('{}', /line 2: it has none of "schema", "grammar", "regex" and "choice"/);
-	bad('{"regex": "a", "schema": {}}', /line 2: .* more than once; one is wanted/);
+	bad('{}', /line 2: it has none of "schema", "grammar", "regex", "choice" and "structure"/);
+	bad('{"regex": "a", "schema": {}}', /line 2: it has more than one of "schema", .*; one is wanted/);
 	bad('{"grammar": 1}', /line 2: "grammar" is no string/);
-	bad('{"schema": {}, "space": "wide"}', /line 2: "space" is "wide"; it takes "free" or "compact"/);
+	bad('{"schema": {}, "space": "wide"}', /line 2: "space" is "wide"; it takes "free", "spaced" or "compact"/);
 	bad('{"schema": {}, "tests": {}}', /line 2: "tests" is \{\}; it takes an array/);
 	bad('{"schema": {}, "tests": [{"valid": true}]}', /line 2: tests\[0\] has neither "data" nor "text"/);
 });
@@ -117,6 +145,7 @@ test('command lines that are wrong', () => {
 		[['a', 'b', 'c'], /unexpected|too many|"c"/],
 		[['--regex', 'a', 'b', 'c'], /"c" is a second instance/],
 		[['--regex', 'a', '--choice', '[]'], /exclude each other/],
+		[['--structure', 'a', '--json-object'], /exclude each other/],
 		[['-', '-'], /both standard input/],
 		[['--regex', 'a', '--masks'], /--masks walks an INSTANCE, and there is none/],
 		[['--regex', 'a', '--print', '--sample', '1'], /exclude each other/],
@@ -132,7 +161,7 @@ test('command lines that are wrong', () => {
 		const r = run(args);
 		assert.deepEqual([r.code, message.test(r.err)], [2, true], `${args.join(' ')}: ${r.err}`);
 	}
-	for (const [args, message] of [[['nowhere.json'], /nowhere\.json/], [['--regex', 'a', 'nowhere.txt'], /nowhere\.txt/], [['-m', 'nowhere.gguf', '--regex', 'a'], /nowhere\.gguf/]]) {
+	for (const [args, message] of [[['nowhere.json'], /nowhere\.json/], [['--structure', 'nowhere.json'], /nowhere\.json/], [['--regex', 'a', 'nowhere.txt'], /nowhere\.txt/], [['-m', 'nowhere.gguf', '--regex', 'a'], /nowhere\.gguf/]]) {
 		const r = run(args);
 		assert.deepEqual([r.code, message.test(r.err)], [1, true], `${args.join(' ')}: ${r.err}`);
 	}

@@ -2,7 +2,7 @@
  * A shape of any kind compiles, or is refused with a message. Of what compiles: a walk by random draws from
  * the masks never finds nothing that may come next, each token of a mask is taken, and a second walk takes
  * the text and agrees on its end; a token that a mask leaves out does not fit, unless the mask has one token
- * alone. The first byte chooses the kind, the second seeds the draws.
+ * alone. The first byte chooses the kind and the white space, the second seeds the draws.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -145,9 +145,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (!vocab)
 		CHECK(!constrain_vocab_new(&words, &vocab, &err));
-	const struct constrain_shape shape = {.kind = (enum constrain_kind)(data[0] % (CONSTRAIN_CHOICE + 1)),
-					      .space = data[0] & 8 ? CONSTRAIN_FREE : CONSTRAIN_COMPACT,
-					      .text = {(const char *)data + 2, size - 2}};
+	const struct constrain_shape shape = {
+		.kind = (enum constrain_kind)((data[0] & 7) % (CONSTRAIN_STRUCTURE + 1)),
+		.space = (enum constrain_space)((data[0] >> 3) % 3),
+		.text = {(const char *)data + 2, size - 2}};
 	if (constrain_new(vocab, &shape, &limits, &c, &fault, &err)) {
 		CHECK(err.message[0] && memchr(fault.place, 0, sizeof fault.place));
 		return 0;
