@@ -82,6 +82,7 @@ static void engine_free(struct engine *e)
 	free(e->model_path);
 	free(e->chat_template);
 	free(e->device);
+	free(e->fingerprint_of);
 	owners_deinit(&e->owners);
 	salts_deinit(&e->salts);
 	free(e);
@@ -109,6 +110,7 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 			memcpy(e->chat_template, config->chat_template.ptr, config->chat_template.len);
 	}
 	e->device = copy_text(config->device ? config->device : "auto");
+	e->fingerprint_of = config->fingerprint_of ? copy_text(config->fingerprint_of) : NULL;
 	e->config_ctx = config->n_ctx;
 	e->n_threads = config->n_threads;
 	e->vram_limit = config->vram_limit;
@@ -132,7 +134,8 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	pace_init(&e->pace, e->n_batch, config->itl_ms ? config->itl_ms : PACE_TARGET_MS);
 	salts_init(&e->salts);
 	if (!owners_init(&e->owners, config->owners, config->n_owners) || !e->device ||
-	    (config->model_path && !e->model_path) || (config->chat_template.ptr && !e->chat_template)) {
+	    (config->model_path && !e->model_path) || (config->fingerprint_of && !e->fingerprint_of) ||
+	    (config->chat_template.ptr && !e->chat_template)) {
 		engine_free(e);
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for an engine");
 	}
@@ -288,6 +291,11 @@ const struct tok *engine_tok(const struct engine *e)
 const struct chat *engine_chat(const struct engine *e)
 {
 	return atomic_load(&e->public_chat);
+}
+
+const char *engine_fingerprint(const struct engine *e)
+{
+	return e->fingerprint_of && engine_tok(e) ? e->fingerprint : NULL;
 }
 
 const struct sampling_advice *engine_advice(const struct engine *e)

@@ -53,6 +53,9 @@ struct engine_config {
 	bool no_prefix_cache; /* nothing is found again in KV memory */
 	bool no_jump_ahead;   /* tokens that must come, by an answer's shape, are drawn one by one */
 	bool states;          /* engine_save and engine_restore (state.h) will be asked for */
+	/* What else prompts depend on beside model and template, for engine_fingerprint: "" where there is
+	 * nothing; NULL: no fingerprint is made. Copied. */
+	const char *fingerprint_of;
 	bool prompt_logprobs; /* requests may ask for their prompt's: a device sets scratch aside for it */
 	/* (n_owners) of owners 1, 2 ...; copied. Owner 0 is there without, and has no limits. */
 	const struct engine_limits *owners;
@@ -120,6 +123,7 @@ enum hokku_code engine_wait_ready(struct engine *e, struct hokku_error *err);
 /* NULL until READY; then immutable and safe to use from any thread. */
 const struct tok *engine_tok(const struct engine *e);
 const struct chat *engine_chat(const struct engine *e);
+const char *engine_fingerprint(const struct engine *e); /* fingerprint.h; NULL also where none is made */
 const struct sampling_advice *engine_advice(const struct engine *e); /* of the model's file */
 
 /* Has a shape compiled, whatever thread asks; owner and what comes back are in the order (shapes.h). Its done

@@ -325,7 +325,7 @@ enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
 	rc = set_aside(e, err);
 	if (!rc)
 		rc = set_aside_shapes(e, err);
-	if (!rc && e->states)
+	if (!rc && (e->states || e->fingerprint_of))
 		rc = state_identify(e, err);
 	if (!rc)
 		describe(e);

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "engine/engine.h"
+#include "engine/fingerprint.h"
 #include "engine/owners.h"
 #include "engine/pace.h"
 #include "engine/request.h"
@@ -79,6 +80,7 @@ struct engine {
 	char *chat_template; /* NULL: the file's own */
 	size_t chat_template_bytes;
 	char *device;
+	char *fingerprint_of; /* NULL: there is none */
 	uint32_t config_ctx, n_threads, max_queue, config_parallel;
 	uint64_t vram_limit, kv_bytes;
 	struct cache_types cache;
@@ -102,7 +104,8 @@ struct engine {
 	uint32_t n_open_masks;                  /* of a step: masks that may follow it */
 	_Atomic(const struct tok *) public_tok; /* NULL until ready */
 	_Atomic(const struct chat *) public_chat;
-	struct state_identity *identity;           /* of states that are saved; NULL: none are */
+	struct state_identity *identity; /* of states and for the fingerprint; NULL: nobody asks */
+	char fingerprint[FINGERPRINT_BYTES];
 	uint64_t block_bytes[MODEL_MAX_KV_GROUPS]; /* of a KV block, where they are */
 
 	/* The engine's thread alone. */

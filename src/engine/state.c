@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/build.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -45,6 +46,20 @@ struct work {
 
 /* ---- which runs they belong to ---- */
 
+static void fingerprint(struct engine *e)
+{
+	char build[BUILD_ID_TEXT];
+	build_id(build);
+	const struct fingerprint_of of = {
+		.identity = e->identity,
+		.build = build,
+		.n_ctx = e->n_ctx,
+		.chat_template = {e->chat_template, e->chat_template_bytes},
+		.other = e->fingerprint_of,
+	};
+	fingerprint_make(&of, e->fingerprint);
+}
+
 enum hokku_code state_identify(struct engine *e, struct hokku_error *err)
 {
 	struct compute_kv_kind kind;
@@ -53,11 +68,12 @@ enum hokku_code state_identify(struct engine *e, struct hokku_error *err)
 	enum hokku_code rc = model_identity(e->file, &id, err);
 	if (rc)
 		return rc;
-	log_debug("states: the model is %016" PRIx64 ", read in %.1f ms", id, clock_ms_since(begin));
+	log_debug("the model is %016" PRIx64 ", read in %.1f ms", id, clock_ms_since(begin));
 	struct state_identity *to = calloc(1, sizeof *to);
 	e->identity = to;
-	e->ended = calloc(STATE_ENDED, sizeof *e->ended);
-	if (!to || !e->ended)
+	if (e->states)
+		e->ended = calloc(STATE_ENDED, sizeof *e->ended);
+	if (!to || (e->states && !e->ended))
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for what identifies states");
 	compute_kv_describe(e->compute, &kind);
 	for (uint32_t g = 0; g < m->n_kv_groups; g++)
@@ -74,6 +90,8 @@ enum hokku_code state_identify(struct engine *e, struct hokku_error *err)
 	int n = snprintf(at, STATE_FIELD_BYTES, "%u, windows", m->n_kv_groups);
 	for (uint32_t g = 0; g < m->n_kv_groups; g++)
 		n += snprintf(at + n, STATE_FIELD_BYTES - (size_t)n, " %u", m->kv_groups[g].window);
+	if (e->fingerprint_of)
+		fingerprint(e);
 	return HOKKU_OK;
 }
 
@@ -81,7 +99,7 @@ static enum hokku_code check_able(const struct engine *e, struct hokku_error *er
 {
 	if (!engine_tok(e))
 		return err_set(err, HOKKU_NOT_READY, "the model is still being loaded");
-	if (!e->identity || e->no_prefix_cache)
+	if (!e->states || e->no_prefix_cache)
 		return err_set(err, HOKKU_INVALID_REQUEST, "states are neither saved nor restored here%s",
 			       e->no_prefix_cache ? ", as the prefix cache is off" : "");
 	return HOKKU_OK;

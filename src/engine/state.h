@@ -63,7 +63,7 @@ enum hokku_code engine_restore(struct engine *e, const struct engine_restoring *
 
 struct job;
 
-/* For the engine's own files. What identifies its states, once the model is loaded. */
+/* For the engine's own files. What identifies its states, and the fingerprint, once the model is loaded. */
 enum hokku_code state_identify(struct engine *e, struct hokku_error *err);
 
 /* The ids of requests that have ended, the latest n of them. */

@@ -32,6 +32,7 @@ struct answer_memo {
 /* What is known of a request before its first token. */
 struct answer_start {
 	const char *id, *model;
+	const char *fingerprint; /* engine/fingerprint.h */
 	const char *key;         /* the name of the client's; NULL: there are none */
 	const char *asked_model; /* as the request named it; NULL: it did not */
 	uint64_t seed;           /* of sample 0; number k has the seed + k */

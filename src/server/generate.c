@@ -500,6 +500,7 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 	return (struct answer_start){
 		.id = g->id,
 		.model = model,
+		.fingerprint = engine_fingerprint(g->server->engine),
 		.key = owner_name(g->server, g->owner),
 		.asked_model = r->model,
 		.seed = r->sampling.seed,

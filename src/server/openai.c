@@ -20,6 +20,8 @@ void openai_add_head(struct strbuf *b, const struct answer_start *s, const char 
 	answer_text(b, s->id);
 	strbuf_addf(b, ",\"object\":\"%s\",\"created\":%" PRId64 ",\"model\":", object, s->created);
 	answer_text(b, model_of(s));
+	if (s->fingerprint)
+		strbuf_addf(b, ",\"system_fingerprint\":\"%s\"", s->fingerprint);
 }
 
 void openai_add_own(struct strbuf *b, const struct answer_start *s)

@@ -5,7 +5,8 @@
 
 #include "server/answer.h"
 
-/* "id", "object", "created" and "model" of an answer or a chunk of it, without braces. */
+/* "id", "object", "created", "model" and "system_fingerprint" of an answer or a chunk of it, without braces.
+ */
 void openai_add_head(struct strbuf *b, const struct answer_start *s, const char *object);
 
 /* After a comma, of a whole answer and of the chunk that ends the last sample: "hokku", and "warnings" where

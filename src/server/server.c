@@ -249,8 +249,20 @@ static enum hokku_code create_engine(struct server *s, struct hokku_error *err)
 	return rc;
 }
 
+/* What the server's options give to prompts: answers differ where it does. */
+static void tell_apart(const struct server_config *c, struct strbuf *out)
+{
+	char now[20];
+	strbuf_add_c(out, "kwargs ");
+	if (c->chat_kwargs)
+		jv_write(c->chat_kwargs, out);
+	if (c->chat_now)
+		strbuf_addf(out, " now %s", (jinja_time_text(c->chat_now, now), now));
+}
+
 static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 {
+	struct strbuf apart = {0};
 	enum hokku_code rc = HOKKU_OK;
 	if (s->config.api_key_file)
 		rc = keys_load(s->config.api_key_file, &s->keys, err);
@@ -265,7 +277,12 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 	s->config.engine.user = s;
 	s->config.engine.states = s->config.state_dir != NULL;
 	s->config.engine.prompt_logprobs = true;
-	rc = create_engine(s, err);
+	tell_apart(&s->config, &apart);
+	s->config.engine.fingerprint_of = apart.ptr;
+	rc = apart.failed ? err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a server")
+			  : create_engine(s, err);
+	s->config.engine.fingerprint_of = NULL;
+	strbuf_free(&apart);
 	if (rc == HOKKU_OK)
 		rc = prepare_create(s->engine,
 				    &(struct prepare_chat){s->config.chat_kwargs, s->config.chat_now},

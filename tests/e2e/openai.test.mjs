@@ -111,6 +111,22 @@ test('what has no effect is told in the answer, or the last chunk, and in a head
 	assert.deepEqual(JSON.parse(native.headers.get('hokku-warnings')), native.json.warnings);
 });
 
+test('the fingerprint is that of all that answers depend on beside the request', async () => {
+	const ask = async (server, more = {}) => (await post(server, '/v1/chat/completions', { ...plain, max_tokens: 1, ...more }));
+	const print = (await ask(server)).json.system_fingerprint;
+	assert.match(print, /^fp_[0-9a-f]{16}$/);
+	const chunks = (await ask(server, { stream: true, stream_options: { include_usage: true } })).text.split('\n\n').slice(0, -2);
+	assert.ok(chunks.every((c) => JSON.parse(c.slice('data: '.length)).system_fingerprint === print));
+	const seen = new Map();
+	for (const args of [['--threads', '2', '--parallel', '3'], ['--ctx', '500'], ['--cache-type-k', 'f16'], ['--chat-template', 'chatml'], ['--chat-template-kwargs', '{"a":1}'], ['--template-date', '2026-01-01'], ['--device', 'cpu:reference'], [model('tiny'), '--chat-template', 'chatml']]) {
+		const other = await start(args);
+		seen.set(args.join(' '), (await ask(other, endless)).json.system_fingerprint);
+		await other.stop();
+	}
+	assert.equal([...seen.values()][0], print); // what no answer depends on
+	assert.equal(new Set(seen.values()).size, seen.size, JSON.stringify([...seen]));
+});
+
 test('n samples are those of seed, seed + 1, ..., streamed and whole', async () => {
 	const lone = [];
 	for (const seed of [7, 8, 9]) lone.push(await client.chat.completions.create({ ...plain, seed }));

@@ -500,6 +500,26 @@ static void test_parts(void **state)
 	start.n = 2;
 }
 
+/* Of every answer and every chunk, where the engine tells one. */
+static void test_fingerprint(void **state)
+{
+	(void)state;
+	const struct answer_end end = {.stop = HOKKU_STOP_END, .last = true};
+	const struct answer_sample samples[2] = {{.end = end}, {.end = end}};
+	static const char wanted[] = ",\"model\":\"asked\",\"system_fingerprint\":\"fp_1\",\"choices\":";
+	start.fingerprint = "fp_1";
+	start.include_usage = true;
+	api_openai_chat.whole(&b, &start, samples);
+	assert_non_null(strstr(b.ptr, wanted));
+	strbuf_free(&b);
+	api_openai_chat.end(&b, &start, &end);
+	const char *usage = strstr(b.ptr, wanted);
+	assert_true(usage && strstr(usage + 1, wanted)); /* both chunks */
+	strbuf_free(&b);
+	start.include_usage = false;
+	start.fingerprint = NULL;
+}
+
 /* Warnings stand beside "hokku", where there are any. */
 static void test_warned(void **state)
 {
@@ -649,12 +669,13 @@ static void test_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_done),     cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_refused),  cmocka_unit_test(test_without_effect),
-		cmocka_unit_test(test_advice),   cmocka_unit_test(test_stream),
-		cmocka_unit_test(test_calls),    cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_warned),   cmocka_unit_test(test_whole),
-		cmocka_unit_test(test_logprobs), cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_done),    cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_without_effect),
+		cmocka_unit_test(test_advice),  cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_calls),   cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_warned),  cmocka_unit_test(test_fingerprint),
+		cmocka_unit_test(test_whole),   cmocka_unit_test(test_logprobs),
+		cmocka_unit_test(test_errors),
 	};
 	return cmocka_run_group_tests_name("openai", tests, NULL, NULL);
 }
