@@ -22,6 +22,9 @@ field_take field_prompt, field_messages, field_tools, field_template_kwargs, fie
 	field_cache_debug, field_tokens, field_response_format, field_grammar, field_regex, field_choice,
 	field_json_schema, field_structured_outputs, field_json_space;
 
+extern const struct field
+	openai_chat_fields[]; /* of POST /v1/chat/completions, for forms that take the same */
+
 /* A number of the engine's table, within its range. */
 enum hokku_code field_sampling(struct gen_request *r, const struct sampling_field *f, const struct jv *v,
 			       struct request_error *err);

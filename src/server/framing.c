@@ -200,6 +200,8 @@ static bool read_target(struct framing *f, struct str method, struct str target,
 	const char *query = memchr(path.ptr, '?', path.len);
 	f->path_at = (size_t)(path.ptr - f->head.ptr);
 	f->path_end = f->path_at + (query ? (size_t)(query - path.ptr) : path.len);
+	f->query.at = query ? f->path_end + 1 : 0;
+	f->query.len = query ? path.len - (size_t)(query + 1 - path.ptr) : 0;
 	return true;
 }
 
@@ -482,6 +484,11 @@ const char *framing_path(const struct framing *f)
 {
 	const char *path = f->head.ptr + f->path_at;
 	return *path ? path : "/";
+}
+
+struct str framing_query(const struct framing *f)
+{
+	return (struct str){f->head.ptr + f->query.at, f->query.len};
 }
 
 struct str framing_authority(const struct framing *f)

@@ -46,6 +46,9 @@ struct framing {
 	size_t method_end, path_at, path_end;
 	struct {
 		size_t at, len;
+	} query;
+	struct {
+		size_t at, len;
 	} authority; /* of a target that is a whole URL; len 0: it is none */
 	bool closes; /* Connection: close */
 };
@@ -68,6 +71,9 @@ const char *framing_method(const struct framing *f);
 
 /* The same: the target's path, terminated, without query; "*" for OPTIONS *. */
 const char *framing_path(const struct framing *f);
+
+/* What stands behind the target's question mark, as sent; empty: nothing. */
+struct str framing_query(const struct framing *f);
 
 /* The host and port of a target that is a whole URL; empty where it is none. */
 struct str framing_authority(const struct framing *f);

@@ -715,6 +715,11 @@ const char *http_get_path(const struct http_request *r)
 	return framing_path(&r->conn->framing);
 }
 
+struct str http_get_query(const struct http_request *r)
+{
+	return framing_query(&r->conn->framing);
+}
+
 struct str http_get_authority(const struct http_request *r)
 {
 	return framing_authority(&r->conn->framing);

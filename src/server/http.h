@@ -82,6 +82,7 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE, HTTP_OPTIONS, HT
 enum http_method http_get_method(const struct http_request *r);
 const char *http_get_method_name(const struct http_request *r); /* as sent */
 const char *http_get_path(const struct http_request *r);        /* as sent, without query; never NULL */
+struct str http_get_query(const struct http_request *r); /* as sent, behind the question mark; may be empty */
 const char *http_get_header(const struct http_request *r, const char *name); /* NULL: not there */
 /* The host (and port) of a request whose target is a whole URL; empty where it is a path. */
 struct str http_get_authority(const struct http_request *r);

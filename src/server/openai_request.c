@@ -382,7 +382,7 @@ static enum hokku_code pass_over(struct gen_request *r, const char *name, const 
 	return HOKKU_OK;
 }
 
-static const struct field chat_fields[] = {
+const struct field openai_chat_fields[] = {
 	/* clang-format off */
 	{"messages", field_messages},
 	{"model", take_model},
@@ -468,4 +468,4 @@ static enum hokku_code check_chat(struct gen_request *r, struct str stray, struc
 }
 
 const struct request_form request_openai_chat = {
-	.sampling = SAMPLING_OPENAI, .strict = true, .fields = chat_fields, .check = check_chat};
+	.sampling = SAMPLING_OPENAI, .strict = true, .fields = openai_chat_fields, .check = check_chat};

@@ -155,6 +155,24 @@ enum hokku_code request_make(struct gen_request *r, const struct strbuf *json, c
 	return HOKKU_OK;
 }
 
+void request_defaults(const struct request_form *form, const struct sampling_advice *advice,
+		      struct sampling *out)
+{
+	sampling_defaults(out, form->sampling, advice);
+	for (const struct sampling_default *d = form->defaults; d && d->name; d++) {
+		for (size_t i = 0; i < n_sampling_fields; i++) {
+			const struct sampling_field *f = &sampling_fields[i];
+			char *at = (char *)out + f->offset;
+			if (strcmp(f->name, d->name) != 0 || (advice && advice->given >> i & 1))
+				continue;
+			if (f->kind == SAMPLING_INT)
+				*(int32_t *)at = (int32_t)d->value;
+			else
+				*(float *)at = (float)d->value;
+		}
+	}
+}
+
 enum hokku_code request_parse(struct str body, const struct request_form *form,
 			      const struct sampling_advice *advice, struct gen_request *out,
 			      struct request_error *err)
@@ -162,7 +180,7 @@ enum hokku_code request_parse(struct str body, const struct request_form *form,
 	*out = (struct gen_request){
 		.stream = form->stream, .n = 1, .priority = REQUEST_PRIORITY, .cache_prompt = true};
 	err->field[0] = '\0';
-	sampling_defaults(&out->sampling, form->sampling, advice);
+	request_defaults(form, advice, &out->sampling);
 	enum hokku_code rc = parse_object(body, &out->json, err);
 	if (rc)
 		return rc;

@@ -32,6 +32,12 @@ struct request_error {
 	char field[64];
 };
 
+/* What llama-server's routes take beside the rest. */
+struct llama_fields {
+	const struct jv *content; /* of /tokenize; NULL: not given */
+	bool add_special, plain_special, with_pieces;
+};
+
 /* A request for an answer, whichever API it came by. Exactly one of prompt, tokens and messages is there. */
 struct gen_request {
 	struct str prompt;
@@ -66,6 +72,7 @@ struct gen_request {
 	/* OpenAI's. */
 	uint32_t max_completion_tokens; /* as max_tokens, under another name */
 	bool stream_options, include_usage;
+	struct llama_fields llama;
 	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
 	bool cache_prompt, cache_debug;
 	struct strbuf cache_salt; /* empty: none */
@@ -100,11 +107,19 @@ struct request_told {
 typedef enum hokku_code request_tell(const struct request_told *told, struct strbuf *out,
 				     struct request_error *err);
 
+/* Of a form whose defaults are another program's. */
+struct sampling_default {
+	const char *name; /* in sampling_fields; others are passed over */
+	double value;
+};
+
 struct request_form {
 	enum sampling_api sampling;
-	bool stream;                /* where the request says nothing */
-	bool strict;                /* an unknown field is refused, not told of */
-	bool no_sampling;           /* sampling_fields are unknown too */
+	const struct sampling_default *defaults; /* before those of sampling, behind the model's; ends with
+						    name NULL; NULL: none */
+	bool stream;                             /* where the request says nothing */
+	bool strict;                             /* an unknown field is refused, not told of */
+	bool no_sampling;                        /* sampling_fields are unknown too */
 	bool untokenized;           /* tell does without the prompt's tokens, which may be none */
 	const struct field *fields; /* ends with name NULL */
 	/* Of a route that needs no engine: what it says, on the thread that prepares. */
@@ -119,6 +134,9 @@ extern const struct request_form request_openai_chat; /* POST /v1/chat/completio
 enum hokku_code request_parse(struct str body, const struct request_form *form,
 			      const struct sampling_advice *advice, struct gen_request *out,
 			      struct request_error *err);
+/* What is in effect where a request says nothing. */
+void request_defaults(const struct request_form *form, const struct sampling_advice *advice,
+		      struct sampling *out);
 /* For forms that translate: JSON in hokku's own or OpenAI's form, read once and kept with r; *out is its
  * value. One a request. What is wrong with it is INTERNAL (a form writes what can be read), or OUT_OF_MEMORY.
  */

@@ -7,10 +7,13 @@
 #include "server/cancel.h"
 #include "server/generate.h"
 #include "server/health.h"
+#include "server/llama.h"
 #include "server/models.h"
 #include "server/reply.h"
 
 static void root_route(struct server *s, struct http_request *r);
+
+#define POOLING "refused: for models that pool"
 
 static const struct route {
 	enum http_method method;
@@ -32,6 +35,25 @@ static const struct route {
 	{HTTP_GET, false, "/v1/models", models_route, &api_openai_chat, "OpenAI's: what is served"},
 	{HTTP_GET, false, "/v1/models/*", model_route, &api_openai_chat,
 	 "OpenAI's: one of these by its name"},
+	{HTTP_GET, true, "/v1/health", health_route, NULL, "llama-server's: as /health"},
+	{HTTP_GET, false, "/models", models_route, &api_openai_chat, "llama-server's: as /v1/models"},
+	{HTTP_POST, false, "/tokenize", NULL, &api_llama_tokenize, "llama-server's: a text's token ids"},
+	{HTTP_POST, false, "/detokenize", NULL, &api_llama_detokenize,
+	 "llama-server's: the text of token ids"},
+	{HTTP_POST, false, "/apply-template", NULL, &api_llama_template,
+	 "llama-server's: the prompt that a conversation becomes"},
+	{HTTP_GET, false, "/props", llama_props_route, &api_llama,
+	 "llama-server's: the model, its template, defaults"},
+	{HTTP_POST, false, "/props", llama_set_props_route, &api_llama,
+	 "refused: nothing is changed for all"},
+	{HTTP_GET, false, "/lora-adapters", llama_adapters_route, &api_llama,
+	 "llama-server's: there are none"},
+	{HTTP_POST, false, "/embedding", llama_pooling_route, &api_llama, POOLING},
+	{HTTP_POST, false, "/embeddings", llama_pooling_route, &api_llama, POOLING},
+	{HTTP_POST, false, "/rerank", llama_pooling_route, &api_llama, POOLING},
+	{HTTP_POST, false, "/reranking", llama_pooling_route, &api_llama, POOLING},
+	{HTTP_POST, false, "/v1/rerank", llama_pooling_route, &api_llama, POOLING},
+	{HTTP_POST, false, "/v1/reranking", llama_pooling_route, &api_llama, POOLING},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 

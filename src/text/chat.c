@@ -260,7 +260,8 @@ enum hokku_code chat_init(struct chat *c, const struct gguf *g, struct str sourc
 	if (rc || !found || source.len == 0)
 		return rc;
 	struct hokku_error why = {0};
-	rc = jinja_compile(source, &c->jinja, &why);
+	strbuf_add(&c->source, source.ptr, source.len);
+	rc = c->source.failed ? HOKKU_OUT_OF_MEMORY : jinja_compile(source, &c->jinja, &why);
 	if (!rc)
 		rc = recognise(c, source);
 	if (rc == HOKKU_OUT_OF_MEMORY) {
@@ -279,6 +280,7 @@ enum hokku_code chat_init(struct chat *c, const struct gguf *g, struct str sourc
 void chat_deinit(struct chat *c)
 {
 	jinja_destroy(c->jinja);
+	strbuf_free(&c->source);
 	*c = (struct chat){.kind = CHAT_NONE, .name = "none"};
 }
 

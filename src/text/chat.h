@@ -29,6 +29,7 @@ struct chat {
 	unsigned slow; /* shapes of message lists that the template does not render as plain ChatML: chat.c */
 	char name[160]; /* of what was recognised, or the beginning of what was not, for messages */
 	struct jinja *jinja;
+	struct strbuf source;              /* of the template, whatever its kind; empty: there is none */
 	int32_t specials[CHAT_N_SPECIALS]; /* token ids; -1: none */
 	/* What of a message the template understands; where it does not, the other form is given to it. */
 	struct chat_forms {

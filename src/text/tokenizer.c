@@ -176,6 +176,8 @@ enum hokku_code tok_create(const struct gguf *g, struct tok **out, struct hokku_
 		rc = tok_read_strips(g, t, err);
 	if (!rc)
 		rc = t->model->build(g, t, &by_piece, err);
+	if (!rc)
+		tok_read_fim(g, t, &by_piece);
 	string_table_destroy(&by_piece);
 	if (rc) {
 		tok_destroy(t);
@@ -250,6 +252,11 @@ int32_t tok_find_special(const struct tok *t, struct str name)
 int32_t tok_bos(const struct tok *t)
 {
 	return t->bos;
+}
+
+int32_t tok_fim(const struct tok *t, enum tok_fim which)
+{
+	return t->fim[which];
 }
 
 int32_t tok_eos(const struct tok *t)

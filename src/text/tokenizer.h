@@ -68,6 +68,11 @@ int32_t tok_find_special(const struct tok *t, struct str name);
 int32_t tok_bos(const struct tok *t); /* -1: none */
 int32_t tok_eos(const struct tok *t); /* -1: none */
 
+/* Tokens that part a text with a gap (fill in the middle): by the file's keys (tokenizer.ggml.fim_*), else by
+ * the names that vocabularies give them. -1: none. */
+enum tok_fim { TOK_FIM_PREFIX, TOK_FIM_SUFFIX, TOK_FIM_MIDDLE, TOK_FIM_REPO, TOK_FIM_FILE, TOK_N_FIM };
+int32_t tok_fim(const struct tok *t, enum tok_fim which);
+
 /* Tokens that end an answer: eos, eot and every control token known to end a turn ("<|im_end|>",
  * "<|eot_id|>", ...). */
 bool tok_is_end(const struct tok *t, int32_t id);

@@ -135,7 +135,8 @@ struct tok {
 	struct merges merges;
 	struct added added;
 	int32_t byte_ids[256]; /* -1: the vocabulary has no token for the byte */
-	int32_t bos, eos, unk; /* -1: none */
+	int32_t bos, eos, unk;  /* -1: none */
+	int32_t fim[TOK_N_FIM]; /* the same */
 	bool add_bos;
 };
 
@@ -208,6 +209,9 @@ void tok_add_note(struct tok *t, const char *format, ...) __attribute__((format(
 
 /* The special ids and what ends an answer; where the file gives no types (has_types), which tokens are
  * control tokens. Of a value out of range that nothing needs, a note. */
+/* Sets t->fim. */
+void tok_read_fim(const struct gguf *g, struct tok *t, const struct string_table *by_piece);
+
 enum hokku_code tok_read_specials(const struct gguf *g, struct tok *t, bool has_types,
 				  struct hokku_error *err);
 

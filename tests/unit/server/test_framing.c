@@ -19,7 +19,7 @@ static struct verdict {
 	bool over;
 	size_t n_taken, n_empty;
 	char text[256];
-	char method[16], path[64], authority[64];
+	char method[16], path[64], query[64], authority[64];
 	bool closes;
 } take(char *bytes, size_t n, size_t step)
 {
@@ -38,7 +38,8 @@ static struct verdict {
 	v.n_empty = f.n_empty;
 	memcpy(v.text, fault.text, sizeof v.text);
 	if (v.over && !v.status) {
-		struct str authority = framing_authority(&f);
+		struct str authority = framing_authority(&f), query = framing_query(&f);
+		snprintf(v.query, sizeof v.query, "%.*s", STR_ARG(query));
 		snprintf(v.method, sizeof v.method, "%s", framing_method(&f));
 		snprintf(v.path, sizeof v.path, "%s", framing_path(&f));
 		snprintf(v.authority, sizeof v.authority, "%.*s", STR_ARG(authority));
@@ -176,56 +177,56 @@ static void test_heads(void **state)
 
 static const struct {
 	int status;
-	const char *line, *path, *authority;
+	const char *line, *path, *authority, *query;
 } lines[] = {
-	{0, "GET / HTTP/1.1", "/", ""},
-	{0, "GET /health?x=1&y=/a?b HTTP/1.1", "/health", ""},
-	{0, "POST //v1/generate HTTP/1.1", "//v1/generate", ""},
-	{0, "POST //v1//generate/?x HTTP/1.1", "//v1//generate/", ""},
-	{0, "GET /a%20b|\"\xC3\xA9 HTTP/1.1", "/a%20b|\"\xC3\xA9", ""},
-	{0, "get /x HTTP/1.0", "/x", ""},
-	{0, "BREW /x HTTP/1.1", "/x", ""},
-	{0, "GET http://localhost:80/health?x HTTP/1.1", "/health", "localhost:80"},
-	{0, "GET HTTPS://[::1] HTTP/1.1", "/", "[::1]"},
-	{0, "GET http://a.b?/x HTTP/1.1", "/", "a.b"},
-	{0, "GET http://a//b HTTP/1.1", "//b", "a"},
-	{0, "OPTIONS * HTTP/1.1", "*", ""},
-	{400, "GET * HTTP/1.1", NULL, NULL},
-	{400, "OPTIONS *x HTTP/1.1", NULL, NULL},
-	{400, "GET http:// HTTP/1.1", NULL, NULL},
-	{400, "GET http:///x HTTP/1.1", NULL, NULL},
-	{400, "GET http://u@a/x HTTP/1.1", NULL, NULL},
-	{400, "GET http://a:b/x HTTP/1.1", NULL, NULL},
-	{400, "GET http:/x HTTP/1.1", NULL, NULL},
-	{400, "GET ftp://a/x HTTP/1.1", NULL, NULL},
-	{400, "GET health HTTP/1.1", NULL, NULL},
-	{400, "GET /x#y HTTP/1.1", NULL, NULL},
-	{400, "GET /x\ty HTTP/1.1", NULL, NULL},
-	{400, "GET /x\x01 HTTP/1.1", NULL, NULL},
-	{400, "GET /x\x7f HTTP/1.1", NULL, NULL},
-	{400, "GET /x\ry HTTP/1.1", NULL, NULL},
-	{400, "GET  / HTTP/1.1", NULL, NULL},
-	{400, "GET /  HTTP/1.1", NULL, NULL},
-	{400, "GET /a b HTTP/1.1", NULL, NULL},
-	{400, "GET\t/ HTTP/1.1", NULL, NULL},
-	{400, "GET / HTTP/1.1 ", NULL, NULL},
-	{400, "GET /", NULL, NULL},
-	{400, "GET", NULL, NULL},
-	{400, "GET  HTTP/1.1", NULL, NULL},
-	{400, "G@T / HTTP/1.1", NULL, NULL},
-	{400, "hello world, this is no request line", NULL, NULL},
-	{400, "GET / http/1.1", NULL, NULL},
-	{400, "GET / HTTP/1.1x", NULL, NULL},
-	{400, "GET / HTTP/1,1", NULL, NULL},
-	{400, "GET / HTTP/11", NULL, NULL},
-	{400, "GET / HTTP/x.1", NULL, NULL},
-	{400, "GET / HTTP/1.x", NULL, NULL},
-	{400, "GET / HTPP/1.1", NULL, NULL},
-	{505, "GET / HTTP/1.2", NULL, NULL},
-	{505, "GET / HTTP/2.0", NULL, NULL},
-	{505, "GET / HTTP/0.9", NULL, NULL},
-	{505, "PRI * HTTP/2.0", NULL, NULL},
-	{501, "CONNECT a:443 HTTP/1.1", NULL, NULL},
+	{0, "GET / HTTP/1.1", "/", "", ""},
+	{0, "GET /health?x=1&y=/a?b HTTP/1.1", "/health", "", "x=1&y=/a?b"},
+	{0, "POST //v1/generate HTTP/1.1", "//v1/generate", "", ""},
+	{0, "POST //v1//generate/?x HTTP/1.1", "//v1//generate/", "", "x"},
+	{0, "GET /a%20b|\"\xC3\xA9 HTTP/1.1", "/a%20b|\"\xC3\xA9", "", ""},
+	{0, "get /x? HTTP/1.0", "/x", "", ""},
+	{0, "BREW /x HTTP/1.1", "/x", "", ""},
+	{0, "GET http://localhost:80/health?x HTTP/1.1", "/health", "localhost:80", "x"},
+	{0, "GET HTTPS://[::1] HTTP/1.1", "/", "[::1]", ""},
+	{0, "GET http://a.b?/x HTTP/1.1", "/", "a.b", "/x"},
+	{0, "GET http://a//b HTTP/1.1", "//b", "a", ""},
+	{0, "OPTIONS * HTTP/1.1", "*", "", ""},
+	{400, "GET * HTTP/1.1", NULL, NULL, NULL},
+	{400, "OPTIONS *x HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET http:// HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET http:///x HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET http://u@a/x HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET http://a:b/x HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET http:/x HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET ftp://a/x HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET health HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET /x#y HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET /x\ty HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET /x\x01 HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET /x\x7f HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET /x\ry HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET  / HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET /  HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET /a b HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET\t/ HTTP/1.1", NULL, NULL, NULL},
+	{400, "GET / HTTP/1.1 ", NULL, NULL, NULL},
+	{400, "GET /", NULL, NULL, NULL},
+	{400, "GET", NULL, NULL, NULL},
+	{400, "GET  HTTP/1.1", NULL, NULL, NULL},
+	{400, "G@T / HTTP/1.1", NULL, NULL, NULL},
+	{400, "hello world, this is no request line", NULL, NULL, NULL},
+	{400, "GET / http/1.1", NULL, NULL, NULL},
+	{400, "GET / HTTP/1.1x", NULL, NULL, NULL},
+	{400, "GET / HTTP/1,1", NULL, NULL, NULL},
+	{400, "GET / HTTP/11", NULL, NULL, NULL},
+	{400, "GET / HTTP/x.1", NULL, NULL, NULL},
+	{400, "GET / HTTP/1.x", NULL, NULL, NULL},
+	{400, "GET / HTPP/1.1", NULL, NULL, NULL},
+	{505, "GET / HTTP/1.2", NULL, NULL, NULL},
+	{505, "GET / HTTP/2.0", NULL, NULL, NULL},
+	{505, "GET / HTTP/0.9", NULL, NULL, NULL},
+	{505, "PRI * HTTP/2.0", NULL, NULL, NULL},
+	{501, "CONNECT a:443 HTTP/1.1", NULL, NULL, NULL},
 };
 
 static void test_request_lines(void **state)
@@ -243,6 +244,7 @@ static void test_request_lines(void **state)
 		assert_int_equal(lines[i].line[strlen(v.method)], ' ');
 		assert_string_equal(v.path, lines[i].path);
 		assert_string_equal(v.authority, lines[i].authority);
+		assert_string_equal(v.query, lines[i].query);
 	}
 }
 

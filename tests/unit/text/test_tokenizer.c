@@ -272,6 +272,43 @@ static void bos_may_be_token_0(void **state)
 	tok_destroy(t);
 }
 
+/* By the new keys, the old ones and the names, in this order. */
+static void gaps_are_parted_by_tokens(void **state)
+{
+	(void)state;
+	struct vocab v = v_new("gpt-2");
+	struct tok *t = must_open(&v);
+	for (int i = 0; i < TOK_N_FIM; i++)
+		assert_int_equal(tok_fim(t, (enum tok_fim)i), -1);
+	tok_destroy(t);
+	v = v_new("gpt-2");
+	v_token(&v, "<|fim_prefix|>", TOK_CONTROL);             /* 256 */
+	v_token(&v, "<|fim_suffix|>", TOK_USER_DEFINED);        /* 257 */
+	v_token(&v, "<|fim_middle|>", TOK_NORMAL);              /* 258: text could become it */
+	v_token(&v, "<\uff5cfim\u2581end\uff5c>", TOK_CONTROL); /* 259 */
+	v_token(&v, "<|file_sep|>", TOK_CONTROL);               /* 260 */
+	t = must_open(&v);
+	assert_int_equal(tok_fim(t, TOK_FIM_PREFIX), 256);
+	assert_int_equal(tok_fim(t, TOK_FIM_SUFFIX), 257);
+	assert_int_equal(tok_fim(t, TOK_FIM_MIDDLE), 259);
+	assert_int_equal(tok_fim(t, TOK_FIM_REPO), -1);
+	assert_int_equal(tok_fim(t, TOK_FIM_FILE), 260);
+	tok_destroy(t);
+	v = v_new("gpt-2");
+	v_token(&v, "<|fim_prefix|>", TOK_CONTROL);
+	v_key_u32(&v, "tokenizer.ggml.fim_pre_token_id", 7);
+	v_key_u32(&v, "tokenizer.ggml.prefix_token_id", 8);
+	v_key_u32(&v, "tokenizer.ggml.suffix_token_id", 9);
+	v_key_u32(&v, "tokenizer.ggml.fim_mid_token_id", 256);
+	v_key_u32(&v, "tokenizer.ggml.fim_rep_token_id", 257); /* one past the last */
+	t = must_open(&v);
+	assert_int_equal(tok_fim(t, TOK_FIM_PREFIX), 7);
+	assert_int_equal(tok_fim(t, TOK_FIM_SUFFIX), 9);
+	assert_int_equal(tok_fim(t, TOK_FIM_MIDDLE), 256);
+	assert_int_equal(tok_fim(t, TOK_FIM_REPO), -1);
+	tok_destroy(t);
+}
+
 /* A piece that is not UTF-8 is the bytes it is. */
 static void pieces_outside_the_alphabet(void **state)
 {
@@ -875,6 +912,7 @@ int main(void)
 		cmocka_unit_test(merging_makes_no_control_token),
 		cmocka_unit_test(bos),
 		cmocka_unit_test(bos_may_be_token_0),
+		cmocka_unit_test(gaps_are_parted_by_tokens),
 		cmocka_unit_test(pieces_outside_the_alphabet),
 		cmocka_unit_test(invalid_utf8_goes_byte_by_byte),
 		cmocka_unit_test(every_byte_string_comes_back),

@@ -1,0 +1,38 @@
+/*
+ * llama-server's own routes: what it calls /completion, /tokenize and so on, with its fields, its answers and
+ * its form of errors. docs/http.md says what is the same and what is not.
+ */
+#ifndef SERVER_LLAMA_H
+#define SERVER_LLAMA_H
+
+#include "server/state.h"
+
+extern const struct api api_llama_tokenize, api_llama_detokenize, api_llama_template;
+
+/* Routes without an API of their own have its form of errors alone. */
+extern const struct api api_llama;
+
+extern const struct request_form request_llama_tokenize, request_llama_detokenize, request_llama_template;
+
+/* {"error":{"code":400,"message":..,"type":"invalid_request_error"}} of a status; field is left out where it
+ * is NULL or "". */
+void llama_error(struct strbuf *b, int status, const char *message, const char *field);
+
+/* Its sampling fields' defaults, where the model's file advises nothing. */
+extern const struct sampling_default llama_sampling[];
+
+/* What generation_settings tells, without braces: of a request, or (request NULL) of none. */
+void llama_settings(struct strbuf *b, const struct sampling *sampling, const struct gen_request *request);
+
+/* A prompt as its routes take it: a string, or an array of strings and token ids, one after the other. flags
+ * are for its strings; BOS comes before the first value alone. name: of the field. */
+enum hokku_code llama_encode(const struct tok *tok, const struct jv *v, const char *name, unsigned flags,
+			     struct tok_ids *out, struct request_error *err);
+
+/* GET /props and /lora-adapters; POST /props; routes of models that this server does not run. */
+void llama_props_route(struct server *s, struct http_request *r);
+void llama_set_props_route(struct server *s, struct http_request *r);
+void llama_adapters_route(struct server *s, struct http_request *r);
+void llama_pooling_route(struct server *s, struct http_request *r);
+
+#endif

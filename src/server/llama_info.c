@@ -1,0 +1,102 @@
+/* What llama-server tells of itself, and the routes that are refused whatever they are sent. */
+#include "server/llama.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/build.h"
+#include "server/reply.h"
+
+static void refuse(struct http_request *r, int status, const char *message)
+{
+	struct strbuf b = {0};
+	llama_error(&b, status, message, NULL);
+	reply_json(r, status, &b);
+	strbuf_free(&b);
+}
+
+/* False: it was answered that there is no model yet. */
+static bool has_model(struct server *s, struct http_request *r, struct engine_state *state)
+{
+	engine_get_state(s->engine, state);
+	if (state->info.name && engine_tok(s->engine))
+		return true;
+	reply_error(r, HOKKU_NOT_READY, 503,
+		    "the model is still being loaded; GET /health tells how far it is", NULL);
+	return false;
+}
+
+static void add_token(struct strbuf *b, const char *name, const struct tok *tok, int32_t id)
+{
+	struct str bytes = id < 0 ? (struct str){"", 0} : tok_bytes(tok, id);
+	strbuf_addf(b, ",\"%s\":", name);
+	strbuf_add_json(b, bytes.ptr, bytes.len);
+}
+
+void llama_props_route(struct server *s, struct http_request *r)
+{
+	struct engine_state state;
+	struct strbuf b = {0};
+	struct sampling sampling;
+	char build[BUILD_ID_TEXT];
+	if (!has_model(s, r, &state))
+		return;
+	const struct tok *tok = engine_tok(s->engine);
+	const struct chat *chat = engine_chat(s->engine);
+	const char *path = s->config.engine.model_path;
+	build_id(build);
+	request_defaults(&(struct request_form){.defaults = llama_sampling}, engine_advice(s->engine),
+			 &sampling);
+	strbuf_add_c(&b, "{\"default_generation_settings\":{\"params\":{");
+	llama_settings(&b, &sampling, NULL);
+	strbuf_addf(&b,
+		    "},\"n_ctx\":%" PRIu32 "},\"total_slots\":%" PRIu32 ",\"model_alias\":", state.info.n_ctx,
+		    state.n_parallel);
+	answer_text(&b, state.info.name);
+	strbuf_add_c(&b, ",\"model_ftype\":");
+	answer_text(&b, state.info.format);
+	strbuf_add_c(&b, ",\"model_path\":");
+	answer_text(&b, path ? path : "");
+	strbuf_add_c(&b, ",\"modalities\":{\"vision\":false,\"video\":false,\"audio\":false},"
+			 "\"endpoint_slots\":false,\"endpoint_props\":false,\"endpoint_metrics\":false,"
+			 "\"chat_template\":");
+	strbuf_add_json(&b, chat->source.ptr ? chat->source.ptr : "", chat->source.len);
+	add_token(&b, "bos_token", tok, tok_bos(tok));
+	add_token(&b, "eos_token", tok, tok_eos(tok));
+	strbuf_add_c(&b, ",\"build_info\":");
+	answer_text(&b, build);
+	strbuf_add_c(&b, ",\"is_sleeping\":false}\n");
+	reply_json(r, 200, &b);
+	strbuf_free(&b);
+}
+
+void llama_set_props_route(struct server *s, struct http_request *r)
+{
+	(void)s;
+	refuse(r, 501,
+	       "this server's properties are what it was started with: no request changes them for the others; "
+	       "give fields with each request");
+}
+
+void llama_adapters_route(struct server *s, struct http_request *r)
+{
+	struct strbuf b = {0};
+	(void)s;
+	strbuf_add_c(&b, "[]\n");
+	reply_json(r, 200, &b);
+	strbuf_free(&b);
+}
+
+void llama_pooling_route(struct server *s, struct http_request *r)
+{
+	struct engine_state state;
+	char text[512], name[160];
+	if (!has_model(s, r, &state))
+		return;
+	snprintf(
+		text, sizeof text,
+		"%s (%s) writes text and has no pooling: there are no embeddings or ranks of it; serve a model "
+		"made for them",
+		str_quote(str_c(state.info.name), name, sizeof name), state.info.architecture);
+	refuse(r, 400, text);
+}
