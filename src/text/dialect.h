@@ -1,0 +1,65 @@
+/*
+ * Dialects: how models write calls of tools and thinking into their answers. A dialect is a row of a table
+ * (dialect_rows.c); dialect_probe chooses it by what the model's chat template writes for a conversation with
+ * a call; a reader makes parts (text/parts.h) of an answer as it comes. docs/tools.md states each behaviour.
+ *
+ * Everything here is a pure function of what it is given: the same answer gives the same parts, however it is
+ * cut into pieces.
+ */
+#ifndef TEXT_DIALECT_H
+#define TEXT_DIALECT_H
+
+#include "base/json.h"
+#include "text/chat.h"
+#include "text/parts.h"
+
+enum {
+	DIALECT_MAX_CALLS = 128,           /* of one answer; what looks like one more is text */
+	DIALECT_MAX_NAME_BYTES = 256,      /* of a tool or a parameter; a longer one is none */
+	DIALECT_MAX_HEADER_BYTES = 65536,  /* of a call before its tool is known */
+	DIALECT_MAX_VALUE_BYTES = 1 << 20, /* of a parameter in markup whose type is not string */
+	DIALECT_MAX_DEPTH = 1000,          /* of arguments */
+	DIALECT_MAX_SPACE_BYTES = 64,      /* of white space before a marker that are the dialect's */
+};
+
+struct dialect;
+
+const struct dialect *dialect_find(const char *name); /* NULL: there is none of that name */
+const struct dialect *dialect_at(size_t i);           /* of the table, in order; NULL past the last */
+const char *dialect_name(const struct dialect *d);    /* "hermes" */
+const char *dialect_about(const struct dialect *d);   /* which models write so, for people */
+
+/* What marks thinking. */
+struct dialect_thinking {
+	const char *name, *open, *close;
+};
+const struct dialect_thinking *dialect_thinking_at(size_t i);           /* of the table; NULL past the last */
+const struct dialect_thinking *dialect_thinking_find(const char *name); /* NULL: there is none */
+
+struct dialect_reading {
+	const struct dialect *dialect;
+	const struct dialect_thinking *thinking; /* NULL: none is read, its markers are text */
+	const struct jv *tools; /* in OpenAI's form, an array; NULL or empty: no calls are read. Outlives the
+				   reader */
+	struct str prompt;      /* what the answer follows; whether thinking is open is read off its end */
+};
+
+/* Takes a part; text is the caller's until it returns. Pieces end at whole characters where what came is
+ * UTF-8. */
+typedef void dialect_sink(void *user, const struct part *part);
+
+struct dialect_reader;
+
+/* NULL: no memory. */
+struct dialect_reader *dialect_reader_new(const struct dialect_reading *how, dialect_sink *sink, void *user);
+void dialect_reader_free(struct dialect_reader *r); /* NULL is allowed */
+
+/* The next piece of the answer, control tokens by their names; then, once, its end. OUT_OF_MEMORY: what was
+ * held is lost and the reader of no more use. */
+enum hokku_code dialect_reader_feed(struct dialect_reader *r, struct str piece, struct hokku_error *err);
+enum hokku_code dialect_reader_end(struct dialect_reader *r, struct hokku_error *err);
+
+uint32_t dialect_reader_calls(const struct dialect_reader *r); /* how many have begun */
+bool dialect_reader_thinks(const struct dialect_reader *r);    /* is what comes next thinking? */
+
+#endif
