@@ -136,7 +136,7 @@ struct hokku_message {
 
 struct hokku_logit_bias {
 	int32_t token;
-	float bias; /* added to the token's logit */
+	float bias; /* added to the token's logit, -1,000 to 1,000; -INFINITY: it is never drawn */
 };
 
 /* How a token is drawn. The order of the stages is fixed: logit_bias, repetition_penalty, frequency and
@@ -198,6 +198,26 @@ enum hokku_shape {
 	HOKKU_SHAPE_CHOICE       /* shape_text: a JSON array of strings, one of which is the answer */
 };
 
+/* Which tokens may come and which end an answer (docs/sampling.md). Where they, and the shape, leave no
+ * token, the request ends with HOKKU_INVALID_REQUEST. */
+struct hokku_token_rules {
+	size_t struct_size;         /* sizeof(struct hokku_token_rules) */
+	uint32_t min_tokens;        /* before so many nothing ends the answer; max_tokens at most */
+	bool ignore_eos;            /* the model's end tokens are not drawn */
+	bool include_stop;          /* the text or token that ends the answer is part of it */
+	const int32_t *stop_tokens; /* (n_stop_tokens) end the answer, and are not part of it */
+	uint32_t n_stop_tokens;     /* 256 at most */
+	const int32_t *allowed;     /* (n_allowed) no other is drawn; n_allowed 0: all may be */
+	uint32_t n_allowed;         /* 262,144 at most */
+	const char *const
+		*bad_words;   /* (n_bad_words) texts whose tokens never stand in the answer in a row */
+	uint32_t n_bad_words; /* 256 at most, of 256 bytes each */
+};
+#define HOKKU_TOKEN_RULES_INIT                                                               \
+	{                                                                                    \
+		sizeof(struct hokku_token_rules), 0, false, false, NULL, 0, NULL, 0, NULL, 0 \
+	}
+
 /* One request. Exactly one of prompt, tokens and messages is given. */
 struct hokku_request {
 	size_t struct_size;
@@ -226,11 +246,12 @@ struct hokku_request {
 	const char *shape_text;  /* UTF-8 */
 	size_t shape_text_bytes; /* 0: shape_text is terminated */
 	bool shape_free_space; /* of the JSON shapes: white space where JSON allows it; else there is none */
+	const struct hokku_token_rules *rules; /* NULL: none */
 };
 #define HOKKU_REQUEST_INIT                                                                                \
 	{                                                                                                 \
 		sizeof(struct hokku_request), NULL, 0, NULL, 0, NULL, 0, 0, NULL, 0, HOKKU_SAMPLING_INIT, \
-			NULL, 0, NULL, 0, HOKKU_SHAPE_NONE, NULL, 0, false                                \
+			NULL, 0, NULL, 0, HOKKU_SHAPE_NONE, NULL, 0, false, NULL                          \
 	}
 
 /* Why an answer ended. */

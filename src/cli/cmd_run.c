@@ -14,10 +14,11 @@
 #include "base/rng.h"
 #include "cli/chat_options.h"
 #include "cli/open_tok.h"
+#include "cli/rule_options.h"
 #include "cli/run_state.h"
 #include "cli/shape_options.h"
 
-enum { MAX_PROMPT_BYTES = 64 << 20, MAX_BIAS = 64 };
+enum { MAX_PROMPT_BYTES = 64 << 20 };
 
 static int run(int argc, char **argv);
 
@@ -51,9 +52,9 @@ struct options {
 	struct chat_options chat;
 	struct shape_options shape;
 	bool given[OPT_N_SAMPLING], seed_given, max_tokens_given, raw, verbose;
-	struct opt_list stop, bias;
-	const char *stops[ENGINE_MAX_STOP], *bias_texts[MAX_BIAS];
-	struct hokku_logit_bias biases[MAX_BIAS];
+	struct opt_list stop;
+	const char *stops[ENGINE_MAX_STOP];
+	struct rule_options rules;
 };
 
 /* The answer while it comes; written by the engine's thread until the end is in the pipe. */
@@ -135,30 +136,6 @@ static void on_state(void *user)
 		cli_progress(label, state.phase == ENGINE_LOADING ? state.load_part : 1);
 }
 
-/* "ID=X" each; which ids there are the engine knows. Returns -1, or an exit code. */
-static int parse_biases(struct options *o)
-{
-	for (uint32_t i = 0; i < o->bias.n; i++) {
-		const char *text = o->bias_texts[i];
-		char *equals, *end = NULL, quoted[64];
-		errno = 0;
-		long id = strtol(text, &equals, 10);
-		float value = *equals == '=' ? strtof(equals + 1, &end) : 0;
-		if (equals == text || !end || end == equals + 1 || *end || errno || id < 0 ||
-		    id > INT32_MAX || !(fabsf(value) <= ENGINE_MAX_LOGIT_BIAS))
-			return cli_usage(
-				&cmd_run,
-				"--logit-bias is %s; it takes a token id, = and a number from -%d to "
-				"%d, as in 42=-5",
-				str_quote(str_c(text), quoted, sizeof quoted), ENGINE_MAX_LOGIT_BIAS,
-				ENGINE_MAX_LOGIT_BIAS);
-		o->biases[i] = (struct hokku_logit_bias){(int32_t)id, value};
-	}
-	o->sampling.bias = o->biases;
-	o->sampling.n_bias = o->bias.n;
-	return -1;
-}
-
 /* Returns -1, or an exit code. */
 static int check_state(const struct options *o)
 {
@@ -186,7 +163,6 @@ static int parse(int argc, char **argv, struct options *o)
 	const char *model = NULL;
 	int n = 0;
 	o->stop = (struct opt_list){.values = o->stops, .max = ENGINE_MAX_STOP};
-	o->bias = (struct opt_list){.values = o->bias_texts, .max = MAX_BIAS};
 	const struct opt rows[] = {
 		{.name = "prompt",
 		 .letter = 'p',
@@ -230,11 +206,6 @@ static int parse(int argc, char **argv, struct options *o)
 		 .metavar = "TEXT",
 		 .help = "end before this text"},
 	};
-	const struct opt bias = {.name = "logit-bias",
-				 .kind = OPT_LIST,
-				 .target = &o->bias,
-				 .metavar = "ID=X",
-				 .help = "add X to the logit of token ID"};
 	const struct opt verbose = {.name = "verbose",
 				    .letter = 'v',
 				    .kind = OPT_FLAG,
@@ -244,7 +215,7 @@ static int parse(int argc, char **argv, struct options *o)
 		opt_add(&table, &rows[i]);
 	opt_add_shape(&table, &o->shape);
 	opt_add_sampling(&table, &o->sampling, o->given, &o->seed_given);
-	opt_add(&table, &bias);
+	opt_add_rules(&table, &o->rules);
 	opt_add_chat(&table, &o->chat);
 	opt_add_engine(&table, &o->config);
 	opt_add(&table, &verbose);
@@ -273,7 +244,9 @@ static int parse(int argc, char **argv, struct options *o)
 	o->config.chat_template = o->chat.source;
 	if (rc >= 0)
 		return rc;
-	rc = parse_biases(o);
+	rc = cli_read_rules(&cmd_run, &o->rules);
+	o->sampling.bias = o->rules.biases;
+	o->sampling.n_bias = o->rules.bias.n;
 	if (rc < 0)
 		rc = cli_read_shape(&cmd_run, &o->shape);
 	if (rc >= 0) {
@@ -440,8 +413,7 @@ static int save_answer(const struct options *o, struct engine *e, uint64_t id, i
 	return code == EXIT_OK ? failed : code;
 }
 
-static int answer_tokens(const struct options *o, struct engine *e, const struct tok_ids *ids,
-			 uint32_t n_answered)
+static int answer_tokens(struct options *o, struct engine *e, const struct tok_ids *ids, uint32_t n_answered)
 {
 	struct answer a = {.engine = e};
 	struct str stops[ENGINE_MAX_STOP];
@@ -450,7 +422,7 @@ static int answer_tokens(const struct options *o, struct engine *e, const struct
 	for (uint32_t i = 0; i < o->stop.n; i++)
 		stops[i] = str_c(o->stops[i]);
 	struct constrain *shape;
-	if (cli_make_shape(&o->shape, e, &shape, &err))
+	if (cli_make_rules(&o->rules, engine_tok(e), &err) || cli_make_shape(&o->shape, e, &shape, &err))
 		return cli_fail(&err);
 	const struct engine_request request = {
 		.tokens = ids->ids,
@@ -460,6 +432,7 @@ static int answer_tokens(const struct options *o, struct engine *e, const struct
 		.sampling = sampling_of(o, e),
 		.stop = stops,
 		.n_stop = o->stop.n,
+		.rules = o->rules.rules,
 		.shape = shape,
 		.on_event = on_event,
 		.user = &a,
@@ -477,7 +450,7 @@ static int answer_tokens(const struct options *o, struct engine *e, const struct
 	return code;
 }
 
-static int answer_prompt(const struct options *o, struct engine *e, struct str prompt)
+static int answer_prompt(struct options *o, struct engine *e, struct str prompt)
 {
 	struct tok_ids ids = {0};
 	struct hokku_error err;
@@ -534,6 +507,7 @@ static int run(int argc, char **argv)
 	engine_destroy(e, 0);
 	cli_free_chat(&o.chat);
 	cli_free_shape(&o.shape);
+	cli_free_rules(&o.rules);
 	close(wake[0]);
 	close(wake[1]);
 	free(owned);

@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 #include "engine/engine.h"
 
-enum { OPT_TABLE_MAX = 64 };
+enum { OPT_TABLE_MAX = 96 };
 
 /* Start from a zeroed struct; rows stays terminated. */
 struct opt_table {

@@ -22,6 +22,21 @@ void deliver_error(struct engine *e, struct job *job, const struct hokku_error *
 	queue_finish(e, job, &(struct engine_event){.kind = ENGINE_ERROR, .error = err});
 }
 
+void deliver_nothing(struct engine *e, struct job *job, uint32_t pos)
+{
+	struct hokku_error err;
+	if (rules_left_none(job->rules))
+		err_set(&err, HOKKU_INVALID_REQUEST,
+			"no token may come at position %u: allowed_token_ids, bad_words, logit_bias, "
+			"min_tokens and ignore_eos together leave none%s",
+			pos, job->walk ? " of those that the answer's shape allows" : "");
+	else
+		err_set(&err, HOKKU_INTERNAL,
+			"no token can be drawn at position %u: every logit is NaN, minus infinity or masked",
+			pos);
+	deliver_error(e, job, &err);
+}
+
 void deliver_prompt(const struct engine *e, struct job *job, const struct compute_seq *did)
 {
 	struct prompt_logprob told[SCHED_MAX_ROWS];
@@ -59,6 +74,18 @@ static bool is_full(const struct engine *e, const struct job *job, enum hokku_st
 	       e->n_ctx; /* the token itself would need a position of its own */
 }
 
+/* What e->decoded has goes on to e->shown. True if a stop text is complete. Text of the first min_tokens is
+ * none that a stop text is looked for in. */
+static bool push_text(struct engine *e, struct job *job)
+{
+	struct str text = {e->decoded.ptr, e->decoded.len};
+	if (job->n_out > rules_min_tokens(job->rules))
+		return stop_push(&job->stop, text, &e->shown);
+	if (text.len)
+		strbuf_add(&e->shown, text.ptr, text.len);
+	return false;
+}
+
 /* Puts into e->shown what the token releases. True if a stop text is complete. */
 static bool decode_text(struct engine *e, struct job *job, int32_t token)
 {
@@ -67,7 +94,7 @@ static bool decode_text(struct engine *e, struct job *job, int32_t token)
 	/* Control tokens steer; their names are no part of an answer. */
 	if (tok_type(e->tok, token) != TOK_CONTROL)
 		text_stream_push(&job->stream, tok_bytes(e->tok, token), &e->decoded);
-	return stop_push(&job->stop, (struct str){e->decoded.ptr, e->decoded.len}, &e->shown);
+	return push_text(e, job);
 }
 
 /* The answer has ended without a stop text: gives free what was held back. True if that completed a stop text
@@ -76,7 +103,7 @@ static bool flush_text(struct engine *e, struct job *job)
 {
 	strbuf_clear(&e->decoded);
 	text_stream_finish(&job->stream, &e->decoded);
-	if (stop_push(&job->stop, (struct str){e->decoded.ptr, e->decoded.len}, &e->shown))
+	if (push_text(e, job))
 		return true;
 	stop_finish(&job->stop, &e->shown);
 	return false;
@@ -100,25 +127,38 @@ static void emit_token(const struct engine *e, struct job *job, const struct com
 					     .index = index});
 }
 
-/* The token's event, unless it is an end token without text. True: the answer has ended (result.stop). */
+/* A token that ends the answer and is no part of it: `why`, unless a stop text is complete with what was held
+ * back. */
+static void take_end(struct engine *e, struct job *job, const struct compute_seq *drawn, enum hokku_stop why)
+{
+	strbuf_clear(&e->shown);
+	bool found = flush_text(e, job);
+	job->result.stop = found ? HOKKU_STOP_STOP : why;
+	if (!found && why == HOKKU_STOP_STOP)
+		job->stop_token = drawn->token;
+	if (e->shown.len)
+		emit_token(e, job, drawn, job->n_out);
+}
+
+/* The token's event, unless it ends the answer without text. True: the answer has ended (result.stop). */
 static bool take_token(struct engine *e, struct job *job, const struct compute_seq *drawn, bool *failed)
 {
 	int32_t token = drawn->token;
-	bool ended = true;
-	if (tok_is_end(e->tok, token)) {
-		strbuf_clear(&e->shown);
-		job->result.stop = flush_text(e, job) ? HOKKU_STOP_STOP : HOKKU_STOP_END;
-		if (e->shown.len)
-			emit_token(e, job, drawn, job->n_out);
+	bool ended = true, stops = rules_stop(job->rules, token);
+	if (stops ? !rules_include_stop(job->rules) : tok_is_end(e->tok, token)) {
+		take_end(e, job, drawn, stops ? HOKKU_STOP_STOP : HOKKU_STOP_END);
 		return true;
 	}
 	job->n_out++;
 	pthread_mutex_lock(&e->lock);
 	e->n_tokens_out++;
 	pthread_mutex_unlock(&e->lock);
-	if (decode_text(e, job, token))
+	if (decode_text(e, job, token)) {
 		job->result.stop = HOKKU_STOP_STOP;
-	else if (!is_full(e, job, &job->result.stop))
+	} else if (stops) {
+		job->result.stop = HOKKU_STOP_STOP;
+		job->stop_token = flush_text(e, job) ? -1 : token;
+	} else if (!is_full(e, job, &job->result.stop))
 		ended = false;
 	else if (flush_text(e, job))
 		job->result.stop = HOKKU_STOP_STOP;
@@ -150,6 +190,8 @@ bool deliver_token(struct engine *e, struct job *job, const struct compute_seq *
 	queue_finish(e, job,
 		     &(struct engine_event){.kind = ENGINE_END,
 					    .result = &job->result,
+					    .stop_text = job->stop.found ? (int32_t)job->stop.which : -1,
+					    .stop_token = job->stop_token,
 					    .cached_tokens = job->seq.n_cached,
 					    .cache_miss = job->cache_debug ? &job->miss : NULL});
 	return false;

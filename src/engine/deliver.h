@@ -15,6 +15,9 @@ void deliver_prompt(const struct engine *e, struct job *job, const struct comput
  * was the last, the answer's end: false, and the job is gone. */
 bool deliver_token(struct engine *e, struct job *job, const struct compute_seq *drawn);
 
+/* Nothing could be drawn where the token at pos was wanted: ends the job with the reason. */
+void deliver_nothing(struct engine *e, struct job *job, uint32_t pos);
+
 /* Ends the job with an error. */
 void deliver_error(struct engine *e, struct job *job, const struct hokku_error *err);
 

@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -381,6 +382,8 @@ static enum hokku_code check_request(const struct engine *e, const struct engine
 			"at most",
 			r->n_prompt_top, LOGPROBS_MAX_TOP);
 	enum hokku_code rc = sampling_check(&r->sampling, e->n_vocab, err);
+	if (!rc)
+		rc = rules_check(&r->rules, e->n_vocab, r->max_tokens, err);
 	return rc ? rc : stop_check(r->stop, r->n_stop, err);
 }
 
@@ -414,7 +417,8 @@ static struct job *job_create(struct engine *e, const struct engine_request *r, 
 	job->seq.hashes = caches ? malloc((most / COMPUTE_KV_BLOCK + 1) * sizeof *job->seq.hashes) : NULL;
 	job->bias = n_bias ? calloc(n_bias, sizeof *job->bias) : NULL;
 	if (!job->seq.ids || (caches && !job->seq.hashes) || (n_bias && !job->bias) ||
-	    stop_init(&job->stop, r->stop, r->n_stop, e->max_piece, err)) {
+	    stop_init(&job->stop, r->stop, r->n_stop, e->max_piece, err) ||
+	    rules_new(&r->rules, r->sampling.bias, n_bias, e->end_mask, e->n_vocab, &job->rules, err)) {
 		job_destroy(job);
 		no_memory(r, err);
 		return NULL;
@@ -423,8 +427,9 @@ static struct job *job_create(struct engine *e, const struct engine_request *r, 
 		memcpy(job->seq.ids, r->tokens, n_prompt * sizeof *job->seq.ids);
 	else
 		job->seq.ids[0] = tok_bos(e->tok);
-	if (n_bias)
-		memcpy(job->bias, r->sampling.bias, n_bias * sizeof *job->bias);
+	job->stop.shows = rules_include_stop(job->rules);
+	job->stop_token = -1;
+	job->looks_back = rules_look_back(job->rules);
 	job->max_tokens = r->max_tokens;
 	job->n_answered = r->n_answered;
 	job->logprobs = r->logprobs;
@@ -436,19 +441,24 @@ static struct job *job_create(struct engine *e, const struct engine_request *r, 
 	job->n_top = r->n_top;
 	job->sampling = r->sampling;
 	job->sampling.bias = job->bias;
+	job->sampling.n_bias = 0;
+	for (uint32_t i = 0; i < n_bias; i++)
+		if (isfinite(r->sampling.bias[i].bias)) /* the others are rules */
+			job->bias[job->sampling.n_bias++] = r->sampling.bias[i];
 	job->on_event = r->on_event;
 	job->user = r->user;
 	job->submitted_ns = clock_ns();
 	return job;
 }
 
-/* Where logprobs are told each token is drawn: what is told of it are its logits. */
+/* Where logprobs are told each token is drawn: what is told of it are its logits; and where rules are to be
+ * kept, as the shape knows nothing of them. */
 static enum hokku_code add_shape(struct engine *e, struct job *job, const struct engine_request *r,
 				 struct hokku_error *err)
 {
 	if (!r->shape)
 		return HOKKU_OK;
-	return walk_new(&e->walks, r->shape, r->owner, !e->no_jumps && !r->logprobs,
+	return walk_new(&e->walks, r->shape, r->owner, !e->no_jumps && !r->logprobs && !job->rules,
 			r->tokens + r->n_tokens - r->n_answered, r->n_answered, &job->walk, err);
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "engine/engine.h"
+#include "engine/words.h"
 
 struct hokku {
 	struct engine *engine;
@@ -317,9 +318,44 @@ static enum hokku_code make_shape(const struct hokku *h, const struct hokku_requ
 	return rc == HOKKU_INVALID_REQUEST ? err_prefix(err, rc, "shape_text") : rc;
 }
 
+/* bad: owns what rules of the request's bad words become; the caller frees it. */
+static enum hokku_code make_rules(const struct hokku *h, const struct hokku_token_rules *given,
+				  struct token_rules *out, struct tok_ids *bad, struct hokku_error *err)
+{
+	struct hokku_token_rules r = HOKKU_TOKEN_RULES_INIT;
+	*out = (struct token_rules){0};
+	if (!given)
+		return HOKKU_OK;
+	enum hokku_code rc = take_struct(given, given->struct_size, &r, sizeof r, "hokku_token_rules", err);
+	if (!rc && r.n_bad_words > RULES_MAX_BAD_WORDS)
+		rc = err_set(err, HOKKU_INVALID_REQUEST, "bad_words has %u texts; %d are allowed",
+			     r.n_bad_words, RULES_MAX_BAD_WORDS);
+	for (uint32_t i = 0; i < r.n_bad_words && !rc; i++) {
+		struct str word = str_c(r.bad_words[i] ? r.bad_words[i] : "");
+		if (word.len < 1 || word.len > RULES_MAX_BAD_WORD_BYTES)
+			return err_set(err, HOKKU_INVALID_REQUEST,
+				       "bad_words[%u] has %zu bytes; it takes 1 to %d", i, word.len,
+				       RULES_MAX_BAD_WORD_BYTES);
+		rc = words_ban(engine_tok(h->engine), word, bad, err);
+		if (rc == HOKKU_INVALID_REQUEST)
+			rc = err_prefix(err, rc, "bad_words[%u]", i);
+	}
+	*out = (struct token_rules){.min_tokens = r.min_tokens,
+				    .ignore_eos = r.ignore_eos,
+				    .include_stop = r.include_stop,
+				    .stop_tokens = r.stop_tokens,
+				    .n_stop_tokens = r.n_stop_tokens,
+				    .allowed = r.allowed,
+				    .n_allowed = r.n_allowed,
+				    .bad_words = bad->ids,
+				    .n_bad_ids = (uint32_t)bad->n};
+	return rc;
+}
+
 /* Queues the request and waits for its end. */
 static enum hokku_code submit_and_wait(struct call *c, const struct hokku_request *r,
-				       const struct tok_ids *ids, struct hokku_error *err)
+				       const struct tok_ids *ids, const struct token_rules *rules,
+				       struct hokku_error *err)
 {
 	struct constrain *shape;
 	struct str stop[ENGINE_MAX_STOP];
@@ -342,6 +378,7 @@ static enum hokku_code submit_and_wait(struct call *c, const struct hokku_reques
 		.sampling = to_sampling(&r->sampling),
 		.stop = stop,
 		.n_stop = r->n_stop,
+		.rules = *rules,
 		.shape = shape,
 		.on_event = on_event,
 		.user = c,
@@ -364,7 +401,8 @@ enum hokku_code hokku_generate(struct hokku *h, const struct hokku_request *requ
 {
 	uint64_t begin = clock_ns();
 	struct hokku_request r = HOKKU_REQUEST_INIT;
-	struct tok_ids ids = {0};
+	struct tok_ids ids = {0}, bad = {0};
+	struct token_rules rules;
 	enum hokku_code rc = take_struct(request, request->struct_size, &r, sizeof r, "hokku_request", err);
 	if (rc)
 		return rc;
@@ -372,14 +410,17 @@ enum hokku_code hokku_generate(struct hokku *h, const struct hokku_request *requ
 		.h = h, .on_text = on_text, .on_token = r.on_token, .on_prompt = r.on_prompt, .user = user};
 	sem_init(&call.done, 0, 0);
 	rc = make_tokens(h, &r, &ids, err);
+	if (!rc)
+		rc = make_rules(h, r.rules, &rules, &bad, err);
 	double before_ms = clock_ms_since(begin);
 	if (!rc)
-		rc = submit_and_wait(&call, &r, &ids, err);
+		rc = submit_and_wait(&call, &r, &ids, &rules, err);
 	call.result.ttft_ms += before_ms; /* the engine counts from the moment it was asked */
 	if (!rc && result)
 		*result = call.result;
 	sem_destroy(&call.done);
 	tok_ids_free(&ids);
+	tok_ids_free(&bad);
 	return rc;
 }
 

@@ -180,11 +180,10 @@ static void take_result(struct engine *e, const struct flight *f, uint32_t i)
 			masks_drawn(e, job, did->token);
 		return;
 	}
-	if (!job->walk || !walk_check(job->walk, &err))
-		err_set(&err, HOKKU_INTERNAL,
-			"no token can be drawn at position %u: every logit is NaN, minus infinity or masked",
-			did->pos + did->n_tokens);
-	deliver_error(e, job, &err);
+	if (job->walk && walk_check(job->walk, &err))
+		deliver_error(e, job, &err);
+	else
+		deliver_nothing(e, job, did->pos + did->n_tokens);
 }
 
 /* Ends those of a step that are still there, whatever has become of their places meanwhile. */

@@ -103,19 +103,25 @@ void masks_settle(struct engine *e, bool ahead)
 	}
 }
 
+/* What may be drawn in a step: of the shape's mask (NULL: there is no shape) what the rules leave. */
+static const uint32_t *narrow(struct job *job, const struct compute_seq *step, const uint32_t *shape)
+{
+	uint32_t n_prompt = job->seq.n_prompt, begin = n_prompt - job->n_answered;
+	return rules_mask(job->rules, job->seq.ids + begin, step->n_history - begin,
+			  step->n_history - n_prompt, shape);
+}
+
 void masks_describe(struct job *job, struct compute_seq *step)
 {
-	if (!job->walk)
-		return;
-	if (walk_is_ready(job->walk))
-		step->mask = walk_mask(job->walk);
-	else
+	if (job->walk && !walk_is_ready(job->walk))
 		step->mask_open = true;
+	else
+		step->mask = narrow(job, step, job->walk ? walk_mask(job->walk) : NULL);
 }
 
 void masks_submitted(struct job *job)
 {
-	if (job->walk)
+	if (job->walk || job->looks_back)
 		job->seq.held = true;
 }
 
@@ -131,15 +137,18 @@ enum hokku_code masks_hand_out(struct engine *e, struct flight *f, bool wait, st
 			wait_brisk(e, UINT64_MAX, true);
 		/* One that has come to its end draws nothing: take_result tells why. */
 		if (walk_is_ready(w) && !walk_check(w, &ignored))
-			rc = compute_mask(e->compute, i, walk_mask(w), err);
+			rc = compute_mask(e->compute, i,
+					  narrow(job_of(f->planned[i]), &f->steps[i], walk_mask(w)), err);
 	}
 	return rc;
 }
 
 void masks_drawn(struct engine *e, struct job *job, int32_t token)
 {
-	if (!job->walk)
+	if (!job->walk) {
+		job->seq.held = false;
 		return;
+	}
 	masks_end(e, job); /* its mask came while it was in the step */
 	if (!walk_took(job->walk, token))
 		walk_ask(job->walk, token);

@@ -22,6 +22,7 @@ void job_destroy(struct job *job)
 		return;
 	stop_deinit(&job->stop);
 	walk_free(job->walk);
+	rules_free(job->rules);
 	free(job->seq.ids);
 	free(job->seq.hashes);
 	free(job->bias);

@@ -31,6 +31,7 @@ struct job {
 	uint32_t n_top, n_prompt_top;
 	struct sampling sampling;
 	struct hokku_logit_bias *bias;
+	bool looks_back; /* its draws need all tokens before them known: no step of it runs ahead of one */
 	void (*on_event)(void *user, const struct engine_event *event);
 	void *user;
 	uint64_t submitted_ns;
@@ -43,7 +44,9 @@ struct job {
 	struct sched_seq seq;   /* ids: prompt and answer */
 	uint32_t place;         /* in the step submitted last, where it draws in it */
 	struct cache_miss miss; /* where cache_debug */
+	struct rules *rules;    /* NULL: none */
 	struct stop_matcher stop;
+	int32_t stop_token; /* that ended it; -1 */
 	struct text_stream stream;
 	struct hokku_result result;
 	bool started;
@@ -101,6 +104,7 @@ struct engine {
 	struct model model;
 	struct compute *compute;
 	uint32_t n_ctx, n_vocab, n_batch, n_parallel;
+	uint32_t *end_mask;                     /* (n_vocab bits) tokens that end an answer */
 	uint32_t n_open_masks;                  /* of a step: masks that may follow it */
 	_Atomic(const struct tok *) public_tok; /* NULL until ready */
 	_Atomic(const struct chat *) public_chat;

@@ -6,6 +6,7 @@
 #include "compute/logprobs.h"
 #include "constrain/constrain.h"
 #include "engine/miss.h"
+#include "engine/rules.h"
 #include "gguf/gguf.h"
 
 enum {
@@ -45,9 +46,11 @@ struct engine_event {
 	uint32_t n_prompt;                     /* SCHED_MAX_ROWS at most */
 	const struct token_logprobs *logprobs; /* token, where they were asked for; NULL with an end token */
 	const struct hokku_result *result;     /* end */
-	uint32_t cached_tokens;                /* end: prompt tokens that were found in KV memory */
-	const struct cache_miss *cache_miss;   /* end: why no more were, where that was asked; else NULL */
-	const struct hokku_error *error;       /* error */
+	int32_t stop_text;                   /* end by a stop text: which of the request's it was; else -1 */
+	int32_t stop_token;                  /* end by one of rules.stop_tokens: its id; else -1 */
+	uint32_t cached_tokens;              /* end: prompt tokens that were found in KV memory */
+	const struct cache_miss *cache_miss; /* end: why no more were, where that was asked; else NULL */
+	const struct hokku_error *error;     /* error */
 };
 
 struct engine_request {
@@ -66,7 +69,8 @@ struct engine_request {
 	struct sampling sampling; /* bias is copied; a request without a seed is given one by the caller */
 	const struct str *stop;   /* (n_stop), copied */
 	uint32_t n_stop;
-	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
+	struct token_rules rules; /* copied */
+	uint32_t priority;        /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
 	/* The shape that the answer has, as engine_make_shape compiled it; NULL: none. The engine takes a
 	 * reference of its own. What n_answered counts is the beginning of it. */
 	struct constrain *shape;

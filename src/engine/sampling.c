@@ -76,10 +76,12 @@ enum hokku_code sampling_check(const struct sampling *s, uint32_t n_vocab, struc
 			return err_set(err, HOKKU_INVALID_REQUEST,
 				       "logit_bias names token %d; the vocabulary has 0 to %u", b->token,
 				       n_vocab - 1);
-		if (!(fabsf(b->bias) <= ENGINE_MAX_LOGIT_BIAS))
+		if (!(fabsf(b->bias) <= ENGINE_MAX_LOGIT_BIAS) && b->bias != -INFINITY)
 			return err_set(err, HOKKU_INVALID_REQUEST,
-				       "logit_bias of token %d is %.7g; it must be from -%d to %d", b->token,
-				       (double)b->bias, ENGINE_MAX_LOGIT_BIAS, ENGINE_MAX_LOGIT_BIAS);
+				       "logit_bias of token %d is %.7g; it must be from -%d to %d, or minus "
+				       "infinity: never drawn",
+				       b->token, (double)b->bias, ENGINE_MAX_LOGIT_BIAS,
+				       ENGINE_MAX_LOGIT_BIAS);
 	}
 	return HOKKU_OK;
 }

@@ -94,12 +94,14 @@ bool stop_push(struct stop_matcher *m, struct str piece, struct strbuf *out)
 	for (size_t i = 0; i < piece.len; i++) {
 		for (uint32_t j = 0; j < m->n_texts; j++) {
 			bool complete = advance(&m->texts[j], piece.ptr[i]);
-			if (complete && m->texts[j].text.len > longest)
+			if (complete && m->texts[j].text.len > longest) {
 				longest = m->texts[j].text.len;
+				m->which = j;
+			}
 			m->found |= complete;
 		}
 		if (m->found) {
-			strbuf_add(out, m->held.ptr, begin + i + 1 - longest);
+			strbuf_add(out, m->held.ptr, begin + i + 1 - (m->shows ? 0 : longest));
 			strbuf_clear(&m->held);
 			return true;
 		}

@@ -26,6 +26,8 @@ struct stop_matcher {
 	uint16_t *fails;
 	struct strbuf held; /* what is held back */
 	bool found;
+	bool shows;     /* the text that is found is shown too */
+	uint32_t which; /* the one that was found */
 };
 
 /* INVALID_REQUEST: more than ENGINE_MAX_STOP texts, an empty one, one over ENGINE_MAX_STOP_BYTES, invalid
@@ -39,7 +41,7 @@ enum hokku_code stop_init(struct stop_matcher *m, const struct str *texts, uint3
 void stop_deinit(struct stop_matcher *m);
 
 /* Takes a piece; what may be shown is appended to out. True when a stop text is complete: out then ends
- * before it, and later pieces give nothing. */
+ * before it (with it where m->shows), and later pieces give nothing. */
 bool stop_push(struct stop_matcher *m, struct str piece, struct strbuf *out);
 
 /* The input has ended without one: what is held back is appended to out. */

@@ -1,6 +1,7 @@
 #include "engine/words.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static struct str text_of(const struct tok *t, uint32_t token)
 {
@@ -31,9 +32,8 @@ static size_t n_of_text(const struct tok *t, const struct tok_ids *ids, struct s
 
 /* SentencePiece's vocabularies may put a blank before a text; behind a line end they do not. What stands
  * before the text's own tokens is left out. */
-static size_t encode(void *user, struct str text, int32_t *out, size_t max)
+size_t words_encode(const struct tok *t, struct str text, int32_t *out, size_t max)
 {
-	const struct tok *t = user;
 	struct tok_ids ids = {0};
 	struct hokku_error err;
 	size_t n = SIZE_MAX;
@@ -55,6 +55,57 @@ static size_t encode(void *user, struct str text, int32_t *out, size_t max)
 		memcpy(out, ids.ids + ids.n - n, (n < max ? n : max) * sizeof *out);
 	tok_ids_free(&ids);
 	return n;
+}
+
+static size_t encode(void *user, struct str text, int32_t *out, size_t max)
+{
+	return words_encode(user, text, out, max);
+}
+
+/* A word that does not come: its tokens, unless the last sequence is the same. */
+static enum hokku_code add_banned(const struct tok *t, struct str text, struct tok_ids *out,
+				  struct hokku_error *err)
+{
+	size_t n = words_encode(t, text, NULL, 0), before = out->n;
+	enum hokku_code rc = HOKKU_OK;
+	if (n == 0)
+		return HOKKU_OK;
+	int32_t *ids = malloc(n * sizeof *ids);
+	if (!ids)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %zu tokens of bad_words", n);
+	words_encode(t, text, ids, n);
+	for (size_t i = 0; i < n && !rc; i++)
+		rc = tok_ids_push(out, ids[i], err);
+	if (!rc)
+		rc = tok_ids_push(out, -1, err);
+	if (!rc && before > n && memcmp(out->ids + before - n - 1, ids, n * sizeof *ids) == 0 &&
+	    (before == n + 1 || out->ids[before - n - 2] == -1))
+		out->n = before;
+	free(ids);
+	return rc;
+}
+
+enum hokku_code words_ban(const struct tok *t, struct str word, struct tok_ids *out, struct hokku_error *err)
+{
+	char quoted[64];
+	struct strbuf behind_blank = {0};
+	struct str bare = word;
+	size_t before = out->n;
+	while (bare.len && bare.ptr[0] == ' ')
+		bare = (struct str){bare.ptr + 1, bare.len - 1};
+	bare = bare.len ? bare : word; /* blanks alone */
+	strbuf_add_c(&behind_blank, " ");
+	strbuf_add(&behind_blank, bare.ptr, bare.len);
+	enum hokku_code rc = behind_blank.failed
+				     ? err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for bad_words")
+				     : add_banned(t, bare, out, err);
+	if (!rc)
+		rc = add_banned(t, (struct str){behind_blank.ptr, behind_blank.len}, out, err);
+	strbuf_free(&behind_blank);
+	if (!rc && out->n == before)
+		return err_set(err, HOKKU_INVALID_REQUEST, "%s has no tokens in this vocabulary",
+			       str_quote(word, quoted, sizeof quoted));
+	return rc;
 }
 
 enum hokku_code words_init(const struct tok *t, struct constrain_words *out, struct hokku_error *err)

@@ -66,9 +66,32 @@ void answer_sampling(struct strbuf *b, const struct sampling *s)
 	strbuf_add_c(b, ",\"logit_bias\":{");
 	for (uint32_t i = 0; i < s->n_bias; i++) {
 		strbuf_addf(b, "%s\"%" PRId32 "\":", i ? "," : "", s->bias[i].token);
-		answer_float(b, s->bias[i].bias);
+		if (isfinite(s->bias[i].bias))
+			answer_float(b, s->bias[i].bias);
+		else
+			strbuf_add_c(b, "false");
 	}
 	strbuf_add_c(b, "}}");
+}
+
+static void add_ids(struct strbuf *b, const char *name, const int32_t *ids, uint32_t n)
+{
+	strbuf_addf(b, n ? ",\"%s\":[" : "", name);
+	for (uint32_t i = 0; i < n; i++)
+		strbuf_addf(b, "%s%" PRId32, i ? "," : "", ids[i]);
+	strbuf_add_c(b, n ? "]" : "");
+}
+
+/* Those that were given. */
+static void add_rules(struct strbuf *b, const struct token_rules *r)
+{
+	if (r->min_tokens)
+		strbuf_addf(b, ",\"min_tokens\":%" PRIu32, r->min_tokens);
+	if (r->ignore_eos)
+		strbuf_add_c(b, ",\"ignore_eos\":true");
+	if (r->include_stop)
+		strbuf_add_c(b, ",\"include_stop_str_in_output\":true");
+	add_ids(b, "stop_token_ids", r->stop_tokens, r->n_stop_tokens);
 }
 
 void answer_terms(struct strbuf *b, const struct answer_start *s)
@@ -80,7 +103,10 @@ void answer_terms(struct strbuf *b, const struct answer_start *s)
 		strbuf_add_c(b, "null");
 	strbuf_add_c(b, ",\"stop\":[");
 	strbuf_add(b, s->stop_json.ptr, s->stop_json.len);
-	strbuf_add_c(b, "],\"sampling\":");
+	strbuf_add_c(b, "]");
+	if (s->rules)
+		add_rules(b, s->rules);
+	strbuf_add_c(b, ",\"sampling\":");
 	answer_sampling(b, s->sampling);
 }
 

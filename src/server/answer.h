@@ -42,10 +42,11 @@ struct answer_start {
 	int64_t created;           /* the same in seconds since 1970 */
 	const char *template_date; /* the date that the chat template put into the prompt; "": none */
 	const struct sampling *sampling;
-	struct str stop_json;     /* strings separated by commas */
-	struct str warnings_json; /* the same */
-	uint32_t n;               /* samples */
-	bool logprobs;            /* were asked for */
+	const struct token_rules *rules; /* NULL: none */
+	struct str stop_json;            /* strings separated by commas */
+	struct str warnings_json;        /* the same */
+	uint32_t n;                      /* samples */
+	bool logprobs;                   /* were asked for */
 	struct str
 		prompt_json; /* what api.prompt_logprobs added, separated by commas; ptr NULL: nobody asked */
 	bool include_usage;  /* OpenAI's */

@@ -68,9 +68,8 @@ bool field_whole(const struct jv *v, int64_t *out)
 
 /* ---- numbers and switches ---- */
 
-/* An integer from min to max. */
-static enum hokku_code take_u32(const char *name, const struct jv *v, uint32_t min, uint32_t max,
-				uint32_t *out, struct request_error *err)
+enum hokku_code field_u32(const char *name, const struct jv *v, uint32_t min, uint32_t max, uint32_t *out,
+			  struct request_error *err)
 {
 	char found[96];
 	int64_t n;
@@ -93,7 +92,7 @@ enum hokku_code field_bool(const char *name, const struct jv *v, bool *out, stru
 enum hokku_code field_n(struct gen_request *r, const char *name, const struct jv *v,
 			struct request_error *err)
 {
-	return take_u32(name, v, 1, REQUEST_MAX_N, &r->n, err);
+	return field_u32(name, v, 1, REQUEST_MAX_N, &r->n, err);
 }
 
 enum hokku_code field_logprobs(struct gen_request *r, const char *name, const struct jv *v,
@@ -105,14 +104,14 @@ enum hokku_code field_logprobs(struct gen_request *r, const char *name, const st
 enum hokku_code field_top_logprobs(struct gen_request *r, const char *name, const struct jv *v,
 				   struct request_error *err)
 {
-	return take_u32(name, v, 0, LOGPROBS_MAX_TOP, &r->n_top, err);
+	return field_u32(name, v, 0, LOGPROBS_MAX_TOP, &r->n_top, err);
 }
 
 enum hokku_code field_prompt_logprobs(struct gen_request *r, const char *name, const struct jv *v,
 				      struct request_error *err)
 {
 	r->prompt_logprobs = true;
-	return take_u32(name, v, 0, LOGPROBS_MAX_TOP, &r->n_prompt_top, err);
+	return field_u32(name, v, 0, LOGPROBS_MAX_TOP, &r->n_prompt_top, err);
 }
 
 /* ---- what an answer is made of ---- */
@@ -290,13 +289,13 @@ enum hokku_code field_stop(struct gen_request *r, const char *name, const struct
 enum hokku_code field_max_tokens(struct gen_request *r, const char *name, const struct jv *v,
 				 struct request_error *err)
 {
-	return take_u32(name, v, 1, INT32_MAX, &r->max_tokens, err);
+	return field_u32(name, v, 1, INT32_MAX, &r->max_tokens, err);
 }
 
 enum hokku_code field_priority(struct gen_request *r, const char *name, const struct jv *v,
 			       struct request_error *err)
 {
-	return take_u32(name, v, 0, SCHED_N_PRIORITIES - 1, &r->priority, err);
+	return field_u32(name, v, 0, SCHED_N_PRIORITIES - 1, &r->priority, err);
 }
 
 enum hokku_code field_cache_prompt(struct gen_request *r, const char *name, const struct jv *v,
@@ -387,49 +386,6 @@ enum hokku_code field_id(struct gen_request *r, const char *name, const struct j
 			 struct request_error *err)
 {
 	return field_read_id(r->id, name, v, err);
-}
-
-/* A key of logit_bias: a token id in digits. */
-static bool parse_token_key(struct str key, int32_t *out)
-{
-	int64_t n = 0;
-	size_t i = 0;
-	for (; i < key.len && key.ptr[i] >= '0' && key.ptr[i] <= '9' && i < 10; i++)
-		n = n * 10 + (key.ptr[i] - '0');
-	*out = (int32_t)n;
-	return i > 0 && i == key.len && n <= INT32_MAX && !(key.ptr[0] == '0' && i > 1);
-}
-
-enum hokku_code field_logit_bias(struct gen_request *r, const char *name, const struct jv *v,
-				 struct request_error *err)
-{
-	char found[96], quoted[64];
-	if (!jv_is(v, JV_OBJECT))
-		return bad(err, name, "is %s; it takes an object of token ids and numbers",
-			   field_describe(v, found));
-	size_t n = v->n;
-	if (n > COMPUTE_MAX_LOGIT_BIAS)
-		return bad(err, name, "has %zu entries; it takes up to %d", n, COMPUTE_MAX_LOGIT_BIAS);
-	struct hokku_logit_bias *bias = malloc((n + 1) * sizeof *bias);
-	if (!bias)
-		return field_no_memory(err);
-	r->sampling.bias = r->bias = bias;
-	for (uint32_t i = 0; i < v->n; i++) {
-		const struct jv *value = jv_value(v, i);
-		struct str key = jv_key(v, i);
-		struct hokku_logit_bias *b = &bias[r->sampling.n_bias];
-		if (!parse_token_key(key, &b->token))
-			return bad(err, name, "has the key %s; a key is a token id in digits",
-				   str_quote(key, quoted, sizeof quoted));
-		double x = field_number(value);
-		if (!(fabs(x) <= ENGINE_MAX_LOGIT_BIAS))
-			return bad(err, name, "of token %d is %s; it takes a number from -%d to %d", b->token,
-				   field_describe(value, found), ENGINE_MAX_LOGIT_BIAS,
-				   ENGINE_MAX_LOGIT_BIAS);
-		b->bias = (float)x;
-		r->sampling.n_bias++;
-	}
-	return HOKKU_OK;
 }
 
 /* The engine's table says which numbers are allowed. */

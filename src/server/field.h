@@ -20,7 +20,17 @@ field_take field_prompt, field_messages, field_tools, field_template_kwargs, fie
 	field_max_tokens, field_stream, field_seed, field_id, field_logit_bias, field_n, field_logprobs,
 	field_top_logprobs, field_prompt_logprobs, field_priority, field_cache_prompt, field_cache_salt,
 	field_cache_debug, field_tokens, field_response_format, field_grammar, field_regex, field_choice,
-	field_json_schema, field_structured_outputs, field_json_space;
+	field_json_schema, field_structured_outputs, field_json_space, field_min_tokens, field_ignore_eos,
+	field_stop_token_ids, field_allowed_token_ids, field_bad_words, field_include_stop;
+
+/* rule_fields.c: which tokens may come, and which end an answer. */
+#define FIELDS_OF_RULES                                                                         \
+	{"logit_bias", field_logit_bias}, {"min_tokens", field_min_tokens},                     \
+		{"ignore_eos", field_ignore_eos}, {"stop_token_ids", field_stop_token_ids},     \
+		{"allowed_token_ids", field_allowed_token_ids}, {"bad_words", field_bad_words}, \
+	{                                                                                       \
+		"include_stop_str_in_output", field_include_stop                                \
+	}
 
 extern const struct field
 	openai_chat_fields[]; /* of POST /v1/chat/completions, for forms that take the same */
@@ -29,6 +39,9 @@ extern const struct field
 enum hokku_code field_sampling(struct gen_request *r, const struct sampling_field *f, const struct jv *v,
 			       struct request_error *err);
 
+/* An integer from min to max. */
+enum hokku_code field_u32(const char *name, const struct jv *v, uint32_t min, uint32_t max, uint32_t *out,
+			  struct request_error *err);
 enum hokku_code field_bool(const char *name, const struct jv *v, bool *out, struct request_error *err);
 enum hokku_code field_read_id(char id[REQUEST_MAX_ID_BYTES + 1], const char *name, const struct jv *v,
 			      struct request_error *err);

@@ -398,7 +398,7 @@ const struct field openai_chat_fields[] = {
 	{"stop", field_stop},
 	{"seed", take_seed},
 	{"top_p", take_top_p},
-	{"logit_bias", field_logit_bias},
+	FIELDS_OF_RULES,
 	{"logprobs", field_logprobs},
 	{"top_logprobs", field_top_logprobs},
 	{"prompt_logprobs", field_prompt_logprobs},
@@ -464,6 +464,8 @@ static enum hokku_code check_chat(struct gen_request *r, struct str stray, struc
 			"tools go to the model through its chat template; a call that it answers with comes as "
 			"it writes it, in content");
 	rc = request_check_shape(r, err);
+	if (!rc)
+		rc = request_check_rules(r, err);
 	return rc ? rc : request_check_logprobs(r, err);
 }
 

@@ -42,15 +42,6 @@ static enum hokku_code check_tokens(struct prepare_job *job, uint32_t n_vocab)
 			       "%s is %" PRId32 "; this model's token ids run from 0 to %" PRIu32, err->field,
 			       r->tokens[i], n_vocab - 1);
 	}
-	for (uint32_t i = 0; i < r->sampling.n_bias; i++) {
-		if ((uint32_t)r->sampling.bias[i].token < n_vocab)
-			continue;
-		snprintf(err->field, sizeof err->field, "logit_bias");
-		return err_set(&err->error, HOKKU_INVALID_REQUEST,
-			       "logit_bias names token %" PRId32
-			       "; this model's token ids run from 0 to %" PRIu32,
-			       r->sampling.bias[i].token, n_vocab - 1);
-	}
 	return HOKKU_OK;
 }
 
@@ -88,6 +79,8 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 	struct gen_request *r = &job->request;
 	struct request_error *err = &job->err;
 	enum hokku_code rc = check_tokens(job, tok_n_vocab(tok));
+	if (!rc)
+		rc = request_find_words(r, tok, err);
 	if (rc)
 		return rc;
 	if (r->tokens) {

@@ -61,7 +61,7 @@ static enum hokku_code parse_object(struct str body, struct jv_doc *out, struct 
 
 /* ---- a form's table ---- */
 
-enum { MAX_KNOWN = 96 };
+enum { MAX_KNOWN = 192 };
 
 /* Returns false if there is no such field. */
 static bool take_field(const struct request_form *form, struct gen_request *r, struct str key,
@@ -221,6 +221,8 @@ static enum hokku_code check_prompt(struct gen_request *r, struct str stray, str
 		return bad(err, r->tools ? "tools" : "chat_template_kwargs",
 			   "is for the chat template, which messages go through; the request has a prompt");
 	enum hokku_code rc = request_check_shape(r, err);
+	if (!rc)
+		rc = request_check_rules(r, err);
 	return rc ? rc : request_check_logprobs(r, err);
 }
 
@@ -244,7 +246,7 @@ static const struct field native_fields[] = {
 	{"logprobs", field_logprobs},
 	{"top_logprobs", field_top_logprobs},
 	{"prompt_logprobs", field_prompt_logprobs},
-	{"logit_bias", field_logit_bias},
+	FIELDS_OF_RULES,
 	{"response_format", field_response_format},
 	{"json_schema", field_json_schema},
 	{"grammar", field_grammar},
@@ -279,9 +281,14 @@ bool request_drop_prompt(struct gen_request *r)
 	}
 	free(r->tokens);
 	free(r->messages);
+	free(r->bias_texts);
+	free(r->bad_words);
 	jv_doc_free(&r->json);
 	jv_doc_free(&r->made);
 	r->json = r->made = (struct jv_doc){0};
+	r->bias_texts = NULL;
+	r->bad_words = NULL;
+	r->n_bias_texts = r->n_bad_words = 0;
 	r->tokens = NULL;
 	r->messages = NULL;
 	r->tools = r->allowed_tools = r->template_kwargs = NULL;
@@ -296,6 +303,11 @@ void request_free(struct gen_request *r)
 	free(r->tokens);
 	free(r->messages);
 	free(r->bias);
+	free(r->bias_texts);
+	free(r->stop_tokens);
+	free(r->allowed_tokens);
+	free(r->bad_words);
+	tok_ids_free(&r->bad_ids);
 	free(r->model);
 	strbuf_free(&r->warnings);
 	strbuf_free(&r->cache_salt);

@@ -38,6 +38,12 @@ struct llama_fields {
 	bool add_special, plain_special, with_pieces;
 };
 
+/* An entry of logit_bias that names a text: all of its tokens get the bias. */
+struct request_bias_text {
+	struct str text;
+	float bias;
+};
+
 /* A request for an answer, whichever API it came by. Exactly one of prompt, tokens and messages is there. */
 struct gen_request {
 	struct str prompt;
@@ -82,7 +88,14 @@ struct gen_request {
 	enum constrain_space shape_space;
 	struct strbuf shape_text;
 	struct sampling sampling;
-	struct hokku_logit_bias *bias; /* what sampling.bias points to */
+	struct hokku_logit_bias *bias;        /* what sampling.bias points to */
+	struct request_bias_text *bias_texts; /* (n_bias_texts) until request_find_words */
+	uint32_t n_bias_texts;
+	struct token_rules rules; /* what it points to: */
+	int32_t *stop_tokens, *allowed_tokens;
+	struct tok_ids bad_ids;
+	struct str *bad_words; /* (n_bad_words) until request_find_words */
+	uint32_t n_bad_words;
 	struct str stop[ENGINE_MAX_STOP];
 	uint32_t n_stop;
 	struct strbuf warnings; /* JSON strings separated by commas; empty: none */
@@ -146,6 +159,10 @@ enum hokku_code request_make(struct gen_request *r, const struct strbuf *json, c
 enum hokku_code request_check_logprobs(const struct gen_request *r, struct request_error *err);
 /* That what is said of a shape goes with one; the same. */
 enum hokku_code request_check_shape(const struct gen_request *r, struct request_error *err);
+/* That no more tokens are asked for at least than at most; the same. */
+enum hokku_code request_check_rules(const struct gen_request *r, struct request_error *err);
+/* Texts in logit_bias and bad_words become tokens, and tokens that rules name are found in the vocabulary. */
+enum hokku_code request_find_words(struct gen_request *r, const struct tok *tok, struct request_error *err);
 /* That a whole answer has room for the prompt's, of n_tokens. */
 enum hokku_code request_check_prompt_logprobs(const struct gen_request *r, size_t n_tokens,
 					      struct request_error *err);

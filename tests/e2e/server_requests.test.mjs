@@ -128,11 +128,15 @@ test('every wrong field is named with its value and what it takes', async () => 
 		[{ ...p, id: 'x'.repeat(65) }, 'id', 'xxx', '1 to 64'],
 		[{ ...p, id: 'a b' }, 'id', '"a b"', 'A-Z a-z 0-9'],
 		[{ ...p, id: 7 }, 'id', '7', '1 to 64'],
-		[{ ...p, logit_bias: { x: 1 } }, 'logit_bias', '"x"', 'token id'],
+		[{ ...p, logit_bias: { '-1': 1 } }, 'logit_bias', '"-1"', 'token id'],
 		[{ ...p, logit_bias: { 512: 1 } }, 'logit_bias', '512', '0 to 511'],
 		[{ ...p, logit_bias: { 5: 'a' } }, 'logit_bias', 'the string "a"', 'from -'],
 		[{ ...p, logit_bias: { 5: 1e9 } }, 'logit_bias', '1000000000', 'from -'],
-		[{ ...p, logit_bias: [] }, 'logit_bias', 'an array', 'an object'],
+		[{ ...p, logit_bias: [5] }, 'logit_bias[0]', 'is 5', 'number or false'],
+		[{ ...p, stop_token_ids: [512] }, 'stop_token_ids', '512', '0 to 511'],
+		[{ ...p, allowed_token_ids: [] }, 'allowed_token_ids', 'empty', 'at least one'],
+		[{ ...p, bad_words: [''] }, 'bad_words[0]', '0 bytes', '1 to 256'],
+		[{ ...p, min_tokens: 3, max_tokens: 2 }, 'min_tokens', 'is 3', 'max_tokens is 2'],
 		[{}, 'prompt', 'missing', 'messages'],
 		[{ prompt: null }, 'prompt', 'missing', 'messages'],
 		[{ prompt: '' }, 'prompt', 'empty', 'at least one'],
@@ -167,7 +171,8 @@ test('the ends of every range are allowed', async () => {
 		{ temperature: 0 }, { temperature: 100 }, { top_k: 2147483647 }, { top_p: 1e-6 }, { top_p: 1 }, { min_p: 1 },
 		{ repetition_penalty: 10 }, { repetition_penalty: 1e-6 }, { frequency_penalty: -2 }, { presence_penalty: 2 },
 		{ max_tokens: 1.0 }, { stop: [] }, { stop: Array(16).fill('x'.repeat(512)) }, { id: 'x'.repeat(64) }, { id: 'aZ0-_.:' },
-		{ logit_bias: { 0: 5, 511: -100 } }, { stop: null, temperature: null, logit_bias: null, messages: null },
+		{ logit_bias: { 0: 5, 511: -100 } }, { logit_bias: [[0, false], [511, -100]] }, { min_tokens: 1, ignore_eos: true, stop_token_ids: [511] },
+		{ allowed_token_ids: [5] }, { bad_words: ['a'] }, { include_stop_str_in_output: true }, { stop: null, temperature: null, logit_bias: null, messages: null },
 	]) {
 		const answer = await generate(server, { prompt: 'a', max_tokens: 1, stream: false, ...body });
 		assert.equal(answer.status, 200, `${JSON.stringify(body)}: ${answer.text}`);

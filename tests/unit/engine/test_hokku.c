@@ -216,6 +216,20 @@ static void test_bad_requests(void **state)
 	stops[0] = NULL;
 	r.n_stop = 1;
 	expect_error(&r, HOKKU_INVALID_REQUEST, "stop text 0 is empty");
+	struct hokku_token_rules rules = HOKKU_TOKEN_RULES_INIT;
+	r = ask(1);
+	r.max_tokens = 2;
+	r.rules = &rules;
+	rules.min_tokens = 3;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "min_tokens is 3 and max_tokens 2");
+	rules.min_tokens = 0;
+	rules.bad_words = stops;
+	rules.n_bad_words = 1;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "bad_words[0] has 0 bytes; it takes 1 to 256");
+	rules.n_bad_words = 257;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "bad_words has 257 texts; 256 are allowed");
+	rules.struct_size = sizeof rules + 8;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "struct_size of hokku_token_rules");
 	r = ask(1);
 	r.messages = NULL;
 	r.tokens = many;
@@ -418,6 +432,32 @@ static void *ask_in_a_thread(void *user)
 	r.n_top_logprobs = 3;
 	assert_int_equal(hokku_generate(model, &r, see_text, user, NULL, NULL), HOKKU_OK);
 	return NULL;
+}
+
+/* What the answer ends with, and which words do not come. */
+static void test_rules(void **state)
+{
+	(void)state;
+	struct hokku_request r = ask(7);
+	struct hokku_token_rules rules = HOKKU_TOKEN_RULES_INIT;
+	struct hokku_result result;
+	r.max_tokens = 0;
+	char *text = answer(model, &r, &result), first[8] = "";
+	assert_int_equal(result.stop, HOKKU_STOP_END);
+	uint32_t n = result.tokens_out;
+	rules.min_tokens = n + 3;
+	r.rules = &rules;
+	char *longer = answer(model, &r, &result);
+	assert_true(result.tokens_out >= n + 3 && strncmp(text, longer, strlen(text)) == 0);
+	rules.min_tokens = 0;
+	sscanf(text, "%7s", first);
+	rules.bad_words = (const char *const[]){first};
+	rules.n_bad_words = 1;
+	char *other = answer(model, &r, NULL);
+	assert_string_not_equal(other, text);
+	free(text);
+	free(longer);
+	free(other);
 }
 
 /* Requests that are computed together have the tokens and bits of those alone. */
@@ -673,6 +713,7 @@ int main(void)
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_several_threads),
 		cmocka_unit_test(test_parallel),
+		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_stopped),
 	};

@@ -102,9 +102,13 @@ static void test_bias(void **state)
 		{{0, -1000}, NULL},
 		{{10, 0}, "logit_bias names token 10; the vocabulary has 0 to 9"},
 		{{-1, 0}, "logit_bias names token -1; the vocabulary has 0 to 9"},
-		{{1, 1000.1f}, "logit_bias of token 1 is 1000.1; it must be from -1000 to 1000"},
-		{{1, NAN}, "logit_bias of token 1 is nan; it must be from -1000 to 1000"},
-		{{1, -INFINITY}, "logit_bias of token 1 is -inf; it must be from -1000 to 1000"},
+		{{1, 1000.1f},
+		 "logit_bias of token 1 is 1000.1; it must be from -1000 to 1000, or minus infinity: never drawn"},
+		{{1, NAN},
+		 "logit_bias of token 1 is nan; it must be from -1000 to 1000, or minus infinity: never drawn"},
+		{{1, INFINITY},
+		 "logit_bias of token 1 is inf; it must be from -1000 to 1000, or minus infinity: never drawn"},
+		{{1, -INFINITY}, NULL},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		bias[1] = rows[i].entry;

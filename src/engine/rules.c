@@ -1,0 +1,241 @@
+#include "engine/rules.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct rules {
+	uint32_t n_vocab, n_words, min_tokens;
+	bool include_stop;
+	bool narrows;    /* base leaves something out */
+	bool left_none;  /* the last mask */
+	uint32_t *base;  /* (n_words) what may come at all */
+	uint32_t *stops; /* (n_words) stop tokens */
+	uint32_t *late;  /* (n_words) stop and end tokens: what comes not before min_tokens */
+	uint32_t *mask;  /* (n_words) the last one made */
+	int32_t *bad;    /* (n_bad) sequences of two and more, each with -1 behind it */
+	uint32_t n_bad;
+};
+
+static bool has(const uint32_t *mask, int32_t token)
+{
+	return mask[(uint32_t)token / 32] >> (uint32_t)token % 32 & 1;
+}
+
+static void put(uint32_t *mask, int32_t token)
+{
+	mask[(uint32_t)token / 32] |= 1u << (uint32_t)token % 32;
+}
+
+static void drop(uint32_t *mask, int32_t token)
+{
+	mask[(uint32_t)token / 32] &= ~(1u << (uint32_t)token % 32);
+}
+
+/* ---- what a request may say ---- */
+
+static enum hokku_code check_ids(const char *name, const int32_t *ids, uint32_t n, uint32_t most,
+				 uint32_t n_vocab, struct hokku_error *err)
+{
+	if (n > most)
+		return err_set(err, HOKKU_INVALID_REQUEST, "%s has %u tokens; %u are allowed", name, n, most);
+	if (n && !ids)
+		return err_set(err, HOKKU_INVALID_REQUEST, "%s is NULL, and is said to have %u tokens", name,
+			       n);
+	for (uint32_t i = 0; i < n; i++)
+		if (ids[i] < 0 || (uint32_t)ids[i] >= n_vocab)
+			return err_set(err, HOKKU_INVALID_REQUEST,
+				       "%s names token %d; the vocabulary has 0 to %u", name, ids[i],
+				       n_vocab - 1);
+	return HOKKU_OK;
+}
+
+static enum hokku_code check_bad_words(const struct token_rules *r, uint32_t n_vocab, struct hokku_error *err)
+{
+	if (r->n_bad_ids > RULES_MAX_BAD_IDS)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "bad_words have %u tokens, with one more for each; %d are allowed",
+			       r->n_bad_ids, RULES_MAX_BAD_IDS);
+	if (r->n_bad_ids && (!r->bad_words || r->bad_words[r->n_bad_ids - 1] != -1))
+		return err_set(err, HOKKU_INVALID_REQUEST, "bad_words do not end with -1");
+	for (uint32_t i = 0; i < r->n_bad_ids; i++) {
+		int32_t id = r->bad_words[i];
+		if (id == -1 && (i == 0 || r->bad_words[i - 1] == -1))
+			return err_set(err, HOKKU_INVALID_REQUEST, "one of bad_words is empty");
+		if (id < -1 || (id >= 0 && (uint32_t)id >= n_vocab))
+			return err_set(err, HOKKU_INVALID_REQUEST,
+				       "bad_words name token %d; the vocabulary has 0 to %u", id,
+				       n_vocab - 1);
+	}
+	return HOKKU_OK;
+}
+
+enum hokku_code rules_check(const struct token_rules *r, uint32_t n_vocab, uint32_t max_tokens,
+			    struct hokku_error *err)
+{
+	if (r->min_tokens > INT32_MAX)
+		return err_set(err, HOKKU_INVALID_REQUEST, "min_tokens is %u; it takes 0 to %d",
+			       r->min_tokens, INT32_MAX);
+	if (max_tokens && r->min_tokens > max_tokens)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "min_tokens is %u and max_tokens %u; the least cannot be more than the most",
+			       r->min_tokens, max_tokens);
+	enum hokku_code rc = check_ids("stop_token_ids", r->stop_tokens, r->n_stop_tokens,
+				       RULES_MAX_STOP_TOKENS, n_vocab, err);
+	if (!rc)
+		rc = check_ids("allowed_token_ids", r->allowed, r->n_allowed, RULES_MAX_ALLOWED, n_vocab,
+			       err);
+	return rc ? rc : check_bad_words(r, n_vocab, err);
+}
+
+/* ---- what comes of it ---- */
+
+static bool forbids(const struct hokku_logit_bias *b)
+{
+	return b->bias == -INFINITY;
+}
+
+static bool is_nothing(const struct token_rules *r, const struct hokku_logit_bias *bias, uint32_t n_bias)
+{
+	for (uint32_t i = 0; i < n_bias; i++)
+		if (forbids(&bias[i]))
+			return false;
+	return !r->min_tokens && !r->ignore_eos && !r->include_stop && !r->n_stop_tokens && !r->n_allowed &&
+	       !r->n_bad_ids;
+}
+
+/* All of the vocabulary, or what is allowed of it. */
+static void begin_base(struct rules *out, const struct token_rules *r)
+{
+	if (r->n_allowed) {
+		for (uint32_t i = 0; i < r->n_allowed; i++)
+			put(out->base, r->allowed[i]);
+		return;
+	}
+	memset(out->base, 0xFF, out->n_words * sizeof *out->base);
+	if (out->n_vocab % 32)
+		out->base[out->n_words - 1] = (1u << out->n_vocab % 32) - 1;
+}
+
+/* A word of one token never comes; those of more are kept, to be looked for. */
+static void take_bad_words(struct rules *out, const struct token_rules *r)
+{
+	for (uint32_t i = 0, begin = 0; i < r->n_bad_ids; i++) {
+		uint32_t n = i - begin;
+		if (r->bad_words[i] != -1)
+			continue;
+		if (n == 1) {
+			drop(out->base, r->bad_words[begin]);
+		} else {
+			memcpy(out->bad + out->n_bad, r->bad_words + begin, (n + 1) * sizeof *out->bad);
+			out->n_bad += n + 1;
+		}
+		begin = i + 1;
+	}
+}
+
+enum hokku_code rules_new(const struct token_rules *r, const struct hokku_logit_bias *bias, uint32_t n_bias,
+			  const uint32_t *ends, uint32_t n_vocab, struct rules **out, struct hokku_error *err)
+{
+	*out = NULL;
+	if (is_nothing(r, bias, n_bias))
+		return HOKKU_OK;
+	uint32_t n_words = (n_vocab + 31) / 32;
+	struct rules *made = calloc(1, sizeof *made);
+	uint32_t *masks = calloc((size_t)n_words * 4, sizeof *masks);
+	int32_t *bad = calloc((size_t)r->n_bad_ids + 1, sizeof *bad);
+	if (!made || !masks || !bad) {
+		free(made);
+		free(masks);
+		free(bad);
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the rules of an answer's tokens");
+	}
+	*made = (struct rules){.n_vocab = n_vocab,
+			       .n_words = n_words,
+			       .min_tokens = r->min_tokens,
+			       .include_stop = r->include_stop,
+			       .base = masks,
+			       .stops = masks + n_words,
+			       .late = masks + (size_t)2 * n_words,
+			       .mask = masks + (size_t)3 * n_words,
+			       .bad = bad};
+	for (uint32_t i = 0; i < r->n_stop_tokens; i++)
+		put(made->stops, r->stop_tokens[i]);
+	begin_base(made, r);
+	take_bad_words(made, r);
+	for (uint32_t i = 0; i < n_bias; i++)
+		if (forbids(&bias[i]))
+			drop(made->base, bias[i].token);
+	for (uint32_t w = 0; w < n_words; w++) {
+		made->late[w] = made->stops[w] | ends[w];
+		if (r->ignore_eos)
+			made->base[w] &= ~ends[w] | made->stops[w];
+		uint32_t all = w + 1 < n_words || n_vocab % 32 == 0 ? UINT32_MAX : (1u << n_vocab % 32) - 1;
+		made->narrows |= made->base[w] != all;
+	}
+	*out = made;
+	return HOKKU_OK;
+}
+
+void rules_free(struct rules *r)
+{
+	if (!r)
+		return;
+	free(r->base);
+	free(r->bad);
+	free(r);
+}
+
+bool rules_look_back(const struct rules *r)
+{
+	return r && r->n_bad;
+}
+
+/* The last token of each word whose others the answer ends with. */
+static void drop_bad_words(struct rules *r, const int32_t *answer, uint32_t n)
+{
+	for (uint32_t i = 0, begin = 0; i < r->n_bad; i++) {
+		if (r->bad[i] != -1)
+			continue;
+		uint32_t before = i - begin - 1;
+		if (before <= n && memcmp(answer + n - before, r->bad + begin, before * sizeof *answer) == 0)
+			drop(r->mask, r->bad[i - 1]);
+		begin = i + 1;
+	}
+}
+
+const uint32_t *rules_mask(struct rules *r, const int32_t *answer, uint32_t n, uint32_t n_drawn,
+			   const uint32_t *shape)
+{
+	bool waits = r && n_drawn < r->min_tokens;
+	if (!r || (!r->narrows && !r->n_bad && !waits))
+		return shape;
+	for (uint32_t w = 0; w < r->n_words; w++)
+		r->mask[w] = r->base[w] & (shape ? shape[w] : UINT32_MAX) & ~(waits ? r->late[w] : 0);
+	drop_bad_words(r, answer, n);
+	uint32_t any = 0;
+	for (uint32_t w = 0; w < r->n_words; w++)
+		any |= r->mask[w];
+	r->left_none = !any;
+	return r->mask;
+}
+
+bool rules_left_none(const struct rules *r)
+{
+	return r && r->left_none;
+}
+
+bool rules_stop(const struct rules *r, int32_t token)
+{
+	return r && has(r->stops, token);
+}
+
+bool rules_include_stop(const struct rules *r)
+{
+	return r && r->include_stop;
+}
+
+uint32_t rules_min_tokens(const struct rules *r)
+{
+	return r ? r->min_tokens : 0;
+}
