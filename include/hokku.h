@@ -195,7 +195,15 @@ enum hokku_shape {
 	HOKKU_SHAPE_JSON_SCHEMA, /* shape_text: a JSON Schema */
 	HOKKU_SHAPE_GBNF,        /* shape_text: a grammar as llama.cpp writes them */
 	HOKKU_SHAPE_REGEX,       /* shape_text: a regular expression that the whole answer matches */
-	HOKKU_SHAPE_CHOICE       /* shape_text: a JSON array of strings, one of which is the answer */
+	HOKKU_SHAPE_CHOICE,      /* shape_text: a JSON array of strings, one of which is the answer */
+	HOKKU_SHAPE_STRUCTURE /* shape_text: a structural tag, as JSON: free text, tags and shapes in one */
+};
+
+/* White space between JSON's tokens. */
+enum hokku_space {
+	HOKKU_SPACE_COMPACT, /* none */
+	HOKKU_SPACE_FREE,    /* where JSON allows it */
+	HOKKU_SPACE_SPACED   /* one space behind each ':' and ',' */
 };
 
 /* Which tokens may come and which end an answer (docs/sampling.md). Where they, and the shape, leave no
@@ -243,15 +251,15 @@ struct hokku_request {
 	/* HOKKU_INVALID_REQUEST, before a token is drawn, says where a shape cannot be read or enforced. An
 	 * answer of max_tokens ends with HOKKU_STOP_LENGTH, wherever in its shape that is. */
 	enum hokku_shape shape;
-	const char *shape_text;  /* UTF-8 */
-	size_t shape_text_bytes; /* 0: shape_text is terminated */
-	bool shape_free_space; /* of the JSON shapes: white space where JSON allows it; else there is none */
+	const char *shape_text;                /* UTF-8 */
+	size_t shape_text_bytes;               /* 0: shape_text is terminated */
+	enum hokku_space shape_space;          /* of JSON in the shape */
 	const struct hokku_token_rules *rules; /* NULL: none */
 };
 #define HOKKU_REQUEST_INIT                                                                                \
 	{                                                                                                 \
 		sizeof(struct hokku_request), NULL, 0, NULL, 0, NULL, 0, 0, NULL, 0, HOKKU_SAMPLING_INIT, \
-			NULL, 0, NULL, 0, HOKKU_SHAPE_NONE, NULL, 0, false, NULL                          \
+			NULL, 0, NULL, 0, HOKKU_SHAPE_NONE, NULL, 0, HOKKU_SPACE_COMPACT, NULL            \
 	}
 
 /* Why an answer ended. */

@@ -8,17 +8,19 @@ enum { SHAPE_MAX_CHOICES = 256 };
 
 /* Start from zeroes, add the options, parse, read. */
 struct shape_options {
-	const char *schema, *schema_file, *grammar, *grammar_file, *regex; /* as given; NULL */
+	const char *schema, *schema_file, *structure, *structure_file, *grammar, *grammar_file,
+		*regex; /* as given; NULL */
 	struct opt_list choice;
 	const char *choices[SHAPE_MAX_CHOICES];
-	bool json_object, free_space;
+	bool json_object, free_space, spaced;
 	const char *given; /* the option that gave the shape, as "--regex"; NULL: none did */
 	struct constrain_shape shape;
 	char *owned;
 	struct strbuf text;
 };
 
-/* --json-schema, --json-schema-file, --json-object, --json-space-free, --grammar, --grammar-file, --regex and
+/* --json-schema, --json-schema-file, --json-object, --structural-tag, --structural-tag-file,
+ * --json-space-free, --json-space-spaced, --grammar, --grammar-file, --regex and
  * --choice. */
 void opt_add_shape(struct opt_table *t, struct shape_options *o);
 

@@ -296,6 +296,12 @@ static enum hokku_code make_shape(const struct hokku *h, const struct hokku_requ
 		[HOKKU_SHAPE_GBNF] = CONSTRAIN_GBNF,
 		[HOKKU_SHAPE_REGEX] = CONSTRAIN_REGEX,
 		[HOKKU_SHAPE_CHOICE] = CONSTRAIN_CHOICE,
+		[HOKKU_SHAPE_STRUCTURE] = CONSTRAIN_STRUCTURE,
+	};
+	static const enum constrain_space spaces[] = {
+		[HOKKU_SPACE_COMPACT] = CONSTRAIN_COMPACT,
+		[HOKKU_SPACE_FREE] = CONSTRAIN_FREE,
+		[HOKKU_SPACE_SPACED] = CONSTRAIN_SPACED,
 	};
 	*out = NULL;
 	if (r->shape == HOKKU_SHAPE_NONE)
@@ -306,13 +312,16 @@ static enum hokku_code make_shape(const struct hokku *h, const struct hokku_requ
 	if (!r->shape_text && r->shape != HOKKU_SHAPE_JSON_OBJECT)
 		return err_set(err, HOKKU_INVALID_REQUEST, "shape is %d and shape_text is NULL",
 			       (int)r->shape);
+	if ((unsigned)r->shape_space >= sizeof spaces / sizeof *spaces)
+		return err_set(err, HOKKU_INVALID_REQUEST, "shape_space is %d; there are 0 to %zu",
+			       (int)r->shape_space, sizeof spaces / sizeof *spaces - 1);
 	const struct str text = {r->shape_text, r->shape_text_bytes};
 	const struct constrain_shape shape = {
 		.kind = kinds[r->shape],
 		.text = !text.ptr  ? STR_LIT("")
 			: text.len ? text
 				   : str_c(text.ptr),
-		.space = r->shape_free_space ? CONSTRAIN_FREE : CONSTRAIN_COMPACT,
+		.space = spaces[r->shape_space],
 	};
 	enum hokku_code rc = engine_make_shape(h->engine, &shape, out, NULL, err);
 	return rc == HOKKU_INVALID_REQUEST ? err_prefix(err, rc, "shape_text") : rc;

@@ -413,6 +413,7 @@ const struct field openai_chat_fields[] = {
 	{"choice", field_choice},
 	{"json_space", field_json_space},
 	{"structured_outputs", field_structured_outputs},
+	{"structural_tag", field_structural_tag},
 	{"guided_json", field_json_schema},
 	{"guided_regex", field_regex},
 	{"guided_choice", field_choice},

@@ -82,6 +82,29 @@ static enum hokku_code take_schema(struct gen_request *r, const char *name, cons
 	return r->shape_text.failed ? field_no_memory(err) : rc;
 }
 
+/* As an object; vLLM's clients send it as a string, too. */
+static enum hokku_code take_structure(struct gen_request *r, const char *name, const struct jv *v,
+				      struct request_error *err)
+{
+	char found[96];
+	bool text = jv_is(v, JV_STRING);
+	if (!text && !jv_is(v, JV_OBJECT))
+		return bad(err, name, "is %s; it takes a structural tag: {\"format\": {\"type\": ...}}",
+			   field_describe(v, found));
+	enum hokku_code rc = take_shape(r, name, CONSTRAIN_STRUCTURE, err);
+	if (!rc && text)
+		strbuf_add(&r->shape_text, v->text, v->n);
+	else if (!rc)
+		jv_write(v, &r->shape_text);
+	return r->shape_text.failed ? field_no_memory(err) : rc;
+}
+
+enum hokku_code field_structural_tag(struct gen_request *r, const char *name, const struct jv *v,
+				     struct request_error *err)
+{
+	return take_structure(r, name, v, err);
+}
+
 enum hokku_code field_grammar(struct gen_request *r, const char *name, const struct jv *v,
 			      struct request_error *err)
 {
@@ -112,10 +135,9 @@ enum hokku_code field_json_space(struct gen_request *r, const char *name, const 
 				 struct request_error *err)
 {
 	char found[96];
-	bool is_free = str_eq_c(jv_str(v), "free");
-	if (!is_free && !str_eq_c(jv_str(v), "compact"))
-		return bad(err, name, "is %s; it takes \"compact\" or \"free\"", field_describe(v, found));
-	r->shape_space = is_free ? CONSTRAIN_FREE : CONSTRAIN_COMPACT;
+	if (!constrain_space_find(jv_str(v), &r->shape_space))
+		return bad(err, name, "is %s; it takes \"compact\", \"spaced\" or \"free\"",
+			   field_describe(v, found));
 	r->space_field = name;
 	return HOKKU_OK;
 }
@@ -182,12 +204,15 @@ enum hokku_code field_structured_outputs(struct gen_request *r, const char *name
 		{"regex", "structured_outputs.regex", take_regex},
 		{"choice", "structured_outputs.choice", take_choice},
 		{"grammar", "structured_outputs.grammar", take_grammar},
+		{"structural_tag", "structured_outputs.structural_tag", take_structure},
 		{"disable_any_whitespace", "structured_outputs.disable_any_whitespace", take_no_spaces},
 		{NULL, NULL, NULL},
 	};
 	char found[96];
 	if (!jv_is(v, JV_OBJECT))
-		return bad(err, name, "is %s; it takes an object with one of json, regex, choice and grammar",
+		return bad(err, name,
+			   "is %s; it takes an object with one of json, regex, choice, grammar and "
+			   "structural_tag",
 			   field_describe(v, found));
 	return take_members(r, name, v, members, err);
 }
@@ -258,9 +283,11 @@ enum hokku_code field_response_format(struct gen_request *r, const char *name, c
 			       ? rc
 			       : take_shape(r, "response_format", CONSTRAIN_JSON_OBJECT, err);
 	}
+	if (str_eq_c(jv_str(type), "structural_tag"))
+		return take_structure(r, "response_format", v, err);
 	if (!str_eq_c(jv_str(type), "json_schema"))
 		return bad(err, "response_format.type",
-			   "is %s; it takes \"text\", \"json_object\" or \"json_schema\"",
+			   "is %s; it takes \"text\", \"json_object\", \"json_schema\" or \"structural_tag\"",
 			   type ? field_describe(type, found) : "missing");
 	rc = take_members(r, name, v, schema, err);
 	if (!rc && jv_none(jv_get(v, "json_schema")))
@@ -272,9 +299,11 @@ enum hokku_code field_response_format(struct gen_request *r, const char *name, c
 enum hokku_code request_check_shape(const struct gen_request *r, struct request_error *err)
 {
 	bool json = r->shape_field &&
-		    (r->shape_kind == CONSTRAIN_JSON_OBJECT || r->shape_kind == CONSTRAIN_JSON_SCHEMA);
+		    (r->shape_kind == CONSTRAIN_JSON_OBJECT || r->shape_kind == CONSTRAIN_JSON_SCHEMA ||
+		     r->shape_kind == CONSTRAIN_STRUCTURE);
 	if (r->space_field && !json)
-		return bad(err, r->space_field,
-			   "is for answers in JSON; it goes with response_format or json_schema");
+		return bad(
+			err, r->space_field,
+			"is for answers in JSON; it goes with response_format, json_schema or structural_tag");
 	return HOKKU_OK;
 }

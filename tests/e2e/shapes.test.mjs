@@ -70,6 +70,30 @@ test('json_object is an object; white space where it is free', async () => {
 	assert.ok(spaces >= 0);
 });
 
+test('structural tags: text is free up to its end, calls are held to their schemas', async () => {
+	const valid = ajv.compile(person);
+	const tag = (begin, content, end) => ({ type: 'tag', begin, content, end });
+	const schema = { type: 'json_schema', json_schema: person, space: 'spaced' };
+	const think = { type: 'structural_tag', format: { type: 'sequence', elements: [tag('<think>', { type: 'any_text', max_chars: 40 }, '</think>'), schema] } };
+	for (const shape of [{ response_format: think }, { structural_tag: think }, { structured_outputs: { structural_tag: JSON.stringify(think) } }]) {
+		const whole = await hot({ ...shape, max_tokens: 250 }, (text) => {
+			const [, thought, answer] = /^<think>(.*?)<\/think>(.*)$/s.exec(text);
+			assert.ok([...thought].length <= 40, text);
+			assert.ok(valid(JSON.parse(answer)), `${text}: ${ajv.errorsText(valid.errors)}`);
+			assert.ok(answer.startsWith('{"name": "') && /, "age": [^ ]+, "tags": \[/.test(answer), text);
+		}, 4);
+		assert.ok(whole > 0);
+	}
+	const calls = { type: 'triggered_tags', triggers: ['<f='], tags: [tag('<f=a>', { type: 'json_schema', json_schema: person }, '</f>')], at_least_one: true, excludes: ['zz'] };
+	await hot({ response_format: { type: 'structural_tag', format: calls }, json_space: 'spaced' }, (text) => {
+		assert.ok(text.startsWith('<f=a>{"name": "') && !text.replace(/<f=a>.*?<\/f>/gs, '|').includes('zz'), text);
+		for (const [, call] of text.matchAll(/<f=a>(.*?)<\/f>/gs)) assert.ok(valid(JSON.parse(call)), text);
+	}, 8);
+	const { status, error } = await ask({ response_format: { type: 'structural_tag', format: { type: 'any_text', excludes: [''] } } });
+	assert.equal(status, 400);
+	assert.match(error.message, /^response_format: \/format\/excludes\/0: it is empty/);
+});
+
 test('choice, regex and grammar', async () => {
 	const choices = ['yes', 'no', 'maybe so', 'yes, but later'];
 	assert.ok(await hot({ choice: choices }, (text) => assert.ok(choices.includes(text), text)));
@@ -229,6 +253,11 @@ test('hokku run', () => {
 	assert.equal(run('--regex', 'ab{3}c').stdout, 'abbbc\n');
 	assert.equal(run('--choice', 'same', '--choice', 'same').stdout, 'same\n');
 	assert.equal(run('--choice', 'same', '--no-jump-ahead').stdout, 'same\n');
+	assert.equal(run('-j', '{"const":[true,{"a":null}]}', '--json-space-spaced').stdout, '[true, {"a": null}]\n');
+	const tag = { format: { type: 'tag', begin: '<a>', content: { type: 'json_schema', json_schema: { const: [true, []] } }, end: '</a>' } };
+	writeFileSync(join(dir, 'tag.json'), JSON.stringify(tag));
+	assert.equal(run('--structural-tag', JSON.stringify(tag)).stdout, '<a>[true,[]]</a>\n');
+	assert.equal(run('--structural-tag-file', join(dir, 'tag.json'), '--json-space-spaced').stdout, '<a>[true, []]</a>\n');
 	const object = run('--json-object', '-n', '100', '--seed', '1');
 	assert.match(object.stdout, /^\{/);
 	// An answer goes on inside its shape, and only there.
@@ -243,6 +272,11 @@ test('hokku run', () => {
 	const bad = [
 		[['--regex', 'a', '--choice', 'b'], 2, /--regex and --choice both say/],
 		[['--json-space-free'], 2, /--json-space-free is for answers in JSON/],
+		[['--json-space-spaced', '--regex', 'a'], 2, /--json-space-spaced is for answers in JSON/],
+		[['--json-object', '--json-space-spaced', '--json-space-free'], 2, /exclude each other/],
+		[['--structural-tag', '{}', '--json-object'], 2, /--json-object and --structural-tag both say/],
+		[['--structural-tag', join(dir, 'tag.json')], 1, /--structural-tag-file reads it from a file/],
+		[['--structural-tag', '{"format":{"type":"any"}}'], 1, /--structural-tag: \/format\/type: it is the string "any"/],
 		[['--json-schema', join(dir, 'schema.json')], 1, /--json-schema-file reads it from a file/],
 		[['--json-schema', '{"type":"nothing"}'], 1, /--json-schema: .*\/type/],
 		[['--grammar-file', join(dir, 'none')], 1, /No such file/],

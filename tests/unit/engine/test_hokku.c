@@ -651,6 +651,10 @@ static void test_shapes(void **state)
 		{HOKKU_SHAPE_GBNF, "root ::= \"a\" \"b\"{2}", "abb"},
 		{HOKKU_SHAPE_REGEX, "x{3}y", "xxxy"},
 		{HOKKU_SHAPE_CHOICE, "[\"as it is\"]", "as it is"},
+		{HOKKU_SHAPE_STRUCTURE,
+		 "{\"format\":{\"type\":\"tag\",\"begin\":\"<a>\",\"content\":{\"type\":\"json_schema\","
+		 "\"json_schema\":{\"const\":[true,[]]}},\"end\":\"</a>\"}}",
+		 "<a>[true,[]]</a>"},
 	};
 	struct hokku_result result;
 	struct hokku_request r = ask(3);
@@ -663,6 +667,7 @@ static void test_shapes(void **state)
 		assert_int_equal(result.stop, HOKKU_STOP_END);
 		free(text);
 	}
+	r.shape = HOKKU_SHAPE_CHOICE;
 	r.shape_text = "[\"ab\"] and more";
 	r.shape_text_bytes = 6;
 	char *text = answer(model, &r, &result);
@@ -678,8 +683,20 @@ static void test_shapes(void **state)
 	expect_error(&r, HOKKU_INVALID_REQUEST, "shape is 4 and shape_text is NULL");
 	r.shape_text = "(";
 	expect_error(&r, HOKKU_INVALID_REQUEST, "shape_text: ");
-	r.shape = (enum hokku_shape)6;
-	expect_error(&r, HOKKU_INVALID_REQUEST, "shape is 6; there are 0 to 5");
+	r.shape = HOKKU_SHAPE_STRUCTURE;
+	r.shape_text = "{\"format\":1}";
+	expect_error(&r, HOKKU_INVALID_REQUEST, "shape_text: /format: it is the number 1");
+	r.shape = HOKKU_SHAPE_JSON_SCHEMA;
+	r.shape_text = "{\"const\":[true,{\"a\":null}]}";
+	r.shape_space = HOKKU_SPACE_SPACED;
+	text = answer(model, &r, &result);
+	assert_string_equal(text, "[true, {\"a\": null}]");
+	free(text);
+	r.shape_space = (enum hokku_space)3;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "shape_space is 3; there are 0 to 2");
+	r.shape_space = HOKKU_SPACE_FREE;
+	r.shape = (enum hokku_shape)7;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "shape is 7; there are 0 to 6");
 }
 
 static void test_sampling_of_the_model(void **state)

@@ -68,6 +68,20 @@ static void test_kinds(void **state)
 		 "[\"a\"]", CONSTRAIN_COMPACT},
 		{"\"structured_outputs\":{\"grammar\":\"g\"}", "structured_outputs.grammar", CONSTRAIN_GBNF,
 		 "g", CONSTRAIN_COMPACT},
+		{"\"response_format\":{\"type\":\"structural_tag\",\"format\":{\"type\":\"any_text\"}}",
+		 "response_format", CONSTRAIN_STRUCTURE,
+		 "{\"type\":\"structural_tag\",\"format\":{\"type\":\"any_text\"}}", CONSTRAIN_COMPACT},
+		{"\"response_format\":{\"type\":\"structural_tag\",\"structures\":[],\"triggers\":[]},"
+		 "\"json_space\":\"spaced\"",
+		 "response_format", CONSTRAIN_STRUCTURE,
+		 "{\"type\":\"structural_tag\",\"structures\":[],\"triggers\":[]}", CONSTRAIN_SPACED},
+		{"\"structural_tag\":{\"format\":{}}", "structural_tag", CONSTRAIN_STRUCTURE,
+		 "{\"format\":{}}", CONSTRAIN_COMPACT},
+		{"\"structured_outputs\":{\"structural_tag\":\"{\\\"format\\\": 1}\"}",
+		 "structured_outputs.structural_tag", CONSTRAIN_STRUCTURE, "{\"format\": 1}",
+		 CONSTRAIN_COMPACT},
+		{"\"structured_outputs\":{\"structural_tag\":{\"a\":1}}", "structured_outputs.structural_tag",
+		 CONSTRAIN_STRUCTURE, "{\"a\":1}", CONSTRAIN_COMPACT},
 	};
 	for (size_t f = 0; f < 2; f++)
 		for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -136,7 +150,8 @@ static void test_bad(void **state)
 		{"\"response_format\":\"json\"", "response_format",
 		 "response_format is the string \"json\"; it takes an object as {\"type\": \"json_object\"}"},
 		{"\"response_format\":{}", "response_format.type",
-		 "response_format.type is missing; it takes \"text\", \"json_object\" or \"json_schema\""},
+		 "response_format.type is missing; it takes \"text\", \"json_object\", \"json_schema\" "
+		 "or \"structural_tag\""},
 		{"\"response_format\":{\"type\":\"xml\"}", "response_format.type",
 		 "response_format.type is the string \"xml\"; it takes"},
 		{"\"response_format\":{\"type\":\"json_schema\"}", "response_format.json_schema",
@@ -160,14 +175,19 @@ static void test_bad(void **state)
 		{"\"response_format\":{\"type\":\"text\",\"schema\":{}}", "response_format.schema",
 		 "is no member of it that this server knows; there are type"},
 		{"\"structured_outputs\":\"a\"", "structured_outputs",
-		 "structured_outputs is the string \"a\"; it takes an object with one of json, regex, choice and "
-		 "grammar"},
+		 "structured_outputs is the string \"a\"; it takes an object with one of json, regex, choice, "
+		 "grammar and structural_tag"},
 		{"\"structured_outputs\":{\"whitespace_pattern\":\" \",\"json\":{}}",
 		 "structured_outputs.whitespace_pattern", "is no member of it that this server knows"},
 		{"\"json_space\":\"some\",\"json_schema\":{}", "json_space",
-		 "json_space is the string \"some\"; it takes \"compact\" or \"free\""},
+		 "json_space is the string \"some\"; it takes \"compact\", \"spaced\" or \"free\""},
 		{"\"json_space\":\"free\"", "json_space",
-		 "json_space is for answers in JSON; it goes with response_format or json_schema"},
+		 "json_space is for answers in JSON; it goes with response_format, json_schema or "
+		 "structural_tag"},
+		{"\"structural_tag\":[1]", "structural_tag",
+		 "structural_tag is an array of 1; it takes a structural tag: {\"format\": {\"type\": ...}}"},
+		{"\"structural_tag\":{},\"response_format\":{\"type\":\"structural_tag\"}", "response_format",
+		 "both say what shape the answer has"},
 		{"\"json_space\":\"free\",\"regex\":\"a\"", "json_space",
 		 "json_space is for answers in JSON"},
 	};
