@@ -304,6 +304,11 @@ const struct sampling_advice *engine_advice(const struct engine *e)
 	return engine_tok(e) ? &e->advice : NULL;
 }
 
+const struct gguf *engine_file(const struct engine *e)
+{
+	return engine_tok(e) ? e->file : NULL;
+}
+
 void engine_order_shape(struct engine *e, struct shape_order *order)
 {
 	if (is_loaded(e)) {

@@ -124,7 +124,8 @@ enum hokku_code engine_wait_ready(struct engine *e, struct hokku_error *err);
 const struct tok *engine_tok(const struct engine *e);
 const struct chat *engine_chat(const struct engine *e);
 const char *engine_fingerprint(const struct engine *e); /* fingerprint.h; NULL also where none is made */
-const struct sampling_advice *engine_advice(const struct engine *e); /* of the model's file */
+const struct sampling_advice *engine_advice(const struct engine *e); /* of the model's file, */
+const struct gguf *engine_file(const struct engine *e);              /* and itself */
 
 /* Has a shape compiled, whatever thread asks; owner and what comes back are in the order (shapes.h). Its done
  * is called before this returns where that cannot be (NOT_READY). */

@@ -87,8 +87,8 @@ struct engine_request {
 /* The one table of sampling fields: name, range, where it lives. Request parsers and messages use it. */
 enum sampling_kind { SAMPLING_FLOAT, SAMPLING_INT };
 
-/* Whose defaults: hokku's own routes, commands and library, or OpenAI's. */
-enum sampling_api { SAMPLING_OWN, SAMPLING_OPENAI, SAMPLING_N_APIS };
+/* Whose defaults: hokku's own routes, commands and library, OpenAI's, or Ollama's. */
+enum sampling_api { SAMPLING_OWN, SAMPLING_OPENAI, SAMPLING_OLLAMA, SAMPLING_N_APIS };
 struct sampling_field {
 	const char *name; /* "temperature" */
 	enum sampling_kind kind;

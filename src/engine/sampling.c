@@ -4,27 +4,30 @@
 
 #include "engine/request.h"
 
-#define FIELD(field, kind_, min_, max_, own, openai, open, text_)                                   \
-	{                                                                                           \
-		.name = #field, .kind = kind_, .min = min_, .max = max_, .fallback = {own, openai}, \
-		.min_open = open, .offset = offsetof(struct sampling, field), .text = text_         \
+#define FIELD(field, kind_, min_, max_, own, openai, ollama, open, text_)                                   \
+	{                                                                                                   \
+		.name = #field, .kind = kind_, .min = min_, .max = max_, .fallback = {own, openai, ollama}, \
+		.min_open = open, .offset = offsetof(struct sampling, field), .text = text_                 \
 	}
 
-/* The two numbers after the range are the defaults of hokku's own doors and of OpenAI's API. */
+/* The three numbers after the range are the defaults of hokku's own doors, of OpenAI's API and of Ollama's.
+ */
 
 const struct sampling_field sampling_fields[] = {
-	FIELD(temperature, SAMPLING_FLOAT, 0, 100, 0.7, 1, false,
+	FIELD(temperature, SAMPLING_FLOAT, 0, 100, 0.7, 1, 0.8, false,
 	      "how even the draw is; 0 takes the likeliest token"),
-	FIELD(top_k, SAMPLING_INT, 0, 2147483647, 0, 0, false, "draw among the K likeliest tokens; 0: all"),
-	FIELD(top_p, SAMPLING_FLOAT, 0, 1, 1, 1, true,
+	FIELD(top_k, SAMPLING_INT, 0, 2147483647, 0, 0, 40, false,
+	      "draw among the K likeliest tokens; 0: all"),
+	FIELD(top_p, SAMPLING_FLOAT, 0, 1, 1, 1, 0.9, true,
 	      "draw among the likeliest tokens that hold this probability"),
-	FIELD(min_p, SAMPLING_FLOAT, 0, 1, 0, 0, false,
+	FIELD(min_p, SAMPLING_FLOAT, 0, 1, 0, 0, 0, false,
 	      "leave out tokens less likely than this part of the likeliest"),
-	FIELD(repetition_penalty, SAMPLING_FLOAT, 0, 10, 1, 1, true,
+	FIELD(repetition_penalty, SAMPLING_FLOAT, 0, 10, 1, 1, 1, true,
 	      "above 1: avoid tokens of prompt and answer"),
-	FIELD(frequency_penalty, SAMPLING_FLOAT, -2, 2, 0, 0, false,
+	FIELD(frequency_penalty, SAMPLING_FLOAT, -2, 2, 0, 0, 0, false,
 	      "taken off a logit for each time in the answer"),
-	FIELD(presence_penalty, SAMPLING_FLOAT, -2, 2, 0, 0, false, "taken off a logit once in the answer"),
+	FIELD(presence_penalty, SAMPLING_FLOAT, -2, 2, 0, 0, 0, false,
+	      "taken off a logit once in the answer"),
 };
 const size_t n_sampling_fields = sizeof sampling_fields / sizeof *sampling_fields;
 

@@ -40,6 +40,7 @@ struct answer_start {
 	uint32_t max_tokens; /* 0: no limit but the context, shown as null */
 	const char *started_at;
 	int64_t created;           /* the same in seconds since 1970 */
+	uint64_t now_ns;           /* nanoseconds since 1970, when this is told */
 	const char *template_date; /* the date that the chat template put into the prompt; "": none */
 	const struct sampling *sampling;
 	const struct token_rules *rules; /* NULL: none */
@@ -50,7 +51,8 @@ struct answer_start {
 	struct str
 		prompt_json; /* what api.prompt_logprobs added, separated by commas; ptr NULL: nobody asked */
 	bool include_usage;  /* OpenAI's */
-	struct answer_memo *memo; /* of the sample at hand, of a stream; else NULL */
+	const struct tok_ids *prompt_ids; /* where request.keep_ids asked; else NULL */
+	struct answer_memo *memo;         /* of the sample at hand, of a stream; else NULL */
 	const struct tok *tok;
 };
 
@@ -88,6 +90,8 @@ struct answer_end {
 	struct cache_miss cache_miss; /* NOT_ASKED: it was not */
 	uint64_t text_bytes;
 	double prefill_ms, decode_ms, ttft_ms;
+	double total_ms;           /* since the request was there */
+	const struct tok_ids *ids; /* of the answer, where request.keep_ids asked; else NULL */
 	/* What came to light when there was no more to come; after all tokens' parts. */
 	const struct part *parts; /* (n_parts) */
 	size_t n_parts;
@@ -141,8 +145,9 @@ struct api {
 	/* The body of an error; field as in answer_error. */
 	void (*error)(struct strbuf *b, enum hokku_code code, const char *message, const char *field);
 };
-extern const struct api api_native;      /* POST /v1/generate */
-extern const struct api api_openai_chat; /* POST /v1/chat/completions */
+extern const struct api api_native;                           /* POST /v1/generate */
+extern const struct api api_openai_chat;                      /* POST /v1/chat/completions */
+extern const struct api api_ollama_chat, api_ollama_generate; /* POST /api/... */
 
 extern const struct api api_state_save, api_state_restore; /* POST /v1/state/... */
 

@@ -360,6 +360,18 @@ enum hokku_code field_seed(struct gen_request *r, const char *name, const struct
 	return HOKKU_OK;
 }
 
+enum hokku_code field_model(struct gen_request *r, const char *name, const struct jv *v,
+			    struct request_error *err)
+{
+	char found[96];
+	struct str s = jv_str(v);
+	if (!jv_is(v, JV_STRING) || s.len < 1 || s.len > REQUEST_MAX_MODEL_BYTES)
+		return bad(err, name, "is %s; it takes a string of 1 to %d bytes", field_describe(v, found),
+			   REQUEST_MAX_MODEL_BYTES);
+	r->model = strndup(s.ptr, s.len);
+	return r->model ? HOKKU_OK : field_no_memory(err);
+}
+
 static bool is_id_char(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||

@@ -21,7 +21,8 @@ field_take field_prompt, field_messages, field_tools, field_template_kwargs, fie
 	field_top_logprobs, field_prompt_logprobs, field_priority, field_cache_prompt, field_cache_salt,
 	field_cache_debug, field_tokens, field_response_format, field_grammar, field_regex, field_choice,
 	field_json_schema, field_structural_tag, field_structured_outputs, field_json_space, field_min_tokens,
-	field_ignore_eos, field_stop_token_ids, field_allowed_token_ids, field_bad_words, field_include_stop;
+	field_ignore_eos, field_stop_token_ids, field_allowed_token_ids, field_bad_words, field_include_stop,
+	field_model, field_function_tools, field_format;
 
 /* rule_fields.c: which tokens may come, and which end an answer. */
 #define FIELDS_OF_RULES                                                                         \
@@ -34,6 +35,9 @@ field_take field_prompt, field_messages, field_tools, field_template_kwargs, fie
 
 extern const struct field
 	openai_chat_fields[]; /* of POST /v1/chat/completions, for forms that take the same */
+
+/* The name in {"type": "function", "function": {"name"}}; NULL: there is none. */
+const struct jv *field_function_name(const struct jv *tool);
 
 /* A number of the engine's table, within its range. */
 enum hokku_code field_sampling(struct gen_request *r, const struct sampling_field *f, const struct jv *v,

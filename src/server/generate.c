@@ -46,12 +46,14 @@ void gen_free(struct generation *g)
 	strbuf_free(&g->out);
 	strbuf_free(&g->prompt_json);
 	part_list_free(&g->pieces);
+	tok_ids_free(&g->prompt_ids);
 	for (uint32_t i = 0; i < g->n_samples; i++) {
 		strbuf_free(&g->samples[i].text);
 		strbuf_free(&g->samples[i].logprobs_json);
 		part_list_free(&g->samples[i].parts);
 		strbuf_free(&g->samples[i].memo.text);
 		strbuf_free(&g->samples[i].memo.done);
+		tok_ids_free(&g->samples[i].ids);
 	}
 	free(g->samples);
 	free(g);
@@ -391,7 +393,11 @@ static enum hokku_code gen_submit(struct generation *g)
 		allowance_use(a, clock_ns(), g->n_reserved);
 	}
 	a->counters.requests += !rc;
-	tok_ids_free(&g->job.ids);
+	if (g->job.request.keep_ids)
+		g->prompt_ids = g->job.ids;
+	else
+		tok_ids_free(&g->job.ids);
+	g->job.ids = (struct tok_ids){0};
 	prepare_drop_shape(&g->job); /* the engine has its own references */
 	return rc;
 }
@@ -452,7 +458,7 @@ static void gen_take_job(struct generation *g)
 	}
 	refused = check_serving(s, &g->job.err.error);
 	rc = refused ? refused : rc;
-	if (rc == HOKKU_OK && g->api->does == API_TELLS) {
+	if (rc == HOKKU_OK && (g->api->does == API_TELLS || g->job.told.len)) {
 		gen_tell(g);
 		return;
 	}
@@ -509,6 +515,8 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 		.max_tokens = r->max_tokens,
 		.started_at = g->started_at,
 		.created = g->created,
+		.now_ns = clock_wall_ns(),
+		.prompt_ids = g->prompt_ids.n ? &g->prompt_ids : NULL,
 		.sampling = &r->sampling,
 		.rules = &r->rules,
 		.template_date = g->job.template_date,
@@ -601,6 +609,15 @@ static const struct part *tell_apart(struct sample *sample, struct str text, siz
 	return part_list_get(pieces, n);
 }
 
+/* Without memory for it the end is told none. */
+static void keep_id(struct sample *sample, int32_t token)
+{
+	struct generation *g = sample->generation;
+	struct hokku_error err;
+	if (g->prompt_ids.n && tok_ids_push(&sample->ids, token, &err))
+		tok_ids_free(&g->prompt_ids);
+}
+
 static void gen_token(struct sample *sample, const struct mail *m, const char *model)
 {
 	struct generation *g = sample->generation;
@@ -615,6 +632,7 @@ static void gen_token(struct sample *sample, const struct mail *m, const char *m
 	count_tokens(sample, m->index + 1);
 	if (!g->client)
 		return;
+	keep_id(sample, m->token);
 	token.parts = tell_apart(sample, m->text, &token.n_parts);
 	if (g->streaming) {
 		g->api->token(&g->out, &start, &token);
@@ -665,6 +683,8 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 	/* The engine's clock starts when it gets the request; the client's when it has sent it. */
 	double before_ms = (double)(g->submitted_ns - g->arrived_ns) * 1e-6;
 	g->n_tokens_out += m->result.tokens_out;
+	if (sample->ids.n > m->result.tokens_out) /* an end token had an event */
+		sample->ids.n = m->result.tokens_out;
 	count_tokens(sample, m->result.tokens_out); /* an end token that had an event is none */
 	sample->end.cached_tokens = m->cached_tokens;
 	sample->end = (struct answer_end){
@@ -677,6 +697,8 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 		.prefill_ms = m->result.prefill_ms,
 		.decode_ms = m->result.decode_ms,
 		.ttft_ms = m->result.ttft_ms + before_ms,
+		.total_ms = clock_ms_since(g->arrived_ns),
+		.ids = g->prompt_ids.n ? &sample->ids : NULL,
 		.last = g->n_over + 1 == g->n_samples,
 		.usage = {.prompt_tokens = g->prompt_tokens,
 			  .completion_tokens = g->n_tokens_out,

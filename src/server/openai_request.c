@@ -9,18 +9,6 @@
 
 #include "server/field.h"
 
-static enum hokku_code take_model(struct gen_request *r, const char *name, const struct jv *v,
-				  struct request_error *err)
-{
-	char found[96];
-	struct str s = jv_str(v);
-	if (!jv_is(v, JV_STRING) || s.len < 1 || s.len > REQUEST_MAX_MODEL_BYTES)
-		return bad(err, name, "is %s; it takes a string of 1 to %d bytes", field_describe(v, found),
-			   REQUEST_MAX_MODEL_BYTES);
-	r->model = strndup(s.ptr, s.len);
-	return r->model ? HOKKU_OK : field_no_memory(err);
-}
-
 static enum hokku_code take_max_completion_tokens(struct gen_request *r, const char *name, const struct jv *v,
 						  struct request_error *err)
 {
@@ -56,62 +44,6 @@ static enum hokku_code take_top_p(struct gen_request *r, const char *name, const
 	return HOKKU_OK;
 }
 
-/* OpenAI's own characters, and those that other servers' tools have besides. */
-static bool is_tool_name(struct str name)
-{
-	for (size_t i = 0; i < name.len; i++) {
-		char c = name.ptr[i], lower = (char)(c | 0x20);
-		if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && !strchr("_-.:/", c))
-			return false;
-	}
-	return name.len >= 1 && name.len <= REQUEST_MAX_TOOL_NAME_BYTES && !memchr(name.ptr, 0, name.len);
-}
-
-static const struct jv *function_name(const struct jv *tool)
-{
-	return jv_get(jv_get(tool, "function"), "name");
-}
-
-static enum hokku_code check_tool(const struct jv *tool, size_t i, const char *name,
-				  struct request_error *err)
-{
-	static const struct {
-		const char *name;
-		enum jv_type type;
-		const char *takes;
-	} rows[] = {
-		{"description", JV_STRING, "a string"},
-		{"parameters", JV_OBJECT, "a JSON Schema, an object"},
-		{"strict", JV_BOOL, "true or false"},
-	};
-	char found[96], field[64];
-	const struct jv *type = jv_get(tool, "type"), *function = jv_get(tool, "function");
-	snprintf(field, sizeof field, "%s[%zu].type", name, i);
-	if (!str_eq_c(jv_str(type), "function"))
-		return bad(err, field, "is %s; it takes \"function\"",
-			   type ? field_describe(type, found) : "missing");
-	snprintf(field, sizeof field, "%s[%zu].function.name", name, i);
-	if (!is_tool_name(jv_str(function_name(tool))))
-		return bad(err, field, "is %s; it takes 1 to %d characters out of A-Z a-z 0-9 _ - . : /",
-			   jv_text(function_name(tool), found, sizeof found), REQUEST_MAX_TOOL_NAME_BYTES);
-	for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
-		const struct jv *v = jv_get(function, rows[k].name);
-		snprintf(field, sizeof field, "%s[%zu].function.%s", name, i, rows[k].name);
-		if (!jv_none(v) && !jv_is(v, rows[k].type))
-			return bad(err, field, "is %s; it takes %s", field_describe(v, found), rows[k].takes);
-	}
-	return HOKKU_OK;
-}
-
-static enum hokku_code take_tools(struct gen_request *r, const char *name, const struct jv *v,
-				  struct request_error *err)
-{
-	enum hokku_code rc = field_tools(r, name, v, err);
-	for (size_t i = 0; !rc && i < jv_len(v); i++)
-		rc = check_tool(jv_at(v, i), i, name, err);
-	return rc;
-}
-
 static enum hokku_code take_stream_options(struct gen_request *r, const char *name, const struct jv *v,
 					   struct request_error *err)
 {
@@ -144,11 +76,11 @@ static enum hokku_code take_named(struct gen_request *r, const char *name, const
 				  struct request_error *err)
 {
 	char found[96], field[64];
-	struct str tool = jv_str(function_name(v));
+	struct str tool = jv_str(field_function_name(v));
 	snprintf(field, sizeof field, "%s.function.name", name);
 	if (!tool.len)
 		return bad(err, field, "is %s; it takes the name of one of tools",
-			   jv_text(function_name(v), found, sizeof found));
+			   jv_text(field_function_name(v), found, sizeof found));
 	r->tool_choice = TOOLS_NAMED;
 	r->tool_name = tool;
 	return HOKKU_OK;
@@ -172,7 +104,7 @@ static enum hokku_code take_allowed(struct gen_request *r, const char *name, con
 			   jv_text(tools, found, sizeof found));
 	for (size_t i = 0; i < jv_len(tools); i++) {
 		snprintf(field, sizeof field, "%s.allowed_tools.tools[%zu]", name, i);
-		if (!jv_str(function_name(jv_at(tools, i))).len)
+		if (!jv_str(field_function_name(jv_at(tools, i))).len)
 			return bad(err, field,
 				   "is %s; it takes {\"type\": \"function\", \"function\": {\"name\"}}",
 				   field_describe(jv_at(tools, i), found));
@@ -236,7 +168,7 @@ static enum hokku_code take_effort(struct gen_request *r, const char *name, cons
 static bool has_tool(const struct jv *tools, struct str name)
 {
 	for (size_t i = 0; i < jv_len(tools); i++)
-		if (str_eq(jv_str(function_name(jv_at(tools, i))), name))
+		if (str_eq(jv_str(field_function_name(jv_at(tools, i))), name))
 			return true;
 	return false;
 }
@@ -255,7 +187,7 @@ static enum hokku_code keep_allowed(struct gen_request *r, struct request_error 
 	struct strbuf kept = {0};
 	bool any = false;
 	for (size_t i = 0; i < jv_len(r->allowed_tools); i++) {
-		struct str name = jv_str(function_name(jv_at(r->allowed_tools, i)));
+		struct str name = jv_str(field_function_name(jv_at(r->allowed_tools, i)));
 		snprintf(field, sizeof field, "tool_choice.allowed_tools.tools[%zu].function.name", i);
 		if (!has_tool(r->tools, name))
 			return no_such_tool(err, field, name);
@@ -263,7 +195,7 @@ static enum hokku_code keep_allowed(struct gen_request *r, struct request_error 
 	strbuf_add_c(&kept, "[");
 	for (size_t i = 0; i < jv_len(r->tools); i++) {
 		const struct jv *tool = jv_at(r->tools, i);
-		if (!has_tool(r->allowed_tools, jv_str(function_name(tool))))
+		if (!has_tool(r->allowed_tools, jv_str(field_function_name(tool))))
 			continue;
 		strbuf_add_c(&kept, any ? "," : "");
 		jv_write(tool, &kept);
@@ -385,7 +317,7 @@ static enum hokku_code pass_over(struct gen_request *r, const char *name, const 
 const struct field openai_chat_fields[] = {
 	/* clang-format off */
 	{"messages", field_messages},
-	{"model", take_model},
+	{"model", field_model},
 	{"stream", field_stream},
 	{"stream_options", take_stream_options},
 	{"max_tokens", field_max_tokens},
@@ -402,7 +334,7 @@ const struct field openai_chat_fields[] = {
 	{"logprobs", field_logprobs},
 	{"top_logprobs", field_top_logprobs},
 	{"prompt_logprobs", field_prompt_logprobs},
-	{"tools", take_tools},
+	{"tools", field_function_tools},
 	{"tool_choice", take_tool_choice},
 	{"parallel_tool_calls", take_parallel_calls},
 	{"reasoning_effort", take_effort},

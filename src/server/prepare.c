@@ -30,19 +30,27 @@ struct prepare {
 	bool stop;
 };
 
+/* Ids that a field gave. */
+static enum hokku_code check_ids(const char *name, const int32_t *ids, size_t n, uint32_t n_vocab,
+				 struct request_error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		if ((uint32_t)ids[i] < n_vocab)
+			continue;
+		snprintf(err->field, sizeof err->field, "%s[%zu]", name, i);
+		return err_set(&err->error, HOKKU_INVALID_REQUEST,
+			       "%s is %" PRId32 "; this model's token ids run from 0 to %" PRIu32, err->field,
+			       ids[i], n_vocab - 1);
+	}
+	return HOKKU_OK;
+}
+
 static enum hokku_code check_tokens(struct prepare_job *job, uint32_t n_vocab)
 {
 	const struct gen_request *r = &job->request;
 	struct request_error *err = &job->err;
-	for (size_t i = 0; i < r->n_tokens; i++) {
-		if ((uint32_t)r->tokens[i] < n_vocab)
-			continue;
-		snprintf(err->field, sizeof err->field, "%s[%zu]", r->tokens_name, i);
-		return err_set(&err->error, HOKKU_INVALID_REQUEST,
-			       "%s is %" PRId32 "; this model's token ids run from 0 to %" PRIu32, err->field,
-			       r->tokens[i], n_vocab - 1);
-	}
-	return HOKKU_OK;
+	enum hokku_code rc = check_ids(r->tokens_name, r->tokens, r->n_tokens, n_vocab, err);
+	return rc ? rc : check_ids(r->before_name, r->before, r->n_before, n_vocab, err);
 }
 
 static struct chat_input chat_input(const struct gen_request *r, const struct prepare_chat *defaults)
@@ -73,6 +81,17 @@ static enum hokku_code render(struct prepare_job *job, const struct tok *tok, co
 	return rc;
 }
 
+/* A text begins once, whatever stands before it: what comes after n_before ids begins with no BOS token if
+ * those do, nor with a second one (a prompt that writes its name itself). */
+static void drop_second_bos(struct tok_ids *ids, size_t n_before, int32_t bos)
+{
+	size_t at = n_before ? n_before : 1;
+	if (bos < 0 || ids->n <= at || ids->ids[0] != bos || ids->ids[at] != bos)
+		return;
+	memmove(ids->ids + at, ids->ids + at + 1, (ids->n - at - 1) * sizeof *ids->ids);
+	ids->n--;
+}
+
 static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
 				   const struct prepare_chat *defaults)
 {
@@ -92,10 +111,14 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 	if (job->form->untokenized || (!r->messages && !r->prompt.ptr)) /* of a form that can do without */
 		return HOKKU_OK;
 	const char *field = r->messages ? "messages" : "prompt";
-	if (r->messages)
+	for (size_t i = 0; i < r->n_before && !rc; i++)
+		rc = tok_ids_push(&job->ids, r->before[i], &err->error);
+	if (!rc && r->messages)
 		rc = render(job, tok, chat, defaults);
-	else
-		rc = tok_encode(tok, r->prompt, TOK_ADD_BOS, &job->ids, &err->error);
+	else if (!rc)
+		rc = tok_encode(tok, r->prompt, TOK_ADD_BOS | (r->parse_special ? TOK_PARSE_SPECIAL : 0),
+				&job->ids, &err->error);
+	drop_second_bos(&job->ids, r->n_before, tok_bos(tok));
 	if (rc == HOKKU_INVALID_REQUEST && !r->messages)
 		snprintf(err->field, sizeof err->field, "%s", field);
 	if (rc == HOKKU_OK && job->ids.n == 0) {
@@ -111,10 +134,13 @@ void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struc
 	struct gen_request *r = &job->request;
 	job->rc = request_parse((struct str){job->body.ptr, job->body.len}, job->form, advice, r, &job->err);
 	strbuf_free(&job->body);
+	if (job->rc == HOKKU_OK && job->form->admit && job->served)
+		job->rc = job->form->admit(r, job->served, &job->err);
 	if (job->rc == HOKKU_OK)
 		job->rc = make_tokens(job, tok, chat, defaults);
 	if (job->rc == HOKKU_OK && job->form->tell) {
 		const struct request_told told = {.request = r,
+						  .served = job->served,
 						  .tok = tok,
 						  .chat = chat,
 						  .chat_input = chat_input(r, defaults),
@@ -200,6 +226,20 @@ static void order_shape(struct prepare *p, struct prepare_job *job)
 	engine_order_shape(p->engine, &job->order);
 }
 
+static void run_job(struct prepare *p, struct prepare_job *job)
+{
+	struct engine_state state;
+	engine_get_state(p->engine, &state);
+	const struct request_served served = {.name = state.info.name,
+					      .n_ctx = state.info.n_ctx,
+					      .info = &state.info,
+					      .file = engine_file(p->engine),
+					      .advice = engine_advice(p->engine)};
+	job->served = &served;
+	prepare_run_job(job, engine_tok(p->engine), engine_chat(p->engine), served.advice, &p->defaults);
+	job->served = NULL;
+}
+
 static void *run(void *arg)
 {
 	struct prepare *p = arg;
@@ -215,9 +255,8 @@ static void *run(void *arg)
 		if (atomic_load(&job->abandoned))
 			job->rc = err_set(&job->err.error, HOKKU_CANCELLED, "the request was cancelled");
 		else
-			prepare_run_job(job, engine_tok(p->engine), engine_chat(p->engine),
-					engine_advice(p->engine), &p->defaults);
-		bool shaped = job->rc == HOKKU_OK && job->request.shape_field;
+			run_job(p, job);
+		bool shaped = job->rc == HOKKU_OK && job->request.shape_field && !job->told.len;
 		pthread_mutex_lock(&p->lock);
 		p->n_ordered += shaped;
 		if (!shaped) {

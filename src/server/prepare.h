@@ -25,10 +25,11 @@ struct prepare_chat {
 struct prepare_job {
 	struct prepare_job *next;
 	void *owner;
-	uint32_t key;                    /* whose it is: keys take turns */
-	const struct request_form *form; /* of the route */
-	atomic_bool abandoned;           /* set by the loop: nobody waits for the result, skip the work */
-	struct strbuf body;              /* freed by the thread */
+	uint32_t key;                        /* whose it is: keys take turns */
+	const struct request_form *form;     /* of the route */
+	const struct request_served *served; /* the thread's; NULL: nothing is known of it */
+	atomic_bool abandoned;               /* set by the loop: nobody waits for the result, skip the work */
+	struct strbuf body;                  /* freed by the thread */
 	/* What comes back. */
 	enum hokku_code rc;
 	struct request_error err;

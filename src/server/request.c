@@ -281,6 +281,7 @@ bool request_drop_prompt(struct gen_request *r)
 		at += r->stop[i].len;
 	}
 	free(r->tokens);
+	free(r->before);
 	free(r->messages);
 	free(r->bias_texts);
 	free(r->bad_words);
@@ -290,11 +291,11 @@ bool request_drop_prompt(struct gen_request *r)
 	r->bias_texts = NULL;
 	r->bad_words = NULL;
 	r->n_bias_texts = r->n_bad_words = 0;
-	r->tokens = NULL;
+	r->tokens = r->before = NULL;
 	r->messages = NULL;
 	r->tools = r->allowed_tools = r->template_kwargs = NULL;
 	r->prompt = r->tool_name = r->effort = (struct str){NULL, 0};
-	r->n_tokens = r->n_messages = 0;
+	r->n_tokens = r->n_before = r->n_messages = 0;
 	return true;
 }
 
@@ -302,6 +303,7 @@ void request_free(struct gen_request *r)
 {
 	free(r->stop_bytes);
 	free(r->tokens);
+	free(r->before);
 	free(r->messages);
 	free(r->bias);
 	free(r->bias_texts);

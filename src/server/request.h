@@ -49,7 +49,11 @@ struct gen_request {
 	struct str prompt;
 	int32_t *tokens; /* (n_tokens) */
 	size_t n_tokens;
-	const char *tokens_name;       /* the field that gave them */
+	const char *tokens_name; /* the field that gave them */
+	bool parse_special;      /* names of special tokens in prompt become those tokens */
+	int32_t *before;         /* (n_before) goes before what prompt or messages give */
+	size_t n_before;
+	const char *before_name;
 	struct chat_message *messages; /* (n_messages) */
 	size_t n_messages;
 	const struct jv *tools, *template_kwargs; /* for the chat template; NULL. Tools in OpenAI's form */
@@ -74,7 +78,8 @@ struct gen_request {
 	uint32_t n_top; /* 0 without logprobs */
 	bool prompt_logprobs;
 	uint32_t n_prompt_top;
-	char *model; /* as the request names it; NULL: it does not */
+	bool keep_ids; /* the answer's end is told the ids of prompt and answer */
+	char *model;   /* as the request names it; NULL: it does not */
 	/* OpenAI's. */
 	uint32_t max_completion_tokens; /* as max_tokens, under another name */
 	bool stream_options, include_usage;
@@ -107,8 +112,18 @@ struct gen_request {
 /* What a route takes: its fields, all of sampling_fields besides, and what must hold between them. */
 struct field;
 
+/* What is served. */
+struct request_served {
+	const char *name;
+	uint32_t n_ctx;
+	const struct hokku_info *info;
+	const struct gguf *file;
+	const struct sampling_advice *advice;
+};
+
 /* What a route that needs no engine knows of a request. */
 struct request_told {
+	const struct request_served *served;
 	const struct gen_request *request; /* its fields, prompt and messages included */
 	const struct tok *tok;
 	const struct chat *chat;
@@ -135,13 +150,19 @@ struct request_form {
 	bool no_sampling;                        /* sampling_fields are unknown too */
 	bool untokenized;           /* tell does without the prompt's tokens, which may be none */
 	const struct field *fields; /* ends with name NULL */
-	/* Of a route that needs no engine: what it says, on the thread that prepares. */
-	request_tell *tell; /* NULL: the request is for an answer */
+	/* What it says without the engine, on the thread that prepares; nothing at all: this request is for
+	 * an answer. NULL: they all are. */
+	request_tell *tell;
+	/* Whether a request that passed check goes with what is served; NULL: it always does. NOT_FOUND: it
+	 * does not name what is served. */
+	enum hokku_code (*admit)(struct gen_request *r, const struct request_served *served,
+				 struct request_error *err);
 	/* stray: an unknown field that may have been meant for the prompt, terminated; ptr NULL: none. */
 	enum hokku_code (*check)(struct gen_request *r, struct str stray, struct request_error *err);
 };
-extern const struct request_form request_native;      /* POST /v1/generate */
-extern const struct request_form request_openai_chat; /* POST /v1/chat/completions */
+extern const struct request_form request_native;                               /* POST /v1/generate */
+extern const struct request_form request_openai_chat;                          /* POST /v1/chat/completions */
+extern const struct request_form request_ollama_chat, request_ollama_generate; /* POST /api/... */
 
 /* Fills *out, which request_free frees whatever the result. advice: of the model's file; NULL: none. */
 enum hokku_code request_parse(struct str body, const struct request_form *form,

@@ -9,6 +9,7 @@
 #include "server/health.h"
 #include "server/llama.h"
 #include "server/models.h"
+#include "server/ollama_models.h"
 #include "server/reply.h"
 
 static void root_route(struct server *s, struct http_request *r);
@@ -54,6 +55,19 @@ static const struct route {
 	{HTTP_POST, false, "/reranking", llama_pooling_route, &api_llama, POOLING},
 	{HTTP_POST, false, "/v1/rerank", llama_pooling_route, &api_llama, POOLING},
 	{HTTP_POST, false, "/v1/reranking", llama_pooling_route, &api_llama, POOLING},
+	{HTTP_POST, false, "/api/chat", NULL, &api_ollama_chat, "Ollama's: an answer to a conversation"},
+	{HTTP_POST, false, "/api/generate", NULL, &api_ollama_generate, "Ollama's: an answer to a prompt"},
+	{HTTP_GET, false, "/api/tags", ollama_tags_route, &api_ollama_chat, "Ollama's: what is served"},
+	{HTTP_GET, false, "/api/ps", ollama_ps_route, &api_ollama_chat,
+	 "Ollama's: the same, and what it takes"},
+	{HTTP_GET, true, "/api/version", ollama_version_route, &api_ollama_chat,
+	 "Ollama's: this server's version"},
+	{HTTP_POST, false, "/api/pull", ollama_not_here_route, &api_ollama_chat, "Ollama's: not done, 501"},
+	{HTTP_POST, false, "/api/push", ollama_not_here_route, &api_ollama_chat, "Ollama's: not done, 501"},
+	{HTTP_POST, false, "/api/create", ollama_not_here_route, &api_ollama_chat, "Ollama's: not done, 501"},
+	{HTTP_POST, false, "/api/copy", ollama_not_here_route, &api_ollama_chat, "Ollama's: not done, 501"},
+	{HTTP_DELETE, false, "/api/delete", ollama_not_here_route, &api_ollama_chat,
+	 "Ollama's: not done, 501"},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 
@@ -143,6 +157,7 @@ const struct api *api_of_path(const char *path)
 	} families[] = {
 		{"/v1/chat/", &api_openai_chat},
 		{"/v1/models", &api_openai_chat},
+		{"/api/", &api_ollama_chat},
 	};
 	for (size_t i = 0; i < N_ROUTES; i++)
 		if (has_path(&routes[i], path))

@@ -296,6 +296,22 @@ enum hokku_code field_response_format(struct gen_request *r, const char *name, c
 	return rc;
 }
 
+/* ---- Ollama's ---- */
+
+enum hokku_code field_format(struct gen_request *r, const char *name, const struct jv *v,
+			     struct request_error *err)
+{
+	char found[96];
+	if (jv_is(v, JV_STRING) && v->n == 0)
+		return HOKKU_OK;
+	if (str_eq_c(jv_str(v), "json"))
+		return take_shape(r, "format", CONSTRAIN_JSON_OBJECT, err);
+	if (!jv_is(v, JV_OBJECT))
+		return bad(err, name, "is %s; it takes \"json\" or a JSON Schema, an object",
+			   field_describe(v, found));
+	return take_schema(r, "format", v, err);
+}
+
 enum hokku_code request_check_shape(const struct gen_request *r, struct request_error *err)
 {
 	bool json = r->shape_field &&

@@ -23,6 +23,7 @@ struct sample {
 	struct strbuf text, logprobs_json; /* the whole of it, for "stream": false */
 	struct part_list parts;            /* the same told apart */
 	struct answer_memo memo;           /* of its stream */
+	struct tok_ids ids;                /* where request.keep_ids asked */
 	struct answer_end end;
 };
 
@@ -57,6 +58,7 @@ struct generation {
 	struct strbuf out;         /* events to be sent */
 	struct part_list pieces;   /* of the token at hand */
 	struct strbuf prompt_json; /* the prompt's logprobs, for "stream": false */
+	struct tok_ids prompt_ids; /* where request.keep_ids asked */
 };
 
 /* A cancelled id that may belong to a request whose body has not been parsed yet. */

@@ -167,6 +167,9 @@ static void test_advice(void **state)
 	struct sampling s;
 	sampling_defaults(&s, SAMPLING_OPENAI, NULL);
 	assert_true(s.temperature == 1 && s.top_p == 1 && s.top_k == 0 && s.repetition_penalty == 1);
+	sampling_defaults(&s, SAMPLING_OLLAMA, NULL);
+	assert_true(s.temperature == 0.8f && s.top_p == 0.9f && s.top_k == 40 && s.repetition_penalty == 1 &&
+		    s.min_p == 0 && s.frequency_penalty == 0 && s.presence_penalty == 0);
 	const struct gguf_kv all[] = {real("general.sampling.temp", 0.6f),
 				      whole("general.sampling.top_k", 20),
 				      real("general.sampling.top_p", 0.95f),

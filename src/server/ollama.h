@@ -1,0 +1,46 @@
+/* What Ollama's routes share (ollama_*.c): requests read here, answers and what is served told there. */
+#ifndef SERVER_OLLAMA_H
+#define SERVER_OLLAMA_H
+
+#include "server/answer.h"
+#include "server/field.h"
+
+enum { OLLAMA_TIME_BYTES = 40 };
+
+/* ---- requests ---- */
+
+/* The object of options: each is done, or has no effect and that is told, or is refused by its name. */
+field_take ollama_options;
+
+/* Messages in Ollama's form, which become OpenAI's; an empty array is none. */
+field_take ollama_messages;
+
+/* Nanoseconds of keep_alive, a number of seconds or a duration as Go writes them ("1h30m"); below zero: for
+ * ever. False: it is neither. */
+bool ollama_keep_alive(const struct jv *v, double *ns);
+
+/* Does a request that names `asked` mean what is served? Small letters and capitals are the same, and so is a
+ * name with and without the tag "latest". */
+bool ollama_is_name(const char *asked, const char *served);
+
+/* NOT_FOUND as Ollama says it, where it does not. */
+enum hokku_code ollama_check_name(const char *asked, const char *served, struct request_error *err);
+
+/* A name with its tag, "latest" where it has none. */
+void ollama_add_name(struct strbuf *b, const char *served);
+
+/* ---- answers ---- */
+
+/* The object of details. */
+void ollama_add_details(struct strbuf *b, const struct hokku_info *info, const struct gguf *file);
+
+/* Nanoseconds since 1970 as RFC 3339 writes them: "2026-11-30T12:00:00.123456789Z". Returns out. */
+const char *ollama_time(uint64_t ns, char out[OLLAMA_TIME_BYTES]);
+
+/* {"error":"MESSAGE"} */
+void ollama_error(struct strbuf *b, enum hokku_code code, const char *message, const char *field);
+
+/* What a request that asks for nothing but the model is answered; reason: "load" or "unload". */
+void ollama_add_loaded(struct strbuf *b, bool chat, const char *model, uint64_t now_ns, const char *reason);
+
+#endif

@@ -1,0 +1,147 @@
+#include "server/ollama_models.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "server/ollama.h"
+#include "server/reply.h"
+
+/* "7.6B", "3.10M", "12K" */
+static void add_count(struct strbuf *b, uint64_t n)
+{
+	if (n >= 1000000000)
+		strbuf_addf(b, "\"%.1fB\"", (double)n / 1e9);
+	else if (n >= 1000000)
+		strbuf_addf(b, "\"%.2fM\"", (double)n / 1e6);
+	else
+		strbuf_addf(b, "\"%" PRIu64 "K\"", n / 1000);
+}
+
+void ollama_add_details(struct strbuf *b, const struct hokku_info *i, const struct gguf *file)
+{
+	strbuf_addf(b, "{\"parent_model\":\"\",\"format\":\"%s\",\"family\":",
+		    gguf_is_assembled(file) ? "safetensors" : "gguf");
+	answer_text(b, i->architecture);
+	strbuf_add_c(b, ",\"families\":[");
+	answer_text(b, i->architecture);
+	strbuf_add_c(b, "],\"parameter_size\":");
+	add_count(b, i->n_params);
+	strbuf_add_c(b, ",\"quantization_level\":");
+	answer_text(b, i->format);
+	strbuf_addf(b, ",\"context_length\":%" PRIu32 ",\"embedding_length\":%" PRIu32 "}", i->n_ctx,
+		    i->d_model);
+}
+
+/* 64 digits that tell models apart by what their files say of keys and tensors, as Ollama's tell them apart
+ * by their bytes. */
+static void add_digest(struct strbuf *b, const struct gguf *g)
+{
+	struct strbuf text = {0};
+	for (uint64_t i = 0; i < gguf_n_kv(g); i++) {
+		const struct gguf_kv *kv = gguf_kv_at(g, i);
+		strbuf_addf(&text, "%.*s %d ", STR_ARG(kv->key), (int)kv->value.type);
+		if (kv->value.type == GGUF_STRING)
+			strbuf_add(&text, kv->value.string.ptr, kv->value.string.len);
+		else if (kv->value.type != GGUF_ARRAY)
+			strbuf_addf(&text, "%" PRIu64, kv->value.u64);
+	}
+	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(g, i);
+		strbuf_addf(&text, "%.*s %d %" PRIu64 " ", STR_ARG(t->name), (int)t->type, t->n_bytes);
+	}
+	strbuf_add_c(b, "\"");
+	for (uint64_t part = 0; part < 4; part++)
+		strbuf_addf(b, "%016" PRIx64, siphash(part, 0, text.ptr, text.len));
+	strbuf_add_c(b, "\"");
+	b->failed |= text.failed;
+	strbuf_free(&text);
+}
+
+/* The file's; of the model inside the program: when this server began. */
+static uint64_t modified_ns(const struct server *s, const struct gguf *g)
+{
+	struct stat st;
+	if (s->config.engine.model_path && stat(gguf_path(g), &st) == 0)
+		return (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
+	return clock_wall_ns() - (clock_ns() - s->started_ns);
+}
+
+/* {"models":[..]} up to the size of the one; false: it was answered that there is none yet. */
+static bool begin_list(struct server *s, struct http_request *r, struct engine_state *state, struct strbuf *b)
+{
+	engine_get_state(s->engine, state);
+	if (!state->info.name) {
+		reply_error(r, HOKKU_NOT_READY, 503,
+			    "the model is still being loaded; GET /health tells how far it is", NULL);
+		return false;
+	}
+	strbuf_add_c(b, "{\"models\":[{\"name\":");
+	ollama_add_name(b, state->info.name);
+	strbuf_add_c(b, ",\"model\":");
+	ollama_add_name(b, state->info.name);
+	return true;
+}
+
+void ollama_tags_route(struct server *s, struct http_request *r)
+{
+	struct engine_state state;
+	struct strbuf b = {0};
+	char time[OLLAMA_TIME_BYTES];
+	const struct gguf *g = engine_file(s->engine);
+	if (!begin_list(s, r, &state, &b))
+		return;
+	strbuf_addf(&b, ",\"modified_at\":\"%s\",\"size\":%" PRIu64 ",\"digest\":",
+		    ollama_time(modified_ns(s, g), time), gguf_file_bytes(g));
+	add_digest(&b, g);
+	strbuf_add_c(&b, ",\"details\":");
+	ollama_add_details(&b, &state.info, g);
+	strbuf_add_c(&b, "}]}\n");
+	reply_json(r, 200, &b);
+	strbuf_free(&b);
+}
+
+/* It never leaves: that is 292 years hence, the longest that Ollama's own durations hold. */
+void ollama_ps_route(struct server *s, struct http_request *r)
+{
+	struct engine_state state;
+	struct strbuf b = {0};
+	char time[OLLAMA_TIME_BYTES];
+	const struct gguf *g = engine_file(s->engine);
+	if (!begin_list(s, r, &state, &b))
+		return;
+	const struct compute_memory *m = &state.memory;
+	uint64_t bytes = m->weight_bytes + m->kv_bytes + m->scratch_bytes + m->graph_bytes;
+	strbuf_addf(&b, ",\"size\":%" PRIu64 ",\"digest\":", bytes);
+	add_digest(&b, g);
+	strbuf_add_c(&b, ",\"details\":");
+	ollama_add_details(&b, &state.info, g);
+	strbuf_addf(&b,
+		    ",\"expires_at\":\"%s\",\"size_vram\":%" PRIu64 ",\"context_length\":%" PRIu32 "}]}\n",
+		    ollama_time(clock_wall_ns() + INT64_MAX, time), m->device_total_bytes ? bytes : 0,
+		    state.info.n_ctx);
+	reply_json(r, 200, &b);
+	strbuf_free(&b);
+}
+
+void ollama_version_route(struct server *s, struct http_request *r)
+{
+	struct strbuf b = {0};
+	(void)s;
+	strbuf_addf(&b, "{\"version\":\"%s\"}\n", hokku_version());
+	reply_json(r, 200, &b);
+	strbuf_free(&b);
+}
+
+void ollama_not_here_route(struct server *s, struct http_request *r)
+{
+	char text[256];
+	(void)s;
+	snprintf(text, sizeof text,
+		 "%s is not done by this server: it has the one model that it was started with (hokku serve "
+		 "FILE); GET /api/tags names it",
+		 http_get_path(r));
+	reply_error(r, HOKKU_NOT_FOUND, 501, text, NULL);
+}

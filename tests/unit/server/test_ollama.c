@@ -1,0 +1,785 @@
+/* POST /api/chat and /api/generate: which fields and options are done, which have no effect, which are
+ * refused, at their limits; what messages become; and the answers' bytes. The official client reads them in
+ * tests/e2e/ollama.test.mjs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "server/ollama.h"
+
+static struct gen_request r;
+static struct request_error err;
+static struct strbuf b;
+
+static enum hokku_code parse(const struct request_form *form, const char *before, const char *rest,
+			     const char *after)
+{
+	static char text[65536];
+	snprintf(text, sizeof text, "%s%s%s", before, rest, after);
+	return request_parse(str_c(text), form, NULL, &r, &err);
+}
+
+/* A conversation and a prompt with what else there is to a request. */
+static enum hokku_code chat(const char *rest)
+{
+	return parse(&request_ollama_chat,
+		     "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]", rest, "}");
+}
+
+static enum hokku_code generate(const char *rest)
+{
+	return parse(&request_ollama_generate, "{\"model\":\"m\",\"prompt\":\"a\"", rest, "}");
+}
+
+static enum hokku_code options(const char *list)
+{
+	char text[1024];
+	snprintf(text, sizeof text, ",\"options\":{%s}", list);
+	return chat(text);
+}
+
+/* Messages alone. */
+static enum hokku_code messages(const char *list)
+{
+	return parse(&request_ollama_chat, "{\"model\":\"m\",\"messages\":[", list, "]}");
+}
+
+static void good(enum hokku_code rc, const char *what)
+{
+	if (rc)
+		fail_msg("%s: %s", what, err.error.message);
+}
+
+/* field: it and the message's beginning. */
+static void bad_one(enum hokku_code rc, const char *what, const char *field, const char *part)
+{
+	if (rc != HOKKU_INVALID_REQUEST || strcmp(err.field, field) != 0 ||
+	    !strstr(err.error.message, part) || strncmp(err.error.message, field, strlen(field)) != 0)
+		fail_msg("%s: field %s, message %s", what, err.field, err.error.message);
+	request_free(&r);
+}
+
+static bool warned(const char *text)
+{
+	return r.warnings.ptr && strstr(r.warnings.ptr, text);
+}
+
+/* ---- requests ---- */
+
+static void test_defaults(void **state)
+{
+	(void)state;
+	good(chat(""), "chat");
+	assert_true(r.stream && r.sampling.temperature == 0.8f && r.sampling.top_k == 40 &&
+		    r.sampling.top_p == 0.9f && r.sampling.min_p == 0 && r.sampling.repetition_penalty == 1);
+	assert_true(r.max_tokens == 0 && !r.has_seed && r.n == 1 && !r.shape_field && !r.keep_ids);
+	assert_string_equal(r.model, "m");
+	assert_int_equal(r.warnings.len, 0);
+	request_free(&r);
+	good(generate(""), "generate");
+	assert_true(r.stream && r.keep_ids && r.n_messages == 1 && !r.prompt.ptr && !r.parse_special);
+	assert_true(str_eq_c(r.messages[0].role, "user") && str_eq_c(r.messages[0].content, "a"));
+	request_free(&r);
+	/* What clients send empty, or as null. */
+	good(generate(",\"suffix\":\"\",\"system\":\"\",\"template\":\"\",\"context\":[],\"images\":[],"
+		      "\"format\":\"\",\"raw\":false,\"options\":{},\"think\":null,\"keep_alive\":null,"
+		      "\"width\":null,\"logprobs\":false,\"top_logprobs\":0,\"shift\":false"),
+	     "empty");
+	assert_int_equal(r.warnings.len, 0);
+	request_free(&r);
+	good(chat(",\"tools\":[],\"format\":null,\"options\":{\"seed\":null,\"stop\":[]}"), "empty");
+	assert_true(!r.tools && !r.has_seed && r.warnings.len == 0);
+	request_free(&r);
+	/* The file's advice goes before Ollama's defaults, the request before both. */
+	const struct sampling_advice advice = {.values = {.temperature = 0.6f, .top_k = 20}, .given = 3};
+	static const char body[] = "{\"model\":\"m\",\"prompt\":\"a\",\"options\":{\"top_k\":7}}";
+	good(request_parse(str_c(body), &request_ollama_generate, &advice, &r, &err), body);
+	assert_true(r.sampling.temperature == 0.6f && r.sampling.top_k == 7 && r.sampling.top_p == 0.9f);
+	request_free(&r);
+}
+
+static void test_options(void **state)
+{
+	(void)state;
+	good(options("\"temperature\":0.5,\"top_k\":3,\"top_p\":0.5,\"min_p\":0.1,\"repeat_penalty\":1.25,"
+		     "\"repeat_last_n\":-1,\"presence_penalty\":-2,\"frequency_penalty\":2,\"seed\":7,"
+		     "\"num_predict\":9,\"stop\":[\"x\",\"y\"]"),
+	     "all");
+	const struct sampling *s = &r.sampling;
+	assert_true(s->temperature == 0.5f && s->top_k == 3 && s->top_p == 0.5f && s->min_p == 0.1f);
+	assert_true(s->repetition_penalty == 1.25f && s->presence_penalty == -2 && s->frequency_penalty == 2);
+	assert_true(r.has_seed && s->seed == 7 && r.max_tokens == 9 && r.n_stop == 2);
+	assert_int_equal(r.warnings.len, 0);
+	request_free(&r);
+	/* Values that have a meaning of their own. */
+	good(options("\"top_k\":-1,\"top_p\":0,\"seed\":-1,\"num_predict\":-1,\"stop\":\"x\""), "minus one");
+	assert_true(r.sampling.top_k == 0 && r.sampling.top_p > 0 && r.sampling.top_p < 1e-30f);
+	assert_true(!r.has_seed && r.max_tokens == 0 && r.n_stop == 1);
+	assert_int_equal(sampling_check(&r.sampling, 10, NULL), HOKKU_OK);
+	request_free(&r);
+	/* Looking back for nothing takes the penalties away, wherever they stand. */
+	good(options("\"repeat_last_n\":0,\"repeat_penalty\":1.5,\"presence_penalty\":1"), "none");
+	assert_true(r.sampling.repetition_penalty == 1 && r.sampling.presence_penalty == 0);
+	request_free(&r);
+	good(options("\"repeat_last_n\":64"), "64");
+	assert_true(warned("options.repeat_last_n has no effect without a penalty"));
+	request_free(&r);
+	good(options("\"repeat_penalty\":1.5"), "penalty");
+	assert_true(warned("penalties look at all there is"));
+	request_free(&r);
+}
+
+static void test_limits(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *option, *low, *lowest, *highest, *high;
+	} rows[] = {
+		{"temperature", "-0.1", "0", "100", "100.1"},
+		{"top_k", "-2147483649", "-2147483648", "2147483647", "2147483648"},
+		{"top_p", "-1e-30", "0", "1", "1.01"},
+		{"min_p", "-0.01", "0", "1", "1.01"},
+		{"repeat_penalty", "0", "0.01", "10", "10.01"},
+		{"presence_penalty", "-2.01", "-2", "2", "2.01"},
+		{"frequency_penalty", "-2.01", "-2", "2", "2.01"},
+		{"repeat_last_n", "-2", "-1", "2147483647", "2147483648"},
+		{"seed", "-2", "-1", "9223372036854775807", "9223372036854775808"},
+		{"num_predict", "-3", "-2", "2147483647", "2147483648"},
+		{"num_predict", "0", "1", "2", "\"2\""},
+		{"num_ctx", "0", "1", "2147483647", "2147483648"},
+		{"typical_p", "0.99", "1", "1.0", "1.01"},
+		{"tfs_z", "0.99", "1", "1.0", "2"},
+		{"mirostat", "-1", "0", "0.0", "1"},
+	};
+	char text[128], field[64];
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const char *values[] = {rows[i].low, rows[i].lowest, rows[i].highest, rows[i].high};
+		snprintf(field, sizeof field, "options.%s", rows[i].option);
+		for (size_t k = 0; k < 4; k++) {
+			snprintf(text, sizeof text, "\"%s\":%s", rows[i].option, values[k]);
+			if (k == 0 || k == 3)
+				bad_one(options(text), text, field, "takes");
+			else
+				good(options(text), text);
+			request_free(&r);
+		}
+		snprintf(text, sizeof text, "\"%s\":[]", rows[i].option);
+		bad_one(options(text), text, field, "an array of 0");
+	}
+	for (uint32_t n = ENGINE_MAX_STOP; n <= ENGINE_MAX_STOP + 1; n++) {
+		char stops[256] = "\"stop\":[\"a\"";
+		for (uint32_t i = 1; i < n; i++)
+			strcat(stops, ",\"b\"");
+		strcat(stops, "]");
+		assert_int_equal(options(stops), n <= ENGINE_MAX_STOP ? HOKKU_OK : HOKKU_INVALID_REQUEST);
+		request_free(&r);
+	}
+	good(chat(",\"logprobs\":true,\"top_logprobs\":20"), "logprobs");
+	assert_true(r.logprobs && r.n_top == 20);
+	request_free(&r);
+	bad_one(chat(",\"logprobs\":true,\"top_logprobs\":21"), "21", "top_logprobs", "from 0 to 20");
+	bad_one(chat(",\"logprobs\":true,\"top_logprobs\":-1"), "-1", "top_logprobs", "from 0 to 20");
+}
+
+static void test_refused(void **state)
+{
+	(void)state;
+	static const char *const of_chat[][3] = {
+		{"\"options\":[]", "options", "is an array of 0; it takes an object"},
+		{"\"options\":{\"tempertaure\":1}", "options.tempertaure", "did you mean \"temperature\"?"},
+		{"\"options\":{\"zzzzzzzz\":1}", "options.zzzzzzzz", "no option"},
+		{"\"options\":{\"stop\":[1]}", "options.stop[0]", "takes a string"},
+		{"\"options\":{\"stop\":[\"\"]}", "options.stop[0]", "0 bytes"},
+		{"\"options\":{\"repeat_penalty\":1.1,\"repeat_last_n\":64}", "options.repeat_last_n",
+		 "is 64; this server's penalties look at all there is"},
+		{"\"options\":{\"penalize_newline\":false}", "options.penalize_newline", "true alone"},
+		{"\"options\":{\"vocab_only\":true}", "options.vocab_only", "false alone"},
+		{"\"options\":{\"num_gpu\":\"all\"}", "options.num_gpu", "takes a number"},
+		{"\"options\":{\"use_mmap\":1}", "options.use_mmap", "true or false"},
+		{"\"format\":\"yaml\"", "format", "the string \"yaml\"; it takes \"json\""},
+		{"\"format\":true", "format", "is true"},
+		{"\"think\":\"hard\"", "think", "\"low\", \"medium\", \"high\" or \"max\""},
+		{"\"think\":1", "think", "is 1"},
+		{"\"keep_alive\":\"soon\"", "keep_alive", "\"soon\"; it takes a number of seconds"},
+		{"\"keep_alive\":true", "keep_alive", "is true"},
+		{"\"tools\":[{\"type\":\"custom\"}]", "tools[0].type", "takes \"function\""},
+		{"\"tools\":{}", "tools", "takes an array"},
+		{"\"truncate\":1", "truncate", "true or false"},
+		{"\"top_logprobs\":1", "top_logprobs", "goes with \"logprobs\": true"},
+		{"\"stream\":\"no\"", "stream", "true or false"},
+	};
+	static const char *const of_prompts[][3] = {
+		{"\"template\":\"{{ .Prompt }}\"", "template", "templates of Go are not run"},
+		{"\"images\":[\"aGk=\"]", "images", "holds 1; this server's models read text alone"},
+		{"\"images\":\"aGk=\"", "images", "takes an array"},
+		{"\"context\":7", "context", "takes an array of token ids"},
+		{"\"context\":[1,-1]", "context[1]", "is -1"},
+		{"\"context\":[2147483648]", "context[0]", "is 2147483648"},
+		{"\"raw\":true,\"system\":\"s\"", "raw", "does not support template, system, or context"},
+		{"\"raw\":true,\"context\":[1]", "raw", "does not support template, system, or context"},
+		{"\"raw\":1", "raw", "true or false"},
+		{"\"system\":1", "system", "takes a string"},
+		{"\"suffix\":1", "suffix", "takes a string"},
+		{"\"width\":512", "width", "images are not made"},
+	};
+	char text[256];
+	for (size_t i = 0; i < sizeof of_chat / sizeof *of_chat; i++) {
+		snprintf(text, sizeof text, ",%s", of_chat[i][0]);
+		bad_one(chat(text), text, of_chat[i][1], of_chat[i][2]);
+		if (!strstr(text, "tools"))
+			bad_one(generate(text), text, of_chat[i][1], of_chat[i][2]);
+	}
+	for (size_t i = 0; i < sizeof of_prompts / sizeof *of_prompts; i++) {
+		snprintf(text, sizeof text, ",%s", of_prompts[i][0]);
+		bad_one(generate(text), text, of_prompts[i][1], of_prompts[i][2]);
+	}
+	assert_int_equal(chat(",\"temperature\":1"), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.field, "temperature");
+	assert_non_null(strstr(err.error.message, "is no field of this route"));
+	request_free(&r);
+	static const struct request_form *const forms[] = {&request_ollama_chat, &request_ollama_generate};
+	for (size_t i = 0; i < 2; i++) {
+		bad_one(request_parse(STR_LIT("{}"), forms[i], NULL, &r, &err), "{}", "model", "is required");
+		bad_one(request_parse(STR_LIT("{\"model\":1}"), forms[i], NULL, &r, &err), "1", "model",
+			"is 1");
+	}
+}
+
+/* What does nothing here is told. */
+static void test_without_effect(void **state)
+{
+	(void)state;
+	static const char *const numbers[] = {"num_keep",     "num_batch",        "num_gpu",
+					      "main_gpu",     "num_thread",       "mirostat_tau",
+					      "mirostat_eta", "draft_num_predict"};
+	static const char *const switches[] = {"numa",     "low_vram",  "f16_kv",
+					       "use_mmap", "use_mlock", "logits_all"};
+	char text[128], told[128];
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		snprintf(text, sizeof text, "\"%s\":5", numbers[i]);
+		snprintf(told, sizeof told, "\"options.%s has no effect here\"", numbers[i]);
+		good(options(text), text);
+		assert_true(warned(told));
+		request_free(&r);
+	}
+	for (size_t i = 0; i < sizeof switches / sizeof *switches; i++) {
+		snprintf(text, sizeof text, "\"%s\":true", switches[i]);
+		snprintf(told, sizeof told, "\"options.%s has no effect here\"", switches[i]);
+		good(options(text), text);
+		assert_true(warned(told));
+		request_free(&r);
+	}
+	good(chat(",\"keep_alive\":\"5m\",\"truncate\":true,\"shift\":true,\"options\":{\"penalize_newline\":"
+		  "true,\"vocab_only\":false}"),
+	     "rest");
+	assert_true(warned("keep_alive has no effect here: the model stays") &&
+		    warned("truncate has no effect here: nothing is cut off") && warned("shift has"));
+	request_free(&r);
+	good(chat(",\"truncate\":false"), "truncate");
+	assert_int_equal(r.warnings.len, 0);
+	request_free(&r);
+	good(chat(",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]"), "tools");
+	assert_true(r.tools && warned("chat template"));
+	request_free(&r);
+}
+
+static void test_thinking(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *value, *effort;
+		enum thinking thinking;
+	} rows[] = {
+		{"true", "", THINKING_ON},         {"false", "", THINKING_OFF},
+		{"\"low\"", "low", THINKING_ON},   {"\"medium\"", "medium", THINKING_ON},
+		{"\"high\"", "high", THINKING_ON}, {"\"max\"", "max", THINKING_ON},
+	};
+	char text[64];
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		snprintf(text, sizeof text, ",\"think\":%s", rows[i].value);
+		assert_int_equal(chat(text), HOKKU_INVALID_REQUEST); /* read, and not yet done */
+		assert_non_null(strstr(err.error.message, "think is not done by this server yet"));
+		assert_int_equal(r.thinking, rows[i].thinking);
+		assert_true(str_eq_c(r.effort, rows[i].effort));
+		request_free(&r);
+	}
+}
+
+static void test_format(void **state)
+{
+	(void)state;
+	good(chat(",\"format\":\"json\""), "json");
+	assert_int_equal(r.shape_kind, CONSTRAIN_JSON_OBJECT);
+	assert_string_equal(r.shape_field, "format");
+	request_free(&r);
+	good(generate(",\"format\":{\"type\":\"integer\"}"), "schema");
+	assert_int_equal(r.shape_kind, CONSTRAIN_JSON_SCHEMA);
+	assert_string_equal(r.shape_text.ptr, "{\"type\":\"integer\"}");
+	request_free(&r);
+}
+
+static void test_generate(void **state)
+{
+	(void)state;
+	good(generate(",\"system\":\"be brief\",\"context\":[1,2,3]"), "system");
+	assert_true(r.n_messages == 2 && str_eq_c(r.messages[0].role, "system") &&
+		    str_eq_c(r.messages[0].content, "be brief") && str_eq_c(r.messages[1].content, "a"));
+	assert_true(r.n_before == 3 && r.before[2] == 3 && r.keep_ids);
+	assert_string_equal(r.before_name, "context");
+	request_free(&r);
+	good(generate(",\"raw\":true"), "raw");
+	assert_true(!r.messages && str_eq_c(r.prompt, "a") && r.parse_special && !r.keep_ids);
+	request_free(&r);
+}
+
+/* ---- messages ---- */
+
+/* What list becomes. */
+static void becomes(const char *list, const char *wanted)
+{
+	good(messages(list), list);
+	jv_write(&r.made.root, &b);
+	if (strcmp(b.ptr, wanted) != 0)
+		fail_msg("%s\nbecomes %s\nnot     %s", list, b.ptr, wanted);
+	assert_int_equal(r.n_messages, jv_len(&r.made.root));
+	strbuf_free(&b);
+	request_free(&r);
+}
+
+#define CALL(more, name) "{" more "\"function\":{\"name\":\"" name "\",\"arguments\":{\"b\":1,\"a\":[2]}}}"
+#define MADE(id, name)                                                            \
+	"{\"id\":\"" id "\",\"type\":\"function\",\"function\":{\"name\":\"" name \
+	"\",\"arguments\":{\"b\":1,\"a\":[2]}}}"
+
+static void test_messages(void **state)
+{
+	(void)state;
+	becomes("{\"role\":\"SYSTEM\",\"content\":\"s\"},{\"content\":\"\\\"\\u0000\",\"role\":\"User\","
+		"\"images\":[],\"tool_calls\":[]}",
+		"[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"\\\"\\u0000\"}]");
+	becomes("{\"role\":\"assistant\",\"content\":\"c\",\"thinking\":\"t\",\"x\":{\"y\":null}}",
+		"[{\"role\":\"assistant\",\"content\":\"c\",\"x\":{\"y\":null},\"reasoning_content\":\"t\","
+		"\"thinking\":\"t\"}]");
+	/* Calls get ids, their results the same, by name and in order. */
+	becomes("{\"role\":\"assistant\",\"tool_calls\":[" CALL("", "f") "," CALL("\"id\":\"own\",", "g") "," CALL(
+			"",
+			"f") "]},"
+			     "{\"role\":\"tool\",\"tool_name\":\"g\",\"content\":\"1\"},"
+			     "{\"role\":\"tool\",\"tool_name\":\"f\",\"content\":\"2\"},"
+			     "{\"role\":\"tool\",\"content\":\"3\"},"
+			     "{\"role\":\"tool\",\"content\":\"4\"},"
+			     "{\"role\":\"tool\",\"tool_name\":\"f\",\"tool_call_id\":\"z\",\"content\":\"5\"},"
+			     "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[" CALL(
+				     "", "h") "]},"
+					      "{\"role\":\"tool\",\"tool_name\":\"h\",\"content\":\"6\"}",
+		"[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[" MADE("call00001", "f") "," MADE("own", "g") "," MADE(
+			"call00003",
+			"f") "]},"
+			     "{\"role\":\"tool\",\"content\":\"1\",\"name\":\"g\",\"tool_call_id\":\"own\"},"
+			     "{\"role\":\"tool\",\"content\":\"2\",\"name\":\"f\",\"tool_call_id\":\"call00001\"},"
+			     "{\"role\":\"tool\",\"content\":\"3\",\"tool_call_id\":\"call00003\"},"
+			     "{\"role\":\"tool\",\"content\":\"4\"},"
+			     "{\"role\":\"tool\",\"content\":\"5\",\"name\":\"f\",\"tool_call_id\":\"z\"},"
+			     "{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[" MADE(
+				     "call00004",
+				     "h") "]},"
+					  "{\"role\":\"tool\",\"content\":\"6\",\"name\":\"h\",\"tool_call_id\":\"call00004\"}]");
+	becomes("{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}",
+		"[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"call00001\",\"type\":"
+		"\"function\",\"function\":{\"name\":\"f\",\"arguments\":{}}}]}]");
+	/* A result without a call is a message like another. */
+	becomes("{\"role\":\"tool\",\"tool_name\":\"f\",\"content\":\"1\"}",
+		"[{\"role\":\"tool\",\"content\":\"1\",\"name\":\"f\"}]");
+}
+
+static void test_bad_messages(void **state)
+{
+	(void)state;
+	static const char *const rows[][3] = {
+		{"1", "messages[0]", "takes an object with role and content"},
+		{"{\"content\":\"a\"}", "messages[0].role", "is null"},
+		{"{\"role\":\"bot\",\"content\":\"a\"}", "messages[0].role", "\"bot\""},
+		{"{\"role\":7,\"content\":\"a\"}", "messages[0].role", "is 7"},
+		{"{\"role\":\"user\"}", "messages[0].content", "is missing"},
+		{"{\"role\":\"user\",\"content\":7}", "messages[0].content", "is 7"},
+		{"{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":\"a\",\"images\":[\"x\","
+		 "\"y\"]}",
+		 "messages[1].images", "holds 2; this server's models read text alone"},
+		{"{\"role\":\"user\",\"content\":\"a\",\"images\":\"x\"}", "messages[0].images", "an array"},
+		{"{\"role\":\"user\",\"content\":\"a\",\"thinking\":[]}", "messages[0].thinking", "a string"},
+		{"{\"role\":\"tool\",\"content\":\"a\",\"tool_name\":1}", "messages[0].tool_name", "is 1"},
+		{"{\"role\":\"assistant\",\"tool_calls\":{}}", "messages[0].tool_calls", "an array of calls"},
+		{"{\"role\":\"assistant\",\"tool_calls\":[1]}", "messages[0].tool_calls[0].function.name",
+		 "is absent"},
+		{"{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}",
+		 "messages[0].tool_calls[0].function.arguments", "takes an object"},
+		{"{\"role\":\"assistant\",\"tool_calls\":[{\"id\":1,\"function\":{\"name\":\"f\"}}]}",
+		 "messages[0].tool_calls[0].id", "takes a string"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		bad_one(messages(rows[i][0]), rows[i][0], rows[i][1], rows[i][2]);
+	bad_one(parse(&request_ollama_chat, "{\"model\":\"m\",\"messages\":", "\"a\"", "}"), "a string",
+		"messages", "takes an array");
+}
+
+/* ---- what is served ---- */
+
+static void test_names(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *asked, *served;
+		bool same;
+	} rows[] = {
+		{"haiku", "haiku", true},
+		{"haiku:latest", "haiku", true},
+		{"HAIKU:Latest", "haiku", true},
+		{"haiku", "haiku:latest", true},
+		{"haiku:7b", "haiku", false},
+		{"haiku", "haiku:7b", false},
+		{"haiku:7b", "haiku:7b", true},
+		{"haik", "haiku", false},
+		{"haiku2", "haiku", false},
+		{"org/a b", "org/a b", true},
+		{":latest", "haiku", false},
+		{"", "haiku", false},
+		{"haiku:latest:latest", "haiku", false},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (ollama_is_name(rows[i].asked, rows[i].served) != rows[i].same)
+			fail_msg("%s, %s", rows[i].asked, rows[i].served);
+	static const char *const tagged[][2] = {{"haiku", "\"haiku:latest\""},
+						{"haiku:7b", "\"haiku:7b\""},
+						{"host:80/haiku", "\"host:80/haiku:latest\""}};
+	for (size_t i = 0; i < 3; i++) {
+		ollama_add_name(&b, tagged[i][0]);
+		assert_string_equal(b.ptr, tagged[i][1]);
+		strbuf_free(&b);
+	}
+	assert_int_equal(ollama_check_name("x", "haiku", &err), HOKKU_NOT_FOUND);
+	assert_string_equal(err.error.message, "model 'x' not found: this server has 'haiku'");
+	assert_string_equal(err.field, "model");
+}
+
+/* A context that is larger than there is, as large, and smaller. */
+static void test_admit(void **state)
+{
+	(void)state;
+	const struct request_served served = {.name = "m", .n_ctx = 512};
+	char text[32];
+	for (int n = 511; n <= 513; n++) {
+		snprintf(text, sizeof text, "\"num_ctx\":%d", n);
+		good(options(text), text);
+		enum hokku_code rc = request_ollama_chat.admit(&r, &served, &err);
+		assert_int_equal(rc, n > 512 ? HOKKU_INVALID_REQUEST : HOKKU_OK);
+		assert_int_equal(warned("options.num_ctx is 511 and has no effect here: the context has 512"),
+				 n < 512);
+		request_free(&r);
+	}
+	assert_string_equal(err.field, "options.num_ctx");
+	assert_non_null(strstr(err.error.message, "is 513; this server's context has 512 tokens"));
+	good(chat(""), "");
+	assert_int_equal(request_ollama_generate.admit(&r, &(struct request_served){.name = "n"}, &err),
+			 HOKKU_NOT_FOUND);
+	request_free(&r);
+}
+
+static void test_keep_alive(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *json;
+		double ns; /* -7: it is none */
+	} rows[] = {
+		{"300", 3e11},
+		{"0", 0},
+		{"-1", -1e9},
+		{"0.5", 5e8},
+		{"\"5m\"", 3e11},
+		{"\"1h30m\"", 5.4e12},
+		{"\"1.5s\"", 1.5e9},
+		{"\"0\"", 0},
+		{"\"0s\"", 0},
+		{"\"-1m\"", -6e10},
+		{"\"+2ns\"", 2},
+		{"\"300ms\"", 3e8},
+		{"\"3\xC2\xB5s\"", 3e3},
+		{"\".5s\"", 5e8},
+		{"\"1.s\"", 1e9},
+		{"\"\"", -7},
+		{"\"5\"", -7},
+		{"\"-\"", -7},
+		{"\"m\"", -7},
+		{"\"5 m\"", -7},
+		{"\"5mm\"", -7},
+		{"\"5d\"", -7},
+		{"\"1..5s\"", -7},
+		{"\"5m\\u0000\"", -7},
+		{"true", -7},
+		{"null", -7},
+		{"[]", -7},
+		{"\"1h-5m\"", -7},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct jv_doc doc;
+		double ns;
+		assert_int_equal(jv_parse(str_c(rows[i].json), JV_STRICT, &doc, NULL), HOKKU_OK);
+		bool ok = ollama_keep_alive(&doc.root, &ns);
+		if (ok != (rows[i].ns != -7) || (ok && ns != rows[i].ns))
+			fail_msg("%s: %d %g", rows[i].json, ok, ns);
+		jv_doc_free(&doc);
+	}
+}
+
+/* What asks for nothing but the model, and what asks for more. */
+static void test_loaded(void **state)
+{
+	(void)state;
+	static const struct {
+		const struct request_form *form;
+		const char *body, *reason; /* NULL: an answer is wanted */
+	} rows[] = {
+		{&request_ollama_chat, "{\"model\":\"m\"}", "load"},
+		{&request_ollama_chat, "{\"model\":\"m\",\"messages\":[]}", "load"},
+		{&request_ollama_chat, "{\"model\":\"m\",\"messages\":[],\"keep_alive\":0}", "unload"},
+		{&request_ollama_chat,
+		 "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"\"}]}", NULL},
+		{&request_ollama_generate, "{\"model\":\"m\",\"prompt\":\"\"}", "load"},
+		{&request_ollama_generate, "{\"model\":\"m\",\"raw\":true}", "load"},
+		{&request_ollama_generate, "{\"model\":\"m\",\"keep_alive\":\"0s\"}", "unload"},
+		{&request_ollama_generate, "{\"model\":\"m\",\"keep_alive\":\"5m\"}", "load"},
+		{&request_ollama_generate, "{\"model\":\"m\",\"prompt\":\"a\",\"keep_alive\":0}", NULL},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		good(request_parse(str_c(rows[i].body), rows[i].form, NULL, &r, &err), rows[i].body);
+		const struct request_told told = {.request = &r};
+		assert_int_equal(rows[i].form->tell(&told, &b, &err), HOKKU_OK);
+		assert_int_equal(b.len > 0, rows[i].reason != NULL);
+		if (rows[i].reason) {
+			char end[64];
+			snprintf(end, sizeof end, ",\"done\":true,\"done_reason\":\"%s\"}\n", rows[i].reason);
+			assert_true(str_ends((struct str){b.ptr, b.len}, str_c(end)));
+			assert_int_equal(strncmp(b.ptr, "{\"model\":\"m\",\"created_at\":\"2", 28), 0);
+		}
+		strbuf_free(&b);
+		request_free(&r);
+	}
+}
+
+/* ---- answers ---- */
+
+static void expect(const char *text)
+{
+	if (strcmp(b.ptr ? b.ptr : "", text) != 0)
+		fail_msg("said   %s\nwanted %s", b.ptr ? b.ptr : "", text);
+	strbuf_free(&b);
+}
+
+#define HEAD "{\"model\":\"asked\",\"created_at\":\"2026-11-30T12:00:00.000000009Z\","
+#define OWN                                                                                                  \
+	",\"hokku\":{\"model\":\"m\",\"seed\":7,\"max_tokens\":3,\"stop\":[],\"sampling\":{\"temperature\":" \
+	"0.8,\"top_k\":40,\"top_p\":0.9,\"min_p\":0,\"repetition_penalty\":1,\"frequency_penalty\":0,"       \
+	"\"presence_penalty\":0,\"logit_bias\":{}}}"
+#define TIMES                                                                                                \
+	",\"total_duration\":20000000,\"load_duration\":0,\"prompt_eval_count\":4,\"prompt_eval_duration\":" \
+	"1500000,\"eval_count\":6,\"eval_duration\":2500000"
+
+static struct sampling sampling;
+static struct answer_memo memo;
+static struct answer_start start = {.id = "o-1",
+				    .model = "m",
+				    .asked_model = "asked",
+				    .seed = 7,
+				    .max_tokens = 3,
+				    .prompt_tokens = 4,
+				    .now_ns = UINT64_C(1796040000000000009),
+				    .sampling = &sampling,
+				    .memo = &memo,
+				    .n = 1};
+static const struct answer_end the_end = {.stop = HOKKU_STOP_END,
+					  .tokens_out = 6,
+					  .prefill_ms = 1.5,
+					  .decode_ms = 2.5,
+					  .total_ms = 20,
+					  .last = true};
+
+static struct part part_of(enum part_kind kind, uint32_t call, const char *text)
+{
+	return (struct part){kind, call, {text, strlen(text)}};
+}
+
+/* One token's parts. */
+static void tell(const struct api *api, const struct part *parts, size_t n)
+{
+	const struct answer_token token = {.parts = parts, .n_parts = n};
+	api->token(&b, &start, &token);
+}
+
+static void tell_one(const struct api *api, enum part_kind kind, uint32_t call, const char *text)
+{
+	const struct part part = part_of(kind, call, text);
+	tell(api, &part, 1);
+}
+
+static void test_stream(void **state)
+{
+	(void)state;
+	struct answer_end end = the_end;
+	sampling_defaults(&sampling, SAMPLING_OLLAMA, NULL);
+	api_ollama_chat.started(&b, &start, 0, true);
+	expect("");
+	tell_one(&api_ollama_chat, PART_TEXT, 0, "\"x");
+	expect(HEAD "\"message\":{\"role\":\"assistant\",\"content\":\"\\\"x\"},\"done\":false}\n");
+	tell_one(&api_ollama_generate, PART_TEXT, 0, "x");
+	expect(HEAD "\"response\":\"x\",\"done\":false}\n");
+	tell(&api_ollama_chat, NULL, 0); /* held back: there is nothing to say */
+	expect("");
+	const struct part both[] = {part_of(PART_THINKING, 0, "t"), part_of(PART_TEXT, 0, "a")};
+	tell(&api_ollama_chat, both, 2);
+	expect(HEAD
+	       "\"message\":{\"role\":\"assistant\",\"content\":\"a\",\"thinking\":\"t\"},\"done\":false}\n");
+	tell(&api_ollama_generate, both, 1);
+	expect(HEAD "\"response\":\"\",\"thinking\":\"t\",\"done\":false}\n");
+	api_ollama_chat.end(&b, &start, &end);
+	expect(HEAD "\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":"
+		    "\"stop\"" TIMES OWN "}\n");
+	/* What came to light at the end has a line of its own; the reason is why. */
+	const struct part last = part_of(PART_TEXT, 0, "z");
+	end.parts = &last;
+	end.n_parts = 1;
+	end.stop = HOKKU_STOP_LENGTH;
+	start.warnings_json = STR_LIT("\"w\"");
+	api_ollama_generate.end(&b, &start, &end);
+	expect(HEAD "\"response\":\"z\",\"done\":false}\n" HEAD
+		    "\"response\":\"\",\"done\":true,\"done_reason\":\"length\"" TIMES OWN
+		    ",\"warnings\":[\"w\"]}\n");
+	start.warnings_json = (struct str){NULL, 0};
+	api_ollama_chat.failed(&b, HOKKU_DEVICE_ERROR, "why\"");
+	expect("{\"error\":\"why\\\"\"}\n");
+	assert_string_equal(api_ollama_chat.stream_type, "application/x-ndjson");
+	assert_null(api_ollama_chat.keep_alive);
+}
+
+#define CALL_0 \
+	"{\"id\":\"call_XXXXXXXXXXXXXXXX\",\"function\":{\"index\":0,\"name\":\"f\",\"arguments\":{\"a\":1}}}"
+#define CALL_1 "{\"id\":\"call_XXXXXXXXXXXXXXXX\",\"function\":{\"index\":1,\"name\":\"g\",\"arguments\":{}}}"
+
+/* Ids are drawn from the request's: they are checked for being of their form, and different. */
+static void hide_ids(char ids[2][17])
+{
+	size_t n = 0;
+	for (char *at = b.ptr; at && (at = strstr(at, "\"call_")) != NULL; at++) {
+		assert_true(n < 2 && strspn(at + 6, "0123456789abcdef") == 16);
+		memcpy(ids[n], at + 6, 16);
+		ids[n++][16] = '\0';
+		memcpy(at + 6, "XXXXXXXXXXXXXXXX", 16);
+	}
+}
+
+static void test_calls(void **state)
+{
+	(void)state;
+	char ids[2][17], again[2][17];
+	const struct part parts[] = {
+		part_of(PART_TEXT, 0, "so: "),       part_of(PART_CALL, 0, "f"),
+		part_of(PART_ARGUMENTS, 0, "{\"a"),  part_of(PART_ARGUMENTS, 0, "\":1}"),
+		part_of(PART_CALL_END, 0, ""),       part_of(PART_CALL, 1, "g"),
+		part_of(PART_CALL_END, 1, ""),       part_of(PART_CALL, 2, "h"),
+		part_of(PART_ARGUMENTS, 2, "{\"cu"),
+	};
+	enum { N = sizeof parts / sizeof *parts };
+	/* However the stream is cut, a call is told when it is whole, and one that is not never is. */
+	for (size_t cut = 0; cut <= N; cut++) {
+		tell(&api_ollama_chat, parts, cut);
+		tell(&api_ollama_chat, parts + cut, N - cut);
+		assert_null(strstr(b.ptr, "\"h\""));
+		assert_non_null(strstr(b.ptr, "\"content\":\"so: \""));
+		hide_ids(again);
+		assert_non_null(strstr(b.ptr, CALL_0));
+		assert_non_null(strstr(b.ptr, CALL_1));
+		assert_string_not_equal(again[0], again[1]);
+		if (cut)
+			assert_memory_equal(again, ids, sizeof ids);
+		memcpy(ids, again, sizeof ids);
+		strbuf_free(&b);
+	}
+	for (size_t i = 0; i < N; i++)
+		tell(&api_ollama_chat, parts + i, 1);
+	hide_ids(again);
+	assert_memory_equal(again, ids, sizeof ids);
+	expect(HEAD "\"message\":{\"role\":\"assistant\",\"content\":\"so: \"},\"done\":false}\n" HEAD
+		    "\"message\":{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[" CALL_0
+		    "]},\"done\":false}\n" HEAD
+		    "\"message\":{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[" CALL_1
+		    "]},\"done\":false}\n");
+	strbuf_free(&memo.text);
+	/* In one piece the same. */
+	const struct answer_sample sample = {.parts = parts, .n_parts = N, .end = the_end};
+	api_ollama_chat.whole(&b, &start, &sample);
+	hide_ids(again);
+	assert_memory_equal(again, ids, sizeof ids);
+	expect(HEAD "\"message\":{\"role\":\"assistant\",\"content\":\"so: \",\"tool_calls\":[" CALL_0
+		    "," CALL_1 "]},\"done\":true,\"done_reason\":\"stop\"" TIMES OWN "}\n");
+}
+
+static void test_whole(void **state)
+{
+	(void)state;
+	int32_t prompt[] = {5, 6}, answer[] = {7, 8};
+	const struct tok_ids prompt_ids = {prompt, 2, 2}, answer_ids = {answer, 2, 2}, none = {0};
+	const struct part parts[] = {part_of(PART_THINKING, 0, "t"), part_of(PART_TEXT, 0, "a")};
+	struct answer_sample sample = {.parts = parts, .n_parts = 2, .end = the_end};
+	start.prompt_ids = &prompt_ids;
+	sample.end.ids = &answer_ids;
+	sample.end.stop = HOKKU_STOP_CONTEXT;
+	api_ollama_generate.whole(&b, &start, &sample);
+	expect(HEAD "\"response\":\"a\",\"thinking\":\"t\",\"done\":true,\"done_reason\":\"length\"" TIMES
+		    ",\"context\":[5,6,7,8]" OWN "}\n");
+	sample.end.ids = &none;
+	sample.n_parts = 0;
+	api_ollama_generate.whole(&b, &start, &sample);
+	expect(HEAD "\"response\":\"\",\"done\":true,\"done_reason\":\"length\"" TIMES
+		    ",\"context\":[5,6]" OWN "}\n");
+	start.prompt_ids = NULL;
+	start.logprobs = true;
+	sample.logprobs_json = STR_LIT("{\"token\":\"a\"}");
+	api_ollama_chat.whole(&b, &start, &sample);
+	expect(HEAD "\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":[{\"token\":\"a\"}],"
+		    "\"done\":true,\"done_reason\":\"length\"" TIMES OWN "}\n");
+	start.logprobs = false;
+	ollama_error(&b, HOKKU_NOT_FOUND, "w\"", "model");
+	expect("{\"error\":\"w\\\"\"}\n");
+	assert_ptr_equal(api_of_path("/api/chat"), &api_ollama_chat);
+	assert_ptr_equal(api_of_path("/api/generate"), &api_ollama_generate);
+	assert_ptr_equal(api_of_path("/api/nowhere"), &api_ollama_chat);
+}
+
+static void test_time(void **state)
+{
+	(void)state;
+	char out[OLLAMA_TIME_BYTES];
+	assert_string_equal(ollama_time(0, out), "1970-01-01T00:00:00.000000000Z");
+	assert_string_equal(ollama_time(UINT64_C(1796040000123456789), out),
+			    "2026-11-30T12:00:00.123456789Z");
+	assert_string_equal(ollama_time(UINT64_MAX, out), "2554-07-21T23:34:33.709551615Z");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),       cmocka_unit_test(test_options),
+		cmocka_unit_test(test_limits),         cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_without_effect), cmocka_unit_test(test_thinking),
+		cmocka_unit_test(test_format),         cmocka_unit_test(test_generate),
+		cmocka_unit_test(test_messages),       cmocka_unit_test(test_bad_messages),
+		cmocka_unit_test(test_names),          cmocka_unit_test(test_admit),
+		cmocka_unit_test(test_keep_alive),     cmocka_unit_test(test_loaded),
+		cmocka_unit_test(test_stream),         cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_whole),          cmocka_unit_test(test_time),
+	};
+	return cmocka_run_group_tests_name("ollama", tests, NULL, NULL);
+}
