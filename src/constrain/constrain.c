@@ -23,7 +23,7 @@ bool constrain_space_find(struct str name, enum constrain_space *out)
 }
 
 static const struct constrain_limits defaults = {
-	.work = 2000000, /* 40 to 60 ns each on a core of 2020: about 100 ms at most */
+	.work = 2500000, /* 30 to 60 ns each on a core of 2020: about 100 ms at most */
 	.bytes = 64 << 20,
 	.mask_work = 2000000,
 };
@@ -49,6 +49,13 @@ static void whole(const struct making *m, rx text)
 
 static enum hokku_code parse(const struct making *m, const char *what, struct jv_doc *out)
 {
+	char thousands[32];
+	size_t n = m->shape->text.len;
+	if (!rx_charge(pool_of(m), n / 2)) /* 10 to 25 ns a byte */
+		return err_set(
+			m->err, HOKKU_INVALID_REQUEST,
+			"%s has %s bytes, more than can be read in the %llu steps that one shape may take",
+			what, str_thousands(n, thousands), (unsigned long long)pool_of(m)->limits.work);
 	enum hokku_code rc = jv_parse(m->shape->text, JV_STRICT, out, m->err);
 	if (rc == HOKKU_BAD_FILE)
 		return err_prefix(m->err, HOKKU_INVALID_REQUEST, "%s is no JSON", what);
@@ -127,7 +134,10 @@ static enum hokku_code no_memory(struct hokku_error *err)
 static enum hokku_code make_grammar(struct constrain *c, struct making *m)
 {
 	size_t kind = (size_t)m->shape->kind;
-	struct rx_limits limits = {.bytes = c->limits.bytes - c->limits.bytes / 4, .work = c->limits.work};
+	struct rx_limits limits = {.bytes = c->limits.bytes - c->limits.bytes / 4,
+				   .work = c->limits.work,
+				   .stop = c->limits.stop,
+				   .user = c->limits.user};
 	struct rx_pool *p = rx_pool_new(&limits);
 	if (kind >= sizeof makers / sizeof makers[0] || !makers[kind]) {
 		rx_pool_free(p);
@@ -183,10 +193,13 @@ enum hokku_code constrain_new(struct constrain_vocab *v, const struct constrain_
 	enum hokku_code rc = make_grammar(c, &m);
 	if (!rc)
 		rc = start(c, err);
+	if (c->grammar && rx_stopped(grammar_pool(c->grammar)))
+		rc = err_set(err, HOKKU_CANCELLED, "compiling the shape was stopped");
 	if (rc) {
 		constrain_unref(c);
 		return rc;
 	}
+	rx_ask_no_more(grammar_pool(c->grammar));
 	*out = c;
 	return HOKKU_OK;
 }

@@ -68,6 +68,9 @@ struct constrain_limits {
 	size_t bytes;  /* of one compiled shape, its lazily made states included: where they fill it, states
 			  in which no walk stands are forgotten, and made again when they come up */
 	uint64_t mask_work; /* for one mask; a walk that needs more is spent, the shape's other walks go on */
+	/* Asked while it compiles, after each some thousand steps: true ends it (CANCELLED). NULL: never. */
+	bool (*stop)(void *user);
+	void *user;
 };
 
 /* Where a shape is at fault. */
@@ -82,7 +85,7 @@ struct constrain;
 /*
  * INVALID_REQUEST: the shape cannot be read, cannot be enforced or would pass a limit; err's message begins
  * with the place and names what was found there and what is possible; fault (may be NULL) has the place.
- * OUT_OF_MEMORY. The shape's text is not needed afterwards.
+ * CANCELLED: limits->stop said so. OUT_OF_MEMORY. The shape's text is not needed afterwards.
  */
 enum hokku_code constrain_new(struct constrain_vocab *v, const struct constrain_shape *shape,
 			      const struct constrain_limits *limits, struct constrain **out,

@@ -557,7 +557,7 @@ enum hokku_code rx_pattern(struct rx_pool *p, enum rx_dress dress, struct str pa
 	struct pattern_node *root;
 	struct compiler c = {.p = p, .dress = dress, .text = pattern, .err = err, .n_states = 2};
 	*out = RX_NONE;
-	c.rc = pattern_parse(pattern, &arena, &root, err);
+	c.rc = pattern_parse(p, pattern, &arena, &root, err);
 	if (!c.rc) {
 		c.any_text = rx_any_text(p, dress, 0, RX_UNBOUNDED);
 		spans_put(&c.classes[0], 0, CODE_POINT_MAX);
@@ -568,9 +568,7 @@ enum hokku_code rx_pattern(struct rx_pool *p, enum rx_dress dress, struct str pa
 	if (!c.rc)
 		*out = compile(&c, root, whole);
 	if (!c.rc && rx_failed(p))
-		c.rc = err_set(err, HOKKU_INVALID_REQUEST,
-			       "the pattern takes more memory or work than a shape "
-			       "may; smaller counts or fewer alternatives would do");
+		c.rc = pattern_too_much(err);
 	if (c.rc)
 		*out = RX_NONE;
 	for (uint32_t i = 0; i < MAX_CLASSES; i++)

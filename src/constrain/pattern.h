@@ -56,14 +56,15 @@ struct pattern_parser {
 	uint32_t depth;
 	struct pattern_flags flags;
 	struct arena *arena;
+	struct rx_pool *pool; /* whose work it is */
 	struct pattern_name *names;
 	struct hokku_error *err;
 	enum hokku_code rc;
 };
 
 /* *out lies in the arena. INVALID_REQUEST: "column 3: ..."; OUT_OF_MEMORY. */
-enum hokku_code pattern_parse(struct str pattern, struct arena *arena, struct pattern_node **out,
-			      struct hokku_error *err);
+enum hokku_code pattern_parse(struct rx_pool *pool, struct str pattern, struct arena *arena,
+			      struct pattern_node **out, struct hokku_error *err);
 
 /* Characters before the byte at `at`, and one. */
 uint32_t pattern_column(struct str pattern, size_t at);
@@ -72,12 +73,14 @@ uint32_t pattern_column(struct str pattern, size_t at);
 bool pattern_fail(struct pattern_parser *p, size_t at, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 bool pattern_no_memory(struct pattern_parser *p);
+enum hokku_code pattern_too_much(struct hokku_error *err);
 /* The character at p->at, 0 at the end of the text; *n its bytes. */
 uint32_t pattern_peek(const struct pattern_parser *p, size_t *n);
 
 /* pattern_class.c: what stands at p->at, one "\", one "[" or the character itself. */
 bool pattern_class(struct pattern_parser *p, struct spans *out);
 bool pattern_escape(struct pattern_parser *p, struct spans *out);
+void pattern_any_case(struct pattern_parser *p, struct spans *s); /* unicode_any_case */
 /* The word characters, the ends of lines. */
 void pattern_words(bool any_case, struct spans *out);
 void pattern_line_ends(struct spans *out);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "constrain/pattern.h"
+#include "constrain/rx_internal.h"
 #include "constrain/unicode.h"
 
 static const struct rx_span digits[] = {{'0', '9'}};
@@ -99,6 +100,11 @@ static bool unicode_escape(struct pattern_parser *p, size_t from, uint32_t *c)
 	return true;
 }
 
+void pattern_any_case(struct pattern_parser *p, struct spans *s)
+{
+	rx_charge(p->pool, unicode_any_case(s));
+}
+
 static bool property(struct pattern_parser *p, size_t from, struct spans *out)
 {
 	const char *start = p->text.ptr + p->at + 3, *end = p->text.ptr + p->text.len, *close, *equals;
@@ -114,6 +120,7 @@ static bool property(struct pattern_parser *p, size_t from, struct spans *out)
 		name.len = (size_t)(equals - start);
 	}
 	struct spans set = {0};
+	rx_charge(p->pool, 1500); /* a property is looked up in tables of thousands */
 	if ((equals && !value.len) || !unicode_property(name, value, &set)) {
 		str_quote((struct str){start, (size_t)(close - start)}, quoted, sizeof quoted);
 		return pattern_fail(p, from,
@@ -298,7 +305,7 @@ bool pattern_class(struct pattern_parser *p, struct spans *out)
 	p->at++;
 	spans_sort(out);
 	if (p->flags.any_case)
-		unicode_any_case(out);
+		pattern_any_case(p, out);
 	if (negative)
 		spans_invert(out);
 	return true;

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "constrain/unicode.h"
+#include "constrain/rx_internal.h"
 
 uint32_t pattern_column(struct str pattern, size_t at)
 {
@@ -31,6 +31,13 @@ bool pattern_no_memory(struct pattern_parser *p)
 	if (!p->rc)
 		p->rc = err_set(p->err, HOKKU_OUT_OF_MEMORY, "no memory for a pattern");
 	return false;
+}
+
+enum hokku_code pattern_too_much(struct hokku_error *err)
+{
+	return err_set(err, HOKKU_INVALID_REQUEST,
+		       "the pattern takes more memory or work than a shape may; smaller counts or fewer "
+		       "alternatives would do");
 }
 
 uint32_t pattern_peek(const struct pattern_parser *p, size_t *n)
@@ -94,7 +101,7 @@ static struct pattern_node *chars(struct pattern_parser *p, size_t at, struct sp
 	struct pattern_node *n = NULL;
 	if (set->failed)
 		pattern_no_memory(p);
-	else
+	else if (rx_charge(p->pool, 1 + set->n / 4))
 		n = new_node(p, P_CHARS, at);
 	if (n && set->n) {
 		n->spans = arena_array(p->arena, set->n, sizeof *n->spans);
@@ -387,7 +394,7 @@ static bool parse_char(struct pattern_parser *p, struct pattern_node **out)
 	if (fine) {
 		spans_sort(&set);
 		if (p->flags.any_case && !folded)
-			unicode_any_case(&set);
+			pattern_any_case(p, &set);
 		*out = chars(p, from, &set);
 	}
 	spans_free(&set);
@@ -437,10 +444,10 @@ static bool parse_or(struct pattern_parser *p, struct pattern_node **out)
 	return true;
 }
 
-enum hokku_code pattern_parse(struct str pattern, struct arena *arena, struct pattern_node **out,
-			      struct hokku_error *err)
+enum hokku_code pattern_parse(struct rx_pool *pool, struct str pattern, struct arena *arena,
+			      struct pattern_node **out, struct hokku_error *err)
 {
-	struct pattern_parser p = {.text = pattern, .arena = arena, .err = err};
+	struct pattern_parser p = {.text = pattern, .arena = arena, .pool = pool, .err = err};
 	char thousands[32];
 	if (pattern.len > PATTERN_MAX_BYTES)
 		return err_set(err, HOKKU_INVALID_REQUEST, "the pattern has %s bytes; the limit is %d",
@@ -451,7 +458,7 @@ enum hokku_code pattern_parse(struct str pattern, struct arena *arena, struct pa
 		return p.rc;
 	}
 	if (!parse_or(&p, out))
-		return p.rc;
+		return p.rc ? p.rc : pattern_too_much(err);
 	if (p.at < pattern.len)
 		pattern_fail(&p, p.at,
 			     "\")\" without \"(\" before it; for the character itself write \"\\)\"");

@@ -17,7 +17,10 @@ bool rx_charge(struct rx_pool *p, uint64_t work)
 		return false;
 	}
 	p->work_left -= work;
-	return true;
+	if (p->limits.stop && ((p->work_left + work) ^ p->work_left) >= RX_ASK_STEPS &&
+	    p->limits.stop(p->limits.user))
+		p->failed = p->stopped = true;
+	return !p->failed;
 }
 
 bool rx_grow(struct rx_pool *p, void **array, uint32_t n, uint32_t *cap, size_t size)
@@ -151,27 +154,33 @@ static bool class_equal(const struct rx_pool *p, uint32_t number, const void *wh
 	return memcmp(p->classes[number].of, what, sizeof p->classes[number].of) == 0;
 }
 
-/* Classes by any marks of the bytes (those in the alphabet and those outside have no mark in common):
- * numbered in the order of their first bytes, those of the alphabet first, so that equal partitions are
- * equal. */
+enum { MAX_MARKS = 1024 };
+
+/*
+ * Classes by marks below MAX_MARKS of the bytes (those in the alphabet and those outside have no mark in
+ * common): numbered in the order of their first bytes, those of the alphabet first, so that equal partitions
+ * are equal.
+ */
 static uint32_t intern_classes(struct rx_pool *p, const uint16_t mark[256])
 {
 	struct rx_classes c = {.n = 0};
+	uint16_t number[MAX_MARKS];
+	memset(number, 0xff, sizeof number);
 	for (int alive = 1; alive >= 0; alive--) {
 		for (unsigned b = 0; b < 256; b++) {
 			if (rx_set_has(&p->alphabet, b) != (alive == 1))
 				continue;
-			unsigned k = alive ? 0 : c.n_alive;
-			while (k < c.n && mark[c.first[k]] != mark[b])
-				k++;
-			if (k == c.n)
+			uint16_t *k = &number[mark[b]];
+			if (*k == UINT16_MAX) {
+				*k = c.n;
 				c.first[c.n++] = (uint8_t)b;
-			c.of[b] = (uint8_t)k;
+			}
+			c.of[b] = (uint8_t)*k;
 		}
 		if (alive)
 			c.n_alive = c.n;
 	}
-	if (!rx_charge(p, 8) || !index_room(p, &p->class_index, class_hash) ||
+	if (!rx_charge(p, 10) || !index_room(p, &p->class_index, class_hash) ||
 	    !RX_ROOM(p, classes, p->n_classes))
 		return RX_ONE_CLASS;
 	uint32_t *slot = index_find(p, &p->class_index, hash_of(c.of), class_equal, c.of);
@@ -190,6 +199,33 @@ uint32_t rx_set_classes(struct rx_pool *p, uint32_t set)
 	for (unsigned b = 0; b < 256; b++)
 		mark[b] = rx_set_has(&p->sets[set], b);
 	return p->sets[set].classes = intern_classes(p, mark);
+}
+
+/* What c tells apart too, in marks from 0 on. */
+static void refine(const struct rx_classes *c, uint16_t mark[256])
+{
+	enum { ROOM = 4096 };
+	uint16_t to[ROOM], kept[256], n = 0, most = 0;
+	for (unsigned b = 0; b < 256; b++)
+		most = mark[b] > most ? mark[b] : most;
+	size_t n_keys = ((size_t)most + 1) * c->n;
+	if (n_keys <= ROOM) {
+		memset(to, 0xff, n_keys * sizeof *to);
+		for (unsigned b = 0; b < 256; b++) {
+			uint16_t *number = &to[mark[b] * c->n + c->of[b]];
+			if (*number == UINT16_MAX)
+				*number = n++;
+			mark[b] = *number;
+		}
+		return;
+	}
+	for (unsigned b = 0; b < 256; b++) { /* many classes of both: each byte is looked for */
+		unsigned k = 0;
+		while (k < b && (mark[k] != mark[b] || c->of[k] != c->of[b]))
+			k++;
+		kept[b] = k < b ? kept[k] : n++;
+	}
+	memcpy(mark, kept, sizeof kept);
 }
 
 static uint64_t meet_hash(const struct rx_pool *p, uint32_t number)
@@ -218,13 +254,70 @@ uint32_t rx_meet(struct rx_pool *p, uint32_t x, uint32_t y)
 		return p->meets[*slot - 1].z;
 	uint16_t mark[256];
 	for (unsigned b = 0; b < 256; b++)
-		mark[b] = (uint16_t)(p->classes[pair.x].of[b] << 8 | p->classes[pair.y].of[b]);
+		mark[b] = p->classes[pair.x].of[b];
+	refine(&p->classes[pair.y], mark);
 	pair.z = intern_classes(p, mark);
 	if (p->failed)
 		return RX_ONE_CLASS;
 	p->meets[p->n_meets] = pair;
 	index_put(&p->meet_index, slot, p->n_meets++);
 	return pair.z;
+}
+
+/* The same where c tells the bytes of a set apart from all others: those get marks from *n on. */
+static void refine_by_set(const struct rx_set *set, uint16_t mark[256], uint16_t *n)
+{
+	uint16_t was[256], now[256], n_was = 0;
+	for (unsigned word = 0; word < 4; word++)
+		for (uint64_t left = set->bits[word]; left; left &= left - 1) {
+			unsigned b = word * 64 + (unsigned)__builtin_ctzll(left), k = 0;
+			while (k < n_was && was[k] != mark[b])
+				k++;
+			if (k == n_was) {
+				was[n_was] = mark[b];
+				now[n_was++] = (*n)++;
+			}
+			mark[b] = now[k];
+		}
+}
+
+/* What is read first of a node, if that is all that tells its bytes apart. NULL: more. */
+static const struct rx_set *first_set(const struct rx_pool *p, rx a)
+{
+	const struct rx_node *n = &p->nodes[a];
+	if (n->kind == RX_IS_CAT)
+		n = &p->nodes[n->a];
+	return n->kind == RX_IS_SET ? &p->sets[n->a] : NULL;
+}
+
+/* In one go, so that what only some of them tell apart is not kept. */
+uint32_t rx_meet_parts(struct rx_pool *p, const rx *parts, size_t n)
+{
+	enum { FEW = 3 };
+	uint32_t all = RX_ONE_CLASS, before = RX_ONE_CLASS;
+	uint16_t mark[256], n_marks = 256;
+	for (size_t i = 0; i < n && n <= FEW; i++)
+		all = rx_meet(p, all, p->nodes[parts[i]].classes);
+	if (n <= FEW)
+		return all;
+	for (unsigned b = 0; b < 256; b++)
+		mark[b] = p->classes[RX_ONE_CLASS].of[b];
+	for (size_t i = 0; i < n && !p->failed; i++) {
+		uint32_t c = p->nodes[parts[i]].classes;
+		const struct rx_set *set = first_set(p, parts[i]);
+		if (c == before || c == RX_ONE_CLASS)
+			continue;
+		before = c;
+		if (set && n_marks + 256 <= MAX_MARKS) {
+			rx_charge(p, 1);
+			refine_by_set(set, mark, &n_marks);
+		} else {
+			rx_charge(p, 6);
+			refine(&p->classes[c], mark);
+			n_marks = 256;
+		}
+	}
+	return p->failed ? RX_ONE_CLASS : intern_classes(p, mark);
 }
 
 /* ---- nodes ---- */
@@ -264,6 +357,15 @@ static bool node_equal(const struct rx_pool *p, uint32_t number, const void *wha
 	if (has_list(n->kind))
 		return !n->b || memcmp(rx_list(p, n), w->list, n->b * sizeof *w->list) == 0;
 	return n->a == w->node.a && n->c == w->node.c;
+}
+
+rx rx_find_list(struct rx_pool *p, enum rx_kind kind, const rx *list, uint32_t n)
+{
+	struct wanted w = {{.kind = (uint8_t)kind, .b = n}, list};
+	if (!rx_charge(p, 1 + n / 8) || !index_room(p, &p->node_index, node_hash))
+		return RX_NONE;
+	uint32_t slot = *index_find(p, &p->node_index, hash_wanted(&w.node, list), node_equal, &w);
+	return slot ? slot - 1 : RX_NONE;
 }
 
 uint32_t rx_intern_node(struct rx_pool *p, struct rx_node node, const uint32_t *list)
@@ -365,6 +467,16 @@ void rx_pool_free(struct rx_pool *p)
 bool rx_failed(const struct rx_pool *p)
 {
 	return p->failed;
+}
+
+bool rx_stopped(const struct rx_pool *p)
+{
+	return p->stopped;
+}
+
+void rx_ask_no_more(struct rx_pool *p)
+{
+	p->limits.stop = NULL;
 }
 
 void rx_more_work(struct rx_pool *p, uint64_t work)

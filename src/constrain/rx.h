@@ -36,12 +36,19 @@ struct rx_span {
 struct rx_limits {
 	size_t bytes;  /* of memory */
 	uint64_t work; /* nodes looked at and made, since the pool was made or rx_more_work */
+	/* Asked every RX_ASK_STEPS steps: true, and the pool has failed for good. NULL: never. */
+	bool (*stop)(void *user);
+	void *user;
 };
+
+enum { RX_ASK_STEPS = 4096 };
 
 /* NULL: no memory. */
 struct rx_pool *rx_pool_new(const struct rx_limits *limits);
 void rx_pool_free(struct rx_pool *p);
 bool rx_failed(const struct rx_pool *p);
+bool rx_stopped(const struct rx_pool *p);            /* it failed because `stop` said so */
+void rx_ask_no_more(struct rx_pool *p);              /* `stop` is not called from here on */
 void rx_more_work(struct rx_pool *p, uint64_t work); /* what may be done from here on */
 size_t rx_bytes(const struct rx_pool *p);
 

@@ -367,7 +367,6 @@ static struct rx_node describe(struct rx_pool *p, enum rx_kind kind, uint32_t fr
 		const struct rx_node *part = &p->nodes[p->parts[i]];
 		n_dead += part->life == RX_DEAD;
 		n_alive += part->life == RX_ALIVE;
-		n.classes = rx_meet(p, n.classes, p->nodes[p->parts[i]].classes);
 		if (kind == RX_IS_OR) {
 			n.nullable |= part->nullable;
 			n.least = part->least < n.least ? part->least : n.least;
@@ -380,6 +379,7 @@ static struct rx_node describe(struct rx_pool *p, enum rx_kind kind, uint32_t fr
 		n.life = n_alive ? RX_ALIVE : n_dead == n.b ? RX_DEAD : RX_UNKNOWN;
 	else
 		n.life = n_dead ? RX_DEAD : n.nullable ? RX_ALIVE : RX_UNKNOWN;
+	n.classes = rx_meet_parts(p, p->parts + from, n.b);
 	return n;
 }
 
@@ -434,7 +434,8 @@ rx rx_of_parts(struct rx_pool *p, enum rx_kind kind, uint32_t from)
 		out = kind == RX_IS_OR ? RX_NONE : RX_ALL;
 	else if (n == 1)
 		out = p->parts[from];
-	else if (!absorbs(p, kind, from, &out))
+	else if ((out = rx_find_list(p, kind, p->parts + from, n)) == RX_NONE &&
+		 !absorbs(p, kind, from, &out))
 		out = rx_intern_node(p, describe(p, kind, from), p->parts + from);
 	p->n_parts = from;
 	return p->failed ? RX_NONE : out;

@@ -93,7 +93,7 @@ static rx derive_list(struct rx_pool *p, const struct rx_node *n, uint8_t byte)
 	uint32_t from = p->n_parts, list = n->a, n_list = n->b;
 	enum rx_kind kind = n->kind;
 	rx neutral = kind == RX_IS_OR ? RX_NONE : RX_ALL;
-	rx_charge(p, n_list / 8);
+	rx_charge(p, n_list / 4);
 	for (uint32_t i = 0; i < n_list; i++) {
 		rx part = known(p, p->lists[list + i], byte);
 		if (part == RX_NONE && kind == RX_IS_AND) {

@@ -64,7 +64,7 @@ struct rx_pool {
 	struct rx_limits limits;
 	uint64_t work_left;
 	size_t bytes;
-	bool failed;
+	bool failed, stopped;
 
 	struct rx_node *nodes;
 	uint32_t n_nodes, cap_nodes;
@@ -114,6 +114,9 @@ uint32_t rx_intern_node(struct rx_pool *p, struct rx_node node, const uint32_t *
 uint32_t rx_intern_set(struct rx_pool *p, const uint64_t bits[4]);
 uint32_t rx_set_classes(struct rx_pool *p, uint32_t set); /* in it, not in it */
 uint32_t rx_meet(struct rx_pool *p, uint32_t x, uint32_t y);
+uint32_t rx_meet_parts(struct rx_pool *p, const rx *parts, size_t n); /* the classes of n nodes */
+/* The union or intersection of just these, if it was made; RX_NONE: not. */
+rx rx_find_list(struct rx_pool *p, enum rx_kind kind, const rx *list, uint32_t n);
 enum { RX_ONE_CLASS = 0 }; /* all bytes, but those outside the alphabet apart */
 
 static inline bool rx_set_has(const struct rx_set *s, unsigned byte)

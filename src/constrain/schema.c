@@ -1,4 +1,5 @@
 /* schema_compile: memory, limits, refusals, and the order of things. The rest is in schema_*.c. */
+#include "constrain/rx_internal.h"
 #include "constrain/schema_internal.h"
 
 #include <stdio.h>
@@ -20,6 +21,7 @@ _Noreturn void schema_no_memory(struct schema *s)
 void *schema_alloc(struct schema *s, size_t count, size_t size)
 {
 	size_t n;
+	schema_work(s, count * size / 128); /* the memory that nobody has looked at yet costs time too */
 	void *p = __builtin_mul_overflow(count, size, &n) ? NULL : arena_alloc(&s->arena, n ? n : 1, 8);
 	if (!p)
 		schema_no_memory(s);
@@ -45,16 +47,26 @@ const struct jv *schema_here(const struct schema *s)
 	return s->writing > TERM_NONE ? s->lits[s->terms[s->writing].lits[0]].at : s->root;
 }
 
+_Noreturn static void used_up(struct schema *s)
+{
+	unsigned long long limit = s->p->limits.work;
+	if (s->work > limit / 2)
+		schema_refuse(
+			s, s->root, NULL,
+			"its alternatives multiply: bringing them together takes more than the %llu steps that one "
+			"shape may; fewer anyOf, oneOf, not or if beside each other, or oneOf whose schemas exclude "
+			"each other by a required property with a const, would do",
+			limit);
+	schema_refuse(s, s->root, NULL,
+		      "its patterns, lengths and names take more than the memory or work that one shape may; "
+		      "shorter patterns or smaller maxLength would do");
+}
+
 void schema_work(struct schema *s, uint64_t steps)
 {
 	s->work += steps;
-	if (s->work > SCHEMA_MAX_WORK)
-		schema_refuse(
-			s, s->root, NULL,
-			"its alternatives multiply: bringing them together takes more than %d steps; fewer anyOf, "
-			"oneOf, not or if beside each other, or oneOf whose schemas exclude each other by a "
-			"required property with a const, would do",
-			SCHEMA_MAX_WORK);
+	if (!rx_charge(s->p, steps))
+		used_up(s);
 }
 
 void schema_refuse(struct schema *s, const struct jv *at, const char *keyword, const char *format, ...)
@@ -114,11 +126,7 @@ static void compile(struct schema *s)
 	schema_scan(s);
 	schema_emit(s, s->from, s->to, schema_term(s, s->root, LIT_SCHEMA, false));
 	schema_emit_queue(s);
-	if (rx_failed(s->p))
-		schema_refuse(
-			s, s->root, NULL,
-			"its patterns, lengths and names take more than the memory or work that one shape may; "
-			"shorter patterns or smaller maxLength would do");
+	schema_work(s, 0);
 }
 
 enum hokku_code schema_into(const struct schema_site *site, const struct jv *root, enum constrain_space space,

@@ -24,8 +24,6 @@ enum {
 	SCHEMA_MAX_NESTED = 200,
 	/* Alternatives of one value: records of objects and arrays, number ranges. */
 	SCHEMA_MAX_ALTERNATIVES = 20000,
-	/* Steps of bringing schemas together: 100 ms. */
-	SCHEMA_MAX_WORK = 2 << 20,
 	/* States of an object whose properties are counted, of an array whose items are distinct. */
 	SCHEMA_MAX_STATES = 1 << 16,
 	/* Digits of a number of the schema. */
@@ -232,7 +230,7 @@ struct schema {
 	uint32_t n_busy, cap_busy;
 	struct judge *judge;
 	uint32_t level, fuel; /* of judgements; levels that schema_dead may still look down */
-	uint64_t work;
+	uint64_t work;        /* steps of bringing schemas together, of all that the shape has */
 
 	const struct set *any, *none;
 	rx any_text, space_rx, string_any, number_any;
@@ -245,8 +243,8 @@ struct schema {
 /* schema.c */
 void *schema_alloc(struct schema *s, size_t count, size_t size);
 void *schema_grow(struct schema *s, void *array, uint32_t n, uint32_t *cap,
-		  size_t size); /* room for one more */
-void schema_work(struct schema *s, uint64_t steps);
+		  size_t size);                       /* room for one more */
+void schema_work(struct schema *s, uint64_t steps);   /* leaves where the shape's are used up */
 const struct jv *schema_here(const struct schema *s); /* the schema that is being unfolded or written */
 /* Leaves. at: the schema; keyword: the place in it, NULL: itself. */
 _Noreturn void schema_refuse(struct schema *s, const struct jv *at, const char *keyword, const char *format,
@@ -330,7 +328,7 @@ rx schema_num_rx(struct schema *s, const struct num *n);
 struct strings schema_strings_and(struct schema *s, struct strings a, struct strings b);
 struct strings schema_strings_or(struct schema *s, struct strings a, struct strings b);
 struct strings schema_strings_not(struct schema *s, struct strings a);
-void schema_sort(struct str *words, uint32_t n);                              /* by bytes */
+void schema_sort(struct schema *s, struct str *words, uint32_t n);            /* by bytes */
 struct strings schema_words(struct schema *s, struct str *words, uint32_t n); /* sorted here */
 bool schema_strings_none(const struct strings *a);
 rx schema_strings_rx(struct schema *s, const struct strings *a); /* every way of writing, without quotes */

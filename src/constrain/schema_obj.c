@@ -178,7 +178,7 @@ enum { MAX_COMPARED = 1024 };
 static bool is_new(struct schema *s, struct obj_list *l, const struct obj *o, uint64_t marks)
 {
 	uint32_t n = l->n < MAX_COMPARED ? l->n : MAX_COMPARED, kept = 0;
-	schema_work(s, 1 + n / 32);
+	schema_work(s, 1 + n / 16);
 	for (uint32_t i = 0; i < n; i++)
 		if (!(l->marks[i] & ~marks) && (l->at[i] == o || schema_obj_within(s, o, l->at[i])))
 			return false;

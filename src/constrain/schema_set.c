@@ -193,7 +193,7 @@ static struct strings one_word_of(struct schema *s, const struct set *const *par
 	for (uint32_t i = 0; i < n; i++)
 		for (uint32_t j = 0; j < parts[i]->strings.n_words; j++)
 			words[n_words++] = parts[i]->strings.words[j];
-	schema_sort(words, n_words);
+	schema_sort(s, words, n_words);
 	for (uint32_t i = 0, j; i < n_words; i = j) {
 		for (j = i + 1; j < n_words && str_eq(words[i], words[j]); j++)
 			;

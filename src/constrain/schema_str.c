@@ -11,8 +11,9 @@ static int by_bytes(const void *a, const void *b)
 	return c ? c : (x->len > y->len) - (x->len < y->len);
 }
 
-void schema_sort(struct str *words, uint32_t n)
+void schema_sort(struct schema *s, struct str *words, uint32_t n)
 {
+	schema_work(s, n); /* some comparisons each: as long as a step */
 	if (n)
 		qsort(words, n, sizeof *words, by_bytes);
 }
@@ -20,8 +21,7 @@ void schema_sort(struct str *words, uint32_t n)
 struct strings schema_words(struct schema *s, struct str *words, uint32_t n)
 {
 	uint32_t kept = 0;
-	(void)s;
-	schema_sort(words, n);
+	schema_sort(s, words, n);
 	for (uint32_t i = 0; i < n; i++)
 		if (!i || !str_eq(words[kept - 1], words[i]))
 			words[kept++] = words[i];
@@ -57,6 +57,7 @@ bool schema_key_in(struct schema *s, rx keys, struct str key)
 	if (keys == RX_NONE)
 		return false;
 	struct strbuf b = {0};
+	schema_work(s, 1 + key.len / 2);
 	schema_write(&b, key);
 	bool in = rx_matches(s->p, keys, b.ptr ? b.ptr : "", b.len), failed = b.failed;
 	strbuf_free(&b);
@@ -184,7 +185,7 @@ static rx name_tree(struct schema *s, const struct str *words, uint32_t n, size_
 
 rx schema_names_rx(struct schema *s, struct str *words, uint32_t n)
 {
-	schema_sort(words, n);
+	schema_sort(s, words, n);
 	return n ? name_tree(s, words, n, 0, 0) : RX_NONE;
 }
 
@@ -232,7 +233,7 @@ static rx tree(struct schema *s, const struct str *words, uint32_t n, size_t at,
 
 rx schema_texts_rx(struct schema *s, struct str *texts, uint32_t n)
 {
-	schema_sort(texts, n);
+	schema_sort(s, texts, n);
 	return n ? tree(s, texts, n, 0, 0) : RX_NONE;
 }
 
@@ -270,7 +271,7 @@ rx schema_words_rx(struct schema *s, const struct str *words, uint32_t n)
 		return RX_NONE;
 	struct str *written = schema_alloc(s, n, sizeof *written);
 	struct strbuf b = {0};
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n && !b.failed; i++) {
 		size_t start = b.len;
 		strbuf_add_c(&b, "\"");
 		schema_write(&b, words[i]);

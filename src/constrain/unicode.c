@@ -189,19 +189,56 @@ bool unicode_property(struct str name, struct str value, struct spans *out)
 	return general_category(name, out);
 }
 
-void unicode_any_case(struct spans *s)
+/* Those that fold as c does. */
+static void put_equals(uint32_t c, struct spans *out)
 {
-	struct spans more = {0};
-	pthread_once(&made, make_tables);
+	uint32_t to = c >= 0xd800 && c <= 0xdfff ? c : fold(c);
+	size_t low = 0, high = tables.n_folds;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (tables.folds[middle].to < to)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < tables.n_folds && tables.folds[low].to == to; low++)
+		spans_put(out, tables.folds[low].from, tables.folds[low].from);
+}
+
+/* Code points of s, up to one more than max. */
+static size_t count(const struct spans *s, size_t max)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->n && n <= max; i++)
+		n += (size_t)s->at[i].last - s->at[i].first + 1;
+	return n;
+}
+
+static void put_equals_of_many(const struct spans *s, struct spans *out)
+{
 	for (size_t i = 0, end; i < tables.n_folds; i = end) {
 		bool any = false;
 		for (end = i; end < tables.n_folds && tables.folds[end].to == tables.folds[i].to; end++)
 			any |= spans_has(s, tables.folds[end].from);
 		for (size_t k = i; any && k < end; k++)
-			spans_put(&more, tables.folds[k].from, tables.folds[k].from);
+			spans_put(out, tables.folds[k].from, tables.folds[k].from);
 	}
+}
+
+size_t unicode_any_case(struct spans *s)
+{
+	enum { FEW = 64 };
+	struct spans more = {0};
+	size_t n = count(s, FEW);
+	pthread_once(&made, make_tables);
+	if (n > FEW)
+		put_equals_of_many(s, &more);
+	for (size_t i = 0; n <= FEW && i < s->n; i++)
+		for (uint32_t c = s->at[i].first; c <= s->at[i].last; c++)
+			put_equals(c, &more);
 	spans_put_all(s, more.at, more.n);
 	s->failed |= more.failed || tables.full;
 	spans_free(&more);
 	spans_sort(s);
+	return n > FEW ? tables.n_folds : n;
 }

@@ -9,7 +9,8 @@
  * ASCII, Assigned, ASCII_Hex_Digit, White_Space. false: not known (scripts, other properties). */
 bool unicode_property(struct str name, struct str value, struct spans *out);
 
-/* s becomes all that is equal to one of it where case is ignored (simple folding). */
-void unicode_any_case(struct spans *s);
+/* s becomes all that is equal to one of it where case is ignored (simple folding). Returns how many rows of a
+ * table were looked at. */
+size_t unicode_any_case(struct spans *s);
 
 #endif

@@ -207,21 +207,38 @@ static void keep(struct shapes *s, const struct constrain_shape *shape, uint64_t
 
 /* ---- orders ---- */
 
+/* Nobody waits for it any more. */
+static bool is_unwanted(void *order)
+{
+	const struct shape_order *o = order;
+	return atomic_load(&o->shapes->closed) || (o->abandoned && atomic_load(o->abandoned));
+}
+
+static enum hokku_code unwanted(const struct shapes *s, struct hokku_error *err)
+{
+	if (atomic_load(&s->closed))
+		return err_set(err, HOKKU_SHUTTING_DOWN, "the engine is stopping");
+	return err_set(err, HOKKU_CANCELLED, "the request was cancelled");
+}
+
 static enum hokku_code compile(struct shapes *s, struct shape_order *o)
 {
 	uint64_t hash = hash_of(s, &o->shape);
 	char found[32], allowed[32];
-	if (atomic_load(&s->closed))
-		return err_set(&o->err, HOKKU_SHUTTING_DOWN, "the engine is stopping");
-	if (o->abandoned && atomic_load(o->abandoned))
-		return err_set(&o->err, HOKKU_CANCELLED, "the request was cancelled");
+	if (is_unwanted(o))
+		return unwanted(s, &o->err);
 	if (o->shape.text.len > SHAPES_MAX_TEXT)
 		return err_set(&o->err, HOKKU_INVALID_REQUEST, "the shape's text has %s; it may have %s",
 			       str_bytes(o->shape.text.len, found), str_bytes(SHAPES_MAX_TEXT, allowed));
 	enum hokku_code rc = make_vocab(s, &o->err);
 	if (rc || take_kept(s, &o->shape, hash, &o->made))
 		return rc;
-	rc = constrain_new(s->vocab, &o->shape, &s->limits, &o->made, &o->fault, &o->err);
+	struct constrain_limits limits = s->limits;
+	limits.stop = is_unwanted;
+	limits.user = o;
+	rc = constrain_new(s->vocab, &o->shape, &limits, &o->made, &o->fault, &o->err);
+	if (rc == HOKKU_CANCELLED)
+		return unwanted(s, &o->err);
 	if (!rc)
 		keep(s, &o->shape, hash, o->made);
 	return rc;

@@ -48,7 +48,7 @@ struct shapes *shapes_create(const struct tok *tok, uint32_t n_owners, const str
 /* After all walks. Orders that wait are refused (SHUTTING_DOWN). NULL is allowed. */
 void shapes_destroy(struct shapes *s);
 
-/* Orders are refused from now on, those that wait too. */
+/* Orders are refused from now on, those that wait too; those that compile end soon. */
 void shapes_close(struct shapes *s);
 
 struct crew *shapes_crew(struct shapes *s);
@@ -60,7 +60,7 @@ struct shape_order {
 	struct crew_task task; /* task.owner: whose it is */
 	struct shapes *shapes;
 	struct constrain_shape shape;
-	const atomic_bool *abandoned;            /* set by others: nobody waits for it. NULL: never */
+	const atomic_bool *abandoned; /* set by others, also while it compiles: nobody waits. NULL: never */
 	void (*done)(struct shape_order *order); /* on a thread of the crew, or on the caller's */
 	void *user;
 	/* What comes back; made is the caller's to unref. */

@@ -176,6 +176,121 @@ static void a_byte_without_a_token_is_never_wanted(void **state)
 	try_words_free(words);
 }
 
+/* ---- what compiling may take ---- */
+
+static bool stop_at(void *user)
+{
+	uint32_t *left = user;
+	return --*left == 0;
+}
+
+/* A list of n texts of eight letters, no two alike. */
+static char *many_choices(uint32_t n)
+{
+	char *text = malloc((size_t)n * 11 + 2), *at = text;
+	*at++ = '[';
+	for (uint32_t i = 0; i < n; i++)
+		at += sprintf(at, "\"%08u\",", i * 7919 % 100000000);
+	at[-1] = ']';
+	return text;
+}
+
+static void compiling_can_be_stopped(void **state)
+{
+	(void)state;
+	char *list = many_choices(1500), *schema = malloc(strlen(list) + 32), *grammar = malloc(100000);
+	sprintf(schema, "{\"enum\":%s}", list);
+	strcpy(grammar, "root ::= \"a\"");
+	for (int i = 0; i < 1500; i++)
+		sprintf(grammar + strlen(grammar), " | \"b%d\"", i);
+	const struct constrain_shape shapes[] = {
+		{.kind = CONSTRAIN_CHOICE, .text = str_c(list)},
+		{.kind = CONSTRAIN_JSON_SCHEMA, .text = str_c(schema)},
+		{.kind = CONSTRAIN_GBNF, .text = str_c(grammar)},
+		{.kind = CONSTRAIN_REGEX, .text = STR_LIT("((a{1,80}b){1,80}|[^c]{9}|\\p{L}\\w{3,5}){1,70}")},
+		/* bringing schemas together */
+		{.kind = CONSTRAIN_JSON_SCHEMA,
+		 .text = STR_LIT("{\"allOf\":[{\"anyOf\":[{\"required\":[\"a\"]},{\"required\":[\"b\"]},{"
+				 "\"required\":[\"c\"]}]},{\"anyOf\":[{\"required\":[\"d\"]},{\"required\":["
+				 "\"e\"]},{\"required\":[\"f\"]}]},{\"anyOf\":[{\"required\":[\"g\"]},{"
+				 "\"required\":[\"h\"]},{\"required\":[\"i\"]}]}]}")},
+	};
+	struct try_words *words = try_words_new(texts);
+	struct constrain_vocab *v = try_vocab(words, false);
+	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+		struct constrain *c = NULL;
+		struct hokku_error err;
+		uint32_t left = UINT32_MAX;
+		struct constrain_limits limits = {.stop = stop_at, .user = &left};
+		assert_int_equal(constrain_new(v, &shapes[i], &limits, &c, NULL, &err), HOKKU_OK);
+		struct constrain_stats stats;
+		constrain_get_stats(c, &stats);
+		uint32_t asked = UINT32_MAX - left;
+		if (asked < stats.work / 8192)
+			fail_msg("shape %zu: asked %u times in %llu steps", i, asked,
+				 (unsigned long long)stats.work);
+		assert_true(asked > 0);
+		for (uint32_t at = 1; at <= asked; at += 1 + asked / 8) {
+			struct constrain *stopped = NULL;
+			left = at;
+			assert_int_equal(constrain_new(v, &shapes[i], &limits, &stopped, NULL, &err),
+					 HOKKU_CANCELLED);
+			assert_string_equal(err.message, "compiling the shape was stopped");
+			assert_int_equal(left, 0); /* and was not asked again */
+		}
+		/* What has compiled asks nobody. */
+		left = 1;
+		uint32_t bits[TRY_MAX / 32 + 1];
+		struct constrain_walk *w = constrain_begin(c);
+		assert_int_equal(constrain_mask(w, bits), CONSTRAIN_TAKEN);
+		assert_int_equal(left, 1);
+		constrain_end(w);
+		constrain_unref(c);
+	}
+	constrain_vocab_free(v);
+	try_words_free(words);
+	free(list);
+	free(schema);
+	free(grammar);
+}
+
+/* Reading and bringing together count as much as expressions do: a limit holds for all of it. */
+static void all_work_is_counted(void **state)
+{
+	(void)state;
+	char *list = many_choices(3000), *schema = malloc(strlen(list) + 64);
+	static const char *const forms[][2] = {{"{\"enum\":", "}"},
+					       {"{\"x\":", "}"},
+					       {"{\"required\":", "}"},
+					       {"{\"not\":{\"enum\":", "}}"}};
+	struct try_words *words = try_words_new(texts);
+	struct constrain_vocab *v = try_vocab(words, false);
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		struct constrain *c = NULL;
+		struct constrain_stats stats;
+		struct hokku_error err;
+		sprintf(schema, "%s%s%s", forms[i][0], list, forms[i][1]);
+		const struct constrain_shape shape = {.kind = CONSTRAIN_JSON_SCHEMA, .text = str_c(schema)};
+		struct constrain_limits limits = {.work = 20000000};
+		assert_int_equal(constrain_new(v, &shape, &limits, &c, NULL, &err), HOKKU_OK);
+		constrain_get_stats(c, &stats);
+		constrain_unref(c);
+		assert_true(stats.work >= strlen(schema) / 2);
+		limits.work = stats.work;
+		assert_int_equal(constrain_new(v, &shape, &limits, &c, NULL, &err), HOKKU_OK);
+		constrain_unref(c);
+		limits.work = stats.work - 1;
+		assert_int_equal(constrain_new(v, &shape, &limits, &c, NULL, &err), HOKKU_INVALID_REQUEST);
+		limits.work = strlen(schema) / 2 - 1;
+		assert_int_equal(constrain_new(v, &shape, &limits, &c, NULL, &err), HOKKU_INVALID_REQUEST);
+		assert_non_null(strstr(err.message, "bytes, more than can be read in the"));
+	}
+	constrain_vocab_free(v);
+	try_words_free(words);
+	free(list);
+	free(schema);
+}
+
 /* A shape in little memory forgets and makes again: the same masks as with much. */
 static void little_memory_gives_the_same_masks(void **state)
 {
@@ -270,6 +385,8 @@ int main(void)
 		cmocka_unit_test(a_byte_without_a_token_is_never_wanted),
 		cmocka_unit_test(little_memory_gives_the_same_masks),
 		cmocka_unit_test(spent_walks_leave_the_shape),
+		cmocka_unit_test(compiling_can_be_stopped),
+		cmocka_unit_test(all_work_is_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

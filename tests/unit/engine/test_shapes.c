@@ -336,6 +336,40 @@ static void test_abandoned(void **state)
 	engine_destroy(e, 0);
 }
 
+/* One that compiles already is left where nobody waits for it, or the engine stops: left alone, these states
+ * would fill 2 GiB. */
+static void test_stopped(void **state)
+{
+	(void)state;
+	for (int closing = 0; closing < 2; closing++) {
+		sem_t done;
+		atomic_bool abandoned = false;
+		fake_reset(NULL, 0);
+		struct engine *e = start_many((struct engine_config){
+			.shape_limits = {.work = UINT64_MAX / 2, .bytes = (size_t)2 << 30}});
+		sem_init(&done, 0, 0);
+		struct shape_order o = {
+			.shape = {.kind = CONSTRAIN_REGEX,
+				  .text = STR_LIT("(?=(a|b)*a(a|b){40}$)(?!(a|b|S)*a(a|b){40}$)(a|b)*")},
+			.abandoned = &abandoned,
+			.done = post,
+			.user = &done};
+		engine_order_shape(e, &o);
+		fake_sleep_us(2000); /* so that it has begun, mostly */
+		if (closing)
+			engine_close_shapes(e);
+		else
+			atomic_store(&abandoned, true);
+		while (sem_wait(&done)) {
+		}
+		assert_int_equal(o.rc, closing ? HOKKU_SHUTTING_DOWN : HOKKU_CANCELLED);
+		assert_string_equal(o.err.message,
+				    closing ? "the engine is stopping" : "the request was cancelled");
+		assert_int_equal(state_of(e).shapes.shapes_refused, 0);
+		engine_destroy(e, 0);
+	}
+}
+
 /* One whose shape has used up what it may ends with that reason, and nobody else does. False: with so much
  * work it is not even compiled. */
 static bool is_spent(uint64_t mask_work)
@@ -429,7 +463,7 @@ int main(void)
 		cmocka_unit_test(test_slow),      cmocka_unit_test(test_logprobs),
 		cmocka_unit_test(test_answered),  cmocka_unit_test(test_compile),
 		cmocka_unit_test(test_abandoned), cmocka_unit_test(test_late),
-		cmocka_unit_test(test_spent),
+		cmocka_unit_test(test_spent),     cmocka_unit_test(test_stopped),
 	};
 	int failed = cmocka_run_group_tests_name("shapes", tests, NULL, NULL);
 	fake_runs_ahead = true;
