@@ -21,12 +21,14 @@ void answer_float(struct strbuf *b, float value);
 /* What a form remembers of a sample's stream from one call to the next, as it likes; zeroed before the first.
  */
 struct answer_memo {
-	uint64_t n_events;   /* sent */
-	uint32_t n_blocks;   /* begun */
-	bool open;           /* the last of these goes on */
-	enum part_kind kind; /* and is one of these */
-	struct strbuf text;  /* of it, so far */
-	struct strbuf done;  /* the blocks before it, as the last event tells them */
+	uint64_t n_events;      /* sent */
+	uint32_t n_blocks;      /* begun */
+	bool open;              /* the last of these goes on */
+	enum part_kind kind;    /* and is one of these */
+	struct strbuf text;     /* of it, so far */
+	struct strbuf done;     /* the blocks before it, as the last event tells them */
+	struct strbuf name;     /* of the call that goes on */
+	struct strbuf logprobs; /* of the text that goes on, as api.logprobs adds them */
 };
 
 /* What is known of a request before its first token. */
@@ -51,8 +53,9 @@ struct answer_start {
 	struct str
 		prompt_json; /* what api.prompt_logprobs added, separated by commas; ptr NULL: nobody asked */
 	bool include_usage;  /* OpenAI's */
-	const struct tok_ids *prompt_ids; /* where request.keep_ids asked; else NULL */
-	struct answer_memo *memo;         /* of the sample at hand, of a stream; else NULL */
+	const struct tok_ids *prompt_ids;          /* where request.keep_ids asked; else NULL */
+	const struct responses_request *responses; /* of POST /v1/responses; NULL */
+	struct answer_memo *memo;                  /* of the sample at hand, of a stream; else NULL */
 	const struct tok *tok;
 };
 
@@ -133,6 +136,13 @@ struct api {
 	void (*token)(struct strbuf *b, const struct answer_start *start, const struct answer_token *token);
 	void (*end)(struct strbuf *b, const struct answer_start *start, const struct answer_end *end);
 	void (*failed)(struct strbuf *b, enum hokku_code code, const char *message);
+	/* In place of failed, where the stream has begun and its events have more to say; NULL: failed. */
+	void (*broken)(struct strbuf *b, const struct answer_start *start, enum hokku_code code,
+		       const char *message);
+	/* After the last sample's end: what is to be remembered of the answer (responses.h); NULL: nothing.
+	 */
+	void (*keep)(struct responses *responses, uint32_t owner, const struct answer_start *start,
+		     const struct answer_sample *sample);
 	/* All of it in one object: (start->n) samples. */
 	void (*whole)(struct strbuf *b, const struct answer_start *start,
 		      const struct answer_sample *samples);
@@ -148,6 +158,7 @@ struct api {
 extern const struct api api_native;                           /* POST /v1/generate */
 extern const struct api api_openai_chat;                      /* POST /v1/chat/completions */
 extern const struct api api_ollama_chat, api_ollama_generate; /* POST /api/... */
+extern const struct api api_openai_responses;                 /* POST /v1/responses */
 
 extern const struct api api_state_save, api_state_restore; /* POST /v1/state/... */
 

@@ -34,7 +34,9 @@ struct server_config {
 	float write_timeout_s;
 	float request_timeout_s; /* 0: none */
 	float keep_alive_s;
-	float watchdog_timeout_s; /* a step that takes longer is stuck; 0: none ever is */
+	uint64_t response_store_bytes; /* of responses that are kept (POST /v1/responses); 0: none are */
+	float response_ttl_s;          /* and for how long after their last use */
+	float watchdog_timeout_s;      /* a step that takes longer is stuck; 0: none ever is */
 	/* Called once, when connections are accepted. */
 	void (*on_listening)(const char *url);
 };

@@ -54,6 +54,8 @@ void gen_free(struct generation *g)
 		strbuf_free(&g->samples[i].memo.text);
 		strbuf_free(&g->samples[i].memo.done);
 		tok_ids_free(&g->samples[i].ids);
+		strbuf_free(&g->samples[i].memo.name);
+		strbuf_free(&g->samples[i].memo.logprobs);
 	}
 	free(g->samples);
 	free(g);
@@ -102,6 +104,22 @@ static void gen_end_stream(struct generation *g)
 	http_stream_end(client);
 }
 
+static struct answer_start sample_start_info(struct sample *sample, const char *model);
+
+/* The last event of a stream that does not go on. */
+static void gen_break(struct generation *g, enum hokku_code code, const char *message)
+{
+	struct engine_state state;
+	if (!g->api->broken || !g->started || g->n_samples != 1) {
+		g->api->failed(&g->out, code, message);
+		return;
+	}
+	engine_get_state(g->server->engine, &state);
+	const struct answer_start start =
+		sample_start_info(g->samples, state.info.name ? state.info.name : "");
+	g->api->broken(&g->out, &start, code, message);
+}
+
 /* The error that ends the answer, in the form that the client waits for. */
 void gen_answer_error(struct generation *g, enum hokku_code code, const char *message, const char *field)
 {
@@ -111,7 +129,7 @@ void gen_answer_error(struct generation *g, enum hokku_code code, const char *me
 	log_info("%s%s%s: %s: %s", g->api->does ? "state" : "generate", g->id[0] ? " " : "", g->id,
 		 hokku_code_name(code), message);
 	if (g->streaming) {
-		g->api->failed(&g->out, code, message);
+		gen_break(g, code, message);
 		gen_end_stream(g);
 		return;
 	}
@@ -526,6 +544,7 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 		.logprobs = r->logprobs,
 		.prompt_json = {g->prompt_json.ptr, g->prompt_json.len},
 		.include_usage = r->include_usage,
+		.responses = r->responses,
 		.tok = engine_tok(g->server->engine),
 	};
 }
@@ -649,6 +668,18 @@ static void gen_token(struct sample *sample, const struct mail *m, const char *m
 	g->api->logprobs(&sample->logprobs_json, &start, &token);
 }
 
+/* A sample of a whole answer; its text and logprobs are borrowed. */
+static struct answer_sample whole_sample(struct sample *s)
+{
+	struct answer_sample out = {
+		.text = {s->text.ptr, s->text.len},
+		.logprobs_json = {s->logprobs_json.ptr, s->logprobs_json.len},
+		.end = s->end,
+	};
+	out.parts = part_list_get(&s->parts, &out.n_parts);
+	return out;
+}
+
 /* Answers a client that waits for the whole. */
 static void gen_answer_whole(struct generation *g, const struct answer_start *start)
 {
@@ -658,12 +689,7 @@ static void gen_answer_whole(struct generation *g, const struct answer_start *st
 	body.failed = !samples;
 	for (uint32_t i = 0; i < g->n_samples && samples; i++) {
 		struct sample *s = &g->samples[i];
-		samples[i] = (struct answer_sample){
-			.text = {s->text.ptr, s->text.len},
-			.logprobs_json = {s->logprobs_json.ptr, s->logprobs_json.len},
-			.end = s->end,
-		};
-		samples[i].parts = part_list_get(&s->parts, &samples[i].n_parts);
+		samples[i] = whole_sample(s);
 		body.failed |= s->text.failed || s->logprobs_json.failed || s->parts.failed;
 	}
 	body.failed |= g->prompt_json.failed;
@@ -675,6 +701,15 @@ static void gen_answer_whole(struct generation *g, const struct answer_start *st
 	reply_json(client, 200, &body);
 	strbuf_free(&body);
 	free(samples);
+}
+
+/* Before the client has its answer, from which it may go on at once. */
+static void gen_keep(struct sample *sample, const struct answer_start *start)
+{
+	struct generation *g = sample->generation;
+	const struct answer_sample whole = whole_sample(sample);
+	if (g->api->keep && g->server->responses)
+		g->api->keep(g->server->responses, g->owner, start, &whole);
 }
 
 static void gen_end(struct sample *sample, const struct mail *m, const char *model)
@@ -716,6 +751,7 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 	log_info("generate %s: %s, %" PRIu32 " tokens in, %" PRIu64 " out, %.1f ms", g->id,
 		 hokku_stop_name(sample->end.stop), g->prompt_tokens, g->n_tokens_out,
 		 clock_ms_since(g->arrived_ns));
+	gen_keep(sample, &start);
 	if (g->streaming)
 		gen_end_stream(g);
 	else

@@ -63,6 +63,10 @@ static void add_code(struct strbuf *b, enum hokku_code code, const char *field)
 		answer_text(b, "model_not_found");
 		return;
 	}
+	if (code == HOKKU_NOT_FOUND && field && strcmp(field, "previous_response_id") == 0) {
+		answer_text(b, "previous_response_not_found");
+		return;
+	}
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		if (rows[i].code != code)
 			continue;

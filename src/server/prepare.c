@@ -74,7 +74,9 @@ static enum hokku_code render(struct prepare_job *job, const struct tok *tok, co
 	enum hokku_code rc = chat_render(chat, tok, &in, &job->ids, &told, &err->error);
 	if (!rc && told.used_time)
 		jinja_time_text(&told.time, job->template_date);
-	if (rc == HOKKU_INVALID_REQUEST && told.message >= 0)
+	if (rc == HOKKU_INVALID_REQUEST && job->form->messages)
+		snprintf(err->field, sizeof err->field, "%s", job->form->messages);
+	else if (rc == HOKKU_INVALID_REQUEST && told.message >= 0)
 		snprintf(err->field, sizeof err->field, "messages[%td]", told.message);
 	else if (rc == HOKKU_INVALID_REQUEST)
 		snprintf(err->field, sizeof err->field, "messages");
@@ -136,6 +138,9 @@ void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struc
 	strbuf_free(&job->body);
 	if (job->rc == HOKKU_OK && job->form->admit && job->served)
 		job->rc = job->form->admit(r, job->served, &job->err);
+	if (job->rc == HOKKU_OK && job->form->link)
+		job->rc = job->form->link(r, &(struct request_memory){defaults->responses, job->key},
+					  &job->err);
 	if (job->rc == HOKKU_OK)
 		job->rc = make_tokens(job, tok, chat, defaults);
 	if (job->rc == HOKKU_OK && job->form->tell) {

@@ -20,6 +20,7 @@ struct prepare;
 struct prepare_chat {
 	const struct jv *kwargs;      /* NULL: none */
 	const struct jinja_time *now; /* NULL: the clock */
+	struct responses *responses;  /* what requests may go on from; NULL: nothing */
 };
 
 struct prepare_job {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "server/field.h"
+#include "server/responses.h"
 
 /* ---- JSON itself ---- */
 
@@ -315,6 +316,7 @@ void request_free(struct gen_request *r)
 	strbuf_free(&r->warnings);
 	strbuf_free(&r->cache_salt);
 	strbuf_free(&r->shape_text);
+	responses_request_free(r->responses);
 	jv_doc_free(&r->json);
 	jv_doc_free(&r->made);
 	*r = (struct gen_request){0};

@@ -43,6 +43,8 @@ struct request_bias_text {
 	struct str text;
 	float bias;
 };
+struct responses;
+struct responses_request;
 
 /* A request for an answer, whichever API it came by. Exactly one of prompt, tokens and messages is there. */
 struct gen_request {
@@ -103,10 +105,11 @@ struct gen_request {
 	uint32_t n_bad_words;
 	struct str stop[ENGINE_MAX_STOP];
 	uint32_t n_stop;
-	struct strbuf warnings; /* JSON strings separated by commas; empty: none */
-	struct jv_doc json;     /* owns the bytes of all strings above, */
-	struct jv_doc made;     /* and of what a form translated (request_make) */
-	char *stop_bytes;       /* after request_drop_prompt: owns those of stop */
+	struct strbuf warnings;              /* JSON strings separated by commas; empty: none */
+	struct responses_request *responses; /* of POST /v1/responses; NULL */
+	struct jv_doc json;                  /* owns the bytes of all strings above, */
+	struct jv_doc made;                  /* and of what a form translated (request_make) */
+	char *stop_bytes;                    /* after request_drop_prompt: owns those of stop */
 };
 
 /* What a route takes: its fields, all of sampling_fields besides, and what must hold between them. */
@@ -141,38 +144,53 @@ struct sampling_default {
 	double value;
 };
 
+/* What the server remembers of requests before, for those of one key. */
+struct request_memory {
+	struct responses *responses; /* NULL: none are kept */
+	uint32_t owner;
+};
+
 struct request_form {
 	enum sampling_api sampling;
-	const struct sampling_default *defaults; /* before those of sampling, behind the model's; ends with
-						    name NULL; NULL: none */
+	const struct sampling_default *defaults; /* before those of sampling, behind the model's; ends
+						    with name NULL; NULL: none */
 	bool stream;                             /* where the request says nothing */
 	bool strict;                             /* an unknown field is refused, not told of */
 	bool no_sampling;                        /* sampling_fields are unknown too */
 	bool untokenized;           /* tell does without the prompt's tokens, which may be none */
 	const struct field *fields; /* ends with name NULL */
-	/* What it says without the engine, on the thread that prepares; nothing at all: this request is for
-	 * an answer. NULL: they all are. */
+	/* What it says without the engine, on the thread that prepares; nothing at all: this request
+	 * is for an answer. NULL: they all are. */
 	request_tell *tell;
-	/* Whether a request that passed check goes with what is served; NULL: it always does. NOT_FOUND: it
-	 * does not name what is served. */
+	/* Whether a request that passed check goes with what is served; NULL: it always does.
+	 * NOT_FOUND: it does not name what is served. */
 	enum hokku_code (*admit)(struct gen_request *r, const struct request_served *served,
 				 struct request_error *err);
-	/* stray: an unknown field that may have been meant for the prompt, terminated; ptr NULL: none. */
+	/* After the check, on the thread that prepares: what depends on requests before. NULL:
+	 * nothing does.
+	 */
+	enum hokku_code (*link)(struct gen_request *r, const struct request_memory *memory,
+				struct request_error *err);
+	const char *messages; /* the field that messages came by; NULL: messages, each by its number */
+	/* stray: an unknown field that may have been meant for the prompt, terminated; ptr NULL:
+	 * none. */
 	enum hokku_code (*check)(struct gen_request *r, struct str stray, struct request_error *err);
 };
 extern const struct request_form request_native;                               /* POST /v1/generate */
 extern const struct request_form request_openai_chat;                          /* POST /v1/chat/completions */
 extern const struct request_form request_ollama_chat, request_ollama_generate; /* POST /api/... */
 
-/* Fills *out, which request_free frees whatever the result. advice: of the model's file; NULL: none. */
+/* Fills *out, which request_free frees whatever the result. advice: of the model's file; NULL: none.
+ */
 enum hokku_code request_parse(struct str body, const struct request_form *form,
 			      const struct sampling_advice *advice, struct gen_request *out,
 			      struct request_error *err);
 /* What is in effect where a request says nothing. */
 void request_defaults(const struct request_form *form, const struct sampling_advice *advice,
 		      struct sampling *out);
-/* For forms that translate: JSON in hokku's own or OpenAI's form, read once and kept with r; *out is its
- * value. One a request. What is wrong with it is INTERNAL (a form writes what can be read), or OUT_OF_MEMORY.
+/* For forms that translate: JSON in hokku's own or OpenAI's form, read once and kept with r; *out is
+ * its value. One a request. What is wrong with it is INTERNAL (a form writes what can be read), or
+ * OUT_OF_MEMORY.
  */
 enum hokku_code request_make(struct gen_request *r, const struct strbuf *json, const struct jv **out,
 			     struct request_error *err);
@@ -182,7 +200,8 @@ enum hokku_code request_check_logprobs(const struct gen_request *r, struct reque
 enum hokku_code request_check_shape(const struct gen_request *r, struct request_error *err);
 /* That no more tokens are asked for at least than at most; the same. */
 enum hokku_code request_check_rules(const struct gen_request *r, struct request_error *err);
-/* Texts in logit_bias and bad_words become tokens, and tokens that rules name are found in the vocabulary. */
+/* Texts in logit_bias and bad_words become tokens, and tokens that rules name are found in the
+ * vocabulary. */
 enum hokku_code request_find_words(struct gen_request *r, const struct tok *tok, struct request_error *err);
 /* That a whole answer has room for the prompt's, of n_tokens. */
 enum hokku_code request_check_prompt_logprobs(const struct gen_request *r, size_t n_tokens,

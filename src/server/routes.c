@@ -11,6 +11,7 @@
 #include "server/models.h"
 #include "server/ollama_models.h"
 #include "server/reply.h"
+#include "server/responses.h"
 
 static void root_route(struct server *s, struct http_request *r);
 
@@ -33,6 +34,12 @@ static const struct route {
 	{HTTP_POST, false, "/v1/state/restore", state_restore_route, NULL, "and back into memory"},
 	{HTTP_POST, false, "/v1/chat/completions", NULL, &api_openai_chat,
 	 "OpenAI's: an answer to a conversation"},
+	{HTTP_POST, false, "/v1/responses", NULL, &api_openai_responses,
+	 "OpenAI's: an answer to a conversation that may be gone on from"},
+	{HTTP_GET, false, "/v1/responses/*", response_route, &api_openai_responses,
+	 "OpenAI's: one of these by its id"},
+	{HTTP_DELETE, false, "/v1/responses/*", response_delete_route, &api_openai_responses,
+	 "OpenAI's: forgets it"},
 	{HTTP_GET, false, "/v1/models", models_route, &api_openai_chat, "OpenAI's: what is served"},
 	{HTTP_GET, false, "/v1/models/*", model_route, &api_openai_chat,
 	 "OpenAI's: one of these by its name"},
@@ -123,7 +130,7 @@ static void answer_no_route(struct http_request *r)
 	struct strbuf allowed = {0};
 	bool known = strcmp(path, "*") == 0; /* OPTIONS *: the server as a whole */
 	if (known)
-		strbuf_add_c(&allowed, "GET, HEAD, POST, OPTIONS");
+		strbuf_add_c(&allowed, "GET, HEAD, POST, DELETE, OPTIONS");
 	else
 		known = list_allowed(path, &allowed);
 	if (known)
@@ -156,6 +163,7 @@ const struct api *api_of_path(const char *path)
 		const struct api *api;
 	} families[] = {
 		{"/v1/chat/", &api_openai_chat},
+		{"/v1/responses", &api_openai_responses},
 		{"/v1/models", &api_openai_chat},
 		{"/api/", &api_ollama_chat},
 	};

@@ -16,6 +16,7 @@
 #include "server/generate.h"
 #include "server/health.h"
 #include "server/net.h"
+#include "server/responses.h"
 #include "server/routes.h"
 
 void server_defaults(struct server_config *c)
@@ -32,6 +33,8 @@ void server_defaults(struct server_config *c)
 		.request_timeout_s = 3600,
 		.keep_alive_s = 10,
 		.watchdog_timeout_s = 300,
+		.response_store_bytes = 64 * 1024 * 1024,
+		.response_ttl_s = 3600,
 	};
 	c->engine.max_queue = ENGINE_MAX_QUEUE;
 	c->engine.itl_ms = PACE_TARGET_MS;
@@ -283,11 +286,15 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 			  : create_engine(s, err);
 	s->config.engine.fingerprint_of = NULL;
 	strbuf_free(&apart);
+	s->responses = responses_new(s->config.response_store_bytes, s->config.response_ttl_s);
+	if (!s->responses)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for responses");
 	if (rc == HOKKU_OK)
-		rc = prepare_create(s->engine,
-				    &(struct prepare_chat){s->config.chat_kwargs, s->config.chat_now},
-				    s->config.engine.max_queue + ENGINE_MAX_PARALLEL, s->n_owners, wake_loop,
-				    s, &s->prepare, err);
+		rc = prepare_create(
+			s->engine,
+			&(struct prepare_chat){s->config.chat_kwargs, s->config.chat_now, s->responses},
+			s->config.engine.max_queue + ENGINE_MAX_PARALLEL, s->n_owners, wake_loop, s,
+			&s->prepare, err);
 	if (rc == HOKKU_OK && s->config.state_dir)
 		rc = states_create(s->engine, s->config.state_dir, wake_loop, s, &s->states, err);
 	return rc;
@@ -356,6 +363,7 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 	gen_free_all(s);
 	cancel_forget_early(s);
 	keys_free(s->keys);
+	responses_free(s->responses);
 	free(s->allowances);
 	mailbox_deinit(&s->mailbox);
 	free(s);

@@ -98,6 +98,7 @@ struct server {
 	struct states *states;                      /* NULL: there is no --state-dir */
 	struct ended_generation ended[STATE_ENDED]; /* the latest, by n_ended */
 	uint32_t n_ended;
+	struct responses *responses;
 	uint64_t started_ns;
 	bool device_told, loss_told; /* the log has a line about the device, about its loss */
 	struct watchdog watchdog;    /* over the engine's thread */

@@ -60,7 +60,7 @@ test('the request line', async () => {
 	await expect(404, line('GET //health HTTP/1.1'), '"//health"', 'did you mean /health?');
 	await expect(200, line('GET http://127.0.0.1/health?x HTTP/1.1'));
 	await expect(200, line('GET http://localhost HTTP/1.1'));
-	assert.match((await raw(server.port, line('OPTIONS * HTTP/1.1'))).text, /^HTTP\/1\.1 204 [\s\S]*\r\nAllow: GET, HEAD, POST, OPTIONS\r\n/);
+	assert.match((await raw(server.port, line('OPTIONS * HTTP/1.1'))).text, /^HTTP\/1\.1 204 [\s\S]*\r\nAllow: GET, HEAD, POST, DELETE, OPTIONS\r\n/);
 	await expect(505, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'HTTP/2.0', 'HTTP/1.1');
 	await expect(501, line('CONNECT example.org:443 HTTP/1.1'), 'proxy');
 	await expect(400, line('GET /health'), '"GET /health"', 'METHOD PATH HTTP/1.1');
