@@ -36,6 +36,40 @@ struct dialect_thinking {
 const struct dialect_thinking *dialect_thinking_at(size_t i);           /* of the table; NULL past the last */
 const struct dialect_thinking *dialect_thinking_find(const char *name); /* NULL: there is none */
 
+/* ---- choosing ---- */
+
+/* How the template writes what the dialect leaves open. */
+enum {
+	DIALECT_SPACED = 1,      /* a blank behind : and , in arguments, as Python writes JSON */
+	DIALECT_TIGHT = 2,       /* no blanks in what the dialect writes around arguments */
+	DIALECT_SOFT_BREAKS = 4, /* the line breaks that some templates leave out */
+};
+
+struct dialect_found {
+	const struct dialect *dialect; /* the row "generic" where the template knows no tools */
+	const char *why;               /* what it was chosen by, for people */
+	bool lists_tools;              /* the template tells the model which tools there are */
+	bool writes_calls;             /* it writes the calls of messages */
+	bool writes_results;           /* and the results of tools */
+	bool exact;    /* calls are written in the dialect's own form: drawn in it, they are rendered
+			  to the same text */
+	unsigned form; /* DIALECT_SPACED ... */
+	const struct dialect_thinking *thinking; /* never NULL: "think" where the template marks none */
+	bool marks_thinking;
+	bool opens_thinking; /* prompts end inside it, unless an argument says otherwise */
+	const char
+		*switch_argument; /* the template argument, true or false, that says whether to think; NULL */
+	bool thinks_without; /* what it is where it is not given (of switch_argument; by the prompt's end) */
+	const char *effort_argument; /* the one that says how much: "low", "high" ...; NULL */
+	const char *effort_none;     /* its value for not at all; NULL */
+	const char *budget_argument; /* the one that takes a number of tokens; NULL */
+};
+
+/* What c's template does. Never fails but for memory: a template that knows no tools is "generic". */
+enum hokku_code dialect_probe(const struct chat *c, struct dialect_found *out, struct hokku_error *err);
+
+/* ---- reading ---- */
+
 struct dialect_reading {
 	const struct dialect *dialect;
 	const struct dialect_thinking *thinking; /* NULL: none is read, its markers are text */

@@ -16,6 +16,8 @@ enum dialect_body {
 	BODY_MAP,     /* objects {NAME: ARGUMENTS} in an array */
 	BODY_TAGGED,  /* NAME and arguments as JSON between markers */
 	BODY_MARKUP,  /* NAME and parameters between markers */
+	BODY_GEMMA,   /* call:NAME{key:<|"|>text<|"|>} */
+	BODY_PYTHON,  /* [NAME(key='text')] */
 	BODY_HARMONY, /* messages with channels and recipients */
 };
 
@@ -38,8 +40,9 @@ enum {
 #define VALUE   "\5"
 #define CALL_ID "\6" /* nine letters or digits */
 #define INDEX   "\7" /* of the call, from 0 */
+#define ORDINAL "\b" /* from 1 */
 #define SOFT    "\v" /* a line break that some templates leave out, all of a row's together */
-enum { OP_NAME = 1, OP_ARGS, OP_PARAMS, OP_KEY, OP_VALUE, OP_CALL_ID, OP_INDEX, OP_SOFT = '\v' };
+enum { OP_NAME = 1, OP_ARGS, OP_PARAMS, OP_KEY, OP_VALUE, OP_CALL_ID, OP_INDEX, OP_ORDINAL, OP_SOFT = '\v' };
 
 struct dialect {
 	const char *name, *about;
@@ -55,10 +58,30 @@ struct dialect {
 	/* BODY_MARKUP. The first byte of a key_end: 's' the value is a string, 'j' JSON, '?' as the schema
 	 * says */
 	const char *param, *key_end[8], *value, *param_end;
+	const char *told[2]; /* what a template that writes no calls tells the model */
+	const char *thinks;  /* what marks thinking where the template does not show it; NULL: <think> */
 	const char *drop[4]; /* markers around text for people, which say nothing */
 	/* As the template writes calls: before the first, each, between two, after the last; a parameter. */
 	const char *write_begin, *write_call, *write_between, *write_end, *write_param;
 };
+
+/* ---- writing calls ---- */
+
+struct dialect_call {
+	struct str name;
+	const struct jv *args; /* an object; NULL: there are none */
+	struct str id;         /* what CALL_ID is */
+	uint32_t index;
+};
+
+/* Calls as a template of this form writes them. */
+void dialect_write_calls(const struct dialect *d, unsigned form, const struct dialect_call *calls, size_t n,
+			 struct strbuf *out);
+void dialect_write_json(const struct jv *v, bool spaced, struct strbuf *out);
+/* The next piece of a write_ text: *op is 0, and the piece's literal in *literal, in the form; or an OP_. *at
+ * goes on; false: it is at its end. */
+bool dialect_write_next(const struct dialect *d, unsigned form, const char **at, char *op,
+			struct strbuf *literal);
 
 /* ---- JSON, a byte at a time ---- */
 
@@ -151,6 +174,12 @@ struct dialect_reader {
 
 	/* markup */
 	bool first_param, line_held, value_begun;
+	/* notations */
+	uint32_t nest, code;
+	uint8_t nests[(DIALECT_MAX_DEPTH + 7) / 8]; /* a bit a level: it is an array */
+	bool comma, in_key;
+	char quote;
+	uint8_t escape;
 	unsigned value_may; /* bits of enum jv_type: what the value may be by the tool's schema */
 };
 
@@ -183,6 +212,8 @@ void json_args_begin(struct dialect_reader *r, step_fn *after); /* the next byte
 
 void tagged_begin(struct dialect_reader *r);
 void tagged_name(struct dialect_reader *r); /* a name comes now */
+void gemma_begin(struct dialect_reader *r);
+void python_begin(struct dialect_reader *r);
 void harmony_begin(struct dialect_reader *r);
 void harmony_markers(struct dialect_reader *r); /* adds those that count in a body */
 

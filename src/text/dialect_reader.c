@@ -153,14 +153,13 @@ static enum step dropped(struct dialect_reader *r, char b)
 	return STEP_TAKEN;
 }
 
-static enum step opens_calls(struct dialect_reader *r, char b)
+static void section_begins(struct dialect_reader *r, const char *marker)
 {
-	(void)b;
-	reader_raw_begin(r, r->held, r->held_n - 1); /* the last byte is added where it is taken */
+	size_t n = strlen(marker);
 	reader_new_call(r);
+	r->matched_open = marker;
 	r->n_section = 0;
-	r->in_list = r->matched_open[strlen(r->matched_open) - 1] == '[';
-	r->in_list = r->in_list && r->d->body == BODY_JSON && !(r->d->flags & DIALECT_ALSO_TAGGED);
+	r->in_list = n && marker[n - 1] == '[';
 	r->list_done = false;
 	switch (r->d->body) {
 	case BODY_JSON:
@@ -171,9 +170,22 @@ static enum step opens_calls(struct dialect_reader *r, char b)
 	case BODY_MARKUP:
 		tagged_begin(r);
 		break;
+	case BODY_GEMMA:
+		gemma_begin(r);
+		break;
+	case BODY_PYTHON:
+		python_begin(r);
+		break;
 	case BODY_HARMONY:
 		break;
 	}
+}
+
+static enum step opens_calls(struct dialect_reader *r, char b)
+{
+	(void)b;
+	reader_raw_begin(r, r->held, r->held_n - 1); /* the last byte is added where it is taken */
+	section_begins(r, r->matched_open);
 	return STEP_TAKEN;
 }
 
@@ -225,12 +237,11 @@ static struct reader_alt *match(struct dialect_reader *r, bool *partly)
 
 enum step step_text(struct dialect_reader *r, char b)
 {
-	if (r->d->flags & DIALECT_BARE && r->tools && b == '{' && !r->said && !r->held_n && !r->in_thinking) {
+	char bare = r->d->body == BODY_PYTHON ? '[' : '{';
+	if (r->d->flags & DIALECT_BARE && r->tools && b == bare && !r->said && !r->held_n &&
+	    !r->in_thinking) {
 		reader_raw_begin(r, NULL, 0);
-		reader_new_call(r);
-		r->n_section = 0;
-		r->in_list = r->list_done = false;
-		json_begin(r);
+		section_begins(r, "");
 		return STEP_AGAIN;
 	}
 	r->held[r->held_n++] = b;

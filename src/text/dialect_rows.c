@@ -104,6 +104,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "phi4-mini",
 		.about = "Phi-4-mini",
+		.told = {"<|/tool|>"},
 		.body = BODY_JSON,
 		.open = {"<|tool_call|>"},
 		.close = "<|/tool_call|>",
@@ -172,6 +173,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "granite",
 		.about = "Granite 3",
+		.told = {"<|tool_call|>"},
 		.body = BODY_JSON,
 		.open = {"<|tool_call|>", "<tool_call>"},
 		.write_begin = "<|tool_call|>[",
@@ -182,6 +184,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "command-r7b",
 		.about = "Command R7B, Command A, Cohere 2 MoE",
+		.thinks = "command",
 		.body = BODY_JSON,
 		.open = {"<|START_ACTION|>"},
 		.close = "<|END_ACTION|>",
@@ -207,8 +210,10 @@ static const struct dialect rows[] = {
 	{
 		.name = "harmony",
 		.about = "gpt-oss",
+		.thinks = "harmony",
 		.body = BODY_HARMONY,
 		.write_call = " to=functions." NAME "<|channel|>commentary json<|message|>" ARGS "<|call|>",
+		.write_between = "<|start|>assistant",
 	},
 	{
 		.name = "functionary-v3.2",
@@ -247,6 +252,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "kimi-k3",
 		.about = "Kimi K3",
+		.thinks = "kimi-k3",
 		.body = BODY_MARKUP,
 		.open = {"<|open|>tools<|sep|>"},
 		.close = "<|close|>tools<|sep|>",
@@ -261,6 +267,11 @@ static const struct dialect rows[] = {
 			    "j\" type=\"null\"<|sep|>"},
 		.param_end = "<|close|>argument<|sep|>",
 		.drop = {"<|open|>response<|sep|>", "<|close|>response<|sep|>", "<|close|>message<|sep|>"},
+		.write_begin = "<|open|>tools<|sep|>",
+		.write_call = "<|open|>call tool=\"" NAME "\" index=\"" ORDINAL "\"<|sep|>" PARAMS
+			      "<|close|>call<|sep|>",
+		.write_param = "<|open|>argument key=\"" KEY VALUE "<|close|>argument<|sep|>",
+		.write_end = "<|close|>tools<|sep|>",
 	},
 	{
 		.name = "minimax-m1",
@@ -315,6 +326,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "seed-oss",
 		.about = "Seed-OSS",
+		.thinks = "seed",
 		.body = BODY_MARKUP,
 		.open = {"<seed:tool_call>"},
 		.close = "</seed:tool_call>",
@@ -332,6 +344,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "hunyuan-3",
 		.about = "Hunyuan 3",
+		.thinks = "hunyuan-3",
 		.body = BODY_MARKUP,
 		.open = {"<tool_calls:opensource>"},
 		.close = "</tool_calls:opensource>",
@@ -353,6 +366,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "apertus",
 		.about = "Apertus",
+		.thinks = "apertus",
 		.body = BODY_MAP,
 		.open = {"<|tools_prefix|>"},
 		.close = "<|tools_suffix|>",
@@ -364,6 +378,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "solar-open",
 		.about = "Solar Open",
+		.thinks = "solar-open",
 		.body = BODY_TAGGED,
 		.open = {"<|tool_calls|>"},
 		.close = "<|calls|>",
@@ -405,6 +420,39 @@ static const struct dialect rows[] = {
 		.write_call = "<function name=\"" NAME "\">" PARAMS "</function>",
 		.write_param = "<param name=\"" KEY "\">" VALUE "</param>",
 		.write_between = "\n",
+	},
+	{
+		.name = "gemma-4",
+		.about = "Gemma 4",
+		.thinks = "gemma",
+		.body = BODY_GEMMA,
+		.open = {"<|tool_call>"},
+		.close = "<tool_call|>",
+		.write_call = "<|tool_call>call:" NAME ARGS "<tool_call|>",
+	},
+	{
+		.name = "lfm2",
+		.about = "LFM2",
+		.body = BODY_PYTHON,
+		.told = {"<|tool_list_start|>", "List of tools: ["},
+		.open = {"<|tool_call_start|>"},
+		.close = "<|tool_call_end|>",
+		.write_begin = "<|tool_call_start|>[",
+		.write_call = NAME "(" ARGS ")",
+		.write_between = ", ",
+		.write_end = "]<|tool_call_end|>",
+	},
+	{
+		.name = "pythonic",
+		.about = "Llama 4 and others that write calls as Python's",
+		.body = BODY_PYTHON,
+		.flags = DIALECT_BARE | DIALECT_KNOWN_ONLY,
+		.open = {"<|python_start|>"},
+		.close = "<|python_end|>",
+		.write_begin = "[",
+		.write_call = NAME "(" ARGS ")",
+		.write_between = ", ",
+		.write_end = "]",
 	},
 	{
 		.name = "internlm2",

@@ -1,6 +1,8 @@
 /* The reader of dialects: the vectors of golden/dialects, each at every cut; limits; adversarial texts. */
 #include "text/dialect_run.h"
 
+#include "text/dialect_internal.h"
+
 static struct jv_doc vectors;
 
 static void open_vectors(void)
@@ -115,6 +117,76 @@ static void rows_are_whole(void **state)
 	}
 	assert_null(dialect_find("nobody"));
 	assert_null(dialect_thinking_find("nobody"));
+}
+
+/* Two calls as the row writes them, in each form, are read as those calls. */
+static void what_is_written_is_read(void **state)
+{
+	(void)state;
+	static const char args_json[] =
+		"{\"filename\": \"a b\", \"oldString\": \"x's \\\"q\\\"\", \"replaceAll\": true, \"n\": -1.5, "
+		"\"list\": [1, {\"k\": \"v\"}], \"none\": null}";
+	struct jv_doc args;
+	assert_int_equal(jv_parse(STR_LIT(args_json), JV_STRICT, &args, NULL), HOKKU_OK);
+	for (size_t i = 0; dialect_at(i); i++) {
+		const struct dialect *d = dialect_at(i);
+		assert_non_null(d->write_call);
+		for (unsigned form = 0; form < 8; form++) {
+			struct dialect_call calls[] = {
+				{.name = STR_LIT("edit"), .args = &args.root, .id = STR_LIT("call00001")},
+				{.name = STR_LIT("empty_args"), .id = STR_LIT("call00002"), .index = 1},
+			};
+			struct dialect_reading how = {.dialect = d, .tools = jv_get(&vectors.root, "tools")};
+			struct strbuf text = {0}, want = {0};
+			struct parts_seen s = seen_none();
+			bool single = !d->write_between && d->flags & DIALECT_BARE;
+			dialect_write_calls(d, form, calls, single ? 1 : 2, &text);
+			seen_run(&s, &how, (struct str){text.ptr, text.len}, 0, text.len);
+			const char *args_read = strstr(s.all.ptr, "args 0 ");
+			struct jv_doc read;
+			if (!args_read || strncmp(s.all.ptr, "call 0 edit\n", 12) != 0)
+				fail_msg("%s, form %u: %s\nread as\n%s", dialect_name(d), form, text.ptr,
+					 s.all.ptr);
+			args_read += 7;
+			size_t n = (size_t)(strchr(args_read, '\n') - args_read);
+			assert_int_equal(jv_parse((struct str){args_read, n}, JV_STRICT, &read, NULL),
+					 HOKKU_OK);
+			struct strbuf a = {0}, b = {0};
+			jv_write(&args.root, &a);
+			jv_write(&read.root, &b);
+			assert_string_equal(a.ptr, b.ptr);
+			strbuf_addf(&want, "\nend 0\n%s",
+				    single ? "" : "call 1 empty_args\nargs 1 {}\nend 1\n");
+			if (strcmp(args_read + n, want.ptr) != 0)
+				fail_msg("%s, form %u: %s\nread as\n%s", dialect_name(d), form, text.ptr,
+					 s.all.ptr);
+			jv_doc_free(&read);
+			strbuf_free(&a);
+			strbuf_free(&b);
+			strbuf_free(&text);
+			strbuf_free(&want);
+			strbuf_free(&s.all);
+		}
+	}
+	jv_doc_free(&args);
+}
+
+static void markers_fit(void **state)
+{
+	(void)state;
+	for (size_t i = 0; dialect_at(i); i++) {
+		const struct dialect *d = dialect_at(i);
+		const char *const all[] = {d->open[0],  d->open[1],    d->open[2],  d->close,   d->call,
+					   d->call_end, d->id,         d->name_end, d->param,   d->param_end,
+					   d->value,    d->name_begin, d->drop[0],  d->drop[1], d->drop[2],
+					   d->drop[3],  d->key_end[0]};
+		for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+			assert_true(!all[k] || (*all[k] && strlen(all[k]) < READER_MAX_MARKER));
+	}
+	for (size_t i = 0; dialect_thinking_at(i); i++) {
+		assert_true(strlen(dialect_thinking_at(i)->open) < READER_MAX_MARKER);
+		assert_true(strlen(dialect_thinking_at(i)->close) < READER_MAX_MARKER);
+	}
 }
 
 /* ---- limits ---- */
@@ -278,6 +350,8 @@ int main(void)
 		cmocka_unit_test(every_vector_at_every_cut),
 		cmocka_unit_test(every_beginning),
 		cmocka_unit_test(rows_are_whole),
+		cmocka_unit_test(what_is_written_is_read),
+		cmocka_unit_test(markers_fit),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(the_longest_header),
 		cmocka_unit_test(the_longest_value),
