@@ -7,10 +7,15 @@
 
 enum { OLLAMA_TIME_BYTES = 40 };
 
+extern const struct api api_ollama_show, api_ollama_embed, api_ollama_embeddings; /* POST /api/... */
+
 /* ---- requests ---- */
 
 /* The object of options: each is done, or has no effect and that is told, or is refused by its name. */
 field_take ollama_options;
+
+/* Taken, and told that it has no effect: the model stays. */
+field_take ollama_take_keep_alive;
 
 /* Messages in Ollama's form, which become OpenAI's; an empty array is none. */
 field_take ollama_messages;
@@ -30,6 +35,9 @@ enum hokku_code ollama_check_name(const char *asked, const char *served, struct 
 void ollama_add_name(struct strbuf *b, const char *served);
 
 /* ---- answers ---- */
+
+/* When the model's file was last written, as ollama_time; the one inside the program was with the program. */
+const char *ollama_modified(const struct gguf *file, char out[OLLAMA_TIME_BYTES]);
 
 /* The object of details. */
 void ollama_add_details(struct strbuf *b, const struct hokku_info *info, const struct gguf *file);

@@ -60,13 +60,12 @@ static void add_digest(struct strbuf *b, const struct gguf *g)
 	strbuf_free(&text);
 }
 
-/* The file's; of the model inside the program: when this server began. */
-static uint64_t modified_ns(const struct server *s, const struct gguf *g)
+const char *ollama_modified(const struct gguf *file, char out[OLLAMA_TIME_BYTES])
 {
-	struct stat st;
-	if (s->config.engine.model_path && stat(gguf_path(g), &st) == 0)
-		return (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
-	return clock_wall_ns() - (clock_ns() - s->started_ns);
+	struct stat st = {0};
+	if (stat(gguf_path(file), &st) != 0 && stat("/proc/self/exe", &st) != 0)
+		st = (struct stat){0};
+	return ollama_time((uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec, out);
 }
 
 /* {"models":[..]} up to the size of the one; false: it was answered that there is none yet. */
@@ -93,8 +92,8 @@ void ollama_tags_route(struct server *s, struct http_request *r)
 	const struct gguf *g = engine_file(s->engine);
 	if (!begin_list(s, r, &state, &b))
 		return;
-	strbuf_addf(&b, ",\"modified_at\":\"%s\",\"size\":%" PRIu64 ",\"digest\":",
-		    ollama_time(modified_ns(s, g), time), gguf_file_bytes(g));
+	strbuf_addf(&b, ",\"modified_at\":\"%s\",\"size\":%" PRIu64 ",\"digest\":", ollama_modified(g, time),
+		    gguf_file_bytes(g));
 	add_digest(&b, g);
 	strbuf_add_c(&b, ",\"details\":");
 	ollama_add_details(&b, &state.info, g);

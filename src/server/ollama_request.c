@@ -127,7 +127,7 @@ bool ollama_keep_alive(const struct jv *v, double *ns)
 	return at != NULL;
 }
 
-static enum hokku_code take_keep_alive(struct gen_request *r, const char *name, const struct jv *v,
+enum hokku_code ollama_take_keep_alive(struct gen_request *r, const char *name, const struct jv *v,
 				       struct request_error *err)
 {
 	char found[96], text[96];
@@ -363,7 +363,7 @@ static enum hokku_code tell_generate(const struct request_told *told, struct str
 	{"format", field_format}, \
 	{"options", ollama_options}, \
 	{"think", take_think}, \
-	{"keep_alive", take_keep_alive}, \
+	{"keep_alive", ollama_take_keep_alive}, \
 	{"logprobs", field_logprobs}, \
 	{"top_logprobs", field_top_logprobs}, \
 	{"truncate", take_cut}, \

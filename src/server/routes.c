@@ -9,6 +9,7 @@
 #include "server/health.h"
 #include "server/llama.h"
 #include "server/models.h"
+#include "server/ollama.h"
 #include "server/ollama_models.h"
 #include "server/reply.h"
 #include "server/responses.h"
@@ -64,6 +65,9 @@ static const struct route {
 	{HTTP_POST, false, "/v1/reranking", llama_pooling_route, &api_llama, POOLING},
 	{HTTP_POST, false, "/api/chat", NULL, &api_ollama_chat, "Ollama's: an answer to a conversation"},
 	{HTTP_POST, false, "/api/generate", NULL, &api_ollama_generate, "Ollama's: an answer to a prompt"},
+	{HTTP_POST, false, "/api/show", NULL, &api_ollama_show, "Ollama's: what the model's file says"},
+	{HTTP_POST, false, "/api/embed", NULL, &api_ollama_embed, "Ollama's: for models that pool"},
+	{HTTP_POST, false, "/api/embeddings", NULL, &api_ollama_embeddings, "Ollama's: for models that pool"},
 	{HTTP_GET, false, "/api/tags", ollama_tags_route, &api_ollama_chat, "Ollama's: what is served"},
 	{HTTP_GET, false, "/api/ps", ollama_ps_route, &api_ollama_chat,
 	 "Ollama's: the same, and what it takes"},
@@ -73,6 +77,8 @@ static const struct route {
 	{HTTP_POST, false, "/api/push", ollama_not_here_route, &api_ollama_chat, "Ollama's: not done, 501"},
 	{HTTP_POST, false, "/api/create", ollama_not_here_route, &api_ollama_chat, "Ollama's: not done, 501"},
 	{HTTP_POST, false, "/api/copy", ollama_not_here_route, &api_ollama_chat, "Ollama's: not done, 501"},
+	{HTTP_POST, false, "/api/blobs/*", ollama_not_here_route, &api_ollama_chat,
+	 "Ollama's: not done, 501"},
 	{HTTP_DELETE, false, "/api/delete", ollama_not_here_route, &api_ollama_chat,
 	 "Ollama's: not done, 501"},
 };

@@ -169,7 +169,7 @@ test('the model is asked for alone', async () => {
 			}
 });
 
-test('list, ps, version, HEAD /', async () => {
+test('list, show, ps, version, HEAD /', async () => {
 	const [listed] = (await client.list()).models;
 	assert.equal(listed.name, 'haiku:latest');
 	assert.equal(listed.model, 'haiku:latest');
@@ -179,6 +179,13 @@ test('list, ps, version, HEAD /', async () => {
 	assert.deepEqual([running.name, running.digest, running.details, running.context_length, running.size_vram], ['haiku:latest', listed.digest, listed.details, 512, 0]);
 	assert.ok(running.size > listed.size && Date.parse(running.expires_at) > Date.now() + 1e12);
 	assert.equal((await client.version()).version, (await server.health()).version);
+	const shown = await client.show({ model: 'haiku' });
+	assert.deepEqual([shown.details, shown.modified_at, shown.capabilities], [listed.details, listed.modified_at, ['completion']]);
+	assert.match(shown.template, /<\|im_start\|>/);
+	assert.deepEqual([shown.model_info['general.architecture'], shown.model_info['qwen2.context_length'], shown.model_info['tokenizer.ggml.tokens']], ['qwen2', 512, null]);
+	const verbose = (await post(server, '/api/show', { model: 'haiku', verbose: true })).json;
+	assert.equal(verbose.model_info['tokenizer.ggml.tokens'].length, 6656);
+	assert.ok(verbose.tensors.length > 20);
 	for (const path of ['/', '/api/version', '/api/tags']) {
 		const head = await fetch(server.url + path, { method: 'HEAD' });
 		assert.deepEqual([head.status, await head.text()], [200, '']);
@@ -200,10 +207,13 @@ test('errors are what the client shows', async () => {
 		[() => client.generate({ ...prompt, raw: true, system: 's' }), 400, 'raw mode does not support template, system, or context: the prompt is all there is'],
 	];
 	for (const [answer, status_code, message] of rows) await assert.rejects(answer(), { name: 'ResponseError', status_code, message });
+	for (const ask of [() => client.embed({ model: 'haiku', input: 'a' }), () => client.embeddings({ model: 'haiku', prompt: 'a' })])
+		await assert.rejects(ask(), { status_code: 400, message: "the model 'haiku' does not support embeddings: it writes text, and has no layer that pools" });
+	await assert.rejects(client.show({ model: 'x' }), { status_code: 404, message: "model 'x' not found: this server has 'haiku'" });
 	const bad = await post(server, '/api/chat', '{"model":');
 	assert.equal(bad.status, 400);
 	assert.match(bad.json.error, /^the body is no valid JSON/);
-	for (const [path, status] of [['/api/pull', 501], ['/api/push', 501], ['/api/create', 501], ['/api/copy', 501], ['/api/nowhere', 404]]) {
+	for (const [path, status] of [['/api/pull', 501], ['/api/push', 501], ['/api/create', 501], ['/api/copy', 501], ['/api/blobs/sha256:00', 501], ['/api/nowhere', 404]]) {
 		const { json, ...answer } = await post(server, path, { model: 'x' });
 		assert.equal(answer.status, status);
 		assert.match(json.error, /not done by this server|there is no path/);
