@@ -56,6 +56,8 @@ struct answer_start {
 	const struct tok_ids *prompt_ids;          /* where request.keep_ids asked; else NULL */
 	const struct responses_request *responses; /* of POST /v1/responses; NULL */
 	struct answer_memo *memo;                  /* of the sample at hand, of a stream; else NULL */
+	const struct gen_request *request;
+	uint32_t slot; /* slots.h */
 	const struct tok *tok;
 };
 
@@ -94,6 +96,7 @@ struct answer_end {
 	uint64_t text_bytes;
 	double prefill_ms, decode_ms, ttft_ms;
 	double total_ms;           /* since the request was there */
+	struct str stop_text;      /* of HOKKU_STOP_STOP: the one that occurred; ptr NULL: a token did */
 	const struct tok_ids *ids; /* of the answer, where request.keep_ids asked; else NULL */
 	/* What came to light when there was no more to come; after all tokens' parts. */
 	const struct part *parts; /* (n_parts) */

@@ -10,6 +10,7 @@
 
 #include "server/generate.h"
 #include "server/reply.h"
+#include "server/slots.h"
 
 const struct api api_state_save = {.does = API_SAVES, .form = &request_state_save, .error = answer_error};
 const struct api api_state_restore = {
@@ -58,6 +59,7 @@ void gen_state_remember(struct generation *g)
 	struct ended_generation *to = &s->ended[s->n_ended++ % STATE_ENDED];
 	memcpy(to->id, g->id, sizeof to->id);
 	to->owner = g->owner;
+	to->slot = g->started ? g->slot : UINT32_MAX;
 	to->engine_id = g->samples[0].engine_id;
 }
 
@@ -84,6 +86,15 @@ enum hokku_code gen_state_submit(struct generation *g)
 	const struct gen_request *r = &g->job.request;
 	struct request_error *err = &g->job.err;
 	uint64_t request = r->id[0] ? find_request(s, g->owner, r->id) : 0;
+	if (g->api == &api_slot_save) {
+		slots_of_path(g->client, &g->slot);
+		request = slots_find(s, g->owner, g->slot);
+		if (!request)
+			return err_set(&err->error, HOKKU_NOT_FOUND,
+				       "slot %" PRIu32
+				       " has no request that runs, nor among the last %d that ended",
+				       g->slot, STATE_ENDED);
+	}
 	if (r->id[0] && !request) {
 		snprintf(err->field, sizeof err->field, "id");
 		return err_set(&err->error, HOKKU_NOT_FOUND,
@@ -120,15 +131,23 @@ static void reply(struct generation *g, const struct states_job *job)
 	const char *field = job->rc == HOKKU_NOT_FOUND && job->save ? "id" : NULL;
 	if (!client)
 		return;
+	bool of_slot = g->api == &api_slot_save || g->api == &api_slot_restore;
 	if (!job->save && (job->rc == HOKKU_NOT_FOUND || job->rc == HOKKU_INVALID_REQUEST))
-		field = "name";
+		field = of_slot ? "filename" : "name";
+	else if (of_slot)
+		field = NULL;
 	if (job->rc) {
 		gen_answer_error(g, job->rc, job->err.message, field);
 		return;
 	}
+	if (of_slot)
+		slots_of_path(client, &g->slot);
 	g->client = NULL;
 	http_set_user(client, NULL);
-	states_answer(&body, job);
+	if (of_slot)
+		slots_answer(&body, job, g->slot);
+	else
+		states_answer(&body, job);
 	reply_json(client, 200, &body);
 	strbuf_free(&body);
 }

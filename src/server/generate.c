@@ -20,6 +20,7 @@
 #include "server/answer.h"
 #include "server/cancel.h"
 #include "server/reply.h"
+#include "server/slots.h"
 #include "server/warnings.h"
 
 void gen_free(struct generation *g)
@@ -488,6 +489,8 @@ static void gen_take_job(struct generation *g)
 			return;
 	}
 	if (rc == HOKKU_OK)
+		rc = slots_check(g, &g->job.err);
+	if (rc == HOKKU_OK)
 		rc = gen_check_id(g);
 	if (rc == HOKKU_OK)
 		rc = gen_submit(g);
@@ -535,6 +538,8 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 		.created = g->created,
 		.now_ns = clock_wall_ns(),
 		.prompt_ids = g->prompt_ids.n ? &g->prompt_ids : NULL,
+		.request = r,
+		.slot = g->slot,
 		.sampling = &r->sampling,
 		.rules = &r->rules,
 		.template_date = g->job.template_date,
@@ -591,6 +596,7 @@ static void gen_started(struct sample *sample, const struct mail *m, const char 
 	bool first = !g->started;
 	if (first) {
 		g->started = true;
+		g->slot = slots_pick(g);
 		g->prompt_tokens = m->prompt_tokens;
 		g->server->allowances[g->owner].counters.prompt_tokens += m->prompt_tokens;
 		g->created = (int64_t)time(NULL);
@@ -733,6 +739,7 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 		.decode_ms = m->result.decode_ms,
 		.ttft_ms = m->result.ttft_ms + before_ms,
 		.total_ms = clock_ms_since(g->arrived_ns),
+		.stop_text = m->stop_text >= 0 ? g->job.request.stop[m->stop_text] : (struct str){0},
 		.ids = g->prompt_ids.n ? &sample->ids : NULL,
 		.last = g->n_over + 1 == g->n_samples,
 		.usage = {.prompt_tokens = g->prompt_tokens,

@@ -7,12 +7,16 @@
 
 #include "server/state.h"
 
-extern const struct api api_llama_tokenize, api_llama_detokenize, api_llama_template;
+enum { LLAMA_MAX_RESPONSE_FIELDS = 64 };
+
+extern const struct api api_llama_tokenize, api_llama_detokenize, api_llama_template, api_llama_completion,
+	api_llama_infill;
 
 /* Routes without an API of their own have its form of errors alone. */
 extern const struct api api_llama;
 
-extern const struct request_form request_llama_tokenize, request_llama_detokenize, request_llama_template;
+extern const struct request_form request_llama_tokenize, request_llama_detokenize, request_llama_template,
+	request_llama_completion, request_llama_infill;
 
 /* {"error":{"code":400,"message":..,"type":"invalid_request_error"}} of a status; field is left out where it
  * is NULL or "". */
@@ -24,6 +28,9 @@ extern const struct sampling_default llama_sampling[];
 /* What generation_settings tells, without braces: of a request, or (request NULL) of none. */
 void llama_settings(struct strbuf *b, const struct sampling *sampling, const struct gen_request *request);
 
+/* The same for struct api. */
+void llama_error_body(struct strbuf *b, enum hokku_code code, const char *message, const char *field);
+
 /* A prompt as its routes take it: a string, or an array of strings and token ids, one after the other. flags
  * are for its strings; BOS comes before the first value alone. name: of the field. */
 enum hokku_code llama_encode(const struct tok *tok, const struct jv *v, const char *name, unsigned flags,
@@ -33,6 +40,7 @@ enum hokku_code llama_encode(const struct tok *tok, const struct jv *v, const ch
 void llama_props_route(struct server *s, struct http_request *r);
 void llama_set_props_route(struct server *s, struct http_request *r);
 void llama_adapters_route(struct server *s, struct http_request *r);
+void llama_infill_route(struct server *s, struct http_request *r);
 void llama_pooling_route(struct server *s, struct http_request *r);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/build.h"
+#include "server/generate.h"
 #include "server/reply.h"
 
 static void refuse(struct http_request *r, int status, const char *message)
@@ -58,7 +59,7 @@ void llama_props_route(struct server *s, struct http_request *r)
 	strbuf_add_c(&b, ",\"model_path\":");
 	answer_text(&b, path ? path : "");
 	strbuf_add_c(&b, ",\"modalities\":{\"vision\":false,\"video\":false,\"audio\":false},"
-			 "\"endpoint_slots\":false,\"endpoint_props\":false,\"endpoint_metrics\":false,"
+			 "\"endpoint_slots\":true,\"endpoint_props\":false,\"endpoint_metrics\":false,"
 			 "\"chat_template\":");
 	strbuf_add_json(&b, chat->source.ptr ? chat->source.ptr : "", chat->source.len);
 	add_token(&b, "bos_token", tok, tok_bos(tok));
@@ -85,6 +86,25 @@ void llama_adapters_route(struct server *s, struct http_request *r)
 	strbuf_add_c(&b, "[]\n");
 	reply_json(r, 200, &b);
 	strbuf_free(&b);
+}
+
+/* POST /infill, where the vocabulary can. */
+void llama_infill_route(struct server *s, struct http_request *r)
+{
+	static const char *const names[] = {"prefix", "suffix", "middle"};
+	char text[256];
+	const struct tok *tok = engine_tok(s->engine);
+	for (int i = TOK_FIM_PREFIX; tok && i <= TOK_FIM_MIDDLE; i++) {
+		if (tok_fim(tok, (enum tok_fim)i) >= 0)
+			continue;
+		snprintf(text, sizeof text,
+			 "this model has no %s token: its vocabulary knows no text with a gap "
+			 "(tokenizer.ggml.fim_*_token_id)",
+			 names[i]);
+		refuse(r, 501, text);
+		return;
+	}
+	gen_begin(s, &api_llama_infill, r);
 }
 
 void llama_pooling_route(struct server *s, struct http_request *r)

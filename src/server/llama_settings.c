@@ -1,5 +1,6 @@
 /* llama-server's defaults, and what its generation_settings tell. */
 #include <inttypes.h>
+#include <math.h>
 
 #include "server/llama.h"
 
@@ -12,6 +13,28 @@ const struct sampling_default llama_sampling[] = {
 static const char *llama_name(const char *name)
 {
 	return strcmp(name, "repetition_penalty") == 0 ? "repeat_penalty" : name;
+}
+
+/* Its others, as they are where a sampler does nothing. Those that the engine has are told by its table. */
+static void add_neutral(struct strbuf *b)
+{
+	static const struct {
+		const char *name, *value;
+	} rows[] = {
+		{"dynatemp_range", "0"},     {"dynatemp_exponent", "1"},  {"typical_p", "1"},
+		{"top_n_sigma", "-1"},       {"xtc_probability", "0"},    {"xtc_threshold", "0.1"},
+		{"repeat_last_n", "-1"},     {"dry_multiplier", "0"},     {"dry_base", "1.75"},
+		{"dry_allowed_length", "2"}, {"dry_penalty_last_n", "0"}, {"mirostat", "0"},
+		{"mirostat_tau", "5"},       {"mirostat_eta", "0.1"},     {"adaptive_target", "-1"},
+		{"adaptive_decay", "0.9"},   {"min_keep", "0"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		bool known = false;
+		for (size_t k = 0; k < n_sampling_fields; k++)
+			known = known || strcmp(sampling_fields[k].name, rows[i].name) == 0;
+		if (!known)
+			strbuf_addf(b, ",\"%s\":%s", rows[i].name, rows[i].value);
+	}
 }
 
 static void add_fields(struct strbuf *b, const struct sampling *s)
@@ -30,18 +53,54 @@ static void add_fields(struct strbuf *b, const struct sampling *s)
 			answer_float(b, real);
 		}
 	}
+	add_neutral(b);
 }
 
-void llama_settings(struct strbuf *b, const struct sampling *sampling, const struct gen_request *request)
+static void add_bias(struct strbuf *b, const struct sampling *s)
 {
+	strbuf_add_c(b, ",\"logit_bias\":[");
+	for (uint32_t i = 0; i < s->n_bias; i++) {
+		strbuf_addf(b, "%s{\"token\":%" PRId32 ",\"bias\":", i ? "," : "", s->bias[i].token);
+		if (isfinite(s->bias[i].bias))
+			answer_float(b, s->bias[i].bias);
+		else
+			strbuf_add_c(b, "null"); /* as its JSON has minus infinity */
+		strbuf_add_c(b, "}");
+	}
+	strbuf_add_c(b, "]");
+}
+
+static void add_stop(struct strbuf *b, const struct gen_request *r)
+{
+	strbuf_add_c(b, ",\"stop\":[");
+	for (uint32_t i = 0; i < r->n_stop; i++) {
+		strbuf_add_c(b, i ? "," : "");
+		strbuf_add_json(b, r->stop[i].ptr, r->stop[i].len);
+	}
+	strbuf_add_c(b, "]");
+}
+
+void llama_settings(struct strbuf *b, const struct sampling *sampling, const struct gen_request *r)
+{
+	int64_t most = !r || (!r->max_tokens && !r->llama.no_tokens) ? -1
+		       : r->llama.no_tokens                          ? 0
+								     : (int64_t)r->max_tokens;
 	strbuf_add_c(b, "\"seed\":");
-	if (request)
-		answer_seed(b, request->sampling.seed);
+	if (r)
+		answer_seed(b, r->sampling.seed);
 	else
 		strbuf_add_c(b, "4294967295"); /* as it says that one is drawn for each request */
 	add_fields(b, sampling);
-	strbuf_add_c(
-		b,
-		",\"max_tokens\":-1,\"n_predict\":-1,\"samplers\":[\"penalties\",\"temperature\",\"top_k\","
-		"\"top_p\",\"min_p\"]");
+	strbuf_addf(b, ",\"max_tokens\":%" PRId64 ",\"n_predict\":%" PRId64 ",\"n_keep\":0,\"n_discard\":0",
+		    most, most);
+	if (r) {
+		add_stop(b, r);
+		add_bias(b, sampling);
+		strbuf_addf(b, ",\"ignore_eos\":%s,\"stream\":%s,\"n_probs\":%" PRIu32,
+			    r->rules.ignore_eos ? "true" : "false", r->stream ? "true" : "false",
+			    r->logprobs ? r->n_top : 0);
+	}
+	strbuf_add_c(b,
+		     ",\"post_sampling_probs\":false,\"samplers\":[\"penalties\",\"temperature\",\"top_k\","
+		     "\"top_p\",\"min_p\"],\"lora\":[]");
 }

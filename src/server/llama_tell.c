@@ -34,7 +34,7 @@ void llama_error(struct strbuf *b, int status, const char *message, const char *
 	add_error(b, status, type, message, field);
 }
 
-static void error_body(struct strbuf *b, enum hokku_code code, const char *message, const char *field)
+void llama_error_body(struct strbuf *b, enum hokku_code code, const char *message, const char *field)
 {
 	int status = hokku_code_http(code);
 	if (code == HOKKU_CONTEXT_EXCEEDED)
@@ -291,10 +291,10 @@ const struct request_form request_llama_template = {.sampling = SAMPLING_OPENAI,
 						    .tell = tell_prompt,
 						    .check = check_template};
 
-const struct api api_llama = {.error = error_body};
+const struct api api_llama = {.error = llama_error_body};
 const struct api api_llama_tokenize = {
-	.does = API_TELLS, .form = &request_llama_tokenize, .error = error_body};
+	.does = API_TELLS, .form = &request_llama_tokenize, .error = llama_error_body};
 const struct api api_llama_detokenize = {
-	.does = API_TELLS, .form = &request_llama_detokenize, .error = error_body};
+	.does = API_TELLS, .form = &request_llama_detokenize, .error = llama_error_body};
 const struct api api_llama_template = {
-	.does = API_TELLS, .form = &request_llama_template, .error = error_body};
+	.does = API_TELLS, .form = &request_llama_template, .error = llama_error_body};

@@ -40,6 +40,7 @@ bool mailbox_put(struct mailbox *m, void *to, const struct engine_event *event)
 	case ENGINE_END:
 		mail.result = *event->result;
 		mail.cached_tokens = event->cached_tokens;
+		mail.stop_text = event->stop_text;
 		if (event->cache_miss)
 			mail.cache_miss = *event->cache_miss;
 		break;

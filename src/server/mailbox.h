@@ -26,6 +26,7 @@ struct mail {
 	uint64_t seed;                /* started */
 	struct hokku_result result;   /* end */
 	uint32_t cached_tokens;       /* end */
+	int32_t stop_text;            /* end */
 	struct cache_miss cache_miss; /* end; NOT_ASKED: it was not */
 	/* token: its text; error: the message; prompt: its struct prompt_logprob, not aligned */
 	struct str text;

@@ -110,18 +110,22 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 		r->n_tokens = 0;
 		return HOKKU_OK;
 	}
-	if (job->form->untokenized || (!r->messages && !r->prompt.ptr)) /* of a form that can do without */
+	if (job->form->untokenized ||
+	    (!job->form->encode && !r->messages && !r->prompt.ptr)) /* of a form that can do without */
 		return HOKKU_OK;
 	const char *field = r->messages ? "messages" : "prompt";
 	for (size_t i = 0; i < r->n_before && !rc; i++)
 		rc = tok_ids_push(&job->ids, r->before[i], &err->error);
-	if (!rc && r->messages)
+	if (!rc && job->form->encode)
+		rc = job->form->encode(r, tok, &job->ids, err);
+	else if (!rc && r->messages)
 		rc = render(job, tok, chat, defaults);
 	else if (!rc)
 		rc = tok_encode(tok, r->prompt, TOK_ADD_BOS | (r->parse_special ? TOK_PARSE_SPECIAL : 0),
 				&job->ids, &err->error);
-	drop_second_bos(&job->ids, r->n_before, tok_bos(tok));
-	if (rc == HOKKU_INVALID_REQUEST && !r->messages)
+	if (!job->form->encode)
+		drop_second_bos(&job->ids, r->n_before, tok_bos(tok));
+	if (rc == HOKKU_INVALID_REQUEST && !r->messages && !job->form->encode)
 		snprintf(err->field, sizeof err->field, "%s", field);
 	if (rc == HOKKU_OK && job->ids.n == 0) {
 		snprintf(err->field, sizeof err->field, "%s", field);

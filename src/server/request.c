@@ -315,6 +315,7 @@ void request_free(struct gen_request *r)
 	free(r->model);
 	strbuf_free(&r->warnings);
 	strbuf_free(&r->cache_salt);
+	strbuf_free(&r->llama.fields);
 	strbuf_free(&r->shape_text);
 	responses_request_free(r->responses);
 	jv_doc_free(&r->json);

@@ -34,8 +34,15 @@ struct request_error {
 
 /* What llama-server's routes take beside the rest. */
 struct llama_fields {
-	const struct jv *content; /* of /tokenize; NULL: not given */
+	/* Of /tokenize. */
+	const struct jv *content; /* NULL: not given */
 	bool add_special, plain_special, with_pieces;
+	/* Of /completion and /infill: until the prompt's tokens are there. */
+	const struct jv *prompt, *prefix, *suffix, *extra;
+	int32_t slot;      /* asked for, and 1; 0: any */
+	uint32_t samplers; /* where has_samplers */
+	bool has_samplers, no_tokens, post_probs, return_tokens, last_n;
+	struct strbuf fields; /* of the answer that are told, a zero byte behind each; empty: all */
 };
 
 /* An entry of logit_bias that names a text: all of its tokens get the bias. */
@@ -172,8 +179,10 @@ struct request_form {
 	enum hokku_code (*link)(struct gen_request *r, const struct request_memory *memory,
 				struct request_error *err);
 	const char *messages; /* the field that messages came by; NULL: messages, each by its number */
-	/* stray: an unknown field that may have been meant for the prompt, terminated; ptr NULL:
-	 * none. */
+	/* Makes the prompt's tokens; NULL: they are made of prompt, tokens or messages. */
+	enum hokku_code (*encode)(struct gen_request *r, const struct tok *tok, struct tok_ids *out,
+				  struct request_error *err);
+	/* stray: an unknown field that may have been meant for the prompt, terminated; ptr NULL: none. */
 	enum hokku_code (*check)(struct gen_request *r, struct str stray, struct request_error *err);
 };
 extern const struct request_form request_native;                               /* POST /v1/generate */

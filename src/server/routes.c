@@ -13,6 +13,7 @@
 #include "server/ollama_models.h"
 #include "server/reply.h"
 #include "server/responses.h"
+#include "server/slots.h"
 
 static void root_route(struct server *s, struct http_request *r);
 
@@ -46,6 +47,14 @@ static const struct route {
 	 "OpenAI's: one of these by its name"},
 	{HTTP_GET, true, "/v1/health", health_route, NULL, "llama-server's: as /health"},
 	{HTTP_GET, false, "/models", models_route, &api_openai_chat, "llama-server's: as /v1/models"},
+	{HTTP_POST, false, "/completion", NULL, &api_llama_completion,
+	 "llama-server's: an answer to a prompt"},
+	{HTTP_POST, false, "/completions", NULL, &api_llama_completion, "llama-server's: the same"},
+	{HTTP_POST, false, "/infill", llama_infill_route, &api_llama_infill,
+	 "llama-server's: what stands in a gap"},
+	{HTTP_GET, false, "/slots", slots_route, &api_llama, "llama-server's: what runs"},
+	{HTTP_POST, false, "/slots/*", slots_action_route, &api_llama,
+	 "llama-server's: a slot's state goes into a file, and back"},
 	{HTTP_POST, false, "/tokenize", NULL, &api_llama_tokenize, "llama-server's: a text's token ids"},
 	{HTTP_POST, false, "/detokenize", NULL, &api_llama_detokenize,
 	 "llama-server's: the text of token ids"},

@@ -41,6 +41,7 @@ struct generation {
 	uint32_t n_samples;       /* that reached the engine */
 	uint32_t n_over;          /* of these */
 	bool started;             /* one of them has */
+	uint32_t slot;            /* slots.h; once it has started */
 	uint64_t sequence;        /* order of arrival */
 	uint32_t owner;           /* its key's number; 0: there are no keys */
 	uint32_t n_reserved;      /* tokens of the prompt that its key has used */
@@ -76,6 +77,7 @@ enum {
 struct ended_generation {
 	char id[REQUEST_MAX_ID_BYTES + 1];
 	uint32_t owner;
+	uint32_t slot;
 	uint64_t engine_id;
 };
 

@@ -38,7 +38,7 @@ static bool is_name_char(char c)
 	       c == '_' || c == '.';
 }
 
-static enum hokku_code take_name(struct gen_request *r, const char *name, const struct jv *v,
+enum hokku_code states_take_name(struct gen_request *r, const char *name, const struct jv *v,
 				 struct request_error *err)
 {
 	char found[96];
@@ -97,7 +97,7 @@ static enum hokku_code check_restore(struct gen_request *r, struct str stray, st
 
 static const struct field save_fields[] = {
 	/* clang-format off */
-	{"name", take_name},
+	{"name", states_take_name},
 	{"id", field_id},
 	{"prompt", field_prompt},
 	{"tokens", field_tokens},
@@ -112,7 +112,7 @@ static const struct field save_fields[] = {
 };
 static const struct field restore_fields[] = {
 	/* clang-format off */
-	{"name", take_name},
+	{"name", states_take_name},
 	{"cache_salt", field_cache_salt},
 	{NULL, NULL},
 	/* clang-format on */

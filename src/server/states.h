@@ -37,6 +37,11 @@ struct states_job {
 };
 
 struct states;
+struct jv;
+
+/* A field that names a state (field.h). */
+enum hokku_code states_take_name(struct gen_request *r, const char *name, const struct jv *v,
+				 struct request_error *err);
 
 extern const struct request_form request_state_save, request_state_restore;
 

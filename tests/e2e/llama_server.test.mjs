@@ -1,7 +1,10 @@
 // llama-server's own routes, as programs that were made for it use them.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { post, start } from './server_common.mjs';
+import { endless, model, post, start, until } from './server_common.mjs';
 
 let server;
 before(async () => (server = await start(['--threads', '1'])));
@@ -69,4 +72,130 @@ test('errors have its form', async () => {
 		assert.deepEqual([answer.json.error.code, answer.json.error.type, answer.json.error.field], [status, type, field]);
 		assert.ok(answer.json.error.message.length > 20, answer.text);
 	}
+});
+
+const chatml = (text) => `<|im_start|>user\n${text}<|im_end|>\n<|im_start|>assistant\n`;
+const prompt = chatml('Write a haiku about autumn rain.');
+
+// The objects of a stream: whole events alone.
+const objects = (text) => {
+	assert.ok(text.endsWith('\n\n'));
+	return text.split('\n\n').filter((e) => e.startsWith('data: ')).map((e) => JSON.parse(e.slice(6)));
+};
+
+test('/completion answers as /v1/generate does with its sampling, whole and streamed', async () => {
+	const whole = await ok('/completion', { prompt, seed: 3, return_tokens: true, n_probs: 2 });
+	const { params } = (await get('/props')).json.default_generation_settings;
+	const own = await ok('/v1/generate', {
+		messages: [{ role: 'user', content: 'Write a haiku about autumn rain.' }],
+		seed: 3, stream: false, temperature: params.temperature, top_k: params.top_k, top_p: params.top_p, min_p: params.min_p,
+	});
+	assert.equal(whole.content, own.text);
+	assert.ok(whole.content.length > 10);
+	assert.equal(whole.prompt, prompt);
+	assert.equal(whole.tokens.length, whole.tokens_predicted);
+	assert.deepEqual([whole.tokens_predicted, whole.tokens_evaluated], [own.tokens_out, own.prompt_tokens]);
+	assert.equal((await ok('/detokenize', { tokens: whole.tokens })).content, whole.content);
+	assert.deepEqual(whole.completion_probabilities.map((p) => [p.id, p.top_logprobs.length]), whole.tokens.map((id) => [id, 2]));
+	assert.deepEqual([whole.stop, whole.stop_type, whole.truncated, whole.model], [true, 'eos', false, 'haiku']);
+	assert.equal(whole.timings.prompt_n + whole.timings.cache_n, whole.tokens_evaluated);
+
+	const { text, headers } = await post(server, '/completions', { prompt, seed: 3, stream: true, n_probs: 2 });
+	assert.match(headers.get('content-type'), /^text\/event-stream/);
+	const chunks = objects(text), last = chunks.pop();
+	assert.equal(chunks.map((c) => c.content).join(''), whole.content);
+	assert.deepEqual(chunks.flatMap((c) => c.tokens), whole.tokens);
+	assert.deepEqual(chunks.flatMap((c) => c.completion_probabilities), whole.completion_probabilities);
+	assert.ok(chunks.every((c) => c.stop === false) && last.stop === true);
+	assert.deepEqual([last.content, last.tokens, last.stop_type, last.prompt], ['', [], 'eos', prompt]);
+	assert.deepEqual({ ...last.generation_settings, stream: false }, whole.generation_settings);
+});
+
+test('/completion: limits, stop texts, members, samples, a shape, errors before and after the engine', async () => {
+	const ask = (more) => ok('/completion', { prompt, seed: 3, ...more });
+	const all = await ask({});
+	assert.deepEqual(await ask({ n_predict: 3, response_fields: ['stop_type', 'tokens_predicted', 'generation_settings/n_predict'] }), {
+		stop_type: 'limit', tokens_predicted: 3, 'generation_settings/n_predict': 3,
+	});
+	const word = all.content.split(/[ \n]/)[2];
+	const stopped = await ask({ stop: ['not there at all', word] });
+	assert.deepEqual([stopped.content, stopped.stop_type, stopped.stopping_word], [all.content.slice(0, all.content.indexOf(word)), 'word', word]);
+	const none = await ask({ n_predict: 0 });
+	assert.deepEqual([none.content, none.tokens_predicted, none.tokens_evaluated, none.stop_type], ['', 0, all.tokens_evaluated, 'limit']);
+	const { text } = await post(server, '/completion', { prompt, n_predict: 0, stream: true });
+	assert.deepEqual(objects(text).map((c) => [c.stop, c.content]), [[true, '']]);
+	const samples = await ask({ n_cmpl: 2 });
+	assert.deepEqual(samples.map((s) => s.index), [0, 1]);
+	assert.equal(samples[0].content, all.content);
+	assert.equal((await ask({ grammar: 'root ::= "yes" | "no"' })).content.match(/^(yes|no)$/)?.length, 2);
+	assert.deepEqual(Object.keys(JSON.parse((await ask({ json_schema: { type: 'object', properties: { a: { const: 1 } }, required: ['a'], additionalProperties: false } })).content)), ['a']);
+	const told = await ask({ t_max_predict_ms: 1000, n_predict: 1 });
+	assert.deepEqual(told.warnings, ['t_max_predict_ms has no effect here']);
+	for (const [body, type, field, message] of [
+		[{ prompt: 'a', mirostat: 2 }, 'invalid_request_error', 'mirostat', /no such sampler/],
+		[{ prompt: ['a', 'b'] }, 'invalid_request_error', 'prompt', /has 2 prompts/],
+		[{ prompt: 'a', id_slot: 8 }, 'invalid_request_error', 'id_slot', /there are slots 0 to 7/],
+		[{ prompt: 'a', grammar: 'root :=' }, 'invalid_request_error', 'grammar', /line 1 column 6/],
+		[{ prompt: Array(600).fill(5) }, 'exceed_context_size_error', undefined, /600.*512/],
+	]) {
+		const answer = await post(server, '/completion', body);
+		assert.deepEqual([answer.status, answer.json.error.code, answer.json.error.type], [400, 400, type], answer.text);
+		assert.equal(answer.json.error.field, field);
+		assert.match(answer.json.error.message, message);
+	}
+});
+
+test('/infill is refused where the vocabulary has no tokens for it', async () => {
+	const answer = await post(server, '/infill', { input_prefix: 'a', input_suffix: 'b' });
+	assert.deepEqual([answer.status, answer.json.error.type], [501, 'not_supported_error']);
+});
+
+test('slots: who runs where, and what is computed goes into a file by its slot', async (t) => {
+	const folder = mkdtempSync(join(tmpdir(), 'hokku-slots-'));
+	const states = await start([model('long'), '--ctx', '100000', '--threads', '1', '--parallel', '2', '--state-dir', folder]);
+	t.after(async () => {
+		await states.stop();
+		rmSync(folder, { recursive: true });
+	});
+	const list = async () => (await fetch(`${states.url}/slots`)).json();
+	assert.deepEqual(await list(), [0, 1].map((id) => ({ id, id_task: -1, n_ctx: 100000, speculative: false, is_processing: false })));
+	const long = Array.from({ length: 300 }, (_, i) => i % 250);
+	const first = (await post(states, '/completion', { prompt: long, id_slot: 1, n_predict: 4, seed: 1 })).json;
+	assert.equal(first.id_slot, 1);
+	assert.equal((await post(states, '/completion', { prompt: [1], n_predict: 1 })).json.id_slot, 0);
+	const saved = await post(states, '/slots/1?action=save', { filename: 'rain.bin' });
+	assert.deepEqual([saved.status, saved.json.id_slot, saved.json.filename], [200, 1, 'rain.bin'], saved.text);
+	assert.ok(saved.json.n_saved >= first.tokens_evaluated && saved.json.n_written > 1000);
+	const restored = await post(states, '/slots/0?action=restore', { filename: 'rain.bin' });
+	assert.deepEqual([restored.status, restored.json.n_restored, restored.json.n_read], [200, saved.json.n_saved, saved.json.n_written], restored.text);
+	const again = (await post(states, '/completion', { prompt: long, n_predict: 4, seed: 1 })).json;
+	assert.equal(again.content, first.content);
+	assert.ok(again.timings.cache_n > 100);
+	for (const [path, body, status, message] of [
+		['/slots/1?action=restore', { filename: 'other' }, 404, /"other" is not there/],
+		['/slots/1?action=save', { filename: '../x' }, 400, /filename is the string/],
+		['/slots/1?action=save', {}, 400, /filename is missing/],
+		['/slots/1?action=erase', {}, 501, /nothing is erased by hand/],
+		['/slots/1?action=load', {}, 400, /action is "load"/],
+		['/slots/1', {}, 400, /action is missing/],
+		['/slots/2?action=save', { filename: 'x' }, 400, /no slot 2; there are 0 to 1/],
+		['/slots/a?action=save', { filename: 'x' }, 400, /no slot "a"/],
+	]) {
+		const answer = await post(states, path, body);
+		assert.equal(answer.status, status, `${path}: ${answer.text}`);
+		assert.match(answer.json.error.message, message);
+	}
+	assert.equal((await post(server, '/slots/0?action=save', { filename: 'x' })).status, 501); // no --state-dir
+	// A request that runs is in its slot; nobody is idle when all of them are taken.
+	const leaving = new AbortController();
+	const running = [0, 1].map((id_slot) =>
+		fetch(`${states.url}/completion`, { method: 'POST', signal: leaving.signal, body: JSON.stringify({ prompt: [1, 2], id_slot, seed: 10 + id_slot, stream: true, ...endless }) }));
+	await Promise.all(running);
+	await until(async () => (await list()).every((s) => s.is_processing), 20000, 'two slots to be taken');
+	const busy = await list();
+	assert.deepEqual(busy.map((s) => s.params.seed), [10, 11]);
+	assert.equal((await fetch(`${states.url}/slots?fail_on_no_slot=1`)).status, 503);
+	leaving.abort();
+	await until(async () => (await list()).every((s) => !s.is_processing), 20000, 'the slots to be free');
+	assert.equal((await fetch(`${states.url}/slots?fail_on_no_slot=1`)).status, 200);
 });
