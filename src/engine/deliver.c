@@ -109,17 +109,22 @@ static bool flush_text(struct engine *e, struct job *job)
 	return false;
 }
 
+static void take_logprobs(const struct engine *e, const struct job *job, const struct compute_seq *drawn,
+			  struct token_logprobs *out)
+{
+	size_t row = drawn->all_logits ? drawn->n_tokens - 1 : 0;
+	logprobs_take(drawn->logits + row * e->n_vocab, e->n_vocab, drawn->token, job->n_top, out);
+}
+
 static void emit_token(const struct engine *e, struct job *job, const struct compute_seq *drawn,
 		       uint32_t index)
 {
 	const struct strbuf *shown = &e->shown;
 	struct token_logprobs logprobs;
 	bool told = job->logprobs && index < job->n_out; /* an end token is not counted */
-	size_t row = drawn->all_logits ? drawn->n_tokens - 1 : 0;
 	job->result.text_bytes += shown->len;
 	if (told)
-		logprobs_take(drawn->logits + row * e->n_vocab, e->n_vocab, drawn->token, job->n_top,
-			      &logprobs);
+		take_logprobs(e, job, drawn, &logprobs);
 	job_emit(job, &(struct engine_event){.kind = ENGINE_TOKEN,
 					     .logprobs = told ? &logprobs : NULL,
 					     .text = {shown->len ? shown->ptr : "", shown->len},
@@ -171,6 +176,8 @@ static bool take_token(struct engine *e, struct job *job, const struct compute_s
 bool deliver_token(struct engine *e, struct job *job, const struct compute_seq *drawn)
 {
 	int32_t token = drawn->token;
+	struct token_logprobs logprobs;
+	uint32_t n_before = job->n_out;
 	bool failed = false;
 	if (!job->first_ns)
 		take_times(e, job);
@@ -187,8 +194,13 @@ bool deliver_token(struct engine *e, struct job *job, const struct compute_seq *
 	job->result.seed = job->sampling.seed;
 	job->result.prompt_tokens = job->seq.n_prompt;
 	job->result.tokens_out = job->n_out;
+	bool told = job->logprobs && job->n_out == n_before;
+	if (told)
+		take_logprobs(e, job, drawn, &logprobs);
 	queue_finish(e, job,
 		     &(struct engine_event){.kind = ENGINE_END,
+					    .token = token,
+					    .logprobs = told ? &logprobs : NULL,
 					    .result = &job->result,
 					    .stop_text = job->stop.found ? (int32_t)job->stop.which : -1,
 					    .stop_token = job->stop_token,

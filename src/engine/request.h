@@ -40,12 +40,13 @@ struct engine_event {
 	uint32_t prompt_tokens; /* started */
 	uint64_t seed;          /* started */
 	struct str text; /* token: may be empty while a character or a possible stop text is held back */
-	int32_t token;   /* token: the id drawn */
+	int32_t token;   /* token: the id drawn; end, with logprobs: of the end token that is not counted */
 	uint32_t index;  /* token: 0, 1, 2 ...; prompt: position of the piece's first token, 1 at least */
-	const struct prompt_logprob *prompt;   /* (n_prompt) prompt */
-	uint32_t n_prompt;                     /* SCHED_MAX_ROWS at most */
-	const struct token_logprobs *logprobs; /* token, where they were asked for; NULL with an end token */
-	const struct hokku_result *result;     /* end */
+	const struct prompt_logprob *prompt; /* (n_prompt) prompt */
+	uint32_t n_prompt;                   /* SCHED_MAX_ROWS at most */
+	/* Where they were asked for: token; NULL with an end token, whose are told with the end. */
+	const struct token_logprobs *logprobs;
+	const struct hokku_result *result;   /* end */
 	int32_t stop_text;                   /* end by a stop text: which of the request's it was; else -1 */
 	int32_t stop_token;                  /* end by one of rules.stop_tokens: its id; else -1 */
 	uint32_t cached_tokens;              /* end: prompt tokens that were found in KV memory */

@@ -97,7 +97,9 @@ static void add_rules(struct strbuf *b, const struct token_rules *r)
 void answer_terms(struct strbuf *b, const struct answer_start *s)
 {
 	strbuf_add_c(b, ",\"max_tokens\":");
-	if (s->max_tokens)
+	if (s->no_answer)
+		strbuf_add_c(b, "0");
+	else if (s->max_tokens)
 		strbuf_addf(b, "%" PRIu32, s->max_tokens);
 	else
 		strbuf_add_c(b, "null");

@@ -5,7 +5,7 @@
 #ifndef SERVER_ANSWER_H
 #define SERVER_ANSWER_H
 
-#include "server/request.h"
+#include "server/prepare.h"
 #include "text/parts.h"
 
 /* {"error":{"code":"...","message":"...","field":"..."}}; field is left out where it is NULL or "". */
@@ -37,9 +37,10 @@ struct answer_start {
 	const char *fingerprint; /* engine/fingerprint.h */
 	const char *key;         /* the name of the client's; NULL: there are none */
 	const char *asked_model; /* as the request named it; NULL: it did not */
-	uint64_t seed;           /* of sample 0; number k has the seed + k */
-	uint32_t prompt_tokens;
-	uint32_t max_tokens; /* 0: no limit but the context, shown as null */
+	uint64_t seed;           /* of sample 0; number k of a prompt has the seed + k */
+	uint32_t prompt_tokens;  /* of all prompts */
+	uint32_t max_tokens;     /* 0: no limit but the context, shown as null; */
+	bool no_answer;          /* of these none at all */
 	const char *started_at;
 	int64_t created;           /* the same in seconds since 1970 */
 	uint64_t now_ns;           /* nanoseconds since 1970, when this is told */
@@ -50,9 +51,15 @@ struct answer_start {
 	struct str warnings_json;        /* the same */
 	uint32_t n;                      /* samples */
 	bool logprobs;                   /* were asked for */
-	struct str
-		prompt_json; /* what api.prompt_logprobs added, separated by commas; ptr NULL: nobody asked */
-	bool include_usage;  /* OpenAI's */
+	/* Of forms that take several prompts: number p (of n / n_each) has the samples from p * n_each on.
+	 * Else NULL: there is one, of whose text nothing is told. */
+	const struct prepare_prompt *prompts;
+	uint32_t n_each;
+	bool echo; /* answers begin with their prompts; with logprobs these are told of each sample's prompt
+		      too */
+	struct str prompt_json; /* what api.prompt_logprobs added of sample 0, separated by commas; ptr NULL:
+				   nobody asked */
+	bool include_usage;     /* OpenAI's */
 	const struct tok_ids *prompt_ids;          /* where request.keep_ids asked; else NULL */
 	const struct responses_request *responses; /* of POST /v1/responses; NULL */
 	struct answer_memo *memo;                  /* of the sample at hand, of a stream; else NULL */
@@ -74,6 +81,7 @@ struct answer_token {
 /* Log probabilities of a piece of the prompt: of the tokens from position `first` on. At 0 stands null, and
  * rows begin at 1. */
 struct answer_prompt {
+	uint32_t sample; /* whose prompt it is: a prompt's first; with echo and logprobs each */
 	uint32_t first, n;
 	const struct prompt_logprob *rows; /* (n) */
 };
@@ -103,13 +111,17 @@ struct answer_end {
 	size_t n_parts;
 	uint32_t n_calls;         /* whole ones, in the sample's answer */
 	uint32_t thinking_tokens; /* of tokens_out */
-	bool last;                /* of the request's samples: usage is filled */
+	/* The token that ended it, uncounted, where logprobs were asked and the form tells it; else NULL. Of
+	 * a whole answer it is in logprobs_json. */
+	const struct answer_token *end_token;
+	bool last; /* of the request's samples: usage is filled */
 	struct answer_usage usage;
 };
 
 /* A sample of an answer that leaves in one piece. */
 struct answer_sample {
 	struct str text, logprobs_json; /* the latter: what api.logprobs added, separated by commas */
+	struct str prompt_json;         /* as answer_start's, of this sample */
 	/* All of text, told apart; pieces of a kind that stood side by side are one. */
 	const struct part *parts; /* (n_parts) */
 	size_t n_parts;
@@ -131,6 +143,7 @@ struct api {
 	} does;
 	const char *id_prefix; /* of an id that is drawn */
 	const struct request_form *form;
+	bool tells_end_token;                 /* beside those that are counted */
 	const char *stream_type;              /* Content-Type of a stream; NULL: text/event-stream */
 	void (*keep_alive)(struct strbuf *b); /* NULL: nothing is sent while there is nothing to tell */
 	void (*started)(struct strbuf *b, const struct answer_start *start, uint32_t sample, bool first);
@@ -160,6 +173,7 @@ struct api {
 };
 extern const struct api api_native;                           /* POST /v1/generate */
 extern const struct api api_openai_chat;                      /* POST /v1/chat/completions */
+extern const struct api api_completion;                       /* POST /v1/completions */
 extern const struct api api_ollama_chat, api_ollama_generate; /* POST /api/... */
 extern const struct api api_openai_responses;                 /* POST /v1/responses */
 

@@ -45,12 +45,12 @@ void gen_free(struct generation *g)
 		allowance_give_back(&s->allowances[g->owner], g->n_reserved);
 	prepare_job_free(&g->job);
 	strbuf_free(&g->out);
-	strbuf_free(&g->prompt_json);
 	part_list_free(&g->pieces);
 	tok_ids_free(&g->prompt_ids);
 	for (uint32_t i = 0; i < g->n_samples; i++) {
 		strbuf_free(&g->samples[i].text);
 		strbuf_free(&g->samples[i].logprobs_json);
+		strbuf_free(&g->samples[i].prompt_json);
 		part_list_free(&g->samples[i].parts);
 		strbuf_free(&g->samples[i].memo.text);
 		strbuf_free(&g->samples[i].memo.done);
@@ -345,35 +345,67 @@ static void on_engine_event(void *user, const struct engine_event *event)
 		http_wake(s->http);
 }
 
-/* All samples at once: they differ by their seeds alone. Those that were taken before one was refused are
- * n_samples. */
+static uint32_t n_asked(const struct generation *g)
+{
+	return g->job.request.n * g->job.n_prompts;
+}
+
+/* Room for all of them, here and in the engine. */
+static enum hokku_code gen_make_samples(struct generation *g)
+{
+	const struct gen_request *request = &g->job.request;
+	struct request_error *err = &g->job.err;
+	uint32_t n = n_asked(g);
+	enum hokku_code rc = HOKKU_OK;
+	if (n > 1)
+		rc = engine_check_samples(g->server->engine, g->owner, n, &err->error);
+	if (rc == HOKKU_INVALID_REQUEST)
+		snprintf(err->field, sizeof err->field, "n");
+	if (rc == HOKKU_INVALID_REQUEST && g->job.n_prompts > 1) {
+		snprintf(err->field, sizeof err->field, "prompt");
+		err_prefix(&err->error, rc,
+			   "prompt has %" PRIu32 ", of n = %" PRIu32 " samples each: together",
+			   g->job.n_prompts, request->n);
+	}
+	if (rc)
+		return rc;
+	g->samples = calloc(n, sizeof *g->samples);
+	if (!g->samples)
+		rc = err_set(&err->error, HOKKU_OUT_OF_MEMORY, "no memory for %" PRIu32 " samples", n);
+	return rc;
+}
+
+/* Is it told its prompt's log probabilities? Once for each prompt is enough, but where each echoes it. */
+static bool is_told_prompt(const struct sample *sample)
+{
+	const struct gen_request *r = &sample->generation->job.request;
+	return r->prompt_logprobs && ((r->echo && r->logprobs) || sample->index % r->n == 0);
+}
+
+/* All samples at once: those of a prompt differ by their seeds alone. Those that were taken before one was
+ * refused are n_samples. */
 static enum hokku_code gen_submit_samples(struct generation *g)
 {
 	struct server *s = g->server;
 	struct gen_request *request = &g->job.request;
 	struct hokku_error *err = &g->job.err.error;
-	enum hokku_code rc = HOKKU_OK;
 	if (!request->has_seed)
 		request->sampling.seed = rng_os_seed() >> 11; /* 53 bits: exact in any JSON reader */
-	g->samples = calloc(request->n, sizeof *g->samples);
-	if (!g->samples)
-		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %" PRIu32 " samples", request->n);
-	if (!rc && request->n > 1)
-		rc = engine_check_samples(s->engine, g->owner, request->n, err);
-	if (rc == HOKKU_INVALID_REQUEST)
-		snprintf(g->job.err.field, sizeof g->job.err.field, "n");
+	enum hokku_code rc = gen_make_samples(g);
 	g->submitted_ns = clock_ns();
-	for (uint32_t i = 0; i < request->n && !rc; i++) {
+	for (uint32_t i = 0; i < n_asked(g) && !rc; i++) {
 		struct sample *sample = &g->samples[i];
+		const struct prepare_prompt all = {.n = g->job.ids.n},
+					    *prompt = g->job.prompts ? &g->job.prompts[i / request->n] : &all;
 		sample->generation = g;
 		sample->index = i;
 		struct engine_request submit = {
-			.tokens = g->job.ids.ids,
-			.n_tokens = g->job.ids.n,
+			.tokens = g->job.ids.ids + prompt->first,
+			.n_tokens = prompt->n,
 			.max_tokens = request->max_tokens,
 			.logprobs = request->logprobs,
 			.n_top = request->n_top,
-			.prompt_logprobs = request->prompt_logprobs && i == 0, /* once is enough */
+			.prompt_logprobs = is_told_prompt(sample),
 			.n_prompt_top = request->n_prompt_top,
 			.sampling = request->sampling,
 			.stop = request->stop,
@@ -389,7 +421,7 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 			.on_event = on_engine_event,
 			.user = sample,
 		};
-		submit.sampling.seed += i;
+		submit.sampling.seed += i % request->n;
 		rc = engine_submit(s->engine, &submit, &sample->engine_id, err);
 		g->n_samples += !rc;
 	}
@@ -407,6 +439,7 @@ static enum hokku_code gen_submit(struct generation *g)
 		rc = request_check_prompt_logprobs(&g->job.request, g->job.ids.n, &g->job.err);
 	if (!rc)
 		rc = gen_submit_samples(g);
+	g->prompt_tokens = (uint32_t)g->job.ids.n;
 	if (g->n_samples) {
 		g->n_reserved = (uint32_t)g->job.ids.n;
 		allowance_use(a, clock_ns(), g->n_reserved);
@@ -534,6 +567,7 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 		.seed = r->sampling.seed,
 		.prompt_tokens = g->prompt_tokens,
 		.max_tokens = r->max_tokens,
+		.no_answer = r->no_answer,
 		.started_at = g->started_at,
 		.created = g->created,
 		.now_ns = clock_wall_ns(),
@@ -545,9 +579,12 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 		.template_date = g->job.template_date,
 		.stop_json = {g->job.stop_json.ptr, g->job.stop_json.len},
 		.warnings_json = {r->warnings.ptr, r->warnings.len},
-		.n = r->n,
+		.n = n_asked(g),
 		.logprobs = r->logprobs,
-		.prompt_json = {g->prompt_json.ptr, g->prompt_json.len},
+		.prompts = g->job.prompts,
+		.n_each = r->n,
+		.echo = r->echo,
+		.prompt_json = {g->samples[0].prompt_json.ptr, g->samples[0].prompt_json.len},
 		.include_usage = r->include_usage,
 		.responses = r->responses,
 		.tok = engine_tok(g->server->engine),
@@ -563,9 +600,10 @@ static struct answer_start sample_start_info(struct sample *sample, const char *
 }
 
 /* A piece of the prompt's logprobs: it leaves at once, or waits for the whole answer. */
-static void gen_tell_prompt(struct generation *g, const struct answer_prompt *prompt, const char *model)
+static void gen_tell_prompt(struct sample *sample, const struct answer_prompt *prompt, const char *model)
 {
-	const struct answer_start start = gen_start_info(g, model);
+	struct generation *g = sample->generation;
+	const struct answer_start start = sample_start_info(sample, model);
 	if (!g->client)
 		return;
 	if (g->streaming) {
@@ -574,20 +612,21 @@ static void gen_tell_prompt(struct generation *g, const struct answer_prompt *pr
 		return;
 	}
 	if (prompt->first)
-		strbuf_add_c(&g->prompt_json, ",");
-	g->api->prompt_logprobs(&g->prompt_json, &start, prompt);
+		strbuf_add_c(&sample->prompt_json, ",");
+	g->api->prompt_logprobs(&sample->prompt_json, &start, prompt);
 }
 
-static void gen_prompt(struct generation *g, const struct mail *m, const char *model)
+static void gen_prompt(struct sample *sample, const struct mail *m, const char *model)
 {
 	struct prompt_logprob rows[SCHED_MAX_ROWS];
 	memcpy(rows, m->text.ptr, m->text.len);
 	const struct answer_prompt prompt = {
+		.sample = sample->index,
 		.first = m->index > 1 ? m->index : 0,
 		.n = (uint32_t)(m->text.len / sizeof *rows),
 		.rows = rows,
 	};
-	gen_tell_prompt(g, &prompt, model);
+	gen_tell_prompt(sample, &prompt, model);
 }
 
 static void gen_started(struct sample *sample, const struct mail *m, const char *model)
@@ -597,8 +636,7 @@ static void gen_started(struct sample *sample, const struct mail *m, const char 
 	if (first) {
 		g->started = true;
 		g->slot = slots_pick(g);
-		g->prompt_tokens = m->prompt_tokens;
-		g->server->allowances[g->owner].counters.prompt_tokens += m->prompt_tokens;
+		g->server->allowances[g->owner].counters.prompt_tokens += g->prompt_tokens;
 		g->created = (int64_t)time(NULL);
 		clock_iso8601(g->started_at);
 	}
@@ -607,8 +645,8 @@ static void gen_started(struct sample *sample, const struct mail *m, const char 
 		g->api->started(&g->out, &start, sample->index, first);
 		gen_mark_dirty(g);
 	}
-	if (sample->index == 0 && g->job.request.prompt_logprobs && g->prompt_tokens == 1)
-		gen_tell_prompt(g, &(struct answer_prompt){0}, model); /* the engine has none to tell */
+	if (is_told_prompt(sample) && m->prompt_tokens == 1) /* the engine has none to tell */
+		gen_tell_prompt(sample, &(struct answer_prompt){.sample = sample->index}, model);
 }
 
 /* Its key has used n tokens for the sample's answer so far. */
@@ -643,6 +681,17 @@ static void keep_id(struct sample *sample, int32_t token)
 		tok_ids_free(&g->prompt_ids);
 }
 
+/* For the whole answer. */
+static void keep_logprobs(struct sample *sample, const struct answer_start *start,
+			  const struct answer_token *token)
+{
+	if (!token->logprobs)
+		return;
+	if (sample->logprobs_json.len)
+		strbuf_add_c(&sample->logprobs_json, ",");
+	sample->generation->api->logprobs(&sample->logprobs_json, start, token);
+}
+
 static void gen_token(struct sample *sample, const struct mail *m, const char *model)
 {
 	struct generation *g = sample->generation;
@@ -654,6 +703,8 @@ static void gen_token(struct sample *sample, const struct mail *m, const char *m
 		.text = m->text,
 		.logprobs = m->has_logprobs ? &m->logprobs : NULL,
 	};
+	if (g->job.request.no_answer)
+		return;
 	count_tokens(sample, m->index + 1);
 	if (!g->client)
 		return;
@@ -667,11 +718,7 @@ static void gen_token(struct sample *sample, const struct mail *m, const char *m
 	strbuf_add(&sample->text, m->text.ptr, m->text.len);
 	for (size_t i = 0; i < token.n_parts; i++)
 		part_list_add(&sample->parts, &token.parts[i]);
-	if (!token.logprobs)
-		return;
-	if (sample->logprobs_json.len)
-		strbuf_add_c(&sample->logprobs_json, ",");
-	g->api->logprobs(&sample->logprobs_json, &start, &token);
+	keep_logprobs(sample, &start, &token);
 }
 
 /* A sample of a whole answer; its text and logprobs are borrowed. */
@@ -680,6 +727,7 @@ static struct answer_sample whole_sample(struct sample *s)
 	struct answer_sample out = {
 		.text = {s->text.ptr, s->text.len},
 		.logprobs_json = {s->logprobs_json.ptr, s->logprobs_json.len},
+		.prompt_json = {s->prompt_json.ptr, s->prompt_json.len},
 		.end = s->end,
 	};
 	out.parts = part_list_get(&s->parts, &out.n_parts);
@@ -696,9 +744,9 @@ static void gen_answer_whole(struct generation *g, const struct answer_start *st
 	for (uint32_t i = 0; i < g->n_samples && samples; i++) {
 		struct sample *s = &g->samples[i];
 		samples[i] = whole_sample(s);
-		body.failed |= s->text.failed || s->logprobs_json.failed || s->parts.failed;
+		body.failed |=
+			s->text.failed || s->logprobs_json.failed || s->parts.failed || s->prompt_json.failed;
 	}
-	body.failed |= g->prompt_json.failed;
 	if (samples)
 		g->api->whole(&body, start, samples);
 	add_warnings(g);
@@ -718,23 +766,34 @@ static void gen_keep(struct sample *sample, const struct answer_start *start)
 		g->api->keep(g->server->responses, g->owner, start, &whole);
 }
 
+/* Of each prompt what its first sample found, as far as that has ended. */
+static uint32_t sum_cached(const struct generation *g)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < g->n_samples; i += g->job.request.n)
+		n += g->samples[i].end.cached_tokens;
+	return n;
+}
+
 static void gen_end(struct sample *sample, const struct mail *m, const char *model)
 {
 	struct generation *g = sample->generation;
+	bool silent = g->job.request.no_answer;
 	/* The engine's clock starts when it gets the request; the client's when it has sent it. */
 	double before_ms = (double)(g->submitted_ns - g->arrived_ns) * 1e-6;
-	g->n_tokens_out += m->result.tokens_out;
-	if (sample->ids.n > m->result.tokens_out) /* an end token had an event */
-		sample->ids.n = m->result.tokens_out;
-	count_tokens(sample, m->result.tokens_out); /* an end token that had an event is none */
+	uint32_t tokens_out = silent ? 0 : m->result.tokens_out;
+	g->n_tokens_out += tokens_out;
+	if (sample->ids.n > tokens_out) /* an end token had an event */
+		sample->ids.n = tokens_out;
+	count_tokens(sample, tokens_out); /* an end token that had an event is none */
 	sample->end.cached_tokens = m->cached_tokens;
 	sample->end = (struct answer_end){
 		.sample = sample->index,
-		.stop = m->result.stop,
-		.tokens_out = m->result.tokens_out,
+		.stop = silent ? HOKKU_STOP_LENGTH : m->result.stop,
+		.tokens_out = tokens_out,
 		.cached_tokens = m->cached_tokens,
 		.cache_miss = m->cache_miss,
-		.text_bytes = m->result.text_bytes,
+		.text_bytes = silent ? 0 : m->result.text_bytes,
 		.prefill_ms = m->result.prefill_ms,
 		.decode_ms = m->result.decode_ms,
 		.ttft_ms = m->result.ttft_ms + before_ms,
@@ -744,14 +803,24 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 		.last = g->n_over + 1 == g->n_samples,
 		.usage = {.prompt_tokens = g->prompt_tokens,
 			  .completion_tokens = g->n_tokens_out,
-			  .cached_tokens = g->samples[0].end.cached_tokens},
+			  .cached_tokens = sum_cached(g)},
 	};
 	if (!g->client)
 		return;
 	const struct answer_start start = sample_start_info(sample, model);
+	const struct answer_token end_token = {
+		.sample = sample->index,
+		.index = tokens_out,
+		.token = m->token,
+		.logprobs = m->has_logprobs && g->api->tells_end_token && !silent ? &m->logprobs : NULL,
+	};
 	if (g->streaming) {
-		g->api->end(&g->out, &start, &sample->end);
+		struct answer_end end = sample->end;
+		end.end_token = end_token.logprobs ? &end_token : NULL;
+		g->api->end(&g->out, &start, &end);
 		gen_mark_dirty(g);
+	} else {
+		keep_logprobs(sample, &start, &end_token);
 	}
 	if (!sample->end.last)
 		return;
@@ -808,7 +877,7 @@ void gen_take_mail(struct server *s)
 			gen_started(sample, &m, model);
 			break;
 		case ENGINE_PROMPT:
-			gen_prompt(sample->generation, &m, model);
+			gen_prompt(sample, &m, model);
 			break;
 		case ENGINE_TOKEN:
 			gen_token(sample, &m, model);

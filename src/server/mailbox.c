@@ -41,6 +41,10 @@ bool mailbox_put(struct mailbox *m, void *to, const struct engine_event *event)
 		mail.result = *event->result;
 		mail.cached_tokens = event->cached_tokens;
 		mail.stop_text = event->stop_text;
+		mail.token = event->token;
+		mail.has_logprobs = event->logprobs != NULL;
+		if (event->logprobs)
+			mail.logprobs = *event->logprobs;
 		if (event->cache_miss)
 			mail.cache_miss = *event->cache_miss;
 		break;

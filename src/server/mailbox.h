@@ -22,7 +22,7 @@ struct mail {
 	enum hokku_code code;         /* error */
 	uint32_t prompt_tokens;       /* started */
 	uint32_t index;               /* token, prompt */
-	int32_t token;                /* token */
+	int32_t token;                /* token, end */
 	uint64_t seed;                /* started */
 	struct hokku_result result;   /* end */
 	uint32_t cached_tokens;       /* end */
@@ -30,7 +30,7 @@ struct mail {
 	struct cache_miss cache_miss; /* end; NOT_ASKED: it was not */
 	/* token: its text; error: the message; prompt: its struct prompt_logprob, not aligned */
 	struct str text;
-	bool has_logprobs;              /* token */
+	bool has_logprobs;              /* token, end */
 	struct token_logprobs logprobs; /* the last member: kept only where there are any */
 };
 

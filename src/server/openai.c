@@ -43,6 +43,35 @@ void openai_add_own(struct strbuf *b, const struct answer_start *s)
 	strbuf_add_c(b, "]");
 }
 
+/* vLLM's: a token's id and what there is to tell of it. */
+static void add_ranked(struct strbuf *b, const struct tok *tok, int32_t token, float logprob, uint32_t rank)
+{
+	struct str bytes = tok_bytes(tok, token);
+	strbuf_addf(b, "\"%" PRId32 "\":{\"logprob\":", token);
+	answer_logprob(b, logprob);
+	strbuf_addf(b, ",\"rank\":%" PRIu32 ",\"decoded_token\":", rank);
+	strbuf_add_json(b, bytes.ptr, bytes.len);
+	strbuf_add_c(b, "}");
+}
+
+void openai_prompt_logprobs(struct strbuf *b, const struct answer_start *start, const struct answer_prompt *p)
+{
+	strbuf_add_c(b, p->first ? "" : p->n ? "null," : "null");
+	for (uint32_t i = 0; i < p->n; i++) {
+		const struct prompt_logprob *row = &p->rows[i];
+		strbuf_add_c(b, i ? ",{" : "{");
+		add_ranked(b, start->tok, row->token, row->logprobs.logprob, row->rank);
+		for (uint32_t k = 0; k < row->logprobs.n_top; k++) {
+			const struct token_logprob *top = &row->logprobs.top[k];
+			if (top->token == row->token)
+				continue;
+			strbuf_add_c(b, ",");
+			add_ranked(b, start->tok, top->token, top->logprob, k + 1);
+		}
+		strbuf_add_c(b, "}");
+	}
+}
+
 /* ---- errors ---- */
 
 /* A code's name in small letters, where OpenAI has no own for it. */
@@ -82,7 +111,8 @@ static void add_code(struct strbuf *b, enum hokku_code code, const char *field)
 	answer_text(b, name);
 }
 
-static void add_error(struct strbuf *b, enum hokku_code code, const char *message, const char *field)
+void openai_add_error(struct strbuf *b, enum hokku_code code, const char *message, const char *field,
+		      const char *prompt)
 {
 	strbuf_add_c(b, "{\"error\":{\"message\":");
 	answer_text(b, message);
@@ -93,7 +123,7 @@ static void add_error(struct strbuf *b, enum hokku_code code, const char *messag
 	if (field && *field)
 		answer_text(b, field);
 	else if (code == HOKKU_CONTEXT_EXCEEDED)
-		strbuf_add_c(b, "\"messages\"");
+		answer_text(b, prompt);
 	else
 		strbuf_add_c(b, "null");
 	strbuf_add_c(b, ",\"code\":");
@@ -103,13 +133,13 @@ static void add_error(struct strbuf *b, enum hokku_code code, const char *messag
 
 void openai_error(struct strbuf *b, enum hokku_code code, const char *message, const char *field)
 {
-	add_error(b, code, message, field);
+	openai_add_error(b, code, message, field, "messages");
 	strbuf_add_c(b, "\n");
 }
 
 void openai_failed(struct strbuf *b, enum hokku_code code, const char *message)
 {
 	strbuf_add_c(b, "data: ");
-	add_error(b, code, message, NULL);
+	openai_add_error(b, code, message, NULL, "messages");
 	strbuf_add_c(b, "\n\n");
 }

@@ -16,6 +16,15 @@ void openai_add_own(struct strbuf *b, const struct answer_start *s);
 /* Of an answer that calls no tool. */
 const char *openai_finish_reason(enum hokku_stop stop);
 
+/* As vLLM tells them, separated by commas: of each position the prompt's own token, then the likeliest
+ * others.
+ */
+void openai_prompt_logprobs(struct strbuf *b, const struct answer_start *start,
+			    const struct answer_prompt *p);
+
+/* prompt: the field that is at fault where the prompt does not fit. */
+void openai_add_error(struct strbuf *b, enum hokku_code code, const char *message, const char *field,
+		      const char *prompt);
 void openai_error(struct strbuf *b, enum hokku_code code, const char *message, const char *field);
 void openai_failed(struct strbuf *b, enum hokku_code code, const char *message);
 

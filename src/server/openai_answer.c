@@ -157,43 +157,12 @@ static void chat_started(struct strbuf *b, const struct answer_start *start, uin
 	finish_chunk(b, start, NULL, NULL);
 }
 
-/* vLLM's: a token's id and what there is to tell of it. */
-static void add_ranked(struct strbuf *b, const struct tok *tok, int32_t token, float logprob, uint32_t rank)
-{
-	struct str bytes = tok_bytes(tok, token);
-	strbuf_addf(b, "\"%" PRId32 "\":{\"logprob\":", token);
-	answer_logprob(b, logprob);
-	strbuf_addf(b, ",\"rank\":%" PRIu32 ",\"decoded_token\":", rank);
-	strbuf_add_json(b, bytes.ptr, bytes.len);
-	strbuf_add_c(b, "}");
-}
-
-/* As vLLM tells them: of each position the prompt's own token, then the likeliest others. */
-static void chat_prompt_logprobs(struct strbuf *b, const struct answer_start *start,
-				 const struct answer_prompt *p)
-{
-	strbuf_add_c(b, p->first ? "" : p->n ? "null," : "null");
-	for (uint32_t i = 0; i < p->n; i++) {
-		const struct prompt_logprob *row = &p->rows[i];
-		strbuf_add_c(b, i ? ",{" : "{");
-		add_ranked(b, start->tok, row->token, row->logprobs.logprob, row->rank);
-		for (uint32_t k = 0; k < row->logprobs.n_top; k++) {
-			const struct token_logprob *top = &row->logprobs.top[k];
-			if (top->token == row->token)
-				continue;
-			strbuf_add_c(b, ",");
-			add_ranked(b, start->tok, top->token, top->logprob, k + 1);
-		}
-		strbuf_add_c(b, "}");
-	}
-}
-
 static void chat_prompt(struct strbuf *b, const struct answer_start *start, const struct answer_prompt *p)
 {
 	strbuf_add_c(b, "data: {");
 	openai_add_head(b, start, "chat.completion.chunk");
 	strbuf_add_c(b, ",\"choices\":[],\"prompt_logprobs\":[");
-	chat_prompt_logprobs(b, start, p);
+	openai_prompt_logprobs(b, start, p);
 	strbuf_add_c(b, start->include_usage ? "],\"usage\":null}\n\n" : "]}\n\n");
 }
 
@@ -293,6 +262,6 @@ const struct api api_openai_chat = {
 	.failed = openai_failed,
 	.whole = chat_whole,
 	.logprobs = chat_logprobs,
-	.prompt_logprobs = chat_prompt_logprobs,
+	.prompt_logprobs = openai_prompt_logprobs,
 	.error = openai_error,
 };

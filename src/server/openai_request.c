@@ -3,11 +3,10 @@
  * under the same names. A field is done, or has no effect on an answer here (told as a warning), or is
  * refused by name: nothing that would change the answer is passed over.
  */
-#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "server/field.h"
+#include "server/openai_fields.h"
 
 static enum hokku_code take_max_completion_tokens(struct gen_request *r, const char *name, const struct jv *v,
 						  struct request_error *err)
@@ -17,57 +16,6 @@ static enum hokku_code take_max_completion_tokens(struct gen_request *r, const c
 	r->max_completion_tokens = r->max_tokens;
 	r->max_tokens = before;
 	return rc;
-}
-
-/* OpenAI's seeds are signed: a negative one is the unsigned number of the same 64 bits. */
-static enum hokku_code take_seed(struct gen_request *r, const char *name, const struct jv *v,
-				 struct request_error *err)
-{
-	int64_t n;
-	if (!field_whole(v, &n) || n >= 0)
-		return field_seed(r, name, v, err);
-	r->sampling.seed = (uint64_t)n;
-	r->has_seed = true;
-	return HOKKU_OK;
-}
-
-/* OpenAI's range includes 0: the likeliest token alone, which the least number above it is too. */
-static enum hokku_code take_top_p(struct gen_request *r, const char *name, const struct jv *v,
-				  struct request_error *err)
-{
-	const struct sampling_field *f = sampling_fields;
-	while (strcmp(f->name, name) != 0)
-		f++;
-	if (field_number(v) != 0)
-		return field_sampling(r, f, v, err);
-	r->sampling.top_p = FLT_MIN;
-	return HOKKU_OK;
-}
-
-static enum hokku_code take_stream_options(struct gen_request *r, const char *name, const struct jv *v,
-					   struct request_error *err)
-{
-	static const char *const known[] = {"include_usage", "include_obfuscation", NULL};
-	char found[96], field[64];
-	bool ignored;
-	if (!jv_is(v, JV_OBJECT))
-		return bad(err, name, "is %s; it takes {\"include_usage\": true}", field_describe(v, found));
-	r->stream_options = true;
-	for (uint32_t i = 0; i < v->n; i++) {
-		bool usage = str_eq_c(jv_key(v, i), known[0]);
-		snprintf(field, sizeof field, "%s.%.40s", name, jv_key(v, i).ptr);
-		field[utf8_valid_prefix(field, strlen(field))] = '\0'; /* it may be cut */
-		if (!usage && !str_eq_c(jv_key(v, i), known[1]))
-			return bad(err, field, "is no option of a stream; there are %s and %s", known[0],
-				   known[1]);
-		enum hokku_code rc = jv_none(jv_value(v, i))
-					     ? HOKKU_OK
-					     : field_bool(field, jv_value(v, i),
-							  usage ? &r->include_usage : &ignored, err);
-		if (rc)
-			return rc;
-	}
-	return HOKKU_OK;
 }
 
 /* ---- calls and thinking ---- */
@@ -284,42 +232,12 @@ static enum hokku_code refuse(struct gen_request *r, const char *name, const str
 		   rows[i].instead);
 }
 
-/* What clients send along and no answer depends on here. */
-static enum hokku_code pass_over(struct gen_request *r, const char *name, const struct jv *v,
-				 struct request_error *err)
-{
-	static const struct {
-		const char *name;
-		enum jv_type type;
-		const char *takes;
-	} rows[] = {
-		{"user", JV_STRING, "a string"},
-		{"metadata", JV_OBJECT, "an object of strings"},
-		{"store", JV_BOOL, "true or false"},
-		{"service_tier", JV_STRING, "a string"},
-		{"safety_identifier", JV_STRING, "a string"},
-		{"prompt_cache_key", JV_STRING, "a string"},
-		{"prompt_cache_retention", JV_STRING, "a string"},
-		{"prompt_cache_options", JV_OBJECT, "an object"},
-		{"prediction", JV_OBJECT, "an object"},
-	};
-	char text[128], found[96];
-	size_t i = 0;
-	while (strcmp(rows[i].name, name) != 0)
-		i++;
-	if (!jv_is(v, rows[i].type))
-		return bad(err, name, "is %s; it takes %s", field_describe(v, found), rows[i].takes);
-	snprintf(text, sizeof text, "%s has no effect here", name);
-	field_warn(&r->warnings, text);
-	return HOKKU_OK;
-}
-
 const struct field openai_chat_fields[] = {
 	/* clang-format off */
 	{"messages", field_messages},
 	{"model", field_model},
 	{"stream", field_stream},
-	{"stream_options", take_stream_options},
+	{"stream_options", openai_take_stream_options},
 	{"max_tokens", field_max_tokens},
 	{"max_completion_tokens", take_max_completion_tokens},
 	{"n", field_n},
@@ -328,8 +246,8 @@ const struct field openai_chat_fields[] = {
 	{"cache_salt", field_cache_salt},
 	{"cache_debug", field_cache_debug},
 	{"stop", field_stop},
-	{"seed", take_seed},
-	{"top_p", take_top_p},
+	{"seed", openai_take_seed},
+	{"top_p", openai_take_top_p},
 	FIELDS_OF_RULES,
 	{"logprobs", field_logprobs},
 	{"top_logprobs", field_top_logprobs},
@@ -357,15 +275,7 @@ const struct field openai_chat_fields[] = {
 	{"audio", refuse},
 	{"web_search_options", refuse},
 	{"moderation", refuse},
-	{"user", pass_over},
-	{"metadata", pass_over},
-	{"store", pass_over},
-	{"service_tier", pass_over},
-	{"safety_identifier", pass_over},
-	{"prompt_cache_key", pass_over},
-	{"prompt_cache_retention", pass_over},
-	{"prompt_cache_options", pass_over},
-	{"prediction", pass_over},
+	OPENAI_PASSED_OVER,
 	/* As other servers of this API have them, beside the sampling fields. */
 	{"chat_template_kwargs", field_template_kwargs},
 	{"now", field_now},
@@ -379,14 +289,14 @@ static enum hokku_code check_chat(struct gen_request *r, struct str stray, struc
 	(void)stray;
 	if (!r->messages)
 		return bad(err, "messages", "is missing; it takes an array of at least one {role, content}");
-	if (r->stream_options && !r->stream)
-		return bad(err, "stream_options", "is for streams; it goes with \"stream\": true");
 	if (r->max_tokens && r->max_completion_tokens && r->max_tokens != r->max_completion_tokens)
 		return bad(err, "max_completion_tokens", "is %u and max_tokens is %u; give one of them",
 			   r->max_completion_tokens, r->max_tokens);
 	if (r->max_completion_tokens)
 		r->max_tokens = r->max_completion_tokens;
-	enum hokku_code rc = check_tools(r, err);
+	enum hokku_code rc = openai_check_stream(r, err);
+	if (!rc)
+		rc = check_tools(r, err);
 	if (!rc)
 		rc = refuse_not_done(r, err);
 	if (rc)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "text/stream.h"
+
 /* Of a key's jobs: how many are here, and when one was last taken up, counted in jobs. */
 struct prepare_key {
 	uint32_t n_jobs;
@@ -49,7 +51,16 @@ static enum hokku_code check_tokens(struct prepare_job *job, uint32_t n_vocab)
 {
 	const struct gen_request *r = &job->request;
 	struct request_error *err = &job->err;
-	enum hokku_code rc = check_ids(r->tokens_name, r->tokens, r->n_tokens, n_vocab, err);
+	enum hokku_code rc = HOKKU_OK;
+	size_t first = 0;
+	for (uint32_t p = 0; r->n_prompts > 1 && p < r->n_prompts && !rc; p++) {
+		char name[64];
+		snprintf(name, sizeof name, "%s[%u]", r->tokens_name, p);
+		rc = check_ids(name, r->tokens + first, r->prompts[p].n_tokens, n_vocab, err);
+		first += r->prompts[p].n_tokens;
+	}
+	if (!rc && r->n_prompts <= 1)
+		rc = check_ids(r->tokens_name, r->tokens, r->n_tokens, n_vocab, err);
 	return rc ? rc : check_ids(r->before_name, r->before, r->n_before, n_vocab, err);
 }
 
@@ -83,15 +94,113 @@ static enum hokku_code render(struct prepare_job *job, const struct tok *tok, co
 	return rc;
 }
 
-/* A text begins once, whatever stands before it: what comes after n_before ids begins with no BOS token if
- * those do, nor with a second one (a prompt that writes its name itself). */
-static void drop_second_bos(struct tok_ids *ids, size_t n_before, int32_t bos)
+/* A text begins once, whatever stands before it: the prompt from `first` on begins, after n_before ids, with
+ * no BOS token if those do, nor with a second one (a prompt that writes its name itself). */
+static void drop_second_bos(struct tok_ids *ids, size_t first, size_t n_before, int32_t bos)
 {
-	size_t at = n_before ? n_before : 1;
-	if (bos < 0 || ids->n <= at || ids->ids[0] != bos || ids->ids[at] != bos)
+	size_t at = first + (n_before ? n_before : 1);
+	if (bos < 0 || ids->n <= at || ids->ids[first] != bos || ids->ids[at] != bos)
 		return;
 	memmove(ids->ids + at, ids->ids + at + 1, (ids->n - at - 1) * sizeof *ids->ids);
 	ids->n--;
+}
+
+/* Text with a gap: before it, behind it, and then the model fills it. */
+static enum hokku_code encode_gap(const struct tok *tok, struct str before, struct str behind,
+				  struct tok_ids *out, struct request_error *err)
+{
+	const int32_t marks[] = {tok_fim(tok, TOK_FIM_PREFIX), tok_fim(tok, TOK_FIM_SUFFIX),
+				 tok_fim(tok, TOK_FIM_MIDDLE)};
+	const struct str texts[] = {before, behind, {"", 0}};
+	if (marks[0] < 0 || marks[1] < 0 || marks[2] < 0) {
+		snprintf(err->field, sizeof err->field, "suffix");
+		return err_set(&err->error, HOKKU_INVALID_REQUEST,
+			       "suffix is given, but this model's vocabulary has no tokens that part a text "
+			       "with a gap (tokenizer.ggml.fim_pre_token_id, fim_suf_token_id, "
+			       "fim_mid_token_id)");
+	}
+	enum hokku_code rc = tok_encode(tok, (struct str){"", 0}, TOK_ADD_BOS, out, &err->error);
+	for (int i = 0; i < 3 && !rc; i++) {
+		rc = tok_ids_push(out, marks[i], &err->error);
+		if (!rc)
+			rc = tok_encode(tok, texts[i], 0, out, &err->error);
+	}
+	return rc;
+}
+
+static uint32_t count_chars(struct str text)
+{
+	uint32_t n = 0;
+	for (size_t i = 0; i < text.len; i++)
+		n += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+	return n;
+}
+
+/* What an answer can tell of a prompt. text: as it was given; ptr NULL: tokens were. */
+static void describe_prompt(struct prepare_job *job, const struct tok *tok, struct str text,
+			    struct prepare_prompt *p)
+{
+	struct text_stream stream = {0};
+	uint32_t n_chars = 0;
+	p->text_at = job->texts.len;
+	p->text.first = job->ids.ids[p->first];
+	for (size_t i = p->first; i < p->first + p->n; i++) {
+		struct str bytes = tok_bytes(tok, job->ids.ids[i]);
+		if (tok_type(tok, job->ids.ids[i]) == TOK_CONTROL)
+			continue;
+		n_chars += count_chars(bytes);
+		if (job->request.echo && !text.ptr)
+			text_stream_push(&stream, bytes, &job->texts);
+	}
+	if (job->request.echo && text.ptr)
+		strbuf_add(&job->texts, text.ptr, text.len);
+	else if (job->request.echo)
+		text_stream_finish(&stream, &job->texts);
+	p->text.n_chars = text.ptr ? count_chars(text) : n_chars;
+	p->text.n_surplus = n_chars > p->text.n_chars ? n_chars - p->text.n_chars : 0;
+	p->text.text.len = job->texts.len - p->text_at;
+}
+
+/* Of a form that takes several. */
+static enum hokku_code make_prompts(struct prepare_job *job, const struct tok *tok)
+{
+	const struct gen_request *r = &job->request;
+	struct request_error *err = &job->err;
+	const int32_t *next = r->tokens;
+	enum hokku_code rc = HOKKU_OK;
+	job->prompts = calloc(r->n_prompts, sizeof *job->prompts);
+	if (!job->prompts)
+		return err_set(&err->error, HOKKU_OUT_OF_MEMORY, "no memory for the prompts");
+	for (uint32_t i = 0; i < r->n_prompts && !rc; i++) {
+		const struct request_prompt *from = &r->prompts[i];
+		struct prepare_prompt *p = &job->prompts[i];
+		p->first = job->ids.n;
+		for (size_t k = 0; k < from->n_tokens && !rc; k++)
+			rc = tok_ids_push(&job->ids, *next++, &err->error);
+		if (!rc && from->text.ptr && r->suffix.ptr)
+			rc = encode_gap(tok, from->text, r->suffix, &job->ids, err);
+		else if (!rc && from->text.ptr)
+			rc = tok_encode(tok, from->text, TOK_ADD_BOS | TOK_PARSE_SPECIAL, &job->ids,
+					&err->error);
+		if (!rc && from->text.ptr)
+			drop_second_bos(&job->ids, p->first, 0, tok_bos(tok));
+		p->n = job->ids.n - p->first;
+		if (!rc && p->n)
+			describe_prompt(job, tok, from->text, p);
+		if (err->field[0] || (rc ? rc != HOKKU_INVALID_REQUEST : p->n))
+			continue;
+		snprintf(err->field, sizeof err->field, r->n_prompts > 1 ? "prompt[%u]" : "prompt", i);
+		if (!rc)
+			rc = err_set(&err->error, HOKKU_INVALID_REQUEST, "%s gives no token at all",
+				     err->field);
+	}
+	job->n_prompts = r->n_prompts;
+	for (uint32_t i = 0; i < r->n_prompts && !rc; i++)
+		job->prompts[i].text.text.ptr =
+			job->texts.ptr ? job->texts.ptr + job->prompts[i].text_at : "";
+	return !rc && job->texts.failed
+		       ? err_set(&err->error, HOKKU_OUT_OF_MEMORY, "no memory for the prompts")
+		       : rc;
 }
 
 static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
@@ -104,6 +213,8 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 		rc = request_find_words(r, tok, err);
 	if (rc)
 		return rc;
+	if (r->prompts)
+		return make_prompts(job, tok);
 	if (r->tokens) {
 		job->ids = (struct tok_ids){r->tokens, r->n_tokens, r->n_tokens};
 		r->tokens = NULL;
@@ -124,7 +235,7 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 		rc = tok_encode(tok, r->prompt, TOK_ADD_BOS | (r->parse_special ? TOK_PARSE_SPECIAL : 0),
 				&job->ids, &err->error);
 	if (!job->form->encode)
-		drop_second_bos(&job->ids, r->n_before, tok_bos(tok));
+		drop_second_bos(&job->ids, 0, r->n_before, tok_bos(tok));
 	if (rc == HOKKU_INVALID_REQUEST && !r->messages && !job->form->encode)
 		snprintf(err->field, sizeof err->field, "%s", field);
 	if (rc == HOKKU_OK && job->ids.n == 0) {
@@ -138,6 +249,7 @@ void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struc
 		     const struct sampling_advice *advice, const struct prepare_chat *defaults)
 {
 	struct gen_request *r = &job->request;
+	job->n_prompts = 1;
 	job->rc = request_parse((struct str){job->body.ptr, job->body.len}, job->form, advice, r, &job->err);
 	strbuf_free(&job->body);
 	if (job->rc == HOKKU_OK && job->form->admit && job->served)
@@ -375,6 +487,8 @@ void prepare_job_free(struct prepare_job *job)
 	strbuf_free(&job->body);
 	strbuf_free(&job->stop_json);
 	strbuf_free(&job->told);
+	strbuf_free(&job->texts);
+	free(job->prompts);
 	request_free(&job->request);
 	tok_ids_free(&job->ids);
 }

@@ -23,6 +23,13 @@ struct prepare_chat {
 	struct responses *responses;  /* what requests may go on from; NULL: nothing */
 };
 
+/* One of a job's prompts. */
+struct prepare_prompt {
+	size_t first, n; /* of ids */
+	struct prompt_text text;
+	size_t text_at; /* in texts, until all of them are there */
+};
+
 struct prepare_job {
 	struct prepare_job *next;
 	void *owner;
@@ -35,7 +42,11 @@ struct prepare_job {
 	enum hokku_code rc;
 	struct request_error err;
 	struct gen_request request; /* without the prompt, which is in ids */
-	struct tok_ids ids;
+	struct tok_ids ids;         /* of all prompts */
+	/* (n_prompts) where a form takes several; NULL: there is one, all of ids */
+	struct prepare_prompt *prompts;
+	uint32_t n_prompts; /* 1 at least */
+	struct strbuf texts;
 	char template_date[20];  /* the date that the prompt holds; "": none */
 	struct strbuf stop_json; /* the stop strings as JSON, separated by commas */
 	struct constrain *shape; /* the answer's, compiled; NULL: it has none */

@@ -123,11 +123,12 @@ enum hokku_code request_check_prompt_logprobs(const struct gen_request *r, size_
 					      struct request_error *err)
 {
 	char tokens[32], asked[32], most[32];
-	uint64_t n = (uint64_t)n_tokens * (r->n_prompt_top + 1);
+	bool echo = r->echo && r->logprobs;
+	uint64_t n = (uint64_t)n_tokens * (r->n_prompt_top + 1) * (echo ? r->n : 1);
 	if (!r->prompt_logprobs || r->stream || n <= REQUEST_MAX_PROMPT_LOGPROBS)
 		return HOKKU_OK;
 	return bad(
-		err, "prompt_logprobs",
+		err, echo ? "logprobs" : "prompt_logprobs",
 		"is %u: of the prompt's %s tokens that is %s log probabilities, and an answer in one piece "
 		"has %s at most; ask for fewer or stream it (\"stream\": true)",
 		r->n_prompt_top, str_thousands(n_tokens, tokens), str_thousands(n, asked),
@@ -283,6 +284,7 @@ bool request_drop_prompt(struct gen_request *r)
 	}
 	free(r->tokens);
 	free(r->before);
+	free(r->prompts);
 	free(r->messages);
 	free(r->bias_texts);
 	free(r->bad_words);
@@ -293,9 +295,10 @@ bool request_drop_prompt(struct gen_request *r)
 	r->bad_words = NULL;
 	r->n_bias_texts = r->n_bad_words = 0;
 	r->tokens = r->before = NULL;
+	r->prompts = NULL;
 	r->messages = NULL;
 	r->tools = r->allowed_tools = r->template_kwargs = NULL;
-	r->prompt = r->tool_name = r->effort = (struct str){NULL, 0};
+	r->prompt = r->suffix = r->tool_name = r->effort = (struct str){NULL, 0};
 	r->n_tokens = r->n_before = r->n_messages = 0;
 	return true;
 }
@@ -305,6 +308,7 @@ void request_free(struct gen_request *r)
 	free(r->stop_bytes);
 	free(r->tokens);
 	free(r->before);
+	free(r->prompts);
 	free(r->messages);
 	free(r->bias);
 	free(r->bias_texts);

@@ -18,6 +18,7 @@ enum {
 	REQUEST_MAX_WARNINGS = 16,      /* unknown fields named one by one */
 	REQUEST_MAX_SMALL_BODY = 16384, /* of what asks for no answer: parsed on the loop's thread */
 	REQUEST_MAX_N = 128,            /* samples of one prompt */
+	REQUEST_MAX_PROMPTS = 2048,     /* of a request that has several */
 	REQUEST_MAX_MODEL_BYTES = 256,
 	REQUEST_MAX_TOOL_NAME_BYTES = 128,
 	/* Log probabilities of a prompt in a whole answer, which is held in memory: each has a hundred bytes.
@@ -53,7 +54,14 @@ struct request_bias_text {
 struct responses;
 struct responses_request;
 
-/* A request for an answer, whichever API it came by. Exactly one of prompt, tokens and messages is there. */
+/* One of several prompts: a text, or the next n_tokens of gen_request.tokens. */
+struct request_prompt {
+	struct str text; /* ptr NULL: tokens */
+	size_t n_tokens;
+};
+
+/* A request for an answer, whichever API it came by. Exactly one of prompt, tokens, messages and prompts is
+ * there. */
 struct gen_request {
 	struct str prompt;
 	int32_t *tokens; /* (n_tokens) */
@@ -63,6 +71,12 @@ struct gen_request {
 	int32_t *before;         /* (n_before) goes before what prompt or messages give */
 	size_t n_before;
 	const char *before_name;
+	/* Of forms that take several; each has n samples of its own. tokens are those of all of them. */
+	struct request_prompt *prompts; /* (n_prompts) */
+	uint32_t n_prompts;
+	struct str suffix;             /* what comes behind the answer; ptr NULL: nothing is said of it */
+	bool echo;                     /* answers begin with their prompts */
+	bool no_answer;                /* max_tokens is 0: nothing is drawn that anybody is told */
 	struct chat_message *messages; /* (n_messages) */
 	size_t n_messages;
 	const struct jv *tools, *template_kwargs; /* for the chat template; NULL. Tools in OpenAI's form */
@@ -82,7 +96,7 @@ struct gen_request {
 	bool stream;
 	bool has_seed;
 	uint32_t max_tokens; /* 0: until the context is full */
-	uint32_t n;          /* samples; number k has the seed + k */
+	uint32_t n;          /* samples of a prompt; number k has the seed + k */
 	bool logprobs;
 	uint32_t n_top; /* 0 without logprobs */
 	bool prompt_logprobs;
@@ -92,6 +106,7 @@ struct gen_request {
 	/* OpenAI's. */
 	uint32_t max_completion_tokens; /* as max_tokens, under another name */
 	bool stream_options, include_usage;
+	uint32_t best_of; /* 0: not said */
 	struct llama_fields llama;
 	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
 	bool cache_prompt, cache_debug;
@@ -117,6 +132,15 @@ struct gen_request {
 	struct jv_doc json;                  /* owns the bytes of all strings above, */
 	struct jv_doc made;                  /* and of what a form translated (request_make) */
 	char *stop_bytes;                    /* after request_drop_prompt: owns those of stop */
+};
+
+/* What an answer that goes on with a prompt tells of it. */
+struct prompt_text {
+	struct str text;  /* of request.echo, else empty */
+	uint32_t n_chars; /* characters of it, echoed or not */
+	/* Its tokens' characters beyond n_chars: a space that the vocabulary puts before a text. */
+	uint32_t n_surplus;
+	int32_t first; /* its first token */
 };
 
 /* What a route takes: its fields, all of sampling_fields besides, and what must hold between them. */
@@ -187,6 +211,7 @@ struct request_form {
 };
 extern const struct request_form request_native;                               /* POST /v1/generate */
 extern const struct request_form request_openai_chat;                          /* POST /v1/chat/completions */
+extern const struct request_form request_completion;                           /* POST /v1/completions */
 extern const struct request_form request_ollama_chat, request_ollama_generate; /* POST /api/... */
 
 /* Fills *out, which request_free frees whatever the result. advice: of the model's file; NULL: none.

@@ -42,6 +42,8 @@ static const struct route {
 	 "OpenAI's: one of these by its id"},
 	{HTTP_DELETE, false, "/v1/responses/*", response_delete_route, &api_openai_responses,
 	 "OpenAI's: forgets it"},
+	{HTTP_POST, false, "/v1/completions", NULL, &api_completion,
+	 "OpenAI's: what comes after texts, or in their gaps"},
 	{HTTP_GET, false, "/v1/models", models_route, &api_openai_chat, "OpenAI's: what is served"},
 	{HTTP_GET, false, "/v1/models/*", model_route, &api_openai_chat,
 	 "OpenAI's: one of these by its name"},

@@ -21,6 +21,7 @@ struct sample {
 	uint64_t engine_id;
 	bool over;                         /* the engine is done with it */
 	struct strbuf text, logprobs_json; /* the whole of it, for "stream": false */
+	struct strbuf prompt_json;         /* the prompt's logprobs, the same */
 	struct part_list parts;            /* the same told apart */
 	struct answer_memo memo;           /* of its stream */
 	struct tok_ids ids;                /* where request.keep_ids asked */
@@ -58,7 +59,6 @@ struct generation {
 	uint64_t n_tokens_out;     /* of the samples that are over */
 	struct strbuf out;         /* events to be sent */
 	struct part_list pieces;   /* of the token at hand */
-	struct strbuf prompt_json; /* the prompt's logprobs, for "stream": false */
 	struct tok_ids prompt_ids; /* where request.keep_ids asked */
 };
 

@@ -206,7 +206,7 @@ test('errors are those that the client has classes for', async () => {
 	await fails(ask({ logit_bias: { 99999: 1 } }), OpenAI.BadRequestError, 400, null, 'logit_bias', '99999');
 	await fails(ask({ messages: [{ role: 'user', content: 'rain '.repeat(2000) }] }), OpenAI.BadRequestError, 400, 'context_length_exceeded', 'messages', 'the context holds 512');
 	await fails(client.models.retrieve('org/other'), OpenAI.NotFoundError, 404, 'model_not_found', 'model', 'this server has "haiku"');
-	await fails(client.completions.create({ model: 'haiku', prompt: 'a' }), OpenAI.NotFoundError, 404, 'NOT_FOUND', undefined, 'no path');
+	await fails(client.completions.create({ model: 'haiku', prompt: 'a '.repeat(2000) }), OpenAI.BadRequestError, 400, 'context_length_exceeded', 'prompt', 'the context holds 512');
 	assert.equal((await post(server, '/v1/chat/completions', '{nope')).json.error.type, 'invalid_request_error');
 	assert.ok(await idle(server));
 });

@@ -3,6 +3,8 @@
 
 struct told {
 	unsigned n, n_without;
+	int32_t end_token; /* -1: its logprobs were not told */
+	struct token_logprobs end;
 	struct {
 		int32_t token;
 		struct token_logprobs logprobs;
@@ -18,6 +20,9 @@ static void on_told(void *user, const struct engine_event *event)
 		t->rows[t->n++].logprobs = *event->logprobs;
 	} else if (event->kind == ENGINE_TOKEN) {
 		t->n_without++;
+	} else if (event->kind == ENGINE_END && event->logprobs) {
+		t->end_token = event->token;
+		t->end = *event->logprobs;
 	}
 	on_event(&t->record, event);
 }
@@ -26,6 +31,7 @@ static enum hokku_code ask(struct told *t, bool logprobs, uint32_t n_top, struct
 {
 	struct engine *e = start();
 	memset(t, 0, sizeof *t);
+	t->end_token = -1;
 	record_init(&t->record, e);
 	struct engine_request q = request_for(&t->record);
 	q.on_event = on_told;
@@ -59,6 +65,21 @@ static void every_counted_token_has_them(void **state)
 		assert_true(l->top[0].logprob == l->logprob && l->logprob < 0);
 		assert_float_equal(l->top[1].logprob, l->logprob - 2, 1e-6);
 	}
+	/* Those of the token that is not counted come with the end. */
+	assert_int_equal(t.end_token, FAKE_END);
+	assert_true(t.end.n_top == 3 && t.end.top[0].token == FAKE_END &&
+		    t.end.top[0].logprob == t.end.logprob);
+}
+
+/* What is ended by a limit or a stop text is ended by a token that is counted. */
+static void other_ends_have_none(void **state)
+{
+	(void)state;
+	struct told t;
+	fake_reset(SCRIPT(FAKE_A, FAKE_A, FAKE_A));
+	fake.n_ctx_train = 4;
+	assert_int_equal(ask(&t, true, 1, NULL), HOKKU_OK);
+	assert_true(t.n > 0 && t.end_token == -1 && t.record.result.stop == HOKKU_STOP_CONTEXT);
 }
 
 static void without_being_asked_for_there_are_none(void **state)
@@ -68,6 +89,7 @@ static void without_being_asked_for_there_are_none(void **state)
 	fake_reset(SCRIPT(FAKE_A, FAKE_END));
 	assert_int_equal(ask(&t, false, 0, NULL), HOKKU_OK);
 	assert_int_equal(t.n, 0);
+	assert_int_equal(t.end_token, -1);
 	assert_int_equal(ask(&t, true, 0, NULL), HOKKU_OK); /* the token's alone */
 	assert_int_equal(t.n, 1);
 	assert_int_equal(t.rows[0].logprobs.n_top, 0);
@@ -89,6 +111,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_counted_token_has_them),
+		cmocka_unit_test(other_ends_have_none),
 		cmocka_unit_test(without_being_asked_for_there_are_none),
 		cmocka_unit_test(the_number_has_a_limit),
 	};

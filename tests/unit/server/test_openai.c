@@ -544,7 +544,7 @@ static void check_prompt_logprobs(int32_t the, int32_t odd)
 		{odd, 9, {-INFINITY, 1, {{the, -0.125f}}}},
 		{the, 1, {-1, 0, {{0, 0}}}},
 	};
-	const struct answer_prompt first = {0, 2, rows}, later = {3, 1, rows + 2}, one = {0, 0, NULL};
+	const struct answer_prompt first = {0, 0, 2, rows}, later = {0, 3, 1, rows + 2}, one = {0};
 	char wanted[1024], head[2048];
 	snprintf(wanted, sizeof wanted,
 		 "null,{\"%d\":{\"logprob\":-0.5,\"rank\":2,\"decoded_token\":\"the\"},"
