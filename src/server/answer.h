@@ -144,6 +144,7 @@ struct api {
 	const char *id_prefix; /* of an id that is drawn */
 	const struct request_form *form;
 	bool tells_end_token;                 /* beside those that are counted */
+	const struct request_form *form_kept; /* with --keep-billing-header; NULL: form */
 	const char *stream_type;              /* Content-Type of a stream; NULL: text/event-stream */
 	void (*keep_alive)(struct strbuf *b); /* NULL: nothing is sent while there is nothing to tell */
 	void (*started)(struct strbuf *b, const struct answer_start *start, uint32_t sample, bool first);
@@ -170,12 +171,19 @@ struct api {
 				const struct answer_prompt *prompt);
 	/* The body of an error; field as in answer_error. */
 	void (*error)(struct strbuf *b, enum hokku_code code, const char *message, const char *field);
+	/* The same where it takes the status and the request's id, too; NULL: error does. Returns the status
+	 * that this API has for it. */
+	int (*refused)(struct strbuf *b, enum hokku_code code, int status, const char *message,
+		       const char *request_id);
+	const char *request_id_header; /* every answer has one of its own in it; NULL: none has */
+	const char *request_id_prefix;
 };
 extern const struct api api_native;                           /* POST /v1/generate */
 extern const struct api api_openai_chat;                      /* POST /v1/chat/completions */
 extern const struct api api_completion;                       /* POST /v1/completions */
 extern const struct api api_ollama_chat, api_ollama_generate; /* POST /api/... */
 extern const struct api api_openai_responses;                 /* POST /v1/responses */
+extern const struct api api_anthropic, api_anthropic_count; /* POST /v1/messages, /v1/messages/count_tokens */
 
 extern const struct api api_state_save, api_state_restore; /* POST /v1/state/... */
 

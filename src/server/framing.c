@@ -8,9 +8,9 @@
 #include "server/hosts.h"
 
 /* Headers that may come once, as two of them could be read as either. */
-enum single { LENGTH, CODING, HOST, ORIGIN, AUTHORIZATION, N_SINGLES };
-static const char *const singles[N_SINGLES] = {"Content-Length", "Transfer-Encoding", "Host", "Origin",
-					       "Authorization"};
+enum single { LENGTH, CODING, HOST, ORIGIN, AUTHORIZATION, API_KEY, N_SINGLES };
+static const char *const singles[N_SINGLES] = {"Content-Length", "Transfer-Encoding", "Host",
+					       "Origin",         "Authorization",     "X-Api-Key"};
 
 /* What a head says. */
 struct seen {

@@ -282,7 +282,7 @@ static struct generation *gen_create(struct server *s, const struct api *api, st
 	}
 	g->job.body = (struct strbuf){.ptr = body, .len = n, .cap = n + 1};
 	g->job.owner = g;
-	g->job.form = api->form;
+	g->job.form = s->config.keep_billing_header && api->form_kept ? api->form_kept : api->form;
 	g->job.key = g->owner = owner_of(s, r);
 	g->api = api;
 	g->server = s;

@@ -763,6 +763,11 @@ void http_add_header(struct http_request *r, const char *name, const char *value
 	evhttp_add_header(evhttp_request_get_output_headers(r->req), name, value);
 }
 
+const char *http_get_added(const struct http_request *r, const char *name)
+{
+	return evhttp_find_header(evhttp_request_get_output_headers(r->req), name);
+}
+
 /* From here on the answer needs no one but the loop. */
 static void request_end(struct http_request *r)
 {

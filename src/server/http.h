@@ -97,6 +97,7 @@ void *http_get_user(const struct http_request *r);
 
 /* Adds a header to the answer; before http_reply or http_stream_start. */
 void http_add_header(struct http_request *r, const char *name, const char *value);
+const char *http_get_added(const struct http_request *r, const char *name); /* NULL: it was not */
 
 /* The whole answer at once (HEAD: its headers). */
 void http_reply(struct http_request *r, int status, const char *content_type, struct str body);

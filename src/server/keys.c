@@ -300,18 +300,22 @@ static bool same(struct str key, const char *given, size_t n)
 	return difference == 0;
 }
 
+uint32_t keys_find_bare(const struct keys *k, const char *given)
+{
+	size_t n = given ? strlen(given) : 0;
+	uint32_t found = 0;
+	if (n > KEYS_MAX_BYTES) /* how much was given is no secret */
+		return 0;
+	for (uint32_t i = 0; given && i < k->n; i++)
+		found |= same(k->all[i].secret, given, n) ? i + 1 : 0;
+	return found;
+}
+
 uint32_t keys_find(const struct keys *k, const char *authorization)
 {
 	static const char scheme[] = "Bearer ";
 	if (!authorization || strncasecmp(authorization, scheme, sizeof scheme - 1) != 0)
 		return 0;
 	const char *given = authorization + sizeof scheme - 1;
-	given += strspn(given, " ");
-	size_t n = strlen(given);
-	uint32_t found = 0;
-	if (n > KEYS_MAX_BYTES) /* how much was given is no secret */
-		return 0;
-	for (uint32_t i = 0; i < k->n; i++)
-		found |= same(k->all[i].secret, given, n) ? i + 1 : 0;
-	return found;
+	return keys_find_bare(k, given + strspn(given, " "));
 }

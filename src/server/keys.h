@@ -55,4 +55,7 @@ const struct key *keys_get(const struct keys *k, uint32_t number);
  * such. The time it takes tells nothing about how much of a key was right. */
 uint32_t keys_find(const struct keys *k, const char *authorization);
 
+/* The same of a key alone, as the header x-api-key has it; NULL: there was none. */
+uint32_t keys_find_bare(const struct keys *k, const char *given);
+
 #endif

@@ -75,6 +75,23 @@ static struct chat_input chat_input(const struct gen_request *r, const struct pr
 	};
 }
 
+/* The message at fault, by the request's own name for it. */
+static void name_message(const struct gen_request *r, ptrdiff_t index, struct request_error *err)
+{
+	struct hokku_error before = err->error;
+	const char *what = strstr(before.message, ": ");
+	if (index < 0)
+		snprintf(err->field, sizeof err->field, "messages");
+	else if (!r->origins)
+		snprintf(err->field, sizeof err->field, "messages[%td]", index);
+	else if (r->origins[index] == REQUEST_ORIGIN_SYSTEM)
+		snprintf(err->field, sizeof err->field, "system");
+	else
+		snprintf(err->field, sizeof err->field, "messages.%" PRIu32, r->origins[index]);
+	if (r->origins && index >= 0 && what)
+		err_set(&err->error, before.code, "%s%s", err->field, what);
+}
+
 static enum hokku_code render(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
 			      const struct prepare_chat *defaults)
 {
@@ -87,10 +104,8 @@ static enum hokku_code render(struct prepare_job *job, const struct tok *tok, co
 		jinja_time_text(&told.time, job->template_date);
 	if (rc == HOKKU_INVALID_REQUEST && job->form->messages)
 		snprintf(err->field, sizeof err->field, "%s", job->form->messages);
-	else if (rc == HOKKU_INVALID_REQUEST && told.message >= 0)
-		snprintf(err->field, sizeof err->field, "messages[%td]", told.message);
 	else if (rc == HOKKU_INVALID_REQUEST)
-		snprintf(err->field, sizeof err->field, "messages");
+		name_message(r, told.message, err);
 	return rc;
 }
 

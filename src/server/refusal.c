@@ -29,6 +29,7 @@ const char *refusal_reason(int status)
 		{504, "Gateway Timeout"},
 		{505, "HTTP Version Not Supported"},
 		{507, "Insufficient Storage"},
+		{529, "Overloaded"},
 	};
 	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
 		if (reasons[i].status == status)

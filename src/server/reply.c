@@ -29,11 +29,16 @@ void reply_refused(struct http_request *r, enum hokku_code code, int status, con
 {
 	char seconds[16];
 	struct strbuf body = {0};
-	api_of_path(http_get_path(r))->error(&body, code, message, field);
+	const struct api *api = api_of_path(http_get_path(r));
+	if (api->refused)
+		status =
+			api->refused(&body, code, status, message, http_get_added(r, api->request_id_header));
+	else
+		api->error(&body, code, message, field);
 	if (retry_after_s == 0)
 		retry_after_s = code == HOKKU_SHUTTING_DOWN ? 5 : 1;
 	snprintf(seconds, sizeof seconds, "%" PRIu32, retry_after_s);
-	if (status == 503 || status == 429)
+	if (status == 503 || status == 529 || status == 429)
 		http_add_header(r, "Retry-After", seconds);
 	reply_json(r, status, &body);
 	strbuf_free(&body);

@@ -288,6 +288,7 @@ bool request_drop_prompt(struct gen_request *r)
 	free(r->messages);
 	free(r->bias_texts);
 	free(r->bad_words);
+	free(r->origins);
 	jv_doc_free(&r->json);
 	jv_doc_free(&r->made);
 	r->json = r->made = (struct jv_doc){0};
@@ -298,6 +299,7 @@ bool request_drop_prompt(struct gen_request *r)
 	r->prompts = NULL;
 	r->messages = NULL;
 	r->tools = r->allowed_tools = r->template_kwargs = NULL;
+	r->origins = NULL;
 	r->prompt = r->suffix = r->tool_name = r->effort = (struct str){NULL, 0};
 	r->n_tokens = r->n_before = r->n_messages = 0;
 	return true;
@@ -310,6 +312,7 @@ void request_free(struct gen_request *r)
 	free(r->before);
 	free(r->prompts);
 	free(r->messages);
+	free(r->origins);
 	free(r->bias);
 	free(r->bias_texts);
 	free(r->stop_tokens);

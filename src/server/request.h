@@ -54,6 +54,8 @@ struct request_bias_text {
 struct responses;
 struct responses_request;
 
+#define REQUEST_ORIGIN_SYSTEM UINT32_MAX
+
 /* One of several prompts: a text, or the next n_tokens of gen_request.tokens. */
 struct request_prompt {
 	struct str text; /* ptr NULL: tokens */
@@ -79,6 +81,9 @@ struct gen_request {
 	bool no_answer;                /* max_tokens is 0: nothing is drawn that anybody is told */
 	struct chat_message *messages; /* (n_messages) */
 	size_t n_messages;
+	/* (n_messages) of messages that a form made of others: which of the request's each was, in its dotted
+	 * names ("messages.2"), or REQUEST_ORIGIN_SYSTEM ("system"); NULL: they are the request's own. */
+	uint32_t *origins;
 	const struct jv *tools, *template_kwargs; /* for the chat template; NULL. Tools in OpenAI's form */
 	const struct jv *allowed_tools; /* OpenAI's tool_choice names these of tools; NULL: all are */
 	/* What calls the answer may hold, where there are tools. */
@@ -213,6 +218,9 @@ extern const struct request_form request_native;                               /
 extern const struct request_form request_openai_chat;                          /* POST /v1/chat/completions */
 extern const struct request_form request_completion;                           /* POST /v1/completions */
 extern const struct request_form request_ollama_chat, request_ollama_generate; /* POST /api/... */
+/* POST /v1/messages and /v1/messages/count_tokens; kept: with --keep-billing-header. */
+extern const struct request_form request_anthropic, request_anthropic_kept, request_anthropic_count,
+	request_anthropic_count_kept;
 
 /* Fills *out, which request_free frees whatever the result. advice: of the model's file; NULL: none.
  */

@@ -1,8 +1,10 @@
 #include "server/routes.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/rng.h"
 #include "server/answer.h"
 #include "server/cancel.h"
 #include "server/generate.h"
@@ -44,6 +46,9 @@ static const struct route {
 	 "OpenAI's: forgets it"},
 	{HTTP_POST, false, "/v1/completions", NULL, &api_completion,
 	 "OpenAI's: what comes after texts, or in their gaps"},
+	{HTTP_POST, false, "/v1/messages", NULL, &api_anthropic, "Anthropic's: an answer to a conversation"},
+	{HTTP_POST, false, "/v1/messages/count_tokens", NULL, &api_anthropic_count,
+	 "Anthropic's: how many tokens its prompt has"},
 	{HTTP_GET, false, "/v1/models", models_route, &api_openai_chat, "OpenAI's: what is served"},
 	{HTTP_GET, false, "/v1/models/*", model_route, &api_openai_chat,
 	 "OpenAI's: one of these by its name"},
@@ -183,6 +188,7 @@ const struct api *api_of_path(const char *path)
 		{"/v1/responses", &api_openai_responses},
 		{"/v1/models", &api_openai_chat},
 		{"/api/", &api_ollama_chat},
+		{"/v1/messages", &api_anthropic},
 	};
 	for (size_t i = 0; i < N_ROUTES; i++)
 		if (has_path(&routes[i], path))
@@ -237,11 +243,23 @@ static bool is_foreign(const struct server *s, const struct http_request *r, cha
 	return true;
 }
 
+/* The id by which clients of some APIs tell of a request. */
+static void add_request_id(struct http_request *r)
+{
+	char id[64];
+	const struct api *api = api_of_path(http_get_path(r));
+	if (!api->request_id_header)
+		return;
+	snprintf(id, sizeof id, "%s%016" PRIx64, api->request_id_prefix, rng_os_seed());
+	http_add_header(r, api->request_id_header, id);
+}
+
 void routes_answer(struct server *s, struct http_request *r)
 {
 	const struct route *route = find_route(r);
 	uint32_t owner = owner_of(s, r);
 	char text[512];
+	add_request_id(r);
 	if (http_is_refused(r)) {
 		snprintf(text, sizeof text, "all %u connections are in use; try again later",
 			 s->config.max_connections);
@@ -252,11 +270,12 @@ void routes_answer(struct server *s, struct http_request *r)
 		answer_no_route(r);
 	} else if (!route->open && s->keys && !owner) {
 		http_add_header(r, "WWW-Authenticate", "Bearer realm=\"hokku\"");
-		reply_error(r, HOKKU_UNAUTHORIZED, 401,
-			    http_get_header(r, "Authorization")
-				    ? "the API key is wrong"
-				    : "this server wants an API key: Authorization: Bearer KEY",
-			    NULL);
+		reply_error(
+			r, HOKKU_UNAUTHORIZED, 401,
+			http_get_header(r, "Authorization") || http_get_header(r, "x-api-key")
+				? "the API key is wrong"
+				: "this server wants an API key: Authorization: Bearer KEY or x-api-key: KEY",
+			NULL);
 	} else {
 		if (owner)
 			http_add_header(r, "Hokku-Key", owner_name(s, owner));

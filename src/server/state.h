@@ -112,7 +112,10 @@ struct server {
 /* The number of the key that r shows; 0: none, or there are no keys. */
 static inline uint32_t owner_of(const struct server *s, const struct http_request *r)
 {
-	return s->keys ? keys_find(s->keys, http_get_header(r, "Authorization")) : 0;
+	if (!s->keys)
+		return 0;
+	uint32_t owner = keys_find(s->keys, http_get_header(r, "Authorization"));
+	return owner ? owner : keys_find_bare(s->keys, http_get_header(r, "x-api-key"));
 }
 
 /* The name of a key; NULL of owner 0. */

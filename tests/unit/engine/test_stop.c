@@ -72,6 +72,26 @@ static void test_by_hand(void **state)
 	assert_string_equal(feed("\n\n", "a\n|b\n|\nc"), "a|\nb|!");
 }
 
+/* Which of them it was: the longest of those that are complete together, whatever their order. */
+static void test_which(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		uint32_t which;
+	} rows[] = {{"xa", 0}, {"xbc", 2}, {"xb|", 1}, {"bcb", 2}};
+	const struct str texts[] = {STR_LIT("a"), STR_LIT("b|"), STR_LIT("bc"), STR_LIT("c")};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct stop_matcher m;
+		struct strbuf out = {0};
+		assert_int_equal(stop_init(&m, texts, 4, 64, NULL), HOKKU_OK);
+		assert_true(stop_push(&m, str_c(rows[i].text), &out));
+		assert_int_equal(m.which, rows[i].which);
+		stop_deinit(&m);
+		strbuf_free(&out);
+	}
+}
+
 static void test_limits(void **state)
 {
 	(void)state;
@@ -181,6 +201,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_by_hand),
+		cmocka_unit_test(test_which),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_random_cuts),
 	};

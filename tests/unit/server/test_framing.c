@@ -139,6 +139,7 @@ static const struct {
 	{400, "1.1", "Host: x\r\nhost: x\r\n"},
 	{400, "1.1", "Host: x\r\nOrigin: http://x\r\nOrigin: http://y\r\n"},
 	{400, "1.1", "Host: x\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n"},
+	{400, "1.1", "Host: x\r\nx-api-key: a\r\nX-API-Key: a\r\n"},
 	{0, "1.1", "Host: x\r\nAccept: a\r\nAccept: b\r\n"},
 	{0, "1.1", "Host:\r\n"},
 	{0, "1.1", "Host: [::1]:8080\r\n"},

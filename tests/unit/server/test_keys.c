@@ -108,6 +108,12 @@ static void test_find(void **state)
 		    {"Bearer secret-asecret-a", 0}};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		assert_int_equal(keys_find(k, rows[i].header), rows[i].number);
+	assert_int_equal(keys_find_bare(k, "secret-bare"), 2);
+	assert_int_equal(keys_find_bare(k, "Bearer secret-bare"), 0);
+	assert_int_equal(keys_find_bare(k, " secret-bare"), 0);
+	assert_int_equal(keys_find_bare(k, "secret-b2"), 3);
+	assert_int_equal(keys_find_bare(k, ""), 0);
+	assert_int_equal(keys_find_bare(k, NULL), 0);
 	keys_free(k);
 }
 
