@@ -121,7 +121,8 @@ static void add_item(struct strbuf *b, const struct answer_start *start, const s
 static void add_usage(struct strbuf *b, const struct answer_usage *u)
 {
 	strbuf_addf(b,
-		    "{\"input_tokens\":%" PRIu32 ",\"input_tokens_details\":{\"cached_tokens\":%" PRIu32
+		    "{\"input_tokens\":%" PRIu32
+		    ",\"input_tokens_details\":{\"cache_write_tokens\":0,\"cached_tokens\":%" PRIu32
 		    "},\"output_tokens\":%" PRIu64 ",\"output_tokens_details\":{\"reasoning_tokens\":%" PRIu64
 		    "},\"total_tokens\":%" PRIu64 "}",
 		    u->prompt_tokens, u->cached_tokens, u->completion_tokens, u->thinking_tokens,

@@ -893,7 +893,7 @@ static void make_echo(const struct gen_request *r, const struct strbuf *tools)
 	strbuf_add(b, tools->ptr ? tools->ptr : "", tools->len);
 	strbuf_addf(b, "],\"top_logprobs\":%u,\"top_p\":", r->n_top);
 	answer_float(b, r->sampling.top_p);
-	strbuf_add_c(b, ",\"truncation\":\"disabled\",\"user\":null");
+	strbuf_add_c(b, ",\"truncation\":\"disabled\"");
 }
 
 /* The items that the request adds to the conversation. */
