@@ -16,6 +16,9 @@ enum {
  * r->origins. keep: blocks of system that change with every request stay. */
 enum hokku_code anthropic_translate(struct gen_request *r, bool keep, struct request_error *err);
 
+/* The tools of v (NULL and null: none) in OpenAI's form, separated by commas, appended to out. */
+enum hokku_code anthropic_put_tools(const struct jv *v, struct strbuf *out, struct request_error *err);
+
 /* ---- for objects in messages and tools, by anthropic_request.c ---- */
 
 /* "PATH.NAME", cut where it is too long. Returns out. */

@@ -4,11 +4,10 @@
  * (told as a warning), or is refused by name. Places in a request are named as that API's own errors do:
  * messages.2.content.0.text.
  */
-#include <float.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "server/anthropic.h"
+#include "server/openai_fields.h"
 
 /* ---- objects in messages and tools ---- */
 
@@ -107,31 +106,6 @@ static enum hokku_code take_later(struct gen_request *r, const char *name, const
 	(void)name;
 	(void)v;
 	(void)err;
-	return HOKKU_OK;
-}
-
-static enum hokku_code take_model(struct gen_request *r, const char *name, const struct jv *v,
-				  struct request_error *err)
-{
-	char found[96];
-	struct str s = jv_str(v);
-	if (s.len < 1 || s.len > REQUEST_MAX_MODEL_BYTES)
-		return bad(err, name, "is %s; it takes a string of 1 to %d bytes", field_describe(v, found),
-			   REQUEST_MAX_MODEL_BYTES);
-	r->model = strndup(s.ptr, s.len);
-	return r->model ? HOKKU_OK : field_no_memory(err);
-}
-
-/* The range includes 0: the likeliest token alone, which the least number above it is too. */
-static enum hokku_code take_top_p(struct gen_request *r, const char *name, const struct jv *v,
-				  struct request_error *err)
-{
-	const struct sampling_field *f = sampling_fields;
-	while (strcmp(f->name, name) != 0)
-		f++;
-	if (field_number(v) != 0)
-		return field_sampling(r, f, v, err);
-	r->sampling.top_p = FLT_MIN;
 	return HOKKU_OK;
 }
 
@@ -312,15 +286,15 @@ static enum hokku_code pass_over(struct gen_request *r, const char *name, const 
 }
 
 /* What the prompt depends on, and more that clients give with it: count_tokens takes no other. */
-#define PROMPT_FIELDS                                                                                   \
-	{"model", take_model}, {"system", take_later}, {"messages", take_later}, {"tools", take_later}, \
-		{"tool_choice", take_later}, {"thinking", take_thinking},                               \
-		{"output_config", take_output_config}, {"output_format", take_output_format},           \
-		{"cache_control", take_cache_control}, {"context_management", take_context_management}, \
-		{"mcp_servers", refuse}, {"speed", pass_over},                                          \
-		{"chat_template_kwargs", field_template_kwargs},                                        \
-	{                                                                                               \
-		"now", field_now                                                                        \
+#define PROMPT_FIELDS                                                                                    \
+	{"model", field_model}, {"system", take_later}, {"messages", take_later}, {"tools", take_later}, \
+		{"tool_choice", take_later}, {"thinking", take_thinking},                                \
+		{"output_config", take_output_config}, {"output_format", take_output_format},            \
+		{"cache_control", take_cache_control}, {"context_management", take_context_management},  \
+		{"mcp_servers", refuse}, {"speed", pass_over},                                           \
+		{"chat_template_kwargs", field_template_kwargs},                                         \
+	{                                                                                                \
+		"now", field_now                                                                         \
 	}
 
 static const struct field message_fields[] = {
@@ -329,7 +303,7 @@ static const struct field message_fields[] = {
 	{"max_tokens", field_max_tokens},
 	{"stream", field_stream},
 	{"stop_sequences", take_stop_sequences},
-	{"top_p", take_top_p},
+	{"top_p", openai_take_top_p},
 	{"metadata", pass_over},
 	{"service_tier", pass_over},
 	{"inference_geo", pass_over},

@@ -127,6 +127,75 @@ test('an answer has the shape of output_config', async () => {
 	assert.match(bad.apiMessage, /^output_config\.format\.schema/);
 });
 
+// A template that shows all that it gets: the prompts of two requests are the same if their tokens are.
+const shows = '{% for m in messages %}[{{ m | tojson }}]{% endfor %}{{ tools | tojson if tools else "" }}';
+test('tools, calls, results and thinking give the prompt that they give in OpenAI\'s form', async () => {
+	const showing = await start([model('long'), '--chat-template', shows, '--threads', '1']);
+	try {
+		const schema = { type: 'object', properties: { city: { type: 'string' }, days: { type: 'integer' } }, required: ['city'] };
+		const body = {
+			model: 'x',
+			system: [{ type: 'text', text: 'Be brief.', cache_control: { type: 'ephemeral' } }],
+			tools: [{ name: 'weather', description: 'What it is like.', input_schema: schema, cache_control: { type: 'ephemeral' } }],
+			messages: [
+				{ role: 'user', content: 'Rain?' },
+				{
+					role: 'assistant',
+					content: [
+						{ type: 'thinking', thinking: 'two cities', signature: 'hokku' },
+						{ type: 'text', text: 'I look.', citations: null },
+						{ type: 'tool_use', id: 'toolu_1', name: 'weather', input: { days: 2, city: 'Kyōto' }, caller: { type: 'direct' } },
+						{ type: 'tool_use', id: 'toolu_2', name: 'weather', input: {} },
+					],
+				},
+				{
+					role: 'user',
+					content: [
+						{ type: 'tool_result', tool_use_id: 'toolu_1', content: [{ type: 'text', text: 'rain' }] },
+						{ type: 'tool_result', tool_use_id: 'toolu_2', content: 'no such city', is_error: true },
+						{ type: 'text', text: 'And?' },
+					],
+				},
+			],
+		};
+		const call = (id, args) => ({ id, type: 'function', function: { name: 'weather', arguments: args } });
+		const same = {
+			tools: [{ type: 'function', function: { name: 'weather', description: 'What it is like.', parameters: schema } }],
+			messages: [
+				{ role: 'system', content: 'Be brief.' },
+				{ role: 'user', content: 'Rain?' },
+				{ role: 'assistant', content: 'I look.', reasoning_content: 'two cities', tool_calls: [call('toolu_1', { days: 2, city: 'Kyōto' }), call('toolu_2', {})] },
+				{ role: 'tool', content: 'rain', tool_call_id: 'toolu_1', name: 'weather' },
+				{ role: 'tool', content: 'Error: no such city', tool_call_id: 'toolu_2', name: 'weather' },
+				{ role: 'user', content: 'And?' },
+			],
+		};
+		const client = clientOf(showing);
+		const { input_tokens: counted } = await client.messages.countTokens(body);
+		assert.ok(counted > 300);
+		const first = (await client.messages.create({ ...body, max_tokens: 1 })).usage;
+		const second = (await post(showing, '/v1/chat/completions', { ...same, max_tokens: 1 })).json.usage;
+		assert.deepEqual([first.input_tokens, second.prompt_tokens], [counted, counted]);
+		// all of its whole blocks but the last, which has what is drawn from, are found again: the same tokens
+		assert.ok(second.prompt_tokens_details.cached_tokens > counted - 64, JSON.stringify(second));
+		const without = await client.messages.countTokens({ ...body, tool_choice: { type: 'none' } });
+		assert.ok(without.input_tokens < counted - 50);
+	} finally {
+		await showing.stop();
+	}
+});
+
+test('headers and the query of beta clients change nothing', async () => {
+	const plainly = await client.messages.create(plain);
+	const beta = await client.beta.messages.create({ ...plain, betas: ['context-management-2025-06-27'], context_management: { edits: [{ type: 'clear_thinking_20251015', keep: 'all' }] } });
+	assert.deepEqual(beta.content, plainly.content);
+	const bare = await post(server, '/v1/messages', plain, { 'anthropic-version': '1999-01-01' });
+	assert.deepEqual(bare.json.content, plainly.content);
+	const { status, headers } = await post(server, '/v1/messages', { ...plain, service_tier: 'auto' });
+	assert.equal(status, 200);
+	assert.match(headers.get('hokku-warnings'), /service_tier has no effect here/);
+});
+
 test('errors are of the kinds that the client knows', async () => {
 	const fails = async (body, options) => client.messages.create({ ...plain, ...body }, options).then(() => assert.fail('no error'), (error) => error);
 	const wrong = await fails({ temperature: 1000 });

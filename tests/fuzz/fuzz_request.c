@@ -1,5 +1,5 @@
-/* Bodies of POST /v1/generate, /v1/chat/completions, /v1/cancel and /v1/state/...: nothing may crash, and
- * what is accepted keeps its promises. */
+/* Bodies of POST /v1/generate, /v1/chat/completions, /v1/messages, /v1/cancel and /v1/state/...: nothing may
+ * crash, and what is accepted keeps its promises. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -48,14 +48,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct str body = {(const char *)data, size};
 	struct gen_request r;
 	struct request_error err = {.field = "?"};
-	const struct request_form *const forms[] = {&request_native, &request_openai_chat,
+	const struct request_form *const forms[] = {&request_native,     &request_openai_chat,
+						    &request_anthropic,  &request_anthropic_count_kept,
 						    &request_state_save, &request_state_restore};
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
 		if (request_parse(body, forms[i], NULL, &r, &err) == HOKKU_OK) {
-			if (i < 2)
+			if (i < 4)
 				check_accepted(&r);
 			else
-				check_state(&r, i == 2);
+				check_state(&r, forms[i] == &request_state_save);
 			require(request_drop_prompt(&r));
 		} else {
 			require(err.error.message[0] != '\0' && strlen(err.field) < sizeof err.field);

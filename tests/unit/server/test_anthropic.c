@@ -268,6 +268,35 @@ static void test_tools(void **state)
 	}
 }
 
+/* As many tools as a body holds (two objects each), and one more; names are told apart whatever their order.
+ */
+static void test_many_tools(void **state)
+{
+	(void)state;
+	struct strbuf text = {0};
+	const int most = (REQUEST_MAX_CONTAINERS - 4) / 2;
+	for (int n = most - 1; n <= most + 1; n++) {
+		strbuf_clear(&text);
+		strbuf_add_c(&text, "{\"max_tokens\":1,\"messages\":[" USER("\"a\"") "],\"tools\":[");
+		for (int i = 0; i < n; i++)
+			strbuf_addf(&text, "%s{\"name\":\"f%d\",\"input_schema\":{\"type\":\"object\"}}",
+				    i ? "," : "", (i * 7) % n);
+		strbuf_add_c(&text, "]}");
+		enum hokku_code rc = parse_as(&request_anthropic, text.ptr);
+		if (n > most)
+			assert_non_null(strstr(err.error.message,
+					       "the body has 20002 objects and arrays; 20000 are"));
+		assert_int_equal(rc, n > most ? HOKKU_INVALID_REQUEST : HOKKU_OK);
+		assert_int_equal(jv_len(r.tools), n > most ? 0 : n);
+		request_free(&r);
+	}
+	strbuf_free(&text);
+	refused("\"tools\":[{\"name\":\"b\",\"input_schema\":" SCHEMA
+		"},{\"name\":\"a\",\"input_schema\":" SCHEMA "},{\"name\":\"bb\",\"input_schema\":" SCHEMA
+		"},{\"name\":\"b\",\"input_schema\":" SCHEMA "}]",
+		"tools.3.name", "\"b\", which tools.0 has, too");
+}
+
 /* A call's input and a tool's schema as deep as they may stand, and one deeper. */
 static void test_depth(void **state)
 {
@@ -824,21 +853,14 @@ static void test_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_texts),
-		cmocka_unit_test(test_blocks),
-		cmocka_unit_test(test_origins),
-		cmocka_unit_test(test_billing_header),
-		cmocka_unit_test(test_redacted),
-		cmocka_unit_test(test_tools),
-		cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_done),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_not_done),
-		cmocka_unit_test(test_stream),
-		cmocka_unit_test(test_stream_of_blocks),
-		cmocka_unit_test(test_whole),
-		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_texts),      cmocka_unit_test(test_blocks),
+		cmocka_unit_test(test_origins),    cmocka_unit_test(test_billing_header),
+		cmocka_unit_test(test_redacted),   cmocka_unit_test(test_tools),
+		cmocka_unit_test(test_many_tools), cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_done),       cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_refused),    cmocka_unit_test(test_not_done),
+		cmocka_unit_test(test_stream),     cmocka_unit_test(test_stream_of_blocks),
+		cmocka_unit_test(test_whole),      cmocka_unit_test(test_errors),
 	};
 	return cmocka_run_group_tests_name("anthropic", tests, NULL, NULL);
 }

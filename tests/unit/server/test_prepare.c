@@ -98,6 +98,51 @@ static void test_ids(void **state)
 		':'));
 }
 
+/* What a template says of a message is told by the request's own name for it, whatever the form made of it.
+ */
+static void test_whose_message(void **state)
+{
+	(void)state;
+	static const char source[] =
+		"{% for m in messages %}{% if 'odd' in m.content %}{{ raise_exception('no odd ones') }}{% endif %}"
+		"{{ m.content }}{% endfor %}";
+#define USER(text) "{\"role\":\"user\",\"content\":\"" text "\"}"
+#define ASKED(system, last) \
+	"\"system\":\"" system "\",\"messages\":[" USER("a") "," CALLING "," RESULT(last) "]}"
+#define CALLING \
+	"{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"x\",\"name\":\"f\",\"input\":{}}]}"
+#define RESULT(last)                                                                                                                             \
+	"{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"x\",\"content\":\"c\"},{\"type\":\"text\",\"text\":\"" last \
+	"\"}]}"
+	static const struct {
+		const struct request_form *form;
+		const char *body, *field;
+	} rows[] = {
+		{&request_anthropic, "{\"max_tokens\":1," ASKED("s", "odd"), "messages.2"},
+		{&request_anthropic, "{\"max_tokens\":1," ASKED("odd", "t"), "system"},
+		{&request_anthropic_count, "{" ASKED("s", "odd"), "messages.2"},
+		{&request_native, "{\"messages\":[" USER("a") "," USER("odd") "]}", "messages[1]"},
+	};
+	struct gguf *g;
+	struct chat chat;
+	struct hokku_error err;
+	assert_int_equal(engine_open_file(NULL, &g, &err), HOKKU_OK);
+	assert_int_equal(chat_init(&chat, g, str_c(source), &err), HOKKU_OK);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct prepare_job job = {.form = rows[i].form};
+		size_t n = strlen(rows[i].field);
+		strbuf_add_c(&job.body, rows[i].body);
+		prepare_run_job(&job, engine_tok(engine), &chat, NULL, &no_defaults);
+		assert_string_equal(job.err.field, rows[i].field);
+		assert_int_equal(strncmp(job.err.error.message, rows[i].field, n), 0);
+		assert_string_equal(job.err.error.message + n,
+				    ": the model's chat template refuses it: no odd ones");
+		prepare_job_free(&job);
+	}
+	chat_deinit(&chat);
+	gguf_close(g);
+}
+
 static void test_texts(void **state)
 {
 	(void)state;
@@ -338,8 +383,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shapes), /* first: a thread that ends takes the engine's shapes with it
 						*/
-		cmocka_unit_test(test_ids),    cmocka_unit_test(test_texts), cmocka_unit_test(test_order),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_ids),           cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_whose_message), cmocka_unit_test(test_order),
+		cmocka_unit_test(test_limits),        cmocka_unit_test(test_turns),
 	};
 	return cmocka_run_group_tests_name("prepare", tests, set_up, tear_down);
 }
