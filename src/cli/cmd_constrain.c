@@ -266,7 +266,7 @@ static void add_bytes(struct strbuf *b, unsigned from, unsigned to)
 }
 
 /* The bytes that could come, as ranges: "\"0\" to \"9\", \"-\" or the end". */
-static void add_wanted(struct strbuf *b, const struct shape_walked *w)
+static void add_wanted(struct strbuf *b, const struct tok *tok, const struct shape_walked *w)
 {
 	size_t n = 0;
 	for (unsigned i = 0; i < 256; i++) {
@@ -281,6 +281,13 @@ static void add_wanted(struct strbuf *b, const struct shape_walked *w)
 			strbuf_add_c(b, ", ");
 			add_bytes(b, i, i);
 		}
+	}
+	if (w->n_named) {
+		strbuf_addf(b, "%sthe token %d", n++ ? ", " : "", w->named);
+		if (tok)
+			strbuf_addf(b, " %.*s", STR_ARG(tok_bytes(tok, w->named)));
+		if (w->n_named > 1)
+			strbuf_addf(b, " and %u others", w->n_named - 1);
 	}
 	if (w->may_end)
 		strbuf_add_c(b, n ? ", or the end" : "the end");
@@ -301,7 +308,7 @@ static void add_verdict_json(struct session *s, const struct shape_walked *w, st
 	instance_pointer(&more, text, w->at);
 	strbuf_add_json(&s->out, more.ptr, more.len);
 	strbuf_clear(&more);
-	add_wanted(&more, w);
+	add_wanted(&more, s->tools.tok, w);
 	strbuf_add_c(&s->out, ", \"wanted\": ");
 	strbuf_add_json(&s->out, more.ptr, more.len);
 	strbuf_free(&more);
@@ -333,7 +340,7 @@ static void add_verdict(struct session *s, const struct shape_walked *w, struct 
 			    str_quote((struct str){text.ptr + w->at, n}, quoted, sizeof quoted));
 	}
 	strbuf_add_c(&s->out, "\nwhat could stand there: ");
-	add_wanted(&s->out, w);
+	add_wanted(&s->out, s->tools.tok, w);
 	strbuf_add_c(&s->out, "\n");
 	if (w->verdict == SHAPE_REFUSED && w->at < text.len && strchr(" \t\r\n", text.ptr[w->at]) &&
 	    space_of(&s->o) == CONSTRAIN_COMPACT && is_json(&s->o))

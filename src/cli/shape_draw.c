@@ -15,6 +15,7 @@ struct draw {
 	struct constrain_walk *walk;
 	uint64_t seed, index;
 	int32_t ones[N_ONES]; /* -1: no such token */
+	bool named;           /* the text holds the name of a token that is no bytes */
 };
 
 static uint32_t number_below(struct draw *d, uint32_t n)
@@ -115,6 +116,10 @@ static const char *draw_text(struct draw *d, uint32_t max_tokens, struct shape_d
 			break;
 		}
 		struct str piece = d->s->words.bytes(d->s->words.user, (uint32_t)id);
+		if (!piece.len && d->s->tok) { /* a control token: by its name */
+			d->named = true;
+			piece = tok_bytes(d->s->tok, id);
+		}
 		strbuf_add(&out->text, piece.ptr, piece.len);
 	}
 	return NULL;
@@ -130,7 +135,7 @@ void shape_draw(struct shape_tools *s, struct constrain *shape, uint64_t seed, u
 	out->fault = draw_text(&d, max_tokens, out);
 	constrain_end(d.walk);
 	struct shape_walked again;
-	if (out->fault || out->text.failed)
+	if (out->fault || out->text.failed || d.named)
 		return;
 	shape_walk(s, shape, (struct str){out->text.ptr, out->text.len}, false, &again);
 	bool fits = again.verdict == SHAPE_ACCEPTED || (!out->ended && again.verdict == SHAPE_SHORT);

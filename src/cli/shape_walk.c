@@ -116,13 +116,18 @@ static struct constrain_walk *walk_to(struct constrain *shape, struct str text, 
 }
 
 /* What could stand where the text did not fit. */
-static void look_around(struct constrain *shape, struct str text, struct shape_walked *out)
+static void look_around(struct shape_tools *s, struct constrain *shape, struct str text,
+			struct shape_walked *out)
 {
 	struct constrain_walk *w = walk_to(shape, text, out->at);
 	if (!w)
 		return;
 	constrain_next_bytes(w, out->next);
 	out->may_end = constrain_may_end(w);
+	constrain_next_named(w, s->bits);
+	for (uint32_t i = 0; i < s->words.n; i++)
+		if (has_bit(s->bits, (int32_t)i) && out->n_named++ == 0)
+			out->named = (int32_t)i;
 	constrain_end(w);
 }
 
@@ -240,5 +245,5 @@ void shape_walk(struct shape_tools *s, struct constrain *shape, struct str text,
 	else
 		walk_bytes(shape, text, out);
 	if (out->verdict == SHAPE_REFUSED || out->verdict == SHAPE_SHORT)
-		look_around(shape, text, out);
+		look_around(s, shape, text, out);
 }

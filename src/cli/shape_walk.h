@@ -49,10 +49,12 @@ const char *shape_verdict_name(enum shape_verdict v);
 
 struct shape_walked {
 	enum shape_verdict verdict;
-	size_t at;           /* how many bytes fit */
-	const char *fault;   /* what is at fault; static */
-	uint64_t next[4];    /* of REFUSED and SHORT: the bytes that could stand at `at` */
-	bool may_end;        /* the text may end at `at` */
+	size_t at;         /* how many bytes fit */
+	const char *fault; /* what is at fault; static */
+	uint64_t next[4];  /* of REFUSED and SHORT: the bytes that could stand at `at` */
+	bool may_end;      /* the text may end at `at` */
+	int32_t named;     /* a token that may come there by itself, of n_named */
+	uint32_t n_named;
 	double mask_mean_us; /* with masks */
 	double mask_max_us;
 };

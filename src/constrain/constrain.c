@@ -30,6 +30,7 @@ static const struct constrain_limits defaults = {
 
 struct making {
 	const struct constrain_shape *shape;
+	const struct constrain_vocab *vocab;
 	struct grammar *grammar;
 	struct constrain_fault *fault;
 	struct hokku_error *err;
@@ -115,7 +116,7 @@ static enum hokku_code make_structure(struct making *m)
 	enum hokku_code rc = parse(m, "the structural tag", &doc);
 	if (rc)
 		return rc;
-	rc = structure_compile(m->grammar, &doc.root, m->shape->space, m->fault, m->err);
+	rc = structure_compile(m->grammar, m->vocab, &doc.root, m->shape->space, m->fault, m->err);
 	jv_doc_free(&doc);
 	return rc;
 }
@@ -182,7 +183,7 @@ enum hokku_code constrain_new(struct constrain_vocab *v, const struct constrain_
 		free(c);
 		return no_memory(err);
 	}
-	struct making m = {.shape = shape, .fault = fault ? fault : &unused, .err = err};
+	struct making m = {.shape = shape, .vocab = v, .fault = fault ? fault : &unused, .err = err};
 	m.fault->place[0] = 0;
 	c->refs = 1;
 	c->vocab = v;

@@ -33,6 +33,9 @@ struct constrain_words {
 	/* Canonical tokens of a text that continues an answer, control tokens not read as such. Returns how
 	 * many there are, also if more than max; 0: cannot. NULL: nothing is ever taken ahead. */
 	size_t (*encode)(void *user, struct str text, int32_t *out, size_t max);
+	/* The token that is written so, "[TOOL_CALLS]" say, control tokens too; negative: none. NULL: tokens
+	 * have no names but their bytes. */
+	int32_t (*find)(void *user, struct str name);
 };
 
 /* OUT_OF_MEMORY; INVALID_REQUEST: no token has any byte. */
@@ -127,14 +130,15 @@ enum constrain_taken constrain_take_bytes(struct constrain_walk *w, struct str b
  * The allowed tokens as bits, (n + 31) / 32 words; bits past n are 0. TAKEN, or SPENT.
  *
  * A token is allowed if, read byte by byte, what was written can still be completed after each byte, in bytes
- * that are tokens by themselves; an end where the text may end. Where one text is forced, its canonical next
- * token alone is allowed, and constrain_take refuses every other. That is, in a state with no tokens left
- * over from before: F is the text that must come: byte by byte as long as the text may not end and one byte
- * alone may come, at most 256 bytes, cut to whole code points. toks is what words.encode makes of F (nothing
- * is forced if that cannot be done, or the bytes of toks are not F). If the shape's text ends with F and
- * nothing else can come then, all of toks are forced, one after the other; else all but the last, which might
- * be part of a longer token with what follows. So what is forced depends on the tokens that were taken and on
- * nothing else.
+ * that are tokens by themselves; or if the shape has that very token next (a structural tag may name one, a
+ * control token say, and then it is that and not its bytes); an end where the text may end. Where one text is
+ * forced, its canonical next token alone is allowed, and constrain_take refuses every other. That is, in a
+ * state with no tokens left over from before: F is the text that must come: byte by byte as long as the text
+ * may not end and one byte alone may come, at most 256 bytes, cut to whole code points. toks is what
+ * words.encode makes of F (nothing is forced if that cannot be done, or the bytes of toks are not F). If the
+ * shape's text ends with F and nothing else can come then, all of toks are forced, one after the other; else
+ * all but the last, which might be part of a longer token with what follows. So what is forced depends on the
+ * tokens that were taken and on nothing else.
  */
 enum constrain_taken constrain_mask(struct constrain_walk *w, uint32_t *bits);
 
@@ -146,5 +150,7 @@ bool constrain_may_end(const struct constrain_walk *w);
 
 /* The bytes that may come next, of 256 (what a person is told where an instance does not fit). */
 void constrain_next_bytes(struct constrain_walk *w, uint64_t bytes[4]);
+/* And the tokens that may come by themselves, as bits like a mask's. */
+void constrain_next_named(struct constrain_walk *w, uint32_t *bits);
 
 #endif

@@ -270,9 +270,15 @@ static state_id make_state(struct machine *m)
 	uint32_t s = lists_intern(&m->contents, m->list, m->n_list, &is_new);
 	if (s == LISTS_FAILED)
 		return STATE_FAILED;
-	if (is_new)
-		m->states[m->n_states++] =
-			(struct machine_state){.classes = classes, .may_end = m->may_end, .n_next = 255};
+	if (is_new) {
+		struct machine_state *x = &m->states[m->n_states++];
+		*x = (struct machine_state){.classes = classes, .may_end = m->may_end, .n_next = 255};
+		for (uint32_t i = 0; i < m->n_items; i++) {
+			bool names = m->pool->nodes[m->items[i].text].kind == RX_IS_TOKEN;
+			x->names |= names;
+			x->reads |= !names;
+		}
+	}
 	return s;
 }
 
@@ -314,6 +320,51 @@ state_id machine_step_slow(struct machine *m, state_id s, uint8_t byte)
 	if (next != STATE_FAILED)
 		m->rows[m->states[s].row + p->classes[m->states[s].classes].of[byte]] = next;
 	return next;
+}
+
+bool machine_names(const struct machine *m, state_id s, uint32_t token)
+{
+	const struct rx_node *nodes = m->pool->nodes;
+	uint32_t n, n_configs;
+	const uint32_t *parts = lists_get(&m->contents, s, &n);
+	for (uint32_t i = 1; m->states[s].names && i < n; i += 2) {
+		const uint32_t *c = lists_get(&m->configs, parts[i], &n_configs);
+		for (uint32_t k = 0; k < n_configs; k += 2)
+			if (nodes[c[k]].kind == RX_IS_TOKEN && nodes[c[k]].a == token)
+				return true;
+	}
+	return false;
+}
+
+void machine_add_named(const struct machine *m, state_id s, uint32_t *bits)
+{
+	const struct rx_node *nodes = m->pool->nodes;
+	uint32_t n, n_configs;
+	const uint32_t *parts = lists_get(&m->contents, s, &n);
+	for (uint32_t i = 1; i < n; i += 2) {
+		const uint32_t *c = lists_get(&m->configs, parts[i], &n_configs);
+		for (uint32_t k = 0; k < n_configs; k += 2)
+			if (nodes[c[k]].kind == RX_IS_TOKEN)
+				bits[nodes[c[k]].a / 32] |= UINT32_C(1) << nodes[c[k]].a % 32;
+	}
+}
+
+state_id machine_token(struct machine *m, state_id s, uint32_t token)
+{
+	uint32_t n, n_configs;
+	if (m->pool->failed || !rx_charge(m->pool, 1))
+		return STATE_FAILED;
+	begin(m);
+	const uint32_t *parts = lists_get(&m->contents, s, &n);
+	for (uint32_t i = 1; i < n; i += 2) {
+		const uint32_t *c = lists_get(&m->configs, parts[i], &n_configs);
+		for (uint32_t k = 0; k < n_configs; k += 2) {
+			const struct rx_node *x = &m->pool->nodes[c[k]];
+			if (x->kind == RX_IS_TOKEN && x->a == token)
+				reach(m, c[k + 1], parts[i + 1]);
+		}
+	}
+	return close_step(m);
 }
 
 state_id machine_reached(struct machine *m, place_id place, uint32_t callers)

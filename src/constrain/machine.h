@@ -25,9 +25,10 @@ struct machine_state {
 	uint32_t classes; /* of bytes after which the same state follows */
 	uint32_t row;     /* of the states that follow, by class; 0: none yet */
 	bool may_end;
-	uint8_t n_next; /* of the bytes that may come: 0, 1, 2: more; 255: not counted yet */
-	uint8_t next;   /* the one */
-	uint32_t mask;  /* where its mask is remembered, + 1; 0: nowhere */
+	bool reads, names; /* something of bytes may come; a token by itself may */
+	uint8_t n_next;    /* of the bytes that may come: 0, 1, 2: more; 255: not counted yet */
+	uint8_t next;      /* the one */
+	uint32_t mask;     /* where its mask is remembered, + 1; 0: nowhere */
 };
 
 /* A place that was come to, of a rule with these callers. */
@@ -84,6 +85,13 @@ static inline state_id machine_step(struct machine *m, state_id s, uint8_t byte)
 	}
 	return machine_step_slow(m, s, byte);
 }
+
+/* Such a token of s. */
+bool machine_names(const struct machine *m, state_id s, uint32_t token);
+/* The state after it: where a token may come by itself, it is that and not its bytes. STATE_FAILED. */
+state_id machine_token(struct machine *m, state_id s, uint32_t token);
+/* Sets the bits of all of them. */
+void machine_add_named(const struct machine *m, state_id s, uint32_t *bits);
 
 /* The state of one place that was come to. */
 state_id machine_reached(struct machine *m, place_id place, uint32_t callers);

@@ -127,13 +127,6 @@ static bool walk_below(struct masks *m, const struct vocab_trie *t, uint32_t nod
 	return rx_charge(machine->pool, visited / 16);
 }
 
-static bool goes_on(const struct machine *machine, state_id s)
-{
-	uint32_t n;
-	lists_get(&machine->contents, s, &n);
-	return n > 1;
-}
-
 enum share_answer { SHARED, NOT_SHARED, FAILED };
 
 /* The tokens that an expression takes, and those that go on at the place behind it. */
@@ -143,7 +136,7 @@ static enum share_answer take_share(struct masks *m, rx text, struct reached beh
 	state_id after = machine_reached(m->machine, behind.place, behind.callers);
 	if (after == STATE_FAILED)
 		return FAILED;
-	const struct share *sh = share_get(m, text, !goes_on(m->machine, after));
+	const struct share *sh = share_get(m, text, !m->machine->states[after].reads);
 	if (!sh)
 		return FAILED;
 	if (sh->too_wide)
@@ -216,13 +209,15 @@ static bool make(struct masks *m, state_id s, uint32_t *bits)
 	struct parted p;
 	p.n_shared = p.n_walked = 0;
 	memset(bits, 0, m->vocab->n_words * sizeof *bits);
+	if (m->machine->states[s].names)
+		machine_add_named(m->machine, s, bits);
 	if (!take_shares(m, s, bits, &p))
 		return false;
 	state_id rest = p.n_shared ? machine_without(m->machine, s, p.shared, p.n_shared) : s;
 	if (rest == STATE_FAILED)
 		return false;
-	return !goes_on(m->machine, rest) || (walk_below(m, &m->vocab->plain, 0, rest, bits) &&
-					      walk_below(m, &m->vocab->other, 0, rest, bits));
+	return !m->machine->states[rest].reads || (walk_below(m, &m->vocab->plain, 0, rest, bits) &&
+						   walk_below(m, &m->vocab->other, 0, rest, bits));
 }
 
 bool masks_get(struct masks *m, state_id s, uint32_t *bits)

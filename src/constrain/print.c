@@ -137,6 +137,9 @@ static void print_node(const struct printing *p, rx a, int tight, unsigned depth
 	case RX_IS_AND:
 		print_list(p, n, depth + 1);
 		break;
+	case RX_IS_TOKEN: /* as llama.cpp's grammars write it */
+		strbuf_addf(p->out, "<[%u]>", (unsigned)n->a);
+		break;
 	default: /* a variable: its meaning may lead back to it */
 		strbuf_addf(p->out, "<%u>", (unsigned)a);
 		break;

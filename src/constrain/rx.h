@@ -77,6 +77,10 @@ rx rx_repeat(struct rx_pool *p, rx a, uint32_t min, uint32_t max); /* max may be
 rx rx_var(struct rx_pool *p, bool nullable);
 void rx_define(struct rx_pool *p, rx var, rx meaning);
 
+/* One token of a vocabulary, which is no bytes: no byte leads on from it, and it is alive. It stands alone,
+ * never in another expression; a machine takes it (machine_token). */
+rx rx_token(struct rx_pool *p, uint32_t token);
+
 bool rx_nullable(const struct rx_pool *p, rx a);     /* the empty text matches */
 rx rx_derive(struct rx_pool *p, rx a, uint8_t byte); /* what may follow the byte */
 

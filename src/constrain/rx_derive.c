@@ -13,6 +13,7 @@ static bool derive_now(const struct rx_pool *p, rx a, uint8_t byte, rx *out)
 	switch (n->kind) {
 	case RX_IS_NONE:
 	case RX_IS_EMPTY:
+	case RX_IS_TOKEN:
 		*out = RX_NONE;
 		return true;
 	case RX_IS_ALL:

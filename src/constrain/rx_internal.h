@@ -19,7 +19,8 @@ enum rx_kind {
 	RX_IS_OR,
 	RX_IS_AND,
 	RX_IS_NOT,
-	RX_IS_VAR
+	RX_IS_VAR,
+	RX_IS_TOKEN
 };
 enum rx_life { RX_UNKNOWN, RX_DEAD, RX_ALIVE };
 
@@ -27,7 +28,7 @@ struct rx_node {
 	uint8_t kind, life;
 	bool nullable;
 	uint32_t a, b, c; /* SET: a set. CAT: head, tail. REPEAT: body, min, max. OR, AND: where its list
-			     begins, how many. NOT: what. VAR: its meaning, its own number */
+			     begins, how many. NOT: what. VAR: its meaning, its own number. TOKEN: which */
 	uint32_t classes; /* of bytes after which the same remains */
 	uint32_t least;   /* no shorter text matches; UINT32_MAX: at least that */
 	uint32_t row;     /* of its derivatives by class; 0: none yet */

@@ -18,6 +18,12 @@ static uint32_t all_apart(struct rx_pool *p)
 	return p->apart = classes;
 }
 
+rx rx_token(struct rx_pool *p, uint32_t token)
+{
+	return rx_intern_node(
+		p, (struct rx_node){.kind = RX_IS_TOKEN, .life = RX_ALIVE, .a = token, .least = 1}, NULL);
+}
+
 rx rx_var(struct rx_pool *p, bool nullable)
 {
 	struct rx_node n = {.kind = RX_IS_VAR, .a = RX_NONE, .b = p->n_nodes, .nullable = nullable};

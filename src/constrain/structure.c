@@ -161,6 +161,11 @@ static void put_schema(struct structure *s, const struct jv *v, struct site site
 	structure_put_schema(s, schema, space, site);
 }
 
+static void put_token(struct structure *s, const struct jv *v, struct site site)
+{
+	grammar_reads(s->g, site.from, site.to, rx_token(s->p, (uint32_t)structure_token_format(s, v)));
+}
+
 /* ---- what is made of others ---- */
 
 static struct site step_into(struct site site)
@@ -300,6 +305,13 @@ static const struct format formats[] = {
 	 false,
 	 {"type", "tags", "separator", "at_least_one", "stop_after_first"}},
 	{"dispatch", structure_put_dispatch, true, {"type", "rules", "loop", "excludes"}},
+	{"token", put_token, false, {"type", "token"}},
+	{"any_tokens", structure_put_any_tokens, true, {"type", "exclude_tokens", "max_tokens"}},
+	{"token_triggered_tags",
+	 structure_put_token_triggered,
+	 true,
+	 {"type", "trigger_tokens", "tags", "at_least_one", "stop_after_first", "exclude_tokens"}},
+	{"token_dispatch", structure_put_token_dispatch, true, {"type", "rules", "loop", "exclude_tokens"}},
 };
 
 static const struct format *find_format(struct structure *s, const struct jv *v)
@@ -365,7 +377,8 @@ static void compile(struct structure *s)
 		structure_put(s, format, site);
 }
 
-enum hokku_code structure_compile(struct grammar *g, const struct jv *root, enum constrain_space space,
+enum hokku_code structure_compile(struct grammar *g, const struct constrain_vocab *vocab,
+				  const struct jv *root, enum constrain_space space,
 				  struct constrain_fault *fault, struct hokku_error *err)
 {
 	struct structure *s = calloc(1, sizeof *s);
@@ -373,6 +386,7 @@ enum hokku_code structure_compile(struct grammar *g, const struct jv *root, enum
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory to compile the structural tag");
 	s->g = g;
 	s->p = grammar_pool(g);
+	s->vocab = vocab;
 	s->root = root;
 	s->space = space;
 	s->fault = fault;

@@ -15,8 +15,10 @@ enum {
 };
 
 /* root: {"type": "structural_tag", "format": ...}, or the form before it: "structures" and "triggers". space:
- * of schemas that do not say. INVALID_REQUEST: the place, as a JSON pointer, and what is wrong there. */
-enum hokku_code structure_compile(struct grammar *g, const struct jv *root, enum constrain_space space,
+ * of schemas that do not say. vocab: where tokens are named. INVALID_REQUEST: the place, as a JSON pointer,
+ * and what is wrong there. */
+enum hokku_code structure_compile(struct grammar *g, const struct constrain_vocab *vocab,
+				  const struct jv *root, enum constrain_space space,
 				  struct constrain_fault *fault, struct hokku_error *err);
 
 #endif

@@ -106,3 +106,15 @@ void structure_put_any_text(struct structure *s, const struct jv *v, struct site
 	grammar_reads(s->g, site.from, site.to,
 		      structure_free_after(s, &t, (struct marks){NULL, 0}, site.after));
 }
+
+void structure_put_any_tokens(struct structure *s, const struct jv *v, struct site site)
+{
+	const struct free_text t = {{NULL, 0}, RX_UNBOUNDED};
+	structure_check_excluded(s, jv_get(v, "exclude_tokens"));
+	if (!jv_none(jv_get(v, "max_tokens")))
+		structure_refuse(s, v, "max_tokens",
+				 "tokens of free text are not counted here; max_chars of any_text counts its "
+				 "characters");
+	grammar_reads(s->g, site.from, site.to,
+		      structure_free_after(s, &t, (struct marks){NULL, 0}, site.after));
+}

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "constrain/structure.h"
+#include "constrain/vocab.h"
 
 /* Texts, in the order in which they were given. */
 struct marks {
@@ -40,6 +41,7 @@ struct site {
 struct structure {
 	struct grammar *g;
 	struct rx_pool *p;
+	const struct constrain_vocab *vocab; /* for tokens by name */
 	const struct jv *root;
 	enum constrain_space space;
 	struct constrain_fault *fault;
@@ -68,21 +70,45 @@ const struct jv *structure_list(struct structure *s, const struct jv *v, const c
 struct marks structure_marks(struct structure *s, const struct jv *list, bool may_be_empty);
 struct str structure_mark(struct structure *s, const struct jv *v, bool may_be_empty);
 void structure_refuse_others(struct structure *s, const struct jv *v, const char *const *known);
+/* A token by its number or its name. */
+int32_t structure_token(struct structure *s, const struct jv *v);
+int32_t structure_opening_token(struct structure *s, const struct jv *v); /* none that ends an answer */
+bool structure_is_token(const struct jv *v);                              /* {"type": "token", ...} */
+int32_t structure_token_format(struct structure *s, const struct jv *v);
+/* Tokens that free text is not to hold: those that it never does. Refuses others. */
+void structure_check_excluded(struct structure *s, const struct jv *list);
 
 /* A tag as it was read. */
 struct tag {
 	const struct jv *at, *content, *schema; /* schema: of the older form, instead of a content */
 	struct str begin;
 	struct marks ends;
+	int32_t begin_token, end_token; /* in place of these; -1: none */
+};
+
+/* Tags, each with a rule of its own for what comes behind its begin, so that it may stand in several places.
+ */
+struct tags {
+	struct tag *at;
+	rule_id *rests;
+	uint32_t n;
 };
 
 /* structure_tags.c */
-struct tag structure_read_tag(struct structure *s, const struct jv *v);
+struct tags structure_read_tags(struct structure *s, const struct jv *list, bool older, uint32_t depth);
+/* The tag from byte `skip` of its begin on; if that is above 0, behind its token. */
+void structure_put_one(struct structure *s, const struct tags *tags, uint32_t i, size_t skip, place_id from,
+		       place_id to);
+void structure_put_any(struct structure *s, const struct tags *tags, place_id from, place_id to);
 void structure_put_schema(struct structure *s, const struct jv *schema, enum constrain_space space,
 			  struct site site);
 void structure_put_tag(struct structure *s, const struct jv *v, struct site site);
 void structure_put_separated(struct structure *s, const struct jv *v, struct site site);
+
+/* structure_triggers.c */
 void structure_put_triggered(struct structure *s, const struct jv *v, struct site site);
+void structure_put_token_triggered(struct structure *s, const struct jv *v, struct site site);
+void structure_put_token_dispatch(struct structure *s, const struct jv *v, struct site site);
 void structure_put_dispatch(struct structure *s, const struct jv *v, struct site site);
 void structure_put_older(struct structure *s, const struct jv *v, struct site site);
 
@@ -99,6 +125,7 @@ rx structure_free_then(struct structure *s, const struct free_text *t, struct ma
 rx structure_free_after(struct structure *s, const struct free_text *t, struct marks first,
 			const struct after *after);
 void structure_put_any_text(struct structure *s, const struct jv *v, struct site site);
+void structure_put_any_tokens(struct structure *s, const struct jv *v, struct site site);
 struct marks structure_join(struct structure *s, struct marks a, struct marks b);
 struct marks structure_not_empty(struct structure *s, struct marks a);
 bool structure_holds(struct str text, struct str part);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "constrain/rx_internal.h"
 #include "constrain/structure_internal.h"
 
 const char *structure_found(const struct jv *v, char out[64])
@@ -114,4 +115,67 @@ void structure_refuse_others(struct structure *s, const struct jv *v, const char
 				 "this member is not known here, and so cannot be enforced; there are %s",
 				 text);
 	}
+}
+
+int32_t structure_token(struct structure *s, const struct jv *v)
+{
+	char found[64];
+	int64_t n = -1;
+	rx_charge(s->p, 1 + (jv_is(v, JV_STRING) ? s->vocab->n_tokens / 64 : 0));
+	if (jv_is(v, JV_STRING) && v->n)
+		n = rx_failed(s->p) ? 0 : vocab_find_token(s->vocab, jv_str(v));
+	else if (!jv_int(v, &n) || n < 0)
+		structure_refuse(s, v, NULL, "it is %s; a token's number or its text is wanted",
+				 structure_found(v, found));
+	if (n < 0)
+		structure_refuse(s, v, NULL, "it is %s, and no token of the vocabulary is written so",
+				 structure_found(v, found));
+	if (n >= s->vocab->n_tokens)
+		structure_refuse(s, v, NULL, "it is %s; the vocabulary's last token is %u",
+				 structure_found(v, found), (unsigned)s->vocab->n_tokens - 1);
+	return (int32_t)n;
+}
+
+bool structure_is_token(const struct jv *v)
+{
+	return str_eq_c(jv_str(jv_get(v, "type")), "token");
+}
+
+int32_t structure_opening_token(struct structure *s, const struct jv *v)
+{
+	char found[64];
+	int32_t id = structure_token(s, v);
+	if (vocab_is_end(s->vocab, id))
+		structure_refuse(s, v, NULL,
+				 "it is %s, which ends an answer wherever it comes, so that nothing could be "
+				 "behind it",
+				 structure_found(v, found));
+	return id;
+}
+
+int32_t structure_token_format(struct structure *s, const struct jv *v)
+{
+	static const char *const known[] = {"type", "token", NULL};
+	const struct jv *token = jv_get(v, "token");
+	structure_refuse_others(s, v, known);
+	if (!token)
+		structure_refuse(s, v, NULL, "\"token\" is missing; it takes a token's number or its text");
+	return structure_opening_token(s, token);
+}
+
+void structure_check_excluded(struct structure *s, const struct jv *list)
+{
+	char found[64];
+	if (jv_none(list))
+		return;
+	if (!jv_is(list, JV_ARRAY))
+		structure_refuse(s, list, NULL, "it is %s; an array of tokens is wanted",
+				 structure_found(list, found));
+	for (uint32_t i = 0; i < list->n; i++)
+		if (vocab_bytes(s->vocab, structure_token(s, &list->items[i])).len)
+			structure_refuse(
+				s, &list->items[i], NULL,
+				"it is %s, which has text, and free text may hold its bytes; \"excludes\" "
+				"of any_text, dispatch or triggered_tags keeps texts out",
+				structure_found(&list->items[i], found));
 }

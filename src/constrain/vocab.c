@@ -256,6 +256,7 @@ enum hokku_code constrain_vocab_new(const struct constrain_words *words, struct 
 	v->n_words = (words->n + 31) / 32;
 	v->n_ends = words->n_ends;
 	v->encode = words->encode;
+	v->find = words->find;
 	v->user = words->user;
 	if (!make(v, words)) {
 		constrain_vocab_free(v);
@@ -299,4 +300,13 @@ bool vocab_is_end(const struct constrain_vocab *v, int32_t token)
 		if (v->ends[i] == token)
 			return true;
 	return false;
+}
+
+int32_t vocab_find_token(const struct constrain_vocab *v, struct str name)
+{
+	int32_t found = v->find ? v->find(v->user, name) : -1;
+	for (uint32_t i = 0; found < 0 && i < v->n_tokens; i++)
+		if (name.len && str_eq(vocab_bytes(v, (int32_t)i), name))
+			found = (int32_t)i;
+	return found < 0 || (uint32_t)found >= v->n_tokens ? -1 : found;
 }

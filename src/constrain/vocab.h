@@ -43,6 +43,7 @@ struct constrain_vocab {
 	uint8_t *bytes;   /* of all tokens, one after the other */
 	uint32_t *offset; /* (n_tokens + 1); equal: no shape may use it */
 	size_t (*encode)(void *user, struct str text, int32_t *out, size_t max); /* may be NULL */
+	int32_t (*find)(void *user, struct str name);                            /* the same */
 	void *user;
 };
 
@@ -56,5 +57,8 @@ static inline struct str vocab_bytes(const struct constrain_vocab *v, int32_t to
 }
 
 bool vocab_is_end(const struct constrain_vocab *v, int32_t token);
+
+/* The token of that name, or else the first of those bytes; -1: none. Looks at every token. */
+int32_t vocab_find_token(const struct constrain_vocab *v, struct str name);
 
 #endif

@@ -107,7 +107,7 @@ static int forced_text(struct machine *m, state_id s, char *out, bool *whole)
 {
 	int n = 0, n_next = 0;
 	uint8_t byte;
-	while (n < FORCED_MAX_BYTES && !m->states[s].may_end) {
+	while (n < FORCED_MAX_BYTES && !m->states[s].may_end && !m->states[s].names) {
 		n_next = machine_n_next(m, s, &byte);
 		if (n_next != 1)
 			break;
@@ -116,7 +116,7 @@ static int forced_text(struct machine *m, state_id s, char *out, bool *whole)
 		if (s == STATE_FAILED)
 			return -1;
 	}
-	*whole = m->states[s].may_end && (n_next = machine_n_next(m, s, &byte)) == 0;
+	*whole = m->states[s].may_end && !m->states[s].names && (n_next = machine_n_next(m, s, &byte)) == 0;
 	return n_next < 0 ? -1 : n;
 }
 
@@ -200,6 +200,20 @@ static enum constrain_taken take_text(struct constrain_walk *w, struct str text,
 	return CONSTRAIN_TAKEN;
 }
 
+/* A token that comes by itself, not by its bytes. */
+static enum constrain_taken take_named(struct constrain_walk *w, uint32_t token)
+{
+	struct constrain *c = w->shape;
+	state_id next = machine_token(&c->machine, w->state, token);
+	if (next == STATE_FAILED && shape_forget(c))
+		next = machine_token(&c->machine, w->state, token);
+	if (next == STATE_FAILED)
+		return spend(w);
+	w->state = w->before = next;
+	w->looked = false;
+	return CONSTRAIN_TAKEN;
+}
+
 static enum constrain_taken take(struct constrain_walk *w, int32_t token)
 {
 	const struct constrain_vocab *v = w->shape->vocab;
@@ -209,6 +223,8 @@ static enum constrain_taken take(struct constrain_walk *w, int32_t token)
 		w->done = true;
 		return CONSTRAIN_DONE;
 	}
+	if (token >= 0 && machine_names(&w->shape->machine, w->state, (uint32_t)token))
+		return take_named(w, (uint32_t)token);
 	if (!look(w))
 		return CONSTRAIN_SPENT;
 	if (text.len == 0 || (is_forced(w) && w->forced[w->at] != token))
@@ -307,5 +323,15 @@ void constrain_next_bytes(struct constrain_walk *w, uint64_t bytes[4])
 		memset(bytes, 0, 4 * sizeof *bytes);
 		spend(w);
 	}
+	leave(w->shape);
+}
+
+void constrain_next_named(struct constrain_walk *w, uint32_t *bits)
+{
+	struct machine *m = &w->shape->machine;
+	memset(bits, 0, w->shape->vocab->n_words * sizeof *bits);
+	enter(w->shape);
+	if (!w->spent && !w->done && m->states[w->state].names)
+		machine_add_named(m, w->state, bits);
 	leave(w->shape);
 }

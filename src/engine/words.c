@@ -108,6 +108,11 @@ enum hokku_code words_ban(const struct tok *t, struct str word, struct tok_ids *
 	return rc;
 }
 
+static int32_t find(void *user, struct str name)
+{
+	return tok_find_special(user, name);
+}
+
 enum hokku_code words_init(const struct tok *t, struct constrain_words *out, struct hokku_error *err)
 {
 	uint32_t n = tok_n_vocab(t), n_ends = 0;
@@ -127,7 +132,8 @@ enum hokku_code words_init(const struct tok *t, struct constrain_words *out, str
 					.bytes = bytes_of,
 					.ends = ends,
 					.n_ends = n_ends,
-					.encode = encode};
+					.encode = encode,
+					.find = find};
 	return HOKKU_OK;
 }
 

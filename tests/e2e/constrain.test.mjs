@@ -93,6 +93,11 @@ test('structural tags: free text, tags and schemas in one', () => {
 	}
 	const drawn = JSON.parse(run(['--structure', file, '--sample', '20', '-s', '1', '--json']).out);
 	for (const { text, ended } of drawn.samples) assert.ok(!ended || text.startsWith('<think>') && text.includes('</think>'), text);
+	const token = { type: 'token', token: '<|im_start|>' };
+	const called = schema({ format: { type: 'sequence', elements: [{ type: 'const_string', value: 'a' }, tag(token, { type: 'const_string', value: 'b' }, '!')] } });
+	assert.match(run(['--structure', called, '-'], 'ab').out, /^refused at byte 1 .*: "b"\nwhat could stand there: the token [0-9]+ <\|im_start\|>\n$/);
+	assert.equal(run(['--structure', called, '--sample', '1']).out, '"a<|im_start|>b!"\n');
+	assert.match(run(['--structure', schema({ format: { type: 'token', token: '[NONE]' } })]).err, /\/format\/token: it is the string "\[NONE\]", and no token of the vocabulary is written so/);
 	assert.match(run(['--structure', schema({ format: { type: 'any_text', exclude: ['x'] } })]).err, /\/format\/exclude: this member is not known here/);
 	assert.match(run(['--structure', schema('[1')]).err, /the structural tag is no JSON/);
 });

@@ -89,6 +89,10 @@ test('structural tags: text is free up to its end, calls are held to their schem
 		assert.ok(text.startsWith('<f=a>{"name": "') && !text.replace(/<f=a>.*?<\/f>/gs, '|').includes('zz'), text);
 		for (const [, call] of text.matchAll(/<f=a>(.*?)<\/f>/gs)) assert.ok(valid(JSON.parse(call)), text);
 	}, 8);
+	// A token by itself is drawn between texts that are forced; it has no text of its own.
+	const token = { type: 'sequence', elements: ['ab cd ef', 'gh'].flatMap((value, i) => [...(i ? [{ type: 'token', token: '<|im_start|>' }] : []), { type: 'const_string', value }]) };
+	const named = await ask({ structural_tag: { format: token } });
+	assert.deepEqual([named.text, named.stop_reason], ['ab cd efgh', 'end']);
 	const { status, error } = await ask({ response_format: { type: 'structural_tag', format: { type: 'any_text', excludes: [''] } } });
 	assert.equal(status, 400);
 	assert.match(error.message, /^response_format: \/format\/excludes\/0: it is empty/);

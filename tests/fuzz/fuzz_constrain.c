@@ -10,7 +10,14 @@
 #include "base/rng.h"
 #include "constrain/constrain.h"
 
-enum { N_PIECES = 13, N_TOKENS = 256 + N_PIECES + 1, END = N_TOKENS - 1, MAX_TOKENS = 120, N_WALKS = 2 };
+enum {
+	N_PIECES = 13,
+	N_TOKENS = 256 + N_PIECES + 2,
+	END = N_TOKENS - 1,
+	CALL = END - 1,
+	MAX_TOKENS = 120,
+	N_WALKS = 2
+};
 
 #define CHECK(x)                 \
 	do {                     \
@@ -29,7 +36,14 @@ static struct str bytes_of(void *user, uint32_t token)
 		single[token] = (char)token;
 		return (struct str){&single[token], 1};
 	}
-	return token < END ? str_c(pieces[token - 256]) : (struct str){NULL, 0};
+	return token < CALL ? str_c(pieces[token - 256]) : (struct str){NULL, 0};
+}
+
+/* One token has a name and no bytes. */
+static int32_t find(void *user, struct str name)
+{
+	(void)user;
+	return str_eq_c(name, "[CALL]") ? CALL : -1;
 }
 
 /* The longest token that fits, again and again. */
@@ -39,7 +53,7 @@ static size_t encode(void *user, struct str text, int32_t *out, size_t max)
 	for (size_t at = 0; at < text.len; n++) {
 		int32_t id = (unsigned char)text.ptr[at];
 		size_t len = 1;
-		for (uint32_t k = 256; k < END; k++) {
+		for (uint32_t k = 256; k < CALL; k++) {
 			struct str b = bytes_of(user, k);
 			if (b.len > len && str_starts((struct str){text.ptr + at, text.len - at}, b)) {
 				id = (int32_t)k;
@@ -58,16 +72,28 @@ static bool in(const uint32_t *bits, uint32_t i)
 	return bits[i / 32] >> (i % 32) & 1;
 }
 
-/* Each token's bit is what its bytes say. */
+static bool may_be_named(const struct constrain_walk *w, uint32_t t)
+{
+	uint32_t bits[(N_TOKENS + 31) / 32];
+	struct constrain_walk *fork = constrain_fork(w);
+	CHECK(fork);
+	constrain_next_named(fork, bits);
+	constrain_end(fork);
+	return in(bits, t);
+}
+
+/* Each token's bit is what its bytes say, or the shape names it. */
 static void check_mask(const struct constrain_walk *w, const uint32_t *bits, uint32_t n_set)
 {
 	for (uint32_t t = 0; t < END; t++) {
 		struct constrain_walk *again = constrain_fork(w);
 		size_t fit;
 		CHECK(again);
-		enum constrain_taken taken = constrain_take_bytes(again, bytes_of(NULL, t), &fit);
+		enum constrain_taken taken = t == CALL ? constrain_take(again, CALL)
+						       : constrain_take_bytes(again, bytes_of(NULL, t), &fit);
 		if (taken != CONSTRAIN_SPENT)
-			CHECK(in(bits, t) == (taken == CONSTRAIN_TAKEN) || (n_set == 1 && !in(bits, t)));
+			CHECK(in(bits, t) == (taken == CONSTRAIN_TAKEN) || (n_set == 1 && !in(bits, t)) ||
+			      (in(bits, t) && may_be_named(w, t)));
 		constrain_end(again);
 	}
 	CHECK(in(bits, END) == constrain_may_end(w) || n_set == 1);
@@ -81,8 +107,8 @@ static uint32_t count(const uint32_t *bits)
 	return n;
 }
 
-/* A walk by draws; the text goes into out. True: it ended. */
-static bool draw(struct constrain *c, uint64_t seed, struct strbuf *out)
+/* A walk by draws; the text goes into out. True: it ended. *named: tokens came that are not their bytes. */
+static bool draw(struct constrain *c, uint64_t seed, struct strbuf *out, bool *named)
 {
 	uint32_t bits[(N_TOKENS + 31) / 32], words[4];
 	struct constrain_walk *w = constrain_begin(c);
@@ -101,6 +127,7 @@ static bool draw(struct constrain *c, uint64_t seed, struct strbuf *out)
 			while (!in(bits, id))
 				id = (id + 1) % N_TOKENS;
 		}
+		*named |= may_be_named(w, id);
 		enum constrain_taken taken = constrain_take(w, (int32_t)id);
 		if (taken == CONSTRAIN_SPENT)
 			break;
@@ -117,14 +144,14 @@ static void walk(struct constrain *c, uint64_t seed)
 {
 	struct strbuf text = {0};
 	size_t fit = 0;
-	bool ended = draw(c, seed, &text);
+	bool named = false, ended = draw(c, seed, &text, &named);
 	struct constrain_walk *again = constrain_begin(c);
 	CHECK(again && !text.failed);
 	enum constrain_taken taken =
 		text.len ? constrain_take_bytes(again, (struct str){text.ptr, text.len}, &fit)
 			 : CONSTRAIN_TAKEN;
-	CHECK(taken == CONSTRAIN_SPENT || (taken == CONSTRAIN_TAKEN && fit == text.len));
-	if (ended && taken == CONSTRAIN_TAKEN)
+	CHECK(named || taken == CONSTRAIN_SPENT || (taken == CONSTRAIN_TAKEN && fit == text.len));
+	if (ended && !named && taken == CONSTRAIN_TAKEN)
 		CHECK(constrain_may_end(again));
 	constrain_end(again);
 	strbuf_free(&text);
@@ -134,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const int32_t ends[] = {END};
 	static const struct constrain_words words = {
-		.n = N_TOKENS, .bytes = bytes_of, .ends = ends, .n_ends = 1, .encode = encode};
+		.n = N_TOKENS, .bytes = bytes_of, .ends = ends, .n_ends = 1, .encode = encode, .find = find};
 	static const struct constrain_limits limits = {
 		.work = 2000000, .bytes = 16 << 20, .mask_work = 200000};
 	static struct constrain_vocab *vocab;

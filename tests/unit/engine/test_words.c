@@ -53,6 +53,10 @@ static void check(const char *path)
 		if (tok_type(t, (int32_t)i) == TOK_CONTROL)
 			assert_int_equal(w.bytes(w.user, i).len, 0);
 	assert_int_equal(w.bytes(w.user, w.n).len, 0);
+	for (uint32_t i = 0; i < w.n; i++)
+		if (tok_type(t, (int32_t)i) == TOK_CONTROL)
+			assert_int_equal(w.find(w.user, tok_bytes(t, (int32_t)i)), i);
+	assert_int_equal(w.find(w.user, STR_LIT("[no such token]")), -1);
 	for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
 		struct str text = str_c(texts[k]);
 		struct strbuf b = {0};
