@@ -7,7 +7,7 @@
 
 static const char *stop_type(const struct answer_start *s, const struct answer_end *e)
 {
-	if (s->request->llama.no_tokens)
+	if (s->no_answer)
 		return "limit";
 	switch (e->stop) {
 	case HOKKU_STOP_END:
@@ -19,9 +19,19 @@ static const char *stop_type(const struct answer_start *s, const struct answer_e
 	}
 }
 
-static uint32_t n_told(const struct answer_start *s, const struct answer_end *e)
+/* A sample's own prompt. */
+static struct tok_ids prompt_of(const struct answer_start *s, uint32_t sample)
 {
-	return s->request->llama.no_tokens ? 0 : e->tokens_out;
+	struct tok_ids ids = s->prompt_ids ? *s->prompt_ids : (struct tok_ids){0};
+	if (!s->prompts)
+		return ids;
+	const struct prepare_prompt *p = &s->prompts[sample / s->n_each];
+	return (struct tok_ids){ids.n ? ids.ids + p->first : NULL, ids.n ? p->n : 0, 0};
+}
+
+static uint32_t prompt_tokens(const struct answer_start *s, uint32_t sample)
+{
+	return s->prompts ? (uint32_t)s->prompts[sample / s->n_each].n : s->prompt_tokens;
 }
 
 /* "prompt_n":.., "prompt_ms":.. and the like of n tokens in ms. */
@@ -34,9 +44,9 @@ static void add_pace(struct strbuf *b, const char *name, uint32_t n, double ms)
 static void add_timings(struct strbuf *b, const struct answer_start *s, const struct answer_end *e)
 {
 	strbuf_addf(b, "\"timings\":{\"cache_n\":%" PRIu32 ",", e->cached_tokens);
-	add_pace(b, "prompt", s->prompt_tokens - e->cached_tokens, e->prefill_ms);
+	add_pace(b, "prompt", prompt_tokens(s, e->sample) - e->cached_tokens, e->prefill_ms);
 	strbuf_add_c(b, ",");
-	add_pace(b, "predicted", n_told(s, e), e->decode_ms);
+	add_pace(b, "predicted", e->tokens_out, e->decode_ms);
 	strbuf_add_c(b, "}");
 }
 
@@ -76,6 +86,9 @@ static void add_members(struct strbuf *b, const struct answer_start *s, const st
 			struct str text, const struct tok_ids *ids)
 {
 	const struct gen_request *r = s->request;
+	const struct tok_ids prompt = prompt_of(s, e->sample);
+	const char *type = stop_type(s, e);
+	struct str word = strcmp(type, "word") == 0 ? e->stop_text : (struct str){"", 0};
 	strbuf_addf(b, "{\"index\":%" PRIu32 ",\"content\":", e->sample);
 	strbuf_add_json(b, text.ptr ? text.ptr : "", text.len);
 	strbuf_add_c(b, ",\"tokens\":");
@@ -84,15 +97,15 @@ static void add_members(struct strbuf *b, const struct answer_start *s, const st
 	answer_text(b, s->id);
 	strbuf_add_c(b, ",\"model\":");
 	answer_text(b, s->asked_model ? s->asked_model : s->model);
-	strbuf_addf(b, ",\"tokens_predicted\":%" PRIu32 ",\"tokens_evaluated\":%" PRIu32, n_told(s, e),
-		    s->prompt_tokens);
+	strbuf_addf(b, ",\"tokens_predicted\":%" PRIu32 ",\"tokens_evaluated\":%" PRIu32, e->tokens_out,
+		    prompt_tokens(s, e->sample));
 	strbuf_add_c(b, ",\"generation_settings\":{");
 	llama_settings(b, s->sampling, r);
 	strbuf_add_c(b, "},\"prompt\":");
-	add_text(b, s->tok, s->prompt_ids);
+	add_text(b, s->tok, &prompt);
 	strbuf_addf(b, ",\"has_new_line\":%s,\"truncated\":false,\"stop_type\":\"%s\",\"stopping_word\":",
-		    !r->llama.no_tokens && has_line_end(s->tok, e->ids) ? "true" : "false", stop_type(s, e));
-	strbuf_add_json(b, e->stop_text.ptr ? e->stop_text.ptr : "", e->stop_text.len);
+		    has_line_end(s->tok, e->ids) ? "true" : "false", type);
+	strbuf_add_json(b, word.ptr, word.len);
 	strbuf_addf(b, ",\"tokens_cached\":%" PRIu32 ",", e->cached_tokens);
 	add_timings(b, s, e);
 	if (s->warnings_json.len) {
@@ -144,10 +157,8 @@ static void add_final(struct strbuf *b, const struct answer_start *s, const stru
 {
 	const struct llama_fields *f = &s->request->llama;
 	struct strbuf own = {0}, *to = f->fields.len ? &own : b;
-	bool told = whole && !f->no_tokens;
-	add_members(to, s, &sample->end, told ? sample->text : (struct str){"", 0},
-		    told && f->return_tokens ? sample->end.ids : NULL);
-	if (told && s->logprobs) {
+	add_members(to, s, &sample->end, sample->text, whole && f->return_tokens ? sample->end.ids : NULL);
+	if (whole && s->logprobs) {
 		strbuf_add_c(to, ",\"completion_probabilities\":[");
 		strbuf_add(to, sample->logprobs_json.ptr, sample->logprobs_json.len);
 		strbuf_add_c(to, "]");
@@ -170,8 +181,6 @@ static void token(struct strbuf *b, const struct answer_start *s, const struct a
 {
 	/* Text that an end token sets free has no token of its own. */
 	const struct tok_ids one = {(int32_t[]){t->token}, !tok_is_end(s->tok, t->token), 1};
-	if (s->request->llama.no_tokens)
-		return;
 	strbuf_addf(b, "data: {\"index\":%" PRIu32 ",\"content\":", t->sample);
 	strbuf_add_json(b, t->text.ptr, t->text.len);
 	strbuf_add_c(b, ",\"tokens\":");
@@ -179,7 +188,7 @@ static void token(struct strbuf *b, const struct answer_start *s, const struct a
 	strbuf_addf(b,
 		    ",\"stop\":false,\"id_slot\":%" PRIu32 ",\"tokens_predicted\":%" PRIu32
 		    ",\"tokens_evaluated\":%" PRIu32,
-		    s->slot, t->index + (uint32_t)one.n, s->prompt_tokens);
+		    s->slot, t->index + (uint32_t)one.n, prompt_tokens(s, t->sample));
 	if (t->logprobs) {
 		strbuf_add_c(b, ",\"completion_probabilities\":[");
 		answer_logprobs(b, s->tok, t, true);

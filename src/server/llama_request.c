@@ -72,32 +72,55 @@ static enum hokku_code unwrap(const struct jv **v, const char *name, struct requ
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_prompt(struct gen_request *r, const char *name, const struct jv *v,
-				   struct request_error *err)
+/* What one prompt may be; *v becomes the text or the array. */
+static enum hokku_code check_one(const struct jv **v, const char *name, struct request_error *err)
 {
 	char found[96];
-	/* An array without numbers is one of prompts. */
-	if (jv_is(v, JV_ARRAY) && !is_one(v)) {
-		if (jv_len(v) != 1)
-			return bad(err, name, "has %zu prompts; this route takes one a request", jv_len(v));
-		v = jv_at(v, 0);
-	}
-	if (jv_is(v, JV_OBJECT)) {
-		enum hokku_code rc = unwrap(&v, name, err);
+	if (jv_is(*v, JV_OBJECT)) {
+		enum hokku_code rc = unwrap(v, name, err);
 		if (rc)
 			return rc;
 	}
-	if (!jv_is(v, JV_STRING) && !jv_is(v, JV_ARRAY))
+	if (!jv_is(*v, JV_STRING) && !jv_is(*v, JV_ARRAY))
 		return bad(err, name, "is %s; it takes a string, or an array of strings and token ids",
-			   field_describe(v, found));
-	r->llama.prompt = v;
+			   field_describe(*v, found));
 	return HOKKU_OK;
 }
 
-static enum hokku_code encode_prompt(struct gen_request *r, const struct tok *tok, struct tok_ids *out,
-				     struct request_error *err)
+/* An array without numbers is one of prompts. */
+static enum hokku_code take_prompt(struct gen_request *r, const char *name, const struct jv *v,
+				   struct request_error *err)
 {
-	return llama_encode(tok, r->llama.prompt, "prompt", TOK_ADD_BOS | TOK_PARSE_SPECIAL, out, err);
+	char field[64];
+	enum hokku_code rc = HOKKU_OK;
+	r->llama.prompt = v;
+	r->n_encoded = 1;
+	if (!jv_is(v, JV_ARRAY) || is_one(v))
+		return check_one(&v, name, err);
+	size_t n = jv_len(v);
+	if (n < 1 || n > REQUEST_MAX_PROMPTS)
+		return bad(err, name, "has %zu prompts; it takes 1 to %d", n, REQUEST_MAX_PROMPTS);
+	for (size_t i = 0; i < n && !rc; i++) {
+		const struct jv *one = jv_at(v, i);
+		snprintf(field, sizeof field, "%s[%zu]", name, i);
+		rc = check_one(&one, field, err);
+	}
+	r->n_encoded = (uint32_t)n;
+	return rc;
+}
+
+static enum hokku_code encode_prompt(struct gen_request *r, const struct tok *tok, uint32_t index,
+				     struct tok_ids *out, struct request_error *err)
+{
+	const struct jv *v = r->llama.prompt;
+	char name[64] = "prompt";
+	if (jv_is(v, JV_ARRAY) && !is_one(v)) {
+		v = jv_at(v, index);
+		if (r->n_encoded > 1)
+			snprintf(name, sizeof name, "prompt[%u]", index);
+	}
+	enum hokku_code rc = check_one(&v, name, err);
+	return rc ? rc : llama_encode(tok, v, name, TOK_ADD_BOS | TOK_PARSE_SPECIAL, out, err);
 }
 
 /* ---- how long ---- */
@@ -111,7 +134,7 @@ static enum hokku_code take_n_predict(struct gen_request *r, const char *name, c
 		return bad(err, name, "is %s; it takes a whole number from -1 (no limit) to %d",
 			   field_describe(v, found), INT32_MAX);
 	/* For none at all the first is drawn and not told. */
-	r->llama.no_tokens = n == 0;
+	r->no_answer = n == 0;
 	r->max_tokens = n < 0 ? 0 : n == 0 ? 1 : (uint32_t)n;
 	return HOKKU_OK;
 }
@@ -624,12 +647,13 @@ static enum hokku_code stop_at_marks(struct gen_request *r, const struct tok *to
 }
 
 /* BOS, what is beside the file, the file around the gap: as it puts them, but that nothing is cut. */
-static enum hokku_code encode_infill(struct gen_request *r, const struct tok *tok, struct tok_ids *out,
-				     struct request_error *err)
+static enum hokku_code encode_infill(struct gen_request *r, const struct tok *tok, uint32_t index,
+				     struct tok_ids *out, struct request_error *err)
 {
 	const struct llama_fields *f = &r->llama;
 	int32_t repo = tok_fim(tok, TOK_FIM_REPO), file = tok_fim(tok, TOK_FIM_FILE);
 	struct pieces p = {tok, out, err, HOKKU_OK};
+	(void)index;
 	p.rc = tok_encode(tok, STR_LIT(""), TOK_ADD_BOS, out, &err->error);
 	put_token(&p, repo);
 	if (repo >= 0)

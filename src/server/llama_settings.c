@@ -82,9 +82,9 @@ static void add_stop(struct strbuf *b, const struct gen_request *r)
 
 void llama_settings(struct strbuf *b, const struct sampling *sampling, const struct gen_request *r)
 {
-	int64_t most = !r || (!r->max_tokens && !r->llama.no_tokens) ? -1
-		       : r->llama.no_tokens                          ? 0
-								     : (int64_t)r->max_tokens;
+	int64_t most = !r || (!r->max_tokens && !r->no_answer) ? -1
+		       : r->no_answer                          ? 0
+							       : (int64_t)r->max_tokens;
 	strbuf_add_c(b, "\"seed\":");
 	if (r)
 		answer_seed(b, r->sampling.seed);

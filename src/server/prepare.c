@@ -218,6 +218,29 @@ static enum hokku_code make_prompts(struct prepare_job *job, const struct tok *t
 		       : rc;
 }
 
+/* Of a form that makes tokens by itself. */
+static enum hokku_code encode_prompts(struct prepare_job *job, const struct tok *tok)
+{
+	struct gen_request *r = &job->request;
+	struct request_error *err = &job->err;
+	enum hokku_code rc = HOKKU_OK;
+	job->n_prompts = r->n_encoded ? r->n_encoded : 1;
+	job->prompts = calloc(job->n_prompts, sizeof *job->prompts);
+	if (!job->prompts)
+		return err_set(&err->error, HOKKU_OUT_OF_MEMORY, "no memory for the prompts");
+	for (uint32_t i = 0; i < job->n_prompts && !rc; i++) {
+		struct prepare_prompt *p = &job->prompts[i];
+		p->first = job->ids.n;
+		rc = job->form->encode(r, tok, i, &job->ids, err);
+		p->n = job->ids.n - p->first;
+		if (rc || p->n)
+			continue;
+		snprintf(err->field, sizeof err->field, job->n_prompts > 1 ? "prompt[%u]" : "prompt", i);
+		rc = err_set(&err->error, HOKKU_INVALID_REQUEST, "%s gives no token at all", err->field);
+	}
+	return rc;
+}
+
 static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
 				   const struct prepare_chat *defaults)
 {
@@ -236,22 +259,22 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 		r->n_tokens = 0;
 		return HOKKU_OK;
 	}
-	if (job->form->untokenized ||
-	    (!job->form->encode && !r->messages && !r->prompt.ptr)) /* of a form that can do without */
+	if (job->form->untokenized)
+		return HOKKU_OK;
+	if (job->form->encode)
+		return encode_prompts(job, tok);
+	if (!r->messages && !r->prompt.ptr) /* of a form that can do without */
 		return HOKKU_OK;
 	const char *field = r->messages ? "messages" : "prompt";
 	for (size_t i = 0; i < r->n_before && !rc; i++)
 		rc = tok_ids_push(&job->ids, r->before[i], &err->error);
-	if (!rc && job->form->encode)
-		rc = job->form->encode(r, tok, &job->ids, err);
-	else if (!rc && r->messages)
+	if (!rc && r->messages)
 		rc = render(job, tok, chat, defaults);
 	else if (!rc)
 		rc = tok_encode(tok, r->prompt, TOK_ADD_BOS | (r->parse_special ? TOK_PARSE_SPECIAL : 0),
 				&job->ids, &err->error);
-	if (!job->form->encode)
-		drop_second_bos(&job->ids, 0, r->n_before, tok_bos(tok));
-	if (rc == HOKKU_INVALID_REQUEST && !r->messages && !job->form->encode)
+	drop_second_bos(&job->ids, 0, r->n_before, tok_bos(tok));
+	if (rc == HOKKU_INVALID_REQUEST && !r->messages)
 		snprintf(err->field, sizeof err->field, "%s", field);
 	if (rc == HOKKU_OK && job->ids.n == 0) {
 		snprintf(err->field, sizeof err->field, "%s", field);

@@ -42,7 +42,7 @@ struct llama_fields {
 	const struct jv *prompt, *prefix, *suffix, *extra;
 	int32_t slot;      /* asked for, and 1; 0: any */
 	uint32_t samplers; /* where has_samplers */
-	bool has_samplers, no_tokens, post_probs, return_tokens, last_n;
+	bool has_samplers, post_probs, return_tokens, last_n;
 	struct strbuf fields; /* of the answer that are told, a zero byte behind each; empty: all */
 };
 
@@ -113,7 +113,8 @@ struct gen_request {
 	bool stream_options, include_usage;
 	uint32_t best_of; /* 0: not said */
 	struct llama_fields llama;
-	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
+	uint32_t n_encoded; /* prompts of a form that makes their tokens; 0: one */
+	uint32_t priority;  /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
 	bool cache_prompt, cache_debug;
 	struct strbuf cache_salt; /* empty: none */
 	/* The answer's shape, and the field that gave it, of static storage: NULL: it has none. */
@@ -208,9 +209,10 @@ struct request_form {
 	enum hokku_code (*link)(struct gen_request *r, const struct request_memory *memory,
 				struct request_error *err);
 	const char *messages; /* the field that messages came by; NULL: messages, each by its number */
-	/* Makes the prompt's tokens; NULL: they are made of prompt, tokens or messages. */
-	enum hokku_code (*encode)(struct gen_request *r, const struct tok *tok, struct tok_ids *out,
-				  struct request_error *err);
+	/* Appends the tokens of prompt number `index` (of r->n_encoded); NULL: they are made of prompt,
+	 * tokens, messages or prompts. */
+	enum hokku_code (*encode)(struct gen_request *r, const struct tok *tok, uint32_t index,
+				  struct tok_ids *out, struct request_error *err);
 	/* stray: an unknown field that may have been meant for the prompt, terminated; ptr NULL: none. */
 	enum hokku_code (*check)(struct gen_request *r, struct str stray, struct request_error *err);
 };

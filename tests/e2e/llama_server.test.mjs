@@ -127,13 +127,22 @@ test('/completion: limits, stop texts, members, samples, a shape, errors before 
 	const samples = await ask({ n_cmpl: 2 });
 	assert.deepEqual(samples.map((s) => s.index), [0, 1]);
 	assert.equal(samples[0].content, all.content);
+	// Prompts of several kinds: each has the answer that it has alone.
+	const alone = await ask({ prompt: 'a', n_predict: 5 });
+	const { tokens } = await ok('/tokenize', { content: prompt, add_special: true });
+	const several = await ask({ prompt: [prompt, tokens, { prompt_string: prompt }, 'a', [tokens[0], prompt.slice('<|im_start|>'.length)]], n_predict: 5 });
+	const five = await ask({ n_predict: 5 });
+	assert.deepEqual(several.map((s) => s.content), [five, five, five, alone, five].map((s) => s.content));
+	assert.deepEqual(several.map((s) => [s.index, s.prompt]), [prompt, prompt, prompt, 'a', prompt].map((p, i) => [i, p]));
+	assert.deepEqual(several.map((s) => s.tokens_evaluated), [five, five, five, alone, five].map((s) => s.tokens_evaluated));
 	assert.equal((await ask({ grammar: 'root ::= "yes" | "no"' })).content.match(/^(yes|no)$/)?.length, 2);
 	assert.deepEqual(Object.keys(JSON.parse((await ask({ json_schema: { type: 'object', properties: { a: { const: 1 } }, required: ['a'], additionalProperties: false } })).content)), ['a']);
 	const told = await ask({ t_max_predict_ms: 1000, n_predict: 1 });
 	assert.deepEqual(told.warnings, ['t_max_predict_ms has no effect here']);
 	for (const [body, type, field, message] of [
 		[{ prompt: 'a', mirostat: 2 }, 'invalid_request_error', 'mirostat', /no such sampler/],
-		[{ prompt: ['a', 'b'] }, 'invalid_request_error', 'prompt', /has 2 prompts/],
+		[{ prompt: ['a', 7.5] }, 'invalid_request_error', 'prompt[1]', /is 7.5/],
+		[{ prompt: [] }, 'invalid_request_error', 'prompt', /has 0 prompts/],
 		[{ prompt: 'a', id_slot: 8 }, 'invalid_request_error', 'id_slot', /there are slots 0 to 7/],
 		[{ prompt: 'a', grammar: 'root :=' }, 'invalid_request_error', 'grammar', /line 1 column 6/],
 		[{ prompt: Array(600).fill(5) }, 'exceed_context_size_error', undefined, /600.*512/],

@@ -174,17 +174,44 @@ static void test_ends(void **state)
 	assert_non_null(strstr(whole(end), "\"stop_type\":\"eos\"")); /* a token that was named */
 	end.stop_text = STR_LIT("\n");
 	assert_non_null(strstr(whole(end), "\"stop_type\":\"word\",\"stopping_word\":\"\\n\""));
-	/* No token at all was asked for: the one that was drawn is not told. */
-	request.llama.no_tokens = request.llama.return_tokens = true;
-	whole(ended(HOKKU_STOP_END));
+	/* No token at all was asked for: none was told. */
+	start.no_answer = request.no_answer = true;
+	end = ended(HOKKU_STOP_LENGTH);
+	end.tokens_out = 0;
+	end.ids = &(struct tok_ids){0};
+	end.stop_text = STR_LIT("x"); /* what was drawn all the same */
+	const struct answer_sample sample = {.end = end};
+	strbuf_clear(&b);
+	api_llama_completion.whole(&b, &start, &sample);
 	assert_non_null(strstr(b.ptr, "\"content\":\"\",\"tokens\":[]"));
 	assert_non_null(strstr(b.ptr, "\"tokens_predicted\":0"));
-	assert_non_null(strstr(b.ptr, "\"has_new_line\":false,\"truncated\":false,\"stop_type\":\"limit\""));
+	assert_non_null(strstr(b.ptr, "\"has_new_line\":false,\"truncated\":false,\"stop_type\":\"limit\","
+				      "\"stopping_word\":\"\""));
 	assert_non_null(strstr(b.ptr, "\"predicted_n\":0,"));
 	assert_non_null(strstr(b.ptr, "\"n_predict\":0"));
-	strbuf_clear(&b);
-	api_llama_completion.token(&b, &start, &(struct answer_token){.token = 'x', .text = STR_LIT("x")});
-	assert_int_equal(b.len, 0);
+}
+
+/* Each sample tells its own prompt. */
+static void test_prompts(void **state)
+{
+	(void)state;
+	const struct prepare_prompt prompts[] = {{.first = 0, .n = 1}, {.first = 1, .n = 1}};
+	struct answer_sample samples[4];
+	start.prompts = prompts;
+	start.n_each = 2;
+	start.n = 4;
+	for (uint32_t i = 0; i < 4; i++) {
+		samples[i] = (struct answer_sample){.text = STR_LIT("x"), .end = ended(HOKKU_STOP_END)};
+		samples[i].end.sample = i;
+	}
+	add_field("index");
+	add_field("prompt");
+	add_field("tokens_evaluated");
+	api_llama_completion.whole(&b, &start, samples);
+	assert_string_equal(b.ptr, "[{\"index\":0,\"prompt\":\"p\",\"tokens_evaluated\":1},"
+				   "{\"index\":1,\"prompt\":\"p\",\"tokens_evaluated\":1},"
+				   "{\"index\":2,\"prompt\":\"q\",\"tokens_evaluated\":1},"
+				   "{\"index\":3,\"prompt\":\"q\",\"tokens_evaluated\":1}]\n");
 }
 
 static void test_fields(void **state)
@@ -261,7 +288,8 @@ static void test_probabilities(void **state)
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, finish)
-	const struct CMUnitTest tests[] = {TEST(test_whole),  TEST(test_settings), TEST(test_ends),
-					   TEST(test_fields), TEST(test_stream),   TEST(test_probabilities)};
+	const struct CMUnitTest tests[] = {TEST(test_whole),        TEST(test_settings), TEST(test_ends),
+					   TEST(test_prompts),      TEST(test_fields),   TEST(test_stream),
+					   TEST(test_probabilities)};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -90,7 +90,16 @@ static void bad(const char *rest, const char *field, const char *part)
 	bad_body(&request_llama_completion, body, field, part);
 }
 
-/* The prompt's ids with blanks between, or what is wrong. */
+/* Before id i: a stroke where a prompt begins. */
+static const char *separator(size_t i)
+{
+	for (uint32_t p = 1; p < job.n_prompts; p++)
+		if (job.prompts[p].first == i)
+			return " | ";
+	return i ? " " : "";
+}
+
+/* The prompts' ids with blanks between, or what is wrong. */
 static const char *ids_of(const struct request_form *form, const struct tok *tok, const char *body)
 {
 	static char text[1024];
@@ -101,7 +110,7 @@ static const char *ids_of(const struct request_form *form, const struct tok *tok
 	if (job.rc)
 		snprintf(text, sizeof text, "%s", job.err.error.message);
 	for (size_t i = 0; !job.rc && i < job.ids.n; i++)
-		n += (size_t)snprintf(text + n, sizeof text - n, "%s%d", i ? " " : "", job.ids.ids[i]);
+		n += (size_t)snprintf(text + n, sizeof text - n, "%s%d", separator(i), job.ids.ids[i]);
 	return text;
 }
 
@@ -123,11 +132,17 @@ static void test_prompts(void **state)
 		{"[263]", "prompt[0] is 263; this model's token ids run from 0 to 262"},
 		{"[0,-1]", "prompt[1] is -1; this model's token ids run from 0 to 262"},
 		{"[1,true]", "prompt[1] is true; it takes a string or a token id"},
-		{"[]", "prompt has 0 prompts; this route takes one a request"},
-		{"[\"a\",\"b\"]", "prompt has 2 prompts; this route takes one a request"},
+		{"[\"a\",\"b\"]", "256 97 | 256 98"},
+		{"[[1,\"a\"],{\"prompt_string\":\"b\"},\"\"]", "1 97 | 256 98 | 256"},
+		{"[]", "prompt has 0 prompts; it takes 1 to 2048"},
+		{"[\"a\",[]]", "prompt[1] gives no token at all"},
+		{"[\"a\",[1,263]]", "prompt[1][1] is 263; this model's token ids run from 0 to 262"},
+		{"[\"a\",null]",
+		 "prompt[1] is null; it takes a string, or an array of strings and token ids"},
+		{"[\"a\",{}]", "prompt[1] has the prompt_string absent; it takes a string"},
 		{"[[]]", "prompt gives no token at all"},
 		{"7", "prompt is 7; it takes a string, or an array of strings and token ids"},
-		{"[null]", "prompt is null; it takes a string, or an array of strings and token ids"},
+		{"[null]", "prompt[0] is null; it takes a string, or an array of strings and token ids"},
 		{"{}", "prompt has the prompt_string absent; it takes a string"},
 		{"{\"prompt_string\":\"a\",\"multimodal_data\":[\"x\"]}",
 		 "prompt has multimodal_data; this server reads text"},
@@ -140,6 +155,26 @@ static void test_prompts(void **state)
 	}
 }
 
+static void test_many_prompts(void **state)
+{
+	(void)state;
+	for (int n = REQUEST_MAX_PROMPTS - 1; n <= REQUEST_MAX_PROMPTS + 1; n++) {
+		struct strbuf b = {0};
+		prepare_job_free(&job);
+		strbuf_add_c(&b, "{\"prompt\":[");
+		for (int i = 0; i < n; i++)
+			strbuf_add_c(&b, i ? ",\"a\"" : "\"a\"");
+		strbuf_add_c(&b, "]}");
+		prepare(&request_llama_completion, full, b.ptr);
+		strbuf_free(&b);
+		if (n <= REQUEST_MAX_PROMPTS)
+			assert_true(!job.rc && job.n_prompts == (uint32_t)n && job.ids.n == 2 * (size_t)n);
+		else
+			assert_string_equal(job.err.error.message,
+					    "prompt has 2049 prompts; it takes 1 to 2048");
+	}
+}
+
 static void test_defaults(void **state)
 {
 	(void)state;
@@ -147,7 +182,7 @@ static void test_defaults(void **state)
 	assert_true(r->sampling.temperature == 0.8f && r->sampling.top_k == 40 && r->sampling.top_p == 0.95f);
 	assert_true(r->sampling.min_p == 0.05f && r->sampling.repetition_penalty == 1 && !r->has_seed);
 	assert_true(!r->stream && r->n == 1 && r->max_tokens == 0 && !r->logprobs && r->cache_prompt);
-	assert_true(!r->llama.no_tokens && r->llama.slot == 0 && r->keep_ids);
+	assert_true(!r->no_answer && r->llama.slot == 0 && r->keep_ids);
 	assert_int_equal(r->warnings.len, 0);
 	/* What the model's file advises goes before. */
 	struct sampling s;
@@ -192,9 +227,9 @@ static void test_special_values(void **state)
 	assert_false(good("\"seed\":4294967295")->has_seed);
 	assert_true(good("\"seed\":4294967294")->sampling.seed == 4294967294);
 	r = good("\"n_predict\":0");
-	assert_true(r->llama.no_tokens && r->max_tokens == 1);
+	assert_true(r->no_answer && r->max_tokens == 1);
 	r = good("\"max_tokens\":0,\"n_predict\":5");
-	assert_true(!r->llama.no_tokens && r->max_tokens == 5);
+	assert_true(!r->no_answer && r->max_tokens == 5);
 	/* One that is not named does nothing; an empty array names none. */
 	r = good("\"samplers\":[\"top_k\"],\"top_p\":0.5,\"repeat_penalty\":2,\"presence_penalty\":1");
 	assert_true(r->sampling.top_k == 40 && r->sampling.top_p == 1 && r->sampling.min_p == 0);
@@ -391,6 +426,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_prompts, free_job),
+		cmocka_unit_test_teardown(test_many_prompts, free_job),
 		cmocka_unit_test_teardown(test_defaults, free_job),
 		cmocka_unit_test_teardown(test_done, free_job),
 		cmocka_unit_test_teardown(test_special_values, free_job),
