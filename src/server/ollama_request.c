@@ -309,6 +309,18 @@ static enum hokku_code make_messages(struct gen_request *r, struct request_error
 	return HOKKU_OK;
 }
 
+/* Text before a gap, which may be empty, and behind it: no template, and nothing else. */
+static enum hokku_code take_gap(struct gen_request *r, bool raw, struct request_error *err)
+{
+	if (raw || text_of(r, "system").len || r->n_before)
+		return bad(err, "suffix", "goes with a prompt alone, without raw, system and context");
+	r->suffix = text_of(r, "suffix");
+	if (!r->prompt.ptr)
+		r->prompt = STR_LIT("");
+	r->keep_ids = true;
+	return HOKKU_OK;
+}
+
 static enum hokku_code check_generate(struct gen_request *r, struct str stray, struct request_error *err)
 {
 	bool raw = r->parse_special;
@@ -320,7 +332,7 @@ static enum hokku_code check_generate(struct gen_request *r, struct str stray, s
 		return bad(err, "raw",
 			   "mode does not support template, system, or context: the prompt is all there is");
 	if (text_of(r, "suffix").len)
-		return bad(err, "suffix", "is not done by this server yet; leave it out");
+		return take_gap(r, raw, err);
 	if (r->prompt.len == 0) {
 		r->prompt = (struct str){NULL, 0};
 		return HOKKU_OK;
@@ -400,6 +412,7 @@ const struct request_form request_ollama_generate = {
 	.strict = true,
 	.no_sampling = true,
 	.fields = generate_fields,
+	.messages = "prompt",
 	.check = check_generate,
 	.admit = admit,
 	.tell = tell_generate,

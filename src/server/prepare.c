@@ -270,11 +270,13 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 		rc = tok_ids_push(&job->ids, r->before[i], &err->error);
 	if (!rc && r->messages)
 		rc = render(job, tok, chat, defaults);
+	else if (!rc && r->suffix.ptr)
+		rc = encode_gap(tok, r->prompt, r->suffix, &job->ids, err);
 	else if (!rc)
 		rc = tok_encode(tok, r->prompt, TOK_ADD_BOS | (r->parse_special ? TOK_PARSE_SPECIAL : 0),
 				&job->ids, &err->error);
 	drop_second_bos(&job->ids, 0, r->n_before, tok_bos(tok));
-	if (rc == HOKKU_INVALID_REQUEST && !r->messages)
+	if (rc == HOKKU_INVALID_REQUEST && !r->messages && !err->field[0])
 		snprintf(err->field, sizeof err->field, "%s", field);
 	if (rc == HOKKU_OK && job->ids.n == 0) {
 		snprintf(err->field, sizeof err->field, "%s", field);

@@ -1,8 +1,9 @@
-/* Bodies of POST /v1/generate, /v1/chat/completions, /v1/messages, /v1/cancel and /v1/state/...: nothing may
- * crash, and what is accepted keeps its promises. */
+/* Bodies of POST /v1/generate, /v1/chat/completions, /v1/messages, /api/..., /v1/cancel and /v1/state/...:
+ * nothing may crash, and what is accepted keeps its promises. */
 #include <math.h>
 #include <stdlib.h>
 
+#include "server/ollama.h"
 #include "server/states.h"
 
 static void require(bool ok)
@@ -43,20 +44,46 @@ static void check_state(const struct gen_request *r, bool save)
 		save);
 }
 
+/* What asks for nothing is told that the model is there, in JSON. */
+static void check_ollama(const struct gen_request *r, const struct request_form *form)
+{
+	struct strbuf told = {0};
+	struct jv_doc doc;
+	struct request_error err;
+	bool asks = r->prompt.ptr || r->messages;
+	require(r->model && strlen(r->model) <= REQUEST_MAX_MODEL_BYTES);
+	require(!r->stream || form == &request_ollama_chat || form == &request_ollama_generate);
+	if (form != &request_ollama_chat && form != &request_ollama_generate)
+		return;
+	if (asks)
+		check_accepted(r);
+	require(form->tell(&(struct request_told){.request = r}, &told, &err) == HOKKU_OK);
+	require((told.len == 0) == asks);
+	if (told.len) {
+		require(jv_parse((struct str){told.ptr, told.len}, JV_STRICT, &doc, NULL) == HOKKU_OK);
+		jv_doc_free(&doc);
+	}
+	strbuf_free(&told);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str body = {(const char *)data, size};
 	struct gen_request r;
 	struct request_error err = {.field = "?"};
-	const struct request_form *const forms[] = {&request_native,     &request_openai_chat,
-						    &request_anthropic,  &request_anthropic_count_kept,
-						    &request_state_save, &request_state_restore};
+	const struct request_form *const forms[] = {&request_native,      &request_openai_chat,
+						    &request_anthropic,   &request_anthropic_count_kept,
+						    &request_state_save,  &request_state_restore,
+						    &request_ollama_chat, &request_ollama_generate,
+						    api_ollama_show.form, api_ollama_embed.form};
 	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
 		if (request_parse(body, forms[i], NULL, &r, &err) == HOKKU_OK) {
 			if (i < 4)
 				check_accepted(&r);
-			else
+			else if (i < 6)
 				check_state(&r, forms[i] == &request_state_save);
+			else
+				check_ollama(&r, forms[i]);
 			require(request_drop_prompt(&r));
 		} else {
 			require(err.error.message[0] != '\0' && strlen(err.field) < sizeof err.field);

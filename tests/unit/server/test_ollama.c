@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "server/ollama.h"
+#include "server/prepare.h"
+#include "text/vocab.h"
 
 static struct gen_request r;
 static struct request_error err;
@@ -223,6 +225,9 @@ static void test_refused(void **state)
 		{"\"raw\":1", "raw", "true or false"},
 		{"\"system\":1", "system", "takes a string"},
 		{"\"suffix\":1", "suffix", "takes a string"},
+		{"\"suffix\":\"b\",\"raw\":true", "suffix", "goes with a prompt alone"},
+		{"\"suffix\":\"b\",\"system\":\"s\"", "suffix", "goes with a prompt alone"},
+		{"\"suffix\":\"b\",\"context\":[1]", "suffix", "goes with a prompt alone"},
 		{"\"width\":512", "width", "images are not made"},
 	};
 	char text[256];
@@ -333,6 +338,73 @@ static void test_generate(void **state)
 	good(generate(",\"raw\":true"), "raw");
 	assert_true(!r.messages && str_eq_c(r.prompt, "a") && r.parse_special && !r.keep_ids);
 	request_free(&r);
+}
+
+/* ---- prompts ---- */
+
+/* The ids that a request's prompt is, each a character where it is one; or the error. */
+static const char *prompt_of(const struct tok *tok, const struct chat *template, const char *rest)
+{
+	static const struct prepare_chat none;
+	static char out[512];
+	struct prepare_job job = {.form = &request_ollama_generate};
+	strbuf_addf(&job.body, "{\"model\":\"m\",%s}", rest);
+	prepare_run_job(&job, tok, template, NULL, &none);
+	snprintf(out, sizeof out, "%s: %.300s", job.err.field, job.err.error.message);
+	for (size_t i = 0, n = 0; i < job.ids.n && !job.rc; i++)
+		n += (size_t)snprintf(out + n, sizeof out - n, job.ids.ids[i] < 128 ? "%c" : "[%d]",
+				      job.ids.ids[i]);
+	assert_int_equal(job.request.keep_ids, !job.rc && !strstr(rest, "\"raw\""));
+	prepare_job_free(&job);
+	return out;
+}
+
+static void test_prompts(void **state)
+{
+	(void)state;
+	struct vocab v = v_new("gpt-2");
+	struct chat template;
+	struct tok *bare, *tok;
+	bare = v_open(&v, &err.error);
+	v = v_new("gpt-2");
+	v_token(&v, "<|fim_prefix|>", TOK_CONTROL); /* 256 */
+	v_token(&v, "<|fim_suffix|>", TOK_CONTROL);
+	v_token(&v, "<|fim_middle|>", TOK_CONTROL);
+	v_token(&v, "<s>", TOK_CONTROL); /* 259 */
+	v_key_u32(&v, "tokenizer.ggml.bos_token_id", 259);
+	v_key_bool(&v, "tokenizer.ggml.add_bos_token", true);
+	v_key_str(&v, "tokenizer.chat_template",
+		  "{{ bos_token }}{% for m in messages %}{{ m.role[0] }}:{{ m.content }};{% endfor %}");
+	struct strbuf bytes = v_file(&v);
+	struct gguf *g;
+	assert_int_equal(gguf_open_memory(bytes.ptr, bytes.len, "test", &g, NULL), HOKKU_OK);
+	assert_int_equal(tok_create(g, &tok, NULL), HOKKU_OK);
+	assert_int_equal(chat_init(&template, g, (struct str){NULL, 0}, NULL), HOKKU_OK);
+	assert_non_null(bare);
+	static const char *const rows[][2] = {
+		{"\"prompt\":\"a\"", "[259]u:a;"},
+		{"\"prompt\":\"<s>\",\"system\":\"b\"", "[259]s:b;u:<s>;"},
+		{"\"prompt\":\"a\",\"context\":[120,121]", "xy[259]u:a;"},
+		{"\"prompt\":\"a\",\"context\":[259,121]", "[259]yu:a;"}, /* a text begins once */
+		{"\"prompt\":\"a\",\"context\":[259,260]",
+		 "context[1]: context[1] is 260; this model's token ids run from 0 to 259"},
+		{"\"prompt\":\"a<|fim_middle|>\",\"raw\":true", "[259]a[258]"},
+		{"\"prompt\":\"<s>a\",\"raw\":true", "[259]a"},
+		{"\"prompt\":\"<s>\",\"suffix\":\"bc\"", "[259][256]<s>[257]bc[258]"},
+		{"\"prompt\":\"\",\"suffix\":\"b\"", "[259][256][257]b[258]"},
+		{"\"suffix\":\"b\"", "[259][256][257]b[258]"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		assert_string_equal(prompt_of(tok, &template, rows[i][0]), rows[i][1]);
+	assert_int_equal(strncmp(prompt_of(bare, &template, rows[7][0]),
+				 "suffix: suffix is given, but this model's vocabulary has no tokens that",
+				 70),
+			 0);
+	chat_deinit(&template);
+	tok_destroy(tok);
+	tok_destroy(bare);
+	gguf_close(g);
+	strbuf_free(&bytes);
 }
 
 /* ---- messages ---- */
@@ -576,9 +648,10 @@ int main(void)
 		cmocka_unit_test(test_limits),         cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_without_effect), cmocka_unit_test(test_thinking),
 		cmocka_unit_test(test_format),         cmocka_unit_test(test_generate),
-		cmocka_unit_test(test_messages),       cmocka_unit_test(test_bad_messages),
-		cmocka_unit_test(test_names),          cmocka_unit_test(test_admit),
-		cmocka_unit_test(test_keep_alive),     cmocka_unit_test(test_loaded),
+		cmocka_unit_test(test_prompts),        cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_bad_messages),   cmocka_unit_test(test_names),
+		cmocka_unit_test(test_admit),          cmocka_unit_test(test_keep_alive),
+		cmocka_unit_test(test_loaded),
 	};
 	return cmocka_run_group_tests_name("ollama", tests, NULL, NULL);
 }
