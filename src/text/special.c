@@ -115,6 +115,10 @@ static bool is_end_name(struct str piece)
 		"<|end|>",
 		"<|return|>",
 		"<|call|>",
+		"<|flush|>",
+		"<|calls|>",
+		"<turn|>",
+		"<|tool_response>",
 		"<end_of_turn>",
 		"</s>",
 		"<|END_OF_TURN_TOKEN|>",
@@ -125,6 +129,22 @@ static bool is_end_name(struct str piece)
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (str_eq_c(piece, names[i]))
 			return true;
+	return false;
+}
+
+/* Where answers are several messages (Harmony, Solar Open), "<|end|>" ends one of them, and others the
+ * answer. */
+static bool has_messages(const struct tok *t)
+{
+	static const char *const pairs[][2] = {{"<|return|>", "<|call|>"}, {"<|flush|>", "<|calls|>"}};
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		bool has[2] = {false, false};
+		for (uint32_t id = 0; id < t->n_vocab; id++)
+			for (size_t k = 0; k < 2; k++)
+				has[k] = has[k] || str_eq_c(tok_piece(t, (int32_t)id), pairs[i][k]);
+		if (has[0] && has[1])
+			return true;
+	}
 	return false;
 }
 
@@ -199,10 +219,12 @@ enum hokku_code tok_read_specials(const struct gguf *g, struct tok *t, bool has_
 	}
 	/* What ends an answer is a control token, whatever the file calls it: else a message could hold it.
 	 */
+	bool messages = has_messages(t);
 	for (uint32_t id = 0; id < t->n_vocab; id++) {
 		unsigned type = t->flags[id] & TOK_TYPE_MASK;
-		if ((type == TOK_CONTROL || type == TOK_USER_DEFINED) &&
-		    is_end_name(tok_piece(t, (int32_t)id)))
+		struct str piece = tok_piece(t, (int32_t)id);
+		if ((type == TOK_CONTROL || type == TOK_USER_DEFINED) && is_end_name(piece) &&
+		    !(messages && str_eq_c(piece, "<|end|>")))
 			mark_end(t, (int32_t)id);
 		if (type == TOK_USER_DEFINED && (t->flags[id] & TOK_FLAG_END))
 			t->flags[id] = TOK_CONTROL | TOK_FLAG_END;

@@ -658,6 +658,31 @@ static void needed_ids_out_of_range_are_refused(void **state)
 	assert_non_null(strstr(err.message, "key \"tokenizer.ggml.eos_token_id\" is"));
 }
 
+/* Harmony's and Solar Open's answers are several messages: "<|end|>" ends one, not the answer. */
+static void the_end_of_a_message(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *others[2];
+		bool ends;
+	} rows[] = {
+		{{"<|assistant|>", "<|user|>"}, true}, {{"<|return|>", "<|call|>"}, false},
+		{{"<|flush|>", "<|calls|>"}, false},   {{"<|return|>", "<|calls|>"}, true},
+		{{"<|call|>", "<|user|>"}, true},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct vocab v = v_new("qwen2");
+		v_token(&v, "<|end|>", TOK_CONTROL);
+		v_token(&v, rows[i].others[0], TOK_CONTROL);
+		v_token(&v, rows[i].others[1], TOK_CONTROL);
+		v_key_u32(&v, "tokenizer.ggml.eos_token_id", 257);
+		struct tok *t = must_open(&v);
+		assert_int_equal(tok_is_end(t, 256), rows[i].ends);
+		assert_true(tok_is_end(t, 257));
+		tok_destroy(t);
+	}
+}
+
 /* A file without token types: control tokens by id and by name; everything else is text. */
 static void without_types_control_tokens_go_by_name(void **state)
 {
@@ -924,6 +949,7 @@ int main(void)
 		cmocka_unit_test(deepseek_r1_qwen_cuts_as_qwen2_and_keeps_the_text),
 		cmocka_unit_test(unused_ids_out_of_range_are_noted),
 		cmocka_unit_test(needed_ids_out_of_range_are_refused),
+		cmocka_unit_test(the_end_of_a_message),
 		cmocka_unit_test(without_types_control_tokens_go_by_name),
 		cmocka_unit_test(of_one_text_the_last_token_encodes),
 		cmocka_unit_test(what_ends_an_answer_is_no_text),
