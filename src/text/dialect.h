@@ -68,6 +68,55 @@ struct dialect_found {
 /* What c's template does. Never fails but for memory: a template that knows no tools is "generic". */
 enum hokku_code dialect_probe(const struct chat *c, struct dialect_found *out, struct hokku_error *err);
 
+/* ---- shapes ---- */
+
+enum dialect_choice {
+	DIALECT_AUTO,     /* text, and calls where the model begins them */
+	DIALECT_REQUIRED, /* calls and nothing else, one at least */
+	DIALECT_NAMED,    /* one call of one tool */
+};
+
+enum dialect_thinks {
+	DIALECT_NO_THINKING,
+	DIALECT_THINKING_OPEN, /* the prompt has opened it: it comes first, up to its closing marker */
+	DIALECT_MAY_THINK,     /* the model may open it, first */
+};
+
+struct dialect_shaping {
+	const struct dialect_found *found;
+	const struct tok
+		*tok; /* markers that are control tokens of it are named as tokens; NULL: all are text */
+	const struct jv *tools; /* in OpenAI's form */
+	enum dialect_choice choice;
+	struct str name; /* of DIALECT_NAMED */
+	bool parallel;   /* more than one call */
+	enum dialect_thinks thinks;
+};
+
+struct dialect_shape {
+	struct strbuf text; /* a structural tag as XGrammar reads it (docs/constrain.md) */
+	struct dialect_shape_schema {
+		char *place; /* JSON pointer of a schema in it */
+		char *field; /* whose it is: "tools[2].function.parameters" */
+	} * schemas;
+	size_t n_schemas, cap_schemas;
+};
+
+/*
+ * What lets through exactly the dialect's calls of these tools, their arguments by the tools' schemas, in the
+ * one form that the template gives back. INVALID_REQUEST: field names what cannot be kept to and err says why
+ * (a name that is none of the tools; a schema that values in markup cannot be held to). With DIALECT_AUTO and
+ * tools that are not strict the latter is no error: then the text is empty and the answer drawn freely.
+ */
+enum hokku_code dialect_shape(const struct dialect_shaping *how, struct dialect_shape *out, char field[128],
+			      struct hokku_error *err);
+void dialect_shape_free(struct dialect_shape *s);
+
+/* A place in the shape's text that the compiler of shapes names, as the request's:
+ * "tools[2].function.parameters" and the pointer that goes on in that schema. False: it is in no tool's
+ * schema. */
+bool dialect_shape_place(const struct dialect_shape *s, const char *place, char *out, size_t out_size);
+
 /* ---- reading ---- */
 
 struct dialect_reading {

@@ -78,6 +78,8 @@ struct dialect_call {
 void dialect_write_calls(const struct dialect *d, unsigned form, const struct dialect_call *calls, size_t n,
 			 struct strbuf *out);
 void dialect_write_json(const struct jv *v, bool spaced, struct strbuf *out);
+void dialect_write_notation(const struct dialect *d, const struct jv *v,
+			    struct strbuf *out); /* a value within arguments */
 /* The next piece of a write_ text: *op is 0, and the piece's literal in *literal, in the form; or an OP_. *at
  * goes on; false: it is at its end. */
 bool dialect_write_next(const struct dialect *d, unsigned form, const char **at, char *op,
@@ -111,6 +113,17 @@ struct json_unescape {
 	uint32_t code, high;
 };
 enum json_scanned json_unescape_byte(struct json_unescape *u, char b, char out[8], size_t *n);
+
+/* ---- types ---- */
+
+/* Bits of enum jv_type. */
+enum { MAY_STRING = 1 << JV_STRING, MAY_ANY = (1 << (JV_OBJECT + 1)) - 1 };
+
+/* The types of values that a schema allows, a bit each; 0: it does not say. root: where its references lead.
+ */
+unsigned dialect_kinds(const struct jv *root, const struct jv *schema);
+const struct jv *dialect_referred(const struct jv *root,
+				  const struct jv *schema); /* behind its $ref; may be NULL */
 
 /* ---- the machine ---- */
 

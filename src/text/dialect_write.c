@@ -138,6 +138,11 @@ static void put_notation(const struct dialect *d, const struct jv *v, unsigned d
 	}
 }
 
+void dialect_write_notation(const struct dialect *d, const struct jv *v, struct strbuf *out)
+{
+	put_notation(d, v, 1, out);
+}
+
 static void put_op(const struct dialect *d, unsigned form, char op, const struct dialect_call *call,
 		   uint32_t param, struct strbuf *out)
 {

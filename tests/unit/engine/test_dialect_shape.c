@@ -1,0 +1,453 @@
+/*
+ * dialect_shape, compiled by src/constrain: what each dialect's rows write of calls is let through and read
+ * back as those calls; what is no call of these tools, or not by their schemas, is not. With markers as texts
+ * and as control tokens.
+ */
+#include "text/dialect_run.h"
+
+#include "text/vocab.h"
+
+#include "constrain/constrain.h"
+#include "text/dialect_internal.h"
+
+/* ---- a vocabulary: all bytes, an end, and every marker of every row as a control token ---- */
+
+struct markers {
+	struct tok *tok;
+	uint32_t n;
+	int32_t end;
+};
+
+static struct str bytes_of(void *user, uint32_t token)
+{
+	struct markers *m = user;
+	return token < 256 ? tok_bytes(m->tok, (int32_t)token) : (struct str){"", 0};
+}
+
+static int32_t find(void *user, struct str name)
+{
+	return tok_find_special(((struct markers *)user)->tok, name);
+}
+
+static void open_markers(struct markers *m, const char *const *names)
+{
+	struct vocab v = v_new("gpt-2");
+	struct hokku_error err;
+	m->end = (int32_t)v_token(&v, "<|endoftext|>", TOK_CONTROL);
+	for (; *names; names++)
+		v_token(&v, *names, TOK_CONTROL);
+	m->n = v.n_tokens;
+	v_key_u32(&v, "tokenizer.ggml.eos_token_id", (uint32_t)m->end);
+	m->tok = v_open(&v, &err);
+	assert_non_null(m->tok);
+}
+
+static struct constrain_vocab *vocab_of(struct markers *m)
+{
+	const struct constrain_words words = {
+		.user = m, .n = m->n, .bytes = bytes_of, .ends = &m->end, .n_ends = 1, .find = find};
+	struct constrain_vocab *v;
+	struct hokku_error err;
+	if (constrain_vocab_new(&words, &v, &err))
+		fail_msg("%s", err.message);
+	return v;
+}
+
+/* ---- trying ---- */
+
+static const char tools_json[] =
+	"[{\"type\": \"function\", \"function\": {\"name\": \"find\", \"description\": \"d\", \"parameters\": {\"type\": "
+	"\"object\", \"properties\": {\"place\": {\"type\": \"string\"}, \"days\": {\"type\": \"integer\", \"minimum\": 1}, "
+	"\"unit\": {\"enum\": [\"km\", \"mi\"]}}, \"required\": [\"place\", \"days\"], \"additionalProperties\": false}}}, "
+	"{\"type\": \"function\", \"function\": {\"name\": \"now\", \"description\": \"d\", \"parameters\": {\"type\": "
+	"\"object\", \"properties\": {}, \"additionalProperties\": false}}}]";
+
+struct trial {
+	struct markers *m;
+	struct constrain_vocab *v;
+	struct jv_doc tools;
+	struct constrain *c;
+	struct dialect_shape shape;
+	struct dialect_found found;
+	const char *label;
+};
+
+static void compile(struct trial *t, const struct dialect *d, unsigned form, enum dialect_choice choice,
+		    bool parallel, enum dialect_thinks thinks)
+{
+	struct hokku_error err = {0};
+	struct constrain_fault fault;
+	char field[128];
+	t->found = (struct dialect_found){.dialect = d, .form = form, .thinking = dialect_thinking_at(0)};
+	if (d->thinks)
+		t->found.thinking = dialect_thinking_find(d->thinks);
+	struct dialect_shaping how = {.found = &t->found,
+				      .tok = t->m->tok,
+				      .tools = &t->tools.root,
+				      .choice = choice,
+				      .name = STR_LIT("find"),
+				      .parallel = parallel,
+				      .thinks = thinks};
+	if (dialect_shape(&how, &t->shape, field, &err))
+		fail_msg("%s: %s", dialect_name(d), err.message);
+	assert_true(t->shape.text.len > 0);
+	const struct constrain_shape shape = {.kind = CONSTRAIN_STRUCTURE,
+					      .text = {t->shape.text.ptr, t->shape.text.len}};
+	if (constrain_new(t->v, &shape, NULL, &t->c, &fault, &err))
+		fail_msg("%s, form %u, choice %d: %s\n%s", dialect_name(d), form, choice, err.message,
+			 t->shape.text.ptr);
+	t->label = dialect_name(d);
+}
+
+static void drop(struct trial *t)
+{
+	constrain_unref(t->c);
+	dialect_shape_free(&t->shape);
+}
+
+/* Is text a whole answer of the shape? Control tokens by their names, the rest byte by byte. */
+static bool lets_through(const struct trial *t, struct str text)
+{
+	struct constrain_walk *w = constrain_begin(t->c);
+	bool ok = true;
+	for (size_t i = 0; ok && i < text.len;) {
+		int32_t token = (unsigned char)text.ptr[i];
+		size_t n = 1;
+		for (size_t k = 2; k <= READER_MAX_MARKER && i + k <= text.len; k++) {
+			int32_t id = tok_find_special(t->m->tok, (struct str){text.ptr + i, k});
+			if (id >= 0) {
+				token = id;
+				n = k;
+			}
+		}
+		ok = constrain_take(w, token) == CONSTRAIN_TAKEN;
+		i += n;
+	}
+	ok = ok && constrain_may_end(w);
+	constrain_end(w);
+	return ok;
+}
+
+static void expect(const struct trial *t, const char *text, bool through)
+{
+	if (lets_through(t, str_c(text)) != through)
+		fail_msg("%s %s %s\n%s", t->label, through ? "refuses" : "lets through", text,
+			 t->shape.text.ptr);
+}
+
+static void written(const struct trial *t, const char *const *args, size_t n, struct strbuf *out)
+{
+	struct jv_doc docs[2];
+	struct dialect_call calls[2];
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(jv_parse(str_c(args[i]), JV_STRICT, &docs[i], NULL), HOKKU_OK);
+		calls[i] = (struct dialect_call){.name = jv_get(&docs[i].root, "place") ||
+									 jv_get(&docs[i].root, "days")
+								 ? STR_LIT("find")
+								 : STR_LIT("now"),
+						 .args = &docs[i].root,
+						 .id = STR_LIT("call00001"),
+						 .index = (uint32_t)i};
+	}
+	strbuf_clear(out);
+	dialect_write_calls(t->found.dialect, t->found.form, calls, n, out);
+	/* what the prompt has, or what ends an answer by itself */
+	if (t->found.dialect->flags & DIALECT_RECIPIENT)
+		memmove(out->ptr, out->ptr + 3, out->len -= 2);
+	if (t->found.dialect->flags & DIALECT_RECIPIENT)
+		out->ptr[--out->len] = '\0';
+	if (t->found.dialect->body == BODY_HARMONY)
+		out->ptr[out->len -= 8] = '\0';
+	for (size_t i = 0; i < n; i++)
+		jv_doc_free(&docs[i]);
+}
+
+static const char *const good[] = {"{\"place\": \"a b\", \"days\": 3}", "{}"};
+static const char *const with_unit[] = {"{\"place\": \"x\", \"days\": 12, \"unit\": \"km\"}"};
+static const char *const bad[][1] = {
+	{"{\"place\": \"x\", \"days\": 0}"},
+	{"{\"days\": 1}"},
+	{"{\"place\": \"x\", \"days\": 1, \"unit\": \"ft\"}"},
+	{"{\"place\": \"x\", \"days\": 1, \"more\": 1}"},
+	{"{\"place\": \"x\", \"days\": \"two\"}"},
+};
+
+static bool takes_several(const struct dialect *d)
+{
+	return !(d->flags & DIALECT_BARE) && d->body != BODY_HARMONY;
+}
+
+static void try_row(struct trial *t, const struct dialect *d, unsigned form)
+{
+	struct strbuf text = {0}, more = {0};
+	compile(t, d, form, DIALECT_REQUIRED, true, DIALECT_NO_THINKING);
+	written(t, good, 1, &text);
+	expect(t, text.ptr, true);
+	written(t, good + 1, 1, &text);
+	expect(t, text.ptr, true);
+	written(t, with_unit, 1, &text);
+	expect(t, text.ptr, true);
+	written(t, good, 2, &text);
+	expect(t, text.ptr, takes_several(d));
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		written(t, bad[i], 1, &text);
+		expect(t, text.ptr, false);
+	}
+	expect(t, "", false);
+	expect(t, "words", false);
+	drop(t);
+	compile(t, d, form, DIALECT_REQUIRED, false, DIALECT_NO_THINKING);
+	written(t, good, 2, &text);
+	expect(t, text.ptr, false);
+	drop(t);
+	compile(t, d, form, DIALECT_NAMED, true, DIALECT_NO_THINKING);
+	written(t, good, 1, &text);
+	expect(t, text.ptr, true);
+	written(t, good + 1, 1, &text);
+	expect(t, text.ptr, false);
+	drop(t);
+	compile(t, d, form, DIALECT_AUTO, true, DIALECT_NO_THINKING);
+	written(t, good, 1, &text);
+	expect(t, text.ptr, true);
+	const char *before = d->body == BODY_HARMONY        ? "<|channel|>final<|message|>"
+			     : d->flags & DIALECT_RECIPIENT ? "all\n"
+							    : "";
+	strbuf_addf(&more, "%swords < [ and { more", before);
+	expect(t, more.ptr, true);
+	if (takes_several(d) && !(d->flags & DIALECT_RECIPIENT)) {
+		strbuf_clear(&more);
+		strbuf_addf(&more, "words\n%s\n", text.ptr);
+		expect(t, more.ptr, true);
+		text.ptr[text.len / 2] = '\0'; /* it cannot end in a call, nor go on as text */
+		strbuf_clear(&more);
+		strbuf_addf(&more, "words\n%s", text.ptr);
+		expect(t, more.ptr, false);
+	}
+	drop(t);
+	strbuf_free(&text);
+	strbuf_free(&more);
+}
+
+static void try_thinking(struct trial *t, const struct dialect *d)
+{
+	const struct dialect_thinking *think;
+	struct strbuf call = {0}, text = {0};
+	compile(t, d, 5, DIALECT_REQUIRED, true, DIALECT_THINKING_OPEN);
+	think = t->found.thinking;
+	written(t, good, 1, &call);
+	bool harmony = d->body == BODY_HARMONY;
+	strbuf_addf(&text, "%sa <b> c\n%s\n%s", harmony ? think->open : "", think->close,
+		    harmony ? "<|start|>assistant" : "");
+	if (harmony)
+		text.ptr[text.len - strlen("\n<|start|>assistant")] = '\0';
+	if (harmony)
+		strbuf_clear(&text),
+			strbuf_addf(&text, "%sa <b> c%s<|start|>assistant", think->open, think->close);
+	strbuf_addf(&text, "%s", call.ptr);
+	expect(t, text.ptr, true);
+	expect(t, call.ptr, harmony);
+	drop(t);
+	if (!harmony) {
+		compile(t, d, 5, DIALECT_REQUIRED, true, DIALECT_MAY_THINK);
+		expect(t, call.ptr, true);
+		strbuf_clear(&text);
+		strbuf_addf(&text, "%s\na\n%s\n\n%s", think->open, think->close, call.ptr);
+		expect(t, text.ptr, true);
+		drop(t);
+	}
+	strbuf_free(&call);
+	strbuf_free(&text);
+}
+
+static void try_all(const char *const *names)
+{
+	struct markers m;
+	open_markers(&m, names);
+	struct trial t = {.m = &m, .v = vocab_of(&m)};
+	assert_int_equal(jv_parse(STR_LIT(tools_json), JV_STRICT, &t.tools, NULL), HOKKU_OK);
+	for (size_t i = 0; dialect_at(i); i++) {
+		try_row(&t, dialect_at(i), DIALECT_SPACED | DIALECT_SOFT_BREAKS);
+		try_row(&t, dialect_at(i), DIALECT_TIGHT);
+		try_thinking(&t, dialect_at(i));
+	}
+	jv_doc_free(&t.tools);
+	constrain_vocab_free(t.v);
+	tok_destroy(m.tok);
+}
+
+static void markers_as_text(void **state)
+{
+	(void)state;
+	try_all((const char *const[]){NULL});
+}
+
+static void markers_as_tokens(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"[TOOL_CALLS]",
+					    "[ARGS]",
+					    "[CALL_ID]",
+					    "[THINK]",
+					    "[/THINK]",
+					    "<|python_tag|>",
+					    "<tool_call>",
+					    "</tool_call>",
+					    "<think>",
+					    "</think>",
+					    "<|tool_call>",
+					    "<tool_call|>",
+					    "<|\"|>",
+					    "<|channel|>",
+					    "<|message|>",
+					    "<|start|>",
+					    "<|end|>",
+					    "<|call|>",
+					    "<|return|>",
+					    "<|START_ACTION|>",
+					    "<|END_ACTION|>",
+					    "<|START_THINKING|>",
+					    "<|END_THINKING|>",
+					    "<|START_RESPONSE|>",
+					    "<|END_RESPONSE|>",
+					    "<\uff5ctool\u2581calls\u2581begin\uff5c>",
+					    "<\uff5ctool\u2581call\u2581begin\uff5c>",
+					    "<\uff5ctool\u2581sep\uff5c>",
+					    "<\uff5ctool\u2581call\u2581end\uff5c>",
+					    "<\uff5ctool\u2581calls\u2581end\uff5c>",
+					    "<|tool_call_start|>",
+					    "<|tool_call_end|>",
+					    "<|open|>",
+					    "<|close|>",
+					    "<|sep|>",
+					    NULL};
+	try_all(names);
+}
+
+/* ---- what cannot be ---- */
+
+#define TOOL(name, schema) \
+	"[{\"type\": \"function\", \"function\": {\"name\": " name ", \"parameters\": " schema "}}]"
+#define OBJECT(properties) "{\"type\": \"object\", \"properties\": {" properties "}}"
+
+static const struct {
+	const char *dialect, *tools;
+	enum dialect_choice choice;
+	const char *field, *message; /* NULL: no error, and no shape */
+} refused[] = {
+	{"hermes", "[]", DIALECT_AUTO, "tools", "tools is empty; a call needs one at least"},
+	{"hermes", TOOL("\"a\"", "{}"), DIALECT_NAMED, "tool_choice",
+	 "tool_choice names \"find\", which is none of the tools"},
+	{"hermes", TOOL("5", "{}"), DIALECT_AUTO, "tools[0].function.name",
+	 "tools[0].function.name is 5; it takes a name of 1 to 256 bytes"},
+	{"hermes", TOOL("\"\"", "{}"), DIALECT_AUTO, "tools[0].function.name",
+	 "tools[0].function.name is \"\"; it takes a name of 1 to 256 bytes"},
+	{"hermes", "[{\"name\": \"a\"}, {\"name\": \"a b\"}]", DIALECT_AUTO, "tools[1].name",
+	 "tools[1].name is \"a b\"; it takes no blanks, quotes and brackets, which models write around names"},
+	{"hermes", TOOL("\"a\"", "[]"), DIALECT_AUTO, "tools[0].function.parameters",
+	 "tools[0].function.parameters is []; it takes a JSON Schema of an object"},
+	{"qwen3-coder", TOOL("\"a\"", OBJECT("\"x\": {\"type\": \"string\", \"pattern\": \"^a\"}")),
+	 DIALECT_REQUIRED, "tools[0].function.parameters/properties/x",
+	 "tools[0].function.parameters/properties/x has \"pattern\", which the dialect qwen3-coder cannot hold text in "
+	 "markup to; leave it out, or ask for no call of this tool"},
+	{"qwen3-coder", TOOL("\"a\"", OBJECT("\"x\": {\"type\": \"string\", \"pattern\": \"^a\"}")),
+	 DIALECT_AUTO, NULL, NULL},
+	{"qwen3-coder", TOOL("\"a\"", "{\"type\": \"object\", \"anyOf\": []}"), DIALECT_REQUIRED,
+	 "tools[0].function.parameters",
+	 "tools[0].function.parameters has \"anyOf\", which the dialect qwen3-coder cannot hold parameters to; leave it "
+	 "out, or ask for no call of this tool"},
+	{"glm-4.5", TOOL("\"a\"", "{\"type\": \"object\", \"required\": [\"y\"]}"), DIALECT_REQUIRED,
+	 "tools[0].function.parameters",
+	 "tools[0].function.parameters requires \"y\", which its properties do not declare"},
+	{"gemma-4", TOOL("\"a\"", OBJECT("\"x\": {\"type\": \"array\"}")), DIALECT_REQUIRED,
+	 "tools[0].function.parameters/properties/x",
+	 "tools[0].function.parameters/properties/x says nothing of its items, and the dialect gemma-4 can be held to "
+	 "declared ones only"},
+	{"lfm2", TOOL("\"a\"", OBJECT("\"x\": {}")), DIALECT_REQUIRED,
+	 "tools[0].function.parameters/properties/x",
+	 "tools[0].function.parameters/properties/x allows values of several types, or does not say which, and the dialect "
+	 "lfm2 can be held to one of them only"},
+	{"gemma-4",
+	 TOOL("\"a\"",
+	      "{\"type\": \"object\", \"properties\": {\"x\": {\"$ref\": \"#/$defs/t\"}}, \"$defs\": {\"t\": {\"type\": "
+	      "\"array\", \"items\": {\"$ref\": \"#/$defs/t\"}}}}"),
+	 DIALECT_REQUIRED, "tools[0].function.parameters/properties/x",
+	 "tools[0].function.parameters/properties/x has more than 10000 values, or some nested more than 32 deep, which the "
+	 "dialect gemma-4 cannot be held to"},
+};
+
+static void refusals(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+		struct jv_doc tools;
+		struct hokku_error err = {0};
+		struct dialect_shape shape;
+		struct dialect_found found = {.dialect = dialect_find(refused[i].dialect),
+					      .thinking = dialect_thinking_at(0)};
+		char field[128];
+		assert_int_equal(jv_parse(str_c(refused[i].tools), JV_STRICT, &tools, NULL), HOKKU_OK);
+		struct dialect_shaping how = {.found = &found,
+					      .tools = &tools.root,
+					      .choice = refused[i].choice,
+					      .name = STR_LIT("find")};
+		enum hokku_code rc = dialect_shape(&how, &shape, field, &err);
+		if (refused[i].message) {
+			assert_int_equal(rc, HOKKU_INVALID_REQUEST);
+			assert_string_equal(err.message, refused[i].message);
+			assert_string_equal(field, refused[i].field);
+		} else {
+			assert_int_equal(rc, HOKKU_OK);
+			assert_int_equal(shape.text.len, 0);
+		}
+		dialect_shape_free(&shape);
+		jv_doc_free(&tools);
+	}
+}
+
+/* A fault that the compiler finds in a schema is told as the request's. */
+static void faults_have_the_requests_place(void **state)
+{
+	(void)state;
+	static const char *const names[] = {NULL};
+	static const char tools[] =
+		"[{\"name\": \"ok\"}, {\"type\": \"function\", \"function\": {\"name\": \"a\", \"parameters\": {\"type\": "
+		"\"object\", \"properties\": {\"x\": {\"type\": \"integer\", \"minimum\": \"y\"}}}}}]";
+	for (size_t i = 0; dialect_at(i); i++) {
+		struct markers m;
+		struct jv_doc doc;
+		struct hokku_error err = {0};
+		struct dialect_shape shape;
+		struct constrain_fault fault = {""};
+		struct constrain *c = NULL;
+		char field[256];
+		open_markers(&m, names);
+		struct constrain_vocab *v = vocab_of(&m);
+		struct dialect_found found = {.dialect = dialect_at(i), .thinking = dialect_thinking_at(0)};
+		assert_int_equal(jv_parse(STR_LIT(tools), JV_STRICT, &doc, NULL), HOKKU_OK);
+		struct dialect_shaping how = {
+			.found = &found, .tools = &doc.root, .choice = DIALECT_REQUIRED, .parallel = true};
+		assert_int_equal(dialect_shape(&how, &shape, field, &err), HOKKU_OK);
+		const struct constrain_shape text = {.kind = CONSTRAIN_STRUCTURE,
+						     .text = {shape.text.ptr, shape.text.len}};
+		assert_int_equal(constrain_new(v, &text, NULL, &c, &fault, &err), HOKKU_INVALID_REQUEST);
+		if (!dialect_shape_place(&shape, fault.place, field, sizeof field) ||
+		    strcmp(field, "tools[1].function.parameters/properties/x/minimum") != 0)
+			fail_msg("%s: %s (%s)", dialect_name(dialect_at(i)), fault.place, err.message);
+		assert_false(dialect_shape_place(&shape, "/format", field, sizeof field));
+		dialect_shape_free(&shape);
+		jv_doc_free(&doc);
+		constrain_vocab_free(v);
+		tok_destroy(m.tok);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(markers_as_text),
+		cmocka_unit_test(markers_as_tokens),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(faults_have_the_requests_place),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
