@@ -149,6 +149,15 @@ static void read_props(struct reading *r, struct obj *o)
 	}
 	o->props = props;
 	o->n_props = n;
+	if (n_map) {
+		struct order *order = schema_alloc(s, 1, sizeof *order);
+		struct str *keys = schema_alloc(s, n_map, sizeof *keys);
+		for (uint32_t i = 0; i < n_map; i++)
+			keys[i] = jv_key(map, i);
+		*order = (struct order){keys, n_map};
+		o->orders = order;
+		o->n_orders = 1;
+	}
 }
 
 static rx seen_keys(struct reading *r, const struct obj *o)

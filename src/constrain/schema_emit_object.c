@@ -5,7 +5,10 @@
  */
 #include "constrain/schema_internal.h"
 
-enum { MAX_BITS = 6 };
+enum {
+	MAX_BITS = 6,
+	MAX_ORDERED_STATES = 1024, /* nodes x counts x bits; with more, one order is kept */
+};
 
 struct grid {
 	struct schema *s;
@@ -16,6 +19,8 @@ struct grid {
 	const struct prop *late[SCHEMA_MAX_LATE]; /* anywhere among the additional ones */
 	uint32_t n_late;
 	uint32_t required_from; /* past the last required of props */
+	struct orders orders;   /* if there are several: i is then a node, the last one past them all */
+	uint32_t n_cells;       /* of i */
 	uint32_t min, max, top;
 	uint32_t n_bits;       /* somes first, then late ones */
 	place_id *after, *key; /* S and C; 0: not made */
@@ -57,7 +62,8 @@ static place_id after_place(struct grid *g, uint32_t i, uint32_t c, uint32_t bit
 			      schema_mark(s, ',', SPACE_BEFORE | SPACE_AFTER));
 	if (may_write(g, c) && !c)
 		grammar_skips(s->g, *p, key_place(g, i, c, bits));
-	if (i >= g->required_from && c >= g->min && bits + 1 == 1u << g->n_bits)
+	bool done = g->orders.n_nodes ? g->orders.nodes[i].done : i >= g->required_from;
+	if (done && c >= g->min && bits + 1 == 1u << g->n_bits)
 		grammar_reads(s->g, *p, g->end, schema_mark(s, '}', c ? SPACE_BEFORE : 0));
 	return *p;
 }
@@ -112,22 +118,56 @@ static void write_declared(struct grid *g, uint32_t i)
 		}
 }
 
+/* Where several orders are possible: whatever may be written from node i. */
+static void write_ordered(struct grid *g, uint32_t i, const rx *keys)
+{
+	const struct order_node *node = &g->orders.nodes[i];
+	for (uint32_t c = 0; c <= g->top; c++)
+		for (uint32_t bits = 0; bits < 1u << g->n_bits; bits++) {
+			place_id from = g->key[cell(g, i, c, bits)];
+			for (uint32_t e = node->edges; from && e < node[1].edges; e++) {
+				const struct order_edge *edge = &g->orders.edges[e];
+				const struct prop *p = g->props[edge->prop];
+				write_pair(g, from, keys[edge->prop], RX_NONE, p->key, p->term, edge->to, c,
+					   bits);
+			}
+			if (from && node->done)
+				grammar_skips(g->s->g, from, key_place(g, g->n_cells - 1, c, bits));
+		}
+}
+
+static void write_all_declared(struct grid *g)
+{
+	struct schema *s = g->s;
+	rx *keys = schema_alloc(s, g->n, sizeof *keys);
+	if (!g->orders.n_nodes) {
+		for (uint32_t i = 0; i < g->n; i++)
+			write_declared(g, i);
+		return;
+	}
+	for (uint32_t i = 0; i < g->n; i++)
+		keys[i] = schema_key_rx(s, g->props[i]->key);
+	for (uint32_t i = 0; i < g->orders.n_nodes; i++)
+		write_ordered(g, i, keys);
+}
+
 /* From a place after the declared ones: what leads on has a higher count or more bits, or is the place. */
 static void write_rest(struct grid *g, const rx *names, rx colon, uint32_t c, uint32_t bits)
 {
-	place_id from = g->key[cell(g, g->n, c, bits)];
+	uint32_t here = g->n_cells - 1;
+	place_id from = g->key[cell(g, here, c, bits)];
 	if (!from)
 		return;
 	for (uint32_t k = 0; k < g->n_late; k++) {
 		const struct prop *p = g->late[k];
 		uint32_t own = 1u << (g->o->n_somes + k);
 		if (!(bits & own))
-			write_pair(g, from, schema_key_rx(g->s, p->key), RX_NONE, p->key, p->term, g->n, c,
+			write_pair(g, from, schema_key_rx(g->s, p->key), RX_NONE, p->key, p->term, here, c,
 				   bits | own);
 	}
 	for (uint32_t k = 0; k < g->o->n_regions; k++)
 		if (names[k] != RX_NONE)
-			write_pair(g, from, colon, names[k], (struct str){0}, g->o->regions[k].term, g->n, c,
+			write_pair(g, from, colon, names[k], (struct str){0}, g->o->regions[k].term, here, c,
 				   bits);
 }
 
@@ -163,9 +203,11 @@ static void plan(struct grid *g)
 			continue;
 		}
 		g->props[g->n++] = p;
-		if (p->required)
-			g->required_from = g->n;
 	}
+	schema_orders(g->s, o, g->props, g->n, &g->orders);
+	for (uint32_t i = 0; i < g->n; i++)
+		if (g->props[i]->required)
+			g->required_from = i + 1;
 	g->min = o->min <= required ? 0 : o->min;
 	g->max = o->max;
 	if (!o->n_regions && g->max >= g->n + g->n_late)
@@ -180,7 +222,10 @@ void schema_emit_obj(struct schema *s, place_id from, place_id to, const struct 
 {
 	struct grid g = {.s = s, .o = o, .start = from, .end = to};
 	plan(&g);
-	uint64_t states = ((uint64_t)g.n + 1) * (g.top + 1);
+	if ((uint64_t)g.orders.n_nodes * (g.top + 1) << g.n_bits > MAX_ORDERED_STATES)
+		g.orders.n_nodes = 0;
+	g.n_cells = (g.orders.n_nodes ? g.orders.n_nodes : g.n) + 1;
+	uint64_t states = (uint64_t)g.n_cells * (g.top + 1);
 	if (g.n_bits > MAX_BITS || states << g.n_bits > SCHEMA_MAX_STATES)
 		schema_refuse(
 			s, schema_here(s), NULL,
@@ -191,7 +236,6 @@ void schema_emit_obj(struct schema *s, place_id from, place_id to, const struct 
 	g.key = schema_alloc(s, (size_t)states << g.n_bits, sizeof *g.key);
 	schema_work(s, states << g.n_bits);
 	grammar_reads(s->g, from, after_place(&g, 0, 0, 0), schema_mark(s, '{', SPACE_AFTER));
-	for (uint32_t i = 0; i < g.n; i++)
-		write_declared(&g, i);
+	write_all_declared(&g);
 	write_additional(&g);
 }

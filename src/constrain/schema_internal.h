@@ -33,6 +33,12 @@ enum {
 	/* Properties that must be there and are not declared stand anywhere among the additional ones up to
 	 * this number; more of them come in the order of `required`, before the additional ones. */
 	SCHEMA_MAX_LATE = 4,
+	/* Properties of an object that come from several `properties`: how many are ordered anew; nodes and
+	 * edges of the ways in which they may come; edges of all objects together. */
+	SCHEMA_MAX_ORDERED = 256,
+	SCHEMA_MAX_ORDER_NODES = 128,
+	SCHEMA_MAX_ORDER_EDGES = 512,
+	SCHEMA_MAX_ALL_ORDERS = 16384,
 	SCHEMA_UNBOUNDED = UINT32_MAX,
 };
 
@@ -129,6 +135,12 @@ struct keys {
 	term_id term;
 };
 
+/* The names of one `properties`. */
+struct order {
+	const struct str *keys;
+	uint32_t n;
+};
+
 struct obj {
 	const struct prop *props;
 	uint32_t n_props;
@@ -137,7 +149,9 @@ struct obj {
 	const struct keys *somes; /* of each, a property that fits is there */
 	uint32_t n_somes;
 	uint32_t min, max;
-	rx seen; /* keys that are evaluated, for unevaluatedProperties */
+	rx seen;                    /* keys that are evaluated, for unevaluatedProperties */
+	const struct order *orders; /* that hold together */
+	uint32_t n_orders;
 };
 
 struct obj_list {
@@ -229,6 +243,7 @@ struct schema {
 	uint32_t *busy; /* literals that are being unfolded */
 	uint32_t n_busy, cap_busy;
 	struct judge *judge;
+	uint32_t n_order_edges;
 	uint32_t level, fuel; /* of judgements; levels that schema_dead may still look down */
 	uint64_t work;        /* steps of bringing schemas together, of all that the shape has */
 
@@ -306,6 +321,24 @@ const struct obj *schema_obj_forbids(struct schema *s, struct str key);
 bool schema_key_in(struct schema *s, rx keys, struct str key);
 rx schema_keys_beside(struct schema *s, const struct obj *o, rx keys); /* those that are no props */
 void schema_objs_add(struct schema *s, struct obj_list *l, const struct obj *o);
+
+/* schema_order.c */
+struct order_edge {
+	uint32_t prop, to; /* writes this, comes to that node */
+};
+struct order_node {
+	uint32_t edges; /* the first of its own */
+	bool done;      /* nothing that is required is left */
+};
+/* Edges lead to nodes with higher numbers, from node 0, where nothing is written. n_nodes 0: one order. */
+struct orders {
+	const struct order_node *nodes; /* one more, for where the last one's edges end */
+	const struct order_edge *edges;
+	uint32_t n_nodes;
+};
+/* Of n props of o, which are put in an order that fits all. */
+void schema_orders(struct schema *s, const struct obj *o, const struct prop **props, uint32_t n,
+		   struct orders *out);
 
 /* schema_arr.c */
 const struct arr *schema_arr_and(struct schema *s, const struct arr *a, const struct arr *b);

@@ -308,6 +308,28 @@ static void join_somes(struct schema *s, const struct obj *a, const struct obj *
 	o->somes = all;
 }
 
+static void join_orders(struct schema *s, const struct obj *a, const struct obj *b, struct obj *o)
+{
+	const struct obj *one = !a->n_orders ? b : !b->n_orders ? a : NULL;
+	if (one) {
+		o->orders = one->orders;
+		o->n_orders = one->n_orders;
+		return;
+	}
+	struct order *all = schema_alloc(s, (size_t)a->n_orders + b->n_orders, sizeof *all);
+	memcpy(all, a->orders, a->n_orders * sizeof *all);
+	o->n_orders = a->n_orders;
+	schema_work(s, (uint64_t)a->n_orders * b->n_orders / 8);
+	for (uint32_t i = 0; i < b->n_orders; i++) {
+		uint32_t k = 0;
+		while (k < a->n_orders && all[k].keys != b->orders[i].keys)
+			k++;
+		if (k == a->n_orders)
+			all[o->n_orders++] = b->orders[i];
+	}
+	o->orders = all;
+}
+
 bool schema_obj_dead(const struct obj *o)
 {
 	uint32_t required = 0, possible = 0;
@@ -356,6 +378,7 @@ const struct obj *schema_obj_and(struct schema *s, const struct obj *a, const st
 			  .seen = s->wants_seen ? rx_or(s->p, a->seen, b->seen) : RX_NONE};
 	join_regions(s, a, b, o);
 	join_somes(s, a, b, o);
+	join_orders(s, a, b, o);
 	for (uint32_t i = 0; i < o->n_somes; i++)
 		if (some_dead(s, o, &o->somes[i]))
 			return NULL;

@@ -366,7 +366,17 @@ static const struct set *read_object(struct schema *s, const struct jv *value)
 		props[i] = (struct prop){.key = jv_key(value, i),
 					 .required = true,
 					 .term = schema_term(s, jv_value(value, i), LIT_VALUE, false)};
-	*o = (struct obj){.props = props, .n_props = value->n, .max = SCHEMA_UNBOUNDED, .seen = RX_NONE};
+	struct order *order = schema_alloc(s, 1, sizeof *order);
+	struct str *keys = schema_alloc(s, value->n, sizeof *keys);
+	for (uint32_t i = 0; i < value->n; i++)
+		keys[i] = jv_key(value, i);
+	*order = (struct order){keys, value->n};
+	*o = (struct obj){.props = props,
+			  .n_props = value->n,
+			  .max = SCHEMA_UNBOUNDED,
+			  .seen = RX_NONE,
+			  .orders = order,
+			  .n_orders = 1};
 	return objects(s, o);
 }
 

@@ -5,14 +5,14 @@ static void test_all_of(void **state)
 {
 	(void)state;
 	static const struct try_row rows[] = {
-		/* declared in the order in which they are met first */
+		/* in the order of each `properties` (test_schema_order.c has more) */
 		{"{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"integer\"}},"
 		 "\"allOf\":[{\"properties\":{\"a\":{},\"b\":{\"minimum\":3}},\"required\":[\"a\"]}]}",
-		 {"{\"b\":3,\"a\":1}", "{\"a\":1}"},
-		 {"{\"b\":2,\"a\":1}", "{\"a\":1,\"b\":3}", "{\"b\":3}"}},
+		 {"{\"a\":1,\"b\":3}", "{\"a\":1}"},
+		 {"{\"a\":1,\"b\":2}", "{\"b\":3,\"a\":1}", "{\"b\":3}"}},
 		{"{\"allOf\":[{\"properties\":{\"a\":{}}}],\"properties\":{\"b\":{}},\"type\":\"object\"}",
-		 {"{\"a\":1,\"b\":1}"},
-		 {"{\"b\":1,\"a\":1}"}},
+		 {"{\"a\":1,\"b\":1}", "{\"b\":1,\"a\":1}"},
+		 {"{\"b\":1,\"a\":1,\"b\":1}"}},
 		/* additionalProperties knows its own properties alone */
 		{"{\"type\":\"object\",\"allOf\":[{\"properties\":{\"a\":{}},\"additionalProperties\":false},{\"properties\":{\"b\":{}}}]}",
 		 {"{}", "{\"a\":1}"},
