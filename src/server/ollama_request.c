@@ -258,6 +258,15 @@ static enum hokku_code refuse(struct gen_request *r, const char *name, const str
 		   rows[i].instead);
 }
 
+/* Of another API: here they are options. */
+static enum hokku_code refuse_option(struct gen_request *r, const char *name, const struct jv *v,
+				     struct request_error *err)
+{
+	(void)r;
+	(void)v;
+	return bad(err, name, "is an option; give it as {\"options\": {\"%s\": ...}}", name);
+}
+
 /* ---- what holds between them ---- */
 
 /* What is read here and not yet done where answers are made. */
@@ -380,6 +389,14 @@ static enum hokku_code tell_generate(const struct request_told *told, struct str
 	{"top_logprobs", field_top_logprobs}, \
 	{"truncate", take_cut}, \
 	{"shift", take_cut}, \
+	{"temperature", refuse_option}, \
+	{"top_k", refuse_option}, \
+	{"top_p", refuse_option}, \
+	{"min_p", refuse_option}, \
+	{"seed", refuse_option}, \
+	{"stop", refuse_option}, \
+	{"num_ctx", refuse_option}, \
+	{"num_predict", refuse_option}, \
 	{NULL, NULL}
 /* clang-format on */
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import Ajv from 'ajv/dist/2020.js';
 import { Ollama } from 'ollama';
-import { folder, generate, idle, model, post, start, until } from './server_common.mjs';
+import { folder, generate, idle, model, post, sanitized, start, until } from './server_common.mjs';
 
 let server, client;
 before(async () => {
@@ -134,7 +134,7 @@ test('options do what they say', async () => {
 test('format: json is an object, a schema is kept to', async () => {
 	const schema = { type: 'object', properties: { age: { type: 'integer', maximum: 150, minimum: 0 }, season: { enum: ['autumn', 'spring'] } }, required: ['age', 'season'], additionalProperties: false };
 	const valid = new Ajv().compile(schema);
-	for (const seed of [1, 2, 3, 4]) {
+	for (const seed of sanitized ? [1] : [1, 2, 3, 4]) {
 		const { message } = await client.chat({ ...chat, format: schema, options: { seed, temperature: 1.5 }, stream: false });
 		assert.ok(valid(JSON.parse(message.content)), message.content);
 		const parts = await collect(await client.generate({ ...prompt, format: schema, options: { seed, temperature: 1.5 }, stream: true }));
@@ -190,7 +190,7 @@ test('list, show, ps, version, HEAD /', async () => {
 		const head = await fetch(server.url + path, { method: 'HEAD' });
 		assert.deepEqual([head.status, await head.text()], [200, '']);
 	}
-	for (const name of ['haiku', 'haiku:latest', 'Haiku:LATEST']) assert.equal((await client.chat({ ...chat, model: name, stream: false })).model, name);
+	for (const name of ['haiku', 'haiku:latest', 'Haiku:LATEST']) assert.equal((await client.generate({ model: name, prompt: '' })).model, name);
 });
 
 test('errors are what the client shows', async () => {

@@ -241,8 +241,10 @@ static void test_refused(void **state)
 		snprintf(text, sizeof text, ",%s", of_prompts[i][0]);
 		bad_one(generate(text), text, of_prompts[i][1], of_prompts[i][2]);
 	}
-	assert_int_equal(chat(",\"temperature\":1"), HOKKU_INVALID_REQUEST);
-	assert_string_equal(err.field, "temperature");
+	bad_one(chat(",\"temperature\":1"), "temperature", "temperature",
+		"is an option; give it as {\"options\": {\"temperature\": ...}}");
+	assert_int_equal(generate(",\"max_tokens\":1"), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.field, "max_tokens");
 	assert_non_null(strstr(err.error.message, "is no field of this route"));
 	request_free(&r);
 	static const struct request_form *const forms[] = {&request_ollama_chat, &request_ollama_generate};
