@@ -16,9 +16,11 @@ enum {
 struct plain_steps {
 	rx r;            /* RX_NONE: a free slot */
 	uint8_t n_next;  /* distinct expressions after one */
-	bool all, ended; /* every plain code point goes on; behind one of them the expression may end */
+	bool all;        /* every plain code point goes on */
 	bool more;       /* than next holds */
 	uint8_t n_bytes; /* printable ones that go on */
+	bool home;       /* after every plain code point but those of ASCII in `away` it is r again */
+	uint64_t away;   /* kinds of the bytes of ASCII after which it is not */
 	rx next[MAX_PLAIN_NEXT];
 };
 
@@ -29,11 +31,11 @@ static bool is_alive(struct rx_pool *p, rx r)
 
 static void add_next(struct rx_pool *p, struct plain_steps *s, rx r)
 {
+	s->home = s->home && r == s->r;
 	if (!is_alive(p, r)) {
 		s->all = false;
 		return;
 	}
-	s->ended = s->ended || rx_nullable(p, r);
 	for (unsigned i = 0; i < s->n_next; i++)
 		if (s->next[i] == r)
 			return;
@@ -72,15 +74,17 @@ static void look(struct rx_pool *p, struct plain_steps *s)
 		     {0xF1, 0xF3, 3, 0x80, 0xBF}, {0xF4, 0xF4, 3, 0x80, 0x8F}};
 	s->all = true;
 	rx before = RX_NONE;
-	for (unsigned b = 0x20; b < 0x80; b++) {
-		if (b == '"' || b == '\\')
-			continue;
+	for (unsigned b = 0; b < 0x80; b++) {
 		rx d = rx_derive(p, s->r, (uint8_t)b);
+		s->away |= d == s->r ? 0 : vocab_kinds((uint8_t)b);
+		if (b < 0x20 || b == '"' || b == '\\')
+			continue;
 		s->n_bytes = (uint8_t)(s->n_bytes + is_alive(p, d));
 		if (b == 0x20 || d != before)
 			add_next(p, s, d);
 		before = d;
 	}
+	s->home = s->all;
 	for (size_t i = 0; i < sizeof leads / sizeof *leads && s->all; i++) {
 		before = RX_NONE;
 		for (unsigned b = leads[i].first; b <= leads[i].last && s->all; b++) {
@@ -94,6 +98,7 @@ static void look(struct rx_pool *p, struct plain_steps *s)
 				add_continued(p, s, d, leads[i].more, leads[i].low, leads[i].high);
 		}
 	}
+	s->home = s->home && s->all;
 }
 
 static struct plain_steps *slot_of(struct plain_steps *steps, uint32_t cap, rx r)
@@ -139,8 +144,9 @@ bool share_is_wide(struct masks *k, rx r)
 }
 
 /* So many plain code points may come, whichever they are: 0 to VOCAB_MAX_PLAIN, which means any number that a
- * token has if it is found that none ever fails. With `strict` r must not end on the way. */
-static uint32_t free_run(struct masks *k, rx r, bool strict)
+ * token has if it is found that none ever fails. Where r may end on the way does not
+ * matter: what is inside r as a whole need not be found behind it. */
+static uint32_t free_run(struct masks *k, rx r)
 {
 	rx seen[MAX_PLAIN_SEEN] = {r};
 	uint32_t n = 1, from = 0;
@@ -148,7 +154,7 @@ static uint32_t free_run(struct masks *k, rx r, bool strict)
 		uint32_t to = n;
 		for (uint32_t i = from; i < to; i++) {
 			const struct plain_steps *s = steps_of(k, seen[i]);
-			if (!s || !s->all || s->more || (strict && s->ended))
+			if (!s || !s->all || s->more)
 				return run;
 			for (unsigned j = 0; j < s->n_next; j++) {
 				uint32_t at = 0;
@@ -169,10 +175,20 @@ static uint32_t free_run(struct masks *k, rx r, bool strict)
 }
 
 /* Any plain text may come, and the same expression remains. */
-static bool is_forever(struct masks *k, rx r, bool strict)
+static bool is_forever(struct masks *k, rx r)
 {
 	const struct plain_steps *s = steps_of(k, r);
-	return s && s->all && !s->more && s->n_next == 1 && s->next[0] == r && !(strict && s->ended);
+	return s && s->all && !s->more && s->n_next == 1 && s->next[0] == r;
+}
+
+/* After bytes of no kind in *away, d is d again. */
+static bool stays(struct masks *k, rx d, uint64_t *away)
+{
+	const struct plain_steps *s = steps_of(k, d);
+	if (!s || !s->home)
+		return false;
+	*away = s->away;
+	return true;
 }
 
 struct trie_walk {
@@ -198,6 +214,9 @@ static bool walk_trie(struct masks *k, struct share *sh, const struct trie_walk 
 	const struct vocab_trie *t = w->t;
 	struct mask_level *way = k->levels;
 	uint32_t depth = 0;
+	rx looked = RX_NONE; /* rests and away are of it */
+	uint64_t away = 0;
+	bool rests = false;
 	way[0] = (struct mask_level){t->n, sh->r};
 	for (uint32_t i = 1; i < t->n;) {
 		while (way[depth].end <= i)
@@ -215,9 +234,15 @@ static bool walk_trie(struct masks *k, struct share *sh, const struct trie_walk 
 			i = t->end[i];
 			continue;
 		}
+		if (d != looked) {
+			looked = d;
+			rests = stays(k, d, &away);
+		}
+		bool settled = rests && !(t->below[i] & away) && (t->longest || t->below[i] != UINT64_MAX);
+		bool whole = settled || (w->taken && is_forever(k, d));
 		if (!w->taken)
-			mark(sh, t, t->tokens[i], t->tokens[i + 1], true);
-		else if (is_forever(k, d, !sh->open)) {
+			mark(sh, t, t->tokens[i], t->tokens[whole ? t->end[i] : i + 1], true);
+		if (whole) {
 			i = t->end[i];
 			continue;
 		}
@@ -237,15 +262,29 @@ static bool walk_trie(struct masks *k, struct share *sh, const struct trie_walk 
 	return true;
 }
 
+/* Most text leads from r to an expression that it stays in. */
+static bool leads_home(struct masks *k, rx r)
+{
+	const struct plain_steps *s = steps_of(k, r);
+	rx next[MAX_PLAIN_NEXT];
+	unsigned n = s ? s->n_next : 0;
+	bool home = s && s->home;
+	if (n)
+		memcpy(next, s->next, n * sizeof *next); /* the table may move */
+	for (unsigned i = 0; i < n && !home; i++)
+		home = (s = steps_of(k, next[i])) && s->home;
+	return home;
+}
+
 static bool fill(struct masks *k, struct share *sh)
 {
 	const struct constrain_vocab *v = k->vocab;
 	const struct plain_steps *steps = steps_of(k, sh->r);
 	bool all = steps && steps->all && steps->more;
-	uint32_t run = all ? 0 : free_run(k, sh->r, !sh->open), n_found = 0;
+	uint32_t run = all ? 0 : free_run(k, sh->r), n_found = 0;
+	all = all || run == UINT32_MAX || leads_home(k, sh->r);
 	if (!steps || rx_failed(k->machine->pool))
 		return false;
-	all = all || run == UINT32_MAX;
 	uint32_t row = all ? VOCAB_MAX_PLAIN + 1 : run;
 	memcpy(sh->inside, v->plain_masks + (size_t)row * v->n_words, v->n_words * sizeof *sh->inside);
 	const struct trie_walk other = {&v->other, true, false, 0},

@@ -109,7 +109,8 @@ static bool trie_alloc(struct vocab_trie *t, uint32_t n_nodes, uint32_t n_words,
 	t->tokens = calloc((size_t)n_nodes + 1, sizeof *t->tokens);
 	t->ids = calloc((size_t)n_words + 1, sizeof *t->ids);
 	t->longest = plain ? calloc(n_nodes, 1) : NULL;
-	return t->byte && t->end && t->tokens && t->ids && (t->longest || !plain);
+	t->below = calloc(n_nodes, sizeof *t->below);
+	return t->below && t->byte && t->end && t->tokens && t->ids && (t->longest || !plain);
 }
 
 /* Of sorted words. way (as many as the longest word has bytes, and one): the nodes on the way to the last
@@ -151,6 +152,10 @@ static bool make_trie(const struct constrain_vocab *v, const struct word *words,
 	}
 	t->n = next;
 	t->tokens[next] = n;
+	for (uint32_t i = next; i-- > 0;) /* children before parents */
+		for (uint32_t k = i + 1; k < t->end[i]; k = t->end[k])
+			t->below[i] |=
+				t->below[k] | (plain && t->byte[k] >= 0x80 ? 0 : vocab_kinds(t->byte[k]));
 	return true;
 }
 
@@ -279,6 +284,7 @@ static void trie_free(struct vocab_trie *t)
 	free(t->tokens);
 	free(t->ids);
 	free(t->longest);
+	free(t->below);
 }
 
 void constrain_vocab_free(struct constrain_vocab *v)

@@ -27,8 +27,18 @@ struct vocab_trie {
 	uint32_t *ids;
 	uint8_t *longest; /* of plain: code points of the longest token at or below the node, 255 at most; of
 			     the others: NULL */
+	uint64_t *below;  /* the kinds (vocab_kinds) of the bytes below the node, of plain: of ASCII alone */
 	uint32_t depth;   /* bytes of the longest token: what a walk's stack must hold */
 };
+
+/* Bytes by kinds, a bit each: signs, digits and capitals by themselves, small letters with their capitals,
+ * control characters with the blank; all at once for what is no ASCII. */
+static inline uint64_t vocab_kinds(uint8_t byte)
+{
+	if (byte >= 0x80)
+		return UINT64_MAX;
+	return UINT64_C(1) << (byte < 0x20 ? 0 : byte < 0x60 ? byte - 0x20 : byte - 0x40);
+}
 
 struct constrain_vocab {
 	struct vocab_trie plain, other;

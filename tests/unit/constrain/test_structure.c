@@ -16,9 +16,36 @@
 	OF("{\"type\":\"triggered_tags\",\"triggers\":[\"<f=\"],\"tags\":[" TAG( \
 		"<f=x>", SCHEMA(ARGS), "</f>") "," TAG("<f=y>", ANY, "</f>") "]" flags "}")
 
-static const char *const words[] = {"</think>{\"a",  "<f=x>{\"a\":", "</f>",     "</", "think", ">",
-				    "{\"a\":1}</f>", "<f=",          "hello",    "ab", "aab",   "}</f> x",
-				    "\xC3\xA9",      "\xE3\x81",     "\x81\x82", NULL};
+static const char *const words[] = {"</think>{\"a",
+				    "<f=x>{\"a\":",
+				    "</f>",
+				    "</",
+				    "think",
+				    ">",
+				    "{\"a\":1}</f>",
+				    "<f=",
+				    "hello",
+				    "ab",
+				    "aab",
+				    "}</f> x",
+				    "\xC3\xA9",
+				    "\xE3\x81",
+				    "\x81\x82",
+				    "\n\n",
+				    "x\n",
+				    "a b",
+				    "Ab",
+				    "xAbx",
+				    "\xE3\x81\x82"
+				    "<",
+				    "z\xE3\x81",
+				    "long text without",
+				    "long \xC3\xA9 </think>",
+				    "\n</t>",
+				    "\"\\<",
+				    "\n\xFF",
+				    "\n\x81",
+				    NULL};
 
 static struct try_words *words_now;
 static struct constrain_vocab *vocab;
@@ -84,6 +111,9 @@ static const struct example examples[] = {
 	{OF("{\"type\":\"any_text\",\"excludes\":[\"</a>\",\"b\"]}"),
 	 {"", "a", "</a", "</a<", "<</a"},
 	 {"b", "</a>", "x</a>", "</a>x", "<</a>", "abc"}},
+	{OF("{\"type\":\"any_text\",\"excludes\":[\"\\n\\n\",\"a b\",\"Ab\",\"\\u0001\",\"\\u3042<\"]}"),
+	 {"a\nb", "ab", "AB", "\xE3\x81\x82", "z <"},
+	 {"a\n\n", "xa b", "xAbx", "\x01", "\xE3\x81\x82<"}},
 	{OF("{\"type\":\"any_text\",\"max_chars\":3}"),
 	 {"", "abc", "\xC3\xA9\xC3\xA9\xC3\xA9"},
 	 {"abcd", "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"}},

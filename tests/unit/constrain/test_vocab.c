@@ -56,10 +56,32 @@ static uint32_t check_node(const struct constrain_vocab *v, const struct vocab_t
 		seen += check_node(v, t, k, way, depth + 1, &below);
 		most = below > most ? below : most;
 	}
+	uint64_t kinds = 0;
+	for (uint32_t k = node + 1; k < t->end[node]; k++)
+		kinds |= t->longest && t->byte[k] >= 0x80 ? 0 : vocab_kinds(t->byte[k]);
+	assert_true(t->below[node] == kinds);
 	if (t->longest)
 		assert_int_equal(t->longest[node], most);
 	*longest = most;
 	return seen;
+}
+
+/* What is parted, what stands together, and what is no ASCII. */
+static void test_kinds(void **state)
+{
+	(void)state;
+	for (unsigned a = 0; a < 0x80; a++)
+		for (unsigned b = 0; b < 0x80; b++) {
+			unsigned x = a < 0x20    ? ' '
+				     : a >= 0x60 ? a - 0x20
+						 : a,
+				 y = b < 0x20    ? ' '
+				     : b >= 0x60 ? b - 0x20
+						 : b;
+			assert_int_equal(vocab_kinds((uint8_t)a) == vocab_kinds((uint8_t)b), x == y);
+			assert_int_equal(__builtin_popcountll(vocab_kinds((uint8_t)a)), 1);
+		}
+	assert_true(vocab_kinds(0x80) == UINT64_MAX && vocab_kinds(0xFF) == UINT64_MAX);
 }
 
 static uint32_t check_trie(const struct constrain_vocab *v, const struct vocab_trie *t)
@@ -195,7 +217,7 @@ static void test_bounds(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_words),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_kinds), cmocka_unit_test(test_words),
 					   cmocka_unit_test(test_long_and_alike),
 					   cmocka_unit_test(test_random), cmocka_unit_test(test_bounds)};
 	return cmocka_run_group_tests_name("vocab", tests, NULL, NULL);
