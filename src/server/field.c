@@ -242,6 +242,15 @@ enum hokku_code field_template_kwargs(struct gen_request *r, const char *name, c
 	return HOKKU_OK;
 }
 
+enum hokku_code field_generation_prompt(struct gen_request *r, const char *name, const struct jv *v,
+					struct request_error *err)
+{
+	bool begun = true;
+	enum hokku_code rc = field_bool(name, v, &begun, err);
+	r->no_answer_begun = !begun;
+	return rc;
+}
+
 enum hokku_code field_now(struct gen_request *r, const char *name, const struct jv *v,
 			  struct request_error *err)
 {

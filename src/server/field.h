@@ -16,13 +16,14 @@ struct field {
 	field_take *take;
 };
 
-field_take field_prompt, field_messages, field_tools, field_template_kwargs, field_now, field_stop,
-	field_max_tokens, field_stream, field_seed, field_id, field_logit_bias, field_n, field_logprobs,
-	field_top_logprobs, field_prompt_logprobs, field_priority, field_cache_prompt, field_cache_salt,
-	field_cache_debug, field_tokens, field_response_format, field_grammar, field_regex, field_choice,
-	field_json_schema, field_structural_tag, field_structured_outputs, field_json_space, field_min_tokens,
-	field_ignore_eos, field_stop_token_ids, field_allowed_token_ids, field_bad_words, field_include_stop,
-	field_model, field_function_tools, field_format;
+field_take field_generation_prompt, field_prompt, field_messages, field_tools, field_template_kwargs,
+	field_now, field_stop, field_max_tokens, field_stream, field_seed, field_id, field_logit_bias,
+	field_n, field_logprobs, field_top_logprobs, field_prompt_logprobs, field_priority,
+	field_cache_prompt, field_cache_salt, field_cache_debug, field_tokens, field_response_format,
+	field_grammar, field_regex, field_choice, field_json_schema, field_structural_tag,
+	field_structured_outputs, field_json_space, field_min_tokens, field_ignore_eos, field_stop_token_ids,
+	field_allowed_token_ids, field_bad_words, field_include_stop, field_model, field_function_tools,
+	field_format;
 
 /* rule_fields.c: which tokens may come, and which end an answer. */
 #define FIELDS_OF_RULES                                                                         \

@@ -10,13 +10,13 @@
 enum { LLAMA_MAX_RESPONSE_FIELDS = 64 };
 
 extern const struct api api_llama_tokenize, api_llama_detokenize, api_llama_template, api_llama_completion,
-	api_llama_infill;
+	api_llama_infill, api_llama_count;
 
 /* Routes without an API of their own have its form of errors alone. */
 extern const struct api api_llama;
 
 extern const struct request_form request_llama_tokenize, request_llama_detokenize, request_llama_template,
-	request_llama_completion, request_llama_infill;
+	request_llama_completion, request_llama_infill, request_llama_count;
 
 /* {"error":{"code":400,"message":..,"type":"invalid_request_error"}} of a status; field is left out where it
  * is NULL or "". */

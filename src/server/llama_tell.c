@@ -291,6 +291,23 @@ const struct request_form request_llama_template = {.sampling = SAMPLING_OPENAI,
 						    .tell = tell_prompt,
 						    .check = check_template};
 
+/* ---- /v1/chat/completions/input_tokens ---- */
+
+static enum hokku_code tell_n_tokens(const struct request_told *told, struct strbuf *out,
+				     struct request_error *err)
+{
+	strbuf_addf(out, "{\"input_tokens\":%zu", told->ids->n);
+	return finish(out, told->request, err);
+}
+
+const struct request_form request_llama_count = {.sampling = SAMPLING_OPENAI,
+						 .strict = true,
+						 .fields = openai_chat_fields,
+						 .tell = tell_n_tokens,
+						 .check = check_template};
+
+const struct api api_llama_count = {
+	.does = API_TELLS, .form = &request_llama_count, .error = llama_error_body};
 const struct api api_llama = {.error = llama_error_body};
 const struct api api_llama_tokenize = {
 	.does = API_TELLS, .form = &request_llama_tokenize, .error = llama_error_body};

@@ -278,6 +278,7 @@ const struct field openai_chat_fields[] = {
 	OPENAI_PASSED_OVER,
 	/* As other servers of this API have them, beside the sampling fields. */
 	{"chat_template_kwargs", field_template_kwargs},
+	{"add_generation_prompt", field_generation_prompt},
 	{"now", field_now},
 	{"id", field_id},
 	{NULL, NULL},

@@ -71,6 +71,7 @@ static struct chat_input chat_input(const struct gen_request *r, const struct pr
 		.n_messages = r->n_messages,
 		.tools = r->tools,
 		.kwargs = {defaults->kwargs, r->template_kwargs},
+		.no_answer = r->no_answer_begun,
 		.now = r->has_now ? &r->now : defaults->now,
 	};
 }

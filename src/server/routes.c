@@ -67,6 +67,13 @@ static const struct route {
 	 "llama-server's: the text of token ids"},
 	{HTTP_POST, false, "/apply-template", NULL, &api_llama_template,
 	 "llama-server's: the prompt that a conversation becomes"},
+	{HTTP_POST, false, "/v1/chat/completions/input_tokens", NULL, &api_llama_count,
+	 "llama-server's: how many tokens its prompt has"},
+	{HTTP_POST, false, "/chat/completions/input_tokens", NULL, &api_llama_count,
+	 "llama-server's: the same"},
+	{HTTP_POST, false, "/chat/completions", NULL, &api_openai_chat,
+	 "llama-server's: as /v1/chat/completions"},
+	{HTTP_POST, false, "/responses", NULL, &api_openai_responses, "llama-server's: as /v1/responses"},
 	{HTTP_GET, false, "/props", llama_props_route, &api_llama,
 	 "llama-server's: the model, its template, defaults"},
 	{HTTP_POST, false, "/props", llama_set_props_route, &api_llama,
@@ -185,6 +192,7 @@ const struct api *api_of_path(const char *path)
 		const struct api *api;
 	} families[] = {
 		{"/v1/chat/", &api_openai_chat},
+		{"/chat/", &api_openai_chat},
 		{"/v1/responses", &api_openai_responses},
 		{"/v1/models", &api_openai_chat},
 		{"/api/", &api_ollama_chat},

@@ -70,6 +70,8 @@ struct chat_input {
 	const struct jv *tools;       /* an array; NULL */
 	const struct jv *kwargs[2];   /* objects of template arguments, the second before the first; NULL */
 	const struct jinja_time *now; /* what strftime_now reads; NULL: the clock */
+	bool no_answer; /* the prompt ends with the last message: add_generation_prompt is false, unless
+			   kwargs say */
 };
 
 /* Is v what kwargs may hold? INVALID_REQUEST says what it takes; the message goes on after a field's name. */

@@ -30,7 +30,8 @@ static int set_up(void **state)
 	v_key_u32(&v, "tokenizer.ggml.bos_token_id", BOS);
 	v_key_bool(&v, "tokenizer.ggml.add_bos_token", true);
 	v_key_str(&v, "tokenizer.chat_template",
-		  "{{ bos_token }}{% for m in messages %}<|mark|>{{ m.content }}{% endfor %}");
+		  "{{ bos_token }}{% for m in messages %}<|mark|>{{ m.content }}{% endfor %}"
+		  "{% if add_generation_prompt %}<|end|>{% endif %}");
 	struct strbuf b = v_file(&v);
 	if (b_open(&b, &copy, &g, &err) || tok_create(g, &tok, &err) ||
 	    chat_init(&chat, g, (struct str){NULL, 0}, &err)) {
@@ -146,15 +147,35 @@ static void test_template(void **state)
 	assert_tells(
 		api_llama_template,
 		"{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"<s>\"}]}",
-		"{\"prompt\":\"<|mark|>a<|mark|><s>\"}");
+		"{\"prompt\":\"<|mark|>a<|mark|><s><|end|>\"}");
 	assert_tells(api_llama_template, "{}",
 		     "messages: messages is missing; it takes an array of at least one {role, content}");
 	assert_tells(api_llama_template, "{\"message\":[]}",
 		     "message: \"message\" is no field of this route; did you mean \"messages\"?");
+	assert_tells(api_llama_template,
+		     "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"add_generation_prompt\":true}",
+		     "{\"prompt\":\"<|mark|>a<|end|>\"}");
+	assert_tells(api_llama_template,
+		     "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"add_generation_prompt\":false}",
+		     "{\"prompt\":\"<|mark|>a\"}");
+	assert_tells(api_llama_template,
+		     "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"add_generation_prompt\":0}",
+		     "add_generation_prompt: add_generation_prompt is 0; it takes true or false");
 	/* What an answer would need is checked all the same. */
 	assert_tells(api_llama_template,
 		     "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"temperature\":1000}",
 		     "temperature: temperature is 1000; it takes a number from 0 to 100");
+}
+
+static void test_count(void **state)
+{
+	(void)state;
+	const char *body =
+		"{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"add_generation_prompt\":false}";
+	assert_tells(api_llama_count, body, "{\"input_tokens\":3}"); /* BOS, the mark, a */
+	assert_tells(
+		api_llama_count, "{\"messages\":[]}",
+		"messages: messages is an array of 0; it takes an array of at least one {role, content}");
 }
 
 static void test_errors(void **state)
@@ -191,7 +212,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tokenize),   cmocka_unit_test(test_bad_tokenize),
 		cmocka_unit_test(test_detokenize), cmocka_unit_test(test_template),
-		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_errors),     cmocka_unit_test(test_count),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
