@@ -643,6 +643,7 @@ static void test_loaded(void **state)
 		{&request_ollama_generate, "{\"model\":\"m\",\"raw\":true}", "load"},
 		{&request_ollama_generate, "{\"model\":\"m\",\"keep_alive\":\"0s\"}", "unload"},
 		{&request_ollama_generate, "{\"model\":\"m\",\"keep_alive\":\"5m\"}", "load"},
+		{&request_ollama_generate, "{\"model\":\"m\",\"keep_alive\":-1}", "load"},
 		{&request_ollama_generate, "{\"model\":\"m\",\"prompt\":\"a\",\"keep_alive\":0}", NULL},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
