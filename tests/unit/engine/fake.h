@@ -266,6 +266,13 @@ bool tok_is_end(const struct tok *t, int32_t id)
 	return id == FAKE_END;
 }
 
+int32_t tok_find_special(const struct tok *t, struct str name)
+{
+	(void)t;
+	(void)name;
+	return -1; /* it has none */
+}
+
 void chat_deinit(struct chat *c)
 {
 	(void)c;
