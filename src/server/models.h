@@ -5,6 +5,7 @@
 #include "server/state.h"
 
 void models_route(struct server *s, struct http_request *r);
+void embeddings_route(struct server *s, struct http_request *r); /* POST /v1/embeddings */
 void model_route(struct server *s, struct http_request *r);
 
 #endif

@@ -49,6 +49,7 @@ static const struct route {
 	{HTTP_POST, false, "/v1/messages", NULL, &api_anthropic, "Anthropic's: an answer to a conversation"},
 	{HTTP_POST, false, "/v1/messages/count_tokens", NULL, &api_anthropic_count,
 	 "Anthropic's: how many tokens its prompt has"},
+	{HTTP_POST, false, "/v1/embeddings", embeddings_route, &api_openai_chat, POOLING},
 	{HTTP_GET, false, "/v1/models", models_route, &api_openai_chat, "OpenAI's: what is served"},
 	{HTTP_GET, false, "/v1/models/*", model_route, &api_openai_chat,
 	 "OpenAI's: one of these by its name"},
@@ -152,10 +153,32 @@ static bool list_allowed(const char *path, struct strbuf *out)
 	return any;
 }
 
+/* The path that a base URL too long or too short by a stroke was meant for: without empty parts, and with one
+ * /v1 where there are several. */
+static const char *tidy_path(const char *path, char out[128])
+{
+	size_t n = 0;
+	for (; *path && n < 127; path++)
+		if (*path != '/' || (path[1] && path[1] != '/'))
+			out[n++] = *path;
+	out[n] = '\0';
+	while (strncmp(out, "/v1/v1/", 7) == 0)
+		memmove(out, out + 3, strlen(out + 3) + 1);
+	return out;
+}
+
+static bool is_route(const char *path)
+{
+	for (size_t i = 0; i < N_ROUTES; i++)
+		if (has_path(&routes[i], path))
+			return true;
+	return false;
+}
+
 static void answer_no_route(struct http_request *r)
 {
 	const char *path = http_get_path(r);
-	char quoted[128], text[512];
+	char quoted[128], text[512], tidy[128];
 	struct strbuf allowed = {0};
 	bool known = strcmp(path, "*") == 0; /* OPTIONS *: the server as a whole */
 	if (known)
@@ -175,7 +198,7 @@ static void answer_no_route(struct http_request *r)
 		const char *paths[N_ROUTES + 1] = {0};
 		for (size_t i = 0; i < N_ROUTES; i++)
 			paths[i] = routes[i].path;
-		const char *near = str_nearest(path, paths);
+		const char *near = is_route(tidy_path(path, tidy)) ? tidy : str_nearest(path, paths);
 		str_quote(str_c(path), quoted, sizeof quoted);
 		snprintf(text, sizeof text, "there is no path %s; %s%s%s", quoted,
 			 near ? "did you mean " : "GET / lists them", near ? near : "", near ? "?" : "");
@@ -197,7 +220,16 @@ const struct api *api_of_path(const char *path)
 		{"/v1/models", &api_openai_chat},
 		{"/api/", &api_ollama_chat},
 		{"/v1/messages", &api_anthropic},
+		{"/v1/embeddings", &api_openai_chat},
+		{"/v1/completions", &api_completion},
+		{"/v1/audio/", &api_openai_chat},
+		{"/v1/images/", &api_openai_chat},
+		{"/v1/files", &api_openai_chat},
+		{"/v1/batches", &api_openai_chat},
+		{"/v1/moderations", &api_openai_chat},
 	};
+	char tidy[128];
+	path = is_route(path) ? path : tidy_path(path, tidy);
 	for (size_t i = 0; i < N_ROUTES; i++)
 		if (has_path(&routes[i], path))
 			return routes[i].api ? routes[i].api : &api_native;

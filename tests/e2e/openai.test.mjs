@@ -213,9 +213,24 @@ test('errors are those that the client has classes for', async () => {
 
 test('models', async () => {
 	const list = await client.models.list();
-	assert.deepEqual(list.data, [{ id: 'haiku', object: 'model', created: list.data[0].created, owned_by: 'hokku' }]);
+	const { n_params, size } = list.data[0].meta;
+	const meta = { vocab_type: 2, n_vocab: 6656, n_ctx_train: 512, n_ctx: 512, n_embd: list.data[0].meta.n_embd, n_params, size };
+	assert.deepEqual(list.data, [{ id: 'haiku', object: 'model', created: list.data[0].created, owned_by: 'hokku', max_model_len: 512, meta }]);
+	assert.ok(n_params > 1e6 && size > n_params && meta.n_embd > 0);
 	assert.ok(Math.abs(list.data[0].created - Date.now() / 1000) < 600);
 	assert.equal((await client.models.retrieve('haiku')).id, 'haiku');
+	await fails(client.embeddings.create({ model: 'haiku', input: 'a' }), OpenAI.BadRequestError, 400, null, 'model', 'does not pool');
+});
+
+test('a base URL with a stroke too many is told which it should be', async () => {
+	const twice = (baseURL) => new OpenAI({ baseURL, apiKey: 'none', maxRetries: 0 });
+	for (const base of [`${server.url}/v1/v1`, `${server.url}//v1`, `${server.url}//v1//v1/`])
+		await fails(twice(base).chat.completions.create(plain), OpenAI.NotFoundError, 404, 'not_found', null, 'did you mean /v1/chat/completions?');
+	for (const [path, near] of [['/v1/chat/completions/', '/v1/chat/completions'], ['/v1/v1/v1/completions', '/v1/completions'], ['/v1/chat//completions', '/v1/chat/completions']]) {
+		const { status, json } = await post(server, path, plain);
+		assert.deepEqual([status, json.error.type], [404, 'invalid_request_error']);
+		assert.ok(json.error.message.endsWith(`; did you mean ${near}?`), json.error.message);
+	}
 });
 
 test('keys: the client sends its own', async () => {
@@ -265,7 +280,7 @@ test('aborted, cancelled and refused requests leave nothing behind', async () =>
 	}
 });
 
-// Puts keys before those of a GGUF file; a string fills them up to a multiple of the alignment.
+// Puts keys before those of a GGUF file; a string fills them up to a multiple of the alignment. Its model is called org/synthetic-64-F32.
 function addKeys(from, to, pairs) {
 	const text = (s) => {
 		const b = Buffer.alloc(8 + Buffer.byteLength(s));
@@ -280,6 +295,7 @@ function addKeys(from, to, pairs) {
 	parts.push(kv('pad', 8, text(' '.repeat((32 - (n % 32)) % 32))));
 	const file = readFileSync(from);
 	file.writeBigUInt64LE(file.readBigUInt64LE(16) + BigInt(parts.length), 16);
+	file.write('org/synthetic-64-F32', file.indexOf('synthetic 2 x 64 F32'));
 	writeFileSync(to, Buffer.concat([file.subarray(0, 24), ...parts, file.subarray(24)]));
 }
 
@@ -290,6 +306,8 @@ test("sampling that the model's file recommends goes before the defaults, the re
 	try {
 		const asked = { model: 'x', messages, seed: 3, max_tokens: 12, ...endless };
 		const answer = await clientOf(advised).chat.completions.create(asked);
+		assert.equal((await clientOf(advised).models.retrieve('org/synthetic-64-F32')).id, 'org/synthetic-64-F32');
+		assert.equal((await (await fetch(`${advised.url}/v1/models/org/synthetic-64-F32`)).json()).id, 'org/synthetic-64-F32');
 		const { logit_bias, ...sampling } = answer.hokku.sampling;
 		assert.deepEqual(sampling, { temperature: 0.25, top_k: 5, top_p: 1, min_p: 0, repetition_penalty: 1, frequency_penalty: 0, presence_penalty: 0 });
 		assert.equal((await clientOf(advised).chat.completions.create({ ...asked, temperature: 1.5 })).hokku.sampling.temperature, 1.5);
