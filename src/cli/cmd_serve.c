@@ -30,11 +30,14 @@ static const char *const log_levels[] = {"off", "error", "warn", "info", "debug"
 /* What the command line and the variables say; a program runs one command, once. */
 static struct {
 	struct server_config config;
-	const char *model, *level, *prefix_cache;
+	const char *model, *level, *prefix_cache, *dialect, *reasoning;
 	const char *host_texts[HOSTS_MAX];
 	struct opt_list hosts;
 	struct chat_options chat;
-} chosen = {.level = "info", .prefix_cache = "on", .hosts = {.values = chosen.host_texts, .max = HOSTS_MAX}};
+} chosen = {.level = "info",
+	    .prefix_cache = "on",
+	    .reasoning = "auto",
+	    .hosts = {.values = chosen.host_texts, .max = HOSTS_MAX}};
 
 /* The rows that are the server's own. */
 static const struct opt own_rows[] = {
@@ -90,6 +93,19 @@ static const struct opt own_rows[] = {
 	 .metavar = "on|off",
 	 .env = true,
 	 .help = "find beginnings of prompts again in KV memory"},
+	{.name = "tool-dialect",
+	 .kind = OPT_STRING,
+	 .target = &chosen.dialect,
+	 .metavar = "NAME",
+	 .env = true,
+	 .help = "how the model writes calls of tools (docs/tools.md)",
+	 .fallback = "what its chat template writes"},
+	{.name = "reasoning-format",
+	 .kind = OPT_STRING,
+	 .target = &chosen.reasoning,
+	 .metavar = "auto|none",
+	 .env = true,
+	 .help = "thinking apart from the answer, or as the model writes it"},
 	{.name = "state-dir",
 	 .kind = OPT_STRING,
 	 .target = &chosen.config.state_dir,
@@ -245,6 +261,27 @@ static int choose_model(const char *operand, const char **out)
 }
 
 /* As everywhere, the command line wins over the variable, which was put into the list first. */
+/* How answers are told apart. Returns -1, or an exit code after a message. */
+static int choose_reading(struct server_config *config)
+{
+	const char *names[64] = {NULL};
+	config->thinking_is_text = strcmp(chosen.reasoning, "none") == 0;
+	if (!config->thinking_is_text && strcmp(chosen.reasoning, "auto") != 0 &&
+	    strcmp(chosen.reasoning, "deepseek") != 0)
+		return cli_usage(&cmd_serve, "--reasoning-format is \"%s\"; it takes auto or none",
+				 chosen.reasoning);
+	if (!chosen.dialect)
+		return -1;
+	config->engine.dialect = dialect_find(chosen.dialect);
+	if (config->engine.dialect)
+		return -1;
+	for (size_t i = 0; i + 1 < sizeof names / sizeof *names && dialect_at(i); i++)
+		names[i] = dialect_name(dialect_at(i));
+	const char *near = str_nearest(chosen.dialect, names);
+	return cli_usage(&cmd_serve, "--tool-dialect is \"%s\", which is none of docs/tools.md's%s%s%s",
+			 chosen.dialect, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
 static int choose_hosts(struct hosts *out)
 {
 	struct hokku_error err;
@@ -293,6 +330,9 @@ static int run(int argc, char **argv)
 				 "--state-dir needs the prefix cache, which --prefix-cache off leaves out");
 	if (config->state_dir && !*config->state_dir)
 		return cli_usage(&cmd_serve, "--state-dir is empty; it takes the path of a folder");
+	rc = choose_reading(config);
+	if (rc >= 0)
+		return rc;
 	config->engine.no_prefix_cache = strcmp(chosen.prefix_cache, "off") == 0;
 	config->engine.chat_template = chosen.chat.source;
 	config->chat_kwargs = chosen.chat.kwargs;

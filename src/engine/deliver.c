@@ -91,8 +91,8 @@ static bool decode_text(struct engine *e, struct job *job, int32_t token)
 {
 	strbuf_clear(&e->decoded);
 	strbuf_clear(&e->shown);
-	/* Control tokens steer; their names are no part of an answer. */
-	if (tok_type(e->tok, token) != TOK_CONTROL)
+	/* Control tokens steer; their names are no part of an answer, unless they are asked for. */
+	if (tok_type(e->tok, token) != TOK_CONTROL || job->control_text)
 		text_stream_push(&job->stream, tok_bytes(e->tok, token), &e->decoded);
 	return push_text(e, job);
 }

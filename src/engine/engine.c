@@ -113,6 +113,7 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->device = copy_text(config->device ? config->device : "auto");
 	e->fingerprint_of = config->fingerprint_of ? copy_text(config->fingerprint_of) : NULL;
 	e->config_ctx = config->n_ctx;
+	e->forced_dialect = config->dialect;
 	e->n_threads = config->n_threads;
 	e->vram_limit = config->vram_limit;
 	e->kv_bytes = config->kv_bytes;
@@ -299,6 +300,11 @@ const char *engine_fingerprint(const struct engine *e)
 	return e->fingerprint_of && engine_tok(e) ? e->fingerprint : NULL;
 }
 
+const struct dialect_found *engine_dialect(const struct engine *e)
+{
+	return engine_tok(e) ? &e->dialect : NULL;
+}
+
 const struct sampling_advice *engine_advice(const struct engine *e)
 {
 	return engine_tok(e) ? &e->advice : NULL;
@@ -441,6 +447,7 @@ static struct job *job_create(struct engine *e, const struct engine_request *r, 
 	job->prompt_logprobs = r->prompt_logprobs;
 	job->n_prompt_top = r->n_prompt_top;
 	job->no_cache = r->no_cache;
+	job->control_text = r->control_text;
 	job->cache_debug = r->cache_debug;
 	job->seq.miss = r->cache_debug ? &job->miss : NULL;
 	job->n_top = r->n_top;

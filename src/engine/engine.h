@@ -15,6 +15,7 @@
 #include "engine/sched.h"
 #include "engine/shapes.h"
 #include "engine/watch.h"
+#include "text/dialect.h"
 
 enum {
 	ENGINE_BATCH = 512,        /* most tokens of a step */
@@ -34,10 +35,11 @@ struct engine_limits {
 #define ENGINE_UNLIMITED UINT32_MAX
 
 struct engine_config {
-	const char *model_path;   /* NULL: the bundled model */
-	const char *device;       /* NULL: "auto" */
-	struct str chat_template; /* in place of the file's own; ptr NULL: none. Copied */
-	uint32_t n_ctx;           /* 0: the model's own, ENGINE_DEFAULT_MAX_CTX at most */
+	const char *model_path;        /* NULL: the bundled model */
+	const char *device;            /* NULL: "auto" */
+	struct str chat_template;      /* in place of the file's own; ptr NULL: none. Copied */
+	const struct dialect *dialect; /* of calls; NULL: what the template writes */
+	uint32_t n_ctx;                /* 0: the model's own, ENGINE_DEFAULT_MAX_CTX at most */
 	uint32_t n_threads;
 	uint64_t vram_limit; /* most bytes of a GPU's memory; 0: no limit */
 	uint64_t kv_bytes;   /* KV memory; 0: one context, or with kv_grows what a GPU has left */
@@ -124,6 +126,7 @@ enum hokku_code engine_wait_ready(struct engine *e, struct hokku_error *err);
 const struct tok *engine_tok(const struct engine *e);
 const struct chat *engine_chat(const struct engine *e);
 const char *engine_fingerprint(const struct engine *e); /* fingerprint.h; NULL also where none is made */
+const struct dialect_found *engine_dialect(const struct engine *e);  /* of calls and thinking */
 const struct sampling_advice *engine_advice(const struct engine *e); /* of the model's file, */
 const struct gguf *engine_file(const struct engine *e);              /* and itself */
 

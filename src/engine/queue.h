@@ -26,7 +26,7 @@ struct job {
 	/* Constant from submit on. */
 	uint64_t id;
 	uint32_t max_tokens, n_answered;
-	bool logprobs, prompt_logprobs, no_cache;
+	bool logprobs, prompt_logprobs, no_cache, control_text;
 	bool cache_debug;
 	uint32_t n_top, n_prompt_top;
 	struct sampling sampling;
@@ -99,7 +99,9 @@ struct engine {
 	struct tok *tok;
 	struct chat chat;
 	struct sampling_advice advice;
-	struct shapes *shapes; /* of answers */
+	struct dialect_found dialect;
+	const struct dialect *forced_dialect; /* NULL: what the template writes */
+	struct shapes *shapes;                /* of answers */
 	struct walks walks;
 	struct model model;
 	struct compute *compute;

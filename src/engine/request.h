@@ -29,10 +29,10 @@ struct prompt_logprob {
 /* What a request's callback is told. started comes when the request leaves the queue, then, where they were
  * asked for, the prompt's logprobs in pieces, each position but the first once, then one token event a
  * token, then exactly one of end and error; a request refused while still queued gets error alone. Pointers
- * live during the call. Control tokens have an event but no text. An end token ends the answer, is not
- * counted, and has an event only if text was still held back: then with its own id and the index it would
- * have had. Callbacks must not take long, and may call engine_submit, engine_cancel and engine_get_state, but
- * neither engine_wait_ready nor engine_destroy. */
+ * live during the call. Control tokens have an event but no text, unless control_text asks for it. An end
+ * token ends the answer, is not counted, and has an event only if text was still held back: then with its own
+ * id and the index it would have had. Callbacks must not take long, and may call engine_submit, engine_cancel
+ * and engine_get_state, but neither engine_wait_ready nor engine_destroy. */
 enum engine_event_kind { ENGINE_STARTED, ENGINE_PROMPT, ENGINE_TOKEN, ENGINE_END, ENGINE_ERROR };
 struct engine_event {
 	enum engine_event_kind kind;
@@ -75,10 +75,11 @@ struct engine_request {
 	/* The shape that the answer has, as engine_make_shape compiled it; NULL: none. The engine takes a
 	 * reference of its own. What n_answered counts is the beginning of it. */
 	struct constrain *shape;
-	bool no_cache;    /* nothing of it is found in KV memory, nor can be by others */
-	bool cache_debug; /* the end tells why no more of the prompt was found */
-	uint64_t group;   /* other than 0: with no_cache those of the same group are no others */
-	uint32_t owner;   /* whose it is: owners take turns, and find nothing of each other's in KV memory */
+	bool control_text; /* control tokens of the answer have their names as text */
+	bool no_cache;     /* nothing of it is found in KV memory, nor can be by others */
+	bool cache_debug;  /* the end tells why no more of the prompt was found */
+	uint64_t group;    /* other than 0: with no_cache those of the same group are no others */
+	uint32_t owner;    /* whose it is: owners take turns, and find nothing of each other's in KV memory */
 	/* Nor do those of one owner with another salt, of 256 bytes at most; empty: none. Copied. */
 	struct str cache_salt;
 	void (*on_event)(void *user, const struct engine_event *event);

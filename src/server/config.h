@@ -27,6 +27,7 @@ struct server_config {
 		*chat_kwargs; /* arguments of the chat template where a request gives no others; NULL */
 	const struct jinja_time *chat_now; /* what templates take for now; NULL: the clock */
 	bool keep_billing_header;          /* Anthropic's form: api.form_kept */
+	bool thinking_is_text;             /* of answers to conversations: it is not told apart */
 	uint32_t max_connections;
 	uint64_t max_body_bytes;
 	uint64_t max_unread_bytes; /* a client that leaves more of its answer unread is dropped */

@@ -52,6 +52,7 @@ void gen_free(struct generation *g)
 		strbuf_free(&g->samples[i].logprobs_json);
 		strbuf_free(&g->samples[i].prompt_json);
 		part_list_free(&g->samples[i].parts);
+		dialect_reader_free(g->samples[i].reader);
 		strbuf_free(&g->samples[i].memo.text);
 		strbuf_free(&g->samples[i].memo.done);
 		tok_ids_free(&g->samples[i].ids);
@@ -382,6 +383,14 @@ static bool is_told_prompt(const struct sample *sample)
 	return r->prompt_logprobs && ((r->echo && r->logprobs) || sample->index % r->n == 0);
 }
 
+/* dialect_sink */
+static void take_part(void *user, const struct part *part)
+{
+	struct sample *sample = user;
+	sample->n_calls += part->kind == PART_CALL_END;
+	part_list_add(&sample->generation->pieces, part);
+}
+
 /* All samples at once: those of a prompt differ by their seeds alone. Those that were taken before one was
  * refused are n_samples. */
 static enum hokku_code gen_submit_samples(struct generation *g)
@@ -412,6 +421,7 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 			.n_stop = request->n_stop,
 			.rules = request->rules,
 			.priority = request->priority,
+			.control_text = g->job.calling.reads || request->control_text,
 			.no_cache = !request->cache_prompt,
 			.cache_debug = request->cache_debug,
 			.shape = g->job.shape,
@@ -421,6 +431,10 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 			.on_event = on_engine_event,
 			.user = sample,
 		};
+		if (g->job.calling.reads)
+			sample->reader = calling_reader(&g->job.calling, take_part, sample);
+		if (g->job.calling.reads && !sample->reader)
+			return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the request");
 		submit.sampling.seed += i % request->n;
 		rc = engine_submit(s->engine, &submit, &sample->engine_id, err);
 		g->n_samples += !rc;
@@ -662,13 +676,21 @@ static void count_tokens(struct sample *sample, uint32_t n)
 	sample->n_counted = n;
 }
 
-/* What a piece of the answer's text is made of; valid until the next. */
-static const struct part *tell_apart(struct sample *sample, struct str text, size_t *n)
+/* What a piece of the answer's text is made of, or (ends) what came to light at its end; valid until the
+ * next. Without memory for it the rest is told none. */
+static const struct part *tell_apart(struct sample *sample, struct str text, bool ends, size_t *n)
 {
 	struct part_list *pieces = &sample->generation->pieces;
+	struct hokku_error err;
 	part_list_clear(pieces);
-	if (text.len)
-		part_list_add(pieces, &(struct part){.kind = PART_TEXT, .text = text});
+	if (!sample->reader) {
+		if (text.len)
+			part_list_add(pieces, &(struct part){.kind = PART_TEXT, .text = text});
+		return part_list_get(pieces, n);
+	}
+	sample->n_thinking += !ends && dialect_reader_thinks(sample->reader);
+	if (ends ? dialect_reader_end(sample->reader, &err) : dialect_reader_feed(sample->reader, text, &err))
+		pieces->failed = true;
 	return part_list_get(pieces, n);
 }
 
@@ -709,7 +731,7 @@ static void gen_token(struct sample *sample, const struct mail *m, const char *m
 	if (!g->client)
 		return;
 	keep_id(sample, m->token);
-	token.parts = tell_apart(sample, m->text, &token.n_parts);
+	token.parts = tell_apart(sample, m->text, false, &token.n_parts);
 	if (g->streaming) {
 		g->api->token(&g->out, &start, &token);
 		gen_mark_dirty(g);
@@ -786,6 +808,11 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 	if (sample->ids.n > tokens_out) /* an end token had an event */
 		sample->ids.n = tokens_out;
 	count_tokens(sample, tokens_out); /* an end token that had an event is none */
+	size_t n_parts = 0;
+	const struct part *parts = g->client ? tell_apart(sample, (struct str){"", 0}, true, &n_parts) : NULL;
+	for (size_t i = 0; i < n_parts && !g->streaming; i++)
+		part_list_add(&sample->parts, &parts[i]);
+	g->n_thinking += sample->n_thinking;
 	sample->end.cached_tokens = m->cached_tokens;
 	sample->end = (struct answer_end){
 		.sample = sample->index,
@@ -800,10 +827,15 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 		.total_ms = clock_ms_since(g->arrived_ns),
 		.stop_text = m->stop_text >= 0 ? g->job.request.stop[m->stop_text] : (struct str){0},
 		.ids = g->prompt_ids.n ? &sample->ids : NULL,
+		.parts = g->streaming ? parts : NULL, /* else with the others */
+		.n_parts = g->streaming ? n_parts : 0,
+		.n_calls = sample->n_calls,
+		.thinking_tokens = sample->n_thinking,
 		.last = g->n_over + 1 == g->n_samples,
 		.usage = {.prompt_tokens = g->prompt_tokens,
 			  .completion_tokens = g->n_tokens_out,
-			  .cached_tokens = sum_cached(g)},
+			  .cached_tokens = sum_cached(g),
+			  .thinking_tokens = g->n_thinking},
 	};
 	if (!g->client)
 		return;

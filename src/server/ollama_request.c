@@ -269,26 +269,11 @@ static enum hokku_code refuse_option(struct gen_request *r, const char *name, co
 
 /* ---- what holds between them ---- */
 
-/* What is read here and not yet done where answers are made. */
-static enum hokku_code refuse_not_done(struct gen_request *r, struct request_error *err)
-{
-	if (r->thinking != THINKING_UNSAID)
-		return bad(err, "think", "is not done by this server yet; leave it out");
-	if (r->tools)
-		field_warn(
-			&r->warnings,
-			"tools go to the model through its chat template; a call that it answers with comes as "
-			"it writes it, in content");
-	return HOKKU_OK;
-}
-
 static enum hokku_code check_common(struct gen_request *r, struct request_error *err)
 {
 	if (!r->model)
 		return bad(err, "model", "is required; GET /api/tags lists what there is");
-	enum hokku_code rc = refuse_not_done(r, err);
-	if (!rc)
-		rc = request_check_shape(r, err);
+	enum hokku_code rc = request_check_shape(r, err);
 	return rc ? rc : request_check_logprobs(r, err);
 }
 
@@ -414,6 +399,7 @@ static const struct field generate_fields[] = {
 
 const struct request_form request_ollama_chat = {
 	.sampling = SAMPLING_OLLAMA,
+	.reads = true,
 	.stream = true,
 	.strict = true,
 	.no_sampling = true,
@@ -425,6 +411,7 @@ const struct request_form request_ollama_chat = {
 
 const struct request_form request_ollama_generate = {
 	.sampling = SAMPLING_OLLAMA,
+	.reads = true,
 	.stream = true,
 	.strict = true,
 	.no_sampling = true,

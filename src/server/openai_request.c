@@ -178,8 +178,6 @@ static enum hokku_code refuse_not_done(const struct gen_request *r, struct reque
 		{r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED, "tool_choice",
 		 "no call can be forced on the model; this server takes \"auto\" and \"none\""},
 		{r->one_call, "parallel_tool_calls", "the model cannot be kept from several calls"},
-		{r->thinking != THINKING_UNSAID, "reasoning_effort",
-		 "leave it out, or give chat_template_kwargs what the model's template takes for it"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		if (rows[i].asked)
@@ -302,16 +300,14 @@ static enum hokku_code check_chat(struct gen_request *r, struct str stray, struc
 		rc = refuse_not_done(r, err);
 	if (rc)
 		return rc;
-	if (r->tools)
-		field_warn(
-			&r->warnings,
-			"tools go to the model through its chat template; a call that it answers with comes as "
-			"it writes it, in content");
 	rc = request_check_shape(r, err);
 	if (!rc)
 		rc = request_check_rules(r, err);
 	return rc ? rc : request_check_logprobs(r, err);
 }
 
-const struct request_form request_openai_chat = {
-	.sampling = SAMPLING_OPENAI, .strict = true, .fields = openai_chat_fields, .check = check_chat};
+const struct request_form request_openai_chat = {.sampling = SAMPLING_OPENAI,
+						 .reads = true,
+						 .strict = true,
+						 .fields = openai_chat_fields,
+						 .check = check_chat};

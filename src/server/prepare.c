@@ -64,13 +64,15 @@ static enum hokku_code check_tokens(struct prepare_job *job, uint32_t n_vocab)
 	return rc ? rc : check_ids(r->before_name, r->before, r->n_before, n_vocab, err);
 }
 
-static struct chat_input chat_input(const struct gen_request *r, const struct prepare_chat *defaults)
+/* made: arguments that follow from other fields, an object or nothing. */
+static struct chat_input chat_input(const struct gen_request *r, const struct jv *made,
+				    const struct prepare_chat *defaults)
 {
 	return (struct chat_input){
 		.messages = r->messages,
 		.n_messages = r->n_messages,
 		.tools = r->tools,
-		.kwargs = {defaults->kwargs, r->template_kwargs},
+		.kwargs = {defaults->kwargs, made, r->template_kwargs},
 		.no_answer = r->no_answer_begun,
 		.now = r->has_now ? &r->now : defaults->now,
 	};
@@ -99,7 +101,8 @@ static enum hokku_code render(struct prepare_job *job, const struct tok *tok, co
 	const struct gen_request *r = &job->request;
 	struct request_error *err = &job->err;
 	struct chat_told told;
-	const struct chat_input in = chat_input(r, defaults);
+	const struct jv *made = job->calling.kwargs.root.n ? &job->calling.kwargs.root : NULL;
+	const struct chat_input in = chat_input(r, made, defaults);
 	enum hokku_code rc = chat_render(chat, tok, &in, &job->ids, &told, &err->error);
 	if (!rc && told.used_time)
 		jinja_time_text(&told.time, job->template_date);
@@ -269,6 +272,9 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 	const char *field = r->messages ? "messages" : "prompt";
 	for (size_t i = 0; i < r->n_before && !rc; i++)
 		rc = tok_ids_push(&job->ids, r->before[i], &err->error);
+	bool reads = !rc && r->messages && job->form->reads && job->dialect;
+	if (reads)
+		rc = calling_begin(&job->calling, r, job->dialect, defaults->thinking_is_text, err);
 	if (!rc && r->messages)
 		rc = render(job, tok, chat, defaults);
 	else if (!rc && r->suffix.ptr)
@@ -277,6 +283,8 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 		rc = tok_encode(tok, r->prompt, TOK_ADD_BOS | (r->parse_special ? TOK_PARSE_SPECIAL : 0),
 				&job->ids, &err->error);
 	drop_second_bos(&job->ids, 0, r->n_before, tok_bos(tok));
+	if (reads && !rc)
+		rc = calling_go_on(&job->calling, r, job->dialect, tok, &job->ids, err);
 	if (rc == HOKKU_INVALID_REQUEST && !r->messages && !err->field[0])
 		snprintf(err->field, sizeof err->field, "%s", field);
 	if (rc == HOKKU_OK && job->ids.n == 0) {
@@ -305,7 +313,7 @@ void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struc
 						  .served = job->served,
 						  .tok = tok,
 						  .chat = chat,
-						  .chat_input = chat_input(r, defaults),
+						  .chat_input = chat_input(r, NULL, defaults),
 						  .ids = &job->ids};
 		job->rc = job->form->tell(&told, &job->told, &job->err);
 	}
@@ -398,6 +406,7 @@ static void run_job(struct prepare *p, struct prepare_job *job)
 					      .file = engine_file(p->engine),
 					      .advice = engine_advice(p->engine)};
 	job->served = &served;
+	job->dialect = engine_dialect(p->engine);
 	prepare_run_job(job, engine_tok(p->engine), engine_chat(p->engine), served.advice, &p->defaults);
 	job->served = NULL;
 }
@@ -530,6 +539,7 @@ void prepare_job_free(struct prepare_job *job)
 	strbuf_free(&job->told);
 	strbuf_free(&job->texts);
 	free(job->prompts);
+	calling_free(&job->calling);
 	request_free(&job->request);
 	tok_ids_free(&job->ids);
 }

@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "server/calling.h"
 #include "server/request.h"
 
 enum { PREPARE_MAX_BYTES = 64 * 1024 * 1024 }; /* of all bodies that wait; one alone may be larger */
@@ -20,6 +21,7 @@ struct prepare;
 struct prepare_chat {
 	const struct jv *kwargs;      /* NULL: none */
 	const struct jinja_time *now; /* NULL: the clock */
+	bool thinking_is_text;        /* it is not told apart */
 	struct responses *responses;  /* what requests may go on from; NULL: nothing */
 };
 
@@ -35,6 +37,7 @@ struct prepare_job {
 	void *owner;
 	uint32_t key;                        /* whose it is: keys take turns */
 	const struct request_form *form;     /* of the route */
+	const struct dialect_found *dialect; /* of the model; NULL: answers are not told apart */
 	const struct request_served *served; /* the thread's; NULL: nothing is known of it */
 	atomic_bool abandoned;               /* set by the loop: nobody waits for the result, skip the work */
 	struct strbuf body;                  /* freed by the thread */
@@ -49,6 +52,7 @@ struct prepare_job {
 	struct strbuf texts;
 	char template_date[20];  /* the date that the prompt holds; "": none */
 	struct strbuf stop_json; /* the stop strings as JSON, separated by commas */
+	struct calling calling;  /* how its answer is told apart */
 	struct constrain *shape; /* the answer's, compiled; NULL: it has none */
 	struct strbuf told;      /* what form->tell said, where there is one */
 	/* The thread's. */

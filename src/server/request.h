@@ -116,6 +116,7 @@ struct gen_request {
 	struct llama_fields llama;
 	uint32_t n_encoded; /* prompts of a form that makes their tokens; 0: one */
 	uint32_t priority;  /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
+	bool control_text;  /* control tokens have their names in the text */
 	bool cache_prompt, cache_debug;
 	struct strbuf cache_salt; /* empty: none */
 	/* The answer's shape, and the field that gave it, of static storage: NULL: it has none. */
@@ -192,9 +193,10 @@ struct request_form {
 	enum sampling_api sampling;
 	const struct sampling_default *defaults; /* before those of sampling, behind the model's; ends
 						    with name NULL; NULL: none */
-	bool stream;                             /* where the request says nothing */
-	bool strict;                             /* an unknown field is refused, not told of */
-	bool no_sampling;                        /* sampling_fields are unknown too */
+	bool reads;                 /* answers to messages are told apart: text, thinking, calls */
+	bool stream;                /* where the request says nothing */
+	bool strict;                /* an unknown field is refused, not told of */
+	bool no_sampling;           /* sampling_fields are unknown too */
 	bool untokenized;           /* tell does without the prompt's tokens, which may be none */
 	const struct field *fields; /* ends with name NULL */
 	/* What it says without the engine, on the thread that prepares; nothing at all: this request

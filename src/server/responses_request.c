@@ -1045,6 +1045,7 @@ static enum hokku_code check(struct gen_request *r, struct str stray, struct req
 }
 
 const struct request_form request_responses = {.sampling = SAMPLING_OPENAI,
+					       .reads = true,
 					       .strict = true,
 					       .fields = fields,
 					       .check = check,

@@ -290,11 +290,13 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 	if (!s->responses)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for responses");
 	if (rc == HOKKU_OK)
-		rc = prepare_create(
-			s->engine,
-			&(struct prepare_chat){s->config.chat_kwargs, s->config.chat_now, s->responses},
-			s->config.engine.max_queue + ENGINE_MAX_PARALLEL, s->n_owners, wake_loop, s,
-			&s->prepare, err);
+		rc = prepare_create(s->engine,
+				    &(struct prepare_chat){.kwargs = s->config.chat_kwargs,
+							   .now = s->config.chat_now,
+							   .thinking_is_text = s->config.thinking_is_text,
+							   .responses = s->responses},
+				    s->config.engine.max_queue + ENGINE_MAX_PARALLEL, s->n_owners, wake_loop,
+				    s, &s->prepare, err);
 	if (rc == HOKKU_OK && s->config.state_dir)
 		rc = states_create(s->engine, s->config.state_dir, wake_loop, s, &s->states, err);
 	return rc;

@@ -22,7 +22,10 @@ struct sample {
 	bool over;                         /* the engine is done with it */
 	struct strbuf text, logprobs_json; /* the whole of it, for "stream": false */
 	struct strbuf prompt_json;         /* the prompt's logprobs, the same */
+	struct dialect_reader *reader;     /* NULL: all of it is text */
 	struct part_list parts;            /* the same told apart */
+	uint32_t n_calls;                  /* whole ones so far */
+	uint32_t n_thinking;               /* tokens of its thinking so far */
 	struct answer_memo memo;           /* of its stream */
 	struct tok_ids ids;                /* where request.keep_ids asked */
 	struct answer_end end;
@@ -57,6 +60,7 @@ struct generation {
 	char started_at[32];
 	int64_t created;           /* the same in seconds since 1970 */
 	uint64_t n_tokens_out;     /* of the samples that are over */
+	uint64_t n_thinking;       /* of these, of thinking */
 	struct strbuf out;         /* events to be sent */
 	struct part_list pieces;   /* of the token at hand */
 	struct tok_ids prompt_ids; /* where request.keep_ids asked */

@@ -340,7 +340,8 @@ static bool is_plain(const struct chat *c, const struct chat_input *in)
 {
 	unsigned shape = 0;
 	char last = 0;
-	if (c->kind != CHAT_CHATML || in->tools || in->kwargs[0] || in->kwargs[1] || in->no_answer)
+	if (c->kind != CHAT_CHATML || in->tools || in->kwargs[0] || in->kwargs[1] || in->kwargs[2] ||
+	    in->no_answer)
 		return false;
 	for (size_t i = 0; i < in->n_messages; i++) {
 		char letter = letter_of(in->messages[i].role);

@@ -68,7 +68,7 @@ struct chat_input {
 	const struct chat_message *messages;
 	size_t n_messages;
 	const struct jv *tools;       /* an array; NULL */
-	const struct jv *kwargs[2];   /* objects of template arguments, the second before the first; NULL */
+	const struct jv *kwargs[3];   /* objects of template arguments, later ones before earlier; NULL */
 	const struct jinja_time *now; /* what strftime_now reads; NULL: the clock */
 	bool no_answer; /* the prompt ends with the last message: add_generation_prompt is false, unless
 			   kwargs say */

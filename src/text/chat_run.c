@@ -177,7 +177,7 @@ static void set_variables(struct work *w, const struct str specials[CHAT_N_SPECI
 		jinja_set(r, STR_LIT("documents"), jinja_none());
 	}
 	jinja_set(r, STR_LIT("add_generation_prompt"), jinja_bool(!in->no_answer));
-	for (size_t k = 0; k < 2; k++)
+	for (size_t k = 0; k < 3; k++)
 		for (uint32_t i = 0; in->kwargs[k] && i < in->kwargs[k]->n; i++)
 			jinja_set(r, jv_key(in->kwargs[k], i),
 				  jinja_from_json(r, jv_value(in->kwargs[k], i)));

@@ -1,0 +1,257 @@
+#include "server/calling.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "server/field.h"
+
+enum { TAIL_TOKENS = 64 }; /* of a prompt: markers of thinking lie within its last words */
+
+/* Which tools the answer may call. */
+static bool calls(const struct gen_request *r)
+{
+	return jv_len(r->tools) && r->tool_choice != TOOLS_NONE;
+}
+
+/* ---- before the prompt ---- */
+
+static void add_kwarg(struct strbuf *b, const char *name, const char *value, bool string)
+{
+	strbuf_add_c(b, b->len > 1 ? "," : "");
+	strbuf_add_json(b, name, strlen(name));
+	strbuf_add_c(b, ":");
+	if (string)
+		strbuf_add_json(b, value, strlen(value));
+	else
+		strbuf_add_c(b, value);
+}
+
+/* The nearest of the words that templates know. */
+static const char *known_effort(struct str effort)
+{
+	static const struct {
+		const char *asked, *known;
+	} rows[] = {{"minimal", "low"}, {"xhigh", "high"}, {"max", "high"}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (str_eq_c(effort, rows[i].asked))
+			return rows[i].known;
+	return effort.ptr;
+}
+
+static enum hokku_code turn_off(struct strbuf *b, const struct dialect_found *found,
+				struct request_error *err)
+{
+	if (found->switch_argument)
+		add_kwarg(b, found->switch_argument, "false", false);
+	else if (found->effort_argument && found->effort_none)
+		add_kwarg(b, found->effort_argument, found->effort_none, true);
+	else if (found->marks_thinking && (found->opens_thinking || found->effort_argument))
+		return bad(
+			err, "",
+			"thinking is turned off, which the model's chat template has no way to do: it thinks before every answer");
+	return HOKKU_OK;
+}
+
+static void turn_on(struct strbuf *b, struct gen_request *r, const struct dialect_found *found)
+{
+	char text[200], number[16];
+	if (!found->marks_thinking) {
+		field_warn(&r->warnings,
+			   "thinking is asked for, and the model's chat template knows of none");
+		return;
+	}
+	if (found->switch_argument)
+		add_kwarg(b, found->switch_argument, "true", false);
+	if (r->effort.ptr && found->effort_argument) {
+		add_kwarg(b, found->effort_argument, known_effort(r->effort), true);
+	} else if (r->effort.ptr) {
+		snprintf(
+			text, sizeof text,
+			"how much to think (\"%.20s\") has no effect: the model's chat template does not ask",
+			r->effort.ptr);
+		field_warn(&r->warnings, text);
+	}
+	if (r->thinking_budget && found->budget_argument) {
+		snprintf(number, sizeof number, "%" PRIu32, r->thinking_budget);
+		add_kwarg(b, found->budget_argument, number, false);
+	}
+}
+
+/* The request's tools outlive its body. */
+static enum hokku_code keep_tools(struct calling *c, const struct jv *tools, struct request_error *err)
+{
+	struct strbuf text = {0};
+	jv_write(tools, &text);
+	enum hokku_code rc =
+		text.failed ? HOKKU_OUT_OF_MEMORY
+			    : jv_parse((struct str){text.ptr, text.len}, JV_STRICT, &c->tools, &err->error);
+	strbuf_free(&text);
+	if (rc)
+		c->tools = (struct jv_doc){0};
+	return rc ? field_no_memory(err) : HOKKU_OK;
+}
+
+enum hokku_code calling_begin(struct calling *c, struct gen_request *r, const struct dialect_found *found,
+			      bool thinking_is_text, struct request_error *err)
+{
+	struct strbuf kwargs = {0};
+	enum hokku_code rc = HOKKU_OK;
+	*c = (struct calling){0};
+	strbuf_add_c(&kwargs, "{");
+	if (r->thinking == THINKING_OFF)
+		rc = turn_off(&kwargs, found, err);
+	else if (r->thinking == THINKING_ON)
+		turn_on(&kwargs, r, found);
+	strbuf_add_c(&kwargs, "}");
+	if (!rc && kwargs.failed)
+		rc = field_no_memory(err);
+	if (!rc && kwargs.len > 2 &&
+	    jv_parse((struct str){kwargs.ptr, kwargs.len}, JV_STRICT, &c->kwargs, &err->error))
+		rc = field_no_memory(err);
+	strbuf_free(&kwargs);
+	if (!rc && calls(r))
+		rc = keep_tools(c, r->tools, err);
+	c->how = (struct dialect_reading){
+		.dialect = found->dialect,
+		.thinking = found->marks_thinking && !thinking_is_text ? found->thinking : NULL,
+		.tools = calls(r) ? &c->tools.root : NULL};
+	c->reads = c->how.thinking || c->how.tools;
+	return rc;
+}
+
+/* ---- after it ---- */
+
+static void no_part(void *user, const struct part *part)
+{
+	(void)user;
+	(void)part;
+}
+
+/* Is the prompt's end inside thinking? */
+static bool is_open(const struct calling *c)
+{
+	struct dialect_reader *r = dialect_reader_new(&c->how, no_part, NULL);
+	bool open = r && dialect_reader_thinks(r);
+	dialect_reader_free(r);
+	return open;
+}
+
+/* The request's shape as an element of a structural tag; false: it cannot stand in one (the older form of
+ * structural tags, which says itself what is free). */
+static bool add_shape(struct strbuf *b, const struct gen_request *r)
+{
+	struct str text = {r->shape_text.ptr ? r->shape_text.ptr : "", r->shape_text.len};
+	struct hokku_error err;
+	struct jv_doc doc;
+	const struct jv *format;
+	switch (r->shape_kind) {
+	case CONSTRAIN_JSON_SCHEMA:
+	case CONSTRAIN_JSON_OBJECT:
+		strbuf_add_c(b, "{\"type\":\"json_schema\",\"json_schema\":");
+		if (r->shape_kind == CONSTRAIN_JSON_OBJECT)
+			strbuf_add_c(b, "{\"type\":\"object\"}");
+		else
+			strbuf_add(b, text.ptr, text.len);
+		strbuf_add_c(b, "}");
+		return true;
+	case CONSTRAIN_GBNF:
+	case CONSTRAIN_REGEX:
+		strbuf_add_c(b, r->shape_kind == CONSTRAIN_GBNF ? "{\"type\":\"grammar\",\"grammar\":"
+								: "{\"type\":\"regex\",\"pattern\":");
+		strbuf_add_json(b, text.ptr, text.len);
+		strbuf_add_c(b, "}");
+		return true;
+	case CONSTRAIN_CHOICE:
+		if (jv_parse(text, JV_STRICT, &doc, &err))
+			return false;
+		strbuf_add_c(b, "{\"type\":\"or\",\"elements\":[");
+		for (size_t i = 0; i < jv_len(&doc.root); i++) {
+			strbuf_add_c(b, i ? ",{\"type\":\"const_string\",\"value\":"
+					  : "{\"type\":\"const_string\",\"value\":");
+			jv_write(jv_at(&doc.root, i), b);
+			strbuf_add_c(b, "}");
+		}
+		strbuf_add_c(b, "]}");
+		jv_doc_free(&doc);
+		return true;
+	case CONSTRAIN_STRUCTURE:
+		if (jv_parse(text, JV_STRICT, &doc, &err))
+			return false;
+		format = jv_get(&doc.root, "format");
+		if (format)
+			jv_write(format, b);
+		jv_doc_free(&doc);
+		return format != NULL;
+	}
+	return false;
+}
+
+/* Thinking, and what may lie between it and the answer. */
+static void add_thinking(struct strbuf *b, const struct dialect_thinking *t, bool open)
+{
+	strbuf_add_c(b, "{\"type\":\"tag\",\"begin\":");
+	strbuf_add_json(b, open ? "" : t->open, open ? 0 : strlen(t->open));
+	strbuf_add_c(b, ",\"content\":{\"type\":\"any_text\"},\"end\":");
+	strbuf_add_json(b, t->close, strlen(t->close));
+	strbuf_add_c(b, "},{\"type\":\"regex\",\"pattern\":\"[ \\\\n]{0,8}\"},");
+}
+
+/* An answer's shape is the answer's: the thinking before it is free. Where the prompt does not end inside
+ * thinking the model may begin it, or leave it. */
+static enum hokku_code think_first(struct calling *c, struct gen_request *r, struct request_error *err)
+{
+	struct strbuf shape = {0}, out = {0};
+	bool open = is_open(c), stands = add_shape(&shape, r);
+	if (stands && !shape.failed) {
+		strbuf_add_c(&out, "{\"type\":\"structural_tag\",\"format\":");
+		strbuf_add_c(&out, open ? "" : "{\"type\":\"or\",\"elements\":[");
+		strbuf_add_c(&out, "{\"type\":\"sequence\",\"elements\":[");
+		add_thinking(&out, c->how.thinking, open);
+		strbuf_add(&out, shape.ptr, shape.len);
+		strbuf_add_c(&out, "]}");
+		if (!open) {
+			strbuf_add_c(&out, ",");
+			strbuf_add(&out, shape.ptr, shape.len);
+			strbuf_add_c(&out, "]}");
+		}
+		strbuf_add_c(&out, "}");
+		strbuf_free(&r->shape_text);
+		r->shape_text = out;
+		r->shape_kind = CONSTRAIN_STRUCTURE;
+	}
+	bool failed = shape.failed || r->shape_text.failed;
+	strbuf_free(&shape);
+	return failed ? field_no_memory(err) : HOKKU_OK;
+}
+
+enum hokku_code calling_go_on(struct calling *c, struct gen_request *r, const struct dialect_found *found,
+			      const struct tok *tok, const struct tok_ids *ids, struct request_error *err)
+{
+	size_t first = ids->n > TAIL_TOKENS ? ids->n - TAIL_TOKENS : 0;
+	(void)found;
+	if (!c->reads)
+		return HOKKU_OK;
+	for (size_t i = first; i < ids->n; i++) {
+		struct str bytes = tok_bytes(tok, ids->ids[i]);
+		strbuf_add(&c->tail, bytes.ptr, bytes.len);
+	}
+	if (c->tail.failed)
+		return field_no_memory(err);
+	c->how.prompt = (struct str){c->tail.ptr ? c->tail.ptr : "", c->tail.len};
+	if (r->shape_field && c->how.thinking)
+		return think_first(c, r, err);
+	return HOKKU_OK;
+}
+
+struct dialect_reader *calling_reader(const struct calling *c, dialect_sink *sink, void *user)
+{
+	return dialect_reader_new(&c->how, sink, user);
+}
+
+void calling_free(struct calling *c)
+{
+	jv_doc_free(&c->tools);
+	jv_doc_free(&c->kwargs);
+	strbuf_free(&c->tail);
+	*c = (struct calling){0};
+}
