@@ -466,7 +466,7 @@ static enum hokku_code tell_count(const struct request_told *told, struct strbuf
 	return HOKKU_OK;
 }
 
-#define ANTHROPIC_FORM .sampling = SAMPLING_OPENAI, .strict = true
+#define ANTHROPIC_FORM .reads = true, .sampling = SAMPLING_OPENAI, .strict = true
 const struct request_form request_anthropic = {ANTHROPIC_FORM, .fields = message_fields, .check = check};
 const struct request_form request_anthropic_kept = {ANTHROPIC_FORM, .fields = message_fields,
 						    .check = check_kept};

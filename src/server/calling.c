@@ -136,6 +136,15 @@ static bool is_open(const struct calling *c)
 	return open;
 }
 
+/* Does the prompt's end hold thinking that is over, as templates write it where none is wanted? */
+static bool is_over(const struct calling *c)
+{
+	const char *tail = c->how.prompt.ptr, *open = NULL;
+	for (const char *at = tail; (at = strstr(at, c->how.thinking->open)); at++)
+		open = at;
+	return open && strstr(open, c->how.thinking->close);
+}
+
 /* The request's shape as an element of a structural tag; false: it cannot stand in one (the older form of
  * structural tags, which says itself what is free). */
 static bool add_shape(struct strbuf *b, const struct gen_request *r)
@@ -238,7 +247,7 @@ enum hokku_code calling_go_on(struct calling *c, struct gen_request *r, const st
 	if (c->tail.failed)
 		return field_no_memory(err);
 	c->how.prompt = (struct str){c->tail.ptr ? c->tail.ptr : "", c->tail.len};
-	if (r->shape_field && c->how.thinking)
+	if (r->shape_field && c->how.thinking && r->thinking != THINKING_OFF && !is_over(c))
 		return think_first(c, r, err);
 	return HOKKU_OK;
 }
