@@ -406,7 +406,13 @@ static enum hokku_code no_memory(const struct engine_request *r, struct hokku_er
 /* Of a group's root, which no salt has. */
 #define GROUP_ROOT (KV_ROOT | KV_ROOT >> 1)
 
+static struct str token_bytes(const void *tok, int32_t token)
+{
+	return tok_bytes(tok, token);
+}
+
 /* All that the request needs to its end. */
+
 static struct job *job_create(struct engine *e, const struct engine_request *r, struct hokku_error *err)
 {
 	struct job *job = calloc(1, sizeof *job);
@@ -414,6 +420,9 @@ static struct job *job_create(struct engine *e, const struct engine_request *r, 
 		no_memory(r, err);
 		return NULL;
 	}
+	struct token_rules rules = r->rules;
+	rules.thinking.bytes = token_bytes;
+	rules.thinking.user = e->tok;
 	uint32_t n_prompt = r->n_tokens ? (uint32_t)r->n_tokens : 1, n_bias = r->sampling.n_bias;
 	uint32_t room = e->n_ctx + 1 - n_prompt; /* the last one drawn needs no position */
 	uint32_t most = n_prompt + (r->max_tokens && r->max_tokens < room ? r->max_tokens : room);
@@ -429,7 +438,7 @@ static struct job *job_create(struct engine *e, const struct engine_request *r, 
 	job->bias = n_bias ? calloc(n_bias, sizeof *job->bias) : NULL;
 	if (!job->seq.ids || (caches && !job->seq.hashes) || (n_bias && !job->bias) ||
 	    stop_init(&job->stop, r->stop, r->n_stop, e->max_piece, err) ||
-	    rules_new(&r->rules, r->sampling.bias, n_bias, e->end_mask, e->n_vocab, &job->rules, err)) {
+	    rules_new(&rules, r->sampling.bias, n_bias, e->end_mask, e->n_vocab, &job->rules, err)) {
 		job_destroy(job);
 		no_memory(r, err);
 		return NULL;

@@ -15,6 +15,14 @@ struct rules {
 	uint32_t *mask;  /* (n_words) the last one made */
 	int32_t *bad;    /* (n_bad) sequences of two and more, each with -1 behind it */
 	uint32_t n_bad;
+	struct rules_thinking
+		thinking; /* close_ids are in bad's memory, behind it; open and close in texts */
+	char *texts;
+	/* Of the thinking of an answer of n_seen tokens. */
+	uint32_t n_seen, n_thought, n_opened,
+		n_closed; /* the last two: bytes of open and close that are there */
+	bool over;
+	uint32_t forced_at; /* the answer's length when close begins to come; UINT32_MAX: it does not */
 };
 
 static bool has(const uint32_t *mask, int32_t token)
@@ -85,6 +93,14 @@ enum hokku_code rules_check(const struct token_rules *r, uint32_t n_vocab, uint3
 	if (!rc)
 		rc = check_ids("allowed_token_ids", r->allowed, r->n_allowed, RULES_MAX_ALLOWED, n_vocab,
 			       err);
+	if (!rc && r->thinking.max)
+		rc = check_ids("what closes thinking", r->thinking.close_ids, r->thinking.n_close,
+			       RULES_MAX_CLOSE_BYTES, n_vocab, err);
+	if (!rc && r->thinking.max &&
+	    (!r->thinking.n_close || r->thinking.close.len - 1 >= RULES_MAX_CLOSE_BYTES ||
+	     r->thinking.open.len > RULES_MAX_CLOSE_BYTES))
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "thinking is to have an end and no text that marks it");
 	return rc ? rc : check_bad_words(r, n_vocab, err);
 }
 
@@ -101,7 +117,7 @@ static bool is_nothing(const struct token_rules *r, const struct hokku_logit_bia
 		if (forbids(&bias[i]))
 			return false;
 	return !r->min_tokens && !r->ignore_eos && !r->include_stop && !r->n_stop_tokens && !r->n_allowed &&
-	       !r->n_bad_ids;
+	       !r->n_bad_ids && !r->thinking.max;
 }
 
 /* All of the vocabulary, or what is allowed of it. */
@@ -134,6 +150,19 @@ static void take_bad_words(struct rules *out, const struct token_rules *r)
 	}
 }
 
+/* Copies what thinking points to: its tokens behind n_bad others. */
+static void keep_thinking(struct rules *r, uint32_t n_bad)
+{
+	struct rules_thinking *t = &r->thinking;
+	memcpy(r->bad + n_bad, t->close_ids, t->n_close * sizeof *r->bad);
+	t->close_ids = r->bad + n_bad;
+	memcpy(r->texts, t->close.ptr, t->close.len);
+	t->close.ptr = r->texts;
+	if (t->open.len)
+		memcpy(r->texts + t->close.len, t->open.ptr, t->open.len);
+	t->open.ptr = r->texts + t->close.len;
+}
+
 enum hokku_code rules_new(const struct token_rules *r, const struct hokku_logit_bias *bias, uint32_t n_bias,
 			  const uint32_t *ends, uint32_t n_vocab, struct rules **out, struct hokku_error *err)
 {
@@ -143,8 +172,12 @@ enum hokku_code rules_new(const struct token_rules *r, const struct hokku_logit_
 	uint32_t n_words = (n_vocab + 31) / 32;
 	struct rules *made = calloc(1, sizeof *made);
 	uint32_t *masks = calloc((size_t)n_words * 4, sizeof *masks);
-	int32_t *bad = calloc((size_t)r->n_bad_ids + 1, sizeof *bad);
-	if (!made || !masks || !bad) {
+	uint32_t n_close = r->thinking.max ? r->thinking.n_close : 0;
+	size_t n_texts = r->thinking.max ? r->thinking.open.len + r->thinking.close.len : 0;
+	int32_t *bad = calloc((size_t)r->n_bad_ids + n_close + 1, sizeof *bad);
+	char *texts = malloc(n_texts + 1);
+	if (!made || !masks || !bad || !texts) {
+		free(texts);
 		free(made);
 		free(masks);
 		free(bad);
@@ -158,7 +191,12 @@ enum hokku_code rules_new(const struct token_rules *r, const struct hokku_logit_
 			       .stops = masks + n_words,
 			       .late = masks + (size_t)2 * n_words,
 			       .mask = masks + (size_t)3 * n_words,
-			       .bad = bad};
+			       .bad = bad,
+			       .texts = texts,
+			       .thinking = r->thinking,
+			       .forced_at = UINT32_MAX};
+	if (n_close)
+		keep_thinking(made, r->n_bad_ids);
 	for (uint32_t i = 0; i < r->n_stop_tokens; i++)
 		put(made->stops, r->stop_tokens[i]);
 	begin_base(made, r);
@@ -183,12 +221,77 @@ void rules_free(struct rules *r)
 		return;
 	free(r->base);
 	free(r->bad);
+	free(r->texts);
 	free(r);
 }
 
 bool rules_look_back(const struct rules *r)
 {
-	return r && r->n_bad;
+	return r && (r->n_bad || r->thinking.max);
+}
+
+/* One byte more of an answer's text. */
+static void see_byte(struct rules *r, char byte)
+{
+	const struct rules_thinking *t = &r->thinking;
+	if (r->over)
+		return;
+	if (r->n_opened < t->open.len) {
+		r->over = byte != t->open.ptr[r->n_opened++];
+		return;
+	}
+	/* The longest beginning of close that the text ends with. */
+	char end[RULES_MAX_CLOSE_BYTES + 1];
+	memcpy(end, t->close.ptr, r->n_closed);
+	end[r->n_closed++] = byte;
+	uint32_t from = 0, n = r->n_closed;
+	while (memcmp(end + from, t->close.ptr, n - from) != 0)
+		from++;
+	r->n_closed = n - from;
+	r->over = r->n_closed == t->close.len;
+}
+
+static void see_token(struct rules *r, int32_t token)
+{
+	const struct rules_thinking *t = &r->thinking;
+	struct str bytes = t->bytes(t->user, token);
+	bool opened = r->n_opened == t->open.len;
+	for (size_t i = 0; i < bytes.len; i++)
+		see_byte(r, bytes.ptr[i]);
+	r->n_seen++;
+	r->n_thought += opened;
+	bool whole = bytes.len && utf8_valid_prefix(bytes.ptr, bytes.len) == bytes.len;
+	if (!r->over && r->n_opened == t->open.len && r->n_thought >= t->max && whole &&
+	    r->forced_at == UINT32_MAX)
+		r->forced_at = r->n_seen;
+}
+
+/* The token that must come because thinking has to end; -1: none. */
+static int32_t close_token(struct rules *r, const int32_t *answer, uint32_t n)
+{
+	if (n < r->n_seen) { /* the answer is told again from an earlier place on */
+		r->n_seen = r->n_thought = r->n_opened = r->n_closed = 0;
+		r->over = false;
+		r->forced_at = UINT32_MAX;
+	}
+	while (r->n_seen < n)
+		see_token(r, answer[r->n_seen]);
+	if (r->over || n < r->forced_at)
+		return -1;
+	/* What of close is there already. */
+	uint32_t k = r->thinking.n_close - 1;
+	while (k > n - r->forced_at || memcmp(answer + n - k, r->thinking.close_ids, k * sizeof *answer) != 0)
+		k--;
+	return r->thinking.close_ids[k];
+}
+
+/* Of the mask at hand. */
+static void leave_one(struct rules *r, int32_t token)
+{
+	bool may = has(r->mask, token);
+	memset(r->mask, 0, r->n_words * sizeof *r->mask);
+	if (may)
+		put(r->mask, token);
 }
 
 /* The last token of each word whose others the answer ends with. */
@@ -208,11 +311,14 @@ const uint32_t *rules_mask(struct rules *r, const int32_t *answer, uint32_t n, u
 			   const uint32_t *shape)
 {
 	bool waits = r && n_drawn < r->min_tokens;
-	if (!r || (!r->narrows && !r->n_bad && !waits))
+	int32_t forced = r && r->thinking.max ? close_token(r, answer, n) : -1;
+	if (!r || (!r->narrows && !r->n_bad && !waits && forced < 0))
 		return shape;
 	for (uint32_t w = 0; w < r->n_words; w++)
 		r->mask[w] = r->base[w] & (shape ? shape[w] : UINT32_MAX) & ~(waits ? r->late[w] : 0);
 	drop_bad_words(r, answer, n);
+	if (forced >= 0)
+		leave_one(r, forced);
 	uint32_t any = 0;
 	for (uint32_t w = 0; w < r->n_words; w++)
 		any |= r->mask[w];

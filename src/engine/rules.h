@@ -9,6 +9,7 @@
 #define ENGINE_RULES_H
 
 #include "base/error.h"
+#include "base/str.h"
 #include "hokku.h"
 
 enum {
@@ -16,7 +17,8 @@ enum {
 	RULES_MAX_ALLOWED = 1 << 18,
 	RULES_MAX_BAD_WORDS = 256,      /* texts that a route takes; */
 	RULES_MAX_BAD_WORD_BYTES = 256, /* of each */
-	RULES_MAX_BAD_IDS = 1 << 15,    /* tokens of all that they become, ends counted */
+	RULES_MAX_CLOSE_BYTES = 64,
+	RULES_MAX_BAD_IDS = 1 << 15, /* tokens of all that they become, ends counted */
 };
 
 /* As a request gives them; all zero: none. */
@@ -32,6 +34,19 @@ struct token_rules {
 	/* Sequences of tokens that do not stand in the answer, each with -1 behind it. */
 	const int32_t *bad_words; /* (n_bad_ids) */
 	uint32_t n_bad_ids;
+	/* Thinking, which the answer begins with, has an end: once it has so many tokens, close's tokens come
+	 * one after the other, behind the first token that ends with a whole character. It is over where its
+	 * text holds close, however that was cut into tokens. */
+	struct rules_thinking {
+		uint32_t max;     /* 0: no limit */
+		struct str open;  /* an answer that does not begin so has none; empty: every one has */
+		struct str close; /* RULES_MAX_CLOSE_BYTES at most */
+		const int32_t *close_ids; /* (n_close) its tokens */
+		uint32_t n_close;
+		/* A token's text; the engine's. */
+		struct str (*bytes)(const void *user, int32_t token);
+		const void *user;
+	} thinking;
 };
 
 /* INVALID_REQUEST names the field. max_tokens 0: none was given. */

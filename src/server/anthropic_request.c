@@ -388,18 +388,6 @@ static enum hokku_code check_done(struct gen_request *r, struct request_error *e
 	if (r->one_call)
 		return bad(err, "tool_choice.disable_parallel_tool_use",
 			   "is true; this server cannot keep the model from several calls");
-	if (r->thinking != THINKING_UNSAID)
-		return bad(
-			err, "thinking.type",
-			"is \"%s\"; this server takes \"adaptive\": leave it out, or give chat_template_kwargs what the "
-			"model's template takes for it",
-			r->thinking == THINKING_ON ? "enabled" : "disabled");
-	if (r->effort.ptr)
-		return bad(
-			err, "output_config.effort",
-			"is \"%.*s\"; this server takes none: leave it out, or give chat_template_kwargs what the "
-			"model's template takes for it",
-			STR_ARG(r->effort));
 	if (r->tools)
 		field_warn(
 			&r->warnings,

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "engine/words.h"
 #include "server/field.h"
 
 enum { TAIL_TOKENS = 64 }; /* of a prompt: markers of thinking lie within its last words */
@@ -60,7 +61,7 @@ static void turn_on(struct strbuf *b, struct gen_request *r, const struct dialec
 			   "thinking is asked for, and the model's chat template knows of none");
 		return;
 	}
-	if (found->switch_argument)
+	if (found->switch_argument && r->thinking == THINKING_ON)
 		add_kwarg(b, found->switch_argument, "true", false);
 	if (r->effort.ptr && found->effort_argument) {
 		add_kwarg(b, found->effort_argument, known_effort(r->effort), true);
@@ -100,7 +101,7 @@ enum hokku_code calling_begin(struct calling *c, struct gen_request *r, const st
 	strbuf_add_c(&kwargs, "{");
 	if (r->thinking == THINKING_OFF)
 		rc = turn_off(&kwargs, found, err);
-	else if (r->thinking == THINKING_ON)
+	else if (r->thinking == THINKING_ON || r->effort.ptr)
 		turn_on(&kwargs, r, found);
 	strbuf_add_c(&kwargs, "}");
 	if (!rc && kwargs.failed)
@@ -233,6 +234,29 @@ static enum hokku_code think_first(struct calling *c, struct gen_request *r, str
 	return failed ? field_no_memory(err) : HOKKU_OK;
 }
 
+/* Thinking ends when it has had its tokens. */
+static enum hokku_code limit(struct calling *c, struct gen_request *r, const struct tok *tok,
+			     struct request_error *err)
+{
+	const struct dialect_thinking *t = c->how.thinking;
+	bool open = is_open(c);
+	int32_t ids[RULES_MAX_CLOSE_BYTES], special = tok_find_special(tok, str_c(t->close));
+	size_t n = special < 0 ? words_encode(tok, str_c(t->close), ids, RULES_MAX_CLOSE_BYTES) : 1;
+	if (special >= 0)
+		ids[0] = special;
+	if (is_over(c) || n == 0 || n > RULES_MAX_CLOSE_BYTES)
+		return HOKKU_OK;
+	for (size_t i = 0; i < n; i++)
+		if (tok_ids_push(&c->close, ids[i], &err->error))
+			return field_no_memory(err);
+	r->rules.thinking = (struct rules_thinking){.max = r->thinking_budget,
+						    .open = str_c(open ? "" : t->open),
+						    .close = str_c(t->close),
+						    .close_ids = c->close.ids,
+						    .n_close = (uint32_t)c->close.n};
+	return HOKKU_OK;
+}
+
 enum hokku_code calling_go_on(struct calling *c, struct gen_request *r, const struct dialect_found *found,
 			      const struct tok *tok, const struct tok_ids *ids, struct request_error *err)
 {
@@ -247,6 +271,8 @@ enum hokku_code calling_go_on(struct calling *c, struct gen_request *r, const st
 	if (c->tail.failed)
 		return field_no_memory(err);
 	c->how.prompt = (struct str){c->tail.ptr ? c->tail.ptr : "", c->tail.len};
+	if (r->thinking_budget && c->how.thinking && r->thinking != THINKING_OFF && limit(c, r, tok, err))
+		return err->error.code;
 	if (r->shape_field && c->how.thinking && r->thinking != THINKING_OFF && !is_over(c))
 		return think_first(c, r, err);
 	return HOKKU_OK;
@@ -262,5 +288,6 @@ void calling_free(struct calling *c)
 	jv_doc_free(&c->tools);
 	jv_doc_free(&c->kwargs);
 	strbuf_free(&c->tail);
+	tok_ids_free(&c->close);
 	*c = (struct calling){0};
 }

@@ -13,7 +13,8 @@ struct calling {
 	bool reads;          /* the answer is to be told apart */
 	struct jv_doc tools; /* the request's, kept as long as the reader */
 	struct jv_doc kwargs;
-	struct strbuf tail; /* the end of the prompt */
+	struct strbuf tail;   /* the end of the prompt */
+	struct tok_ids close; /* what ends thinking, where it has a budget */
 	struct dialect_reading how;
 };
 

@@ -233,6 +233,18 @@ enum hokku_code field_tools(struct gen_request *r, const char *name, const struc
 	return HOKKU_OK;
 }
 
+enum hokku_code field_thinking_budget(struct gen_request *r, const char *name, const struct jv *v,
+				      struct request_error *err)
+{
+	char found[96];
+	int64_t n;
+	if (!field_whole(v, &n) || n < 1 || n > INT32_MAX)
+		return bad(err, name, "is %s; it takes a whole number from 1 to %d", field_describe(v, found),
+			   INT32_MAX);
+	r->thinking_budget = (uint32_t)n;
+	return HOKKU_OK;
+}
+
 enum hokku_code field_template_kwargs(struct gen_request *r, const char *name, const struct jv *v,
 				      struct request_error *err)
 {

@@ -254,6 +254,7 @@ const struct field openai_chat_fields[] = {
 	{"tool_choice", take_tool_choice},
 	{"parallel_tool_calls", take_parallel_calls},
 	{"reasoning_effort", take_effort},
+	{"thinking_token_budget", field_thinking_budget},
 	{"response_format", field_response_format},
 	{"json_schema", field_json_schema},
 	{"grammar", field_grammar},

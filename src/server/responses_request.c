@@ -259,6 +259,7 @@ static const struct field fields[] = {
 	{"include", take_include},
 	{"text", take_text},
 	{"reasoning", take_reasoning},
+	{"thinking_token_budget", field_thinking_budget},
 	{"tools", take_tools},
 	{"tool_choice", take_choice},
 	{"parallel_tool_calls", as_chat},

@@ -401,13 +401,119 @@ static void test_nothing_left(void **state)
 	assert_string_equal(ask(SCRIPT(FAKE_A, FAKE_B), a), "start:3 0:3=a 1:13=T end:end");
 }
 
+/* ---- thinking that must end ---- */
+
+/* Small pieces of which ends, and what looks like one, can be made in several ways; one half of a character.
+ */
+static const char *const pieces[] = {"<",  "/",    "t>",   "</t>",     "a", "</",
+				     "<<", "\xC3", "\xA9", "\xC3\xA9", "t", ">"};
+enum { N_PIECES = sizeof pieces / sizeof *pieces, N_THOUGHT = 24 };
+static const int32_t close_ids[] = {5, 10, 11}; /* </ t > */
+
+static struct str piece_bytes(const void *user, int32_t token)
+{
+	(void)user;
+	return str_c(pieces[token]);
+}
+
+/* By the definition: all of the answer's text looked at anew. -1: nothing must come. */
+static int32_t must_come(const struct rules_thinking *t, const int32_t *answer, uint32_t n)
+{
+	char text[128] = "";
+	uint32_t thought = 0, forced_at = UINT32_MAX;
+	for (uint32_t i = 0; i < n; i++) {
+		bool opened = strlen(text) >= t->open.len;
+		strcat(text, pieces[answer[i]]);
+		if (strncmp(text, t->open.ptr, strlen(text) < t->open.len ? strlen(text) : t->open.len) != 0)
+			return -1; /* it does not think */
+		if (strlen(text) >= t->open.len && strstr(text + t->open.len, "</t>"))
+			return -1; /* it has thought */
+		thought += opened;
+		bool half = answer[i] == 7 || answer[i] == 8;
+		if (strlen(text) >= t->open.len && thought >= t->max && !half && forced_at == UINT32_MAX)
+			forced_at = i + 1;
+	}
+	if (forced_at == UINT32_MAX)
+		return -1;
+	for (uint32_t k = 2;; k--)
+		if (k <= n - forced_at && memcmp(answer + n - k, close_ids, k * sizeof *answer) == 0)
+			return close_ids[k];
+}
+
+static void thinking_ends(void **state)
+{
+	(void)state;
+	uint32_t ends[1] = {0}, seen = 0, forced = 0;
+	uint64_t at = 0;
+	for (uint64_t round = 0; round < 3000; round++) {
+		bool marked = below(11, &at, 2);
+		const struct token_rules rules = {.thinking = {.max = 1 + below(11, &at, 6),
+							       .open = str_c(marked ? "<<" : ""),
+							       .close = str_c("</t>"),
+							       .close_ids = close_ids,
+							       .n_close = 3,
+							       .bytes = piece_bytes}};
+		struct rules *r, *anew;
+		int32_t answer[N_THOUGHT];
+		assert_int_equal(rules_check(&rules, N_PIECES, 0, &err), HOKKU_OK);
+		assert_int_equal(rules_new(&rules, NULL, 0, ends, N_PIECES, &r, &err), HOKKU_OK);
+		assert_true(rules_look_back(r));
+		for (uint32_t n = 0; n < N_THOUGHT; n++) {
+			int32_t want = must_come(&rules.thinking, answer, n);
+			const uint32_t *mask = rules_mask(r, answer, n, n, NULL);
+			assert_int_equal(rules_new(&rules, NULL, 0, ends, N_PIECES, &anew, &err), HOKKU_OK);
+			const uint32_t *other = rules_mask(anew, answer, n, n, NULL);
+			assert_int_equal(mask != NULL, want >= 0);
+			assert_int_equal(other != NULL, want >= 0);
+			if (want >= 0) {
+				assert_int_equal(mask[0], 1u << want);
+				assert_int_equal(other[0], 1u << want);
+				forced++;
+			}
+			rules_free(anew);
+			/* What was forced comes, but sometimes not (a shape may force other tokens). */
+			answer[n] = want >= 0 && below(11, &at, 8) ? want : (int32_t)below(11, &at, N_PIECES);
+			seen++;
+		}
+		/* Told again from an earlier place on. */
+		uint32_t n = below(11, &at, N_THOUGHT);
+		const uint32_t *mask = rules_mask(r, answer, n, n, NULL);
+		assert_int_equal(mask ? (int32_t)mask[0] : -1,
+				 must_come(&rules.thinking, answer, n) < 0
+					 ? -1
+					 : 1 << must_come(&rules.thinking, answer, n));
+		rules_free(r);
+	}
+	assert_true(seen > 1000 && forced > 1000);
+	/* What the shape does not let through does not come all the same. */
+	const struct token_rules one = {.thinking = {.max = 1,
+						     .close = str_c("</t>"),
+						     .close_ids = close_ids,
+						     .n_close = 3,
+						     .bytes = piece_bytes}};
+	struct rules *r;
+	const uint32_t shape = 1u << 4;
+	assert_int_equal(rules_new(&one, NULL, 0, ends, N_PIECES, &r, &err), HOKKU_OK);
+	assert_int_equal(rules_mask(r, (int32_t[]){4}, 1, 1, &shape)[0], 0);
+	assert_true(rules_left_none(r));
+	rules_free(r);
+	/* An end that nothing marks. */
+	struct token_rules bad = one;
+	bad.thinking.n_close = 0;
+	assert_int_equal(rules_check(&bad, N_PIECES, 0, &err), HOKKU_INVALID_REQUEST);
+	bad = one;
+	bad.thinking.close = (struct str){"", 0};
+	assert_int_equal(rules_check(&bad, N_PIECES, 0, &err), HOKKU_INVALID_REQUEST);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_masks),       cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_bad_ids),     cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_stop_tokens), cmocka_unit_test(test_stop_texts),
-		cmocka_unit_test(test_which_come),  cmocka_unit_test(test_nothing_left),
+		cmocka_unit_test(thinking_ends),     cmocka_unit_test(test_masks),
+		cmocka_unit_test(test_limits),       cmocka_unit_test(test_bad_ids),
+		cmocka_unit_test(test_ends),         cmocka_unit_test(test_stop_tokens),
+		cmocka_unit_test(test_stop_texts),   cmocka_unit_test(test_which_come),
+		cmocka_unit_test(test_nothing_left),
 	};
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
 }
