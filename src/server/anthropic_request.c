@@ -376,26 +376,6 @@ static enum hokku_code read_tool_choice(struct gen_request *r, struct request_er
 	return HOKKU_OK;
 }
 
-/* What is read of a request, but is not done yet: until the engine draws calls and thinking by their rules,
- * requests that want it are refused here, and nowhere else. */
-static enum hokku_code check_done(struct gen_request *r, struct request_error *err)
-{
-	if (r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED)
-		return bad(
-			err, "tool_choice.type",
-			"is \"%s\"; this server takes \"auto\" and \"none\": no call can be forced on the model here",
-			r->tool_choice == TOOLS_NAMED ? "tool" : "any");
-	if (r->one_call)
-		return bad(err, "tool_choice.disable_parallel_tool_use",
-			   "is true; this server cannot keep the model from several calls");
-	if (r->tools)
-		field_warn(
-			&r->warnings,
-			"tools go to the model through its chat template; a call that it answers with comes as it "
-			"writes it, as text");
-	return HOKKU_OK;
-}
-
 static enum hokku_code check_prompt(struct gen_request *r, bool keep, struct request_error *err)
 {
 	enum hokku_code rc = anthropic_translate(r, keep, err);
@@ -403,7 +383,7 @@ static enum hokku_code check_prompt(struct gen_request *r, bool keep, struct req
 		rc = read_tool_choice(r, err);
 	if (!rc && !r->tools && (r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED))
 		rc = bad(err, "tool_choice", "goes with tools, and there are none");
-	return rc ? rc : check_done(r, err);
+	return rc;
 }
 
 static enum hokku_code check_messages(struct gen_request *r, bool keep, struct request_error *err)

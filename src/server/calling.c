@@ -116,7 +116,10 @@ enum hokku_code calling_begin(struct calling *c, struct gen_request *r, const st
 		.dialect = found->dialect,
 		.thinking = found->marks_thinking && !thinking_is_text ? found->thinking : NULL,
 		.tools = calls(r) ? &c->tools.root : NULL};
+	c->marks = found->marks_thinking ? found->thinking : NULL;
 	c->reads = c->how.thinking || c->how.tools;
+	if (!rc && c->how.tools && !found->lists_tools)
+		field_warn(&r->warnings, "the model's chat template tells it of no tools");
 	return rc;
 }
 
@@ -131,7 +134,9 @@ static void no_part(void *user, const struct part *part)
 /* Is the prompt's end inside thinking? */
 static bool is_open(const struct calling *c)
 {
-	struct dialect_reader *r = dialect_reader_new(&c->how, no_part, NULL);
+	struct dialect_reading how = c->how;
+	how.thinking = c->marks;
+	struct dialect_reader *r = dialect_reader_new(&how, no_part, NULL);
 	bool open = r && dialect_reader_thinks(r);
 	dialect_reader_free(r);
 	return open;
@@ -141,9 +146,9 @@ static bool is_open(const struct calling *c)
 static bool is_over(const struct calling *c)
 {
 	const char *tail = c->how.prompt.ptr, *open = NULL;
-	for (const char *at = tail; (at = strstr(at, c->how.thinking->open)); at++)
+	for (const char *at = tail; (at = strstr(at, c->marks->open)); at++)
 		open = at;
-	return open && strstr(open, c->how.thinking->close);
+	return open && strstr(open, c->marks->close);
 }
 
 /* The request's shape as an element of a structural tag; false: it cannot stand in one (the older form of
@@ -206,39 +211,151 @@ static void add_thinking(struct strbuf *b, const struct dialect_thinking *t, boo
 	strbuf_add_c(b, "},{\"type\":\"regex\",\"pattern\":\"[ \\\\n]{0,8}\"},");
 }
 
-/* An answer's shape is the answer's: the thinking before it is free. Where the prompt does not end inside
- * thinking the model may begin it, or leave it. */
-static enum hokku_code think_first(struct calling *c, struct gen_request *r, struct request_error *err)
+/* The request's shape behind thinking, which is free. Where the prompt does not end inside thinking the model
+ * may begin it, or leave it. */
+static void add_behind_thinking(struct strbuf *out, const struct calling *c, enum dialect_thinks thinks,
+				const struct strbuf *shape)
+{
+	strbuf_add_c(out, thinks == DIALECT_MAY_THINK ? "{\"type\":\"or\",\"elements\":[" : "");
+	if (thinks != DIALECT_NO_THINKING) {
+		strbuf_add_c(out, "{\"type\":\"sequence\",\"elements\":[");
+		add_thinking(out, c->marks, thinks == DIALECT_THINKING_OPEN);
+		strbuf_add(out, shape->ptr, shape->len);
+		strbuf_add_c(out, thinks == DIALECT_MAY_THINK ? "]}," : "]}");
+	}
+	if (thinks != DIALECT_THINKING_OPEN)
+		strbuf_add(out, shape->ptr, shape->len);
+	strbuf_add_c(out, thinks == DIALECT_MAY_THINK ? "]}" : "");
+}
+
+/* Takes out for the answer's shape; its memory is the request's then. */
+static enum hokku_code take_structure(struct gen_request *r, struct strbuf *out, struct request_error *err)
+{
+	if (out->failed) {
+		strbuf_free(out);
+		return field_no_memory(err);
+	}
+	strbuf_free(&r->shape_text);
+	r->shape_text = *out;
+	r->shape_kind = CONSTRAIN_STRUCTURE;
+	return HOKKU_OK;
+}
+
+static enum hokku_code think_first(struct calling *c, struct gen_request *r, enum dialect_thinks thinks,
+				   struct request_error *err)
 {
 	struct strbuf shape = {0}, out = {0};
-	bool open = is_open(c), stands = add_shape(&shape, r);
-	if (stands && !shape.failed) {
+	enum hokku_code rc = HOKKU_OK;
+	if (thinks != DIALECT_NO_THINKING && add_shape(&shape, r)) {
 		strbuf_add_c(&out, "{\"type\":\"structural_tag\",\"format\":");
-		strbuf_add_c(&out, open ? "" : "{\"type\":\"or\",\"elements\":[");
-		strbuf_add_c(&out, "{\"type\":\"sequence\",\"elements\":[");
-		add_thinking(&out, c->how.thinking, open);
-		strbuf_add(&out, shape.ptr, shape.len);
-		strbuf_add_c(&out, "]}");
-		if (!open) {
-			strbuf_add_c(&out, ",");
-			strbuf_add(&out, shape.ptr, shape.len);
-			strbuf_add_c(&out, "]}");
-		}
+		add_behind_thinking(&out, c, thinks, &shape);
 		strbuf_add_c(&out, "}");
-		strbuf_free(&r->shape_text);
-		r->shape_text = out;
-		r->shape_kind = CONSTRAIN_STRUCTURE;
+		out.failed |= shape.failed;
+		rc = take_structure(r, &out, err);
 	}
-	bool failed = shape.failed || r->shape_text.failed;
 	strbuf_free(&shape);
-	return failed ? field_no_memory(err) : HOKKU_OK;
+	return rc;
+}
+
+static bool is_strict(const struct jv *tools)
+{
+	for (size_t i = 0; i < jv_len(tools); i++)
+		if (jv_is_true(jv_get(jv_get(jv_at(tools, i), "function"), "strict")))
+			return true;
+	return false;
+}
+
+/* Calls, or an answer of the shape that the request has besides. */
+static enum hokku_code calls_or_shape(struct calling *c, struct gen_request *r, enum dialect_thinks thinks,
+				      struct request_error *err)
+{
+	struct strbuf shape = {0}, out = {0};
+	struct jv_doc calls = {0};
+	enum hokku_code rc = HOKKU_OK;
+	if (!add_shape(&shape, r))
+		rc = bad(
+			err, r->shape_field,
+			"is no shape that an answer beside calls of tools can have: give a structural tag with a "
+			"\"format\", or no tools");
+	else if (jv_parse((struct str){c->shape.text.ptr, c->shape.text.len}, JV_STRICT, &calls, &err->error))
+		rc = field_no_memory(err);
+	c->beside = true;
+	if (!rc) {
+		strbuf_add_c(&out, "{\"type\":\"structural_tag\",\"format\":{\"type\":\"or\",\"elements\":[");
+		add_behind_thinking(&out, c, thinks, &shape);
+		strbuf_add_c(&out, ",");
+		jv_write(jv_get(&calls.root, "format"), &out);
+		strbuf_add_c(&out, "]}}");
+		out.failed |= shape.failed;
+		rc = take_structure(r, &out, err);
+	}
+	strbuf_free(&shape);
+	jv_doc_free(&calls);
+	return rc;
+}
+
+static enum hokku_code shape_calls(struct calling *c, struct gen_request *r,
+				   const struct dialect_found *found, const struct tok *tok,
+				   enum dialect_thinks thinks, struct request_error *err)
+{
+	bool must = r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED;
+	char field[128] = "";
+	const struct dialect_shaping how = {
+		.found = found,
+		.tok = tok,
+		.tools = &c->tools.root,
+		/* Beside another shape: calls alone, or that. */
+		.choice = r->tool_choice == TOOLS_NAMED ? DIALECT_NAMED
+			  : must || r->shape_field      ? DIALECT_REQUIRED
+							: DIALECT_AUTO,
+		.name = r->tool_name,
+		.parallel = !r->one_call,
+		.thinks = thinks,
+	};
+	c->lenient = !must && !r->shape_field && !is_strict(&c->tools.root);
+	enum hokku_code rc = dialect_shape(&how, &c->shape, field, &err->error);
+	if (rc) {
+		snprintf(err->field, sizeof err->field, "%.63s", field);
+		return rc;
+	}
+	if (!c->shape.text.len)
+		return r->shape_field ? think_first(c, r, thinks, err) : HOKKU_OK;
+	if (r->shape_field && !must)
+		return calls_or_shape(c, r, thinks, err);
+	r->shape_field = "tools";
+	struct strbuf text = c->shape.text;
+	c->shape.text = (struct strbuf){0};
+	return take_structure(r, &text, err);
+}
+
+bool calling_refused(const struct calling *c, struct gen_request *r, const char *place,
+		     struct request_error *err)
+{
+	char at[128], text[480], moved[256];
+	const char *beside = "/format/elements/1/"; /* where calls_or_shape has put the calls' format */
+	if (c->beside && strncmp(place, beside, strlen(beside)) == 0) {
+		snprintf(moved, sizeof moved, "/format/%.240s", place + strlen(beside));
+		place = moved;
+	}
+	if (!c->shape.n_schemas || !dialect_shape_place(&c->shape, place, at, sizeof at))
+		return false;
+	snprintf(text, sizeof text,
+		 "the schema of %.100s cannot be enforced, and calls are drawn freely: %.250s", at,
+		 err->error.message);
+	text[utf8_valid_prefix(text, strlen(text))] = '\0';
+	if (c->lenient) {
+		field_warn(&r->warnings, text);
+		return true;
+	}
+	snprintf(err->field, sizeof err->field, "%.63s", at);
+	return false;
 }
 
 /* Thinking ends when it has had its tokens. */
 static enum hokku_code limit(struct calling *c, struct gen_request *r, const struct tok *tok,
 			     struct request_error *err)
 {
-	const struct dialect_thinking *t = c->how.thinking;
+	const struct dialect_thinking *t = c->marks;
 	bool open = is_open(c);
 	int32_t ids[RULES_MAX_CLOSE_BYTES], special = tok_find_special(tok, str_c(t->close));
 	size_t n = special < 0 ? words_encode(tok, str_c(t->close), ids, RULES_MAX_CLOSE_BYTES) : 1;
@@ -261,8 +378,7 @@ enum hokku_code calling_go_on(struct calling *c, struct gen_request *r, const st
 			      const struct tok *tok, const struct tok_ids *ids, struct request_error *err)
 {
 	size_t first = ids->n > TAIL_TOKENS ? ids->n - TAIL_TOKENS : 0;
-	(void)found;
-	if (!c->reads)
+	if (!c->reads && !c->marks)
 		return HOKKU_OK;
 	for (size_t i = first; i < ids->n; i++) {
 		struct str bytes = tok_bytes(tok, ids->ids[i]);
@@ -271,11 +387,15 @@ enum hokku_code calling_go_on(struct calling *c, struct gen_request *r, const st
 	if (c->tail.failed)
 		return field_no_memory(err);
 	c->how.prompt = (struct str){c->tail.ptr ? c->tail.ptr : "", c->tail.len};
-	if (r->thinking_budget && c->how.thinking && r->thinking != THINKING_OFF && limit(c, r, tok, err))
+	if (r->thinking_budget && c->marks && r->thinking != THINKING_OFF && limit(c, r, tok, err))
 		return err->error.code;
-	if (r->shape_field && c->how.thinking && r->thinking != THINKING_OFF && !is_over(c))
-		return think_first(c, r, err);
-	return HOKKU_OK;
+	enum dialect_thinks thinks = !c->marks || r->thinking == THINKING_OFF || is_over(c)
+					     ? DIALECT_NO_THINKING
+				     : is_open(c) ? DIALECT_THINKING_OPEN
+						  : DIALECT_MAY_THINK;
+	if (c->how.tools)
+		return shape_calls(c, r, found, tok, thinks, err);
+	return r->shape_field ? think_first(c, r, thinks, err) : HOKKU_OK;
 }
 
 struct dialect_reader *calling_reader(const struct calling *c, dialect_sink *sink, void *user)
@@ -288,6 +408,7 @@ void calling_free(struct calling *c)
 	jv_doc_free(&c->tools);
 	jv_doc_free(&c->kwargs);
 	strbuf_free(&c->tail);
+	dialect_shape_free(&c->shape);
 	tok_ids_free(&c->close);
 	*c = (struct calling){0};
 }

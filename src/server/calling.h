@@ -13,8 +13,12 @@ struct calling {
 	bool reads;          /* the answer is to be told apart */
 	struct jv_doc tools; /* the request's, kept as long as the reader */
 	struct jv_doc kwargs;
-	struct strbuf tail;   /* the end of the prompt */
-	struct tok_ids close; /* what ends thinking, where it has a budget */
+	struct strbuf tail;         /* the end of the prompt */
+	struct dialect_shape shape; /* of calls; its text has gone to the request */
+	bool beside;                /* it stands beside the shape that the request has */
+	bool lenient;               /* what of it cannot be enforced is left free: nobody asked for it */
+	struct tok_ids close;       /* what ends thinking, where it has a budget */
+	const struct dialect_thinking *marks; /* of the template, told apart or not; NULL: none */
 	struct dialect_reading how;
 };
 
@@ -25,6 +29,11 @@ enum hokku_code calling_begin(struct calling *c, struct gen_request *r, const st
 /* After it: what the answer's shape becomes, how it is read. */
 enum hokku_code calling_go_on(struct calling *c, struct gen_request *r, const struct dialect_found *found,
 			      const struct tok *tok, const struct tok_ids *ids, struct request_error *err);
+
+/* The answer's shape was refused at a place of it: err->field names the tool whose schema that is, where it
+ * is one's. True: the answer may be drawn without a shape, and the request is warned of it. */
+bool calling_refused(const struct calling *c, struct gen_request *r, const char *place,
+		     struct request_error *err);
 
 /* A reader of one sample's answer. NULL: no memory. */
 struct dialect_reader *calling_reader(const struct calling *c, dialect_sink *sink, void *user);

@@ -168,23 +168,6 @@ static enum hokku_code check_tools(struct gen_request *r, struct request_error *
 	return r->allowed_tools ? keep_allowed(r, err) : HOKKU_OK;
 }
 
-/* What is read here and not yet done where answers are made. */
-static enum hokku_code refuse_not_done(const struct gen_request *r, struct request_error *err)
-{
-	const struct {
-		bool asked;
-		const char *field, *why;
-	} rows[] = {
-		{r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED, "tool_choice",
-		 "no call can be forced on the model; this server takes \"auto\" and \"none\""},
-		{r->one_call, "parallel_tool_calls", "the model cannot be kept from several calls"},
-	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		if (rows[i].asked)
-			return bad(err, rows[i].field, "is not done by this server: %s", rows[i].why);
-	return HOKKU_OK;
-}
-
 /* ---- what is not done: the value that asks for nothing is taken, any other refused ---- */
 
 static enum hokku_code take_modalities(struct gen_request *r, const char *name, const struct jv *v,
@@ -297,8 +280,6 @@ static enum hokku_code check_chat(struct gen_request *r, struct str stray, struc
 	enum hokku_code rc = openai_check_stream(r, err);
 	if (!rc)
 		rc = check_tools(r, err);
-	if (!rc)
-		rc = refuse_not_done(r, err);
 	if (rc)
 		return rc;
 	rc = request_check_shape(r, err);

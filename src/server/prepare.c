@@ -365,12 +365,15 @@ static void on_shape(struct shape_order *order)
 	job->shape = order->made;
 	job->rc = order->rc;
 	job->err.error = order->err;
-	if (order->rc == HOKKU_INVALID_REQUEST) {
+	if (order->rc == HOKKU_INVALID_REQUEST &&
+	    calling_refused(&job->calling, &job->request, order->fault.place, &job->err)) {
+		job->rc = HOKKU_OK;
+	} else if (order->rc == HOKKU_INVALID_REQUEST && !job->err.field[0]) {
 		snprintf(job->err.field, sizeof job->err.field, "%s", job->request.shape_field);
 		err_prefix(&job->err.error, order->rc, "%s", job->request.shape_field);
 	}
 	strbuf_free(&job->request.shape_text);
-	if (order->rc)
+	if (job->rc)
 		request_free(&job->request);
 	pthread_mutex_lock(&p->lock);
 	give_back(p, job);
