@@ -430,12 +430,13 @@ static void test_limits(void **state)
 	}
 	for (int n = ANTHROPIC_MIN_BUDGET - 1; n <= 2001; n += n == ANTHROPIC_MIN_BUDGET ? 975 : 1) {
 		snprintf(text, sizeof text, "\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":%d}", n);
-		if (n >= ANTHROPIC_MIN_BUDGET && n < 2000)
-			refused(text, "thinking.type",
-				"this server takes \"adaptive\""); /* read, but not done yet */
-		else
-			refused(text, "thinking.budget_tokens",
-				n < 2000 ? "from 1024" : "less than max_tokens");
+		if (n >= ANTHROPIC_MIN_BUDGET && n < 2000) {
+			good(text);
+			assert_true(r.thinking == THINKING_ON && r.thinking_budget == (uint32_t)n);
+			request_free(&r);
+			continue;
+		}
+		refused(text, "thinking.budget_tokens", n < 2000 ? "from 1024" : "less than max_tokens");
 	}
 }
 
@@ -608,16 +609,24 @@ static void test_refused(void **state)
 }
 
 /* Read and checked, but refused until it is done. */
-static void test_not_done(void **state)
+static void test_choices(void **state)
 {
 	(void)state;
-	refused(TOOLS("") ",\"tool_choice\":{\"type\":\"any\"}", "tool_choice.type", "is \"any\"");
-	refused(TOOLS("") ",\"tool_choice\":{\"type\":\"tool\",\"name\":\"f\"}", "tool_choice.type",
-		"is \"tool\"");
-	refused(TOOLS("") ",\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true}",
-		"tool_choice.disable_parallel_tool_use", "is true");
-	refused("\"thinking\":{\"type\":\"disabled\"}", "thinking.type", "is \"disabled\"");
-	refused("\"output_config\":{\"effort\":\"high\"}", "output_config.effort", "is \"high\"");
+	good(TOOLS("") ",\"tool_choice\":{\"type\":\"any\"}");
+	assert_int_equal(r.tool_choice, TOOLS_REQUIRED);
+	request_free(&r);
+	good(TOOLS("") ",\"tool_choice\":{\"type\":\"tool\",\"name\":\"f\"}");
+	assert_true(r.tool_choice == TOOLS_NAMED && str_eq_c(r.tool_name, "f"));
+	request_free(&r);
+	good(TOOLS("") ",\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true}");
+	assert_true(r.one_call);
+	request_free(&r);
+	good("\"thinking\":{\"type\":\"disabled\"}");
+	assert_int_equal(r.thinking, THINKING_OFF);
+	request_free(&r);
+	good("\"output_config\":{\"effort\":\"high\"}");
+	assert_true(str_eq_c(r.effort, "high"));
+	request_free(&r);
 }
 
 /* ---- answers ---- */
@@ -858,7 +867,7 @@ int main(void)
 		cmocka_unit_test(test_redacted),   cmocka_unit_test(test_tools),
 		cmocka_unit_test(test_many_tools), cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_done),       cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_refused),    cmocka_unit_test(test_not_done),
+		cmocka_unit_test(test_refused),    cmocka_unit_test(test_choices),
 		cmocka_unit_test(test_stream),     cmocka_unit_test(test_stream_of_blocks),
 		cmocka_unit_test(test_whole),      cmocka_unit_test(test_errors),
 	};
