@@ -73,8 +73,7 @@ void schema_refuse(struct schema *s, const struct jv *at, const char *keyword, c
 {
 	char place[sizeof s->fault->place], text[400];
 	struct strbuf pointer = {0};
-	strbuf_add_c(&pointer, s->place);
-	pointer_add(s->root, at, &pointer);
+	pointer_add(s->whole, at, &pointer);
 	if (keyword) {
 		strbuf_add_c(&pointer, "/");
 		strbuf_add_c(&pointer, keyword);
@@ -101,19 +100,32 @@ static rx plain_decimal(struct schema *s)
 	return rx_cat(p, rx_repeat(p, rx_byte(p, '-'), 0, 1), rx_cat(p, whole, rx_repeat(p, behind, 0, 1)));
 }
 
+static void make_shared(struct schema *s)
+{
+	struct rx_pool *p = s->p;
+	struct rx_number all = {0};
+	rx quote = rx_byte(p, '"'), number = RX_NONE, text = rx_any_text(p, RX_JSON, 0, RX_UNBOUNDED);
+	if (rx_number(p, &all, &number, NULL))
+		number = RX_NONE;
+	s->shared->any_text = text;
+	s->shared->string_any = rx_cat(p, quote, rx_cat(p, text, quote));
+	s->shared->number_any = number;
+	s->shared->decimal_any = plain_decimal(s);
+	s->shared->made = true;
+}
+
 static void begin(struct schema *s)
 {
 	struct rx_pool *p = s->p;
-	s->any_text = rx_any_text(p, RX_JSON, 0, RX_UNBOUNDED);
 	uint64_t white[4] = {1ull << ' ' | 1ull << '\t' | 1ull << '\n' | 1ull << '\r'};
 	s->space_rx =
 		s->space == CONSTRAIN_FREE ? rx_repeat(p, rx_byte_set(p, white), 0, RX_UNBOUNDED) : RX_EMPTY;
-	s->decimal_any = plain_decimal(s);
-	struct rx_number all = {0};
-	if (rx_number(p, &all, &s->number_any, NULL))
-		s->number_any = RX_NONE;
-	rx quote = rx_byte(p, '"');
-	s->string_any = rx_cat(p, quote, rx_cat(p, s->any_text, quote));
+	if (!s->shared->made)
+		make_shared(s);
+	s->any_text = s->shared->any_text;
+	s->string_any = s->shared->string_any;
+	s->number_any = s->shared->number_any;
+	s->decimal_any = s->shared->decimal_any;
 	schema_terms_init(s);
 	s->any = schema_typed(s, T_ALL);
 	s->none = schema_typed(s, 0);
@@ -139,7 +151,8 @@ enum hokku_code schema_into(const struct schema_site *site, const struct jv *roo
 	s->p = grammar_pool(site->g);
 	s->from = site->from;
 	s->to = site->to;
-	s->place = site->place;
+	s->whole = site->whole;
+	s->shared = site->shared;
 	s->root = root;
 	s->space = space;
 	s->fault = fault;
@@ -156,6 +169,7 @@ enum hokku_code schema_compile(struct grammar *g, const struct jv *root, enum co
 			       struct constrain_fault *fault, struct hokku_error *err)
 {
 	rule_id r = grammar_rule(g, "root");
-	const struct schema_site site = {g, grammar_start(g, r), grammar_end(g, r), ""};
+	struct schema_base_texts shared = {0};
+	const struct schema_site site = {g, grammar_start(g, r), grammar_end(g, r), root, &shared};
 	return schema_into(&site, root, space, fault, err);
 }

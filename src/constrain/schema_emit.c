@@ -18,13 +18,14 @@ rx schema_key_rx(struct schema *s, struct str key)
 	return rx_cat(s->p, schema_word_rx(s, key, ""), schema_mark(s, ':', SPACE_BEFORE | SPACE_AFTER));
 }
 
-static const struct json_rules *any_rules(struct schema *s)
+static const struct json_any_rules *any_rules(struct schema *s)
 {
-	if (!s->has_json) {
-		s->has_json = true;
-		s->json = json_rules(s->g, s->space);
+	struct json_any_rules *r = &s->shared->json[s->space];
+	if (!r->made) {
+		struct json_rules made = json_rules(s->g, s->space);
+		*r = (struct json_any_rules){true, made.value, made.array, made.object};
 	}
-	return &s->json;
+	return r;
 }
 
 /* null, true, false, words. */

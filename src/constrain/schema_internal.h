@@ -209,7 +209,7 @@ struct schema {
 	struct grammar *g;
 	struct rx_pool *p;
 	const struct jv *root;
-	const char *place; /* of the root, in what it stands in */
+	const struct jv *whole; /* what the root stands in */
 	place_id from, to;
 	enum constrain_space space;
 	struct constrain_fault *fault;
@@ -251,8 +251,7 @@ struct schema {
 	rx any_text, space_rx, string_any, number_any;
 	rx decimal_any; /* numbers without exponent */
 	rx chars[128];  /* of ASCII, in JSON dress; 0: not made */
-	bool has_json;
-	struct json_rules json;
+	struct schema_base_texts *shared;
 };
 
 /* schema.c */

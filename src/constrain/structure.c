@@ -105,16 +105,12 @@ void structure_put_schema(struct structure *s, const struct jv *schema, enum con
 			  struct site site)
 {
 	char found[64];
-	struct strbuf place = {0};
 	if (!jv_is(schema, JV_OBJECT) && !jv_is(schema, JV_BOOL))
 		structure_refuse(s, schema, NULL, "it is %s; a JSON Schema is wanted: an object",
 				 structure_found(schema, found));
-	pointer_add(s->root, schema, &place);
-	strbuf_add_c(&place, "");
 	place_id to = site.after ? structure_place(s, site) : site.to;
-	const struct schema_site at = {s->g, site.from, to, place.failed ? "" : place.ptr};
+	const struct schema_site at = {s->g, site.from, to, s->root, &s->schemas};
 	enum hokku_code rc = schema_into(&at, schema, space, s->fault, s->err);
-	strbuf_free(&place);
 	if (rc)
 		leave(s, rc);
 	if (site.after)

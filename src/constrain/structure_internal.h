@@ -46,6 +46,7 @@ struct structure {
 	enum constrain_space space;
 	struct constrain_fault *fault;
 	struct hokku_error *err;
+	struct schema_base_texts schemas; /* what they share */
 	enum hokku_code rc;
 	jmp_buf jump;
 	struct arena arena;

@@ -86,12 +86,22 @@ struct jv;
 enum hokku_code schema_compile(struct grammar *g, const struct jv *root, enum constrain_space space,
 			       struct constrain_fault *fault, struct hokku_error *err);
 
-/* The same between two places of a rule. place: a JSON pointer to the schema in what it stands in, put before
- * its own pointers. */
+/* What is the same for every schema of a grammar, made with the first; zeros before. */
+struct schema_base_texts {
+	bool made;
+	rx any_text, string_any, number_any, decimal_any;
+	struct json_any_rules {
+		bool made;
+		rule_id value, array, object;
+	} json[CONSTRAIN_SPACED + 1]; /* by white space */
+};
+
+/* The same between two places of a rule. whole: what the schema stands in; pointers are into that. */
 struct schema_site {
 	struct grammar *g;
 	place_id from, to;
-	const char *place;
+	const struct jv *whole;
+	struct schema_base_texts *shared; /* by all schemas of g */
 };
 enum hokku_code schema_into(const struct schema_site *site, const struct jv *root, enum constrain_space space,
 			    struct constrain_fault *fault, struct hokku_error *err);
