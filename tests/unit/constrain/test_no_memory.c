@@ -70,8 +70,40 @@ static void test_walk(void **state)
 	assert_true(n > 5);
 }
 
+/* Compiling a structural tag and taking a token of it, the same. */
+static void test_structure(void **state)
+{
+	(void)state;
+	static const char tag[] =
+		"{\"format\":{\"type\":\"sequence\",\"elements\":[{\"type\":\"tag\",\"begin\":\"<\",\"content\":{\"type\":"
+		"\"any_text\",\"excludes\":[\"x\"]},\"end\":[\"aba\",\">\"]},{\"type\":\"triggered_tags\",\"triggers\":[\"aa\","
+		"\"[\"],\"tags\":[{\"begin\":\"aab\",\"content\":{\"type\":\"json_schema\",\"json_schema\":{\"type\":\"string\"}},"
+		"\"end\":{\"type\":\"token\",\"token\":65}},{\"begin\":\"[\",\"content\":{\"type\":\"grammar\",\"grammar\":\"root ::= "
+		"[a-z]+\"},\"end\":\"]\"}]}]}}";
+	static uint32_t bits[1 << 16];
+	long n = 0;
+	for (bool failed = true; failed; n++) {
+		struct hokku_error err = {0};
+		const struct constrain_shape shape = {.kind = CONSTRAIN_STRUCTURE, .text = STR_LIT(tag)};
+		struct constrain *c = NULL;
+		size_t n_taken;
+		fail_allocation(n);
+		enum hokku_code rc = constrain_new(try_vocab, &shape, NULL, &c, NULL, &err);
+		struct constrain_walk *w = rc ? NULL : constrain_begin(c);
+		if (w && constrain_take_bytes(w, STR_LIT("<b>aab\"q\""), &n_taken) == CONSTRAIN_TAKEN)
+			constrain_mask(w, bits);
+		constrain_end(w);
+		failed = stop_failing();
+		if (rc && (!failed || !strstr(err.message, "memory")))
+			fail_msg("allocation %ld: code %d: %s", n, rc, err.message);
+		constrain_unref(c);
+	}
+	assert_true(n > 40);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_schema), cmocka_unit_test(test_walk)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_schema), cmocka_unit_test(test_walk),
+					   cmocka_unit_test(test_structure)};
 	return cmocka_run_group_tests(tests, try_begin, try_end);
 }
