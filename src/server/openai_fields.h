@@ -19,6 +19,9 @@ field_take openai_pass_over;
 		"prediction", openai_pass_over                                                        \
 	}
 
+/* That calls in messages are such, and that each result belongs to one; for forms' checks. */
+enum hokku_code openai_check_messages(const struct jv *messages, struct request_error *err);
+
 /* That options of a stream come with one; for forms' checks. */
 enum hokku_code openai_check_stream(const struct gen_request *r, struct request_error *err);
 

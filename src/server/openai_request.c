@@ -279,6 +279,8 @@ static enum hokku_code check_chat(struct gen_request *r, struct str stray, struc
 		r->max_tokens = r->max_completion_tokens;
 	enum hokku_code rc = openai_check_stream(r, err);
 	if (!rc)
+		rc = openai_check_messages(jv_get(&r->json.root, "messages"), err);
+	if (!rc)
 		rc = check_tools(r, err);
 	if (rc)
 		return rc;

@@ -226,6 +226,75 @@ static void test_without_effect(void **state)
 	request_free(&r);
 }
 
+/* {"messages": [a user's, MORE]} */
+static enum hokku_code parse_messages(const char *more)
+{
+	static char text[4096];
+	snprintf(text, sizeof text, "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}%s]}", more);
+	return request_parse(str_c(text), &request_openai_chat, NULL, &r, &err);
+}
+
+/* Results belong to calls; a conversation that goes wrong says where. */
+static void test_messages(void **state)
+{
+	(void)state;
+#define CALL(id) \
+	"{\"id\":\"" id "\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}"
+#define CALLS(c)   ",{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[" c "]}"
+#define RESULT(id) ",{\"role\":\"tool\",\"content\":\"1\",\"tool_call_id\":\"" id "\"}"
+#define USER       ",{\"role\":\"user\",\"content\":\"b\"}"
+	static const char *const right[] = {
+		"",
+		CALLS(CALL("x")) RESULT("x"),
+		CALLS(CALL("x") "," CALL("y")) RESULT("y") RESULT("x") USER,
+		CALLS(CALL("x")) RESULT("x") CALLS(CALL("z")) RESULT("z"),
+		CALLS(CALL("x")) USER, /* a call that nobody answered is the client's affair */
+		",{\"role\":\"assistant\",\"content\":\"a\",\"tool_calls\":[]}" USER,
+		",{\"role\":\"assistant\",\"content\":\"a\",\"tool_calls\":null}" USER,
+		CALLS("{\"function\":{\"name\":\"f\",\"arguments\":{\"a\":1}}}"),
+		CALLS("{\"function\":{\"name\":\"f\"}}"),
+		",{\"role\":\"user\",\"content\":\"\",\"name\":\"n\"}",
+	};
+	static const char *const wrong[][3] = {
+		{RESULT("x"), "messages[1].role", "have no call that it could be the result of"},
+		{CALLS(CALL("x")) USER RESULT("x"), "messages[3].role", "have no call"},
+		{",{\"role\":\"assistant\",\"content\":\"a\"}" RESULT("x"), "messages[2].role",
+		 "have no call"},
+		{CALLS(CALL("x")) RESULT("y"), "messages[2].tool_call_id", "is \"y\", which no call"},
+		{CALLS(CALL("x")) RESULT(""), "messages[2].tool_call_id", "is \"\"; it takes"},
+		{CALLS(CALL("x")) ",{\"role\":\"tool\",\"content\":\"1\"}", "messages[2].tool_call_id",
+		 "is absent"},
+		{CALLS("1"), "messages[1].tool_calls[0].function.name", "is absent"},
+		{CALLS("{\"function\":{\"name\":\"\"}}"), "messages[1].tool_calls[0].function.name",
+		 "is \"\""},
+		{CALLS("{\"function\":{\"name\":\"f\",\"arguments\":1}}"),
+		 "messages[1].tool_calls[0].function.arguments", "is 1"},
+		{CALLS("{\"id\":1,\"function\":{\"name\":\"f\"}}"), "messages[1].tool_calls[0].id", "is 1"},
+		{",{\"role\":\"assistant\",\"content\":\"a\",\"tool_calls\":{}}", "messages[1].tool_calls",
+		 "is an object"},
+		{",{\"role\":\"user\",\"content\":\"a\",\"name\":5}", "messages[1].name",
+		 "is 5; it takes a string"},
+		{",{\"role\":\"wizard\",\"content\":\"a\"}", "messages[1].role",
+		 "is \"wizard\"; it takes \"system\""},
+		{",{\"content\":\"a\"}", "messages[1].role", "is missing"},
+		{",{\"role\":\"user\"}", "messages[1].content", "is missing"},
+		{",{\"role\":\"user\",\"content\":null}", "messages[1].content", "is null"},
+		{",{\"role\":\"assistant\",\"content\":null}", "messages[1].content", "is null"},
+		{",1", "messages[1]", "takes an object"},
+	};
+	for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+		if (parse_messages(right[i]))
+			fail_msg("%s: %s", right[i], err.error.message);
+		request_free(&r);
+	}
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		if (parse_messages(wrong[i][0]) != HOKKU_INVALID_REQUEST ||
+		    strcmp(err.field, wrong[i][1]) != 0 || !strstr(err.error.message, wrong[i][2]))
+			fail_msg("%s: field %s, message %s", wrong[i][0], err.field, err.error.message);
+		request_free(&r);
+	}
+}
+
 /* What calls there may be, and how much thinking. */
 static void test_calls(void **state)
 {
@@ -664,13 +733,13 @@ static void test_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_done),    cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_without_effect),
-		cmocka_unit_test(test_advice),  cmocka_unit_test(test_stream),
-		cmocka_unit_test(test_calls),   cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_warned),  cmocka_unit_test(test_fingerprint),
-		cmocka_unit_test(test_whole),   cmocka_unit_test(test_logprobs),
-		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_done),        cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_refused),     cmocka_unit_test(test_without_effect),
+		cmocka_unit_test(test_advice),      cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_calls),       cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_parts),       cmocka_unit_test(test_warned),
+		cmocka_unit_test(test_fingerprint), cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_logprobs),    cmocka_unit_test(test_errors),
 	};
 	return cmocka_run_group_tests_name("openai", tests, NULL, NULL);
 }
