@@ -1,0 +1,284 @@
+/* What tools and thinking of a request ask of its prompt and of the answer's shape. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/load.h"
+#include "server/calling.h"
+
+static struct gguf *file;
+static struct tok *tok;
+static struct request_error err;
+
+static int open_model(void **state)
+{
+	(void)state;
+	struct hokku_error e;
+	return engine_open_file(NULL, &file, &e) || engine_open_tok(file, &tok, NULL, (struct str){0}, &e);
+}
+
+static int close_model(void **state)
+{
+	(void)state;
+	tok_destroy(tok);
+	gguf_close(file);
+	return 0;
+}
+
+static struct dialect_found thinks(const char *argument)
+{
+	return (struct dialect_found){.dialect = dialect_find("hermes"),
+				      .lists_tools = true,
+				      .thinking = dialect_thinking_find("think"),
+				      .marks_thinking = true,
+				      .switch_argument = argument};
+}
+
+static void parse(struct gen_request *r, const char *rest)
+{
+	char body[2048];
+	snprintf(body, sizeof body, "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]%s%s}",
+		 *rest ? "," : "", rest);
+	if (request_parse(str_c(body), &request_openai_chat, NULL, r, &err))
+		fail_msg("%s: %s", rest, err.error.message);
+}
+
+/* ---- arguments of the template ---- */
+
+static void arguments(void **state)
+{
+	(void)state;
+	struct dialect_found plain = {.dialect = dialect_find("generic"),
+				      .thinking = dialect_thinking_find("think")};
+	struct dialect_found switched = thinks("enable_thinking"), effort = thinks(NULL),
+			     always = thinks(NULL);
+	effort.effort_argument = "reasoning_effort";
+	effort.effort_none = "none";
+	effort.budget_argument = "thinking_budget";
+	always.opens_thinking = true;
+	const struct {
+		const char *rest;
+		const struct dialect_found *found;
+		const char *kwargs, *warning; /* kwargs NULL: refused */
+	} rows[] = {
+		{"", &switched, "", ""},
+		{"\"reasoning_effort\":\"none\"", &switched, "{\"enable_thinking\":false}", ""},
+		{"\"reasoning_effort\":\"low\"", &switched, "{\"enable_thinking\":true}", "has no effect"},
+		{"\"reasoning_effort\":\"low\"", &effort, "{\"reasoning_effort\":\"low\"}", ""},
+		{"\"reasoning_effort\":\"minimal\"", &effort, "{\"reasoning_effort\":\"low\"}", ""},
+		{"\"reasoning_effort\":\"max\"", &effort, "{\"reasoning_effort\":\"high\"}", ""},
+		{"\"reasoning_effort\":\"none\"", &effort, "{\"reasoning_effort\":\"none\"}", ""},
+		{"\"reasoning_effort\":\"high\",\"thinking_token_budget\":77", &effort,
+		 "{\"reasoning_effort\":\"high\",\"thinking_budget\":77}", ""},
+		/* A model that does not think need not be kept from it; one that always does cannot be. */
+		{"\"reasoning_effort\":\"none\"", &plain, "", ""},
+		{"\"reasoning_effort\":\"low\"", &plain, "", "knows of none"},
+		{"\"reasoning_effort\":\"none\"", &always, NULL, ""},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct gen_request r;
+		struct calling c;
+		struct strbuf kwargs = {0};
+		parse(&r, rows[i].rest);
+		enum hokku_code rc = calling_begin(&c, &r, rows[i].found, false, &err);
+		assert_int_equal(rc, rows[i].kwargs ? HOKKU_OK : HOKKU_INVALID_REQUEST);
+		if (c.kwargs.root.n)
+			jv_write(&c.kwargs.root, &kwargs);
+		assert_string_equal(kwargs.ptr ? kwargs.ptr : "", rows[i].kwargs ? rows[i].kwargs : "");
+		assert_non_null(strstr(r.warnings.ptr ? r.warnings.ptr : "", rows[i].warning));
+		assert_int_equal(*rows[i].warning != '\0', r.warnings.len > 0);
+		strbuf_free(&kwargs);
+		calling_free(&c);
+		request_free(&r);
+	}
+}
+
+/* ---- shapes ---- */
+
+#define SCHEMA \
+	"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\",\"schema\":{\"type\":\"integer\"}}}"
+#define TAG(begin)                                                                \
+	"{\"type\":\"tag\",\"begin\":\"" begin                                    \
+	"\",\"content\":{\"type\":\"any_text\"},\"end\":\"</think>\"},{\"type\":" \
+	"\"regex\",\"pattern\":\"[ \\\\n]{0,8}\"},"
+#define INTEGER              "{\"type\":\"json_schema\",\"json_schema\":{\"type\":\"integer\"}}"
+#define BEHIND(begin, shape) "{\"type\":\"sequence\",\"elements\":[" TAG(begin) shape "]}"
+#define WHOLE(format)        "{\"type\":\"structural_tag\",\"format\":" format "}"
+
+static void shapes(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *rest, *prompt, *shape; /* NULL: none; "": as the request has it */
+	} rows[] = {
+		{"", "<think>\n", NULL},
+		/* The prompt has opened it, left it open to the model, or said that there is none. */
+		{SCHEMA, "x<think>\n", WHOLE(BEHIND("", INTEGER))},
+		{SCHEMA, "x",
+		 WHOLE("{\"type\":\"or\",\"elements\":[" BEHIND("<think>", INTEGER) "," INTEGER "]}")},
+		{SCHEMA, "x<think>\n\n</think>\n\n", ""},
+		{SCHEMA ",\"reasoning_effort\":\"none\"", "x", ""},
+		/* Each kind of shape can stand there. */
+		{"\"response_format\":{\"type\":\"json_object\"}", "<think>",
+		 WHOLE(BEHIND("", "{\"type\":\"json_schema\",\"json_schema\":{\"type\":\"object\"}}"))},
+		{"\"regex\":\"a\\\"+\"", "<think>",
+		 WHOLE(BEHIND("", "{\"type\":\"regex\",\"pattern\":\"a\\\"+\"}"))},
+		{"\"grammar\":\"root ::= \\\"a\\\"\"", "<think>",
+		 WHOLE(BEHIND("", "{\"type\":\"grammar\",\"grammar\":\"root ::= \\\"a\\\"\"}"))},
+		{"\"choice\":[\"a\",\"b\"]", "<think>",
+		 WHOLE(BEHIND(
+			 "",
+			 "{\"type\":\"or\",\"elements\":[{\"type\":\"const_string\",\"value\":\"a\"},{\"type\":"
+			 "\"const_string\",\"value\":\"b\"}]}"))},
+		{"\"structured_outputs\":{\"structural_tag\":{\"type\":\"structural_tag\",\"format\":{\"type\":"
+		 "\"any_text\"}}}",
+		 "<think>", WHOLE(BEHIND("", "{\"type\":\"any_text\"}"))},
+	};
+	const struct dialect_found found = thinks("enable_thinking");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct gen_request r;
+		struct calling c;
+		struct tok_ids ids = {0};
+		parse(&r, rows[i].rest);
+		char *before = r.shape_text.ptr ? strdup(r.shape_text.ptr) : NULL;
+		assert_int_equal(tok_encode(tok, str_c(rows[i].prompt), TOK_PARSE_SPECIAL, &ids, &err.error),
+				 HOKKU_OK);
+		assert_int_equal(calling_begin(&c, &r, &found, false, &err), HOKKU_OK);
+		assert_int_equal(calling_go_on(&c, &r, &found, tok, &ids, &err), HOKKU_OK);
+		const char *want = rows[i].shape && !*rows[i].shape ? before : rows[i].shape;
+		assert_int_equal(r.shape_field != NULL, want != NULL);
+		if (want)
+			assert_string_equal(r.shape_text.ptr, want);
+		free(before);
+		tok_ids_free(&ids);
+		calling_free(&c);
+		request_free(&r);
+	}
+}
+
+#define TOOL(name, more)                                        \
+	"{\"type\":\"function\",\"function\":{\"name\":\"" name \
+	"\",\"parameters\":{\"type\":\"object\"}" more "}}"
+
+/* Whether calls have a shape, and what becomes of it where it is refused. */
+static void calls(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *rest;
+		bool shaped, lenient, beside;
+	} rows[] = {
+		{"\"tools\":[" TOOL("f", "") "]", true, true, false},
+		{"\"tools\":[" TOOL("f", ",\"strict\":true") "]", true, false, false},
+		{"\"tools\":[" TOOL("f", "") "],\"tool_choice\":\"required\"", true, false, false},
+		{"\"tools\":[" TOOL("f", "") "]," SCHEMA, true, false, true},
+		{"\"tools\":[" TOOL("f", "") "],\"tool_choice\":\"none\"", false, false, false},
+	};
+	const struct dialect_found found = thinks("enable_thinking");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct gen_request r;
+		struct calling c;
+		struct tok_ids ids = {0};
+		parse(&r, rows[i].rest);
+		assert_int_equal(tok_encode(tok, STR_LIT("x"), 0, &ids, &err.error), HOKKU_OK);
+		assert_int_equal(calling_begin(&c, &r, &found, false, &err), HOKKU_OK);
+		assert_int_equal(calling_go_on(&c, &r, &found, tok, &ids, &err), HOKKU_OK);
+		assert_int_equal(r.shape_field != NULL, rows[i].shaped);
+		assert_int_equal(c.lenient, rows[i].lenient);
+		assert_int_equal(c.beside, rows[i].beside);
+		assert_int_equal(c.how.tools != NULL, rows[i].shaped);
+		if (rows[i].shaped) { /* the compiler names the place of a schema as it is in the shape */
+			char place[256];
+			assert_true(c.shape.n_schemas > 0);
+			const char *at = c.shape.schemas[0].place;
+			if (rows[i].beside)
+				snprintf(place, sizeof place, "/format/elements/1/%s",
+					 at + strlen("/format/"));
+			else
+				snprintf(place, sizeof place, "%s", at);
+			err.field[0] = '\0';
+			err_set(&err.error, HOKKU_INVALID_REQUEST, "no");
+			assert_int_equal(calling_refused(&c, &r, place, &err), rows[i].lenient);
+			if (rows[i].lenient)
+				assert_non_null(strstr(r.warnings.ptr, "tools[0].function.parameters"));
+			else
+				assert_string_equal(err.field, "tools[0].function.parameters");
+			err.field[0] = '\0';
+			assert_false(calling_refused(&c, &r, "/format/nowhere", &err));
+			assert_string_equal(err.field, "");
+		}
+		tok_ids_free(&ids);
+		calling_free(&c);
+		request_free(&r);
+	}
+}
+
+/* The budget's closing tokens, and what the answer must begin with to have any thinking. */
+static void budgets(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *rest, *prompt;
+		uint32_t max;
+		const char *open;
+	} rows[] = {
+		{"\"thinking_token_budget\":9", "<think>\n", 9, ""},
+		{"\"thinking_token_budget\":9", "x", 9, "<think>"},
+		{"\"thinking_token_budget\":9", "<think>\n\n</think>\n\n", 0, ""},
+		{"\"thinking_token_budget\":9,\"reasoning_effort\":\"none\"", "x", 0, ""},
+		{"\"reasoning_effort\":\"low\"", "x", 0, ""},
+	};
+	const struct dialect_found found = thinks("enable_thinking");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct gen_request r;
+		struct calling c;
+		struct tok_ids ids = {0};
+		struct strbuf text = {0};
+		parse(&r, rows[i].rest);
+		assert_int_equal(tok_encode(tok, str_c(rows[i].prompt), TOK_PARSE_SPECIAL, &ids, &err.error),
+				 HOKKU_OK);
+		assert_int_equal(calling_begin(&c, &r, &found, false, &err), HOKKU_OK);
+		assert_int_equal(calling_go_on(&c, &r, &found, tok, &ids, &err), HOKKU_OK);
+		const struct rules_thinking *t = &r.rules.thinking;
+		assert_int_equal(t->max, rows[i].max);
+		if (t->max)
+			assert_true(str_eq_c(t->open, rows[i].open));
+		for (uint32_t k = 0; k < t->n_close; k++) {
+			struct str bytes = tok_bytes(tok, t->close_ids[k]);
+			strbuf_add(&text, bytes.ptr, bytes.len);
+		}
+		assert_string_equal(text.ptr ? text.ptr : "", t->max ? "</think>" : "");
+		strbuf_free(&text);
+		tok_ids_free(&ids);
+		calling_free(&c);
+		request_free(&r);
+	}
+	for (int n = 0; n <= 1; n++) {
+		struct gen_request r;
+		char body[160];
+		snprintf(
+			body, sizeof body,
+			"{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"thinking_token_budget\":%d}",
+			n);
+		assert_int_equal(request_parse(str_c(body), &request_openai_chat, NULL, &r, &err),
+				 n ? HOKKU_OK : HOKKU_INVALID_REQUEST);
+		request_free(&r);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(arguments),
+		cmocka_unit_test(shapes),
+		cmocka_unit_test(calls),
+		cmocka_unit_test(budgets),
+	};
+	return cmocka_run_group_tests(tests, open_model, close_model);
+}
