@@ -50,10 +50,13 @@ struct dialect_found {
 	const char *why;               /* what it was chosen by, for people */
 	bool lists_tools;              /* the template tells the model which tools there are */
 	bool writes_calls;             /* it writes the calls of messages */
+	bool writes_several;           /* more than one call of a message */
 	bool writes_results;           /* and the results of tools */
-	bool exact;    /* calls are written in the dialect's own form: drawn in it, they are rendered
-			  to the same text */
-	unsigned form; /* DIALECT_SPACED ... */
+	bool takes_system;             /* it writes system messages */
+	bool exact;         /* calls are written in the dialect's own form: drawn in it, they are rendered
+			       to the same text */
+	bool exact_several; /* and so are several of a message */
+	unsigned form;      /* DIALECT_SPACED ... */
 	const struct dialect_thinking *thinking; /* never NULL: "think" where the template marks none */
 	bool marks_thinking;
 	bool opens_thinking; /* prompts end inside it, unless an argument says otherwise */
@@ -67,6 +70,21 @@ struct dialect_found {
 
 /* What c's template does. Never fails but for memory: a template that knows no tools is "generic". */
 enum hokku_code dialect_probe(const struct chat *c, struct dialect_found *out, struct hokku_error *err);
+
+/* ---- what a template leaves out ---- */
+
+/* Does the template leave anything out of such a conversation? tools may be NULL. */
+bool dialect_completes(const struct dialect_found *f, const struct jv *messages, const struct jv *tools);
+
+/*
+ * The messages with that put in, appended to out as a JSON array: tools that it does not list are told in the
+ * system message (in the first user message where it takes none), calls that it does not write become text of
+ * the assistant's contents (several where it writes one become a message each), results that it does not
+ * write become messages of the user. Only tools that the template lists are still to be given to it. messages
+ * are those that chat_message_read takes. OUT_OF_MEMORY.
+ */
+enum hokku_code dialect_complete(const struct dialect_found *f, const struct jv *messages,
+				 const struct jv *tools, struct strbuf *out, struct hokku_error *err);
 
 /* ---- shapes ---- */
 

@@ -11,6 +11,7 @@
 
 #define PROBE_TOOL "probe_tool"
 #define PROBE_ID   "call00001"
+enum { MAX_PROBE_MESSAGES = 8 };
 
 static const char tools_json[] =
 	"[{\"type\": \"function\", \"function\": {\"name\": \"" PROBE_TOOL
@@ -47,7 +48,7 @@ static bool render(struct probing *p, const char *json, bool tools, const char *
 								     "eos>")};
 	static const struct jinja_time now = {2026, 1, 1, 0, 0, 0};
 	struct jv_doc doc, arguments = {0};
-	struct chat_message messages[4];
+	struct chat_message messages[MAX_PROBE_MESSAGES];
 	struct chat_run run = {0};
 	struct chat_told told;
 	char field[64];
@@ -209,6 +210,51 @@ static void by_marker(const struct strbuf *with, const struct strbuf *without, s
 	}
 }
 
+#define TWO_CALLS(content)                                                                                                        \
+	"[" USER ", {\"role\": \"assistant\", \"content\": " content ", \"tool_calls\": ["                                        \
+	"{\"id\": \"" PROBE_ID "\", \"type\": \"function\", \"function\": {\"name\": \"" PROBE_TOOL                               \
+	"\", \"arguments\": {\"alpha\": "                                                                                         \
+	"\"probe value\", \"beta\": 2}}}, {\"id\": \"call00002\", \"type\": \"function\", \"function\": {\"name\": \"" PROBE_TOOL \
+	"\", \"arguments\": {\"alpha\": \"other value\", \"beta\": 3}}}]}, {\"role\": \"tool\", \"tool_call_id\": \"" PROBE_ID    \
+	"\", \"name\": \"" PROBE_TOOL                                                                                             \
+	"\", \"content\": \"probe-result\"}, {\"role\": \"tool\", \"tool_call_id\": \"call00002\", \"name\": \"" PROBE_TOOL       \
+	"\", \"content\": \"other-result\"}]"
+
+/* Does the template write two calls of one message? */
+static void find_several(struct probing *p, struct dialect_found *out)
+{
+	static const char *const twos[] = {TWO_CALLS("\"probe-content\""), TWO_CALLS("\"\""),
+					   TWO_CALLS("null")};
+	struct strbuf text = {0};
+	struct jv_doc args[2];
+	if (jv_parse(STR_LIT(args_json), JV_STRICT, &args[0], NULL))
+		return;
+	if (jv_parse(STR_LIT("{\"alpha\": \"other value\", \"beta\": 3}"), JV_STRICT, &args[1], NULL)) {
+		jv_doc_free(&args[0]);
+		return;
+	}
+	for (size_t i = 0; i < sizeof twos / sizeof *twos && !out->writes_several; i++)
+		out->writes_several = render(p, twos[i], true, NULL, &text) && has(&text, "probe value") &&
+				      has(&text, "other value");
+	const struct dialect_call calls[] = {
+		{.name = STR_LIT(PROBE_TOOL), .args = &args[0].root, .id = STR_LIT(PROBE_ID)},
+		{.name = STR_LIT(PROBE_TOOL), .args = &args[1].root, .id = STR_LIT("call00002"), .index = 1},
+	};
+	struct strbuf written = {0};
+	for (unsigned k = 0; k < 2 && out->exact && out->writes_several && !out->exact_several; k++) {
+		unsigned form = k ? out->form ^ DIALECT_SOFT_BREAKS
+				  : out->form; /* of what stands between calls alone */
+		strbuf_clear(&written);
+		dialect_write_calls(out->dialect, form, calls, 2, &written);
+		out->exact_several = !written.failed && has(&text, written.ptr);
+		out->form = out->exact_several ? form : out->form;
+	}
+	strbuf_free(&written);
+	strbuf_free(&text);
+	jv_doc_free(&args[0]);
+	jv_doc_free(&args[1]);
+}
+
 static void find_dialect(struct probing *p, struct dialect_found *out)
 {
 	static const char *const callings[] = {CALLING("\"probe-content\""), CALLING("\"\""),
@@ -231,6 +277,11 @@ static void find_dialect(struct probing *p, struct dialect_found *out)
 	}
 	if (!out->dialect && out->lists_tools)
 		by_marker(&with, &without, out);
+	if (out->writes_calls)
+		find_several(p, out);
+	out->takes_system = render(p, "[{\"role\": \"system\", \"content\": \"probe-system\"}, " USER "]",
+				   false, NULL, &text) &&
+			    has(&text, "probe-system");
 	strbuf_free(&with);
 	strbuf_free(&without);
 	strbuf_free(&text);
@@ -366,7 +417,7 @@ enum hokku_code dialect_probe(const struct chat *c, struct dialect_found *out, s
 		out->dialect = dialect_find("generic");
 		out->form = DIALECT_SPACED | DIALECT_SOFT_BREAKS;
 		out->why = "the template knows no tools";
-		out->lists_tools = out->writes_calls = false;
+		out->lists_tools = out->writes_calls = out->writes_several = out->writes_results = false;
 	}
 	jv_doc_free(&p.tools);
 	if (p.no_memory)

@@ -14,14 +14,14 @@ static void print_found(const struct chat *c)
 		printf("{\"error\": \"out of memory\"}\n");
 		return;
 	}
-	printf("{\"dialect\": \"%s\", \"why\": \"%s\", \"lists\": %d, \"calls\": %d, \"results\": %d, \"exact\": %d, "
+	printf("{\"dialect\": \"%s\", \"why\": \"%s\", \"lists\": %d, \"calls\": %d, \"several\": %d, \"both\": %d, \"system\": %d, \"results\": %d, \"exact\": %d, "
 	       "\"form\": %u, \"thinking\": \"%s\", \"marks\": %d, \"opens\": %d, \"switch\": \"%s\", \"without\": %d, "
 	       "\"effort\": \"%s\", \"none\": \"%s\", \"budget\": \"%s\"}\n",
-	       dialect_name(f.dialect), f.why, f.lists_tools, f.writes_calls, f.writes_results, f.exact,
-	       f.form, f.thinking->name, f.marks_thinking, f.opens_thinking,
-	       f.switch_argument ? f.switch_argument : "", f.thinks_without,
-	       f.effort_argument ? f.effort_argument : "", f.effort_none ? f.effort_none : "",
-	       f.budget_argument ? f.budget_argument : "");
+	       dialect_name(f.dialect), f.why, f.lists_tools, f.writes_calls, f.writes_several,
+	       f.exact_several, f.takes_system, f.writes_results, f.exact, f.form, f.thinking->name,
+	       f.marks_thinking, f.opens_thinking, f.switch_argument ? f.switch_argument : "",
+	       f.thinks_without, f.effort_argument ? f.effort_argument : "",
+	       f.effort_none ? f.effort_none : "", f.budget_argument ? f.budget_argument : "");
 }
 
 int main(void)

@@ -37,24 +37,23 @@ static const struct {
 } rows[] = {
 	{"none", NULL, "generic", false, false, false, false, DIALECT_SPACED | DIALECT_SOFT_BREAKS},
 	{"broken", "{% if %}", "generic", false, false, false, false, DIALECT_SPACED | DIALECT_SOFT_BREAKS},
-	{"no tools", EACH "{{ m.content }}{% endfor %}" PROMPT, "generic", false, false, false, true,
+	{"no tools", EACH "{{ m.content }}{% endfor %}" PROMPT, "generic", false, false, false, false,
 	 DIALECT_SPACED | DIALECT_SOFT_BREAKS},
 	{"refuses the conversation", "{{ raise_exception('no') }}", "generic", false, false, false, false,
 	 DIALECT_SPACED | DIALECT_SOFT_BREAKS},
-	{"spaced", HERMES("f.arguments|tojson "), "hermes", true, true, true, true,
-	 DIALECT_SPACED | DIALECT_SOFT_BREAKS},
+	{"spaced", HERMES("f.arguments|tojson "), "hermes", true, true, true, true, DIALECT_SPACED},
 	{"compact", HERMES("f.arguments|tojson(separators=(',', ':')) "), "hermes", true, true, true, true,
-	 DIALECT_SOFT_BREAKS},
+	 0},
 	{"lists no tools",
 	 EACH CALLS
 	 "<tool_call>\n{\"name\": \"{{ f.name }}\", \"arguments\": {{ f.arguments|tojson }}}\n</tool_call>" ENDS
 		 PROMPT,
-	 "hermes", true, false, true, true, DIALECT_SPACED | DIALECT_SOFT_BREAKS},
+	 "hermes", true, false, true, true, DIALECT_SPACED},
 	{"all tight",
 	 LIST EACH CALLS
 	 "<tool_call>\n{\"name\":\"{{ f.name }}\",\"arguments\":{{ f.arguments|tojson(separators=(',', "
 	 "':')) }}}\n</tool_call>" ENDS PROMPT,
-	 "hermes", true, true, true, true, DIALECT_TIGHT | DIALECT_SOFT_BREAKS},
+	 "hermes", true, true, true, true, DIALECT_TIGHT},
 	{"otherwise written",
 	 LIST EACH CALLS
 	 "<tool_call>{\"arguments\":{{ f.arguments|tojson(separators=(',', ':')) }},\"name\":\"{{ f.name "
@@ -139,11 +138,102 @@ static void thinking(void **state)
 	}
 }
 
+/* ---- what a template leaves out ---- */
+
+static const char one_tool[] =
+	"[{\"type\": \"function\", \"function\": {\"name\": \"f\", \"parameters\": {}}}]";
+
+#define TOLD                                                                                                                       \
+	"You can call these tools, each described by a line of JSON:\\n\\n{\\\"name\\\": \\\"f\\\", \\\"parameters\\\": {}}\\n\\n" \
+	"To call a tool, write its name and its arguments in this form:\\n\\n<tool_call>\\n{\\\"name\\\": \\\"NAME\\\", "          \
+	"\\\"arguments\\\": {\\\"PARAMETER\\\": \\\"VALUE\\\"}}\\n</tool_call>\\n\\nSeveral calls may follow one another. After "  \
+	"them end your message: what the tools answer comes next."
+#define CALL_OF(id, arguments) \
+	"{\"id\":\"" id "\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":" arguments "}}"
+#define RESULT_OF(id, text) "{\"role\":\"tool\",\"tool_call_id\":\"" id "\",\"content\":\"" text "\"}"
+
+enum { LISTS = 1, CALLS_ONE = 2, SEVERAL = 4, RESULTS = 8, SYSTEM = 16 };
+
+static const struct {
+	const char *label;
+	unsigned has;
+	bool tools;
+	const char *messages, *made; /* NULL: nothing is left out */
+} left_out[] = {
+	{"all is there", LISTS | CALLS_ONE | SEVERAL | RESULTS | SYSTEM, true,
+	 "[{\"role\":\"assistant\",\"tool_calls\":[" CALL_OF("1", "{}") "," CALL_OF(
+		 "2", "{}") "]}," RESULT_OF("1", "x") "]",
+	 NULL},
+	{"no tools", SYSTEM, false, "[{\"role\":\"user\",\"content\":\"x\"}]", NULL},
+	{"the list, a system message", SYSTEM, true,
+	 "[{\"role\":\"system\",\"content\":\"be\"},{\"role\":\"user\",\"content\":\"x\"}]",
+	 "[{\"role\": \"system\", \"content\": \"be\\n\\n" TOLD
+	 "\"}, {\"role\":\"user\",\"content\":\"x\"}]"},
+	{"the list, none", SYSTEM, true, "[{\"role\":\"user\",\"content\":\"x\"}]",
+	 "[{\"role\": \"system\", \"content\": \"" TOLD "\"}, {\"role\":\"user\",\"content\":\"x\"}]"},
+	{"the list, system messages are not taken", 0, true, "[{\"role\":\"user\",\"content\":\"x\"}]",
+	 "[{\"role\": \"user\", \"content\": \"" TOLD "\\n\\nx\"}]"},
+	{"the list, a content of parts", SYSTEM, true,
+	 "[{\"role\":\"developer\",\"content\":[{\"type\":\"text\",\"text\":\"be\"}]}]",
+	 "[{\"role\": \"developer\", \"content\": [{\"type\":\"text\",\"text\":\"be\"}, {\"type\": \"text\", \"text\": \"" TOLD
+	 "\"}]}]"},
+	{"calls and results", LISTS, true,
+	 "[{\"role\":\"assistant\",\"content\":\"so\",\"tool_calls\":[" CALL_OF("1", "\"{\\\"a\\\":1}\"") "," CALL_OF(
+		 "2",
+		 "{}") "]}," RESULT_OF("1",
+				       "x\\\"y") "," RESULT_OF("2",
+							       "z") ",{\"role\":\"user\",\"content\":\"w\"}]",
+	 "[{\"role\": \"assistant\", \"content\": \"so\\n\\n<tool_call>\\n{\\\"name\\\": \\\"f\\\", \\\"arguments\\\": {\\\"a\\\": "
+	 "1}}\\n</tool_call>\\n<tool_call>\\n{\\\"name\\\": \\\"f\\\", \\\"arguments\\\": {}}\\n</tool_call>\"}, {\"role\": "
+	 "\"user\", \"content\": \"<tool_response>\\nx\\\"y\\n</tool_response>\\n<tool_response>\\nz\\n</tool_response>\"}, "
+	 "{\"role\":\"user\",\"content\":\"w\"}]"},
+	{"one call of a message", LISTS | CALLS_ONE | RESULTS, true,
+	 "[{\"role\":\"assistant\",\"content\":\"so\",\"tool_calls\":[" CALL_OF("1", "{}") "," CALL_OF(
+		 "2", "{}") "]}," RESULT_OF("2", "b") "," RESULT_OF("1", "a") "," RESULT_OF("3", "c") "]",
+	 "[{\"role\": \"assistant\", \"content\": \"so\", \"tool_calls\": [" CALL_OF("1", "{}") "]}, " RESULT_OF("1", "a") ", {\"role\": \"assistant\", \"content\": \"\", \"tool_calls\": [" CALL_OF(
+		 "2", "{}") "]}, " RESULT_OF("2", "b") ", " RESULT_OF("3", "c") "]"},
+};
+
+static void conversations_are_completed(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++) {
+		unsigned has = left_out[i].has;
+		const struct dialect_found f = {.dialect = dialect_find("generic"),
+						.form = DIALECT_SPACED | DIALECT_SOFT_BREAKS,
+						.lists_tools = has & LISTS,
+						.writes_calls = has & CALLS_ONE,
+						.writes_several = has & SEVERAL,
+						.writes_results = has & RESULTS,
+						.takes_system = has & SYSTEM};
+		struct jv_doc messages, tools, again;
+		struct strbuf out = {0};
+		struct hokku_error err;
+		assert_int_equal(jv_parse(str_c(left_out[i].messages), JV_STRICT, &messages, &err), HOKKU_OK);
+		assert_int_equal(jv_parse(STR_LIT(one_tool), JV_STRICT, &tools, &err), HOKKU_OK);
+		const struct jv *given = left_out[i].tools ? &tools.root : NULL;
+		assert_int_equal(dialect_completes(&f, &messages.root, given), left_out[i].made != NULL);
+		if (left_out[i].made) {
+			assert_int_equal(dialect_complete(&f, &messages.root, given, &out, &err), HOKKU_OK);
+			if (strcmp(out.ptr, left_out[i].made) != 0)
+				fail_msg("%s:\n%s\ninstead of\n%s", left_out[i].label, out.ptr,
+					 left_out[i].made);
+			assert_int_equal(jv_parse((struct str){out.ptr, out.len}, JV_STRICT, &again, &err),
+					 HOKKU_OK);
+			jv_doc_free(&again);
+		}
+		strbuf_free(&out);
+		jv_doc_free(&messages);
+		jv_doc_free(&tools);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dialects),
 		cmocka_unit_test(thinking),
+		cmocka_unit_test(conversations_are_completed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
