@@ -36,7 +36,7 @@ static void add_stop(struct strbuf *b, const struct answer_end *end)
 		return;
 	}
 	strbuf_addf(b, "\"stop_reason\":\"%s\",\"stop_sequence\":", stop_reason(end));
-	if (end->stop_text.ptr)
+	if (end->stop == HOKKU_STOP_STOP && end->stop_text.ptr)
 		strbuf_add_json(b, end->stop_text.ptr, end->stop_text.len);
 	else
 		strbuf_add_c(b, "null");

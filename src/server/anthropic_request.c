@@ -300,7 +300,7 @@ static enum hokku_code pass_over(struct gen_request *r, const char *name, const 
 static const struct field message_fields[] = {
 	/* clang-format off */
 	PROMPT_FIELDS,
-	{"max_tokens", field_max_tokens},
+	{"max_tokens", field_max_tokens_or_none},
 	{"stream", field_stream},
 	{"stop_sequences", take_stop_sequences},
 	{"top_p", openai_take_top_p},
@@ -389,7 +389,7 @@ static enum hokku_code check_prompt(struct gen_request *r, bool keep, struct req
 static enum hokku_code check_messages(struct gen_request *r, bool keep, struct request_error *err)
 {
 	if (!r->max_tokens)
-		return bad(err, "max_tokens", "is missing; it takes a whole number from 1 to %d", INT32_MAX);
+		return bad(err, "max_tokens", "is missing; it takes a whole number from 0 to %d", INT32_MAX);
 	if (r->thinking_budget >= r->max_tokens)
 		return bad(err, "thinking.budget_tokens",
 			   "is %u; it must be less than max_tokens, which is %u", r->thinking_budget,

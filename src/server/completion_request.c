@@ -106,19 +106,6 @@ static enum hokku_code take_logprobs(struct gen_request *r, const char *name, co
 	return field_top_logprobs(r, name, v, err);
 }
 
-static enum hokku_code take_max_tokens(struct gen_request *r, const char *name, const struct jv *v,
-				       struct request_error *err)
-{
-	char found[96];
-	int64_t n;
-	if (!field_whole(v, &n) || n < 0 || n > INT32_MAX)
-		return bad(err, name, "is %s; it takes a whole number from 0 to %d", field_describe(v, found),
-			   INT32_MAX);
-	r->no_answer = n == 0;
-	r->max_tokens = n ? (uint32_t)n : 1; /* to the engine: the prompt is computed either way */
-	return HOKKU_OK;
-}
-
 /* Of more samples than are answered nobody here chooses the best. */
 static enum hokku_code take_best_of(struct gen_request *r, const char *name, const struct jv *v,
 				    struct request_error *err)
@@ -141,7 +128,7 @@ static const struct field completion_fields[] = {
 	{"model", field_model},
 	{"stream", field_stream},
 	{"stream_options", openai_take_stream_options},
-	{"max_tokens", take_max_tokens},
+	{"max_tokens", field_max_tokens_or_none},
 	{"n", field_n},
 	{"priority", field_priority},
 	{"cache_prompt", field_cache_prompt},

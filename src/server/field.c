@@ -307,6 +307,19 @@ enum hokku_code field_stop(struct gen_request *r, const char *name, const struct
 	return HOKKU_OK;
 }
 
+enum hokku_code field_max_tokens_or_none(struct gen_request *r, const char *name, const struct jv *v,
+					 struct request_error *err)
+{
+	char found[96];
+	int64_t n;
+	if (!field_whole(v, &n) || n < 0 || n > INT32_MAX)
+		return bad(err, name, "is %s; it takes a whole number from 0 to %d", field_describe(v, found),
+			   INT32_MAX);
+	r->no_answer = n == 0;
+	r->max_tokens = n ? (uint32_t)n : 1; /* to the engine: the prompt is computed either way */
+	return HOKKU_OK;
+}
+
 enum hokku_code field_max_tokens(struct gen_request *r, const char *name, const struct jv *v,
 				 struct request_error *err)
 {

@@ -17,8 +17,8 @@ struct field {
 };
 
 field_take field_generation_prompt, field_prompt, field_messages, field_tools, field_template_kwargs,
-	field_now, field_stop, field_max_tokens, field_stream, field_seed, field_id, field_logit_bias,
-	field_n, field_logprobs, field_top_logprobs, field_prompt_logprobs, field_priority,
+	field_now, field_stop, field_max_tokens, field_max_tokens_or_none, field_stream, field_seed, field_id,
+	field_logit_bias, field_n, field_logprobs, field_top_logprobs, field_prompt_logprobs, field_priority,
 	field_cache_prompt, field_cache_salt, field_cache_debug, field_tokens, field_response_format,
 	field_grammar, field_regex, field_choice, field_json_schema, field_structural_tag,
 	field_structured_outputs, field_json_space, field_min_tokens, field_ignore_eos, field_stop_token_ids,

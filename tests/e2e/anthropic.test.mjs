@@ -75,6 +75,14 @@ test('max_tokens and stop_sequences end a message, which says how', async () => 
 	}
 });
 
+test('max_tokens 0 computes the prompt, which is found again, and answers nothing', async () => {
+	const long = { model: 'haiku', messages: [{ role: 'user', content: 'winter moon '.repeat(60) }] };
+	const { content, stop_reason, stop_sequence, usage } = await client.messages.create({ ...long, max_tokens: 0, stop_sequences: ['a', 'e', 'i', 'o', 'u'] });
+	assert.deepEqual([content, stop_reason, stop_sequence, usage.output_tokens, usage.cache_read_input_tokens], [[], 'max_tokens', null, 0, 0]);
+	assert.ok((await client.messages.create({ ...long, max_tokens: 1 })).usage.cache_read_input_tokens > 64);
+	assert.deepEqual((await client.messages.stream({ ...long, max_tokens: 0 }).finalMessage()).content, []);
+});
+
 test('what a conversation counts to is what it is charged', async () => {
 	const bodies = [
 		{ messages },

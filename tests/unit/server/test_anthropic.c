@@ -387,14 +387,16 @@ static void test_limits(void **state)
 			request_free(&r);
 		}
 	}
-	static const char *const max_tokens[] = {"0", "1", "2147483647", "2147483648", "null", "1.5"};
+	static const char *const max_tokens[] = {"-1", "0", "1", "2147483647", "2147483648", "null", "1.5"};
 	for (size_t i = 0; i < sizeof max_tokens / sizeof *max_tokens; i++) {
 		snprintf(text, sizeof text, "{\"messages\":[" USER("\"a\"") "],\"max_tokens\":%s}",
 			 max_tokens[i]);
 		assert_int_equal(parse_as(&request_anthropic, text),
-				 i == 1 || i == 2 ? HOKKU_OK : HOKKU_INVALID_REQUEST);
-		if (i != 1 && i != 2)
+				 i >= 1 && i <= 3 ? HOKKU_OK : HOKKU_INVALID_REQUEST);
+		if (i < 1 || i > 3)
 			assert_string_equal(err.field, "max_tokens");
+		else
+			assert_int_equal(r.no_answer, i == 1);
 		request_free(&r);
 	}
 	for (int n = ENGINE_MAX_STOP - 1; n <= ENGINE_MAX_STOP + 1; n++) {
