@@ -140,7 +140,8 @@ struct hokku_logit_bias {
 };
 
 /* How a token is drawn. The order of the stages is fixed: logit_bias, repetition_penalty, frequency and
- * presence penalty, temperature, top_k, top_p, min_p, draw (docs/sampling.md). */
+ * presence penalty, temperature, top_k, top_p, min_p, draw (docs/sampling.md); those of struct hokku_samplers
+ * have their places between them. */
 struct hokku_sampling {
 	float temperature;        /* 0 (greedy) to 100 */
 	int32_t top_k;            /* 0: off */
@@ -206,6 +207,37 @@ enum hokku_space {
 	HOKKU_SPACE_SPACED   /* one space behind each ':' and ',' */
 };
 
+/* The stages of sampling that few requests ask for (docs/sampling.md has each, and their order). */
+struct hokku_samplers {
+	size_t struct_size;              /* sizeof(struct hokku_samplers) */
+	int32_t repeat_last_n;           /* -1: all; else penalties look at so many tokens before the next */
+	float typical_p;                 /* (0, 1]; 1: off */
+	float top_n_sigma;               /* up to 100; 0 and -1: off */
+	float xtc_probability;           /* [0, 1]; 0: off */
+	float xtc_threshold;             /* [0, 1] */
+	float dynatemp_range;            /* 0 (off) to 100 */
+	float dynatemp_exponent;         /* 0 to 100 */
+	float dry_multiplier;            /* 0 (off) to 100 */
+	float dry_base;                  /* 1 to 100 */
+	int32_t dry_allowed_length;      /* 1 and more */
+	int32_t dry_penalty_last_n;      /* -1: all; 0: off */
+	const char *const *dry_breakers; /* (n_dry_breakers) of 64 bytes at most; NULL: line end, : " and * */
+	uint32_t n_dry_breakers;         /* 64 at most */
+	int32_t mirostat;                /* 0: off; 1, 2: in place of all cuts */
+	float mirostat_tau;              /* bits a token, 0 to 100 */
+	float mirostat_eta;              /* [0, 1] */
+};
+#define HOKKU_SAMPLERS_INIT                                                                                 \
+	{                                                                                                   \
+		sizeof(struct hokku_samplers), -1, 1.0f, -1.0f, 0.0f, 0.1f, 0.0f, 1.0f, 0.0f, 1.75f, 2, -1, \
+			NULL, 0, 0, 5.0f, 0.1f                                                              \
+	}
+
+/* The defaults of h's model: HOKKU_SAMPLERS_INIT, with what the model's file recommends in its place. *out
+ * has its struct_size before. */
+HOKKU_API enum hokku_code hokku_get_samplers(const struct hokku *h, struct hokku_samplers *out,
+					     struct hokku_error *err);
+
 /* Which tokens may come and which end an answer (docs/sampling.md). Where they, and the shape, leave no
  * token, the request ends with HOKKU_INVALID_REQUEST. */
 struct hokku_token_rules {
@@ -255,11 +287,12 @@ struct hokku_request {
 	size_t shape_text_bytes;               /* 0: shape_text is terminated */
 	enum hokku_space shape_space;          /* of JSON in the shape */
 	const struct hokku_token_rules *rules; /* NULL: none */
+	const struct hokku_samplers *samplers; /* NULL: none of them takes part */
 };
 #define HOKKU_REQUEST_INIT                                                                                \
 	{                                                                                                 \
 		sizeof(struct hokku_request), NULL, 0, NULL, 0, NULL, 0, 0, NULL, 0, HOKKU_SAMPLING_INIT, \
-			NULL, 0, NULL, 0, HOKKU_SHAPE_NONE, NULL, 0, HOKKU_SPACE_COMPACT, NULL            \
+			NULL, 0, NULL, 0, HOKKU_SHAPE_NONE, NULL, 0, HOKKU_SPACE_COMPACT, NULL, NULL      \
 	}
 
 /* Why an answer ended. */

@@ -433,6 +433,8 @@ static int answer_tokens(struct options *o, struct engine *e, const struct tok_i
 		.stop = stops,
 		.n_stop = o->stop.n,
 		.rules = o->rules.rules,
+		.dry_breakers = o->rules.breakers.n || o->rules.no_breakers ? o->rules.dry_breakers : NULL,
+		.n_dry_breakers = o->rules.breakers.n,
 		.shape = shape,
 		.on_event = on_event,
 		.user = &a,

@@ -121,6 +121,20 @@ static const struct {
 	{"repetition_penalty", "repetition-penalty", "repeat-penalty"},
 	{"frequency_penalty", "frequency-penalty", NULL},
 	{"presence_penalty", "presence-penalty", NULL},
+	{"repeat_last_n", "repeat-last-n", NULL},
+	{"typical_p", "typical-p", "typical"},
+	{"top_n_sigma", "top-n-sigma", "top-nsigma"},
+	{"xtc_probability", "xtc-probability", NULL},
+	{"xtc_threshold", "xtc-threshold", NULL},
+	{"dynatemp_range", "dynatemp-range", NULL},
+	{"dynatemp_exponent", "dynatemp-exponent", "dynatemp-exp"},
+	{"dry_multiplier", "dry-multiplier", NULL},
+	{"dry_base", "dry-base", NULL},
+	{"dry_allowed_length", "dry-allowed-length", NULL},
+	{"dry_penalty_last_n", "dry-penalty-last-n", NULL},
+	{"mirostat", "mirostat", NULL},
+	{"mirostat_tau", "mirostat-tau", "mirostat-ent"},
+	{"mirostat_eta", "mirostat-eta", "mirostat-lr"},
 };
 
 static_assert(sizeof names / sizeof *names == OPT_N_SAMPLING, "one flag a field");

@@ -41,7 +41,7 @@ void opt_add_engine(struct opt_table *t, struct engine_config *config);
 /* --temperature and the other rows of sampling_fields, with the ranges of that table, and --seed. s is filled
  * with the defaults; given (OPT_N_SAMPLING, zeroed) tells of each row whether it came, *seed_given the same
  * of the seed. */
-enum { OPT_N_SAMPLING = 7 };
+enum { OPT_N_SAMPLING = 21 };
 void opt_add_sampling(struct opt_table *t, struct sampling *s, bool *given, bool *seed_given);
 
 #endif

@@ -12,6 +12,7 @@ void opt_add_rules(struct opt_table *t, struct rule_options *o)
 	o->stop_ids = (struct opt_list){.values = o->stop_texts, .max = RULES_MAX_STOP_TOKENS};
 	o->allowed_ids = (struct opt_list){.values = o->allowed_texts, .max = RULES_MAX_STOP_TOKENS};
 	o->bad_words = (struct opt_list){.values = o->bad_texts, .max = RULES_MAX_BAD_WORDS};
+	o->breakers = (struct opt_list){.values = o->breaker_texts, .max = DRY_MAX_BREAKERS};
 	const struct opt rows[] = {
 		{.name = "logit-bias",
 		 .kind = OPT_LIST,
@@ -49,6 +50,12 @@ void opt_add_rules(struct opt_table *t, struct rule_options *o)
 		 .target = &o->bad_words,
 		 .metavar = "TEXT",
 		 .help = "the tokens of TEXT never stand in the answer in a row"},
+		{.name = "dry-sequence-breaker",
+		 .kind = OPT_LIST,
+		 .target = &o->breakers,
+		 .metavar = "TEXT",
+		 .help = "no repetition goes across TEXT; the word none: it may across any",
+		 .fallback = "line ends, :, \", *"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		opt_add(t, &rows[i]);
@@ -105,6 +112,15 @@ int cli_read_rules(const struct cmd *command, struct rule_options *o)
 		if (n < 1 || n > RULES_MAX_BAD_WORD_BYTES)
 			return cli_usage(command, "--bad-word has %zu bytes; it takes 1 to %d", n,
 					 RULES_MAX_BAD_WORD_BYTES);
+	}
+	bool none = o->breakers.n == 1 && strcmp(o->breaker_texts[0], "none") == 0;
+	o->breakers.n = none ? 0 : o->breakers.n;
+	o->no_breakers = none;
+	for (uint32_t i = 0; i < o->breakers.n; i++) {
+		o->dry_breakers[i] = str_c(o->breaker_texts[i]);
+		if (o->dry_breakers[i].len < 1 || o->dry_breakers[i].len > DRY_MAX_BREAKER_BYTES)
+			return cli_usage(command, "--dry-sequence-breaker has %zu bytes; it takes 1 to %d",
+					 o->dry_breakers[i].len, DRY_MAX_BREAKER_BYTES);
 	}
 	int rc = read_ids(command, "stop-token", &o->stop_ids, o->stop_tokens);
 	if (rc < 0)

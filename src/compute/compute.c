@@ -5,6 +5,7 @@
 #include "compute/compute.h"
 
 #include "compute/plugin.h"
+#include "compute/sample.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -49,6 +50,7 @@ struct flight {
 	struct compute_seq *good; /* (n_seqs) those that run, where some are left out */
 	uint32_t *good_index;     /* (n_seqs) of each of seqs that runs, among those */
 	bool gathered;            /* the backend gets those, not the caller's */
+	bool drawn_here;          /* some of their tokens are drawn by the host */
 };
 
 struct compute {
@@ -67,6 +69,7 @@ struct compute {
 	struct flight flights[COMPUTE_MAX_AHEAD];
 	uint32_t n_submitted, n_collected; /* flight number k is flights[k % COMPUTE_MAX_AHEAD] */
 	uint32_t n_open;                   /* masks of the step that is being checked that follow */
+	struct sampler *sampler;           /* for what the backend does not draw; NULL: it draws all */
 	uint32_t *masks;                   /* (n_seqs, mask_words) that came late, for a device that waits */
 };
 
@@ -155,6 +158,10 @@ static enum hokku_code keep_account(struct compute *c, struct hokku_error *err)
 	c->tabled_at = calloc(n, sizeof *c->tabled_at);
 	c->slotted_at = calloc(c->params.n_seqs, sizeof *c->slotted_at);
 	bool good = c->written_at && c->named_at && c->tabled_at && c->slotted_at;
+	if (!c->backend->all_stages) {
+		c->sampler = sampler_create(c->params.model->hp.n_vocab);
+		good = good && c->sampler;
+	}
 	if (c->params.n_open_masks && !c->backend->mask) {
 		c->masks = calloc(c->params.n_seqs, mask_words(c) * sizeof *c->masks);
 		good = good && c->masks;
@@ -265,6 +272,7 @@ void compute_close(struct compute *c)
 		free(c->flights[i].good_index);
 	}
 	free(c->masks);
+	sampler_destroy(c->sampler);
 	free(c);
 }
 
@@ -383,6 +391,15 @@ static enum hokku_code check_sampling(const struct compute *c, const struct comp
 		{"repetition_penalty", p->repetition_penalty, 0, 10},
 		{"frequency_penalty", p->frequency_penalty, -2, 2},
 		{"presence_penalty", p->presence_penalty, -2, 2},
+		{"top_n_sigma", p->top_n_sigma, -1, 100},
+		{"typical_p", p->typical_p, 0, 1},
+		{"xtc_probability", p->xtc_probability, 0, 1},
+		{"xtc_threshold", p->xtc_threshold, 0, 1},
+		{"dynatemp_range", p->dynatemp_range, 0, 100},
+		{"dynatemp_exponent", p->dynatemp_exponent, 0, 100},
+		{"mirostat", (float)p->mirostat, 0, 2},
+		{"mirostat_tau", p->mirostat_tau, 0, 100},
+		{"mirostat_eta", p->mirostat_eta, 0, 1},
 	};
 	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
 		if (!(ranges[i].value >= ranges[i].min && ranges[i].value <= ranges[i].max)) /* NaN too */
@@ -392,9 +409,9 @@ static enum hokku_code check_sampling(const struct compute *c, const struct comp
 	if (p->top_k < 0)
 		return err_set(err, HOKKU_INVALID_REQUEST, "top_k is %d; it takes 0 (off) and more",
 			       p->top_k);
-	if (p->n_bias > COMPUTE_MAX_LOGIT_BIAS || (p->n_bias && !p->bias))
+	if (p->n_bias > COMPUTE_MAX_BIASES || (p->n_bias && !p->bias))
 		return err_set(err, HOKKU_INVALID_REQUEST, "logit_bias has %u entries; %d is the most",
-			       p->n_bias, COMPUTE_MAX_LOGIT_BIAS);
+			       p->n_bias, COMPUTE_MAX_BIASES);
 	uint32_t n_vocab = c->params.model->hp.n_vocab;
 	for (uint32_t i = 0; i < p->n_bias; i++)
 		if (p->bias[i].token < 0 || (uint32_t)p->bias[i].token >= n_vocab || isnan(p->bias[i].bias))
@@ -410,6 +427,23 @@ static enum hokku_code check_sampling(const struct compute *c, const struct comp
 		return err_set(err, HOKKU_INTERNAL,
 			       "sequence %u has a history of %u tokens, %u of them prompt", s, seq->n_history,
 			       seq->n_prompt);
+	return HOKKU_OK;
+}
+
+/* Is the sequence's token drawn here, of the logits that the device gives? */
+static bool by_host(const struct compute *c, const struct compute_seq *seq)
+{
+	return seq->sampling && !compute_draws(c, seq->sampling);
+}
+
+static enum hokku_code check_by_host(const struct compute_seq *seq, uint32_t s, struct hokku_error *err)
+{
+	if (!seq->logits)
+		return err_set(err, HOKKU_INTERNAL,
+			       "sequence %u is drawn on the host and gives no room for its logits", s);
+	if (seq->mask_open)
+		return err_set(err, HOKKU_INTERNAL,
+			       "sequence %u is drawn on the host and leaves its mask open", s);
 	return HOKKU_OK;
 }
 
@@ -444,7 +478,8 @@ static enum hokku_code check_waiting(struct compute *c, const struct compute_seq
 			       s, seq->from - 1);
 	const struct compute_seq *of = seq->from <= f->n ? &f->seqs[seq->from - 1] : NULL;
 	/* good[] tells of masks that were open, though they have come */
-	if (!of || of->code || !of->sampling || f->good[f->good_index[seq->from - 1]].mask_open)
+	if (!of || of->code || !of->sampling || by_host(c, of) ||
+	    f->good[f->good_index[seq->from - 1]].mask_open)
 		return err_set(err, HOKKU_INTERNAL,
 			       "sequence %u goes on from sequence %u of the step before, which %s", s,
 			       seq->from - 1, of ? "gives no token" : "had fewer");
@@ -487,6 +522,8 @@ static enum hokku_code check_seq(struct compute *c, const struct compute_seq *se
 		rc = check_sampling(c, seq, s, err);
 	if (!rc)
 		rc = check_waiting(c, seq, s, first, err);
+	if (!rc && by_host(c, seq))
+		rc = check_by_host(seq, s, err);
 	return rc ? rc : check_outputs(c, seq, s, err);
 }
 
@@ -528,6 +565,7 @@ static void gather_good(struct compute *c, struct flight *f)
 	const struct flight *before = flight_back(c, 1);
 	uint32_t n = 0;
 	f->gathered = f->n_good != f->n || c->n_open > 0;
+	f->drawn_here = false;
 	for (uint32_t s = 0; s < f->n; s++) {
 		struct compute_seq *seq = &f->seqs[s];
 		if (seq->code)
@@ -535,8 +573,18 @@ static void gather_good(struct compute *c, struct flight *f)
 		if (seq->from)
 			seq->from = before->good_index[seq->from - 1] + 1;
 		f->good_index[s] = n;
-		f->good[n++] = *seq;
+		f->good[n] = *seq;
+		if (by_host(c, seq)) {
+			f->good[n].sampling = NULL;
+			f->gathered = f->drawn_here = true;
+		}
+		n++;
 	}
+}
+
+bool compute_draws(const struct compute *c, const struct sampling *sampling)
+{
+	return c->backend->all_stages || sampling_is_plain(sampling);
 }
 
 bool compute_runs_ahead(const struct compute *c)
@@ -623,6 +671,19 @@ static void take_results(struct flight *f)
 	}
 }
 
+/* Of the last rows of logits what the device could not. */
+static void draw_here(struct compute *c, struct flight *f)
+{
+	for (uint32_t s = 0; s < f->n; s++) {
+		struct compute_seq *seq = &f->seqs[s];
+		if (seq->code || !by_host(c, seq))
+			continue;
+		size_t row = seq->all_logits ? seq->n_tokens - 1 : 0;
+		sampler_draw(c->sampler, seq->logits + row * c->params.model->hp.n_vocab,
+			     (uint64_t)seq->pos + seq->n_tokens, seq);
+	}
+}
+
 enum hokku_code compute_collect(struct compute *c, struct hokku_error *err)
 {
 	if (c->n_submitted == c->n_collected)
@@ -633,6 +694,8 @@ enum hokku_code compute_collect(struct compute *c, struct hokku_error *err)
 						 : c->backend->step(c->self, seqs_of(f), f->n_good, err);
 	if (f->gathered)
 		take_results(f);
+	if (!rc && f->drawn_here)
+		draw_here(c, f);
 	return rc;
 }
 

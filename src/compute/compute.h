@@ -25,11 +25,12 @@
 #include "model/model.h"
 
 enum {
-	COMPUTE_ABI = 6,
-	COMPUTE_KV_BLOCK = 32,    /* positions a KV block */
-	COMPUTE_MAX_BATCH = 2048, /* most new tokens of one step */
-	COMPUTE_MAX_LOGIT_BIAS = 1024,
-	COMPUTE_MAX_AHEAD = 2, /* steps under way at most, on a device that runs ahead; else one */
+	COMPUTE_ABI = 7,
+	COMPUTE_KV_BLOCK = 32,         /* positions a KV block */
+	COMPUTE_MAX_BATCH = 2048,      /* most new tokens of one step */
+	COMPUTE_MAX_LOGIT_BIAS = 1024, /* of a request; */
+	COMPUTE_MAX_BIASES = 2048,     /* of a draw: with what the engine adds */
+	COMPUTE_MAX_AHEAD = 2,         /* steps under way at most, on a device that runs ahead; else one */
 	COMPUTE_NO_BLOCK = -1, /* as uint32_t, in a block table: these positions are out of all windows */
 };
 
@@ -76,8 +77,8 @@ struct compute_params {
 	struct cache_types cache;
 };
 
-/* How one sequence draws its tokens; ranges are checked by the engine before. The stages run in this order:
- * logit bias, repetition penalty, frequency and presence penalty, temperature, top-k, top-p, min-p, draw. */
+/* How one sequence draws its tokens; ranges are checked by the engine before. docs/sampling.md has the stages
+ * and their order. */
 struct sampling {
 	float temperature; /* 0: the largest logit, ties to the smaller id */
 	int32_t top_k;     /* 0: off */
@@ -86,10 +87,29 @@ struct sampling {
 	float repetition_penalty;
 	float frequency_penalty;
 	float presence_penalty;
+	/* Stages that not every device has: sampling_is_plain. */
+	float top_n_sigma; /* 0 and less: off */
+	float typical_p;   /* 0, 1: off */
+	float xtc_probability, xtc_threshold;
+	float dynatemp_range, dynatemp_exponent;
+	int32_t mirostat; /* 0: off, 1, 2 */
+	float mirostat_tau, mirostat_eta;
+	/* The engine's alone: it makes windows of histories, and biases, of them. */
+	int32_t repeat_last_n;
+	float dry_multiplier, dry_base;
+	int32_t dry_allowed_length, dry_penalty_last_n;
 	uint64_t seed;
 	const struct hokku_logit_bias *bias; /* (n_bias) */
 	uint32_t n_bias;
 };
+
+/* Are top-k, top-p and min-p all that takes part beside temperature and penalties? A greedy draw always is.
+ */
+static inline bool sampling_is_plain(const struct sampling *p)
+{
+	return p->temperature == 0 || !(p->top_n_sigma > 0 || (p->typical_p > 0 && p->typical_p < 1) ||
+					p->xtc_probability > 0 || p->dynatemp_range > 0 || p->mirostat);
+}
 
 struct compute_seq {
 	/* in */
@@ -118,8 +138,9 @@ struct compute_seq {
 	/* The mask follows by compute_mask, while the step is under way: its draw alone waits for it. Nothing
 	 * is fed from such a sequence. */
 	bool mask_open;
-	float *logits;   /* NULL, or where logits go, as the model gave them */
-	bool all_logits; /* logits is (n_tokens, n_vocab) instead of (n_vocab), of the last token */
+	double *mirostat_mu; /* of mirostat, in and out; NULL: as at an answer's beginning */
+	float *logits;       /* NULL, or where logits go, as the model gave them */
+	bool all_logits;     /* logits is (n_tokens, n_vocab) instead of (n_vocab), of the last token */
 	enum compute_pooling pooling;
 	float *states;             /* where what pooling says goes */
 	bool ends;                 /* the sequence is complete with these tokens: COMPUTE_POOL_MEAN divides */
@@ -182,6 +203,11 @@ enum hokku_code compute_step(struct compute *c, struct compute_seq *seqs, uint32
 /* May a step be submitted while another is under way? */
 bool compute_runs_ahead(const struct compute *c);
 
+/* Does the device draw so itself? Where it does not the host does when the step is collected, with the same
+ * bits: such a sequence gives room for its logits, has its mask with it, nothing goes on from it before it is
+ * collected, and nothing that it points to changes until then. */
+bool compute_draws(const struct compute *c, const struct sampling *sampling);
+
 /* "cpu (avx512, 2 threads)". Lives as long as the handle. */
 const char *compute_device(const struct compute *c);
 
@@ -243,6 +269,7 @@ struct compute_backend {
 	enum hokku_code (*kv_write)(void *self, uint32_t group, uint32_t block, const void *from,
 				    struct hokku_error *err);
 	void (*kv_describe)(const void *self, struct compute_kv_kind *out);
+	bool all_stages; /* it draws however sampling says; else only where that is plain */
 };
 extern const struct compute_backend compute_cpu;           /* cpu/: the fast path */
 extern const struct compute_backend compute_cpu_reference; /* cpu/: plain loops in float32, the oracle */

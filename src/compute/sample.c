@@ -10,27 +10,9 @@
 #include <stdlib.h>
 
 #include "base/rng.h"
-#include "compute/passes.h"
-#include "compute/weight.h"
+#include "compute/sampler.h"
 
 enum { MAX_VOCAB = 1 << 23 }; /* so that a sum of grains fits 64 bits (weight.h) */
-
-/* The three digits of a 32-bit key that a cut is searched by, highest first. */
-enum { N_DIGITS = 3, DIGIT_BITS = 11, N_BUCKETS = 1 << DIGIT_BITS };
-
-struct sampler {
-	uint32_t n_vocab, n_tops;
-	const struct passes *passes;
-	float *x;         /* (n_vocab) logits as the stages leave them */
-	float *tops;      /* (n_tops) their largest, by blocks */
-	uint32_t *counts; /* (n_vocab) all zero between draws */
-	/* Candidates, ascending ids. */
-	int32_t *ids;     /* (n_vocab) */
-	float *logits;    /* (n_vocab) */
-	float *weights;   /* (n_vocab) exp((logit - largest) / temperature) */
-	uint32_t *inside; /* (n_vocab) candidates of one bucket */
-	uint64_t buckets[N_BUCKETS];
-};
 
 /* Several arrays behind one pointer; each starts on a cache line. */
 static size_t array_bytes(uint32_t n_vocab)
@@ -131,7 +113,7 @@ static void apply_frequency(struct sampler *s, const struct compute_seq *seq, co
 	}
 }
 
-static float largest_top(const struct sampler *s)
+float sampler_top(const struct sampler *s)
 {
 	float largest = -INFINITY;
 	for (uint32_t i = 0; i < s->n_tops; i++)
@@ -156,20 +138,13 @@ static float adjust(struct sampler *s, const struct compute_seq *seq, float larg
 	if (frequency)
 		apply_frequency(s, seq, p);
 	s->passes->tops(s->tops, s->x, s->n_vocab);
-	return largest_top(s);
+	return sampler_top(s);
 }
-
-/* A prefix of the candidates ordered by (logit descending, id ascending): all with a larger key, and the
- * first n_ties of those with this key. */
-struct cut {
-	uint32_t key;
-	uint64_t n_ties;
-};
 
 /* The shortest prefix whose weight grains (or, without weights, whose number) reach target; 1 <= target <=
  * the sum. */
-static struct cut find_cut(struct sampler *s, const float *logits, const float *weights, uint32_t n,
-			   uint64_t target)
+struct cut sampler_find_cut(struct sampler *s, const float *logits, const float *weights, uint32_t n,
+			    uint64_t target)
 {
 	static const unsigned shifts[N_DIGITS] = {21, 10, 0};
 	uint32_t key = 0, n_inside = n, n_buckets = N_BUCKETS;
@@ -194,11 +169,11 @@ static struct cut find_cut(struct sampler *s, const float *logits, const float *
 		n_inside = kept;
 	}
 	uint64_t each = weights && n_inside ? weight_grains(weights[s->inside[0]]) : 1;
-	return (struct cut){key, (target + each - 1) / each};
+	return (struct cut){key, (target + each - 1) / each, target};
 }
 
 /* Of the n candidates those that cut takes. */
-static uint32_t keep_cut(struct sampler *s, uint32_t n, struct cut cut)
+uint32_t sampler_keep_cut(struct sampler *s, uint32_t n, struct cut cut)
 {
 	uint32_t kept = 0;
 	for (uint32_t i = 0; i < n; i++) {
@@ -215,7 +190,7 @@ static uint32_t keep_cut(struct sampler *s, uint32_t n, struct cut cut)
 
 /* Tokens with a logit of at least `least` become candidates; what lies in blocks that have none is not looked
  * at. Weights are taken along from their places in the vocabulary. */
-static uint32_t gather(struct sampler *s, float least, bool weights)
+uint32_t sampler_gather(struct sampler *s, float least, bool weights)
 {
 	uint32_t kept = 0;
 	for (uint32_t b = 0; b < s->n_tops; b++) {
@@ -240,27 +215,27 @@ static float logit_of_key(uint32_t key)
 
 /* The first k tokens, fewer than there are, become candidates with their weights. That many blocks have each
  * a token that is not below the k-th largest of their largest: so no token below that is one of the first. */
-static uint32_t take_top_k(struct sampler *s, uint32_t k, float largest, float temperature)
+uint32_t sampler_top_k(struct sampler *s, uint32_t k, float largest, float temperature)
 {
 	float least = -INFINITY;
 	if (k <= s->n_tops)
-		least = logit_of_key(find_cut(s, s->tops, NULL, s->n_tops, k).key);
-	uint32_t n = gather(s, least, false);
-	n = keep_cut(s, n, find_cut(s, s->logits, NULL, n, k));
+		least = logit_of_key(sampler_find_cut(s, s->tops, NULL, s->n_tops, k).key);
+	uint32_t n = sampler_gather(s, least, false);
+	n = sampler_keep_cut(s, n, sampler_find_cut(s, s->logits, NULL, n, k));
 	s->passes->weigh(s->weights, s->logits, largest, temperature, n);
 	return n;
 }
 
-static uint64_t target_of(float top_p, uint64_t sum)
+uint64_t sampler_target(float top_p, uint64_t sum)
 {
 	uint64_t target = (uint64_t)ceil((double)top_p * (double)sum);
 	return target < 1 ? 1 : target > sum ? sum : target;
 }
 
-static uint32_t take_top_p(struct sampler *s, uint32_t n, float top_p)
+uint32_t sampler_top_p(struct sampler *s, uint32_t n, float top_p)
 {
-	uint64_t target = target_of(top_p, s->passes->sum(s->weights, n));
-	return keep_cut(s, n, find_cut(s, s->logits, s->weights, n, target));
+	uint64_t target = sampler_target(top_p, s->passes->sum(s->weights, n));
+	return sampler_keep_cut(s, n, sampler_find_cut(s, s->logits, s->weights, n, target));
 }
 
 /* The same of the whole vocabulary, whose weights are there: where those of logits a little below the largest
@@ -268,23 +243,24 @@ static uint32_t take_top_p(struct sampler *s, uint32_t n, float top_p)
 static uint32_t take_top_p_of_all(struct sampler *s, float top_p, float largest, float temperature)
 {
 	uint32_t n = s->n_vocab;
-	uint64_t target = target_of(top_p, s->passes->sum(s->weights, n));
+	uint64_t target = sampler_target(top_p, s->passes->sum(s->weights, n));
 	float least = -INFINITY;
 	for (float depth = 4; depth < -WEIGHT_EXP_MIN && !(least > -INFINITY); depth *= 2) {
 		float from = largest - depth * temperature;
 		if (s->passes->sum_from(s->weights, s->x, from, n) >= target)
 			least = from;
 	}
-	n = gather(s, least, true);
-	return keep_cut(s, n, find_cut(s, s->logits, s->weights, n, target));
+	n = sampler_gather(s, least, true);
+	return sampler_keep_cut(s, n, sampler_find_cut(s, s->logits, s->weights, n, target));
 }
 
 /* The likeliest candidate's weight is exactly 1, so min_p itself is the limit. */
-static uint32_t take_min_p(struct sampler *s, uint32_t n, float min_p)
+uint32_t sampler_min_p(struct sampler *s, uint32_t n, float min_p)
 {
 	uint32_t kept = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		s->ids[kept] = s->ids[i];
+		s->logits[kept] = s->logits[i];
 		s->weights[kept] = s->weights[i];
 		kept += !(s->weights[i] < min_p);
 	}
@@ -292,7 +268,7 @@ static uint32_t take_min_p(struct sampler *s, uint32_t n, float min_p)
 }
 
 /* The candidate in whose grains, counted in the order of ids, a random point of their sum lies: its place. */
-static uint32_t draw(const struct sampler *s, uint32_t n, uint64_t seed, uint64_t pos)
+uint32_t sampler_pick(const struct sampler *s, uint32_t n, uint64_t seed, uint64_t pos)
 {
 	enum { BLOCK = 1024 };
 	uint32_t words[4], i = 0;
@@ -308,7 +284,7 @@ static uint32_t draw(const struct sampler *s, uint32_t n, uint64_t seed, uint64_
 }
 
 /* The first token with the largest logit. */
-static int32_t find_largest(const struct sampler *s, float largest)
+int32_t sampler_first_of(const struct sampler *s, float largest)
 {
 	uint32_t b = 0;
 	while (s->tops[b] != largest)
@@ -325,19 +301,19 @@ static int32_t draw_token(struct sampler *s, const struct sampling *p, float lar
 	float temperature = p->temperature;
 	bool by_rank = p->top_k > 0 && (uint32_t)p->top_k < n;
 	if (by_rank)
-		n = take_top_k(s, (uint32_t)p->top_k, largest, temperature);
+		n = sampler_top_k(s, (uint32_t)p->top_k, largest, temperature);
 	else
 		s->passes->weigh(s->weights, s->x, largest, temperature, n);
 	if (p->top_p < 1)
-		n = by_rank ? take_top_p(s, n, p->top_p)
+		n = by_rank ? sampler_top_p(s, n, p->top_p)
 			    : take_top_p_of_all(s, p->top_p, largest, temperature);
 	else if (!by_rank && !(p->min_p > 0)) /* all are candidates, each in the place of its id */
-		return (int32_t)draw(s, n, p->seed, pos);
+		return (int32_t)sampler_pick(s, n, p->seed, pos);
 	else if (!by_rank) /* a little more than min_p lets stay, which is the next to look */
-		n = gather(s, largest + (logf(p->min_p) - 0.01f) * temperature, true);
+		n = sampler_gather(s, largest + (logf(p->min_p) - 0.01f) * temperature, true);
 	if (p->min_p > 0)
-		n = take_min_p(s, n, p->min_p);
-	return s->ids[draw(s, n, p->seed, pos)];
+		n = sampler_min_p(s, n, p->min_p);
+	return s->ids[sampler_pick(s, n, p->seed, pos)];
 }
 
 void sampler_draw(struct sampler *s, const float *logits, uint64_t pos, struct compute_seq *seq)
@@ -345,14 +321,18 @@ void sampler_draw(struct sampler *s, const float *logits, uint64_t pos, struct c
 	seq->token = -1;
 	seq->logprob = -INFINITY;
 	s->passes->load(s->x, s->tops, logits, s->n_vocab);
-	float model_largest = largest_top(s);
+	float model_largest = sampler_top(s);
 	if (!(model_largest > -INFINITY))
 		return;
 	uint64_t model_sum = s->passes->sum_exp(s->x, model_largest, s->n_vocab);
 	float largest = adjust(s, seq, model_largest);
 	if (!(largest > -INFINITY))
 		return;
-	seq->token = seq->sampling->temperature == 0 ? find_largest(s, largest)
-						     : draw_token(s, seq->sampling, largest, pos);
+	if (seq->sampling->temperature == 0)
+		seq->token = sampler_first_of(s, largest);
+	else if (sampling_is_plain(seq->sampling))
+		seq->token = draw_token(s, seq->sampling, largest, pos);
+	else
+		seq->token = stages_draw(s, seq, largest, pos);
 	seq->logprob = weight_logprob(logit_clean(logits[seq->token]), model_largest, model_sum);
 }

@@ -15,17 +15,12 @@ static const struct {
 	{PREFIX "top_p", "top_p"},
 	{PREFIX "min_p", "min_p"},
 	{PREFIX "penalty_repeat", "repetition_penalty"},
-};
-
-/* Stages that there are none of here; at neutral they change nothing. The last take part in others alone. */
-static const struct {
-	const char *key;
-	bool always;
-	float neutral;
-} others[] = {
-	{PREFIX "xtc_probability", false, 0}, {PREFIX "mirostat", false, 0},
-	{PREFIX "xtc_threshold", true, 0},    {PREFIX "penalty_last_n", true, 0},
-	{PREFIX "mirostat_tau", true, 0},     {PREFIX "mirostat_eta", true, 0},
+	{PREFIX "penalty_last_n", "repeat_last_n"},
+	{PREFIX "xtc_probability", "xtc_probability"},
+	{PREFIX "xtc_threshold", "xtc_threshold"},
+	{PREFIX "mirostat", "mirostat"},
+	{PREFIX "mirostat_tau", "mirostat_tau"},
+	{PREFIX "mirostat_eta", "mirostat_eta"},
 };
 
 struct reading {
@@ -80,19 +75,11 @@ static void take(const struct reading *r, const char *key, size_t row)
 	r->out->given |= 1u << row;
 }
 
-/* Is the key known, or one whose stage is off? */
-static bool is_told(const struct reading *r, struct str key)
+static bool is_known(struct str key)
 {
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (str_eq_c(key, keys[i].key))
 			return true;
-	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-		float value = 0;
-		if (!str_eq_c(key, others[i].key))
-			continue;
-		return others[i].always ||
-		       (!gguf_get_f32(r->g, others[i].key, &value, NULL, NULL) && value == others[i].neutral);
-	}
 	return false;
 }
 
@@ -107,7 +94,7 @@ void sampling_read_advice(const struct gguf *g, struct sampling_advice *out,
 		take(&r, keys[i].key, row_of(keys[i].field));
 	for (uint64_t i = 0; i < gguf_n_kv(g); i++) {
 		struct str key = gguf_kv_at(g, i)->key;
-		if (key.len < prefix.len || memcmp(key.ptr, prefix.ptr, prefix.len) != 0 || is_told(&r, key))
+		if (key.len < prefix.len || memcmp(key.ptr, prefix.ptr, prefix.len) != 0 || is_known(key))
 			continue;
 		snprintf(text, sizeof text, "%s asks for a stage of sampling that there is none of here",
 			 str_quote(key, quoted, sizeof quoted));

@@ -13,6 +13,7 @@
 #include "engine/call.h"
 #include "engine/load.h"
 #include "engine/loop.h"
+#include "engine/past.h"
 #include "engine/queue.h"
 
 static struct timespec to_timespec(uint64_t ns)
@@ -395,6 +396,8 @@ static enum hokku_code check_request(const struct engine *e, const struct engine
 	enum hokku_code rc = sampling_check(&r->sampling, e->n_vocab, err);
 	if (!rc)
 		rc = rules_check(&r->rules, e->n_vocab, r->max_tokens, err);
+	if (!rc)
+		rc = dry_check(r->dry_breakers, r->dry_breakers ? r->n_dry_breakers : 0, err);
 	return rc ? rc : stop_check(r->stop, r->n_stop, err);
 }
 
@@ -435,8 +438,12 @@ static struct job *job_create(struct engine *e, const struct engine_request *r, 
 				      .priority = r->priority,
 				      .owner = r->owner};
 	job->seq.hashes = caches ? malloc((most / COMPUTE_KV_BLOCK + 1) * sizeof *job->seq.hashes) : NULL;
-	job->bias = n_bias ? calloc(n_bias, sizeof *job->bias) : NULL;
-	if (!job->seq.ids || (caches && !job->seq.hashes) || (n_bias && !job->bias) ||
+	const struct str *breakers = r->dry_breakers ? r->dry_breakers : dry_default_breakers;
+	uint32_t n_breakers = r->dry_breakers ? r->n_dry_breakers : n_dry_default_breakers;
+	uint32_t n_biases = n_bias + (r->sampling.dry_multiplier > 0 ? DRY_MAX_TOKENS : 0);
+	job->bias = n_biases ? calloc(n_biases, sizeof *job->bias) : NULL;
+	if (!job->seq.ids || (caches && !job->seq.hashes) || (n_biases && !job->bias) ||
+	    dry_new(&r->sampling, breakers, n_breakers, e->tok, most, &job->dry, err) ||
 	    stop_init(&job->stop, r->stop, r->n_stop, e->max_piece, err) ||
 	    rules_new(&rules, r->sampling.bias, n_bias, e->end_mask, e->n_vocab, &job->rules, err)) {
 		job_destroy(job);
@@ -449,7 +456,9 @@ static struct job *job_create(struct engine *e, const struct engine_request *r, 
 		job->seq.ids[0] = tok_bos(e->tok);
 	job->stop.shows = rules_include_stop(job->rules);
 	job->stop_token = -1;
-	job->looks_back = rules_look_back(job->rules);
+	job->looks_back = rules_look_back(job->rules) || past_is_looked_at(&r->sampling);
+	job->by_host = !compute_draws(e->compute, &r->sampling);
+	job->mirostat_mu = 2 * (double)r->sampling.mirostat_tau;
 	job->max_tokens = r->max_tokens;
 	job->n_answered = r->n_answered;
 	job->logprobs = r->logprobs;
@@ -462,10 +471,10 @@ static struct job *job_create(struct engine *e, const struct engine_request *r, 
 	job->n_top = r->n_top;
 	job->sampling = r->sampling;
 	job->sampling.bias = job->bias;
-	job->sampling.n_bias = 0;
 	for (uint32_t i = 0; i < n_bias; i++)
 		if (isfinite(r->sampling.bias[i].bias)) /* the others are rules */
-			job->bias[job->sampling.n_bias++] = r->sampling.bias[i];
+			job->bias[job->n_bias++] = r->sampling.bias[i];
+	job->sampling.n_bias = job->n_bias;
 	job->on_event = r->on_event;
 	job->user = r->user;
 	job->submitted_ns = clock_ns();
@@ -473,13 +482,14 @@ static struct job *job_create(struct engine *e, const struct engine_request *r, 
 }
 
 /* Where logprobs are told each token is drawn: what is told of it are its logits; and where rules are to be
- * kept, as the shape knows nothing of them. */
+ * kept, as the shape knows nothing of them; and with mirostat, whose state each draw changes. */
 static enum hokku_code add_shape(struct engine *e, struct job *job, const struct engine_request *r,
 				 struct hokku_error *err)
 {
 	if (!r->shape)
 		return HOKKU_OK;
-	return walk_new(&e->walks, r->shape, r->owner, !e->no_jumps && !r->logprobs && !job->rules,
+	return walk_new(&e->walks, r->shape, r->owner,
+			!e->no_jumps && !r->logprobs && !job->rules && !r->sampling.mirostat,
 			r->tokens + r->n_tokens - r->n_answered, r->n_answered, &job->walk, err);
 }
 

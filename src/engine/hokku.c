@@ -270,7 +270,14 @@ static void on_event(void *user, const struct engine_event *event)
 	}
 }
 
-static struct sampling to_sampling(const struct hokku_sampling *s)
+/* Members of both structs that have the same name. */
+#define SAMPLER_FIELDS(X)                                                                 \
+	X(repeat_last_n)                                                                  \
+	X(typical_p) X(top_n_sigma) X(xtc_probability) X(xtc_threshold) X(dynatemp_range) \
+		X(dynatemp_exponent) X(dry_multiplier) X(dry_base) X(dry_allowed_length)  \
+			X(dry_penalty_last_n) X(mirostat) X(mirostat_tau) X(mirostat_eta)
+
+static struct sampling to_sampling(const struct hokku_sampling *s, const struct hokku_samplers *more)
 {
 	return (struct sampling){
 		.temperature = s->temperature,
@@ -280,10 +287,30 @@ static struct sampling to_sampling(const struct hokku_sampling *s)
 		.repetition_penalty = s->repetition_penalty,
 		.frequency_penalty = s->frequency_penalty,
 		.presence_penalty = s->presence_penalty,
-		.seed = s->has_seed ? s->seed : rng_os_seed(),
+#define SAMPLER_X(name) .name = more->name,
+		SAMPLER_FIELDS(SAMPLER_X)
+#undef SAMPLER_X
+			.seed = s->has_seed ? s->seed : rng_os_seed(),
 		.bias = s->logit_bias,
 		.n_bias = s->n_logit_bias,
 	};
+}
+
+enum hokku_code hokku_get_samplers(const struct hokku *h, struct hokku_samplers *out, struct hokku_error *err)
+{
+	struct hokku_samplers all = HOKKU_SAMPLERS_INIT, known = all;
+	struct sampling s;
+	size_t size = out->struct_size;
+	enum hokku_code rc = take_struct(out, size, &known, sizeof known, "hokku_samplers", err);
+	if (rc)
+		return rc;
+	sampling_defaults(&s, SAMPLING_OWN, engine_advice(h->engine));
+#define SAMPLER_X(name) all.name = s.name;
+	SAMPLER_FIELDS(SAMPLER_X)
+#undef SAMPLER_X
+	memcpy(out, &all, size);
+	out->struct_size = size;
+	return HOKKU_OK;
 }
 
 /* *out NULL: the request has no shape. */
@@ -367,13 +394,23 @@ static enum hokku_code submit_and_wait(struct call *c, const struct hokku_reques
 				       struct hokku_error *err)
 {
 	struct constrain *shape;
-	struct str stop[ENGINE_MAX_STOP];
+	struct str stop[ENGINE_MAX_STOP], breakers[DRY_MAX_BREAKERS];
+	struct hokku_samplers more = HOKKU_SAMPLERS_INIT;
 	if (r->n_stop > ENGINE_MAX_STOP)
 		return err_set(err, HOKKU_INVALID_REQUEST, "stop has %u texts; %d are allowed", r->n_stop,
 			       ENGINE_MAX_STOP);
 	for (uint32_t i = 0; i < r->n_stop; i++)
 		stop[i] = str_c(r->stop[i] ? r->stop[i] : "");
-	enum hokku_code rc = make_shape(c->h, r, &shape, err);
+	enum hokku_code rc = HOKKU_OK;
+	if (r->samplers)
+		rc = take_struct(r->samplers, r->samplers->struct_size, &more, sizeof more, "hokku_samplers",
+				 err);
+	if (!rc && more.n_dry_breakers > DRY_MAX_BREAKERS)
+		rc = dry_check(NULL, more.n_dry_breakers, err);
+	for (uint32_t i = 0; i < more.n_dry_breakers && more.dry_breakers && !rc; i++)
+		breakers[i] = str_c(more.dry_breakers[i] ? more.dry_breakers[i] : "");
+	if (!rc)
+		rc = make_shape(c->h, r, &shape, err);
 	if (rc)
 		return rc;
 	const struct engine_request request = {
@@ -384,7 +421,9 @@ static enum hokku_code submit_and_wait(struct call *c, const struct hokku_reques
 		.n_top = r->n_top_logprobs,
 		.prompt_logprobs = r->on_prompt != NULL,
 		.n_prompt_top = r->n_top_prompt_logprobs,
-		.sampling = to_sampling(&r->sampling),
+		.sampling = to_sampling(&r->sampling, &more),
+		.dry_breakers = more.dry_breakers ? breakers : NULL,
+		.n_dry_breakers = more.n_dry_breakers,
 		.stop = stop,
 		.n_stop = r->n_stop,
 		.rules = *rules,

@@ -12,6 +12,7 @@
 #include "engine/call.h"
 #include "engine/deliver.h"
 #include "engine/masks.h"
+#include "engine/past.h"
 
 /* The device's memory, where that is due. */
 static enum hokku_code check_device(struct engine *e, struct hokku_error *err)
@@ -60,9 +61,10 @@ static bool take_new(struct engine *e)
 static float *logits_of(struct engine *e, struct flight *f, uint32_t i)
 {
 	const struct sched_seq *seq = f->planned[i];
+	const struct job *job = job_of(f->planned[i]);
 	size_t n_vocab = e->n_vocab, row = f->n_rows;
 	if (!sched_shows(seq))
-		return sched_draws(seq) && job_of(f->planned[i])->logprobs ? f->logits + i * n_vocab : NULL;
+		return sched_draws(seq) && (job->logprobs || job->by_host) ? f->logits + i * n_vocab : NULL;
 	f->n_rows += seq->n_new;
 	return e->row_logits + row * n_vocab;
 }
@@ -91,8 +93,10 @@ static void describe_seq(struct engine *e, struct flight *f, uint32_t i)
 		.error = &f->errors[i],
 		.token = -1,
 	};
-	if (draws)
-		masks_describe(job, &f->steps[i]);
+	if (!draws)
+		return;
+	masks_describe(job, &f->steps[i]);
+	past_describe(job, &f->steps[i]);
 }
 
 /* What is known of the step's sequences once it is submitted: those that were left out end, the others have

@@ -107,8 +107,8 @@ void masks_settle(struct engine *e, bool ahead)
 static const uint32_t *narrow(struct job *job, const struct compute_seq *step, const uint32_t *shape)
 {
 	uint32_t n_prompt = job->seq.n_prompt, begin = n_prompt - job->n_answered;
-	return rules_mask(job->rules, job->seq.ids + begin, step->n_history - begin,
-			  step->n_history - n_prompt, shape);
+	uint32_t n = step->pos + step->n_tokens; /* of its ids; the history may be the last of them */
+	return rules_mask(job->rules, job->seq.ids + begin, n - begin, n - n_prompt, shape);
 }
 
 void masks_describe(struct job *job, struct compute_seq *step)

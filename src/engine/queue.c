@@ -23,6 +23,7 @@ void job_destroy(struct job *job)
 	stop_deinit(&job->stop);
 	walk_free(job->walk);
 	rules_free(job->rules);
+	dry_free(job->dry);
 	free(job->seq.ids);
 	free(job->seq.hashes);
 	free(job->bias);

@@ -30,7 +30,9 @@ struct job {
 	bool cache_debug;
 	uint32_t n_top, n_prompt_top;
 	struct sampling sampling;
-	struct hokku_logit_bias *bias;
+	struct hokku_logit_bias *bias; /* (n_bias) and what DRY adds */
+	uint32_t n_bias;
+	bool by_host;    /* the device does not draw so (compute_draws) */
 	bool looks_back; /* its draws need all tokens before them known: no step of it runs ahead of one */
 	void (*on_event)(void *user, const struct engine_event *event);
 	void *user;
@@ -45,6 +47,8 @@ struct job {
 	uint32_t place;         /* in the step submitted last, where it draws in it */
 	struct cache_miss miss; /* where cache_debug */
 	struct rules *rules;    /* NULL: none */
+	struct dry *dry;        /* the same */
+	double mirostat_mu;     /* after what was drawn so far */
 	struct stop_matcher stop;
 	int32_t stop_token; /* that ended it; -1 */
 	struct text_stream stream;
@@ -196,7 +200,7 @@ bool engine_is_stopped(struct engine *e);
 /* Does a job get logits, which no step may run ahead of? */
 static inline bool job_sees_logits(const struct job *job)
 {
-	return job->logprobs || job->prompt_logprobs;
+	return job->logprobs || job->prompt_logprobs || job->by_host;
 }
 
 /* Sends a job's event: on the engine's thread, never under the lock. */

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "compute/logprobs.h"
 #include "constrain/constrain.h"
+#include "engine/dry.h"
 #include "engine/miss.h"
 #include "engine/rules.h"
 #include "gguf/gguf.h"
@@ -71,7 +72,10 @@ struct engine_request {
 	const struct str *stop;   /* (n_stop), copied */
 	uint32_t n_stop;
 	struct token_rules rules; /* copied */
-	uint32_t priority;        /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
+	/* (n_dry_breakers) of DRY, copied; NULL: dry_default_breakers. */
+	const struct str *dry_breakers;
+	uint32_t n_dry_breakers;
+	uint32_t priority; /* 0, which goes first, to SCHED_N_PRIORITIES - 1 */
 	/* The shape that the answer has, as engine_make_shape compiled it; NULL: none. The engine takes a
 	 * reference of its own. What n_answered counts is the beginning of it. */
 	struct constrain *shape;
@@ -97,11 +101,14 @@ struct sampling_field {
 	double min, max;
 	double fallback[SAMPLING_N_APIS]; /* where neither the request nor the model's file says */
 	bool min_open;                    /* min itself is not allowed */
+	bool rare;                        /* told where it is not at its fallback alone */
 	size_t offset;                    /* in struct sampling */
 	const char *text;                 /* one line of help */
 };
 extern const struct sampling_field sampling_fields[];
 extern const size_t n_sampling_fields;
+
+double sampling_get(const struct sampling *s, const struct sampling_field *f);
 
 /* What a model's file recommends (general.sampling.*): values of the fields whose bit is set in given, by
  * their rows in sampling_fields. */

@@ -9,6 +9,13 @@
 		.name = #field, .kind = kind_, .min = min_, .max = max_, .fallback = {own, openai, ollama}, \
 		.min_open = open, .offset = offsetof(struct sampling, field), .text = text_                 \
 	}
+/* One that answers tell of where it is not at its default, which every API has. */
+#define RARE(field, kind_, min_, max_, neutral, open, text_)                             \
+	{                                                                                \
+		.name = #field, .kind = kind_, .min = min_, .max = max_,                 \
+		.fallback = {neutral, neutral, neutral}, .min_open = open, .rare = true, \
+		.offset = offsetof(struct sampling, field), .text = text_                \
+	}
 
 /* The three numbers after the range are the defaults of hokku's own doors, of OpenAI's API and of Ollama's.
  */
@@ -28,10 +35,39 @@ const struct sampling_field sampling_fields[] = {
 	      "taken off a logit for each time in the answer"),
 	FIELD(presence_penalty, SAMPLING_FLOAT, -2, 2, 0, 0, 0, false,
 	      "taken off a logit once in the answer"),
+	{.name = "repeat_last_n",
+	 .kind = SAMPLING_INT,
+	 .min = -1,
+	 .max = 2147483647,
+	 .fallback = {-1, -1, 64},
+	 .rare = true,
+	 .offset = offsetof(struct sampling, repeat_last_n),
+	 .text = "penalties look at the last N tokens; -1: at all"},
+	RARE(typical_p, SAMPLING_FLOAT, 0, 1, 1, true,
+	     "draw among the most typical tokens that hold this probability"),
+	RARE(top_n_sigma, SAMPLING_FLOAT, -1, 100, -1, false,
+	     "leave out logits more than N standard deviations below the largest; 0, -1: off"),
+	RARE(xtc_probability, SAMPLING_FLOAT, 0, 1, 0, false,
+	     "how often the likeliest tokens are left out, all but one"),
+	RARE(xtc_threshold, SAMPLING_FLOAT, 0, 1, 0.1, false, "how likely such tokens are at least"),
+	RARE(dynatemp_range, SAMPLING_FLOAT, 0, 100, 0, false,
+	     "temperatures so far around the one given, by entropy"),
+	RARE(dynatemp_exponent, SAMPLING_FLOAT, 0, 100, 1, false, "how entropy becomes a temperature there"),
+	RARE(dry_multiplier, SAMPLING_FLOAT, 0, 100, 0, false,
+	     "how much is taken off tokens that go on with a repetition; 0: nothing"),
+	RARE(dry_base, SAMPLING_FLOAT, 1, 100, 1.75, false, "how many times as much for each token more"),
+	RARE(dry_allowed_length, SAMPLING_INT, 1, 2147483647, 2, false,
+	     "repetitions shorter than this are free"),
+	RARE(dry_penalty_last_n, SAMPLING_INT, -1, 2147483647, -1, false,
+	     "repetitions of the last N tokens count; -1: of all"),
+	RARE(mirostat, SAMPLING_INT, 0, 2, 0, false,
+	     "keep the answer's surprise at a target: version 1 or 2"),
+	RARE(mirostat_tau, SAMPLING_FLOAT, 0, 100, 5, false, "the target, in bits a token"),
+	RARE(mirostat_eta, SAMPLING_FLOAT, 0, 1, 0.1, false, "how fast it is approached"),
 };
 const size_t n_sampling_fields = sizeof sampling_fields / sizeof *sampling_fields;
 
-static double get(const struct sampling *s, const struct sampling_field *f)
+double sampling_get(const struct sampling *s, const struct sampling_field *f)
 {
 	const char *at = (const char *)s + f->offset;
 	return f->kind == SAMPLING_INT ? (double)*(const int32_t *)at : (double)*(const float *)at;
@@ -56,7 +92,7 @@ enum hokku_code sampling_check(const struct sampling *s, uint32_t n_vocab, struc
 {
 	for (size_t i = 0; i < n_sampling_fields; i++) {
 		const struct sampling_field *f = &sampling_fields[i];
-		double value = get(s, f);
+		double value = sampling_get(s, f);
 		bool low = f->min_open ? value <= f->min : value < f->min;
 		if (!isnan(value) && !low && value <= f->max)
 			continue;

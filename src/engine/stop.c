@@ -72,9 +72,10 @@ void stop_deinit(struct stop_matcher *m)
 	*m = (struct stop_matcher){0};
 }
 
-/* True when the text is complete. */
-static bool advance(struct stop_text *t, char byte)
+bool stop_advance(struct stop_text *t, char byte)
 {
+	if (t->state == t->text.len)
+		t->state = t->fail[t->state - 1];
 	while (t->state > 0 && t->text.ptr[t->state] != byte)
 		t->state = t->fail[t->state - 1];
 	t->state += t->text.ptr[t->state] == byte;
@@ -93,7 +94,7 @@ bool stop_push(struct stop_matcher *m, struct str piece, struct strbuf *out)
 	strbuf_add(&m->held, piece.ptr, piece.len);
 	for (size_t i = 0; i < piece.len; i++) {
 		for (uint32_t j = 0; j < m->n_texts; j++) {
-			bool complete = advance(&m->texts[j], piece.ptr[i]);
+			bool complete = stop_advance(&m->texts[j], piece.ptr[i]);
 			if (complete && m->texts[j].text.len > longest) {
 				longest = m->texts[j].text.len;
 				m->which = j;

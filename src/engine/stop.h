@@ -40,6 +40,9 @@ enum hokku_code stop_init(struct stop_matcher *m, const struct str *texts, uint3
 			  struct hokku_error *err);
 void stop_deinit(struct stop_matcher *m);
 
+/* One byte more of an input; true where a text is complete with it. */
+bool stop_advance(struct stop_text *t, char byte);
+
 /* Takes a piece; what may be shown is appended to out. True when a stop text is complete: out then ends
  * before it (with it where m->shows), and later pieces give nothing. */
 bool stop_push(struct stop_matcher *m, struct str piece, struct strbuf *out);

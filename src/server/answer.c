@@ -54,6 +54,10 @@ void answer_sampling(struct strbuf *b, const struct sampling *s)
 		const char *at = (const char *)s + f->offset;
 		float real;
 		int32_t whole;
+		if (f->rare &&
+		    sampling_get(s, f) ==
+			    (f->kind == SAMPLING_INT ? f->fallback[0] : (double)(float)f->fallback[0]))
+			continue;
 		strbuf_addf(b, "%s\"%s\":", i ? "," : "", f->name);
 		if (f->kind == SAMPLING_INT) {
 			memcpy(&whole, at, sizeof whole);

@@ -23,16 +23,21 @@ field_take field_generation_prompt, field_prompt, field_messages, field_tools, f
 	field_grammar, field_regex, field_choice, field_json_schema, field_structural_tag,
 	field_structured_outputs, field_json_space, field_min_tokens, field_ignore_eos, field_stop_token_ids,
 	field_thinking_budget, field_allowed_token_ids, field_bad_words, field_include_stop, field_model,
-	field_function_tools, field_format;
+	field_function_tools, field_format, field_dry_breakers, field_samplers;
 
 /* rule_fields.c: which tokens may come, and which end an answer. */
-#define FIELDS_OF_RULES                                                                         \
-	{"logit_bias", field_logit_bias}, {"min_tokens", field_min_tokens},                     \
-		{"ignore_eos", field_ignore_eos}, {"stop_token_ids", field_stop_token_ids},     \
-		{"allowed_token_ids", field_allowed_token_ids}, {"bad_words", field_bad_words}, \
-	{                                                                                       \
-		"include_stop_str_in_output", field_include_stop                                \
-	}
+/* clang-format off */
+#define FIELDS_OF_RULES \
+	{"logit_bias", field_logit_bias}, \
+	{"min_tokens", field_min_tokens}, \
+	{"ignore_eos", field_ignore_eos}, \
+	{"stop_token_ids", field_stop_token_ids}, \
+	{"allowed_token_ids", field_allowed_token_ids}, \
+	{"bad_words", field_bad_words}, \
+	{"include_stop_str_in_output", field_include_stop}, \
+	{"dry_sequence_breakers", field_dry_breakers}, \
+	{"samplers", field_samplers}
+/* clang-format on */
 
 extern const struct field
 	openai_chat_fields[]; /* of POST /v1/chat/completions, for forms that take the same */

@@ -420,6 +420,8 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 			.stop = request->stop,
 			.n_stop = request->n_stop,
 			.rules = request->rules,
+			.dry_breakers = request->has_dry_breakers ? request->dry_breakers : NULL,
+			.n_dry_breakers = request->n_dry_breakers,
 			.priority = request->priority,
 			.control_text = g->job.calling.reads || request->control_text,
 			.no_cache = !request->cache_prompt,

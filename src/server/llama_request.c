@@ -187,10 +187,10 @@ static enum hokku_code take_number(struct gen_request *r, const struct sampling_
 		double least; /* what is less is taken for */
 		double taken;
 	} rows[] = {
-		{"temperature", 0, 0},
-		{"top_k", 0, 0},
-		{"min_p", 0, 0},
+		{"temperature", 0, 0},    {"top_k", 0, 0},           {"min_p", 0, 0},
 		{"top_p", FLT_MIN, 0}, /* the likeliest token alone */
+		{"top_n_sigma", 0, 0},    {"xtc_probability", 0, 0}, {"dynatemp_range", 0, 0},
+		{"dry_multiplier", 0, 0}, {"dry_base", 1, 1.75},     {"dry_allowed_length", 1, 1},
 	};
 	double x = field_number(v);
 	struct sampling_field named = *f;
@@ -220,7 +220,7 @@ static enum hokku_code take_repeat_penalty(struct gen_request *r, const char *na
 	return take_number(r, find_sampling("repetition_penalty"), name, v, err);
 }
 
-/* Samplers of its own. Where the engine has one its table knows it. */
+/* Samplers of its own. */
 static enum hokku_code take_other(struct gen_request *r, const char *name, const struct jv *v,
 				  struct request_error *err)
 {
@@ -228,28 +228,13 @@ static enum hokku_code take_other(struct gen_request *r, const char *name, const
 		const char *name;
 		double from, to; /* does nothing; NaN: never does anything alone */
 	} rows[] = {
-		{"dynatemp_range", 0, 0},
-		{"dynatemp_exponent", (double)NAN, 0},
-		{"typical_p", 1, INFINITY},
-		{"top_n_sigma", -INFINITY, 0},
-		{"xtc_probability", -INFINITY, 0},
-		{"xtc_threshold", (double)NAN, 0},
-		{"dry_multiplier", 0, 0},
-		{"dry_base", (double)NAN, 0},
-		{"dry_allowed_length", (double)NAN, 0},
-		{"dry_penalty_last_n", (double)NAN, 0},
-		{"mirostat", 0, 0},
-		{"mirostat_tau", (double)NAN, 0},
-		{"mirostat_eta", (double)NAN, 0},
 		{"adaptive_target", -INFINITY, -FLT_MIN},
 		{"adaptive_decay", (double)NAN, 0},
 		{"min_keep", 0, 1},
 	};
 	char found[96];
-	const struct sampling_field *f = find_sampling(name);
 	size_t i = 0;
-	if (f)
-		return take_number(r, f, name, v, err);
+	(void)r;
 	while (strcmp(rows[i].name, name) != 0)
 		i++;
 	double x = field_number(v);
@@ -258,22 +243,6 @@ static enum hokku_code take_other(struct gen_request *r, const char *name, const
 	if (isnan(rows[i].from) || (x >= rows[i].from && x <= rows[i].to))
 		return HOKKU_OK;
 	return bad(err, name, "is %s: there is no such sampler here; leave it out", field_describe(v, found));
-}
-
-/* Penalties look at the whole context here. */
-static enum hokku_code take_repeat_last_n(struct gen_request *r, const char *name, const struct jv *v,
-					  struct request_error *err)
-{
-	char found[96];
-	int64_t n;
-	const struct sampling_field *f = find_sampling(name);
-	if (f)
-		return take_number(r, f, name, v, err);
-	if (!field_whole(v, &n) || n < -1 || n > INT32_MAX)
-		return bad(err, name, "is %s; it takes a whole number from -1 to %d",
-			   field_describe(v, found), INT32_MAX);
-	r->llama.last_n = true;
-	return HOKKU_OK;
 }
 
 /* Those that are not named do nothing. The order of those that are is this engine's own. */
@@ -492,12 +461,12 @@ static enum hokku_code take_ignored_bool(struct gen_request *r, const char *name
 		{"cache_salt", field_cache_salt}, {"priority", field_priority}, {"id", field_id},          \
 		{"stop", take_stop}, {"seed", take_seed}, {"temperature", take_known},                     \
 		{"top_k", take_known}, {"top_p", take_known}, {"min_p", take_known},                       \
-		{"repeat_penalty", take_repeat_penalty}, {"repeat_last_n", take_repeat_last_n},            \
-		{"dynatemp_range", take_other}, {"dynatemp_exponent", take_other},                         \
-		{"typical_p", take_other}, {"top_n_sigma", take_other}, {"xtc_probability", take_other},   \
-		{"xtc_threshold", take_other}, {"dry_multiplier", take_other}, {"dry_base", take_other},   \
-		{"dry_allowed_length", take_other}, {"dry_penalty_last_n", take_other},                    \
-		{"mirostat", take_other}, {"mirostat_tau", take_other}, {"mirostat_eta", take_other},      \
+		{"repeat_penalty", take_repeat_penalty}, {"repeat_last_n", take_known},                    \
+		{"dynatemp_range", take_known}, {"dynatemp_exponent", take_known},                         \
+		{"typical_p", take_known}, {"top_n_sigma", take_known}, {"xtc_probability", take_known},   \
+		{"xtc_threshold", take_known}, {"dry_multiplier", take_known}, {"dry_base", take_known},   \
+		{"dry_allowed_length", take_known}, {"dry_penalty_last_n", take_known},                    \
+		{"mirostat", take_known}, {"mirostat_tau", take_known}, {"mirostat_eta", take_known},      \
 		{"adaptive_target", take_other}, {"adaptive_decay", take_other}, {"min_keep", take_other}, \
 		{"samplers", take_samplers}, FIELDS_OF_RULES, {"n_probs", take_n_probs},                   \
 		{"logprobs", take_n_probs}, {"post_sampling_probs", take_post_probs},                      \
@@ -508,7 +477,7 @@ static enum hokku_code take_ignored_bool(struct gen_request *r, const char *name
 		{"return_progress", take_untold}, {"sse_ping_interval", pass_over},                        \
 		{"stream_options", pass_over}, {"n_indent", pass_over}, {"n_keep", pass_over},             \
 		{"n_discard", pass_over}, {"n_cache_reuse", pass_over}, {"t_max_predict_ms", pass_over},   \
-		{"t_max_prompt_ms", pass_over}, {"dry_sequence_breakers", pass_over},                      \
+		{"t_max_prompt_ms", pass_over},                                                            \
 	{                                                                                                  \
 		"model", take_model                                                                        \
 	}
@@ -517,14 +486,10 @@ static const struct field completion_fields[] = {{"prompt", take_prompt}, COMPLE
 
 static enum hokku_code check(struct gen_request *r, struct request_error *err)
 {
-	const struct sampling *s = &r->sampling;
 	if (r->llama.post_probs && r->logprobs)
 		return bad(err, "post_sampling_probs",
 			   "is true; this server tells the model's own probabilities alone: leave it out");
 	drop_samplers(r);
-	if (r->llama.last_n &&
-	    (s->repetition_penalty != 1 || s->frequency_penalty != 0 || s->presence_penalty != 0))
-		warn(r, "repeat_last_n", "has no effect here: penalties look at all of prompt and answer");
 	r->keep_ids = true;
 	return request_check_shape(r, err);
 }

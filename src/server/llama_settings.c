@@ -6,7 +6,8 @@
 
 /* As its documentation has them; penalties and the like are neutral there as here. */
 const struct sampling_default llama_sampling[] = {
-	{"temperature", 0.8}, {"top_k", 40}, {"top_p", 0.95}, {"min_p", 0.05}, {NULL, 0},
+	{"temperature", 0.8}, {"top_k", 40},         {"top_p", 0.95},
+	{"min_p", 0.05},      {"repeat_last_n", 64}, {NULL, 0},
 };
 
 /* The fields that it has under another name. */
@@ -15,26 +16,10 @@ static const char *llama_name(const char *name)
 	return strcmp(name, "repetition_penalty") == 0 ? "repeat_penalty" : name;
 }
 
-/* Its others, as they are where a sampler does nothing. Those that the engine has are told by its table. */
+/* Its others, as they are where a sampler does nothing. */
 static void add_neutral(struct strbuf *b)
 {
-	static const struct {
-		const char *name, *value;
-	} rows[] = {
-		{"dynatemp_range", "0"},     {"dynatemp_exponent", "1"},  {"typical_p", "1"},
-		{"top_n_sigma", "-1"},       {"xtc_probability", "0"},    {"xtc_threshold", "0.1"},
-		{"repeat_last_n", "-1"},     {"dry_multiplier", "0"},     {"dry_base", "1.75"},
-		{"dry_allowed_length", "2"}, {"dry_penalty_last_n", "0"}, {"mirostat", "0"},
-		{"mirostat_tau", "5"},       {"mirostat_eta", "0.1"},     {"adaptive_target", "-1"},
-		{"adaptive_decay", "0.9"},   {"min_keep", "0"},
-	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		bool known = false;
-		for (size_t k = 0; k < n_sampling_fields; k++)
-			known = known || strcmp(sampling_fields[k].name, rows[i].name) == 0;
-		if (!known)
-			strbuf_addf(b, ",\"%s\":%s", rows[i].name, rows[i].value);
-	}
+	strbuf_add_c(b, ",\"adaptive_target\":-1,\"adaptive_decay\":0.9,\"min_keep\":0");
 }
 
 static void add_fields(struct strbuf *b, const struct sampling *s)
@@ -100,7 +85,6 @@ void llama_settings(struct strbuf *b, const struct sampling *sampling, const str
 			    r->rules.ignore_eos ? "true" : "false", r->stream ? "true" : "false",
 			    r->logprobs ? r->n_top : 0);
 	}
-	strbuf_add_c(b,
-		     ",\"post_sampling_probs\":false,\"samplers\":[\"penalties\",\"temperature\",\"top_k\","
-		     "\"top_p\",\"min_p\"],\"lora\":[]");
+	strbuf_add_c(b, ",\"post_sampling_probs\":false,\"samplers\":[\"dry\",\"penalties\",\"top_n_sigma\","
+			"\"temperature\",\"top_k\",\"typ_p\",\"top_p\",\"min_p\",\"xtc\"],\"lora\":[]");
 }

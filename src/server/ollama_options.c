@@ -41,8 +41,7 @@ static enum hokku_code take_neutral(struct gen_request *r, const struct option *
 				    struct request_error *err)
 {
 	char found[96];
-	if (find_sampling(o->sampling))
-		return take_own(r, o, v, err);
+	(void)r;
 	if (field_number(v) == o->neutral)
 		return HOKKU_OK;
 	return bad(err, o->full,
@@ -69,21 +68,6 @@ static enum hokku_code take_top_p(struct gen_request *r, const struct option *o,
 		return take_own(r, o, v, err);
 	r->sampling.top_p = FLT_MIN;
 	return HOKKU_OK;
-}
-
-/* How far back penalties look: here at all there is. */
-static enum hokku_code take_last_n(struct gen_request *r, const struct option *o, const struct jv *v,
-				   struct request_error *err)
-{
-	char found[96];
-	int64_t n;
-	(void)r;
-	if (find_sampling(o->sampling))
-		return take_own(r, o, v, err);
-	if (field_whole(v, &n) && n >= -1 && n <= INT32_MAX)
-		return HOKKU_OK; /* finish goes on */
-	return bad(err, o->full, "is %s; it takes a whole number from -1 to %d", field_describe(v, found),
-		   INT32_MAX);
 }
 
 /* -1: a seed is drawn. */
@@ -149,12 +133,6 @@ static enum hokku_code pass_number(struct gen_request *r, const struct option *o
 	return HOKKU_OK;
 }
 
-static enum hokku_code pass_own_number(struct gen_request *r, const struct option *o, const struct jv *v,
-				       struct request_error *err)
-{
-	return find_sampling(o->sampling) ? take_own(r, o, v, err) : pass_number(r, o, v, err);
-}
-
 static enum hokku_code pass_switch(struct gen_request *r, const struct option *o, const struct jv *v,
 				   struct request_error *err)
 {
@@ -192,12 +170,12 @@ static const struct option options[] = {
 	OPTION("repeat_penalty", take_own, "repetition_penalty", 0),
 	OPTION("presence_penalty", take_own, "presence_penalty", 0),
 	OPTION("frequency_penalty", take_own, "frequency_penalty", 0),
-	OPTION("repeat_last_n", take_last_n, "repeat_last_n", 0),
-	OPTION("typical_p", take_neutral, "typical_p", 1),
+	OPTION("repeat_last_n", take_own, "repeat_last_n", 0),
+	OPTION("typical_p", take_own, "typical_p", 0),
 	OPTION("tfs_z", take_neutral, NULL, 1),
-	OPTION("mirostat", take_neutral, "mirostat", 0),
-	OPTION("mirostat_tau", pass_own_number, "mirostat_tau", 0),
-	OPTION("mirostat_eta", pass_own_number, "mirostat_eta", 0),
+	OPTION("mirostat", take_own, "mirostat", 0),
+	OPTION("mirostat_tau", take_own, "mirostat_tau", 0),
+	OPTION("mirostat_eta", take_own, "mirostat_eta", 0),
 	OPTION("penalize_newline", take_fixed, NULL, 1),
 	OPTION("seed", take_seed, NULL, 0),
 	OPTION("num_predict", take_predict, NULL, 0),
@@ -237,35 +215,6 @@ static enum hokku_code refuse_unknown(struct str key, struct request_error *err)
 	return bad(err, field, "is no option that this server knows");
 }
 
-/* What repeat_last_n does depends on what there is to look back for. */
-static enum hokku_code finish_last_n(struct gen_request *r, const struct jv *v, struct request_error *err)
-{
-	struct sampling *s = &r->sampling;
-	const struct jv *given = jv_get(v, "repeat_last_n");
-	bool penalties = s->repetition_penalty != 1 || s->frequency_penalty != 0 || s->presence_penalty != 0;
-	int64_t n = -1;
-	if (find_sampling("repeat_last_n"))
-		return HOKKU_OK;
-	if (!jv_none(given))
-		field_whole(given, &n);
-	if (n == 0) {
-		s->repetition_penalty = 1;
-		s->frequency_penalty = s->presence_penalty = 0;
-	} else if (n > 0 && penalties) {
-		return bad(err, "options.repeat_last_n",
-			   "is %lld; this server's penalties look at all there is: it takes -1, or 0 for no "
-			   "penalties",
-			   (long long)n);
-	} else if (n > 0) {
-		field_warn(&r->warnings, "options.repeat_last_n has no effect without a penalty");
-	} else if (penalties && jv_none(given)) {
-		field_warn(
-			&r->warnings,
-			"penalties look at all there is, not at the last 64 tokens (options.repeat_last_n)");
-	}
-	return HOKKU_OK;
-}
-
 enum hokku_code ollama_options(struct gen_request *r, const char *name, const struct jv *v,
 			       struct request_error *err)
 {
@@ -282,5 +231,5 @@ enum hokku_code ollama_options(struct gen_request *r, const char *name, const st
 		if (rc)
 			return rc;
 	}
-	return finish_last_n(r, v, err);
+	return HOKKU_OK;
 }

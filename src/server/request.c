@@ -268,20 +268,29 @@ static const struct field native_fields[] = {
 const struct request_form request_native = {
 	.sampling = SAMPLING_OWN, .stream = true, .fields = native_fields, .check = check_prompt};
 
+/* Copies the bytes of texts to *at. */
+static void move_texts(struct str *texts, uint32_t n, char **at)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		memcpy(*at, texts[i].ptr, texts[i].len);
+		texts[i].ptr = *at;
+		*at += texts[i].len;
+	}
+}
+
 bool request_drop_prompt(struct gen_request *r)
 {
 	size_t n = 0;
 	for (uint32_t i = 0; i < r->n_stop; i++)
 		n += r->stop[i].len;
+	for (uint32_t i = 0; i < r->n_dry_breakers; i++)
+		n += r->dry_breakers[i].len;
 	r->stop_bytes = malloc(n + 1);
 	if (!r->stop_bytes)
 		return false;
 	char *at = r->stop_bytes;
-	for (uint32_t i = 0; i < r->n_stop; i++) {
-		memcpy(at, r->stop[i].ptr, r->stop[i].len);
-		r->stop[i].ptr = at;
-		at += r->stop[i].len;
-	}
+	move_texts(r->stop, r->n_stop, &at);
+	move_texts(r->dry_breakers, r->n_dry_breakers, &at);
 	free(r->tokens);
 	free(r->before);
 	free(r->prompts);

@@ -42,7 +42,7 @@ struct llama_fields {
 	const struct jv *prompt, *prefix, *suffix, *extra;
 	int32_t slot;      /* asked for, and 1; 0: any */
 	uint32_t samplers; /* where has_samplers */
-	bool has_samplers, post_probs, return_tokens, last_n;
+	bool has_samplers, post_probs, return_tokens;
 	struct strbuf fields; /* of the answer that are told, a zero byte behind each; empty: all */
 };
 
@@ -135,6 +135,9 @@ struct gen_request {
 	uint32_t n_bad_words;
 	struct str stop[ENGINE_MAX_STOP];
 	uint32_t n_stop;
+	bool has_dry_breakers;
+	uint32_t n_dry_breakers;
+	struct str dry_breakers[DRY_MAX_BREAKERS];
 	struct strbuf warnings;              /* JSON strings separated by commas; empty: none */
 	struct responses_request *responses; /* of POST /v1/responses; NULL */
 	struct jv_doc json;                  /* owns the bytes of all strings above, */

@@ -103,6 +103,50 @@ enum hokku_code field_bad_words(struct gen_request *r, const char *name, const s
 	return HOKKU_OK;
 }
 
+enum hokku_code field_dry_breakers(struct gen_request *r, const char *name, const struct jv *v,
+				   struct request_error *err)
+{
+	char found[96], field[64];
+	if (!jv_is(v, JV_ARRAY) || jv_len(v) > DRY_MAX_BREAKERS)
+		return bad(err, name, "is %s; it takes an array of up to %d strings",
+			   field_describe(v, found), DRY_MAX_BREAKERS);
+	r->has_dry_breakers = true;
+	r->n_dry_breakers = 0;
+	for (size_t i = 0; i < jv_len(v); i++) {
+		struct str s = jv_str(jv_at(v, i));
+		snprintf(field, sizeof field, "%s[%zu]", name, i);
+		if (!jv_is(jv_at(v, i), JV_STRING))
+			return bad(err, field, "is %s; it takes a string",
+				   field_describe(jv_at(v, i), found));
+		if (s.len < 1 || s.len > DRY_MAX_BREAKER_BYTES)
+			return bad(err, field, "has %zu bytes; it takes 1 to %d", s.len,
+				   DRY_MAX_BREAKER_BYTES);
+		r->dry_breakers[r->n_dry_breakers++] = s;
+	}
+	return HOKKU_OK;
+}
+
+/* The order of the stages is fixed: a list of them is taken where it says the same. */
+enum hokku_code field_samplers(struct gen_request *r, const char *name, const struct jv *v,
+			       struct request_error *err)
+{
+	static const char *const order[] = {"dry",   "penalties", "top_n_sigma", "temperature", "top_k",
+					    "typ_p", "top_p",     "min_p",       "xtc"};
+	enum { N = sizeof order / sizeof *order };
+	char found[96];
+	size_t n = jv_len(v), same = 0;
+	(void)r;
+	while (jv_is(v, JV_ARRAY) && n == N && same < N && str_eq_c(jv_str(jv_at(v, same)), order[same]))
+		same++;
+	if (same == N)
+		return HOKKU_OK;
+	return bad(err, name,
+		   "is %s; the order of the stages is fixed here: leave it out, or give [\"dry\", "
+		   "\"penalties\", \"top_n_sigma\", \"temperature\", \"top_k\", \"typ_p\", \"top_p\", "
+		   "\"min_p\", \"xtc\"]",
+		   field_describe(v, found));
+}
+
 /* ---- logit_bias ---- */
 
 static bool looks_like_number(struct str key)

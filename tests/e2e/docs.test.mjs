@@ -23,6 +23,6 @@ test('docs/sampling.md has the ranges and defaults that the program has', () => 
 	const rows = [...help('run', '--help').matchAll(/^ {2}--([a-z-]+)[^\n]*(?:\n {10,})?[^\n]*; ((?:from|more than) [^(]*) \(default (\S+)\)$/gm)];
 	const fields = rows.map(([, name, range, value]) => [name.replaceAll('-', '_'), range, value]);
 	assert.ok(fields.some(([name]) => name === 'repetition_penalty'), JSON.stringify(fields));
-	for (const [name, range, value] of fields.filter(([n]) => /temperature|top_|min_p|penalty/.test(n)))
+	for (const [name, range, value] of fields.filter(([n]) => /temperature|top_|min_p|penalty|typical|xtc|dynatemp|dry_|mirostat|repeat/.test(n)))
 		assert.match(doc, new RegExp(`^\\| \`${name}\` \\| ${range} \\| ${value} \\|`, 'm'), name);
 });

@@ -140,7 +140,8 @@ test('/completion: limits, stop texts, members, samples, a shape, errors before 
 	const told = await ask({ t_max_predict_ms: 1000, n_predict: 1 });
 	assert.deepEqual(told.warnings, ['t_max_predict_ms has no effect here']);
 	for (const [body, type, field, message] of [
-		[{ prompt: 'a', mirostat: 2 }, 'invalid_request_error', 'mirostat', /no such sampler/],
+		[{ prompt: 'a', mirostat: 3 }, 'invalid_request_error', 'mirostat', /is 3; it takes a whole number from 0 to 2/],
+		[{ prompt: 'a', min_keep: 3 }, 'invalid_request_error', 'min_keep', /no such sampler/],
 		[{ prompt: ['a', 7.5] }, 'invalid_request_error', 'prompt[1]', /is 7.5/],
 		[{ prompt: [] }, 'invalid_request_error', 'prompt', /has 0 prompts/],
 		[{ prompt: 'a', id_slot: 8 }, 'invalid_request_error', 'id_slot', /there are slots 0 to 7/],

@@ -385,4 +385,5 @@ const struct compute_backend compute_cpu = {
 	.kv_read = cpu_kv_read,
 	.kv_write = cpu_kv_write,
 	.kv_describe = cpu_kv_describe,
+	.all_stages = true,
 };

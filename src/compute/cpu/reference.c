@@ -608,4 +608,5 @@ const struct compute_backend compute_cpu_reference = {
 	.kv_read = reference_kv_read,
 	.kv_write = reference_kv_write,
 	.kv_describe = reference_kv_describe,
+	.all_stages = true,
 };

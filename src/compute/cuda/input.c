@@ -27,7 +27,7 @@ void cuda_input_plan(struct cuda *c)
 	struct cuda_input *in = &c->input;
 	uint64_t tables = (uint64_t)c->tables_pitch * c->model->n_kv_groups;
 	in->n_words_max =
-		c->n_seqs * (tables + 2 * (uint64_t)COMPUTE_MAX_LOGIT_BIAS + c->n_ctx + 1 + mask_words(c));
+		c->n_seqs * (tables + 2 * (uint64_t)COMPUTE_MAX_BIASES + c->n_ctx + 1 + mask_words(c));
 	if (c->path->input_words)
 		in->n_words_max += c->path->input_words(c);
 	lay_out(in, c->n_batch, c->n_batch, c->n_seqs);

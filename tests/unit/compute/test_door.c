@@ -402,9 +402,18 @@ static void logits_and_sampling_are_checked(void **state)
 		{good, "repetition_penalty is 11"},
 		{good, "frequency_penalty is 3"},
 		{good, "presence_penalty is -3"},
-		{good, "logit_bias has 1025 entries"},
+		{good, "logit_bias has 2049 entries"},
 		{good, "logit_bias gives token 263"},
 		{good, "logit_bias gives token 0 the bias nan"},
+		{good, "typical_p is -0.1; it takes 0 to 1"},
+		{good, "top_n_sigma is 101; it takes -1 to 100"},
+		{good, "xtc_probability is 2"},
+		{good, "xtc_threshold is nan"},
+		{good, "dynatemp_range is -1"},
+		{good, "dynatemp_exponent is 101"},
+		{good, "mirostat is 3; it takes 0 to 2"},
+		{good, "mirostat_tau is -1"},
+		{good, "mirostat_eta is 1.5"},
 	};
 	bad[0].sampling.temperature = -1;
 	bad[1].sampling.temperature = NAN;
@@ -415,11 +424,20 @@ static void logits_and_sampling_are_checked(void **state)
 	bad[6].sampling.frequency_penalty = 3;
 	bad[7].sampling.presence_penalty = -3;
 	bad[8].sampling.bias = bias;
-	bad[8].sampling.n_bias = COMPUTE_MAX_LOGIT_BIAS + 1;
+	bad[8].sampling.n_bias = COMPUTE_MAX_BIASES + 1;
 	bad[9].sampling.bias = bias;
 	bad[9].sampling.n_bias = 2;
 	bad[10].sampling.bias = nan_bias;
 	bad[10].sampling.n_bias = 1;
+	bad[11].sampling.typical_p = -0.1f;
+	bad[12].sampling.top_n_sigma = 101;
+	bad[13].sampling.xtc_probability = 2;
+	bad[14].sampling.xtc_threshold = NAN;
+	bad[15].sampling.dynatemp_range = -1;
+	bad[16].sampling.dynatemp_exponent = 101;
+	bad[17].sampling.mirostat = 3;
+	bad[18].sampling.mirostat_tau = -1;
+	bad[19].sampling.mirostat_eta = 1.5f;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		good_seqs(s);
 		s[0].sampling = &bad[i].sampling;

@@ -77,6 +77,7 @@ static struct {
 	/* while closed, a step waits */
 	atomic_bool gate_closed;
 	unsigned encode_us;           /* tok_encode takes so long */
+	atomic_uint most_biases;      /* of a draw */
 	atomic_uint n_masked, n_late; /* draws with a mask; of these those whose mask came after submit */
 } fake;
 
@@ -350,6 +351,13 @@ bool compute_runs_ahead(const struct compute *c)
 	return fake.ahead;
 }
 
+bool compute_draws(const struct compute *c, const struct sampling *sampling)
+{
+	(void)c;
+	(void)sampling;
+	return true;
+}
+
 enum hokku_code compute_submit(struct compute *c, struct compute_seq *seqs, uint32_t n,
 			       struct hokku_error *err)
 {
@@ -416,6 +424,8 @@ enum hokku_code compute_mask(struct compute *c, uint32_t s, const uint32_t *mask
 static inline int32_t fake_draw(const struct compute_seq *seq, bool masked, uint32_t mask)
 {
 	uint32_t n_answer = seq->n_history - seq->n_prompt;
+	if (seq->sampling->n_bias > atomic_load(&fake.most_biases))
+		atomic_store(&fake.most_biases, seq->sampling->n_bias);
 	int32_t token = n_answer < fake.n_script ? fake.script[n_answer] : FAKE_A;
 	atomic_fetch_add(&fake.n_masked, masked);
 	if (!masked || (token >= 0 && mask >> token & 1))

@@ -31,7 +31,8 @@ enum {
 	SCHEDULE_LIVE = 16, /* most requests of a schedule at once */
 	SCHEDULE_STEPS = 20000,
 	SCHEDULE_OWNERS = 4,
-	SCHEDULE_MASK = 32, /* words of a mask at most */
+	SCHEDULE_MASK = 32,                             /* words of a mask at most */
+	SCHEDULE_ROWS = SCHED_MAX_ROWS + SCHEDULE_SEQS, /* of logits of a step: shown, and drawn from here */
 };
 
 #define SCHEDULE_NEED(condition)                                                                \
@@ -71,7 +72,8 @@ struct kind {
 	int32_t drawn[SCHEDULE_OUT];
 	float logprobs[SCHEDULE_OUT];
 	uint32_t n_drawn;
-	bool masked;                  /* as mask_after says */
+	bool masked;  /* as mask_after says */
+	bool by_host; /* the device does not draw so: none of its steps runs ahead of a draw */
 	uint64_t shown[SCHEDULE_CTX]; /* hashes of the logits behind each token of the prompt */
 };
 
@@ -117,7 +119,7 @@ struct schedule_world {
 	struct sched_counters sum;
 	uint64_t n_ended, n_cancelled, n_failed, n_left_behind;
 	uint64_t n_shown;          /* positions whose logits were shown */
-	float *logits;             /* (COMPUTE_MAX_AHEAD, SCHED_MAX_ROWS, n_vocab) */
+	float *logits;             /* (COMPUTE_MAX_AHEAD, SCHEDULE_ROWS, n_vocab) */
 	uint64_t n_passed;         /* turns of another owner while one waited that could have gone */
 	uint64_t n_forced, n_held; /* tokens taken without a draw; plans without a sequence that was held */
 	/* Of the present schedule. */
@@ -133,6 +135,7 @@ struct rider {
 	uint32_t max_tokens, n_taken, n_shown;
 	uint32_t place; /* in the step submitted last */
 	uint64_t id;    /* no other's in any schedule */
+	double mirostat_mu;
 	bool live;
 	bool jumps;  /* tokens that must come are not drawn */
 	bool waited; /* before the last plan, for its first turn */
@@ -192,6 +195,7 @@ GOLDEN_INLINE void lone_run(struct schedule_world *w, struct kind *k)
 {
 	int32_t ids[SCHEDULE_CTX + 1];
 	uint32_t n = k->n_prompt, pos = 0;
+	double mu = 2 * (double)k->sampling.mirostat_tau;
 	memcpy(ids, k->prompt, n * sizeof *ids);
 	while (k->n_drawn < SCHEDULE_OUT && n <= SCHEDULE_CTX) {
 		struct hokku_error err;
@@ -201,6 +205,8 @@ GOLDEN_INLINE void lone_run(struct schedule_world *w, struct kind *k)
 					  .blocks = lone_blocks(),
 					  .blocks_pitch = SCHEDULE_PITCH,
 					  .history = ids,
+					  .mirostat_mu = &mu,
+					  .logits = k->by_host ? w->logits : NULL,
 					  .n_prompt = k->n_prompt};
 		pos += seq.n_tokens;
 		seq.n_history = pos;
@@ -234,8 +240,20 @@ GOLDEN_INLINE void make_kind(struct schedule_world *w, uint32_t i)
 					.top_p = i % 3 ? 1 : 0.9f,
 					.repetition_penalty = i % 5 ? 1 : 1.2f,
 					.frequency_penalty = i % 7 ? 0 : 0.5f,
+					.typical_p = i % 11 == 3 ? 0.8f : 1,
+					.top_n_sigma = i % 11 == 6 ? 1.5f : 0,
+					.xtc_probability = i % 11 == 7 ? 0.5f : 0,
+					.xtc_threshold = 0.01f,
+					.dynatemp_range = i % 11 == 9 ? 0.4f : 0,
+					.dynatemp_exponent = 1,
+					.mirostat = i % 11 == 2    ? 2
+						    : i % 11 == 10 ? 1
+								   : 0,
+					.mirostat_tau = 4,
+					.mirostat_eta = 0.2f,
 					.seed = i};
 	k->masked = i % 3 == 1;
+	k->by_host = !compute_draws(w->compute, &k->sampling);
 	lone_run(w, k);
 	lone_prompt(w, k);
 }
@@ -280,7 +298,7 @@ GOLDEN_INLINE void schedule_open(struct schedule_world *w, enum schedule_model w
 					      .n_batch = SCHEDULE_BATCH,
 					      .all_logits = true};
 	w->logits =
-		calloc((size_t)COMPUTE_MAX_AHEAD * SCHED_MAX_ROWS * w->model.hp.n_vocab, sizeof *w->logits);
+		calloc((size_t)COMPUTE_MAX_AHEAD * SCHEDULE_ROWS * w->model.hp.n_vocab, sizeof *w->logits);
 	SCHEDULE_NEED(w->logits);
 	SCHEDULE_NEED(compute_open(&params, &w->compute, &err) == HOKKU_OK);
 	unlink(path);
@@ -470,7 +488,10 @@ GOLDEN_INLINE void check_turns(struct schedule_world *w, const struct sched *s, 
 GOLDEN_INLINE void rider_start(struct schedule_world *w, struct sched *s, struct rider *r, struct dice *d)
 {
 	const struct kind *k = &w->kinds[dice_below(d, w->n_kinds)];
-	*r = (struct rider){.kind = k, .id = ++w->last_id, .live = true};
+	*r = (struct rider){.kind = k,
+			    .id = ++w->last_id,
+			    .mirostat_mu = 2 * (double)k->sampling.mirostat_tau,
+			    .live = true};
 	r->max_tokens = 1 + dice_below(d, k->n_drawn);
 	memcpy(r->ids, k->prompt, k->n_prompt * sizeof *r->ids);
 	r->seq = (struct sched_seq){.ids = r->ids,
@@ -481,7 +502,7 @@ GOLDEN_INLINE void rider_start(struct schedule_world *w, struct sched *s, struct
 				    .owner = dice_below(d, SCHEDULE_OWNERS),
 				    .hashes = dice_below(d, 8) ? r->hashes : NULL};
 	r->seq.root = dice_below(d, 4) ? 0 : KV_ROOT | r->seq.owner;
-	r->jumps = k->masked && dice_below(d, 2);
+	r->jumps = k->masked && !k->sampling.mirostat && dice_below(d, 2);
 	r->seq.n_rows = dice_below(d, 4) == 3 ? k->n_prompt - 1 : 0;
 	sched_add(s, &r->seq);
 }
@@ -550,7 +571,9 @@ GOLDEN_INLINE void schedule_submit(struct schedule_world *w, struct sched *s, st
 {
 	struct schedule_flight *f = &w->flights[w->n_submitted++ % COMPUTE_MAX_AHEAD];
 	struct hokku_error err;
-	float *logits = w->logits + (size_t)(f == &w->flights[1]) * SCHED_MAX_ROWS * w->model.hp.n_vocab;
+	size_t n_vocab = w->model.hp.n_vocab;
+	float *logits = w->logits + (size_t)(f == &w->flights[1]) * SCHEDULE_ROWS * n_vocab;
+	float *here = logits + SCHED_MAX_ROWS * n_vocab;
 	f->n = n;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct sched_seq *seq = out[i];
@@ -570,14 +593,17 @@ GOLDEN_INLINE void schedule_submit(struct schedule_world *w, struct sched *s, st
 			.slot = seq->slot,
 			.n_history = end,
 			.n_prompt = end < seq->n_prompt ? end : seq->n_prompt,
-			.logits = sched_shows(seq) ? logits : NULL,
+			.mirostat_mu = &r->mirostat_mu,
+			.logits = sched_shows(seq)   ? logits
+				  : r->kind->by_host ? here + i * n_vocab
+						     : NULL,
 			.all_logits = sched_shows(seq),
 		};
 		if (sched_draws(seq) && r->kind->masked) {
 			mask_after(w, seq->ids[seq->n_ids - 1], f->masks[i]);
 			f->steps[i].mask = f->masks[i];
 		}
-		logits += sched_shows(seq) ? (size_t)seq->n_new * w->model.hp.n_vocab : 0;
+		logits += sched_shows(seq) ? (size_t)seq->n_new * n_vocab : 0;
 	}
 	if (compute_runs_ahead(w->compute))
 		SCHEDULE_NEED(compute_submit(w->compute, f->steps, n, &err) == HOKKU_OK);
@@ -675,7 +701,7 @@ GOLDEN_INLINE void schedule_run(struct schedule_world *w, struct dice *d)
 			riders[i].waited = riders[i].live && riders[i].seq.state == SCHED_WAITING &&
 					   !riders[i].seq.preempted;
 		for (uint32_t i = 0; i < SCHEDULE_LIVE; i++)
-			if (riders[i].live && riders[i].kind->masked)
+			if (riders[i].live && (riders[i].kind->masked || riders[i].kind->by_host))
 				rider_settle(w, &s, &riders[i], d);
 		uint64_t n_preempted = s.counters.preempted;
 		uint32_t budget = most - dice_below(d, most), n = sched_plan(&s, budget, out);

@@ -434,6 +434,44 @@ static void *ask_in_a_thread(void *user)
 	return NULL;
 }
 
+static void test_samplers(void **state)
+{
+	(void)state;
+	struct hokku_request r = ask(7);
+	struct hokku_samplers more = HOKKU_SAMPLERS_INIT, found = HOKKU_SAMPLERS_INIT;
+	const char *breaker = "";
+	char *plain = answer(model, &r, NULL);
+	assert_int_equal(hokku_get_samplers(model, &found, NULL), HOKKU_OK);
+	assert_true(found.typical_p == 1 && found.repeat_last_n == -1 && found.mirostat_tau == 5); /* the
+		file says nothing of them */
+	found.struct_size = offsetof(struct hokku_samplers, mirostat);
+	found.mirostat = 77;
+	assert_int_equal(hokku_get_samplers(model, &found, NULL), HOKKU_OK);
+	assert_int_equal(found.mirostat, 77); /* not a member of an older caller's */
+	found.struct_size = 0;
+	assert_int_equal(hokku_get_samplers(model, &found, NULL), HOKKU_INVALID_REQUEST);
+	r.samplers = &more;
+	char *same = answer(model, &r, NULL);
+	assert_string_equal(same, plain);
+	more.xtc_probability = 1;
+	more.xtc_threshold = 0.05f;
+	char *other = answer(model, &r, NULL);
+	assert_string_not_equal(other, plain);
+	more.xtc_threshold = 1.5f;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "xtc_threshold is 1.5; it must be from 0 to 1");
+	more.xtc_threshold = 0.1f;
+	more.dry_breakers = &breaker;
+	more.n_dry_breakers = 1;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "dry_sequence_breakers[0] has 0 bytes");
+	more.n_dry_breakers = 65;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "dry_sequence_breakers has 65 texts; 64 are allowed");
+	more.struct_size = sizeof more + 8;
+	expect_error(&r, HOKKU_INVALID_REQUEST, "struct_size of hokku_samplers");
+	free(plain);
+	free(same);
+	free(other);
+}
+
 /* What the answer ends with, and which words do not come. */
 static void test_rules(void **state)
 {
@@ -731,6 +769,7 @@ int main(void)
 		cmocka_unit_test(test_several_threads),
 		cmocka_unit_test(test_parallel),
 		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_samplers),
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_stopped),
 	};

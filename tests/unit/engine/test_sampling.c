@@ -44,6 +44,16 @@ static void test_defaults(void **state)
 		    s.repetition_penalty == public.repetition_penalty &&
 		    s.frequency_penalty == public.frequency_penalty &&
 		    s.presence_penalty == public.presence_penalty);
+	const struct hokku_samplers more = HOKKU_SAMPLERS_INIT;
+	assert_true(s.repeat_last_n == more.repeat_last_n && s.typical_p == more.typical_p &&
+		    s.top_n_sigma == more.top_n_sigma && s.xtc_probability == more.xtc_probability &&
+		    s.xtc_threshold == more.xtc_threshold && s.dynatemp_range == more.dynatemp_range &&
+		    s.dynatemp_exponent == more.dynatemp_exponent &&
+		    s.dry_multiplier == more.dry_multiplier && s.dry_base == more.dry_base &&
+		    s.dry_allowed_length == more.dry_allowed_length &&
+		    s.dry_penalty_last_n == more.dry_penalty_last_n && s.mirostat == more.mirostat &&
+		    s.mirostat_tau == more.mirostat_tau && s.mirostat_eta == more.mirostat_eta);
+	assert_true(sampling_is_plain(&s));
 }
 
 static void test_ranges(void **state)
@@ -60,6 +70,20 @@ static void test_ranges(void **state)
 		{"repetition_penalty", {1e-30, 10}, {0, 10.000001}},
 		{"frequency_penalty", {-2, 2}, {-2.000001, 2.000001}},
 		{"presence_penalty", {-2, 2}, {-2.000001, 2.000001}},
+		{"repeat_last_n", {-1, 2147483647}, {-2, -2147483648.0}},
+		{"typical_p", {1e-30, 1}, {0, 1.0000001}},
+		{"top_n_sigma", {-1, 100}, {-1.000001, 100.00001}},
+		{"xtc_probability", {0, 1}, {-1e-30, 1.0000001}},
+		{"xtc_threshold", {0, 1}, {-1e-30, 1.0000001}},
+		{"dynatemp_range", {0, 100}, {-1e-30, 100.00001}},
+		{"dynatemp_exponent", {0, 100}, {-1e-30, 100.00001}},
+		{"dry_multiplier", {0, 100}, {-1e-30, 100.00001}},
+		{"dry_base", {1, 100}, {0.9999999, 100.00001}},
+		{"dry_allowed_length", {1, 2147483647}, {0, -1}},
+		{"dry_penalty_last_n", {-1, 2147483647}, {-2, -3}},
+		{"mirostat", {0, 2}, {-1, 3}},
+		{"mirostat_tau", {0, 100}, {-1e-30, 100.00001}},
+		{"mirostat_eta", {0, 1}, {-1e-30, 1.0000001}},
 	};
 	assert_int_equal(sizeof rows / sizeof *rows, n_sampling_fields);
 	for (size_t i = 0; i < n_sampling_fields; i++) {
@@ -68,7 +92,7 @@ static void test_ranges(void **state)
 			assert_int_equal(check(rows[i].name, rows[i].refused[j]), HOKKU_INVALID_REQUEST);
 			assert_true(str_starts(str_c(err.message), str_c(rows[i].name)));
 		}
-		if (i == 1)
+		if (sampling_fields[i].kind == SAMPLING_INT)
 			continue;
 		assert_int_equal(check(rows[i].name, NAN), HOKKU_INVALID_REQUEST);
 		assert_int_equal(check(rows[i].name, INFINITY), HOKKU_INVALID_REQUEST);
@@ -180,10 +204,11 @@ static void test_advice(void **state)
 				      real("general.other", 3)};
 	struct sampling_advice a = advice_of(all, 8);
 	assert_string_equal(notes, "");
-	assert_int_equal(a.given, 31);
+	assert_int_equal(a.given, 31 | 1 << 7 | 1 << 10); /* and repeat_last_n, xtc_probability */
 	sampling_defaults(&s, SAMPLING_OPENAI, &a);
 	assert_true(s.temperature == 0.6f && s.top_k == 20 && s.top_p == 0.95f && s.min_p == 0.05f &&
-		    s.repetition_penalty == 1.05f && s.frequency_penalty == 0);
+		    s.repetition_penalty == 1.05f && s.frequency_penalty == 0 && s.repeat_last_n == 64 &&
+		    s.xtc_probability == 0);
 	a = advice_of(&all[1], 1); /* one alone */
 	sampling_defaults(&s, SAMPLING_OWN, &a);
 	assert_true(s.temperature == 0.7f && s.top_k == 20 && s.top_p == 1);
@@ -211,9 +236,10 @@ static void test_bad_advice(void **state)
 		{{.key = STR_LIT("general.sampling.temp"),
 		  .value = {.type = GGUF_STRING, .string = STR_LIT("hot")}},
 		 "key \"general.sampling.temp\" is string"},
-		{real("general.sampling.xtc_probability", 0.5),
-		 "\"general.sampling.xtc_probability\" asks for a stage"},
-		{whole("general.sampling.mirostat", 2), "\"general.sampling.mirostat\" asks for a stage"},
+		{real("general.sampling.xtc_probability", 0.5), NULL},
+		{whole("general.sampling.mirostat", 2), NULL},
+		{whole("general.sampling.mirostat", 3),
+		 "general.sampling.mirostat is 3; it takes a whole number from 0 to 2"},
 		{real("general.sampling.new_one", 0), "\"general.sampling.new_one\" asks for a stage"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

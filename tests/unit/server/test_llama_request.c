@@ -257,7 +257,6 @@ static void test_without_effect(void **state)
 		"\"timings_per_token\":true",
 		"\"stream_options\":{\"include_usage\":true}",
 		"\"samplers\":[\"top_k\",\"top_p\",\"infill\"]",
-		"\"repeat_penalty\":1.1,\"repeat_last_n\":64",
 		"\"nothing_known\":1",
 	};
 	static const char *const silent[] = {
@@ -265,7 +264,9 @@ static void test_without_effect(void **state)
 		"\"typical_p\":1,\"dynatemp_range\":0,\"dynatemp_exponent\":1,\"top_n_sigma\":-1",
 		"\"xtc_probability\":0,\"xtc_threshold\":0.1,\"min_keep\":0",
 		"\"dry_multiplier\":0,\"dry_base\":1.75,\"dry_allowed_length\":2,\"dry_penalty_last_n\":64",
-		"\"repeat_last_n\":64",
+		"\"repeat_penalty\":1.1,\"repeat_last_n\":64",
+		"\"mirostat\":2,\"typical_p\":0.5,\"xtc_probability\":0.1,\"dry_sequence_breakers\":[\"x\"]",
+		"\"top_n_sigma\":-3,\"xtc_probability\":-1,\"dry_base\":0,\"dry_allowed_length\":0",
 		"\"backend_sampling\":true,\"verbose\":true,\"timings_per_token\":false",
 		"\"post_sampling_probs\":true",
 	};

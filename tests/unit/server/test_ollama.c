@@ -69,15 +69,6 @@ static bool warned(const char *text)
 	return r.warnings.ptr && strstr(r.warnings.ptr, text);
 }
 
-/* Is there such a stage of sampling? Options of others take the value alone that asks for nothing. */
-static bool is_stage(const char *name)
-{
-	for (size_t i = 0; i < n_sampling_fields; i++)
-		if (strcmp(sampling_fields[i].name, name) == 0)
-			return true;
-	return false;
-}
-
 /* ---- requests ---- */
 
 static void test_defaults(void **state)
@@ -131,17 +122,15 @@ static void test_options(void **state)
 	assert_true(!r.has_seed && r.max_tokens == 0 && r.n_stop == 1);
 	assert_int_equal(sampling_check(&r.sampling, 10, NULL), HOKKU_OK);
 	request_free(&r);
-	if (is_stage("repeat_last_n"))
-		return;
-	/* Looking back for nothing takes the penalties away, wherever they stand. */
-	good(options("\"repeat_last_n\":0,\"repeat_penalty\":1.5,\"presence_penalty\":1"), "none");
-	assert_true(r.sampling.repetition_penalty == 1 && r.sampling.presence_penalty == 0);
-	request_free(&r);
-	good(options("\"repeat_last_n\":64"), "64");
-	assert_true(warned("options.repeat_last_n has no effect without a penalty"));
+	good(options("\"repeat_last_n\":0,\"repeat_penalty\":1.5,\"typical_p\":0.5,\"mirostat\":2,"
+		     "\"mirostat_tau\":4,\"mirostat_eta\":0.2"),
+	     "none");
+	assert_true(s->repetition_penalty == 1.5f && s->repeat_last_n == 0 && s->typical_p == 0.5f);
+	assert_true(s->mirostat == 2 && s->mirostat_tau == 4 && s->mirostat_eta == 0.2f);
+	assert_int_equal(r.warnings.len, 0);
 	request_free(&r);
 	good(options("\"repeat_penalty\":1.5"), "penalty");
-	assert_true(warned("penalties look at all there is"));
+	assert_int_equal(s->repeat_last_n, 64); /* its own default */
 	request_free(&r);
 }
 
@@ -163,17 +152,16 @@ static void test_limits(void **state)
 		{"num_predict", "-3", "-2", "2147483647", "2147483648"},
 		{"num_predict", "0", "1", "2", "\"2\""},
 		{"num_ctx", "0", "1", "2147483647", "2147483648"},
-		{"typical_p", "0.99", "1", "1.0", "1.01"},
+		{"typical_p", "0", "0.01", "1.0", "1.01"},
 		{"tfs_z", "0.99", "1", "1.0", "2"},
-		{"mirostat", "-1", "0", "0.0", "1"},
+		{"mirostat", "-1", "0", "2", "3"},
+		{"mirostat_tau", "-1", "0", "100", "101"},
+		{"mirostat_eta", "-1", "0", "1", "1.1"},
 	};
-	enum { N_OWN = 12 };
 	char text[128], field[64];
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		const char *values[] = {rows[i].low, rows[i].lowest, rows[i].highest, rows[i].high};
 		snprintf(field, sizeof field, "options.%s", rows[i].option);
-		if (i >= N_OWN && is_stage(rows[i].option))
-			continue;
 		for (size_t k = 0; k < 4; k++) {
 			snprintf(text, sizeof text, "\"%s\":%s", rows[i].option, values[k]);
 			if (k == 0 || k == 3)
@@ -209,8 +197,6 @@ static void test_refused(void **state)
 		{"\"options\":{\"zzzzzzzz\":1}", "options.zzzzzzzz", "no option"},
 		{"\"options\":{\"stop\":[1]}", "options.stop[0]", "takes a string"},
 		{"\"options\":{\"stop\":[\"\"]}", "options.stop[0]", "0 bytes"},
-		{"\"options\":{\"repeat_penalty\":1.1,\"repeat_last_n\":64}", "options.repeat_last_n",
-		 "is 64; this server's penalties look at all there is"},
 		{"\"options\":{\"penalize_newline\":false}", "options.penalize_newline", "true alone"},
 		{"\"options\":{\"vocab_only\":true}", "options.vocab_only", "false alone"},
 		{"\"options\":{\"num_gpu\":\"all\"}", "options.num_gpu", "takes a number"},
@@ -247,8 +233,6 @@ static void test_refused(void **state)
 	char text[256];
 	for (size_t i = 0; i < sizeof of_chat / sizeof *of_chat; i++) {
 		snprintf(text, sizeof text, ",%s", of_chat[i][0]);
-		if (strstr(text, "repeat_last_n") && is_stage("repeat_last_n"))
-			continue;
 		bad_one(chat(text), text, of_chat[i][1], of_chat[i][2]);
 		if (!strstr(text, "tools"))
 			bad_one(generate(text), text, of_chat[i][1], of_chat[i][2]);
@@ -282,8 +266,6 @@ static void test_without_effect(void **state)
 					       "use_mmap", "use_mlock", "logits_all"};
 	char text[128], told[128];
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-		if (is_stage(numbers[i]))
-			continue;
 		snprintf(text, sizeof text, "\"%s\":5", numbers[i]);
 		snprintf(told, sizeof told, "\"options.%s has no effect here\"", numbers[i]);
 		good(options(text), text);

@@ -251,6 +251,65 @@ static void test_bad_words(void **state)
 	}
 }
 
+static void test_dry_breakers(void **state)
+{
+	(void)state;
+	struct prepare_job job;
+	good("\"dry_multiplier\":0.8,\"dry_sequence_breakers\":[\"\\n\",\"a\\u0000b\"],\"stop\":\"x\"", &job);
+	assert_true(job.request.has_dry_breakers && job.request.n_dry_breakers == 2);
+	assert_int_equal(job.request.dry_breakers[1].len, 3); /* it outlives the JSON */
+	assert_memory_equal(job.request.dry_breakers[1].ptr, "a\0b", 3);
+	prepare_job_free(&job);
+	good("\"dry_sequence_breakers\":[]", &job);
+	assert_true(job.request.has_dry_breakers && job.request.n_dry_breakers == 0);
+	prepare_job_free(&job);
+	bad("\"dry_sequence_breakers\":\"x\"", "dry_sequence_breakers",
+	    "it takes an array of up to 64 strings");
+	bad("\"dry_sequence_breakers\":[\"\"]", "dry_sequence_breakers[0]", "has 0 bytes; it takes 1 to 64");
+	bad("\"dry_sequence_breakers\":[\"a\",1]", "dry_sequence_breakers[1]", "is 1; it takes a string");
+	for (uint32_t n = DRY_MAX_BREAKER_BYTES - 1; n <= DRY_MAX_BREAKER_BYTES + 1; n++) {
+		char members[256];
+		snprintf(members, sizeof members, "\"dry_sequence_breakers\":[\"%0*d\"]", (int)n, 1);
+		if (n > DRY_MAX_BREAKER_BYTES) {
+			bad(members, "dry_sequence_breakers[0]", "has 65 bytes");
+		} else {
+			good(members, &job);
+			prepare_job_free(&job);
+		}
+	}
+	for (uint32_t n = DRY_MAX_BREAKERS - 1; n <= DRY_MAX_BREAKERS + 1; n++) {
+		struct strbuf b = {0};
+		strbuf_add_c(&b, "\"dry_sequence_breakers\":[\"x\"");
+		for (uint32_t i = 1; i < n; i++)
+			strbuf_add_c(&b, ",\"y\"");
+		strbuf_add_c(&b, "]");
+		if (n > DRY_MAX_BREAKERS) {
+			bad(b.ptr, "dry_sequence_breakers", "is an array of 65");
+		} else {
+			good(b.ptr, &job);
+			prepare_job_free(&job);
+		}
+		strbuf_free(&b);
+	}
+}
+
+/* The order is fixed: it may be said, and no other. */
+static void test_order(void **state)
+{
+	(void)state;
+	struct prepare_job job;
+	good("\"samplers\":[\"dry\",\"penalties\",\"top_n_sigma\",\"temperature\",\"top_k\",\"typ_p\",\"top_p\","
+	     "\"min_p\",\"xtc\"]",
+	     &job);
+	prepare_job_free(&job);
+	bad("\"samplers\":[\"top_k\"]", "samplers",
+	    "is an array of 1; the order of the stages is fixed here");
+	bad("\"samplers\":\"edskypmxt\"", "samplers", "is the string \"edskypmxt\"; the order");
+	bad("\"samplers\":[\"penalties\",\"dry\",\"top_n_sigma\",\"temperature\",\"top_k\",\"typ_p\",\"top_p\","
+	    "\"min_p\",\"xtc\"]",
+	    "samplers", "is an array of 9");
+}
+
 /* A field that is there twice has its last value, and nothing is lost. */
 static void test_twice(void **state)
 {
@@ -269,7 +328,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bias_forms), cmocka_unit_test(test_bias_errors),
 		cmocka_unit_test(test_ids),        cmocka_unit_test(test_bad_words),
-		cmocka_unit_test(test_twice),
+		cmocka_unit_test(test_twice),      cmocka_unit_test(test_dry_breakers),
+		cmocka_unit_test(test_order),
 	};
 	return cmocka_run_group_tests_name("rule_fields", tests, set_up, tear_down);
 }
