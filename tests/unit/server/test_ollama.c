@@ -259,9 +259,8 @@ static void test_refused(void **state)
 static void test_without_effect(void **state)
 {
 	(void)state;
-	static const char *const numbers[] = {"num_keep",     "num_batch",        "num_gpu",
-					      "main_gpu",     "num_thread",       "mirostat_tau",
-					      "mirostat_eta", "draft_num_predict"};
+	static const char *const numbers[] = {"num_keep", "num_batch",  "num_gpu",
+					      "main_gpu", "num_thread", "draft_num_predict"};
 	static const char *const switches[] = {"numa",     "low_vram",  "f16_kv",
 					       "use_mmap", "use_mlock", "logits_all"};
 	char text[128], told[128];
