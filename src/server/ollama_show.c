@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "server/ollama.h"
+#include "text/dialect.h"
 
 /* ---- the file's keys ---- */
 
@@ -129,11 +130,22 @@ static void add_lines(struct strbuf *b, const char *name, const struct strbuf *l
 	b->failed |= lines->failed;
 }
 
-static void add_capabilities(struct strbuf *b, const struct tok *tok)
+/* Clients offer tools and thinking where these are there. */
+static void add_capabilities(struct strbuf *b, const struct tok *tok, const struct dialect_found *dialect)
 {
 	bool fim = tok_fim(tok, TOK_FIM_PREFIX) >= 0 && tok_fim(tok, TOK_FIM_SUFFIX) >= 0 &&
 		   tok_fim(tok, TOK_FIM_MIDDLE) >= 0;
-	strbuf_addf(b, ",\"capabilities\":[\"completion\"%s]", fim ? ",\"insert\"" : "");
+	const struct {
+		bool is;
+		const char *name;
+	} rows[] = {{dialect && dialect->lists_tools, "tools"},
+		    {dialect && dialect->marks_thinking, "thinking"},
+		    {fim, "insert"}};
+	strbuf_add_c(b, ",\"capabilities\":[\"completion\"");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (rows[i].is)
+			strbuf_addf(b, ",\"%s\"", rows[i].name);
+	strbuf_add_c(b, "]");
 }
 
 static enum hokku_code tell_show(const struct request_told *told, struct strbuf *out,
@@ -169,7 +181,7 @@ static enum hokku_code tell_show(const struct request_told *told, struct strbuf 
 	add_model_info(out, served, verbose);
 	if (verbose)
 		add_tensors(out, served->file);
-	add_capabilities(out, told->tok);
+	add_capabilities(out, told->tok, served->dialect);
 	strbuf_addf(out, ",\"modified_at\":\"%s\"}\n", ollama_modified(served->file, time));
 	strbuf_free(&parameters);
 	strbuf_free(&modelfile);

@@ -407,7 +407,8 @@ static void run_job(struct prepare *p, struct prepare_job *job)
 					      .n_ctx = state.info.n_ctx,
 					      .info = &state.info,
 					      .file = engine_file(p->engine),
-					      .advice = engine_advice(p->engine)};
+					      .advice = engine_advice(p->engine),
+					      .dialect = engine_dialect(p->engine)};
 	job->served = &served;
 	job->dialect = engine_dialect(p->engine);
 	prepare_run_job(job, engine_tok(p->engine), engine_chat(p->engine), served.advice, &p->defaults);

@@ -164,6 +164,7 @@ struct request_served {
 	const struct hokku_info *info;
 	const struct gguf *file;
 	const struct sampling_advice *advice;
+	const struct dialect_found *dialect; /* of calls and thinking; NULL: none */
 };
 
 /* What a route that needs no engine knows of a request. */

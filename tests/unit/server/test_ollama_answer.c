@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "server/ollama.h"
+#include "text/dialect.h"
 
 static struct gen_request r;
 static struct request_error err;
@@ -63,9 +64,12 @@ static void test_show(void **state)
 	const struct sampling_advice advice = {
 		.values = {.temperature = 0.6f, .repetition_penalty = 1.05f, .top_k = 20},
 		.given = 1 | 2 | 16};
-	const struct request_served served = {
+	const struct dialect_found dialect = {.lists_tools = true, .marks_thinking = true};
+	struct strbuf can = {0};
+	struct request_served served = {
 		.name = "haiku", .n_ctx = 256, .info = &info, .file = g, .advice = &advice};
 	for (int verbose = 0; verbose < 2; verbose++) {
+		served.dialect = verbose ? &dialect : NULL;
 		const char *body = verbose ? "{\"name\":\"haiku:latest\",\"verbose\":true,\"system\":\"s\"}"
 					   : "{\"model\":\"haiku\",\"name\":\"\",\"options\":{}}";
 		good(tell_body(&api_ollama_show, body, &served, t, &template), body);
@@ -91,7 +95,10 @@ static void test_show(void **state)
 				 verbose ? tok_n_vocab(t) : 0);
 		assert_int_equal(jv_len(jv_get(&doc.root, "tensors")), verbose ? gguf_n_tensors(g) : 0);
 		assert_true(str_eq_c(jv_str(jv_get(&doc.root, "system")), verbose ? "s" : ""));
-		assert_true(jv_len(jv_get(&doc.root, "capabilities")) == 1);
+		jv_write(jv_get(&doc.root, "capabilities"), &can);
+		assert_string_equal(can.ptr,
+				    verbose ? "[\"completion\",\"tools\",\"thinking\"]" : "[\"completion\"]");
+		strbuf_free(&can);
 		jv_doc_free(&doc);
 		strbuf_free(&b);
 	}
