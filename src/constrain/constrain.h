@@ -70,7 +70,9 @@ struct constrain_limits {
 	uint64_t work; /* counted, not timed, so that what compiles compiles everywhere */
 	size_t bytes;  /* of one compiled shape, its lazily made states included: where they fill it, states
 			  in which no walk stands are forgotten, and made again when they come up */
-	uint64_t mask_work; /* for one mask; a walk that needs more is spent, the shape's other walks go on */
+	/* For one mask; a walk that needs more is spent, the shape's other walks go on. Counted by what has
+	 * to be looked at, whether it was made before or not: it depends on the shape and the text alone. */
+	uint64_t mask_work;
 	/* Asked while it compiles, after each some thousand steps: true ends it (CANCELLED). NULL: never. */
 	bool (*stop)(void *user);
 	void *user;

@@ -246,9 +246,32 @@ static uint32_t classes_of_items(struct machine *m)
 	return classes;
 }
 
+/* How many expressions are read at once in a: what makes a derivative costly. */
+static uint32_t ways_of(const struct rx_pool *p, rx a)
+{
+	enum { DEPTH = 8 };
+	for (int i = 0; i < DEPTH; i++) {
+		const struct rx_node *n = &p->nodes[a];
+		if (n->kind == RX_IS_OR || n->kind == RX_IS_AND)
+			return n->b;
+		if (n->kind != RX_IS_CAT && n->kind != RX_IS_NOT)
+			break;
+		a = n->a;
+	}
+	return 1;
+}
+
+static uint32_t weight_of_items(const struct machine *m)
+{
+	uint64_t weight = 1;
+	for (uint32_t i = 0; i < m->n_items; i++)
+		weight += ways_of(m->pool, m->items[i].text);
+	return weight > UINT32_MAX ? UINT32_MAX : (uint32_t)weight;
+}
+
 static state_id make_state(struct machine *m)
 {
-	uint32_t classes = classes_of_items(m), from, first = 0;
+	uint32_t classes = classes_of_items(m), weight = weight_of_items(m), from, first = 0;
 	bool is_new;
 	if (m->n_items > 1)
 		qsort(m->items, m->n_items, sizeof *m->items, by_item);
@@ -272,7 +295,8 @@ static state_id make_state(struct machine *m)
 		return STATE_FAILED;
 	if (is_new) {
 		struct machine_state *x = &m->states[m->n_states++];
-		*x = (struct machine_state){.classes = classes, .may_end = m->may_end, .n_next = 255};
+		*x = (struct machine_state){
+			.classes = classes, .may_end = m->may_end, .n_next = 255, .weight = weight};
 		for (uint32_t i = 0; i < m->n_items; i++) {
 			bool names = m->pool->nodes[m->items[i].text].kind == RX_IS_TOKEN;
 			x->names |= names;
@@ -459,6 +483,17 @@ state_id machine_without(struct machine *m, state_id s, const rx *sorted, uint32
 				add_item(m, c[k], c[k + 1], parts[i + 1]);
 	}
 	return m->pool->failed ? STATE_FAILED : make_state(m);
+}
+
+void machine_ask(struct machine *m, uint64_t max_cost)
+{
+	m->cost = 0;
+	m->max_cost = max_cost;
+	if (++m->question)
+		return;
+	for (uint32_t i = 0; i < m->n_states; i++) /* the numbers begin anew */
+		m->states[i].seen = 0;
+	m->question = 1;
 }
 
 /* ---- machines ---- */

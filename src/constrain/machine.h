@@ -29,6 +29,8 @@ struct machine_state {
 	uint8_t n_next;    /* of the bytes that may come: 0, 1, 2: more; 255: not counted yet */
 	uint8_t next;      /* the one */
 	uint32_t mask;     /* where its mask is remembered, + 1; 0: nowhere */
+	uint32_t weight;   /* ways that it holds: what it costs to make, whoever has made it */
+	uint32_t seen;     /* by the question that was asked last with this number */
 };
 
 /* A place that was come to, of a rule with these callers. */
@@ -64,7 +66,39 @@ struct machine {
 	uint32_t n_seen, cap_seen;
 	uint32_t step;
 	bool may_end;
+
+	/*
+	 * What a question costs: counted by what it looks at, not by what has to be made, so that the answer
+	 * is the same whatever others have asked before.
+	 */
+	uint64_t cost, max_cost;
+	uint32_t question;
 };
+
+/* A question begins, which may cost so much. */
+void machine_ask(struct machine *m, uint64_t max_cost);
+
+static inline bool machine_pay(struct machine *m, uint64_t cost)
+{
+	m->cost += cost;
+	return m->cost <= m->max_cost;
+}
+
+static inline bool machine_paid(const struct machine *m)
+{
+	return m->cost <= m->max_cost;
+}
+
+/* The question looks at s: false: that was too much. */
+static inline bool machine_see(struct machine *m, state_id s)
+{
+	enum { STEPS = 4 }; /* for each way */
+	struct machine_state *x = &m->states[s];
+	if (x->seen == m->question)
+		return true;
+	x->seen = m->question;
+	return machine_pay(m, (uint64_t)x->weight * STEPS);
+}
 
 /* grammar: sealed. False: no memory or past the pool's limits (machine_free all the same). */
 bool machine_init(struct machine *m, struct grammar *grammar);

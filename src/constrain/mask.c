@@ -116,7 +116,7 @@ static bool walk_below(struct masks *m, const struct vocab_trie *t, uint32_t nod
 			i = t->end[i];
 			continue;
 		}
-		if (next == STATE_FAILED)
+		if (next == STATE_FAILED || !machine_see(machine, next))
 			return false;
 		for (uint32_t k = t->tokens[i]; k < t->tokens[i + 1]; k++)
 			set_bit(bits, t->ids[k]);
@@ -124,7 +124,7 @@ static bool walk_below(struct masks *m, const struct vocab_trie *t, uint32_t nod
 			*++top = (struct mask_level){t->end[i], next};
 		i++;
 	}
-	return rx_charge(machine->pool, visited / 16);
+	return machine_pay(machine, visited / 16);
 }
 
 enum share_answer { SHARED, NOT_SHARED, FAILED };
@@ -134,7 +134,8 @@ static enum share_answer take_share(struct masks *m, rx text, struct reached beh
 {
 	const struct constrain_vocab *v = m->vocab;
 	state_id after = machine_reached(m->machine, behind.place, behind.callers);
-	if (after == STATE_FAILED)
+	if (after == STATE_FAILED || !machine_see(m->machine, after) ||
+	    !machine_pay(m->machine, (uint64_t)(v->plain.n + v->other.n) / 64))
 		return FAILED;
 	const struct share *sh = share_get(m, text, !m->machine->states[after].reads);
 	if (!sh)
@@ -214,7 +215,7 @@ static bool make(struct masks *m, state_id s, uint32_t *bits)
 	if (!take_shares(m, s, bits, &p))
 		return false;
 	state_id rest = p.n_shared ? machine_without(m->machine, s, p.shared, p.n_shared) : s;
-	if (rest == STATE_FAILED)
+	if (rest == STATE_FAILED || !machine_see(m->machine, rest))
 		return false;
 	return !m->machine->states[rest].reads || (walk_below(m, &m->vocab->plain, 0, rest, bits) &&
 						   walk_below(m, &m->vocab->other, 0, rest, bits));

@@ -54,7 +54,8 @@ void masks_free(struct masks *m);
 void masks_forget(struct masks *m);
 size_t masks_bytes(const struct masks *m);
 
-/* The tokens that may come in s, but for the ends. False: memory or work is used up. */
+/* The tokens that may come in s, but for the ends. False: memory is used up, or they cost more than the
+ * machine's question may. */
 bool masks_get(struct masks *m, state_id s, uint32_t *bits);
 
 #endif

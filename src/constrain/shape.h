@@ -11,6 +11,9 @@
 enum {
 	/* Bytes of a forced text that are looked at at once. */
 	FORCED_MAX_BYTES = 256,
+	/* Work that is really done for a question may be so many times what it may cost: never reached but
+	 * by what does not count by states, the search whether anything can follow at all. */
+	SHAPE_WORK_FACTOR = 64,
 };
 
 struct constrain {
@@ -44,5 +47,8 @@ struct constrain_walk {
  * another try (it was memory that was used up, not work).
  */
 bool shape_forget(struct constrain *c);
+
+/* A question begins: what it costs and does is counted from here. */
+void shape_ask(struct constrain *c);
 
 #endif

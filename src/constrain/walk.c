@@ -4,11 +4,18 @@
 
 #include "constrain/shape.h"
 
-/* Each call may do so much. */
+void shape_ask(struct constrain *c)
+{
+	uint64_t most = c->limits.mask_work;
+	machine_ask(&c->machine, most);
+	rx_more_work(c->machine.pool,
+		     most > UINT64_MAX / SHAPE_WORK_FACTOR ? UINT64_MAX : most * SHAPE_WORK_FACTOR);
+}
+
 static void enter(struct constrain *c)
 {
 	pthread_mutex_lock(&c->lock);
-	rx_more_work(c->machine.pool, c->limits.mask_work);
+	shape_ask(c);
 }
 
 static void leave(struct constrain *c)
@@ -70,6 +77,8 @@ void constrain_end(struct constrain_walk *w)
 bool shape_forget(struct constrain *c)
 {
 	struct rx_pool *p = c->machine.pool;
+	if (!machine_paid(&c->machine))
+		return false;
 	bool was_memory = p->failed && p->work_left > 0;
 	uint32_t n = 1;
 	for (struct constrain_walk *w = c->walks; w; w = w->next)
@@ -84,7 +93,7 @@ bool shape_forget(struct constrain *c)
 		}
 		c->broken = !machine_cut(&c->machine, c->base_nodes, c->base_lists, states, n);
 		masks_forget(&c->masks);
-		rx_more_work(p, c->limits.mask_work);
+		shape_ask(c);
 	} else {
 		c->broken = true;
 	}
@@ -111,6 +120,8 @@ static int forced_text(struct machine *m, state_id s, char *out, bool *whole)
 		n_next = machine_n_next(m, s, &byte);
 		if (n_next != 1)
 			break;
+		if (!machine_pay(m, m->states[s].weight))
+			return -1;
 		out[n++] = (char)byte;
 		s = machine_step(m, s, byte);
 		if (s == STATE_FAILED)
@@ -141,6 +152,7 @@ static bool try_to_look(struct constrain_walk *w)
 	if (w->looked || w->done || !v->encode)
 		return true;
 	w->at = w->n_forced = 0;
+	shape_ask(w->shape);
 	int n = forced_text(&w->shape->machine, w->state, text, &whole);
 	if (n < 0)
 		return false;
@@ -184,9 +196,9 @@ static enum constrain_taken take_text(struct constrain_walk *w, struct str text,
 	size_t failed_at = SIZE_MAX;
 	*n_taken = 0;
 	while (*n_taken < text.len) {
-		rx_more_work(c->machine.pool, c->limits.mask_work); /* for each byte */
+		shape_ask(c); /* for each byte */
 		state_id next = machine_step(&c->machine, w->state, (uint8_t)text.ptr[*n_taken]);
-		if (next == STATE_FAILED) {
+		if (next == STATE_FAILED || !machine_see(&c->machine, next)) {
 			if (!shape_forget(c) || failed_at == *n_taken)
 				return spend(w);
 			failed_at = *n_taken;
@@ -270,6 +282,7 @@ static bool fill(struct constrain_walk *w, uint32_t *bits)
 	struct masks *m = &w->shape->masks;
 	if (!look(w))
 		return false;
+	shape_ask(w->shape); /* looking was another one, made at this call or before */
 	if (is_forced(w))
 		bits[w->forced[w->at] / 32] |= UINT32_C(1) << w->forced[w->at] % 32;
 	else if (!masks_get(m, w->state, bits) && !(shape_forget(w->shape) && masks_get(m, w->state, bits)))

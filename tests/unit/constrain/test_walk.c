@@ -176,6 +176,84 @@ static void a_byte_without_a_token_is_never_wanted(void **state)
 	try_words_free(words);
 }
 
+/* ---- what a walk may take ---- */
+
+/* Which of the masks and tokens of a text spends a walk. SIZE_MAX: none. */
+static size_t spent_at(struct constrain *c, const char *text)
+{
+	struct constrain_walk *w = constrain_begin(c);
+	uint32_t bits[TRY_MAX / 32 + 1];
+	size_t at = SIZE_MAX;
+	for (size_t i = 0; text[i] && at == SIZE_MAX; i++) {
+		if (constrain_mask(w, bits) == CONSTRAIN_SPENT)
+			at = 2 * i;
+		else if (constrain_take(w, TRY_FIRST + (uint8_t)text[i]) == CONSTRAIN_SPENT)
+			at = 2 * i + 1;
+	}
+	constrain_end(w);
+	return at;
+}
+
+/* Whether a walk is spent depends on its text: alone, after itself, after others that have made much of what
+ * it needs, and after those that were spent. */
+static void being_spent_is_nobody_elses_doing(void **state)
+{
+	(void)state;
+	static const struct {
+		enum constrain_kind kind;
+		const char *shape, *text, *others[3];
+	} rows[] = {
+		{CONSTRAIN_REGEX,
+		 "b(a|b)*a(a|b){40}x",
+		 "babbabaabbbabaababababbaabbba",
+		 {"babbabaabbbabaababababbaabbb", "bbbbbbbbbbbbbbbbb", "babababababababababab"}},
+		{CONSTRAIN_JSON_SCHEMA,
+		 "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"maxLength\":9},\"b\":{"
+		 "\"pattern\":\"^[a-z ]{2,30}$\",\"type\":\"string\"}}}",
+		 "{\"a\":\"ab d\",\"b\":\"abcabc abc\",\"c\":[1,{}]}",
+		 {"{\"b\":\"abcabc abc\"}", "{\"a\":\"\"}", "{\"x\":[1,{}]}"}},
+		{CONSTRAIN_CHOICE,
+		 "[\"abcab\",\"abd\",\"the end\",\"the other\"]",
+		 "the other",
+		 {"abcab", "abd", "the end"}},
+	};
+	struct try_words *words = try_words_new(texts);
+	for (int forced = 0; forced < 2; forced++)
+		for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+			const struct constrain_shape shape = {.kind = rows[i].kind,
+							      .text = str_c(rows[i].shape)};
+			struct constrain_vocab *v = try_vocab(words, forced);
+			size_t last = 0, n_spent = 0;
+			for (uint64_t work = 1; last != SIZE_MAX; work += 1 + work / 6) {
+				struct constrain_limits limits = {.mask_work = work};
+				struct constrain *c = NULL, *warm = NULL;
+				if (constrain_new(v, &shape, &limits, &c, NULL, NULL) != HOKKU_OK)
+					continue;
+				assert_int_equal(constrain_new(v, &shape, &limits, &warm, NULL, NULL),
+						 HOKKU_OK);
+				last = spent_at(c, rows[i].text);
+				for (size_t k = 0; k < 3; k++)
+					spent_at(warm, rows[i].others[k]);
+				struct constrain_walk *bytes = constrain_begin(warm);
+				size_t n;
+				constrain_take_bytes(bytes, str_c(rows[i].text), &n);
+				size_t then = spent_at(warm, rows[i].text),
+				       again = spent_at(warm, rows[i].text);
+				if (then != last || again != last)
+					fail_msg(
+						"%s, %llu: spent at %zu alone, at %zu after others, then at %zu",
+						rows[i].shape, (unsigned long long)work, last, then, again);
+				n_spent += last != SIZE_MAX;
+				constrain_end(bytes);
+				constrain_unref(c);
+				constrain_unref(warm);
+			}
+			assert_true(n_spent > 0);
+			constrain_vocab_free(v);
+		}
+	try_words_free(words);
+}
+
 /* ---- what compiling may take ---- */
 
 static bool stop_at(void *user)
@@ -385,6 +463,7 @@ int main(void)
 		cmocka_unit_test(a_byte_without_a_token_is_never_wanted),
 		cmocka_unit_test(little_memory_gives_the_same_masks),
 		cmocka_unit_test(spent_walks_leave_the_shape),
+		cmocka_unit_test(being_spent_is_nobody_elses_doing),
 		cmocka_unit_test(compiling_can_be_stopped),
 		cmocka_unit_test(all_work_is_counted),
 	};
