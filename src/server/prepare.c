@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "server/field.h"
+
 #include "text/stream.h"
 
 /* Of a key's jobs: how many are here, and when one was last taken up, counted in jobs. */
@@ -245,6 +247,32 @@ static enum hokku_code encode_prompts(struct prepare_job *job, const struct tok 
 	return rc;
 }
 
+static void warn_request(void *user, const char *text)
+{
+	struct gen_request *r = user;
+	field_warn(&r->warnings, text);
+}
+
+/* What r says of tools and thinking. */
+static struct calling_ask ask_of(struct gen_request *r, const struct prepare_chat *defaults)
+{
+	return (struct calling_ask){
+		.tools = r->tools,
+		.choice = r->tool_choice,
+		.tool_name = r->tool_name,
+		.one_call = r->one_call,
+		.thinking = r->thinking,
+		.effort = r->effort,
+		.budget = r->thinking_budget,
+		.thinking_is_text = defaults->thinking_is_text,
+		.shape_field = r->shape_field,
+		.shape_kind = r->shape_kind,
+		.shape_text = &r->shape_text,
+		.warn = warn_request,
+		.user = r,
+	};
+}
+
 static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
 				   const struct prepare_chat *defaults)
 {
@@ -272,9 +300,10 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 	const char *field = r->messages ? "messages" : "prompt";
 	for (size_t i = 0; i < r->n_before && !rc; i++)
 		rc = tok_ids_push(&job->ids, r->before[i], &err->error);
+	struct calling_ask ask = ask_of(r, defaults);
 	bool reads = !rc && r->messages && job->form->reads && job->dialect;
 	if (reads)
-		rc = calling_begin(&job->calling, r, job->dialect, defaults->thinking_is_text, err);
+		rc = calling_begin(&job->calling, &ask, job->dialect, err);
 	if (!rc && r->messages)
 		rc = render(job, tok, chat, defaults);
 	else if (!rc && r->suffix.ptr)
@@ -284,7 +313,11 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 				&job->ids, &err->error);
 	drop_second_bos(&job->ids, 0, r->n_before, tok_bos(tok));
 	if (reads && !rc)
-		rc = calling_go_on(&job->calling, r, job->dialect, tok, &job->ids, err);
+		rc = calling_go_on(&job->calling, &ask, job->dialect, tok, &job->ids, err);
+	r->shape_field = ask.shape_field;
+	r->shape_kind = ask.shape_kind;
+	if (ask.limit.max)
+		r->rules.thinking = ask.limit;
 	if (rc == HOKKU_INVALID_REQUEST && !r->messages && !err->field[0])
 		snprintf(err->field, sizeof err->field, "%s", field);
 	if (rc == HOKKU_OK && job->ids.n == 0) {
@@ -357,6 +390,15 @@ static void give_back(struct prepare *p, struct prepare_job *job)
 	p->on_done(p->user);
 }
 
+static void warn_free_calls(struct prepare_job *job)
+{
+	char text[480];
+	snprintf(text, sizeof text, "calls are drawn freely, as a tool's schema cannot be enforced: %.350s",
+		 job->err.error.message);
+	text[utf8_valid_prefix(text, strlen(text))] = '\0';
+	field_warn(&job->request.warnings, text);
+}
+
 /* On a thread of the engine's: the shape is there, or it is known why not. */
 static void on_shape(struct shape_order *order)
 {
@@ -365,10 +407,16 @@ static void on_shape(struct shape_order *order)
 	job->shape = order->made;
 	job->rc = order->rc;
 	job->err.error = order->err;
-	if (order->rc == HOKKU_INVALID_REQUEST &&
-	    calling_refused(&job->calling, &job->request, order->fault.place, &job->err)) {
+	bool refused = order->rc == HOKKU_INVALID_REQUEST;
+	const char *place = order->fault.place;
+	bool lenient = refused && calling_refused(&job->calling, place, job->err.field);
+	if (refused && job->err.field[0] && strncmp(order->err.message, place, strlen(place)) == 0)
+		err_set(&job->err.error, order->rc, "%s%s", job->err.field,
+			order->err.message + strlen(place)); /* as the request has it */
+	if (lenient) {
+		warn_free_calls(job);
 		job->rc = HOKKU_OK;
-	} else if (order->rc == HOKKU_INVALID_REQUEST && !job->err.field[0]) {
+	} else if (refused && !job->err.field[0]) {
 		snprintf(job->err.field, sizeof job->err.field, "%s", job->request.shape_field);
 		err_prefix(&job->err.error, order->rc, "%s", job->request.shape_field);
 	}

@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#include "server/calling.h"
+#include "engine/calling.h"
 #include "server/request.h"
 
 enum { PREPARE_MAX_BYTES = 64 * 1024 * 1024 }; /* of all bodies that wait; one alone may be larger */

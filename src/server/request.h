@@ -8,6 +8,7 @@
 #define SERVER_REQUEST_H
 
 #include "base/json.h"
+#include "engine/calling.h"
 #include "engine/engine.h"
 
 enum {
@@ -25,12 +26,6 @@ enum {
 	 */
 	REQUEST_MAX_PROMPT_LOGPROBS = 1 << 19,
 	REQUEST_MAX_NAME_BYTES = 64, /* of a state */
-};
-
-/* An error that may name a field: "temperature", "messages[2].role"; "" where none is at fault. */
-struct request_error {
-	struct hokku_error error;
-	char field[64];
 };
 
 /* What llama-server's routes take beside the rest. */
@@ -88,11 +83,11 @@ struct gen_request {
 	const struct jv *tools, *template_kwargs; /* for the chat template; NULL. Tools in OpenAI's form */
 	const struct jv *allowed_tools; /* OpenAI's tool_choice names these of tools; NULL: all are */
 	/* What calls the answer may hold, where there are tools. */
-	enum tool_choice { TOOLS_AUTO, TOOLS_NONE, TOOLS_REQUIRED, TOOLS_NAMED } tool_choice;
+	enum tool_choice tool_choice;
 	struct str tool_name; /* of TOOLS_NAMED */
 	bool one_call;        /* at most */
 	/* Thinking: what the request says of it. */
-	enum thinking { THINKING_UNSAID, THINKING_OFF, THINKING_ON } thinking;
+	enum thinking thinking;
 	struct str effort;        /* "low" ...; ptr NULL: not said */
 	uint32_t thinking_budget; /* most tokens of it; 0: no limit of its own */
 	struct jinja_time now;    /* what the template takes for now */

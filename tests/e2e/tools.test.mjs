@@ -210,11 +210,11 @@ test('what cannot be called is named; what nobody promised is told', async () =>
 	await refused({ tool_choice: { type: 'function', function: { name: 'fly' } } }, 'tool_choice.function.name', /"fly", which none of tools is called/);
 	await refused({ tools: undefined, tool_choice: 'required' }, 'tool_choice', /there are no tools/);
 	const odd = { type: 'object', properties: { a: { type: 'string', pattern: '(a|b)\\1' } }, required: ['a'] };
-	await refused({ tools: [tools[0], tool('odd', odd, { strict: true })] }, 'tools[1].function.parameters/properties/a/pattern', /./);
+	await refused({ tools: [tools[0], tool('odd', odd, { strict: true })] }, 'tools[1].function.parameters/properties/a/pattern', /^tools\[1\].function.parameters\/properties\/a\/pattern: /);
 	await refused({ tools: [tool('odd', odd)], tool_choice: 'required' }, 'tools[0].function.parameters/properties/a/pattern', /./);
 	const { status, json } = await post(server, '/v1/chat/completions', { ...ask, tools: [tool('odd', odd)], max_tokens: 4 });
 	assert.equal(status, 200);
-	assert.match(json.warnings.join(), /tools\[0\]\.function\.parameters.* cannot be enforced/);
+	assert.match(json.warnings.join(), /cannot be enforced: tools\[0\]\.function\.parameters/);
 	// Thousands are too many for this context, and nobody else waits for them.
 	const many = Array.from({ length: 3000 }, (_, i) => tool(`tool_${i}`, none));
 	const [full, other] = await Promise.all([

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "engine/load.h"
-#include "server/calling.h"
+#include "server/request.h"
 
 static struct gguf *file;
 static struct tok *tok;
@@ -38,6 +38,28 @@ static struct dialect_found thinks(const char *argument)
 				      .thinking = dialect_thinking_find("think"),
 				      .marks_thinking = true,
 				      .switch_argument = argument};
+}
+
+static void warn(void *user, const char *text)
+{
+	struct gen_request *r = user;
+	strbuf_add_c(&r->warnings, text);
+}
+
+static struct calling_ask ask_of(struct gen_request *r)
+{
+	return (struct calling_ask){.tools = r->tools,
+				    .choice = r->tool_choice,
+				    .tool_name = r->tool_name,
+				    .one_call = r->one_call,
+				    .thinking = r->thinking,
+				    .effort = r->effort,
+				    .budget = r->thinking_budget,
+				    .shape_field = r->shape_field,
+				    .shape_kind = r->shape_kind,
+				    .shape_text = &r->shape_text,
+				    .warn = warn,
+				    .user = r};
 }
 
 static void parse(struct gen_request *r, const char *rest)
@@ -86,7 +108,8 @@ static void arguments(void **state)
 		struct calling c;
 		struct strbuf kwargs = {0};
 		parse(&r, rows[i].rest);
-		enum hokku_code rc = calling_begin(&c, &r, rows[i].found, false, &err);
+		struct calling_ask ask = ask_of(&r);
+		enum hokku_code rc = calling_begin(&c, &ask, rows[i].found, &err);
 		assert_int_equal(rc, rows[i].kwargs ? HOKKU_OK : HOKKU_INVALID_REQUEST);
 		if (c.kwargs.root.n)
 			jv_write(&c.kwargs.root, &kwargs);
@@ -146,13 +169,14 @@ static void shapes(void **state)
 		struct calling c;
 		struct tok_ids ids = {0};
 		parse(&r, rows[i].rest);
+		struct calling_ask ask = ask_of(&r);
 		char *before = r.shape_text.ptr ? strdup(r.shape_text.ptr) : NULL;
 		assert_int_equal(tok_encode(tok, str_c(rows[i].prompt), TOK_PARSE_SPECIAL, &ids, &err.error),
 				 HOKKU_OK);
-		assert_int_equal(calling_begin(&c, &r, &found, false, &err), HOKKU_OK);
-		assert_int_equal(calling_go_on(&c, &r, &found, tok, &ids, &err), HOKKU_OK);
+		assert_int_equal(calling_begin(&c, &ask, &found, &err), HOKKU_OK);
+		assert_int_equal(calling_go_on(&c, &ask, &found, tok, &ids, &err), HOKKU_OK);
 		const char *want = rows[i].shape && !*rows[i].shape ? before : rows[i].shape;
-		assert_int_equal(r.shape_field != NULL, want != NULL);
+		assert_int_equal(ask.shape_field != NULL, want != NULL);
 		if (want)
 			assert_string_equal(r.shape_text.ptr, want);
 		free(before);
@@ -186,10 +210,11 @@ static void calls(void **state)
 		struct calling c;
 		struct tok_ids ids = {0};
 		parse(&r, rows[i].rest);
+		struct calling_ask ask = ask_of(&r);
 		assert_int_equal(tok_encode(tok, STR_LIT("x"), 0, &ids, &err.error), HOKKU_OK);
-		assert_int_equal(calling_begin(&c, &r, &found, false, &err), HOKKU_OK);
-		assert_int_equal(calling_go_on(&c, &r, &found, tok, &ids, &err), HOKKU_OK);
-		assert_int_equal(r.shape_field != NULL, rows[i].shaped);
+		assert_int_equal(calling_begin(&c, &ask, &found, &err), HOKKU_OK);
+		assert_int_equal(calling_go_on(&c, &ask, &found, tok, &ids, &err), HOKKU_OK);
+		assert_int_equal(ask.shape_field != NULL, rows[i].shaped);
 		assert_int_equal(c.lenient, rows[i].lenient);
 		assert_int_equal(c.beside, rows[i].beside);
 		assert_int_equal(c.how.tools != NULL, rows[i].shaped);
@@ -202,15 +227,9 @@ static void calls(void **state)
 					 at + strlen("/format/"));
 			else
 				snprintf(place, sizeof place, "%s", at);
-			err.field[0] = '\0';
-			err_set(&err.error, HOKKU_INVALID_REQUEST, "no");
-			assert_int_equal(calling_refused(&c, &r, place, &err), rows[i].lenient);
-			if (rows[i].lenient)
-				assert_non_null(strstr(r.warnings.ptr, "tools[0].function.parameters"));
-			else
-				assert_string_equal(err.field, "tools[0].function.parameters");
-			err.field[0] = '\0';
-			assert_false(calling_refused(&c, &r, "/format/nowhere", &err));
+			assert_int_equal(calling_refused(&c, place, err.field), rows[i].lenient);
+			assert_string_equal(err.field, "tools[0].function.parameters");
+			assert_false(calling_refused(&c, "/format/nowhere", err.field));
 			assert_string_equal(err.field, "");
 		}
 		tok_ids_free(&ids);
@@ -241,11 +260,12 @@ static void budgets(void **state)
 		struct tok_ids ids = {0};
 		struct strbuf text = {0};
 		parse(&r, rows[i].rest);
+		struct calling_ask ask = ask_of(&r);
 		assert_int_equal(tok_encode(tok, str_c(rows[i].prompt), TOK_PARSE_SPECIAL, &ids, &err.error),
 				 HOKKU_OK);
-		assert_int_equal(calling_begin(&c, &r, &found, false, &err), HOKKU_OK);
-		assert_int_equal(calling_go_on(&c, &r, &found, tok, &ids, &err), HOKKU_OK);
-		const struct rules_thinking *t = &r.rules.thinking;
+		assert_int_equal(calling_begin(&c, &ask, &found, &err), HOKKU_OK);
+		assert_int_equal(calling_go_on(&c, &ask, &found, tok, &ids, &err), HOKKU_OK);
+		const struct rules_thinking *t = &ask.limit;
 		assert_int_equal(t->max, rows[i].max);
 		if (t->max)
 			assert_true(str_eq_c(t->open, rows[i].open));

@@ -1,17 +1,25 @@
-#include "server/calling.h"
+#include "engine/calling.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "engine/words.h"
-#include "server/field.h"
+
+#define blame(fault, place, ...)                                      \
+	(snprintf((fault)->field, sizeof(fault)->field, "%s", place), \
+	 err_set(&(fault)->error, HOKKU_INVALID_REQUEST, __VA_ARGS__))
 
 enum { TAIL_TOKENS = 64 }; /* of a prompt: markers of thinking lie within its last words */
 
-/* Which tools the answer may call. */
-static bool calls(const struct gen_request *r)
+static enum hokku_code no_memory(struct request_error *err)
 {
-	return jv_len(r->tools) && r->tool_choice != TOOLS_NONE;
+	return err_set(&err->error, HOKKU_OUT_OF_MEMORY, "no memory for the request");
+}
+
+/* Are there tools that the answer may call? */
+static bool calls(const struct calling_ask *ask)
+{
+	return jv_len(ask->tools) && ask->choice != TOOLS_NONE;
 }
 
 /* ---- before the prompt ---- */
@@ -47,33 +55,32 @@ static enum hokku_code turn_off(struct strbuf *b, const struct dialect_found *fo
 	else if (found->effort_argument && found->effort_none)
 		add_kwarg(b, found->effort_argument, found->effort_none, true);
 	else if (found->marks_thinking && (found->opens_thinking || found->effort_argument))
-		return bad(
+		return blame(
 			err, "",
 			"thinking is turned off, which the model's chat template has no way to do: it thinks before every answer");
 	return HOKKU_OK;
 }
 
-static void turn_on(struct strbuf *b, struct gen_request *r, const struct dialect_found *found)
+static void turn_on(struct strbuf *b, struct calling_ask *ask, const struct dialect_found *found)
 {
 	char text[200], number[16];
 	if (!found->marks_thinking) {
-		field_warn(&r->warnings,
-			   "thinking is asked for, and the model's chat template knows of none");
+		ask->warn(ask->user, "thinking is asked for, and the model's chat template knows of none");
 		return;
 	}
-	if (found->switch_argument && r->thinking == THINKING_ON)
+	if (found->switch_argument && ask->thinking == THINKING_ON)
 		add_kwarg(b, found->switch_argument, "true", false);
-	if (r->effort.ptr && found->effort_argument) {
-		add_kwarg(b, found->effort_argument, known_effort(r->effort), true);
-	} else if (r->effort.ptr) {
+	if (ask->effort.ptr && found->effort_argument) {
+		add_kwarg(b, found->effort_argument, known_effort(ask->effort), true);
+	} else if (ask->effort.ptr) {
 		snprintf(
 			text, sizeof text,
 			"how much to think (\"%.20s\") has no effect: the model's chat template does not ask",
-			r->effort.ptr);
-		field_warn(&r->warnings, text);
+			ask->effort.ptr);
+		ask->warn(ask->user, text);
 	}
-	if (r->thinking_budget && found->budget_argument) {
-		snprintf(number, sizeof number, "%" PRIu32, r->thinking_budget);
+	if (ask->budget && found->budget_argument) {
+		snprintf(number, sizeof number, "%" PRIu32, ask->budget);
 		add_kwarg(b, found->budget_argument, number, false);
 	}
 }
@@ -89,37 +96,37 @@ static enum hokku_code keep_tools(struct calling *c, const struct jv *tools, str
 	strbuf_free(&text);
 	if (rc)
 		c->tools = (struct jv_doc){0};
-	return rc ? field_no_memory(err) : HOKKU_OK;
+	return rc ? no_memory(err) : HOKKU_OK;
 }
 
-enum hokku_code calling_begin(struct calling *c, struct gen_request *r, const struct dialect_found *found,
-			      bool thinking_is_text, struct request_error *err)
+enum hokku_code calling_begin(struct calling *c, struct calling_ask *ask, const struct dialect_found *found,
+			      struct request_error *err)
 {
 	struct strbuf kwargs = {0};
 	enum hokku_code rc = HOKKU_OK;
 	*c = (struct calling){0};
 	strbuf_add_c(&kwargs, "{");
-	if (r->thinking == THINKING_OFF)
+	if (ask->thinking == THINKING_OFF)
 		rc = turn_off(&kwargs, found, err);
-	else if (r->thinking == THINKING_ON || r->effort.ptr)
-		turn_on(&kwargs, r, found);
+	else if (ask->thinking == THINKING_ON || ask->effort.ptr)
+		turn_on(&kwargs, ask, found);
 	strbuf_add_c(&kwargs, "}");
 	if (!rc && kwargs.failed)
-		rc = field_no_memory(err);
+		rc = no_memory(err);
 	if (!rc && kwargs.len > 2 &&
 	    jv_parse((struct str){kwargs.ptr, kwargs.len}, JV_STRICT, &c->kwargs, &err->error))
-		rc = field_no_memory(err);
+		rc = no_memory(err);
 	strbuf_free(&kwargs);
-	if (!rc && calls(r))
-		rc = keep_tools(c, r->tools, err);
+	if (!rc && calls(ask))
+		rc = keep_tools(c, ask->tools, err);
 	c->how = (struct dialect_reading){
 		.dialect = found->dialect,
-		.thinking = found->marks_thinking && !thinking_is_text ? found->thinking : NULL,
-		.tools = calls(r) ? &c->tools.root : NULL};
+		.thinking = found->marks_thinking && !ask->thinking_is_text ? found->thinking : NULL,
+		.tools = calls(ask) ? &c->tools.root : NULL};
 	c->marks = found->marks_thinking ? found->thinking : NULL;
 	c->reads = c->how.thinking || c->how.tools;
 	if (!rc && c->how.tools && !found->lists_tools)
-		field_warn(&r->warnings, "the model's chat template tells it of no tools");
+		ask->warn(ask->user, "the model's chat template tells it of no tools");
 	return rc;
 }
 
@@ -153,17 +160,17 @@ static bool is_over(const struct calling *c)
 
 /* The request's shape as an element of a structural tag; false: it cannot stand in one (the older form of
  * structural tags, which says itself what is free). */
-static bool add_shape(struct strbuf *b, const struct gen_request *r)
+static bool add_shape(struct strbuf *b, const struct calling_ask *ask)
 {
-	struct str text = {r->shape_text.ptr ? r->shape_text.ptr : "", r->shape_text.len};
+	struct str text = {ask->shape_text->ptr ? ask->shape_text->ptr : "", ask->shape_text->len};
 	struct hokku_error err;
 	struct jv_doc doc;
 	const struct jv *format;
-	switch (r->shape_kind) {
+	switch (ask->shape_kind) {
 	case CONSTRAIN_JSON_SCHEMA:
 	case CONSTRAIN_JSON_OBJECT:
 		strbuf_add_c(b, "{\"type\":\"json_schema\",\"json_schema\":");
-		if (r->shape_kind == CONSTRAIN_JSON_OBJECT)
+		if (ask->shape_kind == CONSTRAIN_JSON_OBJECT)
 			strbuf_add_c(b, "{\"type\":\"object\"}");
 		else
 			strbuf_add(b, text.ptr, text.len);
@@ -171,8 +178,8 @@ static bool add_shape(struct strbuf *b, const struct gen_request *r)
 		return true;
 	case CONSTRAIN_GBNF:
 	case CONSTRAIN_REGEX:
-		strbuf_add_c(b, r->shape_kind == CONSTRAIN_GBNF ? "{\"type\":\"grammar\",\"grammar\":"
-								: "{\"type\":\"regex\",\"pattern\":");
+		strbuf_add_c(b, ask->shape_kind == CONSTRAIN_GBNF ? "{\"type\":\"grammar\",\"grammar\":"
+								  : "{\"type\":\"regex\",\"pattern\":");
 		strbuf_add_json(b, text.ptr, text.len);
 		strbuf_add_c(b, "}");
 		return true;
@@ -229,29 +236,29 @@ static void add_behind_thinking(struct strbuf *out, const struct calling *c, enu
 }
 
 /* Takes out for the answer's shape; its memory is the request's then. */
-static enum hokku_code take_structure(struct gen_request *r, struct strbuf *out, struct request_error *err)
+static enum hokku_code take_structure(struct calling_ask *ask, struct strbuf *out, struct request_error *err)
 {
 	if (out->failed) {
 		strbuf_free(out);
-		return field_no_memory(err);
+		return no_memory(err);
 	}
-	strbuf_free(&r->shape_text);
-	r->shape_text = *out;
-	r->shape_kind = CONSTRAIN_STRUCTURE;
+	strbuf_free(ask->shape_text);
+	(*ask->shape_text) = *out;
+	ask->shape_kind = CONSTRAIN_STRUCTURE;
 	return HOKKU_OK;
 }
 
-static enum hokku_code think_first(struct calling *c, struct gen_request *r, enum dialect_thinks thinks,
+static enum hokku_code think_first(struct calling *c, struct calling_ask *ask, enum dialect_thinks thinks,
 				   struct request_error *err)
 {
 	struct strbuf shape = {0}, out = {0};
 	enum hokku_code rc = HOKKU_OK;
-	if (thinks != DIALECT_NO_THINKING && add_shape(&shape, r)) {
+	if (thinks != DIALECT_NO_THINKING && add_shape(&shape, ask)) {
 		strbuf_add_c(&out, "{\"type\":\"structural_tag\",\"format\":");
 		add_behind_thinking(&out, c, thinks, &shape);
 		strbuf_add_c(&out, "}");
 		out.failed |= shape.failed;
-		rc = take_structure(r, &out, err);
+		rc = take_structure(ask, &out, err);
 	}
 	strbuf_free(&shape);
 	return rc;
@@ -266,19 +273,20 @@ static bool is_strict(const struct jv *tools)
 }
 
 /* Calls, or an answer of the shape that the request has besides. */
-static enum hokku_code calls_or_shape(struct calling *c, struct gen_request *r, enum dialect_thinks thinks,
+static enum hokku_code calls_or_shape(struct calling *c, struct calling_ask *ask, enum dialect_thinks thinks,
 				      struct request_error *err)
 {
 	struct strbuf shape = {0}, out = {0};
 	struct jv_doc calls = {0};
 	enum hokku_code rc = HOKKU_OK;
-	if (!add_shape(&shape, r))
-		rc = bad(
-			err, r->shape_field,
-			"is no shape that an answer beside calls of tools can have: give a structural tag with a "
-			"\"format\", or no tools");
+	if (!add_shape(&shape, ask))
+		rc = blame(
+			err, ask->shape_field,
+			"%s is no shape that an answer beside calls of tools can have: give a structural tag "
+			"with a \"format\", or no tools",
+			ask->shape_field);
 	else if (jv_parse((struct str){c->shape.text.ptr, c->shape.text.len}, JV_STRICT, &calls, &err->error))
-		rc = field_no_memory(err);
+		rc = no_memory(err);
 	c->beside = true;
 	if (!rc) {
 		strbuf_add_c(&out, "{\"type\":\"structural_tag\",\"format\":{\"type\":\"or\",\"elements\":[");
@@ -287,72 +295,65 @@ static enum hokku_code calls_or_shape(struct calling *c, struct gen_request *r, 
 		jv_write(jv_get(&calls.root, "format"), &out);
 		strbuf_add_c(&out, "]}}");
 		out.failed |= shape.failed;
-		rc = take_structure(r, &out, err);
+		rc = take_structure(ask, &out, err);
 	}
 	strbuf_free(&shape);
 	jv_doc_free(&calls);
 	return rc;
 }
 
-static enum hokku_code shape_calls(struct calling *c, struct gen_request *r,
+static enum hokku_code shape_calls(struct calling *c, struct calling_ask *ask,
 				   const struct dialect_found *found, const struct tok *tok,
 				   enum dialect_thinks thinks, struct request_error *err)
 {
-	bool must = r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED;
+	bool must = ask->choice == TOOLS_REQUIRED || ask->choice == TOOLS_NAMED;
 	char field[128] = "";
 	const struct dialect_shaping how = {
 		.found = found,
 		.tok = tok,
 		.tools = &c->tools.root,
 		/* Beside another shape: calls alone, or that. */
-		.choice = r->tool_choice == TOOLS_NAMED ? DIALECT_NAMED
-			  : must || r->shape_field      ? DIALECT_REQUIRED
-							: DIALECT_AUTO,
-		.name = r->tool_name,
-		.parallel = !r->one_call,
+		.choice = ask->choice == TOOLS_NAMED ? DIALECT_NAMED
+			  : must || ask->shape_field ? DIALECT_REQUIRED
+						     : DIALECT_AUTO,
+		.name = ask->tool_name,
+		.parallel = !ask->one_call,
 		.thinks = thinks,
 	};
-	c->lenient = !must && !r->shape_field && !is_strict(&c->tools.root);
+	c->lenient = !must && !ask->shape_field && !is_strict(&c->tools.root);
 	enum hokku_code rc = dialect_shape(&how, &c->shape, field, &err->error);
 	if (rc) {
 		snprintf(err->field, sizeof err->field, "%.63s", field);
 		return rc;
 	}
 	if (!c->shape.text.len)
-		return r->shape_field ? think_first(c, r, thinks, err) : HOKKU_OK;
-	if (r->shape_field && !must)
-		return calls_or_shape(c, r, thinks, err);
-	r->shape_field = "tools";
+		return ask->shape_field ? think_first(c, ask, thinks, err) : HOKKU_OK;
+	if (ask->shape_field && !must)
+		return calls_or_shape(c, ask, thinks, err);
+	ask->shape_field = "tools";
 	struct strbuf text = c->shape.text;
 	c->shape.text = (struct strbuf){0};
-	return take_structure(r, &text, err);
+	return take_structure(ask, &text, err);
 }
 
-bool calling_refused(const struct calling *c, struct gen_request *r, const char *place,
-		     struct request_error *err)
+bool calling_refused(const struct calling *c, const char *place, char field[64])
 {
-	char at[128], text[480], moved[256];
 	const char *beside = "/format/elements/1/"; /* where calls_or_shape has put the calls' format */
+	char at[128], moved[256];
+	field[0] = '\0';
 	if (c->beside && strncmp(place, beside, strlen(beside)) == 0) {
 		snprintf(moved, sizeof moved, "/format/%.240s", place + strlen(beside));
 		place = moved;
 	}
 	if (!c->shape.n_schemas || !dialect_shape_place(&c->shape, place, at, sizeof at))
 		return false;
-	snprintf(text, sizeof text,
-		 "the schema of %.100s cannot be enforced, and calls are drawn freely: %.250s", at,
-		 err->error.message);
-	text[utf8_valid_prefix(text, strlen(text))] = '\0';
-	if (c->lenient) {
-		field_warn(&r->warnings, text);
-		return true;
-	}
-	snprintf(err->field, sizeof err->field, "%.63s", at);
-	return false;
+	snprintf(field, 64, "%.63s", at);
+	field[utf8_valid_prefix(field, strlen(field))] = '\0'; /* it may be cut */
+	return c->lenient;
 }
 
 /* Thinking ends when it has had its tokens. */
-static enum hokku_code limit(struct calling *c, struct gen_request *r, const struct tok *tok,
+static enum hokku_code limit(struct calling *c, struct calling_ask *ask, const struct tok *tok,
 			     struct request_error *err)
 {
 	const struct dialect_thinking *t = c->marks;
@@ -365,16 +366,16 @@ static enum hokku_code limit(struct calling *c, struct gen_request *r, const str
 		return HOKKU_OK;
 	for (size_t i = 0; i < n; i++)
 		if (tok_ids_push(&c->close, ids[i], &err->error))
-			return field_no_memory(err);
-	r->rules.thinking = (struct rules_thinking){.max = r->thinking_budget,
-						    .open = str_c(open ? "" : t->open),
-						    .close = str_c(t->close),
-						    .close_ids = c->close.ids,
-						    .n_close = (uint32_t)c->close.n};
+			return no_memory(err);
+	ask->limit = (struct rules_thinking){.max = ask->budget,
+					     .open = str_c(open ? "" : t->open),
+					     .close = str_c(t->close),
+					     .close_ids = c->close.ids,
+					     .n_close = (uint32_t)c->close.n};
 	return HOKKU_OK;
 }
 
-enum hokku_code calling_go_on(struct calling *c, struct gen_request *r, const struct dialect_found *found,
+enum hokku_code calling_go_on(struct calling *c, struct calling_ask *ask, const struct dialect_found *found,
 			      const struct tok *tok, const struct tok_ids *ids, struct request_error *err)
 {
 	size_t first = ids->n > TAIL_TOKENS ? ids->n - TAIL_TOKENS : 0;
@@ -385,17 +386,17 @@ enum hokku_code calling_go_on(struct calling *c, struct gen_request *r, const st
 		strbuf_add(&c->tail, bytes.ptr, bytes.len);
 	}
 	if (c->tail.failed)
-		return field_no_memory(err);
+		return no_memory(err);
 	c->how.prompt = (struct str){c->tail.ptr ? c->tail.ptr : "", c->tail.len};
-	if (r->thinking_budget && c->marks && r->thinking != THINKING_OFF && limit(c, r, tok, err))
+	if (ask->budget && c->marks && ask->thinking != THINKING_OFF && limit(c, ask, tok, err))
 		return err->error.code;
-	enum dialect_thinks thinks = !c->marks || r->thinking == THINKING_OFF || is_over(c)
+	enum dialect_thinks thinks = !c->marks || ask->thinking == THINKING_OFF || is_over(c)
 					     ? DIALECT_NO_THINKING
 				     : is_open(c) ? DIALECT_THINKING_OPEN
 						  : DIALECT_MAY_THINK;
 	if (c->how.tools)
-		return shape_calls(c, r, found, tok, thinks, err);
-	return r->shape_field ? think_first(c, r, thinks, err) : HOKKU_OK;
+		return shape_calls(c, ask, found, tok, thinks, err);
+	return ask->shape_field ? think_first(c, ask, thinks, err) : HOKKU_OK;
 }
 
 struct dialect_reader *calling_reader(const struct calling *c, dialect_sink *sink, void *user)
