@@ -437,6 +437,20 @@ sources() {
 	git ls-files --cached --others --exclude-standard 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]' 'examples/*.c'
 }
 
+# What of llama-server's own tests passes, against docs/llama-server-tests.md.
+task_llama_server_tests() {
+	need $packages_haiku git nodejs npm ca-certificates python3 python3-pytest python3-requests python3-filelock
+	need_node
+	need_node_modules
+	build release hokku
+	bundle=tests/node_modules/node-llama-cpp/llama/gitRelease.bundle
+	[ -f "$bundle" ] || {
+		say "do: skipped: $bundle, which has llama.cpp's sources, is not there (npm ci in tests/ brings it)"
+		return 0
+	}
+	/usr/bin/python3 tests/llama-server/run.py "$bundle" build/llama-server-tests build/release/hokku "$@"
+}
+
 task_fmt() {
 	need clang-format git
 	if [ "${1:-}" = --check ]; then
@@ -485,6 +499,8 @@ usage: ./do TASK
   soak [SECONDS]    a server under mixed load for so long (600): answers stay the same, nothing grows
   maskbench [K]     every K-th schema of MaskBench (1): verdicts, what is refused, times
   schemas [K]       texts drawn from the masks of every K-th schema of MaskBench (1), judged by ajv
+  llama-server-tests
+                    llama-server's own HTTP tests against hokku: what passes is what docs/llama-server-tests.md says
   valgrind [NAME..] the unit tests under valgrind (text_jinja ...: of these programs alone)
   fmt [--check]     lay out the sources
   lint              layout and clang-tidy
@@ -501,6 +517,7 @@ END
 task=${1:-help}
 [ $# -gt 0 ] && shift
 case $task in
+llama-server-tests) task_llama_server_tests "$@" ;;
 haiku | build | test | bench | fuzz | soak | maskbench | schemas | valgrind | fmt | lint | gpu | install | clean | help) "task_$task" "$@" ;;
 -h | --help) task_help ;;
 *)

@@ -1,6 +1,7 @@
 /* How POST /completion and /infill answer: one object, or a stream of them, the last with all that there is
  * to tell. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "server/llama.h"
@@ -34,19 +35,24 @@ static uint32_t prompt_tokens(const struct answer_start *s, uint32_t sample)
 	return s->prompts ? (uint32_t)s->prompts[sample / s->n_each].n : s->prompt_tokens;
 }
 
-/* "prompt_n":.., "prompt_ms":.. and the like of n tokens in ms. */
-static void add_pace(struct strbuf *b, const char *name, uint32_t n, double ms)
+/* "prompt_n":.., "prompt_ms":.. and the like of n tokens, of which `timed` fell into ms. Rates are those of
+ * the milliseconds as they are written. */
+static void add_pace(struct strbuf *b, const char *name, uint32_t n, uint32_t timed, double ms)
 {
-	strbuf_addf(b, "\"%s_n\":%" PRIu32 ",\"%s_ms\":%.3f,\"%s_per_token_ms\":%.3f,\"%s_per_second\":%.3f",
-		    name, n, name, ms, name, n ? ms / n : 0, name, ms > 0 ? n / ms * 1000 : 0);
+	ms = round(ms * 1e6) / 1e6;
+	strbuf_addf(b,
+		    "\"%s_n\":%" PRIu32 ",\"%s_ms\":%.12g,\"%s_per_token_ms\":%.12g,\"%s_per_second\":%.12g",
+		    name, n, name, ms, name, timed ? ms / timed : 0, name, ms > 0 ? timed / ms * 1000 : 0);
 }
 
 static void add_timings(struct strbuf *b, const struct answer_start *s, const struct answer_end *e)
 {
 	strbuf_addf(b, "\"timings\":{\"cache_n\":%" PRIu32 ",", e->cached_tokens);
-	add_pace(b, "prompt", prompt_tokens(s, e->sample) - e->cached_tokens, e->prefill_ms);
+	uint32_t n = prompt_tokens(s, e->sample) - e->cached_tokens;
+	add_pace(b, "prompt", n, n, e->prefill_ms);
 	strbuf_add_c(b, ",");
-	add_pace(b, "predicted", e->tokens_out, e->decode_ms);
+	/* The first is drawn with the prompt. */
+	add_pace(b, "predicted", e->tokens_out, e->tokens_out ? e->tokens_out - 1 : 0, e->decode_ms);
 	strbuf_add_c(b, "}");
 }
 

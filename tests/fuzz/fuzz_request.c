@@ -1,8 +1,9 @@
-/* Bodies of POST /v1/generate, /v1/chat/completions, /v1/messages, /api/..., /v1/cancel and /v1/state/...:
- * nothing may crash, and what is accepted keeps its promises. */
+/* Bodies of POST /v1/generate, /v1/chat/completions, /v1/messages, /api/..., /v1/cancel, /v1/state/... and of
+ * llama-server's routes: nothing may crash, and what is accepted keeps its promises. */
 #include <math.h>
 #include <stdlib.h>
 
+#include "server/llama.h"
 #include "server/ollama.h"
 #include "server/states.h"
 
@@ -66,24 +67,47 @@ static void check_ollama(const struct gen_request *r, const struct request_form 
 	strbuf_free(&told);
 }
 
+static void check_llama(const struct gen_request *r, const struct request_form *form)
+{
+	const struct llama_fields *f = &r->llama;
+	if (form == &request_llama_tokenize || form == &request_llama_detokenize) {
+		require(form == &request_llama_tokenize ? f->content != NULL : r->tokens_name != NULL);
+		return;
+	}
+	require(form == &request_llama_infill ? f->prefix && f->suffix : f->prompt != NULL);
+	require(form == &request_llama_infill || (r->n_encoded >= 1 && r->n_encoded <= REQUEST_MAX_PROMPTS));
+	require(sampling_check(&r->sampling, UINT32_MAX, NULL) == HOKKU_OK);
+	require(r->n >= 1 && r->n <= REQUEST_MAX_N && r->n_stop <= ENGINE_MAX_STOP);
+	require(r->n_top <= (r->logprobs ? LOGPROBS_MAX_TOP : 0) && (!r->no_answer || r->max_tokens == 1));
+	for (uint32_t i = 0; i < r->n_stop; i++)
+		require(r->stop[i].len >= 1 && r->stop[i].len <= ENGINE_MAX_STOP_BYTES);
+	require(f->slot >= 0 && f->slot <= ENGINE_MAX_PARALLEL);
+	require(f->fields.len == 0 || f->fields.ptr[f->fields.len - 1] == 0);
+	require(utf8_valid_prefix(r->warnings.ptr, r->warnings.len) == r->warnings.len);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str body = {(const char *)data, size};
 	struct gen_request r;
 	struct request_error err = {.field = "?"};
-	const struct request_form *const forms[] = {&request_native,      &request_openai_chat,
-						    &request_anthropic,   &request_anthropic_count_kept,
-						    &request_state_save,  &request_state_restore,
-						    &request_ollama_chat, &request_ollama_generate,
-						    api_ollama_show.form, api_ollama_embed.form};
+	const struct request_form *const forms[] = {&request_native,           &request_openai_chat,
+						    &request_anthropic,        &request_anthropic_count_kept,
+						    &request_state_save,       &request_state_restore,
+						    &request_ollama_chat,      &request_ollama_generate,
+						    api_ollama_show.form,      api_ollama_embed.form,
+						    &request_llama_completion, &request_llama_infill,
+						    &request_llama_tokenize,   &request_llama_detokenize};
 	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
 		if (request_parse(body, forms[i], NULL, &r, &err) == HOKKU_OK) {
 			if (i < 4)
 				check_accepted(&r);
 			else if (i < 6)
 				check_state(&r, forms[i] == &request_state_save);
-			else
+			else if (i < 10)
 				check_ollama(&r, forms[i]);
+			else
+				check_llama(&r, forms[i]);
 			require(request_drop_prompt(&r));
 		} else {
 			require(err.error.message[0] != '\0' && strlen(err.field) < sizeof err.field);

@@ -103,15 +103,42 @@ static void test_whole(void **state)
 	const char *tail =
 		"},\"prompt\":\"pq\",\"has_new_line\":true,\"truncated\":false,\"stop_type\":\"limit\","
 		"\"stopping_word\":\"\",\"tokens_cached\":1,\"timings\":{\"cache_n\":1,"
-		"\"prompt_n\":1,\"prompt_ms\":2.000,\"prompt_per_token_ms\":2.000,"
-		"\"prompt_per_second\":500.000,\"predicted_n\":2,\"predicted_ms\":4.000,"
-		"\"predicted_per_token_ms\":2.000,\"predicted_per_second\":500.000}}\n";
+		"\"prompt_n\":1,\"prompt_ms\":2,\"prompt_per_token_ms\":2,\"prompt_per_second\":500,"
+		"\"predicted_n\":2,\"predicted_ms\":4,\"predicted_per_token_ms\":4,"
+		"\"predicted_per_second\":250}}\n";
 	assert_memory_equal(text, head, strlen(head));
 	assert_string_equal(text + strlen(text) - strlen(tail), tail);
 	request.llama.return_tokens = true;
 	assert_non_null(strstr(whole(ended(HOKKU_STOP_END)), "\"tokens\":[120,10]"));
 	start.warnings_json = STR_LIT("\"w\"");
 	assert_non_null(strstr(whole(ended(HOKKU_STOP_END)), ",\"warnings\":[\"w\"]}\n"));
+}
+
+/* The first token is drawn with the prompt: none was timed where there is but one. */
+static void test_rates(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t n;
+		double ms;
+		const char *want;
+	} rows[] = {
+		{0, 0,
+		 "\"predicted_n\":0,\"predicted_ms\":0,\"predicted_per_token_ms\":0,\"predicted_per_second\":0}"},
+		{1, 0.5,
+		 "\"predicted_n\":1,\"predicted_ms\":0.5,\"predicted_per_token_ms\":0,\"predicted_per_second\":0}"},
+		{4, 0.0707994999,
+		 "\"predicted_n\":4,\"predicted_ms\":0.070799,\"predicted_per_token_ms\":0.0235996666667,"
+		 "\"predicted_per_second\":42373.4798514}"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct answer_end end = ended(HOKKU_STOP_LENGTH);
+		end.tokens_out = rows[i].n;
+		end.decode_ms = rows[i].ms;
+		if (!strstr(whole(end), rows[i].want))
+			fail_msg("%u tokens in %g ms: %s", rows[i].n, rows[i].ms,
+				 strstr(b.ptr, "\"timings\""));
+	}
 }
 
 /* Settings of samplers are there once, whether the engine's table has them or not. */
@@ -288,8 +315,8 @@ static void test_probabilities(void **state)
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, finish)
-	const struct CMUnitTest tests[] = {TEST(test_whole),        TEST(test_settings), TEST(test_ends),
-					   TEST(test_prompts),      TEST(test_fields),   TEST(test_stream),
-					   TEST(test_probabilities)};
+	const struct CMUnitTest tests[] = {TEST(test_whole),  TEST(test_rates),        TEST(test_settings),
+					   TEST(test_ends),   TEST(test_prompts),      TEST(test_fields),
+					   TEST(test_stream), TEST(test_probabilities)};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
