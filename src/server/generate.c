@@ -351,6 +351,24 @@ static uint32_t n_asked(const struct generation *g)
 	return g->job.request.n * g->job.n_prompts;
 }
 
+/* That each of several prompts fits, before any of them is begun. */
+static enum hokku_code check_prompts(struct generation *g)
+{
+	struct request_error *err = &g->job.err;
+	struct engine_state state;
+	char found[32], allowed[32];
+	engine_get_state(g->server->engine, &state);
+	for (uint32_t i = 0; i < g->job.n_prompts; i++) {
+		if (g->job.prompts[i].n <= state.info.n_ctx)
+			continue;
+		snprintf(err->field, sizeof err->field, "prompt[%" PRIu32 "]", i);
+		return err_set(&err->error, HOKKU_CONTEXT_EXCEEDED, "%s has %s tokens, the context holds %s",
+			       err->field, str_thousands(g->job.prompts[i].n, found),
+			       str_thousands(state.info.n_ctx, allowed));
+	}
+	return HOKKU_OK;
+}
+
 /* Room for all of them, here and in the engine. */
 static enum hokku_code gen_make_samples(struct generation *g)
 {
@@ -368,6 +386,8 @@ static enum hokku_code gen_make_samples(struct generation *g)
 			   "prompt has %" PRIu32 ", of n = %" PRIu32 " samples each: together",
 			   g->job.n_prompts, request->n);
 	}
+	if (!rc && g->job.n_prompts > 1)
+		rc = check_prompts(g);
 	if (rc)
 		return rc;
 	g->samples = calloc(n, sizeof *g->samples);

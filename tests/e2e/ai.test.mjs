@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { APICallError, embed, generateObject, generateText, streamObject, streamText, tool } from 'ai';
 import { z } from 'zod';
-import { idle, post, start } from './server_common.mjs';
+import { idle, post, start, until } from './server_common.mjs';
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
@@ -69,5 +69,5 @@ test('faults have the status and the sentence', async () => {
 	await fails(generateText({ ...plain(), temperature: 1000 }), 400, 'temperature is 1000');
 	await fails(generateText({ ...plain(), prompt: 'rain '.repeat(999) }), 400, 'the context holds 512');
 	await fails(embed({ model: hokku.embeddingModel('haiku'), value: 'a', maxRetries: 0 }), 400, 'does not pool');
-	assert.ok(await idle(server));
+	await until(() => idle(server), 20000, 'the server to be idle');
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import OpenAI from 'openai';
-import { generate, idle, post, start } from './server_common.mjs';
+import { generate, idle, post, start, until } from './server_common.mjs';
 
 let server, client;
 before(async () => {
@@ -64,7 +64,7 @@ test('several prompts: each has the choices of its lone request', async () => {
 	assert.deepEqual((await ask({ prompt: kinds[1][0], n: 2 })).choices, lone[0].choices);
 	assert.equal(new Set(wanted.map((c) => c.text)).size > 1, true);
 	await assert.rejects(ask({ prompt: Array(9).fill('a'), n: 2 }), (e) => e.status === 400 && e.param === 'prompt' && /prompt has 9, of n = 2 samples each: together.*18.*8 of its samples could run/.test(e.message));
-	assert.ok(await idle(server));
+	await until(() => idle(server), 20000, 'the server to be idle');
 });
 
 test('echo: the prompt comes first, by text and by ids', async () => {
@@ -118,8 +118,9 @@ test('what cannot be done is refused by its name', async () => {
 	await fails({ suffix: 'b' }, 'suffix', 'no tokens that part a text');
 	await fails({ prompt: [[1], [99999]] }, 'prompt[1][0]', 'is 99999');
 	await fails({ prompt: '' }, 'prompt', 'gives no token at all');
-	await fails({ prompt: ['a', 'rain '.repeat(600)] }, 'prompt', 'the context holds 512', 'context_length_exceeded');
+	await fails({ prompt: ['a', 'rain '.repeat(600)] }, 'prompt[1]', 'prompt[1] has 601 tokens, the context holds 512', 'context_length_exceeded');
+	await fails({ prompt: 'rain '.repeat(600) }, 'prompt', 'the prompt has 601 tokens, the context holds 512', 'context_length_exceeded');
 	await fails({ logprobs: 21 }, 'logprobs', 'from 0 to 20');
 	await fails({ messages: [] }, 'messages', 'is no field of this route');
-	assert.ok(await idle(server));
+	await until(() => idle(server), 20000, 'the server to be idle');
 });
