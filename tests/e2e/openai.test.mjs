@@ -301,7 +301,7 @@ function addKeys(from, to, pairs) {
 
 test("sampling that the model's file recommends goes before the defaults, the request's before both", async () => {
 	const path = join(folder, `advice-${process.pid}.gguf`);
-	addKeys(model('tiny'), path, [['general.sampling.temp', 0.25], ['general.sampling.top_k', 5], ['general.sampling.mirostat', 2]]);
+	addKeys(model('tiny'), path, [['general.sampling.temp', 0.25], ['general.sampling.top_k', 5], ['general.sampling.nothing_here', 2]]);
 	const advised = await start([path, '--chat-template', 'chatml']);
 	try {
 		const asked = { model: 'x', messages, seed: 3, max_tokens: 12, ...endless };
@@ -313,7 +313,7 @@ test("sampling that the model's file recommends goes before the defaults, the re
 		assert.equal((await clientOf(advised).chat.completions.create({ ...asked, temperature: 1.5 })).hokku.sampling.temperature, 1.5);
 		const own = (await generate(advised, { prompt: 'autumn', seed: 3, max_tokens: 12, stream: false, ...endless })).json;
 		assert.deepEqual([own.sampling.temperature, own.sampling.top_k], [0.25, 5]);
-		assert.match(advised.log, /"general\.sampling\.mirostat" asks for a stage of sampling that there is none of here/);
+		assert.match(advised.log, /"general\.sampling\.nothing_here" asks for a stage of sampling that there is none of here/);
 		const run = (...args) => execFileSync(hokku, ['run', path, '--raw', '-p', 'autumn', '-n', '12', '--seed', '3', ...Object.keys(endless.logit_bias).flatMap((id) => ['--logit-bias', `${id}=-100`]), ...args], { stdio: ['ignore', 'pipe', 'ignore'] }).toString();
 		assert.equal(run(), `${own.text}\n`);
 		assert.notEqual(run('--temperature', '3'), run());
