@@ -99,7 +99,9 @@ int cli_read_rules(const struct cmd *command, struct rule_options *o)
 	for (uint32_t i = 0; i < o->bias.n; i++) {
 		const char *text = o->bias_texts[i];
 		struct hokku_logit_bias *b = &o->biases[i];
-		if (!read_id(text, &b->token, &end) || *end != '=' || !read_bias(end + 1, &b->bias))
+		bool good = read_id(text, &b->token, &end);
+		bool sign = *end == '+' || *end == '-'; /* as llama.cpp has it: 42+5, 42-5 */
+		if (!good || (!sign && *end != '=') || !read_bias(sign ? end : end + 1, &b->bias))
 			return cli_usage(
 				command,
 				"--logit-bias is %s; it takes a token id, = and a number from -%d to "

@@ -20,7 +20,7 @@ const content = 'Write a haiku about autumn rain.';
 const messages = [{ role: 'user', content }];
 const chat = { model: 'haiku', messages, options: { seed: 7 } };
 const prompt = { model: 'haiku', prompt: content, options: { seed: 7 } };
-const ollamaDefaults = { temperature: 0.8, top_k: 40, top_p: 0.9 };
+const ollamaDefaults = { temperature: 0.8, top_k: 40, top_p: 0.9, repeat_last_n: 64 };
 const own = async (more) => (await generate(server, { messages, seed: 7, ...ollamaDefaults, stream: false, ...more })).json;
 
 async function collect(stream) {
@@ -115,7 +115,7 @@ test('options do what they say', async () => {
 	assert.equal((await ask({ top_k: 1 })).message.content, (await ask({ temperature: 0 })).message.content);
 	assert.equal((await ask({ temperature: 1, top_k: 0, top_p: 1 })).message.content, (await own({ temperature: 1, top_k: 0, top_p: 1 })).text);
 	const penal = { repeat_penalty: 1.5, presence_penalty: 1, frequency_penalty: 1 };
-	assert.equal((await ask({ ...penal, repeat_last_n: -1 })).message.content, (await own({ repetition_penalty: 1.5, presence_penalty: 1, frequency_penalty: 1 })).text);
+	assert.equal((await ask({ ...penal, repeat_last_n: -1 })).message.content, (await own({ repetition_penalty: 1.5, presence_penalty: 1, frequency_penalty: 1, repeat_last_n: -1 })).text);
 	assert.equal((await ask({ ...penal, repeat_last_n: 0 })).message.content, text);
 	const seeds = await Promise.all([1, 2].map(() => client.chat({ ...chat, options: { seed: -1 }, stream: false })));
 	assert.notEqual(seeds[0].hokku.seed, seeds[1].hokku.seed);

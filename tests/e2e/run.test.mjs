@@ -179,12 +179,18 @@ const refused = [
 	[['run', 'a.gguf', 'b.gguf', '-p', 'x'], 2, /"b.gguf" is one word too many/],
 	[['run', '-p', 'x', ...Array(17).fill(['--stop', 'y']).flat()], 2, /--stop may be given 16 times at most/],
 	[['run', '-p', 'x', '--stop', ''], 2, /--stop is empty; it takes a text to stop at/],
-	[['run', '-p', 'x', '--logit-bias', '5'], 2, /--logit-bias is "5"; it takes a token id, = and a number from -1000 to 1000, as in 42=-5/],
+	[['run', '-p', 'x', '--logit-bias', '5'], 2, /--logit-bias is "5"; it takes a token id, = and a number from -1000 to 1000 or false, as in 42=-5/],
 	[['run', '-p', 'x', '--logit-bias', '5=1000.1'], 2, /--logit-bias is "5=1000.1"/],
 	[['run', '-p', 'x', '--logit-bias', '5=nan'], 2, /--logit-bias is "5=nan"/],
 	[['synth', '--shape', 'qwen2.5-0.5b', '-t', 'Q9', '-o', 'x'], 2, /--type is "Q9"; it takes one of those that --help lists/],
 	[['run', '-p', 'x', '--logit-bias', '=5'], 2, /--logit-bias is "=5"/],
 	[['run', '-p', 'x', '--logit-bias', '5=x'], 2, /--logit-bias is "5=x"/],
+	[['run', '-p', 'x', '--logit-bias', '5+1001'], 2, /--logit-bias is "5\+1001"/],
+	[['run', '-p', 'x', '--mirostat', '3'], 2, /--mirostat is "3"; it takes a whole number from 0 to 2/],
+	[['run', '-p', 'x', '--typical', '0'], 2, /--typical is "0"; it takes a number more than 0 and at most 1/],
+	[['run', '-p', 'x', '--bad-word', ''], 2, /--bad-word has 0 bytes; it takes 1 to 256/],
+	[['run', '-p', 'x', '--stop-token', '-1'], 2, /--stop-token is "-1"; it takes a token id/],
+	[['run', '-p', 'x', '--dry-sequence-breaker', 'x'.repeat(65)], 2, /--dry-sequence-breaker has 65 bytes; it takes 1 to 64/],
 	[['run', 'nowhere.gguf', '-p', 'x'], 1, /^hokku: nowhere.gguf: No such file or directory\n$/],
 	[['run', '/etc/passwd', '-p', 'x'], 1, /^hokku: \/etc\/passwd: /],
 	[['run', '-f', 'nowhere.txt'], 1, /^hokku: nowhere.txt: No such file or directory\n$/],
@@ -295,9 +301,21 @@ test('--logit-bias forces and forbids tokens', () => {
 	const forced = answer([...args, '64=1000']);
 	assert.match(forced, /^(.)\1{3}\n$/s);
 	assert.notEqual(answer([...args, '65=1000']), forced);
+	assert.equal(answer([...args, '64+1000']), forced); // as llama.cpp writes it
+	assert.doesNotMatch(answer([...args, '64=1000', '--logit-bias', '64=false']), new RegExp(forced[0]));
 	const r = run(['run', ...args, '512=1']);
 	assert.equal(r.status, 1);
 	assert.match(r.stderr, /logit_bias names token 512; the vocabulary has 0 to 511/);
+});
+
+test('which tokens come, and what ends the answer', () => {
+	const args = [long, '--raw', '-p', 'go', '--temp', '0', '-n', '6'];
+	const only = answer([...args, '--allowed-token', '64', '--allowed-token', '65']);
+	assert.equal(new Set(only.trim()).size <= 2, true, only);
+	assert.equal(answer([...args, '--logit-bias', '64=1000', '--stop-token', '64', '--include-stop']).trim().length, 1);
+	assert.equal(answer([...args, '--logit-bias', '64=1000', '--stop-token', '64', '--min-tokens', '5', '--include-stop']).length > 4, true);
+	const r = run(['run', ...args, '--allowed-token', '64', '--logit-bias', '64=false']);
+	assert.deepEqual([r.status, /no token may come at position/.test(r.stderr)], [1, true], r.stderr);
 });
 
 test('variables set options, and the command line wins', () => {

@@ -133,6 +133,10 @@ test('every wrong field is named with its value and what it takes', async () => 
 		[{ ...p, logit_bias: { 5: 'a' } }, 'logit_bias', 'the string "a"', 'from -'],
 		[{ ...p, logit_bias: { 5: 1e9 } }, 'logit_bias', '1000000000', 'from -'],
 		[{ ...p, logit_bias: [5] }, 'logit_bias[0]', 'is 5', 'number or false'],
+		[{ ...p, mirostat: 3 }, 'mirostat', 'is 3', 'from 0 to 2'],
+		[{ ...p, typical_p: 0 }, 'typical_p', 'is 0', 'above 0'],
+		[{ ...p, dry_sequence_breakers: 'x' }, 'dry_sequence_breakers', 'the string "x"', 'up to 64'],
+		[{ ...p, samplers: ['top_k'] }, 'samplers', 'an array of 1', 'order of the stages is fixed'],
 		[{ ...p, stop_token_ids: [512] }, 'stop_token_ids', '512', '0 to 511'],
 		[{ ...p, allowed_token_ids: [] }, 'allowed_token_ids', 'empty', 'at least one'],
 		[{ ...p, bad_words: [''] }, 'bad_words[0]', '0 bytes', '1 to 256'],
@@ -172,6 +176,8 @@ test('the ends of every range are allowed', async () => {
 		{ repetition_penalty: 10 }, { repetition_penalty: 1e-6 }, { frequency_penalty: -2 }, { presence_penalty: 2 },
 		{ max_tokens: 1.0 }, { stop: [] }, { stop: Array(16).fill('x'.repeat(512)) }, { id: 'x'.repeat(64) }, { id: 'aZ0-_.:' },
 		{ logit_bias: { 0: 5, 511: -100 } }, { logit_bias: [[0, false], [511, -100]] }, { min_tokens: 1, ignore_eos: true, stop_token_ids: [511] },
+		{ repeat_last_n: 0, repetition_penalty: 2 }, { typical_p: 0.1 }, { top_n_sigma: -1 }, { xtc_probability: 1, xtc_threshold: 0 }, { dynatemp_range: 100 },
+		{ dry_multiplier: 100, dry_base: 100, dry_allowed_length: 1, dry_sequence_breakers: [] }, { mirostat: 1 }, { mirostat: 2, mirostat_tau: 0, mirostat_eta: 1 },
 		{ allowed_token_ids: [5] }, { bad_words: ['a'] }, { include_stop_str_in_output: true }, { stop: null, temperature: null, logit_bias: null, messages: null },
 	]) {
 		const answer = await generate(server, { prompt: 'a', max_tokens: 1, stream: false, ...body });

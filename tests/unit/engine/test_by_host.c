@@ -187,7 +187,7 @@ static void on_event(void *user, const struct engine_event *event)
 	}
 }
 
-enum { N_KINDS = 15 };
+enum { N_KINDS = 15, N_PROMPT = 44 };
 
 static void set_kind(struct engine_request *q, uint32_t kind)
 {
@@ -228,21 +228,26 @@ static void set_kind(struct engine_request *q, uint32_t kind)
 		q->rules.n_bad_ids = 8;
 	}
 	if (kind == 11) {
-		q->rules.ignore_eos = true;
 		q->rules.stop_tokens = stops;
 		q->rules.n_stop_tokens = 1;
 	}
+	q->rules.ignore_eos = kind != 12 && kind != 13; /* as long as it may be */
 	q->logprobs = kind == 3 || kind == 7 || kind == 10;
 	q->n_top = 2;
 }
 
 static enum hokku_code submit(struct engine *e, uint32_t kind, struct constrain *shape, struct told *t)
 {
-	static const int32_t ids[] = {10, 259, 300, 31, 263, 10, 259, 300};
+	/* A block and some more: the first is found again, and there are blocks for two or three at a time.
+	 */
+	static const int32_t text[] = {10, 259, 300, 31, 263, 10, 259, 300};
+	int32_t ids[N_PROMPT];
 	struct hokku_error err;
 	uint64_t id;
+	for (uint32_t i = 0; i < N_PROMPT; i++)
+		ids[i] = text[(i + i / 8) % 8];
 	struct engine_request q = {.tokens = ids,
-				   .n_tokens = 8,
+				   .n_tokens = N_PROMPT,
 				   .max_tokens = 24,
 				   .prompt_logprobs = false,
 				   .on_event = on_event,
@@ -279,7 +284,7 @@ static struct engine *start(const char *name, uint32_t n_parallel, struct constr
 	struct engine *e;
 	/* Where a shape leaves but one token, the CPU takes it ahead and the device draws it. */
 	const struct engine_config config = {.device = name,
-					     .n_ctx = 64,
+					     .n_ctx = 128,
 					     .n_parallel = n_parallel,
 					     .no_jump_ahead = strcmp(name, "cpu") != 0};
 	const struct constrain_shape regex = {.kind = CONSTRAIN_REGEX,
@@ -331,6 +336,9 @@ static void test_same_bits(void **state)
 			strbuf_free(&t[k].log);
 		}
 	}
+	struct engine_state counted;
+	engine_get_state(e, &counted);
+	assert_true(counted.counters.cache_hits > 0);
 	assert_int_equal(device.most_under_way, 2);
 	assert_true(device.n_fed > 0);
 	constrain_unref(shape);
