@@ -7,6 +7,7 @@
 
 #include "text/vocab.h"
 
+#include "base/rng.h"
 #include "constrain/constrain.h"
 #include "text/dialect_internal.h"
 
@@ -323,6 +324,143 @@ static void markers_as_tokens(void **state)
 	try_all(names);
 }
 
+/* ---- what is drawn ---- */
+
+struct drawn {
+	struct strbuf args, text;
+	uint32_t n_begun, n_ended;
+	struct strbuf name;
+	const struct trial *t;
+};
+
+/* Are the arguments of the call that has ended by its tool's schema? */
+static void check_call(struct drawn *h)
+{
+	struct jv_doc doc;
+	struct hokku_error err = {0};
+	int64_t days;
+	bool find_tool = strcmp(h->name.ptr, "find") == 0;
+	if (jv_parse((struct str){h->args.ptr, h->args.len}, JV_STRICT, &doc, &err))
+		fail_msg("%s: %s: %s\n%s", h->t->label, err.message, h->args.ptr, h->text.ptr);
+	const struct jv *unit = jv_get(&doc.root, "unit");
+	bool ok = find_tool || strcmp(h->name.ptr, "now") == 0;
+	if (find_tool)
+		ok = jv_is(jv_get(&doc.root, "place"), JV_STRING) &&
+		     jv_int(jv_get(&doc.root, "days"), &days) && days >= 1 &&
+		     (!unit || str_eq_c(jv_str(unit), "km") || str_eq_c(jv_str(unit), "mi")) &&
+		     doc.root.n == 2u + !!unit;
+	else
+		ok = ok && doc.root.n == 0;
+	if (!ok)
+		fail_msg("%s: %s(%s) out of\n%s", h->t->label, h->name.ptr, h->args.ptr, h->text.ptr);
+	jv_doc_free(&doc);
+}
+
+static void hear(void *user, const struct part *p)
+{
+	struct drawn *h = user;
+	if (p->kind == PART_CALL) {
+		strbuf_clear(&h->name);
+		strbuf_add(&h->name, p->text.ptr, p->text.len);
+		strbuf_clear(&h->args);
+		h->n_begun++;
+	} else if (p->kind == PART_ARGUMENTS) {
+		strbuf_add(&h->args, p->text.ptr, p->text.len);
+	} else if (p->kind == PART_CALL_END) {
+		check_call(h);
+		h->n_ended++;
+	}
+}
+
+static bool bit(const uint32_t *bits, uint32_t i)
+{
+	return bits[i / 32] >> i % 32 & 1;
+}
+
+/* One of the allowed tokens; rather one that goes on to an end than another letter of a text. */
+static uint32_t draw(const uint32_t *bits, uint32_t n, uint64_t seed, uint64_t at)
+{
+	static const char endings[] = "\"'}]<)>\n";
+	uint32_t r[4], allowed = 0;
+	rng_words(seed, 0, at, r);
+	for (uint32_t i = 256; i < n && r[0] % 2; i++)
+		if (bit(bits, i))
+			return i;
+	for (size_t k = 0; k + 1 < sizeof endings && r[1] % 3; k++) {
+		unsigned char c = (unsigned char)endings[(k + r[2]) % (sizeof endings - 1)];
+		if (bit(bits, c))
+			return c;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		allowed += bit(bits, i);
+	if (!allowed)
+		return n;
+	allowed = r[3] % allowed;
+	for (uint32_t i = 0;; i++)
+		if (bit(bits, i) && !allowed--)
+			return i;
+}
+
+static void draw_and_read(struct trial *t, bool must_call, uint64_t seed)
+{
+	enum { MOST = 4000 };
+	struct drawn h = {.t = t};
+	struct constrain_walk *w = constrain_begin(t->c);
+	uint32_t bits[32];
+	bool ended = false;
+	for (uint64_t at = 0; at < MOST && !ended; at++) {
+		assert_int_equal(constrain_mask(w, bits), CONSTRAIN_TAKEN);
+		uint32_t token = draw(bits, t->m->n, seed, at);
+		enum constrain_taken taken = constrain_take(w, (int32_t)token);
+		ended = taken == CONSTRAIN_DONE;
+		assert_true(ended || taken == CONSTRAIN_TAKEN);
+		if (!ended)
+			strbuf_add(&h.text, tok_bytes(t->m->tok, (int32_t)token).ptr,
+				   tok_bytes(t->m->tok, (int32_t)token).len);
+	}
+	constrain_end(w);
+	struct dialect_reading how = {.dialect = t->found.dialect,
+				      .thinking = must_call ? t->found.thinking : NULL,
+				      .tools = &t->tools.root,
+				      .prompt = t->found.dialect->flags & DIALECT_RECIPIENT ? STR_LIT(">>>")
+											    : STR_LIT("")};
+	struct dialect_reader *r = dialect_reader_new(&how, hear, &h);
+	dialect_reader_feed(r, (struct str){h.text.ptr, h.text.len}, NULL);
+	dialect_reader_end(r, NULL);
+	if (ended && ((must_call && !h.n_begun) || h.n_begun != h.n_ended) &&
+	    dialect_reader_calls(r) < DIALECT_MAX_CALLS)
+		fail_msg("%s: %u calls begun, %u ended, out of\n%s", t->label, h.n_begun, h.n_ended,
+			 h.text.ptr);
+	dialect_reader_free(r);
+	strbuf_free(&h.text);
+	strbuf_free(&h.args);
+	strbuf_free(&h.name);
+}
+
+static void drawn_calls_are_read(void **state)
+{
+	(void)state;
+	enum { SEEDS = 3 };
+	static const char *const names[] = {"<tool_call>", "[TOOL_CALLS]", "<|\"|>",
+					    "<|channel|>", "<|message|>",  NULL};
+	struct markers m;
+	open_markers(&m, names);
+	struct trial t = {.m = &m, .v = vocab_of(&m)};
+	assert_int_equal(jv_parse(STR_LIT(tools_json), JV_STRICT, &t.tools, NULL), HOKKU_OK);
+	for (size_t i = 0; dialect_at(i); i++) {
+		for (int must_call = 0; must_call <= 1; must_call++) {
+			compile(&t, dialect_at(i), i % 2 ? 5 : 0, must_call ? DIALECT_REQUIRED : DIALECT_AUTO,
+				true, DIALECT_NO_THINKING);
+			for (uint64_t seed = 0; seed < SEEDS; seed++)
+				draw_and_read(&t, must_call, seed * 100 + i);
+			drop(&t);
+		}
+	}
+	jv_doc_free(&t.tools);
+	constrain_vocab_free(t.v);
+	tok_destroy(m.tok);
+}
+
 /* ---- what cannot be ---- */
 
 #define TOOL(name, schema) \
@@ -446,6 +584,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(markers_as_text),
 		cmocka_unit_test(markers_as_tokens),
+		cmocka_unit_test(drawn_calls_are_read),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(faults_have_the_requests_place),
 	};
