@@ -307,11 +307,10 @@ enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
 			     (struct str){e->chat_template, e->chat_template_bytes}, err);
 	if (rc)
 		return rc;
-	rc = dialect_probe(&e->chat, &e->dialect, err);
+	rc = e->forced_dialect ? dialect_probe_as(&e->chat, e->forced_dialect, &e->dialect, err)
+			       : dialect_probe(&e->chat, &e->dialect, err);
 	if (rc)
 		return rc;
-	if (e->forced_dialect)
-		e->dialect.dialect = e->forced_dialect;
 	sampling_read_advice(e->file, &e->advice, log_note, NULL);
 	engine_set_load_part(e, PART_MODEL);
 	rc = model_bind(&e->model, e->file, err);

@@ -105,7 +105,7 @@ static enum hokku_code render(struct prepare_job *job, const struct tok *tok, co
 	struct chat_told told;
 	const struct jv *made = job->calling.kwargs.root.n ? &job->calling.kwargs.root : NULL;
 	const struct chat_input in = chat_input(r, made, defaults);
-	enum hokku_code rc = chat_render(chat, tok, &in, &job->ids, &told, &err->error);
+	enum hokku_code rc = dialect_render(job->dialect, chat, tok, &in, &job->ids, &told, &err->error);
 	if (!rc && told.used_time)
 		jinja_time_text(&told.time, job->template_date);
 	if (rc == HOKKU_INVALID_REQUEST && job->form->messages)

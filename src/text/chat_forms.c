@@ -22,7 +22,8 @@ static bool try_messages(const struct chat *c, const char *json, const char *too
 	char field[64];
 	struct str specials[CHAT_N_SPECIALS] = {0};
 	*run = (struct chat_run){0};
-	as_given.forms = (struct chat_forms){true, true, true, true, true};
+	as_given.forms =
+		(struct chat_forms){true, true, true, false, false}; /* arguments are left as they are */
 	specials[0] = STR_LIT("<bos>");
 	specials[1] = STR_LIT("<eos>");
 	if (jv_parse(str_c(json), JV_STRICT, &doc, NULL))

@@ -95,10 +95,12 @@ static const struct jv *object_in(struct work *w, struct str text)
 	return jv_is(root, JV_OBJECT) ? root : NULL;
 }
 
+/* Text that holds an object is given as one wherever the template takes objects, even if it takes text too:
+ * then a call is rendered to one text, however a client has written its JSON. */
 static struct jinja_value arguments_value(struct work *w, const struct jv *v)
 {
 	const struct chat_forms *f = w->forms;
-	if (jv_is(v, JV_STRING) && f->object_args && !f->string_args) {
+	if (jv_is(v, JV_STRING) && f->object_args) {
 		const struct jv *object = object_in(w, jv_str(v));
 		if (object)
 			return jinja_from_json(w->r, object);

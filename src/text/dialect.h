@@ -71,6 +71,10 @@ struct dialect_found {
 /* What c's template does. Never fails but for memory: a template that knows no tools is "generic". */
 enum hokku_code dialect_probe(const struct chat *c, struct dialect_found *out, struct hokku_error *err);
 
+/* The same for a dialect that is named: what the template writes in it, if it does. */
+enum hokku_code dialect_probe_as(const struct chat *c, const struct dialect *d, struct dialect_found *out,
+				 struct hokku_error *err);
+
 /* ---- what a template leaves out ---- */
 
 /* Does the template leave anything out of such a conversation? tools may be NULL. */
@@ -85,6 +89,11 @@ bool dialect_completes(const struct dialect_found *f, const struct jv *messages,
  */
 enum hokku_code dialect_complete(const struct dialect_found *f, const struct jv *messages,
 				 const struct jv *tools, struct strbuf *out, struct hokku_error *err);
+
+/* chat_render of the messages with what the template leaves out of them put in. f NULL: chat_render. */
+enum hokku_code dialect_render(const struct dialect_found *f, const struct chat *c, const struct tok *t,
+			       const struct chat_input *in, struct tok_ids *out, struct chat_told *told,
+			       struct hokku_error *err);
 
 /* ---- shapes ---- */
 

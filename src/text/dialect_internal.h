@@ -143,10 +143,16 @@ struct reader_alt {
 	char kind; /* of a key_end */
 };
 
+struct reader_tool {
+	struct str name;
+	const struct jv *function;
+};
+
 struct dialect_reader {
 	const struct dialect *d;
 	const struct dialect_thinking *thinking;
-	const struct jv *tools;
+	struct reader_tool *tools; /* (n_tools) by name; NULL: no calls are read */
+	size_t n_tools;
 	dialect_sink *sink;
 	void *user;
 	step_fn *step;

@@ -31,8 +31,14 @@ static const char args_json[] = "{\"alpha\": \"probe value\", \"beta\": 2}";
 struct probing {
 	const struct chat *c;
 	struct jv_doc tools;
+	const struct dialect *only; /* NULL: any */
 	bool no_memory;
 };
+
+static bool may_be(const struct probing *p, const struct dialect *d)
+{
+	return p->only ? d == p->only : !(d->flags & DIALECT_GENERIC);
+}
 
 static bool has(const struct strbuf *b, const char *what)
 {
@@ -91,7 +97,7 @@ static bool row_writes(const struct dialect *d, unsigned form, const struct strb
 	return found;
 }
 
-static void by_writing(const struct strbuf *text, struct dialect_found *out)
+static void by_writing(const struct probing *p, const struct strbuf *text, struct dialect_found *out)
 {
 	static const unsigned forms[] = {
 		DIALECT_SPACED | DIALECT_SOFT_BREAKS, DIALECT_SPACED, DIALECT_SOFT_BREAKS, 0,
@@ -100,8 +106,8 @@ static void by_writing(const struct strbuf *text, struct dialect_found *out)
 	size_t longest = 0, n;
 	for (size_t i = 0; dialect_at(i); i++) {
 		for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
-			if (dialect_at(i)->flags & DIALECT_GENERIC ||
-			    !row_writes(dialect_at(i), forms[f], text, &n) || n <= longest)
+			if (!may_be(p, dialect_at(i)) || !row_writes(dialect_at(i), forms[f], text, &n) ||
+			    n <= longest)
 				continue;
 			longest = n;
 			out->dialect = dialect_at(i);
@@ -182,8 +188,7 @@ static void by_reading(const struct probing *p, const struct strbuf *text, const
 	size_t least = SIZE_MAX;
 	for (size_t i = 0; dialect_at(i); i++) {
 		struct read_call h = {0};
-		if (!(dialect_at(i)->flags & DIALECT_GENERIC) && row_reads(p, dialect_at(i), answer, &h) &&
-		    h.n_text < least) {
+		if (may_be(p, dialect_at(i)) && row_reads(p, dialect_at(i), answer, &h) && h.n_text < least) {
 			least = h.n_text;
 			out->dialect = dialect_at(i);
 			out->form = DIALECT_SOFT_BREAKS | (has(&h.args, "\": ") ? DIALECT_SPACED : 0);
@@ -270,12 +275,12 @@ static void find_dialect(struct probing *p, struct dialect_found *out)
 		bool called = memmem(answer.ptr, answer.len, "probe value", 11) != NULL;
 		out->writes_results = out->writes_results || has(&text, "probe-result");
 		if (called)
-			by_writing(&text, out);
+			by_writing(p, &text, out);
 		if (called && !out->dialect)
 			by_reading(p, &text, &with, out);
 		out->writes_calls = out->writes_calls || (called && out->dialect);
 	}
-	if (!out->dialect && out->lists_tools)
+	if (!out->dialect && out->lists_tools && !p->only)
 		by_marker(&with, &without, out);
 	if (out->writes_calls)
 		find_several(p, out);
@@ -403,9 +408,10 @@ static void find_thinking(struct probing *p, struct dialect_found *out)
 	strbuf_free(&b);
 }
 
-enum hokku_code dialect_probe(const struct chat *c, struct dialect_found *out, struct hokku_error *err)
+static enum hokku_code probe(const struct chat *c, const struct dialect *only, struct dialect_found *out,
+			     struct hokku_error *err)
 {
-	struct probing p = {.c = c};
+	struct probing p = {.c = c, .only = only};
 	*out = (struct dialect_found){.thinking = dialect_thinking_at(0)};
 	if (jv_parse(STR_LIT(tools_json), JV_STRICT, &p.tools, NULL))
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory to try the chat template");
@@ -414,13 +420,26 @@ enum hokku_code dialect_probe(const struct chat *c, struct dialect_found *out, s
 		find_thinking(&p, out);
 	}
 	if (!out->dialect) {
-		out->dialect = dialect_find("generic");
+		out->dialect = only ? only : dialect_find("generic");
 		out->form = DIALECT_SPACED | DIALECT_SOFT_BREAKS;
-		out->why = "the template knows no tools";
-		out->lists_tools = out->writes_calls = out->writes_several = out->writes_results = false;
+		out->why = only ? "it was asked for" : "the template knows no tools";
+		out->lists_tools = only && out->lists_tools && !(only->flags & DIALECT_GENERIC);
+		out->writes_calls = out->writes_several = false;
+		out->writes_results = out->writes_results && out->lists_tools;
 	}
 	jv_doc_free(&p.tools);
 	if (p.no_memory)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory to try the chat template");
 	return HOKKU_OK;
+}
+
+enum hokku_code dialect_probe(const struct chat *c, struct dialect_found *out, struct hokku_error *err)
+{
+	return probe(c, NULL, out, err);
+}
+
+enum hokku_code dialect_probe_as(const struct chat *c, const struct dialect *d, struct dialect_found *out,
+				 struct hokku_error *err)
+{
+	return probe(c, d, out, err);
 }

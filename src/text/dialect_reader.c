@@ -323,15 +323,39 @@ void reader_new_call(struct dialect_reader *r)
 	r->env_depth = 0;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	const struct reader_tool *x = a, *y = b;
+	size_t n = x->name.len < y->name.len ? x->name.len : y->name.len;
+	int order = n ? memcmp(x->name.ptr, y->name.ptr, n) : 0;
+	return order ? order : (x->name.len > y->name.len) - (x->name.len < y->name.len);
+}
+
 const struct jv *reader_tool(const struct dialect_reader *r, struct str name)
 {
-	for (size_t i = 0; i < jv_len(r->tools); i++) {
-		const struct jv *tool = jv_at(r->tools, i), *f = jv_get(tool, "function");
+	const struct reader_tool wanted = {.name = name};
+	const struct reader_tool *found =
+		r->tools ? bsearch(&wanted, r->tools, r->n_tools, sizeof wanted, by_name) : NULL;
+	return found ? found->function : NULL;
+}
+
+/* False: no memory. */
+static bool sort_tools(struct dialect_reader *r, const struct jv *tools)
+{
+	size_t n = jv_len(tools);
+	if (!n)
+		return true;
+	r->tools = calloc(n, sizeof *r->tools);
+	if (!r->tools)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const struct jv *tool = jv_at(tools, i), *f = jv_get(tool, "function");
 		f = f ? f : tool;
-		if (jv_get(f, "name") && str_eq(jv_str(jv_get(f, "name")), name))
-			return f;
+		struct str name = jv_str(jv_get(f, "name"));
+		r->tools[r->n_tools++] = (struct reader_tool){name.ptr ? name : (struct str){"", 0}, f};
 	}
-	return NULL;
+	qsort(r->tools, r->n_tools, sizeof *r->tools, by_name);
+	return true;
 }
 
 /* "functions.NAME:3" */
@@ -444,7 +468,10 @@ struct dialect_reader *dialect_reader_new(const struct dialect_reading *how, dia
 		return NULL;
 	r->d = how->dialect;
 	r->thinking = how->thinking;
-	r->tools = jv_len(how->tools) ? how->tools : NULL;
+	if (!sort_tools(r, how->tools)) {
+		free(r);
+		return NULL;
+	}
 	r->sink = sink;
 	r->user = user;
 	r->step = step_text;
@@ -469,6 +496,7 @@ void dialect_reader_free(struct dialect_reader *r)
 	struct strbuf *buffers[] = {&r->out, &r->raw, &r->name, &r->key, &r->args, &r->value};
 	for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
 		strbuf_free(buffers[i]);
+	free(r->tools);
 	free(r);
 }
 

@@ -552,7 +552,14 @@ static const struct {
 	 "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"type\":\"function\","
 	 "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"b\\\":1}\"}},{\"type\":\"function\",\"function\":{\"name\":\"f\","
 	 "\"arguments\":{\"b\":1}}}]}]",
-	 NULL, NULL, "{\"b\":1};{\"b\": 1};"},
+	 NULL, NULL, "{\"b\": 1};{\"b\": 1};"},
+	{"arguments in both forms that are no object",
+	 "{% for m in messages %}{% for c in m.tool_calls or [] %}{% set a = c.function.arguments %}{{ a if a is string "
+	 "else a|tojson }};{% endfor %}{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"type\":\"function\","
+	 "\"function\":{\"name\":\"f\",\"arguments\":\"[1,2]\"}},{\"type\":\"function\",\"function\":{\"name\":\"f\","
+	 "\"arguments\":\"so\"}}]}]",
+	 NULL, NULL, "[1,2];so;"},
 	{"tools", "{{ tools|tojson }}{{ documents is none }}", "[{\"role\":\"user\",\"content\":\"x\"}]",
 	 "[{\"name\":\"<s>\"}]", NULL, "[{\"name\": \"<s>\"}]True"},
 	{"no tools are none", "{{ tools is none }}{{ tools is defined }}",

@@ -1,10 +1,11 @@
 /* What dialect_probe finds. Templates written here, one a question; oracle/dialects.test.mjs has the
  * published ones. */
-#include "gguf/builder.h"
+#include "text/vocab.h"
 
 #include "text/dialect.h"
 
-static void probe(const char *source, struct dialect_found *out)
+/* name: of the one that is asked for; NULL: any. */
+static void probe_as(const char *source, const char *name, struct dialect_found *out)
 {
 	struct strbuf b = {0};
 	struct gguf *g;
@@ -14,11 +15,19 @@ static void probe(const char *source, struct dialect_found *out)
 	b_header(&b, 3, 0, 0);
 	assert_int_equal(b_open(&b, &copy, &g, &err), HOKKU_OK);
 	assert_int_equal(chat_init(&c, g, source ? str_c(source) : (struct str){NULL, 0}, &err), HOKKU_OK);
-	assert_int_equal(dialect_probe(&c, out, &err), HOKKU_OK);
+	if (name)
+		assert_int_equal(dialect_probe_as(&c, dialect_find(name), out, &err), HOKKU_OK);
+	else
+		assert_int_equal(dialect_probe(&c, out, &err), HOKKU_OK);
 	chat_deinit(&c);
 	gguf_close(g);
 	free(copy);
 	strbuf_free(&b);
+}
+
+static void probe(const char *source, struct dialect_found *out)
+{
+	probe_as(source, NULL, out);
 }
 
 #define LIST   "{% if tools %}tools: {{ tools|tojson }}\n{% endif %}"
@@ -228,12 +237,111 @@ static void conversations_are_completed(void **state)
 	}
 }
 
+/* ---- prompts ---- */
+
+/* The prompt that a template makes of a conversation with tools. */
+static void prompt_of(const char *source, const char *messages, const char *tools, const char *forced,
+		      struct strbuf *out)
+{
+	struct vocab v = v_new("gpt-2");
+	struct strbuf b = v_file(&v);
+	struct gguf *g;
+	void *copy;
+	struct chat c;
+	struct tok *t;
+	struct tok_ids ids = {0};
+	struct dialect_found f;
+	struct jv_doc doc, tools_doc;
+	struct chat_message m[8];
+	char field[64];
+	struct hokku_error err = {0};
+	assert_int_equal(b_open(&b, &copy, &g, &err), HOKKU_OK);
+	assert_int_equal(tok_create(g, &t, &err), HOKKU_OK);
+	assert_int_equal(chat_init(&c, g, str_c(source), &err), HOKKU_OK);
+	assert_int_equal(forced ? dialect_probe_as(&c, dialect_find(forced), &f, &err)
+				: dialect_probe(&c, &f, &err),
+			 HOKKU_OK);
+	assert_int_equal(jv_parse(str_c(messages), JV_STRICT, &doc, &err), HOKKU_OK);
+	assert_int_equal(jv_parse(str_c(tools), JV_STRICT, &tools_doc, &err), HOKKU_OK);
+	struct chat_input in = {.messages = m, .n_messages = jv_len(&doc.root), .tools = &tools_doc.root};
+	for (size_t i = 0; i < in.n_messages; i++)
+		assert_int_equal(chat_message_read(jv_at(&doc.root, i), i, &m[i], field, &err), HOKKU_OK);
+	if (dialect_render(&f, &c, t, &in, &ids, NULL, &err))
+		fail_msg("%s", err.message);
+	strbuf_clear(out);
+	for (size_t i = 0; i < ids.n; i++)
+		strbuf_add(out, tok_bytes(t, ids.ids[i]).ptr, tok_bytes(t, ids.ids[i]).len);
+	tok_ids_free(&ids);
+	jv_doc_free(&doc);
+	jv_doc_free(&tools_doc);
+	chat_deinit(&c);
+	tok_destroy(t);
+	gguf_close(g);
+	free(copy);
+	strbuf_free(&b);
+}
+
+#define CONVERSATION                                                                                                  \
+	"[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"so\",\"tool_calls\":[" CALL_OF( \
+		"1", "\"{\\\"a\\\":1}\"") "]}," RESULT_OF("1", "x") "]"
+
+static void prompts_leave_nothing_out(void **state)
+{
+	(void)state;
+	struct strbuf got = {0};
+	prompt_of(EACH "{{ m.content }}{% endfor %}" PROMPT, CONVERSATION, one_tool, NULL, &got);
+	assert_non_null(strstr(got.ptr, "<system>You can call these tools"));
+	assert_non_null(strstr(got.ptr, "{\"name\": \"f\", \"parameters\": {}}"));
+	assert_non_null(strstr(
+		got.ptr, "<user>q<assistant>so\n\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": "
+			 "1}}\n</tool_call><user><tool_response>\nx\n</tool_response><assistant>"));
+	prompt_of(EACH "{{ m.content }}{% endfor %}" PROMPT, CONVERSATION, one_tool, "deepseek-v3.1", &got);
+	assert_non_null(
+		strstr(got.ptr, "<\uff5ctool\u2581call\u2581begin\uff5c>NAME<\uff5ctool\u2581sep\uff5c>"));
+	assert_non_null(strstr(
+		got.ptr, "<\uff5ctool\u2581call\u2581begin\uff5c>f<\uff5ctool\u2581sep\uff5c>{\"a\": 1}"));
+	prompt_of(HERMES("f.arguments|tojson "), CONVERSATION, one_tool, NULL, &got);
+	assert_string_equal(
+		got.ptr,
+		"tools: [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"parameters\": {}}}]\n<user>q\n"
+		"<assistant><tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>so\n<tool>x\n"
+		"<assistant>");
+	strbuf_free(&got);
+}
+
+static void named_dialects(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *source, *name;
+		bool exact, lists, calls;
+		unsigned form;
+	} forced[] = {
+		{HERMES("f.arguments|tojson "), "hermes", true, true, true, DIALECT_SPACED},
+		{HERMES("f.arguments|tojson "), "mistral", false, true, false,
+		 DIALECT_SPACED | DIALECT_SOFT_BREAKS},
+		{HERMES("f.arguments|tojson "), "generic", true, true, true, DIALECT_SPACED | DIALECT_SOFT_BREAKS},
+		{TURNS PROMPT, "mistral", false, false, false, DIALECT_SPACED | DIALECT_SOFT_BREAKS},
+	};
+	for (size_t i = 0; i < sizeof forced / sizeof *forced; i++) {
+		struct dialect_found f;
+		probe_as(forced[i].source, forced[i].name, &f);
+		assert_string_equal(dialect_name(f.dialect), forced[i].name);
+		if (f.exact != forced[i].exact || f.lists_tools != forced[i].lists ||
+		    f.writes_calls != forced[i].calls || f.form != forced[i].form)
+			fail_msg("%zu: exact %d, lists %d, calls %d, form %u", i, f.exact, f.lists_tools,
+				 f.writes_calls, f.form);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dialects),
 		cmocka_unit_test(thinking),
 		cmocka_unit_test(conversations_are_completed),
+		cmocka_unit_test(prompts_leave_nothing_out),
+		cmocka_unit_test(named_dialects),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
