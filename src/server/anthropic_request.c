@@ -5,6 +5,7 @@
  * messages.2.content.0.text.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "server/anthropic.h"
 #include "server/openai_fields.h"
@@ -393,7 +394,7 @@ static enum hokku_code check_messages(struct gen_request *r, bool keep, struct r
 	if (r->thinking_budget >= r->max_tokens)
 		return bad(err, "thinking.budget_tokens",
 			   "is %u; it must be less than max_tokens, which is %u", r->thinking_budget,
-			   r->max_tokens);
+			   r->no_answer ? 0 : r->max_tokens);
 	enum hokku_code rc = check_prompt(r, keep, err);
 	return rc ? rc : request_check_shape(r, err);
 }
@@ -434,7 +435,23 @@ static enum hokku_code tell_count(const struct request_told *told, struct strbuf
 	return HOKKU_OK;
 }
 
-#define ANTHROPIC_FORM .reads = true, .sampling = SAMPLING_OPENAI, .strict = true
+static void name_tool(char field[64])
+{
+	static const char inner[] = ".function.parameters";
+	char before[64], *rest;
+	memcpy(before, field, sizeof before);
+	if (strncmp(before, "tools[", 6) != 0)
+		return;
+	unsigned long i = strtoul(before + 6, &rest, 10);
+	if (*rest != ']')
+		return;
+	bool schema = strncmp(++rest, inner, sizeof inner - 1) == 0;
+	rest += schema ? sizeof inner - 1 : 0;
+	snprintf(field, 64, "tools.%lu%s%.40s", i, schema ? ".input_schema" : "", rest);
+	field[utf8_valid_prefix(field, strlen(field))] = '\0'; /* it may be cut */
+}
+
+#define ANTHROPIC_FORM .reads = true, .name_tool = name_tool, .sampling = SAMPLING_OPENAI, .strict = true
 const struct request_form request_anthropic = {ANTHROPIC_FORM, .fields = message_fields, .check = check};
 const struct request_form request_anthropic_kept = {ANTHROPIC_FORM, .fields = message_fields,
 						    .check = check_kept};

@@ -97,6 +97,18 @@ static void name_message(const struct gen_request *r, ptrdiff_t index, struct re
 		err_set(&err->error, before.code, "%s%s", err->field, what);
 }
 
+/* The same of a place in a tool, with which the message begins. */
+static void name_tool(const struct request_form *form, struct request_error *err)
+{
+	struct request_error before = *err;
+	size_t n = strlen(before.field);
+	if (!form->name_tool || !n)
+		return;
+	form->name_tool(err->field);
+	if (strncmp(before.error.message, before.field, n) == 0)
+		err_set(&err->error, before.error.code, "%s%s", err->field, before.error.message + n);
+}
+
 static enum hokku_code render(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
 			      const struct prepare_chat *defaults)
 {
@@ -314,6 +326,8 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 	drop_second_bos(&job->ids, 0, r->n_before, tok_bos(tok));
 	if (reads && !rc)
 		rc = calling_go_on(&job->calling, &ask, job->dialect, tok, &job->ids, err);
+	if (reads && rc)
+		name_tool(job->form, err);
 	r->shape_field = ask.shape_field;
 	r->shape_kind = ask.shape_kind;
 	if (ask.limit.max)
@@ -413,6 +427,8 @@ static void on_shape(struct shape_order *order)
 	if (refused && job->err.field[0] && strncmp(order->err.message, place, strlen(place)) == 0)
 		err_set(&job->err.error, order->rc, "%s%s", job->err.field,
 			order->err.message + strlen(place)); /* as the request has it */
+	if (refused)
+		name_tool(job->form, &job->err);
 	if (lenient) {
 		warn_free_calls(job);
 		job->rc = HOKKU_OK;

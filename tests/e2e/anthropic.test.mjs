@@ -193,6 +193,28 @@ test('tools, calls, results and thinking give the prompt that they give in OpenA
 	}
 });
 
+test("what is wrong with a tool's schema is told by its place in the request", async () => {
+	const template = new URL('../golden/templates/tools_and_thinking.jinja', import.meta.url).pathname;
+	const calling = await start(['--threads', '1', '--chat-template-file', template]);
+	try {
+		const tool = (name, properties, more) => ({ name, input_schema: { type: 'object', properties }, ...more });
+		const body = (more) => ({ ...plain, max_tokens: 1, tools: [tool('good', {}), tool('bad', { x: { type: 'string', minLength: -1 } }, more)] });
+		const error = await clientOf(calling).messages.create(body({ strict: true })).catch((error) => error);
+		assert.match(error.apiMessage, /^tools\.1\.input_schema\/properties\/x\/minLength: -1 is no count/);
+		const lenient = await clientOf(calling).messages.create(body({}));
+		assert.match(lenient.warnings[0], /schema cannot be enforced: tools\.1\.input_schema\/properties\/x\/minLength: -1 is no count/);
+		// what is said of tools and thinking is in the count
+		for (const more of [{}, { thinking: { type: 'disabled' } }, { thinking: { type: 'enabled', budget_tokens: 1024 } }, { tool_choice: { type: 'any', disable_parallel_tool_use: true } }]) {
+			const asked = { model: 'haiku', messages, tools: [tool('good', {})], ...more };
+			const { input_tokens: counted } = await clientOf(calling).messages.countTokens(asked);
+			const { usage } = await clientOf(calling).messages.create({ ...asked, max_tokens: 1025, stop_sequences: [...' aeiou>{'], cache_prompt: false });
+			assert.equal(usage.input_tokens, counted);
+		}
+	} finally {
+		await calling.stop();
+	}
+});
+
 test('headers and the query of beta clients change nothing', async () => {
 	const plainly = await client.messages.create(plain);
 	const beta = await client.beta.messages.create({ ...plain, betas: ['context-management-2025-06-27'], context_management: { edits: [{ type: 'clear_thinking_20251015', keep: 'all' }] } });
