@@ -10,6 +10,8 @@ enum {
 	MAX_PLAIN_NEXT = 6,
 	MAX_PLAIN_SEEN = 256,
 	MAX_STEPS = 1 << 16,
+	MAX_REACH = 254, /* below where a trie's counts of code points end */
+	FOR_EVER = UINT16_MAX,
 };
 
 /* What one plain code point makes of an expression. */
@@ -19,8 +21,14 @@ struct plain_steps {
 	bool all;        /* every plain code point goes on */
 	bool more;       /* than next holds */
 	uint8_t n_bytes; /* printable ones that go on */
-	bool home;       /* after every plain code point but those of ASCII in `away` it is r again */
-	uint64_t away;   /* kinds of the bytes of ASCII after which it is not */
+	bool mixed;      /* what is no ASCII leads to several */
+	rx main;       /* what every plain code point leads to but those of ASCII in `away`; RX_NONE: none */
+	uint64_t away; /* kinds of bytes */
+	/* So many code points lead from one main to the next, FOR_EVER: any number; kinds that lead away from
+	 * one of them. Once they were asked for. */
+	bool reached;
+	uint16_t reach;
+	uint64_t reach_away;
 	rx next[MAX_PLAIN_NEXT];
 };
 
@@ -31,7 +39,6 @@ static bool is_alive(struct rx_pool *p, rx r)
 
 static void add_next(struct rx_pool *p, struct plain_steps *s, rx r)
 {
-	s->home = s->home && r == s->r;
 	if (!is_alive(p, r)) {
 		s->all = false;
 		return;
@@ -43,6 +50,13 @@ static void add_next(struct rx_pool *p, struct plain_steps *s, rx r)
 		s->more = true;
 	else
 		s->next[s->n_next++] = r;
+}
+
+static void add_main(struct rx_pool *p, struct plain_steps *s, rx r)
+{
+	s->mixed = s->mixed || (s->main != RX_NONE && s->main != r);
+	s->main = r;
+	add_next(p, s, r);
 }
 
 /* All continuations of so many bytes more, 80 to BF, the first of them within bounds. */
@@ -58,7 +72,7 @@ static void add_continued(struct rx_pool *p, struct plain_steps *s, rx r, unsign
 		if (!is_alive(p, d))
 			s->all = false;
 		else if (more == 1)
-			add_next(p, s, d);
+			add_main(p, s, d);
 		else
 			add_continued(p, s, d, more - 1, 0x80, 0xBF);
 	}
@@ -74,17 +88,15 @@ static void look(struct rx_pool *p, struct plain_steps *s)
 		     {0xF1, 0xF3, 3, 0x80, 0xBF}, {0xF4, 0xF4, 3, 0x80, 0x8F}};
 	s->all = true;
 	rx before = RX_NONE;
-	for (unsigned b = 0; b < 0x80; b++) {
-		rx d = rx_derive(p, s->r, (uint8_t)b);
-		s->away |= d == s->r ? 0 : vocab_kinds((uint8_t)b);
-		if (b < 0x20 || b == '"' || b == '\\')
+	for (unsigned b = 0x20; b < 0x80; b++) {
+		if (b == '"' || b == '\\')
 			continue;
+		rx d = rx_derive(p, s->r, (uint8_t)b);
 		s->n_bytes = (uint8_t)(s->n_bytes + is_alive(p, d));
 		if (b == 0x20 || d != before)
 			add_next(p, s, d);
 		before = d;
 	}
-	s->home = s->all;
 	for (size_t i = 0; i < sizeof leads / sizeof *leads && s->all; i++) {
 		before = RX_NONE;
 		for (unsigned b = leads[i].first; b <= leads[i].last && s->all; b++) {
@@ -98,7 +110,11 @@ static void look(struct rx_pool *p, struct plain_steps *s)
 				add_continued(p, s, d, leads[i].more, leads[i].low, leads[i].high);
 		}
 	}
-	s->home = s->home && s->all;
+	if (!s->all || s->mixed)
+		s->main = RX_NONE;
+	for (unsigned b = 0; b < 0x80 && s->main != RX_NONE; b++)
+		if (rx_derive(p, s->r, (uint8_t)b) != s->main)
+			s->away |= vocab_kinds((uint8_t)b);
 }
 
 static struct plain_steps *slot_of(struct plain_steps *steps, uint32_t cap, rx r)
@@ -110,7 +126,7 @@ static struct plain_steps *slot_of(struct plain_steps *steps, uint32_t cap, rx r
 }
 
 /* r is not RX_NONE. NULL: no memory. */
-static const struct plain_steps *steps_of(struct masks *k, rx r)
+static struct plain_steps *steps_of(struct masks *k, rx r)
 {
 	if (k->n_steps >= MAX_STEPS) {
 		memset(k->steps, 0, k->cap_steps * sizeof *k->steps);
@@ -181,14 +197,32 @@ static bool is_forever(struct masks *k, rx r)
 	return s && s->all && !s->more && s->n_next == 1 && s->next[0] == r;
 }
 
-/* After bytes of no kind in *away, d is d again. */
-static bool stays(struct masks *k, rx d, uint64_t *away)
+/* With reach and reach_away. NULL: no memory. */
+static const struct plain_steps *reach_of(struct masks *k, rx r)
 {
-	const struct plain_steps *s = steps_of(k, d);
-	if (!s || !s->home)
-		return false;
-	*away = s->away;
-	return true;
+	struct plain_steps *s = steps_of(k, r);
+	uint64_t away = 0;
+	unsigned n = 0;
+	rx at = r;
+	if (!s || s->reached)
+		return s;
+	while (n < MAX_REACH && s && s->main != RX_NONE) {
+		away |= s->away;
+		if (s->main == at) {
+			n = FOR_EVER;
+			break;
+		}
+		at = s->main;
+		n++;
+		s = steps_of(k, at);
+	}
+	s = s ? steps_of(k, r) : NULL; /* the table may have moved */
+	if (s) {
+		s->reached = true;
+		s->reach = (uint16_t)n;
+		s->reach_away = away;
+	}
+	return s;
 }
 
 struct trie_walk {
@@ -214,9 +248,9 @@ static bool walk_trie(struct masks *k, struct share *sh, const struct trie_walk 
 	const struct vocab_trie *t = w->t;
 	struct mask_level *way = k->levels;
 	uint32_t depth = 0;
-	rx looked = RX_NONE; /* rests and away are of it */
+	rx looked = RX_NONE; /* reach and away are of it */
 	uint64_t away = 0;
-	bool rests = false;
+	uint32_t reach = 0;
 	way[0] = (struct mask_level){t->n, sh->r};
 	for (uint32_t i = 1; i < t->n;) {
 		while (way[depth].end <= i)
@@ -235,10 +269,15 @@ static bool walk_trie(struct masks *k, struct share *sh, const struct trie_walk 
 			continue;
 		}
 		if (d != looked) {
+			const struct plain_steps *s = reach_of(k, d);
+			if (!s)
+				return false;
 			looked = d;
-			rests = stays(k, d, &away);
+			away = s->reach_away;
+			reach = s->reach;
 		}
-		bool settled = rests && !(t->below[i] & away) && (t->longest || t->below[i] != UINT64_MAX);
+		bool settled = (t->longest ? t->longest[i] : t->depth) <= reach && !(t->below[i] & away) &&
+			       (t->longest || t->below[i] != UINT64_MAX);
 		bool whole = settled || (w->taken && is_forever(k, d));
 		if (!w->taken)
 			mark(sh, t, t->tokens[i], t->tokens[whole ? t->end[i] : i + 1], true);
@@ -262,18 +301,18 @@ static bool walk_trie(struct masks *k, struct share *sh, const struct trie_walk 
 	return true;
 }
 
-/* Most text leads from r to an expression that it stays in. */
-static bool leads_home(struct masks *k, rx r)
+/* Most text leads from r, or from behind one code point, to one expression each time. */
+static bool goes_straight(struct masks *k, rx r)
 {
 	const struct plain_steps *s = steps_of(k, r);
 	rx next[MAX_PLAIN_NEXT];
 	unsigned n = s ? s->n_next : 0;
-	bool home = s && s->home;
+	bool straight = s && s->main != RX_NONE;
 	if (n)
 		memcpy(next, s->next, n * sizeof *next); /* the table may move */
-	for (unsigned i = 0; i < n && !home; i++)
-		home = (s = steps_of(k, next[i])) && s->home;
-	return home;
+	for (unsigned i = 0; i < n && !straight; i++)
+		straight = (s = steps_of(k, next[i])) && s->main != RX_NONE;
+	return straight;
 }
 
 static bool fill(struct masks *k, struct share *sh)
@@ -282,7 +321,7 @@ static bool fill(struct masks *k, struct share *sh)
 	const struct plain_steps *steps = steps_of(k, sh->r);
 	bool all = steps && steps->all && steps->more;
 	uint32_t run = all ? 0 : free_run(k, sh->r), n_found = 0;
-	all = all || run == UINT32_MAX || leads_home(k, sh->r);
+	all = all || run == UINT32_MAX || goes_straight(k, sh->r);
 	if (!steps || rx_failed(k->machine->pool))
 		return false;
 	uint32_t row = all ? VOCAB_MAX_PLAIN + 1 : run;

@@ -117,6 +117,9 @@ static const struct example examples[] = {
 	{OF("{\"type\":\"any_text\",\"max_chars\":3}"),
 	 {"", "abc", "\xC3\xA9\xC3\xA9\xC3\xA9"},
 	 {"abcd", "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9"}},
+	{OF("{\"type\":\"any_text\",\"max_chars\":8,\"excludes\":[\"th\"]}"),
+	 {"", "hello t", "hello hh", "\xC3\xA9llo t\n"},
+	 {"hello hhh", "hello th", "think"}},
 	{OF("{\"type\":\"any_text\",\"max_chars\":0,\"max_tokens\":null}"), {""}, {"a"}},
 	{OF("{\"type\":\"sequence\",\"elements\":[" CONST("a") "," CONST("b") "," SCHEMA(
 		 "{\"const\":1}") "]}"),
@@ -615,13 +618,50 @@ static void test_many(void **state)
 	strbuf_free(&b);
 }
 
+/* Tokens longer than what is looked ahead in one go, where the count of characters ends within them. */
+static void test_long_tokens(void **state)
+{
+	(void)state;
+	static const unsigned lengths[] = {31, 32, 33, 253, 254, 255, 256, 257, 300};
+	static char texts[9][310];
+	const char *list[10] = {NULL};
+	for (size_t i = 0; i < 9; i++) {
+		memset(texts[i], 'a', lengths[i]);
+		list[i] = texts[i];
+	}
+	struct try_words *long_words = try_words_new(list);
+	struct constrain_vocab *v = try_vocab(long_words, false);
+	for (size_t i = 0; i < 9; i++)
+		for (unsigned n = lengths[i] - 1; n <= lengths[i] + 1; n++)
+			for (int tagged = 0; tagged < 2; tagged++) {
+				char tag[300];
+				snprintf(
+					tag, sizeof tag,
+					tagged ? OF(TAG("", "{\"type\":\"any_text\",\"max_chars\":%u}", "qq"))
+					       : OF("{\"type\":\"any_text\",\"max_chars\":%u,\"excludes\":[\"qq\"]}"),
+					n);
+				struct constrain *c = try_shape(v, CONSTRAIN_STRUCTURE, tag);
+				struct constrain_walk *w = constrain_begin(c);
+				uint32_t bits[TRY_MAX / 32 + 1];
+				try_mask(w, long_words);
+				assert_int_equal(constrain_mask(w, bits), CONSTRAIN_TAKEN);
+				for (uint32_t k = 0; k < 9; k++)
+					assert_int_equal(try_bit(bits, TRY_FIRST + 256 + k), lengths[k] <= n);
+				constrain_end(w);
+				constrain_unref(c);
+			}
+	constrain_vocab_free(v);
+	try_words_free(long_words);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_examples),  cmocka_unit_test(test_masks_on_the_way),
-		cmocka_unit_test(test_all_texts), cmocka_unit_test(test_borders),
-		cmocka_unit_test(test_forced),    cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_limits),    cmocka_unit_test(test_many),
+		cmocka_unit_test(test_examples),    cmocka_unit_test(test_masks_on_the_way),
+		cmocka_unit_test(test_all_texts),   cmocka_unit_test(test_borders),
+		cmocka_unit_test(test_forced),      cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_limits),      cmocka_unit_test(test_many),
+		cmocka_unit_test(test_long_tokens),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
