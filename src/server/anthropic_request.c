@@ -396,6 +396,8 @@ static enum hokku_code check_messages(struct gen_request *r, bool keep, struct r
 			   "is %u; it must be less than max_tokens, which is %u", r->thinking_budget,
 			   r->no_answer ? 0 : r->max_tokens);
 	enum hokku_code rc = check_prompt(r, keep, err);
+	if (!rc)
+		rc = request_check_rules(r, err);
 	return rc ? rc : request_check_shape(r, err);
 }
 

@@ -491,7 +491,8 @@ static enum hokku_code check(struct gen_request *r, struct request_error *err)
 			   "is true; this server tells the model's own probabilities alone: leave it out");
 	drop_samplers(r);
 	r->keep_ids = true;
-	return request_check_shape(r, err);
+	enum hokku_code rc = request_check_rules(r, err);
+	return rc ? rc : request_check_shape(r, err);
 }
 
 static enum hokku_code check_completion(struct gen_request *r, struct str stray, struct request_error *err)

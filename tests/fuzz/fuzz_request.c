@@ -13,8 +13,20 @@ static void require(bool ok)
 		abort();
 }
 
+/* Of rules and breakers, texts that the tokenizer has to see first apart. */
+static void check_rules(const struct gen_request *r)
+{
+	require(rules_check(&r->rules, UINT32_MAX, 0, NULL) == HOKKU_OK);
+	require(r->n_bad_words <= RULES_MAX_BAD_WORDS && r->n_bias_texts <= COMPUTE_MAX_LOGIT_BIAS);
+	for (uint32_t i = 0; i < r->n_bad_words; i++)
+		require(r->bad_words[i].len >= 1 && r->bad_words[i].len <= RULES_MAX_BAD_WORD_BYTES);
+	require(r->n_dry_breakers == 0 || r->has_dry_breakers);
+	require(dry_check(r->dry_breakers, r->n_dry_breakers, NULL) == HOKKU_OK);
+}
+
 static void check_accepted(const struct gen_request *r)
 {
+	check_rules(r);
 	require((r->prompt.ptr != NULL) + (r->tokens != NULL) + (r->messages != NULL) == 1);
 	require(r->prompt.ptr == NULL || r->prompt.len > 0);
 	require(strlen(r->id) <= REQUEST_MAX_ID_BYTES && r->n_stop <= ENGINE_MAX_STOP);
@@ -77,6 +89,7 @@ static void check_llama(const struct gen_request *r, const struct request_form *
 	require(form == &request_llama_infill ? f->prefix && f->suffix : f->prompt != NULL);
 	require(form == &request_llama_infill || (r->n_encoded >= 1 && r->n_encoded <= REQUEST_MAX_PROMPTS));
 	require(sampling_check(&r->sampling, UINT32_MAX, NULL) == HOKKU_OK);
+	check_rules(r);
 	require(r->n >= 1 && r->n <= REQUEST_MAX_N && r->n_stop <= ENGINE_MAX_STOP);
 	require(r->n_top <= (r->logprobs ? LOGPROBS_MAX_TOP : 0) && (!r->no_answer || r->max_tokens == 1));
 	for (uint32_t i = 0; i < r->n_stop; i++)
