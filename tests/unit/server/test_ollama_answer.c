@@ -165,7 +165,7 @@ static void expect(const char *text)
 #define OWN                                                                                                  \
 	",\"hokku\":{\"model\":\"m\",\"seed\":7,\"max_tokens\":3,\"stop\":[],\"sampling\":{\"temperature\":" \
 	"0.8,\"top_k\":40,\"top_p\":0.9,\"min_p\":0,\"repetition_penalty\":1,\"frequency_penalty\":0,"       \
-	"\"presence_penalty\":0,\"logit_bias\":{}}}"
+	"\"presence_penalty\":0,\"repeat_last_n\":64,\"logit_bias\":{}}}"
 #define TIMES                                                                                                \
 	",\"total_duration\":20000000,\"load_duration\":0,\"prompt_eval_count\":4,\"prompt_eval_duration\":" \
 	"1500000,\"eval_count\":6,\"eval_duration\":2500000"
