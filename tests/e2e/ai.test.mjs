@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { APICallError, embed, generateObject, generateText, streamObject, streamText, tool } from 'ai';
+import { APICallError, embed, generateObject, generateText, streamObject, stepCountIs, streamText, tool } from 'ai';
 import { z } from 'zod';
 import { idle, post, start, until } from './server_common.mjs';
 
@@ -43,6 +43,33 @@ test('a conversation of several turns, and tools that are offered', async () => 
 	const offered = await generateText({ ...plain(), tools: { weather }, toolChoice: 'auto', maxOutputTokens: 4 });
 	assert.ok(['stop', 'length'].includes(offered.finishReason));
 	await generateText({ ...plain(), tools: { weather }, toolChoice: 'none', maxOutputTokens: 4 });
+});
+
+test('tools are called with what their schema allows, their results go back, thinking comes apart', async () => {
+	const template = new URL('../golden/templates/tools_and_thinking.jinja', import.meta.url).pathname;
+	const other = await start(['--threads', '1', '--chat-template-file', template]);
+	try {
+		const model = createOpenAICompatible({ name: 'hokku', baseURL: `${other.url}/v1` })('haiku');
+		const schema = z.strictObject({ city: z.enum(['Rome', 'Oslo']) });
+		const asked = [];
+		const weather = tool({ description: 'The weather', inputSchema: schema, execute: async (input) => (asked.push(input), 'rain') });
+		const options = { model, prompt, seed: 7, maxRetries: 0, maxOutputTokens: 160, tools: { weather }, providerOptions: { hokku: { reasoningEffort: 'none' } } };
+		const whole = await generateText({ ...options, toolChoice: 'required', stopWhen: stepCountIs(2) });
+		assert.equal(whole.steps.length, 2); // the second was asked with the first's call and its result
+		assert.equal(whole.steps[0].finishReason, 'tool-calls');
+		assert.ok(asked.length >= 2 && asked.every((input) => schema.safeParse(input).success), JSON.stringify(asked));
+		assert.equal(whole.steps[0].toolResults[0].output, 'rain');
+		const parts = [];
+		for await (const part of streamText({ ...options, toolChoice: { type: 'tool', toolName: 'weather' } }).fullStream) parts.push(part);
+		const input = parts.filter((p) => p.type === 'tool-input-delta').map((p) => p.delta).join('');
+		const calls = parts.filter((p) => p.type === 'tool-call');
+		assert.ok(calls.length >= 1 && calls.every((c) => schema.safeParse(c.input).success), JSON.stringify(calls));
+		assert.deepEqual(JSON.parse(input.slice(0, input.indexOf('}') + 1)), calls[0].input);
+		const thought = await generateText({ model, prompt, seed: 7, maxRetries: 0, maxOutputTokens: 60, providerOptions: { hokku: { reasoningEffort: 'low', thinking_token_budget: 6 } } });
+		assert.ok(thought.reasoningText.length > 0 && !thought.text.includes('<think>'));
+	} finally {
+		await other.stop();
+	}
 });
 
 test('objects have the form that was asked for', async () => {

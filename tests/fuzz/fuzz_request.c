@@ -1,5 +1,5 @@
-/* Bodies of POST /v1/generate, /v1/chat/completions, /v1/messages, /api/..., /v1/cancel, /v1/state/... and of
- * llama-server's routes: nothing may crash, and what is accepted keeps its promises. */
+/* Bodies of POST /v1/generate, /v1/chat/completions, /v1/completions, /v1/messages, /api/..., /v1/cancel,
+ * /v1/state/... and of llama-server's routes: nothing may crash, and what is accepted keeps its promises. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -99,6 +99,25 @@ static void check_llama(const struct gen_request *r, const struct request_form *
 	require(utf8_valid_prefix(r->warnings.ptr, r->warnings.len) == r->warnings.len);
 }
 
+/* Every prompt is one thing, and tokens are those of all of them. */
+static void check_completion(const struct gen_request *r)
+{
+	size_t n_tokens = 0;
+	require(r->prompts && r->n_prompts >= 1 && r->n_prompts <= REQUEST_MAX_PROMPTS && !r->messages);
+	for (uint32_t i = 0; i < r->n_prompts; i++) {
+		require(r->prompts[i].text.ptr ? !r->prompts[i].n_tokens : r->prompts[i].n_tokens >= 1);
+		n_tokens += r->prompts[i].n_tokens;
+	}
+	require(n_tokens == r->n_tokens && (n_tokens == 0 || !r->suffix.ptr));
+	for (size_t i = 0; i < r->n_tokens; i++)
+		require(r->tokens[i] >= 0);
+	require(r->n >= 1 && r->n <= REQUEST_MAX_N && r->max_tokens >= 1);
+	require(r->n_top <= (r->logprobs ? LOGPROBS_MAX_TOP : 0));
+	require(r->n_prompt_top <= (r->prompt_logprobs ? LOGPROBS_MAX_TOP : 0));
+	require(sampling_check(&r->sampling, UINT32_MAX, NULL) == HOKKU_OK);
+	require(utf8_valid_prefix(r->warnings.ptr, r->warnings.len) == r->warnings.len);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str body = {(const char *)data, size};
@@ -110,10 +129,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 						    &request_ollama_chat,      &request_ollama_generate,
 						    api_ollama_show.form,      api_ollama_embed.form,
 						    &request_llama_completion, &request_llama_infill,
-						    &request_llama_tokenize,   &request_llama_detokenize};
+						    &request_llama_tokenize,   &request_llama_detokenize,
+						    &request_completion};
 	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
 		if (request_parse(body, forms[i], NULL, &r, &err) == HOKKU_OK) {
-			if (i < 4)
+			if (forms[i] == &request_completion)
+				check_completion(&r);
+			else if (i < 4)
 				check_accepted(&r);
 			else if (i < 6)
 				check_state(&r, forms[i] == &request_state_save);

@@ -20,6 +20,8 @@ static const struct {
 } rows[] = {
 	{"messages", &request_native, 0},
 	{"chat", &request_openai_chat, 0},
+	{"chat_tools", &request_openai_chat, 3},
+	{"completion", &request_completion, 0},
 	{"anthropic", &request_anthropic, 5},
 	{"anthropic", &request_anthropic_kept, 5},
 	{"anthropic_count", &request_anthropic_count, 2},
