@@ -101,10 +101,12 @@ struct hokku_options {
 	/* How keys and values are stored: "f32", "f16", "bf16", "f16x2" or "q8_0"; NULL: as the device
 	 * computes with them. HOKKU_INVALID_REQUEST names those that the device stores. */
 	const char *cache_type_k, *cache_type_v;
+	/* A chat template (Jinja) in place of the file's own; NULL: that. */
+	const char *chat_template;
 };
-#define HOKKU_OPTIONS_INIT                                                                            \
-	{                                                                                             \
-		sizeof(struct hokku_options), NULL, NULL, 0, 0, NULL, NULL, 0, 0, NULL, 0, NULL, NULL \
+#define HOKKU_OPTIONS_INIT                                                                                  \
+	{                                                                                                   \
+		sizeof(struct hokku_options), NULL, NULL, 0, 0, NULL, NULL, 0, 0, NULL, 0, NULL, NULL, NULL \
 	}
 
 /* Opens a model and waits until it can answer. On failure *out is NULL. */
@@ -258,7 +260,58 @@ struct hokku_token_rules {
 		sizeof(struct hokku_token_rules), 0, false, false, NULL, 0, NULL, 0, NULL, 0 \
 	}
 
-/* One request. Exactly one of prompt, tokens and messages is given. */
+/* What an answer is made of (docs/tools.md). */
+enum hokku_part_kind {
+	HOKKU_PART_TEXT,      /* a piece of what is for people */
+	HOKKU_PART_THINKING,  /* a piece of what comes before it */
+	HOKKU_PART_CALL,      /* a call of a tool begins; text is the tool's whole name */
+	HOKKU_PART_ARGUMENTS, /* a piece of the call's arguments, JSON */
+	HOKKU_PART_CALL_END   /* the call is whole; without it the answer ended in its middle */
+};
+struct hokku_part {
+	enum hokku_part_kind kind;
+	uint32_t call;    /* of the last three: the call's number in the answer, from 0 */
+	const char *text; /* UTF-8, not terminated, during the callback */
+	size_t n_bytes;
+};
+
+enum hokku_tool_choice {
+	HOKKU_TOOLS_AUTO,     /* text, and calls where the model begins them */
+	HOKKU_TOOLS_NONE,     /* no calls; the model is told of no tools */
+	HOKKU_TOOLS_REQUIRED, /* one call at least, and nothing else */
+	HOKKU_TOOLS_NAMED     /* one call of tool_name */
+};
+enum hokku_thinking { HOKKU_THINKING_UNSAID, HOKKU_THINKING_OFF, HOKKU_THINKING_ON };
+
+/* A conversation with tools and thinking, as POST /v1/chat/completions has it. A call's arguments are held to
+ * its tool's schema as they are drawn; a schema that cannot be enforced is HOKKU_INVALID_REQUEST where
+ * tool_choice or "strict" promises it, and else leaves calls free. A shape of the request is what follows the
+ * thinking. */
+struct hokku_conversation {
+	size_t struct_size;    /* sizeof(struct hokku_conversation) */
+	const char *messages;  /* a JSON array of {"role", "content", "tool_calls", "tool_call_id" ...} */
+	size_t messages_bytes; /* 0: terminated */
+	const char *tools;  /* a JSON array of {"type": "function", "function": {"name", "parameters" ...}};
+			       NULL */
+	size_t tools_bytes; /* 0: terminated */
+	enum hokku_tool_choice tool_choice;
+	const char *tool_name; /* of HOKKU_TOOLS_NAMED */
+	bool one_call;         /* at most */
+	enum hokku_thinking thinking;
+	const char *effort;             /* "low", "medium", "high": for templates that ask how much; NULL */
+	uint32_t thinking_budget;       /* tokens of thinking, after which it is closed; 0: no limit */
+	const char *template_arguments; /* a JSON object of arguments for the chat template; NULL */
+	/* Called with the answer's parts in order; on_text has the same as the model writes it, control
+	 * tokens by their names. Return false to cancel the request. May be NULL. */
+	bool (*on_part)(void *user, const struct hokku_part *part);
+};
+#define HOKKU_CONVERSATION_INIT                                                                     \
+	{                                                                                           \
+		sizeof(struct hokku_conversation), NULL, 0, NULL, 0, HOKKU_TOOLS_AUTO, NULL, false, \
+			HOKKU_THINKING_UNSAID, NULL, 0, NULL, NULL                                  \
+	}
+
+/* One request. Exactly one of prompt, tokens, messages and conversation is given. */
 struct hokku_request {
 	size_t struct_size;
 	const char *prompt;    /* UTF-8, taken as it is: no template, no special tokens */
@@ -288,11 +341,12 @@ struct hokku_request {
 	enum hokku_space shape_space;          /* of JSON in the shape */
 	const struct hokku_token_rules *rules; /* NULL: none */
 	const struct hokku_samplers *samplers; /* NULL: none of them takes part */
+	const struct hokku_conversation *conversation;
 };
-#define HOKKU_REQUEST_INIT                                                                                \
-	{                                                                                                 \
-		sizeof(struct hokku_request), NULL, 0, NULL, 0, NULL, 0, 0, NULL, 0, HOKKU_SAMPLING_INIT, \
-			NULL, 0, NULL, 0, HOKKU_SHAPE_NONE, NULL, 0, HOKKU_SPACE_COMPACT, NULL, NULL      \
+#define HOKKU_REQUEST_INIT                                                                                 \
+	{                                                                                                  \
+		sizeof(struct hokku_request), NULL, 0, NULL, 0, NULL, 0, 0, NULL, 0, HOKKU_SAMPLING_INIT,  \
+			NULL, 0, NULL, 0, HOKKU_SHAPE_NONE, NULL, 0, HOKKU_SPACE_COMPACT, NULL, NULL, NULL \
 	}
 
 /* Why an answer ended. */

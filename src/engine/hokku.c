@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "engine/conversation.h"
 #include "engine/engine.h"
 #include "engine/words.h"
 
@@ -86,6 +87,7 @@ enum hokku_code hokku_open(const struct hokku_options *options, struct hokku **o
 	h->user = o.user;
 	const struct engine_config config = {
 		.model_path = o.model_path,
+		.chat_template = o.chat_template ? str_c(o.chat_template) : (struct str){NULL, 0},
 		.device = o.device,
 		.n_ctx = o.n_ctx,
 		.n_threads = o.n_threads,
@@ -164,13 +166,17 @@ static enum hokku_code render_messages(const struct hokku *h, const struct hokku
 }
 
 /* The prompt as tokens, in ids, which the caller frees. */
-static enum hokku_code make_tokens(const struct hokku *h, const struct hokku_request *r, struct tok_ids *ids,
-				   struct hokku_error *err)
+static enum hokku_code make_tokens(const struct hokku *h, const struct hokku_request *r,
+				   struct conversation *talk, struct tok_ids *ids, struct hokku_error *err)
 {
-	if (!!r->prompt + !!r->tokens + !!r->messages != 1)
-		return err_set(err, HOKKU_INVALID_REQUEST,
-			       "%d of prompt, tokens and messages are given; exactly one is wanted",
-			       !!r->prompt + !!r->tokens + !!r->messages);
+	int n_given = !!r->prompt + !!r->tokens + !!r->messages + !!r->conversation;
+	if (n_given != 1)
+		return err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"%d of prompt, tokens, messages and conversation are given; exactly one is wanted",
+			n_given);
+	if (r->conversation)
+		return conversation_open(talk, h->engine, ids, err);
 	if (r->messages)
 		return render_messages(h, r, ids, err);
 	if (r->prompt) {
@@ -189,6 +195,7 @@ struct call {
 	hokku_on_text on_text;
 	bool (*on_token)(void *user, const struct hokku_token *token);
 	bool (*on_prompt)(void *user, const struct hokku_prompt_token *token);
+	struct conversation *talk; /* NULL: there is none */
 	void *user;
 	bool refused; /* a callback returned false */
 	sem_t done;
@@ -252,11 +259,15 @@ static void on_event(void *user, const struct engine_event *event)
 			c->refused = !tell_token(c, event);
 		if (event->text.len && c->on_text && !c->refused)
 			c->refused = !c->on_text(c->user, event->text.ptr, event->text.len, event->token);
+		if (c->talk && !c->refused)
+			c->refused = !conversation_feed(c->talk, event->text);
 		if (c->refused)
 			engine_cancel(c->h->engine, event->request);
 		break;
 	case ENGINE_END:
 		c->result = *event->result;
+		if (c->talk && !c->refused)
+			c->refused = !conversation_end(c->talk);
 		if (c->refused)
 			c->rc = err_set(&c->error, HOKKU_CANCELLED,
 					"the callback ended the request with its last text");
@@ -271,11 +282,12 @@ static void on_event(void *user, const struct engine_event *event)
 }
 
 /* Members of both structs that have the same name. */
-#define SAMPLER_FIELDS(X)                                                                 \
-	X(repeat_last_n)                                                                  \
-	X(typical_p) X(top_n_sigma) X(xtc_probability) X(xtc_threshold) X(dynatemp_range) \
-		X(dynatemp_exponent) X(dry_multiplier) X(dry_base) X(dry_allowed_length)  \
-			X(dry_penalty_last_n) X(mirostat) X(mirostat_tau) X(mirostat_eta)
+#define SAMPLER_FIELDS(X)                                                                             \
+	X(repeat_last_n)                                                                              \
+	X(typical_p)                                                                                  \
+	X(top_n_sigma) X(xtc_probability) X(xtc_threshold) X(dynatemp_range) X(dynatemp_exponent)     \
+		X(dry_multiplier) X(dry_base) X(dry_allowed_length) X(dry_penalty_last_n) X(mirostat) \
+			X(mirostat_tau) X(mirostat_eta)
 
 static struct sampling to_sampling(const struct hokku_sampling *s, const struct hokku_samplers *more)
 {
@@ -313,9 +325,9 @@ enum hokku_code hokku_get_samplers(const struct hokku *h, struct hokku_samplers 
 	return HOKKU_OK;
 }
 
-/* *out NULL: the request has no shape. */
-static enum hokku_code make_shape(const struct hokku *h, const struct hokku_request *r,
-				  struct constrain **out, struct hokku_error *err)
+/* The shape that r has; its text is r's. HOKKU_SHAPE_NONE: nothing is filled. */
+static enum hokku_code read_shape(const struct hokku_request *r, struct constrain_shape *out,
+				  struct hokku_error *err)
 {
 	static const enum constrain_kind kinds[] = {
 		[HOKKU_SHAPE_JSON_OBJECT] = CONSTRAIN_JSON_OBJECT,
@@ -330,7 +342,6 @@ static enum hokku_code make_shape(const struct hokku *h, const struct hokku_requ
 		[HOKKU_SPACE_FREE] = CONSTRAIN_FREE,
 		[HOKKU_SPACE_SPACED] = CONSTRAIN_SPACED,
 	};
-	*out = NULL;
 	if (r->shape == HOKKU_SHAPE_NONE)
 		return HOKKU_OK;
 	if ((unsigned)r->shape >= sizeof kinds / sizeof *kinds)
@@ -343,15 +354,68 @@ static enum hokku_code make_shape(const struct hokku *h, const struct hokku_requ
 		return err_set(err, HOKKU_INVALID_REQUEST, "shape_space is %d; there are 0 to %zu",
 			       (int)r->shape_space, sizeof spaces / sizeof *spaces - 1);
 	const struct str text = {r->shape_text, r->shape_text_bytes};
-	const struct constrain_shape shape = {
+	*out = (struct constrain_shape){
 		.kind = kinds[r->shape],
 		.text = !text.ptr  ? STR_LIT("")
 			: text.len ? text
 				   : str_c(text.ptr),
 		.space = spaces[r->shape_space],
 	};
-	enum hokku_code rc = engine_make_shape(h->engine, &shape, out, NULL, err);
+	return HOKKU_OK;
+}
+
+/* *out NULL: the request has no shape. */
+static enum hokku_code make_shape(const struct hokku *h, const struct hokku_request *r,
+				  struct constrain **out, struct hokku_error *err)
+{
+	struct constrain_shape shape;
+	*out = NULL;
+	enum hokku_code rc = read_shape(r, &shape, err);
+	if (rc || r->shape == HOKKU_SHAPE_NONE)
+		return rc;
+	rc = engine_make_shape(h->engine, &shape, out, NULL, err);
 	return rc == HOKKU_INVALID_REQUEST ? err_prefix(err, rc, "shape_text") : rc;
+}
+
+/* The shape goes to the conversation, which has it behind thinking and beside calls. */
+static enum hokku_code take_shape(const struct hokku_request *r, struct conversation *talk,
+				  struct hokku_error *err)
+{
+	struct constrain_shape shape;
+	enum hokku_code rc = read_shape(r, &shape, err);
+	if (rc || r->shape == HOKKU_SHAPE_NONE)
+		return rc;
+	strbuf_add(&talk->shape_text, shape.text.ptr, shape.text.len);
+	talk->ask.shape_field = "shape_text";
+	talk->ask.shape_kind = shape.kind;
+	talk->space = shape.space;
+	return talk->shape_text.failed ? err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the shape")
+				       : HOKKU_OK;
+}
+
+static enum hokku_code make_talk_shape(const struct hokku *h, const struct conversation *talk,
+				       struct constrain **out, struct hokku_error *err)
+{
+	char field[64];
+	struct constrain_fault fault;
+	struct hokku_error why;
+	*out = NULL;
+	if (!talk->ask.shape_field)
+		return HOKKU_OK;
+	const struct constrain_shape shape = {
+		.kind = talk->ask.shape_kind,
+		.text = {talk->shape_text.ptr ? talk->shape_text.ptr : "", talk->shape_text.len},
+		.space = talk->space};
+	enum hokku_code rc = engine_make_shape(h->engine, &shape, out, &fault, &why);
+	if (rc == HOKKU_INVALID_REQUEST && calling_refused(&talk->calling, fault.place, field))
+		return HOKKU_OK; /* nobody was promised one */
+	if (rc != HOKKU_INVALID_REQUEST)
+		return rc ? err_set(err, rc, "%s", why.message) : HOKKU_OK;
+	size_t n = field[0] && strncmp(why.message, fault.place, strlen(fault.place)) == 0
+			   ? strlen(fault.place)
+			   : 0;
+	return field[0] ? err_set(err, rc, "%s%s", field, why.message + n)
+			: err_set(err, rc, "%s %s", talk->ask.shape_field, why.message);
 }
 
 /* bad: owns what rules of the request's bad words become; the caller frees it. */
@@ -410,7 +474,7 @@ static enum hokku_code submit_and_wait(struct call *c, const struct hokku_reques
 	for (uint32_t i = 0; i < more.n_dry_breakers && more.dry_breakers && !rc; i++)
 		breakers[i] = str_c(more.dry_breakers[i] ? more.dry_breakers[i] : "");
 	if (!rc)
-		rc = make_shape(c->h, r, &shape, err);
+		rc = c->talk ? make_talk_shape(c->h, c->talk, &shape, err) : make_shape(c->h, r, &shape, err);
 	if (rc)
 		return rc;
 	const struct engine_request request = {
@@ -428,6 +492,7 @@ static enum hokku_code submit_and_wait(struct call *c, const struct hokku_reques
 		.n_stop = r->n_stop,
 		.rules = *rules,
 		.shape = shape,
+		.control_text = c->talk && c->talk->calling.reads,
 		.on_event = on_event,
 		.user = c,
 	};
@@ -457,9 +522,20 @@ enum hokku_code hokku_generate(struct hokku *h, const struct hokku_request *requ
 	struct call call = {
 		.h = h, .on_text = on_text, .on_token = r.on_token, .on_prompt = r.on_prompt, .user = user};
 	sem_init(&call.done, 0, 0);
-	rc = make_tokens(h, &r, &ids, err);
+	struct conversation talk = {.given = HOKKU_CONVERSATION_INIT, .user = user};
+	if (r.conversation) {
+		call.talk = &talk;
+		rc = take_struct(r.conversation, r.conversation->struct_size, &talk.given, sizeof talk.given,
+				 "hokku_conversation", err);
+		if (!rc)
+			rc = take_shape(&r, &talk, err);
+	}
+	if (!rc)
+		rc = make_tokens(h, &r, &talk, &ids, err);
 	if (!rc)
 		rc = make_rules(h, r.rules, &rules, &bad, err);
+	if (!rc && talk.ask.limit.max)
+		rules.thinking = talk.ask.limit;
 	double before_ms = clock_ms_since(begin);
 	if (!rc)
 		rc = submit_and_wait(&call, &r, &ids, &rules, err);
@@ -467,6 +543,7 @@ enum hokku_code hokku_generate(struct hokku *h, const struct hokku_request *requ
 	if (!rc && result)
 		*result = call.result;
 	sem_destroy(&call.done);
+	conversation_close(&talk);
 	tok_ids_free(&ids);
 	tok_ids_free(&bad);
 	return rc;

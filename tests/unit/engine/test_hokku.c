@@ -195,10 +195,10 @@ static void test_bad_requests(void **state)
 	expect_error(&r, HOKKU_INVALID_REQUEST, "start from the _INIT value");
 	r = ask(1);
 	r.prompt = "x";
-	expect_error(&r, HOKKU_INVALID_REQUEST, "2 of prompt, tokens and messages are given");
+	expect_error(&r, HOKKU_INVALID_REQUEST, "2 of prompt, tokens, messages and conversation are given");
 	r = ask(1);
 	r.messages = NULL;
-	expect_error(&r, HOKKU_INVALID_REQUEST, "0 of prompt, tokens and messages are given");
+	expect_error(&r, HOKKU_INVALID_REQUEST, "0 of prompt, tokens, messages and conversation are given");
 	r = ask(1);
 	r.messages = &bad_role;
 	expect_error(&r, HOKKU_INVALID_REQUEST, "poet");
@@ -748,6 +748,138 @@ static void test_sampling_of_the_model(void **state)
 		    !s.has_seed && !s.logit_bias);
 }
 
+/* ---- conversations: tools and thinking ---- */
+
+/* As tests/golden/templates/tools_and_thinking.jinja writes them. */
+struct parted {
+	struct strbuf text, thinking, names, arguments;
+	uint32_t n_calls, n_whole, stop_after; /* parts; 0: all are wanted */
+	uint32_t n_parts;
+};
+
+static bool on_part(void *user, const struct hokku_part *part)
+{
+	struct parted *t = user;
+	struct strbuf *to[] = {[HOKKU_PART_TEXT] = &t->text,
+			       [HOKKU_PART_THINKING] = &t->thinking,
+			       [HOKKU_PART_CALL] = &t->names,
+			       [HOKKU_PART_ARGUMENTS] = &t->arguments,
+			       [HOKKU_PART_CALL_END] = &t->arguments};
+	strbuf_add(to[part->kind], part->text, part->n_bytes);
+	t->n_calls += part->kind == HOKKU_PART_CALL;
+	t->n_whole += part->kind == HOKKU_PART_CALL_END;
+	return !t->stop_after || ++t->n_parts < t->stop_after;
+}
+
+static void parted_free(struct parted *t)
+{
+	strbuf_free(&t->text);
+	strbuf_free(&t->thinking);
+	strbuf_free(&t->names);
+	strbuf_free(&t->arguments);
+}
+
+#define TOOL(name, parameters) \
+	"{\"type\":\"function\",\"function\":{\"name\":\"" name "\",\"parameters\":" parameters "}}"
+#define DAYS                                                                                                 \
+	"{\"type\":\"object\",\"properties\":{\"days\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":9}}," \
+	"\"required\":[\"days\"],\"additionalProperties\":false}"
+
+static void conversations(void **state)
+{
+	(void)state;
+	struct hokku *h;
+	struct hokku_error err;
+	struct hokku_options options = HOKKU_OPTIONS_INIT;
+	char *source = NULL;
+	struct str text;
+	assert_int_equal(
+		chat_read_file(TEST_GOLDEN_DIR "/templates/tools_and_thinking.jinja", &text, &source, &err),
+		HOKKU_OK);
+	options.chat_template = source;
+	assert_int_equal(hokku_open(&options, &h, &err), HOKKU_OK);
+	struct hokku_conversation c = HOKKU_CONVERSATION_INIT;
+	struct hokku_request r = HOKKU_REQUEST_INIT;
+	struct parted t = {0};
+	c.messages = "[{\"role\":\"user\",\"content\":\"autumn rain\"}]";
+	c.tools =
+		"[" TOOL("days", DAYS) "," TOOL("odd", "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":"
+						       "\"string\",\"pattern\":\"(a)\\\\1\"}}}") "]";
+	c.tool_choice = HOKKU_TOOLS_NAMED;
+	c.tool_name = "days";
+	c.thinking = HOKKU_THINKING_ON;
+	c.thinking_budget = 4;
+	c.on_part = on_part;
+	r.conversation = &c;
+	r.max_tokens = 120;
+	r.sampling.has_seed = true;
+	assert_int_equal(hokku_generate(h, &r, NULL, &t, NULL, &err), HOKKU_OK);
+	assert_true(t.thinking.len > 0 && t.text.len == 0);
+	assert_string_equal(t.names.ptr, "days");
+	assert_true(t.n_calls == 1 && t.n_whole == 1);
+	assert_int_equal(strncmp(t.arguments.ptr, "{\"days\": ", 9), 0);
+	parted_free(&t);
+	/* A callback that has enough ends it. */
+	t = (struct parted){.stop_after = 2};
+	assert_int_equal(hokku_generate(h, &r, NULL, &t, NULL, &err), HOKKU_CANCELLED);
+	assert_int_equal(t.n_parts, 2);
+	parted_free(&t);
+	/* A schema that cannot be enforced: refused where it is promised, else nobody minds. */
+	c.tool_name = "odd";
+	assert_int_equal(hokku_generate(h, &r, NULL, &t, NULL, &err), HOKKU_INVALID_REQUEST);
+	assert_int_equal(strncmp(err.message, "tools[1].function.parameters/properties/a/pattern: ", 51), 0);
+	c.tool_choice = HOKKU_TOOLS_AUTO;
+	r.max_tokens = 3;
+	t = (struct parted){0};
+	assert_int_equal(hokku_generate(h, &r, NULL, &t, NULL, &err), HOKKU_OK);
+	parted_free(&t);
+	/* A shape is what follows the thinking. */
+	t = (struct parted){0};
+	c.tools = NULL;
+	r.shape = HOKKU_SHAPE_CHOICE;
+	r.shape_text = "[\"yes\",\"no\"]";
+	r.max_tokens = 60;
+	assert_int_equal(hokku_generate(h, &r, NULL, &t, NULL, &err), HOKKU_OK);
+	assert_true(t.thinking.len > 0);
+	assert_true(strcmp(t.text.ptr, "yes") == 0 || strcmp(t.text.ptr, "no") == 0);
+	parted_free(&t);
+	r.shape = HOKKU_SHAPE_NONE;
+	/* What is wrong is named. */
+	const struct {
+		struct hokku_conversation c;
+		const char *part;
+	} rows[] = {
+		{HOKKU_CONVERSATION_INIT, "messages of the conversation is NULL"},
+		{{sizeof c, "{", 0, NULL, 0, 0, NULL, 0, 0, NULL, 0, NULL, NULL}, "messages is no JSON"},
+		{{sizeof c, "{}", 0, NULL, 0, 0, NULL, 0, 0, NULL, 0, NULL, NULL}, "it takes an array"},
+		{{sizeof c, "[]", 0, NULL, 0, 0, NULL, 0, 0, NULL, 0, NULL, NULL}, "at least one message"},
+		{{sizeof c, "[{}]", 0, NULL, 0, 0, NULL, 0, 0, NULL, 0, NULL, NULL}, "messages[0].role"},
+		{{sizeof c, c.messages, 0, "[1]", 0, 0, NULL, 0, 0, NULL, 0, NULL, NULL},
+		 "tools[0].function.name is missing"},
+		{{sizeof c, c.messages, 0, NULL, 0, HOKKU_TOOLS_REQUIRED, NULL, 0, 0, NULL, 0, NULL, NULL},
+		 "there are no tools"},
+		{{sizeof c, c.messages, 0, "[" TOOL("f", "{}") "]", 0, HOKKU_TOOLS_NAMED, "g", 0, 0, NULL, 0,
+		  NULL, NULL},
+		 "tool_name is \"g\""},
+		{{sizeof c, c.messages, 0, NULL, 0, 9, NULL, 0, 0, NULL, 0, NULL, NULL}, "tool_choice is 9"},
+		{{sizeof c, c.messages, 0, NULL, 0, 0, NULL, 0, 7, NULL, 0, NULL, NULL}, "thinking is 7"},
+		{{sizeof c, c.messages, 0, NULL, 0, 0, NULL, 0, 0, NULL, 0, "[]", NULL},
+		 "template_arguments is []"},
+		{{sizeof c + 8, c.messages, 0, NULL, 0, 0, NULL, 0, 0, NULL, 0, NULL, NULL},
+		 "struct_size of hokku_conversation"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		r.conversation = &rows[i].c;
+		assert_int_equal(hokku_generate(h, &r, NULL, NULL, NULL, &err), HOKKU_INVALID_REQUEST);
+		if (!strstr(err.message, rows[i].part))
+			fail_msg("\"%s\" does not contain \"%s\"", err.message, rows[i].part);
+	}
+	r.prompt = "a";
+	assert_int_equal(hokku_generate(h, &r, NULL, NULL, NULL, &err), HOKKU_INVALID_REQUEST);
+	hokku_close(h);
+	free(source);
+}
+
 int main(void)
 {
 	if (bundled_model().len == 0) {
@@ -755,6 +887,7 @@ int main(void)
 		return 77;
 	}
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(conversations),
 		cmocka_unit_test(test_logprobs),
 		cmocka_unit_test(test_prompt_logprobs),
 		cmocka_unit_test(test_shapes),

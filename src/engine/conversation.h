@@ -1,0 +1,34 @@
+/* A conversation of the public library (struct hokku_conversation): JSON in, a prompt, a shape and parts out.
+ */
+#ifndef ENGINE_CONVERSATION_H
+#define ENGINE_CONVERSATION_H
+
+#include "engine/calling.h"
+#include "engine/engine.h"
+#include "hokku.h"
+
+struct conversation {
+	struct hokku_conversation given;
+	struct jv_doc messages, tools, kwargs;
+	struct chat_message *list;
+	struct strbuf shape_text;
+	enum constrain_space space;
+	struct calling calling;
+	struct calling_ask ask; /* after conversation_open: the shape and the limit that the answer has */
+	struct dialect_reader *reader; /* NULL: all of the answer is text */
+	void *user;                    /* of given.on_part */
+	bool refused;                  /* on_part returned false */
+};
+
+/* Reads what is given and renders it into ids. c->ask has the shape that the request has besides, or none.
+ * INVALID_REQUEST begins with the member at fault. The caller closes c whatever comes back. */
+enum hokku_code conversation_open(struct conversation *c, const struct engine *e, struct tok_ids *ids,
+				  struct hokku_error *err);
+
+/* A piece of the answer; then, once, its end. False: on_part would not go on, or there is no memory. */
+bool conversation_feed(struct conversation *c, struct str text);
+bool conversation_end(struct conversation *c);
+
+void conversation_close(struct conversation *c);
+
+#endif
