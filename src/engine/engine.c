@@ -380,6 +380,12 @@ static enum hokku_code check_request(const struct engine *e, const struct engine
 	if (r->n_answered > r->n_tokens)
 		return err_set(err, HOKKU_INVALID_REQUEST, "of the %zu tokens %u are said to be an answer's",
 			       r->n_tokens, r->n_answered);
+	if (r->n_answered && r->sampling.mirostat && r->sampling.temperature != 0)
+		return err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"mirostat is %d; it cannot go on with an answer that was begun elsewhere, as what it "
+			"has come to there is not known",
+			r->sampling.mirostat);
 	if (r->n_top > LOGPROBS_MAX_TOP)
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "the logprobs of %u tokens are asked for; %d are told at most", r->n_top,

@@ -70,7 +70,7 @@ static enum hokku_code add_banned(const struct tok *t, struct str text, struct t
 	enum hokku_code rc = HOKKU_OK;
 	if (n == 0)
 		return HOKKU_OK;
-	int32_t *ids = malloc(n * sizeof *ids);
+	int32_t *ids = calloc(n, sizeof *ids); /* what is written there is not seen by who reads this */
 	if (!ids)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %zu tokens of bad_words", n);
 	words_encode(t, text, ids, n);

@@ -256,12 +256,35 @@ static void test_through_engine(void **state)
 	fake_runs_ahead = false;
 }
 
+/* An answer that was begun elsewhere has no state of mirostat; greedy there is none. */
+static void test_mirostat_elsewhere(void **state)
+{
+	(void)state;
+	struct record r;
+	uint64_t id;
+	fake_reset(SCRIPT(FAKE_END));
+	struct engine *e = start();
+	record_init(&r, e);
+	struct engine_request q = request_for(&r);
+	q.sampling.mirostat = 2;
+	q.n_answered = 1;
+	assert_int_equal(engine_submit(e, &q, &id, &err), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.message,
+			    "mirostat is 2; it cannot go on with an answer that was begun elsewhere, "
+			    "as what it has come to there is not known");
+	q.sampling.temperature = 0;
+	assert_int_equal(engine_submit(e, &q, &id, &err), HOKKU_OK);
+	wait_end(&r);
+	engine_destroy(e, 0);
+	record_free(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_definition),     cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_breakers),       cmocka_unit_test(test_windows),
-		cmocka_unit_test(test_through_engine),
+		cmocka_unit_test(test_through_engine), cmocka_unit_test(test_mirostat_elsewhere),
 	};
 	return cmocka_run_group_tests_name("dry", tests, NULL, NULL);
 }
