@@ -55,7 +55,7 @@ struct engine_config {
 	bool no_prefix_cache; /* nothing is found again in KV memory */
 	bool no_jump_ahead;   /* tokens that must come, by an answer's shape, are drawn one by one */
 	bool states;          /* engine_save and engine_restore (state.h) will be asked for */
-	/* What else prompts depend on beside model and template, for engine_fingerprint: "" where there is
+	/* What else answers depend on beside model and template, for engine_fingerprint: "" where there is
 	 * nothing; NULL: no fingerprint is made. Copied. */
 	const char *fingerprint_of;
 	bool prompt_logprobs; /* requests may ask for their prompt's: a device sets scratch aside for it */

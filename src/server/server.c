@@ -252,7 +252,7 @@ static enum hokku_code create_engine(struct server *s, struct hokku_error *err)
 	return rc;
 }
 
-/* What the server's options give to prompts: answers differ where it does. */
+/* What the server's options give to prompts and shapes: answers differ where it does. */
 static void tell_apart(const struct server_config *c, struct strbuf *out)
 {
 	char now[20];
@@ -261,6 +261,10 @@ static void tell_apart(const struct server_config *c, struct strbuf *out)
 		jv_write(c->chat_kwargs, out);
 	if (c->chat_now)
 		strbuf_addf(out, " now %s", (jinja_time_text(c->chat_now, now), now));
+	if (c->engine.dialect)
+		strbuf_addf(out, " dialect %s", dialect_name(c->engine.dialect));
+	strbuf_add_c(out, c->thinking_is_text ? " thinking is text" : "");
+	strbuf_add_c(out, c->keep_billing_header ? " billing" : "");
 }
 
 static enum hokku_code server_open(struct server *s, struct hokku_error *err)

@@ -118,7 +118,7 @@ test('the fingerprint is that of all that answers depend on beside the request',
 	const chunks = (await ask(server, { stream: true, stream_options: { include_usage: true } })).text.split('\n\n').slice(0, -2);
 	assert.ok(chunks.every((c) => JSON.parse(c.slice('data: '.length)).system_fingerprint === print));
 	const seen = new Map();
-	for (const args of [['--threads', '2', '--parallel', '3'], ['--ctx', '500'], ['--cache-type-k', 'f16'], ['--chat-template', 'chatml'], ['--chat-template-kwargs', '{"a":1}'], ['--template-date', '2026-01-01'], ['--device', 'cpu:reference'], [model('tiny'), '--chat-template', 'chatml']]) {
+	for (const args of [['--threads', '2', '--parallel', '3'], ['--ctx', '500'], ['--cache-type-k', 'f16'], ['--chat-template', 'chatml'], ['--chat-template-kwargs', '{"a":1}'], ['--template-date', '2026-01-01'], ['--tool-dialect', 'mistral'], ['--reasoning-format', 'none'], ['--keep-billing-header'], ['--device', 'cpu:reference'], [model('tiny'), '--chat-template', 'chatml']]) {
 		const other = await start(args);
 		seen.set(args.join(' '), (await ask(other, endless)).json.system_fingerprint);
 		await other.stop();
