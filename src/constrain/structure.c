@@ -48,7 +48,7 @@ void structure_refuse(struct structure *s, const struct jv *at, const char *key,
 }
 
 /* What another maker refused, with its own place in a text. */
-_Noreturn static void refuse_text(struct structure *s, const struct jv *text, enum hokku_code rc)
+void structure_refuse_text(struct structure *s, const struct jv *text, enum hokku_code rc)
 {
 	char place[sizeof s->fault->place];
 	find_place(s, text, NULL, place, sizeof place);
@@ -87,7 +87,7 @@ static void put_regex(struct structure *s, const struct jv *v, struct site site)
 	rx text = RX_NONE;
 	enum hokku_code rc = rx_pattern(s->p, RX_RAW, pattern, true, &text, s->err);
 	if (rc)
-		refuse_text(s, jv_get(v, "pattern"), rc);
+		structure_refuse_text(s, jv_get(v, "pattern"), rc);
 	grammar_reads(s->g, site.from, site.to, text);
 }
 
@@ -97,7 +97,7 @@ static void put_grammar(struct structure *s, const struct jv *v, struct site sit
 	rule_id root;
 	enum hokku_code rc = gbnf_into(s->g, text, &root, s->fault, s->err);
 	if (rc)
-		refuse_text(s, jv_get(v, "grammar"), rc);
+		structure_refuse_text(s, jv_get(v, "grammar"), rc);
 	grammar_calls(s->g, site.from, site.to, root);
 }
 
@@ -284,7 +284,10 @@ static const struct format formats[] = {
 	 {"type", "json_schema", "style", "any_order", "max_whitespace_cnt", "space"}},
 	{"regex", put_regex, false, {"type", "pattern"}},
 	{"grammar", put_grammar, false, {"type", "grammar"}},
-	{"any_text", structure_put_any_text, true, {"type", "excludes", "max_tokens", "max_chars"}},
+	{"any_text",
+	 structure_put_any_text,
+	 true,
+	 {"type", "excludes", "max_tokens", "max_chars", "min_chars", "pattern"}},
 	{"sequence", put_sequence, true, {"type", "elements"}},
 	{"or", put_or, true, {"type", "elements"}},
 	{"optional", put_optional, false, {"type", "content"}},

@@ -37,7 +37,7 @@ bool structure_holds(struct str text, struct str part)
 rx structure_free(struct structure *s, const struct free_text *t)
 {
 	struct rx_pool *p = s->p;
-	rx any = rx_any_text(p, RX_RAW, 0, t->max_chars);
+	rx any = rx_and(p, rx_any_text(p, RX_RAW, t->min_chars, t->max_chars), t->also);
 	if (!t->never.n)
 		return any;
 	rx holds = rx_cat(p, RX_ALL, rx_cat(p, structure_one_of(s, t->never), RX_ALL));
@@ -94,22 +94,42 @@ rx structure_free_after(struct structure *s, const struct free_text *t, struct m
 	return all;
 }
 
+/* What the members say beyond XGrammar's: what JSON Schema says of strings. */
+static void read_more(struct structure *s, const struct jv *v, struct free_text *t)
+{
+	const struct jv *pattern = jv_get(v, "pattern");
+	if (!jv_none(jv_get(v, "min_chars")))
+		t->min_chars = (uint32_t)structure_int(s, v, "min_chars", 0, INT32_MAX);
+	if (t->min_chars > t->max_chars)
+		structure_refuse(s, v, "min_chars", "it is %u, above \"max_chars\", %u; no text is both",
+				 (unsigned)t->min_chars, (unsigned)t->max_chars);
+	if (!jv_none(pattern)) {
+		enum hokku_code rc = rx_pattern(s->p, RX_RAW, structure_string(s, v, "pattern", false), false,
+						&t->also, s->err);
+		if (rc)
+			structure_refuse_text(s, pattern, rc);
+	}
+}
+
 void structure_put_any_text(struct structure *s, const struct jv *v, struct site site)
 {
 	struct marks excludes = structure_marks(s, jv_get(v, "excludes"), false);
-	struct free_text t = {structure_join(s, excludes, site.tag_ends), RX_UNBOUNDED};
+	struct free_text t = {.never = structure_join(s, excludes, site.tag_ends),
+			      .max_chars = RX_UNBOUNDED,
+			      .also = RX_ALL};
 	if (!jv_none(jv_get(v, "max_tokens")))
 		structure_refuse(s, v, "max_tokens",
 				 "tokens of free text are not counted here; max_chars counts its characters");
 	if (!jv_none(jv_get(v, "max_chars")))
 		t.max_chars = (uint32_t)structure_int(s, v, "max_chars", 0, INT32_MAX);
+	read_more(s, v, &t);
 	grammar_reads(s->g, site.from, site.to,
 		      structure_free_after(s, &t, (struct marks){NULL, 0}, site.after));
 }
 
 void structure_put_any_tokens(struct structure *s, const struct jv *v, struct site site)
 {
-	const struct free_text t = {{NULL, 0}, RX_UNBOUNDED};
+	const struct free_text t = {.max_chars = RX_UNBOUNDED, .also = RX_ALL};
 	structure_check_excluded(s, jv_get(v, "exclude_tokens"));
 	if (!jv_none(jv_get(v, "max_tokens")))
 		structure_refuse(s, v, "max_tokens",

@@ -57,6 +57,8 @@ void *structure_alloc(struct structure *s, size_t count, size_t size);
 /* Leaves. at: a value; key: a member of it, NULL: itself. */
 _Noreturn void structure_refuse(struct structure *s, const struct jv *at, const char *key, const char *format,
 				...) __attribute__((format(printf, 4, 5)));
+/* What another maker refused with its own place in a text. */
+_Noreturn void structure_refuse_text(struct structure *s, const struct jv *text, enum hokku_code rc);
 void structure_put(struct structure *s, const struct jv *v, struct site site);
 place_id structure_place(struct structure *s, struct site site);
 rx structure_one_of(struct structure *s, struct marks texts);
@@ -116,7 +118,8 @@ void structure_put_older(struct structure *s, const struct jv *v, struct site si
 /* structure_free.c */
 struct free_text {
 	struct marks never; /* it holds none of these */
-	uint32_t max_chars;
+	uint32_t min_chars, max_chars;
+	rx also; /* what it matches, besides */
 };
 /* The text alone. */
 rx structure_free(struct structure *s, const struct free_text *t);

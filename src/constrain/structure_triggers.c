@@ -61,7 +61,9 @@ static struct doors put_triggers(struct structure *s, const struct triggers *t, 
 			  .opened = structure_alloc(s, t->n, sizeof *d.opened)};
 	check_triggers(s, t, site.tag_ends);
 	const struct free_text text = {
-		structure_join(s, structure_join(s, t->texts, t->excludes), site.tag_ends), RX_UNBOUNDED};
+		.never = structure_join(s, structure_join(s, t->texts, t->excludes), site.tag_ends),
+		.max_chars = RX_UNBOUNDED,
+		.also = RX_ALL};
 	if (t->tokens)
 		put_tokens(s, t, &text, &d);
 	for (uint32_t i = 0; i < t->texts.n; i++) {
