@@ -32,6 +32,8 @@ const char *dialect_about(const struct dialect *d);   /* which models write so, 
 /* What marks thinking. */
 struct dialect_thinking {
 	const char *name, *open, *close;
+	bool anywhere; /* no text holds its markers: it may begin within text, and a closing one alone says
+			  nothing */
 };
 const struct dialect_thinking *dialect_thinking_at(size_t i);           /* of the table; NULL past the last */
 const struct dialect_thinking *dialect_thinking_find(const char *name); /* NULL: there is none */

@@ -29,7 +29,10 @@ enum {
 	DIALECT_RECIPIENT = 16,    /* NAME may be "all", for people */
 	DIALECT_LINES = 32,        /* values of parameters stand on lines of their own */
 	DIALECT_ALSO_TAGGED = 64,  /* BODY_JSON: a name may come in place of JSON */
-	DIALECT_GENERIC = 128,     /* for templates that know no tools */
+	DIALECT_TEXT_ENDS_THINKING =
+		256,           /* a marker around text may come out of thinking that was not closed */
+	DIALECT_CDATA = 512,   /* values may be written <![CDATA[...]]> */
+	DIALECT_GENERIC = 128, /* for templates that know no tools */
 };
 
 /* What stands for what in the write_ texts. */
@@ -193,6 +196,7 @@ struct dialect_reader {
 
 	/* markup */
 	bool first_param, line_held, value_begun;
+	const char *value_end; /* of a parameter's value */
 	/* notations */
 	uint32_t nest, code;
 	uint8_t nests[(DIALECT_MAX_DEPTH + 7) / 8]; /* a bit a level: it is an array */

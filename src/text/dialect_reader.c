@@ -206,9 +206,11 @@ static void markers(struct dialect_reader *r)
 	}
 	if (r->thinking && r->in_thinking) {
 		add(r, r->thinking->close, closes_thinking);
+		for (size_t i = 0; i < 4 && d->flags & DIALECT_TEXT_ENDS_THINKING; i++)
+			add(r, d->drop[i], closes_thinking);
 		if (r->after_marker) /* what the template has opened, opened again */
 			add(r, r->thinking->open, opens_thinking);
-	} else if (r->thinking && !r->said) {
+	} else if (r->thinking && (!r->said || r->thinking->anywhere)) {
 		add(r, r->thinking->open, opens_thinking);
 		add(r, r->thinking->close, closes_thinking);
 	}

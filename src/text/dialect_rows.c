@@ -116,6 +116,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "deepseek-r1",
 		.about = "DeepSeek R1 and V3",
+		.flags = DIALECT_ENDS_THINKING,
 		.body = BODY_TAGGED,
 		.open = {"<" BAR "tool" LOW "calls" LOW "begin" BAR ">"},
 		.close = "<" BAR "tool" LOW "calls" LOW "end" BAR ">",
@@ -131,6 +132,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "deepseek-v3.1",
 		.about = "DeepSeek V3.1",
+		.flags = DIALECT_ENDS_THINKING,
 		.body = BODY_TAGGED,
 		.open = {"<" BAR "tool" LOW "calls" LOW "begin" BAR ">"},
 		.close = "<" BAR "tool" LOW "calls" LOW "end" BAR ">",
@@ -145,6 +147,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "deepseek-v3.2",
 		.about = "DeepSeek V3.2",
+		.flags = DIALECT_ENDS_THINKING,
 		DSML("function_calls"),
 		.write_param =
 			"<" BAR "DSML" BAR "parameter name=\"" KEY VALUE "</" BAR "DSML" BAR "parameter>\n",
@@ -152,6 +155,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "deepseek-v4",
 		.about = "DeepSeek V4",
+		.flags = DIALECT_ENDS_THINKING,
 		DSML("tool_calls"),
 		.write_param =
 			"<" BAR "DSML" BAR "parameter name=\"" KEY VALUE "</" BAR "DSML" BAR "parameter>\n",
@@ -176,6 +180,7 @@ static const struct dialect rows[] = {
 		.told = {"<|tool_call|>"},
 		.body = BODY_JSON,
 		.open = {"<|tool_call|>", "<tool_call>"},
+		.drop = {"<response>", "</response>"},
 		.write_begin = "<|tool_call|>[",
 		.write_call = OBJECT("arguments"),
 		.write_between = ", ",
@@ -184,6 +189,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "command-r7b",
 		.about = "Command R7B, Command A, Cohere 2 MoE",
+		.flags = DIALECT_TEXT_ENDS_THINKING,
 		.thinks = "command",
 		.body = BODY_JSON,
 		.open = {"<|START_ACTION|>"},
@@ -238,8 +244,8 @@ static const struct dialect rows[] = {
 		.name = "kimi-k2",
 		.about = "Kimi K2",
 		.body = BODY_TAGGED,
-		.flags = DIALECT_NUMBERED,
-		.open = {"<|tool_calls_section_begin|>"},
+		.flags = DIALECT_NUMBERED | DIALECT_ENDS_THINKING,
+		.open = {"<|tool_calls_section_begin|>", "<|tool_call_begin|>"},
 		.close = "<|tool_calls_section_end|>",
 		.call = "<|tool_call_begin|>",
 		.name_end = "<|tool_call_argument_begin|>",
@@ -252,6 +258,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "kimi-k3",
 		.about = "Kimi K3",
+		.flags = DIALECT_ENDS_THINKING | DIALECT_TEXT_ENDS_THINKING,
 		.thinks = "kimi-k3",
 		.body = BODY_MARKUP,
 		.open = {"<|open|>tools<|sep|>"},
@@ -298,6 +305,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "minimax-m2",
 		.about = "MiniMax M2",
+		.flags = DIALECT_ENDS_THINKING,
 		.body = BODY_MARKUP,
 		.open = {"<minimax:tool_call>"},
 		.close = "</minimax:tool_call>",
@@ -378,6 +386,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "solar-open",
 		.about = "Solar Open",
+		.flags = DIALECT_TEXT_ENDS_THINKING,
 		.thinks = "solar-open",
 		.body = BODY_TAGGED,
 		.open = {"<|tool_calls|>"},
@@ -410,6 +419,7 @@ static const struct dialect rows[] = {
 	{
 		.name = "minicpm5",
 		.about = "MiniCPM5",
+		.flags = DIALECT_CDATA,
 		.body = BODY_MARKUP,
 		.open = {"<function name=\""},
 		.name_end = "\">",
@@ -477,20 +487,20 @@ static const struct dialect rows[] = {
 enum { N_ROWS = sizeof rows / sizeof *rows };
 
 static const struct dialect_thinking thinkings[] = {
-	{"think", "<think>", "</think>"},
-	{"seed", "<seed:think>", "</seed:think>"},
-	{"mistral", "[THINK]", "[/THINK]"},
-	{"command", "<|START_THINKING|>", "<|END_THINKING|>"},
-	{"gemma", "<|channel>thought", "<channel|>"},
-	{"apertus", "<|inner_prefix|>", "<|inner_suffix|>"},
-	{"apriel", "Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"},
-	{"hunyuan-3", "<think:opensource>", "</think:opensource>"},
-	{"kimi-k3", "<|open|>think<|sep|>", "<|close|>think<|sep|>"},
-	{"kimi-vl", "\u25c1think\u25b7", "\u25c1/think\u25b7"},
-	{"minimax-m3", "<mm:think>", "</mm:think>"},
-	{"solar-open", "<|think|>", "<|end|>"},
-	{"exaone-deep", "<thought>", "</thought>"},
-	{"harmony", "<|channel|>analysis<|message|>", "<|end|>"},
+	{"think", "<think>", "</think>", false},
+	{"seed", "<seed:think>", "</seed:think>", false},
+	{"mistral", "[THINK]", "[/THINK]", false},
+	{"command", "<|START_THINKING|>", "<|END_THINKING|>", true},
+	{"gemma", "<|channel>thought", "<channel|>", true},
+	{"apertus", "<|inner_prefix|>", "<|inner_suffix|>", true},
+	{"apriel", "Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]", false},
+	{"hunyuan-3", "<think:opensource>", "</think:opensource>", true},
+	{"kimi-k3", "<|open|>think<|sep|>", "<|close|>think<|sep|>", true},
+	{"kimi-vl", "\u25c1think\u25b7", "\u25c1/think\u25b7", false},
+	{"minimax-m3", "<mm:think>", "</mm:think>", false},
+	{"solar-open", "<|think|>", "<|end|>", true},
+	{"exaone-deep", "<thought>", "</thought>", false},
+	{"harmony", "<|channel|>analysis<|message|>", "<|end|>", false},
 };
 enum { N_THINKINGS = sizeof thinkings / sizeof *thinkings };
 

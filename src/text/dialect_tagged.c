@@ -50,7 +50,7 @@ static enum step closed(struct dialect_reader *r, char b)
 void tagged_begin(struct dialect_reader *r)
 {
 	expect_none(r);
-	if (!r->d->call || r->matched_open == r->d->call) {
+	if (!r->d->call || strcmp(r->matched_open, r->d->call) == 0) {
 		tagged_name(r);
 		return;
 	}
@@ -152,6 +152,10 @@ static enum step call_whole(struct dialect_reader *r)
 	}
 	expect_none(r);
 	expect_add(r, r->d->call_end, call_closed);
+	if (r->d->call) { /* one that was left out */
+		expect_add(r, r->d->call, call_begins);
+		expect_add(r, r->d->close, closed);
+	}
 	r->step = step_expect;
 	return STEP_TAKEN;
 }
@@ -224,6 +228,7 @@ static enum step value_begins(struct dialect_reader *r, char b)
 	(void)b;
 	strbuf_clear(&r->value);
 	r->line_held = r->value_begun = false;
+	r->value_end = r->d->param_end;
 	r->held_n = 0;
 	r->step = step_param_value;
 	return STEP_TAKEN;
@@ -333,14 +338,26 @@ static enum step value_ends(struct dialect_reader *r)
 	return STEP_TAKEN;
 }
 
+/* <![CDATA[ at a value's beginning: only its end with the parameter's ends it. */
+static bool in_cdata(struct dialect_reader *r)
+{
+	static const char opening[] = "<![CDATA[", closing[] = "]]></param>";
+	if (r->value_begun || !(r->d->flags & DIALECT_CDATA) || r->value_end != r->d->param_end ||
+	    memcmp(opening, r->held, r->held_n) != 0)
+		return false;
+	if (r->held_n < sizeof opening - 1)
+		return true;
+	r->held_n = 0;
+	r->value_end = closing;
+	return true;
+}
+
 static enum step step_param_value(struct dialect_reader *r, char b)
 {
-	const char *end = r->d->param_end;
-	size_t n = strlen(end);
 	r->held[r->held_n++] = b;
-	while (r->held_n) {
-		if (memcmp(end, r->held, r->held_n) == 0) {
-			if (r->held_n == n)
+	while (r->held_n && !in_cdata(r)) {
+		if (memcmp(r->value_end, r->held, r->held_n) == 0) {
+			if (r->held_n == strlen(r->value_end))
 				return value_ends(r);
 			break;
 		}

@@ -1,6 +1,9 @@
 /*
- * For dialects.test.mjs: what dialect_probe finds in templates. A JSON object with "template" a line on
- * standard input, one with what was found a line on standard output.
+ * For dialects.test.mjs: what dialect_probe finds in templates, and what a reader makes of answers. A JSON
+ * object a line on standard input, one a line on standard output.
+ *   {"template"}: what was found
+ *   {"dialect", "thinking", "prompt", "tools", "answer"}: {"text", "thinking", "calls": [[name, arguments,
+ * whole]]}
  */
 #include "gguf/builder.h"
 
@@ -24,6 +27,67 @@ static void print_found(const struct chat *c)
 	       f.effort_none ? f.effort_none : "", f.budget_argument ? f.budget_argument : "");
 }
 
+struct told {
+	struct strbuf text, thinking, calls;
+	bool open; /* the last call has no end yet */
+	struct strbuf args;
+};
+
+static void end_call(struct told *t, bool whole)
+{
+	if (!t->open)
+		return;
+	strbuf_add_json(&t->calls, t->args.ptr ? t->args.ptr : "", t->args.len);
+	strbuf_addf(&t->calls, ", %s]", whole ? "true" : "false");
+	strbuf_clear(&t->args);
+	t->open = false;
+}
+
+static void hear(void *user, const struct part *p)
+{
+	struct told *t = user;
+	if (p->kind == PART_TEXT || p->kind == PART_THINKING) {
+		strbuf_add(p->kind == PART_TEXT ? &t->text : &t->thinking, p->text.ptr, p->text.len);
+	} else if (p->kind == PART_CALL) {
+		end_call(t, false);
+		strbuf_add_c(&t->calls, t->calls.len ? ", [" : "[");
+		strbuf_add_json(&t->calls, p->text.ptr, p->text.len);
+		strbuf_add_c(&t->calls, ", ");
+		t->open = true;
+	} else if (p->kind == PART_ARGUMENTS) {
+		strbuf_add(&t->args, p->text.ptr, p->text.len);
+	} else {
+		end_call(t, true);
+	}
+}
+
+static void read_answer(const struct jv *line)
+{
+	const struct jv *thinking = jv_get(line, "thinking");
+	struct told t = {0};
+	struct strbuf out = {0};
+	struct dialect_reading how = {.dialect = dialect_find(jv_get(line, "dialect")->text),
+				      .tools = jv_get(line, "tools"),
+				      .prompt = jv_str(jv_get(line, "prompt"))};
+	if (jv_is(thinking, JV_STRING))
+		how.thinking = dialect_thinking_find(thinking->text);
+	struct dialect_reader *r = dialect_reader_new(&how, hear, &t);
+	dialect_reader_feed(r, jv_str(jv_get(line, "answer")), NULL);
+	dialect_reader_end(r, NULL);
+	dialect_reader_free(r);
+	end_call(&t, false);
+	strbuf_add_c(&out, "{\"text\": ");
+	strbuf_add_json(&out, t.text.ptr ? t.text.ptr : "", t.text.len);
+	strbuf_add_c(&out, ", \"thinking\": ");
+	strbuf_add_json(&out, t.thinking.ptr ? t.thinking.ptr : "", t.thinking.len);
+	printf("%s, \"calls\": [%s]}\n", out.ptr, t.calls.ptr ? t.calls.ptr : "");
+	strbuf_free(&out);
+	strbuf_free(&t.text);
+	strbuf_free(&t.thinking);
+	strbuf_free(&t.calls);
+	strbuf_free(&t.args);
+}
+
 int main(void)
 {
 	char *line = NULL;
@@ -39,8 +103,15 @@ int main(void)
 	while ((n = getline(&line, &cap, stdin)) > 0) {
 		struct jv_doc doc;
 		struct chat c;
-		if (jv_parse((struct str){line, (size_t)n}, JV_STRICT, &doc, &err) ||
-		    chat_init(&c, g, jv_str(jv_get(&doc.root, "template")), &err))
+		if (jv_parse((struct str){line, (size_t)n}, JV_STRICT, &doc, &err))
+			return 1;
+		if (jv_get(&doc.root, "answer")) {
+			read_answer(&doc.root);
+			fflush(stdout);
+			jv_doc_free(&doc);
+			continue;
+		}
+		if (chat_init(&c, g, jv_str(jv_get(&doc.root, "template")), &err))
 			return 1;
 		print_found(&c);
 		fflush(stdout);

@@ -3,12 +3,13 @@
 
 #include "text/dialect_internal.h"
 
-static struct jv_doc vectors;
+static struct jv_doc vectors, llama;
 
 static void open_vectors(void)
 {
 	struct hokku_error err = {0};
-	if (jv_read_file(TEST_GOLDEN_DIR "/dialects/vectors.json", 1 << 22, &vectors, &err))
+	if (jv_read_file(TEST_GOLDEN_DIR "/dialects/vectors.json", 1 << 22, &vectors, &err) ||
+	    jv_read_file(TEST_GOLDEN_DIR "/dialects/llama.json", 1 << 22, &llama, &err))
 		fail_msg("%s", err.message);
 }
 
@@ -79,6 +80,102 @@ static void every_vector_at_every_cut(void **state)
 		strbuf_free(&s.all);
 	}
 	strbuf_free(&want);
+}
+
+/* ---- what llama.cpp's tests say of answers ---- */
+
+struct summed {
+	struct strbuf text, thought, calls; /* calls: as the vectors have them */
+};
+
+static void end_of_call(struct summed *h, struct strbuf *args, bool *open, bool whole)
+{
+	if (*open)
+		strbuf_add_json(&h->calls, args->ptr ? args->ptr : "", args->len);
+	if (*open)
+		strbuf_add_c(&h->calls, whole ? ",true]" : ",false]");
+	*open = false;
+	strbuf_clear(args);
+}
+
+struct summing {
+	struct summed *sum;
+	struct strbuf args;
+	bool open;
+};
+
+static void sum_part(void *user, const struct part *p)
+{
+	struct summing *s = user;
+	struct summed *h = s->sum;
+	if (p->kind == PART_TEXT || p->kind == PART_THINKING) {
+		strbuf_add(p->kind == PART_TEXT ? &h->text : &h->thought, p->text.ptr, p->text.len);
+	} else if (p->kind == PART_CALL) {
+		end_of_call(h, &s->args, &s->open, false);
+		strbuf_add_c(&h->calls, h->calls.len ? ",[" : "[");
+		strbuf_add_json(&h->calls, p->text.ptr, p->text.len);
+		strbuf_add_c(&h->calls, ",");
+		s->open = true;
+	} else if (p->kind == PART_ARGUMENTS) {
+		strbuf_add(&s->args, p->text.ptr, p->text.len);
+	} else {
+		end_of_call(h, &s->args, &s->open, true);
+	}
+}
+
+static void sum(const struct dialect_reading *how, struct str answer, size_t step, struct summed *out)
+{
+	struct summing s = {.sum = out};
+	struct dialect_reader *r = dialect_reader_new(how, sum_part, &s);
+	for (size_t at = 0; at < answer.len; at += step) {
+		size_t n = step < answer.len - at ? step : answer.len - at;
+		assert_int_equal(dialect_reader_feed(r, (struct str){answer.ptr + at, n}, NULL), HOKKU_OK);
+	}
+	assert_int_equal(dialect_reader_end(r, NULL), HOKKU_OK);
+	dialect_reader_free(r);
+	end_of_call(out, &s.args, &s.open, false);
+	strbuf_free(&s.args);
+}
+
+static bool is_field(const struct strbuf *b, const struct jv *v)
+{
+	return str_eq((struct str){b->ptr ? b->ptr : "", b->len},
+		      jv_is(v, JV_STRING) ? jv_str(v) : (struct str){"", 0});
+}
+
+static void answers_that_llama_cpp_has(void **state)
+{
+	(void)state;
+	const struct jv *list = jv_get(&llama.root, "vectors");
+	assert_true(jv_len(list) > 200);
+	for (size_t i = 0; i < jv_len(list); i++) {
+		const struct jv *v = jv_at(list, i), *calls = jv_get(v, "calls");
+		struct dialect_reading how = {.dialect = dialect_find(jv_get(v, "dialect")->text),
+					      .thinking = dialect_thinking_find(jv_get(v, "thinking")->text),
+					      .tools = jv_get(v, "tools") ? jv_get(&llama.root, "tools")
+									  : NULL,
+					      .prompt = jv_str(jv_get(v, "prompt"))};
+		struct str answer = jv_str(jv_get(v, "answer"));
+		struct strbuf want = {0};
+		for (size_t k = 0; k < jv_len(calls); k++) {
+			strbuf_add_c(&want, k ? "," : "");
+			jv_write(jv_at(calls, k), &want);
+		}
+		for (size_t step = 1; step <= answer.len + 1; step += answer.len) {
+			struct summed got = {0};
+			sum(&how, answer, step, &got);
+			if (!is_field(&got.text, jv_get(v, "text")) ||
+			    !is_field(&got.thought, jv_get(v, "thought")) ||
+			    !str_eq((struct str){got.calls.ptr, got.calls.len},
+				    (struct str){want.ptr, want.len}))
+				fail_msg("%s: %s\ntext %s\nthought %s\ncalls %s", dialect_name(how.dialect),
+					 answer.ptr, got.text.ptr, got.thought.ptr, got.calls.ptr);
+			strbuf_free(&got.text);
+			strbuf_free(&got.thought);
+			strbuf_free(&got.calls);
+		}
+		strbuf_free(&want);
+	}
 }
 
 /* Every beginning of an answer, as max_tokens may leave it: what is told is what was told of the whole. */
@@ -348,6 +445,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_vector_at_every_cut),
+		cmocka_unit_test(answers_that_llama_cpp_has),
 		cmocka_unit_test(every_beginning),
 		cmocka_unit_test(rows_are_whole),
 		cmocka_unit_test(what_is_written_is_read),
@@ -361,5 +459,6 @@ int main(void)
 	open_vectors();
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	jv_doc_free(&vectors);
+	jv_doc_free(&llama);
 	return failed;
 }
