@@ -1,0 +1,269 @@
+/* Tools of POST /v1/responses: those that a client runs itself are given to the model as functions; those
+ * that OpenAI's servers would run are left out, and told of. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "server/responses_internal.h"
+
+enum { MAX_TOOL_NAME = 128 };
+
+/* The name by which the model knows a tool. */
+static char *flat_name(struct str name, struct str of)
+{
+	char *flat = malloc(name.len + of.len + 3);
+	if (flat)
+		sprintf(flat, "%.*s%s%.*s", STR_ARG(of.len ? of : STR_LIT("")), of.len ? "__" : "",
+			STR_ARG(name));
+	return flat;
+}
+
+static bool is_allowed(const struct responses_toolbox *t, struct str name, struct str of)
+{
+	for (size_t i = 0; i < jv_len(t->allowed); i++) {
+		const struct jv *row = jv_at(t->allowed, i);
+		if (str_eq(jv_str(jv_get(row, "name")), name) &&
+		    (!jv_get(row, "namespace") || str_eq(jv_str(jv_get(row, "namespace")), of)))
+			return true;
+	}
+	return !t->allowed;
+}
+
+static enum hokku_code rename_tool(struct responses_toolbox *t, const char *flat, struct str name,
+				   struct str of, bool custom)
+{
+	struct responses_request *own = t->r->responses;
+	void *grown = realloc(own->renamed, (own->n_renamed + 1) * sizeof *own->renamed);
+	if (!grown)
+		return field_no_memory(t->err);
+	own->renamed = grown;
+	own->renamed[own->n_renamed++] =
+		(struct responses_tool){.flat = strdup(flat),
+					.name = strndup(name.ptr, name.len),
+					.of = of.len ? strndup(of.ptr, of.len) : NULL,
+					.custom = custom};
+	return HOKKU_OK;
+}
+
+/* A custom tool's calls hold a text; its form is a pattern, which can be enforced, or a grammar of a kind
+ * that only its author's servers read, which the model is told. */
+static void add_custom_schema(struct responses_toolbox *t, const struct jv *tool)
+{
+	const struct jv *format = jv_get(tool, "format"), *definition = jv_get(format, "definition");
+	bool regex = str_eq_c(jv_str(jv_get(format, "syntax")), "regex");
+	struct strbuf pattern = {0};
+	strbuf_add_c(&t->out,
+		     "\"parameters\":{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\"");
+	if (regex && jv_is(definition, JV_STRING)) {
+		strbuf_add_c(&t->out, ",\"pattern\":");
+		strbuf_add_c(&pattern, "^(?:");
+		strbuf_add(&pattern, definition->text, definition->n);
+		strbuf_add_c(&pattern, ")$");
+		responses_add_string(&t->out, (struct str){pattern.ptr, pattern.len});
+	}
+	t->out.failed |= pattern.failed;
+	strbuf_free(&pattern);
+	strbuf_add_c(&t->out, "}},\"required\":[\"input\"],\"additionalProperties\":false}");
+}
+
+static void add_description(struct responses_toolbox *t, const struct jv *tool, const struct jv *of,
+			    bool custom)
+{
+	struct strbuf text = {0};
+	char warning[200], quoted[80];
+	const struct jv *parts[] = {jv_get(of, "description"), jv_get(tool, "description")};
+	const struct jv *format = jv_get(tool, "format"), *definition = jv_get(format, "definition");
+	for (size_t i = 0; i < 2; i++) {
+		if (!jv_str(parts[i]).len)
+			continue;
+		strbuf_add_c(&text, text.len ? "\n\n" : "");
+		strbuf_add(&text, parts[i]->text, parts[i]->n);
+	}
+	if (custom && str_eq_c(jv_str(jv_get(format, "syntax")), "lark") && jv_is(definition, JV_STRING)) {
+		strbuf_add_c(&text, text.len ? "\n\ninput is of this grammar (Lark):\n"
+					     : "input is of this grammar (Lark):\n");
+		strbuf_add(&text, definition->text, definition->n);
+		snprintf(warning, sizeof warning,
+			 "the grammar of the tool %s is told to the model, not enforced: it is written for "
+			 "Lark",
+			 str_quote(jv_str(jv_get(tool, "name")), quoted, sizeof quoted));
+		field_warn(&t->r->warnings, warning);
+	}
+	if (text.len) {
+		strbuf_add_c(&t->out, ",\"description\":");
+		responses_add_string(&t->out, (struct str){text.ptr, text.len});
+	}
+	t->out.failed |= text.failed;
+	strbuf_free(&text);
+}
+
+/* A function or a custom tool; of: the namespace that it stands in, NULL: none. */
+static enum hokku_code add_tool(struct responses_toolbox *t, const struct jv *tool, const struct jv *of,
+				const char *at)
+{
+	char field[PATH_BYTES], found[96];
+	const struct jv *type = jv_get(tool, "type"), *name = jv_get(tool, "name"),
+			*parameters = jv_get(tool, "parameters"), *strict = jv_get(tool, "strict");
+	struct str of_name = jv_str(jv_get(of, "name"));
+	bool custom = str_eq_c(jv_str(type), "custom");
+	snprintf(field, sizeof field, "%.100s.name", at);
+	if (!jv_str(name).len || jv_str(name).len > MAX_TOOL_NAME)
+		return bad(t->err, field, "is %s; it takes a string of 1 to %d bytes",
+			   name ? jv_text(name, found, sizeof found) : "missing", MAX_TOOL_NAME);
+	snprintf(field, sizeof field, "%.100s.parameters", at);
+	if (!jv_none(parameters) && !jv_is(parameters, JV_OBJECT))
+		return bad(t->err, field, "is %s; it takes a JSON schema",
+			   jv_text(parameters, found, sizeof found));
+	if (!is_allowed(t, jv_str(name), of_name))
+		return HOKKU_OK;
+	char *flat = flat_name(jv_str(name), of_name);
+	if (!flat)
+		return field_no_memory(t->err);
+	enum hokku_code rc = custom || of ? rename_tool(t, flat, jv_str(name), of_name, custom) : HOKKU_OK;
+	strbuf_add_c(&t->out, t->out.len ? ",{\"type\":\"function\",\"function\":{\"name\":"
+					 : "{\"type\":\"function\",\"function\":{\"name\":");
+	strbuf_add_json(&t->out, flat, strlen(flat));
+	free(flat);
+	add_description(t, tool, of, custom);
+	strbuf_add_c(&t->out, ",");
+	if (custom) {
+		add_custom_schema(t, tool);
+	} else {
+		strbuf_add_c(&t->out, "\"parameters\":");
+		if (jv_none(parameters))
+			strbuf_add_c(&t->out, "{\"type\":\"object\",\"properties\":{}}");
+		else
+			jv_write(parameters, &t->out);
+		if (jv_is(strict, JV_BOOL))
+			strbuf_add_c(&t->out, strict->n ? ",\"strict\":true" : ",\"strict\":false");
+	}
+	strbuf_add_c(&t->out, "}}");
+	return rc;
+}
+
+static enum hokku_code add_namespace(struct responses_toolbox *t, const struct jv *of, const char *at)
+{
+	char field[PATH_BYTES], found[96];
+	const struct jv *tools = jv_get(of, "tools"), *name = jv_get(of, "name");
+	snprintf(field, sizeof field, "%.100s.name", at);
+	if (!jv_str(name).len || jv_str(name).len > MAX_TOOL_NAME)
+		return bad(t->err, field, "is %s; it takes a string of 1 to %d bytes",
+			   name ? jv_text(name, found, sizeof found) : "missing", MAX_TOOL_NAME);
+	for (size_t i = 0; i < jv_len(tools); i++) {
+		const struct jv *tool = jv_at(tools, i), *type = jv_get(tool, "type");
+		snprintf(field, sizeof field, "%.60s.tools[%zu]", at, i);
+		if (!str_eq_c(jv_str(type), "function") && !str_eq_c(jv_str(type), "custom"))
+			return bad(t->err, field, "is of the type %s; a namespace takes function and custom",
+				   jv_text(type, found, sizeof found));
+		enum hokku_code rc = add_tool(t, tool, of, field);
+		if (rc)
+			return rc;
+	}
+	snprintf(field, sizeof field, "%.100s.tools", at);
+	return jv_len(tools) ? HOKKU_OK
+			     : bad(t->err, field, "is %s; it takes an array of at least one tool",
+				   jv_text(tools, found, sizeof found));
+}
+
+/* What OpenAI's own servers would run. */
+static bool is_theirs(struct str type)
+{
+	static const char *const types[] = {"web_search",
+					    "web_search_preview",
+					    "file_search",
+					    "computer",
+					    "computer_use_preview",
+					    "mcp",
+					    "code_interpreter",
+					    "image_generation",
+					    "local_shell",
+					    "shell",
+					    "apply_patch",
+					    "tool_search",
+					    "programmatic_tool_calling"};
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+		struct str known = str_c(types[i]);
+		/* web_search_2025_08_26 is a web_search. */
+		if (str_starts(type, known) &&
+		    (type.len == known.len || strncmp(type.ptr + known.len, "_20", 3) == 0))
+			return true;
+	}
+	return false;
+}
+
+enum hokku_code responses_read_tools(struct responses_toolbox *t, const struct jv *tools)
+{
+	char field[PATH_BYTES], found[96], text[160];
+	for (size_t i = 0; i < jv_len(tools); i++) {
+		const struct jv *tool = jv_at(tools, i), *type = jv_get(tool, "type");
+		struct str kind = jv_str(type);
+		enum hokku_code rc = HOKKU_OK;
+		snprintf(field, sizeof field, "tools[%zu]", i);
+		if (str_eq_c(kind, "function") || str_eq_c(kind, "custom")) {
+			rc = add_tool(t, tool, NULL, field);
+		} else if (str_eq_c(kind, "namespace")) {
+			rc = add_namespace(t, tool, field);
+		} else if (is_theirs(kind)) {
+			snprintf(
+				text, sizeof text,
+				"tools[%zu] (%.60s) was left out: this server runs no tools, nor has the model "
+				"that one",
+				i, kind.ptr);
+			field_warn(&t->r->warnings, text);
+		} else {
+			snprintf(field, sizeof field, "tools[%zu].type", i);
+			rc = bad(t->err, field, "is %s; it takes \"function\", \"custom\" or \"namespace\"",
+				 type ? jv_text(type, found, sizeof found) : "missing");
+		}
+		if (rc)
+			return rc;
+		strbuf_add_c(&t->echo, i ? "," : "");
+		jv_write(tool, &t->echo);
+	}
+	return HOKKU_OK;
+}
+
+/* tool_choice as POST /v1/chat/completions takes it; empty: not said. */
+enum hokku_code responses_write_choice(struct responses_toolbox *t, const struct jv *choice,
+				       struct strbuf *out)
+{
+	char field[PATH_BYTES], found[96];
+	const struct jv *type = jv_get(choice, "type"), *name = jv_get(choice, "name"), *mode;
+	if (jv_none(choice))
+		return HOKKU_OK;
+	if (jv_is(choice, JV_STRING)) {
+		responses_add_string(out, jv_str(choice));
+		return HOKKU_OK;
+	}
+	if (str_eq_c(jv_str(type), "allowed_tools")) {
+		mode = jv_get(choice, "mode");
+		t->allowed = jv_get(choice, "tools");
+		if (!str_eq_c(jv_str(mode), "auto") && !str_eq_c(jv_str(mode), "required"))
+			return bad(t->err, "tool_choice.mode", "is %s; it takes \"auto\" or \"required\"",
+				   mode ? jv_text(mode, found, sizeof found) : "missing");
+		if (!jv_len(t->allowed))
+			return bad(t->err, "tool_choice.tools",
+				   "is %s; it takes an array of at least one of tools",
+				   jv_text(t->allowed, found, sizeof found));
+		responses_add_string(out, jv_str(mode));
+		return HOKKU_OK;
+	}
+	snprintf(field, sizeof field, "tool_choice.%s",
+		 str_eq_c(jv_str(type), "function") || str_eq_c(jv_str(type), "custom") ? "name" : "type");
+	if (strcmp(field, "tool_choice.type") == 0)
+		return bad(
+			t->err, field,
+			"is %s; it takes \"function\", \"custom\" or \"allowed_tools\": other tools are not "
+			"run here",
+			type ? jv_text(type, found, sizeof found) : "missing");
+	if (!jv_str(name).len)
+		return bad(t->err, field, "is %s; it takes the name of one of tools",
+			   name ? jv_text(name, found, sizeof found) : "missing");
+	char *flat = flat_name(jv_str(name), jv_str(jv_get(choice, "namespace")));
+	if (!flat)
+		return field_no_memory(t->err);
+	strbuf_add_c(out, "{\"type\":\"function\",\"function\":{\"name\":");
+	strbuf_add_json(out, flat, strlen(flat));
+	strbuf_add_c(out, "}}");
+	free(flat);
+	return HOKKU_OK;
+}
