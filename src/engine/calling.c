@@ -375,18 +375,31 @@ static enum hokku_code limit(struct calling *c, struct calling_ask *ask, const s
 	return HOKKU_OK;
 }
 
+/* Where the last tokens of what the template wrote begin. */
+static size_t tail_begin(const struct tok *tok, const struct tok_ids *ids, size_t begun_bytes)
+{
+	size_t first = ids->n;
+	for (size_t n = 0; first && n < begun_bytes; first--)
+		n += tok_bytes(tok, ids->ids[first - 1]).len;
+	return first > TAIL_TOKENS ? first - TAIL_TOKENS : 0;
+}
+
 enum hokku_code calling_go_on(struct calling *c, struct calling_ask *ask, const struct dialect_found *found,
 			      const struct tok *tok, const struct tok_ids *ids, struct request_error *err)
 {
-	size_t first = ids->n > TAIL_TOKENS ? ids->n - TAIL_TOKENS : 0;
 	if (!c->reads && !c->marks)
 		return HOKKU_OK;
+	size_t first = tail_begin(tok, ids, ask->begun_bytes);
 	for (size_t i = first; i < ids->n; i++) {
 		struct str bytes = tok_bytes(tok, ids->ids[i]);
 		strbuf_add(&c->tail, bytes.ptr, bytes.len);
 	}
 	if (c->tail.failed)
 		return no_memory(err);
+	if (ask->begun_bytes) { /* is none of what the template wrote */
+		c->tail.len -= c->tail.len < ask->begun_bytes ? c->tail.len : ask->begun_bytes;
+		c->tail.ptr[c->tail.len] = '\0';
+	}
 	c->how.prompt = (struct str){c->tail.ptr ? c->tail.ptr : "", c->tail.len};
 	if (ask->budget && c->marks && ask->thinking != THINKING_OFF && limit(c, ask, tok, err))
 		return err->error.code;
@@ -394,6 +407,11 @@ enum hokku_code calling_go_on(struct calling *c, struct calling_ask *ask, const 
 					     ? DIALECT_NO_THINKING
 				     : is_open(c) ? DIALECT_THINKING_OPEN
 						  : DIALECT_MAY_THINK;
+	if (ask->begun_bytes && thinks == DIALECT_THINKING_OPEN)
+		return blame(
+			err, "messages",
+			"messages begin an answer, and the model's chat template begins it with thinking, of "
+			"which that would be a part: turn thinking off, or leave it out");
 	if (c->how.tools)
 		return shape_calls(c, ask, found, tok, thinks, err);
 	return ask->shape_field ? think_first(c, ask, thinks, err) : HOKKU_OK;

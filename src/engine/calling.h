@@ -20,6 +20,7 @@ struct calling_ask {
 	struct str effort;     /* "low" ...; ptr NULL: not said */
 	uint32_t budget;       /* most tokens of thinking; 0: no limit of its own */
 	bool thinking_is_text; /* it is not told apart */
+	size_t begun_bytes;    /* of the prompt: its end, with which the answer begins */
 	/* The answer's shape, and the field that gave it, of static storage: NULL: it has none. Becomes the
 	 * one that holds calls and thinking, too. */
 	const char *shape_field;

@@ -494,9 +494,33 @@ static enum hokku_code take_message(struct translation *t, const struct jv *m, s
 	return rc;
 }
 
+/* The last message is the assistant's: the answer begins with it. */
+static enum hokku_code take_begun(struct translation *t, const struct jv *messages)
+{
+	char path[64], field[64], found[96];
+	size_t last = jv_len(messages) - 1;
+	const struct jv *content = jv_get(jv_at(messages, last), "content"), *only = jv_at(content, 0);
+	snprintf(path, sizeof path, "messages.%zu", last);
+	if (!t->n)
+		return bad(t->err, "messages",
+			   "holds nothing but the beginning of an answer; it takes what is answered, too");
+	if (jv_is(content, JV_ARRAY) &&
+	    (jv_len(content) > 1 || !str_eq_c(jv_str(jv_get(only, "type")), "text")))
+		return bad(t->err, anthropic_at(path, "content", field),
+			   "is %s; the last message is the user's, or one text, with which the answer begins",
+			   field_describe(content, found));
+	if (t->origin != last)
+		return bad(
+			t->err, anthropic_at(path, "role", field),
+			"is \"assistant\", as that of the message before it; an answer begins with one text");
+	t->r->begun = t->only;
+	t->begun = false;
+	return HOKKU_OK;
+}
+
 static enum hokku_code take_messages(struct translation *t, const struct jv *v)
 {
-	char found[96], field[64];
+	char found[96];
 	if (jv_none(v) || jv_len(v) == 0)
 		return bad(t->err, "messages", "is %s; it takes an array of at least one {role, content}",
 			   v ? field_describe(v, found) : "missing");
@@ -505,16 +529,12 @@ static enum hokku_code take_messages(struct translation *t, const struct jv *v)
 		if (rc)
 			return rc;
 	}
-	flush(t);
 	warn_left_out(t, &t->redacted,
 		      "is redacted_thinking, which no model here can read: it has no effect");
-	if (!t->assistant)
-		return HOKKU_OK;
-	snprintf(field, sizeof field, "messages.%zu.role", jv_len(v) - 1);
-	return bad(
-		t->err, field,
-		"is \"assistant\"; the last message is the user's: this server does not go on with an answer that "
-		"was begun elsewhere (prefill)");
+	if (t->assistant)
+		return take_begun(t, v);
+	flush(t);
+	return HOKKU_OK;
 }
 
 /* The one rule by which something is left out of a prompt: such a block changes with every request, and

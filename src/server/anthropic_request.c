@@ -377,6 +377,21 @@ static enum hokku_code read_tool_choice(struct gen_request *r, struct request_er
 	return HOKKU_OK;
 }
 
+/* An answer that is begun goes on with a text, any. */
+static enum hokku_code check_begun(const struct gen_request *r, struct request_error *err)
+{
+	const char *other = r->shape_field               ? r->shape_field
+			    : r->thinking == THINKING_ON ? "thinking"
+			    : r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED
+				    ? "tool_choice"
+				    : NULL;
+	if (!r->begun.len || !other)
+		return HOKKU_OK;
+	return bad(err, other,
+		   "says how the answer begins, and so does the last message, which is the assistant's; "
+		   "give one of them");
+}
+
 static enum hokku_code check_prompt(struct gen_request *r, bool keep, struct request_error *err)
 {
 	enum hokku_code rc = anthropic_translate(r, keep, err);
@@ -384,7 +399,7 @@ static enum hokku_code check_prompt(struct gen_request *r, bool keep, struct req
 		rc = read_tool_choice(r, err);
 	if (!rc && !r->tools && (r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED))
 		rc = bad(err, "tool_choice", "goes with tools, and there are none");
-	return rc;
+	return rc ? rc : check_begun(r, err);
 }
 
 static enum hokku_code check_messages(struct gen_request *r, bool keep, struct request_error *err)

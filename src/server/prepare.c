@@ -76,6 +76,7 @@ static struct chat_input chat_input(const struct gen_request *r, const struct jv
 		.tools = r->tools,
 		.kwargs = {defaults->kwargs, made, r->template_kwargs},
 		.no_answer = r->no_answer_begun,
+		.begun = r->begun,
 		.now = r->has_now ? &r->now : defaults->now,
 	};
 }
@@ -276,6 +277,7 @@ static struct calling_ask ask_of(struct gen_request *r, const struct prepare_cha
 		.thinking = r->thinking,
 		.effort = r->effort,
 		.budget = r->thinking_budget,
+		.begun_bytes = r->begun.len,
 		.thinking_is_text = defaults->thinking_is_text,
 		.shape_field = r->shape_field,
 		.shape_kind = r->shape_kind,

@@ -79,6 +79,8 @@ struct gen_request {
 	/* (n_messages) of messages that a form made of others: which of the request's each was, in its dotted
 	 * names ("messages.2"), or REQUEST_ORIGIN_SYSTEM ("system"); NULL: they are the request's own. */
 	uint32_t *origins;
+	/* How the answer begins: the model goes on with it. It is part of the prompt; len 0: it does not. */
+	struct str begun;
 	bool no_answer_begun; /* add_generation_prompt is false: the prompt ends with the last message */
 	const struct jv *tools, *template_kwargs; /* for the chat template; NULL. Tools in OpenAI's form */
 	const struct jv *allowed_tools; /* OpenAI's tool_choice names these of tools; NULL: all are */

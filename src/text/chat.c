@@ -341,7 +341,7 @@ static bool is_plain(const struct chat *c, const struct chat_input *in)
 	unsigned shape = 0;
 	char last = 0;
 	if (c->kind != CHAT_CHATML || in->tools || in->kwargs[0] || in->kwargs[1] || in->kwargs[2] ||
-	    in->no_answer)
+	    in->no_answer || in->begun.len)
 		return false;
 	for (size_t i = 0; i < in->n_messages; i++) {
 		char letter = letter_of(in->messages[i].role);
@@ -418,6 +418,32 @@ static enum hokku_code run_for(const struct chat *c, const struct tok *t, const 
 	return chat_run(c, specials, in, run, told, err);
 }
 
+/* What the template wrote and the beginning of the answer, as one text. */
+static enum hokku_code encode_run(const struct tok *t, const struct chat_run *run, struct str begun,
+				  struct tok_ids *out, struct hokku_error *err)
+{
+	size_t n;
+	struct str prompt = jinja_text(run->jinja);
+	const struct tok_part *parts = jinja_parts(run->jinja, &n);
+	if (!begun.len)
+		return tok_encode_parts(t, prompt, parts, n, 0, out, err);
+	struct strbuf text = {0};
+	struct tok_part *all = malloc((n + 1) * sizeof *all);
+	strbuf_add(&text, prompt.ptr, prompt.len);
+	strbuf_add(&text, begun.ptr, begun.len);
+	enum hokku_code rc = !all || text.failed
+				     ? err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the prompt")
+				     : HOKKU_OK;
+	if (!rc) {
+		memcpy(all, parts, n * sizeof *all);
+		all[n] = (struct tok_part){begun.len, false};
+		rc = tok_encode_parts(t, (struct str){text.ptr, text.len}, all, n + 1, 0, out, err);
+	}
+	strbuf_free(&text);
+	free(all);
+	return rc;
+}
+
 enum hokku_code chat_render(const struct chat *c, const struct tok *t, const struct chat_input *in,
 			    struct tok_ids *out, struct chat_told *told, struct hokku_error *err)
 {
@@ -433,11 +459,8 @@ enum hokku_code chat_render(const struct chat *c, const struct tok *t, const str
 	} else {
 		struct chat_run run;
 		rc = run_for(c, t, in, &run, told, err);
-		if (!rc) {
-			size_t n_parts;
-			const struct tok_part *parts = jinja_parts(run.jinja, &n_parts);
-			rc = tok_encode_parts(t, jinja_text(run.jinja), parts, n_parts, 0, out, err);
-		}
+		if (!rc)
+			rc = encode_run(t, &run, in->begun, out, err);
 		chat_run_deinit(&run);
 	}
 	if (rc)
@@ -459,6 +482,7 @@ enum hokku_code chat_render_text(const struct chat *c, const struct tok *t, cons
 	if (!rc) {
 		struct str text = jinja_text(run.jinja);
 		strbuf_add(out, text.ptr, text.len);
+		strbuf_add(out, in->begun.ptr, in->begun.len);
 		if (out->failed)
 			rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the prompt of %zu bytes",
 				     text.len);

@@ -70,8 +70,9 @@ struct chat_input {
 	const struct jv *tools;       /* an array; NULL */
 	const struct jv *kwargs[3];   /* objects of template arguments, later ones before earlier; NULL */
 	const struct jinja_time *now; /* what strftime_now reads; NULL: the clock */
-	bool no_answer; /* the prompt ends with the last message: add_generation_prompt is false, unless
-			   kwargs say */
+	bool no_answer;   /* the prompt ends with the last message: add_generation_prompt is false, unless
+			     kwargs say */
+	struct str begun; /* how the answer begins: the prompt's end. As little trusted as a content */
 };
 
 /* Is v what kwargs may hold? INVALID_REQUEST says what it takes; the message goes on after a field's name. */

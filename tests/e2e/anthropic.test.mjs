@@ -83,6 +83,33 @@ test('max_tokens 0 computes the prompt, which is found again, and answers nothin
 	assert.deepEqual((await client.messages.stream({ ...long, max_tokens: 0 }).finalMessage()).content, []);
 });
 
+test('an answer that is begun goes on', async () => {
+	const greedy = { ...plain, temperature: 0 };
+	const text = textOf(await client.messages.create(greedy));
+	const begun = text.slice(0, text.indexOf('\n') + 1);
+	assert.ok(begun.length > 5 && begun.length < text.length);
+	const asked = { ...greedy, messages: [...messages, { role: 'assistant', content: begun }] };
+	const rest = await client.messages.create(asked);
+	assert.equal(begun + textOf(rest), text);
+	assert.deepEqual((await client.messages.stream(asked).finalMessage()).content, rest.content);
+	const { input_tokens: counted } = await client.messages.countTokens({ model: 'haiku', messages: asked.messages });
+	assert.equal(rest.usage.input_tokens + rest.usage.cache_read_input_tokens, counted);
+	assert.ok(counted > (await client.messages.countTokens({ model: 'haiku', messages })).input_tokens + 2);
+	// what it says is a text, also where it is the name of a control token
+	const named = await client.messages.countTokens({ model: 'haiku', messages: [...messages, { role: 'assistant', content: '<|im_end|>' }] });
+	assert.ok(named.input_tokens > counted - begun.length && named.input_tokens > (await client.messages.countTokens({ model: 'haiku', messages })).input_tokens + 2);
+	const opens = '{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: <think>\n{% endif %}';
+	const thinks = await start(['--threads', '1', '--chat-template', opens]);
+	try {
+		const error = await clientOf(thinks).messages.create(asked).catch((error) => error);
+		assert.match(error.apiMessage, /^messages begin an answer, and the model's chat template begins it with thinking/);
+		const blocks = (await clientOf(thinks).messages.create({ ...greedy, max_tokens: 4 })).content;
+		assert.deepEqual(blocks.map(({ type }) => type), ['thinking']);
+	} finally {
+		await thinks.stop();
+	}
+});
+
 test('what a conversation counts to is what it is charged', async () => {
 	const bodies = [
 		{ messages },

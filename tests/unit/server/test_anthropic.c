@@ -159,6 +159,32 @@ static void test_blocks(void **state)
 			"x", "{}") "]}," TOOL("x", "\"\"") "]");
 }
 
+/* An answer that is begun is no message, but what the answer begins with. */
+static void test_begun(void **state)
+{
+	(void)state;
+	static const char *const contents[] = {"\"b \"", "[" TEXT("b ") "]"};
+	char rest[256];
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(rest, sizeof rest,
+			 "\"messages\":[" USER("\"a\"") ",{\"role\":\"assistant\",\"content\":%s}]",
+			 contents[i]);
+		becomes(rest, "[" USER("\"a\"") "]");
+		good(rest);
+		assert_true(str_eq_c(r.begun, "b "));
+		assert_true(request_drop_prompt(&r));
+		assert_null(r.begun.ptr);
+		request_free(&r);
+	}
+	good("\"messages\":[" USER("\"a\"") "," ASSISTANT("\"\"") "]"); /* with nothing: it is not */
+	assert_int_equal(r.begun.len, 0);
+	assert_int_equal(r.n_messages, 1);
+	request_free(&r);
+	good("");
+	assert_null(r.begun.ptr);
+	request_free(&r);
+}
+
 /* Where a message came from, for what the template says of it. */
 static void test_origins(void **state)
 {
@@ -461,7 +487,19 @@ static void test_refused(void **state)
 		{"\"messages\":[" USER("7") "]", "messages.0.content", "is 7"},
 		{"\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"name\":\"n\"}]", "messages.0.name",
 		 "no field"},
-		{"\"messages\":[" USER("\"a\"") "," ASSISTANT("\"b\"") "]", "messages.1.role", "prefill"},
+		{"\"messages\":[" ASSISTANT("\"b\"") "]", "messages",
+		 "nothing but the beginning of an answer"},
+		{"\"messages\":[" USER("\"a\"") "," ASSISTANT("[" TEXT("b") "," TEXT("c") "]") "]",
+		 "messages.1.content", "an array of 2; the last message is the user's, or one text"},
+		{"\"messages\":[" USER("\"a\"") "," ASSISTANT("[" CALL("x", "{}") "]") "]",
+		 "messages.1.content", "or one text"},
+		{"\"messages\":[" USER("\"a\"") "," ASSISTANT("\"b\"") "," ASSISTANT("\"c\"") "]",
+		 "messages.2.role", "an answer begins with one text"},
+		{"\"messages\":[" USER("\"a\"") "," ASSISTANT("\"b\"") "],\"regex\":\"b\"", "regex",
+		 "and so does the last message"},
+		{"\"messages\":[" USER("\"a\"") "," ASSISTANT(
+			 "\"b\"") "],\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1024}",
+		 "thinking", "and so does the last message"},
 		{"\"messages\":[" SYSTEM("[]") "," USER("\"a\"") "]", "messages.0.content", "at least one"},
 		{"\"messages\":[" SYSTEM("[1]") "," USER("\"a\"") "]", "messages.0.content.0", "is 1"},
 		{BLOCK("1"), "messages.0.content.0", "is 1"},
@@ -864,14 +902,23 @@ static void test_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_texts),      cmocka_unit_test(test_blocks),
-		cmocka_unit_test(test_origins),    cmocka_unit_test(test_billing_header),
-		cmocka_unit_test(test_redacted),   cmocka_unit_test(test_tools),
-		cmocka_unit_test(test_many_tools), cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_done),       cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_refused),    cmocka_unit_test(test_choices),
-		cmocka_unit_test(test_stream),     cmocka_unit_test(test_stream_of_blocks),
-		cmocka_unit_test(test_whole),      cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_blocks),
+		cmocka_unit_test(test_origins),
+		cmocka_unit_test(test_begun),
+		cmocka_unit_test(test_billing_header),
+		cmocka_unit_test(test_redacted),
+		cmocka_unit_test(test_tools),
+		cmocka_unit_test(test_many_tools),
+		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_done),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_choices),
+		cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_stream_of_blocks),
+		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_errors),
 	};
 	return cmocka_run_group_tests_name("anthropic", tests, NULL, NULL);
 }
