@@ -371,11 +371,10 @@ static bool wait_computed(struct work *w)
 /* A request for one token that nobody is told. */
 static enum hokku_code compute(struct work *w, const struct engine_saving *s, struct hokku_error *err)
 {
-	const struct engine_request request = {
+	struct engine_request request = {
 		.tokens = s->tokens,
 		.n_tokens = s->n_tokens,
 		.max_tokens = 1,
-		.sampling = {.top_p = 1, .repetition_penalty = 1},
 		.priority = s->priority,
 		.owner = s->owner,
 		.cache_salt = s->cache_salt,
@@ -383,6 +382,8 @@ static enum hokku_code compute(struct work *w, const struct engine_saving *s, st
 		.user = w,
 	};
 	uint64_t id;
+	sampling_defaults(&request.sampling, SAMPLING_OWN, NULL);
+	request.sampling.temperature = 0;
 	if (s->n_tokens == 0)
 		return err_set(err, HOKKU_INVALID_REQUEST, "%s has no tokens", w->name);
 	w->h.n_ids = w->h.n_prompt = s->n_tokens < w->e->n_ctx ? (uint32_t)s->n_tokens : w->e->n_ctx;

@@ -73,6 +73,13 @@ static struct engine *start(struct engine_config config)
 
 static struct engine_request request_of(struct answer *a, const int32_t *ids, uint32_t n, uint32_t max_tokens)
 {
+	struct sampling sampling;
+	sampling_defaults(&sampling, SAMPLING_OWN, NULL);
+	sampling.temperature = 2;
+	sampling.repetition_penalty = 1.1f;
+	sampling.seed = 5;
+	sampling.bias = no_end;
+	sampling.n_bias = n_no_end;
 	*a = (struct answer){0};
 	sem_init(&a->over, 0, 0);
 	return (struct engine_request){
@@ -80,12 +87,7 @@ static struct engine_request request_of(struct answer *a, const int32_t *ids, ui
 		.n_tokens = n,
 		.max_tokens = max_tokens,
 		.logprobs = true,
-		.sampling = {.temperature = 2,
-			     .top_p = 1,
-			     .repetition_penalty = 1.1f,
-			     .seed = 5,
-			     .bias = no_end,
-			     .n_bias = n_no_end},
+		.sampling = sampling,
 		.on_event = on_event,
 		.user = a,
 	};
