@@ -21,6 +21,14 @@ enum hokku_code gen_state_submit(struct generation *g); /* to the thread; the er
 void gen_take_states(struct server *s);
 void gen_state_remember(struct generation *g); /* an answer, whose generation is about to go */
 
+/* gen_submit.c: all samples of a prepared request to the engine; the error is in its job. */
+enum hokku_code gen_submit(struct generation *g);
+uint32_t gen_n_asked(const struct generation *g);   /* samples of all prompts */
+bool gen_tells_prompt(const struct sample *sample); /* the log probabilities of its prompt */
+/* Has the key used up its tokens? *retry_after_s: then, when it has some again. */
+enum hokku_code gen_check_allowance(const struct server *s, uint32_t owner, uint32_t *retry_after_s,
+				    struct hokku_error *err);
+
 /* A request for an answer (routes.c), or for what is prepared as one is. */
 void gen_begin(struct server *s, const struct api *api, struct http_request *r);
 
