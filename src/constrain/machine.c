@@ -261,17 +261,25 @@ static uint32_t ways_of(const struct rx_pool *p, rx a)
 	return 1;
 }
 
-static uint32_t weight_of_items(const struct machine *m)
+/* Of what a state holds, however it was come to. */
+static uint32_t weight_of(const struct machine *m, state_id s)
 {
 	uint64_t weight = 1;
-	for (uint32_t i = 0; i < m->n_items; i++)
-		weight += ways_of(m->pool, m->items[i].text);
+	uint32_t n, n_configs, most = 0;
+	const uint32_t *parts = lists_get(&m->contents, s, &n);
+	for (uint32_t i = 1; i < n; i += 2) {
+		const uint32_t *c = lists_get(&m->configs, parts[i], &n_configs);
+		for (uint32_t k = 0; k < n_configs; k += 2)
+			most = ways_of(m->pool, c[k]) > most ? ways_of(m->pool, c[k]) : most;
+		weight += n_configs / 2;
+	}
+	weight += most; /* of all together: many hold the same */
 	return weight > UINT32_MAX ? UINT32_MAX : (uint32_t)weight;
 }
 
 static state_id make_state(struct machine *m)
 {
-	uint32_t classes = classes_of_items(m), weight = weight_of_items(m), from, first = 0;
+	uint32_t classes = classes_of_items(m), from, first = 0;
 	bool is_new;
 	if (m->n_items > 1)
 		qsort(m->items, m->n_items, sizeof *m->items, by_item);
@@ -296,7 +304,7 @@ static state_id make_state(struct machine *m)
 	if (is_new) {
 		struct machine_state *x = &m->states[m->n_states++];
 		*x = (struct machine_state){
-			.classes = classes, .may_end = m->may_end, .n_next = 255, .weight = weight};
+			.classes = classes, .may_end = m->may_end, .n_next = 255, .weight = weight_of(m, s)};
 		for (uint32_t i = 0; i < m->n_items; i++) {
 			bool names = m->pool->nodes[m->items[i].text].kind == RX_IS_TOKEN;
 			x->names |= names;
