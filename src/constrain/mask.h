@@ -43,6 +43,7 @@ struct masks {
 	uint64_t clock;
 	struct plain_steps *steps; /* a table */
 	uint32_t n_steps, cap_steps;
+	struct share_likes *likes;
 	uint32_t *found; /* nodes at which an expression may end, while they are looked for */
 };
 

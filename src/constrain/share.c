@@ -29,6 +29,7 @@ struct plain_steps {
 	bool reached;
 	uint16_t reach;
 	uint64_t reach_away;
+	bool reach_ends; /* it may end at one of them */
 	rx next[MAX_PLAIN_NEXT];
 };
 
@@ -206,8 +207,10 @@ static const struct plain_steps *reach_of(struct masks *k, rx r)
 	rx at = r;
 	if (!s || s->reached)
 		return s;
+	bool ends = rx_nullable(k->machine->pool, r);
 	while (n < MAX_REACH && s && s->main != RX_NONE) {
 		away |= s->away;
+		ends |= rx_nullable(k->machine->pool, s->main);
 		if (s->main == at) {
 			n = FOR_EVER;
 			break;
@@ -221,18 +224,12 @@ static const struct plain_steps *reach_of(struct masks *k, rx r)
 		s->reached = true;
 		s->reach = (uint16_t)n;
 		s->reach_away = away;
+		s->reach_ends = ends;
 	}
 	return s;
 }
 
-struct trie_walk {
-	const struct vocab_trie *t;
-	bool other;
-	bool taken;   /* of all tokens the bits are set: those that are dead lose theirs */
-	uint32_t run; /* nodes below which no token has more code points are known */
-};
-
-static void mark(struct share *sh, const struct vocab_trie *t, uint32_t first, uint32_t last, bool inside)
+void share_mark(struct share *sh, const struct vocab_trie *t, uint32_t first, uint32_t last, bool inside)
 {
 	for (uint32_t j = first; j < last; j++) {
 		uint32_t bit = UINT32_C(1) << t->ids[j] % 32, *word = &sh->inside[t->ids[j] / 32];
@@ -240,9 +237,7 @@ static void mark(struct share *sh, const struct vocab_trie *t, uint32_t first, u
 	}
 }
 
-/* Walks one trie by derivatives: what is alive is inside, where it may end is an exit. False: no memory or
- * past the pool's limits. */
-static bool walk_trie(struct masks *k, struct share *sh, const struct trie_walk *w, uint32_t *n_found)
+bool share_walk(struct masks *k, struct share *sh, const struct share_walk *w, uint32_t *n_found)
 {
 	struct rx_pool *p = k->machine->pool;
 	const struct vocab_trie *t = w->t;
@@ -251,8 +246,9 @@ static bool walk_trie(struct masks *k, struct share *sh, const struct trie_walk 
 	rx looked = RX_NONE; /* reach and away are of it */
 	uint64_t away = 0;
 	uint32_t reach = 0;
-	way[0] = (struct mask_level){t->n, sh->r};
-	for (uint32_t i = 1; i < t->n;) {
+	bool ends = false;
+	way[0] = (struct mask_level){t->end[w->from], w->state};
+	for (uint32_t i = w->from + 1; i < t->end[w->from];) {
 		while (way[depth].end <= i)
 			depth--;
 		if (t->longest && t->longest[i] <= w->run) {
@@ -264,7 +260,7 @@ static bool walk_trie(struct masks *k, struct share *sh, const struct trie_walk 
 			if (rx_failed(p))
 				return false;
 			if (w->taken)
-				mark(sh, t, t->tokens[i], t->tokens[t->end[i]], false);
+				share_mark(sh, t, t->tokens[i], t->tokens[t->end[i]], false);
 			i = t->end[i];
 			continue;
 		}
@@ -275,13 +271,15 @@ static bool walk_trie(struct masks *k, struct share *sh, const struct trie_walk 
 			looked = d;
 			away = s->reach_away;
 			reach = s->reach;
+			ends = s->reach_ends;
 		}
 		bool settled = (t->longest ? t->longest[i] : t->depth) <= reach && !(t->below[i] & away) &&
 			       (t->longest || t->below[i] != UINT64_MAX);
 		bool whole = settled || (w->taken && is_forever(k, d));
 		if (!w->taken)
-			mark(sh, t, t->tokens[i], t->tokens[whole ? t->end[i] : i + 1], true);
+			share_mark(sh, t, t->tokens[i], t->tokens[whole ? t->end[i] : i + 1], true);
 		if (whole) {
+			sh->skips |= ends; /* else there were none to be found */
 			i = t->end[i];
 			continue;
 		}
@@ -326,12 +324,18 @@ static bool fill(struct masks *k, struct share *sh)
 		return false;
 	uint32_t row = all ? VOCAB_MAX_PLAIN + 1 : run;
 	memcpy(sh->inside, v->plain_masks + (size_t)row * v->n_words, v->n_words * sizeof *sh->inside);
-	const struct trie_walk other = {&v->other, true, false, 0},
-			       plain = {&v->plain, false, all, run < 254 ? run : 254};
-	if (!walk_trie(k, sh, &other, &n_found))
+	const struct share_walk other = {&v->other, true, false, 0, 0, sh->r},
+				plain = {&v->plain, false, all, run < 254 ? run : 254, 0, sh->r};
+	sh->skips = all || run > 0;
+	if (!share_walk(k, sh, &other, &n_found))
 		return false;
-	if (!sh->too_wide && run < v->longest_plain && !walk_trie(k, sh, &plain, &n_found))
+	if (!sh->too_wide && run < v->longest_plain && !share_walk(k, sh, &plain, &n_found))
 		return false;
+	return share_keep(k, sh, n_found);
+}
+
+bool share_keep(const struct masks *k, struct share *sh, uint32_t n_found)
+{
 	if (sh->too_wide) {
 		free(sh->inside);
 		sh->inside = NULL;
@@ -377,18 +381,31 @@ static void forget_oldest(struct masks *k)
 	share_free(gone);
 }
 
+static struct share **bucket_of(const struct masks *k, rx r)
+{
+	return &k->shares[(r * 2654435761u) >> 24];
+}
+
+struct share *share_find(struct masks *k, rx r, bool open)
+{
+	for (struct share *sh = *bucket_of(k, r); sh; sh = sh->next)
+		if (sh->r == r && sh->open == open) {
+			sh->used = ++k->clock;
+			return sh;
+		}
+	return NULL;
+}
+
 struct share *share_get(struct masks *k, rx r, bool open)
 {
 	if (!k->shares && !(k->shares = calloc(SHARE_BUCKETS, sizeof(struct share *))))
 		return NULL;
 	if (!k->found && !(k->found = malloc(2 * MAX_EXITS * sizeof *k->found)))
 		return NULL;
-	struct share **bucket = &k->shares[(r * 2654435761u) >> 24];
-	for (struct share *sh = *bucket; sh; sh = sh->next)
-		if (sh->r == r && sh->open == open) {
-			sh->used = ++k->clock;
-			return sh;
-		}
+	struct share **bucket = bucket_of(k, r);
+	struct share *known = share_find(k, r, open);
+	if (known)
+		return known;
 	while (k->share_bytes > k->max_share_bytes)
 		forget_oldest(k);
 	struct share *sh = calloc(1, sizeof *sh);
@@ -396,7 +413,8 @@ struct share *share_get(struct masks *k, rx r, bool open)
 		return NULL;
 	*sh = (struct share){.r = r, .open = open, .used = ++k->clock};
 	sh->inside = malloc(k->vocab->n_words * sizeof *sh->inside);
-	if (!sh->inside || !fill(k, sh)) {
+	enum share_like like = sh->inside ? share_from_likes(k, sh) : SHARE_FAILED;
+	if (like == SHARE_FAILED || (like == SHARE_UNLIKE && !fill(k, sh))) {
 		share_free(sh);
 		return NULL;
 	}
@@ -413,11 +431,13 @@ void shares_clear(struct masks *k)
 	if (k->steps)
 		memset(k->steps, 0, k->cap_steps * sizeof *k->steps);
 	k->n_steps = 0;
+	share_likes_clear(k);
 }
 
 void shares_free(struct masks *k)
 {
 	shares_clear(k);
+	share_likes_free(k);
 	free(k->shares);
 	free(k->steps);
 	free(k->found);

@@ -82,10 +82,64 @@ static void threads_walk_as_they_would_alone(void **state)
 	try_words_free(words);
 }
 
+/* Counters go down a character at a time: each mask is made of the one before where both read alike, and must
+ * be what bytes say all the same, past the lengths of the longest tokens too. */
+static void counters(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *schema, *text;
+	} rows[] = {
+		{"{\"type\":\"string\",\"pattern\":\"^[a-z]{1,40}$\"}",
+		 "\"qwertyuiopasdfghjklzxcvbnmqwertyuiopasdf"},
+		{"{\"type\":\"string\",\"pattern\":\"^[A-Za-z ]{25,}$\"}",
+		 "\"Qwerty uiop asdfg hjkl zxcvb nm qwe"},
+		{"{\"type\":\"string\",\"pattern\":\"^[A-Za-z ]+$\",\"maxLength\":36}",
+		 "\"Qwerty uiop asdfg hjkl zxcvb nm qwe"},
+		{"{\"type\":\"string\",\"pattern\":\"^([a-z ]{1,14}[.;] ?){1,3}$\"}",
+		 "\"qwerty uiop as;df. hjkl zxcvqwer."},
+		{"{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":\"^[a-z]{0,30}x?$\"}}",
+		 "[\"qwertyuiopasdfghjklzxcvb\",\"qwertyuiopasdfghjklzcvbnmqwertx"},
+		{"{\"type\":\"string\",\"pattern\":\"^(?!.*abc)[a-z]{2,36}(?:yz|[0-9])$\"}",
+		 "\"ababababqwertyuiopasdfghjklxcvbnm"},
+	};
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz";
+	struct try_words *words = try_words_new((const char *const[]){"abc\"", "ab\",\"", "yz\"", NULL});
+	for (size_t n = 2; n < 44; n += 1 + n / 9) { /* words of all lengths, with quotes and others behind */
+		char text[64];
+		memcpy(text, letters + n % 7, n);
+		try_add(words, text, n);
+		memcpy(text + n, n % 2 ? "\"" : ". ", 2);
+		try_add(words, text, n + 1);
+		try_add(words, text, n + 2);
+		memset(text, n % 2 ? ' ' : 'a', n);
+		try_add(words, text, n);
+		text[n] = '"';
+		text[n + 1] = ']';
+		try_add(words, text, n + 2);
+	}
+	struct constrain_vocab *v = try_vocab(words, false);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct constrain *c = try_shape(v, CONSTRAIN_JSON_SCHEMA, rows[i].schema);
+		struct constrain_walk *w = constrain_begin(c);
+		for (const char *t = rows[i].text; *t; t++) {
+			try_mask(w, words);
+			if (constrain_take(w, TRY_FIRST + (uint8_t)*t) != CONSTRAIN_TAKEN)
+				fail_msg("%s is refused from %s on", rows[i].schema, t);
+		}
+		assert_true(try_mask(w, words) > 0);
+		constrain_end(w);
+		constrain_unref(c);
+	}
+	constrain_vocab_free(v);
+	try_words_free(words);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(threads_walk_as_they_would_alone),
+		cmocka_unit_test(counters),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
