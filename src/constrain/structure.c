@@ -313,16 +313,24 @@ static const struct format formats[] = {
 	{"token_dispatch", structure_put_token_dispatch, true, {"type", "rules", "loop", "exclude_tokens"}},
 };
 
+static const struct format *named_format(const struct jv *type)
+{
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+		if (str_eq_c(jv_str(type), formats[i].type))
+			return &formats[i];
+	return NULL;
+}
+
 static const struct format *find_format(struct structure *s, const struct jv *v)
 {
 	char found[64];
 	const struct jv *type = jv_get(v, "type");
+	const struct format *f = named_format(type);
 	if (!jv_is(v, JV_OBJECT))
 		structure_refuse(s, v, NULL, "it is %s; a format is wanted: {\"type\": ...}",
 				 structure_found(v, found));
-	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-		if (str_eq_c(jv_str(type), formats[i].type))
-			return &formats[i];
+	if (f)
+		return f;
 	struct strbuf names = {0};
 	char text[300];
 	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
@@ -362,6 +370,10 @@ static void compile(struct structure *s)
 		structure_refuse(s, root, NULL,
 				 "it is %s; {\"type\": \"structural_tag\", \"format\": ...} is wanted",
 				 structure_found(root, found));
+	if (named_format(type))
+		structure_refuse(
+			s, root, NULL,
+			"it is a format; {\"type\": \"structural_tag\", \"format\": ...} is wanted around it");
 	if (type && !str_eq_c(jv_str(type), "structural_tag"))
 		structure_refuse(s, type, NULL, "it is %s; \"structural_tag\" is wanted",
 				 structure_found(type, found));
