@@ -208,25 +208,76 @@ static bool add_shape(struct strbuf *b, const struct calling_ask *ask)
 	return false;
 }
 
-/* Thinking, and what may lie between it and the answer. */
-static void add_thinking(struct strbuf *b, const struct dialect_thinking *t, bool open)
+/* The first piece of a marker: a control token that has no text of its own, or what comes before one. */
+static struct str first_piece(const struct tok *tok, struct str marker, bool *is_token)
 {
+	for (size_t i = 0; i < marker.len; i++)
+		for (size_t n = 2; i + n <= marker.len && strchr("<[", marker.ptr[i]); n++) {
+			int32_t id = strchr(">]", marker.ptr[i + n - 1])
+					     ? tok_find_special(tok, (struct str){marker.ptr + i, n})
+					     : -1;
+			if (id < 0 || tok_type(tok, id) != TOK_CONTROL || tok_is_end(tok, id))
+				continue;
+			*is_token = i == 0;
+			return (struct str){marker.ptr, i ? i : n};
+		}
+	*is_token = false;
+	return marker;
+}
+
+static void add_piece(struct strbuf *b, struct str piece, bool is_token)
+{
+	strbuf_add_c(b,
+		     is_token ? "{\"type\":\"token\",\"token\":" : "{\"type\":\"const_string\",\"value\":");
+	strbuf_add_json(b, piece.ptr, piece.len);
+	strbuf_add_c(b, "}");
+}
+
+/* All pieces of a marker, each with a comma before it, or behind it. */
+static void add_pieces(struct strbuf *b, const struct tok *tok, struct str marker, bool comma_first)
+{
+	bool is_token;
+	while (marker.len) {
+		struct str piece = first_piece(tok, marker, &is_token);
+		strbuf_add_c(b, comma_first ? "," : "");
+		add_piece(b, piece, is_token);
+		strbuf_add_c(b, comma_first ? "" : ",");
+		marker = (struct str){marker.ptr + piece.len, marker.len - piece.len};
+	}
+}
+
+/* Thinking, and what may lie between it and the answer. Markers that are control tokens are named. */
+static void add_thinking(struct strbuf *b, const struct dialect_thinking *t, const struct tok *tok, bool open)
+{
+	bool token_in_begin, token_in_end;
+	struct str begin = str_c(open ? "" : t->open), close = str_c(t->close),
+		   first = first_piece(tok, begin, &token_in_begin);
+	if (token_in_begin || first.len < begin.len) {
+		add_pieces(b, tok, begin, false);
+		begin.len = 0;
+	}
 	strbuf_add_c(b, "{\"type\":\"tag\",\"begin\":");
-	strbuf_add_json(b, open ? "" : t->open, open ? 0 : strlen(t->open));
+	strbuf_add_json(b, begin.ptr, begin.len);
 	strbuf_add_c(b, ",\"content\":{\"type\":\"any_text\"},\"end\":");
-	strbuf_add_json(b, t->close, strlen(t->close));
-	strbuf_add_c(b, "},{\"type\":\"regex\",\"pattern\":\"[ \\\\n]{0,8}\"},");
+	first = first_piece(tok, close, &token_in_end);
+	if (token_in_end)
+		add_piece(b, first, true);
+	else
+		strbuf_add_json(b, first.ptr, first.len);
+	strbuf_add_c(b, "}");
+	add_pieces(b, tok, (struct str){close.ptr + first.len, close.len - first.len}, true);
+	strbuf_add_c(b, ",{\"type\":\"regex\",\"pattern\":\"[ \\\\n]{0,8}\"},");
 }
 
 /* The request's shape behind thinking, which is free. Where the prompt does not end inside thinking the model
  * may begin it, or leave it. */
-static void add_behind_thinking(struct strbuf *out, const struct calling *c, enum dialect_thinks thinks,
-				const struct strbuf *shape)
+static void add_behind_thinking(struct strbuf *out, const struct calling *c, const struct tok *tok,
+				enum dialect_thinks thinks, const struct strbuf *shape)
 {
 	strbuf_add_c(out, thinks == DIALECT_MAY_THINK ? "{\"type\":\"or\",\"elements\":[" : "");
 	if (thinks != DIALECT_NO_THINKING) {
 		strbuf_add_c(out, "{\"type\":\"sequence\",\"elements\":[");
-		add_thinking(out, c->marks, thinks == DIALECT_THINKING_OPEN);
+		add_thinking(out, c->marks, tok, thinks == DIALECT_THINKING_OPEN);
 		strbuf_add(out, shape->ptr, shape->len);
 		strbuf_add_c(out, thinks == DIALECT_MAY_THINK ? "]}," : "]}");
 	}
@@ -248,14 +299,14 @@ static enum hokku_code take_structure(struct calling_ask *ask, struct strbuf *ou
 	return HOKKU_OK;
 }
 
-static enum hokku_code think_first(struct calling *c, struct calling_ask *ask, enum dialect_thinks thinks,
-				   struct request_error *err)
+static enum hokku_code think_first(struct calling *c, struct calling_ask *ask, const struct tok *tok,
+				   enum dialect_thinks thinks, struct request_error *err)
 {
 	struct strbuf shape = {0}, out = {0};
 	enum hokku_code rc = HOKKU_OK;
 	if (thinks != DIALECT_NO_THINKING && add_shape(&shape, ask)) {
 		strbuf_add_c(&out, "{\"type\":\"structural_tag\",\"format\":");
-		add_behind_thinking(&out, c, thinks, &shape);
+		add_behind_thinking(&out, c, tok, thinks, &shape);
 		strbuf_add_c(&out, "}");
 		out.failed |= shape.failed;
 		rc = take_structure(ask, &out, err);
@@ -273,8 +324,8 @@ static bool is_strict(const struct jv *tools)
 }
 
 /* Calls, or an answer of the shape that the request has besides. */
-static enum hokku_code calls_or_shape(struct calling *c, struct calling_ask *ask, enum dialect_thinks thinks,
-				      struct request_error *err)
+static enum hokku_code calls_or_shape(struct calling *c, struct calling_ask *ask, const struct tok *tok,
+				      enum dialect_thinks thinks, struct request_error *err)
 {
 	struct strbuf shape = {0}, out = {0};
 	struct jv_doc calls = {0};
@@ -290,7 +341,7 @@ static enum hokku_code calls_or_shape(struct calling *c, struct calling_ask *ask
 	c->beside = true;
 	if (!rc) {
 		strbuf_add_c(&out, "{\"type\":\"structural_tag\",\"format\":{\"type\":\"or\",\"elements\":[");
-		add_behind_thinking(&out, c, thinks, &shape);
+		add_behind_thinking(&out, c, tok, thinks, &shape);
 		strbuf_add_c(&out, ",");
 		jv_write(jv_get(&calls.root, "format"), &out);
 		strbuf_add_c(&out, "]}}");
@@ -327,9 +378,9 @@ static enum hokku_code shape_calls(struct calling *c, struct calling_ask *ask,
 		return rc;
 	}
 	if (!c->shape.text.len)
-		return ask->shape_field ? think_first(c, ask, thinks, err) : HOKKU_OK;
+		return ask->shape_field ? think_first(c, ask, tok, thinks, err) : HOKKU_OK;
 	if (ask->shape_field && !must)
-		return calls_or_shape(c, ask, thinks, err);
+		return calls_or_shape(c, ask, tok, thinks, err);
 	ask->shape_field = "tools";
 	struct strbuf text = c->shape.text;
 	c->shape.text = (struct strbuf){0};
@@ -414,7 +465,7 @@ enum hokku_code calling_go_on(struct calling *c, struct calling_ask *ask, const 
 			"which that would be a part: turn thinking off, or leave it out");
 	if (c->how.tools)
 		return shape_calls(c, ask, found, tok, thinks, err);
-	return ask->shape_field ? think_first(c, ask, thinks, err) : HOKKU_OK;
+	return ask->shape_field ? think_first(c, ask, tok, thinks, err) : HOKKU_OK;
 }
 
 struct dialect_reader *calling_reader(const struct calling *c, dialect_sink *sink, void *user)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "engine/load.h"
+#include "engine/words.h"
 #include "server/request.h"
 
 static struct gguf *file;
@@ -186,6 +187,58 @@ static void shapes(void **state)
 	}
 }
 
+/* Markers that are control tokens, whole or in part, are named; those of the bundled model end answers or
+ * not. */
+static void marker_tokens(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *open, *close, *begin, *end;
+	} rows[] = {
+		{"<|im_start|>", "<|im_start|>",
+		 "{\"type\":\"token\",\"token\":\"<|im_start|>\"},{\"type\":\"tag\",\"begin\":\"\",",
+		 "\"end\":{\"type\":\"token\",\"token\":\"<|im_start|>\"}},{\"type\":\"regex\""},
+		{"a<|im_start|>b", "c<|im_start|>d",
+		 "{\"type\":\"const_string\",\"value\":\"a\"},{\"type\":\"token\",\"token\":\"<|im_start|>\"},{\"type\":"
+		 "\"const_string\",\"value\":\"b\"},{\"type\":\"tag\",\"begin\":\"\",",
+		 "\"end\":\"c\"},{\"type\":\"token\",\"token\":\"<|im_start|>\"},{\"type\":\"const_string\",\"value\":"
+		 "\"d\"},{\"type\":\"regex\""},
+		/* No such token; one that ends an answer. */
+		{"<|start|>", "<|im_end|>", "{\"type\":\"tag\",\"begin\":\"<|start|>\",",
+		 "\"end\":\"<|im_end|>\"},{\"type\":\"regex\""},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct dialect_thinking marks = {"x", rows[i].open, rows[i].close, false};
+		struct dialect_found found = thinks("enable_thinking");
+		struct gen_request r;
+		struct calling c;
+		struct tok_ids ids = {0};
+		struct constrain *shape;
+		struct constrain_vocab *vocab;
+		struct constrain_words words;
+		found.thinking = &marks;
+		parse(&r, SCHEMA);
+		struct calling_ask ask = ask_of(&r);
+		assert_int_equal(tok_encode(tok, STR_LIT("x"), 0, &ids, &err.error), HOKKU_OK);
+		assert_int_equal(calling_begin(&c, &ask, &found, &err), HOKKU_OK);
+		assert_int_equal(calling_go_on(&c, &ask, &found, tok, &ids, &err), HOKKU_OK);
+		if (!strstr(r.shape_text.ptr, rows[i].begin) || !strstr(r.shape_text.ptr, rows[i].end))
+			fail_msg("%s", r.shape_text.ptr);
+		const struct constrain_shape what = {.kind = ask.shape_kind,
+						     .text = {r.shape_text.ptr, r.shape_text.len}};
+		assert_int_equal(words_init(tok, &words, &err.error), HOKKU_OK);
+		assert_int_equal(constrain_vocab_new(&words, &vocab, &err.error), HOKKU_OK);
+		if (constrain_new(vocab, &what, NULL, &shape, NULL, &err.error))
+			fail_msg("%s", err.error.message);
+		constrain_unref(shape);
+		constrain_vocab_free(vocab);
+		words_deinit(&words);
+		tok_ids_free(&ids);
+		calling_free(&c);
+		request_free(&r);
+	}
+}
+
 #define TOOL(name, more)                                        \
 	"{\"type\":\"function\",\"function\":{\"name\":\"" name \
 	"\",\"parameters\":{\"type\":\"object\"}" more "}}"
@@ -295,10 +348,8 @@ static void budgets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(arguments),
-		cmocka_unit_test(shapes),
-		cmocka_unit_test(calls),
-		cmocka_unit_test(budgets),
+		cmocka_unit_test(arguments), cmocka_unit_test(shapes),  cmocka_unit_test(marker_tokens),
+		cmocka_unit_test(calls),     cmocka_unit_test(budgets),
 	};
 	return cmocka_run_group_tests(tests, open_model, close_model);
 }
