@@ -31,6 +31,9 @@ void llama_settings(struct strbuf *b, const struct sampling *sampling, const str
 /* The same for struct api. */
 void llama_error_body(struct strbuf *b, enum hokku_code code, const char *message, const char *field);
 
+/* Does a sampler run, by its name there? All do, unless the request names those that do. */
+bool llama_has_sampler(const struct gen_request *r, const char *name);
+
 /* A prompt as its routes take it: a string, or an array of strings and token ids, one after the other. flags
  * are for its strings; BOS comes before the first value alone. name: of the field. */
 enum hokku_code llama_encode(const struct tok *tok, const struct jv *v, const char *name, unsigned flags,

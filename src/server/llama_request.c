@@ -293,6 +293,11 @@ static uint32_t sampler_bit(struct str name)
 	return 0;
 }
 
+bool llama_has_sampler(const struct gen_request *r, const char *name)
+{
+	return !r->llama.has_samplers || (r->llama.samplers & sampler_bit(str_c(name)));
+}
+
 static enum hokku_code unknown_sampler(struct str name, const char *field, struct request_error *err)
 {
 	char quoted[64], known[160] = "";
@@ -344,7 +349,7 @@ static void drop_samplers(struct gen_request *r)
 	if (!r->llama.has_samplers)
 		return;
 	for (size_t i = 0; i < N_SAMPLERS; i++) {
-		if (r->llama.samplers & sampler_bit(str_c(samplers[i].name)))
+		if (llama_has_sampler(r, samplers[i].name))
 			continue;
 		for (size_t k = 0; samplers[i].fields[k]; k++) {
 			const struct sampling_field *f = find_sampling(samplers[i].fields[k]);
@@ -356,10 +361,10 @@ static void drop_samplers(struct gen_request *r)
 				*(float *)((char *)&r->sampling + f->offset) = (float)samplers[i].neutral;
 		}
 	}
-	if (drawn && (r->llama.samplers & sampler_bit(str_c("temperature"))) && r->sampling.temperature != 1)
+	if (drawn && llama_has_sampler(r, "temperature") && r->sampling.temperature != 1)
 		warn(r, "samplers",
 		     "says which run; they do in this server's own order, temperature before the others");
-	if (r->llama.samplers & sampler_bit(str_c("infill")))
+	if (llama_has_sampler(r, "infill"))
 		warn(r, "samplers", "names infill, which there is none of here");
 }
 

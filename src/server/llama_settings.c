@@ -65,6 +65,20 @@ static void add_stop(struct strbuf *b, const struct gen_request *r)
 	strbuf_add_c(b, "]");
 }
 
+/* Those that run, in the order in which they do. */
+static void add_samplers(struct strbuf *b, const struct gen_request *r)
+{
+	static const char *const order[] = {"dry",   "penalties", "top_n_sigma", "temperature", "top_k",
+					    "typ_p", "top_p",     "min_p",       "xtc"};
+	bool any = false;
+	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+		if (r && !llama_has_sampler(r, order[i]))
+			continue;
+		strbuf_addf(b, "%s\"%s\"", any ? "," : "", order[i]);
+		any = true;
+	}
+}
+
 void llama_settings(struct strbuf *b, const struct sampling *sampling, const struct gen_request *r)
 {
 	int64_t most = !r || (!r->max_tokens && !r->no_answer) ? -1
@@ -85,6 +99,7 @@ void llama_settings(struct strbuf *b, const struct sampling *sampling, const str
 			    r->rules.ignore_eos ? "true" : "false", r->stream ? "true" : "false",
 			    r->logprobs ? r->n_top : 0);
 	}
-	strbuf_add_c(b, ",\"post_sampling_probs\":false,\"samplers\":[\"dry\",\"penalties\",\"top_n_sigma\","
-			"\"temperature\",\"top_k\",\"typ_p\",\"top_p\",\"min_p\",\"xtc\"],\"lora\":[]");
+	strbuf_add_c(b, ",\"post_sampling_probs\":false,\"samplers\":[");
+	add_samplers(b, r);
+	strbuf_add_c(b, "],\"lora\":[]");
 }

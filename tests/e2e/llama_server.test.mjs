@@ -120,6 +120,7 @@ test('/completion: limits, stop texts, members, samples, a shape, errors before 
 	const word = all.content.split(/[ \n]/)[2];
 	const stopped = await ask({ stop: ['not there at all', word] });
 	assert.deepEqual([stopped.content, stopped.stop_type, stopped.stopping_word], [all.content.slice(0, all.content.indexOf(word)), 'word', word]);
+	assert.deepEqual((await ask({ n_predict: 1, samplers: ['top_k', 'temperature'] })).generation_settings.samplers, ['temperature', 'top_k']);
 	const none = await ask({ n_predict: 0 });
 	assert.deepEqual([none.content, none.tokens_predicted, none.tokens_evaluated, none.stop_type], ['', 0, all.tokens_evaluated, 'limit']);
 	const { text } = await post(server, '/completion', { prompt, n_predict: 0, stream: true });

@@ -181,6 +181,10 @@ static void test_settings(void **state)
 	jv_doc_free(&doc);
 	assert_non_null(strstr(b.ptr, "\"stop\":[\"a\\\"\"],\"logit_bias\":[{\"token\":5,\"bias\":-1.5},"
 				      "{\"token\":6,\"bias\":null}]"));
+	request.llama.has_samplers = true;
+	strbuf_clear(&b);
+	llama_settings(&b, &request.sampling, &request);
+	assert_non_null(strstr(b.ptr, ",\"samplers\":[],"));
 	strbuf_clear(&b);
 	strbuf_add_c(&b, "{");
 	llama_settings(&b, &request.sampling, NULL);

@@ -237,7 +237,10 @@ static void test_special_values(void **state)
 	assert_true(r->sampling.presence_penalty == 0 && r->warnings.len == 0);
 	r = good("\"samplers\":[]");
 	assert_true(r->sampling.top_k == 0 && r->sampling.temperature == 1);
+	assert_true(!llama_has_sampler(r, "top_k") && llama_has_sampler(good(""), "top_k"));
 	r = good("\"samplers\":\"pk\",\"top_p\":0.5");
+	assert_true(llama_has_sampler(r, "top_k") && llama_has_sampler(r, "top_p") &&
+		    !llama_has_sampler(r, "xtc"));
 	assert_true(r->sampling.top_k == 40 && r->sampling.top_p == 0.5f && r->sampling.min_p == 0);
 	r = good("\"samplers\":[\"top-k\",\"nucleus\",\"temp\"],\"temperature\":1");
 	assert_true(r->sampling.top_k == 40 && r->sampling.top_p == 0.95f && r->warnings.len == 0);
