@@ -1,10 +1,11 @@
 // llama-server's own routes, as programs that were made for it use them.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { endless, model, post, start, until } from './server_common.mjs';
+import { assemble, parse } from '../split_gguf.mjs';
+import { endless, folder, model, post, start, until } from './server_common.mjs';
 
 let server;
 before(async () => (server = await start(['--threads', '1'])));
@@ -162,11 +163,11 @@ test('/infill is refused where the vocabulary has no tokens for it', async () =>
 });
 
 test('slots: who runs where, and what is computed goes into a file by its slot', async (t) => {
-	const folder = mkdtempSync(join(tmpdir(), 'hokku-slots-'));
-	const states = await start([model('long'), '--ctx', '100000', '--threads', '1', '--parallel', '2', '--state-dir', folder]);
+	const dir = mkdtempSync(join(tmpdir(), 'hokku-slots-'));
+	const states = await start([model('long'), '--ctx', '100000', '--threads', '1', '--parallel', '2', '--state-dir', dir]);
 	t.after(async () => {
 		await states.stop();
-		rmSync(folder, { recursive: true });
+		rmSync(dir, { recursive: true });
 	});
 	const list = async () => (await fetch(`${states.url}/slots`)).json();
 	assert.deepEqual(await list(), [0, 1].map((id) => ({ id, id_task: -1, n_ctx: 100000, speculative: false, is_processing: false })));
@@ -189,6 +190,10 @@ test('slots: who runs where, and what is computed goes into a file by its slot',
 		['/slots/1?action=erase', {}, 501, /nothing is erased by hand/],
 		['/slots/1?action=load', {}, 400, /action is "load"/],
 		['/slots/1', {}, 400, /action is missing/],
+		['/slots/1?actions=save', {}, 400, /action is missing/],
+		['/slots/1?x=1&action', {}, 400, /action is ""/],
+		['/slots/1?x&action=save&y=2', {}, 400, /filename is missing/],
+		['/slots/12345?action=save', { filename: 'x' }, 400, /no slot/],
 		['/slots/2?action=save', { filename: 'x' }, 400, /no slot 2; there are 0 to 1/],
 		['/slots/a?action=save', { filename: 'x' }, 400, /no slot "a"/],
 	]) {
@@ -209,4 +214,60 @@ test('slots: who runs where, and what is computed goes into a file by its slot',
 	leaving.abort();
 	await until(async () => (await list()).every((s) => !s.is_processing), 20000, 'the slots to be free');
 	assert.equal((await fetch(`${states.url}/slots?fail_on_no_slot=1`)).status, 200);
+});
+
+test('/infill puts prefix, suffix and extra files around the gap, as tokens of the vocabulary', async (t) => {
+	const { keys, tensors, alignment } = parse(model('tiny'));
+	const u32key = (name, value) => {
+		const b = Buffer.alloc(16 + name.length);
+		b.writeBigUInt64LE(BigInt(name.length));
+		b.write(name, 8);
+		b.writeUInt32LE(4, 8 + name.length); // uint32
+		b.writeUInt32LE(value, 12 + name.length);
+		return b;
+	};
+	const [prefix, suffix, middle] = [300, 301, 302];
+	const marks = { fim_pre: prefix, fim_suf: suffix, fim_mid: middle };
+	const path = join(folder, 'gap.gguf');
+	writeFileSync(path, assemble([...keys, ...Object.entries(marks).map(([k, id]) => u32key(`tokenizer.ggml.${k}_token_id`, id))], tensors, alignment));
+	const gap = await start([path, '--threads', '1']);
+	t.after(() => gap.stop());
+	const ids = async (content) => (await post(gap, '/tokenize', { content, parse_special: false })).json.tokens;
+	const body = { input_prefix: 'int main() {\n', input_suffix: '}\n', prompt: '\tint a = ' };
+	const wanted = [prefix, ...(await ids(body.input_prefix)), ...(await ids(body.prompt)), suffix, ...(await ids(body.input_suffix)), middle];
+	const more = { n_predict: 12, seed: 5, return_tokens: true, stop_token_ids: [prefix, suffix, middle], logit_bias: endless.logit_bias };
+	const filled = await post(gap, '/infill', { ...body, ...more }), same = await post(gap, '/completion', { prompt: wanted, ...more });
+	assert.equal(filled.status, 200, filled.text);
+	assert.equal(filled.json.tokens_evaluated, wanted.length);
+	assert.deepEqual([filled.json.prompt, filled.json.content, filled.json.tokens], [same.json.prompt, same.json.content, same.json.tokens]);
+	const extra = await post(gap, '/infill', { ...body, ...more, input_extra: [{ filename: 'a.h', text: 'int b;\n' }] });
+	assert.equal(extra.json.tokens_evaluated, wanted.length + (await ids('\n\n--- snippet ---\n\n')).length + (await ids('int b;\n')).length);
+	// What says that the gap is filled is no part of it.
+	const { json: ended } = await post(gap, '/infill', { ...body, n_predict: 12, seed: 5, logit_bias: { ...endless.logit_bias, [middle]: 1000 } });
+	assert.deepEqual([ended.content, ended.stop_type, ended.stopping_word], ['', 'eos', '']);
+	const long = await post(gap, '/infill', { ...body, input_prefix: 'a '.repeat(600) });
+	assert.deepEqual([long.status, long.json.error.type], [400, 'exceed_context_size_error'], long.text);
+});
+
+test('of another key neither requests nor states are seen by their slots', async (t) => {
+	const states = mkdtempSync(join(tmpdir(), 'hokku-slot-keys-')), keys = join(states, 'keys');
+	writeFileSync(keys, 'name=a key=key-of-team-a\nname=b key=key-of-team-b\n', { mode: 0o600 });
+	const shared = await start([model('long'), '--ctx', '100000', '--threads', '1', '--parallel', '2', '--state-dir', states, '--api-key-file', keys]);
+	t.after(async () => {
+		await shared.stop();
+		rmSync(states, { recursive: true });
+	});
+	const as = (who) => ({ Authorization: `Bearer key-of-team-${who}` });
+	const list = async (who) => (await fetch(`${shared.url}/slots`, { headers: as(who) })).json();
+	assert.equal((await fetch(`${shared.url}/slots`)).status, 401);
+	const leaving = new AbortController();
+	await fetch(`${shared.url}/completion`, { method: 'POST', headers: as('a'), signal: leaving.signal, body: JSON.stringify({ prompt: [1, 2], id_slot: 1, seed: 10, stream: true, ...endless }) });
+	await until(async () => (await list('a'))[1].is_processing, 20000, 'the slot to be taken');
+	assert.equal((await list('a'))[1].params.seed, 10);
+	const seen = (await list('b'))[1];
+	assert.deepEqual([seen.is_processing, 'params' in seen, 'next_token' in seen], [true, false, false]);
+	const saved = await post(shared, '/slots/1?action=save', { filename: 'x' }, as('b'));
+	assert.deepEqual([saved.status, saved.json.error.type], [404, 'not_found_error'], saved.text);
+	leaving.abort();
+	await until(async () => (await list('b')).every((s) => !s.is_processing), 20000, 'the slot to be free');
 });
