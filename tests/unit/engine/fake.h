@@ -386,6 +386,8 @@ enum hokku_code compute_submit(struct compute *c, struct compute_seq *seqs, uint
 	for (uint32_t s = 0; s < n; s++) {
 		fake_flights[fake_n_flights].blocks[s] = fake_last_block(&seqs[s]);
 		fake_flights[fake_n_flights].masked[s] = seqs[s].mask != NULL;
+		if (seqs[s].sampling && seqs[s].sampling->n_bias > atomic_load(&fake.most_biases))
+			atomic_store(&fake.most_biases, seqs[s].sampling->n_bias);
 		if (seqs[s].mask)
 			fake_flights[fake_n_flights].masks[s] = *seqs[s].mask;
 	}
@@ -424,8 +426,6 @@ enum hokku_code compute_mask(struct compute *c, uint32_t s, const uint32_t *mask
 static inline int32_t fake_draw(const struct compute_seq *seq, bool masked, uint32_t mask)
 {
 	uint32_t n_answer = seq->n_history - seq->n_prompt;
-	if (seq->sampling->n_bias > atomic_load(&fake.most_biases))
-		atomic_store(&fake.most_biases, seq->sampling->n_bias);
 	int32_t token = n_answer < fake.n_script ? fake.script[n_answer] : FAKE_A;
 	atomic_fetch_add(&fake.n_masked, masked);
 	if (!masked || (token >= 0 && mask >> token & 1))

@@ -171,7 +171,10 @@ static void on_event(void *user, const struct engine_event *event)
 {
 	struct told *t = user;
 	uint32_t bits;
-	if (event->kind == ENGINE_TOKEN) {
+	if (event->kind == ENGINE_PROMPT) {
+		for (uint32_t i = 0; i < event->n_prompt; i++)
+			strbuf_addf(&t->log, "%u:%d ", event->index + i, event->prompt[i].token);
+	} else if (event->kind == ENGINE_TOKEN) {
 		strbuf_addf(&t->log, "%d", event->token);
 		if (event->logprobs) {
 			memcpy(&bits, &event->logprobs->logprob, sizeof bits);
@@ -249,7 +252,7 @@ static enum hokku_code submit(struct engine *e, uint32_t kind, struct constrain 
 	struct engine_request q = {.tokens = ids,
 				   .n_tokens = N_PROMPT,
 				   .max_tokens = 16,
-				   .prompt_logprobs = false,
+				   .prompt_logprobs = kind == 2,
 				   .on_event = on_event,
 				   .user = t};
 	sampling_defaults(&q.sampling, SAMPLING_OWN, NULL);
@@ -285,6 +288,7 @@ static struct engine *start(const char *name, uint32_t n_parallel, struct constr
 	/* Where a shape leaves but one token, the CPU takes it ahead and the device draws it. */
 	const struct engine_config config = {.device = name,
 					     .n_ctx = 128,
+					     .prompt_logprobs = true,
 					     .n_parallel = n_parallel,
 					     .no_jump_ahead = strcmp(name, "cpu") != 0};
 	const struct constrain_shape regex = {.kind = CONSTRAIN_REGEX,
