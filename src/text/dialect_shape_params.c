@@ -75,9 +75,15 @@ static void bare(struct shaper *s, struct shape_list *l, const struct jv *text)
 	strbuf_free(&b);
 }
 
-static void free_text(struct shaper *s, struct shape_list *l, const struct jv *schema, const char *end)
+static const char *const bounded_words[] = {"type", "enum", "const", "maxLength", NULL};
+/* Where what stands in the answer is the string, without a line break more or less. */
+static const char *const exact_words[] = {"type", "enum", "const", "maxLength", "minLength", "pattern", NULL};
+
+static void free_text(struct shaper *s, struct shape_list *l, const struct jv *schema, const char *end,
+		      const char *part)
 {
-	int64_t most;
+	const struct jv *min = jv_get(schema, "minLength"), *pattern = jv_get(schema, "pattern");
+	int64_t most, least;
 	shape_item(s, l);
 	shape_add(s, "{\"type\":\"any_text\"");
 	if (!shape_is_token(s, str_c(end))) {
@@ -87,15 +93,23 @@ static void free_text(struct shaper *s, struct shape_list *l, const struct jv *s
 	}
 	if (jv_int(jv_get(schema, "maxLength"), &most) && most >= 0)
 		strbuf_addf(&s->out->text, ",\"max_chars\":%lld", (long long)most);
+	if (min && (!jv_int(min, &least) || least < 0 || least > INT32_MAX))
+		shape_refuse(s, part, "has a \"minLength\" that is no count");
+	else if (min)
+		strbuf_addf(&s->out->text, ",\"min_chars\":%lld", (long long)least);
+	if (pattern && (!jv_is(pattern, JV_STRING) || !pattern->n))
+		shape_refuse(s, part, "has a \"pattern\" that is no regular expression");
+	else if (pattern) {
+		shape_add(s, ",\"pattern\":");
+		jv_write(pattern, &s->out->text);
+	}
 	shape_add(s, "}");
 }
-
-static const char *const string_words[] = {"type", "enum", "const", "maxLength", NULL};
 
 /* ---- parameters in markup ---- */
 
 static void markup_value(struct shaper *s, struct shape_list *l, const struct jv *schema,
-			 const struct jv *root, unsigned may, const char *part)
+			 const struct jv *root, unsigned may, bool exact, const char *part)
 {
 	uint32_t n;
 	const struct jv *values = values_of(schema, &n);
@@ -103,11 +117,11 @@ static void markup_value(struct shaper *s, struct shape_list *l, const struct jv
 		shape_schema(s, l, schema, root, part);
 		return;
 	}
-	only(s, schema, string_words, part, "text in markup");
+	only(s, schema, exact && may == MAY_STRING ? exact_words : bounded_words, part, "text in markup");
 	if (values)
 		one_of(s, l, values, n, bare);
 	else
-		free_text(s, l, schema, s->d->param_end);
+		free_text(s, l, schema, s->d->param_end, part);
 }
 
 /* What ends the key where the value is of one of these types. */
@@ -128,6 +142,17 @@ static const char *key_end(const struct shaper *s, unsigned may)
 	return found ? found : "";
 }
 
+/* Does what is written from here on begin with a line break? */
+static bool begins_line(const struct shaper *s, const char *text)
+{
+	struct strbuf piece = {0};
+	char op;
+	bool line = dialect_write_next(s->d, s->form, &text, &op, &piece) && !op && piece.len &&
+		    piece.ptr[0] == '\n';
+	strbuf_free(&piece);
+	return line;
+}
+
 static void param(struct shaper *s, struct shape_list *l, struct str key, const struct jv *schema,
 		  const struct jv *root)
 {
@@ -137,16 +162,19 @@ static void param(struct shaper *s, struct shape_list *l, struct str key, const 
 	schema = dialect_referred(root, schema);
 	unsigned may = dialect_kinds(root, schema);
 	snprintf(part, sizeof part, "/properties/%.*s", STR_ARG(key));
+	bool line_before = false;
 	while (dialect_write_next(s->d, s->form, &text, &op, &piece)) {
 		if (op == OP_KEY) {
 			shape_const(s, l, key);
 			if (s->d->key_end[0][0] != '?')
 				shape_literal(s, l, key_end(s, may));
 		} else if (op == OP_VALUE) {
-			markup_value(s, l, schema, root, may, part);
+			bool exact = !(s->d->flags & DIALECT_LINES) || (line_before && begins_line(s, text));
+			markup_value(s, l, schema, root, may, exact, part);
 		} else {
 			shape_literal(s, l, piece.ptr);
 		}
+		line_before = !op && piece.len && piece.ptr[piece.len - 1] == '\n';
 	}
 	strbuf_free(&piece);
 }
@@ -217,7 +245,7 @@ static const char python_text[] =
 static void text_value(struct shaper *s, struct shape_list *l, const struct jv *schema, const char *part)
 {
 	static const char mark[] = "<|\"|>";
-	only(s, schema, string_words, part, "text");
+	only(s, schema, is_python(s) ? bounded_words : exact_words, part, "text");
 	if (is_python(s)) {
 		if (jv_get(schema, "maxLength"))
 			shape_refuse(s, part,
@@ -228,7 +256,7 @@ static void text_value(struct shaper *s, struct shape_list *l, const struct jv *
 		return;
 	}
 	shape_literal(s, l, mark);
-	free_text(s, l, schema, mark);
+	free_text(s, l, schema, mark, part);
 	shape_literal(s, l, mark);
 }
 

@@ -461,6 +461,43 @@ static void drawn_calls_are_read(void **state)
 	tok_destroy(m.tok);
 }
 
+/* Strings that stand bare are held to their lengths and patterns, and read back as they are. */
+static void strings_are_held(void **state)
+{
+	(void)state;
+	static const char *const dialects[] = {"qwen3-coder",   "glm-4.5", "minimax-m2", "gemma-4",  "hermes",
+					       "deepseek-v3.2", "kimi-k3", "seed-oss",   "minicpm5", NULL};
+	static const char *const names[] = {"<tool_call>", NULL};
+	static const char tools[] =
+		"[{\"type\": \"function\", \"function\": {\"name\": \"find\", \"parameters\": {\"type\": \"object\", "
+		"\"properties\": {\"place\": {\"type\": \"string\", \"minLength\": 3, \"maxLength\": 5, \"pattern\": "
+		"\"^[ab\\\\n]*$\"}}, \"required\": [\"place\"], \"additionalProperties\": false}}}]";
+	static const struct {
+		const char *args[1];
+		bool good;
+	} rows[] = {{{"{\"place\": \"aba\"}"}, true},     {{"{\"place\": \"ababa\"}"}, true},
+		    {{"{\"place\": \"\\na\\n\"}"}, true}, {{"{\"place\": \"ab\"}"}, false},
+		    {{"{\"place\": \"ababab\"}"}, false}, {{"{\"place\": \"abc\"}"}, false},
+		    {{"{\"place\": \"\"}"}, false}};
+	struct markers m;
+	open_markers(&m, names);
+	struct trial t = {.m = &m, .v = vocab_of(&m)};
+	struct strbuf text = {0};
+	assert_int_equal(jv_parse(STR_LIT(tools), JV_STRICT, &t.tools, NULL), HOKKU_OK);
+	for (size_t i = 0; dialects[i]; i++) {
+		compile(&t, dialect_find(dialects[i]), 0, DIALECT_REQUIRED, true, DIALECT_NO_THINKING);
+		for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+			written(&t, rows[k].args, 1, &text);
+			expect(&t, text.ptr, rows[k].good);
+		}
+		drop(&t);
+	}
+	strbuf_free(&text);
+	jv_doc_free(&t.tools);
+	constrain_vocab_free(t.v);
+	tok_destroy(m.tok);
+}
+
 /* ---- what cannot be ---- */
 
 #define TOOL(name, schema) \
@@ -483,12 +520,22 @@ static const struct {
 	 "tools[1].name is \"a b\"; it takes no blanks, quotes and brackets, which models write around names"},
 	{"hermes", TOOL("\"a\"", "[]"), DIALECT_AUTO, "tools[0].function.parameters",
 	 "tools[0].function.parameters is []; it takes a JSON Schema of an object"},
-	{"qwen3-coder", TOOL("\"a\"", OBJECT("\"x\": {\"type\": \"string\", \"pattern\": \"^a\"}")),
+	{"qwen3-coder", TOOL("\"a\"", OBJECT("\"x\": {\"type\": \"string\", \"format\": \"date\"}")),
 	 DIALECT_REQUIRED, "tools[0].function.parameters/properties/x",
-	 "tools[0].function.parameters/properties/x has \"pattern\", which the dialect qwen3-coder cannot hold text in "
+	 "tools[0].function.parameters/properties/x has \"format\", which the dialect qwen3-coder cannot hold text in "
 	 "markup to; leave it out, or ask for no call of this tool"},
-	{"qwen3-coder", TOOL("\"a\"", OBJECT("\"x\": {\"type\": \"string\", \"pattern\": \"^a\"}")),
+	{"qwen3-coder", TOOL("\"a\"", OBJECT("\"x\": {\"type\": \"string\", \"format\": \"date\"}")),
 	 DIALECT_AUTO, NULL, NULL},
+	{"glm-4.5", TOOL("\"a\"", OBJECT("\"x\": {\"type\": \"string\", \"minLength\": -1}")),
+	 DIALECT_REQUIRED, "tools[0].function.parameters/properties/x",
+	 "tools[0].function.parameters/properties/x has a \"minLength\" that is no count"},
+	{"glm-4.5", TOOL("\"a\"", OBJECT("\"x\": {\"type\": \"string\", \"pattern\": 1}")), DIALECT_REQUIRED,
+	 "tools[0].function.parameters/properties/x",
+	 "tools[0].function.parameters/properties/x has a \"pattern\" that is no regular expression"},
+	{"glm-4.5", TOOL("\"a\"", OBJECT("\"x\": {\"minLength\": 1}")), DIALECT_REQUIRED,
+	 "tools[0].function.parameters/properties/x",
+	 "tools[0].function.parameters/properties/x has \"minLength\", which the dialect glm-4.5 cannot hold text in "
+	 "markup to; leave it out, or ask for no call of this tool"},
 	{"qwen3-coder", TOOL("\"a\"", "{\"type\": \"object\", \"anyOf\": []}"), DIALECT_REQUIRED,
 	 "tools[0].function.parameters",
 	 "tools[0].function.parameters has \"anyOf\", which the dialect qwen3-coder cannot hold parameters to; leave it "
@@ -585,6 +632,7 @@ int main(void)
 		cmocka_unit_test(markers_as_text),
 		cmocka_unit_test(markers_as_tokens),
 		cmocka_unit_test(drawn_calls_are_read),
+		cmocka_unit_test(strings_are_held),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(faults_have_the_requests_place),
 	};
