@@ -126,7 +126,8 @@ enum hokku_code calling_begin(struct calling *c, struct calling_ask *ask, const 
 	c->marks = found->marks_thinking ? found->thinking : NULL;
 	c->reads = c->how.thinking || c->how.tools;
 	if (!rc && c->how.tools && !found->lists_tools)
-		ask->warn(ask->user, "the model's chat template tells it of no tools");
+		ask->warn(ask->user,
+			  "the model's chat template lists no tools: the prompt tells of them in a message");
 	return rc;
 }
 

@@ -117,7 +117,8 @@ static enum hokku_code render(struct conversation *c, const struct engine *e, st
 		.kwargs = {c->calling.kwargs.root.n ? &c->calling.kwargs.root : NULL,
 			   c->given.template_arguments ? &c->kwargs.root : NULL},
 	};
-	return chat_render(engine_chat(e), engine_tok(e), &in, ids, NULL, &fault->error);
+	return dialect_render(engine_dialect(e), engine_chat(e), engine_tok(e), &in, ids, NULL,
+			      &fault->error);
 }
 
 enum hokku_code conversation_open(struct conversation *c, const struct engine *e, struct tok_ids *ids,
