@@ -401,7 +401,7 @@ static enum hokku_code take_response_fields(struct gen_request *r, const char *n
 	for (size_t i = 0; i < jv_len(v); i++) {
 		struct str s = jv_str(jv_at(v, i));
 		snprintf(field, sizeof field, "%s[%zu]", name, i);
-		if (!jv_is(jv_at(v, i), JV_STRING) || memchr(s.ptr, 0, s.len))
+		if (!s.ptr || memchr(s.ptr, 0, s.len))
 			return bad(err, field, "is %s; it takes a member's name",
 				   field_describe(jv_at(v, i), found));
 		strbuf_add(&r->llama.fields, s.ptr, s.len + 1);

@@ -11,7 +11,7 @@
 
 #include "base/file.h"
 #include "failing_alloc.h"
-#include "server/request.h"
+#include "server/llama.h"
 
 static const struct {
 	const char *file;
@@ -25,6 +25,9 @@ static const struct {
 	{"anthropic", &request_anthropic, 5},
 	{"anthropic", &request_anthropic_kept, 5},
 	{"anthropic_count", &request_anthropic_count, 2},
+	{"llama_completion", &request_llama_completion, 0},
+	{"llama_infill", &request_llama_infill, 0},
+	{"llama_tokenize", &request_llama_tokenize, 0},
 };
 
 static void test_requests(void **state)
