@@ -134,28 +134,55 @@ static void compare_ends(const int32_t *ids, uint32_t n, uint32_t *common)
 }
 
 /* By token, the longest first. */
-static int by_token(const void *a, const void *b)
+static int by_token(const struct repeat *x, const struct repeat *y)
 {
-	const struct repeat *x = a, *y = b;
 	if (x->token != y->token)
 		return x->token < y->token ? -1 : 1;
 	return (x->length < y->length) - (x->length > y->length);
 }
 
 /* The longest first, of equal ones the smallest token. */
-static int by_length(const void *a, const void *b)
+static int by_length(const struct repeat *x, const struct repeat *y)
 {
-	const struct repeat *x = a, *y = b;
 	if (x->length != y->length)
 		return x->length < y->length ? 1 : -1;
 	return (x->token > y->token) - (x->token < y->token);
+}
+
+typedef int compare_repeats(const struct repeat *x, const struct repeat *y);
+
+/* What stands at i goes down to where it belongs in a heap of n, the last in order on top. */
+static void sink(struct repeat *all, uint32_t i, uint32_t n, compare_repeats *compare)
+{
+	struct repeat one = all[i];
+	for (uint32_t child; (child = 2 * i + 1) < n; i = child) {
+		if (child + 1 < n && compare(&all[child], &all[child + 1]) < 0)
+			child++;
+		if (compare(&one, &all[child]) >= 0)
+			break;
+		all[i] = all[child];
+	}
+	all[i] = one;
+}
+
+/* In place: qsort may allocate, which nothing does between two tokens. */
+static void sort(struct repeat *all, uint32_t n, compare_repeats *compare)
+{
+	for (uint32_t i = n / 2; i-- > 0;)
+		sink(all, i, n, compare);
+	for (uint32_t last = n; last-- > 1;) {
+		struct repeat top = all[0];
+		all[0] = all[last];
+		all[last] = top;
+		sink(all, 0, last, compare);
+	}
 }
 
 /* The longest of each token, ascending tokens; the most that there may be. */
 static uint32_t longest_of_each(struct dry *d, uint32_t n)
 {
 	uint32_t kept = 0;
-	qsort(d->repeats, n, sizeof *d->repeats, by_token);
+	sort(d->repeats, n, by_token);
 	for (uint32_t i = 0; i < n; i++) {
 		int32_t token = d->repeats[i].token;
 		bool known = i > 0 && d->repeats[i - 1].token == token;
@@ -166,8 +193,8 @@ static uint32_t longest_of_each(struct dry *d, uint32_t n)
 	}
 	if (kept <= DRY_MAX_TOKENS)
 		return kept;
-	qsort(d->repeats, kept, sizeof *d->repeats, by_length);
-	qsort(d->repeats, DRY_MAX_TOKENS, sizeof *d->repeats, by_token);
+	sort(d->repeats, kept, by_length);
+	sort(d->repeats, DRY_MAX_TOKENS, by_token);
 	return DRY_MAX_TOKENS;
 }
 

@@ -209,7 +209,7 @@ uint32_t tok_n_vocab(const struct tok *t)
 struct str tok_bytes(const struct tok *t, int32_t id)
 {
 	(void)t;
-	return str_c(fake_pieces[id]);
+	return str_c(id < FAKE_N_VOCAB ? fake_pieces[id] : "");
 }
 
 enum tok_type tok_type(const struct tok *t, int32_t id)

@@ -171,6 +171,35 @@ static void test_lengths(void **state)
 	assert_null(d);
 }
 
+/* Of more tokens than there may be biases the longest repetitions count, of equal ones the smallest ids. */
+static void test_most(void **state)
+{
+	(void)state;
+	enum { N = DRY_MAX_TOKENS + 1 };
+	static int32_t ids[2 * N + 4];
+	static struct hokku_logit_bias out[DRY_MAX_TOKENS];
+	for (uint32_t more = 0; more < 3; more++) { /* n - 1, n and n + 1 */
+		struct sampling p = dry_sampling(1, 2, 1, -1);
+		struct dry *d;
+		uint32_t n = 0, n_tokens = DRY_MAX_TOKENS - 1 + more;
+		/* A before each, the largest first; before the largest "b A". */
+		ids[n++] = FAKE_B;
+		for (uint32_t i = 0; i < n_tokens; i++) {
+			ids[n++] = FAKE_A;
+			ids[n++] = 100 + (int32_t)(n_tokens - i);
+		}
+		ids[n++] = FAKE_B;
+		ids[n++] = FAKE_A;
+		assert_int_equal(dry_new(&p, NULL, 0, (struct tok *)&fake_object, n, &d, &err), HOKKU_OK);
+		uint32_t n_out = dry_make(d, ids, n, out);
+		assert_int_equal(n_out, n_tokens < DRY_MAX_TOKENS ? n_tokens : DRY_MAX_TOKENS);
+		for (uint32_t i = 0; i + 1 < n_out; i++)
+			assert_true(out[i].token == 101 + (int32_t)i && out[i].bias == -1);
+		assert_true(out[n_out - 1].token == 100 + (int32_t)n_tokens && out[n_out - 1].bias == -2);
+		dry_free(d);
+	}
+}
+
 static void test_breakers(void **state)
 {
 	(void)state;
@@ -282,9 +311,13 @@ static void test_mirostat_elsewhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_definition),     cmocka_unit_test(test_lengths),
-		cmocka_unit_test(test_breakers),       cmocka_unit_test(test_windows),
-		cmocka_unit_test(test_through_engine), cmocka_unit_test(test_mirostat_elsewhere),
+		cmocka_unit_test(test_definition),
+		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_breakers),
+		cmocka_unit_test(test_most),
+		cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_through_engine),
+		cmocka_unit_test(test_mirostat_elsewhere),
 	};
 	return cmocka_run_group_tests_name("dry", tests, NULL, NULL);
 }

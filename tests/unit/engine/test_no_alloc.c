@@ -124,10 +124,25 @@ static void test_no_allocation(void **state)
 		if (tok_is_end(engine_tok(e), t))
 			bias[n_bias++] = (struct hokku_logit_bias){t, -1000}; /* go on until max_tokens */
 	r.sampling.n_bias = n_bias;
+	int32_t allowed[40], bad[] = {307, 310, -1};
+	for (int32_t i = 0; i < 40; i++)
+		allowed[i] = 300 + i;
+	const struct token_rules rules = {.min_tokens = 50,
+					  .ignore_eos = true,
+					  .allowed = allowed,
+					  .n_allowed = 40,
+					  .bad_words = bad,
+					  .n_bad_ids = 3};
 	sem_init(&a.done, 0, 0);
 	unsigned n_tokens = 0;
 	for (uint64_t seed = 0; seed < 5; seed++) {
 		r.sampling.seed = seed;
+		r.sampling.dry_multiplier = seed >= 2 ? 1 : 0;
+		r.sampling.dry_allowed_length = 1;
+		r.sampling.typical_p = seed >= 2 ? 0.9f : 1;
+		r.sampling.mirostat = seed >= 3 ? (int32_t)seed - 2 : 0;
+		r.sampling.repeat_last_n = seed >= 3 ? 9 : -1;
+		r.rules = seed >= 2 ? rules : (struct token_rules){0};
 		a.n_tokens = 0;
 		assert_int_equal(engine_submit(e, &r, &id, &err), HOKKU_OK);
 		sem_wait(&a.done);
