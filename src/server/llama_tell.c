@@ -263,8 +263,8 @@ static enum hokku_code tell_prompt(const struct request_told *told, struct strbu
 {
 	struct strbuf prompt = {0};
 	struct chat_told how;
-	enum hokku_code rc =
-		chat_render_text(told->chat, told->tok, &told->chat_input, &prompt, &how, &err->error);
+	enum hokku_code rc = dialect_render_text(told->dialect, told->chat, told->tok, &told->chat_input,
+						 &prompt, &how, &err->error);
 	if (rc == HOKKU_INVALID_REQUEST && how.message >= 0)
 		snprintf(err->field, sizeof err->field, "messages[%td]", how.message);
 	else if (rc == HOKKU_INVALID_REQUEST)

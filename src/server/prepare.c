@@ -362,6 +362,7 @@ void prepare_run_job(struct prepare_job *job, const struct tok *tok, const struc
 						  .served = job->served,
 						  .tok = tok,
 						  .chat = chat,
+						  .dialect = job->dialect,
 						  .chat_input = chat_input(r, NULL, defaults),
 						  .ids = &job->ids};
 		job->rc = job->form->tell(&told, &job->told, &job->err);

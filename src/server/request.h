@@ -170,8 +170,9 @@ struct request_told {
 	const struct gen_request *request; /* its fields, prompt and messages included */
 	const struct tok *tok;
 	const struct chat *chat;
-	struct chat_input chat_input; /* of the messages, where there are any */
-	const struct tok_ids *ids;    /* of the prompt; empty: form->untokenized, or there is none */
+	const struct dialect_found *dialect; /* NULL: none */
+	struct chat_input chat_input;        /* of the messages, where there are any */
+	const struct tok_ids *ids;           /* of the prompt; empty: form->untokenized, or there is none */
 };
 
 /* Appends the body of the answer. Errors as request_parse's. */

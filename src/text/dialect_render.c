@@ -57,15 +57,28 @@ static enum hokku_code complete(const struct dialect_found *f, const struct chat
 	return rc;
 }
 
-enum hokku_code dialect_render(const struct dialect_found *f, const struct chat *c, const struct tok *t,
-			       const struct chat_input *in, struct tok_ids *out, struct chat_told *told,
-			       struct hokku_error *err)
+/* Where a prompt goes: ids, or text. */
+struct goal {
+	struct tok_ids *ids;
+	struct strbuf *text;
+};
+
+static enum hokku_code render(const struct chat *c, const struct tok *t, const struct chat_input *in,
+			      struct goal g, struct chat_told *told, struct hokku_error *err)
+{
+	return g.ids ? chat_render(c, t, in, g.ids, told, err)
+		     : chat_render_text(c, t, in, g.text, told, err);
+}
+
+static enum hokku_code render_completed(const struct dialect_found *f, const struct chat *c,
+					const struct tok *t, const struct chat_input *in, struct goal g,
+					struct chat_told *told, struct hokku_error *err)
 {
 	struct jv_doc made;
 	char field[64];
 	bool usable = c->kind == CHAT_CHATML || c->kind == CHAT_JINJA;
 	if (!f || !usable || !needs_completing(f, in))
-		return chat_render(c, t, in, out, told, err);
+		return render(c, t, in, g, told, err);
 	enum hokku_code rc = complete(f, in, &made, err);
 	if (rc)
 		return rc;
@@ -79,10 +92,24 @@ enum hokku_code dialect_render(const struct dialect_found *f, const struct chat 
 	completed.n_messages = jv_len(&made.root);
 	completed.tools = f->lists_tools ? in->tools : NULL;
 	if (!rc)
-		rc = chat_render(c, t, &completed, out, told, err);
+		rc = render(c, t, &completed, g, told, err);
 	if (rc && told)
 		told->message = -1; /* numbers are no longer the request's */
 	free(messages);
 	jv_doc_free(&made);
 	return rc;
+}
+
+enum hokku_code dialect_render(const struct dialect_found *f, const struct chat *c, const struct tok *t,
+			       const struct chat_input *in, struct tok_ids *out, struct chat_told *told,
+			       struct hokku_error *err)
+{
+	return render_completed(f, c, t, in, (struct goal){.ids = out}, told, err);
+}
+
+enum hokku_code dialect_render_text(const struct dialect_found *f, const struct chat *c, const struct tok *t,
+				    const struct chat_input *in, struct strbuf *out, struct chat_told *told,
+				    struct hokku_error *err)
+{
+	return render_completed(f, c, t, in, (struct goal){.text = out}, told, err);
 }

@@ -44,6 +44,16 @@ test('a conversation becomes the prompt whose tokens it has', async () => {
 	assert.equal(whole.prompt_tokens, tokens.length);
 });
 
+test('tools that the template does not list are told in a message', async () => {
+	const messages = [{ role: 'user', content: 'rain' }];
+	const tools = [{ type: 'function', function: { name: 'clock', description: 'd', parameters: { type: 'object', properties: {} } } }];
+	const { prompt } = await ok('/apply-template', { messages, tools });
+	assert.match(prompt, /^<\|im_start\|>system\nYou can call these tools[^]*"name": "clock"[^]*<tool_call>\n\{"name": "NAME"[^]*<\|im_end\|>\n<\|im_start\|>user\nrain/);
+	const { tokens } = await ok('/tokenize', { content: prompt, add_special: true });
+	const answer = await ok('/v1/chat/completions', { messages, tools, max_tokens: 1 });
+	assert.equal(answer.usage.prompt_tokens, tokens.length);
+});
+
 test('the server tells what it is', async () => {
 	const props = (await get('/props')).json;
 	assert.equal(props.model_alias, 'haiku');
