@@ -171,6 +171,9 @@ struct api {
 				const struct answer_prompt *prompt);
 	/* The body of an error; field as in answer_error. */
 	void (*error)(struct strbuf *b, enum hokku_code code, const char *message, const char *field);
+	/* The same of a prompt that does not fit the context, where it tells both numbers; NULL: error does.
+	 */
+	void (*too_long)(struct strbuf *b, const char *message, uint32_t n_prompt, uint32_t n_ctx);
 	/* The same where it takes the status and the request's id, too; NULL: error does. Returns the status
 	 * that this API has for it. */
 	int (*refused)(struct strbuf *b, enum hokku_code code, int status, const char *message,

@@ -122,6 +122,21 @@ static void gen_break(struct generation *g, enum hokku_code code, const char *me
 	g->api->broken(&g->out, &start, code, message);
 }
 
+/* Of several prompts, the first that does not fit. */
+static void reply_too_long(struct generation *g, struct http_request *client, const char *message)
+{
+	struct engine_state state;
+	struct strbuf body = {0};
+	uint32_t n = g->prompt_tokens;
+	engine_get_state(g->server->engine, &state);
+	for (uint32_t p = g->job.prompts ? g->job.n_prompts : 0; p-- > 0;)
+		if (g->job.prompts[p].n > state.info.n_ctx || g->job.n_prompts == 1)
+			n = (uint32_t)g->job.prompts[p].n;
+	g->api->too_long(&body, message, n, state.info.n_ctx);
+	reply_json(client, hokku_code_http(HOKKU_CONTEXT_EXCEEDED), &body);
+	strbuf_free(&body);
+}
+
 /* The error that ends the answer, in the form that the client waits for. */
 void gen_answer_error(struct generation *g, enum hokku_code code, const char *message, const char *field)
 {
@@ -138,7 +153,10 @@ void gen_answer_error(struct generation *g, enum hokku_code code, const char *me
 	g->client = NULL;
 	http_set_user(client, NULL);
 	g->server->allowances[g->owner].counters.rate_limited += code == HOKKU_RATE_LIMITED;
-	reply_refused(client, code, hokku_code_http(code), message, field, g->retry_after_s);
+	if (code == HOKKU_CONTEXT_EXCEEDED && g->api->too_long)
+		reply_too_long(g, client, message);
+	else
+		reply_refused(client, code, hokku_code_http(code), message, field, g->retry_after_s);
 }
 
 enum hokku_code stuck_error(const struct server *s, struct hokku_error *err)

@@ -34,6 +34,9 @@ void llama_error_body(struct strbuf *b, enum hokku_code code, const char *messag
 /* Does a sampler run, by its name there? All do, unless the request names those that do. */
 bool llama_has_sampler(const struct gen_request *r, const char *name);
 
+/* Of a prompt that does not fit. */
+void llama_too_long(struct strbuf *b, const char *message, uint32_t n_prompt, uint32_t n_ctx);
+
 /* A prompt as its routes take it: a string, or an array of strings and token ids, one after the other. flags
  * are for its strings; BOS comes before the first value alone. name: of the field. */
 enum hokku_code llama_encode(const struct tok *tok, const struct jv *v, const char *name, unsigned flags,

@@ -237,7 +237,7 @@ static void logprobs(struct strbuf *b, const struct answer_start *start, const s
 	{                                                                                                    \
 		.id_prefix = "cmpl-", .form = &(form_), .keep_alive = answer_keep_alive, .started = started, \
 		.token = token, .end = end, .failed = failed, .whole = whole, .logprobs = logprobs,          \
-		.error = llama_error_body                                                                    \
+		.error = llama_error_body, .too_long = llama_too_long                                        \
 	}
 const struct api api_llama_completion = COMPLETION_API(request_llama_completion);
 const struct api api_llama_infill = COMPLETION_API(request_llama_infill);

@@ -19,6 +19,14 @@ static void add_error(struct strbuf *b, int status, const char *type, const char
 	strbuf_add_c(b, "}}\n");
 }
 
+void llama_too_long(struct strbuf *b, const char *message, uint32_t n_prompt, uint32_t n_ctx)
+{
+	strbuf_add_c(b, "{\"error\":{\"code\":400,\"message\":");
+	answer_text(b, message);
+	strbuf_addf(b, ",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":%u,\"n_ctx\":%u}}\n",
+		    n_prompt, n_ctx);
+}
+
 void llama_error(struct strbuf *b, int status, const char *message, const char *field)
 {
 	static const struct {

@@ -151,6 +151,11 @@ test('/completion: limits, stop texts, members, samples, a shape, errors before 
 	assert.deepEqual(Object.keys(JSON.parse((await ask({ json_schema: { type: 'object', properties: { a: { const: 1 } }, required: ['a'], additionalProperties: false } })).content)), ['a']);
 	const told = await ask({ t_max_predict_ms: 1000, n_predict: 1 });
 	assert.deepEqual(told.warnings, ['t_max_predict_ms has no effect here']);
+	const tooLong = async (prompt) => (await post(server, '/completion', { prompt })).json.error;
+	for (const prompt of [Array(600).fill(5), ['a', Array(600).fill(5), Array(700).fill(5)]]) {
+		const { n_prompt_tokens, n_ctx, type } = await tooLong(prompt);
+		assert.deepEqual([n_prompt_tokens, n_ctx, type], [600, 512, 'exceed_context_size_error']);
+	}
 	for (const [body, type, field, message] of [
 		[{ prompt: 'a', mirostat: 3 }, 'invalid_request_error', 'mirostat', /is 3; it takes a whole number from 0 to 2/],
 		[{ prompt: 'a', min_keep: 3 }, 'invalid_request_error', 'min_keep', /no such sampler/],

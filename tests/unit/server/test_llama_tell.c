@@ -204,6 +204,11 @@ static void test_errors(void **state)
 	assert_string_equal(
 		b.ptr,
 		"{\"error\":{\"code\":400,\"message\":\"x\",\"type\":\"exceed_context_size_error\"}}\n");
+	strbuf_clear(&b);
+	llama_too_long(&b, "x", 600, 512);
+	assert_string_equal(
+		b.ptr, "{\"error\":{\"code\":400,\"message\":\"x\",\"type\":\"exceed_context_size_error\","
+		       "\"n_prompt_tokens\":600,\"n_ctx\":512}}\n");
 	strbuf_free(&b);
 }
 
