@@ -20,7 +20,7 @@ static void refuse(struct http_request *r, int status, const char *message)
 static bool has_model(struct server *s, struct http_request *r, struct engine_state *state)
 {
 	engine_get_state(s->engine, state);
-	if (state->info.name && engine_tok(s->engine))
+	if (state->info.name && engine_tok(s->engine) && engine_chat(s->engine))
 		return true;
 	reply_error(r, HOKKU_NOT_READY, 503,
 		    "the model is still being loaded; GET /health tells how far it is", NULL);
