@@ -142,6 +142,10 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 		submit.sampling.seed += i % request->n;
 		rc = engine_submit(s->engine, &submit, &sample->engine_id, err);
 		g->n_samples += !rc;
+		if (rc) { /* it is none of those that are freed as samples */
+			dialect_reader_free(sample->reader);
+			sample->reader = NULL;
+		}
 	}
 	if (rc == HOKKU_RATE_LIMITED)
 		err_set(err, rc, "the key %s has as many requests waiting as it may; try again later",
