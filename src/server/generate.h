@@ -32,7 +32,15 @@ enum hokku_code gen_check_allowance(const struct server *s, uint32_t owner, uint
 /* A request for an answer (routes.c), or for what is prepared as one is. */
 void gen_begin(struct server *s, const struct api *api, struct http_request *r);
 
-/* generate.c, for gen_state.c. */
+/* gen_answer.c: what is known of a sample's answer, for what is told of it. */
+struct answer_start gen_sample_start(struct sample *sample, const char *model);
+
+/* generate.c, for the files gen_*.c. */
+void gen_mark_dirty(struct generation *g);     /* something of it is in out, to be sent at the turn's end */
+void gen_send_dirty(struct server *s);         /* all events of one loop turn leave in one piece */
+void gen_end_stream(struct generation *g);     /* the last event is in out */
+void gen_add_warnings(struct generation *g);   /* the header that has what the answer warns of */
+void gen_cancel_samples(struct generation *g); /* what the engine has of it ends a step later */
 void gen_free(struct generation *g);
 void gen_answer_error(struct generation *g, enum hokku_code code, const char *message, const char *field);
 

@@ -433,9 +433,8 @@ static void test_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fields), cmocka_unit_test(test_prompts), cmocka_unit_test(test_gap),
-		cmocka_unit_test(test_stream), cmocka_unit_test(test_logprobs),
-		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_fields), cmocka_unit_test(test_prompts),  cmocka_unit_test(test_gap),
+		cmocka_unit_test(test_stream), cmocka_unit_test(test_logprobs), cmocka_unit_test(test_whole),
 	};
 	return cmocka_run_group_tests_name("completion", tests, set_up, tear_down);
 }

@@ -320,7 +320,8 @@ static void named_dialects(void **state)
 		{HERMES("f.arguments|tojson "), "hermes", true, true, true, DIALECT_SPACED},
 		{HERMES("f.arguments|tojson "), "mistral", false, true, false,
 		 DIALECT_SPACED | DIALECT_SOFT_BREAKS},
-		{HERMES("f.arguments|tojson "), "generic", true, true, true, DIALECT_SPACED | DIALECT_SOFT_BREAKS},
+		{HERMES("f.arguments|tojson "), "generic", true, true, true,
+		 DIALECT_SPACED | DIALECT_SOFT_BREAKS},
 		{TURNS PROMPT, "mistral", false, false, false, DIALECT_SPACED | DIALECT_SOFT_BREAKS},
 	};
 	for (size_t i = 0; i < sizeof forced / sizeof *forced; i++) {
