@@ -55,6 +55,7 @@ enum share_like { SHARE_LIKE, SHARE_UNLIKE, SHARE_FAILED };
 enum share_like share_from_likes(struct masks *k, struct share *sh);
 void share_likes_clear(struct masks *k);
 void share_likes_free(struct masks *k);
+size_t share_likes_bytes(const struct masks *k);
 
 void shares_clear(struct masks *k);
 void shares_free(struct masks *k);

@@ -70,6 +70,14 @@ void share_likes_free(struct masks *k)
 	k->likes = NULL;
 }
 
+size_t share_likes_bytes(const struct masks *k)
+{
+	size_t n = k->likes ? sizeof *k->likes : 0;
+	for (uint32_t i = 0; k->likes && i < N_KEPT; i++)
+		n += ((size_t)k->likes->kept[i].n[0] + k->likes->kept[i].n[1]) * sizeof(struct deep_node);
+	return n;
+}
+
 /* ---- how far two expressions are alike ---- */
 
 /* False: it is there already. */
