@@ -14,6 +14,9 @@ extern const struct api api_ollama_show, api_ollama_embed, api_ollama_embeddings
 /* The object of options: each is done, or has no effect and that is told, or is refused by its name. */
 field_take ollama_options;
 
+/* The name of option number i; NULL: there are no more. */
+const char *ollama_option_name(size_t i);
+
 /* Taken, and told that it has no effect: the model stays. */
 field_take ollama_take_keep_alive;
 

@@ -201,6 +201,11 @@ static const struct option options[] = {
 };
 enum { N_OPTIONS = sizeof options / sizeof *options };
 
+const char *ollama_option_name(size_t i)
+{
+	return i < N_OPTIONS ? options[i].name : NULL;
+}
+
 static enum hokku_code refuse_unknown(struct str key, struct request_error *err)
 {
 	const char *names[N_OPTIONS + 1] = {0};

@@ -73,6 +73,7 @@ enum hokku_code openai_pass_over(struct gen_request *r, const char *name, const 
 		{"prompt_cache_retention", JV_STRING, "a string"},
 		{"prompt_cache_options", JV_OBJECT, "an object"},
 		{"prediction", JV_OBJECT, "an object"},
+		{"client_metadata", JV_OBJECT, "an object"},
 	};
 	char text[128], found[96];
 	size_t i = 0;

@@ -340,10 +340,11 @@ void request_free(struct gen_request *r)
 	*r = (struct gen_request){0};
 }
 
+const char *const request_cancel_fields[] = {"id", NULL};
+
 enum hokku_code request_parse_cancel(struct str body, char id[REQUEST_MAX_ID_BYTES + 1],
 				     struct strbuf *warnings, struct request_error *err)
 {
-	static const char *const known[] = {"id", NULL};
 	err->field[0] = '\0';
 	struct jv_doc json;
 	enum hokku_code rc = parse_object(body, &json, err);
@@ -355,7 +356,8 @@ enum hokku_code request_parse_cancel(struct str body, char id[REQUEST_MAX_ID_BYT
 	uint32_t n_warnings = 0;
 	for (uint32_t i = 0; i < root->n; i++)
 		if (!str_eq_c(jv_key(root, i), "id"))
-			field_warn_unknown(warnings, &n_warnings, "the request", jv_key(root, i), known);
+			field_warn_unknown(warnings, &n_warnings, "the request", jv_key(root, i),
+					   request_cancel_fields);
 	jv_doc_free(&json);
 	return rc;
 }

@@ -263,6 +263,9 @@ void request_free(struct gen_request *r);
 /* Frees the JSON and the prompt, which may be large, and keeps the rest. False: no memory. */
 bool request_drop_prompt(struct gen_request *r);
 
+/* The fields of POST /v1/cancel; ends with NULL. */
+extern const char *const request_cancel_fields[];
+
 /* {"id": "..."} of POST /v1/cancel; warnings as above (the caller frees them). */
 enum hokku_code request_parse_cancel(struct str body, char id[REQUEST_MAX_ID_BYTES + 1],
 				     struct strbuf *warnings, struct request_error *err);

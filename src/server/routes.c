@@ -33,9 +33,10 @@ static const struct route {
 	{HTTP_GET, true, "/health", health_route, NULL, "whether the server is ready, and what it serves"},
 	{HTTP_POST, false, "/v1/generate", NULL, &api_native, "an answer to a prompt, streamed or whole"},
 	{HTTP_POST, false, "/v1/cancel", cancel_route, NULL, "ends a request by its id"},
-	{HTTP_POST, false, "/v1/state/save", state_save_route, NULL,
+	{HTTP_POST, false, "/v1/state/save", state_save_route, &api_state_save,
 	 "puts what is computed of a request into a file"},
-	{HTTP_POST, false, "/v1/state/restore", state_restore_route, NULL, "and back into memory"},
+	{HTTP_POST, false, "/v1/state/restore", state_restore_route, &api_state_restore,
+	 "and back into memory"},
 	{HTTP_POST, false, "/v1/chat/completions", NULL, &api_openai_chat,
 	 "OpenAI's: an answer to a conversation"},
 	{HTTP_POST, false, "/v1/responses", NULL, &api_openai_responses,
@@ -61,7 +62,7 @@ static const struct route {
 	{HTTP_POST, false, "/infill", llama_infill_route, &api_llama_infill,
 	 "llama-server's: what stands in a gap"},
 	{HTTP_GET, false, "/slots", slots_route, &api_llama, "llama-server's: what runs"},
-	{HTTP_POST, false, "/slots/*", slots_action_route, &api_llama,
+	{HTTP_POST, false, "/slots/*", slots_action_route, &api_slot_save,
 	 "llama-server's: a slot's state goes into a file, and back"},
 	{HTTP_POST, false, "/tokenize", NULL, &api_llama_tokenize, "llama-server's: a text's token ids"},
 	{HTTP_POST, false, "/detokenize", NULL, &api_llama_detokenize,
@@ -111,6 +112,18 @@ enum { N_ROUTES = sizeof routes / sizeof *routes };
 static const char *method_text(enum http_method m)
 {
 	return m == HTTP_GET ? "GET" : m == HTTP_DELETE ? "DELETE" : "POST";
+}
+
+bool routes_tell(size_t i, struct route_told *out)
+{
+	if (i >= N_ROUTES)
+		return false;
+	const struct route *r = &routes[i];
+	bool reads = r->method == HTTP_POST && r->api && r->handle != embeddings_route &&
+		     r->handle != ollama_not_here_route;
+	*out = (struct route_told){method_text(r->method), r->path, r->text, r->open,
+				   reads ? r->api->form : NULL};
+	return true;
 }
 
 static void root_route(struct server *s, struct http_request *r)

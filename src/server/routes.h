@@ -8,4 +8,14 @@
  * a foreign host or page). */
 void routes_answer(struct server *s, struct http_request *r);
 
+/* A row of the table. */
+struct route_told {
+	const char *method, *path, *text;
+	bool open;                       /* answers without a key */
+	const struct request_form *form; /* of the body that it reads; NULL: it reads none of a form */
+};
+
+/* Row number i; false: there are no more. */
+bool routes_tell(size_t i, struct route_told *out);
+
 #endif
