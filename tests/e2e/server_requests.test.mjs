@@ -254,11 +254,11 @@ test('messages want a template that can be used', async () => {
 });
 
 test("the file's own template renders; its refusals name the message; dates are told", async () => {
-	const source = "{% for m in messages %}{{ raise_exception('No tools!') if m.role == 'tool' }}{{ m.content }}{% endfor %}{{ strftime_now('%Y') if d }}";
+	const source = "{% for m in messages %}{{ raise_exception('No system!') if m.role == 'system' }}{{ m.content }}{% endfor %}{{ strftime_now('%Y') if d }}";
 	const other = await start([withTemplate('own-template.gguf', source), '--chat-template-kwargs', '{"d": true}', '--template-date', '2001-02-03']);
 	const ask = async (body) => generate(other, { max_tokens: 1, stream: false, ...body });
-	const messages = [{ role: 'user', content: 'ab' }, { role: 'tool', content: 'x' }];
-	refused(await ask({ messages }), 400, 'INVALID_REQUEST', 'messages[1]', 'refuses it: No tools!');
+	const messages = [{ role: 'user', content: 'ab' }, { role: 'system', content: 'x' }];
+	refused(await ask({ messages }), 400, 'INVALID_REQUEST', 'messages[1]', 'refuses it: No system!');
 	const one = [messages[0]];
 	assert.equal((await ask({ messages: one })).json.template_date, '2001-02-03T00:00:00');
 	assert.equal((await ask({ messages: one, now: '2024-02-29T01:02:03' })).json.template_date, '2024-02-29T01:02:03');
