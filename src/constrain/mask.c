@@ -136,7 +136,7 @@ static enum share_answer take_share(struct masks *m, rx text, struct reached beh
 	const struct constrain_vocab *v = m->vocab;
 	state_id after = machine_reached(m->machine, behind.place, behind.callers);
 	if (after == STATE_FAILED || !machine_see(m->machine, after) ||
-	    !machine_pay(m->machine, (uint64_t)(v->plain.n + v->other.n) / 64))
+	    !machine_pay(m->machine, (uint64_t)(v->plain.n + v->other.n) / 512))
 		return FAILED;
 	const struct share *sh = share_get(m, text, !m->machine->states[after].reads);
 	if (!sh)
