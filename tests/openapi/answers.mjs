@@ -21,9 +21,9 @@ const idOf = (prefix) => ({ type: 'string', description: `The request’s own, o
 const time = { type: 'string', pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d+Z$' };
 const seed = or(count, { type: 'string', pattern: '^[0-9]+$' });
 
-const sampling = { type: 'object', additionalProperties: { type: ['number', 'object', 'boolean', 'array', 'string'] }, required: ['temperature', 'top_k', 'top_p', 'min_p', 'repetition_penalty', 'frequency_penalty', 'presence_penalty', 'logit_bias'] };
-const terms = { max_tokens: maybe(count), stop: array(text), sampling: ref('Sampling') };
-const hokku = object({ model: text, 'key?': text, seed, ...terms, 'template_date?': text, 'rules?': open });
+const sampling = { type: 'object', additionalProperties: { type: 'number' }, properties: { logit_bias: { type: 'object', additionalProperties: or({ type: 'number' }, { const: false }) } }, required: ['temperature', 'top_k', 'top_p', 'min_p', 'repetition_penalty', 'frequency_penalty', 'presence_penalty', 'logit_bias'] };
+const terms = { max_tokens: maybe(count), stop: array(text), 'min_tokens?': count, 'ignore_eos?': { const: true }, 'include_stop_str_in_output?': { const: true }, 'stop_token_ids?': array(count), sampling: ref('Sampling') };
+const hokku = object({ model: text, 'key?': text, seed, ...terms, 'template_date?': text });
 const warnings = array(text, { minItems: 1 });
 const cacheDebug = object({ cached_tokens: count, reason: { enum: ['all_found', 'other_token', 'evicted', 'nothing_known', 'off'] }, 'position?': count, 'token?': object({ id: count, text }) });
 const tokenOf = (ids) => ({ token: text, ...(ids ? { id: count } : {}), logprob: number, bytes: array(count) });
@@ -33,7 +33,7 @@ const promptByIds = array(maybe({ type: 'object', additionalProperties: object({
 const usage = object({ prompt_tokens: count, completion_tokens: count, total_tokens: count, prompt_tokens_details: object({ cached_tokens: count }), completion_tokens_details: object({ reasoning_tokens: count }) });
 
 /* ---- hokku's own ---- */
-const started = { id: idOf('gen-'), model: text, 'key?': text, seed, prompt_tokens: count, started_at: time, ...terms, 'template_date?': text, 'n?': count, 'rules?': open, 'warnings?': warnings };
+const started = { id: idOf('gen-'), model: text, 'key?': text, seed, prompt_tokens: count, started_at: time, ...terms, 'template_date?': text, 'n?': count, 'warnings?': warnings };
 const ended = { stop_reason: { enum: ['end', 'stop', 'length', 'context'] }, tokens_out: count, cached_tokens: count, text_bytes: count, prefill_ms: number, decode_ms: number, ttft_ms: number, 'cache_debug?': cacheDebug };
 const sample = { text, 'logprobs?': array(ref('Logprob')), ...ended };
 const generated = object({ ...started, 'prompt_logprobs?': array(maybe(rank)), ...sample, usage: ref('Usage') });
@@ -86,7 +86,9 @@ const status = { enum: ['in_progress', 'completed', 'incomplete', 'failed'] };
 const outputText = object({ type: { const: 'output_text' }, annotations: array(open), logprobs: array(open), text });
 const item = or(
 	object({ id: text, type: { const: 'message' }, status, role: { const: 'assistant' }, content: array(outputText) }),
-	{ type: 'object', required: ['id', 'type'], properties: { id: text, type: { enum: ['reasoning', 'function_call', 'custom_tool_call'] } } },
+	object({ id: text, type: { const: 'reasoning' }, status, summary: array(open, { maxItems: 0 }), content: array(object({ type: { const: 'reasoning_text' }, text })) }),
+	object({ id: text, type: { const: 'function_call' }, call_id: text, name: text, 'namespace?': text, arguments: text, status }),
+	object({ id: text, type: { const: 'custom_tool_call' }, call_id: text, name: text, 'namespace?': text, input: text }),
 );
 const response = object({
 	id: text, object: { const: 'response' }, created_at: count, status, completed_at: maybe(count), error: maybe(open), incomplete_details: maybe(object({ reason: text })), model: text,
@@ -104,7 +106,7 @@ const anthropicUsage = { input_tokens: count, cache_creation_input_tokens: count
 const contentBlock = or(
 	object({ type: { const: 'text' }, text, citations: none }),
 	object({ type: { const: 'thinking' }, thinking: text, signature: text }),
-	{ type: 'object', required: ['type', 'id', 'name', 'input'], properties: { type: { const: 'tool_use' }, id: text, name: text, input: open } },
+	object({ type: { const: 'tool_use' }, id: text, caller: object({ type: { const: 'direct' } }), name: text, input: open, 'partial_json?': text }),
 );
 const stopReason = maybe({ enum: ['end_turn', 'tool_use', 'stop_sequence', 'max_tokens', 'model_context_window_exceeded'] });
 const stopped = { stop_reason: stopReason, stop_sequence: maybe(text), stop_details: none };
@@ -112,7 +114,7 @@ const anthropicMessage = object({ id: text, type: { const: 'message' }, role: { 
 const messageEvent = or(
 	object({ type: { const: 'message_start' }, message: ref('Message') }),
 	object({ type: { const: 'content_block_start' }, index: count, content_block: contentBlock }),
-	object({ type: { const: 'content_block_delta' }, index: count, delta: { type: 'object', required: ['type'], properties: { type: { enum: ['text_delta', 'thinking_delta', 'signature_delta', 'input_json_delta'] } } } }),
+	object({ type: { const: 'content_block_delta' }, index: count, delta: or(object({ type: { const: 'text_delta' }, text }), object({ type: { const: 'thinking_delta' }, thinking: text }), object({ type: { const: 'signature_delta' }, signature: text }), object({ type: { const: 'input_json_delta' }, partial_json: text })) }),
 	object({ type: { const: 'content_block_stop' }, index: count }),
 	object({ type: { const: 'message_delta' }, delta: object({ container: none, ...stopped }), usage: object(anthropicUsage), 'hokku?': ref('Hokku'), 'warnings?': warnings }),
 	object({ type: { enum: ['message_stop', 'ping'] } }),
@@ -137,7 +139,7 @@ const slot = { type: 'object', required: ['id', 'id_task', 'n_ctx', 'speculative
 const details = object({ parent_model: text, format: text, family: text, families: array(text), parameter_size: text, quantization_level: text, context_length: count, embedding_length: count });
 const ollamaHead = { model: text, created_at: time };
 const ollamaTail = { 'logprobs?': array(ref('ChatLogprob')), done: yes, 'done_reason?': { enum: ['stop', 'length', 'load', 'unload'] }, 'total_duration?': count, 'load_duration?': count, 'prompt_eval_count?': count, 'prompt_eval_duration?': count, 'eval_count?': count, 'eval_duration?': count, 'hokku?': ref('Hokku'), 'warnings?': warnings };
-const ollamaChat = object({ ...ollamaHead, message: object({ role: { const: 'assistant' }, content: text, 'thinking?': text, 'tool_calls?': array(open) }), ...ollamaTail });
+const ollamaChat = object({ ...ollamaHead, message: object({ role: { const: 'assistant' }, content: text, 'thinking?': text, 'tool_calls?': array(object({ id: text, function: object({ index: count, name: text, arguments: open }) })) }), ...ollamaTail });
 const ollamaGenerate = object({ ...ollamaHead, response: text, 'thinking?': text, 'context?': array(count), ...ollamaTail });
 const tag = { name: text, model: text, 'modified_at?': time, size: count, digest: { type: 'string', pattern: '^[0-9a-f]{64}$' }, details };
 
@@ -161,7 +163,7 @@ export const schemas = {
 	Response: response,
 	ResponseItem: item,
 	ResponseEvent: responseEvent,
-	ResponseDeleted: { type: 'object', required: ['id', 'deleted'], properties: { id: text, deleted: { const: true } } },
+	ResponseDeleted: object({ id: text, object: { const: 'response' }, deleted: { const: true } }),
 	Model: model,
 	Models: object({ object: { const: 'list' }, data: array(ref('Model')) }),
 	Message: anthropicMessage,
