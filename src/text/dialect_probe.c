@@ -391,7 +391,7 @@ static void find_thinking(struct probing *p, struct dialect_found *out)
 	if (!found && render(p, CALLING("\"\""), true, NULL, &a))
 		found = mark_found(&a, out);
 	if (!found && render(p, thought, false, NULL, &a))
-		found = mark_found(&a, out);
+		mark_found(&a, out);
 	find_switch(p, out, &a, &b);
 	find_effort(p, out, &a, &b);
 	if (render(p, "[" USER "]", false, NULL, &a))

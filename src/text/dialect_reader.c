@@ -495,9 +495,12 @@ void dialect_reader_free(struct dialect_reader *r)
 {
 	if (!r)
 		return;
-	struct strbuf *buffers[] = {&r->out, &r->raw, &r->name, &r->key, &r->args, &r->value};
-	for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
-		strbuf_free(buffers[i]);
+	strbuf_free(&r->out);
+	strbuf_free(&r->raw);
+	strbuf_free(&r->name);
+	strbuf_free(&r->key);
+	strbuf_free(&r->args);
+	strbuf_free(&r->value);
 	free(r->tools);
 	free(r);
 }

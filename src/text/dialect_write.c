@@ -193,11 +193,12 @@ static void put(const struct dialect *d, unsigned form, const char *text, const 
 void dialect_write_calls(const struct dialect *d, unsigned form, const struct dialect_call *calls, size_t n,
 			 struct strbuf *out)
 {
-	put(d, form, d->write_begin, NULL, 0, out);
+	static const struct dialect_call none; /* what stands around calls names none */
+	put(d, form, d->write_begin, &none, 0, out);
 	for (size_t i = 0; i < n; i++) {
 		if (i)
-			put(d, form, d->write_between, NULL, 0, out);
+			put(d, form, d->write_between, &none, 0, out);
 		put(d, form, d->write_call, &calls[i], 0, out);
 	}
-	put(d, form, d->write_end, NULL, 0, out);
+	put(d, form, d->write_end, &none, 0, out);
 }
