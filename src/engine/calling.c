@@ -153,10 +153,10 @@ static bool is_open(const struct calling *c)
 /* Does the prompt's end hold thinking that is over, as templates write it where none is wanted? */
 static bool is_over(const struct calling *c)
 {
-	const char *tail = c->how.prompt.ptr, *open = NULL;
-	for (const char *at = tail; (at = strstr(at, c->marks->open)); at++)
-		open = at;
-	return open && strstr(open, c->marks->close);
+	struct str end = c->how.prompt;
+	while (end.len && strchr(" \t\r\n", end.ptr[end.len - 1]))
+		end.len--;
+	return str_ends(end, str_c(c->marks->close));
 }
 
 /* The request's shape as an element of a structural tag; false: it cannot stand in one (the older form of
@@ -310,6 +310,7 @@ static enum hokku_code think_first(struct calling *c, struct calling_ask *ask, c
 		add_behind_thinking(&out, c, tok, thinks, &shape);
 		strbuf_add_c(&out, "}");
 		out.failed |= shape.failed;
+		c->wrapped = true;
 		rc = take_structure(ask, &out, err);
 	}
 	strbuf_free(&shape);
@@ -347,6 +348,7 @@ static enum hokku_code calls_or_shape(struct calling *c, struct calling_ask *ask
 		jv_write(jv_get(&calls.root, "format"), &out);
 		strbuf_add_c(&out, "]}}");
 		out.failed |= shape.failed;
+		c->wrapped = true;
 		rc = take_structure(ask, &out, err);
 	}
 	strbuf_free(&shape);
@@ -398,10 +400,22 @@ bool calling_refused(const struct calling *c, const char *place, char field[64])
 		place = moved;
 	}
 	if (!c->shape.n_schemas || !dialect_shape_place(&c->shape, place, at, sizeof at))
-		return false;
+		return c->lenient;
 	snprintf(field, 64, "%.63s", at);
 	field[utf8_valid_prefix(field, strlen(field))] = '\0'; /* it may be cut */
 	return c->lenient;
+}
+
+const char *calling_own_place(const struct calling *c, const char *message)
+{
+	static const char *const members[] = {"/json_schema", "/pattern", "/grammar"};
+	const char *end = strchr(message, ':');
+	for (size_t i = 0; c->wrapped && end && i < sizeof members / sizeof *members; i++) {
+		const char *at = strstr(message, members[i]);
+		if (at && at < end)
+			return at + strlen(members[i]);
+	}
+	return message;
 }
 
 /* Thinking ends when it has had its tokens. */
@@ -455,10 +469,10 @@ enum hokku_code calling_go_on(struct calling *c, struct calling_ask *ask, const 
 	c->how.prompt = (struct str){c->tail.ptr ? c->tail.ptr : "", c->tail.len};
 	if (ask->budget && c->marks && ask->thinking != THINKING_OFF && limit(c, ask, tok, err))
 		return err->error.code;
-	enum dialect_thinks thinks = !c->marks || ask->thinking == THINKING_OFF || is_over(c)
-					     ? DIALECT_NO_THINKING
-				     : is_open(c) ? DIALECT_THINKING_OPEN
-						  : DIALECT_MAY_THINK;
+	enum dialect_thinks thinks = !c->marks                                     ? DIALECT_NO_THINKING
+				     : is_open(c)                                  ? DIALECT_THINKING_OPEN
+				     : ask->thinking == THINKING_OFF || is_over(c) ? DIALECT_NO_THINKING
+										   : DIALECT_MAY_THINK;
 	if (ask->begun_bytes && thinks == DIALECT_THINKING_OPEN)
 		return blame(
 			err, "messages",

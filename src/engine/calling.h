@@ -44,6 +44,7 @@ struct calling {
 	struct jv_doc kwargs;
 	struct strbuf tail;         /* the end of the prompt */
 	struct dialect_shape shape; /* of calls; its text has gone to the request */
+	bool wrapped;               /* the request's own shape stands in another */
 	bool beside;                /* it stands beside the shape that the request has */
 	bool lenient;               /* what of it cannot be enforced is left free: nobody asked for it */
 	struct tok_ids close;       /* what ends thinking, where it has a budget */
@@ -62,6 +63,9 @@ enum hokku_code calling_go_on(struct calling *c, struct calling_ask *ask, const 
 /* The answer's shape was refused at a place of it: field names the tool whose schema that is, where it is
  * one's (else it is ""). True: the answer may be drawn without a shape, for nobody was promised one. */
 bool calling_refused(const struct calling *c, const char *place, char field[64]);
+
+/* What was refused of the request's own shape, without where it stands behind thinking or beside calls. */
+const char *calling_own_place(const struct calling *c, const char *message);
 
 /* A reader of one sample's answer. NULL: no memory. */
 struct dialect_reader *calling_reader(const struct calling *c, dialect_sink *sink, void *user);

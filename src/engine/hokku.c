@@ -282,13 +282,13 @@ static void on_event(void *user, const struct engine_event *event)
 }
 
 /* Members of both structs that have the same name. */
-#define SAMPLER_FIELDS(X)                                                                            \
-	X(repeat_last_n)                                                                             \
-	X(typical_p)                                                                                 \
-	X(top_n_sigma)                                                                               \
-	X(xtc_probability) X(xtc_threshold) X(dynatemp_range) X(dynatemp_exponent) X(dry_multiplier) \
-		X(dry_base) X(dry_allowed_length) X(dry_penalty_last_n) X(mirostat) X(mirostat_tau)  \
-			X(mirostat_eta)
+#define SAMPLER_FIELDS(X)                                                                     \
+	X(repeat_last_n)                                                                      \
+	X(typical_p)                                                                          \
+	X(top_n_sigma)                                                                        \
+	X(xtc_probability)                                                                    \
+	X(xtc_threshold) X(dynatemp_range) X(dynatemp_exponent) X(dry_multiplier) X(dry_base) \
+		X(dry_allowed_length) X(dry_penalty_last_n) X(mirostat) X(mirostat_tau) X(mirostat_eta)
 
 static struct sampling to_sampling(const struct hokku_sampling *s, const struct hokku_samplers *more)
 {
@@ -416,7 +416,8 @@ static enum hokku_code make_talk_shape(const struct hokku *h, const struct conve
 			   ? strlen(fault.place)
 			   : 0;
 	return field[0] ? err_set(err, rc, "%s%s", field, why.message + n)
-			: err_set(err, rc, "%s %s", talk->ask.shape_field, why.message);
+			: err_set(err, rc, "%s: %s", talk->ask.shape_field,
+				  calling_own_place(&talk->calling, why.message));
 }
 
 /* bad: owns what rules of the request's bad words become; the caller frees it. */

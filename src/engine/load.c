@@ -251,13 +251,19 @@ static enum hokku_code set_aside(struct engine *e, struct hokku_error *err)
 	/* Each invalid byte becomes U+FFFD, three bytes; a held character of up to four comes on top. */
 	e->max_piece = (longest + 4) * 3;
 	e->end_mask = calloc(((size_t)e->n_vocab + 31) / 32, sizeof *e->end_mask);
+	e->marker_mask = calloc(((size_t)e->n_vocab + 31) / 32, sizeof *e->marker_mask);
 	bool room = strbuf_reserve(&e->decoded, e->max_piece) &&
-		    strbuf_reserve(&e->shown, 2 * e->max_piece + ENGINE_MAX_STOP_BYTES) && e->end_mask;
+		    strbuf_reserve(&e->shown, 2 * e->max_piece + ENGINE_MAX_STOP_BYTES) && e->end_mask &&
+		    e->marker_mask;
 	if (!room)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the text of a token");
-	for (uint32_t id = 0; id < e->n_vocab; id++)
+	for (uint32_t id = 0; id < e->n_vocab; id++) {
 		if (tok_is_end(e->tok, (int32_t)id))
 			e->end_mask[id / 32] |= 1u << id % 32;
+		if (tok_type(e->tok, (int32_t)id) == TOK_CONTROL &&
+		    dialect_names(e->dialect.dialect, e->dialect.thinking, tok_bytes(e->tok, (int32_t)id)))
+			e->marker_mask[id / 32] |= 1u << id % 32;
+	}
 	return set_aside_sched(e, err);
 }
 
@@ -357,7 +363,8 @@ void engine_unload(struct engine *e)
 	free(e->row_logits);
 	e->row_logits = NULL;
 	free(e->end_mask);
-	e->end_mask = NULL;
+	free(e->marker_mask);
+	e->end_mask = e->marker_mask = NULL;
 	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
 		free(e->flights[i].planned);
 		free(e->flights[i].steps);

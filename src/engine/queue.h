@@ -110,6 +110,7 @@ struct engine {
 	struct model model;
 	struct compute *compute;
 	uint32_t n_ctx, n_vocab, n_batch, n_parallel;
+	uint32_t *marker_mask;                  /* the same: control tokens of the dialect's markers */
 	uint32_t *end_mask;                     /* (n_vocab bits) tokens that end an answer */
 	uint32_t n_open_masks;                  /* of a step: masks that may follow it */
 	_Atomic(const struct tok *) public_tok; /* NULL until ready */

@@ -79,7 +79,7 @@ struct engine_request {
 	/* The shape that the answer has, as engine_make_shape compiled it; NULL: none. The engine takes a
 	 * reference of its own. What n_answered counts is the beginning of it. */
 	struct constrain *shape;
-	bool control_text; /* control tokens of the answer have their names as text */
+	bool control_text; /* control tokens that the dialect's markers name have their names as text */
 	bool no_cache;     /* nothing of it is found in KV memory, nor can be by others */
 	bool cache_debug;  /* the end tells why no more of the prompt was found */
 	uint64_t group;    /* other than 0: with no_cache those of the same group are no others */

@@ -237,6 +237,8 @@ static void see_byte(struct rules *r, char byte)
 	if (r->over)
 		return;
 	if (r->n_opened < t->open.len) {
+		if (r->n_opened == 0 && strchr(" \t\r\n", byte) && byte)
+			return; /* what readers pass over, too */
 		r->over = byte != t->open.ptr[r->n_opened++];
 		return;
 	}

@@ -434,10 +434,13 @@ static void on_shape(struct shape_order *order)
 		name_tool(job->form, &job->err);
 	if (lenient) {
 		warn_free_calls(job);
+		job->err.field[0] = '\0';
 		job->rc = HOKKU_OK;
 	} else if (refused && !job->err.field[0]) {
 		snprintf(job->err.field, sizeof job->err.field, "%s", job->request.shape_field);
-		err_prefix(&job->err.error, order->rc, "%s", job->request.shape_field);
+		err_set(&job->err.error, order->rc, "%s%s%s", job->err.field,
+			order->err.message[0] == '/' ? "" : ": ",
+			calling_own_place(&job->calling, order->err.message));
 	}
 	strbuf_free(&job->request.shape_text);
 	if (job->rc)

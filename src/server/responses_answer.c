@@ -42,12 +42,12 @@ static const char *id_prefix(const struct answer_start *start, const struct item
 					     : "fc_";
 }
 
-/* The text of {"input": "..."}, the arguments of a custom tool's call; as they stand where they are none. */
+/* The text of {"input": "..."}, the arguments of a custom tool's call. */
 static void add_custom_input(struct strbuf *b, struct str arguments)
 {
 	struct hokku_error err;
 	struct jv_doc doc = {0};
-	struct str text = arguments;
+	struct str text = {"", 0}; /* of a call that was cut nothing can be told yet */
 	bool read = !jv_parse(arguments, JV_STRICT, &doc, &err);
 	if (read && jv_is(jv_get(&doc.root, "input"), JV_STRING))
 		text = jv_str(jv_get(&doc.root, "input"));
@@ -93,6 +93,8 @@ static void add_call(struct strbuf *b, const struct answer_start *start, const s
 	}
 	strbuf_add_c(b, ",\"input\":");
 	add_custom_input(b, item->text);
+	if (strcmp(item->status, "incomplete") == 0) /* else a client would run it */
+		strbuf_add_c(b, ",\"status\":\"incomplete\"");
 }
 
 static void add_item(struct strbuf *b, const struct answer_start *start, const struct item *item)
@@ -266,8 +268,10 @@ static bool is_custom(const struct answer_start *start)
 	return tool && tool->custom;
 }
 
-static void close_call(struct strbuf *b, const struct answer_start *start)
+static void close_call(struct strbuf *b, const struct answer_start *start, const char *status)
 {
+	if (strcmp(status, "completed") != 0) /* there is no end to tell */
+		return;
 	const struct item item = open_item(start, "completed");
 	if (!is_custom(start)) {
 		const struct responses_tool *tool = tool_of(start, item.name);
@@ -297,7 +301,7 @@ static void close_block(struct strbuf *b, const struct answer_start *start, cons
 	if (!m->open)
 		return;
 	if (m->kind == PART_CALL) {
-		close_call(b, start);
+		close_call(b, start, status);
 	} else {
 		bool text = m->kind == PART_TEXT;
 		begin_item_event(b, start,

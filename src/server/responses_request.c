@@ -471,6 +471,9 @@ static enum hokku_code link_request(struct gen_request *r, const struct request_
 		strbuf_add_c(&made, "}");
 		made.failed |= c.out.failed || tools.out.failed || tools.echo.failed || choice.failed;
 		rc = request_make(r, &made, &root, err);
+		if (rc == HOKKU_INTERNAL) /* it is deeper than the body was */
+			rc = bad(err, own->tools ? "tools" : "input", "cannot be taken: %.300s",
+				 err->error.message);
 	}
 	if (!rc)
 		rc = take_made(r, root, err);

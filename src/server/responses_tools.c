@@ -36,11 +36,17 @@ static enum hokku_code rename_tool(struct responses_toolbox *t, const char *flat
 	if (!grown)
 		return field_no_memory(t->err);
 	own->renamed = grown;
-	own->renamed[own->n_renamed++] =
-		(struct responses_tool){.flat = strdup(flat),
-					.name = strndup(name.ptr, name.len),
-					.of = of.len ? strndup(of.ptr, of.len) : NULL,
-					.custom = custom};
+	struct responses_tool row = {.flat = strdup(flat),
+				     .name = strndup(name.ptr, name.len),
+				     .of = of.len ? strndup(of.ptr, of.len) : NULL,
+				     .custom = custom};
+	if (!row.flat || !row.name || (of.len && !row.of)) {
+		free(row.flat);
+		free(row.name);
+		free(row.of);
+		return field_no_memory(t->err);
+	}
+	own->renamed[own->n_renamed++] = row;
 	return HOKKU_OK;
 }
 

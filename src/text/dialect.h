@@ -38,6 +38,9 @@ struct dialect_thinking {
 const struct dialect_thinking *dialect_thinking_at(size_t i);           /* of the table; NULL past the last */
 const struct dialect_thinking *dialect_thinking_find(const char *name); /* NULL: there is none */
 
+/* Does the name of a control token stand in one of the two's markers, so that a reader has to see it? */
+bool dialect_names(const struct dialect *d, const struct dialect_thinking *t, struct str name);
+
 /* ---- choosing ---- */
 
 /* How the template writes what the dialect leaves open. */
