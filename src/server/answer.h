@@ -156,6 +156,7 @@ struct api {
 	/* In place of failed, where the stream has begun and its events have more to say; NULL: failed. */
 	void (*broken)(struct strbuf *b, const struct answer_start *start, enum hokku_code code,
 		       const char *message);
+	bool text_logprobs; /* log probabilities are of what is for people alone */
 	/* After the last sample's end: what is to be remembered of the answer (responses.h); NULL: nothing.
 	 */
 	void (*keep)(struct responses *responses, uint32_t owner, const struct answer_start *start,

@@ -452,8 +452,9 @@ static enum hokku_code tell_count(const struct request_told *told, struct strbuf
 	return HOKKU_OK;
 }
 
-static void name_tool(char field[64])
+static void name_tool(const struct gen_request *r, char field[64])
 {
+	(void)r;
 	static const char inner[] = ".function.parameters";
 	char before[64], *rest;
 	memcpy(before, field, sizeof before);

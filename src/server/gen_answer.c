@@ -157,6 +157,26 @@ static void keep_logprobs(struct sample *sample, const struct answer_start *star
 	sample->generation->api->logprobs(&sample->logprobs_json, start, token);
 }
 
+/* Does the token go on with what is for people? sample->parts has it already. */
+static bool is_text(const struct sample *sample, const struct answer_token *token)
+{
+	for (size_t i = 0; i < token->n_parts; i++)
+		if (token->parts[i].kind == PART_TEXT)
+			return true;
+	return token->n_parts == 0 && sample->parts.n &&
+	       sample->parts.parts[sample->parts.n - 1].kind == PART_TEXT;
+}
+
+/* An answer cannot go on with a hole in it. */
+static void gen_no_memory(struct generation *g)
+{
+	if (g->stopped)
+		return;
+	g->stopped = HOKKU_OUT_OF_MEMORY;
+	gen_cancel_samples(g);
+	gen_answer_error(g, HOKKU_OUT_OF_MEMORY, "no memory for the answer", NULL);
+}
+
 static void gen_token(struct sample *sample, const struct mail *m, const char *model)
 {
 	struct generation *g = sample->generation;
@@ -175,6 +195,10 @@ static void gen_token(struct sample *sample, const struct mail *m, const char *m
 		return;
 	keep_id(sample, m->token);
 	token.parts = tell_apart(sample, m->text, false, &token.n_parts);
+	if (g->pieces.failed) {
+		gen_no_memory(g);
+		return;
+	}
 	if (g->streaming) {
 		g->api->token(&g->out, &start, &token);
 		gen_mark_dirty(g);
@@ -183,7 +207,8 @@ static void gen_token(struct sample *sample, const struct mail *m, const char *m
 	strbuf_add(&sample->text, m->text.ptr, m->text.len);
 	for (size_t i = 0; i < token.n_parts; i++)
 		part_list_add(&sample->parts, &token.parts[i]);
-	keep_logprobs(sample, &start, &token);
+	if (!g->api->text_logprobs || is_text(sample, &token))
+		keep_logprobs(sample, &start, &token);
 }
 
 /* A sample of a whole answer; its text and logprobs are borrowed. */
@@ -209,8 +234,8 @@ static void gen_answer_whole(struct generation *g, const struct answer_start *st
 	for (uint32_t i = 0; i < g->n_samples && samples; i++) {
 		struct sample *s = &g->samples[i];
 		samples[i] = whole_sample(s);
-		body.failed |=
-			s->text.failed || s->logprobs_json.failed || s->parts.failed || s->prompt_json.failed;
+		body.failed |= g->pieces.failed || s->text.failed || s->logprobs_json.failed ||
+			       s->parts.failed || s->prompt_json.failed;
 	}
 	if (samples)
 		g->api->whole(&body, start, samples);

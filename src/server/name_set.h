@@ -1,5 +1,5 @@
-/* Names that a request has given, to be asked for many times: by their hashes, so that thousands asked for among
- * thousands are no work to speak of. */
+/* Names that a request has given, to be asked for many times: by their hashes, so that thousands asked for
+ * among thousands are no work to speak of. */
 #ifndef SERVER_NAME_SET_H
 #define SERVER_NAME_SET_H
 
@@ -15,7 +15,8 @@ static inline void name_set_add(struct strbuf *set, struct str name)
 
 static inline bool name_set_has(const struct strbuf *set, struct str name)
 {
-	uint64_t hash = siphash(UINT64_C(0x6e616d65), UINT64_C(0x736574), name.ptr ? name.ptr : "", name.len), one;
+	uint64_t hash = siphash(UINT64_C(0x6e616d65), UINT64_C(0x736574), name.ptr ? name.ptr : "", name.len),
+		 one;
 	for (size_t at = 0; at + sizeof one <= set->len; at += sizeof one) {
 		memcpy(&one, set->ptr + at, sizeof one);
 		if (one == hash)

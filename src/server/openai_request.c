@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "server/name_set.h"
 #include "server/openai_fields.h"
 
 static enum hokku_code take_max_completion_tokens(struct gen_request *r, const char *name, const struct jv *v,
@@ -121,6 +122,13 @@ static bool has_tool(const struct jv *tools, struct str name)
 	return false;
 }
 
+/* The names of tools. */
+static void list_tools(const struct jv *tools, struct strbuf *set)
+{
+	for (size_t i = 0; i < jv_len(tools); i++)
+		name_set_add(set, jv_str(field_function_name(jv_at(tools, i))));
+}
+
 static enum hokku_code no_such_tool(struct request_error *err, const char *field, struct str name)
 {
 	char quoted[80];
@@ -132,26 +140,33 @@ static enum hokku_code no_such_tool(struct request_error *err, const char *field
 static enum hokku_code keep_allowed(struct gen_request *r, struct request_error *err)
 {
 	char field[80];
-	struct strbuf kept = {0};
+	struct strbuf kept = {0}, names = {0}, allowed = {0};
+	enum hokku_code rc = HOKKU_OK;
 	bool any = false;
-	for (size_t i = 0; i < jv_len(r->allowed_tools); i++) {
+	list_tools(r->tools, &names);
+	list_tools(r->allowed_tools, &allowed);
+	for (size_t i = 0; i < jv_len(r->allowed_tools) && !rc; i++) {
 		struct str name = jv_str(field_function_name(jv_at(r->allowed_tools, i)));
 		snprintf(field, sizeof field, "tool_choice.allowed_tools.tools[%zu].function.name", i);
-		if (!has_tool(r->tools, name))
-			return no_such_tool(err, field, name);
+		if (!name_set_has(&names, name))
+			rc = no_such_tool(err, field, name);
 	}
 	strbuf_add_c(&kept, "[");
 	for (size_t i = 0; i < jv_len(r->tools); i++) {
 		const struct jv *tool = jv_at(r->tools, i);
-		if (!has_tool(r->allowed_tools, jv_str(field_function_name(tool))))
+		if (!name_set_has(&allowed, jv_str(field_function_name(tool))))
 			continue;
 		strbuf_add_c(&kept, any ? "," : "");
 		jv_write(tool, &kept);
 		any = true;
 	}
 	strbuf_add_c(&kept, "]");
-	enum hokku_code rc = request_make(r, &kept, &r->tools, err);
+	kept.failed |= names.failed || allowed.failed;
+	if (!rc)
+		rc = request_make(r, &kept, &r->tools, err);
 	strbuf_free(&kept);
+	strbuf_free(&names);
+	strbuf_free(&allowed);
 	return rc;
 }
 

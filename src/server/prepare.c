@@ -41,7 +41,7 @@ static enum hokku_code check_ids(const char *name, const int32_t *ids, size_t n,
 	for (size_t i = 0; i < n; i++) {
 		if ((uint32_t)ids[i] < n_vocab)
 			continue;
-		snprintf(err->field, sizeof err->field, "%s[%zu]", name, i);
+		snprintf(err->field, sizeof err->field, "%.40s[%zu]", name, i);
 		return err_set(&err->error, HOKKU_INVALID_REQUEST,
 			       "%s is %" PRId32 "; this model's token ids run from 0 to %" PRIu32, err->field,
 			       ids[i], n_vocab - 1);
@@ -99,13 +99,13 @@ static void name_message(const struct gen_request *r, ptrdiff_t index, struct re
 }
 
 /* The same of a place in a tool, with which the message begins. */
-static void name_tool(const struct request_form *form, struct request_error *err)
+static void name_tool(const struct request_form *form, const struct gen_request *r, struct request_error *err)
 {
 	struct request_error before = *err;
 	size_t n = strlen(before.field);
 	if (!form->name_tool || !n)
 		return;
-	form->name_tool(err->field);
+	form->name_tool(r, err->field);
 	if (strncmp(before.error.message, before.field, n) == 0)
 		err_set(&err->error, before.error.code, "%s%s", err->field, before.error.message + n);
 }
@@ -329,7 +329,7 @@ static enum hokku_code make_tokens(struct prepare_job *job, const struct tok *to
 	if (reads && !rc)
 		rc = calling_go_on(&job->calling, &ask, job->dialect, tok, &job->ids, err);
 	if (reads && rc)
-		name_tool(job->form, err);
+		name_tool(job->form, r, err);
 	r->shape_field = ask.shape_field;
 	r->shape_kind = ask.shape_kind;
 	if (ask.limit.max)
@@ -431,7 +431,7 @@ static void on_shape(struct shape_order *order)
 		err_set(&job->err.error, order->rc, "%s%s", job->err.field,
 			order->err.message + strlen(place)); /* as the request has it */
 	if (refused)
-		name_tool(job->form, &job->err);
+		name_tool(job->form, &job->request, &job->err);
 	if (lenient) {
 		warn_free_calls(job);
 		job->err.field[0] = '\0';

@@ -215,7 +215,7 @@ struct request_form {
 				struct request_error *err);
 	/* What the request calls a place in its tools, which is given as OpenAI's form has it
 	 * ("tools[0].function.parameters/x"). NULL: the same. */
-	void (*name_tool)(char field[64]);
+	void (*name_tool)(const struct gen_request *r, char field[64]);
 	const char *messages; /* the field that messages came by; NULL: messages, each by its number */
 	/* Appends the tokens of prompt number `index` (of r->n_encoded); NULL: they are made of prompt,
 	 * tokens, messages or prompts. */

@@ -188,6 +188,7 @@ void responses_request_free(struct responses_request *r)
 	free(r->previous);
 	strbuf_free(&r->echo);
 	strbuf_free(&r->items);
+	strbuf_free(&r->made_from);
 	free(r);
 }
 

@@ -44,9 +44,10 @@ struct responses_request {
 	bool store;
 	char *previous; /* a response to go on from; NULL: none */
 	const struct jv *input, *instructions, *tools, *choice, *format,
-		*metadata;   /* until the request is linked */
-	struct strbuf echo;  /* members of the response that say what was asked for, after a comma */
-	struct strbuf items; /* the conversation so far: items separated by commas */
+		*metadata;       /* until the request is linked */
+	struct strbuf echo;      /* members of the response that say what was asked for, after a comma */
+	struct strbuf items;     /* the conversation so far: items separated by commas */
+	struct strbuf made_from; /* of each tool as the model has it: its place, two uint32_t */
 	struct responses_tool *renamed; /* (n_renamed) */
 	size_t n_renamed;
 };

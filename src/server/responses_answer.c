@@ -520,6 +520,7 @@ const struct api api_openai_responses = {
 	.failed = failed,
 	.broken = broken,
 	.keep = keep,
+	.text_logprobs = true,
 	.whole = whole,
 	.logprobs = add_logprobs,
 	.error = openai_error,

@@ -18,7 +18,7 @@ struct responses_messages {
 	bool in_turn, has_text;
 	struct strbuf thinking, text,
 		calls;     /* thinking and text without quotes' insides; calls separated by commas */
-	struct strbuf ids; /* of calls that were made, each terminated */
+	struct strbuf ids; /* of calls that were made: a name set */
 };
 
 /* Appends what items say; where: c->where[i] is at fault. */
@@ -30,9 +30,12 @@ void responses_end_turn(struct responses_messages *c);
 struct responses_toolbox {
 	struct gen_request *r;
 	struct request_error *err;
-	const struct jv *allowed; /* the tools that tool_choice leaves; NULL: all */
-	struct strbuf out, echo;  /* as chat templates know them, and as the response has them */
-	bool told;                /* one of the allowed ones */
+	const struct jv *allowed;        /* the tools that tool_choice leaves; NULL: all */
+	struct strbuf names, flat_names; /* of these: without a namespace, and with the one they name */
+	struct strbuf out, echo;         /* as chat templates know them, and as the response has them */
+	uint32_t n_left_out;
+	uint32_t outer, inner; /* where the tool at hand stands: tools[outer].tools[inner]; UINT32_MAX: it is
+				  in no namespace */
 };
 
 /* tool_choice as POST /v1/chat/completions takes it, before the tools, of which it may leave some out;
@@ -40,6 +43,9 @@ struct responses_toolbox {
 enum hokku_code responses_write_choice(struct responses_toolbox *t, const struct jv *choice,
 				       struct strbuf *out);
 enum hokku_code responses_read_tools(struct responses_toolbox *t, const struct jv *tools);
+
+/* request_form.name_tool. */
+void responses_name_tool(const struct gen_request *r, char field[64]);
 
 /* s as a JSON string. */
 static inline void responses_add_string(struct strbuf *b, struct str s)

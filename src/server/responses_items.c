@@ -2,6 +2,7 @@
  * of the assistant's (reasoning, a message, calls) is one message. */
 #include <stdio.h>
 
+#include "server/name_set.h"
 #include "server/responses_internal.h"
 
 void responses_end_turn(struct responses_messages *c)
@@ -175,8 +176,7 @@ static enum hokku_code item_call(struct responses_messages *c, const struct jv *
 	strbuf_add_c(&c->calls, ",\"arguments\":");
 	responses_add_string(&c->calls, (struct str){text.ptr, text.len});
 	strbuf_add_c(&c->calls, "}}");
-	strbuf_add(&c->ids, id.ptr, id.len);
-	strbuf_add(&c->ids, "", 1);
+	name_set_add(&c->ids, id);
 	c->out.failed |= text.failed;
 	strbuf_free(&text);
 	return HOKKU_OK;
@@ -184,10 +184,7 @@ static enum hokku_code item_call(struct responses_messages *c, const struct jv *
 
 static bool was_called(const struct responses_messages *c, struct str id)
 {
-	for (const char *at = c->ids.ptr; at && at < c->ids.ptr + c->ids.len; at += strlen(at) + 1)
-		if (str_eq_c(id, at))
-			return true;
-	return false;
+	return name_set_has(&c->ids, id);
 }
 
 static enum hokku_code item_output(struct responses_messages *c, const struct jv *item, const char *at)

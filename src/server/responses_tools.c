@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "server/name_set.h"
 #include "server/responses_internal.h"
 
 enum { MAX_TOOL_NAME = 128 };
@@ -17,15 +18,24 @@ static char *flat_name(struct str name, struct str of)
 	return flat;
 }
 
-static bool is_allowed(const struct responses_toolbox *t, struct str name, struct str of)
+/* Keeps the names of the tools that may be called; false: no memory. */
+static bool list_allowed(struct responses_toolbox *t)
 {
 	for (size_t i = 0; i < jv_len(t->allowed); i++) {
 		const struct jv *row = jv_at(t->allowed, i);
-		if (str_eq(jv_str(jv_get(row, "name")), name) &&
-		    (!jv_get(row, "namespace") || str_eq(jv_str(jv_get(row, "namespace")), of)))
-			return true;
+		struct str name = jv_str(jv_get(row, "name")), of = jv_str(jv_get(row, "namespace"));
+		char *flat = flat_name(name.ptr ? name : STR_LIT(""), of);
+		if (!flat)
+			return false;
+		name_set_add(of.len ? &t->flat_names : &t->names, str_c(flat));
+		free(flat);
 	}
-	return !t->allowed;
+	return !t->names.failed && !t->flat_names.failed;
+}
+
+static bool is_allowed(const struct responses_toolbox *t, struct str name, const char *flat)
+{
+	return !t->allowed || name_set_has(&t->names, name) || name_set_has(&t->flat_names, str_c(flat));
 }
 
 static enum hokku_code rename_tool(struct responses_toolbox *t, const char *flat, struct str name,
@@ -119,11 +129,22 @@ static enum hokku_code add_tool(struct responses_toolbox *t, const struct jv *to
 	if (!jv_none(parameters) && !jv_is(parameters, JV_OBJECT))
 		return bad(t->err, field, "is %s; it takes a JSON schema",
 			   jv_text(parameters, found, sizeof found));
-	if (!is_allowed(t, jv_str(name), of_name))
-		return HOKKU_OK;
 	char *flat = flat_name(jv_str(name), of_name);
 	if (!flat)
 		return field_no_memory(t->err);
+	if (!is_allowed(t, jv_str(name), flat)) {
+		free(flat);
+		return HOKKU_OK;
+	}
+	if (strlen(flat) > MAX_TOOL_NAME) {
+		snprintf(field, sizeof field, "%.100s.name", at);
+		free(flat);
+		return bad(t->err, field,
+			   "has with its namespace more than %d bytes, which is the most there may be",
+			   MAX_TOOL_NAME);
+	}
+	const uint32_t place[2] = {t->outer, t->inner};
+	strbuf_add(&t->r->responses->made_from, place, sizeof place);
 	enum hokku_code rc = custom || of ? rename_tool(t, flat, jv_str(name), of_name, custom) : HOKKU_OK;
 	strbuf_add_c(&t->out, t->out.len ? ",{\"type\":\"function\",\"function\":{\"name\":"
 					 : "{\"type\":\"function\",\"function\":{\"name\":");
@@ -157,6 +178,7 @@ static enum hokku_code add_namespace(struct responses_toolbox *t, const struct j
 	for (size_t i = 0; i < jv_len(tools); i++) {
 		const struct jv *tool = jv_at(tools, i), *type = jv_get(tool, "type");
 		snprintf(field, sizeof field, "%.60s.tools[%zu]", at, i);
+		t->inner = (uint32_t)i;
 		if (!str_eq_c(jv_str(type), "function") && !str_eq_c(jv_str(type), "custom"))
 			return bad(t->err, field, "is of the type %s; a namespace takes function and custom",
 				   jv_text(type, found, sizeof found));
@@ -199,11 +221,15 @@ static bool is_theirs(struct str type)
 enum hokku_code responses_read_tools(struct responses_toolbox *t, const struct jv *tools)
 {
 	char field[PATH_BYTES], found[96], text[160];
+	if (!list_allowed(t))
+		return field_no_memory(t->err);
 	for (size_t i = 0; i < jv_len(tools); i++) {
 		const struct jv *tool = jv_at(tools, i), *type = jv_get(tool, "type");
 		struct str kind = jv_str(type);
 		enum hokku_code rc = HOKKU_OK;
 		snprintf(field, sizeof field, "tools[%zu]", i);
+		t->outer = (uint32_t)i;
+		t->inner = UINT32_MAX;
 		if (str_eq_c(kind, "function") || str_eq_c(kind, "custom")) {
 			rc = add_tool(t, tool, NULL, field);
 		} else if (str_eq_c(kind, "namespace")) {
@@ -214,7 +240,10 @@ enum hokku_code responses_read_tools(struct responses_toolbox *t, const struct j
 				"tools[%zu] (%.60s) was left out: this server runs no tools, nor has the model "
 				"that one",
 				i, kind.ptr);
-			field_warn(&t->r->warnings, text);
+			if (t->n_left_out++ == REQUEST_MAX_WARNINGS)
+				snprintf(text, sizeof text, "more tools were left out");
+			if (t->n_left_out <= REQUEST_MAX_WARNINGS + 1)
+				field_warn(&t->r->warnings, text);
 		} else {
 			snprintf(field, sizeof field, "tools[%zu].type", i);
 			rc = bad(t->err, field, "is %s; it takes \"function\", \"custom\" or \"namespace\"",
@@ -272,4 +301,28 @@ enum hokku_code responses_write_choice(struct responses_toolbox *t, const struct
 	strbuf_add_c(out, "}}");
 	free(flat);
 	return HOKKU_OK;
+}
+
+void responses_name_tool(const struct gen_request *r, char field[64])
+{
+	static const char inner[] = ".function";
+	const struct strbuf *from = &r->responses->made_from;
+	char before[64], where[48], text[128], *rest;
+	uint32_t place[2];
+	memcpy(before, field, sizeof before);
+	if (strncmp(before, "tools[", 6) != 0)
+		return;
+	size_t i = strtoul(before + 6, &rest, 10);
+	if (*rest != ']' || (i + 1) * sizeof place > from->len)
+		return;
+	memcpy(place, from->ptr + i * sizeof place, sizeof place);
+	rest++;
+	rest += strncmp(rest, inner, sizeof inner - 1) == 0 ? sizeof inner - 1 : 0;
+	if (place[1] == UINT32_MAX)
+		snprintf(where, sizeof where, "tools[%u]", place[0]);
+	else
+		snprintf(where, sizeof where, "tools[%u].tools[%u]", place[0], place[1]);
+	snprintf(text, sizeof text, "%s%.63s", where, rest);
+	snprintf(field, 64, "%.63s", text);
+	field[utf8_valid_prefix(field, strlen(field))] = '\0'; /* it may be cut */
 }
