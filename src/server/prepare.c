@@ -438,8 +438,7 @@ static void on_shape(struct shape_order *order)
 		job->rc = HOKKU_OK;
 	} else if (refused && !job->err.field[0]) {
 		snprintf(job->err.field, sizeof job->err.field, "%s", job->request.shape_field);
-		err_set(&job->err.error, order->rc, "%s%s%s", job->err.field,
-			order->err.message[0] == '/' ? "" : ": ",
+		err_set(&job->err.error, order->rc, "%s: %s", job->err.field,
 			calling_own_place(&job->calling, order->err.message));
 	}
 	strbuf_free(&job->request.shape_text);

@@ -19,7 +19,7 @@ function keyFile(name, text) {
 // A server with the keys a and b, which have these limits, and a bare one. It is stopped however the test ends.
 async function serve(t, limits, args = []) {
 	const text = `# keys\nname=team-a key=${secret.a} ${limits.a ?? ''}\nname=team-b ${limits.b ?? ''} key=${secret.b}\n${secret.bare}\n`;
-	const server = await start([model('long'), '--ctx', '4096', '--api-key-file', keyFile(t.name.replace(/\W+/g, '-').slice(0, 40), text), ...args]);
+	const server = await start([model('long'), '--ctx', '30000', '--api-key-file', keyFile(t.name.replace(/\W+/g, '-').slice(0, 40), text), ...args]);
 	t.after(() => server.child.kill('SIGKILL'));
 	server.key = async (who) => (await (await fetch(`${server.url}/health`, { headers: as(who) })).json()).key;
 	server.end = async () => {
