@@ -145,6 +145,8 @@ static enum hokku_code keep_allowed(struct gen_request *r, struct request_error 
 	bool any = false;
 	list_tools(r->tools, &names);
 	list_tools(r->allowed_tools, &allowed);
+	if (names.failed || allowed.failed)
+		rc = field_no_memory(err);
 	for (size_t i = 0; i < jv_len(r->allowed_tools) && !rc; i++) {
 		struct str name = jv_str(field_function_name(jv_at(r->allowed_tools, i)));
 		snprintf(field, sizeof field, "tool_choice.allowed_tools.tools[%zu].function.name", i);

@@ -196,6 +196,8 @@ static enum hokku_code item_output(struct responses_messages *c, const struct jv
 	if (!jv_str(id).len)
 		return bad(c->err, field, "is %s; it takes a string",
 			   id ? jv_text(id, found, sizeof found) : "missing");
+	if (c->ids.failed)
+		return field_no_memory(c->err);
 	if (!was_called(c, jv_str(id)))
 		return bad(c->err, field, "is %s, and no call before it has this id",
 			   str_quote(jv_str(id), quoted, sizeof quoted));
