@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -48,14 +49,14 @@ static void make_error_body(enum hokku_code code, const char *text, struct strbu
 
 /* ---- stopping ---- */
 
-static volatile sig_atomic_t n_signals;
+static atomic_int n_signals; /* any thread may be the one that handles a signal */
 static struct http *signal_http; /* set while handlers are in place */
 
 static void on_signal(int number)
 {
 	(void)number;
 	int error = errno;
-	if (++n_signals > 1)
+	if (atomic_fetch_add(&n_signals, 1) > 0)
 		_exit(130);
 	http_wake(signal_http);
 	errno = error;
@@ -65,7 +66,7 @@ static void set_handlers(struct http *http, struct sigaction before[4])
 {
 	struct sigaction handle = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
-	n_signals = 0;
+	atomic_store(&n_signals, 0);
 	signal_http = http;
 	sigaction(SIGTERM, &handle, &before[0]);
 	sigaction(SIGINT, &handle, &before[1]);
@@ -84,7 +85,7 @@ static void restore_handlers(const struct sigaction before[4])
 /* Once told to stop: refuses, waits for what runs, in the end cancels it. */
 static void go_on_stopping(struct server *s)
 {
-	if (n_signals && !s->stopping_ns) {
+	if (atomic_load(&n_signals) && !s->stopping_ns) {
 		s->stopping_ns = clock_ns();
 		engine_close_door(s->engine);
 		engine_close_shapes(s->engine); /* their requests would be refused */

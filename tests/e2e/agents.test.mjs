@@ -29,7 +29,7 @@ for (const [name, Model] of [['chat completions', OpenAIChatCompletionsModel], [
 				name: 'poet',
 				instructions: 'Be brief.',
 				model: new Model(client, 'haiku'),
-				modelSettings: { toolChoice: 'required', maxTokens: 60, parallelToolCalls: false, providerData: { seed: 5 } },
+				modelSettings: { toolChoice: 'required', maxTokens: 60, parallelToolCalls: false, temperature: 0 },
 				tools: [weather],
 			});
 			const result = await run(agent, 'Write a haiku about autumn rain.', { maxTurns: 4, stream });
