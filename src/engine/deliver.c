@@ -92,8 +92,9 @@ static bool decode_text(struct engine *e, struct job *job, int32_t token)
 	strbuf_clear(&e->decoded);
 	strbuf_clear(&e->shown);
 	/* Control tokens steer; their names are no part of an answer, unless they are asked for. */
-	if (tok_type(e->tok, token) != TOK_CONTROL ||
-	    (job->control_text && e->marker_mask[(uint32_t)token / 32] >> (uint32_t)token % 32 & 1))
+	bool marker = e->marker_mask[(uint32_t)token / 32] >> (uint32_t)token % 32 & 1;
+	if (tok_type(e->tok, token) != TOK_CONTROL || job->control_text == ENGINE_ALL ||
+	    (job->control_text == ENGINE_MARKERS && marker))
 		text_stream_push(&job->stream, tok_bytes(e->tok, token), &e->decoded);
 	return push_text(e, job);
 }

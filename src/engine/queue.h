@@ -26,7 +26,8 @@ struct job {
 	/* Constant from submit on. */
 	uint64_t id;
 	uint32_t max_tokens, n_answered;
-	bool logprobs, prompt_logprobs, no_cache, control_text;
+	bool logprobs, prompt_logprobs, no_cache;
+	enum engine_control control_text;
 	bool cache_debug;
 	uint32_t n_top, n_prompt_top;
 	struct sampling sampling;

@@ -79,11 +79,12 @@ struct engine_request {
 	/* The shape that the answer has, as engine_make_shape compiled it; NULL: none. The engine takes a
 	 * reference of its own. What n_answered counts is the beginning of it. */
 	struct constrain *shape;
-	bool control_text; /* control tokens that the dialect's markers name have their names as text */
-	bool no_cache;     /* nothing of it is found in KV memory, nor can be by others */
-	bool cache_debug;  /* the end tells why no more of the prompt was found */
-	uint64_t group;    /* other than 0: with no_cache those of the same group are no others */
-	uint32_t owner;    /* whose it is: owners take turns, and find nothing of each other's in KV memory */
+	/* Control tokens that have their names as text: none, those of the dialect's markers, all. */
+	enum engine_control { ENGINE_HIDDEN, ENGINE_MARKERS, ENGINE_ALL } control_text;
+	bool no_cache;    /* nothing of it is found in KV memory, nor can be by others */
+	bool cache_debug; /* the end tells why no more of the prompt was found */
+	uint64_t group;   /* other than 0: with no_cache those of the same group are no others */
+	uint32_t owner;   /* whose it is: owners take turns, and find nothing of each other's in KV memory */
 	/* Nor do those of one owner with another salt, of 256 bytes at most; empty: none. Copied. */
 	struct str cache_salt;
 	void (*on_event)(void *user, const struct engine_event *event);

@@ -60,6 +60,7 @@ struct answer_start {
 	struct str prompt_json; /* what api.prompt_logprobs added of sample 0, separated by commas; ptr NULL:
 				   nobody asked */
 	bool include_usage;     /* OpenAI's */
+	bool return_ids;        /* are told, prompt_ids and the answer's */
 	const struct tok_ids *prompt_ids;          /* where request.keep_ids asked; else NULL */
 	const struct responses_request *responses; /* of POST /v1/responses; NULL */
 	struct answer_memo *memo;                  /* of the sample at hand, of a stream; else NULL */

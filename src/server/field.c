@@ -233,6 +233,23 @@ enum hokku_code field_tools(struct gen_request *r, const char *name, const struc
 	return HOKKU_OK;
 }
 
+enum hokku_code field_skip_special(struct gen_request *r, const char *name, const struct jv *v,
+				   struct request_error *err)
+{
+	bool skip = true;
+	enum hokku_code rc = field_bool(name, v, &skip, err);
+	r->control_text = !skip;
+	return rc;
+}
+
+enum hokku_code field_return_ids(struct gen_request *r, const char *name, const struct jv *v,
+				 struct request_error *err)
+{
+	enum hokku_code rc = field_bool(name, v, &r->return_ids, err);
+	r->keep_ids = r->return_ids;
+	return rc;
+}
+
 enum hokku_code field_thinking_budget(struct gen_request *r, const char *name, const struct jv *v,
 				      struct request_error *err)
 {

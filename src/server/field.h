@@ -22,8 +22,9 @@ field_take field_generation_prompt, field_prompt, field_messages, field_tools, f
 	field_cache_prompt, field_cache_salt, field_cache_debug, field_tokens, field_response_format,
 	field_grammar, field_regex, field_choice, field_json_schema, field_structural_tag,
 	field_structured_outputs, field_json_space, field_min_tokens, field_ignore_eos, field_stop_token_ids,
-	field_thinking_budget, field_allowed_token_ids, field_bad_words, field_include_stop, field_model,
-	field_function_tools, field_format, field_dry_breakers, field_samplers;
+	field_thinking_budget, field_skip_special, field_return_ids, field_allowed_token_ids, field_bad_words,
+	field_include_stop, field_model, field_function_tools, field_format, field_dry_breakers,
+	field_samplers;
 
 /* rule_fields.c: which tokens may come, and which end an answer. */
 /* clang-format off */

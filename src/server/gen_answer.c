@@ -28,6 +28,7 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 		.started_at = g->started_at,
 		.created = g->created,
 		.now_ns = clock_wall_ns(),
+		.return_ids = r->return_ids,
 		.prompt_ids = g->prompt_ids.n ? &g->prompt_ids : NULL,
 		.request = r,
 		.slot = g->slot,

@@ -125,7 +125,9 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 			.dry_breakers = request->has_dry_breakers ? request->dry_breakers : NULL,
 			.n_dry_breakers = request->n_dry_breakers,
 			.priority = request->priority,
-			.control_text = g->job.calling.reads || request->control_text,
+			.control_text = request->control_text  ? ENGINE_ALL
+					: g->job.calling.reads ? ENGINE_MARKERS
+							       : ENGINE_HIDDEN,
 			.no_cache = !request->cache_prompt,
 			.cache_debug = request->cache_debug,
 			.shape = g->job.shape,

@@ -112,6 +112,15 @@ static const char *finish_reason(const struct answer_end *end)
 	return end->n_calls && !cut ? "tool_calls" : openai_finish_reason(end->stop);
 }
 
+/* ,"NAME":[ids] */
+static void add_ids(struct strbuf *b, const char *name, const int32_t *ids, size_t n)
+{
+	strbuf_addf(b, ",\"%s\":[", name);
+	for (size_t i = 0; i < n; i++)
+		strbuf_addf(b, "%s%" PRId32, i ? "," : "", ids[i]);
+	strbuf_add_c(b, "]");
+}
+
 /* ---- streams ---- */
 
 /* A chunk up to its delta's members. */
@@ -141,6 +150,8 @@ static void finish_chunk(struct strbuf *b, const struct answer_start *s, const s
 	} else {
 		strbuf_add_c(b, "null");
 	}
+	if (s->return_ids && token) /* what ends an answer is none of it */
+		add_ids(b, "token_ids", &token->token, !tok_is_end(s->tok, token->token));
 	strbuf_add_c(b, "}]");
 	if (s->include_usage)
 		strbuf_add_c(b, ",\"usage\":null");
@@ -151,10 +162,15 @@ static void finish_chunk(struct strbuf *b, const struct answer_start *s, const s
 
 static void chat_started(struct strbuf *b, const struct answer_start *start, uint32_t sample, bool first)
 {
-	(void)first;
 	begin_chunk(b, start, sample);
 	strbuf_add_c(b, "\"role\":\"assistant\",\"content\":\"\",\"refusal\":null");
-	finish_chunk(b, start, NULL, NULL);
+	if (!first || !start->return_ids || !start->prompt_ids) {
+		finish_chunk(b, start, NULL, NULL);
+		return;
+	}
+	strbuf_add_c(b, "},\"logprobs\":null,\"finish_reason\":null}]");
+	add_ids(b, "prompt_token_ids", start->prompt_ids->ids, start->prompt_ids->n);
+	strbuf_add_c(b, start->include_usage ? ",\"usage\":null}\n\n" : "}\n\n");
 }
 
 static void chat_prompt(struct strbuf *b, const struct answer_start *start, const struct answer_prompt *p)
@@ -186,7 +202,7 @@ static bool add_parts(struct strbuf *b, const struct answer_start *start, uint32
 /* A token that releases nothing says nothing, unless somebody asked what it is. */
 static void chat_token(struct strbuf *b, const struct answer_start *start, const struct answer_token *t)
 {
-	if (add_parts(b, start, t->sample, t->parts, t->n_parts, t) || !t->logprobs)
+	if (add_parts(b, start, t->sample, t->parts, t->n_parts, t) || (!t->logprobs && !start->return_ids))
 		return;
 	begin_chunk(b, start, t->sample);
 	strbuf_add_c(b, "\"content\":\"\"");
@@ -229,6 +245,8 @@ static void add_choice(struct strbuf *b, const struct answer_start *start, const
 	}
 	strbuf_addf(b, ",\"finish_reason\":\"%s\"", finish_reason(&s->end));
 	answer_cache_debug(b, start->tok, &s->end);
+	if (start->return_ids && s->end.ids)
+		add_ids(b, "token_ids", s->end.ids->ids, s->end.ids->n);
 	strbuf_add_c(b, "}");
 }
 
@@ -247,6 +265,8 @@ static void chat_whole(struct strbuf *b, const struct answer_start *start,
 	strbuf_add_c(b, "],\"usage\":");
 	answer_usage(b, usage);
 	answer_prompt_logprobs(b, start);
+	if (start->return_ids && start->prompt_ids)
+		add_ids(b, "prompt_token_ids", start->prompt_ids->ids, start->prompt_ids->n);
 	openai_add_own(b, start);
 	strbuf_add_c(b, "}\n");
 }

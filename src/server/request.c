@@ -245,6 +245,7 @@ static const struct field native_fields[] = {
 	{"cache_prompt", field_cache_prompt},
 	{"cache_salt", field_cache_salt},
 	{"cache_debug", field_cache_debug},
+	{"skip_special_tokens", field_skip_special},
 	{"logprobs", field_logprobs},
 	{"top_logprobs", field_top_logprobs},
 	{"prompt_logprobs", field_prompt_logprobs},

@@ -104,8 +104,9 @@ struct gen_request {
 	uint32_t n_top; /* 0 without logprobs */
 	bool prompt_logprobs;
 	uint32_t n_prompt_top;
-	bool keep_ids; /* the answer's end is told the ids of prompt and answer */
-	char *model;   /* as the request names it; NULL: it does not */
+	bool return_ids; /* the answer tells the ids of prompt and answer */
+	bool keep_ids;   /* the answer's end is told the ids of prompt and answer */
+	char *model;     /* as the request names it; NULL: it does not */
 	/* OpenAI's. */
 	uint32_t max_completion_tokens; /* as max_tokens, under another name */
 	bool stream_options, include_usage;

@@ -90,7 +90,7 @@ static enum step header_ends(struct dialect_reader *r)
 		return STEP_TAKEN;
 	}
 	reader_section_end(r, STEP_TAKEN);
-	r->in_thinking = !to_person || str_eq_c(named, "analysis");
+	r->in_thinking = r->thinking && (!to_person || str_eq_c(named, "analysis"));
 	return STEP_TAKEN;
 }
 

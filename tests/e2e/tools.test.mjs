@@ -227,3 +227,25 @@ test('what cannot be called is named; what nobody promised is told', async () =>
 	assert.equal(odder.status, 200);
 	assert.equal((await generate(server, { prompt: 'a', max_tokens: 2, stream: false })).status, 200);
 });
+
+test('ids of prompt and answer; control tokens by name where they are asked for', async () => {
+	const plain = { ...ask, tools: undefined, reasoning_effort: 'none', max_tokens: 12, return_token_ids: true };
+	const { json } = await post(server, '/v1/chat/completions', plain);
+	assert.equal(json.prompt_token_ids.length, json.usage.prompt_tokens);
+	const [{ token_ids: ids, message }] = json.choices;
+	assert.equal(ids.length, json.usage.completion_tokens);
+	assert.equal((await post(server, '/detokenize', { tokens: ids })).json.content, message.content);
+	const streamed = [];
+	let prompt;
+	for await (const chunk of await openai.chat.completions.create({ ...plain, stream: true })) {
+		prompt ??= chunk.prompt_token_ids;
+		streamed.push(...(chunk.choices[0]?.token_ids ?? []));
+	}
+	assert.deepEqual([prompt, streamed], [json.prompt_token_ids, ids]);
+	// A control token that no dialect has, forced.
+	const { tokens: [end] } = (await post(server, '/tokenize', { content: '<|im_start|>', parse_special: true })).json;
+	const forced = { ...plain, max_tokens: 2, logit_bias: { [end]: 100 } };
+	const shown = async (more) => (await post(server, '/v1/chat/completions', { ...forced, ...more })).json.choices[0].message.content;
+	assert.equal(await shown({}), '');
+	assert.equal(await shown({ skip_special_tokens: false }), '<|im_start|><|im_start|>');
+});

@@ -64,18 +64,19 @@ const call = { id: text, type: { const: 'function' }, function: object({ name: t
 const chatLogprobs = maybe(object({ content: array(ref('ChatLogprob')), refusal: none }));
 const finish = { enum: ['stop', 'tool_calls', 'length'] };
 const head = (kind) => ({ id: text, object: { const: kind }, created: count, model: text, system_fingerprint: fingerprint });
-const tail = { 'prompt_logprobs?': promptByIds, 'hokku?': ref('Hokku'), 'warnings?': warnings };
+const tail = { 'prompt_logprobs?': promptByIds, 'prompt_token_ids?': array(count), 'hokku?': ref('Hokku'), 'warnings?': warnings };
 const chat = object({
 	...head('chat.completion'),
-	choices: array(object({ index: count, message: object({ role: { const: 'assistant' }, content: maybe(text), refusal: none, 'reasoning_content?': text, 'tool_calls?': array(object(call)) }), logprobs: chatLogprobs, finish_reason: finish, 'cache_debug?': cacheDebug })),
+	choices: array(object({ index: count, message: object({ role: { const: 'assistant' }, content: maybe(text), refusal: none, 'reasoning_content?': text, 'tool_calls?': array(object(call)) }), logprobs: chatLogprobs, finish_reason: finish, 'cache_debug?': cacheDebug, 'token_ids?': array(count) })),
 	usage: ref('Usage'),
 	'prompt_logprobs?': promptByIds,
+	'prompt_token_ids?': array(count),
 	hokku: ref('Hokku'),
 	'warnings?': warnings,
 });
 const chunk = object({
 	...head('chat.completion.chunk'),
-	choices: array(object({ index: count, delta: object({ 'role?': { const: 'assistant' }, 'content?': maybe(text), 'refusal?': none, 'reasoning_content?': text, 'tool_calls?': array(object({ index: count, 'id?': text, 'type?': { const: 'function' }, function: object({ 'name?': text, 'arguments?': text }) })) }), logprobs: chatLogprobs, finish_reason: maybe(finish), 'cache_debug?': cacheDebug })),
+	choices: array(object({ index: count, delta: object({ 'role?': { const: 'assistant' }, 'content?': maybe(text), 'refusal?': none, 'reasoning_content?': text, 'tool_calls?': array(object({ index: count, 'id?': text, 'type?': { const: 'function' }, function: object({ 'name?': text, 'arguments?': text }) })) }), logprobs: chatLogprobs, finish_reason: maybe(finish), 'cache_debug?': cacheDebug, 'token_ids?': array(count) })),
 	'usage?': maybe(ref('Usage')), ...tail,
 });
 const textLogprobs = maybe(object({ tokens: array(text), token_logprobs: array(maybe(number)), top_logprobs: array(maybe({ type: 'object', additionalProperties: number })), text_offset: array(count) }));

@@ -96,6 +96,8 @@ export const shared = {
 	stop_token_ids: ids(0, 256, 'Drawing one of these ends the answer.', { examples: [[5]] }),
 	allowed_token_ids: ids(1, 262144, 'No other tokens are drawn.', { examples: [[5, 6]] }),
 	bad_words: array({ type: 'string', minLength: 1, maxLength: 256 }, 256, 'Texts whose tokens do not stand in the answer in a row.', { examples: [['rain']] }),
+	skip_special_tokens: { ...yes('Control tokens have no text; false: their names.'), default: true },
+	return_token_ids: yes('The answer tells the token ids of prompt and answer.'),
 	include_stop_str_in_output: yes('The stop text is part of the answer.'),
 	dry_sequence_breakers: array({ type: 'string', minLength: 1, maxLength: 64 }, 64, 'Texts that no repetition goes over (docs/sampling.md).', { examples: [['\n', ':']] }),
 	samplers: { const: stages, description: 'The order of the stages, as it is anyway.' },
