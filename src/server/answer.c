@@ -223,6 +223,25 @@ void answer_keep_alive(struct strbuf *b)
 	strbuf_add_c(b, ": keep-alive\n\n");
 }
 
+void answer_own(struct strbuf *b, const struct answer_start *s)
+{
+	strbuf_add_c(b, ",\"hokku\":{\"model\":");
+	answer_text(b, s->model);
+	if (s->key)
+		strbuf_addf(b, ",\"key\":\"%s\"", s->key);
+	strbuf_add_c(b, ",\"seed\":");
+	answer_seed(b, s->seed);
+	answer_terms(b, s);
+	if (s->template_date && *s->template_date)
+		strbuf_addf(b, ",\"template_date\":\"%s\"", s->template_date);
+	strbuf_add_c(b, "}");
+	if (!s->warnings_json.len)
+		return;
+	strbuf_add_c(b, ",\"warnings\":[");
+	strbuf_add(b, s->warnings_json.ptr, s->warnings_json.len);
+	strbuf_add_c(b, "]");
+}
+
 /* ---- hokku's own routes ---- */
 
 static void add_end(struct strbuf *b, const struct answer_start *start, const struct answer_end *e)

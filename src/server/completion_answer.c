@@ -195,7 +195,7 @@ static void add_chunk(struct strbuf *b, const struct answer_start *s, uint32_t s
 	}
 	strbuf_add_c(b, s->include_usage ? "}],\"usage\":null" : "}]");
 	if (end && end->last)
-		openai_add_own(b, s);
+		answer_own(b, s);
 	strbuf_add_c(b, "}\n\n");
 }
 
@@ -316,7 +316,7 @@ static void completion_whole(struct strbuf *b, const struct answer_start *start,
 	}
 	strbuf_add_c(b, "],\"usage\":");
 	answer_usage(b, usage);
-	openai_add_own(b, start);
+	answer_own(b, start);
 	strbuf_add_c(b, "}\n");
 }
 

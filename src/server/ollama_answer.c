@@ -136,25 +136,6 @@ static uint64_t ns_of(double ms)
 	return ms > 0 ? (uint64_t)(ms * 1e6) : 0;
 }
 
-static void add_own(struct strbuf *b, const struct answer_start *s)
-{
-	strbuf_add_c(b, ",\"hokku\":{\"model\":");
-	answer_text(b, s->model);
-	if (s->key)
-		strbuf_addf(b, ",\"key\":\"%s\"", s->key);
-	strbuf_add_c(b, ",\"seed\":");
-	answer_seed(b, s->seed);
-	answer_terms(b, s);
-	if (s->template_date && *s->template_date)
-		strbuf_addf(b, ",\"template_date\":\"%s\"", s->template_date);
-	strbuf_add_c(b, "}");
-	if (!s->warnings_json.len)
-		return;
-	strbuf_add_c(b, ",\"warnings\":[");
-	strbuf_add(b, s->warnings_json.ptr, s->warnings_json.len);
-	strbuf_add_c(b, "]");
-}
-
 /* From "done" on. The model is there when a request comes: it took no time to load. */
 static void add_end(struct strbuf *b, const struct answer_start *s, const struct answer_end *end)
 {
@@ -167,7 +148,7 @@ static void add_end(struct strbuf *b, const struct answer_start *s, const struct
 		    end->tokens_out, ns_of(end->decode_ms));
 	if (s->prompt_ids && end->ids)
 		add_context(b, s->prompt_ids, end->ids);
-	add_own(b, s);
+	answer_own(b, s);
 	strbuf_add_c(b, "}\n");
 }
 

@@ -24,25 +24,6 @@ void openai_add_head(struct strbuf *b, const struct answer_start *s, const char 
 		strbuf_addf(b, ",\"system_fingerprint\":\"%s\"", s->fingerprint);
 }
 
-void openai_add_own(struct strbuf *b, const struct answer_start *s)
-{
-	strbuf_add_c(b, ",\"hokku\":{\"model\":");
-	answer_text(b, s->model);
-	if (s->key)
-		strbuf_addf(b, ",\"key\":\"%s\"", s->key);
-	strbuf_add_c(b, ",\"seed\":");
-	answer_seed(b, s->seed);
-	answer_terms(b, s);
-	if (s->template_date && *s->template_date)
-		strbuf_addf(b, ",\"template_date\":\"%s\"", s->template_date);
-	strbuf_add_c(b, "}");
-	if (!s->warnings_json.len)
-		return;
-	strbuf_add_c(b, ",\"warnings\":[");
-	strbuf_add(b, s->warnings_json.ptr, s->warnings_json.len);
-	strbuf_add_c(b, "]");
-}
-
 /* vLLM's: a token's id and what there is to tell of it. */
 static void add_ranked(struct strbuf *b, const struct tok *tok, int32_t token, float logprob, uint32_t rank)
 {

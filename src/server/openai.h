@@ -9,10 +9,6 @@
  */
 void openai_add_head(struct strbuf *b, const struct answer_start *s, const char *object);
 
-/* After a comma, of a whole answer and of the chunk that ends the last sample: "hokku", and "warnings" where
- * there are any. */
-void openai_add_own(struct strbuf *b, const struct answer_start *s);
-
 /* Of an answer that calls no tool. */
 const char *openai_finish_reason(enum hokku_stop stop);
 

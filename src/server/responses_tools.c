@@ -8,14 +8,17 @@
 
 enum { MAX_TOOL_NAME = 128 };
 
-/* The name by which the model knows a tool. */
+/* The name by which the model knows a tool; NULL: no memory. The caller frees it. */
 static char *flat_name(struct str name, struct str of)
 {
-	char *flat = malloc(name.len + of.len + 3);
-	if (flat)
-		sprintf(flat, "%.*s%s%.*s", STR_ARG(of.len ? of : STR_LIT("")), of.len ? "__" : "",
-			STR_ARG(name));
-	return flat;
+	struct strbuf flat = {0};
+	strbuf_add(&flat, of.len ? of.ptr : "", of.len);
+	strbuf_add_c(&flat, of.len ? "__" : "");
+	strbuf_add(&flat, name.ptr ? name.ptr : "", name.len);
+	if (!flat.failed)
+		return flat.ptr;
+	strbuf_free(&flat);
+	return NULL;
 }
 
 /* Keeps the names of the tools that may be called; false: no memory. */
