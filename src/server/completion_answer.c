@@ -133,6 +133,8 @@ static void add_lists(struct strbuf lists[N_LISTS], struct str records, struct p
 		}
 		for (int i = 0; i < N_LISTS; i++) {
 			const char *end = memchr(records.ptr, i + 1 < N_LISTS ? UNIT : RECORD, records.len);
+			if (!end) /* it is cut: there was no memory for it, and whoever wrote it knows */
+				return;
 			size_t n = (size_t)(end - records.ptr);
 			strbuf_add_c(&lists[i], lists[i].len ? "," : "");
 			if (i + 1 < N_LISTS) {

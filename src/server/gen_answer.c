@@ -281,6 +281,8 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 	const struct part *parts = g->client ? tell_apart(sample, (struct str){"", 0}, true, &n_parts) : NULL;
 	for (size_t i = 0; i < n_parts && !g->streaming; i++)
 		part_list_add(&sample->parts, &parts[i]);
+	if (g->client && g->pieces.failed)
+		gen_no_memory(g);
 	g->n_thinking += sample->n_thinking;
 	sample->end.cached_tokens = m->cached_tokens;
 	sample->end = (struct answer_end){
