@@ -18,7 +18,7 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 	return (struct answer_start){
 		.id = g->id,
 		.model = model,
-		.fingerprint = engine_fingerprint(g->server->engine),
+		.fingerprint = engine_fingerprint(g->hosted->engine),
 		.key = owner_name(g->server, g->owner),
 		.asked_model = r->model,
 		.seed = r->sampling.seed,
@@ -45,7 +45,7 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 		.prompt_json = {g->samples[0].prompt_json.ptr, g->samples[0].prompt_json.len},
 		.include_usage = r->include_usage,
 		.responses = r->responses,
-		.tok = engine_tok(g->server->engine),
+		.tok = engine_tok(g->hosted->engine),
 	};
 }
 
@@ -361,7 +361,6 @@ static void sample_over(struct sample *sample)
 
 void gen_take_mail(struct server *s)
 {
-	struct engine_state state;
 	struct mail m;
 	bool lost;
 	struct str rest = mailbox_take(&s->mailbox, &lost);
@@ -371,10 +370,9 @@ void gen_take_mail(struct server *s)
 	}
 	if (rest.len == 0)
 		return;
-	engine_get_state(s->engine, &state);
-	const char *model = state.info.name ? state.info.name : "";
 	while (mail_next(&rest, &m)) {
 		struct sample *sample = m.to;
+		const char *model = hosted_model(sample->generation->hosted);
 		switch (m.kind) {
 		case ENGINE_STARTED:
 			gen_started(sample, &m, model);

@@ -18,7 +18,7 @@ const struct api api_state_restore = {
 
 static void begin(struct server *s, const struct api *api, struct http_request *r)
 {
-	if (s->states)
+	if (s->config.state_dir)
 		gen_begin(s, api, r);
 	else
 		reply_error(r, HOKKU_NOT_FOUND, 404,
@@ -53,10 +53,10 @@ static void name_folder(const struct generation *g, char out[STATES_FOLDER_BYTES
 
 void gen_state_remember(struct generation *g)
 {
-	struct server *s = g->server;
-	if (!s->states || !g->n_samples)
+	struct hosted *h = g->hosted;
+	if (!h->states || !g->n_samples)
 		return;
-	struct ended_generation *to = &s->ended[s->n_ended++ % STATE_ENDED];
+	struct ended_generation *to = &h->ended[h->n_ended++ % STATE_ENDED];
 	memcpy(to->id, g->id, sizeof to->id);
 	to->owner = g->owner;
 	to->slot = g->started ? g->slot : UINT32_MAX;
@@ -64,14 +64,14 @@ void gen_state_remember(struct generation *g)
 }
 
 /* The latest of this key that had this id: its first sample. 0: none. */
-static uint64_t find_request(const struct server *s, uint32_t owner, const char *id)
+static uint64_t find_request(const struct hosted *h, uint32_t owner, const char *id)
 {
-	uint32_t n = s->n_ended < STATE_ENDED ? s->n_ended : STATE_ENDED;
-	for (const struct generation *g = s->generations; g; g = g->next)
-		if (g->n_samples && g->owner == owner && strcmp(g->id, id) == 0)
+	uint32_t n = h->n_ended < STATE_ENDED ? h->n_ended : STATE_ENDED;
+	for (const struct generation *g = h->server->generations; g; g = g->next)
+		if (g->n_samples && g->hosted == h && g->owner == owner && strcmp(g->id, id) == 0)
 			return g->samples[0].engine_id;
 	for (uint32_t k = 1; k <= n; k++) {
-		const struct ended_generation *e = &s->ended[(s->n_ended - k) % STATE_ENDED];
+		const struct ended_generation *e = &h->ended[(h->n_ended - k) % STATE_ENDED];
 		if (e->owner == owner && strcmp(e->id, id) == 0)
 			return e->engine_id;
 	}
@@ -85,10 +85,10 @@ enum hokku_code gen_state_submit(struct generation *g)
 	struct server *s = g->server;
 	const struct gen_request *r = &g->job.request;
 	struct request_error *err = &g->job.err;
-	uint64_t request = r->id[0] ? find_request(s, g->owner, r->id) : 0;
+	uint64_t request = r->id[0] ? find_request(g->hosted, g->owner, r->id) : 0;
 	if (g->api == &api_slot_save) {
 		slots_of_path(g->client, &g->slot);
-		request = slots_find(s, g->owner, g->slot);
+		request = slots_find(g->hosted, g->owner, g->slot);
 		if (!request)
 			return err_set(&err->error, HOKKU_NOT_FOUND,
 				       "slot %" PRIu32
@@ -118,7 +118,7 @@ enum hokku_code gen_state_submit(struct generation *g)
 	g->state = job;
 	g->n_reserved = (uint32_t)job->ids.n; /* given back where nothing comes of it */
 	allowance_use(&s->allowances[g->owner], clock_ns(), g->n_reserved);
-	if (states_submit(s->states, job))
+	if (states_submit(g->hosted->states, job))
 		return HOKKU_OK;
 	return err_set(&err->error, HOKKU_OVERLOADED,
 		       "%d states wait to be saved or restored; try again later", STATES_MAX_WAITING);
@@ -154,12 +154,14 @@ static void reply(struct generation *g, const struct states_job *job)
 
 void gen_take_states(struct server *s)
 {
-	struct states_job *job = s->states ? states_take_done(s->states) : NULL;
-	for (struct states_job *next; job; job = next) {
-		struct generation *g = job->owner;
-		next = job->next;
-		g->started = !job->rc;
-		reply(g, job);
-		gen_free(g);
+	for (struct hosted *h = s->hosted; h; h = h->next) {
+		struct states_job *job = h->states ? states_take_done(h->states) : NULL;
+		for (struct states_job *next; job; job = next) {
+			struct generation *g = job->owner;
+			next = job->next;
+			g->started = !job->rc;
+			reply(g, job);
+			gen_free(g);
+		}
 	}
 }

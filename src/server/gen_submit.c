@@ -39,7 +39,7 @@ static enum hokku_code check_prompts(struct generation *g)
 	struct request_error *err = &g->job.err;
 	struct engine_state state;
 	char found[32], allowed[32];
-	engine_get_state(g->server->engine, &state);
+	engine_get_state(g->hosted->engine, &state);
 	for (uint32_t i = 0; i < g->job.n_prompts; i++) {
 		if (g->job.prompts[i].n <= state.info.n_ctx)
 			continue;
@@ -59,7 +59,7 @@ static enum hokku_code gen_make_samples(struct generation *g)
 	uint32_t n = gen_n_asked(g);
 	enum hokku_code rc = HOKKU_OK;
 	if (n > 1)
-		rc = engine_check_samples(g->server->engine, g->owner, n, &err->error);
+		rc = engine_check_samples(g->hosted->engine, g->owner, n, &err->error);
 	if (rc == HOKKU_INVALID_REQUEST)
 		snprintf(err->field, sizeof err->field, "n");
 	if (rc == HOKKU_INVALID_REQUEST && g->job.n_prompts > 1) {
@@ -142,7 +142,7 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 		if (g->job.calling.reads && !sample->reader)
 			return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the request");
 		submit.sampling.seed += i % request->n;
-		rc = engine_submit(s->engine, &submit, &sample->engine_id, err);
+		rc = engine_submit(g->hosted->engine, &submit, &sample->engine_id, err);
 		g->n_samples += !rc;
 		if (rc) { /* it is none of those that are freed as samples */
 			dialect_reader_free(sample->reader);

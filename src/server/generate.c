@@ -109,14 +109,11 @@ void gen_end_stream(struct generation *g)
 /* The last event of a stream that does not go on. */
 static void gen_break(struct generation *g, enum hokku_code code, const char *message)
 {
-	struct engine_state state;
 	if (!g->api->broken || !g->started || g->n_samples != 1) {
 		g->api->failed(&g->out, code, message);
 		return;
 	}
-	engine_get_state(g->server->engine, &state);
-	const struct answer_start start =
-		gen_sample_start(g->samples, state.info.name ? state.info.name : "");
+	const struct answer_start start = gen_sample_start(g->samples, hosted_model(g->hosted));
 	g->api->broken(&g->out, &start, code, message);
 }
 
@@ -126,7 +123,7 @@ static void reply_too_long(struct generation *g, struct http_request *client, co
 	struct engine_state state;
 	struct strbuf body = {0};
 	uint32_t n = g->prompt_tokens;
-	engine_get_state(g->server->engine, &state);
+	engine_get_state(g->hosted->engine, &state);
 	for (uint32_t p = g->job.prompts ? g->job.n_prompts : 0; p-- > 0;)
 		if (g->job.prompts[p].n > state.info.n_ctx || g->job.n_prompts == 1)
 			n = (uint32_t)g->job.prompts[p].n;
@@ -157,13 +154,13 @@ void gen_answer_error(struct generation *g, enum hokku_code code, const char *me
 		reply_refused(client, code, hokku_code_http(code), message, field, g->retry_after_s);
 }
 
-enum hokku_code stuck_error(const struct server *s, struct hokku_error *err)
+enum hokku_code stuck_error(const struct hosted *h, struct hokku_error *err)
 {
 	char what[128];
-	watchdog_describe(&s->watchdog, what);
+	watchdog_describe(&h->watchdog, what);
 	return err_set(err, HOKKU_DEVICE_ERROR,
 		       "%s (--watchdog-timeout %g); if it does not go on, restart the server", what,
-		       (double)s->config.watchdog_timeout_s);
+		       (double)h->server->config.watchdog_timeout_s);
 }
 
 static const char *stop_message(const struct generation *g, char out[256])
@@ -179,7 +176,7 @@ static const char *stop_message(const struct generation *g, char out[256])
 		snprintf(out, 256, "the server is stopping and could not finish this request in time");
 		break;
 	case HOKKU_DEVICE_ERROR:
-		stuck_error(g->server, &err);
+		stuck_error(g->hosted, &err);
 		snprintf(out, 256, "%.255s", err.message);
 		break;
 	default:
@@ -195,7 +192,7 @@ void gen_cancel_samples(struct generation *g)
 {
 	for (uint32_t i = 0; i < g->n_samples; i++)
 		if (!g->samples[i].over)
-			engine_cancel(g->server->engine, g->samples[i].engine_id);
+			engine_cancel(g->hosted->engine, g->samples[i].engine_id);
 }
 
 /* Once is enough. The client hears it at once; the engine lets go a step later. */
@@ -216,7 +213,7 @@ static void gen_stop(struct generation *g, enum hokku_code why)
 void gen_client_gone(struct generation *g)
 {
 	g->client = NULL;
-	if (g->server->engine) {
+	if (g->hosted->engine) {
 		log_info("generate%s%s: the client is gone", g->id[0] ? " " : "", g->id);
 		gen_stop(g, HOKKU_CANCELLED);
 	}
@@ -226,6 +223,13 @@ void gen_stop_all(struct server *s, enum hokku_code code)
 {
 	for (struct generation *g = s->generations; g; g = g->next)
 		gen_stop(g, code);
+}
+
+void gen_stop_of(struct hosted *h, enum hokku_code code)
+{
+	for (struct generation *g = h->server->generations; g; g = g->next)
+		if (g->hosted == h)
+			gen_stop(g, code);
 }
 
 void gen_drop_shapes(struct server *s)
@@ -258,25 +262,27 @@ bool gen_cancel(struct server *s, uint32_t owner, const char *id)
 
 /* ---- arriving ---- */
 
-/* Does the server take work at all? */
-static enum hokku_code check_serving(struct server *s, struct hokku_error *err)
+/* Does the model take work at all? */
+static enum hokku_code check_serving(struct hosted *h, struct hokku_error *err)
 {
+	struct server *s = h->server;
 	struct engine_state state;
-	engine_get_state(s->engine, &state);
+	engine_get_state(h->engine, &state);
 	if (s->stopping_ns || state.phase == ENGINE_STOPPED)
 		return err_set(err, HOKKU_SHUTTING_DOWN, "the server is stopping and takes no new work");
 	if (state.phase == ENGINE_LOST)
 		return err_set(err, state.failure.code, "%s", state.failure.message);
-	if (s->stuck_told)
-		return stuck_error(s, err);
+	if (h->stuck_told)
+		return stuck_error(h, err);
 	if (state.phase != ENGINE_READY)
 		return err_set(err, HOKKU_NOT_READY,
 			       "the model is still being loaded; GET /health tells how far it is");
 	return HOKKU_OK;
 }
 
-static struct generation *gen_create(struct server *s, const struct api *api, struct http_request *r)
+static struct generation *gen_create(struct hosted *h, const struct api *api, struct http_request *r)
 {
+	struct server *s = h->server;
 	struct generation *g = calloc(1, sizeof *g);
 	size_t n = 0;
 	char *body = g ? http_take_body(r, &n) : NULL;
@@ -290,6 +296,7 @@ static struct generation *gen_create(struct server *s, const struct api *api, st
 	g->job.key = g->owner = owner_of(s, r);
 	g->api = api;
 	g->server = s;
+	g->hosted = h;
 	g->client = r;
 	g->sequence = ++s->sequence;
 	g->arrived_ns = g->sent_ns = clock_ns();
@@ -306,7 +313,8 @@ void gen_begin(struct server *s, const struct api *api, struct http_request *r)
 	struct hokku_error err;
 	char text[160];
 	uint32_t owner = owner_of(s, r), retry_after_s = 0;
-	enum hokku_code rc = check_serving(s, &err);
+	struct hosted *h = s->hosted;
+	enum hokku_code rc = check_serving(h, &err);
 	const char *encoding = http_get_header(r, "Content-Encoding");
 	if (!rc)
 		rc = gen_check_allowance(s, owner, &retry_after_s, &err);
@@ -320,12 +328,12 @@ void gen_begin(struct server *s, const struct api *api, struct http_request *r)
 			    "Content-Encoding is not supported; send plain JSON", NULL);
 		return;
 	}
-	struct generation *g = gen_create(s, api, r);
+	struct generation *g = gen_create(h, api, r);
 	if (!g) {
 		reply_error(r, HOKKU_OUT_OF_MEMORY, 500, "no memory for the request", NULL);
 		return;
 	}
-	if (!prepare_submit(s->prepare, &g->job)) {
+	if (!prepare_submit(h->prepare, &g->job)) {
 		gen_free(g);
 		snprintf(text, sizeof text,
 			 "too many requests wait (--max-queue %" PRIu32 "); try again later",
@@ -394,7 +402,7 @@ static void gen_take_job(struct generation *g)
 		gen_free(g);
 		return;
 	}
-	refused = check_serving(s, &g->job.err.error);
+	refused = check_serving(g->hosted, &g->job.err.error);
 	rc = refused ? refused : rc;
 	if (rc == HOKKU_OK && (g->api->does == API_TELLS || g->job.told.len)) {
 		gen_tell(g);
@@ -431,9 +439,11 @@ static void gen_take_job(struct generation *g)
 
 void gen_take_prepared(struct server *s)
 {
-	for (struct prepare_job *job = prepare_take_done(s->prepare), *next; job; job = next) {
-		next = job->next;
-		gen_take_job(job->owner);
+	for (struct hosted *h = s->hosted; h; h = h->next) {
+		for (struct prepare_job *job = prepare_take_done(h->prepare), *next; job; job = next) {
+			next = job->next;
+			gen_take_job(job->owner);
+		}
 	}
 	if (s->n_preparing == 0)
 		cancel_forget_early(s);

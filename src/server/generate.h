@@ -13,7 +13,8 @@ void gen_tick(struct server *s, uint64_t now_ns);
 /* Ends the request of that key with that id, if a client still waits for it. */
 bool gen_cancel(struct server *s, uint32_t owner, const char *id);
 void gen_stop_all(struct server *s, enum hokku_code code);
-void gen_drop_shapes(struct server *s); /* before the engine goes */
+void gen_stop_of(struct hosted *h, enum hokku_code code); /* what one model has of them */
+void gen_drop_shapes(struct server *s);                   /* before the engine goes */
 void gen_free_all(struct server *s);
 
 /* gen_state.c: of a generation that is no answer but a state's. */
@@ -44,7 +45,7 @@ void gen_cancel_samples(struct generation *g); /* what the engine has of it ends
 void gen_free(struct generation *g);
 void gen_answer_error(struct generation *g, enum hokku_code code, const char *message, const char *field);
 
-/* Why nobody is served while a step does not end (s->watchdog). */
-enum hokku_code stuck_error(const struct server *s, struct hokku_error *err);
+/* Why nobody is served by a model while a step does not end (h->watchdog). */
+enum hokku_code stuck_error(const struct hosted *h, struct hokku_error *err);
 
 #endif

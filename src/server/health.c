@@ -105,7 +105,7 @@ static void add_key(struct server *s, uint32_t owner, struct strbuf *b)
 	const struct key *key = keys_get(s->keys, owner);
 	const struct allowance *a = &s->allowances[owner];
 	uint32_t running, waiting;
-	engine_get_owner(s->engine, owner, &running, &waiting);
+	engine_get_owner(s->hosted->engine, owner, &running, &waiting);
 	strbuf_addf(b,
 		    ",\"key\":{\"name\":\"%s\",\"running\":%" PRIu32 ",\"waiting\":%" PRIu32 ",\"limits\":{",
 		    key->name, running, waiting);
@@ -147,21 +147,27 @@ static void add_unhealthy(struct strbuf *b, const struct engine_state *state)
 
 /* Whoever waits for a step that does not end is told so, once; should it end after all, requests are taken
  * again. */
-void health_watch_engine(struct server *s)
+static void watch_engine(struct hosted *h)
 {
 	struct hokku_error err;
-	bool stuck = watchdog_look(&s->watchdog, engine_turn(s->engine), clock_ns());
-	if (stuck == s->stuck_told)
+	bool stuck = watchdog_look(&h->watchdog, engine_turn(h->engine), clock_ns());
+	if (stuck == h->stuck_told)
 		return;
-	s->stuck_told = stuck;
+	h->stuck_told = stuck;
 	if (!stuck) {
 		log_warn("the engine goes on: requests are taken again");
 		return;
 	}
-	stuck_error(s, &err);
+	stuck_error(h, &err);
 	log_error("%s: %s; every request is refused until it goes on", hokku_code_name(err.code),
 		  err.message);
-	gen_stop_all(s, HOKKU_DEVICE_ERROR);
+	gen_stop_of(h, HOKKU_DEVICE_ERROR);
+}
+
+void health_watch_engines(struct server *s)
+{
+	for (struct hosted *h = s->hosted; h; h = h->next)
+		watch_engine(h);
 }
 
 void health_route(struct server *s, struct http_request *r)
@@ -169,8 +175,9 @@ void health_route(struct server *s, struct http_request *r)
 	struct engine_state state;
 	struct strbuf b = {0};
 	int status = 503;
-	health_watch_engine(s);
-	engine_get_state(s->engine, &state);
+	struct hosted *h = s->hosted;
+	health_watch_engines(s);
+	engine_get_state(h->engine, &state);
 	if (state.phase == ENGINE_LOADING) {
 		strbuf_addf(&b, "{\"status\":\"loading\",\"progress\":%.3f", state.load_part);
 	} else if (state.phase == ENGINE_FAILED) {
@@ -181,10 +188,10 @@ void health_route(struct server *s, struct http_request *r)
 		add_unhealthy(&b, &state);
 	} else if (s->stopping_ns || state.phase == ENGINE_STOPPED) {
 		strbuf_add_c(&b, "{\"status\":\"stopping\"");
-	} else if (s->stuck_told) {
-		stuck_error(s, &state.failure);
+	} else if (h->stuck_told) {
+		stuck_error(h, &state.failure);
 		add_unhealthy(&b, &state);
-		strbuf_addf(&b, ",\"stuck_s\":%.1f", watchdog_seen_s(&s->watchdog));
+		strbuf_addf(&b, ",\"stuck_s\":%.1f", watchdog_seen_s(&h->watchdog));
 	} else {
 		status = 200;
 		strbuf_add_c(&b, "{\"status\":\"ok\"");
@@ -197,7 +204,7 @@ void health_route(struct server *s, struct http_request *r)
 	if (owner_of(s, r))
 		add_key(s, owner_of(s, r), &b);
 	strbuf_add_c(&b, "}\n");
-	if (status == 503 && state.phase != ENGINE_LOST && !s->stuck_told)
+	if (status == 503 && state.phase != ENGINE_LOST && !h->stuck_told)
 		http_add_header(r, "Retry-After", "1");
 	reply_json(r, status, &b);
 	strbuf_free(&b);

@@ -7,6 +7,6 @@
 void health_route(struct server *s, struct http_request *r);
 
 /* Looks whether a step of the engine has been under way for too long, and tells once. */
-void health_watch_engine(struct server *s);
+void health_watch_engines(struct server *s);
 
 #endif

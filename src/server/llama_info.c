@@ -16,15 +16,18 @@ static void refuse(struct http_request *r, int status, const char *message)
 	strbuf_free(&b);
 }
 
-/* False: it was answered that there is no model yet. */
-static bool has_model(struct server *s, struct http_request *r, struct engine_state *state)
+/* The model that r is about; NULL: it was answered that there is none yet. */
+static struct hosted *find_model(struct server *s, struct http_request *r, struct engine_state *state)
 {
-	engine_get_state(s->engine, state);
-	if (state->info.name && engine_tok(s->engine) && engine_chat(s->engine))
-		return true;
+	struct hosted *h = hosted_of(s, r);
+	if (!h)
+		return NULL;
+	engine_get_state(h->engine, state);
+	if (state->info.name && engine_tok(h->engine) && engine_chat(h->engine))
+		return h;
 	reply_error(r, HOKKU_NOT_READY, 503,
 		    "the model is still being loaded; GET /health tells how far it is", NULL);
-	return false;
+	return NULL;
 }
 
 static void add_token(struct strbuf *b, const char *name, const struct tok *tok, int32_t id)
@@ -40,13 +43,14 @@ void llama_props_route(struct server *s, struct http_request *r)
 	struct strbuf b = {0};
 	struct sampling sampling;
 	char build[BUILD_ID_TEXT];
-	if (!has_model(s, r, &state))
+	const struct hosted *h = find_model(s, r, &state);
+	if (!h)
 		return;
-	const struct tok *tok = engine_tok(s->engine);
-	const struct chat *chat = engine_chat(s->engine);
+	const struct tok *tok = engine_tok(h->engine);
+	const struct chat *chat = engine_chat(h->engine);
 	const char *path = s->config.engine.model_path;
 	build_id(build);
-	request_defaults(&(struct request_form){.defaults = llama_sampling}, engine_advice(s->engine),
+	request_defaults(&(struct request_form){.defaults = llama_sampling}, engine_advice(h->engine),
 			 &sampling);
 	strbuf_add_c(&b, "{\"default_generation_settings\":{\"params\":{");
 	llama_settings(&b, &sampling, NULL);
@@ -93,7 +97,8 @@ void llama_infill_route(struct server *s, struct http_request *r)
 {
 	static const char *const names[] = {"prefix", "suffix", "middle"};
 	char text[256];
-	const struct tok *tok = engine_tok(s->engine);
+	const struct hosted *h = hosted_of(s, r);
+	const struct tok *tok = h ? engine_tok(h->engine) : NULL;
 	for (int i = TOK_FIM_PREFIX; tok && i <= TOK_FIM_MIDDLE; i++) {
 		if (tok_fim(tok, (enum tok_fim)i) >= 0)
 			continue;
@@ -111,7 +116,7 @@ void llama_pooling_route(struct server *s, struct http_request *r)
 {
 	struct engine_state state;
 	char text[512], name[160];
-	if (!has_model(s, r, &state))
+	if (!find_model(s, r, &state))
 		return;
 	snprintf(
 		text, sizeof text,

@@ -8,25 +8,28 @@
 #include "server/answer.h"
 #include "server/reply.h"
 
-/* False: it was answered that there is none yet. */
-static bool served_model(struct server *s, struct http_request *r, struct hokku_info *out)
+/* NULL: it was answered that there is none yet. */
+static struct hosted *served_model(struct server *s, struct http_request *r, struct hokku_info *out)
 {
 	struct engine_state state;
-	engine_get_state(s->engine, &state);
+	struct hosted *h = hosted_of(s, r);
+	if (!h)
+		return NULL;
+	engine_get_state(h->engine, &state);
 	*out = state.info;
-	if (state.info.name && engine_tok(s->engine))
-		return true;
+	if (state.info.name && engine_tok(h->engine))
+		return h;
 	reply_error(r, HOKKU_NOT_READY, 503,
 		    "the model is still being loaded; GET /health tells how far it is", NULL);
-	return false;
+	return NULL;
 }
 
 /* As llama-server tells them: the kind of the vocabulary as its number, the context that the model was made
  * for; and the one that it has here. */
-static void add_meta(struct strbuf *b, const struct server *s, const struct hokku_info *i)
+static void add_meta(struct strbuf *b, const struct hosted *h, const struct hokku_info *i)
 {
 	static const char *const kinds[] = {"none", "llama", "gpt2", "bert", "t5", NULL};
-	const char *kind = tok_kind(engine_tok(s->engine));
+	const char *kind = tok_kind(engine_tok(h->engine));
 	char key[80];
 	uint32_t n_train = 0;
 	size_t n = strcspn(kind, "/"), k = 0;
@@ -34,7 +37,7 @@ static void add_meta(struct strbuf *b, const struct server *s, const struct hokk
 	while (kinds[k] && (strlen(kinds[k]) != n || strncmp(kinds[k], kind, n) != 0))
 		k++;
 	snprintf(key, sizeof key, "%.60s.context_length", i->architecture);
-	gguf_get_u32(engine_file(s->engine), key, &n_train, &found, NULL);
+	gguf_get_u32(engine_file(h->engine), key, &n_train, &found, NULL);
 	strbuf_addf(b,
 		    ",\"meta\":{\"vocab_type\":%zu,\"n_vocab\":%" PRIu32 ",\"n_ctx_train\":%" PRIu32
 		    ",\"n_ctx\":%" PRIu32 ",\"n_embd\":%" PRIu32 ",\"n_params\":%" PRIu64 ",\"size\":%" PRIu64
@@ -44,8 +47,9 @@ static void add_meta(struct strbuf *b, const struct server *s, const struct hokk
 }
 
 /* created: when this server began to serve it. max_model_len is vLLM's name for the context. */
-static void add_model(struct strbuf *b, const struct server *s, const struct hokku_info *i)
+static void add_model(struct strbuf *b, const struct hosted *h, const struct hokku_info *i)
 {
+	const struct server *s = h->server;
 	int64_t created = (int64_t)time(NULL) - (int64_t)(clock_ms_since(s->started_ns) / 1000);
 	strbuf_add_c(b, "{\"id\":");
 	answer_text(b, i->name);
@@ -53,7 +57,7 @@ static void add_model(struct strbuf *b, const struct server *s, const struct hok
 		    ",\"object\":\"model\",\"created\":%" PRId64
 		    ",\"owned_by\":\"hokku\",\"max_model_len\":%" PRIu32,
 		    created, i->n_ctx);
-	add_meta(b, s, i);
+	add_meta(b, h, i);
 	strbuf_add_c(b, "}");
 }
 
@@ -61,10 +65,11 @@ void models_route(struct server *s, struct http_request *r)
 {
 	struct strbuf b = {0};
 	struct hokku_info info;
-	if (!served_model(s, r, &info))
+	const struct hosted *h = served_model(s, r, &info);
+	if (!h)
 		return;
 	strbuf_add_c(&b, "{\"object\":\"list\",\"data\":[");
-	add_model(&b, s, &info);
+	add_model(&b, h, &info);
 	strbuf_add_c(&b, "]}\n");
 	reply_json(r, 200, &b);
 	strbuf_free(&b);
@@ -91,7 +96,8 @@ void model_route(struct server *s, struct http_request *r)
 	struct hokku_info info;
 	struct strbuf b = {0};
 	char text[512], quoted[160], served[160];
-	if (!served_model(s, r, &info))
+	const struct hosted *h = served_model(s, r, &info);
+	if (!h)
 		return;
 	if (!is_name(asked, info.name)) {
 		snprintf(text, sizeof text, "there is no model %s; this server has %s",
@@ -100,7 +106,7 @@ void model_route(struct server *s, struct http_request *r)
 		reply_error(r, HOKKU_NOT_FOUND, 404, text, "model");
 		return;
 	}
-	add_model(&b, s, &info);
+	add_model(&b, h, &info);
 	strbuf_add_c(&b, "\n");
 	reply_json(r, 200, &b);
 	strbuf_free(&b);

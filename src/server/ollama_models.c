@@ -68,20 +68,24 @@ const char *ollama_modified(const struct gguf *file, char out[OLLAMA_TIME_BYTES]
 	return ollama_time((uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec, out);
 }
 
-/* {"models":[..]} up to the size of the one; false: it was answered that there is none yet. */
-static bool begin_list(struct server *s, struct http_request *r, struct engine_state *state, struct strbuf *b)
+/* {"models":[..]} up to the size of the one; NULL: it was answered that there is none yet. */
+static const struct gguf *begin_list(struct server *s, struct http_request *r, struct engine_state *state,
+				     struct strbuf *b)
 {
-	engine_get_state(s->engine, state);
-	if (!state->info.name) {
+	struct hosted *h = hosted_of(s, r);
+	if (!h)
+		return NULL;
+	engine_get_state(h->engine, state);
+	if (!state->info.name || !engine_file(h->engine)) {
 		reply_error(r, HOKKU_NOT_READY, 503,
 			    "the model is still being loaded; GET /health tells how far it is", NULL);
-		return false;
+		return NULL;
 	}
 	strbuf_add_c(b, "{\"models\":[{\"name\":");
 	ollama_add_name(b, state->info.name);
 	strbuf_add_c(b, ",\"model\":");
 	ollama_add_name(b, state->info.name);
-	return true;
+	return engine_file(h->engine);
 }
 
 void ollama_tags_route(struct server *s, struct http_request *r)
@@ -89,8 +93,8 @@ void ollama_tags_route(struct server *s, struct http_request *r)
 	struct engine_state state;
 	struct strbuf b = {0};
 	char time[OLLAMA_TIME_BYTES];
-	const struct gguf *g = engine_file(s->engine);
-	if (!begin_list(s, r, &state, &b))
+	const struct gguf *g = begin_list(s, r, &state, &b);
+	if (!g)
 		return;
 	strbuf_addf(&b, ",\"modified_at\":\"%s\",\"size\":%" PRIu64 ",\"digest\":", ollama_modified(g, time),
 		    gguf_file_bytes(g));
@@ -108,8 +112,8 @@ void ollama_ps_route(struct server *s, struct http_request *r)
 	struct engine_state state;
 	struct strbuf b = {0};
 	char time[OLLAMA_TIME_BYTES];
-	const struct gguf *g = engine_file(s->engine);
-	if (!begin_list(s, r, &state, &b))
+	const struct gguf *g = begin_list(s, r, &state, &b);
+	if (!g)
 		return;
 	const struct compute_memory *m = &state.memory;
 	uint64_t bytes = m->weight_bytes + m->kv_bytes + m->scratch_bytes + m->graph_bytes;

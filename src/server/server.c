@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "engine/salts.h"
 #include "server/answer.h"
 #include "server/cancel.h"
 #include "server/generate.h"
@@ -49,7 +48,7 @@ static void make_error_body(enum hokku_code code, const char *text, struct strbu
 
 /* ---- stopping ---- */
 
-static atomic_int n_signals; /* any thread may be the one that handles a signal */
+static atomic_int n_signals;     /* any thread may be the one that handles a signal */
 static struct http *signal_http; /* set while handlers are in place */
 
 static void on_signal(int number)
@@ -87,8 +86,10 @@ static void go_on_stopping(struct server *s)
 {
 	if (atomic_load(&n_signals) && !s->stopping_ns) {
 		s->stopping_ns = clock_ns();
-		engine_close_door(s->engine);
-		engine_close_shapes(s->engine); /* their requests would be refused */
+		for (struct hosted *h = s->hosted; h; h = h->next) {
+			engine_close_door(h->engine);
+			engine_close_shapes(h->engine); /* their requests would be refused */
+		}
 		log_info("stopping: %u requests may finish within %d ms", s->n_generations, SERVER_DRAIN_MS);
 	}
 	if (!s->stopping_ns)
@@ -116,30 +117,6 @@ static void on_gone(void *user, struct http_request *r)
 		gen_client_gone(g);
 }
 
-/* Once: which device it is, and why where nobody said; what the tokenizer's file left open. */
-static void tell_device(struct server *s, const struct engine_state *state)
-{
-	if (state->phase != ENGINE_READY || s->device_told)
-		return;
-	s->device_told = true;
-	log_write(state->device_why_notable ? LOG_WARN : LOG_INFO, "computing on %s%s%s", state->info.device,
-		  state->device_why ? ", because " : "", state->device_why ? state->device_why : "");
-	log_info("tokenizer %s", state->info.tokenizer);
-	for (const char *const *note = state->tokenizer_notes; note && *note; note++)
-		log_warn("%s", *note);
-}
-
-/* Once: the server stays, so that whoever asks learns why it answers nothing. */
-static void tell_loss(struct server *s, const struct engine_state *state)
-{
-	if (state->phase != ENGINE_LOST || s->loss_told)
-		return;
-	s->loss_told = true;
-	log_error("%s: %s; every request is refused from now on: restart the server when the device works "
-		  "again",
-		  hokku_code_name(state->failure.code), state->failure.message);
-}
-
 static void on_wake(void *user)
 {
 	struct server *s = user;
@@ -147,12 +124,13 @@ static void on_wake(void *user)
 	gen_take_prepared(s);
 	gen_take_mail(s);
 	gen_take_states(s);
-	engine_get_state(s->engine, &state);
-	tell_device(s, &state);
-	tell_loss(s, &state);
-	if (state.phase == ENGINE_FAILED && !s->failure.code) {
-		s->failure = state.failure;
-		http_stop(s->http);
+	for (struct hosted *h = s->hosted; h; h = h->next) {
+		engine_get_state(h->engine, &state);
+		hosted_tell(h, &state);
+		if (state.phase == ENGINE_FAILED && !s->failure.code) {
+			s->failure = state.failure;
+			http_stop(s->http);
+		}
 	}
 	go_on_stopping(s);
 }
@@ -160,15 +138,9 @@ static void on_wake(void *user)
 static void on_tick(void *user)
 {
 	struct server *s = user;
-	health_watch_engine(s);
+	health_watch_engines(s);
 	gen_tick(s, clock_ns());
 	go_on_stopping(s);
-}
-
-static void wake_loop(void *user)
-{
-	struct server *s = user;
-	http_wake(s->http);
 }
 
 static uint32_t to_ms(float seconds)
@@ -235,42 +207,18 @@ static enum hokku_code set_owners(struct server *s, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-static enum hokku_code create_engine(struct server *s, struct hokku_error *err)
+/* The model that the server was started with. */
+static enum hokku_code host_one(struct server *s, struct hokku_error *err)
 {
-	struct engine_limits *limits = calloc((size_t)s->n_owners + 1, sizeof *limits);
-	if (!limits)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the limits of %" PRIu32 " keys",
-			       s->n_owners);
-	for (uint32_t i = 0; i < s->n_owners; i++) {
-		const struct key *key = keys_get(s->keys, i + 1);
-		limits[i] = (struct engine_limits){key->running, key->waiting};
-	}
-	s->config.engine.owners = limits;
-	s->config.engine.n_owners = s->n_owners;
-	enum hokku_code rc = engine_create(&s->config.engine, &s->engine, err);
-	s->config.engine.owners = NULL;
-	free(limits);
-	return rc;
-}
-
-/* What the server's options give to prompts and shapes: answers differ where it does. */
-static void tell_apart(const struct server_config *c, struct strbuf *out)
-{
-	char now[20];
-	strbuf_add_c(out, "kwargs ");
-	if (c->chat_kwargs)
-		jv_write(c->chat_kwargs, out);
-	if (c->chat_now)
-		strbuf_addf(out, " now %s", (jinja_time_text(c->chat_now, now), now));
-	if (c->engine.dialect)
-		strbuf_addf(out, " dialect %s", dialect_name(c->engine.dialect));
-	strbuf_add_c(out, c->thinking_is_text ? " thinking is text" : "");
-	strbuf_add_c(out, c->keep_billing_header ? " billing" : "");
+	s->hosted = calloc(1, sizeof *s->hosted);
+	if (!s->hosted)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a server");
+	s->hosted->server = s;
+	return hosted_open(s->hosted, err);
 }
 
 static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 {
-	struct strbuf apart = {0};
 	enum hokku_code rc = HOKKU_OK;
 	if (s->config.api_key_file)
 		rc = keys_load(s->config.api_key_file, &s->keys, err);
@@ -281,56 +229,43 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 	if (rc)
 		return rc;
 	choose_guard(s);
-	s->config.engine.on_state = wake_loop;
-	s->config.engine.user = s;
-	s->config.engine.states = s->config.state_dir != NULL;
-	s->config.engine.prompt_logprobs = true;
-	tell_apart(&s->config, &apart);
-	s->config.engine.fingerprint_of = apart.ptr;
-	rc = apart.failed ? err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a server")
-			  : create_engine(s, err);
-	s->config.engine.fingerprint_of = NULL;
-	strbuf_free(&apart);
 	s->responses = responses_new(s->config.response_store_bytes, s->config.response_ttl_s);
 	if (!s->responses)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for responses");
-	if (rc == HOKKU_OK)
-		rc = prepare_create(s->engine,
-				    &(struct prepare_chat){.kwargs = s->config.chat_kwargs,
-							   .now = s->config.chat_now,
-							   .thinking_is_text = s->config.thinking_is_text,
-							   .responses = s->responses},
-				    s->config.engine.max_queue + ENGINE_MAX_PARALLEL, s->n_owners, wake_loop,
-				    s, &s->prepare, err);
-	if (rc == HOKKU_OK && s->config.state_dir)
-		rc = states_create(s->engine, s->config.state_dir, wake_loop, s, &s->states, err);
-	return rc;
+	return host_one(s, err);
 }
-
-_Static_assert(KEYS_UNLIMITED == ENGINE_UNLIMITED, "limits go from keys to the engine as they are");
-_Static_assert((int)SALTS_OWNERS == (int)KEYS_MAX + 1, "a key is an owner");
 
 /* A device that has stopped answering must not keep the process: it ends with everything as it is. Not by
  * exit(), whose handlers would wait for the device too. */
 static void end_within_time(struct server *s)
 {
-	double left = SERVER_STOP_MS - 100 - (s->stopping_ns ? clock_ms_since(s->stopping_ns) : 0);
-	if (engine_stop(s->engine, left > 100 ? (uint32_t)left : 100))
-		return;
-	log_error("the device does not answer: the server ends without it");
-	fflush(NULL);
-	_exit(0);
+	for (struct hosted *h = s->hosted; h; h = h->next) {
+		double left = SERVER_STOP_MS - 100 - (s->stopping_ns ? clock_ms_since(s->stopping_ns) : 0);
+		if (engine_stop(h->engine, left > 100 ? (uint32_t)left : 100))
+			continue;
+		log_error("the device does not answer: the server ends without it");
+		fflush(NULL);
+		_exit(0);
+	}
 }
 
-/* Nor must a disk: a state that is being written has no name yet, and none is lost. */
-static void states_end_within_time(struct server *s)
+/* The other threads end first: they put things in the mailbox and wake the loop. Nor must a disk keep the
+ * process: a state that is being written has no name yet, and none is lost. */
+static void close_models(struct server *s, bool running)
 {
-	double left = SERVER_STOP_MS - 50 - (s->stopping_ns ? clock_ms_since(s->stopping_ns) : 0);
-	if (states_stop(s->states, left > 50 ? (uint32_t)left : 50))
-		return;
-	log_error("the disk does not answer: the server ends without the state that was to be saved");
-	fflush(NULL);
-	_exit(0);
+	for (struct hosted *h = s->hosted; h; h = h->next) {
+		double left = SERVER_STOP_MS - 50 - (s->stopping_ns ? clock_ms_since(s->stopping_ns) : 0);
+		prepare_destroy(h->prepare);
+		h->prepare = NULL;
+		if (!running || states_stop(h->states, left > 50 ? (uint32_t)left : 50))
+			continue;
+		log_error("the disk does not answer: the server ends without the state that was to be saved");
+		fflush(NULL);
+		_exit(0);
+	}
+	gen_drop_shapes(s);
+	for (struct hosted *h = s->hosted; h; h = h->next)
+		hosted_close(h);
 }
 
 enum hokku_code server_run(const struct server_config *config, struct hokku_error *err)
@@ -341,7 +276,6 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the server");
 	s->config = *config;
 	s->started_ns = clock_ns();
-	watchdog_init(&s->watchdog, (double)config->watchdog_timeout_s);
 	mailbox_init(&s->mailbox);
 	json_object_seed(0); /* once, before there are threads */
 	enum hokku_code rc = server_open(s, err);
@@ -355,19 +289,15 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 			*err = s->failure;
 		end_within_time(s);
 	}
-	/* The other threads end first: they put things in the mailbox and wake the loop. */
-	prepare_destroy(s->prepare);
-	if (running)
-		states_end_within_time(s);
-	states_destroy(s->states);
-	gen_drop_shapes(s);
-	if (s->engine)
-		engine_destroy(s->engine, 0);
-	s->engine = NULL;
+	close_models(s, running);
 	if (running)
 		restore_handlers(before);
 	http_close(s->http);
 	gen_free_all(s);
+	for (struct hosted *h = s->hosted, *next; h; h = next) {
+		next = h->next;
+		free(h);
+	}
 	cancel_forget_early(s);
 	keys_free(s->keys);
 	responses_free(s->responses);

@@ -19,7 +19,7 @@ enum hokku_code slots_check(const struct generation *g, struct request_error *er
 {
 	struct engine_state state;
 	int32_t slot = g->job.request.llama.slot - 1;
-	engine_get_state(g->server->engine, &state);
+	engine_get_state(g->hosted->engine, &state);
 	if (slot < (int32_t)state.n_parallel)
 		return HOKKU_OK;
 	return bad(err, "id_slot", "is %d; there are slots 0 to %u (--parallel), and -1 is any of them", slot,
@@ -33,25 +33,25 @@ uint32_t slots_pick(const struct generation *g)
 	if (g->job.request.llama.slot)
 		return (uint32_t)g->job.request.llama.slot - 1;
 	for (const struct generation *o = g->server->generations; o; o = o->next)
-		if (o != g && runs(o))
+		if (o != g && o->hosted == g->hosted && runs(o))
 			taken[o->slot] = true;
 	while (slot + 1 < ENGINE_MAX_PARALLEL && taken[slot])
 		slot++;
 	return slot;
 }
 
-uint64_t slots_find(const struct server *s, uint32_t owner, uint32_t slot)
+uint64_t slots_find(const struct hosted *h, uint32_t owner, uint32_t slot)
 {
 	const struct generation *latest = NULL;
-	uint32_t n = s->n_ended < STATE_ENDED ? s->n_ended : STATE_ENDED;
-	for (const struct generation *g = s->generations; g; g = g->next)
-		if (g->started && g->n_samples && g->owner == owner && g->slot == slot &&
+	uint32_t n = h->n_ended < STATE_ENDED ? h->n_ended : STATE_ENDED;
+	for (const struct generation *g = h->server->generations; g; g = g->next)
+		if (g->hosted == h && g->started && g->n_samples && g->owner == owner && g->slot == slot &&
 		    (!latest || g->sequence > latest->sequence))
 			latest = g;
 	if (latest)
 		return latest->samples[0].engine_id;
 	for (uint32_t k = 1; k <= n; k++) {
-		const struct ended_generation *e = &s->ended[(s->n_ended - k) % STATE_ENDED];
+		const struct ended_generation *e = &h->ended[(h->n_ended - k) % STATE_ENDED];
 		if (e->owner == owner && e->slot == slot)
 			return e->engine_id;
 	}
@@ -107,14 +107,17 @@ void slots_route(struct server *s, struct http_request *r)
 	struct str fails = {0};
 	const struct generation *in[ENGINE_MAX_PARALLEL] = {0};
 	uint32_t owner = owner_of(s, r), n_idle = 0;
-	engine_get_state(s->engine, &state);
+	const struct hosted *h = hosted_of(s, r);
+	if (!h)
+		return;
+	engine_get_state(h->engine, &state);
 	if (!state.info.name) {
 		reply_error(r, HOKKU_NOT_READY, 503,
 			    "the model is still being loaded; GET /health tells how far it is", NULL);
 		return;
 	}
 	for (const struct generation *g = s->generations; g; g = g->next)
-		if (runs(g))
+		if (g->hosted == h && runs(g))
 			in[g->slot] = g;
 	strbuf_add_c(&b, "[");
 	for (uint32_t i = 0; i < state.n_parallel; i++) {
@@ -173,7 +176,10 @@ void slots_action_route(struct server *s, struct http_request *r)
 	uint32_t slot;
 	char text[320], quoted[96];
 	bool given = query_value(r, "action", &action), numbered = slots_of_path(r, &slot);
-	engine_get_state(s->engine, &state);
+	const struct hosted *h = hosted_of(s, r);
+	if (!h)
+		return;
+	engine_get_state(h->engine, &state);
 	str_quote(numbered ? action : str_c(http_get_path(r) + strlen("/slots/")), quoted, sizeof quoted);
 	if (!numbered || (state.n_parallel && slot >= state.n_parallel)) {
 		if (numbered)
@@ -190,7 +196,7 @@ void slots_action_route(struct server *s, struct http_request *r)
 			 "action is %s; it takes save or restore: /slots/%" PRIu32 "?action=save",
 			 given ? quoted : "missing", slot);
 		refuse(r, 400, text);
-	} else if (!s->states) {
+	} else if (!s->config.state_dir) {
 		refuse(r, 501, "this server keeps no states; start it with --state-dir DIR if it is to");
 	} else {
 		gen_begin(s, str_eq_c(action, "save") ? &api_slot_save : &api_slot_restore, r);

@@ -14,7 +14,7 @@ enum hokku_code slots_check(const struct generation *g, struct request_error *er
 uint32_t slots_pick(const struct generation *g);
 
 /* Its latest request that began in a slot: what the engine calls it; 0: there is none that is known. */
-uint64_t slots_find(const struct server *s, uint32_t owner, uint32_t slot);
+uint64_t slots_find(const struct hosted *h, uint32_t owner, uint32_t slot);
 
 void slots_route(struct server *s, struct http_request *r);        /* GET /slots */
 void slots_action_route(struct server *s, struct http_request *r); /* POST /slots/ID?action=... */

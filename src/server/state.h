@@ -6,12 +6,11 @@
 #include "server/allowance.h"
 #include "server/answer.h"
 #include "server/config.h"
+#include "server/hosted.h"
 #include "server/http.h"
 #include "server/keys.h"
 #include "server/mailbox.h"
 #include "server/part_list.h"
-#include "server/prepare.h"
-#include "server/states.h"
 
 /* One of a request's n samples. */
 struct sample {
@@ -35,6 +34,7 @@ struct sample {
  */
 struct generation {
 	struct server *server;
+	struct hosted *hosted; /* the model that it is for */
 	struct generation *next, *prev;
 	struct http_request *client; /* NULL: it has its answer, or is gone */
 	struct prepare_job job;
@@ -77,19 +77,10 @@ enum {
 	MAX_EARLY_CANCELS_OWNER = 1024 /* and of one key: more are refused, none is forgotten */
 };
 
-/* What the engine calls a request that has ended, for states. */
-struct ended_generation {
-	char id[REQUEST_MAX_ID_BYTES + 1];
-	uint32_t owner;
-	uint32_t slot;
-	uint64_t engine_id;
-};
-
 struct server {
 	struct server_config config;
 	struct http *http;
-	struct engine *engine;
-	struct prepare *prepare;
+	struct hosted *hosted;        /* the models, linked by next */
 	struct keys *keys;            /* NULL: open to all */
 	uint32_t n_owners;            /* keys there are, beside owner 0 */
 	struct allowance *allowances; /* (n_owners + 1) */
@@ -101,14 +92,8 @@ struct server {
 	uint64_t sequence;
 	struct early_cancel *early; /* (n_early) */
 	uint32_t n_early, cap_early;
-	struct states *states;                      /* NULL: there is no --state-dir */
-	struct ended_generation ended[STATE_ENDED]; /* the latest, by n_ended */
-	uint32_t n_ended;
 	struct responses *responses;
 	uint64_t started_ns;
-	bool device_told, loss_told; /* the log has a line about the device, about its loss */
-	struct watchdog watchdog;    /* over the engine's thread */
-	bool stuck_told;
 	uint64_t stopping_ns;       /* when it was told to stop; 0: it was not */
 	struct hokku_error failure; /* why the loop ended by itself */
 };
