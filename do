@@ -7,7 +7,10 @@ cd "$(dirname "$0")"
 # What each group of tasks needs, as Debian packages.
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev libpcre2-dev libutf8proc-dev"
 packages_haiku="$packages_build curl jq"
-packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr git ca-certificates python3-sentencepiece"
+packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr git ca-certificates python3-sentencepiece python3-yaml"
+# Whose programs judge what packaging/ and /metrics have (promtool, nginx -t, haproxy -c): unpacked into build/tools, not
+# installed, since installed they would start servers.
+packages_judges="prometheus nginx haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1"
 packages_fuzz="$packages_build clang libclang-rt-14-dev llvm"
 packages_lint="$packages_build g++ libcmocka-dev clang-format clang-tidy"
 packages_valgrind="$packages_build g++ libcmocka-dev valgrind"
@@ -257,8 +260,23 @@ coverage() {
 	return $covered
 }
 
+# unpack PACKAGE...: into build/tools, those that are not there yet. Tests skip what could not be brought.
+unpack() {
+	mkdir -p build/tools/packages
+	for p in "$@"; do
+		[ -e "build/tools/packages/$p" ] && continue
+		say "do: unpacking into build/tools: $p"
+		{
+			(cd build/tools/packages && apt-get download "$p" || { as_root apt-get update -qq && apt-get download "$p"; }) &&
+				dpkg-deb -x build/tools/packages/"$p"_*.deb build/tools
+		} >build/tools.log 2>&1 </dev/null && touch "build/tools/packages/$p" || say "do: it cannot be had (build/tools.log): what needs it is skipped"
+		rm -f build/tools/packages/"$p"_*.deb
+	done
+}
+
 task_test() {
 	need $packages_test
+	unpack $packages_judges
 	need_node
 	need_node_modules
 	case ${1:-all} in

@@ -30,11 +30,13 @@ static const char *const log_levels[] = {"off", "error", "warn", "info", "debug"
 /* What the command line and the variables say; a program runs one command, once. */
 static struct {
 	struct server_config config;
-	const char *model, *level, *prefix_cache, *dialect, *reasoning;
+	bool metrics;
+	const char *model, *format, *level, *prefix_cache, *dialect, *reasoning;
 	const char *host_texts[HOSTS_MAX];
 	struct opt_list hosts;
 	struct chat_options chat;
-} chosen = {.level = "info",
+} chosen = {.format = "text",
+	    .level = "info",
 	    .prefix_cache = "on",
 	    .reasoning = "auto",
 	    .hosts = {.values = chosen.host_texts, .max = HOSTS_MAX}};
@@ -222,6 +224,26 @@ static const struct opt own_rows[] = {
 	 .target = &chosen.config.keep_billing_header,
 	 .env = true,
 	 .help = "/v1/messages: leave a system block that begins with x-anthropic-billing-header: in the prompt"},
+	{.name = "metrics",
+	 .kind = OPT_FLAG,
+	 .target = &chosen.metrics,
+	 .help = "GET /metrics, which is there without it too, as llama-server's option asks for it"},
+	{.name = "metrics-vllm",
+	 .kind = OPT_FLAG,
+	 .target = &chosen.config.metrics_vllm,
+	 .env = true,
+	 .help = "GET /metrics tells the same under vLLM's names too, for routers and dashboards that read those"},
+	{.name = "log-format",
+	 .kind = OPT_STRING,
+	 .target = &chosen.format,
+	 .metavar = "text|json",
+	 .env = true,
+	 .help = "lines of the log for people, or each a JSON object"},
+	{.name = "log-prompts",
+	 .kind = OPT_FLAG,
+	 .target = &chosen.config.log_prompts,
+	 .env = true,
+	 .help = "put a request's body, 64 KiB of it at most, into its line of the log"},
 	{.name = "log-level",
 	 .kind = OPT_STRING,
 	 .target = &chosen.level,
@@ -322,6 +344,9 @@ static int run(int argc, char **argv)
 		return cli_usage(&cmd_serve,
 				 "--log-level is \"%s\"; it takes off, error, warn, info or debug",
 				 chosen.level);
+	if (strcmp(chosen.format, "text") != 0 && strcmp(chosen.format, "json") != 0)
+		return cli_usage(&cmd_serve, "--log-format is \"%s\"; it takes text or json", chosen.format);
+	log_format_set(strcmp(chosen.format, "json") == 0 ? LOG_JSON : LOG_TEXT);
 	if (strcmp(chosen.prefix_cache, "on") != 0 && strcmp(chosen.prefix_cache, "off") != 0)
 		return cli_usage(&cmd_serve, "--prefix-cache is \"%s\"; it takes on or off",
 				 chosen.prefix_cache);

@@ -47,7 +47,9 @@ static void run_engine(struct engine *e)
 	uint64_t now = clock_ns(); /* the opening has checked */
 	e->next_check_ns = now + e->check_ns;
 	pthread_mutex_lock(&e->lock);
-	e->checked_ns = now;
+	e->checked_ns = e->busy_changed_ns = now;
+	e->steps = e->steps_done;
+	e->steps.n_kv_blocks = e->sched.kv.n_blocks;
 	pthread_mutex_unlock(&e->lock);
 	engine_enter_phase(e, ENGINE_READY, NULL);
 	if (engine_loop(e, &err))
@@ -134,6 +136,9 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->new_end = &e->new_jobs;
 	e->calls_end = &e->calls;
 	e->n_batch = ENGINE_BATCH;
+	e->steps_done = (struct engine_steps){
+		.tokens = HISTOGRAM_SIZES, .sequences = HISTOGRAM_SIZES, .seconds = HISTOGRAM_STEP_SECONDS};
+	e->steps = e->steps_done;
 	pace_init(&e->pace, e->n_batch, config->itl_ms ? config->itl_ms : PACE_TARGET_MS);
 	salts_init(&e->salts);
 	if (!owners_init(&e->owners, config->owners, config->n_owners) || !e->device ||
@@ -256,6 +261,16 @@ void engine_get_state(struct engine *e, struct engine_state *out)
 		.n_tokens_in = e->n_tokens_in,
 		.n_tokens_out = e->n_tokens_out,
 	};
+	pthread_mutex_unlock(&e->lock);
+}
+
+void engine_get_steps(struct engine *e, struct engine_steps *out)
+{
+	pthread_mutex_lock(&e->lock);
+	*out = e->steps;
+	uint64_t ns = e->busy_changed_ns ? clock_ns() - e->busy_changed_ns : 0;
+	out->busy_ns = e->busy_ns + (e->device_busy ? ns : 0);
+	out->idle_ns = e->idle_ns + (e->device_busy ? 0 : ns);
 	pthread_mutex_unlock(&e->lock);
 }
 

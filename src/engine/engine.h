@@ -9,6 +9,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include "base/histogram.h"
 #include "engine/load.h"
 #include "engine/pace.h"
 #include "engine/request.h"
@@ -112,6 +113,16 @@ bool engine_stop(struct engine *e, uint32_t wait_ms);
 void engine_close_door(struct engine *e);
 
 void engine_get_state(struct engine *e, struct engine_state *out);
+
+/* The steps so far, by what they were, and how full KV memory is. */
+struct engine_steps {
+	struct histogram tokens, sequences, seconds; /* of each step that was done */
+	uint64_t busy_ns, idle_ns;       /* since the model was loaded: a step was under way; none was */
+	uint32_t n_kv_blocks, n_kv_held; /* there are, and sequences hold */
+};
+
+/* As engine_get_state: a copy, made between two steps; no step is waited for. */
+void engine_get_steps(struct engine *e, struct engine_steps *out);
 
 /* What the engine's thread is at, for a watchdog; no lock is taken, now or by those who read it. */
 const struct watch_turn *engine_turn(const struct engine *e);

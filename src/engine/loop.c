@@ -33,6 +33,24 @@ static enum hokku_code check_device(struct engine *e, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
+/* From now on a step is under way, or none is. Under the lock: who reads the times sees them only grow. */
+static void set_busy(struct engine *e, bool busy)
+{
+	uint64_t now = clock_ns();
+	if (e->device_busy == busy)
+		return;
+	*(busy ? &e->idle_ns : &e->busy_ns) += now - e->busy_changed_ns;
+	e->busy_changed_ns = now;
+	e->device_busy = busy;
+}
+
+static void tell_busy(struct engine *e, bool busy)
+{
+	pthread_mutex_lock(&e->lock);
+	set_busy(e, busy);
+	pthread_mutex_unlock(&e->lock);
+}
+
 /* Gives the scheduler what came meanwhile; where there is nothing at all to do, waits for it, until it is
  * time for a check at most. False: the engine stops and all is done. */
 static bool take_new(struct engine *e)
@@ -42,6 +60,11 @@ static bool take_new(struct engine *e)
 	int waited = 0;
 	pthread_mutex_lock(&e->lock);
 	e->counters = e->sched.counters;
+	e->steps = e->steps_done;
+	e->steps.n_kv_blocks = e->sched.kv.n_blocks;
+	e->steps.n_kv_held = e->sched.kv.n_blocks - e->sched.kv.n_free;
+	if (n_under_way(e) == 0) /* also after a step that failed */
+		set_busy(e, false);
 	while (e->n_jobs == 0 && n_under_way(e) == 0 && !e->calls && !e->stopping && waited != ETIMEDOUT) {
 		watch_rest(&e->turn);
 		waited = pthread_cond_timedwait(&e->work, &e->lock, &until);
@@ -126,6 +149,14 @@ static bool all_left_out(const struct flight *f)
 	return n_out == f->n;
 }
 
+static void count_step(struct engine *e, const struct flight *f, uint64_t ns)
+{
+	struct engine_steps *done = &e->steps_done;
+	histogram_add(&done->tokens, f->n_tokens);
+	histogram_add(&done->sequences, f->n);
+	histogram_add(&done->seconds, (double)ns * 1e-9);
+}
+
 /* Waits for the oldest step under way. */
 static enum hokku_code await(struct engine *e, const struct flight *f, struct hokku_error *err)
 {
@@ -134,6 +165,10 @@ static enum hokku_code await(struct engine *e, const struct flight *f, struct ho
 	uint64_t now = clock_ns(), begun = f->submitted_ns;
 	begun = begun > e->collected_ns ? begun : e->collected_ns; /* it waited for the one before */
 	e->collected_ns = now;
+	if (n_under_way(e) <= 1) /* it alone was, whether it is counted already or not */
+		tell_busy(e, false);
+	if (!rc)
+		count_step(e, f, now - begun);
 	if (!rc && f->telling)
 		pace_add(&e->pace, f->n_tokens, (double)(now - begun) * 1e-6);
 	return rc;
@@ -154,6 +189,7 @@ static enum hokku_code submit(struct engine *e, uint32_t n, struct hokku_error *
 		f->telling = f->telling || f->steps[i].pos <= f->planned[i]->n_prompt;
 	}
 	watch_begin_step(&e->turn, n, f->n_tokens);
+	tell_busy(e, true);
 	f->submitted_ns = clock_ns();
 	enum hokku_code rc = compute_submit(e->compute, f->steps, n, err);
 	if (rc && !all_left_out(f))

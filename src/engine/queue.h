@@ -125,10 +125,11 @@ struct engine {
 	struct job *news; /* by next_news: their walks were asked, and the answer is not taken */
 	struct flight flights[COMPUTE_MAX_AHEAD]; /* step k is number k % COMPUTE_MAX_AHEAD */
 	uint32_t n_submitted, n_collected;
-	uint32_t n_logprobs;              /* jobs that the thread has seen and that are told logprobs */
-	float *row_logits;                /* (SCHED_MAX_ROWS, n_vocab) of prompts; of one step at a time */
-	uint64_t collected_ns;            /* when the last one was */
-	struct pace pace;                 /* tokens a step */
+	uint32_t n_logprobs;   /* jobs that the thread has seen and that are told logprobs */
+	float *row_logits;     /* (SCHED_MAX_ROWS, n_vocab) of prompts; of one step at a time */
+	uint64_t collected_ns; /* when the last one was */
+	struct pace pace;      /* tokens a step */
+	struct engine_steps steps_done;
 	uint64_t check_ns, next_check_ns; /* the device's memory is checked every check_ns */
 	struct strbuf decoded, shown;
 	size_t max_piece; /* bytes of text that one token may release */
@@ -160,7 +161,10 @@ struct engine {
 	uint64_t next_id, n_finished, n_tokens_in, n_tokens_out;
 	uint64_t n_ended_cancelled, n_ended_failed; /* of n_finished */
 	struct sched_counters counters;
+	struct engine_steps steps; /* those done by then */
 	uint64_t checked_ns;
+	bool device_busy;                           /* a step is under way */
+	uint64_t busy_changed_ns, busy_ns, idle_ns; /* since when; before that, each. 0: not loaded yet */
 	bool door_closed, stopping;
 	bool over;               /* the thread has done its last work */
 	atomic_uint n_cancelled; /* cancelled and not yet ended; read without the lock */

@@ -27,6 +27,8 @@ struct server_config {
 		*chat_kwargs; /* arguments of the chat template where a request gives no others; NULL */
 	const struct jinja_time *chat_now; /* what templates take for now; NULL: the clock */
 	bool keep_billing_header;          /* Anthropic's form: api.form_kept */
+	bool metrics_vllm;                 /* GET /metrics tells vLLM's names too */
+	bool log_prompts;                  /* a request's line in the log has its body */
 	bool thinking_is_text;             /* of answers to conversations: it is not told apart */
 	uint32_t max_connections;
 	uint64_t max_body_bytes;

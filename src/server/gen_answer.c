@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "server/access.h"
 #include "server/answer.h"
 #include "server/reply.h"
 #include "server/slots.h"
@@ -87,11 +87,36 @@ static void gen_prompt(struct sample *sample, const struct mail *m, const char *
 	gen_tell_prompt(sample, &prompt, model);
 }
 
+static double seconds(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns > from_ns ? (double)(to_ns - from_ns) * 1e-9 : 0;
+}
+
+/* A token of the sample was drawn. */
+static void time_token(struct sample *sample, uint64_t at_ns)
+{
+	struct generation *g = sample->generation;
+	struct metrics_times *times = &g->hosted->times;
+	if (sample->token_ns) {
+		histogram_add(&times->itl, seconds(sample->token_ns, at_ns));
+	} else {
+		histogram_add(&times->prefill, seconds(sample->begun_ns, at_ns));
+		histogram_add(&times->ttft, seconds(g->arrived_ns, at_ns));
+		g->first_ns = g->first_ns ? g->first_ns : at_ns;
+	}
+	sample->token_ns = at_ns;
+}
+
 static void gen_started(struct sample *sample, const struct mail *m, const char *model)
 {
 	struct generation *g = sample->generation;
 	bool first = !g->started;
+	sample->begun_ns = m->at_ns;
+	histogram_add(&g->hosted->times.queue, seconds(g->submitted_ns, m->at_ns));
 	if (first) {
+		g->begun_ns = m->at_ns;
+		histogram_add(&g->hosted->times.prepare, seconds(g->arrived_ns, g->submitted_ns));
+		histogram_add(&g->hosted->times.prompt, g->prompt_tokens);
 		g->started = true;
 		g->slot = slots_pick(g);
 		g->server->allowances[g->owner].counters.prompt_tokens += g->prompt_tokens;
@@ -191,6 +216,7 @@ static void gen_token(struct sample *sample, const struct mail *m, const char *m
 	};
 	if (g->job.request.no_answer)
 		return;
+	time_token(sample, m->at_ns);
 	count_tokens(sample, m->index + 1);
 	if (!g->client)
 		return;
@@ -258,12 +284,26 @@ static void gen_keep(struct sample *sample, const struct answer_start *start)
 }
 
 /* Of each prompt what its first sample found, as far as that has ended. */
-static uint32_t sum_cached(const struct generation *g)
+uint32_t gen_n_cached(const struct generation *g)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < g->n_samples; i += g->job.request.n)
 		n += g->samples[i].end.cached_tokens;
 	return n;
+}
+
+/* An answer without a token has its first with its end. */
+static void time_end(struct sample *sample, const struct mail *m, uint32_t tokens_out)
+{
+	struct generation *g = sample->generation;
+	struct metrics_times *times = &g->hosted->times;
+	if (!sample->token_ns)
+		time_token(sample, m->at_ns);
+	histogram_add(&times->decode, m->result.decode_ms * 1e-3);
+	histogram_add(&times->answer, tokens_out);
+	if (sample->end.last)
+		histogram_add(&times->total, seconds(g->arrived_ns, m->at_ns));
+	times->stops[sample->end.stop]++;
 }
 
 static void gen_end(struct sample *sample, const struct mail *m, const char *model)
@@ -305,9 +345,10 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 		.last = g->n_over + 1 == g->n_samples,
 		.usage = {.prompt_tokens = g->prompt_tokens,
 			  .completion_tokens = g->n_tokens_out,
-			  .cached_tokens = sum_cached(g),
+			  .cached_tokens = gen_n_cached(g),
 			  .thinking_tokens = g->n_thinking},
 	};
+	time_end(sample, m, tokens_out);
 	if (!g->client)
 		return;
 	const struct answer_start start = gen_sample_start(sample, model);
@@ -327,9 +368,8 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 	}
 	if (!sample->end.last)
 		return;
-	log_info("generate %s: %s, %" PRIu32 " tokens in, %" PRIu64 " out, %.1f ms", g->id,
-		 hokku_stop_name(sample->end.stop), g->prompt_tokens, g->n_tokens_out,
-		 clock_ms_since(g->arrived_ns));
+	gen_note(g);
+	access_of(g->client)->stop = hokku_stop_name(sample->end.stop);
 	gen_keep(sample, &start);
 	if (g->streaming)
 		gen_end_stream(g);

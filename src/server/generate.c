@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "server/access.h"
 #include "server/answer.h"
 #include "server/cancel.h"
 #include "server/reply.h"
@@ -96,6 +97,24 @@ void gen_send_dirty(struct server *s)
 	}
 }
 
+/* What its line in the log tells, as far as it has come. */
+void gen_note(struct generation *g)
+{
+	struct access *a = access_of(g->client);
+	memcpy(a->id, g->id, sizeof a->id);
+	a->answer_tokens = 0;
+	for (uint32_t i = 0; i < g->n_samples; i++)
+		a->answer_tokens += g->samples[i].n_counted;
+	if (!g->started)
+		return;
+	a->prompt_tokens = g->prompt_tokens;
+	a->cached_tokens = gen_n_cached(g);
+	a->prepare_ms = (double)(g->submitted_ns - g->arrived_ns) * 1e-6;
+	a->queue_ms = (double)(g->begun_ns - g->submitted_ns) * 1e-6;
+	if (g->first_ns)
+		a->ttft_ms = (double)(g->first_ns - g->arrived_ns) * 1e-6;
+}
+
 /* The last event of a stream is in out. */
 void gen_end_stream(struct generation *g)
 {
@@ -138,8 +157,8 @@ void gen_answer_error(struct generation *g, enum hokku_code code, const char *me
 	struct http_request *client = g->client;
 	if (!client)
 		return;
-	log_info("%s%s%s: %s: %s", g->api->does ? "state" : "generate", g->id[0] ? " " : "", g->id,
-		 hokku_code_name(code), message);
+	gen_note(g);
+	access_fail(client, code, field, message);
 	if (g->streaming) {
 		gen_break(g, code, message);
 		gen_end_stream(g);
@@ -212,11 +231,10 @@ static void gen_stop(struct generation *g, enum hokku_code why)
 
 void gen_client_gone(struct generation *g)
 {
+	gen_note(g);
 	g->client = NULL;
-	if (g->hosted->engine) {
-		log_info("generate%s%s: the client is gone", g->id[0] ? " " : "", g->id);
+	if (g->hosted->engine)
 		gen_stop(g, HOKKU_CANCELLED);
-	}
 }
 
 void gen_stop_all(struct server *s, enum hokku_code code)
@@ -291,6 +309,7 @@ static struct generation *gen_create(struct hosted *h, const struct api *api, st
 		return NULL;
 	}
 	g->job.body = (struct strbuf){.ptr = body, .len = n, .cap = n + 1};
+	access_take_body(s, r, (struct str){body, n});
 	g->job.owner = g;
 	g->job.form = s->config.keep_billing_header && api->form_kept ? api->form_kept : api->form;
 	g->job.key = g->owner = owner_of(s, r);

@@ -34,12 +34,14 @@ enum hokku_code gen_check_allowance(const struct server *s, uint32_t owner, uint
 void gen_begin(struct server *s, const struct api *api, struct http_request *r);
 
 /* gen_answer.c: what is known of a sample's answer, for what is told of it. */
+uint32_t gen_n_cached(const struct generation *g); /* of its prompts, tokens that were found in KV memory */
 struct answer_start gen_sample_start(struct sample *sample, const char *model);
 
 /* generate.c, for the files gen_*.c. */
 void gen_mark_dirty(struct generation *g);     /* something of it is in out, to be sent at the turn's end */
 void gen_send_dirty(struct server *s);         /* all events of one loop turn leave in one piece */
 void gen_end_stream(struct generation *g);     /* the last event is in out */
+void gen_note(struct generation *g);           /* while it has a client: its access has what is known of it */
 void gen_add_warnings(struct generation *g);   /* the header that has what the answer warns of */
 void gen_cancel_samples(struct generation *g); /* what the engine has of it ends a step later */
 void gen_free(struct generation *g);

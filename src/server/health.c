@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/access.h"
 #include "server/generate.h"
 #include "server/reply.h"
 
@@ -206,6 +207,7 @@ void health_route(struct server *s, struct http_request *r)
 	strbuf_add_c(&b, "}\n");
 	if (status == 503 && state.phase != ENGINE_LOST && !h->stuck_told)
 		http_add_header(r, "Retry-After", "1");
+	access_of(r)->code = status == 503 ? HOKKU_NOT_READY : HOKKU_OK;
 	reply_json(r, status, &b);
 	strbuf_free(&b);
 }

@@ -94,6 +94,8 @@ static enum hokku_code create_engine(struct hosted *h, struct hokku_error *err)
 enum hokku_code hosted_open(struct hosted *h, struct hokku_error *err)
 {
 	struct server *s = h->server;
+	if (!h->times.ttft.bounds) /* not again when it comes back into memory */
+		metrics_times_init(&h->times);
 	watchdog_init(&h->watchdog, (double)s->config.watchdog_timeout_s);
 	enum hokku_code rc = create_engine(h, err);
 	if (rc == HOKKU_OK)

@@ -5,6 +5,7 @@
 #ifndef SERVER_HOSTED_H
 #define SERVER_HOSTED_H
 
+#include "server/metrics.h"
 #include "server/prepare.h"
 #include "server/states.h"
 
@@ -28,6 +29,7 @@ struct hosted {
 	struct states *states;                      /* NULL: there is no --state-dir */
 	struct ended_generation ended[STATE_ENDED]; /* the latest, by n_ended */
 	uint32_t n_ended;
+	struct metrics_times times;  /* of all requests for it since the server began */
 	bool device_told, loss_told; /* the log has a line about the device, about its loss */
 	struct watchdog watchdog;    /* over the engine's thread */
 	bool stuck_told;

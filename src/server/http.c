@@ -52,7 +52,9 @@ struct http_request {
 	struct conn *conn;
 	struct evhttp_request *req;
 	void *user;
-	bool open; /* the upper layer holds it */
+	bool open;  /* the upper layer holds it */
+	int status; /* of a stream */
+	_Alignas(16) unsigned char note[HTTP_NOTE_BYTES];
 };
 
 struct conn {
@@ -440,6 +442,7 @@ static void on_evhttp_request(struct evhttp_request *req, void *arg)
 	evhttp_request_set_on_complete_cb(req, on_complete, c);
 	r->user = NULL;
 	r->open = true;
+	memset(r->note, 0, sizeof r->note);
 	/* After a target that is a whole URL evhttp closes, as it thinks it is a proxy: that is told. */
 	if (c->refused || unread || c->framing.closes || c->framing.authority.len)
 		http_add_header(r, "Connection", "close");
@@ -768,9 +771,17 @@ const char *http_get_added(const struct http_request *r, const char *name)
 	return evhttp_find_header(evhttp_request_get_output_headers(r->req), name);
 }
 
-/* From here on the answer needs no one but the loop. */
-static void request_end(struct http_request *r)
+void *http_note(struct http_request *r)
 {
+	return r->note;
+}
+
+/* From here on the answer needs no one but the loop. */
+static void request_end(struct http_request *r, int status)
+{
+	const struct http_config *config = &r->conn->http->config;
+	if (config->on_answered)
+		config->on_answered(config->user, r, status);
 	r->open = false;
 	conn_unwatch(r->conn);
 	conn_set_state(r->conn, CONN_SENDING);
@@ -780,7 +791,7 @@ void http_reply(struct http_request *r, int status, const char *content_type, st
 {
 	char length[24];
 	struct evbuffer *out = evbuffer_new();
-	request_end(r);
+	request_end(r, status);
 	if (content_type)
 		http_add_header(r, "Content-Type", content_type);
 	if (status != 204) {
@@ -796,6 +807,7 @@ void http_reply(struct http_request *r, int status, const char *content_type, st
 
 void http_stream_start(struct http_request *r, int status, const char *content_type)
 {
+	r->status = status;
 	http_add_header(r, "Content-Type", content_type);
 	http_add_header(r, "Cache-Control", "no-store");
 	http_add_header(r, "X-Accel-Buffering", "no"); /* proxies that know it pass the pieces on at once */
@@ -822,6 +834,6 @@ void http_stream_send(struct http_request *r, struct str bytes)
 void http_stream_end(struct http_request *r)
 {
 	conn_release_held(r->conn);
-	request_end(r);
+	request_end(r, r->status);
 	evhttp_send_reply_end(r->req);
 }

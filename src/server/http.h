@@ -22,6 +22,7 @@ enum {
 	HTTP_REFUSED_CONNECTIONS = 64,        /* past the cap: told so; any more are closed at once */
 	HTTP_LEAVING_MS = 5000,               /* to read a refusal in, after which the connection is closed */
 	HTTP_TICK_MS = 50,                    /* how often deadlines are looked at */
+	HTTP_NOTE_BYTES = 512,                /* of http_note */
 };
 
 struct http;
@@ -42,6 +43,9 @@ struct http_config {
 	void (*on_request)(void *user, struct http_request *r);
 	/* The client of r is gone: r must not be used again. */
 	void (*on_gone)(void *user, struct http_request *r);
+	/* The answer to r is complete, or its stream has ended, and is about to leave; r lives for the call.
+	 * Not called after on_gone. May be NULL. */
+	void (*on_answered)(void *user, struct http_request *r, int status);
 	/* After http_wake, once for any number of calls. */
 	void (*on_wake)(void *user);
 	/* Every HTTP_TICK_MS. */
@@ -90,6 +94,9 @@ bool http_is_refused(const struct http_request *r); /* came on a connection past
 
 /* Moves the body out of r: malloc, terminated, *n_bytes without the end. NULL: no memory. */
 char *http_take_body(struct http_request *r, size_t *n_bytes);
+
+/* Memory of the upper layer's own, zeros when a request arrives, as long as r lives: also in on_gone. */
+void *http_note(struct http_request *r);
 
 /* The upper layer's own pointer. */
 void http_set_user(struct http_request *r, void *user);

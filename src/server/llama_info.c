@@ -63,7 +63,7 @@ void llama_props_route(struct server *s, struct http_request *r)
 	strbuf_add_c(&b, ",\"model_path\":");
 	answer_text(&b, path ? path : "");
 	strbuf_add_c(&b, ",\"modalities\":{\"vision\":false,\"video\":false,\"audio\":false},"
-			 "\"endpoint_slots\":true,\"endpoint_props\":false,\"endpoint_metrics\":false,"
+			 "\"endpoint_slots\":true,\"endpoint_props\":false,\"endpoint_metrics\":true,"
 			 "\"chat_template\":");
 	strbuf_add_json(&b, chat->source.ptr ? chat->source.ptr : "", chat->source.len);
 	add_token(&b, "bos_token", tok, tok_bos(tok));

@@ -1,5 +1,7 @@
 #include "server/mailbox.h"
 
+#include "base/clock.h"
+
 /* Of a mail without logprobs. */
 enum { MAIL_BYTES = offsetof(struct mail, logprobs) };
 
@@ -18,7 +20,7 @@ void mailbox_deinit(struct mailbox *m)
 
 bool mailbox_put(struct mailbox *m, void *to, const struct engine_event *event)
 {
-	struct mail mail = {.to = to, .kind = event->kind};
+	struct mail mail = {.to = to, .kind = event->kind, .at_ns = clock_ns()};
 	switch (event->kind) {
 	case ENGINE_STARTED:
 		mail.prompt_tokens = event->prompt_tokens;

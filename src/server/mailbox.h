@@ -24,6 +24,7 @@ struct mail {
 	uint32_t index;               /* token, prompt */
 	int32_t token;                /* token, end */
 	uint64_t seed;                /* started */
+	uint64_t at_ns;               /* when the engine told it */
 	struct hokku_result result;   /* end */
 	uint32_t cached_tokens;       /* end */
 	int32_t stop_text;            /* end */

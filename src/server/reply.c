@@ -3,21 +3,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/log.h"
+#include "server/access.h"
 #include "server/answer.h"
-
-void reply_log(const struct http_request *r, int status)
-{
-	/* Whoever watches the server asks for /health all the time. */
-	bool is_health = strcmp(http_get_path(r), "/health") == 0;
-	char path[160];
-	str_quote(str_c(http_get_path(r)), path, sizeof path);
-	log_write(is_health ? LOG_DEBUG : LOG_INFO, "%.40s %s %d", http_get_method_name(r), path, status);
-}
 
 void reply_json(struct http_request *r, int status, const struct strbuf *body)
 {
-	reply_log(r, status);
 	if (body->failed)
 		http_reply(r, 500, NULL, (struct str){"", 0});
 	else
@@ -29,6 +19,7 @@ void reply_refused(struct http_request *r, enum hokku_code code, int status, con
 {
 	char seconds[16];
 	struct strbuf body = {0};
+	access_fail(r, code, field, message);
 	const struct api *api = api_of_path(http_get_path(r));
 	if (api->refused)
 		status =

@@ -1,4 +1,4 @@
-/* Whole answers to a request: JSON or an error, with their line in the log. */
+/* Whole answers to a request: JSON or an error. */
 #ifndef SERVER_REPLY_H
 #define SERVER_REPLY_H
 
@@ -13,8 +13,5 @@ void reply_error(struct http_request *r, enum hokku_code code, int status, const
 /* The same, with when to come back (429, 503): retry_after_s seconds; 0: nobody knows, soon. */
 void reply_refused(struct http_request *r, enum hokku_code code, int status, const char *message,
 		   const char *field, uint32_t retry_after_s);
-
-/* The line alone, for an answer made elsewhere. */
-void reply_log(const struct http_request *r, int status);
 
 #endif

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 
 #include "base/rng.h"
+#include "server/access.h"
 #include "server/answer.h"
 #include "server/cancel.h"
 #include "server/generate.h"
 #include "server/health.h"
 #include "server/llama.h"
+#include "server/metrics.h"
 #include "server/models.h"
 #include "server/ollama.h"
 #include "server/ollama_models.h"
@@ -31,6 +33,8 @@ static const struct route {
 } routes[] = {
 	{HTTP_GET, true, "/", root_route, NULL, "this list"},
 	{HTTP_GET, true, "/health", health_route, NULL, "whether the server is ready, and what it serves"},
+	{HTTP_GET, false, "/metrics", metrics_route, NULL,
+	 "counters and histograms, as Prometheus reads them"},
 	{HTTP_POST, false, "/v1/generate", NULL, &api_native, "an answer to a prompt, streamed or whole"},
 	{HTTP_POST, false, "/v1/cancel", cancel_route, NULL, "ends a request by its id"},
 	{HTTP_POST, false, "/v1/state/save", state_save_route, &api_state_save,
@@ -126,6 +130,11 @@ bool routes_tell(size_t i, struct route_told *out)
 	return true;
 }
 
+uint32_t routes_count(void)
+{
+	return N_ROUTES;
+}
+
 static void root_route(struct server *s, struct http_request *r)
 {
 	struct strbuf b = {0};
@@ -201,7 +210,6 @@ static void answer_no_route(struct http_request *r)
 	if (known)
 		http_add_header(r, "Allow", allowed.ptr);
 	if (known && http_get_method(r) == HTTP_OPTIONS) {
-		reply_log(r, 204);
 		http_reply(r, 204, NULL, (struct str){"", 0});
 	} else if (known) {
 		snprintf(text, sizeof text, "%.200s takes %s, not %.40s", path, allowed.ptr,
@@ -312,6 +320,7 @@ void routes_answer(struct server *s, struct http_request *r)
 	const struct route *route = find_route(r);
 	uint32_t owner = owner_of(s, r);
 	char text[512];
+	access_begin(s, r, route ? (uint32_t)(route - routes) : N_ROUTES, owner);
 	add_request_id(r);
 	if (http_is_refused(r)) {
 		snprintf(text, sizeof text, "all %u connections are in use; try again later",

@@ -15,6 +15,9 @@ struct route_told {
 	const struct request_form *form; /* of the body that it reads; NULL: it reads none of a form */
 };
 
+/* Rows there are. */
+uint32_t routes_count(void);
+
 /* Row number i; false: there are no more. */
 bool routes_tell(size_t i, struct route_told *out);
 

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/access.h"
 #include "server/answer.h"
 #include "server/cancel.h"
 #include "server/generate.h"
@@ -109,12 +110,17 @@ static void on_request(void *user, struct http_request *r)
 	routes_answer(user, r);
 }
 
+static void on_answered(void *user, struct http_request *r, int status)
+{
+	access_end(user, r, status);
+}
+
 static void on_gone(void *user, struct http_request *r)
 {
-	(void)user;
 	struct generation *g = http_get_user(r);
 	if (g)
 		gen_client_gone(g);
+	access_end(user, r, 0);
 }
 
 static void on_wake(void *user)
@@ -170,6 +176,7 @@ static enum hokku_code open_http(struct server *s, struct hokku_error *err)
 		.write_ms = to_ms(c->write_timeout_s),
 		.on_request = on_request,
 		.on_gone = on_gone,
+		.on_answered = on_answered,
 		.on_wake = on_wake,
 		.on_tick = on_tick,
 		.error_body = make_error_body,
@@ -200,6 +207,9 @@ static enum hokku_code set_owners(struct server *s, struct hokku_error *err)
 	s->allowances = calloc((size_t)s->n_owners + 1, sizeof *s->allowances);
 	if (!s->allowances)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the limits of %" PRIu32 " keys",
+			       s->n_owners);
+	if (!metrics_init(&s->requests, routes_count(), s->n_owners, METRICS_MAX_SERIES))
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the counts of %" PRIu32 " keys",
 			       s->n_owners);
 	s->allowances[0].tokens_per_minute = KEYS_UNLIMITED;
 	for (uint32_t i = 1; i <= s->n_owners; i++)
@@ -302,6 +312,7 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 	keys_free(s->keys);
 	responses_free(s->responses);
 	free(s->allowances);
+	metrics_deinit(&s->requests);
 	mailbox_deinit(&s->mailbox);
 	free(s);
 	return rc;

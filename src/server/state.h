@@ -10,6 +10,7 @@
 #include "server/http.h"
 #include "server/keys.h"
 #include "server/mailbox.h"
+#include "server/metrics.h"
 #include "server/part_list.h"
 
 /* One of a request's n samples. */
@@ -25,6 +26,7 @@ struct sample {
 	struct part_list parts;            /* the same told apart */
 	uint32_t n_calls;                  /* whole ones so far */
 	uint32_t n_thinking;               /* tokens of its thinking so far */
+	uint64_t begun_ns, token_ns;       /* its first step began; its latest token was drawn */
 	struct answer_memo memo;           /* of its stream */
 	struct tok_ids ids;                /* where request.keep_ids asked */
 	struct answer_end end;
@@ -56,6 +58,7 @@ struct generation {
 	bool dirty;                        /* out is to be sent at the end of this loop turn */
 	struct generation *next_dirty;
 	uint64_t arrived_ns, submitted_ns, sent_ns; /* sent_ns: when something was last written */
+	uint64_t begun_ns, first_ns;                /* the first sample's first step, the first token */
 	uint32_t prompt_tokens;
 	char started_at[32];
 	int64_t created;           /* the same in seconds since 1970 */
@@ -93,6 +96,7 @@ struct server {
 	struct early_cancel *early; /* (n_early) */
 	uint32_t n_early, cap_early;
 	struct responses *responses;
+	struct metrics_requests requests;
 	uint64_t started_ns;
 	uint64_t stopping_ns;       /* when it was told to stop; 0: it was not */
 	struct hokku_error failure; /* why the loop ended by itself */

@@ -256,7 +256,8 @@ function judge(method, template, { status, headers, text }) {
 				? text.trimEnd().split('\n')
 				: [text];
 	assert.ok(values.length);
-	for (const value of values) if (!holds(content[type].schema, JSON.parse(value))) assert.fail(`${method} ${template}: ${ajv.errorsText(validators.get(JSON.stringify(content[type].schema)).errors)} of ${value}`);
+	const read = type.startsWith('text/') && type !== 'text/event-stream' ? (value) => value : JSON.parse;
+	for (const value of values) if (!holds(content[type].schema, read(value))) assert.fail(`${method} ${template}: ${ajv.errorsText(validators.get(JSON.stringify(content[type].schema)).errors)} of ${value}`);
 }
 
 const get = async (path, method = 'GET') => {

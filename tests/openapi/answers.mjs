@@ -199,6 +199,7 @@ export const answers = {
 	'GET /': { whole: 'Routes' },
 	'GET /health': { whole: 'Health', status503: 'Health' },
 	'GET /v1/health': { whole: 'Health', status503: 'Health' },
+	'GET /metrics': { text: 'Prometheus’ text format, version 0.0.4 (docs/metrics.md).' },
 	'POST /v1/generate': { whole: ['Generated', 'GeneratedSeveral'], piece: 'GenerateEvent' },
 	'POST /v1/cancel': { whole: 'Cancelled', status: 202 },
 	'POST /v1/state/save': { whole: 'State' },

@@ -59,11 +59,12 @@ function operation(table, route) {
 	if (route.open) out.security = [];
 	if (route.form !== null) out.requestBody = { required: true, content: json(ref(forms[firstOf(table, route.form)].name)) };
 	if (route.path === '/v1/cancel') out.requestBody = { required: true, content: json(ref(cancel.name)) };
-	if (answer) {
+	if (answer?.whole) {
 		const content = answer.lines ? { ...json(wholeOf(answer.whole)), 'application/x-ndjson': { schema: wholeOf(answer.whole) } } : json(wholeOf(answer.whole));
 		if (answer.piece) content['text/event-stream'] = { schema: ref(answer.piece) };
 		out.responses[answer.status ?? 200] = { description: answer.piece || answer.lines ? 'The answer; of a stream the schema is that of each event’s data or line.' : 'The answer.', content };
 	}
+	if (answer?.text) out.responses[200] = { description: answer.text, content: { 'text/plain': { schema: { type: 'string' } } } };
 	if (answer?.status503) out.responses[503] = { description: 'It serves nothing, for the reason that it tells.', content: json(ref(answer.status503)) };
 	out.responses.default = { description: answer ? 'What is wrong.' : 'Why it is refused, always.', content: json(error) };
 	return out;
