@@ -1,0 +1,153 @@
+#include "cli/pull_model.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/job.h"
+#include "hub/name.h"
+#include "hub/pull.h"
+
+/* ---- options ---- */
+
+void opt_add_hub(struct opt_table *t, struct pull_options *o)
+{
+	o->n_connections = HUB_CONNECTIONS;
+	opt_add(t, &(struct opt){.name = "offline",
+				 .kind = OPT_FLAG,
+				 .target = &o->offline,
+				 .env = true,
+				 .help = "ask nothing of the hub: only what is here is found"});
+	opt_add(t, &(struct opt){.name = "connections",
+				 .kind = OPT_U32,
+				 .target = &o->n_connections,
+				 .metavar = "N",
+				 .env = true,
+				 .help = "connections over which a file comes at a time",
+				 .min = 1,
+				 .max = HUB_MAX_CONNECTIONS});
+}
+
+void opt_add_pull(struct opt_table *t, struct pull_options *o)
+{
+	opt_add(t, &(struct opt){.name = "pull",
+				 .kind = OPT_FLAG,
+				 .target = &o->pull,
+				 .env = true,
+				 .help = "pull a model that is not here without asking"});
+	opt_add_hub(t, o);
+}
+
+enum hokku_code cli_hub_config(const struct pull_options *o, struct hub_config *c, struct hokku_error *err)
+{
+	enum hokku_code rc = hub_config_read(c, err);
+	c->n_connections = o->n_connections;
+	c->offline |= o->offline;
+	return rc;
+}
+
+/* ---- progress ---- */
+
+enum { REDRAW_MS = 100, RATE_MS = 1000 };
+#define RATE_KEPT 0.7 /* of the rate before, when a second has passed */
+
+struct drawing {
+	struct observer job;
+	uint64_t drawn_ns, rate_ns, rate_bytes;
+	double rate;
+	bool terminal, begun;
+};
+
+const char *cli_pull_line(uint64_t done, uint64_t all, double rate, char out[128])
+{
+	char have[32], whole[32], left[48] = "";
+	uint64_t s = rate > 0 ? (uint64_t)((double)(all - done) / rate + 0.5) : 0;
+	unsigned percent = all ? (unsigned)(100 * (double)done / (double)all) : 100;
+	if (rate > 0 && s < 3600)
+		snprintf(left, sizeof left, ", %.1f MB/s, %u:%02u left", rate * 1e-6, (unsigned)(s / 60),
+			 (unsigned)(s % 60));
+	else if (rate > 0 && s < 360000)
+		snprintf(left, sizeof left, ", %.1f MB/s, %u:%02u:%02u left", rate * 1e-6,
+			 (unsigned)(s / 3600), (unsigned)(s / 60 % 60), (unsigned)(s % 60));
+	else if (rate > 0)
+		snprintf(left, sizeof left, ", %.3f MB/s, days left", rate * 1e-6);
+	snprintf(out, 128, "%u%%, %s of %s%s", percent, str_bytes(done, have), str_bytes(all, whole), left);
+	return out;
+}
+
+static void measure(struct drawing *d, uint64_t done)
+{
+	uint64_t now = clock_ns();
+	if (!d->begun || done < d->rate_bytes) {
+		d->begun = true;
+		d->rate_ns = now;
+		d->rate_bytes = done;
+	}
+	double ms = (double)(now - d->rate_ns) * 1e-6;
+	if (ms < RATE_MS)
+		return;
+	double rate = (double)(done - d->rate_bytes) / ms * 1e3;
+	d->rate = d->rate > 0 ? d->rate * RATE_KEPT + rate * (1 - RATE_KEPT) : rate;
+	d->rate_ns = now;
+	d->rate_bytes = done;
+}
+
+static void on_progress(void *user, enum hub_phase phase, const char *file, uint64_t done, uint64_t all)
+{
+	struct drawing *d = user;
+	char line[128];
+	if (phase == HUB_BRINGING)
+		measure(d, done);
+	if (!d->terminal || (clock_ms_since(d->drawn_ns) < REDRAW_MS && done < all))
+		return;
+	d->drawn_ns = clock_ns();
+	cli_pull_line(done, all, phase == HUB_BRINGING ? d->rate : 0, line);
+	fprintf(stderr, "\r\033[K%s %.60s %s", phase == HUB_BRINGING ? "pulling" : "checking", file, line);
+	fflush(stderr);
+}
+
+static void wipe(const struct drawing *d)
+{
+	if (d->terminal)
+		fprintf(stderr, "\r\033[K");
+}
+
+/* ---- pulling ---- */
+
+static enum hokku_code on_begin(void *user, const struct hub_plan *plan, struct hokku_error *err)
+{
+	char shown[HUB_MAX_URL], all[32], here[48] = "", size[32];
+	const struct hub_file *first = &plan->files->all[plan->choice->index[0]];
+	(void)user, (void)err;
+	if (plan->n_here)
+		snprintf(here, sizeof here, ", %s of it here already", str_bytes(plan->n_here, size));
+	fprintf(stderr, "hokku: pulling %s: %s%s, %zu file%s, %s%s\n", hub_name_text(plan->name, shown),
+		plan->choice->folder ? "the folder of " : "", first->path, plan->choice->n,
+		plan->choice->n == 1 ? "" : "s", str_bytes(plan->n_bytes, all), here);
+	return HOKKU_OK;
+}
+
+enum hokku_code cli_pull(const struct hub_config *c, const char *name, char **path, struct hokku_error *err)
+{
+	struct hub_name parsed;
+	struct drawing d = {.terminal = isatty(STDERR_FILENO)};
+	*path = NULL;
+	enum hokku_code rc = hub_name_parse(name, c, &parsed, err);
+	if (rc)
+		return rc;
+	if (parsed.kind == HUB_PATH)
+		return err_set(err, HOKKU_NOT_FOUND,
+			       "%s: there is no such file here, and as a path it names none of the hub",
+			       name);
+	static char label[] = "pulling";
+	d.job = cli_job(label);
+	const struct hub_pull p = {.config = c,
+				   .name = &parsed,
+				   .observer = &d.job,
+				   .begin = on_begin,
+				   .progress = on_progress,
+				   .user = &d};
+	rc = hub_pull(&p, path, err);
+	wipe(&d);
+	return rc;
+}

@@ -1,0 +1,29 @@
+/* Names of models where a command takes one: what is here is found, what is not is pulled. */
+#ifndef CLI_PULL_MODEL_H
+#define CLI_PULL_MODEL_H
+
+#include "cli/options_common.h"
+#include "hub/hub.h"
+
+struct pull_options {
+	bool pull;    /* without a question */
+	bool offline; /* nothing is asked of the hub */
+	uint32_t n_connections;
+};
+
+/* --offline and --connections. o must outlive t. */
+void opt_add_hub(struct opt_table *t, struct pull_options *o);
+/* The same, and --pull, which a command has that pulls on its way. */
+void opt_add_pull(struct opt_table *t, struct pull_options *o);
+
+/* hub_config_read with what the options say. hub_config_free is next, whatever comes of it. */
+enum hokku_code cli_hub_config(const struct pull_options *o, struct hub_config *c, struct hokku_error *err);
+
+/* Pulls name into the cache: notes and progress on stderr. *path (malloc): what to open. */
+enum hokku_code cli_pull(const struct hub_config *c, const char *name, char **path, struct hokku_error *err);
+
+/* What is drawn while bytes come: "12%, 0.5 of 4.1 GiB, 35.2 MB/s, 1:42 left"; rate in bytes a second, 0: not
+ * known. Returns out. */
+const char *cli_pull_line(uint64_t done, uint64_t all, double rate, char out[128]);
+
+#endif

@@ -1,0 +1,206 @@
+#include "hub/pull.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hub/hash.h"
+#include "hub/transfer.h"
+
+struct pulling {
+	const struct hub_pull *p;
+	struct http *http;
+	const char *commit;
+	struct hub_file *file;
+	uint64_t before, all; /* bytes of files that are whole, of all files */
+};
+
+/* ---- one file ---- */
+
+static void tell(const struct pulling *g, enum hub_phase phase, uint64_t done, uint64_t all)
+{
+	if (g->p->progress)
+		g->p->progress(g->p->user, phase, g->file->path, done, all);
+}
+
+static void on_transfer(void *user, uint64_t done)
+{
+	const struct pulling *g = user;
+	tell(g, HUB_BRINGING, g->before + done, g->all);
+}
+
+static void on_check(void *user, double part)
+{
+	const struct pulling *g = user;
+	tell(g, HUB_CHECKING, (uint64_t)(part * (double)g->file->n_bytes), g->file->n_bytes);
+}
+
+static bool is_stopped(void *user)
+{
+	const struct pulling *g = user;
+	return observer_stopped(g->p->observer);
+}
+
+static enum hokku_code on_locate(void *user, char url[HUB_MAX_URL], struct hokku_error *err)
+{
+	struct pulling *g = user;
+	return hub_repo_locate(g->http, g->p->name, g->commit, g->file, url, err);
+}
+
+/* Is the blob there, whole by its size? */
+static bool has_blob(const char *path, uint64_t n_bytes)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == n_bytes;
+}
+
+static enum hokku_code bring_bytes(struct pulling *g, struct partial *to, struct hokku_error *err)
+{
+	const struct observer checking = {.user = g, .progress = on_check, .stopped = is_stopped};
+	struct transfer t = {.http = g->http,
+			     .to = to,
+			     .name = g->file->path,
+			     .locate = on_locate,
+			     .progress = on_transfer,
+			     .user = g};
+	enum hokku_code rc = transfer_run(&t, err);
+	if (!rc)
+		rc = hub_hash_check(to->fd, to->size, g->file->hash, g->file->path, &checking, err);
+	return rc;
+}
+
+/* The blob's lock is held. */
+static enum hokku_code bring_locked(struct pulling *g, const char *blob, struct hokku_error *err)
+{
+	struct partial to;
+	struct strbuf part = {0};
+	if (has_blob(blob, g->file->n_bytes)) /* another program brought it meanwhile */
+		return HOKKU_OK;
+	strbuf_addf(&part, "%s%s", blob, PARTIAL_SUFFIX);
+	if (part.failed)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a path of the cache");
+	enum hokku_code rc = partial_open(&to, part.ptr, g->file->n_bytes, err);
+	strbuf_free(&part);
+	if (rc)
+		return rc;
+	rc = bring_bytes(g, &to, err);
+	if (rc == HOKKU_BAD_FILE) { /* bytes that are not what they should be are no beginning */
+		err_prefix(err, rc, "%s", g->p->name->repo);
+		partial_remove(&to);
+	} else if (rc && (to.full || !to.n_done_bytes)) { /* nothing that is worth its room */
+		partial_remove(&to);
+	} else if (rc) {
+		partial_close(&to);
+	} else {
+		rc = partial_finish(&to, blob, err);
+	}
+	return rc;
+}
+
+static enum hokku_code bring_file(struct pulling *g, struct hokku_error *err)
+{
+	const char *cache = g->p->config->cache, *repo = g->p->name->repo;
+	char url[HUB_MAX_URL];
+	int lock;
+	enum hokku_code rc = HOKKU_OK;
+	if (!*g->file->hash) /* the list told none; the file's own address does */
+		rc = on_locate(g, url, err);
+	if (rc)
+		return rc;
+	char *blob = hub_cache_path(cache, repo, "blobs/%s", g->file->hash);
+	if (!blob)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a path of the cache");
+	rc = hub_cache_make_folders(cache, blob, err);
+	if (!rc && !has_blob(blob, g->file->n_bytes)) {
+		rc = hub_cache_lock(cache, repo, g->file->hash, g->p->observer, &lock, err);
+		if (!rc)
+			rc = bring_locked(g, blob, err);
+		hub_unlock(lock);
+	}
+	if (!rc)
+		rc = hub_cache_link(cache, repo, g->commit, g->file->path, g->file->hash, err);
+	free(blob);
+	return rc;
+}
+
+/* ---- all files ---- */
+
+static uint64_t bytes_here(const struct hub_pull *p, const struct hub_file *f)
+{
+	char *blob = hub_cache_path(p->config->cache, p->name->repo, "blobs/%s", f->hash);
+	bool here = blob && *f->hash && has_blob(blob, f->n_bytes);
+	free(blob);
+	return here ? f->n_bytes : 0;
+}
+
+static enum hokku_code bring_all(const struct hub_pull *p, struct http *h, struct hub_repo *repo,
+				 const struct hub_choice *choice, struct hokku_error *err)
+{
+	struct pulling g = {.p = p, .http = h, .commit = repo->commit, .all = choice->n_bytes};
+	struct hub_plan plan = {.name = p->name,
+				.commit = repo->commit,
+				.files = &repo->files,
+				.choice = choice,
+				.n_bytes = choice->n_bytes};
+	enum hokku_code rc = HOKKU_OK;
+	for (size_t i = 0; i < choice->n; i++)
+		plan.n_here += bytes_here(p, &repo->files.all[choice->index[i]]);
+	if (p->begin && plan.n_here < plan.n_bytes)
+		rc = p->begin(p->user, &plan, err);
+	for (size_t i = 0; !rc && i < choice->n; i++) {
+		g.file = &repo->files.all[choice->index[i]];
+		rc = bring_file(&g, err);
+		g.before += g.file->n_bytes;
+	}
+	if (!rc)
+		rc = hub_cache_write_ref(p->config->cache, p->name->repo, p->name->revision, repo->commit,
+					 err);
+	return rc;
+}
+
+static enum hokku_code pull_repo(const struct hub_pull *p, char **path, struct hokku_error *err)
+{
+	struct http *h;
+	struct hub_repo repo = {0};
+	struct hub_choice choice = {0};
+	const char *want = p->name->want;
+	enum hokku_code rc = http_create(p->config, p->observer, &h, err);
+	if (!rc)
+		rc = hub_repo_ask(h, p->name, &repo, err);
+	if (!rc)
+		rc = hub_choose(p->name->repo, &repo.files, want, &choice, err);
+	if (rc == HOKKU_NOT_FOUND && *repo.commit && str_ends(str_c(want), STR_LIT(".gguf")))
+		hub_cache_note_absent(p->config->cache, p->name->repo, repo.commit, want);
+	if (!rc)
+		rc = bring_all(p, h, &repo, &choice, err);
+	if (!rc) {
+		*path = choice.folder
+				? hub_cache_path(p->config->cache, p->name->repo, "snapshots/%s", repo.commit)
+				: hub_cache_path(p->config->cache, p->name->repo, "snapshots/%s/%s",
+						 repo.commit, repo.files.all[choice.index[0]].path);
+		if (!*path)
+			rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a path of the cache");
+	}
+	hub_choice_free(&choice);
+	hub_repo_free(&repo);
+	http_destroy(h);
+	return rc;
+}
+
+enum hokku_code hub_pull(const struct hub_pull *p, char **path, struct hokku_error *err)
+{
+	*path = NULL;
+	if (p->name->kind == HUB_URL)
+		return hub_pull_url(p, path, err);
+	if (p->config->offline) {
+		enum hokku_code rc = hub_cache_find(p->config, p->name, path, err);
+		if (rc == HOKKU_NOT_FOUND)
+			rc = err_prefix(err, rc, "offline, so the hub is not asked");
+		return rc;
+	}
+	return pull_repo(p, path, err);
+}
