@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 # What each group of tasks needs, as Debian packages.
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev"
 packages_haiku="$packages_build curl jq"
-packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr git ca-certificates python3-sentencepiece python3-yaml"
+packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr git ca-certificates python3-sentencepiece python3-yaml chromium fonts-dejavu-core"
 # Whose programs judge what packaging/ and /metrics have (promtool, nginx -t, haproxy -c): unpacked into build/tools, not
 # installed, since installed they would start servers.
 packages_judges="prometheus nginx haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1"
@@ -213,6 +213,16 @@ need_node() {
 	export PATH
 }
 
+# The page's, to build it: a test holds page/dist, which is committed, against what page/src gives.
+need_page_modules() {
+	stamp=page/node_modules/.lock-stamp
+	if [ ! -f "$stamp" ] || ! cmp -s page/package-lock.json "$stamp"; then
+		say "do: installing the page's Node packages"
+		(cd page && NODE_OPTIONS=--no-deprecation npm ci --no-audit --no-fund --loglevel=error >&2) || die "npm ci failed in page/"
+		cp page/package-lock.json "$stamp"
+	fi
+}
+
 # The Node packages that the tests use, installed once for each state of the lock file.
 need_node_modules() {
 	stamp=tests/node_modules/.lock-stamp
@@ -279,6 +289,7 @@ task_test() {
 	unpack $packages_judges
 	need_node
 	need_node_modules
+	need_page_modules
 	case ${1:-all} in
 	all)
 		build check # what is not built under sanitizers: the optimised host, and the CUDA plugin where there is an nvcc
@@ -495,13 +506,22 @@ task_gpu() {
 	sh tests/gpu/run.sh build/gpu "$@"
 }
 
+# page/dist out of page/src.
+task_page() {
+	need nodejs npm ca-certificates
+	need_node
+	need_page_modules
+	(cd page && npm run --silent types && npm run --silent build -- --logLevel warn)
+	say "do: built page/dist/index.html ($(wc -c <page/dist/index.html) bytes); commit it with page/src"
+}
+
 task_install() {
 	task_build
 	as_root cmake --install build/release --prefix "${1:-/usr/local}"
 }
 
 task_clean() {
-	rm -rf build tests/node_modules
+	rm -rf build tests/node_modules page/node_modules
 }
 
 task_help() {
@@ -523,6 +543,7 @@ usage: ./do TASK
   fmt [--check]     lay out the sources
   lint              layout and clang-tidy
   gpu [PART...]     with a GPU and nvcc: proves the plugin on it, then times it (tests/gpu/run.sh tells the parts)
+  page              page/dist out of page/src (TypeScript), to be committed: the page that a server shows
   install [PREFIX]  into /usr/local
   clean             remove what was built
   help              this text
@@ -536,7 +557,7 @@ task=${1:-help}
 [ $# -gt 0 ] && shift
 case $task in
 llama-server-tests) task_llama_server_tests "$@" ;;
-haiku | build | test | bench | fuzz | soak | maskbench | schemas | valgrind | fmt | lint | gpu | install | clean | help) "task_$task" "$@" ;;
+haiku | build | test | bench | fuzz | soak | maskbench | schemas | valgrind | fmt | lint | gpu | page | install | clean | help) "task_$task" "$@" ;;
 -h | --help) task_help ;;
 *)
 	task_help >&2

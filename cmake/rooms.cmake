@@ -7,8 +7,14 @@ if(bundled)
 		COMPILE_DEFINITIONS "HOKKU_BUNDLED_FILE=\"${bundled}\"" OBJECT_DEPENDS ${bundled})
 endif()
 # clang warns of C flags that mean nothing to an assembler.
-set_source_files_properties(src/engine/bundled.S PROPERTIES COMPILE_OPTIONS
+set_source_files_properties(src/engine/bundled.S src/server/page.S PROPERTIES COMPILE_OPTIONS
 	"$<$<C_COMPILER_ID:Clang>:-Wno-unused-command-line-argument>")
+
+# server: the page inside the binary (src/server/page.S), as page/ has built it.
+set(page ${PROJECT_SOURCE_DIR}/page/dist)
+set_source_files_properties(src/server/page.S PROPERTIES
+	COMPILE_DEFINITIONS "HOKKU_PAGE_FILE=\"${page}/index.html\";HOKKU_PAGE_POLICY_FILE=\"${page}/policy.txt\""
+	OBJECT_DEPENDS "${page}/index.html;${page}/policy.txt")
 
 # engine, server: their threads share lines; elsewhere CMakeLists.txt lets counters be plain.
 if(HOKKU_COVERAGE)

@@ -15,6 +15,7 @@
 #include "server/models.h"
 #include "server/ollama.h"
 #include "server/ollama_models.h"
+#include "server/page.h"
 #include "server/reply.h"
 #include "server/responses.h"
 #include "server/slots.h"
@@ -31,7 +32,7 @@ static const struct route {
 	const struct api *api; /* whose form errors of this path have; NULL: hokku's own */
 	const char *text;
 } routes[] = {
-	{HTTP_GET, true, "/", root_route, NULL, "this list"},
+	{HTTP_GET, true, "/", root_route, NULL, "to a browser a page to talk in, else this list"},
 	{HTTP_GET, true, "/health", health_route, NULL, "whether the server is ready, and what it serves"},
 	{HTTP_GET, false, "/metrics", metrics_route, NULL,
 	 "counters and histograms, as Prometheus reads them"},
@@ -139,6 +140,11 @@ static void root_route(struct server *s, struct http_request *r)
 {
 	struct strbuf b = {0};
 	(void)s;
+	http_add_header(r, "Vary", "Accept");
+	if (page_is_wanted(http_get_header(r, "Accept"))) {
+		page_reply(r);
+		return;
+	}
 	strbuf_add_c(&b, "{\"name\":\"hokku\"");
 	strbuf_addf(&b, ",\"version\":\"%s\"", hokku_version());
 	strbuf_add_c(&b, ",\"routes\":{");

@@ -196,7 +196,7 @@ const asChat = { whole: 'ChatCompletion', piece: 'ChatCompletionChunk' };
 const asResponse = { whole: 'Response', piece: 'ResponseEvent' };
 const asLlama = { whole: ['LlamaCompletion', 'several'], piece: 'LlamaCompletionChunk' };
 export const answers = {
-	'GET /': { whole: 'Routes' },
+	'GET /': { whole: 'Routes', page: true },
 	'GET /health': { whole: 'Health', status503: 'Health' },
 	'GET /v1/health': { whole: 'Health', status503: 'Health' },
 	'GET /metrics': { text: 'Prometheus’ text format, version 0.0.4 (docs/metrics.md).' },

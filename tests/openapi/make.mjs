@@ -61,6 +61,7 @@ function operation(table, route) {
 	if (route.path === '/v1/cancel') out.requestBody = { required: true, content: json(ref(cancel.name)) };
 	if (answer?.whole) {
 		const content = answer.lines ? { ...json(wholeOf(answer.whole)), 'application/x-ndjson': { schema: wholeOf(answer.whole) } } : json(wholeOf(answer.whole));
+		if (answer.page) content['text/html'] = { schema: { type: 'string' } };
 		if (answer.piece) content['text/event-stream'] = { schema: ref(answer.piece) };
 		out.responses[answer.status ?? 200] = { description: answer.piece || answer.lines ? 'The answer; of a stream the schema is that of each event’s data or line.' : 'The answer.', content };
 	}

@@ -1,0 +1,339 @@
+// What the server does, for who runs it: drawn live from /metrics.
+import { useEffect, useState } from 'preact/hooks';
+import * as api from './api';
+import type { Histogram, Scrape } from './metrics';
+import { fromHealth, histogramOf, parseMetrics, quantile, since, valueOf } from './metrics';
+import type { Line } from './plot';
+import { Plot } from './plot';
+import { Memory } from './sidebar';
+import { changed, state } from './state';
+import { percent, seconds, short } from './words';
+
+interface Moment {
+	at: number; // seconds
+	scrape: Scrape;
+}
+
+const everyMs = 1000;
+const kept = 300; // moments
+const moments: Moment[] = [];
+let without = ''; // why there is no /metrics
+
+async function look() {
+	let scrape: Scrape;
+	try {
+		scrape = parseMetrics(await (await api.ask('metrics')).text());
+		without = '';
+	} catch (error) {
+		const { status, message } = error as api.ApiError;
+		without = status === 404 ? 'This server has no /metrics: what /health tells is drawn, and there are no histograms.' : `/metrics cannot be read: ${message}.`;
+		if (status !== 404 || !state.health) return changed();
+		scrape = fromHealth(await api.health());
+	}
+	const at = performance.now() / 1000;
+	const before = moments.at(-1);
+	// A server that was started anew has counted less: what was drawn of the one before goes.
+	if (before && (valueOf(scrape, ...names.steps) ?? 0) < (valueOf(before.scrape, ...names.steps) ?? 0)) moments.length = 0;
+	moments.push({ at, scrape });
+	if (moments.length > kept) moments.shift();
+	changed();
+}
+
+// What is read, by the names that it may have.
+const names = {
+	running: ['hokku_requests_running'],
+	waiting: ['hokku_requests_waiting'],
+	kv: ['hokku_kv_use_ratio', 'hokku_kv_usage_ratio', 'hokku_kv_cache_usage_ratio'],
+	idle: ['hokku_device_idle_ratio', 'hokku_device_idle_share'],
+	idleSeconds: ['hokku_device_idle_seconds_total'],
+	steps: ['hokku_steps_total'],
+	stepSequences: ['hokku_step_sequences_total'],
+	tokensIn: ['hokku_prompt_tokens_total', 'hokku_tokens_in_total'],
+	tokensOut: ['hokku_answer_tokens_total', 'hokku_tokens_out_total', 'hokku_generated_tokens_total'],
+	computed: ['hokku_prompt_tokens_computed_total'],
+	queries: ['hokku_cache_queries_total', 'hokku_prefix_cache_queries_total'],
+	hits: ['hokku_cache_hits_total', 'hokku_prefix_cache_hits_total'],
+};
+type Name = keyof typeof names;
+
+const histograms: { title: string; match: RegExp; time: boolean }[] = [
+	{ title: 'To the first token', match: /ttft|time_to_first_token/, time: true },
+	{ title: 'Between tokens', match: /(^|_)itl(_|$)|inter_token/, time: true },
+	{ title: 'In the queue', match: /queue/, time: true },
+	{ title: 'Reading the prompt', match: /prefill/, time: true },
+	{ title: 'From end to end', match: /e2e|end_to_end|request_seconds|request_duration/, time: true },
+	{ title: 'A step', match: /step.*seconds/, time: true },
+	{ title: 'Tokens of a prompt', match: /prompt.*(tokens|length)|(tokens|length).*prompt/, time: false },
+	{ title: 'Tokens of an answer', match: /(answer|generation|output|completion).*(tokens|length)/, time: false },
+];
+
+const gauge = (name: Name) => moments.map((m) => valueOf(m.scrape, ...names[name]) ?? null);
+
+// Per second, between one look and the next.
+function rates(name: Name): (number | null)[] {
+	return moments.map((m, i) => {
+		const before = moments[i - 1];
+		const now = valueOf(m.scrape, ...names[name]);
+		const then = before && valueOf(before.scrape, ...names[name]);
+		if (now === undefined || then === undefined || !before) return null;
+		return Math.max(0, now - then) / Math.max(0.001, m.at - before.at);
+	});
+}
+
+const ratio = (a: (number | null)[], b: (number | null)[]) => a.map((x, i) => (x === null || b[i] === null || !b[i] ? null : x / b[i]!));
+const lastOf = (values: (number | null)[]) => values.findLast((v) => v !== null) ?? null;
+const hasAny = (values: (number | null)[]) => values.some((v) => v !== null);
+
+function familyFor(match: RegExp): { name: string; help: string; histogram: (scrape: Scrape) => Histogram | undefined } | undefined {
+	for (const f of moments.at(-1)?.scrape.values() ?? []) {
+		if (f.type !== 'histogram' || !f.name.startsWith('hokku_') || !match.test(f.name.slice(6))) continue;
+		return { name: f.name, help: f.help, histogram: (scrape) => histogramOf(scrape.get(f.name)) };
+	}
+	return undefined;
+}
+
+// A quantile of what came within ten seconds before each moment.
+function quantiles(match: RegExp, q: number): (number | null)[] {
+	const family = familyFor(match);
+	if (!family) return [];
+	const all = moments.map((m) => family.histogram(m.scrape));
+	return all.map((h, i) => {
+		if (!h) return null;
+		const then = all[Math.max(0, i - 10)];
+		const value = quantile(q, i ? since(h, then) : h);
+		return Number.isFinite(value) && i ? value : null;
+	});
+}
+
+function Chart({ title, lines, write, most, lack }: { title: string; lines: Line[]; write: (v: number) => string; most?: number; lack: string }) {
+	const shown = lines.filter((line) => hasAny(line.values));
+	const now = moments.at(-1)?.at ?? 0;
+	const said = shown.map((line) => `${line.label} ${lastOf(line.values) === null ? 'nothing' : write(lastOf(line.values)!)}`).join(', ');
+	return (
+		<section class="chart">
+			<h3>{title}</h3>
+			<p class="legend">
+				{shown.map((line) => (
+					<span key={line.label}>
+						<i style={{ background: `var(${line.colour})` }} />
+						{line.label} <b>{lastOf(line.values) === null ? '–' : write(lastOf(line.values)!)}</b>
+					</span>
+				))}
+			</p>
+			{shown.length ? (
+				<Plot x={moments.map((m) => m.at - now)} lines={shown} write={write} writeX={(v) => (v === 0 ? 'now' : `${Math.round(v)} s`)} most={most} said={`${title}: ${said}`} wanted={[-kept, 0]} />
+			) : (
+				<p class="lack">{lack}</p>
+			)}
+		</section>
+	);
+}
+
+function HistogramView({ title, match, time, lately }: { title: string; match: RegExp; time: boolean; lately: boolean }) {
+	const family = familyFor(match);
+	const newest = moments.at(-1);
+	const all = newest && family?.histogram(newest.scrape);
+	if (!family || !newest || !all) return null;
+	const from = moments.find((m) => m.at > newest.at - 60);
+	const h = lately && from ? since(all, from === newest ? undefined : family.histogram(from.scrape)) : all;
+	const total = h.counts.reduce((a, b) => a + b, 0);
+	const write = (v: number) => (Number.isNaN(v) ? '–' : time ? seconds(v * 1000) : short(v));
+	// What lies between the first and the last bucket that hold anything, and one beside each.
+	const first = Math.max(0, h.counts.findIndex((n) => n > 0) - 1);
+	const last = Math.min(h.bounds.length - 1, h.counts.findLastIndex((n) => n > 0) + 1);
+	const counts = total ? h.counts.slice(first, last + 1) : [];
+	const bounds = h.bounds.slice(first, last + 1);
+	const q = [0.5, 0.95, 0.99].map((p) => [`p${100 * p}`, write(quantile(p, h))] as const);
+	return (
+		<section class="chart">
+			<h3 title={family.help}>{title}</h3>
+			<p class="legend">
+				{q.map(([name, value]) => (
+					<span key={name}>
+						{name} <b>{value}</b>
+					</span>
+				))}
+				<span>
+					of <b>{short(total)}</b>
+				</span>
+			</p>
+			{counts.length ? (
+				<Plot
+					x={counts.map((_, i) => i)}
+					lines={[{ label: title, colour: '--accent', values: counts, bars: true }]}
+					write={short}
+					writeX={(v) => (Number.isInteger(v) && bounds[v] !== undefined ? (bounds[v] === Infinity ? '∞' : time ? seconds(bounds[v]! * 1000).replace(' ', '\u2009') : short(bounds[v]!)) : '')}
+					said={`${title}: ${total} counted, ${q.map((one) => one.join(' ')).join(', ')}`}
+					wanted={[-0.6, counts.length - 0.4]}
+				/>
+			) : (
+				<p class="lack">Nothing {lately ? 'in the last minute' : 'yet'}.</p>
+			)}
+		</section>
+	);
+}
+
+function Tile({ label, value, note }: { label: string; value: string; note?: string }) {
+	return (
+		<div class="tile">
+			<dt>{label}</dt>
+			<dd>
+				{value}
+				{note && <small>{note}</small>}
+			</dd>
+		</div>
+	);
+}
+
+function Everything() {
+	const [words, setWords] = useState('');
+	const newest = moments.at(-1);
+	const wanted = words.trim().toLowerCase();
+	const rows = [...(newest?.scrape.values() ?? [])].flatMap((f) =>
+		f.type === 'histogram'
+			? [{ name: f.name, help: f.help, value: `${short(valueOf(newest!.scrape, f.name) === undefined ? 0 : (histogramOf(f)?.count ?? 0))} counted` }]
+			: f.samples.map((s) => ({ name: s.name + (Object.keys(s.labels).length ? `{${Object.entries(s.labels).map(([k, v]) => `${k}="${v}"`)}}` : ''), help: f.help, value: short(s.value) })),
+	);
+	const shown = rows.filter((r) => !wanted || r.name.toLowerCase().includes(wanted) || r.help.toLowerCase().includes(wanted));
+	return (
+		<details class="everything">
+			<summary>Every number ({rows.length})</summary>
+			<input type="search" placeholder="Find" aria-label="Find a metric" value={words} onInput={(e) => setWords(e.currentTarget.value)} />
+			<div class="table" role="region" aria-label="Metrics" tabIndex={0}>
+				<table>
+					<thead>
+						<tr>
+							<th scope="col">name</th>
+							<th scope="col">value</th>
+							<th scope="col">what</th>
+						</tr>
+					</thead>
+					<tbody>
+						{shown.slice(0, 500).map((r) => (
+							<tr key={r.name}>
+								<td>
+									<code>{r.name}</code>
+								</td>
+								<td>{r.value}</td>
+								<td>{r.help}</td>
+							</tr>
+						))}
+					</tbody>
+				</table>
+			</div>
+		</details>
+	);
+}
+
+export function Operators() {
+	const [lately, setLately] = useState(false);
+	useEffect(() => {
+		let timer = 0;
+		let over = false;
+		const again = async () => {
+			if (!document.hidden) await look();
+			if (!over) timer = window.setTimeout(again, everyMs);
+		};
+		again();
+		return () => {
+			over = true;
+			clearTimeout(timer);
+		};
+	}, []);
+	const out = rates('tokensOut');
+	const idle = hasAny(gauge('idle')) ? gauge('idle') : rates('idleSeconds');
+	const hits = rates('hits');
+	const queries = rates('queries');
+	const [running, waiting, kv] = [lastOf(gauge('running')), lastOf(gauge('waiting')), lastOf(gauge('kv'))];
+	const ttft = quantiles(histograms[0]!.match, 0.95);
+	const itl = quantiles(histograms[1]!.match, 0.95);
+	const time = (v: number) => seconds(v * 1000);
+	const share = (v: number) => percent(v, 1);
+	const any = histograms.some((h) => familyFor(h.match));
+	const absent = without ? 'not told' : 'This server does not tell it.';
+	return (
+		<main class="operators" id="main" tabIndex={-1}>
+			<div class="wide">
+				{without && (
+					<p class="notice" role="status">
+						{without}
+					</p>
+				)}
+				<dl class="tiles">
+					<Tile label="running" value={running === null ? '–' : short(running)} note={state.health?.queue ? `of ${state.health.queue.parallel}` : undefined} />
+					<Tile label="waiting" value={waiting === null ? '–' : short(waiting)} />
+					<Tile label="written" value={lastOf(out) === null ? '–' : short(lastOf(out)!)} note="tokens/s" />
+					<Tile label="KV memory" value={kv === null ? '–' : share(kv)} />
+					<Tile label="first token, p95" value={lastOf(ttft) === null ? '–' : time(lastOf(ttft)!)} />
+					<Tile label="between tokens, p95" value={lastOf(itl) === null ? '–' : time(lastOf(itl)!)} />
+				</dl>
+				<h2>Timeline</h2>
+				<div class="charts">
+					<Chart
+						title="Tokens a second"
+						write={short}
+						lack={absent}
+						lines={[
+							{ label: 'written', colour: '--accent', values: out, fill: true },
+							{ label: 'read', colour: '--blue', values: rates('tokensIn') },
+						]}
+					/>
+					<Chart
+						title="Requests"
+						write={short}
+						lack={absent}
+						lines={[
+							{ label: 'running', colour: '--accent', values: gauge('running'), steps: true, fill: true },
+							{ label: 'waiting', colour: '--ochre', values: gauge('waiting'), steps: true },
+						]}
+					/>
+					<Chart title="Steps a second" write={short} lack={absent} lines={[{ label: 'steps', colour: '--blue', values: rates('steps'), fill: true }]} />
+					<Chart title="Sequences in a step" write={short} lack={absent} lines={[{ label: 'on average', colour: '--green', values: ratio(rates('stepSequences'), rates('steps')), steps: true, fill: true }]} />
+					<Chart
+						title="Memory and idleness"
+						write={share}
+						most={1}
+						lack={absent}
+						lines={[
+							{ label: 'KV in use', colour: '--accent', values: gauge('kv'), fill: true },
+							{ label: 'device idle', colour: '--green', values: idle.map((v) => (v === null ? null : Math.min(1, v))) },
+							{ label: 'prompts found in KV', colour: '--ochre', values: ratio(hits, queries) },
+						]}
+					/>
+					<Chart
+						title="Waiting for tokens"
+						write={time}
+						lack={absent}
+						lines={[
+							{ label: 'first, p95', colour: '--accent', values: ttft },
+							{ label: 'first, p50', colour: '--ochre', values: quantiles(histograms[0]!.match, 0.5) },
+							{ label: 'next, p95', colour: '--blue', values: itl },
+						]}
+					/>
+				</div>
+				{any && (
+					<>
+						<div class="head">
+							<h2>Histograms</h2>
+							<div class="choice" role="group" aria-label="Of when">
+								<button type="button" aria-pressed={!lately} onClick={() => setLately(false)}>
+									Since the start
+								</button>
+								<button type="button" aria-pressed={lately} onClick={() => setLately(true)}>
+									The last minute
+								</button>
+							</div>
+						</div>
+						<div class="charts">
+							{histograms.map((h) => (
+								<HistogramView key={h.title} {...h} lately={lately} />
+							))}
+						</div>
+					</>
+				)}
+				<Memory />
+				<Everything />
+			</div>
+		</main>
+	);
+}
