@@ -92,12 +92,9 @@ export function quantile(q: number, h: Histogram): number {
 }
 
 // The sum of all series of a family, counters and gauges; undefined where there is none.
-export function valueOf(scrape: Scrape, ...names: string[]): number | undefined {
-	for (const name of names) {
-		const samples = scrape.get(name)?.samples;
-		if (samples?.length) return samples.reduce((sum, s) => sum + s.value, 0);
-	}
-	return undefined;
+export function valueOf(scrape: Scrape, name: string): number | undefined {
+	const samples = scrape.get(name)?.samples;
+	return samples?.length ? samples.reduce((sum, s) => sum + s.value, 0) : undefined;
 }
 
 // Before a server has /metrics, what /health tells stands for some of it.
@@ -106,12 +103,10 @@ export function fromHealth(health: Record<string, any>): Scrape {
 	const put = (name: string, type: string, value: unknown) => {
 		if (typeof value === 'number') scrape.set(name, { name, type, help: '', samples: [{ name, labels: {}, value }] });
 	};
-	put('hokku_requests_running', 'gauge', health.queue?.running);
-	put('hokku_requests_waiting', 'gauge', health.queue?.queued);
+	put('hokku_running_requests', 'gauge', health.queue?.running);
+	put('hokku_waiting_requests', 'gauge', health.queue?.queued);
 	put('hokku_prompt_tokens_total', 'counter', health.queue?.tokens_in);
 	put('hokku_answer_tokens_total', 'counter', health.queue?.tokens_out);
-	put('hokku_steps_total', 'counter', health.counters?.steps);
-	put('hokku_step_sequences_total', 'counter', health.counters?.step_sequences);
-	for (const [name, value] of Object.entries(health.counters ?? {})) put(`hokku_${name}_total`, 'counter', value);
+	for (const [name, value] of Object.entries(health.counters ?? {})) if (name !== 'prompt_tokens' && name !== 'answer_tokens') put(`hokku_${name}_total`, 'counter', value);
 	return scrape;
 }

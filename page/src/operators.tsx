@@ -1,7 +1,7 @@
 // What the server does, for who runs it: drawn live from /metrics.
 import { useEffect, useState } from 'preact/hooks';
 import * as api from './api';
-import type { Histogram, Scrape } from './metrics';
+import type { Scrape } from './metrics';
 import { fromHealth, histogramOf, parseMetrics, quantile, since, valueOf } from './metrics';
 import type { Line } from './plot';
 import { Plot } from './plot';
@@ -33,70 +33,63 @@ async function look() {
 	const at = performance.now() / 1000;
 	const before = moments.at(-1);
 	// A server that was started anew has counted less: what was drawn of the one before goes.
-	if (before && (valueOf(scrape, ...names.steps) ?? 0) < (valueOf(before.scrape, ...names.steps) ?? 0)) moments.length = 0;
+	if (before && (valueOf(scrape, names.steps) ?? 0) < (valueOf(before.scrape, names.steps) ?? 0)) moments.length = 0;
 	moments.push({ at, scrape });
 	if (moments.length > kept) moments.shift();
 	changed();
 }
 
-// What is read, by the names that it may have.
+// What is read (docs/metrics.md); of several models the sum.
 const names = {
-	running: ['hokku_requests_running'],
-	waiting: ['hokku_requests_waiting'],
-	kv: ['hokku_kv_use_ratio', 'hokku_kv_usage_ratio', 'hokku_kv_cache_usage_ratio'],
-	idle: ['hokku_device_idle_ratio', 'hokku_device_idle_share'],
-	idleSeconds: ['hokku_device_idle_seconds_total'],
-	steps: ['hokku_steps_total'],
-	stepSequences: ['hokku_step_sequences_total'],
-	tokensIn: ['hokku_prompt_tokens_total', 'hokku_tokens_in_total'],
-	tokensOut: ['hokku_answer_tokens_total', 'hokku_tokens_out_total', 'hokku_generated_tokens_total'],
-	computed: ['hokku_prompt_tokens_computed_total'],
-	queries: ['hokku_cache_queries_total', 'hokku_prefix_cache_queries_total'],
-	hits: ['hokku_cache_hits_total', 'hokku_prefix_cache_hits_total'],
+	running: 'hokku_running_requests',
+	waiting: 'hokku_waiting_requests',
+	kvHeld: 'hokku_kv_held_blocks',
+	kvAll: 'hokku_kv_blocks',
+	busy: 'hokku_device_busy_seconds_total',
+	idle: 'hokku_device_idle_seconds_total',
+	steps: 'hokku_steps_total',
+	stepSequences: 'hokku_step_sequences_total',
+	tokensIn: 'hokku_prompt_tokens_total',
+	tokensOut: 'hokku_answer_tokens_total',
+	queries: 'hokku_cache_queries_total',
+	hits: 'hokku_cache_hits_total',
 };
 type Name = keyof typeof names;
 
-const histograms: { title: string; match: RegExp; time: boolean }[] = [
-	{ title: 'To the first token', match: /ttft|time_to_first_token/, time: true },
-	{ title: 'Between tokens', match: /(^|_)itl(_|$)|inter_token/, time: true },
-	{ title: 'In the queue', match: /queue/, time: true },
-	{ title: 'Reading the prompt', match: /prefill/, time: true },
-	{ title: 'From end to end', match: /e2e|end_to_end|request_seconds|request_duration/, time: true },
-	{ title: 'A step', match: /step.*seconds/, time: true },
-	{ title: 'Tokens of a prompt', match: /prompt.*(tokens|length)|(tokens|length).*prompt/, time: false },
-	{ title: 'Tokens of an answer', match: /(answer|generation|output|completion).*(tokens|length)/, time: false },
+const histograms: { title: string; name: string; time: boolean }[] = [
+	{ title: 'To the first token', name: 'hokku_time_to_first_token_seconds', time: true },
+	{ title: 'Between tokens', name: 'hokku_inter_token_latency_seconds', time: true },
+	{ title: 'In the queue', name: 'hokku_queue_seconds', time: true },
+	{ title: 'Reading the prompt', name: 'hokku_prefill_seconds', time: true },
+	{ title: 'From end to end', name: 'hokku_answer_seconds', time: true },
+	{ title: 'A step', name: 'hokku_step_seconds', time: true },
+	{ title: 'Tokens of a step', name: 'hokku_step_tokens', time: false },
+	{ title: 'Tokens of a prompt', name: 'hokku_prompt_length_tokens', time: false },
+	{ title: 'Tokens of an answer', name: 'hokku_answer_length_tokens', time: false },
 ];
+const [firstToken, nextToken] = [histograms[0]!.name, histograms[1]!.name];
 
-const gauge = (name: Name) => moments.map((m) => valueOf(m.scrape, ...names[name]) ?? null);
+const gauge = (name: Name) => moments.map((m) => valueOf(m.scrape, names[name]) ?? null);
 
 // Per second, between one look and the next.
 function rates(name: Name): (number | null)[] {
 	return moments.map((m, i) => {
 		const before = moments[i - 1];
-		const now = valueOf(m.scrape, ...names[name]);
-		const then = before && valueOf(before.scrape, ...names[name]);
+		const now = valueOf(m.scrape, names[name]);
+		const then = before && valueOf(before.scrape, names[name]);
 		if (now === undefined || then === undefined || !before) return null;
 		return Math.max(0, now - then) / Math.max(0.001, m.at - before.at);
 	});
 }
 
+const sumOf = (a: (number | null)[], b: (number | null)[]) => a.map((x, i) => (x === null || b[i] === null ? null : x + b[i]!));
 const ratio = (a: (number | null)[], b: (number | null)[]) => a.map((x, i) => (x === null || b[i] === null || !b[i] ? null : x / b[i]!));
 const lastOf = (values: (number | null)[]) => values.findLast((v) => v !== null) ?? null;
 const hasAny = (values: (number | null)[]) => values.some((v) => v !== null);
 
-function familyFor(match: RegExp): { name: string; help: string; histogram: (scrape: Scrape) => Histogram | undefined } | undefined {
-	for (const f of moments.at(-1)?.scrape.values() ?? []) {
-		if (f.type !== 'histogram' || !f.name.startsWith('hokku_') || !match.test(f.name.slice(6))) continue;
-		return { name: f.name, help: f.help, histogram: (scrape) => histogramOf(scrape.get(f.name)) };
-	}
-	return undefined;
-}
-
 // A quantile of what came within ten seconds before each moment.
-function quantiles(match: RegExp, q: number): (number | null)[] {
-	const family = familyFor(match);
-	if (!family) return [];
-	const all = moments.map((m) => family.histogram(m.scrape));
+function quantiles(name: string, q: number): (number | null)[] {
+	const all = moments.map((m) => histogramOf(m.scrape.get(name)));
 	return all.map((h, i) => {
 		if (!h) return null;
 		const then = all[Math.max(0, i - 10)];
@@ -129,13 +122,12 @@ function Chart({ title, lines, write, most, lack }: { title: string; lines: Line
 	);
 }
 
-function HistogramView({ title, match, time, lately }: { title: string; match: RegExp; time: boolean; lately: boolean }) {
-	const family = familyFor(match);
+function HistogramView({ title, name, time, lately }: { title: string; name: string; time: boolean; lately: boolean }) {
 	const newest = moments.at(-1);
-	const all = newest && family?.histogram(newest.scrape);
-	if (!family || !newest || !all) return null;
+	const all = newest && histogramOf(newest.scrape.get(name));
+	if (!newest || !all) return null;
 	const from = moments.find((m) => m.at > newest.at - 60);
-	const h = lately && from ? since(all, from === newest ? undefined : family.histogram(from.scrape)) : all;
+	const h = lately && from ? since(all, from === newest ? undefined : histogramOf(from.scrape.get(name))) : all;
 	const total = h.counts.reduce((a, b) => a + b, 0);
 	const write = (v: number) => (Number.isNaN(v) ? '–' : time ? seconds(v * 1000) : short(v));
 	// What lies between the first and the last bucket that hold anything, and one beside each.
@@ -146,7 +138,7 @@ function HistogramView({ title, match, time, lately }: { title: string; match: R
 	const q = [0.5, 0.95, 0.99].map((p) => [`p${100 * p}`, write(quantile(p, h))] as const);
 	return (
 		<section class="chart">
-			<h3 title={family.help}>{title}</h3>
+			<h3 title={newest.scrape.get(name)?.help}>{title}</h3>
 			<p class="legend">
 				{q.map(([name, value]) => (
 					<span key={name}>
@@ -191,7 +183,7 @@ function Everything() {
 	const wanted = words.trim().toLowerCase();
 	const rows = [...(newest?.scrape.values() ?? [])].flatMap((f) =>
 		f.type === 'histogram'
-			? [{ name: f.name, help: f.help, value: `${short(valueOf(newest!.scrape, f.name) === undefined ? 0 : (histogramOf(f)?.count ?? 0))} counted` }]
+			? [{ name: f.name, help: f.help, value: `${short(histogramOf(f)?.count ?? 0)} counted` }]
 			: f.samples.map((s) => ({ name: s.name + (Object.keys(s.labels).length ? `{${Object.entries(s.labels).map(([k, v]) => `${k}="${v}"`)}}` : ''), help: f.help, value: short(s.value) })),
 	);
 	const shown = rows.filter((r) => !wanted || r.name.toLowerCase().includes(wanted) || r.help.toLowerCase().includes(wanted));
@@ -241,15 +233,16 @@ export function Operators() {
 		};
 	}, []);
 	const out = rates('tokensOut');
-	const idle = hasAny(gauge('idle')) ? gauge('idle') : rates('idleSeconds');
+	const idle = ratio(rates('idle'), sumOf(rates('idle'), rates('busy')));
+	const kvs = ratio(gauge('kvHeld'), gauge('kvAll'));
 	const hits = rates('hits');
 	const queries = rates('queries');
-	const [running, waiting, kv] = [lastOf(gauge('running')), lastOf(gauge('waiting')), lastOf(gauge('kv'))];
-	const ttft = quantiles(histograms[0]!.match, 0.95);
-	const itl = quantiles(histograms[1]!.match, 0.95);
+	const [running, waiting, kv] = [lastOf(gauge('running')), lastOf(gauge('waiting')), lastOf(kvs)];
+	const ttft = quantiles(firstToken, 0.95);
+	const itl = quantiles(nextToken, 0.95);
 	const time = (v: number) => seconds(v * 1000);
 	const share = (v: number) => percent(v, 1);
-	const any = histograms.some((h) => familyFor(h.match));
+	const any = histograms.some((h) => moments.at(-1)?.scrape.get(h.name)?.type === 'histogram');
 	const absent = without ? 'not told' : 'This server does not tell it.';
 	return (
 		<main class="operators" id="main" tabIndex={-1}>
@@ -290,13 +283,22 @@ export function Operators() {
 					<Chart title="Steps a second" write={short} lack={absent} lines={[{ label: 'steps', colour: '--blue', values: rates('steps'), fill: true }]} />
 					<Chart title="Sequences in a step" write={short} lack={absent} lines={[{ label: 'on average', colour: '--green', values: ratio(rates('stepSequences'), rates('steps')), steps: true, fill: true }]} />
 					<Chart
+						title="Time of a step"
+						write={time}
+						lack={absent}
+						lines={[
+							{ label: 'p95', colour: '--blue', values: quantiles('hokku_step_seconds', 0.95) },
+							{ label: 'p50', colour: '--green', values: quantiles('hokku_step_seconds', 0.5), fill: true },
+						]}
+					/>
+					<Chart
 						title="Memory and idleness"
 						write={share}
 						most={1}
 						lack={absent}
 						lines={[
-							{ label: 'KV in use', colour: '--accent', values: gauge('kv'), fill: true },
-							{ label: 'device idle', colour: '--green', values: idle.map((v) => (v === null ? null : Math.min(1, v))) },
+							{ label: 'KV in use', colour: '--accent', values: kvs, fill: true },
+							{ label: 'device idle', colour: '--green', values: idle },
 							{ label: 'prompts found in KV', colour: '--ochre', values: ratio(hits, queries) },
 						]}
 					/>
@@ -306,7 +308,7 @@ export function Operators() {
 						lack={absent}
 						lines={[
 							{ label: 'first, p95', colour: '--accent', values: ttft },
-							{ label: 'first, p50', colour: '--ochre', values: quantiles(histograms[0]!.match, 0.5) },
+							{ label: 'first, p50', colour: '--ochre', values: quantiles(firstToken, 0.5) },
 							{ label: 'next, p95', colour: '--blue', values: itl },
 						]}
 					/>

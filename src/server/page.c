@@ -4,8 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "server/reply.h"
-
 /* page.S */
 extern const char hokku_page_begin[] __attribute__((visibility("hidden")));
 extern const char hokku_page_end[] __attribute__((visibility("hidden")));
@@ -95,7 +93,6 @@ void page_reply(struct http_request *r)
 	for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
 		http_add_header(r, headers[i][0], headers[i][1]);
 	http_add_header(r, "Content-Security-Policy", hokku_page_policy);
-	reply_log(r, 200);
 	http_reply(r, 200, "text/html; charset=utf-8",
 		   (struct str){hokku_page_begin,
 				(size_t)((uintptr_t)hokku_page_end - (uintptr_t)hokku_page_begin)});
