@@ -52,7 +52,8 @@ extern "C" {
 	X(NOT_READY, 503, "the model is still being loaded")                                        \
 	X(INFERENCE_TIMEOUT, 504, "the request ran longer than it was allowed to")                  \
 	X(INSUFFICIENT_VRAM, 507, "the model does not fit the device's memory")                     \
-	X(RATE_LIMITED, 429, "the API key has used up what it may for now; try again later")
+	X(RATE_LIMITED, 429, "the API key has used up what it may for now; try again later")        \
+	X(FORBIDDEN, 403, "the API key may not use this route or model")
 
 enum hokku_code {
 	HOKKU_OK = 0,

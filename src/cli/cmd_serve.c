@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,12 +35,15 @@ static struct {
 	const char *model, *format, *level, *prefix_cache, *dialect, *reasoning;
 	const char *host_texts[HOSTS_MAX];
 	struct opt_list hosts;
+	const char *origin_texts[ORIGINS_MAX];
+	struct opt_list origins;
 	struct chat_options chat;
 } chosen = {.format = "text",
 	    .level = "info",
 	    .prefix_cache = "on",
 	    .reasoning = "auto",
-	    .hosts = {.values = chosen.host_texts, .max = HOSTS_MAX}};
+	    .hosts = {.values = chosen.host_texts, .max = HOSTS_MAX},
+	    .origins = {.values = chosen.origin_texts, .max = ORIGINS_MAX}};
 
 /* The rows that are the server's own. */
 static const struct opt own_rows[] = {
@@ -73,6 +77,26 @@ static const struct opt own_rows[] = {
 	 .env = true,
 	 .help = "keys that clients must show, one a line, with what each may",
 	 .fallback = "none: open to all"},
+	{.name = "admin-key",
+	 .kind = OPT_STRING,
+	 .target = &chosen.config.admin_key,
+	 .metavar = "KEY",
+	 .env = true,
+	 .help = "key that alone may use the routes of administrators; better as the variable, which others cannot see",
+	 .fallback = "none: every key may"},
+	{.name = "api-prefix",
+	 .kind = OPT_STRING,
+	 .target = &chosen.config.api_prefix,
+	 .metavar = "PATH",
+	 .env = true,
+	 .help = "what all paths begin with, as /llm",
+	 .fallback = "none"},
+	{.name = "cors-origins",
+	 .kind = OPT_LIST,
+	 .target = &chosen.origins,
+	 .metavar = "ORIGINS",
+	 .env = true,
+	 .help = "origins, with commas, whose pages may read answers (CORS), as https://app.example.org; * for all"},
 	{.name = "allowed-hosts",
 	 .kind = OPT_LIST,
 	 .target = &chosen.hosts,
@@ -282,7 +306,6 @@ static int choose_model(const char *operand, const char **out)
 	return -1;
 }
 
-/* As everywhere, the command line wins over the variable, which was put into the list first. */
 /* How answers are told apart. Returns -1, or an exit code after a message. */
 static int choose_reading(struct server_config *config)
 {
@@ -304,18 +327,49 @@ static int choose_reading(struct server_config *config)
 			 chosen.dialect, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
-static int choose_hosts(struct hosts *out)
+static enum hokku_code add_host(void *to, const char *text, struct hokku_error *err)
+{
+	return hosts_add(to, text, err);
+}
+
+static enum hokku_code add_origin(void *to, const char *text, struct hokku_error *err)
+{
+	return origins_add(to, text, err);
+}
+
+/* Each text of the list goes through add. As everywhere, the command line wins over the variable, which was
+ * put into the list first. */
+static int choose_list(const struct opt_list *list, const char *option, const char *variable,
+		       enum hokku_code (*add)(void *to, const char *text, struct hokku_error *err), void *to)
 {
 	struct hokku_error err;
-	const char *given = getenv("HOKKU_ALLOWED_HOSTS");
-	uint32_t i = chosen.hosts.n > 1 && chosen.hosts.values[0] == given;
-	for (; i < chosen.hosts.n; i++)
-		if (hosts_add(out, chosen.hosts.values[i], &err))
-			return cli_usage(&cmd_serve, "%s: %s",
-					 chosen.hosts.values[i] == given ? "HOKKU_ALLOWED_HOSTS"
-									 : "--allowed-hosts",
+	const char *given = getenv(variable);
+	uint32_t i = list->n > 1 && list->values[0] == given;
+	for (; i < list->n; i++)
+		if (add(to, list->values[i], &err))
+			return cli_usage(&cmd_serve, "%s: %s", list->values[i] == given ? variable : option,
 					 err.message);
 	return -1;
+}
+
+enum { MAX_PREFIX_BYTES = 128 };
+
+/* A path of plain characters, which no client and no proxy writes in another way. */
+static int choose_prefix(const char *prefix)
+{
+	char quoted[160];
+	size_t n = prefix ? strlen(prefix) : 0;
+	bool ok = n >= 2 && n <= MAX_PREFIX_BYTES && prefix[0] == '/' && prefix[n - 1] != '/' &&
+		  !strstr(prefix, "//") && !strstr(prefix, "/.");
+	for (size_t i = 0; ok && i < n; i++)
+		ok = isalnum((unsigned char)prefix[i]) || strchr("/-._~", prefix[i]);
+	if (!prefix || ok)
+		return -1;
+	return cli_usage(
+		&cmd_serve,
+		"--api-prefix is %s; it takes a path of 2 to %d characters out of A-Z a-z 0-9 - . _ ~ /, as /llm "
+		"or /models/v2, that does not end with a stroke",
+		str_quote(str_c(prefix), quoted, sizeof quoted), MAX_PREFIX_BYTES);
 }
 
 static int run(int argc, char **argv)
@@ -335,7 +389,13 @@ static int run(int argc, char **argv)
 	if (rc < 0)
 		rc = choose_model(operand, &config->engine.model_path);
 	if (rc < 0)
-		rc = choose_hosts(&config->hosts);
+		rc = choose_list(&chosen.hosts, "--allowed-hosts", "HOKKU_ALLOWED_HOSTS", add_host,
+				 &config->hosts);
+	if (rc < 0)
+		rc = choose_list(&chosen.origins, "--cors-origins", "HOKKU_CORS_ORIGINS", add_origin,
+				 &config->origins);
+	if (rc < 0)
+		rc = choose_prefix(config->api_prefix);
 	if (rc < 0)
 		rc = cli_read_chat(&cmd_serve, &chosen.chat);
 	if (rc >= 0)

@@ -3,6 +3,7 @@
 #define SERVER_CONFIG_H
 
 #include "engine/engine.h"
+#include "server/cors.h"
 #include "server/hosts.h"
 
 enum {
@@ -19,10 +20,13 @@ struct server_config {
 	const char *host;
 	uint32_t port;            /* 0: any free one */
 	const char *api_key_file; /* NULL: no keys */
+	const char *admin_key;    /* NULL: none but those of the file */
+	const char *api_prefix;   /* "/llm": before every path; NULL: none */
 	const char *state_dir;    /* NULL: states are neither saved nor restored */
 	/* What Host and Origin may name beside loopback. Empty, they are checked where all may use the server
 	 * and it listens on loopback; else always. */
 	struct hosts hosts;
+	struct origins origins; /* whose pages may read answers; none of them: no page of another */
 	const struct jv
 		*chat_kwargs; /* arguments of the chat template where a request gives no others; NULL */
 	const struct jinja_time *chat_now; /* what templates take for now; NULL: the clock */

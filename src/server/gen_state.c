@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
-
 #include "server/generate.h"
 #include "server/reply.h"
 #include "server/slots.h"
@@ -43,8 +41,7 @@ static void name_folder(const struct generation *g, char out[STATES_FOLDER_BYTES
 {
 	const struct key *key = g->owner ? keys_get(g->server->keys, g->owner) : NULL;
 	if (key)
-		snprintf(out, STATES_FOLDER_BYTES, "key-%016" PRIx64,
-			 siphash(UINT64_C(0x6b657920666f6c64), 0, key->secret.ptr, key->secret.len));
+		snprintf(out, STATES_FOLDER_BYTES, "key-%016" PRIx64, key->folder);
 	else
 		snprintf(out, STATES_FOLDER_BYTES, "none");
 }

@@ -20,6 +20,7 @@
 #include "server/access.h"
 #include "server/answer.h"
 #include "server/cancel.h"
+#include "server/gate.h"
 #include "server/reply.h"
 #include "server/slots.h"
 #include "server/warnings.h"
@@ -333,7 +334,11 @@ void gen_begin(struct server *s, const struct api *api, struct http_request *r)
 	char text[160];
 	uint32_t owner = owner_of(s, r), retry_after_s = 0;
 	struct hosted *h = s->hosted;
+	struct engine_state state;
 	enum hokku_code rc = check_serving(h, &err);
+	engine_get_state(h->engine, &state);
+	if (!rc)
+		rc = gate_check_model(s, owner, state.info.name, &err);
 	const char *encoding = http_get_header(r, "Content-Encoding");
 	if (!rc)
 		rc = gen_check_allowance(s, owner, &retry_after_s, &err);

@@ -52,6 +52,7 @@ struct http_request {
 	struct conn *conn;
 	struct evhttp_request *req;
 	void *user;
+	uint32_t owner;
 	bool open;  /* the upper layer holds it */
 	int status; /* of a stream */
 	_Alignas(16) unsigned char note[HTTP_NOTE_BYTES];
@@ -441,6 +442,7 @@ static void on_evhttp_request(struct evhttp_request *req, void *arg)
 	conn_watch(c, EV_CLOSED | EV_READ);
 	evhttp_request_set_on_complete_cb(req, on_complete, c);
 	r->user = NULL;
+	r->owner = 0;
 	r->open = true;
 	memset(r->note, 0, sizeof r->note);
 	/* After a target that is a whole URL evhttp closes, as it thinks it is a proxy: that is told. */
@@ -759,6 +761,21 @@ void http_set_user(struct http_request *r, void *user)
 void *http_get_user(const struct http_request *r)
 {
 	return r->user;
+}
+
+void http_set_owner(struct http_request *r, uint32_t owner)
+{
+	r->owner = owner;
+}
+
+uint32_t http_get_owner(const struct http_request *r)
+{
+	return r->owner;
+}
+
+void http_skip_path(struct http_request *r, size_t n)
+{
+	r->conn->framing.path_at += n;
 }
 
 void http_add_header(struct http_request *r, const char *name, const char *value)

@@ -102,6 +102,13 @@ void *http_note(struct http_request *r);
 void http_set_user(struct http_request *r, void *user);
 void *http_get_user(const struct http_request *r);
 
+/* The upper layer's number of whose it is; 0 at first. */
+void http_set_owner(struct http_request *r, uint32_t owner);
+uint32_t http_get_owner(const struct http_request *r);
+
+/* The path begins n bytes later from now on; n is at most its length. */
+void http_skip_path(struct http_request *r, size_t n);
+
 /* Adds a header to the answer; before http_reply or http_stream_start. */
 void http_add_header(struct http_request *r, const char *name, const char *value);
 const char *http_get_added(const struct http_request *r, const char *name); /* NULL: it was not */

@@ -4,14 +4,27 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "engine/engine.h"
 
 struct keys {
-	char *text; /* the bytes that the secrets point into */
+	uint8_t salt[KEYS_DIGEST_BYTES];
 	struct key all[KEYS_MAX];
 	uint32_t n;
+	bool admin; /* one of them is an administrator's */
+};
+
+/* A line that is being read. */
+struct entry {
+	struct key key;
+	struct str secret; /* in the file's text */
+	struct str models;
 };
 
 /* Where in the file something is, for messages. */
@@ -24,7 +37,7 @@ struct place {
 
 /* ---- the fields of a line ---- */
 
-static enum hokku_code take_key(struct key *key, struct str value, const struct place *at,
+static enum hokku_code take_key(struct entry *e, struct str value, const struct place *at,
 				struct hokku_error *err)
 {
 	if (value.len < KEYS_MIN_BYTES || value.len > KEYS_MAX_BYTES)
@@ -33,7 +46,7 @@ static enum hokku_code take_key(struct key *key, struct str value, const struct 
 	for (size_t i = 0; i < value.len; i++)
 		if (value.ptr[i] <= ' ' || value.ptr[i] > '~')
 			return BAD(at, err, "a key takes printable ASCII characters without %s", "spaces");
-	key->secret = value;
+	e->secret = value;
 	return HOKKU_OK;
 }
 
@@ -43,7 +56,7 @@ static bool is_name_char(char c)
 	       c == '_' || c == '.' || c == ':';
 }
 
-static enum hokku_code take_name(struct key *key, struct str value, const struct place *at,
+static enum hokku_code take_name(struct entry *e, struct str value, const struct place *at,
 				 struct hokku_error *err)
 {
 	bool ok = value.len >= 1 && value.len <= KEYS_MAX_NAME_BYTES;
@@ -53,15 +66,54 @@ static enum hokku_code take_name(struct key *key, struct str value, const struct
 		return BAD(at, err,
 			   "the name has %zu bytes; it takes 1 to %d out of A-Z a-z 0-9 - _ . :", value.len,
 			   KEYS_MAX_NAME_BYTES);
-	memcpy(key->name, value.ptr, value.len);
-	key->name[value.len] = '\0';
+	memcpy(e->key.name, value.ptr, value.len);
+	e->key.name[value.len] = '\0';
+	return HOKKU_OK;
+}
+
+/* Two hexadecimal digits behind each %: else what a name is would be anybody's guess. */
+static bool is_encoded(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] < '!' || s.ptr[i] > '~' ||
+		    (s.ptr[i] == '%' &&
+		     (i + 2 >= s.len || hex_digit(s.ptr[i + 1]) < 0 || hex_digit(s.ptr[i + 2]) < 0)))
+			return false;
+	return true;
+}
+
+static enum hokku_code take_models(struct entry *e, struct str value, const struct place *at,
+				   struct hokku_error *err)
+{
+	if (value.len == 0 || value.len > KEYS_MAX_MODELS_BYTES)
+		return BAD(at, err, "the list of models has %zu bytes; it takes 1 to %d", value.len,
+			   KEYS_MAX_MODELS_BYTES);
+	bool empty = value.ptr[0] == ',' || value.ptr[value.len - 1] == ',' ||
+		     memmem(value.ptr, value.len, ",,", 2);
+	if (empty)
+		return BAD(at, err, "the list of models has %s", "a name without a character in it");
+	if (!is_encoded(value))
+		return BAD(
+			at, err,
+			"the list of models takes printable ASCII characters, and %%XX for any other byte%s",
+			"");
+	e->models = value;
+	return HOKKU_OK;
+}
+
+static enum hokku_code take_admin(struct entry *e, struct str value, const struct place *at,
+				  struct hokku_error *err)
+{
+	if (!str_eq_c(value, "yes") && !str_eq_c(value, "no"))
+		return BAD(at, err, "admin takes yes or no%s", "");
+	e->key.admin = str_eq_c(value, "yes");
 	return HOKKU_OK;
 }
 
 /* A row: its own function, or a number from min to max. */
 static const struct key_field {
 	const char *name;
-	enum hokku_code (*take)(struct key *key, struct str value, const struct place *at,
+	enum hokku_code (*take)(struct entry *e, struct str value, const struct place *at,
 				struct hokku_error *err);
 	size_t offset; /* in struct key */
 	uint32_t min, max;
@@ -71,6 +123,8 @@ static const struct key_field {
 	{"running", NULL, offsetof(struct key, running), 1, ENGINE_MAX_PARALLEL},
 	{"waiting", NULL, offsetof(struct key, waiting), 0, KEYS_MAX_WAITING},
 	{"tokens_per_minute", NULL, offsetof(struct key, tokens_per_minute), 1, KEYS_MAX_TOKENS},
+	{"models", take_models, 0, 0, 0},
+	{"admin", take_admin, 0, 0, 0},
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields, FIELD_NAME = 0, FIELD_KEY = 1 };
 
@@ -125,7 +179,7 @@ static enum hokku_code refuse_field(struct str word, size_t n_name, unsigned num
 	return HOKKU_BAD_FILE;
 }
 
-static enum hokku_code take_field(struct key *key, struct str word, unsigned number, unsigned *given,
+static enum hokku_code take_field(struct entry *e, struct str word, unsigned number, unsigned *given,
 				  const struct place *at, struct hokku_error *err)
 {
 	const char *equals = memchr(word.ptr, '=', word.len);
@@ -139,8 +193,8 @@ static enum hokku_code take_field(struct key *key, struct str word, unsigned num
 		return BAD(at, err, "%s is given twice", fields[i].name);
 	*given |= 1u << i;
 	if (fields[i].take)
-		return fields[i].take(key, value, at, err);
-	return take_number(&fields[i], key, value, at, err);
+		return fields[i].take(e, value, at, err);
+	return take_number(&fields[i], &e->key, value, at, err);
 }
 
 /* ---- lines ---- */
@@ -163,7 +217,7 @@ static struct str next_word(struct str *rest)
 }
 
 /* A line that is one word: a key as files had them before there were fields. */
-static enum hokku_code take_bare(struct key *key, struct str word, const struct place *at,
+static enum hokku_code take_bare(struct entry *e, struct str word, const struct place *at,
 				 struct hokku_error *err)
 {
 	const char *equals = memchr(word.ptr, '=', word.len);
@@ -173,37 +227,84 @@ static enum hokku_code take_bare(struct key *key, struct str word, const struct 
 				"%s, line %u: the whole word, from \"%s=\" on, is taken as a key; fields are "
 				"name=NAME key=KEY",
 				at->path, at->line, fields[i].name);
-	snprintf(key->name, sizeof key->name, "line-%u", at->line);
-	return take_key(key, word, at, err);
+	snprintf(e->key.name, sizeof e->key.name, "line-%u", at->line);
+	return take_key(e, word, at, err);
+}
+
+/* What is kept of a key. The text before it, which no other process has, makes tables of digests useless. */
+static bool digest(const struct keys *k, struct str secret, uint8_t out[KEYS_DIGEST_BYTES])
+{
+	uint8_t text[KEYS_DIGEST_BYTES + KEYS_MAX_BYTES];
+	size_t n = secret.len < KEYS_MAX_BYTES ? secret.len : KEYS_MAX_BYTES;
+	memcpy(text, k->salt, sizeof k->salt);
+	memcpy(text + sizeof k->salt, secret.ptr, n);
+	bool ok = SHA256(text, sizeof k->salt + n, out) != NULL;
+	explicit_bzero(text, sizeof text);
+	return ok;
+}
+
+static bool is_same(const uint8_t a[KEYS_DIGEST_BYTES], const uint8_t b[KEYS_DIGEST_BYTES])
+{
+	return CRYPTO_memcmp(a, b, KEYS_DIGEST_BYTES) == 0;
+}
+
+static enum hokku_code no_memory(struct hokku_error *err)
+{
+	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the API keys");
 }
 
 /* A name and a key are each of one line alone, and a name, which is shown, is no key. */
 static enum hokku_code check_double(const struct keys *k, const struct key *key, const struct place *at,
 				    struct hokku_error *err)
 {
-	if (str_eq_c(key->secret, key->name))
+	uint8_t name[KEYS_DIGEST_BYTES], other_name[KEYS_DIGEST_BYTES];
+	if (!digest(k, str_c(key->name), name))
+		return no_memory(err);
+	if (is_same(key->digest, name))
 		return BAD(at, err, "the name is %s", "the key itself, and names are shown");
 	for (uint32_t i = 0; i < k->n; i++) {
 		const struct key *other = &k->all[i];
-		if (str_eq(key->secret, other->secret))
+		if (is_same(key->digest, other->digest))
 			return BAD(at, err, "the key is that of line %u too", other->line);
 		if (strcmp(key->name, other->name) == 0)
 			return BAD(at, err, "the name %s is that of line %u too", key->name, other->line);
-		if (str_eq_c(key->secret, other->name) || str_eq_c(other->secret, key->name))
+		if (!digest(k, str_c(other->name), other_name))
+			return no_memory(err);
+		if (is_same(key->digest, other_name) || is_same(other->digest, name))
 			return BAD(at, err, "it and line %u have a name that is a key, and names are shown",
 				   other->line);
 	}
 	return HOKKU_OK;
 }
 
+/* The folder's name is older than the digest and stays: what it holds is found again. */
+static enum hokku_code keep(struct keys *k, struct entry *e, const struct place *at, struct hokku_error *err)
+{
+	e->key.line = at->line;
+	e->key.folder = siphash(UINT64_C(0x6b657920666f6c64), 0, e->secret.ptr, e->secret.len);
+	if (!digest(k, e->secret, e->key.digest))
+		return no_memory(err);
+	enum hokku_code rc = check_double(k, &e->key, at, err);
+	if (rc)
+		return rc;
+	if (e->models.len) {
+		e->key.models = strndup(e->models.ptr, e->models.len);
+		if (!e->key.models)
+			return no_memory(err);
+	}
+	k->admin |= e->key.admin;
+	k->all[k->n++] = e->key;
+	return HOKKU_OK;
+}
+
+static const struct key unlimited = {
+	.running = KEYS_UNLIMITED, .waiting = KEYS_UNLIMITED, .tokens_per_minute = KEYS_UNLIMITED};
+
 static enum hokku_code add_line(struct keys *k, struct str rest, const struct place *at,
 				struct hokku_error *err)
 {
 	enum hokku_code rc = HOKKU_OK;
-	struct key key = {.line = at->line,
-			  .running = KEYS_UNLIMITED,
-			  .waiting = KEYS_UNLIMITED,
-			  .tokens_per_minute = KEYS_UNLIMITED};
+	struct entry e = {.key = unlimited};
 	struct str first = next_word(&rest), word = next_word(&rest);
 	unsigned given = 0, number = 1;
 	if (first.len == 0 || first.ptr[0] == '#')
@@ -211,44 +312,43 @@ static enum hokku_code add_line(struct keys *k, struct str rest, const struct pl
 	if (k->n == KEYS_MAX)
 		return err_set(err, HOKKU_BAD_FILE, "%s has more than %d keys", at->path, KEYS_MAX);
 	if (word.len == 0) {
-		rc = take_bare(&key, first, at, err);
+		rc = take_bare(&e, first, at, err);
 	} else {
-		rc = take_field(&key, first, number++, &given, at, err);
+		rc = take_field(&e, first, number++, &given, at, err);
 		for (; !rc && word.len; word = next_word(&rest))
-			rc = take_field(&key, word, number++, &given, at, err);
+			rc = take_field(&e, word, number++, &given, at, err);
 		if (!rc && (given & 3) != 3)
 			rc = BAD(at, err, "%s is missing; fields are name=NAME key=KEY and limits",
 				 fields[given & 1 ? FIELD_KEY : FIELD_NAME].name);
 	}
-	if (!rc)
-		rc = check_double(k, &key, at, err);
-	if (!rc)
-		k->all[k->n++] = key;
-	return rc;
+	return rc ? rc : keep(k, &e, at, err);
+}
+
+static struct keys *keys_new(void)
+{
+	struct keys *k = calloc(1, sizeof *k);
+	if (k && RAND_bytes(k->salt, sizeof k->salt) == 1)
+		return k;
+	free(k);
+	return NULL;
 }
 
 enum hokku_code keys_parse(struct str text, const char *path, struct keys **out, struct hokku_error *err)
 {
 	*out = NULL;
-	struct keys *k = calloc(1, sizeof *k);
-	if (k)
-		k->text = malloc(text.len + 1);
-	if (!k || !k->text) {
-		free(k);
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the API keys");
-	}
-	if (text.len)
-		memcpy(k->text, text.ptr, text.len);
+	struct keys *k = keys_new();
+	if (!k)
+		return no_memory(err);
 	enum hokku_code rc = HOKKU_OK;
-	const char *end = k->text + text.len;
-	struct place at = {path, 1};
 	bool marked = text.len >= 3 && memcmp(text.ptr, "\xEF\xBB\xBF", 3) == 0; /* a byte order mark */
-	for (const char *line = k->text + (marked ? 3 : 0); !rc && line < end; at.line++) {
-		const char *stop = memchr(line, '\n', (size_t)(end - line));
-		if (!stop)
-			stop = end;
-		rc = add_line(k, (struct str){line, (size_t)(stop - line)}, &at, err);
-		line = stop + 1;
+	struct place at = {path, 1};
+	struct str rest = {text.ptr + (marked ? 3 : 0), text.len - (marked ? 3 : 0)};
+	for (; !rc && rest.len; at.line++) {
+		const char *stop = memchr(rest.ptr, '\n', rest.len);
+		size_t n = stop ? (size_t)(stop - rest.ptr) : rest.len;
+		rc = add_line(k, (struct str){rest.ptr, n}, &at, err);
+		n += stop != NULL;
+		rest = (struct str){rest.ptr + n, rest.len - n};
 	}
 	if (!rc && k->n == 0)
 		rc = err_set(err, HOKKU_BAD_FILE, "%s has no key in it", path);
@@ -267,7 +367,52 @@ enum hokku_code keys_load(const char *path, struct keys **out, struct hokku_erro
 	enum hokku_code rc = file_read(path, KEYS_MAX_FILE_BYTES, &text, &n, err);
 	if (!rc)
 		rc = keys_parse((struct str){text, n}, path, out, err);
+	if (text)
+		explicit_bzero(text, n);
 	free(text);
+	return rc;
+}
+
+enum hokku_code keys_add_admin(struct keys **k, const char *secret, struct hokku_error *err)
+{
+	struct entry e = {.key = unlimited};
+	struct keys *all = *k ? *k : keys_new();
+	const char *at = secret;
+	if (!all)
+		return no_memory(err);
+	e.key.admin = true;
+	snprintf(e.key.name, sizeof e.key.name, "admin");
+	while (*at > ' ' && *at <= '~')
+		at++;
+	size_t n = strlen(secret);
+	enum hokku_code rc = HOKKU_OK;
+	if (n < KEYS_MIN_BYTES || n > KEYS_MAX_BYTES || *at)
+		rc = err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"--admin-key has %zu bytes; it takes %d to %d printable ASCII characters without spaces",
+			n, KEYS_MIN_BYTES, KEYS_MAX_BYTES);
+	e.secret = str_c(secret);
+	uint32_t same = rc ? 0 : keys_find_bare(all, secret), named = keys_named(all, e.key.name);
+	if (same)
+		rc = err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"--admin-key is that of %s in the key file too; take another, or give that one admin=yes",
+			all->all[same - 1].name);
+	else if (named)
+		rc = err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"line %u of the key file has the name admin, which is that of --admin-key; rename it, or "
+			"give it admin=yes",
+			all->all[named - 1].line);
+	else if (all->n == KEYS_MAX)
+		rc = err_set(err, HOKKU_INVALID_REQUEST, "--admin-key is one more than the %d keys allowed",
+			     KEYS_MAX);
+	if (!rc)
+		rc = keep(all, &e, &(struct place){"--admin-key", 0}, err);
+	if (rc && !*k)
+		keys_free(all);
+	if (!rc)
+		*k = all;
 	return rc;
 }
 
@@ -275,7 +420,8 @@ void keys_free(struct keys *k)
 {
 	if (!k)
 		return;
-	free(k->text);
+	for (uint32_t i = 0; i < k->n; i++)
+		free(k->all[i].models);
 	free(k);
 }
 
@@ -291,23 +437,58 @@ const struct key *keys_get(const struct keys *k, uint32_t number)
 	return &k->all[number - 1];
 }
 
-/* The work depends on the length of the given text alone. */
-static bool same(struct str key, const char *given, size_t n)
+bool keys_have_admin(const struct keys *k)
 {
-	size_t difference = key.len ^ n;
-	for (size_t i = 0; i < n; i++)
-		difference |= (unsigned char)(given[i] ^ key.ptr[i % key.len]);
-	return difference == 0;
+	return k->admin;
 }
 
+uint32_t keys_named(const struct keys *k, const char *name)
+{
+	for (uint32_t i = 0; i < k->n; i++)
+		if (strcmp(k->all[i].name, name) == 0)
+			return i + 1;
+	return 0;
+}
+
+/* Takes the next character of a percent-encoded text off *at. */
+static char next_char(const char **at)
+{
+	char c = *(*at)++;
+	if (c != '%')
+		return c;
+	*at += 2;
+	return (char)(hex_digit((*at)[-2]) * 16 + hex_digit((*at)[-1]));
+}
+
+bool keys_may_use(const struct key *key, const char *model)
+{
+	if (!key->models)
+		return true;
+	for (const char *at = key->models; *at; at += *at == ',') {
+		const char *end = at + strcspn(at, ","), *left = model;
+		bool begins = end[-1] == '*', same = true;
+		end -= begins;
+		while (same && at < end)
+			same = *left && next_char(&at) == *left++;
+		if (same && (begins || !*left))
+			return true;
+		at += strcspn(at, ",");
+	}
+	return false;
+}
+
+/* All keys are looked at, each digest to its end: how long that takes tells nothing. */
 uint32_t keys_find_bare(const struct keys *k, const char *given)
 {
+	uint8_t asked[KEYS_DIGEST_BYTES];
 	size_t n = given ? strlen(given) : 0;
 	uint32_t found = 0;
-	if (n > KEYS_MAX_BYTES) /* how much was given is no secret */
+	if (!given || n > KEYS_MAX_BYTES) /* how much was given is no secret */
 		return 0;
-	for (uint32_t i = 0; given && i < k->n; i++)
-		found |= same(k->all[i].secret, given, n) ? i + 1 : 0;
+	if (!digest(k, (struct str){given, n}, asked))
+		return 0;
+	for (uint32_t i = 0; i < k->n; i++)
+		found |= is_same(k->all[i].digest, asked) ? i + 1 : 0;
 	return found;
 }
 

@@ -7,6 +7,8 @@
  * Words with blanks between are fields, in any order, each once; name and key must be there. An unknown one
  * is an error, so that a limit that an older hokku does not know is never passed over. Blank lines and lines
  * that begin with # do not count. Errors name the line and never show a key, nor what may be a misplaced one.
+ *
+ * Once the file is read no key is kept, only SHA-256 of each behind a random text of this process.
  */
 #ifndef SERVER_KEYS_H
 #define SERVER_KEYS_H
@@ -21,19 +23,24 @@ enum {
 	KEYS_MAX_NAME_BYTES = 64,
 	KEYS_MAX_FILE_BYTES = 1024 * 1024,
 	KEYS_MAX_WAITING = 1000000,
-	KEYS_MAX_TOKENS = 100000000, /* a minute */
+	KEYS_MAX_TOKENS = 100000000,  /* a minute */
+	KEYS_MAX_MODELS_BYTES = 4096, /* of a list of models */
+	KEYS_DIGEST_BYTES = 32,
 };
 
 #define KEYS_UNLIMITED UINT32_MAX
 
 /* Beside their names: what a line may say of a key, where it is unsaid KEYS_UNLIMITED. */
 struct key {
-	struct str secret;
+	uint8_t digest[KEYS_DIGEST_BYTES];
+	uint64_t folder; /* of its states: a hash of the key that is the same in every process */
 	char name[KEYS_MAX_NAME_BYTES + 1];
 	unsigned line;
 	uint32_t running;           /* requests at a time, 1 to ENGINE_MAX_PARALLEL; more wait */
 	uint32_t waiting;           /* of these 0 to KEYS_MAX_WAITING */
 	uint32_t tokens_per_minute; /* of prompts and answers, 1 to KEYS_MAX_TOKENS */
+	char *models;               /* names with commas that it may use, percent-encoded; NULL: all */
+	bool admin;                 /* may use the routes of administrators */
 };
 
 struct keys;
@@ -46,10 +53,24 @@ enum hokku_code keys_load(const char *path, struct keys **out, struct hokku_erro
 enum hokku_code keys_parse(struct str text, const char *path, struct keys **out, struct hokku_error *err);
 void keys_free(struct keys *k); /* NULL is allowed */
 
+/* Adds the key of an administrator, whose name is "admin", to *k, which is made where it is NULL. A secret
+ * that is no key, a key or a name that is there already are errors, and *k is as before. */
+enum hokku_code keys_add_admin(struct keys **k, const char *secret, struct hokku_error *err);
+
+/* Whether one of the keys is an administrator's: then no other may use the routes of administrators. */
+bool keys_have_admin(const struct keys *k);
+
+/* Whether key may use the model of this name: each of its list is a name, or the beginning of names where a *
+ * ends it. */
+bool keys_may_use(const struct key *key, const char *model);
+
 uint32_t keys_count(const struct keys *k);
 
 /* Key number 1 to keys_count. */
 const struct key *keys_get(const struct keys *k, uint32_t number);
+
+/* The number of the key of this name; 0: there is none. */
+uint32_t keys_named(const struct keys *k, const char *name);
 
 /* The number of the key in the Authorization header ("Bearer KEY"; NULL: there was none); 0: there is none
  * such. The time it takes tells nothing about how much of a key was right. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/build.h"
+#include "server/gate.h"
 #include "server/generate.h"
 #include "server/reply.h"
 
@@ -16,13 +17,21 @@ static void refuse(struct http_request *r, int status, const char *message)
 	strbuf_free(&b);
 }
 
-/* The model that r is about; NULL: it was answered that there is none yet. */
+/* The model that r is about; NULL: it was answered that there is none yet, or not for this key. */
 static struct hosted *find_model(struct server *s, struct http_request *r, struct engine_state *state)
 {
+	struct hokku_error err;
+	enum hokku_code rc = HOKKU_OK;
 	struct hosted *h = hosted_of(s, r);
 	if (!h)
 		return NULL;
 	engine_get_state(h->engine, state);
+	if (state->info.name)
+		rc = gate_check_model(s, owner_of(s, r), state->info.name, &err);
+	if (rc) {
+		reply_error(r, rc, hokku_code_http(rc), err.message, NULL);
+		return NULL;
+	}
 	if (state->info.name && engine_tok(h->engine) && engine_chat(h->engine))
 		return h;
 	reply_error(r, HOKKU_NOT_READY, 503,

@@ -6,7 +6,18 @@
 
 #include "base/clock.h"
 #include "server/answer.h"
+#include "server/gate.h"
 #include "server/reply.h"
+
+/* False: it was answered that the key of r may not use this model. */
+static bool may_use(struct server *s, struct http_request *r, const char *model)
+{
+	struct hokku_error err;
+	enum hokku_code rc = gate_check_model(s, owner_of(s, r), model, &err);
+	if (rc)
+		reply_error(r, rc, hokku_code_http(rc), err.message, "model");
+	return !rc;
+}
 
 /* NULL: it was answered that there is none yet. */
 static struct hosted *served_model(struct server *s, struct http_request *r, struct hokku_info *out)
@@ -69,7 +80,8 @@ void models_route(struct server *s, struct http_request *r)
 	if (!h)
 		return;
 	strbuf_add_c(&b, "{\"object\":\"list\",\"data\":[");
-	add_model(&b, h, &info);
+	if (gate_may_use(s, owner_of(s, r), info.name))
+		add_model(&b, h, &info);
 	strbuf_add_c(&b, "]}\n");
 	reply_json(r, 200, &b);
 	strbuf_free(&b);
@@ -106,6 +118,8 @@ void model_route(struct server *s, struct http_request *r)
 		reply_error(r, HOKKU_NOT_FOUND, 404, text, "model");
 		return;
 	}
+	if (!may_use(s, r, info.name))
+		return;
 	add_model(&b, h, &info);
 	strbuf_add_c(&b, "\n");
 	reply_json(r, 200, &b);
@@ -117,7 +131,7 @@ void embeddings_route(struct server *s, struct http_request *r)
 {
 	struct hokku_info info;
 	char text[512], name[160];
-	if (!served_model(s, r, &info))
+	if (!served_model(s, r, &info) || !may_use(s, r, info.name))
 		return;
 	snprintf(
 		text, sizeof text,

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "server/gate.h"
 #include "server/ollama.h"
 #include "server/reply.h"
 
@@ -68,7 +69,8 @@ const char *ollama_modified(const struct gguf *file, char out[OLLAMA_TIME_BYTES]
 	return ollama_time((uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec, out);
 }
 
-/* {"models":[..]} up to the size of the one; NULL: it was answered that there is none yet. */
+/* {"models":[..]} up to the size of the one; NULL: it was answered that there is none yet, or none for this
+ * key. */
 static const struct gguf *begin_list(struct server *s, struct http_request *r, struct engine_state *state,
 				     struct strbuf *b)
 {
@@ -79,6 +81,12 @@ static const struct gguf *begin_list(struct server *s, struct http_request *r, s
 	if (!state->info.name || !engine_file(h->engine)) {
 		reply_error(r, HOKKU_NOT_READY, 503,
 			    "the model is still being loaded; GET /health tells how far it is", NULL);
+		return NULL;
+	}
+	if (!gate_may_use(s, owner_of(s, r), state->info.name)) {
+		strbuf_add_c(b, "{\"models\":[]}\n");
+		reply_json(r, 200, b);
+		strbuf_free(b);
 		return NULL;
 	}
 	strbuf_add_c(b, "{\"models\":[{\"name\":");

@@ -8,6 +8,7 @@
 #include "server/access.h"
 #include "server/answer.h"
 #include "server/cancel.h"
+#include "server/gate.h"
 #include "server/generate.h"
 #include "server/health.h"
 #include "server/llama.h"
@@ -26,90 +27,97 @@ static void root_route(struct server *s, struct http_request *r);
 
 static const struct route {
 	enum http_method method;
-	bool open; /* answers without a key */
+	enum gate gate;
 	const char *path;
 	void (*handle)(struct server *s, struct http_request *r); /* NULL: a request for api */
 	const struct api *api; /* whose form errors of this path have; NULL: hokku's own */
 	const char *text;
 } routes[] = {
-	{HTTP_GET, true, "/", root_route, NULL, "to a browser a page to talk in, else this list"},
-	{HTTP_GET, true, "/health", health_route, NULL, "whether the server is ready, and what it serves"},
-	{HTTP_GET, false, "/metrics", metrics_route, NULL,
+	{HTTP_GET, GATE_OPEN, "/", root_route, NULL, "to a browser a page to talk in, else this list"},
+	{HTTP_GET, GATE_OPEN, "/health", health_route, NULL,
+	 "whether the server is ready, and what it serves"},
+	{HTTP_GET, GATE_KEY, "/metrics", metrics_route, NULL,
 	 "counters and histograms, as Prometheus reads them"},
-	{HTTP_POST, false, "/v1/generate", NULL, &api_native, "an answer to a prompt, streamed or whole"},
-	{HTTP_POST, false, "/v1/cancel", cancel_route, NULL, "ends a request by its id"},
-	{HTTP_POST, false, "/v1/state/save", state_save_route, &api_state_save,
+	{HTTP_POST, GATE_KEY, "/v1/generate", NULL, &api_native, "an answer to a prompt, streamed or whole"},
+	{HTTP_POST, GATE_KEY, "/v1/cancel", cancel_route, NULL, "ends a request by its id"},
+	{HTTP_POST, GATE_ADMIN, "/v1/state/save", state_save_route, &api_state_save,
 	 "puts what is computed of a request into a file"},
-	{HTTP_POST, false, "/v1/state/restore", state_restore_route, &api_state_restore,
+	{HTTP_POST, GATE_ADMIN, "/v1/state/restore", state_restore_route, &api_state_restore,
 	 "and back into memory"},
-	{HTTP_POST, false, "/v1/chat/completions", NULL, &api_openai_chat,
+	{HTTP_POST, GATE_KEY, "/v1/chat/completions", NULL, &api_openai_chat,
 	 "OpenAI's: an answer to a conversation"},
-	{HTTP_POST, false, "/v1/responses", NULL, &api_openai_responses,
+	{HTTP_POST, GATE_KEY, "/v1/responses", NULL, &api_openai_responses,
 	 "OpenAI's: an answer to a conversation that may be gone on from"},
-	{HTTP_GET, false, "/v1/responses/*", response_route, &api_openai_responses,
+	{HTTP_GET, GATE_KEY, "/v1/responses/*", response_route, &api_openai_responses,
 	 "OpenAI's: one of these by its id"},
-	{HTTP_DELETE, false, "/v1/responses/*", response_delete_route, &api_openai_responses,
+	{HTTP_DELETE, GATE_KEY, "/v1/responses/*", response_delete_route, &api_openai_responses,
 	 "OpenAI's: forgets it"},
-	{HTTP_POST, false, "/v1/completions", NULL, &api_completion,
+	{HTTP_POST, GATE_KEY, "/v1/completions", NULL, &api_completion,
 	 "OpenAI's: what comes after texts, or in their gaps"},
-	{HTTP_POST, false, "/v1/messages", NULL, &api_anthropic, "Anthropic's: an answer to a conversation"},
-	{HTTP_POST, false, "/v1/messages/count_tokens", NULL, &api_anthropic_count,
+	{HTTP_POST, GATE_KEY, "/v1/messages", NULL, &api_anthropic,
+	 "Anthropic's: an answer to a conversation"},
+	{HTTP_POST, GATE_KEY, "/v1/messages/count_tokens", NULL, &api_anthropic_count,
 	 "Anthropic's: how many tokens its prompt has"},
-	{HTTP_POST, false, "/v1/embeddings", embeddings_route, &api_openai_chat, POOLING},
-	{HTTP_GET, false, "/v1/models", models_route, &api_openai_chat, "OpenAI's: what is served"},
-	{HTTP_GET, false, "/v1/models/*", model_route, &api_openai_chat,
+	{HTTP_POST, GATE_KEY, "/v1/embeddings", embeddings_route, &api_openai_chat, POOLING},
+	{HTTP_GET, GATE_KEY, "/v1/models", models_route, &api_openai_chat, "OpenAI's: what is served"},
+	{HTTP_GET, GATE_KEY, "/v1/models/*", model_route, &api_openai_chat,
 	 "OpenAI's: one of these by its name"},
-	{HTTP_GET, true, "/v1/health", health_route, NULL, "llama-server's: as /health"},
-	{HTTP_GET, false, "/models", models_route, &api_openai_chat, "llama-server's: as /v1/models"},
-	{HTTP_POST, false, "/completion", NULL, &api_llama_completion,
+	{HTTP_GET, GATE_OPEN, "/v1/health", health_route, NULL, "llama-server's: as /health"},
+	{HTTP_GET, GATE_KEY, "/models", models_route, &api_openai_chat, "llama-server's: as /v1/models"},
+	{HTTP_POST, GATE_KEY, "/completion", NULL, &api_llama_completion,
 	 "llama-server's: an answer to a prompt"},
-	{HTTP_POST, false, "/completions", NULL, &api_llama_completion, "llama-server's: the same"},
-	{HTTP_POST, false, "/infill", llama_infill_route, &api_llama_infill,
+	{HTTP_POST, GATE_KEY, "/completions", NULL, &api_llama_completion, "llama-server's: the same"},
+	{HTTP_POST, GATE_KEY, "/infill", llama_infill_route, &api_llama_infill,
 	 "llama-server's: what stands in a gap"},
-	{HTTP_GET, false, "/slots", slots_route, &api_llama, "llama-server's: what runs"},
-	{HTTP_POST, false, "/slots/*", slots_action_route, &api_slot_save,
+	{HTTP_GET, GATE_KEY, "/slots", slots_route, &api_llama, "llama-server's: what runs"},
+	{HTTP_POST, GATE_ADMIN, "/slots/*", slots_action_route, &api_slot_save,
 	 "llama-server's: a slot's state goes into a file, and back"},
-	{HTTP_POST, false, "/tokenize", NULL, &api_llama_tokenize, "llama-server's: a text's token ids"},
-	{HTTP_POST, false, "/detokenize", NULL, &api_llama_detokenize,
+	{HTTP_POST, GATE_KEY, "/tokenize", NULL, &api_llama_tokenize, "llama-server's: a text's token ids"},
+	{HTTP_POST, GATE_KEY, "/detokenize", NULL, &api_llama_detokenize,
 	 "llama-server's: the text of token ids"},
-	{HTTP_POST, false, "/apply-template", NULL, &api_llama_template,
+	{HTTP_POST, GATE_KEY, "/apply-template", NULL, &api_llama_template,
 	 "llama-server's: the prompt that a conversation becomes"},
-	{HTTP_POST, false, "/v1/chat/completions/input_tokens", NULL, &api_llama_count,
+	{HTTP_POST, GATE_KEY, "/v1/chat/completions/input_tokens", NULL, &api_llama_count,
 	 "llama-server's: how many tokens its prompt has"},
-	{HTTP_POST, false, "/chat/completions/input_tokens", NULL, &api_llama_count,
+	{HTTP_POST, GATE_KEY, "/chat/completions/input_tokens", NULL, &api_llama_count,
 	 "llama-server's: the same"},
-	{HTTP_POST, false, "/chat/completions", NULL, &api_openai_chat,
+	{HTTP_POST, GATE_KEY, "/chat/completions", NULL, &api_openai_chat,
 	 "llama-server's: as /v1/chat/completions"},
-	{HTTP_POST, false, "/responses", NULL, &api_openai_responses, "llama-server's: as /v1/responses"},
-	{HTTP_GET, false, "/props", llama_props_route, &api_llama,
+	{HTTP_POST, GATE_KEY, "/responses", NULL, &api_openai_responses, "llama-server's: as /v1/responses"},
+	{HTTP_GET, GATE_KEY, "/props", llama_props_route, &api_llama,
 	 "llama-server's: the model, its template, defaults"},
-	{HTTP_POST, false, "/props", llama_set_props_route, &api_llama,
+	{HTTP_POST, GATE_ADMIN, "/props", llama_set_props_route, &api_llama,
 	 "refused: nothing is changed for all"},
-	{HTTP_GET, false, "/lora-adapters", llama_adapters_route, &api_llama,
+	{HTTP_GET, GATE_KEY, "/lora-adapters", llama_adapters_route, &api_llama,
 	 "llama-server's: there are none"},
-	{HTTP_POST, false, "/embedding", llama_pooling_route, &api_llama, POOLING},
-	{HTTP_POST, false, "/embeddings", llama_pooling_route, &api_llama, POOLING},
-	{HTTP_POST, false, "/rerank", llama_pooling_route, &api_llama, POOLING},
-	{HTTP_POST, false, "/reranking", llama_pooling_route, &api_llama, POOLING},
-	{HTTP_POST, false, "/v1/rerank", llama_pooling_route, &api_llama, POOLING},
-	{HTTP_POST, false, "/v1/reranking", llama_pooling_route, &api_llama, POOLING},
-	{HTTP_POST, false, "/api/chat", NULL, &api_ollama_chat, "Ollama's: an answer to a conversation"},
-	{HTTP_POST, false, "/api/generate", NULL, &api_ollama_generate, "Ollama's: an answer to a prompt"},
-	{HTTP_POST, false, "/api/show", NULL, &api_ollama_show, "Ollama's: what the model's file says"},
-	{HTTP_POST, false, "/api/embed", NULL, &api_ollama_embed, "Ollama's: for models that pool"},
-	{HTTP_POST, false, "/api/embeddings", NULL, &api_ollama_embeddings, "Ollama's: for models that pool"},
-	{HTTP_GET, false, "/api/tags", ollama_tags_route, &api_ollama_chat, "Ollama's: what is served"},
-	{HTTP_GET, false, "/api/ps", ollama_ps_route, &api_ollama_chat,
+	{HTTP_POST, GATE_KEY, "/embedding", llama_pooling_route, &api_llama, POOLING},
+	{HTTP_POST, GATE_KEY, "/embeddings", llama_pooling_route, &api_llama, POOLING},
+	{HTTP_POST, GATE_KEY, "/rerank", llama_pooling_route, &api_llama, POOLING},
+	{HTTP_POST, GATE_KEY, "/reranking", llama_pooling_route, &api_llama, POOLING},
+	{HTTP_POST, GATE_KEY, "/v1/rerank", llama_pooling_route, &api_llama, POOLING},
+	{HTTP_POST, GATE_KEY, "/v1/reranking", llama_pooling_route, &api_llama, POOLING},
+	{HTTP_POST, GATE_KEY, "/api/chat", NULL, &api_ollama_chat, "Ollama's: an answer to a conversation"},
+	{HTTP_POST, GATE_KEY, "/api/generate", NULL, &api_ollama_generate, "Ollama's: an answer to a prompt"},
+	{HTTP_POST, GATE_KEY, "/api/show", NULL, &api_ollama_show, "Ollama's: what the model's file says"},
+	{HTTP_POST, GATE_KEY, "/api/embed", NULL, &api_ollama_embed, "Ollama's: for models that pool"},
+	{HTTP_POST, GATE_KEY, "/api/embeddings", NULL, &api_ollama_embeddings,
+	 "Ollama's: for models that pool"},
+	{HTTP_GET, GATE_KEY, "/api/tags", ollama_tags_route, &api_ollama_chat, "Ollama's: what is served"},
+	{HTTP_GET, GATE_KEY, "/api/ps", ollama_ps_route, &api_ollama_chat,
 	 "Ollama's: the same, and what it takes"},
-	{HTTP_GET, true, "/api/version", ollama_version_route, &api_ollama_chat,
+	{HTTP_GET, GATE_KEY, "/api/version", ollama_version_route, &api_ollama_chat,
 	 "Ollama's: this server's version"},
-	{HTTP_POST, false, "/api/pull", ollama_not_here_route, &api_ollama_chat, "Ollama's: not done, 501"},
-	{HTTP_POST, false, "/api/push", ollama_not_here_route, &api_ollama_chat, "Ollama's: not done, 501"},
-	{HTTP_POST, false, "/api/create", ollama_not_here_route, &api_ollama_chat, "Ollama's: not done, 501"},
-	{HTTP_POST, false, "/api/copy", ollama_not_here_route, &api_ollama_chat, "Ollama's: not done, 501"},
-	{HTTP_POST, false, "/api/blobs/*", ollama_not_here_route, &api_ollama_chat,
+	{HTTP_POST, GATE_ADMIN, "/api/pull", ollama_not_here_route, &api_ollama_chat,
 	 "Ollama's: not done, 501"},
-	{HTTP_DELETE, false, "/api/delete", ollama_not_here_route, &api_ollama_chat,
+	{HTTP_POST, GATE_ADMIN, "/api/push", ollama_not_here_route, &api_ollama_chat,
+	 "Ollama's: not done, 501"},
+	{HTTP_POST, GATE_ADMIN, "/api/create", ollama_not_here_route, &api_ollama_chat,
+	 "Ollama's: not done, 501"},
+	{HTTP_POST, GATE_ADMIN, "/api/copy", ollama_not_here_route, &api_ollama_chat,
+	 "Ollama's: not done, 501"},
+	{HTTP_POST, GATE_ADMIN, "/api/blobs/*", ollama_not_here_route, &api_ollama_chat,
+	 "Ollama's: not done, 501"},
+	{HTTP_DELETE, GATE_ADMIN, "/api/delete", ollama_not_here_route, &api_ollama_chat,
 	 "Ollama's: not done, 501"},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
@@ -126,7 +134,7 @@ bool routes_tell(size_t i, struct route_told *out)
 	const struct route *r = &routes[i];
 	bool reads = r->method == HTTP_POST && r->api && r->handle != embeddings_route &&
 		     r->handle != ollama_not_here_route;
-	*out = (struct route_told){method_text(r->method), r->path, r->text, r->open,
+	*out = (struct route_told){method_text(r->method), r->path, r->text, r->gate,
 				   reads ? r->api->form : NULL};
 	return true;
 }
@@ -139,17 +147,20 @@ uint32_t routes_count(void)
 static void root_route(struct server *s, struct http_request *r)
 {
 	struct strbuf b = {0};
-	(void)s;
+	const char *prefix = s->config.api_prefix ? s->config.api_prefix : "";
 	http_add_header(r, "Vary", "Accept");
 	if (page_is_wanted(http_get_header(r, "Accept"))) {
 		page_reply(r);
 		return;
 	}
+	if (gate_refuses_key(s, r, GATE_KEY))
+		return;
 	strbuf_add_c(&b, "{\"name\":\"hokku\"");
 	strbuf_addf(&b, ",\"version\":\"%s\"", hokku_version());
 	strbuf_add_c(&b, ",\"routes\":{");
 	for (size_t i = 0; i < N_ROUTES; i++) {
-		strbuf_addf(&b, "%s\"%s %s\":", i ? "," : "", method_text(routes[i].method), routes[i].path);
+		strbuf_addf(&b, "%s\"%s %s%s\":", i ? "," : "", method_text(routes[i].method), prefix,
+			    routes[i].path);
 		strbuf_add_json(&b, routes[i].text, strlen(routes[i].text));
 	}
 	strbuf_add_c(&b, "}}\n");
@@ -203,7 +214,7 @@ static bool is_route(const char *path)
 	return false;
 }
 
-static void answer_no_route(struct http_request *r)
+static void answer_no_route(struct server *s, struct http_request *r)
 {
 	const char *path = http_get_path(r);
 	char quoted[128], text[512], tidy[128];
@@ -216,6 +227,7 @@ static void answer_no_route(struct http_request *r)
 	if (known)
 		http_add_header(r, "Allow", allowed.ptr);
 	if (known && http_get_method(r) == HTTP_OPTIONS) {
+		gate_tell_methods(s, r, allowed.ptr);
 		http_reply(r, 204, NULL, (struct str){"", 0});
 	} else if (known) {
 		snprintf(text, sizeof text, "%.200s takes %s, not %.40s", path, allowed.ptr,
@@ -226,9 +238,14 @@ static void answer_no_route(struct http_request *r)
 		for (size_t i = 0; i < N_ROUTES; i++)
 			paths[i] = routes[i].path;
 		const char *near = is_route(tidy_path(path, tidy)) ? tidy : str_nearest(path, paths);
+		const char *prefix = s->config.api_prefix ? s->config.api_prefix : "";
 		str_quote(str_c(path), quoted, sizeof quoted);
-		snprintf(text, sizeof text, "there is no path %s; %s%s%s", quoted,
-			 near ? "did you mean " : "GET / lists them", near ? near : "", near ? "?" : "");
+		if (near)
+			snprintf(text, sizeof text, "there is no path %s; did you mean %s%s?", quoted, prefix,
+				 near);
+		else
+			snprintf(text, sizeof text, "there is no path %s; GET %s/ lists them", quoted,
+				 prefix);
 		reply_error(r, HOKKU_NOT_FOUND, 404, text, NULL);
 	}
 	strbuf_free(&allowed);
@@ -275,41 +292,6 @@ static const struct route *find_route(const struct http_request *r)
 	return NULL;
 }
 
-/* How a name becomes one that is allowed: name as it would be given, where that is short enough to be one. */
-static struct str to_allow(struct str name)
-{
-	return name.len > 0 && name.len <= HOSTS_MAX_NAME_BYTES ? name : STR_LIT("NAME");
-}
-
-/* Whether a request to a server that everybody on this machine may use was made by a page in a browser, under
- * a name of that page's owner or from that page; text becomes what is said to it. */
-static bool is_foreign(const struct server *s, const struct http_request *r, char *text, size_t size)
-{
-	char quoted[160];
-	struct str name = {0}, port;
-	const char *host = http_get_header(r, "Host"), *origin = http_get_header(r, "Origin");
-	const struct str url = http_get_authority(r);
-	const struct str asked[] = {url, host ? str_c(host) : (struct str){0}};
-	for (size_t i = url.len ? 0 : 1; i < (host ? 2 : 1); i++) {
-		if (hosts_split(asked[i], &name, &port) && hosts_allow(&s->config.hosts, name))
-			continue;
-		snprintf(text, size,
-			 "the request asks for the host %s, which is no loopback name or address; start the "
-			 "server with --allowed-hosts %.*s if it is to answer to that",
-			 str_quote(asked[i], quoted, sizeof quoted), STR_ARG(to_allow(name)));
-		return true;
-	}
-	bool named = origin && hosts_of_origin(str_c(origin), &name);
-	if (!origin || (named && hosts_allow(&s->config.hosts, name)))
-		return false;
-	snprintf(text, size,
-		 "the request comes from a page of another host (Origin is %s); start the server with "
-		 "--allowed-hosts %.*s if that may use it",
-		 str_quote(str_c(origin), quoted, sizeof quoted),
-		 STR_ARG(to_allow(named ? name : (struct str){0})));
-	return true;
-}
-
 /* The id by which clients of some APIs tell of a request. */
 static void add_request_id(struct http_request *r)
 {
@@ -321,32 +303,46 @@ static void add_request_id(struct http_request *r)
 	http_add_header(r, api->request_id_header, id);
 }
 
+/* Behind --api-prefix the paths are as they are without. False: the path does not begin with it. */
+static bool skip_prefix(const struct server *s, struct http_request *r)
+{
+	const char *prefix = s->config.api_prefix, *path = http_get_path(r);
+	size_t n = prefix ? strlen(prefix) : 0;
+	if (n == 0 || strcmp(path, "*") == 0)
+		return true;
+	if (strncmp(path, prefix, n) != 0 || (path[n] && path[n] != '/'))
+		return false;
+	http_skip_path(r, n);
+	return true;
+}
+
+static void answer_outside(const struct server *s, struct http_request *r)
+{
+	char quoted[128], text[512];
+	snprintf(text, sizeof text, "there is no path %s; all of this server's begin with %s (--api-prefix)",
+		 str_quote(str_c(http_get_path(r)), quoted, sizeof quoted), s->config.api_prefix);
+	reply_error(r, HOKKU_NOT_FOUND, 404, text, NULL);
+}
+
 void routes_answer(struct server *s, struct http_request *r)
 {
+	char text[128];
+	bool inside = skip_prefix(s, r);
 	const struct route *route = find_route(r);
-	uint32_t owner = owner_of(s, r);
-	char text[512];
-	access_begin(s, r, route ? (uint32_t)(route - routes) : N_ROUTES, owner);
+	gate_begin(s, r);
+	access_begin(s, r, route ? (uint32_t)(route - routes) : N_ROUTES, owner_of(s, r));
 	add_request_id(r);
 	if (http_is_refused(r)) {
 		snprintf(text, sizeof text, "all %u connections are in use; try again later",
 			 s->config.max_connections);
 		reply_error(r, HOKKU_OVERLOADED, 503, text, NULL);
-	} else if (s->guarded && is_foreign(s, r, text, sizeof text)) {
-		reply_error(r, HOKKU_INVALID_REQUEST, 403, text, NULL);
+	} else if (gate_refuses_page(s, r)) {
+		return;
+	} else if (!inside) {
+		answer_outside(s, r);
 	} else if (!route) {
-		answer_no_route(r);
-	} else if (!route->open && s->keys && !owner) {
-		http_add_header(r, "WWW-Authenticate", "Bearer realm=\"hokku\"");
-		reply_error(
-			r, HOKKU_UNAUTHORIZED, 401,
-			http_get_header(r, "Authorization") || http_get_header(r, "x-api-key")
-				? "the API key is wrong"
-				: "this server wants an API key: Authorization: Bearer KEY or x-api-key: KEY",
-			NULL);
-	} else {
-		if (owner)
-			http_add_header(r, "Hokku-Key", owner_name(s, owner));
+		answer_no_route(s, r);
+	} else if (!gate_refuses_key(s, r, route->gate)) {
 		if (route->handle)
 			route->handle(s, r);
 		else

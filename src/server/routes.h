@@ -2,7 +2,7 @@
 #ifndef SERVER_ROUTES_H
 #define SERVER_ROUTES_H
 
-#include "server/state.h"
+#include "server/gate.h"
 
 /* Answers r, now or later: by its route, or with why none has it (no such path, no such method, a wrong key,
  * a foreign host or page). */
@@ -11,7 +11,7 @@ void routes_answer(struct server *s, struct http_request *r);
 /* A row of the table. */
 struct route_told {
 	const char *method, *path, *text;
-	bool open;                       /* answers without a key */
+	enum gate gate;
 	const struct request_form *form; /* of the body that it reads; NULL: it reads none of a form */
 };
 

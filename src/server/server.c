@@ -190,14 +190,18 @@ static void choose_guard(struct server *s)
 {
 	const struct hosts *hosts = &s->config.hosts;
 	const char *url = http_url(s->http);
-	bool open = !s->keys && !http_is_loopback(s->http);
+	bool open = !s->config.api_key_file && !http_is_loopback(s->http);
 	bool all = strstr(url, "//0.0.0.0:") || strstr(url, "//[::]:");
-	s->guarded = !hosts->any && (hosts->n > 0 || (!s->keys && !open));
+	s->guarded = !hosts->any && (hosts->n > 0 || (!s->config.api_key_file && !open));
 	if (open)
 		log_warn(
 			"every machine that can reach %s%s%s may use this server, as no keys are asked for; "
 			"close it with --api-key-file FILE, or with --host 127.0.0.1 to all but this machine",
 			all ? "this one (" : "", url, all ? ")" : "");
+	if (s->config.origins.any && !s->config.api_key_file)
+		log_warn(
+			"every page in a browser that can reach this server may use it and read its answers, as "
+			"--cors-origins is * and no keys are asked for");
 }
 
 /* What each key may use; without keys all is owner 0's. */
@@ -232,6 +236,8 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 	enum hokku_code rc = HOKKU_OK;
 	if (s->config.api_key_file)
 		rc = keys_load(s->config.api_key_file, &s->keys, err);
+	if (rc == HOKKU_OK && s->config.admin_key)
+		rc = keys_add_admin(&s->keys, s->config.admin_key, err);
 	if (rc == HOKKU_OK)
 		rc = set_owners(s, err);
 	if (rc == HOKKU_OK)

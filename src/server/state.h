@@ -102,13 +102,11 @@ struct server {
 	struct hokku_error failure; /* why the loop ended by itself */
 };
 
-/* The number of the key that r shows; 0: none, or there are no keys. */
+/* The number of the key that r shows (gate.h); 0: none, or there are no keys. */
 static inline uint32_t owner_of(const struct server *s, const struct http_request *r)
 {
-	if (!s->keys)
-		return 0;
-	uint32_t owner = keys_find(s->keys, http_get_header(r, "Authorization"));
-	return owner ? owner : keys_find_bare(s->keys, http_get_header(r, "x-api-key"));
+	(void)s;
+	return http_get_owner(r);
 }
 
 /* The name of a key; NULL of owner 0. */

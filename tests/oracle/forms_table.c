@@ -38,7 +38,7 @@ static bool add_routes(struct strbuf *b)
 	struct route_told r;
 	for (size_t i = 0; routes_tell(i, &r); i++) {
 		strbuf_addf(b, "%s\n{\"method\":\"%s\",\"path\":\"%s\",\"open\":%s,\"text\":", i ? "," : "",
-			    r.method, r.path, r.open ? "true" : "false");
+			    r.method, r.path, r.gate == GATE_OPEN ? "true" : "false");
 		add_text(b, r.text);
 		if (!r.form)
 			strbuf_add_c(b, ",\"form\":null}");

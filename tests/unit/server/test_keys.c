@@ -48,7 +48,7 @@ static void test_bare(void **state)
 	for (uint32_t i = 0; i < 3; i++) {
 		const struct key *key = keys_get(k, i + 1);
 		assert_string_equal(key->name, rows[i].name);
-		assert_true(str_eq_c(key->secret, rows[i].secret));
+		assert_int_equal(keys_find_bare(k, rows[i].secret), i + 1);
 		assert_int_equal(key->line, rows[i].line);
 		assert_int_equal(key->running, KEYS_UNLIMITED);
 		assert_int_equal(key->waiting, KEYS_UNLIMITED);
@@ -70,13 +70,13 @@ static void test_fields(void **state)
 	const struct key *a = keys_get(k, 1), *bare = keys_get(k, 2), *b = keys_get(k, 3),
 			 *c = keys_get(k, 4);
 	assert_string_equal(a->name, "team-a");
-	assert_true(str_eq_c(a->secret, "secret-a"));
+	assert_int_equal(keys_find_bare(k, "secret-a"), 1);
 	assert_int_equal(a->running, 8);
 	assert_int_equal(a->waiting, 100);
 	assert_int_equal(a->tokens_per_minute, 60000);
 	assert_string_equal(bare->name, "line-2");
 	assert_string_equal(b->name, "B.b_b:9");
-	assert_true(str_eq_c(b->secret, "secret=b="));
+	assert_int_equal(keys_find_bare(k, "secret=b="), 3);
 	assert_int_equal(b->tokens_per_minute, 1);
 	assert_int_equal(b->running, KEYS_UNLIMITED);
 	assert_int_equal(c->waiting, 0);
@@ -120,7 +120,8 @@ static void test_find(void **state)
 static void test_bad(void **state)
 {
 	(void)state;
-	static const char fields[] = "; there are name, key, running, waiting, tokens_per_minute";
+	static const char fields[] =
+		"; there are name, key, running, waiting, tokens_per_minute, models, admin";
 	static const char twice[] = "name=a key=secret-a\n";
 	char text[512];
 	bad("", "keys has no key in it");
@@ -246,6 +247,134 @@ static void test_limits(void **state)
 	strbuf_free(&many);
 }
 
+/* Lists of models: whole names, beginnings, and what no name may be written as. */
+static void test_models(void **state)
+{
+	(void)state;
+	struct keys *k = good("name=a key=secret-a models=haiku,qwen3*,Qwen2.5%200.5B,%2a%2C\n"
+			      "name=b key=secret-b\nname=c key=secret-c models=*\n");
+	static const struct {
+		const char *model;
+		bool a;
+	} rows[] = {{"haiku", true},           {"haik", false},  {"haiku2", false},
+		    {"Haiku", false},          {"qwen3", true},  {"qwen3-4b", true},
+		    {"qwen", false},           {"qwen2", false}, {"Qwen2.5 0.5B", true},
+		    {"Qwen2.5%200.5B", false}, {"*,", true},     {"", false},
+		    {"haiku,qwen3", false},    {"*", false}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_int_equal(keys_may_use(keys_get(k, 1), rows[i].model), rows[i].a);
+		assert_true(keys_may_use(keys_get(k, 2), rows[i].model));
+		assert_true(keys_may_use(keys_get(k, 3), rows[i].model));
+	}
+	keys_free(k);
+	static const char empty[] = "keys, line 1: the list of models has a name without a character in it";
+	static const char coded[] =
+		"keys, line 1: the list of models takes printable ASCII characters, and %XX for any other byte";
+	bad("name=a key=secret-a models=",
+	    "keys, line 1: the list of models has 0 bytes; it takes 1 to 4096");
+	bad("name=a key=secret-a models=,a", empty);
+	bad("name=a key=secret-a models=a,", empty);
+	bad("name=a key=secret-a models=a,,b", empty);
+	bad("name=a key=secret-a models=a%2", coded);
+	bad("name=a key=secret-a models=%", coded);
+	bad("name=a key=secret-a models=a%zz", coded);
+	bad("name=a key=secret-a models=\xc3\xa9", coded);
+	bad("name=a key=secret-a models=a models=b", "keys, line 1: models is given twice");
+	for (size_t n = KEYS_MAX_MODELS_BYTES - 1; n <= KEYS_MAX_MODELS_BYTES + 1; n++) {
+		static char text[KEYS_MAX_MODELS_BYTES + 64];
+		struct hokku_error err;
+		size_t at = (size_t)snprintf(text, sizeof text, "name=a key=secret-a models=");
+		memset(text + at, 'm', n);
+		text[at + n] = '\0';
+		assert_int_equal(keys_parse(str_c(text), "keys", &k, &err),
+				 n <= KEYS_MAX_MODELS_BYTES ? HOKKU_OK : HOKKU_BAD_FILE);
+		keys_free(k);
+	}
+}
+
+static void bad_admin(struct keys *k, const char *secret, const char *message)
+{
+	struct hokku_error err = {.message = ""};
+	struct keys *before = k;
+	uint32_t n = k ? keys_count(k) : 0;
+	assert_int_equal(keys_add_admin(&k, secret, &err), HOKKU_INVALID_REQUEST);
+	assert_string_equal(err.message, message);
+	assert_null(strstr(err.message, "ecret"));
+	assert_ptr_equal(k, before);
+	assert_true(!k || keys_count(k) == n);
+}
+
+static void test_admin(void **state)
+{
+	(void)state;
+	struct hokku_error err;
+	struct keys *k =
+		good("name=a key=secret-a\nname=b key=secret-b admin=yes\nname=c key=secret-c admin=no\n");
+	assert_true(keys_have_admin(k));
+	assert_false(keys_get(k, 1)->admin);
+	assert_true(keys_get(k, 2)->admin);
+	assert_false(keys_get(k, 3)->admin);
+	keys_free(k);
+	bad("name=a key=secret-a admin=true", "keys, line 1: admin takes yes or no");
+	bad("name=a key=secret-a admin=", "keys, line 1: admin takes yes or no");
+
+	k = good("name=a key=secret-a\nsecret-bare\n");
+	assert_false(keys_have_admin(k));
+	bad_admin(k, "secret-a",
+		  "--admin-key is that of a in the key file too; take another, or give that one admin=yes");
+	bad_admin(k, "secret7",
+		  "--admin-key has 7 bytes; it takes 8 to 256 printable ASCII characters without spaces");
+	bad_admin(NULL, "secret with spaces",
+		  "--admin-key has 18 bytes; it takes 8 to 256 printable ASCII characters without spaces");
+	bad_admin(NULL, "",
+		  "--admin-key has 0 bytes; it takes 8 to 256 printable ASCII characters without spaces");
+	assert_int_equal(keys_add_admin(&k, "secret-admin", &err), HOKKU_OK);
+	assert_true(keys_have_admin(k));
+	assert_int_equal(keys_find(k, "Bearer secret-admin"), 3);
+	assert_true(keys_get(k, 3)->admin);
+	assert_int_equal(keys_get(k, 3)->running, KEYS_UNLIMITED);
+	assert_int_equal(keys_named(k, "admin"), 3);
+	assert_int_equal(keys_named(k, "line-2"), 2);
+	assert_int_equal(keys_named(k, "nobody"), 0);
+	bad_admin(
+		k, "another-one",
+		"line 0 of the key file has the name admin, which is that of --admin-key; rename it, or give it "
+		"admin=yes");
+	keys_free(k);
+
+	k = NULL; /* no file */
+	assert_int_equal(keys_add_admin(&k, "secret-admin", &err), HOKKU_OK);
+	assert_int_equal(keys_count(k), 1);
+	assert_int_equal(keys_find_bare(k, "secret-admin"), 1);
+	keys_free(k);
+
+	struct strbuf many = {0};
+	for (int i = 0; i < KEYS_MAX - 1; i++)
+		strbuf_addf(&many, "secret-%d\n", i);
+	k = good(many.ptr);
+	assert_int_equal(keys_add_admin(&k, "secret-admin", &err), HOKKU_OK);
+	assert_int_equal(keys_count(k), KEYS_MAX);
+	keys_free(k);
+	strbuf_add_c(&many, "secret-x\n");
+	k = good(many.ptr);
+	bad_admin(k, "the-admins", "--admin-key is one more than the 1024 keys allowed");
+	keys_free(k);
+	strbuf_free(&many);
+}
+
+/* What is kept is not the key, nor the same in two processes. */
+static void test_digests(void **state)
+{
+	(void)state;
+	struct keys *a = good("name=a key=secret-a\n"), *b = good("name=a key=secret-a\n");
+	const struct key *one = keys_get(a, 1), *other = keys_get(b, 1);
+	assert_int_not_equal(memcmp(one->digest, other->digest, sizeof one->digest), 0);
+	assert_null(memmem(one, sizeof *one, "secret-a", 8));
+	assert_int_equal(one->folder, other->folder);
+	keys_free(a);
+	keys_free(b);
+}
+
 static void test_load(void **state)
 {
 	(void)state;
@@ -273,8 +402,9 @@ static void test_load(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bare), cmocka_unit_test(test_fields), cmocka_unit_test(test_find),
-		cmocka_unit_test(test_bad),  cmocka_unit_test(test_limits), cmocka_unit_test(test_load),
+		cmocka_unit_test(test_bare),   cmocka_unit_test(test_fields), cmocka_unit_test(test_find),
+		cmocka_unit_test(test_bad),    cmocka_unit_test(test_limits), cmocka_unit_test(test_load),
+		cmocka_unit_test(test_models), cmocka_unit_test(test_admin),  cmocka_unit_test(test_digests),
 	};
 	return cmocka_run_group_tests_name("keys", tests, NULL, NULL);
 }
