@@ -39,7 +39,8 @@ static bool is_foreign(const struct server *s, const struct http_request *r, cha
 		text, size,
 		"the request comes from a page of another host (Origin is %s); start the server with "
 		"--cors-origins %s, or for every port of that host with --allowed-hosts %.*s, if that may use it",
-		quoted, named ? quoted : "ORIGIN", STR_ARG(to_allow(named ? name : (struct str){0})));
+		quoted, named || strcmp(origin, "null") == 0 ? quoted : "ORIGIN",
+		STR_ARG(to_allow(named ? name : (struct str){0})));
 	return true;
 }
 

@@ -336,9 +336,11 @@ static void test_admin(void **state)
 	assert_int_equal(keys_named(k, "admin"), 3);
 	assert_int_equal(keys_named(k, "line-2"), 2);
 	assert_int_equal(keys_named(k, "nobody"), 0);
+	keys_free(k);
+	k = good("secret-bare\nname=admin key=secret-a\n");
 	bad_admin(
 		k, "another-one",
-		"line 0 of the key file has the name admin, which is that of --admin-key; rename it, or give it "
+		"line 2 of the key file has the name admin, which is that of --admin-key; rename it, or give it "
 		"admin=yes");
 	keys_free(k);
 
