@@ -1,7 +1,7 @@
 // Reads Prometheus' text format 0.0.4, strictly: what a scraper would refuse or pass over is an error here.
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
 
 const sampleLine = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/;
 const nameOfLabel = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
@@ -80,17 +80,18 @@ export function sum(families, name, labels = {}, suffix = '') {
 	return found.reduce((all, s) => all + s.value, 0);
 }
 
-// A program of a Debian package, from the PATH or where ./do unpacked it (build/tools); undefined: it is not there.
+// A program of a Debian package, from the PATH or where ./do unpacked it (build/tools): a function that runs it, with its path and environment; undefined: it is not there.
 export function tool(name) {
 	const root = new URL('../../build/tools/', import.meta.url).pathname;
-	const env = { ...process.env, LD_LIBRARY_PATH: execFileSync('sh', ['-c', `echo ${root}usr/lib/*/ | tr ' ' :`], { encoding: 'utf8' }).trim() };
-	for (const dir of ['usr/bin', 'usr/sbin']) if (existsSync(`${root}${dir}/${name}`)) return (args, options) => run(`${root}${dir}/${name}`, args, { env, ...options });
-	const found = spawnSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8', env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` } }).stdout.trim();
-	return found ? (args, options) => run(found, args, options) : undefined;
-}
-
-function run(path, args, options) {
-	const { status, stdout, stderr, error } = spawnSync(path, args, { encoding: 'utf8', ...options });
-	assert.ifError(error);
-	return { status, text: stdout + stderr };
+	const unpacked = ['usr/bin', 'usr/sbin'].map((dir) => `${root}${dir}/${name}`).find((path) => existsSync(path));
+	const path = unpacked ?? spawnSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8', env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` } }).stdout.trim();
+	if (!path) return undefined;
+	const libraries = !unpacked ? [] : readdirSync(`${root}usr/lib/`, { withFileTypes: true }).filter((d) => d.isDirectory()).map((d) => `${root}usr/lib/${d.name}`);
+	const env = unpacked ? { ...process.env, LD_LIBRARY_PATH: libraries.join(':') } : process.env;
+	const run = (args, options) => {
+		const { status, stdout, stderr, error } = spawnSync(path, args, { encoding: 'utf8', env, ...options });
+		assert.ifError(error);
+		return { status, text: stdout + stderr };
+	};
+	return Object.assign(run, { path, env });
 }
