@@ -97,7 +97,8 @@ static void log_answer(struct log_line *l, const struct access *a)
 /* Messages about a wrong request quote it. */
 static void log_fault(struct log_line *l, const struct server *s, const struct access *a)
 {
-	bool quotes = a->code == HOKKU_INVALID_REQUEST || a->code == HOKKU_NOT_FOUND;
+	bool quotes = a->code == HOKKU_INVALID_REQUEST || a->code == HOKKU_NOT_FOUND ||
+		      a->code == HOKKU_FORBIDDEN;
 	if (a->field[0])
 		log_str(l, "field", str_c(a->field));
 	if (a->message.len && (!quotes || s->config.log_prompts))

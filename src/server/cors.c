@@ -149,7 +149,7 @@ void cors_answer(const struct origins *o, const char *origin, cors_add *add, voi
 	if (!o->any)
 		add(to, "Access-Control-Allow-Credentials", "true");
 	add(to, "Access-Control-Expose-Headers",
-	    "Hokku-Key, Hokku-Warnings, Request-Id, Retry-After, WWW-Authenticate, X-Request-Id");
+	    "Hokku-Key, Hokku-Warnings, Request-Id, Retry-After, Traceparent, WWW-Authenticate, X-Request-Id");
 }
 
 /* Names of headers with commas, as a page's browser lists them. */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "server/access.h"
+#include "server/gate.h"
 #include "server/metrics.h"
 #include "server/prom.h"
 #include "server/routes.h"
@@ -218,7 +219,7 @@ static void add_histograms(struct strbuf *out, const struct metrics_model *model
 static void add_models(struct strbuf *out, const struct metrics_model *models, uint32_t n)
 {
 	struct strbuf labels = {0};
-	double(*values)[N_MODEL_ROWS] = calloc(n, sizeof *values);
+	double(*values)[N_MODEL_ROWS] = calloc((size_t)n + 1, sizeof *values);
 	out->failed |= !values;
 	for (uint32_t m = 0; m < n && values; m++)
 		take_values(&models[m], values[m]);
@@ -237,6 +238,13 @@ static void add_models(struct strbuf *out, const struct metrics_model *models, u
 	add_histograms(out, models, n);
 }
 
+/* Whose figures the key `reader` sees: all where no key is an administrator's, or it is one; else its own. */
+static bool may_see(const struct server *s, uint32_t reader, uint32_t owner)
+{
+	return owner == reader || !s->keys || !keys_have_admin(s->keys) ||
+	       (reader && keys_get(s->keys, reader)->admin);
+}
+
 /* The name of a key where it is a label; "" of requests without one. */
 static struct str key_label(const struct server *s, uint32_t owner)
 {
@@ -245,7 +253,7 @@ static struct str key_label(const struct server *s, uint32_t owner)
 	return owner ? str_c(owner_name(s, owner)) : STR_LIT("");
 }
 
-static void add_keys(struct strbuf *out, const struct server *s)
+static void add_keys(struct strbuf *out, const struct server *s, uint32_t reader)
 {
 	struct strbuf labels = {0};
 	for (uint32_t i = 0; i < N_KEY_ROWS; i++) {
@@ -255,7 +263,7 @@ static void add_keys(struct strbuf *out, const struct server *s)
 #define COUNT(name_, help_) c->name_,
 			const uint64_t values[N_KEY_ROWS] = {ALLOWANCE_COUNTERS(COUNT)};
 #undef COUNT
-			if (owner == 0 && s->keys && values[i] == 0)
+			if ((owner == 0 && s->keys && values[i] == 0) || !may_see(s, reader, owner))
 				continue;
 			strbuf_clear(&labels);
 			prom_label(&labels, "key", key_label(s, owner));
@@ -287,14 +295,15 @@ static void add_requests_of(struct strbuf *out, const struct server *s, uint32_t
 	}
 }
 
-static void add_requests(struct strbuf *out, const struct server *s)
+static void add_requests(struct strbuf *out, const struct server *s, uint32_t reader)
 {
 	struct strbuf labels = {0};
 	prom_family(
 		out, "hokku_requests_total", "counter",
 		"HTTP requests that were answered, by route, key and outcome: ok, the error's code, or gone");
 	for (uint32_t owner = 0; owner < s->requests.n_owners + 2; owner++)
-		add_requests_of(out, s, owner, &labels);
+		if (may_see(s, reader, owner))
+			add_requests_of(out, s, owner, &labels);
 	strbuf_free(&labels);
 }
 
@@ -313,9 +322,9 @@ static void take_model(struct hosted *h, struct metrics_model *m)
 	engine_get_steps(h->engine, &m->steps);
 }
 
-/* All models, each name once, as a scraper takes a series but once: those that have none yet are one. *out is
- * to be freed; NULL: no memory. */
-static uint32_t take_models(struct server *s, struct metrics_model **out)
+/* The models that the key `reader` may use, each name once, as a scraper takes a series but once: those that
+ * have none yet are one. *out is to be freed; NULL: no memory. */
+static uint32_t take_models(struct server *s, uint32_t reader, struct metrics_model **out)
 {
 	uint32_t n = 0, i;
 	for (struct hosted *h = s->hosted; h; h = h->next)
@@ -326,7 +335,7 @@ static uint32_t take_models(struct server *s, struct metrics_model **out)
 		take_model(h, &(*out)[n]);
 		for (i = 0; i < n && strcmp((*out)[i].name, (*out)[n].name) != 0; i++)
 			;
-		n += i == n;
+		n += i == n && gate_may_use(s, reader, (*out)[n].name);
 	}
 	return n;
 }
@@ -335,12 +344,13 @@ void metrics_route(struct server *s, struct http_request *r)
 {
 	struct strbuf out = {0};
 	struct metrics_model *models;
-	uint32_t n = take_models(s, &models);
+	uint32_t reader = owner_of(s, r);
+	uint32_t n = take_models(s, reader, &models);
 	out.failed = !models;
 	add_server(&out, s);
 	add_models(&out, models, n);
-	add_keys(&out, s);
-	add_requests(&out, s);
+	add_keys(&out, s, reader);
+	add_requests(&out, s, reader);
 	if (s->config.metrics_vllm)
 		metrics_add_vllm(&out, models, n);
 	if (out.failed)

@@ -288,6 +288,23 @@ test('a traceparent that is none is left out', async () => {
 	}
 });
 
+test('where there is an administrator, the others see their own counts, and models that they may use', async (t) => {
+	const keys = join(folder, 'keys-metrics-admin');
+	writeFileSync(keys, `name=team-a key=${secret.a}\nname=team-b key=${secret.b} models=another\nname=boss key=secret-of-the-boss admin=yes\n`);
+	const kept = await start([model('tiny'), '--api-key-file', keys]);
+	t.after(() => kept.child.kill('SIGKILL'));
+	const see = async (key) => parse(await (await fetch(`${kept.url}/metrics`, { headers: { Authorization: `Bearer ${key}` } })).text());
+	for (const key of ['wrong-key-of-nobody', secret.a, secret.b]) await (await fetch(`${kept.url}/v1/models`, { headers: { Authorization: `Bearer ${key}` } })).text();
+	const keysOf = (m, name) => [...new Set(m.get(name).samples.map((s) => s.labels.key))].sort();
+	const a = await see(secret.a), b = await see(secret.b), boss = await see('secret-of-the-boss');
+	assert.deepEqual([keysOf(a, 'hokku_requests_total'), keysOf(a, 'hokku_key_requests_total')], [['team-a'], ['team-a']]);
+	assert.deepEqual([keysOf(b, 'hokku_requests_total'), keysOf(b, 'hokku_key_requests_total')], [['team-b'], ['team-b']]);
+	assert.deepEqual(keysOf(boss, 'hokku_requests_total'), ['', 'team-a', 'team-b']);
+	assert.deepEqual(keysOf(boss, 'hokku_key_requests_total'), ['boss', 'team-a', 'team-b']);
+	assert.deepEqual([a, b, boss].map((m) => m.get('hokku_ready').samples.length), [1, 0, 1]);
+	await kept.stop();
+});
+
 test('asked for, a line has the body, 64 KiB of it at most; in text what is no plain word is quoted', async () => {
 	await server.stop();
 	server = await start([model('tiny'), '--log-prompts', '--log-level', 'info', '--log-format', 'text']);

@@ -150,7 +150,7 @@ static void add(void *to, const char *name, const char *value)
 }
 
 #define EXPOSE                                                                                                  \
-	"Access-Control-Expose-Headers: Hokku-Key, Hokku-Warnings, Request-Id, Retry-After, WWW-Authenticate, " \
+	"Access-Control-Expose-Headers: Hokku-Key, Hokku-Warnings, Request-Id, Retry-After, Traceparent, WWW-Authenticate, " \
 	"X-Request-Id|"
 
 static void test_answer(void **state)
