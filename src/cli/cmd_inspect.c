@@ -98,7 +98,7 @@ static void print_word(struct str s)
 		printf("%s\n", s.len ? quoted : "not given");
 }
 
-static void print_summary(const struct gguf *g)
+void inspect_summary_text(const struct gguf *g)
 {
 	char text[80], kv[80];
 	struct inspect_summary s;
@@ -315,7 +315,7 @@ static void print_text(const struct gguf *g)
 {
 	char bytes[32], data[32], trailing[32], size[32], kind[64];
 	uint64_t n = gguf_file_bytes(g);
-	print_summary(g);
+	inspect_summary_text(g);
 	printf("\nfile: %s\n", gguf_path(g));
 	if (gguf_is_assembled(g))
 		printf("  a folder as transformers writes it, %s bytes", str_thousands(n, bytes));

@@ -19,7 +19,8 @@ const struct cmd cmd_pull = {
 		"private and gated models, HF_ENDPOINT names another hub (docs/pull.md).\n\n"
 		"Examples:\n"
 		"  hokku pull qwen3:4b\n"
-		"  hokku pull hf.co/Qwen/Qwen3-4B-GGUF:Q8_0\n",
+		"  hokku pull hf.co/Qwen/Qwen3-4B-GGUF:Q8_0\n"
+		"  hokku run Qwen/Qwen3-4B-GGUF:Q8_0 -p \"Name three rivers.\"\n",
 	.run = run,
 };
 
@@ -39,10 +40,8 @@ static int pull(const struct pull_options *o, const char *name)
 	if (!rc)
 		rc = cli_pull(&config, name, &path, &err);
 	hub_config_free(&config);
-	if (rc) {
-		cli_fail(&err);
-		return rc == HOKKU_CANCELLED ? EXIT_INTERRUPTED : EXIT_FAILED;
-	}
+	if (rc)
+		return cli_find_failed(rc, &err);
 	printf("%s\n", path);
 	free(path);
 	return cli_finish(EXIT_OK);

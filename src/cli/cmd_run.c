@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "cli/chat_options.h"
 #include "cli/open_tok.h"
+#include "cli/pull_model.h"
 #include "cli/rule_options.h"
 #include "cli/run_state.h"
 #include "cli/shape_options.h"
@@ -26,11 +27,12 @@ const struct cmd cmd_run = {
 	.name = "run",
 	.usage = "run [MODEL] [-p PROMPT | -f FILE] [OPTIONS]",
 	.summary = "answer a prompt, streamed to standard output",
-	.help = "Without MODEL, a GGUF file, the haiku model inside the program answers. Without -p and -f the\n"
-		"prompt is read from standard input; one line end (LF or CRLF) at the end of a file or of standard\n"
-		"input is left out. A model with a chat template gets the prompt as the user's message; --raw sends it as\n"
-		"it is. Progress, timing and the seed go to standard error, if that is a terminal or with\n"
-		"--verbose. Ctrl-C ends the answer (exit code 130).\n\n"
+	.help = "MODEL is a GGUF file, a folder as transformers writes it, or a name as hokku pull takes them; without it\n"
+		"the haiku model inside the program answers. A named model that is not here is pulled after a question, or\n"
+		"with --pull. Without -p and -f the prompt is read from standard input; one line end (LF or CRLF) at the\n"
+		"end of a file or of standard input is left out. A model with a chat template gets the prompt as the\n"
+		"user's message; --raw sends it as it is. Progress, timing and the seed go to standard error, if that is a\n"
+		"terminal or with --verbose. Ctrl-C ends the answer (exit code 130).\n\n"
 		"With --state FILE what the model has computed of prompt and answer is in FILE at the end, and is not\n"
 		"computed again by the next run that names it: without -p and -f that goes on where this one ended, and a\n"
 		"prompt must begin with all that FILE holds. The text is what one run would have given. FILE is good for\n"
@@ -49,6 +51,7 @@ struct options {
 	struct sampling sampling;
 	const char *prompt, *file, *system, *state;
 	uint32_t max_tokens;
+	struct pull_options pull;
 	struct chat_options chat;
 	struct shape_options shape;
 	bool given[OPT_N_SAMPLING], seed_given, max_tokens_given, raw, verbose;
@@ -217,6 +220,7 @@ static int parse(int argc, char **argv, struct options *o)
 	opt_add_sampling(&table, &o->sampling, o->given, &o->seed_given);
 	opt_add_rules(&table, &o->rules);
 	opt_add_chat(&table, &o->chat);
+	opt_add_pull(&table, &o->pull);
 	opt_add_engine(&table, &o->config);
 	opt_add(&table, &verbose);
 	int rc = cli_parse(&cmd_run, table.rows, argc, argv, &model, 1, &n);
@@ -478,15 +482,24 @@ static int run(int argc, char **argv)
 	struct engine *e = NULL;
 	struct hokku_error err;
 	struct str prompt;
-	char *owned;
+	char *owned, *path;
 	int code = parse(argc, argv, &o);
 	if (code >= 0)
 		return code;
-	if ((o.state && run_state_check(o.state, &err)) || read_prompt(&o, &prompt, &owned, &err))
+	if (o.state && run_state_check(o.state, &err))
 		return cli_fail(&err);
+	enum hokku_code rc = cli_find_model(&o.pull, o.config.model_path, &path, &err);
+	if (rc)
+		return cli_find_failed(rc, &err);
+	o.config.model_path = path;
+	if (read_prompt(&o, &prompt, &owned, &err)) {
+		free(path);
+		return cli_fail(&err);
+	}
 	if (pipe(wake)) {
 		err_set(&err, HOKKU_IO_ERROR, "a pipe cannot be opened: %s", strerror(errno));
 		free(owned);
+		free(path);
 		return cli_fail(&err);
 	}
 	/* A second Ctrl-C ends the program at once. */
@@ -497,7 +510,7 @@ static int run(int argc, char **argv)
 	o.config.on_state = on_state;
 	o.config.stopped = is_interrupted;
 	o.config.user = &e;
-	enum hokku_code rc = engine_create(&o.config, &e, &err);
+	rc = engine_create(&o.config, &e, &err);
 	if (!rc)
 		rc = engine_wait_ready(e, &err);
 	if (!rc)
@@ -513,5 +526,6 @@ static int run(int argc, char **argv)
 	close(wake[0]);
 	close(wake[1]);
 	free(owned);
+	free(path);
 	return code;
 }

@@ -1,11 +1,13 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/chat_options.h"
+#include "cli/pull_model.h"
 #include "server/server.h"
 
 static int run(int argc, char **argv);
@@ -14,10 +16,11 @@ const struct cmd cmd_serve = {
 	.name = "serve",
 	.usage = "serve [MODEL] [OPTIONS]",
 	.summary = "answer requests over HTTP",
-	.help = "Without MODEL (a GGUF file) the haiku model inside the program is served. When connections are\n"
-		"accepted, one line on stderr says where: \"hokku: listening on http://127.0.0.1:8080\". The model is\n"
-		"loaded after that; GET /health tells how far it is. SIGTERM and SIGINT let running requests finish\n"
-		"for up to 5 seconds; a second one ends the program at once. docs/http.md is the manual of the API.\n\n"
+	.help = "MODEL is a GGUF file, a folder as transformers writes it, or a name as hokku pull takes them; without it\n"
+		"the haiku model inside the program is served. When connections are accepted, one line on stderr says\n"
+		"where: \"hokku: listening on http://127.0.0.1:8080\". The model is loaded after that; GET /health tells how\n"
+		"far it is. SIGTERM and SIGINT let running requests finish for up to 5 seconds; a second one ends the\n"
+		"program at once. docs/http.md is the manual of the API.\n\n"
 		"Examples:\n"
 		"  hokku serve\n"
 		"  hokku serve model.gguf --port 8000 --ctx 4096\n"
@@ -38,6 +41,7 @@ static struct {
 	const char *origin_texts[ORIGINS_MAX];
 	struct opt_list origins;
 	struct chat_options chat;
+	struct pull_options pull;
 } chosen = {.format = "text",
 	    .level = "info",
 	    .prefix_cache = "on",
@@ -53,7 +57,7 @@ static const struct opt own_rows[] = {
 	 .target = &chosen.model,
 	 .metavar = "FILE",
 	 .env = true,
-	 .help = "the GGUF file, as MODEL",
+	 .help = "the same as MODEL",
 	 .fallback = "the haiku model inside"},
 	{.name = "host",
 	 .kind = OPT_STRING,
@@ -372,18 +376,37 @@ static int choose_prefix(const char *prefix)
 		str_quote(str_c(prefix), quoted, sizeof quoted), MAX_PREFIX_BYTES);
 }
 
+/* A model that is not there is told, or pulled, before anything listens. Returns -1, or an exit code. */
+static int find_model(const char **model)
+{
+	struct hokku_error err;
+	struct file file;
+	char *path, config[4096];
+	enum hokku_code rc = cli_find_model(&chosen.pull, *model, &path, &err);
+	if (rc)
+		return cli_find_failed(rc, &err);
+	*model = path; /* until the program ends */
+	int n = path ? snprintf(config, sizeof config, "%s/config.json", path) : 0;
+	if (!path || (n > 0 && (size_t)n < sizeof config && access(config, R_OK) == 0))
+		return -1;
+	if (file_open(path, &file, &err))
+		return cli_fail(&err);
+	file_close(&file);
+	return -1;
+}
+
 static int run(int argc, char **argv)
 {
 	struct server_config *config = &chosen.config;
 	struct opt_table table = {0};
 	struct hokku_error err;
-	struct file file;
 	const char *operand = NULL;
 	int n;
 	server_defaults(config);
 	for (size_t i = 0; i < sizeof own_rows / sizeof *own_rows; i++)
 		opt_add(&table, &own_rows[i]);
 	opt_add_chat(&table, &chosen.chat);
+	opt_add_pull(&table, &chosen.pull);
 	opt_add_engine(&table, &config->engine);
 	int rc = cli_parse(&cmd_serve, table.rows, argc, argv, &operand, 1, &n);
 	if (rc < 0)
@@ -425,12 +448,9 @@ static int run(int argc, char **argv)
 	config->on_listening = on_listening;
 	const char *check_ms = getenv("HOKKU_TEST_CHECK_MS"); /* tests alone: nobody else has a reason */
 	config->engine.check_ms = check_ms ? (uint32_t)strtoul(check_ms, NULL, 10) : 0;
-	/* A file that is not there is told before anything listens. */
-	if (config->engine.model_path) {
-		if (file_open(config->engine.model_path, &file, &err))
-			return cli_fail(&err);
-		file_close(&file);
-	}
+	rc = find_model(&config->engine.model_path);
+	if (rc >= 0)
+		return rc;
 	if (server_run(config, &err))
 		return cli_fail(&err);
 	return EXIT_OK;

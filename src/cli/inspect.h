@@ -18,6 +18,7 @@ struct inspect_summary {
 	struct inspect_number n_vocab, d_model, n_layers, n_heads, n_kv_heads, n_ctx;
 };
 void inspect_summarise(const struct gguf *g, struct inspect_summary *out);
+void inspect_summary_text(const struct gguf *g); /* on stdout */
 
 /* The shortest decimal that reads back as the same float or double, always with a point or an exponent;
  * "NaN", "Infinity", "-Infinity" otherwise. */

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 static volatile sig_atomic_t interrupted;
@@ -9,6 +10,10 @@ static volatile sig_atomic_t interrupted;
 /* What ends a program where nobody listens: keys, a hang-up, a reader that went away, limits of size and
  * time. */
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ, SIGXCPU};
+
+enum { N_SIGNALS = sizeof signals / sizeof *signals };
+static struct sigaction earlier[N_SIGNALS];
+static bool taken[N_SIGNALS];
 
 static void on_signal(int number)
 {
@@ -41,15 +46,24 @@ static void note(void *user, const char *text)
 
 struct observer cli_job(const char *label)
 {
-	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
-		struct sigaction action = {.sa_handler = on_signal}, before;
+	for (size_t i = 0; i < N_SIGNALS; i++) {
+		struct sigaction action = {.sa_handler = on_signal};
 		sigemptyset(&action.sa_mask);
 		/* nohup, and a shell's jobs in the background, have some ignored */
-		if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-			sigaction(signals[i], &action, NULL);
+		if (taken[i] || sigaction(signals[i], NULL, &earlier[i]) || earlier[i].sa_handler == SIG_IGN)
+			continue;
+		taken[i] = sigaction(signals[i], &action, NULL) == 0;
 	}
 	return (struct observer){
 		.user = (void *)label, .progress = progress, .note = note, .stopped = stopped};
+}
+
+void cli_job_release(void)
+{
+	for (size_t i = 0; i < N_SIGNALS; i++)
+		if (taken[i])
+			sigaction(signals[i], &earlier[i], NULL);
+	memset(taken, 0, sizeof taken);
 }
 
 int cli_job_end(enum hokku_code rc, const struct hokku_error *err, const char *out)

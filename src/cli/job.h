@@ -9,6 +9,9 @@
  * that it removes what it has begun. */
 struct observer cli_job(const char *label);
 
+/* Signals do again what they did before cli_job. */
+void cli_job_release(void);
+
 /* The exit code for a job's outcome; prints the failure, or the size of the file that it wrote. An
  * interrupted job is 130. */
 int cli_job_end(enum hokku_code rc, const struct hokku_error *err, const char *out);

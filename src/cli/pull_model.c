@@ -1,6 +1,7 @@
 #include "cli/pull_model.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -55,7 +56,7 @@ struct drawing {
 	struct observer job;
 	uint64_t drawn_ns, rate_ns, rate_bytes;
 	double rate;
-	bool terminal, begun;
+	bool terminal, begun, asks;
 };
 
 const char *cli_pull_line(uint64_t done, uint64_t all, double rate, char out[128])
@@ -106,48 +107,124 @@ static void on_progress(void *user, enum hub_phase phase, const char *file, uint
 	fflush(stderr);
 }
 
-static void wipe(const struct drawing *d)
-{
-	if (d->terminal)
-		fprintf(stderr, "\r\033[K");
-}
-
 /* ---- pulling ---- */
 
-static enum hokku_code on_begin(void *user, const struct hub_plan *plan, struct hokku_error *err)
+static void tell_plan(const struct hub_plan *plan)
 {
 	char shown[HUB_MAX_URL], all[32], here[48] = "", size[32];
 	const struct hub_file *first = &plan->files->all[plan->choice->index[0]];
-	(void)user, (void)err;
 	if (plan->n_here)
 		snprintf(here, sizeof here, ", %s of it here already", str_bytes(plan->n_here, size));
 	fprintf(stderr, "hokku: pulling %s: %s%s, %zu file%s, %s%s\n", hub_name_text(plan->name, shown),
 		plan->choice->folder ? "the folder of " : "", first->path, plan->choice->n,
 		plan->choice->n == 1 ? "" : "s", str_bytes(plan->n_bytes, all), here);
+}
+
+/* Yes is what an empty line says. */
+static bool ask(void)
+{
+	char line[16];
+	fprintf(stderr, "Pull it? [Y/n] ");
+	fflush(stderr);
+	if (!fgets(line, sizeof line, stdin))
+		return false;
+	return strchr("yY\n", line[0]) != NULL;
+}
+
+static enum hokku_code on_begin(void *user, const struct hub_plan *plan, struct hokku_error *err)
+{
+	const struct drawing *d = user;
+	tell_plan(plan);
+	if (d->asks && !ask())
+		return err_set(err, HOKKU_CANCELLED, "nothing was pulled");
 	return HOKKU_OK;
+}
+
+static enum hokku_code pull_named(const struct hub_config *c, const struct hub_name *name, bool asks,
+				  char **path, struct hokku_error *err)
+{
+	static char label[] = "pulling";
+	struct drawing d = {.terminal = isatty(STDERR_FILENO), .asks = asks, .job = cli_job(label)};
+	const struct hub_pull p = {.config = c,
+				   .name = name,
+				   .observer = &d.job,
+				   .begin = on_begin,
+				   .progress = on_progress,
+				   .user = &d};
+	enum hokku_code rc = hub_pull(&p, path, err);
+	if (d.terminal)
+		fprintf(stderr, "\r\033[K");
+	cli_job_release();
+	return rc;
 }
 
 enum hokku_code cli_pull(const struct hub_config *c, const char *name, char **path, struct hokku_error *err)
 {
 	struct hub_name parsed;
-	struct drawing d = {.terminal = isatty(STDERR_FILENO)};
 	*path = NULL;
+	enum hokku_code rc = hub_name_parse(name, c, &parsed, err);
+	if (!rc && parsed.kind == HUB_PATH)
+		rc = err_set(err, HOKKU_NOT_FOUND,
+			     "%s: there is no such file here, and as a path it names none of the hub", name);
+	return rc ? rc : pull_named(c, &parsed, false, path, err);
+}
+
+/* ---- models of commands ---- */
+
+static enum hokku_code keep(const char *name, char **path, struct hokku_error *err)
+{
+	*path = strdup(name);
+	return *path ? HOKKU_OK : err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a path");
+}
+
+static enum hokku_code find_named(const struct pull_options *o, const struct hub_config *c, const char *name,
+				  char **path, struct hokku_error *err)
+{
+	struct hub_name parsed;
+	char shown[HUB_MAX_URL];
 	enum hokku_code rc = hub_name_parse(name, c, &parsed, err);
 	if (rc)
 		return rc;
 	if (parsed.kind == HUB_PATH)
-		return err_set(err, HOKKU_NOT_FOUND,
-			       "%s: there is no such file here, and as a path it names none of the hub",
-			       name);
-	static char label[] = "pulling";
-	d.job = cli_job(label);
-	const struct hub_pull p = {.config = c,
-				   .name = &parsed,
-				   .observer = &d.job,
-				   .begin = on_begin,
-				   .progress = on_progress,
-				   .user = &d};
-	rc = hub_pull(&p, path, err);
-	wipe(&d);
+		return keep(name, path, err); /* whoever opens it says that it is not there */
+	rc = parsed.kind == HUB_URL ? hub_find_url(c, name, path, err)
+				    : hub_cache_find(c, &parsed, path, err);
+	if (rc != HOKKU_NOT_FOUND)
+		return rc;
+	if (c->offline)
+		return err_prefix(err, rc, "offline, so nothing is pulled");
+	bool asks = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+	if (!o->pull && !asks)
+		return err_set(
+			err, rc,
+			"%s is neither a file here nor in the cache (%s); --pull brings it, or hokku pull %s",
+			name, c->cache, hub_name_text(&parsed, shown));
+	return pull_named(c, &parsed, !o->pull, path, err);
+}
+
+enum hokku_code cli_find_model(const struct pull_options *o, const char *name, char **path,
+			       struct hokku_error *err)
+{
+	struct hub_config config;
+	struct stat st;
+	*path = NULL;
+	if (!name)
+		return HOKKU_OK;
+	size_t n = strlen(name);
+	bool is_path = strchr("/.~-", *name) || stat(name, &st) == 0 ||
+		       (n > 5 && strcmp(name + n - 5, ".gguf") == 0 && !strchr(name, ':') &&
+			strncmp(name, "hf.co/", 6) != 0);
+	if (is_path) /* whatever the settings of the hub are */
+		return keep(name, path, err);
+	enum hokku_code rc = cli_hub_config(o, &config, err);
+	if (!rc)
+		rc = find_named(o, &config, name, path, err);
+	hub_config_free(&config);
 	return rc;
+}
+
+int cli_find_failed(enum hokku_code rc, const struct hokku_error *err)
+{
+	cli_fail(err);
+	return rc == HOKKU_CANCELLED ? EXIT_INTERRUPTED : EXIT_FAILED;
 }

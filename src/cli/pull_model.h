@@ -19,6 +19,18 @@ void opt_add_pull(struct opt_table *t, struct pull_options *o);
 /* hub_config_read with what the options say. hub_config_free is next, whatever comes of it. */
 enum hokku_code cli_hub_config(const struct pull_options *o, struct hub_config *c, struct hokku_error *err);
 
+/*
+ * What to open for a MODEL: a path that is there, as it is; of other names what is in the cache, as it was
+ * when it was pulled. What is not here is pulled with --pull, or after a question where there is a terminal
+ * to ask; else NOT_FOUND says how it comes here. *path (malloc); NULL for NULL, the model inside. CANCELLED:
+ * the answer was no, or Ctrl-C.
+ */
+enum hokku_code cli_find_model(const struct pull_options *o, const char *name, char **path,
+			       struct hokku_error *err);
+
+/* The exit code for its failure, which is printed. */
+int cli_find_failed(enum hokku_code rc, const struct hokku_error *err);
+
 /* Pulls name into the cache: notes and progress on stderr. *path (malloc): what to open. */
 enum hokku_code cli_pull(const struct hub_config *c, const char *name, char **path, struct hokku_error *err);
 

@@ -53,7 +53,7 @@ static struct str stem_of(const char *path)
 	return (struct str){path, len};
 }
 
-static struct str tag_of(const char *path)
+struct str hub_tag(const char *path)
 {
 	struct str s = stem_of(path);
 	size_t at = s.len;
@@ -62,9 +62,7 @@ static struct str tag_of(const char *path)
 	return (struct str){s.ptr + at, s.len - at};
 }
 
-/* A GGUF file that is a model by itself: no projector of pictures, no matrix of importance, and of several
- * parts the first. */
-static bool is_model(const char *path)
+bool hub_is_model(const char *path)
 {
 	uint32_t i, n;
 	size_t stem;
@@ -210,9 +208,9 @@ static enum hokku_code not_there(const char *repo, const struct hub_files *files
 	size_t n = 0, at = 0, n_all = 0;
 	bool is_file = ends_with(want, ".gguf");
 	for (size_t i = 0; i < files->n; i++) {
-		if (!is_model(files->all[i].path))
+		if (!hub_is_model(files->all[i].path))
 			continue;
-		struct str tag = is_file ? str_c(files->all[i].path) : tag_of(files->all[i].path);
+		struct str tag = is_file ? str_c(files->all[i].path) : hub_tag(files->all[i].path);
 		n_all++;
 		if (n == SHOWN || tag.len >= sizeof tags[n])
 			continue;
@@ -247,7 +245,7 @@ static enum hokku_code find_tag(const char *repo, const struct hub_files *files,
 {
 	*out = files->n;
 	for (size_t i = 0; i < files->n; i++) {
-		if (!is_model(files->all[i].path) || !has_tag(files->all[i].path, tag))
+		if (!hub_is_model(files->all[i].path) || !has_tag(files->all[i].path, tag))
 			continue;
 		if (*out < files->n && !first_will_do)
 			return ambiguous(repo, tag, files->all[*out].path, files->all[i].path, err);
@@ -273,7 +271,7 @@ static enum hokku_code choose_any(const char *repo, const struct hub_files *file
 	for (size_t i = 0; preferred[i] && *out == files->n; i++)
 		find_tag(repo, files, preferred[i], true, out, err);
 	for (size_t i = 0; i < files->n && *out == files->n; i++)
-		if (is_model(files->all[i].path))
+		if (hub_is_model(files->all[i].path))
 			*out = i;
 	return HOKKU_OK;
 }

@@ -23,6 +23,13 @@ enum hokku_code hub_choose(const char *repo, const struct hub_files *files, cons
 			   struct hub_choice *out, struct hokku_error *err);
 void hub_choice_free(struct hub_choice *c);
 
+/* A GGUF file that is a model by itself: no projector of pictures, no matrix of importance, and of several
+ * parts the first. */
+bool hub_is_model(const char *path);
+
+/* What a GGUF file's name ends in: "Q4_K_M" of "m-Q4_K_M-00001-of-00002.gguf". */
+struct str hub_tag(const char *path);
+
 /* Is path one of several parts, "NAME-00002-of-00003.EXT"? Then which, of how many, and how long NAME is. */
 bool hub_is_part(const char *path, uint32_t *i, uint32_t *n, size_t *stem);
 
