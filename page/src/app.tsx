@@ -97,8 +97,8 @@ export function App() {
 	});
 	return (
 		<div class={`page${menu ? ' menu-open' : ''}`} data-unsaved={unsaved() || undefined}>
-			<a class="skip" href="#write" onClick={(e) => (e.preventDefault(), document.getElementById('write')?.focus())}>
-				To the message field
+			<a class="skip" href={isChat ? '#write' : '#main'} onClick={(e) => (e.preventDefault(), document.getElementById(isChat ? 'write' : 'main')?.focus())}>
+				{isChat ? 'To the message field' : 'To the numbers'}
 			</a>
 			<Sidebar onPick={() => setMenu(false)} />
 			{menu && <div class="veil" onClick={() => setMenu(false)} />}
@@ -106,7 +106,9 @@ export function App() {
 				<header class="top" ref={menuButton}>
 					<IconButton icon="menu" label={menu ? 'Hide the conversations' : 'Show the conversations'} class="only-narrow" aria-expanded={menu} onClick={() => setMenu(!menu)} />
 					{isChat ? <ModelChoice /> : <span class="model-name">Operators</span>}
-					<p class="title">{isChat && state.current.leaf ? titleOf(state.current) : ''}</p>
+					<h1 class="title">
+						<span class={isChat && state.current.leaf ? '' : 'unseen'}>{isChat ? titleOf(state.current) : 'Operators'}</span>
+					</h1>
 					<IconButton icon="help" label="Keys" class="only-wide" onClick={() => setKeys(true)} />
 					<IconButton icon={themeIcons[state.prefs.theme]} label={`Colours: ${themeNames[state.prefs.theme]}`} onClick={nextTheme} />
 					<IconButton icon="chart" label={isChat ? 'Operators’ view' : 'Back to the conversation'} aria-pressed={!isChat} onClick={toggleView} />

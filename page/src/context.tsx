@@ -94,10 +94,10 @@ export function ContextBar({ pieces, c }: { pieces: Piece[]; c: Conversation }) 
 	if (!size) return null;
 	const full = used / size;
 	const most = Math.max(1, ...pieces.map((p) => p.n));
-	const said = `${tokens(used)} of ${count(size)}, ${percent(used, size)} full`;
+	const said = `${count(used)} / ${count(size)} tokens, ${percent(used, size)} full`;
 	return (
 		<div class={`context${full > 0.95 ? ' full' : full > 0.8 ? ' nearly' : ''}`}>
-			<button type="button" class="context-bar" aria-expanded={open} aria-controls="context-list" onClick={() => setOpen(!open)} aria-label={`Context: ${said}. ${open ? 'Hide' : 'Show'} what it holds`}>
+			<button type="button" class="context-bar" aria-expanded={open} aria-controls="context-list" onClick={() => setOpen(!open)} aria-label={`${said}: the context. ${open ? 'Hide' : 'Show'} what it holds`}>
 				<span class="track" aria-hidden="true">
 					{pieces.map((p, i) => (
 						<span key={p.id || p.kind + i} class={`piece ${p.kind}`} title={`${p.label}: ${tokens(p.n)}`} style={{ width: `${(100 * p.n) / Math.max(size, used)}%` }} />

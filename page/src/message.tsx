@@ -71,7 +71,7 @@ function Editor({ m }: { m: Message }) {
 function Thinking({ m, live }: { m: Message; live: boolean }) {
 	if (!m.reasoning) return null;
 	const still = live && !m.content && !m.calls;
-	const said = [still ? 'Thinking' : 'Thought', m.thinkingMs ? `for ${seconds(m.thinkingMs)}` : ''].filter(Boolean).join(' ');
+	const said = [still ? 'Thinking' : 'Thought', m.thinkingMs && m.thinkingMs >= 100 ? `for ${seconds(m.thinkingMs)}` : ''].filter(Boolean).join(' ');
 	return (
 		<details class="thinking">
 			<summary>

@@ -98,9 +98,11 @@ function quantiles(name: string, q: number): (number | null)[] {
 	});
 }
 
-function Chart({ title, lines, write, most, lack }: { title: string; lines: Line[]; write: (v: number) => string; most?: number; lack: string }) {
+function Chart({ title, lines, write, most, least = 1, lack }: { title: string; lines: Line[]; write: (v: number) => string; most?: number; least?: number; lack: string }) {
 	const shown = lines.filter((line) => hasAny(line.values));
 	const now = moments.at(-1)?.at ?? 0;
+	const age = now - (moments[0]?.at ?? 0);
+	const span = age < 60 ? 60 : age < 120 ? 120 : kept; // seconds that are shown
 	const said = shown.map((line) => `${line.label} ${lastOf(line.values) === null ? 'nothing' : write(lastOf(line.values)!)}`).join(', ');
 	return (
 		<section class="chart">
@@ -114,7 +116,7 @@ function Chart({ title, lines, write, most, lack }: { title: string; lines: Line
 				))}
 			</p>
 			{shown.length ? (
-				<Plot x={moments.map((m) => m.at - now)} lines={shown} write={write} writeX={(v) => (v === 0 ? 'now' : `${Math.round(v)} s`)} most={most} said={`${title}: ${said}`} wanted={[-kept, 0]} />
+				<Plot x={moments.map((m) => m.at - now)} lines={shown} write={write} writeX={(v) => (v === 0 ? 'now' : `${Math.round(v)} s`)} most={most} said={`${title}: ${said}`} wanted={[-span, 0]} least={least} />
 			) : (
 				<p class="lack">{lack}</p>
 			)}
@@ -258,7 +260,7 @@ export function Operators() {
 					<Tile label="written" value={lastOf(out) === null ? '–' : short(lastOf(out)!)} note="tokens/s" />
 					<Tile label="KV memory" value={kv === null ? '–' : share(kv)} />
 					<Tile label="first token, p95" value={lastOf(ttft) === null ? '–' : time(lastOf(ttft)!)} />
-					<Tile label="between tokens, p95" value={lastOf(itl) === null ? '–' : time(lastOf(itl)!)} />
+					<Tile label="next token, p95" value={lastOf(itl) === null ? '–' : time(lastOf(itl)!)} />
 				</dl>
 				<h2>Timeline</h2>
 				<div class="charts">
@@ -285,6 +287,7 @@ export function Operators() {
 					<Chart
 						title="Time of a step"
 						write={time}
+						least={0.001}
 						lack={absent}
 						lines={[
 							{ label: 'p95', colour: '--blue', values: quantiles('hokku_step_seconds', 0.95) },
@@ -292,19 +295,20 @@ export function Operators() {
 						]}
 					/>
 					<Chart
-						title="Memory and idleness"
+						title="KV memory"
 						write={share}
 						most={1}
 						lack={absent}
 						lines={[
-							{ label: 'KV in use', colour: '--accent', values: kvs, fill: true },
-							{ label: 'device idle', colour: '--green', values: idle },
-							{ label: 'prompts found in KV', colour: '--ochre', values: ratio(hits, queries) },
+							{ label: 'in use', colour: '--accent', values: kvs, fill: true },
+							{ label: 'of prompts found there', colour: '--ochre', values: ratio(hits, queries) },
 						]}
 					/>
+					<Chart title="The device" write={share} most={1} lack={absent} lines={[{ label: 'idle', colour: '--green', values: idle, fill: true }]} />
 					<Chart
 						title="Waiting for tokens"
 						write={time}
+						least={0.001}
 						lack={absent}
 						lines={[
 							{ label: 'first, p95', colour: '--accent', values: ttft },

@@ -22,11 +22,12 @@ interface PlotProps {
 	write: (value: number) => string;
 	writeX?: (value: number) => string;
 	most?: number;
+	least?: number; // that the scale goes to
 	said: string;
 	wanted?: [number, number]; // of x
 }
 
-function optionsOf({ lines, write, writeX, most, wanted }: PlotProps, width: number): uPlot.Options {
+function optionsOf({ lines, write, writeX, most, least, wanted }: PlotProps, width: number): uPlot.Options {
 	const grid = { stroke: ink('--line'), width: 1 };
 	const axis = { stroke: ink('--quiet'), font: '11px system-ui, sans-serif', grid, ticks: { show: false } };
 	return {
@@ -35,8 +36,8 @@ function optionsOf({ lines, write, writeX, most, wanted }: PlotProps, width: num
 		legend: { show: false },
 		cursor: { show: false },
 		select: { show: false, left: 0, top: 0, width: 0, height: 0 },
-		padding: [8, 8, 0, 0],
-		scales: { x: { time: false, range: wanted ? () => wanted : undefined }, y: { range: (_u, _min, max) => [0, most ?? Math.max(max ?? 0, 1e-9) * 1.15] } },
+		padding: [8, 18, 0, 0],
+		scales: { x: { time: false, range: wanted ? () => wanted : undefined }, y: { range: (_u, _min, max) => [0, most ?? Math.max((max ?? 0) * 1.15, least ?? 1)] } },
 		axes: [
 			{ ...axis, size: 24, grid: { show: false }, values: (_u, all) => all.map((v) => (writeX ? writeX(v) : String(v))) },
 			{ ...axis, size: 52, values: (_u, all) => all.map(write) },

@@ -70,7 +70,7 @@ export function Sidebar({ onPick }: { onPick: () => void }) {
 		<nav class="sidebar" aria-label="Conversations">
 			<header>
 				<Seal />
-				<h1>hokku</h1>
+				<p class="name">hokku</p>
 				<IconButton
 					icon="plus"
 					label="New conversation"

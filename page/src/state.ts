@@ -267,8 +267,8 @@ export async function watchHealth() {
 		}
 		changed();
 	}
-	const soon = state.live.size > 0 || (state.health && state.health.status !== 'ok');
-	healthTimer = window.setTimeout(watchHealth, soon ? 1000 : 3000);
+	const soon = state.live.size > 0 || state.unreachable || state.health?.status !== 'ok';
+	healthTimer = window.setTimeout(watchHealth, soon ? 500 : 2000);
 }
 
 // ---- talking ----

@@ -55,7 +55,12 @@ async function open(t, { scheme = 'light', width = 1200, height = 800, withKey =
 	};
 	page.answers = (n) => page.waitForFunction((wanted) => document.querySelectorAll('.message.assistant:not(.live)').length === wanted, n);
 	page.kept = () => page.waitForFunction(() => !document.querySelector('[data-unsaved]')); // in the browser's database
-	page.words = (selector) => page.locator(selector).allInnerTexts();
+	// What changes is drawn with the next frame.
+	page.drawn = () => page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+	page.words = async (selector) => {
+		await page.drawn();
+		return page.locator(selector).allInnerTexts();
+	};
 	return page;
 }
 
@@ -72,9 +77,15 @@ async function judge(page, what) {
 	assert.deepEqual(violations.map((v) => `${what}: ${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join('; ')}`), []);
 }
 
+// Nothing is wider than the window, and nothing but code and tables is scrolled sideways.
 const fits = async (page) => {
-	const [all, seen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-	assert.ok(all <= seen, `${all} pixels wide in ${seen}`);
+	const wide = await page.evaluate(() =>
+		[document.documentElement, ...document.querySelectorAll('body *')]
+			.filter((one) => !one.closest('pre, .table, svg, .unseen, .skip, .what, .top .title') && one.checkVisibility({ visibilityProperty: true }))
+			.filter((one) => one.getBoundingClientRect().right > innerWidth + 1 || (one.scrollWidth > one.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(one).overflowX) && !one.matches('textarea, input')))
+			.map((one) => `${one.tagName}.${one.className} ${Math.round(one.getBoundingClientRect().right)} ${one.scrollWidth}`),
+	);
+	assert.deepEqual(wide, []);
 };
 
 test('GET / is the page to whom Accept says so, else the list of routes; HEAD is as GET', async () => {
@@ -157,6 +168,7 @@ test('edit and retry make branches, and nothing is lost', { skip }, async (t) =>
 	await page.getByText('2/2').waitFor();
 	await page.answers(1);
 	await page.getByRole('button', { name: 'Branch before' }).click();
+	await page.getByText('1/2').waitFor();
 	assert.equal((await page.words('.message.assistant .prose'))[0], first);
 	await page.locator('.message.user').getByRole('button', { name: 'Edit as a new branch' }).click();
 	await page.locator('.editor textarea').fill('Write a haiku about snow.');
@@ -170,6 +182,7 @@ test('edit and retry make branches, and nothing is lost', { skip }, async (t) =>
 	await page.locator('.message.user').getByRole('button', { name: 'Branch before' }).click();
 	await page.locator('.message.assistant').getByText('2/2').waitFor(); // the branch that was begun last
 	await page.locator('.message.assistant').getByRole('button', { name: 'Branch before' }).click();
+	await page.locator('.message.assistant').getByText('1/2').waitFor();
 	assert.equal((await page.words('.message.assistant .prose'))[0], first);
 });
 
@@ -178,7 +191,7 @@ test('settings go with the request, and those of a wrong range do not', { skip }
 	await page.getByRole('button', { name: 'Settings' }).click();
 	await page.getByLabel('System prompt').fill('You are a poet.');
 	for (const [label, text] of [['Temperature', '0'], ['Top K', '7'], ['Most tokens', '5'], ['Seed', '3'], ['Top P', '2']]) await page.getByLabel(label, { exact: true }).fill(text);
-	assert.equal(await page.locator('.wrong').innerText(), 'Top P takes a number from 0 to 1');
+	assert.deepEqual(await page.words('.wrong'), ['Top P takes a number from 0 to 1']);
 	await page.getByLabel('Stop texts').fill('xyzzy\nplugh');
 	await page.keyboard.press('Escape');
 	await page.say('Write a haiku about autumn rain.');
@@ -224,14 +237,14 @@ test('a stream that is cut, an error in it, one before it, no JSON: each is told
 	];
 	await page.say('Say it.');
 	await page.answers(1);
-	for (const [answer, message, text] of cases) {
+	for (const [i, [answer, message, text]] of cases.entries()) {
 		front.answers['POST /v1/chat/completions'] = answer;
 		await page.getByRole('button', { name: 'Another answer' }).click();
 		if (text === 'half of') await page.getByText(text).waitFor();
 		cut?.();
 		cut = undefined;
-		await page.locator('.error', { hasText: message }).waitFor();
-		await page.answers(1);
+		await page.getByText(`${i + 2}/${i + 2}`).waitFor();
+		assert.deepEqual(await page.words('.error'), [message]);
 		assert.deepEqual(await page.words('.message.assistant .prose'), text ? [text] : []);
 	}
 	front.answers = {};
@@ -285,4 +298,309 @@ test('thinking is folded; calls are shown, and their results go back', { skip },
 		{ role: 'tool', content: 'rain', tool_call_id: 'call-0', name: 'weather' },
 		{ role: 'tool', content: 'noon', tool_call_id: 'call-1', name: 'time' },
 	]);
+});
+
+test('export, delete, undo, import; a list of messages; files that are none', { skip }, async (t) => {
+	const page = await visit(t);
+	await page.say('Write a haiku about autumn rain.');
+	await page.answers(1);
+	const said = (await page.words('.message .prose, .message .as-is')).join();
+	const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export all' }).click()]);
+	const file = readFileSync(await download.path(), 'utf8');
+	assert.equal(JSON.parse(file).format, 'hokku-conversations');
+	const titles = page.locator('.sidebar .open');
+	await page.locator('.sidebar .row').hover();
+	await page.getByRole('button', { name: /^Delete/ }).click();
+	await page.getByText('No conversation yet.').waitFor();
+	await page.getByRole('button', { name: 'Undo' }).click();
+	await page.locator('.message.assistant').waitFor();
+	assert.equal(await titles.count(), 1);
+	const bring = (text) => page.locator('input[type=file]').setInputFiles({ name: 'file.json', mimeType: 'application/json', buffer: Buffer.from(text) });
+	await bring(file); // beside the one that is here
+	await page.getByText('One conversation was imported.').waitFor();
+	assert.equal(await titles.count(), 2);
+	assert.equal((await page.words('.message .prose, .message .as-is')).join(), said);
+	await bring(JSON.stringify([{ role: 'system', content: 'Be brief.' }, { role: 'user', content: 'A list?' }, { role: 'assistant', content: [{ type: 'text', text: 'A list.' }] }]));
+	await page.getByText('A list.', { exact: true }).waitFor();
+	assert.equal(await titles.count(), 3);
+	for (const [text, message] of [
+		['{', 'the file is not JSON'],
+		['{}', 'neither an export of this page'],
+		['[1]', 'not one of messages'],
+		['{"format": "hokku-conversations", "conversations": [{"id": "x"}, 5, null]}', 'no conversation in it'],
+	]) {
+		await bring(text);
+		await page.locator('.notice', { hasText: message }).waitFor();
+	}
+	// Parents in a circle, a leaf that is not there, names of what every object has.
+	const circle = { id: 'circle', title: 'circle', messages: { a: { role: 'user', content: 'first', parent: 'b' }, b: { role: 'user', content: 'second', parent: 'a' }, constructor: { role: 'user', content: 'third', parent: 'toString' }, __proto__: { role: 'user', content: 'no' } }, leaf: 'valueOf' };
+	await bring(JSON.stringify({ format: 'hokku-conversations', conversations: [circle] }).replace('"constructor"', '"__proto__": {"role": "user", "content": "no"}, "constructor"'));
+	await page.locator('.sidebar .open', { hasText: 'circle' }).waitFor();
+	assert.ok((await page.words('.message .as-is')).length >= 1);
+	await page.getByLabel('Find a conversation').fill('second');
+	assert.deepEqual(await titles.allInnerTexts(), ['circle']);
+	await page.kept();
+	await page.reload();
+	await page.locator('.sidebar .open').nth(3).waitFor();
+});
+
+// What each field of everybody else's tries.
+const attacks = [
+	'<script>window.struck=1</script>',
+	'<img src=x onerror="window.struck=1">',
+	'<svg onload="window.struck=1"><animate onbegin="window.struck=1" attributeName="x"/></svg>',
+	'[a](javascript:window.struck=1) [b](JaVaScRiPt&colon;window.struck=1) [c](java&#x0A;script:window.struck=1) [d](&#x01;javascript:window.struck=1)',
+	'<javascript:window.struck=1> [e](data:text/html,<script>window.struck=1</script>) [f](vbscript:x) [g](https://[bad)',
+	'![p](x" onerror="window.struck=1) ![q](https://elsewhere.example/pixel.png) [h](https://elsewhere.example/" onclick="window.struck=1)',
+	'<iframe srcdoc="<script>parent.struck=1</script>"></iframe><base href="https://elsewhere.example/"><meta http-equiv="refresh" content="0;url=https://elsewhere.example/"><style>*{display:none}</style>',
+	'```html" onmouseover="window.struck=1\n<img src=x onerror=window.struck=1></code></pre><script>window.struck=1</script>\n```',
+	'`<b onclick=window.struck=1>` **<u>** | <i> |\n|-|-|\n| <math><a xlink:href="javascript:window.struck=1">x</a></math> | </td></table><script>window.struck=1</script> |',
+	'"><input autofocus onfocus="window.struck=1">\'-window.struck=1-\'{{constructor.constructor("window.struck=1")()}}${window.struck=1}',
+	'\u202e\u0000\ud800<a href="javascript:window.struck=1" id=write name=location>x</a>',
+];
+const all = attacks.join('\n\n');
+
+test('no HTML of anybody reaches the page: models, titles, prompts, thinking, calls, errors, files, metrics', { skip }, async (t) => {
+	const page = await open(t);
+	const name = attacks.slice(0, 3).join('');
+	const file = {
+		format: 'hokku-conversations',
+		conversations: [{ id: 'struck', title: all.slice(0, 200), system: all, model: name, settings: { tools: all, effort: all, stop: [all] }, messages: { m: { role: 'user', content: all, parent: null }, n: { role: 'assistant', content: all, reasoning: all, parent: 'm', model: name, finish: all, error: all, calls: [{ id: all, name: all, arguments: all }] }, o: { role: 'tool', content: all, parent: 'n', name: all, callId: all }, p: { role: 'assistant', content: all, parent: 'o', tokens: '<b>', finish: 'stop' } }, leaf: 'p' }],
+	};
+	front.answers['GET /v1/models'] = (_q, r) => r.end(JSON.stringify({ object: 'list', data: [{ id: name, max_model_len: 512 }, { id: attacks[9] }, { id: 5 }, null] }));
+	front.answers['GET /health'] = (_q, r) => r.end(JSON.stringify({ status: 'unhealthy', message: all, model: all, queue: { running: 1, parallel: 4, queued: 2 }, resident_bytes: { [attacks[1]]: 5, kv: 5, bad: '<b>' } }));
+	front.answers['POST /tokenize'] = (_q, r) => r.end('{"tokens": [1, 2]}');
+	front.answers['POST /v1/chat/completions/input_tokens'] = (_q, r) => r.end('{"input_tokens": 100}');
+	front.answers['GET /metrics'] = (_q, r) => r.end(`# HELP hokku_running_requests ${attacks[1]}\n# TYPE hokku_running_requests gauge\nhokku_running_requests{model="${attacks[0]}",key="\\"><img src=x onerror=window.struck=1>"} 1\n${attacks.join('\n')}\n`);
+	await page.visit();
+	await page.locator('.model').waitFor();
+	front.answers['POST /v1/chat/completions'] = streamed([{ reasoning_content: all }, { content: all }, { tool_calls: [{ index: 0, id: all, function: { name: all, arguments: all } }] }]);
+	await page.say(all);
+	await page.answers(1);
+	front.answers['POST /v1/chat/completions'] = (_q, r) => (r.writeHead(500), r.end(JSON.stringify({ error: { message: all } })));
+	await page.say(all);
+	await page.answers(2);
+	await page.locator('input[type=file]').setInputFiles({ name: `${attacks[1]}.json`.replaceAll('/', ''), mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(file)) });
+	await page.locator('.message.tool').waitFor();
+	for (const summary of await page.locator('.thinking summary').all()) await summary.click();
+	await page.locator('.context-bar').click();
+	const sound = async (where) => {
+		const found = await page.evaluate(() => ({
+			struck: window.struck,
+			elements: [...document.querySelectorAll('script:not(body > script[type=module]), style:not(head > style), iframe, object, embed, base, meta[http-equiv], img, math, link:not([rel=icon]), form[action], animate')].map((one) => one.outerHTML.slice(0, 200)),
+			handlers: [...document.querySelectorAll('*')].flatMap((one) => [...one.attributes]).filter((a) => /^on/.test(a.name) || /javascript:|vbscript:/i.test(a.value) && ['href', 'src', 'action', 'formaction', 'xlink:href'].includes(a.name)).map((a) => `${a.name}=${a.value}`),
+			links: [...document.querySelectorAll('a[href]')].map((a) => [a.protocol, a.target, a.rel]),
+			ids: document.querySelectorAll('#write').length,
+		}));
+		assert.deepEqual([found.struck, found.elements, found.handlers], [undefined, [], []], where);
+		for (const [protocol, , rel] of found.links) assert.ok(protocol === 'http:' || (protocol === 'https:' && rel.includes('noopener')), `${where}: ${protocol}`);
+		assert.ok(found.ids <= 1);
+	};
+	await sound('a conversation');
+	assert.ok((await page.locator('.message.assistant').first().innerText()).includes('<img src=x onerror="window.struck=1">'), 'it is shown as the text that it is');
+	await page.getByRole('button', { name: 'Settings' }).click();
+	await sound('settings');
+	await page.keyboard.press('Escape');
+	await page.keyboard.press('Alt+o');
+	await page.locator('.everything summary').click();
+	await page.getByText('hokku_running_requests{model=').waitFor();
+	await sound('operators');
+	await page.goto(`${front.url}#/c/${encodeURIComponent(attacks[1])}`);
+	await sound('an address');
+	assert.deepEqual(page.faults, []);
+	// And behind all that, the policy.
+	const tried = await page.evaluate(async (url) => {
+		const out = {};
+		const attempt = (name, act) => {
+			try {
+				act();
+				out[name] = 'done';
+			} catch (error) {
+				out[name] = error.name;
+			}
+		};
+		attempt('innerHTML', () => (document.body.innerHTML = '<b>x</b>'));
+		const blocked = [];
+		document.addEventListener('securitypolicyviolation', (event) => blocked.push(event.effectiveDirective));
+		out.fetch = await fetch(url).then(() => 'done', (error) => error.name);
+		const script = document.createElement('script');
+		attempt('script', () => (script.text = 'window.struck=1'));
+		const image = new Image();
+		await new Promise((resolve) => {
+			image.onload = image.onerror = resolve;
+			image.src = url;
+		});
+		out.blocked = blocked.filter((one) => !/trusted/.test(one)).sort();
+		return out;
+	}, 'https://elsewhere.example/');
+	assert.deepEqual(tried, { innerHTML: 'TypeError', fetch: 'TypeError', script: 'TypeError', blocked: ['connect-src', 'img-src'] });
+	page.faults.length = 0; // of what was blocked just now
+});
+
+test('contrast, names and roles, in both colours; 360 pixels are wide enough', { skip }, async (t) => {
+	for (const [scheme, width] of [['light', 360], ['dark', 1200]]) {
+		const page = await open(t, { scheme, width });
+		const what = `${scheme}, ${width}`;
+		front.answers['POST /v1/chat/completions'] = streamed(
+			[{ reasoning_content: 'thought' }, { content: `# A title\n\n${'a_word_without_an_end_'.repeat(20)}\n\n- [x] done\n- [ ] not\n\n> said\n\n[a link](https://a.example) \`code\`\n\n| a | b |\n|--|--|\n${'| long cell '.repeat(2)}|\n\n\`\`\`c\n/* a comment */ int main(void) { return 42 + f("text ${'x'.repeat(200)}"); } // 1\n#define X\n\`\`\`\n` }, { tool_calls: [{ index: 0, id: 'a', function: { name: 'tool', arguments: '{"a": 1, "b": null}' } }] }],
+			'tool_calls',
+		);
+		await page.visit();
+		await page.locator('.welcome li button:not([disabled])').first().waitFor();
+		await judge(page, `${what}, at the beginning`);
+		await page.say('Hello.');
+		await page.answers(1);
+		await page.locator('.thinking summary').click();
+		await page.locator('.track .piece').first().waitFor();
+		await page.locator('.context-bar').click();
+		await judge(page, `${what}, a conversation`);
+		await fits(page);
+		await page.locator('.context-bar').click();
+		front.answers['POST /v1/chat/completions'] = (_q, r) => (r.writeHead(500), r.end('{"error": {"message": "no more"}}'));
+		await page.getByRole('button', { name: 'Another answer' }).click();
+		await page.locator('.error').waitFor();
+		await page.answers(1);
+		await judge(page, `${what}, an error`);
+		if (width < 500) {
+			await page.getByRole('button', { name: 'Show the conversations' }).click();
+			await judge(page, `${what}, the menu`);
+			await fits(page);
+			await page.keyboard.press('Escape');
+		}
+		await page.getByRole('button', { name: 'Settings' }).click();
+		await page.getByLabel('Top P', { exact: true }).fill('7');
+		await judge(page, `${what}, settings`);
+		await fits(page);
+		await page.keyboard.press('Escape');
+		await page.keyboard.press('Alt+o');
+		await page.locator('.plot canvas').first().waitFor();
+		await judge(page, `${what}, operators`);
+		await fits(page);
+		await page.context().close();
+	}
+});
+
+test('the colours are chosen, and kept', { skip }, async (t) => {
+	const page = await visit(t, { scheme: 'dark' });
+	const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+	const dark = await ground();
+	await page.keyboard.press('Alt+t');
+	await page.waitForFunction(() => document.documentElement.dataset.theme === 'light');
+	assert.notEqual(await ground(), dark);
+	await page.reload();
+	await page.locator('.model').waitFor();
+	assert.notEqual(await ground(), dark);
+});
+
+test('everything with the keyboard alone', { skip }, async (t) => {
+	const page = await visit(t);
+	const focused = () => page.evaluate(() => document.activeElement?.getAttribute('aria-label') || document.activeElement?.innerText || document.activeElement?.tagName);
+	const tabTo = async (label, step = 'Tab') => {
+		for (let i = 0; i < 40; i++) {
+			if ((await focused()) === label) {
+				const ring = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+				assert.notEqual(ring, 'none', `${label} shows no focus`);
+				return;
+			}
+			await page.keyboard.press(step);
+		}
+		assert.fail(`Tab does not lead to ${label}`);
+	};
+	await page.locator('#write:focus').waitFor(); // one can write at once
+	await page.keyboard.type('Write a haiku about autumn rain.');
+	await page.keyboard.press('Shift+Enter');
+	await page.keyboard.type('Now.');
+	await page.keyboard.press('Enter');
+	await page.answers(1);
+	assert.equal(front.chats()[0].messages[0].content, 'Write a haiku about autumn rain.\nNow.');
+	await page.keyboard.press('Alt+ArrowUp');
+	assert.equal(await focused(), 'haiku');
+	await page.keyboard.press('Alt+ArrowUp');
+	assert.equal(await focused(), 'You');
+	await tabTo('Edit as a new branch');
+	await page.keyboard.press('Enter');
+	await page.locator('.editor textarea:focus').waitFor();
+	await page.keyboard.press('Escape');
+	await page.locator('.message.user:focus').waitFor();
+	await tabTo('Edit as a new branch');
+	await page.keyboard.press('Enter');
+	await page.locator('.editor textarea:focus').waitFor();
+	await page.keyboard.type(' Soon.');
+	await page.keyboard.press('Control+Enter');
+	await page.locator('.message.user').getByText('2/2').waitFor();
+	await page.answers(1);
+	await page.keyboard.press('Alt+ArrowUp');
+	await page.keyboard.press('Alt+ArrowUp');
+	await tabTo('Branch before');
+	await page.keyboard.press('Enter');
+	await page.getByText('1/2').waitFor();
+	await page.locator('.scroller').focus();
+	await page.keyboard.press('?');
+	await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+	await page.keyboard.press('Escape');
+	await page.getByRole('dialog', { name: 'Keys' }).waitFor({ state: 'detached' });
+	await page.locator('.scroller:focus').waitFor(); // where it was
+	await tabTo('Settings', 'Shift+Tab');
+	await page.keyboard.press('Enter');
+	await page.getByRole('dialog', { name: 'Settings' }).waitFor();
+	for (let i = 0; i < 40; i++) {
+		await page.keyboard.press('Tab');
+		assert.ok(await page.evaluate(() => document.activeElement === document.body || !!document.activeElement.closest('dialog')), 'the focus left the dialog');
+	}
+	await page.keyboard.press('Escape');
+	await page.getByRole('dialog').waitFor({ state: 'detached' });
+	front.answers['POST /v1/chat/completions'] = (_request, response) => {
+		response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+		response.write(chunk({ content: 'on and on' }));
+	};
+	await page.keyboard.press('Alt+n');
+	await page.locator('#write:focus').waitFor();
+	await page.keyboard.type('Go on.');
+	await page.keyboard.press('Enter');
+	await page.getByText('on and on').waitFor();
+	await page.keyboard.press('Escape');
+	await page.answers(1);
+	assert.match(await page.locator('.figures').innerText(), /stopped$/);
+});
+
+test('the operators’ view: what /metrics has is drawn, what it lacks is said, /health stands in for it', { skip }, async (t) => {
+	const page = await open(t, { hash: '#/operators' });
+	await page.visit();
+	await page.getByRole('heading', { name: 'To the first token' }).waitFor();
+	await fetch(`${server.url}/v1/generate`, { method: 'POST', headers: { Authorization: `Bearer ${key}` }, body: JSON.stringify({ messages: [{ role: 'user', content: 'Write a haiku about autumn rain.' }], stream: false }) });
+	await page.waitForFunction(() => /^To the first token: [1-9]\d* counted, p50/.test(document.querySelector('.plot[aria-label^="To the first token"]')?.getAttribute('aria-label') ?? ''));
+	assert.ok((await page.locator('.plot canvas').count()) >= 10);
+	// A made-up server whose numbers are known.
+	const made = (steps) => ['# TYPE hokku_running_requests gauge', 'hokku_running_requests{model="a"} 3', 'hokku_running_requests{model="b \\"quoted\\", with } and ,"} 4', '# TYPE hokku_kv_blocks gauge', 'hokku_kv_blocks 200', '# TYPE hokku_kv_held_blocks gauge', 'hokku_kv_held_blocks 50', '# TYPE hokku_steps_total counter', `hokku_steps_total ${steps}`, '# TYPE hokku_time_to_first_token_seconds histogram', ...[['0.1', 10], ['1', 90], ['+Inf', 100]].map(([le, n]) => `hokku_time_to_first_token_seconds_bucket{le="${le}"} ${n}`), 'hokku_time_to_first_token_seconds_sum 50', 'hokku_time_to_first_token_seconds_count 100', 'nonsense', '{} 1', 'x NaN 5', ''].join('\n');
+	let steps = 1000;
+	front.answers['GET /metrics'] = (_q, r) => r.end(made((steps += 10)));
+	await page.reload();
+	await page.locator('.tile dd', { hasText: /^7/ }).waitFor();
+	assert.match(await page.locator('.tile', { hasText: 'KV memory' }).innerText(), /25%/);
+	assert.match(await page.locator('.tile', { hasText: 'waiting' }).innerText(), /–/);
+	assert.equal(await page.locator('.plot[aria-label^="To the first token"]').getAttribute('aria-label'), 'To the first token: 100 counted, p50 550 ms, p95 1.0 s, p99 1.0 s');
+	assert.equal(await page.locator('.chart', { hasText: 'The device' }).locator('.lack').innerText(), 'This server does not tell it.');
+	await page.getByRole('button', { name: 'The last minute' }).click();
+	await page.getByText('Nothing in the last minute.').first().waitFor();
+	front.answers['GET /metrics'] = (_q, r) => (r.writeHead(404), r.end('{"error": {"message": "no"}}'));
+	await page.reload();
+	await page.getByText('This server has no /metrics').waitFor();
+	await page.locator('.plot[aria-label^="Requests"]').waitFor();
+	front.answers['GET /metrics'] = (_q, r) => (r.writeHead(500), r.end('{"error": {"message": "it is broken"}}'));
+	await page.reload();
+	await page.getByText('/metrics cannot be read: it is broken.').waitFor();
+});
+
+test('before the model is loaded it says so, and goes on by itself; the same when the server is away', { skip }, async (t) => {
+	const page = await open(t);
+	const loading = (_q, r) => (r.writeHead(503), r.end('{"status": "loading", "progress": 0.42, "error": {"message": "the model is still being loaded"}}'));
+	front.answers['GET /health'] = front.answers['GET /v1/models'] = loading;
+	await page.visit();
+	await page.getByText('The model is being loaded: 42%').waitFor();
+	front.answers = {};
+	await page.locator('.model').waitFor();
+	front.answers['GET /health'] = (_q, r) => r.destroy();
+	await page.getByText('The server cannot be reached.').waitFor();
+	front.answers = {};
+	await page.getByText('The server cannot be reached.').waitFor({ state: 'detached' });
 });
