@@ -97,8 +97,8 @@ static void log_answer(struct log_line *l, const struct access *a)
 /* Messages about a wrong request quote it. */
 static void log_fault(struct log_line *l, const struct server *s, const struct access *a)
 {
-	bool quotes = a->code == HOKKU_INVALID_REQUEST || a->code == HOKKU_NOT_FOUND ||
-		      a->code == HOKKU_FORBIDDEN;
+	bool quotes =
+		a->code == HOKKU_INVALID_REQUEST || a->code == HOKKU_NOT_FOUND || a->code == HOKKU_FORBIDDEN;
 	if (a->field[0])
 		log_str(l, "field", str_c(a->field));
 	if (a->message.len && (!quotes || s->config.log_prompts))
@@ -153,4 +153,18 @@ void access_end(struct server *s, struct http_request *r, int status)
 	strbuf_free(&a->message);
 	strbuf_free(&a->body);
 	a->begun = false;
+}
+
+void access_refused(struct server *s, int status)
+{
+	struct log_line l;
+	char text[64], name[32];
+	unsigned outcome = status == 503 ? HOKKU_OVERLOADED : HOKKU_INVALID_REQUEST;
+	metrics_count(&s->requests, s->requests.n_routes, 0, outcome);
+	snprintf(text, sizeof text, "no whole request %d", status);
+	log_begin(&l, LOG_INFO, text);
+	if (l.json)
+		log_u64(&l, "status", (uint64_t)status);
+	log_str(&l, "outcome", str_c(metrics_outcome(outcome, name)));
+	log_end(&l);
 }

@@ -51,6 +51,9 @@ void access_fail(struct http_request *r, enum hokku_code code, const char *field
 /* http_config.on_answered; status 0: the client is gone. */
 void access_end(struct server *s, struct http_request *r, int status);
 
+/* http_config.on_refused: of what never became a request. */
+void access_refused(struct server *s, int status);
+
 /* Is this a traceparent that can be passed on (W3C Trace Context, version 00, or what a later one has in its
  * place)? */
 bool access_is_trace(const char *text);

@@ -46,6 +46,8 @@ struct http_config {
 	/* The answer to r is complete, or its stream has ended, and is about to leave; r lives for the call.
 	 * Not called after on_gone. May be NULL. */
 	void (*on_answered)(void *user, struct http_request *r, int status);
+	/* What never becomes a request was answered with status. May be NULL. */
+	void (*on_refused)(void *user, int status);
 	/* After http_wake, once for any number of calls. */
 	void (*on_wake)(void *user);
 	/* Every HTTP_TICK_MS. */

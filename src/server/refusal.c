@@ -67,6 +67,8 @@ void refusal_write(const struct http_config *config, int status, const char *tex
 	    status != 505)
 		status = 400;
 	describe(config, status, own, sizeof own);
+	if (config->on_refused)
+		config->on_refused(config->user, status);
 	config->error_body(status == 503 ? HOKKU_OVERLOADED : HOKKU_INVALID_REQUEST, text ? text : own,
 			   &body);
 	strbuf_addf(out,

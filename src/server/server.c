@@ -115,6 +115,11 @@ static void on_answered(void *user, struct http_request *r, int status)
 	access_end(user, r, status);
 }
 
+static void on_refused(void *user, int status)
+{
+	access_refused(user, status);
+}
+
 static void on_gone(void *user, struct http_request *r)
 {
 	struct generation *g = http_get_user(r);
@@ -177,6 +182,7 @@ static enum hokku_code open_http(struct server *s, struct hokku_error *err)
 		.on_request = on_request,
 		.on_gone = on_gone,
 		.on_answered = on_answered,
+		.on_refused = on_refused,
 		.on_wake = on_wake,
 		.on_tick = on_tick,
 		.error_body = make_error_body,

@@ -32,7 +32,7 @@ before(async () => {
 	mkdirSync(folder, { recursive: true });
 	const keys = join(folder, 'keys-metrics');
 	writeFileSync(keys, `name=team-a key=${secret.a}\nname=team-b key=${secret.b}\n`);
-	server = await start([model('tiny'), '--api-key-file', keys, '--metrics-vllm', '--metrics', '--parallel', '4', '--log-format', 'json']);
+	server = await start([model('long'), '--ctx', '30000', '--api-key-file', keys, '--metrics-vllm', '--metrics', '--parallel', '4', '--log-format', 'json']);
 });
 after(() => server?.child.kill('SIGKILL'));
 
@@ -58,7 +58,7 @@ test('requests by route, key and outcome; tokens, lengths and times add up', asy
 	answers.push(await generate(server, { prompt: [5, 6, 7], stream: false, max_tokens: 4, n: 2, seed: 5, ...endless }, as('b')));
 	assert.deepEqual(answers.map((a) => a.status), [200, 200, 200, 200]);
 	assert.equal((await generate(server, { prompt: 5 }, as('b'))).status, 400);
-	assert.equal((await generate(server, { prompt: Array(600).fill(5) }, as('b'))).json.error.code, 'CONTEXT_EXCEEDED');
+	assert.equal((await generate(server, { prompt: Array(30001).fill(5) }, as('b'))).json.error.code, 'CONTEXT_EXCEEDED');
 	assert.equal((await post(server, '/nowhere', {}, as('b'))).status, 404);
 	const cut = await stream(server, { prompt: [9, 9], ...endless }, as('b'));
 	await cut.saw('token');
@@ -120,6 +120,18 @@ test('requests by route, key and outcome; tokens, lengths and times add up', asy
 	assert.equal(sum(to, 'hokku_answer_tokens_total'), queue.tokens_out);
 });
 
+test('what never becomes a request is counted and has its line', async () => {
+	const from = await metrics(), broken = ['GET /health HTP\r\n\r\n', `POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n`, 'GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n'];
+	const status = [];
+	for (const bytes of broken) status.push((await raw(server.port, bytes)).status);
+	assert.deepEqual(status, [400, 413, 400]);
+	const labels = { route: 'other', method: '', key: '', outcome: 'invalid_request' };
+	assert.equal(sum(await metrics(), 'hokku_requests_total', labels) - sum(from, 'hokku_requests_total', labels), 3);
+	const told = () => lines().filter((l) => l.message.startsWith('no whole request '));
+	await until(() => told().length === 3, 20000, 'their lines');
+	assert.deepEqual(told().map((l) => [l.status, l.outcome]), status.map((s) => [s, 'invalid_request']));
+});
+
 test('what runs, waits and is held shows while it is so', async () => {
 	const running = [];
 	for (let i = 0; i < 6; i++) running.push(await stream(server, { prompt: [5, 6], ...endless }, as('a')));
@@ -163,7 +175,7 @@ test('the device is busy or idle, and neither share ever shrinks', async () => {
 	const busy = (m) => sum(m, 'hokku_device_busy_seconds_total'), idleFor = (m) => sum(m, 'hokku_device_idle_seconds_total');
 	const answer = generate(server, { prompt: [5, 6], stream: false, max_tokens: 100, ...endless }, as('a'));
 	let seen = await metrics();
-	for (let i = 0; i < 50; i++) {
+	for (let i = 0; i < 25; i++) {
 		const now = await metrics();
 		assert.ok(busy(now) >= busy(seen) && idleFor(now) >= idleFor(seen));
 		assert.ok(busy(now) + idleFor(now) <= sum(now, 'hokku_uptime_seconds'));
