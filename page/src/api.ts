@@ -10,6 +10,9 @@ export class ApiError extends Error {
 	}
 }
 
+// Behind --api-prefix /llm the page is at /llm and at /llm/.
+const at = (path: string) => (location.pathname.endsWith('/') ? path : `${location.pathname.split('/').at(-1)}/${path}`);
+
 let key = '';
 const keyName = 'hokku.key';
 const stores = () => [() => sessionStorage, () => localStorage];
@@ -60,7 +63,7 @@ export async function ask(path: string, init: RequestInit = {}): Promise<Respons
 	if (init.body) headers.set('Content-Type', 'application/json');
 	let response: Response;
 	try {
-		response = await fetch(path, { ...init, headers, credentials: 'omit', cache: 'no-store', redirect: 'error' });
+		response = await fetch(at(path), { ...init, headers, credentials: 'omit', cache: 'no-store', redirect: 'error' });
 	} catch (error) {
 		if ((error as Error).name === 'AbortError') throw error;
 		throw new ApiError('the server cannot be reached', 0);
@@ -73,8 +76,7 @@ export async function ask(path: string, init: RequestInit = {}): Promise<Respons
 export interface Model {
 	id: string;
 	max_model_len?: number;
-	status?: unknown;
-	state?: unknown;
+	state?: string; // of several: loaded, loading, unloaded ...
 	meta?: { n_ctx?: number; n_ctx_train?: number; n_params?: number; size?: number };
 }
 
@@ -85,7 +87,7 @@ export async function models(): Promise<Model[]> {
 
 // Of a server that is not ready too: its answer is 503 then.
 export async function health(): Promise<Record<string, any>> {
-	const response = await fetch('health', { headers: key ? { Authorization: `Bearer ${key}` } : {}, credentials: 'omit', cache: 'no-store' });
+	const response = await fetch(at('health'), { headers: key ? { Authorization: `Bearer ${key}` } : {}, credentials: 'omit', cache: 'no-store' });
 	return response.json();
 }
 

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { Chat } from './chat';
 import { KeyDialog, KeysDialog } from './dialog';
 import { IconButton } from './icons';
@@ -38,6 +38,7 @@ function ModelChoice() {
 			{state.models.map((m) => (
 				<option key={m.id} value={m.id}>
 					{m.id}
+					{typeof m.state === 'string' && m.state !== 'loaded' ? ` (${m.state})` : ''}
 				</option>
 			))}
 		</select>
@@ -59,7 +60,6 @@ export function App() {
 	const [menu, setMenu] = useState(false);
 	const [settings, setSettings] = useState(false);
 	const [keys, setKeys] = useState(false);
-	const menuButton = useRef<HTMLDivElement>(null);
 	useEffect(() => {
 		const onKey = (event: KeyboardEvent) => {
 			const open = document.querySelector('dialog[open]');
@@ -93,6 +93,11 @@ export function App() {
 	}, [menu]);
 	const isChat = state.view === 'chat';
 	useEffect(() => {
+		// The focus goes into the menu and back to its button.
+		if (menu) document.querySelector<HTMLElement>('.sidebar .close-menu')?.focus();
+		else if (document.activeElement === document.body || document.activeElement?.closest('.sidebar')) document.querySelector<HTMLElement>('.menu-button')?.focus();
+	}, [menu]);
+	useEffect(() => {
 		document.title = isChat ? (state.current.title ? `${state.current.title} · hokku` : 'hokku') : 'Operators · hokku';
 	});
 	return (
@@ -100,11 +105,11 @@ export function App() {
 			<a class="skip" href={isChat ? '#write' : '#main'} onClick={(e) => (e.preventDefault(), document.getElementById(isChat ? 'write' : 'main')?.focus())}>
 				{isChat ? 'To the message field' : 'To the numbers'}
 			</a>
-			<Sidebar onPick={() => setMenu(false)} />
+			<Sidebar onPick={() => setMenu(false)} isMenu={menu} />
 			{menu && <div class="veil" onClick={() => setMenu(false)} />}
-			<div class="body">
-				<header class="top" ref={menuButton}>
-					<IconButton icon="menu" label={menu ? 'Hide the conversations' : 'Show the conversations'} class="only-narrow" aria-expanded={menu} onClick={() => setMenu(!menu)} />
+			<div class="body" inert={menu}>
+				<header class="top">
+					<IconButton icon="menu" label={menu ? 'Hide the conversations' : 'Show the conversations'} class="only-narrow menu-button" aria-expanded={menu} onClick={() => setMenu(!menu)} />
 					{isChat ? <ModelChoice /> : <span class="model-name">Operators</span>}
 					<h1 class="title">
 						<span class={isChat && state.current.leaf ? '' : 'unseen'}>{isChat ? titleOf(state.current) : 'Operators'}</span>

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import * as api from './api';
 import { buildMessages, isSaid, toolsOf } from './request';
-import { contextOf, modelOf, state } from './state';
+import { contextOf, isLoaded, modelOf, state } from './state';
 import type { Conversation, Message } from './types';
 import { pathOf } from './types';
 import { count, percent, tokens } from './words';
@@ -59,11 +59,12 @@ async function measure(c: Conversation, draft: string): Promise<Piece[]> {
 export function usePieces(c: Conversation, draft: string): Piece[] {
 	const [pieces, setPieces] = useState<Piece[]>([]);
 	const live = state.live.get(c.id);
+	const loaded = isLoaded(c);
 	const stamp = `${c.id} ${c.leaf} ${!!live} ${c.system.length} ${c.settings.tools?.length} ${c.settings.effort} ${modelOf(c)} ${draft} ${Object.keys(c.messages).length}`;
 	const newest = useRef('');
 	useEffect(() => {
 		newest.current = stamp;
-		if (!counts || live || !state.models.length) return;
+		if (!counts || live || !loaded) return;
 		const timer = setTimeout(async () => {
 			try {
 				const found = await measure(c, draft);
@@ -74,7 +75,7 @@ export function usePieces(c: Conversation, draft: string): Piece[] {
 			}
 		}, 250);
 		return () => clearTimeout(timer);
-	}, [stamp, state.models.length > 0]);
+	}, [stamp, loaded]);
 	if (!live) return pieces;
 	const rest = pieces.filter((p) => p.id !== live.messageId && p.kind !== 'draft');
 	return [...rest, { id: live.messageId, kind: 'assistant', label: 'Answer', excerpt: 'being written', n: live.tokens }];

@@ -48,7 +48,7 @@ export function Memory() {
 	);
 }
 
-export function Sidebar({ onPick }: { onPick: () => void }) {
+export function Sidebar({ onPick, isMenu }: { onPick: () => void; isMenu: boolean }) {
 	const [words, setWords] = useState('');
 	const file = useRef<HTMLInputElement>(null);
 	const wanted = words.trim().toLowerCase();
@@ -80,6 +80,7 @@ export function Sidebar({ onPick }: { onPick: () => void }) {
 						document.getElementById('write')?.focus();
 					}}
 				/>
+				{isMenu && <IconButton icon="close" label="Hide the conversations" class="close-menu" onClick={onPick} />}
 			</header>
 			<input type="search" class="find" placeholder="Find" aria-label="Find a conversation" value={words} onInput={(e) => setWords(e.currentTarget.value)} />
 			<div class="list">

@@ -44,15 +44,20 @@ export const state = {
 };
 
 const watchers = new Set<() => void>();
-let asked = 0;
+let asked = false;
 export function changed() {
 	if (asked) return;
-	// A hidden page has no frames, and goes on all the same.
+	asked = true;
 	const draw = () => {
-		asked = 0;
+		if (!asked) return;
+		asked = false;
+		cancelAnimationFrame(frame);
+		clearTimeout(timer);
 		for (const watcher of watchers) watcher();
 	};
-	asked = document.hidden ? window.setTimeout(draw, 100) : requestAnimationFrame(draw);
+	// A page that is hidden, or covered, has no frames, and goes on all the same.
+	const frame = requestAnimationFrame(draw);
+	const timer = window.setTimeout(draw, 100);
 }
 
 export function useWatched() {
@@ -271,6 +276,12 @@ export async function watchHealth() {
 	healthTimer = window.setTimeout(watchHealth, soon ? 500 : 2000);
 }
 
+// Of several models some are in memory only when they are asked; that is not to be done by counting.
+export const isLoaded = (c: Conversation): boolean => {
+	const m = state.models.find((one) => one.id === modelOf(c));
+	return !!m && (typeof m.state !== 'string' || m.state === 'loaded');
+};
+
 // ---- talking ----
 
 function add(c: Conversation, m: Omit<Message, 'id' | 'at'>): Message {
@@ -385,6 +396,7 @@ function end(c: Conversation, live: Live, error: Error | null) {
 	c.updated = Date.now();
 	keep(c, 0);
 	watchHealth();
+	if (state.models.some((one) => typeof one.state === 'string')) loadModels(); // another may be loaded now
 }
 
 async function answer(c: Conversation) {

@@ -89,7 +89,8 @@ const fits = async (page) => {
 };
 
 test('GET / is the page to whom Accept says so, else the list of routes; HEAD is as GET', async () => {
-	const ask = (method, accept) => raw(server.port, `${method} / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${accept ? `Accept: ${accept}\r\n` : ''}\r\n`);
+	const ask = (method, accept, more = '') => raw(server.port, `${method} / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${accept ? `Accept: ${accept}\r\n` : ''}${more}\r\n`);
+	const shown = `x-api-key: ${key}\r\n`;
 	const asBrowser = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
 	const page = await ask('GET', asBrowser);
 	assert.equal(page.status, 200);
@@ -104,14 +105,15 @@ test('GET / is the page to whom Accept says so, else the list of routes; HEAD is
 		assert.ok(page.headers['content-security-policy'].includes(part), part);
 	assert.doesNotMatch(page.headers['content-security-policy'], /unsafe|https?:/);
 	for (const accept of [undefined, '*/*', 'application/json', 'application/json, text/html;q=0.5', 'text/html;q=0']) {
-		const list = await ask('GET', accept);
+		assert.equal((await ask('GET', accept)).status, 401, accept); // the page alone is everybody's
+		const list = await ask('GET', accept, shown);
 		assert.equal(list.headers['content-type'], 'application/json', accept);
 		assert.equal(list.headers.vary, 'Accept');
 		assert.equal(JSON.parse(list.body).name, 'hokku');
 	}
 	const head = await ask('HEAD', asBrowser);
 	assert.deepEqual([head.status, head.body, head.headers['content-length'], head.headers['content-type']], [200, '', String(Buffer.byteLength(page.body)), 'text/html; charset=utf-8']);
-	assert.equal((await ask('HEAD', '*/*')).headers['content-type'], 'application/json');
+	assert.equal((await ask('HEAD', '*/*', shown)).headers['content-type'], 'application/json');
 });
 
 test('it asks for the key, says when it is wrong, and keeps it only where that is wished', { skip }, async (t) => {
@@ -463,9 +465,11 @@ test('contrast, names and roles, in both colours; 360 pixels are wide enough', {
 		await judge(page, `${what}, an error`);
 		if (width < 500) {
 			await page.getByRole('button', { name: 'Show the conversations' }).click();
+			await page.locator('.close-menu:focus').waitFor();
 			await judge(page, `${what}, the menu`);
 			await fits(page);
 			await page.keyboard.press('Escape');
+			await page.locator('.menu-button:focus').waitFor();
 		}
 		await page.getByRole('button', { name: 'Settings' }).click();
 		await page.getByLabel('Top P', { exact: true }).fill('7');
@@ -478,6 +482,42 @@ test('contrast, names and roles, in both colours; 360 pixels are wide enough', {
 		await fits(page);
 		await page.context().close();
 	}
+});
+
+test('several windows know of one another; what a closed page left is told; models that are not loaded are not asked to count', { skip }, async (t) => {
+	const page = await visit(t);
+	const other = await page.context().newPage();
+	await other.goto(front.url);
+	await other.locator('.model').waitFor();
+	front.answers['POST /v1/chat/completions'] = (_request, response) => {
+		response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+		response.write(chunk({ content: 'as far as it came' }));
+	};
+	await page.say('Seen by both?');
+	await page.getByText('as far as it came').waitFor();
+	await other.locator('.sidebar .open', { hasText: 'Seen by both?' }).waitFor();
+	await page.kept();
+	await page.reload();
+	await page.locator('.error', { hasText: 'the page was closed before the answer ended' }).waitFor();
+	assert.deepEqual(await page.words('.message.assistant .prose'), ['as far as it came']);
+	await page.locator('.sidebar .row').hover();
+	await page.getByRole('button', { name: /^Delete/ }).click();
+	await other.getByText('No conversation yet.').waitFor();
+	front.answers['GET /v1/models'] = (_q, r) => r.end(JSON.stringify({ data: [{ id: 'big', max_model_len: 512, state: 'unloaded' }, { id: 'haiku', max_model_len: 512, state: 'loaded' }] }));
+	front.answers['POST /v1/chat/completions'] = streamed([{ content: 'here' }]);
+	await page.reload();
+	await page.locator('.model').waitFor();
+	assert.deepEqual(await page.locator('.model option').allInnerTexts(), ['big (unloaded)', 'haiku']);
+	front.asked.length = 0;
+	await page.say('Who is there?');
+	await page.answers(1);
+	assert.equal(front.chats()[0].model, 'big');
+	assert.deepEqual(front.asked.filter((one) => /tokenize|input_tokens/.test(one.name)), []);
+	await page.getByLabel('Model').selectOption('haiku');
+	await page.locator('.track .piece').first().waitFor();
+	await page.say('And now?');
+	await page.answers(2);
+	assert.equal(front.chats()[1].model, 'haiku');
 });
 
 test('the colours are chosen, and kept', { skip }, async (t) => {
@@ -599,6 +639,10 @@ test('before the model is loaded it says so, and goes on by itself; the same whe
 	await page.getByText('The model is being loaded: 42%').waitFor();
 	front.answers = {};
 	await page.locator('.model').waitFor();
+	for (const path of ['llm', 'llm/']) {
+		await page.goto(front.url + path);
+		await page.locator('.model').waitFor();
+	}
 	front.answers['GET /health'] = (_q, r) => r.destroy();
 	await page.getByText('The server cannot be reached.').waitFor();
 	front.answers = {};

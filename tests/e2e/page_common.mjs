@@ -23,6 +23,7 @@ export async function startFront(server) {
 		request.on('data', (chunk) => chunks.push(chunk));
 		request.on('end', () => {
 			const body = Buffer.concat(chunks);
+			request.url = request.url.replace(/^\/llm\/?/, '/'); // as behind --api-prefix /llm
 			const name = `${request.method} ${request.url.split('?')[0]}`;
 			front.asked.push({ name, body: body.toString(), headers: request.headers });
 			if (front.answers[name]) return front.answers[name](request, response, body.toString());
