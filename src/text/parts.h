@@ -13,8 +13,8 @@ enum part_kind {
 	PART_THINKING,  /* a piece of what comes before it */
 	PART_CALL,      /* a call begins; text: the whole name of the tool */
 	PART_ARGUMENTS, /* a piece of the call's arguments, JSON when they are whole */
-	PART_CALL_END,  /* the call is whole: its arguments are one JSON object. Without it the answer ended in
-			   the middle (max_tokens, a stop string) and they are cut */
+	PART_CALL_END, /* the call is whole: its arguments are one JSON object. Without it the answer ended in
+			  the middle (max_tokens, a stop string) and they are cut */
 };
 
 struct part {

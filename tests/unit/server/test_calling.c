@@ -282,7 +282,8 @@ static void calls(void **state)
 				snprintf(place, sizeof place, "%s", at);
 			assert_int_equal(calling_refused(&c, place, err.field), rows[i].lenient);
 			assert_string_equal(err.field, "tools[0].function.parameters");
-			/* All of the shape is the calls': where nobody was promised one, no fault of it is theirs. */
+			/* All of the shape is the calls': where nobody was promised one, no fault of it is
+			 * theirs. */
 			assert_int_equal(calling_refused(&c, "/format/nowhere", err.field), rows[i].lenient);
 			assert_string_equal(err.field, "");
 		}
