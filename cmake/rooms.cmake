@@ -37,7 +37,6 @@ endif()
 set(tier_optimise $<$<NOT:$<CONFIG:Debug>>:-O3>)
 if(HOKKU_SANITIZE) # see tier_body.h; the portable tier is the same source and keeps all checks and counts
 	set(tier_optimise -O2 -fno-sanitize=undefined -fno-profile-arcs -fno-test-coverage)
-	set_source_files_properties(src/compute/cpu/tier_portable.c PROPERTIES COMPILE_OPTIONS -O2)
 endif()
 foreach(tier avx2 avx512 amx neon neon_dotprod)
 	set_source_files_properties(src/compute/cpu/tier_${tier}.c PROPERTIES COMPILE_OPTIONS
