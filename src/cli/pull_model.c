@@ -1,11 +1,13 @@
 #include "cli/pull_model.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "cli/job.h"
+#include "cli/needs.h"
 #include "hub/name.h"
 #include "hub/pull.h"
 
@@ -53,6 +55,7 @@ enum { REDRAW_MS = 100, RATE_MS = 1000 };
 #define RATE_KEPT 0.7 /* of the rate before, when a second has passed */
 
 struct drawing {
+	const struct hub_config *config;
 	struct observer job;
 	uint64_t drawn_ns, rate_ns, rate_bytes;
 	double rate;
@@ -135,6 +138,9 @@ static enum hokku_code on_begin(void *user, const struct hub_plan *plan, struct 
 {
 	const struct drawing *d = user;
 	tell_plan(plan);
+	cli_tell_needs(d->config, plan);
+	if (observer_stopped(&d->job))
+		return err_set(err, HOKKU_CANCELLED, "interrupted");
 	if (d->asks && !ask())
 		return err_set(err, HOKKU_CANCELLED, "nothing was pulled");
 	return HOKKU_OK;
@@ -144,13 +150,17 @@ static enum hokku_code pull_named(const struct hub_config *c, const struct hub_n
 				  char **path, struct hokku_error *err)
 {
 	static char label[] = "pulling";
-	struct drawing d = {.terminal = isatty(STDERR_FILENO), .asks = asks, .job = cli_job(label)};
+	struct drawing d = {
+		.config = c, .terminal = isatty(STDERR_FILENO), .asks = asks, .job = cli_job(label)};
 	const struct hub_pull p = {.config = c,
 				   .name = name,
 				   .observer = &d.job,
 				   .begin = on_begin,
 				   .progress = on_progress,
 				   .user = &d};
+	/* A connection that breaks, and a file that may not be so large, are told by what was called. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	enum hokku_code rc = hub_pull(&p, path, err);
 	if (d.terminal)
 		fprintf(stderr, "\r\033[K");

@@ -235,6 +235,7 @@ struct asking {
 	struct http *h;
 	struct http_reply *reply;
 	size_t max_body;
+	bool first; /* what comes after max_body is not wanted, instead of too long */
 	bool too_long;
 };
 
@@ -248,11 +249,12 @@ static size_t on_header(char *line, size_t size, size_t n, void *user)
 static size_t on_body(char *bytes, size_t size, size_t n, void *user)
 {
 	struct asking *a = user;
-	a->too_long = a->reply->body.len + size * n > a->max_body;
+	size_t room = a->max_body - a->reply->body.len, all = size * n;
+	a->too_long = all > room && !a->first;
 	if (a->too_long)
 		return 0;
-	strbuf_add(&a->reply->body, bytes, size * n);
-	return a->reply->body.failed ? 0 : size * n;
+	strbuf_add(&a->reply->body, bytes, all < room ? all : room);
+	return a->reply->body.failed || all > room ? 0 : all;
 }
 
 static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
@@ -275,6 +277,10 @@ static enum hokku_code ask_once(struct http *h, const char *url, bool head, stru
 	h->easy = e;
 	if (!e)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for a connection", url);
+	char range[32];
+	snprintf(range, sizeof range, "0-%zu", a->max_body - 1);
+	if (a->first)
+		curl_easy_setopt(e, CURLOPT_RANGE, range);
 	curl_easy_setopt(e, CURLOPT_NOBODY, (long)head);
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, a);
@@ -285,6 +291,8 @@ static enum hokku_code ask_once(struct http *h, const char *url, bool head, stru
 	curl_easy_setopt(e, CURLOPT_XFERINFODATA, a);
 	*code = curl_easy_perform(e);
 	curl_easy_getinfo(e, CURLINFO_RESPONSE_CODE, &r->status);
+	if (a->first && *code == CURLE_WRITE_ERROR && r->body.len == a->max_body)
+		*code = CURLE_OK; /* of a server without ranges, enough */
 	if (observer_stopped(h->observer))
 		return err_set(err, HOKKU_CANCELLED, "interrupted");
 	if (a->too_long)
@@ -322,16 +330,17 @@ static enum hokku_code ask_again(struct http *h, const char *url, bool head, str
 	}
 }
 
-enum hokku_code http_ask(struct http *h, const char *url, bool head, bool stay, size_t max_body,
-			 struct http_reply *out, struct hokku_error *err)
+static enum hokku_code follow(struct asking *a, const char *url, bool head, bool stay,
+			      struct hokku_error *err)
 {
+	struct http *h = a->h;
+	struct http_reply *out = a->reply;
 	char at[HUB_MAX_URL], next[HUB_MAX_URL];
 	*out = (struct http_reply){0};
-	struct asking a = {.h = h, .reply = out, .max_body = max_body};
 	snprintf(at, sizeof at, "%s", url);
 	for (int n = 0;; n++) {
 		struct http_headers before = out->headers;
-		enum hokku_code rc = ask_again(h, at, head, &a, err);
+		enum hokku_code rc = ask_again(h, at, head, a, err);
 		if (rc)
 			return rc;
 		/* What the hub said of the file on the way is of the file, whoever keeps its bytes. */
@@ -355,4 +364,18 @@ enum hokku_code http_ask(struct http *h, const char *url, bool head, bool stay, 
 				       HTTP_MAX_REDIRECTS);
 		memcpy(at, next, sizeof at);
 	}
+}
+
+enum hokku_code http_ask(struct http *h, const char *url, bool head, bool stay, size_t max_body,
+			 struct http_reply *out, struct hokku_error *err)
+{
+	struct asking a = {.h = h, .reply = out, .max_body = max_body};
+	return follow(&a, url, head, stay, err);
+}
+
+enum hokku_code http_ask_first(struct http *h, const char *url, size_t n, struct http_reply *out,
+			       struct hokku_error *err)
+{
+	struct asking a = {.h = h, .reply = out, .max_body = n, .first = true};
+	return follow(&a, url, false, false, err);
 }

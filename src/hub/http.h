@@ -43,6 +43,10 @@ void http_reply_free(struct http_reply *r);
 enum hokku_code http_ask(struct http *h, const char *url, bool head, bool stay, size_t max_body,
 			 struct http_reply *out, struct hokku_error *err);
 
+/* The first n bytes of what is at url, fewer where it has fewer; status 206 or 200. */
+enum hokku_code http_ask_first(struct http *h, const char *url, size_t n, struct http_reply *out,
+			       struct hokku_error *err);
+
 /* Of the hub's own scheme, host and port? */
 bool http_is_hub(const struct http *h, const char *url);
 

@@ -127,6 +127,34 @@ static enum hokku_code bring_file(struct pulling *g, struct hokku_error *err)
 	return rc;
 }
 
+/* ---- heads ---- */
+
+enum hokku_code hub_plan_head(const struct hub_plan *plan, size_t i, size_t n, const char *path,
+			      struct hokku_error *err)
+{
+	const struct hub_file *f = &plan->files->all[plan->choice->index[i]];
+	struct hub_file copy = *f;
+	struct http_reply reply = {0};
+	char url[HUB_MAX_URL];
+	if (n > f->n_bytes)
+		n = (size_t)f->n_bytes;
+	enum hokku_code rc = hub_repo_locate(plan->http, plan->name, plan->commit, &copy, url, err);
+	if (!rc && n)
+		rc = http_ask_first(plan->http, url, n, &reply, err);
+	if (!rc && n && (reply.body.len != n || (reply.status != 200 && reply.status != 206)))
+		rc = err_set(err, HOKKU_IO_ERROR,
+			     "%s: its beginning does not come (HTTP %ld, %zu of %zu bytes)", f->path,
+			     reply.status, reply.body.len, n);
+	int fd = rc ? -1 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (!rc &&
+	    (fd < 0 || ftruncate(fd, (off_t)f->n_bytes) || (n && write(fd, reply.body.ptr, n) != (ssize_t)n)))
+		rc = err_set(err, HOKKU_IO_ERROR, "%s: cannot be written: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	http_reply_free(&reply);
+	return rc;
+}
+
 /* ---- all files ---- */
 
 static uint64_t bytes_here(const struct hub_pull *p, const struct hub_file *f)
@@ -143,6 +171,7 @@ static enum hokku_code bring_all(const struct hub_pull *p, struct http *h, struc
 	struct pulling g = {.p = p, .http = h, .commit = repo->commit, .all = choice->n_bytes};
 	struct hub_plan plan = {.name = p->name,
 				.commit = repo->commit,
+				.http = h,
 				.files = &repo->files,
 				.choice = choice,
 				.n_bytes = choice->n_bytes};

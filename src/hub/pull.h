@@ -12,8 +12,14 @@ struct hub_plan {
 	const char *commit;
 	const struct hub_files *files; /* of the repository */
 	const struct hub_choice *choice;
+	struct http *http;
 	uint64_t n_bytes, n_here; /* of the files that were chosen, and of these, what is here already */
 };
+
+/* For begin: the first n bytes of file i of the choice, fewer where it has fewer, into path, a file that has
+ * the length of the whole one, with a hole for the rest. */
+enum hokku_code hub_plan_head(const struct hub_plan *plan, size_t i, size_t n, const char *path,
+			      struct hokku_error *err);
 
 enum hub_phase { HUB_BRINGING, HUB_CHECKING };
 

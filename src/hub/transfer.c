@@ -80,6 +80,8 @@ static bool check_head(struct stream *s)
 {
 	struct job *j = s->job;
 	long status = 0;
+	if (j->restart) /* another has found that there are no ranges: these bytes are of the beginning */
+		return false;
 	curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status == 206 && !j->no_ranges)
 		return check_range(s);

@@ -38,14 +38,17 @@ async function output(...args) {
 const answer = (model, ...more) => output('run', model, '-p', 'a haiku', '-n', '8', '--temperature', '0', '--device', 'cpu', ...more);
 
 before(async () => {
-	env = { HOME: scratch, PATH: process.env.PATH, HF_HUB_CACHE: cache, HOKKU_TEST_RETRY_MS: '0' };
+	env = { HOME: scratch, PATH: process.env.PATH, HF_HUB_CACHE: cache, HOKKU_TEST_RETRY_MS: '0', TMPDIR: scratch };
 	whole = join(scratch, 'whole.gguf');
 	await output('convert', folder, '-o', whole, '--type', 'Q8_0', '--name', 'hf');
 	const parts = split(whole, join(scratch, 'm-Q8_0'), [5]);
 	const files = Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))]));
+	// A model of an architecture that nobody has written yet.
+	const later = Buffer.from(readFileSync(whole).toString('latin1').replaceAll('qwen2', 'later'), 'latin1');
 	hub = await startHub({
 		'test/one-GGUF': { files: { 'one-Q8_0.gguf': readFileSync(whole), 'one-F16.gguf': Buffer.from('not read') } },
 		'test/parts-GGUF': { files: Object.fromEntries(parts.map((path) => [path.slice(scratch.length + 1), readFileSync(path)])) },
+		'test/later-GGUF': { files: { 'later.gguf': later } },
 		'test/folder': { files: { ...files, 'pytorch_model.bin': Buffer.from('never'), 'README.md': Buffer.from('nor this') } },
 	});
 	env.HF_ENDPOINT = hub.url;
@@ -73,6 +76,26 @@ test('run: a name that is not here is told of, and --pull brings it', async () =
 	assert.match((await run(['run', 'test/x', '-p', 'x'], { more: { HF_ENDPOINT: 'nonsense' } })).err, /HF_ENDPOINT is "nonsense"; it takes the address of a hub/);
 });
 
+test('before it begins it says what the model takes, and what this machine has', async () => {
+	const inspected = JSON.parse(await output('inspect', whole, '--json', '--device', 'cpu')), kv = inspected.device.resident_bytes.kv;
+	const weights = inspected.tensors.reduce((n, t) => n + t.bytes, 0);
+	const text = (n) => (n < 1024 ? `${n} B` : n < 1 << 20 ? `${(n / 1024).toFixed(1)} KiB` : `${(n / (1 << 20)).toFixed(1)} MiB`);
+	for (const [name, pattern] of [
+		['test/one-GGUF:Q8_0', `hokku: it takes ${text(weights)} of memory for weights and ${text(kv)} for KV at a context of ${inspected.device.context}\n`],
+		['test/parts-GGUF', `hokku: it takes ${text(weights)} of memory for weights and ${text(kv)} for KV`],
+		['test/folder', 'hokku: it takes [0-9.]+ KiB of memory for weights and [0-9.]+ [KM]iB for KV'],
+		['test/one-GGUF:F16', 'hokku: what it takes cannot be said: one-F16\\.gguf: '],
+		['test/later-GGUF', 'hokku: what it takes cannot be said: later\\.gguf: .*"later"; hokku knows qwen2'],
+	]) {
+		const r = await run(['pull', name], { more: { HF_HUB_CACHE: join(scratch, 'needs') } });
+		assert.equal(r.code, 0, r.err);
+		assert.match(r.err, new RegExp(pattern), name);
+		assert.match(r.err, /^hokku: this machine has \S+ GiB of memory, \S+ [GM]iB of it available; \S+ [TGM]iB of disk are free$/m);
+		assert.doesNotMatch(r.err, /hokku-heads/);
+	}
+	assert.deepEqual(readdirSync(scratch).filter((name) => name.startsWith('hokku-heads')), []);
+});
+
 test('split models and folders', async () => {
 	const local = await answer(whole);
 	assert.equal(await answer('test/parts-GGUF', '--pull'), local);
@@ -87,7 +110,7 @@ test('split models and folders', async () => {
 	assert.match((await run(['run', 'test/parts-GGUF', '-p', 'x'])).err, /neither a file here nor in the cache/);
 	hub.requests = [];
 	assert.equal(await answer('test/parts-GGUF', '--pull'), local);
-	assert.ok(hub.requests.filter((r) => r.host === 'cdn').every((r) => r.url.includes(sha256(readFileSync(join(scratch, 'm-Q8_0-00002-of-00002.gguf'))))));
+	assert.ok(hub.requests.filter((r) => r.host === 'cdn' && !r.head).every((r) => r.url.includes(sha256(readFileSync(join(scratch, 'm-Q8_0-00002-of-00002.gguf'))))));
 });
 
 test('on a terminal it asks first, and draws how far it is', async () => {

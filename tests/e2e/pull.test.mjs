@@ -56,7 +56,7 @@ const pull = (name, options, ...args) => run(['pull', name, ...args], options);
 
 const folder = (repo) => join(cache, `models--${repo.replace('/', '--')}`);
 const blobs = (repo) => (existsSync(join(folder(repo), 'blobs')) ? readdirSync(join(folder(repo), 'blobs')) : []);
-const cdn = () => hub.requests.filter((r) => r.host === 'cdn');
+const cdn = () => hub.requests.filter((r) => r.host === 'cdn' && !r.head);
 
 function succeeded(r, repo, file, bytes) {
 	assert.equal(r.code, 0, r.err);

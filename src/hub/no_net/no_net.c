@@ -27,6 +27,12 @@ enum hokku_code http_ask(struct http *h, const char *url, bool head, bool stay, 
 	return err_set(err, HOKKU_INTERNAL, "%s: there is no network", url);
 }
 
+enum hokku_code http_ask_first(struct http *h, const char *url, size_t n, struct http_reply *out,
+			       struct hokku_error *err)
+{
+	return http_ask(h, url, false, false, n, out, err);
+}
+
 void http_reply_free(struct http_reply *r)
 {
 	strbuf_free(&r->body);
