@@ -117,6 +117,9 @@ static void gen_started(struct sample *sample, const struct mail *m, const char 
 		g->begun_ns = m->at_ns;
 		histogram_add(&g->hosted->times.prepare, seconds(g->arrived_ns, g->submitted_ns));
 		histogram_add(&g->hosted->times.prompt, g->prompt_tokens);
+		histogram_add(&g->hosted->times.samples, g->job.request.n);
+		if (g->job.request.max_tokens)
+			histogram_add(&g->hosted->times.asked, g->job.request.max_tokens);
 		g->started = true;
 		g->slot = slots_pick(g);
 		g->server->allowances[g->owner].counters.prompt_tokens += g->prompt_tokens;
@@ -300,9 +303,18 @@ static void time_end(struct sample *sample, const struct mail *m, uint32_t token
 	if (!sample->token_ns)
 		time_token(sample, m->at_ns);
 	histogram_add(&times->decode, m->result.decode_ms * 1e-3);
+	histogram_add(&times->inference, seconds(sample->begun_ns, m->at_ns));
+	if (tokens_out > 1)
+		histogram_add(&times->tpot, m->result.decode_ms * 1e-3 / (tokens_out - 1));
 	histogram_add(&times->answer, tokens_out);
-	if (sample->end.last)
+	if (sample->end.last) {
+		uint32_t longest = 0;
+		for (uint32_t i = 0; i < g->n_samples; i++)
+			longest = g->samples[i].end.tokens_out > longest ? g->samples[i].end.tokens_out
+									 : longest;
+		histogram_add(&times->longest, longest);
 		histogram_add(&times->total, seconds(g->arrived_ns, m->at_ns));
+	}
 	times->stops[sample->end.stop]++;
 }
 

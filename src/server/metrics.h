@@ -32,12 +32,22 @@ enum {
 	  "From one token of a sample to the next")                                                       \
 	X(decode, "decode_seconds", HISTOGRAM_SECONDS, "vllm:request_decode_time_seconds",                \
 	  "From a sample's first token to its end, of those that ended by themselves")                    \
+	X(inference, "inference_seconds", HISTOGRAM_SECONDS, "vllm:request_inference_time_seconds",       \
+	  "From a sample's first step to its end, of those that ended by themselves")                     \
+	X(tpot, "time_per_token_seconds", HISTOGRAM_STEP_SECONDS,                                         \
+	  "vllm:request_time_per_output_token_seconds",                                                   \
+	  "Mean time of a token behind the first, of samples that ended by themselves with two or more")  \
 	X(total, "answer_seconds", HISTOGRAM_SECONDS, "vllm:e2e_request_latency_seconds",                 \
 	  "From a request's arrival to the end of its answer, of those that ended by themselves")         \
 	X(prompt, "prompt_length_tokens", HISTOGRAM_LENGTHS, "vllm:request_prompt_tokens",                \
 	  "Tokens of a request's prompt")                                                                 \
 	X(answer, "answer_length_tokens", HISTOGRAM_LENGTHS, "vllm:request_generation_tokens",            \
-	  "Tokens of a sample's answer, of those that ended by themselves")
+	  "Tokens of a sample's answer, of those that ended by themselves")                               \
+	X(longest, "longest_answer_tokens", HISTOGRAM_LENGTHS, "vllm:request_max_num_generation_tokens",  \
+	  "Tokens of the longest of a request's answers, where the last ended by itself")                 \
+	X(asked, "asked_tokens", HISTOGRAM_LENGTHS, "vllm:request_params_max_tokens",                     \
+	  "max_tokens of requests that say it")                                                           \
+	X(samples, "samples", HISTOGRAM_SIZES, "vllm:request_params_n", "n of requests")
 
 /* Of the requests for one model. */
 struct metrics_times {

@@ -13,6 +13,10 @@
 	  (double)m->state.counters.cache_queries *COMPUTE_KV_BLOCK)                           \
 	X("prefix_cache_hits_total", "counter", "Of these those that were found",              \
 	  (double)m->state.counters.cache_hits *COMPUTE_KV_BLOCK)                              \
+	X("gpu_prefix_cache_queries_total", "counter", "The same under its older name",        \
+	  (double)m->state.counters.cache_queries *COMPUTE_KV_BLOCK)                           \
+	X("gpu_prefix_cache_hits_total", "counter", "The same under its older name",           \
+	  (double)m->state.counters.cache_hits *COMPUTE_KV_BLOCK)                              \
 	X("num_preemptions_total", "counter", "Times that a request gave its KV memory back",  \
 	  m->state.counters.preempted)                                                         \
 	X("prompt_tokens_total", "counter", "Tokens of prompts", m->state.n_tokens_in)         \

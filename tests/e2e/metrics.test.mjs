@@ -91,6 +91,11 @@ test('requests by route, key and outcome; tokens, lengths and times add up', asy
 	assert.equal(grew(to, 'hokku_decode_seconds', {}, '_count'), 5);
 	for (const each of ['queue_seconds', 'prefill_seconds', 'time_to_first_token_seconds']) assert.equal(grew(to, `hokku_${each}`, {}, '_count'), 6, each);
 	assert.equal(grew(to, 'hokku_prepare_seconds', {}, '_count'), 5);
+	assert.equal(grew(to, 'hokku_inference_seconds', {}, '_count'), 5);
+	assert.equal(grew(to, 'hokku_time_per_token_seconds', {}, '_count'), 5);
+	assert.deepEqual(['_count', '_sum'].map((s) => grew(to, 'hokku_samples', {}, s)), [5, 6]);
+	assert.deepEqual(['_count', '_sum'].map((s) => grew(to, 'hokku_asked_tokens', {}, s)), [4, 3 * 6 + 4]);
+	assert.deepEqual(['_count', '_sum'].map((s) => grew(to, 'hokku_longest_answer_tokens', {}, s)), [4, 3 * 6 + 4]);
 	// Of each sample every token but the first has one before it.
 	const drawn = grew(to, 'hokku_answer_tokens_total');
 	assert.ok(drawn >= usage('completion_tokens') + 1);
@@ -197,6 +202,7 @@ test('under vLLM’s names the same', async () => {
 	};
 	for (const [theirs, ours] of Object.entries(same)) assert.equal(sum(m, `vllm:${theirs}`), sum(m, ours), theirs);
 	const block = sum(m, 'hokku_kv_block_tokens');
+	for (const old of ['queries', 'hits']) assert.equal(sum(m, `vllm:gpu_prefix_cache_${old}_total`), sum(m, `vllm:prefix_cache_${old}_total`));
 	assert.equal(sum(m, 'vllm:prefix_cache_queries_total'), block * sum(m, 'hokku_cache_queries_total'));
 	assert.equal(sum(m, 'vllm:prefix_cache_hits_total'), block * sum(m, 'hokku_cache_hits_total'));
 	assert.ok(sum(m, 'vllm:prefix_cache_hits_total') > 0);
@@ -208,6 +214,11 @@ test('under vLLM’s names the same', async () => {
 		request_queue_time_seconds: 'queue_seconds',
 		request_prefill_time_seconds: 'prefill_seconds',
 		request_decode_time_seconds: 'decode_seconds',
+		request_inference_time_seconds: 'inference_seconds',
+		request_time_per_output_token_seconds: 'time_per_token_seconds',
+		request_max_num_generation_tokens: 'longest_answer_tokens',
+		request_params_max_tokens: 'asked_tokens',
+		request_params_n: 'samples',
 		request_prompt_tokens: 'prompt_length_tokens',
 		request_generation_tokens: 'answer_length_tokens',
 		iteration_tokens_total: 'step_tokens',
