@@ -606,6 +606,16 @@ cudaError_t cudaFuncSetAttribute(const void *kernel, enum cudaFuncAttribute attr
 	return cudaSuccess;
 }
 
+/* Blocks of a cluster, which the next launches of this thread have for one. */
+static thread_local unsigned cluster_blocks = 1;
+
+void cudasim_set_cluster(unsigned n)
+{
+	if (n < 1 || n > CUDASIM_MAX_CLUSTER)
+		cudasim_die("a cluster of %u blocks; cudasim runs up to %d", n, CUDASIM_MAX_CLUSTER);
+	cluster_blocks = n;
+}
+
 void cudasim_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t st,
 		    void (*body)(const void *, const void *), const void *kernel, const void *args,
 		    size_t n_args)
@@ -625,7 +635,7 @@ void cudasim_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes
 	size_t most = asked == s.shared_limits.end() ? (size_t)CUDASIM_PLAIN_SHARED : asked->second;
 	if (grid.x < 1 || grid.x > 0x7FFFFFFF || grid.y < 1 || grid.y > 65535 || grid.z < 1 ||
 	    grid.z > 65535 || block.x < 1 || block.x > CUDASIM_MAX_THREADS || block.y != 1 || block.z != 1 ||
-	    shared_bytes > most) {
+	    shared_bytes > most * cluster_blocks) {
 		s.last = cudaErrorInvalidConfiguration;
 		return;
 	}

@@ -21,6 +21,7 @@ enum {
 	CUDASIM_MAX_THREADS = 1024,
 	CUDASIM_PLAIN_SHARED = 48 << 10, /* bytes a block may have without asking for more */
 	CUDASIM_MAX_SHARED = 227 << 10,
+	CUDASIM_MAX_CLUSTER = 8, /* blocks */
 	CUDASIM_POISON = 0xFF,
 };
 

@@ -279,7 +279,7 @@ void place_shared(size_t bytes)
 {
 	static unsigned char *guard;
 	if (!guard) {
-		size_t most = (CUDASIM_MAX_SHARED + GUARD - 1) / GUARD * GUARD;
+		size_t most = ((size_t)CUDASIM_MAX_CLUSTER * CUDASIM_MAX_SHARED + GUARD - 1) / GUARD * GUARD;
 		void *p =
 			mmap(NULL, most + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (p == MAP_FAILED)

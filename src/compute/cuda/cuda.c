@@ -195,6 +195,7 @@ static enum hokku_code sample(struct cuda *c, uint32_t first, uint32_t n, struct
 		.n_vocab = c->model->hp.n_vocab,
 		.pitch = c->vocab_pitch,
 		.kept_pitch = c->n_ctx + 1,
+		.teams_from = c->device.cc >= 90 ? SAMPLE_TEAMS_FROM : 0,
 	};
 	CUDA_TRY(&c->device, err, cuda_sample(&a, c->stream));
 	return HOKKU_OK;

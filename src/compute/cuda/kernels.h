@@ -63,7 +63,8 @@ struct cuda_drawn {
 	float logprob;
 };
 
-/* docs/sampling.md, to the bit. One block a draw. */
+/* docs/sampling.md, to the bit: a block a draw, or a cluster of blocks. */
+enum { SAMPLE_TEAMS_FROM = 4097 }; /* tokens of a vocabulary that is worth one */
 struct sample_args {
 	const float *logits;           /* (rows, pitch) */
 	const struct cuda_draw *draws; /* (n) */
@@ -75,6 +76,8 @@ struct sample_args {
 	uint32_t *counts; /* (n, n_vocab) all zero between draws */
 	uint32_t n, n_vocab, pitch, kept_pitch;
 	uint32_t late; /* which draws are meant */
+	uint32_t teams_from; /* vocabularies from so many tokens on are drawn by clusters; 0: none (before
+				compute capability 9.0) */
 };
 cudaError_t cuda_sample(const struct sample_args *a, cudaStream_t stream);
 

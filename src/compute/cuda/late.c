@@ -102,6 +102,7 @@ static enum hokku_code draw_one(struct cuda *c, uint32_t k, uint32_t which, stru
 		.pitch = c->vocab_pitch,
 		.kept_pitch = c->n_ctx + 1,
 		.late = 1,
+		.teams_from = c->device.cc >= 90 ? SAMPLE_TEAMS_FROM : 0,
 	};
 	uint64_t bytes = (n_vocab + 31) / 32 * sizeof(uint32_t);
 	CUDA_TRY(&c->device, err, cudaStreamWaitEvent(l->stream, l->ready[k], 0));

@@ -127,7 +127,7 @@ static struct cuda_draw device_form(const struct test_draw *t, uint32_t n_vocab,
 }
 
 /* N_DRAWS random draws of a vocabulary of n tokens in one launch. */
-static void check_launch(uint64_t series, uint32_t n)
+static void check_launch(uint64_t series, uint32_t n, bool teams)
 {
 	struct dice d = {.series = series};
 	struct test_draw t[N_DRAWS];
@@ -150,6 +150,7 @@ static void check_launch(uint64_t series, uint32_t n)
 		.n = N_DRAWS,
 		.n_vocab = n,
 		.pitch = pitch,
+		.teams_from = teams,
 	};
 	set_schedule(series % 3 ? series : 0);
 	assert_int_equal(cuda_sample(&a, test_stream()), cudaSuccess);
@@ -182,7 +183,7 @@ static void small_vocabularies(void **state)
 	(void)state;
 	static const uint32_t sizes[] = {1, 2, 31, 32, 33, 127, 129, 300, 1000};
 	for (uint64_t i = 0; i < 600; i++)
-		check_launch(i + 1, sizes[i % (sizeof sizes / sizeof sizes[0])]);
+		check_launch(i + 1, sizes[i % (sizeof sizes / sizeof sizes[0])], false);
 }
 
 static void larger_vocabularies(void **state)
@@ -190,7 +191,16 @@ static void larger_vocabularies(void **state)
 	(void)state;
 	static const uint32_t sizes[] = {4096, 4097, 12345};
 	for (uint64_t i = 0; i < 9; i++)
-		check_launch(10000 + i, sizes[i % 3]);
+		check_launch(10000 + i, sizes[i % 3], false);
+}
+
+/* Slices of 32 tokens that are empty, one token, whole; and so long that ties fill lists. */
+static void by_clusters(void **state)
+{
+	(void)state;
+	static const uint32_t sizes[] = {1, 31, 33, 255, 256, 257, 1000, 4096, 12345};
+	for (uint64_t i = 0; i < 90; i++)
+		check_launch(20000 + i, sizes[i % 9], true);
 }
 
 int main(void)
@@ -198,6 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(small_vocabularies),
 		cmocka_unit_test(larger_vocabularies),
+		cmocka_unit_test(by_clusters),
 	};
 	return cmocka_run_group_tests_name("cuda sampler", tests, NULL, NULL);
 }
