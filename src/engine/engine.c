@@ -435,6 +435,15 @@ static struct str token_bytes(const void *tok, int32_t token)
 	return tok_bytes(tok, token);
 }
 
+/* What rules forbid in the whole answer, where it is little. */
+static void forbid_by_bias(struct job *job)
+{
+	int32_t ids[RULES_FEW];
+	uint32_t n = rules_give_away(job->rules, ids);
+	for (uint32_t i = 0; i < n; i++)
+		job->bias[job->n_bias++] = (struct hokku_logit_bias){ids[i], -INFINITY};
+}
+
 /* All that the request needs to its end. */
 
 static struct job *job_create(struct engine *e, const struct engine_request *r, struct hokku_error *err)
@@ -461,9 +470,9 @@ static struct job *job_create(struct engine *e, const struct engine_request *r, 
 	job->seq.hashes = caches ? malloc((most / COMPUTE_KV_BLOCK + 1) * sizeof *job->seq.hashes) : NULL;
 	const struct str *breakers = r->dry_breakers ? r->dry_breakers : dry_default_breakers;
 	uint32_t n_breakers = r->dry_breakers ? r->n_dry_breakers : n_dry_default_breakers;
-	uint32_t n_biases = n_bias + (r->sampling.dry_multiplier > 0 ? DRY_MAX_TOKENS : 0);
-	job->bias = n_biases ? calloc(n_biases, sizeof *job->bias) : NULL;
-	if (!job->seq.ids || (caches && !job->seq.hashes) || (n_biases && !job->bias) ||
+	uint32_t n_biases = n_bias + RULES_FEW + (r->sampling.dry_multiplier > 0 ? DRY_MAX_TOKENS : 0);
+	job->bias = calloc(n_biases, sizeof *job->bias);
+	if (!job->seq.ids || (caches && !job->seq.hashes) || !job->bias ||
 	    dry_new(&r->sampling, breakers, n_breakers, e->tok, most, &job->dry, err) ||
 	    stop_init(&job->stop, r->stop, r->n_stop, e->max_piece, err) ||
 	    rules_new(&rules, r->sampling.bias, n_bias, e->end_mask, e->n_vocab, &job->rules, err)) {
@@ -495,6 +504,8 @@ static struct job *job_create(struct engine *e, const struct engine_request *r, 
 	for (uint32_t i = 0; i < n_bias; i++)
 		if (isfinite(r->sampling.bias[i].bias)) /* the others are rules */
 			job->bias[job->n_bias++] = r->sampling.bias[i];
+	if (!r->shape && n_bias + RULES_FEW <= COMPUTE_MAX_LOGIT_BIAS)
+		forbid_by_bias(job);
 	job->sampling.n_bias = job->n_bias;
 	job->on_event = r->on_event;
 	job->user = r->user;

@@ -14,6 +14,9 @@
 #include "engine/masks.h"
 #include "engine/past.h"
 
+/* One in so many of a step that have masks makes the next one wait. */
+enum { MASKED_SHARE = 4 };
+
 /* The device's memory, where that is due. */
 static enum hokku_code check_device(struct engine *e, struct hokku_error *err)
 {
@@ -285,6 +288,21 @@ static void wait_for_blocks(struct engine *e)
 	pthread_mutex_unlock(&e->lock);
 }
 
+/* Does a good part of the step under way draw what has to be known before it goes on, for a mask? It would
+ * have no place in a step that is submitted now: such sequences would part into two groups that take turns,
+ * and a step of half of them takes nearly as long. So the step is collected first: the others lose what the
+ * host takes to do that, which they would not for a few. */
+static bool is_mostly_masked(const struct engine *e)
+{
+	uint32_t n = 0;
+	if (!n_under_way(e))
+		return false;
+	const struct flight *f = &e->flights[(e->n_submitted - 1) % COMPUTE_MAX_AHEAD];
+	for (uint32_t i = 0; i < f->n; i++)
+		n += f->planned[i] && f->steps[i].sampling && f->planned[i]->held;
+	return n * MASKED_SHARE >= f->n;
+}
+
 /* One turn: a step is submitted, if there is anything to compute, and the one before it collected. On a
  * device that does not run ahead it is collected itself, and so it is where logprobs are told: their logits
  * come to the host before submit returns, and the step before would wait for them. */
@@ -292,7 +310,7 @@ static enum hokku_code turn(struct engine *e, struct hokku_error *err)
 {
 	struct flight *next = &e->flights[e->n_submitted % COMPUTE_MAX_AHEAD];
 	bool ahead = compute_runs_ahead(e->compute) && e->n_logprobs == 0;
-	enum hokku_code rc = ahead ? HOKKU_OK : collect_down_to(e, 0, err);
+	enum hokku_code rc = ahead && !is_mostly_masked(e) ? HOKKU_OK : collect_down_to(e, 0, err);
 	if (rc)
 		return rc;
 	masks_settle(e, ahead);

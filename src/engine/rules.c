@@ -230,6 +230,24 @@ bool rules_look_back(const struct rules *r)
 	return r && (r->n_bad || r->thinking.max);
 }
 
+uint32_t rules_give_away(struct rules *r, int32_t ids[RULES_FEW])
+{
+	uint32_t n = 0;
+	if (!r || !r->narrows || rules_look_back(r))
+		return 0;
+	for (uint32_t i = 0; i < r->n_vocab; i++) {
+		if (has(r->base, (int32_t)i))
+			continue;
+		if (n == RULES_FEW)
+			return 0;
+		ids[n++] = (int32_t)i;
+	}
+	if (n == r->n_vocab) /* none is left: what the mask says of that is told */
+		return 0;
+	r->narrows = false;
+	return n;
+}
+
 /* One byte more of an answer's text. */
 static void see_byte(struct rules *r, char byte)
 {

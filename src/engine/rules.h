@@ -19,6 +19,7 @@ enum {
 	RULES_MAX_BAD_WORD_BYTES = 256, /* of each */
 	RULES_MAX_CLOSE_BYTES = 64,
 	RULES_MAX_BAD_IDS = 1 << 15, /* tokens of all that they become, ends counted */
+	RULES_FEW = 32,              /* tokens that biases can forbid as well as a mask */
 };
 
 /* As a request gives them; all zero: none. */
@@ -64,6 +65,11 @@ void rules_free(struct rules *r);
 
 /* Does a mask depend on the tokens drawn before, so that they must be known? */
 bool rules_look_back(const struct rules *r);
+
+/* Where the rules forbid but RULES_FEW tokens, the same ones in the whole answer: which, into ids, and how
+ * many. They are the caller's to keep out from now on, and in no mask: biases of minus infinity are drawn
+ * with at the pace of a free answer, and a mask is sent with each step. Else 0. */
+uint32_t rules_give_away(struct rules *r, int32_t ids[RULES_FEW]);
 
 /* What may come after an answer of n tokens, of which the request has drawn n_drawn and the others were
  * there: `shape` (NULL: all) without what is forbidden; NULL: all. Either may be the result, which stays

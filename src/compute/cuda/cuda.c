@@ -271,6 +271,8 @@ static enum hokku_code queue_step(struct cuda *c, const struct compute_seq *seqs
 	if (!rc)
 		rc = send_input(c, err);
 	if (!rc)
+		rc = late_sent(c, now, err);
+	if (!rc)
 		rc = c->path->layers(c, err);
 	if (!rc && c->input.states)
 		rc = c->path->states(c, seqs, n, err);
@@ -326,7 +328,13 @@ static enum hokku_code cuda_collect(void *self, struct compute_seq *seqs, uint32
 	uint32_t now = c->n_collected % COMPUTE_MAX_AHEAD;
 	if (c->failed)
 		return err_set(err, HOKKU_DEVICE_ERROR, "%s", c->failure.message);
-	enum hokku_code rc = keep_failure(c, wait_for(c, now, &c->failure), err);
+	enum hokku_code rc =
+		cuda_check(&c->device, cudaSetDevice(c->device.index), "cudaSetDevice", &c->failure);
+	if (!rc)
+		rc = late_draw(c, now, &c->failure);
+	if (!rc)
+		rc = wait_for(c, now, &c->failure);
+	rc = keep_failure(c, rc, err);
 	c->n_collected++;
 	for (uint32_t s = 0; s < n && !rc; s++)
 		if (seqs[s].sampling) {
@@ -343,7 +351,7 @@ static enum hokku_code cuda_mask(void *self, uint32_t s, const uint32_t *mask, s
 	if (c->failed)
 		return err_set(err, HOKKU_DEVICE_ERROR, "%s", c->failure.message);
 	uint32_t now = c->n_collected % COMPUTE_MAX_AHEAD;
-	return keep_failure(c, late_draw(c, now, s, mask, &c->failure), err);
+	return keep_failure(c, late_mask(c, now, s, mask, &c->failure), err);
 }
 
 static enum hokku_code cuda_step(void *self, struct compute_seq *seqs, uint32_t n, struct hokku_error *err)

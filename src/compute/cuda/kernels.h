@@ -72,8 +72,8 @@ struct sample_args {
 	const struct cuda_token *tokens; /* of the step */
 	uint32_t *kept;                  /* (sequences, kept_pitch) histories */
 	struct cuda_drawn *results;
-	float *x;         /* (n, n_vocab) scratch */
-	uint32_t *counts; /* (n, n_vocab) all zero between draws */
+	float *x;         /* (n, n_vocab) scratch; late draws': by their slots */
+	uint32_t *counts; /* (n, n_vocab) all zero between draws; the same */
 	uint32_t n, n_vocab, pitch, kept_pitch;
 	uint32_t late; /* which draws are meant */
 	uint32_t teams_from; /* vocabularies from so many tokens on are drawn by clusters; 0: none (before

@@ -24,6 +24,7 @@ enum hokku_code late_prepare(struct cuda *c, struct hokku_error *err)
 	CUDA_TRY(&c->device, err, cudaStreamCreateWithFlags(&l->stream, cudaStreamNonBlocking));
 	CUDA_TRY(&c->device, err, cudaMallocHost((void **)&l->drawn_host, n * sizeof *l->drawn_host));
 	for (uint32_t k = 0; k < COMPUTE_MAX_AHEAD; k++) {
+		CUDA_TRY(&c->device, err, cudaEventCreateWithFlags(&l->sent[k], cudaEventDisableTiming));
 		CUDA_TRY(&c->device, err, cudaEventCreateWithFlags(&l->ready[k], cudaEventDisableTiming));
 		l->draws[k] = calloc(l->n_max, sizeof **l->draws);
 		if (!l->draws[k])
@@ -45,6 +46,8 @@ void late_close(struct cuda *c)
 	}
 	cudaFreeHost(l->drawn_host);
 	for (uint32_t k = 0; k < COMPUTE_MAX_AHEAD; k++) {
+		if (l->sent[k])
+			cudaEventDestroy(l->sent[k]);
 		if (l->ready[k])
 			cudaEventDestroy(l->ready[k]);
 		free(l->draws[k]);
@@ -58,7 +61,8 @@ uint32_t late_add(struct cuda *c, uint32_t k, uint32_t s, uint32_t draw, uint32_
 	const struct cuda_input *in = &c->input;
 	l->draws[k][l->n[k]] = (struct late_draw){
 		.seq = s,
-		.draw_at = in->draws_at + draw * sizeof(struct cuda_draw),
+		.draw = draw,
+		.draws_at = in->draws_at,
 		.words_at = in->words_at,
 		.mask_at = in->words_at + mask * sizeof(uint32_t),
 	};
@@ -74,6 +78,13 @@ enum hokku_code late_set_aside(struct cuda *c, uint32_t number, uint32_t row, st
 	return HOKKU_OK;
 }
 
+enum hokku_code late_sent(struct cuda *c, uint32_t k, struct hokku_error *err)
+{
+	if (c->late->n[k])
+		CUDA_TRY(&c->device, err, cudaEventRecord(c->late->sent[k], c->stream));
+	return HOKKU_OK;
+}
+
 enum hokku_code late_queued(struct cuda *c, uint32_t k, struct hokku_error *err)
 {
 	if (c->late->n[k])
@@ -81,42 +92,47 @@ enum hokku_code late_queued(struct cuda *c, uint32_t k, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-/* Draw number `which` of step k, whose mask is in the step's input. */
-static enum hokku_code draw_one(struct cuda *c, uint32_t k, uint32_t which, struct hokku_error *err)
+static bool any_has_come(const struct cuda_late *l, uint32_t k)
+{
+	for (uint32_t i = 0; i < l->n[k]; i++)
+		if (l->draws[k][i].come)
+			return true;
+	return false;
+}
+
+enum hokku_code late_draw(struct cuda *c, uint32_t k, struct hokku_error *err)
 {
 	struct cuda_late *l = c->late;
-	const struct late_draw *d = &l->draws[k][which];
+	if (!any_has_come(l, k))
+		return HOKKU_OK;
+	const struct late_draw *d = &l->draws[k][0];
 	uint8_t *input = c->input.devices[k];
-	uint64_t at = (uint64_t)k * l->n_max + which, n_vocab = c->model->hp.n_vocab;
+	uint64_t n_vocab = c->model->hp.n_vocab, first = (uint64_t)k * l->n_max;
 	const struct sample_args a = {
 		.logits = l->logits,
-		.draws = (const struct cuda_draw *)(const void *)(input + d->draw_at),
+		.draws = (const struct cuda_draw *)(const void *)(input + d->draws_at),
 		.words = (const uint32_t *)(const void *)(input + d->words_at),
 		.tokens = (const struct cuda_token *)(const void *)input,
 		.kept = c->kept,
 		.results = l->drawn,
-		.x = l->x + at * n_vocab,
-		.counts = l->counts + at * n_vocab,
-		.n = 1,
+		.x = l->x,
+		.counts = l->counts,
+		.n = l->draws[k][l->n[k] - 1].draw + 1,
 		.n_vocab = (uint32_t)n_vocab,
 		.pitch = c->vocab_pitch,
 		.kept_pitch = c->n_ctx + 1,
 		.late = 1,
 		.teams_from = c->device.cc >= 90 ? SAMPLE_TEAMS_FROM : 0,
 	};
-	uint64_t bytes = (n_vocab + 31) / 32 * sizeof(uint32_t);
 	CUDA_TRY(&c->device, err, cudaStreamWaitEvent(l->stream, l->ready[k], 0));
-	CUDA_TRY(&c->device, err,
-		 cudaMemcpyAsync(input + d->mask_at, c->input.hosts[k] + d->mask_at, bytes,
-				 cudaMemcpyHostToDevice, l->stream));
 	CUDA_TRY(&c->device, err, cuda_sample(&a, l->stream));
 	CUDA_TRY(&c->device, err,
-		 cudaMemcpyAsync(l->drawn_host + at, l->drawn + at, sizeof *l->drawn, cudaMemcpyDeviceToHost,
-				 l->stream));
+		 cudaMemcpyAsync(l->drawn_host + first, l->drawn + first, l->n[k] * sizeof *l->drawn,
+				 cudaMemcpyDeviceToHost, l->stream));
 	return HOKKU_OK;
 }
 
-enum hokku_code late_draw(struct cuda *c, uint32_t k, uint32_t s, const uint32_t *mask,
+enum hokku_code late_mask(struct cuda *c, uint32_t k, uint32_t s, const uint32_t *mask,
 			  struct hokku_error *err)
 {
 	struct cuda_late *l = c->late;
@@ -125,21 +141,26 @@ enum hokku_code late_draw(struct cuda *c, uint32_t k, uint32_t s, const uint32_t
 		which++;
 	if (which == l->n[k])
 		return err_set(err, HOKKU_INTERNAL, "no mask of sequence %u is open", s);
-	memcpy(c->input.hosts[k] + l->draws[k][which].mask_at, mask,
-	       ((size_t)c->model->hp.n_vocab + 31) / 32 * sizeof *mask);
+	uint64_t bytes = ((uint64_t)c->model->hp.n_vocab + 31) / 32 * sizeof *mask,
+		 at = l->draws[k][which].mask_at;
+	memcpy(c->input.hosts[k] + at, mask, bytes);
 	CUDA_TRY(&c->device, err, cudaSetDevice(c->device.index));
-	l->draws[k][which].drawn = true;
-	return draw_one(c, k, which, err);
+	CUDA_TRY(&c->device, err, cudaStreamWaitEvent(l->stream, l->sent[k], 0));
+	CUDA_TRY(&c->device, err,
+		 cudaMemcpyAsync(c->input.devices[k] + at, c->input.hosts[k] + at, bytes,
+				 cudaMemcpyHostToDevice, l->stream));
+	l->draws[k][which].come = true;
+	return HOKKU_OK;
 }
 
 enum hokku_code late_collect(struct cuda *c, uint32_t k, struct compute_seq *seqs, struct hokku_error *err)
 {
 	struct cuda_late *l = c->late;
-	if (!l->n[k])
+	if (!any_has_come(l, k))
 		return HOKKU_OK;
 	CUDA_TRY(&c->device, err, cudaStreamSynchronize(l->stream));
 	for (uint32_t i = 0; i < l->n[k]; i++) {
-		if (!l->draws[k][i].drawn)
+		if (!l->draws[k][i].come)
 			continue;
 		struct compute_seq *seq = &seqs[l->draws[k][i].seq];
 		seq->token = l->drawn_host[(uint64_t)k * l->n_max + i].token;

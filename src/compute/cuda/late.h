@@ -1,5 +1,5 @@
-/* Draws whose masks follow while the step is under way: their logits are set aside, and each is drawn by
- * itself when its mask comes, on a stream of its own. */
+/* Draws whose masks follow while the step is under way: their logits are set aside, masks cross the bus as
+ * they come, on a stream of their own, and when the step is collected all are drawn. */
 #ifndef COMPUTE_CUDA_LATE_H
 #define COMPUTE_CUDA_LATE_H
 
@@ -7,11 +7,10 @@
 
 /* One such draw of a step. */
 struct late_draw {
-	uint32_t seq;     /* among the step's */
-	uint64_t draw_at; /* bytes from the beginning of the step's input: of its draw, of the words, of its
-			     mask */
-	uint64_t words_at, mask_at;
-	bool drawn; /* its mask has come */
+	uint32_t seq, draw; /* among the step's sequences, and its draws */
+	/* bytes from the beginning of the step's input: of its draws, of the words, of the mask */
+	uint64_t draws_at, words_at, mask_at;
+	bool come; /* the mask has */
 };
 
 struct cuda_late {
@@ -20,6 +19,7 @@ struct cuda_late {
 	/* of each step under way */
 	struct late_draw *draws[COMPUTE_MAX_AHEAD]; /* (n_max) */
 	uint32_t n[COMPUTE_MAX_AHEAD];
+	cudaEvent_t sent[COMPUTE_MAX_AHEAD];  /* the input is there */
 	cudaEvent_t ready[COMPUTE_MAX_AHEAD]; /* logits are set aside */
 	/* device; draw i of step k is number (k % COMPUTE_MAX_AHEAD) * n_max + i */
 	float *logits;                 /* (2 * n_max, vocab_pitch) */
@@ -37,13 +37,17 @@ void late_close(struct cuda *c);
 /* While step k is laid out: sequence s has an open mask, and its draw, which is in the input, is such a one.
  * Returns which. */
 uint32_t late_add(struct cuda *c, uint32_t k, uint32_t s, uint32_t draw, uint32_t mask);
-/* While it is queued: row `row` of the logits is that of a late draw (its slot says which); all are set
- * aside. */
+/* While it is queued: the input is sent; row `row` of the logits is that of a late draw (its slot says
+ * which); all are set aside. */
+enum hokku_code late_sent(struct cuda *c, uint32_t k, struct hokku_error *err);
 enum hokku_code late_set_aside(struct cuda *c, uint32_t number, uint32_t row, struct hokku_error *err);
 enum hokku_code late_queued(struct cuda *c, uint32_t k, struct hokku_error *err);
 /* The mask of sequence s has come. */
-enum hokku_code late_draw(struct cuda *c, uint32_t k, uint32_t s, const uint32_t *mask,
+enum hokku_code late_mask(struct cuda *c, uint32_t k, uint32_t s, const uint32_t *mask,
 			  struct hokku_error *err);
+/* Before step k is waited for: queues the draws whose masks have come, in one launch. (The others too, with
+ * what lies where their masks would: nobody looks at what they drew.) */
+enum hokku_code late_draw(struct cuda *c, uint32_t k, struct hokku_error *err);
 /* When step k is done: waits for its late draws and puts those whose masks have come into seqs. */
 enum hokku_code late_collect(struct cuda *c, uint32_t k, struct compute_seq *seqs, struct hokku_error *err);
 

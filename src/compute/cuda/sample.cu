@@ -675,11 +675,12 @@ template <int N> __global__ void __launch_bounds__(MANY_THREADS) sample_kernel(c
 	d.kept = d.p.kept ? a.kept + (uint64_t)(d.p.kept - 1) * a.kept_pitch : NULL;
 	d.told = a.words + d.p.history;
 	d.tokens = a.tokens + d.p.first;
-	d.counts = a.counts + (uint64_t)which * a.n_vocab;
+	uint64_t place = a.late ? d.p.slot : which;
+	d.counts = a.counts + place * a.n_vocab;
 	uint32_t slice = N == 1 ? a.n_vocab : slice_of(a.n_vocab, N);
 	d.first = d.rank * slice < a.n_vocab ? d.rank * slice : a.n_vocab;
 	d.last = d.first + slice < a.n_vocab ? d.first + slice : a.n_vocab;
-	d.x = N == 1 ? a.x + (uint64_t)which * a.n_vocab : (float *)(d.s + 1);
+	d.x = N == 1 ? a.x + place * a.n_vocab : (float *)(d.s + 1);
 	d.w = N > 1 && keeps_weights<N>(a.n_vocab) ? d.x + slice : NULL;
 	uint32_t each = (slice + d.n_threads - 1) / d.n_threads * 32;
 	d.from = d.first + d.thread / 32 * each;

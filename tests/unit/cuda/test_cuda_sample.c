@@ -1,7 +1,7 @@
 /*
  * The device's sampler against compute/sample.c: the same token and the same logprob for thousands of random
  * cases in which every stage, tie and special number occurs, under random schedules; several draws a launch,
- * and one vocabulary that takes blocks of 1,024 threads.
+ * a vocabulary that takes blocks of 1,024 threads, and clusters of eight.
  */
 #include "device_memory.h"
 

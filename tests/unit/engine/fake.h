@@ -7,6 +7,7 @@
 #ifndef TEST_ENGINE_FAKE_H
 #define TEST_ENGINE_FAKE_H
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -89,7 +90,8 @@ static struct {
 	/* Where each writes last: a device that waits reads that when it computes. */
 	uint32_t blocks[ENGINE_MAX_PARALLEL];
 	bool masked[ENGINE_MAX_PARALLEL];
-	uint32_t masks[ENGINE_MAX_PARALLEL]; /* FAKE_N_VOCAB bits each */
+	uint32_t masks[ENGINE_MAX_PARALLEL];     /* FAKE_N_VOCAB bits each */
+	uint32_t forbidden[ENGINE_MAX_PARALLEL]; /* by biases */
 } fake_flights[COMPUTE_MAX_AHEAD];
 static atomic_uint fake_n_flights;
 
@@ -386,6 +388,11 @@ enum hokku_code compute_submit(struct compute *c, struct compute_seq *seqs, uint
 	for (uint32_t s = 0; s < n; s++) {
 		fake_flights[fake_n_flights].blocks[s] = fake_last_block(&seqs[s]);
 		fake_flights[fake_n_flights].masked[s] = seqs[s].mask != NULL;
+		fake_flights[fake_n_flights].forbidden[s] = 0;
+		for (uint32_t i = 0; seqs[s].sampling && i < seqs[s].sampling->n_bias; i++)
+			if (seqs[s].sampling->bias[i].bias == -INFINITY)
+				fake_flights[fake_n_flights].forbidden[s] |=
+					1u << seqs[s].sampling->bias[i].token;
 		if (seqs[s].sampling && seqs[s].sampling->n_bias > atomic_load(&fake.most_biases))
 			atomic_store(&fake.most_biases, seqs[s].sampling->n_bias);
 		if (seqs[s].mask)
@@ -422,13 +429,16 @@ enum hokku_code compute_mask(struct compute *c, uint32_t s, const uint32_t *mask
 	return HOKKU_OK;
 }
 
-/* The script's token, or the first that the mask allows. */
-static inline int32_t fake_draw(const struct compute_seq *seq, bool masked, uint32_t mask)
+/* The script's token, or the first that the mask allows and no bias forbids. */
+static inline int32_t fake_draw(const struct compute_seq *seq, bool masked, uint32_t mask, uint32_t forbidden)
 {
+	const uint32_t all = FAKE_N_VOCAB < 32 ? (1u << FAKE_N_VOCAB % 32) - 1 : UINT32_MAX;
 	uint32_t n_answer = seq->n_history - seq->n_prompt;
 	int32_t token = n_answer < fake.n_script ? fake.script[n_answer] : FAKE_A;
 	atomic_fetch_add(&fake.n_masked, masked);
-	if (!masked || (token >= 0 && mask >> token & 1))
+	mask = masked ? mask : all;
+	mask &= ~forbidden;
+	if (!(masked || forbidden) || (token >= 0 && mask >> token & 1))
 		return token;
 	return mask ? __builtin_ctz(mask) : -1;
 }
@@ -443,7 +453,8 @@ enum hokku_code compute_collect(struct compute *c, struct hokku_error *err)
 	while (atomic_load(&fake.gate_closed))
 		fake_sleep_us(200);
 	bool masked[ENGINE_MAX_PARALLEL];
-	uint32_t masks[ENGINE_MAX_PARALLEL];
+	uint32_t masks[ENGINE_MAX_PARALLEL], forbidden[ENGINE_MAX_PARALLEL];
+	memcpy(forbidden, fake_flights[0].forbidden, sizeof forbidden);
 	memcpy(masked, fake_flights[0].masked, sizeof masked);
 	memcpy(masks, fake_flights[0].masks, sizeof masks);
 	for (uint32_t s = 0; s < n && !fake.ahead; s++)
@@ -467,7 +478,7 @@ enum hokku_code compute_collect(struct compute *c, struct hokku_error *err)
 		if (!seqs[s].code && seqs[s].mask_open)
 			seqs[s].code = HOKKU_CANCELLED;
 		else if (!seqs[s].code && seqs[s].sampling)
-			seqs[s].token = fake_draw(&seqs[s], masked[s], masks[s]);
+			seqs[s].token = fake_draw(&seqs[s], masked[s], masks[s], forbidden[s]);
 		if (!seqs[s].code && seqs[s].logits)
 			fake_logits(&seqs[s]);
 	}

