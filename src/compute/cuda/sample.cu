@@ -7,8 +7,8 @@
  * that holds it, until so few tokens are in it that each can be compared with each.
  */
 #include "base/rng.h"
+#include "compute/cuda/cluster.cuh"
 #include "compute/cuda/kernels.h"
-#include "compute/cuda/ptx.cuh"
 #include "compute/cuda/sample.cuh"
 
 namespace
