@@ -206,6 +206,11 @@ static enum hokku_code submit(struct engine *e, uint32_t n, struct hokku_error *
 	return HOKKU_OK;
 }
 
+static bool has_token(const struct engine *e, const struct compute_seq *did)
+{
+	return did->sampling && did->token >= 0 && (uint32_t)did->token < e->n_vocab;
+}
+
 /* A sequence's share of a step that was done. */
 static void take_result(struct engine *e, const struct flight *f, uint32_t i)
 {
@@ -218,9 +223,9 @@ static void take_result(struct engine *e, const struct flight *f, uint32_t i)
 		return;
 	struct job *job = job_of(seq);
 	sched_fill(&e->sched, seq, did->token);
-	if (did->token >= 0 && (uint32_t)did->token < e->n_vocab) {
+	if (has_token(e, did)) {
 		if (deliver_token(e, job, did))
-			masks_drawn(e, job, did->token);
+			masks_go_on(e, job);
 		return;
 	}
 	if (job->walk && walk_check(job->walk, &err))
@@ -245,6 +250,9 @@ static enum hokku_code collect(struct engine *e, struct hokku_error *err)
 	enum hokku_code rc = ahead ? masks_hand_out(e, f, true, err) : HOKKU_OK;
 	if (ahead && !rc)
 		rc = await(e, f, err);
+	for (uint32_t i = 0; i < f->n && !rc; i++) /* others make masks while this thread goes on */
+		if (f->planned[i] && has_token(e, &f->steps[i]))
+			masks_drew(e, job_of(f->planned[i]), f->steps[i].token);
 	for (uint32_t i = 0; i < f->n && !rc; i++)
 		take_result(e, f, i);
 	if (rc && rc != HOKKU_DEVICE_ERROR)

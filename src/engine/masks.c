@@ -143,14 +143,19 @@ enum hokku_code masks_hand_out(struct engine *e, struct flight *f, bool wait, st
 	return rc;
 }
 
-void masks_drawn(struct engine *e, struct job *job, int32_t token)
+void masks_drew(struct engine *e, struct job *job, int32_t token)
 {
-	if (!job->walk) {
-		job->seq.held = false;
+	if (!job->walk)
 		return;
-	}
 	masks_end(e, job); /* its mask came while it was in the step */
 	if (!walk_took(job->walk, token))
 		walk_ask(job->walk, token);
-	add_news(e, job);
+}
+
+void masks_go_on(struct engine *e, struct job *job)
+{
+	if (job->walk)
+		add_news(e, job);
+	else
+		job->seq.held = false;
 }

@@ -32,8 +32,11 @@ void masks_submitted(struct job *job);
 /* Hands out what masks of the step that is collected next there are; wait: all of them. */
 enum hokku_code masks_hand_out(struct engine *e, struct flight *f, bool wait, struct hokku_error *err);
 
-/* The job's draw gave this token, and the answer goes on. */
-void masks_drawn(struct engine *e, struct job *job, int32_t token);
+/* The job's draw gave this token: its next mask is asked for, before all that is done with the token. */
+void masks_drew(struct engine *e, struct job *job, int32_t token);
+
+/* And the answer goes on with it. */
+void masks_go_on(struct engine *e, struct job *job);
 
 /* The job ends. */
 void masks_end(struct engine *e, struct job *job);
