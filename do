@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 # What each group of tasks needs, as Debian packages.
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev"
 packages_haiku="$packages_build curl jq"
-packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr git ca-certificates python3-sentencepiece python3-yaml chromium fonts-dejavu-core"
+packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr git openssl ca-certificates python3-sentencepiece python3-yaml chromium fonts-dejavu-core"
 # Whose programs judge what packaging/ and /metrics have (promtool, nginx -t, haproxy -c): unpacked into build/tools, not
 # installed, since installed they would start servers.
 packages_judges="prometheus nginx haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1"

@@ -1,6 +1,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -8,6 +9,7 @@
 #include "base/str.h"
 #include "cli/chat_options.h"
 #include "cli/pull_model.h"
+#include "server/http.h"
 #include "server/server.h"
 
 static int run(int argc, char **argv);
@@ -38,6 +40,8 @@ static struct {
 	const char *model, *format, *level, *prefix_cache, *dialect, *reasoning;
 	const char *host_texts[HOSTS_MAX];
 	struct opt_list hosts;
+	const char *listen_texts[HTTP_MAX_HOSTS];
+	struct opt_list listen;
 	const char *origin_texts[ORIGINS_MAX];
 	struct opt_list origins;
 	struct chat_options chat;
@@ -47,6 +51,7 @@ static struct {
 	    .prefix_cache = "on",
 	    .reasoning = "auto",
 	    .hosts = {.values = chosen.host_texts, .max = HOSTS_MAX},
+	    .listen = {.values = chosen.listen_texts, .max = HTTP_MAX_HOSTS},
 	    .origins = {.values = chosen.origin_texts, .max = ORIGINS_MAX}};
 
 /* The rows that are the server's own. */
@@ -60,11 +65,12 @@ static const struct opt own_rows[] = {
 	 .help = "the same as MODEL",
 	 .fallback = "the haiku model inside"},
 	{.name = "host",
-	 .kind = OPT_STRING,
-	 .target = &chosen.config.host,
+	 .kind = OPT_LIST,
+	 .target = &chosen.listen,
 	 .metavar = "ADDR",
 	 .env = true,
-	 .help = "name or address to listen on"},
+	 .help = "names and addresses to listen on, with commas, and paths of Unix sockets, as /run/hokku.sock",
+	 .fallback = "127.0.0.1"},
 	{.name = "port",
 	 .letter = 'p',
 	 .kind = OPT_U32,
@@ -74,6 +80,19 @@ static const struct opt own_rows[] = {
 	 .help = "port to listen on; 0 takes a free one",
 	 .min = 0,
 	 .max = 65535},
+	{.name = "ssl-cert-file",
+	 .kind = OPT_STRING,
+	 .target = &chosen.config.ssl_cert_file,
+	 .metavar = "FILE",
+	 .env = true,
+	 .help = "certificate (PEM, its chain behind it): TLS alone is spoken, but on Unix sockets",
+	 .fallback = "none: plain HTTP"},
+	{.name = "ssl-key-file",
+	 .kind = OPT_STRING,
+	 .target = &chosen.config.ssl_key_file,
+	 .metavar = "FILE",
+	 .env = true,
+	 .help = "its private key (PEM, without a passphrase)"},
 	{.name = "api-key-file",
 	 .kind = OPT_STRING,
 	 .target = &chosen.config.api_key_file,
@@ -356,6 +375,58 @@ static int choose_list(const struct opt_list *list, const char *option, const ch
 	return -1;
 }
 
+/* Hosts with commas, each apart; of a --host given again and again, all. */
+static struct {
+	const char *hosts[HTTP_MAX_HOSTS];
+	uint32_t n;
+} listened;
+
+static enum hokku_code check_listen(const char *host, struct hokku_error *err)
+{
+	if (!*host)
+		return err_set(err, HOKKU_INVALID_REQUEST, "a name is empty");
+	for (uint32_t i = 0; i < listened.n; i++)
+		if (strcmp(listened.hosts[i], host) == 0)
+			return err_set(err, HOKKU_INVALID_REQUEST, "%.200s is given twice", host);
+	if (listened.n == HTTP_MAX_HOSTS)
+		return err_set(err, HOKKU_INVALID_REQUEST, "more than %d are given", HTTP_MAX_HOSTS);
+	return HOKKU_OK;
+}
+
+static enum hokku_code add_listen(void *to, const char *list, struct hokku_error *err)
+{
+	(void)to;
+	for (const char *at = list;; at++) {
+		size_t n = strcspn(at, ","), skip = strspn(at, " \t");
+		size_t from = skip < n ? skip : n, end = n;
+		while (end > from && (at[end - 1] == ' ' || at[end - 1] == '\t'))
+			end--;
+		char *host = strndup(at + from, end - from);
+		if (!host)
+			return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a name");
+		enum hokku_code rc = check_listen(host, err);
+		if (rc) {
+			free(host);
+			return rc;
+		}
+		listened.hosts[listened.n++] = host; /* as long as the program */
+		at += n;
+		if (!*at)
+			return HOKKU_OK;
+	}
+}
+
+/* Both files, or neither. */
+static int choose_tls(const struct server_config *config)
+{
+	if (!config->ssl_cert_file == !config->ssl_key_file)
+		return -1;
+	return cli_usage(
+		&cmd_serve,
+		"--ssl-%s-file is given without --ssl-%s-file; TLS takes both, a certificate and its key",
+		config->ssl_cert_file ? "cert" : "key", config->ssl_cert_file ? "key" : "cert");
+}
+
 enum { MAX_PREFIX_BYTES = 128 };
 
 /* A path of plain characters, which no client and no proxy writes in another way. */
@@ -418,7 +489,15 @@ static int run(int argc, char **argv)
 		rc = choose_list(&chosen.origins, "--cors-origins", "HOKKU_CORS_ORIGINS", add_origin,
 				 &config->origins);
 	if (rc < 0)
+		rc = choose_list(&chosen.listen, "--host", "HOKKU_HOST", add_listen, NULL);
+	if (listened.n) {
+		config->listen = listened.hosts;
+		config->n_listen = listened.n;
+	}
+	if (rc < 0)
 		rc = choose_prefix(config->api_prefix);
+	if (rc < 0)
+		rc = choose_tls(config);
 	if (rc < 0)
 		rc = cli_read_chat(&cmd_serve, &chosen.chat);
 	if (rc >= 0)

@@ -17,12 +17,14 @@ enum {
 
 struct server_config {
 	struct engine_config engine; /* on_state and user are the server's */
-	const char *host;
-	uint32_t port;            /* 0: any free one */
-	const char *api_key_file; /* NULL: no keys */
-	const char *admin_key;    /* NULL: none but those of the file */
-	const char *api_prefix;   /* "/llm": before every path; NULL: none */
-	const char *state_dir;    /* NULL: states are neither saved nor restored */
+	const char *const *listen;   /* (n_listen) names, addresses and paths: http_config.hosts */
+	uint32_t n_listen;
+	uint32_t port;                            /* 0: any free one */
+	const char *ssl_cert_file, *ssl_key_file; /* both, or neither: no TLS */
+	const char *api_key_file;                 /* NULL: no keys */
+	const char *admin_key;                    /* NULL: none but those of the file */
+	const char *api_prefix;                   /* "/llm": before every path; NULL: none */
+	const char *state_dir;                    /* NULL: states are neither saved nor restored */
 	/* What Host and Origin may name beside loopback. Empty, they are checked where all may use the server
 	 * and it listens on loopback; else always. */
 	struct hosts hosts;
@@ -45,7 +47,7 @@ struct server_config {
 	uint64_t response_store_bytes; /* of responses that are kept (POST /v1/responses); 0: none are */
 	float response_ttl_s;          /* and for how long after their last use */
 	float watchdog_timeout_s;      /* a step that takes longer is stuck; 0: none ever is */
-	/* Called once, when connections are accepted. */
+	/* Called when connections are accepted, once for each of listen. */
 	void (*on_listening)(const char *url);
 };
 

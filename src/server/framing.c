@@ -340,7 +340,7 @@ static void take_head(struct framing *f, char *byte, const struct framing_limits
 	if (first && f->part == FRAMING_HEAD && !is_token_char(*byte)) {
 		/* Nothing that may follow makes this HTTP, and what comes may never end a line. */
 		blame(fault, 400,
-		      *byte == 22 ? "this is no HTTP request but TLS, which this server does not speak: "
+		      *byte == 22 ? "this is no HTTP request but TLS, which this port does not speak: "
 				    "write http:// for https://"
 				  : "this is no HTTP request");
 	} else if (after_cr && *byte != '\n') {

@@ -77,7 +77,8 @@ void gate_begin(const struct server *s, struct http_request *r)
 bool gate_refuses_page(struct server *s, struct http_request *r)
 {
 	char text[512];
-	if (!s->guarded || !is_foreign(s, r, text, sizeof text))
+	bool guarded = s->guarded || (s->guards_loopback && http_get_reach(r) == NET_LOOPBACK);
+	if (!guarded || !is_foreign(s, r, text, sizeof text))
 		return false;
 	reply_error(r, HOKKU_INVALID_REQUEST, 403, text, NULL);
 	return true;

@@ -1,5 +1,5 @@
 /*
- * HTTP/1.1 on one event-loop thread; the only file of the server that knows libevent. It owns connections,
+ * HTTP/1.1 on one event-loop thread; behind it alone is libevent known. It owns connections,
  * their limits and their clocks, and it answers by itself what no handler needs to see: requests that are no
  * HTTP, headers or bodies past their limit, requests that never get complete, connections past the cap.
  *
@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "server/net.h"
 #include "server/unread.h"
 
 enum {
@@ -22,15 +23,20 @@ enum {
 	HTTP_REFUSED_CONNECTIONS = 64,        /* past the cap: told so; any more are closed at once */
 	HTTP_LEAVING_MS = 5000,               /* to read a refusal in, after which the connection is closed */
 	HTTP_TICK_MS = 50,                    /* how often deadlines are looked at */
+	HTTP_MAX_HOSTS = 16,                  /* sockets to listen on */
 	HTTP_NOTE_BYTES = 512,                /* of http_note */
 };
 
 struct http;
 struct http_request;
+struct tls;
 
 struct http_config {
-	const char *host; /* a name or an IPv4 or IPv6 address */
-	uint16_t port;    /* 0: any free one */
+	const char *const
+		*hosts; /* (n_hosts): names, IPv4 and IPv6 addresses, paths of Unix sockets (net.h) */
+	uint32_t n_hosts;
+	uint16_t port;   /* of all; 0: any free one */
+	struct tls *tls; /* spoken on all but Unix sockets; NULL: nowhere. Must live as long as the server. */
 	uint32_t max_connections;
 	size_t max_body_bytes;
 	size_t max_reading_bytes;    /* of all requests that are not complete yet */
@@ -60,11 +66,8 @@ struct http_config {
 /* Binds and listens; connections are served once http_run runs. Errors name host and port. */
 enum hokku_code http_open(const struct http_config *config, struct http **out, struct hokku_error *err);
 
-/* "http://127.0.0.1:8080", the real port filled in. Lives as long as h. */
-const char *http_url(const struct http *h);
-
-/* Whether h listens on a loopback address, which nobody reaches from another machine. */
-bool http_is_loopback(const struct http *h);
+/* Number i of where it listens; NULL: there are no more. Lives as long as h. */
+const struct net_listener *http_listener(const struct http *h, uint32_t i);
 
 /* Runs the loop until http_stop. */
 void http_run(struct http *h);
@@ -92,7 +95,8 @@ struct str http_get_query(const struct http_request *r); /* as sent, behind the 
 const char *http_get_header(const struct http_request *r, const char *name); /* NULL: not there */
 /* The host (and port) of a request whose target is a whole URL; empty where it is a path. */
 struct str http_get_authority(const struct http_request *r);
-bool http_is_refused(const struct http_request *r); /* came on a connection past max_connections */
+enum net_reach http_get_reach(const struct http_request *r); /* of the socket it came to */
+bool http_is_refused(const struct http_request *r);          /* came on a connection past max_connections */
 
 /* Moves the body out of r: malloc, terminated, *n_bytes without the end. NULL: no memory. */
 char *http_take_body(struct http_request *r, size_t *n_bytes);

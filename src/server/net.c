@@ -1,15 +1,20 @@
 #include "server/net.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { BACKLOG = 512 };
@@ -18,10 +23,11 @@ static enum hokku_code bind_failed(const char *host, uint16_t port, int error, s
 {
 	switch (error) {
 	case EADDRINUSE:
-		return err_set(err, HOKKU_IO_ERROR,
-			       "port %u of %s is in use by another program; give another --port (0 takes a "
-			       "free one)",
-			       port, host);
+		return err_set(
+			err, HOKKU_IO_ERROR,
+			"port %u of %s is in use by another program or another --host; give another --port (0 takes a "
+			"free one)",
+			port, host);
 	case EACCES:
 		return err_set(err, HOKKU_IO_ERROR,
 			       "port %u of %s needs privileges this process does not have", port, host);
@@ -34,7 +40,7 @@ static enum hokku_code bind_failed(const char *host, uint16_t port, int error, s
 }
 
 /* Returns the descriptor, or -1 with errno. */
-static int listen_on(const struct addrinfo *a)
+static int listen_on(const struct addrinfo *a, bool only_v6)
 {
 	int fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->ai_protocol);
 	int one = 1;
@@ -42,6 +48,8 @@ static int listen_on(const struct addrinfo *a)
 		return -1;
 	/* A restarted server must not wait for the old one's connections to be forgotten. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+	    (!only_v6 || a->ai_family != AF_INET6 ||
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) == 0) &&
 	    bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
 		return fd;
 	int error = errno;
@@ -50,22 +58,147 @@ static int listen_on(const struct addrinfo *a)
 	return -1;
 }
 
-static bool write_url(int fd, char *url, size_t url_size)
+static enum net_reach reach_of(const struct sockaddr_storage *address)
+{
+	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
+	bool loopback;
+	if (address->ss_family == AF_INET)
+		loopback = ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+	else
+		loopback = address->ss_family == AF_INET6 &&
+			   (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127));
+	return loopback ? NET_LOOPBACK : NET_OPEN;
+}
+
+/* Fills in where it listens; false: that cannot be told. */
+static bool describe(struct net_listener *l, bool tls)
 {
 	struct sockaddr_storage address = {0};
 	socklen_t size = sizeof address;
 	char host[NI_MAXHOST], port[NI_MAXSERV];
-	if (getsockname(fd, (struct sockaddr *)&address, &size) != 0 ||
+	if (getsockname(l->fd, (struct sockaddr *)&address, &size) != 0 ||
 	    getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
 			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		return false;
 	bool v6 = address.ss_family == AF_INET6;
-	snprintf(url, url_size, v6 ? "http://[%s]:%s" : "http://%s:%s", host, port);
-	return true;
+	l->reach = reach_of(&address);
+	l->port = (uint16_t)strtoul(port, NULL, 10);
+	int n = snprintf(l->url, sizeof l->url, "http%s://%s%s%s:%s", tls ? "s" : "", v6 ? "[" : "", host,
+			 v6 ? "]" : "", port);
+	return n > 0 && (size_t)n < sizeof l->url;
 }
 
-enum hokku_code net_listen(const char *host, uint16_t port, int *fd, char *url, size_t url_size,
-			   struct hokku_error *err)
+/* ---- Unix sockets ---- */
+
+bool net_is_path(const char *host)
+{
+	size_t n = strlen(host);
+	return strchr(host, '/') || (n >= 5 && strcmp(host + n - 5, ".sock") == 0);
+}
+
+static struct sockaddr_un address_of(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	memcpy(address.sun_path, path, strlen(path));
+	return address;
+}
+
+/* Whether a server listens on path: one that is only busy lives too. */
+static bool is_alive(const char *path)
+{
+	const struct sockaddr_un address = address_of(path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool alive = fd >= 0 && (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 ||
+				 errno != ECONNREFUSED);
+	if (fd >= 0)
+		close(fd);
+	return alive;
+}
+
+/* Two servers that start at once must not each take the other's socket for a dead one's: they look and bind
+ * one after the other, under a lock on the folder. -1: there is none, where folders cannot be locked. */
+static int lock_folder(const char *path)
+{
+	char folder[NET_MAX_PATH_BYTES + 1];
+	const char *slash = strrchr(path, '/');
+	size_t n = slash ? (size_t)(slash - path) + 1 : 1;
+	memcpy(folder, slash ? path : ".", n);
+	folder[n] = '\0';
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		while (flock(fd, LOCK_EX) != 0 && errno == EINTR)
+			;
+	return fd;
+}
+
+/* What lies at path is in the way of a new socket. OK: not any more. */
+static enum hokku_code clear_way(const char *path, struct hokku_error *err)
+{
+	struct stat st;
+	if (lstat(path, &st) != 0)
+		return HOKKU_OK; /* bind says why, if it cannot */
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(
+			err, HOKKU_IO_ERROR,
+			"--host %s: there is a file of this name, and it is no socket; give another path",
+			path);
+	if (is_alive(path))
+		return err_set(err, HOKKU_IO_ERROR,
+			       "--host %s: another server listens there; stop it, or give another path",
+			       path);
+	unlink(path); /* a dead server's; bind says why, if that did not do */
+	return HOKKU_OK;
+}
+
+static enum hokku_code bind_path(const char *path, struct net_listener *l, struct hokku_error *err)
+{
+	const struct sockaddr_un address = address_of(path);
+	struct stat st;
+	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (l->fd < 0 || bind(l->fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
+	    listen(l->fd, BACKLOG) != 0 || lstat(path, &st) != 0)
+		return err_set(err, errno == ENOENT ? HOKKU_NOT_FOUND : HOKKU_IO_ERROR,
+			       "--host %s: no socket can be made there: %s%s", path, strerror(errno),
+			       errno == ENOENT ? " (the folder must be there already)" : "");
+	snprintf(l->file.path, sizeof l->file.path, "%s", path);
+	l->file.device = st.st_dev;
+	l->file.inode = st.st_ino;
+	l->file.others = st.st_mode & S_IWOTH;
+	l->reach = NET_FILE;
+	snprintf(l->url, sizeof l->url, "unix:%s", path);
+	return HOKKU_OK;
+}
+
+static enum hokku_code listen_path(const char *path, struct net_listener *l, struct hokku_error *err)
+{
+	size_t n = strlen(path);
+	if (n > NET_MAX_PATH_BYTES)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "--host: the path of a Unix socket has %zu bytes; the system allows %d", n,
+			       NET_MAX_PATH_BYTES);
+	int lock = lock_folder(path);
+	enum hokku_code rc = clear_way(path, err);
+	if (!rc)
+		rc = bind_path(path, l, err);
+	if (lock >= 0)
+		close(lock);
+	if (rc && l->fd >= 0)
+		close(l->fd);
+	return rc;
+}
+
+void net_remove(const struct net_file *file)
+{
+	struct stat st;
+	if (file->path[0] && lstat(file->path, &st) == 0 && st.st_dev == file->device &&
+	    st.st_ino == file->inode)
+		unlink(file->path);
+}
+
+/* ---- any ---- */
+
+static enum hokku_code listen_name(const char *host, uint16_t port, bool only_v6, struct net_listener *l,
+				   struct hokku_error *err)
 {
 	char name[256], service[8];
 	size_t n = strlen(host);
@@ -81,33 +214,31 @@ enum hokku_code net_listen(const char *host, uint16_t port, int *fd, char *url, 
 		return err_set(err, HOKKU_IO_ERROR, "--host %s: %s", host,
 			       rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
 	int error = 0;
-	*fd = -1;
-	for (const struct addrinfo *a = found; a && *fd < 0; a = a->ai_next) {
-		*fd = listen_on(a);
-		if (*fd < 0)
+	for (const struct addrinfo *a = found; a && l->fd < 0; a = a->ai_next) {
+		l->fd = listen_on(a, only_v6);
+		if (l->fd < 0)
 			error = errno;
 	}
 	freeaddrinfo(found);
-	if (*fd < 0)
-		return bind_failed(host, port, error, err);
-	if (!write_url(*fd, url, url_size)) {
-		close(*fd);
-		return err_set(err, HOKKU_INTERNAL, "the address of the listening socket cannot be read");
-	}
-	return HOKKU_OK;
+	return l->fd < 0 ? bind_failed(host, port, error, err) : HOKKU_OK;
 }
 
-bool net_is_loopback(int fd)
+enum hokku_code net_listen(const char *host, uint16_t port, bool only_v6, bool tls, struct net_listener *out,
+			   struct hokku_error *err)
 {
-	struct sockaddr_storage address = {0};
-	socklen_t size = sizeof address;
-	if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-		return false;
-	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)&address)->sin6_addr;
-	if (address.ss_family == AF_INET)
-		return ntohl(((const struct sockaddr_in *)&address)->sin_addr.s_addr) >> 24 == 127;
-	return address.ss_family == AF_INET6 &&
-	       (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127));
+	*out = (struct net_listener){.fd = -1};
+	if (strstr(host, "://"))
+		return err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"--host is %.200s; it takes a name, an address or the path of a Unix socket, not a URL",
+			host);
+	if (net_is_path(host))
+		return listen_path(host, out, err);
+	enum hokku_code rc = listen_name(host, port, only_v6, out, err);
+	if (rc || describe(out, tls))
+		return rc;
+	close(out->fd);
+	return err_set(err, HOKKU_INTERNAL, "the address of the listening socket cannot be read");
 }
 
 void net_tune(int fd, int send_buffer_bytes)

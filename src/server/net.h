@@ -8,13 +8,48 @@
 
 #include "base/error.h"
 
-/* Binds host (a name, an IPv4 or IPv6 address; brackets around the latter are allowed) and port (0: any free
- * one) and listens; *fd does not block. url becomes "http://HOST:PORT" with the real address and port. */
-enum hokku_code net_listen(const char *host, uint16_t port, int *fd, char *url, size_t url_size,
+enum {
+	NET_MAX_PATH_BYTES = 107, /* of a Unix socket's path */
+	NET_URL_BYTES = 128,
+};
+
+/* Who can reach a socket that listens. */
+enum net_reach {
+	NET_FILE,     /* a Unix socket: whoever may write to its file */
+	NET_LOOPBACK, /* this machine */
+	NET_OPEN,     /* others too */
+};
+
+/* A Unix socket's file, as it was when it was made; path "": there is none. */
+struct net_file {
+	char path[NET_MAX_PATH_BYTES + 1];
+	uint64_t device, inode;
+	bool others; /* everybody on this machine may write to it */
+};
+
+/* A socket that listens, and does not block. */
+struct net_listener {
+	int fd;
+	enum net_reach reach;
+	uint16_t port;           /* the real one; 0 of a file */
+	char url[NET_URL_BYTES]; /* "http://HOST:PORT" with the real address and port, "unix:PATH" of a file
+				  */
+	struct net_file file;
+};
+
+/* Whether host means a Unix socket: it has a stroke or ends with ".sock". */
+bool net_is_path(const char *host);
+
+/* Binds host (a name, an IPv4 or IPv6 address; brackets around the latter are allowed; or the path of a Unix
+ * socket, whose permissions are what the umask leaves) and port (0: any free one) and listens. only_v6: "::"
+ * stands for IPv6 alone. A socket's file that nobody listens on is replaced; one of a server that lives, and
+ * any other file, is an error. */
+enum hokku_code net_listen(const char *host, uint16_t port, bool only_v6, bool tls, struct net_listener *out,
 			   struct hokku_error *err);
 
-/* Whether a socket is bound to a loopback address. */
-bool net_is_loopback(int fd);
+/* Removes the file, if it is still the one that was made; while the socket listens, which keeps another from
+ * being taken for it. */
+void net_remove(const struct net_file *file);
 
 /* A connection's socket: small pieces leave at once, and what the client leaves unread stays bounded. */
 void net_tune(int fd, int send_buffer_bytes);

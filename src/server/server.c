@@ -19,11 +19,14 @@
 #include "server/net.h"
 #include "server/responses.h"
 #include "server/routes.h"
+#include "server/tls.h"
 
 void server_defaults(struct server_config *c)
 {
+	static const char *const loopback[] = {"127.0.0.1"};
 	*c = (struct server_config){
-		.host = "127.0.0.1",
+		.listen = loopback,
+		.n_listen = 1,
 		.port = 8080,
 		.max_connections = 512,
 		.max_body_bytes = 8 * 1024 * 1024,
@@ -168,7 +171,9 @@ static enum hokku_code open_http(struct server *s, struct hokku_error *err)
 		log_warn("%u connections need %llu file descriptors; the system allows %llu",
 			 c->max_connections, (unsigned long long)wanted, (unsigned long long)limit);
 	const struct http_config config = {
-		.host = c->host,
+		.hosts = c->listen,
+		.n_hosts = c->n_listen,
+		.tls = s->tls,
 		.port = (uint16_t)c->port,
 		.max_connections = c->max_connections,
 		.max_body_bytes = (size_t)c->max_body_bytes,
@@ -191,19 +196,30 @@ static enum hokku_code open_http(struct server *s, struct hokku_error *err)
 	return http_open(&config, &s->http, err);
 }
 
+static void warn_of_listener(const struct net_listener *l)
+{
+	bool all = strstr(l->url, "//0.0.0.0:") || strstr(l->url, "//[::]:");
+	if (l->reach == NET_OPEN)
+		log_warn(
+			"every machine that can reach %s%s%s may use this server, as no keys are asked for; "
+			"close it with --api-key-file FILE, or with --host 127.0.0.1 to all but this machine",
+			all ? "this one (" : "", l->url, all ? ")" : "");
+	if (l->file.others)
+		log_warn(
+			"everybody on this machine may use this server by %s, as all may write to it and no keys are "
+			"asked for; close it with --api-key-file FILE, or with a umask of 007 or 077",
+			l->url);
+}
+
 /* Whether Host and Origin are looked at, and a warning where that would not help. */
 static void choose_guard(struct server *s)
 {
 	const struct hosts *hosts = &s->config.hosts;
-	const char *url = http_url(s->http);
-	bool open = !s->config.api_key_file && !http_is_loopback(s->http);
-	bool all = strstr(url, "//0.0.0.0:") || strstr(url, "//[::]:");
-	s->guarded = !hosts->any && (hosts->n > 0 || (!s->config.api_key_file && !open));
-	if (open)
-		log_warn(
-			"every machine that can reach %s%s%s may use this server, as no keys are asked for; "
-			"close it with --api-key-file FILE, or with --host 127.0.0.1 to all but this machine",
-			all ? "this one (" : "", url, all ? ")" : "");
+	const struct net_listener *l;
+	s->guarded = !hosts->any && hosts->n > 0;
+	s->guards_loopback = !hosts->any && !s->config.api_key_file;
+	for (uint32_t i = 0; !s->config.api_key_file && (l = http_listener(s->http, i)); i++)
+		warn_of_listener(l);
 	if (s->config.origins.any && !s->config.api_key_file)
 		log_warn(
 			"every page in a browser that can reach this server may use it and read its answers, as "
@@ -246,8 +262,12 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 		rc = keys_add_admin(&s->keys, s->config.admin_key, err);
 	if (rc == HOKKU_OK)
 		rc = set_owners(s, err);
+	if (rc == HOKKU_OK && s->config.ssl_cert_file)
+		rc = tls_load(s->config.ssl_cert_file, s->config.ssl_key_file, &s->tls, err);
 	if (rc == HOKKU_OK)
 		rc = open_http(s, err);
+	if (rc == HOKKU_OK && s->tls)
+		log_info("TLS with the certificate of %s", tls_words(s->tls));
 	if (rc)
 		return rc;
 	choose_guard(s);
@@ -304,7 +324,8 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 	bool running = rc == HOKKU_OK;
 	if (running) {
 		set_handlers(s->http, before);
-		s->config.on_listening(http_url(s->http));
+		for (uint32_t i = 0; http_listener(s->http, i); i++)
+			s->config.on_listening(http_listener(s->http, i)->url);
 		http_run(s->http);
 		rc = s->failure.code;
 		if (rc && err)
@@ -315,6 +336,7 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 	if (running)
 		restore_handlers(before);
 	http_close(s->http);
+	tls_free(s->tls);
 	gen_free_all(s);
 	for (struct hosted *h = s->hosted, *next; h; h = next) {
 		next = h->next;

@@ -87,7 +87,9 @@ struct server {
 	struct keys *keys;            /* NULL: open to all */
 	uint32_t n_owners;            /* keys there are, beside owner 0 */
 	struct allowance *allowances; /* (n_owners + 1) */
-	bool guarded;                 /* Host and Origin must be of config.hosts */
+	bool guarded;                 /* Host and Origin must be of config.hosts, */
+	bool guards_loopback;         /* or they must where a request came to a loopback address */
+	struct tls *tls;              /* NULL: none is spoken */
 	struct mailbox mailbox;
 	struct generation *generations;
 	struct generation *dirty; /* linked by next_dirty */

@@ -68,7 +68,7 @@ export async function start(args, { env = {}, ready = true } = {}) {
 	server.url = await new Promise((resolve, reject) => {
 		child.stderr.on('data', (data) => {
 			server.log += data;
-			const match = server.log.match(/^hokku: listening on (http:\/\/\S+)$/m);
+			const match = server.log.match(/^hokku: listening on (https?:\/\/\S+)$/m);
 			if (match) resolve(match[1]);
 		});
 		server.exited.then(({ code }) => reject(new Error(`the server ended with ${code}: ${server.log}`)));

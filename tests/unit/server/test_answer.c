@@ -4,14 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 #include <pthread.h>
 
 #include "server/answer.h"
 #include "server/mailbox.h"
-#include "server/net.h"
 
 static struct strbuf b;
 
@@ -196,67 +194,13 @@ static void test_mailbox(void **state)
 	mailbox_deinit(&m);
 }
 
-/* ---- listening ---- */
-
-static void test_listen(void **state)
-{
-	(void)state;
-	char url[128], again[128];
-	struct hokku_error err;
-	int fd, other;
-	assert_int_equal(net_listen("127.0.0.1", 0, &fd, url, sizeof url, &err), HOKKU_OK);
-	assert_int_equal(strncmp(url, "http://127.0.0.1:", 17), 0);
-	uint16_t port = (uint16_t)strtoul(url + 17, NULL, 10);
-	assert_int_equal(net_listen("127.0.0.1", port, &other, again, sizeof again, &err), HOKKU_IO_ERROR);
-	assert_non_null(strstr(err.message, "in use"));
-	close(fd);
-	assert_int_equal(net_listen("127.0.0.1", port, &fd, again, sizeof again, &err), HOKKU_OK);
-	assert_string_equal(url, again);
-	close(fd);
-	if (net_listen("::1", 0, &fd, url, sizeof url, &err) == HOKKU_OK) {
-		assert_int_equal(strncmp(url, "http://[::1]:", 13), 0);
-		close(fd);
-		assert_int_equal(net_listen("[::1]", 0, &fd, url, sizeof url, &err), HOKKU_OK);
-		assert_int_equal(strncmp(url, "http://[::1]:", 13), 0);
-		close(fd);
-	}
-	assert_int_equal(net_listen("", 0, &fd, url, sizeof url, &err), HOKKU_INVALID_REQUEST);
-	assert_int_equal(net_listen("192.0.2.7", 0, &fd, url, sizeof url, &err), HOKKU_IO_ERROR);
-	assert_non_null(strstr(err.message, "192.0.2.7"));
-	assert_true(net_raise_fd_limit(16) >= 16);
-}
-
-static void test_loopback(void **state)
-{
-	(void)state;
-	static const struct {
-		const char *host;
-		bool loopback;
-	} cases[] = {{"127.0.0.1", true}, {"127.255.255.254", true},
-		     {"localhost", true}, {"0.0.0.0", false},
-		     {"::1", true},       {"::ffff:127.0.0.1", true},
-		     {"::", false},       {"::ffff:0.0.0.0", false}};
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		char url[128];
-		struct hokku_error err;
-		int fd;
-		if (net_listen(cases[i].host, 0, &fd, url, sizeof url, &err)) {
-			assert_non_null(strchr(cases[i].host, ':')); /* a machine may have no IPv6 */
-			continue;
-		}
-		if (net_is_loopback(fd) != cases[i].loopback)
-			fail_msg("%s", cases[i].host);
-		close(fd);
-	}
-	assert_false(net_is_loopback(-1));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_events),  cmocka_unit_test(test_started),
-		cmocka_unit_test(test_numbers), cmocka_unit_test(test_mailbox),
-		cmocka_unit_test(test_listen),  cmocka_unit_test(test_loopback),
+		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_started),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_mailbox),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* The HTTP layer alone, with limits small enough to be reached: clients that leave their answer unread, too
- * much that comes in at once, waking, pieces of an answer. tests/e2e/server_*.test.mjs tests the rest through
- * the program. */
+ * much that comes in at once, waking, pieces of an answer; all of it over TCP, over a Unix socket and over
+ * TLS. tests/e2e/server_*.test.mjs tests the rest through the program. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -10,15 +10,28 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "server/answer.h"
+#include "server/certificate.h"
 #include "server/http.h"
+#include "server/tls.h"
 
 enum { SENDING = 800 * 1024, MAX_UNSENT = 1024 * 1024, PIECE = 8192 };
+
+static enum { TCP, UNIX, TLS, N_WAYS } way;
+enum { MAX_FDS = 256 };
+static SSL *ssl_of[MAX_FDS]; /* of clients; NULL: fd speaks plainly */
+static SSL_CTX *client;
+static struct tls *tls;
+static char unix_path[64];
 
 static struct http *h;
 static atomic_int n_requests, n_gone, n_wakes, n_ticks;
@@ -117,8 +130,11 @@ static int start(void **state)
 {
 	(void)state;
 	struct hokku_error err;
+	const char *const host = way == UNIX ? unix_path : "127.0.0.1";
 	const struct http_config config = {
-		.host = "127.0.0.1",
+		.hosts = &host,
+		.n_hosts = 1,
+		.tls = way == TLS ? tls : NULL,
 		.max_connections = 4,
 		.max_body_bytes = 100000,
 		.max_reading_bytes = 150000,
@@ -155,15 +171,60 @@ static int stop(void **state)
 
 static int dial_with(int receive_bytes)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	address.sin_port = htons((uint16_t)strtoul(strrchr(http_url(h), ':') + 1, NULL, 10));
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	const struct net_listener *l = http_listener(h, 0);
+	in.sin_port = htons(l->port);
+	snprintf(un.sun_path, sizeof un.sun_path, "%s", l->file.path);
+	int fd = socket(way == UNIX ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
 	struct timeval patience = {20, 0};
+	int one = 1;
+	if (way != UNIX)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	if (receive_bytes)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	if (way == UNIX)
+		assert_int_equal(connect(fd, (struct sockaddr *)&un, sizeof un), 0);
+	else
+		assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof in), 0);
+	assert_true(fd < MAX_FDS);
+	if (way == TLS) {
+		ssl_of[fd] = SSL_new(client);
+		SSL_set_fd(ssl_of[fd], fd);
+		assert_int_equal(SSL_connect(ssl_of[fd]), 1);
+	}
 	return fd;
+}
+
+/* send, recv and close, over TLS where fd speaks it. A client that leaves does not say so. */
+static ssize_t put(int fd, const void *bytes, size_t n)
+{
+	size_t done = 0;
+	if (!ssl_of[fd])
+		return send(fd, bytes, n, MSG_NOSIGNAL);
+	return SSL_write_ex(ssl_of[fd], bytes, n, &done) == 1 ? (ssize_t)done : -1;
+}
+
+static ssize_t take(int fd, void *bytes, size_t n)
+{
+	size_t done = 0;
+	if (!ssl_of[fd])
+		return recv(fd, bytes, n, 0);
+	return SSL_read_ex(ssl_of[fd], bytes, n, &done) == 1 ? (ssize_t)done : 0;
+}
+
+/* Whether the server has said that no more comes. */
+static bool said_goodbye(int fd)
+{
+	return !ssl_of[fd] || SSL_get_shutdown(ssl_of[fd]) & SSL_RECEIVED_SHUTDOWN;
+}
+
+static void leave(int fd)
+{
+	SSL_free(ssl_of[fd]);
+	ssl_of[fd] = NULL;
+	close(fd);
 }
 
 static int dial(void)
@@ -179,7 +240,7 @@ static int dial_narrow(void)
 
 static void say(int fd, const char *text)
 {
-	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+	assert_int_equal(put(fd, text, strlen(text)), strlen(text));
 }
 
 /* Everything until the server closes or resets; at least what fits in out. */
@@ -187,10 +248,10 @@ static void hear(int fd, char *out, size_t size)
 {
 	size_t n = 0;
 	ssize_t got;
-	while (n + 1 < size && (got = recv(fd, out + n, size - 1 - n, 0)) > 0)
+	while (n + 1 < size && (got = take(fd, out + n, size - 1 - n)) > 0)
 		n += (size_t)got;
 	out[n] = '\0';
-	close(fd);
+	leave(fd);
 }
 
 static void wait_for(atomic_int *value, int wanted)
@@ -206,7 +267,7 @@ static void test_unread(void **state)
 	int fd = dial();
 	say(fd, "GET /flood HTTP/1.1\r\nHost: x\r\n\r\n");
 	wait_for(&n_gone, 1);
-	close(fd);
+	leave(fd);
 	/* It cost that client its connection and nobody else anything. */
 	char text[512];
 	fd = dial();
@@ -227,9 +288,9 @@ static char *brim(size_t n, size_t *n_heard)
 	int fd = dial();
 	say(fd, "GET /brim HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 	*n_heard = 0;
-	while ((got = recv(fd, out + *n_heard, ROOM - 1 - *n_heard, 0)) > 0)
+	while ((got = take(fd, out + *n_heard, ROOM - 1 - *n_heard)) > 0)
 		*n_heard += (size_t)got;
-	close(fd);
+	leave(fd);
 	out[*n_heard] = '\0';
 	return out;
 }
@@ -265,7 +326,7 @@ static void read_slow(int fd, size_t *len, const char *end)
 {
 	ssize_t got;
 	while (!(end && strstr(slow_text, end)) &&
-	       (got = recv(fd, slow_text + *len, sizeof slow_text - 1 - *len, 0)) > 0) {
+	       (got = take(fd, slow_text + *len, sizeof slow_text - 1 - *len)) > 0) {
 		*len += (size_t)got;
 		slow_text[*len] = '\0';
 	}
@@ -315,7 +376,7 @@ static void test_slow_reader(void **state)
 		}
 		read_slow(fd, &len, NULL);
 		assert_int_equal(count_chunks(N), N_SENT + 1);
-		close(fd);
+		leave(fd);
 	}
 	assert_int_equal(n_gone, 0);
 	/* One that goes with something held back gives that free. */
@@ -325,7 +386,7 @@ static void test_slow_reader(void **state)
 	wait_for(&n_requests, 3);
 	wait_for(&n_ticks, n_ticks + 2);
 	assert_int_equal(n_held, (N - N_SENT) * PIECE);
-	close(fd);
+	leave(fd);
 	wait_for(&n_gone, 1);
 	wait_for(&n_ticks, n_ticks + 2);
 	assert_int_equal(n_held, 0);
@@ -436,15 +497,15 @@ static void test_any_chunks(void **state)
 		for (size_t at = 0, some; at < request.len; at += some) {
 			some = 1 + draw(round % 3 ? 4000 : 50);
 			some = some < request.len - at ? some : request.len - at;
-			assert_int_equal(send(fd, request.ptr + at, some, MSG_NOSIGNAL), some);
+			assert_int_equal(put(fd, request.ptr + at, some), some);
 			if (draw(8) == 0)
 				usleep(200);
 		}
 		size_t n_heard = 0;
 		ssize_t got;
-		while ((got = recv(fd, heard + n_heard, sizeof heard - n_heard, 0)) > 0)
+		while ((got = take(fd, heard + n_heard, sizeof heard - n_heard)) > 0)
 			n_heard += (size_t)got;
-		close(fd);
+		leave(fd);
 		struct strbuf found = {0};
 		for (char *at = heard;
 		     (at = memmem(at, n_heard - (size_t)(at - heard), "HTTP/1.1 200", 12));) {
@@ -472,26 +533,26 @@ static void test_reading_limit(void **state)
 	memset(part, 'x', sizeof part);
 	int first = dial(), second = dial();
 	say(first, head);
-	assert_int_equal(send(first, part, sizeof part, MSG_NOSIGNAL), sizeof part);
+	assert_int_equal(put(first, part, sizeof part), sizeof part);
 	usleep(200000);
 	say(second, head);
-	send(second, part, sizeof part, MSG_NOSIGNAL);
+	put(second, part, sizeof part);
 	hear(second, text, sizeof text);
 	assert_non_null(strstr(text, "HTTP/1.1 503 "));
 	assert_non_null(strstr(text, "Retry-After: 1\r\n"));
 	assert_non_null(strstr(text, "\r\n\r\n{\"error\":{\"code\":\"OVERLOADED\","));
 	assert_non_null(strstr(text, "\"}}\n"));
 	assert_int_equal(n_requests, 0);
-	assert_int_equal(send(first, part, 1000, MSG_NOSIGNAL), 1000);
+	assert_int_equal(put(first, part, 1000), 1000);
 	wait_for(&n_requests, 1);
-	close(first);
+	leave(first);
 	/* The count went back: the same body alone is taken. */
 	int third = dial();
 	say(third, head);
-	assert_int_equal(send(third, part, sizeof part, MSG_NOSIGNAL), sizeof part);
-	assert_int_equal(send(third, part, 1000, MSG_NOSIGNAL), 1000);
+	assert_int_equal(put(third, part, sizeof part), sizeof part);
+	assert_int_equal(put(third, part, 1000), 1000);
 	wait_for(&n_requests, 2);
-	close(third);
+	leave(third);
 }
 
 static void test_connections(void **state)
@@ -509,7 +570,7 @@ static void test_connections(void **state)
 	hear(fd, text, sizeof text);
 	assert_non_null(strstr(text, "HTTP/1.1 503 "));
 	for (int i = 0; i < 4; i++)
-		close(held[i]);
+		leave(held[i]);
 	wait_for(&n_gone, 4);
 	fd = dial();
 	say(fd, "GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -519,7 +580,7 @@ static void test_connections(void **state)
 	held[0] = dial();
 	say(held[0], "GET /never HTTP/1.1\r\nHost: x\r\n\r\n");
 	wait_for(&n_requests, 7);
-	close(held[0]);
+	leave(held[0]);
 }
 
 static void *wake_often(void *arg)
@@ -547,8 +608,204 @@ static void test_waking(void **state)
 	wait_for(&n_ticks, 2);
 }
 
+/* A client that goes while its request is handled: by TCP's end, by the end inside TLS alone, and by both. */
+static void test_gone(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 3; how++) {
+		int fd = dial();
+		say(fd, "GET /never HTTP/1.1\r\nHost: x\r\n\r\n");
+		wait_for(&n_requests, how + 1);
+		if (ssl_of[fd] && how)
+			assert_true(SSL_shutdown(ssl_of[fd]) >= 0);
+		if (!ssl_of[fd] || how != 1)
+			shutdown(fd, SHUT_WR);
+		wait_for(&n_gone, how + 1);
+		leave(fd);
+	}
+	/* One that has sent more behind its request is gone as well, also when that is more than is read
+	 * ahead. */
+	static char more[40000];
+	memset(more, 'x', sizeof more);
+	int fd = dial();
+	say(fd, "GET /never HTTP/1.1\r\nHost: x\r\n\r\n");
+	wait_for(&n_requests, 4);
+	assert_int_equal(put(fd, more, sizeof more), sizeof more);
+	wait_for(&n_ticks, n_ticks + 2);
+	assert_int_equal(n_gone, 3);
+	if (ssl_of[fd])
+		SSL_shutdown(ssl_of[fd]);
+	leave(fd);
+	wait_for(&n_gone, 4);
+	fd = dial();
+	say(fd, "GET /never HTTP/1.1\r\nHost: x\r\n\r\n");
+	wait_for(&n_requests, 5);
+	assert_int_equal(put(fd, more, sizeof more), sizeof more);
+	assert_int_equal(put(fd, more, sizeof more), sizeof more); /* 80,000: more than may be pipelined */
+	wait_for(&n_gone, 5);
+	leave(fd);
+}
+
+/* A hundred requests at once, more bytes together than are read ahead: each has its answer, in order. */
+static void test_pipelined(void **state)
+{
+	(void)state;
+	static char heard[64 * 1024];
+	struct strbuf all = {0};
+	char field[900];
+	memset(field, 'f', sizeof field);
+	for (int i = 0; i < 60; i++)
+		strbuf_addf(&all,
+			    "POST /echo HTTP/1.1\r\nHost: x\r\nX: %.*s\r\nContent-Length: 3\r\n\r\n%03d",
+			    (int)sizeof field, field, i);
+	strbuf_add_c(&all, "GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	int fd = dial();
+	assert_int_equal(put(fd, all.ptr, all.len), all.len);
+	size_t n = 0;
+	ssize_t got;
+	while ((got = take(fd, heard + n, sizeof heard - 1 - n)) > 0)
+		n += (size_t)got;
+	heard[n] = '\0';
+	char *at = heard;
+	for (int i = 0; i < 60; i++) {
+		at = strstr(at, "\r\n\r\n");
+		assert_non_null(at);
+		at += 4;
+		assert_int_equal(strtol((char[4]){at[0], at[1], at[2], '\0'}, NULL, 10), i);
+	}
+	assert_non_null(strstr(at, "HTTP/1.1 404 "));
+	assert_true(said_goodbye(fd));
+	leave(fd);
+	strbuf_free(&all);
+}
+
+/* Whoever gets a whole answer, or a refusal, is told that no more comes; of one that is cut off nobody says
+ * so. */
+static void test_goodbye(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *request, *status;
+	} rows[] = {
+		{"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "404"},
+		{"GET /pieces HTTP/1.0\r\n\r\n", "200"},
+		{"GET /pieces HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "200"},
+		{"GET /x HTTP/1.1\r\n\r\n", "400"},
+		{"GET /x HTTP/3.0\r\nHost: x\r\n\r\n", "505"},
+		{"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", "413"},
+		{"POST /echo HTTP/1.1\r\nHost: x\r\nExpect: x\r\nContent-Length: 1\r\n\r\n", "417"},
+		{"\x7f\x7f", "400"},
+	};
+	char text[2048], line[32];
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		size_t n = 0;
+		ssize_t got;
+		int fd = dial();
+		say(fd, rows[i].request);
+		while ((got = take(fd, text + n, sizeof text - 1 - n)) > 0)
+			n += (size_t)got;
+		text[n] = '\0';
+		snprintf(line, sizeof line, "HTTP/1.1 %s ", rows[i].status);
+		if (strncmp(text, line, strcspn(line, "1")) != 0 || !strstr(text, line + 8) ||
+		    !said_goodbye(fd))
+			fail_msg("%zu: %s", i, text);
+		leave(fd);
+	}
+	int fd = dial_narrow();
+	say(fd, "GET /flood HTTP/1.0\r\n\r\n");
+	wait_for(&n_gone, 1);
+	while (take(fd, text, sizeof text) > 0)
+		;
+	assert_true(!ssl_of[fd] || !said_goodbye(fd));
+	leave(fd);
+}
+
+/* What does not speak TLS to a port that does is answered in words it can read; what breaks off is let go of.
+ */
+static void test_plain_to_tls(void **state)
+{
+	(void)state;
+	static const char *const requests[] = {
+		"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+		"CONNECT x:1 HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"};
+	char text[1024];
+	if (way != TLS)
+		return;
+	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+		way = TCP;
+		int fd = dial();
+		way = TLS;
+		say(fd, requests[i]);
+		hear(fd, text, sizeof text);
+		if (strncmp(text, "HTTP/1.1 400 Bad Request\r\n", 26) != 0 ||
+		    !strstr(text,
+			    "this port speaks TLS, and the request came without: write https:// for http://"))
+			fail_msg("%s: %s", requests[i], text);
+	}
+	/* Half a handshake, one that breaks off, a version that is too old. */
+	way = TCP;
+	int half = dial(), none = dial();
+	way = TLS;
+	say(half, "\x16\x03\x01");
+	leave(half);
+	leave(none);
+	SSL_CTX_set_max_proto_version(client, TLS1_1_VERSION);
+	way = TCP;
+	int old = dial();
+	way = TLS;
+	SSL *ssl = SSL_new(client);
+	SSL_set_fd(ssl, old);
+	assert_true(SSL_connect(ssl) <= 0);
+	SSL_free(ssl);
+	leave(old);
+	SSL_CTX_set_max_proto_version(client, 0);
+	assert_int_equal(n_requests, 0);
+	assert_non_null(strstr(ask("GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), " 404 "));
+}
+
+/* Files for TLS, and a client that believes anything. */
+static int make_tls(void **state)
+{
+	(void)state;
+	char folder[] = "/tmp/hokku_http.XXXXXX", cert[64], key[64];
+	struct hokku_error err;
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(unix_path, sizeof unix_path, "%s/http.sock", folder);
+	snprintf(cert, sizeof cert, "%s/cert.pem", folder);
+	snprintf(key, sizeof key, "%s/key.pem", folder);
+	EVP_PKEY *pair = make_key();
+	X509 *x = make_certificate(pair, "localhost", -3600, 86400);
+	add_pem(cert, x, NULL);
+	add_pem(key, NULL, pair);
+	X509_free(x);
+	EVP_PKEY_free(pair);
+	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes as it likes */
+	client = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_security_level(client, 0);
+	SSL_CTX_set_mode(client, SSL_MODE_AUTO_RETRY);
+	if (tls_load(cert, key, &tls, &err)) {
+		fprintf(stderr, "%s\n", err.message);
+		return -1;
+	}
+	unlink(cert);
+	unlink(key);
+	return 0;
+}
+
+static int free_tls(void **state)
+{
+	(void)state;
+	tls_free(tls);
+	SSL_CTX_free(client);
+	*strrchr(unix_path, '/') = '\0';
+	return rmdir(unix_path); /* the socket's file is gone */
+}
+
 int main(void)
 {
+	static const char *const ways[N_WAYS] = {"tcp", "unix", "tls"};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_unread, start, stop),
 		cmocka_unit_test_setup_teardown(test_unsent_limit, start, stop),
@@ -559,6 +816,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reading_limit, start, stop),
 		cmocka_unit_test_setup_teardown(test_connections, start, stop),
 		cmocka_unit_test_setup_teardown(test_waking, start, stop),
+		cmocka_unit_test_setup_teardown(test_gone, start, stop),
+		cmocka_unit_test_setup_teardown(test_pipelined, start, stop),
+		cmocka_unit_test_setup_teardown(test_goodbye, start, stop),
+		cmocka_unit_test_setup_teardown(test_plain_to_tls, start, stop),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = 0;
+	for (int i = 0; i < N_WAYS; i++) {
+		way = i;
+		failed += cmocka_run_group_tests_name(ways[i], tests, make_tls, free_tls);
+	}
+	return failed;
 }
