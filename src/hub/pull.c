@@ -51,11 +51,11 @@ static enum hokku_code on_locate(void *user, char url[HUB_MAX_URL], struct hokku
 	return hub_repo_locate(g->http, g->p->name, g->commit, g->file, url, err);
 }
 
-/* Is the blob there, whole by its size? */
+/* Is the blob there, whole by its size? A link is none: it may lead out of the cache. */
 static bool has_blob(const char *path, uint64_t n_bytes)
 {
 	struct stat st;
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == n_bytes;
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == n_bytes;
 }
 
 static enum hokku_code bring_bytes(struct pulling *g, struct partial *to, struct hokku_error *err)

@@ -211,6 +211,22 @@ static enum hokku_code take_info(const struct hub_name *name, const struct jv *r
 	return HOKKU_OK;
 }
 
+enum hokku_code hub_repo_read(const struct hub_name *name, struct str text, struct hub_repo *out,
+			      struct hokku_error *err)
+{
+	struct jv_doc doc = {0};
+	*out = (struct hub_repo){0};
+	enum hokku_code rc = jv_parse(text, JV_STRICT, &doc, err);
+	if (rc)
+		err_prefix(err, rc, "the hub's answer for %s", name->repo);
+	else
+		rc = take_info(name, &doc.root, out, err);
+	jv_doc_free(&doc);
+	if (rc)
+		hub_repo_free(out);
+	return rc;
+}
+
 enum hokku_code hub_repo_ask(struct http *h, const struct hub_name *name, struct hub_repo *out,
 			     struct hokku_error *err)
 {
@@ -229,18 +245,9 @@ enum hokku_code hub_repo_ask(struct http *h, const struct hub_name *name, struct
 	strbuf_free(&url);
 	if (!rc && reply.status != 200)
 		rc = refused(h, name, &reply, NULL, err);
-	if (!rc) {
-		struct jv_doc doc = {0};
-		rc = jv_parse((struct str){reply.body.ptr, reply.body.len}, JV_STRICT, &doc, err);
-		if (rc)
-			err_prefix(err, rc, "the hub's answer for %s", name->repo);
-		else
-			rc = take_info(name, &doc.root, out, err);
-		jv_doc_free(&doc);
-	}
+	if (!rc)
+		rc = hub_repo_read(name, (struct str){reply.body.ptr, reply.body.len}, out, err);
 	http_reply_free(&reply);
-	if (rc)
-		hub_repo_free(out);
 	return rc;
 }
 

@@ -31,6 +31,9 @@ struct hub_repo {
  * or the token is refused; BAD_FILE: an answer that cannot be, a name that leaves its folder. */
 enum hokku_code hub_repo_ask(struct http *h, const struct hub_name *name, struct hub_repo *out,
 			     struct hokku_error *err);
+/* The answer's text, read. BAD_FILE. */
+enum hokku_code hub_repo_read(const struct hub_name *name, struct str text, struct hub_repo *out,
+			      struct hokku_error *err);
 void hub_repo_free(struct hub_repo *r);
 
 /* A file's address, checked against what is known of it: size, checksum and commit must be the same. Fills in

@@ -1,6 +1,6 @@
 // `hokku pull` against a hub of our own (tests/hub/hub.mjs): every form of a name, every fault of a network and of a hub.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -212,7 +212,8 @@ test('a pull that is killed goes on where it was', async () => {
 	const first = begin(['pull', 'test/m-GGUF:Q4_K_M']);
 	const part = join(folder('test/m-GGUF'), 'blobs', `${sha256(big)}.hokku-part`);
 	// The list of pieces stands behind the file's bytes: wait until each of the four connections has brought all that it will.
-	const pieces = () => (existsSync(part) && statSync(part).size > big.length + 24 ? [...readFileSync(part).subarray(big.length + 24)].join('').match(/[^0]/g)?.length ?? 0 : 0);
+	const bits = (byte) => byte.toString(2).replaceAll('0', '').length;
+	const pieces = () => (existsSync(part) ? [...readFileSync(part).subarray(big.length + 24)].reduce((n, byte) => n + bits(byte), 0) : 0);
 	while (pieces() < 4) await new Promise((done) => setTimeout(done, 5));
 	first.child.kill('SIGKILL');
 	assert.equal((await first.ended).signal, 'SIGKILL');
@@ -311,4 +312,40 @@ test('a file of any other host', async () => {
 	failed(await pull(url('/d/m.bin')), /only files that end in \.gguf can be pulled/);
 	failed(await pull(url('/.gguf/..')), /names no model/);
 	assert.deepEqual(readdirSync(join(r.out.trim(), '..')).sort(), ['m.gguf', 's-00001-of-00002.gguf', 's-00002-of-00002.gguf']);
+});
+
+test('what the hub redirects elsewhere is asked there without the token', async () => {
+	hub.faults = { away: true };
+	failed(await pull('test/private', { env: { HF_TOKEN: 'hf_good' } }), /no repository "test\/private"/);
+	const there = hub.requests.filter((r) => r.url.includes('/elsewhere'));
+	assert.ok(there.length && there.every((r) => r.host === 'cdn' && !r.authorization), JSON.stringify(hub.requests));
+});
+
+test('a blob that is a link is replaced, not written through', async () => {
+	const outside = join(scratch, 'outside.gguf');
+	writeFileSync(outside, Buffer.alloc(small.length));
+	mkdirSync(join(folder('test/m-GGUF'), 'blobs'), { recursive: true });
+	symlinkSync(outside, join(folder('test/m-GGUF'), 'blobs', sha256(small)));
+	succeeded(await pull('test/m-GGUF:Q8_0'), 'test/m-GGUF', 'm-Q8_0.gguf', small);
+	symlinkSync(outside, join(folder('test/m-GGUF'), 'blobs', `${sha256(big)}.hokku-part`));
+	failed(await pull('test/m-GGUF:Q4_K_M'), /hokku-part: cannot be created: Too many levels of symbolic links/);
+	assert.ok(readFileSync(outside).equals(Buffer.alloc(small.length)));
+});
+
+// A disk of 1 MiB, where this user may have one of its own.
+const mounts = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'none', scratch]).status === 0;
+test('a full disk', { skip: mounts ? false : 'no file system may be mounted here' }, async () => {
+	const disk = join(scratch, 'disk');
+	mkdirSync(disk);
+	const r = await new Promise((done) => {
+		const child = spawn('unshare', ['-rm', 'sh', '-c', `mount -t tmpfs -o size=1M none ${disk} && "$0" pull test/m-GGUF:Q4_K_M; echo $?; find ${disk} -type f -size +0`, hokku], {
+			env: { HOME: scratch, PATH: process.env.PATH, HF_ENDPOINT: hub.url, HF_HUB_CACHE: join(disk, 'cache'), HOKKU_TEST_RETRY_MS: '0' },
+		});
+		const all = { out: '', err: '' };
+		child.stdout.on('data', (d) => (all.out += d));
+		child.stderr.on('data', (d) => (all.err += d));
+		child.on('close', () => done(all));
+	});
+	assert.equal(r.out, '1\n', r.err); // and no file with anything in it
+	assert.match(r.err, /blobs: the disk has no room for it: 1\.3 MiB are needed, .* free; make room, or set HF_HUB_CACHE to a folder on another disk/);
 });

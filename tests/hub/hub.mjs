@@ -25,6 +25,7 @@ const isLarge = (path, bytes) => bytes.length >= 512 << 10 || /\.(gguf|safetenso
  *   corrupt: true     a bit of every file is another
  *   names: [...]      the list has these names too
  *   info: text        the list is this text;  redirect: url  the file's address
+ *   away: true        everything is at the other host
  *   hold: f(i)        called before the i-th answer with bytes; a promise is waited for
  *   keep: n           after so many bytes of an answer nothing comes any more
  * }
@@ -112,6 +113,7 @@ export async function startHub(repos) {
 		note('hub', req);
 		if (count('busy')) return res.writeHead(429, { 'Retry-After': '0' }).end();
 		if (count('error')) return res.writeHead(503).end();
+		if (hub.faults.away) return res.writeHead(307, { Location: `${hub.cdnUrl}/elsewhere` }).end();
 		const path = decodeURIComponent(new URL(req.url, 'http://hub').pathname);
 		const query = new URL(req.url, 'http://hub').searchParams;
 		if (path === '/api/models') {
