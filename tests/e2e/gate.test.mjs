@@ -113,7 +113,7 @@ test('pages of listed origins may read all answers, others none, and all paths b
 	t.after(() => server.child.kill('SIGKILL'));
 	const told = (headers) => Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('access-control') || name === 'vary'));
 	const ask = async (line, ...headers) => raw(server.port, [`${line} HTTP/1.1`, 'Host: api.example', 'Connection: close', ...headers, '', ''].join('\r\n'));
-	const expose = 'Hokku-Key, Hokku-Warnings, Request-Id, Retry-After, WWW-Authenticate, X-Request-Id';
+	const expose = 'Hokku-Key, Hokku-Warnings, Request-Id, Retry-After, Traceparent, WWW-Authenticate, X-Request-Id';
 	const allowed = (origin) => ({ vary: 'Origin', 'access-control-allow-origin': origin, 'access-control-allow-credentials': 'true', 'access-control-expose-headers': expose });
 	const kinds = {
 		'https://app.example': true, 'HTTPS://APP.EXAMPLE': true, 'https://app.example:443': true, 'http://localhost:3000': true, null: true, 'https://app.example:8443': false, 'http://app.example': false,
