@@ -98,7 +98,7 @@ function quantiles(name: string, q: number): (number | null)[] {
 	});
 }
 
-function Chart({ title, lines, write, most, least = 1, lack }: { title: string; lines: Line[]; write: (v: number) => string; most?: number; least?: number; lack: string }) {
+function Chart({ title, lines, write, most, least = 1, whole, lack }: { title: string; lines: Line[]; write: (v: number) => string; most?: number; least?: number; whole?: boolean; lack: string }) {
 	const shown = lines.filter((line) => hasAny(line.values));
 	const now = moments.at(-1)?.at ?? 0;
 	const age = now - (moments[0]?.at ?? 0);
@@ -116,7 +116,7 @@ function Chart({ title, lines, write, most, least = 1, lack }: { title: string; 
 				))}
 			</p>
 			{shown.length ? (
-				<Plot x={moments.map((m) => m.at - now)} lines={shown} write={write} writeX={(v) => (v === 0 ? 'now' : `${Math.round(v)} s`)} most={most} said={`${title}: ${said}`} wanted={[-span, 0]} least={least} />
+				<Plot x={moments.map((m) => m.at - now)} lines={shown} write={write} writeX={(v) => (v === 0 ? 'now' : `${Math.round(v)} s`)} most={most} said={`${title}: ${said}`} wanted={[-span, 0]} least={least} whole={whole} />
 			) : (
 				<p class="lack">{lack}</p>
 			)}
@@ -257,7 +257,7 @@ export function Operators() {
 				<dl class="tiles">
 					<Tile label="running" value={running === null ? '–' : short(running)} note={state.health?.queue ? `of ${state.health.queue.parallel}` : undefined} />
 					<Tile label="waiting" value={waiting === null ? '–' : short(waiting)} />
-					<Tile label="written" value={lastOf(out) === null ? '–' : short(lastOf(out)!)} note="tokens/s" />
+					<Tile label="tokens/s written" value={lastOf(out) === null ? '–' : short(lastOf(out)!)} />
 					<Tile label="KV memory" value={kv === null ? '–' : share(kv)} />
 					<Tile label="first token, p95" value={lastOf(ttft) === null ? '–' : time(lastOf(ttft)!)} />
 					<Tile label="next token, p95" value={lastOf(itl) === null ? '–' : time(lastOf(itl)!)} />
@@ -275,6 +275,7 @@ export function Operators() {
 					/>
 					<Chart
 						title="Requests"
+						whole
 						write={short}
 						lack={absent}
 						lines={[
@@ -283,7 +284,7 @@ export function Operators() {
 						]}
 					/>
 					<Chart title="Steps a second" write={short} lack={absent} lines={[{ label: 'steps', colour: '--blue', values: rates('steps'), fill: true }]} />
-					<Chart title="Sequences in a step" write={short} lack={absent} lines={[{ label: 'on average', colour: '--green', values: ratio(rates('stepSequences'), rates('steps')), steps: true, fill: true }]} />
+					<Chart title="Sequences in a step" whole write={short} lack={absent} lines={[{ label: 'on average', colour: '--green', values: ratio(rates('stepSequences'), rates('steps')), steps: true, fill: true }]} />
 					<Chart
 						title="Time of a step"
 						write={time}

@@ -23,11 +23,12 @@ interface PlotProps {
 	writeX?: (value: number) => string;
 	most?: number;
 	least?: number; // that the scale goes to
+	whole?: boolean; // of its marks
 	said: string;
 	wanted?: [number, number]; // of x
 }
 
-function optionsOf({ lines, write, writeX, most, least, wanted }: PlotProps, width: number): uPlot.Options {
+function optionsOf({ lines, write, writeX, most, least, whole, wanted }: PlotProps, width: number): uPlot.Options {
 	const grid = { stroke: ink('--line'), width: 1 };
 	const axis = { stroke: ink('--quiet'), font: '11px system-ui, sans-serif', grid, ticks: { show: false } };
 	return {
@@ -40,7 +41,7 @@ function optionsOf({ lines, write, writeX, most, least, wanted }: PlotProps, wid
 		scales: { x: { time: false, range: wanted ? () => wanted : undefined }, y: { range: (_u, _min, max) => [0, most ?? Math.max((max ?? 0) * 1.15, least ?? 1)] } },
 		axes: [
 			{ ...axis, size: 24, grid: { show: false }, values: (_u, all) => all.map((v) => (writeX ? writeX(v) : String(v))) },
-			{ ...axis, size: 52, values: (_u, all) => all.map(write) },
+			{ ...axis, size: 52, ...(whole ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] } : {}), values: (_u, all) => all.map(write) },
 		],
 		series: [
 			{},

@@ -489,6 +489,7 @@ test('several windows know of one another; what a closed page left is told; mode
 	const other = await page.context().newPage();
 	await other.goto(front.url);
 	await other.locator('.model').waitFor();
+	await page.bringToFront();
 	front.answers['POST /v1/chat/completions'] = (_request, response) => {
 		response.writeHead(200, { 'Content-Type': 'text/event-stream' });
 		response.write(chunk({ content: 'as far as it came' }));
