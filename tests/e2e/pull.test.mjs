@@ -349,3 +349,36 @@ test('a full disk', { skip: mounts ? false : 'no file system may be mounted here
 	assert.equal(r.out, '1\n', r.err); // and no file with anything in it
 	assert.match(r.err, /blobs: the disk has no room for it: 1\.3 MiB are needed, .* free; make room, or set HF_HUB_CACHE to a folder on another disk/);
 });
+
+test('a hub that speaks TLS', async () => {
+	const key = join(scratch, 'key.pem'), cert = join(scratch, 'cert.pem');
+	const made = spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '3650', '-subj', '/CN=hub', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert]);
+	assert.equal(made.status, 0, String(made.stderr));
+	const secure = await startHub(hub.repos, { key: readFileSync(key), cert: readFileSync(cert) });
+	const env = { HF_ENDPOINT: secure.url, HF_TOKEN: 'hf_good' };
+	failed(await pull('test/private', { env }), /certificate/);
+	assert.equal(secure.requests.length, 0);
+	failed(await pull('test/private', { env: { ...env, SSL_CERT_FILE: join(scratch, 'none.pem') } }), /none\.pem|certificate/);
+	secure.faults = { redirect: `${hub.cdnUrl}/x` };
+	failed(await pull('test/private', { env: { ...env, SSL_CERT_FILE: cert } }), /it redirects \(HTTP 302\) to "http:\/\/.*", where nothing is followed/);
+	assert.equal(hub.requests.length, 0);
+	secure.reset();
+	succeeded(await pull('test/private', { env: { ...env, SSL_CERT_FILE: cert } }), 'test/private', 'p.gguf', small);
+	assert.ok(secure.requests.filter((r) => r.host === 'cdn').every((r) => !r.authorization));
+	await secure.stop();
+});
+
+test('a branch that has moved on: a new snapshot, and the bytes that stayed the same do not come again', async () => {
+	succeeded(await pull('test/m-GGUF:Q8_0'), 'test/m-GGUF', 'm-Q8_0.gguf', small);
+	const repo = hub.repos['test/m-GGUF'], next = 'd'.repeat(40);
+	Object.assign(repo, { commit: next });
+	hub.requests = [];
+	const r = await pull('test/m-GGUF:Q8_0');
+	delete repo.commit;
+	assert.equal(r.code, 0, r.err);
+	assert.equal(r.out, `${join(folder('test/m-GGUF'), 'snapshots', next, 'm-Q8_0.gguf')}\n`);
+	assert.equal(cdn().length, 0);
+	assert.equal(readFileSync(join(folder('test/m-GGUF'), 'refs/main'), 'utf8'), next);
+	assert.deepEqual(blobs('test/m-GGUF'), [sha256(small)]);
+	assert.ok(readFileSync(join(folder('test/m-GGUF'), 'snapshots', COMMIT, 'm-Q8_0.gguf')).equals(small));
+});

@@ -2,6 +2,7 @@
 // network, a server or somebody who means ill can make. One test sets what it wants to see in `faults`; a number counts down.
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
+import { createServer as createSecure } from 'node:https';
 
 export const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 export const gitSha1 = (bytes) => createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
@@ -14,6 +15,7 @@ const isLarge = (path, bytes) => bytes.length >= 512 << 10 || /\.(gguf|safetenso
  * repos: { 'user/repo': { files: { path: Buffer }, commit, revisions: { main: commit }, private, gated } }
  * A program that asks for the beginning of a file, to see what is in it, gets that without any fault; requests of it have head: true.
  * files: { path: Buffer } of the other host, for those who want no hub
+ * tls: { key, cert } where both hosts speak TLS
  * faults: {
  *   busy: n           n answers of the hub are 429, with Retry-After 0; error: n the same with 503
  *   listSize, linkedSize, rangeSize: f(n)  what is told of a size in the list, in X-Linked-Size, in Content-Range
@@ -30,7 +32,8 @@ const isLarge = (path, bytes) => bytes.length >= 512 << 10 || /\.(gguf|safetenso
  *   keep: n           after so many bytes of an answer nothing comes any more
  * }
  */
-export async function startHub(repos) {
+export async function startHub(repos, tls) {
+	const listener = (answer) => (tls ? createSecure(tls, answer) : createServer(answer));
 	const hub = { repos, faults: {}, requests: [], sockets: new Set() };
 	const count = (name) => typeof hub.faults[name] === 'number' && hub.faults[name]-- > 0;
 	const large = new Map(); // of the other host: checksum -> bytes
@@ -73,7 +76,7 @@ export async function startHub(repos) {
 	}
 
 	// The other host: addresses end in a checksum and are good without a token, which must never come here.
-	const cdn = createServer((req, res) => {
+	const cdn = listener((req, res) => {
 		note('cdn', req);
 		const bytes = hub.files?.[req.url.replace(/\?.*/, '')] ?? large.get(req.url.match(/[0-9a-f]{64}/)?.[0]);
 		if (count('expired')) return res.writeHead(403).end('the address has expired');
@@ -109,7 +112,7 @@ export async function startHub(repos) {
 		res.end();
 	}
 
-	const server = createServer((req, res) => {
+	const server = listener((req, res) => {
 		note('hub', req);
 		if (count('busy')) return res.writeHead(429, { 'Retry-After': '0' }).end();
 		if (count('error')) return res.writeHead(503).end();
@@ -144,14 +147,15 @@ export async function startHub(repos) {
 	});
 
 	for (const s of [server, cdn, proxy])
-		s.on('connection', (socket) => {
+		for (const event of tls && s !== proxy ? ['connection', 'secureConnection'] : ['connection']) s.on(event, (socket) => {
 			hub.sockets.add(socket);
 			socket.on('close', () => hub.sockets.delete(socket));
 			socket.on('error', () => {});
 		});
 	const listen = (s) => new Promise((done) => s.listen(0, '127.0.0.1', () => done(s.address().port)));
-	hub.url = `http://127.0.0.1:${await listen(server)}`;
-	hub.cdnUrl = `http://127.0.0.1:${await listen(cdn)}`;
+	const scheme = tls ? 'https' : 'http';
+	hub.url = `${scheme}://127.0.0.1:${await listen(server)}`;
+	hub.cdnUrl = `${scheme}://127.0.0.1:${await listen(cdn)}`;
 	hub.proxyUrl = `http://127.0.0.1:${await listen(proxy)}`;
 	hub.stop = async () => {
 		for (const socket of hub.sockets) socket.destroy();
