@@ -65,7 +65,8 @@ struct drawing {
 const char *cli_pull_line(uint64_t done, uint64_t all, double rate, char out[128])
 {
 	char have[32], whole[32], left[48] = "";
-	uint64_t s = rate > 0 ? (uint64_t)((double)(all - done) / rate + 0.5) : 0;
+	double exact = rate > 0 ? (double)(all - done) / rate + 0.5 : 0;
+	uint64_t s = exact < 1e9 ? (uint64_t)exact : 1000000000;
 	unsigned percent = all ? (unsigned)(100 * (double)done / (double)all) : 100;
 	if (rate > 0 && s < 3600)
 		snprintf(left, sizeof left, ", %.1f MB/s, %u:%02u left", rate * 1e-6, (unsigned)(s / 60),

@@ -94,6 +94,9 @@ test('before it begins it says what the model takes, and what this machine has',
 		assert.doesNotMatch(r.err, /hokku-heads/);
 	}
 	assert.deepEqual(readdirSync(scratch).filter((name) => name.startsWith('hokku-heads')), []);
+	// What a plugin shows of GPUs (tests/unit/compute/fake/plugin.c).
+	const gpus = { HF_HUB_CACHE: join(scratch, 'needs2'), HOKKU_PLUGIN_PATH: `${process.env.HOKKU_BUILD_DIR}/tests/plugins/good` };
+	assert.match((await run(['pull', 'test/one-GGUF:Q8_0'], { more: gpus })).err, /of disk are free; cuda:0, .*, .* free$/m);
 });
 
 test('split models and folders', async () => {

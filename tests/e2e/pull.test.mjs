@@ -26,6 +26,7 @@ before(async () => {
 		'test/gated': { files: { 'g.gguf': small }, gated: true },
 		'test/closed': { files: { 'g.gguf': small }, gated: 'never' },
 		'test/old-name': { moved: 'test/m-GGUF' },
+		'test/folder': { files: { 'config.json': Buffer.from('{}'), 'model.safetensors': small } },
 		'test/nothing': { files: { 'README.md': Buffer.from('x') } },
 	});
 });
@@ -205,6 +206,9 @@ test('a hub that lies about sizes, checksums, commits and names', async () => {
 		none();
 	}
 	assert.ok(!existsSync(join(folder('test/m-GGUF'), 'snapshots', COMMIT, 'm-Q4_K_M.gguf')));
+	hub.faults = { corrupt: true };
+	failed(await pull('test/folder'), /config\.json: its SHA-1 \(of a git blob\) is [0-9a-f]{40}; the hub says [0-9a-f]{40}/);
+	assert.deepEqual([blobs('test/folder'), existsSync(join(folder('test/folder'), 'refs/main'))], [[], false]);
 });
 
 test('a pull that is killed goes on where it was', async () => {
