@@ -37,7 +37,7 @@ struct job {
 	uint64_t n_pieces; /* of those that are wanted */
 	bool no_ranges, restart;
 	char url[HUB_MAX_URL];
-	uint32_t n_located;
+	uint32_t n_located; /* addresses asked for since the last that was good */
 	enum hokku_code rc; /* of a callback */
 	struct hokku_error *err;
 };
@@ -139,6 +139,7 @@ static size_t on_bytes(char *bytes, size_t size, size_t n, void *user)
 	if (s->at > s->farthest) { /* where all begins again, what was there before is no progress */
 		s->farthest = s->at;
 		s->n_failed = 0;
+		j->n_located = 0; /* an address was good: of a file that takes hours many run out */
 	}
 	return mark_pieces(s, from) ? n : 0;
 }

@@ -119,6 +119,12 @@ test('a connection that breaks, an answer that is too short and an address that 
 	hub.reset();
 	hub.faults = { breaks: 20 };
 	succeeded(await pull('test/m-GGUF:Q4_K_M'), 'test/m-GGUF', 'm-Q4_K_M.gguf', big); // each brings something
+	// Of a file that takes hours, addresses run out as often as they like.
+	cache += 'c';
+	hub.reset();
+	hub.faults = { breaks: 20, turns: true };
+	succeeded(await pull('test/m-GGUF:Q4_K_M', {}, '--connections', '1'), 'test/m-GGUF', 'm-Q4_K_M.gguf', big);
+	assert.ok(hub.requests.filter((r) => r.host === 'hub' && r.method === 'HEAD').length > 10);
 });
 
 test('a hub that refuses for good is told of, and what came stays for the next time', async () => {

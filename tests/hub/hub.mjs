@@ -24,6 +24,7 @@ const isLarge = (path, bytes) => bytes.length >= 512 << 10 || /\.(gguf|safetenso
  *   long: true        answers go on after their end
  *   noRanges: true    ranges are not known;  otherRange: true  another range is sent than was asked for
  *   expired: n        n addresses are refused by the other host;  missing: true  it has no file
+ *   turns: true       every second request to it is refused so
  *   corrupt: true     a bit of every file is another
  *   names: [...]      the list has these names too
  *   info: text        the list is this text;  redirect: url  the file's address
@@ -37,7 +38,7 @@ export async function startHub(repos, tls) {
 	const hub = { repos, faults: {}, requests: [], sockets: new Set() };
 	const count = (name) => typeof hub.faults[name] === 'number' && hub.faults[name]-- > 0;
 	const large = new Map(); // of the other host: checksum -> bytes
-	let nBodies = 0;
+	let nBodies = 0, nRefused = 0;
 
 	const note = (host, req) => hub.requests.push((req.noted = { host, method: req.method, url: req.url, authorization: req.headers.authorization, range: req.headers.range }));
 	const fail = (res, status, code, message = code) => {
@@ -79,6 +80,7 @@ export async function startHub(repos, tls) {
 	const cdn = listener((req, res) => {
 		note('cdn', req);
 		const bytes = hub.files?.[req.url.replace(/\?.*/, '')] ?? large.get(req.url.match(/[0-9a-f]{64}/)?.[0]);
+		if (hub.faults.turns && !req.noted.head && nRefused++ % 2 === 0) return res.writeHead(403).end('the address has expired');
 		if (count('expired')) return res.writeHead(403).end('the address has expired');
 		if (!bytes || hub.faults.missing) return res.writeHead(404).end();
 		sendBytes(req, res, bytes);
