@@ -29,9 +29,12 @@ bool access_is_trace(const char *text)
 	size_t n = strlen(text);
 	if (n < ACCESS_TRACE_BYTES || !is_hex(text, 2, true) || strncmp(text, "ff", 2) == 0)
 		return false;
-	/* A later version may have more behind it, which begins with a dash. */
+	/* A later version may have more behind it, which begins with a dash; it goes into a header again. */
 	if (n > ACCESS_TRACE_BYTES && (strncmp(text, "00", 2) == 0 || text[ACCESS_TRACE_BYTES] != '-'))
 		return false;
+	for (size_t i = ACCESS_TRACE_BYTES; i < n; i++)
+		if (text[i] <= ' ' || text[i] > '~')
+			return false;
 	return text[2] == '-' && is_hex(text + 3, 32, false) && text[35] == '-' &&
 	       is_hex(text + 36, 16, false) && text[52] == '-' && is_hex(text + 53, 2, true);
 }

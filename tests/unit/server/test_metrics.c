@@ -124,7 +124,8 @@ static void test_outcomes(void **state)
 	char name[32];
 	assert_string_equal(metrics_outcome(HOKKU_OK, name), "ok");
 	assert_string_equal(metrics_outcome(HOKKU_INVALID_REQUEST, name), "invalid_request");
-	assert_string_equal(metrics_outcome(METRICS_N_CODES - 1, name), "rate_limited");
+	assert_string_equal(metrics_outcome(HOKKU_RATE_LIMITED, name), "rate_limited");
+	assert_string_not_equal(metrics_outcome(METRICS_N_CODES - 1, name), "gone");
 	assert_string_equal(metrics_outcome(METRICS_GONE, name), "gone");
 	for (unsigned i = 0; i < METRICS_N_OUTCOMES; i++)
 		assert_in_range(strlen(metrics_outcome(i, name)), 2, 30);
@@ -146,6 +147,9 @@ static void test_trace(void **state)
 		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-",
 		"ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 		"01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01.more",
+		"01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-mo re",
+		"01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-mor\xC3\xA9",
+		"01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more\n",
 		"00-00000000000000000000000000000000-00f067aa0ba902b7-01",
 		"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
 		"00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
