@@ -61,12 +61,19 @@ static bool same_origin(struct str a, struct str b)
 
 bool origins_any(const struct origins *o)
 {
-	return o->any || o->n;
+	return o->any || o->local || o->n;
+}
+
+static bool is_local(struct str text)
+{
+	struct origin o;
+	return read_origin(text, &o) && o.host.len && hosts_allow(&(struct hosts){0}, o.host) &&
+	       (same_letters(o.scheme, STR_LIT("http")) || same_letters(o.scheme, STR_LIT("https")));
 }
 
 bool origins_allow(const struct origins *o, struct str origin)
 {
-	if (o->any)
+	if (o->any || (o->local && is_local(origin)))
 		return true;
 	for (uint32_t i = 0; i < o->n; i++)
 		if (same_origin(o->names[i], origin))
@@ -89,11 +96,15 @@ static enum hokku_code add_origin(struct origins *o, struct str text, struct hok
 	struct origin parts;
 	str_quote(text, quoted, sizeof quoted);
 	bool all = str_eq_c(text, "*");
-	if ((all && (o->n || o->any)) || (o->any && !all))
+	if ((all && origins_any(o)) || (o->any && !all))
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "* stands for every origin, so that no other belongs beside it");
 	if (all) {
 		o->any = true;
+		return HOKKU_OK;
+	}
+	if (str_eq_c(text, "localhost")) {
+		o->local = true;
 		return HOKKU_OK;
 	}
 	if (has_path(text))
@@ -104,7 +115,7 @@ static enum hokku_code add_origin(struct origins *o, struct str text, struct hok
 		return err_set(
 			err, HOKKU_INVALID_REQUEST,
 			"%s is no origin; one as https://app.example.org or http://localhost:3000, null, "
-			"or * for all is taken",
+			"localhost for this machine and every port, or * for all is taken",
 			quoted);
 	if (o->n == ORIGINS_MAX)
 		return err_set(err, HOKKU_INVALID_REQUEST, "more than %d origins are given", ORIGINS_MAX);

@@ -18,12 +18,13 @@ enum {
 struct origins {
 	struct str names[ORIGINS_MAX];
 	uint32_t n;
-	bool any; /* "*" was among them */
+	bool any;   /* "*" was among them */
+	bool local; /* "localhost" was: pages of this machine */
 };
 
 /* Adds origins separated by commas, blanks around them allowed: "scheme://host", with a port or without,
- * "null", or
- * * for all, which stands alone. What is none is INVALID_REQUEST and names it. */
+ * "null", "localhost" for http and https of loopback names and addresses with any port, or * for all, which
+ * stands alone. What is none is INVALID_REQUEST and names it. */
 enum hokku_code origins_add(struct origins *o, const char *list, struct hokku_error *err);
 
 /* Whether any page of another origin may read anything. */

@@ -49,12 +49,15 @@ static void add_header(void *r, const char *name, const char *value)
 	http_add_header(r, name, value);
 }
 
-void gate_tell_methods(const struct server *s, struct http_request *r, const char *methods)
+bool gate_tell_methods(const struct server *s, struct http_request *r, const char *methods)
 {
-	if (http_get_header(r, "Access-Control-Request-Method"))
-		cors_preflight(&s->config.origins, http_get_header(r, "Origin"), methods,
-			       http_get_header(r, "Access-Control-Request-Headers"),
-			       http_get_header(r, "Access-Control-Request-Private-Network"), add_header, r);
+	const char *origin = http_get_header(r, "Origin");
+	if (!origin || !http_get_header(r, "Access-Control-Request-Method"))
+		return false;
+	cors_preflight(&s->config.origins, origin, methods,
+		       http_get_header(r, "Access-Control-Request-Headers"),
+		       http_get_header(r, "Access-Control-Request-Private-Network"), add_header, r);
+	return true;
 }
 
 /* ---- keys ---- */

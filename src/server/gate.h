@@ -18,8 +18,9 @@ enum gate {
  * origins may do with that. */
 void gate_begin(const struct server *s, struct http_request *r);
 
-/* The same of OPTIONS, where path takes these methods ("GET, HEAD, OPTIONS"). */
-void gate_tell_methods(const struct server *s, struct http_request *r, const char *methods);
+/* The same of OPTIONS, where path takes these methods ("GET, HEAD, OPTIONS"). True: a page asks whether it
+ * may send another request. */
+bool gate_tell_methods(const struct server *s, struct http_request *r, const char *methods);
 
 /* Finds whose key r shows (owner_of). True: it was refused and answered, for its host or the page it comes
  * from. */

@@ -227,8 +227,9 @@ static void answer_no_route(struct server *s, struct http_request *r)
 	if (known)
 		http_add_header(r, "Allow", allowed.ptr);
 	if (known && http_get_method(r) == HTTP_OPTIONS) {
-		gate_tell_methods(s, r, allowed.ptr);
-		http_reply(r, 204, NULL, (struct str){"", 0});
+		/* To a page's question some browsers want 200. */
+		bool asked = gate_tell_methods(s, r, allowed.ptr);
+		http_reply(r, asked ? 200 : 204, NULL, (struct str){"", 0});
 	} else if (known) {
 		snprintf(text, sizeof text, "%.200s takes %s, not %.40s", path, allowed.ptr,
 			 http_get_method_name(r));

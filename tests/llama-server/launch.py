@@ -35,7 +35,8 @@ def main():
                 n_ctx=n_ctx)
     args = [os.environ["HOKKU"], "serve", path, "--threads", "1", "--host", given.get("--host", "127.0.0.1"), "--port", given.get("--port", "8080"),
             "--parallel", str(parallel), "--ctx", str(n_ctx)]
-    for theirs, ours in (("--slot-save-path", "--state-dir"), ("--chat-template", "--chat-template"), ("--chat-template-file", "--chat-template-file")):
+    for theirs, ours in (("--slot-save-path", "--state-dir"), ("--chat-template", "--chat-template"), ("--chat-template-file", "--chat-template-file"),
+                         ("--cors-origins", "--cors-origins")):
         if theirs in given:
             args += [ours, given[theirs]]
     if "--chat-template-file" in given: # it says so itself where nothing is said

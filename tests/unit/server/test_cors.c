@@ -41,6 +41,7 @@ static void test_allow(void **state)
 		     {'n', "null"},
 		     {'f', "file://"},
 		     {'x', "chrome-extension://abcdef"},
+		     {'l', "localhost"},
 		     {'*', "*"}};
 	static const struct {
 		const char *origin, *allowed;
@@ -64,14 +65,22 @@ static void test_allow(void **state)
 		{"https://app.example.org:99999", "*"},
 		{"app.example.org", "*"},
 		{"//app.example.org", "*"},
-		{"http://localhost:3000", "b*"},
-		{"http://localhost", "*"},
-		{"http://localhost:30000", "*"},
-		{"http://LOCALHOST:03000", "b*"},
-		{"http://[::1]:8080", "b*"},
-		{"http://[::1]", "*"},
-		{"http://127.0.0.1:3000", "*"},
+		{"http://localhost:3000", "lb*"},
+		{"http://localhost", "l*"},
+		{"http://localhost:30000", "l*"},
+		{"http://LOCALHOST:03000", "lb*"},
+		{"http://[::1]:8080", "lb*"},
+		{"http://[::1]", "l*"},
+		{"http://127.0.0.1:3000", "l*"},
 		{"https://b.example", "b*"},
+		{"https://localhost", "l*"},
+		{"http://a.localhost:5173", "l*"},
+		{"http://localhost.evil.example", "*"},
+		{"http://notlocalhost", "*"},
+		{"ftp://localhost", "*"},
+		{"http://127.evil.example", "*"},
+		{"http://localhost@evil.example", "*"},
+		{"localhost", "*"},
 		{"null", "n*"},
 		{"NULL", "*"},
 		{"file://", "f*"},
@@ -109,6 +118,8 @@ static void test_bad(void **state)
 	bad("*,https://a.example", beside);
 	bad("https://a.example,*", beside);
 	bad("*,*", beside);
+	bad("localhost,*", beside);
+	bad("*,localhost", beside);
 	bad("https://a.example/", "\"https://a.example/\" has a path; an origin ends with its host or port");
 	bad("https://a.example/app",
 	    "\"https://a.example/app\" has a path; an origin ends with its host or port");
@@ -119,7 +130,7 @@ static void test_bad(void **state)
 	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
 		snprintf(
 			message, sizeof message,
-			"\"%s\" is no origin; one as https://app.example.org or http://localhost:3000, null, or * for all "
+			"\"%s\" is no origin; one as https://app.example.org or http://localhost:3000, null, localhost for this machine and every port, or * for all "
 			"is taken",
 			none[i]);
 		bad(none[i], message);
@@ -149,7 +160,7 @@ static void add(void *to, const char *name, const char *value)
 	strbuf_addf(to, "%s: %s|", name, value);
 }
 
-#define EXPOSE                                                                                                  \
+#define EXPOSE                                                                                                               \
 	"Access-Control-Expose-Headers: Hokku-Key, Hokku-Warnings, Request-Id, Retry-After, Traceparent, WWW-Authenticate, " \
 	"X-Request-Id|"
 
