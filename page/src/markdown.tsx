@@ -83,14 +83,18 @@ export async function copyText(text: string): Promise<boolean> {
 	}
 }
 
-function inline(tokens: Token[] | undefined): ComponentChildren[] {
+// Deeper than that nobody writes, but for a model that has lost its way: from there on it is plain text.
+const deepest = 24;
+
+function inline(tokens: Token[] | undefined, depth: number): ComponentChildren[] {
 	return (tokens ?? []).map((token) => {
 		const t = token as Tokens.Generic;
+		if (depth > deepest) return t.raw;
 		switch (t.type) {
 			case 'strong':
 			case 'em':
 			case 'del':
-				return h(t.type, null, inline(t.tokens));
+				return h(t.type, null, inline(t.tokens, depth + 1));
 			case 'codespan':
 				return <code>{t.text}</code>;
 			case 'br':
@@ -98,7 +102,7 @@ function inline(tokens: Token[] | undefined): ComponentChildren[] {
 			case 'link':
 				return (
 					<Link href={t.href} title={t.title}>
-						{inline(t.tokens)}
+						{inline(t.tokens, depth + 1)}
 					</Link>
 				);
 			case 'image':
@@ -111,7 +115,7 @@ function inline(tokens: Token[] | undefined): ComponentChildren[] {
 			case 'html':
 				return t.type === 'html' ? t.raw : t.text;
 			case 'text':
-				return t.tokens ? inline(t.tokens) : plain(t.text);
+				return t.tokens ? inline(t.tokens, depth + 1) : plain(t.text);
 			default:
 				return t.raw;
 		}
@@ -119,38 +123,39 @@ function inline(tokens: Token[] | undefined): ComponentChildren[] {
 }
 
 function cell(c: Tokens.TableCell, name: 'td' | 'th'): ComponentChildren {
-	return h(name, { class: c.align ? `to-${c.align}` : undefined, scope: name === 'th' ? 'col' : undefined }, inline(c.tokens));
+	return h(name, { class: c.align ? `to-${c.align}` : undefined, scope: name === 'th' ? 'col' : undefined }, inline(c.tokens, 0));
 }
 
-function list(t: Tokens.List, growing: boolean): VNode {
+function list(t: Tokens.List, growing: boolean, depth: number): VNode {
 	const items = t.items.map((item, i) => (
 		<li class={item.task ? 'task' : undefined}>
 			{item.task && <input type="checkbox" checked={!!item.checked} disabled aria-label={item.checked ? 'done' : 'to do'} />}
-			{blocks(item.tokens, growing && i === t.items.length - 1)}
+			{blocks(item.tokens, growing && i === t.items.length - 1, depth + 1)}
 		</li>
 	));
 	return t.ordered ? <ol start={typeof t.start === 'number' ? t.start : undefined}>{items}</ol> : <ul>{items}</ul>;
 }
 
-function block(token: Token, growing: boolean): ComponentChildren {
+function block(token: Token, growing: boolean, depth: number): ComponentChildren {
 	const t = token as Tokens.Generic;
+	if (depth > deepest) return <p class="as-is">{t.raw}</p>;
 	switch (t.type) {
 		case 'space':
 		case 'def':
 		case 'checkbox':
 			return null;
 		case 'heading': // below those of the page itself
-			return h(`h${Math.min(6, t.depth + 2)}`, null, inline(t.tokens));
+			return h(`h${Math.min(6, t.depth + 2)}`, null, inline(t.tokens, depth + 1));
 		case 'paragraph':
-			return <p>{inline(t.tokens)}</p>;
+			return <p>{inline(t.tokens, depth + 1)}</p>;
 		case 'text':
-			return t.tokens ? inline(t.tokens) : plain(t.text);
+			return t.tokens ? inline(t.tokens, depth + 1) : plain(t.text);
 		case 'code':
 			return <Code code={t.text} language={(t.lang ?? '').trim().split(/\s/, 1)[0]!.toLowerCase().slice(0, 24)} growing={growing} />;
 		case 'blockquote':
-			return <blockquote>{blocks(t.tokens ?? [], growing)}</blockquote>;
+			return <blockquote>{blocks(t.tokens ?? [], growing, depth + 1)}</blockquote>;
 		case 'list':
-			return list(t as Tokens.List, growing);
+			return list(t as Tokens.List, growing, depth);
 		case 'table':
 			return (
 				<div class="table" role="region" aria-label="Table" tabIndex={0}>
@@ -175,7 +180,7 @@ function block(token: Token, growing: boolean): ComponentChildren {
 	}
 }
 
-const blocks = (tokens: Token[], growing: boolean): ComponentChildren[] => tokens.map((t, i) => block(t, growing && i === tokens.length - 1));
+const blocks = (tokens: Token[], growing: boolean, depth: number): ComponentChildren[] => tokens.map((t, i) => block(t, growing && i === tokens.length - 1, depth));
 
 // growing: more of the text comes; its last block is not whole.
 export const Markdown = memo(({ text, growing }: { text: string; growing: boolean }) => {
@@ -185,5 +190,5 @@ export const Markdown = memo(({ text, growing }: { text: string; growing: boolea
 	} catch {
 		return <p class="as-is">{text}</p>;
 	}
-	return <div class="prose">{blocks(tokens, growing)}</div>;
+	return <div class="prose">{blocks(tokens, growing, 0)}</div>;
 });

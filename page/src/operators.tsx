@@ -257,7 +257,7 @@ export function Operators() {
 				<dl class="tiles">
 					<Tile label="running" value={running === null ? '–' : short(running)} note={state.health?.queue ? `of ${state.health.queue.parallel}` : undefined} />
 					<Tile label="waiting" value={waiting === null ? '–' : short(waiting)} />
-					<Tile label="tokens/s written" value={lastOf(out) === null ? '–' : short(lastOf(out)!)} />
+					<Tile label="tokens/s" value={lastOf(out) === null ? '–' : short(lastOf(out)!)} />
 					<Tile label="KV memory" value={kv === null ? '–' : share(kv)} />
 					<Tile label="first token, p95" value={lastOf(ttft) === null ? '–' : time(lastOf(ttft)!)} />
 					<Tile label="next token, p95" value={lastOf(itl) === null ? '–' : time(lastOf(itl)!)} />

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { chunk, chromium, key, startFront, startServer, streamed } from './page_common.mjs';
-import { raw } from './server_common.mjs';
+import { raw, until } from './server_common.mjs';
 
 const skip = chromium ? false : 'there is no Chromium here (Debian: apt install chromium)';
 const require = createRequire(import.meta.url);
@@ -273,6 +273,32 @@ test('events in pieces of any size, with CRLF: the same text', { skip }, async (
 	assert.deepEqual(await page.words('.message.assistant .prose'), ['snø ☂ and näve 雨']);
 });
 
+test('what is nested without an end, or broken off anywhere, is shown as it is', { skip }, async (t) => {
+	const page = await visit(t);
+	const deep = [['> ', 300], ['- ', 300], ['[', 2000], ['*a **b ', 300], ['> ', 6000], ['`x', 5001]].map(([text, n]) => `${text.repeat(n)}END`);
+	for (const [i, text] of deep.entries()) {
+		front.answers['POST /v1/chat/completions'] = streamed([{ content: text }]);
+		await page.say(`Nest ${i}.`);
+		await page.answers(i + 1);
+		assert.ok((await page.words('.message.assistant')).at(-1).includes('END'), text.slice(0, 10));
+	}
+	assert.ok((await page.locator('blockquote').count()) < 100, 'too deep');
+	const whole = '# a\n\n**b** `c` [d](https://e.example) ~~f~~\n\n- [ ] g\n  1. h\n\n| i | j |\n|---|:-:|\n| k | l |\n\n> m\n\n```c\nint n;\n```\n';
+	let write;
+	front.answers['POST /v1/chat/completions'] = (_request, response) => {
+		response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+		write = (text) => response.write(chunk({ content: text }));
+		write('');
+	};
+	await page.say('Slowly.');
+	await page.locator('.message.live').waitFor();
+	for (const character of whole) write(character);
+	await page.locator('.message.live .code .hl-type').waitFor();
+	await page.keyboard.press('Escape');
+	await page.answers(deep.length + 1);
+	assert.deepEqual(await page.locator('.message').last().locator('h3, strong, code, a, del, input, ol, th, blockquote').evaluateAll((all) => all.map((one) => one.tagName).join()), 'H3,STRONG,CODE,A,DEL,INPUT,OL,TH,TH,BLOCKQUOTE,CODE');
+});
+
 test('thinking is folded; calls are shown, and their results go back', { skip }, async (t) => {
 	const page = await visit(t);
 	const call = (id, name, text) => ({ tool_calls: [{ index: id, id: `call-${id}`, type: 'function', function: { name, arguments: text } }] });
@@ -335,15 +361,18 @@ test('export, delete, undo, import; a list of messages; files that are none', { 
 		await page.locator('.notice', { hasText: message }).waitFor();
 	}
 	// Parents in a circle, a leaf that is not there, names of what every object has.
-	const circle = { id: 'circle', title: 'circle', messages: { a: { role: 'user', content: 'first', parent: 'b' }, b: { role: 'user', content: 'second', parent: 'a' }, constructor: { role: 'user', content: 'third', parent: 'toString' }, __proto__: { role: 'user', content: 'no' } }, leaf: 'valueOf' };
-	await bring(JSON.stringify({ format: 'hokku-conversations', conversations: [circle] }).replace('"constructor"', '"__proto__": {"role": "user", "content": "no"}, "constructor"'));
+	const circle = { id: 'circle', title: 'circle', messages: { a: { role: 'user', content: 'first', parent: 'b' }, b: { role: 'user', content: 'second', parent: 'a' }, constructor: { role: 'user', content: 'third', parent: 'toString' }, __proto__: { role: 'user', content: 'no' } }, leaf: 'b' };
+	const astray = { id: 'astray', title: 'astray', messages: { c: { role: 'user', content: 'alone', parent: 'nobody' } }, leaf: 'valueOf' };
+	await bring(JSON.stringify({ format: 'hokku-conversations', conversations: [circle, astray] }).replace('"constructor"', '"__proto__": {"role": "user", "content": "no"}, "constructor"'));
 	await page.locator('.sidebar .open', { hasText: 'circle' }).waitFor();
-	assert.ok((await page.words('.message .as-is')).length >= 1);
+	assert.deepEqual(await page.words('.message .as-is'), ['first', 'second']);
+	await page.locator('.sidebar .open', { hasText: 'astray' }).click();
+	await page.getByText('alone').waitFor();
 	await page.getByLabel('Find a conversation').fill('second');
 	assert.deepEqual(await titles.allInnerTexts(), ['circle']);
 	await page.kept();
 	await page.reload();
-	await page.locator('.sidebar .open').nth(3).waitFor();
+	await page.locator('.sidebar .open').nth(4).waitFor();
 });
 
 // What each field of everybody else's tries.
@@ -513,6 +542,9 @@ test('several windows know of one another; what a closed page left is told; mode
 	await page.say('Who is there?');
 	await page.answers(1);
 	assert.equal(front.chats()[0].model, 'big');
+	const looks = () => front.asked.filter((one) => one.name === 'GET /health').length;
+	const n = looks();
+	await until(() => looks() > n + 1, 20000, 'two looks at /health, which are further apart than what counts waits');
 	assert.deepEqual(front.asked.filter((one) => /tokenize|input_tokens/.test(one.name)), []);
 	await page.getByLabel('Model').selectOption('haiku');
 	await page.locator('.track .piece').first().waitFor();
