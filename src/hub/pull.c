@@ -104,13 +104,8 @@ static enum hokku_code bring_locked(struct pulling *g, const char *blob, struct 
 static enum hokku_code bring_file(struct pulling *g, struct hokku_error *err)
 {
 	const char *cache = g->p->config->cache, *repo = g->p->name->repo;
-	char url[HUB_MAX_URL];
 	int lock;
 	enum hokku_code rc = HOKKU_OK;
-	if (!*g->file->hash) /* the list told none; the file's own address does */
-		rc = on_locate(g, url, err);
-	if (rc)
-		return rc;
 	char *blob = hub_cache_path(cache, repo, "blobs/%s", g->file->hash);
 	if (!blob)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a path of the cache");
@@ -165,6 +160,22 @@ static uint64_t bytes_here(const struct hub_pull *p, const struct hub_file *f)
 	return here ? f->n_bytes : 0;
 }
 
+/* What the list did not tell of the files, their own addresses do. */
+static enum hokku_code complete(const struct hub_pull *p, struct http *h, struct hub_repo *repo,
+				struct hub_choice *choice, struct hokku_error *err)
+{
+	char url[HUB_MAX_URL];
+	enum hokku_code rc = HOKKU_OK;
+	for (size_t i = 0; !rc && i < choice->n; i++) {
+		struct hub_file *f = &repo->files.all[choice->index[i]];
+		uint64_t before = f->n_bytes;
+		if (!*f->hash || !f->sized)
+			rc = hub_repo_locate(h, p->name, repo->commit, f, url, err);
+		choice->n_bytes += f->n_bytes - before;
+	}
+	return rc;
+}
+
 static enum hokku_code bring_all(const struct hub_pull *p, struct http *h, struct hub_repo *repo,
 				 const struct hub_choice *choice, struct hokku_error *err)
 {
@@ -204,6 +215,8 @@ static enum hokku_code pull_repo(const struct hub_pull *p, char **path, struct h
 		rc = hub_choose(p->name->repo, &repo.files, want, &choice, err);
 	if (rc == HOKKU_NOT_FOUND && *repo.commit && str_ends(str_c(want), STR_LIT(".gguf")))
 		hub_cache_note_absent(p->config->cache, p->name->repo, repo.commit, want);
+	if (!rc)
+		rc = complete(p, h, &repo, &choice, err);
 	if (!rc)
 		rc = bring_all(p, h, &repo, &choice, err);
 	if (!rc) {

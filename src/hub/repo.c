@@ -22,7 +22,7 @@ bool hub_files_add(struct hub_files *f, struct str path, uint64_t n_bytes, const
 		f->cap = cap;
 	}
 	struct hub_file *to = &f->all[f->n];
-	*to = (struct hub_file){.path = strndup(path.ptr, path.len), .n_bytes = n_bytes};
+	*to = (struct hub_file){.path = strndup(path.ptr, path.len), .n_bytes = n_bytes, .sized = true};
 	if (!to->path)
 		return false;
 	memcpy(to->hash, hash, strlen(hash) + 1);
@@ -170,7 +170,8 @@ static enum hokku_code take_file(const struct hub_name *name, const struct jv *v
 		return odd(name, "a file has no name", path, err);
 	if (!hub_file_name_ok(path))
 		return odd(name, "no file of a repository can be called", path, err);
-	if (!jv_int(jv_get(v, "size"), &n) || n < 0)
+	bool sized = jv_get(v, "size") != NULL; /* some hubs list names alone */
+	if (sized && (!jv_int(jv_get(v, "size"), &n) || n < 0))
 		return odd(name, "no size is told of", path, err);
 	if (is_lfs && jv_int(jv_get(lfs, "size"), &n_lfs) && n_lfs != n)
 		return err_set(err, HOKKU_BAD_FILE,
@@ -181,6 +182,7 @@ static enum hokku_code take_file(const struct hub_name *name, const struct jv *v
 		return odd(name, "this is no checksum:", hash, err);
 	if (!hub_files_add(&out->files, path, (uint64_t)n, hash.ptr ? hash.ptr : ""))
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the files of %s", name->repo);
+	out->files.all[out->files.n - 1].sized = sized;
 	return HOKKU_OK;
 }
 
@@ -257,11 +259,20 @@ static enum hokku_code check_told(const struct hub_name *name, const char *commi
 				  const struct http_headers *h, struct hokku_error *err)
 {
 	const char *hash = *h->linked_etag ? h->linked_etag : h->etag;
-	const char *size = *h->linked_size ? h->linked_size : NULL;
+	const char *size = *h->linked_size || file->sized ? h->linked_size : h->content_length;
 	char *end;
-	if (size) {
+	if (!*size && !file->sized)
+		return err_set(err, HOKKU_BAD_FILE, "%s: the hub tells no size of \"%s\"", name->repo,
+			       file->path);
+	if (*size) {
 		uint64_t n = strtoull(size, &end, 10);
-		if (*end || n != file->n_bytes)
+		if (*end || *size < '0' || *size > '9')
+			return err_set(err, HOKKU_BAD_FILE, "%s: the hub tells as size of \"%s\" \"%s\"",
+				       name->repo, file->path, size);
+		if (!file->sized)
+			file->n_bytes = n;
+		file->sized = true;
+		if (n != file->n_bytes)
 			return err_set(err, HOKKU_BAD_FILE,
 				       "%s: the hub lists \"%s\" with %" PRIu64
 				       " bytes, and offers it with %s; nothing is pulled",

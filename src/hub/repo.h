@@ -11,6 +11,7 @@
 struct hub_file {
 	char *path; /* in the repository */
 	uint64_t n_bytes;
+	bool sized; /* the hub has told n_bytes; else it is 0 */
 	char hash[HUB_HASH_MAX + 1]; /* hub_is_hash, or "" where the hub told none */
 };
 
@@ -37,7 +38,7 @@ enum hokku_code hub_repo_read(const struct hub_name *name, struct str text, stru
 void hub_repo_free(struct hub_repo *r);
 
 /* A file's address, checked against what is known of it: size, checksum and commit must be the same. Fills in
- * a checksum that is not known yet. NOT_FOUND: no such file at this commit. */
+ * a checksum and a size that are not known yet. NOT_FOUND: no such file at this commit. */
 enum hokku_code hub_repo_locate(struct http *h, const struct hub_name *name, const char *commit,
 				struct hub_file *file, char url[HUB_MAX_URL], struct hokku_error *err);
 

@@ -201,6 +201,15 @@ static enum hokku_code start_over(struct job *j)
 	return partial_forget(j->t->to, j->err);
 }
 
+/* No token goes to other hosts than the hub's, so these may send on to others; never from https to http. */
+static bool follow(CURL *easy, const char *url)
+{
+	bool secure = strncmp(url, "https://", 8) == 0;
+	return !curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L) &&
+	       !curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)HTTP_MAX_REDIRECTS) &&
+	       !curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
+}
+
 static enum hokku_code start_stream(struct job *j, struct stream *s)
 {
 	char range[64];
@@ -216,6 +225,7 @@ static enum hokku_code start_stream(struct job *j, struct stream *s)
 	     !curl_easy_setopt(s->easy, CURLOPT_BUFFERSIZE, 256L << 10) &&
 	     !curl_easy_setopt(s->easy, CURLOPT_PRIVATE, s) &&
 	     (j->no_ranges || !curl_easy_setopt(s->easy, CURLOPT_RANGE, range)) &&
+	     (http_is_hub(j->t->http, j->url) || follow(s->easy, j->url)) &&
 	     !curl_multi_add_handle(j->multi, s->easy);
 	if (!ok)
 		return err_set(j->err, HOKKU_OUT_OF_MEMORY, "%s: no memory for a connection", j->t->name);

@@ -392,3 +392,18 @@ test('a branch that has moved on: a new snapshot, and the bytes that stayed the 
 	assert.deepEqual(blobs('test/m-GGUF'), [sha256(small)]);
 	assert.ok(readFileSync(join(folder('test/m-GGUF'), 'snapshots', COMMIT, 'm-Q8_0.gguf')).equals(small));
 });
+
+test('mirrors: a list of names alone, and addresses that send on', async () => {
+	hub.faults = { bare: true };
+	succeeded(await pull('test/m-GGUF:Q4_K_M'), 'test/m-GGUF', 'm-Q4_K_M.gguf', big);
+	assert.equal((await pull('test/folder')).code, 0);
+	assert.deepEqual(blobs('test/folder').sort(), [gitSha1(Buffer.from('{}')), sha256(small)].sort());
+	hub.faults = { bare: true, linkedSize: () => '1x' };
+	failed(await pull('test/m-GGUF:Q8_0'), /the hub tells as size of "m-Q8_0.gguf" "1x"/);
+	cache += 'b';
+	hub.reset();
+	hub.faults = { further: true };
+	succeeded(await pull('test/private', { env: { HF_TOKEN: 'hf_good' } }), 'test/private', 'p.gguf', small);
+	succeeded(await pull('test/m-GGUF:Q4_K_M'), 'test/m-GGUF', 'm-Q4_K_M.gguf', big);
+	assert.ok(cdn().some((r) => r.url.startsWith('/again')) && cdn().every((r) => !r.authorization));
+});

@@ -24,6 +24,7 @@ const isLarge = (path, bytes) => bytes.length >= 512 << 10 || /\.(gguf|safetenso
  *   long: true        answers go on after their end
  *   noRanges: true    ranges are not known;  otherRange: true  another range is sent than was asked for
  *   expired: n        n addresses are refused by the other host;  missing: true  it has no file
+ *   further: true     it sends on to another address of its own;  bare: true  the list has names alone
  *   turns: true       every second request to it is refused so
  *   corrupt: true     a bit of every file is another
  *   names: [...]      the list has these names too
@@ -80,6 +81,7 @@ export async function startHub(repos, tls) {
 	const cdn = listener((req, res) => {
 		note('cdn', req);
 		const bytes = hub.files?.[req.url.replace(/\?.*/, '')] ?? large.get(req.url.match(/[0-9a-f]{64}/)?.[0]);
+		if (hub.faults.further && !req.url.startsWith('/again')) return res.writeHead(302, { Location: `/again${req.url}` }).end('moved');
 		if (hub.faults.turns && !req.noted.head && nRefused++ % 2 === 0) return res.writeHead(403).end('the address has expired');
 		if (count('expired')) return res.writeHead(403).end('the address has expired');
 		if (!bytes || hub.faults.missing) return res.writeHead(404).end();
@@ -92,8 +94,9 @@ export async function startHub(repos, tls) {
 		if (hub.faults.info !== undefined) return res.end(hub.faults.info);
 		const size = (n) => hub.faults.listSize?.(n) ?? n;
 		const siblings = Object.entries(repo.files).map(([path, bytes]) => ({
-			rfilename: path, size: size(bytes.length), blobId: gitSha1(bytes),
-			...(isLarge(path, bytes) ? { lfs: { sha256: sha256(bytes), size: size(bytes.length), pointerSize: 130 } } : {}),
+			rfilename: path, ...(hub.faults.bare ? {} : { size: size(bytes.length), blobId: gitSha1(bytes),
+				...(isLarge(path, bytes) ? { lfs: { sha256: sha256(bytes), size: size(bytes.length), pointerSize: 130 } } : {}),
+			}),
 		}));
 		for (const rfilename of hub.faults.names ?? []) siblings.push({ rfilename, size: 1, blobId: gitSha1(Buffer.from('x')) });
 		res.setHeader('Content-Type', 'application/json');
