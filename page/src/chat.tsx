@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { ContextBar, usePieces } from './context';
 import { Icon, Seal } from './icons';
 import { MessageView } from './message';
-import { changed, modelOf, send, state, stop } from './state';
+import { changed, hostedModels, modelOf, send, state, stop } from './state';
 import { childrenOf, pathOf } from './types';
 import { rate, tokens } from './words';
 
@@ -153,13 +153,16 @@ export function Chat() {
 
 function Notice() {
 	const status = state.health?.status;
+	const loading = hostedModels().find((m) => m.name === modelOf(state.current) && m.state === 'loading');
 	const words = state.unreachable
 		? 'The server cannot be reached. This page tries again by itself.'
-		: status === 'loading'
-			? `The model is being loaded: ${Math.round(100 * (state.health?.progress ?? 0))}%`
-			: status && status !== 'ok'
-				? `The server is ${status}${state.health?.message ? `: ${state.health.message}` : ''}`
-				: state.notice || (state.models.length || state.keyWanted ? '' : state.modelsError);
+		: loading
+			? `${loading.name} is being loaded: ${Math.round(100 * loading.progress)}%`
+			: status === 'loading'
+				? `The model is being loaded: ${Math.round(100 * (state.health?.progress ?? 0))}%`
+				: status && status !== 'ok'
+					? `The server is ${status}${state.health?.message ? `: ${state.health.message}` : ''}`
+					: state.notice || (state.models.length || state.keyWanted ? '' : state.modelsError);
 	if (!words) return <div role="status" class="no-notice" />;
 	return (
 		<div role="status" class="notice">

@@ -1,7 +1,7 @@
 // Conversations: found, opened, taken in and out; below them what the server holds in memory.
 import { useRef, useState } from 'preact/hooks';
 import { IconButton, Seal } from './icons';
-import { discard, open, openNew, state, take, tell } from './state';
+import { discard, hostedModels, open, openNew, state, take, tell } from './state';
 import { download, exportText, fileName, importText, maxFileBytes } from './transfer';
 import type { Conversation } from './types';
 import { titleOf } from './types';
@@ -19,27 +19,33 @@ function dayOf(at: number): string {
 const has = (c: Conversation, words: string) =>
 	titleOf(c).toLowerCase().includes(words) || Object.values(c.messages).some((m) => m.content.toLowerCase().includes(words));
 
+// Each class has its colour, and models have them by turns.
+const classes = ['weights', 'kv', 'scratch', 'graphs', 'runtime'];
+const shade = (name: string, i: number) => (classes.includes(name) ? name : classes[i % classes.length]!);
+
 export function Memory() {
-	const resident = state.health?.resident_bytes as Record<string, number> | undefined;
-	if (!resident) return null;
+	const resident: Record<string, number> = state.health?.resident_bytes ?? Object.fromEntries(hostedModels().map((m) => [m.name, m.bytes]));
 	const parts = Object.entries(resident).filter(([, n]) => n > 0);
+	if (!parts.length) return null;
 	const all = parts.reduce((sum, [, n]) => sum + n, 0);
-	const total = state.health?.vram?.total_bytes ?? all;
+	const places: { limit_bytes?: number }[] = Array.isArray(state.health?.memory) ? state.health.memory : [];
+	const limit = places.every((p) => Number(p?.limit_bytes) > 0) ? places.reduce((sum, p) => sum + Number(p.limit_bytes), 0) : 0;
+	const total = Math.max(all, state.health?.vram?.total_bytes ?? limit);
 	const said = parts.map(([name, n]) => `${name} ${bytes(n)}`).join(', ');
 	return (
 		<div class="memory">
 			<p id="memory-title">
-				Memory <span>{state.health?.vram ? `${bytes(all)} of ${bytes(total)}` : bytes(all)}</span>
+				Memory <span>{total > all ? `${bytes(all)} of ${bytes(total)}` : bytes(all)}</span>
 			</p>
 			<div class="track" role="img" aria-label={`Memory: ${said}`}>
-				{parts.map(([name, n]) => (
-					<span key={name} class={`part ${name}`} title={`${name}: ${bytes(n)}`} style={{ width: `${(100 * n) / total}%` }} />
+				{parts.map(([name, n], i) => (
+					<span key={name} class={`part ${shade(name, i)}`} title={`${name}: ${bytes(n)}`} style={{ width: `${(100 * n) / total}%` }} />
 				))}
 			</div>
 			<ul aria-hidden="true">
-				{parts.map(([name, n]) => (
+				{parts.map(([name, n], i) => (
 					<li key={name}>
-						<i class={`part ${name}`} />
+						<i class={`part ${shade(name, i)}`} />
 						{name} {bytes(n)}
 					</li>
 				))}

@@ -259,6 +259,22 @@ export async function loadModels() {
 	changed();
 }
 
+export interface Hosted {
+	name: string;
+	state: string;
+	bytes: number; // 0: it takes none now
+	progress: number;
+}
+
+// What /health tells of several models; none where one is served.
+export function hostedModels(): Hosted[] {
+	const all = state.health?.models;
+	if (!Array.isArray(all)) return [];
+	return all
+		.filter((m) => typeof m?.model === 'string' || typeof m?.name === 'string')
+		.map((m) => ({ name: String(m.model ?? m.name), state: typeof m.state === 'string' ? m.state : '', bytes: Number(m.bytes) || 0, progress: Number(m.progress) || 0 }));
+}
+
 let healthTimer = 0;
 export async function watchHealth() {
 	clearTimeout(healthTimer);
@@ -266,6 +282,10 @@ export async function watchHealth() {
 		try {
 			state.health = await api.health();
 			state.unreachable = false;
+			for (const m of hostedModels()) {
+				const known = state.models.find((one) => one.id === m.name);
+				if (known && m.state) known.state = m.state;
+			}
 			if (state.health?.status === 'ok' && !state.models.length && !state.keyWanted) await loadModels();
 		} catch {
 			state.unreachable = true;

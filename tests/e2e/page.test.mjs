@@ -546,6 +546,11 @@ test('several windows know of one another; what a closed page left is told; mode
 	const n = looks();
 	await until(() => looks() > n + 1, 20000, 'two looks at /health, which are further apart than what counts waits');
 	assert.deepEqual(front.asked.filter((one) => /tokenize|input_tokens/.test(one.name)), []);
+	front.answers['GET /health'] = (_q, r) => r.end(JSON.stringify({ status: 'ok', models: [{ model: 'big', state: 'loading', progress: 0.25, bytes: 3 << 20 }, { model: 'haiku', state: 'loaded', bytes: 1 << 20 }, { model: 'x', state: 'unloaded', needs_bytes: 9 }, 5, null], memory: [{ place: 'host', limit_bytes: 16 << 20, used_bytes: 4 << 20 }], queue: { running: 0, parallel: 8, queued: 0 } }));
+	await page.getByText('big is being loaded: 25%').waitFor();
+	assert.equal(await page.locator('.memory .track').getAttribute('aria-label'), 'Memory: big 3.0 MiB, haiku 1.0 MiB');
+	assert.match(await page.locator('.memory p').innerText(), /4.0 MiB of 16 MiB/);
+	assert.deepEqual(await page.locator('.model option').allInnerTexts(), ['big (loading)', 'haiku']);
 	await page.getByLabel('Model').selectOption('haiku');
 	await page.locator('.track .piece').first().waitFor();
 	await page.say('And now?');
