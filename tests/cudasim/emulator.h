@@ -5,7 +5,7 @@
 #include "cudasim.h"
 #include "include/cuda_runtime.h"
 
-enum { CUDASIM_MAX_ARGS = 512 };
+enum { CUDASIM_MAX_ARGS = 1024 };
 
 /* One kernel launch as it lies in a stream. */
 struct cudasim_kernel {

@@ -9,6 +9,7 @@
  *     repeat      100 runs of a prompt and an answer give the same bits
  *     chunks      a prompt in steps of 1, 17, 512 and whole gives the same bits at every position
  *     neighbours  a sequence alone and beside 1, 7 and 31 others gives the same bits, in prompt and answer
+ *     together    a token of each of 2 to 9 sequences, and of 32, a step: each the bits and the draws of its lone run
  *     state       KV blocks that were read out, and written into others of another handle, go on with the same
  *                 bits
  *     ledger      the sum of what the device says it holds is the driver's own figure, to 64 MiB, after steps
@@ -319,6 +320,73 @@ static void check_neighbours(struct subject *s)
 	close_device(s);
 }
 
+/* ---- together ---- */
+
+/* Sequence k's bits in each of N_ANSWER + 1 steps beside n - 1 others: a prompt of its own length, each by
+ * itself, then each has one token a step. greedy: the likeliest, and nobody wants logits; else drawn, and all
+ * are told. */
+static void run_together(struct subject *s, uint32_t first, uint32_t n, bool greedy, float *logits,
+			 uint64_t out[MAX_SEQS][N_ANSWER + 1])
+{
+	const struct sampling p = {.temperature = greedy ? 0 : 1,
+				   .top_p = greedy ? 1 : 0.9f,
+				   .repetition_penalty = 1,
+				   .seed = 3};
+	size_t n_vocab = s->model.hp.n_vocab;
+	struct compute_seq seqs[MAX_SEQS];
+	for (uint32_t i = 0; i <= N_ANSWER; i++) {
+		int32_t tokens[MAX_SEQS][300];
+		for (uint32_t k = first; k < first + n; k++) {
+			uint32_t n_prompt = 1 + k * 37 % 299;
+			for (uint32_t j = 0; j < n_prompt; j++)
+				tokens[k][j] = token_of(s, k, i + j);
+			seqs[k - first] = (struct compute_seq){
+				.tokens = tokens[k],
+				.n_tokens = i ? 1 : n_prompt,
+				.pos = i ? n_prompt + i - 1 : 0,
+				.blocks = blocks_of(s, k),
+				.sampling = &p,
+				.logits = greedy ? NULL : logits + (k - first) * n_vocab,
+			};
+			if (i == 0)
+				step(s, &seqs[k - first], 1);
+		}
+		if (i)
+			step(s, seqs, n);
+		for (uint32_t k = first; k < first + n; k++) {
+			const struct compute_seq *seq = &seqs[k - first];
+			uint32_t bits;
+			memcpy(&bits, &seq->logprob, sizeof bits);
+			out[k][i] = (uint32_t)seq->token * UINT64_C(7919) + bits;
+			if (!greedy)
+				out[k][i] += 31 * hash_floats(seq->logits, n_vocab);
+		}
+	}
+}
+
+static void check_together(struct subject *s)
+{
+	static const uint32_t counts[] = {2, 3, 4, 5, 6, 8, 9, 32};
+	static uint64_t want[MAX_SEQS][N_ANSWER + 1], got[MAX_SEQS][N_ANSWER + 1];
+	open_device(s, s->device, 300 + 2 * N_ANSWER, MAX_SEQS, COMPUTE_MAX_BATCH);
+	float *logits = allocate((size_t)MAX_SEQS * s->model.hp.n_vocab, sizeof *logits);
+	for (int greedy = 0; greedy < 2; greedy++) {
+		uint32_t n_max = counts[sizeof counts / sizeof counts[0] - 1];
+		for (uint32_t k = 0; k < n_max; k++)
+			run_together(s, k, 1, greedy, logits, want);
+		for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+			uint32_t n = counts[c], differ = 0;
+			run_together(s, 0, n, greedy, logits, got);
+			for (uint32_t k = 0; k < n; k++)
+				differ += memcmp(got[k], want[k], sizeof got[k]) != 0;
+			tell(s, !differ, "%u together, %s: %u of them with other bits than alone", n,
+			     greedy ? "greedy" : "drawn", differ);
+		}
+	}
+	free(logits);
+	close_device(s);
+}
+
 /* ---- state ---- */
 
 /* The prompt's full blocks of sequence 0 to or from bytes (n_full, bytes of a block in all groups). */
@@ -602,15 +670,16 @@ static const struct {
 	const char *name;
 	void (*run)(struct subject *s);
 } checks[] = {
-	{"repeat", check_repeat}, {"chunks", check_chunks}, {"neighbours", check_neighbours},
-	{"state", check_state},   {"ledger", check_ledger}, {"greedy", check_greedy},
+	{"repeat", check_repeat},     {"chunks", check_chunks}, {"neighbours", check_neighbours},
+	{"together", check_together}, {"state", check_state},   {"ledger", check_ledger},
+	{"greedy", check_greedy},
 };
 enum { N_CHECKS = sizeof checks / sizeof checks[0] };
 
 static int usage(void)
 {
 	fprintf(stderr, "usage: gpu_exact MODEL.gguf|haiku [--device NAME] [--prompt N] [--themes N] "
-			"repeat|chunks|neighbours|state|ledger|greedy ...\n");
+			"repeat|chunks|neighbours|together|state|ledger|greedy ...\n");
 	return 2;
 }
 

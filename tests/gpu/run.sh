@@ -213,20 +213,20 @@ part_exact() {
 	need $every $of_tile $awkward || return
 	for path in $paths; do
 		export HOKKU_CUDA_PATH="$path"
-		told "$dir/gpu_exact" haiku --prompt 300 ledger repeat chunks neighbours state
+		told "$dir/gpu_exact" haiku --prompt 300 ledger repeat chunks neighbours together state
 		told "$dir/gpu_schedules" cuda 100
 		for name in $every $of_tile; do
 			case $path-$name in
 			plain-*-F16) ;;
 			plain-*) continue ;; # its kernels differ by format alone, and gpu_test_model has those
 			esac
-			told "$dir/gpu_exact" "$models/$name.gguf" ledger repeat chunks neighbours state
+			told "$dir/gpu_exact" "$models/$name.gguf" ledger repeat chunks neighbours together state
 		done
 		# shapes that neither has, in both precisions
 		for name in $awkward; do
 			for precision in full half; do
 				[ "$path" = plain ] || HOKKU_CUDA_PRECISION=$precision told "$dir/gpu_exact" \
-					"$models/$name.gguf" --prompt 300 chunks neighbours
+					"$models/$name.gguf" --prompt 300 chunks neighbours together
 			done
 		done
 		unset HOKKU_CUDA_PATH

@@ -362,12 +362,13 @@ static enum hokku_code cuda_step(void *self, struct compute_seq *seqs, uint32_t 
 
 /* ---- opening ---- */
 
-/* Two steps of tokens that mean nothing, as every path has them: several tokens and a draw by the sampler,
- * then a single token and a greedy draw. The driver loads a kernel's code, and takes memory for its stacks
- * (of all threads that the device can hold, so a hundred bytes a thread are tens of MiB), when it first runs;
- * after this most of it is there and budget_count_runtime sees it, and a device that cannot run the model is
- * told of now. What stays behind are keys and values in block 0, which every sequence writes before it reads.
- * HOKKU_CUDA_WARM_UP=off in the environment, for tests, does without. */
+/* Steps of tokens that mean nothing, as every path has them: several tokens and a draw by the sampler,
+ * then a single token and a greedy draw, then (where there is room for two sequences) one of each of two. The
+ * driver loads a kernel's code, and takes memory for its stacks (of all threads that the device can hold, so
+ * a hundred bytes a thread are tens of MiB), when it first runs; after this most of it is there and
+ * budget_count_runtime sees it, and a device that cannot run the model is told of now. What stays behind are
+ * keys and values in blocks 0 and 1, which every sequence writes before it reads. HOKKU_CUDA_WARM_UP=off in
+ * the environment, for tests, does without. */
 static enum hokku_code warm_up(struct cuda *c, struct hokku_error *err)
 {
 	static const int32_t tokens[WARM_UP_TOKENS];
@@ -376,6 +377,7 @@ static enum hokku_code warm_up(struct cuda *c, struct hokku_error *err)
 				     greedy = {.top_p = 1, .repetition_penalty = 1};
 	const char *wanted = getenv("HOKKU_CUDA_WARM_UP");
 	struct compute_seq seq = {.tokens = tokens, .blocks = tables, .blocks_pitch = 1};
+	uint32_t others[MODEL_MAX_KV_GROUPS];
 	if (wanted && strcmp(wanted, "off") == 0)
 		return HOKKU_OK;
 	seq.n_tokens = c->n_batch < WARM_UP_TOKENS ? c->n_batch : WARM_UP_TOKENS;
@@ -384,7 +386,15 @@ static enum hokku_code warm_up(struct cuda *c, struct hokku_error *err)
 	enum hokku_code rc = cuda_step(c, &seq, 1, err);
 	seq.n_tokens = 1;
 	seq.sampling = &greedy;
-	return rc ? rc : cuda_step(c, &seq, 1, err);
+	if (!rc)
+		rc = cuda_step(c, &seq, 1, err);
+	if (rc || c->n_seqs < 2 || c->n_batch < 2 || c->n_kv_blocks < 2)
+		return rc;
+	for (uint32_t g = 0; g < MODEL_MAX_KV_GROUPS; g++)
+		others[g] = 1;
+	struct compute_seq both[2] = {seq, seq};
+	both[1].blocks = others;
+	return cuda_step(c, both, 2, err);
 }
 
 /* KV memory is read by sixteens of bytes, of which some lie beyond the last position that was written and are

@@ -20,6 +20,12 @@ TWIN(half_q8_0, half_all)
 TWIN(half_k4, half_all)
 TWIN(half_any, half_all)
 TWIN(half_rich_k4, half_rich)
+TWIN(full_few_f16, full_few)
+TWIN(full_few_q8_0, full_few)
+TWIN(full_few_mixed, full_few)
+TWIN(half_few_f16, half_few)
+TWIN(half_few_q8_0, half_few)
+TWIN(half_few_k4, half_few)
 
 /* No test runs a rich model with such heads, or in BF16, on the emulator. */
 #define NONE(name)                                                                       \

@@ -32,7 +32,15 @@
 	X(half_rich_more) \
 	X(half_rich_k4) \
 	X(full_rich_bf16) \
-	X(half_rich_bf16)
+	X(half_rich_bf16) \
+	X(full_few_f16) \
+	X(full_few_q8_0) \
+	X(full_few_mixed) \
+	X(full_few) \
+	X(half_few_f16) \
+	X(half_few_q8_0) \
+	X(half_few_k4) \
+	X(half_few)
 /* clang-format on */
 
 static const char *taken;
@@ -68,6 +76,14 @@ KERNELS(NOTE)
 #define decode_half_rich_k4   note_half_rich_k4
 #define decode_full_rich_bf16 note_full_rich_bf16
 #define decode_half_rich_bf16 note_half_rich_bf16
+#define decode_full_few_f16   note_full_few_f16
+#define decode_full_few_q8_0  note_full_few_q8_0
+#define decode_full_few_mixed note_full_few_mixed
+#define decode_full_few       note_full_few
+#define decode_half_few_f16   note_half_few_f16
+#define decode_half_few_q8_0  note_half_few_q8_0
+#define decode_half_few_k4    note_half_few_k4
+#define decode_half_few       note_half_few
 #include "compute/cuda/decode/decode_choice.c"
 
 static void choice(void **state)
@@ -135,6 +151,36 @@ static void choice(void **state)
 		{1, BF16, 256, "half_rich_bf16"}, {2, BF16, 96, "full_rich_bf16"},
 		{2, IQ4_NL, 128, NULL},
 	};
+	/* of several sequences; BF16 and heads of 32 and 96 have none */
+	static const struct {
+		uint32_t planes, formats, hd;
+		const char *kernel;
+	} several[] = {
+		{2, F16, 64, "full_few_f16"},
+		{2, Q8_0, 128, "full_few_q8_0"},
+		{2, Q4_K | Q8_0, 64, "full_few_mixed"},
+		{2, Q4_K | Q5_K, 64, "full_few"},
+		{1, F16, 128, "half_few_f16"},
+		{1, Q8_0, 128, "half_few_q8_0"},
+		{1, Q4_K | Q6_K, 128, "half_few_k4"},
+		{1, F16, 64, "half_few"},
+		{1, IQ4_NL, 128, "half_few"},
+		{2, F32, 128, "full_few"},
+		{2, F16, 32, NULL},
+		{1, Q8_0, 96, NULL},
+		{2, BF16, 32, NULL},
+		{2, F16, 256, NULL},
+	};
+	for (size_t i = 0; i < sizeof several / sizeof several[0]; i++) {
+		struct decode_args a = {.planes = several[i].planes,
+					.formats = several[i].formats,
+					.hd = several[i].hd,
+					.most_seqs = 2};
+		taken = "none";
+		cudaError_t e = decode_start(&a, 1, 0, NULL);
+		assert_int_equal(e, several[i].kernel ? cudaSuccess : cudaErrorInvalidValue);
+		assert_string_equal(taken, several[i].kernel ? several[i].kernel : "none");
+	}
 	for (size_t i = 0; i < sizeof rich / sizeof rich[0]; i++) {
 		struct decode_args a = {
 			.planes = rich[i].planes, .formats = rich[i].formats, .hd = rich[i].hd, .rich = 1};

@@ -34,12 +34,18 @@ struct walk {
 	struct decode_stint gate;
 };
 
-static void check_job(struct walk *w, const struct decode_stint *j, uint32_t planes)
+static void check_job(struct walk *w, const struct decode_stint *j, uint32_t planes, bool few)
 {
 	assert_int_equal(phase_of(j->matrix), w->phase);
 	if (j->n_tiles)
 		assert_int_equal(j->at, w->at);
 	assert_true(j->at + j->n_tiles <= (planes == 2 ? DECODE_LOT_FULL : DECODE_LOT_HALF));
+	bool gated = j->matrix != N_MATRICES - 1 &&
+		     (j->matrix % DECODE_N_ROLES == DECODE_GATE || j->matrix % DECODE_N_ROLES == DECODE_UP);
+	if (few && !gated) /* a thread for each row, plane and sequence */
+		assert_true((uint32_t)(j->at + j->n_tiles) * 8 * planes *
+				    (uint32_t)(planes == 2 ? DECODE_SEQS_FULL : DECODE_SEQS_HALF) <=
+			    512);
 	assert_true(planes == 2 || j->tile % 2 == 0 || j->n_tiles == 1); /* paired: pairs, or one alone */
 	if (j->matrix % DECODE_N_ROLES == DECODE_UP) {
 		assert_true(w->is_up);
@@ -55,19 +61,19 @@ static void check_job(struct walk *w, const struct decode_stint *j, uint32_t pla
 	}
 }
 
-static void check_grid(const struct tile_matrix *m, uint32_t planes, uint32_t grid)
+static void check_grid(const struct tile_matrix *m, uint32_t planes, bool few, uint32_t grid)
 {
 	uint8_t *seen[N_MATRICES];
 	for (uint32_t i = 0; i < N_MATRICES; i++)
 		assert_non_null(seen[i] = calloc(m[i].n_tiles, 1));
 	for (uint32_t b = 0; b < grid; b++) {
-		uint32_t n = decode_plan_stints(m, LAYERS, planes, b, grid, NULL);
+		uint32_t n = decode_plan_stints(m, LAYERS, planes, few, b, grid, NULL);
 		struct decode_stint *stints = calloc(n, sizeof *stints);
 		struct walk w = {0};
 		assert_non_null(stints);
-		assert_int_equal(decode_plan_stints(m, LAYERS, planes, b, grid, stints), n);
+		assert_int_equal(decode_plan_stints(m, LAYERS, planes, few, b, grid, stints), n);
 		for (uint32_t i = 0; i < n; i++) {
-			check_job(&w, &stints[i], planes);
+			check_job(&w, &stints[i], planes, few);
 			for (uint32_t t = 0; t < stints[i].n_tiles; t++) {
 				assert_true(stints[i].tile + t < m[stints[i].matrix].n_tiles);
 				seen[stints[i].matrix][stints[i].tile + t]++;
@@ -97,8 +103,10 @@ static void every_tile_once(void **state)
 	for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
 		for (size_t g = 0; g < sizeof grids / sizeof grids[0]; g++) {
 			set_tiles(m, shapes[s], s == 0 ? 18992 : s == 2 ? 1 : 131);
-			check_grid(m, 1, grids[g]);
-			check_grid(m, 2, grids[g]);
+			for (uint32_t planes = 1; planes <= 2; planes++) {
+				check_grid(m, planes, false, grids[g]);
+				check_grid(m, planes, true, grids[g]);
+			}
 		}
 }
 
@@ -140,6 +148,36 @@ static void shared_memory(void **state)
 	assert_true(a.shared.low >= a.shared.high + a.k_max * 2);
 }
 
+/* Kernels of several sequences: each has its residual and its columns, from other banks than its neighbour's.
+ */
+static void shared_by_several(void **state)
+{
+	(void)state;
+	uint32_t bytes = 0, most = 227 << 10;
+	struct decode_args a = {.n_layers = 24,
+				.n_stints = 220,
+				.d_model = 896,
+				.k_max = 4864,
+				.planes = 2,
+				.hd = 64,
+				.group_rows = 8,
+				.n_turns = 1,
+				.any_mins = 1,
+				.most_seqs = DECODE_SEQS_FULL}; /* 0.5B: all four fit */
+	assert_true(decode_plan_shared(&a, most, &bytes));
+	assert_true(a.column >= a.k_max && a.column * 2 % 128 == 64);
+	assert_true(a.shared.high >= a.shared.x + 4 * a.d_model * 4);
+	assert_true(a.shared.zeros >= a.shared.high + 8 * a.column * 2);
+	a = seven_b(1);
+	a.n_turns = 1;
+	a.most_seqs = DECODE_SEQS_HALF; /* 7B: both */
+	assert_true(decode_plan_shared(&a, most, &bytes));
+	assert_true(a.column >= a.k_max && a.column * 2 % 128 == 64);
+	a = seven_b(2); /* two do not, with two planes */
+	a.most_seqs = 2;
+	assert_false(decode_plan_shared(&a, most, &bytes));
+}
+
 /* What the busiest block gets of a phase's tiles. */
 static void balance(void **state)
 {
@@ -151,9 +189,10 @@ static void balance(void **state)
 	for (uint32_t planes = 1; planes <= 2; planes++)
 		for (uint32_t b = 0; b < 132; b++) {
 			struct decode_stint stints[200];
-			uint32_t n = decode_plan_stints(m, LAYERS, planes, b, 132, NULL), got[PHASES] = {0};
+			uint32_t n = decode_plan_stints(m, LAYERS, planes, false, b, 132, NULL),
+				 got[PHASES] = {0};
 			assert_true(n <= 200);
-			decode_plan_stints(m, LAYERS, planes, b, 132, stints);
+			decode_plan_stints(m, LAYERS, planes, false, b, 132, stints);
 			for (uint32_t i = 0; i < n && stints[i].matrix < DECODE_N_ROLES; i++)
 				got[phase_of(stints[i].matrix)] += stints[i].n_tiles;
 			for (uint32_t p = 0; p < PHASES; p++)
@@ -211,9 +250,8 @@ static void parcels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_tile_once),
-		cmocka_unit_test(shared_memory),
-		cmocka_unit_test(balance),
+		cmocka_unit_test(every_tile_once),   cmocka_unit_test(shared_memory),
+		cmocka_unit_test(shared_by_several), cmocka_unit_test(balance),
 		cmocka_unit_test(parcels),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

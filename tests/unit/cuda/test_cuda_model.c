@@ -519,6 +519,118 @@ static void across_splits(void **state)
 	}
 }
 
+/* What a step of one token of each of n sequences gives each of them is what it has alone; with steps of
+ * other numbers before, on both sides of what the decode kernel takes, and (in turn) drawn by it and by the
+ * sampler. */
+static void each_as_alone(struct direct *d, const struct tiny *t, uint32_t n, const uint32_t *pos,
+			  const int32_t *ids, bool greedy)
+{
+	enum { MOST = 16 };
+	static const struct sampling likeliest = {.top_p = 1, .repetition_penalty = 1},
+				     weighted = {.temperature = 1.5f, .top_p = 0.9f, .repetition_penalty = 1};
+	struct compute_seq seqs[MOST], alone[MOST];
+	struct hokku_error err = {0};
+	size_t row = t->n_vocab;
+	float *want = calloc(n * row, sizeof *want), *got = calloc(n * row, sizeof *got);
+	assert_true(n <= MOST && want && got);
+	for (uint32_t s = 0; s < n; s++) {
+		bool quiet = !greedy && s % 3 == 1; /* nothing is drawn or told of it, but its KV memory */
+		alone[s] = (struct compute_seq){.tokens = ids + s,
+						.n_tokens = 1,
+						.pos = pos[s],
+						.blocks = direct_blocks(d, s),
+						.sampling = quiet             ? NULL
+							    : greedy || s % 2 ? &likeliest
+									      : &weighted,
+						.logits = quiet || (greedy && s % 2) ? NULL : want + s * row};
+		assert_int_equal(compute_cuda.step(d->self, &alone[s], 1, &err), HOKKU_OK);
+		seqs[s] = alone[s];
+		seqs[s].logits = alone[s].logits ? got + s * row : NULL;
+		seqs[s].token = -7;
+	}
+	unsigned launches = cudasim_launches();
+	assert_int_equal(compute_cuda.step(d->self, seqs, n, &err), HOKKU_OK);
+	const struct decode_handle *few = decode_few_of(d->self);
+	uint32_t most = few->args.most_seqs;
+	if (CUDASIM_PRESENT && n > 1 && n <= DECODE_LAUNCHES * most) /* by the decode kernel */
+		assert_int_equal(cudasim_launches() - launches, (n + most - 1) / most + !greedy);
+	assert_memory_equal(got, want, n * row * sizeof *got);
+	for (uint32_t s = 0; s < n; s++)
+		if (alone[s].sampling) {
+			assert_int_equal(seqs[s].token, alone[s].token);
+			assert_memory_equal(&seqs[s].logprob, &alone[s].logprob, sizeof(float));
+		}
+	free(want);
+	free(got);
+}
+
+static void together(void **state)
+{
+	(void)state;
+	enum { SEQS = DECODE_LAUNCHES * DECODE_SEQS + 1, ROUNDS = 9, CTX = CUDA_ATTN_SPLIT + 40 };
+	static const struct {
+		const char *name, *format, *precision; /* the emulator's */
+	} cases[] = {{"gqa7", "F16", "full"},
+		     {"mha128", "MIXED", "full"},
+		     {"gqa7", "BF16", "half"},
+		     {"gqa7x128", "Q8_0", "half"},
+		     {"mha128", "Q4_K", "half"}};
+	if (strcmp(way->path, "plain") == 0)
+		skip();
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		if (!runs_here(cases[i].precision))
+			continue;
+		const struct tiny layers = with_layers(cases[i].name), *t = &layers;
+		struct direct d;
+		struct hokku_error err = {0};
+		int32_t ids[CTX];
+		uint32_t pos[SEQS] = {3, 1, CUDA_ATTN_SPLIT - 2, 31, CUDA_ATTN_SPLIT + 1, 32, 17, 5, 64};
+		for (uint32_t k = 0; k < CTX; k++)
+			ids[k] = (int32_t)(k * 7919u % t->n_vocab);
+		open_long(&d, t, cases[i].format, CTX, SEQS, 0, 0);
+		assert_non_null(decode_few_of(d.self));
+		uint32_t most = decode_few_of(d.self)->args.most_seqs;
+		const uint32_t rounds[ROUNDS] = {most,
+						 2,
+						 most,
+						 1,
+						 DECODE_LAUNCHES * most,
+						 most + 1,
+						 3,
+						 most,
+						 DECODE_LAUNCHES * most + 1};
+		for (uint32_t s = 0; s < SEQS; s++) {
+			struct compute_seq seq = {
+				.tokens = ids + s, .n_tokens = pos[s], .blocks = direct_blocks(&d, s)};
+			assert_int_equal(compute_cuda.step(d.self, &seq, 1, &err), HOKKU_OK);
+		}
+		for (uint32_t r = 0; r < ROUNDS; r++) {
+			each_as_alone(&d, t, rounds[r], pos, ids + 11 * r, r % 2 == 0);
+			for (uint32_t s = 0; s < rounds[r]; s++)
+				pos[s]++;
+		}
+		direct_close(&d);
+	}
+}
+
+/* Two tokens of one sequence in a step are no two sequences. */
+static void two_of_one(void **state)
+{
+	(void)state;
+	const struct tiny layers = with_layers("gqa7"), *t = &layers;
+	struct direct d;
+	if (strcmp(way->path, "plain") == 0)
+		skip();
+	float *want = logits_of(t), *got = logits_of(t);
+	open_tiny(&d, t, "F16", 2, 0, 0);
+	direct_logits(&d, 0, t->prompt, t->n_prompt, t->n_prompt, want);
+	direct_logits(&d, 1, t->prompt, t->n_prompt, 2, got);
+	assert_rows(t, "two at a time", got, want, 0, t->n_prompt);
+	direct_close(&d);
+	free(want);
+	free(got);
+}
+
 /* A prompt and three tokens after it over KV block 0 and the next, on a device that has just been opened. The
  * logits of all, and the last draw. */
 static struct compute_seq first_answer(struct direct *d, const struct tiny *t, float *logits)
@@ -589,6 +701,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(closed_under_way),
 		cmocka_unit_test(many_draws),
 		cmocka_unit_test(across_splits),
+		cmocka_unit_test(together),
+		cmocka_unit_test(two_of_one),
 		cmocka_unit_test(warm_up),
 		cmocka_unit_test(nothing_is_left),
 	};

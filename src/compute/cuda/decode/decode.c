@@ -128,7 +128,7 @@ static struct decode_args describe(const struct cuda *c)
 	const struct attn_spec *attn = &m->layers[0].spec->attn;
 	const struct tile_handle *h = tile_of(c);
 	uint32_t k_max = most(most(hp->d_model, c->q_dim), hp->d_ff);
-	uint32_t qkv = c->q_dim + 2 * c->kv_dim;
+	uint32_t qkv = c->q_dim + 2 * c->kv_dim, per_layer = qkv + c->q_dim + 2 * hp->d_model + hp->d_ff;
 	struct decode_args a = {
 		.n_layers = hp->n_layers,
 		.d_model = hp->d_model,
@@ -162,9 +162,10 @@ static struct decode_args describe(const struct cuda *c)
 		.eps = hp->norm_eps,
 		.scale = attn->scale,
 		.at = {0, qkv, qkv + c->q_dim, qkv + c->q_dim + hp->d_model,
-		       qkv + c->q_dim + hp->d_model + hp->d_ff, qkv + c->q_dim + 2 * hp->d_model + hp->d_ff},
+		       qkv + c->q_dim + hp->d_model + hp->d_ff, per_layer},
 		.n_split_max = (c->n_ctx + CUDA_ATTN_SPLIT - 1) / CUDA_ATTN_SPLIT,
 		.k_max = (k_max + 31) / 32 * 32,
+		.seq_words = hp->n_layers * per_layer,
 	};
 	return a;
 }
@@ -173,12 +174,13 @@ static struct decode_args describe(const struct cuda *c)
 static bool list_stints(const struct cuda *c, struct decode_handle *d)
 {
 	uint32_t n_layers = c->model->hp.n_layers, n = 0;
+	bool few = d->args.most_seqs != 0;
 	for (uint32_t b = 0; b < d->grid; b++)
-		n = most(n, decode_plan_stints(d->matrices, n_layers, d->args.planes, b, d->grid, NULL));
+		n = most(n, decode_plan_stints(d->matrices, n_layers, d->args.planes, few, b, d->grid, NULL));
 	d->args.n_stints = n;
 	d->stints = n ? calloc((size_t)d->grid * n, sizeof *d->stints) : NULL;
 	for (uint32_t b = 0; b < d->grid && d->stints; b++)
-		decode_plan_stints(d->matrices, n_layers, d->args.planes, b, d->grid,
+		decode_plan_stints(d->matrices, n_layers, d->args.planes, few, b, d->grid,
 				   d->stints + (size_t)b * n);
 	return d->stints != NULL;
 }
@@ -193,7 +195,7 @@ static uint64_t n_table_words(const struct cuda *c)
 	return (uint64_t)c->model->n_kv_groups * c->tables_pitch;
 }
 
-static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, struct hokku_error *err)
+static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, bool few, struct hokku_error *err)
 {
 	uint32_t n_layers = c->model->hp.n_layers;
 	d->matrices = calloc((size_t)n_layers * DECODE_N_ROLES + 1, sizeof *d->matrices);
@@ -203,24 +205,44 @@ static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, struc
 		return no_memory(err);
 	d->grid = tile_of(c)->n_together;
 	d->args = describe(c);
+	if (few) {
+		d->args.most_seqs = 1; /* not a kernel of one */
+		d->args.most_seqs = decode_kernel_seqs(&d->args);
+	}
 	list_matrices(c, d);
 	if (!list_stints(c, d))
 		return no_memory(err);
-	d->words_bytes = (uint64_t)n_layers * d->args.at.per_layer * sizeof(uint32_t);
+	d->words_bytes = (uint64_t)d->args.seq_words * decode_kernel_seqs(&d->args) * sizeof(uint32_t);
 	d->tagged_bytes = decode_tagged_bytes(&d->args, d->grid);
 	return HOKKU_OK;
 }
 
-enum hokku_code decode_create(const struct cuda *c, struct decode_handle **out, struct hokku_error *err)
+/* Of several sequences: as many as there is room for, two at least. */
+static bool plan_shared(struct decode_handle *d)
+{
+	while (!decode_plan_shared(&d->args, SHARED_BYTES, &d->shared_bytes))
+		if (d->args.most_seqs-- <= 2)
+			return false;
+	return true;
+}
+
+/* HOKKU_CUDA_FEW=off in the environment, for tests and measurements: steps of a few sequences go to tile/. */
+static bool wants_few(const struct cuda *c)
+{
+	const char *wanted = getenv("HOKKU_CUDA_FEW");
+	return c->n_seqs > 1 && c->n_batch > 1 && !(wanted && strcmp(wanted, "off") == 0);
+}
+
+enum hokku_code decode_create(const struct cuda *c, bool few, struct decode_handle **out,
+			      struct hokku_error *err)
 {
 	*out = NULL;
 	char lacks[MODEL_SUPPORT_TEXT];
-	if (decode_lacks(c, lacks))
+	if (decode_lacks(c, lacks) || (few && !wants_few(c)))
 		return HOKKU_OK;
 	struct decode_handle *d = calloc(1, sizeof *d);
-	enum hokku_code rc = d ? fill(c, d, err) : no_memory(err);
-	if (!rc && decode_has_kernel(&d->args) &&
-	    decode_plan_shared(&d->args, SHARED_BYTES, &d->shared_bytes))
+	enum hokku_code rc = d ? fill(c, d, few, err) : no_memory(err);
+	if (!rc && decode_has_kernel(&d->args) && plan_shared(d))
 		*out = d;
 	else
 		decode_destroy(d);
@@ -343,9 +365,29 @@ static enum hokku_code count_launch(struct cuda *c, struct decode_handle *d, str
 	return HOKKU_OK;
 }
 
+/* Of several sequences: a launch empties the other set's words of its own sequences alone. Where there are
+ * more of them than in the one before, words of old are left in the set that it is to fill. */
+static enum hokku_code empty_words(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
+{
+	uint32_t now = d->args.launch & 1, n = d->args.n_seqs;
+	if (d->args.most_seqs == 0)
+		return HOKKU_OK;
+	if (d->filled[now])
+		CUDA_TRY(&c->device, err,
+			 cudaMemsetAsync(d->args.now, 0xFF,
+					 (uint64_t)d->filled[now] * d->args.seq_words * sizeof(uint32_t),
+					 c->stream));
+	d->filled[now] = n;
+	if (d->filled[1 - now] <= n)
+		d->filled[1 - now] = 0;
+	return HOKKU_OK;
+}
+
 enum hokku_code decode_launch(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
 	enum hokku_code rc = count_launch(c, d, err);
+	if (!rc)
+		rc = empty_words(c, d, err);
 	if (rc)
 		return rc;
 	cudaError_t e = decode_start(&d->args, d->grid, d->shared_bytes, c->stream);
@@ -384,4 +426,58 @@ enum hokku_code decode_run(struct cuda *c, struct decode_handle *d, struct hokku
 	d->args.drawn = c->drawn;
 	c->is_drawn = d->args.greedy;
 	return decode_launch(c, d, err);
+}
+
+bool decode_takes_together(const struct cuda *c, const struct decode_handle *d)
+{
+	const struct cuda_input *in = &c->input;
+	if (!d || in->n_tokens < 2 || in->n_tokens > decode_most_together(d))
+		return false;
+	for (uint32_t i = 1; i < in->n_tokens; i++) /* of one sequence they are neighbours */
+		if (in->tokens[i].table == in->tokens[i - 1].table)
+			return false;
+	return true;
+}
+
+uint32_t decode_most_together(const struct decode_handle *d)
+{
+	return d->args.most_seqs * DECODE_LAUNCHES;
+}
+
+static struct decode_seq seq_of(struct cuda *c, uint32_t i)
+{
+	const struct cuda_input *in = &c->input;
+	const struct cuda_token *token = &in->tokens[i];
+	struct decode_seq seq = {
+		.pos = token->pos,
+		.token = token->id,
+		.fed = token->id < 0 ? &cuda_tokens(c)[i].id : NULL, /* of the step before, already */
+		.table = cuda_words(c) + token->table,
+		.drawn = c->drawn + i,
+	};
+	for (uint32_t r = 0; r < in->n_rows; r++)
+		if (in->rows[r] == i)
+			seq.logits = c->logits + (uint64_t)r * c->vocab_pitch;
+	return seq;
+}
+
+enum hokku_code decode_run_together(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
+{
+	const struct cuda_input *in = &c->input;
+	uint32_t n = in->n_tokens, launches = (n + d->args.most_seqs - 1) / d->args.most_seqs;
+	enum hokku_code rc = HOKKU_OK;
+	bool greedy = in->n_draws == n;
+	for (uint32_t i = 0; i < in->n_draws; i++)
+		greedy = greedy && decode_is_greedy(&in->draws[i]);
+	d->args.greedy = greedy;
+	c->is_drawn = greedy;
+	for (uint32_t k = 0, first = 0; k < launches && !rc; k++) {
+		uint32_t end = n * (k + 1) / launches;
+		for (uint32_t i = first; i < end; i++)
+			d->args.seqs[i - first] = seq_of(c, i);
+		d->args.n_seqs = end - first;
+		first = end;
+		rc = decode_launch(c, d, err);
+	}
+	return rc;
 }

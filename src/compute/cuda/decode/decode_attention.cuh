@@ -36,6 +36,7 @@ __device__ __forceinline__ uint4 *fragment(struct fragments *f, uint32_t i, uint
 
 struct item {
 	uint32_t head, split, first; /* KV head; first position of the split */
+	uint32_t seq;                /* of the launch */
 	bool fresh;                  /* the split that the new token is in */
 };
 
@@ -61,17 +62,36 @@ __device__ __forceinline__ uint32_t first_seen(const struct block *b, uint32_t l
 	return window && b->a->pos >= window ? b->a->pos - window + 1 : 0;
 }
 
+/* Of the sequence of an item. */
+__device__ __forceinline__ uint32_t item_pos(const struct block *b, const struct item *it)
+{
+	return pos_of(b, it->seq);
+}
+
+/* Items of a sequence, of which nothing is hidden by a window. */
+__device__ __forceinline__ uint32_t seq_items(const struct block *b, uint32_t seq)
+{
+	return b->a->n_kv_heads * (pos_of(b, seq) / SPLIT + 1);
+}
+
 /* Puts item i, counted from split `first` on, into shared memory: where its KV blocks begin, in layer l
  * (rich) or in any, and what it is. */
 template <int CHUNKS>
 __device__ __forceinline__ void place_item(const struct block *b, uint32_t l, uint32_t i, uint32_t first)
 {
 	const struct decode_args *a = b->a;
-	const uint32_t *table = RICH ? a->table + a->layers[l].table : a->table;
+	uint32_t seq = 0;
+	if (SEQS > 1) {
+		for (; seq < n_seqs_of(b) && i >= seq_items(b, seq); seq++)
+			i -= seq_items(b, seq);
+		if (seq == n_seqs_of(b)) /* the block has no item */
+			return;
+	}
+	const uint32_t *table = SEQS > 1 ? a->seqs[seq].table : RICH ? a->table + a->layers[l].table : a->table;
 	uint32_t split = first + i / a->n_kv_heads, head = i % a->n_kv_heads, n = b->thread;
 	if (n == KV_BLOCKS)
-		shared_table(b)[n] = head | (uint64_t)split << 32;
-	if (n < KV_BLOCKS && split * SPLIT + n * KV_BLOCK <= a->pos)
+		shared_table(b)[n] = head | seq << 16 | (uint64_t)split << 32;
+	if (n < KV_BLOCKS && split * SPLIT + n * KV_BLOCK <= pos_of(b, seq))
 		shared_table(b)[n] = ((uint64_t)table[split * KV_BLOCKS + n] * a->n_kv_heads + head) *
 				     head_shape<CHUNKS>::BLOCK_BYTES;
 }
@@ -80,10 +100,11 @@ __device__ __forceinline__ struct item present_item(const struct block *b)
 {
 	uint64_t both = shared_table(b)[KV_BLOCKS];
 	struct item it;
-	it.head = (uint32_t)both;
+	it.head = SEQS > 1 ? (uint32_t)both & 0xFFFFu : (uint32_t)both;
+	it.seq = SEQS > 1 ? (uint32_t)both >> 16 : 0;
 	it.split = (uint32_t)(both >> 32);
 	it.first = it.split * SPLIT;
-	it.fresh = it.first + SPLIT > b->a->pos;
+	it.fresh = it.first + SPLIT > item_pos(b, &it);
 	return it;
 }
 
@@ -112,7 +133,7 @@ __device__ __forceinline__ void fetch_keys(const struct block *b, uint32_t l, co
 #pragma unroll
 	for (uint32_t r = 0; r < 2; r++) {
 		uint32_t at = score_position(b, r);
-		bool written = it->first + at < b->a->pos;
+		bool written = it->first + at < item_pos(b, it);
 		const uint8_t *keys = NULL;
 		if (written)
 			keys = kv_block(b, l, at / KV_BLOCK) +
@@ -142,7 +163,7 @@ __device__ __forceinline__ void fetch_values(const struct block *b, uint32_t l, 
 #pragma unroll
 		for (uint32_t i = 0; i < 2; i++)
 			f->w[n][0][i] = make_uint4(0, 0, 0, 0);
-		if (it->first + n * KV_BLOCK + 8 * t >= b->a->pos)
+		if (it->first + n * KV_BLOCK + 8 * t >= item_pos(b, it))
 			continue;
 		const uint8_t *values = kv_block(b, l, n) + at;
 #pragma unroll
@@ -161,7 +182,7 @@ __device__ __forceinline__ void patch_keys(const struct block *b, const struct i
 	const uint16_t *fresh = shared_fresh(b) + 8 * (b->lane % 4);
 #pragma unroll
 	for (uint32_t r = 0; r < 2; r++)
-		if (it->first + score_position(b, r) == b->a->pos)
+		if (it->first + score_position(b, r) == item_pos(b, it))
 #pragma unroll
 			for (uint32_t c = 0; c < keys_shape<CHUNKS>::at_once; c++)
 #pragma unroll
@@ -176,7 +197,7 @@ __device__ __forceinline__ void patch_values(const struct block *b, const struct
 					     struct fragments *f)
 {
 	const uint16_t *fresh = shared_fresh(b) + head_shape<CHUNKS>::HD + column + b->lane / 4;
-	uint32_t place = b->a->pos - it->first - 8 * (b->lane % 4); /* from the lane's first, modulo 2^32 */
+	uint32_t place = item_pos(b, it) - it->first - 8 * (b->lane % 4); /* from the lane's first, modulo 2^32 */
 	uint32_t word = place % KV_BLOCK < 8 ? place % KV_BLOCK / 2 : 4, high = place % 2 * 16;
 	uint32_t keep[4], put[2][4];
 #pragma unroll
@@ -205,12 +226,12 @@ __device__ __forceinline__ void patch_values(const struct block *b, const struct
 /* Leaves two neighbouring columns of the new token's q, k or v (row: head of the group, then k, then v) in
  * shared memory as halves; k and v also go to the KV memory. */
 template <int CHUNKS>
-__device__ __forceinline__ void put_two(const struct block *b, uint8_t *to, uint32_t row, uint32_t column,
-					uint32_t x, uint32_t y)
+__device__ __forceinline__ void put_two(const struct block *b, uint32_t pos, uint8_t *to, uint32_t row,
+					uint32_t column, uint32_t x, uint32_t y)
 {
 	typedef head_shape<CHUNKS> shape;
 	const struct decode_args *a = b->a;
-	uint32_t group = a->group, slot = a->pos % KV_BLOCK;
+	uint32_t group = a->group, slot = pos % KV_BLOCK;
 	bool is_v = row > group;
 	uint16_t *put = row < group ? shared_query(b) + row * shape::STRIDE
 				    : shared_fresh(b) + (is_v ? shape::HD : 0);
@@ -271,8 +292,8 @@ __device__ __forceinline__ struct two_pairs await_pairs(const struct block *b, u
 
 /* Turns them, but for those of v, and leaves them as halves. */
 template <int CHUNKS>
-__device__ __forceinline__ void put_pairs(const struct block *b, uint8_t *to, const struct two_pairs *t,
-					  float2 c, float2 s)
+__device__ __forceinline__ void put_pairs(const struct block *b, uint32_t pos, uint8_t *to,
+					  const struct two_pairs *t, float2 c, float2 s)
 {
 	bool turned = t->row <= b->a->group, neox = RICH ? t->neox : (bool)b->a->neox;
 	float px = turned ? t->p0 * c.x - t->q0 * s.x : t->p0,
@@ -284,14 +305,14 @@ __device__ __forceinline__ void put_pairs(const struct block *b, uint8_t *to, co
 		px = px * grown, qx = qx * grown, py = py * grown, qy = qy * grown;
 	}
 	uint32_t x0 = to_halves(px), y0 = to_halves(qx), x1 = to_halves(py), y1 = to_halves(qy);
-	put_two<CHUNKS>(b, to, t->row, t->first, x0, neox ? x1 : y0);
-	put_two<CHUNKS>(b, to, t->row, t->second, neox ? y0 : x1, y1);
+	put_two<CHUNKS>(b, pos, to, t->row, t->first, x0, neox ? x1 : y0);
+	put_two<CHUNKS>(b, pos, to, t->row, t->second, neox ? y0 : x1, y1);
 }
 
-/* The cosines and sines of a layer. */
-__device__ __forceinline__ const float *turns_of(const struct block *b, uint32_t l)
+/* The cosines and sines of a layer, at a sequence's position. */
+__device__ __forceinline__ const float *turns_of(const struct block *b, uint32_t l, uint32_t seq)
 {
-	return shared_turn(b) + (RICH ? b->a->layers[l].rope * b->a->hd : 0);
+	return shared_turn(b) + (RICH ? b->a->layers[l].rope * b->a->hd : SEQS > 1 ? seq * b->a->hd : 0);
 }
 
 __device__ __forceinline__ float squares_of(float sum, const struct two_pairs *t)
@@ -311,13 +332,13 @@ __device__ __forceinline__ void norm_pairs(struct two_pairs *t, float scale, con
  * FOURS times two of each. The sum is that of tile_ops.cu. */
 template <int CHUNKS>
 __device__ __forceinline__ void receive_normed_query(const struct block *b, uint32_t l, uint32_t words,
-						     uint32_t head, uint32_t n_rows, uint8_t *to)
+						     const struct item *it, uint32_t n_rows, uint8_t *to)
 {
 	enum { FOURS = CHUNKS == 8 ? 2 : 1 };
 	typedef head_shape<CHUNKS> shape;
 	const struct decode_args *a = b->a;
 	uint32_t quarter = a->head_dim / 4, lanes = quarter / FOURS, n = n_rows * lanes;
-	const float *turns = turns_of(b, l);
+	const float *turns = turns_of(b, l, it->seq);
 	for (uint32_t i = b->thread; i - b->lane < n; i += WORKERS) {
 		struct two_pairs t[FOURS] = {};
 		float sum = 0;
@@ -325,7 +346,7 @@ __device__ __forceinline__ void receive_normed_query(const struct block *b, uint
 		for (uint32_t k = 0; k < FOURS; k++) {
 			uint32_t at = FOURS == 1 ? i : (i / 32 * FOURS + k) * 32 + b->lane;
 			if (i < n)
-				t[k] = await_pairs(b, words, head, at);
+				t[k] = await_pairs(b, words, it->head, at);
 			sum = squares_of(sum, &t[k]);
 		}
 		float scale = head_norm_scale(sum, lanes, a->inverse_head, a->eps);
@@ -337,7 +358,7 @@ __device__ __forceinline__ void receive_normed_query(const struct block *b, uint
 				norm_pairs(&t[k], scale, a->layers[l].qk_norm[t[k].row == a->group],
 					   RICH ? t[k].neox : (bool)a->neox);
 			put_pairs<CHUNKS>(
-				b, to, &t[k], *reinterpret_cast<const float2 *>(turns + t[k].pair),
+				b, item_pos(b, it), to, &t[k], *reinterpret_cast<const float2 *>(turns + t[k].pair),
 				*reinterpret_cast<const float2 *>(turns + shape::HD / 2 + t[k].pair));
 		}
 	}
@@ -351,23 +372,25 @@ __device__ __forceinline__ void receive_query(const struct block *b, uint32_t l,
 	typedef head_shape<CHUNKS> shape;
 	const struct decode_args *a = b->a;
 	uint32_t quarter = a->head_dim / 4, group = a->group, n_rows = group + (it->fresh ? 2 : 0);
-	uint8_t *to = it->fresh ? kv_block(b, l, a->pos % SPLIT / KV_BLOCK) : NULL;
+	uint32_t pos = item_pos(b, it);
+	uint8_t *to = it->fresh ? kv_block(b, l, pos % SPLIT / KV_BLOCK) : NULL;
 	if (a->layers[l].qk_norm[0])
-		receive_normed_query<CHUNKS>(b, l, words, it->head, n_rows, to);
+		receive_normed_query<CHUNKS>(b, l, words, it, n_rows, to);
 	else
 		for (uint32_t i = b->thread; i < n_rows * quarter; i += WORKERS) {
 			uint32_t pair = 2 * (i - (i * a->quarter_inverse >> 18) * quarter);
-			float2 c = *reinterpret_cast<const float2 *>(turns_of(b, l) + pair),
-			       s = *reinterpret_cast<const float2 *>(turns_of(b, l) + shape::HD / 2 + pair);
+			const float *turns = turns_of(b, l, it->seq);
+			float2 c = *reinterpret_cast<const float2 *>(turns + pair),
+			       s = *reinterpret_cast<const float2 *>(turns + shape::HD / 2 + pair);
 			struct two_pairs t = await_pairs(b, words, it->head, i);
-			put_pairs<CHUNKS>(b, to, &t, c, s);
+			put_pairs<CHUNKS>(b, pos, to, &t, c, s);
 		}
 	/* padding of the key stays 0 */
 	if (it->fresh && a->head_dim < (uint32_t)shape::HD)
 		for (uint32_t i = a->head_dim + b->thread; i < (uint32_t)shape::HD; i += WORKERS)
 			for (uint32_t plane = 0; plane < PLANES; plane++)
 				reinterpret_cast<uint16_t *>(
-					to + plane * shape::PLANE_BYTES)[a->pos % KV_BLOCK * shape::HD + i] =
+					to + plane * shape::PLANE_BYTES)[pos % KV_BLOCK * shape::HD + i] =
 					0;
 }
 
@@ -470,7 +493,7 @@ __device__ __forceinline__ void score_chunks(const struct block *b, const struct
 					     const struct operands *o, struct chains d[PLANES])
 {
 	typedef head_shape<CHUNKS> shape;
-	if (it->first + b->warp % 2 * 2 * KV_BLOCK <= b->a->pos)
+	if (it->first + b->warp % 2 * 2 * KV_BLOCK <= item_pos(b, it))
 #pragma unroll
 		for (uint32_t c = 0; c < keys_shape<CHUNKS>::at_once; c++) {
 			uint4 heads[PLANES];
@@ -494,7 +517,7 @@ __device__ __forceinline__ void close_scores(const struct block *b, uint32_t l, 
 		float s = close_chains(&d[FULL * (k / 2)], k / 2, k % 2) * b->a->scale;
 		if (RICH && cap != 0)
 			s = a16_capped(s, cap);
-		v[k] = at <= b->a->pos && (!RICH || at >= low) ? s : -INFINITY;
+		v[k] = at <= item_pos(b, it) && (!RICH || at >= low) ? s : -INFINITY;
 	}
 #pragma unroll
 	for (uint32_t e = 0; e < 2; e++) {
@@ -533,7 +556,7 @@ __device__ __forceinline__ void soften(const struct block *b, uint32_t i, const 
 __device__ __forceinline__ uint64_t *attention_part(const struct decode_args *a, uint32_t head,
 						    uint32_t split)
 {
-	return a->tagged + 4 * gridDim.x + ((uint64_t)head * a->n_split_max + split) * (2 + a->head_dim);
+	return a->tagged + 4 * SEQS * gridDim.x + ((uint64_t)head * a->n_split_max + split) * (2 + a->head_dim);
 }
 
 /* What a split adds to the output of heads row and row + 1 of the group, for `combine`. */
@@ -544,7 +567,8 @@ __device__ __forceinline__ void put_parts(const struct block *b, const struct it
 	const struct decode_args *a = b->a;
 	uint32_t column = first_column + b->lane / 4;
 	for (uint32_t e = 0; e < 2 && row + e < a->group; e++) {
-		uint64_t *part = attention_part(a, it->head * a->group + row + e, it->split);
+		uint64_t *part =
+			attention_part(a, it->seq * a->n_heads + it->head * a->group + row + e, it->split);
 #pragma unroll
 		for (uint32_t r = 0; r < COLUMN_ROWS; r++)
 			if (column + 8 * r < a->head_dim)
@@ -567,7 +591,7 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 	const struct decode_args *a = b->a;
 	uint32_t row = 8 * i + b->lane % 4 * 2, head = it->head * a->group + row,
 		 tag = a->launch * a->n_layers + l;
-	bool whole = a->pos / SPLIT == first_seen(b, l) / SPLIT;
+	bool whole = item_pos(b, it) / SPLIT == first_seen(b, l) / SPLIT;
 	struct chains d = {};
 	uint4 heads[KV_BLOCKS][PLANES];
 #pragma unroll
@@ -576,7 +600,7 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 	float sum[2] = {total(b, row), total(b, row + 1)};
 #pragma unroll
 	for (uint32_t n = 0; n < KV_BLOCKS; n++)
-		if (it->first + n * KV_BLOCK <= a->pos)
+		if (it->first + n * KV_BLOCK <= item_pos(b, it))
 			multiply(&d, o->a[n][0], heads[n]);
 	if (!whole) {
 		put_parts(b, it, tag, first_column, row, &d, sum);
@@ -703,6 +727,7 @@ template <int CHUNKS> __device__ __forceinline__ void attend(struct block *b, ui
 	struct fragments f = {}; /* else it would be kept from item to item */
 	uint32_t column = WARP_COLUMNS * (b->warp - SCORE_WARPS);
 	bool scores = b->warp < (uint32_t)SCORE_WARPS;
+	words += words_of(b, it.seq);
 	if (scores)
 		fetch_keys<CHUNKS, 0>(b, l, &it, &f);
 	else if (column < (uint32_t)head_shape<CHUNKS>::HD)
@@ -715,11 +740,28 @@ template <int CHUNKS> __device__ __forceinline__ void attend(struct block *b, ui
 		gather_all<CHUNKS>(b, l, words, &it, column, &f);
 }
 
+/* Adds the splits of all heads of the launch's sequences. */
+__device__ __forceinline__ void combine_few(const struct block *b, uint32_t l, uint32_t words)
+{
+	const struct decode_args *a = b->a;
+	for (uint32_t i = blockIdx.x; i < n_seqs_of(b) * a->n_heads; i += gridDim.x) {
+		uint32_t seq = i / a->n_heads, last = pos_of(b, seq) / SPLIT;
+		/* parts count heads over all sequences, words over a sequence's */
+		if (last)
+			combine(b, l, words + words_of(b, seq) - seq * (a->q_dim / WORD_NUMBERS), i, 0, last);
+	}
+}
+
 template <int CHUNKS> __device__ __forceinline__ void attention(struct block *b, uint32_t l, uint32_t words)
 {
 	const struct decode_args *a = b->a;
 	uint32_t first = first_seen(b, l) / SPLIT, last = a->pos / SPLIT,
 		 n_items = a->n_kv_heads * (last - first + 1);
+	if (SEQS > 1) {
+		n_items = 0;
+		for (uint32_t s = 0; s < n_seqs_of(b); s++)
+			n_items += seq_items(b, s);
+	}
 	for (uint32_t i = first_item(); i < n_items; i += gridDim.x) {
 		if (RICH || n_items > gridDim.x) { /* the block's first item is not the only one */
 			sync_workers();
@@ -728,7 +770,9 @@ template <int CHUNKS> __device__ __forceinline__ void attention(struct block *b,
 		}
 		attend<CHUNKS>(b, l, words);
 	}
-	if (first < last)
+	if (SEQS > 1)
+		combine_few(b, l, words);
+	else if (first < last)
 		for (uint32_t head = blockIdx.x; head < a->n_heads; head += gridDim.x)
 			combine(b, l, words, head, first, last);
 }

@@ -20,7 +20,13 @@ enum {
 #else
 	RICH = 0,
 #endif
+#ifdef DECODE_FEW
+	SEQS = FULL ? DECODE_SEQS_FULL : DECODE_SEQS_HALF, /* decode_*_few*.cu: at most */
+#else
+	SEQS = 1,
+#endif
 	PLANES = FULL ? 2 : 1,
+	COLUMNS = SEQS * PLANES, /* of the right operand of products, in use */
 	LOT = FULL ? DECODE_LOT_FULL : DECODE_LOT_HALF,
 	DECODE_WARPS = TILE_SEGMENTS,
 	STREAM_WARPS = DECODE_STREAM_WARPS,
@@ -32,7 +38,7 @@ enum {
 	NORM_KEPT = FULL ? 1 : 2, /* fours of columns that a thread keeps in registers when it norms */
 	PARCELS = DECODE_PARCELS,
 	NO_PARCEL = 1u << 31,                 /* number of a parcel for which there never is room */
-	TILE_SUMS = TILE_ROWS * PLANES, /* of a segment: floats */
+	TILE_SUMS = TILE_ROWS * COLUMNS, /* of a segment: floats */
 	SPINS = 1 << 21,                     /* polls before a word counts as lost: a second or more */
 	KV_BLOCK = 32,
 	SPLIT = CUDA_ATTN_SPLIT,
@@ -73,7 +79,7 @@ IN_SHARED(uint16_t, high) /* (k_max) what the next product multiplies */
 IN_SHARED(uint16_t, low)
 IN_SHARED(uint16_t, zeros) /* (DECODE_ZEROS) */
 IN_SHARED(float, sums)     /* (k_max / 32, 2): of high, of low */
-IN_SHARED(float, part)     /* (2, segments, lot, 8, planes) */
+IN_SHARED(float, part)     /* (2, segments, lot, 8, planes); of several sequences (segments, lot, 8, COLUMNS) */
 IN_SHARED(float, peaks) /* (2, group_rows, 8) of a head's scores: the largest by warp, the sum of p by warp */
 IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + DECODE_ROW_PAD) */
 IN_SHARED(uint16_t, query) /* (planes, group, hd + DECODE_ROW_PAD) */
@@ -87,6 +93,41 @@ IN_SHARED(uint64_t, done) /* (segments) bytes that a warp has read, and parcels 
 IN_SHARED(uint4, kept)    /* (warps) struct block's next stint and so on, from phase to phase */
 IN_SHARED(uint8_t, ring)  /* (segments, ring_bytes) */
 #undef IN_SHARED
+
+/* Sequences of the launch. */
+__device__ __forceinline__ uint32_t n_seqs_of(const struct block *b)
+{
+	return SEQS == 1 ? 1 : b->a->n_seqs;
+}
+
+__device__ __forceinline__ uint32_t pos_of(const struct block *b, uint32_t seq)
+{
+	return SEQS == 1 ? b->a->pos : b->a->seqs[seq].pos;
+}
+
+/* From the first sequence's words to those of sequence `seq`. */
+__device__ __forceinline__ uint32_t words_of(const struct block *b, uint32_t seq)
+{
+	return SEQS == 1 ? 0 : seq * b->a->seq_words;
+}
+
+/* Of sequence `seq`: its residual, and the planes of what the next product multiplies. */
+__device__ __forceinline__ float *residual_of(const struct block *b, uint32_t seq)
+{
+	return SEQS == 1 ? shared_x(b) : shared_x(b) + seq * b->a->d_model;
+}
+__device__ __forceinline__ uint16_t *high_of(const struct block *b, uint32_t seq)
+{
+	return SEQS == 1 ? shared_high(b) : shared_high(b) + seq * PLANES * b->a->column;
+}
+__device__ __forceinline__ uint16_t *low_of(const struct block *b, uint32_t seq)
+{
+	return SEQS == 1 ? shared_low(b) : high_of(b, seq) + b->a->column;
+}
+__device__ __forceinline__ float *sums_of_chunks(const struct block *b, uint32_t seq)
+{
+	return SEQS == 1 ? shared_sums(b) : shared_sums(b) + seq * (b->a->k_max / 16);
+}
 
 /* All threads but the streaming warps'. */
 __device__ __forceinline__ void sync_workers(void)

@@ -18,6 +18,7 @@
 
 #include "compute/cuda/decode/decode_attention.cuh"
 #include "compute/cuda/decode/decode_block.cuh"
+#include "compute/cuda/decode/decode_few.cuh"
 #include "compute/cuda/decode/decode_head.cuh"
 #include "compute/cuda/decode/decode_operand.cuh"
 #include "compute/cuda/decode/decode_product.cuh"
@@ -144,8 +145,68 @@ __device__ __forceinline__ void finish_row(const struct block *b, const struct t
 	publish(b, to->word, word_of(phase == PHASE_QKV ? y + to->bias : y));
 }
 
-/* The token's row of the embedding into x. */
-template <int FORMAT> __device__ __forceinline__ void embed(const struct block *b, uint32_t token)
+/* As find_target, of several sequences. */
+template <uint32_t FORMATS>
+__device__ __forceinline__ struct target_few find_target_few(const struct block *b, uint32_t phase, uint32_t l,
+							     uint32_t words)
+{
+	const struct decode_args *a = b->a;
+	const struct decode_stint *j = &shared_stints(b)[b->stint];
+	uint32_t place = b->thread / COLUMNS, tile = place / 8;
+	struct target_few to = {CUDA_NOTHING, CUDA_NOTHING, 0, b->thread / PLANES % SEQS, 0.0f, {1.0f, 1.0f}};
+	if (FULL ? phase == PHASE_QKV : phase != PHASE_GATE_UP)
+		while (!j->last_of_lot && tile >= (uint32_t)j->at + j->n_tiles)
+			j++;
+	uint32_t row = (j->tile + tile - j->at) * 8 + place % 8;
+	if (to.seq >= n_seqs_of(b) || tile >= (uint32_t)j->at + j->n_tiles ||
+	    row >= shared_matrices(b)[j->matrix].rows)
+		return to;
+	if constexpr (formats_have<FORMATS>::row_scales) {
+		to.scale[0] = row_scale(b, j->matrix, row);
+		to.scale[1] = phase == PHASE_GATE_UP ? row_scale(b, j->matrix + 1, row) : 1.0f;
+	}
+	words += words_of(b, to.seq);
+	to.place = place;
+	to.up = place + j->n_tiles * 8;
+	struct target one = {};
+	if (phase == PHASE_QKV)
+		aim_qkv(b, j, l, words, row, &one);
+	to.bias = one.bias;
+	to.word = phase == PHASE_QKV       ? one.word
+		  : phase == PHASE_O       ? words + a->at.o + row
+		  : phase == PHASE_GATE_UP ? words + a->at.hidden + row / WORD_NUMBERS
+		  : phase == PHASE_DOWN    ? words + a->at.down + row
+					   : row;
+	return to;
+}
+
+template <uint32_t FORMATS>
+__device__ __forceinline__ void finish_few(const struct block *b, const struct target_few *to, uint32_t phase)
+{
+	float y = add_segments_few(b, to->place);
+	bool mine = to->place != CUDA_NOTHING && b->thread % PLANES == 0;
+	if constexpr (formats_have<FORMATS>::row_scales)
+		y = y * to->scale[0];
+	if (phase == PHASE_GATE_UP) {
+		float up = add_segments_few(b, to->place != CUDA_NOTHING ? to->up : CUDA_NOTHING);
+		if constexpr (formats_have<FORMATS>::row_scales)
+			up = up * to->scale[1];
+		/* HALF: with the next row of the same sequence */
+		uint32_t word = word_of_halves(to_halves(a16_gated(y, up)), SEQS);
+		if (mine && to->place % WORD_NUMBERS == 0)
+			publish(b, to->word, word);
+	} else if (phase == PHASE_HEAD) {
+		float *logits = mine ? b->a->seqs[to->seq].logits : NULL;
+		if (logits)
+			logits[to->word] = y;
+	} else if (mine) {
+		publish(b, to->word, word_of(phase == PHASE_QKV ? y + to->bias : y));
+	}
+}
+
+/* A sequence's token's row of the embedding into its residual. */
+template <int FORMAT>
+__device__ __forceinline__ void embed(const struct block *b, uint32_t token, float *x)
 {
 	typedef frag_traits<FORMAT> traits;
 	const struct tile_matrix *m = &b->a->embedding;
@@ -158,18 +219,18 @@ template <int FORMAT> __device__ __forceinline__ void embed(const struct block *
 		frag_exact<FORMAT>(p, chunk % traits::chunks, token % 8, i % 4, w);
 		float scale = tile_has_row_scales(FORMAT) ? *tile_row_scale(m->data, token) : 1.0f;
 		for (uint32_t q = 0; q < 8 && 8 * i + q < m->cols; q++)
-			shared_x(b)[8 * i + q] = RICH ? w[q] * scale * b->a->embedding_scale : w[q] * scale;
+			x[8 * i + q] = RICH ? w[q] * scale * b->a->embedding_scale : w[q] * scale;
 	}
 }
 
-__device__ __forceinline__ void embed_token(const struct block *b)
+__device__ __forceinline__ void embed_token(const struct block *b, const int32_t *fed, int32_t id, float *x)
 {
-	uint32_t token = (uint32_t)(b->a->fed ? *b->a->fed : b->a->token);
+	uint32_t token = (uint32_t)(fed ? *fed : id);
 	if (token >= b->a->n_vocab) /* nothing could be drawn: what follows is thrown away */
 		token = 0;
 #define EMBED_CASE(name, bytes, columns)      \
 	case CUDA_##name:                     \
-		embed<CUDA_##name>(b, token); \
+		embed<CUDA_##name>(b, token, x); \
 		break;
 	switch (b->a->embedding.format) {
 		TILE_FORMATS(EMBED_CASE)
@@ -245,14 +306,19 @@ template <int CHUNKS> __device__ __forceinline__ void begin(struct block *b)
 	if (RICH)
 		turn_all(b);
 	/* by the last threads, as the first have most of the embedding */
-	for (uint32_t i = WORKERS - 1 - b->thread; i < a->head_dim / 2 && !RICH; i += WORKERS) {
-		float angle = (float)a->pos * a->frequency[0][i];
-		shared_turn(b)[i] = cosf(angle);
-		shared_turn(b)[a->hd / 2 + i] = sinf(angle);
-	}
+	for (uint32_t s = 0; s < n_seqs_of(b); s++)
+		for (uint32_t i = WORKERS - 1 - b->thread; i < a->head_dim / 2 && !RICH; i += WORKERS) {
+			float angle = (float)pos_of(b, s) * a->frequency[0][i];
+			shared_turn(b)[s * a->hd + i] = cosf(angle);
+			shared_turn(b)[s * a->hd + a->hd / 2 + i] = sinf(angle);
+		}
 	if (!RICH)
 		place_item<CHUNKS>(b, 0, first_item(), 0);
-	embed_token(b);
+	if (SEQS == 1)
+		embed_token(b, a->fed, a->token, shared_x(b));
+	else
+		for (uint32_t s = 0; s < n_seqs_of(b); s++)
+			embed_token(b, a->seqs[s].fed, a->seqs[s].token, residual_of(b, s));
 	sync_workers();
 }
 
@@ -303,6 +369,57 @@ __device__ __forceinline__ void receive_operand(struct block *b, uint32_t phase,
 	}
 }
 
+/* The same of several sequences. */
+__device__ __forceinline__ void receive_operand_few(struct block *b, uint32_t phase, uint32_t l, uint32_t words,
+						    bool has_work, bool mins)
+{
+	const struct decode_args *a = b->a;
+	uint32_t down = words - a->at.per_layer + a->at.down; /* of the layer before */
+	if (phase == PHASE_O || phase == PHASE_DOWN) {
+		bool o = phase == PHASE_O;
+		if (has_work)
+			receive_packed_few(b, words + (o ? a->at.attended : a->at.hidden), o ? a->q_dim : a->d_ff,
+					   mins);
+		return;
+	}
+	uint32_t at = phase == PHASE_GATE_UP ? words + a->at.o : l ? down : CUDA_NOTHING;
+	receive_norm_few(b, at,
+			 phase == PHASE_HEAD      ? a->output_norm
+			 : phase == PHASE_GATE_UP ? a->layers[l].ffn_norm
+						  : a->layers[l].attn_norm,
+			 mins);
+}
+
+/* As run_phase below, of several sequences. There is one set of sums: a lot's are added up before the next one's
+ * come, and those of a phase before its successor's operand is there. */
+template <uint32_t FORMATS>
+__device__ __forceinline__ void run_phase_few(struct block *b, uint32_t phase, uint32_t l, uint32_t words)
+{
+	remember(b);
+	struct task k = next_task(b);
+	struct target_few to = find_target_few<FORMATS>(b, phase, l, words);
+	bool has_work = k.stint.n_tiles != 0;
+	receive_operand_few(b, phase, l, words, has_work, k.stint.mins);
+	b->stint++;
+	while (has_work) {
+		run_stint<FORMATS>(b, &k);
+		struct decode_stint done = k.stint;
+		if (done.last_of_lot) {
+			sync_workers();
+			finish_few<FORMATS>(b, &to, phase);
+		}
+		if (done.last_of_phase)
+			break;
+		k = next_task(b);
+		if (done.last_of_lot) {
+			to = find_target_few<FORMATS>(b, phase, l, words);
+			sync_workers();
+		}
+		b->stint++;
+	}
+	keep(b);
+}
+
 /* The lots of a phase, each a run of stints whose rows are finished together. */
 template <uint32_t FORMATS>
 __device__ __forceinline__ void run_phase(struct block *b, uint32_t phase, uint32_t l, uint32_t words)
@@ -343,11 +460,17 @@ template <int CHUNKS, uint32_t FORMATS> __device__ __forceinline__ void run_mode
 		know_thread(b);
 		if (phase == PHASE_O)
 			attention<CHUNKS>(b, l, l * a->at.per_layer);
-		run_phase<FORMATS>(b, phase, l, l * a->at.per_layer);
+		if constexpr (SEQS > 1)
+			run_phase_few<FORMATS>(b, phase, l, l * a->at.per_layer);
+		else
+			run_phase<FORMATS>(b, phase, l, l * a->at.per_layer);
 	}
 	if (a->greedy) {
 		remember(b);
-		draw_greedy(b);
+		if constexpr (SEQS > 1)
+			draw_greedy_few(b);
+		else
+			draw_greedy(b);
 	}
 }
 

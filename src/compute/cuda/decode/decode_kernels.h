@@ -1,7 +1,8 @@
 /*
- * One token of one sequence in one launch: a cooperative kernel with a block on every multiprocessor that
- * stretches the model from the embedding to the logits. Blocks pass activations on through words in global
- * memory (no barrier over the grid); weights stream through shared memory ahead of the work. C and CUDA C.
+ * One token of one sequence, or of each of a few, in one launch: a cooperative kernel with a block on every
+ * multiprocessor that stretches the model from the embedding to the logits. Blocks pass activations on
+ * through words in global memory (no barrier over the grid); weights stream through shared memory ahead of
+ * the work. C and CUDA C.
  */
 #ifndef COMPUTE_CUDA_DECODE_KERNELS_H
 #define COMPUTE_CUDA_DECODE_KERNELS_H
@@ -15,6 +16,10 @@ extern "C" {
 enum {
 	DECODE_LOT_FULL = 10, /* tiles whose sums are added up together */
 	DECODE_LOT_HALF = 20,
+	DECODE_LOT_FEW = 8,   /* FULL, of several sequences: a thread finishes a row's plane of one of them */
+	DECODE_SEQS_FULL = 4, /* sequences that a launch of several takes at most: two columns each, */
+	DECODE_SEQS_HALF = 2, /* or one */
+	DECODE_SEQS = 4,      /* the larger of the two */
 	DECODE_MAX_GROUP = 16, /* query heads on one KV head: rows of a tensor-core product */
 	DECODE_ROW_PAD = 32, /* halves after a row of attention's operands: eight lanes then read all banks */
 	DECODE_ZEROS = 8 * TILE_CHUNK, /* halves: as much as is read from one place in an operand */
@@ -103,6 +108,16 @@ struct decode_shared {
 		reduce, bars, notes, done, kept, ring;
 };
 
+/* A sequence of a launch of several, with its one token. */
+struct decode_seq {
+	uint32_t pos;
+	int32_t token;
+	const int32_t *fed;    /* not NULL: the token is there, on the device, instead */
+	const uint32_t *table; /* device: its KV blocks */
+	float *logits;         /* (n_vocab) or NULL: nobody wants them */
+	struct cuda_drawn *drawn;
+};
+
 struct decode_args {
 	const struct decode_matrix *matrices; /* device (n_layers * DECODE_N_ROLES + 1) */
 	const struct decode_stint *stints;    /* device (grid, n_stints) */
@@ -154,7 +169,20 @@ struct decode_args {
 	struct decode_shared shared;
 	uint32_t ring_bytes; /* of each warp */
 	uint32_t k_max;      /* most columns of a matrix, a multiple of 32 */
+	/* Kernels of several sequences: what differs between these is not above, but here. */
+	uint32_t most_seqs; /* that there is room for; 0: a kernel of one */
+	uint32_t n_seqs;    /* of the launch, 2 .. most_seqs */
+	uint32_t column; /* halves from a column of an operand to the next: sequence by sequence, the planes
+			    of each */
+	uint32_t seq_words; /* from a sequence's words to the next one's */
+	struct decode_seq seqs[DECODE_SEQS];
 };
+
+/* Sequences that a kernel is compiled for: columns of its sums. */
+static HOST_DEVICE uint32_t decode_kernel_seqs(const struct decode_args *a)
+{
+	return a->most_seqs == 0 ? 1 : a->planes == 2 ? DECODE_SEQS_FULL : DECODE_SEQS_HALF;
+}
 
 /* The largest number of a launch whose tags fit 32 bits. A launch a token of 2,000 a second and 24 layers
  * comes there after 24 hours; decode_launch then empties the tagged words and counts anew. */
@@ -194,6 +222,9 @@ decode_launch_fn decode_half_f16, decode_half_bf16, decode_half_q8_0, decode_hal
 /* The same of rich models; heads of 32 and 256, the others, and formats that large ones have. */
 decode_launch_fn decode_full_rich, decode_full_rich_more, decode_half_rich, decode_half_rich_more,
 	decode_half_rich_k4, decode_full_rich_bf16, decode_half_rich_bf16;
+/* The same of several sequences. */
+decode_launch_fn decode_full_few_f16, decode_full_few_q8_0, decode_full_few_mixed, decode_full_few,
+	decode_half_few_f16, decode_half_few_q8_0, decode_half_few_k4, decode_half_few;
 
 #ifdef __cplusplus
 }

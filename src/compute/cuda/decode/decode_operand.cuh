@@ -9,24 +9,25 @@
 namespace
 {
 
-/* Four neighbouring columns into high and low. */
-__device__ __forceinline__ void put_four(const struct block *b, uint32_t column, uint4 v)
+/* Four neighbouring columns of a sequence's numbers into high and low. */
+__device__ __forceinline__ void put_four(const struct block *b, uint32_t seq, uint32_t column, uint4 v)
 {
 	uint2 high = make_uint2(byte_select(v.x, v.y, 0x5410), byte_select(v.z, v.w, 0x5410));
-	*reinterpret_cast<uint2 *>(shared_high(b) + column) = high;
+	*reinterpret_cast<uint2 *>(high_of(b, seq) + column) = high;
 	if (FULL)
-		*reinterpret_cast<uint2 *>(shared_low(b) + column) =
+		*reinterpret_cast<uint2 *>(low_of(b, seq) + column) =
 			make_uint2(byte_select(v.x, v.y, 0x7632), byte_select(v.z, v.w, 0x7632));
 }
 
 __device__ __forceinline__ void pad_columns(const struct block *b, uint32_t k)
 {
 	uint32_t i = k + b->thread;
-	if (i < (k + 31) / 32 * 32) {
-		shared_high(b)[i] = 0;
-		if (FULL)
-			shared_low(b)[i] = 0;
-	}
+	if (i < (k + 31) / 32 * 32)
+		for (uint32_t s = 0; s < n_seqs_of(b); s++) {
+			high_of(b, s)[i] = 0;
+			if (FULL)
+				low_of(b, s)[i] = 0;
+		}
 }
 
 /* FULL: sums of 32 activations, for formats with mins; in the order of the stored slots: columns 2j, 2j + 1
@@ -37,9 +38,10 @@ __device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k, bo
 		uint32_t n = (k + 31) / 32;
 		if (!mins)
 			return;
-		for (uint32_t i = b->thread; i < 2 * n; i += WORKERS) {
+		for (uint32_t at = b->thread; at < 2 * n * n_seqs_of(b); at += WORKERS) {
+			uint32_t s = SEQS == 1 ? 0 : at / (2 * n), i = at - s * 2 * n;
 			const uint4 *x = reinterpret_cast<const uint4 *>(
-				i < n ? shared_high(b) + i * 32 : shared_low(b) + (i - n) * 32);
+				i < n ? high_of(b, s) + i * 32 : low_of(b, s) + (i - n) * 32);
 			uint4 v[4] = {x[0], x[1], x[2], x[3]};
 			float sum = 0;
 #pragma unroll
@@ -49,19 +51,19 @@ __device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k, bo
 					   : half_bits_to_float((uint16_t)two);
 				sum = sum + half_bits_to_float((uint16_t)(two >> 16));
 			}
-			shared_sums(b)[2 * (i < n ? i : i - n) + (i >= n)] = sum;
+			sums_of_chunks(b, s)[2 * (i < n ? i : i - n) + (i >= n)] = sum;
 		}
 		sync_workers();
 	}
 }
 
 /* Packed words of another phase become the next product's operand. */
-__device__ __forceinline__ void put_words(const struct block *b, uint32_t i, uint4 v)
+__device__ __forceinline__ void put_words(const struct block *b, uint32_t seq, uint32_t i, uint4 v)
 {
 	if (FULL)
-		put_four(b, 4 * i, v);
+		put_four(b, seq, 4 * i, v);
 	else
-		reinterpret_cast<uint4 *>(shared_high(b))[i] = v;
+		reinterpret_cast<uint4 *>(high_of(b, seq))[i] = v;
 }
 
 __device__ __forceinline__ void receive_packed(const struct block *b, uint32_t at, uint32_t k, bool mins)
@@ -79,7 +81,7 @@ __device__ __forceinline__ void receive_packed(const struct block *b, uint32_t a
 			if (i + q * WORKERS < n) {
 				if (!all_there(v[q]))
 					v[q] = await_words(b->a->now + at + 4 * (i + q * WORKERS));
-				put_words(b, i + q * WORKERS, v[q]);
+				put_words(b, 0, i + q * WORKERS, v[q]);
 			}
 	}
 	pad_columns(b, k);
@@ -108,10 +110,10 @@ __device__ __forceinline__ float add_squares(float sum, float4 x)
 	return fmaf(x.w, x.w, fmaf(x.z, x.z, sum));
 }
 
-__device__ __forceinline__ void put_normed(const struct block *b, uint32_t column, float4 x, float scale,
-					   float4 w)
+__device__ __forceinline__ void put_normed(const struct block *b, uint32_t seq, uint32_t column, float4 x,
+					   float scale, float4 w)
 {
-	put_four(b, column,
+	put_four(b, seq, column,
 		 make_uint4(to_halves(x.x * scale * w.x), to_halves(x.y * scale * w.y),
 			    to_halves(x.z * scale * w.z), to_halves(x.w * scale * w.w)));
 }
@@ -208,7 +210,7 @@ __device__ __forceinline__ void receive_rows(struct block *b, bool mins)
 {
 	for (uint32_t i = b->thread; i < b->a->d_model / 4; i += WORKERS) {
 		float4 x = four_of(shared_x(b), i);
-		put_four(b, 4 * i, make_uint4(to_halves(x.x), to_halves(x.y), to_halves(x.z), to_halves(x.w)));
+		put_four(b, 0, 4 * i, make_uint4(to_halves(x.x), to_halves(x.y), to_halves(x.z), to_halves(x.w)));
 	}
 	pad_columns(b, b->a->d_model);
 	sync_workers();
@@ -235,12 +237,12 @@ __device__ __forceinline__ void receive_norm(struct block *b, uint32_t at, const
 #pragma unroll
 	for (uint32_t q = 0; q < NORM_KEPT; q++)
 		if (t + q * WORKERS < n) {
-			put_normed(b, 4 * (t + q * WORKERS), x[q], scale, w[q]);
+			put_normed(b, 0, 4 * (t + q * WORKERS), x[q], scale, w[q]);
 			if (at != CUDA_NOTHING)
 				*reinterpret_cast<float4 *>(shared_x(b) + 4 * (t + q * WORKERS)) = x[q];
 		}
 	for (uint32_t i = t + NORM_KEPT * WORKERS; i < n; i += WORKERS)
-		put_normed(b, 4 * i, four_of(shared_x(b), i), scale, four_of(weight, i));
+		put_normed(b, 0, 4 * i, four_of(shared_x(b), i), scale, four_of(weight, i));
 	pad_columns(b, b->a->d_model);
 	sync_workers();
 	sum_chunks(b, b->a->d_model, mins);

@@ -7,6 +7,7 @@
 
 struct decode_path {
 	struct decode_handle *handle; /* NULL: the kernel cannot run the model */
+	struct decode_handle *few;    /* of several sequences; NULL: the same */
 };
 
 struct decode_handle *decode_of(const struct cuda *c)
@@ -14,9 +15,19 @@ struct decode_handle *decode_of(const struct cuda *c)
 	return tile_of(c)->one->handle;
 }
 
+struct decode_handle *decode_few_of(const struct cuda *c)
+{
+	return tile_of(c)->one->few;
+}
+
 static bool is_one(const struct cuda *c)
 {
 	return c->input.n_tokens == 1 && decode_of(c);
+}
+
+static bool is_few(const struct cuda *c)
+{
+	return decode_takes_together(c, decode_few_of(c));
 }
 
 static enum hokku_code path_fits(struct cuda *c, struct hokku_error *err)
@@ -37,18 +48,23 @@ static void path_take_scratch(struct cuda *c, struct cuda_taker *t)
 {
 	struct decode_path *one = tile_of(c)->one;
 	if (!t->rc && !one->handle)
-		t->rc = decode_create(c, &one->handle, t->err);
+		t->rc = decode_create(c, false, &one->handle, t->err);
+	if (!t->rc && !one->few)
+		t->rc = decode_create(c, true, &one->few, t->err);
 	if (t->rc)
 		return;
 	tile_take_scratch(c, t);
 	if (one->handle)
 		decode_take(c, one->handle, t);
+	if (one->few)
+		decode_take(c, one->few, t);
 }
 
 static enum hokku_code path_prepare(struct cuda *c, struct hokku_error *err)
 {
 	struct decode_path *one = tile_of(c)->one;
-	return one->handle ? decode_prepare(c, one->handle, err) : HOKKU_OK;
+	enum hokku_code rc = one->handle ? decode_prepare(c, one->handle, err) : HOKKU_OK;
+	return !rc && one->few ? decode_prepare(c, one->few, err) : rc;
 }
 
 /* The kernel's arguments hold its token, or where that was drawn; its table it keeps. */
@@ -59,18 +75,20 @@ static bool path_alone(const struct cuda *c)
 
 static void path_pack(struct cuda *c)
 {
-	if (!is_one(c))
+	if (!is_one(c) && !is_few(c))
 		tile_pack(c);
 }
 
 static enum hokku_code path_layers(struct cuda *c, struct hokku_error *err)
 {
-	return is_one(c) ? decode_run(c, decode_of(c), err) : tile_layers(c, err);
+	if (is_one(c))
+		return decode_run(c, decode_of(c), err);
+	return is_few(c) ? decode_run_together(c, decode_few_of(c), err) : tile_layers(c, err);
 }
 
 static enum hokku_code path_logits(struct cuda *c, uint32_t first, uint32_t n, struct hokku_error *err)
 {
-	return is_one(c) ? HOKKU_OK /* they are there */ : tile_logits(c, first, n, err);
+	return is_one(c) || is_few(c) ? HOKKU_OK /* they are there */ : tile_logits(c, first, n, err);
 }
 
 static void path_close(struct cuda *c)
@@ -78,6 +96,7 @@ static void path_close(struct cuda *c)
 	struct tile_handle *h = tile_of(c);
 	if (h) {
 		decode_destroy(h->one->handle);
+		decode_destroy(h->one->few);
 		free(h->one);
 	}
 	tile_destroy(c);

@@ -58,9 +58,9 @@ struct dealer {
 	struct decode_stint *stints; /* NULL: only counts */
 	uint32_t n;
 	uint32_t block, grid;
-	uint32_t lot; /* tiles */
-	bool paired;  /* HALF: tiles go in pairs, from an even one on, or one alone */
-	bool mins;    /* in the present phase */
+	uint32_t lot, gate_lot; /* tiles */
+	bool paired;            /* HALF: tiles go in pairs, from an even one on, or one alone */
+	bool mins;              /* in the present phase */
 };
 
 /* Tiles one after another. Of several matrices, they are counted over all; paired, each has whole pairs, the
@@ -197,7 +197,7 @@ static void deal_gate_up(struct dealer *d, const struct tile_matrix *matrices, u
 		deal(d, gate, 0, 0, 0, true, true);
 	for (uint32_t i = 0; i < n_stretches; i++)
 		for (struct stretch *r = &stretches[i]; r->n;) {
-			uint32_t k = stint_tiles(d, r->tile, r->n, d->lot / 2);
+			uint32_t k = stint_tiles(d, r->tile, r->n, d->gate_lot / 2);
 			deal(d, gate, r->tile, k, 0, false, false);
 			deal(d, gate + 1, r->tile, k, k, true, i + 1 == n_stretches && k == r->n);
 			r->tile += k;
@@ -210,13 +210,14 @@ static uint32_t lot_tiles(uint32_t planes)
 	return planes == 2 ? DECODE_LOT_FULL : DECODE_LOT_HALF;
 }
 
-uint32_t decode_plan_stints(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t planes,
+uint32_t decode_plan_stints(const struct tile_matrix *matrices, uint32_t n_layers, uint32_t planes, bool few,
 			    uint32_t block, uint32_t grid, struct decode_stint *stints)
 {
 	struct dealer d = {.stints = stints,
 			   .block = block,
 			   .grid = grid,
-			   .lot = lot_tiles(planes),
+			   .lot = few && planes == 2 ? DECODE_LOT_FEW : lot_tiles(planes),
+			   .gate_lot = lot_tiles(planes),
 			   .paired = planes == 1};
 	for (uint32_t l = 0; l < n_layers; l++) {
 		uint32_t first = l * DECODE_N_ROLES;
@@ -231,30 +232,38 @@ uint32_t decode_plan_stints(const struct tile_matrix *matrices, uint32_t n_layer
 
 uint64_t decode_tagged_bytes(const struct decode_args *a, uint32_t grid)
 {
-	return (4ull * grid + (uint64_t)a->n_heads * a->n_split_max * (2 + a->head_dim)) * sizeof(uint64_t);
+	uint64_t parts = (uint64_t)a->n_heads * a->n_split_max * (2 + a->head_dim);
+	return (4ull * grid + parts) * decode_kernel_seqs(a) * sizeof(uint64_t);
 }
 
 /* Sets the offsets; returns where the shared memory ends. */
 static uint32_t lay_out(struct decode_args *a)
 {
 	struct decode_shared *s = &a->shared;
+	uint32_t seqs = a->most_seqs ? a->most_seqs : 1, n_sets = a->most_seqs ? 1 : 2,
+		 columns = seqs * a->planes;
+	/* Of a column and the next, eight lanes read from different banks. */
+	a->column = a->k_max + (a->k_max * 2 % (2 * HALF_BANKS) == 0 ? HALF_BANKS / 2 : 0);
+	uint32_t high = a->most_seqs ? columns * a->column * 2 : a->k_max * 2,
+		 low = a->planes == 2 && !a->most_seqs ? a->k_max * 2 + HALF_BANKS : 0;
 	const struct {
 		uint32_t *offset;
 		uint32_t bytes;
 	} parts[] = {
 		{&s->matrices, (a->n_layers * DECODE_N_ROLES + 1) * (uint32_t)sizeof(struct decode_matrix)},
 		{&s->stints, a->n_stints * (uint32_t)sizeof(struct decode_stint)},
-		{&s->x, a->d_model * 4},
-		{&s->high, a->k_max * 2},
-		{&s->low, a->planes == 2 ? a->k_max * 2 + HALF_BANKS : 0},
+		{&s->x, seqs * a->d_model * 4},
+		{&s->high, high},
+		{&s->low, low},
 		{&s->zeros, HALF_BANKS + DECODE_ZEROS * 2},
-		{&s->sums, a->any_mins ? 2 * a->k_max / 32 * 4 : 0},
-		{&s->part, 2 * TILE_SEGMENTS * lot_tiles(a->planes) * a->planes * 8 * 4},
+		{&s->sums, a->any_mins ? decode_kernel_seqs(a) * 2 * a->k_max / 32 * 4 : 0},
+		{&s->part,
+		 n_sets * TILE_SEGMENTS * lot_tiles(a->planes) * decode_kernel_seqs(a) * a->planes * 8 * 4},
 		{&s->peaks, 2 * a->group_rows * 8 * 4},
 		{&s->p16, a->planes * a->group_rows * (CUDA_ATTN_SPLIT + DECODE_ROW_PAD) * 2},
 		{&s->query, a->planes * a->group_rows * (a->hd + DECODE_ROW_PAD) * 2},
 		{&s->fresh, a->planes * 2 * a->hd * 2},
-		{&s->turn, a->n_turns * a->hd * 4},
+		{&s->turn, a->n_turns * seqs * a->hd * 4},
 		{&s->table, (CUDA_ATTN_SPLIT / CUDA_KV_BLOCK + 1) * 8},
 		{&s->reduce, 64 * 8},
 		{&s->bars, (TILE_SEGMENTS * DECODE_PARCELS + DECODE_STREAM_WARPS) * 8},

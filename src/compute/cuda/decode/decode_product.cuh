@@ -1,8 +1,8 @@
 /*
  * Products of the decode kernel (decode_kernel.cuh): a warp's segment of a stint's tiles, from its stream
  * into part. Two tiles are the sixteen rows of the left operand; the activations are the right one: its first
- * column (HALF), or the high and the low part its first two (FULL). The others are zeros, which cost the
- * least power.
+ * column (HALF), or the high and the low part its first two (FULL). So it is for each of several sequences, which
+ * have the next columns and cost no product more. The other columns are zeros, which cost the least power.
  */
 #ifndef COMPUTE_CUDA_DECODE_PRODUCT_CUH
 #define COMPUTE_CUDA_DECODE_PRODUCT_CUH
@@ -44,10 +44,17 @@ __device__ __forceinline__ struct operand operand_at(const struct block *b, cons
 {
 	uint32_t chunk = unit * m->chunks, column = b->lane / 4;
 	struct operand o;
-	o.step = column < PLANES ? TILE_CHUNK : 0;
-	o.x = column >= PLANES ? shared_zeros(b) : (FULL && column ? shared_low(b) : shared_high(b));
+	if (SEQS == 1) {
+		o.step = column < PLANES ? TILE_CHUNK : 0;
+		o.x = column >= PLANES ? shared_zeros(b) : (FULL && column ? shared_low(b) : shared_high(b));
+	} else {
+		bool there = column < n_seqs_of(b) * PLANES;
+		o.step = there ? TILE_CHUNK : 0;
+		o.x = there ? shared_high(b) + column * b->a->column : shared_zeros(b);
+	}
 	o.x += chunk * o.step + 8 * (b->lane % 4);
-	o.sums = reinterpret_cast<const float2 *>(shared_sums(b)) + chunk;
+	/* of several: of the sequence whose sums the lane has */
+	o.sums = reinterpret_cast<const float2 *>(sums_of_chunks(b, FULL * (b->lane % 4) % SEQS)) + chunk;
 	return o;
 }
 __device__ __forceinline__ float *part_of(const struct block *b, uint32_t segment, uint32_t at)
@@ -171,15 +178,15 @@ __device__ __forceinline__ void multiply_chunk(float acc[4], const uint8_t *p, c
 /* Where the sums of row g of a pair's first tile go. */
 __device__ __forceinline__ float *lane_part(float *part, uint32_t lane)
 {
-	return part + lane / 4 * PLANES;
+	return part + lane / 4 * COLUMNS + (SEQS > 1 ? lane % 4 * 2 : 0);
 }
 
 /* The sums of a pair of tiles, or of the first alone. */
 __device__ __forceinline__ void put_part(float *to, uint32_t lane, const float acc[4], bool two)
 {
-	if (lane % 4) /* columns of zeros */
+	if (lane % 4 * 2 >= COLUMNS) /* columns of zeros */
 		return;
-	if (FULL) {
+	if (COLUMNS > 1) {
 		*reinterpret_cast<float2 *>(to) = make_float2(acc[0], acc[1]);
 		if (two)
 			*reinterpret_cast<float2 *>(to + TILE_SUMS) = make_float2(acc[2], acc[3]);

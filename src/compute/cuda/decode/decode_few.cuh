@@ -1,0 +1,230 @@
+/*
+ * What the decode kernel (decode_kernel.cuh) does otherwise for several sequences: each step of a phase is
+ * that of one sequence, for all of them at once, so that what they wait for they wait for together. The
+ * products between are the same products (decode_product.cuh), and every sum is one sequence's own, in the
+ * order that it has alone.
+ */
+#ifndef COMPUTE_CUDA_DECODE_FEW_CUH
+#define COMPUTE_CUDA_DECODE_FEW_CUH
+
+#include "compute/cuda/decode/decode_head.cuh"
+#include "compute/cuda/decode/decode_operand.cuh"
+#include "compute/cuda/decode/decode_product.cuh"
+
+namespace
+{
+
+/* As raise_fours, of all sequences: what the words at `at` add to the thread's fours of each, which stay in
+ * x, and their squares' sums. */
+__device__ __forceinline__ void raise_few(struct block *b, uint32_t at, float4 x[SEQS][NORM_KEPT],
+					  float sum[SEQS])
+{
+	uint32_t t = b->thread, n = b->a->d_model / 4, n_seqs = n_seqs_of(b);
+	bool add = at != CUDA_NOTHING;
+	uint4 v[SEQS][NORM_KEPT] = {};
+#pragma unroll
+	for (uint32_t s = 0; s < SEQS; s++)
+#pragma unroll
+		for (uint32_t q = 0; q < NORM_KEPT; q++)
+			if (add && s < n_seqs && t + q * WORKERS < n)
+				v[s][q] = load_words(b->a->now + at + words_of(b, s) + 4 * (t + q * WORKERS));
+#pragma unroll
+	for (uint32_t s = 0; s < SEQS; s++) {
+		sum[s] = 0;
+#pragma unroll
+		for (uint32_t q = 0; q < NORM_KEPT; q++)
+			if (s < n_seqs && t + q * WORKERS < n) {
+				x[s][q] = four_of(residual_of(b, s), t + q * WORKERS);
+				if (add) {
+					if (!all_there(v[s][q]))
+						v[s][q] = await_words(b->a->now + at + words_of(b, s) +
+								      4 * (t + q * WORKERS));
+					x[s][q] = add_words(x[s][q], v[s][q]);
+					*reinterpret_cast<float4 *>(residual_of(b, s) +
+								    4 * (t + q * WORKERS)) = x[s][q];
+				}
+				sum[s] = add_squares(sum[s], x[s][q]);
+			}
+	}
+	for (uint32_t s = 0; s < n_seqs; s++)
+		for (uint32_t i = t + NORM_KEPT * WORKERS; i < n; i += WORKERS) {
+			float4 y = four_of(residual_of(b, s), i);
+			if (add) {
+				y = add_words(y, await_words(b->a->now + at + words_of(b, s) + 4 * i));
+				*reinterpret_cast<float4 *>(residual_of(b, s) + 4 * i) = y;
+			}
+#pragma unroll
+			for (uint32_t k = 0; k < SEQS;
+			     k++) /* a place known when compiling, or it is local memory */
+				if (k == s)
+					sum[k] = add_squares(sum[k], y);
+		}
+}
+
+/* As receive_norm. */
+__device__ __forceinline__ void receive_norm_few(struct block *b, uint32_t at, const float *weight, bool mins)
+{
+	enum { SUMS = A16_NORM_SUMS / 32 };
+	uint32_t t = b->thread, n = b->a->d_model / 4, n_seqs = n_seqs_of(b);
+	float *sums = reinterpret_cast<float *>(shared_reduce(b)), sum[SEQS];
+	float4 x[SEQS][NORM_KEPT] = {}, w[NORM_KEPT] = {};
+#pragma unroll
+	for (uint32_t q = 0; q < NORM_KEPT; q++)
+		if (t + q * WORKERS < n)
+			w[q] = four_of(weight, t + q * WORKERS);
+	raise_few(b, at, x, sum);
+	for (int bit = 16; bit >= 1; bit /= 2)
+#pragma unroll
+		for (uint32_t s = 0; s < SEQS; s++)
+			sum[s] = sum[s] + __shfl_xor_sync(FULL_WARP, sum[s], bit);
+	if (t % 32 == 0)
+#pragma unroll
+		for (uint32_t s = 0; s < SEQS; s++)
+			sums[s * SUMS + t / 32] = sum[s];
+	sync_workers();
+#pragma unroll
+	for (uint32_t s = 0; s < SEQS; s++)
+		if (s < n_seqs) {
+			float scale =
+				near_rsqrt(fmaf(a16_norm_total(sums + s * SUMS), b->a->inverse_d, b->a->eps));
+#pragma unroll
+			for (uint32_t q = 0; q < NORM_KEPT; q++)
+				if (t + q * WORKERS < n)
+					put_normed(b, s, 4 * (t + q * WORKERS), x[s][q], scale, w[q]);
+			for (uint32_t i = t + NORM_KEPT * WORKERS; i < n; i += WORKERS)
+				put_normed(b, s, 4 * i, four_of(residual_of(b, s), i), scale,
+					   four_of(weight, i));
+		}
+	pad_columns(b, b->a->d_model);
+	sync_workers();
+	sum_chunks(b, b->a->d_model, mins);
+}
+
+/* Which sequence has number i, where each has n. */
+__device__ __forceinline__ uint32_t seq_of(uint32_t i, uint32_t n)
+{
+	uint32_t seq = 0;
+#pragma unroll
+	for (uint32_t s = 1; s < SEQS; s++)
+		seq += i >= s * n;
+	return seq;
+}
+
+/* As receive_packed. */
+__device__ __forceinline__ void receive_packed_few(const struct block *b, uint32_t at, uint32_t k, bool mins)
+{
+	enum { AT_ONCE = 5 };
+	uint32_t n = k / (4 * WORD_NUMBERS), all = n * n_seqs_of(b);
+	for (uint32_t i = b->thread; i < all; i += AT_ONCE * WORKERS) {
+		uint4 v[AT_ONCE];
+#pragma unroll
+		for (uint32_t q = 0; q < AT_ONCE; q++) {
+			uint32_t here = i + q * WORKERS, s = seq_of(here, n);
+			if (here < all)
+				v[q] = load_words(b->a->now + at + words_of(b, s) + 4 * (here - s * n));
+		}
+#pragma unroll
+		for (uint32_t q = 0; q < AT_ONCE; q++) {
+			uint32_t here = i + q * WORKERS, s = seq_of(here, n);
+			if (here >= all)
+				continue;
+			if (!all_there(v[q]))
+				v[q] = await_words(b->a->now + at + words_of(b, s) + 4 * (here - s * n));
+			put_words(b, s, here - s * n, v[q]);
+		}
+	}
+	pad_columns(b, k);
+	sync_workers();
+	sum_chunks(b, k, mins);
+}
+
+/* As struct target: a thread for each plane of a row of each sequence; of gate and up, for both. */
+struct target_few {
+	uint32_t place, up; /* of the row among the lot's; CUDA_NOTHING: none. Of the row of up */
+	uint32_t word;      /* where it goes; of the output matrix: its row */
+	uint32_t seq;
+	float bias;
+	float scale[2]; /* of the row, and of up's */
+};
+
+/* Adds up the segments of the thread's column of a row, then the planes; all threads of a warp call. */
+__device__ __forceinline__ float add_segments_few(const struct block *b, uint32_t place)
+{
+	enum { SEGMENT = LOT * TILE_SUMS };
+	const float *part = shared_part(b) + place * COLUMNS + b->thread % COLUMNS;
+	float v[TILE_SEGMENTS], sum = 0;
+	if (place != CUDA_NOTHING) {
+#pragma unroll
+		for (uint32_t s = 0; s < TILE_SEGMENTS; s++)
+			v[s] = part[s * SEGMENT];
+		sum = v[0];
+#pragma unroll
+		for (uint32_t s = 1; s < TILE_SEGMENTS; s++)
+			sum = sum + v[s];
+	}
+	return FULL ? sum + __shfl_xor_sync(FULL_WARP, sum, 1) : sum;
+}
+
+/* As draw_greedy, of all sequences, each of which has its logits. */
+__device__ __forceinline__ void draw_greedy_few(const struct block *b)
+{
+	const struct decode_args *a = b->a;
+	uint32_t t = b->thread, first = 0, n = own_rows(b, &first), n_seqs = n_seqs_of(b);
+	struct best top[SEQS];
+	sync_workers(); /* all rows are written */
+#pragma unroll
+	for (uint32_t s = 0; s < SEQS; s++) {
+		if (s >= n_seqs)
+			continue;
+		uint64_t *mine = a->tagged + 4 * (s * gridDim.x + blockIdx.x);
+		const float *logits = a->seqs[s].logits + first;
+		struct best own = {-INFINITY, CUDA_NOTHING};
+		for (uint32_t i = t; i < n; i += WORKERS)
+			keep_better(&own, logit_clean(logits[i]), first + i);
+		block_best(b, &own);
+		top[s] = own;
+		if (t == 0) {
+			store_tagged(mine, __float_as_uint(own.logit), a->launch);
+			store_tagged(mine + 1, own.id, a->launch);
+		}
+	}
+#pragma unroll
+	for (uint32_t s = 0; s < SEQS; s++) {
+		if (s >= n_seqs)
+			continue;
+		uint64_t *all = a->tagged + 4 * s * gridDim.x, *mine = all + 4 * blockIdx.x;
+		const float *logits = a->seqs[s].logits + first;
+		for (uint32_t i = t; i < gridDim.x; i += WORKERS)
+			keep_better(&top[s], __uint_as_float(await_value(all + 4 * i, a->launch)),
+				    await_value(all + 4 * i + 1, a->launch));
+		block_best(b, &top[s]);
+		unsigned long long sum = 0;
+		for (uint32_t i = t; i < n && top[s].logit > -INFINITY; i += WORKERS)
+			sum += weight_grains(weight_of(logit_clean(logits[i]), top[s].logit, 1.0f));
+		sum = block_grains(b, sum);
+		if (t == 0) {
+			store_tagged(mine + 2, (uint32_t)sum, a->launch);
+			store_tagged(mine + 3, (uint32_t)(sum >> 32), a->launch);
+		}
+	}
+#pragma unroll
+	for (uint32_t s = 0; s < SEQS; s++) {
+		if (s >= n_seqs || blockIdx.x != s % gridDim.x)
+			continue;
+		const uint64_t *all = a->tagged + 4 * s * gridDim.x;
+		unsigned long long sum = 0;
+		for (uint32_t i = t; i < gridDim.x; i += WORKERS)
+			sum += await_value(all + 4 * i + 2, a->launch) |
+			       (unsigned long long)await_value(all + 4 * i + 3, a->launch) << 32;
+		sum = block_grains(b, sum);
+		bool none = !(top[s].logit > -INFINITY);
+		if (t == 0) {
+			a->seqs[s].drawn->token = none ? -1 : (int32_t)top[s].id;
+			a->seqs[s].drawn->logprob =
+				none ? -INFINITY : weight_logprob(top[s].logit, top[s].logit, sum);
+		}
+	}
+}
+
+} // namespace
+#endif

@@ -1,0 +1,9 @@
+/* The decode kernel of several sequences, of all formats; activations are two halves (FULL). */
+#define DECODE_FULL 1
+#define DECODE_FEW
+#include "compute/cuda/decode/decode_kernel.cuh"
+
+cudaError_t decode_full_few(const struct decode_args *a, uint32_t grid, uint32_t shared_bytes, cudaStream_t stream)
+{
+	return launch_decode<DECODE_ALL, 2, 4>(a, grid, shared_bytes, stream);
+}
