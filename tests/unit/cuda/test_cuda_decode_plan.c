@@ -220,7 +220,7 @@ static void parcels(void **state)
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct tile_matrix m = {.n_units = cases[i].units, .unit_bytes = cases[i].bytes};
-		struct decode_matrix d = decode_plan_matrix(&m);
+		struct decode_matrix d = decode_plan_matrix(&m, false);
 		uint32_t longest = (cases[i].units + TILE_SEGMENTS - 1) / TILE_SEGMENTS;
 		assert_int_equal(d.pairs, cases[i].pairs);
 		assert_int_equal(d.units, d.pairs ? longest : cases[i].cut);
@@ -238,7 +238,7 @@ static void parcels(void **state)
 		struct tile_matrix m = {.n_units = paired[i].units,
 					.unit_bytes = paired[i].bytes,
 					.bundle = paired[i].bundle};
-		struct decode_matrix d = decode_plan_matrix(&m);
+		struct decode_matrix d = decode_plan_matrix(&m, false);
 		assert_int_equal(d.pairs, paired[i].pairs);
 		assert_int_equal(d.units, paired[i].cut);
 		assert_int_equal(d.pair_bytes, paired[i].pair_bytes);

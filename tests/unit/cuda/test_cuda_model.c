@@ -154,6 +154,31 @@ static void long_rows(void **state)
 	}
 }
 
+/* Rings as small as the plan lets them be: a parcel fits, the next one hardly ever beside it. */
+static void small_rings(void **state)
+{
+	(void)state;
+	static const char *const formats[] = {"F16", "Q4_K"};
+	if (strcmp(way->path, "plain") == 0)
+		skip();
+	struct tiny t = *tiny_find(&set, "mha128");
+	t.d_ff = 256 * 37;
+	t.n_layers = 1;
+	t.n_prompt = 3;
+	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+		struct direct d;
+		float *want = logits_of(&t), *got = logits_of(&t);
+		open_tiny(&d, &t, formats[i], 1, 0, 0);
+		direct_logits(&d, 0, t.prompt, t.n_prompt, 1, want);
+		decode_of(d.self)->args.ring_bytes = DECODE_PARCEL_BYTES;
+		direct_logits(&d, 0, t.prompt, t.n_prompt, 1, got);
+		assert_rows(&t, "small rings", got, want, 0, t.n_prompt);
+		direct_close(&d);
+		free(want);
+		free(got);
+	}
+}
+
 /* Three sequences of the same tokens in one step, each at another position; then a token each, drawn. */
 static void neighbours(void **state)
 {
@@ -692,19 +717,13 @@ static void warm_up(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(exact),
-		cmocka_unit_test(exact_of_types),
-		cmocka_unit_test(long_rows),
-		cmocka_unit_test(neighbours),
-		cmocka_unit_test(running_ahead),
-		cmocka_unit_test(masks_follow),
-		cmocka_unit_test(closed_under_way),
-		cmocka_unit_test(many_draws),
-		cmocka_unit_test(across_splits),
-		cmocka_unit_test(together),
-		cmocka_unit_test(two_of_one),
-		cmocka_unit_test(warm_up),
-		cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(exact),        cmocka_unit_test(exact_of_types),
+		cmocka_unit_test(long_rows),    cmocka_unit_test(small_rings),
+		cmocka_unit_test(neighbours),   cmocka_unit_test(running_ahead),
+		cmocka_unit_test(masks_follow), cmocka_unit_test(closed_under_way),
+		cmocka_unit_test(many_draws),   cmocka_unit_test(across_splits),
+		cmocka_unit_test(together),     cmocka_unit_test(two_of_one),
+		cmocka_unit_test(warm_up),      cmocka_unit_test(nothing_is_left),
 	};
 	return run_ways(argc, argv, "cuda model", tests, sizeof tests / sizeof tests[0]);
 }

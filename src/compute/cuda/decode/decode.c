@@ -195,6 +195,18 @@ static uint64_t n_table_words(const struct cuda *c)
 	return (uint64_t)c->model->n_kv_groups * c->tables_pitch;
 }
 
+/* How many sequences a launch may take; below two: steps of several go to tile/. HOKKU_CUDA_FEW=N in the
+ * environment, for tests and measurements, says N or fewer. */
+static uint32_t most_seqs(const struct cuda *c)
+{
+	const char *wanted = getenv("HOKKU_CUDA_FEW");
+	uint32_t most = tile_of(c)->planes == 2 ? DECODE_SEQS_FULL : DECODE_SEQS_HALF;
+	most = most < c->n_seqs ? most : c->n_seqs;
+	most = most < c->n_batch ? most : c->n_batch;
+	unsigned long n = wanted ? strtoul(wanted, NULL, 10) : most;
+	return n < most ? (uint32_t)n : most;
+}
+
 static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, bool few, struct hokku_error *err)
 {
 	uint32_t n_layers = c->model->hp.n_layers;
@@ -205,10 +217,7 @@ static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, bool 
 		return no_memory(err);
 	d->grid = tile_of(c)->n_together;
 	d->args = describe(c);
-	if (few) {
-		d->args.most_seqs = 1; /* not a kernel of one */
-		d->args.most_seqs = decode_kernel_seqs(&d->args);
-	}
+	d->args.most_seqs = few ? most_seqs(c) : 0;
 	list_matrices(c, d);
 	if (!list_stints(c, d))
 		return no_memory(err);
@@ -226,19 +235,12 @@ static bool plan_shared(struct decode_handle *d)
 	return true;
 }
 
-/* HOKKU_CUDA_FEW=off in the environment, for tests and measurements: steps of a few sequences go to tile/. */
-static bool wants_few(const struct cuda *c)
-{
-	const char *wanted = getenv("HOKKU_CUDA_FEW");
-	return c->n_seqs > 1 && c->n_batch > 1 && !(wanted && strcmp(wanted, "off") == 0);
-}
-
 enum hokku_code decode_create(const struct cuda *c, bool few, struct decode_handle **out,
 			      struct hokku_error *err)
 {
 	*out = NULL;
 	char lacks[MODEL_SUPPORT_TEXT];
-	if (decode_lacks(c, lacks) || (few && !wants_few(c)))
+	if (decode_lacks(c, lacks) || (few && most_seqs(c) < 2))
 		return HOKKU_OK;
 	struct decode_handle *d = calloc(1, sizeof *d);
 	enum hokku_code rc = d ? fill(c, d, few, err) : no_memory(err);
@@ -289,7 +291,7 @@ static enum hokku_code send_matrices(struct cuda *c, struct decode_handle *d, st
 		return no_memory(err);
 	list_matrices(c, d); /* now with their places */
 	for (size_t i = 0; i < n; i++)
-		m[i] = decode_plan_matrix(&d->matrices[i]);
+		m[i] = decode_plan_matrix(&d->matrices[i], d->args.most_seqs != 0);
 	enum hokku_code rc = send(c, d->device.matrices, m, n * sizeof *m, err);
 	cudaError_t e = cudaStreamSynchronize(c->stream);
 	free(m);

@@ -65,7 +65,8 @@ __device__ __forceinline__ uint32_t first_seen(const struct block *b, uint32_t l
 /* Of the sequence of an item. */
 __device__ __forceinline__ uint32_t item_pos(const struct block *b, const struct item *it)
 {
-	return pos_of(b, it->seq);
+	(void)it; /* of several, its place is not kept: attention needs the registers */
+	return SEQS == 1 ? b->a->pos : pos_of(b, (uint32_t)shared_table(b)[KV_BLOCKS] >> 16);
 }
 
 /* Items of a sequence, of which nothing is hidden by a window. */

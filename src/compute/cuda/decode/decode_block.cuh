@@ -315,12 +315,14 @@ __device__ __forceinline__ void plan_parcel(const struct block *b, struct feed *
 	if (f->left == 0)
 		next_stretch(b, f);
 	f->one = least(f->left, f->most);
-	uint32_t bytes = parcel_bytes(f);
+	uint32_t bytes = parcel_bytes(f), before = f->filled;
 	if (f->offset + bytes > ring_bytes) {
 		f->filled += ring_bytes - f->offset;
 		f->offset = 0;
 	}
 	f->freed = f->filled + bytes - ring_bytes;
+	if ((int32_t)(f->freed - before) > 0) /* what was left out at the ring's end is nobody's to read */
+		f->freed = before;
 	if (bytes == 0)
 		f->parcel = NO_PARCEL;
 }

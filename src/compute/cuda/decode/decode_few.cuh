@@ -14,87 +14,117 @@
 namespace
 {
 
-/* As raise_fours, of all sequences: what the words at `at` add to the thread's fours of each, which stay in
- * x, and their squares' sums. */
-__device__ __forceinline__ void raise_few(struct block *b, uint32_t at, float4 x[SEQS][NORM_KEPT],
-					  float sum[SEQS])
+/* How threads share rows: rows of up to a thousand columns are for half of the threads, which leaves the
+ * other half for another sequence. */
+struct sharing {
+	uint32_t thread, span;  /* of those that have a row together: which, how many */
+	uint32_t group, groups; /* a group has sequences group, group + groups, ... */
+};
+__device__ __forceinline__ struct sharing share_rows(const struct block *b)
 {
-	uint32_t t = b->thread, n = b->a->d_model / 4, n_seqs = n_seqs_of(b);
-	bool add = at != CUDA_NOTHING;
-	uint4 v[SEQS][NORM_KEPT] = {};
-#pragma unroll
-	for (uint32_t s = 0; s < SEQS; s++)
-#pragma unroll
-		for (uint32_t q = 0; q < NORM_KEPT; q++)
-			if (add && s < n_seqs && t + q * WORKERS < n)
-				v[s][q] = load_words(b->a->now + at + words_of(b, s) + 4 * (t + q * WORKERS));
-#pragma unroll
-	for (uint32_t s = 0; s < SEQS; s++) {
-		sum[s] = 0;
-#pragma unroll
-		for (uint32_t q = 0; q < NORM_KEPT; q++)
-			if (s < n_seqs && t + q * WORKERS < n) {
-				x[s][q] = four_of(residual_of(b, s), t + q * WORKERS);
-				if (add) {
-					if (!all_there(v[s][q]))
-						v[s][q] = await_words(b->a->now + at + words_of(b, s) +
-								      4 * (t + q * WORKERS));
-					x[s][q] = add_words(x[s][q], v[s][q]);
-					*reinterpret_cast<float4 *>(residual_of(b, s) +
-								    4 * (t + q * WORKERS)) = x[s][q];
-				}
-				sum[s] = add_squares(sum[s], x[s][q]);
-			}
+	struct sharing h = {b->thread, WORKERS, 0, 1};
+	if (b->a->d_model <= 4 * WORKERS / 2) {
+		h.span = WORKERS / 2;
+		h.thread = b->thread % h.span;
+		h.group = b->thread / h.span;
+		h.groups = 2;
 	}
-	for (uint32_t s = 0; s < n_seqs; s++)
-		for (uint32_t i = t + NORM_KEPT * WORKERS; i < n; i += WORKERS) {
-			float4 y = four_of(residual_of(b, s), i);
-			if (add) {
-				y = add_words(y, await_words(b->a->now + at + words_of(b, s) + 4 * i));
-				*reinterpret_cast<float4 *>(residual_of(b, s) + 4 * i) = y;
-			}
+	return h;
+}
+
+enum { NORM_SUMS = A16_NORM_SUMS / 32, NORM_PASS = 2 /* sequences that a thread waits for at once */ };
+
+/* Of NORM_PASS sequences from `first` on: their residuals are raised by the words at `at` (unless
+ * CUDA_NOTHING), and the sums of their squares over 32 threads left for a16_norm_total. */
+__device__ __forceinline__ void raise_few(const struct block *b, const struct sharing *h, uint32_t at,
+					  uint32_t first)
+{
+	uint32_t n = b->a->d_model / 4, n_seqs = n_seqs_of(b);
+	const uint32_t *words = b->a->now + at;
+	float *sums = reinterpret_cast<float *>(shared_reduce(b));
+	bool add = at != CUDA_NOTHING;
+	uint4 v[NORM_PASS][NORM_KEPT] = {};
+	float sum[NORM_PASS] = {};
 #pragma unroll
-			for (uint32_t k = 0; k < SEQS;
-			     k++) /* a place known when compiling, or it is local memory */
-				if (k == s)
-					sum[k] = add_squares(sum[k], y);
+	for (uint32_t k = 0; k < NORM_PASS; k++)
+#pragma unroll
+		for (uint32_t q = 0; q < NORM_KEPT; q++) {
+			uint32_t s = first + k * h->groups, i = h->thread + q * h->span;
+			if (add && s < n_seqs && i < n)
+				v[k][q] = load_words(words + words_of(b, s) + 4 * i);
 		}
+#pragma unroll
+	for (uint32_t k = 0; k < NORM_PASS; k++) {
+		uint32_t s = first + k * h->groups;
+		if (s >= n_seqs)
+			continue;
+		float *x = residual_of(b, s);
+#pragma unroll
+		for (uint32_t q = 0; q < NORM_KEPT; q++) {
+			uint32_t i = h->thread + q * h->span;
+			if (i >= n)
+				continue;
+			float4 y = four_of(x, i);
+			if (add) {
+				if (!all_there(v[k][q]))
+					v[k][q] = await_words(words + words_of(b, s) + 4 * i);
+				y = add_words(y, v[k][q]);
+				*reinterpret_cast<float4 *>(x + 4 * i) = y;
+			}
+			sum[k] = add_squares(sum[k], y);
+		}
+		for (uint32_t i = h->thread + NORM_KEPT * h->span; i < n; i += h->span) {
+			float4 y = four_of(x, i);
+			if (add) {
+				y = add_words(y, await_words(words + words_of(b, s) + 4 * i));
+				*reinterpret_cast<float4 *>(x + 4 * i) = y;
+			}
+			sum[k] = add_squares(sum[k], y);
+		}
+	}
+	for (int bit = 16; bit >= 1; bit /= 2)
+#pragma unroll
+		for (uint32_t k = 0; k < NORM_PASS; k++)
+			sum[k] = sum[k] + __shfl_xor_sync(FULL_WARP, sum[k], bit);
+	if (b->lane)
+		return;
+#pragma unroll
+	for (uint32_t k = 0; k < NORM_PASS; k++) {
+		uint32_t s = first + k * h->groups;
+		if (s >= n_seqs)
+			continue;
+		sums[s * NORM_SUMS + h->thread / 32] = sum[k];
+		if (h->groups > 1) /* of the threads that a row does not reach */
+			sums[s * NORM_SUMS + NORM_SUMS / 2 + h->thread / 32] = 0;
+	}
 }
 
 /* As receive_norm. */
 __device__ __forceinline__ void receive_norm_few(struct block *b, uint32_t at, const float *weight, bool mins)
 {
-	enum { SUMS = A16_NORM_SUMS / 32 };
-	uint32_t t = b->thread, n = b->a->d_model / 4, n_seqs = n_seqs_of(b);
-	float *sums = reinterpret_cast<float *>(shared_reduce(b)), sum[SEQS];
-	float4 x[SEQS][NORM_KEPT] = {}, w[NORM_KEPT] = {};
+	uint32_t n = b->a->d_model / 4, n_seqs = n_seqs_of(b);
+	struct sharing h = share_rows(b);
+	const float *sums = reinterpret_cast<const float *>(shared_reduce(b));
+	float4 w[NORM_KEPT] = {};
 #pragma unroll
 	for (uint32_t q = 0; q < NORM_KEPT; q++)
-		if (t + q * WORKERS < n)
-			w[q] = four_of(weight, t + q * WORKERS);
-	raise_few(b, at, x, sum);
-	for (int bit = 16; bit >= 1; bit /= 2)
-#pragma unroll
-		for (uint32_t s = 0; s < SEQS; s++)
-			sum[s] = sum[s] + __shfl_xor_sync(FULL_WARP, sum[s], bit);
-	if (t % 32 == 0)
-#pragma unroll
-		for (uint32_t s = 0; s < SEQS; s++)
-			sums[s * SUMS + t / 32] = sum[s];
+		if (h.thread + q * h.span < n)
+			w[q] = four_of(weight, h.thread + q * h.span);
+	for (uint32_t s = h.group; s - h.group < n_seqs; s += NORM_PASS * h.groups) /* whole warps */
+		raise_few(b, &h, at, s);
 	sync_workers();
+	for (uint32_t s = h.group; s < n_seqs; s += h.groups) {
+		const float *x = residual_of(b, s);
+		float scale =
+			near_rsqrt(fmaf(a16_norm_total(sums + s * NORM_SUMS), b->a->inverse_d, b->a->eps));
 #pragma unroll
-	for (uint32_t s = 0; s < SEQS; s++)
-		if (s < n_seqs) {
-			float scale =
-				near_rsqrt(fmaf(a16_norm_total(sums + s * SUMS), b->a->inverse_d, b->a->eps));
-#pragma unroll
-			for (uint32_t q = 0; q < NORM_KEPT; q++)
-				if (t + q * WORKERS < n)
-					put_normed(b, s, 4 * (t + q * WORKERS), x[s][q], scale, w[q]);
-			for (uint32_t i = t + NORM_KEPT * WORKERS; i < n; i += WORKERS)
-				put_normed(b, s, 4 * i, four_of(residual_of(b, s), i), scale,
-					   four_of(weight, i));
-		}
+		for (uint32_t q = 0; q < NORM_KEPT; q++)
+			if (h.thread + q * h.span < n)
+				put_normed(b, s, 4 * (h.thread + q * h.span),
+					   four_of(x, h.thread + q * h.span), scale, w[q]);
+		for (uint32_t i = h.thread + NORM_KEPT * h.span; i < n; i += h.span)
+			put_normed(b, s, 4 * i, four_of(x, i), scale, four_of(weight, i));
+	}
 	pad_columns(b, b->a->d_model);
 	sync_workers();
 	sum_chunks(b, b->a->d_model, mins);

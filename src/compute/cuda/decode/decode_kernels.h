@@ -28,6 +28,7 @@ enum {
 	DECODE_GOOD_BYTES =
 		2560, /* of a parcel of whole segments: smaller ones cost more, larger ones come later */
 	DECODE_PARCEL_BYTES = 4096, /* of others: two copies, which should not be small */
+	DECODE_PARCEL_FEW = 2176,   /* FULL, of several sequences, whose rings are half as large */
 };
 
 /* A word that nobody has written: not a number that the kernel makes. */

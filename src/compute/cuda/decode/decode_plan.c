@@ -21,10 +21,11 @@ static uint32_t product_format(uint32_t format)
 	return format == CUDA_BF16 ? CUDA_F16 : format;
 }
 
-struct decode_matrix decode_plan_matrix(const struct tile_matrix *m)
+struct decode_matrix decode_plan_matrix(const struct tile_matrix *m, bool few)
 {
+	uint32_t most_bytes = few ? DECODE_PARCEL_FEW : DECODE_PARCEL_BYTES;
 	uint32_t longest = (m->n_units + TILE_SEGMENTS - 1) / TILE_SEGMENTS; /* segment, in units */
-	uint32_t pair = 2 * longest * m->unit_bytes, units = DECODE_PARCEL_BYTES / (2 * m->unit_bytes);
+	uint32_t pair = 2 * longest * m->unit_bytes, units = most_bytes / (2 * m->unit_bytes);
 	struct decode_matrix d = {
 		.data = m->data,
 		.rows = m->rows,

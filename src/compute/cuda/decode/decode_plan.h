@@ -6,8 +6,8 @@
 
 #include "compute/cuda/decode/decode_kernels.h"
 
-/* The matrix in the kernel's terms. */
-struct decode_matrix decode_plan_matrix(const struct tile_matrix *m);
+/* The matrix in the kernel's terms; few: as below. */
+struct decode_matrix decode_plan_matrix(const struct tile_matrix *m, bool few);
 
 /* The stints of one of `grid` blocks, in order, over all layers and the output matrix; returns how many.
  * stints NULL: only counts. matrices: (n_layers * DECODE_N_ROLES + 1). planes: as in struct decode_args; few:
