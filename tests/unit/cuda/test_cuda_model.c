@@ -577,7 +577,7 @@ static void each_as_alone(struct direct *d, const struct tiny *t, uint32_t n, co
 	assert_int_equal(compute_cuda.step(d->self, seqs, n, &err), HOKKU_OK);
 	const struct decode_handle *few = decode_few_of(d->self);
 	uint32_t most = few->args.most_seqs;
-	if (CUDASIM_PRESENT && n > 1 && n <= DECODE_LAUNCHES * most) /* by the decode kernel */
+	if (CUDASIM_PRESENT && n > 1 && n <= decode_most_together(few)) /* by the decode kernel */
 		assert_int_equal(cudasim_launches() - launches, (n + most - 1) / most + !greedy);
 	assert_memory_equal(got, want, n * row * sizeof *got);
 	for (uint32_t s = 0; s < n; s++)
@@ -615,15 +615,8 @@ static void together(void **state)
 		open_long(&d, t, cases[i].format, CTX, SEQS, 0, 0);
 		assert_non_null(decode_few_of(d.self));
 		uint32_t most = decode_few_of(d.self)->args.most_seqs;
-		const uint32_t rounds[ROUNDS] = {most,
-						 2,
-						 most,
-						 1,
-						 DECODE_LAUNCHES * most,
-						 most + 1,
-						 3,
-						 most,
-						 DECODE_LAUNCHES * most + 1};
+		uint32_t limit = decode_most_together(decode_few_of(d.self));
+		const uint32_t rounds[ROUNDS] = {most, 2, most, 1, limit, most + 1, 3, most, limit + 1};
 		for (uint32_t s = 0; s < SEQS; s++) {
 			struct compute_seq seq = {
 				.tokens = ids + s, .n_tokens = pos[s], .blocks = direct_blocks(&d, s)};

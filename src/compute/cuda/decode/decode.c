@@ -207,6 +207,17 @@ static uint32_t most_seqs(const struct cuda *c)
 	return n < most ? (uint32_t)n : most;
 }
 
+/* Bits of a weight, padding and all. */
+static uint64_t bits_of(const struct tile_matrix *matrices, size_t n)
+{
+	uint64_t bits = 0, weights = 0;
+	for (size_t i = 0; i < n; i++) {
+		bits += 8ull * matrices[i].n_tiles * matrices[i].n_units * matrices[i].unit_bytes;
+		weights += (uint64_t)matrices[i].rows * matrices[i].cols;
+	}
+	return weights ? bits / weights : 0;
+}
+
 static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, bool few, struct hokku_error *err)
 {
 	uint32_t n_layers = c->model->hp.n_layers;
@@ -219,6 +230,9 @@ static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, bool 
 	d->args = describe(c);
 	d->args.most_seqs = few ? most_seqs(c) : 0;
 	list_matrices(c, d);
+	bool long_steps = d->args.planes == 1 &&
+			  bits_of(d->matrices, (size_t)n_layers * DECODE_N_ROLES + 1) >= DECODE_LAUNCHES_BITS;
+	d->launches = long_steps ? 1 : DECODE_LAUNCHES;
 	if (!list_stints(c, d))
 		return no_memory(err);
 	d->words_bytes = (uint64_t)d->args.seq_words * decode_kernel_seqs(&d->args) * sizeof(uint32_t);
@@ -443,7 +457,7 @@ bool decode_takes_together(const struct cuda *c, const struct decode_handle *d)
 
 uint32_t decode_most_together(const struct decode_handle *d)
 {
-	return d->args.most_seqs * DECODE_LAUNCHES;
+	return d->args.most_seqs * d->launches;
 }
 
 static struct decode_seq seq_of(struct cuda *c, uint32_t i)

@@ -7,8 +7,10 @@
 #include "compute/cuda/tile/tile_weights.h"
 
 enum {
-	DECODE_LAUNCHES = 2
-}; /* of several sequences each, in a step: a third takes longer than the tile path */
+	DECODE_LAUNCHES =
+		2, /* of several sequences each, in a step: a third takes longer than the tile path, */
+	DECODE_LAUNCHES_BITS = 6, /* and the second too, in HALF, where weights have so many bits or more */
+};
 
 struct decode_handle {
 	struct decode_args args;
@@ -22,6 +24,7 @@ struct decode_handle {
 	uint32_t *words[2]; /* device (n_layers * per_layer): of even and odd launches, all DECODE_EMPTY at
 			       first */
 	uint64_t words_bytes, tagged_bytes; /* of one set; of all */
+	uint32_t launches;                  /* of several sequences: of a step, at most */
 	uint32_t filled[2]; /* of several sequences: whose words of each set may not be empty, from the first
 			       on */
 	uint32_t *table;    /* device (KV groups, blocks of a context): of the step's sequence */
