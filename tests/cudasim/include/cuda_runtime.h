@@ -74,7 +74,7 @@ void *cudasim_shared(void);
 /* Lets other threads run, of other warps first: for one that waits for what they write. */
 void cudasim_yield(void);
 
-/* Queues the launch; body runs once for each thread with a copy of args (n_args bytes, CUDASIM_MAX_ARGS at most). */
+/* Queues the launch; body runs once for each thread with a copy of args (n_args bytes, 512 at most). */
 void cudasim_set_cluster(unsigned n);
 void cudasim_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t s,
 		    void (*body)(const void *kernel, const void *args), const void *kernel, const void *args,
