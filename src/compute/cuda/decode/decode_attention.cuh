@@ -88,7 +88,9 @@ __device__ __forceinline__ void place_item(const struct block *b, uint32_t l, ui
 		if (seq == n_seqs_of(b)) /* the block has no item */
 			return;
 	}
-	const uint32_t *table = SEQS > 1 ? a->seqs[seq].table : RICH ? a->table + a->layers[l].table : a->table;
+	const uint32_t *table = SEQS > 1 ? a->seqs[seq].table
+				: RICH   ? a->table + a->layers[l].table
+					 : a->table;
 	uint32_t split = first + i / a->n_kv_heads, head = i % a->n_kv_heads, n = b->thread;
 	if (n == KV_BLOCKS)
 		shared_table(b)[n] = head | seq << 16 | (uint64_t)split << 32;
@@ -198,7 +200,8 @@ __device__ __forceinline__ void patch_values(const struct block *b, const struct
 					     struct fragments *f)
 {
 	const uint16_t *fresh = shared_fresh(b) + head_shape<CHUNKS>::HD + column + b->lane / 4;
-	uint32_t place = item_pos(b, it) - it->first - 8 * (b->lane % 4); /* from the lane's first, modulo 2^32 */
+	uint32_t place =
+		item_pos(b, it) - it->first - 8 * (b->lane % 4); /* from the lane's first, modulo 2^32 */
 	uint32_t word = place % KV_BLOCK < 8 ? place % KV_BLOCK / 2 : 4, high = place % 2 * 16;
 	uint32_t keep[4], put[2][4];
 #pragma unroll
@@ -359,7 +362,8 @@ __device__ __forceinline__ void receive_normed_query(const struct block *b, uint
 				norm_pairs(&t[k], scale, a->layers[l].qk_norm[t[k].row == a->group],
 					   RICH ? t[k].neox : (bool)a->neox);
 			put_pairs<CHUNKS>(
-				b, item_pos(b, it), to, &t[k], *reinterpret_cast<const float2 *>(turns + t[k].pair),
+				b, item_pos(b, it), to, &t[k],
+				*reinterpret_cast<const float2 *>(turns + t[k].pair),
 				*reinterpret_cast<const float2 *>(turns + shape::HD / 2 + t[k].pair));
 		}
 	}
@@ -391,8 +395,7 @@ __device__ __forceinline__ void receive_query(const struct block *b, uint32_t l,
 		for (uint32_t i = a->head_dim + b->thread; i < (uint32_t)shape::HD; i += WORKERS)
 			for (uint32_t plane = 0; plane < PLANES; plane++)
 				reinterpret_cast<uint16_t *>(
-					to + plane * shape::PLANE_BYTES)[pos % KV_BLOCK * shape::HD + i] =
-					0;
+					to + plane * shape::PLANE_BYTES)[pos % KV_BLOCK * shape::HD + i] = 0;
 }
 
 /* Fragments as they are multiplied: [chunk or KV block][tile][k16][register]. */
@@ -557,7 +560,8 @@ __device__ __forceinline__ void soften(const struct block *b, uint32_t i, const 
 __device__ __forceinline__ uint64_t *attention_part(const struct decode_args *a, uint32_t head,
 						    uint32_t split)
 {
-	return a->tagged + 4 * SEQS * gridDim.x + ((uint64_t)head * a->n_split_max + split) * (2 + a->head_dim);
+	return a->tagged + 4 * SEQS * gridDim.x +
+	       ((uint64_t)head * a->n_split_max + split) * (2 + a->head_dim);
 }
 
 /* What a split adds to the output of heads row and row + 1 of the group, for `combine`. */

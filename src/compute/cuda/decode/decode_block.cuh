@@ -1,6 +1,6 @@
 /*
- * A block of the decode kernel (decode_kernel.cuh): its shared memory, its streams of weights, and the words that it
- * passes to other blocks.
+ * A block of the decode kernel (decode_kernel.cuh): its shared memory, its streams of weights, and the words
+ * that it passes to other blocks.
  */
 #ifndef COMPUTE_CUDA_DECODE_BLOCK_CUH
 #define COMPUTE_CUDA_DECODE_BLOCK_CUH
@@ -35,11 +35,11 @@ enum {
 	WORKER_REGISTERS = 112,      /* most of those of the last four warps go to the others */
 	STREAM_REGISTERS = 32,
 	WORD_NUMBERS = FULL ? 1 : 2, /* in a word of `attended` and `hidden`: the halves of one, or two */
-	NORM_KEPT = FULL ? 1 : 2, /* fours of columns that a thread keeps in registers when it norms */
+	NORM_KEPT = FULL ? 1 : 2,    /* fours of columns that a thread keeps in registers when it norms */
 	PARCELS = DECODE_PARCELS,
-	NO_PARCEL = 1u << 31,                 /* number of a parcel for which there never is room */
+	NO_PARCEL = 1u << 31,            /* number of a parcel for which there never is room */
 	TILE_SUMS = TILE_ROWS * COLUMNS, /* of a segment: floats */
-	SPINS = 1 << 21,                     /* polls before a word counts as lost: a second or more */
+	SPINS = 1 << 21,                 /* polls before a word counts as lost: a second or more */
 	KV_BLOCK = 32,
 	SPLIT = CUDA_ATTN_SPLIT,
 };
@@ -79,7 +79,7 @@ IN_SHARED(uint16_t, high) /* (k_max) what the next product multiplies */
 IN_SHARED(uint16_t, low)
 IN_SHARED(uint16_t, zeros) /* (DECODE_ZEROS) */
 IN_SHARED(float, sums)     /* (k_max / 32, 2): of high, of low */
-IN_SHARED(float, part)     /* (2, segments, lot, 8, planes); of several sequences (segments, lot, 8, COLUMNS) */
+IN_SHARED(float, part)  /* (2, segments, lot, 8, planes); of several sequences (segments, lot, 8, COLUMNS) */
 IN_SHARED(float, peaks) /* (2, group_rows, 8) of a head's scores: the largest by warp, the sum of p by warp */
 IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + DECODE_ROW_PAD) */
 IN_SHARED(uint16_t, query) /* (planes, group, hd + DECODE_ROW_PAD) */
@@ -88,7 +88,7 @@ IN_SHARED(float, turn)     /* (n_turns, 2, hd / 2) cosines, sines */
 IN_SHARED(uint64_t, table) /* an item of attention: where its KV blocks begin; its head and split */
 IN_SHARED(uint64_t, reduce)
 IN_SHARED(uint64_t, bars) /* (segments, PARCELS): a parcel has come; (STREAM_WARPS): some parcel was read */
-IN_SHARED(uint2, notes)   /* (segments, PARCELS) of a parcel: its place in shared memory, bytes up to its end */
+IN_SHARED(uint2, notes) /* (segments, PARCELS) of a parcel: its place in shared memory, bytes up to its end */
 IN_SHARED(uint64_t, done) /* (segments) bytes that a warp has read, and parcels in the upper half */
 IN_SHARED(uint4, kept)    /* (warps) struct block's next stint and so on, from phase to phase */
 IN_SHARED(uint8_t, ring)  /* (segments, ring_bytes) */
@@ -210,26 +210,27 @@ __device__ __forceinline__ uint32_t whole_lines(uint32_t bytes)
 }
 
 /*
- * What there is to stream for a warp. A *stretch* is what parcels are cut from without looking anything up: all
- * tiles of a stint, one after another, or (where parcels hold parts of two tiles, or segments change) one pair.
- * HALF: of a tile alone, what is in one bundle.
+ * What there is to stream for a warp. A *stretch* is what parcels are cut from without looking anything up:
+ * all tiles of a stint, one after another, or (where parcels hold parts of two tiles, or segments change) one
+ * pair. HALF: of a tile alone, what is in one bundle.
  */
 struct feed {
-	uint32_t warp, stint;       /* the next one */
+	uint32_t warp, stint;     /* the next one */
 	uint32_t tile, at, tiles; /* after the present stretch: tile, its place in the lot, how many */
 	const uint8_t *from;      /* of the stretch: what comes next, */
 	uint32_t left, most;      /* bytes that are left, and those of a parcel; FULL: of each copy, if two */
-	uint32_t second;          /* FULL: two copies a parcel: from the first's bytes to the second's; else 0.
-				     HALF: bytes of a pair's segment */
-	uint32_t steady;          /* pairs follow one another, cut in the same way */
-	uint32_t unit;            /* HALF: of a tile alone, the next */
+	uint32_t second; /* FULL: two copies a parcel: from the first's bytes to the second's; else 0.
+			    HALF: bytes of a pair's segment */
+	uint32_t steady; /* pairs follow one another, cut in the same way */
+	uint32_t unit;   /* HALF: of a tile alone, the next */
 	uint32_t offset, filled, parcel; /* of the next parcel, in the ring; bytes before it; its number */
 	uint32_t one, freed; /* its bytes (of each copy); bytes that must have been read before it fits */
 };
 
-/* FULL: the stretch of n tiles; tiles lie one by one. 32 bits count units: 2^32 of the smallest are 618 GB. */
+/* FULL: the stretch of n tiles; tiles lie one by one. 32 bits count units: 2^32 of the smallest are 618 GB.
+ */
 __device__ __forceinline__ uint32_t begin_stretch(struct feed *f, const struct decode_matrix *m,
-					      const struct view *v, uint32_t n)
+						  const struct view *v, uint32_t n)
 {
 	uint32_t tile_bytes = v->n * v->unit_bytes, n_tiles = (m->rows + TILE_ROWS - 1) / TILE_ROWS;
 	f->from = m->data + (uint64_t)(v->from * n_tiles + f->tile * v->n) * v->unit_bytes;
@@ -243,7 +244,7 @@ __device__ __forceinline__ uint32_t begin_stretch(struct feed *f, const struct d
 /* HALF: the same; tiles lie in pairs. Returns the tiles that are done with: of one alone, none until its last
  * bundle. */
 __device__ __forceinline__ uint32_t begin_paired_stretch(struct feed *f, const struct decode_matrix *m,
-						     const struct view *v, uint32_t segment, uint32_t n)
+							 const struct view *v, uint32_t segment, uint32_t n)
 {
 	uint32_t least_units = m->n_units / TILE_SEGMENTS, longer = v->from - segment * least_units,
 		 n_pairs = (m->rows + 2 * TILE_ROWS - 1) / (2 * TILE_ROWS);
@@ -363,8 +364,9 @@ __device__ __forceinline__ void fill(const struct block *b, struct feed *f, uint
 }
 
 /* A streaming warp: each of its first lanes fills the ring of one warp as far as there is room, until all
- * stints are through. Lanes start their copies one after another, and a copy takes its time to start: one warp
- * for all rings would be slower than the memory. It rests between rounds: the workers want the issue slots.
+ * stints are through. Lanes start their copies one after another, and a copy takes its time to start: one
+ * warp for all rings would be slower than the memory. It rests between rounds: the workers want the issue
+ * slots.
  */
 __device__ __forceinline__ void stream_weights(const struct block *b)
 {

@@ -147,8 +147,8 @@ __device__ __forceinline__ void finish_row(const struct block *b, const struct t
 
 /* As find_target, of several sequences. */
 template <uint32_t FORMATS>
-__device__ __forceinline__ struct target_few find_target_few(const struct block *b, uint32_t phase, uint32_t l,
-							     uint32_t words)
+__device__ __forceinline__ struct target_few find_target_few(const struct block *b, uint32_t phase,
+							     uint32_t l, uint32_t words)
 {
 	const struct decode_args *a = b->a;
 	const struct decode_stint *j = &shared_stints(b)[b->stint];
@@ -205,8 +205,7 @@ __device__ __forceinline__ void finish_few(const struct block *b, const struct t
 }
 
 /* A sequence's token's row of the embedding into its residual. */
-template <int FORMAT>
-__device__ __forceinline__ void embed(const struct block *b, uint32_t token, float *x)
+template <int FORMAT> __device__ __forceinline__ void embed(const struct block *b, uint32_t token, float *x)
 {
 	typedef frag_traits<FORMAT> traits;
 	const struct tile_matrix *m = &b->a->embedding;
@@ -228,8 +227,8 @@ __device__ __forceinline__ void embed_token(const struct block *b, const int32_t
 	uint32_t token = (uint32_t)(fed ? *fed : id);
 	if (token >= b->a->n_vocab) /* nothing could be drawn: what follows is thrown away */
 		token = 0;
-#define EMBED_CASE(name, bytes, columns)      \
-	case CUDA_##name:                     \
+#define EMBED_CASE(name, bytes, columns)         \
+	case CUDA_##name:                        \
 		embed<CUDA_##name>(b, token, x); \
 		break;
 	switch (b->a->embedding.format) {
@@ -370,16 +369,16 @@ __device__ __forceinline__ void receive_operand(struct block *b, uint32_t phase,
 }
 
 /* The same of several sequences. */
-__device__ __forceinline__ void receive_operand_few(struct block *b, uint32_t phase, uint32_t l, uint32_t words,
-						    bool has_work, bool mins)
+__device__ __forceinline__ void receive_operand_few(struct block *b, uint32_t phase, uint32_t l,
+						    uint32_t words, bool has_work, bool mins)
 {
 	const struct decode_args *a = b->a;
 	uint32_t down = words - a->at.per_layer + a->at.down; /* of the layer before */
 	if (phase == PHASE_O || phase == PHASE_DOWN) {
 		bool o = phase == PHASE_O;
 		if (has_work)
-			receive_packed_few(b, words + (o ? a->at.attended : a->at.hidden), o ? a->q_dim : a->d_ff,
-					   mins);
+			receive_packed_few(b, words + (o ? a->at.attended : a->at.hidden),
+					   o ? a->q_dim : a->d_ff, mins);
 		return;
 	}
 	uint32_t at = phase == PHASE_GATE_UP ? words + a->at.o : l ? down : CUDA_NOTHING;
@@ -390,8 +389,8 @@ __device__ __forceinline__ void receive_operand_few(struct block *b, uint32_t ph
 			 mins);
 }
 
-/* As run_phase below, of several sequences. There is one set of sums: a lot's are added up before the next one's
- * come, and those of a phase before its successor's operand is there. */
+/* As run_phase below, of several sequences. There is one set of sums: a lot's are added up before the next
+ * one's come, and those of a phase before its successor's operand is there. */
 template <uint32_t FORMATS>
 __device__ __forceinline__ void run_phase_few(struct block *b, uint32_t phase, uint32_t l, uint32_t words)
 {

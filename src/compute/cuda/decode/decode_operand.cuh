@@ -1,5 +1,5 @@
-/* What a product of the decode kernel (decode_kernel.cuh) multiplies: the words of the phase before, normed or as
- * they are, as halves in shared memory. */
+/* What a product of the decode kernel (decode_kernel.cuh) multiplies: the words of the phase before, normed
+ * or as they are, as halves in shared memory. */
 #ifndef COMPUTE_CUDA_DECODE_OPERAND_CUH
 #define COMPUTE_CUDA_DECODE_OPERAND_CUH
 
@@ -40,8 +40,8 @@ __device__ __forceinline__ void sum_chunks(const struct block *b, uint32_t k, bo
 			return;
 		for (uint32_t at = b->thread; at < 2 * n * n_seqs_of(b); at += WORKERS) {
 			uint32_t s = SEQS == 1 ? 0 : at / (2 * n), i = at - s * 2 * n;
-			const uint4 *x = reinterpret_cast<const uint4 *>(
-				i < n ? high_of(b, s) + i * 32 : low_of(b, s) + (i - n) * 32);
+			const uint4 *x = reinterpret_cast<const uint4 *>(i < n ? high_of(b, s) + i * 32
+									       : low_of(b, s) + (i - n) * 32);
 			uint4 v[4] = {x[0], x[1], x[2], x[3]};
 			float sum = 0;
 #pragma unroll
@@ -172,8 +172,8 @@ __device__ __forceinline__ float sum_workers(const struct block *b, float sum, u
 	return a16_norm_total(sums);
 }
 
-/* x += scale * norm of the words at `at`, or of the words themselves where weight is NULL. A thread's fours of x are
- * those that it norms later. */
+/* x += scale * norm of the words at `at`, or of the words themselves where weight is NULL. A thread's fours
+ * of x are those that it norms later. */
 __device__ __forceinline__ void raise_by_post(struct block *b, uint32_t at, const float *weight, float factor)
 {
 	uint32_t t = b->thread, n = b->a->d_model / 4;
@@ -210,7 +210,8 @@ __device__ __forceinline__ void receive_rows(struct block *b, bool mins)
 {
 	for (uint32_t i = b->thread; i < b->a->d_model / 4; i += WORKERS) {
 		float4 x = four_of(shared_x(b), i);
-		put_four(b, 0, 4 * i, make_uint4(to_halves(x.x), to_halves(x.y), to_halves(x.z), to_halves(x.w)));
+		put_four(b, 0, 4 * i,
+			 make_uint4(to_halves(x.x), to_halves(x.y), to_halves(x.z), to_halves(x.w)));
 	}
 	pad_columns(b, b->a->d_model);
 	sync_workers();

@@ -1,8 +1,9 @@
 /*
  * Products of the decode kernel (decode_kernel.cuh): a warp's segment of a stint's tiles, from its stream
  * into part. Two tiles are the sixteen rows of the left operand; the activations are the right one: its first
- * column (HALF), or the high and the low part its first two (FULL). So it is for each of several sequences, which
- * have the next columns and cost no product more. The other columns are zeros, which cost the least power.
+ * column (HALF), or the high and the low part its first two (FULL). So it is for each of several sequences,
+ * which have the next columns and cost no product more. The other columns are zeros, which cost the least
+ * power.
  */
 #ifndef COMPUTE_CUDA_DECODE_PRODUCT_CUH
 #define COMPUTE_CUDA_DECODE_PRODUCT_CUH
