@@ -9,6 +9,7 @@
 #include "cli/bench.h"
 #include "cli/bench_batch.h"
 #include "cli/options_common.h"
+#include "cli/pull_model.h"
 #include "compute/cpu/measure.h"
 #include "compute/plugin.h"
 
@@ -126,7 +127,7 @@ static enum hokku_code open_compute(struct bench *b, struct hokku_error *err)
 static enum hokku_code open_model(struct bench *b, struct hokku_error *err)
 {
 	enum hokku_code rc;
-	rc = engine_open_file(b->path, &b->file, err);
+	rc = cli_open_file(b->path, &b->file, err);
 	if (!rc)
 		rc = model_bind(&b->model, b->file, err);
 	if (!rc)

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/inspect.h"
-#include "cli/options_common.h"
+#include "cli/pull_model.h"
 #include "model/kind.h"
 
 enum {
@@ -423,14 +423,16 @@ static int run(int argc, char **argv)
 	int n, rc = cli_parse(&cmd_inspect, table.rows, argc, argv, &o.config.model_path, 1, &n);
 	if (rc >= 0)
 		return rc;
-	if (engine_open_file(o.config.model_path, &g, &err))
-		return cli_fail(&err);
-	if (o.config.device && inspect_device_open(&o.config, &device, &err)) {
-		gguf_close(g);
-		return cli_fail(&err);
-	}
-	rc = print_all(g, &o, o.config.device ? &device : NULL);
+	char *path;
+	enum hokku_code failed = cli_find_here(o.config.model_path, &path, &err);
+	o.config.model_path = path;
+	if (!failed)
+		failed = engine_open_file(path, &g, &err);
+	if (!failed && o.config.device)
+		failed = inspect_device_open(&o.config, &device, &err);
+	rc = failed ? cli_fail(&err) : print_all(g, &o, o.config.device ? &device : NULL);
 	inspect_device_close(&device);
 	gguf_close(g);
+	free(path);
 	return rc;
 }

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "cli/options_common.h"
+#include "cli/pull_model.h"
 #include "compute/compute.h"
 #include "engine/load.h"
 
@@ -188,7 +189,7 @@ static enum hokku_code run_options(const struct logits_options *o, struct hokku_
 	struct model m = {0};
 	struct compute *c = NULL;
 	uint64_t begin = clock_ns();
-	enum hokku_code rc = engine_open_file(o->path, &g, err);
+	enum hokku_code rc = cli_open_file(o->path, &g, err);
 	if (!rc)
 		rc = model_bind(&m, g, err);
 	if (!rc)

@@ -4,15 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/cli.h"
-#include "engine/engine.h"
+#include "cli/pull_model.h"
 
 enum hokku_code cli_open_tok(const char *path, struct tok **t, struct chat *chat, struct str chat_template,
 			     struct hokku_error *err)
 {
 	struct gguf *g = NULL;
 	*t = NULL;
-	enum hokku_code rc = engine_open_file(path, &g, err);
+	enum hokku_code rc = cli_open_file(path, &g, err);
 	if (!rc)
 		rc = engine_open_tok(g, t, chat, chat_template, err);
 	gguf_close(g);

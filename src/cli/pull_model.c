@@ -188,6 +188,7 @@ static enum hokku_code keep(const char *name, char **path, struct hokku_error *e
 	return *path ? HOKKU_OK : err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a path");
 }
 
+/* o may be NULL: then nothing is pulled. */
 static enum hokku_code find_named(const struct pull_options *o, const struct hub_config *c, const char *name,
 				  char **path, struct hokku_error *err)
 {
@@ -204,13 +205,12 @@ static enum hokku_code find_named(const struct pull_options *o, const struct hub
 		return rc;
 	if (c->offline)
 		return err_prefix(err, rc, "offline, so nothing is pulled");
-	bool asks = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
-	if (!o->pull && !asks)
-		return err_set(
-			err, rc,
-			"%s is neither a file here nor in the cache (%s); --pull brings it, or hokku pull %s",
-			name, c->cache, hub_name_text(&parsed, shown));
-	return pull_named(c, &parsed, !o->pull, path, err);
+	bool asks = o && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+	if (o && (o->pull || asks))
+		return pull_named(c, &parsed, !o->pull, path, err);
+	hub_name_text(&parsed, shown);
+	return err_set(err, rc, "%s is neither a file here nor in the cache (%s); %shokku pull %s%s", name,
+		       c->cache, o ? "--pull brings it, or " : "", shown, o ? "" : " brings it");
 }
 
 enum hokku_code cli_find_model(const struct pull_options *o, const char *name, char **path,
@@ -227,10 +227,26 @@ enum hokku_code cli_find_model(const struct pull_options *o, const char *name, c
 			strncmp(name, "hf.co/", 6) != 0);
 	if (is_path) /* whatever the settings of the hub are */
 		return keep(name, path, err);
-	enum hokku_code rc = cli_hub_config(o, &config, err);
+	enum hokku_code rc = o ? cli_hub_config(o, &config, err) : hub_config_read(&config, err);
 	if (!rc)
 		rc = find_named(o, &config, name, path, err);
 	hub_config_free(&config);
+	return rc;
+}
+
+enum hokku_code cli_find_here(const char *name, char **path, struct hokku_error *err)
+{
+	return cli_find_model(NULL, name, path, err);
+}
+
+enum hokku_code cli_open_file(const char *name, struct gguf **g, struct hokku_error *err)
+{
+	char *path;
+	*g = NULL;
+	enum hokku_code rc = cli_find_here(name, &path, err);
+	if (!rc)
+		rc = engine_open_file(path, g, err);
+	free(path);
 	return rc;
 }
 

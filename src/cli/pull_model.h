@@ -28,6 +28,12 @@ enum hokku_code cli_hub_config(const struct pull_options *o, struct hub_config *
 enum hokku_code cli_find_model(const struct pull_options *o, const char *name, char **path,
 			       struct hokku_error *err);
 
+/* The same for commands that pull nothing: what is not here is NOT_FOUND. */
+enum hokku_code cli_find_here(const char *name, char **path, struct hokku_error *err);
+
+/* cli_find_here, and engine_open_file of what it found. */
+enum hokku_code cli_open_file(const char *name, struct gguf **g, struct hokku_error *err);
+
 /* The exit code for its failure, which is printed. */
 int cli_find_failed(enum hokku_code rc, const struct hokku_error *err);
 

@@ -99,6 +99,18 @@ test('before it begins it says what the model takes, and what this machine has',
 	assert.match((await run(['pull', 'test/one-GGUF:Q8_0'], { more: gpus })).err, /of disk are free; cuda:0, .*, .* free$/m);
 });
 
+test('other commands take the names of what is here', async () => {
+	assert.match(await output('inspect', 'test/one-GGUF:Q8_0'), /^architecture: +qwen2$/m);
+	assert.match(await output('inspect', 'test/one-GGUF:Q8_0', '--device', 'cpu'), /memory on cpu/);
+	assert.equal(await output('tokenize', 'test/one-GGUF:Q8_0', '-p', 'a haiku'), await output('tokenize', whole, '-p', 'a haiku'));
+	assert.match(await output('bench', 'test/one-GGUF:Q8_0', '--prefill', '8', '--decode', '2', '-n', '1', '--device', 'cpu'), /decode/);
+	assert.match(await output('logits', 'test/one-GGUF:Q8_0', '--tokens', '7,100', '--device', 'cpu', '-o', '-'), /./);
+	hub.requests = [];
+	for (const args of [['inspect'], ['tokenize', '-p', 'x'], ['bench'], ['logits', '--tokens', '7', '-o', '-']])
+		assert.match((await run([args[0], 'test/parts-GGUF', ...args.slice(1)])).err, /test\/parts-GGUF is neither a file here nor in the cache \(.*\); hokku pull test\/parts-GGUF brings it/, args[0]);
+	assert.equal(hub.requests.length, 0);
+});
+
 test('split models and folders', async () => {
 	const local = await answer(whole);
 	assert.equal(await answer('test/parts-GGUF', '--pull'), local);
