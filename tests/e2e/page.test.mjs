@@ -130,6 +130,18 @@ test('it asks for the key, says when it is wrong, and keeps it only where that i
 	await page.say('Write a haiku about autumn rain.');
 	await page.answers(1);
 	assert.equal((await page.locator('dialog').count()), 0);
+	await page.reload(); // the same window
+	await page.locator('.model').waitFor();
+	await page.getByRole('button', { name: 'Settings' }).click();
+	await page.getByRole('button', { name: 'Forget the key' }).click();
+	await field.fill(key);
+	await page.getByLabel('Keep it in this browser').check();
+	await page.getByRole('button', { name: 'Use it' }).click();
+	await page.locator('.model').waitFor();
+	assert.equal(await page.evaluate(() => localStorage.getItem('hokku.key')), key);
+	const other = await page.context().newPage();
+	await other.goto(front.url);
+	await other.locator('.model').waitFor();
 	assert.ok(front.asked.filter((one) => one.name !== 'GET /').every((one) => !one.body.includes(key)));
 });
 
@@ -336,6 +348,11 @@ test('export, delete, undo, import; a list of messages; files that are none', { 
 	const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export all' }).click()]);
 	const file = readFileSync(await download.path(), 'utf8');
 	assert.equal(JSON.parse(file).format, 'hokku-conversations');
+	await page.getByRole('button', { name: 'Settings' }).click();
+	const [written] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export as Markdown' }).click()]);
+	assert.match(readFileSync(await written.path(), 'utf8'), /^# Write a haiku about autumn rain\.\n\n## You\n\nWrite a haiku about autumn rain\.\n\n## haiku\n\n\S/);
+	assert.equal(written.suggestedFilename(), 'write-a-haiku-about-autumn-rain.md');
+	await page.keyboard.press('Escape');
 	const titles = page.locator('.sidebar .open');
 	await page.locator('.sidebar .row').hover();
 	await page.getByRole('button', { name: /^Delete/ }).click();
@@ -558,7 +575,7 @@ test('several windows know of one another; what a closed page left is told; mode
 	assert.equal(front.chats()[1].model, 'haiku');
 });
 
-test('the colours are chosen, and kept', { skip }, async (t) => {
+test('the colours are chosen, and kept; where a browser keeps nothing it says so', { skip }, async (t) => {
 	const page = await visit(t, { scheme: 'dark' });
 	const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
 	const dark = await ground();
@@ -568,6 +585,12 @@ test('the colours are chosen, and kept', { skip }, async (t) => {
 	await page.reload();
 	await page.locator('.model').waitFor();
 	assert.notEqual(await ground(), dark);
+	await page.addInitScript(() => Object.defineProperty(window, 'indexedDB', { value: undefined }));
+	await page.reload();
+	await page.getByText('This browser keeps nothing here: conversations end with this page.').waitFor();
+	await page.locator('.model').waitFor();
+	await page.say('Write a haiku about autumn rain.');
+	await page.answers(1);
 });
 
 test('everything with the keyboard alone', { skip }, async (t) => {
