@@ -7,7 +7,9 @@ cd "$(dirname "$0")"
 # What each group of tasks needs, as Debian packages.
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev"
 packages_haiku="$packages_build curl jq"
-packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr git openssl ca-certificates python3-sentencepiece python3-yaml chromium fonts-dejavu-core"
+packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr git openssl ca-certificates python3-sentencepiece python3-yaml"
+# In which the page's tests run; where it cannot be had they are skipped.
+packages_browser="chromium fonts-dejavu-core"
 # Whose programs judge what packaging/ and /metrics have (promtool, nginx -t, haproxy -c): unpacked into build/tools, not
 # installed, since installed they would start servers.
 packages_judges="prometheus nginx haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1"
@@ -34,6 +36,7 @@ as_root() {
 # A package counts as there when dpkg says so, or when the command it is wanted for is on the PATH already.
 have_package() {
 	case $1 in
+	chromium) command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 && return 0 ;;
 	gcc | g++ | cmake | clang | curl | git | jq | npm | valgrind | gcovr | clang-format | clang-tidy) command -v "$1" >/dev/null 2>&1 && return 0 ;;
 	ninja-build) command -v ninja >/dev/null 2>&1 && return 0 ;;
 	nodejs) command -v node >/dev/null 2>&1 && return 0 ;;
@@ -286,6 +289,7 @@ unpack() {
 
 task_test() {
 	need $packages_test
+	(need $packages_browser) || say "do: there is no Chromium: what needs it is skipped"
 	unpack $packages_judges
 	need_node
 	need_node_modules
