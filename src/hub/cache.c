@@ -180,6 +180,9 @@ static enum hokku_code write_small(const char *cache, const char *path, const ch
 {
 	struct new_file f = {.fd = -1};
 	enum hokku_code rc = path ? hub_cache_make_folders(cache, path, err) : no_memory(err);
+	struct stat st;
+	if (!rc && lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) /* it may lead out of the cache */
+		unlink(path);
 	if (!rc)
 		rc = new_file_create(&f, path, err);
 	if (!rc && write(f.fd, text, strlen(text)) != (ssize_t)strlen(text))

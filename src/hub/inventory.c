@@ -57,9 +57,9 @@ static enum hokku_code add(struct reading *r, const struct hub_item *item)
 }
 
 /* Calls visit for each entry of a folder, in no order; a folder that is not there has none. */
-static enum hokku_code each(struct reading *r, const char *folder, const void *user,
+static enum hokku_code each(struct reading *r, const char *folder, void *user,
 			    enum hokku_code (*visit)(struct reading *r, const char *path, const char *name,
-						     const void *user))
+						     void *user))
 {
 	char path[PATH_MAX];
 	DIR *d = opendir(folder);
@@ -134,9 +134,9 @@ static enum hokku_code add_choice(struct reading *r, const struct snapshot *s,
 	return add(r, &item);
 }
 
-static enum hokku_code is_ref_of(struct reading *r, const char *path, const char *name, const void *user)
+static enum hokku_code is_ref_of(struct reading *r, const char *path, const char *name, void *user)
 {
-	struct snapshot *s = (struct snapshot *)(uintptr_t)user;
+	struct snapshot *s = user;
 	char commit[41];
 	(void)path;
 	if (!hub_cache_commit(r->c->cache, s->repo, name, commit, NULL) && strcmp(commit, s->commit) == 0 &&
@@ -146,7 +146,7 @@ static enum hokku_code is_ref_of(struct reading *r, const char *path, const char
 	return HOKKU_OK;
 }
 
-static enum hokku_code add_snapshot(struct reading *r, const char *path, const char *name, const void *user)
+static enum hokku_code add_snapshot(struct reading *r, const char *path, const char *name, void *user)
 {
 	struct snapshot s = {.repo = user, .path = path, .commit = name};
 	struct hub_choice choice = {0};
@@ -173,7 +173,7 @@ static enum hokku_code add_snapshot(struct reading *r, const char *path, const c
 
 /* ---- the rest ---- */
 
-static enum hokku_code add_part(struct reading *r, const char *path, const char *name, const void *user)
+static enum hokku_code add_part(struct reading *r, const char *path, const char *name, void *user)
 {
 	struct hub_item item = {.kind = HUB_ITEM_PART, .n_files = 1};
 	struct stat st;
@@ -187,7 +187,7 @@ static enum hokku_code add_part(struct reading *r, const char *path, const char 
 	return add(r, &item);
 }
 
-static enum hokku_code add_repo(struct reading *r, const char *path, const char *name, const void *user)
+static enum hokku_code add_repo(struct reading *r, const char *path, const char *name, void *user)
 {
 	char repo[HUB_MAX_REPO + 1], below[PATH_MAX];
 	const char *rest = name + strlen("models--");
@@ -207,7 +207,7 @@ static enum hokku_code add_repo(struct reading *r, const char *path, const char 
 	return rc;
 }
 
-static enum hokku_code add_url_file(struct reading *r, const char *path, const char *name, const void *user)
+static enum hokku_code add_url_file(struct reading *r, const char *path, const char *name, void *user)
 {
 	struct stat st;
 	(void)user;
@@ -221,13 +221,13 @@ static enum hokku_code add_url_file(struct reading *r, const char *path, const c
 					 .used_s = st.st_mtime});
 }
 
-static enum hokku_code add_url_sum(struct reading *r, const char *path, const char *name, const void *user)
+static enum hokku_code add_url_sum(struct reading *r, const char *path, const char *name, void *user)
 {
 	(void)name;
 	return each(r, path, user, add_url_file);
 }
 
-static enum hokku_code add_url_host(struct reading *r, const char *path, const char *name, const void *user)
+static enum hokku_code add_url_host(struct reading *r, const char *path, const char *name, void *user)
 {
 	(void)name;
 	return each(r, path, user, add_url_sum);

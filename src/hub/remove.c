@@ -106,6 +106,7 @@ static size_t n_links(const struct model *m, const char *hash)
 	looked_for = &count;
 	if (path)
 		nftw(path, count_link, 16, FTW_PHYS);
+	looked_for = NULL;
 	free(path);
 	return path ? count.n : SIZE_MAX;
 }
@@ -160,6 +161,7 @@ static size_t n_files_in(const struct hub_config *c, const char *repo, const cha
 	looked_for = &count;
 	if (path && nftw(path, count_file, 16, FTW_PHYS) && errno != ENOENT)
 		count.n = SIZE_MAX;
+	looked_for = NULL;
 	free(path);
 	return path ? count.n : SIZE_MAX;
 }

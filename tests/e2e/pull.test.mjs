@@ -290,6 +290,15 @@ test('links of the cache that lead out of it are not followed', async () => {
 	failed(await pull('test/m-GGUF:Q8_0', {}, '--offline'), /m-Q8_0\.gguf: it leads out of the cache, to .*secret\.gguf; it is not used/);
 	succeeded(await pull('test/m-GGUF:Q8_0'), 'test/m-GGUF', 'm-Q8_0.gguf', small); // replaced, not written through
 	assert.ok(readFileSync(secret).equals(small));
+	// Nor is a revision's file written through.
+	for (const name of ['refs/main', `.no_exist/${COMMIT}/no.gguf`]) {
+		mkdirSync(join(folder('test/m-GGUF'), name, '..'), { recursive: true });
+		rmSync(join(folder('test/m-GGUF'), name), { force: true });
+		symlinkSync(secret, join(folder('test/m-GGUF'), name));
+	}
+	succeeded(await pull('test/m-GGUF:Q8_0'), 'test/m-GGUF', 'm-Q8_0.gguf', small);
+	await pull('test/m-GGUF:no.gguf');
+	assert.ok(readFileSync(secret).equals(small));
 	// A folder that leads out is not written into.
 	cache += 'b';
 	mkdirSync(folder('test/m-GGUF'), { recursive: true });
