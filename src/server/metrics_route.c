@@ -329,7 +329,7 @@ static uint32_t take_models(struct server *s, uint32_t reader, struct metrics_mo
 	uint32_t n = 0, i;
 	for (struct hosted *h = s->hosted; h; h = h->next)
 		n++;
-	*out = calloc(n, sizeof **out);
+	*out = calloc((size_t)n + 1, sizeof **out);
 	n = 0;
 	for (struct hosted *h = s->hosted; h && *out; h = h->next) {
 		take_model(h, &(*out)[n]);
