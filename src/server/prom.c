@@ -5,7 +5,11 @@
 /* What stands for a byte that would end its place; NULL: itself. In help a quote is a plain character. */
 static const char *escape_of(char c, bool quoted)
 {
-	return c == '\\' ? "\\\\" : c == '\n' ? "\\n" : c == '"' && quoted ? "\\\"" : NULL;
+	return c == '\0'            ? "\xEF\xBF\xBD"
+	       : c == '\\'          ? "\\\\"
+	       : c == '\n'          ? "\\n"
+	       : c == '"' && quoted ? "\\\""
+				    : NULL;
 }
 
 static void add_escaped(struct strbuf *out, struct str s, bool quoted)

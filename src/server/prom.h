@@ -13,7 +13,8 @@
 /* type: "counter", "gauge" or "histogram". */
 void prom_family(struct strbuf *out, const char *name, const char *type, const char *help);
 
-/* Adds name="value" to labels. Value may hold any bytes; those that are no UTF-8 become U+FFFD. */
+/* Adds name="value" to labels. Value may hold any bytes; those that are no UTF-8, and zeros, become
+ * U+FFFD. */
 void prom_label(struct strbuf *labels, const char *name, struct str value);
 
 /* labels: as prom_label made them; empty: none. */

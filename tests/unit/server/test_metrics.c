@@ -25,11 +25,11 @@ static void test_escapes(void **state)
 	struct strbuf labels = {0}, out = {0};
 	prom_label(&labels, "a", STR_LIT("x\"y\\z\n{,}= \xC3\xA9"));
 	prom_label(&labels, "b", STR_LIT(""));
-	prom_label(&labels, "c", STR_LIT("\xC3(\xFF\xE2\x82"));
+	prom_label(&labels, "c", ((struct str){"\xC3(\xFF\xE2\x82\0!", 7}));
 	prom_sample(&out, "n", &labels, 3);
 	check_text(
 		&out,
-		"n{a=\"x\\\"y\\\\z\\n{,}= \xC3\xA9\",b=\"\",c=\"\xEF\xBF\xBD(\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"
+		"n{a=\"x\\\"y\\\\z\\n{,}= \xC3\xA9\",b=\"\",c=\"\xEF\xBF\xBD(\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD!"
 		"\"} 3\n");
 	prom_family(&out, "n", "gauge", "a \"quoted\" \\ and\ntwo lines");
 	check_text(&out, "# HELP n a \"quoted\" \\\\ and\\ntwo lines\n# TYPE n gauge\n");
