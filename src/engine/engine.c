@@ -121,6 +121,7 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->vram_limit = config->vram_limit;
 	e->kv_bytes = config->kv_bytes;
 	e->kv_grows = config->kv_grows;
+	e->kv_contexts = config->kv_contexts ? config->kv_contexts : ENGINE_MAX_KV_CONTEXTS;
 	e->cache = config->cache;
 	e->check_ns = (config->check_ms ? config->check_ms : ENGINE_CHECK_MS) * 1000000ull;
 	e->stopped = config->stopped;

@@ -44,7 +44,8 @@ struct engine_config {
 	uint32_t n_threads;
 	uint64_t vram_limit; /* most bytes of a GPU's memory; 0: no limit */
 	uint64_t kv_bytes;   /* KV memory; 0: one context, or with kv_grows what a GPU has left */
-	bool kv_grows; /* for a server, which has its GPU for itself: up to ENGINE_MAX_KV_CONTEXTS contexts */
+	bool kv_grows; /* for a server, which has its GPU for itself: up to kv_contexts whole contexts */
+	uint32_t kv_contexts; /* 0: ENGINE_MAX_KV_CONTEXTS */
 	/* 0: ENGINE_MAX_QUEUE; requests waiting, those that run not counted. With owners each has max_queue /
 	 * n_owners places, one at least, that are its own although the others fill the queue. */
 	uint32_t max_queue;

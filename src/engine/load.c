@@ -95,17 +95,17 @@ enum hokku_code engine_open_tok(const struct gguf *g, struct tok **t, struct cha
 	return named ? rc : err_prefix(err, rc, "%s", path);
 }
 
-static enum hokku_code choose_context(struct engine *e, struct hokku_error *err)
+enum hokku_code engine_choose_context(uint32_t n_train, uint32_t asked, uint32_t *out,
+				      struct hokku_error *err)
 {
-	char asked[32], trained[32];
-	uint32_t n_train = e->model.hp.n_ctx_train;
-	e->n_ctx = n_train < ENGINE_DEFAULT_MAX_CTX ? n_train : ENGINE_DEFAULT_MAX_CTX;
-	if (e->config_ctx > n_train)
+	char found[32], trained[32];
+	*out = n_train < ENGINE_DEFAULT_MAX_CTX ? n_train : ENGINE_DEFAULT_MAX_CTX;
+	if (asked > n_train)
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "a context of %s was asked for; the model was trained for %s at most",
-			       str_thousands(e->config_ctx, asked), str_thousands(n_train, trained));
-	if (e->config_ctx)
-		e->n_ctx = e->config_ctx;
+			       str_thousands(asked, found), str_thousands(n_train, trained));
+	if (asked)
+		*out = asked;
 	return HOKKU_OK;
 }
 
@@ -132,24 +132,30 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
 
 /* Of host memory, where it may grow: what parallel requests of few positions each need, and at least as many
  * as share one context. */
-static uint32_t n_blocks_host(const struct engine *e)
+static uint32_t n_blocks_host(const struct model *m, uint32_t n_ctx)
 {
-	uint32_t n = 0, short_ctx = min_u32(e->n_ctx, SHORT_CTX);
-	uint32_t a_share = max_u32(short_ctx, e->n_ctx / ENGINE_PARALLEL_CPU);
-	for (uint32_t g = 0; g < e->model.n_kv_groups; g++) {
-		uint32_t window = e->model.kv_groups[g].window;
-		uint32_t all = window ? 0 : kv_blocks_most(0, e->n_ctx, 0);
+	uint32_t n = 0, short_ctx = min_u32(n_ctx, SHORT_CTX);
+	uint32_t a_share = max_u32(short_ctx, n_ctx / ENGINE_PARALLEL_CPU);
+	for (uint32_t g = 0; g < m->n_kv_groups; g++) {
+		uint32_t window = m->kv_groups[g].window;
+		uint32_t all = window ? 0 : kv_blocks_most(0, n_ctx, 0);
 		n += max_u32(all, ENGINE_PARALLEL_CPU *
-					  kv_blocks_most(window, window ? a_share : short_ctx, e->n_batch));
+					  kv_blocks_most(window, window ? a_share : short_ctx, ENGINE_BATCH));
 	}
 	return n;
+}
+
+uint32_t engine_kv_blocks(const struct model *m, uint32_t n_ctx, bool grows)
+{
+	uint32_t n = kv_blocks_all_groups(m, n_ctx, ENGINE_BATCH);
+	return grows ? max_u32(n, n_blocks_host(m, n_ctx)) : n;
 }
 
 static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 {
 	model_group_kv(&e->model);
 	uint32_t n_blocks = kv_blocks_all_groups(&e->model, e->n_ctx, e->n_batch);
-	uint32_t n_host = n_blocks_host(e);
+	uint32_t n_host = n_blocks_host(&e->model, e->n_ctx);
 	e->n_open_masks = e->n_parallel < MAX_OPEN_MASKS ? e->n_parallel : MAX_OPEN_MASKS;
 	const struct compute_params params = {
 		.model = &e->model,
@@ -158,7 +164,7 @@ static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 		.n_ctx = e->n_ctx,
 		.n_seqs = e->n_parallel,
 		.n_kv_blocks = n_blocks,
-		.n_kv_blocks_max = e->kv_grows ? n_blocks * ENGINE_MAX_KV_CONTEXTS : 0,
+		.n_kv_blocks_max = e->kv_grows ? n_blocks * e->kv_contexts : 0,
 		.n_kv_blocks_host = e->kv_grows && n_host > n_blocks ? n_host : 0,
 		.kv_bytes = e->kv_bytes,
 		.cache = e->cache,
@@ -327,7 +333,7 @@ enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
 			       "%s: the tokenizer has %u tokens, the model only %u", gguf_path(e->file),
 			       tok_n_vocab(e->tok), e->n_vocab);
-	rc = choose_context(e, err);
+	rc = engine_choose_context(e->model.hp.n_ctx_train, e->config_ctx, &e->n_ctx, err);
 	if (rc)
 		return rc;
 	engine_set_load_part(e, PART_DEVICE);

@@ -89,7 +89,7 @@ struct engine {
 	size_t chat_template_bytes;
 	char *device;
 	char *fingerprint_of; /* NULL: there is none */
-	uint32_t config_ctx, n_threads, max_queue, config_parallel;
+	uint32_t config_ctx, n_threads, max_queue, config_parallel, kv_contexts;
 	uint64_t vram_limit, kv_bytes;
 	struct cache_types cache;
 	struct constrain_limits shape_limits;

@@ -5,10 +5,10 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "server/gate.h"
 #include "server/ollama.h"
 #include "server/reply.h"
+#include "server/shelf.h"
 
 /* "7.6B", "3.10M", "12K" */
 static void add_count(struct strbuf *b, uint64_t n)
@@ -36,29 +36,12 @@ void ollama_add_details(struct strbuf *b, const struct hokku_info *i, const stru
 		    i->d_model);
 }
 
-/* 64 digits that tell models apart by what their files say of keys and tensors, as Ollama's tell them apart
- * by their bytes. */
+/* 64 digits, as Ollama's; it tells models apart by their bytes. */
 static void add_digest(struct strbuf *b, const struct gguf *g)
 {
-	struct strbuf text = {0};
-	for (uint64_t i = 0; i < gguf_n_kv(g); i++) {
-		const struct gguf_kv *kv = gguf_kv_at(g, i);
-		strbuf_addf(&text, "%.*s %d ", STR_ARG(kv->key), (int)kv->value.type);
-		if (kv->value.type == GGUF_STRING)
-			strbuf_add(&text, kv->value.string.ptr, kv->value.string.len);
-		else if (kv->value.type != GGUF_ARRAY)
-			strbuf_addf(&text, "%" PRIu64, kv->value.u64);
-	}
-	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
-		const struct gguf_tensor *t = gguf_tensor_at(g, i);
-		strbuf_addf(&text, "%.*s %d %" PRIu64 " ", STR_ARG(t->name), (int)t->type, t->n_bytes);
-	}
-	strbuf_add_c(b, "\"");
-	for (uint64_t part = 0; part < 4; part++)
-		strbuf_addf(b, "%016" PRIx64, siphash(part, 0, text.ptr, text.len));
-	strbuf_add_c(b, "\"");
-	b->failed |= text.failed;
-	strbuf_free(&text);
+	char digest[SHELF_DIGEST_BYTES];
+	shelf_digest(g, digest);
+	strbuf_addf(b, "\"%s\"", digest);
 }
 
 const char *ollama_modified(const struct gguf *file, char out[OLLAMA_TIME_BYTES])

@@ -1,0 +1,26 @@
+/*
+ * What a model's file says of it and what it would take, before anything of it is loaded: the header is read,
+ * the tensors are bound, no weight is touched.
+ */
+#ifndef ENGINE_LOOK_H
+#define ENGINE_LOOK_H
+
+#include "engine/engine.h"
+
+struct model_look {
+	char architecture[64], format[32]; /* as hokku_info has them */
+	uint32_t n_ctx, n_ctx_train;       /* n_ctx: that it would have */
+	uint32_t d_model, n_vocab;
+	uint64_t n_params, file_bytes;
+	bool assembled; /* a folder, no GGUF file */
+	/* What it would take, to the block where the file's own format is kept: an estimate, as a backend
+	 * packs weights as it likes. */
+	uint64_t weight_bytes, kv_bytes;
+};
+
+/* config: of the engine that would be made; its model_path is not looked at. g: an open file. Errors are
+ * those of loading it. */
+enum hokku_code engine_look(const struct gguf *g, const struct engine_config *config, struct model_look *out,
+			    struct hokku_error *err);
+
+#endif
