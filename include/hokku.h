@@ -53,7 +53,8 @@ extern "C" {
 	X(INFERENCE_TIMEOUT, 504, "the request ran longer than it was allowed to")                  \
 	X(INSUFFICIENT_VRAM, 507, "the model does not fit the device's memory")                     \
 	X(RATE_LIMITED, 429, "the API key has used up what it may for now; try again later")        \
-	X(FORBIDDEN, 403, "the API key may not use this route or model")
+	X(FORBIDDEN, 403, "the API key may not use this route or model")                            \
+	X(INSUFFICIENT_MEMORY, 507, "the model does not fit into memory beside those that are kept there")
 
 enum hokku_code {
 	HOKKU_OK = 0,

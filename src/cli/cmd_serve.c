@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "cli/chat_options.h"
 #include "cli/pull_model.h"
+#include "cli/serve_models.h"
 #include "server/http.h"
 #include "server/server.h"
 
@@ -16,16 +17,19 @@ static int run(int argc, char **argv);
 
 const struct cmd cmd_serve = {
 	.name = "serve",
-	.usage = "serve [MODEL] [OPTIONS]",
+	.usage = "serve [MODEL...] [OPTIONS]",
 	.summary = "answer requests over HTTP",
 	.help = "MODEL is a GGUF file, a folder as transformers writes it, or a name as hokku pull takes them; without it\n"
 		"the haiku model inside the program is served. When connections are accepted, one line on stderr says\n"
 		"where: \"hokku: listening on http://127.0.0.1:8080\". The model is loaded after that; GET /health tells how\n"
 		"far it is. SIGTERM and SIGINT let running requests finish for up to 5 seconds; a second one ends the\n"
 		"program at once. docs/http.md is the manual of the API.\n\n"
+		"With several MODELs, or --models-dir, each request names its model; one is loaded when it is asked for,\n"
+		"and goes when nobody has asked for a while, or when another needs its memory.\n\n"
 		"Examples:\n"
 		"  hokku serve\n"
 		"  hokku serve model.gguf --port 8000 --ctx 4096\n"
+		"  hokku serve --models-dir ~/models --models-memory 12G\n"
 		"  curl -N localhost:8080/v1/generate \\\n"
 		"    -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Write a haiku about autumn rain.\"}]}'\n",
 	.run = run,
@@ -315,9 +319,11 @@ static void on_listening(const char *url)
 	fprintf(stderr, "hokku: listening on %s\n", url);
 }
 
-/* The operand or --model; an operand wins over the variable, as all of the command line does. */
-static int choose_model(const char *operand, const char **out)
+/* The operands or --model; an operand wins over the variable, as all of the command line does. *n: operands.
+ */
+static int choose_model(const char **operands, int *n)
 {
+	const char *operand = *n ? operands[0] : NULL;
 	char first[96], second[96];
 	/* A value out of the environment is the environment's own string. */
 	if (operand && chosen.model && chosen.model != getenv("HOKKU_MODEL"))
@@ -325,7 +331,8 @@ static int choose_model(const char *operand, const char **out)
 				 "the model is given twice, as --model %s and as %s; give it once",
 				 str_quote(str_c(chosen.model), first, sizeof first),
 				 str_quote(str_c(operand), second, sizeof second));
-	*out = operand ? operand : chosen.model;
+	if (!operand && chosen.model)
+		operands[(*n)++] = chosen.model;
 	return -1;
 }
 
@@ -471,7 +478,7 @@ static int run(int argc, char **argv)
 	struct server_config *config = &chosen.config;
 	struct opt_table table = {0};
 	struct hokku_error err;
-	const char *operand = NULL;
+	const char *operands[SERVE_MAX_MODELS];
 	int n;
 	server_defaults(config);
 	for (size_t i = 0; i < sizeof own_rows / sizeof *own_rows; i++)
@@ -479,9 +486,10 @@ static int run(int argc, char **argv)
 	opt_add_chat(&table, &chosen.chat);
 	opt_add_pull(&table, &chosen.pull);
 	opt_add_engine(&table, &config->engine);
-	int rc = cli_parse(&cmd_serve, table.rows, argc, argv, &operand, 1, &n);
+	opt_add_models(&table, config);
+	int rc = cli_parse(&cmd_serve, table.rows, argc, argv, operands, SERVE_MAX_MODELS, &n);
 	if (rc < 0)
-		rc = choose_model(operand, &config->engine.model_path);
+		rc = choose_model(operands, &n);
 	if (rc < 0)
 		rc = choose_list(&chosen.hosts, "--allowed-hosts", "HOKKU_ALLOWED_HOSTS", add_host,
 				 &config->hosts);
@@ -527,7 +535,7 @@ static int run(int argc, char **argv)
 	config->on_listening = on_listening;
 	const char *check_ms = getenv("HOKKU_TEST_CHECK_MS"); /* tests alone: nobody else has a reason */
 	config->engine.check_ms = check_ms ? (uint32_t)strtoul(check_ms, NULL, 10) : 0;
-	rc = find_model(&config->engine.model_path);
+	rc = cli_choose_models(&cmd_serve, operands, n, find_model, config);
 	if (rc >= 0)
 		return rc;
 	if (server_run(config, &err))

@@ -257,6 +257,16 @@ enum hokku_code compute_open(const struct compute_params *params, struct compute
 	return HOKKU_OK;
 }
 
+enum hokku_code compute_need_host(const struct compute_params *params, struct compute_memory *out,
+				  struct hokku_error *err)
+{
+	struct compute_params p = *params;
+	enum hokku_code rc = check_params(&p, err);
+	if (!rc)
+		rc = cache_types_settle(compute_cpu.name, compute_cpu.cache_types, CACHE_F32, &p.cache, err);
+	return rc ? rc : compute_cpu_need(&p, out, err);
+}
+
 void compute_close(struct compute *c)
 {
 	if (!c)

@@ -174,6 +174,10 @@ enum hokku_code compute_open(const struct compute_params *params, struct compute
 			     struct hokku_error *err);
 void compute_close(struct compute *c); /* NULL is allowed */
 
+/* What compute_open would take of the host's memory on the device "cpu", to the byte, nothing being taken. */
+enum hokku_code compute_need_host(const struct compute_params *params, struct compute_memory *out,
+				  struct hokku_error *err);
+
 /*
  * One forward pass over n sequences. A sequence that asks for what it may not is left out and told so in its
  * own code and error at once; the others run, with the bits of their lone runs. An error of the step itself
@@ -271,7 +275,10 @@ struct compute_backend {
 	void (*kv_describe)(const void *self, struct compute_kv_kind *out);
 	bool all_stages; /* it draws however sampling says; else only where that is plain */
 };
-extern const struct compute_backend compute_cpu;           /* cpu/: the fast path */
+extern const struct compute_backend compute_cpu; /* cpu/: the fast path */
+/* What its open would take, params being checked. */
+enum hokku_code compute_cpu_need(const struct compute_params *params, struct compute_memory *out,
+				 struct hokku_error *err);
 extern const struct compute_backend compute_cpu_reference; /* cpu/: plain loops in float32, the oracle */
 
 /* NULL-terminated list of the built-in devices' names, for messages and help. Those of a plugin ("cuda",

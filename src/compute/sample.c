@@ -59,9 +59,14 @@ void sampler_destroy(struct sampler *s)
 	free(s);
 }
 
+uint64_t sampler_need(uint32_t n_vocab)
+{
+	return sizeof(struct sampler) + all_bytes(n_vocab);
+}
+
 uint64_t sampler_bytes(const struct sampler *s)
 {
-	return sizeof *s + all_bytes(s->n_vocab);
+	return sampler_need(s->n_vocab);
 }
 
 bool sampler_set_level(struct sampler *s, unsigned level)

@@ -12,6 +12,7 @@ struct sampler; /* scratch for one vocabulary size; one thread at a time */
 struct sampler *sampler_create(uint32_t n_vocab); /* NULL: no memory */
 void sampler_destroy(struct sampler *s);
 uint64_t sampler_bytes(const struct sampler *s);
+uint64_t sampler_need(uint32_t n_vocab); /* the same of one that is not there */
 
 /* For tests: makes s use plain code (0), AVX2 (1) or AVX-512 (2); false where the CPU has none. The tokens
  * are the same; sampler_create chooses the best. */

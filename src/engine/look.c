@@ -5,30 +5,41 @@
 #include "compute/kv_blocks.h"
 #include "model/kind.h"
 
-/* Bytes that n numbers of a head take. */
-static uint64_t head_bytes(enum cache_type type, uint32_t n)
+/* As an engine opens it (load.c). */
+static enum hokku_code measure(struct model *m, const struct engine_config *config, struct model_look *out,
+			       struct hokku_error *err)
 {
-	switch (type) {
-	case CACHE_F16:
-	case CACHE_BF16:
-		return 2ull * n;
-	case CACHE_Q8_0:
-		return n + 2ull * cache_chunks(n);
-	default:
-		return 4ull * n;
-	}
-}
-
-/* Of KV memory as a server on a CPU takes it, which is the most that one does without being told. */
-static uint64_t kv_bytes_of(struct model *m, const struct engine_config *config, uint32_t n_ctx)
-{
-	if (config->kv_bytes)
-		return config->kv_bytes;
+	struct compute_memory need;
 	model_group_kv(m);
-	uint64_t block =
-		(head_bytes(config->cache.k, m->hp.head_dim) + head_bytes(config->cache.v, m->hp.head_dim)) *
-		COMPUTE_KV_BLOCK * m->hp.n_kv_heads * model_kv_places(m);
-	return block * engine_kv_blocks(m, n_ctx, config->kv_grows);
+	uint32_t n_blocks = kv_blocks_all_groups(m, out->n_ctx, ENGINE_BATCH);
+	uint32_t n_host = engine_kv_blocks(m, out->n_ctx, config->kv_grows);
+	uint32_t n_seqs = config->n_parallel ? config->n_parallel
+			  : config->kv_grows ? ENGINE_PARALLEL_GPU
+					     : 1;
+	const struct compute_params params = {
+		.model = m,
+		.device = "cpu",
+		.n_threads = config->n_threads,
+		.n_ctx = out->n_ctx,
+		.n_seqs = n_seqs,
+		.n_kv_blocks = n_blocks,
+		.n_kv_blocks_host = n_host > n_blocks ? n_host : 0,
+		.kv_bytes = config->kv_bytes,
+		.cache = config->cache,
+		.n_batch = ENGINE_BATCH,
+		.all_logits = config->prompt_logprobs,
+	};
+	model_set_context(m, out->n_ctx);
+	enum hokku_code rc = compute_need_host(&params, &need, err);
+	if (rc)
+		return rc;
+	out->weight_bytes = need.weight_bytes;
+	out->kv_bytes = need.kv_bytes;
+	out->scratch_bytes = need.scratch_bytes;
+	/* Halves, for one context. */
+	out->device_bytes = m->n_weight_bytes + (uint64_t)n_blocks * COMPUTE_KV_BLOCK * m->hp.n_kv_heads *
+							m->hp.head_dim * model_kv_places(m) * 2 * 2;
+	return HOKKU_OK;
 }
 
 enum hokku_code engine_look(const struct gguf *g, const struct engine_config *config, struct model_look *out,
@@ -47,10 +58,9 @@ enum hokku_code engine_look(const struct gguf *g, const struct engine_config *co
 	out->d_model = m.hp.d_model;
 	out->n_vocab = m.hp.n_vocab;
 	out->n_params = m.n_params;
-	out->weight_bytes = m.n_weight_bytes;
 	rc = engine_choose_context(m.hp.n_ctx_train, config->n_ctx, &out->n_ctx, err);
 	if (!rc)
-		out->kv_bytes = kv_bytes_of(&m, config, out->n_ctx);
+		rc = measure(&m, config, out, err);
 	model_unbind(&m);
 	return rc;
 }

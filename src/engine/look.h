@@ -12,10 +12,9 @@ struct model_look {
 	uint32_t n_ctx, n_ctx_train;       /* n_ctx: that it would have */
 	uint32_t d_model, n_vocab;
 	uint64_t n_params, file_bytes;
-	bool assembled; /* a folder, no GGUF file */
-	/* What it would take, to the block where the file's own format is kept: an estimate, as a backend
-	 * packs weights as it likes. */
-	uint64_t weight_bytes, kv_bytes;
+	bool assembled;                                 /* a folder, no GGUF file */
+	uint64_t weight_bytes, kv_bytes, scratch_bytes; /* that it would take on the device cpu */
+	uint64_t device_bytes; /* that it would take of a GPU's memory at the least, about */
 };
 
 /* config: of the engine that would be made; its model_path is not looked at. g: an open file. Errors are

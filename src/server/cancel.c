@@ -43,7 +43,7 @@ static bool make_room(struct server *s, uint32_t owner)
 
 enum hokku_code cancel_remember(struct server *s, uint32_t owner, const char *id, struct hokku_error *err)
 {
-	if (s->n_preparing == 0)
+	if (s->n_preparing + s->n_parked == 0)
 		return HOKKU_OK;
 	struct early_cancel *e = s->early, *end = e + s->n_early;
 	while (e < end && (e->owner != owner || strcmp(e->id, id) != 0))

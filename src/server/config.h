@@ -7,8 +7,9 @@
 #include "server/hosts.h"
 
 enum {
-	SERVER_STOP_MS = 5000,  /* from the first SIGTERM to the end of the process, at most */
-	SERVER_DRAIN_MS = 4500, /* of these, running requests may finish for so long */
+	SERVER_MODELS_KEEP_ALIVE_S = 300, /* as Ollama */
+	SERVER_STOP_MS = 5000,            /* from the first SIGTERM to the end of the process, at most */
+	SERVER_DRAIN_MS = 4500,           /* of these, running requests may finish for so long */
 	SERVER_SENDING_BYTES =
 		1024 * 1024, /* of a client's answer; what it leaves unread beyond is held back */
 	SERVER_MAX_HELD_BYTES = 256 * 1024 * 1024,    /* held back of all clients together */
@@ -25,6 +26,12 @@ struct server_config {
 	const char *admin_key;                    /* NULL: none but those of the file */
 	const char *api_prefix;                   /* "/llm": before every path; NULL: none */
 	const char *state_dir;                    /* NULL: states are neither saved nor restored */
+	/* Several models (hosting.h): files, or a folder of them; engine.model_path is not looked at then. */
+	const char *const *model_paths; /* (n_model_paths) */
+	uint32_t n_model_paths;
+	const char *models_dir;      /* NULL: none */
+	uint64_t models_memory;      /* bytes that they may take of the host's memory; 0: what is there */
+	double models_keep_alive_ns; /* a model stays for so long after its last request; below 0: for ever */
 	/* What Host and Origin may name beside loopback. Empty, they are checked where all may use the server
 	 * and it listens on loopback; else always. */
 	struct hosts hosts;

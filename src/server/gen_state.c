@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "server/generate.h"
 #include "server/reply.h"
 #include "server/slots.h"
@@ -35,15 +36,20 @@ void state_restore_route(struct server *s, struct http_request *r)
 
 /* ---- whose states they are ---- */
 
-/* A key's by a hash of the key itself, which stays whatever its name and its line become; the key names
- * nothing on the disk. */
+/* Of several models each has folders of its own, by a hash of its name. A key's by a hash of the key itself,
+ * which stays whatever its name and its line become; the key names nothing on the disk. */
 static void name_folder(const struct generation *g, char out[STATES_FOLDER_BYTES])
 {
 	const struct key *key = g->owner ? keys_get(g->server->keys, g->owner) : NULL;
+	const char *model = g->hosted->file.name;
+	size_t n = 0;
+	if (model)
+		n = (size_t)snprintf(out, STATES_FOLDER_BYTES, "model-%016" PRIx64 "-",
+				     siphash(UINT64_C(0x6d6f64656c), 0, model, strlen(model)));
 	if (key)
-		snprintf(out, STATES_FOLDER_BYTES, "key-%016" PRIx64, key->folder);
+		snprintf(out + n, STATES_FOLDER_BYTES - n, "key-%016" PRIx64, key->folder);
 	else
-		snprintf(out, STATES_FOLDER_BYTES, "none");
+		snprintf(out + n, STATES_FOLDER_BYTES - n, "none");
 }
 
 /* ---- which request an id names ---- */
@@ -51,7 +57,7 @@ static void name_folder(const struct generation *g, char out[STATES_FOLDER_BYTES
 void gen_state_remember(struct generation *g)
 {
 	struct hosted *h = g->hosted;
-	if (!h->states || !g->n_samples)
+	if (!g->n_samples || !h->states)
 		return;
 	struct ended_generation *to = &h->ended[h->n_ended++ % STATE_ENDED];
 	memcpy(to->id, g->id, sizeof to->id);

@@ -21,6 +21,7 @@
 #include "server/answer.h"
 #include "server/cancel.h"
 #include "server/gate.h"
+#include "server/hosting.h"
 #include "server/reply.h"
 #include "server/slots.h"
 #include "server/warnings.h"
@@ -42,6 +43,7 @@ void gen_free(struct generation *g)
 		g->next->prev = g->prev;
 	s->n_generations--;
 	gen_state_remember(g);
+	hosting_let_go(g);
 	states_job_free(g->state);
 	if (g->n_reserved && !g->started) /* nothing of it was computed */
 		allowance_give_back(&s->allowances[g->owner], g->n_reserved);
@@ -234,7 +236,7 @@ void gen_client_gone(struct generation *g)
 {
 	gen_note(g);
 	g->client = NULL;
-	if (g->hosted->engine)
+	if (!g->server->closing)
 		gen_stop(g, HOKKU_CANCELLED);
 }
 
@@ -281,17 +283,17 @@ bool gen_cancel(struct server *s, uint32_t owner, const char *id)
 
 /* ---- arriving ---- */
 
-/* Does the model take work at all? */
-static enum hokku_code check_serving(struct hosted *h, struct hokku_error *err)
+/* Does the model take work at all? h NULL: it is not known yet. */
+static enum hokku_code check_serving(struct server *s, struct hosted *h, struct hokku_error *err)
 {
-	struct server *s = h->server;
-	struct engine_state state;
-	engine_get_state(h->engine, &state);
+	struct engine_state state = {.phase = ENGINE_READY};
+	if (h)
+		engine_get_state(h->engine, &state);
 	if (s->stopping_ns || state.phase == ENGINE_STOPPED)
 		return err_set(err, HOKKU_SHUTTING_DOWN, "the server is stopping and takes no new work");
 	if (state.phase == ENGINE_LOST)
 		return err_set(err, state.failure.code, "%s", state.failure.message);
-	if (h->stuck_told)
+	if (h && h->stuck_told)
 		return stuck_error(h, err);
 	if (state.phase != ENGINE_READY)
 		return err_set(err, HOKKU_NOT_READY,
@@ -299,9 +301,8 @@ static enum hokku_code check_serving(struct hosted *h, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-static struct generation *gen_create(struct hosted *h, const struct api *api, struct http_request *r)
+static struct generation *gen_create(struct server *s, const struct api *api, struct http_request *r)
 {
-	struct server *s = h->server;
 	struct generation *g = calloc(1, sizeof *g);
 	size_t n = 0;
 	char *body = g ? http_take_body(r, &n) : NULL;
@@ -316,7 +317,6 @@ static struct generation *gen_create(struct hosted *h, const struct api *api, st
 	g->job.key = g->owner = owner_of(s, r);
 	g->api = api;
 	g->server = s;
-	g->hosted = h;
 	g->client = r;
 	g->sequence = ++s->sequence;
 	g->arrived_ns = g->sent_ns = clock_ns();
@@ -331,14 +331,11 @@ static struct generation *gen_create(struct hosted *h, const struct api *api, st
 void gen_begin(struct server *s, const struct api *api, struct http_request *r)
 {
 	struct hokku_error err;
-	char text[160];
 	uint32_t owner = owner_of(s, r), retry_after_s = 0;
-	struct hosted *h = s->hosted;
-	struct engine_state state;
-	enum hokku_code rc = check_serving(h, &err);
-	engine_get_state(h->engine, &state);
-	if (!rc)
-		rc = gate_check_model(s, owner, state.info.name, &err);
+	struct hosted *only = s->shelf ? NULL : s->hosted;
+	enum hokku_code rc = check_serving(s, only, &err);
+	if (!rc && only)
+		rc = gate_check_model(s, owner, hosted_model(only), &err);
 	const char *encoding = http_get_header(r, "Content-Encoding");
 	if (!rc)
 		rc = gen_check_allowance(s, owner, &retry_after_s, &err);
@@ -352,12 +349,36 @@ void gen_begin(struct server *s, const struct api *api, struct http_request *r)
 			    "Content-Encoding is not supported; send plain JSON", NULL);
 		return;
 	}
-	struct generation *g = gen_create(h, api, r);
+	struct generation *g = gen_create(s, api, r);
 	if (!g) {
 		reply_error(r, HOKKU_OUT_OF_MEMORY, 500, "no memory for the request", NULL);
 		return;
 	}
-	if (!prepare_submit(h->prepare, &g->job)) {
+	if (only) {
+		g->hosted = only;
+		only->n_running++;
+		gen_prepare(g);
+	} else {
+		hosting_take(g);
+		hosting_go_on(s);
+	}
+}
+
+void gen_prepare(struct generation *g)
+{
+	struct server *s = g->server;
+	struct http_request *r = g->client;
+	struct hokku_error err;
+	char text[160];
+	enum hokku_code rc = check_serving(s, g->hosted, &err); /* it may have waited since it came */
+	if (rc) {
+		g->stopped = rc;
+		gen_answer_error(g, rc, err.message, NULL);
+		gen_free(g);
+		return;
+	}
+	if (!prepare_submit(g->hosted->prepare, &g->job)) {
+		http_set_user(r, NULL);
 		gen_free(g);
 		snprintf(text, sizeof text,
 			 "too many requests wait (--max-queue %" PRIu32 "); try again later",
@@ -426,8 +447,10 @@ static void gen_take_job(struct generation *g)
 		gen_free(g);
 		return;
 	}
-	refused = check_serving(g->hosted, &g->job.err.error);
+	refused = check_serving(s, g->hosted, &g->job.err.error);
 	rc = refused ? refused : rc;
+	if (rc == HOKKU_OK)
+		hosting_keep(g);
 	if (rc == HOKKU_OK && (g->api->does == API_TELLS || g->job.told.len)) {
 		gen_tell(g);
 		return;
@@ -464,12 +487,13 @@ static void gen_take_job(struct generation *g)
 void gen_take_prepared(struct server *s)
 {
 	for (struct hosted *h = s->hosted; h; h = h->next) {
-		for (struct prepare_job *job = prepare_take_done(h->prepare), *next; job; job = next) {
+		struct prepare_job *job = h->prepare ? prepare_take_done(h->prepare) : NULL;
+		for (struct prepare_job *next; job; job = next) {
 			next = job->next;
 			gen_take_job(job->owner);
 		}
 	}
-	if (s->n_preparing == 0)
+	if (s->n_preparing + s->n_parked == 0)
 		cancel_forget_early(s);
 }
 

@@ -7,6 +7,7 @@
 void state_save_route(struct server *s, struct http_request *r);    /* POST /v1/state/save */
 void state_restore_route(struct server *s, struct http_request *r); /* POST /v1/state/restore */
 void gen_client_gone(struct generation *g);
+void gen_prepare(struct generation *g); /* to the thread of its model; g may be gone then */
 void gen_take_prepared(struct server *s);
 void gen_take_mail(struct server *s);
 void gen_tick(struct server *s, uint64_t now_ns);

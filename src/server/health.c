@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "server/access.h"
 #include "server/generate.h"
+#include "server/hosting_lists.h"
 #include "server/reply.h"
 
 static void add_member(struct strbuf *b, const char *name, const char *value)
@@ -106,10 +107,17 @@ static void add_key(struct server *s, uint32_t owner, struct strbuf *b)
 	const struct key *key = keys_get(s->keys, owner);
 	const struct allowance *a = &s->allowances[owner];
 	uint32_t running, waiting;
-	engine_get_owner(s->hosted->engine, owner, &running, &waiting);
+	uint32_t n_running = 0, n_waiting = 0;
+	for (const struct hosted *h = s->hosted; h; h = h->next) {
+		if (!h->engine)
+			continue;
+		engine_get_owner(h->engine, owner, &running, &waiting);
+		n_running += running;
+		n_waiting += waiting;
+	}
 	strbuf_addf(b,
 		    ",\"key\":{\"name\":\"%s\",\"running\":%" PRIu32 ",\"waiting\":%" PRIu32 ",\"limits\":{",
-		    key->name, running, waiting);
+		    key->name, n_running, n_waiting);
 	add_limit(b, "running", key->running);
 	strbuf_add_c(b, ",");
 	add_limit(b, "waiting", key->waiting);
@@ -133,9 +141,9 @@ static void add_queue(const struct server *s, struct strbuf *b, const struct eng
 		    ",\"cancelled\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"tokens_in\":%" PRIu64
 		    ",\"tokens_out\":%" PRIu64 "}",
 		    http_n_connections(s->http), http_held_bytes(s->http), state->n_running,
-		    state->n_parallel, state->n_queued + s->n_preparing, s->config.engine.max_queue,
-		    state->n_accepted, state->n_finished, state->n_cancelled, state->n_failed,
-		    state->n_tokens_in, state->n_tokens_out);
+		    state->n_parallel, state->n_queued + s->n_preparing + s->n_parked,
+		    s->config.engine.max_queue, state->n_accepted, state->n_finished, state->n_cancelled,
+		    state->n_failed, state->n_tokens_in, state->n_tokens_out);
 }
 
 static void add_unhealthy(struct strbuf *b, const struct engine_state *state)
@@ -151,6 +159,8 @@ static void add_unhealthy(struct strbuf *b, const struct engine_state *state)
 static void watch_engine(struct hosted *h)
 {
 	struct hokku_error err;
+	if (!h->engine)
+		return;
 	bool stuck = watchdog_look(&h->watchdog, engine_turn(h->engine), clock_ns());
 	if (stuck == h->stuck_told)
 		return;
@@ -171,6 +181,43 @@ void health_watch_engines(struct server *s)
 		watch_engine(h);
 }
 
+/* What every answer ends with. */
+static void reply_health(struct server *s, struct http_request *r, int status, struct strbuf *b,
+			 const struct engine_state *state, bool for_good)
+{
+	strbuf_addf(b, ",\"uptime_s\":%.3f", clock_ms_since(s->started_ns) / 1000);
+	add_member(b, "version", hokku_version());
+	add_queue(s, b, state);
+	add_counters(s, b, state);
+	if (owner_of(s, r))
+		add_key(s, owner_of(s, r), b);
+	strbuf_add_c(b, "}\n");
+	if (status == 503 && !for_good)
+		http_add_header(r, "Retry-After", "1");
+	access_of(r)->code = status == 503 ? HOKKU_NOT_READY : HOKKU_OK;
+	reply_json(r, status, b);
+}
+
+/* Of several models: that it takes requests for them. One that is stuck or lost makes it unhealthy. */
+static void answer_several(struct server *s, struct http_request *r)
+{
+	struct engine_state sum;
+	struct strbuf b = {0}, models = {0};
+	const struct hosted *bad = hosting_health(s, &models);
+	const char *status = s->stopping_ns    ? "stopping"
+			     : bad             ? "unhealthy"
+			     : s->shelf_number ? "ok"
+					       : "loading";
+	hosting_sum(s, &sum);
+	strbuf_addf(&b, "{\"status\":\"%s\"", status);
+	if (models.ptr)
+		strbuf_add(&b, models.ptr, models.len);
+	b.failed |= models.failed;
+	reply_health(s, r, strcmp(status, "ok") == 0 ? 200 : 503, &b, &sum, bad != NULL);
+	strbuf_free(&b);
+	strbuf_free(&models);
+}
+
 void health_route(struct server *s, struct http_request *r)
 {
 	struct engine_state state;
@@ -178,6 +225,10 @@ void health_route(struct server *s, struct http_request *r)
 	int status = 503;
 	struct hosted *h = s->hosted;
 	health_watch_engines(s);
+	if (s->shelf) {
+		answer_several(s, r);
+		return;
+	}
 	engine_get_state(h->engine, &state);
 	if (state.phase == ENGINE_LOADING) {
 		strbuf_addf(&b, "{\"status\":\"loading\",\"progress\":%.3f", state.load_part);
@@ -198,16 +249,6 @@ void health_route(struct server *s, struct http_request *r)
 		strbuf_add_c(&b, "{\"status\":\"ok\"");
 		add_model(&b, &state);
 	}
-	strbuf_addf(&b, ",\"uptime_s\":%.3f", clock_ms_since(s->started_ns) / 1000);
-	add_member(&b, "version", hokku_version());
-	add_queue(s, &b, &state);
-	add_counters(s, &b, &state);
-	if (owner_of(s, r))
-		add_key(s, owner_of(s, r), &b);
-	strbuf_add_c(&b, "}\n");
-	if (status == 503 && state.phase != ENGINE_LOST && !h->stuck_told)
-		http_add_header(r, "Retry-After", "1");
-	access_of(r)->code = status == 503 ? HOKKU_NOT_READY : HOKKU_OK;
-	reply_json(r, status, &b);
+	reply_health(s, r, status, &b, &state, state.phase == ENGINE_LOST || h->stuck_told);
 	strbuf_free(&b);
 }

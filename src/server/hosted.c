@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "engine/salts.h"
+#include "server/hosting.h"
 #include "server/state.h"
 
 _Static_assert(KEYS_UNLIMITED == ENGINE_UNLIMITED, "limits go from keys to the engine as they are");
@@ -78,6 +79,8 @@ static enum hokku_code create_engine(struct hosted *h, struct hokku_error *err)
 		const struct key *key = keys_get(s->keys, i + 1);
 		limits[i] = (struct engine_limits){key->running, key->waiting};
 	}
+	if (h->file.name)
+		hosting_fit(h, &config);
 	config.on_state = wake_loop;
 	config.user = h;
 	config.states = s->config.state_dir != NULL;
@@ -103,6 +106,7 @@ enum hokku_code hosted_open(struct hosted *h, struct hokku_error *err)
 				    &(struct prepare_chat){.kwargs = s->config.chat_kwargs,
 							   .now = s->config.chat_now,
 							   .thinking_is_text = s->config.thinking_is_text,
+							   .model = h->file.name,
 							   .responses = s->responses},
 				    s->config.engine.max_queue + ENGINE_MAX_PARALLEL, s->n_owners, wake_loop,
 				    h, &h->prepare, err);
@@ -122,9 +126,51 @@ void hosted_close(struct hosted *h)
 	h->model = NULL;
 }
 
+static void close_retiring(struct retiring *r)
+{
+	prepare_destroy(r->prepare);
+	states_destroy(r->states);
+	engine_destroy(r->engine, 0);
+}
+
+static void *run_retiring(void *arg)
+{
+	struct retiring *r = arg;
+	struct server *s = r->server;
+	close_retiring(r);
+	atomic_store(&r->over, true);
+	http_wake(s->http);
+	return NULL;
+}
+
+bool hosted_retire(struct hosted *h)
+{
+	struct retiring *r = calloc(1, sizeof *r);
+	if (!r) {
+		hosted_close(h);
+		return false;
+	}
+	*r = (struct retiring){h->prepare, h->states, h->engine, h->server, 0, false};
+	h->prepare = NULL;
+	h->states = NULL;
+	h->engine = NULL;
+	h->model = NULL;
+	h->n_ended = 0; /* what the engine called them means nothing to the next one */
+	h->device_told = h->loss_told = h->stuck_told = false;
+	if (pthread_create(&r->thread, NULL, run_retiring, r)) {
+		close_retiring(r);
+		free(r);
+		return false;
+	}
+	h->retiring = r;
+	return true;
+}
+
 const char *hosted_model(struct hosted *h)
 {
 	struct engine_state state;
+	if (h->file.name)
+		return h->file.name;
 	if (!h->model) {
 		engine_get_state(h->engine, &state);
 		h->model = state.info.name;
@@ -134,6 +180,5 @@ const char *hosted_model(struct hosted *h)
 
 struct hosted *hosted_of(struct server *s, struct http_request *r)
 {
-	(void)r;
-	return s->hosted;
+	return s->shelf ? hosting_of_query(s, r) : s->hosted;
 }

@@ -5,8 +5,12 @@
 #ifndef SERVER_HOSTED_H
 #define SERVER_HOSTED_H
 
+#include <pthread.h>
+
+#include "engine/registry.h"
 #include "server/metrics.h"
 #include "server/prepare.h"
+#include "server/shelf.h"
 #include "server/states.h"
 
 struct http_request;
@@ -20,11 +24,49 @@ struct ended_generation {
 	uint64_t engine_id;
 };
 
+/* An engine on its way out, with the threads that go with it: on a thread of its own, as giving back what
+ * they have takes time. */
+struct retiring {
+	struct prepare *prepare;
+	struct states *states;
+	struct engine *engine;
+	struct server *server;
+	pthread_t thread;
+	atomic_bool over;
+};
+
+/* What is there of one of several models whether it is in memory or not (hosting.h). */
+struct hosted_file {
+	char *name, *path;
+	uint64_t print;          /* of the file that look is about, and the engine's */
+	struct shelf_look *look; /* never NULL */
+	struct hokku_error
+		load_err; /* why it could not be loaded, although it can be read; code 0: it was not */
+	bool named, gone; /* gone: it goes from the list once it is out of memory */
+	/* The file has changed while it was in memory: what becomes true when it is out. */
+	uint64_t next_print;
+	struct shelf_look *next_look; /* NULL: it has not */
+};
+
 struct hosted {
 	struct server *server;
 	struct hosted *next;
-	const char *model;     /* as answers name it; NULL until it is loaded: hosted_model */
-	struct engine *engine; /* NULL: it is not in memory, nor on its way */
+	struct hosted_file file;   /* of several; name NULL: it is the only one */
+	enum registry_state state; /* the same, and what follows up to failure */
+	uint32_t place;
+	uint64_t bytes;       /* that it takes there, or will */
+	uint64_t known_bytes; /* that it has taken when it was last there; 0: nobody knows yet */
+	uint32_t n_running;   /* generations that are the engine's or the threads' */
+	uint32_t n_waiting;   /* those that wait until it is loaded */
+	uint64_t used_ns;     /* when the last of them was over or came */
+	double keep_ns;       /* it stays for so long after that; below 0: for ever */
+	bool pinned;          /* as a request has asked */
+	bool closed;          /* goes when it has none */
+	struct retiring *retiring;
+	struct hokku_error failure; /* of FAILED */
+	struct engine_state past;   /* sums over its engines that are gone: counters alone */
+	const char *model;          /* as answers name it; NULL until it is loaded: hosted_model */
+	struct engine *engine;      /* NULL: it is not in memory, nor on its way */
 	struct prepare *prepare;
 	struct states *states;                      /* NULL: there is no --state-dir */
 	struct ended_generation ended[STATE_ENDED]; /* the latest, by n_ended */
@@ -43,10 +85,15 @@ enum hokku_code hosted_open(struct hosted *h, struct hokku_error *err);
  * prepare_job may hold then. */
 void hosted_close(struct hosted *h);
 
+/* The same in the background: its engine is NULL from now on, h->retiring tells when it is over. False: there
+ * is no thread for it, and it was done at once. */
+bool hosted_retire(struct hosted *h);
+
 /* The name that answers have; "" until it is known. */
 const char *hosted_model(struct hosted *h);
 
-/* The model that a request without a body is about; NULL: it was answered that there is none such. */
+/* The model that a request is about whose body says nothing of it; NULL: it was answered that there is none
+ * such, or that it is not in memory. */
 struct hosted *hosted_of(struct server *s, struct http_request *r);
 
 /* Writes to the log, each once: which device it is, that it is lost. */

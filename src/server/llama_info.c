@@ -57,7 +57,7 @@ void llama_props_route(struct server *s, struct http_request *r)
 		return;
 	const struct tok *tok = engine_tok(h->engine);
 	const struct chat *chat = engine_chat(h->engine);
-	const char *path = s->config.engine.model_path;
+	const char *path = h->file.path ? h->file.path : s->config.engine.model_path;
 	build_id(build);
 	request_defaults(&(struct request_form){.defaults = llama_sampling}, engine_advice(h->engine),
 			 &sampling);
@@ -66,7 +66,7 @@ void llama_props_route(struct server *s, struct http_request *r)
 	strbuf_addf(&b,
 		    "},\"n_ctx\":%" PRIu32 "},\"total_slots\":%" PRIu32 ",\"model_alias\":", state.info.n_ctx,
 		    state.n_parallel);
-	answer_text(&b, state.info.name);
+	answer_text(&b, h->file.name ? h->file.name : state.info.name);
 	strbuf_add_c(&b, ",\"model_ftype\":");
 	answer_text(&b, state.info.format);
 	strbuf_add_c(&b, ",\"model_path\":");
@@ -106,8 +106,8 @@ void llama_infill_route(struct server *s, struct http_request *r)
 {
 	static const char *const names[] = {"prefix", "suffix", "middle"};
 	char text[256];
-	const struct hosted *h = hosted_of(s, r);
-	const struct tok *tok = h ? engine_tok(h->engine) : NULL;
+	/* Of several it is not known yet which one it is for; its preparation tells the same. */
+	const struct tok *tok = s->shelf ? NULL : engine_tok(s->hosted->engine);
 	for (int i = TOK_FIM_PREFIX; tok && i <= TOK_FIM_MIDDLE; i++) {
 		if (tok_fim(tok, (enum tok_fim)i) >= 0)
 			continue;
@@ -125,6 +125,12 @@ void llama_pooling_route(struct server *s, struct http_request *r)
 {
 	struct engine_state state;
 	char text[512], name[160];
+	if (s->shelf) {
+		refuse(r, 400,
+		       "the models of this server write text and have no pooling: there are no embeddings or "
+		       "ranks of them; serve a model made for them");
+		return;
+	}
 	if (!find_model(s, r, &state))
 		return;
 	snprintf(

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "server/access.h"
 #include "server/gate.h"
+#include "server/hosting.h"
 #include "server/metrics.h"
 #include "server/prom.h"
 #include "server/routes.h"
@@ -316,10 +317,11 @@ static void take_model(struct hosted *h, struct metrics_model *m)
 				    .steps = {.tokens = HISTOGRAM_SIZES,
 					      .sequences = HISTOGRAM_SIZES,
 					      .seconds = HISTOGRAM_STEP_SECONDS}};
-	if (!h->engine)
-		return;
-	engine_get_state(h->engine, &m->state);
-	engine_get_steps(h->engine, &m->steps);
+	if (h->engine) {
+		engine_get_state(h->engine, &m->state);
+		engine_get_steps(h->engine, &m->steps);
+	}
+	hosting_add_past(h, &m->state);
 }
 
 /* The models that the key `reader` may use, each name once, as a scraper takes a series but once: those that

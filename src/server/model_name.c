@@ -103,8 +103,8 @@ static int not_found(const char *asked, const char *const *names, uint32_t n, st
 	const char *near = words ? str_nearest(asked, words) : NULL;
 	model_name_list(names, n, &list);
 	str_quote(str_c(asked), quoted, sizeof quoted);
-	err_set(err, HOKKU_NOT_FOUND, "model %s not found%s%.200s%s this server has %s", quoted,
-		near ? ": did you mean '" : "", near ? near : "", near ? "'?" : ";",
+	err_set(err, HOKKU_NOT_FOUND, "model %s not found%s%.200s%s server has %s", quoted,
+		near ? ": did you mean '" : "", near ? near : "", near ? "'? This" : "; this",
 		list.ptr ? list.ptr : "none");
 	strbuf_free(&list);
 	free(words);

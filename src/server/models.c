@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "server/answer.h"
 #include "server/gate.h"
+#include "server/hosting_lists.h"
 #include "server/reply.h"
 
 /* False: it was answered that the key of r may not use this model. */
@@ -76,6 +77,10 @@ void models_route(struct server *s, struct http_request *r)
 {
 	struct strbuf b = {0};
 	struct hokku_info info;
+	if (s->shelf) {
+		hosting_models_route(s, r);
+		return;
+	}
 	const struct hosted *h = served_model(s, r, &info);
 	if (!h)
 		return;
@@ -108,6 +113,10 @@ void model_route(struct server *s, struct http_request *r)
 	struct hokku_info info;
 	struct strbuf b = {0};
 	char text[512], quoted[160], served[160];
+	if (s->shelf) {
+		hosting_model_route(s, r);
+		return;
+	}
 	const struct hosted *h = served_model(s, r, &info);
 	if (!h)
 		return;
@@ -131,6 +140,14 @@ void embeddings_route(struct server *s, struct http_request *r)
 {
 	struct hokku_info info;
 	char text[512], name[160];
+	if (s->shelf) {
+		reply_error(
+			r, HOKKU_INVALID_REQUEST, 400,
+			"the models of this server write text and do not pool: there are no embeddings of "
+			"them; serve a model that is made for them",
+			"model");
+		return;
+	}
 	if (!served_model(s, r, &info) || !may_use(s, r, info.name))
 		return;
 	snprintf(

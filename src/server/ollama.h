@@ -17,8 +17,13 @@ field_take ollama_options;
 /* The name of option number i; NULL: there are no more. */
 const char *ollama_option_name(size_t i);
 
-/* Taken, and told that it has no effect: the model stays. */
+/* How long the model stays. */
 field_take ollama_take_keep_alive;
+
+/* Of a request for the only model there is: that it goes by its name, and that keep_alive has no effect on
+ * it. Of several both have been seen to. */
+enum hokku_code ollama_admit_model(struct gen_request *r, const struct request_served *served,
+				   struct request_error *err);
 
 /* Messages in Ollama's form, which become OpenAI's; an empty array is none. */
 field_take ollama_messages;
@@ -26,6 +31,9 @@ field_take ollama_messages;
 /* Nanoseconds of keep_alive, a number of seconds or a duration as Go writes them ("1h30m"); below zero: for
  * ever. False: it is neither. */
 bool ollama_keep_alive(const struct jv *v, double *ns);
+
+/* The same of a text, which may be a number of seconds too. */
+bool ollama_keep_alive_text(const char *text, double *ns);
 
 /* Does a request that names `asked` mean what is served? Small letters and capitals are the same, and so is a
  * name with and without the tag "latest". */
@@ -44,6 +52,7 @@ const char *ollama_modified(const struct gguf *file, char out[OLLAMA_TIME_BYTES]
 
 /* The object of details. */
 void ollama_add_details(struct strbuf *b, const struct hokku_info *info, const struct gguf *file);
+void ollama_add_details_of(struct strbuf *b, const struct hokku_info *info, bool assembled);
 
 /* Nanoseconds since 1970 as RFC 3339 writes them: "2026-11-30T12:00:00.123456789Z". Returns out. */
 const char *ollama_time(uint64_t ns, char out[OLLAMA_TIME_BYTES]);

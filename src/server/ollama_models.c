@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "server/gate.h"
+#include "server/hosting_lists.h"
 #include "server/ollama.h"
 #include "server/reply.h"
 #include "server/shelf.h"
@@ -23,8 +24,13 @@ static void add_count(struct strbuf *b, uint64_t n)
 
 void ollama_add_details(struct strbuf *b, const struct hokku_info *i, const struct gguf *file)
 {
+	ollama_add_details_of(b, i, gguf_is_assembled(file));
+}
+
+void ollama_add_details_of(struct strbuf *b, const struct hokku_info *i, bool assembled)
+{
 	strbuf_addf(b, "{\"parent_model\":\"\",\"format\":\"%s\",\"family\":",
-		    gguf_is_assembled(file) ? "safetensors" : "gguf");
+		    assembled ? "safetensors" : "gguf");
 	answer_text(b, i->architecture);
 	strbuf_add_c(b, ",\"families\":[");
 	answer_text(b, i->architecture);
@@ -81,6 +87,10 @@ static const struct gguf *begin_list(struct server *s, struct http_request *r, s
 
 void ollama_tags_route(struct server *s, struct http_request *r)
 {
+	if (s->shelf) {
+		hosting_tags_route(s, r);
+		return;
+	}
 	struct engine_state state;
 	struct strbuf b = {0};
 	char time[OLLAMA_TIME_BYTES];
@@ -100,6 +110,10 @@ void ollama_tags_route(struct server *s, struct http_request *r)
 /* It never leaves: that is 292 years hence, the longest that Ollama's own durations hold. */
 void ollama_ps_route(struct server *s, struct http_request *r)
 {
+	if (s->shelf) {
+		hosting_ps_route(s, r);
+		return;
+	}
 	struct engine_state state;
 	struct strbuf b = {0};
 	char time[OLLAMA_TIME_BYTES];
@@ -134,8 +148,8 @@ void ollama_not_here_route(struct server *s, struct http_request *r)
 	char text[256];
 	(void)s;
 	snprintf(text, sizeof text,
-		 "%s is not done by this server: it has the one model that it was started with (hokku serve "
-		 "FILE); GET /api/tags names it",
+		 "%s is not done by this server: it has the models that it was started with (hokku serve "
+		 "FILE, --models-dir DIR); GET /api/tags names them",
 		 http_get_path(r));
 	reply_error(r, HOKKU_NOT_FOUND, 501, text, NULL);
 }

@@ -49,6 +49,16 @@ enum hokku_code ollama_check_name(const char *asked, const char *served, struct 
 		       served);
 }
 
+enum hokku_code ollama_admit_model(struct gen_request *r, const struct request_served *served,
+				   struct request_error *err)
+{
+	if (served->several)
+		return HOKKU_OK;
+	if (r->has_keep_alive)
+		field_warn(&r->warnings, "keep_alive has no effect here: the model stays");
+	return ollama_check_name(r->model, served->name, err);
+}
+
 /* What is known only where the model is. */
 static enum hokku_code admit(struct gen_request *r, const struct request_served *served,
 			     struct request_error *err)
@@ -56,7 +66,7 @@ static enum hokku_code admit(struct gen_request *r, const struct request_served 
 	static const char field[] = "options.num_ctx";
 	char text[160];
 	const struct jv *v = jv_get(jv_get(&r->json.root, "options"), "num_ctx");
-	enum hokku_code rc = ollama_check_name(r->model, served->name, err);
+	enum hokku_code rc = ollama_admit_model(r, served, err);
 	int64_t n;
 	if (rc || jv_none(v) || !field_whole(v, &n) || n == served->n_ctx)
 		return rc;
@@ -127,16 +137,25 @@ bool ollama_keep_alive(const struct jv *v, double *ns)
 	return at != NULL;
 }
 
+bool ollama_keep_alive_text(const char *text, double *ns)
+{
+	char *end;
+	double s = strtod(text, &end);
+	*ns = s * 1e9;
+	if (*text && !*end)
+		return isfinite(*ns);
+	return ollama_keep_alive(&(struct jv){.type = JV_STRING, .n = (uint32_t)strlen(text), .text = text},
+				 ns);
+}
+
 enum hokku_code ollama_take_keep_alive(struct gen_request *r, const char *name, const struct jv *v,
 				       struct request_error *err)
 {
-	char found[96], text[96];
-	double ns;
-	if (!ollama_keep_alive(v, &ns))
+	char found[96];
+	if (!ollama_keep_alive(v, &r->keep_alive_ns))
 		return bad(err, name, "is %s; it takes a number of seconds or a duration as \"5m\"",
 			   field_describe(v, found));
-	snprintf(text, sizeof text, "%s has no effect here: the model stays", name);
-	field_warn(&r->warnings, text);
+	r->has_keep_alive = true;
 	return HOKKU_OK;
 }
 
@@ -339,11 +358,9 @@ static enum hokku_code check_generate(struct gen_request *r, struct str stray, s
 static enum hokku_code tell_loaded(const struct request_told *told, bool chat, struct strbuf *out)
 {
 	const struct gen_request *r = told->request;
-	const struct jv *keep_alive = jv_get(&r->json.root, "keep_alive");
-	double ns;
 	if (r->messages || r->prompt.ptr)
 		return HOKKU_OK;
-	bool unload = !jv_none(keep_alive) && ollama_keep_alive(keep_alive, &ns) && ns == 0;
+	bool unload = r->has_keep_alive && r->keep_alive_ns == 0;
 	ollama_add_loaded(out, chat, r->model, clock_wall_ns(), unload ? "unload" : "load");
 	return HOKKU_OK;
 }

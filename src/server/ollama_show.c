@@ -242,7 +242,7 @@ static enum hokku_code check_model(struct gen_request *r, struct str stray, stru
 static enum hokku_code admit(struct gen_request *r, const struct request_served *served,
 			     struct request_error *err)
 {
-	return ollama_check_name(r->model, served->name, err);
+	return ollama_admit_model(r, served, err);
 }
 
 /* ---- embeddings ---- */

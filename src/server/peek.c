@@ -87,7 +87,7 @@ static bool is_key(struct str quoted, const char *name)
 	return is;
 }
 
-bool peek_model(struct str body, struct strbuf *out)
+bool peek_model(struct str body, const char *old, struct strbuf *out)
 {
 	struct rest r = {body.ptr, body.ptr + body.len};
 	struct str key, name = {NULL, 0};
@@ -107,7 +107,7 @@ bool peek_model(struct str body, struct strbuf *out)
 		struct str found = {value, (size_t)(r.at - value)};
 		if (is_string && is_key(key, "model"))
 			return add_string(found, out);
-		if (is_string && is_key(key, "name"))
+		if (is_string && old && is_key(key, old))
 			name = found;
 	} while (skip_char(&r, ','));
 	return name.ptr && add_string(name, out);

@@ -8,9 +8,9 @@
 
 #include "base/str.h"
 
-/* Appends what "model" says, or else "name"; false: neither is there as a string, or the body is no object up
- * to there. */
-bool peek_model(struct str body, struct strbuf *out);
+/* Appends what "model" says, or else the key `old`, which may be NULL; false: neither is there as a string,
+ * or the body is no object up to there. */
+bool peek_model(struct str body, const char *old, struct strbuf *out);
 
 /* The value of a parameter of a query ("a=b&model=x%2Fy"), its escapes undone; false: it is not there. */
 bool peek_query(struct str query, const char *name, struct strbuf *out);

@@ -472,7 +472,9 @@ static void run_job(struct prepare *p, struct prepare_job *job)
 {
 	struct engine_state state;
 	engine_get_state(p->engine, &state);
-	const struct request_served served = {.name = state.info.name,
+	const char *model = p->defaults.model;
+	const struct request_served served = {.name = model ? model : state.info.name,
+					      .several = model != NULL,
 					      .n_ctx = state.info.n_ctx,
 					      .info = &state.info,
 					      .file = engine_file(p->engine),

@@ -22,6 +22,7 @@ struct prepare_chat {
 	const struct jv *kwargs;      /* NULL: none */
 	const struct jinja_time *now; /* NULL: the clock */
 	bool thinking_is_text;        /* it is not told apart */
+	const char *model;            /* of several models the name of this one; NULL: it is the only one */
 	struct responses *responses;  /* what requests may go on from; NULL: nothing */
 };
 

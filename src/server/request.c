@@ -249,6 +249,7 @@ static const struct field native_fields[] = {
 	{"logprobs", field_logprobs},
 	{"top_logprobs", field_top_logprobs},
 	{"prompt_logprobs", field_prompt_logprobs},
+	{"model", field_model},
 	FIELDS_OF_RULES,
 	{"response_format", field_response_format},
 	{"json_schema", field_json_schema},

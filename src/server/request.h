@@ -107,6 +107,8 @@ struct gen_request {
 	bool return_ids; /* the answer tells the ids of prompt and answer */
 	bool keep_ids;   /* the answer's end is told the ids of prompt and answer */
 	char *model;     /* as the request names it; NULL: it does not */
+	bool has_keep_alive;
+	double keep_alive_ns; /* the model stays for so long after this request; below 0: for ever */
 	/* OpenAI's. */
 	uint32_t max_completion_tokens; /* as max_tokens, under another name */
 	bool stream_options, include_usage;
@@ -158,6 +160,7 @@ struct field;
 /* What is served. */
 struct request_served {
 	const char *name;
+	bool several; /* there are other models: the request has been brought to the one that it names */
 	uint32_t n_ctx;
 	const struct hokku_info *info;
 	const struct gguf *file;

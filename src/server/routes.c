@@ -11,6 +11,7 @@
 #include "server/gate.h"
 #include "server/generate.h"
 #include "server/health.h"
+#include "server/hosting.h"
 #include "server/llama.h"
 #include "server/metrics.h"
 #include "server/models.h"
@@ -64,6 +65,10 @@ static const struct route {
 	 "OpenAI's: one of these by its name"},
 	{HTTP_GET, GATE_OPEN, "/v1/health", health_route, NULL, "llama-server's: as /health"},
 	{HTTP_GET, GATE_KEY, "/models", models_route, &api_openai_chat, "llama-server's: as /v1/models"},
+	{HTTP_POST, GATE_ADMIN, "/models/load", hosting_load_route, &api_models_load,
+	 "llama-server's: brings one of several into memory"},
+	{HTTP_POST, GATE_ADMIN, "/models/unload", hosting_unload_route, &api_models_unload,
+	 "llama-server's: lets it go when its requests are over"},
 	{HTTP_POST, GATE_KEY, "/completion", NULL, &api_llama_completion,
 	 "llama-server's: an answer to a prompt"},
 	{HTTP_POST, GATE_KEY, "/completions", NULL, &api_llama_completion, "llama-server's: the same"},

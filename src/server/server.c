@@ -16,6 +16,7 @@
 #include "server/cancel.h"
 #include "server/generate.h"
 #include "server/health.h"
+#include "server/hosting.h"
 #include "server/net.h"
 #include "server/responses.h"
 #include "server/routes.h"
@@ -39,6 +40,7 @@ void server_defaults(struct server_config *c)
 		.watchdog_timeout_s = 300,
 		.response_store_bytes = 64 * 1024 * 1024,
 		.response_ttl_s = 3600,
+		.models_keep_alive_ns = SERVER_MODELS_KEEP_ALIVE_S * 1e9,
 	};
 	c->engine.max_queue = ENGINE_MAX_QUEUE;
 	c->engine.itl_ms = PACE_TARGET_MS;
@@ -91,6 +93,8 @@ static void go_on_stopping(struct server *s)
 	if (atomic_load(&n_signals) && !s->stopping_ns) {
 		s->stopping_ns = clock_ns();
 		for (struct hosted *h = s->hosted; h; h = h->next) {
+			if (!h->engine)
+				continue;
 			engine_close_door(h->engine);
 			engine_close_shapes(h->engine); /* their requests would be refused */
 		}
@@ -139,13 +143,16 @@ static void on_wake(void *user)
 	gen_take_mail(s);
 	gen_take_states(s);
 	for (struct hosted *h = s->hosted; h; h = h->next) {
+		if (!h->engine)
+			continue;
 		engine_get_state(h->engine, &state);
 		hosted_tell(h, &state);
-		if (state.phase == ENGINE_FAILED && !s->failure.code) {
+		if (state.phase == ENGINE_FAILED && !s->failure.code && !s->shelf) {
 			s->failure = state.failure;
 			http_stop(s->http);
 		}
 	}
+	hosting_go_on(s);
 	go_on_stopping(s);
 }
 
@@ -154,6 +161,7 @@ static void on_tick(void *user)
 	struct server *s = user;
 	health_watch_engines(s);
 	gen_tick(s, clock_ns());
+	hosting_go_on(s);
 	go_on_stopping(s);
 }
 
@@ -274,7 +282,7 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 	s->responses = responses_new(s->config.response_store_bytes, s->config.response_ttl_s);
 	if (!s->responses)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for responses");
-	return host_one(s, err);
+	return hosting_wanted(&s->config) ? hosting_open(s, err) : host_one(s, err);
 }
 
 /* A device that has stopped answering must not keep the process: it ends with everything as it is. Not by
@@ -283,7 +291,7 @@ static void end_within_time(struct server *s)
 {
 	for (struct hosted *h = s->hosted; h; h = h->next) {
 		double left = SERVER_STOP_MS - 100 - (s->stopping_ns ? clock_ms_since(s->stopping_ns) : 0);
-		if (engine_stop(h->engine, left > 100 ? (uint32_t)left : 100))
+		if (!h->engine || engine_stop(h->engine, left > 100 ? (uint32_t)left : 100))
 			continue;
 		log_error("the device does not answer: the server ends without it");
 		fflush(NULL);
@@ -305,9 +313,15 @@ static void close_models(struct server *s, bool running)
 		fflush(NULL);
 		_exit(0);
 	}
+	if (!hosting_stop(s, running ? SERVER_STOP_MS - 50 : UINT32_MAX)) {
+		log_error("the device does not answer: the server ends without it");
+		fflush(NULL);
+		_exit(0);
+	}
 	gen_drop_shapes(s);
 	for (struct hosted *h = s->hosted; h; h = h->next)
 		hosted_close(h);
+	s->closing = true;
 }
 
 enum hokku_code server_run(const struct server_config *config, struct hokku_error *err)
@@ -338,10 +352,7 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 	http_close(s->http);
 	tls_free(s->tls);
 	gen_free_all(s);
-	for (struct hosted *h = s->hosted, *next; h; h = next) {
-		next = h->next;
-		free(h);
-	}
+	hosting_close(s);
 	cancel_forget_early(s);
 	keys_free(s->keys);
 	responses_free(s->responses);

@@ -143,7 +143,8 @@ static enum hokku_code check_filename(struct gen_request *r, struct str stray, s
 	return HOKKU_OK;
 }
 
-static const struct field slot_fields[] = {{"filename", states_take_name}, {NULL, NULL}};
+static const struct field slot_fields[] = {
+	{"filename", states_take_name}, {"model", field_model}, {NULL, NULL}};
 static const struct request_form request_slot = {
 	.strict = true, .no_sampling = true, .fields = slot_fields, .check = check_filename};
 

@@ -41,6 +41,8 @@ struct generation {
 	struct http_request *client; /* NULL: it has its answer, or is gone */
 	struct prepare_job job;
 	bool preparing;           /* job is with the thread that prepares */
+	bool parked;              /* waits for its model, or (hosted is NULL) for a look at the shelf: */
+	uint64_t shelf_number;    /* the one with this number */
 	struct states_job *state; /* with the thread of states; NULL: it is an answer, or not there yet */
 	const struct api *api;    /* how its client speaks */
 	struct sample *samples;   /* (n_samples) once it is with the engine */
@@ -83,7 +85,17 @@ enum {
 struct server {
 	struct server_config config;
 	struct http *http;
-	struct hosted *hosted;        /* the models, linked by next */
+	struct hosted *hosted; /* the models, linked by next */
+	struct shelf *shelf;   /* the files of several (hosting.h); NULL: there is one, named or inside */
+	uint64_t shelf_number; /* of the list that is known */
+	struct hokku_error shelf_err; /* of the folder */
+	uint32_t n_left_out;
+	uint64_t capacity[REGISTRY_PLACES];
+	uint32_t gpu_place;           /* where a model goes that may choose; 0: there is none */
+	uint32_t n_parked;            /* of n_generations */
+	size_t n_parked_bytes;        /* of their bodies */
+	struct engine_state past;     /* sums over engines that are gone */
+	bool closing;                 /* engines are gone for good: nobody is told anything any more */
 	struct keys *keys;            /* NULL: open to all */
 	uint32_t n_owners;            /* keys there are, beside owner 0 */
 	struct allowance *allowances; /* (n_owners + 1) */

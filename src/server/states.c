@@ -98,6 +98,7 @@ static enum hokku_code check_restore(struct gen_request *r, struct str stray, st
 static const struct field save_fields[] = {
 	/* clang-format off */
 	{"name", states_take_name},
+	{"model", field_model},
 	{"id", field_id},
 	{"prompt", field_prompt},
 	{"tokens", field_tokens},
@@ -113,6 +114,7 @@ static const struct field save_fields[] = {
 static const struct field restore_fields[] = {
 	/* clang-format off */
 	{"name", states_take_name},
+	{"model", field_model},
 	{"cache_salt", field_cache_salt},
 	{NULL, NULL},
 	/* clang-format on */

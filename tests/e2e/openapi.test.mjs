@@ -2,7 +2,7 @@
 // UPDATE_DOCS=1 ctest --test-dir build/test -R e2e/openapi
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -27,15 +27,19 @@ const holds = (schema, value) => {
 };
 const resolve = (schema) => (schema.$ref ? resolve(file.components.schemas[schema.$ref.split('/').at(-1)]) : schema);
 
-let server, gap, states;
+let server, gap, several, states;
 before(async () => {
 	states = mkdtempSync(join(tmpdir(), 'hokku-openapi-'));
 	server = await start(['--threads', '1', '--state-dir', states]);
 	await startWithGap();
+	mkdirSync(join(states, 'models'));
+	copyFileSync(model('tiny'), join(states, 'models', 'tiny.gguf'));
+	several = await start(['--threads', '1', '--models-dir', join(states, 'models')]);
 });
 after(async () => {
 	await server?.stop();
 	await gap?.stop();
+	await several?.stop();
 	rmSync(states, { recursive: true });
 });
 
@@ -66,6 +70,7 @@ const bases = {
 	'/v1/state/restore': { name: 'rain' },
 	'/v1/chat/completions': { messages, max_tokens: 1 },
 	'/v1/responses': { input: 'rain', max_output_tokens: 1 },
+	'/models/load': { model: 'tiny' },
 	'/v1/completions': { prompt: 'the river', max_tokens: 1 },
 	'/v1/messages': { messages, max_tokens: 1 },
 	'/v1/messages/count_tokens': { messages },
@@ -128,7 +133,7 @@ async function startWithGap() {
 	writeFileSync(file, assemble([...keys, ...marks], tensors, alignment));
 	gap = await start([file, '--threads', '1']);
 }
-const serverOf = (route) => (route === '/infill' ? gap : server);
+const serverOf = (route) => (route === '/infill' ? gap : route === '/models/load' ? several : server);
 
 const urlOf = (route) => (route === '/slots/*' ? '/slots/0?action=save' : route);
 // The field that an answer blames.

@@ -54,6 +54,7 @@ const health = object({
 	'tokenizer?': text, 'tokenizer_notes?': array(text), uptime_s: number, version: text, connections: count, held_bytes: count,
 	'queue?': object({ running: count, parallel: count, queued: count, max_queue: count, accepted: count, finished: count, cancelled: count, failed: count, tokens_in: count, tokens_out: count }),
 	'counters?': { type: 'object', additionalProperties: count },
+	'models?': array(open), 'memory?': array(object({ place: text, 'limit_bytes?': count, used_bytes: count })),
 	'key?': open,
 });
 const state = object({ name: text, tokens: count, prompt_tokens: count, kv_tokens: count, bytes: count, ms: number });
@@ -100,7 +101,8 @@ const response = object({
 	'hokku?': ref('Hokku'), 'warnings?': warnings,
 });
 const responseEvent = { type: 'object', required: ['type', 'sequence_number'], properties: { type: { type: 'string', pattern: '^(response\\.[a-z_.]+|error)$' }, sequence_number: count, response: ref('Response'), item: ref('ResponseItem') } };
-const model = object({ id: text, object: { const: 'model' }, created: count, owned_by: { const: 'hokku' }, max_model_len: count, meta: object({ vocab_type: count, n_vocab: count, n_ctx_train: count, n_ctx: count, n_embd: count, n_params: count, size: count }) });
+const failure = object({ code: text, message: text });
+const model = object({ id: text, object: { const: 'model' }, created: count, owned_by: { const: 'hokku' }, 'max_model_len?': count, 'state?': text, 'status?': object({ value: text, args: array(text), 'failed?': yes, 'exit_code?': count }), 'error?': failure, 'meta?': object({ 'vocab_type?': count, n_vocab: count, n_ctx_train: count, n_ctx: count, n_embd: count, n_params: count, size: count }) });
 
 /* ---- Anthropic's ---- */
 const anthropicUsage = { input_tokens: count, cache_creation_input_tokens: count, cache_read_input_tokens: count, output_tokens: count, output_tokens_details: object({ thinking_tokens: count }), server_tool_use: none };
@@ -166,6 +168,7 @@ export const schemas = {
 	ResponseEvent: responseEvent,
 	ResponseDeleted: object({ id: text, object: { const: 'response' }, deleted: { const: true } }),
 	Model: model,
+	ModelDone: object({ success: { const: true } }),
 	Models: object({ object: { const: 'list' }, data: array(ref('Model')) }),
 	Message: anthropicMessage,
 	MessageEvent: messageEvent,
@@ -216,6 +219,8 @@ export const answers = {
 	'GET /v1/models': { whole: 'Models' },
 	'GET /models': { whole: 'Models' },
 	'GET /v1/models/*': { whole: 'Model' },
+	'POST /models/load': { whole: 'ModelDone' },
+	'POST /models/unload': { whole: 'ModelDone' },
 	'POST /completion': asLlama,
 	'POST /completions': asLlama,
 	'POST /infill': asLlama,
@@ -240,7 +245,7 @@ export const answers = {
 const families = [
 	['Anthropic', /^\/v1\/messages/],
 	['Ollama', /^\/api\//],
-	['Llama', /^(\/v1)?\/chat\/completions\/input_tokens|^\/(completions?|infill|slots|tokenize|detokenize|apply-template|props|lora-adapters|embeddings?|rerank|reranking)(\/|$)|^\/v1\/rerank/],
+	['Llama', /^(\/v1)?\/chat\/completions\/input_tokens|^\/models\/(load|unload)|^\/(completions?|infill|slots|tokenize|detokenize|apply-template|props|lora-adapters|embeddings?|rerank|reranking)(\/|$)|^\/v1\/rerank/],
 	['Openai', /^(\/v1)?\/(chat\/completions|responses|completions|embeddings|models)/],
 	['Native', /./],
 ];

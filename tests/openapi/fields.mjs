@@ -135,7 +135,7 @@ export const shared = {
 	guided_grammar: { ...grammar, description: 'As grammar; vLLM’s name.' },
 	name: { type: 'string', pattern: '^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$', description: 'Of the state.', examples: ['rain'] },
 	tokens: ids(1, null, 'Token ids.', { examples: [[5, 6]] }),
-	model: text(1, 256, 'Named in the answer; one model is served.', { examples: ['haiku'] }),
+	model: text(1, 256, 'Named in the answer; of several models the one that is asked.', { examples: ['haiku'] }),
 	stream_options: closed({ include_usage: { type: 'boolean' }, include_obfuscation: { type: 'boolean', description: 'Without effect.' } }, { description: 'With stream.', examples: [{ include_usage: true }] }),
 	max_completion_tokens: whole(1, most, 'As max_tokens; where both are given they must be equal.'),
 	tool_choice: {
@@ -351,7 +351,7 @@ export const options = {
 	...Object.fromEntries(['numa', 'low_vram', 'f16_kv', 'use_mmap', 'use_mlock', 'logits_all'].map((name) => [name, unused('boolean')])),
 };
 const isOption = refused('it is one of options.');
-const keepAlive = { anyOf: [{ type: 'number' }, { type: 'string', pattern: '^[+-]?(0|([0-9]*\\.?[0-9]*(ns|us|µs|μs|ms|s|m|h))+)$' }], description: 'Without effect: the model stays.', examples: [0, -1, '5m', '1h30m'] };
+const keepAlive = { anyOf: [{ type: 'number' }, { type: 'string', pattern: '^[+-]?(0|([0-9]*\\.?[0-9]*(ns|us|µs|μs|ms|s|m|h))+)$' }], description: 'How long one of several models stays after this; below 0: for ever. The only one stays.', examples: [0, -1, '5m', '1h30m'] };
 const optionsOf = { $ref: '#/components/schemas/OllamaOptions', description: 'Sampling and limits.', examples: [{ num_predict: 1 }] };
 const empty = (description) => ({ const: '', description });
 const ollamaBoth = {
@@ -402,6 +402,7 @@ export const forms = {
 	'/v1/completions': { name: 'CompletionRequest', own: completions, required: ['prompt'] },
 	'/v1/messages': { name: 'MessageRequest', own: anthropic, required: ['max_tokens', 'messages'] },
 	'/v1/messages/count_tokens': { name: 'MessageCountRequest', own: anthropic, required: ['messages'] },
+	'/models/load': { name: 'ModelRequest', own: { model: text(1, 256, 'One of several.', { examples: ['tiny'] }) }, required: ['model'] },
 	'/completion': { name: 'LlamaCompletionRequest', own: llama, required: ['prompt'] },
 	'/infill': { name: 'LlamaInfillRequest', own: infill, required: ['input_prefix', 'input_suffix'] },
 	'/slots/*': { name: 'LlamaSlotRequest', own: { filename: { ...shared.name, description: 'Of the file.' } }, required: ['filename'] },

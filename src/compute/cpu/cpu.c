@@ -273,7 +273,9 @@ static enum hokku_code start_threads(struct cpu *c, uint32_t n_threads, struct h
 	return HOKKU_OK;
 }
 
-static enum hokku_code take_kv(struct cpu *c, const struct compute_params *p, struct hokku_error *err)
+/* map: else it is only measured. */
+static enum hokku_code take_kv(struct cpu *c, const struct compute_params *p, bool map,
+			       struct hokku_error *err)
 {
 	struct carver v = {0};
 	const struct hparams *hp = &p->model->hp;
@@ -287,11 +289,13 @@ static enum hokku_code take_kv(struct cpu *c, const struct compute_params *p, st
 	if (rc)
 		return rc;
 	carve(&v, (uint64_t)n_places * c->memory.n_kv_blocks, c->kv_block_bytes);
+	c->memory.kv_bytes = v.used;
+	if (!map)
+		return HOKKU_OK;
 	rc = map_region(c, REGION_KV, &v, "KV cache", err);
 	for (uint32_t l = 0; l < hp->n_layers && !rc; l++)
 		c->layers[l].kv = region_base(c, REGION_KV) + c->kv_block_bytes * c->memory.n_kv_blocks *
 								      p->model->layers[l].spec->kv_place;
-	c->memory.kv_bytes = v.used;
 	return rc;
 }
 
@@ -322,7 +326,7 @@ static enum hokku_code set_up(struct cpu *c, const struct compute_params *p, str
 		rc = take_region(c, REGION_WEIGHTS, carve_weights, "packed weights", &c->memory.weight_bytes,
 				 err);
 	if (!rc)
-		rc = take_kv(c, p, err);
+		rc = take_kv(c, p, true, err);
 	if (!rc)
 		rc = take_region(c, REGION_SCRATCH, carve_scratch, "step's scratch", &c->memory.scratch_bytes,
 				 err);
@@ -330,6 +334,37 @@ static enum hokku_code set_up(struct cpu *c, const struct compute_params *p, str
 		return rc;
 	rc = create_samplers(c, err);
 	return rc ? rc : cpu_load(c, p, err);
+}
+
+enum hokku_code compute_cpu_need(const struct compute_params *p, struct compute_memory *out,
+				 struct hokku_error *err)
+{
+	struct cpu *c = calloc(1, sizeof *c);
+	struct carver weights = {0}, scratch = {0};
+	if (!c)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cpu");
+	c->model = p->model;
+	set_widths(c, p);
+	enum hokku_code rc = check_heads(c->model, err);
+	c->layers = calloc(c->model->hp.n_layers, sizeof *c->layers);
+	if (!rc && !c->layers)
+		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %u layers", c->model->hp.n_layers);
+	if (!rc)
+		rc = plan_matrices(c, err);
+	if (!rc)
+		rc = start_threads(c, p->n_threads, err);
+	if (!rc)
+		rc = take_kv(c, p, false, err);
+	if (!rc) {
+		uint32_t n_samplers = c->n_threads < c->logit_rows ? c->n_threads : c->logit_rows;
+		carve_weights(c, &weights);
+		carve_scratch(c, &scratch);
+		c->memory.weight_bytes = weights.used;
+		c->memory.scratch_bytes = scratch.used + n_samplers * sampler_need(c->model->hp.n_vocab);
+		*out = c->memory;
+	}
+	cpu_close(c);
+	return rc;
 }
 
 static enum hokku_code cpu_open(const struct compute_params *p, void **self, struct hokku_error *err)

@@ -65,7 +65,7 @@ static void test_finds(void **state)
 		{"other", 4, NULL},
 		{"other:LATEST", 4, NULL},
 		{"m", -1, "model \"m\" not found: it may be 'a/m' or 'b/m'; name one of them"},
-		{"qwen3-4", -1, "did you mean 'qwen3-4b'? this server has 'qwen3-4b', 'Tiny', 'a/m', "},
+		{"qwen3-4", -1, "did you mean 'qwen3-4b'? This server has 'qwen3-4b', 'Tiny', 'a/m', "},
 		{"zzzzzzzzz", -1, "model \"zzzzzzzzz\" not found; this server has "},
 		{"", -1, "not found"},
 		{"/m", -1, "not found"},
@@ -130,13 +130,15 @@ static void test_peeks(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct strbuf out = {0};
-		bool is = peek_model(str_c(rows[i].body), &out);
+		bool is = peek_model(str_c(rows[i].body), "name", &out);
 		if (is != (rows[i].model != NULL))
 			fail_msg("%s", rows[i].body);
 		if (is)
 			assert_string_equal(out.ptr, rows[i].model);
 		strbuf_free(&out);
 	}
+	struct strbuf out = {0};
+	assert_false(peek_model(str_c("{\"name\":\"n\"}"), NULL, &out));
 }
 
 static void test_peeks_at_queries(void **state)

@@ -281,8 +281,16 @@ static void test_without_effect(void **state)
 	good(chat(",\"keep_alive\":\"5m\",\"truncate\":true,\"shift\":true,\"options\":{\"penalize_newline\":"
 		  "true,\"vocab_only\":false}"),
 	     "rest");
-	assert_true(warned("keep_alive has no effect here: the model stays") &&
-		    warned("truncate has no effect here: nothing is cut off") && warned("shift has"));
+	assert_true(warned("truncate has no effect here: nothing is cut off") && warned("shift has") &&
+		    !warned("keep_alive"));
+	assert_true(r.has_keep_alive && r.keep_alive_ns == 3e11);
+	/* Of the only model it has none; of several it says how long this one stays. */
+	const struct request_served several = {.name = "another", .several = true},
+				    one = {.name = r.model, .n_ctx = 512};
+	assert_int_equal(request_ollama_chat.admit(&r, &several, &err), HOKKU_OK);
+	assert_false(warned("keep_alive"));
+	assert_int_equal(request_ollama_chat.admit(&r, &one, &err), HOKKU_OK);
+	assert_true(warned("keep_alive has no effect here: the model stays"));
 	request_free(&r);
 	good(chat(",\"truncate\":false"), "truncate");
 	assert_int_equal(r.warnings.len, 0);
