@@ -29,6 +29,14 @@ async function lengthOf(text: string, model: string): Promise<number> {
 	return counted;
 }
 
+let newest = { asked: '', n: 0 }; // who writes on asks for the same again and again
+
+async function lengthOfPrompt(body: unknown): Promise<number> {
+	const asked = JSON.stringify(body);
+	if (newest.asked !== asked) newest = { asked, n: await api.countPrompt(body) };
+	return newest.n;
+}
+
 const textOf = (m: Message) => m.content + (m.calls ?? []).map((c) => c.name + c.arguments).join('');
 const labels = { user: 'You', assistant: 'Answer', tool: 'Result of a tool' };
 const excerptOf = (text: string) => text.trim().replace(/\s+/g, ' ').slice(0, 80);
@@ -47,7 +55,7 @@ async function measure(c: Conversation, draft: string): Promise<Piece[]> {
 		} catch {
 			/* said where it is written */
 		}
-		const all = await api.countPrompt({ messages, ...(model ? { model } : {}), ...(tools ? { tools } : {}), ...(c.settings.effort ? { reasoning_effort: c.settings.effort } : {}) });
+		const all = await lengthOfPrompt({ messages, ...(model ? { model } : {}), ...(tools ? { tools } : {}), ...(c.settings.effort ? { reasoning_effort: c.settings.effort } : {}) });
 		const marks = all - pieces.reduce((sum, p) => sum + p.n, 0);
 		if (marks > 0) pieces.push({ id: '', kind: 'marks', label: tools ? 'Template and tools' : 'Template', excerpt: 'marks between the messages', n: marks });
 	}
