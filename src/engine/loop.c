@@ -341,8 +341,10 @@ enum hokku_code engine_loop(struct engine *e, struct hokku_error *err)
 			rc = check_device(e, err);
 		if (!rc)
 			rc = turn(e, err);
-		if (rc == HOKKU_DEVICE_ERROR)
+		if (rc == HOKKU_DEVICE_ERROR) {
+			tell_busy(e, false);
 			return rc;
+		}
 		if (rc)
 			fail_running(e, err);
 	}
