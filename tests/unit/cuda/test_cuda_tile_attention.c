@@ -9,6 +9,7 @@ struct heads {
 	uint32_t n_heads, n_kv_heads, head_dim, planes;
 	uint32_t window; /* 0: none */
 	float soft_cap;  /* 0: none */
+	bool q8_0;
 };
 
 enum { N_SEQS = 3, MOST_POSITIONS = 33 * CUDA_ATTN_SPLIT };
@@ -35,7 +36,7 @@ struct piece {
 static size_t kv_bytes(const struct world *w)
 {
 	return (2 * N_SEQS * w->n_blocks + 1) *
-	       tile_kv_block_bytes(w->h.n_kv_heads, w->h.head_dim, w->h.planes);
+	       tile_kv_block_bytes(w->h.n_kv_heads, w->h.head_dim, w->h.planes, w->h.q8_0);
 }
 
 static struct world make_world(const struct heads *h, uint32_t n_positions)
@@ -103,7 +104,8 @@ static struct tile_copy step(const struct world *w, const struct piece *pieces, 
 	uint16_t *dq = on_device(NULL, q_bytes);
 	size_t parts = (size_t)n * h->n_heads * plan.n_splits * (2 + hd);
 	float *partial = split ? on_device(NULL, parts * sizeof(float)) : NULL;
-	const struct tile_kv kv = {w->kv, w->d_tables, h->n_heads, h->n_kv_heads, h->head_dim, h->planes};
+	const struct tile_kv kv = {w->kv, w->d_tables, h->n_heads, h->n_kv_heads, h->head_dim, h->planes,
+				   h->q8_0};
 	const struct tile_rope_args rope = {.kv = kv,
 					    .tokens = d_tokens,
 					    .frequency = w->d_frequency,
@@ -150,6 +152,21 @@ static double planes_value(const uint16_t *p, size_t plane, uint32_t planes)
 	return planes == 2 ? v + (double)f32_from_f16(p[plane]) : v;
 }
 
+/* Dimension d of position `slot` of a head's K, or V, in a block. */
+static double stored(const struct world *w, const uint8_t *head, bool is_value, uint32_t slot, uint32_t d)
+{
+	uint32_t hd = tile_hd(w->h.head_dim), at = is_value ? d * CUDA_KV_BLOCK + slot : slot * hd + d;
+	size_t plane = (size_t)CUDA_KV_BLOCK * hd;
+	uint16_t scale;
+	if (!w->h.q8_0) {
+		const uint16_t *p = (const uint16_t *)(const void *)head;
+		return planes_value(p + is_value * w->h.planes * plane + at, plane, w->h.planes);
+	}
+	head += is_value * (plane + hd / TILE_CHUNK * 2 * CUDA_KV_BLOCK);
+	memcpy(&scale, head + plane + 2 * (d / TILE_CHUNK * CUDA_KV_BLOCK + slot), sizeof scale);
+	return (double)(int8_t)head[at] * (double)f32_from_f16(scale);
+}
+
 /* Attention of one head of a token at pos to a sequence's KV memory, as it lies there. */
 static void reference(const struct world *w, const uint16_t *memory, const uint16_t *q, uint32_t seq,
 		      uint32_t pos, uint32_t kv_head, double *out)
@@ -157,16 +174,16 @@ static void reference(const struct world *w, const uint16_t *memory, const uint1
 	const struct heads *h = &w->h;
 	uint32_t hd = tile_hd(h->head_dim), n = pos + 1,
 		 from = h->window && n > h->window ? n - h->window : 0;
-	size_t plane = (size_t)CUDA_KV_BLOCK * hd;
+	size_t head_bytes = tile_kv_block_bytes(1, h->head_dim, h->planes, h->q8_0);
 	double score[MOST_POSITIONS], largest = -INFINITY, sum = 0;
-	const uint16_t *block[MOST_POSITIONS];
+	const uint8_t *block[MOST_POSITIONS];
 	for (uint32_t p = 0; p < n; p++) {
 		uint32_t b = w->tables[seq * w->n_blocks + p / CUDA_KV_BLOCK], slot = p % CUDA_KV_BLOCK;
-		block[p] = memory + ((size_t)b * h->n_kv_heads + kv_head) * 2 * h->planes * plane;
+		block[p] = (const uint8_t *)memory + ((size_t)b * h->n_kv_heads + kv_head) * head_bytes;
 		score[p] = 0;
 		for (uint32_t d = 0; d < h->head_dim; d++)
 			score[p] += planes_value(q + d, hd, h->planes) *
-				    planes_value(block[p] + (size_t)slot * hd + d, plane, h->planes);
+				    stored(w, block[p], false, slot, d);
 		score[p] /= sqrt(h->head_dim);
 		if (h->soft_cap != 0)
 			score[p] = (double)h->soft_cap * tanh(score[p] / (double)h->soft_cap);
@@ -180,9 +197,7 @@ static void reference(const struct world *w, const uint16_t *memory, const uint1
 		out[d] = 0;
 		for (uint32_t p = 0; p < n; p++)
 			out[d] += score[p] / sum *
-				  planes_value(block[p] + h->planes * plane + (size_t)d * CUDA_KV_BLOCK +
-						       p % CUDA_KV_BLOCK,
-					       plane, h->planes);
+				  stored(w, block[p], true, p % CUDA_KV_BLOCK, d);
 	}
 }
 
@@ -266,36 +281,47 @@ static void attentions(void **state)
 		struct heads h;
 		uint32_t n;
 	} cases[] = {
-		{{2, 1, 6, 2, 0, 0}, 1},
-		{{2, 1, 6, 1, 0, 0}, 2},
-		{{3, 3, 20, 2, 0, 0}, 33},
-		{{5, 1, 34, 1, 0, 0}, 65},
-		{{14, 2, 64, 2, 0, 0}, 150},
-		{{7, 1, 128, 1, 0, 0}, 129},
-		{{4, 4, 64, 1, 0, 0}, 40},
-		{{3, 1, 128, 2, 0, 0}, 130},
-		{{2, 2, 96, 2, 0, 0}, 96},
-		{{19, 1, 32, 2, 0, 0}, 35},
-		{{2, 1, 160, 1, 0, 0}, 33},
-		{{2, 1, 254, 2, 0, 0}, 131},
-		{{1, 1, 64, 2, 0, 0}, 300},
-		{{3, 1, 32, 1, 0, 0}, 290},
-		{{2, 1, 192, 2, 0, 0}, 20},
-		{{2, 1, 224, 1, 0, 0}, 70},
-		{{2, 1, 256, 1, 0, 0}, 131},
-		{{3, 1, 96, 1, 0, 0}, 140},
+		{{2, 1, 6, 2, 0, 0, false}, 1},
+		{{2, 1, 6, 1, 0, 0, false}, 2},
+		{{3, 3, 20, 2, 0, 0, false}, 33},
+		{{5, 1, 34, 1, 0, 0, false}, 65},
+		{{14, 2, 64, 2, 0, 0, false}, 150},
+		{{7, 1, 128, 1, 0, 0, false}, 129},
+		{{4, 4, 64, 1, 0, 0, false}, 40},
+		{{3, 1, 128, 2, 0, 0, false}, 130},
+		{{2, 2, 96, 2, 0, 0, false}, 96},
+		{{19, 1, 32, 2, 0, 0, false}, 35},
+		{{2, 1, 160, 1, 0, 0, false}, 33},
+		{{2, 1, 254, 2, 0, 0, false}, 131},
+		{{1, 1, 64, 2, 0, 0, false}, 300},
+		{{3, 1, 32, 1, 0, 0, false}, 290},
+		{{2, 1, 192, 2, 0, 0, false}, 20},
+		{{2, 1, 224, 1, 0, 0, false}, 70},
+		{{2, 1, 256, 1, 0, 0, false}, 131},
+		{{3, 1, 96, 1, 0, 0, false}, 140},
 		/* windows within a split, to its edges, over several; and caps */
-		{{2, 1, 64, 2, 1, 0}, 131},
-		{{2, 1, 64, 1, 20, 0}, 300},
-		{{1, 1, 128, 1, 127, 0}, 258},
-		{{1, 1, 64, 2, 128, 0}, 390},
-		{{3, 1, 32, 1, 129, 0}, 300},
-		{{1, 1, 96, 2, 255, 0}, 300},
-		{{2, 1, 256, 1, 40, 0}, 170},
-		{{2, 1, 254, 2, 33, 0}, 170},
-		{{2, 2, 64, 2, 0, 5}, 140},
-		{{2, 1, 256, 1, 64, 3}, 70},
-		{{1, 1, 128, 2, 300, 2}, 290},
+		{{2, 1, 64, 2, 1, 0, false}, 131},
+		{{2, 1, 64, 1, 20, 0, false}, 300},
+		{{1, 1, 128, 1, 127, 0, false}, 258},
+		{{1, 1, 64, 2, 128, 0, false}, 390},
+		{{3, 1, 32, 1, 129, 0, false}, 300},
+		{{1, 1, 96, 2, 255, 0, false}, 300},
+		{{2, 1, 256, 1, 40, 0, false}, 170},
+		{{2, 1, 254, 2, 33, 0, false}, 170},
+		{{2, 2, 64, 2, 0, 5, false}, 140},
+		{{2, 1, 256, 1, 64, 3, false}, 70},
+		{{1, 1, 128, 2, 300, 2, false}, 290},
+		/* q8_0 */
+		{{2, 1, 6, 2, 0, 0, true}, 2},
+		{{3, 3, 20, 1, 0, 0, true}, 33},
+		{{14, 2, 64, 2, 0, 0, true}, 150},
+		{{7, 1, 128, 1, 0, 0, true}, 129},
+		{{3, 1, 128, 2, 0, 0, true}, 290},
+		{{4, 4, 64, 1, 0, 0, true}, 300},
+		{{2, 2, 96, 2, 0, 0, true}, 96},
+		{{2, 1, 254, 2, 0, 0, true}, 131},
+		{{2, 1, 256, 1, 40, 0, true}, 170},
+		{{2, 1, 64, 2, 20, 5, true}, 300},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		check_heads(&cases[i].h, cases[i].n);
@@ -305,7 +331,7 @@ static void attentions(void **state)
 static void many_splits(void **state)
 {
 	(void)state;
-	const struct heads h = {1, 1, 32, 1, 0, 0};
+	const struct heads h = {1, 1, 32, 1, 0, 0, false};
 	const uint32_t n = MOST_POSITIONS - 5;
 	struct world w = make_world(&h, n);
 	const struct piece all[] = {{0, 0, n}};

@@ -289,13 +289,13 @@ static void check_rope(const struct rope_case *c, uint32_t planes)
 	for (uint32_t i = 0; i < n / 2; i++)
 		frequency[i] = powf(10000, -2.0f * (float)i / (float)n);
 	size_t q_halves = (size_t)N * c->n_heads * planes * hd, plane = (size_t)CUDA_KV_BLOCK * hd;
-	size_t kv_bytes = N_KV_BLOCKS * tile_kv_block_bytes(c->n_kv_heads, n, planes);
+	size_t kv_bytes = N_KV_BLOCKS * tile_kv_block_bytes(c->n_kv_heads, n, planes, false);
 	float *dx = on_device(x, (size_t)N * pitch * sizeof *x),
 	      *df = on_device(frequency, n / 2 * sizeof *df);
 	uint32_t *dtables = on_device(tables, sizeof tables);
 	struct cuda_token *dtokens = on_device(tokens, sizeof tokens);
 	uint16_t *dkv = on_device(NULL, kv_bytes), *dq = on_device(NULL, q_halves * sizeof *dq);
-	const struct tile_kv kv = {dkv, dtables, c->n_heads, c->n_kv_heads, n, planes};
+	const struct tile_kv kv = {dkv, dtables, c->n_heads, c->n_kv_heads, n, planes, false};
 	const struct tile_rope_args a = {kv, dtokens, df, dx,      dx + q_dim, dx + q_dim + kv_dim,
 					 dq, pitch,   N,  c->neox, NULL,       NULL,
 					 0,  0,       n,  1,       0,          0};

@@ -73,6 +73,7 @@ const char *decode_lacks(const struct cuda *c, char out[MODEL_SUPPORT_TEXT])
 		{!is_uniform(m), "layers that differ in scale, temperature, act or pairs of rope"},
 		{head_norms && !head_norm_fits(hp->head_dim),
 		 "qk_norm of heads other than 32, 64, 128 or 256"},
+		{c->cache.k == CACHE_Q8_0, "cache type q8_0"},
 		{!whole, "widths that are no multiple of 8"},
 		{hp->head_dim % 4 || (hd > PLAIN_HD && hd != RICH_HD), "head_dim"},
 		{hp->n_heads / hp->n_kv_heads > DECODE_MAX_GROUP, "more than 16 heads on a KV head"},

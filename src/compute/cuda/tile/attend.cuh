@@ -51,6 +51,25 @@ static __device__ __forceinline__ uint32_t attend_position(uint32_t j, uint32_t 
 	return 8 * (n / 2) + 2 * j + n % 2;
 }
 
+/* Numbers of q8_0 as operands: eight bytes, whose scales are those of `scales` (two each word). Byte times scale,
+ * rounded to a half; with two planes the second has the rest, exactly. */
+template <int PLANES>
+static __device__ __forceinline__ void q8_unpack(uint2 bytes, uint4 scales, uint4 to[PLANES])
+{
+	uint32_t q[4], high[4], low[4];
+#pragma unroll
+	for (int i = 0; i < 4; i++) {
+		/* the byte and 128 as the last of a half from 1024 on */
+		uint32_t x = (i < 2 ? bytes.x : bytes.y) ^ 0x80808080u, s = attend_word(scales, i);
+		q[i] = half2_sub(byte_select(x, 0x64646464u, i % 2 ? 0x4342u : 0x4140u), 0x64806480u);
+		high[i] = half2_mul(q[i], s);
+		low[i] = PLANES == 2 ? half2_fma(q[i], s, high[i] ^ 0x80008000u) : 0;
+	}
+	to[0] = make_uint4(high[0], high[1], high[2], high[3]);
+	if (PLANES == 2)
+		to[PLANES - 1] = make_uint4(low[0], low[1], low[2], low[3]);
+}
+
 /* What a lane has of the products of four eights: [chain][eight]. Of one plane there is one chain. */
 template <int PLANES> struct attend_chains {
 	float hh[ATTEND_EIGHTS][4], hl[PLANES == 2 ? ATTEND_EIGHTS : 1][4],

@@ -132,6 +132,7 @@ static enum hokku_code attention(struct cuda *c, uint32_t l, struct hokku_error 
 		.n_kv_heads = attn->n_kv_heads,
 		.head_dim = attn->head_dim,
 		.planes = h->planes,
+		.q8_0 = c->cache.k == CACHE_Q8_0,
 	};
 	const struct tile_rope_args rope = rope_of(c, l, &kv);
 	const struct tile_attention_args a = {
@@ -331,17 +332,28 @@ enum hokku_code tile_fits(struct cuda *c, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-/* As many planes as activations have. */
+/* As many planes as activations have, or q8_0; keys and values alike. */
 enum hokku_code tile_cache(const struct cuda *c, struct cache_types *types, struct hokku_error *err)
 {
 	enum cache_type own = tile_of(c)->planes == 2 ? CACHE_F16X2 : CACHE_F16;
-	return cache_types_settle("cuda/tile", 1u << own, own, types, err);
+	uint32_t width = c->model->hp.n_kv_heads * tile_of(c)->hd;
+	enum hokku_code rc = cache_types_settle("cuda/tile", 1u << own | CACHE_BIT(Q8_0), own, types, err);
+	if (!rc && types->k != types->v)
+		rc = err_set(err, HOKKU_INVALID_REQUEST,
+			     "cuda/tile cannot do cache types %s and %s beside each other",
+			     cache_type_name(types->k), cache_type_name(types->v));
+	if (!rc && types->k == CACHE_Q8_0 && width > TILE_Q8_0_WIDTH)
+		rc = err_set(err, HOKKU_INVALID_REQUEST,
+			     "cuda/tile cannot do cache type q8_0 of keys of %u numbers a layer; it takes %d", width,
+			     TILE_Q8_0_WIDTH);
+	return rc;
 }
 
 uint64_t tile_block_bytes(const struct cuda *c)
 {
 	const struct hparams *hp = &c->model->hp;
-	return tile_kv_block_bytes(hp->n_kv_heads, hp->head_dim, tile_of(c)->planes);
+	return tile_kv_block_bytes(hp->n_kv_heads, hp->head_dim, tile_of(c)->planes,
+				   c->cache.k == CACHE_Q8_0);
 }
 
 static void take_activations(struct cuda *c, struct cuda_taker *t, struct tile_activations *a, uint32_t cols)

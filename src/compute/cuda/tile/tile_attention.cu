@@ -119,6 +119,8 @@ static cudaError_t attend(const struct tile_attention_args *a, cudaStream_t stre
 {
 	static const struct head_launch shapes[] = {{64, {launch_shape<2, 1, 0>, launch_shape<2, 2, 0>}},
 						    {128, {launch_shape<4, 1, 0>, launch_shape<4, 2, 0>}}};
+	if (a->kv.q8_0)
+		return tile_attention_q8_0(a, stream);
 	if (!a->window && a->soft_cap == 0)
 		for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
 			if (tile_hd(a->kv.head_dim) == shapes[i].hd)

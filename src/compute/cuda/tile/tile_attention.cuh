@@ -26,6 +26,7 @@ enum {
 	ENOUGH_TEAMS = 200,                           /* to fill it without spreading splits */
 	CHUNK_BYTES = TILE_CHUNK * CUDA_KV_BLOCK * 2, /* a KV block's share of 32 dimensions, in one plane */
 	LANE_SUMS = 16,                               /* floats of a chunk that a lane cares for: two rows */
+	SCALE_BYTES = 2 * CUDA_KV_BLOCK,              /* of q8_0: a KV block's scales of 32 dimensions */
 };
 
 __host__ __device__ __forceinline__ uint32_t least(uint32_t a, uint32_t b)
@@ -36,31 +37,35 @@ __host__ __device__ __forceinline__ uint32_t least(uint32_t a, uint32_t b)
 /* How heads of `chunks` times 32 dimensions are cut up. */
 struct cut {
 	uint32_t chunks, plane_bytes, head_bytes; /* bytes of a KV block: K or V of one plane; all */
+	uint32_t scale_bytes;                     /* of q8_0: behind K's plane, and behind V's */
 	uint32_t k_blocks;                        /* KV blocks of a parcel of K */
 	uint32_t v_chunks, v_parcels;              /* chunks of a parcel of V; parcels of a split */
 	uint32_t parcel_bytes;                     /* of the larger */
 };
 
-__host__ __device__ __forceinline__ struct cut cut_of(uint32_t chunks, uint32_t planes)
+__host__ __device__ __forceinline__ struct cut cut_of(uint32_t chunks, uint32_t planes, bool q8_0)
 {
+	uint32_t chunk_bytes = q8_0 ? CHUNK_BYTES / 2 : CHUNK_BYTES, stored = q8_0 ? 1 : planes;
 	struct cut c;
 	c.chunks = chunks;
-	c.plane_bytes = chunks * CHUNK_BYTES;
-	c.head_bytes = 2 * planes * c.plane_bytes;
+	c.plane_bytes = chunks * chunk_bytes;
+	c.scale_bytes = q8_0 ? chunks * SCALE_BYTES : 0;
+	c.head_bytes = 2 * (stored * c.plane_bytes + c.scale_bytes);
 	c.k_blocks = planes * chunks <= 4 ? 4 : planes * chunks <= 8 ? 2 : 1;
 	c.v_chunks = least(chunks, 4 / planes);
 	c.v_parcels = (chunks + c.v_chunks - 1) / c.v_chunks;
-	uint32_t k = c.k_blocks * planes * c.plane_bytes,
-		 v = ATTEND_BLOCKS * planes * c.v_chunks * CHUNK_BYTES;
+	uint32_t k = c.k_blocks * (stored * c.plane_bytes + c.scale_bytes),
+		 v = ATTEND_BLOCKS * c.v_chunks * (stored * chunk_bytes + (q8_0 ? SCALE_BYTES : 0));
 	c.parcel_bytes = k > v ? k : v;
 	return c;
 }
 
 /* What is known when compiling. CHUNKS 0: any number, for which sums stay in shared memory. BENT: there is a window,
- * or a soft cap. */
-template <int CHUNKS, int PLANES, int TEAM, int BENT> struct shape {
+ * or a soft cap. Q8: KV memory is q8_0. */
+template <int CHUNKS, int PLANES, int TEAM, int BENT, int Q8> struct shape {
 	enum {
 		planes = PLANES,
+		q8_0 = Q8,
 		bent = BENT,
 		team = TEAM,
 		threads = 32 * TEAM,
@@ -82,7 +87,8 @@ template <int CHUNKS, int PLANES, int TEAM, int BENT> struct shape {
 
 __host__ __device__ __forceinline__ uint32_t team_bytes(const struct cut *c, bool any, uint32_t threads)
 {
-	return 2 * c->parcel_bytes + (any ? threads * c->chunks * LANE_SUMS * (uint32_t)sizeof(float) : 0);
+	uint32_t parcels = 2 * c->parcel_bytes, sums = threads * c->chunks * LANE_SUMS * (uint32_t)sizeof(float);
+	return any ? parcels + sums : parcels > sums ? parcels : sums; /* put_rows' lie where parcels lay */
 }
 
 /* What a thread knows of its band. */
@@ -121,7 +127,7 @@ __device__ __forceinline__ struct work find_work(const struct tile_attention_arg
 	struct work w;
 	w.a = a;
 	w.cut = cut_of(S::any ? (a->kv.head_dim + TILE_CHUNK - 1) / TILE_CHUNK : (uint32_t)S::chunks,
-		       S::planes);
+		       S::planes, S::q8_0);
 	w.table = a->kv.tables + a->tokens[band.token].table;
 	w.shared = shared;
 	w.kv_head = blockIdx.x;
@@ -168,11 +174,71 @@ __device__ __forceinline__ uint32_t key_at(const struct work *w, uint32_t row, u
 	return (row * w->cut.chunks * 4 + (w->cut.chunks % 2 ? u : u ^ row % 2 * 4)) * COPY_BYTES;
 }
 
+/* The same of q8_0, whose rows are half as long: a warp reads thirty-twos of bytes of eight rows, four at a time;
+ * those of four lie in banks of their own. */
+__device__ __forceinline__ uint32_t q8_key_at(const struct work *w, uint32_t row, uint32_t u)
+{
+	uint32_t flip = w->cut.chunks % 4 == 0 ? row % 2 + row / 8 % 2 * 2 : w->cut.chunks % 2 == 0 ? row / 8 % 2 : 0;
+	return (row * w->cut.chunks * 2 + (u ^ flip * 2)) * COPY_BYTES;
+}
+
+/* As fetch_keys; each block's scales lie behind its bytes, here and there. */
+template <typename S>
+__device__ __forceinline__ void q8_fetch_keys(const struct work *w, uint32_t split,
+					      const uint32_t block[ATTEND_BLOCKS], uint32_t first, uint8_t *to)
+{
+	uint32_t row_units = w->cut.chunks * 2, units = w->cut.plane_bytes / COPY_BYTES,
+		 all = units + w->cut.scale_bytes / COPY_BYTES;
+#pragma unroll
+	for (uint32_t b = 0; b < ATTEND_BLOCKS; b++) {
+		if (b < first || b >= first + w->cut.k_blocks)
+			continue;
+		if (split * CUDA_ATTN_SPLIT + b * CUDA_KV_BLOCK > w->last)
+			break;
+		const uint8_t *from = kv_block(w, block[b]);
+		uint8_t *there = to + (b - first) * all * COPY_BYTES;
+		for (uint32_t u = w->thread; u < all; u += S::threads)
+			copy_async16(there + (u < units ? q8_key_at(w, u / row_units, u % row_units) : u * COPY_BYTES),
+				     from + u * COPY_BYTES, COPY_BYTES);
+	}
+	copy_async_commit();
+}
+
+/* As fetch_values: bytes may be anything beyond the last position, where their scales become 0. A block's
+ * scales lie behind the bytes of v_chunks chunks. */
+template <typename S>
+__device__ __forceinline__ void q8_fetch_values(const struct work *w, uint32_t split,
+						const uint32_t block[ATTEND_BLOCKS], uint32_t first, uint8_t *to)
+{
+	enum { UNITS = CHUNK_BYTES / 2 / COPY_BYTES, SCALE_UNITS = SCALE_BYTES / COPY_BYTES };
+	uint32_t n = least(w->cut.chunks - first, w->cut.v_chunks), units = n * UNITS;
+	int seen = (int)(w->last + 1 - split * CUDA_ATTN_SPLIT);
+#pragma unroll
+	for (int b = 0; b < ATTEND_BLOCKS; b++) {
+		const uint8_t *from = kv_block(w, block[b]) + w->cut.plane_bytes + w->cut.scale_bytes;
+		const uint8_t *scales = from + w->cut.plane_bytes + first * SCALE_BYTES;
+		uint8_t *there = to + b * w->cut.v_chunks * (UNITS + SCALE_UNITS) * COPY_BYTES;
+		uint8_t *scales_there = there + w->cut.v_chunks * UNITS * COPY_BYTES;
+		for (uint32_t u = w->thread; u < units; u += S::threads)
+			copy_async16(there + u * COPY_BYTES, from + (first * UNITS + u) * COPY_BYTES, COPY_BYTES);
+		for (uint32_t u = w->thread; u < n * SCALE_UNITS; u += S::threads) {
+			int left = seen - b * CUDA_KV_BLOCK - 8 * (int)(u % SCALE_UNITS);
+			copy_async16(scales_there + u * COPY_BYTES, scales + u * COPY_BYTES,
+				     left <= 0 ? 0 : least(2 * (uint32_t)left, COPY_BYTES));
+		}
+	}
+	copy_async_commit();
+}
+
 /* Starts the copy of the K of blocks first .. first + k_blocks - 1 of a split. */
 template <typename S>
 __device__ __forceinline__ void fetch_keys(const struct work *w, uint32_t split,
 					   const uint32_t block[ATTEND_BLOCKS], uint32_t first, uint8_t *to)
 {
+	if constexpr (S::q8_0) {
+		q8_fetch_keys<S>(w, split, block, first, to);
+		return;
+	}
 	uint32_t bytes = S::planes * w->cut.plane_bytes, row_units = w->cut.chunks * 4;
 #pragma unroll
 	for (uint32_t b = 0; b < ATTEND_BLOCKS; b++) {
@@ -197,6 +263,10 @@ template <typename S>
 __device__ __forceinline__ void fetch_values(const struct work *w, uint32_t split,
 					     const uint32_t block[ATTEND_BLOCKS], uint32_t first, uint8_t *to)
 {
+	if constexpr (S::q8_0) {
+		q8_fetch_values<S>(w, split, block, first, to);
+		return;
+	}
 	uint32_t plane = w->cut.v_chunks * CHUNK_BYTES,
 		 n = least(w->cut.chunks - first, w->cut.v_chunks) * CHUNK_BYTES;
 	int seen = (int)(w->last + 1 - split * CUDA_ATTN_SPLIT - 8 * (w->thread % 4));
@@ -237,6 +307,11 @@ __device__ __forceinline__ uint4 unit_at(const uint8_t *p)
 	return *reinterpret_cast<const uint4 *>(p);
 }
 
+__device__ __forceinline__ uint2 q8_at(const uint8_t *p)
+{
+	return *reinterpret_cast<const uint2 *>(p);
+}
+
 template <typename S> struct query {
 	uint4 q[S::query_chunks][S::planes][2];
 };
@@ -269,6 +344,18 @@ __device__ __forceinline__ void load_keys(const struct work *w, const uint8_t *k
 	uint32_t g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 	if (!S::query_stays)
 		fetch_query<S>(w, c, o->q);
+	if constexpr (S::q8_0) {
+		const uint8_t *block = keys + b * (w->cut.plane_bytes + w->cut.scale_bytes);
+		const uint16_t *scales =
+			reinterpret_cast<const uint16_t *>(block + w->cut.plane_bytes) + c * CUDA_KV_BLOCK;
+#pragma unroll
+		for (int j = 0; j < ATTEND_EIGHTS; j++) {
+			uint32_t row = attend_position(j, g), s = scales[row] * 0x10001u;
+			q8_unpack<S::planes>(q8_at(block + q8_key_at(w, row, 2 * c) + 8 * t), make_uint4(s, s, s, s),
+					     o->right[j]);
+		}
+		return;
+	}
 #pragma unroll
 	for (int j = 0; j < ATTEND_EIGHTS; j++)
 #pragma unroll
@@ -313,6 +400,15 @@ __device__ __forceinline__ void load_values(const struct work *w, const uint8_t 
 					    uint32_t c, struct operands<S> *o)
 {
 	uint32_t g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+	if constexpr (S::q8_0) {
+		const uint8_t *block = values + b * w->cut.v_chunks * (CHUNK_BYTES / 2 + SCALE_BYTES);
+		uint4 s = unit_at(block + w->cut.v_chunks * (CHUNK_BYTES / 2) + c * SCALE_BYTES + t * COPY_BYTES);
+#pragma unroll
+		for (int i = 0; i < ATTEND_EIGHTS; i++)
+			q8_unpack<S::planes>(q8_at(block + c * (CHUNK_BYTES / 2) + (8 * i + g) * CUDA_KV_BLOCK + 8 * t), s,
+					     o->right[i]);
+		return;
+	}
 #pragma unroll
 	for (int i = 0; i < ATTEND_EIGHTS; i++)
 #pragma unroll
@@ -594,15 +690,15 @@ __global__ void __launch_bounds__(S::threads) tile_attention_kernel(const struct
 
 /* ---- launches ---- */
 
-template <int CHUNKS, int PLANES, int TEAM, int BENT>
+template <int CHUNKS, int PLANES, int TEAM, int BENT, int Q8>
 cudaError_t launch_bands(const struct tile_attention_args *a, uint32_t n_bands, uint32_t shares,
 			 cudaStream_t stream)
 {
-	typedef struct shape<CHUNKS, PLANES, TEAM, BENT> S;
+	typedef struct shape<CHUNKS, PLANES, TEAM, BENT, Q8> S;
 	if (!n_bands)
 		return cudaSuccess;
 	void (*kernel)(struct tile_attention_args) = tile_attention_kernel<S>;
-	struct cut c = cut_of(tile_hd(a->kv.head_dim) / TILE_CHUNK, PLANES);
+	struct cut c = cut_of(tile_hd(a->kv.head_dim) / TILE_CHUNK, PLANES, Q8);
 	uint32_t bytes = team_bytes(&c, S::any, S::threads);
 	cudaError_t e = cudaFuncSetAttribute((const void *)kernel,
 					     cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
@@ -623,14 +719,14 @@ __host__ inline uint32_t choose_shares(const struct tile_attention_args *a)
 	return (a->plan.n_splits + per_team - 1) / per_team;
 }
 
-template <int CHUNKS, int PLANES, int BENT>
+template <int CHUNKS, int PLANES, int BENT, int Q8 = 0>
 cudaError_t launch_shape(const struct tile_attention_args *a, cudaStream_t stream)
 {
-	cudaError_t e = launch_bands<CHUNKS, PLANES, WIDE_TEAM, BENT>(a, a->plan.n_wide, 1, stream);
+	cudaError_t e = launch_bands<CHUNKS, PLANES, WIDE_TEAM, BENT, Q8>(a, a->plan.n_wide, 1, stream);
 	struct tile_attention_args narrow = *a;
 	narrow.bands += a->plan.n_wide;
 	if (!e)
-		e = launch_bands<CHUNKS, PLANES, 1, BENT>(&narrow, a->plan.n_narrow, choose_shares(a), stream);
+		e = launch_bands<CHUNKS, PLANES, 1, BENT, Q8>(&narrow, a->plan.n_narrow, choose_shares(a), stream);
 	return e;
 }
 

@@ -86,13 +86,15 @@ cudaError_t tile_gate(const struct tile_gate_args *a, cudaStream_t stream);
 /*
  * KV memory of one layer: (n_kv_blocks, n_kv_heads) of K (planes, CUDA_KV_BLOCK, hd) and V (planes, hd,
  * CUDA_KV_BLOCK), all halves; hd is head_dim padded to 32. Padding of K is written and 0; padding of V is not
- * written. What no position was written to may hold anything.
+ * written. What no position was written to may hold anything. Of q8_0: one plane of bytes, and after K's and
+ * after V's their scales, halves (hd / 32, CUDA_KV_BLOCK); operands have `planes` all the same.
  */
 struct tile_kv {
 	uint16_t *layer;        /* aligned to 16 bytes */
 	const uint32_t *tables; /* the step's block tables */
 	uint32_t n_heads, n_kv_heads, head_dim;
 	uint32_t planes;
+	bool q8_0;
 };
 
 static inline uint32_t tile_hd(uint32_t head_dim)
@@ -101,10 +103,16 @@ static inline uint32_t tile_hd(uint32_t head_dim)
 }
 
 /* Bytes of one KV block of one layer. */
-static inline uint64_t tile_kv_block_bytes(uint32_t n_kv_heads, uint32_t head_dim, uint32_t planes)
+static inline uint64_t tile_kv_block_bytes(uint32_t n_kv_heads, uint32_t head_dim, uint32_t planes, bool q8_0)
 {
-	return (uint64_t)n_kv_heads * planes * 2 * CUDA_KV_BLOCK * tile_hd(head_dim) * sizeof(uint16_t);
+	uint32_t hd = tile_hd(head_dim);
+	if (q8_0)
+		return (uint64_t)n_kv_heads * 2 * CUDA_KV_BLOCK * (hd + hd / TILE_CHUNK * sizeof(uint16_t));
+	return (uint64_t)n_kv_heads * planes * 2 * CUDA_KV_BLOCK * hd * sizeof(uint16_t);
 }
+
+/* A layer's keys pass through shared memory before they become q8_0: so many numbers at most. */
+enum { TILE_Q8_0_WIDTH = 11264 };
 
 /* Turns q and k by their positions (RoPE); k and v go to the KV memory, q to out. */
 struct tile_rope_args {
@@ -172,8 +180,9 @@ struct tile_attention_args {
 	float soft_cap;  /* scores become soft_cap * tanh(score / soft_cap); 0: they stay */
 };
 cudaError_t tile_attention(const struct tile_attention_args *a, cudaStream_t stream);
-/* Its part: as above, but for the adding up of partial. */
+/* Its parts: as above, but for the adding up of partial. */
 cudaError_t tile_attention_bent(const struct tile_attention_args *a, cudaStream_t stream);
+cudaError_t tile_attention_q8_0(const struct tile_attention_args *a, cudaStream_t stream);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
 /* What stands between the products of the tile path: RMSNorm, RoPE with the KV write, and the gate of the
  * feed-forward part. It computes what plain_ops.cu does, with sums and reciprocals of its own, which the decode
  * kernel has too (a16.cuh); results are halves (tile_kernels.h). */
+#include "compute/cache_round.h"
 #include "compute/cuda/tile/a16.cuh"
 
 namespace
@@ -228,20 +229,25 @@ __device__ __forceinline__ void scale_four(struct four *f, uint32_t turned, floa
 	}
 }
 
-/* Turns the pairs, multiplies by factor, and stores their dimensions. */
-__device__ __forceinline__ void put_four(const struct tile_rope_args *r, const struct rope_shared *s,
-					 const struct four *f, float factor, uint16_t *to, uint64_t plane)
+/* Turns the pairs, and multiplies by factor. */
+__device__ __forceinline__ void turn_four(const struct tile_rope_args *r, const struct rope_shared *s,
+					  const struct four *f, float factor, float x[2], float y[2])
 {
-	uint32_t half = r->n_dims / 2, planes = r->kv.planes, i = f->i;
-	float x[2], y[2];
 #pragma unroll
 	for (uint32_t k = 0; k < 2; k++) {
-		float c = s->c[i + k], d = s->s[i + k];
+		float c = s->c[f->i + k], d = s->s[f->i + k];
 		x[k] = f->p[k] * c - f->q[k] * d;
 		y[k] = f->q[k] * c + f->p[k] * d;
 		if (r->every)
 			x[k] = x[k] * factor, y[k] = y[k] * factor;
 	}
+}
+
+/* Stores what turn_four made of them. */
+__device__ __forceinline__ void put_four(const struct tile_rope_args *r, const struct four *f, const float x[2],
+					 const float y[2], uint16_t *to, uint64_t plane)
+{
+	uint32_t half = r->n_dims / 2, planes = r->kv.planes, i = f->i;
 	if (!f->neox) {
 		put_pair(to, plane, planes, 2 * i, x[0], y[0]);
 		if (f->two)
@@ -254,6 +260,53 @@ __device__ __forceinline__ void put_four(const struct tile_rope_args *r, const s
 		to[i] = (uint16_t)high, to[i + half] = (uint16_t)(high >> 16);
 		if (planes == 2)
 			to[plane + i] = (uint16_t)low, to[plane + i + half] = (uint16_t)(low >> 16);
+	}
+}
+
+/* The same as they are. */
+__device__ __forceinline__ void stage_four(const struct tile_rope_args *r, const struct four *f, const float x[2],
+					   const float y[2], float *to)
+{
+#pragma unroll
+	for (uint32_t k = 0; k < 2; k++)
+		if (k == 0 || f->two) {
+			to[first_of(f, k)] = x[k];
+			to[second_of(f, r->n_dims / 2, k)] = y[k];
+		}
+}
+
+/* By a warp: lane's x becomes the byte at to, of a chunk whose scale goes to *scale. Beyond the head x is 0. What
+ * comes out of it again is a half: it is limited so that it can be. */
+__device__ __forceinline__ void put_q8_0(float x, uint8_t *to, uint16_t *scale)
+{
+	const float most = 127 * 515.5f; /* 515.5, a half, is the largest scale; this rounds to a half as well */
+	x = x > most ? most : x < -most ? -most : x;
+	float size = fabsf(x);
+	int finite = x == x;
+	size = finite ? size : 0.0f;
+	for (int bit = 16; bit >= 1; bit /= 2) {
+		size = fmaxf(size, __shfl_xor_sync(FULL_WARP, size, bit));
+		finite = finite & __shfl_xor_sync(FULL_WARP, finite, bit);
+	}
+	struct cache_scale s = cache_scale_of(size, finite);
+	*to = (uint8_t)cache_q8_0(x, s);
+	if (threadIdx.x % 32 == 0)
+		*scale = half_bits(s.scale);
+}
+
+/* A token's heads (n_kv_heads, `pitch` floats apart) to a KV block's K (or V); a warp a chunk. to: of the first
+ * head's K (or V); dimension d goes to d * step + at. */
+__device__ __forceinline__ void put_heads_q8_0(const struct tile_rope_args *r, const float *heads, uint32_t pitch,
+					       uint32_t slot, uint8_t *to, uint32_t step, uint32_t at)
+{
+	uint32_t n_dim = r->kv.head_dim, n = (n_dim + TILE_CHUNK - 1) / TILE_CHUNK, hd = n * TILE_CHUNK;
+	uint32_t half_bytes = CUDA_KV_BLOCK * (hd + 2 * n); /* of a head: K with its scales */
+	for (uint32_t i = threadIdx.x / 32; i < r->kv.n_kv_heads * n; i += ROPE_THREADS / 32) {
+		uint32_t h = i / n, c = i - h * n, d = c * TILE_CHUNK + threadIdx.x % 32;
+		uint8_t *head = to + (uint64_t)h * 2 * half_bytes;
+		uint16_t *scales = reinterpret_cast<uint16_t *>(head + CUDA_KV_BLOCK * hd);
+		put_q8_0(d < n_dim ? heads[h * pitch + d] : 0.0f, head + d * step + at,
+			 scales + c * CUDA_KV_BLOCK + slot);
 	}
 }
 
@@ -313,8 +366,9 @@ __device__ __forceinline__ void find_turns(const struct tile_rope_args *r, uint3
 	}
 }
 
-/* A block a token. FOURS: of a head, that a lane has, where heads are normed: 2 in heads of 256. */
-template <uint32_t FOURS>
+/* A block a token. FOURS: of a head, that a lane has, where heads are normed: 2 in heads of 256. Q8: KV memory is
+ * q8_0; keys then lie in shared memory first, behind rope_shared. */
+template <uint32_t FOURS, int Q8>
 __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct tile_rope_args r)
 {
 	SHARED(struct rope_shared, s);
@@ -322,10 +376,16 @@ __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct
 	uint32_t hd = (n_dim + TILE_CHUNK - 1) / TILE_CHUNK * TILE_CHUNK;
 	struct cuda_token token = r.tokens[blockIdx.x];
 	uint64_t block = r.kv.tables[token.table + token.pos / CUDA_KV_BLOCK], plane = CUDA_KV_BLOCK * hd;
-	uint32_t n_values = count_values(&r, blockIdx.x, &token), slot = token.pos % CUDA_KV_BLOCK;
+	uint32_t n_values = Q8 ? 0 : count_values(&r, blockIdx.x, &token), slot = token.pos % CUDA_KV_BLOCK;
+	float *staged = reinterpret_cast<float *>(s + 1); /* (n_kv_heads, hd) */
+	uint32_t q8_half = CUDA_KV_BLOCK * (hd + hd / TILE_CHUNK * 2); /* bytes of a head's K, or V */
 	float factor = r.every ? a16_temperature(r.temperature, r.every, token.pos) : 1.0f;
 	find_turns(&r, token.pos, s);
 	uint16_t *memory = r.kv.layer + block * r.kv.n_kv_heads * planes * 2 * plane;
+	uint8_t *bytes = reinterpret_cast<uint8_t *>(r.kv.layer) + block * r.kv.n_kv_heads * 2 * q8_half;
+	if (Q8)
+		put_heads_q8_0(&r, r.v + (uint64_t)blockIdx.x * r.pitch, n_dim, slot, bytes + q8_half, CUDA_KV_BLOCK,
+			       slot);
 	if (n_values)
 		put_values(&r, n_values, slot, memory, plane);
 	__syncthreads();
@@ -352,11 +412,20 @@ __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct
 		for (uint32_t j = 0; j < FOURS && there; j++) {
 			if (weight)
 				scale_four(&f[j], r.n_dims / 2, scale, weight);
-			put_four(&r, s, &f[j], is_q ? factor : 1.0f, to, is_q ? hd : plane);
+			float x[2], y[2];
+			turn_four(&r, s, &f[j], is_q ? factor : 1.0f, x, y);
+			if (Q8 && !is_q)
+				stage_four(&r, &f[j], x, y, staged + kv * hd);
+			else
+				put_four(&r, &f[j], x, y, to, is_q ? hd : plane);
 		}
 	}
+	if (Q8) {
+		__syncthreads();
+		put_heads_q8_0(&r, staged, hd, slot, bytes, 1, slot * hd);
+	}
 	uint32_t padding = (hd - n_dim) / 2;
-	for (uint32_t i = threadIdx.x; i < (n_heads + r.kv.n_kv_heads) * padding; i += ROPE_THREADS) {
+	for (uint32_t i = threadIdx.x; i < (n_heads + (Q8 ? 0 : r.kv.n_kv_heads)) * padding; i += ROPE_THREADS) {
 		uint32_t h = i / padding, d = n_dim + 2 * (i - h * padding), kv = h - n_heads;
 		if (h < n_heads)
 			put_pair(out + h * planes * hd, hd, planes, d, 0, 0);
@@ -400,8 +469,11 @@ cudaError_t tile_gate(const struct tile_gate_args *a, cudaStream_t stream)
 
 cudaError_t tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream)
 {
-	void (*kernel)(struct tile_rope_args) =
-		a->q_norm && a->kv.head_dim == 256 ? tile_rope_kv_kernel<2> : tile_rope_kv_kernel<1>;
-	LAUNCH(kernel, dim3(a->n_tokens), dim3(ROPE_THREADS), sizeof(struct rope_shared), stream, *a);
+	static void (*const kernels[2][2])(struct tile_rope_args) = {
+		{tile_rope_kv_kernel<1, 0>, tile_rope_kv_kernel<1, 1>},
+		{tile_rope_kv_kernel<2, 0>, tile_rope_kv_kernel<2, 1>}};
+	uint32_t staged = a->kv.q8_0 ? a->kv.n_kv_heads * tile_hd(a->kv.head_dim) * (uint32_t)sizeof(float) : 0;
+	LAUNCH(kernels[a->q_norm && a->kv.head_dim == 256][a->kv.q8_0], dim3(a->n_tokens), dim3(ROPE_THREADS),
+	       sizeof(struct rope_shared) + staged, stream, *a);
 	return cudaGetLastError();
 }
