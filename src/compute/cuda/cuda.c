@@ -100,7 +100,7 @@ static enum hokku_code try_path(struct cuda *c, const struct cuda_path *path, st
 	struct cache_types types = c->cache;
 	rc = path->cache(c, &types, err);
 	if (rc) { /* told: the path that takes the model instead may be a far slower one */
-		snprintf(c->declined, sizeof c->declined, ": %.120s", err->message);
+		snprintf(c->note, sizeof c->note, ": %.120s", err->message);
 		path->close(c);
 		return rc;
 	}
@@ -136,7 +136,7 @@ static enum hokku_code choose_path(struct cuda *c, struct hokku_error *err)
 		return rc;
 	snprintf(c->text, sizeof c->text, "cuda:%d (%s, compute capability %d.%d, %s path%s)",
 		 c->device.index, c->device.name, c->device.cc / 10, c->device.cc % 10, c->path->name,
-		 c->declined);
+		 c->note);
 	return HOKKU_OK;
 }
 

@@ -65,8 +65,8 @@ struct cuda_path {
 	 * says why: MODEL_LOAD_FAILED. Takes nothing. */
 	enum hokku_code (*fits)(struct cuda *c, struct hokku_error *err);
 	/* How this path would store keys and values, of a model that it may run but for that: fills what of
-	 * *types is CACHE_DEFAULT. INVALID_REQUEST if it cannot. */
-	enum hokku_code (*cache)(const struct cuda *c, struct cache_types *types, struct hokku_error *err);
+	 * *types is CACHE_DEFAULT; c->note, where it has a way less so. INVALID_REQUEST if it cannot. */
+	enum hokku_code (*cache)(struct cuda *c, struct cache_types *types, struct hokku_error *err);
 	/* Bytes that one KV block of COMPUTE_KV_BLOCK positions takes in one layer. Block b of layer l lies
 	 * at cuda_kv(c, l) + b * this. */
 	uint64_t (*kv_block_bytes)(const struct cuda *c);
@@ -107,8 +107,8 @@ struct cuda {
 	struct ledger ledger;
 	struct compute_memory memory; /* of it, what the driver says */
 	char text[400];               /* what compute_device shows */
-	char declined[128];           /* ": " and why a path before this one does not store so; or "" */
-	struct cache_types cache;     /* how the path stores keys and values */
+	char note[128];           /* ": " and what the types cost: a path before this one, a kernel; or "" */
+	struct cache_types cache; /* how the path stores keys and values */
 	uint32_t n_ctx, n_seqs, n_batch, n_kv_blocks, logit_rows;
 	bool pooled;           /* steps may ask for hidden states */
 	uint32_t tables_pitch; /* words of a block table of a whole context */

@@ -1,5 +1,5 @@
 /*
- * What the device's KV memory stores. The plain path rounds as cpu:reference does; a path that does not store
+ * What the device's KV memory stores. Each path rounds as cpu:reference does; a path that does not store
  * what is asked for leaves the model to the next, and the device's line says so; a block's bytes are those of
  * its types. The bytes themselves are in test_cuda_attention, exactness in test_cuda_model.
  */
@@ -22,7 +22,7 @@ static float *reference_logits(const struct tiny *t, struct cache_types types)
 }
 
 /* As in tests/unit/compute/test_cache_types.c: D is what rounding does to the reference. */
-static void plain_rounds_as_the_reference(void **state)
+static void paths_round_as_the_reference(void **state)
 {
 	(void)state;
 	static const struct cache_types types[] = {{CACHE_Q8_0, CACHE_Q8_0},
@@ -33,23 +33,30 @@ static void plain_rounds_as_the_reference(void **state)
 	const struct tiny *t = tiny_find(&set, "odd");
 	size_t n = (size_t)t->n_prompt * t->n_vocab;
 	float *exact = reference_logits(t, (struct cache_types){CACHE_F32, CACHE_F32}), *got = logits_of(t);
-	setenv("HOKKU_CUDA_PATH", "plain", 1);
-	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+	setenv("HOKKU_CUDA_PRECISION", "full", 1);
+	way = &ways[1];
+	for (size_t i = 0; i < sizeof types / sizeof types[0] + 1; i++) {
+		const char *path = i == 0 ? "tile" : "plain"; /* the first twice */
+		size_t k = i ? i - 1 : 0;
 		struct direct d;
-		float *want = reference_logits(t, types[i]);
+		if (i == 0 && !force_way())
+			continue;
+		setenv("HOKKU_CUDA_PATH", path, 1);
+		float *want = reference_logits(t, types[k]);
 		open_tiny(&d, t, "F32", 1, 0, 0);
 		direct_logits(&d, 0, t->prompt, t->n_prompt, 7, got);
 		direct_close(&d);
 		double rounding = rms_relative_error(want, exact, n);
 		double from_float = rms_relative_error(got, exact, n) / rounding;
 		double from_rounded = rms_relative_error(got, want, n) / rounding;
-		printf("keys %-5s values %-5s D %.1e; plain %.2f D from float32, %.2f from rounded\n",
-		       cache_type_name(types[i].k), cache_type_name(types[i].v), rounding, from_float,
+		printf("keys %-5s values %-5s D %.1e; %s %.2f D from float32, %.2f from rounded\n",
+		       cache_type_name(types[k].k), cache_type_name(types[k].v), rounding, path, from_float,
 		       from_rounded);
 		assert_true(from_float < 1.1 && from_rounded < 0.6);
 		free(want);
 	}
 	unsetenv("HOKKU_CUDA_PATH");
+	unsetenv("HOKKU_CUDA_PRECISION");
 	free(exact);
 	free(got);
 }
@@ -94,19 +101,25 @@ static void who_stores_what(void **state)
 		 "full",
 		 {CACHE_Q8_0, CACHE_Q8_0},
 		 {CACHE_Q8_0, CACHE_Q8_0},
-		 ", plain path: cuda/tile cannot do cache type q8_0 (of keys); it stores f16x2)",
+		 ", tile path: without the decode kernel, which cannot do cache type q8_0)",
+		 HOKKU_OK},
+		{"",
+		 "full",
+		 {CACHE_BF16, CACHE_Q8_0},
+		 {CACHE_BF16, CACHE_Q8_0},
+		 ", plain path: cuda/tile cannot do cache type bf16 (of keys); it stores f16x2, q8_0)",
 		 HOKKU_OK},
 		{"",
 		 "half",
 		 {CACHE_DEFAULT, CACHE_Q8_0},
 		 {CACHE_F32, CACHE_Q8_0},
-		 ", plain path: cuda/tile cannot do cache type q8_0 (of values); it stores f16)",
+		 ", plain path: cuda/tile cannot do cache types f16 and q8_0 beside each other)",
 		 HOKKU_OK},
 		{"tile",
 		 "half",
 		 {CACHE_F32, CACHE_F32},
 		 {0},
-		 "cuda/tile cannot do cache type f32 (of keys); it stores f16",
+		 "cuda/tile cannot do cache type f32 (of keys); it stores f16, q8_0",
 		 HOKKU_INVALID_REQUEST},
 		{"plain",
 		 "",
@@ -179,7 +192,7 @@ int main(void)
 {
 	tiny_load(&set);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plain_rounds_as_the_reference),
+		cmocka_unit_test(paths_round_as_the_reference),
 		cmocka_unit_test(who_stores_what),
 		cmocka_unit_test(more_blocks_fit),
 		cmocka_unit_test(nothing_is_left),

@@ -104,8 +104,8 @@ static struct tile_copy step(const struct world *w, const struct piece *pieces, 
 	uint16_t *dq = on_device(NULL, q_bytes);
 	size_t parts = (size_t)n * h->n_heads * plan.n_splits * (2 + hd);
 	float *partial = split ? on_device(NULL, parts * sizeof(float)) : NULL;
-	const struct tile_kv kv = {w->kv, w->d_tables, h->n_heads, h->n_kv_heads, h->head_dim, h->planes,
-				   h->q8_0};
+	const struct tile_kv kv = {w->kv,       w->d_tables, h->n_heads, h->n_kv_heads,
+				   h->head_dim, h->planes,   h->q8_0};
 	const struct tile_rope_args rope = {.kv = kv,
 					    .tokens = d_tokens,
 					    .frequency = w->d_frequency,
@@ -182,8 +182,7 @@ static void reference(const struct world *w, const uint16_t *memory, const uint1
 		block[p] = (const uint8_t *)memory + ((size_t)b * h->n_kv_heads + kv_head) * head_bytes;
 		score[p] = 0;
 		for (uint32_t d = 0; d < h->head_dim; d++)
-			score[p] += planes_value(q + d, hd, h->planes) *
-				    stored(w, block[p], false, slot, d);
+			score[p] += planes_value(q + d, hd, h->planes) * stored(w, block[p], false, slot, d);
 		score[p] /= sqrt(h->head_dim);
 		if (h->soft_cap != 0)
 			score[p] = (double)h->soft_cap * tanh(score[p] / (double)h->soft_cap);
@@ -196,8 +195,7 @@ static void reference(const struct world *w, const uint16_t *memory, const uint1
 	for (uint32_t d = 0; d < h->head_dim; d++) {
 		out[d] = 0;
 		for (uint32_t p = 0; p < n; p++)
-			out[d] += score[p] / sum *
-				  stored(w, block[p], true, p % CUDA_KV_BLOCK, d);
+			out[d] += score[p] / sum * stored(w, block[p], true, p % CUDA_KV_BLOCK, d);
 	}
 }
 

@@ -350,7 +350,7 @@ static void plain_close(struct cuda *c)
 	c->own = NULL;
 }
 
-static enum hokku_code plain_cache(const struct cuda *c, struct cache_types *types, struct hokku_error *err)
+static enum hokku_code plain_cache(struct cuda *c, struct cache_types *types, struct hokku_error *err)
 {
 	(void)c;
 	return cache_types_settle("cuda/plain", PLAIN_CACHE_TYPES, CACHE_F32, types, err);

@@ -1,5 +1,6 @@
 /* The tile path, for steps of any number of tokens. Read from the bottom: it is the model. */
 #include <math.h>
+#include <stdio.h>
 
 #include "compute/cuda/tile/tile.h"
 #include "compute/cuda/tile/tile_product.h"
@@ -333,7 +334,7 @@ enum hokku_code tile_fits(struct cuda *c, struct hokku_error *err)
 }
 
 /* As many planes as activations have, or q8_0; keys and values alike. */
-enum hokku_code tile_cache(const struct cuda *c, struct cache_types *types, struct hokku_error *err)
+enum hokku_code tile_cache(struct cuda *c, struct cache_types *types, struct hokku_error *err)
 {
 	enum cache_type own = tile_of(c)->planes == 2 ? CACHE_F16X2 : CACHE_F16;
 	uint32_t width = c->model->hp.n_kv_heads * tile_of(c)->hd;
@@ -344,8 +345,11 @@ enum hokku_code tile_cache(const struct cuda *c, struct cache_types *types, stru
 			     cache_type_name(types->k), cache_type_name(types->v));
 	if (!rc && types->k == CACHE_Q8_0 && width > TILE_Q8_0_WIDTH)
 		rc = err_set(err, HOKKU_INVALID_REQUEST,
-			     "cuda/tile cannot do cache type q8_0 of keys of %u numbers a layer; it takes %d", width,
-			     TILE_Q8_0_WIDTH);
+			     "cuda/tile cannot do cache type q8_0 of keys of %u numbers a layer; it takes %d",
+			     width, TILE_Q8_0_WIDTH);
+	if (!rc && types->k == CACHE_Q8_0)
+		snprintf(c->note, sizeof c->note,
+			 ": without the decode kernel, which cannot do cache type q8_0");
 	return rc;
 }
 

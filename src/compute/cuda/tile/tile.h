@@ -8,7 +8,7 @@
 
 /* Functions of struct cuda_path; tile_fits makes c->own. */
 enum hokku_code tile_fits(struct cuda *c, struct hokku_error *err);
-enum hokku_code tile_cache(const struct cuda *c, struct cache_types *types, struct hokku_error *err);
+enum hokku_code tile_cache(struct cuda *c, struct cache_types *types, struct hokku_error *err);
 uint64_t tile_block_bytes(const struct cuda *c);
 void tile_take_scratch(struct cuda *c, struct cuda_taker *t);
 uint64_t tile_input_words(const struct cuda *c);

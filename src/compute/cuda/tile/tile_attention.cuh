@@ -2,9 +2,9 @@
  * Attention of the tile path over the paged KV memory; attend.cuh defines its bits.
  *
  * A *team* of warps (one, or four where a sequence has many new tokens) takes a band of rows of one KV head
- * and walks splits of 128 positions. K and V come to shared memory in parcels of at most 32 KB, each asked for
- * one parcel ahead, so that all warps of the team share them: first the K of the split's blocks, then its V,
- * some dimensions of all blocks at a time. Sixteens of bytes of K are exchanged between neighbouring
+ * and walks splits of 128 positions. K and V come to shared memory in parcels of at most 32 KB, each asked
+ * for one parcel ahead, so that all warps of the team share them: first the K of the split's blocks, then its
+ * V, some dimensions of all blocks at a time. Sixteens of bytes of K are exchanged between neighbouring
  * positions so that a warp reads all banks.
  *
  * With a partial buffer teams take a few splits each and leave their parts there; a second kernel adds them
@@ -39,8 +39,8 @@ struct cut {
 	uint32_t chunks, plane_bytes, head_bytes; /* bytes of a KV block: K or V of one plane; all */
 	uint32_t scale_bytes;                     /* of q8_0: behind K's plane, and behind V's */
 	uint32_t k_blocks;                        /* KV blocks of a parcel of K */
-	uint32_t v_chunks, v_parcels;              /* chunks of a parcel of V; parcels of a split */
-	uint32_t parcel_bytes;                     /* of the larger */
+	uint32_t v_chunks, v_parcels;             /* chunks of a parcel of V; parcels of a split */
+	uint32_t parcel_bytes;                    /* of the larger */
 };
 
 __host__ __device__ __forceinline__ struct cut cut_of(uint32_t chunks, uint32_t planes, bool q8_0)
@@ -60,8 +60,8 @@ __host__ __device__ __forceinline__ struct cut cut_of(uint32_t chunks, uint32_t 
 	return c;
 }
 
-/* What is known when compiling. CHUNKS 0: any number, for which sums stay in shared memory. BENT: there is a window,
- * or a soft cap. Q8: KV memory is q8_0. */
+/* What is known when compiling. CHUNKS 0: any number, for which sums stay in shared memory. BENT: there is a
+ * window, or a soft cap. Q8: KV memory is q8_0. */
 template <int CHUNKS, int PLANES, int TEAM, int BENT, int Q8> struct shape {
 	enum {
 		planes = PLANES,
@@ -87,7 +87,8 @@ template <int CHUNKS, int PLANES, int TEAM, int BENT, int Q8> struct shape {
 
 __host__ __device__ __forceinline__ uint32_t team_bytes(const struct cut *c, bool any, uint32_t threads)
 {
-	uint32_t parcels = 2 * c->parcel_bytes, sums = threads * c->chunks * LANE_SUMS * (uint32_t)sizeof(float);
+	uint32_t parcels = 2 * c->parcel_bytes,
+		 sums = threads * c->chunks * LANE_SUMS * (uint32_t)sizeof(float);
 	return any ? parcels + sums : parcels > sums ? parcels : sums; /* put_rows' lie where parcels lay */
 }
 
@@ -174,18 +175,21 @@ __device__ __forceinline__ uint32_t key_at(const struct work *w, uint32_t row, u
 	return (row * w->cut.chunks * 4 + (w->cut.chunks % 2 ? u : u ^ row % 2 * 4)) * COPY_BYTES;
 }
 
-/* The same of q8_0, whose rows are half as long: a warp reads thirty-twos of bytes of eight rows, four at a time;
- * those of four lie in banks of their own. */
+/* The same of q8_0, whose rows are half as long: a warp reads thirty-twos of bytes of eight rows, four at a
+ * time; those of four lie in banks of their own. */
 __device__ __forceinline__ uint32_t q8_key_at(const struct work *w, uint32_t row, uint32_t u)
 {
-	uint32_t flip = w->cut.chunks % 4 == 0 ? row % 2 + row / 8 % 2 * 2 : w->cut.chunks % 2 == 0 ? row / 8 % 2 : 0;
+	uint32_t flip = w->cut.chunks % 4 == 0   ? row % 2 + row / 8 % 2 * 2
+			: w->cut.chunks % 2 == 0 ? row / 8 % 2
+						 : 0;
 	return (row * w->cut.chunks * 2 + (u ^ flip * 2)) * COPY_BYTES;
 }
 
 /* As fetch_keys; each block's scales lie behind its bytes, here and there. */
 template <typename S>
 __device__ __forceinline__ void q8_fetch_keys(const struct work *w, uint32_t split,
-					      const uint32_t block[ATTEND_BLOCKS], uint32_t first, uint8_t *to)
+					      const uint32_t block[ATTEND_BLOCKS], uint32_t first,
+					      uint8_t *to)
 {
 	uint32_t row_units = w->cut.chunks * 2, units = w->cut.plane_bytes / COPY_BYTES,
 		 all = units + w->cut.scale_bytes / COPY_BYTES;
@@ -198,7 +202,8 @@ __device__ __forceinline__ void q8_fetch_keys(const struct work *w, uint32_t spl
 		const uint8_t *from = kv_block(w, block[b]);
 		uint8_t *there = to + (b - first) * all * COPY_BYTES;
 		for (uint32_t u = w->thread; u < all; u += S::threads)
-			copy_async16(there + (u < units ? q8_key_at(w, u / row_units, u % row_units) : u * COPY_BYTES),
+			copy_async16(there + (u < units ? q8_key_at(w, u / row_units, u % row_units)
+							: u * COPY_BYTES),
 				     from + u * COPY_BYTES, COPY_BYTES);
 	}
 	copy_async_commit();
@@ -208,7 +213,8 @@ __device__ __forceinline__ void q8_fetch_keys(const struct work *w, uint32_t spl
  * scales lie behind the bytes of v_chunks chunks. */
 template <typename S>
 __device__ __forceinline__ void q8_fetch_values(const struct work *w, uint32_t split,
-						const uint32_t block[ATTEND_BLOCKS], uint32_t first, uint8_t *to)
+						const uint32_t block[ATTEND_BLOCKS], uint32_t first,
+						uint8_t *to)
 {
 	enum { UNITS = CHUNK_BYTES / 2 / COPY_BYTES, SCALE_UNITS = SCALE_BYTES / COPY_BYTES };
 	uint32_t n = least(w->cut.chunks - first, w->cut.v_chunks), units = n * UNITS;
@@ -220,7 +226,8 @@ __device__ __forceinline__ void q8_fetch_values(const struct work *w, uint32_t s
 		uint8_t *there = to + b * w->cut.v_chunks * (UNITS + SCALE_UNITS) * COPY_BYTES;
 		uint8_t *scales_there = there + w->cut.v_chunks * UNITS * COPY_BYTES;
 		for (uint32_t u = w->thread; u < units; u += S::threads)
-			copy_async16(there + u * COPY_BYTES, from + (first * UNITS + u) * COPY_BYTES, COPY_BYTES);
+			copy_async16(there + u * COPY_BYTES, from + (first * UNITS + u) * COPY_BYTES,
+				     COPY_BYTES);
 		for (uint32_t u = w->thread; u < n * SCALE_UNITS; u += S::threads) {
 			int left = seen - b * CUDA_KV_BLOCK - 8 * (int)(u % SCALE_UNITS);
 			copy_async16(scales_there + u * COPY_BYTES, scales + u * COPY_BYTES,
@@ -351,24 +358,24 @@ __device__ __forceinline__ void load_keys(const struct work *w, const uint8_t *k
 #pragma unroll
 		for (int j = 0; j < ATTEND_EIGHTS; j++) {
 			uint32_t row = attend_position(j, g), s = scales[row] * 0x10001u;
-			q8_unpack<S::planes>(q8_at(block + q8_key_at(w, row, 2 * c) + 8 * t), make_uint4(s, s, s, s),
-					     o->right[j]);
+			q8_unpack<S::planes>(q8_at(block + q8_key_at(w, row, 2 * c) + 8 * t),
+					     make_uint4(s, s, s, s), o->right[j]);
 		}
-		return;
+	} else {
+#pragma unroll
+		for (int j = 0; j < ATTEND_EIGHTS; j++)
+#pragma unroll
+			for (int p = 0; p < S::planes; p++)
+				o->right[j][p] = unit_at(keys + (b * S::planes + p) * w->cut.plane_bytes +
+							 key_at(w, attend_position(j, g), 4 * c + t));
 	}
-#pragma unroll
-	for (int j = 0; j < ATTEND_EIGHTS; j++)
-#pragma unroll
-		for (int p = 0; p < S::planes; p++)
-			o->right[j][p] = unit_at(keys + (b * S::planes + p) * w->cut.plane_bytes +
-						 key_at(w, attend_position(j, g), 4 * c + t));
 }
 
 /* Scores of the blocks of a parcel of K, from block `first` on. */
 template <typename S>
 __device__ __forceinline__ void score_parcel(const struct work *w, const struct query<S> *query,
-					    uint32_t n_blocks, uint32_t first, const uint8_t *keys,
-					    float s[ATTEND_BLOCKS][ATTEND_EIGHTS][4])
+					     uint32_t n_blocks, uint32_t first, const uint8_t *keys,
+					     float s[ATTEND_BLOCKS][ATTEND_EIGHTS][4])
 {
 	struct operands<S> now, next;
 	load_keys<S>(w, keys, 0, 0, &now);
@@ -402,20 +409,22 @@ __device__ __forceinline__ void load_values(const struct work *w, const uint8_t 
 	uint32_t g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 	if constexpr (S::q8_0) {
 		const uint8_t *block = values + b * w->cut.v_chunks * (CHUNK_BYTES / 2 + SCALE_BYTES);
-		uint4 s = unit_at(block + w->cut.v_chunks * (CHUNK_BYTES / 2) + c * SCALE_BYTES + t * COPY_BYTES);
+		uint4 s = unit_at(block + w->cut.v_chunks * (CHUNK_BYTES / 2) + c * SCALE_BYTES +
+				  t * COPY_BYTES);
 #pragma unroll
 		for (int i = 0; i < ATTEND_EIGHTS; i++)
-			q8_unpack<S::planes>(q8_at(block + c * (CHUNK_BYTES / 2) + (8 * i + g) * CUDA_KV_BLOCK + 8 * t), s,
-					     o->right[i]);
-		return;
-	}
+			q8_unpack<S::planes>(
+				q8_at(block + c * (CHUNK_BYTES / 2) + (8 * i + g) * CUDA_KV_BLOCK + 8 * t), s,
+				o->right[i]);
+	} else {
 #pragma unroll
-	for (int i = 0; i < ATTEND_EIGHTS; i++)
+		for (int i = 0; i < ATTEND_EIGHTS; i++)
 #pragma unroll
-		for (int p = 0; p < S::planes; p++)
-			o->right[i][p] =
-				unit_at(values + ((b * S::planes + p) * w->cut.v_chunks + c) * CHUNK_BYTES +
+			for (int p = 0; p < S::planes; p++)
+				o->right[i][p] = unit_at(
+					values + ((b * S::planes + p) * w->cut.v_chunks + c) * CHUNK_BYTES +
 					(8 * i + g) * 64 + t * COPY_BYTES);
+	}
 }
 
 /* Splits added up so far: registers, or shared memory where their number is not known. */
@@ -551,8 +560,8 @@ template <typename S> struct softened {
 /* A parcel of V, whose first chunk is `first`, to the sums or to the split's part. */
 template <typename S>
 __device__ __forceinline__ void value_parcel(const struct work *w, const struct softened<S> *soft,
-					    uint32_t split, uint32_t n_blocks, uint32_t first,
-					    const uint8_t *values, struct sums<S> *total)
+					     uint32_t split, uint32_t n_blocks, uint32_t first,
+					     const uint8_t *values, struct sums<S> *total)
 {
 	struct operands<S> now, next;
 	load_values<S>(w, values, 0, 0, &now);
@@ -636,12 +645,13 @@ __device__ __forceinline__ void walk(const struct work *w, uint32_t first, uint3
 		if (S::bent && first_seen(w->a, w->warp_last + 1) > start)
 			hide_before(w, start, s, unseen);
 		struct softened<S> softened;
-		attend_soften<S::planes>(s, S::bent && w->a->soft_cap != 0 ? 1.0f : w->a->scale, softened.m, softened.l,
-					 &softened.weights);
+		attend_soften<S::planes>(s, S::bent && w->a->soft_cap != 0 ? 1.0f : w->a->scale, softened.m,
+					 softened.l, &softened.weights);
 #pragma unroll
 		for (int r = 0; r < 2; r++)
-			attend_weigh(&total->row[r], softened.m[r], softened.l[r], n[r] == 0 || (S::bent && unseen[r]),
-				     &softened.before[r], &softened.now[r]);
+			attend_weigh(&total->row[r], softened.m[r], softened.l[r],
+				     n[r] == 0 || (S::bent && unseen[r]), &softened.before[r],
+				     &softened.now[r]);
 #pragma unroll(S::v_parcels)
 		for (uint32_t i = 0; i < w->cut.v_parcels; i++) {
 			const uint8_t *values = next_parcel<S>(w, &now);
@@ -651,7 +661,7 @@ __device__ __forceinline__ void walk(const struct work *w, uint32_t first, uint3
 				fetch_keys<S>(w, split + 1, following, 0, w->shared + now);
 			if (n_blocks)
 				value_parcel<S>(w, &softened, split, n_blocks, i * w->cut.v_chunks, values,
-					       total);
+						total);
 		}
 #pragma unroll
 		for (int b = 0; b < ATTEND_BLOCKS; b++)
@@ -726,7 +736,8 @@ cudaError_t launch_shape(const struct tile_attention_args *a, cudaStream_t strea
 	struct tile_attention_args narrow = *a;
 	narrow.bands += a->plan.n_wide;
 	if (!e)
-		e = launch_bands<CHUNKS, PLANES, 1, BENT, Q8>(&narrow, a->plan.n_narrow, choose_shares(a), stream);
+		e = launch_bands<CHUNKS, PLANES, 1, BENT, Q8>(&narrow, a->plan.n_narrow, choose_shares(a),
+							      stream);
 	return e;
 }
 

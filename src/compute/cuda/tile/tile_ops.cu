@@ -1,13 +1,19 @@
 /* What stands between the products of the tile path: RMSNorm, RoPE with the KV write, and the gate of the
- * feed-forward part. It computes what plain_ops.cu does, with sums and reciprocals of its own, which the decode
- * kernel has too (a16.cuh); results are halves (tile_kernels.h). */
+ * feed-forward part. It computes what plain_ops.cu does, with sums and reciprocals of its own, which the
+ * decode kernel has too (a16.cuh); results are halves (tile_kernels.h). */
 #include "compute/cache_round.h"
 #include "compute/cuda/tile/a16.cuh"
 
 namespace
 {
 
-enum { NORM_THREADS = A16_NORM_SUMS / 4, GROUP_THREADS = 128, ROPE_THREADS = 128, GATE_THREADS = 128, VALUES = 8 };
+enum {
+	NORM_THREADS = A16_NORM_SUMS / 4,
+	GROUP_THREADS = 128,
+	ROPE_THREADS = 128,
+	GATE_THREADS = 128,
+	VALUES = 8
+};
 
 struct norm_shared {
 	alignas(16) float sums[A16_NORM_SUMS / 32];
@@ -101,8 +107,8 @@ __global__ void __launch_bounds__(NORM_THREADS) tile_post_kernel(const struct ti
 	}
 }
 
-/* A block a group of a row: thread t squares columns t, t + 128, ...; lanes are added in a tree, then warps in
- * order. A thread writes what it alone reads. */
+/* A block a group of a row: thread t squares columns t, t + 128, ...; lanes are added in a tree, then warps
+ * in order. A thread writes what it alone reads. */
 __global__ void __launch_bounds__(GROUP_THREADS) tile_groups_kernel(const struct tile_groups_args a)
 {
 	SHARED(struct norm_shared, s);
@@ -185,8 +191,8 @@ __device__ __forceinline__ void put_pair(uint16_t *to, uint64_t plane, uint32_t 
 		to[plane + d] = (uint16_t)low, to[plane + d + 1] = (uint16_t)(low >> 16);
 }
 
-/* Four numbers of a head that RoPE turns as two pairs, i (even) and i + 1; of dimensions that it does not turn, or
- * that lie side by side, those from 2i on. */
+/* Four numbers of a head that RoPE turns as two pairs, i (even) and i + 1; of dimensions that it does not
+ * turn, or that lie side by side, those from 2i on. */
 struct four {
 	float p[2], q[2];
 	uint32_t i;
@@ -203,8 +209,8 @@ __device__ __forceinline__ uint32_t second_of(const struct four *f, uint32_t hal
 	return f->neox ? f->i + k + half : 2 * (f->i + k) + 1;
 }
 
-__device__ __forceinline__ struct four fetch_four(const struct tile_rope_args *r, const float *head, uint32_t i,
-						  bool there)
+__device__ __forceinline__ struct four fetch_four(const struct tile_rope_args *r, const float *head,
+						  uint32_t i, bool there)
 {
 	uint32_t turned = r->n_dims / 2;
 	struct four f = {};
@@ -244,8 +250,8 @@ __device__ __forceinline__ void turn_four(const struct tile_rope_args *r, const 
 }
 
 /* Stores what turn_four made of them. */
-__device__ __forceinline__ void put_four(const struct tile_rope_args *r, const struct four *f, const float x[2],
-					 const float y[2], uint16_t *to, uint64_t plane)
+__device__ __forceinline__ void put_four(const struct tile_rope_args *r, const struct four *f,
+					 const float x[2], const float y[2], uint16_t *to, uint64_t plane)
 {
 	uint32_t half = r->n_dims / 2, planes = r->kv.planes, i = f->i;
 	if (!f->neox) {
@@ -264,8 +270,8 @@ __device__ __forceinline__ void put_four(const struct tile_rope_args *r, const s
 }
 
 /* The same as they are. */
-__device__ __forceinline__ void stage_four(const struct tile_rope_args *r, const struct four *f, const float x[2],
-					   const float y[2], float *to)
+__device__ __forceinline__ void stage_four(const struct tile_rope_args *r, const struct four *f,
+					   const float x[2], const float y[2], float *to)
 {
 #pragma unroll
 	for (uint32_t k = 0; k < 2; k++)
@@ -275,11 +281,12 @@ __device__ __forceinline__ void stage_four(const struct tile_rope_args *r, const
 		}
 }
 
-/* By a warp: lane's x becomes the byte at to, of a chunk whose scale goes to *scale. Beyond the head x is 0. What
- * comes out of it again is a half: it is limited so that it can be. */
+/* By a warp: lane's x becomes the byte at to, of a chunk whose scale goes to *scale. Beyond the head x is 0.
+ * What comes out of it again is a half: it is limited so that it can be. */
 __device__ __forceinline__ void put_q8_0(float x, uint8_t *to, uint16_t *scale)
 {
-	const float most = 127 * 515.5f; /* 515.5, a half, is the largest scale; this rounds to a half as well */
+	const float most =
+		127 * 515.5f; /* 515.5, a half, is the largest scale; this rounds to a half as well */
 	x = x > most ? most : x < -most ? -most : x;
 	float size = fabsf(x);
 	int finite = x == x;
@@ -294,10 +301,11 @@ __device__ __forceinline__ void put_q8_0(float x, uint8_t *to, uint16_t *scale)
 		*scale = half_bits(s.scale);
 }
 
-/* A token's heads (n_kv_heads, `pitch` floats apart) to a KV block's K (or V); a warp a chunk. to: of the first
- * head's K (or V); dimension d goes to d * step + at. */
-__device__ __forceinline__ void put_heads_q8_0(const struct tile_rope_args *r, const float *heads, uint32_t pitch,
-					       uint32_t slot, uint8_t *to, uint32_t step, uint32_t at)
+/* A token's heads (n_kv_heads, `pitch` floats apart) to a KV block's K (or V); a warp a chunk. to: of the
+ * first head's K (or V); dimension d goes to d * step + at. */
+__device__ __forceinline__ void put_heads_q8_0(const struct tile_rope_args *r, const float *heads,
+					       uint32_t pitch, uint32_t slot, uint8_t *to, uint32_t step,
+					       uint32_t at)
 {
 	uint32_t n_dim = r->kv.head_dim, n = (n_dim + TILE_CHUNK - 1) / TILE_CHUNK, hd = n * TILE_CHUNK;
 	uint32_t half_bytes = CUDA_KV_BLOCK * (hd + 2 * n); /* of a head: K with its scales */
@@ -356,18 +364,20 @@ __device__ __forceinline__ void put_values(const struct tile_rope_args *r, uint3
 }
 
 /* A token's cosines and sines; of what is not turned 1 and 0. */
-__device__ __forceinline__ void find_turns(const struct tile_rope_args *r, uint32_t pos, struct rope_shared *s)
+__device__ __forceinline__ void find_turns(const struct tile_rope_args *r, uint32_t pos,
+					   struct rope_shared *s)
 {
 	uint32_t half = r->kv.head_dim / 2, turned = r->frequency ? r->n_dims / 2 : 0;
 	for (uint32_t i = threadIdx.x; i < (half + 1) / 2 * 2; i += ROPE_THREADS) {
-		float angle = i < turned ? (float)pos * r->frequency[i] : 0.0f, factor = i < turned ? r->factor : 1.0f;
+		float angle = i < turned ? (float)pos * r->frequency[i] : 0.0f,
+		      factor = i < turned ? r->factor : 1.0f;
 		s->c[i] = cosf(angle) * factor;
 		s->s[i] = sinf(angle) * factor;
 	}
 }
 
-/* A block a token. FOURS: of a head, that a lane has, where heads are normed: 2 in heads of 256. Q8: KV memory is
- * q8_0; keys then lie in shared memory first, behind rope_shared. */
+/* A block a token. FOURS: of a head, that a lane has, where heads are normed: 2 in heads of 256. Q8: KV
+ * memory is q8_0; keys then lie in shared memory first, behind rope_shared. */
 template <uint32_t FOURS, int Q8>
 __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct tile_rope_args r)
 {
@@ -377,15 +387,15 @@ __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct
 	struct cuda_token token = r.tokens[blockIdx.x];
 	uint64_t block = r.kv.tables[token.table + token.pos / CUDA_KV_BLOCK], plane = CUDA_KV_BLOCK * hd;
 	uint32_t n_values = Q8 ? 0 : count_values(&r, blockIdx.x, &token), slot = token.pos % CUDA_KV_BLOCK;
-	float *staged = reinterpret_cast<float *>(s + 1); /* (n_kv_heads, hd) */
+	float *staged = reinterpret_cast<float *>(s + 1);              /* (n_kv_heads, hd) */
 	uint32_t q8_half = CUDA_KV_BLOCK * (hd + hd / TILE_CHUNK * 2); /* bytes of a head's K, or V */
 	float factor = r.every ? a16_temperature(r.temperature, r.every, token.pos) : 1.0f;
 	find_turns(&r, token.pos, s);
 	uint16_t *memory = r.kv.layer + block * r.kv.n_kv_heads * planes * 2 * plane;
 	uint8_t *bytes = reinterpret_cast<uint8_t *>(r.kv.layer) + block * r.kv.n_kv_heads * 2 * q8_half;
 	if (Q8)
-		put_heads_q8_0(&r, r.v + (uint64_t)blockIdx.x * r.pitch, n_dim, slot, bytes + q8_half, CUDA_KV_BLOCK,
-			       slot);
+		put_heads_q8_0(&r, r.v + (uint64_t)blockIdx.x * r.pitch, n_dim, slot, bytes + q8_half,
+			       CUDA_KV_BLOCK, slot);
 	if (n_values)
 		put_values(&r, n_values, slot, memory, plane);
 	__syncthreads();
@@ -395,9 +405,11 @@ __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct
 	uint32_t n = (n_heads + r.kv.n_kv_heads) * per_head, lane = threadIdx.x % 32;
 	for (uint32_t i = threadIdx.x; i - lane < n; i += ROPE_THREADS) { /* whole warps, for the norm */
 		bool there = i < n;
-		uint32_t h = there ? i / per_head : 0, pair = there ? 2 * (i - h * per_head) : 0, kv = h - n_heads;
+		uint32_t h = there ? i / per_head : 0, pair = there ? 2 * (i - h * per_head) : 0,
+			 kv = h - n_heads;
 		bool is_q = h < n_heads;
-		const float *head = is_q ? q + h * n_dim : k + kv * n_dim, *weight = is_q ? r.q_norm : r.k_norm;
+		const float *head = is_q ? q + h * n_dim : k + kv * n_dim,
+			    *weight = is_q ? r.q_norm : r.k_norm;
 		uint16_t *to = is_q ? out + h * planes * hd : memory + kv * planes * 2 * plane + slot * hd;
 		struct four f[FOURS];
 		float sum = 0;
@@ -425,7 +437,8 @@ __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct
 		put_heads_q8_0(&r, staged, hd, slot, bytes, 1, slot * hd);
 	}
 	uint32_t padding = (hd - n_dim) / 2;
-	for (uint32_t i = threadIdx.x; i < (n_heads + (Q8 ? 0 : r.kv.n_kv_heads)) * padding; i += ROPE_THREADS) {
+	for (uint32_t i = threadIdx.x; i < (n_heads + (Q8 ? 0 : r.kv.n_kv_heads)) * padding;
+	     i += ROPE_THREADS) {
 		uint32_t h = i / padding, d = n_dim + 2 * (i - h * padding), kv = h - n_heads;
 		if (h < n_heads)
 			put_pair(out + h * planes * hd, hd, planes, d, 0, 0);
@@ -439,7 +452,8 @@ __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct
 cudaError_t tile_norm(const struct tile_norm_args *a, cudaStream_t stream)
 {
 	if (a->weight)
-		LAUNCH(tile_norm_kernel, dim3(a->n), dim3(NORM_THREADS), sizeof(struct norm_shared), stream, *a);
+		LAUNCH(tile_norm_kernel, dim3(a->n), dim3(NORM_THREADS), sizeof(struct norm_shared), stream,
+		       *a);
 	else
 		LAUNCH(tile_rows_kernel, dim3(a->n), dim3(NORM_THREADS), 0, stream, *a);
 	return cudaGetLastError();
@@ -453,8 +467,8 @@ cudaError_t tile_post(const struct tile_post_args *a, cudaStream_t stream)
 
 cudaError_t tile_norm_groups(const struct tile_groups_args *a, cudaStream_t stream)
 {
-	LAUNCH(tile_groups_kernel, dim3(a->n, a->groups), dim3(GROUP_THREADS), sizeof(struct norm_shared), stream,
-	       *a);
+	LAUNCH(tile_groups_kernel, dim3(a->n, a->groups), dim3(GROUP_THREADS), sizeof(struct norm_shared),
+	       stream, *a);
 	return cudaGetLastError();
 }
 
@@ -472,7 +486,8 @@ cudaError_t tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream)
 	static void (*const kernels[2][2])(struct tile_rope_args) = {
 		{tile_rope_kv_kernel<1, 0>, tile_rope_kv_kernel<1, 1>},
 		{tile_rope_kv_kernel<2, 0>, tile_rope_kv_kernel<2, 1>}};
-	uint32_t staged = a->kv.q8_0 ? a->kv.n_kv_heads * tile_hd(a->kv.head_dim) * (uint32_t)sizeof(float) : 0;
+	uint32_t staged =
+		a->kv.q8_0 ? a->kv.n_kv_heads * tile_hd(a->kv.head_dim) * (uint32_t)sizeof(float) : 0;
 	LAUNCH(kernels[a->q_norm && a->kv.head_dim == 256][a->kv.q8_0], dim3(a->n_tokens), dim3(ROPE_THREADS),
 	       sizeof(struct rope_shared) + staged, stream, *a);
 	return cudaGetLastError();
