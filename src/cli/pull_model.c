@@ -193,7 +193,6 @@ static enum hokku_code find_named(const struct pull_options *o, const struct hub
 				  char **path, struct hokku_error *err)
 {
 	struct hub_name parsed;
-	char shown[HUB_MAX_URL];
 	enum hokku_code rc = hub_name_parse(name, c, &parsed, err);
 	if (rc)
 		return rc;
@@ -208,9 +207,8 @@ static enum hokku_code find_named(const struct pull_options *o, const struct hub
 	bool asks = o && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 	if (o && (o->pull || asks))
 		return pull_named(c, &parsed, !o->pull, path, err);
-	hub_name_text(&parsed, shown);
 	return err_set(err, rc, "%s is neither a file here nor in the cache (%s); %shokku pull %s%s", name,
-		       c->cache, o ? "--pull brings it, or " : "", shown, o ? "" : " brings it");
+		       c->cache, o ? "--pull brings it, or " : "", name, o ? "" : " brings it");
 }
 
 enum hokku_code cli_find_model(const struct pull_options *o, const char *name, char **path,

@@ -105,9 +105,11 @@ static char *name_of(const struct snapshot *s, const struct hub_choice *choice)
 	if (choice->folder)
 		return text("%s%s:safetensors", s->repo, s->at);
 	snprintf(want, sizeof want, "%.*s", STR_ARG(tag));
-	bool by_tag = *want && !hub_choose(s->repo, &s->files, want, &same, NULL) && same.n &&
-		      same.index[0] == choice->index[0];
+	enum hokku_code rc = *want ? hub_choose(s->repo, &s->files, want, &same, NULL) : HOKKU_NOT_FOUND;
+	bool by_tag = !rc && same.n && same.index[0] == choice->index[0];
 	hub_choice_free(&same);
+	if (rc == HOKKU_OUT_OF_MEMORY)
+		return NULL;
 	return text("%s%s:%s", s->repo, s->at, by_tag ? want : path);
 }
 
@@ -134,13 +136,28 @@ static enum hokku_code add_choice(struct reading *r, const struct snapshot *s,
 	return add(r, &item);
 }
 
+/* What is not there, or lacks a part, is passed over. */
+static enum hokku_code add_wanted(struct reading *r, const struct snapshot *s, const char *want)
+{
+	struct hub_choice choice = {0};
+	enum hokku_code rc = hub_choose(s->repo, &s->files, want, &choice, NULL);
+	if (rc)
+		rc = rc == HOKKU_OUT_OF_MEMORY ? no_memory(r->err) : HOKKU_OK;
+	else
+		rc = add_choice(r, s, &choice);
+	hub_choice_free(&choice);
+	return rc;
+}
+
 static enum hokku_code is_ref_of(struct reading *r, const char *path, const char *name, void *user)
 {
 	struct snapshot *s = user;
 	char commit[41];
 	(void)path;
-	if (!hub_cache_commit(r->c->cache, s->repo, name, commit, NULL) && strcmp(commit, s->commit) == 0 &&
-	    hub_revision_ok(str_c(name)) && strcmp(s->at, "") != 0)
+	enum hokku_code rc = hub_cache_commit(r->c->cache, s->repo, name, commit, NULL);
+	if (rc == HOKKU_OUT_OF_MEMORY)
+		return no_memory(r->err);
+	if (!rc && strcmp(commit, s->commit) == 0 && hub_revision_ok(str_c(name)) && strcmp(s->at, "") != 0)
 		snprintf(s->at, sizeof s->at, "%s%s", strcmp(name, "main") ? "@" : "",
 			 strcmp(name, "main") ? name : "");
 	return HOKKU_OK;
@@ -149,24 +166,20 @@ static enum hokku_code is_ref_of(struct reading *r, const char *path, const char
 static enum hokku_code add_snapshot(struct reading *r, const char *path, const char *name, void *user)
 {
 	struct snapshot s = {.repo = user, .path = path, .commit = name};
-	struct hub_choice choice = {0};
-	if (strlen(name) != 40 || !hub_is_hash(name) ||
-	    hub_cache_files(r->c->cache, s.repo, name, &s.files, NULL))
+	if (strlen(name) != 40 || !hub_is_hash(name))
 		return HOKKU_OK;
+	enum hokku_code rc = hub_cache_files(r->c->cache, s.repo, name, &s.files, NULL);
+	if (rc)
+		return rc == HOKKU_OUT_OF_MEMORY ? no_memory(r->err) : HOKKU_OK;
 	snprintf(s.at, sizeof s.at, "@%s", name);
 	char *refs = hub_cache_path(r->c->cache, s.repo, "refs");
-	enum hokku_code rc = refs ? each(r, refs, &s, is_ref_of) : no_memory(r->err);
+	rc = refs ? each(r, refs, &s, is_ref_of) : no_memory(r->err);
 	free(refs);
-	for (size_t i = 0; !rc && i < s.files.n; i++) {
-		if (!hub_is_model(s.files.all[i].path) ||
-		    hub_choose(s.repo, &s.files, s.files.all[i].path, &choice, NULL))
-			continue; /* a part is missing */
-		rc = add_choice(r, &s, &choice);
-		hub_choice_free(&choice);
-	}
-	if (!rc && !hub_choose(s.repo, &s.files, "safetensors", &choice, NULL))
-		rc = add_choice(r, &s, &choice);
-	hub_choice_free(&choice);
+	for (size_t i = 0; !rc && i < s.files.n; i++)
+		if (hub_is_model(s.files.all[i].path))
+			rc = add_wanted(r, &s, s.files.all[i].path);
+	if (!rc)
+		rc = add_wanted(r, &s, "safetensors");
 	hub_files_free(&s.files);
 	return rc;
 }

@@ -222,8 +222,8 @@ static enum hokku_code parse_short(struct hub_name *n, struct hokku_error *err)
 	const char *near = str_nearest(n->text, names);
 	return err_set(err, HOKKU_NOT_FOUND,
 		       "%s is neither a file here nor a short name of a model%s%s%s; a name is "
-		       "hf.co/user/repo:Q4_K_M, user/repo, or the path or URL of a GGUF file (docs/pull.md "
-		       "has the short names)",
+		       "hf.co/user/repo:Q4_K_M, user/repo, or the path or URL of a GGUF file (hokku list "
+		       "--known shows the short names)",
 		       str_quote(str_c(n->text), quoted, sizeof quoted), near ? "; did you mean " : "",
 		       near ? near : "", near ? "?" : "");
 }
