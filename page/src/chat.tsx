@@ -194,7 +194,7 @@ function Notice() {
 // Who else is served: a dot for each place, filled where somebody runs.
 export function Queue() {
 	const queue = state.health?.queue;
-	if (!queue) return null;
+	if (!queue?.parallel) return null; // of several models none is loaded
 	const places = Math.min(queue.parallel, 12);
 	const running = Math.round((queue.running / Math.max(1, queue.parallel)) * places);
 	const said = `${queue.running} of ${queue.parallel} ${queue.parallel === 1 ? 'place' : 'places'} in use, ${queue.queued} waiting`;

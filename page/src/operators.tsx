@@ -255,7 +255,7 @@ export function Operators() {
 					</p>
 				)}
 				<dl class="tiles">
-					<Tile label="running" value={running === null ? '–' : short(running)} note={state.health?.queue ? `of ${state.health.queue.parallel}` : undefined} />
+					<Tile label="running" value={running === null ? '–' : short(running)} note={state.health?.queue?.parallel ? `of ${state.health.queue.parallel}` : undefined} />
 					<Tile label="waiting" value={waiting === null ? '–' : short(waiting)} />
 					<Tile label="tokens/s" value={lastOf(out) === null ? '–' : short(lastOf(out)!)} />
 					<Tile label="KV memory" value={kv === null ? '–' : share(kv)} />
