@@ -14,8 +14,8 @@
 #include "model/kind.h"
 
 enum {
-	FIRST_BYTES = 1 << 20, /* of a file's beginning; then 16 times as many */
-	MOST_BYTES = 256 << 20,
+	FIRST_BYTES = 1 << 20, /* of a file's beginning; then 8 times as many */
+	MOST_BYTES = 64 << 20,
 	MOST_FILES = 16, /* whose beginnings are asked for */
 	MAX_GPUS = 16,
 };
@@ -121,7 +121,7 @@ static enum hokku_code look_at_heads(const struct hub_plan *plan, const char *di
 	for (size_t i = 0; i < plan->choice->n; i++)
 		if (plan->files->all[plan->choice->index[i]].n_bytes > longest)
 			longest = plan->files->all[plan->choice->index[i]].n_bytes;
-	for (size_t n = FIRST_BYTES;; n *= 16) {
+	for (size_t n = FIRST_BYTES;; n *= 8) {
 		enum hokku_code rc = look_once(plan, dir, n, out, err);
 		if (rc != HOKKU_BAD_FILE || n >= longest || n >= MOST_BYTES || !is_gguf(plan, dir))
 			return rc;

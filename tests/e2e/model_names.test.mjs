@@ -45,7 +45,17 @@ before(async () => {
 	const files = Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))]));
 	// A model of an architecture that nobody has written yet.
 	const later = Buffer.from(readFileSync(whole).toString('latin1').replaceAll('qwen2', 'later'), 'latin1');
+	// The same model with a header of more than a megabyte.
+	const bytes = readFileSync(whole), key = 'general.url', text = Buffer.alloc((3 << 20) - 8 - key.length - 4 - 8, 'x'), kv = Buffer.alloc(3 << 20);
+	kv.writeBigUInt64LE(BigInt(key.length), 0);
+	kv.write(key, 8);
+	kv.writeUInt32LE(8, 8 + key.length);
+	kv.writeBigUInt64LE(BigInt(text.length), 12 + key.length);
+	text.copy(kv, 20 + key.length);
+	const head = Buffer.from(bytes.subarray(0, 24));
+	head.writeBigUInt64LE(head.readBigUInt64LE(16) + 1n, 16);
 	hub = await startHub({
+		'test/wide-GGUF': { files: { 'wide.gguf': Buffer.concat([head, kv, bytes.subarray(24)]) } },
 		'test/one-GGUF': { files: { 'one-Q8_0.gguf': readFileSync(whole), 'one-F16.gguf': Buffer.from('not read') } },
 		'test/parts-GGUF': { files: Object.fromEntries(parts.map((path) => [path.slice(scratch.length + 1), readFileSync(path)])) },
 		'test/later-GGUF': { files: { 'later.gguf': later } },
@@ -82,6 +92,7 @@ test('before it begins it says what the model takes, and what this machine has',
 	const text = (n) => (n < 1024 ? `${n} B` : n < 1 << 20 ? `${(n / 1024).toFixed(1)} KiB` : `${(n / (1 << 20)).toFixed(1)} MiB`);
 	for (const [name, pattern] of [
 		['test/one-GGUF:Q8_0', `hokku: it takes ${text(weights)} of memory for weights and ${text(kv)} for KV at a context of ${inspected.device.context}\n`],
+		['test/wide-GGUF', `hokku: it takes ${text(weights)} of memory for weights and ${text(kv)} for KV`],
 		['test/parts-GGUF', `hokku: it takes ${text(weights)} of memory for weights and ${text(kv)} for KV`],
 		['test/folder', 'hokku: it takes [0-9.]+ KiB of memory for weights and [0-9.]+ [KM]iB for KV'],
 		['test/one-GGUF:F16', 'hokku: what it takes cannot be said: one-F16\\.gguf: '],
