@@ -16,6 +16,7 @@
 struct keys {
 	uint8_t salt[KEYS_DIGEST_BYTES];
 	struct key all[KEYS_MAX];
+	uint8_t names[KEYS_MAX][KEYS_DIGEST_BYTES]; /* digests of their names, as if these were keys */
 	uint32_t n;
 	bool admin; /* one of them is an administrator's */
 };
@@ -254,12 +255,10 @@ static enum hokku_code no_memory(struct hokku_error *err)
 }
 
 /* A name and a key are each of one line alone, and a name, which is shown, is no key. */
-static enum hokku_code check_double(const struct keys *k, const struct key *key, const struct place *at,
+static enum hokku_code check_double(const struct keys *k, const struct key *key,
+				    const uint8_t name[KEYS_DIGEST_BYTES], const struct place *at,
 				    struct hokku_error *err)
 {
-	uint8_t name[KEYS_DIGEST_BYTES], other_name[KEYS_DIGEST_BYTES];
-	if (!digest(k, str_c(key->name), name))
-		return no_memory(err);
 	if (is_same(key->digest, name))
 		return BAD(at, err, "the name is %s", "the key itself, and names are shown");
 	for (uint32_t i = 0; i < k->n; i++) {
@@ -268,9 +267,7 @@ static enum hokku_code check_double(const struct keys *k, const struct key *key,
 			return BAD(at, err, "the key is that of line %u too", other->line);
 		if (strcmp(key->name, other->name) == 0)
 			return BAD(at, err, "the name %s is that of line %u too", key->name, other->line);
-		if (!digest(k, str_c(other->name), other_name))
-			return no_memory(err);
-		if (is_same(key->digest, other_name) || is_same(other->digest, name))
+		if (is_same(key->digest, k->names[i]) || is_same(other->digest, name))
 			return BAD(at, err, "it and line %u have a name that is a key, and names are shown",
 				   other->line);
 	}
@@ -282,9 +279,10 @@ static enum hokku_code keep(struct keys *k, struct entry *e, const struct place 
 {
 	e->key.line = at->line;
 	e->key.folder = siphash(UINT64_C(0x6b657920666f6c64), 0, e->secret.ptr, e->secret.len);
-	if (!digest(k, e->secret, e->key.digest))
+	uint8_t *name = k->names[k->n];
+	if (!digest(k, e->secret, e->key.digest) || !digest(k, str_c(e->key.name), name))
 		return no_memory(err);
-	enum hokku_code rc = check_double(k, &e->key, at, err);
+	enum hokku_code rc = check_double(k, &e->key, name, at, err);
 	if (rc)
 		return rc;
 	if (e->models.len) {
@@ -404,7 +402,12 @@ enum hokku_code keys_add_admin(struct keys **k, const char *secret, struct hokku
 			"line %u of the key file has the name admin, which is that of --admin-key; rename it, or "
 			"give it admin=yes",
 			all->all[named - 1].line);
-	else if (all->n == KEYS_MAX)
+	else if (!rc && keys_named(all, secret))
+		rc = err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"--admin-key is the name of line %u of the key file, and names are shown; take another",
+			all->all[keys_named(all, secret) - 1].line);
+	else if (!rc && all->n == KEYS_MAX)
 		rc = err_set(err, HOKKU_INVALID_REQUEST, "--admin-key is one more than the %d keys allowed",
 			     KEYS_MAX);
 	if (!rc)

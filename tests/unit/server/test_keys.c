@@ -343,6 +343,10 @@ static void test_admin(void **state)
 		"line 2 of the key file has the name admin, which is that of --admin-key; rename it, or give it "
 		"admin=yes");
 	keys_free(k);
+	k = good("name=some-name key=secret-a\n");
+	bad_admin(k, "some-name",
+		  "--admin-key is the name of line 1 of the key file, and names are shown; take another");
+	keys_free(k);
 
 	k = NULL; /* no file */
 	assert_int_equal(keys_add_admin(&k, "secret-admin", &err), HOKKU_OK);
