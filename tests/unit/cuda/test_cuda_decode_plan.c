@@ -46,6 +46,9 @@ static void check_job(struct walk *w, const struct decode_stint *j, uint32_t pla
 		assert_true((uint32_t)(j->at + j->n_tiles) * 8 * planes *
 				    (uint32_t)(planes == 2 ? DECODE_SEQS_FULL : DECODE_SEQS_HALF) <=
 			    512);
+	if (few && j->matrix != N_MATRICES - 1 && j->matrix % DECODE_N_ROLES == DECODE_DOWN)
+		assert_true(j->at + j->n_tiles <=
+			    (planes == 2 ? DECODE_LOT_DOWN_FULL : DECODE_LOT_DOWN_HALF));
 	assert_true(planes == 2 || j->tile % 2 == 0 || j->n_tiles == 1); /* paired: pairs, or one alone */
 	if (j->matrix % DECODE_N_ROLES == DECODE_UP) {
 		assert_true(w->is_up);
@@ -173,6 +176,16 @@ static void shared_by_several(void **state)
 	a.most_seqs = DECODE_SEQS_HALF; /* 7B: both */
 	assert_true(decode_plan_shared(&a, most, &bytes));
 	assert_true(a.column >= a.k_max && a.column * 2 % 128 == 64);
+	/* sums: behind the columns of all operands but the longest, each as far as the next column begins */
+	assert_int_equal(a.part_column, a.column / 2);
+	assert_true(a.shared.part >= a.shared.high + a.d_model * 2);
+	assert_true(a.shared.part + 8 * DECODE_LOT_HALF * 8 * 2 * 4 <= a.shared.high + a.column * 2);
+	assert_true(a.part_down >= a.shared.high + 2 * a.column * 2);
+	a.k_max = a.d_model = 4096; /* nothing is left behind them */
+	assert_true(decode_plan_shared(&a, most, &bytes));
+	assert_true(a.shared.part >= a.shared.high + 2 * a.column * 2);
+	assert_int_equal(a.part_down, a.shared.part);
+	assert_int_equal(a.part_column, 8 * DECODE_LOT_HALF * 8 * 2);
 	a = seven_b(2); /* two do not, with two planes */
 	a.most_seqs = 2;
 	assert_false(decode_plan_shared(&a, most, &bytes));

@@ -28,6 +28,9 @@ enum {
 	PLANES = FULL ? 2 : 1,
 	COLUMNS = SEQS * PLANES, /* of the right operand of products, in use */
 	LOT = FULL ? DECODE_LOT_FULL : DECODE_LOT_HALF,
+	LOT_DOWN = FULL ? DECODE_LOT_DOWN_FULL : DECODE_LOT_DOWN_HALF,
+	PART_SEGMENTS =
+		TILE_SEGMENTS / COLUMNS, /* of several sequences: whose sums lie together (part_column) */
 	DECODE_WARPS = TILE_SEGMENTS,
 	STREAM_WARPS = DECODE_STREAM_WARPS,
 	DECODE_THREADS = (DECODE_WARPS + STREAM_WARPS) * 32,
@@ -79,7 +82,7 @@ IN_SHARED(uint16_t, high) /* (k_max) what the next product multiplies */
 IN_SHARED(uint16_t, low)
 IN_SHARED(uint16_t, zeros) /* (DECODE_ZEROS) */
 IN_SHARED(float, sums)     /* (k_max / 32, 2): of high, of low */
-IN_SHARED(float, part)  /* (2, segments, lot, 8, planes); of several sequences (segments, lot, 8, COLUMNS) */
+IN_SHARED(float, part)     /* (2, segments, lot, 8, planes); of several sequences see part_of_few */
 IN_SHARED(float, peaks) /* (2, group_rows, 8) of a head's scores: the largest by warp, the sum of p by warp */
 IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + DECODE_ROW_PAD) */
 IN_SHARED(uint16_t, query) /* (planes, group, hd + DECODE_ROW_PAD) */

@@ -180,13 +180,13 @@ struct target_few {
 /* Adds up the segments of the thread's column of a row, then the planes; all threads of a warp call. */
 __device__ __forceinline__ float add_segments_few(const struct block *b, uint32_t place)
 {
-	enum { SEGMENT = LOT * TILE_SUMS };
-	const float *part = shared_part(b) + place * COLUMNS + b->thread % COLUMNS;
+	uint32_t segment, column;
+	const float *part = part_of_few(b, &segment, &column) + place * COLUMNS + b->thread % COLUMNS;
 	float v[TILE_SEGMENTS], sum = 0;
 	if (place != CUDA_NOTHING) {
 #pragma unroll
 		for (uint32_t s = 0; s < TILE_SEGMENTS; s++)
-			v[s] = part[s * SEGMENT];
+			v[s] = part[s / PART_SEGMENTS * column + s % PART_SEGMENTS * segment];
 		sum = v[0];
 #pragma unroll
 		for (uint32_t s = 1; s < TILE_SEGMENTS; s++)

@@ -395,9 +395,12 @@ template <uint32_t FORMATS>
 __device__ __forceinline__ void run_phase_few(struct block *b, uint32_t phase, uint32_t l, uint32_t words)
 {
 	remember(b);
+	b->part_at = phase == PHASE_DOWN;
 	struct task k = next_task(b);
 	struct target_few to = find_target_few<FORMATS>(b, phase, l, words);
 	bool has_work = k.stint.n_tiles != 0;
+	if (phase == PHASE_DOWN) /* its operand comes where the sums were that others may still add up */
+		sync_workers();
 	receive_operand_few(b, phase, l, words, has_work, k.stint.mins);
 	b->stint++;
 	while (has_work) {

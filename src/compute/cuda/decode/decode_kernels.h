@@ -28,7 +28,9 @@ enum {
 	DECODE_GOOD_BYTES =
 		2560, /* of a parcel of whole segments: smaller ones cost more, larger ones come later */
 	DECODE_PARCEL_BYTES = 4096, /* of others: two copies, which should not be small */
-	DECODE_PARCEL_FEW = 2176,   /* FULL, of several sequences, whose rings are half as large */
+	DECODE_LOT_DOWN_FULL = 2,   /* of several sequences, where the operand leaves the sums no room */
+	DECODE_LOT_DOWN_HALF = 4,
+	DECODE_PARCEL_FEW = 2176, /* FULL, of several sequences, whose rings are half as large */
 };
 
 /* A word that nobody has written: not a number that the kernel makes. */
@@ -175,7 +177,11 @@ struct decode_args {
 	uint32_t n_seqs;    /* of the launch, 2 .. most_seqs */
 	uint32_t column; /* halves from a column of an operand to the next: sequence by sequence, the planes
 			    of each */
-	uint32_t seq_words; /* from a sequence's words to the next one's */
+	uint32_t seq_words;   /* from a sequence's words to the next one's */
+	uint32_t part_column; /* floats from the sums of some segments to those of the next as many: (COLUMNS)
+				 of them, behind the columns of a short operand where there is room */
+	uint32_t
+		part_down; /* offset in shared memory of the sums of the phase whose operand is the longest */
 	struct decode_seq seqs[DECODE_SEQS];
 };
 

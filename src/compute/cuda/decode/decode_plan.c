@@ -59,9 +59,9 @@ struct dealer {
 	struct decode_stint *stints; /* NULL: only counts */
 	uint32_t n;
 	uint32_t block, grid;
-	uint32_t lot, gate_lot; /* tiles */
-	bool paired;            /* HALF: tiles go in pairs, from an even one on, or one alone */
-	bool mins;              /* in the present phase */
+	uint32_t lot, gate_lot, down_lot; /* tiles */
+	bool paired;                      /* HALF: tiles go in pairs, from an even one on, or one alone */
+	bool mins;                        /* in the present phase */
 };
 
 /* Tiles one after another. Of several matrices, they are counted over all; paired, each has whole pairs, the
@@ -164,7 +164,7 @@ static uint32_t cut_stretches(const struct dealer *d, const struct tile_matrix *
 
 /* Tiles of several matrices, one after another. */
 static void deal_phase(struct dealer *d, const struct tile_matrix *matrices, uint32_t first_matrix,
-		       uint32_t n_matrices, uint32_t rotate, bool at_once)
+		       uint32_t n_matrices, uint32_t rotate, bool at_once, uint32_t lot)
 {
 	struct span spans[SPANS];
 	struct stretch stretches[MOST_STRETCHES];
@@ -178,10 +178,10 @@ static void deal_phase(struct dealer *d, const struct tile_matrix *matrices, uin
 		deal(d, first_matrix, 0, 0, 0, true, true);
 	for (uint32_t i = 0; i < n_stretches; i++)
 		for (struct stretch *r = &stretches[i]; r->n;) {
-			uint32_t k = stint_tiles(d, r->tile, r->n, d->lot - at);
+			uint32_t k = stint_tiles(d, r->tile, r->n, lot - at);
 			bool last = i + 1 == n_stretches && k == r->n;
-			deal(d, r->matrix, r->tile, k, at, at + k == d->lot || last, last);
-			at = (at + k) % d->lot;
+			deal(d, r->matrix, r->tile, k, at, at + k == lot || last, last);
+			at = (at + k) % lot;
 			r->tile += k;
 			r->n -= k;
 		}
@@ -219,15 +219,18 @@ uint32_t decode_plan_stints(const struct tile_matrix *matrices, uint32_t n_layer
 			   .grid = grid,
 			   .lot = few && planes == 2 ? DECODE_LOT_FEW : lot_tiles(planes),
 			   .gate_lot = lot_tiles(planes),
+			   .down_lot = !few          ? lot_tiles(planes)
+				       : planes == 2 ? DECODE_LOT_DOWN_FULL
+						     : DECODE_LOT_DOWN_HALF,
 			   .paired = planes == 1};
 	for (uint32_t l = 0; l < n_layers; l++) {
 		uint32_t first = l * DECODE_N_ROLES;
-		deal_phase(&d, matrices, first + DECODE_Q, 3, 0, false);
-		deal_phase(&d, matrices, first + DECODE_O, 1, grid / 3, false);
+		deal_phase(&d, matrices, first + DECODE_Q, 3, 0, false, d.lot);
+		deal_phase(&d, matrices, first + DECODE_O, 1, grid / 3, false, d.lot);
 		deal_gate_up(&d, matrices, first + DECODE_GATE);
-		deal_phase(&d, matrices, first + DECODE_DOWN, 1, 2 * grid / 3, false);
+		deal_phase(&d, matrices, first + DECODE_DOWN, 1, 2 * grid / 3, false, d.down_lot);
 	}
-	deal_phase(&d, matrices, n_layers * DECODE_N_ROLES, 1, 0, true); /* decode_head.cuh: in one */
+	deal_phase(&d, matrices, n_layers * DECODE_N_ROLES, 1, 0, true, d.lot); /* decode_head.cuh: in one */
 	return d.n;
 }
 
@@ -237,16 +240,47 @@ uint64_t decode_tagged_bytes(const struct decode_args *a, uint32_t grid)
 	return (4ull * grid + parts) * decode_kernel_seqs(a) * sizeof(uint64_t);
 }
 
+/* Of several sequences: bytes of a column of an operand of all phases but the last of a layer. */
+static uint32_t short_column(const struct decode_args *a)
+{
+	uint32_t k = a->d_model > a->q_dim ? a->d_model : a->q_dim;
+	return (k * 2 + SHARED_ALIGN - 1) / SHARED_ALIGN * SHARED_ALIGN;
+}
+
+/* Bytes of the sums of `tiles` tiles, of all segments. */
+static uint32_t part_bytes(const struct decode_args *a, uint32_t tiles)
+{
+	return TILE_SEGMENTS * tiles * decode_kernel_seqs(a) * a->planes * TILE_ROWS * 4;
+}
+
+/* Of several sequences: sums lie behind the columns of short operands, as many segments' behind each, where
+ * there is room; those of the longest operand's phase, few tiles', have a place of their own. Else all have
+ * one place. */
+static void place_sums(struct decode_args *a, uint32_t *part, uint32_t *part_down)
+{
+	uint32_t columns = decode_kernel_seqs(a) * a->planes, all = part_bytes(a, lot_tiles(a->planes));
+	a->part_column = all / columns / 4;
+	*part = all;
+	*part_down = 0;
+	if (a->most_seqs < decode_kernel_seqs(a) || short_column(a) + all / columns > a->column * 2)
+		return;
+	*part = 0;
+	*part_down = part_bytes(a, a->planes == 2 ? DECODE_LOT_DOWN_FULL : DECODE_LOT_DOWN_HALF);
+	a->part_column = a->column / 2;
+}
+
 /* Sets the offsets; returns where the shared memory ends. */
 static uint32_t lay_out(struct decode_args *a)
 {
 	struct decode_shared *s = &a->shared;
-	uint32_t seqs = a->most_seqs ? a->most_seqs : 1, n_sets = a->most_seqs ? 1 : 2,
-		 columns = seqs * a->planes;
+	uint32_t seqs = a->most_seqs ? a->most_seqs : 1, columns = seqs * a->planes;
 	/* Of a column and the next, eight lanes read from different banks. */
 	a->column = a->k_max + (a->k_max * 2 % (2 * HALF_BANKS) == 0 ? HALF_BANKS / 2 : 0);
 	uint32_t high = a->most_seqs ? columns * a->column * 2 : a->k_max * 2,
 		 low = a->planes == 2 && !a->most_seqs ? a->k_max * 2 + HALF_BANKS : 0;
+	uint32_t part = 2 * part_bytes(a, lot_tiles(a->planes)), part_down = 0;
+	if (a->most_seqs)
+		place_sums(a, &part, &part_down);
 	const struct {
 		uint32_t *offset;
 		uint32_t bytes;
@@ -258,8 +292,8 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->low, low},
 		{&s->zeros, HALF_BANKS + DECODE_ZEROS * 2},
 		{&s->sums, a->any_mins ? decode_kernel_seqs(a) * 2 * a->k_max / 32 * 4 : 0},
-		{&s->part,
-		 n_sets * TILE_SEGMENTS * lot_tiles(a->planes) * decode_kernel_seqs(a) * a->planes * 8 * 4},
+		{&s->part, part},
+		{&a->part_down, part_down},
 		{&s->peaks, 2 * a->group_rows * 8 * 4},
 		{&s->p16, a->planes * a->group_rows * (CUDA_ATTN_SPLIT + DECODE_ROW_PAD) * 2},
 		{&s->query, a->planes * a->group_rows * (a->hd + DECODE_ROW_PAD) * 2},
@@ -279,6 +313,10 @@ static uint32_t lay_out(struct decode_args *a)
 		*parts[i].offset = at;
 		at += parts[i].bytes;
 	}
+	if (part_down)
+		s->part = s->high + short_column(a);
+	else
+		a->part_down = s->part;
 	s->zeros += HALF_BANKS;
 	s->low = a->planes == 2 ? s->low + HALF_BANKS : s->high;
 	return at;

@@ -58,8 +58,26 @@ __device__ __forceinline__ struct operand operand_at(const struct block *b, cons
 	o.sums = reinterpret_cast<const float2 *>(sums_of_chunks(b, FULL * (b->lane % 4) % SEQS)) + chunk;
 	return o;
 }
+
+/* Of several sequences: where the sums of a phase are; from a segment's to the next one's, from PART_SEGMENTS
+ * to the next as many. b->part_at: 1 in the phase with the longest operand, whose columns leave no room
+ * behind them. */
+__device__ __forceinline__ float *part_of_few(const struct block *b, uint32_t *segment, uint32_t *column)
+{
+	SHARED(unsigned char, base);
+	*segment = (b->part_at ? LOT_DOWN : LOT) * TILE_SUMS;
+	*column = b->part_at ? LOT_DOWN * TILE_SUMS * PART_SEGMENTS : b->a->part_column;
+	return b->part_at ? reinterpret_cast<float *>(base + b->a->part_down) : shared_part(b);
+}
+
 __device__ __forceinline__ float *part_of(const struct block *b, uint32_t segment, uint32_t at)
 {
+	if (SEQS > 1) {
+		uint32_t step, column;
+		float *part = part_of_few(b, &step, &column);
+		return part + segment / PART_SEGMENTS * column + segment % PART_SEGMENTS * step +
+		       at * TILE_SUMS;
+	}
 	return shared_part(b) + ((b->part_at * TILE_SEGMENTS + segment) * LOT + at) * TILE_SUMS;
 }
 
@@ -522,6 +540,8 @@ __device__ __forceinline__ void product_shifting(struct block *b, const struct t
 		o.x = begin.x + v.from * step;
 		o.sums = begin.sums + v.from * frag_traits<FORMAT>::chunks;
 		float acc[4] = {}, *to = part + segment * (LOT * TILE_SUMS);
+		if (SEQS > 1)
+			to = lane_part(part_of(b, segment, k->stint.at + k->stint.n_tiles - left), b->lane);
 		if (left == 1) {
 			multiply_segment<FORMAT, 0, WIDE>(b, acc, &v, &o);
 			put_part(to, b->lane, acc, false);
