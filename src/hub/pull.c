@@ -187,9 +187,18 @@ static enum hokku_code bring_all(const struct hub_pull *p, struct http *h, struc
 				.choice = choice,
 				.n_bytes = choice->n_bytes};
 	enum hokku_code rc = HOKKU_OK;
-	for (size_t i = 0; i < choice->n; i++)
-		plan.n_here += bytes_here(p, &repo->files.all[choice->index[i]]);
-	if (p->begin && plan.n_here < plan.n_bytes)
+	struct hub_file *missing = NULL;
+	char url[HUB_MAX_URL];
+	for (size_t i = 0; i < choice->n; i++) {
+		struct hub_file *f = &repo->files.all[choice->index[i]];
+		uint64_t n = bytes_here(p, f);
+		plan.n_here += n;
+		if (n < f->n_bytes && !missing)
+			missing = f;
+	}
+	if (missing) /* a hub that refuses does so before anybody is asked */
+		rc = hub_repo_locate(h, p->name, repo->commit, missing, url, err);
+	if (!rc && p->begin && missing)
 		rc = p->begin(p->user, &plan, err);
 	for (size_t i = 0; !rc && i < choice->n; i++) {
 		g.file = &repo->files.all[choice->index[i]];

@@ -168,7 +168,7 @@ test('a token goes to the hub and to nobody else', async () => {
 });
 
 test('gated, renamed and misspelled repositories', async () => {
-	failed(await pull('test/gated'), new RegExp(`test/gated is gated \\(HTTP 401\\): its owner wants to be asked; accept the terms at ${hub.url}/test/gated, then set HF_TOKEN`));
+	failed(await pull('test/gated'), new RegExp(`^hokku: test/gated is gated \\(HTTP 401\\): its owner wants to be asked; accept the terms at ${hub.url}/test/gated, then set HF_TOKEN`));
 	failed(await pull('test/closed', { env: { HF_TOKEN: 'hf_good' } }), /gated \(HTTP 403\).*the token that is set was sent, and is not enough/);
 	succeeded(await pull('test/gated', { env: { HF_TOKEN: 'hf_good' } }), 'test/gated', 'g.gguf', small);
 	assert.equal((await pull('test/old-name:Q8_0')).code, 0);

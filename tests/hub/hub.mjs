@@ -138,7 +138,8 @@ export async function startHub(repos, tls) {
 			return res.end();
 		}
 		if (!repo || (repo.private && !authorized)) return fail(res, authorized ? 404 : 401, 'RepoNotFound', 'Repository not found');
-		if (repo.gated === 'never' || (repo.gated && !authorized)) return fail(res, authorized ? 403 : 401, 'GatedRepo', `Access to model ${name} is restricted`);
+		// As on the real one, what a gated repository holds is no secret.
+		if (file !== undefined && (repo.gated === 'never' || (repo.gated && !authorized))) return fail(res, authorized ? 403 : 401, 'GatedRepo', `Access to model ${name} is restricted`);
 		if (file === undefined) return info(req, res, repo, name, revision);
 		resolve(req, res, repo, revision, file);
 	});
