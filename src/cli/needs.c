@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -168,25 +167,6 @@ static uint64_t memory_of(const char *key)
 	return (uint64_t)kib * 1024;
 }
 
-static uint64_t disk_free_at(const char *cache)
-{
-	struct statvfs fs;
-	char *path = strdup(cache);
-	uint64_t n = 0;
-	while (path && statvfs(path, &fs)) { /* of the nearest folder that is there */
-		char *folder = file_folder_of(path);
-		bool last = !folder || strcmp(folder, path) == 0;
-		free(path);
-		path = last ? NULL : folder;
-		if (last)
-			free(folder);
-	}
-	if (path)
-		n = (uint64_t)fs.f_bavail * fs.f_frsize;
-	free(path);
-	return n;
-}
-
 /* Returns the most that one GPU has free; 0: there is none. */
 static uint64_t tell_gpus(void)
 {
@@ -226,7 +206,7 @@ void cli_tell_needs(const struct hub_config *c, const struct hub_plan *plan)
 			str_thousands(needs.n_ctx, d));
 	fprintf(stderr, "hokku: this machine has %s of memory, %s of it available; %s of disk are free",
 		str_bytes(memory, a), str_bytes(memory_of("MemAvailable"), b),
-		str_bytes(disk_free_at(c->cache), d));
+		str_bytes(hub_cache_free_bytes(c->cache), d));
 	uint64_t gpu = tell_gpus();
 	fprintf(stderr, "\n");
 	if (!rc && needs.weight_bytes > memory && needs.weight_bytes > gpu)

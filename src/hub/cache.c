@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -87,6 +88,25 @@ enum hokku_code hub_cache_make_folders(const char *cache, const char *path, stru
 	}
 	free(copy);
 	return rc;
+}
+
+uint64_t hub_cache_free_bytes(const char *cache)
+{
+	struct statvfs fs;
+	char *path = strdup(cache);
+	uint64_t n = 0;
+	while (path && statvfs(path, &fs)) { /* of the nearest folder that is there */
+		char *folder = file_folder_of(path);
+		bool last = !folder || strcmp(folder, path) == 0;
+		free(path);
+		path = last ? NULL : folder;
+		if (last)
+			free(folder);
+	}
+	if (path)
+		n = (uint64_t)fs.f_bavail * fs.f_frsize;
+	free(path);
+	return n;
 }
 
 /* ---- locks ---- */

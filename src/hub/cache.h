@@ -26,6 +26,9 @@ enum hokku_code hub_cache_make_folders(const char *cache, const char *path, stru
 /* Does path, links followed, lie in the cache? IO_ERROR tells where it leads. */
 enum hokku_code hub_cache_inside(const char *cache, const char *path, struct hokku_error *err);
 
+/* What the disk that a cache is on, or will be, has free; 0: it is not told. */
+uint64_t hub_cache_free_bytes(const char *cache);
+
 /* Waits for the blob's lock; a note tells so, where another holds it. CANCELLED. */
 enum hokku_code hub_cache_lock(const char *cache, const char *repo, const char *hash,
 			       const struct observer *observer, int *fd, struct hokku_error *err);

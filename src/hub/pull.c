@@ -176,6 +176,33 @@ static enum hokku_code complete(const struct hub_pull *p, struct http *h, struct
 	return rc;
 }
 
+/* Of the disk, for what is not here: what an older pull has set aside is its own. */
+static enum hokku_code check_room(const struct hub_pull *p, const struct hub_repo *repo,
+				  const struct hub_choice *choice, struct hokku_error *err)
+{
+	uint64_t needed = 0, left = hub_cache_free_bytes(p->config->cache);
+	char need[32], have[32];
+	struct stat st;
+	for (size_t i = 0; i < choice->n; i++) {
+		const struct hub_file *f = &repo->files.all[choice->index[i]];
+		char *part = hub_cache_path(p->config->cache, p->name->repo, "blobs/%s%s", f->hash,
+					    PARTIAL_SUFFIX);
+		if (!part)
+			return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a path of the cache");
+		if (bytes_here(p, f) < f->n_bytes && f->n_bytes < UINT64_MAX - needed)
+			needed +=
+				lstat(part, &st) == 0 && (uint64_t)st.st_size >= f->n_bytes ? 0 : f->n_bytes;
+		free(part);
+	}
+	if (!left || needed <= left)
+		return HOKKU_OK;
+	return err_set(
+		err, HOKKU_IO_ERROR,
+		"%s: the disk has no room for it: %s are needed, %s free; make room, or set HF_HUB_CACHE to a "
+		"folder on another disk",
+		p->config->cache, str_bytes(needed, need), str_bytes(left, have));
+}
+
 static enum hokku_code bring_all(const struct hub_pull *p, struct http *h, struct hub_repo *repo,
 				 const struct hub_choice *choice, struct hokku_error *err)
 {
@@ -196,8 +223,10 @@ static enum hokku_code bring_all(const struct hub_pull *p, struct http *h, struc
 		if (n < f->n_bytes && !missing)
 			missing = f;
 	}
-	if (missing) /* a hub that refuses does so before anybody is asked */
+	if (missing) /* a hub that refuses does so before anybody is asked, */
 		rc = hub_repo_locate(h, p->name, repo->commit, missing, url, err);
+	if (!rc && missing) /* and a disk that is too small for all parts before the first has come */
+		rc = check_room(p, repo, choice, err);
 	if (!rc && p->begin && missing)
 		rc = p->begin(p->user, &plan, err);
 	for (size_t i = 0; !rc && i < choice->n; i++) {

@@ -11,7 +11,7 @@
 struct hub_file {
 	char *path; /* in the repository */
 	uint64_t n_bytes;
-	bool sized; /* the hub has told n_bytes; else it is 0 */
+	bool sized;                  /* the hub has told n_bytes; else it is 0 */
 	char hash[HUB_HASH_MAX + 1]; /* hub_is_hash, or "" where the hub told none */
 };
 
