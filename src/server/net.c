@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 512 };
+enum { BACKLOG = 512, LOCK_TRIES = 200 };
 
 static enum hokku_code bind_failed(const char *host, uint16_t port, int error, struct hokku_error *err)
 {
@@ -125,9 +125,9 @@ static int lock_folder(const char *path)
 	memcpy(folder, slash ? path : ".", n);
 	folder[n] = '\0';
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0)
-		while (flock(fd, LOCK_EX) != 0 && errno == EINTR)
-			;
+	/* Whoever else locks a folder may do so for long: that is no reason to wait for ever. */
+	for (int i = 0; fd >= 0 && i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB) != 0; i++)
+		usleep(10000);
 	return fd;
 }
 

@@ -4,6 +4,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -160,6 +161,26 @@ test('a Unix socket: its permissions, a dead server\'s, a living one\'s', async 
 	assert.equal((await ask({ socketPath: socket, path: '/nowhere' })).status, 404);
 	await next.stop();
 	assert.ok(!existsSync(socket));
+});
+
+test('several addresses have one port, and who never shakes hands is not waited for', async (t) => {
+	const server = await start([model('tiny'), '--host', '127.0.0.1,127.0.0.2', '--host', '127.0.0.3', '--read-timeout', '0.5', ...withTls()], { ready: false });
+	t.after(() => server.child.kill('SIGKILL'));
+	const urls = [1, 2, 3].map((n) => `hokku: listening on https://127.0.0.${n}:${server.port}\n`);
+	for (const url of urls) assert.ok(server.log.includes(url), server.log);
+	for (const n of [1, 2, 3]) {
+		const { status } = await ask({ host: `127.0.0.${n}`, port: server.port, path: '/nowhere', checkServerIdentity: () => undefined });
+		assert.equal(status, 404);
+	}
+	const silent = (bytes) =>
+		new Promise((resolve) => {
+			const socket = net.connect(server.port, '127.0.0.2', () => bytes && socket.write(bytes, 'latin1'));
+			socket.on('error', () => {});
+			socket.on('close', resolve);
+			socket.resume();
+		});
+	await Promise.all(['', '\x16', '\x16\x03\x01\x02\x00\x01'].map(silent));
+	await server.stop();
 });
 
 test('what is wrong with --host, certificates and keys is told', async () => {
