@@ -625,6 +625,11 @@ static enum hokku_code encode_infill(struct gen_request *r, const struct tok *to
 	int32_t repo = tok_fim(tok, TOK_FIM_REPO), file = tok_fim(tok, TOK_FIM_FILE);
 	struct pieces p = {tok, out, err, HOKKU_OK};
 	(void)index;
+	if (tok_fim(tok, TOK_FIM_PREFIX) < 0 || tok_fim(tok, TOK_FIM_SUFFIX) < 0 ||
+	    tok_fim(tok, TOK_FIM_MIDDLE) < 0) /* of the only model the route has told it */
+		return bad(
+			err, "",
+			"this model's vocabulary knows no text with a gap (tokenizer.ggml.fim_*_token_id)");
 	p.rc = tok_encode(tok, STR_LIT(""), TOK_ADD_BOS, out, &err->error);
 	put_token(&p, repo);
 	if (repo >= 0)
