@@ -167,7 +167,7 @@ test('several addresses have one port, and who never shakes hands is not waited 
 	const server = await start([model('tiny'), '--host', '127.0.0.1,127.0.0.2', '--host', '127.0.0.3', '--read-timeout', '0.5', ...withTls()], { ready: false });
 	t.after(() => server.child.kill('SIGKILL'));
 	const urls = [1, 2, 3].map((n) => `hokku: listening on https://127.0.0.${n}:${server.port}\n`);
-	for (const url of urls) assert.ok(server.log.includes(url), server.log);
+	await until(() => urls.every((url) => server.log.includes(url)), 20000, 'a line for each');
 	for (const n of [1, 2, 3]) {
 		const { status } = await ask({ host: `127.0.0.${n}`, port: server.port, path: '/nowhere', checkServerIdentity: () => undefined });
 		assert.equal(status, 404);
