@@ -287,7 +287,7 @@ bool gen_cancel(struct server *s, uint32_t owner, const char *id)
 static enum hokku_code check_serving(struct server *s, struct hosted *h, struct hokku_error *err)
 {
 	struct engine_state state = {.phase = ENGINE_READY};
-	if (h)
+	if (h && h->engine)
 		engine_get_state(h->engine, &state);
 	if (s->stopping_ns || state.phase == ENGINE_STOPPED)
 		return err_set(err, HOKKU_SHUTTING_DOWN, "the server is stopping and takes no new work");
@@ -437,7 +437,7 @@ static void gen_tell(struct generation *g)
 	gen_free(g);
 }
 
-static void gen_take_job(struct generation *g)
+void gen_take_job(struct generation *g)
 {
 	struct server *s = g->server;
 	enum hokku_code refused, rc = g->job.rc;

@@ -9,6 +9,7 @@ void state_restore_route(struct server *s, struct http_request *r); /* POST /v1/
 void gen_client_gone(struct generation *g);
 void gen_prepare(struct generation *g); /* to the thread of its model; g may be gone then */
 void gen_take_prepared(struct server *s);
+void gen_take_job(struct generation *g); /* prepared; g may be gone then */
 void gen_take_mail(struct server *s);
 void gen_tick(struct server *s, uint64_t now_ns);
 /* Ends the request of that key with that id, if a client still waits for it. */

@@ -11,6 +11,7 @@
 #include "server/field.h"
 #include "server/gate.h"
 #include "server/generate.h"
+#include "server/hosting_show.h"
 #include "server/llama.h"
 #include "server/ollama.h"
 #include "server/peek.h"
@@ -19,6 +20,7 @@
 enum {
 	SHARED_KV_CONTEXTS = 4, /* of a GPU that several models share; one alone takes what is left */
 	MAX_NAMED = 16,         /* models that a message names */
+	MAX_SHOWS = 256,        /* of models that are not in memory: more wait until they are */
 };
 
 /* ---- the ledger ---- */
@@ -261,6 +263,14 @@ static void place(struct generation *g, struct hosted *h)
 		begin(g);
 	} else if ((h->state == REGISTRY_UNLOADED || h->state == REGISTRY_UNLOADING) && tells_unloaded(g)) {
 		return;
+	} else if (g->api == &api_ollama_show && h->state != REGISTRY_FAILED && !is_open(h) &&
+		   g->server->n_preparing < MAX_SHOWS) {
+		g->hosted = h;
+		h->n_running++;
+		if (!show_submit(g)) {
+			err_set(&err, HOKKU_OUT_OF_MEMORY, "no memory for the request");
+			answer(g, &err, NULL);
+		}
 	} else if (h->state == REGISTRY_FAILED && (g->api != &api_models_load || h->file.look->err.code)) {
 		err = h->failure;
 		err_prefix(&err, err.code, "model '%s' cannot be served", h->file.name);
@@ -785,6 +795,7 @@ void hosting_go_on(struct server *s)
 				answer(g, &stopping, NULL);
 		}
 	}
+	show_take(s);
 	sweep_parked(s);
 	while (!s->stopping_ns && do_next(s)) {
 	}
@@ -817,6 +828,7 @@ enum hokku_code hosting_open(struct server *s, struct hokku_error *err)
 bool hosting_stop(struct server *s, uint32_t stop_ms)
 {
 	struct timespec until;
+	show_stop(s);
 	shelf_destroy(s->shelf);
 	s->shelf = NULL;
 	for (struct hosted *h = s->hosted; h; h = h->next) {

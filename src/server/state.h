@@ -87,6 +87,7 @@ struct server {
 	struct http *http;
 	struct hosted *hosted; /* the models, linked by next */
 	struct shelf *shelf;   /* the files of several (hosting.h); NULL: there is one, named or inside */
+	struct show *shows;    /* hosting_show.h */
 	uint64_t shelf_number; /* of the list that is known */
 	struct hokku_error shelf_err; /* of the folder */
 	uint32_t n_left_out;

@@ -139,6 +139,13 @@ test('a model comes and goes as Ollama and llama-server say it', async () => {
 	const loaded = await post(server, '/api/chat', { model: 'small', messages: [], stream: false });
 	assert.equal(loaded.json.done_reason, 'load');
 	assert.equal(await stateOf('small'), 'loaded');
+	await unload('small');
+	await reaches('small', 'unloaded');
+	const shown = await Promise.all(Array.from({ length: 5 }, () => post(server, '/api/show', { model: 'small' })));
+	for (const s of shown) assert.equal(s.status, 200, s.text);
+	assert.equal(await stateOf('small'), 'unloaded'); // its file is enough for that
+	await post(server, '/models/load', { model: 'small' });
+	assert.deepEqual(shown.map((s) => s.json), Array(5).fill((await post(server, '/api/show', { model: 'small' })).json)); // and says the same
 	const ps = async () => (await get('/api/ps')).json.models.find((m) => m.name === 'small:latest');
 	const left = async () => (Date.parse((await ps()).expires_at) - Date.now()) / 1000;
 	assert.ok((await left()) > 200 && (await left()) < 301); // five minutes
