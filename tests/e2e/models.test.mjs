@@ -253,6 +253,19 @@ test('memory for one: the one used longest ago goes, twenty at once have their t
 	assert.match(refused.json.error.message, /^model 'm4' needs .* 'm3' \(.*\) would have to go, and is kept there \(keep_alive -1\)/);
 	assert.equal((await post(s, '/api/generate', { model: 'm3', keep_alive: 0 })).json.done_reason, 'unload');
 	assert.equal((await ask('m4', s)).status, 200);
+	// Whoever leaves, at whatever moment, costs the others nothing.
+	await unload('m4', s);
+	for (let round = 0; round < 6; round++) {
+		const others = Array.from({ length: 16 }, async (_, i) => {
+			const leaves = new AbortController();
+			if (i % 2) setTimeout(() => leaves.abort(), (i * 3 + round) % 40);
+			const body = { model: `m${(i + round) % 5}`, prompt: 'x', ...greedy };
+			return fetch(`${s.url}/v1/generate`, { method: 'POST', body: JSON.stringify(body), signal: leaves.signal }).then((r) => r.status, (e) => e.name);
+		});
+		for (const [i, end] of (await Promise.all(others)).entries()) assert.ok([200, 503, i % 2 ? 'AbortError' : 200].includes(end), `${end}`);
+	}
+	await until(async () => (await models(s)).every((m) => m.running + m.waiting === 0), 30000, 'all to be over');
+	await ask('m4', s);
 	// One that waits is forgotten when its client leaves, or says so.
 	const holding = await hold('m4', 'holding');
 	const left = new AbortController();
