@@ -102,9 +102,8 @@ test('TLS: clients of every kind, disconnects, slow readers, pipelining', async 
 		if (seen) await new Promise((resolve) => client.once('data', resolve));
 		else await until(async () => (await server.get('/health')).queue.running === 1, 20000, 'it to run');
 		client.destroy();
-		await until(async () => (await server.get('/health')).queue.running === 0, 20000, 'it to end');
+		await until(async () => (await server.get('/health')).queue.cancelled === seen + 1, 20000, 'it to end');
 	}
-	assert.equal((await server.get('/health')).queue.cancelled, 2);
 
 	// Requests in one piece are answered in their order; behind a faulty one comes its refusal and the end.
 	const piped = await new Promise((resolve, reject) => {
