@@ -7,10 +7,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "compute/kv_blocks.h"
+#include "base/memory.h"
 #include "compute/plugin.h"
-#include "engine/engine.h"
-#include "model/kind.h"
+#include "engine/look.h"
 
 enum {
 	FIRST_BYTES = 1 << 20, /* of a file's beginning; then 8 times as many */
@@ -18,36 +17,6 @@ enum {
 	MOST_FILES = 16, /* whose beginnings are asked for */
 	MAX_GPUS = 16,
 };
-
-struct needs {
-	uint64_t weight_bytes, kv_bytes;
-	uint32_t n_ctx;
-};
-
-/* ---- the model ---- */
-
-/* KV memory for one context, as a CPU keeps it; a GPU needs no more. */
-static uint64_t kv_bytes_of(struct model *m, uint32_t n_ctx)
-{
-	model_group_kv(m);
-	uint64_t position = 2ull * sizeof(float) * m->hp.head_dim * m->hp.n_kv_heads * model_kv_places(m);
-	return position * COMPUTE_KV_BLOCK * kv_blocks_all_groups(m, n_ctx, ENGINE_BATCH);
-}
-
-static enum hokku_code look(const struct gguf *g, struct needs *out, struct hokku_error *err)
-{
-	struct model m = {0};
-	enum hokku_code rc = file_kind_check(g, err);
-	if (!rc)
-		rc = model_bind(&m, g, err);
-	if (rc)
-		return rc;
-	out->n_ctx = m.hp.n_ctx_train < ENGINE_DEFAULT_MAX_CTX ? m.hp.n_ctx_train : ENGINE_DEFAULT_MAX_CTX;
-	out->weight_bytes = m.n_weight_bytes;
-	out->kv_bytes = kv_bytes_of(&m, out->n_ctx);
-	model_unbind(&m);
-	return HOKKU_OK;
-}
 
 /* ---- its beginnings ---- */
 
@@ -96,10 +65,11 @@ static bool is_whole(const struct gguf *g, size_t n)
 	return gguf_is_assembled(g) || gguf_n_parts(g) || gguf_data_offset(g) <= n;
 }
 
-static enum hokku_code look_once(const struct hub_plan *plan, const char *dir, size_t n, struct needs *out,
-				 struct hokku_error *err)
+static enum hokku_code look_once(const struct hub_plan *plan, const char *dir, size_t n,
+				 struct model_look *out, struct hokku_error *err)
 {
 	char path[4096];
+	const struct engine_config config = {0};
 	struct gguf *g = NULL;
 	enum hokku_code rc = fetch(plan, dir, n, err);
 	if (!rc)
@@ -107,13 +77,13 @@ static enum hokku_code look_once(const struct hub_plan *plan, const char *dir, s
 	if (!rc && !is_whole(g, n))
 		rc = err_set(err, HOKKU_BAD_FILE, "its header is longer than %zu bytes", n);
 	if (!rc)
-		rc = look(g, out, err);
+		rc = engine_look(g, &config, out, err);
 	gguf_close(g);
 	return rc;
 }
 
 /* Where a beginning is no file that can be read, more of it may be one. */
-static enum hokku_code look_at_heads(const struct hub_plan *plan, const char *dir, struct needs *out,
+static enum hokku_code look_at_heads(const struct hub_plan *plan, const char *dir, struct model_look *out,
 				     struct hokku_error *err)
 {
 	uint64_t longest = 0;
@@ -127,7 +97,8 @@ static enum hokku_code look_at_heads(const struct hub_plan *plan, const char *di
 	}
 }
 
-static enum hokku_code find_needs(const struct hub_plan *plan, struct needs *out, struct hokku_error *err)
+static enum hokku_code find_needs(const struct hub_plan *plan, struct model_look *out,
+				  struct hokku_error *err)
 {
 	char dir[4096 - HUB_MAX_FILE - 1], path[4096];
 	const char *tmp = getenv("TMPDIR");
@@ -191,9 +162,9 @@ static uint64_t tell_gpus(void)
 
 void cli_tell_needs(const struct hub_config *c, const struct hub_plan *plan)
 {
-	struct needs needs = {0};
+	struct model_look needs = {0};
 	struct hokku_error err;
-	char a[32], b[32], d[32];
+	char a[32], b[32], d[32], e[32];
 	uint64_t memory = memory_of("MemTotal");
 	enum hokku_code rc = find_needs(plan, &needs, &err);
 	if (rc == HOKKU_CANCELLED)
@@ -201,11 +172,12 @@ void cli_tell_needs(const struct hub_config *c, const struct hub_plan *plan)
 	if (rc)
 		fprintf(stderr, "hokku: what it takes cannot be said: %s\n", err.message);
 	else
-		fprintf(stderr, "hokku: it takes %s of memory for weights and %s for KV at a context of %s\n",
+		fprintf(stderr,
+			"hokku: on the CPU it takes %s for weights, %s for KV at a context of %s, %s to compute\n",
 			str_bytes(needs.weight_bytes, a), str_bytes(needs.kv_bytes, b),
-			str_thousands(needs.n_ctx, d));
+			str_thousands(needs.n_ctx, d), str_bytes(needs.scratch_bytes, e));
 	fprintf(stderr, "hokku: this machine has %s of memory, %s of it available; %s of disk are free",
-		str_bytes(memory, a), str_bytes(memory_of("MemAvailable"), b),
+		str_bytes(memory, a), str_bytes(memory_available(), b),
 		str_bytes(hub_cache_free_bytes(c->cache), d));
 	uint64_t gpu = tell_gpus();
 	fprintf(stderr, "\n");

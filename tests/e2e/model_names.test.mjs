@@ -87,14 +87,13 @@ test('run: a name that is not here is told of, and --pull brings it', async () =
 });
 
 test('before it begins it says what the model takes, and what this machine has', async () => {
-	const inspected = JSON.parse(await output('inspect', whole, '--json', '--device', 'cpu')), kv = inspected.device.resident_bytes.kv;
-	const weights = inspected.tensors.reduce((n, t) => n + t.bytes, 0);
+	const inspected = JSON.parse(await output('inspect', whole, '--json', '--device', 'cpu')), { weights, kv, scratch: rest } = inspected.device.resident_bytes;
 	const text = (n) => (n < 1024 ? `${n} B` : n < 1 << 20 ? `${(n / 1024).toFixed(1)} KiB` : `${(n / (1 << 20)).toFixed(1)} MiB`);
 	for (const [name, pattern] of [
-		['test/one-GGUF:Q8_0', `hokku: it takes ${text(weights)} of memory for weights and ${text(kv)} for KV at a context of ${inspected.device.context}\n`],
-		['test/wide-GGUF', `hokku: it takes ${text(weights)} of memory for weights and ${text(kv)} for KV`],
-		['test/parts-GGUF', `hokku: it takes ${text(weights)} of memory for weights and ${text(kv)} for KV`],
-		['test/folder', 'hokku: it takes [0-9.]+ KiB of memory for weights and [0-9.]+ [KM]iB for KV'],
+		['test/one-GGUF:Q8_0', `hokku: on the CPU it takes ${text(weights)} for weights, ${text(kv)} for KV at a context of ${inspected.device.context}, ${text(rest)} to compute\n`],
+		['test/wide-GGUF', `hokku: on the CPU it takes ${text(weights)} for weights, ${text(kv)} for KV at`],
+		['test/parts-GGUF', `hokku: on the CPU it takes ${text(weights)} for weights, ${text(kv)} for KV at`],
+		['test/folder', 'hokku: on the CPU it takes [0-9.]+ [KM]iB for weights, [0-9.]+ [KM]iB for KV'],
 		['test/one-GGUF:F16', 'hokku: what it takes cannot be said: one-F16\\.gguf: '],
 		['test/later-GGUF', 'hokku: what it takes cannot be said: later\\.gguf: .*"later"; hokku knows qwen2'],
 	]) {
