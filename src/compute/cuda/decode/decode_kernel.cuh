@@ -399,7 +399,9 @@ __device__ __forceinline__ void run_phase_few(struct block *b, uint32_t phase, u
 	struct task k = next_task(b);
 	struct target_few to = find_target_few<FORMATS>(b, phase, l, words);
 	bool has_work = k.stint.n_tiles != 0;
-	if (phase == PHASE_DOWN) /* its operand comes where the sums were that others may still add up */
+	/* An operand comes where sums are that others may still add up, or (of O) what attention has put
+	 * there. */
+	if (phase == PHASE_DOWN || phase == PHASE_O)
 		sync_workers();
 	receive_operand_few(b, phase, l, words, has_work, k.stint.mins);
 	b->stint++;
