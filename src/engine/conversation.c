@@ -116,6 +116,7 @@ static enum hokku_code render(struct conversation *c, const struct engine *e, st
 											     : &c->tools.root,
 		.kwargs = {c->calling.kwargs.root.n ? &c->calling.kwargs.root : NULL,
 			   c->given.template_arguments ? &c->kwargs.root : NULL},
+		.now = c->now,
 	};
 	return dialect_render(engine_dialect(e), engine_chat(e), engine_tok(e), &in, ids, NULL,
 			      &fault->error);

@@ -9,6 +9,7 @@
 
 struct conversation {
 	struct hokku_conversation given;
+	const struct jinja_time *now; /* what the template reads as the time; NULL: the clock */
 	struct jv_doc messages, tools, kwargs;
 	struct chat_message *list;
 	struct strbuf shape_text;
