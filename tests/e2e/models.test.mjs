@@ -294,6 +294,27 @@ test('idle models go by themselves', async () => {
 	await s.stop();
 });
 
+test('a key sees its models alone, and models come and go by an administrator', async () => {
+	const keys = join(root, 'keys');
+	writeFileSync(keys, 'name=one key=one-secret models=small\nname=two key=two-secret\nname=boss key=boss-secret admin=yes\n');
+	const s = await start([small, join(dir, 'tiny.gguf'), '--api-key-file', keys, '--ctx', '512', '--threads', '1']);
+	const as = (key) => ({ Authorization: `Bearer ${key}-secret` });
+	const list = async (path, key) => (await (await fetch(s.url + path, { headers: as(key) })).json());
+	assert.equal((await generate(s, { model: 'small', prompt: 'x', ...greedy }, as('one'))).status, 200);
+	const other = await generate(s, { model: 'tiny', prompt: 'x', ...greedy }, as('one'));
+	assert.equal(other.status, 403, other.text);
+	assert.equal(other.json.error.code, 'FORBIDDEN');
+	assert.doesNotMatch((await generate(s, { model: 'nobody', prompt: 'x' }, as('one'))).json.error.message, /tiny/);
+	assert.equal((await generate(s, { model: 'tiny', prompt: 'x', ...greedy }, as('two'))).status, 200);
+	assert.deepEqual((await list('/v1/models', 'one')).data.map((m) => m.id), ['small']);
+	assert.deepEqual((await list('/api/ps', 'one')).models.map((m) => m.name), ['small:latest']);
+	assert.equal((await list('/v1/models', 'two')).data.length, 2);
+	assert.equal((await post(s, '/models/unload', { model: 'tiny' }, as('two'))).status, 403);
+	assert.equal((await post(s, '/models/unload', { model: 'tiny' }, as('boss'))).status, 200);
+	await reaches('tiny', 'unloaded', s);
+	await s.stop();
+});
+
 test('bad command lines say what is wrong', async () => {
 	const tiny = model('tiny');
 	put(tiny, join(root, 'x', 'm.gguf'));
