@@ -303,7 +303,7 @@ test('what keeps it from serving is told, exit code 1', async () => {
 		[['--watchdog-timeout', '86401'], '"86401"', 'from 0 to 86400'],
 		[['--max-unread', '65535'], '--max-unread', '"65535"', 'from 65536 to 1073741824'],
 		[['--max-unread', '1073741825'], '"1073741825"', 'from 65536 to 1073741824'],
-		[['a', 'b'], 'b'],
+		[[...Array(64).fill('a'), 'b'], 'b'],
 		[['--model', 'a.gguf', 'b.gguf'], 'a.gguf', 'b.gguf', 'twice'],
 	]) {
 		const { code, err } = await startFails(args);
