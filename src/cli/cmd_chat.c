@@ -57,12 +57,13 @@ struct session {
 	struct hokku_info info;
 	struct talk talk;
 	struct talk_settings settings, fallback;
-	struct strbuf asked;  /* the last message that was asked, also one without an answer */
+	struct strbuf asked;  /* the last message that was asked, */
+	bool is_asked;        /* which is in talk: it was answered */
 	struct strbuf kept;   /* where the conversation was saved or loaded; empty: nowhere */
-	uint64_t seed;        /* of the last answer */
+	uint64_t seed;        /* of the last answer, */
+	bool has_seed;        /* where there is one, and no other seed was set since */
 	uint32_t n_context;   /* tokens that the last answer left in the context */
 	bool terminal, tells; /* tells: of each answer, and what commands did */
-	bool changed;         /* since it was saved */
 };
 
 /* What goes through the pipe. */
@@ -172,8 +173,8 @@ static int answer(struct session *s)
 {
 	struct chat_answer a = {.engine = s->engine, .terminal = s->terminal, .wake = {wake[0], wake[1]}};
 	struct hokku_error err;
-	s->changed = true;
 	s->seed = s->settings.sampling.seed;
+	s->has_seed = true;
 	phase = ANSWERING;
 	enum hokku_code rc = chat_answer_run(&a, &s->talk, &s->settings, &s->o->chat, &err);
 	phase = s->terminal ? READING : READING_PIPE;
@@ -185,7 +186,8 @@ static int answer(struct session *s)
 	bool keep = !rc || (a.interrupted && text.len);
 	if (keep && talk_add(&s->talk, true, text, (struct str){a.thinking.ptr, a.thinking.len}, &err))
 		rc = err.code;
-	else if (!keep)
+	s->is_asked = keep;
+	if (!keep)
 		talk_cut(&s->talk, s->talk.n - 1);
 	if (!rc) {
 		s->n_context = a.result.prompt_tokens + a.result.tokens_out;
@@ -195,18 +197,18 @@ static int answer(struct session *s)
 				s->info.n_ctx, WHAT_TO_DO);
 	}
 	int code = EXIT_OK;
-	if (a.write_error == EPIPE)
-		code = EXIT_OK;
-	else if (a.write_error)
+	if (a.write_error && a.write_error != EPIPE) { /* of that the reader has had enough */
 		err_set(&err, HOKKU_IO_ERROR, "standard output: %s", strerror(a.write_error));
-	if (a.interrupted && s->terminal)
+		code = cli_fail(&err);
+	} else if (a.interrupted && s->terminal) {
 		fprintf(stderr, "%s\n",
 			keep ? "(interrupted; what there is of the answer stays)"
 			     : "(interrupted; the message is taken back, /retry asks it again)");
-	else if (a.interrupted)
+	} else if (a.interrupted) {
 		code = EXIT_INTERRUPTED;
-	else if (rc || (a.write_error && a.write_error != EPIPE))
+	} else if (rc && !a.write_error) {
 		code = cli_fail(&err);
+	}
 	bool over = a.write_error || (code != EXIT_OK && !s->terminal);
 	chat_answer_free(&a);
 	return over ? code : -1;
@@ -228,10 +230,8 @@ static int ask(struct session *s, struct str text, enum seed_of which)
 		strbuf_clear(&s->asked);
 		strbuf_add(&s->asked, text.ptr, text.len);
 	}
-	if (which == SAME_SEED)
-		s->settings.sampling.seed = s->settings.seed_given ? given : s->seed;
-	else if (which == NEXT_SEED)
-		s->settings.sampling.seed = s->seed + 1;
+	if (s->has_seed && which != NEW_SEED)
+		s->settings.sampling.seed = s->seed + (which == NEXT_SEED);
 	else if (!s->settings.seed_given)
 		s->settings.sampling.seed = rng_os_seed();
 	int code = answer(s);
@@ -294,12 +294,13 @@ static enum hokku_code keep(struct session *s, struct str typed, bool load, stru
 	}
 	strbuf_free(&s->kept);
 	s->kept = path;
-	s->changed = false;
 	if (load) {
 		size_t last = talk_last_asked(&s->talk);
 		s->n_context = 0;
+		s->has_seed = false;
+		s->is_asked = last < s->talk.n;
 		strbuf_clear(&s->asked);
-		if (last < s->talk.n)
+		if (s->is_asked)
 			strbuf_add(&s->asked, s->talk.messages[last].content.ptr,
 				   s->talk.messages[last].content.len);
 	}
@@ -320,14 +321,21 @@ static enum hokku_code set_system(struct session *s, struct str text, struct hok
 	return HOKKU_OK;
 }
 
-/* Takes back the last message of the user, where that is what was asked last, and all behind it; text: what
- * is asked in its place. */
+static enum hokku_code set(struct session *s, struct str typed, struct hokku_error *err)
+{
+	struct talk_settings was = s->settings;
+	enum hokku_code rc = talk_set(&s->settings, &s->fallback, typed, err);
+	if (s->settings.seed_given != was.seed_given || s->settings.sampling.seed != was.sampling.seed)
+		s->has_seed = false;
+	return rc;
+}
+
+/* Takes back the last message, where it was answered, and all behind it; text: what is asked in its place. */
 static int ask_again(struct session *s, struct str text, bool same)
 {
-	size_t last = talk_last_asked(&s->talk);
-	const struct strbuf *was = last < s->talk.n ? &s->talk.messages[last].content : NULL;
-	if (was && was->len == s->asked.len && (!was->len || memcmp(was->ptr, s->asked.ptr, was->len) == 0))
-		talk_cut(&s->talk, last);
+	if (s->is_asked)
+		talk_cut(&s->talk, talk_last_asked(&s->talk));
+	s->is_asked = false;
 	return ask(s, text.len ? text : (struct str){s->asked.ptr, s->asked.len},
 		   text.len ? NEW_SEED
 		   : same   ? SAME_SEED
@@ -347,7 +355,7 @@ static int obey(struct session *s, enum talk_command command, struct str rest)
 		break;
 	case TALK_SET:
 		if (rest.len)
-			rc = talk_set(&s->settings, &s->fallback, rest, &err);
+			rc = set(s, rest, &err);
 		else
 			talk_print_settings(&s->settings, stdout);
 		break;
@@ -367,6 +375,7 @@ static int obey(struct session *s, enum talk_command command, struct str rest)
 	case TALK_CLEAR:
 		talk_cut(&s->talk, 0);
 		strbuf_clear(&s->asked);
+		s->is_asked = false;
 		s->n_context = 0;
 		note(s, "(a new conversation)\n");
 		break;
@@ -438,7 +447,7 @@ static int converse(struct session *s, struct line_reader *reader)
 		}
 	}
 	talk_lines_free(&lines);
-	return cli_finish(code);
+	return code;
 }
 
 static void greet(const struct session *s)
@@ -458,13 +467,13 @@ static void greet(const struct session *s)
 /* What no option says is as the model's file would have it. */
 static void take_settings(struct session *s)
 {
+	struct sampling own;
 	s->settings = s->o->settings;
-	s->fallback = (struct talk_settings){.max_tokens = s->o->settings.max_tokens};
-	sampling_defaults(&s->fallback.sampling, SAMPLING_OWN, engine_advice(s->engine));
+	sampling_defaults(&own, SAMPLING_OWN, engine_advice(s->engine));
 	for (size_t i = 0; i < n_sampling_fields; i++) {
 		size_t at = sampling_fields[i].offset;
 		if (!s->o->given[i])
-			memcpy((char *)&s->settings.sampling + at, (char *)&s->fallback.sampling + at, 4);
+			memcpy((char *)&s->settings.sampling + at, (char *)&own + at, 4);
 	}
 	s->fallback = s->settings; /* what /set NAME default goes back to */
 }

@@ -66,6 +66,8 @@ test('/retry and /regen take back; the seed is the same, or the next', needsBund
 	assert.notEqual(one, two);
 	assert.equal(seeded(['snow', '/retry'], 1), one + one);
 	assert.equal(seeded(['snow', '/regen', '/regen'], 1), one + two + three);
+	assert.equal(seeded(['snow', '/regen', '/retry'], 1), one + two + two);
+	assert.equal(seeded(['snow', '/set seed 3', '/retry'], 1), one + three);
 	assert.equal(seeded(['ice', '/retry snow', '/save retried.json'], 1), seeded(['ice'], 1) + one);
 	assert.deepEqual(saved('retried.json').map((m) => m.content), ['snow', one.trimEnd()]);
 	// Without a seed each answer has its own.
@@ -118,6 +120,12 @@ test('what is wrong is said, and ends a pipe with 1', needsBundled, () => {
 	assert.equal(full.status, 1);
 	assert.ok(full.stdout.startsWith(chat(['snow'])), 'the first answer is there');
 	assert.match(full.stderr, /^hokku: the context is full.*; \/clear begins anew, .* --ctx N makes room/m);
+	const lost = spawnSync('sh', ['-c', `printf 'snow\\n' | '${hokku}' chat >/dev/full`], { encoding: 'utf8', env });
+	assert.equal(lost.status, 1);
+	assert.equal(lost.stderr, 'hokku: standard output: No space left on device\n');
+	// A reader that has had enough.
+	const enough = spawnSync('sh', ['-c', `{ printf 'snow\\nice\\n' | '${hokku}' chat; echo "rc $?" >&2; } | true`], { encoding: 'utf8', env });
+	assert.equal(enough.stderr, 'rc 0\n');
 	const none = run(['chat', '--chat-template', 'nosuch'], 'snow\n');
 	assert.notEqual(none.status, 0);
 	assert.equal(run(['chat', 'nowhere.gguf'], 'snow\n').status, 1);
