@@ -9,7 +9,7 @@ import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 
-const hokku = process.env.HOKKU_CHECKED ?? process.env.HOKKU ?? "hokku"; // ./do test names its optimised build: figures alone are asked for
+const hokku = process.env.HOKKU ?? "hokku";
 const model = process.env.MODEL ? [process.env.MODEL] : [];
 const device = process.env.DEVICE ?? "cpu:reference"; // no other rounding
 const n_tokens = Number(process.env.N ?? 200);

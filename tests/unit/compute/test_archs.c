@@ -52,21 +52,34 @@ static bool check_logits(size_t i, const char *device, uint32_t chunk, float *go
 	return good;
 }
 
+/* The address sanitizer sees every architecture, where less is asked for too: each has shapes of its own. */
+static size_t arch_step(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+	return 1;
+#else
+	return small_step(9);
+#endif
+}
+
 static void reference_logits(void **state)
 {
 	(void)state;
 	static float got[128 * 512];
 	bool good = true;
-	for (size_t i = 0; i < set.n; i += small_step(9))
+	for (size_t i = 0; i < set.n; i += arch_step())
 		good = check_logits(i, "cpu:reference", 512, got, NULL) && good;
 	assert_true(good);
 }
 
-/* The first tier and others. Under a sanitizer each model has one of the others, in turn: that tiers have the
- * same bits is test_cpu_kernels' business, and test_cpu_step's. */
+/* The first tier and others. Under a sanitizer each model has one of the others, in turn, and one at all
+ * where less is asked for: that tiers have the same bits is test_cpu_kernels' business, and test_cpu_step's.
+ */
 static bool has_tier(size_t model, size_t tier, size_t n_tiers)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	if (test_small())
+		return tier == model % n_tiers;
 	return tier == 0 || tier == 1 + model % (n_tiers - 1);
 #else
 	(void)model, (void)tier, (void)n_tiers;
@@ -80,7 +93,7 @@ static void cpu_logits(void **state)
 	(void)state;
 	static float first[128 * 512], got[128 * 512];
 	bool good = true;
-	for (size_t i = 0; i < set.n; i += small_step(9)) {
+	for (size_t i = 0; i < set.n; i += arch_step()) {
 		const float *same = NULL;
 		size_t n_tiers = 0, tier = 0;
 		for (size_t t = 0; cpu_tiers[t]; t++)

@@ -25,6 +25,11 @@ enum { N_SCHEDULES = 100 };
 #else
 enum { N_SCHEDULES = 300 };
 #endif
+#if defined(__SANITIZE_ADDRESS__)
+enum { SMALL_STEP = 4 };
+#else
+enum { SMALL_STEP = 60 };
+#endif
 
 static struct item items[200];
 static struct sched_seq *out[MAX_SEQS];
@@ -494,7 +499,7 @@ static void run_schedules(enum schedule_model which, uint64_t n_seeds)
 	struct schedule_world *w = calloc(1, sizeof *w);
 	uint64_t n = 0;
 	schedule_open(w, which, "cpu");
-	for (uint64_t seed = 0; seed < n_seeds; seed += small_step(60), n++)
+	for (uint64_t seed = 0; seed < n_seeds; seed += small_step(SMALL_STEP), n++)
 		schedule_run(w, &(struct dice){.seed = seed});
 	print_message(
 		"%s: %llu schedules: %llu steps of %llu sequences, %llu ended, %llu cancelled, %llu failed, "
