@@ -18,8 +18,45 @@
 namespace
 {
 
+#ifdef __AVX512F__
+enum { K = 16, WIDE = 8 };
+#else
 enum { K = 16, WIDE = 4 };
+#endif
 typedef double wide __attribute__((vector_size(WIDE * sizeof(double))));
+typedef double quad __attribute__((vector_size(4 * sizeof(double))));
+typedef float wide_floats __attribute__((vector_size(WIDE * sizeof(float))));
+
+inline wide all(double value)
+{
+	wide out;
+	for (int i = 0; i < WIDE; i++)
+		out[i] = value;
+	return out;
+}
+
+/* sum + a * b, where nothing is rounded. */
+inline wide add_exact(wide sum, wide a, wide b)
+{
+#if defined(__AVX512F__)
+	return (wide)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)sum);
+#elif defined(__FMA__)
+	return (wide)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)sum);
+#else
+	return sum + a * b;
+#endif
+}
+
+/* Of sums that are exact, in whatever order. */
+inline double total(wide v)
+{
+	quad parts[WIDE / 4];
+	memcpy(parts, &v, sizeof parts);
+	quad sum = parts[0];
+	for (int i = 1; i < WIDE / 4; i++)
+		sum += parts[i];
+	return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
 
 /* Exact sums of products, as many at once as wide has. NARROW: the products fit one double together. */
 struct sums {
@@ -27,13 +64,12 @@ struct sums {
 };
 template <bool NARROW> inline void add_product(struct sums *s, wide a, wide b)
 {
-	wide p = a * b;
 	if (NARROW) {
-		s->high += p;
+		s->high = add_exact(s->high, a, b);
 		return;
 	}
 	const double cut = 0x1.8p36;
-	wide h = (p + cut) - cut;
+	wide p = a * b, h = (p + cut) - cut;
 	s->high += h;
 	s->low += p - h;
 }
@@ -118,8 +154,11 @@ inline void load_halves(const uint16_t *first, const uint16_t *second, wide out[
 	float f[K];
 	halves_to_floats(first, f);
 	halves_to_floats(second, f + 8);
-	for (int i = 0; i < K / WIDE; i++)
-		out[i] = wide{f[4 * i], f[4 * i + 1], f[4 * i + 2], f[4 * i + 3]};
+	for (int i = 0; i < K / WIDE; i++) {
+		wide_floats part;
+		memcpy(&part, f + WIDE * i, sizeof part);
+		out[i] = __builtin_convertvector(part, wide);
+	}
 }
 
 /* The operands of a warp, (rows or columns, K). */
@@ -141,25 +180,20 @@ inline void collect(struct cudasim_mma *const lanes[32], struct operands *o)
 
 template <bool NARROW> inline void multiply(const struct operands *o, struct cudasim_mma *const lanes[32])
 {
-	alignas(sizeof(wide)) double b[K][8];
-	float f[K];
+	alignas(sizeof(wide)) double b[K][8], row[K];
 	for (unsigned n = 0; n < 8; n++) {
 		const uint16_t *h = (const uint16_t *)o->b[n];
-		halves_to_floats(h, f);
-		halves_to_floats(h + 8, f + 8);
+		load_halves(h, h + 8, (wide *)row);
 		for (unsigned k = 0; k < K; k++)
-			b[k][n] = f[k];
+			b[k][n] = row[k];
 	}
 	for (unsigned r = 0; r < 16; r++) {
 		const uint16_t *h = (const uint16_t *)o->a[r];
 		struct sums s[8 / WIDE] = {};
-		halves_to_floats(h, f);
-		halves_to_floats(h + 8, f + 8);
-		for (unsigned k = 0; k < K; k++) {
-			double a = f[k];
+		load_halves(h, h + 8, (wide *)row);
+		for (unsigned k = 0; k < K; k++)
 			for (unsigned i = 0; i < 8 / WIDE; i++)
-				add_product<NARROW>(&s[i], wide{a, a, a, a}, *(const wide *)&b[k][WIDE * i]);
-		}
+				add_product<NARROW>(&s[i], all(row[k]), *(const wide *)&b[k][WIDE * i]);
 		for (unsigned n = 0; n < 8; n++) {
 			float *d = &lanes[r % 8 * 4 + n / 2]->d[r / 8 * 2 + n % 2];
 			*d = close_chain(*d, s[n / WIDE].high[n % WIDE], s[n / WIDE].low[n % WIDE]);
@@ -191,9 +225,7 @@ inline void multiply_lane(float *d, uint32_t n, const wide w[2][K / WIDE], const
 				for (int i = 0; i < K / WIDE; i++)
 					add_product<NARROW>(&s, w[half][i], x[i]);
 				float *o = &d[4 * j + 2 * half + e];
-				*o = close_chain(add ? *o : 0,
-						 (s.high[0] + s.high[1]) + (s.high[2] + s.high[3]),
-						 (s.low[0] + s.low[1]) + (s.low[2] + s.low[3]));
+				*o = close_chain(add ? *o : 0, total(s.high), NARROW ? 0 : total(s.low));
 			}
 		}
 }
