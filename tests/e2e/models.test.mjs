@@ -212,7 +212,7 @@ test('memory for one: the one used longest ago goes, twenty at once have their t
 	const crowd = join(root, 'crowd');
 	mkdirSync(crowd);
 	for (let i = 0; i < 20; i++) put(model('long'), join(crowd, `m${i}.gguf`));
-	const args = ['--models-dir', crowd, '--models-keep-alive', '1h', '--ctx', '20000', '--max-queue', '12', '--parallel', '4', '--threads', '1'];
+	const args = ['--models-dir', crowd, '--models-keep-alive', '1h', '--ctx', '100000', '--max-queue', '12', '--parallel', '4', '--threads', '1'];
 	const measured = await start([...args, '--models-memory', '1K']);
 	const { needs_bytes: need } = (await models(measured))[0];
 	const none = await ask('m0', measured); // too large for any
@@ -226,7 +226,7 @@ test('memory for one: the one used longest ago goes, twenty at once have their t
 
 	const s = await start([...args, '--models-memory', String(need)]);
 	const hold = async (name, id) => {
-		const held = await stream(s, { model: name, id, prompt: 'a', ...endless, max_tokens: 19000 });
+		const held = await stream(s, { model: name, id, prompt: 'a', ...endless, max_tokens: 95000 });
 		await held.saw('token');
 		return held;
 	};
