@@ -313,12 +313,13 @@ static enum hokku_code set_system(struct session *s, struct str text, struct hok
 	size_t valid = utf8_valid_prefix(text.ptr, text.len);
 	if (valid < text.len)
 		return err_set(err, HOKKU_INVALID_REQUEST,
-			       "byte %zu of the system message is no UTF-8, which messages are written in",
-			       valid);
+			       "byte %zu of the system message (0x%02x) is no UTF-8, which messages are "
+			       "written in",
+			       valid, (unsigned char)text.ptr[valid]);
 	strbuf_clear(&s->talk.system);
 	strbuf_add(&s->talk.system, text.ptr, text.len);
-	note(s, "(%s)\n", text.len ? "the system message is set" : "there is no system message now");
-	return HOKKU_OK;
+	return s->talk.system.failed ? err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the system message")
+				     : HOKKU_OK;
 }
 
 static enum hokku_code set(struct session *s, struct str typed, struct hokku_error *err)
@@ -352,6 +353,9 @@ static int obey(struct session *s, enum talk_command command, struct str rest)
 		return rest.len ? ask(s, rest, NEW_SEED) : -1;
 	case TALK_SYSTEM:
 		rc = set_system(s, rest, &err);
+		if (!rc)
+			note(s, "(%s)\n",
+			     rest.len ? "the system message is set" : "there is no system message now");
 		break;
 	case TALK_SET:
 		if (rest.len)
@@ -494,11 +498,15 @@ static int talk_with(const struct options *o, struct engine *e)
 		return cli_fail(&err);
 	}
 	take_settings(&s);
-	if (o->system)
-		strbuf_add_c(&s.talk.system, o->system);
-	struct line_reader *reader = line_reader_open(s.terminal, wake[0], &err);
-	if (!reader)
+	if (o->system && set_system(&s, str_c(o->system), &err)) {
+		talk_free(&s.talk);
 		return cli_fail(&err);
+	}
+	struct line_reader *reader = line_reader_open(s.terminal, wake[0], &err);
+	if (!reader) {
+		talk_free(&s.talk);
+		return cli_fail(&err);
+	}
 	greet(&s);
 	phase = s.terminal ? READING : READING_PIPE;
 	int code = converse(&s, reader);

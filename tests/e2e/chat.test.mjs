@@ -120,6 +120,9 @@ test('what is wrong is said, and ends a pipe with 1', needsBundled, () => {
 	assert.equal(full.status, 1);
 	assert.ok(full.stdout.startsWith(chat(['snow'])), 'the first answer is there');
 	assert.match(full.stderr, /^hokku: the context is full.*; \/clear begins anew, .* --ctx N makes room/m);
+	const system = spawnSync('sh', ['-c', `'${hokku}' chat --system "$(printf 'a\\377')" </dev/null`], { encoding: 'utf8', env });
+	assert.equal(system.status, 1);
+	assert.match(system.stderr, /^hokku: byte 1 of the system message \(0xff\) is no UTF-8/);
 	const lost = spawnSync('sh', ['-c', `printf 'snow\\n' | '${hokku}' chat >/dev/full`], { encoding: 'utf8', env });
 	assert.equal(lost.status, 1);
 	assert.equal(lost.stderr, 'hokku: standard output: No space left on device\n');
