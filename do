@@ -7,12 +7,13 @@ cd "$(dirname "$0")"
 # What each group of tasks needs, as Debian packages.
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev libedit-dev"
 packages_haiku="$packages_build curl jq"
-packages_test="$packages_haiku g++ libcmocka-dev nodejs npm gcovr git openssl ca-certificates python3-sentencepiece python3-yaml"
+packages_test="$packages_haiku dpkg-dev groff-base zsh fish g++ libcmocka-dev nodejs npm gcovr git openssl ca-certificates python3-sentencepiece python3-yaml"
 # In which the page's tests run; where it cannot be had they are skipped.
 packages_browser="chromium fonts-dejavu-core"
-# Whose programs judge what packaging/ and /metrics have (promtool, nginx -t, haproxy -c): unpacked into build/tools, not
+# Whose programs judge what packaging/ and /metrics have (promtool, nginx -t, haproxy -c, systemd-analyze): unpacked into build/tools, not
 # installed, since installed they would start servers.
-packages_judges="prometheus nginx haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1"
+packages_judges="prometheus nginx haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1 systemd libsystemd-shared libkmod2 libseccomp2"
+packages_package="$packages_build dpkg-dev"
 packages_fuzz="$packages_build clang libclang-rt-14-dev llvm"
 packages_lint="$packages_build g++ libcmocka-dev clang-format clang-tidy"
 packages_valgrind="$packages_build g++ libcmocka-dev valgrind"
@@ -537,6 +538,53 @@ task_install() {
 	as_root cmake --install build/release --prefix "${1:-/usr/local}"
 }
 
+# package [DIR]: the Debian packages of what `./do install` installs, and the service, into build/packages or DIR.
+task_package() {
+	need $packages_package
+	task_build
+	folder=${1:-build/packages}
+	mkdir -p "$folder"
+	rm -f "$folder"/hokku_*.deb "$folder"/hokku-cuda_*.deb
+	cpack -G DEB --config build/release/CPackConfig.cmake -B "$folder" >build/package.log 2>&1 || {
+		cat build/package.log >&2
+		die "cpack could not make the packages"
+	}
+	rm -rf "$folder/_CPack_Packages"
+	for deb in "$folder"/*.deb; do
+		say "do: made $deb ($(wc -c <"$deb") bytes); apt-get install ./$deb installs it"
+	done
+}
+
+# try-package [MIRROR]: the package in a Debian 12 that has nothing else, made by debootstrap: installed by apt, used, removed.
+task_try_package() {
+	if [ "$(id -u)" != 0 ]; then
+		say "do: skipped: root alone can make a Debian 12 to install into"
+		return 0
+	fi
+	(need debootstrap) || {
+		say "do: skipped: there is no debootstrap"
+		return 0
+	}
+	task_package
+	debian=build/debian-12
+	if [ ! -f "$debian/complete" ]; then
+		say "do: making an empty Debian 12 in $debian"
+		rm -rf "$debian"
+		debootstrap --variant=minbase bookworm "$debian" ${1:+"$1"} >build/debootstrap.log 2>&1 || {
+			tail -n 5 build/debootstrap.log >&2
+			die "debootstrap could not make it (build/debootstrap.log)"
+		}
+		: >"$debian/complete"
+	fi
+	rm -rf build/debian-12-try
+	cp -a "$debian" build/debian-12-try
+	cp build/packages/hokku_*.deb packaging/debian/try.sh build/debian-12-try/tmp/
+	status=0
+	chroot build/debian-12-try sh /tmp/try.sh || status=1
+	rm -rf build/debian-12-try
+	[ "$status" = 0 ] || die "the package does not do what it should in an empty Debian 12"
+}
+
 task_clean() {
 	rm -rf build tests/node_modules page/node_modules
 }
@@ -563,6 +611,9 @@ usage: ./do TASK
   gpu [PART...]     with a GPU and nvcc: proves the plugin on it, then times it (tests/gpu/run.sh tells the parts)
   page              page/dist out of page/src (TypeScript), to be committed: the page that a server shows
   install [PREFIX]  into /usr/local
+  package [DIR]     Debian packages (hokku, and hokku-cuda where the plugin was built) into build/packages
+  try-package [MIRROR]
+                    as root: the package is installed into an empty Debian 12, used and removed
   clean             remove what was built
   help              this text
 
@@ -575,7 +626,8 @@ task=${1:-help}
 [ $# -gt 0 ] && shift
 case $task in
 llama-server-tests) task_llama_server_tests "$@" ;;
-haiku | build | test | bench | fuzz | soak | maskbench | schemas | valgrind | fmt | lint | gpu | page | install | clean | help) "task_$task" "$@" ;;
+try-package) task_try_package "$@" ;;
+haiku | build | test | bench | fuzz | soak | maskbench | schemas | valgrind | fmt | lint | gpu | page | package | install | clean | help) "task_$task" "$@" ;;
 -h | --help) task_help ;;
 *)
 	task_help >&2

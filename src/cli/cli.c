@@ -53,7 +53,7 @@ static const char *widest_range(enum opt_kind kind)
 	return "";
 }
 
-static void env_name(const struct opt *o, char *out, size_t size)
+void cli_variable(const struct opt *o, char *out, size_t size)
 {
 	size_t n = (size_t)snprintf(out, size, "HOKKU_%s", o->name);
 	for (size_t i = 0; i < n && i < size - 1; i++)
@@ -134,42 +134,54 @@ static const char *range_text(const struct opt *o, char *out, size_t size)
 	return out;
 }
 
-static void print_default(const struct opt *o)
+/* "512", or "" where none is told. */
+static void default_text(const struct opt *o, char *out, size_t size)
 {
-	if (o->fallback) {
-		printf(" (default %s)", o->fallback);
-		return;
-	}
+	const char *text = o->fallback;
+	out[0] = '\0';
 	switch (o->kind) {
 	case OPT_U32:
-		printf(" (default %u)", *(uint32_t *)o->target);
+		snprintf(out, size, "%u", *(uint32_t *)o->target);
 		break;
 	case OPT_U64:
 	case OPT_BYTES:
-		printf(" (default %llu)", (unsigned long long)*(uint64_t *)o->target);
+		snprintf(out, size, "%llu", (unsigned long long)*(uint64_t *)o->target);
 		break;
 	case OPT_I32:
-		printf(" (default %d)", *(int32_t *)o->target);
+		snprintf(out, size, "%d", *(int32_t *)o->target);
 		break;
 	case OPT_F32:
-		printf(" (default %g)", (double)*(float *)o->target);
+		snprintf(out, size, "%g", (double)*(float *)o->target);
 		break;
 	case OPT_STRING:
-		if (*(const char **)o->target)
-			printf(" (default %s)", *(const char **)o->target);
-		break;
-	case OPT_LIST:
-		printf(" (up to %u times)", ((const struct opt_list *)o->target)->max);
+		text = text ? text : *(const char **)o->target;
 		break;
 	case OPT_FLAG:
+	case OPT_LIST:
 	case OPT_CHOICE:
 		break;
 	}
+	if (text)
+		snprintf(out, size, "%s", text);
+}
+
+char *cli_option_text(const struct opt *o, char *out, size_t size)
+{
+	char range[80], preset[128];
+	size_t n = (size_t)snprintf(out, size, "%s", o->help);
+	if (*range_text(o, range, sizeof range) && n < size)
+		n += (size_t)snprintf(out + n, size - n, "; %s", range);
+	default_text(o, preset, sizeof preset);
+	if (*preset && n < size)
+		snprintf(out + n, size - n, " (default %s)", preset);
+	else if (o->kind == OPT_LIST && n < size)
+		snprintf(out + n, size - n, " (up to %u times)", ((const struct opt_list *)o->target)->max);
+	return out;
 }
 
 static void print_option(const struct opt *o)
 {
-	char left[96], letter[8] = "", alias[40] = "", range[80];
+	char left[96], letter[8] = "", alias[40] = "", text[512];
 	if (o->letter)
 		snprintf(letter, sizeof letter, "-%c, ", o->letter);
 	if (o->alias)
@@ -180,11 +192,7 @@ static void print_option(const struct opt *o)
 		printf("  %s\n%29s", left, "");
 	else
 		printf("  %-26s ", left);
-	printf("%s", o->help);
-	if (*range_text(o, range, sizeof range))
-		printf("; %s", range);
-	print_default(o);
-	printf("\n");
+	printf("%s\n", cli_option_text(o, text, sizeof text));
 }
 
 static int print_help(const struct cmd *cmd, const struct opt *opts)
@@ -201,7 +209,7 @@ static int print_help(const struct cmd *cmd, const struct opt *opts)
 		size_t column = 1;
 		for (const struct opt *o = opts; o->name; o++) {
 			char name[64];
-			env_name(o, name, sizeof name);
+			cli_variable(o, name, sizeof name);
 			if (!o->env)
 				continue;
 			if (column + strlen(name) > 90) {
@@ -379,7 +387,7 @@ static int read_env(const struct cmd *cmd, const struct opt *opts)
 		char name[64];
 		if (!o->env)
 			continue;
-		env_name(o, name, sizeof name);
+		cli_variable(o, name, sizeof name);
 		const char *value = getenv(name);
 		if (!value || !*value)
 			continue;
@@ -475,10 +483,36 @@ static int take_option(const struct cmd *cmd, const struct opt *opts, int argc, 
 	return set_value(cmd, o, what, value);
 }
 
+/* Who listens instead of a command's run. */
+static struct {
+	cli_told *told;
+	void *user;
+} listener;
+
+void cli_tell(const struct cmd *cmd, cli_told *told, void *user)
+{
+	char name[64], word[64];
+	char *argv[] = {name, NULL, NULL};
+	listener.told = told;
+	listener.user = user;
+	snprintf(name, sizeof name, "%s", cmd->name);
+	cmd->run(1, argv);
+	argv[1] = word;
+	for (const char *const *w = cmd->words; w && *w && cmd->has_parts; w++) {
+		snprintf(word, sizeof word, "%s", *w);
+		cmd->run(2, argv);
+	}
+	listener.told = NULL;
+}
+
 int cli_parse(const struct cmd *cmd, const struct opt *opts, int argc, char **argv, const char **operands,
 	      int max_operands, int *n_operands)
 {
 	*n_operands = 0;
+	if (listener.told) {
+		listener.told(listener.user, cmd, opts, max_operands);
+		return EXIT_OK;
+	}
 	int rc = read_env(cmd, opts);
 	bool only_operands = false;
 	char quoted[96];

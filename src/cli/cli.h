@@ -48,6 +48,9 @@ struct cmd {
 	const char *summary;               /* one line for the list */
 	const char *help;                  /* paragraphs under the options; holds an example */
 	int (*run)(int argc, char **argv); /* argv[0] is the subcommand's name */
+	const char *const
+		*words; /* what the first operand may be, NULL-terminated; NULL: it is no word of ours */
+	bool has_parts; /* each of words is a command of its own, as `bench serve` */
 };
 
 extern const struct cmd *const commands[]; /* NULL-terminated */
@@ -57,6 +60,18 @@ extern const struct cmd *const commands[]; /* NULL-terminated */
  * otherwise the exit code to return at once. Unknown options name the nearest one. */
 int cli_parse(const struct cmd *cmd, const struct opt *opts, int argc, char **argv, const char **operands,
 	      int max_operands, int *n_operands);
+
+/* What a command takes, told to manuals and completions; opts live as long as the call. */
+typedef void cli_told(void *user, const struct cmd *cmd, const struct opt *opts, int max_operands);
+
+/* Calls told for cmd, which does not run, and for each of its parts behind it. */
+void cli_tell(const struct cmd *cmd, cli_told *told, void *user);
+
+/* "what it is for; from 0 to 1 (default 0.5)", as help has it. Returns out. */
+char *cli_option_text(const struct opt *o, char *out, size_t size);
+
+/* "HOKKU_CACHE_TYPE_K". */
+void cli_variable(const struct opt *o, char *out, size_t size);
 
 /* "hokku: MESSAGE" on stderr; returns the exit code for err (EXIT_FAILED). */
 int cli_fail(const struct hokku_error *err);

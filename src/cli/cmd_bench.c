@@ -15,6 +15,8 @@
 
 static int run(int argc, char **argv);
 
+static const char *const parts[] = {"tokenize", "serve", NULL};
+
 const struct cmd cmd_bench = {
 	.name = "bench",
 	.usage = "bench [MODEL] [options] | bench tokenize ... | bench serve URL ...",
@@ -33,6 +35,8 @@ const struct cmd cmd_bench = {
 		"Example:\n"
 		"  hokku bench model.gguf --threads 2 --json\n",
 	.run = run,
+	.words = parts,
+	.has_parts = true,
 };
 
 enum { MAX_RUNS = 1000, MAX_TOKENS = 1 << 20, CPU_BATCH = 512, DEVICE_BATCH = 2048 };

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "server/access.h"
 #include "server/answer.h"
 #include "server/cancel.h"
@@ -98,6 +99,7 @@ static void go_on_stopping(struct server *s)
 			engine_close_door(h->engine);
 			engine_close_shapes(h->engine); /* their requests would be refused */
 		}
+		notify_send("STOPPING=1");
 		log_info("stopping: %u requests may finish within %d ms", s->n_generations, SERVER_DRAIN_MS);
 	}
 	if (!s->stopping_ns)
@@ -340,6 +342,7 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 		set_handlers(s->http, before);
 		for (uint32_t i = 0; http_listener(s->http, i); i++)
 			s->config.on_listening(http_listener(s->http, i)->url);
+		notify_send("READY=1");
 		http_run(s->http);
 		rc = s->failure.code;
 		if (rc && err)

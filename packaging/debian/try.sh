@@ -1,0 +1,33 @@
+#!/bin/sh
+# In an empty Debian 12, as root: the package is installed with what it depends on, used as a stranger would, removed and purged.
+set -eu
+say() { printf 'try: %s\n' "$*"; }
+export DEBIAN_FRONTEND=noninteractive
+[ -z "$(command -v hokku || :)" ] || exit 1
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends /tmp/hokku_*.deb >/tmp/apt.log 2>&1 || {
+	cat /tmp/apt.log
+	exit 1
+}
+hokku --version
+say "ldd: $(ldd /usr/bin/hokku | grep -c '=> /') libraries"
+! ldd /usr/bin/hokku | grep 'not found'
+ldconfig -p | grep -q 'libhokku.so.0'
+answer=$(hokku run -p "autumn rain" --seed 1)
+[ "$(printf '%s\n' "$answer" | wc -l)" -ge 3 ]
+say "hokku run: $(printf '%s' "$answer" | tr '\n' '/')"
+hokku serve --port 0 2>/tmp/serve.log &
+server=$!
+until grep -q listening /tmp/serve.log; do
+	kill -0 $server || { cat /tmp/serve.log; exit 1; }
+	sleep 0.1
+done
+say "$(cat /tmp/serve.log | head -n 1)"
+kill -TERM $server
+wait $server
+[ -f /etc/default/hokku ]
+apt-get remove -y -qq hokku >/dev/null 2>&1
+[ ! -e /usr/bin/hokku ] && [ -f /etc/default/hokku ]
+apt-get purge -y -qq hokku >/dev/null 2>&1
+[ ! -e /etc/default/hokku ]
+say "installed, used, removed, purged"
