@@ -355,7 +355,7 @@ static bool node_equal(const struct rx_pool *p, uint32_t number, const void *wha
 	if (n->kind != w->node.kind || n->b != w->node.b)
 		return false;
 	if (has_list(n->kind))
-		return !n->b || memcmp(rx_list(p, n), w->list, n->b * sizeof *w->list) == 0;
+		return !n->b || (w->list && memcmp(rx_list(p, n), w->list, n->b * sizeof *w->list) == 0);
 	return n->a == w->node.a && n->c == w->node.c;
 }
 

@@ -282,15 +282,16 @@ static void on_event(void *user, const struct engine_event *event)
 }
 
 /* Members of both structs that have the same name. */
-#define SAMPLER_FIELDS(X)                                                                              \
-	X(repeat_last_n)                                                                               \
-	X(typical_p)                                                                                   \
-	X(top_n_sigma)                                                                                 \
-	X(xtc_probability)                                                                             \
-	X(xtc_threshold)                                                                               \
-	X(dynatemp_range)                                                                              \
-	X(dynatemp_exponent) X(dry_multiplier) X(dry_base) X(dry_allowed_length) X(dry_penalty_last_n) \
-		X(mirostat) X(mirostat_tau) X(mirostat_eta)
+#define SAMPLER_FIELDS(X)    \
+	X(repeat_last_n)     \
+	X(typical_p)         \
+	X(top_n_sigma)       \
+	X(xtc_probability)   \
+	X(xtc_threshold)     \
+	X(dynatemp_range)    \
+	X(dynatemp_exponent) \
+	X(dry_multiplier)    \
+	X(dry_base) X(dry_allowed_length) X(dry_penalty_last_n) X(mirostat) X(mirostat_tau) X(mirostat_eta)
 
 static struct sampling to_sampling(const struct hokku_sampling *s, const struct hokku_samplers *more)
 {

@@ -411,7 +411,8 @@ static void refuse_all(struct hosted *h, const struct hokku_error *err)
 static void begin_all(struct hosted *h)
 {
 	for (struct generation *g; (g = first_parked(h));) {
-		if (g->stopped || !g->client) { /* it has left, or was told to stop, in this turn of the loop */
+		if (g->stopped ||
+		    !g->client) { /* it has left, or was told to stop, in this turn of the loop */
 			gen_free(g);
 			continue;
 		}

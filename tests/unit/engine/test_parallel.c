@@ -417,7 +417,8 @@ static void test_itl(void **state)
 	(void)state;
 	unsigned short_ones = count_prompt_steps(5), usual = count_prompt_steps(0),
 		 long_ones = count_prompt_steps(ENGINE_MAX_ITL_MS);
-	/* 50 and 5, where sleeps take what they should; a crowded machine bends the line, and the order stays. */
+	/* 50 and 5, where sleeps take what they should; a crowded machine bends the line, and the order
+	 * stays. */
 	assert_in_range(short_ones, usual + 1, 110);
 	assert_in_range(usual, 3, 15);
 	assert_in_range(long_ones, 2, usual);
