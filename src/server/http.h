@@ -76,8 +76,10 @@ void http_stop(struct http *h);
 /* Has on_wake called on the loop's thread, soon. Any thread, and signal handlers. */
 void http_wake(struct http *h);
 
-/* Connections, those past the cap included; bytes of answers that are held back. */
+/* Connections, those past the cap included; bytes of requests that are not complete yet; of answers that are
+ * held back. */
 uint32_t http_n_connections(const struct http *h);
+size_t http_reading_bytes(const struct http *h);
 size_t http_held_bytes(const struct http *h);
 
 /* True when every answer that was finished has also left for its client. */

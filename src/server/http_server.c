@@ -248,6 +248,11 @@ uint32_t http_n_connections(const struct http *h)
 	return h->n_conns;
 }
 
+size_t http_reading_bytes(const struct http *h)
+{
+	return h->reading_bytes;
+}
+
 size_t http_held_bytes(const struct http *h)
 {
 	return h->held_bytes;

@@ -24,7 +24,7 @@
 #include "server/http.h"
 #include "server/tls.h"
 
-enum { SENDING = 800 * 1024, MAX_UNSENT = 1024 * 1024, PIECE = 8192 };
+enum { SENDING = 800 * 1024, MAX_UNSENT = 1024 * 1024, PIECE = 8192, LUMP = 700 * 1024, N_BEHIND = 25 };
 
 static enum { TCP, UNIX, TLS, N_WAYS } way;
 enum { MAX_FDS = 256 };
@@ -39,7 +39,7 @@ static atomic_int n_brim; /* bytes of the second piece */
 static atomic_int n_pieces;
 static struct http_request *_Atomic unended; /* ended with the next tick once may_end */
 static atomic_bool may_end;
-static atomic_size_t n_held;
+static atomic_size_t n_held, n_reading;
 static pthread_t thread;
 
 static void on_request(void *user, struct http_request *r)
@@ -67,6 +67,15 @@ static void on_request(void *user, struct http_request *r)
 			snprintf(big, sizeof big, "%0*d\n", PIECE - 1, i);
 			http_stream_send(r, (struct str){big, PIECE});
 		}
+		unended = r;
+	} else if (strcmp(path, "/lump") ==
+		   0) { /* a large piece, and small ones that are held back; no end yet */
+		static char lump[LUMP];
+		memset(lump, 'l', sizeof lump);
+		http_stream_start(r, 200, "text/plain");
+		http_stream_send(r, (struct str){lump, sizeof lump});
+		for (int i = 0; i < N_BEHIND; i++)
+			http_stream_send(r, (struct str){big, PIECE});
 		unended = r;
 	} else if (strcmp(path, "/pieces") == 0) {
 		http_stream_start(r, 200, "text/plain");
@@ -109,6 +118,7 @@ static void on_tick(void *user)
 	(void)user;
 	n_ticks++;
 	n_held = http_held_bytes(h);
+	n_reading = http_reading_bytes(h);
 	if (may_end && unended) {
 		http_stream_end(unended);
 		unended = NULL;
@@ -392,6 +402,30 @@ static void test_slow_reader(void **state)
 	assert_int_equal(n_held, 0);
 }
 
+/* Of a large piece each part that is taken counts, not only its end. */
+static void test_lump(void **state)
+{
+	(void)state;
+	size_t len = 0;
+	ssize_t got;
+	int fd = dial_narrow();
+	may_end = false;
+	say(fd, "GET /lump HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	wait_for(&n_requests, 1);
+	wait_for(&n_ticks, n_ticks + 2);
+	assert_true(n_held > 0);
+	while (len < LUMP - 340 * 1024 && (got = take(fd, slow_text, PIECE)) > 0)
+		len += (size_t)got;
+	wait_for(&n_ticks, n_ticks + 3);
+	assert_int_equal(n_held, 0);
+	may_end = true;
+	while ((got = take(fd, slow_text, PIECE)) > 0)
+		len += (size_t)got;
+	assert_true(len > LUMP + N_BEHIND * PIECE);
+	assert_true(said_goodbye(fd));
+	leave(fd);
+}
+
 /* What comes back for a request that has its connection closed. */
 static const char *ask(const char *text)
 {
@@ -534,7 +568,8 @@ static void test_reading_limit(void **state)
 	int first = dial(), second = dial();
 	say(first, head);
 	assert_int_equal(put(first, part, sizeof part), sizeof part);
-	usleep(200000);
+	for (int i = 0; i < 4000 && n_reading < sizeof part + strlen(head); i++)
+		usleep(5000);
 	say(second, head);
 	put(second, part, sizeof part);
 	hear(second, text, sizeof text);
@@ -843,6 +878,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_unread, start, stop),
 		cmocka_unit_test_setup_teardown(test_unsent_limit, start, stop),
 		cmocka_unit_test_setup_teardown(test_slow_reader, start, stop),
+		cmocka_unit_test_setup_teardown(test_lump, start, stop),
 		cmocka_unit_test_setup_teardown(test_body, start, stop),
 		cmocka_unit_test_setup_teardown(test_bad_chunks, start, stop),
 		cmocka_unit_test_setup_teardown(test_any_chunks, start, stop),
