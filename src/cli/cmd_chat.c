@@ -191,6 +191,8 @@ static int answer(struct session *s)
 		talk_cut(&s->talk, s->talk.n - 1);
 	if (!rc) {
 		s->n_context = a.result.prompt_tokens + a.result.tokens_out;
+		if (s->n_context > s->info.n_ctx) /* the last token drawn has no place of its own */
+			s->n_context = s->info.n_ctx;
 		tell(s, &a);
 		if (a.result.stop == HOKKU_STOP_CONTEXT)
 			fprintf(stderr, "hokku: the context of %u tokens is full, and ended the answer; %s\n",

@@ -120,6 +120,10 @@ test('what is wrong is said, and ends a pipe with 1', needsBundled, () => {
 	assert.equal(full.status, 1);
 	assert.ok(full.stdout.startsWith(chat(['snow'])), 'the first answer is there');
 	assert.match(full.stderr, /^hokku: the context is full.*; \/clear begins anew, .* --ctx N makes room/m);
+	// The answer that fills it.
+	const filled = run(['chat', '--ctx', '16', '--temperature', '0', '-v'], 'snow\n');
+	assert.equal(filled.status, 0);
+	assert.match(filled.stderr, /; context 16 of 16 tokens \(100%\); [^]*\nhokku: the context of 16 tokens is full, and ended the answer; \/clear/);
 	const system = spawnSync('sh', ['-c', `'${hokku}' chat --system "$(printf 'a\\377')" </dev/null`], { encoding: 'utf8', env });
 	assert.equal(system.status, 1);
 	assert.match(system.stderr, /^hokku: byte 1 of the system message \(0xff\) is no UTF-8/);
