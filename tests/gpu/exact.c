@@ -4,10 +4,11 @@
  * and what was found. The device is reached as the engine reaches it, so the same program tells of any
  * device:
  *
- *     gpu_exact MODEL.gguf|haiku [--device NAME] [--prompt N] [--themes N] CHECK...
+ *     gpu_exact MODEL.gguf|haiku [--device NAME] [--prompt N] [--depth N] [--themes N] CHECK...
  *
  *     repeat      100 runs of a prompt and an answer give the same bits
  *     chunks      a prompt in steps of 1, 17, 512 and whole gives the same bits at every position
+ *     depths      tokens at depths up to --depth (2,000) alone in a step and at the end of a chunk: the same bits
  *     neighbours  a sequence alone and beside 1, 7 and 31 others gives the same bits, in prompt and answer
  *     together    a token of each of 2 to 9 sequences, and of 32, a step: each the bits and the draws of its lone run
  *     state       KV blocks that were read out, and written into others of another handle, go on with the same
@@ -36,13 +37,14 @@ enum {
 	N_ANSWER = 16, /* tokens drawn one by one after a prompt */
 	MAX_SEQS = 32,
 	MAX_ANSWER = 64,
+	MAX_DEPTH = 1 << 20,
 	LEDGER_SLACK = 64 << 20,
 	LEDGER_PROMPT = 512, /* at most */
 };
 
 struct subject {
 	const char *path, *device;
-	uint32_t n_prompt, n_ctx, n_seqs, n_themes;
+	uint32_t n_prompt, n_ctx, n_seqs, n_themes, depth;
 	struct gguf *file;
 	struct model model;
 	struct compute *compute;
@@ -254,6 +256,58 @@ static void check_chunks(struct subject *s)
 	free(tokens);
 	free(want);
 	free(got);
+	close_device(s);
+}
+
+/* ---- depths ---- */
+
+/* The bits of the last of tokens from .. to, in steps of a batch. */
+static uint64_t hash_after(struct subject *s, const int32_t *tokens, uint32_t from, uint32_t to,
+			   float *logits)
+{
+	memset(logits, 0xFF, s->model.hp.n_vocab * sizeof *logits);
+	for (uint32_t n; from <= to; from += n) {
+		n = to + 1 - from < COMPUTE_MAX_BATCH ? to + 1 - from : COMPUTE_MAX_BATCH;
+		struct compute_seq q = {
+			.tokens = tokens + from,
+			.n_tokens = n,
+			.pos = from,
+			.blocks = blocks_of(s, 0),
+			.logits = from + n > to ? logits : NULL,
+		};
+		step(s, &q, 1);
+	}
+	return hash_floats(logits, s->model.hp.n_vocab);
+}
+
+/* Around the borders of attention's splits and of what is made of many of them. */
+static void check_depths(struct subject *s)
+{
+	static const uint32_t depths[] = {1,     127,   128,   129,   255,   256,   383,
+					  511,   1000,  4095,  4096,  8000,  16383, 16384,
+					  16500, 16895, 16896, 20000, 29999, 30000, 32767};
+	uint32_t from = 0, n = 0, differ = 0, first = 0;
+	open_device(s, s->device, s->depth + 1, 1, COMPUTE_MAX_BATCH);
+	float *logits = allocate(s->model.hp.n_vocab, sizeof *logits);
+	int32_t *tokens = allocate(s->depth + 1, sizeof *tokens);
+	for (uint32_t i = 0; i <= s->depth; i++)
+		tokens[i] = token_of(s, 3, i);
+	for (size_t i = 0; i < sizeof depths / sizeof depths[0] && depths[i] <= s->depth; i++, n++) {
+		from = from < depths[i] ? from : depths[i] - 1; /* two tokens at least: no step of one */
+		uint64_t want = hash_after(s, tokens, from, depths[i], logits);
+		uint64_t got = hash_after(s, tokens, depths[i], depths[i], logits);
+		if (got != want && !differ++)
+			first = depths[i];
+		from = depths[i] + 1;
+	}
+	if (differ)
+		tell(s, false,
+		     "%u of %u depths up to %u have other bits alone than in a chunk, the first is %u",
+		     differ, n, s->depth, first);
+	else
+		tell(s, true, "a token alone at %u depths up to %u: the bits of a chunk", n, s->depth);
+	free(logits);
+	free(tokens);
 	close_device(s);
 }
 
@@ -670,16 +724,17 @@ static const struct {
 	const char *name;
 	void (*run)(struct subject *s);
 } checks[] = {
-	{"repeat", check_repeat},     {"chunks", check_chunks}, {"neighbours", check_neighbours},
-	{"together", check_together}, {"state", check_state},   {"ledger", check_ledger},
-	{"greedy", check_greedy},
+	{"repeat", check_repeat},         {"chunks", check_chunks},     {"depths", check_depths},
+	{"neighbours", check_neighbours}, {"together", check_together}, {"state", check_state},
+	{"ledger", check_ledger},         {"greedy", check_greedy},
 };
 enum { N_CHECKS = sizeof checks / sizeof checks[0] };
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: gpu_exact MODEL.gguf|haiku [--device NAME] [--prompt N] [--themes N] "
-			"repeat|chunks|neighbours|together|state|ledger|greedy ...\n");
+	fprintf(stderr,
+		"usage: gpu_exact MODEL.gguf|haiku [--device NAME] [--prompt N] [--depth N] [--themes N] "
+		"repeat|chunks|depths|neighbours|together|state|ledger|greedy ...\n");
 	return 2;
 }
 
@@ -697,7 +752,7 @@ static bool run_check(struct subject *s, const char *name)
 
 int main(int argc, char **argv)
 {
-	struct subject s = {.device = "cuda", .n_prompt = 600, .n_themes = N_THEMES};
+	struct subject s = {.device = "cuda", .n_prompt = 600, .n_themes = N_THEMES, .depth = 2000};
 	if (argc < 3)
 		return usage();
 	s.path = argv[1];
@@ -707,11 +762,15 @@ int main(int argc, char **argv)
 			s.device = argv[++i];
 		else if (strcmp(argv[i], "--prompt") == 0 && i + 1 < argc)
 			s.n_prompt = (uint32_t)strtoul(argv[++i], NULL, 10);
+		else if (strcmp(argv[i], "--depth") == 0 && i + 1 < argc)
+			s.depth = (uint32_t)strtoul(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--themes") == 0 && i + 1 < argc)
 			s.n_themes = (uint32_t)strtoul(argv[++i], NULL, 10);
 		else if (s.n_themes < 1 || s.n_themes > N_THEMES)
 			return usage();
 		else if (s.n_prompt < 1 || s.n_prompt > COMPUTE_MAX_BATCH)
+			return usage();
+		else if (s.depth < 1 || s.depth > MAX_DEPTH)
 			return usage();
 		else if (!run_check(&s, argv[i]))
 			return usage();

@@ -221,6 +221,9 @@ part_exact() {
 			plain-*) continue ;; # its kernels differ by format alone, and gpu_test_model has those
 			esac
 			told "$dir/gpu_exact" "$models/$name.gguf" ledger repeat chunks neighbours together state
+			case $path-$name in
+			tile-*-F16 | tile-*-Q8_0 | tile-*-Q4_K_M) told "$dir/gpu_exact" "$models/$name.gguf" --depth 32767 depths ;;
+			esac
 		done
 		# shapes that neither has, in both precisions
 		for name in $awkward; do

@@ -1,5 +1,5 @@
-/* What src/compute/cuda/decode/decode_ptx.cuh is on the emulator, which includes it: a twin of each of its functions. The
- * emulator runs a grid of one block. */
+/* What src/compute/cuda/decode/decode_ptx.cuh is on the emulator, which includes it: a twin of each of its
+ * functions. The emulator runs a grid of one block. */
 #ifndef CUDASIM_TWINS_DECODE_PTX_CUH
 #define CUDASIM_TWINS_DECODE_PTX_CUH
 
@@ -69,9 +69,21 @@ static inline uint64_t load_tagged(const uint64_t *p)
 	cudasim_yield();
 	return *p;
 }
+static inline ulonglong2 load_two_tagged(const uint64_t *p)
+{
+	cudasim_yield();
+	return ulonglong2{p[0], p[1]};
+}
 static inline uint4 load_l2(const void *p)
 {
 	return *(const uint4 *)p;
+}
+/* There is none; but the place must be the device's. */
+static inline void bring_to_l2(const void *p, uint32_t bytes)
+{
+	const volatile uint8_t *first = (const uint8_t *)p;
+	(void)first[0];
+	(void)first[bytes - 1];
 }
 static inline void give_up(void)
 {

@@ -260,12 +260,28 @@ static void parcels(void **state)
 	}
 }
 
+/* Columns that a block merges: as few as leave no block two shares, 8 to 32. */
+static void merge_shares(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t n_heads, head_dim, grid, log;
+	} cases[] = {
+		{14, 64, 132, 3},  {16, 64, 128, 3},  {16, 64, 127, 4},  {16, 128, 132, 4}, {28, 128, 132, 5},
+		{32, 128, 128, 5}, {32, 128, 127, 5}, {64, 256, 132, 5}, {1, 8, 1, 3},      {1, 9, 1, 4},
+		{2, 40, 10, 3},    {2, 40, 9, 4},     {2, 40, 5, 5},     {2, 40, 1, 5},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		assert_int_equal(decode_merge_log(cases[i].n_heads, cases[i].head_dim, cases[i].grid),
+				 cases[i].log);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_tile_once),   cmocka_unit_test(shared_memory),
 		cmocka_unit_test(shared_by_several), cmocka_unit_test(balance),
-		cmocka_unit_test(parcels),
+		cmocka_unit_test(merge_shares),      cmocka_unit_test(parcels),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

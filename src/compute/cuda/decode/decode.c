@@ -230,6 +230,7 @@ static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, bool 
 	d->grid = tile_of(c)->n_together;
 	d->args = describe(c);
 	d->args.most_seqs = few ? most_seqs(c) : 0;
+	d->args.merge_log = decode_merge_log(d->args.n_heads, d->args.head_dim, d->grid);
 	list_matrices(c, d);
 	bool long_steps = d->args.planes == 1 &&
 			  bits_of(d->matrices, (size_t)n_layers * DECODE_N_ROLES + 1) >= DECODE_LAUNCHES_BITS;

@@ -1,14 +1,18 @@
 /*
- * Attention of the decode kernel (decode_kernel.cuh). A block takes one KV head and one split of 128
- * positions. Eight warps score sixteen positions each for all query heads of the group, the other eight add
- * up columns of the output. Keys and values are the left operand, the heads are the columns of the right one.
- * FULL: eight of the left's rows are the high plane, the other eight the low plane of the same positions or
- * columns; HALF: all sixteen are positions or columns of their own. The sums are those of attend.cuh.
+ * Attention of the decode kernel (decode_kernel.cuh). An item is one KV head and one split of 128 positions;
+ * a block takes each so manieth. Eight warps score sixteen positions each for all query heads of the group,
+ * the other eight add up columns of the output. Keys and values are the left operand, the heads are the
+ * columns of the right one. FULL: eight of the left's rows are the high plane, the other eight the low plane
+ * of the same positions or columns; HALF: all sixteen are positions or columns of their own. The sums are
+ * those of attend.cuh.
+ *
+ * From item to item no warp waits for all others: those that score fetch the next keys while the others add
+ * up, and go on until they would overwrite what these read (the first of an item's two barriers).
  */
 #ifndef COMPUTE_CUDA_DECODE_ATTENTION_CUH
 #define COMPUTE_CUDA_DECODE_ATTENTION_CUH
 
-#include "compute/cuda/decode/decode_operand.cuh"
+#include "compute/cuda/decode/decode_merge.cuh"
 
 namespace
 {
@@ -20,7 +24,12 @@ enum {
 	ALL_COLUMNS = (DECODE_WARPS - SCORE_WARPS) * WARP_COLUMNS,
 	HEAD_EIGHTS = DECODE_MAX_GROUP / 8,
 	KV_BLOCKS = SPLIT / KV_BLOCK, /* of a split */
+	PLACE_WORDS = KV_BLOCKS + 1,
+	ITEMS_AHEAD = 2, /* that are looked up, and come to the L2, before their turn */
+	ITEM_RING = 8,
 };
+static_assert(ITEMS_AHEAD + ITEM_RING == DECODE_PLACES && ITEMS_AHEAD + 1 < ITEM_RING,
+	      "an item's place is not needed any more");
 
 /* What a lane needs of the KV memory: rows g and g + 8 of left operands. A warp that scores has [chunk of 32
  * dimensions][tile], one that adds up [KV block][0]. */
@@ -37,6 +46,8 @@ __device__ __forceinline__ uint4 *fragment(struct fragments *f, uint32_t i, uint
 struct item {
 	uint32_t head, split, first; /* KV head; first position of the split */
 	uint32_t seq;                /* of the launch */
+	uint32_t places;             /* of its KV blocks, in shared memory */
+	uint32_t odd;                /* of the block's items, it is an odd one */
 	bool fresh;                  /* the split that the new token is in */
 };
 
@@ -69,40 +80,102 @@ __device__ __forceinline__ uint32_t item_pos(const struct block *b, const struct
 	return SEQS == 1 ? b->a->pos : pos_of(b, (uint32_t)shared_table(b)[KV_BLOCKS] >> 16);
 }
 
-/* Items of a sequence, of which nothing is hidden by a window. */
-__device__ __forceinline__ uint32_t seq_items(const struct block *b, uint32_t seq)
+__device__ __forceinline__ uint32_t first_split(const struct block *b, uint32_t l)
 {
-	return b->a->n_kv_heads * (pos_of(b, seq) / SPLIT + 1);
+	return first_seen(b, l) / SPLIT;
 }
 
-/* Puts item i, counted from split `first` on, into shared memory: where its KV blocks begin, in layer l
- * (rich) or in any, and what it is. */
-template <int CHUNKS>
-__device__ __forceinline__ void place_item(const struct block *b, uint32_t l, uint32_t i, uint32_t first)
+/* Items of a sequence; of several, windows hide nothing. */
+__device__ __forceinline__ uint32_t seq_items(const struct block *b, uint32_t l, uint32_t seq)
+{
+	return b->a->n_kv_heads * (pos_of(b, seq) / SPLIT + 1 - first_split(b, l));
+}
+
+/* All blocks' items of a layer. */
+__device__ __forceinline__ uint32_t items_of(const struct block *b, uint32_t l)
+{
+	uint32_t n = seq_items(b, l, 0);
+	for (uint32_t s = 1; s < n_seqs_of(b); s++)
+		n += seq_items(b, l, s);
+	return n;
+}
+
+/* Where the places of the block's item k are in shared memory. Those of the first stay there from layer to
+ * layer (but in rich models), others until some more have had their turn. Of several sequences there are
+ * those of one item. */
+__device__ __forceinline__ uint32_t places_of(uint32_t k)
+{
+	return SEQS > 1 ? 0 : (k < ITEMS_AHEAD ? k : ITEMS_AHEAD + k % ITEM_RING) * PLACE_WORDS;
+}
+
+/* From where on a layer's blocks are. */
+__device__ __forceinline__ uint8_t *kv_layer(const struct block *b, uint32_t l)
 {
 	const struct decode_args *a = b->a;
-	uint32_t seq = 0;
+	return a->kv + (RICH ? a->layers[l].kv_place : l) * a->kv_layer_bytes;
+}
+
+/* Asks for the KV block at a place of layer l to come to the L2. At short contexts all of them stay there
+ * from token to token. */
+template <int CHUNKS>
+__device__ __forceinline__ void bring_block(const struct block *b, uint32_t l, uint64_t place)
+{
+	if (items_of(b, l) >= gridDim.x / 4)
+		bring_to_l2(kv_layer(b, l) + place, head_shape<CHUNKS>::BLOCK_BYTES);
+}
+
+/* Puts the block's item k of layer l into shared memory: where its KV blocks are (in any layer, but of rich
+ * models), and what it is; the blocks come to the L2. Threads n = 0 .. KV_BLOCKS. */
+template <int CHUNKS>
+__device__ __forceinline__ void place_item(const struct block *b, uint32_t l, uint32_t k, uint32_t n)
+{
+	const struct decode_args *a = b->a;
+	uint32_t i = first_item() + k * gridDim.x, seq = 0;
 	if (SEQS > 1) {
-		for (; seq < n_seqs_of(b) && i >= seq_items(b, seq); seq++)
-			i -= seq_items(b, seq);
+		for (; seq < n_seqs_of(b) && i >= seq_items(b, l, seq); seq++)
+			i -= seq_items(b, l, seq);
 		if (seq == n_seqs_of(b)) /* the block has no item */
 			return;
 	}
 	const uint32_t *table = SEQS > 1 ? a->seqs[seq].table
 				: RICH   ? a->table + a->layers[l].table
 					 : a->table;
-	uint32_t split = first + i / a->n_kv_heads, head = i % a->n_kv_heads, n = b->thread;
+	uint32_t split = first_split(b, l) + i / a->n_kv_heads, head = i % a->n_kv_heads;
+	uint64_t *to = shared_table(b) + places_of(k);
 	if (n == KV_BLOCKS)
-		shared_table(b)[n] = head | seq << 16 | (uint64_t)split << 32;
-	if (n < KV_BLOCKS && split * SPLIT + n * KV_BLOCK <= pos_of(b, seq))
-		shared_table(b)[n] = ((uint64_t)table[split * KV_BLOCKS + n] * a->n_kv_heads + head) *
-				     head_shape<CHUNKS>::BLOCK_BYTES;
+		to[n] = head | seq << 16 | (uint64_t)split << 32;
+	if (n < KV_BLOCKS && split * SPLIT + n * KV_BLOCK <= pos_of(b, seq)) {
+		uint64_t place = ((uint64_t)table[split * KV_BLOCKS + n] * a->n_kv_heads + head) *
+				 head_shape<CHUNKS>::BLOCK_BYTES;
+		to[n] = place;
+		if (SEQS == 1)
+			bring_block<CHUNKS>(b, l, place);
+	}
 }
 
-__device__ __forceinline__ struct item present_item(const struct block *b)
+/* By a warp, at the block's item k: the one after the next is looked up; at the last, the first ones' blocks
+ * in the next layer come to the L2 (of rich models, they are not known yet). */
+template <int CHUNKS>
+__device__ __forceinline__ void look_ahead(const struct block *b, uint32_t l, uint32_t k)
 {
-	uint64_t both = shared_table(b)[KV_BLOCKS];
+	uint32_t n_items = items_of(b, l), i = first_item() + k * gridDim.x;
+	if (i + ITEMS_AHEAD * gridDim.x < n_items)
+		place_item<CHUNKS>(b, l, k + ITEMS_AHEAD, b->lane);
+	if (RICH || i + gridDim.x < n_items || l + 1 == b->a->n_layers)
+		return;
+	uint32_t first = b->lane / KV_BLOCKS, n = b->lane % KV_BLOCKS;
+	const uint64_t *places = shared_table(b) + places_of(first);
+	if (first < ITEMS_AHEAD && first_item() + first * gridDim.x < n_items &&
+	    (uint32_t)(places[KV_BLOCKS] >> 32) * SPLIT + n * KV_BLOCK <= b->a->pos)
+		bring_block<CHUNKS>(b, l + 1, places[n]);
+}
+
+__device__ __forceinline__ struct item present_item(const struct block *b, uint32_t k)
+{
 	struct item it;
+	it.places = places_of(k);
+	it.odd = SEQS > 1 ? 0 : k % 2;
+	uint64_t both = shared_table(b)[it.places + KV_BLOCKS];
 	it.head = SEQS > 1 ? (uint32_t)both & 0xFFFFu : (uint32_t)both;
 	it.seq = SEQS > 1 ? (uint32_t)both >> 16 : 0;
 	it.split = (uint32_t)(both >> 32);
@@ -111,10 +184,10 @@ __device__ __forceinline__ struct item present_item(const struct block *b)
 	return it;
 }
 
-__device__ __forceinline__ uint8_t *kv_block(const struct block *b, uint32_t l, uint32_t n)
+__device__ __forceinline__ uint8_t *kv_block(const struct block *b, uint32_t l, const struct item *it,
+					     uint32_t n)
 {
-	const struct decode_args *a = b->a;
-	return a->kv + (RICH ? a->layers[l].kv_place : l) * a->kv_layer_bytes + shared_table(b)[n];
+	return kv_layer(b, l) + shared_table(b)[it->places + n];
 }
 
 /* The position of row g (r: 0) or g + 8 (r: 1) of a warp that scores; the order is that of the sum of p. */
@@ -139,7 +212,7 @@ __device__ __forceinline__ void fetch_keys(const struct block *b, uint32_t l, co
 		bool written = it->first + at < item_pos(b, it);
 		const uint8_t *keys = NULL;
 		if (written)
-			keys = kv_block(b, l, at / KV_BLOCK) +
+			keys = kv_block(b, l, it, at / KV_BLOCK) +
 			       (at % KV_BLOCK * shape::HD + 8 * (b->lane % 4)) * 2;
 #pragma unroll
 		for (uint32_t c = 0; c < keys_shape<CHUNKS>::at_once; c++)
@@ -168,7 +241,7 @@ __device__ __forceinline__ void fetch_values(const struct block *b, uint32_t l, 
 			f->w[n][0][i] = make_uint4(0, 0, 0, 0);
 		if (it->first + n * KV_BLOCK + 8 * t >= item_pos(b, it))
 			continue;
-		const uint8_t *values = kv_block(b, l, n) + at;
+		const uint8_t *values = kv_block(b, l, it, n) + at;
 #pragma unroll
 		for (uint32_t p = 0; p < PLANES; p++)
 #pragma unroll
@@ -336,14 +409,15 @@ __device__ __forceinline__ void norm_pairs(struct two_pairs *t, float scale, con
  * FOURS times two of each. The sum is that of tile_ops.cu. */
 template <int CHUNKS>
 __device__ __forceinline__ void receive_normed_query(const struct block *b, uint32_t l, uint32_t words,
-						     const struct item *it, uint32_t n_rows, uint8_t *to)
+						     const struct item *it, uint32_t from, uint32_t n_rows,
+						     uint8_t *to)
 {
 	enum { FOURS = CHUNKS == 8 ? 2 : 1 };
 	typedef head_shape<CHUNKS> shape;
 	const struct decode_args *a = b->a;
 	uint32_t quarter = a->head_dim / 4, lanes = quarter / FOURS, n = n_rows * lanes;
 	const float *turns = turns_of(b, l, it->seq);
-	for (uint32_t i = b->thread; i - b->lane < n; i += WORKERS) {
+	for (uint32_t i = from * lanes + b->thread; i - b->lane < n; i += WORKERS) {
 		struct two_pairs t[FOURS] = {};
 		float sum = 0;
 #pragma unroll
@@ -369,20 +443,21 @@ __device__ __forceinline__ void receive_normed_query(const struct block *b, uint
 	}
 }
 
-/* Waits for the new token's q (and k, v) and turns them: a thread two pairs of columns. */
+/* Waits for the new token's q (and k, v) and turns them: a thread two pairs of columns. known: q is there. */
 template <int CHUNKS>
 __device__ __forceinline__ void receive_query(const struct block *b, uint32_t l, uint32_t words,
-					      const struct item *it)
+					      const struct item *it, bool known)
 {
 	typedef head_shape<CHUNKS> shape;
 	const struct decode_args *a = b->a;
-	uint32_t quarter = a->head_dim / 4, group = a->group, n_rows = group + (it->fresh ? 2 : 0);
+	uint32_t quarter = a->head_dim / 4, group = a->group, n_rows = group + (it->fresh ? 2 : 0),
+		 from = known ? group : 0;
 	uint32_t pos = item_pos(b, it);
-	uint8_t *to = it->fresh ? kv_block(b, l, pos % SPLIT / KV_BLOCK) : NULL;
+	uint8_t *to = it->fresh ? kv_block(b, l, it, pos % SPLIT / KV_BLOCK) : NULL;
 	if (a->layers[l].qk_norm[0])
-		receive_normed_query<CHUNKS>(b, l, words, it, n_rows, to);
+		receive_normed_query<CHUNKS>(b, l, words, it, from, n_rows, to);
 	else
-		for (uint32_t i = b->thread; i < n_rows * quarter; i += WORKERS) {
+		for (uint32_t i = from * quarter + b->thread; i < n_rows * quarter; i += WORKERS) {
 			uint32_t pair = 2 * (i - (i * a->quarter_inverse >> 18) * quarter);
 			const float *turns = turns_of(b, l, it->seq);
 			float2 c = *reinterpret_cast<const float2 *>(turns + pair),
@@ -467,19 +542,19 @@ __device__ __forceinline__ float add_rows(float v)
 	return v;
 }
 
-/* By warp: the largest score of a head, and the sum of its p. */
-__device__ __forceinline__ float *peaks_of(const struct block *b, uint32_t head)
+/* By warp: the largest score of a head, of even items or of odd ones, and the sum of its p. */
+__device__ __forceinline__ float *peaks_of(const struct block *b, const struct item *it, uint32_t head)
 {
-	return shared_peaks(b) + head * SCORE_WARPS;
+	return shared_peaks(b) + (it->odd * b->a->group_rows + head) * SCORE_WARPS;
 }
 __device__ __forceinline__ float *sums_of(const struct block *b, uint32_t head)
 {
-	return shared_peaks(b) + (b->a->group_rows + head) * SCORE_WARPS;
+	return shared_peaks(b) + (2 * b->a->group_rows + head) * SCORE_WARPS;
 }
 
-__device__ __forceinline__ float peak(const struct block *b, uint32_t head)
+__device__ __forceinline__ float peak(const struct block *b, const struct item *it, uint32_t head)
 {
-	const float4 *v = reinterpret_cast<const float4 *>(peaks_of(b, head));
+	const float4 *v = reinterpret_cast<const float4 *>(peaks_of(b, it, head));
 	float4 x = v[0], y = v[1];
 	return fmaxf(fmaxf(fmaxf(x.x, x.y), fmaxf(x.z, x.w)), fmaxf(fmaxf(y.x, y.y), fmaxf(y.z, y.w)));
 }
@@ -527,17 +602,18 @@ __device__ __forceinline__ void close_scores(const struct block *b, uint32_t l, 
 	for (uint32_t e = 0; e < 2; e++) {
 		float largest = largest_row(fmaxf(v[e], v[2 + e]));
 		if (b->lane < 4)
-			peaks_of(b, 8 * i + 2 * b->lane + e)[b->warp] = largest;
+			peaks_of(b, it, 8 * i + 2 * b->lane + e)[b->warp] = largest;
 	}
 }
 
 /* Scores to weights p, as halves, and their sums, to shared memory. */
-__device__ __forceinline__ void soften(const struct block *b, uint32_t i, const float v[4])
+__device__ __forceinline__ void soften(const struct block *b, const struct item *it, uint32_t i,
+				       const float v[4])
 {
 #pragma unroll
 	for (uint32_t e = 0; e < 2; e++) {
 		uint32_t head = 8 * i + b->lane % 4 * 2 + e;
-		float largest = peak(b, head), p[2];
+		float largest = peak(b, it, head), p[2];
 		uint16_t *to = shared_p16(b) + head * (SPLIT + DECODE_ROW_PAD);
 #pragma unroll
 		for (uint32_t r = 0; r < 2; r++)
@@ -557,14 +633,7 @@ __device__ __forceinline__ void soften(const struct block *b, uint32_t i, const 
 	}
 }
 
-__device__ __forceinline__ uint64_t *attention_part(const struct decode_args *a, uint32_t head,
-						    uint32_t split)
-{
-	return a->tagged + 4 * SEQS * gridDim.x +
-	       ((uint64_t)head * a->n_split_max + split) * (2 + a->head_dim);
-}
-
-/* What a split adds to the output of heads row and row + 1 of the group, for `combine`. */
+/* What a split adds to the output of heads row and row + 1 of the group, for those who merge. */
 __device__ __forceinline__ void put_parts(const struct block *b, const struct item *it, uint32_t tag,
 					  uint32_t first_column, uint32_t row, const struct chains *d,
 					  const float sum[2])
@@ -582,7 +651,7 @@ __device__ __forceinline__ void put_parts(const struct block *b, const struct it
 					__float_as_uint(e ? close_chains(d, r, 1) : close_chains(d, r, 0)),
 					tag);
 		if (column == 0) {
-			store_tagged(part, __float_as_uint(peak(b, row + e)), tag);
+			store_tagged(part, __float_as_uint(peak(b, it, row + e)), tag);
 			store_tagged(part + 1, __float_as_uint(e ? sum[1] : sum[0]), tag);
 		}
 	}
@@ -621,40 +690,6 @@ __device__ __forceinline__ void gather(const struct block *b, uint32_t l, uint32
 		if (row + e < a->group && column + 8 * r < a->head_dim && column % WORD_NUMBERS == 0)
 			publish(b, at + (e * a->head_dim + 8 * r) / WORD_NUMBERS, v);
 	}
-}
-
-__device__ __forceinline__ float await_tagged(const uint64_t *p, uint32_t tag)
-{
-	uint64_t v;
-	for (uint32_t i = 0; (uint32_t)((v = load_tagged(p)) >> 32) != tag; i++)
-		if (i == SPINS)
-			give_up();
-	return __uint_as_float((uint32_t)v);
-}
-
-/* Adds the splits of one head from first to last, in order: a thread a column. */
-__device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint32_t words, uint32_t head,
-					uint32_t first, uint32_t last)
-{
-	const struct decode_args *a = b->a;
-	uint32_t column = b->thread, tag = a->launch * a->n_layers + l;
-	if (column - b->lane >= a->head_dim)
-		return;
-	column = least(column, a->head_dim - 1);
-	float total_largest = -INFINITY, total_sum = 0, total = 0;
-	for (uint32_t s = first; s <= last; s++) {
-		const uint64_t *part = attention_part(a, head, s);
-		float largest = await_tagged(part, tag), sum = await_tagged(part + 1, tag),
-		      out = await_tagged(part + 2 + column, tag);
-		float top = fmaxf(total_largest, largest);
-		float before = expf(total_largest - top), now = expf(largest - top);
-		total_largest = top;
-		total_sum = fmaf(total_sum, before, sum * now);
-		total = fmaf(total, before, out * now);
-	}
-	uint32_t v = word_of_halves(to_halves(attend_finish(total, total_sum)), 1);
-	if (b->thread < a->head_dim && column % WORD_NUMBERS == 0)
-		publish(b, words + a->at.attended + (head * a->head_dim + column) / WORD_NUMBERS, v);
 }
 
 /* The part of a warp that scores, from when the query is there. */
@@ -697,20 +732,31 @@ __device__ __forceinline__ void score_all(const struct block *b, uint32_t l, con
 #pragma unroll
 	for (uint32_t i = 0; i < HEAD_EIGHTS; i++)
 		if (8 * i < b->a->group)
-			soften(b, i, v[i]);
+			soften(b, it, i, v[i]);
 	sync_workers();
+}
+
+/* Values of columns from `column` on become operands. */
+template <int CHUNKS>
+__device__ __forceinline__ void take_values(const struct block *b, const struct item *it, uint32_t column,
+					    struct fragments *f, struct operands *o)
+{
+	patch_values<CHUNKS>(b, it, column, f);
+	arrange<KV_BLOCKS, 1>(f, o);
 }
 
 /* The part of a warp that adds up. */
 template <int CHUNKS>
-__device__ __forceinline__ void gather_all(const struct block *b, uint32_t l, uint32_t words,
+__device__ __forceinline__ void gather_all(const struct block *b, uint32_t l, uint32_t words, uint32_t k,
 					   const struct item *it, uint32_t column, struct fragments *f)
 {
 	const uint32_t hd = head_shape<CHUNKS>::HD;
 	struct operands o;
-	patch_values<CHUNKS>(b, it, column % hd, f);
-	arrange<KV_BLOCKS, 1>(f, &o);
+	if (SEQS > 1 || k == 0)
+		take_values<CHUNKS>(b, it, column % hd, f, &o);
 	sync_workers();
+	if (SEQS == 1 && k != 0) /* those who score need not wait for values that have just been asked for */
+		take_values<CHUNKS>(b, it, column % hd, f, &o);
 	sync_workers();
 	while (column < hd) {
 		for (uint32_t i = 0; 8 * i < b->a->group; i++)
@@ -719,16 +765,16 @@ __device__ __forceinline__ void gather_all(const struct block *b, uint32_t l, ui
 		if (ALL_COLUMNS >= hd || column >= hd)
 			break;
 		fetch_values<CHUNKS>(b, l, it, column, f);
-		patch_values<CHUNKS>(b, it, column, f);
-		arrange<KV_BLOCKS, 1>(f, &o);
+		take_values<CHUNKS>(b, it, column, f, &o);
 	}
 }
 
-/* The present item, from the new token's q, k and v on. */
-template <int CHUNKS> __device__ __forceinline__ void attend(struct block *b, uint32_t l, uint32_t words)
+/* The block's item k. known: its q is in shared memory. */
+template <int CHUNKS>
+__device__ __forceinline__ void attend(struct block *b, uint32_t l, uint32_t words, uint32_t k, bool known)
 {
 	know_thread(b); /* or all that follows from it would be kept over all items */
-	struct item it = present_item(b);
+	struct item it = present_item(b, k);
 	struct fragments f = {}; /* else it would be kept from item to item */
 	uint32_t column = WARP_COLUMNS * (b->warp - SCORE_WARPS);
 	bool scores = b->warp < (uint32_t)SCORE_WARPS;
@@ -737,49 +783,45 @@ template <int CHUNKS> __device__ __forceinline__ void attend(struct block *b, ui
 		fetch_keys<CHUNKS, 0>(b, l, &it, &f);
 	else if (column < (uint32_t)head_shape<CHUNKS>::HD)
 		fetch_values<CHUNKS>(b, l, &it, column, &f);
-	receive_query<CHUNKS>(b, l, words, &it);
-	sync_workers();
+	if (SEQS == 1 && b->warp == 0)
+		look_ahead<CHUNKS>(b, l, k);
+	if (!known || it.fresh) {
+		receive_query<CHUNKS>(b, l, words, &it, known);
+		sync_workers();
+	}
 	if (scores)
 		score_all<CHUNKS>(b, l, &it, &f);
 	else
-		gather_all<CHUNKS>(b, l, words, &it, column, &f);
+		gather_all<CHUNKS>(b, l, words, k, &it, column, &f);
 }
 
-/* Adds the splits of all heads of the launch's sequences. */
-__device__ __forceinline__ void combine_few(const struct block *b, uint32_t l, uint32_t words)
+/* Places of the block's first items. */
+template <int CHUNKS> __device__ __forceinline__ void place_first(const struct block *b, uint32_t l)
 {
-	const struct decode_args *a = b->a;
-	for (uint32_t i = blockIdx.x; i < n_seqs_of(b) * a->n_heads; i += gridDim.x) {
-		uint32_t seq = i / a->n_heads, last = pos_of(b, seq) / SPLIT;
-		/* parts count heads over all sequences, words over a sequence's */
-		if (last)
-			combine(b, l, words + words_of(b, seq) - seq * (a->q_dim / WORD_NUMBERS), i, 0, last);
-	}
+	if (b->warp < (SEQS > 1 ? 1u : (uint32_t)ITEMS_AHEAD))
+		place_item<CHUNKS>(b, l, b->warp, b->lane);
 }
 
 template <int CHUNKS> __device__ __forceinline__ void attention(struct block *b, uint32_t l, uint32_t words)
 {
 	const struct decode_args *a = b->a;
-	uint32_t first = first_seen(b, l) / SPLIT, last = a->pos / SPLIT,
-		 n_items = a->n_kv_heads * (last - first + 1);
-	if (SEQS > 1) {
-		n_items = 0;
-		for (uint32_t s = 0; s < n_seqs_of(b); s++)
-			n_items += seq_items(b, s);
+	if (RICH) {
+		place_first<CHUNKS>(b, l);
+		sync_workers();
 	}
-	for (uint32_t i = first_item(); i < n_items; i += gridDim.x) {
-		if (RICH || n_items > gridDim.x) { /* the block's first item is not the only one */
+	uint32_t n_items = items_of(b, l);
+	for (uint32_t k = 0; first_item() + k * gridDim.x < n_items; k++) {
+		if (SEQS > 1 && n_items > gridDim.x) { /* the block's first item is not the only one */
 			sync_workers();
-			place_item<CHUNKS>(b, l, i, first);
+			if (b->warp == 0)
+				place_item<CHUNKS>(b, l, k, b->lane);
 			sync_workers();
 		}
-		attend<CHUNKS>(b, l, words);
+		attend<CHUNKS>(b, l, words, k, SEQS == 1 && k && gridDim.x % a->n_kv_heads == 0);
 	}
-	if (SEQS > 1)
-		combine_few(b, l, words);
-	else if (first < last)
-		for (uint32_t head = blockIdx.x; head < a->n_heads; head += gridDim.x)
-			combine(b, l, words, head, first, last);
+	for (uint32_t s = 0; s < n_seqs_of(b); s++)
+		if (first_split(b, l) < pos_of(b, s) / SPLIT)
+			merge_heads(b, l, words, s, first_split(b, l), pos_of(b, s) / SPLIT);
 }
 
 } // namespace

@@ -83,12 +83,14 @@ IN_SHARED(uint16_t, low)
 IN_SHARED(uint16_t, zeros) /* (DECODE_ZEROS) */
 IN_SHARED(float, sums)     /* (k_max / 32, 2): of high, of low */
 IN_SHARED(float, part)     /* (2, segments, lot, 8, planes); of several sequences see part_of_few */
-IN_SHARED(float, peaks) /* (2, group_rows, 8) of a head's scores: the largest by warp, the sum of p by warp */
+IN_SHARED(float, peaks)  /* (3, group_rows, 8) of a head's scores by warp: the largest, of even and odd items;
+			    the sum of p */
 IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + DECODE_ROW_PAD) */
 IN_SHARED(uint16_t, query) /* (planes, group, hd + DECODE_ROW_PAD) */
 IN_SHARED(uint16_t, fresh) /* (planes, 2, hd) the new token's k and v */
 IN_SHARED(float, turn)     /* (n_turns, 2, hd / 2) cosines, sines */
-IN_SHARED(uint64_t, table) /* an item of attention: where its KV blocks begin; its head and split */
+IN_SHARED(uint64_t,
+	  table) /* (DECODE_PLACES) items of attention: where their KV blocks begin; head and split */
 IN_SHARED(uint64_t, reduce)
 IN_SHARED(uint64_t, bars) /* (segments, PARCELS): a parcel has come; (STREAM_WARPS): some parcel was read */
 IN_SHARED(uint2, notes) /* (segments, PARCELS) of a parcel: its place in shared memory, bytes up to its end */

@@ -312,7 +312,7 @@ template <int CHUNKS> __device__ __forceinline__ void begin(struct block *b)
 			shared_turn(b)[s * a->hd + a->hd / 2 + i] = sinf(angle);
 		}
 	if (!RICH)
-		place_item<CHUNKS>(b, 0, first_item(), 0);
+		place_first<CHUNKS>(b, 0);
 	if (SEQS == 1)
 		embed_token(b, a->fed, a->token, shared_x(b));
 	else

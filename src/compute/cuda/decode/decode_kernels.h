@@ -31,6 +31,10 @@ enum {
 	DECODE_LOT_DOWN_FULL = 2,   /* of several sequences, where the operand leaves the sums no room */
 	DECODE_LOT_DOWN_HALF = 4,
 	DECODE_PARCEL_FEW = 2176, /* FULL, of several sequences, whose rings are half as large */
+	DECODE_PLACES = 10,         /* items of attention whose KV blocks a block knows the places of */
+	DECODE_MERGE_SPLITS = 256,  /* that are merged at once, of up to 16 columns; half as many of 32 */
+	DECODE_MERGE_LOG_LEAST = 3,
+	DECODE_MERGE_LOG_MOST = 5,
 };
 
 /* A word that nobody has written: not a number that the kernel makes. */
@@ -164,6 +168,7 @@ struct decode_args {
 			   * the likeliest token (launch). Readers wait for the tag of their own, so none may
 			   * stand there from before; at first all are 0, which is nobody's */
 	uint32_t n_split_max; /* splits that there is room for in tagged */
+	uint32_t merge_log;   /* 2^merge_log columns of a head are merged by one block */
 	uint32_t launch; /* its number: 1 .. decode_last_launch(n_layers), then from 1 or 2 on again, the tags
 			    gone */
 	float *logits;   /* (n_vocab) */

@@ -269,6 +269,14 @@ static void place_sums(struct decode_args *a, uint32_t *part, uint32_t *part_dow
 	a->part_column = a->column / 2;
 }
 
+uint32_t decode_merge_log(uint32_t n_heads, uint32_t head_dim, uint32_t grid)
+{
+	uint32_t log = DECODE_MERGE_LOG_LEAST;
+	while (log < DECODE_MERGE_LOG_MOST && n_heads * ((head_dim + (1u << log) - 1) >> log) > grid)
+		log++;
+	return log;
+}
+
 /* Sets the offsets; returns where the shared memory ends. */
 static uint32_t lay_out(struct decode_args *a)
 {
@@ -294,12 +302,12 @@ static uint32_t lay_out(struct decode_args *a)
 		{&s->sums, a->any_mins ? decode_kernel_seqs(a) * 2 * a->k_max / 32 * 4 : 0},
 		{&s->part, part},
 		{&a->part_down, part_down},
-		{&s->peaks, 2 * a->group_rows * 8 * 4},
+		{&s->peaks, 3 * a->group_rows * 8 * 4},
 		{&s->p16, a->planes * a->group_rows * (CUDA_ATTN_SPLIT + DECODE_ROW_PAD) * 2},
 		{&s->query, a->planes * a->group_rows * (a->hd + DECODE_ROW_PAD) * 2},
 		{&s->fresh, a->planes * 2 * a->hd * 2},
 		{&s->turn, a->n_turns * seqs * a->hd * 4},
-		{&s->table, (CUDA_ATTN_SPLIT / CUDA_KV_BLOCK + 1) * 8},
+		{&s->table, DECODE_PLACES * (CUDA_ATTN_SPLIT / CUDA_KV_BLOCK + 1) * 8},
 		{&s->reduce, 64 * 8},
 		{&s->bars, (TILE_SEGMENTS * DECODE_PARCELS + DECODE_STREAM_WARPS) * 8},
 		{&s->notes, TILE_SEGMENTS * DECODE_PARCELS * 8},

@@ -18,6 +18,10 @@ uint32_t decode_plan_stints(const struct tile_matrix *matrices, uint32_t n_layer
 /* Bytes of tagged words. */
 uint64_t decode_tagged_bytes(const struct decode_args *a, uint32_t grid);
 
+/* How many columns of a head a block merges (struct decode_args): so few that all blocks have something to
+ * do. */
+uint32_t decode_merge_log(uint32_t n_heads, uint32_t head_dim, uint32_t grid);
+
 /* Fills shared, ring_bytes and column for the shared memory that a block may have, and how much of it is
  * used; false: the model does not fit. */
 bool decode_plan_shared(struct decode_args *a, uint32_t shared_bytes, uint32_t *bytes);

@@ -115,6 +115,15 @@ static __device__ __forceinline__ uint64_t load_tagged(const uint64_t *p)
 	asm volatile("ld.relaxed.gpu.global.b64 %0, [%1];" : "=l"(v) : "l"(p) : "memory");
 	return v;
 }
+static __device__ __forceinline__ ulonglong2 load_two_tagged(const uint64_t *p)
+{
+	ulonglong2 v;
+	asm volatile("ld.relaxed.gpu.global.v2.b64 {%0,%1}, [%2];"
+		     : "=l"(v.x), "=l"(v.y)
+		     : "l"(p)
+		     : "memory");
+	return v;
+}
 /* Past the first-level cache, which other blocks' stores do not reach. */
 static __device__ __forceinline__ uint4 load_l2(const void *p)
 {
@@ -124,6 +133,13 @@ static __device__ __forceinline__ uint4 load_l2(const void *p)
 		     : "l"(p)
 		     : "memory");
 	return v;
+}
+/* Asks for what will be read soon: whole lines of memory. */
+static __device__ __forceinline__ void bring_to_l2(const void *p, uint32_t bytes)
+{
+	asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(__cvta_generic_to_global(p)),
+		     "r"(bytes)
+		     : "memory");
 }
 static __device__ __forceinline__ void give_up(void)
 {
