@@ -1,7 +1,7 @@
 /*
  * One token of one sequence at depths where attention has many splits: the decode kernel, whose blocks take
  * several items of attention and merge splits in batches, gives the bits of a step of two tokens, which is
- * prefill's. A device is not asked to compute the positions before: ten KV blocks are, and the table names
+ * prefill's. A device is not asked to compute the positions before: twelve KV blocks are, and the table names
  * eight of them again and again.
  */
 #include "compute/cuda/decode/decode_path.h"
@@ -9,7 +9,7 @@
 
 enum {
 	REPEATED = 8,
-	N_OWN = REPEATED + 2, /* those of the last two positions are nobody else's */
+	N_OWN = REPEATED + 4, /* those of the last two positions of two sequences are nobody else's */
 	PROMPT = N_OWN * COMPUTE_KV_BLOCK,
 	MOST = 2 * DECODE_MERGE_SPLITS + 1, /* splits */
 	N_TABLE = MOST * CUDA_ATTN_SPLIT / COMPUTE_KV_BLOCK,
@@ -23,36 +23,68 @@ static const struct tiny shapes[] = {
 	{.name = "two", .n_layers = 2, .d_model = 80, .n_heads = 2, .n_kv_heads = 2},
 };
 
-static void logits_at(struct direct *d, const uint32_t *table, const int32_t *ids, uint32_t pos, uint32_t n,
-		      float *out)
+/* The table of a sequence, up to a position: its last two blocks are `own` and the one behind it. */
+static void fill_table(const struct direct *d, uint32_t *table, uint32_t pos, uint32_t own)
 {
-	struct hokku_error err = {0};
-	struct compute_seq seq = {
-		.tokens = ids + pos % PROMPT, .n_tokens = n, .pos = pos, .blocks = table, .logits = out};
-	if (compute_cuda.step(d->self, &seq, 1, &err))
-		fail_msg("step at %u: %s", pos, err.message);
-}
-
-static void check_depth(struct direct *d, const int32_t *ids, uint32_t pos)
-{
-	static uint32_t table[N_TABLE];
-	size_t n = d->model.hp.n_vocab;
-	float *want = malloc(n * sizeof *want), *got = malloc(n * sizeof *got);
-	assert_true(want && got);
-	const uint32_t *own = direct_blocks(d, 0);
 	uint32_t last = pos / COMPUTE_KV_BLOCK;
 	for (uint32_t i = 0; i <= last; i++)
-		table[i] = own[i + 1 < last ? i % REPEATED : REPEATED + i % 2];
-	memset(want, 0xFF, n * sizeof *want);
-	memset(got, 0, n * sizeof *got);
-	if (pos) {
-		logits_at(d, table, ids, pos - 1, 2, want);
-		logits_at(d, table, ids, pos, 1, got);
-		if (memcmp(want, got, n * sizeof *want) != 0)
-			fail_msg("%s: the logits of position %u differ", d->model.name, pos);
+		table[i] = direct_blocks(d, 0)[i + 1 < last ? i % REPEATED : own + i % 2];
+}
+
+static struct compute_seq tokens_at(const uint32_t *table, const int32_t *ids, uint32_t pos, uint32_t n,
+				    float *out)
+{
+	return (struct compute_seq){
+		.tokens = ids + pos % PROMPT, .n_tokens = n, .pos = pos, .blocks = table, .logits = out};
+}
+
+static void logits_of_step(struct direct *d, struct compute_seq *seqs, uint32_t n)
+{
+	struct hokku_error err = {0};
+	for (uint32_t i = 0; i < n; i++)
+		memset(seqs[i].logits, 0xFF, d->model.hp.n_vocab * sizeof(float));
+	if (compute_cuda.step(d->self, seqs, n, &err))
+		fail_msg("step at %u: %s", seqs[0].pos, err.message);
+}
+
+static void assert_same(const struct direct *d, const char *what, uint32_t pos, const float *got,
+			const float *want)
+{
+	if (memcmp(got, want, d->model.hp.n_vocab * sizeof *got) != 0)
+		fail_msg("%s, %s: the logits of position %u differ", d->model.name, what, pos);
+}
+
+/* A token alone, as the second of a chunk; `together`: and beside that of another sequence, half as deep. */
+static void check_depth(struct direct *d, const int32_t *ids, uint32_t pos, bool together)
+{
+	static uint32_t tables[2][N_TABLE];
+	uint32_t at[2] = {pos, pos / 2};
+	float *want[2], *got[2];
+	struct compute_seq seqs[2];
+	for (uint32_t i = 0; i < 2; i++) {
+		want[i] = malloc(d->model.hp.n_vocab * sizeof(float));
+		got[i] = malloc(d->model.hp.n_vocab * sizeof(float));
+		assert_true(want[i] && got[i]);
+		fill_table(d, tables[i], at[i], REPEATED + 2 * i);
 	}
-	free(want);
-	free(got);
+	for (uint32_t i = 0; i <= together && pos > 1; i++) {
+		seqs[0] = tokens_at(tables[i], ids, at[i] - 1, 2, want[i]);
+		logits_of_step(d, seqs, 1);
+		seqs[0] = tokens_at(tables[i], ids, at[i], 1, got[i]);
+		logits_of_step(d, seqs, 1);
+		assert_same(d, "alone", at[i], got[i], want[i]);
+	}
+	if (together && pos > 1) {
+		for (uint32_t i = 0; i < 2; i++)
+			seqs[i] = tokens_at(tables[i], ids, at[i], 1, got[i]);
+		logits_of_step(d, seqs, 2);
+		for (uint32_t i = 0; i < 2; i++)
+			assert_same(d, "two sequences", at[i], got[i], want[i]);
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		free(want[i]);
+		free(got[i]);
+	}
 }
 
 /* Splits around the borders of what merging takes at once: a few, a batch, two; 2^log columns. */
@@ -77,12 +109,13 @@ static void splits(void **state)
 		t.seed = 5, t.d_ff = 96, t.n_vocab = 96, t.rope_theta = 1e6f, t.norm_eps = 1e-6f;
 		for (uint32_t i = 0; i <= PROMPT; i++)
 			ids[i] = (int32_t)(i * 7919u % t.n_vocab);
-		open_long(&d, &t, "F16", N_CTX, 1, 0, 0);
-		struct decode_handle *h = decode_of(d.self);
-		assert_non_null(h);
+		open_long(&d, &t, "F16", N_CTX, 2, 0, 0);
+		struct decode_handle *h = decode_of(d.self), *few = decode_few_of(d.self);
+		assert_true(h && few);
 		uint32_t own_log = h->args.merge_log;
 		float *logits = malloc(t.n_vocab * sizeof *logits);
-		logits_at(&d, direct_blocks(&d, 0), ids, 0, PROMPT, logits);
+		struct compute_seq prompt = tokens_at(direct_blocks(&d, 0), ids, 0, PROMPT, logits);
+		logits_of_step(&d, &prompt, 1);
 		free(logits);
 		cudasim_get(&before);
 		random = before;
@@ -98,12 +131,13 @@ static void splits(void **state)
 			for (uint32_t k = 0; k < 3; k++) {
 				if (!full_sizes() && cases[i].n > 5 && k != i % 3)
 					continue;
-				h->args.merge_log = cases[i].log;
-				check_depth(&d, ids, (cases[i].n - 1) * CUDA_ATTN_SPLIT + in_split[k]);
-				h->args.merge_log = own_log;
+				uint32_t pos = (cases[i].n - 1) * CUDA_ATTN_SPLIT + in_split[k];
+				bool together = full_sizes() || cases[i].n < 100;
+				h->args.merge_log = few->args.merge_log = cases[i].log;
+				check_depth(&d, ids, pos, together);
+				h->args.merge_log = few->args.merge_log = own_log;
 				if (full_sizes())
-					check_depth(&d, ids,
-						    (cases[i].n - 1) * CUDA_ATTN_SPLIT + in_split[k]);
+					check_depth(&d, ids, pos, together);
 			}
 		}
 		cudasim_set(&before);

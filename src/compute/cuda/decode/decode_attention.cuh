@@ -747,16 +747,13 @@ __device__ __forceinline__ void take_values(const struct block *b, const struct 
 
 /* The part of a warp that adds up. */
 template <int CHUNKS>
-__device__ __forceinline__ void gather_all(const struct block *b, uint32_t l, uint32_t words, uint32_t k,
+__device__ __forceinline__ void gather_all(const struct block *b, uint32_t l, uint32_t words,
 					   const struct item *it, uint32_t column, struct fragments *f)
 {
 	const uint32_t hd = head_shape<CHUNKS>::HD;
 	struct operands o;
-	if (SEQS > 1 || k == 0)
-		take_values<CHUNKS>(b, it, column % hd, f, &o);
+	take_values<CHUNKS>(b, it, column % hd, f, &o);
 	sync_workers();
-	if (SEQS == 1 && k != 0) /* those who score need not wait for values that have just been asked for */
-		take_values<CHUNKS>(b, it, column % hd, f, &o);
 	sync_workers();
 	while (column < hd) {
 		for (uint32_t i = 0; 8 * i < b->a->group; i++)
@@ -792,7 +789,7 @@ __device__ __forceinline__ void attend(struct block *b, uint32_t l, uint32_t wor
 	if (scores)
 		score_all<CHUNKS>(b, l, &it, &f);
 	else
-		gather_all<CHUNKS>(b, l, words, k, &it, column, &f);
+		gather_all<CHUNKS>(b, l, words, &it, column, &f);
 }
 
 /* Places of the block's first items. */
