@@ -816,9 +816,11 @@ template <int CHUNKS> __device__ __forceinline__ void attention(struct block *b,
 		}
 		attend<CHUNKS>(b, l, words, k, SEQS == 1 && k && gridDim.x % a->n_kv_heads == 0);
 	}
-	for (uint32_t s = 0; s < n_seqs_of(b); s++)
-		if (first_split(b, l) < pos_of(b, s) / SPLIT)
-			merge_heads(b, l, words, s, first_split(b, l), pos_of(b, s) / SPLIT);
+	uint32_t first = first_split(b, l), last = a->pos / SPLIT;
+	if constexpr (SEQS > 1)
+		combine_few(b, l, words);
+	else if (first < last)
+		merge_heads(b, l, words, first, last);
 }
 
 } // namespace

@@ -85,7 +85,7 @@ IN_SHARED(float, sums)     /* (k_max / 32, 2): of high, of low */
 IN_SHARED(float, part)     /* (2, segments, lot, 8, planes); of several sequences see part_of_few */
 IN_SHARED(float, peaks)  /* (3, group_rows, 8) of a head's scores by warp: the largest, of even and odd items;
 			    the sum of p */
-IN_SHARED(uint16_t, p16)   /* (planes, group, SPLIT + DECODE_ROW_PAD) */
+IN_SHARED(uint16_t, p16) /* (planes, group, SPLIT + DECODE_ROW_PAD) */
 IN_SHARED(uint16_t, query) /* (planes, group, hd + DECODE_ROW_PAD) */
 IN_SHARED(uint16_t, fresh) /* (planes, 2, hd) the new token's k and v */
 IN_SHARED(float, turn)     /* (n_turns, 2, hd / 2) cosines, sines */

@@ -30,9 +30,9 @@ enum {
 	DECODE_PARCEL_BYTES = 4096, /* of others: two copies, which should not be small */
 	DECODE_LOT_DOWN_FULL = 2,   /* of several sequences, where the operand leaves the sums no room */
 	DECODE_LOT_DOWN_HALF = 4,
-	DECODE_PARCEL_FEW = 2176, /* FULL, of several sequences, whose rings are half as large */
-	DECODE_PLACES = 10,         /* items of attention whose KV blocks a block knows the places of */
-	DECODE_MERGE_SPLITS = 256,  /* that are merged at once, of up to 16 columns; half as many of 32 */
+	DECODE_PARCEL_FEW = 2176,  /* FULL, of several sequences, whose rings are half as large */
+	DECODE_PLACES = 10,        /* items of attention whose KV blocks a block knows the places of */
+	DECODE_MERGE_SPLITS = 256, /* that are merged at once, of up to 16 columns; half as many of 32 */
 	DECODE_MERGE_LOG_LEAST = 3,
 	DECODE_MERGE_LOG_MOST = 5,
 };

@@ -19,9 +19,10 @@ enum {
 	MERGE_FEW = 4,     /* splits for which it is not worth to meet at barriers */
 };
 static_assert(MERGE_AT_ONCE * WORKERS == (DECODE_MERGE_SPLITS / 2) * 32, "a batch is asked for at once");
-enum { PART_FLOATS = (SEQS > 1 ? 1 : 2) * TILE_SEGMENTS * LOT * TILE_SUMS };
-static_assert(3 * DECODE_MERGE_SPLITS + 16 * (DECODE_MERGE_SPLITS + MERGE_FOUR) <= PART_FLOATS &&
-		      3 * DECODE_MERGE_SPLITS + 32 * (DECODE_MERGE_SPLITS / 2 + MERGE_FOUR) <= PART_FLOATS,
+enum { PART_FLOATS = 2 * TILE_SEGMENTS * LOT * TILE_SUMS };
+static_assert(SEQS > 1 ||
+		      (3 * DECODE_MERGE_SPLITS + 16 * (DECODE_MERGE_SPLITS + MERGE_FOUR) <= PART_FLOATS &&
+		       3 * DECODE_MERGE_SPLITS + 32 * (DECODE_MERGE_SPLITS / 2 + MERGE_FOUR) <= PART_FLOATS),
 	      "a batch takes the place of the sums of segments");
 
 /* What a split leaves of a head, counted over all sequences: its largest score, its sum of p, its part of the
@@ -251,28 +252,62 @@ __device__ __forceinline__ void merge_few(const struct block *b, uint32_t tag, u
 		publish(b, words + a->at.attended + (head * a->head_dim + column) / WORD_NUMBERS, v);
 }
 
-/* The block's share of the columns of all heads of a sequence. Heads are counted over all sequences in
- * `tagged`, and words in each. */
-__device__ __forceinline__ void merge_heads(const struct block *b, uint32_t l, uint32_t words, uint32_t seq,
-					    uint32_t first, uint32_t last)
+/* The block's share of the columns of all heads. */
+__device__ __forceinline__ void merge_heads(const struct block *b, uint32_t l, uint32_t words, uint32_t first,
+					    uint32_t last)
 {
 	const struct decode_args *a = b->a;
 	struct merge m = {};
 	m.tag = a->launch * a->n_layers + l;
 	m.log = a->merge_log;
-	words += words_of(b, seq) - seq * (a->q_dim / WORD_NUMBERS);
-	uint32_t head = seq * a->n_heads, own = (blockIdx.x + seq * (gridDim.x / SEQS)) % gridDim.x;
 	if (last - first < MERGE_FEW) {
-		for (uint32_t i = own; i < a->n_heads; i += gridDim.x)
+		for (uint32_t head = blockIdx.x; head < a->n_heads; head += gridDim.x)
 			if (b->thread - b->lane < a->head_dim)
-				merge_few(b, m.tag, words, head + i, first, last + 1 - first);
+				merge_few(b, m.tag, words, head, first, last + 1 - first);
 		return;
 	}
 	uint32_t shares = (a->head_dim + (1u << m.log) - 1) >> m.log;
-	for (uint32_t i = own; i < a->n_heads * shares; i += gridDim.x) {
-		uint32_t k = i / shares;
-		m.column = (i - k * shares) << m.log;
-		merge_columns(b, &m, words, head + k, first, last);
+	for (uint32_t i = blockIdx.x; i < a->n_heads * shares; i += gridDim.x) {
+		uint32_t head = i / shares;
+		m.column = (i - head * shares) << m.log;
+		merge_columns(b, &m, words, head, first, last);
+	}
+}
+
+/* The same of several sequences, whose sums of segments lie elsewhere: the splits of one head of all
+ * sequences' from 0 to last, one after the other, a thread a column. */
+__device__ __forceinline__ void combine(const struct block *b, uint32_t l, uint32_t words, uint32_t head,
+					uint32_t last)
+{
+	const struct decode_args *a = b->a;
+	uint32_t column = b->thread, tag = a->launch * a->n_layers + l;
+	if (column - b->lane >= a->head_dim)
+		return;
+	column = least(column, a->head_dim - 1);
+	float total_largest = -INFINITY, total_sum = 0, total = 0;
+	for (uint32_t s = 0; s <= last; s++) {
+		const uint64_t *part = attention_part(a, head, s);
+		float largest = await_tagged(part, tag), sum = await_tagged(part + 1, tag),
+		      out = await_tagged(part + 2 + column, tag);
+		float top = fmaxf(total_largest, largest);
+		float before = expf(total_largest - top), now = expf(largest - top);
+		total_largest = top;
+		total_sum = fmaf(total_sum, before, sum * now);
+		total = fmaf(total, before, out * now);
+	}
+	uint32_t v = word_of_halves(to_halves(attend_finish(total, total_sum)), 1);
+	if (b->thread < a->head_dim && column % WORD_NUMBERS == 0)
+		publish(b, words + a->at.attended + (head * a->head_dim + column) / WORD_NUMBERS, v);
+}
+
+__device__ __forceinline__ void combine_few(const struct block *b, uint32_t l, uint32_t words)
+{
+	const struct decode_args *a = b->a;
+	for (uint32_t i = blockIdx.x; i < n_seqs_of(b) * a->n_heads; i += gridDim.x) {
+		uint32_t seq = i / a->n_heads, last = pos_of(b, seq) / SPLIT;
+		/* parts count heads over all sequences, words over a sequence's */
+		if (last)
+			combine(b, l, words + words_of(b, seq) - seq * (a->q_dim / WORD_NUMBERS), i, last);
 	}
 }
 
