@@ -56,6 +56,7 @@ inside.")
 set(CPACK_DEBIAN_CUDA_PACKAGE_NAME hokku-cuda)
 set(CPACK_DEBIAN_CUDA_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_CUDA_PACKAGE_DEPENDS "hokku (= ${PROJECT_VERSION})")
+set(CPACK_DEBIAN_CUDA_PACKAGE_CONTROL_EXTRA ${control}/postinst) # the unit's drop-in is seen, an upgrade restarts the service
 set(CPACK_COMPONENT_CUDA_DESCRIPTION "NVIDIA GPUs for hokku
 The plugin that runs hokku's models on NVIDIA devices of compute capability
 7.5 or later. It needs NVIDIA's driver.")
