@@ -170,10 +170,26 @@ static void close_lists(struct strbuf *b, struct strbuf lists[N_LISTS])
 
 /* ---- streams ---- */
 
+/* The prompt's that the sample goes on with, where they were asked for. */
+static void add_prompt_ids(struct strbuf *b, const struct answer_start *s, uint32_t sample)
+{
+	const struct prepare_prompt *prompt = &s->prompts[sample / s->n_each];
+	if (s->return_ids && s->prompt_ids)
+		openai_add_ids(b, "prompt_token_ids", s->prompt_ids->ids + prompt->first, prompt->n);
+}
+
+/* What else a chunk tells; all zero: nothing. */
+struct more {
+	bool begins;                      /* the sample */
+	const struct answer_token *token; /* the text's, whose id may be told */
+	const struct answer_end *end;
+};
+
 /* A chunk; records: of its tokens, those before them being counted in memo; ptr NULL: no logprobs. */
 static void add_chunk(struct strbuf *b, const struct answer_start *s, uint32_t sample, struct str text,
-		      struct str records, const struct answer_end *end)
+		      struct str records, struct more more)
 {
+	const struct answer_end *end = more.end;
 	strbuf_add_c(b, "data: {");
 	openai_add_head(b, s, "text_completion");
 	strbuf_addf(b, ",\"choices\":[{\"index\":%" PRIu32 ",\"text\":", sample);
@@ -195,6 +211,10 @@ static void add_chunk(struct strbuf *b, const struct answer_start *s, uint32_t s
 	} else {
 		strbuf_add_c(b, "null");
 	}
+	if (more.begins)
+		add_prompt_ids(b, s, sample);
+	if (s->return_ids && more.token) /* what ends an answer is none of it */
+		openai_add_ids(b, "token_ids", &more.token->token, !tok_is_end(s->tok, more.token->token));
 	strbuf_add_c(b, s->include_usage ? "}],\"usage\":null" : "}]");
 	if (end && end->last)
 		answer_own(b, s);
@@ -203,13 +223,15 @@ static void add_chunk(struct strbuf *b, const struct answer_start *s, uint32_t s
 
 static const struct str nothing = {"", 0};
 
-/* An echoed prompt comes first; with logprobs when they are there. */
+/* An echoed prompt comes first; with logprobs when they are there. So do its ids. */
 static void completion_started(struct strbuf *b, const struct answer_start *start, uint32_t sample,
 			       bool first)
 {
 	(void)first;
-	if (start->echo && !start->logprobs)
-		add_chunk(b, start, sample, prompt_of(start, sample)->text, (struct str){NULL, 0}, NULL);
+	bool echoes = start->echo && !start->logprobs;
+	if (echoes || start->return_ids)
+		add_chunk(b, start, sample, echoes ? prompt_of(start, sample)->text : nothing,
+			  (struct str){NULL, 0}, (struct more){.begins = true});
 }
 
 static void completion_prompt(struct strbuf *b, const struct answer_start *start,
@@ -220,7 +242,7 @@ static void completion_prompt(struct strbuf *b, const struct answer_start *start
 	b->failed |= entries.failed;
 	if (tells_all(start)) {
 		add_chunk(b, start, p->sample, p->first ? nothing : prompt_of(start, p->sample)->text,
-			  (struct str){entries.ptr ? entries.ptr : "", entries.len}, NULL);
+			  (struct str){entries.ptr ? entries.ptr : "", entries.len}, (struct more){0});
 	} else {
 		strbuf_add_c(b, "data: {");
 		openai_add_head(b, start, "text_completion");
@@ -238,13 +260,13 @@ static void completion_prompt(struct strbuf *b, const struct answer_start *start
 static void completion_token(struct strbuf *b, const struct answer_start *start, const struct answer_token *t)
 {
 	struct strbuf record = {0};
-	if (!t->text.len && !t->logprobs)
+	if (!t->text.len && !t->logprobs && !start->return_ids)
 		return;
 	if (t->logprobs)
 		completion_logprobs(&record, start, t);
 	b->failed |= record.failed;
 	add_chunk(b, start, t->sample, t->text.ptr ? t->text : nothing, (struct str){record.ptr, record.len},
-		  NULL);
+		  (struct more){.token = t});
 	strbuf_free(&record);
 }
 
@@ -254,7 +276,8 @@ static void completion_end(struct strbuf *b, const struct answer_start *start, c
 	if (end->end_token)
 		completion_logprobs(&record, start, end->end_token);
 	b->failed |= record.failed;
-	add_chunk(b, start, end->sample, nothing, (struct str){record.ptr, record.len}, end);
+	add_chunk(b, start, end->sample, nothing, (struct str){record.ptr, record.len},
+		  (struct more){.end = end});
 	strbuf_free(&record);
 	if (!end->last)
 		return;
@@ -301,6 +324,9 @@ static void add_choice(struct strbuf *b, const struct answer_start *start, const
 		strbuf_add_c(b, "]");
 	}
 	answer_cache_debug(b, start->tok, &s->end);
+	add_prompt_ids(b, start, i);
+	if (start->return_ids && s->end.ids)
+		openai_add_ids(b, "token_ids", s->end.ids->ids, s->end.ids->n);
 	strbuf_add_c(b, "}");
 }
 

@@ -135,6 +135,7 @@ static const struct field completion_fields[] = {
 	{"cache_salt", field_cache_salt},
 	{"cache_debug", field_cache_debug},
 	{"skip_special_tokens", field_skip_special},
+	{"return_token_ids", field_return_ids},
 	{"stop", field_stop},
 	{"seed", openai_take_seed},
 	{"top_p", openai_take_top_p},

@@ -9,6 +9,9 @@
  */
 void openai_add_head(struct strbuf *b, const struct answer_start *s, const char *object);
 
+/* ,"name":[...] */
+void openai_add_ids(struct strbuf *b, const char *name, const int32_t *ids, size_t n);
+
 /* Of an answer that calls no tool. */
 const char *openai_finish_reason(enum hokku_stop stop);
 

@@ -113,7 +113,7 @@ static const char *finish_reason(const struct answer_end *end)
 }
 
 /* ,"NAME":[ids] */
-static void add_ids(struct strbuf *b, const char *name, const int32_t *ids, size_t n)
+void openai_add_ids(struct strbuf *b, const char *name, const int32_t *ids, size_t n)
 {
 	strbuf_addf(b, ",\"%s\":[", name);
 	for (size_t i = 0; i < n; i++)
@@ -151,7 +151,7 @@ static void finish_chunk(struct strbuf *b, const struct answer_start *s, const s
 		strbuf_add_c(b, "null");
 	}
 	if (s->return_ids && token) /* what ends an answer is none of it */
-		add_ids(b, "token_ids", &token->token, !tok_is_end(s->tok, token->token));
+		openai_add_ids(b, "token_ids", &token->token, !tok_is_end(s->tok, token->token));
 	strbuf_add_c(b, "}]");
 	if (s->include_usage)
 		strbuf_add_c(b, ",\"usage\":null");
@@ -169,7 +169,7 @@ static void chat_started(struct strbuf *b, const struct answer_start *start, uin
 		return;
 	}
 	strbuf_add_c(b, "},\"logprobs\":null,\"finish_reason\":null}]");
-	add_ids(b, "prompt_token_ids", start->prompt_ids->ids, start->prompt_ids->n);
+	openai_add_ids(b, "prompt_token_ids", start->prompt_ids->ids, start->prompt_ids->n);
 	strbuf_add_c(b, start->include_usage ? ",\"usage\":null}\n\n" : "}\n\n");
 }
 
@@ -246,7 +246,7 @@ static void add_choice(struct strbuf *b, const struct answer_start *start, const
 	strbuf_addf(b, ",\"finish_reason\":\"%s\"", finish_reason(&s->end));
 	answer_cache_debug(b, start->tok, &s->end);
 	if (start->return_ids && s->end.ids)
-		add_ids(b, "token_ids", s->end.ids->ids, s->end.ids->n);
+		openai_add_ids(b, "token_ids", s->end.ids->ids, s->end.ids->n);
 	strbuf_add_c(b, "}");
 }
 
@@ -266,7 +266,7 @@ static void chat_whole(struct strbuf *b, const struct answer_start *start,
 	answer_usage(b, usage);
 	answer_prompt_logprobs(b, start);
 	if (start->return_ids && start->prompt_ids)
-		add_ids(b, "prompt_token_ids", start->prompt_ids->ids, start->prompt_ids->n);
+		openai_add_ids(b, "prompt_token_ids", start->prompt_ids->ids, start->prompt_ids->n);
 	answer_own(b, start);
 	strbuf_add_c(b, "}\n");
 }

@@ -31,6 +31,24 @@ async function collect(stream) {
 	return { chunks, choices };
 }
 
+test('ids of prompt and answer, of each choice, whole and streamed', async () => {
+	const prompts = ['the river\n', 'a pond'], more = { prompt: prompts, n: 2, temperature: 1, echo: true, return_token_ids: true };
+	const { choices, usage } = await ask(more);
+	assert.deepEqual(choices.map((c) => c.prompt_token_ids), await Promise.all([0, 0, 1, 1].map((k) => ids(prompts[k]))));
+	for (const [i, c] of choices.entries()) assert.equal((await post(server, '/detokenize', { tokens: c.token_ids })).json.content, c.text.slice(prompts[i >> 1].length));
+	assert.equal(choices.flatMap((c) => c.token_ids).length, usage.completion_tokens);
+	const told = [];
+	for await (const chunk of await ask({ ...more, stream: true }))
+		for (const { index, text, prompt_token_ids: prompt, token_ids: drawn } of chunk.choices) {
+			const t = (told[index] ??= { text: '', prompts: [], ids: [] });
+			t.text += text;
+			t.ids.push(...(drawn ?? []));
+			if (prompt) t.prompts.push(prompt);
+		}
+	assert.deepEqual(told, choices.map((c) => ({ text: c.text, prompts: [c.prompt_token_ids], ids: c.token_ids })));
+	assert.deepEqual(Object.keys((await ask()).choices[0]), ['index', 'text', 'logprobs', 'finish_reason']);
+});
+
 test('a whole answer, a stream and /v1/generate have one text', async () => {
 	const whole = await ask();
 	const own = (await generate(server, { prompt: plain.prompt, seed: 7, temperature: 1, max_tokens: 12, stream: false })).json;

@@ -81,7 +81,7 @@ const chunk = object({
 	'usage?': maybe(ref('Usage')), ...tail,
 });
 const textLogprobs = maybe(object({ tokens: array(text), token_logprobs: array(maybe(number)), top_logprobs: array(maybe({ type: 'object', additionalProperties: number })), text_offset: array(count) }));
-const textChoice = (reason) => object({ index: count, text, logprobs: textLogprobs, finish_reason: reason, 'prompt_logprobs?': promptByIds, 'cache_debug?': cacheDebug });
+const textChoice = (reason) => object({ index: count, text, logprobs: textLogprobs, finish_reason: reason, 'prompt_logprobs?': promptByIds, 'cache_debug?': cacheDebug, 'prompt_token_ids?': array(count), 'token_ids?': array(count) });
 const completion = object({ ...head('text_completion'), choices: array(textChoice(finish)), usage: ref('Usage'), hokku: ref('Hokku'), 'warnings?': warnings });
 const completionChunk = object({ ...head('text_completion'), choices: array(textChoice(maybe(finish))), 'usage?': maybe(ref('Usage')), 'hokku?': ref('Hokku'), 'warnings?': warnings });
 const status = { enum: ['in_progress', 'completed', 'incomplete', 'failed'] };
