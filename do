@@ -7,13 +7,13 @@ cd "$(dirname "$0")"
 # What each group of tasks needs, as Debian packages.
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev libedit-dev"
 packages_haiku="$packages_build curl jq"
-packages_test="$packages_haiku dpkg-dev groff-base zsh fish g++ libcmocka-dev nodejs npm gcovr git openssl ca-certificates python3-sentencepiece python3-yaml"
+packages_test="$packages_haiku dpkg-dev file groff-base zsh fish g++ libcmocka-dev nodejs npm gcovr git openssl ca-certificates python3-sentencepiece python3-yaml"
 # In which the page's tests run; where it cannot be had they are skipped.
 packages_browser="chromium fonts-dejavu-core"
 # Whose programs judge what packaging/ and /metrics have (promtool, nginx -t, haproxy -c, systemd-analyze): unpacked into build/tools, not
 # installed, since installed they would start servers.
 packages_judges="prometheus nginx haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1 systemd libsystemd-shared libkmod2 libseccomp2"
-packages_package="$packages_build dpkg-dev"
+packages_package="$packages_build dpkg-dev file"
 packages_fuzz="$packages_build clang libclang-rt-14-dev llvm"
 packages_lint="$packages_build g++ libcmocka-dev clang-format clang-tidy"
 packages_valgrind="$packages_build g++ libcmocka-dev valgrind"
