@@ -331,14 +331,14 @@ static void log_writes_lines(void **state)
 	free(text);
 }
 
-enum { LOG_TEXT = 1023 - 31 }; /* what fits a line behind the time and the level, before its end */
+enum { LOG_ROOM = 1023 - 31 }; /* what fits a line behind the time and the level, before its end */
 
 static void say_long(void)
 {
-	char text[LOG_TEXT + 2];
+	char text[LOG_ROOM + 2];
 	memset(text, '\n', sizeof text);
 	log_level_set(LOG_WARN);
-	for (int n = LOG_TEXT - 1; n <= LOG_TEXT + 1; n++)
+	for (int n = LOG_ROOM - 1; n <= LOG_ROOM + 1; n++)
 		log_warn("%.*s", n, text);
 	log_level_set(LOG_OFF);
 }
