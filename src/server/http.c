@@ -201,6 +201,14 @@ static void conn_await_handshake(struct conn *c)
 	bufferevent_setcb(c->bev, NULL, NULL, on_handshake, c);
 }
 
+/* evhttp has ended: of what it had accepted last, the turn for conn_adopt never came. */
+void conn_forget(struct conn *c)
+{
+	struct bufferevent *bev = c->bev;
+	conn_free(c);
+	bufferevent_decref(bev);
+}
+
 /* One loop turn after bevcb: evhttp has made its connection by now and put it on the bufferevent. */
 static void conn_adopt(struct conn *c)
 {
@@ -209,8 +217,7 @@ static void conn_adopt(struct conn *c)
 	bufferevent_getcb(c->bev, NULL, NULL, NULL, &evcon);
 	struct bufferevent *bev = c->bev;
 	if (!evcon) { /* evhttp gave up on it for want of memory */
-		conn_free(c);
-		bufferevent_decref(bev);
+		conn_forget(c);
 		return;
 	}
 	bufferevent_decref(bev);

@@ -93,6 +93,9 @@ void conn_drop(struct conn *c);
 /* Drops c in this loop turn, but not from within the present call. */
 void conn_doom(struct conn *c);
 
+/* Of a connection that was never adopted, when evhttp has nothing of it any more. */
+void conn_forget(struct conn *c);
+
 /* Answers c->fault and takes the connection out of evhttp's hands. */
 void conn_refuse(struct conn *c);
 

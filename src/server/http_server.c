@@ -209,6 +209,8 @@ void http_close(struct http *h)
 		if (h->doors[i].at.fd >= 0)
 			close(h->doors[i].at.fd);
 	}
+	while (h->conns)
+		conn_forget(h->conns);
 	if (h->wake)
 		event_free(h->wake);
 	if (h->tick)

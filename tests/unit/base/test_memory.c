@@ -331,7 +331,7 @@ static void log_writes_lines(void **state)
 	free(text);
 }
 
-enum { LOG_ROOM = 1023 - 31 }; /* what fits a line behind the time and the level, before its end */
+enum { LOG_HEAD = 31, LOG_ROOM = 1023 }; /* the time and the level; what fits a line behind them */
 
 static void say_long(void)
 {
@@ -347,7 +347,7 @@ static void say_long(void)
 static void log_cuts_lines(void **state)
 {
 	(void)state;
-	static const size_t lengths[] = {1022, 1022, 1022};
+	static const size_t lengths[] = {LOG_HEAD + LOG_ROOM - 1, LOG_HEAD + LOG_ROOM, LOG_HEAD + LOG_ROOM};
 	size_t n, at = 0;
 	char *text = heard(say_long, &n);
 	for (size_t i = 0; i < 3; i++) {
