@@ -207,6 +207,7 @@ part_unit() {
 }
 
 part_exact() {
+	export HOKKU_CUDA_FEW=8
 	every="0.5B-F16 0.5B-Q8_0 0.5B-Q4_K_M 4of7B-F16 4of7B-Q8_0 4of7B-Q4_K_M"
 	of_tile="0.5B-BF16 0.5B-F32 0.5B-IQ4_NL 4of7B-BF16 4of7B-Q2_K 4of7B-Q3_K 4of7B-IQ4_XS"
 	awkward="group12x96-Q8_0 group12x96-BF16 group16x32-Q4_K_M"
@@ -234,6 +235,7 @@ part_exact() {
 		done
 		unset HOKKU_CUDA_PATH
 	done
+	unset HOKKU_CUDA_FEW
 }
 
 part_greedy() {

@@ -124,6 +124,7 @@ GOLDEN_INLINE bool force_way(void)
 GOLDEN_INLINE int run_ways(int argc, char **argv, const char *what, const struct CMUnitTest *tests, size_t n)
 {
 	int failed = 0, known = argc < 2;
+	setenv("HOKKU_CUDA_FEW", "8", 0); /* launches of several sequences, too */
 	tiny_load(&set);
 	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
 		char name[96];

@@ -197,14 +197,15 @@ static uint64_t n_table_words(const struct cuda *c)
 }
 
 /* How many sequences a launch may take; below two: steps of several go to tile/. HOKKU_CUDA_FEW=N in the
- * environment, for tests and measurements, says N or fewer. */
+ * environment says N or fewer. One without it: what stands here of several has run on the emulator alone, and its
+ * parts on devices (docs/gpu.md). */
 static uint32_t most_seqs(const struct cuda *c)
 {
 	const char *wanted = getenv("HOKKU_CUDA_FEW");
 	uint32_t most = tile_of(c)->planes == 2 ? DECODE_SEQS_FULL : DECODE_SEQS_HALF;
 	most = most < c->n_seqs ? most : c->n_seqs;
 	most = most < c->n_batch ? most : c->n_batch;
-	unsigned long n = wanted ? strtoul(wanted, NULL, 10) : most;
+	unsigned long n = wanted ? strtoul(wanted, NULL, 10) : 1;
 	return n < most ? (uint32_t)n : most;
 }
 
