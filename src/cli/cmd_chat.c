@@ -12,6 +12,7 @@
 #include "base/rng.h"
 #include "cli/chat_answer.h"
 #include "cli/chat_options.h"
+#include "cli/engine_progress.h"
 #include "cli/line_reader.h"
 #include "cli/open_tok.h"
 #include "cli/pull_model.h"
@@ -92,18 +93,6 @@ static bool is_interrupted(void *user)
 {
 	(void)user;
 	return atomic_load(&interrupted_loading);
-}
-
-static void on_state(void *user)
-{
-	struct engine *const *e = user;
-	struct engine_state state;
-	static char label[] = "loading";
-	engine_get_state(*e, &state);
-	if (state.phase == ENGINE_LOADING && state.load_all_bytes)
-		cli_progress_bytes("loading", state.load_bytes, state.load_all_bytes, state.load_s);
-	else
-		cli_progress(label, state.phase == ENGINE_LOADING ? state.load_part : 1);
 }
 
 static int parse(int argc, char **argv, struct options *o)
@@ -542,7 +531,7 @@ static int run(int argc, char **argv)
 	phase = LOADING;
 	sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	o.config.on_state = on_state;
+	o.config.on_state = cli_engine_progress;
 	o.config.stopped = is_interrupted;
 	o.config.user = &e;
 	rc = engine_create(&o.config, &e, &err);

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "cli/chat_options.h"
+#include "cli/engine_progress.h"
 #include "cli/open_tok.h"
 #include "cli/pull_model.h"
 #include "cli/rule_options.h"
@@ -125,18 +126,6 @@ static void on_event(void *user, const struct engine_event *event)
 		wake_main(ENDED);
 		break;
 	}
-}
-
-static void on_state(void *user)
-{
-	struct engine *const *e = user;
-	struct engine_state state;
-	static char label[] = "loading";
-	engine_get_state(*e, &state);
-	if (state.phase == ENGINE_LOADING && state.load_all_bytes)
-		cli_progress_bytes("loading", state.load_bytes, state.load_all_bytes, state.load_s);
-	else
-		cli_progress(label, state.phase == ENGINE_LOADING ? state.load_part : 1);
 }
 
 /* Returns -1, or an exit code. */
@@ -507,7 +496,7 @@ static int run(int argc, char **argv)
 		  NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a state that is too large is told of */
-	o.config.on_state = on_state;
+	o.config.on_state = cli_engine_progress;
 	o.config.stopped = is_interrupted;
 	o.config.user = &e;
 	rc = engine_create(&o.config, &e, &err);

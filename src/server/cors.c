@@ -90,8 +90,9 @@ static bool has_path(struct str text)
 	return slash && read_origin((struct str){text.ptr, (size_t)(slash - text.ptr)}, &o);
 }
 
-static enum hokku_code add_origin(struct origins *o, struct str text, struct hokku_error *err)
+static enum hokku_code add_origin(void *to, struct str text, struct hokku_error *err)
 {
+	struct origins *o = to;
 	char quoted[96];
 	struct origin parts;
 	str_quote(text, quoted, sizeof quoted);
@@ -125,20 +126,7 @@ static enum hokku_code add_origin(struct origins *o, struct str text, struct hok
 
 enum hokku_code origins_add(struct origins *o, const char *list, struct hokku_error *err)
 {
-	for (const char *at = list;; at++) {
-		size_t n = strcspn(at, ",");
-		struct str text = {at, n};
-		while (text.len && (text.ptr[0] == ' ' || text.ptr[0] == '\t'))
-			text = (struct str){text.ptr + 1, text.len - 1};
-		while (text.len && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
-			text.len--;
-		enum hokku_code rc = add_origin(o, text, err);
-		if (rc)
-			return rc;
-		at += n;
-		if (!*at)
-			return HOKKU_OK;
-	}
+	return hosts_each(list, add_origin, o, err);
 }
 
 /* ---- what is said ---- */

@@ -123,8 +123,9 @@ bool hosts_allow(const struct hosts *h, struct str name)
 	return false;
 }
 
-static enum hokku_code add_name(struct hosts *h, struct str text, struct hokku_error *err)
+static enum hokku_code add_name(void *to, struct str text, struct hokku_error *err)
 {
+	struct hosts *h = to;
 	char quoted[96];
 	struct str name, port;
 	struct in6_addr v6;
@@ -151,7 +152,7 @@ static enum hokku_code add_name(struct hosts *h, struct str text, struct hokku_e
 	return HOKKU_OK;
 }
 
-enum hokku_code hosts_add(struct hosts *h, const char *list, struct hokku_error *err)
+enum hokku_code hosts_each(const char *list, hosts_add_fn *add, void *to, struct hokku_error *err)
 {
 	for (const char *at = list;; at++) {
 		size_t n = strcspn(at, ",");
@@ -160,11 +161,16 @@ enum hokku_code hosts_add(struct hosts *h, const char *list, struct hokku_error 
 			text = (struct str){text.ptr + 1, text.len - 1};
 		while (text.len && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
 			text.len--;
-		enum hokku_code rc = add_name(h, text, err);
+		enum hokku_code rc = add(to, text, err);
 		if (rc)
 			return rc;
 		at += n;
 		if (!*at)
 			return HOKKU_OK;
 	}
+}
+
+enum hokku_code hosts_add(struct hosts *h, const char *list, struct hokku_error *err)
+{
+	return hosts_each(list, add_name, h, err);
 }

@@ -23,6 +23,11 @@ struct hosts {
  * brackets), or * for all. What is none is INVALID_REQUEST and names it. */
 enum hokku_code hosts_add(struct hosts *h, const char *list, struct hokku_error *err);
 
+/* Gives each part of a list that commas divide to add, without the blanks around it; ends at its first error.
+ */
+typedef enum hokku_code hosts_add_fn(void *to, struct str text, struct hokku_error *err);
+enum hokku_code hosts_each(const char *list, hosts_add_fn *add, void *to, struct hokku_error *err);
+
 /* Whether name, as hosts_split gives it, is localhost, one below it (x.localhost) or a loopback address, or
  * one of h. */
 bool hosts_allow(const struct hosts *h, struct str name);
