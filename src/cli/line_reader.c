@@ -24,7 +24,8 @@ struct line_reader {
 #ifdef HOKKU_LIBEDIT
 	EditLine *edit;
 	History *history;
-	mbstate_t half; /* of a character */
+	mbstate_t half;   /* of a character */
+	bool typed_ahead; /* something was typed before the prompt */
 #endif
 };
 
@@ -67,7 +68,12 @@ static char *get_prompt(EditLine *edit)
 	return prompt.to;
 }
 
-/* A character of UTF-8 that came in pieces; bytes that are none are left out. */
+enum { CTRL_D = 4 };
+
+/*
+ * A character of UTF-8 that came in pieces; bytes that are none are left out. A Ctrl-D that was typed before
+ * the prompt, when the terminal still took lines, comes as a zero byte on Linux.
+ */
 static int get_char(EditLine *edit, wchar_t *out)
 {
 	struct line_reader *r;
@@ -78,6 +84,8 @@ static int get_char(EditLine *edit, wchar_t *out)
 		int n = next_byte(r, &c);
 		if (n <= 0)
 			return n;
+		if (!c && r->typed_ahead)
+			c = CTRL_D;
 		size_t used = mbrtowc(out, &c, 1, &r->half);
 		if (used == 1 || used == 0)
 			return 1;
@@ -121,6 +129,7 @@ static enum line_end read_terminal(struct line_reader *r, struct hokku_error *er
 	int n = 0;
 	errno = 0;
 	el_resize(r->edit);
+	r->typed_ahead = poll(&(struct pollfd){.fd = STDIN_FILENO, .events = POLLIN}, 1, 0) > 0;
 	const char *text = el_gets(r->edit, &n);
 	if (r->interrupted) {
 		el_reset(r->edit);

@@ -163,7 +163,8 @@ test('a model without a chat template holds no conversation', () => {
 
 // ---- a terminal ----
 
-// hokku chat on a pseudoterminal: type() writes keys, see() waits for what is shown and returns it, end() for the exit code.
+// hokku chat on a pseudoterminal: see() waits for what is shown and returns it, ask() types at the next prompt, type() at once, end() for the exit code.
+// Where no prompt stands the terminal is not in the editor's hands: what is typed then is the terminal's own to read (its Ctrl-D, its erasing).
 function terminal(...args) {
 	const words = [hokku, 'chat', ...args].map((word) => `'${word}'`).join(' ');
 	const child = spawn('script', ['-qec', words, '/dev/null'], { cwd: scratch, env, stdio: ['pipe', 'pipe', 'inherit'] });
@@ -173,23 +174,36 @@ function terminal(...args) {
 		look();
 	});
 	const ended = new Promise((resolve) => child.on('exit', (code) => resolve(code)));
+	const unless = (promise, what) => {
+		let timer;
+		const late = new Promise((_, reject) => {
+			timer = setTimeout(() => reject(new Error(`${what} did not come; shown since: ${JSON.stringify(shown.slice(at))}`)), 120000);
+		});
+		return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+	};
 	after(() => child.kill('SIGKILL'));
+	const see = (pattern) => unless(
+		new Promise((resolve, reject) => {
+			look = () => {
+				const found = shown.slice(at).match(pattern);
+				if (!found) return;
+				const before = shown.slice(at, at + found.index + found[0].length);
+				at += before.length;
+				look = () => {};
+				resolve(before);
+			};
+			ended.then((code) => reject(new Error(`it ended with ${code} before ${pattern}: ${shown.slice(at)}`)));
+			look();
+		}), pattern);
+	const type = (keys) => child.stdin.write(keys);
 	return {
-		type: (keys) => child.stdin.write(keys),
-		see: (pattern) =>
-			new Promise((resolve, reject) => {
-				look = () => {
-					const found = shown.slice(at).match(pattern);
-					if (!found) return;
-					const before = shown.slice(at, at + found.index + found[0].length);
-					at += before.length;
-					look = () => {};
-					resolve(before);
-				};
-				ended.then((code) => reject(new Error(`it ended with ${code} before ${pattern}: ${shown.slice(at)}`)));
-				look();
-			}),
-		end: () => ended,
+		see,
+		type,
+		ask: async (keys) => {
+			await see(prompt);
+			type(keys);
+		},
+		end: () => unless(ended, 'the end'),
 	};
 }
 const prompt = /> (?=$|\x1b)/;
@@ -199,45 +213,52 @@ test('on a terminal: lines are edited, answers told of, Ctrl-D ends', needsBundl
 	const answer = chat(['snow']).trimEnd().replaceAll('\n', '\r\n');
 	const t = terminal('--temperature', '0');
 	await t.see(/haiku: qwen2.*; \/help lists the commands\s+/);
-	t.type('snoww\x7f\r');
+	await t.ask('snoww\x7f\r');
 	const first = await t.see(told);
 	assert.ok(first.includes(answer), first);
 	assert.ok(first.includes(`\x1b[2m`), 'it is dimmed');
-	t.type('/clear\r');
+	await t.ask('/clear\r');
 	await t.see(/a new conversation/);
-	t.type('\x10\x10\r'); // up twice: the message before /clear
+	await t.ask('\x10\x10\r'); // up twice: the message before /clear
 	assert.ok((await t.see(told)).includes(answer));
-	t.type('/nosuch\r');
+	await t.ask('/nosuch\r');
 	await t.see(/there is no command "\/nosuch"/);
-	t.type('é雪\x7f\r');
+	await t.ask('é雪\x7f\r');
 	await t.see(told);
-	t.type('/save typed.json\r');
+	await t.ask('/save typed.json\r');
 	await t.see(/4 messages in typed.json/);
 	assert.equal(saved('typed.json')[2].content, 'é');
-	t.type('\x04');
+	await t.ask('\x04');
 	assert.equal(await t.end(), 0);
+});
+
+test('on a terminal: what is typed before the prompt is not lost', needsBundled, async () => {
+	const answer = chat(['snow']).trimEnd().replaceAll('\n', '\r\n');
+	const t = terminal('--temperature', '0');
+	t.type('snow\r\x04');
+	assert.ok((await t.see(told)).includes(answer));
+	assert.equal(await t.end(), 0);
+	const at_once = terminal();
+	at_once.type('\x04');
+	assert.equal(await at_once.end(), 0);
 });
 
 test('on a terminal: Ctrl-C ends the answer, not the program; twice at the prompt it does', async () => {
 	const t = terminal('long.gguf', '--chat-template', 'chatml', '--temperature', '0');
 	await t.see(/lists the commands\s+/);
-	t.type('hello\r');
+	await t.ask('hello\r');
 	await t.see(/hello\r\n[^]*\S{20}/);
 	t.type('\x03');
 	await t.see(/\(interrupted; /);
-	await t.see(prompt);
-	t.type('/save stopped.json\r');
+	await t.ask('/save stopped.json\r');
 	await t.see(/messages in stopped.json/);
-	await t.see(prompt);
-	t.type('\x03');
+	await t.ask('\x03');
 	await t.see(/\(Ctrl-C again, Ctrl-D or \/bye ends the conversation\)/);
-	t.type('/clear\r');
+	await t.ask('/clear\r');
 	await t.see(/a new conversation/); // what lies between makes it the first again
-	await t.see(prompt);
-	t.type('\x03');
+	await t.ask('\x03');
 	await t.see(/\(Ctrl-C again, Ctrl-D or \/bye ends the conversation\)/);
-	await t.see(prompt);
-	t.type('\x03');
+	await t.ask('\x03');
 	assert.equal(await t.end(), 130);
 	assert.ok(existsSync(join(scratch, 'stopped.json')));
 });
@@ -245,12 +266,11 @@ test('on a terminal: Ctrl-C ends the answer, not the program; twice at the promp
 test('on a terminal: thinking is dimmed', needsBundled, async () => {
 	const t = terminal('--temperature', '0', '--chat-template-file', thinking);
 	await t.see(/lists the commands\s+/);
-	t.type('/set thinking_budget 5\r');
-	await t.see(prompt);
-	t.type('snow\r');
+	await t.ask('/set thinking_budget 5\r');
+	await t.ask('snow\r');
 	const shown = await t.see(told);
 	const [, thoughts] = saved('thought.json');
 	assert.ok(shown.includes(`\x1b[2m${thoughts.reasoning_content}\r\n\x1b[0m\r\n${thoughts.content.replaceAll('\n', '\r\n')}`), JSON.stringify(shown));
-	t.type('/bye\r');
+	await t.ask('/bye\r');
 	assert.equal(await t.end(), 0);
 });
