@@ -247,9 +247,26 @@ static void add_pieces(struct strbuf *b, const struct tok *tok, struct str marke
 	}
 }
 
-/* Thinking, and what may lie between it and the answer. Markers that are control tokens are named. */
-static void add_thinking(struct strbuf *b, const struct dialect_thinking *t, const struct tok *tok, bool open)
+/* Thinking, which holds nothing that a reader would take for its end but that. Control tokens are no text. */
+static void add_thought(struct strbuf *b, const struct calling *c, const struct tok *tok)
 {
+	const char *ends[DIALECT_THINKING_ENDS];
+	size_t n = dialect_thinking_ends(c->how.dialect, c->marks, c->how.tools, ends), told = 0;
+	strbuf_add_c(b, "{\"type\":\"any_text\"");
+	for (size_t i = 1; i < n; i++) { /* the first is what ends the tag */
+		int32_t id = tok_find_special(tok, str_c(ends[i]));
+		if (id >= 0 && (tok_type(tok, id) == TOK_CONTROL || tok_is_end(tok, id)))
+			continue;
+		strbuf_add_c(b, told++ ? "," : ",\"excludes\":[");
+		strbuf_add_json(b, ends[i], strlen(ends[i]));
+	}
+	strbuf_add_c(b, told ? "]}" : "}");
+}
+
+/* Thinking, and what may lie between it and the answer. Markers that are control tokens are named. */
+static void add_thinking(struct strbuf *b, const struct calling *c, const struct tok *tok, bool open)
+{
+	const struct dialect_thinking *t = c->marks;
 	bool token_in_begin, token_in_end;
 	struct str begin = str_c(open ? "" : t->open), close = str_c(t->close),
 		   first = first_piece(tok, begin, &token_in_begin);
@@ -259,7 +276,9 @@ static void add_thinking(struct strbuf *b, const struct dialect_thinking *t, con
 	}
 	strbuf_add_c(b, "{\"type\":\"tag\",\"begin\":");
 	strbuf_add_json(b, begin.ptr, begin.len);
-	strbuf_add_c(b, ",\"content\":{\"type\":\"any_text\"},\"end\":");
+	strbuf_add_c(b, ",\"content\":");
+	add_thought(b, c, tok);
+	strbuf_add_c(b, ",\"end\":");
 	first = first_piece(tok, close, &token_in_end);
 	if (token_in_end)
 		add_piece(b, first, true);
@@ -278,7 +297,7 @@ static void add_behind_thinking(struct strbuf *out, const struct calling *c, con
 	strbuf_add_c(out, thinks == DIALECT_MAY_THINK ? "{\"type\":\"or\",\"elements\":[" : "");
 	if (thinks != DIALECT_NO_THINKING) {
 		strbuf_add_c(out, "{\"type\":\"sequence\",\"elements\":[");
-		add_thinking(out, c->marks, tok, thinks == DIALECT_THINKING_OPEN);
+		add_thinking(out, c, tok, thinks == DIALECT_THINKING_OPEN);
 		strbuf_add(out, shape->ptr, shape->len);
 		strbuf_add_c(out, thinks == DIALECT_MAY_THINK ? "]}," : "]}");
 	}
@@ -437,7 +456,8 @@ static enum hokku_code limit(struct calling *c, struct calling_ask *ask, const s
 					     .open = str_c(open ? "" : t->open),
 					     .close = str_c(t->close),
 					     .close_ids = c->close.ids,
-					     .n_close = (uint32_t)c->close.n};
+					     .n_close = (uint32_t)c->close.n,
+					     .how = c->reads ? &c->how : NULL};
 	return HOKKU_OK;
 }
 

@@ -26,7 +26,7 @@ struct calling_ask {
 	const char *shape_field;
 	enum constrain_kind shape_kind;
 	struct strbuf *shape_text;
-	struct rules_thinking limit; /* comes back; its tokens are the calling's */
+	struct rules_thinking limit; /* comes back; its tokens and reading are the calling's */
 	void (*warn)(void *user, const char *text);
 	void *user;
 };

@@ -22,6 +22,8 @@ struct rules {
 	uint32_t n_seen, n_thought, n_opened,
 		n_closed; /* the last two: bytes of open and close that are there */
 	bool over;
+	struct dialect_reader *reader; /* of thinking.how */
+	bool has_thought;              /* the reader was inside thinking */
 	uint32_t forced_at; /* the answer's length when close begins to come; UINT32_MAX: it does not */
 };
 
@@ -163,6 +165,24 @@ static void keep_thinking(struct rules *r, uint32_t n_bad)
 	t->open.ptr = r->texts + t->close.len;
 }
 
+static void no_part(void *user, const struct part *part)
+{
+	(void)user;
+	(void)part;
+}
+
+/* Nothing is seen of an answer. False: no memory. */
+static bool begin_thinking(struct rules *r)
+{
+	r->n_seen = r->n_thought = r->n_opened = r->n_closed = 0;
+	r->over = r->has_thought = false;
+	r->forced_at = UINT32_MAX;
+	dialect_reader_free(r->reader);
+	r->reader = r->thinking.max && r->thinking.how ? dialect_reader_new(r->thinking.how, no_part, NULL)
+						       : NULL;
+	return r->reader || !r->thinking.max || !r->thinking.how;
+}
+
 enum hokku_code rules_new(const struct token_rules *r, const struct hokku_logit_bias *bias, uint32_t n_bias,
 			  const uint32_t *ends, uint32_t n_vocab, struct rules **out, struct hokku_error *err)
 {
@@ -193,8 +213,7 @@ enum hokku_code rules_new(const struct token_rules *r, const struct hokku_logit_
 			       .mask = masks + (size_t)3 * n_words,
 			       .bad = bad,
 			       .texts = texts,
-			       .thinking = r->thinking,
-			       .forced_at = UINT32_MAX};
+			       .thinking = r->thinking};
 	if (n_close)
 		keep_thinking(made, r->n_bad_ids);
 	for (uint32_t i = 0; i < r->n_stop_tokens; i++)
@@ -211,6 +230,10 @@ enum hokku_code rules_new(const struct token_rules *r, const struct hokku_logit_
 		uint32_t all = w + 1 < n_words || n_vocab % 32 == 0 ? UINT32_MAX : (1u << n_vocab % 32) - 1;
 		made->narrows |= made->base[w] != all;
 	}
+	if (!begin_thinking(made)) {
+		rules_free(made);
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the rules of an answer's tokens");
+	}
 	*out = made;
 	return HOKKU_OK;
 }
@@ -219,6 +242,7 @@ void rules_free(struct rules *r)
 {
 	if (!r)
 		return;
+	dialect_reader_free(r->reader);
 	free(r->base);
 	free(r->bad);
 	free(r->texts);
@@ -271,6 +295,23 @@ static void see_byte(struct rules *r, char byte)
 	r->over = r->n_closed == t->close.len;
 }
 
+/* Does the reader of calls say that thinking is over? */
+static bool has_left(struct rules *r, struct str bytes)
+{
+	if (!r->reader || r->over)
+		return r->over;
+	if (dialect_reader_feed(r->reader, bytes, NULL))
+		return false; /* no memory: the answer's own reader ends it */
+	bool thinks = dialect_reader_thinks(r->reader);
+	r->has_thought = r->has_thought || thinks;
+	return dialect_reader_calls(r->reader) || (r->has_thought && !thinks);
+}
+
+static bool may_be_call(const struct rules *r)
+{
+	return r->reader && dialect_reader_undecided(r->reader);
+}
+
 static void see_token(struct rules *r, int32_t token)
 {
 	const struct rules_thinking *t = &r->thinking;
@@ -278,10 +319,11 @@ static void see_token(struct rules *r, int32_t token)
 	bool opened = r->n_opened == t->open.len;
 	for (size_t i = 0; i < bytes.len; i++)
 		see_byte(r, bytes.ptr[i]);
+	r->over = has_left(r, bytes);
 	r->n_seen++;
 	r->n_thought += opened;
 	bool whole = bytes.len && utf8_valid_prefix(bytes.ptr, bytes.len) == bytes.len;
-	if (!r->over && r->n_opened == t->open.len && r->n_thought >= t->max && whole &&
+	if (!r->over && r->n_opened == t->open.len && r->n_thought >= t->max && whole && !may_be_call(r) &&
 	    r->forced_at == UINT32_MAX)
 		r->forced_at = r->n_seen;
 }
@@ -289,14 +331,11 @@ static void see_token(struct rules *r, int32_t token)
 /* The token that must come because thinking has to end; -1: none. */
 static int32_t close_token(struct rules *r, const int32_t *answer, uint32_t n)
 {
-	if (n < r->n_seen) { /* the answer is told again from an earlier place on */
-		r->n_seen = r->n_thought = r->n_opened = r->n_closed = 0;
-		r->over = false;
-		r->forced_at = UINT32_MAX;
-	}
+	if (n < r->n_seen) /* the answer is told again from an earlier place on */
+		begin_thinking(r);
 	while (r->n_seen < n)
 		see_token(r, answer[r->n_seen]);
-	if (r->over || n < r->forced_at)
+	if (r->over || n < r->forced_at || may_be_call(r))
 		return -1;
 	/* What of close is there already. */
 	uint32_t k = r->thinking.n_close - 1;

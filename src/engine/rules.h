@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "hokku.h"
+#include "text/dialect.h"
 
 enum {
 	RULES_MAX_STOP_TOKENS = 256,
@@ -37,13 +38,16 @@ struct token_rules {
 	uint32_t n_bad_ids;
 	/* Thinking, which the answer begins with, has an end: once it has so many tokens, close's tokens come
 	 * one after the other, behind the first token that ends with a whole character. It is over where its
-	 * text holds close, however that was cut into tokens. */
+	 * text holds close, however that was cut into tokens, and where what tells the answer apart says so:
+	 * a call may come out of thinking, and close does not come into it. */
 	struct rules_thinking {
 		uint32_t max;     /* 0: no limit */
 		struct str open;  /* an answer that does not begin so has none; empty: every one has */
 		struct str close; /* RULES_MAX_CLOSE_BYTES at most */
 		const int32_t *close_ids; /* (n_close) its tokens */
 		uint32_t n_close;
+		const struct dialect_reading
+			*how; /* what tells it apart, as long as the rules; NULL: nothing */
 		/* A token's text; the engine's. */
 		struct str (*bytes)(const void *user, int32_t token);
 		const void *user;

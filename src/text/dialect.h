@@ -106,6 +106,12 @@ enum hokku_code dialect_render_text(const struct dialect_found *f, const struct 
 
 /* ---- shapes ---- */
 
+enum { DIALECT_THINKING_ENDS = 8 };
+
+/* The markers at which a reader takes thinking to be over; calls: are they read? How many there are. */
+size_t dialect_thinking_ends(const struct dialect *d, const struct dialect_thinking *t, bool calls,
+			     const char *ends[DIALECT_THINKING_ENDS]);
+
 enum dialect_choice {
 	DIALECT_AUTO,     /* text, and calls where the model begins them */
 	DIALECT_REQUIRED, /* calls and nothing else, one at least */
@@ -180,5 +186,7 @@ enum hokku_code dialect_reader_end(struct dialect_reader *r, struct hokku_error 
 
 uint32_t dialect_reader_calls(const struct dialect_reader *r); /* how many have begun */
 bool dialect_reader_thinks(const struct dialect_reader *r);    /* is what comes next thinking? */
+/* Has something begun as a call, of which it is not yet known whether it is one? */
+bool dialect_reader_undecided(const struct dialect_reader *r);
 
 #endif

@@ -549,3 +549,8 @@ bool dialect_reader_thinks(const struct dialect_reader *r)
 {
 	return r->in_thinking;
 }
+
+bool dialect_reader_undecided(const struct dialect_reader *r)
+{
+	return r->keeps_raw;
+}

@@ -4,6 +4,11 @@
  *     auto:     [THINKING] TEXT (CALLS TEXT)*
  *     required: [THINKING] CALLS
  *
+ * and where a call may come out of thinking that was not closed (DIALECT_ENDS_THINKING)
+ *
+ *     auto:     [OPEN THOUGHT] [CLOSE TEXT] (CALLS TEXT)*, or without thinking TEXT (CALLS TEXT)*
+ *     required: [OPEN THOUGHT [CLOSE]] CALLS
+ *
  * CALLS is what the row's write_ texts say, with a tool's schema where its arguments are.
  */
 #include <stdarg.h>
@@ -376,27 +381,97 @@ static void text(struct shaper *s, struct shape_list *l)
 	shape_close(s, star);
 }
 
-static void thought(struct shaper *s, struct shape_list *l)
+/* What readers take for the end of thinking, and what shapes therefore keep out of it. */
+size_t dialect_thinking_ends(const struct dialect *d, const struct dialect_thinking *t, bool calls,
+			     const char *ends[DIALECT_THINKING_ENDS])
 {
-	const struct dialect_thinking *t = s->how->found->thinking;
-	shape_any_text(s, l, &t->close, 1);
-	shape_literal(s, l, t->close);
-	shape_regex(s, l, "\\n{0,2}");
+	size_t n = 0;
+	ends[n++] = t->close;
+	for (size_t i = 0; i < 4 && d->flags & DIALECT_TEXT_ENDS_THINKING && d->drop[i]; i++)
+		if (strcmp(d->drop[i], t->close) != 0)
+			ends[n++] = d->drop[i];
+	for (size_t i = 0; i < 3 && calls && d->flags & DIALECT_ENDS_THINKING && d->open[i]; i++)
+		ends[n++] = d->open[i];
+	return n;
 }
 
+/* What closes thinking, with the text behind it where that belongs to it. */
+static void closes(struct shaper *s, struct shape_list *l, bool with_text)
+{
+	struct shape_list any, one;
+	const struct dialect_thinking *t = s->how->found->thinking;
+	const char *ends[DIALECT_THINKING_ENDS];
+	size_t n = dialect_thinking_ends(s->d, t, false, ends);
+	if (n == 1) {
+		shape_literal(s, l, t->close);
+	} else {
+		shape_item(s, l);
+		shape_begin(s, "or", "elements", &any);
+		for (size_t i = 0; i < n; i++) {
+			shape_item(s, &any);
+			shape_begin(s, "sequence", "elements", &one);
+			shape_literal(s, &one, ends[i]);
+			shape_end(s, &one);
+		}
+		shape_end(s, &any);
+	}
+	shape_regex(s, l, "\\n{0,2}");
+	if (with_text)
+		text(s, l);
+}
+
+/* May a call come out of thinking? */
+static bool unclosed(const struct shaper *s)
+{
+	return s->how->thinks && s->d->flags & DIALECT_ENDS_THINKING;
+}
+
+static void thought(struct shaper *s, struct shape_list *l)
+{
+	struct shape_list closed;
+	const char *ends[DIALECT_THINKING_ENDS];
+	shape_any_text(s, l, ends, dialect_thinking_ends(s->d, s->how->found->thinking, true, ends));
+	if (!unclosed(s)) {
+		closes(s, l, false);
+		return;
+	}
+	shape_item(s, l);
+	size_t optional = shape_open(s, "optional");
+	shape_begin(s, "sequence", "elements", &closed);
+	closes(s, &closed, s->how->choice == DIALECT_AUTO);
+	shape_end(s, &closed);
+	shape_close(s, optional);
+}
+
+/* Thinking; where it need not be closed before a call, with the text that comes before the first. */
 static void thinking(struct shaper *s, struct shape_list *l)
 {
-	struct shape_list opened;
+	struct shape_list opened, any;
+	bool with_text = unclosed(s) && s->how->choice == DIALECT_AUTO;
 	if (s->how->thinks == DIALECT_THINKING_OPEN) {
 		thought(s, l);
 	} else if (s->how->thinks == DIALECT_MAY_THINK) {
+		size_t optional = 0;
 		shape_item(s, l);
-		size_t optional = shape_open(s, "optional");
+		if (with_text) {
+			shape_begin(s, "or", "elements", &any);
+			shape_item(s, &any);
+		} else {
+			optional = shape_open(s, "optional");
+		}
 		shape_begin(s, "sequence", "elements", &opened);
 		shape_literal(s, &opened, s->how->found->thinking->open);
 		thought(s, &opened);
 		shape_end(s, &opened);
-		shape_close(s, optional);
+		if (with_text) {
+			shape_item(s, &any);
+			shape_begin(s, "sequence", "elements", &opened);
+			text(s, &opened);
+			shape_end(s, &opened);
+			shape_end(s, &any);
+		} else {
+			shape_close(s, optional);
+		}
 	}
 }
 
@@ -449,7 +524,8 @@ static void text_and_calls(struct shaper *s, struct shape_list *l)
 		bare_or_text(s, l);
 		return;
 	}
-	text(s, l);
+	if (!unclosed(s)) /* thinking has it */
+		text(s, l);
 	shape_item(s, l);
 	size_t times = shape_open(s, s->how->parallel ? "star" : "optional");
 	shape_begin(s, "sequence", "elements", &called);

@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "constrain/constrain.h"
+#include "engine/rules.h"
 #include "text/dialect_internal.h"
 
 /* ---- a vocabulary: all bytes, an end, and every marker of every row as a control token ---- */
@@ -229,6 +230,42 @@ static void try_row(struct trial *t, const struct dialect *d, unsigned form)
 	strbuf_free(&more);
 }
 
+/* A call may come out of thinking that was not closed, and is then held to its schema; nothing that begins as
+ * one comes in thinking otherwise. */
+static void try_call_in_thinking(struct trial *t, const struct dialect *d)
+{
+	static const enum dialect_choice choices[] = {DIALECT_AUTO, DIALECT_REQUIRED, DIALECT_NAMED};
+	static const enum dialect_thinks thinks[] = {DIALECT_THINKING_OPEN, DIALECT_MAY_THINK};
+	for (size_t i = 0; i < 6; i++) {
+		enum dialect_choice choice = choices[i / 2];
+		struct strbuf call = {0}, text = {0};
+		compile(t, d, 5, choice, true, thinks[i % 2]);
+		const char *open = i % 2 ? t->found.thinking->open : "", *close = t->found.thinking->close;
+		written(t, good, 1, &call);
+		const struct {
+			const char *before, *behind;
+			bool ok;
+		} rows[] = {
+			{"", call.ptr, true},     {"a <b> c ", call.ptr, true},
+			{close, call.ptr, true},  {"a", close, choice == DIALECT_AUTO},
+			{"a", d->open[0], false},
+		};
+		for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+			strbuf_clear(&text);
+			strbuf_addf(&text, "%s%s%s", open, rows[k].before, rows[k].behind);
+			expect(t, text.ptr, rows[k].ok);
+			strbuf_addf(&text, "%s", d->open[0]);
+			expect(t, text.ptr, false);
+		}
+		strbuf_clear(&text);
+		strbuf_addf(&text, "%sa%sb%sc", open, close, call.ptr);
+		expect(t, text.ptr, choice == DIALECT_AUTO);
+		strbuf_free(&call);
+		strbuf_free(&text);
+		drop(t);
+	}
+}
+
 static void try_thinking(struct trial *t, const struct dialect *d)
 {
 	const struct dialect_thinking *think;
@@ -246,8 +283,11 @@ static void try_thinking(struct trial *t, const struct dialect *d)
 			strbuf_addf(&text, "%sa <b> c%s<|start|>assistant", think->open, think->close);
 	strbuf_addf(&text, "%s", call.ptr);
 	expect(t, text.ptr, true);
-	expect(t, call.ptr, harmony);
+	bool unclosed = d->flags & DIALECT_ENDS_THINKING;
+	expect(t, call.ptr, harmony || unclosed);
 	drop(t);
+	if (unclosed)
+		try_call_in_thinking(t, d);
 	if (!harmony) {
 		compile(t, d, 5, DIALECT_REQUIRED, true, DIALECT_MAY_THINK);
 		expect(t, call.ptr, true);
@@ -461,6 +501,121 @@ static void drawn_calls_are_read(void **state)
 	tok_destroy(m.tok);
 }
 
+static struct str token_text(const void *user, int32_t token)
+{
+	return tok_bytes(((const struct trial *)user)->m->tok, token);
+}
+
+enum { BUDGET = 6 };
+
+/* The rules of thinking that has a budget; ids: what closes it. */
+static struct rules *budget_of(struct trial *t, const struct dialect_reading *how, int32_t ids[64])
+{
+	struct str close = str_c(t->found.thinking->close);
+	int32_t special = tok_find_special(t->m->tok, close);
+	uint32_t n = special < 0 ? (uint32_t)close.len : 1, ends[32] = {0};
+	struct hokku_error err;
+	struct rules *r;
+	for (uint32_t i = 0; i < n; i++)
+		ids[i] = special < 0 ? (unsigned char)close.ptr[i] : special;
+	const struct token_rules rules = {.thinking = {.max = BUDGET,
+						       .close = close,
+						       .close_ids = ids,
+						       .n_close = n,
+						       .how = how,
+						       .bytes = token_text,
+						       .user = t}};
+	assert_int_equal(rules_new(&rules, NULL, 0, ends, t->m->n, &r, &err), HOKKU_OK);
+	return r;
+}
+
+/* Draws an answer that begins inside thinking with a budget, and reads it whole and byte by byte. True: a
+ * call came out of thinking that nothing closed. */
+static bool draw_thinking(struct trial *t, uint64_t seed)
+{
+	enum { MOST = 1500 };
+	int32_t ids[64], answer[MOST];
+	uint32_t bits[32], n = 0;
+	const struct dialect_thinking *think = t->found.thinking;
+	const struct dialect_reading how = {.dialect = t->found.dialect,
+					    .thinking = think,
+					    .tools = &t->tools.root,
+					    .prompt = str_c(think->open)};
+	struct rules *r = budget_of(t, &how, ids);
+	struct drawn h = {.t = t};
+	struct constrain_walk *w = constrain_begin(t->c);
+	bool ended = false;
+	while (n < MOST && !ended) {
+		assert_int_equal(constrain_mask(w, bits), CONSTRAIN_TAKEN);
+		uint32_t token = draw(rules_mask(r, answer, n, n, bits), t->m->n, seed, n);
+		if (token == t->m->n)
+			fail_msg("%s: nothing may come behind\n%s", t->label, h.text.ptr);
+		ended = constrain_take(w, (int32_t)token) == CONSTRAIN_DONE;
+		answer[n++] = (int32_t)token;
+		if (!ended)
+			strbuf_add(&h.text, token_text(t, (int32_t)token).ptr,
+				   token_text(t, (int32_t)token).len);
+	}
+	constrain_end(w);
+	rules_free(r);
+	struct parts_seen all = seen_none(), cut = seen_none();
+	struct str text = {h.text.ptr ? h.text.ptr : "", h.text.len};
+	seen_run(&all, &how, text, 0, text.len ? text.len : 1);
+	seen_run(&cut, &how, text, 0, 1);
+	assert_string_equal(all.all.ptr, cut.all.ptr);
+	/* What closes it is nobody's part; thinking has its budget, and no more than what closes it. */
+	if (strstr(all.all.ptr, think->close))
+		fail_msg("%s: %s", t->label, all.all.ptr);
+	bool called = strncmp(all.all.ptr, "call", 4) == 0 ||
+		      !memmem(text.ptr, text.len, think->close, strlen(think->close));
+	size_t thought = strncmp(all.all.ptr, "thinking ", 9) ? 0 : strcspn(all.all.ptr, "\n") - 9;
+	assert_true(thought <= (BUDGET + 1) * READER_MAX_MARKER);
+	struct dialect_reader *reader = dialect_reader_new(&how, hear, &h);
+	dialect_reader_feed(reader, text, NULL);
+	dialect_reader_end(reader, NULL);
+	if (ended && h.n_begun != h.n_ended)
+		fail_msg("%s: %u calls begun, %u ended, out of\n%s", t->label, h.n_begun, h.n_ended,
+			 text.ptr);
+	called = called && h.n_begun;
+	dialect_reader_free(reader);
+	strbuf_free(&all.all);
+	strbuf_free(&cut.all);
+	strbuf_free(&h.text);
+	strbuf_free(&h.args);
+	strbuf_free(&h.name);
+	return called;
+}
+
+/* Where a model calls out of its thinking, as some do not close it, the budget does not break the call. */
+static void drawn_thinking_ends(void **state)
+{
+	(void)state;
+	enum { SEEDS = 4 };
+	static const char *const names[] = {"<tool_call>",  "</think>",         "<minimax:tool_call>",
+					    "[TOOL_CALLS]", "<|END_THINKING|>", NULL};
+	struct markers m;
+	uint32_t n_called = 0;
+	open_markers(&m, names);
+	struct trial t = {.m = &m, .v = vocab_of(&m)};
+	assert_int_equal(jv_parse(STR_LIT(tools_json), JV_STRICT, &t.tools, NULL), HOKKU_OK);
+	for (size_t i = 0; dialect_at(i); i++) {
+		const struct dialect *d = dialect_at(i);
+		if (d->body == BODY_HARMONY || d->flags & DIALECT_RECIPIENT)
+			continue; /* their prompts do not end inside thinking */
+		for (int must_call = 0; must_call <= 1; must_call++) {
+			compile(&t, d, i % 2 ? 5 : 0, must_call ? DIALECT_REQUIRED : DIALECT_AUTO, true,
+				DIALECT_THINKING_OPEN);
+			for (uint64_t seed = 0; seed < SEEDS; seed++)
+				n_called += draw_thinking(&t, seed * 100 + i);
+			drop(&t);
+		}
+	}
+	assert_true(n_called > 4);
+	jv_doc_free(&t.tools);
+	constrain_vocab_free(t.v);
+	tok_destroy(m.tok);
+}
+
 /* Strings that stand bare are held to their lengths and patterns, and read back as they are. */
 static void strings_are_held(void **state)
 {
@@ -632,6 +787,7 @@ int main(void)
 		cmocka_unit_test(markers_as_text),
 		cmocka_unit_test(markers_as_tokens),
 		cmocka_unit_test(drawn_calls_are_read),
+		cmocka_unit_test(drawn_thinking_ends),
 		cmocka_unit_test(strings_are_held),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(faults_have_the_requests_place),

@@ -506,6 +506,99 @@ static void thinking_ends(void **state)
 	assert_int_equal(rules_check(&bad, N_PIECES, 0, &err), HOKKU_INVALID_REQUEST);
 }
 
+/* ---- and what may come out of it ---- */
+
+/* A token's text is what stands between two bars. */
+struct cut {
+	struct str texts[12];
+	uint32_t n;
+};
+
+static struct str cut_bytes(const void *user, int32_t token)
+{
+	return ((const struct cut *)user)->texts[token];
+}
+
+static struct cut cut_at_bars(const char *text)
+{
+	struct cut c = {0};
+	for (const char *end; *text; text = *end ? end + 1 : end) {
+		end = strchr(text, '!') ? strchr(text, '!') : text + strlen(text);
+		c.texts[c.n++] = (struct str){text, (size_t)(end - text)};
+	}
+	return c;
+}
+
+/* Where a call, or text, has come out of thinking, what closes thinking is not put into it. `want` has a sign
+ * before each token and behind the last: + the closing token must come there, - it must not. */
+static void what_leaves_thinking(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *dialect, *thinking, *answer, *want;
+	} rows[] = {
+		{"qwen3-coder", "think", "a!b!c!d", "--+++"},
+		/* A call of a tool that was given; one that was not; what looks like one. */
+		{"qwen3-coder", "think", "a!<tool_call>!\n<function=f!>\n!<parameter=a>!1", "-------"},
+		{"qwen3-coder", "think", "a!<tool_call>!\n<function=g!>\n!<parameter=a>!1", "----+++"},
+		{"qwen3-coder", "think", "a!<tool_call>!no!b", "---++"},
+		{"qwen3-coder", "think", "a!<tool_!call>!<function=f>!</function>", "--+---"},
+		{"qwen3-coder", "think", "<tool_call>!<function=f>!</function>!</tool_call>!a", "------"},
+		{"qwen3-coder", "think", "a!</think>!<tool_call>!<function=f>!</function>", "------"},
+		/* Models that close their thinking: a call in it is thinking. */
+		{"hermes", "think", "a!<tool_call>!{\"name\": \"f\"!, \"arguments\": {}}", "--+++"},
+		/* Where thinking is not told apart, a call is one for every dialect. */
+		{"hermes", NULL, "a!<tool_call>!{\"name\": \"f\"!, \"arguments\": {}}!b!c", "-------"},
+		{"hermes", NULL, "a!b!c", "--++"},
+		{"minimax-m2", "think", "a!<minimax:tool_call>!<invoke name=\"f\">!</invoke>!a", "------"},
+		/* A marker around text. */
+		{"command-r7b", "command", "a!<|START_RESPONSE|>!b!c", "-----"},
+		{"kimi-k3", "kimi-k3", "a!<|open|>response<|sep|>!b!c", "-----"},
+		{"harmony", "harmony", "<|channel|>analysis<|message|>!a!b!c", "---++"},
+		{"harmony", "harmony",
+		 "<|channel|>analysis<|message|>!a!<|start|>!assistant<|channel|>final<|message|>!b",
+		 "------"},
+	};
+	struct jv_doc tools;
+	uint32_t ends[1] = {0};
+	assert_int_equal(jv_parse(STR_LIT("[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]"),
+				  JV_STRICT, &tools, NULL),
+			 HOKKU_OK);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct cut cut = cut_at_bars(rows[i].answer);
+		const struct dialect_thinking *marks =
+			dialect_thinking_find(rows[i].thinking ? rows[i].thinking : "think");
+		bool begins = strcmp(rows[i].dialect, "harmony") == 0;
+		const struct dialect_reading how = {.dialect = dialect_find(rows[i].dialect),
+						    .thinking = rows[i].thinking ? marks : NULL,
+						    .tools = &tools.root,
+						    .prompt = str_c(begins ? "" : marks->open)};
+		const struct token_rules rules = {.thinking = {.max = 2,
+							       .open = str_c(begins ? marks->open : ""),
+							       .close = str_c(marks->close),
+							       .close_ids = (const int32_t[]){12},
+							       .n_close = 1,
+							       .how = &how,
+							       .bytes = cut_bytes,
+							       .user = &cut}};
+		const int32_t answer[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+		struct rules *r;
+		assert_int_equal(strlen(rows[i].want), cut.n + 1);
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal(rules_new(&rules, NULL, 0, ends, 13, &r, &err), HOKKU_OK);
+			if (again) /* told again from the beginning on */
+				rules_mask(r, answer, cut.n, cut.n, NULL);
+			for (uint32_t n = 0; n <= cut.n; n++) {
+				const uint32_t *mask = rules_mask(r, answer, n, n, NULL);
+				if ((rows[i].want[n] == '+') != (mask && mask[0] == 1u << 12))
+					fail_msg("row %zu, %s: before token %u", i, rows[i].answer, n);
+			}
+			rules_free(r);
+		}
+	}
+	jv_doc_free(&tools);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -513,7 +606,7 @@ int main(void)
 		cmocka_unit_test(test_limits),       cmocka_unit_test(test_bad_ids),
 		cmocka_unit_test(test_ends),         cmocka_unit_test(test_stop_tokens),
 		cmocka_unit_test(test_stop_texts),   cmocka_unit_test(test_which_come),
-		cmocka_unit_test(test_nothing_left),
+		cmocka_unit_test(test_nothing_left), cmocka_unit_test(what_leaves_thinking),
 	};
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
 }

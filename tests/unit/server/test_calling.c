@@ -293,6 +293,41 @@ static void calls(void **state)
 	}
 }
 
+/* Beside a shape, too, thinking holds nothing that would be read as a call out of it: that would have no
+ * schema. Where no calls are read, or none comes out of thinking, its markers are text. */
+static void calls_are_no_thinking(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *dialect, *rest, *content;
+	} rows[] = {
+		{"qwen3-coder", "\"tools\":[" TOOL("f", "") "]," SCHEMA,
+		 "{\"type\":\"any_text\",\"excludes\":[\"<tool_call>\",\"<function=\"]},\"end\":\"</think>\""},
+		{"qwen3-coder", SCHEMA, "{\"type\":\"any_text\"},\"end\":\"</think>\""},
+		{"hermes", "\"tools\":[" TOOL("f", "") "]," SCHEMA,
+		 "{\"type\":\"any_text\"},\"end\":\"</think>\""},
+		{"solar-open", SCHEMA,
+		 "{\"type\":\"any_text\",\"excludes\":[\"<|content|>\",\"<|begin|>assistant\","},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct dialect_found found = thinks("enable_thinking");
+		struct gen_request r;
+		struct calling c;
+		struct tok_ids ids = {0};
+		found.dialect = dialect_find(rows[i].dialect);
+		parse(&r, rows[i].rest);
+		struct calling_ask ask = ask_of(&r);
+		assert_int_equal(tok_encode(tok, STR_LIT("<think>"), 0, &ids, &err.error), HOKKU_OK);
+		assert_int_equal(calling_begin(&c, &ask, &found, &err), HOKKU_OK);
+		assert_int_equal(calling_go_on(&c, &ask, &found, tok, &ids, &err), HOKKU_OK);
+		if (!strstr(r.shape_text.ptr, rows[i].content))
+			fail_msg("row %zu: %s", i, r.shape_text.ptr);
+		tok_ids_free(&ids);
+		calling_free(&c);
+		request_free(&r);
+	}
+}
+
 /* The budget's closing tokens, and what the answer must begin with to have any thinking. */
 static void budgets(void **state)
 {
@@ -350,8 +385,12 @@ static void budgets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(arguments), cmocka_unit_test(shapes),  cmocka_unit_test(marker_tokens),
-		cmocka_unit_test(calls),     cmocka_unit_test(budgets),
+		cmocka_unit_test(arguments),
+		cmocka_unit_test(shapes),
+		cmocka_unit_test(marker_tokens),
+		cmocka_unit_test(calls),
+		cmocka_unit_test(calls_are_no_thinking),
+		cmocka_unit_test(budgets),
 	};
 	return cmocka_run_group_tests(tests, open_model, close_model);
 }
