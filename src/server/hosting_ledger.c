@@ -1,0 +1,133 @@
+/* The ledger above all models: what each place has, what a model will need there and may take. */
+#include "server/hosting_internal.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "compute/plugin.h"
+
+enum { SHARED_KV_CONTEXTS = 4 /* of a GPU that several models share; one alone takes what is left */ };
+
+/* N of "cuda:N", and 0 of "cuda". */
+static uint32_t place_of_device(const char *device)
+{
+	const char *colon = strchr(device, ':');
+	unsigned long n = colon ? strtoul(colon + 1, NULL, 10) : 0;
+	if (strncmp(device, "cpu", 3) == 0)
+		return REGISTRY_HOST;
+	return n + 1 < REGISTRY_PLACES ? (uint32_t)n + 1 : REGISTRY_PLACES - 1;
+}
+
+/* Of the GPU that is used, where there is one. */
+static void measure_gpu(struct server *s)
+{
+	const struct engine_config *c = &s->config.engine;
+	const char *device = c->device ? c->device : "auto";
+	const struct compute_plugin *plugin;
+	const struct compute_backend *backend;
+	uint32_t index = 0;
+	uint64_t free_bytes = 0;
+	if (strncmp(device, "cpu", 3) == 0 || plugin_get(&plugin, NULL))
+		return;
+	if (strcmp(device, "auto") == 0) {
+		if (plugin_first_usable(&backend, &index, NULL))
+			return;
+		s->gpu_place = index + 1 < REGISTRY_PLACES ? index + 1 : 0;
+	} else {
+		s->gpu_place = place_of_device(device);
+	}
+	if (!s->gpu_place)
+		return;
+	bool known = !plugin->free_bytes(s->gpu_place - 1, &free_bytes, NULL);
+	s->capacity[s->gpu_place] = known ? free_bytes : UINT64_MAX;
+	if (c->vram_limit && c->vram_limit < s->capacity[s->gpu_place])
+		s->capacity[s->gpu_place] = c->vram_limit;
+}
+
+void hosting_measure(struct server *s)
+{
+	for (uint32_t i = 0; i < REGISTRY_PLACES; i++)
+		s->capacity[i] = UINT64_MAX;
+	uint64_t there = memory_available();
+	s->capacity[REGISTRY_HOST] = s->config.models_memory ? s->config.models_memory
+				     : there                 ? there - there / 10
+							     : UINT64_MAX;
+	measure_gpu(s);
+}
+
+/* What h will need, and where. */
+void hosting_plan(struct hosted *h)
+{
+	const struct server *s = h->server;
+	const char *device = s->config.engine.device ? s->config.engine.device : "auto";
+	const struct model_look *look = &h->file.look->model;
+	bool picks = strcmp(device, "auto") == 0;
+	h->place = picks ? s->gpu_place : place_of_device(device);
+	if (picks && h->place && look->device_bytes > s->capacity[h->place]) /* as the device would say */
+		h->place = REGISTRY_HOST;
+	h->bytes = h->place ? look->device_bytes : look->weight_bytes + look->kv_bytes + look->scratch_bytes;
+	if (h->known_bytes)
+		h->bytes = h->known_bytes;
+}
+
+/* The registry's view. *models is the caller's to free; NULL: no memory. */
+bool hosting_view(const struct server *s, struct registry *r, struct registry_model **models,
+		  struct hosted ***all)
+{
+	uint32_t n = 0;
+	for (struct hosted *h = s->hosted; h; h = h->next)
+		n++;
+	*models = calloc((size_t)n + 1, sizeof **models);
+	*all = calloc((size_t)n + 1, sizeof **all);
+	*r = (struct registry){.models = *models};
+	memcpy(r->capacity, s->capacity, sizeof r->capacity);
+	if (!*models || !*all)
+		return false;
+	for (struct hosted *h = s->hosted; h; h = h->next) {
+		struct registry_model *m = &(*models)[r->n];
+		(*all)[r->n++] = h;
+		*m = (struct registry_model){
+			.state = h->state,
+			.place = h->place,
+			.bytes = h->bytes,
+			.n_running = h->n_running,
+			.n_waiting = h->n_waiting,
+			.waiting_since = UINT64_MAX,
+			.used_ns = h->used_ns,
+			.expires_ns = hosting_expiry(h),
+			.pinned = h->pinned,
+			.closed = h->closed,
+		};
+		for (const struct generation *g = s->generations; g && h->n_waiting; g = g->next)
+			if (g->parked && g->hosted == h && g->sequence < m->waiting_since)
+				m->waiting_since = g->sequence;
+	}
+	return true;
+}
+
+uint64_t hosting_expiry(const struct hosted *h)
+{
+	double keep_ns = h->keep_ns;
+	if (h->state != REGISTRY_LOADED || keep_ns < 0 || keep_ns > 9e18)
+		return UINT64_MAX;
+	return h->used_ns + (uint64_t)keep_ns;
+}
+
+void hosting_fit(const struct hosted *h, struct engine_config *config)
+{
+	const struct server *s = h->server;
+	struct registry_model *models;
+	struct hosted **all;
+	struct registry r;
+	config->model_path = h->file.path;
+	config->kv_contexts = SHARED_KV_CONTEXTS;
+	if (h->place != REGISTRY_HOST && s->capacity[h->place] != UINT64_MAX &&
+	    hosting_view(s, &r, &models, &all)) {
+		uint64_t used = registry_used(&r, h->place),
+			 own = h->state == REGISTRY_LOADING ? h->bytes : 0;
+		uint64_t capacity = s->capacity[h->place], others = used - own;
+		config->vram_limit = others < capacity ? capacity - others : 1;
+		free(models);
+		free(all);
+	}
+}
