@@ -1,10 +1,7 @@
 #include "server/server.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,8 +16,10 @@
 #include "server/health.h"
 #include "server/hosting.h"
 #include "server/net.h"
+#include "server/renew.h"
 #include "server/responses.h"
 #include "server/routes.h"
+#include "server/signals.h"
 #include "server/tls.h"
 
 void server_defaults(struct server_config *c)
@@ -55,43 +54,10 @@ static void make_error_body(enum hokku_code code, const char *text, struct strbu
 
 /* ---- stopping ---- */
 
-static atomic_int n_signals;     /* any thread may be the one that handles a signal */
-static struct http *signal_http; /* set while handlers are in place */
-
-static void on_signal(int number)
-{
-	(void)number;
-	int error = errno;
-	if (atomic_fetch_add(&n_signals, 1) > 0)
-		_exit(130);
-	http_wake(signal_http);
-	errno = error;
-}
-
-static void set_handlers(struct http *http, struct sigaction before[4])
-{
-	struct sigaction handle = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-	struct sigaction ignore = {.sa_handler = SIG_IGN};
-	atomic_store(&n_signals, 0);
-	signal_http = http;
-	sigaction(SIGTERM, &handle, &before[0]);
-	sigaction(SIGINT, &handle, &before[1]);
-	sigaction(SIGPIPE, &ignore, &before[2]);
-	sigaction(SIGXFSZ, &ignore, &before[3]); /* a state that is too large is an error of its own */
-}
-
-static void restore_handlers(const struct sigaction before[4])
-{
-	sigaction(SIGTERM, &before[0], NULL);
-	sigaction(SIGINT, &before[1], NULL);
-	sigaction(SIGPIPE, &before[2], NULL);
-	sigaction(SIGXFSZ, &before[3], NULL);
-}
-
 /* Once told to stop: refuses, waits for what runs, in the end cancels it. */
 static void go_on_stopping(struct server *s)
 {
-	if (atomic_load(&n_signals) && !s->stopping_ns) {
+	if (signals_stop() && !s->stopping_ns) {
 		s->stopping_ns = clock_ns();
 		for (struct hosted *h = s->hosted; h; h = h->next) {
 			if (!h->engine)
@@ -155,6 +121,8 @@ static void on_wake(void *user)
 		}
 	}
 	hosting_go_on(s);
+	if (signals_renew() && !s->stopping_ns)
+		renew_files(s);
 	go_on_stopping(s);
 }
 
@@ -328,7 +296,7 @@ static void close_models(struct server *s, bool running)
 
 enum hokku_code server_run(const struct server_config *config, struct hokku_error *err)
 {
-	struct sigaction before[4];
+	struct signals signals;
 	struct server *s = calloc(1, sizeof *s);
 	if (!s)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the server");
@@ -339,7 +307,7 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 	enum hokku_code rc = server_open(s, err);
 	bool running = rc == HOKKU_OK;
 	if (running) {
-		set_handlers(s->http, before);
+		signals_begin(&signals, s->http);
 		for (uint32_t i = 0; http_listener(s->http, i); i++)
 			s->config.on_listening(http_listener(s->http, i)->url);
 		notify_send("READY=1");
@@ -351,7 +319,7 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 	}
 	close_models(s, running);
 	if (running)
-		restore_handlers(before);
+		signals_end(&signals);
 	http_close(s->http);
 	tls_free(s->tls);
 	gen_free_all(s);

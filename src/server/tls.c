@@ -260,6 +260,19 @@ enum hokku_code tls_load(const char *cert_path, const char *key_path, struct tls
 	return rc;
 }
 
+enum hokku_code tls_renew(struct tls *t, const char *cert_path, const char *key_path, struct hokku_error *err)
+{
+	struct tls *new;
+	enum hokku_code rc = tls_load(cert_path, key_path, &new, err);
+	if (rc)
+		return rc;
+	const struct tls old = *t; /* who holds t holds the new one now */
+	*t = *new;
+	*new = old;
+	tls_free(new);
+	return HOKKU_OK;
+}
+
 void tls_free(struct tls *t)
 {
 	if (!t)

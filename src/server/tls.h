@@ -31,6 +31,11 @@ struct event_base;
  * an error that names the file. */
 enum hokku_code tls_load(const char *cert_path, const char *key_path, struct tls **out,
 			 struct hokku_error *err);
+
+/* The same of files that may be others by now, for connections to come; those that are there go on as they
+ * are. After an error t is as before. */
+enum hokku_code tls_renew(struct tls *t, const char *cert_path, const char *key_path,
+			  struct hokku_error *err);
 void tls_free(struct tls *t); /* NULL is allowed; connections may outlive it */
 
 /* Whose the certificate is, and when it expires: "CN = localhost, until 2027-01-31 12:00:00 UTC". */

@@ -1,7 +1,8 @@
 // TLS and Unix sockets, as clients use them: Node's https, fetch, the OpenAI client, curl; what goes wrong is told in words.
 import assert from 'node:assert/strict';
-import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -10,7 +11,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import tls from 'node:tls';
 import { promisify } from 'node:util';
-import { endless, events, model, raw, start, startFails, until } from './server_common.mjs';
+import { endless, events, hokku, model, raw, start, startFails, until } from './server_common.mjs';
 
 const dir = mkdtempSync(join(tmpdir(), 'hokku-tls-')); // a Unix socket's path is short
 after(() => rmSync(dir, { recursive: true }));
@@ -19,6 +20,7 @@ const certificate = (name, ...more) =>
 	openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${name}.key`, '-out', `${name}.pem`, '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-days', '30', ...more);
 certificate('good');
 certificate('other');
+for (const end of ['pem', 'key']) copyFileSync(join(dir, `good.${end}`), join(dir, `live.${end}`));
 const file = (name) => join(dir, name);
 const ca = [execFileSync('cat', [file('good.pem')])];
 const withTls = (name = 'good', key = name) => ['--ssl-cert-file', file(`${name}.pem`), '--ssl-key-file', file(`${key}.key`)];
@@ -51,7 +53,7 @@ async function serve(t, args) {
 
 test('TLS: clients of every kind, disconnects, slow readers, pipelining', async (t) => {
 	const socket = file('both.sock');
-	const server = await serve(t, [model('long'), '--ctx', '30000', '--max-unread', '65536', '--chat-template', 'chatml', '--host', '127.0.0.1', '--host', socket, ...withTls()]);
+	const server = await serve(t, [model('long'), '--ctx', '30000', '--max-unread', '65536', '--chat-template', 'chatml', '--host', '127.0.0.1', '--host', socket, ...withTls('live')]);
 	const { port } = server;
 	assert.equal(server.url, `https://127.0.0.1:${port}`);
 	assert.ok(server.log.includes(`hokku: listening on unix:${socket}\n`), server.log);
@@ -129,6 +131,38 @@ test('TLS: clients of every kind, disconnects, slow readers, pipelining', async 
 	slow.destroy();
 	await until(async () => (await server.get('/health')).queue.running === 0, 20000, 'it to end');
 
+	// SIGHUP: the files are read again. A pair that is none is told and changes nothing; a new one is that of new connections, and streams go on.
+	const shown = () =>
+		new Promise((resolve, reject) => {
+			const client = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+				resolve(client.getPeerX509Certificate().fingerprint256);
+				client.destroy();
+			});
+			client.on('error', reject);
+		});
+	const print = (name) => new X509Certificate(readFileSync(file(`${name}.pem`))).fingerprint256;
+	const running = tls.connect({ port, ca, host: '127.0.0.1' });
+	let came = 0;
+	running.on('data', (data) => (came += data.length));
+	const longest = JSON.stringify({ prompt: 'a', ...endless });
+	running.write(`POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${longest.length}\r\n\r\n${longest}`);
+	await until(() => came > 0, 20000, 'a stream');
+	for (const [end, words, wanted] of [
+		['pem', /error SIGHUP: --ssl-key-file: the key in \S+live\.key is not that of the first certificate in \S+live\.pem.*; new connections go on with the certificate of CN = localhost/, 'good'],
+		['key', /info {2}SIGHUP: TLS of new connections with the certificate of CN = localhost, until 20\d\d-/, 'other'],
+	]) {
+		copyFileSync(file(`other.${end}`), file(`live.${end}`));
+		server.child.kill('SIGHUP');
+		await until(() => words.test(server.log), 20000, `a line about the new .${end}`);
+		assert.equal(await shown(), print(wanted));
+	}
+	const before = came;
+	await until(() => came > before, 20000, 'the stream to go on');
+	running.destroy();
+	for (const end of ['pem', 'key']) copyFileSync(file(`good.${end}`), file(`live.${end}`));
+	server.child.kill('SIGHUP');
+	await until(async () => (await shown()) === print('good'), 20000, 'the first certificate again');
+
 	// HTTP to the port that speaks TLS, and what is neither.
 	for (const request of ['GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n', 'DELETE / HTTP/1.1\r\n\r\n']) {
 		const answer = await raw(port, request);
@@ -160,6 +194,31 @@ test('a Unix socket: its permissions, a dead server\'s, a living one\'s', async 
 	assert.equal((await ask({ socketPath: socket, path: '/nowhere' })).status, 404);
 	await next.stop();
 	assert.ok(!existsSync(socket));
+});
+
+test('SIGHUP without a certificate changes nothing; a server whose terminal has gone ends, one that ignores it stays', async (t) => {
+	for (const nohup of ['', "trap '' HUP; "]) {
+		const command = `echo pid $$; ${nohup}exec ${hokku} serve ${model('tiny')} --port 0 --host ${file('term.sock')}`;
+		const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+		t.after(() => child.kill('SIGKILL'));
+		let said = '';
+		child.stdout.on('data', (data) => (said += data));
+		await until(() => /listening on/.test(said), 60000, 'the server to listen');
+		const pid = Number(said.match(/pid (\d+)/)[1]);
+		const lives = () => existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+		process.kill(pid, 'SIGHUP');
+		await until(() => /SIGHUP: there is no certificate to be read again/.test(said), 20000, 'a line about it');
+		assert.ok(lives());
+		child.kill('SIGKILL'); // and with it the terminal
+		if (!nohup) {
+			await until(() => !lives(), 20000, 'the server to end');
+			continue;
+		}
+		assert.equal((await ask({ socketPath: file('term.sock'), path: '/nowhere' })).status, 404);
+		assert.ok(lives());
+		process.kill(pid, 'SIGTERM');
+		await until(() => !lives(), 20000, 'the server to end');
+	}
 });
 
 test('several addresses have one port, and who never shakes hands is not waited for', async (t) => {

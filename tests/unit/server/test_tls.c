@@ -150,6 +150,45 @@ static void test_weak(void **state)
 	unlink(cert);
 }
 
+/* A new pair takes the place of the old one for whoever holds the handle; what is none changes nothing. */
+static void test_renewed(void **state)
+{
+	(void)state;
+	struct tls *t;
+	struct hokku_error err = {.message = ""};
+	char before[TLS_WORDS_BYTES];
+	EVP_PKEY *own = make_key(), *other = make_key();
+	const char *key = file("key.pem"), *next_key = file("next.key"), *expired;
+	add_pem(key, NULL, own);
+	add_pem(next_key, NULL, other);
+	const char *cert = certificate("cert.pem", own, -1, 30, 0),
+		   *next = certificate("next.pem", other, -1, 60, 0);
+	assert_int_equal(tls_load(cert, key, &t, &err), HOKKU_OK);
+	const struct tls *held = t;
+	snprintf(before, sizeof before, "%s", tls_words(t));
+	expired = certificate("expired.pem", own, -400, -35, 0);
+	const struct {
+		const char *cert, *key, *words;
+	} bad_pairs[] = {{next, key, "is not that of the first certificate"},
+			 {expired, key, "expired on"},
+			 {key, key, "has no certificate in it"},
+			 {file("none.pem"), key, "none.pem"}};
+	for (size_t i = 0; i < sizeof bad_pairs / sizeof *bad_pairs; i++) {
+		assert_int_not_equal(tls_renew(t, bad_pairs[i].cert, bad_pairs[i].key, &err), HOKKU_OK);
+		assert_non_null(strstr(err.message, bad_pairs[i].words));
+		assert_string_equal(tls_words(t), before);
+	}
+	assert_int_equal(tls_renew(t, next, next_key, &err), HOKKU_OK);
+	assert_ptr_equal(held, t);
+	assert_string_not_equal(tls_words(t), before);
+	tls_free(t);
+	EVP_PKEY_free(own);
+	EVP_PKEY_free(other);
+	const char *const all[] = {key, next_key, cert, next, expired};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		unlink(all[i]);
+}
+
 static int make_folder(void **state)
 {
 	(void)state;
@@ -169,6 +208,7 @@ int main(void)
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_weak),
+		cmocka_unit_test(test_renewed),
 	};
 	return cmocka_run_group_tests_name("tls", tests, make_folder, remove_folder);
 }
