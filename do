@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")"
 
 # What each group of tasks needs, as Debian packages.
-packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev libedit-dev"
+packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libedit-dev"
 packages_haiku="$packages_build curl jq"
 packages_test="$packages_haiku dpkg-dev file groff-base zsh fish g++ libcmocka-dev nodejs npm gcovr git openssl ca-certificates python3-sentencepiece python3-yaml"
 # In which the page's tests run; where it cannot be had they are skipped.

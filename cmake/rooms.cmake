@@ -10,11 +10,15 @@ endif()
 set_source_files_properties(src/engine/bundled.S src/server/page.S PROPERTIES COMPILE_OPTIONS
 	"$<$<C_COMPILER_ID:Clang>:-Wno-unused-command-line-argument>")
 
-# server: the page inside the binary (src/server/page.S), as page/ has built it.
+# server: the page inside the binary (src/server/page.S), as page/ has built it, compressed.
 set(page ${PROJECT_SOURCE_DIR}/page/dist)
+set(page_gzip ${CMAKE_CURRENT_BINARY_DIR}/page.gz)
+add_custom_command(OUTPUT ${page_gzip} DEPENDS ${page}/index.html ${PROJECT_SOURCE_DIR}/cmake/gzip.cmake VERBATIM
+	COMMAND ${CMAKE_COMMAND} -DFROM=${page}/index.html -DTO=${page_gzip} -P ${PROJECT_SOURCE_DIR}/cmake/gzip.cmake)
+target_sources(hokku_server PRIVATE ${page_gzip})
 set_source_files_properties(src/server/page.S PROPERTIES
-	COMPILE_DEFINITIONS "HOKKU_PAGE_FILE=\"${page}/index.html\";HOKKU_PAGE_POLICY_FILE=\"${page}/policy.txt\""
-	OBJECT_DEPENDS "${page}/index.html;${page}/policy.txt")
+	COMPILE_DEFINITIONS "HOKKU_PAGE_FILE=\"${page_gzip}\";HOKKU_PAGE_POLICY_FILE=\"${page}/policy.txt\""
+	OBJECT_DEPENDS "${page_gzip};${page}/policy.txt")
 
 # engine, server: their threads share lines; elsewhere CMakeLists.txt lets counters be plain.
 if(HOKKU_COVERAGE)

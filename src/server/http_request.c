@@ -165,7 +165,7 @@ void http_reply(struct http_request *r, int status, const char *content_type, st
 	request_end(r, status);
 	if (content_type)
 		http_add_header(r, "Content-Type", content_type);
-	if (status != 204) {
+	if (status != 204 && status != 304) { /* of 304 it would be the length of what does not come */
 		snprintf(length, sizeof length, "%zu", body.len);
 		http_add_header(r, "Content-Length", length);
 	}

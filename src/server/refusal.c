@@ -12,6 +12,7 @@ const char *refusal_reason(int status)
 		{200, "OK"},
 		{202, "Accepted"},
 		{204, "No Content"},
+		{304, "Not Modified"},
 		{400, "Bad Request"},
 		{401, "Unauthorized"},
 		{403, "Forbidden"},

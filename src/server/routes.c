@@ -153,9 +153,9 @@ static void root_route(struct server *s, struct http_request *r)
 {
 	struct strbuf b = {0};
 	const char *prefix = s->config.api_prefix ? s->config.api_prefix : "";
-	http_add_header(r, "Vary", "Accept");
+	http_add_header(r, "Vary", "Accept, Accept-Encoding");
 	if (page_is_wanted(http_get_header(r, "Accept"))) {
-		page_reply(r);
+		page_reply(&s->page, r);
 		return;
 	}
 	if (gate_refuses_key(s, r, GATE_KEY))

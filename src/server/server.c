@@ -240,6 +240,8 @@ static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 		rc = keys_add_admin(&s->keys, s->config.admin_key, err);
 	if (rc == HOKKU_OK)
 		rc = set_owners(s, err);
+	if (rc == HOKKU_OK)
+		rc = page_open(&s->page, err);
 	if (rc == HOKKU_OK && s->config.ssl_cert_file)
 		rc = tls_load(s->config.ssl_cert_file, s->config.ssl_key_file, &s->tls, err);
 	if (rc == HOKKU_OK)
@@ -322,6 +324,7 @@ enum hokku_code server_run(const struct server_config *config, struct hokku_erro
 		signals_end(&signals);
 	http_close(s->http);
 	tls_free(s->tls);
+	page_close(&s->page);
 	gen_free_all(s);
 	hosting_close(s);
 	cancel_forget_early(s);

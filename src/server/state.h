@@ -11,6 +11,7 @@
 #include "server/keys.h"
 #include "server/mailbox.h"
 #include "server/metrics.h"
+#include "server/page.h"
 #include "server/part_list.h"
 
 /* One of a request's n samples. */
@@ -102,6 +103,7 @@ struct server {
 	struct allowance *allowances; /* (n_owners + 1) */
 	bool guarded;                 /* Host and Origin must be of config.hosts, */
 	bool guards_loopback;         /* or they must where a request came to a loopback address */
+	struct page page;             /* of GET / */
 	struct tls *tls;              /* NULL: none is spoken */
 	struct mailbox mailbox;
 	struct generation *generations;

@@ -1,8 +1,10 @@
 // The page in a browser: headless Chromium on what the program itself answers. Skipped where there is no Chromium.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import http from 'node:http';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { chunk, chromium, key, startFront, startServer, streamed } from './page_common.mjs';
 import { raw, until } from './server_common.mjs';
 
@@ -95,7 +97,7 @@ test('GET / is the page to whom Accept says so, else the list of routes; HEAD is
 	const page = await ask('GET', asBrowser);
 	assert.equal(page.status, 200);
 	assert.equal(page.headers['content-type'], 'text/html; charset=utf-8');
-	assert.equal(page.headers.vary, 'Accept');
+	assert.equal(page.headers.vary, 'Accept, Accept-Encoding');
 	assert.equal(page.headers['x-content-type-options'], 'nosniff');
 	const committed = new URL('../../page/dist/', import.meta.url);
 	assert.ok(page.body === readFileSync(new URL('index.html', committed), 'utf8'), 'it is not page/dist/index.html: the program is older than that');
@@ -108,12 +110,47 @@ test('GET / is the page to whom Accept says so, else the list of routes; HEAD is
 		assert.equal((await ask('GET', accept)).status, 401, accept); // the page alone is everybody's
 		const list = await ask('GET', accept, shown);
 		assert.equal(list.headers['content-type'], 'application/json', accept);
-		assert.equal(list.headers.vary, 'Accept');
+		assert.equal(list.headers.vary, 'Accept, Accept-Encoding');
 		assert.equal(JSON.parse(list.body).name, 'hokku');
 	}
 	const head = await ask('HEAD', asBrowser);
 	assert.deepEqual([head.status, head.body, head.headers['content-length'], head.headers['content-type']], [200, '', String(Buffer.byteLength(page.body)), 'text/html; charset=utf-8']);
 	assert.equal((await ask('HEAD', '*/*', shown)).headers['content-type'], 'application/json');
+});
+
+test('the page is compressed for whom that suits, each form has its tag, and who has it is told so', async () => {
+	const ask = (headers, method = 'GET') =>
+		new Promise((resolve, reject) => {
+			const request = http.request({ host: '127.0.0.1', port: server.port, method, headers: { Accept: 'text/html', ...headers } }, async (answer) => {
+				const parts = [];
+				for await (const part of answer) parts.push(part);
+				resolve({ status: answer.statusCode, headers: answer.headers, body: Buffer.concat(parts) });
+			});
+			request.on('error', reject);
+			request.end();
+		});
+	const committed = readFileSync(new URL('../../page/dist/index.html', import.meta.url));
+	const form = (answer) => [answer.status, answer.headers['content-encoding'], answer.headers.vary, answer.headers['content-type']];
+	const plain = await ask({}), packed = await ask({ 'Accept-Encoding': 'gzip, deflate, br, zstd' });
+	assert.deepEqual(form(plain), [200, undefined, 'Accept, Accept-Encoding', 'text/html; charset=utf-8']);
+	assert.deepEqual(form(packed), [200, 'gzip', 'Accept, Accept-Encoding', 'text/html; charset=utf-8']);
+	assert.ok(plain.body.equals(committed) && gunzipSync(packed.body).equals(committed));
+	assert.ok(packed.body.length < 110000, `${packed.body.length} bytes`);
+	assert.equal(packed.headers['content-length'], String(packed.body.length));
+	assert.equal(packed.headers['content-security-policy'], plain.headers['content-security-policy']);
+	const tags = [plain.headers.etag, packed.headers.etag];
+	assert.match(tags[0], /^"[0-9a-f]{16}"$/);
+	assert.equal(tags[1], tags[0].replace(/"$/, '-gzip"'));
+	for (const unwanted of ['gzip;q=0', 'gzip;q=0, *', 'identity, gzip;q=0.5', '*;q=0', 'br']) assert.deepEqual(form(await ask({ 'Accept-Encoding': unwanted })), form(plain), unwanted);
+	const head = await ask({ 'Accept-Encoding': 'gzip' }, 'HEAD');
+	assert.deepEqual([form(head), head.body.length, head.headers['content-length'], head.headers.etag], [form(packed), 0, packed.headers['content-length'], tags[1]]);
+	for (const method of ['GET', 'HEAD'])
+		for (const known of [tags[1], `W/${tags[1]}`, `"other", ${tags[1]}`, '*']) {
+			const answer = await ask({ 'Accept-Encoding': 'gzip', 'If-None-Match': known }, method);
+			assert.deepEqual([answer.status, answer.body.length, answer.headers.etag, answer.headers.vary, answer.headers['content-length']], [304, 0, tags[1], 'Accept, Accept-Encoding', undefined], known);
+		}
+	for (const known of [tags[0], '"other"', tags[1].slice(1)]) assert.equal((await ask({ 'Accept-Encoding': 'gzip', 'If-None-Match': known })).status, 200, known); // the other form's is none of this one's
+	assert.equal((await ask({ Accept: '*/*', 'x-api-key': key, 'Accept-Encoding': 'gzip' })).headers['content-encoding'], undefined);
 });
 
 test('it asks for the key, says when it is wrong, and keeps it only where that is wished', { skip }, async (t) => {
