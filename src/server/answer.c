@@ -151,7 +151,19 @@ void answer_usage(struct strbuf *b, const struct answer_usage *u)
 		    u->cached_tokens, u->thinking_tokens);
 }
 
-void answer_cache_debug(struct strbuf *b, const struct tok *tok, const struct answer_end *end)
+/* The message whose calls lie where no more was found, and are not as they were drawn; NULL: none. */
+static const struct prepare_back *back_at(const struct answer_start *s, const struct cache_miss *miss)
+{
+	/* Of a token that is another it is known which; else something within a block was not there. */
+	uint32_t end = miss->pos + (miss->why == CACHE_MISS_OTHER_TOKEN ? 1 : COMPUTE_KV_BLOCK);
+	bool looked = miss->why == CACHE_MISS_OTHER_TOKEN || miss->why == CACHE_MISS_NOTHING_FOLLOWS;
+	for (uint32_t i = 0; looked && i < s->n_back; i++)
+		if (s->back[i].first < end && miss->pos < s->back[i].end)
+			return &s->back[i];
+	return NULL;
+}
+
+void answer_cache_debug(struct strbuf *b, const struct answer_start *s, const struct answer_end *end)
 {
 	const struct cache_miss *miss = &end->cache_miss;
 	if (miss->why == CACHE_MISS_NOT_ASKED)
@@ -161,11 +173,15 @@ void answer_cache_debug(struct strbuf *b, const struct tok *tok, const struct an
 	if (miss->why != CACHE_MISS_OFF)
 		strbuf_addf(b, ",\"position\":%" PRIu32, miss->pos);
 	if (miss->why == CACHE_MISS_OTHER_TOKEN) {
-		struct str bytes = tok_bytes(tok, miss->token);
+		struct str bytes = tok_bytes(s->tok, miss->token);
 		strbuf_addf(b, ",\"token\":{\"id\":%" PRId32 ",\"text\":", miss->token);
 		strbuf_add_json(b, bytes.ptr, bytes.len);
 		strbuf_add_c(b, "}");
 	}
+	const struct prepare_back *back = back_at(s, miss);
+	if (back)
+		strbuf_addf(b, ",\"call\":{\"message\":\"%s\",\"reason\":\"%s\"}", back->message,
+			    dialect_back_name(back->why));
 	strbuf_add_c(b, "}");
 }
 
@@ -251,7 +267,7 @@ static void add_end(struct strbuf *b, const struct answer_start *start, const st
 		    ",\"text_bytes\":%" PRIu64 ",\"prefill_ms\":%.3f,\"decode_ms\":%.3f,\"ttft_ms\":%.3f",
 		    hokku_stop_name(e->stop), e->tokens_out, e->cached_tokens, e->text_bytes, e->prefill_ms,
 		    e->decode_ms, e->ttft_ms);
-	answer_cache_debug(b, start->tok, e);
+	answer_cache_debug(b, start, e);
 }
 
 /* Which sample, where there are several. */

@@ -42,9 +42,11 @@ struct answer_start {
 	uint32_t max_tokens;     /* 0: no limit but the context, shown as null; */
 	bool no_answer;          /* of these none at all */
 	const char *started_at;
-	int64_t created;           /* the same in seconds since 1970 */
-	uint64_t now_ns;           /* nanoseconds since 1970, when this is told */
-	const char *template_date; /* the date that the chat template put into the prompt; "": none */
+	int64_t created;                 /* the same in seconds since 1970 */
+	uint64_t now_ns;                 /* nanoseconds since 1970, when this is told */
+	const char *template_date;       /* the date that the chat template put into the prompt; "": none */
+	const struct prepare_back *back; /* (n_back) with cache_debug */
+	uint32_t n_back;
 	const struct sampling *sampling;
 	const struct token_rules *rules; /* NULL: none */
 	struct str stop_json;            /* strings separated by commas */
@@ -208,7 +210,7 @@ void answer_usage(struct strbuf *b, const struct answer_usage *usage);
  * there are any. */
 void answer_own(struct strbuf *b, const struct answer_start *s);
 /* "cache_debug":{..} after a comma, where it was asked. */
-void answer_cache_debug(struct strbuf *b, const struct tok *tok, const struct answer_end *end);
+void answer_cache_debug(struct strbuf *b, const struct answer_start *s, const struct answer_end *end);
 /* A log probability; -9999, as OpenAI has it, where a token can never come. */
 void answer_logprob(struct strbuf *b, float logprob);
 /* ,"prompt_logprobs":[..] where it was asked. */

@@ -77,7 +77,7 @@ static void add_own(struct strbuf *b, const struct answer_start *s, const struct
 	answer_terms(b, s);
 	if (s->template_date && *s->template_date)
 		strbuf_addf(b, ",\"template_date\":\"%s\"", s->template_date);
-	answer_cache_debug(b, s->tok, end);
+	answer_cache_debug(b, s, end);
 	strbuf_add_c(b, "}");
 	if (!s->warnings_json.len)
 		return;

@@ -207,7 +207,7 @@ static void add_chunk(struct strbuf *b, const struct answer_start *s, uint32_t s
 	strbuf_add_c(b, ",\"finish_reason\":");
 	if (end) {
 		answer_text(b, openai_finish_reason(end->stop));
-		answer_cache_debug(b, s->tok, end);
+		answer_cache_debug(b, s, end);
 	} else {
 		strbuf_add_c(b, "null");
 	}
@@ -323,7 +323,7 @@ static void add_choice(struct strbuf *b, const struct answer_start *start, const
 		strbuf_add(b, first->prompt_json.ptr, first->prompt_json.len);
 		strbuf_add_c(b, "]");
 	}
-	answer_cache_debug(b, start->tok, &s->end);
+	answer_cache_debug(b, start, &s->end);
 	add_prompt_ids(b, start, i);
 	if (start->return_ids && s->end.ids)
 		openai_add_ids(b, "token_ids", s->end.ids->ids, s->end.ids->n);

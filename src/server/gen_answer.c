@@ -35,6 +35,8 @@ static struct answer_start gen_start_info(const struct generation *g, const char
 		.sampling = &r->sampling,
 		.rules = &r->rules,
 		.template_date = g->job.template_date,
+		.back = g->job.back,
+		.n_back = g->job.n_back,
 		.stop_json = {g->job.stop_json.ptr, g->job.stop_json.len},
 		.warnings_json = {r->warnings.ptr, r->warnings.len},
 		.n = gen_n_asked(g),

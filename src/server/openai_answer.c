@@ -146,7 +146,7 @@ static void finish_chunk(struct strbuf *b, const struct answer_start *s, const s
 	strbuf_add_c(b, ",\"finish_reason\":");
 	if (end) {
 		answer_text(b, finish_reason(end));
-		answer_cache_debug(b, s->tok, end);
+		answer_cache_debug(b, s, end);
 	} else {
 		strbuf_add_c(b, "null");
 	}
@@ -244,7 +244,7 @@ static void add_choice(struct strbuf *b, const struct answer_start *start, const
 		strbuf_add_c(b, "null");
 	}
 	strbuf_addf(b, ",\"finish_reason\":\"%s\"", finish_reason(&s->end));
-	answer_cache_debug(b, start->tok, &s->end);
+	answer_cache_debug(b, start, &s->end);
 	if (start->return_ids && s->end.ids)
 		openai_add_ids(b, "token_ids", s->end.ids->ids, s->end.ids->n);
 	strbuf_add_c(b, "}");

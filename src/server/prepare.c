@@ -81,19 +81,25 @@ static struct chat_input chat_input(const struct gen_request *r, const struct jv
 	};
 }
 
-/* The message at fault, by the request's own name for it. */
+/* A message by the request's own name for it; below 0: all of them. */
+static void write_message_name(const struct gen_request *r, ptrdiff_t index, char name[64])
+{
+	if (index < 0)
+		snprintf(name, 64, "messages");
+	else if (!r->origins)
+		snprintf(name, 64, "messages[%td]", index);
+	else if (r->origins[index] == REQUEST_ORIGIN_SYSTEM)
+		snprintf(name, 64, "system");
+	else
+		snprintf(name, 64, "messages.%" PRIu32, r->origins[index]);
+}
+
+/* The message at fault. */
 static void name_message(const struct gen_request *r, ptrdiff_t index, struct request_error *err)
 {
 	struct hokku_error before = err->error;
 	const char *what = strstr(before.message, ": ");
-	if (index < 0)
-		snprintf(err->field, sizeof err->field, "messages");
-	else if (!r->origins)
-		snprintf(err->field, sizeof err->field, "messages[%td]", index);
-	else if (r->origins[index] == REQUEST_ORIGIN_SYSTEM)
-		snprintf(err->field, sizeof err->field, "system");
-	else
-		snprintf(err->field, sizeof err->field, "messages.%" PRIu32, r->origins[index]);
+	write_message_name(r, index, err->field);
 	if (r->origins && index >= 0 && what)
 		err_set(&err->error, before.code, "%s%s", err->field, what);
 }
@@ -110,6 +116,25 @@ static void name_tool(const struct request_form *form, const struct gen_request 
 		err_set(&err->error, before.error.code, "%s%s", err->field, before.error.message + n);
 }
 
+/* Of the last messages with calls those that the prompt has otherwise than they were drawn. */
+static void find_back(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
+		      const struct chat_input *in)
+{
+	const struct gen_request *r = &job->request;
+	const struct dialect_back_ask ask = {job->dialect, chat, tok, in, &job->ids};
+	size_t first = in->n_messages;
+	for (uint32_t n = 0; first && n < PREPARE_MAX_BACK;)
+		n += jv_len(jv_get(in->messages[--first].json, "tool_calls")) > 0;
+	for (size_t i = first; i < in->n_messages; i++) {
+		struct prepare_back *back = &job->back[job->n_back];
+		back->why = dialect_gives_back(&ask, i, &back->first, &back->end);
+		if (back->why == DIALECT_BACK_SAME)
+			continue;
+		write_message_name(r, (ptrdiff_t)i, back->message);
+		job->n_back++;
+	}
+}
+
 static enum hokku_code render(struct prepare_job *job, const struct tok *tok, const struct chat *chat,
 			      const struct prepare_chat *defaults)
 {
@@ -121,6 +146,8 @@ static enum hokku_code render(struct prepare_job *job, const struct tok *tok, co
 	enum hokku_code rc = dialect_render(job->dialect, chat, tok, &in, &job->ids, &told, &err->error);
 	if (!rc && told.used_time)
 		jinja_time_text(&told.time, job->template_date);
+	if (!rc && r->cache_debug && job->dialect && !r->n_before)
+		find_back(job, tok, chat, &in);
 	if (rc == HOKKU_INVALID_REQUEST && job->form->messages)
 		snprintf(err->field, sizeof err->field, "%s", job->form->messages);
 	else if (rc == HOKKU_INVALID_REQUEST)

@@ -26,6 +26,15 @@ struct prepare_chat {
 	struct responses *responses;  /* what requests may go on from; NULL: nothing */
 };
 
+enum { PREPARE_MAX_BACK = 16 }; /* messages with calls, the last ones, of which cache_debug can tell */
+
+/* Calls that a message brings back, and that the prompt has otherwise than they were drawn. */
+struct prepare_back {
+	char message[64]; /* by the request's name for it */
+	enum dialect_back why;
+	uint32_t first, end; /* of the prompt's tokens: where it has them */
+};
+
 /* One of a job's prompts. */
 struct prepare_prompt {
 	size_t first, n; /* of ids */
@@ -54,6 +63,9 @@ struct prepare_job {
 	char template_date[20];  /* the date that the prompt holds; "": none */
 	struct strbuf stop_json; /* the stop strings as JSON, separated by commas */
 	struct calling calling;  /* how its answer is told apart */
+	/* With cache_debug (n_back), the first in the conversation first. */
+	struct prepare_back back[PREPARE_MAX_BACK];
+	uint32_t n_back;
 	struct constrain *shape; /* the answer's, compiled; NULL: it has none */
 	struct strbuf told;      /* what form->tell said, where there is one */
 	/* The thread's. */

@@ -104,6 +104,40 @@ enum hokku_code dialect_render_text(const struct dialect_found *f, const struct 
 				    const struct chat_input *in, struct strbuf *out, struct chat_told *told,
 				    struct hokku_error *err);
 
+/* ---- calls that come back ---- */
+
+/* Why the prompt has a message's calls otherwise than they were drawn, though nobody changed them. */
+/* clang-format off */
+#define DIALECT_BACKS(X) \
+	X(SAME, "")             /* it has them as they are drawn */ \
+	X(PROMPT, "prompt")     /* what stood before the answer is rendered otherwise once there is more */ \
+	X(THINKING, "thinking") /* the answer's thinking is left out, or rendered otherwise */ \
+	X(FORM, "form")         /* the template writes a call in a form that none is drawn in */ \
+	X(SEVERAL, "several")   /* the same of several in one answer */ \
+	X(IDS, "ids")           /* calls hold ids, which the model draws, and a client has others */ \
+	X(SPACE, "space")       /* the template writes blanks before the call */
+/* clang-format on */
+enum dialect_back {
+#define BACK_X(name, text) DIALECT_BACK_##name,
+	DIALECT_BACKS(BACK_X)
+#undef BACK_X
+};
+
+const char *dialect_back_name(enum dialect_back why); /* the same as X's second */
+
+struct dialect_back_ask {
+	const struct dialect_found *found;
+	const struct chat *chat;
+	const struct tok *tok;
+	const struct chat_input *in;
+	const struct tok_ids *ids; /* what it was rendered to, from the first token on */
+};
+
+/* Of message i's calls; the messages are rendered up to it and with it. From the token *first on the prompt
+ * has its answer, up to *end. SAME, and neither is set, where it has none or the template would not. */
+enum dialect_back dialect_gives_back(const struct dialect_back_ask *ask, size_t i, uint32_t *first,
+				     uint32_t *end);
+
 /* ---- shapes ---- */
 
 enum { DIALECT_THINKING_ENDS = 8 };

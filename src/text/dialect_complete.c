@@ -125,22 +125,10 @@ static void put_with(const struct jv *m, struct str more, bool before, struct st
 
 static void put_calls(const struct dialect_found *f, const struct jv *m, struct strbuf *out)
 {
-	const struct jv *list = jv_get(m, "tool_calls");
-	size_t n = jv_len(list) < DIALECT_MAX_CALLS ? jv_len(list) : DIALECT_MAX_CALLS;
 	struct dialect_call calls[DIALECT_MAX_CALLS];
-	struct jv_doc args[DIALECT_MAX_CALLS] = {0};
+	struct jv_doc args[DIALECT_MAX_CALLS];
 	struct strbuf text = {0};
-	for (size_t i = 0; i < n; i++) {
-		const struct jv *call = jv_at(list, i), *function = jv_get(call, "function"),
-				*given = jv_get(function, "arguments");
-		if (jv_is(given, JV_STRING) && jv_parse(jv_str(given), JV_STRICT, &args[i], NULL))
-			args[i] = (struct jv_doc){0};
-		const struct jv *object = jv_is(given, JV_STRING) ? &args[i].root : given;
-		calls[i] = (struct dialect_call){.name = jv_str(jv_get(function, "name")),
-						 .args = jv_is(object, JV_OBJECT) ? object : NULL,
-						 .id = jv_str(jv_get(call, "id")),
-						 .index = (uint32_t)i};
-	}
+	size_t n = dialect_read_calls(m, calls, args);
 	dialect_write_calls(f->dialect, f->form, calls, n, &text);
 	put_with(m, (struct str){text.ptr, text.len}, false, out);
 	out->failed = out->failed || text.failed;

@@ -77,6 +77,10 @@ struct dialect_call {
 	uint32_t index;
 };
 
+/* The calls of an assistant's message, DIALECT_MAX_CALLS at most: how many. args, to be freed, has the
+ * arguments that are texts. */
+size_t dialect_read_calls(const struct jv *message, struct dialect_call calls[DIALECT_MAX_CALLS],
+			  struct jv_doc args[DIALECT_MAX_CALLS]);
 /* Calls as a template of this form writes them. */
 void dialect_write_calls(const struct dialect *d, unsigned form, const struct dialect_call *calls, size_t n,
 			 struct strbuf *out);

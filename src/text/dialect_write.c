@@ -190,6 +190,26 @@ static void put(const struct dialect *d, unsigned form, const char *text, const 
 	strbuf_free(&literal);
 }
 
+size_t dialect_read_calls(const struct jv *message, struct dialect_call calls[DIALECT_MAX_CALLS],
+			  struct jv_doc args[DIALECT_MAX_CALLS])
+{
+	const struct jv *list = jv_get(message, "tool_calls");
+	size_t n = jv_len(list) < DIALECT_MAX_CALLS ? jv_len(list) : DIALECT_MAX_CALLS;
+	for (size_t i = 0; i < n; i++) {
+		const struct jv *call = jv_at(list, i), *function = jv_get(call, "function"),
+				*given = jv_get(function, "arguments");
+		args[i] = (struct jv_doc){0};
+		if (jv_is(given, JV_STRING) && jv_parse(jv_str(given), JV_STRICT, &args[i], NULL))
+			args[i] = (struct jv_doc){0};
+		const struct jv *object = jv_is(given, JV_STRING) ? &args[i].root : given;
+		calls[i] = (struct dialect_call){.name = jv_str(jv_get(function, "name")),
+						 .args = jv_is(object, JV_OBJECT) ? object : NULL,
+						 .id = jv_str(jv_get(call, "id")),
+						 .index = (uint32_t)i};
+	}
+	return n;
+}
+
 void dialect_write_calls(const struct dialect *d, unsigned form, const struct dialect_call *calls, size_t n,
 			 struct strbuf *out)
 {

@@ -108,6 +108,32 @@ test('a call that is given back as JSON of any form is found again in KV memory'
 	}
 });
 
+test('where a template cannot give a call back as it was drawn, cache_debug says so in every form', async () => {
+	// Its prompt ends with empty thinking where none is wanted, and the conversation that goes on has none; nor has it the line break before a call.
+	const named = { ...ask, tool_choice: { type: 'function', function: { name: 'weather' } } };
+	for (const [more, content, reason] of [
+		[{ reasoning_effort: 'none' }, null, 'prompt'],
+		[{ thinking_token_budget: 1 }, null, 'space'],
+		[{ thinking_token_budget: 1 }, 'The weather:', undefined],
+	]) {
+		const first = await openai.chat.completions.create({ ...named, ...more });
+		const { tool_calls: calls } = first.choices[0].message;
+		const request = { ...ask, ...more, tool_choice: 'none', max_tokens: 2, cache_debug: true, messages: [user, { role: 'assistant', content, tool_calls: calls }, { role: 'tool', tool_call_id: calls[0].id, content: 'rain' }] };
+		const { json } = await post(server, '/v1/chat/completions', request);
+		const { cache_debug: told } = json.choices[0];
+		assert.deepEqual(told.call, reason && { message: 'messages[1]', reason }, JSON.stringify(told));
+		assert.ok(['other_token', 'nothing_known'].includes(told.reason));
+		const again = (await post(server, '/v1/chat/completions', request)).json.choices[0].cache_debug;
+		assert.deepEqual([again.reason, again.call], ['all_found', undefined]);
+	}
+	const claude = { model: 'haiku', max_tokens: 2, cache_debug: true, thinking: { type: 'disabled' }, tools: [{ name: 'weather', input_schema: city }] };
+	const back = [user, { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'weather', input: { city: 'Rome', days: 2 } }] }, { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', content: 'rain' }] }];
+	const asked = async (messages, system) => (await post(server, '/v1/messages', { ...claude, system, messages })).json.cache_debug;
+	await asked([user], 'One.');
+	assert.deepEqual((await asked(back, 'One.')).call, { message: 'messages.1', reason: 'prompt' });
+	assert.equal((await asked(back, 'Another.')).call, undefined); // nothing of the conversation is known: no call is why
+});
+
 test('a shape is what follows the thinking, or stands beside calls', async () => {
 	const schema = { type: 'object', properties: { n: { type: 'integer', minimum: 0, maximum: 9 } }, required: ['n'], additionalProperties: false };
 	const shaped = { ...ask, tools: undefined, response_format: { type: 'json_schema', json_schema: { name: 'n', schema, strict: true } } };

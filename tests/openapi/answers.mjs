@@ -25,7 +25,7 @@ const sampling = { type: 'object', additionalProperties: { type: 'number' }, pro
 const terms = { max_tokens: maybe(count), stop: array(text), 'min_tokens?': count, 'ignore_eos?': { const: true }, 'include_stop_str_in_output?': { const: true }, 'stop_token_ids?': array(count), sampling: ref('Sampling') };
 const hokku = object({ model: text, 'key?': text, seed, ...terms, 'template_date?': text });
 const warnings = array(text, { minItems: 1 });
-const cacheDebug = object({ cached_tokens: count, reason: { enum: ['all_found', 'other_token', 'evicted', 'nothing_known', 'off'] }, 'position?': count, 'token?': object({ id: count, text }) });
+const cacheDebug = object({ cached_tokens: count, reason: { enum: ['all_found', 'other_token', 'evicted', 'nothing_known', 'off'] }, 'position?': count, 'token?': object({ id: count, text }), 'call?': object({ message: text, reason: { enum: ['prompt', 'thinking', 'form', 'several', 'ids', 'space'] } }) });
 const tokenOf = (ids) => ({ token: text, ...(ids ? { id: count } : {}), logprob: number, bytes: array(count) });
 const logprob = (ids) => object({ ...tokenOf(ids), top_logprobs: array(object(tokenOf(ids))) });
 const rank = object({ ...tokenOf(true), rank: { type: 'integer', minimum: 1 }, top_logprobs: array(object(tokenOf(true))) });

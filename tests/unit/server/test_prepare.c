@@ -374,6 +374,151 @@ static void test_turns(void **state)
 	sem_destroy(&done);
 }
 
+/* ---- calls that come back ---- */
+
+#define BACK_EACH "{% for m in messages %}<{{ m.role }}>{{ m.content or '' }}"
+#define BACK_CALLS(before, args)                                             \
+	"{% for t in m.tool_calls or [] %}" before                           \
+	"<tool_call>\n{\"name\": \"{{ t.function.name }}\", \"arguments\": " \
+	"{{ t.function.arguments|tojson" args " }}}\n</tool_call>{% endfor %}"
+#define BACK_END "\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+#define BACK_CALL(args) \
+	"{\"id\":\"x\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"" args "\"}}"
+#define BACK_SAYS(more, calls) "{\"role\":\"assistant\"," more "\"tool_calls\":[" calls "]}"
+#define BACK_RESULT            "{\"role\":\"tool\",\"tool_call_id\":\"x\",\"content\":\"r\"}"
+#define BACK_ARGS              "{\\\"a\\\":1}"
+#define BACK_ONE               BACK_SAYS("\"content\":null,", BACK_CALL(BACK_ARGS))
+#define BACK_TWO               BACK_SAYS("\"content\":null,", BACK_CALL(BACK_ARGS) "," BACK_CALL(BACK_ARGS))
+
+/* What cache_debug knows of calls that the prompt has otherwise than they were drawn, and where they lie. */
+static void test_calls_back(void **state)
+{
+	(void)state;
+	static const char plain[] = BACK_EACH BACK_CALLS("", "") BACK_END;
+	static const struct {
+		const char *source, *dialect, *messages,
+			*want; /* of each "MESSAGE REASON", and the answer's text */
+	} rows[] = {
+		{plain, "hermes", BACK_ONE "," BACK_RESULT, ""},
+		{plain, "hermes", BACK_TWO "," BACK_RESULT, ""},
+		/* JSON of any form is rendered to one. */
+		{plain, "hermes",
+		 BACK_SAYS("\"content\":\"\",", BACK_CALL("{ \\\"a\\\" :1}")) "," BACK_RESULT, ""},
+		{plain, "hermes", BACK_SAYS("\"content\":\"say\",", BACK_CALL(BACK_ARGS)) "," BACK_RESULT,
+		 ""},
+		/* No template that knows calls: they are ours. */
+		{BACK_EACH BACK_END, "generic", BACK_ONE "," BACK_RESULT, ""},
+		{BACK_EACH
+		 "{% for t in m.tool_calls or [] %}<tool_call>{\"arguments\": {{ t.function.arguments|tojson }}, "
+		 "\"name\": \"{{ t.function.name }}\"}</tool_call>{% endfor %}" BACK_END,
+		 "hermes", BACK_ONE "," BACK_RESULT,
+		 "messages[1] form <tool_call>{\"arguments\": {\"a\": 1}, \"name\": \"f\"}</tool_call>"},
+		{BACK_EACH BACK_CALLS("{{ '\\n' }}", "") BACK_END, "hermes", BACK_ONE "," BACK_RESULT,
+		 "messages[1] space \n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>"},
+		/* Of two conversations the turn that is at fault. */
+		{BACK_EACH BACK_CALLS("{{ '\n' if not m.content }}", "") BACK_END, "hermes",
+		 BACK_SAYS("\"content\":\"say\",", BACK_CALL(BACK_ARGS)) "," BACK_RESULT "," BACK_ONE
+									 "," BACK_RESULT,
+		 "messages[3] space \n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>"},
+		{BACK_EACH
+		 "{% for t in m.tool_calls or [] %}{{ '; ' if not loop.first }}<tool_call>\n{\"name\": \"{{ t.function.name "
+		 "}}\", \"arguments\": {{ t.function.arguments|tojson }}}\n</tool_call>{% endfor %}" BACK_END,
+		 "hermes", BACK_TWO "," BACK_RESULT,
+		 "messages[1] several <tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>; "
+		 "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>"},
+		{BACK_EACH BACK_CALLS(
+			 "",
+			 "") "\n{% endfor %}{% if add_generation_prompt %}<assistant><think>\n\n</think>{% endif %}",
+		 "hermes", BACK_ONE "," BACK_RESULT,
+		 "messages[1] prompt ool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>"},
+		{plain, "hermes",
+		 BACK_SAYS("\"content\":null,\"reasoning_content\":\"thought\",",
+			   BACK_CALL(BACK_ARGS)) "," BACK_RESULT,
+		 "messages[1] thinking <tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>"},
+		{BACK_EACH
+		 "{% if m.tool_calls %}[TOOL_CALLS][{% for t in m.tool_calls %}{\"name\": \"{{ t.function.name }}\", "
+		 "\"arguments\": {{ t.function.arguments|tojson }}, \"id\": \"{{ t.id }}\"}{{ ', ' if not loop.last }}{% "
+		 "endfor %}]{% endif %}" BACK_END,
+		 "mistral", BACK_ONE "," BACK_RESULT,
+		 "messages[1] ids [TOOL_CALLS][{\"name\": \"f\", \"arguments\": {\"a\": 1}, \"id\": \"x\"}]"},
+		/* A template that does not take the messages before alone is not asked. */
+		{"{% if messages|length < 3 %}{{ raise_exception('no') }}{% endif %}" BACK_EACH BACK_CALLS(
+			 " ", "") BACK_END,
+		 "hermes", BACK_ONE "," BACK_RESULT, ""},
+	};
+	struct gguf *g;
+	struct hokku_error err;
+	assert_int_equal(engine_open_file(NULL, &g, &err), HOKKU_OK);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct chat chat;
+		struct dialect_found found;
+		struct prepare_job job = {.form = &request_openai_chat, .dialect = &found};
+		struct strbuf seen = {0};
+		assert_int_equal(chat_init(&chat, g, str_c(rows[i].source), &err), HOKKU_OK);
+		assert_int_equal(dialect_probe(&chat, &found, &err), HOKKU_OK);
+		if (strcmp(dialect_name(found.dialect), rows[i].dialect) != 0 && *rows[i].want)
+			fail_msg("row %zu: %s", i, dialect_name(found.dialect));
+		for (int asks = 0; asks <= 1; asks++) {
+			strbuf_addf(
+				&job.body,
+				"{\"cache_debug\":%s,\"messages\":[{\"role\":\"user\",\"content\":\"q\"},%s]}",
+				asks ? "true" : "false", rows[i].messages);
+			prepare_run_job(&job, engine_tok(engine), &chat, NULL, &no_defaults);
+			if (job.rc)
+				fail_msg("row %zu: %s", i, job.err.error.message);
+			for (uint32_t k = 0; k < job.n_back; k++) {
+				const struct prepare_back *b = &job.back[k];
+				strbuf_addf(&seen, "%s%s %s ", k ? " " : "", b->message,
+					    dialect_back_name(b->why));
+				for (uint32_t t = b->first; t < b->end; t++)
+					strbuf_add(&seen, tok_bytes(engine_tok(engine), job.ids.ids[t]).ptr,
+						   tok_bytes(engine_tok(engine), job.ids.ids[t]).len);
+			}
+			const char *got = seen.ptr ? seen.ptr : "", *want = asks ? rows[i].want : "";
+			if (strcmp(got, want) != 0)
+				fail_msg("row %zu: %s\nwanted %s", i, got, want);
+			prepare_job_free(&job);
+			job = (struct prepare_job){.form = &request_openai_chat, .dialect = &found};
+		}
+		strbuf_free(&seen);
+		chat_deinit(&chat);
+	}
+	gguf_close(g);
+}
+
+/* Of so many turns with calls as are told of, and one more. */
+static void test_many_calls_back(void **state)
+{
+	(void)state;
+	struct gguf *g;
+	struct chat chat;
+	struct dialect_found found;
+	struct hokku_error err;
+	assert_int_equal(engine_open_file(NULL, &g, &err), HOKKU_OK);
+	assert_int_equal(chat_init(&chat, g, STR_LIT(BACK_EACH BACK_CALLS("{{ '\\n' }}", "") BACK_END), &err),
+			 HOKKU_OK);
+	assert_int_equal(dialect_probe(&chat, &found, &err), HOKKU_OK);
+	for (uint32_t n = PREPARE_MAX_BACK - 1; n <= PREPARE_MAX_BACK + 1; n++) {
+		struct prepare_job job = {.form = &request_openai_chat, .dialect = &found};
+		char last[32];
+		strbuf_add_c(&job.body,
+			     "{\"cache_debug\":true,\"messages\":[{\"role\":\"user\",\"content\":\"q\"}");
+		for (uint32_t i = 0; i < n; i++)
+			strbuf_add_c(&job.body, "," BACK_ONE "," BACK_RESULT);
+		strbuf_add_c(&job.body, "]}");
+		prepare_run_job(&job, engine_tok(engine), &chat, NULL, &no_defaults);
+		assert_int_equal(job.rc, HOKKU_OK);
+		assert_int_equal(job.n_back, n < PREPARE_MAX_BACK ? n : PREPARE_MAX_BACK);
+		snprintf(last, sizeof last, "messages[%u]", 2 * n - 1);
+		assert_string_equal(job.back[job.n_back - 1].message, last);
+		snprintf(last, sizeof last, "messages[%u]", 2 * (n - job.n_back) + 1);
+		assert_string_equal(job.back[0].message, last);
+		prepare_job_free(&job);
+	}
+	chat_deinit(&chat);
+	gguf_close(g);
+}
+
 int main(void)
 {
 	if (bundled_model().len == 0) {
@@ -383,9 +528,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shapes), /* first: a thread that ends takes the engine's shapes with it
 						*/
-		cmocka_unit_test(test_ids),           cmocka_unit_test(test_texts),
-		cmocka_unit_test(test_whose_message), cmocka_unit_test(test_order),
-		cmocka_unit_test(test_limits),        cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_whose_message),
+		cmocka_unit_test(test_calls_back),
+		cmocka_unit_test(test_many_calls_back),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_turns),
 	};
 	return cmocka_run_group_tests_name("prepare", tests, set_up, tear_down);
 }
