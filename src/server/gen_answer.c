@@ -162,7 +162,6 @@ static const struct part *tell_apart(struct sample *sample, struct str text, boo
 			part_list_add(pieces, &(struct part){.kind = PART_TEXT, .text = text});
 		return part_list_get(pieces, n);
 	}
-	sample->n_thinking += !ends && dialect_reader_thinks(sample->reader);
 	if (ends ? dialect_reader_end(sample->reader, &err) : dialect_reader_feed(sample->reader, text, &err))
 		pieces->failed = true;
 	return part_list_get(pieces, n);
@@ -226,6 +225,10 @@ static void gen_token(struct sample *sample, const struct mail *m, const char *m
 	if (!g->client)
 		return;
 	keep_id(sample, m->token);
+	if (sample->reader && dialect_reader_thinks(sample->reader)) {
+		sample->n_thinking++;
+		sample->thought_end = m->index + 1;
+	}
 	token.parts = tell_apart(sample, m->text, false, &token.n_parts);
 	if (g->pieces.failed) {
 		gen_no_memory(g);
@@ -337,6 +340,7 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 		part_list_add(&sample->parts, &parts[i]);
 	if (g->client && g->pieces.failed)
 		gen_no_memory(g);
+	sample->n_thinking -= sample->thought_end > tokens_out; /* the end token's was one of thinking */
 	g->n_thinking += sample->n_thinking;
 	sample->end.cached_tokens = m->cached_tokens;
 	sample->end = (struct answer_end){

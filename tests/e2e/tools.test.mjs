@@ -1,6 +1,10 @@
 // Tools and thinking, through every API with its own client: what is asked for is drawn (a shape that the model could
 // not have hit by chance), told apart the same whole and streamed, and given back. The template writes both as Qwen 3 does.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import { Ollama } from 'ollama';
@@ -128,7 +132,7 @@ test('where a template cannot give a call back as it was drawn, cache_debug says
 	}
 	const claude = { model: 'haiku', max_tokens: 2, cache_debug: true, thinking: { type: 'disabled' }, tools: [{ name: 'weather', input_schema: city }] };
 	const back = [user, { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'weather', input: { city: 'Rome', days: 2 } }] }, { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', content: 'rain' }] }];
-	const asked = async (messages, system) => (await post(server, '/v1/messages', { ...claude, system, messages })).json.cache_debug;
+	const asked = async (messages, system) => (await post(server, '/v1/messages', { ...claude, system, messages })).json.hokku.cache_debug;
 	await asked([user], 'One.');
 	assert.deepEqual((await asked(back, 'One.')).call, { message: 'messages.1', reason: 'prompt' });
 	assert.equal((await asked(back, 'Another.')).call, undefined); // nothing of the conversation is known: no call is why
@@ -190,6 +194,74 @@ test('Anthropic: tool_use and thinking blocks, whole and streamed, and back agai
 		messages: [user, { role: 'assistant', content: message.content }, { role: 'user', content: [{ type: 'tool_result', tool_use_id: call.id, content: 'rain' }] }],
 	});
 	assert.ok(next.content.every((block) => block.type !== 'tool_use'));
+});
+
+test('Anthropic: a call behind thinking that its budget ends, whole and streamed, and back again', async () => {
+	// The budget is 1,024 tokens at least, which the bundled model's context does not hold.
+	const scratch = mkdtempSync(join(tmpdir(), 'hokku-tools-'));
+	const shape = { architectures: ['Qwen2ForCausalLM'], model_type: 'qwen2', hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 1, vocab_size: 320, max_position_embeddings: 4096, rms_norm_eps: 1e-6, rope_theta: 10000, tie_word_embeddings: true };
+	writeFileSync(join(scratch, 'shape.json'), JSON.stringify(shape));
+	execFileSync(process.env.HOKKU, ['synth', '--shape', join(scratch, 'shape.json'), '--type', 'F32', '--seed', '3', '-o', join(scratch, 'long.gguf')], { stdio: 'pipe' });
+	const long = await start([join(scratch, 'long.gguf'), '--chat-template-file', template]);
+	try {
+		const client = new Anthropic({ baseURL: long.url, apiKey: 'none', maxRetries: 0 });
+		const request = {
+			model: 'haiku',
+			max_tokens: 1400,
+			seed: 1,
+			messages: [user],
+			tools: [{ name: 'weather', input_schema: city }, { name: 'now', input_schema: none }],
+			thinking: { type: 'enabled', budget_tokens: 1024 },
+			temperature: 1,
+		};
+		const choices = [{ type: 'tool', name: 'weather' }, { type: 'any', disable_parallel_tool_use: true }];
+		for (const choice of choices) {
+			const asked = { ...request, tool_choice: choice };
+			const message = await client.messages.create(asked);
+			assert.deepEqual([message.stop_reason, ...message.content.map((block) => block.type)], ['tool_use', 'thinking', 'tool_use']);
+			const [thought, call] = message.content;
+			if (call.name === 'weather') assert.ok(['Rome', 'Oslo'].includes(call.input.city) && Number.isInteger(call.input.days), JSON.stringify(call));
+			assert.ok(thought.thinking.length > 0 && thought.signature.length > 0);
+			const told = message.usage.output_tokens_details.thinking_tokens;
+			assert.ok(told >= 1024 && told < 1044, `${told} tokens of thinking`);
+			const stream = client.messages.stream(asked);
+			const events = [];
+			stream.on('streamEvent', ({ type, content_block: block, delta }) => {
+				const event = [type, block?.type ?? delta?.type].filter(Boolean).join(' ');
+				if (event !== events.at(-1)) events.push(event);
+			});
+			const streamed = await stream.finalMessage();
+			const plain = (content) => content.map(({ id, ...block }) => block);
+			assert.deepEqual(plain(streamed.content), plain(message.content));
+			assert.deepEqual(events, [
+				'message_start',
+				'content_block_start thinking',
+				'content_block_delta thinking_delta',
+				'content_block_delta signature_delta',
+				'content_block_stop',
+				'content_block_start tool_use',
+				'content_block_delta input_json_delta',
+				'content_block_stop',
+				'message_delta',
+				'message_stop',
+			]);
+			const next = await client.messages.create({
+				...request,
+				tool_choice: { type: 'none' },
+				messages: [user, { role: 'assistant', content: message.content }, { role: 'user', content: [{ type: 'tool_result', tool_use_id: call.id, content: 'rain' }] }],
+			});
+			assert.equal(next.content[0].type, 'thinking');
+			assert.ok(next.content.every((block) => block.type !== 'tool_use'));
+			const taken = ({ input_tokens: fresh, cache_read_input_tokens: found }) => fresh + found;
+			assert.ok(taken(next.usage) > taken(message.usage) + 400); // the thought came along
+			// An end token that lets go of held text (half a character here) is none of the answer's, nor of its thinking's.
+			const { output_tokens: all, output_tokens_details: { thinking_tokens: thinking } } = next.usage;
+			assert.ok(next.content.length === 1 ? thinking === all : thinking < all, `${thinking} of ${all}`);
+		}
+	} finally {
+		await long.stop();
+		rmSync(scratch, { recursive: true });
+	}
 });
 
 test('Ollama: calls with objects as arguments; think', async () => {
