@@ -203,7 +203,7 @@ static void answer_several(struct server *s, struct http_request *r)
 {
 	struct engine_state sum;
 	struct strbuf b = {0}, models = {0};
-	const struct hosted *bad = hosting_health(s, &models);
+	const struct hosted *bad = hosting_health(s, r, &models);
 	const char *status = s->stopping_ns    ? "stopping"
 			     : bad             ? "unhealthy"
 			     : s->shelf_number ? "ok"

@@ -89,19 +89,19 @@ void hosting_models_route(struct server *s, struct http_request *r)
 
 void hosting_model_route(struct server *s, struct http_request *r)
 {
-	struct strbuf query = {0}, name = {0}, b = {0};
+	struct strbuf name = {0}, b = {0};
 	struct hokku_error err;
-	const struct hosted *h = NULL;
-	strbuf_addf(&query, "n=%s", http_get_path(r) + strlen("/v1/models/"));
-	peek_query((struct str){query.ptr, query.len}, "n", &name);
-	if (!(h = hosting_find(s, owner_of(s, r), name.ptr ? name.ptr : "", &err))) {
+	const char *sent = http_get_path(r) + strlen("/v1/models/");
+	peek_path(str_c(sent), &name);
+	bool whole = name.ptr && !name.failed && !memchr(name.ptr, 0, name.len);
+	const struct hosted *h = hosting_find(s, owner_of(s, r), whole ? name.ptr : sent, &err);
+	if (!h) {
 		reply_error(r, err.code, hokku_code_http(err.code), err.message, "model");
 	} else {
 		add_model(&b, h);
 		strbuf_add_c(&b, "\n");
 		reply_json(r, 200, &b);
 	}
-	strbuf_free(&query);
 	strbuf_free(&name);
 	strbuf_free(&b);
 }
@@ -236,19 +236,26 @@ static void add_places(struct server *s, struct strbuf *b)
 	strbuf_add_c(b, "]");
 }
 
-const struct hosted *hosting_health(struct server *s, struct strbuf *b)
+const struct hosted *hosting_health(struct server *s, const struct http_request *r, struct strbuf *b)
 {
 	const struct hosted *unhealthy = NULL;
-	bool first = true;
+	bool first = true, told = gate_has_key(s, r);
+	struct strbuf one = {0};
 	strbuf_add_c(b, ",\"models\":[");
 	for (const struct hosted *h = s->hosted; h; h = h->next) {
 		if (h->file.gone && !takes_memory(h))
 			continue;
-		strbuf_add_c(b, first ? "" : ",");
-		if (add_health_of(b, h))
+		strbuf_clear(&one);
+		if (add_health_of(&one, h))
 			unhealthy = h;
+		b->failed |= one.failed;
+		if (one.failed || !told || !gate_may_use(s, owner_of(s, r), h->file.name))
+			continue;
+		strbuf_add_c(b, first ? "" : ",");
+		strbuf_add(b, one.ptr, one.len);
 		first = false;
 	}
+	strbuf_free(&one);
 	strbuf_add_c(b, "]");
 	add_places(s, b);
 	return unhealthy;

@@ -59,10 +59,10 @@ static enum hokku_code let_go(struct server *s, uint32_t owner, struct str body,
 	struct gen_request q = {0};
 	struct hosted *h = NULL;
 	enum hokku_code rc = request_parse(body, &request_named, NULL, &q, err);
-	if (!rc && !(h = hosting_find(s, owner, q.model, &err->error)))
+	if (!rc && !(h = hosting_find(s, owner, q.model, &err->error))) {
 		rc = err->error.code;
-	if (rc && !h && q.model)
 		snprintf(err->field, sizeof err->field, "model");
+	}
 	if (h && h->state != REGISTRY_LOADED && h->state != REGISTRY_LOADING)
 		rc = bad(err, "model", "'%.200s' is not in memory: it is %s", h->file.name,
 			 registry_state_name(h->state));

@@ -8,6 +8,7 @@
 #include "server/answer.h"
 #include "server/gate.h"
 #include "server/hosting_lists.h"
+#include "server/peek.h"
 #include "server/reply.h"
 
 /* False: it was answered that the key of r may not use this model. */
@@ -95,16 +96,11 @@ void models_route(struct server *s, struct http_request *r)
 /* Is the path's text, percent-encoded as clients send it or not, this name? */
 static bool is_name(const char *path, const char *name)
 {
-	for (; *path; path++, name++) {
-		int c = (unsigned char)*path, high, low;
-		if (c == '%' && (high = hex_digit(path[1])) >= 0 && (low = hex_digit(path[2])) >= 0) {
-			c = high * 16 + low;
-			path += 2;
-		}
-		if (c != (unsigned char)*name || c == 0)
-			return false;
-	}
-	return *name == '\0';
+	struct strbuf plain = {0};
+	peek_path(str_c(path), &plain);
+	bool is = plain.ptr && !plain.failed && str_eq_c((struct str){plain.ptr, plain.len}, name);
+	strbuf_free(&plain);
+	return is;
 }
 
 void model_route(struct server *s, struct http_request *r)

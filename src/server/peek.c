@@ -113,6 +113,26 @@ bool peek_model(struct str body, const char *old, struct strbuf *out)
 	return name.ptr && add_string(name, out);
 }
 
+/* Two hexadecimal digits behind each %; what is none stays. */
+static void add_plain(struct str s, bool plus_is_blank, struct strbuf *out)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		char c = plus_is_blank && s.ptr[i] == '+' ? ' ' : s.ptr[i];
+		int high = i + 2 < s.len ? hex_digit(s.ptr[i + 1]) : -1;
+		int low = high >= 0 ? hex_digit(s.ptr[i + 2]) : -1;
+		if (c == '%' && low >= 0) {
+			c = (char)(high * 16 + low);
+			i += 2;
+		}
+		strbuf_add(out, &c, 1);
+	}
+}
+
+void peek_path(struct str part, struct strbuf *out)
+{
+	add_plain(part, false, out);
+}
+
 bool peek_query(struct str query, const char *name, struct strbuf *out)
 {
 	size_t n = strlen(name);
@@ -120,16 +140,7 @@ bool peek_query(struct str query, const char *name, struct strbuf *out)
 		const char *end = memchr(query.ptr, '&', query.len);
 		size_t len = end ? (size_t)(end - query.ptr) : query.len;
 		if (len > n && memcmp(query.ptr, name, n) == 0 && query.ptr[n] == '=') {
-			for (size_t i = n + 1; i < len; i++) {
-				char c = query.ptr[i] == '+' ? ' ' : query.ptr[i];
-				int high = i + 2 < len ? hex_digit(query.ptr[i + 1]) : -1;
-				int low = high >= 0 ? hex_digit(query.ptr[i + 2]) : -1;
-				if (c == '%' && low >= 0) {
-					c = (char)(high * 16 + low);
-					i += 2;
-				}
-				strbuf_add(out, &c, 1);
-			}
+			add_plain((struct str){query.ptr + n + 1, len - n - 1}, true, out);
 			return true;
 		}
 		query.ptr += len + (end ? 1 : 0);

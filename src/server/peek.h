@@ -12,7 +12,11 @@
  * or the body is no object up to there. */
 bool peek_model(struct str body, const char *old, struct strbuf *out);
 
-/* The value of a parameter of a query ("a=b&model=x%2Fy"), its escapes undone; false: it is not there. */
+/* A part of a path, its escapes undone: a plus is a plus there. */
+void peek_path(struct str part, struct strbuf *out);
+
+/* The value of a parameter of a query ("a=b&model=x%2Fy"), its escapes undone, a plus a blank; false: it is
+ * not there. */
 bool peek_query(struct str query, const char *name, struct strbuf *out);
 
 #endif

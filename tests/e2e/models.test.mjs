@@ -163,6 +163,8 @@ test('a model comes and goes as Ollama and llama-server say it', async () => {
 	assert.match((await unload('small')).json.error.message, /'small' is not in memory: it is unloaded/);
 	assert.equal((await unload('nobody')).status, 404);
 	assert.equal((await post(server, '/models/unload', { name: 'small' })).status, 400);
+	assert.equal((await post(server, '/models/unload', { model: 'small', bogus: 1 })).json.error.field, 'bogus'); // what is wrong is named
+	assert.equal((await post(server, '/models/unload', { model: 'nobody' })).json.error.field, 'model');
 	const counted = (await server.health()).queue.finished; // of engines that are gone, too
 	assert.ok(counted > 10);
 });
@@ -203,6 +205,11 @@ test('files appear, change and vanish while they are served', async () => {
 	rmSync(join(dir, 'new.gguf'));
 	await until(async () => !(await get('/v1/models')).json.data.some((m) => m.id === 'new'), 30000, 'it to leave the list');
 	assert.equal((await ask('small')).status, 200);
+	put(small, join(dir, 'c++ & more.gguf')); // in a path a plus is a plus, as clients send it
+	await until(async () => (await get('/v1/models')).json.data.some((m) => m.id === 'c++ & more'), 30000, 'it to be listed');
+	for (const path of ['c++%20&%20more', 'c%2B%2B%20%26%20more']) assert.equal((await get(`/v1/models/${path}`)).json.id, 'c++ & more');
+	assert.equal((await get('/v1/models/c++%20&%20more%00x')).status, 404);
+	assert.equal((await get('/props?model=c%2B%2B+%26+more')).status, 503); // and in a query a blank
 	rmSync(join(root, 'x', 'long.gguf')); // named on the command line: it stays in the list
 	await until(async () => (await get('/v1/models')) && (await stateOf('long')) === 'failed', 30000, 'the named file to be missed');
 	assert.match((await ask('long')).json.error.message, /^model 'long' cannot be served: .*long\.gguf/);
@@ -310,8 +317,11 @@ test('a key sees its models alone, and models come and go by an administrator', 
 	assert.deepEqual((await list('/api/ps', 'one')).models.map((m) => m.name), ['small:latest']);
 	assert.equal((await list('/v1/models', 'two')).data.length, 2);
 	assert.equal((await post(s, '/models/unload', { model: 'tiny' }, as('two'))).status, 403);
+	const told = async (key) => (await list('/health', key)).models.map((m) => m.model); // without one it tells none
+	assert.deepEqual([await told('one'), await told('two'), await told('nobody')], [['small'], ['small', 'tiny'], []]);
+	assert.equal((await s.health()).status, 'ok');
 	assert.equal((await post(s, '/models/unload', { model: 'tiny' }, as('boss'))).status, 200);
-	await reaches('tiny', 'unloaded', s);
+	await until(async () => (await list('/health', 'boss')).models[1].state === 'unloaded', 30000, 'tiny to be unloaded');
 	await s.stop();
 });
 
