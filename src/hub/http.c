@@ -19,6 +19,7 @@ struct http {
 	CURL *easy;                /* of http_ask */
 	struct curl_slist *bearer; /* the header with the token; NULL: none */
 	char origin[HUB_MAX_URL];
+	char text[CURL_ERROR_SIZE]; /* easy's, which may write it as long as it lives */
 };
 
 const struct hub_config *http_config(const struct http *h)
@@ -178,6 +179,15 @@ static const struct {
 	{"content-length", AT(content_length), false},
 };
 
+/* What would steer the terminal that a message is read on, or end its line. */
+static bool has_control(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.ptr[i] < ' ' || s.ptr[i] == 0x7f)
+			return true;
+	return false;
+}
+
 void http_take_header(struct http_headers *to, const char *line, size_t n)
 {
 	while (n && isspace((unsigned char)line[n - 1]))
@@ -202,7 +212,8 @@ void http_take_header(struct http_headers *to, const char *line, size_t n)
 		if (known_headers[i].is_etag && value.len > 1 && *value.ptr == '"')
 			value.ptr++, value.len -= 2;
 		char *at = (char *)to + known_headers[i].offset;
-		if (value.len < known_headers[i].size) { /* one that is longer is not what it says */
+		/* one that is longer, or holds what no such value holds, is not what it says */
+		if (value.len < known_headers[i].size && !has_control(value)) {
 			memcpy(at, value.ptr, value.len);
 			at[value.len] = '\0';
 		}
@@ -266,14 +277,14 @@ static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t c, cur
 
 /* One request, no redirect. */
 static enum hokku_code ask_once(struct http *h, const char *url, bool head, struct asking *a, CURLcode *code,
-				char error_text[CURL_ERROR_SIZE], struct hokku_error *err)
+				struct hokku_error *err)
 {
 	struct http_reply *r = a->reply;
 	r->headers = (struct http_headers){0};
 	r->status = 0;
 	strbuf_clear(&r->body);
 	snprintf(r->url, sizeof r->url, "%s", url);
-	CURL *e = http_easy(h, h->easy, url, error_text);
+	CURL *e = http_easy(h, h->easy, url, h->text);
 	h->easy = e;
 	if (!e)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for a connection", url);
@@ -307,10 +318,9 @@ static enum hokku_code ask_once(struct http *h, const char *url, bool head, stru
 static enum hokku_code ask_again(struct http *h, const char *url, bool head, struct asking *a,
 				 struct hokku_error *err)
 {
-	char text[CURL_ERROR_SIZE];
 	for (uint32_t n = 1;; n++) {
 		CURLcode code = CURLE_OK;
-		enum hokku_code rc = ask_once(h, url, head, a, &code, text, err);
+		enum hokku_code rc = ask_once(h, url, head, a, &code, err);
 		if (rc)
 			return rc;
 		if (!code && !http_is_busy(a->reply->status))
@@ -320,7 +330,7 @@ static enum hokku_code ask_again(struct http *h, const char *url, bool head, str
 		if (n == HTTP_ATTEMPTS || code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT ||
 		    code == CURLE_SSL_CACERT_BADFILE || code == CURLE_PEER_FAILED_VERIFICATION)
 			return err_set(err, HOKKU_IO_ERROR, "%s: %s%s", url,
-				       *text ? text : curl_easy_strerror(code),
+				       *h->text ? h->text : curl_easy_strerror(code),
 				       code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT
 					       ? "; --offline looks only at what is here"
 					       : "");

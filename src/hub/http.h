@@ -50,7 +50,8 @@ enum hokku_code http_ask_first(struct http *h, const char *url, size_t n, struct
 /* Of the hub's own scheme, host and port? */
 bool http_is_hub(const struct http *h, const char *url);
 
-/* A handle for url with what all requests share; with a token where it goes to the hub. NULL: no memory. */
+/* A handle for url with what all requests share; with a token where it goes to the hub. NULL: no memory.
+ * error_text (CURL_ERROR_SIZE) lives as long as the handle. */
 void *http_easy(struct http *h, void *easy, const char *url, char *error_text);
 
 /* One line of a reply's head. */

@@ -18,9 +18,13 @@ static bool component_ok(struct str s)
 {
 	if (s.len == 0 || s.len > MAX_COMPONENT || str_eq_c(s, ".") || str_eq_c(s, ".."))
 		return false;
-	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.ptr[i] < ' ' || s.ptr[i] == 0x7f || s.ptr[i] == '\\')
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.ptr[i],
+			      next = i + 1 < s.len ? (unsigned char)s.ptr[i + 1] : 0;
+		bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0; /* U+0080 to U+009F steer terminals too */
+		if (c < ' ' || c == 0x7f || c == '\\' || c1)
 			return false;
+	}
 	return utf8_valid_prefix(s.ptr, s.len) == s.len;
 }
 
@@ -171,10 +175,25 @@ static bool cut_prefix(struct str *s, const char *prefix)
 	return true;
 }
 
+/* Past the host of the hub that everybody means. */
+static bool cut_known_host(struct str *s)
+{
+	static const char *const hosts[] = {"hf.co/", "huggingface.co/", "www.huggingface.co/", NULL};
+	for (size_t i = 0; hosts[i]; i++)
+		if (cut_prefix(s, hosts[i]))
+			return true;
+	return false;
+}
+
+bool hub_name_has_host(const char *text)
+{
+	struct str s = str_c(text);
+	return cut_known_host(&s);
+}
+
 /* Past the hub's host, with or without the scheme. */
 static bool cut_host(struct str *s, const struct hub_config *c)
 {
-	static const char *const hosts[] = {"hf.co/", "huggingface.co/", "www.huggingface.co/", NULL};
 	struct str rest = *s;
 	size_t n = strlen(c->endpoint);
 	if (str_starts(rest, str_c(c->endpoint)) && rest.len > n && rest.ptr[n] == '/') {
@@ -183,12 +202,10 @@ static bool cut_host(struct str *s, const struct hub_config *c)
 	}
 	if (!cut_prefix(&rest, "https://"))
 		cut_prefix(&rest, "http://");
-	for (size_t i = 0; hosts[i]; i++)
-		if (cut_prefix(&rest, hosts[i])) {
-			*s = rest;
-			return true;
-		}
-	return false;
+	if (!cut_known_host(&rest))
+		return false;
+	*s = rest;
+	return true;
 }
 
 static enum hokku_code parse_url(struct hub_name *n, struct str s, struct hokku_error *err)

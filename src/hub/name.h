@@ -38,6 +38,10 @@ extern const struct hub_short hub_shorts[]; /* ends with name NULL */
 enum hokku_code hub_name_parse(const char *text, const struct hub_config *c, struct hub_name *out,
 			       struct hokku_error *err);
 
+/* Does text begin with the host of the hub that everybody means, "hf.co/..."? Then it is no path, whatever it
+ * ends in. */
+bool hub_name_has_host(const char *text);
+
 /* "user/repo:want" without what is the default; out holds HUB_MAX_URL. Returns out. */
 const char *hub_name_text(const struct hub_name *n, char *out);
 

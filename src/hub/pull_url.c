@@ -1,5 +1,6 @@
 /* Files of hosts that are no hub: what is known of them is what their server says, so a file is named by its
  * address. */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -25,35 +26,38 @@ struct fetching {
 /* ---- where it lies ---- */
 
 /* FOLDER/HOST/SUM/FILE; SUM is of the address without the file and what stands after "?", so that the parts
- * of a split model lie side by side. */
+ * of a split model lie side by side. A name and password before the host are in neither. */
 static enum hokku_code place_of(const struct hub_config *c, const char *url, char **out,
 				struct hokku_error *err)
 {
 	char sum[65];
-	const char *host = strstr(url, "://") + 3;
-	size_t n = strcspn(url, "?#"), n_host = strcspn(host, "/");
-	const char *file = url + n;
+	const char *host = strstr(url, "://") + 3, *scheme_end = host;
+	size_t n = strcspn(url, "?#");
+	const char *file = url + n, *host_end = host + strcspn(host, "/?#");
 	while (file > host && file[-1] != '/')
 		file--;
+	for (const char *at = host; at < host_end; at++)
+		host = *at == '@' ? at + 1 : host;
 	struct str name = {file, (size_t)(url + n - file)};
-	struct strbuf b = {0};
+	struct strbuf b = {0}, bare = {0};
 	*out = NULL;
 	if (!c->urls)
 		return err_set(
 			err, HOKKU_INVALID_REQUEST,
 			"%s: there is no place for it: HOME is not set; set XDG_CACHE_HOME to a folder", url);
-	if (!hub_file_name_ok(name) || !n_host || file <= host + n_host)
+	if (!hub_file_name_ok(name) || host == host_end || file <= host_end)
 		return err_set(err, HOKKU_INVALID_REQUEST, "%s: this address names no file", url);
-	hub_sha256_hex(url, (size_t)(file - url), sum);
+	strbuf_add(&bare, url, (size_t)(scheme_end - url));
+	strbuf_add(&bare, host, (size_t)(file - host));
+	if (!bare.failed)
+		hub_sha256_hex(bare.ptr, bare.len, sum);
 	strbuf_addf(&b, "%s/", c->urls);
-	for (size_t i = 0; i < n_host; i++) /* of a port's colon, and of what a host may not hold */
-		strbuf_add(&b,
-			   host[i] == '.' || host[i] == '-' || (host[i] >= '0' && host[i] <= '9') ||
-					   ((host[i] | 32) >= 'a' && (host[i] | 32) <= 'z')
-				   ? host + i
-				   : "_",
-			   1);
-	strbuf_addf(&b, "/%.16s/%.*s", sum, STR_ARG(name));
+	for (const char *at = host; at < host_end;
+	     at++) /* of a port's colon, and of what a host may not hold */
+		strbuf_add(&b, isalnum((unsigned char)*at) || strchr(".-", *at) ? at : "_", 1);
+	strbuf_addf(&b, "/%.16s/%.*s", bare.failed ? "" : sum, STR_ARG(name));
+	b.failed |= bare.failed;
+	strbuf_free(&bare);
 	*out = b.ptr;
 	if (!b.failed)
 		return HOKKU_OK;

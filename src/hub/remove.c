@@ -1,6 +1,7 @@
 /* Removing models from the cache: links first, then the bytes that no snapshot needs any more. */
 #include <errno.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -87,8 +88,10 @@ static struct link_count *looked_for;
 
 static int count_link(const char *path, const struct stat *st, int kind, struct FTW *where)
 {
-	char to[512];
+	char to[PATH_MAX];
 	(void)where;
+	if (kind == FTW_DNR) /* what is in it cannot be seen */
+		return 1;
 	if ((kind == FTW_SL || kind == FTW_SLN) && S_ISLNK(st->st_mode)) {
 		ssize_t n = readlink(path, to, sizeof to - 1);
 		to[n > 0 ? n : 0] = '\0';
@@ -98,17 +101,16 @@ static int count_link(const char *path, const struct stat *st, int kind, struct 
 	return 0;
 }
 
-/* Of all snapshots, how many links lead to a blob. */
+/* Of all snapshots, how many links lead to a blob; SIZE_MAX: they cannot all be seen, and it may be any. */
 static size_t n_links(const struct model *m, const char *hash)
 {
 	struct link_count count = {.hash = hash};
 	char *path = hub_cache_path(m->c->cache, m->name->repo, "snapshots");
 	looked_for = &count;
-	if (path)
-		nftw(path, count_link, 16, FTW_PHYS);
+	bool seen = path && nftw(path, count_link, 16, FTW_PHYS) == 0;
 	looked_for = NULL;
 	free(path);
-	return path ? count.n : SIZE_MAX;
+	return seen ? count.n : SIZE_MAX;
 }
 
 static enum hokku_code unlink_file(const char *path, struct hokku_error *err)

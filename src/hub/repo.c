@@ -61,7 +61,7 @@ void hub_repo_free(struct hub_repo *r)
 static char *nearest_repo(struct http *h, const struct hub_name *name)
 {
 	const struct hub_config *c = http_config(h);
-	struct http_reply reply;
+	struct http_reply reply = {0};
 	struct jv_doc doc;
 	const char *names[MAX_NEAR + 1];
 	char *near = NULL;
@@ -70,12 +70,9 @@ static char *nearest_repo(struct http *h, const struct hub_name *name)
 	struct strbuf url = {0};
 	strbuf_addf(&url, "%s/api/models?author=%.*s&limit=%d", c->endpoint, (int)strcspn(name->repo, "/"),
 		    name->repo, MAX_NEAR);
-	if (url.failed || http_ask(h, url.ptr, false, true, MAX_NEAR_BYTES, &reply, &silent)) {
-		strbuf_free(&url);
-		return NULL;
-	}
+	bool asked = !url.failed && !http_ask(h, url.ptr, false, true, MAX_NEAR_BYTES, &reply, &silent);
 	struct str text = {reply.body.ptr, reply.body.len};
-	if (reply.status == 200 && !jv_parse(text, JV_STRICT, &doc, &silent)) {
+	if (asked && reply.status == 200 && !jv_parse(text, JV_STRICT, &doc, &silent)) {
 		for (size_t i = 0; i < jv_len(&doc.root) && n < MAX_NEAR; i++) {
 			struct str id = jv_str(jv_get(jv_at(&doc.root, i), "id"));
 			if (id.ptr && hub_repo_ok(id) && strlen(id.ptr) == id.len)

@@ -174,6 +174,9 @@ test('gated, renamed and misspelled repositories', async () => {
 	succeeded(await pull('test/gated', { env: { HF_TOKEN: 'hf_good' } }), 'test/gated', 'g.gguf', small);
 	assert.equal((await pull('test/old-name:Q8_0')).code, 0);
 	failed(await pull('test/m-GGFU'), /no repository "test\/m-GGFU", or it is private \(HTTP 401\); did you mean "test\/m-GGUF"\?/);
+	hub.faults = { cut: true }; // nobody says what is near
+	failed(await pull('test/m-GGFU'), /no repository "test\/m-GGFU", or it is private \(HTTP 401\); check the name/);
+	hub.faults = {};
 	failed(await pull('test/m-GGUF:Q4_K_N'), /test\/m-GGUF has no model "Q4_K_N"; did you mean Q4_K_M\?; it has F16, Q4_K_M, Q8_0/);
 	failed(await pull('test/m-GGUF:m-Q4_K_N.gguf'), /did you mean m-Q4_K_M\.gguf\?/);
 	assert.ok(existsSync(join(folder('test/m-GGUF'), '.no_exist', COMMIT, 'm-Q4_K_N.gguf')));
@@ -323,6 +326,8 @@ test('a file of any other host', async () => {
 	assert.equal((await pull(url('/d/m.gguf'))).out, r.out); // what stands after the ? names no other file
 	assert.equal((await pull(url('/d/m.gguf'), {}, '--offline')).out, r.out);
 	assert.equal(hub.requests.length, 0);
+	// A password goes to the host, and not into the name of a folder.
+	assert.equal((await pull(url('/d/m.gguf').replace('//', '//user:secret@'), {}, '--offline')).out, r.out);
 	const split = await pull(url('/d/s-00002-of-00002.gguf'));
 	assert.match(split.out, /s-00001-of-00002\.gguf\n$/);
 	assert.ok(readFileSync(split.out.trim().replace('00001-of', '00002-of')).equals(parts[1]));

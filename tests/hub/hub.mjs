@@ -31,6 +31,7 @@ const isLarge = (path, bytes) => bytes.length >= 512 << 10 || /\.(gguf|safetenso
  *   info: text        the list is this text;  redirect: url  the file's address
  *   away: true        everything is at the other host
  *   hold: f(i)        called before the i-th answer with bytes; a promise is waited for
+ *   cut: true         the list of somebody's repositories breaks off
  *   keep: n           after so many bytes of an answer nothing comes any more
  * }
  */
@@ -125,6 +126,7 @@ export async function startHub(repos, tls) {
 		const path = decodeURIComponent(new URL(req.url, 'http://hub').pathname);
 		const query = new URL(req.url, 'http://hub').searchParams;
 		if (path === '/api/models') {
+			if (hub.faults.cut) return res.writeHead(200, { 'Content-Length': 1000 }).write('[{"id": ', () => res.destroy());
 			const of = Object.keys(repos).filter((name) => name.startsWith(`${query.get('author')}/`) && !repos[name].private);
 			return res.end(JSON.stringify(of.map((id) => ({ id }))));
 		}

@@ -62,6 +62,7 @@ static void test_paths_and_urls(void **state)
 		{"m.gguf", HUB_PATH},
 		{"a/b/c.gguf", HUB_PATH},
 		{"~/m.gguf", HUB_PATH},
+		{"u/r:\xc2\xa0", HUB_REPO},
 		{"https://x.test/m.gguf", HUB_URL},
 		{"http://x.test/a/m.gguf?sig=1", HUB_URL},
 	};
@@ -84,6 +85,11 @@ static void test_bad(void **state)
 		"u/r:a/./b",
 		"u/r:a\\b",
 		"u/r:a\nb",
+		"u/r:a\x1b[1mb",
+		"u/r:a\x7f",
+		"u/r:a\xc2\x80",
+		"u/r:a\xc2\x9f"
+		"b",
 		"u/r:\xff",
 		"u/r@",
 		"u/r@../x",

@@ -131,6 +131,14 @@ static void test_heads(void **state)
 		take(&h, line);
 		assert_int_equal(strlen(h.linked_size), n < (int)sizeof h.linked_size ? n : 0);
 	}
+	/* Nor is one that would steer the terminal that a message is read on. */
+	for (const char *c = "\x01\x1b\x7f\t"; *c; c++) {
+		snprintf(line, sizeof line, "Location: ftp://x/%c]0;y\r\n", *c);
+		take(&h, line);
+	}
+	assert_string_equal(h.location, "");
+	take(&h, "Location: /\xc3\xa4\r\n");
+	assert_string_equal(h.location, "/\xc3\xa4");
 	take(&h, "ETag: \"\r\n");
 	take(&h, "ETag: W/\r\n");
 	take(&h, "ETag:\r\n");
