@@ -77,6 +77,16 @@ int cli_fail(const struct hokku_error *err)
 	return EXIT_FAILED;
 }
 
+bool cli_ask(const char *question, bool otherwise)
+{
+	char line[16];
+	fputs(question, stderr);
+	fflush(stderr);
+	if (!fgets(line, sizeof line, stdin))
+		return false;
+	return line[0] == 'y' || line[0] == 'Y' || (line[0] == '\n' && otherwise);
+}
+
 int cli_finish(int code)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))

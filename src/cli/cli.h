@@ -79,6 +79,10 @@ int cli_fail(const struct hokku_error *err);
 /* "hokku NAME: MESSAGE (see hokku NAME --help)" on stderr; returns EXIT_USAGE. */
 int cli_usage(const struct cmd *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Puts a question on stderr and reads a line: "y..." is yes, an empty one is `otherwise`, all else and the
+ * end of the input no. */
+bool cli_ask(const char *question, bool otherwise);
+
 /* A progress line on stderr if it is a terminal, redrawn in place ("loading 42%"); part 1 wipes it. */
 void cli_progress(void *label, double part);
 

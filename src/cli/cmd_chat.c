@@ -525,6 +525,7 @@ static int run(int argc, char **argv)
 	o.config.model_path = path;
 	if (pipe(wake)) {
 		err_set(&err, HOKKU_IO_ERROR, "a pipe cannot be opened: %s", strerror(errno));
+		cli_free_chat(&o.chat);
 		free(path);
 		return cli_fail(&err);
 	}

@@ -23,7 +23,7 @@ const struct cmd cmd_rm = {
 static enum hokku_code may_remove(const struct hub_name *name, const struct hub_removed *what, bool yes,
 				  struct hokku_error *err)
 {
-	char shown[HUB_MAX_URL], size[32], line[16];
+	char shown[HUB_MAX_URL], size[32], question[HUB_MAX_URL + 64];
 	if (yes)
 		return HOKKU_OK;
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
@@ -31,9 +31,9 @@ static enum hokku_code may_remove(const struct hub_name *name, const struct hub_
 			err, HOKKU_INVALID_REQUEST,
 			"%s would be removed (%s); there is no terminal to ask, so --yes must be given",
 			hub_name_text(name, shown), str_bytes(what->n_bytes, size));
-	fprintf(stderr, "Remove %s (%s)? [y/N] ", hub_name_text(name, shown), str_bytes(what->n_bytes, size));
-	fflush(stderr);
-	if (fgets(line, sizeof line, stdin) && strchr("yY", line[0]))
+	snprintf(question, sizeof question, "Remove %s (%s)? [y/N] ", hub_name_text(name, shown),
+		 str_bytes(what->n_bytes, size));
+	if (cli_ask(question, false))
 		return HOKKU_OK;
 	return err_set(err, HOKKU_CANCELLED, "nothing was removed");
 }

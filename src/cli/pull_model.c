@@ -124,17 +124,6 @@ static void tell_plan(const struct hub_plan *plan)
 		plan->choice->n == 1 ? "" : "s", str_bytes(plan->n_bytes, all), here);
 }
 
-/* Yes is what an empty line says. */
-static bool ask(void)
-{
-	char line[16];
-	fprintf(stderr, "Pull it? [Y/n] ");
-	fflush(stderr);
-	if (!fgets(line, sizeof line, stdin))
-		return false;
-	return strchr("yY\n", line[0]) != NULL;
-}
-
 static enum hokku_code on_begin(void *user, const struct hub_plan *plan, struct hokku_error *err)
 {
 	const struct drawing *d = user;
@@ -142,7 +131,7 @@ static enum hokku_code on_begin(void *user, const struct hub_plan *plan, struct 
 	cli_tell_needs(d->config, plan);
 	if (observer_stopped(&d->job))
 		return err_set(err, HOKKU_CANCELLED, "interrupted");
-	if (d->asks && !ask())
+	if (d->asks && !cli_ask("Pull it? [Y/n] ", true))
 		return err_set(err, HOKKU_CANCELLED, "nothing was pulled");
 	return HOKKU_OK;
 }
@@ -222,7 +211,7 @@ enum hokku_code cli_find_model(const struct pull_options *o, const char *name, c
 	size_t n = strlen(name);
 	bool is_path = strchr("/.~-", *name) || stat(name, &st) == 0 ||
 		       (n > 5 && strcmp(name + n - 5, ".gguf") == 0 && !strchr(name, ':') &&
-			strncmp(name, "hf.co/", 6) != 0);
+			!hub_name_has_host(name));
 	if (is_path) /* whatever the settings of the hub are */
 		return keep(name, path, err);
 	enum hokku_code rc = o ? cli_hub_config(o, &config, err) : hub_config_read(&config, err);

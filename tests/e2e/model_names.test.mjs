@@ -76,6 +76,7 @@ test('run: a name that is not here is told of, and --pull brings it', async () =
 	assert.equal(await answer('test/one-GGUF:Q8_0', '--pull'), local);
 	hub.requests = [];
 	assert.equal(await answer('hf.co/test/one-GGUF'), local); // the one that is here
+	for (const host of ['hf.co', 'huggingface.co', 'www.huggingface.co']) assert.equal(await answer(`${host}/test/one-GGUF/resolve/main/one-Q8_0.gguf`), local); // no path, although it ends so
 	assert.equal(hub.requests.length, 0);
 	assert.match((await run(['run', 'test/none', '--pull', '-p', 'x'])).err, /has no repository "test\/none"/);
 	assert.match((await run(['run', 'test/none', '--offline', '-p', 'x'])).err, /offline, so nothing is pulled: test\/none is not here/);
@@ -151,6 +152,7 @@ test('on a terminal it asks first, and draws how far it is', async () => {
 	assert.ok(yes.out.includes((await answer(whole)).trim()), yes.out);
 	const removed = await run(['rm', 'test/one-GGUF'], { ...other, input: '\n' });
 	assert.match(removed.out, /Remove test\/one-GGUF \(.*\)\? \[y\/N\] .*nothing was removed/s);
+	assert.match((await run(['rm', 'test/one-GGUF'], { ...other, input: '\0\n' })).out, /nothing was removed/); // a zero byte is no yes
 	assert.match((await run(['rm', 'test/one-GGUF'], { ...other, input: 'y\n' })).out, /removed test\/one-GGUF/);
 	assert.ok(!existsSync(join(scratch, 'asked/models--test--one-GGUF')));
 });
