@@ -431,8 +431,10 @@ const char *calling_own_place(const struct calling *c, const char *message)
 	const char *end = strchr(message, ':');
 	for (size_t i = 0; c->wrapped && end && i < sizeof members / sizeof *members; i++) {
 		const char *at = strstr(message, members[i]);
-		if (at && at < end)
-			return at + strlen(members[i]);
+		if (at && at < end) {
+			at += strlen(members[i]);
+			return at == end ? end + 2 : at; /* the whole shape has no place: no ": " either */
+		}
 	}
 	return message;
 }

@@ -162,7 +162,7 @@ void access_refused(struct server *s, int status)
 {
 	struct log_line l;
 	char text[64], name[32];
-	unsigned outcome = status == 503 ? HOKKU_OVERLOADED : HOKKU_INVALID_REQUEST;
+	unsigned outcome = status == 503 || status == 529 ? HOKKU_OVERLOADED : HOKKU_INVALID_REQUEST;
 	metrics_count(&s->requests, s->requests.n_routes, 0, outcome);
 	snprintf(text, sizeof text, "no whole request %d", status);
 	log_begin(&l, LOG_INFO, text);

@@ -24,17 +24,12 @@ enum hokku_code field_no_memory(struct request_error *err)
 const char *field_describe(const struct jv *v, char out[96])
 {
 	char quoted[64];
-	double real;
 	switch (v->type) {
 	case JV_STRING:
 		str_quote(jv_str(v), quoted, sizeof quoted);
 		snprintf(out, 96, "the string %s", quoted);
 		break;
 	case JV_NUMBER:
-		jv_text(v, out, 96);
-		if (strpbrk(v->text, ".eE") && jv_double(v, &real))
-			snprintf(out, 96, "%.10g", real);
-		break;
 	case JV_BOOL:
 	case JV_NULL:
 		jv_text(v, out, 96);
@@ -55,12 +50,30 @@ double field_number(const struct jv *v)
 	return jv_double(v, &x) ? x : (double)NAN;
 }
 
+/* By its text, for a double may be whole where the number is not: 1e-400, or 1 and 0.1 twenty digits behind.
+ */
+static bool is_whole(const struct jv *v)
+{
+	const char *at = v->text;
+	long n_behind = 0, n_zeros = 0; /* digits behind the point; zeros at the end of all digits */
+	bool point = false, zero = true;
+	for (; *at && (*at | 0x20) != 'e'; at++) {
+		point = point || *at == '.';
+		if (*at < '0' || *at > '9')
+			continue;
+		n_behind += point;
+		n_zeros = *at == '0' ? n_zeros + 1 : 0;
+		zero = zero && *at == '0';
+	}
+	return zero || n_behind - n_zeros <= (*at ? strtol(at + 1, NULL, 10) : 0);
+}
+
 bool field_whole(const struct jv *v, int64_t *out)
 {
 	if (jv_int(v, out))
 		return true;
 	double real = field_number(v);
-	if (!(fabs(real) < 0x1p53) || real != floor(real))
+	if (!(fabs(real) < 0x1p53) || !is_whole(v))
 		return false;
 	*out = (int64_t)real;
 	return true;

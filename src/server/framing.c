@@ -486,6 +486,14 @@ const char *framing_path(const struct framing *f)
 	return *path ? path : "/";
 }
 
+const char *framing_path_read(struct framing *f)
+{
+	if (!f->path_end)
+		return NULL;
+	f->head.ptr[f->path_end] = '\0';
+	return framing_path(f);
+}
+
 struct str framing_query(const struct framing *f)
 {
 	return (struct str){f->head.ptr + f->query.at, f->query.len};

@@ -72,6 +72,10 @@ const char *framing_method(const struct framing *f);
 /* The same: the target's path, terminated, without query; "*" for OPTIONS *. */
 const char *framing_path(const struct framing *f);
 
+/* The same as soon as the request line was read, also where something behind it is at fault; NULL: it was
+ * not. Nothing more may be taken then. */
+const char *framing_path_read(struct framing *f);
+
 /* What stands behind the target's question mark, as sent; empty: nothing. */
 struct str framing_query(const struct framing *f);
 

@@ -269,7 +269,7 @@ static void conn_replace_page(struct conn *c)
 		return;
 	struct strbuf page = {0};
 	int status = (int)strtol(status_at, NULL, 10);
-	refusal_write(&c->http->config, status, NULL, &page);
+	refusal_write(&c->http->config, framing_path_read(&c->framing), status, NULL, &page);
 	conn_set_state(c, CONN_SENDING); /* before anything is written: on_output tells a page by the state */
 	conn_thaw(c, true);
 	evbuffer_drain(out, evbuffer_get_length(out));
@@ -325,7 +325,8 @@ static void conn_refuse_tls(struct conn *c)
 	conn_set_state(c, CONN_LEAVING);
 	evbuffer_drain(in, evbuffer_get_length(in));
 	evbuffer_drain(out, evbuffer_get_length(out));
-	refusal_write(&c->http->config, c->fault.status, c->fault.text[0] ? c->fault.text : NULL, &text);
+	refusal_write(&c->http->config, framing_path_read(&c->framing), c->fault.status,
+		      c->fault.text[0] ? c->fault.text : NULL, &text);
 	if (text.failed || evbuffer_add(out, text.ptr, text.len) != 0 ||
 	    bufferevent_enable(c->bev, EV_READ | EV_WRITE) != 0)
 		conn_doom(c);
@@ -350,7 +351,8 @@ void conn_refuse(struct conn *c)
 	conn_thaw(c, true);
 	evbuffer_drain(out, evbuffer_get_length(out));
 	conn_thaw(c, false);
-	refusal_send(&c->http->config, fd, c->fault.status, c->fault.text[0] ? c->fault.text : NULL);
+	refusal_send(&c->http->config, framing_path_read(&c->framing), fd, c->fault.status,
+		     c->fault.text[0] ? c->fault.text : NULL);
 	shutdown(fd, SHUT_WR);
 	conn_unwatch(c);
 	c->closed = event_new(c->http->base, fd, EV_READ | EV_PERSIST, on_leaving, c);

@@ -58,8 +58,10 @@ struct http_config {
 	void (*on_wake)(void *user);
 	/* Every HTTP_TICK_MS. */
 	void (*on_tick)(void *user);
-	/* The body (JSON) of the answers that are made here; text is the sentence for people. */
-	void (*error_body)(enum hokku_code code, const char *text, struct strbuf *out);
+	/* The body (JSON) of the answers that are made here; text is the sentence for people. path: what was
+	 * asked for; NULL: that did not come. Returns the status with which it is said there. */
+	int (*error_body)(void *user, const char *path, enum hokku_code code, int status, const char *text,
+			  struct strbuf *out);
 	void *user;
 };
 

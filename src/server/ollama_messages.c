@@ -25,6 +25,12 @@ static void add_str(struct strbuf *b, const char *before, struct str s)
 	strbuf_add_json(b, s.ptr, s.len);
 }
 
+/* Before one more member of the object that b ends in. */
+static const char *comma(const struct strbuf *b)
+{
+	return b->len && b->ptr[b->len - 1] == '{' ? "" : ",";
+}
+
 static void add_id(struct strbuf *b, uint32_t call)
 {
 	strbuf_addf(b, "\"call%05u\"", call + 1); /* nine characters: there are templates that ask for them */
@@ -179,18 +185,16 @@ static enum hokku_code add_message(struct translation *t, const struct jv *v, st
 	strbuf_add_c(b, "{");
 	if (jv_get(v, "role"))
 		add_role(b, jv_get(v, "role"));
-	else
-		strbuf_add_c(b, "\"role\":null");
 	for (uint32_t i = 0; i < v->n; i++) {
 		struct str key = jv_key(v, i);
 		if (is_translated(key) || jv_none(jv_value(v, i)))
 			continue;
-		add_str(b, ",", key);
+		add_str(b, comma(b), key);
 		strbuf_add_c(b, ":");
 		jv_write(jv_value(v, i), b);
 	}
 	if (jv_none(content) && (jv_len(calls) || thinking.len))
-		strbuf_add_c(b, ",\"content\":\"\"");
+		strbuf_addf(b, "%s\"content\":\"\"", comma(b));
 	if (thinking.len) {
 		add_str(b, ",\"reasoning_content\":", thinking);
 		add_str(b, ",\"thinking\":", thinking);

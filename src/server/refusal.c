@@ -60,7 +60,8 @@ static void describe(const struct http_config *config, int status, char *text, s
 	}
 }
 
-void refusal_write(const struct http_config *config, int status, const char *text, struct strbuf *out)
+void refusal_write(const struct http_config *config, const char *path, int status, const char *text,
+		   struct strbuf *out)
 {
 	char own[256];
 	struct strbuf body = {0};
@@ -68,22 +69,23 @@ void refusal_write(const struct http_config *config, int status, const char *tex
 	    status != 505)
 		status = 400;
 	describe(config, status, own, sizeof own);
+	bool busy = status == 503;
+	status = config->error_body(config->user, path, busy ? HOKKU_OVERLOADED : HOKKU_INVALID_REQUEST,
+				    status, text ? text : own, &body);
 	if (config->on_refused)
 		config->on_refused(config->user, status);
-	config->error_body(status == 503 ? HOKKU_OVERLOADED : HOKKU_INVALID_REQUEST, text ? text : own,
-			   &body);
 	strbuf_addf(out,
 		    "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n%s"
 		    "Connection: close\r\n\r\n",
-		    status, refusal_reason(status), body.len, status == 503 ? "Retry-After: 1\r\n" : "");
+		    status, refusal_reason(status), body.len, busy ? "Retry-After: 1\r\n" : "");
 	strbuf_add(out, body.ptr, body.len);
 	strbuf_free(&body);
 }
 
-void refusal_send(const struct http_config *config, int fd, int status, const char *text)
+void refusal_send(const struct http_config *config, const char *path, int fd, int status, const char *text)
 {
 	struct strbuf out = {0};
-	refusal_write(config, status, text, &out);
+	refusal_write(config, path, status, text, &out);
 	if (!out.failed) {
 		ssize_t n = send(fd, out.ptr, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		(void)n; /* whoever cannot take it goes without */

@@ -8,10 +8,12 @@
 const char *refusal_reason(int status);
 
 /* Appends a message that closes the connection: 400, 408, 413, 417, 501, 503, 505; any other becomes 400.
- * text is the sentence for people; NULL: the status's own. */
-void refusal_write(const struct http_config *config, int status, const char *text, struct strbuf *out);
+ * path: what was asked for, in whose form the error is; NULL: that did not come. text is the sentence for
+ * people; NULL: the status's own. */
+void refusal_write(const struct http_config *config, const char *path, int status, const char *text,
+		   struct strbuf *out);
 
 /* Sends it, as far as the socket takes it at once. */
-void refusal_send(const struct http_config *config, int fd, int status, const char *text);
+void refusal_send(const struct http_config *config, const char *path, int fd, int status, const char *text);
 
 #endif

@@ -420,6 +420,22 @@ static enum hokku_code recall(struct gen_request *r, const struct request_memory
 	return rc;
 }
 
+/* What is wrong with the response_format that was made is wrong with text.format, of which it was. */
+static void name_format(struct request_error *err)
+{
+	static const char *const made[] = {"response_format.json_schema", "response_format"};
+	for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+		struct request_error before = *err;
+		size_t n = strlen(before.field), skip = strlen(made[i]);
+		if (strncmp(before.field, made[i], skip) != 0)
+			continue;
+		snprintf(err->field, sizeof err->field, "text.format%s", before.field + skip);
+		if (strncmp(before.error.message, before.field, n) == 0)
+			err_set(&err->error, before.error.code, "%s%s", err->field, before.error.message + n);
+		return;
+	}
+}
+
 /* All that stands in made goes through the fields of POST /v1/chat/completions. */
 static enum hokku_code take_made(struct gen_request *r, const struct jv *made, struct request_error *err)
 {
@@ -432,9 +448,15 @@ static enum hokku_code take_made(struct gen_request *r, const struct jv *made, s
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		const struct jv *v = jv_get(made, rows[i].name);
 		enum hokku_code rc = v ? of_chat(rows[i].name)(r, rows[i].as, v, err) : HOKKU_OK;
-		if (rc)
+		if (rc) {
+			name_format(err);
 			return rc;
+		}
 	}
+	const char *shaped = r->shape_field; /* by response_format: there is no other here */
+	if (shaped)
+		r->shape_field =
+			strcmp(shaped, "response_format") == 0 ? "text.format" : "text.format.schema";
 	return request_openai_chat.check(r, (struct str){0}, err);
 }
 

@@ -309,17 +309,29 @@ static void add_request_id(struct http_request *r)
 	http_add_header(r, api->request_id_header, id);
 }
 
+/* Of a path, the bytes of --api-prefix that it begins with, as all but "*" must; false: it does not. */
+static bool begins_with_prefix(const struct server *s, const char *path, size_t *n)
+{
+	const char *prefix = s->config.api_prefix ? s->config.api_prefix : "";
+	*n = strcmp(path, "*") == 0 ? 0 : strlen(prefix);
+	return strncmp(path, prefix, *n) == 0 && (*n == 0 || !path[*n] || path[*n] == '/');
+}
+
 /* Behind --api-prefix the paths are as they are without. False: the path does not begin with it. */
 static bool skip_prefix(const struct server *s, struct http_request *r)
 {
-	const char *prefix = s->config.api_prefix, *path = http_get_path(r);
-	size_t n = prefix ? strlen(prefix) : 0;
-	if (n == 0 || strcmp(path, "*") == 0)
-		return true;
-	if (strncmp(path, prefix, n) != 0 || (path[n] && path[n] != '/'))
+	size_t n;
+	if (!begins_with_prefix(s, http_get_path(r), &n))
 		return false;
-	http_skip_path(r, n);
+	if (n)
+		http_skip_path(r, n);
 	return true;
+}
+
+const struct api *routes_api_asked(const struct server *s, const char *path)
+{
+	size_t n;
+	return api_of_path(begins_with_prefix(s, path, &n) ? path + n : path);
 }
 
 static void answer_outside(const struct server *s, struct http_request *r)

@@ -8,6 +8,9 @@
  * a foreign host or page). */
 void routes_answer(struct server *s, struct http_request *r);
 
+/* Whose form errors have at a path as it was asked for, with --api-prefix before it. */
+const struct api *routes_api_asked(const struct server *s, const char *path);
+
 /* A row of the table. */
 struct route_told {
 	const char *method, *path, *text;

@@ -47,9 +47,14 @@ void server_defaults(struct server_config *c)
 	c->engine.kv_grows = true;
 }
 
-static void make_error_body(enum hokku_code code, const char *text, struct strbuf *out)
+static int make_error_body(void *user, const char *path, enum hokku_code code, int status, const char *text,
+			   struct strbuf *out)
 {
-	answer_error(out, code, text, NULL);
+	const struct api *api = path ? routes_api_asked(user, path) : &api_native;
+	if (api->refused)
+		return api->refused(out, code, status, text, NULL);
+	api->error(out, code, text, NULL);
+	return status;
 }
 
 /* ---- stopping ---- */

@@ -189,8 +189,8 @@ export const schemas = {
 	OllamaVersion: object({ version: text }),
 	NativeError: object({ error: object({ code: { type: 'string', pattern: '^[A-Z_]+$' }, message: text, 'field?': text }) }),
 	OpenaiError: object({ error: object({ message: text, type: { enum: ['invalid_request_error', 'rate_limit_error', 'server_error'] }, param: maybe(text), code: maybe(text) }) }),
-	AnthropicError: object({ type: { const: 'error' }, error: object({ type: { type: 'string', pattern: '_error$' }, message: text }), 'request_id?': text }),
-	LlamaError: object({ error: object({ code: { type: 'integer' }, message: text, type: text, 'field?': text }) }),
+	AnthropicError: object({ type: { const: 'error' }, error: object({ type: { type: 'string', pattern: '_error$|^request_too_large$' }, message: text }), 'request_id?': maybe(text) }),
+	LlamaError: object({ error: object({ code: { type: 'integer' }, message: text, type: text, 'field?': text, 'n_prompt_tokens?': count, 'n_ctx?': count }) }),
 	OllamaError: object({ error: text }),
 };
 

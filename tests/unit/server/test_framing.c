@@ -595,15 +595,55 @@ static void test_restart(void **state)
 	strbuf_free(&f.head);
 }
 
+/* The path is known as soon as the request line is read, whatever is wrong behind it. */
+static void test_path_read(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *path;
+		int status;
+	} rows[] = {
+		{"POST /a/b?c=d HTTP/1.1\r\n", "/a/b", 0},
+		{"POST /a/b HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n", "/a/b", 413},
+		{"POST /a/b?c HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", "/a/b", 400},
+		{"POST /a/b HTTP/1.1\r\nno header\r\n", "/a/b", 400},
+		{"POST http://h?x HTTP/1.1\r\nHost: h\r\n", "/", 0},
+		{"POST /a/b HTTP/1", NULL, 0},
+		{"POST a HTTP/1.1\r\n", NULL, 400},
+		{"", NULL, 0},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct framing f = {0};
+		struct framing_fault fault = {0};
+		char bytes[128];
+		strcpy(bytes, rows[i].text);
+		framing_take(&f, bytes, strlen(bytes), &limits, &fault);
+		assert_int_equal(fault.status, rows[i].status);
+		const char *path = framing_path_read(&f);
+		if (path && rows[i].path)
+			assert_string_equal(path, rows[i].path);
+		else
+			assert_ptr_equal(path, rows[i].path);
+		strbuf_free(&f.head);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_heads),          cmocka_unit_test(test_request_lines),
-		cmocka_unit_test(test_no_http),        cmocka_unit_test(test_early),
-		cmocka_unit_test(test_empty_lines),    cmocka_unit_test(test_longest),
-		cmocka_unit_test(test_chunk_lines),    cmocka_unit_test(test_longest_chunk_line),
-		cmocka_unit_test(test_largest_chunks), cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_tabs),           cmocka_unit_test(test_closing),
+		cmocka_unit_test(test_path_read),
+		cmocka_unit_test(test_heads),
+		cmocka_unit_test(test_request_lines),
+		cmocka_unit_test(test_no_http),
+		cmocka_unit_test(test_early),
+		cmocka_unit_test(test_empty_lines),
+		cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_chunk_lines),
+		cmocka_unit_test(test_longest_chunk_line),
+		cmocka_unit_test(test_largest_chunks),
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_tabs),
+		cmocka_unit_test(test_closing),
 		cmocka_unit_test(test_restart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

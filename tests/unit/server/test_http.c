@@ -125,9 +125,13 @@ static void on_tick(void *user)
 	}
 }
 
-static void error_body(enum hokku_code code, const char *text, struct strbuf *out)
+static int error_body(void *user, const char *path, enum hokku_code code, int status, const char *text,
+		      struct strbuf *out)
 {
+	(void)user;
+	(void)path;
 	answer_error(out, code, text, NULL);
+	return status;
 }
 
 static void *run(void *arg)

@@ -480,7 +480,9 @@ static void test_bad_messages(void **state)
 	(void)state;
 	static const char *const rows[][3] = {
 		{"1", "messages[0]", "takes an object with role and content"},
-		{"{\"content\":\"a\"}", "messages[0].role", "is null"},
+		{"{\"content\":\"a\"}", "messages[0].role", "is missing"},
+		{"{}", "messages[0].role", "is missing"},
+		{"{\"role\":null}", "messages[0].role", "is null"},
 		{"{\"role\":\"bot\",\"content\":\"a\"}", "messages[0].role", "\"bot\""},
 		{"{\"role\":7,\"content\":\"a\"}", "messages[0].role", "is 7"},
 		{"{\"role\":\"user\"}", "messages[0].content", "is missing"},

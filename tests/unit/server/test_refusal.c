@@ -12,12 +12,21 @@
 #include "server/answer.h"
 #include "server/refusal.h"
 
-static void error_body(enum hokku_code code, const char *text, struct strbuf *out)
+static int owner;
+
+/* As Anthropic's API says it where the path is one of its, else as ours. */
+static int error_body(void *user, const char *path, enum hokku_code code, int status, const char *text,
+		      struct strbuf *out)
 {
+	assert_ptr_equal(user, &owner);
+	if (path)
+		return api_anthropic.refused(out, code, status, text, NULL);
 	answer_error(out, code, text, NULL);
+	return status;
 }
 
-static const struct http_config config = {.max_body_bytes = 4711, .read_ms = 1500, .error_body = error_body};
+static const struct http_config config = {
+	.max_body_bytes = 4711, .read_ms = 1500, .error_body = error_body, .user = &owner};
 
 /* RFC 9110, 15; 499 is nginx's, 507 RFC 4918's. */
 static const struct {
@@ -97,12 +106,12 @@ static void test_messages(void **state)
 			int ends[2];
 			struct strbuf b = {0};
 			const char *text = given ? "the moon is \"full\"" : NULL;
-			refusal_write(&config, refusals[i].status, text, &b);
+			refusal_write(&config, NULL, refusals[i].status, text, &b);
 			check(b.ptr, refusals[i].sent, refusals[i].code,
 			      given ? "\"the moon is \\\"full\\\"\"" : refusals[i].own);
 			/* The same through a socket. */
 			assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-			refusal_send(&config, ends[0], refusals[i].status, text);
+			refusal_send(&config, NULL, ends[0], refusals[i].status, text);
 			close(ends[0]);
 			ssize_t n = recv(ends[1], heard, sizeof heard, 0);
 			assert_int_equal(n, b.len);
@@ -110,15 +119,32 @@ static void test_messages(void **state)
 			/* Nobody is there: no signal, no harm. */
 			int fd = dup(ends[1]);
 			close(ends[1]);
-			refusal_send(&config, fd, 400, text);
+			refusal_send(&config, NULL, fd, 400, text);
 			close(fd);
 			strbuf_free(&b);
 		}
 	}
 }
 
+/* Where it is known what was asked for, the error is in that API's form and has its status. */
+static void test_form(void **state)
+{
+	(void)state;
+	struct strbuf b = {0};
+	refusal_write(&config, "/v1/messages", 413, NULL, &b);
+	assert_int_equal(strncmp(b.ptr, "HTTP/1.1 413 Content Too Large\r\n", 32), 0);
+	assert_non_null(strstr(b.ptr, "{\"type\":\"error\",\"error\":{\"type\":\"request_too_large\","));
+	strbuf_clear(&b);
+	refusal_write(&config, "/v1/messages", 503, NULL, &b);
+	assert_int_equal(strncmp(b.ptr, "HTTP/1.1 529 Overloaded\r\n", 25), 0);
+	assert_non_null(strstr(b.ptr, "\r\nRetry-After: 1\r\n"));
+	assert_non_null(strstr(b.ptr, "\"overloaded_error\""));
+	strbuf_free(&b);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_reasons), cmocka_unit_test(test_messages)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_reasons), cmocka_unit_test(test_messages),
+					   cmocka_unit_test(test_form)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,6 +92,53 @@ static const char *with(const char *field, const char *value)
 	return text;
 }
 
+/* A whole number is one by its digits, however it is written; what a double would only round to one is told
+ * as it is. */
+static void test_whole(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		uint32_t value;
+	} rows[] = {
+		{"7", 7},
+		{"7.0", 7},
+		{"7e0", 7},
+		{"70E-1", 7},
+		{"0.07e2", 7},
+		{"700.00e-2", 7},
+		{"0e400", 0},
+		{"-0", 0},
+		{"0.0", 0},
+		{"-0e-9", 0},
+		{"214748364.7e1", 2147483647},
+	};
+	static const char *const none[] = {
+		"1e-400",
+		"7.00000000000000000000000001",
+		"6.99999999999999999999999999",
+		"1e400",
+		"0.5",
+		"7e-1",
+		"77e-1",
+		"1e99999999999999999999",
+		"1e-99999999999999999999",
+		"99999999999999999999",
+		"2147483647.5",
+		"-1e0",
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		good(with("top_k", rows[i].text));
+		assert_int_equal(r.sampling.top_k, rows[i].value);
+		request_free(&r);
+	}
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+		char told[96];
+		snprintf(told, sizeof told, "top_k is %s; it takes a whole number", none[i]);
+		bad(with("top_k", none[i]), "top_k", told);
+	}
+}
+
 static void test_ranges(void **state)
 {
 	(void)state;
@@ -167,7 +214,7 @@ static void test_ranges(void **state)
 	bad("{\"prompt\":[0,-1]}", "prompt[1]", "is -1; it takes a token id");
 	bad("{\"prompt\":[2147483648]}", "prompt[0]", "is 2147483648; it takes a token id");
 	bad(with("top_p", "1e-60"), "top_p", "above 0"); /* nothing of it is left in a float */
-	bad(with("seed", "1e300"), "seed", "1e+300");
+	bad(with("seed", "1e300"), "seed", "1e300");
 	/* What no double and no integer holds is told of its field; where nobody reads it, it does not
 	 * matter. */
 	bad(with("max_tokens", "1e400"), "max_tokens", "is 1e400; it takes");
@@ -373,10 +420,11 @@ static void test_cancel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults), cmocka_unit_test(test_everything),
-		cmocka_unit_test(test_ranges),   cmocka_unit_test(test_lengths),
-		cmocka_unit_test(test_counts),   cmocka_unit_test(test_wrong_json),
-		cmocka_unit_test(test_warnings), cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_whole),      cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_lengths),    cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_wrong_json), cmocka_unit_test(test_warnings),
+		cmocka_unit_test(test_cancel),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
