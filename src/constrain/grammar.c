@@ -117,6 +117,11 @@ void grammar_skips(struct grammar *g, place_id from, place_id to)
 		add_edge(g, from, to, EDGE_SKIPS, 0);
 }
 
+void grammar_distinct(struct grammar *g)
+{
+	g->distinct = true;
+}
+
 bool grammar_failed(const struct grammar *g)
 {
 	return g->failed || rx_failed(g->pool);

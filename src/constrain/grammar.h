@@ -37,6 +37,10 @@ void grammar_reads(struct grammar *g, place_id from, place_id to, rx text);
 void grammar_calls(struct grammar *g, place_id from, place_id to, rule_id callee);
 void grammar_skips(struct grammar *g, place_id from, place_id to);
 
+/* The texts are JSON, and their objects have no name twice, whatever the rules say. Only where each name that
+ * a rule has begun can be gone on with for ever, so that there is always another one. */
+void grammar_distinct(struct grammar *g);
+
 /* Something did not fit (places, rules, memory, the pool's limits): asked once, at the end. */
 bool grammar_failed(const struct grammar *g);
 

@@ -38,6 +38,7 @@ struct grammar {
 	struct grammar_edge *edges; /* sealed: in the order of their places, those that lead nowhere cut */
 	uint32_t n_edges, cap_edges;
 	bool too_many_places, too_many_rules, failed;
+	bool distinct; /* its texts are JSON, and no name comes twice in an object (names.h) */
 };
 
 /* A rule's name for messages. Returns out. */

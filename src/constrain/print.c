@@ -231,6 +231,8 @@ void grammar_print(const struct grammar *g, struct strbuf *out)
 		}
 		print_rule(g, r, places + first[r], first[r + 1] - first[r], out);
 	}
+	if (g->distinct)
+		strbuf_add_c(out, "# and no object has a name twice\n");
 done:
 	free(first);
 	free(places);

@@ -87,6 +87,10 @@ rx rx_derive(struct rx_pool *p, rx a, uint8_t byte); /* what may follow the byte
 /* Some text over the alphabet matches. Exact, also for intersections and complements; remembered. */
 bool rx_alive(struct rx_pool *p, rx a);
 
+/* Whatever text has begun to match, one more byte may follow: no way leads to where only an end can come.
+ * False also where that takes more than `most` derivatives to see. */
+bool rx_endless(struct rx_pool *p, rx a, uint32_t most);
+
 /* The text matches. */
 bool rx_matches(struct rx_pool *p, rx a, const void *bytes, size_t n);
 

@@ -276,3 +276,58 @@ bool rx_alive(struct rx_pool *p, rx a)
 	}
 	return found && !p->failed;
 }
+
+/* ---- whether it always goes on ---- */
+
+struct ends_search {
+	rx *seen;
+	uint32_t n;
+	uint32_t *slots; /* number in seen + 1, by expression */
+	uint32_t mask;
+};
+
+/* False: there is no room. */
+static bool add_seen(struct ends_search *e, rx a, uint32_t most)
+{
+	uint32_t at = a * UINT32_C(2654435769) & e->mask;
+	for (; e->slots[at]; at = (at + 1) & e->mask)
+		if (e->seen[e->slots[at] - 1] == a)
+			return true;
+	if (e->n >= most)
+		return false;
+	e->seen[e->n++] = a;
+	e->slots[at] = e->n;
+	return true;
+}
+
+/* Puts what follows a into e. False: nothing does, or there is no room. */
+static bool goes_on(struct rx_pool *p, struct ends_search *e, rx a, uint32_t most)
+{
+	bool on = false;
+	unsigned n = rx_classes_of(p, a)->n_alive;
+	for (unsigned k = 0; k < n && rx_charge(p, 1); k++) {
+		rx next = rx_derive(p, a, rx_classes_of(p, a)->first[k]);
+		if (!rx_alive(p, next))
+			continue;
+		on = true;
+		if (!add_seen(e, next, most))
+			return false;
+	}
+	return on && !p->failed;
+}
+
+bool rx_endless(struct rx_pool *p, rx a, uint32_t most)
+{
+	struct ends_search e = {.mask = 15};
+	while (e.mask < 2 * most)
+		e.mask = 2 * e.mask + 1;
+	e.seen = calloc((size_t)most + 1, sizeof *e.seen);
+	e.slots = calloc((size_t)e.mask + 1, sizeof *e.slots);
+	bool endless = e.seen && e.slots && !p->failed && rx_alive(p, a);
+	endless = endless && add_seen(&e, a, most);
+	for (uint32_t i = 0; endless && i < e.n; i++)
+		endless = goes_on(p, &e, e.seen[i], most);
+	free(e.seen);
+	free(e.slots);
+	return endless;
+}

@@ -132,12 +132,42 @@ static void begin(struct schema *s)
 	s->fuel = 4;
 }
 
-static void compile(struct schema *s)
+/*
+ * Where additional properties are counted, or one of a kind has to be there, none may come twice. The walk
+ * sees to that, which must never leave it without a way on: each name that was begun has to have endlessly
+ * many ways on, in all objects of the text.
+ */
+static void settle_names(struct schema *s, bool alone)
+{
+	bool endless = alone;
+	if (!s->counts && !s->wants_some)
+		return;
+	for (uint32_t i = 0; i < s->n_kinds && endless; i++)
+		endless = rx_endless(s->p, s->kinds[i], SCHEMA_MAX_NAME_STATES);
+	schema_work(s, 0);
+	if (endless)
+		grammar_distinct(s->g);
+	else if (s->counts && alone)
+		schema_refuse(
+			s, s->counts, jv_get(s->counts, "minProperties") ? "minProperties" : NULL,
+			"that so many additional properties have different names is enforced only where "
+			"all objects of the schema have names that can go on for ever: patternProperties "
+			"and propertyNames without maxLength, enum, or a pattern's end; names under "
+			"properties would do");
+	else if (s->counts)
+		schema_refuse(
+			s, s->counts, jv_get(s->counts, "minProperties") ? "minProperties" : NULL,
+			"that so many additional properties have different names cannot be enforced in a "
+			"structural tag; names under properties would do");
+}
+
+static void compile(struct schema *s, bool alone)
 {
 	begin(s);
 	schema_scan(s);
 	schema_emit(s, s->from, s->to, schema_term(s, s->root, LIT_SCHEMA, false));
 	schema_emit_queue(s);
+	settle_names(s, alone);
 	schema_work(s, 0);
 }
 
@@ -158,7 +188,7 @@ enum hokku_code schema_into(const struct schema_site *site, const struct jv *roo
 	s->fault = fault;
 	s->err = err;
 	if (setjmp(s->jump) == 0)
-		compile(s);
+		compile(s, site->alone);
 	enum hokku_code rc = s->rc;
 	arena_free(&s->arena);
 	free(s);
@@ -170,6 +200,6 @@ enum hokku_code schema_compile(struct grammar *g, const struct jv *root, enum co
 {
 	rule_id r = grammar_rule(g, "root");
 	struct schema_base_texts shared = {0};
-	const struct schema_site site = {g, grammar_start(g, r), grammar_end(g, r), root, &shared};
+	const struct schema_site site = {g, grammar_start(g, r), grammar_end(g, r), root, &shared, true};
 	return schema_into(&site, root, space, fault, err);
 }

@@ -68,6 +68,34 @@ static place_id after_place(struct grid *g, uint32_t i, uint32_t c, uint32_t bit
 	return *p;
 }
 
+/* Names of additional properties that are written somewhere. */
+static void note_kind(struct schema *s, rx keys)
+{
+	if (keys == s->any_text)
+		return;
+	schema_work(s, s->n_kinds / 16);
+	for (uint32_t i = 0; i < s->n_kinds; i++)
+		if (s->kinds[i] == keys)
+			return;
+	s->kinds = schema_grow(s, s->kinds, s->n_kinds, &s->cap_kinds, sizeof *s->kinds);
+	s->kinds[s->n_kinds++] = keys;
+}
+
+/* What asks that no name comes twice, and which could; settled when all is written (schema.c). */
+static void note_names(const struct grid *g)
+{
+	struct schema *s = g->s;
+	const struct obj *o = g->o;
+	uint32_t required = 0;
+	for (uint32_t i = 0; i < o->n_props; i++)
+		required += o->props[i].required;
+	if (o->n_regions && g->min >= required + 2 && !s->counts)
+		s->counts = schema_here(s);
+	s->wants_some |= o->n_somes && o->n_regions;
+	for (uint32_t k = 0; k < o->n_regions; k++)
+		note_kind(s, o->regions[k].keys);
+}
+
 /* A key that is one of `keys`, then a value, once for each way of fulfilling some of what is still missing.
  */
 static void write_pair(struct grid *g, place_id from, rx key, rx names, struct str name, term_id term,
@@ -92,6 +120,8 @@ static void write_pair(struct grid *g, place_id from, rx key, rx names, struct s
 		if (!fits || t == TERM_NONE || (mask && names != RX_NONE && !rx_alive(s->p, some)))
 			continue;
 		rx read = key;
+		if (mask && names != RX_NONE)
+			note_kind(s, some);
 		if (names != RX_NONE) {
 			rx quote = rx_byte(s->p, '"');
 			read = rx_cat(s->p, quote, rx_cat(s->p, some, rx_cat(s->p, quote, key)));
@@ -235,6 +265,7 @@ void schema_emit_obj(struct schema *s, place_id from, place_id to, const struct 
 	g.after = schema_alloc(s, (size_t)states << g.n_bits, sizeof *g.after);
 	g.key = schema_alloc(s, (size_t)states << g.n_bits, sizeof *g.key);
 	schema_work(s, states << g.n_bits);
+	note_names(&g);
 	grammar_reads(s->g, from, after_place(&g, 0, 0, 0), schema_mark(s, '{', SPACE_AFTER));
 	write_all_declared(&g);
 	write_additional(&g);

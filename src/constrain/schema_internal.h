@@ -33,6 +33,8 @@ enum {
 	/* Properties that must be there and are not declared stand anywhere among the additional ones up to
 	 * this number; more of them come in the order of `required`, before the additional ones. */
 	SCHEMA_MAX_LATE = 4,
+	/* Derivatives that are looked at to see that names of a kind never run out. */
+	SCHEMA_MAX_NAME_STATES = 1024,
 	/* Properties of an object that come from several `properties`: how many are ordered anew; nodes and
 	 * edges of the ways in which they may come; edges of all objects together. */
 	SCHEMA_MAX_ORDERED = 256,
@@ -244,6 +246,10 @@ struct schema {
 	uint32_t n_busy, cap_busy;
 	struct judge *judge;
 	uint32_t n_order_edges;
+	rx *kinds; /* of names of additional properties that are written, but any_text */
+	uint32_t n_kinds, cap_kinds;
+	const struct jv *counts; /* a schema whose count of properties a name that comes twice would break */
+	bool wants_some;         /* some additional property has to be of a kind */
 	uint32_t level, fuel; /* of judgements; levels that schema_dead may still look down */
 	uint64_t work;        /* steps of bringing schemas together, of all that the shape has */
 

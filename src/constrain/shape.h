@@ -6,6 +6,7 @@
 
 #include "constrain/machine.h"
 #include "constrain/mask.h"
+#include "constrain/names.h"
 #include "constrain/vocab.h"
 
 enum {
@@ -36,6 +37,7 @@ struct constrain_walk {
 	struct constrain *shape;
 	struct constrain_walk *next, **link; /* of the shape's walks */
 	state_id state, before;              /* before: where the text that is being taken began */
+	struct names names;                  /* where the shape's grammar is `distinct` */
 	bool done, spent;
 	bool looked; /* for a forced text, at this state */
 	uint32_t at, n_forced;

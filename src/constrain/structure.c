@@ -109,7 +109,7 @@ void structure_put_schema(struct structure *s, const struct jv *schema, enum con
 		structure_refuse(s, schema, NULL, "it is %s; a JSON Schema is wanted: an object",
 				 structure_found(schema, found));
 	place_id to = site.after ? structure_place(s, site) : site.to;
-	const struct schema_site at = {s->g, site.from, to, s->root, &s->schemas};
+	const struct schema_site at = {s->g, site.from, to, s->root, &s->schemas, false};
 	enum hokku_code rc = schema_into(&at, schema, space, s->fault, s->err);
 	if (rc)
 		leave(s, rc);

@@ -102,6 +102,7 @@ struct schema_site {
 	place_id from, to;
 	const struct jv *whole;
 	struct schema_base_texts *shared; /* by all schemas of g */
+	bool alone;                       /* nothing else is written by g */
 };
 enum hokku_code schema_into(const struct schema_site *site, const struct jv *root, enum constrain_space space,
 			    struct constrain_fault *fault, struct hokku_error *err);

@@ -222,6 +222,25 @@ static void part_words(struct constrain_vocab *v, struct word *words, uint32_t *
 	*n_other = v->n_tokens - last;
 }
 
+/* The tokens in which a JSON string can end. */
+static bool find_quoted(struct constrain_vocab *v)
+{
+	for (int fill = 0; fill < 2; fill++) {
+		v->n_quoted = 0;
+		for (uint32_t i = 0; i < v->n_tokens; i++) {
+			struct str b = vocab_bytes(v, (int32_t)i);
+			if (!b.len || !memchr(b.ptr, '"', b.len))
+				continue;
+			if (fill)
+				v->quoted[v->n_quoted] = i;
+			v->n_quoted++;
+		}
+		if (!fill && !(v->quoted = malloc(((size_t)v->n_quoted + 1) * sizeof *v->quoted)))
+			return false;
+	}
+	return true;
+}
+
 static bool make(struct constrain_vocab *v, const struct constrain_words *w)
 {
 	uint32_t n_plain = 0, n_other = 0;
@@ -238,7 +257,7 @@ static bool make(struct constrain_vocab *v, const struct constrain_words *w)
 		struct word *other = words + (v->n_tokens - n_other);
 		sort_words(v, words, spare, n_plain);
 		sort_words(v, other, spare, n_other);
-		good = make_trie(v, words, n_plain, true, &v->plain, way) &&
+		good = find_quoted(v) && make_trie(v, words, n_plain, true, &v->plain, way) &&
 		       make_trie(v, other, n_other, false, &v->other, way);
 	}
 	free(words);
@@ -295,6 +314,7 @@ void constrain_vocab_free(struct constrain_vocab *v)
 	trie_free(&v->other);
 	free(v->plain_masks);
 	free(v->ends);
+	free(v->quoted);
 	free(v->bytes);
 	free(v->offset);
 	free(v);

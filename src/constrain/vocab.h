@@ -48,6 +48,8 @@ struct constrain_vocab {
 	uint32_t *plain_masks;
 	uint32_t longest_plain; /* code points of the longest plain token */
 	uint64_t alphabet[4];   /* bytes that a token of one byte is */
+	uint32_t *quoted; /* tokens with a '"' in them */
+	uint32_t n_quoted;
 	int32_t *ends;
 	uint32_t n_ends;
 	uint8_t *bytes;   /* of all tokens, one after the other */

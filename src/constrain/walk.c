@@ -56,9 +56,15 @@ struct constrain_walk *constrain_fork(const struct constrain_walk *w)
 	constrain_ref(w->shape);
 	enter(w->shape); /* its state may get another number while another walk forgets */
 	*f = *w;
-	link_walk(f);
+	bool copied = names_copy(&f->names, &w->names);
+	if (copied)
+		link_walk(f);
 	leave(w->shape);
-	return f;
+	if (copied)
+		return f;
+	constrain_unref(w->shape);
+	free(f);
+	return NULL;
 }
 
 void constrain_end(struct constrain_walk *w)
@@ -71,6 +77,7 @@ void constrain_end(struct constrain_walk *w)
 		w->next->link = w->link;
 	leave(w->shape);
 	constrain_unref(w->shape);
+	names_free(&w->names);
 	free(w);
 }
 
@@ -189,6 +196,12 @@ static enum constrain_taken spend(struct constrain_walk *w)
 	return CONSTRAIN_SPENT;
 }
 
+/* Where no name may come twice: the byte is taken, or ends one that its object has. */
+static enum names_step name_step(struct constrain_walk *w, uint8_t byte)
+{
+	return w->shape->grammar->distinct ? names_read(&w->names, byte) : NAMES_TAKEN;
+}
+
 /* Takes what fits of a text, *n_taken bytes. */
 static enum constrain_taken take_text(struct constrain_walk *w, struct str text, size_t *n_taken)
 {
@@ -206,6 +219,9 @@ static enum constrain_taken take_text(struct constrain_walk *w, struct str text,
 		}
 		if (next == STATE_DEAD)
 			return CONSTRAIN_REFUSED;
+		enum names_step named = name_step(w, (uint8_t)text.ptr[*n_taken]);
+		if (named != NAMES_TAKEN)
+			return named == NAMES_TWICE ? CONSTRAIN_REFUSED : spend(w);
 		w->state = next;
 		++*n_taken;
 	}
@@ -242,9 +258,13 @@ static enum constrain_taken take(struct constrain_walk *w, int32_t token)
 	if (text.len == 0 || (is_forced(w) && w->forced[w->at] != token))
 		return CONSTRAIN_REFUSED;
 	w->before = w->state;
+	names_mark(&w->names);
 	enum constrain_taken taken = take_text(w, text, &n_taken);
-	if (taken == CONSTRAIN_REFUSED)
+	if (taken == CONSTRAIN_REFUSED) {
 		w->state = w->before;
+		names_back(&w->names);
+	}
+	w->names.marked = false;
 	w->before = w->state;
 	if (taken == CONSTRAIN_TAKEN && ++w->at >= w->n_forced)
 		w->looked = false;
@@ -276,6 +296,36 @@ enum constrain_taken constrain_take_bytes(struct constrain_walk *w, struct str b
 
 /* ---- questions ---- */
 
+/* Whether the text would end a name that its object has. */
+static enum names_step would_name(struct names *n, struct str text)
+{
+	enum names_step step = NAMES_TAKEN;
+	names_mark(n);
+	for (size_t i = 0; i < text.len && step == NAMES_TAKEN; i++)
+		step = names_read(n, (uint8_t)text.ptr[i]);
+	names_back(n);
+	return step;
+}
+
+/* Takes the tokens out that would. False: no memory, or it costs more than a mask may. */
+static bool leave_names_out(struct constrain_walk *w, uint32_t *bits)
+{
+	const struct constrain_vocab *v = w->shape->vocab;
+	for (uint32_t i = 0; i < v->n_quoted; i++) {
+		uint32_t t = v->quoted[i], bit = UINT32_C(1) << t % 32;
+		if (!(bits[t / 32] & bit))
+			continue;
+		uint64_t looked = w->names.looked;
+		enum names_step step = would_name(&w->names, vocab_bytes(v, (int32_t)t));
+		if (step == NAMES_NO_MEMORY ||
+		    !machine_pay(&w->shape->machine, 1 + (w->names.looked - looked) / 8))
+			return false;
+		if (step == NAMES_TWICE)
+			bits[t / 32] &= ~bit;
+	}
+	return true;
+}
+
 static bool fill(struct constrain_walk *w, uint32_t *bits)
 {
 	const struct constrain_vocab *v = w->shape->vocab;
@@ -286,6 +336,8 @@ static bool fill(struct constrain_walk *w, uint32_t *bits)
 	if (is_forced(w))
 		bits[w->forced[w->at] / 32] |= UINT32_C(1) << w->forced[w->at] % 32;
 	else if (!masks_get(m, w->state, bits) && !(shape_forget(w->shape) && masks_get(m, w->state, bits)))
+		return false;
+	if (w->shape->grammar->distinct && !is_forced(w) && !leave_names_out(w, bits))
 		return false;
 	for (uint32_t i = 0; i < v->n_ends && may_end(w); i++)
 		if (v->ends[i] >= 0 && (uint32_t)v->ends[i] < v->n_tokens)
@@ -336,6 +388,8 @@ void constrain_next_bytes(struct constrain_walk *w, uint64_t bytes[4])
 		memset(bytes, 0, 4 * sizeof *bytes);
 		spend(w);
 	}
+	if (w->shape->grammar->distinct && would_name(&w->names, STR_LIT("\"")) != NAMES_TAKEN)
+		bytes[0] &= ~(UINT64_C(1) << '"');
 	leave(w->shape);
 }
 

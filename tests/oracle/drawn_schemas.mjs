@@ -18,6 +18,8 @@ export const schemas = {
 	propertyNames: { type: 'object', propertyNames: { pattern: '^[a-z]{1,4}$' }, additionalProperties: integer },
 	patternProperties: { type: 'object', patternProperties: { '^n_': integer, '^s_': string }, additionalProperties: false },
 	counts: { type: 'object', additionalProperties: bool, minProperties: 2, maxProperties: 4 },
+	countsMany: { type: 'object', additionalProperties: bool, minProperties: 6 }, countsKinds: { type: 'object', properties: { b: bool }, patternProperties: { '^a+': integer }, minProperties: 5 },
+	someAdditional: { type: 'object', not: { additionalProperties: { type: 'integer' } } },
 	list: array(integer, { minItems: 2, maxItems: 5 }), empty: { type: 'array', maxItems: 0 }, nested: array(array(array(bool, { maxItems: 2 }), { maxItems: 2 })),
 	tuple: { type: 'array', prefixItems: [integer, string, bool], items: false }, tupleMore: { type: 'array', prefixItems: [string], items: number, minItems: 3 },
 	contains: { type: 'array', items: { type: ['integer', 'string'] }, contains: string, maxItems: 6 },

@@ -9,9 +9,11 @@
 
 #include <cmocka.h>
 
+#include "base/error.h"
 #include "base/rng.h"
 #include "base/str.h"
 #include "constrain/rx.h"
+#include "constrain/text.h"
 
 enum { LONGEST = 6, N_TEXTS = (1 << (LONGEST + 1)) - 1 };
 
@@ -296,6 +298,37 @@ static void depth_and_length_need_no_stack(void **state)
 	rx_pool_free(p);
 }
 
+static void what_goes_on_for_ever(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *pattern;
+		bool endless;
+	} rows[] = {
+		{"", true},           {"^[a-z]+$", true},    {"^x", true},         {"y$", true},
+		{"^x.*y$", true},     {"^x[a-w]*y$", false}, {"^(ab)*$", true},    {"^(ab)*c?$", false},
+		{"^a{1,64}$", false}, {"^a{64,}$", true},    {"^(a|b|c)$", false}, {"^(a|b.*)$", false},
+		{"^$", false},        {"^(?!.*a).*$", true}, {"(?!)", false},
+	};
+	struct rx_pool *p = rx_pool_new(NULL);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		rx r = RX_NONE;
+		struct hokku_error err = {0};
+		if (rx_pattern(p, RX_JSON, str_c(rows[i].pattern), false, &r, &err))
+			fail_msg("%s: %s", rows[i].pattern, err.message);
+		if (rx_endless(p, r, 1000) != rows[i].endless)
+			fail_msg("%s: %d", rows[i].pattern, !rows[i].endless);
+	}
+	/* Each count is a derivative, and one that is past counting. */
+	rx five = rx_repeat(p, rx_byte(p, 'a'), 5, RX_UNBOUNDED);
+	assert_false(rx_endless(p, five, 5));
+	assert_true(rx_endless(p, five, 6));
+	assert_true(rx_endless(p, five, 7));
+	assert_false(rx_endless(p, five, 0));
+	assert_false(rx_failed(p));
+	rx_pool_free(p);
+}
+
 static void famous_blow_ups_stay_small(void **state)
 {
 	(void)state;
@@ -388,6 +421,7 @@ int main(void)
 		cmocka_unit_test(equal_expressions_have_equal_numbers),
 		cmocka_unit_test(code_points_are_those_of_the_spans),
 		cmocka_unit_test(depth_and_length_need_no_stack),
+		cmocka_unit_test(what_goes_on_for_ever),
 		cmocka_unit_test(famous_blow_ups_stay_small),
 		cmocka_unit_test(ten_thousand_alternatives),
 		cmocka_unit_test(limits_hold_to_the_unit),

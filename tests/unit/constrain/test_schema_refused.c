@@ -55,6 +55,12 @@ static void test_not_to_be_had(void **state)
 		 "cannot be enforced; these can: "},
 		{"{\"type\":\"array\",\"contains\":{},\"unevaluatedItems\":false}", "/unevaluatedItems",
 		 "contains"},
+		{"{\"properties\":{\"a\":{\"minProperties\":2,\"propertyNames\":{\"maxLength\":9}}}}",
+		 "/properties/a/minProperties", "names that can go on for ever"},
+		{"{\"minProperties\":2,\"additionalProperties\":{\"propertyNames\":{\"enum\":[\"a\"]}}}",
+		 "/minProperties", "names that can go on for ever"},
+		{"{\"not\":{\"maxProperties\":1},\"patternProperties\":{\"^a?$\":{}},\"additionalProperties\":false}",
+		 "", "names that can go on for ever"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		try_refused(&rows[i]);

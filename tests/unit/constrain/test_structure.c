@@ -548,6 +548,8 @@ static const struct {
 	{"{\"structures\":[],\"triggers\":[\"a\"]}", "/structures", "it is empty"},
 	{"{\"structures\":[{\"begin\":\"a\",\"schema\":true,\"end\":\"b\",\"x\":1}],\"triggers\":[\"a\"]}",
 	 "/structures/0/x", "not known here"},
+	{OF("{\"type\":\"sequence\",\"elements\":[" SCHEMA("{\"minProperties\":2}") "]}"),
+	 "/format/elements/0/json_schema/minProperties", "cannot be enforced in a structural tag"},
 	{OF("{\"type\":\"sequence\",\"elements\":[" SCHEMA("false") "]}"), "",
 	 "no text at all has this shape"},
 };

@@ -41,6 +41,16 @@ static const struct sample samples[] = {
 	{CONSTRAIN_JSON_SCHEMA,
 	 "{\"$defs\":{\"t\":{\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#/$defs/t\"}},"
 	 "\"additionalProperties\":false}},\"$ref\":\"#/$defs/t\"}"},
+	/* names that may not come twice */
+	{CONSTRAIN_JSON_SCHEMA,
+	 "{\"type\":\"object\",\"minProperties\":4,\"additionalProperties\":{\"type\":\"null\"}}"},
+	{CONSTRAIN_JSON_SCHEMA,
+	 "{\"type\":\"object\",\"minProperties\":3,\"maxProperties\":3,\"patternProperties\":{"
+	 "\"^[ab]+$\":{\"enum\":[12]}},\"additionalProperties\":false}"},
+	{CONSTRAIN_JSON_SCHEMA,
+	 "{\"items\":{\"type\":\"object\",\"properties\":{\"a\":{}},\"minProperties\":2}}"},
+	{CONSTRAIN_JSON_SCHEMA,
+	 "{\"type\":\"object\",\"not\":{\"additionalProperties\":{\"type\":\"null\"}}}"},
 };
 
 static void masks_are_what_the_bytes_do(void **state)
@@ -68,6 +78,72 @@ static bool accepts(struct constrain *c, const char *text, size_t *n)
 		*n = n_taken;
 	constrain_end(w);
 	return all;
+}
+
+/* Where properties are counted, a name comes once in an object, however it is written. */
+static void names_come_once(void **state)
+{
+	(void)state;
+	static const char counts[] = "{\"type\":\"object\",\"minProperties\":2,\"properties\":{\"q\":{}}}";
+	static const struct {
+		const char *text;
+		size_t n_taken; /* 0: all of it, and it may end */
+	} rows[] = {
+		{"{\"a\":1,\"b\":1}", 0},
+		{"{\"q\":1,\"a\":1}", 0},
+		{"{\"a\":1,\"a\":1}", 9},
+		{"{\"a\":1,\"aa\":1,\"\":1}", 0},
+		{"{\"\":1,\"\":1}", 7},
+		{"{\"a\":1,\"\\u0061\":1}", 14},
+		{"{\"\\u0061\":1,\"b\":1,\"a\":1}", 20},
+		{"{\"/\":1,\"\\/\":1}", 10},
+		{"{\"\\n\":1,\"\\u000A\":1}", 15},
+		{"{\"\\ud83d\\ude00\":1,\"\xf0\x9f\x98\x80\":1}", 23},
+		{"{\"\xc3\xa9\":1,\"\\u00e9\":1}", 15},
+		{"{\"\xe2\x82\xac\":1,\"\\u20AC\":1}", 16},
+		{"{\"a\":\"a\",\"b\":\"a\"}", 0}, /* values are no names */
+		{"{\"a\":\"\\\"\",\"b\":\"\\\",\\\"a\"}", 0},
+		{"{\"a\":[\"a\",\"a\",{\"a\":1,\"b\":{\"a\":1}}],\"b\":{\"a\":1}}", 0},
+		{"{\"a\":[{\"b\":1},{\"b\":1}],\"b\":1}", 0},
+		{"{\"a\":{\"b\":[],\"c\":[1],\"b\":1}}", 23}, /* in any object */
+		{"{\"a\":{\"b\":{}},\"a\":1}", 16},
+	};
+	struct try_words *words = try_words_new(texts);
+	struct constrain_vocab *v = try_vocab(words, true);
+	struct constrain *c = try_shape(v, CONSTRAIN_JSON_SCHEMA, counts), *free_one;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		size_t n, wanted = rows[i].n_taken ? rows[i].n_taken : strlen(rows[i].text);
+		if (accepts(c, rows[i].text, &n) != !rows[i].n_taken || n != wanted)
+			fail_msg("%s: %zu bytes are taken, not %zu", rows[i].text, n, wanted);
+	}
+	/* A fork has names of its own; a token that is refused leaves none behind. */
+	struct constrain_walk *w = constrain_begin(c);
+	size_t n;
+	uint64_t bytes[4];
+	assert_int_equal(constrain_take_bytes(w, STR_LIT("{\"a\":1,\""), &n), CONSTRAIN_TAKEN);
+	struct constrain_walk *f = constrain_fork(w);
+	assert_int_equal(constrain_take_bytes(f, STR_LIT("b\":1,\"c\":{\"b\":1},\""), &n), CONSTRAIN_TAKEN);
+	for (int32_t t = TRY_FIRST; t < (int32_t)words->n; t++)
+		if (str_eq_c(words->word[t], "a\"")) {
+			assert_int_equal(constrain_take(w, t), CONSTRAIN_REFUSED);
+			assert_int_equal(constrain_take(f, t), CONSTRAIN_REFUSED);
+		}
+	assert_int_equal(constrain_take_bytes(f, STR_LIT("b\""), &n), CONSTRAIN_REFUSED);
+	constrain_next_bytes(f, bytes);
+	assert_false(bytes[0] >> '"' & 1);
+	assert_int_equal(constrain_take_bytes(w, STR_LIT("b"), &n), CONSTRAIN_TAKEN);
+	constrain_next_bytes(w, bytes);
+	assert_true(bytes[0] >> '"' & 1);
+	assert_int_equal(constrain_take_bytes(w, STR_LIT("\":1}"), &n), CONSTRAIN_TAKEN);
+	constrain_end(w);
+	constrain_end(f);
+	/* Where nothing counts, the last one of a name is its value, as everywhere. */
+	free_one = try_shape(v, CONSTRAIN_JSON_SCHEMA, "{\"type\":\"object\",\"minProperties\":1}");
+	assert_true(accepts(free_one, "{\"a\":1,\"a\":1}", NULL));
+	constrain_unref(free_one);
+	constrain_unref(c);
+	constrain_vocab_free(v);
+	try_words_free(words);
 }
 
 static void choices(void **state)
@@ -458,6 +534,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(masks_are_what_the_bytes_do),
+		cmocka_unit_test(names_come_once),
 		cmocka_unit_test(choices),
 		cmocka_unit_test(forced_texts_are_canonical),
 		cmocka_unit_test(a_byte_without_a_token_is_never_wanted),
