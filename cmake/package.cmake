@@ -17,7 +17,7 @@ endif()
 install(FILES LICENSE DESTINATION share/doc/hokku RENAME copyright)
 
 # The service: in packages alone, as it speaks of /usr/bin and /etc.
-install(FILES packaging/systemd/hokku.service DESTINATION lib/systemd/system COMPONENT service EXCLUDE_FROM_ALL)
+install(FILES packaging/systemd/hokku.service packaging/systemd/hokku.socket DESTINATION lib/systemd/system COMPONENT service EXCLUDE_FROM_ALL)
 install(FILES packaging/systemd/hokku.default DESTINATION /etc/default RENAME hokku COMPONENT service EXCLUDE_FROM_ALL)
 if(TARGET hokku_cuda)
 	install(FILES packaging/systemd/cuda.conf DESTINATION lib/systemd/system/hokku.service.d COMPONENT cuda EXCLUDE_FROM_ALL)

@@ -135,6 +135,15 @@ void strbuf_add_json(struct strbuf *b, const char *text, size_t n)
 	strbuf_add(b, "\"", 1);
 }
 
+bool str_read_digits(const char *text, uint64_t *out)
+{
+	size_t n = strlen(text);
+	if (n == 0 || n > 18 || strspn(text, "0123456789") != n)
+		return false;
+	*out = strtoull(text, NULL, 10);
+	return true;
+}
+
 const char *str_quote(struct str s, char *out, size_t out_size)
 {
 	size_t o = 0;

@@ -70,6 +70,9 @@ void strbuf_addf(struct strbuf *b, const char *format, ...) __attribute__((forma
 /* Adds text as a JSON string literal with its quotes; invalid UTF-8 becomes U+FFFD. */
 void strbuf_add_json(struct strbuf *b, const char *text, size_t n);
 
+/* Digits alone, 18 at most: no sign, no space, nothing behind. False: text is none, *out stays. */
+bool str_read_digits(const char *text, uint64_t *out);
+
 /* A printable, quoted, at most max_bytes long rendering of untrusted bytes for messages: control characters,
  * quotes and invalid UTF-8 are escaped, a longer text is cut with "...". Returns out. */
 const char *str_quote(struct str s, char *out, size_t out_size);

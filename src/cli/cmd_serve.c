@@ -40,7 +40,7 @@ static const char *const log_levels[] = {"off", "error", "warn", "info", "debug"
 /* What the command line and the variables say; a program runs one command, once. */
 static struct {
 	struct server_config config;
-	bool metrics;
+	bool metrics, port_given;
 	const char *model, *format, *level, *prefix_cache, *dialect, *reasoning;
 	const char *host_texts[HOSTS_MAX];
 	struct opt_list hosts;
@@ -79,6 +79,7 @@ static const struct opt own_rows[] = {
 	 .letter = 'p',
 	 .kind = OPT_U32,
 	 .target = &chosen.config.port,
+	 .given = &chosen.port_given,
 	 .metavar = "N",
 	 .env = true,
 	 .help = "port to listen on; 0 takes a free one",
@@ -423,6 +424,27 @@ static enum hokku_code add_listen(void *to, const char *list, struct hokku_error
 	}
 }
 
+/* Sockets that a service manager hands over are what is listened on; what says otherwise is not passed over.
+ */
+static int take_inherited(struct server_config *config)
+{
+	struct hokku_error err;
+	char quoted[96];
+	if (inherited_read(&config->inherited, &err))
+		return cli_usage(&cmd_serve, "%s", err.message);
+	bool host = listened.n > 0;
+	if (!config->inherited.n || (!host && !chosen.port_given))
+		return -1;
+	const char *variable = getenv(host ? "HOKKU_HOST" : "HOKKU_PORT");
+	return cli_usage(
+		&cmd_serve,
+		"the service manager hands over %u socket%s (LISTEN_FDS; the first is %s) to listen on, and %s%s "
+		"is given too; leave it out, or let no sockets be handed over",
+		config->inherited.n, config->inherited.n == 1 ? "" : "s",
+		str_quote(str_c(config->inherited.names[0]), quoted, sizeof quoted),
+		host ? "--host" : "--port", variable ? (host ? " (or HOKKU_HOST)" : " (or HOKKU_PORT)") : "");
+}
+
 /* Both files, or neither. */
 static int choose_tls(const struct server_config *config)
 {
@@ -502,6 +524,8 @@ static int run(int argc, char **argv)
 		config->listen = listened.hosts;
 		config->n_listen = listened.n;
 	}
+	if (rc < 0)
+		rc = take_inherited(config);
 	if (rc < 0)
 		rc = choose_prefix(config->api_prefix);
 	if (rc < 0)

@@ -2,6 +2,7 @@
 #ifndef SERVER_CONFIG_H
 #define SERVER_CONFIG_H
 
+#include "base/inherited.h"
 #include "engine/engine.h"
 #include "server/cors.h"
 #include "server/hosts.h"
@@ -20,7 +21,8 @@ struct server_config {
 	struct engine_config engine; /* on_state and user are the server's */
 	const char *const *listen;   /* (n_listen) names, addresses and paths: http_config.hosts */
 	uint32_t n_listen;
-	uint32_t port;                            /* 0: any free one */
+	uint32_t port;              /* 0: any free one */
+	struct inherited inherited; /* of a service manager; where there are any, instead of these */
 	const char *ssl_cert_file, *ssl_key_file; /* both, or neither: no TLS */
 	const char *api_key_file;                 /* NULL: no keys */
 	const char *admin_key;                    /* NULL: none but those of the file */

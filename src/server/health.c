@@ -181,6 +181,19 @@ void health_watch_engines(struct server *s)
 		watch_engine(h);
 }
 
+bool health_is_lost(const struct server *s)
+{
+	struct engine_state state;
+	for (const struct hosted *h = s->hosted; h; h = h->next) {
+		if (!h->engine)
+			continue;
+		engine_get_state(h->engine, &state);
+		if (h->stuck_told || state.phase == ENGINE_LOST)
+			return true;
+	}
+	return false;
+}
+
 /* What every answer ends with. */
 static void reply_health(struct server *s, struct http_request *r, int status, struct strbuf *b,
 			 const struct engine_state *state, bool for_good)

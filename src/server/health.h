@@ -9,4 +9,7 @@ void health_route(struct server *s, struct http_request *r);
 /* Looks whether a step of the engine has been under way for too long, and tells once. */
 void health_watch_engines(struct server *s);
 
+/* Whether a device is lost or a step of a model stuck: what only a restart mends. */
+bool health_is_lost(const struct server *s);
+
 #endif

@@ -12,6 +12,7 @@
 #define SERVER_HTTP_H
 
 #include "base/error.h"
+#include "base/inherited.h"
 #include "base/str.h"
 #include "server/net.h"
 #include "server/unread.h"
@@ -35,7 +36,9 @@ struct http_config {
 	const char *const
 		*hosts; /* (n_hosts): names, IPv4 and IPv6 addresses, paths of Unix sockets (net.h) */
 	uint32_t n_hosts;
-	uint16_t port;   /* of all; 0: any free one */
+	const struct inherited
+		*inherited; /* NULL, or sockets to take instead, where n is not 0 (net_adopt) */
+	uint16_t port;      /* of all; 0: any free one */
 	struct tls *tls; /* spoken on all but Unix sockets; NULL: nowhere. Must live as long as the server. */
 	uint32_t max_connections;
 	size_t max_body_bytes;
@@ -65,7 +68,8 @@ struct http_config {
 	void *user;
 };
 
-/* Binds and listens; connections are served once http_run runs. Errors name host and port. */
+/* Binds and listens, or takes what is inherited; connections are served once http_run runs. Errors name host
+ * and port. */
 enum hokku_code http_open(const struct http_config *config, struct http **out, struct hokku_error *err);
 
 /* Number i of where it listens; NULL: there are no more. Lives as long as h. */

@@ -142,11 +142,35 @@ static bool make_evhttp(struct door *d)
 	return true;
 }
 
+_Static_assert((int)INHERITED_MAX <= (int)HTTP_MAX_HOSTS, "a door for each");
+
+static void add_door(struct http *h)
+{
+	struct door *d = &h->doors[h->n_doors++];
+	d->http = h;
+	d->tls = h->config.tls && d->at.reach != NET_FILE;
+}
+
+static enum hokku_code take_doors(struct http *h, struct hokku_error *err)
+{
+	const struct inherited *all = h->config.inherited;
+	for (uint32_t i = 0; i < all->n; i++) {
+		enum hokku_code rc = net_adopt(INHERITED_FIRST + (int)i, all->names[i], h->config.tls != NULL,
+					       &h->doors[i].at, err);
+		if (rc)
+			return rc;
+		add_door(h);
+	}
+	return HOKKU_OK;
+}
+
 /* Where several addresses have a port that is any free one, it is the same of all. */
 static enum hokku_code open_doors(struct http *h, struct hokku_error *err)
 {
 	uint16_t port = h->config.port;
 	uint32_t n = h->config.n_hosts;
+	if (h->config.inherited && h->config.inherited->n)
+		return take_doors(h, err);
 	if (n == 0 || n > HTTP_MAX_HOSTS)
 		return err_set(err, HOKKU_INVALID_REQUEST, "--host is given %u times; it takes 1 to %d", n,
 			       HTTP_MAX_HOSTS);
@@ -155,9 +179,7 @@ static enum hokku_code open_doors(struct http *h, struct hokku_error *err)
 		enum hokku_code rc = net_listen(h->config.hosts[i], port, n > 1, h->config.tls, &d->at, err);
 		if (rc)
 			return rc;
-		h->n_doors++;
-		d->http = h;
-		d->tls = h->config.tls && d->at.reach != NET_FILE;
+		add_door(h);
 		port = d->at.port ? d->at.port : port;
 	}
 	return HOKKU_OK;

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "base/str.h"
 
 enum { BACKLOG = 512, LOCK_TRIES = 200 };
 
@@ -239,6 +242,71 @@ enum hokku_code net_listen(const char *host, uint16_t port, bool only_v6, bool t
 		return rc;
 	close(out->fd);
 	return err_set(err, HOKKU_INTERNAL, "the address of the listening socket cannot be read");
+}
+
+/* ---- a service manager's ---- */
+
+/* Why fd cannot be listened on, or NULL; *family: what it is otherwise. */
+static const char *unfit(int fd, int *family)
+{
+	struct stat st;
+	int type = 0, listens = 0;
+	socklen_t size = sizeof(int);
+	if (fstat(fd, &st) != 0)
+		return "is not open";
+	if (!S_ISSOCK(st.st_mode) || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, family, &size) != 0)
+		return "is no socket";
+	size = sizeof type;
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM ||
+	    (*family != AF_INET && *family != AF_INET6 && *family != AF_UNIX))
+		return "is no stream socket of IPv4, IPv6 or a path (ListenStream=)";
+	size = sizeof listens;
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens)
+		return "does not listen; a socket unit has Accept=no";
+	return NULL;
+}
+
+/* Fills in a Unix socket's name: a path, or "@" and a name of the abstract namespace. */
+static bool describe_path(struct net_listener *l)
+{
+	struct sockaddr_un address = {0};
+	socklen_t size = sizeof address;
+	struct stat st;
+	if (getsockname(l->fd, (struct sockaddr *)&address, &size) != 0 ||
+	    size <= offsetof(struct sockaddr_un, sun_path))
+		return false;
+	size_t n = size - offsetof(struct sockaddr_un, sun_path);
+	bool abstract = address.sun_path[0] == '\0';
+	char quoted[NET_URL_BYTES - 8];
+	str_quote((struct str){address.sun_path + abstract, abstract ? n - 1 : strnlen(address.sun_path, n)},
+		  quoted, sizeof quoted);
+	quoted[strlen(quoted) - 1] = '\0'; /* the quotes are for messages */
+	snprintf(l->url, sizeof l->url, "unix:%s%s", abstract ? "@" : "", quoted + 1);
+	l->reach = NET_FILE;
+	l->file.others = abstract || (stat(address.sun_path, &st) == 0 && (st.st_mode & S_IWOTH));
+	return true;
+}
+
+enum hokku_code net_adopt(int fd, const char *name, bool tls, struct net_listener *out,
+			  struct hokku_error *err)
+{
+	char quoted[96];
+	int family = 0;
+	*out = (struct net_listener){.fd = -1};
+	str_quote(str_c(name), quoted, sizeof quoted);
+	const char *why = unfit(fd, &family);
+	if (why)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "descriptor %d (%s), which LISTEN_FDS hands over, %s", fd, quoted, why);
+	int flags = fcntl(fd, F_GETFL);
+	out->fd = fd;
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+	    !(family == AF_UNIX ? describe_path(out) : describe(out, tls))) {
+		out->fd = -1;
+		return err_set(err, HOKKU_INTERNAL, "the address of descriptor %d (%s) cannot be read", fd,
+			       quoted);
+	}
+	return HOKKU_OK;
 }
 
 void net_tune(int fd, int send_buffer_bytes)

@@ -47,6 +47,12 @@ bool net_is_path(const char *host);
 enum hokku_code net_listen(const char *host, uint16_t port, bool only_v6, bool tls, struct net_listener *out,
 			   struct hokku_error *err);
 
+/* Takes a socket that listens already and that a service manager opened (base/inherited.h); name is what that
+ * calls it, for messages. Its file, if it has one, is the manager's: it is not removed. A descriptor that is
+ * not open, no stream socket of IPv4, IPv6 or a path, or does not listen, is an error and stays open. */
+enum hokku_code net_adopt(int fd, const char *name, bool tls, struct net_listener *out,
+			  struct hokku_error *err);
+
 /* Removes the file, if it is still the one that was made; while the socket listens, which keeps another from
  * being taken for it. */
 void net_remove(const struct net_file *file);

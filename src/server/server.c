@@ -83,6 +83,16 @@ static void go_on_stopping(struct server *s)
 		http_stop(s->http);
 }
 
+/* The service manager restarts what does not tell for too long: a loop that hangs, and a device or a step
+ * that only a restart mends. */
+static void tell_watchdog(struct server *s)
+{
+	if (!s->watched_ms || clock_ms_since(s->told_ns) < s->watched_ms / 3 || health_is_lost(s))
+		return;
+	s->told_ns = clock_ns();
+	notify_send("WATCHDOG=1");
+}
+
 /* ---- the loop's calls ---- */
 
 static void on_request(void *user, struct http_request *r)
@@ -138,6 +148,7 @@ static void on_tick(void *user)
 	gen_tick(s, clock_ns());
 	hosting_go_on(s);
 	go_on_stopping(s);
+	tell_watchdog(s);
 }
 
 static uint32_t to_ms(float seconds)
@@ -156,6 +167,7 @@ static enum hokku_code open_http(struct server *s, struct hokku_error *err)
 	const struct http_config config = {
 		.hosts = c->listen,
 		.n_hosts = c->n_listen,
+		.inherited = &c->inherited,
 		.tls = s->tls,
 		.port = (uint16_t)c->port,
 		.max_connections = c->max_connections,
@@ -238,8 +250,8 @@ static enum hokku_code host_one(struct server *s, struct hokku_error *err)
 
 static enum hokku_code server_open(struct server *s, struct hokku_error *err)
 {
-	enum hokku_code rc = HOKKU_OK;
-	if (s->config.api_key_file)
+	enum hokku_code rc = notify_watchdog(&s->watched_ms, err);
+	if (rc == HOKKU_OK && s->config.api_key_file)
 		rc = keys_load(s->config.api_key_file, &s->keys, err);
 	if (rc == HOKKU_OK && s->config.admin_key)
 		rc = keys_add_admin(&s->keys, s->config.admin_key, err);

@@ -116,6 +116,8 @@ struct server {
 	struct responses *responses;
 	struct metrics_requests requests;
 	uint64_t started_ns;
+	double watched_ms;          /* by the service manager (base/notify.h); 0: it is not */
+	uint64_t told_ns;           /* when the manager was last told that all goes on */
 	uint64_t stopping_ns;       /* when it was told to stop; 0: it was not */
 	struct hokku_error failure; /* why the loop ended by itself */
 };

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -68,7 +69,7 @@ test('the package: names, what it depends on, files, scripts; and it runs unpack
 	assert.equal(read('usr/share/doc/hokku/copyright').toString(), readFileSync(join(root, 'LICENSE'), 'utf8'));
 	assert.equal(gunzipSync(read('usr/share/doc/hokku/NEWS.gz')).toString(), readFileSync(join(root, 'CHANGELOG.md'), 'utf8'));
 	assert.match(gunzipSync(read('usr/share/doc/hokku/changelog.gz')).toString(), new RegExp(`^hokku \\(${version}\\) unstable; urgency=`));
-	for (const file of ['/usr/include/hokku.h', '/usr/lib/pkgconfig/hokku.pc', '/usr/lib/libhokku.so', `/usr/lib/libhokku.so.${version}`, '/usr/lib/systemd/system/hokku.service']) assert.ok(files.has(file), file);
+	for (const file of ['/usr/include/hokku.h', '/usr/lib/pkgconfig/hokku.pc', '/usr/lib/libhokku.so', `/usr/lib/libhokku.so.${version}`, '/usr/lib/systemd/system/hokku.service', '/usr/lib/systemd/system/hokku.socket']) assert.ok(files.has(file), file);
 
 	if (!cuda) return;
 	assert.equal(field(cuda, 'Depends').split(', ').filter((d) => d === `hokku (= ${version})`).length, 1, field(cuda, 'Depends'));
@@ -81,7 +82,7 @@ test('the unit: what it names is there, and it exposes little', (t) => {
 	const unit = readFileSync(join(root, 'packaging/systemd/hokku.service'), 'utf8'), cuda = readFileSync(join(root, 'packaging/systemd/cuda.conf'), 'utf8');
 	const help = text(hokku, ['serve', '--help'], { env: {} });
 	for (const [, variable] of readFileSync(join(root, 'packaging/systemd/hokku.default'), 'utf8').matchAll(/^#?([A-Z_]+)=/gm)) assert.match(help, new RegExp(`\\b${variable}\\b`), variable);
-	for (const line of ['Type=notify', 'DynamicUser=yes', 'ExecStart=/usr/bin/hokku serve', 'ExecReload=/bin/kill -HUP $MAINPID', 'EnvironmentFile=-/etc/default/hokku']) assert.ok(unit.includes(`\n${line}\n`), line);
+	for (const line of ['Type=notify', 'WatchdogSec=60', 'DynamicUser=yes', 'ExecStart=/usr/bin/hokku serve', 'ExecReload=/bin/kill -HUP $MAINPID', 'EnvironmentFile=-/etc/default/hokku']) assert.ok(unit.includes(`\n${line}\n`), line);
 	const analyze = tool('systemd-analyze'), dir = mkdtempSync(join(tmpdir(), 'hokku-unit-'));
 	t.after(() => rmSync(dir, { recursive: true }));
 	if (!analyze) return t.skip('systemd-analyze is not here (./do test brings it)');
@@ -108,21 +109,92 @@ test('a service manager is told when it listens and when it stops', async (t) =>
 		'def end(*_):', '    s.setblocking(False)', '    try:', '        while True: say(s.recv(4096))', '    except BlockingIOError: sys.exit(0)',
 		'signal.signal(signal.SIGTERM, end)', 'say(b"bound")', 'while True: say(s.recv(4096))'].join('\n');
 	const manager = spawn('python3', ['-uc', code, path], { stdio: ['ignore', 'pipe', 'inherit'] });
-	t.after(() => rmSync(dir, { recursive: true }));
+	t.after(() => (manager.kill('SIGKILL'), rmSync(dir, { recursive: true })));
 	let told = '';
 	manager.stdout.on('data', (data) => (told += data));
 	const ended = new Promise((resolve) => manager.on('close', resolve));
 	await until(() => told === 'bound\n', 20000, 'the socket');
-	const server = spawn(hokku, ['serve', '--host', '127.0.0.1', '--port', '0'], { env: { NOTIFY_SOCKET: path }, stdio: ['ignore', 'ignore', 'pipe'] });
+	const server = spawn(hokku, ['serve', '--host', '127.0.0.1', '--port', '0'], { env: { NOTIFY_SOCKET: path, WATCHDOG_USEC: '150000' }, stdio: ['ignore', 'ignore', 'pipe'] });
+	t.after(() => server.kill('SIGKILL'));
 	let said = '';
 	server.stderr.on('data', (data) => (said += data));
 	const gone = new Promise((resolve) => server.on('close', resolve));
 	await Promise.race([gone, until(() => /listening on \S+/.test(said), 20000, 'the line that says where')]);
 	const { status } = await fetch(`${said.match(/listening on (\S+)/)[1]}/health`);
 	assert.ok(status === 200 || status === 503, `${status}`);
+	await until(() => told.split('WATCHDOG=1\n').length > 3, 20000, `signs of life: ${told}`);
 	server.kill('SIGTERM');
 	assert.equal(await gone, 0, said);
 	manager.kill('SIGTERM');
 	assert.equal(await ended, 0);
-	assert.equal(told, 'bound\nREADY=1\nSTOPPING=1\n');
+	assert.match(told, /^bound\nREADY=1\n(WATCHDOG=1\n){3,}STOPPING=1\n(WATCHDOG=1\n)*$/);
+});
+
+// Runs hokku as a service manager with sockets does: python3 opens what `sockets` says from descriptor 3 on, sets the variables
+// (LISTEN_PID: the process that becomes hokku) and becomes it.
+function handed(sockets, args, env = {}) {
+	const code = ['import json, os, socket, sys', 'keep = []', 'for i, s in enumerate(json.loads(sys.argv[1])):',
+		'    if s == "file": fd = os.open("/dev/null", os.O_RDONLY)',
+		'    elif s == "none": continue',
+		'    else:',
+		'        k = socket.socket(socket.AF_UNIX if s.startswith("/") else socket.AF_INET, socket.SOCK_DGRAM if s == "datagrams" else socket.SOCK_STREAM)',
+		'        k.bind(s if s.startswith("/") else ("127.0.0.1", 0))',
+		'        if s not in ("datagrams", "silent"): k.listen(8)',
+		'        keep.append(k)', '        fd = k.fileno()',
+		'    os.dup2(fd, 3 + i, True) if fd != 3 + i else os.set_inheritable(fd, True)',
+		'env = {k: v.replace("SELF", str(os.getpid())) for k, v in json.loads(sys.argv[2]).items()}',
+		'os.execve(sys.argv[3], sys.argv[3:], env)'].join('\n');
+	const child = spawn('python3', ['-c', code, JSON.stringify(sockets), JSON.stringify({ LISTEN_PID: 'SELF', LISTEN_FDS: `${sockets.length}`, ...env }), hokku, 'serve', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+	const server = { child, said: '' };
+	child.stderr.on('data', (data) => (server.said += data));
+	server.gone = new Promise((resolve) => child.on('close', resolve));
+	server.heard = (n) => Promise.race([server.gone, until(() => server.said.match(/listening on \S+/g)?.length === n, 20000, `${n} lines that say where: ${server.said}`)]);
+	return server;
+}
+
+test('sockets of a service manager are what it listens on; what they cannot be is told', async (t) => {
+	if (spawnSync('python3', ['--version']).error) return t.skip('python3 is not here');
+	const dir = mkdtempSync(join(tmpdir(), 'hokku-handed-')), path = join(dir, 'socket');
+	t.after(() => rmSync(dir, { recursive: true }));
+	const server = handed(['tcp', path], [], { LISTEN_FDNAMES: 'hokku.socket:unix' });
+	t.after(() => server.child.kill('SIGKILL'));
+	await server.heard(2);
+	const [tcp, unix] = [...server.said.matchAll(/listening on (\S+)/g)].map((m) => m[1]);
+	assert.match(tcp, /^http:\/\/127\.0\.0\.1:\d+$/);
+	assert.equal(unix, `unix:${path}`);
+	for (const options of [{ port: new URL(tcp).port }, { socketPath: path }]) {
+		const status = await new Promise((resolve, reject) => http.get({ ...options, path: '/nowhere' }, (r) => resolve(r.resume().statusCode)).on('error', reject));
+		assert.equal(status, 404);
+	}
+	server.child.kill('SIGTERM');
+	assert.equal(await server.gone, 0, server.said);
+	assert.ok(existsSync(path)); // the manager's
+	rmSync(path);
+
+	// Another process's, or nobody's: it listens as it is told.
+	const other = handed(['tcp'], ['--port', '0', '--host', '127.0.0.3'], { LISTEN_PID: '1' });
+	t.after(() => other.child.kill('SIGKILL'));
+	await other.heard(1);
+	assert.match(other.said, /listening on http:\/\/127\.0\.0\.3:\d+\n/);
+	other.child.kill('SIGTERM');
+	assert.equal(await other.gone, 0, other.said);
+
+	const at3 = 'descriptor 3 ("hokku.socket"), which LISTEN_FDS hands over, ';
+	await Promise.all([
+		[['tcp'], ['--host', '127.0.0.1'], {}, 2, 'hands over 1 socket (LISTEN_FDS; the first is "hokku.socket") to listen on, and --host is given too; leave it out, or'],
+		[['tcp', 'tcp'], [], { HOKKU_PORT: '8081', LISTEN_FDNAMES: 'a:b' }, 2, 'hands over 2 sockets (LISTEN_FDS; the first is "a") to listen on, and --port (or HOKKU_PORT) is given too;'],
+		[['tcp'], [], { HOKKU_HOST: '127.0.0.1' }, 2, 'and --host (or HOKKU_HOST) is given too;'],
+		[['tcp'], [], { LISTEN_FDS: '0' }, 2, 'LISTEN_FDS is "0"; it takes the number of sockets that a service manager hands over, 1 to 16;'],
+		[['tcp'], [], { LISTEN_FDNAMES: 'a:b' }, 2, 'LISTEN_FDNAMES has 2 names, and LISTEN_FDS says 1 socket'],
+		[['none'], [], {}, 1, `${at3}is n`], // not open, or what the parent left there
+		[['file'], [], {}, 1, `${at3}is no socket`],
+		[['datagrams'], [], {}, 1, `${at3}is no stream socket`],
+		[['silent'], [], {}, 1, `${at3}does not listen; a socket unit has Accept=no`],
+		[['tcp'], [], { WATCHDOG_USEC: '1min' }, 1, 'WATCHDOG_USEC is "1min"; it takes microseconds'],
+	].map(async ([sockets, args, env, code, words]) => {
+		const failed = handed(sockets, args, { LISTEN_FDNAMES: 'hokku.socket', ...env });
+		assert.equal(await failed.gone, code, failed.said);
+		assert.ok(failed.said.includes(words), failed.said);
+		assert.doesNotMatch(failed.said, /listening/);
+	}));
 });

@@ -97,12 +97,52 @@ static void what_is_no_name_is_passed_over(void **state)
 	}
 }
 
+static void the_time_between_two_signs_of_life(void **state)
+{
+	(void)state;
+	char own[24];
+	struct hokku_error err;
+	double ms;
+	snprintf(own, sizeof own, "%d", (int)getpid());
+	static const struct {
+		const char *time, *pid; /* "": this process */
+		double ms;              /* -1: an error */
+	} cases[] = {{NULL, NULL, 0},
+		     {NULL, "", 0},
+		     {"30000000", NULL, 30000},
+		     {"30000000", "", 30000},
+		     {"1", "", 0.001},
+		     {"30000000", "1", 0},
+		     {"0", "1", 0},
+		     {"0", "", -1},
+		     {"", "", -1},
+		     {"-1", "", -1},
+		     {"1s", "", -1},
+		     {"1", "x", -1},
+		     {"1", " 1", -1},
+		     {"1000000000000000000", "", -1},
+		     {"999999999999999999", "", 999999999999999.999}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const char *pid = cases[i].pid && !*cases[i].pid ? own : cases[i].pid;
+		cases[i].time ? setenv("WATCHDOG_USEC", cases[i].time, 1) : unsetenv("WATCHDOG_USEC");
+		pid ? setenv("WATCHDOG_PID", pid, 1) : unsetenv("WATCHDOG_PID");
+		enum hokku_code rc = notify_watchdog(&ms, &err);
+		assert_int_equal(rc, cases[i].ms < 0 ? HOKKU_INVALID_REQUEST : HOKKU_OK);
+		assert_true(ms == (cases[i].ms < 0 ? 0 : cases[i].ms));
+		if (rc)
+			assert_non_null(strstr(err.message, "; it takes"));
+	}
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arrives_by_path),
 		cmocka_unit_test(arrives_by_abstract_name),
 		cmocka_unit_test(what_is_no_name_is_passed_over),
+		cmocka_unit_test(the_time_between_two_signs_of_life),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,6 +198,20 @@ static void numbers_for_people(void **state)
 	assert_string_equal(str_bytes(UINT64_MAX, out), "16.0 EiB");
 }
 
+static void digits_alone(void **state)
+{
+	(void)state;
+	static const char *const none[] = {"",    " 1",  "1 ",  "-1",  "+1",
+					   "0x1", "1e3", "1.0", "one", "1000000000000000000"};
+	uint64_t got = 7;
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+		assert_false(str_read_digits(none[i], &got));
+	assert_int_equal(got, 7);
+	assert_true(str_read_digits("0", &got) && got == 0);
+	assert_true(str_read_digits("007", &got) && got == 7);
+	assert_true(str_read_digits("999999999999999999", &got) && got == 999999999999999999);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +224,7 @@ int main(void)
 		cmocka_unit_test(numbers_for_people),
 		cmocka_unit_test(a_failed_buffer_stays_failed),
 		cmocka_unit_test(nearest_words_at_the_edge),
+		cmocka_unit_test(digits_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,11 +2,14 @@
  * in the way. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -229,12 +232,112 @@ static void test_length(void **state)
 	}
 }
 
+/* A listening socket as a service manager makes one; blocking. */
+static int made(int family, int type, const char *path, bool listens)
+{
+	struct sockaddr_storage address = {.ss_family = (sa_family_t)family};
+	socklen_t size = family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	if (family == AF_INET)
+		((struct sockaddr_in *)&address)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (family == AF_UNIX) { /* "@name": an abstract one */
+		struct sockaddr_un *un = (struct sockaddr_un *)&address;
+		size_t n = strlen(path);
+		memcpy(un->sun_path, path, n);
+		if (*path == '@')
+			un->sun_path[0] = '\0';
+		size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (*path != '@'));
+	}
+	int fd = socket(family, type, 0);
+	if (fd < 0)
+		return -1; /* a machine may have no IPv6 */
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+	if (listens)
+		assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+static void test_adopted(void **state)
+{
+	(void)state;
+	struct net_listener l;
+	struct hokku_error err;
+	struct stat st;
+	char path[600], url[700];
+	int fd = made(AF_INET, SOCK_STREAM, NULL, true);
+	assert_int_equal(net_adopt(fd, "web", true, &l, &err), HOKKU_OK);
+	snprintf(url, sizeof url, "https://127.0.0.1:%u", l.port);
+	assert_true(l.fd == fd && l.port > 0 && l.reach == NET_LOOPBACK);
+	assert_string_equal(l.url, url);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	close(fd);
+	fd = made(AF_INET6, SOCK_STREAM, NULL, true);
+	if (fd >= 0) {
+		assert_int_equal(net_adopt(fd, "", false, &l, &err), HOKKU_OK);
+		assert_int_equal(strncmp(l.url, "http://[::]:", 12), 0);
+		assert_int_equal(l.reach, NET_OPEN);
+		close(fd);
+	}
+	/* A file is the manager's: it stays. */
+	snprintf(path, sizeof path, "%s", in_folder("s.sock"));
+	for (int mode = 0600; mode <= 0666; mode += 066) {
+		fd = made(AF_UNIX, SOCK_STREAM, path, true);
+		assert_int_equal(chmod(path, (mode_t)mode), 0);
+		assert_int_equal(net_adopt(fd, "unix", true, &l, &err), HOKKU_OK);
+		snprintf(url, sizeof url, "unix:%s", path);
+		assert_string_equal(l.url, url);
+		assert_true(l.reach == NET_FILE && l.port == 0 && l.file.others == (mode == 0666));
+		net_remove(&l.file);
+		close(fd);
+		assert_int_equal(lstat(path, &st), 0);
+		unlink(path);
+	}
+	snprintf(path, sizeof path, "@hokku\n%d", (int)getpid());
+	fd = made(AF_UNIX, SOCK_STREAM, path, true);
+	assert_int_equal(net_adopt(fd, "", false, &l, &err), HOKKU_OK);
+	snprintf(url, sizeof url, "unix:@hokku\\n%d", (int)getpid());
+	assert_string_equal(l.url, url);
+	assert_true(l.file.others);
+	close(fd);
+}
+
+static void unfit(int fd, const char *words)
+{
+	struct net_listener l;
+	struct hokku_error err;
+	char begin[64];
+	snprintf(begin, sizeof begin, "descriptor %d (\"web\"), which LISTEN_FDS hands over, ", fd);
+	assert_int_equal(net_adopt(fd, "web", false, &l, &err), HOKKU_INVALID_REQUEST);
+	if (strncmp(err.message, begin, strlen(begin)) != 0 || !strstr(err.message, words))
+		fail_msg("%s", err.message);
+	assert_int_equal(l.fd, -1);
+	if (fcntl(fd, F_GETFD) >= 0)
+		close(fd);
+}
+
+static void test_unfit(void **state)
+{
+	(void)state;
+	int both[2];
+	unfit(999, "is not open");
+	assert_int_equal(pipe(both), 0);
+	close(both[1]);
+	unfit(both[0], "is no socket");
+	unfit(open("/dev/null", O_RDONLY), "is no socket");
+	unfit(made(AF_INET, SOCK_DGRAM, NULL, false), "is no stream socket");
+	unfit(made(AF_UNIX, SOCK_DGRAM, "@hokku-datagrams", false), "is no stream socket");
+	unfit(made(AF_INET, SOCK_STREAM, NULL, false), "does not listen");
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, both), 0);
+	close(both[1]);
+	unfit(both[0], "does not listen; a socket unit has Accept=no");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addresses),  cmocka_unit_test(test_reach),
 		cmocka_unit_test(test_is_path),    cmocka_unit_test(test_file),
 		cmocka_unit_test(test_in_the_way), cmocka_unit_test(test_length),
+		cmocka_unit_test(test_adopted),    cmocka_unit_test(test_unfit),
 	};
 	return cmocka_run_group_tests_name("net", tests, make_folder, remove_folder);
 }
