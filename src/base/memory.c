@@ -21,13 +21,34 @@ static uint64_t number_in(const char *path, const char *word)
 	return out;
 }
 
-uint64_t memory_available(void)
+/* Of a file of the group. */
+static uint64_t of_group(const char *group, const char *name, const char *word)
 {
-	uint64_t there = number_in("/proc/meminfo", "MemAvailable:") * 1024;
-	uint64_t limit = number_in("/sys/fs/cgroup/memory.max", "");
-	uint64_t used = number_in("/sys/fs/cgroup/memory.current", "");
+	char path[4096];
+	int n = snprintf(path, sizeof path, "%s/%s", group, name);
+	return n > 0 && (size_t)n < sizeof path ? number_in(path, word) : 0;
+}
+
+uint64_t memory_available_in(const char *meminfo, const char *group)
+{
+	uint64_t there = number_in(meminfo, "MemAvailable:") * 1024;
+	uint64_t limit = of_group(group, "memory.max", "");
+	uint64_t used = of_group(group, "memory.current", "");
+	uint64_t files = of_group(group, "memory.stat", "\ninactive_file ") +
+			 of_group(group, "memory.stat", "\nactive_file ");
+	used -= files < used ? files : used;
 	uint64_t left = limit > used ? limit - used : 0;
 	if (limit && (left < there || !there))
 		return left ? left : 1;
 	return there;
+}
+
+uint64_t memory_available(void)
+{
+	return memory_available_in("/proc/meminfo", "/sys/fs/cgroup");
+}
+
+uint64_t memory_total(void)
+{
+	return number_in("/proc/meminfo", "MemTotal:") * 1024;
 }

@@ -10,6 +10,7 @@
 #include "cli/bench_batch.h"
 #include "cli/options_common.h"
 #include "cli/pull_model.h"
+#include "cli/work.h"
 #include "compute/cpu/measure.h"
 #include "compute/plugin.h"
 
@@ -52,7 +53,7 @@ struct limits {
 struct bench {
 	const char *path, *device;
 	uint32_t n_threads, n_runs, n_prefill, n_decode, n_batch, n_seqs, depth;
-	uint64_t vram_limit, kv_bytes;
+	uint64_t vram_limit, ram_limit, kv_bytes;
 	struct cache_types cache;
 	bool json;
 	struct gguf *file;
@@ -116,6 +117,7 @@ static enum hokku_code open_compute(struct bench *b, struct hokku_error *err)
 		.kv_bytes = b->kv_bytes,
 		.cache = b->cache,
 		.vram_limit = b->vram_limit,
+		.ram_limit = b->ram_limit,
 		.on_progress = cli_load_progress,
 		.user = &begin,
 	};
@@ -219,28 +221,9 @@ static enum hokku_code measure(struct bench *b, struct figure *f,
 	return rc;
 }
 
-/* Bytes of weights that one step reads. A device keeps the whole embedding and reads single rows of it; a CPU
- * keeps none that is in memory anyway. */
 static double step_bytes(const struct bench *b)
 {
-	const struct weight *e = &b->model.w[ROLE_EMBEDDING];
-	bool on_device = strncmp(compute_device(b->compute), "cuda", 4) == 0;
-	bool kept = !b->model.tied && (on_device || !e->data);
-	double rows = kept ? (double)e->rows * (double)e->row_bytes : 0;
-	return (double)b->memory.weight_bytes - rows;
-}
-
-/* Positions that n tokens from `from` on look at in all layers, each at its own and those before. */
-static double positions_seen(const struct model *m, double from, double n)
-{
-	double all = 0;
-	for (uint32_t l = 0; l < m->hp.n_layers; l++) {
-		double window = m->layers[l].spec->attn.window, below = n; /* tokens that see all before */
-		if (window > 0)
-			below = fmin(fmax(window - from, 0), n);
-		all += below * from + 0.5 * below * (below + 1) + (n - below) * window;
-	}
-	return all;
+	return work_step_bytes(&b->model, compute_device(b->compute), b->memory.weight_bytes);
 }
 
 /* Bytes of the KV cache that decode reads. */
@@ -248,23 +231,19 @@ static double decode_kv_bytes(const struct bench *b)
 {
 	double positions = (double)b->memory.n_kv_blocks * COMPUTE_KV_BLOCK * b->model.hp.n_layers;
 	double cached = (double)b->memory.kv_bytes / positions;
-	return b->n_seqs * positions_seen(&b->model, b->depth, b->n_decode) * cached;
+	return b->n_seqs * work_positions_seen(&b->model, b->depth, b->n_decode) * cached;
 }
 
-/* Multiply-adds of a token in the layers' matrices; of the output matrix; of all heads' look at one position.
- */
 static void count_work(const struct bench *b, struct figure *prefill, struct figure *fill,
 		       struct figure *decode)
 {
-	const struct hparams *hp = &b->model.hp;
-	double q = (double)hp->n_heads * hp->head_dim, kv = (double)hp->n_kv_heads * hp->head_dim;
-	double layers = hp->n_layers * (hp->d_model * (2 * q + 2 * kv + 3.0 * hp->d_ff)),
-	       head = (double)hp->d_model * hp->n_vocab, look = 2 * q;
+	const struct model *m = &b->model;
+	double layers = work_layer_ops(m), head = work_output_ops(m), look = work_look_ops(m);
 	double n_fill = (double)fill->n_tokens, n_decode = (double)decode->n_tokens;
-	prefill->ops = 2 * (b->n_prefill * layers + head + positions_seen(&b->model, 0, b->n_prefill) * look);
-	fill->ops = 2 * (n_fill * layers + b->n_seqs * positions_seen(&b->model, 0, b->depth) * look);
-	decode->ops = 2 * (n_decode * (layers + head) +
-			   b->n_seqs * positions_seen(&b->model, b->depth, b->n_decode) * look);
+	prefill->ops = b->n_prefill * layers + head + work_positions_seen(m, 0, b->n_prefill) * look;
+	fill->ops = n_fill * layers + b->n_seqs * work_positions_seen(m, 0, b->depth) * look;
+	decode->ops =
+		n_decode * (layers + head) + b->n_seqs * work_positions_seen(m, b->depth, b->n_decode) * look;
 	prefill->bytes = ceil((double)b->n_prefill / b->n_batch) * step_bytes(b);
 	fill->bytes = ceil(n_fill / b->fill_batch) * step_bytes(b);
 	decode->bytes = b->n_decode * step_bytes(b) + decode_kv_bytes(b);
@@ -276,10 +255,8 @@ static enum hokku_code cpu_limits(struct bench *b, struct limits *l, struct hokk
 	enum hokku_code rc = cpu_measure(b->n_threads, &m, err);
 	if (rc)
 		return rc;
-	/* floats for models of floats, bytes where most matrices are quantised */
-	bool blocks = b->model.layers[0].w[ROLE_W_DOWN].fmt->block_elements > 1;
 	l->read_bytes_per_s = m.read_bytes_per_s;
-	l->ops_per_s = blocks ? m.byte_ops_per_s : m.float_ops_per_s;
+	l->ops_per_s = work_is_of_bytes(&b->model) ? m.byte_ops_per_s : m.float_ops_per_s;
 	snprintf(l->text, sizeof l->text, "memory %.1f GB/s, float32 %.0f GFLOP/s, bytes %.0f GOP/s",
 		 m.read_bytes_per_s * 1e-9, m.float_ops_per_s * 1e-9, m.byte_ops_per_s * 1e-9);
 	l->json = json_pack("{s:i, s:s, s:f, s:f, s:f}", "threads", (int)m.n_threads, "tier", m.tier,
@@ -493,8 +470,13 @@ static int run(int argc, char **argv)
 	};
 	struct opt_table table = {0};
 	struct hokku_error err;
-	opt_add_device(&table, &(struct opt_device){&b.device, &b.n_threads, &b.vram_limit, &b.kv_bytes,
-						    "what the longer of the runs takes", &b.cache});
+	opt_add_device(&table, &(struct opt_device){.device = &b.device,
+						    .n_threads = &b.n_threads,
+						    .vram_limit = &b.vram_limit,
+						    .ram_limit = &b.ram_limit,
+						    .kv_bytes = &b.kv_bytes,
+						    .kv_fallback = "what the longer of the runs takes",
+						    .cache = &b.cache});
 	for (size_t i = 0; i < sizeof opts / sizeof *opts; i++)
 		opt_add(&table, &opts[i]);
 	int n, code = cli_parse(&cmd_bench, table.rows, argc, argv, &b.path, 1, &n);

@@ -33,7 +33,7 @@ enum { MAX_TOKENS = 1 << 20, NPY_HEADER_BYTES = 128 };
 struct logits_options {
 	const char *path, *out_path, *device;
 	uint32_t chunk, n_threads, n_ctx; /* n_ctx 0: the model's own, as run and serve take it */
-	uint64_t vram_limit, kv_bytes;
+	uint64_t vram_limit, ram_limit, kv_bytes;
 	struct cache_types cache;
 	bool all;
 	int32_t *tokens; /* (n_tokens) */
@@ -206,6 +206,7 @@ static enum hokku_code run_options(const struct logits_options *o, struct hokku_
 			.kv_bytes = o->kv_bytes,
 			.cache = o->cache,
 			.vram_limit = o->vram_limit,
+			.ram_limit = o->ram_limit,
 			.all_logits = o->all,
 			.on_progress = cli_load_progress,
 			.user = &begin,
@@ -270,8 +271,13 @@ static int run(int argc, char **argv)
 	struct hokku_error err;
 	for (size_t i = 0; i < sizeof opts / sizeof *opts; i++)
 		opt_add(&table, &opts[i]);
-	opt_add_device(&table, &(struct opt_device){&o.device, &o.n_threads, &o.vram_limit, &o.kv_bytes,
-						    "what the tokens take", &o.cache});
+	opt_add_device(&table, &(struct opt_device){.device = &o.device,
+						    .n_threads = &o.n_threads,
+						    .vram_limit = &o.vram_limit,
+						    .ram_limit = &o.ram_limit,
+						    .kv_bytes = &o.kv_bytes,
+						    .kv_fallback = "what the tokens take",
+						    .cache = &o.cache});
 	int n, rc = cli_parse(&cmd_logits, table.rows, argc, argv, &o.path, 1, &n);
 	if (rc >= 0)
 		return rc;

@@ -4,8 +4,8 @@
 
 #include "hub/pull.h"
 
-/* On stderr, two lines or three: weights and KV memory, out of the beginnings of the model's files, or why
- * that cannot be said; what this machine has; and whether the one is more than the other. Never a failure. */
+/* On stderr: what it takes of each device's memory, out of the beginnings of the model's files, whether that
+ * is there, or why it cannot be said; and what this machine has. Never a failure. */
 void cli_tell_needs(const struct hub_config *c, const struct hub_plan *plan);
 
 #endif

@@ -25,7 +25,7 @@ void opt_add_device(struct opt_table *t, const struct opt_device *to)
 		 .metavar = "NAME",
 		 .env = true,
 		 .help = "what computes: auto, cpu, cpu:reference, cuda, cuda:N",
-		 .fallback = "auto"},
+		 .fallback = to->device_fallback ? to->device_fallback : "auto"},
 		{.name = "threads",
 		 .letter = 't',
 		 .kind = OPT_U32,
@@ -44,6 +44,13 @@ void opt_add_device(struct opt_table *t, const struct opt_device *to)
 		 .help = "most that weights, KV and scratch may take of a GPU's memory, as 8000000, 512M, "
 			 "1.5GiB",
 		 .fallback = "what is free"},
+		{.name = "ram-limit",
+		 .kind = OPT_BYTES,
+		 .target = to->ram_limit,
+		 .metavar = "BYTES",
+		 .env = true,
+		 .help = "the same of the host's memory, on a CPU",
+		 .fallback = "what is available"},
 		{.name = "kv-bytes",
 		 .kind = OPT_BYTES,
 		 .target = to->kv_bytes,
@@ -80,6 +87,20 @@ void cli_tell_device(const char *device, const char *why, bool notable, bool ver
 		fprintf(stderr, "hokku: computing on %s, because %s\n", device, why);
 }
 
+void opt_add_ctx(struct opt_table *t, uint32_t *n_ctx)
+{
+	opt_add(t, &(struct opt){.name = "ctx",
+				 .letter = 'c',
+				 .kind = OPT_U32,
+				 .target = n_ctx,
+				 .metavar = "N",
+				 .env = true,
+				 .help = "positions a request may use, prompt and answer",
+				 .min = 0,
+				 .max = 16777216,
+				 .fallback = "the model's own, 32768 at most"});
+}
+
 void opt_add_engine(struct opt_table *t, struct engine_config *config)
 {
 	opt_add_device(t,
@@ -87,21 +108,13 @@ void opt_add_engine(struct opt_table *t, struct engine_config *config)
 			       .device = &config->device,
 			       .n_threads = &config->n_threads,
 			       .vram_limit = &config->vram_limit,
+			       .ram_limit = &config->ram_limit,
 			       .kv_bytes = &config->kv_bytes,
 			       .kv_fallback = config->kv_grows ? "what a GPU has left; elsewhere one context"
 							       : "one context",
 			       .cache = &config->cache,
 		       });
-	opt_add(t, &(struct opt){.name = "ctx",
-				 .letter = 'c',
-				 .kind = OPT_U32,
-				 .target = &config->n_ctx,
-				 .metavar = "N",
-				 .env = true,
-				 .help = "positions a request may use, prompt and answer",
-				 .min = 0,
-				 .max = 16777216,
-				 .fallback = "the model's own, 32768 at most"});
+	opt_add_ctx(t, &config->n_ctx);
 	opt_add(t, &(struct opt){.name = "no-jump-ahead",
 				 .kind = OPT_FLAG,
 				 .target = &config->no_jump_ahead,

@@ -19,16 +19,20 @@ struct opt_table {
 
 void opt_add(struct opt_table *t, const struct opt *row);
 
-/* --device, --threads, --vram-limit, --kv-bytes, --cache-type-k and -v; each also a variable. The targets
- * must outlive t. */
+/* --device, --threads, --vram-limit, --ram-limit, --kv-bytes, --cache-type-k and -v; each also a variable.
+ * The targets must outlive t. */
 struct opt_device {
 	const char **device;
+	const char *device_fallback; /* what help says of the default; NULL: auto */
 	uint32_t *n_threads;
-	uint64_t *vram_limit, *kv_bytes;
+	uint64_t *vram_limit, *ram_limit, *kv_bytes;
 	const char *kv_fallback; /* what help says of the default of --kv-bytes */
 	struct cache_types *cache;
 };
 void opt_add_device(struct opt_table *t, const struct opt_device *to);
+
+/* --ctx. */
+void opt_add_ctx(struct opt_table *t, uint32_t *n_ctx);
 
 /* On stderr, which device --device auto became and why: where a GPU was passed over, or with verbose. why may
  * be NULL (compute_why). */

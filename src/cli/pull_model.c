@@ -237,6 +237,77 @@ enum hokku_code cli_open_file(const char *name, struct gguf **g, struct hokku_er
 	return rc;
 }
 
+/* ---- models that are looked at ---- */
+
+struct look_begin {
+	cli_looked *fn;
+	void *user;
+	enum hokku_code rc; /* what it returned */
+	struct hokku_error err;
+	bool called;
+};
+
+static enum hokku_code on_look(void *user, const struct hub_plan *plan, struct hokku_error *err)
+{
+	struct look_begin *l = user;
+	char size[32];
+	l->called = true;
+	l->rc = cli_open_heads(plan, l->fn, l->user, &l->err);
+	if (l->rc == HOKKU_MODEL_LOAD_FAILED || l->rc == HOKKU_BAD_FILE)
+		err_prefix(&l->err, l->rc, "of %s, which is not here (%s to pull), no more can be told",
+			   plan->name->repo, str_bytes(plan->n_bytes, size));
+	return err_set(err, HOKKU_CANCELLED, "it was only looked at");
+}
+
+static enum hokku_code look_on_hub(const struct hub_config *c, const struct hub_name *name, cli_looked *fn,
+				   void *user, char **path, struct hokku_error *err)
+{
+	static char label[] = "looking";
+	struct observer job = cli_job(label);
+	struct look_begin l = {.fn = fn, .user = user};
+	const struct hub_pull p = {.config = c, .name = name, .observer = &job, .begin = on_look, .user = &l};
+	signal(SIGPIPE, SIG_IGN);
+	enum hokku_code rc = hub_pull(&p, path, err);
+	cli_job_release();
+	if (!l.called)
+		return rc;
+	if (l.rc)
+		*err = l.err;
+	return l.rc;
+}
+
+static enum hokku_code open_and_look(const char *path, cli_looked *fn, void *user, struct hokku_error *err)
+{
+	struct gguf *g = NULL;
+	enum hokku_code rc = engine_open_file(path, &g, err);
+	if (!rc)
+		rc = fn(user, g, err);
+	gguf_close(g);
+	return rc;
+}
+
+enum hokku_code cli_look_model(const struct pull_options *o, const char *name, cli_looked *fn, void *user,
+			       struct hokku_error *err)
+{
+	struct hub_config config = {0};
+	struct hub_name parsed;
+	char *path = NULL;
+	enum hokku_code rc = cli_find_here(name, &path, err);
+	if (rc == HOKKU_NOT_FOUND && !cli_hub_config(o, &config, err) && !config.offline &&
+	    !hub_name_parse(name, &config, &parsed, err) && parsed.kind != HUB_PATH) {
+		rc = look_on_hub(&config, &parsed, fn, user, &path, err);
+		hub_config_free(&config);
+		if (rc || !path)
+			return rc;
+	} else {
+		hub_config_free(&config);
+	}
+	if (!rc)
+		rc = open_and_look(path, fn, user, err);
+	free(path);
+	return rc;
+}
+
 int cli_find_failed(enum hokku_code rc, const struct hokku_error *err)
 {
 	cli_fail(err);

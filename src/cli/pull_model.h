@@ -2,6 +2,7 @@
 #ifndef CLI_PULL_MODEL_H
 #define CLI_PULL_MODEL_H
 
+#include "cli/heads.h"
 #include "cli/options_common.h"
 #include "hub/hub.h"
 
@@ -33,6 +34,11 @@ enum hokku_code cli_find_here(const char *name, char **path, struct hokku_error 
 
 /* cli_find_here, and engine_open_file of what it found. */
 enum hokku_code cli_open_file(const char *name, struct gguf **g, struct hokku_error *err);
+
+/* Calls fn with the model, which is opened as it is; of one that is not here, and is on the hub, with what
+ * its files begin with (heads.h): nothing is pulled. What fn returns. */
+enum hokku_code cli_look_model(const struct pull_options *o, const char *name, cli_looked *fn, void *user,
+			       struct hokku_error *err);
 
 /* The exit code for its failure, which is printed. */
 int cli_find_failed(enum hokku_code rc, const struct hokku_error *err);

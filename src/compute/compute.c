@@ -186,6 +186,18 @@ static bool cpu_may_do(enum hokku_code rc)
 	       rc == HOKKU_MODEL_LOAD_FAILED;
 }
 
+/* Can it do the model, and store keys and values so? */
+static enum hokku_code settle(const struct compute_backend *backend, struct compute_params *p,
+			      struct hokku_error *err)
+{
+	char lacks[MODEL_SUPPORT_TEXT];
+	if (backend->can && model_unsupported(p->model, backend->can, lacks))
+		return err_set(err, HOKKU_MODEL_LOAD_FAILED, "%s cannot do %s", backend->name, lacks);
+	if (backend->cache_types)
+		return cache_types_settle(backend->name, backend->cache_types, CACHE_F32, &p->cache, err);
+	return HOKKU_OK;
+}
+
 /* "auto": the first GPU that can be used, if the model fits it. */
 static enum hokku_code open_gpu(struct compute *c, struct hokku_error *err)
 {
@@ -203,16 +215,10 @@ static enum hokku_code open_gpu(struct compute *c, struct hokku_error *err)
 
 static enum hokku_code open_named(struct compute *c, const char *device, struct hokku_error *err)
 {
-	char lacks[MODEL_SUPPORT_TEXT];
 	c->params.device = device;
 	enum hokku_code rc = find_backend(device, &c->backend, err);
-	if (rc)
-		return rc;
-	if (c->backend->can && model_unsupported(c->params.model, c->backend->can, lacks))
-		return err_set(err, HOKKU_MODEL_LOAD_FAILED, "%s cannot do %s", c->backend->name, lacks);
-	if (c->backend->cache_types)
-		rc = cache_types_settle(c->backend->name, c->backend->cache_types, CACHE_F32,
-					&c->params.cache, err);
+	if (!rc)
+		rc = settle(c->backend, &c->params, err);
 	return rc ? rc : c->backend->open(&c->params, &c->self, err);
 }
 
@@ -257,14 +263,54 @@ enum hokku_code compute_open(const struct compute_params *params, struct compute
 	return HOKKU_OK;
 }
 
-enum hokku_code compute_need_host(const struct compute_params *params, struct compute_memory *out,
-				  struct hokku_error *err)
+/* ---- what it would take ---- */
+
+uint64_t compute_memory_sum(const struct compute_memory *m)
+{
+	return m->weight_bytes + m->kv_bytes + m->scratch_bytes + m->graph_bytes + m->runtime_bytes;
+}
+
+static enum hokku_code need_named(const struct compute_params *params, const char *device,
+				  struct compute_need *out, struct hokku_error *err)
+{
+	const struct compute_backend *backend;
+	struct compute_params p = *params;
+	p.device = device;
+	enum hokku_code rc = find_backend(device, &backend, err);
+	if (!rc)
+		rc = settle(backend, &p, err);
+	if (!rc && !backend->need)
+		rc = err_set(err, HOKKU_INVALID_REQUEST, "the device %s does not tell what it would take",
+			     device);
+	return rc ? rc : backend->need(&p, out, err);
+}
+
+static enum hokku_code need_auto(const struct compute_params *p, struct compute_need *out,
+				 struct hokku_error *err)
+{
+	const struct compute_backend *backend;
+	char device[16];
+	uint32_t index;
+	enum hokku_code rc = plugin_first_usable(&backend, &index, err);
+	if (!rc) {
+		snprintf(device, sizeof device, "cuda:%u", index);
+		rc = need_named(p, device, out, err);
+	}
+	if (rc ? cpu_may_do(rc) : !out->fits)
+		return need_named(p, "cpu", out, err);
+	return rc;
+}
+
+enum hokku_code compute_need(const struct compute_params *params, struct compute_need *out,
+			     struct hokku_error *err)
 {
 	struct compute_params p = *params;
+	const char *device = p.device ? p.device : "auto";
+	*out = (struct compute_need){0};
 	enum hokku_code rc = check_params(&p, err);
-	if (!rc)
-		rc = cache_types_settle(compute_cpu.name, compute_cpu.cache_types, CACHE_F32, &p.cache, err);
-	return rc ? rc : compute_cpu_need(&p, out, err);
+	if (rc)
+		return rc;
+	return strcmp(device, "auto") == 0 ? need_auto(&p, out, err) : need_named(&p, device, out, err);
 }
 
 void compute_close(struct compute *c)

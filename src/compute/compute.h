@@ -25,7 +25,7 @@
 #include "model/model.h"
 
 enum {
-	COMPUTE_ABI = 7,
+	COMPUTE_ABI = 8,
 	COMPUTE_KV_BLOCK = 32,         /* positions a KV block */
 	COMPUTE_MAX_BATCH = 2048,      /* most new tokens of one step */
 	COMPUTE_MAX_LOGIT_BIAS = 1024, /* of a request; */
@@ -60,6 +60,7 @@ struct compute_params {
 	uint64_t kv_bytes; /* other than 0: the whole blocks that fit in so much, whatever the two above say;
 			    * INVALID_REQUEST if these are not the fewest */
 	uint64_t vram_limit;   /* other than 0: most bytes of a GPU's memory for weights, KV and scratch */
+	uint64_t ram_limit;    /* the same of the host's on a CPU; 0: what is available */
 	uint32_t n_batch;      /* most new tokens of a step, COMPUTE_MAX_BATCH at most; 0: 512 */
 	bool all_logits;       /* steps may ask for the logits of every token: scratch for it is set aside */
 	bool pooled;           /* steps may ask for hidden states; the same */
@@ -169,14 +170,29 @@ struct compute;
 
 /* Checks that every format of the model has kernels, sets aside all memory, reads and prepares the weights:
  * what becomes of the model's file afterwards is nothing to the handle. IO_ERROR if the file was cut or
- * written to meanwhile. */
+ * written to meanwhile. What does not fit is refused before a weight is read, with both numbers and what
+ * would fit: INSUFFICIENT_VRAM of a GPU, INSUFFICIENT_MEMORY of the host. */
 enum hokku_code compute_open(const struct compute_params *params, struct compute **out,
 			     struct hokku_error *err);
 void compute_close(struct compute *c); /* NULL is allowed */
 
-/* What compute_open would take of the host's memory on the device "cpu", to the byte, nothing being taken. */
-enum hokku_code compute_need_host(const struct compute_params *params, struct compute_memory *out,
-				  struct hokku_error *err);
+/* What compute_open would take, to the byte, nothing being taken. */
+struct compute_need {
+	char device[400];             /* as compute_device would say */
+	struct compute_memory memory; /* graphs and runtime: 0, as nobody but the driver knows; where it does
+				       * not fit KV is the fewest blocks */
+	uint64_t kv_block_bytes;      /* of a KV block, with room for the layers of any group */
+	uint64_t available_bytes;     /* of the device, or the limit that was set; UINT64_MAX: nobody knows */
+	bool fits;
+};
+
+/* The bytes of all classes. */
+uint64_t compute_memory_sum(const struct compute_memory *m);
+
+/* Errors are those of compute_open, but for a lack of memory, which is no error here; INVALID_REQUEST also of
+ * a device that cannot tell ("cpu:reference"). A GPU's context is made. Another handle may be at work. */
+enum hokku_code compute_need(const struct compute_params *params, struct compute_need *out,
+			     struct hokku_error *err);
 
 /*
  * One forward pass over n sequences. A sequence that asks for what it may not is left out and told so in its
@@ -273,12 +289,12 @@ struct compute_backend {
 	enum hokku_code (*kv_write)(void *self, uint32_t group, uint32_t block, const void *from,
 				    struct hokku_error *err);
 	void (*kv_describe)(const void *self, struct compute_kv_kind *out);
+	/* What open would take (compute_need), params being checked; NULL: it cannot tell. */
+	enum hokku_code (*need)(const struct compute_params *params, struct compute_need *out,
+				struct hokku_error *err);
 	bool all_stages; /* it draws however sampling says; else only where that is plain */
 };
-extern const struct compute_backend compute_cpu; /* cpu/: the fast path */
-/* What its open would take, params being checked. */
-enum hokku_code compute_cpu_need(const struct compute_params *params, struct compute_memory *out,
-				 struct hokku_error *err);
+extern const struct compute_backend compute_cpu;           /* cpu/: the fast path */
 extern const struct compute_backend compute_cpu_reference; /* cpu/: plain loops in float32, the oracle */
 
 /* NULL-terminated list of the built-in devices' names, for messages and help. Those of a plugin ("cuda",

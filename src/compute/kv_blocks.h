@@ -3,6 +3,7 @@
 #define COMPUTE_KV_BLOCKS_H
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "compute/compute.h"
 
@@ -53,11 +54,40 @@ static inline enum hokku_code kv_blocks_choose(const struct compute_params *p, u
 
 /* The same of host memory. */
 static inline enum hokku_code kv_blocks_choose_host(const struct compute_params *p, uint64_t block_bytes,
-						    uint32_t *n, struct hokku_error *err)
+						    uint64_t spare_bytes, uint32_t *n,
+						    struct hokku_error *err)
 {
 	struct compute_params host = *p;
 	host.n_kv_blocks_max = p->n_kv_blocks_host;
-	return kv_blocks_choose(&host, block_bytes, UINT64_MAX, n, err);
+	return kv_blocks_choose(&host, block_bytes, spare_bytes, n, err);
+}
+
+/* What would fit where `fixed_bytes` (weights and scratch) and KV memory are more than available_bytes, for
+ * the message that refuses: "; a context of 4,096 positions would fit". Returns out. */
+static inline const char *kv_blocks_advise(const struct compute_params *p, uint64_t weight_bytes,
+					   uint64_t fixed_bytes, uint64_t block_bytes,
+					   uint64_t available_bytes, char out[96])
+{
+	uint32_t a_context = kv_blocks_all_groups(p->model, p->n_ctx, p->n_batch);
+	uint32_t contexts = p->n_kv_blocks > a_context ? p->n_kv_blocks / a_context : 1;
+	uint64_t fit = fixed_bytes < available_bytes ? (available_bytes - fixed_bytes) / block_bytes : 0;
+	uint32_t low = 0, high = (p->n_ctx - 1) / COMPUTE_KV_BLOCK; /* blocks of a context that is less */
+	while (low < high) {
+		uint32_t middle = low + (high - low + 1) / 2;
+		uint64_t blocks = kv_blocks_all_groups(p->model, middle * COMPUTE_KV_BLOCK, p->n_batch);
+		if (blocks * contexts <= fit)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	out[0] = '\0';
+	if (weight_bytes >= available_bytes)
+		snprintf(out, 96, "; its weights alone do not fit");
+	else if (p->kv_bytes && fit)
+		snprintf(out, 96, "; %" PRIu64 " bytes of KV memory would fit", fit * block_bytes);
+	else if (low)
+		snprintf(out, 96, "; a context of %" PRIu32 " positions would fit", low * COMPUTE_KV_BLOCK);
+	return out;
 }
 
 #endif

@@ -119,6 +119,7 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->forced_dialect = config->dialect;
 	e->n_threads = config->n_threads;
 	e->vram_limit = config->vram_limit;
+	e->ram_limit = config->ram_limit;
 	e->kv_bytes = config->kv_bytes;
 	e->kv_grows = config->kv_grows;
 	e->kv_contexts = config->kv_contexts ? config->kv_contexts : ENGINE_MAX_KV_CONTEXTS;

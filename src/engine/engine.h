@@ -43,6 +43,7 @@ struct engine_config {
 	uint32_t n_ctx;                /* 0: the model's own, ENGINE_DEFAULT_MAX_CTX at most */
 	uint32_t n_threads;
 	uint64_t vram_limit; /* most bytes of a GPU's memory; 0: no limit */
+	uint64_t ram_limit;  /* the same of the host's, on a CPU; 0: what is available */
 	uint64_t kv_bytes;   /* KV memory; 0: one context, or with kv_grows what a GPU has left */
 	bool kv_grows; /* for a server, which has its GPU for itself: up to kv_contexts whole contexts */
 	uint32_t kv_contexts; /* 0: ENGINE_MAX_KV_CONTEXTS */

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "compute/kv_blocks.h"
+#include "engine/need.h"
 #include "engine/queue.h"
 #include "engine/state.h"
 #include "hf/folder.h"
@@ -18,14 +18,6 @@
 #define PART_TOKENIZER 0.01
 #define PART_MODEL     0.05
 #define PART_DEVICE    0.06
-
-/* Positions that a server on a CPU has for each of its parallel requests, where one context is not more:
- * beyond that they share. */
-enum { SHORT_CTX = 512 };
-
-/* Masks that may follow a step on a device that runs ahead: their logits are set aside in its memory. More
- * wait until they are made. */
-enum { MAX_OPEN_MASKS = 32 };
 
 static bool has_file(const char *path, const char *name)
 {
@@ -120,64 +112,25 @@ static bool is_stopped(void *user)
 	return engine_is_stopped(user);
 }
 
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint32_t max_u32(uint32_t a, uint32_t b)
-{
-	return a > b ? a : b;
-}
-
-/* Of host memory, where it may grow: what parallel requests of few positions each need, and at least as many
- * as share one context. */
-static uint32_t n_blocks_host(const struct model *m, uint32_t n_ctx)
-{
-	uint32_t n = 0, short_ctx = min_u32(n_ctx, SHORT_CTX);
-	uint32_t a_share = max_u32(short_ctx, n_ctx / ENGINE_PARALLEL_CPU);
-	for (uint32_t g = 0; g < m->n_kv_groups; g++) {
-		uint32_t window = m->kv_groups[g].window;
-		uint32_t all = window ? 0 : kv_blocks_most(0, n_ctx, 0);
-		n += max_u32(all, ENGINE_PARALLEL_CPU *
-					  kv_blocks_most(window, window ? a_share : short_ctx, ENGINE_BATCH));
-	}
-	return n;
-}
-
-uint32_t engine_kv_blocks(const struct model *m, uint32_t n_ctx, bool grows)
-{
-	uint32_t n = kv_blocks_all_groups(m, n_ctx, ENGINE_BATCH);
-	return grows ? max_u32(n, n_blocks_host(m, n_ctx)) : n;
-}
-
 static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 {
-	model_group_kv(&e->model);
-	uint32_t n_blocks = kv_blocks_all_groups(&e->model, e->n_ctx, e->n_batch);
-	uint32_t n_host = n_blocks_host(&e->model, e->n_ctx);
-	e->n_open_masks = e->n_parallel < MAX_OPEN_MASKS ? e->n_parallel : MAX_OPEN_MASKS;
-	const struct compute_params params = {
-		.model = &e->model,
+	const struct engine_config config = {
 		.device = e->device,
 		.n_threads = e->n_threads,
-		.n_ctx = e->n_ctx,
-		.n_seqs = e->n_parallel,
-		.n_kv_blocks = n_blocks,
-		.n_kv_blocks_max = e->kv_grows ? n_blocks * e->kv_contexts : 0,
-		.n_kv_blocks_host = e->kv_grows && n_host > n_blocks ? n_host : 0,
-		.kv_bytes = e->kv_bytes,
-		.cache = e->cache,
 		.vram_limit = e->vram_limit,
-		.n_batch = e->n_batch,
-		.all_logits = e->prompt_logprobs,
-		.n_open_masks = e->n_open_masks,
-		.on_progress = on_device_progress,
-		.stopped = is_stopped,
-		.user = e,
+		.ram_limit = e->ram_limit,
+		.kv_bytes = e->kv_bytes,
+		.kv_grows = e->kv_grows,
+		.kv_contexts = e->kv_contexts,
+		.cache = e->cache,
+		.prompt_logprobs = e->prompt_logprobs,
 	};
+	struct compute_params params = engine_ask(&e->model, &config, e->n_ctx, e->n_parallel);
+	e->n_open_masks = params.n_open_masks;
+	params.on_progress = on_device_progress;
+	params.stopped = is_stopped;
+	params.user = e;
 	engine_set_load_bytes(e, 0, 0);
-	model_set_context(&e->model, e->n_ctx);
 	return compute_open(&params, &e->compute, err);
 }
 
@@ -185,9 +138,10 @@ static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 static void choose_parallel(struct engine *e)
 {
 	bool is_cpu = e->compute && strncmp(compute_device(e->compute), "cpu", 3) == 0;
-	uint32_t n = e->config_parallel;
-	if (n == 0)
-		n = !e->kv_grows ? 1 : is_cpu ? ENGINE_PARALLEL_CPU : ENGINE_PARALLEL_GPU;
+	uint32_t n = engine_most_parallel(
+		&(struct engine_config){.n_parallel = e->config_parallel, .kv_grows = e->kv_grows});
+	if (is_cpu && e->kv_grows && !e->config_parallel)
+		n = ENGINE_PARALLEL_CPU;
 	pthread_mutex_lock(&e->lock);
 	e->n_parallel = n;
 	pthread_mutex_unlock(&e->lock);

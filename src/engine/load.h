@@ -31,10 +31,6 @@ enum hokku_code engine_open_tok(const struct gguf *g, struct tok **t, struct cha
 enum hokku_code engine_choose_context(uint32_t n_train, uint32_t asked, uint32_t *out,
 				      struct hokku_error *err);
 
-/* KV blocks that a model has in host memory, its layers being in groups (model_group_kv). */
-struct model;
-uint32_t engine_kv_blocks(const struct model *m, uint32_t n_ctx, bool grows);
-
 /* Fills the engine from its file; on the engine's thread. engine_unload frees whatever there is. */
 enum hokku_code engine_load(struct engine *e, struct hokku_error *err);
 void engine_unload(struct engine *e);

@@ -2,43 +2,26 @@
 
 #include <stdio.h>
 
-#include "compute/kv_blocks.h"
+#include "engine/need.h"
 #include "model/kind.h"
 
-/* As an engine opens it (load.c). */
+/* As an engine opens it (need.h). */
 static enum hokku_code measure(struct model *m, const struct engine_config *config, struct model_look *out,
 			       struct hokku_error *err)
 {
-	struct compute_memory need;
-	model_group_kv(m);
-	uint32_t n_blocks = kv_blocks_all_groups(m, out->n_ctx, ENGINE_BATCH);
-	uint32_t n_host = engine_kv_blocks(m, out->n_ctx, config->kv_grows);
-	uint32_t n_seqs = config->n_parallel ? config->n_parallel
-			  : config->kv_grows ? ENGINE_PARALLEL_GPU
-					     : 1;
-	const struct compute_params params = {
-		.model = m,
-		.device = "cpu",
-		.n_threads = config->n_threads,
-		.n_ctx = out->n_ctx,
-		.n_seqs = n_seqs,
-		.n_kv_blocks = n_blocks,
-		.n_kv_blocks_host = n_host > n_blocks ? n_host : 0,
-		.kv_bytes = config->kv_bytes,
-		.cache = config->cache,
-		.n_batch = ENGINE_BATCH,
-		.all_logits = config->prompt_logprobs,
-	};
-	model_set_context(m, out->n_ctx);
-	enum hokku_code rc = compute_need_host(&params, &need, err);
+	struct compute_need need;
+	struct engine_config cpu = *config;
+	cpu.device = "cpu";
+	enum hokku_code rc = engine_need(m, &cpu, out->n_ctx, &need, err);
 	if (rc)
 		return rc;
-	out->weight_bytes = need.weight_bytes;
-	out->kv_bytes = need.kv_bytes;
-	out->scratch_bytes = need.scratch_bytes;
+	out->weight_bytes = need.memory.weight_bytes;
+	out->kv_bytes = need.memory.kv_bytes;
+	out->scratch_bytes = need.memory.scratch_bytes;
 	/* Halves, for one context. */
-	out->device_bytes = m->n_weight_bytes + (uint64_t)n_blocks * COMPUTE_KV_BLOCK * m->hp.n_kv_heads *
-							m->hp.head_dim * model_kv_places(m) * 2 * 2;
+	out->device_bytes = m->n_weight_bytes + (uint64_t)engine_context_blocks(m, out->n_ctx) *
+							COMPUTE_KV_BLOCK * m->hp.n_kv_heads * m->hp.head_dim *
+							model_kv_places(m) * 2 * 2;
 	return HOKKU_OK;
 }
 

@@ -90,7 +90,7 @@ struct engine {
 	char *device;
 	char *fingerprint_of; /* NULL: there is none */
 	uint32_t config_ctx, n_threads, max_queue, config_parallel, kv_contexts;
-	uint64_t vram_limit, kv_bytes;
+	uint64_t vram_limit, ram_limit, kv_bytes;
 	struct cache_types cache;
 	struct constrain_limits shape_limits;
 	bool kv_grows, no_prefix_cache, states, prompt_logprobs, no_jumps;

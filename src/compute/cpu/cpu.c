@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/memory.h"
+#include "base/str.h"
 #include "compute/cpu/cache.h"
 #include "compute/cpu/cpu.h"
 #include "compute/kv_blocks.h"
@@ -257,42 +259,33 @@ static enum hokku_code check_heads(const struct model *m, struct hokku_error *er
 	return HOKKU_OK;
 }
 
-static enum hokku_code start_threads(struct cpu *c, uint32_t n_threads, struct hokku_error *err)
+static enum hokku_code choose_threads(struct cpu *c, uint32_t n_threads, struct hokku_error *err)
 {
 	c->tier = cpu_tier_get(NULL);
 	if (!c->tier)
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "HOKKU_CPU_TIER is \"%s\", which this machine or this build does not have",
 			       getenv("HOKKU_CPU_TIER"));
-	c->pool = pool_create(n_threads, err);
-	if (!c->pool)
-		return HOKKU_OUT_OF_MEMORY;
-	c->n_threads = pool_size(c->pool);
+	c->n_threads = n_threads ? n_threads : pool_cpus();
 	snprintf(c->device, sizeof c->device, "cpu (%s, %u thread%s)", c->tier->name, c->n_threads,
 		 c->n_threads == 1 ? "" : "s");
 	return HOKKU_OK;
 }
 
-/* map: else it is only measured. */
-static enum hokku_code take_kv(struct cpu *c, const struct compute_params *p, bool map,
-			       struct hokku_error *err)
+static struct carver carve_kv(const struct cpu *c, uint32_t n_blocks)
 {
 	struct carver v = {0};
+	carve(&v, (uint64_t)model_kv_places(c->model) * n_blocks, c->kv_block_bytes);
+	return v;
+}
+
+/* Blocks as many as were planned. */
+static enum hokku_code take_kv(struct cpu *c, const struct compute_params *p, struct hokku_error *err)
+{
 	const struct hparams *hp = &p->model->hp;
-	c->memory.cache = p->cache;
-	c->kv_value_offset = cpu_cache_bytes(p->cache.k, hp->head_dim, hp->head_dim);
-	c->kv_head_bytes = c->kv_value_offset + cpu_cache_bytes(p->cache.v, hp->head_dim, c->head_stride);
-	c->kv_block_bytes = c->kv_head_bytes * hp->n_kv_heads;
-	uint32_t n_places = model_kv_places(p->model);
-	enum hokku_code rc =
-		kv_blocks_choose_host(p, (uint64_t)c->kv_block_bytes * n_places, &c->memory.n_kv_blocks, err);
-	if (rc)
-		return rc;
-	carve(&v, (uint64_t)n_places * c->memory.n_kv_blocks, c->kv_block_bytes);
+	struct carver v = carve_kv(c, c->memory.n_kv_blocks);
 	c->memory.kv_bytes = v.used;
-	if (!map)
-		return HOKKU_OK;
-	rc = map_region(c, REGION_KV, &v, "KV cache", err);
+	enum hokku_code rc = map_region(c, REGION_KV, &v, "KV cache", err);
 	for (uint32_t l = 0; l < hp->n_layers && !rc; l++)
 		c->layers[l].kv = region_base(c, REGION_KV) + c->kv_block_bytes * c->memory.n_kv_blocks *
 								      p->model->layers[l].spec->kv_place;
@@ -312,7 +305,79 @@ static enum hokku_code create_samplers(struct cpu *c, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-static enum hokku_code set_up(struct cpu *c, const struct compute_params *p, struct hokku_error *err)
+/* ---- the budget: what all that takes, counted before any of it is taken ---- */
+
+#define TOO_MANY (UINT64_MAX / 4) /* bytes that no machine has */
+
+/* What new things may take of the host's memory. */
+static uint64_t available_bytes(const struct compute_params *p)
+{
+	uint64_t there = memory_available();
+	if (p->ram_limit)
+		return p->ram_limit;
+	return there ? there : UINT64_MAX;
+}
+
+/* How many KV blocks there are: the fewest, and more where memory for them is left. */
+static enum hokku_code count_kv(struct cpu *c, const struct compute_params *p, uint64_t fixed_bytes,
+				struct compute_need *out, struct hokku_error *err)
+{
+	uint32_t *n = &c->memory.n_kv_blocks;
+	out->kv_block_bytes = (uint64_t)c->kv_block_bytes * model_kv_places(c->model);
+	enum hokku_code rc = kv_blocks_choose_host(p, out->kv_block_bytes, 0, n, err);
+	if (rc)
+		return rc;
+	struct carver v = carve_kv(c, *n);
+	uint64_t available = out->available_bytes;
+	out->fits = !v.overflow && fixed_bytes <= available && v.used <= available - fixed_bytes;
+	uint64_t spare = out->fits ? available - fixed_bytes - v.used : 0;
+	rc = kv_blocks_choose_host(p, out->kv_block_bytes, spare, n, err);
+	c->memory.kv_bytes = v.overflow ? TOO_MANY : carve_kv(c, *n).used;
+	return rc;
+}
+
+static enum hokku_code count(struct cpu *c, const struct compute_params *p, struct compute_need *out,
+			     struct hokku_error *err)
+{
+	struct carver weights = {0}, scratch = {0};
+	const struct hparams *hp = &c->model->hp;
+	uint32_t n_samplers = c->n_threads < c->logit_rows ? c->n_threads : c->logit_rows;
+	carve_weights(c, &weights);
+	carve_scratch(c, &scratch);
+	c->memory.cache = p->cache;
+	c->memory.weight_bytes = weights.used;
+	c->memory.scratch_bytes = scratch.used + n_samplers * sampler_need(hp->n_vocab);
+	c->kv_value_offset = cpu_cache_bytes(p->cache.k, hp->head_dim, hp->head_dim);
+	c->kv_head_bytes = c->kv_value_offset + cpu_cache_bytes(p->cache.v, hp->head_dim, c->head_stride);
+	c->kv_block_bytes = c->kv_head_bytes * hp->n_kv_heads;
+	out->available_bytes = available_bytes(p);
+	enum hokku_code rc = count_kv(c, p, c->memory.weight_bytes + c->memory.scratch_bytes, out, err);
+	out->fits = out->fits && !weights.overflow && !scratch.overflow;
+	out->memory = c->memory;
+	snprintf(out->device, sizeof out->device, "%s", c->device);
+	return rc;
+}
+
+static enum hokku_code refuse(const struct cpu *c, const struct compute_params *p,
+			      const struct compute_need *need, struct hokku_error *err)
+{
+	const struct compute_memory *m = &need->memory;
+	char all[32], weights[32], kv[32], scratch[32], have[32], advice[96];
+	uint64_t fixed = m->weight_bytes + m->scratch_bytes, available = need->available_bytes;
+	return err_set(err, HOKKU_INSUFFICIENT_MEMORY,
+		       "%s needs %s%" PRIu64
+		       " bytes (%s: weights %s, KV %s for %u block%s, scratch %s); the host "
+		       "has %" PRIu64 " bytes of memory available (%s%s)%s",
+		       c->model->name, m->kv_bytes == TOO_MANY ? "more than " : "", compute_memory_sum(m),
+		       str_bytes(compute_memory_sum(m), all), str_bytes(m->weight_bytes, weights),
+		       str_bytes(m->kv_bytes, kv), m->n_kv_blocks, m->n_kv_blocks == 1 ? "" : "s",
+		       str_bytes(m->scratch_bytes, scratch), available, str_bytes(available, have),
+		       p->ram_limit ? ", the limit that was set" : "",
+		       kv_blocks_advise(p, m->weight_bytes, fixed, need->kv_block_bytes, available, advice));
+}
+
+static enum hokku_code plan(struct cpu *c, const struct compute_params *p, struct compute_need *out,
+			    struct hokku_error *err)
 {
 	enum hokku_code rc = check_heads(c->model, err);
 	c->layers = calloc(c->model->hp.n_layers, sizeof *c->layers);
@@ -321,12 +386,39 @@ static enum hokku_code set_up(struct cpu *c, const struct compute_params *p, str
 	if (!rc)
 		rc = plan_matrices(c, err);
 	if (!rc)
-		rc = start_threads(c, p->n_threads, err);
+		rc = choose_threads(c, p->n_threads, err);
+	return rc ? rc : count(c, p, out, err);
+}
+
+static enum hokku_code cpu_need(const struct compute_params *p, struct compute_need *out,
+				struct hokku_error *err)
+{
+	struct cpu *c = calloc(1, sizeof *c);
+	if (!c)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cpu");
+	c->model = p->model;
+	set_widths(c, p);
+	enum hokku_code rc = plan(c, p, out, err);
+	cpu_close(c);
+	return rc;
+}
+
+static enum hokku_code set_up(struct cpu *c, const struct compute_params *p, struct hokku_error *err)
+{
+	struct compute_need need = {0};
+	enum hokku_code rc = plan(c, p, &need, err);
+	if (!rc && !need.fits)
+		rc = refuse(c, p, &need, err);
+	if (rc)
+		return rc;
+	c->pool = pool_create(c->n_threads, err);
+	if (!c->pool)
+		rc = HOKKU_OUT_OF_MEMORY;
 	if (!rc)
 		rc = take_region(c, REGION_WEIGHTS, carve_weights, "packed weights", &c->memory.weight_bytes,
 				 err);
 	if (!rc)
-		rc = take_kv(c, p, true, err);
+		rc = take_kv(c, p, err);
 	if (!rc)
 		rc = take_region(c, REGION_SCRATCH, carve_scratch, "step's scratch", &c->memory.scratch_bytes,
 				 err);
@@ -334,37 +426,6 @@ static enum hokku_code set_up(struct cpu *c, const struct compute_params *p, str
 		return rc;
 	rc = create_samplers(c, err);
 	return rc ? rc : cpu_load(c, p, err);
-}
-
-enum hokku_code compute_cpu_need(const struct compute_params *p, struct compute_memory *out,
-				 struct hokku_error *err)
-{
-	struct cpu *c = calloc(1, sizeof *c);
-	struct carver weights = {0}, scratch = {0};
-	if (!c)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cpu");
-	c->model = p->model;
-	set_widths(c, p);
-	enum hokku_code rc = check_heads(c->model, err);
-	c->layers = calloc(c->model->hp.n_layers, sizeof *c->layers);
-	if (!rc && !c->layers)
-		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %u layers", c->model->hp.n_layers);
-	if (!rc)
-		rc = plan_matrices(c, err);
-	if (!rc)
-		rc = start_threads(c, p->n_threads, err);
-	if (!rc)
-		rc = take_kv(c, p, false, err);
-	if (!rc) {
-		uint32_t n_samplers = c->n_threads < c->logit_rows ? c->n_threads : c->logit_rows;
-		carve_weights(c, &weights);
-		carve_scratch(c, &scratch);
-		c->memory.weight_bytes = weights.used;
-		c->memory.scratch_bytes = scratch.used + n_samplers * sampler_need(c->model->hp.n_vocab);
-		*out = c->memory;
-	}
-	cpu_close(c);
-	return rc;
 }
 
 static enum hokku_code cpu_open(const struct compute_params *p, void **self, struct hokku_error *err)
@@ -420,5 +481,6 @@ const struct compute_backend compute_cpu = {
 	.kv_read = cpu_kv_read,
 	.kv_write = cpu_kv_write,
 	.kv_describe = cpu_kv_describe,
+	.need = cpu_need,
 	.all_stages = true,
 };

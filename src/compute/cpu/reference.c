@@ -124,7 +124,7 @@ static enum hokku_code reference_open(const struct compute_params *p, void **sel
 	uint32_t *n_kv_blocks = &r->memory.n_kv_blocks;
 	uint64_t heads = (uint64_t)COMPUTE_KV_BLOCK * hp->n_kv_heads * model_kv_places(p->model);
 	uint64_t block_bytes = heads * (r->keys.head_bytes + r->values.head_bytes);
-	enum hokku_code rc = kv_blocks_choose_host(p, block_bytes, n_kv_blocks, err);
+	enum hokku_code rc = kv_blocks_choose_host(p, block_bytes, UINT64_MAX, n_kv_blocks, err);
 	if (rc) {
 		reference_close(r);
 		return rc;

@@ -64,31 +64,16 @@ static uint64_t reserve_bytes(const struct cuda *c)
 	return part > least ? part : least;
 }
 
-/* What would fit, for the message of one that does not. */
-static const char *advise(const struct cuda *c, const struct compute_params *p, const struct ledger *plan,
-			  uint64_t available, char out[96])
+static uint64_t block_bytes(const struct cuda *c)
 {
-	uint64_t fixed = plan->bytes[LEDGER_WEIGHTS] + plan->bytes[LEDGER_SCRATCH];
-	uint64_t block = model_kv_places(c->model) * c->path->kv_block_bytes(c);
-	uint32_t a_context = kv_blocks_all_groups(c->model, c->n_ctx, c->n_batch);
-	uint32_t contexts = p->n_kv_blocks > a_context ? p->n_kv_blocks / a_context : 1;
-	uint64_t n_ctx = fixed < available ? (available - fixed) / block / contexts * CUDA_KV_BLOCK : 0;
-	if (plan->bytes[LEDGER_WEIGHTS] >= available)
-		snprintf(out, 96, "; its weights alone do not fit");
-	else if (p->kv_bytes && n_ctx)
-		snprintf(out, 96, "; %" PRIu64 " bytes of KV memory would fit",
-			 (available - fixed) / block * block);
-	else if (n_ctx && n_ctx < c->n_ctx)
-		snprintf(out, 96, "; a context of %" PRIu64 " positions would fit", n_ctx);
-	else
-		out[0] = '\0';
-	return out;
+	return model_kv_places(c->model) * c->path->kv_block_bytes(c);
 }
 
 static enum hokku_code refuse(const struct cuda *c, const struct compute_params *p, const struct ledger *plan,
 			      uint64_t available, struct hokku_error *err)
 {
 	char need[32], weights[32], kv[32], scratch[32], have[32], used[32], total[32], advice[96], why[96];
+	uint64_t fixed = plan->bytes[LEDGER_WEIGHTS] + plan->bytes[LEDGER_SCRATCH];
 	uint64_t required = ledger_total(plan),
 		 in_use = c->memory.device_total_bytes - c->memory.device_free_bytes;
 	why[0] = '\0';
@@ -97,14 +82,16 @@ static enum hokku_code refuse(const struct cuda *c, const struct compute_params 
 	else if (in_use)
 		snprintf(why, sizeof why, "; %s of its %s are in use", str_bytes(in_use, used),
 			 str_bytes(c->memory.device_total_bytes, total));
-	return err_set(err, HOKKU_INSUFFICIENT_VRAM,
-		       "%s needs %s%" PRIu64 " bytes (%s: weights %s, KV %s for %u block%s, scratch %s); "
-		       "cuda:%d (%s) has %" PRIu64 " bytes available (%s%s)%s",
-		       c->model->name, plan->overflow ? "more than " : "", required,
-		       str_bytes(required, need), str_bytes(plan->bytes[LEDGER_WEIGHTS], weights),
-		       str_bytes(plan->bytes[LEDGER_KV], kv), c->n_kv_blocks, c->n_kv_blocks == 1 ? "" : "s",
-		       str_bytes(plan->bytes[LEDGER_SCRATCH], scratch), c->device.index, c->device.name,
-		       available, str_bytes(available, have), why, advise(c, p, plan, available, advice));
+	return err_set(
+		err, HOKKU_INSUFFICIENT_VRAM,
+		"%s needs %s%" PRIu64 " bytes (%s: weights %s, KV %s for %u block%s, scratch %s); "
+		"cuda:%d (%s) has %" PRIu64 " bytes available (%s%s)%s",
+		c->model->name, plan->overflow ? "more than " : "", required, str_bytes(required, need),
+		str_bytes(plan->bytes[LEDGER_WEIGHTS], weights), str_bytes(plan->bytes[LEDGER_KV], kv),
+		c->n_kv_blocks, c->n_kv_blocks == 1 ? "" : "s",
+		str_bytes(plan->bytes[LEDGER_SCRATCH], scratch), c->device.index, c->device.name, available,
+		str_bytes(available, have), why,
+		kv_blocks_advise(p, plan->bytes[LEDGER_WEIGHTS], fixed, block_bytes(c), available, advice));
 }
 
 static void set_kv_blocks(struct cuda *c, uint32_t n)
@@ -113,35 +100,71 @@ static void set_kv_blocks(struct cuda *c, uint32_t n)
 	c->kv_layer_bytes = n * c->path->kv_block_bytes(c);
 }
 
-enum hokku_code budget_settle(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
+/* With the fewest KV blocks. */
+static enum hokku_code count(struct cuda *c, const struct compute_params *p, struct ledger *plan,
+			     struct compute_need *out, struct hokku_error *err)
 {
-	struct ledger plan = {0};
-	uint64_t block_bytes = model_kv_places(c->model) * c->path->kv_block_bytes(c), spare, reserve;
 	uint32_t n;
 	enum hokku_code rc = budget_ask_driver(c, err);
 	if (!rc)
-		rc = kv_blocks_choose(p, block_bytes, 0, &n, err);
+		rc = kv_blocks_choose(p, block_bytes(c), 0, &n, err);
 	if (rc)
 		return rc;
 	set_kv_blocks(c, n);
-	rc = budget_take_weights(c, &plan, err);
+	rc = budget_take_weights(c, plan, err);
 	if (!rc)
-		rc = budget_take_rest(c, &plan, err);
+		rc = budget_take_rest(c, plan, err);
+	uint64_t free_bytes = c->memory.device_free_bytes;
+	out->available_bytes = p->vram_limit && p->vram_limit < free_bytes ? p->vram_limit : free_bytes;
+	out->fits = !plan->overflow && ledger_total(plan) <= out->available_bytes;
+	c->memory.device_free_before_bytes = free_bytes;
+	return rc;
+}
+
+/* What is left beyond the fewest KV blocks goes to more. */
+static enum hokku_code grow(struct cuda *c, const struct compute_params *p, const struct ledger *plan,
+			    uint64_t available, struct hokku_error *err)
+{
+	uint64_t free_bytes = c->memory.device_free_bytes, reserve = reserve_bytes(c);
+	uint64_t spare = free_bytes > reserve ? free_bytes - reserve : 0, required = ledger_total(plan);
+	uint32_t n;
+	spare = spare < available ? spare : available;
+	enum hokku_code rc =
+		kv_blocks_choose(p, block_bytes(c), spare > required ? spare - required : 0, &n, err);
+	set_kv_blocks(c, n);
+	return rc;
+}
+
+enum hokku_code budget_need(struct cuda *c, const struct compute_params *p, struct compute_need *out,
+			    struct hokku_error *err)
+{
+	struct ledger plan = {0};
+	enum hokku_code rc = count(c, p, &plan, out, err);
+	if (!rc && out->fits)
+		rc = grow(c, p, &plan, out->available_bytes, err);
+	out->kv_block_bytes = block_bytes(c);
+	out->memory = c->memory;
+	out->memory.weight_bytes = plan.bytes[LEDGER_WEIGHTS];
+	out->memory.scratch_bytes = plan.bytes[LEDGER_SCRATCH];
+	out->memory.kv_bytes = plan.overflow ? UINT64_MAX / 4 : c->n_kv_blocks * out->kv_block_bytes;
+	out->memory.n_kv_blocks = c->n_kv_blocks;
+	out->memory.cache = c->cache;
+	snprintf(out->device, sizeof out->device, "%s", c->text);
+	return rc;
+}
+
+enum hokku_code budget_settle(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
+{
+	struct ledger plan = {0};
+	struct compute_need need = {0};
+	enum hokku_code rc = count(c, p, &plan, &need, err);
 	if (rc)
 		return rc;
 	c->weight_bytes = plan.bytes[LEDGER_WEIGHTS];
 	c->load_room = plan.bytes[LEDGER_KV] + plan.bytes[LEDGER_SCRATCH];
-	uint64_t free_bytes = c->memory.device_free_bytes, required = ledger_total(&plan);
-	uint64_t available = p->vram_limit && p->vram_limit < free_bytes ? p->vram_limit : free_bytes;
-	if (plan.overflow || required > available)
-		return refuse(c, p, &plan, available, err);
-	reserve = reserve_bytes(c);
-	spare = free_bytes > reserve ? free_bytes - reserve : 0;
-	spare = spare < available ? spare : available;
-	rc = kv_blocks_choose(p, block_bytes, spare > required ? spare - required : 0, &n, err);
-	set_kv_blocks(c, n);
-	c->memory.device_free_before_bytes = free_bytes;
-	return rc;
+	if (!need.fits)
+		return refuse(c, p, &plan, need.available_bytes, err);
+	return grow(c, p, &plan, need.available_bytes, err);
 }
 
 enum hokku_code budget_count_runtime(struct cuda *c, struct hokku_error *err)

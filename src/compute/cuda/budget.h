@@ -7,6 +7,10 @@
 
 #include "compute/cuda/cuda.h"
 
+/* Once the path is chosen: what budget_settle would decide, refusing nothing for a lack of memory. */
+enum hokku_code budget_need(struct cuda *c, const struct compute_params *p, struct compute_need *out,
+			    struct hokku_error *err);
+
 /* Once the path is chosen. Refuses what does not fit, and decides how many KV blocks there will be. */
 enum hokku_code budget_settle(struct cuda *c, const struct compute_params *p, struct hokku_error *err);
 

@@ -408,14 +408,20 @@ static enum hokku_code clear_kv(struct cuda *c, struct hokku_error *err)
 	return HOKKU_OK;
 }
 
-static enum hokku_code start(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
+/* The device and the path: all that the budget asks. */
+static enum hokku_code choose(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
 {
 	enum hokku_code rc = cuda_device_open(&c->device, p->device ? p->device : "cuda", err);
 	if (!rc)
 		rc = choose_path(c, err);
-	if (rc)
-		return rc;
-	cuda_input_plan(c);
+	if (!rc)
+		cuda_input_plan(c);
+	return rc;
+}
+
+static enum hokku_code start(struct cuda *c, const struct compute_params *p, struct hokku_error *err)
+{
+	enum hokku_code rc = choose(c, p, err);
 	if (!rc)
 		rc = budget_settle(c, p, err);
 	if (rc)
@@ -449,20 +455,42 @@ static enum hokku_code start(struct cuda *c, const struct compute_params *p, str
 	return rc ? rc : ledger_check_resident(&c->ledger, err);
 }
 
+/* NULL: no memory. */
+static struct cuda *create(const struct compute_params *p, struct hokku_error *err)
+{
+	struct cuda *c = calloc(1, sizeof *c);
+	if (c)
+		c->late = calloc(1, sizeof *c->late);
+	if (!c || !c->late) {
+		free(c);
+		err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cuda");
+		return NULL;
+	}
+	c->model = p->model;
+	c->late->n_max = p->n_open_masks;
+	set_widths(c, p);
+	return c;
+}
+
+static enum hokku_code cuda_need(const struct compute_params *p, struct compute_need *out,
+				 struct hokku_error *err)
+{
+	struct cuda *c = create(p, err);
+	if (!c)
+		return HOKKU_OUT_OF_MEMORY;
+	enum hokku_code rc = choose(c, p, err);
+	if (!rc)
+		rc = budget_need(c, p, out, err);
+	cuda_close(c);
+	return rc;
+}
+
 static enum hokku_code cuda_open(const struct compute_params *p, void **self, struct hokku_error *err)
 {
 	*self = NULL;
-	struct cuda *c = calloc(1, sizeof *c);
+	struct cuda *c = create(p, err);
 	if (!c)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cuda");
-	c->model = p->model;
-	c->late = calloc(1, sizeof *c->late);
-	if (!c->late) {
-		free(c);
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the device cuda");
-	}
-	c->late->n_max = p->n_open_masks;
-	set_widths(c, p);
+		return HOKKU_OUT_OF_MEMORY;
 	enum hokku_code rc = start(c, p, err);
 	if (rc) {
 		cuda_close(c);
@@ -520,4 +548,5 @@ const struct compute_backend compute_cuda = {
 	.kv_read = cuda_kv_read,
 	.kv_write = cuda_kv_write,
 	.kv_describe = cuda_kv_describe,
+	.need = cuda_need,
 };
