@@ -54,7 +54,8 @@ extern "C" {
 	X(INSUFFICIENT_VRAM, 507, "the model does not fit the device's memory")                     \
 	X(RATE_LIMITED, 429, "the API key has used up what it may for now; try again later")        \
 	X(FORBIDDEN, 403, "the API key may not use this route or model")                            \
-	X(INSUFFICIENT_MEMORY, 507, "the model does not fit into memory beside those that are kept there")
+	X(INSUFFICIENT_MEMORY, 507,                                                                 \
+	  "the model does not fit the host's memory, or not beside those that are kept there")
 
 enum hokku_code {
 	HOKKU_OK = 0,
@@ -105,10 +106,14 @@ struct hokku_options {
 	const char *cache_type_k, *cache_type_v;
 	/* A chat template (Jinja) in place of the file's own; NULL: that. */
 	const char *chat_template;
+	/* On a CPU, most bytes of the host's memory for weights, KV and scratch; 0: what is available. More
+	 * is refused (HOKKU_INSUFFICIENT_MEMORY). */
+	uint64_t ram_limit;
 };
-#define HOKKU_OPTIONS_INIT                                                                                  \
-	{                                                                                                   \
-		sizeof(struct hokku_options), NULL, NULL, 0, 0, NULL, NULL, 0, 0, NULL, 0, NULL, NULL, NULL \
+#define HOKKU_OPTIONS_INIT                                                                                   \
+	{                                                                                                    \
+		sizeof(struct hokku_options), NULL, NULL, 0, 0, NULL, NULL, 0, 0, NULL, 0, NULL, NULL, NULL, \
+			0                                                                                    \
 	}
 
 /* Opens a model and waits until it can answer. On failure *out is NULL. */

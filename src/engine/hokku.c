@@ -92,6 +92,7 @@ enum hokku_code hokku_open(const struct hokku_options *options, struct hokku **o
 		.n_ctx = o.n_ctx,
 		.n_threads = o.n_threads,
 		.vram_limit = o.vram_limit,
+		.ram_limit = o.ram_limit,
 		.kv_bytes = o.kv_bytes,
 		.cache = cache,
 		.n_parallel = o.n_parallel,

@@ -2,7 +2,7 @@
 // start that is interrupted. Commands: cuda.test.mjs.
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { LAUNCH_IN_ANSWER, plugin, run, skip } from "./cuda_common.mjs";
 import { generate, hokku, start, startFails, stream, until } from "./server_common.mjs";
 
@@ -12,6 +12,13 @@ const serve = async (t, env, { args = [], ...options } = {}) => {
 	t.after(() => server.child.kill("SIGKILL"));
 	return server;
 };
+// What `hokku fit` tells as JSON.
+const fitWith = (env) => (...args) => {
+	const r = spawnSync(hokku, ["fit", "--json", "--no-measure", ...args], { env: { ...process.env, HOKKU_PLUGIN_PATH: plugin, ...env }, encoding: "utf8", timeout: 60_000 });
+	assert.equal(r.status, 0, r.stderr);
+	return JSON.parse(r.stdout);
+};
+const fit = Object.assign(fitWith({}), { with: fitWith });
 const prompt = { messages: [{ role: "user", content: "Write a haiku about rain." }], temperature: 0 };
 const unhealthy = async (server) => {
 	const response = await fetch(`${server.url}/health`);
@@ -23,6 +30,9 @@ test("/health shows the ledger by class and the driver's own figures", { skip },
 	const health = await server.health(), held = health.resident_bytes, vram = health.vram;
 	assert.match(health.device, /^cuda:0 \(emulated device 0/);
 	assert.deepEqual(Object.keys(held), ["weights", "kv", "scratch", "graphs", "runtime"]);
+	const { devices: [told] } = fit("--device", "cuda", "--kv-bytes", "8M");
+	assert.deepEqual(told.serve_bytes, { weights: held.weights, kv: held.kv, scratch: held.scratch, sum: held.weights + held.kv + held.scratch, fits: true });
+	assert.equal(told.text, health.device);
 	assert.equal(held.kv, 8388608 - (8388608 % 81920));
 	assert.equal(health.kv_blocks, held.kv / 81920);
 	assert.equal(vram.total_bytes, 2 ** 32);
@@ -90,6 +100,33 @@ test("a second server on a full card is refused, with what others hold", { skip 
 	assert.equal(code, 1);
 	assert.match(err, /hokku: haiku needs \d+ bytes \(14\.0 MiB: .*\); cuda:0 \(emulated device 0\) has 1000000 bytes available \(976\.6 KiB; 1023\.0 MiB of its 1\.0 GiB are in use\); its weights alone do not fit\n$/);
 	assert.equal(run("auto", [], full).status, 0); /* the CPU carries on */
+	const { devices } = fit.with(full)();
+	assert.deepEqual(devices.map((d) => [d.device, d.fits, d.most_parallel]), [["cpu", true, 256], ["cuda:0", false, 0]]);
+	assert.equal(devices[1].available_bytes, 1_000_000);
+});
+
+test("fit tells what a server takes and where it turns: KV memory that grows, types, limits", { skip }, async (t) => {
+	for (const [options, env] of [
+		[["-c", "256", "-np", "3", "-ctk", "q8_0", "-ctv", "q8_0"], {}],
+		[["-c", "128"], { CUDASIM_VRAM: String(2 ** 30), CUDASIM_USED: String(2 ** 28), HOKKU_CUDA_PATH: "plain" }],
+	]) {
+		const { devices: [told], parallel } = fit.with(env)("--device", "cuda", ...options);
+		for (const [bytes, kv] of [[told.serve_bytes, []], [told.bytes, ["--kv-bytes", `${told.kv_bytes_option}`, "--parallel", `${parallel}`]]]) {
+			const args = ["--device", "cuda", ...options.slice(0, kv.length ? 2 : undefined), ...(kv.length ? options.slice(4) : []), ...kv];
+			const server = await start(args, { env: { HOKKU_PLUGIN_PATH: plugin, ...env } });
+			t.after(() => server.child.kill("SIGKILL"));
+			const { weights, kv: cache, scratch } = (await server.health()).resident_bytes;
+			assert.deepEqual({ weights, kv: cache, scratch, sum: weights + cache + scratch, fits: true }, bytes, args.join(" "));
+			await server.stop();
+		}
+	}
+	const { sum, kv, scratch } = fit("--device", "cuda").devices[0].bytes, limited = (bytes, ...args) => fit("--device", "cuda", "--vram-limit", `${bytes}`, ...args).devices[0];
+	assert.deepEqual([sum - 1, sum, sum + 1].map((limit) => [limited(limit).fits, limited(limit).most_context]), [[false, 480], [true, 512], [true, 512]]);
+	assert.ok(limited(sum + 5 * kv).most_parallel > 4 && scratch > 0);
+	const { serve_bytes: whole, kv_bytes_per_context: one } = limited(sum + 100 * kv), fewest = whole.sum - whole.kv + one;
+	const { code, err } = await startFails(["--device", "cuda", "--port", "0", "--vram-limit", `${fewest - 1}`], { HOKKU_PLUGIN_PATH: plugin });
+	assert.equal(code, 1);
+	assert.match(err, new RegExp(`needs ${fewest} bytes .* has ${fewest - 1} bytes available \\(.*, the limit that was set\\); a context of 480 positions would fit\\n$`));
 });
 
 test("a GPU that hangs does not keep the server from stopping", { skip }, async (t) => {

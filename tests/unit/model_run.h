@@ -22,6 +22,23 @@ GOLDEN_INLINE void run_close(struct run *r)
 	*r = (struct run){0};
 }
 
+/* Is what was told before (compute_need) what is taken? Of a device that tells. */
+GOLDEN_INLINE bool run_need_is_taken(const struct run *r, const struct compute_params *params)
+{
+	struct compute_memory took;
+	struct compute_need need;
+	struct hokku_error err;
+	compute_get_memory(r->compute, &took);
+	if (compute_need(params, &need, &err))
+		return strcmp(params->device, "cpu") != 0;
+	return need.fits && strcmp(need.device, compute_device(r->compute)) == 0 &&
+	       need.memory.weight_bytes == took.weight_bytes && need.memory.kv_bytes == took.kv_bytes &&
+	       need.memory.scratch_bytes == took.scratch_bytes &&
+	       need.memory.n_kv_blocks == took.n_kv_blocks && need.memory.cache.k == took.cache.k &&
+	       need.memory.cache.v == took.cache.v &&
+	       need.kv_block_bytes * took.n_kv_blocks / 64 == took.kv_bytes / 64;
+}
+
 /* False, and why on stderr, if the device does not open. change: NULL, or what is done to the bound model and
  * the parameters before. */
 GOLDEN_INLINE bool run_open_as(struct run *r, const char *path, const char *device, uint32_t n_ctx,
@@ -48,6 +65,8 @@ GOLDEN_INLINE bool run_open_as(struct run *r, const char *path, const char *devi
 		if (change)
 			change(&r->model, &params);
 		rc = compute_open(&params, &r->compute, &err);
+		if (!rc && !run_need_is_taken(r, &params))
+			rc = err_set(&err, HOKKU_INTERNAL, "it takes other than compute_need told");
 	}
 	if (rc) {
 		fprintf(stderr, "%s on %s: %s\n", path, device, err.message);

@@ -71,6 +71,85 @@ static void devices_are_known_by_name(void **state)
 	open_refuses(&p, HOKKU_INVALID_REQUEST, "there is no device \"\"");
 }
 
+static void no_progress(void *user, uint64_t done, uint64_t all)
+{
+	(void)user, (void)done, (void)all;
+	fail_msg("weights are read");
+}
+
+/* The host's memory: what is one byte too little is refused before a weight is read, with both numbers and
+ * what would fit; more KV blocks than the fewest come where there is room. */
+static void the_host_has_a_limit(void **state)
+{
+	(void)state;
+	struct hokku_error err = {0};
+	struct compute_params p = good_params();
+	struct compute_need need;
+	struct compute_memory m;
+	struct compute *c;
+	char text[160];
+	p.device = "cpu";
+	p.n_ctx = 320;
+	p.n_seqs = 2;
+	p.n_kv_blocks = 20;
+	p.n_kv_blocks_host = 25;
+	p.ram_limit = 1;
+	p.on_progress = no_progress;
+	assert_int_equal(compute_need(&p, &need, &err), HOKKU_OK);
+	assert_false(need.fits);
+	assert_int_equal(need.memory.n_kv_blocks, 20);
+	assert_int_equal(need.available_bytes, 1);
+	const uint64_t least = compute_memory_sum(&need.memory), block = need.kv_block_bytes;
+	assert_int_equal(need.memory.kv_bytes, 20 * block);
+	open_refuses(&p, HOKKU_INSUFFICIENT_MEMORY,
+		     "(1 B, the limit that was set); its weights alone do not fit");
+	const struct {
+		uint64_t limit;
+		uint32_t n; /* blocks; 0: refused */
+	} rows[] = {{least - 1, 0},
+		    {least, 20},
+		    {least + 1, 20},
+		    {least + block - 1, 20},
+		    {least + block, 21},
+		    {least + 5 * block - 1, 24},
+		    {least + 5 * block, 25},
+		    {least + 6 * block, 25},
+		    {0, 25}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		p.ram_limit = rows[i].limit;
+		assert_int_equal(compute_need(&p, &need, &err), HOKKU_OK);
+		assert_int_equal(need.fits, rows[i].n > 0);
+		if (!rows[i].n) {
+			snprintf(text, sizeof text, "needs %llu bytes (", (unsigned long long)least);
+			open_refuses(&p, HOKKU_INSUFFICIENT_MEMORY, text);
+			snprintf(text, sizeof text, "has %llu bytes of memory available (",
+				 (unsigned long long)least - 1);
+			open_refuses(&p, HOKKU_INSUFFICIENT_MEMORY, text);
+			open_refuses(&p, HOKKU_INSUFFICIENT_MEMORY,
+				     "); a context of 288 positions would fit");
+			continue;
+		}
+		p.on_progress = NULL;
+		assert_int_equal(compute_open(&p, &c, &err), HOKKU_OK);
+		p.on_progress = no_progress;
+		compute_get_memory(c, &m);
+		assert_int_equal(m.n_kv_blocks, rows[i].n);
+		assert_int_equal(compute_memory_sum(&m), least + (rows[i].n - 20) * block);
+		assert_int_equal(compute_memory_sum(&m), compute_memory_sum(&need.memory));
+		compute_close(c);
+	}
+	p.ram_limit = least;
+	p.kv_bytes = 21 * block;
+	open_refuses(&p, HOKKU_INSUFFICIENT_MEMORY, " bytes of KV memory would fit");
+	p.kv_bytes = 20 * block - 1;
+	open_refuses(&p, HOKKU_INVALID_REQUEST, " bytes of KV memory hold 19 blocks");
+	assert_int_equal(compute_need(&p, &need, &err), HOKKU_INVALID_REQUEST);
+	p.kv_bytes = 0;
+	p.device = "cpu:reference";
+	assert_int_equal(compute_need(&p, &need, &err), HOKKU_INVALID_REQUEST);
+	assert_non_null(strstr(err.message, "the device cpu:reference does not tell what it would take"));
+}
+
 static void params_are_checked_on_both_sides(void **state)
 {
 	(void)state;
@@ -590,6 +669,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(devices_are_known_by_name),
 		cmocka_unit_test(params_are_checked_on_both_sides),
+		cmocka_unit_test(the_host_has_a_limit),
 		cmocka_unit_test(submitted_and_collected),
 		cmocka_unit_test(steps_are_counted),
 		cmocka_unit_test(token_ids_are_of_the_vocabulary),

@@ -54,6 +54,21 @@ GOLDEN_INLINE enum hokku_code direct_open(struct direct *d, const char *path, ui
 	return direct_open_as(d, path, n_ctx, n_seqs, n_batch, shift, NULL, err);
 }
 
+/* Is what was told before (compute_need) what the device then holds? Of KV memory that does not grow. */
+GOLDEN_INLINE bool direct_need_is_taken(const struct direct *d)
+{
+	struct compute_memory took;
+	struct compute_need need = {0};
+	struct hokku_error err;
+	compute_cuda.get_memory(d->self, &took);
+	return compute_cuda.need(&d->params, &need, &err) == HOKKU_OK && need.fits &&
+	       strcmp(need.device, compute_cuda.device(d->self)) == 0 &&
+	       need.memory.weight_bytes == took.weight_bytes && need.memory.kv_bytes == took.kv_bytes &&
+	       need.memory.scratch_bytes == took.scratch_bytes &&
+	       need.memory.n_kv_blocks == took.n_kv_blocks && need.memory.cache.k == took.cache.k &&
+	       need.memory.cache.v == took.cache.v && need.kv_block_bytes * took.n_kv_blocks == took.kv_bytes;
+}
+
 GOLDEN_INLINE void direct_close(struct direct *d)
 {
 	if (d->self)

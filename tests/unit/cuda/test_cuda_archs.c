@@ -97,6 +97,7 @@ static bool check(const struct arch_entry *a, double tolerance)
 	arch_write_gguf(a, TENSOR_F16, path);
 	if (direct_open(&d, path, a->n_prompt + a->n_greedy, 1, 0, 0, &err))
 		fail_msg("%s: %s", a->name, err.message);
+	assert_true(direct_need_is_taken(&d));
 	unlink(path);
 	snprintf(path, sizeof path, TEST_GOLDEN_DIR "/archs/%s.npy", a->name);
 	assert_true(npy_read(path, "<f4", &want));

@@ -246,7 +246,17 @@ static void limits(void **state)
 	const uint64_t all = memory.weight_bytes + memory.kv_bytes + memory.scratch_bytes;
 	const uint64_t block = memory.kv_bytes / memory.n_kv_blocks;
 	struct compute_params p = d.params;
+	struct compute_need need = {0};
+	assert_true(direct_need_is_taken(&d));
 	compute_cuda.close(d.self);
+	for (uint64_t limit = all - 1; limit <= all + 1; limit++) {
+		p.vram_limit = limit;
+		assert_int_equal(compute_cuda.need(&p, &need, &err), HOKKU_OK);
+		assert_int_equal(need.fits, limit >= all);
+		assert_int_equal(need.available_bytes, limit);
+		assert_int_equal(need.memory.weight_bytes + need.memory.kv_bytes + need.memory.scratch_bytes,
+				 all);
+	}
 	p.vram_limit = all;
 	assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_OK);
 	compute_cuda.close(d.self);
@@ -297,6 +307,7 @@ static void growing(void **state)
 	const uint64_t all = memory.weight_bytes + memory.kv_bytes + memory.scratch_bytes;
 	struct compute_params p = d.params;
 	compute_cuda.close(d.self);
+	struct compute_need need = {0};
 	p.n_kv_blocks_max = p.n_kv_blocks + 100;
 	const struct {
 		uint64_t vram, limit;
@@ -315,6 +326,10 @@ static void growing(void **state)
 		s.vram_bytes = rows[i].vram;
 		cudasim_set(&s);
 		p.vram_limit = rows[i].limit;
+		assert_int_equal(compute_cuda.need(&p, &need, &err), HOKKU_OK);
+		assert_int_equal(need.memory.n_kv_blocks, p.n_kv_blocks + rows[i].more);
+		assert_int_equal(need.memory.kv_bytes, need.memory.n_kv_blocks * block);
+		assert_int_equal(cudasim_live_bytes(), 0);
 		assert_int_equal(compute_cuda.open(&p, &d.self, &err), HOKKU_OK);
 		compute_cuda.get_memory(d.self, &memory);
 		assert_int_equal(memory.n_kv_blocks, p.n_kv_blocks + rows[i].more);

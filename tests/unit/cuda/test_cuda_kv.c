@@ -57,6 +57,7 @@ static void read_and_written(const char *cuda_path, const char *precision, const
 	setenv("HOKKU_CUDA_PRECISION", precision, 1);
 	assert_int_equal(direct_open_as(&first, path, N_CTX, 1, 0, 0, set_cache, &err), HOKKU_OK);
 	assert_int_equal(direct_open_as(&second, path, N_CTX, 1, 0, 1, set_cache, &err), HOKKU_OK);
+	assert_true(direct_need_is_taken(&first) && direct_need_is_taken(&second));
 	compute_cuda.kv_describe(first.self, &kind);
 	compute_cuda.kv_describe(second.self, &other);
 	assert_string_equal(kind.device, other.device);

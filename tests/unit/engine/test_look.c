@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "engine/fit.h"
 #include "engine/look.h"
 
 static void expect_equal(struct engine_config config)
@@ -46,6 +47,102 @@ static void test_need_is_what_is_taken(void **state)
 	expect_equal((struct engine_config){.kv_bytes = 4 << 20, .cache = {CACHE_F16, CACHE_Q8_0}});
 }
 
+/* Of the bundled model, whose context is 512. */
+static void fit_bundled(const struct engine_config *config, struct engine_fit *out)
+{
+	struct hokku_error err;
+	struct gguf *g;
+	struct model m;
+	assert_int_equal(engine_open_file(NULL, &g, &err), HOKKU_OK);
+	assert_int_equal(model_bind(&m, g, &err), HOKKU_OK);
+	if (engine_fit(&m, config, out, &err))
+		fail_msg("%s", err.message);
+	model_unbind(&m);
+	gguf_close(g);
+}
+
+static void expect_taken(const struct engine_config *config, const struct compute_need *need)
+{
+	struct hokku_error err;
+	struct engine *e;
+	struct engine_state state;
+	assert_int_equal(engine_create(config, &e, &err), HOKKU_OK);
+	enum hokku_code rc = engine_wait_ready(e, &err);
+	assert_int_equal(rc, need->fits ? HOKKU_OK : HOKKU_INSUFFICIENT_MEMORY);
+	if (!rc) {
+		engine_get_state(e, &state);
+		assert_int_equal(need->memory.weight_bytes, state.memory.weight_bytes);
+		assert_int_equal(need->memory.kv_bytes, state.memory.kv_bytes);
+		assert_int_equal(need->memory.scratch_bytes, state.memory.scratch_bytes);
+	}
+	engine_destroy(e, 0);
+}
+
+/* What is told to fit does, to the byte, and a byte less does not. */
+static void expect_fit(struct engine_config config, uint32_t n_ctx)
+{
+	struct engine_fit f, at;
+	config.device = "cpu";
+	config.n_threads = 2;
+	fit_bundled(&config, &f);
+	assert_int_equal(f.n_ctx, n_ctx);
+	assert_int_equal(f.stream_bytes * f.n_streams, f.kv_bytes_to_have);
+	assert_int_equal(f.most_ctx_alone, 512);
+	assert_int_equal(f.most_ctx, 512);
+	assert_int_equal(f.most_streams, ENGINE_MAX_PARALLEL);
+	expect_taken(&config, &f.server);
+	struct engine_config streams = config;
+	streams.n_parallel = f.n_streams;
+	streams.kv_bytes = f.kv_bytes_to_have;
+	expect_taken(&streams, &f.need);
+	const uint64_t all = compute_memory_sum(&f.need.memory);
+	for (int more = -1; more <= 1; more++) {
+		config.ram_limit = streams.ram_limit = all + (uint64_t)(int64_t)more;
+		fit_bundled(&config, &at);
+		assert_int_equal(at.need.fits, more >= 0);
+		assert_int_equal(at.need.available_bytes, config.ram_limit);
+		assert_int_equal(at.most_streams, f.n_streams - (more < 0));
+		assert_int_equal(at.most_ctx, n_ctx - (more < 0 ? COMPUTE_KV_BLOCK : 0));
+		expect_taken(&streams, &at.need);
+	}
+	config.ram_limit = f.need.memory.weight_bytes;
+	fit_bundled(&config, &at);
+	assert_int_equal(at.most_ctx_alone, 0);
+	assert_int_equal(at.most_ctx, 0);
+	assert_int_equal(at.most_streams, 0);
+}
+
+static void test_fit(void **state)
+{
+	(void)state;
+	if (!bundled_model().len)
+		skip();
+	expect_fit((struct engine_config){.kv_grows = true, .prompt_logprobs = true}, 512);
+	expect_fit((struct engine_config){.kv_grows = true, .n_parallel = 3, .n_ctx = 64}, 64);
+	expect_fit((struct engine_config){.n_parallel = 2, .n_ctx = 256, .cache = {CACHE_Q8_0, CACHE_Q8_0}},
+		   256);
+}
+
+/* Memory for KV that is given holds so many contexts and no more. */
+static void test_fit_given(void **state)
+{
+	struct engine_fit one, f;
+	struct engine_config config = {.device = "cpu", .n_threads = 2, .n_ctx = 64};
+	(void)state;
+	if (!bundled_model().len)
+		skip();
+	fit_bundled(&config, &one);
+	config.kv_bytes = 3 * one.stream_bytes;
+	fit_bundled(&config, &f);
+	assert_int_equal(f.most_streams, 3);
+	assert_int_equal(f.most_ctx_alone, 192);
+	assert_int_equal(f.need.memory.kv_bytes, config.kv_bytes);
+	config.n_parallel = 4;
+	fit_bundled(&config, &f);
+	assert_false(f.need.fits);
+	assert_int_equal(f.most_ctx, 32);
+}
+
 static void test_refusals_are_those_of_loading(void **state)
 {
 	struct hokku_error err;
@@ -68,6 +165,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_need_is_what_is_taken),
 		cmocka_unit_test(test_refusals_are_those_of_loading),
+		cmocka_unit_test(test_fit),
+		cmocka_unit_test(test_fit_given),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
