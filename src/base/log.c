@@ -54,8 +54,10 @@ static void begin(struct log_line *l, enum log_level level, struct str text)
 		return;
 	}
 	strbuf_addf(&l->out, "%s %-5s ", now, names[level]);
-	for (size_t i = 0; i < text.len; i++)
-		strbuf_add(&l->out, text.ptr[i] == '\n' || text.ptr[i] == '\r' ? " " : text.ptr + i, 1);
+	for (size_t i = 0; i < text.len; i++) { /* it may hold the name of a file, which may hold anything */
+		unsigned char c = (unsigned char)text.ptr[i];
+		strbuf_add(&l->out, c < ' ' || c == 0x7f ? " " : text.ptr + i, 1);
+	}
 }
 
 /* Without memory a line is lost. */

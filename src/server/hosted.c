@@ -146,6 +146,8 @@ static void *run_retiring(void *arg)
 bool hosted_retire(struct hosted *h)
 {
 	struct retiring *r = calloc(1, sizeof *r);
+	h->n_ended = 0; /* what the engine called them means nothing to the next one */
+	h->device_told = h->loss_told = h->stuck_told = false;
 	if (!r) {
 		hosted_close(h);
 		return false;
@@ -155,8 +157,6 @@ bool hosted_retire(struct hosted *h)
 	h->states = NULL;
 	h->engine = NULL;
 	h->model = NULL;
-	h->n_ended = 0; /* what the engine called them means nothing to the next one */
-	h->device_told = h->loss_told = h->stuck_told = false;
 	if (pthread_create(&r->thread, NULL, run_retiring, r)) {
 		close_retiring(r);
 		free(r);

@@ -387,6 +387,8 @@ struct bufferevent *conn_on_new(struct event_base *base, void *arg)
 	if (c)
 		c->fix = event_new(base, -1, 0, conn_fix, c);
 	if (!bev || !c || !c->fix) {
+		if (c && c->fix)
+			event_free(c->fix);
 		free(c);
 		return bev; /* unknown connections are refused in on_evhttp_request */
 	}

@@ -106,13 +106,13 @@ static struct sockaddr_un address_of(const char *path)
 	return address;
 }
 
-/* Whether a server listens on path: one that is only busy lives too. */
+/* Whether a server listens on path: one that is only busy lives too, and so may one that cannot be asked. */
 static bool is_alive(const char *path)
 {
 	const struct sockaddr_un address = address_of(path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	bool alive = fd >= 0 && (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 ||
-				 errno != ECONNREFUSED);
+	bool alive = fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 ||
+		     errno != ECONNREFUSED;
 	if (fd >= 0)
 		close(fd);
 	return alive;

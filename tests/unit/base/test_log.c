@@ -46,6 +46,7 @@ static void write_line(void)
 static void write_two(void)
 {
 	log_info("a %d\nb", 5);
+	log_info("e %s", "\x1b[2J\x07\x7f\r\t\xC3\xA9");
 	log_debug("nobody reads this");
 	struct log_line l;
 	log_begin(&l, LOG_DEBUG, "nor this");
@@ -76,7 +77,11 @@ static void test_text(void **state)
 		said(write_line) + 24,
 		" warn  what \"it\" is  plain=one/word-1 blank=\"two words\" empty=\"\" "
 		"odd=\"\\\"\\\\\\n\\u0001\xEF\xBF\xBD\xC3\xA9=\" n=18446744073709551615 ms=0.3\n");
-	assert_string_equal(said(write_two) + 24, " info  a 5 b\n");
+	char *two = said(write_two), *second = strchr(two, '\n');
+	assert_non_null(second);
+	assert_string_equal(second + 1 + 24, " info  e  [2J    \xC3\xA9\n"); /* nothing steers a terminal */
+	second[1] = '\0';
+	assert_string_equal(two + 24, " info  a 5 b\n");
 }
 
 static const char *text_of(json_t *line, const char *name)

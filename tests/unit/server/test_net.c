@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -211,6 +212,34 @@ static void test_in_the_way(void **state)
 	refused("/nowhere/at/all.sock", HOKKU_NOT_FOUND, "the folder must be there already");
 }
 
+/* Without a descriptor nobody can see whether a server lives: its file is left alone. */
+static void test_no_descriptors(void **state)
+{
+	(void)state;
+	struct stat st;
+	struct rlimit before, none;
+	const char *path = in_folder("a.sock");
+	struct net_listener l = listen_at(path);
+	int next = dup(l.fd);
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = (rlim_t)next;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	struct net_listener other;
+	struct hokku_error err = {.message = ""};
+	enum hokku_code rc = net_listen(path, 0, false, false, &other, &err);
+	bool there = stat(path, &st) == 0;
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_int_equal(rc, HOKKU_IO_ERROR);
+	assert_true(there);
+	int client = dial(path);
+	assert_true(client >= 0);
+	close(client);
+	net_remove(&l.file);
+	close(l.fd);
+}
+
 static void test_length(void **state)
 {
 	(void)state;
@@ -334,10 +363,11 @@ static void test_unfit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_addresses),  cmocka_unit_test(test_reach),
-		cmocka_unit_test(test_is_path),    cmocka_unit_test(test_file),
-		cmocka_unit_test(test_in_the_way), cmocka_unit_test(test_length),
-		cmocka_unit_test(test_adopted),    cmocka_unit_test(test_unfit),
+		cmocka_unit_test(test_addresses),      cmocka_unit_test(test_reach),
+		cmocka_unit_test(test_is_path),        cmocka_unit_test(test_file),
+		cmocka_unit_test(test_in_the_way),     cmocka_unit_test(test_length),
+		cmocka_unit_test(test_adopted),        cmocka_unit_test(test_unfit),
+		cmocka_unit_test(test_no_descriptors),
 	};
 	return cmocka_run_group_tests_name("net", tests, make_folder, remove_folder);
 }
