@@ -172,7 +172,14 @@ struct walk_state {
 	struct shelf_list *list;
 	size_t from; /* where names begin in paths */
 	uint32_t n_entries;
+	int error; /* what kept it from seeing all; 0: nothing did */
 };
+
+/* Is it no fault of the folder, but of this moment? */
+static bool passes(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
 
 /* Depth by depth into a folder; a link to a folder is none, so that there is an end to it. */
 static void walk(struct walk_state *w, const char *dir, unsigned depth)
@@ -180,7 +187,9 @@ static void walk(struct walk_state *w, const char *dir, unsigned depth)
 	char path[PATH_MAX];
 	struct stat st;
 	DIR *d = opendir(dir);
-	for (struct dirent *e; d && (e = readdir(d));) {
+	if (!d && passes(errno))
+		w->error = errno;
+	for (struct dirent *e; d && !w->error && (e = readdir(d));) {
 		if (e->d_name[0] == '.' || ++w->n_entries > SHELF_MAX_ENTRIES)
 			continue;
 		if (snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >= (int)sizeof path)
@@ -204,20 +213,26 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-static void add_folder(const struct shelf_config *config, struct shelf_list *list)
+static enum hokku_code add_folder(const struct shelf_config *config, struct shelf_list *list,
+				  struct hokku_error *err)
 {
 	struct walk_state w = {.list = list, .from = strlen(config->dir) + 1};
 	uint32_t before = list->n;
 	DIR *d = opendir(config->dir);
-	if (!d) {
+	if (!d && !passes(errno)) {
 		err_set(&list->err, HOKKU_IO_ERROR, "--models-dir %s: %s", config->dir, strerror(errno));
-		return;
+		return HOKKU_OK;
 	}
-	closedir(d);
+	if (d)
+		closedir(d);
 	walk(&w, config->dir, 1);
+	if (w.error)
+		return err_set(err, HOKKU_IO_ERROR, "--models-dir %s cannot be looked at now: %s",
+			       config->dir, strerror(w.error));
 	qsort(list->models + before, list->n - before, sizeof *list->models, by_name);
 	if (w.n_entries > SHELF_MAX_ENTRIES)
 		list->n_left_out += w.n_entries - SHELF_MAX_ENTRIES;
+	return HOKKU_OK;
 }
 
 void shelf_list_free(struct shelf_list *list)
@@ -246,7 +261,7 @@ enum hokku_code shelf_scan(const struct shelf_config *config, struct shelf_list 
 	}
 	enum hokku_code rc = add_named(config, list, err);
 	if (!rc && config->dir)
-		add_folder(config, list);
+		rc = add_folder(config, list, err);
 	if (rc) {
 		shelf_list_free(list);
 		*out = NULL;
@@ -324,14 +339,32 @@ static bool is_stopped(struct shelf *s)
 	return stop;
 }
 
-/* What is new, or another one than when it was last told. */
+/* Why a look failed, where that is no fault of the file and may be over the next time; HOKKU_OK: it did not.
+ */
+static enum hokku_code failed_for_now(const struct shelf_look *look)
+{
+	if (!look)
+		return HOKKU_INTERNAL;
+	bool passes = look->err.code == HOKKU_IO_ERROR || look->err.code == HOKKU_OUT_OF_MEMORY;
+	return passes ? look->err.code : HOKKU_OK;
+}
+
+/* What is new, or another one than when it was last told. A look that failed for now is taken again; where it
+ * fails so again that is no news. */
 static void look_at_new(struct shelf *s, struct shelf_list *list)
 {
 	for (uint32_t i = 0; i < list->n && !is_stopped(s); i++) {
 		struct shelf_model *m = &list->models[i];
 		const struct shelf_model *before = find(s->last, m->name);
-		if (!before || before->print != m->print || strcmp(before->path, m->path) != 0)
-			m->look = look_at(&s->config, m);
+		bool same = before && before->print == m->print && strcmp(before->path, m->path) == 0;
+		if (same && !before->failed)
+			continue;
+		m->look = look_at(&s->config, m);
+		m->failed = failed_for_now(m->look);
+		if (same && m->failed == before->failed) {
+			free(m->look);
+			m->look = NULL;
+		}
 	}
 }
 
@@ -360,20 +393,30 @@ static struct shelf_list *copy_list(const struct shelf_list *list)
 			break;
 		memcpy(m->name, list->models[i].name, sizeof m->name);
 		m->print = list->models[i].print;
+		m->named = list->models[i].named;
+		m->failed = list->models[i].failed;
 	}
-	return copy;
+	if (copy && copy->models)
+		return copy;
+	shelf_list_free(copy);
+	return NULL;
 }
 
 static void scan_once(struct shelf *s, uint64_t number)
 {
 	struct shelf_list *list = NULL;
 	struct hokku_error err;
-	if (shelf_scan(&s->config, &list, &err))
-		return; /* without memory there is nothing new */
+	if (shelf_scan(&s->config, &list, &err) == HOKKU_OK) {
+		look_at_new(s, list);
+		shelf_list_free(s->last);
+		s->last = copy_list(list);
+	} else { /* what cannot be seen now is as it was */
+		list = s->last ? copy_list(s->last) : calloc(1, sizeof *list);
+		if (!list)
+			return; /* without memory there is nothing new */
+		list->err = err;
+	}
 	list->number = number;
-	look_at_new(s, list);
-	shelf_list_free(s->last);
-	s->last = copy_list(list);
 	pthread_mutex_lock(&s->lock);
 	struct shelf_list *untaken = s->list;
 	keep_looks(untaken, list);

@@ -30,6 +30,7 @@ struct shelf_model {
 	char *path;
 	bool named;              /* on the command line: it stays in the list when its file goes */
 	uint64_t print;          /* another one where the file is another one; 0: there is none */
+	enum hokku_code failed;  /* the thread's: why it could not be looked at for now; 0: it was */
 	struct shelf_look *look; /* of a print that was not there before; else NULL */
 };
 
@@ -38,7 +39,8 @@ struct shelf_list {
 	struct shelf_model *models; /* (n) */
 	uint32_t n, n_left_out;
 	uint64_t number;        /* of the question that it answers, and of all before */
-	struct hokku_error err; /* of the folder; code 0: it was read */
+	struct hokku_error err; /* of the folder; code 0: it was read. Where it could not be for want of
+				 * descriptors or memory, the list is that before */
 };
 void shelf_list_free(struct shelf_list *list); /* NULL is allowed; looks that are still there too */
 
@@ -52,7 +54,7 @@ struct shelf_config {
 };
 
 /* The list alone, without prints that are known or looks; for the thread, and for tests. *out is
- * shelf_list_free's. OUT_OF_MEMORY. */
+ * shelf_list_free's. OUT_OF_MEMORY; IO_ERROR: for want of descriptors or memory not all can be seen. */
 enum hokku_code shelf_scan(const struct shelf_config *config, struct shelf_list **out,
 			   struct hokku_error *err);
 

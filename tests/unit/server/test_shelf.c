@@ -8,10 +8,13 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/load.h"
@@ -171,15 +174,24 @@ static void on_list(void *user)
 	pthread_mutex_unlock(&lock);
 }
 
+enum { MAX_WAIT_S = 60 };
+
 /* The first list that answers question `number`. */
 static struct shelf_list *wait_for(struct shelf *s, uint64_t number)
 {
+	struct timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += MAX_WAIT_S;
 	for (unsigned seen = 0;;) {
 		pthread_mutex_lock(&lock);
-		while (n_told == seen)
-			pthread_cond_wait(&told, &lock);
+		int waited = 0;
+		while (n_told == seen && waited != ETIMEDOUT)
+			waited = pthread_cond_timedwait(&told, &lock, &until);
 		seen = n_told;
 		pthread_mutex_unlock(&lock);
+		if (waited == ETIMEDOUT)
+			fail_msg("no list answers question %u within %d s; %u came", (unsigned)number,
+				 MAX_WAIT_S, seen);
 		struct shelf_list *list = shelf_take(s);
 		if (list && list->number >= number)
 			return list;
@@ -237,12 +249,92 @@ static void test_what_is_new_is_told(void **state)
 	shelf_destroy(s);
 }
 
+/* ---- descriptors ---- */
+
+static struct rlimit descriptors;
+
+/* Of descriptors there are so many left. */
+static void leave(int n)
+{
+	int next = dup(STDIN_FILENO);
+	assert_true(next >= 0);
+	close(next);
+	struct rlimit few = descriptors;
+	few.rlim_cur = (rlim_t)(next + n);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+}
+
+static int feed(void **state)
+{
+	(void)state;
+	return setrlimit(RLIMIT_NOFILE, &descriptors);
+}
+
+/* What cannot be seen for want of descriptors is as it was: no model goes, and a file that could not be read
+ * is read when it can be. */
+static void test_want_of_descriptors(void **state)
+{
+	struct shelf *s;
+	struct hokku_error err;
+	struct str bytes = bundled_model();
+	char dir[512];
+	(void)state;
+	if (!bytes.len)
+		skip();
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
+	put("poor/sub/good.gguf", bytes.ptr, bytes.len);
+	put("rich.gguf", bytes.ptr, bytes.len);
+	snprintf(dir, sizeof dir, "%s", in_root("poor"));
+	const char *paths[] = {in_root("rich.gguf")};
+	const struct shelf_config config = {.paths = paths, .n_paths = 1, .dir = dir, .on_list = on_list};
+	assert_int_equal(shelf_create(&config, &s, &err), HOKKU_OK);
+	struct shelf_list *list = wait_for(s, 1);
+	assert_int_equal(list->n, 2);
+	assert_int_equal(model_of(list, "sub/good")->look->err.code, 0);
+	shelf_list_free(list);
+	for (int n = 0; n <= 1; n++) { /* none for the folder; none for the one in it */
+		leave(n);
+		list = wait_for(s, shelf_ask(s));
+		feed(NULL);
+		assert_int_equal(list->n, 2);
+		assert_null(model_of(list, "sub/good")->look);
+		assert_int_equal(list->err.code, HOKKU_IO_ERROR);
+		assert_non_null(strstr(list->err.message, "Too many open files"));
+		shelf_list_free(list);
+	}
+	list = wait_for(s, shelf_ask(s));
+	assert_int_equal(list->err.code, 0);
+	assert_null(model_of(list, "sub/good")->look);
+	assert_null(model_of(list, "rich")->look);
+	shelf_list_free(list);
+	shelf_destroy(s);
+
+	const struct shelf_config named = {.paths = paths, .n_paths = 1, .on_list = on_list};
+	leave(0);
+	assert_int_equal(shelf_create(&named, &s, &err), HOKKU_OK);
+	list = wait_for(s, 1);
+	assert_non_null(strstr(model_of(list, "rich")->look->err.message, "Too many open files"));
+	shelf_list_free(list);
+	list = wait_for(s, shelf_ask(s)); /* the same again is no news */
+	assert_null(model_of(list, "rich")->look);
+	shelf_list_free(list);
+	feed(NULL);
+	list = wait_for(s, shelf_ask(s));
+	assert_int_equal(model_of(list, "rich")->look->err.code, 0);
+	shelf_list_free(list);
+	list = wait_for(s, shelf_ask(s));
+	assert_null(model_of(list, "rich")->look);
+	shelf_list_free(list);
+	shelf_destroy(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tree),
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_what_is_new_is_told),
+		cmocka_unit_test_teardown(test_want_of_descriptors, feed),
 	};
 	return cmocka_run_group_tests(tests, make_root, remove_root);
 }
