@@ -13,8 +13,8 @@ static const struct cmd cmd = {
 	.name = "bench serve",
 	.usage = "bench serve URL [options]",
 	.summary = "measure a server: times to first token, between tokens and to the end, under load",
-	.help = "URL is http://HOST:PORT, with the path of a route or without; the route tells the API, else\n"
-		"/health does: a hokku server is asked by POST /v1/generate, another by /v1/chat/completions.\n\n"
+	.help = "URL is http://HOST:PORT or https://HOST:PORT, with the path of a route or without; the route tells\n"
+		"the API, else /health does: a hokku server is asked by POST /v1/generate, another by /v1/chat/completions.\n\n"
 		"Either --clients ask one request after another, each when its last was answered, or requests\n"
 		"come by themselves at --rate, at random (Poisson), however many still run; \"inf\" is all at once.\n"
 		"The same seed is the same requests at the same moments, against every server.\n\n"
@@ -24,6 +24,8 @@ static const struct cmd cmd = {
 		"Prompts are random token ids where the server's vocabulary is known (a hokku server's, or\n"
 		"--vocab-size) and the API takes ids, else as many short words: nearly a token each. How long they\n"
 		"became tells the server's usage. Prompts are asked for as streams, the likeliest token each.\n\n"
+		"With https:// the certificate must be the host's and of an authority that is known (the system's, or\n"
+		"--cacert). The first answer on each connection has the handshake in its times.\n\n"
 		"TTFT is the time from sending a request to the first piece of text, ITL from one piece to the\n"
 		"next (a server may put several tokens in one), TPOT the time a token after the first, by answer.\n"
 		"Exit code 1: a request failed; the figures are of those that did not.\n\n"
@@ -41,6 +43,7 @@ struct bench_serve {
 	bool clients_given, json;
 	struct load_plan plan;
 	struct load_url url;
+	struct load_trust trust;
 	const struct load_api *api;
 	struct load_request request;
 	struct jv_doc more, answer; /* of --extra-body; the server's own description */
@@ -147,6 +150,14 @@ static int take_options(struct bench_serve *b, int n_operands)
 		return cli_usage(&cmd, "%s", err.message);
 	if (b->model && (!*b->model || strlen(b->model) > MAX_NAME))
 		return cli_usage(&cmd, "--model has %zu bytes; it takes 1 to %d", strlen(b->model), MAX_NAME);
+	if (!b->url.tls && (b->trust.cacert || b->trust.insecure))
+		return cli_usage(&cmd,
+				 "%s is given, and the URL is http://%s: there is no certificate without TLS",
+				 b->trust.cacert ? "--cacert" : "--insecure", b->url.place);
+	if (b->trust.cacert && b->trust.insecure)
+		return cli_usage(
+			&cmd,
+			"--cacert and --insecure exclude each other: whose certificates are accepted, or any");
 	int code = take_api(b);
 	if (code < 0)
 		code = take_rate(b);
@@ -196,8 +207,8 @@ static enum hokku_code ask_server(struct bench_serve *b, struct hokku_error *err
 			jv_str(jv_get(jv_at(jv_get(&b->answer.root, "data"), 0), "id")).ptr; /* may be NULL */
 	if (!b->request.model)
 		return err_set(err, HOKKU_NOT_FOUND,
-			       "GET http://%s%s/v1/models names no model; say which one with --model",
-			       b->url.place, b->url.prefix);
+			       "GET %s://%s%s/v1/models names no model; say which one with --model",
+			       b->url.scheme, b->url.place, b->url.prefix);
 	return HOKKU_OK;
 }
 
@@ -212,7 +223,7 @@ static void on_progress(void *user, uint32_t done, uint32_t n)
 
 static enum hokku_code measure(struct bench_serve *b, struct hokku_error *err)
 {
-	enum hokku_code rc = load_client_create(&b->url, b->key, b->timeout_s, &b->client, err);
+	enum hokku_code rc = load_client_create(&b->url, &b->trust, b->key, b->timeout_s, &b->client, err);
 	if (!rc)
 		rc = ask_server(b, err);
 	struct load_run run = {.api = b->api,
@@ -281,7 +292,7 @@ static void print_table(const struct bench_serve *b, const struct row *rows)
 		snprintf(arrivals, sizeof arrivals, "%g requests/s (Poisson)", b->plan.rate);
 	else
 		snprintf(arrivals, sizeof arrivals, "all requests at once");
-	printf("http://%s%s%s%s%s\n", b->url.place, b->url.prefix, b->api->path,
+	printf("%s://%s%s%s%s%s\n", b->url.scheme, b->url.place, b->url.prefix, b->api->path,
 	       b->request.model ? ", model " : "", b->request.model ? b->request.model : "");
 	printf("%s, %u at a time at most; prompts of %s tokens", arrivals, r->peak, b->input_text);
 	if (b->plan.n_shared)
@@ -315,13 +326,13 @@ static json_t *faults_json(const struct load_result *r)
 static void print_json(const struct bench_serve *b, const struct row *rows)
 {
 	const struct load_result *r = &b->result;
-	json_t *root =
-		json_pack("{s:s+++, s:s, s:s?, s:o, s:o, s:s, s:s, s:i, s:I}", "url", "http://", b->url.place,
-			  b->url.prefix, b->api->path, "api", b->api->name, "model", b->request.model,
-			  "clients", b->n_clients ? json_integer(b->n_clients) : json_null(), "rate",
-			  b->plan.rate > 0 ? json_real(b->plan.rate) : json_null(), "input_len",
-			  b->input_text, "output_len", b->output_text, "shared_prefix", (int)b->plan.n_shared,
-			  "seed", (json_int_t)b->plan.seed);
+	json_t *root = json_pack("{s:s++++, s:s, s:s?, s:o, s:o, s:s, s:s, s:i, s:I}", "url", b->url.scheme,
+				 "://", b->url.place, b->url.prefix, b->api->path, "api", b->api->name,
+				 "model", b->request.model, "clients",
+				 b->n_clients ? json_integer(b->n_clients) : json_null(), "rate",
+				 b->plan.rate > 0 ? json_real(b->plan.rate) : json_null(), "input_len",
+				 b->input_text, "output_len", b->output_text, "shared_prefix",
+				 (int)b->plan.n_shared, "seed", (json_int_t)b->plan.seed);
 	json_t *counts = json_pack("{s:i, s:i, s:i, s:i, s:o, s:b, s:f, s:i}", "requests", (int)b->n_requests,
 				   "completed", (int)r->n_completed, "empty", (int)r->n_empty, "failed",
 				   (int)r->n_failed, "errors", faults_json(r), "interrupted", r->interrupted,
@@ -464,6 +475,17 @@ int bench_serve(int argc, char **argv)
 		 .metavar = "KEY",
 		 .env = true,
 		 .help = "sent as Authorization: Bearer KEY"},
+		{.name = "cacert",
+		 .kind = OPT_STRING,
+		 .target = &b.trust.cacert,
+		 .metavar = "FILE",
+		 .help = "authorities (PEM) whose word the server's certificate is taken on",
+		 .fallback = "the system's"},
+		{.name = "insecure",
+		 .letter = 'k',
+		 .kind = OPT_FLAG,
+		 .target = &b.trust.insecure,
+		 .help = "take any certificate"},
 		{.name = "vocab-size",
 		 .kind = OPT_U32,
 		 .target = &b.n_vocab,

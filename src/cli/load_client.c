@@ -1,13 +1,13 @@
 /*
  * evhttp as a client (libevent 2.1). What is known of it: a connection outlives its requests and connects
- * again by itself, so none is freed before the end; a callback that ends a request may run within
- * evhttp_make_request, so the next request begins in an event of its own (begin_due).
+ * again by itself (over TLS too: its bufferevent clears what OpenSSL had of the last), so none is freed
+ * before the end; a callback that ends a request may run within evhttp_make_request, so the next request
+ * begins in an event of its own (begin_due).
  */
 #include "cli/load_client.h"
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
@@ -48,7 +49,8 @@ struct load_client {
 	const struct load_url *url;
 	const char *key;
 	uint32_t timeout_s;
-	char address[64]; /* of url's host, in digits */
+	char address[64];     /* of url's host, in digits */
+	struct load_tls *tls; /* NULL: it is spoken without */
 	struct event_base *base;
 	struct event *due; /* there is, or may be, a request to begin */
 	struct stream **streams, *idle;
@@ -66,87 +68,23 @@ struct load_client {
 	int get_status;
 };
 
-/* ---- the URL ---- */
-
-static bool take_path(const char *path, struct load_url *out)
-{
-	size_t n = path ? strlen(path) : 0;
-	for (const struct load_api *api = load_apis; api->name && n; api++) {
-		size_t own = strlen(api->path);
-		if (n >= own && strcmp(path + n - own, api->path) == 0) {
-			out->api = api;
-			n -= own;
-		}
-	}
-	while (n && path[n - 1] == '/')
-		n--;
-	if (!out->api && n >= 3 && memcmp(path + n - 3, "/v1", 3) == 0)
-		n -= 3;
-	if (n >= sizeof out->prefix)
-		return false;
-	if (n)
-		memcpy(out->prefix, path, n);
-	out->prefix[n] = '\0';
-	return true;
-}
-
-static enum hokku_code bad_url(const char *text, const char *what, struct hokku_error *err)
-{
-	char quoted[96];
-	return err_set(err, HOKKU_INVALID_REQUEST,
-		       "the URL is %s: %s; it takes http://HOST:PORT, with a route's path or without",
-		       str_quote(str_c(text), quoted, sizeof quoted), what);
-}
-
-enum hokku_code load_url_parse(const char *text, struct load_url *out, struct hokku_error *err)
-{
-	*out = (struct load_url){0};
-	struct evhttp_uri *uri = evhttp_uri_parse(text);
-	const char *scheme = uri ? evhttp_uri_get_scheme(uri) : NULL,
-		   *host = uri ? evhttp_uri_get_host(uri) : NULL, *what = NULL;
-	int port = uri ? evhttp_uri_get_port(uri) : -1;
-	if (!uri)
-		what = "it is none";
-	else if (!scheme || strcmp(scheme, "http") != 0)
-		what = scheme && strcmp(scheme, "https") == 0 ? "there is no TLS here"
-							      : "it does not begin with http://";
-	else if (!host || !*host)
-		what = "it names no host";
-	else if (strlen(host) >= sizeof out->host)
-		what = "its host is too long";
-	else if (port == 0 || port > UINT16_MAX)
-		what = "its port is none";
-	else if (evhttp_uri_get_userinfo(uri) || evhttp_uri_get_query(uri) || evhttp_uri_get_fragment(uri))
-		what = "it has more than a host, a port and a path";
-	else if (!take_path(evhttp_uri_get_path(uri), out))
-		what = "its path is too long";
-	if (!what) {
-		size_t n = strlen(host);
-		bool brackets = host[0] == '[' && host[n - 1] == ']';
-		snprintf(out->host, sizeof out->host, "%.*s", (int)(n - 2 * brackets), host + brackets);
-		out->port = port > 0 ? (uint16_t)port : 80;
-		snprintf(out->place, sizeof out->place, strchr(out->host, ':') ? "[%s]:%u" : "%s:%u",
-			 out->host, out->port);
-	}
-	if (uri)
-		evhttp_uri_free(uri);
-	return what ? bad_url(text, what, err) : HOKKU_OK;
-}
-
 /* ---- the server's address ---- */
 
-/* 0, or errno. */
-static int try_address(const struct addrinfo *a)
+/* A connection to it, or -1 with errno. */
+static int connect_to(const struct addrinfo *a)
 {
 	const struct timeval limit = {.tv_sec = CONNECT_SECONDS};
-	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), failure = 0;
+	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return errno;
+		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); /* of connect too */
-	if (connect(fd, a->ai_addr, a->ai_addrlen))
-		failure = errno == EINPROGRESS ? ETIMEDOUT : errno;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	if (connect(fd, a->ai_addr, a->ai_addrlen) == 0)
+		return fd;
+	int failure = errno == EINPROGRESS ? ETIMEDOUT : errno;
 	close(fd);
-	return failure;
+	errno = failure;
+	return -1;
 }
 
 /* A name may have several addresses, of which the server listens on one. */
@@ -156,21 +94,24 @@ static enum hokku_code find_server(struct load_client *c, struct hokku_error *er
 	struct addrinfo *list;
 	char port[8];
 	snprintf(port, sizeof port, "%u", c->url->port);
-	int rc = getaddrinfo(c->url->host, port, &hints, &list), failure = 0;
+	int rc = getaddrinfo(c->url->host, port, &hints, &list), fd = -1, failure = 0;
 	if (rc)
 		return err_set(err, HOKKU_NOT_FOUND, "the host \"%s\" has no address: %s", c->url->host,
 			       gai_strerror(rc));
-	for (const struct addrinfo *a = list; a && !c->address[0]; a = a->ai_next) {
-		failure = try_address(a);
-		if (!failure)
+	for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
+		fd = connect_to(a);
+		failure = errno;
+		if (fd >= 0)
 			getnameinfo(a->ai_addr, a->ai_addrlen, c->address, sizeof c->address, NULL, 0,
 				    NI_NUMERICHOST);
 	}
 	freeaddrinfo(list);
-	if (!c->address[0])
+	if (fd < 0)
 		return err_set(err, HOKKU_NOT_FOUND, "cannot connect to %s: %s; does a server listen there?",
 			       c->url->place, strerror(failure));
-	return HOKKU_OK;
+	enum hokku_code code = c->tls ? load_tls_try(c->tls, fd, err) : HOKKU_OK;
+	close(fd);
+	return code;
 }
 
 /* ---- requests ---- */
@@ -194,7 +135,12 @@ static struct evhttp_request *make_request(const struct load_client *c, const ch
 
 static struct evhttp_connection *make_connection(const struct load_client *c)
 {
-	struct evhttp_connection *e = evhttp_connection_base_new(c->base, NULL, c->address, c->url->port);
+	struct bufferevent *over = c->tls ? load_tls_connection(c->tls, c->base) : NULL;
+	struct evhttp_connection *e = over || !c->tls ? evhttp_connection_base_bufferevent_new(
+								c->base, NULL, over, c->address, c->url->port)
+						      : NULL;
+	if (!e && over)
+		bufferevent_free(over);
 	if (e) {
 		evhttp_connection_set_timeout(e, (int)c->timeout_s);
 		evhttp_connection_set_max_headers_size(e, LOAD_MAX_HEADER_BYTES);
@@ -259,8 +205,8 @@ enum hokku_code load_client_get(struct load_client *c, const char *path, int *st
 		evhttp_connection_free(connection);
 	*status = c->get_status;
 	if (!*status || body->failed)
-		return err_set(err, HOKKU_IO_ERROR, "GET http://%s%s: no answer that is HTTP", c->url->place,
-			       whole);
+		return err_set(err, HOKKU_IO_ERROR, "GET %s://%s%s: no answer that is HTTP", c->url->scheme,
+			       c->url->place, whole);
 	return HOKKU_OK;
 }
 
@@ -580,8 +526,9 @@ void load_result_free(struct load_result *r)
 
 /* ---- the whole ---- */
 
-enum hokku_code load_client_create(const struct load_url *url, const char *key, uint32_t timeout_s,
-				   struct load_client **out, struct hokku_error *err)
+enum hokku_code load_client_create(const struct load_url *url, const struct load_trust *trust,
+				   const char *key, uint32_t timeout_s, struct load_client **out,
+				   struct hokku_error *err)
 {
 	struct load_client *c = calloc(1, sizeof *c);
 	*out = c;
@@ -601,7 +548,8 @@ enum hokku_code load_client_create(const struct load_url *url, const char *key, 
 	c->due = c->base ? event_new(c->base, -1, 0, begin_due, c) : NULL;
 	if (!c->due)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for an event loop");
-	return find_server(c, err);
+	enum hokku_code rc = url->tls ? load_tls_create(url, trust, &c->tls, err) : HOKKU_OK;
+	return rc ? rc : find_server(c, err);
 }
 
 void load_client_destroy(struct load_client *c)
@@ -614,5 +562,6 @@ void load_client_destroy(struct load_client *c)
 		event_free(c->due);
 	if (c->base)
 		event_base_free(c->base);
+	load_tls_destroy(c->tls);
 	free(c);
 }

@@ -1,12 +1,15 @@
 /*
  * The client of `hokku bench serve`: many requests at once from one thread, each answer read as it streams
- * in, with the moment of every piece. The one file of cli/ that knows libevent.
+ * in, with the moment of every piece. With load_url.c and load_tls.c the one file of cli/ that knows
+ * libevent.
  */
 #ifndef CLI_LOAD_CLIENT_H
 #define CLI_LOAD_CLIENT_H
 
 #include "cli/load_api.h"
 #include "cli/load_stats.h"
+#include "cli/load_tls.h"
+#include "cli/load_url.h"
 
 enum {
 	LOAD_MAX_FAULTS = 16,             /* kinds of errors that are told apart */
@@ -14,18 +17,6 @@ enum {
 	LOAD_MAX_HEADER_BYTES = 64 << 10, /* of an answer */
 	LOAD_MAX_GET_BYTES = 1 << 20,
 };
-
-/* Where the server is. */
-struct load_url {
-	char host[256];   /* as it was written, [] of IPv6 off */
-	char place[280];  /* "host:port", for Host and messages */
-	char prefix[512]; /* what stands before a route's path: "" or "/something" */
-	uint16_t port;
-	const struct load_api *api; /* whose route the path is; NULL: it is none */
-};
-
-/* "http://HOST[:PORT][/PREFIX]", the whole URL of a route, or the same that ends with "/v1". */
-enum hokku_code load_url_parse(const char *text, struct load_url *out, struct hokku_error *err);
 
 struct load_fault {
 	uint32_t n;
@@ -48,10 +39,11 @@ struct load_result {
 
 struct load_client;
 
-/* Finds the server: the address of its host that takes a connection. key: NULL, or for "Authorization:
- * Bearer". timeout_s: without a byte. */
-enum hokku_code load_client_create(const struct load_url *url, const char *key, uint32_t timeout_s,
-				   struct load_client **out, struct hokku_error *err);
+/* Finds the server: the address of its host that takes a connection, and whose certificate is accepted where
+ * the URL wants TLS. key: NULL, or for "Authorization: Bearer". timeout_s: without a byte. */
+enum hokku_code load_client_create(const struct load_url *url, const struct load_trust *trust,
+				   const char *key, uint32_t timeout_s, struct load_client **out,
+				   struct hokku_error *err);
 void load_client_destroy(struct load_client *c); /* NULL is allowed */
 
 /* GET prefix + path. The error names the path. */

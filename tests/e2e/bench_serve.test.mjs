@@ -1,10 +1,11 @@
 // `hokku bench serve`: against hokku's own server, and against one of OpenAI's kind that answers late, in pieces, wrongly or not at all.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
-import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hokku, sleep, slack, start } from './server_common.mjs';
@@ -115,23 +116,24 @@ const ways = {
 };
 
 let base, server;
-before(async () => {
-	server = http.createServer((req, res) => {
-		const [, way, ...rest] = req.url.split('/');
-		const route = `/${rest.join('/')}`;
-		let body = '';
-		req.on('data', (data) => (body += data));
-		req.on('end', () => {
-			if (route === '/v1/models') return res.end('{"object":"list","data":[{"id":"fake-1"},{"id":"other"}]}');
-			if (req.method !== 'POST') return res.writeHead(404).end('{}');
-			seen.arrivals.push(performance.now());
-			seen.bodies.push({ route, ...JSON.parse(body) });
-			seen.headers.push(req.headers);
-			seen.most = Math.max(seen.most, ++seen.running);
-			res.on('close', () => seen.running--);
-			ways[way](res);
-		});
+const answer = (req, res) => {
+	const [, way, ...rest] = req.url.split('/');
+	const route = `/${rest.join('/')}`;
+	let body = '';
+	req.on('data', (data) => (body += data));
+	req.on('end', () => {
+		if (route === '/v1/models') return res.end('{"object":"list","data":[{"id":"fake-1"},{"id":"other"}]}');
+		if (req.method !== 'POST') return res.writeHead(404).end('{}');
+		seen.arrivals.push(performance.now());
+		seen.bodies.push({ route, ...JSON.parse(body) });
+		seen.headers.push(req.headers);
+		seen.most = Math.max(seen.most, ++seen.running);
+		res.on('close', () => seen.running--);
+		ways[way](res);
 	});
+};
+before(async () => {
+	server = http.createServer(answer);
 	await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
 	base = `http://127.0.0.1:${server.address().port}`;
 });
@@ -299,6 +301,58 @@ test('what speaks no HTTP, and nobody at all', async () => {
 	assert.match(nowhere.stderr, /the host "no\.such\.host\.invalid" has no address/);
 });
 
+test('over TLS: the same, and a certificate that is not to be believed is told', async (t) => {
+	const dir = mkdtempSync(join(tmpdir(), 'hokku-bench-tls-'));
+	t.after(() => rmSync(dir, { recursive: true }));
+	const file = (name) => join(dir, name);
+	const certificate = (name, ...more) =>
+		execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', file(`${name}.key`), '-out', file(`${name}.pem`), '-days', '30', ...more], { stdio: 'pipe' });
+	certificate('good', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1');
+	certificate('other', '-subj', '/CN=other.example', '-addext', 'subjectAltName=DNS:other.example,IP:127.0.0.9');
+	writeFileSync(file('empty'), '');
+	const names = [];
+	const listen = async (name) => {
+		const own = https.createServer({ cert: readFileSync(file(`${name}.pem`)), key: readFileSync(file(`${name}.key`)) }, answer);
+		own.on('secureConnection', (socket) => names.push(socket.servername || ''));
+		await new Promise((resolve) => own.listen(0, '127.0.0.1', resolve));
+		t.after(() => (own.closeAllConnections(), own.close()));
+		return own.address().port;
+	};
+	const [port, wrong] = [await listen('good'), await listen('other')];
+	const at = (path, host = '127.0.0.1', n = port) => `https://${host}:${n}${path}`;
+	const trusted = ['--cacert', file('good.pem')];
+	forget();
+	const j = await json(at('/slow', 'localhost'), '-n', '6', '-c', '3', ...trusted);
+	assert.deepEqual([j.url, j.completed, j.events, j.peak_in_flight], [`${at('/slow', 'localhost')}/v1/chat/completions`, 6, 18, 3]);
+	assert.equal(seen.headers[0].host, `localhost:${port}`);
+	assert.ok(names.every((name) => name === 'localhost') && names.length < 7, `${names}`); // connections are used again
+	assert.deepEqual((await json(at('/split'), '-n', '4', '-c', '2', ...trusted)).events, 12); // by its address
+	assert.equal((await json(at('/closing'), '-n', '20', '-c', '2', ...trusted)).completed, 20);
+	assert.equal((await json(at('/plain'), '-n', '300', '-c', '64', '--insecure')).completed, 300);
+	assert.equal((await json(at('/plain', '127.0.0.1', wrong), '-n', '2', '-k')).completed, 2);
+	for (const [way, words] of [['torn', /3 failed: the connection/], ['second', /1 failed: status 503/]]) {
+		forget();
+		const r = await run(at(`/${way}`), '-n', '3', '-c', '2', '--timeout', '1', ...trusted);
+		assert.deepEqual([r.status, words.test(r.stdout)], [1, true], r.stdout + r.stderr);
+	}
+	const plain = Number(base.match(/\d+$/)[0]);
+	for (const [args, words] of [
+		[[at('/plain')], /the certificate of 127\.0\.0\.1:\d+ is not accepted: self-signed certificate; --cacert FILE gives the authority that it is of, --insecure takes any certificate/],
+		[[at('/plain', '127.0.0.1', wrong), ...trusted], /is not accepted: self-signed certificate; --cacert FILE gives other authorities/],
+		[[at('/plain', 'localhost', wrong), '--cacert', file('other.pem')], /the certificate of localhost:\d+ is not accepted: hostname mismatch;/],
+		[[at('/plain', '127.0.0.1', wrong), '--cacert', file('other.pem')], /is not accepted: IP address mismatch;/],
+		[[at('/plain', '127.0.0.1', plain), ...trusted], /127\.0\.0\.1:\d+ does not speak TLS; write http:\/\/ for https:\/\/ if it speaks plain HTTP/],
+		[[at('/plain'), '--cacert', file('none.pem')], /--cacert: .*none\.pem/],
+		[[at('/plain'), '--cacert', dir], /--cacert: .*hokku-bench-tls-/],
+		[[at('/plain'), '--cacert', file('empty')], /--cacert: \S+empty has no certificate in it \(PEM\)/],
+		[[at('/plain'), '--cacert', file('good.key')], /--cacert: \S+good\.key has no certificate in it \(PEM\)/],
+	]) {
+		const r = await run(...args);
+		assert.equal(r.status, 1, `${args}: ${r.stdout}`);
+		assert.match(r.stderr, words);
+	}
+});
+
 test('SIGINT: what is complete by then is told, and exit code 130', async () => {
 	const r = bench([`${base}/slow`, '-n', '1000', '-c', '2', '--json']);
 	await sleep(1500);
@@ -314,7 +368,10 @@ test('the command line, each mistake by its name', async () => {
 	for (const [args, message] of [
 		[[], /it needs the server's URL, as http:\/\/localhost:8080/],
 		[['localhost:8080'], /the URL is "localhost:8080": it does not begin with http:\/\//],
-		[['https://localhost'], /there is no TLS here/],
+		[['ftp://localhost'], /the URL is "ftp:\/\/localhost": it does not begin with http:\/\/ or https:\/\/; it takes http:\/\/HOST:PORT or https:\/\/HOST:PORT/],
+		[[url, '--insecure'], /--insecure is given, and the URL is http:\/\/127\.0\.0\.1:\d+: there is no certificate without TLS/],
+		[[url, '--cacert', 'ca.pem'], /--cacert is given, and the URL is http:/],
+		[['https://localhost', '-k', '--cacert', 'ca.pem'], /--cacert and --insecure exclude each other/],
 		[[url, 'more'], /"more" is one word too many/],
 		[[url, '--clients', '0'], /--clients is "0"; it takes a whole number from 1 to 16384/],
 		[[url, '--clients', '16385'], /--clients is "16385"/],

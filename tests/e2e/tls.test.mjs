@@ -95,6 +95,10 @@ test('TLS: clients of every kind, disconnects, slow readers, pipelining', async 
 	assert.equal(JSON.parse(await curl('--unix-socket', socket, 'http://any.name.example/health')).status, 'ok');
 	assert.equal(JSON.parse(await curl('--cacert', file('good.pem'), '--http2', '--tls-max', '1.2', `https://localhost:${port}/health`)).status, 'ok');
 
+	// hokku's own client of many.
+	const { stdout: figures } = await promisify(execFile)(hokku, ['bench', 'serve', `https://localhost:${port}`, '--cacert', file('good.pem'), '-n', '8', '-c', '4', '--input-len', '4', '--output-len', '3', '--json']);
+	assert.deepEqual(['completed', 'failed', 'tokens_in'].map((name) => JSON.parse(figures)[name]), [8, 0, 32]);
+
 	// A client that goes, before its answer has begun and in its middle, ends its request.
 	for (const seen of [0, 1]) {
 		const client = tls.connect({ port, ca, host: '127.0.0.1' });

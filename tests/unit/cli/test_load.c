@@ -464,13 +464,18 @@ static void test_urls(void **state)
 		{"http://h:1/a/v1/chat/completions", "h:1", "h", "/a", "chat", 1},
 		{"http://h:1/v1/completions", "h:1", "h", "", "completions", 1},
 		{"http://[::1]:65535", "[::1]:65535", "::1", "", NULL, 65535},
+		{"https://h", "h:443", "h", "", NULL, 443},
+		{"HTTPS://h:8443/a/v1/completions", "h:8443", "h", "/a", "completions", 8443},
+		{"https://[::1]/v1", "[::1]:443", "::1", "", NULL, 443},
 	};
 	static const struct {
 		const char *text, *why;
 	} bad[] = {
 		{"localhost:8080", "does not begin with http://"},
 		{"", "does not begin with http://"},
-		{"https://h", "there is no TLS here"},
+		{"https://", "names no host"},
+		{"httpss://h", "does not begin with http:// or https://"},
+		{"unix:/h", "does not begin with http://"},
 		{"ftp://h", "does not begin with http://"},
 		{"http://", "names no host"},
 		{"http://:80", "names no host"},
@@ -492,6 +497,8 @@ static void test_urls(void **state)
 		assert_string_equal(u.host, good[i].host);
 		assert_string_equal(u.prefix, good[i].prefix);
 		assert_int_equal(u.port, good[i].port);
+		assert_int_equal(u.tls, strncasecmp(good[i].text, "https", 5) == 0);
+		assert_string_equal(u.scheme, u.tls ? "https" : "http");
 		assert_string_equal(u.api ? u.api->name : "", good[i].api ? good[i].api : "");
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
