@@ -55,13 +55,20 @@ struct hosted {
 	enum registry_state state; /* the same, and what follows up to failure */
 	uint32_t place;
 	uint64_t bytes;       /* that it takes there, or will */
-	uint64_t known_bytes; /* that it has taken when it was last there; 0: nobody knows yet */
-	uint32_t n_running;   /* generations that are the engine's or the threads' */
-	uint32_t n_waiting;   /* those that wait until it is loaded */
-	uint64_t used_ns;     /* when the last of them was over or came */
-	double keep_ns;       /* it stays for so long after that; below 0: for ever */
-	bool pinned;          /* as a request has asked */
-	bool closed;          /* goes when it has none */
+	uint64_t known_bytes; /* that it has taken when it was last at known_place; 0: nobody knows yet */
+	uint32_t known_place;
+	uint64_t given_bytes; /* what others left it when it was last loaded; 0: nobody knows */
+	uint64_t tried_bytes; /* so much was too little; 0: that never was */
+	bool beside;          /* there were others then */
+	bool device_named;    /* it had to be h->device, so that others go before the CPU has to do */
+	bool any_device;      /* that one cannot do the model */
+	char device[16];
+	uint32_t n_running; /* generations that are the engine's or the threads' */
+	uint32_t n_waiting; /* those that wait until it is loaded */
+	uint64_t used_ns;   /* when the last of them was over or came */
+	double keep_ns;     /* it stays for so long after that; below 0: for ever */
+	bool pinned;        /* as a request has asked */
+	bool closed;        /* goes when it has none */
 	struct retiring *retiring;
 	struct hokku_error failure; /* of FAILED */
 	struct engine_state past;   /* sums over its engines that are gone: counters alone */

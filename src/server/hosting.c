@@ -26,7 +26,7 @@ static void refuse(struct hosted *h, const struct registry *r, uint32_t number, 
 	struct strbuf way = {0};
 	struct hokku_error err;
 	uint32_t in_way[MAX_NAMED];
-	char need[32], weights[32], kv[32], have[32], used[32], bytes[32], at[32];
+	char need[48], weights[32], kv[32], have[32], used[32], bytes[32], at[32];
 	uint32_t n = registry_in_the_way(r, number, in_way, MAX_NAMED);
 	const char *option = h->place == REGISTRY_HOST ? "--models-memory" : "--vram-limit";
 	for (uint32_t i = 0; i < n; i++)
@@ -35,7 +35,8 @@ static void refuse(struct hosted *h, const struct registry *r, uint32_t number, 
 			    : i + 1 == n ? " and "
 					 : ", ",
 			    all[in_way[i]]->file.name, str_bytes(all[in_way[i]]->bytes, bytes));
-	str_bytes(h->bytes, need);
+	str_bytes(h->bytes, bytes);
+	snprintf(need, sizeof need, "%s%s", h->bytes == h->tried_bytes + 1 ? "more than " : "", bytes);
 	str_bytes(r->capacity[h->place], have);
 	if (n)
 		err_set(&err, HOKKU_INSUFFICIENT_MEMORY,

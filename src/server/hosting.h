@@ -34,7 +34,7 @@ void hosting_let_go(struct generation *g);
 void hosting_go_on(struct server *s);
 
 /* What an engine is made with, so that it stays within the ledger. */
-void hosting_fit(const struct hosted *h, struct engine_config *config);
+void hosting_fit(struct hosted *h, struct engine_config *config);
 
 /* hosted_of, where there are several. */
 struct hosted *hosting_of_query(struct server *s, struct http_request *r);

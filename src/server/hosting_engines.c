@@ -68,18 +68,37 @@ static bool lacks_memory(enum hokku_code code)
 	       code == HOKKU_INSUFFICIENT_MEMORY;
 }
 
+/* What a model needs of a GPU is known to the GPU alone, and the ledger may know too little. Where it did not
+ * fit beside others these go, one by one, before it is refused. */
+static bool tries_again(struct hosted *h, const struct hokku_error *why)
+{
+	if (!h->n_waiting || !h->beside || (!lacks_memory(why->code) && !h->device_named))
+		return false;
+	if (lacks_memory(why->code))
+		h->tried_bytes = h->given_bytes;
+	else
+		h->any_device = true;
+	log_info("model '%s' is not loaded beside the others: %s", h->file.name, why->message);
+	return true;
+}
+
 static void load_failed(struct hosted *h, const struct hokku_error *why)
 {
 	struct hokku_error err = *why;
+	bool again = tries_again(h, why);
 	if (err.code == HOKKU_OUT_OF_MEMORY)
 		err.code = HOKKU_INSUFFICIENT_MEMORY;
-	err_prefix(&err, err.code, "model '%s' cannot be loaded", h->file.name);
-	log_error("%s: %s", hokku_code_name(err.code), err.message);
-	hosting_refuse_all(h, &err);
-	if (!lacks_memory(why->code))
+	if (!again) {
+		err_prefix(&err, err.code, "model '%s' cannot be loaded", h->file.name);
+		log_error("%s: %s", hokku_code_name(err.code), err.message);
+		hosting_refuse_all(h, &err);
+		h->tried_bytes = 0;
+		h->any_device = false;
+	}
+	if (!again && !lacks_memory(why->code))
 		h->file.load_err = *why; /* until the file is another one, or it is told to try again */
 	if (h->engine)
-		hosting_unload(h, ", as it cannot be loaded");
+		hosting_unload(h, again ? ", to be loaded again" : ", as it cannot be loaded");
 	else
 		hosting_take_look(h);
 }
@@ -87,8 +106,9 @@ static void load_failed(struct hosted *h, const struct hokku_error *why)
 static void loaded(struct hosted *h, const struct engine_state *e)
 {
 	h->state = REGISTRY_LOADED;
-	h->place = strncmp(e->info.device, "cpu", 3) == 0 ? REGISTRY_HOST : h->place;
+	h->place = h->known_place = hosting_place(e->info.device); /* "auto" may have chosen another */
 	h->bytes = h->known_bytes = all_bytes(&e->memory);
+	h->tried_bytes = 0;
 	h->used_ns = clock_ns();
 	h->keep_ns = h->server->config.models_keep_alive_ns;
 	h->pinned = false;

@@ -24,7 +24,8 @@ void hosting_take_look(struct hosted *h)
 		f->print = f->next_print;
 		f->next_look = NULL;
 		f->load_err.code = HOKKU_OK;
-		h->known_bytes = 0;
+		h->known_bytes = h->tried_bytes = 0;
+		h->any_device = false;
 	}
 	h->closed = h->pinned = false;
 	h->failure = f->look->err.code ? f->look->err : f->load_err;

@@ -8,6 +8,9 @@
 
 /* ---- the ledger ---- */
 
+/* The place of a device, as it is named or as an engine tells it ("cuda:0 (...)"). */
+uint32_t hosting_place(const char *device);
+
 /* How much each place has. */
 void hosting_measure(struct server *s);
 

@@ -1,6 +1,8 @@
 /* The ledger above all models: what each place has, what a model will need there and may take. */
 #include "server/hosting_internal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -9,7 +11,7 @@
 enum { SHARED_KV_CONTEXTS = 4 /* of a GPU that several models share; one alone takes what is left */ };
 
 /* N of "cuda:N", and 0 of "cuda". */
-static uint32_t place_of_device(const char *device)
+uint32_t hosting_place(const char *device)
 {
 	const char *colon = strchr(device, ':');
 	unsigned long n = colon ? strtoul(colon + 1, NULL, 10) : 0;
@@ -34,7 +36,7 @@ static void measure_gpu(struct server *s)
 			return;
 		s->gpu_place = index + 1 < REGISTRY_PLACES ? index + 1 : 0;
 	} else {
-		s->gpu_place = place_of_device(device);
+		s->gpu_place = hosting_place(device);
 	}
 	if (!s->gpu_place)
 		return;
@@ -62,12 +64,14 @@ void hosting_plan(struct hosted *h)
 	const char *device = s->config.engine.device ? s->config.engine.device : "auto";
 	const struct model_look *look = &h->file.look->model;
 	bool picks = strcmp(device, "auto") == 0;
-	h->place = picks ? s->gpu_place : place_of_device(device);
+	h->place = picks ? s->gpu_place : hosting_place(device);
 	if (picks && h->place && look->device_bytes > s->capacity[h->place]) /* as the device would say */
 		h->place = REGISTRY_HOST;
 	h->bytes = h->place ? look->device_bytes : look->weight_bytes + look->kv_bytes + look->scratch_bytes;
-	if (h->known_bytes)
+	if (h->known_bytes && h->known_place == h->place)
 		h->bytes = h->known_bytes;
+	if (h->bytes <= h->tried_bytes)
+		h->bytes = h->tried_bytes + 1;
 }
 
 /* The registry's view. *models is the caller's to free; NULL: no memory. */
@@ -113,21 +117,36 @@ uint64_t hosting_expiry(const struct hosted *h)
 	return h->used_ns + (uint64_t)keep_ns;
 }
 
-void hosting_fit(const struct hosted *h, struct engine_config *config)
+/* What the others leave of its place. */
+static void measure_rest(struct hosted *h)
 {
-	const struct server *s = h->server;
 	struct registry_model *models;
 	struct hosted **all;
 	struct registry r;
-	config->model_path = h->file.path;
-	config->kv_contexts = SHARED_KV_CONTEXTS;
-	if (h->place != REGISTRY_HOST && s->capacity[h->place] != UINT64_MAX &&
-	    hosting_view(s, &r, &models, &all)) {
-		uint64_t used = registry_used(&r, h->place),
-			 own = h->state == REGISTRY_LOADING ? h->bytes : 0;
-		uint64_t capacity = s->capacity[h->place], others = used - own;
-		config->vram_limit = others < capacity ? capacity - others : 1;
+	uint64_t capacity = h->server->capacity[h->place];
+	h->given_bytes = 0;
+	h->beside = false;
+	if (capacity != UINT64_MAX && hosting_view(h->server, &r, &models, &all)) {
+		uint64_t own = h->state == REGISTRY_LOADING ? h->bytes : 0;
+		uint64_t others = registry_used(&r, h->place) - own;
+		h->given_bytes = others < capacity ? capacity - others : 1;
+		h->beside = others > 0;
 		free(models);
 		free(all);
+	}
+}
+
+void hosting_fit(struct hosted *h, struct engine_config *config)
+{
+	bool picks = !config->device || strcmp(config->device, "auto") == 0;
+	measure_rest(h);
+	config->model_path = h->file.path;
+	config->kv_contexts = SHARED_KV_CONTEXTS;
+	h->device_named = picks && h->place != REGISTRY_HOST && h->beside && !h->any_device;
+	if (h->place != REGISTRY_HOST && h->given_bytes)
+		config->vram_limit = h->given_bytes;
+	if (h->device_named) {
+		snprintf(h->device, sizeof h->device, "cuda:%" PRIu32, h->place - 1);
+		config->device = h->device;
 	}
 }

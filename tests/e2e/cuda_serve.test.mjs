@@ -3,8 +3,10 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { LAUNCH_IN_ANSWER, plugin, run, skip } from "./cuda_common.mjs";
-import { generate, hokku, start, startFails, stream, until } from "./server_common.mjs";
+import { folder, generate, hokku, model, post, start, startFails, stream, until } from "./server_common.mjs";
 
 // A server that ends with its test, whatever happens there.
 const serve = async (t, env, { args = [], ...options } = {}) => {
@@ -41,6 +43,59 @@ test("/health shows the ledger by class and the driver's own figures", { skip },
 	assert.equal((await generate(server, { ...prompt, stream: false, max_tokens: 4 })).status, 200);
 	await server.stop();
 	assert.match(server.log, /info {2}computing on cuda:0 \(/);
+});
+
+test("several models on a GPU: one ledger above all, one goes for another by bytes, 507 says what would have to go", { skip }, async (t) => {
+	const tiny = model("tiny"), dir = mkdtempSync(join(folder, "gpu-models-"));
+	t.after(() => rmSync(dir, { recursive: true }));
+	for (const name of ["a", "b", "c", "d"]) copyFileSync(tiny, join(dir, `${name}.gguf`));
+	copyFileSync(model("wide"), join(dir, "wide.gguf"));
+	const several = (device, limit) => serve(t, { HOKKU_CUDA_PATH: "plain" }, { args: ["--device", device, "--models-dir", dir, "--kv-bytes", "1M", "--ctx", "256", "--parallel", "2", "--vram-limit", limit] });
+	const ask = (server, name) => generate(server, { model: name, prompt: "rain", temperature: 0, max_tokens: 2, stream: false });
+	const keep = (server, name, how) => post(server, "/api/generate", { model: name, keep_alive: how });
+	const told = async (server) => {
+		const { models, memory } = await server.health(), loaded = models.filter((m) => m.state === "loaded");
+		const gpu = memory.find((m) => m.place === "cuda:0");
+		assert.equal(gpu.used_bytes, loaded.filter((m) => m.device.startsWith("cuda:0 ")).reduce((sum, m) => sum + m.bytes, 0));
+		assert.ok(gpu.used_bytes <= gpu.limit_bytes);
+		return { bytes: gpu.used_bytes, loaded: loaded.map((m) => `${m.model} ${m.device.slice(0, 4)}`).sort().join() };
+	};
+	const server = await several("cuda", "7M");
+	const first = await ask(server, "a"), { bytes: one } = await told(server);
+	assert.equal((await ask(server, "b")).json.text, first.json.text);
+	assert.deepEqual(await told(server), { bytes: 2 * one, loaded: "a cuda,b cuda" });
+	const metrics = await (await fetch(`${server.url}/metrics`)).text();
+	const free = Math.min(...[...metrics.matchAll(/^hokku_device_memory_bytes\{model="\w",state="free"\} (\d+)$/gm)].map((m) => Number(m[1])));
+	assert.equal(2 ** 32 - free, 2 * one); // the driver's figure is the ledger's
+	// What c needs the device alone knows: it does not fit beside both, so the one goes that is not kept.
+	await keep(server, "a", -1);
+	assert.equal((await ask(server, "c")).json.text, first.json.text);
+	assert.deepEqual(await told(server), { bytes: 2 * one, loaded: "a cuda,c cuda" });
+	assert.match(server.log, /model 'c' is not loaded beside the others: .* needs \d+ bytes .*cuda:0 .* has \d+ bytes available/);
+	assert.match(server.log, /model 'b' is unloaded, to make room\n/);
+	await keep(server, "c", -1);
+	for (const [name, words] of [
+		["b", /^model 'b' needs 2\.8 MiB of cuda:0's memory, of which 5\.7 MiB of 7\.0 MiB are taken \(--vram-limit\); 'a' \(2\.8 MiB\) and 'c' \(2\.8 MiB\) would have to go, and are kept there \(keep_alive -1\)/],
+		["d", /^model 'd' needs more than 1\.3 MiB of cuda:0's memory, of which .*; 'a' \(2\.8 MiB\) and 'c' \(2\.8 MiB\) would have to go/], // it was never there
+		["wide", /^model 'wide' needs .* of cuda:0's memory \(.*\), and all models together may have 7\.0 MiB \(--vram-limit\): no other that goes would make it fit/],
+	]) {
+		const { status, json } = await ask(server, name);
+		assert.deepEqual([status, json.error.code], [507, "INSUFFICIENT_MEMORY"], JSON.stringify(json));
+		assert.match(json.error.message, words);
+	}
+	assert.deepEqual(await told(server), { bytes: 2 * one, loaded: "a cuda,c cuda" });
+	await keep(server, "c", 0);
+	assert.equal((await ask(server, "d")).status, 200);
+	assert.deepEqual(await told(server), { bytes: 2 * one, loaded: "a cuda,d cuda" });
+	await server.stop();
+
+	// Where it may choose, another goes before the CPU has to do; what does not fit the GPU alone is the CPU's.
+	const picks = await several("auto", "4M");
+	for (const name of ["a", "b"]) assert.equal((await ask(picks, name)).json.text, first.json.text);
+	assert.deepEqual(await told(picks), { bytes: one, loaded: "b cuda" });
+	assert.equal((await ask(picks, "wide")).status, 200);
+	assert.deepEqual(await told(picks), { bytes: one, loaded: "b cuda,wide cpu " });
+	await picks.stop();
 });
 
 test("a prompt's log probabilities have the bits of its tokens as they were drawn", { skip }, async (t) => {

@@ -169,6 +169,18 @@ test('a model comes and goes as Ollama and llama-server say it', async () => {
 	assert.ok(counted > 10);
 });
 
+test('two that are asked for at once are loaded one after the other, and both answered; who is there answers meanwhile', async () => {
+	for (const name of ['small', 'b/twin']) {
+		await unload(name);
+		await until(async () => !['loaded', 'unloading'].includes(await stateOf(name)), 30000, `${name} to go`);
+	}
+	const from = server.log.length;
+	for (const answer of await Promise.all([ask('small'), ask('b/twin'), ask('tiny')])) assert.equal(answer.status, 200, answer.text);
+	const steps = [...server.log.slice(from).matchAll(/model '(small|b\/twin)' is (being loaded|loaded)/g)].map(([, name, what]) => [name, what]);
+	assert.deepEqual(steps.map(([, what]) => what), ['being loaded', 'loaded', 'being loaded', 'loaded']);
+	assert.ok(steps[0][0] === steps[1][0] && steps[2][0] === steps[3][0] && steps[0][0] !== steps[2][0], `${steps}`);
+});
+
 test('requests in flight are not cut: a model goes when they are over, and who comes meanwhile waits', async () => {
 	const s = await stream(server, { model: 'tiny', prompt: 'a', max_tokens: 400, ...endless });
 	await s.saw('token');
