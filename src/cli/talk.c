@@ -105,9 +105,9 @@ enum { N_COMMANDS = sizeof commands_of_talk / sizeof *commands_of_talk };
 
 static struct str trim(struct str s)
 {
-	while (s.len && strchr(" \t\r\n", s.ptr[0]))
+	while (s.len && memchr(" \t\r\n", s.ptr[0], 4))
 		s = (struct str){s.ptr + 1, s.len - 1};
-	while (s.len && strchr(" \t\r\n", s.ptr[s.len - 1]))
+	while (s.len && memchr(" \t\r\n", s.ptr[s.len - 1], 4))
 		s.len--;
 	return s;
 }
@@ -140,7 +140,7 @@ enum hokku_code talk_parse(struct str text, enum talk_command *command, struct s
 		return HOKKU_OK;
 	}
 	struct str name = {text.ptr, 0};
-	while (name.len < text.len && !strchr(" \t\r\n", text.ptr[name.len]))
+	while (name.len < text.len && !memchr(" \t\r\n", text.ptr[name.len], 4))
 		name.len++;
 	*rest = trim((struct str){text.ptr + name.len, text.len - name.len});
 	for (size_t i = 0; i < N_COMMANDS; i++) {

@@ -142,17 +142,20 @@ test('split models and folders', async () => {
 test('on a terminal it asks first, and draws how far it is', async () => {
 	const other = { more: { HF_HUB_CACHE: join(scratch, 'asked') }, terminal: true };
 	const args = ['run', 'test/one-GGUF:Q8_0', '-p', 'a haiku', '-n', '8', '--temperature', '0', '--device', 'cpu'];
-	const no = await run(args, { ...other, input: 'n\n' });
-	assert.equal(no.code, 130, no.out);
-	assert.match(no.out, /pulling test\/one-GGUF:Q8_0: one-Q8_0\.gguf, 1 file, .*Pull it\? \[Y\/n\] .*nothing was pulled/s);
+	for (const input of ['n\n', '\0\n']) {
+		const no = await run(args, { ...other, input });
+		assert.equal(no.code, 130, no.out);
+		assert.match(no.out, /pulling test\/one-GGUF:Q8_0: one-Q8_0\.gguf, 1 file, .*Pull it\? \[Y\/n\] .*nothing was pulled/s);
+	}
 	assert.ok(!existsSync(join(scratch, 'asked/models--test--one-GGUF/blobs')));
 	const yes = await run(args, { ...other, input: '\n' });
 	assert.equal(yes.code, 0, yes.out);
 	assert.match(yes.out, /pulling one-Q8_0\.gguf \d+%, .* of .*checking one-Q8_0\.gguf/s);
 	assert.ok(yes.out.includes((await answer(whole)).trim()), yes.out);
-	const removed = await run(['rm', 'test/one-GGUF'], { ...other, input: '\n' });
-	assert.match(removed.out, /Remove test\/one-GGUF \(.*\)\? \[y\/N\] .*nothing was removed/s);
-	assert.match((await run(['rm', 'test/one-GGUF'], { ...other, input: '\0\n' })).out, /nothing was removed/); // a zero byte is no yes
+	for (const input of ['\n', '\0\n', 'n\n']) {
+		const removed = await run(['rm', 'test/one-GGUF'], { ...other, input });
+		assert.match(removed.out, /Remove test\/one-GGUF \(.*\)\? \[y\/N\] .*nothing was removed/s, JSON.stringify(input));
+	}
 	assert.match((await run(['rm', 'test/one-GGUF'], { ...other, input: 'y\n' })).out, /removed test\/one-GGUF/);
 	assert.ok(!existsSync(join(scratch, 'asked/models--test--one-GGUF')));
 });
@@ -198,7 +201,7 @@ test('list, show and rm', async () => {
 	assert.ok(existsSync(join(repo('one-GGUF'), 'blobs', blob)));
 	assert.match(await output('rm', `test/one-GGUF@${'b'.repeat(40)}:one-Q8_0.gguf`, '-y'), /removed .*, [\d.]+ KiB/);
 	assert.ok(!existsSync(join(repo('one-GGUF'), 'blobs', blob)) && existsSync(whole));
-	await output('rm', 'test/one-GGUF', '-y');
+	assert.match(await output('rm', 'test/one-GGUF', '-y'), /^removed test\/one-GGUF, \d+ B\n$/); // a branch's name, a beginning
 	assert.ok(!existsSync(repo('one-GGUF')) && existsSync(whole), 'what a link leads to outside stays');
 	await output('rm', 'test/parts-GGUF:Q8_0', '-y');
 	assert.ok(!existsSync(repo('parts-GGUF'))); // nothing was left in it

@@ -53,12 +53,15 @@ function begin(args, { env = {}, input = '' } = {}) {
 	child.stdin.end(input);
 	return { child, ended: new Promise((done) => child.on('close', (code, signal) => done({ ...r, code, signal }))) };
 }
+// What comes while a command runs; that it ended without is an error.
+const during = (command, what) => Promise.race([what, command.ended.then((r) => assert.fail(`it ended too early: ${JSON.stringify(r)}`))]);
 const run = (args, options) => begin(args, options).ended;
 const pull = (name, options, ...args) => run(['pull', name, ...args], options);
 
 const folder = (repo) => join(cache, `models--${repo.replace('/', '--')}`);
 const blobs = (repo) => (existsSync(join(folder(repo), 'blobs')) ? readdirSync(join(folder(repo), 'blobs')) : []);
 const cdn = () => hub.requests.filter((r) => r.host === 'cdn' && !r.head);
+const nAsked = () => cdn().reduce((n, r) => n + r.range.match(/(\d+)-(\d+)/).slice(1).reduce((a, b) => b - a + 1), 0); // bytes
 
 function succeeded(r, repo, file, bytes) {
 	assert.equal(r.code, 0, r.err);
@@ -79,6 +82,7 @@ function failed(r, pattern, code = 1) {
 test('a model comes into the cache as the hub\'s other programs lay it out', async () => {
 	succeeded(await pull('test/m-GGUF:Q4_K_M'), 'test/m-GGUF', 'm-Q4_K_M.gguf', big);
 	assert.ok(cdn().length >= 4 && cdn().every((r) => /^bytes=\d+-\d+$/.test(r.range)), JSON.stringify(cdn()));
+	assert.equal(nAsked(), big.length); // each byte once
 	assert.ok(existsSync(join(cache, '.locks/models--test--m-GGUF', `${sha256(big)}.lock`)));
 	// Once more: nothing comes.
 	hub.reset();
@@ -132,6 +136,7 @@ test('a hub that refuses for good is told of, and what came stays for the next t
 	hub.faults = { keep: 0, short: 1e9 };
 	hub.faults = { missing: true };
 	failed(await pull('test/m-GGUF:Q4_K_M'), /m-Q4_K_M\.gguf: the server answers with HTTP 404/);
+	assert.deepEqual(blobs('test/m-GGUF'), []); // where nothing came, nothing stays
 	hub.faults = { expired: 1e9 };
 	failed(await pull('test/m-GGUF:Q4_K_M'), /HTTP 403|refuses every address/);
 	hub.faults = { busy: 1e9 };
@@ -212,8 +217,11 @@ test('a hub that lies about sizes, checksums, commits and names', async () => {
 	];
 	for (const [faults, pattern] of lies) {
 		hub.faults = faults;
-		failed(await pull('test/m-GGUF:Q4_K_M'), pattern);
+		const r = await pull('test/m-GGUF:Q4_K_M');
+		failed(r, pattern);
 		none();
+		const told = r.err.match(/bytes (\d+-\d+) were asked for/)?.[1]; // is what was asked
+		if (told) assert.ok(cdn().some((q) => q.range === `bytes=${told}`), r.err);
 	}
 	assert.ok(!existsSync(join(folder('test/m-GGUF'), 'snapshots', COMMIT, 'm-Q4_K_M.gguf')));
 	hub.faults = { corrupt: true };
@@ -228,15 +236,19 @@ test('a pull that is killed goes on where it was', async () => {
 	// The list of pieces stands behind the file's bytes: wait until each of the four connections has brought all that it will.
 	const bits = (byte) => byte.toString(2).replaceAll('0', '').length;
 	const pieces = () => (existsSync(part) ? [...readFileSync(part).subarray(big.length + 24)].reduce((n, byte) => n + bits(byte), 0) : 0);
-	while (pieces() < 4) await new Promise((done) => setTimeout(done, 5));
+	let over;
+	first.ended.then((r) => (over = r));
+	while (pieces() < 4) {
+		assert.equal(over, undefined, over && `it ended before it was killed: ${over.err}`);
+		await new Promise((done) => setTimeout(done, 5));
+	}
 	first.child.kill('SIGKILL');
 	assert.equal((await first.ended).signal, 'SIGKILL');
 	assert.deepEqual(blobs('test/m-GGUF'), [`${sha256(big)}.hokku-part`]);
 	failed(await pull('test/m-GGUF:Q4_K_M', {}, '--offline'), /not here/);
 	hub.reset();
 	succeeded(await pull('test/m-GGUF:Q4_K_M'), 'test/m-GGUF', 'm-Q4_K_M.gguf', big);
-	const asked = cdn().reduce((n, r) => n + r.range.match(/(\d+)-(\d+)/).slice(1).reduce((a, b) => b - a + 1), 0);
-	assert.ok(asked <= big.length - 4 * 65536 && asked > 0, String(asked));
+	assert.ok(nAsked() <= big.length - 4 * 65536 && nAsked() > 0, String(nAsked()));
 });
 
 test('Ctrl-C ends a pull, and what came stays', async () => {
@@ -244,7 +256,7 @@ test('Ctrl-C ends a pull, and what came stays', async () => {
 	const there = new Promise((done) => (arrived = done));
 	hub.faults = { keep: 100000, hold: () => arrived() };
 	const one = begin(['pull', 'test/m-GGUF:Q4_K_M']);
-	await there;
+	await during(one, there);
 	one.child.kill('SIGINT');
 	const r = await one.ended;
 	assert.deepEqual([r.code, r.out], [130, ''], r.err);
@@ -258,9 +270,9 @@ test('two pulls at once: one brings the file, the other waits for it', async () 
 	const held = new Promise((done) => (letGo = done)), there = new Promise((done) => (arrived = done));
 	hub.faults = { hold: () => (arrived(), held) };
 	const one = begin(['pull', 'test/m-GGUF:Q4_K_M']);
-	await there;
+	await during(one, there);
 	const two = begin(['pull', 'test/m-GGUF:Q4_K_M']);
-	await new Promise((done) => two.child.stderr.on('data', (d) => /another program is pulling this file/.test(d) && done()));
+	await during(two, new Promise((done) => two.child.stderr.on('data', (d) => /another program is pulling this file/.test(d) && done())));
 	letGo();
 	succeeded(await one.ended, 'test/m-GGUF', 'm-Q4_K_M.gguf', big);
 	succeeded(await two.ended, 'test/m-GGUF', 'm-Q4_K_M.gguf', big);
@@ -336,6 +348,7 @@ test('a file of any other host', async () => {
 	failed(await pull(url('/none.gguf'), {}, '--offline'), /offline.*none\.gguf is not here/);
 	failed(await pull(url('/d/m.bin')), /only files that end in \.gguf can be pulled/);
 	failed(await pull(url('/.gguf/..')), /names no model/);
+	failed(await pull('https://m.gguf'), /m\.gguf: this address names no file/);
 	assert.deepEqual(readdirSync(join(r.out.trim(), '..')).sort(), ['m.gguf', 's-00001-of-00002.gguf', 's-00002-of-00002.gguf']);
 });
 
@@ -380,11 +393,12 @@ test('a full disk', { skip: mounts ? false : 'no file system may be mounted here
 	}
 });
 
-test('a hub that speaks TLS', async () => {
+test('a hub that speaks TLS', async (t) => {
 	const key = join(scratch, 'key.pem'), cert = join(scratch, 'cert.pem');
 	const made = spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '3650', '-subj', '/CN=hub', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert]);
 	assert.equal(made.status, 0, String(made.stderr));
 	const secure = await startHub(hub.repos, { key: readFileSync(key), cert: readFileSync(cert) });
+	t.after(() => secure.stop());
 	const env = { HF_ENDPOINT: secure.url, HF_TOKEN: 'hf_good' };
 	failed(await pull('test/private', { env }), /certificate/);
 	assert.equal(secure.requests.length, 0);
@@ -395,7 +409,6 @@ test('a hub that speaks TLS', async () => {
 	secure.reset();
 	succeeded(await pull('test/private', { env: { ...env, SSL_CERT_FILE: cert } }), 'test/private', 'p.gguf', small);
 	assert.ok(secure.requests.filter((r) => r.host === 'cdn').every((r) => !r.authorization));
-	await secure.stop();
 });
 
 test('a branch that has moved on: a new snapshot, and the bytes that stayed the same do not come again', async () => {

@@ -69,6 +69,13 @@ static void test_lines(void **state)
 static void test_commands(void **state)
 {
 	(void)state;
+	struct hokku_error nul = {0};
+	enum talk_command none;
+	struct str after;
+	/* A NUL is no blank. */
+	assert_int_equal(talk_parse((struct str){"/clear\0", 7}, &none, &after, &nul), HOKKU_INVALID_REQUEST);
+	assert_int_equal(talk_parse((struct str){"/clear \0", 8}, &none, &after, &nul),
+			 HOKKU_INVALID_REQUEST);
 	static const struct {
 		const char *text;
 		enum talk_command command;

@@ -168,12 +168,43 @@ static void test_what_is_in_the_way(void **state)
 	assert_int_equal(registry_in_the_way(&registry, 3, out, MAX), 2);
 	assert_int_equal(out[0], 0);
 	assert_int_equal(out[1], 1);
+	out[1] = 77;
 	assert_int_equal(registry_in_the_way(&registry, 3, out, 1), 1);
+	assert_int_equal(out[1], 77); /* no more is written than there is room for */
 	models[3].bytes = 31;
 	expect(REGISTRY_REFUSE, 3, 0);
 	assert_int_equal(registry_in_the_way(&registry, 3, out, MAX), 0);
 	models[3].bytes = UINT64_MAX; /* a file that lies: sums do not wrap */
 	expect(REGISTRY_REFUSE, 3, 0);
+}
+
+/* What lies after the last model is none, whatever it holds. */
+static void test_none_is_beyond_the_last(void **state)
+{
+	static const struct registry_model beyond[] = {
+		{.state = REGISTRY_LOADED, .bytes = 10, .expires_ns = 0},
+		{.state = REGISTRY_LOADED, .bytes = 10, .expires_ns = 9},
+		{.state = REGISTRY_LOADED, .bytes = 10, .expires_ns = REGISTRY_NEVER},
+		{.state = REGISTRY_LOADED, .bytes = 10, .expires_ns = REGISTRY_NEVER, .pinned = true},
+		{.state = REGISTRY_LOADED, .bytes = 10, .n_running = 1, .closed = true},
+		{.state = REGISTRY_LOADING, .bytes = 10, .expires_ns = REGISTRY_NEVER},
+		{.state = REGISTRY_UNLOADED, .bytes = 10, .n_waiting = 1, .waiting_since = 1},
+	};
+	uint32_t out[MAX];
+	(void)state;
+	for (size_t i = 0; i < sizeof beyond / sizeof beyond[0]; i++) {
+		begin(2, 10);
+		models[2] = beyond[i];
+		loaded(0, 2);
+		waits(1, 2);
+		expect(REGISTRY_UNLOAD, 0, 1);
+		registry.capacity[0] = 20;
+		expect(REGISTRY_LOAD, 1, 1);
+		assert_int_equal(registry_used(&registry, 0), 10);
+		assert_true(registry_next_expiry(&registry) == REGISTRY_NEVER);
+		models[0].pinned = true;
+		assert_int_equal(registry_in_the_way(&registry, 1, out, MAX), 1);
+	}
 }
 
 static void test_places_are_apart(void **state)
@@ -304,6 +335,7 @@ int main(void)
 		cmocka_unit_test(test_the_first_to_wait_is_served_first),
 		cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_what_is_in_the_way),
+		cmocka_unit_test(test_none_is_beyond_the_last),
 		cmocka_unit_test(test_places_are_apart),
 		cmocka_unit_test(test_any_history),
 	};

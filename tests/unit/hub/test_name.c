@@ -28,6 +28,7 @@ static void test_repositories(void **state)
 		{"hf.co/u/r:F16", "u/r", "main", "F16"},
 		{"huggingface.co/u/r@dev", "u/r", "dev", ""},
 		{"https://hf.co/u/r/", "u/r", "main", ""},
+		{"http://hf.co/u/r:F16", "u/r", "main", "F16"},
 		{"https://www.huggingface.co/u/r?x=y", "u/r", "main", ""},
 		{"https://huggingface.co/u/r/tree/main", "u/r", "main", ""},
 		{"https://huggingface.co/u/r/blob/main/a/b.gguf", "u/r", "main", "a/b.gguf"},
@@ -110,6 +111,7 @@ static void test_bad(void **state)
 		"hf.co/u/..",
 		"ftp://x/m.gguf",
 		"https://x.test/m",
+		"https://http://hf.co/u/r",
 		"https://x y/m.gguf",
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -33,6 +33,23 @@ static int tear_down(void **state)
 	return rmdir(dir);
 }
 
+/* Descriptor 0 is one like the others, where standard input was closed. */
+static void test_descriptor_0(void **state)
+{
+	(void)state;
+	struct partial p;
+	struct hokku_error err = {0};
+	int kept = dup(STDIN_FILENO);
+	close(STDIN_FILENO);
+	assert_int_equal(partial_open(&p, path, 5, &err), HOKKU_OK);
+	assert_int_equal(p.fd, 0);
+	partial_remove(&p);
+	assert_int_equal(fcntl(0, F_GETFD), -1);
+	if (kept >= 0)
+		assert_int_equal(dup2(kept, STDIN_FILENO), STDIN_FILENO);
+	close(kept);
+}
+
 static void test_pieces_stay(void **state)
 {
 	(void)state;
@@ -151,9 +168,8 @@ static void test_checksums(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pieces_stay),
-		cmocka_unit_test(test_full_disk),
-		cmocka_unit_test(test_piece_sizes),
+		cmocka_unit_test(test_descriptor_0), cmocka_unit_test(test_pieces_stay),
+		cmocka_unit_test(test_full_disk),    cmocka_unit_test(test_piece_sizes),
 		cmocka_unit_test(test_checksums),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
