@@ -489,7 +489,8 @@ static enum hokku_code check_sampling(const struct compute *c, const struct comp
 /* Is the sequence's token drawn here, of the logits that the device gives? */
 static bool by_host(const struct compute *c, const struct compute_seq *seq)
 {
-	return seq->sampling && !compute_draws(c, seq->sampling);
+	return seq->sampling &&
+	       (!compute_draws(c, seq->sampling) || (seq->chances && !c->backend->all_stages));
 }
 
 static enum hokku_code check_by_host(const struct compute_seq *seq, uint32_t s, struct hokku_error *err)

@@ -112,6 +112,8 @@ static inline bool sampling_is_plain(const struct sampling *p)
 					p->xtc_probability > 0 || p->dynatemp_range > 0 || p->mirostat);
 }
 
+struct token_logprobs;
+
 struct compute_seq {
 	/* in */
 	const int32_t *tokens; /* (n_tokens) new tokens */
@@ -140,8 +142,13 @@ struct compute_seq {
 	 * is fed from such a sequence. */
 	bool mask_open;
 	double *mirostat_mu; /* of mirostat, in and out; NULL: as at an answer's beginning */
-	float *logits;       /* NULL, or where logits go, as the model gave them */
-	bool all_logits;     /* logits is (n_tokens, n_vocab) instead of (n_vocab), of the last token */
+	/* NULL, or where it goes how likely the token drawn was, and the n_chances (20 at most) likeliest,
+	 * after all stages (logprobs.h): drawn by the host unless the device draws with all stages
+	 * (compute_draws). */
+	struct token_logprobs *chances;
+	uint32_t n_chances;
+	float *logits;   /* NULL, or where logits go, as the model gave them */
+	bool all_logits; /* logits is (n_tokens, n_vocab) instead of (n_vocab), of the last token */
 	enum compute_pooling pooling;
 	float *states;             /* where what pooling says goes */
 	bool ends;                 /* the sequence is complete with these tokens: COMPUTE_POOL_MEAN divides */

@@ -15,6 +15,8 @@ struct token_logprob {
 	float logprob;
 };
 
+/* Where a request asks for chances (compute_seq.chances) these are probabilities, 0 to 1, of the distribution
+ * that was drawn from: a token's grains of those that all candidates have. */
 struct token_logprobs {
 	float logprob;  /* of the token asked for */
 	uint32_t n_top; /* may be fewer than wanted: a token that can never be drawn is none */

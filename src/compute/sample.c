@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/rng.h"
+#include "compute/logprobs.h"
 #include "compute/sampler.h"
 
 enum { MAX_VOCAB = 1 << 23 }; /* so that a sum of grains fits 64 bits (weight.h) */
@@ -272,8 +273,41 @@ uint32_t sampler_min_p(struct sampler *s, uint32_t n, float min_p)
 	return kept;
 }
 
-/* The candidate in whose grains, counted in the order of ids, a random point of their sum lies: its place. */
-uint32_t sampler_pick(const struct sampler *s, uint32_t n, uint64_t seed, uint64_t pos)
+static float chance(uint64_t grains, uint64_t sum)
+{
+	return (float)((double)grains / (double)sum);
+}
+
+/* Of n candidates with this sum of grains, of which the one at `drawn` was. */
+static void tell_chances(const struct sampler *s, const int32_t *ids, uint32_t n, uint64_t sum,
+			 uint32_t drawn)
+{
+	struct token_logprobs *out = s->chances;
+	uint64_t grains[LOGPROBS_MAX_TOP];
+	uint32_t most = s->n_chances < LOGPROBS_MAX_TOP ? s->n_chances : LOGPROBS_MAX_TOP;
+	out->logprob = chance(weight_grains(s->weights[drawn]), sum);
+	out->n_top = 0;
+	for (uint32_t i = 0; i < n && most; i++) {
+		uint64_t own = weight_grains(s->weights[i]);
+		if (!own || (out->n_top == most && own <= grains[most - 1]))
+			continue;
+		uint32_t at = out->n_top < most ? out->n_top++ : most - 1;
+		for (; at > 0 && grains[at - 1] < own; at--) { /* of equal ones the smaller id stays first */
+			grains[at] = grains[at - 1];
+			out->top[at] = out->top[at - 1];
+		}
+		grains[at] = own;
+		out->top[at] = (struct token_logprob){ids ? ids[i] : (int32_t)i, chance(own, sum)};
+	}
+}
+
+/* A greedy draw: no other can come. */
+static void tell_only(const struct sampler *s, int32_t token)
+{
+	*s->chances = (struct token_logprobs){.logprob = 1, .n_top = s->n_chances > 0, .top = {{token, 1}}};
+}
+
+uint32_t sampler_pick(const struct sampler *s, const int32_t *ids, uint32_t n, uint64_t seed, uint64_t pos)
 {
 	enum { BLOCK = 1024 };
 	uint32_t words[4], i = 0;
@@ -285,6 +319,8 @@ uint32_t sampler_pick(const struct sampler *s, uint32_t n, uint64_t seed, uint64
 		point -= grains;
 	for (; i < n - 1 && point >= (grains = weight_grains(s->weights[i])); i++)
 		point -= grains;
+	if (s->chances)
+		tell_chances(s, ids, n, sum, i);
 	return i;
 }
 
@@ -297,6 +333,8 @@ int32_t sampler_first_of(const struct sampler *s, float largest)
 	uint32_t i = b * PASSES_BLOCK;
 	while (s->x[i] != largest)
 		i++;
+	if (s->chances)
+		tell_only(s, (int32_t)i);
 	return (int32_t)i;
 }
 
@@ -313,18 +351,20 @@ static int32_t draw_token(struct sampler *s, const struct sampling *p, float lar
 		n = by_rank ? sampler_top_p(s, n, p->top_p)
 			    : take_top_p_of_all(s, p->top_p, largest, temperature);
 	else if (!by_rank && !(p->min_p > 0)) /* all are candidates, each in the place of its id */
-		return (int32_t)sampler_pick(s, n, p->seed, pos);
+		return (int32_t)sampler_pick(s, NULL, n, p->seed, pos);
 	else if (!by_rank) /* a little more than min_p lets stay, which is the next to look */
 		n = sampler_gather(s, largest + (logf(p->min_p) - 0.01f) * temperature, true);
 	if (p->min_p > 0)
 		n = sampler_min_p(s, n, p->min_p);
-	return s->ids[sampler_pick(s, n, p->seed, pos)];
+	return s->ids[sampler_pick(s, s->ids, n, p->seed, pos)];
 }
 
 void sampler_draw(struct sampler *s, const float *logits, uint64_t pos, struct compute_seq *seq)
 {
 	seq->token = -1;
 	seq->logprob = -INFINITY;
+	s->chances = seq->chances;
+	s->n_chances = seq->n_chances;
 	s->passes->load(s->x, s->tops, logits, s->n_vocab);
 	float model_largest = sampler_top(s);
 	if (!(model_largest > -INFINITY))

@@ -21,6 +21,9 @@ struct sampler {
 	float *weights;   /* (n_vocab) exp((logit - largest) / temperature) */
 	uint32_t *inside; /* (n_vocab) candidates of one bucket */
 	uint64_t buckets[N_BUCKETS];
+	/* Of the draw at hand; NULL: they are not asked for. */
+	struct token_logprobs *chances;
+	uint32_t n_chances;
 };
 
 /* A prefix of the candidates ordered by (key descending, id ascending): all with a larger key, and the first
@@ -54,8 +57,9 @@ uint64_t sampler_target(float p, uint64_t sum);
 uint32_t sampler_top_p(struct sampler *s, uint32_t n, float top_p);
 uint32_t sampler_min_p(struct sampler *s, uint32_t n, float min_p);
 
-/* The candidate in whose grains, counted in the order of ids, a random point of their sum lies: its place. */
-uint32_t sampler_pick(const struct sampler *s, uint32_t n, uint64_t seed, uint64_t pos);
+/* The candidate in whose grains, counted in the order of ids, a random point of their sum lies: its place.
+ * ids: theirs (s->ids), or NULL where each has its id's place. Chances are told where they are asked for. */
+uint32_t sampler_pick(const struct sampler *s, const int32_t *ids, uint32_t n, uint64_t seed, uint64_t pos);
 
 /* The first token with the largest logit. */
 int32_t sampler_first_of(const struct sampler *s, float largest);

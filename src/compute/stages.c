@@ -212,7 +212,7 @@ static int32_t draw_mirostat(struct sampler *s, const struct compute_seq *seq, f
 	uint32_t n = p->mirostat == 2 ? take_unsurprising(s, largest, p->temperature, mu)
 				      : take_first(s, mirostat_k(s, largest, p->temperature, mu), largest,
 						   p->temperature);
-	uint32_t drawn = sampler_pick(s, n, p->seed, pos);
+	uint32_t drawn = sampler_pick(s, s->ids, n, p->seed, pos);
 	if (seq->mirostat_mu)
 		*seq->mirostat_mu = correct(s, n, drawn, p, mu);
 	return s->ids[drawn];
@@ -247,5 +247,5 @@ int32_t stages_draw(struct sampler *s, const struct compute_seq *seq, float larg
 		n = sampler_min_p(s, n, p->min_p * largest_weight(s, n));
 	if (p->xtc_probability > 0)
 		n = exclude_top(s, n, p, pos);
-	return s->ids[sampler_pick(s, n, p->seed, pos)];
+	return s->ids[sampler_pick(s, s->ids, n, p->seed, pos)];
 }

@@ -115,6 +115,10 @@ static void take_logprobs(const struct engine *e, const struct job *job, const s
 			  struct token_logprobs *out)
 {
 	size_t row = drawn->all_logits ? drawn->n_tokens - 1 : 0;
+	if (job->chances) {
+		*out = job->told_chances;
+		return;
+	}
 	logprobs_take(drawn->logits + row * e->n_vocab, e->n_vocab, drawn->token, job->n_top, out);
 }
 

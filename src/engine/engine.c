@@ -489,7 +489,8 @@ static struct job *job_create(struct engine *e, const struct engine_request *r, 
 	job->stop.shows = rules_include_stop(job->rules);
 	job->stop_token = -1;
 	job->looks_back = rules_look_back(job->rules) || past_is_looked_at(&r->sampling);
-	job->by_host = !compute_draws(e->compute, &r->sampling);
+	job->chances = r->logprobs && r->chances;
+	job->by_host = job->chances || !compute_draws(e->compute, &r->sampling);
 	job->mirostat_mu = 2 * (double)r->sampling.mirostat_tau;
 	job->max_tokens = r->max_tokens;
 	job->n_answered = r->n_answered;

@@ -117,6 +117,8 @@ static void describe_seq(struct engine *e, struct flight *f, uint32_t i)
 		.logits = logits_of(e, f, i),
 		.all_logits = sched_shows(seq),
 		.error = &f->errors[i],
+		.chances = draws && job->chances ? &job->told_chances : NULL,
+		.n_chances = job->n_top,
 		.token = -1,
 	};
 	if (!draws)

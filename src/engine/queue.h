@@ -26,7 +26,7 @@ struct job {
 	/* Constant from submit on. */
 	uint64_t id;
 	uint32_t max_tokens, n_answered;
-	bool logprobs, prompt_logprobs, no_cache;
+	bool logprobs, prompt_logprobs, chances, no_cache;
 	enum engine_control control_text;
 	bool cache_debug;
 	uint32_t n_top, n_prompt_top;
@@ -44,12 +44,13 @@ struct job {
 	struct job *next_new;    /* of those that the engine's thread has not seen */
 
 	/* The engine's thread. */
-	struct sched_seq seq;   /* ids: prompt and answer */
-	uint32_t place;         /* in the step submitted last, where it draws in it */
-	struct cache_miss miss; /* where cache_debug */
-	struct rules *rules;    /* NULL: none */
-	struct dry *dry;        /* the same */
-	double mirostat_mu;     /* after what was drawn so far */
+	struct sched_seq seq;               /* ids: prompt and answer */
+	uint32_t place;                     /* in the step submitted last, where it draws in it */
+	struct cache_miss miss;             /* where cache_debug */
+	struct rules *rules;                /* NULL: none */
+	struct dry *dry;                    /* the same */
+	double mirostat_mu;                 /* after what was drawn so far */
+	struct token_logprobs told_chances; /* of the token drawn last, where chances */
 	struct stop_matcher stop;
 	int32_t stop_token; /* that ended it; -1 */
 	struct text_stream stream;

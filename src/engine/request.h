@@ -64,6 +64,7 @@ struct engine_request {
 	uint32_t max_tokens; /* 0: until the context is full */
 	bool logprobs;       /* token events tell the token's, and those of the n_top likeliest */
 	uint32_t n_top;      /* LOGPROBS_MAX_TOP at most */
+	bool chances;        /* with logprobs: they are probabilities after all stages (logprobs.h) */
 	/* Events tell the prompt's tokens' too, with the n_prompt_top likeliest. All of the prompt is
 	 * computed for it, though it may be known; others find what it computes. */
 	bool prompt_logprobs;

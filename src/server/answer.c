@@ -134,11 +134,7 @@ static void add_start(struct strbuf *b, const struct answer_start *s)
 		strbuf_addf(b, ",\"n\":%" PRIu32, s->n);
 	if (s->template_date && *s->template_date)
 		strbuf_addf(b, ",\"template_date\":\"%s\"", s->template_date);
-	if (s->warnings_json.len) {
-		strbuf_add_c(b, ",\"warnings\":[");
-		strbuf_add(b, s->warnings_json.ptr, s->warnings_json.len);
-		strbuf_add_c(b, "]");
-	}
+	answer_warnings(b, s);
 }
 
 void answer_usage(struct strbuf *b, const struct answer_usage *u)
@@ -239,7 +235,16 @@ void answer_keep_alive(struct strbuf *b)
 	strbuf_add_c(b, ": keep-alive\n\n");
 }
 
-void answer_own(struct strbuf *b, const struct answer_start *s)
+void answer_warnings(struct strbuf *b, const struct answer_start *s)
+{
+	if (!s->warnings_json.len)
+		return;
+	strbuf_add_c(b, ",\"warnings\":[");
+	strbuf_add(b, s->warnings_json.ptr, s->warnings_json.len);
+	strbuf_add_c(b, "]");
+}
+
+void answer_own(struct strbuf *b, const struct answer_start *s, const struct answer_end *end)
 {
 	strbuf_add_c(b, ",\"hokku\":{\"model\":");
 	answer_text(b, s->model);
@@ -250,12 +255,10 @@ void answer_own(struct strbuf *b, const struct answer_start *s)
 	answer_terms(b, s);
 	if (s->template_date && *s->template_date)
 		strbuf_addf(b, ",\"template_date\":\"%s\"", s->template_date);
+	if (end)
+		answer_cache_debug(b, s, end);
 	strbuf_add_c(b, "}");
-	if (!s->warnings_json.len)
-		return;
-	strbuf_add_c(b, ",\"warnings\":[");
-	strbuf_add(b, s->warnings_json.ptr, s->warnings_json.len);
-	strbuf_add_c(b, "]");
+	answer_warnings(b, s);
 }
 
 /* ---- hokku's own routes ---- */

@@ -207,8 +207,9 @@ void answer_terms(struct strbuf *b, const struct answer_start *s);
 /* OpenAI's usage, an object. */
 void answer_usage(struct strbuf *b, const struct answer_usage *usage);
 /* After a comma, of a whole answer and of the chunk that ends the last sample: "hokku", and "warnings" where
- * there are any. */
-void answer_own(struct strbuf *b, const struct answer_start *s);
+ * there are any. end: in forms that have "cache_debug" in there; else NULL. */
+void answer_own(struct strbuf *b, const struct answer_start *s, const struct answer_end *end);
+void answer_warnings(struct strbuf *b, const struct answer_start *s); /* the latter alone */
 /* "cache_debug":{..} after a comma, where it was asked. */
 void answer_cache_debug(struct strbuf *b, const struct answer_start *s, const struct answer_end *end);
 /* A log probability; -9999, as OpenAI has it, where a token can never come. */

@@ -65,27 +65,6 @@ static void add_head(struct strbuf *b, const struct answer_start *s)
 	strbuf_add_c(b, ",\"container\":null,\"content\":[");
 }
 
-/* After a comma. */
-static void add_own(struct strbuf *b, const struct answer_start *s, const struct answer_end *end)
-{
-	strbuf_add_c(b, ",\"hokku\":{\"model\":");
-	answer_text(b, s->model);
-	if (s->key)
-		strbuf_addf(b, ",\"key\":\"%s\"", s->key);
-	strbuf_add_c(b, ",\"seed\":");
-	answer_seed(b, s->seed);
-	answer_terms(b, s);
-	if (s->template_date && *s->template_date)
-		strbuf_addf(b, ",\"template_date\":\"%s\"", s->template_date);
-	answer_cache_debug(b, s, end);
-	strbuf_add_c(b, "}");
-	if (!s->warnings_json.len)
-		return;
-	strbuf_add_c(b, ",\"warnings\":[");
-	strbuf_add(b, s->warnings_json.ptr, s->warnings_json.len);
-	strbuf_add_c(b, "]");
-}
-
 /* The id of an answer's call: unlike any other's, and of the characters that ids of that API have. */
 static void add_call_id(struct strbuf *b, const struct answer_start *s, uint32_t call)
 {
@@ -219,7 +198,7 @@ static void message_end(struct strbuf *b, const struct answer_start *start, cons
 	strbuf_add_c(b, "},");
 	add_usage(b, &end->usage);
 	strbuf_add_c(b, "}");
-	add_own(b, start, end);
+	answer_own(b, start, end);
 	end_event(b);
 	begin_event(b, "message_stop");
 	end_event(b);
@@ -292,7 +271,7 @@ static void message_whole(struct strbuf *b, const struct answer_start *start, co
 	strbuf_add_c(b, ",");
 	add_usage(b, &s->end.usage);
 	strbuf_add_c(b, ",\"service_tier\":\"standard\"}");
-	add_own(b, start, &s->end);
+	answer_own(b, start, &s->end);
 	strbuf_add_c(b, "}\n");
 }
 

@@ -256,24 +256,6 @@ static enum hokku_code take_context_management(struct gen_request *r, const char
 	return rc;
 }
 
-static enum hokku_code refuse(struct gen_request *r, const char *name, const struct jv *v,
-			      struct request_error *err)
-{
-	static const struct {
-		const char *name, *instead;
-	} rows[] = {
-		{"container", "no code runs on this server"},
-		{"mcp_servers", "this server calls no others: give their tools as tools"},
-		{"diagnostics", "cache_debug tells why no more of a prompt was found again"},
-	};
-	size_t i = 0;
-	(void)r;
-	(void)v;
-	while (strcmp(rows[i].name, name) != 0)
-		i++;
-	return bad(err, name, "is given, but is not done by this server: %s", rows[i].instead);
-}
-
 /* What clients send along and no answer depends on here. */
 static enum hokku_code pass_over(struct gen_request *r, const char *name, const struct jv *v,
 				 struct request_error *err)
@@ -292,7 +274,7 @@ static enum hokku_code pass_over(struct gen_request *r, const char *name, const 
 		{"tool_choice", take_later}, {"thinking", take_thinking},                                \
 		{"output_config", take_output_config}, {"output_format", take_output_format},            \
 		{"cache_control", take_cache_control}, {"context_management", take_context_management},  \
-		{"mcp_servers", refuse}, {"speed", pass_over},                                           \
+		{"mcp_servers", field_refuse}, {"speed", pass_over},                                     \
 		{"chat_template_kwargs", field_template_kwargs},                                         \
 	{                                                                                                \
 		"now", field_now                                                                         \
@@ -308,8 +290,8 @@ static const struct field message_fields[] = {
 	{"metadata", pass_over},
 	{"service_tier", pass_over},
 	{"inference_geo", pass_over},
-	{"container", refuse},
-	{"diagnostics", refuse},
+	{"container", field_refuse},
+	{"diagnostics", field_refuse},
 	/* hokku's own, beside the sampling fields. */
 	{"seed", field_seed},
 	FIELDS_OF_RULES,

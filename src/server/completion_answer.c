@@ -217,7 +217,7 @@ static void add_chunk(struct strbuf *b, const struct answer_start *s, uint32_t s
 		openai_add_ids(b, "token_ids", &more.token->token, !tok_is_end(s->tok, more.token->token));
 	strbuf_add_c(b, s->include_usage ? "}],\"usage\":null" : "}]");
 	if (end && end->last)
-		answer_own(b, s);
+		answer_own(b, s, NULL);
 	strbuf_add_c(b, "}\n\n");
 }
 
@@ -344,7 +344,7 @@ static void completion_whole(struct strbuf *b, const struct answer_start *start,
 	}
 	strbuf_add_c(b, "],\"usage\":");
 	answer_usage(b, usage);
-	answer_own(b, start);
+	answer_own(b, start, NULL);
 	strbuf_add_c(b, "}\n");
 }
 

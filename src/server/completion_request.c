@@ -14,18 +14,11 @@ enum { DEFAULT_MAX_TOKENS = 16 }; /* OpenAI's */
 static enum hokku_code take_ids(struct gen_request *r, const char *name, const struct jv *v, int32_t *next,
 				struct request_error *err)
 {
-	char found[96], field[96];
 	if (!jv_len(v))
 		return bad(err, name, "is an empty array; it takes at least one token id");
-	for (size_t i = 0; i < jv_len(v); i++) {
-		int64_t id;
-		if (!field_whole(jv_at(v, i), &id) || id < 0 || id > INT32_MAX) {
-			snprintf(field, sizeof field, "%s[%zu]", name, i);
-			return bad(err, field, "is %s; it takes a token id, a whole number from 0 to %d",
-				   field_describe(jv_at(v, i), found), INT32_MAX);
-		}
-		next[i] = (int32_t)id;
-	}
+	enum hokku_code rc = field_read_ids(name, v, next, err);
+	if (rc)
+		return rc;
 	r->n_tokens += jv_len(v);
 	return HOKKU_OK;
 }

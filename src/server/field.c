@@ -129,10 +129,61 @@ enum hokku_code field_prompt_logprobs(struct gen_request *r, const char *name, c
 
 /* ---- what an answer is made of ---- */
 
+enum hokku_code field_read_ids(const char *name, const struct jv *v, int32_t *out, struct request_error *err)
+{
+	char found[96], field[64];
+	for (size_t i = 0; i < jv_len(v); i++) {
+		int64_t id;
+		if (!field_whole(jv_at(v, i), &id) || id < 0 || id > INT32_MAX) {
+			snprintf(field, sizeof field, "%s[%zu]", name, i);
+			return bad(err, field, "is %s; it takes a token id, a whole number from 0 to %d",
+				   field_describe(jv_at(v, i), found), INT32_MAX);
+		}
+		out[i] = (int32_t)id;
+	}
+	return HOKKU_OK;
+}
+
+enum hokku_code field_refuse(struct gen_request *r, const char *name, const struct jv *v,
+			     struct request_error *err)
+{
+	static const struct {
+		const char *name, *instead;
+	} rows[] = {
+		/* OpenAI's */
+		{"functions", "give them as tools"},
+		{"function_call", "give functions as tools, which may have a tool_choice"},
+		{"audio", "answers are text"},
+		{"web_search_options", "nothing is searched"},
+		{"moderation", "nothing is moderated"},
+		{"conversation", "give its items as input, or a previous_response_id"},
+		{"prompt", "templates of prompts are kept nowhere here: give instructions and input"},
+		{"max_tool_calls", "no tool runs on this server; the client that runs them can count them"},
+		{"context_management", "nothing is ever cut or summed up here"},
+		/* Anthropic's */
+		{"container", "no code runs on this server"},
+		{"mcp_servers", "this server calls no others: give their tools as tools"},
+		{"diagnostics", "cache_debug tells why no more of a prompt was found again"},
+		/* Ollama's */
+		{"template",
+		 "templates of Go are not run; the model's own is (another: hokku serve --chat-template), "
+		 "or none with \"raw\": true"},
+		{"width", "images are not made"},
+		{"height", "images are not made"},
+		{"steps", "images are not made"},
+	};
+	size_t i = 0;
+	(void)r;
+	(void)v;
+	while (strcmp(rows[i].name, name) != 0)
+		i++;
+	return bad(err, name, "is given, but is not done by this server: %s", rows[i].instead);
+}
+
 enum hokku_code field_prompt(struct gen_request *r, const char *name, const struct jv *v,
 			     struct request_error *err)
 {
-	char found[96], field[64];
+	char found[96];
 	if (jv_is(v, JV_STRING)) {
 		r->prompt = jv_str(v);
 		if (r->prompt.len == 0)
@@ -152,17 +203,7 @@ enum hokku_code field_prompt(struct gen_request *r, const char *name, const stru
 		return field_no_memory(err);
 	r->n_tokens = n;
 	r->tokens_name = name;
-	for (size_t i = 0; i < n; i++) {
-		int64_t id;
-		const struct jv *item = jv_at(v, i);
-		if (!field_whole(item, &id) || id < 0 || id > INT32_MAX) {
-			snprintf(field, sizeof field, "%s[%zu]", name, i);
-			return bad(err, field, "is %s; it takes a token id, a whole number from 0 to %d",
-				   field_describe(item, found), INT32_MAX);
-		}
-		r->tokens[i] = (int32_t)id;
-	}
-	return HOKKU_OK;
+	return field_read_ids(name, v, r->tokens, err);
 }
 
 enum hokku_code field_tokens(struct gen_request *r, const char *name, const struct jv *v,

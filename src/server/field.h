@@ -24,7 +24,7 @@ field_take field_generation_prompt, field_prompt, field_messages, field_tools, f
 	field_structured_outputs, field_json_space, field_min_tokens, field_ignore_eos, field_stop_token_ids,
 	field_thinking_budget, field_skip_special, field_return_ids, field_allowed_token_ids, field_bad_words,
 	field_include_stop, field_model, field_function_tools, field_format, field_dry_breakers,
-	field_samplers;
+	field_samplers, field_refuse; /* what is not done whatever it says: told with what to do instead */
 
 /* rule_fields.c: which tokens may come, and which end an answer. */
 /* clang-format off */
@@ -54,6 +54,8 @@ enum hokku_code field_sampling(struct gen_request *r, const struct sampling_fiel
 enum hokku_code field_u32(const char *name, const struct jv *v, uint32_t min, uint32_t max, uint32_t *out,
 			  struct request_error *err);
 enum hokku_code field_bool(const char *name, const struct jv *v, bool *out, struct request_error *err);
+/* The ids of an array, (jv_len(v)) to out. */
+enum hokku_code field_read_ids(const char *name, const struct jv *v, int32_t *out, struct request_error *err);
 enum hokku_code field_read_id(char id[REQUEST_MAX_ID_BYTES + 1], const char *name, const struct jv *v,
 			      struct request_error *err);
 

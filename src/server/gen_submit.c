@@ -116,6 +116,7 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 			.max_tokens = request->max_tokens,
 			.logprobs = request->logprobs,
 			.n_top = request->n_top,
+			.chances = request->llama.post_probs,
 			.prompt_logprobs = gen_tells_prompt(sample),
 			.n_prompt_top = request->n_prompt_top,
 			.sampling = request->sampling,

@@ -114,11 +114,7 @@ static void add_members(struct strbuf *b, const struct answer_start *s, const st
 	strbuf_add_json(b, word.ptr, word.len);
 	strbuf_addf(b, ",\"tokens_cached\":%" PRIu32 ",", e->cached_tokens);
 	add_timings(b, s, e);
-	if (s->warnings_json.len) {
-		strbuf_add_c(b, ",\"warnings\":[");
-		strbuf_add(b, s->warnings_json.ptr, s->warnings_json.len);
-		strbuf_add_c(b, "]");
-	}
+	answer_warnings(b, s);
 }
 
 /* The value that "timings/prompt_n" names; NULL: there is none. */
@@ -183,6 +179,36 @@ static void started(struct strbuf *b, const struct answer_start *start, uint32_t
 	(void)first;
 }
 
+/* A token with its chance after all stages. */
+static void add_chance(struct strbuf *b, const struct tok *tok, int32_t id, float prob)
+{
+	struct str bytes = tok_bytes(tok, id);
+	strbuf_addf(b, "{\"id\":%" PRId32 ",\"token\":", id);
+	strbuf_add_json(b, bytes.ptr, bytes.len);
+	strbuf_add_c(b, ",\"bytes\":[");
+	for (size_t i = 0; i < bytes.len; i++)
+		strbuf_addf(b, "%s%u", i ? "," : "", (unsigned char)bytes.ptr[i]);
+	strbuf_add_c(b, "],\"prob\":");
+	answer_float(b, prob);
+}
+
+static void logprobs(struct strbuf *b, const struct answer_start *s, const struct answer_token *t)
+{
+	const struct token_logprobs *l = t->logprobs;
+	if (!s->request->llama.post_probs) {
+		answer_logprobs(b, s->tok, t, true);
+		return;
+	}
+	add_chance(b, s->tok, t->token, l->logprob);
+	strbuf_add_c(b, ",\"top_probs\":[");
+	for (uint32_t i = 0; i < l->n_top; i++) {
+		strbuf_add_c(b, i ? "," : "");
+		add_chance(b, s->tok, l->top[i].token, l->top[i].logprob);
+		strbuf_add_c(b, "}");
+	}
+	strbuf_add_c(b, "]}");
+}
+
 static void token(struct strbuf *b, const struct answer_start *s, const struct answer_token *t)
 {
 	/* Text that an end token sets free has no token of its own. */
@@ -197,7 +223,7 @@ static void token(struct strbuf *b, const struct answer_start *s, const struct a
 		    s->slot, t->index + (uint32_t)one.n, prompt_tokens(s, t->sample));
 	if (t->logprobs) {
 		strbuf_add_c(b, ",\"completion_probabilities\":[");
-		answer_logprobs(b, s->tok, t, true);
+		logprobs(b, s, t);
 		strbuf_add_c(b, "]");
 	}
 	strbuf_add_c(b, "}\n\n");
@@ -226,11 +252,6 @@ static void whole(struct strbuf *b, const struct answer_start *start, const stru
 		add_final(b, start, &samples[i], true);
 	}
 	strbuf_add_c(b, start->n > 1 ? "]\n" : "\n");
-}
-
-static void logprobs(struct strbuf *b, const struct answer_start *start, const struct answer_token *t)
-{
-	answer_logprobs(b, start->tok, t, true);
 }
 
 #define COMPLETION_API(form_)                                                                                \

@@ -390,7 +390,15 @@ static enum hokku_code take_return_tokens(struct gen_request *r, const char *nam
 	return field_bool(name, v, &r->llama.return_tokens, err);
 }
 
-/* Ends with a zero byte each. */
+static bool is_picked(const struct strbuf *fields, struct str name)
+{
+	for (size_t at = 0; at < fields->len; at += strlen(fields->ptr + at) + 1)
+		if (str_eq_c(name, fields->ptr + at))
+			return true;
+	return false;
+}
+
+/* Ends with a zero byte each; one that is named twice is told once. */
 static enum hokku_code take_response_fields(struct gen_request *r, const char *name, const struct jv *v,
 					    struct request_error *err)
 {
@@ -404,7 +412,10 @@ static enum hokku_code take_response_fields(struct gen_request *r, const char *n
 		if (!s.ptr || memchr(s.ptr, 0, s.len))
 			return bad(err, field, "is %s; it takes a member's name",
 				   field_describe(jv_at(v, i), found));
-		strbuf_add(&r->llama.fields, s.ptr, s.len + 1);
+		if (is_picked(&r->llama.fields, s))
+			continue;
+		strbuf_add(&r->llama.fields, s.ptr, s.len);
+		strbuf_add(&r->llama.fields, "", 1);
 	}
 	return r->llama.fields.failed ? field_no_memory(err) : HOKKU_OK;
 }
@@ -491,9 +502,6 @@ static const struct field completion_fields[] = {{"prompt", take_prompt}, COMPLE
 
 static enum hokku_code check(struct gen_request *r, struct request_error *err)
 {
-	if (r->llama.post_probs && r->logprobs)
-		return bad(err, "post_sampling_probs",
-			   "is true; this server tells the model's own probabilities alone: leave it out");
 	drop_samplers(r);
 	r->keep_ids = true;
 	enum hokku_code rc = request_check_rules(r, err);

@@ -99,7 +99,8 @@ void llama_settings(struct strbuf *b, const struct sampling *sampling, const str
 			    r->rules.ignore_eos ? "true" : "false", r->stream ? "true" : "false",
 			    r->logprobs ? r->n_top : 0);
 	}
-	strbuf_add_c(b, ",\"post_sampling_probs\":false,\"samplers\":[");
+	strbuf_addf(b, ",\"post_sampling_probs\":%s,\"samplers\":[",
+		    r && r->llama.post_probs ? "true" : "false");
 	add_samplers(b, r);
 	strbuf_add_c(b, "],\"lora\":[]");
 }

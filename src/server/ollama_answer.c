@@ -148,7 +148,7 @@ static void add_end(struct strbuf *b, const struct answer_start *s, const struct
 		    end->tokens_out, ns_of(end->decode_ms));
 	if (s->prompt_ids && end->ids)
 		add_context(b, s->prompt_ids, end->ids);
-	answer_own(b, s);
+	answer_own(b, s, NULL);
 	strbuf_add_c(b, "}\n");
 }
 

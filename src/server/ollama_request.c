@@ -207,7 +207,7 @@ static enum hokku_code take_raw(struct gen_request *r, const char *name, const s
 static enum hokku_code take_context(struct gen_request *r, const char *name, const struct jv *v,
 				    struct request_error *err)
 {
-	char found[96], field[64];
+	char found[96];
 	size_t n = jv_len(v);
 	if (!jv_is(v, JV_ARRAY))
 		return bad(err, name, "is %s; it takes an array of token ids", field_describe(v, found));
@@ -218,15 +218,7 @@ static enum hokku_code take_context(struct gen_request *r, const char *name, con
 		return field_no_memory(err);
 	r->n_before = n;
 	r->before_name = "context";
-	for (size_t i = 0; i < n; i++) {
-		int64_t id;
-		snprintf(field, sizeof field, "%s[%zu]", name, i);
-		if (!field_whole(jv_at(v, i), &id) || id < 0 || id > INT32_MAX)
-			return bad(err, field, "is %s; it takes a token id, a whole number from 0 to %d",
-				   field_describe(jv_at(v, i), found), INT32_MAX);
-		r->before[i] = (int32_t)id;
-	}
-	return HOKKU_OK;
+	return field_read_ids(name, v, r->before, err);
 }
 
 static enum hokku_code take_images(struct gen_request *r, const char *name, const struct jv *v,
@@ -257,24 +249,7 @@ static enum hokku_code take_cut(struct gen_request *r, const char *name, const s
 static enum hokku_code refuse(struct gen_request *r, const char *name, const struct jv *v,
 			      struct request_error *err)
 {
-	static const struct {
-		const char *name, *instead;
-	} rows[] = {
-		{"template",
-		 "templates of Go are not run; the model's own is (another: hokku serve --chat-template), "
-		 "or none with \"raw\": true"},
-		{"width", "images are not made"},
-		{"height", "images are not made"},
-		{"steps", "images are not made"},
-	};
-	size_t i = 0;
-	(void)r;
-	while (strcmp(rows[i].name, name) != 0)
-		i++;
-	if (jv_is(v, JV_STRING) && v->n == 0)
-		return HOKKU_OK;
-	return bad(err, name, "is given and would change the answer, but is not done by this server: %s",
-		   rows[i].instead);
+	return jv_is(v, JV_STRING) && v->n == 0 ? HOKKU_OK : field_refuse(r, name, v, err);
 }
 
 /* Of another API: here they are options. */

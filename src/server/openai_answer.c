@@ -156,7 +156,7 @@ static void finish_chunk(struct strbuf *b, const struct answer_start *s, const s
 	if (s->include_usage)
 		strbuf_add_c(b, ",\"usage\":null");
 	if (end && end->last)
-		answer_own(b, s);
+		answer_own(b, s, NULL);
 	strbuf_add_c(b, "}\n\n");
 }
 
@@ -267,7 +267,7 @@ static void chat_whole(struct strbuf *b, const struct answer_start *start,
 	answer_prompt_logprobs(b, start);
 	if (start->return_ids && start->prompt_ids)
 		openai_add_ids(b, "prompt_token_ids", start->prompt_ids->ids, start->prompt_ids->n);
-	answer_own(b, start);
+	answer_own(b, start, NULL);
 	strbuf_add_c(b, "}\n");
 }
 

@@ -209,27 +209,6 @@ static enum hokku_code take_verbosity(struct gen_request *r, const char *name, c
 		   field_describe(v, found));
 }
 
-static enum hokku_code refuse(struct gen_request *r, const char *name, const struct jv *v,
-			      struct request_error *err)
-{
-	static const struct {
-		const char *name, *instead;
-	} rows[] = {
-		{"functions", "give them as tools"},
-		{"function_call", "give functions as tools, which may have a tool_choice"},
-		{"audio", "answers are text"},
-		{"web_search_options", "nothing is searched"},
-		{"moderation", "nothing is moderated"},
-	};
-	size_t i = 0;
-	(void)r;
-	(void)v;
-	while (strcmp(rows[i].name, name) != 0)
-		i++;
-	return bad(err, name, "is given and would change the answer, but is not done by this server: %s",
-		   rows[i].instead);
-}
-
 const struct field openai_chat_fields[] = {
 	/* clang-format off */
 	{"messages", field_messages},
@@ -271,11 +250,11 @@ const struct field openai_chat_fields[] = {
 	{"guided_grammar", field_grammar},
 	{"modalities", take_modalities},
 	{"verbosity", take_verbosity},
-	{"functions", refuse},
-	{"function_call", refuse},
-	{"audio", refuse},
-	{"web_search_options", refuse},
-	{"moderation", refuse},
+	{"functions", field_refuse},
+	{"function_call", field_refuse},
+	{"audio", field_refuse},
+	{"web_search_options", field_refuse},
+	{"moderation", field_refuse},
 	OPENAI_PASSED_OVER,
 	/* As other servers of this API have them, beside the sampling fields. */
 	{"chat_template_kwargs", field_template_kwargs},

@@ -312,6 +312,7 @@ bool request_drop_prompt(struct gen_request *r)
 	r->tools = r->allowed_tools = r->template_kwargs = NULL;
 	r->origins = NULL;
 	r->begun = (struct str){NULL, 0};
+	r->llama.content = r->llama.prompt = r->llama.prefix = r->llama.suffix = r->llama.extra = NULL;
 	r->prompt = r->suffix = r->tool_name = r->effort = (struct str){NULL, 0};
 	r->n_tokens = r->n_before = r->n_messages = 0;
 	return true;

@@ -176,7 +176,7 @@ static void add_response(struct strbuf *b, const struct answer_start *start, con
 	if (start->responses)
 		strbuf_add(b, start->responses->echo.ptr, start->responses->echo.len);
 	if (end)
-		answer_own(b, start);
+		answer_own(b, start, NULL);
 	strbuf_add_c(b, "}");
 }
 

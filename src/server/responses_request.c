@@ -196,27 +196,6 @@ static enum hokku_code take_background(struct gen_request *r, const char *name, 
 	return rc;
 }
 
-static enum hokku_code refuse(struct gen_request *r, const char *name, const struct jv *v,
-			      struct request_error *err)
-{
-	static const struct {
-		const char *name, *instead;
-	} rows[] = {
-		{"conversation", "give its items as input, or a previous_response_id"},
-		{"prompt", "templates of prompts are kept nowhere here: give instructions and input"},
-		{"max_tool_calls", "no tool runs on this server; the client that runs them can count them"},
-		{"context_management", "nothing is ever cut or summed up here"},
-		{"moderation", "nothing is judged here"},
-	};
-	size_t i = 0;
-	(void)r;
-	(void)v;
-	while (strcmp(rows[i].name, name) != 0)
-		i++;
-	return bad(err, name, "is given and would change the answer, but is not done by this server: %s",
-		   rows[i].instead);
-}
-
 /* As the same rows of POST /v1/chat/completions. */
 static enum hokku_code pass_over(struct gen_request *r, const char *name, const struct jv *v,
 				 struct request_error *err)
@@ -259,11 +238,11 @@ static const struct field fields[] = {
 	{"parallel_tool_calls", as_chat},
 	{"truncation", take_truncation},
 	{"background", take_background},
-	{"conversation", refuse},
-	{"prompt", refuse},
-	{"max_tool_calls", refuse},
-	{"context_management", refuse},
-	{"moderation", refuse},
+	{"conversation", field_refuse},
+	{"prompt", field_refuse},
+	{"max_tool_calls", field_refuse},
+	{"context_management", field_refuse},
+	{"moderation", field_refuse},
 	{"metadata", take_metadata},
 	{"user", as_chat},
 	{"service_tier", as_chat},

@@ -33,7 +33,7 @@ enum hokku_code field_include_stop(struct gen_request *r, const char *name, cons
 static enum hokku_code take_ids(const char *name, const struct jv *v, uint32_t most, int32_t **out,
 				uint32_t *n_out, struct request_error *err)
 {
-	char found[96], field[64];
+	char found[96];
 	if (!jv_is(v, JV_ARRAY))
 		return bad(err, name, "is %s; it takes an array of token ids", field_describe(v, found));
 	size_t n = jv_len(v);
@@ -44,16 +44,7 @@ static enum hokku_code take_ids(const char *name, const struct jv *v, uint32_t m
 	*n_out = (uint32_t)n;
 	if (!*out)
 		return field_no_memory(err);
-	for (size_t i = 0; i < n; i++) {
-		int64_t id;
-		if (!field_whole(jv_at(v, i), &id) || id < 0 || id > INT32_MAX) {
-			snprintf(field, sizeof field, "%s[%zu]", name, i);
-			return bad(err, field, "is %s; it takes a token id, a whole number from 0 to %d",
-				   field_describe(jv_at(v, i), found), INT32_MAX);
-		}
-		(*out)[i] = (int32_t)id;
-	}
-	return HOKKU_OK;
+	return field_read_ids(name, v, *out, err);
 }
 
 enum hokku_code field_stop_token_ids(struct gen_request *r, const char *name, const struct jv *v,

@@ -122,6 +122,33 @@ test('/completion answers as /v1/generate does with its sampling, whole and stre
 	assert.deepEqual({ ...last.generation_settings, stream: false }, whole.generation_settings);
 });
 
+test('/completion: post_sampling_probs are those that tokens are drawn with, whole and streamed', async () => {
+	const request = { prompt, seed: 3, n_predict: 8, n_probs: 20, post_sampling_probs: true };
+	const { content, completion_probabilities: told, generation_settings: settings } = await ok('/completion', { ...request, top_k: 5 });
+	const plain = await ok('/completion', { ...request, top_k: 5, post_sampling_probs: false });
+	assert.equal(content, plain.content);
+	assert.equal(settings.post_sampling_probs, true);
+	for (const [i, { id, token, prob, bytes, top_probs: top }] of told.entries()) {
+		assert.deepEqual([id, token, bytes], [plain.completion_probabilities[i].id, plain.completion_probabilities[i].token, plain.completion_probabilities[i].bytes]);
+		assert.ok(top.length >= 1 && top.length <= 5, `${top.length} after top_k 5`);
+		assert.equal(top.find((t) => t.id === id).prob, prob);
+		assert.ok(top.every((t, k) => t.prob > 0 && (!k || t.prob <= top[k - 1].prob)));
+		assert.ok(Math.abs(top.reduce((sum, t) => sum + t.prob, 0) - 1) < 1e-5);
+	}
+	const streamed = objects((await post(server, '/completion', { ...request, top_k: 5, stream: true })).text);
+	assert.deepEqual(streamed.flatMap((c) => c.completion_probabilities ?? []), told);
+	const greedy = await ok('/completion', { ...request, temperature: 0 });
+	assert.ok(greedy.completion_probabilities.every((p) => p.prob === 1 && p.top_probs.length === 1 && p.top_probs[0].id === p.id));
+	// Without a cut, at temperature 1 and of no penalty they are the model's own.
+	const whole = { ...request, temperature: 1, top_k: 0, top_p: 1, min_p: 0 };
+	const [a, b] = [await ok('/completion', whole), await ok('/completion', { ...whole, post_sampling_probs: false })];
+	for (const [i, { prob, top_probs: top }] of a.completion_probabilities.entries()) {
+		const { logprob, top_logprobs: logs } = b.completion_probabilities[i];
+		assert.ok(Math.abs(Math.log(prob) - logprob) < 1e-4);
+		assert.deepEqual(top.map((t) => t.id), logs.map((t) => t.id));
+	}
+});
+
 test('/completion: limits, stop texts, members, samples, a shape, errors before and after the engine', async () => {
 	const ask = (more) => ok('/completion', { prompt, seed: 3, ...more });
 	const all = await ask({});

@@ -125,17 +125,19 @@ const messageEvent = or(
 );
 
 /* ---- llama-server's ---- */
+const chance = { id: count, token: text, bytes: array(count), prob: { type: 'number', minimum: 0, maximum: 1 } };
+const llamaProbabilities = array(or(ref('Logprob'), object({ ...chance, top_probs: array(object(chance)) })));
 const timings = object({ cache_n: count, prompt_n: count, prompt_ms: number, prompt_per_token_ms: number, prompt_per_second: number, predicted_n: count, predicted_ms: number, predicted_per_token_ms: number, predicted_per_second: number });
 const llamaCompletion = {
 	type: 'object',
 	description: 'All members, or those of response_fields.',
 	properties: object({
 		index: count, content: text, tokens: array(count), id_slot: count, stop: yes, id: text, model: text, tokens_predicted: count, tokens_evaluated: count, generation_settings: open, prompt: or(text, array(count)), has_new_line: yes, truncated: yes,
-		stop_type: { enum: ['none', 'eos', 'limit', 'word'] }, stopping_word: text, tokens_cached: count, timings, completion_probabilities: array(ref('Logprob')), warnings, hokku: open, cache_debug: open,
+		stop_type: { enum: ['none', 'eos', 'limit', 'word'] }, stopping_word: text, tokens_cached: count, timings, completion_probabilities: llamaProbabilities, warnings, hokku: open, cache_debug: open,
 	}).properties,
 	additionalProperties: true,
 };
-const llamaChunk = or(object({ index: count, content: text, tokens: array(count), stop: { const: false }, id_slot: count, tokens_predicted: count, tokens_evaluated: count, 'completion_probabilities?': array(ref('Logprob')) }), ref('LlamaCompletion'));
+const llamaChunk = or(object({ index: count, content: text, tokens: array(count), stop: { const: false }, id_slot: count, tokens_predicted: count, tokens_evaluated: count, 'completion_probabilities?': llamaProbabilities }), ref('LlamaCompletion'));
 const slot = { type: 'object', required: ['id', 'id_task', 'n_ctx', 'speculative', 'is_processing'], properties: { id: count, id_task: { type: 'integer' }, n_ctx: count, speculative: yes, is_processing: yes } };
 
 /* ---- Ollama's ---- */

@@ -296,7 +296,7 @@ const llama = {
 	samplers: { anyOf: [{ type: 'string', pattern: '^[edstkypmxia]*$' }, { type: 'array', items: { type: 'string' } }], description: 'Those that run, by letter or by name, each once; their order is this server’s.', examples: ['kt', ['top_k', 'temperature'], []] },
 	n_probs: whole(0, 20, 'Each token tells its log probability, and so many of the likeliest.'),
 	logprobs: whole(0, 20, 'As n_probs.'),
-	post_sampling_probs: yes('true is refused beside n_probs.'),
+	post_sampling_probs: yes('With n_probs: probabilities after all samplers in place of log probabilities of the model.'),
 	return_tokens: yes('The answer’s token ids in tokens.'),
 	response_fields: array({ type: 'string' }, 64, 'The members that the last object has.', { examples: [['content', 'timings/prompt_n']] }),
 	id_slot: whole(-1, 255, 'A slot’s number, below --parallel; it binds nothing.'),

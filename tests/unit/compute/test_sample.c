@@ -16,6 +16,7 @@
 
 #include "base/half.h"
 #include "base/rng.h"
+#include "compute/logprobs.h"
 #include "compute/sample.h"
 
 static const struct sampling plain = {.temperature = 1, .top_p = 1, .repetition_penalty = 1};
@@ -473,7 +474,19 @@ static uint64_t units(float w)
 	return (uint64_t)floor(ldexp(w, 40));
 }
 
-static int32_t reference_draw(const float *logits, uint32_t n, const struct sampling *p, uint64_t pos)
+/* What is told of chances: the token's share of all grains, and the likeliest. */
+static void reference_chances(struct entry *e, uint32_t kept, uint64_t sum, uint32_t drawn, uint32_t n_top,
+			      struct token_logprobs *out)
+{
+	out->logprob = (float)((double)units(e[drawn].w) / (double)sum);
+	qsort(e, kept, sizeof *e, by_logit);
+	for (out->n_top = 0; out->n_top < n_top && out->n_top < kept && units(e[out->n_top].w); out->n_top++)
+		out->top[out->n_top] = (struct token_logprob){
+			e[out->n_top].id, (float)((double)units(e[out->n_top].w) / (double)sum)};
+}
+
+static int32_t reference_draw(const float *logits, uint32_t n, const struct sampling *p, uint64_t pos,
+			      uint32_t n_top, struct token_logprobs *told)
 {
 	static struct entry e[3000];
 	uint64_t sum = 0, reached = 0;
@@ -485,6 +498,7 @@ static int32_t reference_draw(const float *logits, uint32_t n, const struct samp
 	qsort(e, n, sizeof *e, by_logit);
 	if (e[0].x == -INFINITY)
 		return -1;
+	*told = (struct token_logprobs){.logprob = 1, .n_top = n_top > 0, .top = {{e[0].id, 1}}};
 	if (p->temperature == 0)
 		return e[0].id;
 	if (p->top_k > 0 && (uint32_t)p->top_k < n)
@@ -513,7 +527,9 @@ static int32_t reference_draw(const float *logits, uint32_t n, const struct samp
 	uint32_t i = 0;
 	for (reached = units(e[0].w); reached <= point; reached += units(e[i].w))
 		i++;
-	return e[i].id;
+	int32_t id = e[i].id;
+	reference_chances(e, kept, sum, i, n_top, told);
+	return id;
 }
 
 static void test_against_reference(void **state)
@@ -540,14 +556,28 @@ static void test_against_reference(void **state)
 			if (words[3] & 32 && r[2] % 16 == 0)
 				logits[i] = (float[]){NAN, INFINITY, -INFINITY, -0.0f}[r[3] % 4];
 		}
-		int32_t expected = reference_draw(logits, n, &p, trial * 3);
+		if (trial % 50 == 49)
+			p.temperature = 0;
+		struct token_logprobs told, want = {0};
+		uint32_t n_top = (uint32_t)(trial % (LOGPROBS_MAX_TOP + 1));
+		int32_t expected = reference_draw(logits, n, &p, trial * 3, n_top, &want);
 		struct sampler *s = sampler_create(n);
-		struct compute_seq seq = {.sampling = &p};
+		struct compute_seq seq = {.sampling = &p, .chances = &told, .n_chances = n_top};
 		for (unsigned level = 0; level < 3; level++) { /* all instruction sets this machine has */
 			if (!sampler_set_level(s, level))
 				continue;
 			sampler_draw(s, logits, trial * 3, &seq);
 			assert_int_equal(seq.token, expected);
+			if (expected < 0)
+				continue;
+			assert_true(told.logprob == want.logprob);
+			assert_int_equal(told.n_top, want.n_top);
+			for (uint32_t i = 0; i < want.n_top; i++)
+				if (told.top[i].token != want.top[i].token ||
+				    told.top[i].logprob != want.top[i].logprob)
+					fail_msg("trial %d: %u: %d %g, not %d %g", (int)trial, i,
+						 told.top[i].token, (double)told.top[i].logprob,
+						 want.top[i].token, (double)want.top[i].logprob);
 		}
 		sampler_destroy(s);
 	}

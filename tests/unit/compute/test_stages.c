@@ -15,6 +15,7 @@
 
 #include "base/rng.h"
 #include "compute/exact_math.h"
+#include "compute/logprobs.h"
 #include "compute/sample.h"
 #include "small.h"
 
@@ -235,6 +236,20 @@ static struct sampling make_sampling(uint64_t seed)
 	return p;
 }
 
+/* Chances after all stages are the definition's. */
+static void check_chances(const struct token_logprobs *told, struct candidate *c, uint32_t n, uint32_t at)
+{
+	assert_true(fabs((double)told->logprob - c[at].p) < 1e-5);
+	qsort(c, n, sizeof *c, by_likelihood);
+	assert_true(told->n_top <= n && told->n_top <= 5);
+	for (uint32_t i = 0; i < told->n_top; i++) {
+		assert_int_equal(told->top[i].token, c[i].id);
+		assert_true(fabs((double)told->top[i].logprob - c[i].p) < 1e-5);
+	}
+	for (uint32_t i = told->n_top; i < n && i < 5; i++) /* too small to be drawn */
+		assert_true(c[i].p < 1e-9);
+}
+
 static void test_draw_for_draw(void **state)
 {
 	(void)state;
@@ -247,7 +262,9 @@ static void test_draw_for_draw(void **state)
 		struct sampling p = make_sampling(seed);
 		double mu = 2 * (double)p.mirostat_tau, wanted_mu = mu;
 		struct sampler *s = sampler_create(n_vocab);
-		struct compute_seq seq = {.sampling = &p, .mirostat_mu = &mu};
+		struct token_logprobs told;
+		struct compute_seq seq = {
+			.sampling = &p, .mirostat_mu = &mu, .chances = &told, .n_chances = 5};
 		assert_false(sampling_is_plain(&p));
 		for (uint64_t pos = 0; pos < 40; pos++) {
 			make_logits(logits, n_vocab, seed * 1000 + pos / 8);
@@ -265,6 +282,7 @@ static void test_draw_for_draw(void **state)
 			}
 			if (p.mirostat)
 				assert_true(fabs(mu - wanted_mu) < 1e-5 * (1 + fabs(mu)));
+			check_chances(&told, c, n, at);
 		}
 		sampler_destroy(s);
 	}

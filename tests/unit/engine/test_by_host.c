@@ -58,7 +58,7 @@ static void device_close(void *self)
 
 static void draw(struct step *step, uint32_t s, struct compute_seq *seq, const float *logits)
 {
-	assert_true(sampling_is_plain(seq->sampling)); /* it has no others */
+	assert_true(sampling_is_plain(seq->sampling) && !seq->chances); /* it has no others */
 	sampler_draw(device.sampler, logits, (uint64_t)seq->pos + seq->n_tokens, seq);
 	step->tokens[s] = seq->token;
 	step->logprobs[s] = seq->logprob;
@@ -179,6 +179,10 @@ static void on_event(void *user, const struct engine_event *event)
 		if (event->logprobs) {
 			memcpy(&bits, &event->logprobs->logprob, sizeof bits);
 			strbuf_addf(&t->log, "/%08x", bits);
+			for (uint32_t i = 0; i < event->logprobs->n_top; i++) {
+				memcpy(&bits, &event->logprobs->top[i].logprob, sizeof bits);
+				strbuf_addf(&t->log, ",%d:%08x", event->logprobs->top[i].token, bits);
+			}
 		}
 		strbuf_add_c(&t->log, " ");
 	} else if (event->kind == ENGINE_END) {
@@ -190,7 +194,7 @@ static void on_event(void *user, const struct engine_event *event)
 	}
 }
 
-enum { N_KINDS = 15, N_PROMPT = 44 };
+enum { N_KINDS = 17, N_PROMPT = 44 };
 
 static void set_kind(struct engine_request *q, uint32_t kind)
 {
@@ -222,6 +226,7 @@ static void set_kind(struct engine_request *q, uint32_t kind)
 	set[10].top_k = 30;
 	set[10].xtc_probability = 1;
 	set[10].dry_multiplier = 1;
+	set[16] = set[10];
 	*p = set[kind];
 	if (kind >= 8 && kind < 12) {
 		q->rules.min_tokens = 12;
@@ -235,7 +240,8 @@ static void set_kind(struct engine_request *q, uint32_t kind)
 		q->rules.n_stop_tokens = 1;
 	}
 	q->rules.ignore_eos = kind != 12 && kind != 13; /* as long as it may be */
-	q->logprobs = kind == 3 || kind == 7 || kind == 10;
+	q->chances = kind == 15 || kind == 16;
+	q->logprobs = kind == 3 || kind == 7 || kind == 10 || q->chances;
 	q->n_top = 2;
 }
 

@@ -314,6 +314,24 @@ static void test_probabilities(void **state)
 	api_llama_completion.whole(&b, &start, &sample);
 	assert_true(
 		str_ends((struct str){b.ptr, b.len}, STR_LIT(",\"completion_probabilities\":[{},{}]}\n")));
+	/* Chances after all stages have names of their own. */
+	struct token_logprobs l = {.logprob = 0.25F, .n_top = 2, .top = {{'y', 0.75F}, {'x', 0.25F}}};
+	const struct answer_token t = {.token = 'x', .text = STR_LIT("x"), .logprobs = &l};
+	request.llama.post_probs = true;
+	strbuf_clear(&b);
+	api_llama_completion.logprobs(&b, &start, &t);
+	assert_string_equal(b.ptr, "{\"id\":120,\"token\":\"x\",\"bytes\":[120],\"prob\":0.25,\"top_probs\":["
+				   "{\"id\":121,\"token\":\"y\",\"bytes\":[121],\"prob\":0.75},"
+				   "{\"id\":120,\"token\":\"x\",\"bytes\":[120],\"prob\":0.25}]}");
+	strbuf_clear(&b);
+	api_llama_completion.token(&b, &start, &t);
+	assert_non_null(strstr(b.ptr,
+			       ",\"completion_probabilities\":[{\"id\":120,\"token\":\"x\",\"bytes\":[120],"
+			       "\"prob\":0.25,\"top_probs\":["));
+	strbuf_clear(&b);
+	api_llama_completion.whole(&b, &start, &sample);
+	assert_non_null(strstr(b.ptr, "\"post_sampling_probs\":true"));
+	request.llama.post_probs = false;
 }
 
 int main(void)

@@ -272,6 +272,7 @@ static void test_without_effect(void **state)
 		"\"top_n_sigma\":-3,\"xtc_probability\":-1,\"dry_base\":0,\"dry_allowed_length\":0",
 		"\"backend_sampling\":true,\"verbose\":true,\"timings_per_token\":false",
 		"\"post_sampling_probs\":true",
+		"\"post_sampling_probs\":true,\"n_probs\":20",
 	};
 	for (size_t i = 0; i < sizeof told / sizeof *told; i++)
 		if (good(told[i])->warnings.len == 0)
@@ -319,14 +320,23 @@ static void test_limits(void **state)
 	for (int n = LLAMA_MAX_RESPONSE_FIELDS - 1; n <= LLAMA_MAX_RESPONSE_FIELDS + 1; n++) {
 		strbuf_clear(&b);
 		for (int i = 0; i < n; i++)
-			strbuf_add_c(&b, i ? ",\"x\"" : "\"response_fields\":[\"x\"");
+			strbuf_addf(&b, "%s\"x%02d\"", i ? "," : "\"response_fields\":[", i);
 		strbuf_add_c(&b, "]");
 		if (n > LLAMA_MAX_RESPONSE_FIELDS)
 			bad(b.ptr, "response_fields",
 			    "is an array of 65; it takes an array of up to 64 names");
 		else
-			assert_int_equal(good(b.ptr)->llama.fields.len, 2 * n);
+			assert_int_equal(good(b.ptr)->llama.fields.len, 4 * n);
 	}
+	/* One that is named again is told once: an answer has no member twice, and is no larger for it. */
+	const struct strbuf *fields =
+		&good("\"response_fields\":[\"content\",\"prompt\",\"content\",\"prompt\",\"\",\"\",\"pro\"]")
+			 ->llama.fields;
+	assert_int_equal(fields->len, sizeof "content\0prompt\0\0pro");
+	assert_memory_equal(fields->ptr, "content\0prompt\0\0pro", fields->len);
+	/* Nothing of a request points into its body, which is gone, once its tokens are there. */
+	const struct llama_fields *f = &good("\"n_predict\":1")->llama;
+	assert_true(!f->prompt && !f->content && !f->prefix && !f->suffix && !f->extra);
 	strbuf_free(&b);
 }
 
@@ -341,7 +351,8 @@ static void test_refused(void **state)
 		{"\"samplers\":[1]", "samplers[0]", "is 1; it takes a string"},
 		{"\"samplers\":[\"top_k\",\"top-k\"]", "samplers[1]", "is there twice"},
 		{"\"samplers\":\"kzp\"", "samplers[1]", "is \"z\""},
-		{"\"post_sampling_probs\":true,\"n_probs\":1", "post_sampling_probs", "own probabilities"},
+		{"\"post_sampling_probs\":1,\"n_probs\":1", "post_sampling_probs",
+		 "is 1; it takes true or false"},
 		{"\"response_fields\":[1]", "response_fields[0]", "is 1; it takes a member's name"},
 		{"\"response_fields\":[\"a\\u0000b\"]", "response_fields[0]", "it takes a member's name"},
 		{"\"stop\":[\"a\",1]", "stop[1]", "is 1; it takes a string"},
