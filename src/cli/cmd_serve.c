@@ -472,7 +472,7 @@ static int choose_prefix(const char *prefix)
 	return cli_usage(
 		&cmd_serve,
 		"--api-prefix is %s; it takes a path of 2 to %d characters out of A-Z a-z 0-9 - . _ ~ /, as /llm "
-		"or /models/v2, that does not end with a stroke",
+		"or /models/v2, that does not end with a stroke and has no part that is empty or begins with a dot",
 		str_quote(str_c(prefix), quoted, sizeof quoted), MAX_PREFIX_BYTES);
 }
 

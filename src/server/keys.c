@@ -349,7 +349,8 @@ enum hokku_code keys_parse(struct str text, const char *path, struct keys **out,
 		rest = (struct str){rest.ptr + n, rest.len - n};
 	}
 	if (!rc && k->n == 0)
-		rc = err_set(err, HOKKU_BAD_FILE, "%s has no key in it", path);
+		rc = err_set(err, HOKKU_BAD_FILE,
+			     "%s has no key in it; a line is a key alone, or name=NAME key=KEY", path);
 	if (rc)
 		keys_free(k);
 	else
@@ -363,7 +364,9 @@ enum hokku_code keys_load(const char *path, struct keys **out, struct hokku_erro
 	size_t n = 0;
 	*out = NULL;
 	enum hokku_code rc = file_read(path, KEYS_MAX_FILE_BYTES, &text, &n, err);
-	if (!rc)
+	if (rc)
+		err_prefix(err, rc, "--api-key-file");
+	else
 		rc = keys_parse((struct str){text, n}, path, out, err);
 	if (text)
 		explicit_bzero(text, n);
@@ -384,11 +387,17 @@ enum hokku_code keys_add_admin(struct keys **k, const char *secret, struct hokku
 		at++;
 	size_t n = strlen(secret);
 	enum hokku_code rc = HOKKU_OK;
-	if (n < KEYS_MIN_BYTES || n > KEYS_MAX_BYTES || *at)
+	if (n < KEYS_MIN_BYTES || n > KEYS_MAX_BYTES)
 		rc = err_set(
 			err, HOKKU_INVALID_REQUEST,
 			"--admin-key has %zu bytes; it takes %d to %d printable ASCII characters without spaces",
 			n, KEYS_MIN_BYTES, KEYS_MAX_BYTES);
+	else if (*at)
+		rc = err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"--admin-key has a character that no key has, at place %zu; it takes printable ASCII characters "
+			"without spaces",
+			(size_t)(at - secret) + 1);
 	e.secret = str_c(secret);
 	uint32_t same = rc ? 0 : keys_find_bare(all, secret), named = keys_named(all, e.key.name);
 	if (same)

@@ -27,7 +27,7 @@ static struct hosted *find_model(struct server *s, struct http_request *r, struc
 		return NULL;
 	engine_get_state(h->engine, state);
 	if (state->info.name)
-		rc = gate_check_model(s, owner_of(s, r), state->info.name, &err);
+		rc = gate_check_model(s, owner_of(s, r), hosted_model(h), &err);
 	if (rc) {
 		reply_error(r, rc, hokku_code_http(rc), err.message, NULL);
 		return NULL;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "server/field.h"
+#include "server/gate.h"
 #include "server/generate.h"
 #include "server/llama.h"
 #include "server/reply.h"
@@ -107,10 +108,15 @@ void slots_route(struct server *s, struct http_request *r)
 	struct str fails = {0};
 	const struct generation *in[ENGINE_MAX_PARALLEL] = {0};
 	uint32_t owner = owner_of(s, r), n_idle = 0;
-	const struct hosted *h = hosted_of(s, r);
+	struct hosted *h = hosted_of(s, r);
+	struct hokku_error err;
 	if (!h)
 		return;
 	engine_get_state(h->engine, &state);
+	if (state.info.name && gate_check_model(s, owner, hosted_model(h), &err)) {
+		reply_error(r, err.code, hokku_code_http(err.code), err.message, NULL);
+		return;
+	}
 	if (!state.info.name) {
 		reply_error(r, HOKKU_NOT_READY, 503,
 			    "the model is still being loaded; GET /health tells how far it is", NULL);

@@ -63,7 +63,7 @@ test('with keys all but /health is behind them, models are for who may, and admi
 		assert.equal(status, 403, `${path} ${text}`);
 		assert.match(json.error.message ?? json.error, refused, path);
 	}
-	for (const path of [`/v1/models/${encodeURIComponent(name)}`, '/props']) assert.equal((await get(server, path, as('b'))).status, 403, path);
+	for (const path of [`/v1/models/${encodeURIComponent(name)}`, '/props', '/slots']) assert.equal((await get(server, path, as('b'))).status, 403, path);
 	assert.equal((await post(server, '/v1/messages', chat, as('b'))).json.error.type, 'permission_error');
 	assert.equal((await post(server, '/v1/generate', { prompt: 'a' }, as('b'))).json.error.code, 'FORBIDDEN');
 	assert.equal((await post(server, '/v1/generate', { prompt: 'a', max_tokens: 1, ...endless, stream: false }, as('a'))).status, 200);
@@ -102,9 +102,17 @@ test('--admin-key alone closes the routes of administrators, and no others', asy
 	// It is open all the same: pages are looked at.
 	assert.equal((await raw(server.port, 'GET /health HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n')).status, 403);
 	await end(server);
-	const { code, err } = await startFails(['--port', '0', '--admin-key', 'short']);
-	assert.equal(code, 1);
-	assert.match(err, /--admin-key has 5 bytes; it takes 8 to 256 printable ASCII characters without spaces/);
+	for (const [bad, words] of [
+		['short', /--admin-key has 5 bytes; it takes 8 to 256 printable ASCII characters without spaces/],
+		['k'.repeat(257), /--admin-key has 257 bytes/],
+		['two words', /--admin-key has a character that no key has, at place 4; it takes printable ASCII characters without spaces\n$/],
+		['not-ascii-é', /at place 11; /],
+	]) {
+		const { code, err } = await startFails(['--port', '0', '--admin-key', bad]);
+		assert.equal(code, 1);
+		assert.match(err, words);
+		assert.ok(!err.includes('words') && !err.includes('é'), err); // it is not shown
+	}
 });
 
 test('pages of listed origins may read all answers, others none, and all paths begin with the prefix', async (t) => {
@@ -181,7 +189,7 @@ test('options that say who may are told what is wrong with them', async () => {
 		[['--api-prefix', '/llm/'], '--api-prefix is "/llm/"'],
 		[['--api-prefix', '/'], '--api-prefix is "/"'],
 		[['--api-prefix', '/a//b'], '--api-prefix is "/a//b"'],
-		[['--api-prefix', '/../a'], '--api-prefix is "/../a"'],
+		[['--api-prefix', '/../a'], 'that does not end with a stroke and has no part that is empty or begins with a dot'],
 		[['--api-prefix', '/a?b'], '--api-prefix is "/a?b"'],
 		[['--api-prefix', `/${'a'.repeat(128)}`], 'of 2 to 128 characters'],
 	]) {

@@ -328,6 +328,10 @@ test('a key sees its models alone, and models come and go by an administrator', 
 	assert.deepEqual((await list('/v1/models', 'one')).data.map((m) => m.id), ['small']);
 	assert.deepEqual((await list('/api/ps', 'one')).models.map((m) => m.name), ['small:latest']);
 	assert.equal((await list('/v1/models', 'two')).data.length, 2);
+	for (const path of ['/props?model=', '/slots?model=', '/v1/models/']) {
+		const status = async (name, key) => (await fetch(`${s.url}${path}${name}`, { headers: as(key) })).status;
+		assert.deepEqual([await status('small', 'one'), await status('tiny', 'one'), await status('tiny', 'two')], [200, 403, 200], path);
+	}
 	assert.equal((await post(s, '/models/unload', { model: 'tiny' }, as('two'))).status, 403);
 	const told = async (key) => (await list('/health', key)).models.map((m) => m.model); // without one it tells none
 	assert.deepEqual([await told('one'), await told('two'), await told('nobody')], [['small'], ['small', 'tiny'], []]);

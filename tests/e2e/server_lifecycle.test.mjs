@@ -285,8 +285,8 @@ test('what keeps it from serving is told, exit code 1', async () => {
 		[[tiny, '--port', String(server.port)], `port ${server.port}`, 'in use', '--port'],
 		[[tiny, '--host', '192.0.2.1'], '192.0.2.1', 'no address of this machine'],
 		[[tiny, '--host', 'no such host'], 'no such host'],
-		[[tiny, '--api-key-file', '/nowhere/keys'], '/nowhere/keys'],
-		[[tiny, '--api-key-file', keys], keys, 'no key'],
+		[[tiny, '--api-key-file', '/nowhere/keys'], '--api-key-file: /nowhere/keys: No such file'],
+		[[tiny, '--api-key-file', keys], keys, 'has no key in it; a line is a key alone, or name=NAME key=KEY'],
 	]) {
 		const { code, err } = await startFails(args);
 		assert.equal(code, 1, err);

@@ -124,8 +124,8 @@ static void test_bad(void **state)
 		"; there are name, key, running, waiting, tokens_per_minute, models, admin";
 	static const char twice[] = "name=a key=secret-a\n";
 	char text[512];
-	bad("", "keys has no key in it");
-	bad("# secret\n\n", "keys has no key in it");
+	bad("", "keys has no key in it; a line is a key alone, or name=NAME key=KEY");
+	bad("# secret\n\n", "keys has no key in it; a line is a key alone, or name=NAME key=KEY");
 	bad("\nsecret7", "keys, line 2: the key has 7 bytes; it takes 8 to 256");
 	bad("secr\xc3\xa9t-ecret", "keys, line 1: a key takes printable ASCII characters without spaces");
 	bad("name=a key=secret7", "keys, line 1: the key has 7 bytes; it takes 8 to 256");
@@ -324,8 +324,10 @@ static void test_admin(void **state)
 		  "--admin-key is that of a in the key file too; take another, or give that one admin=yes");
 	bad_admin(k, "secret7",
 		  "--admin-key has 7 bytes; it takes 8 to 256 printable ASCII characters without spaces");
-	bad_admin(NULL, "secret with spaces",
-		  "--admin-key has 18 bytes; it takes 8 to 256 printable ASCII characters without spaces");
+	bad_admin(
+		NULL, "secret with spaces",
+		"--admin-key has a character that no key has, at place 7; it takes printable ASCII characters without "
+		"spaces");
 	bad_admin(NULL, "",
 		  "--admin-key has 0 bytes; it takes 8 to 256 printable ASCII characters without spaces");
 	assert_int_equal(keys_add_admin(&k, "secret-admin", &err), HOKKU_OK);
