@@ -53,6 +53,14 @@ test("--seqs and --depth: steps of so many sequences, behind prefilled tokens, a
 	assert.equal(j.fill.tokens, 5 * 33);
 	assert.equal(j.decode.tokens, 5 * 8);
 	assert.deepEqual([j.step.seqs, j.step.depth, j.step.depth_last, j.step.filled_by], [5, 33, 40, "prefill"]);
+	// Operations: a token's in the layers' matrices, in the output's, and at each position that each of 2 layers looks at.
+	const layers = 2 * 128 * (2 * 128 + 2 * 64 + 3 * 320), head = 128 * 512, sum = (n, from) => (n * (n + 1 + 2 * from)) / 2;
+	for (const [name, ops] of [
+		["prefill", 40 * layers + head + 2 * sum(40, 0) * 256],
+		["fill", 5 * 33 * layers + 5 * 2 * sum(33, 0) * 256],
+		["decode", 5 * 8 * (layers + head) + 5 * 2 * sum(8, 33) * 256],
+	])
+		assert.ok(Math.abs((j[name].ops_per_s * j[name].tokens) / j[name].tokens_per_s / 2 / ops - 1) < 1e-9, `${name} ${JSON.stringify(j[name])}`);
 	assert.ok(Math.abs(j.step.ms * j.decode.tokens_per_s / 5 / 1e3 - 1) < 1e-9);
 	// 41 positions are 2 blocks of 32, for each of 5; the prompt's 40 need no more
 	const position = j.kv_bytes / (5 * 2 * 32);

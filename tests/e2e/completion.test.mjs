@@ -101,6 +101,7 @@ test('manual pages: each command, each option, each variable; roff without a war
 		const words = command.split(' ').filter(Boolean), page = ask('manual', ...words), text = plain(page);
 		for (const { names: list, takes } of table.get(command) ?? []) assert.ok(text.includes(`.TP\n${list.join(', ')}${takes ? ` ${takes}` : ''}\n`), `${list} of ${command}`);
 		for (const [variable] of (command ? ask(...words, '--help') : '').matchAll(/\bHOKKU_[A-Z_]+(?=[ \n])/g)) assert.ok(text.includes(variable), `${variable} of ${command}`);
+		assert.ok(!/^\.SH ENVIRONMENT\n.*\n(?!\.TP\n\.B HOKKU_)/m.test(page), `${command} has none`);
 		if (!groff) continue;
 		const { stderr } = spawnSync('groff', ['-man', '-ww', '-z', '-Tutf8'], { input: page, encoding: 'utf8' });
 		assert.equal(stderr, '', command);

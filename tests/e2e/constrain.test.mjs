@@ -114,7 +114,7 @@ test('JSON with one space behind : and ,', () => {
 test('many shapes, a line each', () => {
 	const lines = [
 		{ name: 'person', schema: person, tests: [{ data: { name: 'x' }, valid: true }, { data: { name: 1 }, valid: false }, { text: '{"name":"x"}' }, { data: { name: 'y' }, valid: false }] },
-		{ regex: '[0-9]+', tests: [{ text: '1' }, { text: '' }, { text: 'x' }] },
+		{ regex: '[0-9]+', tests: [{ text: '1' }, { text: '' }, { text: 'x' }, { text: `${'1'.repeat(30)}xyz` }, { text: `${'1'.repeat(30)}x${'y'.repeat(40)}` }] },
 		{ grammar: 'root ::= "a"', tests: [{ text: 'a' }] }, { choice: ['a', 'b'], tests: [{ text: 'c' }] },
 		{ structure: { format: { type: 'const_string', value: 'a' } }, tests: [{ text: 'a' }] },
 		{ name: [1], schema: { multipleOf: 0 } }, { schema: { type: 'array' }, space: 'free', tests: [{ data: [1, 2] }] },
@@ -125,10 +125,12 @@ test('many shapes, a line each', () => {
 	assert.equal(a.name, 'person');
 	assert.deepEqual(a.tests.map((t) => [t.accepted, t.wrong ?? false]), [[false, true], [false, false], [true, false], [false, false]]); // ": " is not compact
 	assert.equal(a.tests[0].at, 8);
-	assert.deepEqual(b.tests.map((t) => t.why ?? 'accepted'), ['accepted', 'too short', 'refused']);
+	assert.deepEqual(b.tests.map((t) => t.why ?? 'accepted'), ['accepted', 'too short', 'refused', 'refused', 'refused']);
+	assert.deepEqual(b.tests.map((t) => t.near), [undefined, '', 'x', `${'1'.repeat(24)}xyz`, `${'1'.repeat(24)}x${'y'.repeat(23)}`]);
+	for (const t of [...a.tests, ...b.tests]) assert.ok(t.mask_mean_us <= t.mask_max_us, JSON.stringify(t));
 	assert.deepEqual([c.tests[0].accepted, d.tests[0].accepted, f.tests[0].accepted, g.tests[0].accepted], [true, false, true, true]);
 	assert.deepEqual([e.compiled, e.place, e.name], [false, '/multipleOf', [1]]);
-	assert.deepEqual([bench.shapes, bench.compiled, bench.tests, bench.wrongly_refused, bench.wrongly_accepted, bench.faults, bench.vocabulary], [7, 6, 11, 1, 0, 0, 257]);
+	assert.deepEqual([bench.shapes, bench.compiled, bench.tests, bench.wrongly_refused, bench.wrongly_accepted, bench.faults, bench.vocabulary], [7, 6, 13, 1, 0, 0, 257]);
 	const bad = (line, message) => {
 		const said = run(['--batch', '-', ...bytes], `{"regex": "a"}\n${line}\n`);
 		assert.equal(said.code, 1);

@@ -157,19 +157,20 @@ static uint32_t quota_at(const char *path)
 	return (uint32_t)((quota + period - 1) / period);
 }
 
-static uint32_t quota_cpus(void)
+uint32_t pool_quota(const char *groups, const char *root)
 {
 	char *line = NULL, path[PATH_MAX];
 	size_t size = 0;
-	uint32_t least = quota_at("/sys/fs/cgroup/cpu.max");
-	FILE *f = fopen("/proc/self/cgroup", "re");
+	snprintf(path, sizeof path, "%s/cpu.max", root);
+	uint32_t least = quota_at(path);
+	FILE *f = fopen(groups, "re");
 	if (!f)
 		return least;
 	while (getline(&line, &size, f) > 0) {
 		if (strncmp(line, "0::/", 4) != 0)
 			continue;
 		line[strcspn(line, "\n")] = 0;
-		snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", line + 3);
+		snprintf(path, sizeof path, "%s%s/cpu.max", root, line + 3);
 		uint32_t own = quota_at(path);
 		least = own < least ? own : least;
 	}
@@ -187,7 +188,8 @@ static bool allowed_cpus(cpu_set_t *set)
 uint32_t pool_cpus(void)
 {
 	cpu_set_t set;
-	uint32_t cpus = allowed_cpus(&set) ? (uint32_t)CPU_COUNT(&set) : 1, quota = quota_cpus();
+	uint32_t cpus = allowed_cpus(&set) ? (uint32_t)CPU_COUNT(&set) : 1,
+		 quota = pool_quota("/proc/self/cgroup", "/sys/fs/cgroup");
 	return quota < cpus ? quota : cpus;
 }
 

@@ -17,6 +17,11 @@ struct pool;
 /* CPUs the process may run on, no more than its control group's quota grants; at least 1. */
 uint32_t pool_cpus(void);
 
+/* CPUs that a control group (version 2) grants, rounded up: the least of what root/cpu.max says and the
+ * cpu.max below root of the group that the file `groups` names, as /proc/self/cgroup does. UINT32_MAX: no
+ * quota is told. */
+uint32_t pool_quota(const char *groups, const char *root);
+
 /* n_threads 0: pool_cpus(). NULL and err where threads or memory cannot be had. */
 struct pool *pool_create(uint32_t n_threads, struct hokku_error *err);
 void pool_destroy(struct pool *p); /* NULL is allowed */

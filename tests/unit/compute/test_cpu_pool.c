@@ -5,7 +5,10 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -118,11 +121,63 @@ static void the_callers_affinity_stays(void **state)
 	pool_destroy(p);
 }
 
+static void put(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+static void quotas_are_the_least_on_the_way(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *groups, *root, *own; /* NULL: there is no such file */
+		uint32_t n;
+	} rows[] = {
+		{NULL, NULL, NULL, UINT32_MAX},
+		{NULL, "max 100000\n", NULL, UINT32_MAX},
+		{NULL, "200000 100000\n", "100000 100000\n", 2},
+		{"0::/\n", "199999 100000\n", NULL, 2},
+		{"0::/\n", "200001 100000\n", NULL, 3},
+		{"0::/\n", "1 100000\n", NULL, 1},
+		{"0::/\n", "0 100000\n", NULL, UINT32_MAX},
+		{"0::/\n", "100000 0\n", NULL, UINT32_MAX},
+		{"0::/\n", "100000\n", NULL, UINT32_MAX},
+		{"0::/g\n", "max 100000\n", "300000 100000\n", 3},
+		{"0::/g\n", "200000 100000\n", "300000 100000\n", 2},
+		{"0::/g\n", NULL, "300000 100000\n", 3},
+		{"0::/g\n", "400000 100000\n", "max 100000\n", 4},
+		{"0::/h\n", NULL, "300000 100000\n", UINT32_MAX},
+		{"4:cpu:/h\n0::/g\n1:x:/h\n", NULL, "300000 100000\n", 3}, /* one line of several is ours */
+	};
+	char dir[] = "/tmp/hokku-pool-XXXXXX", groups[64], root[64], group[64], own[64];
+	assert_non_null(mkdtemp(dir));
+	snprintf(groups, sizeof groups, "%s/groups", dir);
+	snprintf(root, sizeof root, "%s/cpu.max", dir);
+	snprintf(group, sizeof group, "%s/g", dir);
+	snprintf(own, sizeof own, "%s/g/cpu.max", dir);
+	assert_int_equal(mkdir(group, 0700), 0);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		const char *const paths[] = {groups, root, own};
+		const char *const texts[] = {rows[i].groups, rows[i].root, rows[i].own};
+		for (size_t k = 0; k < 3; k++)
+			if (texts[k])
+				put(paths[k], texts[k]);
+		if (pool_quota(groups, dir) != rows[i].n)
+			fail_msg("row %zu: %u CPUs, not %u", i, pool_quota(groups, dir), rows[i].n);
+		for (size_t k = 0; k < 3; k++)
+			unlink(paths[k]);
+	}
+	assert_true(rmdir(group) == 0 && rmdir(dir) == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(barriers_order_memory),
 		cmocka_unit_test(idling_is_free),
+		cmocka_unit_test(quotas_are_the_least_on_the_way),
 		cmocka_unit_test(the_callers_affinity_stays),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

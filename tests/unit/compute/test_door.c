@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -352,19 +353,23 @@ static void submitted_and_collected(void **state)
 	assert_int_equal(compute_collect(c, &err), HOKKU_OK);
 	assert_int_equal(s[0].token, 5);
 	/* one that never comes costs its own sequence the token, and nobody else anything */
-	good_seqs(s);
-	s[0].sampling = s[1].sampling = &good;
-	s[0].mask_open = true;
-	s[0].token = s[1].token = -7;
-	s[0].error = &err;
-	assert_int_equal(compute_submit(c, s, 2, &err), HOKKU_OK);
-	assert_int_equal(compute_collect(c, &err), HOKKU_OK);
-	assert_int_equal(s[0].code, HOKKU_CANCELLED);
-	assert_string_equal(err.message, "sequence 0 has drawn nothing: its mask has not come");
-	assert_int_equal(s[0].token, -7);
-	assert_int_equal(s[1].code, HOKKU_OK);
-	assert_in_range(s[1].token, 0, model.hp.n_vocab - 1);
-	step_takes(c, s + 1, 1);
+	for (int late = 0; late < 2; late++) {
+		char wanted[80];
+		good_seqs(s);
+		s[0].sampling = s[1].sampling = &good;
+		s[late].mask_open = true;
+		s[0].token = s[1].token = -7;
+		s[late].error = &err;
+		assert_int_equal(compute_submit(c, s, 2, &err), HOKKU_OK);
+		assert_int_equal(compute_collect(c, &err), HOKKU_OK);
+		assert_int_equal(s[late].code, HOKKU_CANCELLED);
+		snprintf(wanted, sizeof wanted, "sequence %d has drawn nothing: its mask has not come", late);
+		assert_string_equal(err.message, wanted);
+		assert_int_equal(s[late].token, -7);
+		assert_int_equal(s[!late].code, HOKKU_OK);
+		assert_in_range(s[!late].token, 0, model.hp.n_vocab - 1);
+		step_takes(c, s + !late, 1);
+	}
 	compute_close(c);
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/rng.h"
 #include "compute/logprobs.h"
+#include "compute/passes.h"
 #include "compute/sample.h"
 
 static void test_by_hand(void **state)
@@ -62,7 +63,7 @@ static int by_logit(const void *a, const void *b)
 static void test_as_the_sampler(void **state)
 {
 	(void)state;
-	enum { N = 3000 };
+	enum { N = 64 * PASSES_BLOCK + 700 }; /* more than is looked at in one go */
 	static float logits[N];
 	static int32_t ids[N];
 	const struct hokku_logit_bias bias[] = {{7, 30}, {8, -100}};
