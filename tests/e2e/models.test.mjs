@@ -216,7 +216,6 @@ test('files appear, change and vanish while they are served', async () => {
 	await until(async () => (await get('/v1/models')) && (await ask('broken')).status === 404, 30000, 'the file to be missed');
 	rmSync(join(dir, 'new.gguf'));
 	await until(async () => !(await get('/v1/models')).json.data.some((m) => m.id === 'new'), 30000, 'it to leave the list');
-	assert.deepEqual((await models()).map((m) => m.model).sort(), (await get('/v1/models')).json.data.map((m) => m.id).sort()); // health leaves out none but those
 	assert.equal((await ask('small')).status, 200);
 	put(small, join(dir, 'c++ & more.gguf')); // in a path a plus is a plus, as clients send it
 	await until(async () => (await get('/v1/models')).json.data.some((m) => m.id === 'c++ & more'), 30000, 'it to be listed');

@@ -1,6 +1,6 @@
 // HTTP as it comes over the wire: what a client may send in more than one way, and who may send anything.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { folder, model, raw, start, startFails } from './server_common.mjs';
@@ -27,6 +27,15 @@ async function expect(wanted, request, ...words) {
 	for (const word of words) assert.ok(error.message.includes(word), `${error.message} lacks ${word}`);
 	return error;
 }
+
+test('at / who asks for HTML gets the page, whole', async () => {
+	const page = readFileSync(new URL('../../page/dist/index.html', import.meta.url));
+	const at = async (accept) => (await raw(server.port, `GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: ${accept}\r\n\r\n`)).text;
+	const html = await at('text/html');
+	assert.match(html, new RegExp(`^HTTP/1\\.1 200 .*\r\nContent-Length: ${page.length}\r\n`, 's'));
+	assert.equal(html.slice(html.indexOf('\r\n\r\n') + 4), String(page));
+	assert.doesNotMatch(await at('application/json'), /<html/);
+});
 
 test('empty lines before a request do not count', async () => {
 	for (const lines of ['\r\n', '\r\n\r\n\r\n', '\n']) await expect(200, lines + head + whole);
