@@ -555,7 +555,63 @@ task_package() {
 	done
 }
 
-# try-package [MIRROR]: the package in a Debian 12 that has nothing else, made by debootstrap: installed by apt, used, removed.
+# A hub with one model, for a stranger who pulls; sets $hub. Without Node there is none.
+start_hub() {
+	hub=
+	(need nodejs) || {
+		say "do: there is no Node, hence no hub: nothing is pulled"
+		return 0
+	}
+	server_dir=$(mktemp -d)
+	trap stop_server EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	node tests/hub/serve.mjs >"$server_dir/hub" &
+	server_pid=$!
+	tries=0
+	while [ -z "$hub" ]; do
+		kill -0 "$server_pid" 2>/dev/null || die "the hub ended before it was ready"
+		tries=$((tries + 1))
+		[ "$tries" -le 300 ] || die "the hub was not ready within 30 s"
+		sleep 0.1
+		hub=$(head -n 1 "$server_dir/hub")
+	done
+}
+
+# try_service DEBIAN: the unit and its socket under a systemd that runs in a container of DEBIAN, a copy of the empty Debian 12.
+try_service() {
+	(need systemd-container) || {
+		say "do: skipped: there is no systemd-nspawn to run the service in"
+		return 0
+	}
+	mkdir -p "$1/opt/try"
+	cp build/packages/hokku_*.deb "$1/opt/try/"
+	cp packaging/debian/try-service.sh "$1/opt/try/"
+	cp models/haiku/haiku.gguf "$1/opt/try/model.gguf"
+	DEBIAN_FRONTEND=noninteractive chroot "$1" sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends \
+		systemd systemd-sysv dbus curl /opt/try/hokku_*.deb' >build/try-service.log 2>&1 || {
+		cat build/try-service.log >&2
+		die "systemd and the package cannot be installed"
+	}
+	printf '%s\n' '[Unit]' 'After=basic.target dbus.service' '[Service]' 'Type=oneshot' 'TimeoutStartSec=300' 'StandardOutput=append:/opt/try/log' \
+		'StandardError=append:/opt/try/log' "ExecStart=/bin/bash -c '/bin/bash /opt/try/try-service.sh; exec systemctl exit \$?'" \
+		'[Install]' 'WantedBy=multi-user.target' >"$1/etc/systemd/system/hokku-try.service"
+	chroot "$1" systemctl -q enable hokku-try.service
+	chroot "$1" systemctl -q mask console-getty.service
+	# Its own loopback and nothing else: no port of this machine is taken. No manager need run here to be asked.
+	timeout 600 systemd-nspawn -q -D "$1" --boot --machine hokku-try --register=no --keep-unit --private-network </dev/null \
+		>build/try-service.log 2>&1 && booted=0 || booted=$?
+	if [ ! -f "$1/opt/try/log" ]; then
+		tail -n 5 build/try-service.log >&2
+		say "do: skipped: no systemd can be booted in a container here (build/try-service.log)"
+		return 0
+	fi
+	cat "$1/opt/try/log"
+	return "$booted"
+}
+
+# try-package [MIRROR]: the package in a Debian 12 that has nothing else, made by debootstrap: installed by apt, used, removed; then
+# its service under systemd.
 task_try_package() {
 	if [ "$(id -u)" != 0 ]; then
 		say "do: skipped: root alone can make a Debian 12 to install into"
@@ -576,13 +632,15 @@ task_try_package() {
 		}
 		: >"$debian/complete"
 	fi
+	start_hub
 	rm -rf build/debian-12-try
 	cp -a "$debian" build/debian-12-try
 	cp build/packages/hokku_*.deb packaging/debian/try.sh build/debian-12-try/tmp/
-	status=0
-	chroot build/debian-12-try sh /tmp/try.sh || status=1
+	HF_ENDPOINT=$hub unshare --mount chroot build/debian-12-try sh /tmp/try.sh || die "the package does not do what it should in an empty Debian 12"
 	rm -rf build/debian-12-try
-	[ "$status" = 0 ] || die "the package does not do what it should in an empty Debian 12"
+	cp -a "$debian" build/debian-12-try
+	try_service build/debian-12-try || die "the service does not do what it should under systemd"
+	rm -rf build/debian-12-try
 }
 
 task_clean() {
@@ -613,7 +671,8 @@ usage: ./do TASK
   install [PREFIX]  into /usr/local
   package [DIR]     Debian packages (hokku, and hokku-cuda where the plugin was built) into build/packages
   try-package [MIRROR]
-                    as root: the package is installed into an empty Debian 12, used and removed
+                    as root: the package is installed into an empty Debian 12, used (a stranger's install, pull and chat) and
+                    removed; the service runs under a systemd in a container
   clean             remove what was built
   help              this text
 

@@ -16,6 +16,25 @@ ldconfig -p | grep -q 'libhokku.so.0'
 answer=$(hokku run -p "autumn rain" --seed 1)
 [ "$(printf '%s\n' "$answer" | wc -l)" -ge 3 ]
 say "hokku run: $(printf '%s' "$answer" | tr '\n' '/')"
+
+# A stranger's three commands: installing was the first. A hub is at HF_ENDPOINT; what is typed, is typed into a terminal.
+if [ -n "${HF_ENDPOINT:-}" ]; then
+	hokku pull hokku/haiku-GGUF </dev/null >/tmp/pull.log 2>&1 || {
+		cat /tmp/pull.log
+		exit 1
+	}
+	say "hokku pull: $(tail -n 1 /tmp/pull.log)"
+	hokku list | grep -q hokku/haiku-GGUF
+	mount -t devpts -o newinstance,ptmxmode=0666 devpts /dev/pts # gone with this process's own mounts
+	ln -sf pts/ptmx /dev/ptmx
+	printf 'autumn rain\n/show\n/bye\n' | script -qec 'hokku chat hokku/haiku-GGUF' /dev/null >/tmp/chat.log || {
+		cat /tmp/chat.log
+		exit 1
+	}
+	[ "$(printf 'autumn rain\n' | hokku chat hokku/haiku-GGUF | grep -c .)" = 3 ]
+	say "hokku chat: $(tr -d '\r' </tmp/chat.log | sed 's/.*\x1b\[K//' | tail -n 12 | tr '\n' '/')"
+fi
+
 hokku serve --port 0 2>/tmp/serve.log &
 server=$!
 until grep -q listening /tmp/serve.log; do
