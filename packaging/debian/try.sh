@@ -27,7 +27,7 @@ if [ -n "${HF_ENDPOINT:-}" ]; then
 	hokku list | grep -q hokku/haiku-GGUF
 	mount -t devpts -o newinstance,ptmxmode=0666 devpts /dev/pts # gone with this process's own mounts
 	ln -sf pts/ptmx /dev/ptmx
-	printf 'autumn rain\n/show\n/bye\n' | script -qec 'hokku chat hokku/haiku-GGUF' /dev/null >/tmp/chat.log || {
+	printf 'autumn rain\n/bye\n' | script -qec 'hokku chat hokku/haiku-GGUF' /dev/null >/tmp/chat.log && grep -q 'tokens/s' /tmp/chat.log || {
 		cat /tmp/chat.log
 		exit 1
 	}

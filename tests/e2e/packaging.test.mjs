@@ -72,7 +72,80 @@ test('its expressions, and the alerts, are what promtool takes; each alert fires
 	assert.equal(status, 0, text);
 });
 
-test('the Kubernetes example is YAML; what it asks of hokku and of its metrics is there', (t) => {
+// Validators made of the OpenAPI descriptions of Kubernetes and of the Gateway API, by apiVersion.
+const schemas = {
+	'apps/v1': 'kubernetes-models/_schemas/IoK8sApiAppsV1',
+	v1: 'kubernetes-models/_schemas/IoK8sApiCoreV1',
+	'rbac.authorization.k8s.io/v1': 'kubernetes-models/_schemas/IoK8sApiRbacV1',
+	'gateway.networking.k8s.io/v1': '@kubernetes-models/gateway-api/_schemas/IoK8sSigsGatewayApiApisV1',
+};
+
+// value, of which every member that is read is taken out of unread: what a validator never looks at, its schema does not know.
+function watched(value, path, unread) {
+	if (typeof value !== 'object' || value === null) return value;
+	const inner = Object.entries(value).map(([key, v]) => [key, watched(v, `${path}/${key}`, unread)]);
+	if (Array.isArray(value)) return inner.map(([, v]) => v);
+	for (const [key] of inner) unread.add(`${path}/${key}`);
+	return new Proxy(Object.fromEntries(inner), { get: (all, key) => (unread.delete(`${path}/${String(key)}`), all[key]) });
+}
+
+// What a document's schema has against it.
+async function faults(document) {
+	const { validate } = await import(`${schemas[document.apiVersion]}${document.kind}`), unread = new Set();
+	const ok = validate(watched(document, '', unread));
+	return [...(ok ? [] : validate.errors.map((e) => `${e.instancePath} ${e.message}`)), ...[...unread].map((path) => `${path} is unknown`)];
+}
+
+async function judgeFields(t, documents) {
+	try {
+		import.meta.resolve('kubernetes-models');
+		import.meta.resolve('@kubernetes-models/gateway-api');
+	} catch {
+		return t.diagnostic('kubernetes-models is not here (npm ci in tests/ brings it): fields are not judged');
+	}
+	const own = ['InferencePool']; // which no package describes: below
+	for (const d of documents) if (!own.includes(d.kind)) assert.deepEqual(await faults(d), [], `${d.kind} ${d.metadata.name}`);
+	for (const [change, fault] of [
+		[(c) => (c.livenessProbe.periodSecond = 1), /livenessProbe\/periodSecond is unknown$/],
+		[(c) => (c.lifecycle.preStop.sleep.seconds = '5'), /sleep\/seconds must be integer$/],
+		[(c) => delete c.name, /containers\/0 must have required property 'name'$/],
+	]) {
+		const d = structuredClone(documents.find((document) => document.kind === 'Deployment'));
+		change(d.spec.template.spec.containers[0]);
+		assert.match((await faults(d)).join(), fault);
+	}
+}
+
+// The fields that the pool's resource definition has (inference.networking.k8s.io/v1, of releases 1.0 to 1.5): [type, required].
+const poolFields = {
+	spec: ['object', true],
+	'spec.selector': ['object', true],
+	'spec.selector.matchLabels': ['object', true],
+	'spec.selector.matchLabels.*': ['string', true],
+	'spec.targetPorts': ['object', true],
+	'spec.targetPorts.*': ['object', true],
+	'spec.targetPorts.*.number': ['number', true],
+	'spec.endpointPickerRef': ['object', true],
+	'spec.endpointPickerRef.group': ['string', false],
+	'spec.endpointPickerRef.kind': ['string', false],
+	'spec.endpointPickerRef.name': ['string', true],
+	'spec.endpointPickerRef.port': ['object', false],
+	'spec.endpointPickerRef.port.number': ['number', true],
+	'spec.endpointPickerRef.failureMode': ['string', false],
+};
+function judgePool(value, path = '') {
+	const known = Object.keys(poolFields).filter((p) => (path ? p.startsWith(`${path}.`) : true) && p.split('.').length === (path ? path.split('.').length + 1 : 1));
+	for (const [key, v] of Object.entries(value)) {
+		if (!path && key !== 'spec') continue;
+		const at = known.find((p) => p === `${path ? `${path}.` : ''}${key}`) ?? known.find((p) => p === `${path}.*`);
+		assert.ok(at, `${path}.${key} is unknown`);
+		assert.equal(typeof v, poolFields[at][0], at);
+		if (typeof v === 'object') judgePool(v, at);
+	}
+	for (const p of known) if (poolFields[p][1] && !p.endsWith('*')) assert.ok(p.split('.').at(-1) in value, `${p} is not there`);
+}
+
+test('the Kubernetes example is YAML; what it asks of hokku and of its metrics is there', async (t) => {
 	const text = read('packaging/kubernetes/hokku.yaml');
 	const help = execFileSync(hokku, ['serve', '--help'], { encoding: 'utf8' });
 	const args = text.match(/args: \[serve, (.*)\]/)[1].match(/--[a-z-]+/g);
@@ -83,10 +156,14 @@ test('the Kubernetes example is YAML; what it asks of hokku and of its metrics i
 	const documents = JSON.parse(execFileSync('python3', ['-c', 'import json, sys, yaml; json.dump(list(yaml.safe_load_all(sys.stdin)), sys.stdout)'], { input: text, encoding: 'utf8' }));
 	const of = (kind, name) => documents.find((d) => d.kind === kind && d.metadata.name === name);
 	const pods = of('Deployment', 'hokku').spec.template, pool = of('InferencePool', 'hokku').spec;
+	judgePool(of('InferencePool', 'hokku'));
+	assert.throws(() => judgePool({ spec: { ...pool, targetPort: 1 } }), /spec\.targetPort is unknown/);
+	assert.match(pool.endpointPickerRef.failureMode, /^Fail(Open|Close)$/);
 	assert.deepEqual(pool.selector.matchLabels, pods.metadata.labels);
 	assert.equal(pool.targetPorts[0].number, pods.spec.containers[0].ports[0].containerPort);
 	assert.equal(of('Service', pool.endpointPickerRef.name).spec.ports[0].port, pool.endpointPickerRef.port.number);
 	assert.equal(of('HTTPRoute', 'hokku').spec.rules[0].backendRefs[0].name, of('InferencePool', 'hokku').metadata.name);
+	await judgeFields(t, documents);
 	const config = JSON.parse(execFileSync('python3', ['-c', 'import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)'], { input: of('ConfigMap', 'hokku-epp').data['config.yaml'], encoding: 'utf8' }));
 	for (const { pluginRef } of config.schedulingProfiles[0].plugins) assert.ok(config.plugins.some((p) => p.type === pluginRef), pluginRef);
 });
