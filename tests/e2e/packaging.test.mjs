@@ -93,7 +93,7 @@ function watched(value, path, unread) {
 async function faults(document) {
 	const { validate } = await import(`${schemas[document.apiVersion]}${document.kind}`), unread = new Set();
 	const ok = validate(watched(document, '', unread));
-	return [...(ok ? [] : validate.errors.map((e) => `${e.instancePath} ${e.message}`)), ...[...unread].map((path) => `${path} is unknown`)];
+	return [...(ok ? [] : validate.errors.map((e) => `${e.instancePath} ${e.keyword} ${Object.values(e.params).join()}`)), ...[...unread].map((path) => `${path} is unknown`)];
 }
 
 async function judgeFields(t, documents) {
@@ -107,8 +107,8 @@ async function judgeFields(t, documents) {
 	for (const d of documents) if (!own.includes(d.kind)) assert.deepEqual(await faults(d), [], `${d.kind} ${d.metadata.name}`);
 	for (const [change, fault] of [
 		[(c) => (c.livenessProbe.periodSecond = 1), /livenessProbe\/periodSecond is unknown$/],
-		[(c) => (c.lifecycle.preStop.sleep.seconds = '5'), /sleep\/seconds must be integer$/],
-		[(c) => delete c.name, /containers\/0 must have required property 'name'$/],
+		[(c) => (c.lifecycle.preStop.sleep.seconds = '5'), /sleep\/seconds type integer$/],
+		[(c) => delete c.name, /containers\/0 required name$/],
 	]) {
 		const d = structuredClone(documents.find((document) => document.kind === 'Deployment'));
 		change(d.spec.template.spec.containers[0]);
