@@ -493,7 +493,7 @@ static int talk_with(const struct options *o, struct engine *e)
 		talk_free(&s.talk);
 		return cli_fail(&err);
 	}
-	struct line_reader *reader = line_reader_open(s.terminal, wake[0], &err);
+	struct line_reader *reader = line_reader_open(s.terminal, wake[0], LINE_MAX_BYTES, &err);
 	if (!reader) {
 		talk_free(&s.talk);
 		return cli_fail(&err);

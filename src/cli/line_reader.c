@@ -17,10 +17,9 @@ enum { HISTORY_LINES = 1000 };
 struct line_reader {
 	bool terminal, interrupted;
 	int wake;
+	size_t max_bytes; /* of a pipe's line */
 	const char *prompt;
 	struct strbuf line;
-	char *text; /* of a pipe: getline's */
-	size_t text_bytes;
 #ifdef HOKKU_LIBEDIT
 	EditLine *edit;
 	History *history;
@@ -181,7 +180,7 @@ static enum line_end read_terminal(struct line_reader *r, struct hokku_error *er
 }
 #endif
 
-struct line_reader *line_reader_open(bool terminal, int wake, struct hokku_error *err)
+struct line_reader *line_reader_open(bool terminal, int wake, size_t max_bytes, struct hokku_error *err)
 {
 	struct line_reader *r = calloc(1, sizeof *r);
 	if (!r) {
@@ -190,6 +189,7 @@ struct line_reader *line_reader_open(bool terminal, int wake, struct hokku_error
 	}
 	r->terminal = terminal;
 	r->wake = wake;
+	r->max_bytes = max_bytes;
 	if (terminal && !open_edit(r)) {
 		err_set(err, HOKKU_IO_ERROR, "the terminal cannot be set up to edit lines (is TERM right?)");
 		line_reader_close(r);
@@ -204,31 +204,32 @@ void line_reader_close(struct line_reader *r)
 		return;
 	close_edit(r);
 	strbuf_free(&r->line);
-	free(r->text);
 	free(r);
 }
 
 static enum line_end read_pipe(struct line_reader *r, struct hokku_error *err)
 {
-	ssize_t n;
-	do {
+	for (;;) {
 		errno = 0;
 		clearerr(stdin);
-		n = getline(&r->text, &r->text_bytes, stdin);
-	} while (n < 0 && errno == EINTR && !feof(stdin));
-	if (n < 0 && (ferror(stdin) || errno)) {
-		err_set(err, HOKKU_IO_ERROR, "standard input cannot be read: %s", strerror(errno));
-		return LINE_FAILED;
+		int c = getc(stdin);
+		if (c == EOF && errno == EINTR && !feof(stdin))
+			continue;
+		if (c == EOF && (ferror(stdin) || errno)) {
+			err_set(err, HOKKU_IO_ERROR, "standard input cannot be read: %s", strerror(errno));
+			return LINE_FAILED;
+		}
+		if (c == EOF)
+			return r->line.len ? LINE_READ : LINE_OVER;
+		if (c != '\n' && r->line.len == r->max_bytes) { /* it may never end */
+			err_set(err, HOKKU_INVALID_REQUEST,
+				"a line has more than the %zu bytes that are allowed", r->max_bytes);
+			return LINE_FAILED;
+		}
+		strbuf_add(&r->line, &(char){(char)c}, 1);
+		if (c == '\n' || r->line.failed)
+			return LINE_READ;
 	}
-	if (n < 0)
-		return LINE_OVER;
-	if (n > LINE_MAX_BYTES) {
-		err_set(err, HOKKU_INVALID_REQUEST, "a line has %zd bytes; %d are allowed", n,
-			LINE_MAX_BYTES);
-		return LINE_FAILED;
-	}
-	strbuf_add(&r->line, r->text, (size_t)n);
-	return LINE_READ;
 }
 
 enum line_end line_reader_next(struct line_reader *r, const char *prompt, struct str *line,

@@ -17,8 +17,9 @@ enum line_end { LINE_READ, LINE_OVER, LINE_INTERRUPTED, LINE_FAILED };
 
 enum { LINE_MAX_BYTES = 64 << 20 };
 
-/* wake: the descriptor to read from. NULL: no memory, or a terminal that cannot be used, in err. */
-struct line_reader *line_reader_open(bool terminal, int wake, struct hokku_error *err);
+/* wake: the descriptor to read from. max_bytes: of a line that comes through a pipe, without its end. NULL:
+ * no memory, or a terminal that cannot be used, in err. */
+struct line_reader *line_reader_open(bool terminal, int wake, size_t max_bytes, struct hokku_error *err);
 void line_reader_close(struct line_reader *r); /* NULL is allowed */
 
 /* The next line, without its end (LF or CRLF), in *line, until the next call. prompt: on a terminal. FAILED:

@@ -130,16 +130,6 @@ struct registry_step registry_next(const struct registry *r, uint64_t now_ns)
 	return (struct registry_step){REGISTRY_NOTHING, 0};
 }
 
-uint64_t registry_next_expiry(const struct registry *r)
-{
-	uint64_t first = REGISTRY_NEVER;
-	for (uint32_t i = 0; i < r->n; i++)
-		if (r->models[i].state == REGISTRY_LOADED && !r->models[i].n_running &&
-		    r->models[i].expires_ns < first)
-			first = r->models[i].expires_ns;
-	return first;
-}
-
 uint32_t registry_in_the_way(const struct registry *r, uint32_t model, uint32_t *out, uint32_t cap)
 {
 	const struct registry_model *m = &r->models[model];

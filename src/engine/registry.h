@@ -71,9 +71,6 @@ struct registry_step {
  * such a way that this ends. */
 struct registry_step registry_next(const struct registry *r, uint64_t now_ns);
 
-/* When registry_next may say something else although nothing changes but the clock; REGISTRY_NEVER. */
-uint64_t registry_next_expiry(const struct registry *r);
-
 /* Bytes that are taken at a place: of all models that are there, on their way there or on their way out. */
 uint64_t registry_used(const struct registry *r, uint32_t place);
 

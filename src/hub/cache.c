@@ -233,14 +233,6 @@ void hub_cache_note_absent(const char *cache, const char *repo, const char *comm
 	free(path);
 }
 
-bool hub_cache_is_absent(const char *cache, const char *repo, const char *commit, const char *file)
-{
-	char *path = hub_cache_path(cache, repo, ".no_exist/%s/%s", commit, file);
-	bool absent = path && access(path, F_OK) == 0;
-	free(path);
-	return absent;
-}
-
 /* ---- reading ---- */
 
 enum hokku_code hub_cache_commit(const char *cache, const char *repo, const char *revision, char commit[41],

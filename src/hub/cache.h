@@ -43,7 +43,6 @@ enum hokku_code hub_cache_write_ref(const char *cache, const char *repo, const c
 				    const char *commit, struct hokku_error *err);
 /* Notes that the hub has no such file. What cannot be noted is no failure. */
 void hub_cache_note_absent(const char *cache, const char *repo, const char *commit, const char *file);
-bool hub_cache_is_absent(const char *cache, const char *repo, const char *commit, const char *file);
 
 /* The commit that a revision was when it was last asked for; NOT_FOUND: it never was. */
 enum hokku_code hub_cache_commit(const char *cache, const char *repo, const char *revision, char commit[41],
