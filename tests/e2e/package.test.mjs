@@ -82,7 +82,7 @@ test('the unit: what it names is there, and it exposes little', (t) => {
 	const unit = readFileSync(join(root, 'packaging/systemd/hokku.service'), 'utf8'), cuda = readFileSync(join(root, 'packaging/systemd/cuda.conf'), 'utf8');
 	const help = text(hokku, ['serve', '--help'], { env: {} });
 	for (const [, variable] of readFileSync(join(root, 'packaging/systemd/hokku.default'), 'utf8').matchAll(/^#?([A-Z_]+)=/gm)) assert.match(help, new RegExp(`\\b${variable}\\b`), variable);
-	for (const line of ['Type=notify', 'WatchdogSec=60', 'DynamicUser=yes', 'ExecStart=/usr/bin/hokku serve', "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'", 'EnvironmentFile=-/etc/default/hokku']) assert.ok(unit.includes(`\n${line}\n`), line);
+	for (const line of ['Type=notify', 'WatchdogSec=60', 'DynamicUser=yes', 'ExecStart=/usr/bin/hokku serve', 'Environment=HF_HOME=/var/lib/hokku XDG_CACHE_HOME=/var/cache', "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'", 'EnvironmentFile=-/etc/default/hokku']) assert.ok(unit.includes(`\n${line}\n`), line);
 	const analyze = tool('systemd-analyze'), dir = mkdtempSync(join(tmpdir(), 'hokku-unit-'));
 	t.after(() => rmSync(dir, { recursive: true }));
 	if (!analyze) return t.skip('systemd-analyze is not here (./do test brings it)');
