@@ -144,6 +144,20 @@ bool str_read_digits(const char *text, uint64_t *out)
 	return true;
 }
 
+void str_make_plain(char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)text[i], next = i + 1 < n ? (unsigned char)text[i + 1] : 0;
+		size_t len = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+		bool whole = i + len <= n && utf8_valid_prefix(text + i, len) == len;
+		if (!whole || c < ' ' || c == 0x7f)
+			text[i] = '?';
+		else if (c == 0xc2 && next < 0xa0)
+			text[i] = text[i + 1] = '?';
+		i += whole ? len - 1 : 0;
+	}
+}
+
 const char *str_quote(struct str s, char *out, size_t out_size)
 {
 	size_t o = 0;

@@ -73,6 +73,10 @@ void strbuf_add_json(struct strbuf *b, const char *text, size_t n);
 /* Digits alone, 18 at most: no sign, no space, nothing behind. False: text is none, *out stays. */
 bool str_read_digits(const char *text, uint64_t *out);
 
+/* Makes a "?" of each byte of text that is no UTF-8, and of those of control characters (U+0000 to U+001F,
+ * U+007F to U+009F): what is left steers no terminal and breaks no line. */
+void str_make_plain(char *text, size_t n);
+
 /* A printable, quoted, at most max_bytes long rendering of untrusted bytes for messages: control characters,
  * quotes and invalid UTF-8 are escaped, a longer text is cut with "...". Returns out. */
 const char *str_quote(struct str s, char *out, size_t out_size);

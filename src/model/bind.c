@@ -401,9 +401,11 @@ static enum hokku_code read_identity(struct model *m, struct hokku_error *err)
 		FAIL("the file has no tensors: it holds no model");
 	if (!name.len)
 		name = str_c(file_base_name(gguf_path(m->file)));
-	m->name = arena_strdup(&m->arena, name.ptr, name.len);
-	if (!m->name)
+	char *plain = arena_strdup(&m->arena, name.ptr, name.len);
+	if (!plain)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the model's name");
+	str_make_plain(plain, name.len); /* it is shown on terminals, and is an id in answers */
+	m->name = plain;
 	return HOKKU_OK;
 }
 

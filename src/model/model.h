@@ -72,7 +72,7 @@ struct model {
 	struct kv_group kv_groups[MODEL_MAX_KV_GROUPS]; /* (n_kv_groups) */
 	uint32_t n_kv_groups;
 	uint64_t n_params, n_weight_bytes;
-	const char *name;        /* general.name or the file's name */
+	const char *name;        /* general.name or the file's name, as plain text */
 	const char *format_name; /* the format that holds most bytes */
 	struct arena arena;
 };

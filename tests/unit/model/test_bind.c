@@ -242,6 +242,26 @@ static void a_sound_file_binds(void **state)
 	unlink(path);
 }
 
+/* It is shown on terminals, in logs and as JSON. */
+static void a_name_is_plain_text(void **state)
+{
+	(void)state;
+	struct file f;
+	char path[256];
+	struct hokku_error err = {0};
+	struct model m;
+	good_file(&f);
+	set_key(&f, (struct key){"general.name", GGUF_STRING, 0,
+				 "a\x1b[1m\n\x7f\xff \xc2\x9b \xc3\xa9 \xc2\xa0 \xe2\x82"});
+	struct gguf *g = open_file(&f, path);
+	if (model_bind(&m, g, &err))
+		fail_msg("%s", err.message);
+	assert_string_equal(m.name, "a?[1m??? ?? \xc3\xa9 \xc2\xa0 ??");
+	model_unbind(&m);
+	gguf_close(g);
+	unlink(path);
+}
+
 /* What a file may leave out, and what stands in for it. */
 static void what_may_be_absent(void **state)
 {
@@ -533,6 +553,7 @@ int main(void)
 		cmocka_unit_test(a_scaling_of_none_is_none),  cmocka_unit_test(wrong_keys_are_refused),
 		cmocka_unit_test(wrong_tensors_are_refused),  cmocka_unit_test(limits_hold_on_both_sides),
 		cmocka_unit_test(the_vocabulary_has_a_limit), cmocka_unit_test(architectures_are_listed),
+		cmocka_unit_test(a_name_is_plain_text),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
