@@ -533,6 +533,16 @@ task_page() {
 	say "do: built page/dist/index.html ($(wc -c <page/dist/index.html) bytes); commit it with page/src"
 }
 
+# dashboard [SECONDS]: docs/pictures/dashboard.png, drawn of a running hokku's metrics as the dashboard asks for them.
+task_dashboard() {
+	need $packages_haiku nodejs npm ca-certificates $packages_browser
+	need_node
+	need_node_modules
+	unpack prometheus
+	build release hokku
+	HOKKU=$PWD/build/release/hokku node tests/dashboard/draw.mjs "$@" || die "the dashboard cannot be drawn"
+}
+
 task_install() {
 	task_build
 	as_root cmake --install build/release --prefix "${1:-/usr/local}"
@@ -668,6 +678,8 @@ usage: ./do TASK
   lint              layout and clang-tidy
   gpu [PART...]     with a GPU and nvcc: proves the plugin on it, then times it (tests/gpu/run.sh tells the parts)
   page              page/dist out of page/src (TypeScript), to be committed: the page that a server shows
+  dashboard [SECONDS]
+                    every query of packaging/grafana has data of a server under load (60 s); draws docs/pictures/dashboard.png
   install [PREFIX]  into /usr/local
   package [DIR]     Debian packages (hokku, and hokku-cuda where the plugin was built) into build/packages
   try-package [MIRROR]
@@ -686,7 +698,7 @@ task=${1:-help}
 case $task in
 llama-server-tests) task_llama_server_tests "$@" ;;
 try-package) task_try_package "$@" ;;
-haiku | build | test | bench | fuzz | soak | maskbench | schemas | valgrind | fmt | lint | gpu | page | package | install | clean | help) "task_$task" "$@" ;;
+haiku | build | test | bench | fuzz | soak | maskbench | schemas | valgrind | fmt | lint | gpu | page | dashboard | package | install | clean | help) "task_$task" "$@" ;;
 -h | --help) task_help ;;
 *)
 	task_help >&2

@@ -39,6 +39,7 @@ test('the dashboard: every metric and label that it names exists, its panels do 
 	assert.ok(panels.length > 25);
 	assert.equal(new Set(board.panels.map((p) => p.id)).size, board.panels.length);
 	for (const panel of panels) for (const target of panel.targets) checkNames(target.expr);
+	for (const { title, targets, fieldConfig } of panels) for (const { matcher } of fieldConfig.overrides) assert.ok(targets.some((target) => target.legendFormat === matcher.options), `${matcher.options} of ${title}`);
 	for (const [i, { gridPos: a }] of board.panels.entries()) {
 		assert.ok(a.x + a.w <= 24);
 		for (const { gridPos: b } of board.panels.slice(i + 1)) assert.ok(a.x + a.w <= b.x || b.x + b.w <= a.x || a.y + a.h <= b.y || b.y + b.h <= a.y, JSON.stringify([a, b]));
