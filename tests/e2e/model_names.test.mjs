@@ -11,6 +11,7 @@ import { start, startFails } from './server_common.mjs';
 
 const hokku = process.env.HOKKU;
 const scratch = mkdtempSync(join(tmpdir(), 'hokku-names-'));
+const sim = `${process.env.HOKKU_BUILD_DIR}/libhokku-cuda-sim.so`;
 const folder = new URL('../golden/models/hf', import.meta.url).pathname;
 const cache = join(scratch, 'cache'), repo = (name) => join(cache, `models--test--${name}`);
 let hub, env, whole;
@@ -107,7 +108,53 @@ test('before it begins it says what the model takes, and what this machine has',
 	assert.deepEqual(readdirSync(scratch).filter((name) => name.startsWith('hokku-heads')), []);
 	// What a plugin shows of GPUs (tests/unit/compute/fake/plugin.c).
 	const gpus = { HF_HUB_CACHE: join(scratch, 'needs2'), HOKKU_PLUGIN_PATH: `${process.env.HOKKU_BUILD_DIR}/tests/plugins/good` };
-	assert.match((await run(['pull', 'test/one-GGUF:Q8_0'], { more: gpus })).err, /of disk are free; cuda:0, .*, .* free$/m);
+	const fake = (await run(['pull', 'test/one-GGUF:Q8_0'], { more: gpus })).err;
+	assert.match(fake, /of disk are free; cuda:0, .*, .* free$/m);
+	assert.match(fake, /^hokku: on cuda:0 what it takes cannot be said: the device cuda:0 does not tell what it would take$/m);
+});
+
+test('of each GPU too, and what would fit where it does not', { skip: existsSync(sim) ? false : `no ${sim}` }, async () => {
+	const told = JSON.parse(await output('fit', whole, '--json', '--no-measure')).devices[0];
+	for (const [i, [vram, pattern]] of [
+		['', /^hokku: on cuda:0 it takes (\S+ [KM]iB) for weights, \S+ [KM]iB for KV at a context of 256, \S+ [KM]iB to compute$/m],
+		['4600000', /^hokku: on cuda:0 it takes .* to compute: more than is available; a context of \d+ would fit$/m],
+		['1000000', /^hokku: on cuda:0 it takes .* to compute: more than is available, with any context$/m],
+	].entries()) {
+		const more = { HF_HUB_CACHE: join(scratch, `gpu${i}`), HOKKU_PLUGIN_PATH: sim, ...(vram && { CUDASIM_VRAM: vram }) };
+		const { err } = await run(['pull', 'test/one-GGUF:Q8_0'], { more });
+		assert.match(err, pattern);
+		assert.match(err, /^hokku: this machine has .*; cuda:0, emulated device 0, .* free$/m);
+		assert.doesNotMatch(err, /cannot run here/); // the CPU can
+	}
+	assert.ok(told.fits);
+});
+
+test('fit: of a model that is not here the beginnings are enough; nothing is pulled', async () => {
+	const fit = async (name, ...more) => JSON.parse(await output('fit', name, '--json', '--no-measure', '--device', 'cpu', ...more));
+	const local = await fit(whole), same = (told) => assert.deepEqual({ ...told.devices[0], available_bytes: 0 }, { ...local.devices[0], available_bytes: 0 });
+	const empty = { HF_HUB_CACHE: join(scratch, 'fitted') };
+	for (const name of ['test/one-GGUF:Q8_0', 'test/wide-GGUF', 'test/parts-GGUF']) {
+		hub.requests = [];
+		const r = await run(['fit', name, '--json', '--no-measure', '--device', 'cpu'], { more: empty });
+		assert.equal(r.code, 0, r.err);
+		same(JSON.parse(r.out));
+		assert.ok(hub.requests.length > 0);
+	}
+	assert.equal((await run(['fit', 'test/folder', '--no-measure'], { more: empty })).code, 0);
+	assert.ok(!existsSync(join(scratch, 'fitted', 'models--test--one-GGUF', 'snapshots')));
+	same(await fit('test/one-GGUF:Q8_0')); // here, and as it is
+	for (const [args, pattern] of [
+		[['test/one-GGUF:F16'], /^hokku: of test\/one-GGUF, which is not here \(8 B to pull\), no more can be told: one-F16\.gguf: /],
+		[['test/later-GGUF'], /^hokku: of test\/later-GGUF, which is not here \([\d.]+ KiB to pull\), no more can be told: later\.gguf: .*"later"; hokku knows qwen2/],
+		[['test/parts-GGUF', '--offline'], /^hokku: .*test\/parts-GGUF/],
+		[['test/none'], /has no repository "test\/none"/],
+		[['test/parts-GGUF', '-c', '100000'], /^hokku: a context of 100,000 was asked for; the model was trained for 256 at most\n$/],
+	]) {
+		const r = await run(['fit', '--no-measure', ...args], { more: empty });
+		assert.deepEqual([r.code, r.out], [1, '']);
+		assert.match(r.err, pattern);
+	}
+	assert.deepEqual(readdirSync(scratch).filter((name) => name.startsWith('hokku-heads')), []);
 });
 
 test('other commands take the names of what is here', async () => {
