@@ -17,10 +17,11 @@ const struct cmd cmd_fit = {
 		"--kv-bytes. No weight is read. MODEL is a GGUF file, a folder as transformers writes it, or a name as\n"
 		"hokku pull takes them: of one that is not here only the beginnings of its files are fetched. Without it\n"
 		"the haiku model inside the program is looked at.\n\n"
-		"Speeds are limits, which nothing exceeds, not promises: decode reads all weights and the streams' KV\n"
-		"memory for each token, prefill multiplies by all weights. They rest on what this machine is measured to\n"
-		"do, for a second or two, with the same threads; of a GPU up to 1 GiB is taken for that time.\n"
-		"--no-measure leaves them out. The exit code is 0 whether it fits or not; \"fits\" of --json tells.\n\n"
+		"Speeds are limits of models that are larger than a CPU's caches, not promises: decode reads all weights\n"
+		"and the streams' KV memory for each token, prefill multiplies by all weights. They rest on what this\n"
+		"machine is measured to do, for a second or two, with the same threads; of a GPU up to 1 GiB is taken for\n"
+		"that time. --no-measure leaves them out. The exit code is 0 whether it fits or not; \"fits\" of --json\n"
+		"tells.\n\n"
 		"Examples:\n"
 		"  hokku fit model.gguf --ctx 8192 --parallel 4\n"
 		"  hokku fit qwen3:4b --cache-type-k q8_0 --cache-type-v q8_0\n",
@@ -79,7 +80,7 @@ static int run(int argc, char **argv)
 						    .kv_bytes = &l.config.kv_bytes,
 						    .kv_fallback = "what these requests take",
 						    .cache = &l.config.cache});
-	opt_add_hub(&table, &hub);
+	opt_add_offline(&table, &hub);
 	opt_add(&table, &(struct opt){.name = "no-measure",
 				      .kind = OPT_FLAG,
 				      .target = &l.no_measure,

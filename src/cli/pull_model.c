@@ -13,7 +13,7 @@
 
 /* ---- options ---- */
 
-void opt_add_hub(struct opt_table *t, struct pull_options *o)
+void opt_add_offline(struct opt_table *t, struct pull_options *o)
 {
 	o->n_connections = HUB_CONNECTIONS;
 	opt_add(t, &(struct opt){.name = "offline",
@@ -21,6 +21,11 @@ void opt_add_hub(struct opt_table *t, struct pull_options *o)
 				 .target = &o->offline,
 				 .env = true,
 				 .help = "ask nothing of the hub: only what is here is found"});
+}
+
+void opt_add_hub(struct opt_table *t, struct pull_options *o)
+{
+	opt_add_offline(t, o);
 	opt_add(t, &(struct opt){.name = "connections",
 				 .kind = OPT_U32,
 				 .target = &o->n_connections,

@@ -12,7 +12,9 @@ struct pull_options {
 	uint32_t n_connections;
 };
 
-/* --offline and --connections. o must outlive t. */
+/* --offline, of a command that pulls nothing. o must outlive t. */
+void opt_add_offline(struct opt_table *t, struct pull_options *o);
+/* The same, and --connections. */
 void opt_add_hub(struct opt_table *t, struct pull_options *o);
 /* The same, and --pull, which a command has that pulls on its way. */
 void opt_add_pull(struct opt_table *t, struct pull_options *o);

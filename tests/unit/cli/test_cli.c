@@ -305,7 +305,7 @@ static void test_common(void **state)
 	bool given[OPT_N_SAMPLING] = {false}, seed_given = false;
 	opt_add_engine(&t, &config);
 	opt_add_sampling(&t, &s, given, &seed_given);
-	assert_int_equal(t.n, 8 + n_sampling_fields + 1);
+	assert_int_equal(t.n, 9 + n_sampling_fields + 1);
 	assert_null(t.rows[t.n].name);
 	assert_true(s.temperature == 0.7f && s.top_p == 1 && s.repetition_penalty == 1 && s.top_k == 0);
 	char *argv[] = {"try",
@@ -324,14 +324,16 @@ static void test_common(void **state)
 			"--threads",
 			"2",
 			"--vram-limit=2G",
+			"--ram-limit=3G",
 			"--kv-bytes=1M",
 			"-ctk",
 			"q8_0",
 			"--cache-type-v=bf16"};
-	assert_int_equal(cli_parse(&cmd, t.rows, 20, argv, NULL, 0, &n_operands), -1);
+	assert_int_equal(cli_parse(&cmd, t.rows, 21, argv, NULL, 0, &n_operands), -1);
 	assert_true(s.temperature == 0.25f && s.top_k == 40 && s.repetition_penalty == 1.5f && s.seed == 12);
 	assert_true(given[0] && given[1] && !given[2] && !given[3] && given[4] && !given[5] && !given[6]);
 	assert_true(seed_given && config.n_ctx == 100 && config.n_threads == 2);
+	assert_true(config.ram_limit == 3ull << 30);
 	assert_true(config.vram_limit == 2ull << 30 && config.kv_bytes == 1 << 20);
 	assert_true(config.cache.k == CACHE_Q8_0 && config.cache.v == CACHE_BF16);
 	assert_string_equal(config.device, "cpu");
