@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -123,6 +124,12 @@ test('TLS: clients of every kind, disconnects, slow readers, pipelining', async 
 		client.on('error', reject);
 	});
 	assert.deepEqual(piped.match(/^HTTP\/1\.1 \d+/gm), ['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 400']);
+
+	// One that names other protocols alone is told of none.
+	const other = tls.connect({ port, ca, host: '127.0.0.1', ALPNProtocols: ['h2'] });
+	await once(other, 'secureConnect', { signal: AbortSignal.timeout(20000) });
+	assert.equal(other.alpnProtocol, false);
+	other.destroy();
 
 	// One that reads nothing is dropped, and nobody else notices.
 	const slow = tls.connect({ port, ca, host: '127.0.0.1' });

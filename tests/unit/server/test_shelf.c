@@ -176,22 +176,31 @@ static void on_list(void *user)
 
 enum { MAX_WAIT_S = 60 };
 
-/* The first list that answers question `number`. */
-static struct shelf_list *wait_for(struct shelf *s, uint64_t number)
+/* Waits until more than `seen` lists have come, on the way to the answer to question `number`; how many have.
+ */
+static unsigned wait_for_more(unsigned seen, uint64_t number)
 {
 	struct timespec until;
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += MAX_WAIT_S;
+	pthread_mutex_lock(&lock);
+	int waited = 0;
+	while (n_told <= seen && waited != ETIMEDOUT)
+		waited = pthread_cond_timedwait(&told, &lock, &until);
+	bool none = n_told <= seen;
+	seen = n_told;
+	pthread_mutex_unlock(&lock);
+	if (none)
+		fail_msg("no list answers question %u within %d s; %u came", (unsigned)number, MAX_WAIT_S,
+			 seen);
+	return seen;
+}
+
+/* The first list that answers question `number`. */
+static struct shelf_list *wait_for(struct shelf *s, uint64_t number)
+{
 	for (unsigned seen = 0;;) {
-		pthread_mutex_lock(&lock);
-		int waited = 0;
-		while (n_told == seen && waited != ETIMEDOUT)
-			waited = pthread_cond_timedwait(&told, &lock, &until);
-		seen = n_told;
-		pthread_mutex_unlock(&lock);
-		if (waited == ETIMEDOUT)
-			fail_msg("no list answers question %u within %d s; %u came", (unsigned)number,
-				 MAX_WAIT_S, seen);
+		seen = wait_for_more(seen, number);
 		struct shelf_list *list = shelf_take(s);
 		if (list && list->number >= number)
 			return list;
@@ -246,6 +255,27 @@ static void test_what_is_new_is_told(void **state)
 	assert_int_equal(model_of(list, "bad")->look->err.code, 0);
 	assert_int_equal(model_of(list, "new")->look->err.code, HOKKU_BAD_FILE);
 	shelf_list_free(list);
+
+	/* What nobody took goes with the next list, beside what was not looked at. */
+	pthread_mutex_lock(&lock);
+	unsigned seen = n_told;
+	pthread_mutex_unlock(&lock);
+	put("live/new.gguf", "no GGUF file either", 19);
+	seen = wait_for_more(seen, shelf_ask(s));
+	uint64_t number = shelf_ask(s);
+	wait_for_more(seen, number);
+	bool looked = false;
+	for (bool over = false; !over; shelf_list_free(list)) {
+		list = shelf_take(s);
+		if (!list) {
+			seen = wait_for_more(seen, number);
+			continue;
+		}
+		over = list->number >= number;
+		looked |= model_of(list, "new")->look != NULL;
+		assert_null(model_of(list, "bad")->look);
+	}
+	assert_true(looked);
 	shelf_destroy(s);
 }
 
