@@ -447,7 +447,7 @@ void gen_take_job(struct generation *g)
 		gen_free(g);
 		return;
 	}
-	refused = check_serving(s, g->hosted, &g->job.err.error);
+	refused = check_serving(s, g->of_file ? NULL : g->hosted, &g->job.err.error);
 	rc = refused ? refused : rc;
 	if (rc == HOKKU_OK)
 		hosting_keep(g);

@@ -123,7 +123,7 @@ bool show_submit(struct generation *g)
 	while (*end)
 		end = &(*end)->next;
 	*end = show;
-	g->preparing = true;
+	g->preparing = g->of_file = true;
 	s->n_preparing++;
 	http_set_user(g->client, g);
 	begin_some(s);

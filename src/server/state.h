@@ -42,9 +42,10 @@ struct generation {
 	struct generation *next, *prev;
 	struct http_request *client; /* NULL: it has its answer, or is gone */
 	struct prepare_job job;
-	bool preparing;           /* job is with the thread that prepares */
-	bool parked;              /* waits for its model, or (hosted is NULL) for a look at the shelf: */
-	uint64_t shelf_number;    /* the one with this number */
+	bool preparing;        /* job is with the thread that prepares */
+	bool of_file;          /* is answered by the model's file, whatever becomes of its engine meanwhile */
+	bool parked;           /* waits for its model, or (hosted is NULL) for a look at the shelf: */
+	uint64_t shelf_number; /* the one with this number */
 	struct states_job *state; /* with the thread of states; NULL: it is an answer, or not there yet */
 	const struct api *api;    /* how its client speaks */
 	struct sample *samples;   /* (n_samples) once it is with the engine */

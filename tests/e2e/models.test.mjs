@@ -181,6 +181,31 @@ test('two that are asked for at once are loaded one after the other, and both an
 	assert.ok(steps[0][0] === steps[1][0] && steps[2][0] === steps[3][0] && steps[0][0] !== steps[2][0], `${steps}`);
 });
 
+test('what tells of a model is asked in every moment of its loading: each answer is whole, and none waits for it', async () => {
+	// Under the thread sanitizer this is where the loop's thread reads what the loading one writes.
+	const seen = {};
+	const paths = ['/slots?model=small', '/props?model=small', '/v1/models/small', '/api/ps', '/health', '/metrics'];
+	for (let round = 0; round < 3; round++) {
+		await unload('small');
+		await reaches('small', 'unloaded');
+		let over = false;
+		const loaded = ask('small').finally(() => (over = true));
+		for (let i = 0; i < 200 && !(over && i > 3); i++) {
+			for (const asked of paths) { // one after the other: the connection is the same
+				const response = await fetch(server.url + asked), [path] = asked.split('?'), { status } = response, text = await response.text();
+				assert.ok(status === 200 || (status === 503 && ['/slots', '/props'].includes(path)), `${path}: ${status} ${text}`);
+				if (path !== '/metrics') JSON.parse(text);
+				(seen[path] ??= new Set()).add(status);
+			}
+			const show = await post(server, '/api/show', { model: 'small' });
+			assert.equal(show.json?.details?.family, 'qwen2', show.text);
+		}
+		assert.equal((await loaded).status, 200);
+		assert.equal((await get('/slots?model=small')).json.length, 4);
+	}
+	assert.ok(seen['/slots'].has(200)); // it may have been there before the first was asked
+});
+
 test('requests in flight are not cut: a model goes when they are over, and who comes meanwhile waits', async () => {
 	const s = await stream(server, { model: 'tiny', prompt: 'a', max_tokens: 400, ...endless });
 	await s.saw('token');

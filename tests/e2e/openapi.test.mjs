@@ -291,6 +291,7 @@ const whole = [
 	['/completion', { prompt: 'the river\n', n_predict: 9, n_probs: 2, return_tokens: true, n_keep: 1, seed: 7 }],
 	['/completion', { prompt: ['a', 'b'], n_predict: 2 }],
 	['/completion', { prompt: 'a', n_predict: 2, response_fields: ['content'] }],
+	['/completion', { prompt: 'the river\n', n_predict: 3, n_probs: 2, post_sampling_probs: true, stream: true, seed: 7 }],
 	['/completion', { prompt: 'the river\n', n_predict: 9, n_probs: 2, stream: true, seed: 7 }],
 	['/tokenize', { content: 'rain', with_pieces: true, nobodys_field: 1 }],
 	['/detokenize', { tokens: [5] }],
