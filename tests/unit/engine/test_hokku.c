@@ -756,7 +756,23 @@ struct parted {
 	struct strbuf text, thinking, names, arguments;
 	uint32_t n_calls, n_whole, stop_after; /* parts; 0: all are wanted */
 	uint32_t n_parts;
+	uint32_t n_drawn, n_prompt; /* whose log probabilities were told */
 };
+
+static bool parted_token(void *user, const struct hokku_token *token)
+{
+	struct parted *t = user;
+	assert_true(token->index == t->n_drawn++ && token->n_top == 2);
+	assert_true(token->drawn.logprob <= 0 && token->top[1].logprob <= token->top[0].logprob);
+	return true;
+}
+
+static bool parted_prompt(void *user, const struct hokku_prompt_token *token)
+{
+	struct parted *t = user;
+	assert_true(token->index == ++t->n_prompt && token->rank >= 1 && token->own.logprob <= 0);
+	return true;
+}
 
 static bool on_part(void *user, const struct hokku_part *part)
 {
@@ -819,6 +835,20 @@ static void conversations(void **state)
 	assert_string_equal(t.names.ptr, "days");
 	assert_true(t.n_calls == 1 && t.n_whole == 1);
 	assert_int_equal(strncmp(t.arguments.ptr, "{\"days\": ", 9), 0);
+	/* With log probabilities of prompt and answer it is the same one. */
+	struct parted told = {0};
+	struct hokku_result result;
+	r.on_token = parted_token;
+	r.on_prompt = parted_prompt;
+	r.n_top_logprobs = 2;
+	assert_int_equal(hokku_generate(h, &r, NULL, &told, &result, &err), HOKKU_OK);
+	assert_string_equal(told.thinking.ptr, t.thinking.ptr);
+	assert_string_equal(told.arguments.ptr, t.arguments.ptr);
+	assert_int_equal(told.n_drawn, result.tokens_out);
+	assert_int_equal(told.n_prompt, result.prompt_tokens - 1);
+	parted_free(&told);
+	r.on_token = NULL;
+	r.on_prompt = NULL;
 	parted_free(&t);
 	/* A callback that has enough ends it. */
 	t = (struct parted){.stop_after = 2};
