@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 # What each group of tasks needs, as Debian packages.
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libedit-dev"
 packages_haiku="$packages_build curl jq"
-packages_test="$packages_haiku dpkg-dev file groff-base zsh fish g++ libcmocka-dev nodejs npm gcovr git openssl ca-certificates python3-sentencepiece python3-yaml"
+packages_test="$packages_haiku dpkg-dev file groff-base zsh fish g++ libcmocka-dev nodejs npm git openssl ca-certificates python3-sentencepiece python3-yaml"
 # In which the page's tests run; where it cannot be had they are skipped.
 packages_browser="chromium fonts-dejavu-core"
 # Whose programs judge what packaging/ and /metrics have (promtool, nginx -t, haproxy -c, systemd-analyze): unpacked into build/tools, not
@@ -252,26 +252,14 @@ suite() {
 	fi
 	build "$suite" "$suite_target"
 	settings=
-	find "build/$suite" -name '*.gcda' -delete
 	status=0
 	rm -f "build/$suite/ctest.xml"
 	# One more than a small machine has cores: some tests wait for clocks and clients.
 	(cd "build/$suite" && ctest --output-on-failure -j 3 --output-junit ctest.xml "$@") || status=1
-	[ "$suite" != asan ] || coverage || status=1
 	awk -v build="$suite" -f tests/closing.awk "build/$suite/ctest.xml" "build/$suite/Testing/Temporary/LastTest.log" \
 		>"build/$suite/closing" || status=1
 	cat "build/$suite/closing"
 	return $status
-}
-
-# Line coverage of src/ over everything that the asan build ran; less than the floor fails.
-coverage() {
-	# Counters that threads share without atomics can go wrong by a little, which gcovr takes for a broken file.
-	gcovr -j 2 --gcov-ignore-parse-errors --root . --filter src/ --object-directory build/asan --print-summary --output build/asan/coverage.txt \
-		--fail-under-line 85 build/asan >build/asan/coverage.log 2>&1 && covered=0 || covered=1
-	say "do: coverage of src/ (floor: 85% of lines; by file: build/asan/coverage.txt)"
-	grep -E '^(lines|branches):' build/asan/coverage.log || cat build/asan/coverage.log >&2
-	return $covered
 }
 
 # unpack PACKAGE...: into build/tools, those that are not there yet. Tests skip what could not be brought.
@@ -331,6 +319,25 @@ task_test() {
 		;;
 	*) die "there is no test build \"$1\": asan, tsan, test, debug, or none for asan and tsan" ;;
 	esac
+}
+
+# Line coverage of src/ over all tests; less than the floor fails. Counting costs commands that end at once more than their work: a file
+# of counters for each source is read and written at their end.
+task_coverage() {
+	need $packages_test gcovr
+	need_node
+	bring
+	mkdir -p build/coverage
+	find build/coverage -name '*.gcda' -delete
+	suite coverage
+	# Counters that threads share without atomics can go wrong by a little, which gcovr takes for a broken file.
+	gcovr -j 2 --gcov-ignore-parse-errors --root . --filter src/ --object-directory build/coverage --print-summary \
+		--output build/coverage/coverage.txt --fail-under-line 85 build/coverage >build/coverage/coverage.log 2>&1 || {
+		cat build/coverage/coverage.log >&2
+		die "less than 85% of the lines of src/ ran, or they could not be counted"
+	}
+	record coverage "$(sed -n 's/^\(lines\|branches\): /\1 /p' build/coverage/coverage.log | paste -sd ';' | sed 's/;/; /')"
+	say "do: by file: build/coverage/coverage.txt"
 }
 
 # Programs that run machine code which PCRE2 makes as it goes (JIT): it reads sixteen bytes at once, past a text's end too, and
@@ -667,6 +674,7 @@ usage: ./do TASK
                     those that ask for results alone optimised
                     (BUILD: asan, tsan, test or debug runs all of them in that one alone)
   bench             speed on synthetic models of real shape, beside the machine's limits
+  coverage          all tests once more, counting which lines of src/ they execute
   fuzz [SECONDS]    each fuzz target for so long (60)
   soak [SECONDS]    a server under mixed load for so long (600): answers stay the same, nothing grows
   maskbench [K]     every K-th schema of MaskBench (1): verdicts, what is refused, times
@@ -688,8 +696,8 @@ usage: ./do TASK
   clean             remove what was built
   help              this text
 
-What a task needs is installed with apt (with sudo when you are not root). bench, lint, fuzz, soak, maskbench, schemas and
-valgrind write their figure into docs/runs.md, unless they were shorter than usual.
+What a task needs is installed with apt (with sudo when you are not root). bench, lint, coverage, fuzz, soak, maskbench, schemas
+and valgrind write their figure into docs/runs.md, unless they were shorter than usual.
 END
 }
 
@@ -698,7 +706,7 @@ task=${1:-help}
 case $task in
 llama-server-tests) task_llama_server_tests "$@" ;;
 try-package) task_try_package "$@" ;;
-haiku | build | test | bench | fuzz | soak | maskbench | schemas | valgrind | fmt | lint | gpu | page | dashboard | package | install | clean | help) "task_$task" "$@" ;;
+haiku | build | test | coverage | bench | fuzz | soak | maskbench | schemas | valgrind | fmt | lint | gpu | page | dashboard | package | install | clean | help) "task_$task" "$@" ;;
 -h | --help) task_help ;;
 *)
 	task_help >&2

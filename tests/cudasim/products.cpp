@@ -24,7 +24,6 @@ enum { K = 16, WIDE = 8 };
 enum { K = 16, WIDE = 4 };
 #endif
 typedef double wide __attribute__((vector_size(WIDE * sizeof(double))));
-typedef double quad __attribute__((vector_size(4 * sizeof(double))));
 typedef float wide_floats __attribute__((vector_size(WIDE * sizeof(float))));
 
 inline wide all(double value)
@@ -45,17 +44,6 @@ inline wide add_exact(wide sum, wide a, wide b)
 #else
 	return sum + a * b;
 #endif
-}
-
-/* Of sums that are exact, in whatever order. */
-inline double total(wide v)
-{
-	quad parts[WIDE / 4];
-	memcpy(parts, &v, sizeof parts);
-	quad sum = parts[0];
-	for (int i = 1; i < WIDE / 4; i++)
-		sum += parts[i];
-	return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 /* Exact sums of products, as many at once as wide has. NARROW: the products fit one double together. */
@@ -161,73 +149,70 @@ inline void load_halves(const uint16_t *first, const uint16_t *second, wide out[
 	}
 }
 
-/* The operands of a warp, (rows or columns, K). */
-struct operands {
-	uint32_t a[16][K / 2], b[8][K / 2]; /* pairs of halves */
+/* The left operand of a warp, rows of K, as pairs of halves and as numbers. */
+struct rows {
+	uint32_t pairs[16][K / 2];
+	alignas(sizeof(wide)) double of[16][K];
+	struct extents extents;
 };
-inline void collect(struct cudasim_mma *const lanes[32], struct operands *o)
+/* What lane i holds: columns 2t, 2t + 1 of rows g and g + 8, then columns 2t + 8, 2t + 9. */
+inline void place_rows(struct rows *o, unsigned i, const uint32_t a[4])
 {
-	for (unsigned i = 0; i < 32; i++) {
-		unsigned g = i / 4, t = i % 4;
-		o->a[g][t] = lanes[i]->a[0];
-		o->a[g + 8][t] = lanes[i]->a[1];
-		o->a[g][t + 4] = lanes[i]->a[2];
-		o->a[g + 8][t + 4] = lanes[i]->a[3];
-		o->b[g][t] = lanes[i]->b[0];
-		o->b[g][t + 4] = lanes[i]->b[1];
+	unsigned g = i / 4, t = i % 4;
+	o->pairs[g][t] = a[0];
+	o->pairs[g + 8][t] = a[1];
+	o->pairs[g][t + 4] = a[2];
+	o->pairs[g + 8][t + 4] = a[3];
+}
+inline void finish_rows(struct rows *o)
+{
+	o->extents = no_extents();
+	for (unsigned r = 0; r < 16; r++) {
+		const uint16_t *h = (const uint16_t *)o->pairs[r];
+		load_halves(h, h + 8, (wide *)o->of[r]);
+		extend(&o->extents, h, h + 8);
 	}
 }
 
-template <bool NARROW> inline void multiply(const struct operands *o, struct cudasim_mma *const lanes[32])
+/* Eight columns of the right operand: where the first and the last eight halves of each lie. */
+struct columns {
+	const uint16_t *first[8], *last[8];
+};
+
+/* d[i]: lane i's four sums. */
+template <bool NARROW>
+inline void multiply(const struct rows *a, const struct columns *c, float *const d[32], bool add)
 {
-	alignas(sizeof(wide)) double b[K][8], row[K];
+	alignas(sizeof(wide)) double b[K][8], column[K];
 	for (unsigned n = 0; n < 8; n++) {
-		const uint16_t *h = (const uint16_t *)o->b[n];
-		load_halves(h, h + 8, (wide *)row);
+		load_halves(c->first[n], c->last[n], (wide *)column);
 		for (unsigned k = 0; k < K; k++)
-			b[k][n] = row[k];
+			b[k][n] = column[k];
 	}
 	for (unsigned r = 0; r < 16; r++) {
-		const uint16_t *h = (const uint16_t *)o->a[r];
 		struct sums s[8 / WIDE] = {};
-		load_halves(h, h + 8, (wide *)row);
 		for (unsigned k = 0; k < K; k++)
 			for (unsigned i = 0; i < 8 / WIDE; i++)
-				add_product<NARROW>(&s[i], all(row[k]), *(const wide *)&b[k][WIDE * i]);
+				add_product<NARROW>(&s[i], all(a->of[r][k]), *(const wide *)&b[k][WIDE * i]);
 		for (unsigned n = 0; n < 8; n++) {
-			float *d = &lanes[r % 8 * 4 + n / 2]->d[r / 8 * 2 + n % 2];
-			*d = close_chain(*d, s[n / WIDE].high[n % WIDE], s[n / WIDE].low[n % WIDE]);
+			float *o = &d[r % 8 * 4 + n / 2][r / 8 * 2 + n % 2];
+			*o = close_chain(add ? *o : 0, s[n / WIDE].high[n % WIDE], s[n / WIDE].low[n % WIDE]);
 		}
 	}
 }
-
-/* Columns of 128 bytes, in whose eight places eights of halves lie turned. */
-struct box {
-	const uint16_t *columns;
-	uint32_t chunk;
-};
-inline const uint16_t *eight(const struct box *b, uint32_t n, uint32_t i)
+inline void multiply_any(const struct rows *a, const struct columns *c, float *const d[32], bool add)
 {
-	return b->columns + 64 * n + ((b->chunk + i) ^ n % 8) * 8;
+	struct extents b = no_extents();
+	for (unsigned n = 0; n < 8; n++)
+		extend(&b, c->first[n], c->last[n]);
+	(are_narrow(&a->extents, &b) ? multiply<true> : multiply<false>)(a, c, d, add);
 }
 
-template <bool NARROW>
-inline void multiply_lane(float *d, uint32_t n, const wide w[2][K / WIDE], const struct box *b, bool add)
+/* A box: columns of 128 bytes, in whose eight places eights of halves lie turned; b points into the first
+ * column. */
+inline const uint16_t *eight(uintptr_t b, uint32_t n, uint32_t i)
 {
-	uint32_t t = cudasim_now->lane % 4;
-	wide x[K / WIDE];
-	for (uint32_t j = 0; j < n / 8; j++)
-		for (uint32_t e = 0; e < 2; e++) {
-			uint32_t at = 8 * j + 2 * t + e;
-			load_halves(eight(b, at, 0), eight(b, at, 1), x);
-			for (int half = 0; half < 2; half++) {
-				struct sums s = {};
-				for (int i = 0; i < K / WIDE; i++)
-					add_product<NARROW>(&s, w[half][i], x[i]);
-				float *o = &d[4 * j + 2 * half + e];
-				*o = close_chain(add ? *o : 0, total(s.high), NARROW ? 0 : total(s.low));
-			}
-		}
+	return (const uint16_t *)(b / 1024 * 1024) + 64 * n + (((uint32_t)(b % 1024) / 16 + i) ^ n % 8) * 8;
 }
 
 } // namespace
@@ -236,39 +221,47 @@ void cudasim_mma_warp(const uint64_t *parts, struct cudasim_mma *own)
 {
 	if (own->done)
 		return;
-	struct operands o;
-	struct cudasim_mma *lanes[32];
-	for (unsigned i = 0; i < 32; i++)
-		lanes[i] = (struct cudasim_mma *)(uintptr_t)parts[i];
-	collect(lanes, &o);
-	struct extents a = no_extents(), b = no_extents();
-	for (unsigned r = 0; r < 16; r++)
-		extend(&a, (const uint16_t *)o.a[r], (const uint16_t *)o.a[r] + 8);
-	for (unsigned n = 0; n < 8; n++)
-		extend(&b, (const uint16_t *)o.b[n], (const uint16_t *)o.b[n] + 8);
-	(are_narrow(&a, &b) ? multiply<true> : multiply<false>)(&o, lanes);
-	for (unsigned i = 0; i < 32; i++)
-		lanes[i]->done = true;
+	struct rows a;
+	uint32_t b[8][K / 2];
+	struct columns c;
+	float *d[32];
+	for (unsigned i = 0; i < 32; i++) {
+		struct cudasim_mma *lane = (struct cudasim_mma *)(uintptr_t)parts[i];
+		place_rows(&a, i, lane->a);
+		b[i / 4][i % 4] = lane->b[0];
+		b[i / 4][i % 4 + 4] = lane->b[1];
+		d[i] = lane->d;
+		lane->done = true;
+	}
+	finish_rows(&a);
+	for (unsigned n = 0; n < 8; n++) {
+		c.first[n] = (const uint16_t *)b[n];
+		c.last[n] = c.first[n] + 8;
+	}
+	multiply_any(&a, &c, d, true);
 }
 
-void cudasim_wgmma_lane(float *d, uint32_t n, const uint64_t rows[2][4], uintptr_t box, bool add)
+void cudasim_wgmma_warp(const uint64_t *parts, struct cudasim_wgmma *own, uint32_t n, uintptr_t box, bool add)
 {
-	const struct box b = {(const uint16_t *)(box / 1024 * 1024), (uint32_t)(box % 1024) / 16};
-	struct extents of_w = no_extents(), of_x = no_extents();
-	wide w[2][K / WIDE];
-	for (int half = 0; half < 2; half++) {
-		uint32_t pairs[K / 2]; /* of columns 0, 2, ... */
-		for (int i = 0; i < 4; i++) {
-			pairs[i] = (uint32_t)rows[half][i];
-			pairs[i + 4] = (uint32_t)(rows[half][i] >> 32);
+	if (own->done)
+		return;
+	struct rows a;
+	float *d[32];
+	for (unsigned i = 0; i < 32; i++) {
+		struct cudasim_wgmma *lane = (struct cudasim_wgmma *)(uintptr_t)parts[i];
+		place_rows(&a, i, lane->a);
+		d[i] = lane->d;
+		lane->done = true;
+	}
+	finish_rows(&a);
+	for (uint32_t j = 0; j < n / 8; j++) {
+		struct columns c;
+		for (uint32_t i = 0; i < 8; i++) {
+			c.first[i] = eight(box, 8 * j + i, 0);
+			c.last[i] = eight(box, 8 * j + i, 1);
 		}
-		const uint16_t *h = (const uint16_t *)pairs;
-		load_halves(h, h + 8, w[half]);
-		extend(&of_w, h, h + 8);
+		multiply_any(&a, &c, d, add);
+		for (unsigned i = 0; i < 32; i++)
+			d[i] += 4;
 	}
-	for (uint32_t i = 0; i < n / 4; i++) {
-		uint32_t at = 8 * (i / 2) + 2 * (cudasim_now->lane % 4) + i % 2;
-		extend(&of_x, eight(&b, at, 0), eight(&b, at, 1));
-	}
-	(are_narrow(&of_w, &of_x) ? multiply_lane<true> : multiply_lane<false>)(d, n, w, &b, add);
 }

@@ -16,9 +16,17 @@ struct cudasim_mma {
 /* Computes for all 32 lanes, whose parts the words point at, unless that was done. */
 void cudasim_mma_warp(const uint64_t *parts, struct cudasim_mma *own);
 
-/* A lane's numbers of a warpgroup's product (wgmma m64nNk16, sm90.cuh). rows: of its two rows what the four
- * lanes have, columns 2t, 2t + 1, 2t + 8, 2t + 9. The box is read now, by each lane at its own time. */
-void cudasim_wgmma_lane(float *d, uint32_t n, const uint64_t rows[2][4], uintptr_t box, bool add);
+/* What a lane brings to its warp's part of a warpgroup's product (wgmma m64nNk16, sm90.cuh): columns 2t, 2t +
+ * 1 of its two rows, then columns 2t + 8, 2t + 9; and its N / 2 sums. */
+struct cudasim_wgmma {
+	const uint32_t *a;
+	float *d;
+	bool done;
+};
+
+/* As cudasim_mma_warp; the box is read now, by each warp at its own time. */
+void cudasim_wgmma_warp(const uint64_t *parts, struct cudasim_wgmma *own, uint32_t n, uintptr_t box,
+			bool add);
 }
 
 #endif

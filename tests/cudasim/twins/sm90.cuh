@@ -129,13 +129,8 @@ static inline wgmma_box wgmma_box_plus(wgmma_box b, uint32_t bytes)
 }
 template <int N> static inline void wgmma(float (&d)[N / 2], const uint32_t *a, wgmma_box b, bool add)
 {
-	uint64_t rows[2][4];
-	for (int half = 0; half < 2; half++)
-		memcpy(rows[half],
-		       cudasim_gather(FULL_WARP, a[half] | (uint64_t)a[half + 2] << 32) +
-			       threadIdx.x % 32 / 4 * 4,
-		       sizeof rows[half]);
-	cudasim_wgmma_lane(d, N, rows, b, add);
+	struct cudasim_wgmma own = {a, d, false};
+	cudasim_wgmma_warp(cudasim_gather(FULL_WARP, (uint64_t)(uintptr_t)&own), &own, N, b, add);
 }
 
 #endif
