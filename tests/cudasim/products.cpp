@@ -28,10 +28,11 @@ typedef float wide_floats __attribute__((vector_size(WIDE * sizeof(float))));
 
 inline wide all(double value)
 {
-	wide out;
-	for (int i = 0; i < WIDE; i++)
-		out[i] = value;
-	return out;
+#ifdef __AVX512F__
+	return (wide)_mm512_set1_pd(value);
+#else
+	return wide{value, value, value, value};
+#endif
 }
 
 /* sum + a * b, where nothing is rounded. */
@@ -61,9 +62,19 @@ template <bool NARROW> inline void add_product(struct sums *s, wide a, wide b)
 	s->high += h;
 	s->low += p - h;
 }
-inline float close_chain(float c, double high, double low)
+/* Of a row's columns, two a lane, at `at` of its sums. */
+inline void close_chains(wide sum, float *const *lanes, unsigned at, bool add)
 {
-	return (float)((double)c + (high + low));
+	double pairs[WIDE / 2];
+	for (unsigned i = 0; i < WIDE / 2; i++)
+		memcpy(&pairs[i], lanes[i] + at, 8);
+	wide_floats c;
+	memcpy(&c, pairs, sizeof c);
+	wide before = add ? __builtin_convertvector(c, wide) : all(0);
+	c = __builtin_convertvector(before + sum, wide_floats);
+	memcpy(pairs, &c, sizeof c);
+	for (unsigned i = 0; i < WIDE / 2; i++)
+		memcpy(lanes[i] + at, &pairs[i], 8);
 }
 
 /* Bits of halves without their signs: the largest, and one below the smallest that is not 0. */
@@ -179,6 +190,12 @@ struct columns {
 	const uint16_t *first[8], *last[8];
 };
 
+/* A name for the sums of each of eight rows, which then stay in registers. */
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define BEGIN_ROW(R) struct sums s##R = {};
+#define ADD_ROW(R) add_product<NARROW>(&s##R, all(row[R * K]), x);
+#define CLOSE_ROW(R) close_chains(s##R.high + s##R.low, &d[4 * R + at / 2], 2 * half, add);
+
 /* d[i]: lane i's four sums. */
 template <bool NARROW>
 inline void multiply(const struct rows *a, const struct columns *c, float *const d[32], bool add)
@@ -189,16 +206,16 @@ inline void multiply(const struct rows *a, const struct columns *c, float *const
 		for (unsigned k = 0; k < K; k++)
 			b[k][n] = column[k];
 	}
-	for (unsigned r = 0; r < 16; r++) {
-		struct sums s[8 / WIDE] = {};
-		for (unsigned k = 0; k < K; k++)
-			for (unsigned i = 0; i < 8 / WIDE; i++)
-				add_product<NARROW>(&s[i], all(a->of[r][k]), *(const wide *)&b[k][WIDE * i]);
-		for (unsigned n = 0; n < 8; n++) {
-			float *o = &d[r % 8 * 4 + n / 2][r / 8 * 2 + n % 2];
-			*o = close_chain(add ? *o : 0, s[n / WIDE].high[n % WIDE], s[n / WIDE].low[n % WIDE]);
+	for (unsigned half = 0; half < 2; half++)
+		for (unsigned at = 0; at < 8; at += WIDE) {
+			EACH_ROW(BEGIN_ROW)
+			for (unsigned k = 0; k < K; k++) {
+				const double *row = &a->of[8 * half][k];
+				wide x = *(const wide *)&b[k][at];
+				EACH_ROW(ADD_ROW)
+			}
+			EACH_ROW(CLOSE_ROW)
 		}
-	}
 }
 inline void multiply_any(const struct rows *a, const struct columns *c, float *const d[32], bool add)
 {
