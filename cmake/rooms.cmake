@@ -42,6 +42,9 @@ set(tier_optimise $<$<NOT:$<CONFIG:Debug>>:-O3>)
 if(HOKKU_SANITIZE) # see tier_body.h; the portable tier is the same source and keeps all checks and counts
 	set(tier_optimise -O2 -fno-sanitize=undefined -fno-profile-arcs -fno-test-coverage)
 endif()
+if(HOKKU_SANITIZE STREQUAL "thread")
+	list(APPEND tier_optimise -fno-sanitize=thread -DTIER_WATCHED) # tier_watched.h
+endif()
 foreach(tier avx2 avx512 amx neon neon_dotprod)
 	set_source_files_properties(src/compute/cpu/tier_${tier}.c PROPERTIES COMPILE_OPTIONS
 		"${tier_${tier}};${tier_optimise}")

@@ -98,16 +98,26 @@ static uint32_t read_memory(const uint8_t *p, size_t n)
 	return bytes[0];
 }
 
-#define PRODUCT_ROW(name) product_##name, /* PACK_KINDS made the enumeration too: the order is its own */
+#ifdef TIER_WATCHED
+#include "compute/cpu/tier_watched.h"
+#define DOOR(function) watched_##function
+#else
+#define DOOR(function) function
+#endif
+
+#define PRODUCT_ROW(name) \
+	DOOR(product_##name), /* PACK_KINDS made the enumeration too: the order is its own */
 const struct cpu_tier TIER = {
 	.name = TIER_NAME,
 	.available = available,
 	.product = {PACK_KINDS(PRODUCT_ROW)},
-	.quantise = quantise,
-	.rms_norm = rms_norm,
-	.activation = {[ACT_SILU] = act_silu, [ACT_GELU_TANH] = act_gelu_tanh, [ACT_GELU] = act_gelu},
-	.soft_cap = soft_cap,
-	.attention = attention,
+	.quantise = DOOR(quantise),
+	.rms_norm = DOOR(rms_norm),
+	.activation = {[ACT_SILU] = DOOR(act_silu),
+		       [ACT_GELU_TANH] = DOOR(act_gelu_tanh),
+		       [ACT_GELU] = DOOR(act_gelu)},
+	.soft_cap = DOOR(soft_cap),
+	.attention = DOOR(attention),
 	.peak_float = peak_float,
 	.peak_bytes = peak_bytes,
 	.read = read_memory,
