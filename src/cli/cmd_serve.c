@@ -23,7 +23,7 @@ const struct cmd cmd_serve = {
 		"the haiku model inside the program is served. When connections are accepted, one line on stderr says\n"
 		"where: \"hokku: listening on http://127.0.0.1:8080\". The model is loaded after that; GET /health tells how\n"
 		"far it is. SIGTERM and SIGINT let running requests finish for up to 5 seconds; a second one ends the\n"
-		"program at once; SIGHUP has the certificate read again. docs/http.md is the manual of the API.\n\n"
+		"program at once; SIGHUP has certificate and keys read again. docs/http.md is the manual of the API.\n\n"
 		"With several MODELs, or --models-dir, each request names its model; one is loaded when it is asked for,\n"
 		"and goes when nobody has asked for a while, or when another needs its memory.\n\n"
 		"Examples:\n"

@@ -229,6 +229,7 @@ static enum hokku_code take_bare(struct entry *e, struct str word, const struct 
 				"name=NAME key=KEY",
 				at->path, at->line, fields[i].name);
 	snprintf(e->key.name, sizeof e->key.name, "line-%u", at->line);
+	e->key.bare = true;
 	return take_key(e, word, at, err);
 }
 
@@ -331,12 +332,8 @@ static struct keys *keys_new(void)
 	return NULL;
 }
 
-enum hokku_code keys_parse(struct str text, const char *path, struct keys **out, struct hokku_error *err)
+static enum hokku_code parse_into(struct keys *k, struct str text, const char *path, struct hokku_error *err)
 {
-	*out = NULL;
-	struct keys *k = keys_new();
-	if (!k)
-		return no_memory(err);
 	enum hokku_code rc = HOKKU_OK;
 	bool marked = text.len >= 3 && memcmp(text.ptr, "\xEF\xBB\xBF", 3) == 0; /* a byte order mark */
 	struct place at = {path, 1};
@@ -351,27 +348,45 @@ enum hokku_code keys_parse(struct str text, const char *path, struct keys **out,
 	if (!rc && k->n == 0)
 		rc = err_set(err, HOKKU_BAD_FILE,
 			     "%s has no key in it; a line is a key alone, or name=NAME key=KEY", path);
+	return rc;
+}
+
+/* Takes k over: *out, or gone. */
+static enum hokku_code hand_over(struct keys *k, enum hokku_code rc, struct keys **out)
+{
+	*out = rc ? NULL : k;
 	if (rc)
 		keys_free(k);
+	return rc;
+}
+
+enum hokku_code keys_parse(struct str text, const char *path, struct keys **out, struct hokku_error *err)
+{
+	struct keys *k = keys_new();
+	*out = NULL;
+	return k ? hand_over(k, parse_into(k, text, path, err), out) : no_memory(err);
+}
+
+static enum hokku_code load_into(struct keys *k, const char *path, struct hokku_error *err)
+{
+	char *text = NULL;
+	size_t n = 0;
+	enum hokku_code rc = file_read(path, KEYS_MAX_FILE_BYTES, &text, &n, err);
+	if (rc)
+		err_prefix(err, rc, "--api-key-file");
 	else
-		*out = k;
+		rc = parse_into(k, (struct str){text, n}, path, err);
+	if (text)
+		explicit_bzero(text, n);
+	free(text);
 	return rc;
 }
 
 enum hokku_code keys_load(const char *path, struct keys **out, struct hokku_error *err)
 {
-	char *text = NULL;
-	size_t n = 0;
+	struct keys *k = keys_new();
 	*out = NULL;
-	enum hokku_code rc = file_read(path, KEYS_MAX_FILE_BYTES, &text, &n, err);
-	if (rc)
-		err_prefix(err, rc, "--api-key-file");
-	else
-		rc = keys_parse((struct str){text, n}, path, out, err);
-	if (text)
-		explicit_bzero(text, n);
-	free(text);
-	return rc;
+	return k ? hand_over(k, load_into(k, path, err), out) : no_memory(err);
 }
 
 enum hokku_code keys_add_admin(struct keys **k, const char *secret, struct hokku_error *err)
@@ -428,6 +443,99 @@ enum hokku_code keys_add_admin(struct keys **k, const char *secret, struct hokku
 	return rc;
 }
 
+/* ---- read again ---- */
+
+enum { NO_KEY = KEYS_MAX };
+
+static bool has_name(const struct key *old, const struct key *key)
+{
+	return !old->bare && !key->bare && strcmp(old->name, key->name) == 0;
+}
+
+static bool has_secret(const struct key *old, const struct key *key)
+{
+	return is_same(old->digest, key->digest);
+}
+
+/* Which of the keys `from` each key of k is, into of (k->n): by what `same` says, those that are one already
+ * left out. */
+static void match(const struct keys *k, const struct keys *from, uint32_t *of, bool *taken,
+		  bool (*same)(const struct key *old, const struct key *key))
+{
+	for (uint32_t i = 0; i < k->n; i++)
+		for (uint32_t j = 0; j < from->n && of[i] == NO_KEY; j++)
+			if (!taken[j] && same(&k->all[i], &from->all[j])) {
+				of[i] = j;
+				taken[j] = true;
+			}
+}
+
+/* old becomes what key is, whose list of models it takes. */
+static void become(struct key *old, struct key *key, const char *path)
+{
+	char *models = old->models;
+	if (old->running != key->running || old->waiting != key->waiting)
+		log_warn("%s, line %u: running and waiting of the key %s stay as they were until a restart",
+			 path, key->line, old->name);
+	memcpy(old->digest, key->digest, sizeof old->digest);
+	old->folder = key->folder;
+	old->line = key->line;
+	old->tokens_per_minute = key->tokens_per_minute;
+	old->models = key->models;
+	key->models = models; /* freed with the others */
+	old->admin = key->admin;
+}
+
+static void renew(struct keys *k, struct keys *from, const uint32_t *of, const bool *taken, const char *path)
+{
+	uint32_t n_gone = 0, n_new = 0;
+	k->admin = false;
+	for (uint32_t i = 0; i < k->n; i++) {
+		struct key *old = &k->all[i];
+		if (of[i] != NO_KEY)
+			become(old, &from->all[of[i]], path);
+		old->gone = of[i] == NO_KEY;
+		n_gone += old->gone;
+		k->admin |= old->admin && !old->gone;
+	}
+	for (uint32_t j = 0; j < from->n; j++) {
+		if (taken[j])
+			continue;
+		n_new++;
+		log_warn("%s, line %u: the key %s is new; it does not count until a restart", path,
+			 from->all[j].line, from->all[j].name);
+	}
+	log_info("the keys of %s are read again: %u of %u count, %u are gone, %u are new", path,
+		 k->n - n_gone, k->n, n_gone, n_new);
+}
+
+enum hokku_code keys_renew(struct keys *k, const char *path, const char *admin, struct hokku_error *err)
+{
+	uint32_t of[KEYS_MAX];
+	bool taken[KEYS_MAX] = {false}, any = false;
+	struct keys *from = calloc(1, sizeof *from);
+	if (!from)
+		return no_memory(err);
+	memcpy(from->salt, k->salt, sizeof from->salt);
+	enum hokku_code rc = load_into(from, path, err);
+	uint32_t n_file = from->n;
+	if (!rc && admin)
+		rc = keys_add_admin(&from, admin, err);
+	for (uint32_t i = 0; i < k->n; i++)
+		of[i] = NO_KEY;
+	match(k, from, of, taken, has_name);
+	match(k, from, of, taken, has_secret);
+	for (uint32_t j = 0; j < n_file; j++)
+		any |= taken[j];
+	if (!rc && !any)
+		rc = err_set(err, HOKKU_BAD_FILE,
+			     "%s has none of the keys that are there; new ones take a restart", path);
+	if (!rc)
+		renew(k, from, of, taken, path);
+	keys_free(from);
+	return rc;
+}
+
 void keys_free(struct keys *k)
 {
 	if (!k)
@@ -457,7 +565,7 @@ bool keys_have_admin(const struct keys *k)
 uint32_t keys_named(const struct keys *k, const char *name)
 {
 	for (uint32_t i = 0; i < k->n; i++)
-		if (strcmp(k->all[i].name, name) == 0)
+		if (!k->all[i].gone && strcmp(k->all[i].name, name) == 0)
 			return i + 1;
 	return 0;
 }
@@ -500,7 +608,7 @@ uint32_t keys_find_bare(const struct keys *k, const char *given)
 	if (!digest(k, (struct str){given, n}, asked))
 		return 0;
 	for (uint32_t i = 0; i < k->n; i++)
-		found |= is_same(k->all[i].digest, asked) ? i + 1 : 0;
+		found |= is_same(k->all[i].digest, asked) && !k->all[i].gone ? i + 1 : 0;
 	return found;
 }
 

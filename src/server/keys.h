@@ -41,6 +41,8 @@ struct key {
 	uint32_t tokens_per_minute; /* of prompts and answers, 1 to KEYS_MAX_TOKENS */
 	char *models;               /* names with commas that it may use, percent-encoded; NULL: all */
 	bool admin;                 /* may use the routes of administrators */
+	bool bare;                  /* its line is the key alone */
+	bool gone;                  /* the file has it no more (keys_renew): nobody shows it */
 };
 
 struct keys;
@@ -56,6 +58,14 @@ void keys_free(struct keys *k); /* NULL is allowed */
 /* Adds the key of an administrator, whose name is "admin", to *k, which is made where it is NULL. A secret
  * that is no key, a key or a name that is there already are errors, and *k is as before. */
 enum hokku_code keys_add_admin(struct keys **k, const char *secret, struct hokku_error *err);
+
+/* Reads path again, with the administrator's key beside it (NULL: none). A key keeps its number, and is the
+ * one of the same name, or else, where that has none, of the same secret: what it is, which models it may
+ * use, its tokens a minute and whether it is an administrator's are from now on as the file says; names,
+ * running and waiting stay. One that the file has no more is gone. One that is new has no number and does not
+ * count; both are told in the log. A file that keys_load refuses, or that has none of the keys that are
+ * there, is an error, and *k is as before. */
+enum hokku_code keys_renew(struct keys *k, const char *path, const char *admin, struct hokku_error *err);
 
 /* Whether one of the keys is an administrator's: then no other may use the routes of administrators. */
 bool keys_have_admin(const struct keys *k);

@@ -16,10 +16,25 @@ static void renew_certificate(struct server *s)
 		log_info("SIGHUP: TLS of new connections with the certificate of %s", tls_words(s->tls));
 }
 
+/* Requests that are under way go on as what they were when they came. */
+static void renew_keys(struct server *s)
+{
+	struct hokku_error err;
+	if (keys_renew(s->keys, s->config.api_key_file, s->config.admin_key, &err)) {
+		log_error("SIGHUP: %s; the keys that are there go on", err.message);
+		return;
+	}
+	for (uint32_t i = 1; i <= s->n_owners; i++)
+		s->allowances[i].tokens_per_minute = keys_get(s->keys, i)->tokens_per_minute;
+}
+
 void renew_files(struct server *s)
 {
 	if (s->tls)
 		renew_certificate(s);
-	else
-		log_info("SIGHUP: there is no certificate to be read again (--ssl-cert-file)");
+	if (s->config.api_key_file)
+		renew_keys(s);
+	if (!s->tls && !s->config.api_key_file)
+		log_info("SIGHUP: there is no certificate and no key file to be read again (--ssl-cert-file, "
+			 "--api-key-file)");
 }

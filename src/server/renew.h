@@ -1,5 +1,5 @@
-/* What a running server reads again when SIGHUP asks for it: the certificate and its key. What cannot be used
- * is told in the log, and what was there stays in use. */
+/* What a running server reads again when SIGHUP asks for it: the certificate and its key, the API keys. What
+ * cannot be used is told in the log, and what was there stays in use. */
 #ifndef SERVER_RENEW_H
 #define SERVER_RENEW_H
 

@@ -19,7 +19,9 @@ function keyFile(name, text) {
 // A server with the keys a and b, which have these limits, and a bare one. It is stopped however the test ends.
 async function serve(t, limits, args = []) {
 	const text = `# keys\nname=team-a key=${secret.a} ${limits.a ?? ''}\nname=team-b ${limits.b ?? ''} key=${secret.b}\n${secret.bare}\n`;
-	const server = await start([model('long'), '--ctx', '30000', '--api-key-file', keyFile(t.name.replace(/\W+/g, '-').slice(0, 40), text), ...args]);
+	const path = keyFile(t.name.replace(/\W+/g, '-').slice(0, 40), text);
+	const server = await start([model('long'), '--ctx', '30000', '--api-key-file', path, ...args]);
+	server.keyPath = path;
 	t.after(() => server.child.kill('SIGKILL'));
 	server.key = async (who) => (await (await fetch(`${server.url}/health`, { headers: as(who) })).json()).key;
 	server.end = async () => {
@@ -216,6 +218,28 @@ test('each answer tells the name of its key, and no answer a key', async (t) => 
 	const health = await raw(server.port, 'GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
 	assert.ok(!health.text.includes('team-') && !health.text.includes('secret'));
 	assert.equal(JSON.parse(health.body).key, undefined);
+
+	// SIGHUP: the file is read again. a has another key, b and the bare one are gone, c is new; what is under way goes on.
+	const next = 'another-of-team-a', renew = async (text, words) => {
+		writeFileSync(server.keyPath, text);
+		server.child.kill('SIGHUP');
+		await until(() => words.test(server.log), 20000, `a line like ${words}`);
+	};
+	const status = async (key) => (await generate(server, { ...short, stream: false }, { Authorization: `Bearer ${key}` })).status;
+	const running = await stream(server, { ...forever, id: 'of-b' }, as('b'));
+	await running.saw('token');
+	await renew(`name=team-a key=${next} models=none\nname=team-c key=${secret.b}-of-c\n`, /info {2}the keys of \S+ are read again: 1 of 3 count, 2 are gone, 1 are new\n/);
+	assert.match(server.log, /warn {2}\S+, line 2: the key team-c is new; it does not count until a restart\n/);
+	assert.deepEqual([await status(secret.a), await status(secret.b), await status(secret.bare), await status(`${secret.b}-of-c`), await status(next)], [401, 401, 401, 401, 403]);
+	assert.equal((await server.health()).queue.running, 1);
+	for (const text of [`name=team-a key=${next}\nname=team-a key=x`, 'name=team-d key=nobody-knows-it\n']) await renew(text, text.includes('team-d') ? /error SIGHUP: \S+ has none of the keys that are there; new ones take a restart; the keys that are there go on\n/ : /error SIGHUP: \S+, line 2: the key has 1 bytes; it takes 8 to 256; the keys/);
+	assert.equal(await status(next), 403);
+	await renew(`name=team-a key=${secret.a}\nname=team-b key=${secret.b}\n\n${secret.bare}\n`, /3 of 3 count, 0 are gone, 0 are new\n/);
+	assert.deepEqual([await status(secret.a), await status(next), (await server.key('bare')).name, (await server.key('b')).running], [200, 401, 'line-4', 1]);
+	await post(server, '/v1/cancel', { id: 'of-b' }, as('b'));
+	await running.done;
+	assert.equal(running.events().at(-1).data.code, 'CANCELLED');
+	assert.ok(!server.log.includes(next) && !server.log.includes('nobody-knows-it'));
 	await server.end();
 });
 

@@ -218,7 +218,7 @@ test('SIGHUP without a certificate changes nothing; a server whose terminal has 
 		const pid = Number(said.match(/pid (\d+)/)[1]);
 		const lives = () => existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 		process.kill(pid, 'SIGHUP');
-		await until(() => /SIGHUP: there is no certificate to be read again/.test(said), 20000, 'a line about it');
+		await until(() => /SIGHUP: there is no certificate and no key file to be read again/.test(said), 20000, 'a line about it');
 		assert.ok(lives());
 		child.kill('SIGKILL'); // and with it the terminal
 		if (!nohup) {

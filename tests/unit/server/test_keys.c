@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <unistd.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -407,12 +408,124 @@ static void test_load(void **state)
 	remove(path);
 }
 
+static const char *renew_path;
+
+static enum hokku_code renew(struct keys *k, const char *text, const char *admin, struct hokku_error *err)
+{
+	FILE *f = fopen(renew_path, "w");
+	fputs(text, f);
+	fclose(f);
+	return keys_renew(k, renew_path, admin, err);
+}
+
+/* Which number each of these secrets has now, as digits. */
+static void counts(const struct keys *k, const char *numbers, const char *const *secrets)
+{
+	for (size_t i = 0; numbers[i]; i++)
+		if (keys_find_bare(k, secrets[i]) != (uint32_t)(numbers[i] - '0'))
+			fail_msg("%s is %u, not %c", secrets[i], keys_find_bare(k, secrets[i]), numbers[i]);
+}
+
+/* A file that is read again: each key keeps its number, whatever has become of it. */
+static void test_renewed(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *numbers; /* of the secrets below */
+	} steps[] = {
+		{"name=a key=secret-9\nname=b key=secret-2 models=m admin=yes\nsecret-3\n",
+		 "02300001"},                                                             /* another secret */
+		{"name=a key=secret-2\nname=b key=secret-1\nsecret-3", "21300000"},       /* swapped */
+		{"\n\nsecret-3\n\nname=b key=secret-2\nname=a key=secret-1", "12300000"}, /* lines moved */
+		{"name=b key=secret-2\n", "02000000"},                                    /* two are gone */
+		{"name=a key=secret-1\nname=b key=secret-2\nsecret-3", "12300000"},       /* and back */
+		{"name=a key=secret-1\nname=d key=secret-4\nsecret-5\nname=b key=secret-2",
+		 "12000000"}, /* new ones */
+		{"name=other key=secret-1\nname=b key=secret-3",
+		 "10200000"}, /* a has another name: it is by its secret */
+		{"name=a key=secret-9\nname=x key=secret-1",
+		 "00000001"}, /* its secret is no way to another's number */
+		{"name=a key=secret-1\nname=b key=secret-2\nname=named key=secret-3",
+		 "12300000"}, /* bare, and named now */
+	};
+	static const char *const secrets[] = {"secret-1", "secret-2", "secret-3", "secret-4",
+					      "secret-5", "secret-6", "secret-7", "secret-9"};
+	char path[] = "/tmp/hokku_keys.XXXXXX";
+	struct hokku_error err = {.message = ""};
+	struct keys *k =
+		good("name=a key=secret-1 running=3 tokens_per_minute=9\nname=b key=secret-2\nsecret-3\n");
+	close(mkstemp(path));
+	renew_path = path;
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		if (renew(k, steps[i].text, NULL, &err))
+			fail_msg("%zu: %s", i, err.message);
+		assert_int_equal(keys_count(k), 3);
+		counts(k, steps[i].numbers, secrets);
+	}
+	/* What else a line says; running stays. */
+	assert_int_equal(
+		renew(k,
+		      "name=a key=secret-1 models=x running=7\nname=b key=secret-2 tokens_per_minute=5 admin=yes",
+		      NULL, &err),
+		HOKKU_OK);
+	assert_int_equal(keys_get(k, 1)->running, 3);
+	assert_int_equal(keys_get(k, 1)->tokens_per_minute, KEYS_UNLIMITED);
+	assert_int_equal(keys_get(k, 2)->tokens_per_minute, 5);
+	assert_false(keys_may_use(keys_get(k, 1), "y"));
+	assert_true(keys_may_use(keys_get(k, 1), "x"));
+	assert_true(keys_have_admin(k) && keys_get(k, 2)->admin);
+	assert_int_equal(keys_named(k, "line-3"), 0);
+	assert_string_equal(keys_get(k, 3)->name, "line-3"); /* of what it has counted */
+	/* The only administrator is gone. */
+	assert_int_equal(renew(k, "name=a key=secret-1", NULL, &err), HOKKU_OK);
+	assert_false(keys_have_admin(k));
+	/* What cannot be used changes nothing. */
+	static const char *const wrong[] = {"", "name=a key=secret-1\nname=a key=secret-2",
+					    "name=a key=short", "name=q key=secret-7\n"};
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		assert_int_equal(renew(k, wrong[i], NULL, &err), HOKKU_BAD_FILE);
+		assert_null(strstr(err.message, "ecret"));
+		counts(k, "10000000", secrets);
+	}
+	assert_non_null(strstr(err.message, "has none of the keys that are there; new ones take a restart"));
+	remove(path);
+	assert_int_equal(keys_renew(k, path, NULL, &err), HOKKU_NOT_FOUND);
+	assert_non_null(strstr(err.message, "--api-key-file: "));
+	counts(k, "10000000", secrets);
+	keys_free(k);
+}
+
+/* --admin-key is no line of the file. */
+static void test_renewed_admin(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/hokku_keys.XXXXXX";
+	struct hokku_error err = {.message = ""};
+	struct keys *k = good("name=a key=secret-1\n");
+	close(mkstemp(path));
+	renew_path = path;
+	assert_int_equal(keys_add_admin(&k, "secret-admin", &err), HOKKU_OK);
+	assert_int_equal(renew(k, "name=a key=secret-2\n", "secret-admin", &err), HOKKU_OK);
+	assert_int_equal(keys_find_bare(k, "secret-admin"), 2);
+	assert_int_equal(keys_find_bare(k, "secret-2"), 1);
+	assert_true(keys_have_admin(k));
+	assert_int_equal(renew(k, "name=a key=secret-admin\n", "secret-admin", &err), HOKKU_INVALID_REQUEST);
+	assert_int_equal(renew(k, "name=q key=secret-7\n", "secret-admin", &err),
+			 HOKKU_BAD_FILE); /* beside it there is none */
+	assert_int_equal(keys_find_bare(k, "secret-2"), 1);
+	keys_free(k);
+	remove(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bare),   cmocka_unit_test(test_fields), cmocka_unit_test(test_find),
-		cmocka_unit_test(test_bad),    cmocka_unit_test(test_limits), cmocka_unit_test(test_load),
-		cmocka_unit_test(test_models), cmocka_unit_test(test_admin),  cmocka_unit_test(test_digests),
+		cmocka_unit_test(test_bare),          cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_find),          cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_limits),        cmocka_unit_test(test_load),
+		cmocka_unit_test(test_models),        cmocka_unit_test(test_admin),
+		cmocka_unit_test(test_digests),       cmocka_unit_test(test_renewed),
+		cmocka_unit_test(test_renewed_admin),
 	};
 	return cmocka_run_group_tests_name("keys", tests, NULL, NULL);
 }
