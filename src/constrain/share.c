@@ -10,7 +10,8 @@ enum {
 	MAX_PLAIN_NEXT = 6,
 	MAX_PLAIN_SEEN = 256,
 	MAX_STEPS = 1 << 16,
-	MAX_REACH = 254, /* below where a trie's counts of code points end */
+	MAX_REACH = 64,  /* of a chain: few tokens are longer */
+	MAX_GROWING = 4, /* it ends where something more leads away, but not for its first ones */
 	FOR_EVER = UINT16_MAX,
 };
 
@@ -22,14 +23,18 @@ struct plain_steps {
 	bool more;       /* than next holds */
 	uint8_t n_bytes; /* printable ones that go on */
 	bool mixed;      /* what is no ASCII leads to several */
-	rx main;       /* what every plain code point leads to but those of ASCII in `away`; RX_NONE: none */
-	uint64_t away; /* kinds of bytes */
-	/* So many code points lead from one main to the next, FOR_EVER: any number; kinds that lead away from
-	 * one of them. Once they were asked for. */
+	bool broad;      /* all that is no ASCII leads to `lead` */
+	rx lead; /* what all of `bytes` lead to, no other ASCII, and what is no ASCII as one; RX_NONE: none */
+	uint64_t bytes[2]; /* of ASCII */
+	uint64_t apart;    /* kinds of the other plain ones that go on */
+	rx main;           /* what every plain code point leads to but some of ASCII; RX_NONE: none */
+	uint64_t away;     /* kinds of all bytes of ASCII that do not lead to `lead` */
+	/* So many code points lead from one lead to the next, FOR_EVER: any number; kinds of bytes, by trie,
+	 * of which none may be among them. Once they were asked for. */
 	bool reached;
 	uint16_t reach;
-	uint64_t reach_away;
-	bool reach_ends; /* it may end at one of them */
+	uint64_t reach_away[2]; /* of plain, of other */
+	bool reach_ends;        /* it may end at one of them */
 	rx next[MAX_PLAIN_NEXT];
 };
 
@@ -60,16 +65,50 @@ static void add_main(struct rx_pool *p, struct plain_steps *s, rx r)
 	add_next(p, s, r);
 }
 
+/* What bytes lead to: once for those that need not be told apart, when it is asked for. */
+struct ways {
+	struct rx_pool *pool;
+	rx r;
+	uint8_t of[256];
+	rx to[256];
+	enum { UNASKED, DEAD_END, ALIVE } life[256];
+};
+
+static void begin_ways(struct ways *w, struct rx_pool *p, rx r)
+{
+	const struct rx_classes *classes = rx_classes_of(p, r);
+	w->pool = p;
+	w->r = r;
+	memcpy(w->of, classes->of, sizeof w->of);
+	memset(w->life, 0, classes->n * sizeof *w->life);
+}
+
+static rx way(struct ways *w, unsigned byte)
+{
+	unsigned i = w->of[byte];
+	if (w->life[i] == UNASKED) {
+		w->to[i] = rx_derive(w->pool, w->r, (uint8_t)byte);
+		w->life[i] = is_alive(w->pool, w->to[i]) ? ALIVE : DEAD_END;
+	}
+	return w->to[i];
+}
+
+static bool is_way(struct ways *w, unsigned byte)
+{
+	return way(w, byte) != RX_NONE && w->life[w->of[byte]] == ALIVE;
+}
+
 /* All continuations of so many bytes more, 80 to BF, the first of them within bounds. */
 static void add_continued(struct rx_pool *p, struct plain_steps *s, rx r, unsigned more, unsigned first,
 			  unsigned last)
 {
-	rx before = RX_NONE;
+	int before = -1;
 	for (unsigned b = first; b <= last && s->all; b++) {
-		rx d = rx_derive(p, r, (uint8_t)b);
-		if (b > first && d == before)
+		int class = rx_classes_of(p, r)->of[b];
+		if (class == before)
 			continue;
-		before = d;
+		before = class;
+		rx d = rx_derive(p, r, (uint8_t)b);
 		if (!is_alive(p, d))
 			s->all = false;
 		else if (more == 1)
@@ -79,43 +118,91 @@ static void add_continued(struct rx_pool *p, struct plain_steps *s, rx r, unsign
 	}
 }
 
+/* The leading bytes of UTF-8 that ask for the same bytes behind them. */
+static const struct {
+	uint8_t first, last, more, low, high;
+} leads[] = {{0xC2, 0xDF, 1, 0x80, 0xBF}, {0xE0, 0xE0, 2, 0xA0, 0xBF}, {0xE1, 0xEC, 2, 0x80, 0xBF},
+	     {0xED, 0xED, 2, 0x80, 0x9F}, {0xEE, 0xEF, 2, 0x80, 0xBF}, {0xF0, 0xF0, 3, 0x90, 0xBF},
+	     {0xF1, 0xF3, 3, 0x80, 0xBF}, {0xF4, 0xF4, 3, 0x80, 0x8F}};
+
+/* All that is no ASCII: s->all, main, mixed. */
+static void look_beyond_ascii(struct rx_pool *p, struct plain_steps *s, struct ways *w)
+{
+	s->all = true;
+	for (size_t i = 0; i < sizeof leads / sizeof *leads && s->all; i++) {
+		rx before = RX_NONE;
+		for (unsigned b = leads[i].first; b <= leads[i].last && s->all; b++) {
+			if (b > leads[i].first && way(w, b) == before)
+				continue;
+			before = way(w, b);
+			if (!is_way(w, b))
+				s->all = false;
+			else
+				add_continued(p, s, before, leads[i].more, leads[i].low, leads[i].high);
+		}
+	}
+}
+
+static bool is_plain(unsigned b)
+{
+	return b >= 0x20 && b != '"' && b != '\\';
+}
+
+/* What most of ASCII leads to, where nothing else goes on. RX_NONE: none. */
+static rx most_of_ascii(const struct plain_steps *s, struct ways *w)
+{
+	unsigned counts[256] = {0}, most = 0;
+	for (unsigned b = 0xC2; b <= 0xF4; b++)
+		if (is_way(w, b))
+			return RX_NONE;
+	for (unsigned b = 0x20; b < 0x80; b++)
+		counts[w->of[b]] += is_plain(b);
+	unsigned n = 0;
+	for (unsigned i = 0; i < s->n_next; i++) {
+		unsigned count = 0;
+		for (unsigned c = 0; c < 256; c++)
+			count += counts[c] && w->to[c] == s->next[i] ? counts[c] : 0; /* asked for all */
+		most = count > n ? i : most;
+		n = count > n ? count : n;
+	}
+	return n ? s->next[most] : RX_NONE;
+}
+
+static void look_for_lead(struct plain_steps *s, struct ways *w, bool all_beyond)
+{
+	s->broad = all_beyond && !s->mixed;
+	s->lead = s->broad ? s->main : all_beyond ? (rx)RX_NONE : most_of_ascii(s, w);
+	for (unsigned b = 0; b < 0x80 && s->lead != RX_NONE; b++) {
+		bool leads_on = (is_plain(b) || s->broad) && way(w, b) == s->lead;
+		if (!leads_on)
+			s->away |= vocab_kinds((uint8_t)b);
+		if (leads_on && is_plain(b))
+			s->bytes[b >> 6] |= UINT64_C(1) << (b & 63);
+		else if (is_plain(b) && is_way(w, b))
+			s->apart |= vocab_kinds((uint8_t)b);
+	}
+}
+
 static void look(struct rx_pool *p, struct plain_steps *s)
 {
-	/* The leading bytes of UTF-8 that ask for the same bytes behind them. */
-	static const struct {
-		uint8_t first, last, more, low, high;
-	} leads[] = {{0xC2, 0xDF, 1, 0x80, 0xBF}, {0xE0, 0xE0, 2, 0xA0, 0xBF}, {0xE1, 0xEC, 2, 0x80, 0xBF},
-		     {0xED, 0xED, 2, 0x80, 0x9F}, {0xEE, 0xEF, 2, 0x80, 0xBF}, {0xF0, 0xF0, 3, 0x90, 0xBF},
-		     {0xF1, 0xF3, 3, 0x80, 0xBF}, {0xF4, 0xF4, 3, 0x80, 0x8F}};
+	struct ways w;
+	begin_ways(&w, p, s->r);
 	s->all = true;
 	rx before = RX_NONE;
 	for (unsigned b = 0x20; b < 0x80; b++) {
-		if (b == '"' || b == '\\')
+		if (!is_plain(b))
 			continue;
-		rx d = rx_derive(p, s->r, (uint8_t)b);
-		s->n_bytes = (uint8_t)(s->n_bytes + is_alive(p, d));
-		if (b == 0x20 || d != before)
-			add_next(p, s, d);
-		before = d;
+		s->n_bytes = (uint8_t)(s->n_bytes + is_way(&w, b));
+		if (b == 0x20 || way(&w, b) != before)
+			add_next(p, s, way(&w, b));
+		before = way(&w, b);
 	}
-	for (size_t i = 0; i < sizeof leads / sizeof *leads && s->all; i++) {
-		before = RX_NONE;
-		for (unsigned b = leads[i].first; b <= leads[i].last && s->all; b++) {
-			rx d = rx_derive(p, s->r, (uint8_t)b);
-			if (b > leads[i].first && d == before)
-				continue;
-			before = d;
-			if (!is_alive(p, d))
-				s->all = false;
-			else
-				add_continued(p, s, d, leads[i].more, leads[i].low, leads[i].high);
-		}
-	}
+	bool all_ascii = s->all;
+	look_beyond_ascii(p, s, &w);
+	look_for_lead(s, &w, s->all);
+	s->all &= all_ascii;
 	if (!s->all || s->mixed)
 		s->main = RX_NONE;
-	for (unsigned b = 0; b < 0x80 && s->main != RX_NONE; b++)
-		if (rx_derive(p, s->r, (uint8_t)b) != s->main)
-			s->away |= vocab_kinds((uint8_t)b);
 }
 
 static struct plain_steps *slot_of(struct plain_steps *steps, uint32_t cap, rx r)
@@ -207,15 +294,16 @@ static const struct plain_steps *reach_of(struct masks *k, rx r)
 	rx at = r;
 	if (!s || s->reached)
 		return s;
-	bool ends = rx_nullable(k->machine->pool, r);
-	while (n < MAX_REACH && s && s->main != RX_NONE) {
+	bool ends = rx_nullable(k->machine->pool, r), broad = true;
+	while (n < MAX_REACH && s && s->lead != RX_NONE && (n < MAX_GROWING || !(s->away & ~away))) {
 		away |= s->away;
-		ends |= rx_nullable(k->machine->pool, s->main);
-		if (s->main == at) {
+		broad &= s->broad;
+		ends |= rx_nullable(k->machine->pool, s->lead);
+		if (s->lead == at) {
 			n = FOR_EVER;
 			break;
 		}
-		at = s->main;
+		at = s->lead;
 		n++;
 		s = steps_of(k, at);
 	}
@@ -223,10 +311,73 @@ static const struct plain_steps *reach_of(struct masks *k, rx r)
 	if (s) {
 		s->reached = true;
 		s->reach = (uint16_t)n;
-		s->reach_away = away;
+		s->reach_away[0] = (away & ~VOCAB_BEYOND) | (broad ? 0 : VOCAB_BEYOND);
+		s->reach_away[1] = away;
 		s->reach_ends = ends;
 	}
 	return s;
+}
+
+static uint64_t kinds_of(const uint64_t bytes[2])
+{
+	uint64_t kinds = 0;
+	for (unsigned b = 0; b < 0x80; b++)
+		if (bytes[b >> 6] >> (b & 63) & 1)
+			kinds |= vocab_kinds((uint8_t)b);
+	return kinds;
+}
+
+/* Nothing of the chain's bytes goes on at its last expression, nor what is no ASCII. */
+static bool is_closed(struct rx_pool *p, rx last, const struct share_chain *c)
+{
+	struct ways w;
+	begin_ways(&w, p, last);
+	for (unsigned b = 0; b <= 0xF4; b++)
+		if ((b >= 0xC2 || (b < 0x80 && c->bytes[b >> 6] >> (b & 63) & 1)) && is_way(&w, b))
+			return false;
+	return true;
+}
+
+static bool is_of_chain(const struct plain_steps *s, const struct share_chain *c)
+{
+	return s->lead != RX_NONE && s->broad == c->broad && s->bytes[0] == c->bytes[0] &&
+	       s->bytes[1] == c->bytes[1];
+}
+
+/*
+ * Where the bytes of a set lead from r on to one expression after the other, and all others are dead or go
+ * apart: the plain tokens of the set alone are inside as far as they are short enough. False: that does not
+ * settle them all, or exits would have to be looked for among them.
+ */
+static bool chain_of(struct masks *k, rx r, bool open, struct share_chain *c)
+{
+	struct rx_pool *p = k->machine->pool;
+	const struct plain_steps *s = steps_of(k, r);
+	if (!s || s->lead == RX_NONE)
+		return false;
+	*c = (struct share_chain){.bytes = {s->bytes[0], s->bytes[1]}, .broad = s->broad};
+	if (!(c->set = vocab_set_of(k->vocab, c->bytes, c->broad)))
+		return false;
+	bool ends = false;
+	rx at = r;
+	for (;;) {
+		c->apart |= s->apart;
+		ends |= rx_nullable(p, at);
+		if (!is_of_chain(s, c)) {
+			c->apart |= kinds_of(s->bytes);
+			if (!is_closed(p, at, c))
+				return false;
+			break;
+		}
+		c->reach = s->lead == at ? UINT32_MAX : c->reach;
+		if (c->reach >= vocab_set_longest(c->set))
+			break;
+		at = s->lead;
+		c->reach++;
+		if (!(s = steps_of(k, at)))
+			return false;
+	}
+	return (open || !ends) && vocab_set_knows(c->set, c->reach);
 }
 
 void share_mark(struct share *sh, const struct vocab_trie *t, uint32_t first, uint32_t last, bool inside)
@@ -245,13 +396,16 @@ bool share_walk(struct masks *k, struct share *sh, const struct share_walk *w, u
 	uint32_t depth = 0;
 	rx looked = RX_NONE; /* reach and away are of it */
 	uint64_t away = 0;
-	uint32_t reach = 0;
+	uint32_t reach = 0, n_pure = w->chain ? 1 : 0; /* levels to which the chain's bytes alone lead */
 	bool ends = false;
 	way[0] = (struct mask_level){t->end[w->from], w->state};
 	for (uint32_t i = w->from + 1; i < t->end[w->from];) {
 		while (way[depth].end <= i)
 			depth--;
-		if (t->longest && t->longest[i] <= w->run) {
+		n_pure = n_pure > depth + 1 ? depth + 1 : n_pure;
+		bool pure = depth < n_pure && share_chain_has(w->chain, t->byte[i]);
+		if ((t->longest && t->longest[i] <= w->run) ||
+		    (depth < n_pure && share_chain_settles(w->chain, t->byte[i], t->below[i]))) {
 			i = t->end[i];
 			continue;
 		}
@@ -269,7 +423,7 @@ bool share_walk(struct masks *k, struct share *sh, const struct share_walk *w, u
 			if (!s)
 				return false;
 			looked = d;
-			away = s->reach_away;
+			away = s->reach_away[w->other];
 			reach = s->reach;
 			ends = s->reach_ends;
 		}
@@ -293,10 +447,26 @@ bool share_walk(struct masks *k, struct share *sh, const struct share_walk *w, u
 				k->found[2 * (*n_found)++ + 1] = w->other;
 			}
 			way[++depth] = (struct mask_level){t->end[i], d};
+			n_pure += pure;
 		}
 		i++;
 	}
 	return true;
+}
+
+/* The plain tokens of the chain's set at once; those that go apart, and what is not plain, node by node. */
+static bool fill_by_chain(struct masks *k, struct share *sh, const struct share_chain *c)
+{
+	const struct constrain_vocab *v = k->vocab;
+	uint32_t n_found = 0;
+	vocab_set_take(v, c->set, c->reach, sh->inside);
+	const struct share_walk other = {&v->other, true, false, 0, 0, sh->r, NULL},
+				plain = {&v->plain, false, false, 0, 0, sh->r, c};
+	if (!share_walk(k, sh, &other, &n_found))
+		return false;
+	if (!sh->too_wide && c->apart && !share_walk(k, sh, &plain, &n_found))
+		return false;
+	return share_keep(k, sh, n_found);
 }
 
 /* Most text leads from r, or from behind one code point, to one expression each time. */
@@ -324,14 +494,26 @@ static bool fill(struct masks *k, struct share *sh)
 		return false;
 	uint32_t row = all ? VOCAB_MAX_PLAIN + 1 : run;
 	memcpy(sh->inside, v->plain_masks + (size_t)row * v->n_words, v->n_words * sizeof *sh->inside);
-	const struct share_walk other = {&v->other, true, false, 0, 0, sh->r},
-				plain = {&v->plain, false, all, run < 254 ? run : 254, 0, sh->r};
+	const struct share_walk other = {&v->other, true, false, 0, 0, sh->r, NULL},
+				plain = {&v->plain, false, all, run < 254 ? run : 254, 0, sh->r, NULL};
 	sh->skips = all || run > 0;
 	if (!share_walk(k, sh, &other, &n_found))
 		return false;
 	if (!sh->too_wide && run < v->longest_plain && !share_walk(k, sh, &plain, &n_found))
 		return false;
 	return share_keep(k, sh, n_found);
+}
+
+static bool make_share(struct masks *k, struct share *sh)
+{
+	struct share_chain chain = {.set = NULL};
+	bool by_chain = chain_of(k, sh->r, sh->open, &chain), made = by_chain && fill_by_chain(k, sh, &chain);
+	if (chain.set)
+		vocab_set_release(k->vocab, chain.set);
+	if (by_chain || rx_failed(k->machine->pool))
+		return made;
+	enum share_like like = share_from_likes(k, sh);
+	return like == SHARE_LIKE || (like == SHARE_UNLIKE && fill(k, sh));
 }
 
 bool share_keep(const struct masks *k, struct share *sh, uint32_t n_found)
@@ -413,8 +595,7 @@ struct share *share_get(struct masks *k, rx r, bool open)
 		return NULL;
 	*sh = (struct share){.r = r, .open = open, .used = ++k->clock};
 	sh->inside = malloc(k->vocab->n_words * sizeof *sh->inside);
-	enum share_like like = sh->inside ? share_from_likes(k, sh) : SHARE_FAILED;
-	if (like == SHARE_FAILED || (like == SHARE_UNLIKE && !fill(k, sh))) {
+	if (!sh->inside || !make_share(k, sh)) {
 		share_free(sh);
 		return NULL;
 	}

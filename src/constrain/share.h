@@ -3,6 +3,7 @@
 #define CONSTRAIN_SHARE_H
 
 #include "constrain/mask.h"
+#include "constrain/vocab_set.h"
 
 struct share_exit {
 	uint32_t node; /* of plain, or of other: the expression may end with the bytes on the way to it */
@@ -30,6 +31,27 @@ bool share_is_wide(struct masks *k, rx r);
 
 /* ---- between share.c and share_like.c ---- */
 
+struct share_chain {
+	const struct vocab_set *set;
+	uint64_t bytes[2]; /* of ASCII */
+	bool broad;        /* and all that is no ASCII */
+	uint64_t apart;    /* kinds of bytes that lead elsewhere; all others are dead */
+	uint32_t reach;    /* so many code points of the set may come */
+};
+
+static inline bool share_chain_has(const struct share_chain *c, uint8_t byte)
+{
+	return byte < 0x80 ? c->bytes[byte >> 6] >> (byte & 63) & 1 : c->broad;
+}
+
+/* Nothing at or below a node goes apart, to which this byte leads from bytes of the set alone. */
+static inline bool share_chain_settles(const struct share_chain *c, uint8_t byte, uint64_t below)
+{
+	if (share_chain_has(c, byte))
+		return !(below & c->apart);
+	return byte >= 0x80 || !(vocab_kinds(byte) & c->apart);
+}
+
 /* NULL: it is not made. */
 struct share *share_find(struct masks *k, rx r, bool open);
 
@@ -40,6 +62,7 @@ struct share_walk {
 	uint32_t run;  /* nodes below which no token has more code points are known */
 	uint32_t from; /* below this node, to which the state was read */
 	rx state;
+	const struct share_chain *chain; /* of the state: its set's tokens are inside already; NULL: none */
 };
 
 /* Walks one trie by derivatives: what is alive is inside, where it may end is an exit, put into k->found.

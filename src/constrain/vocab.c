@@ -1,4 +1,4 @@
-#include "constrain/vocab.h"
+#include "constrain/vocab_set.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -154,8 +154,8 @@ static bool make_trie(const struct constrain_vocab *v, const struct word *words,
 	t->tokens[next] = n;
 	for (uint32_t i = next; i-- > 0;) /* children before parents */
 		for (uint32_t k = i + 1; k < t->end[i]; k = t->end[k])
-			t->below[i] |=
-				t->below[k] | (plain && t->byte[k] >= 0x80 ? 0 : vocab_kinds(t->byte[k]));
+			t->below[i] |= t->below[k] |
+				       (plain && t->byte[k] >= 0x80 ? VOCAB_BEYOND : vocab_kinds(t->byte[k]));
 	return true;
 }
 
@@ -257,7 +257,8 @@ static bool make(struct constrain_vocab *v, const struct constrain_words *w)
 		struct word *other = words + (v->n_tokens - n_other);
 		sort_words(v, words, spare, n_plain);
 		sort_words(v, other, spare, n_other);
-		good = find_quoted(v) && make_trie(v, words, n_plain, true, &v->plain, way) &&
+		v->sets = vocab_sets_new();
+		good = v->sets && find_quoted(v) && make_trie(v, words, n_plain, true, &v->plain, way) &&
 		       make_trie(v, other, n_other, false, &v->other, way);
 	}
 	free(words);
@@ -315,6 +316,7 @@ void constrain_vocab_free(struct constrain_vocab *v)
 	free(v->plain_masks);
 	free(v->ends);
 	free(v->quoted);
+	vocab_sets_free(v->sets);
 	free(v->bytes);
 	free(v->offset);
 	free(v);

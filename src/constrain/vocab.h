@@ -27,7 +27,8 @@ struct vocab_trie {
 	uint32_t *ids;
 	uint8_t *longest; /* of plain: code points of the longest token at or below the node, 255 at most; of
 			     the others: NULL */
-	uint64_t *below;  /* the kinds (vocab_kinds) of the bytes below the node, of plain: of ASCII alone */
+	uint64_t *below;  /* the kinds (vocab_kinds) of the bytes below the node; of plain: all that is no
+			     ASCII  is VOCAB_BEYOND */
 	uint32_t depth;   /* bytes of the longest token: what a walk's stack must hold */
 };
 
@@ -40,6 +41,11 @@ static inline uint64_t vocab_kinds(uint8_t byte)
 	return UINT64_C(1) << (byte < 0x20 ? 0 : byte < 0x60 ? byte - 0x20 : byte - 0x40);
 }
 
+/* A kind that plain bytes have not: of '"'. */
+#define VOCAB_BEYOND (UINT64_C(1) << ('"' - 0x20))
+
+struct vocab_sets;
+
 struct constrain_vocab {
 	struct vocab_trie plain, other;
 	uint32_t n_tokens, n_words; /* of a mask */
@@ -48,8 +54,9 @@ struct constrain_vocab {
 	uint32_t *plain_masks;
 	uint32_t longest_plain; /* code points of the longest plain token */
 	uint64_t alphabet[4];   /* bytes that a token of one byte is */
-	uint32_t *quoted; /* tokens with a '"' in them */
+	uint32_t *quoted;       /* tokens with a '"' in them */
 	uint32_t n_quoted;
+	struct vocab_sets *sets; /* with a lock of its own */
 	int32_t *ends;
 	uint32_t n_ends;
 	uint8_t *bytes;   /* of all tokens, one after the other */

@@ -100,6 +100,15 @@ static void counters(void **state)
 		 "\"qwerty uiop as;df. hjkl zxcvqwer."},
 		{"{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":\"^[a-z]{0,30}x?$\"}}",
 		 "[\"qwertyuiopasdfghjklzxcvb\",\"qwertyuiopasdfghjklzcvbnmqwertx"},
+		{"{\"type\":\"string\",\"format\":\"hostname\"}", "\"qwerty-uiop.asdfghjkl.x-1.zxcvb"},
+		{"{\"type\":\"array\",\"items\":{\"type\":\"string\",\"format\":\"email\"}}",
+		 "[\"qwerty.uiop@asdfghjkl.zx"},
+		{"{\"type\":\"string\",\"maxLength\":20}", "\"qwerty \xc3\xa9uiop asdfghj"},
+		{"{\"type\":\"string\",\"pattern\":\"^[^,a]{4,22}(,|$)\"}", "\"qwerty \xc3\xa9uiop sdfghjkl"},
+		{"{\"type\":\"string\",\"pattern\":\"^([a-z]{3,17}[A-Z.]){2}[a-z.]{0,9}$\"}",
+		 "\"qwertyuiopAasdfghj.zxcvb"},
+		{"{\"type\":\"string\",\"pattern\":\"^[a-y]{1,17}(z[a-y]{0,9})?$\"}",
+		 "\"qwertyuiopasdfgzxcvb"},
 		{"{\"type\":\"string\",\"pattern\":\"^(?!.*abc)[a-z]{2,36}(?:yz|[0-9])$\"}",
 		 "\"ababababqwertyuiopasdfghjklxcvbnm"},
 	};
@@ -114,6 +123,10 @@ static void counters(void **state)
 		try_add(words, text, n + 2);
 		memset(text, n % 2 ? ' ' : 'a', n);
 		try_add(words, text, n);
+		memcpy(text + n, n % 2 ? "\xc3\xa9" : "Az", 2);
+		try_add(words, text, n + 2);
+		memcpy(text + n + 2, n % 3 ? ".ab" : "-\xc3\xa9", 3);
+		try_add(words, text + n % 5, n + 5 - n % 5);
 		text[n] = '"';
 		text[n + 1] = ']';
 		try_add(words, text, n + 2);

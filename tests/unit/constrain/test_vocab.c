@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "constrain/vocab.h"
+#include "constrain/vocab_set.h"
 
 struct list {
 	const struct str *words;
@@ -58,7 +58,7 @@ static uint32_t check_node(const struct constrain_vocab *v, const struct vocab_t
 	}
 	uint64_t kinds = 0;
 	for (uint32_t k = node + 1; k < t->end[node]; k++)
-		kinds |= t->longest && t->byte[k] >= 0x80 ? 0 : vocab_kinds(t->byte[k]);
+		kinds |= t->longest && t->byte[k] >= 0x80 ? VOCAB_BEYOND : vocab_kinds(t->byte[k]);
 	assert_true(t->below[node] == kinds);
 	if (t->longest)
 		assert_int_equal(t->longest[node], most);
@@ -215,10 +215,72 @@ static void test_bounds(void **state)
 	constrain_vocab_free(NULL);
 }
 
+/* The tokens of a set of bytes, by what each token's bytes are. */
+static void sets_are_what_the_bytes_say(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *from, *to; /* bytes of ASCII */
+		bool broad;
+	} sets[] = {{"az", "zz", false},
+		    {"a", "c", false},
+		    {"a", "c", true},
+		    {"0", "9", false},
+		    {" ", "~", true}};
+	static char bytes_of[4096], b_only[300];
+	static struct str list[2000];
+	for (size_t i = 0; i < sizeof bytes_of; i++)
+		bytes_of[i] = "abc19z~ \"\xC3\xA9"[draw(11)];
+	memset(b_only, 'b', sizeof b_only);
+	for (size_t i = 0; i < 2000; i++)
+		list[i] = i < 260 ? (struct str){b_only, i} : (struct str){bytes_of + draw(4000), draw(9)};
+	struct constrain_vocab *v = vocab_of(list, 2000);
+	uint32_t *bits = calloc(v->n_words, sizeof *bits), n_seen = 0;
+	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+		uint64_t bytes[2] = {0, 0};
+		for (unsigned b = (unsigned char)sets[i].from[0]; b <= (unsigned char)sets[i].to[0]; b++)
+			if (b != '"' && b != '\\')
+				bytes[b >> 6] |= UINT64_C(1) << (b & 63);
+		const struct vocab_set *s = NULL;
+		for (int asked = 0; asked < 10 && !s; asked++) /* not made at once */
+			s = vocab_set_of(v, bytes, sets[i].broad);
+		assert_non_null(s);
+		assert_ptr_equal(vocab_set_of(v, bytes, sets[i].broad), s);
+		static const uint32_t most[] = {0, 1, 2, 3, 5, 9, 254, 255, 256, UINT32_MAX};
+		for (size_t k = 0; k < sizeof most / sizeof most[0]; k++) {
+			if (!vocab_set_knows(s, most[k]))
+				continue;
+			vocab_set_take(v, s, most[k], bits);
+			for (uint32_t t = 0; t < v->n_tokens; t++) {
+				struct str b = vocab_bytes(v, (int32_t)t);
+				uint32_t points = 0;
+				bool in = b.len > 0 && in_mask(v, VOCAB_MAX_PLAIN + 1, t);
+				for (size_t j = 0; j < b.len; j++) {
+					uint8_t c = (uint8_t)b.ptr[j];
+					in = in && (c < 0x80 ? bytes[c >> 6] >> (c & 63) & 1 : sets[i].broad);
+					points += (c & 0xC0) != 0x80;
+				}
+				in = in && points <= most[k];
+				if (in != (bits[t / 32] >> t % 32 & 1))
+					fail_msg("set %zu, %u points: token %u", i, most[k], t);
+				n_seen += in;
+			}
+		}
+		vocab_set_release(v, s);
+		vocab_set_release(v, s);
+	}
+	assert_true(n_seen > 100);
+	free(bits);
+	constrain_vocab_free(v);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_kinds), cmocka_unit_test(test_words),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_kinds),
+					   cmocka_unit_test(test_words),
 					   cmocka_unit_test(test_long_and_alike),
-					   cmocka_unit_test(test_random), cmocka_unit_test(test_bounds)};
+					   cmocka_unit_test(test_random),
+					   cmocka_unit_test(sets_are_what_the_bytes_say),
+					   cmocka_unit_test(test_bounds)};
 	return cmocka_run_group_tests_name("vocab", tests, NULL, NULL);
 }
