@@ -84,6 +84,16 @@ test('--verbose tells the model and the timing on standard error', needsBundled,
 	assert.match(r.stderr, /\d+ prompt tokens in [\d.]+ ms, 3 tokens in [\d.]+ ms \([\d.]+ tokens\/s\), the first after [\d.]+ ms; seed 5; stopped by: length\n/);
 });
 
+test('a date that the template puts into the prompt is told, to those who look', needsBundled, () => {
+	const told = (template, ...args) => {
+		const r = run(['run', '-p', 'x', '-n', '1', '--template-date', '2024-02-29', '--chat-template', `${template}{{ messages[0].content }}`, ...args]);
+		assert.equal(r.status, 0, r.stderr);
+		return r.stderr.match(/the prompt holds the date .*/)?.[0];
+	};
+	assert.match(told('{{ strftime_now("%Y") }}', '-v'), /^the prompt holds the date 2024-02-29\S* \(--template-date sets another\)$/);
+	assert.deepEqual([told('{{ strftime_now("%Y") }}'), told('', '-v')], [undefined, undefined]);
+});
+
 test('--system and --raw change what the model reads', needsBundled, () => {
 	const plain = answer(['-p', 'snow', '--temp', '0']);
 	const raw = answer(['-p', '<|im_start|>user\nsnow<|im_end|>\n', '--raw', '--temp', '0', '-n', '20']);
