@@ -20,6 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "server/answer.h"
 #include "server/certificate.h"
 #include "server/http.h"
@@ -287,10 +288,24 @@ static void wait_for(atomic_int *value, int wanted)
 static void test_unread(void **state)
 {
 	(void)state;
-	int fd = dial();
+	char log[4096];
+	FILE *logged = tmpfile();
+	int before = dup(STDERR_FILENO), fd = dial();
+	assert_true(logged && before >= 0);
+	log_level_set(LOG_INFO);
+	dup2(fileno(logged), STDERR_FILENO);
 	say(fd, "GET /flood HTTP/1.1\r\nHost: x\r\n\r\n");
 	wait_for(&n_gone, 1);
+	dup2(before, STDERR_FILENO);
+	log_level_set(LOG_OFF);
+	close(before);
 	leave(fd);
+	/* Told once: what was yet to come is not looked at. */
+	rewind(logged);
+	log[fread(log, 1, sizeof log - 1, logged)] = '\0';
+	fclose(logged);
+	const char *told = strstr(log, "unread: dropped");
+	assert_true(told && !strstr(told + 1, "unread: dropped"));
 	/* It cost that client its connection and nobody else anything. */
 	char text[512];
 	fd = dial();
