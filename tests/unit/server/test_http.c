@@ -40,7 +40,8 @@ static atomic_int n_requests, n_gone, n_wakes, n_ticks;
 static atomic_int n_brim; /* bytes of the second piece */
 static atomic_int n_pieces;
 static struct http_request *_Atomic unended; /* ended with the next tick once may_end */
-static atomic_bool may_end;
+static atomic_bool may_end, too_much;        /* too_much: behind a piece that is more than may wait */
+static char most[MAX_UNSENT + 1];
 static atomic_size_t n_held, n_reading;
 static pthread_t thread;
 
@@ -56,7 +57,6 @@ static void on_request(void *user, struct http_request *r)
 		for (int i = 0; i < 64; i++)
 			http_stream_send(r, (struct str){big, sizeof big});
 	} else if (strcmp(path, "/brim") == 0) { /* two pieces, neither of which the loop has sent yet */
-		static char most[MAX_UNSENT];
 		memset(most, 'x', sizeof most);
 		http_stream_start(r, 200, "text/plain");
 		http_stream_send(r, STR_LIT("one "));
@@ -78,6 +78,10 @@ static void on_request(void *user, struct http_request *r)
 		http_stream_send(r, (struct str){lump, sizeof lump});
 		for (int i = 0; i < N_BEHIND; i++)
 			http_stream_send(r, (struct str){big, PIECE});
+		unended = r;
+	} else if (strcmp(path, "/one") == 0) { /* no end yet */
+		http_stream_start(r, 200, "text/plain");
+		http_stream_send(r, STR_LIT("one "));
 		unended = r;
 	} else if (strcmp(path, "/pieces") == 0) {
 		http_stream_start(r, 200, "text/plain");
@@ -122,6 +126,8 @@ static void on_tick(void *user)
 	n_held = http_held_bytes(h);
 	n_reading = http_reading_bytes(h);
 	if (may_end && unended) {
+		if (too_much)
+			http_stream_send(unended, (struct str){most, sizeof most});
 		http_stream_end(unended);
 		unended = NULL;
 	}
@@ -166,7 +172,7 @@ static int start(void **state)
 	};
 	n_requests = n_gone = n_wakes = n_ticks = 0;
 	unended = NULL;
-	may_end = false;
+	may_end = too_much = false;
 	if (http_open(&config, &h, &err)) {
 		fprintf(stderr, "%s\n", err.message);
 		return -1;
@@ -812,6 +818,19 @@ static void test_goodbye(void **state)
 	wait_for(&n_gone, 1);
 	while (take(fd, text, sizeof text) > 0)
 		;
+	assert_true(!ssl_of[fd] || !said_goodbye(fd));
+	leave(fd);
+	/* Nor where all that went before has been sent, and the end was told behind what could not be. */
+	fd = dial();
+	say(fd, "GET /one HTTP/1.0\r\n\r\n");
+	size_t n = 0;
+	for (text[0] = '\0'; !strstr(text, "one "); text[n] = '\0') {
+		ssize_t got = take(fd, text + n, sizeof text - 1 - n);
+		assert_true(got > 0);
+		n += (size_t)got;
+	}
+	too_much = may_end = true;
+	assert_true(take(fd, text, sizeof text) <= 0);
 	assert_true(!ssl_of[fd] || !said_goodbye(fd));
 	leave(fd);
 }
