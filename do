@@ -652,7 +652,7 @@ task_try_package() {
 	start_hub
 	rm -rf build/debian-12-try
 	cp -a "$debian" build/debian-12-try
-	cp build/packages/hokku_*.deb packaging/debian/try.sh build/debian-12-try/tmp/
+	cp build/packages/*.deb packaging/debian/try.sh build/debian-12-try/tmp/ # hokku-cuda where it was built
 	HF_ENDPOINT=$hub unshare --mount chroot build/debian-12-try sh /tmp/try.sh || die "the package does not do what it should in an empty Debian 12"
 	rm -rf build/debian-12-try
 	cp -a "$debian" build/debian-12-try

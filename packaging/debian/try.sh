@@ -4,6 +4,7 @@ set -eu
 say() { printf 'try: %s\n' "$*"; }
 export DEBIAN_FRONTEND=noninteractive
 [ -z "$(command -v hokku || :)" ] || exit 1
+mount -t proc proc /proc # as devpts below: gone with this process's own mounts
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends /tmp/hokku_*.deb >/tmp/apt.log 2>&1 || {
 	cat /tmp/apt.log
@@ -37,13 +38,32 @@ fi
 
 hokku serve --port 0 2>/tmp/serve.log &
 server=$!
-until grep -q listening /tmp/serve.log; do
+until grep -qs listening /tmp/serve.log; do
 	kill -0 $server || { cat /tmp/serve.log; exit 1; }
 	sleep 0.1
 done
 say "$(cat /tmp/serve.log | head -n 1)"
 kill -TERM $server
 wait $server
+
+# The plugin's package, where it was built: found from where it is installed, and in words that nobody need know CUDA for where there is no driver.
+if ls /tmp/hokku-cuda_*.deb >/dev/null 2>&1; then
+	apt-get install -y -qq --no-install-recommends /tmp/hokku-cuda_*.deb >/tmp/apt.log 2>&1 || {
+		cat /tmp/apt.log
+		exit 1
+	}
+	said=$(hokku devices | grep '^cuda')
+	case $said in
+	*'no GPU plugin'*)
+		say "the plugin is not found: $said"
+		exit 1
+		;;
+	esac
+	say "hokku devices: $said"
+	hokku run -p "autumn rain" --seed 1 >/dev/null
+	apt-get remove -y -qq hokku-cuda >/dev/null 2>&1
+	[ ! -e /usr/lib/libhokku-cuda.so ]
+fi
 [ -f /etc/default/hokku ]
 apt-get remove -y -qq hokku >/dev/null 2>&1
 [ ! -e /usr/bin/hokku ] && [ -f /etc/default/hokku ]
