@@ -57,6 +57,7 @@ struct dialect_found {
 	bool writes_calls;             /* it writes the calls of messages */
 	bool writes_several;           /* more than one call of a message */
 	bool writes_results;           /* and the results of tools */
+	bool short_ids;                /* it refuses ids of calls but of nine letters and digits */
 	bool takes_system;             /* it writes system messages */
 	bool exact;         /* calls are written in the dialect's own form: drawn in it, they are rendered
 			       to the same text */

@@ -110,13 +110,13 @@ static enum dialect_back judge(const struct dialect_found *f, const struct jv *m
 	enum dialect_back why = DIALECT_BACK_SAME;
 	if (thought.len && find(answer, thought) == SIZE_MAX)
 		why = DIALECT_BACK_THINKING;
+	else if (writes_ids(f->dialect))
+		why = DIALECT_BACK_IDS;
 	else if (at == SIZE_MAX && n > 1 &&
 		 (!f->writes_several || find_calls(f, calls, 1, answer) != SIZE_MAX))
 		why = DIALECT_BACK_SEVERAL;
 	else if (at == SIZE_MAX)
 		why = DIALECT_BACK_FORM;
-	else if (writes_ids(f->dialect))
-		why = DIALECT_BACK_IDS;
 	else if (begins && at && is_blank((struct str){answer.ptr, at}))
 		why = DIALECT_BACK_SPACE;
 	for (size_t i = 0; i < n; i++)

@@ -28,6 +28,7 @@ bool dialect_completes(const struct dialect_found *f, const struct jv *messages,
 	for (size_t i = 0; i < jv_len(messages); i++) {
 		size_t n_calls = jv_len(jv_get(jv_at(messages, i), "tool_calls"));
 		if ((n_calls && !f->writes_calls) || (n_calls > 1 && !f->writes_several) ||
+		    (f->short_ids && !dialect_ids_fit(jv_at(messages, i))) ||
 		    (is_result(jv_at(messages, i)) && !f->writes_results))
 			return true;
 	}
@@ -215,7 +216,11 @@ enum hokku_code dialect_complete(const struct dialect_found *f, const struct jv 
 				 const struct jv *tools, struct strbuf *out, struct hokku_error *err)
 {
 	struct strbuf told = {0};
+	struct jv_doc shortened = {0};
 	bool tells = jv_len(tools) && !f->lists_tools;
+	if (f->short_ids && dialect_shorten_ids(messages, &shortened, err))
+		return HOKKU_OUT_OF_MEMORY;
+	messages = f->short_ids ? &shortened.root : messages;
 	if (tells)
 		tell_tools(f, tools, &told);
 	struct str text = {told.ptr, told.len};
@@ -245,6 +250,7 @@ enum hokku_code dialect_complete(const struct dialect_found *f, const struct jv 
 	}
 	strbuf_add_c(out, "]");
 	bool failed = out->failed || told.failed;
+	jv_doc_free(&shortened);
 	strbuf_free(&told);
 	return failed ? err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the messages") : HOKKU_OK;
 }

@@ -92,6 +92,11 @@ void dialect_write_notation(const struct dialect *d, const struct jv *v,
 bool dialect_write_next(const struct dialect *d, unsigned form, const char **at, char *op,
 			struct strbuf *literal);
 
+/* Has a message no id of a call that is not nine letters and digits? And messages, whose ids are such then.
+ */
+bool dialect_ids_fit(const struct jv *message);
+enum hokku_code dialect_shorten_ids(const struct jv *messages, struct jv_doc *out, struct hokku_error *err);
+
 /* ---- JSON, a byte at a time ---- */
 
 struct json_scan {

@@ -20,7 +20,8 @@ static const char tools_json[] =
 	"{\"type\": \"integer\", \"description\": \"d\"}}, \"required\": [\"alpha\", \"beta\"]}}}]";
 static const char args_json[] = "{\"alpha\": \"probe value\", \"beta\": 2}";
 
-#define USER "{\"role\": \"user\", \"content\": \"probe-question\"}"
+#define USER    "{\"role\": \"user\", \"content\": \"probe-question\"}"
+#define LONG_ID "call_0123456789abcdef"
 #define CALLING(content)                                                                          \
 	"[" USER ", {\"role\": \"assistant\", \"content\": " content ", \"reasoning_content\": "  \
 	"\"probe-thought\", \"tool_calls\": [{\"id\": \"" PROBE_ID                                \
@@ -225,6 +226,20 @@ static void by_marker(const struct strbuf *with, const struct strbuf *without, s
 	"\", \"content\": \"probe-result\"}, {\"role\": \"tool\", \"tool_call_id\": \"call00002\", \"name\": \"" PROBE_TOOL       \
 	"\", \"content\": \"other-result\"}]"
 
+/* Does the template refuse ids as clients have them, of a conversation that it takes with others? */
+static void find_short_ids(struct probing *p, const char *calling, struct dialect_found *out)
+{
+	struct strbuf json = {0}, text = {0};
+	for (const char *at = calling, *id; at; at = id ? id + strlen(PROBE_ID) : NULL) {
+		id = strstr(at, PROBE_ID);
+		strbuf_add(&json, at, id ? (size_t)(id - at) : strlen(at));
+		strbuf_add_c(&json, id ? LONG_ID : "");
+	}
+	out->short_ids = !json.failed && !render(p, json.ptr, true, NULL, &text);
+	strbuf_free(&json);
+	strbuf_free(&text);
+}
+
 /* Does the template write two calls of one message? */
 static void find_several(struct probing *p, struct dialect_found *out)
 {
@@ -279,6 +294,8 @@ static void find_dialect(struct probing *p, struct dialect_found *out)
 		if (called && !out->dialect)
 			by_reading(p, &text, &with, out);
 		out->writes_calls = out->writes_calls || (called && out->dialect);
+		if (called && out->dialect)
+			find_short_ids(p, callings[i], out);
 	}
 	if (!out->dialect && out->lists_tools && !p->only)
 		by_marker(&with, &without, out);

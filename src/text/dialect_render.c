@@ -12,7 +12,7 @@ static bool needs_completing(const struct dialect_found *f, const struct chat_in
 		size_t n_calls = jv_len(jv_get(m->json, "tool_calls"));
 		bool result = str_eq_c(m->role, "tool") || str_eq_c(m->role, "function");
 		if ((n_calls && !f->writes_calls) || (n_calls > 1 && !f->writes_several) ||
-		    (result && !f->writes_results))
+		    (f->short_ids && !dialect_ids_fit(m->json)) || (result && !f->writes_results))
 			return true;
 	}
 	return false;

@@ -486,6 +486,51 @@ static void test_calls_back(void **state)
 	gguf_close(g);
 }
 
+/* Templates that refuse ids but of nine letters and digits get such, the same of a call and its result. */
+static void test_short_ids(void **state)
+{
+	(void)state;
+#define IDS_CHECK(id) "{% if " id "|length != 9 %}{{ raise_exception('nine') }}{% endif %}"
+	static const char source[] = BACK_EACH
+		"{% if m.role == 'tool' %}" IDS_CHECK("m.tool_call_id") "{{ m.tool_call_id }}{% endif %}{% for t in m.tool_calls or [] %}" IDS_CHECK(
+			"t.id") "[TOOL_CALLS][{\"name\": \"{{ t.function.name }}\", \"arguments\": {{ t.function.arguments|tojson }}, \"id\": \"{{ t.id }}\"}]"
+				"{% endfor %}" BACK_END;
+	static const char *const ids[] = {"call_0123456789abcdef", "toolu_9", "abc456789", "a-c456789"};
+	struct gguf *g;
+	struct chat chat;
+	struct dialect_found found;
+	struct hokku_error err;
+	assert_int_equal(engine_open_file(NULL, &g, &err), HOKKU_OK);
+	assert_int_equal(chat_init(&chat, g, STR_LIT(source), &err), HOKKU_OK);
+	assert_int_equal(dialect_probe(&chat, &found, &err), HOKKU_OK);
+	assert_string_equal(dialect_name(found.dialect), "mistral");
+	assert_true(found.short_ids);
+	for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+		struct prepare_job job = {.form = &request_openai_chat, .dialect = &found};
+		struct strbuf text = {0};
+		strbuf_addf(
+			&job.body,
+			"{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":null,"
+			"\"tool_calls\":[{\"id\":\"%s\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
+			"{\"role\":\"tool\",\"tool_call_id\":\"%s\",\"content\":\"r\"}]}",
+			ids[i], ids[i]);
+		prepare_run_job(&job, engine_tok(engine), &chat, NULL, &no_defaults);
+		if (job.rc)
+			fail_msg("%s: %s", ids[i], job.err.error.message);
+		for (size_t t = 0; t < job.ids.n; t++)
+			strbuf_add(&text, tok_bytes(engine_tok(engine), job.ids.ids[t]).ptr,
+				   tok_bytes(engine_tok(engine), job.ids.ids[t]).len);
+		const char *call = strstr(text.ptr, "\"id\": \""), *result = strstr(text.ptr, "<tool>r");
+		assert_true(call && result);
+		assert_memory_equal(call + 7, result + 7, 9);
+		assert_int_equal(strncmp(call + 7, ids[i], 9) == 0, i == 2); /* one that fits stays */
+		strbuf_free(&text);
+		prepare_job_free(&job);
+	}
+	chat_deinit(&chat);
+	gguf_close(g);
+}
+
 /* Of so many turns with calls as are told of, and one more. */
 static void test_many_calls_back(void **state)
 {
@@ -533,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_whose_message),
 		cmocka_unit_test(test_calls_back),
 		cmocka_unit_test(test_many_calls_back),
+		cmocka_unit_test(test_short_ids),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_turns),
