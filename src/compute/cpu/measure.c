@@ -9,14 +9,17 @@
 #include "compute/cpu/pool.h"
 #include "compute/cpu/tier.h"
 
-enum { ROUNDS = 5, LANES_A_ROUND = PEAK_CHAINS * PANEL };
+enum { RUNS = 5, LANES_A_ROUND = PEAK_CHAINS * PANEL };
 static const size_t buffer_bytes = (size_t)512 << 20;
-static const uint64_t float_rounds = 4000000, byte_rounds = 4000000;
+/* Multiply-adds: so many, some 10 ms, or as many as take about that (a build with sanitizers is slow). */
+static const uint64_t most_rounds = 4000000, sample_rounds = 50000;
+static const double round_seconds = 10e-3;
 
 struct measurement {
 	const struct cpu_tier *tier;
 	struct pool *pool;
 	uint8_t *buffer;
+	uint64_t rounds;
 	volatile uint64_t sink; /* keeps the work from being thrown away */
 };
 
@@ -39,7 +42,7 @@ static void read_thread(void *arg, uint32_t thread)
 static void float_thread(void *arg, uint32_t thread)
 {
 	struct measurement *m = arg;
-	float x = m->tier->peak_float(float_rounds);
+	float x = m->tier->peak_float(m->rounds);
 	if (thread == 0)
 		m->sink = x > 0;
 }
@@ -47,22 +50,38 @@ static void float_thread(void *arg, uint32_t thread)
 static void byte_thread(void *arg, uint32_t thread)
 {
 	struct measurement *m = arg;
-	int32_t x = m->tier->peak_bytes(byte_rounds);
+	int32_t x = m->tier->peak_bytes(m->rounds);
 	if (thread == 0)
 		m->sink = (uint64_t)x;
 }
 
-/* Seconds of the fastest of some rounds: what disturbs a measurement only slows it. */
+static double seconds_of(struct measurement *m, void (*fn)(void *, uint32_t))
+{
+	uint64_t start = clock_ns();
+	pool_run(m->pool, fn, m);
+	return clock_ms_since(start) * 1e-3;
+}
+
+/* Seconds of the fastest of some runs: what disturbs a measurement only slows it. */
 static double fastest(struct measurement *m, void (*fn)(void *, uint32_t))
 {
 	double best = 1e30;
-	for (int i = 0; i < ROUNDS; i++) {
-		uint64_t start = clock_ns();
-		pool_run(m->pool, fn, m);
-		double seconds = clock_ms_since(start) * 1e-3;
+	for (int i = 0; i < RUNS; i++) {
+		double seconds = seconds_of(m, fn);
 		best = seconds < best ? seconds : best;
 	}
 	return best;
+}
+
+/* Multiply-adds a second of one lane of one chain. */
+static double fastest_rounds(struct measurement *m, void (*fn)(void *, uint32_t))
+{
+	m->rounds = sample_rounds;
+	double fitting = (double)sample_rounds * round_seconds / seconds_of(m, fn);
+	m->rounds = fitting > (double)most_rounds     ? most_rounds
+		    : fitting > (double)sample_rounds ? (uint64_t)fitting
+						      : sample_rounds;
+	return (double)m->rounds / fastest(m, fn);
 }
 
 enum hokku_code cpu_measure(uint32_t n_threads, struct cpu_limits *out, struct hokku_error *err)
@@ -86,8 +105,8 @@ enum hokku_code cpu_measure(uint32_t n_threads, struct cpu_limits *out, struct h
 		.n_threads = pool_size(m.pool),
 		.tier = m.tier->name,
 		.read_bytes_per_s = (double)buffer_bytes / fastest(&m, read_thread),
-		.float_ops_per_s = n * 2 * LANES_A_ROUND * (double)float_rounds / fastest(&m, float_thread),
-		.byte_ops_per_s = n * 8 * LANES_A_ROUND * (double)byte_rounds / fastest(&m, byte_thread),
+		.float_ops_per_s = n * 2 * LANES_A_ROUND * fastest_rounds(&m, float_thread),
+		.byte_ops_per_s = n * 8 * LANES_A_ROUND * fastest_rounds(&m, byte_thread),
 	};
 	munmap(p, buffer_bytes);
 	pool_destroy(m.pool);
