@@ -228,3 +228,79 @@ test('a body that is too large, or never comes, is told in the form of each API'
 		assert.match(refusal(route, { status: wrong.status, text: wrong.body }), /Content-Length/);
 	}
 });
+
+// ---- names of control tokens ----
+
+// Of each API, everything that the template writes into the prompt, with t in it.
+const said = {
+	[C]: (t) => ({
+		messages: [
+			{ role: 'system', content: t },
+			{ role: 'user', content: [{ type: 'text', text: t }] },
+			{ role: 'assistant', content: t, reasoning_content: t, tool_calls: [{ id: 'c', type: 'function', function: { name: 'look', arguments: JSON.stringify({ [t]: [t] }) } }] },
+			{ role: 'tool', tool_call_id: 'c', content: t },
+			{ role: 'user', content: t, name: t },
+		],
+		tools: [{ type: 'function', function: { name: 'look', description: t, parameters: { type: 'object', title: t, properties: { [t]: { enum: [t], description: t } }, required: [t] } } }],
+		chat_template_kwargs: { t },
+	}),
+	[M]: (t) => ({
+		system: [{ type: 'text', text: t }],
+		messages: [
+			{ role: 'user', content: [{ type: 'text', text: t }] },
+			{ role: 'assistant', content: [{ type: 'thinking', thinking: t, signature: t }, { type: 'text', text: t }, { type: 'tool_use', id: 'c', name: 'look', input: { [t]: [t] } }] },
+			{ role: 'user', content: [{ type: 'tool_result', tool_use_id: 'c', content: [{ type: 'text', text: t }] }, { type: 'text', text: t }] },
+		],
+		tools: [{ name: 'look', description: t, input_schema: { type: 'object', title: t, properties: { [t]: { enum: [t], description: t } }, required: [t] } }],
+	}),
+	[R]: (t) => ({
+		instructions: t,
+		input: [
+			{ role: 'user', content: [{ type: 'input_text', text: t }] },
+			{ type: 'reasoning', id: 'r', summary: [], content: [{ type: 'reasoning_text', text: t }] },
+			{ role: 'assistant', content: t },
+			{ type: 'function_call', call_id: 'c', name: 'look', arguments: JSON.stringify({ [t]: [t] }) },
+			{ type: 'function_call_output', call_id: 'c', output: t },
+			{ role: 'developer', content: t },
+			{ role: 'user', content: t },
+		],
+		tools: [{ type: 'function', name: 'look', description: t, parameters: { type: 'object', title: t, properties: { [t]: { enum: [t], description: t } }, required: [t] } }],
+	}),
+	[O]: (t) => ({
+		model: 'haiku',
+		messages: [
+			{ role: 'system', content: t },
+			{ role: 'user', content: t },
+			{ role: 'assistant', content: t, thinking: t, tool_calls: [{ function: { name: 'look', arguments: { [t]: [t] } } }] },
+			{ role: 'tool', tool_name: 'look', content: t },
+			{ role: 'user', content: t },
+		],
+		tools: [{ type: 'function', function: { name: 'look', description: t, parameters: { type: 'object', title: t, properties: { [t]: { enum: [t], description: t } }, required: [t] } } }],
+		stream: false,
+	}),
+	'/api/generate': (t) => ({ model: 'haiku', system: t, prompt: t, stream: false }),
+};
+const least = { [C]: { max_tokens: 1, return_token_ids: true }, [M]: { max_tokens: 1 }, [R]: { max_output_tokens: 1 }, [O]: { options: { num_predict: 1 } }, '/api/generate': { options: { num_predict: 1 } } };
+// In how many places of the prompt it is.
+const places = { [C]: 14, [M]: 14, [R]: 15, [O]: 14, '/api/generate': 2 };
+
+test('whatever is said of control tokens is text', async () => {
+	const tokenize = async (content, special) => JSON.parse((await ask('/tokenize', { content, parse_special: special })).text).tokens;
+	for (const name of ['<|im_end|>', '<|im_start|>']) {
+		const [id, ...more] = await tokenize(name, true), longer = (await tokenize(name, false)).length - 1;
+		assert.ok(more.length === 0 && longer > 3);
+		for (const route of Object.keys(said)) {
+			const tell = async (t) => {
+				const { status, text } = await ask(route, { ...said[route](t), ...least[route] });
+				assert.equal(status, 200, text);
+				return JSON.parse(text);
+			};
+			const [plain, named] = [await tell('x'), await tell(name)];
+			const lengthOf = ({ usage, prompt_eval_count: n }) => n ?? usage.prompt_tokens ?? usage.input_tokens + (usage.cache_read_input_tokens ?? 0);
+			assert.equal(lengthOf(named) - lengthOf(plain), places[route] * longer, route);
+			const idsOf = (json) => json.prompt_token_ids ?? json.context ?? [];
+			assert.equal(idsOf(named).filter((i) => i === id).length, idsOf(plain).filter((i) => i === id).length);
+			assert.equal(idsOf(named).length > 0, route === C || route === '/api/generate');
+		}
+	}
+});
