@@ -107,7 +107,8 @@ static enum hokku_code run_probe(const struct chat *c, const char *probe, size_t
 		};
 	strbuf_clear(out);
 	enum hokku_code rc = chat_run(
-		c, specials, &(struct chat_input){.messages = messages, .n_messages = n, .now = &now}, &run,
+		c, specials,
+		&(struct chat_input){.messages = messages, .n_messages = n, .now = &now, .trial = true}, &run,
 		&told, err);
 	if (!rc) {
 		struct str text = jinja_text(run.jinja);

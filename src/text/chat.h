@@ -70,6 +70,7 @@ struct chat_input {
 	const struct jv *tools;       /* an array; NULL */
 	const struct jv *kwargs[3];   /* objects of template arguments, later ones before earlier; NULL */
 	const struct jinja_time *now; /* what strftime_now reads; NULL: the clock */
+	bool trial;                   /* the template may take CHAT_MAX_TRIAL_STEPS and _BYTES alone */
 	bool no_answer;   /* the prompt ends with the last message: add_generation_prompt is false, unless
 			     kwargs say */
 	struct str begun; /* how the answer begins: the prompt's end. As little trusted as a content */

@@ -31,6 +31,7 @@ static bool try_messages(const struct chat *c, const char *json, const char *too
 	bool ok = !tools_json || !jv_parse(str_c(tools_json), JV_STRICT, &tools, NULL);
 	struct chat_input in = {.messages = messages, .n_messages = jv_len(&doc.root), .now = &now};
 	in.tools = tools_json ? &tools.root : NULL;
+	in.trial = true;
 	for (size_t i = 0; ok && i < in.n_messages; i++)
 		ok = !chat_message_read(jv_at(&doc.root, i), i, &messages[i], field, NULL);
 	ok = ok && !chat_run(&as_given, specials, &in, run, &told, NULL);

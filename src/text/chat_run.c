@@ -201,6 +201,8 @@ static enum hokku_code run_once(const struct chat *c, const struct str specials[
 	run->jinja = jinja_run_create();
 	if (!run->jinja)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the messages");
+	if (in->trial)
+		jinja_limit(run->jinja, CHAT_MAX_TRIAL_STEPS, CHAT_MAX_TRIAL_BYTES);
 	struct work w = {.run = run, .r = run->jinja, .forms = &c->forms};
 	set_variables(&w, specials, in, with_none);
 	if (w.no_memory)

@@ -34,6 +34,7 @@ struct probing {
 	struct jv_doc tools;
 	const struct dialect *only; /* NULL: any */
 	bool no_memory;
+	bool endless; /* it took more than a trial may: no other is made */
 };
 
 static bool may_be(const struct probing *p, const struct dialect *d)
@@ -60,17 +61,19 @@ static bool render(struct probing *p, const char *json, bool tools, const char *
 	struct chat_told told;
 	char field[64];
 	strbuf_clear(out);
-	if (jv_parse(str_c(json), JV_STRICT, &doc, NULL))
+	if (p->endless || jv_parse(str_c(json), JV_STRICT, &doc, NULL))
 		return false;
 	bool ok = !kwargs || !jv_parse(str_c(kwargs), JV_STRICT, &arguments, NULL);
 	struct chat_input in = {.messages = messages, .n_messages = jv_len(&doc.root), .now = &now};
 	in.tools = tools ? &p->tools.root : NULL;
+	in.trial = true;
 	in.kwargs[0] = kwargs ? &arguments.root : NULL;
 	for (size_t i = 0; ok && i < in.n_messages; i++)
 		ok = !chat_message_read(jv_at(&doc.root, i), i, &messages[i], field, NULL);
 	if (ok) {
 		enum hokku_code rc = chat_run(p->c, specials, &in, &run, &told, NULL);
 		p->no_memory = p->no_memory || rc == HOKKU_OUT_OF_MEMORY;
+		p->endless = run.jinja && jinja_ran_out(run.jinja);
 		ok = !rc;
 		if (ok)
 			strbuf_add(out, jinja_text(run.jinja).ptr, jinja_text(run.jinja).len);
@@ -439,7 +442,11 @@ static enum hokku_code probe(const struct chat *c, const struct dialect *only, s
 	if (!out->dialect) {
 		out->dialect = only ? only : dialect_find("generic");
 		out->form = DIALECT_SPACED | DIALECT_SOFT_BREAKS;
-		out->why = only ? "it was asked for" : "the template knows no tools";
+		out->why =
+			p.endless ? "the template takes more than a short conversation may, and was tried no "
+				    "further"
+			: only    ? "it was asked for"
+				  : "the template knows no tools";
 		out->lists_tools = only && out->lists_tools && !(only->flags & DIALECT_GENERIC);
 		out->writes_calls = out->writes_several = false;
 		out->writes_results = out->writes_results && out->lists_tools;

@@ -17,7 +17,10 @@ enum {
 	JINJA_MAX_DEPTH = 1000,  /* of statements, expressions, calls and values at work inside each other */
 	JINJA_MAX_STEPS = 100000000, /* expressions and statements run, bytes and items looked at by 64 */
 	JINJA_MAX_MEMORY_BYTES = 1 << 29, /* of all values of a run */
-	JINJA_MAX_RANGE = 100000,         /* of range(), as jinja2's sandbox has it */
+	/* The same while it is tried, at the start: published ones take some thousand steps. */
+	CHAT_MAX_TRIAL_STEPS = 1000000,
+	CHAT_MAX_TRIAL_BYTES = 1 << 25,
+	JINJA_MAX_RANGE = 100000, /* of range(), as jinja2's sandbox has it */
 };
 
 #endif

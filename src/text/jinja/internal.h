@@ -324,6 +324,7 @@ struct jinja_run {
 	bool in_render, failed; /* failed: no memory for a value, before rendering */
 	struct hokku_error *err;
 	enum hokku_code rc;
+	bool ran_out;              /* of what follows */
 	uint64_t steps, max_steps; /* JINJA_MAX_STEPS and JINJA_MAX_MEMORY_BYTES, but for the fuzzer */
 	size_t max_memory;
 	uint64_t seed[2]; /* of the dicts' tables */

@@ -43,6 +43,11 @@ struct jinja_run;
 struct jinja_run *jinja_run_create(void); /* NULL: no memory */
 void jinja_run_destroy(struct jinja_run *r);
 
+/* Less than JINJA_MAX_STEPS and JINJA_MAX_MEMORY_BYTES. */
+void jinja_limit(struct jinja_run *r, uint64_t max_steps, size_t max_memory_bytes);
+/* Did it end because of them? */
+bool jinja_ran_out(const struct jinja_run *r);
+
 /* Where memory ends, the run remembers it and jinja_render says so. A string's bytes are not copied: they
  * must outlive the run. */
 struct jinja_value jinja_none(void);

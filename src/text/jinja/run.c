@@ -56,6 +56,17 @@ void jinja_run_destroy(struct jinja_run *r)
 	free(r);
 }
 
+void jinja_limit(struct jinja_run *r, uint64_t max_steps, size_t max_memory_bytes)
+{
+	r->max_steps = max_steps;
+	r->max_memory = max_memory_bytes;
+}
+
+bool jinja_ran_out(const struct jinja_run *r)
+{
+	return r->ran_out;
+}
+
 /* ---- values ---- */
 
 struct jinja_value jinja_none(void)

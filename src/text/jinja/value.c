@@ -16,8 +16,10 @@ void j_no_memory(struct jinja_run *r)
 
 void *j_alloc(struct jinja_run *r, size_t n)
 {
-	if (r->in_render && (n > r->max_memory || r->mem.used_bytes > r->max_memory - n))
+	if (r->in_render && (n > r->max_memory || r->mem.used_bytes > r->max_memory - n)) {
+		r->ran_out = true;
 		j_fail(r, "it wants more than %zu bytes of memory", r->max_memory);
+	}
 	void *p = arena_alloc(&r->mem, n ? n : 1, 16);
 	if (!p)
 		j_no_memory(r);
@@ -35,8 +37,10 @@ void *j_array(struct jinja_run *r, size_t n, size_t size)
 void j_work(struct jinja_run *r, size_t n)
 {
 	r->steps += 1 + n / 64;
-	if (r->in_render && r->steps > r->max_steps)
+	if (r->in_render && r->steps > r->max_steps) {
+		r->ran_out = true;
 		j_fail(r, "it takes more than %llu steps", (unsigned long long)r->max_steps);
+	}
 }
 
 void j_enter(struct jinja_run *r)

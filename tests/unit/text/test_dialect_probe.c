@@ -309,6 +309,32 @@ static void prompts_leave_nothing_out(void **state)
 	strbuf_free(&got);
 }
 
+/* A template that never ends, or fills memory, costs the start a few trials of the size that a trial may
+ * have. */
+static void endless_templates(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *source;
+		bool endless;
+	} some[] = {
+		{"{% for a in range(9) %}{% for b in range(100000) %}{% endfor %}{% endfor %}", false},
+		{"{% for a in range(11) %}{% for b in range(100000) %}{% endfor %}{% endfor %}", true},
+		{"{{ 'a' * 1000000 }}", false},
+		{"{{ 'a' * 40000000 }}", true},
+		{"{% if tools %}{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}{% endif %}x",
+		 true},
+		{"{{ range(100001)|length }}", false}, /* another limit */
+	};
+	for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+		struct dialect_found f;
+		probe(some[i].source, &f);
+		assert_string_equal(dialect_name(f.dialect), "generic");
+		if ((strstr(f.why, "tried no further") != NULL) != some[i].endless)
+			fail_msg("%s: %s", some[i].source, f.why);
+	}
+}
+
 static void named_dialects(void **state)
 {
 	(void)state;
@@ -343,6 +369,7 @@ int main(void)
 		cmocka_unit_test(conversations_are_completed),
 		cmocka_unit_test(prompts_leave_nothing_out),
 		cmocka_unit_test(named_dialects),
+		cmocka_unit_test(endless_templates),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
