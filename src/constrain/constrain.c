@@ -6,6 +6,8 @@
 
 #include "base/json.h"
 #include "constrain/choice.h"
+#include "constrain/pointer.h"
+#include "constrain/schema_why.h"
 #include "constrain/shape.h"
 #include "constrain/structure.h"
 #include "constrain/text.h"
@@ -72,6 +74,27 @@ static enum hokku_code make_schema(struct making *m)
 	rc = schema_compile(m->grammar, &doc.root, m->shape->space, m->fault, m->err);
 	jv_doc_free(&doc);
 	return rc;
+}
+
+/* Where the schema says by itself that nothing satisfies it. */
+static void tell_why_empty(struct making *m)
+{
+	struct jv_doc doc;
+	struct strbuf pointer = {0};
+	char why[200], place[sizeof m->fault->place];
+	if (jv_parse(m->shape->text, JV_STRICT, &doc, NULL))
+		return;
+	const struct jv *at = schema_why_empty(&doc.root, why, sizeof why);
+	if (at) {
+		pointer_add(&doc.root, at, &pointer);
+		pointer_cut(place, sizeof place, (struct str){pointer.ptr, pointer.failed ? 0 : pointer.len});
+		if (m->fault)
+			memcpy(m->fault->place, place, sizeof place);
+		err_set(m->err, HOKKU_INVALID_REQUEST, "%s: %s; no text at all has this shape",
+			place[0] ? place : "the schema", why);
+	}
+	strbuf_free(&pointer);
+	jv_doc_free(&doc);
 }
 
 static enum hokku_code make_object(struct making *m)
@@ -153,6 +176,8 @@ static enum hokku_code make_grammar(struct constrain *c, struct making *m)
 	enum hokku_code rc = makers[kind](m);
 	if (!rc)
 		rc = grammar_seal(m->grammar, m->err);
+	if (rc == HOKKU_INVALID_REQUEST && kind == CONSTRAIN_JSON_SCHEMA && grammar_is_empty(m->grammar))
+		tell_why_empty(m);
 	c->work = c->limits.work - rx_work_left(p);
 	c->base_nodes = p->n_nodes;
 	c->base_lists = p->n_lists;

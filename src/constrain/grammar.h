@@ -51,4 +51,7 @@ bool grammar_failed(const struct grammar *g);
  */
 enum hokku_code grammar_seal(struct grammar *g, struct hokku_error *err);
 
+/* Was it refused because no text at all is in it? */
+bool grammar_is_empty(const struct grammar *g);
+
 #endif

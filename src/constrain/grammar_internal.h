@@ -37,7 +37,7 @@ struct grammar {
 	uint32_t n_places, cap_places;
 	struct grammar_edge *edges; /* sealed: in the order of their places, those that lead nowhere cut */
 	uint32_t n_edges, cap_edges;
-	bool too_many_places, too_many_rules, failed;
+	bool too_many_places, too_many_rules, failed, empty;
 	bool distinct; /* its texts are JSON, and no name comes twice in an object (names.h) */
 };
 

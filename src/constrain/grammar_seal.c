@@ -363,6 +363,7 @@ static enum hokku_code seal(struct seal *s)
 	memset(&g->places[g->n_places], 0, sizeof *g->places);
 	ask_backwards(s, GOOD);
 	if (!g->places[g->rules[0].start].good) {
+		g->empty = true;
 		rc = err_set(s->err, HOKKU_INVALID_REQUEST, "no text at all has this shape");
 		goto out;
 	}
@@ -384,6 +385,11 @@ static enum hokku_code seal(struct seal *s)
 out:
 	free(kept);
 	return rc;
+}
+
+bool grammar_is_empty(const struct grammar *g)
+{
+	return g->empty;
 }
 
 enum hokku_code grammar_seal(struct grammar *g, struct hokku_error *err)

@@ -70,15 +70,32 @@ static void test_nothing_fits(void **state)
 {
 	(void)state;
 	static const struct try_refused rows[] = {
-		{"false", "", ""},
-		{"{\"type\":\"integer\",\"minimum\":5,\"maximum\":4}", "", ""},
-		{"{\"type\":\"string\",\"minLength\":3,\"maxLength\":2}", "", ""},
-		{"{\"type\":\"object\",\"required\":[\"a\"],\"properties\":{\"a\":{\"$ref\":\"#\"}}}", "",
-		 ""},
+		{"false", "", "false is satisfied by nothing"},
+		{"{\"type\":\"integer\",\"minimum\":5,\"maximum\":4}", "",
+		 "the schema: minimum is 5 and maximum is 4"},
+		{"{\"type\":\"number\",\"exclusiveMinimum\":5,\"maximum\":5}", "",
+		 "exclusiveMinimum is 5 and maximum is 5"},
+		{"{\"type\":\"string\",\"minLength\":3,\"maxLength\":2}", "",
+		 "minLength is 3 and maxLength is 2"},
+		{"{\"type\":\"object\",\"required\":[\"b\",\"a\"],\"properties\":{\"a\":{\"type\":\"integer\",\"minimum\":2,\"maximum\":1},"
+		 "\"b\":{}}}",
+		 "/properties/a",
+		 "/properties/a: minimum is 2 and maximum is 1: nothing lies between; no text at all"},
+		{"{\"type\":\"object\",\"required\":[\"a\"],\"properties\":{\"a\":{\"$ref\":\"#\"}}}",
+		 "/properties/a", "a part of"},
+		{"{\"$ref\":\"#/$defs/x\",\"$defs\":{\"x\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/$defs/x\"}}}}",
+		 "/$defs/x/items", "a part of"},
 		{"{\"allOf\":[{\"type\":\"integer\"},{\"type\":\"string\"}]}", "", ""},
+		{"{\"allOf\":[{},{\"type\":\"array\",\"minItems\":2,\"prefixItems\":[{},false]}]}",
+		 "/allOf/1/prefixItems/1", "false"},
+		{"{\"anyOf\":[{\"type\":\"string\",\"enum\":[1]},{\"type\":\"null\",\"const\":5}]}",
+		 "/anyOf/1", "(5 ...)"},
 		{"{\"oneOf\":[true,true]}", "", ""},
-		{"{\"type\":\"array\",\"minItems\":2,\"maxItems\":1}", "", ""},
-		{"{\"type\":\"object\",\"maxProperties\":1,\"required\":[\"a\",\"b\"]}", "", ""},
+		{"{\"type\":\"array\",\"minItems\":2,\"maxItems\":1}", "", "minItems is 2"},
+		{"{\"type\":\"object\",\"maxProperties\":1,\"required\":[\"a\",\"b\"]}", "",
+		 "required names 2"},
+		{"{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"a\"]}", "",
+		 "\"a\" is required"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		try_refused(&rows[i]);
