@@ -176,6 +176,15 @@ test('the same bits alone, together, streamed, with other settings of the cache,
 	const logged = await ask({ ...bodies[0], logprobs: true });
 	assert.equal(logged.text, alone[0]);
 	assert.equal(logged.logprobs.length, logged.tokens_out);
+	// Of n samples number k is what seed + k gives alone, with what the cache has of the prompt and without.
+	const long = { prompt: `a haiku about ${'autumn rain and '.repeat(12)}snow`, json_schema: person, max_tokens: 60, seed: 200 };
+	const { samples } = await ask({ ...long, n: 3 });
+	for (const [k, sample] of samples.entries()) {
+		const [found, none] = [await ask({ ...long, seed: 200 + k }), await ask({ ...long, seed: 200 + k, cache_prompt: false })];
+		assert.deepEqual([found.text, none.text], [sample.text, sample.text]);
+		assert.ok(found.cached_tokens > 0 && none.cached_tokens === 0, `${found.cached_tokens} and ${none.cached_tokens} tokens from the cache`);
+	}
+	assert.equal(new Set(samples.map(({ text }) => text)).size, 3);
 	const slow = await start(['--no-jump-ahead', '--parallel', '2']);
 	for (const [i, body] of bodies.entries()) {
 		const { status, text } = await generate(slow, { prompt: 'a haiku', stream: false, temperature: 1.5, ...body });

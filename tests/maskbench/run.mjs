@@ -77,7 +77,7 @@ function report(r) {
 		'', '== slowest first masks, us', top('first'), '', '== slowest masks, us', top('mask'), '', '== largest, bytes', top('bytes'), ''].join('\n');
 }
 
-const summary = (r) => `${n0(r.passed)} of ${n0(r.bench.shapes)} schemas pass, ${n0(r.refused.length)} refused at compile, ${r.accepted.length} invalid accepted, ${r.kept.length} valid refused (and ${r.order.length} for the order of their members), ${
+const summary = (r) => `${n0(r.passed)} of ${n0(r.bench.shapes)} schemas pass, ${n0(r.refused.length)} refused at compile, ${r.accepted.length} invalid accepted, ${new Set(r.kept.map((t) => t.name)).size} with a valid one refused (${r.kept.length} instances, and ${r.order.length} for the order of their members), ${
 	r.bench.faults} faults; mask ${us(r.bench.mask_us.mean)} us (p50 ${us(r.bench.mask_us.p50)}, p99 ${us(r.bench.mask_us.p99)}), first mask ${(r.bench.first_us.mean / 1e3).toFixed(2)} ms (p95 ${
 	(r.bench.first_us.p95 / 1e3).toFixed(2)}, p99 ${(r.bench.first_us.p99 / 1e3).toFixed(2)})`;
 

@@ -152,9 +152,9 @@ static void test_together(void **state)
 			struct record r[N];
 			struct constrain *c[3];
 			fake_reset(SCRIPT(FAKE_B, FAKE_A, FAKE_S, FAKE_AB));
-			fake.n_kv_blocks = few ? 8 : 0;
+			fake.n_kv_blocks = few ? 4 : 0;
 			struct engine *e = start_many(
-				(struct engine_config){.n_parallel = pass ? N : 1, .n_ctx = few ? 256 : 0});
+				(struct engine_config){.n_parallel = pass ? N : 1, .n_ctx = few ? 128 : 0});
 			for (uint32_t i = 0; i < 3; i++)
 				c[i] = choices(e, shapes[i]);
 			atomic_store(&fake.gate_closed, pass);
@@ -174,9 +174,11 @@ static void test_together(void **state)
 					assert_string_equal(r[i].log.ptr, lone[i]);
 				record_free(&r[i]);
 			}
+			fake_wait_still(); /* counters are told between turns */
 			assert_int_equal(state_of(e).shapes.shape_requests, 4);
 			assert_int_equal(state_of(e).shapes.shapes_compiled, 3);
 			assert_true(state_of(e).shapes.tokens_forced > 0);
+			assert_int_equal(state_of(e).counters.preempted > 0, few && pass);
 			for (uint32_t i = 0; i < 3; i++)
 				constrain_unref(c[i]);
 			engine_destroy(e, 0);
