@@ -181,8 +181,7 @@ static void test_named_fields(void **state)
 					 rc               ? err.error.message
 					 : r.warnings.len ? r.warnings.ptr
 							  : "");
-			if (!rc)
-				request_free(&r);
+			request_free(&r);
 		}
 }
 
