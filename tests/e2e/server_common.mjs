@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import net from 'node:net';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 
 export const hokku = process.env.HOKKU;
 export const folder = join(process.env.HOKKU_BUILD_DIR ?? tmpdir(), 'server-tests');
@@ -56,6 +57,12 @@ export function model(name) {
 const threads = sanitized ? { HOKKU_THREADS: String(cpus().length + 1) } : {};
 const cleanEnv = () => ({ ...Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('HOKKU'))), ...threads });
 
+// A test that fails may leave its server, for which the test's process would wait until its own time was up.
+const alive = new Set();
+const patience = 60000;
+if (process.argv[1]?.endsWith('.test.mjs'))
+	after(() => setTimeout(() => alive.forEach((child) => child.kill('SIGKILL')), patience).unref());
+
 // Runs `hokku serve ARGS`; resolves once it listens. exited resolves to {code, signal}.
 export async function start(args, { env = {}, ready = true } = {}) {
 	const child = spawn(hokku, ['serve', '--port', '0', '--log-level', 'debug', ...args], {
@@ -63,7 +70,11 @@ export async function start(args, { env = {}, ready = true } = {}) {
 		env: { ...cleanEnv(), ...env },
 	});
 	const server = { child, log: '', stdout: '' };
-	server.exited = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })));
+	alive.add(child);
+	server.exited = new Promise((resolve) => child.on('close', (code, signal) => {
+		alive.delete(child);
+		resolve({ code, signal });
+	}));
 	child.stdout.on('data', (data) => (server.stdout += data));
 	server.url = await new Promise((resolve, reject) => {
 		child.stderr.on('data', (data) => {
