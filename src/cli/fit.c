@@ -31,7 +31,9 @@ static void ask(struct model *m, const struct engine_config *config, const char 
 	c.device = device;
 	if (!engine_fit(m, &c, &d->fit, &d->err)) {
 		d->err.code = HOKKU_OK;
-		snprintf(d->text, sizeof d->text, "%.*s", (int)sizeof d->text - 1, d->fit.need.device);
+		size_t n = strnlen(d->fit.need.device, sizeof d->text - 1);
+		memcpy(d->text, d->fit.need.device, n);
+		d->text[n] = '\0';
 	}
 	if (!d->total_bytes)
 		d->total_bytes = d->fit.need.memory.device_total_bytes;
