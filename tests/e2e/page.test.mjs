@@ -222,7 +222,7 @@ test('edit and retry make branches, and nothing is lost', { skip }, async (t) =>
 	await page.getByText('1/2').waitFor();
 	assert.equal((await page.words('.message.assistant .prose'))[0], first);
 	await page.locator('.message.user').getByRole('button', { name: 'Edit as a new branch' }).click();
-	await page.locator('.editor textarea').fill('Write a haiku about snow.');
+	await page.locator('.editor textarea:focus').fill('Write a haiku about snow.'); // it puts its caret to the end as it gets the focus
 	await page.getByRole('button', { name: 'Send as a new branch' }).click();
 	await page.locator('.message.user').getByText('2/2').waitFor();
 	await page.answers(1);
