@@ -307,7 +307,8 @@ static rx behind_rx(struct schema *s, const struct decimal **values, uint32_t n,
 static rx values_rx(struct schema *s, const struct decimal **values, uint32_t n, enum zeros zeros)
 {
 	struct rx_pool *p = s->p;
-	struct str *whole = schema_alloc(s, (size_t)n + 1, sizeof *whole);
+	struct str *whole =
+		schema_alloc(s, (size_t)n * 2, sizeof *whole); /* 0 is "-0" too, and may come twice */
 	uint32_t n_whole = 0, n_behind = 0;
 	rx zero = rx_byte(p, '0');
 	for (uint32_t i = 0; i < n; i++) {

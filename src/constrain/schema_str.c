@@ -252,8 +252,9 @@ static rx tree(struct schema *s, const struct str *words, uint32_t n, size_t at,
 	rx branches[257];
 	uint32_t n_branches = 0;
 	for (uint32_t i = 0, j; i < n; i = j) {
-		if (words[i].len == same) {
-			branches[n_branches++] = RX_EMPTY;
+		if (words[i].len == same) { /* also those that come twice: the first, as they are sorted */
+			n_branches = 1;
+			branches[0] = RX_EMPTY;
 			j = i + 1;
 			continue;
 		}

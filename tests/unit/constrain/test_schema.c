@@ -218,12 +218,37 @@ static void test_spaces(void **state)
 	try_row(&compact_row, CONSTRAIN_COMPACT);
 }
 
+/* What an enum has many times is there once, whatever it is. */
+static void test_many_times(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *value, *other;
+	} rows[] = {{"0", "1"},        {"-0", "1"},       {"0.0", "0.5"}, {"7", "70"},        {"2.5", "2"},
+		    {"\"a\"", "\"\""}, {"\"\"", "\"a\""}, {"[0]", "[]"},  {"{\"a\":0}", "{}"}};
+	static const uint32_t times[] = {2, 3, 8, 256, 257, 258, 2000};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		for (size_t k = 0; k < sizeof times / sizeof times[0]; k++) {
+			struct strbuf b = {0};
+			strbuf_add_c(&b, "{\"enum\":[");
+			for (uint32_t n = 0; n < times[k]; n++) {
+				strbuf_add_c(&b, n ? "," : "");
+				strbuf_add_c(&b, rows[i].value);
+			}
+			strbuf_add(&b, "]}", 3);
+			const struct try_row row = {b.ptr, {rows[i].value}, {rows[i].other}};
+			try_row(&row, CONSTRAIN_COMPACT);
+			strbuf_free(&b);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_types),       cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_strings),     cmocka_unit_test(test_arrays),
 		cmocka_unit_test(test_long_arrays), cmocka_unit_test(test_spaces),
+		cmocka_unit_test(test_many_times),
 	};
 	return cmocka_run_group_tests(tests, try_begin, try_end);
 }
