@@ -488,16 +488,20 @@ static void become(struct key *old, struct key *key, const char *path)
 
 static void renew(struct keys *k, struct keys *from, const uint32_t *of, const bool *taken, const char *path)
 {
-	uint32_t n_gone = 0, n_new = 0;
-	k->admin = false;
+	uint32_t n_gone = 0, n_new = 0, n_admins = 0;
 	for (uint32_t i = 0; i < k->n; i++) {
 		struct key *old = &k->all[i];
 		if (of[i] != NO_KEY)
 			become(old, &from->all[of[i]], path);
 		old->gone = of[i] == NO_KEY;
 		n_gone += old->gone;
-		k->admin |= old->admin && !old->gone;
+		n_admins += old->admin && !old->gone;
 	}
+	if (k->admin && !n_admins) /* a key that goes opens nothing to the others */
+		log_warn("%s has no administrator any more; the routes of administrators stay closed until a "
+			 "restart",
+			 path);
+	k->admin |= n_admins > 0;
 	for (uint32_t j = 0; j < from->n; j++) {
 		if (taken[j])
 			continue;

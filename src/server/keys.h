@@ -67,7 +67,8 @@ enum hokku_code keys_add_admin(struct keys **k, const char *secret, struct hokku
  * there, is an error, and *k is as before. */
 enum hokku_code keys_renew(struct keys *k, const char *path, const char *admin, struct hokku_error *err);
 
-/* Whether one of the keys is an administrator's: then no other may use the routes of administrators. */
+/* Whether one of the keys is an administrator's, or was: then no other may use the routes of administrators.
+ */
 bool keys_have_admin(const struct keys *k);
 
 /* Whether key may use the model of this name: each of its list is a name, or the beginning of names where a *
