@@ -146,7 +146,9 @@ static enum hokku_code render(struct prepare_job *job, const struct tok *tok, co
 	enum hokku_code rc = dialect_render(job->dialect, chat, tok, &in, &job->ids, &told, &err->error);
 	if (!rc && told.used_time)
 		jinja_time_text(&told.time, job->template_date);
-	if (!rc && r->cache_debug && job->dialect && !r->n_before)
+	/* A prompt that is longer is refused, and what takes many renderings of it is not done before. */
+	bool may_fit = !job->served || job->ids.n <= job->served->n_ctx;
+	if (!rc && r->cache_debug && job->dialect && !r->n_before && may_fit)
 		find_back(job, tok, chat, &in);
 	if (rc == HOKKU_INVALID_REQUEST && job->form->messages)
 		snprintf(err->field, sizeof err->field, "%s", job->form->messages);

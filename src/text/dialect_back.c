@@ -131,8 +131,10 @@ enum dialect_back dialect_gives_back(const struct dialect_back_ask *a, size_t i,
 	struct strbuf all = {0};
 	const struct jv *message = a->in->messages[i].json;
 	enum dialect_back why = DIALECT_BACK_SAME;
+	if (!jv_len(jv_get(message, "tool_calls")))
+		return why;
 	add_text(a->tok, a->ids, &all);
-	if (jv_len(jv_get(message, "tool_calls")) && !all.failed && render(a, i, true, &before)) {
+	if (!all.failed && render(a, i, true, &before)) {
 		size_t begin = n_alike(&before.text, &all), stop = all.len;
 		if (render(a, i + 1, false, &through) && n_alike(&through.text, &all) > begin)
 			stop = n_alike(&through.text, &all);

@@ -560,6 +560,21 @@ static void test_many_calls_back(void **state)
 		assert_string_equal(job.back[0].message, last);
 		prepare_job_free(&job);
 	}
+	/* They are looked for in a prompt that the context holds alone: n - 1, n, n + 1. */
+	size_t n_ids = 0;
+	for (int more = -2; more <= 1; more++) {
+		const struct request_served served = {.n_ctx = (uint32_t)((int)n_ids + more)};
+		struct prepare_job job = {.form = &request_openai_chat, .dialect = &found};
+		job.served = n_ids ? &served : NULL;
+		strbuf_add_c(&job.body,
+			     "{\"cache_debug\":true,\"messages\":[{\"role\":\"user\",\"content\":\"q\"}"
+			     "," BACK_ONE "," BACK_RESULT "]}");
+		prepare_run_job(&job, engine_tok(engine), &chat, NULL, &no_defaults);
+		assert_int_equal(job.rc, HOKKU_OK);
+		assert_int_equal(job.n_back, !n_ids || more >= 0);
+		n_ids = job.ids.n;
+		prepare_job_free(&job);
+	}
 	chat_deinit(&chat);
 	gguf_close(g);
 }
