@@ -275,15 +275,17 @@ static bool describe_path(struct net_listener *l)
 	if (getsockname(l->fd, (struct sockaddr *)&address, &size) != 0 ||
 	    size <= offsetof(struct sockaddr_un, sun_path))
 		return false;
+	/* The longest path has no zero behind it there, but one that is counted. */
+	char path[sizeof address.sun_path + 1] = "", quoted[NET_URL_BYTES - 8];
 	size_t n = size - offsetof(struct sockaddr_un, sun_path);
-	bool abstract = address.sun_path[0] == '\0';
-	char quoted[NET_URL_BYTES - 8];
-	str_quote((struct str){address.sun_path + abstract, abstract ? n - 1 : strnlen(address.sun_path, n)},
-		  quoted, sizeof quoted);
+	n = n < sizeof path ? n : sizeof path - 1;
+	memcpy(path, address.sun_path, n);
+	bool abstract = path[0] == '\0';
+	str_quote((struct str){path + abstract, abstract ? n - 1 : strlen(path)}, quoted, sizeof quoted);
 	quoted[strlen(quoted) - 1] = '\0'; /* the quotes are for messages */
 	snprintf(l->url, sizeof l->url, "unix:%s%s", abstract ? "@" : "", quoted + 1);
 	l->reach = NET_FILE;
-	l->file.others = abstract || (stat(address.sun_path, &st) == 0 && (st.st_mode & S_IWOTH));
+	l->file.others = abstract || (stat(path, &st) == 0 && (st.st_mode & S_IWOTH));
 	return true;
 }
 

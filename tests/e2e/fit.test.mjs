@@ -86,7 +86,7 @@ test('the largest context and the most streams are where it turns', () => {
 test('for people: a verdict, what would fit, and how fast by what was measured', () => {
 	const r = run('fit', windows, '--device', 'cpu', '-c', '256', '-np', '2');
 	assert.equal(r.status, 0, r.stderr);
-	assert.match(r.stdout, /^[^\n]*: gemma3, Q8_0, [\d,]+ parameters, [\d.]+ KiB\n2 streams, each with a context of 256 \(the model was trained for 512\)\n\ncpu \(.*, 2 threads\): fits, [\d.]+ MiB of [\d.]+ GiB available \(of [\d.]+ GiB\)\n {2}weights +[\d.]+ KiB +[\d,]+\n {2}KV /);
+	assert.match(r.stdout, /^[^\n]*: gemma3, Q8_0, [\d,]+ parameters, [\d.]+ KiB\n2 streams, each with a context of 256 \(the model was trained for 512\)\n\ncpu \(.*, 2 threads\): fits, [\d.]+ MiB of [\d.]+ [MGT]iB available \(of [\d.]+ [MGT]iB\)\n {2}weights +[\d.]+ KiB +[\d,]+\n {2}KV /);
 	assert.match(r.stdout, /\n {2}fits {7}a context of 512, which is all that it was trained for; 512 for each of 2 streams; 256 streams of 256, the most that there may be\n/);
 	assert.match(r.stdout, /\n {2}decode {5}at most [\d,.]+ tokens\/s at the beginning, [\d,.]+ at a context of 256 \((memory|operations)\)\n {2}prefill {4}at most [\d,.]+ tokens\/s of a prompt of 256 \((memory|operations)\)\n {2}measured {3}memory is read at [\d.]+ GB\/s, products of bytes at \d+ G operations\/s\n$/);
 	const no = run('fit', windows, '--device', 'cpu', '--ram-limit', '100K', '--no-measure');

@@ -274,7 +274,8 @@ static int made(int family, int type, const char *path, bool listens)
 		memcpy(un->sun_path, path, n);
 		if (*path == '@')
 			un->sun_path[0] = '\0';
-		size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (*path != '@'));
+		bool ends = *path != '@' && n < sizeof un->sun_path; /* the longest has no room for a zero */
+		size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + ends);
 	}
 	int fd = socket(family, type, 0);
 	if (fd < 0)
@@ -306,9 +307,13 @@ static void test_adopted(void **state)
 		assert_int_equal(l.reach, NET_OPEN);
 		close(fd);
 	}
-	/* A file is the manager's: it stays. */
-	snprintf(path, sizeof path, "%s", in_folder("s.sock"));
+	/* A file is the manager's: it stays. Its path may be as long as one can be. */
 	for (int mode = 0600; mode <= 0666; mode += 066) {
+		size_t n = (size_t)snprintf(path, sizeof path, "%s", in_folder("s.sock"));
+		const size_t longest = sizeof((struct sockaddr_un *)0)->sun_path;
+		if (mode == 0666 && n < longest)
+			memset(path + n, 's', longest - n);
+		path[mode == 0666 ? longest : n] = '\0';
 		fd = made(AF_UNIX, SOCK_STREAM, path, true);
 		assert_int_equal(chmod(path, (mode_t)mode), 0);
 		assert_int_equal(net_adopt(fd, "unix", true, &l, &err), HOKKU_OK);
@@ -347,13 +352,15 @@ static void test_unfit(void **state)
 {
 	(void)state;
 	int both[2];
+	char name[40]; /* of this process: others may run the same test */
+	snprintf(name, sizeof name, "@hokku-datagrams-%d", (int)getpid());
 	unfit(999, "is not open");
 	assert_int_equal(pipe(both), 0);
 	close(both[1]);
 	unfit(both[0], "is no socket");
 	unfit(open("/dev/null", O_RDONLY), "is no socket");
 	unfit(made(AF_INET, SOCK_DGRAM, NULL, false), "is no stream socket");
-	unfit(made(AF_UNIX, SOCK_DGRAM, "@hokku-datagrams", false), "is no stream socket");
+	unfit(made(AF_UNIX, SOCK_DGRAM, name, false), "is no stream socket");
 	unfit(made(AF_INET, SOCK_STREAM, NULL, false), "does not listen");
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, both), 0);
 	close(both[1]);
