@@ -87,6 +87,10 @@ static void on_close(struct evhttp_connection *evcon, void *arg)
 	/* An answer that was cut off must not look like one that has ended. */
 	if (c->door->tls && tls_is_up(c->bev) && !r->open && !c->doomed && !c->said && conn_sending(c) == 0)
 		tls_say_goodbye(c->bev);
+	/* evhttp closes the descriptor before it takes it from the loop: by then its number may be another
+	 * thread's. */
+	if (!c->door->tls)
+		bufferevent_disable(c->bev, EV_READ | EV_WRITE);
 	if (r->open) {
 		r->open = false;
 		if (!evhttp_request_get_connection(r->req))
