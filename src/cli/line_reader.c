@@ -85,7 +85,13 @@ static int get_char(EditLine *edit, wchar_t *out)
 			return n;
 		if (!c && r->typed_ahead)
 			c = CTRL_D;
+		bool first = mbsinit(&r->half);
 		size_t used = mbrtowc(out, &c, 1, &r->half);
+		if (used == (size_t)-1) {
+			r->half = (mbstate_t){0};
+			if (!first) /* what came before it is no character; it may be one, or begin one */
+				used = mbrtowc(out, &c, 1, &r->half);
+		}
 		if (used == 1 || used == 0)
 			return 1;
 		if (used == (size_t)-1)

@@ -238,6 +238,12 @@ test('on a terminal: what is typed before the prompt is not lost', needsBundled,
 	t.type('snow\r\x04');
 	assert.ok((await t.see(told)).includes(answer));
 	assert.equal(await t.end(), 0);
+	// Before the prompt the terminal erases a byte where it should erase a letter: what is left of it takes nothing with it.
+	const halved = terminal('--temperature', '0');
+	halved.type('snow\xe9\x7f雪\x7f\r');
+	assert.ok((await halved.see(told)).includes(answer));
+	await halved.ask('\x04');
+	assert.equal(await halved.end(), 0);
 	const at_once = terminal();
 	at_once.type('\x04');
 	assert.equal(await at_once.end(), 0);
