@@ -33,7 +33,6 @@ static const struct config_row numbers[] = {
 static const struct refuse_row silu_alone[] = {
 	{"hidden_act", "\"silu\""},
 	{"is_causal", "true"},
-	{"quantization_config", NULL},
 	{0},
 };
 
@@ -42,13 +41,15 @@ static const struct refuse_row gelu_alone[] = {
 	{"attention_bias", "false"},
 	{"use_bidirectional_attention", "false"},
 	{"is_causal", "true"},
-	{"quantization_config", NULL},
 	{0},
 };
 
 static const struct refuse_row silu_no_bias[] = {
-	{"hidden_act", "\"silu\""}, {"attention_bias", "false"},   {"mlp_bias", "false"},
-	{"is_causal", "true"},      {"quantization_config", NULL}, {0},
+	{"hidden_act", "\"silu\""},
+	{"attention_bias", "false"},
+	{"mlp_bias", "false"},
+	{"is_causal", "true"},
+	{0},
 };
 
 /* ---- tensors ---- */
@@ -189,11 +190,12 @@ static enum hokku_code read_biases(const struct hf_reader *r, const struct jv *r
 	return rc ? rc : hf_read_bool(r, "mlp_bias", jv_get(root, "mlp_bias"), &s->mlp_bias, NULL);
 }
 
-/* A window of tokens; absent or null: 0. */
-static enum hokku_code read_window(const struct hf_reader *r, const struct jv *root, uint32_t *out)
+/* A window of tokens; null: 0, absent: the class's. */
+static enum hokku_code read_window(const struct hf_reader *r, const struct jv *root, const struct hf_shape *s,
+				   uint32_t *out)
 {
 	const struct jv *v = jv_get(root, "sliding_window");
-	*out = 0;
+	*out = v ? 0 : s->arch->window;
 	return jv_none(v) ? HOKKU_OK : hf_read_u32(r, "sliding_window", v, 1, 1 << 24, out);
 }
 
@@ -205,6 +207,7 @@ static enum hokku_code read_pattern(const struct hf_reader *r, const struct jv *
 	const struct jv *types = jv_get(root, "layer_types"),
 			*pattern = jv_get(root, "sliding_window_pattern");
 	struct str letters = jv_str(pattern);
+	char found[TEXT_BYTES];
 	uint32_t given = period;
 	*own = true;
 	if (jv_none(types) && !letters.len && !jv_none(pattern)) {
@@ -213,23 +216,30 @@ static enum hokku_code read_pattern(const struct hf_reader *r, const struct jv *
 		if (rc)
 			return rc;
 	}
+	int64_t other; /* beside layer_types it is only compared */
+	bool compared = !jv_none(types) &&
+			(letters.len || (jv_int(pattern, &other) && other > 0 && other <= HF_MAX_LAYERS));
+	if (compared && !letters.len)
+		given = (uint32_t)other;
 	if (!jv_none(types) && jv_len(types) != s->n_layers)
 		return hf_wrong(r, "layer_types", types, "an array of %u strings, one for each layer",
 				s->n_layers);
+	bool differs = false;
 	for (uint32_t l = 0; l < s->n_layers; l++) {
 		struct str type = jv_str(jv_at(types, l));
 		bool full = str_eq_c(type, "full_attention"), slides = str_eq_c(type, "sliding_attention");
+		bool by_pattern = letters.len ? letters.ptr[l % letters.len] == 'L' : l % given < given - 1;
 		if (!jv_none(types) && !full && !slides)
 			return hf_wrong(r, "layer_types", jv_at(types, l),
 					"\"full_attention\" or \"sliding_attention\" for layer %u", l);
-		if (!jv_none(types))
-			s->windowed[l] = slides;
-		else if (letters.len)
-			s->windowed[l] = letters.ptr[l % letters.len] == 'L';
-		else
-			s->windowed[l] = l % given < given - 1;
+		s->windowed[l] = jv_none(types) ? by_pattern : slides;
+		differs = differs || s->windowed[l] != by_pattern;
 		*own = *own && s->windowed[l] == (l % period < period - 1);
 	}
+	if (differs && compared)
+		hf_note(r,
+			"sliding_window_pattern is %s, and layer_types has other layers slide: layer_types counts",
+			jv_text(pattern, found, sizeof found));
 	return HOKKU_OK;
 }
 
@@ -266,8 +276,8 @@ static enum hokku_code read_llama(const struct hf_reader *r, const struct jv *ro
 	enum hokku_code rc = read_biases(r, root, s);
 	if (!rc)
 		rc = hf_rope_scaling(r, root, s);
-	if (!rc && strcmp(s->arch->model_type, "mistral") == 0)
-		rc = read_window(r, root, &window);
+	if (!rc && s->arch->one_window)
+		rc = read_window(r, root, s, &window);
 	put_head(s);
 	if (!rc && window)
 		hf_put_u32(s, "attention.sliding_window", window);
@@ -293,6 +303,9 @@ static enum hokku_code read_mistral3(const struct hf_reader *r, const struct jv 
 {
 	enum hokku_code rc = read_llama(r, root, s);
 	const struct jv *rope = hf_rope_of(root, "full_attention");
+	/* the class has a YaRN of its own then, which no published folder leaves to it */
+	if (!rc && !rope && strcmp(s->arch->text_type ? s->arch->text_type : "ministral3", "ministral3") == 0)
+		return hf_wrong(r, "rope_parameters", jv_get(root, "rope_parameters"), "an object");
 	if (!rc)
 		rc = read_number(r, rope, "llama_4_scaling_beta", "attention.temperature_scale", 0, s);
 	return rc;
@@ -305,7 +318,7 @@ static enum hokku_code read_phi3(const struct hf_reader *r, const struct jv *roo
 	if (!rc)
 		rc = hf_rope_scaling(r, root, s);
 	if (!rc)
-		rc = read_window(r, root, &window);
+		rc = read_window(r, root, s, &window);
 	if (rc)
 		return rc;
 	hf_put_u32(s, "rope.dimension_count", n_dims);
@@ -321,8 +334,8 @@ static enum hokku_code check_scalar(const struct hf_reader *r, const struct jv *
 {
 	const struct jv *v = jv_get(root, "query_pre_attn_scalar");
 	uint32_t wanted = s->n_layers == largest ? s->d_model / s->n_heads : s->head_dim;
-	double found;
-	if (jv_none(v) || (jv_double(v, &found) && found == wanted))
+	double found = 256; /* absent: the classes' */
+	if ((!v || jv_double(v, &found)) && found == wanted)
 		return HOKKU_OK;
 	return hf_wrong(r, "query_pre_attn_scalar", v, "%u", wanted);
 }
@@ -332,7 +345,7 @@ static enum hokku_code read_windows(const struct hf_reader *r, const struct jv *
 {
 	uint32_t window;
 	bool own = true;
-	enum hokku_code rc = read_window(r, root, &window);
+	enum hokku_code rc = read_window(r, root, s, &window);
 	if (!rc)
 		rc = read_pattern(r, root, period, s, &own);
 	bool any = false;
@@ -370,7 +383,6 @@ static enum hokku_code read_gemma2(const struct hf_reader *r, const struct jv *r
 static enum hokku_code read_gemma3(const struct hf_reader *r, const struct jv *root, struct hf_shape *s)
 {
 	const struct jv *cap = jv_get(root, "attn_logit_softcapping");
-	const struct jv *local = jv_get(hf_rope_of(root, "sliding_attention"), "rope_theta");
 	float base = 10000;
 	put_head(s);
 	if (!jv_none(cap))
@@ -382,11 +394,8 @@ static enum hokku_code read_gemma3(const struct hf_reader *r, const struct jv *r
 		rc = read_windows(r, root, 6, s);
 	if (!rc)
 		rc = read_number(r, root, "final_logit_softcapping", "final_logit_softcapping", 0, s);
-	if (!rc && !jv_none(jv_get(root, "rope_local_base_freq")))
-		rc = hf_read_positive(r, "rope_local_base_freq", jv_get(root, "rope_local_base_freq"), &base);
-	else if (!rc && !jv_none(local) &&
-		 hf_rope_of(root, "sliding_attention") != hf_rope_of(root, "full_attention"))
-		rc = hf_read_positive(r, "rope_parameters.sliding_attention.rope_theta", local, &base);
+	if (!rc)
+		rc = hf_rope_sliding(r, root, s, "rope_local_base_freq", &base);
 	if (!rc)
 		hf_put_f32(s, "rope.freq_base_swa", base);
 	return rc;
@@ -409,11 +418,18 @@ static enum hokku_code read_granite(const struct hf_reader *r, const struct jv *
 
 static enum hokku_code read_olmo(const struct hf_reader *r, const struct jv *root, struct hf_shape *s)
 {
+	float base = s->rope_theta;
 	enum hokku_code rc = hf_rope_scaling(r, root, s);
 	put_head(s);
-	if (!rc && strcmp(s->arch->model_type, "olmo3") == 0)
-		rc = read_windows(r, root, 4, s);
-	return rc;
+	if (rc || strcmp(s->arch->model_type, "olmo3") != 0)
+		return rc;
+	rc = hf_rope_sliding(r, root, s, NULL, &base);
+	if (!rc && base != s->rope_theta) /* the file has one key for both */
+		return err_set(r->err, HOKKU_INVALID_REQUEST,
+			       "%s: RoPE's base is %.9g in layers that slide, and %.9g in the others; hokku "
+			       "converts %s with one",
+			       r->path, (double)base, (double)s->rope_theta, s->arch->class_name);
+	return rc ? rc : read_windows(r, root, 4, s);
 }
 
 /* Every fourth layer has no RoPE: the file has no key for another pattern. */
@@ -434,67 +450,77 @@ static enum hokku_code read_smollm3(const struct hf_reader *r, const struct jv *
 static enum hokku_code read_exaone4(const struct hf_reader *r, const struct jv *root, struct hf_shape *s)
 {
 	enum hokku_code rc = hf_rope_scaling(r, root, s);
+	bool none = jv_is(jv_get(root, "sliding_window"), JV_NULL) && jv_none(jv_get(root, "layer_types"));
 	put_head(s);
-	if (!rc && !jv_none(jv_get(root, "sliding_window")))
-		rc = read_windows(r, root, 4, s);
-	return rc;
+	return rc || none ? rc : read_windows(r, root, 4, s);
 }
 
 /* ---- the table ---- */
 
-#define LLAMA_DEFAULTS                                                                                   \
-	"{\"rms_norm_eps\":1e-6,\"rope_theta\":10000.0,\"max_position_embeddings\":2048,\"vocab_size\":" \
-	"32000,\""                                                                                       \
-	"tie_word_embeddings\":false}"
-#define GEMMA_DEFAULTS                                                                                       \
-	"{\"rms_norm_eps\":1e-6,\"rope_theta\":10000.0,\"max_position_embeddings\":8192,\"head_dim\":256,\"" \
-	"vocab_size\":256000,\"tie_word_embeddings\":true}"
-#define GEMMA3_DEFAULTS                                                                                    \
-	"{\"rms_norm_eps\":1e-6,\"rope_theta\":1000000.0,\"max_position_embeddings\":131072,\"head_dim\":" \
-	"256,\""                                                                                           \
-	"num_attention_heads\":8,\"num_key_value_heads\":4,\"vocab_size\":262208,\"tie_word_embeddings\":" \
-	"true}"
+/* What the configuration classes of transformers have (models/NAME/configuration_NAME.py), as far as the
+ * shapes of tensors do not show it. */
+/* clang-format off */
+#define CLASS(eps, theta, ctx, vocab, kv, tied, more) \
+	"{\"rms_norm_eps\":" #eps ",\"rope_theta\":" #theta ",\"max_position_embeddings\":" #ctx ",\"vocab_size\":" #vocab \
+	",\"num_key_value_heads\":" #kv ",\"tie_word_embeddings\":" #tied more "}"
+#define QWEN2_CLASS      CLASS(1e-6, 10000.0, 32768, 151936, 32, false, "")
+#define QWEN3_CLASS      CLASS(1e-6, 10000.0, 32768, 151936, 32, false, ",\"head_dim\":128")
+#define LLAMA_CLASS      CLASS(1e-6, 10000.0, 2048, 32000, null, false, "") /* Granite's, too */
+#define MISTRAL_CLASS    CLASS(1e-6, 10000.0, 131072, 32000, 8, false, "")
+#define MINISTRAL3_CLASS CLASS(1e-5, 10000.0, 262144, 131072, 8, false, ",\"head_dim\":128")
+#define PHI3_CLASS       CLASS(1e-5, 10000.0, 4096, 32064, null, false, "")
+#define GEMMA_CLASS      CLASS(1e-6, 10000.0, 8192, 256000, 16, true, ",\"head_dim\":256")
+#define GEMMA2_CLASS     CLASS(1e-6, 10000.0, 8192, 256000, 4, true, ",\"head_dim\":256,\"num_attention_heads\":8")
+#define GEMMA3_CLASS     CLASS(1e-6, 1000000.0, 131072, 262208, 4, true, ",\"head_dim\":256,\"num_attention_heads\":8")
+#define OLMO2_CLASS      CLASS(1e-5, 10000.0, 2048, 50304, null, false, "")
+#define OLMO3_CLASS      CLASS(1e-5, 500000.0, 2048, 50304, null, false, "")
+#define SMOLLM3_CLASS    CLASS(1e-6, 2000000.0, 32768, 128256, 4, true, "")
+#define EXAONE4_CLASS    CLASS(1e-5, 10000.0, 2048, 102400, 32, false, "")
+/* clang-format on */
 #define ROW(...)                                                                                          \
 	{                                                                                                 \
 		__VA_ARGS__, .hf_layers = "model.layers.", .config = numbers, .ignored = ignored_suffixes \
 	}
 
 const struct hf_arch hf_archs[] = {
-	ROW("qwen2", "Qwen2ForCausalLM", "qwen2", .read = read_qwen2, .refuse = silu_alone,
-	    .tensors = qwen2_tensors, .windows = true),
-	ROW("qwen3", "Qwen3ForCausalLM", "qwen3",
-	    .defaults = "{\"head_dim\":128,\"tie_word_embeddings\":false}", .read = read_qwen3,
+	ROW("qwen2", "Qwen2ForCausalLM", "qwen2", .defaults = QWEN2_CLASS, .read = read_qwen2,
+	    .refuse = silu_alone, .tensors = qwen2_tensors, .windows = true),
+	ROW("qwen3", "Qwen3ForCausalLM", "qwen3", .defaults = QWEN3_CLASS, .read = read_qwen3,
 	    .refuse = silu_alone, .tensors = qwen3_tensors, .windows = true),
-	ROW("llama", "LlamaForCausalLM", "llama", .defaults = LLAMA_DEFAULTS, .read = read_llama,
+	ROW("llama", "LlamaForCausalLM", "llama", .defaults = LLAMA_CLASS, .read = read_llama,
 	    .refuse = silu_alone, .tensors = llama_tensors),
-	ROW("mistral", "MistralForCausalLM", "llama", .defaults = LLAMA_DEFAULTS, .read = read_llama,
-	    .refuse = silu_alone, .tensors = llama_tensors),
-	ROW("ministral3", "Ministral3ForCausalLM", "mistral3", .defaults = LLAMA_DEFAULTS,
-	    .read = read_mistral3, .refuse = silu_alone, .tensors = llama_tensors),
-	ROW("mistral3", "Mistral3ForConditionalGeneration", "mistral3", .defaults = LLAMA_DEFAULTS,
-	    .read = read_mistral3, .refuse = silu_alone, .tensors = llama_tensors, .text_type = "ministral3"),
-	ROW("mistral3", "Mistral3ForConditionalGeneration", "mistral3", .defaults = LLAMA_DEFAULTS,
-	    .read = read_mistral3, .refuse = silu_alone, .tensors = llama_tensors, .text_type = "mistral"),
-	ROW("phi3", "Phi3ForCausalLM", "phi3", .defaults = LLAMA_DEFAULTS, .read = read_phi3,
-	    .refuse = silu_no_bias, .tensors = phi3_tensors, .partial_rope = true),
-	ROW("gemma", "GemmaForCausalLM", "gemma", .defaults = GEMMA_DEFAULTS, .read = read_qwen2,
+	ROW("mistral", "MistralForCausalLM", "llama", .defaults = MISTRAL_CLASS, .read = read_llama,
+	    .refuse = silu_alone, .tensors = llama_tensors, .one_window = true, .window = 4096),
+	ROW("ministral3", "Ministral3ForCausalLM", "mistral3", .defaults = MINISTRAL3_CLASS,
+	    .read = read_mistral3, .refuse = silu_alone, .tensors = llama_tensors, .one_window = true),
+	ROW("mistral3", "Mistral3ForConditionalGeneration", "mistral3", .defaults = MINISTRAL3_CLASS,
+	    .read = read_mistral3, .refuse = silu_alone, .tensors = llama_tensors, .text_type = "ministral3",
+	    .one_window = true),
+	ROW("mistral3", "Mistral3ForConditionalGeneration", "mistral3", .defaults = MISTRAL_CLASS,
+	    .read = read_mistral3, .refuse = silu_alone, .tensors = llama_tensors, .text_type = "mistral",
+	    .one_window = true, .window = 4096),
+	ROW("phi3", "Phi3ForCausalLM", "phi3", .defaults = PHI3_CLASS, .read = read_phi3,
+	    .refuse = silu_no_bias, .tensors = phi3_tensors, .partial_rope = true, .original_ctx = 4096),
+	ROW("gemma", "GemmaForCausalLM", "gemma", .defaults = GEMMA_CLASS, .read = read_qwen2,
 	    .refuse = gelu_alone, .tensors = gemma_tensors),
-	ROW("gemma2", "Gemma2ForCausalLM", "gemma2", .defaults = GEMMA_DEFAULTS, .read = read_gemma2,
-	    .refuse = gelu_alone, .tensors = gemma2_tensors),
-	ROW("gemma3_text", "Gemma3ForCausalLM", "gemma3", .defaults = GEMMA3_DEFAULTS, .read = read_gemma3,
-	    .refuse = gelu_alone, .tensors = gemma3_tensors, .layer_ropes = true),
-	ROW("gemma3", "Gemma3ForConditionalGeneration", "gemma3", .defaults = GEMMA3_DEFAULTS,
+	ROW("gemma2", "Gemma2ForCausalLM", "gemma2", .defaults = GEMMA2_CLASS, .read = read_gemma2,
+	    .refuse = gelu_alone, .tensors = gemma2_tensors, .layer_types = true, .window = 4096),
+	ROW("gemma3_text", "Gemma3ForCausalLM", "gemma3", .defaults = GEMMA3_CLASS, .read = read_gemma3,
+	    .refuse = gelu_alone, .tensors = gemma3_tensors, .layer_ropes = true, .layer_types = true,
+	    .window = 4096),
+	ROW("gemma3", "Gemma3ForConditionalGeneration", "gemma3", .defaults = GEMMA3_CLASS,
 	    .read = read_gemma3, .refuse = gelu_alone, .tensors = gemma3_tensors, .layer_ropes = true,
-	    .text_type = "gemma3_text"),
-	ROW("granite", "GraniteForCausalLM", "granite", .defaults = LLAMA_DEFAULTS, .read = read_granite,
+	    .text_type = "gemma3_text", .layer_types = true, .window = 4096),
+	ROW("granite", "GraniteForCausalLM", "granite", .defaults = LLAMA_CLASS, .read = read_granite,
 	    .refuse = silu_alone, .tensors = llama_tensors),
-	ROW("olmo2", "Olmo2ForCausalLM", "olmo2", .defaults = LLAMA_DEFAULTS, .read = read_olmo,
+	ROW("olmo2", "Olmo2ForCausalLM", "olmo2", .defaults = OLMO2_CLASS, .read = read_olmo,
 	    .refuse = silu_no_bias, .tensors = olmo2_tensors),
-	ROW("olmo3", "Olmo3ForCausalLM", "olmo2", .defaults = LLAMA_DEFAULTS, .read = read_olmo,
-	    .refuse = silu_no_bias, .tensors = olmo2_tensors, .layer_ropes = true),
-	ROW("smollm3", "SmolLM3ForCausalLM", "smollm3", .defaults = LLAMA_DEFAULTS, .read = read_smollm3,
+	ROW("olmo3", "Olmo3ForCausalLM", "olmo2", .defaults = OLMO3_CLASS, .read = read_olmo,
+	    .refuse = silu_no_bias, .tensors = olmo2_tensors, .layer_ropes = true, .layer_types = true,
+	    .window = 4096),
+	ROW("smollm3", "SmolLM3ForCausalLM", "smollm3", .defaults = SMOLLM3_CLASS, .read = read_smollm3,
 	    .refuse = silu_alone, .tensors = llama_tensors, .windows = true),
-	ROW("exaone4", "Exaone4ForCausalLM", "exaone4", .defaults = LLAMA_DEFAULTS, .read = read_exaone4,
-	    .refuse = silu_no_bias, .tensors = exaone4_tensors),
+	ROW("exaone4", "Exaone4ForCausalLM", "exaone4", .defaults = EXAONE4_CLASS, .read = read_exaone4,
+	    .refuse = silu_no_bias, .tensors = exaone4_tensors, .layer_types = true, .window = 4096),
 };
 const size_t hf_n_archs = sizeof hf_archs / sizeof hf_archs[0];

@@ -21,6 +21,12 @@ enum hokku_code hf_rope_scaling(const struct hf_reader *r, const struct jv *root
 enum hokku_code hf_rope_dims(const struct hf_reader *r, const struct jv *root, const struct hf_shape *s,
 			     uint32_t *out);
 
+/* RoPE's base in layers that slide, where kinds of layers have a RoPE each: what
+ * rope_parameters.sliding_attention says, else what the setting `beside` (NULL: none) does, else as it is.
+ * Refuses another kind than the plain one. */
+enum hokku_code hf_rope_sliding(const struct hf_reader *r, const struct jv *root, const struct hf_shape *s,
+				const char *beside, float *base);
+
 /* The object that says how RoPE is done in layers of a kind ("full_attention"); NULL if nothing does. */
 const struct jv *hf_rope_of(const struct jv *root, const char *kind);
 

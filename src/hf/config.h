@@ -16,4 +16,10 @@ enum hokku_code hf_windows(const struct hf_reader *r, const struct jv *root, con
 /* Settings of which we read none, but where two that differ are told. */
 enum hokku_code hf_twice(const struct hf_reader *r, const struct jv *root);
 
+/* A note where layer_types says something that nobody reads. */
+void hf_unread_layers(const struct hf_reader *r, const struct jv *root, const struct hf_arch *arch);
+
+/* INVALID_REQUEST where the weights are quantised. */
+enum hokku_code hf_plain(const struct hf_reader *r, const struct jv *root);
+
 #endif

@@ -97,11 +97,16 @@ enum hokku_code hf_rope(const struct hf_reader *r, const struct jv *root, const 
 		hf_note(r, "rope_scaling is %s and rope_parameters %s: rope_scaling counts",
 			jv_text(scaling, found, sizeof found), jv_text(parameters, other, sizeof other));
 	rc = check_kind(r, arch, key, &rope);
+	const struct jv *part = jv_get(rope, "partial_rotary_factor"),
+			*part_beside = jv_get(root, "partial_rotary_factor");
+	if (!jv_none(part) && !jv_none(part_beside) && !same_number(part, part_beside))
+		hf_note(r, "%s.partial_rotary_factor is %s and partial_rotary_factor %s: the former counts",
+			key, jv_text(part, found, sizeof found), jv_text(part_beside, other, sizeof other));
 	if (!rc)
 		rc = check_partial(r, arch,
 				   old ? "rope_scaling.partial_rotary_factor"
 				       : "rope_parameters.partial_rotary_factor",
-				   jv_get(rope, "partial_rotary_factor"));
+				   part);
 	const struct jv *inside = jv_get(rope, "rope_theta");
 	if (rc || jv_none(inside))
 		return rc;
@@ -227,5 +232,39 @@ enum hokku_code hf_twice(const struct hf_reader *r, const struct jv *root)
 			"stored "
 			"in",
 			jv_text(dtype, one, sizeof one), jv_text(old, two, sizeof two));
+	return HOKKU_OK;
+}
+
+/* transformers' class has one kind of layer: what layer_types says is not read there. */
+void hf_unread_layers(const struct hf_reader *r, const struct jv *root, const struct hf_arch *arch)
+{
+	char found[TEXT_BYTES];
+	const struct jv *types = jv_get(root, "layer_types");
+	for (size_t i = 0; i < jv_len(types) && !arch->windows && !arch->layer_types; i++)
+		if (!str_eq_c(jv_str(jv_at(types, i)), "full_attention")) {
+			hf_note(r,
+				"layer_types[%zu] is %s, which does not count: all layers of a %s are alike",
+				i, jv_text(jv_at(types, i), found, sizeof found), arch->class_name);
+			return;
+		}
+}
+
+/* The weights are stored in a form that is no number for each. */
+enum hokku_code hf_plain(const struct hf_reader *r, const struct jv *root)
+{
+	static const char *const keys[] = {"quantization_config", "compression_config"};
+	char found[TEXT_BYTES];
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		const struct jv *v = jv_get(root, keys[i]), *method = jv_get(v, "quant_method");
+		bool named = jv_is(method, JV_STRING);
+		if (jv_none(v))
+			continue;
+		return err_set(
+			r->err, HOKKU_INVALID_REQUEST,
+			"%s: %s%s is %s: the weights are quantised; hokku converts plain ones (F32, F16, "
+			"BF16, F64), as the folder has them that this one was made of",
+			r->path, keys[i], named ? ".quant_method" : "",
+			jv_text(named ? method : v, found, sizeof found));
+	}
 	return HOKKU_OK;
 }

@@ -131,14 +131,14 @@ static enum hokku_code compare_values(const struct hf_folder *f, const struct st
 	return HOKKU_OK;
 }
 
-/* Absent a setting, a head of its own is what tells a model that is not tied. A tied model whose head differs
- * from its embedding is not tied: so transformers 5 takes it. */
+/* Absent a setting, a head of its own is what tells a model that is not tied, unless its class is tied. A
+ * tied model whose head differs from its embedding is not tied: so transformers 5 takes it. */
 static enum hokku_code settle_tied(struct hf_folder *f)
 {
 	const struct st_tensor *head = find_source(f, "lm_head.weight");
 	const struct st_tensor *embedding = find_source(f, "model.embed_tokens.weight");
-	if (!f->shape.tied_given)
-		f->shape.tied = !head;
+	if (!f->shape.tied_given && !head)
+		f->shape.tied = true;
 	if (!f->shape.tied || !head || !embedding)
 		return HOKKU_OK;
 	enum hokku_code rc = compare_values(f, head, embedding, &f->shape.tied);

@@ -108,8 +108,13 @@ struct hf_arch {
 	enum hokku_code (*read)(const struct hf_reader *r, const struct jv *root, struct hf_shape *s);
 	const char *text_type; /* of a class that reads pictures too: its text_config's model_type */
 	bool windows;          /* use_sliding_window is a setting, and no layer may slide */
+	bool one_window;       /* sliding_window counts, for all layers */
+	bool layer_types;      /* layer_types counts: which layers have the window */
 	bool layer_ropes;      /* kinds of layers may have a RoPE each */
 	bool partial_rope;     /* RoPE may turn a part of a head */
+	uint32_t window;       /* sliding_window where it is absent; 0: none */
+	uint32_t
+		original_ctx; /* original_max_position_embeddings where it is absent; 0: the class has none */
 	const struct config_row *config;     /* ends with config NULL */
 	const struct refuse_row *refuse;     /* ends with config NULL */
 	const struct hf_tensor_row *tensors; /* ends with hf NULL; in the order they are written */

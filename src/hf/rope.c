@@ -43,27 +43,42 @@ enum hokku_code hf_rope_dims(const struct hf_reader *r, const struct jv *root, c
 	return HOKKU_OK;
 }
 
-/* A positive number of the object; absent, what is given. */
+/* A positive number of the object; absent (or 0, where that is Python's falsehood), what is given. */
 static enum hokku_code number(const struct hf_reader *r, const struct jv *rope, const char *name,
-			      float otherwise, float *out)
+			      bool zero_is_none, float otherwise, float *out)
 {
 	char field[64];
 	const struct jv *v = jv_get(rope, name);
+	double zero;
 	*out = otherwise;
 	snprintf(field, sizeof field, "rope_parameters.%s", name);
-	return jv_none(v) ? HOKKU_OK : hf_read_positive(r, field, v, out);
+	if (jv_none(v) || (zero_is_none && jv_double(v, &zero) && zero == 0))
+		return HOKKU_OK;
+	return hf_read_positive(r, field, v, out);
 }
 
-/* The context before it was extended: said with the scaling, or beside it; else the model's. */
+/* The context before it was extended: transformers lets what is said beside the scaling (where it is not,
+ * what the class has) go before what the scaling says, unless kinds of layers have a scaling each; else the
+ * model's context. */
 static enum hokku_code original_context(const struct hf_reader *r, const struct jv *root,
 					const struct jv *rope, const struct hf_shape *s, uint32_t *out)
 {
 	const char *const name = "original_max_position_embeddings";
-	const struct jv *v = jv_get(rope, name);
-	if (jv_none(v))
-		v = jv_get(root, name);
+	const struct jv *inside = jv_get(rope, name), *beside = jv_get(root, name);
+	uint32_t other = s->arch->original_ctx;
+	enum hokku_code rc = HOKKU_OK;
 	*out = s->n_ctx;
-	return jv_none(v) ? HOKKU_OK : hf_read_u32(r, name, v, 1, 1 << 24, out);
+	if (!jv_none(inside))
+		rc = hf_read_u32(r, name, inside, 1, 1 << 24, out);
+	if (!rc && !jv_none(beside))
+		rc = hf_read_u32(r, name, beside, 1, 1 << 24, &other);
+	if (rc || !other || (s->arch->layer_ropes && !jv_none(inside)))
+		return rc;
+	if (!jv_none(inside) && other != *out)
+		hf_note(r, "%s is %u with RoPE's scaling, and %u %s: the latter counts", name, *out, other,
+			jv_none(beside) ? "where transformers' class sets it" : "beside it");
+	*out = other;
+	return HOKKU_OK;
 }
 
 static enum hokku_code linear(const struct hf_reader *r, const struct jv *root, const struct jv *rope,
@@ -87,19 +102,22 @@ static enum hokku_code yarn(const struct hf_reader *r, const struct jv *root, co
 {
 	float factor, fast, slow, scale, all_dims, attention;
 	uint32_t original;
-	enum hokku_code rc = hf_read_positive(r, "rope_parameters.factor", jv_get(rope, "factor"), &factor);
+	const struct jv *given = jv_get(rope, "factor");
+	enum hokku_code rc = original_context(r, root, rope, s, &original);
+	if (!rc && jv_is(given, JV_NULL)) /* null, not absent: how far the context was extended */
+		factor = (float)s->n_ctx / (float)original;
+	else if (!rc)
+		rc = hf_read_positive(r, "rope_parameters.factor", given, &factor);
 	if (!rc)
-		rc = original_context(r, root, rope, s, &original);
+		rc = number(r, rope, "beta_fast", true, 32, &fast);
 	if (!rc)
-		rc = number(r, rope, "beta_fast", 32, &fast);
+		rc = number(r, rope, "beta_slow", true, 1, &slow);
 	if (!rc)
-		rc = number(r, rope, "beta_slow", 1, &slow);
+		rc = number(r, rope, "mscale", true, 0, &scale);
 	if (!rc)
-		rc = number(r, rope, "mscale", 0, &scale);
+		rc = number(r, rope, "mscale_all_dim", true, 0, &all_dims);
 	if (!rc)
-		rc = number(r, rope, "mscale_all_dim", 0, &all_dims);
-	if (!rc)
-		rc = number(r, rope, "attention_factor", 0, &attention);
+		rc = number(r, rope, "attention_factor", false, 0, &attention);
 	const struct jv *truncate = jv_get(rope, "truncate");
 	if (!rc && !jv_none(truncate) && !jv_is_true(truncate))
 		return hf_wrong(r, "rope_parameters.truncate", truncate, "true");
@@ -175,7 +193,7 @@ static enum hokku_code longrope(const struct hf_reader *r, const struct jv *root
 				struct hf_shape *s)
 {
 	uint32_t original, n_dims;
-	float attention;
+	float attention, factor;
 	enum hokku_code rc = hf_rope_dims(r, root, s, &n_dims);
 	if (!rc)
 		rc = original_context(r, root, rope, s, &original);
@@ -184,10 +202,19 @@ static enum hokku_code longrope(const struct hf_reader *r, const struct jv *root
 	if (!rc)
 		rc = factors(r, rope, "short_factor", s, TABLE_ROPE_SHORT, n_dims / 2);
 	if (!rc)
-		rc = number(r, rope, "attention_factor", 0, &attention);
+		rc = number(r, rope, "attention_factor", false, 0, &attention);
+	if (!rc)
+		rc = number(r, rope, "factor", false, 0, &factor);
 	if (rc)
 		return rc;
 	double scale = (double)s->n_ctx / original;
+	if (factor != 0 && attention == 0 && (double)factor != scale) {
+		hf_note(r,
+			"rope_parameters.factor is %.9g, and the context %u is %.9g times the original %u: factor "
+			"counts",
+			(double)factor, s->n_ctx, scale, original);
+		scale = (double)factor;
+	}
 	if (attention == 0)
 		attention = scale <= 1 ? 1 : (float)sqrt(1 + log(scale) / log(original));
 	hf_put_u32(s, "rope.scaling.original_context_length", original);
@@ -209,6 +236,9 @@ enum hokku_code hf_rope_scaling(const struct hf_reader *r, const struct jv *root
 		type = jv_get(rope, "type");
 	if (!rope || jv_none(type))
 		return HOKKU_OK;
+	/* what Phi-3's first folders called longrope, before YaRN had the name */
+	if (s->arch->partial_rope && str_eq_c(jv_str(type), "yarn"))
+		return longrope(r, root, rope, s);
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
 		if (str_eq_c(jv_str(type), kinds[i].type))
 			return kinds[i].read ? kinds[i].read(r, root, rope, s) : HOKKU_OK;
@@ -219,4 +249,32 @@ enum hokku_code hf_rope_scaling(const struct hf_reader *r, const struct jv *root
 		       str_eq_c(jv_str(type), "dynamic")
 			       ? " (dynamic would give a token other bits when its sequence grows)"
 			       : "");
+}
+
+enum hokku_code hf_rope_sliding(const struct hf_reader *r, const struct jv *root, const struct hf_shape *s,
+				const char *beside, float *base)
+{
+	char one[TEXT_BYTES], two[TEXT_BYTES];
+	const char *const field = "rope_parameters.sliding_attention.rope_theta";
+	const struct jv *rope = hf_rope_of(root, "sliding_attention"),
+			*other = beside ? jv_get(root, beside) : NULL;
+	if (rope == hf_rope_of(root, "full_attention"))
+		rope = NULL; /* one for all, which is that of layers that see all */
+	const struct jv *type = jv_get(rope, "rope_type"), *inside = jv_get(rope, "rope_theta");
+	if (jv_none(type))
+		type = jv_get(rope, "type");
+	if (!jv_none(type) && !str_eq_c(jv_str(type), "default"))
+		return err_set(
+			r->err, HOKKU_INVALID_REQUEST,
+			"%s: rope_parameters.sliding_attention.rope_type is %s; hokku converts %s with "
+			"\"default\" there",
+			r->path, jv_text(type, one, sizeof one), s->arch->class_name);
+	if (jv_none(inside))
+		return jv_none(other) ? HOKKU_OK : hf_read_positive(r, beside, other, base);
+	jv_text(inside, one, sizeof one);
+	jv_text(other, two, sizeof two);
+	double x, y;
+	if (!jv_none(other) && !(jv_double(inside, &x) && jv_double(other, &y) && x == y))
+		hf_note(r, "%s is %s and %s %s: the former counts", field, one, beside, two);
+	return hf_read_positive(r, field, inside, base);
 }

@@ -12,7 +12,9 @@ static void list_archs(char *out, size_t size)
 	size_t n = 0;
 	out[0] = '\0';
 	for (size_t i = 0; i < hf_n_archs && n < size; i++)
-		n += (size_t)snprintf(out + n, size - n, "%s%s", i ? ", " : "", hf_archs[i].class_name);
+		if (i == 0 || strcmp(hf_archs[i].class_name, hf_archs[i - 1].class_name) != 0)
+			n += (size_t)snprintf(out + n, size - n, "%s%s", i ? ", " : "",
+					      hf_archs[i].class_name);
 }
 
 static enum hokku_code unknown_arch(const struct hf_reader *r, const char *field, const struct jv *given)
@@ -89,7 +91,7 @@ static enum hokku_code read_numbers(const struct hf_reader *r, const struct jv *
 			value = jv_get(defaults, row->config);
 		if (row->offset == FIELD(rope_theta))
 			rc = read_row(r, theta_field, theta, row, out);
-		else if (row->offset == FIELD(n_kv_heads) && (jv_is(value, JV_NULL) || (!value && defaults)))
+		else if (row->offset == FIELD(n_kv_heads) && jv_is(value, JV_NULL))
 			out->n_kv_heads = out->n_heads; /* transformers' meaning of null */
 		else
 			rc = read_row(r, row->config, value, row, out);
@@ -151,11 +153,29 @@ static enum hokku_code find_text(const struct hf_reader *r, const struct jv **ro
 	return unknown_arch(r, "text_config.model_type", type);
 }
 
-static enum hokku_code read_all(const struct hf_reader *r, const struct jv *root, const struct jv *defaults,
-				struct hf_shape *s)
+/* Of a folder that reads pictures too the text's part says it, or the whole. */
+static enum hokku_code read_tied(const struct hf_reader *r, const struct jv *root, const struct jv *whole,
+				 const struct jv *defaults, struct hf_shape *s)
 {
-	enum hokku_code rc = check_refused(r, root, s->arch);
-	const struct jv *tied = jv_get(root, "tie_word_embeddings");
+	const char *const key = "tie_word_embeddings";
+	const struct jv *tied = jv_get(root, key), *outer = jv_get(whole, key);
+	if (root != whole && jv_is(tied, JV_BOOL) && jv_is(outer, JV_BOOL) &&
+	    jv_is_true(tied) != jv_is_true(outer))
+		hf_note(r, "text_config.%s is %s and %s %s: the former counts", key,
+			jv_is_true(tied) ? "true" : "false", key, jv_is_true(outer) ? "true" : "false");
+	s->tied = jv_is_true(jv_get(defaults, key));
+	return hf_read_bool(r, key, jv_none(tied) ? outer : tied, &s->tied, &s->tied_given);
+}
+
+static enum hokku_code read_all(const struct hf_reader *r, const struct jv *root, const struct jv *whole,
+				const struct jv *defaults, struct hf_shape *s)
+{
+	enum hokku_code rc = hf_plain(r, root);
+	if (!rc)
+		rc = hf_plain(r, whole);
+	if (!rc)
+		rc = check_refused(r, root, s->arch);
+	hf_unread_layers(r, root, s->arch);
 	if (!rc && s->arch->windows)
 		rc = hf_windows(r, root, s->arch);
 	if (!rc)
@@ -165,9 +185,7 @@ static enum hokku_code read_all(const struct hf_reader *r, const struct jv *root
 	if (!rc)
 		rc = hf_twice(r, root);
 	if (!rc)
-		rc = hf_read_bool(r, "tie_word_embeddings",
-				  tied ? tied : jv_get(defaults, "tie_word_embeddings"), &s->tied,
-				  &s->tied_given);
+		rc = read_tied(r, root, whole, defaults, s);
 	return rc ? rc : s->arch->read(r, root, s);
 }
 
@@ -175,6 +193,7 @@ enum hokku_code hf_shape_read(const struct jv *root, const char *path, const str
 			      struct hf_shape *out, struct hokku_error *err)
 {
 	const struct hf_reader r = {path, observer, err};
+	const struct jv *const whole = root;
 	struct jv_doc defaults = {0};
 	*out = (struct hf_shape){0};
 	enum hokku_code rc = find_arch(&r, root, &out->arch);
@@ -183,7 +202,7 @@ enum hokku_code hf_shape_read(const struct jv *root, const char *path, const str
 	if (!rc && out->arch->defaults)
 		rc = jv_parse(str_c(out->arch->defaults), JV_STRICT, &defaults, err);
 	if (!rc)
-		rc = read_all(&r, root, out->arch->defaults ? &defaults.root : NULL, out);
+		rc = read_all(&r, root, whole, out->arch->defaults ? &defaults.root : NULL, out);
 	jv_doc_free(&defaults);
 	return rc;
 }

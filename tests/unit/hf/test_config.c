@@ -151,8 +151,7 @@ static void test_rope(void **state)
 		    1e4f);
 	expect_notes("config.json: rope_scaling is {\"rope_type\":\"default\"} and rope_parameters "
 		     "{\"rope_type\":\"default\",\"rope_theta\":1000000.0}: rope_scaling counts\n");
-	refuse(CONFIG(INSIDE ",\"rope_scaling\":{\"rope_type\":\"default\"}"), HOKKU_BAD_FILE,
-	       "rope_theta is absent");
+	assert_true(good(CONFIG(INSIDE ",\"rope_scaling\":{\"rope_type\":\"default\"}")).rope_theta == 1e4f);
 	/* Empty ones and null say nothing. */
 	static const char *const nothing[] = {CONFIG(INSIDE ",\"rope_scaling\":{}"),
 					      CONFIG(INSIDE ",\"rope_scaling\":null"),
@@ -251,12 +250,196 @@ static void test_said_twice(void **state)
 	assert_int_equal(good(CONFIG(THETA ",\"head_dim\":null")).head_dim, 8);
 }
 
+/* A folder of another architecture: its class, model_type and what its numbers are, unless `more` says so. */
+#define OTHER(class, type, more)                                                      \
+	"{\"architectures\":[\"" class "\"],\"model_type\":\"" type                   \
+				       "\",\"hidden_size\":64,\"intermediate_size\":" \
+				       "40,\"num_hidden_layers\":2,\"num_attention_heads\":32" more "}"
+
+static const struct hf_key *key_of(const struct hf_shape *s, const char *name)
+{
+	for (uint32_t i = 0; i < s->n_keys; i++)
+		if (strcmp(s->keys[i].name, name) == 0)
+			return &s->keys[i];
+	return NULL;
+}
+
+/* What config.json leaves out is what transformers' class has (models/NAME/configuration_NAME.py of 5.x). */
+static void test_absent(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		float eps, theta;
+		uint32_t n_ctx, n_vocab, n_kv_heads, window; /* 0: no key */
+		bool tied;
+	} rows[] = {
+		{OTHER("Qwen2ForCausalLM", "qwen2", ""), 1e-6f, 1e4f, 32768, 151936, 32, 0, false},
+		{OTHER("Qwen3ForCausalLM", "qwen3", ""), 1e-6f, 1e4f, 32768, 151936, 32, 0, false},
+		{OTHER("LlamaForCausalLM", "llama", ""), 1e-6f, 1e4f, 2048, 32000, 32, 0, false},
+		{OTHER("MistralForCausalLM", "mistral", ""), 1e-6f, 1e4f, 131072, 32000, 8, 4096, false},
+		{OTHER("MistralForCausalLM", "mistral", ",\"sliding_window\":null"), 1e-6f, 1e4f, 131072,
+		 32000, 8, 0, false},
+		{OTHER("Ministral3ForCausalLM", "ministral3",
+		       ",\"rope_parameters\":{\"rope_type\":\"default\"}"),
+		 1e-5f, 1e4f, 262144, 131072, 8, 0, false},
+		{OTHER("Ministral3ForCausalLM", "ministral3",
+		       ",\"rope_parameters\":{\"rope_type\":\"default\"},\"sliding_window\":32"),
+		 1e-5f, 1e4f, 262144, 131072, 8, 32, false},
+		{OTHER("Phi3ForCausalLM", "phi3", ""), 1e-5f, 1e4f, 4096, 32064, 32, 0, false},
+		{OTHER("GemmaForCausalLM", "gemma", ""), 1e-6f, 1e4f, 8192, 256000, 16, 0, true},
+		{OTHER("Gemma2ForCausalLM", "gemma2", ""), 1e-6f, 1e4f, 8192, 256000, 4, 4096, true},
+		{OTHER("Gemma3ForCausalLM", "gemma3_text", ""), 1e-6f, 1e6f, 131072, 262208, 4, 4096, true},
+		{OTHER("GraniteForCausalLM", "granite", ""), 1e-6f, 1e4f, 2048, 32000, 32, 0, false},
+		{OTHER("Olmo2ForCausalLM", "olmo2", ""), 1e-5f, 1e4f, 2048, 50304, 32, 0, false},
+		{OTHER("Olmo3ForCausalLM", "olmo3", ""), 1e-5f, 5e5f, 2048, 50304, 32, 4096, false},
+		{OTHER("SmolLM3ForCausalLM", "smollm3", ""), 1e-6f, 2e6f, 32768, 128256, 4, 0, true},
+		{OTHER("Exaone4ForCausalLM", "exaone4", ""), 1e-5f, 1e4f, 2048, 102400, 32, 4096, false},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct hf_shape s = good(rows[i].text);
+		const struct hf_key *window = key_of(&s, "attention.sliding_window");
+		if (s.norm_eps != rows[i].eps || s.rope_theta != rows[i].theta || s.n_ctx != rows[i].n_ctx ||
+		    s.n_vocab != rows[i].n_vocab || s.n_kv_heads != rows[i].n_kv_heads ||
+		    (window ? window->u32 : 0) != rows[i].window || s.tied != rows[i].tied || s.tied_given)
+			fail_msg("%s\n  %g %g %u %u %u %u %d", rows[i].text, (double)s.norm_eps,
+				 (double)s.rope_theta, s.n_ctx, s.n_vocab, s.n_kv_heads,
+				 window ? window->u32 : 0, s.tied);
+		expect_notes("");
+	}
+	refuse(OTHER("Ministral3ForCausalLM", "ministral3", ""), HOKKU_BAD_FILE,
+	       "rope_parameters is absent; an object is wanted");
+	refuse(OTHER("Gemma2ForCausalLM", "gemma2", ",\"head_dim\":32"), HOKKU_BAD_FILE,
+	       "query_pre_attn_scalar is absent; 32 is wanted");
+}
+
+static void test_layers(void **state)
+{
+	(void)state;
+#define LAYERS(type, a, b)                                                                      \
+	",\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\",\"rope_theta\":" a \
+	"},\"sliding_"                                                                          \
+	"attention\":{\"rope_type\":\"" type "\",\"factor\":2,\"rope_theta\":" b "}}"
+#define GEMMA3(more) OTHER("Gemma3ForCausalLM", "gemma3_text", more)
+#define OLMO3(more)  OTHER("Olmo3ForCausalLM", "olmo3", more)
+	/* The base of layers that slide: in rope_parameters before rope_local_base_freq. */
+	struct hf_shape s = good(GEMMA3(LAYERS("default", "5e5", "2e4") ",\"rope_local_base_freq\":3e4"));
+	assert_true(s.rope_theta == 5e5f && key_of(&s, "rope.freq_base_swa")->f32 == 2e4f);
+	expect_notes(
+		"config.json: rope_parameters.sliding_attention.rope_theta is 2e4 and rope_local_base_freq "
+		"3e4: the former counts\n");
+	s = good(GEMMA3(",\"rope_local_base_freq\":3e4"));
+	assert_true(key_of(&s, "rope.freq_base_swa")->f32 == 3e4f);
+	expect_notes("");
+	refuse(GEMMA3(LAYERS("linear", "5e5", "2e4")), HOKKU_INVALID_REQUEST,
+	       "rope_parameters.sliding_attention.rope_type is \"linear\"; hokku converts Gemma3ForCausalLM with "
+	       "\"default\" there");
+	refuse(OLMO3(LAYERS("linear", "5e5", "5e5")), HOKKU_INVALID_REQUEST, "rope_type is \"linear\";");
+	refuse(OLMO3(LAYERS("default", "5e5", "1e4")), HOKKU_INVALID_REQUEST,
+	       "RoPE's base is 10000 in layers that slide, and 500000 in the others; hokku converts "
+	       "Olmo3ForCausalLM with one");
+	good(OLMO3(LAYERS("default", "5e5", "500000")));
+	/* Which layers slide. */
+	s = good(GEMMA3(TYPES("full", "sliding") ",\"sliding_window_pattern\":2"));
+	assert_true(!s.windowed[0] && s.windowed[1]);
+	expect_notes(
+		"config.json: sliding_window_pattern is 2, and layer_types has other layers slide: layer_types "
+		"counts\n");
+	good(GEMMA3(TYPES("sliding", "full") ",\"sliding_window_pattern\":2"));
+	expect_notes("");
+	good(OTHER("Exaone4ForCausalLM", "exaone4",
+		   ",\"sliding_window\":null,\"sliding_window_pattern\":0" TYPES("full", "full")));
+	expect_notes("");
+	refuse(OTHER("Exaone4ForCausalLM", "exaone4", ",\"sliding_window\":null" TYPES("sliding", "full")),
+	       HOKKU_BAD_FILE, "sliding_window is null; the window of the layers that slide is wanted");
+	good(OTHER("LlamaForCausalLM", "llama", TYPES("full", "sliding")));
+	expect_notes(
+		"config.json: layer_types[1] is \"sliding_attention\", which does not count: all layers of a "
+		"LlamaForCausalLM are alike\n");
+}
+
+/* The scaling, and what stands beside it. */
+static void test_rope_scaling(void **state)
+{
+	(void)state;
+#define YARN(more)   ",\"rope_parameters\":{\"rope_type\":\"yarn\",\"rope_theta\":1e4" more "}"
+#define ORIGINAL     "\"original_max_position_embeddings\":"
+#define ORIGINAL_KEY "rope.scaling.original_context_length"
+	struct hf_shape s = good(CONFIG(YARN(",\"factor\":2," ORIGINAL "32") "," ORIGINAL "16"));
+	assert_int_equal(key_of(&s, ORIGINAL_KEY)->u32, 16);
+	expect_notes(
+		"config.json: original_max_position_embeddings is 32 with RoPE's scaling, and 16 beside it: "
+		"the latter counts\n");
+	s = good(CONFIG(
+		YARN(",\"factor\":null,\"mscale\":0,\"mscale_all_dim\":0.0,\"beta_fast\":0," ORIGINAL "32")));
+	assert_true(key_of(&s, "rope.scaling.factor")->f32 == 2);
+	assert_true(key_of(&s, "rope.scaling.yarn_beta_fast")->f32 == 32);
+	assert_null(key_of(&s, "rope.scaling.yarn_attn_factor"));
+	expect_notes("");
+#define LONG(type, more)                                                            \
+	OTHER("Phi3ForCausalLM", "phi3",                                            \
+	      ",\"max_position_embeddings\":128,\"rope_scaling\":{\"type\":\"" type \
+	      "\",\"long_factor\":[2],\"short_factor\":[1]" more)
+	s = good(LONG("su", "}," ORIGINAL "32"));
+	float by_context = key_of(&s, "rope.scaling.attn_factor")->f32;
+	assert_true(by_context > 1.18321f && by_context < 1.18322f); /* sqrt(1 + ln 4 / ln 32) */
+	s = good(LONG("yarn", ",\"factor\":4.0}," ORIGINAL "32"));
+	assert_true(key_of(&s, "rope.scaling.attn_factor")->f32 == by_context &&
+		    s.n_pairs[TABLE_ROPE_LONG] == 1);
+	expect_notes("");
+	s = good(LONG("longrope", ",\"factor\":1.0}," ORIGINAL "32"));
+	assert_true(key_of(&s, "rope.scaling.attn_factor")->f32 == 1);
+	expect_notes(
+		"config.json: rope_parameters.factor is 1, and the context 128 is 4 times the original 32: "
+		"factor counts\n");
+	s = good(LONG("longrope", "," ORIGINAL "32}"));
+	assert_int_equal(key_of(&s, ORIGINAL_KEY)->u32, 4096);
+	expect_notes(
+		"config.json: original_max_position_embeddings is 32 with RoPE's scaling, and 4096 where "
+		"transformers' class sets it: the latter counts\n");
+	good(OTHER(
+		"Phi3ForCausalLM", "phi3",
+		",\"head_dim\":8,\"partial_rotary_factor\":0.5,\"rope_parameters\":{\"partial_rotary_factor\":1.0}"));
+	expect_notes(
+		"config.json: rope_parameters.partial_rotary_factor is 1.0 and partial_rotary_factor 0.5: the "
+		"former counts\n");
+}
+
+static void test_quantised(void **state)
+{
+	(void)state;
+	refuse(CONFIG(THETA ",\"quantization_config\":{\"bits\":4,\"quant_method\":\"gptq\"}"),
+	       HOKKU_INVALID_REQUEST,
+	       "quantization_config.quant_method is \"gptq\": the weights are quantised; hokku converts plain ones");
+	refuse(CONFIG(THETA ",\"compression_config\":{\"quant_method\":\"compressed-tensors\"}"),
+	       HOKKU_INVALID_REQUEST, "compression_config.quant_method is \"compressed-tensors\":");
+	refuse(CONFIG(THETA ",\"quantization_config\":{\"load_in_4bit\":true}"), HOKKU_INVALID_REQUEST,
+	       "quantization_config is {\"load_in_4bit\":true}: the weights are quantised;");
+	good(CONFIG(THETA ",\"quantization_config\":null"));
+	/* Beside the text's part, too; and so is what ties its head. */
+#define BOTH(text, more)                                                                                           \
+	"{\"architectures\":[\"Gemma3ForConditionalGeneration\"],\"model_type\":\"gemma3\",\"text_config\":"       \
+	"{\"model_type\":\"gemma3_text\",\"hidden_size\":64,\"intermediate_size\":40,\"num_hidden_layers\":2" text \
+	"}" more "}"
+	refuse(BOTH("", ",\"quantization_config\":{\"quant_method\":\"fp8\"}"), HOKKU_INVALID_REQUEST,
+	       "quantization_config.quant_method is \"fp8\"");
+	struct hf_shape s = good(BOTH("", ",\"tie_word_embeddings\":false"));
+	assert_true(!s.tied && s.tied_given);
+	s = good(BOTH(",\"tie_word_embeddings\":true", ",\"tie_word_embeddings\":false"));
+	assert_true(s.tied && s.tied_given);
+	assert_non_null(strstr(notes,
+			       "text_config.tie_word_embeddings is true and tie_word_embeddings false: the "
+			       "former counts"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unread),       cmocka_unit_test(test_read_numbers),
 		cmocka_unit_test(test_architecture), cmocka_unit_test(test_rope),
 		cmocka_unit_test(test_windows),      cmocka_unit_test(test_said_twice),
+		cmocka_unit_test(test_absent),       cmocka_unit_test(test_layers),
+		cmocka_unit_test(test_rope_scaling), cmocka_unit_test(test_quantised),
 	};
 	return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }
