@@ -532,12 +532,8 @@ static int run(int argc, char **argv)
 	phase = LOADING;
 	sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	o.config.on_state = cli_engine_progress;
 	o.config.stopped = is_interrupted;
-	o.config.user = &e;
-	rc = engine_create(&o.config, &e, &err);
-	if (!rc)
-		rc = engine_wait_ready(e, &err);
+	rc = cli_start_engine(&o.config, &e, &err);
 	if (rc == HOKKU_CANCELLED)
 		code = EXIT_INTERRUPTED;
 	else

@@ -496,12 +496,8 @@ static int run(int argc, char **argv)
 		  NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a state that is too large is told of */
-	o.config.on_state = cli_engine_progress;
 	o.config.stopped = is_interrupted;
-	o.config.user = &e;
-	rc = engine_create(&o.config, &e, &err);
-	if (!rc)
-		rc = engine_wait_ready(e, &err);
+	rc = cli_start_engine(&o.config, &e, &err);
 	if (!rc)
 		print_model(e, o.verbose);
 	if (rc == HOKKU_CANCELLED)

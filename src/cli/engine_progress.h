@@ -1,8 +1,12 @@
-/* The line on stderr while an engine's model is loaded. */
+/* An engine for a command that waits for it, with a line on stderr while its model is loaded. */
 #ifndef CLI_ENGINE_PROGRESS_H
 #define CLI_ENGINE_PROGRESS_H
 
-/* engine_config.on_state; user: where the engine's handle is (struct engine **). */
-void cli_engine_progress(void *user);
+#include "engine/engine.h"
+
+/* engine_create and engine_wait_ready; *out as the former leaves it, to be destroyed whatever is returned.
+ * config's on_state and user are set here. On return the line is gone and nothing writes to the terminal any
+ * more. */
+enum hokku_code cli_start_engine(struct engine_config *config, struct engine **out, struct hokku_error *err);
 
 #endif

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "cli/engine_progress.h"
 #include "cli/inspect.h"
 #include "cli/options_common.h"
 
@@ -32,25 +33,10 @@ static uint64_t list_classes(const struct compute_memory *m, struct row rows[N_C
 	return sum;
 }
 
-static void on_state(void *user)
-{
-	struct engine *const *e = user;
-	struct engine_state state;
-	engine_get_state(*e, &state);
-	if (state.phase != ENGINE_LOADING)
-		cli_progress(NULL, 1);
-	else
-		cli_progress_bytes("loading", state.load_bytes, state.load_all_bytes, state.load_s);
-}
-
 enum hokku_code inspect_device_open(struct engine_config *config, struct inspect_device *d,
 				    struct hokku_error *err)
 {
-	config->on_state = on_state;
-	config->user = &d->engine;
-	enum hokku_code rc = engine_create(config, &d->engine, err);
-	if (!rc)
-		rc = engine_wait_ready(d->engine, err);
+	enum hokku_code rc = cli_start_engine(config, &d->engine, err);
 	if (!rc)
 		engine_get_state(d->engine, &d->state);
 	else
