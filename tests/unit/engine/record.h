@@ -117,6 +117,31 @@ static inline unsigned count_tokens(struct record *r)
 	return n;
 }
 
+/* Milliseconds from begin, a clock_ns, to r's end. */
+static inline double ended_ms(const struct record *r, uint64_t begin)
+{
+	return (double)(r->ended_ns - begin) * 1e-6;
+}
+
+/* trial returns how many milliseconds something took that is promised within `most`. A machine that stands
+ * still for longer than that says nothing of the engine: of up to twenty trials one has to be in time, and
+ * every one has to be right. */
+static inline void assert_in_time(double (*trial)(void), double most)
+{
+	double ms = 0;
+	for (int i = 0; i < 20; i++)
+		if ((ms = trial()) < most)
+			return;
+	fail_msg("%.1f ms the last of twenty times, and never less than %.1f", ms, most);
+}
+
+static inline void wait_running(struct engine *e, uint32_t n)
+{
+	struct engine_state s;
+	for (engine_get_state(e, &s); s.n_running < n; engine_get_state(e, &s))
+		fake_sleep_us(1000);
+}
+
 static inline struct engine *start_with(struct engine_config config)
 {
 	struct engine *e;
