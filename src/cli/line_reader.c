@@ -134,6 +134,10 @@ static enum line_end read_terminal(struct line_reader *r, struct hokku_error *er
 	int n = 0;
 	errno = 0;
 	el_resize(r->edit);
+	/* el_gets draws the prompt while the terminal still takes lines, and changes that only then: a Ctrl-D
+	 * between the two would be a zero byte that nobody expects. So the change comes first, and what is
+	 * there behind it was typed before. */
+	el_set(r->edit, EL_PREP_TERM, 1);
 	r->typed_ahead = poll(&(struct pollfd){.fd = STDIN_FILENO, .events = POLLIN}, 1, 0) > 0;
 	const char *text = el_gets(r->edit, &n);
 	if (r->interrupted) {
