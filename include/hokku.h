@@ -88,7 +88,8 @@ struct hokku_options {
 	const char *model_path; /* a GGUF file; NULL: the haiku model inside the library */
 	/* "cpu", "cpu:reference", "cuda", "cuda:N"; NULL or "auto": a GPU if one will do, else the CPU */
 	const char *device;
-	uint32_t n_ctx; /* positions a request may use; 0: what the model was trained for, 32,768 at most */
+	uint32_t n_ctx; /* positions a request may use; 0: what the model was trained for, 32,768 at most, or
+			   what fits of that */
 	uint32_t n_threads; /* 0: one a core this process may run on */
 	/* Called from a thread of the library while the model loads; part runs from 0 to 1. May be NULL. */
 	void (*on_progress)(void *user, double part);

@@ -451,6 +451,7 @@ static void greet(const struct session *s)
 	char bytes[32], params[32];
 	engine_get_state(s->engine, &state);
 	cli_tell_device(s->info.device, state.device_why, state.device_why_notable, s->o->verbose);
+	cli_tell_context(&state);
 	cli_tell_notes(state.tokenizer_notes);
 	if (s->o->verbose || s->terminal)
 		fprintf(stderr, "%s: %s, %s, %s parameters, %s; %s; context %u%s\n", s->info.name,

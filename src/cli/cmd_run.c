@@ -307,6 +307,7 @@ static void print_model(struct engine *e, bool verbose)
 	char bytes[32], params[32];
 	engine_get_state(e, &s);
 	cli_tell_device(s.info.device, s.device_why, s.device_why_notable, verbose);
+	cli_tell_context(&s);
 	cli_tell_notes(s.tokenizer_notes);
 	if (!verbose)
 		return;

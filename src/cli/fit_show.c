@@ -118,6 +118,9 @@ static void print_device(const struct model *m, const struct fit_list *list, con
 		return;
 	}
 	print_verdict(d);
+	if (f->n_ctx < f->n_ctx_wanted)
+		printf("  context    %s, as much as fits: the default, %s, does not\n",
+		       str_thousands(f->n_ctx, n), str_thousands(f->n_ctx_wanted, token));
 	print_class("weights", of->weight_bytes);
 	printf("\n");
 	print_class("KV", of->kv_bytes);
@@ -147,7 +150,7 @@ void fit_print_text(const struct model *m, uint64_t file_bytes, const struct fit
 	if (first)
 		printf("%u stream%s, %s context of %s (the model was trained for %s)\n", first->n_streams,
 		       plural(first->n_streams), first->n_streams == 1 ? "a" : "each with a",
-		       str_thousands(first->n_ctx, ctx), str_thousands(m->hp.n_ctx_train, trained));
+		       str_thousands(first->n_ctx_wanted, ctx), str_thousands(m->hp.n_ctx_train, trained));
 	for (uint32_t i = 0; i < list->n; i++)
 		print_device(m, list, &list->devices[i]);
 	if (list->no_gpu.code)
@@ -197,16 +200,17 @@ static json_t *device_json(const struct model *m, const struct fit_list *list, c
 	if (d->err.code)
 		return json_pack("{s:s, s:s, s:s}", "device", d->name, "code", hokku_code_name(d->err.code),
 				 "error", d->err.message);
-	json_t *out = json_pack(
-		"{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:I, s:I, s:s, s:s, s:i, s:i, s:i, s:I}", "device",
-		d->name, "text", d->text, "total_bytes", bytes_json(d->total_bytes, 0), "available_bytes",
-		bytes_json(f->need.available_bytes, UINT64_MAX), "fits", f->need.fits, "bytes",
-		memory_json(&f->need), "serve_bytes", memory_json(&f->server), "kv_bytes_per_token",
-		(json_int_t)f->token_bytes, "kv_bytes_per_context", (json_int_t)f->stream_bytes,
-		"cache_type_k", cache_type_name(f->need.memory.cache.k), "cache_type_v",
-		cache_type_name(f->need.memory.cache.v), "most_context_alone", (int)f->most_ctx_alone,
-		"most_context", (int)f->most_ctx, "most_parallel", (int)f->most_streams, "kv_bytes_option",
-		(json_int_t)f->kv_bytes_to_have);
+	json_t *out =
+		json_pack("{s:s, s:i, s:s, s:o, s:o, s:b, s:o, s:o, s:I, s:I, s:s, s:s, s:i, s:i, s:i, s:I}",
+			  "device", d->name, "context", (int)f->n_ctx, "text", d->text, "total_bytes",
+			  bytes_json(d->total_bytes, 0), "available_bytes",
+			  bytes_json(f->need.available_bytes, UINT64_MAX), "fits", f->need.fits, "bytes",
+			  memory_json(&f->need), "serve_bytes", memory_json(&f->server), "kv_bytes_per_token",
+			  (json_int_t)f->token_bytes, "kv_bytes_per_context", (json_int_t)f->stream_bytes,
+			  "cache_type_k", cache_type_name(f->need.memory.cache.k), "cache_type_v",
+			  cache_type_name(f->need.memory.cache.v), "most_context_alone",
+			  (int)f->most_ctx_alone, "most_context", (int)f->most_ctx, "most_parallel",
+			  (int)f->most_streams, "kv_bytes_option", (json_int_t)f->kv_bytes_to_have);
 	if (out && list->measured)
 		json_object_set_new(out, "speed", speed_json(m, d));
 	return out;
@@ -226,7 +230,7 @@ enum hokku_code fit_print_json(const struct model *m, uint64_t file_bytes, const
 		json_pack("{s:{s:s, s:s, s:s, s:I, s:I, s:i}, s:i, s:i, s:o}", "model", "name", m->name,
 			  "architecture", m->arch_name, "format", m->format_name, "n_params",
 			  (json_int_t)m->n_params, "file_bytes", (json_int_t)file_bytes, "context_trained",
-			  (int)m->hp.n_ctx_train, "context", first ? (int)first->n_ctx : 0, "parallel",
+			  (int)m->hp.n_ctx_train, "context", first ? (int)first->n_ctx_wanted : 0, "parallel",
 			  first ? (int)first->n_streams : 0, "devices", devices);
 	if (all && list->no_gpu.code)
 		json_object_set_new(all, "cuda_error", json_string(list->no_gpu.message));

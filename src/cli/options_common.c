@@ -87,6 +87,13 @@ void cli_tell_device(const char *device, const char *why, bool notable, bool ver
 		fprintf(stderr, "hokku: computing on %s, because %s\n", device, why);
 }
 
+void cli_tell_context(const struct engine_state *state)
+{
+	char text[ENGINE_CONTEXT_TEXT];
+	if (engine_context_text(state, NULL, text))
+		fprintf(stderr, "hokku: %s\n", text);
+}
+
 void opt_add_ctx(struct opt_table *t, uint32_t *n_ctx)
 {
 	opt_add(t, &(struct opt){.name = "ctx",
@@ -98,7 +105,7 @@ void opt_add_ctx(struct opt_table *t, uint32_t *n_ctx)
 				 .help = "positions a request may use, prompt and answer",
 				 .min = 0,
 				 .max = 16777216,
-				 .fallback = "the model's own, 32768 at most"});
+				 .fallback = "the model's own, 32768 at most, or what fits"});
 }
 
 void opt_add_engine(struct opt_table *t, struct engine_config *config)

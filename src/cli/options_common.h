@@ -38,6 +38,9 @@ void opt_add_ctx(struct opt_table *t, uint32_t *n_ctx);
  * be NULL (compute_why). */
 void cli_tell_device(const char *device, const char *why, bool notable, bool verbose);
 
+/* On stderr, the context in one line where the default did not fit. */
+void cli_tell_context(const struct engine_state *state);
+
 /* The same, --ctx and --no-jump-ahead. They fill config, which must be zeroed (but for kv_grows) and outlive
  * t. */
 void opt_add_engine(struct opt_table *t, struct engine_config *config);

@@ -2,6 +2,7 @@
 #include "engine/need.h"
 
 #include "compute/kv_blocks.h"
+#include "engine/load.h"
 
 enum {
 	/* Positions that a server on a CPU has for each of its parallel requests, where one context is not
@@ -37,6 +38,25 @@ static uint32_t n_blocks_host(const struct model *m, uint32_t n_ctx)
 	return n;
 }
 
+static uint32_t default_context(uint32_t n_train)
+{
+	return min_u32(n_train, ENGINE_DEFAULT_MAX_CTX);
+}
+
+enum hokku_code engine_choose_context(uint32_t n_train, uint32_t asked, uint32_t *out,
+				      struct hokku_error *err)
+{
+	char found[32], trained[32];
+	*out = default_context(n_train);
+	if (asked > n_train)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "a context of %s was asked for; the model was trained for %s at most",
+			       str_thousands(asked, found), str_thousands(n_train, trained));
+	if (asked)
+		*out = asked;
+	return HOKKU_OK;
+}
+
 uint32_t engine_most_parallel(const struct engine_config *config)
 {
 	if (config->n_parallel)
@@ -53,7 +73,7 @@ struct compute_params engine_ask(struct model *m, const struct engine_config *co
 				 uint32_t n_parallel)
 {
 	model_group_kv(m);
-	model_set_context(m, n_ctx);
+	model_set_context(m, config->n_ctx ? n_ctx : default_context(m->hp.n_ctx_train));
 	uint32_t n_blocks = engine_context_blocks(m, n_ctx), n_host = n_blocks_host(m, n_ctx);
 	uint32_t contexts = config->kv_contexts ? config->kv_contexts : ENGINE_MAX_KV_CONTEXTS;
 	return (struct compute_params){

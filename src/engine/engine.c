@@ -116,6 +116,8 @@ enum hokku_code engine_create(const struct engine_config *config, struct engine 
 	e->device = copy_text(config->device ? config->device : "auto");
 	e->fingerprint_of = config->fingerprint_of ? copy_text(config->fingerprint_of) : NULL;
 	e->config_ctx = config->n_ctx;
+	e->config_ctx_most = config->n_ctx_most;
+	e->ctx_whole = config->ctx_whole;
 	e->forced_dialect = config->dialect;
 	e->n_threads = config->n_threads;
 	e->vram_limit = config->vram_limit;
@@ -249,6 +251,7 @@ void engine_get_state(struct engine *e, struct engine_state *out)
 		.memory = e->memory,
 		.device_why = e->device_why,
 		.device_why_notable = e->device_why_notable,
+		.n_ctx_wanted = e->n_ctx_wanted,
 		.tokenizer_notes = e->tokenizer_notes,
 		.checked_s = e->checked_ns ? clock_ms_since(e->checked_ns) * 1e-3 : 0,
 		.n_queued = e->n_jobs - e->n_running,
@@ -264,6 +267,22 @@ void engine_get_state(struct engine *e, struct engine_state *out)
 		.n_tokens_out = e->n_tokens_out,
 	};
 	pthread_mutex_unlock(&e->lock);
+}
+
+bool engine_context_text(const struct engine_state *s, const char *name, char out[ENGINE_CONTEXT_TEXT])
+{
+	char wanted[32], fits[32], device[32];
+	if (!s->n_ctx_wanted || s->info.n_ctx >= s->n_ctx_wanted)
+		return false;
+	snprintf(device, sizeof device, "%.*s", (int)strcspn(s->info.device, " "), s->info.device);
+	snprintf(
+		out, ENGINE_CONTEXT_TEXT,
+		"%s%.100s%sthe context is %s, as much as fits on %s: %s would be the default; --ctx N sets one, and is "
+		"refused where it does not fit",
+		name ? "model '" : "", name ? name : "", name ? "': " : "",
+		str_thousands(s->info.n_ctx, fits), strcmp(device, "cpu") == 0 ? "the CPU" : device,
+		str_thousands(s->n_ctx_wanted, wanted));
+	return true;
 }
 
 void engine_get_steps(struct engine *e, struct engine_steps *out)

@@ -26,6 +26,7 @@ enum {
 	ENGINE_MAX_QUEUE = 256, /* default of engine_config.max_queue */
 	ENGINE_MAX_ITL_MS = 10000,
 	ENGINE_CHECK_MS = 60000, /* the device's memory is checked so often */
+	ENGINE_LEAST_CTX = 4096, /* a default context is not made smaller to fit */
 };
 
 /* Of an owner's requests; ENGINE_UNLIMITED: none of its own. */
@@ -40,7 +41,13 @@ struct engine_config {
 	const char *device;            /* NULL: "auto" */
 	struct str chat_template;      /* in place of the file's own; ptr NULL: none. Copied */
 	const struct dialect *dialect; /* of calls; NULL: what the template writes */
-	uint32_t n_ctx;                /* 0: the model's own, ENGINE_DEFAULT_MAX_CTX at most */
+	/* 0: the model's own, ENGINE_DEFAULT_MAX_CTX at most, or as much of it as fits
+	 * (engine_settle_context).
+	 */
+	uint32_t n_ctx;
+	uint32_t n_ctx_most; /* where n_ctx is 0: what is known to fit of the default, ENGINE_LEAST_CTX or
+			      * more where that is not all; 0: nothing is known */
+	bool ctx_whole;      /* a default that does not fit is refused, as one that was asked for is */
 	uint32_t n_threads;
 	uint64_t vram_limit; /* most bytes of a GPU's memory; 0: no limit */
 	uint64_t ram_limit;  /* the same of the host's, on a CPU; 0: what is available */
@@ -86,6 +93,8 @@ struct engine_state {
 	struct compute_memory memory;        /* when READY */
 	const char *device_why;              /* compute_why, when READY */
 	bool device_why_notable;
+	/* When READY: the default context, of which info.n_ctx is what fits, or all. */
+	uint32_t n_ctx_wanted;
 	const char *const *tokenizer_notes; /* tok_notes, when READY; else NULL */
 	double checked_s;                   /* since the device's memory was last checked and asked about */
 	uint32_t n_queued, n_running;
@@ -96,6 +105,11 @@ struct engine_state {
 	 * n_failed are of n_finished. */
 	uint64_t n_accepted, n_finished, n_cancelled, n_failed, n_tokens_in, n_tokens_out;
 };
+
+/* Where a default context did not fit: what was wanted, what fits and which option says so, for whoever
+ * starts it. name: the model's where there are several; NULL. False: there is nothing to tell. */
+enum { ENGINE_CONTEXT_TEXT = 384 };
+bool engine_context_text(const struct engine_state *s, const char *name, char out[ENGINE_CONTEXT_TEXT]);
 
 /* Starts the engine's thread, which loads the model; strings of config are copied. *out is set before
  * on_state is first called. Fails only where the host has no memory or no thread. */

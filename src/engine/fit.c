@@ -66,7 +66,10 @@ enum hokku_code engine_fit(struct model *m, const struct engine_config *config, 
 {
 	struct asking a = {.m = m, .config = *config, .given = config->kv_bytes};
 	*out = (struct engine_fit){.n_streams = config->n_parallel ? config->n_parallel : 1};
-	enum hokku_code rc = engine_choose_context(m->hp.n_ctx_train, config->n_ctx, &out->n_ctx, err);
+	struct engine_context ctx;
+	enum hokku_code rc = engine_settle_context(m, config, &ctx, err);
+	out->n_ctx = ctx.n_ctx;
+	out->n_ctx_wanted = ctx.n_ctx_wanted;
 	if (!rc)
 		rc = engine_need(m, config, out->n_ctx, &out->server, err);
 	if (rc)

@@ -9,6 +9,7 @@
 
 struct engine_fit {
 	uint32_t n_ctx, n_streams;  /* of what follows */
+	uint32_t n_ctx_wanted;      /* n_ctx, or the default where a server would take what fits of it */
 	struct compute_need need;   /* of so many requests at a time, each of a whole context */
 	struct compute_need server; /* of a server with this config, which gives KV memory what suits it */
 	uint64_t stream_bytes;      /* KV memory of one whole context, */
@@ -20,9 +21,9 @@ struct engine_fit {
 	uint64_t kv_bytes_to_have; /* --kv-bytes for n_streams whole contexts */
 };
 
-/* config->n_parallel, 0: 1, are the streams; config->n_ctx, 0: the default, is the context of each. With
- * config->kv_bytes there is so much KV memory, no more and no less. Errors are those of opening the device,
- * and of a context that the model has not; a lack of memory is none. */
+/* config->n_parallel, 0: 1, are the streams; config->n_ctx, 0: the default or what fits of it, is the context
+ * of each. With config->kv_bytes there is so much KV memory, no more and no less. Errors are those of opening
+ * the device, and of a context that the model has not; a lack of memory is none. */
 enum hokku_code engine_fit(struct model *m, const struct engine_config *config, struct engine_fit *out,
 			   struct hokku_error *err);
 

@@ -87,20 +87,6 @@ enum hokku_code engine_open_tok(const struct gguf *g, struct tok **t, struct cha
 	return named ? rc : err_prefix(err, rc, "%s", path);
 }
 
-enum hokku_code engine_choose_context(uint32_t n_train, uint32_t asked, uint32_t *out,
-				      struct hokku_error *err)
-{
-	char found[32], trained[32];
-	*out = n_train < ENGINE_DEFAULT_MAX_CTX ? n_train : ENGINE_DEFAULT_MAX_CTX;
-	if (asked > n_train)
-		return err_set(err, HOKKU_INVALID_REQUEST,
-			       "a context of %s was asked for; the model was trained for %s at most",
-			       str_thousands(asked, found), str_thousands(n_train, trained));
-	if (asked)
-		*out = asked;
-	return HOKKU_OK;
-}
-
 static void on_device_progress(void *user, uint64_t done, uint64_t all)
 {
 	engine_set_load_bytes(user, done, all);
@@ -112,10 +98,15 @@ static bool is_stopped(void *user)
 	return engine_is_stopped(user);
 }
 
-static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
+/* What the device is asked for rests on. */
+static struct engine_config device_config(const struct engine *e)
 {
-	const struct engine_config config = {
+	return (struct engine_config){
 		.device = e->device,
+		.n_ctx = e->config_ctx,
+		.n_ctx_most = e->config_ctx_most,
+		.ctx_whole = e->ctx_whole,
+		.n_parallel = e->config_parallel,
 		.n_threads = e->n_threads,
 		.vram_limit = e->vram_limit,
 		.ram_limit = e->ram_limit,
@@ -125,6 +116,23 @@ static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
 		.cache = e->cache,
 		.prompt_logprobs = e->prompt_logprobs,
 	};
+}
+
+static enum hokku_code choose_context(struct engine *e, struct hokku_error *err)
+{
+	const struct engine_config config = device_config(e);
+	struct engine_context found;
+	enum hokku_code rc = engine_settle_context(&e->model, &config, &found, err);
+	e->n_ctx = found.n_ctx;
+	pthread_mutex_lock(&e->lock);
+	e->n_ctx_wanted = found.n_ctx_wanted;
+	pthread_mutex_unlock(&e->lock);
+	return rc;
+}
+
+static enum hokku_code open_device(struct engine *e, struct hokku_error *err)
+{
+	const struct engine_config config = device_config(e);
 	struct compute_params params = engine_ask(&e->model, &config, e->n_ctx, e->n_parallel);
 	e->n_open_masks = params.n_open_masks;
 	params.on_progress = on_device_progress;
@@ -287,7 +295,7 @@ enum hokku_code engine_load(struct engine *e, struct hokku_error *err)
 		return err_set(err, HOKKU_MODEL_LOAD_FAILED,
 			       "%s: the tokenizer has %u tokens, the model only %u", gguf_path(e->file),
 			       tok_n_vocab(e->tok), e->n_vocab);
-	rc = engine_choose_context(e->model.hp.n_ctx_train, e->config_ctx, &e->n_ctx, err);
+	rc = choose_context(e, err);
 	if (rc)
 		return rc;
 	engine_set_load_part(e, PART_DEVICE);

@@ -26,8 +26,8 @@ enum hokku_code engine_open_file(const char *path, struct gguf **g, struct hokku
 enum hokku_code engine_open_tok(const struct gguf *g, struct tok **t, struct chat *chat,
 				struct str chat_template, struct hokku_error *err);
 
-/* The context that a model trained for n_train has where `asked` (0: nothing) is asked for. INVALID_REQUEST
- * where that is more. */
+/* The context that a model trained for n_train has where `asked` (0: nothing) is asked for and there is room.
+ * INVALID_REQUEST where that is more. */
 enum hokku_code engine_choose_context(uint32_t n_train, uint32_t asked, uint32_t *out,
 				      struct hokku_error *err);
 

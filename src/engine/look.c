@@ -5,6 +5,13 @@
 #include "engine/need.h"
 #include "model/kind.h"
 
+/* Of one context, in halves. */
+static uint64_t on_device(const struct model *m, uint32_t n_ctx)
+{
+	return m->n_weight_bytes + (uint64_t)engine_context_blocks(m, n_ctx) * COMPUTE_KV_BLOCK *
+					   m->hp.n_kv_heads * m->hp.head_dim * model_kv_places(m) * 2 * 2;
+}
+
 /* As an engine opens it (need.h). */
 static enum hokku_code measure(struct model *m, const struct engine_config *config, struct model_look *out,
 			       struct hokku_error *err)
@@ -18,10 +25,9 @@ static enum hokku_code measure(struct model *m, const struct engine_config *conf
 	out->weight_bytes = need.memory.weight_bytes;
 	out->kv_bytes = need.memory.kv_bytes;
 	out->scratch_bytes = need.memory.scratch_bytes;
-	/* Halves, for one context. */
-	out->device_bytes = m->n_weight_bytes + (uint64_t)engine_context_blocks(m, out->n_ctx) *
-							COMPUTE_KV_BLOCK * m->hp.n_kv_heads * m->hp.head_dim *
-							model_kv_places(m) * 2 * 2;
+	bool shrinks = !config->n_ctx && !config->ctx_whole && out->n_ctx_wanted > ENGINE_LEAST_CTX;
+	out->device_bytes = on_device(m, out->n_ctx_wanted);
+	out->device_least_bytes = shrinks ? on_device(m, ENGINE_LEAST_CTX) : out->device_bytes;
 	return HOKKU_OK;
 }
 
@@ -41,7 +47,12 @@ enum hokku_code engine_look(const struct gguf *g, const struct engine_config *co
 	out->d_model = m.hp.d_model;
 	out->n_vocab = m.hp.n_vocab;
 	out->n_params = m.n_params;
-	rc = engine_choose_context(m.hp.n_ctx_train, config->n_ctx, &out->n_ctx, err);
+	struct engine_config cpu = *config;
+	struct engine_context ctx;
+	cpu.device = "cpu";
+	rc = engine_settle_context(&m, &cpu, &ctx, err);
+	out->n_ctx = ctx.n_ctx;
+	out->n_ctx_wanted = ctx.n_ctx_wanted;
 	if (!rc)
 		rc = measure(&m, config, out, err);
 	model_unbind(&m);

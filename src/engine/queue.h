@@ -90,11 +90,11 @@ struct engine {
 	size_t chat_template_bytes;
 	char *device;
 	char *fingerprint_of; /* NULL: there is none */
-	uint32_t config_ctx, n_threads, max_queue, config_parallel, kv_contexts;
+	uint32_t config_ctx, config_ctx_most, n_threads, max_queue, config_parallel, kv_contexts;
 	uint64_t vram_limit, ram_limit, kv_bytes;
 	struct cache_types cache;
 	struct constrain_limits shape_limits;
-	bool kv_grows, no_prefix_cache, states, prompt_logprobs, no_jumps;
+	bool ctx_whole, kv_grows, no_prefix_cache, states, prompt_logprobs, no_jumps;
 	void (*on_state)(void *user);
 	bool (*stopped)(void *user);
 	void *user;
@@ -152,6 +152,7 @@ struct engine {
 	struct compute_memory memory;
 	const char *device_why;
 	bool device_why_notable;
+	uint32_t n_ctx_wanted;
 	const char *const *tokenizer_notes;
 	struct job *jobs, *last_job;            /* all */
 	struct job *new_jobs, **new_end;        /* those that the engine's thread has not seen */

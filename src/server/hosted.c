@@ -17,9 +17,12 @@ static void tell_device(struct hosted *h, const struct engine_state *state)
 {
 	if (state->phase != ENGINE_READY || h->device_told)
 		return;
+	char text[ENGINE_CONTEXT_TEXT];
 	h->device_told = true;
 	log_write(state->device_why_notable ? LOG_WARN : LOG_INFO, "computing on %s%s%s", state->info.device,
 		  state->device_why ? ", because " : "", state->device_why ? state->device_why : "");
+	if (engine_context_text(state, h->file.name, text))
+		log_warn("%s", text);
 	log_info("tokenizer %s", state->info.tokenizer);
 	for (const char *const *note = state->tokenizer_notes; note && *note; note++)
 		log_warn("%s", *note);

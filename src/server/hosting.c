@@ -130,6 +130,9 @@ enum hokku_code hosting_open(struct server *s, struct hokku_error *err)
 	struct engine_config engine = c->engine;
 	engine.prompt_logprobs = true; /* as hosted.c makes them */
 	hosting_measure(s);
+	if (s->capacity[REGISTRY_HOST] != UINT64_MAX &&
+	    (!engine.ram_limit || s->capacity[REGISTRY_HOST] < engine.ram_limit))
+		engine.ram_limit = s->capacity[REGISTRY_HOST]; /* what one model may have, alone */
 	return shelf_create(&(struct shelf_config){.paths = c->model_paths,
 						   .n_paths = c->n_model_paths,
 						   .dir = c->models_dir,

@@ -17,6 +17,9 @@ void hosting_measure(struct server *s);
 /* What h will need, and where. */
 void hosting_plan(struct hosted *h);
 
+/* The context that it has, or would have. */
+uint32_t hosting_context(const struct hosted *h);
+
 /* The registry's view; the models it has are all's, in its order. Both are the caller's to free; false: no
  * memory. */
 bool hosting_view(const struct server *s, struct registry *r, struct registry_model **models,

@@ -65,13 +65,29 @@ void hosting_plan(struct hosted *h)
 	const struct model_look *look = &h->file.look->model;
 	bool picks = strcmp(device, "auto") == 0;
 	h->place = picks ? s->gpu_place : hosting_place(device);
-	if (picks && h->place && look->device_bytes > s->capacity[h->place]) /* as the device would say */
+	uint64_t capacity = s->capacity[h->place];
+	if (picks && h->place && look->device_least_bytes > capacity) /* as the device would say */
 		h->place = REGISTRY_HOST;
-	h->bytes = h->place ? look->device_bytes : look->weight_bytes + look->kv_bytes + look->scratch_bytes;
+	h->bytes = look->weight_bytes + look->kv_bytes + look->scratch_bytes;
+	if (h->place) /* alone, with the context that fits, where its default does not */
+		h->bytes = look->device_bytes <= capacity || look->device_least_bytes > capacity
+				   ? look->device_bytes
+				   : capacity;
 	if (h->known_bytes && h->known_place == h->place)
 		h->bytes = h->known_bytes;
 	if (h->bytes <= h->tried_bytes)
 		h->bytes = h->tried_bytes + 1;
+}
+
+uint32_t hosting_context(const struct hosted *h)
+{
+	struct engine_state e;
+	const struct model_look *look = &h->file.look->model;
+	if (h->engine && h->state == REGISTRY_LOADED) {
+		engine_get_state(h->engine, &e);
+		return e.info.n_ctx;
+	}
+	return h->place == REGISTRY_HOST ? look->n_ctx : look->n_ctx_wanted;
 }
 
 /* The registry's view. *models is the caller's to free; NULL: no memory. */
@@ -143,6 +159,10 @@ void hosting_fit(struct hosted *h, struct engine_config *config)
 	config->model_path = h->file.path;
 	config->kv_contexts = SHARED_KV_CONTEXTS;
 	h->device_named = picks && h->place != REGISTRY_HOST && h->beside && !h->any_device;
+	/* What fits alone was settled by the whole ledger; beside others they go before a context is cut. */
+	config->ctx_whole = h->beside;
+	if (h->place == REGISTRY_HOST)
+		config->n_ctx_most = h->file.look->model.n_ctx;
 	if (h->place != REGISTRY_HOST && h->given_bytes)
 		config->vram_limit = h->given_bytes;
 	if (h->device_named) {

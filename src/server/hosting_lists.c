@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "server/answer.h"
 #include "server/gate.h"
+#include "server/hosting_internal.h"
 #include "server/ollama.h"
 #include "server/peek.h"
 #include "server/reply.h"
@@ -54,6 +55,7 @@ static void add_model(struct strbuf *b, const struct hosted *h)
 {
 	const struct model_look *m = &h->file.look->model;
 	double up_s = clock_ms_since(h->server->started_ns) / 1000;
+	uint32_t n_ctx = hosting_context(h);
 	strbuf_add_c(b, "{\"id\":");
 	answer_text(b, h->file.name);
 	strbuf_addf(b, ",\"object\":\"model\",\"created\":%" PRId64 ",\"owned_by\":\"hokku\"",
@@ -63,7 +65,7 @@ static void add_model(struct strbuf *b, const struct hosted *h)
 			    ",\"max_model_len\":%" PRIu32 ",\"meta\":{\"n_vocab\":%" PRIu32
 			    ",\"n_ctx_train\":%" PRIu32 ",\"n_ctx\":%" PRIu32 ",\"n_embd\":%" PRIu32
 			    ",\"n_params\":%" PRIu64 ",\"size\":%" PRIu64 "}",
-			    m->n_ctx, m->n_vocab, m->n_ctx_train, m->n_ctx, m->d_model, m->n_params,
+			    n_ctx, m->n_vocab, m->n_ctx_train, n_ctx, m->d_model, m->n_params,
 			    m->weight_bytes);
 	add_status(b, h);
 	strbuf_add_c(b, "}");
@@ -114,7 +116,7 @@ static void add_ollama(struct strbuf *b, const struct hosted *h)
 	const struct hokku_info info = {.architecture = look->model.architecture,
 					.format = look->model.format,
 					.n_params = look->model.n_params,
-					.n_ctx = look->model.n_ctx,
+					.n_ctx = hosting_context(h),
 					.d_model = look->model.d_model};
 	strbuf_add_c(b, "{\"name\":");
 	ollama_add_name(b, h->file.name);
@@ -168,7 +170,7 @@ void hosting_ps_route(struct server *s, struct http_request *r)
 		strbuf_addf(&b,
 			    ",\"size\":%" PRIu64 ",\"size_vram\":%" PRIu64 ",\"context_length\":%" PRIu32
 			    ",\"expires_at\":\"%s\"}",
-			    h->bytes, h->place == REGISTRY_HOST ? 0 : h->bytes, h->file.look->model.n_ctx,
+			    h->bytes, h->place == REGISTRY_HOST ? 0 : h->bytes, hosting_context(h),
 			    ollama_time(clock_wall_ns() + left, time));
 		first = false;
 	}

@@ -5,6 +5,7 @@
 
 #include "engine/look.h"
 #include "server/generate.h"
+#include "server/hosting_internal.h"
 
 enum { MAX_THREADS = 2 };
 
@@ -12,6 +13,7 @@ struct show {
 	struct show *next;
 	struct generation *g; /* its job is the thread's */
 	char *path;
+	uint32_t n_ctx; /* that it has, or would have */
 	bool begun;
 	pthread_t thread;
 	atomic_bool over;
@@ -57,11 +59,11 @@ static void run_job(struct show *show)
 		const struct hokku_info info = {.architecture = o.look.architecture,
 						.format = o.look.format,
 						.n_params = o.look.n_params,
-						.n_ctx = o.look.n_ctx,
+						.n_ctx = show->n_ctx,
 						.d_model = o.look.d_model};
 		const struct request_served served = {.name = g->hosted->file.name,
 						      .several = true,
-						      .n_ctx = o.look.n_ctx,
+						      .n_ctx = show->n_ctx,
 						      .info = &info,
 						      .file = o.file,
 						      .advice = &o.advice,
@@ -120,6 +122,7 @@ bool show_submit(struct generation *g)
 		return false;
 	}
 	show->g = g;
+	show->n_ctx = hosting_context(g->hosted);
 	while (*end)
 		end = &(*end)->next;
 	*end = show;

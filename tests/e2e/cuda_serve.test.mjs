@@ -3,7 +3,8 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LAUNCH_IN_ANSWER, plugin, run, skip } from "./cuda_common.mjs";
 import { folder, generate, hokku, model, post, start, startFails, stream, until } from "./server_common.mjs";
@@ -182,6 +183,34 @@ test("fit tells what a server takes and where it turns: KV memory that grows, ty
 	const { code, err } = await startFails(["--device", "cuda", "--port", "0", "--vram-limit", `${fewest - 1}`], { HOKKU_PLUGIN_PATH: plugin });
 	assert.equal(code, 1);
 	assert.match(err, new RegExp(`needs ${fewest} bytes .* has ${fewest - 1} bytes available \\(.*, the limit that was set\\); a context of 480 positions would fit\\n$`));
+});
+
+test("a default context that a GPU cannot hold is made as small as fits, on the GPU where it may choose too, and changes no bit", { skip }, async (t) => {
+	const bytes = readFileSync(new URL("../../models/haiku/haiku.gguf", import.meta.url)), key = "qwen2.context_length";
+	const dir = mkdtempSync(join(tmpdir(), "hokku-gpu-ctx-")), long = join(dir, "long.gguf");
+	t.after(() => rmSync(dir, { recursive: true }));
+	bytes.writeUInt32LE(32768, bytes.indexOf(key) + key.length + 4); // behind the key's type
+	writeFileSync(long, bytes);
+	const gpu = (...args) => fit(long, "--device", "cuda", ...args).devices[0];
+	const { sum, kv } = gpu().serve_bytes, least = gpu("-c", "4096").serve_bytes, answers = [];
+	assert.equal(gpu().context, 32768);
+	const limit = ["--vram-limit", `${gpu("-c", "8192", "--kv-bytes", `${gpu("-c", "8192").kv_bytes_per_context}`).serve_bytes.sum}`];
+	assert.ok(sum > kv && least.fits);
+	for (const [device, more, n_ctx] of [["cuda", [], 32768], ["cuda", limit, 8192], ["auto", limit, 8192]]) {
+		const server = await start([long, "--device", device, ...more], { env: { HOKKU_PLUGIN_PATH: plugin } });
+		t.after(() => server.child.kill("SIGKILL"));
+		const health = await server.health();
+		assert.match(health.device, /^cuda:0/);
+		assert.equal(health.n_ctx, n_ctx);
+		answers.push((await generate(server, { ...prompt, seed: 3, stream: false, max_tokens: 12, logprobs: true })).json.logprobs);
+		await server.stop();
+		assert.equal(server.log.includes(`the context is 8,192, as much as fits on cuda:0: 32,768 would be the default; --ctx N sets one`), more.length > 0, server.log);
+	}
+	assert.deepEqual(answers[1], answers[0]);
+	assert.deepEqual(answers[2], answers[0]);
+	const { code, err } = await startFails([long, "--device", "cuda", "--port", "0", "-c", "32768", ...limit], { HOKKU_PLUGIN_PATH: plugin });
+	assert.equal(code, 1);
+	assert.match(err, / has \d+ bytes available \(.*, the limit that was set\); a context of \d+ positions would fit\n$/);
 });
 
 test("a GPU that hangs does not keep the server from stopping", { skip }, async (t) => {

@@ -2,16 +2,16 @@
 // serve, run and chat too. On the emulated GPU: cuda_serve.test.mjs.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { split } from '../split_gguf.mjs';
-import { model, start, startFails } from './server_common.mjs';
+import { model, post, start, startFails } from './server_common.mjs';
 
 const hokku = process.env.HOKKU;
 const scratch = mkdtempSync(join(tmpdir(), 'hokku-fit-'));
-const windows = join(scratch, 'windows.gguf'), archs = new URL('../golden/archs/', import.meta.url).pathname;
+const windows = join(scratch, 'windows.gguf'), long = join(scratch, 'long.gguf'), archs = new URL('../golden/archs/', import.meta.url).pathname;
 let part;
 after(() => rmSync(scratch, { recursive: true }));
 
@@ -25,6 +25,9 @@ const cpu = (...args) => fit('--device', 'cpu', ...args).devices[0];
 
 before(() => {
 	execFileSync(hokku, ['synth', '--shape', `${archs}gemma3-a/config.json`, '--type', 'Q8_0', '-o', windows], { stdio: 'pipe' });
+	const bytes = readFileSync(new URL('../../models/haiku/haiku.gguf', import.meta.url)), key = 'qwen2.context_length';
+	bytes.writeUInt32LE(32768, bytes.indexOf(key) + key.length + 4); // behind the key's type
+	writeFileSync(long, bytes);
 	part = split(model('tiny'), join(scratch, 'parts'), [5])[1];
 });
 
@@ -81,6 +84,54 @@ test('the largest context and the most streams are where it turns', () => {
 	const n = cpu(windows, '-c', '64', '--ram-limit', '6M').most_parallel;
 	assert.ok(n > 1 && n < 256, `${n}`);
 	assert.deepEqual([n, n + 1].map((k) => cpu(windows, '-c', '64', '-np', `${k}`, '--ram-limit', '6M').fits), [true, false]);
+});
+
+test('a default context that does not fit is made as small as fits, is told, and changes no bit of an answer', async () => {
+	const told = cpu(long), whole = told.serve_bytes.sum, limit = ['--ram-limit', `${whole - told.kv_bytes_per_context / 2}`];
+	assert.equal(told.context, 32768);
+	const less = cpu(long, ...limit);
+	assert.ok(less.fits && less.context >= 16384 && less.context < 32768, `${less.context}`);
+	const n = less.context.toLocaleString('en-US');
+	assert.match(run('fit', long, '--device', 'cpu', '--no-measure', ...limit).stdout, new RegExp(`\n  context    ${n}, as much as fits: the default, 32,768, does not\n`));
+	const answers = [];
+	for (const args of [[], limit]) {
+		const server = await start([long, '--device', 'cpu', '--threads', '2', ...args]);
+		const n_ctx = args.length ? less.context : 32768;
+		assert.equal((await server.health()).n_ctx, n_ctx);
+		assert.equal((await (await fetch(`${server.url}/props`)).json()).default_generation_settings.n_ctx, n_ctx);
+		const r = await post(server, '/v1/chat/completions', { messages: [{ role: 'user', content: 'winter rain' }], max_tokens: 30, seed: 5, logprobs: true, top_logprobs: 5 });
+		answers.push(r.json.choices);
+		await server.stop();
+		const line = ` the context is ${n}, as much as fits on the CPU: 32,768 would be the default; --ctx N sets one, and is refused where it does not fit\n`;
+		assert.equal(server.log.split(line).length - 1, args.length ? 1 : 0, server.log);
+	}
+	assert.deepEqual(answers[0], answers[1]);
+	assert.ok(answers[0][0].logprobs.content.length > 5);
+	const small = run('run', long, '-p', 'rain', '-n', '3', '--seed', '1', '--device', 'cpu', ...limit);
+	assert.equal(small.status, 0, small.stderr);
+	assert.match(small.stderr, /^hokku: the context is [\d,]+, as much as fits on the CPU: 32,768 would be the default; --ctx N sets one, and is refused where it does not fit\n$/);
+	const refused = run('run', long, '-p', 'rain', '--device', 'cpu', '-c', '32768', ...limit);
+	assert.equal(refused.status, 1);
+	assert.match(refused.stderr, /^hokku: haiku needs \d+ bytes .* a context of \d+ positions would fit\n$/);
+});
+
+test('of several models each has the context that fits all their memory, whatever else is there', async () => {
+	const told = cpu(long), bytes = told.serve_bytes.sum - told.kv_bytes_per_context / 2, fits = cpu(long, '--ram-limit', `${bytes}`).context;
+	const server = await start([long, model('tiny'), '--device', 'cpu', '--threads', '2', '--models-memory', `${bytes}`]);
+	const context = async () => (await (await fetch(`${server.url}/v1/models`)).json()).data.find((m) => m.id === 'long').max_model_len;
+	const say = (name) => post(server, '/v1/completions', { model: name, prompt: 'rain', max_tokens: 2 });
+	assert.equal(await context(), fits);
+	for (const name of ['tiny', 'long', 'tiny']) {
+		assert.equal((await say(name)).status, 200);
+		assert.equal(await context(), fits);
+		const shown = (await post(server, '/api/show', { model: 'long' })).json;
+		if (name === 'long') assert.equal(shown.details.context_length, fits);
+		const { models } = await (await fetch(`${server.url}/api/ps`)).json();
+		assert.deepEqual(models.map((m) => m.name), [`${name}:latest`]);
+		if (name === 'long') assert.equal(models[0].context_length, fits);
+	}
+	await server.stop();
+	assert.match(server.log, new RegExp(`model 'long': the context is ${fits.toLocaleString('en-US')}, as much as fits on the CPU`));
 });
 
 test('for people: a verdict, what would fit, and how fast by what was measured', () => {
