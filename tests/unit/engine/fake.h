@@ -330,6 +330,14 @@ enum hokku_code compute_open(const struct compute_params *params, struct compute
 	return HOKKU_OK;
 }
 
+enum hokku_code compute_need(const struct compute_params *params, struct compute_need *out,
+			     struct hokku_error *err)
+{
+	(void)params;
+	(void)out;
+	return err_set(err, HOKKU_INVALID_REQUEST, "the fake does not tell what it would take");
+}
+
 void compute_close(struct compute *c)
 {
 	(void)c;
