@@ -22,6 +22,7 @@ struct work {
 	struct chat_run *run;
 	struct jinja_run *r;
 	const struct chat_forms *forms;
+	bool fill_tools; /* what they leave out is put in */
 	bool no_memory;
 };
 
@@ -95,12 +96,23 @@ static const struct jv *object_in(struct work *w, struct str text)
 	return jv_is(root, JV_OBJECT) ? root : NULL;
 }
 
+/* Clients write a call without arguments as {} or as no text at all. */
+static bool is_blank(struct str text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (!strchr(" \t\r\n", text.ptr[i]) || !text.ptr[i])
+			return false;
+	return true;
+}
+
 /* Text that holds an object is given as one wherever the template takes objects, even if it takes text too:
  * then a call is rendered to one text, however a client has written its JSON. */
 static struct jinja_value arguments_value(struct work *w, const struct jv *v)
 {
 	const struct chat_forms *f = w->forms;
 	if (jv_is(v, JV_STRING) && f->object_args) {
+		if (is_blank(jv_str(v)))
+			return jinja_dict(w->r);
 		const struct jv *object = object_in(w, jv_str(v));
 		if (object)
 			return jinja_from_json(w->r, object);
@@ -162,6 +174,66 @@ static struct jinja_value message_value(struct work *w, const struct chat_messag
 	return made;
 }
 
+/* ---- tools ---- */
+
+static struct jinja_value no_properties(struct work *w)
+{
+	struct jinja_value made = jinja_dict(w->r);
+	jinja_put(w->r, made, STR_LIT("type"), jinja_string(w->r, STR_LIT("object"), false));
+	jinja_put(w->r, made, STR_LIT("properties"), jinja_dict(w->r));
+	return made;
+}
+
+static struct jinja_value filled(struct work *w, const struct jv *v, bool described);
+
+/* Of "properties" each member is a schema. */
+static struct jinja_value filled_properties(struct work *w, const struct jv *v)
+{
+	if (!jv_is(v, JV_OBJECT))
+		return jinja_from_json(w->r, v);
+	struct jinja_value made = jinja_dict(w->r);
+	for (uint32_t i = 0; i < v->n; i++)
+		jinja_put(w->r, made, jv_key(v, i), filled(w, jv_value(v, i), true));
+	return made;
+}
+
+/* A tool, a function or a schema with all that a template may ask for without asking whether it is there: an
+ * empty description where described, a tool's parameters. */
+static struct jinja_value filled(struct work *w, const struct jv *v, bool described)
+{
+	if (!jv_is(v, JV_OBJECT))
+		return jinja_from_json(w->r, v);
+	struct jinja_value made = jinja_dict(w->r);
+	bool function = jv_is(jv_get(v, "name"), JV_STRING) && !jv_get(v, "properties");
+	for (uint32_t i = 0; i < v->n; i++) {
+		struct str key = jv_key(v, i);
+		const struct jv *value = jv_value(v, i);
+		if ((described && str_eq_c(key, "description") && jv_none(value)) ||
+		    (function && str_eq_c(key, "parameters") && jv_none(value)))
+			continue;
+		jinja_put(w->r, made, key,
+			  str_eq_c(key, "function")     ? filled(w, value, true)
+			  : str_eq_c(key, "parameters") ? filled(w, value, false)
+			  : str_eq_c(key, "properties") ? filled_properties(w, value)
+							: jinja_from_json(w->r, value));
+	}
+	if (described && jv_none(jv_get(v, "description")))
+		jinja_put(w->r, made, STR_LIT("description"), jinja_string(w->r, STR_LIT(""), false));
+	if (function && jv_none(jv_get(v, "parameters")))
+		jinja_put(w->r, made, STR_LIT("parameters"), no_properties(w));
+	return made;
+}
+
+static struct jinja_value tools_value(struct work *w, const struct jv *tools)
+{
+	if (!w->fill_tools || !jv_is(tools, JV_ARRAY))
+		return jinja_from_json(w->r, tools);
+	struct jinja_value made = jinja_list(w->r);
+	for (size_t i = 0; i < jv_len(tools); i++)
+		jinja_push(w->r, made, filled(w, jv_at(tools, i), !jv_get(jv_at(tools, i), "function")));
+	return made;
+}
+
 /* ---- the variables ---- */
 
 static void set_variables(struct work *w, const struct str specials[CHAT_N_SPECIALS],
@@ -185,7 +257,7 @@ static void set_variables(struct work *w, const struct str specials[CHAT_N_SPECI
 				  jinja_from_json(r, jv_value(in->kwargs[k], i)));
 	jinja_set(r, STR_LIT("messages"), messages);
 	if (in->tools)
-		jinja_set(r, STR_LIT("tools"), jinja_from_json(r, in->tools));
+		jinja_set(r, STR_LIT("tools"), tools_value(w, in->tools));
 	for (size_t i = 0; i < CHAT_N_SPECIALS; i++)
 		if (specials[i].ptr)
 			jinja_set(r, str_c(chat_specials[i].name), jinja_string(r, specials[i], true));
@@ -193,8 +265,11 @@ static void set_variables(struct work *w, const struct str specials[CHAT_N_SPECI
 		jinja_set_now(r, in->now);
 }
 
+/* How transformers runs a template, and how what fails so is tried again. */
+enum attempt { AS_TRANSFORMERS, WITHOUT_NONE, WITH_TOOLS_FILLED };
+
 static enum hokku_code run_once(const struct chat *c, const struct str specials[CHAT_N_SPECIALS],
-				const struct chat_input *in, bool with_none, struct chat_run *run,
+				const struct chat_input *in, enum attempt attempt, struct chat_run *run,
 				struct hokku_error *err)
 {
 	jinja_run_destroy(run->jinja);
@@ -203,8 +278,9 @@ static enum hokku_code run_once(const struct chat *c, const struct str specials[
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the messages");
 	if (in->trial)
 		jinja_limit(run->jinja, CHAT_MAX_TRIAL_STEPS, CHAT_MAX_TRIAL_BYTES);
-	struct work w = {.run = run, .r = run->jinja, .forms = &c->forms};
-	set_variables(&w, specials, in, with_none);
+	struct work w = {
+		.run = run, .r = run->jinja, .forms = &c->forms, .fill_tools = attempt == WITH_TOOLS_FILLED};
+	set_variables(&w, specials, in, attempt != WITHOUT_NONE);
 	if (w.no_memory)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the messages");
 	return jinja_render(c->jinja, run->jinja, err);
@@ -223,22 +299,58 @@ static enum hokku_code explain(const struct chat_run *run, enum hokku_code rc, s
 	return err_prefix(err, rc, "messages: %s them", what);
 }
 
+/* Of a conversation that could not be rendered, by a template that takes arguments as objects alone: text in
+ * their place that holds none, as of a call that was cut, is the reason that can be told by its place. */
+static enum hokku_code blame_arguments(const struct chat *c, const struct chat_input *in,
+				       struct chat_told *told, struct hokku_error *err)
+{
+	char shown[64];
+	for (size_t i = 0; i < in->n_messages && c->forms.object_args && !c->forms.string_args; i++) {
+		const struct jv *calls = jv_get(in->messages[i].json, "tool_calls");
+		for (size_t k = 0; k < jv_len(calls); k++) {
+			const struct jv *function = jv_get(jv_at(calls, k), "function");
+			const struct jv *v = jv_get(function ? function : jv_at(calls, k), "arguments");
+			struct jv_doc doc;
+			if (!jv_is(v, JV_STRING) || is_blank(jv_str(v)))
+				continue;
+			bool read = jv_parse(jv_str(v), JV_STRICT, &doc, NULL) == HOKKU_OK;
+			bool object = read && jv_is(&doc.root, JV_OBJECT);
+			if (read)
+				jv_doc_free(&doc);
+			if (object)
+				continue;
+			told->message = (ptrdiff_t)i;
+			return err_set(
+				err, HOKKU_INVALID_REQUEST,
+				"messages[%zu]: tool_calls[%zu].function.arguments is the string %s, "
+				"which holds no JSON object; the model's chat template takes nothing else",
+				i, k, str_quote(jv_str(v), shown, sizeof shown));
+		}
+	}
+	return HOKKU_INVALID_REQUEST;
+}
+
 enum hokku_code chat_run(const struct chat *c, const struct str specials[CHAT_N_SPECIALS],
 			 const struct chat_input *in, struct chat_run *run, struct chat_told *told,
 			 struct hokku_error *err)
 {
 	struct hokku_error other;
 	*run = (struct chat_run){0};
-	enum hokku_code rc = run_once(c, specials, in, true, run, err);
+	enum hokku_code rc = run_once(c, specials, in, AS_TRANSFORMERS, run, err);
 	if (rc == HOKKU_INVALID_REQUEST)
 		rc = explain(run, rc, told, err);
+	bool again = rc == HOKKU_INVALID_REQUEST && !jinja_refused(run->jinja);
 	/* Some templates take "no tools" only as a variable that is not there, not as none, which
 	 * transformers passes. What fails with none, and does not refuse, is tried so. */
-	if (rc == HOKKU_INVALID_REQUEST && !jinja_refused(run->jinja) &&
-	    run_once(c, specials, in, false, run, &other) == HOKKU_OK) {
+	if (again && !in->tools)
+		rc = run_once(c, specials, in, WITHOUT_NONE, run, &other);
+	/* Some read a tool's description, or a property's, which may be left out. */
+	else if (again && (rc = run_once(c, specials, in, WITHOUT_NONE, run, &other)))
+		rc = run_once(c, specials, in, WITH_TOOLS_FILLED, run, &other);
+	if (again && rc == HOKKU_OK)
 		told->message = -1;
-		rc = HOKKU_OK;
-	}
+	if (rc == HOKKU_INVALID_REQUEST)
+		rc = blame_arguments(c, in, told, err);
 	told->used_time = jinja_used_time(run->jinja, &told->time);
 	return rc;
 }

@@ -560,6 +560,41 @@ static const struct {
 	 "\"function\":{\"name\":\"f\",\"arguments\":\"[1,2]\"}},{\"type\":\"function\",\"function\":{\"name\":\"f\","
 	 "\"arguments\":\"so\"}}]}]",
 	 NULL, NULL, "[1,2];so;"},
+	{"a call without arguments, as text",
+	 "{% for m in messages %}{% for c in m.tool_calls or [] %}{% for k, v in c.function.arguments.items() %}{{ k }}={{ "
+	 "v }}{% endfor %};{% endfor %}{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"type\":\"function\","
+	 "\"function\":{\"name\":\"f\",\"arguments\":\"\"}},{\"type\":\"function\",\"function\":{\"name\":\"f\","
+	 "\"arguments\":\" \\n\"}}]}]",
+	 NULL, NULL, ";;"},
+	{"arguments that were cut, where the template takes objects",
+	 "{% for m in messages %}{% for c in m.tool_calls or [] %}{% for k, v in c.function.arguments.items() %}{{ k }}={{ "
+	 "v }}{% endfor %};{% endfor %}{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"type\":\"function\","
+	 "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"b\\\":1}\"}},{\"type\":\"function\",\"function\":{\"name\":\"f\","
+	 "\"arguments\":\"{\\\"b\\\": 1\"}}]}]",
+	 NULL, NULL,
+	 "messages[1]: tool_calls[1].function.arguments is the string \"{\\\"b\\\": 1\", which holds no JSON object; the model's "
+	 "chat template takes nothing else"},
+	{"tools without what the template asks for",
+	 "{% for t in tools %}{{ t.function.name + '//' + t.function.description }}{% for k, v in "
+	 "t.function.parameters.properties.items() %},{{ k + ':' + v.description }}{% endfor %};{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"x\"}]",
+	 "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\",\"properties\":{\"description\":"
+	 "{\"type\":\"string\"},\"b\":{\"description\":\"B\"}}}}},{\"type\":\"function\",\"function\":{\"name\":\"g\","
+	 "\"description\":\"G\"}},{\"type\":\"function\",\"function\":{\"name\":\"h\",\"description\":null,\"parameters\":null}}]",
+	 NULL, "f//,description:,b:B;g//G;h//;"},
+	{"the same of tools that are functions themselves",
+	 "{% for t in tools %}{{ t.name + t.description }}{{ t.parameters.type }};{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"x\"}]", "[{\"name\":\"f\"}]", NULL, "fobject;"},
+	{"tools as they are where that will do", "{{ tools|tojson }}",
+	 "[{\"role\":\"user\",\"content\":\"x\"}]", "[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]",
+	 NULL, "[{\"type\": \"function\", \"function\": {\"name\": \"f\"}}]"},
+	{"what is not there all the same",
+	 "{% for t in tools %}{{ t.function.description + t.function.strange }}{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"x\"}]", "[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]",
+	 NULL,
+	 "messages: the model's chat template cannot render them: line 1: a dict has no member \"description\""},
 	{"tools", "{{ tools|tojson }}{{ documents is none }}", "[{\"role\":\"user\",\"content\":\"x\"}]",
 	 "[{\"name\":\"<s>\"}]", NULL, "[{\"name\": \"<s>\"}]True"},
 	{"no tools are none", "{{ tools is none }}{{ tools is defined }}",
