@@ -33,7 +33,7 @@ struct translation {
 	struct left_out {
 		uint32_t n;
 		char first[64]; /* its path */
-	} redacted, billing;
+	} redacted, cut, billing;
 };
 
 static void add_str(struct strbuf *b, struct str s)
@@ -265,11 +265,13 @@ static enum hokku_code check_caller(const char *path, const struct jv *v, struct
 static enum hokku_code take_tool_use(struct translation *t, const char *path, size_t index,
 				     const struct jv *block)
 {
-	static const char *const known[] = {"type",          "id",     "name",         "input",
-					    "cache_control", "caller", "toolset_name", NULL};
+	/* partial_json is our own: clients send a call that was cut back as it came. */
+	static const char *const known[] = {
+		"type",   "id",           "name",         "input", "cache_control",
+		"caller", "toolset_name", "partial_json", NULL};
 	char field[64], found[96];
 	const struct jv *id = jv_get(block, "id"), *name = jv_get(block, "name"),
-			*input = jv_get(block, "input");
+			*input = jv_get(block, "input"), *cut = jv_get(block, "partial_json");
 	enum hokku_code rc = anthropic_check_members(path, "a tool_use block", block, known, t->err);
 	if (!rc)
 		rc = anthropic_check_cache_control(path, jv_get(block, "cache_control"), t->err);
@@ -289,6 +291,11 @@ static enum hokku_code take_tool_use(struct translation *t, const char *path, si
 	if (!jv_none(jv_get(block, "toolset_name")))
 		return bad(t->err, field, "is %s; this server knows no toolsets: leave it out",
 			   field_describe(jv_get(block, "toolset_name"), found));
+	anthropic_at(path, "partial_json", field);
+	if (!jv_none(cut) && !jv_is(cut, JV_STRING))
+		return bad(t->err, field, "is %s; it takes a string", field_describe(cut, found));
+	if (jv_str(cut).len)
+		leave_out(&t->cut, field);
 	anthropic_at(path, "id", field);
 	if (find_call(t, jv_str(id)))
 		return bad(t->err, field, "is %s, which another call before it has; each has one of its own",
@@ -531,6 +538,7 @@ static enum hokku_code take_messages(struct translation *t, const struct jv *v)
 	}
 	warn_left_out(t, &t->redacted,
 		      "is redacted_thinking, which no model here can read: it has no effect");
+	warn_left_out(t, &t->cut, "is of a call that was cut and has no effect: its input counts");
 	if (t->assistant)
 		return take_begun(t, v);
 	flush(t);

@@ -116,8 +116,7 @@ static enum hokku_code encode_prompt(struct gen_request *r, const struct tok *to
 	char name[64] = "prompt";
 	if (jv_is(v, JV_ARRAY) && !is_one(v)) {
 		v = jv_at(v, index);
-		if (r->n_encoded > 1)
-			snprintf(name, sizeof name, "prompt[%u]", index);
+		snprintf(name, sizeof name, "prompt[%u]", index);
 	}
 	enum hokku_code rc = check_one(&v, name, err);
 	return rc ? rc : llama_encode(tok, v, name, TOK_ADD_BOS | TOK_PARSE_SPECIAL, out, err);

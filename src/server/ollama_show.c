@@ -182,7 +182,13 @@ static enum hokku_code tell_show(const struct request_told *told, struct strbuf 
 	if (verbose)
 		add_tensors(out, served->file);
 	add_capabilities(out, told->tok, served->dialect);
-	strbuf_addf(out, ",\"modified_at\":\"%s\"}\n", ollama_modified(served->file, time));
+	strbuf_addf(out, ",\"modified_at\":\"%s\"", ollama_modified(served->file, time));
+	if (told->request->warnings.len) {
+		strbuf_add_c(out, ",\"warnings\":[");
+		strbuf_add(out, told->request->warnings.ptr, told->request->warnings.len);
+		strbuf_add_c(out, "]");
+	}
+	strbuf_add_c(out, "}\n");
 	strbuf_free(&parameters);
 	strbuf_free(&modelfile);
 	return HOKKU_OK;

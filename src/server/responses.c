@@ -6,8 +6,10 @@
 
 #include "base/clock.h"
 #include "server/answer.h"
+#include "server/peek.h"
 #include "server/reply.h"
 #include "server/state.h"
+#include "server/warnings.h"
 
 /* A list by last use, the latest first; there are as many as answers fit into the store's bytes: thousands.
  */
@@ -214,10 +216,58 @@ static void no_response(struct server *s, struct http_request *r, const char *id
 	reply_error(r, HOKKU_NOT_FOUND, 404, text, "response_id");
 }
 
+/* What a client may ask for by the query. A response that is kept is over, and comes whole. */
+static bool query_is_refused(struct http_request *r)
+{
+	static const char *const refused[] = {"stream", "starting_after"};
+	struct str query = http_get_query(r);
+	char text[256], quoted[96];
+	bool bad = false;
+	for (size_t i = 0; i < sizeof refused / sizeof *refused && !bad; i++) {
+		struct strbuf value = {0};
+		bad = peek_query(query, refused[i], &value) &&
+		      !str_eq_c((struct str){value.ptr, value.len}, "false");
+		if (bad) {
+			snprintf(text, sizeof text,
+				 "%s is %s in the query; a response that is kept comes whole: leave it out",
+				 refused[i],
+				 str_quote((struct str){value.ptr, value.len}, quoted, sizeof quoted));
+			reply_error(r, HOKKU_INVALID_REQUEST, 400, text, refused[i]);
+		}
+		strbuf_free(&value);
+	}
+	return bad;
+}
+
+/* "include", "include[]" or "include%5B0%5D", as clients write an array. */
+static void warn_of_include(struct http_request *r)
+{
+	static const char name[] = "include";
+	static const char warning[] =
+		"\"include has no effect here: a response that is kept has what it was made with\"";
+	struct str query = http_get_query(r);
+	struct strbuf header = {0};
+	bool first = true, given = false;
+	for (size_t i = 0; i + sizeof name <= query.len && !given; i++) {
+		given = first && memcmp(query.ptr + i, name, sizeof name - 1) == 0 &&
+			memchr("=[%", query.ptr[i + sizeof name - 1], 3);
+		first = query.ptr[i] == '&';
+	}
+	if (!given)
+		return;
+	warnings_header(str_c(warning), &header);
+	if (!header.failed)
+		http_add_header(r, "Hokku-Warnings", header.ptr);
+	strbuf_free(&header);
+}
+
 void response_route(struct server *s, struct http_request *r)
 {
 	const char *id = http_get_path(r) + sizeof prefix - 1;
 	struct strbuf b = {0};
+	if (query_is_refused(r))
+		return;
+	warn_of_include(r);
 	if (responses_get(s->responses, owner_of(s, r), id, &b, NULL, clock_ns())) {
 		strbuf_add_c(&b, "\n");
 		reply_json(r, 200, &b);

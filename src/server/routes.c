@@ -173,13 +173,15 @@ static void root_route(struct server *s, struct http_request *r)
 	strbuf_free(&b);
 }
 
-/* A route whose path ends with a star has every path that goes on there. */
+/* The star that a route's path ends with is one part of a path, but of a model's name all of the rest: that
+ * may have strokes in it. */
 static bool has_path(const struct route *route, const char *path)
 {
 	size_t n = strlen(route->path);
 	if (route->path[n - 1] != '*')
 		return strcmp(route->path, path) == 0;
-	return strncmp(route->path, path, n - 1) == 0 && path[n - 1];
+	return strncmp(route->path, path, n - 1) == 0 && path[n - 1] &&
+	       (route->handle == model_route || !strchr(path + n - 1, '/'));
 }
 
 /* "GET, HEAD, OPTIONS" for path; false if no route has it. */

@@ -180,6 +180,8 @@ test('list, show, ps, version, HEAD /', async () => {
 	assert.ok(running.size > listed.size && Date.parse(running.expires_at) > Date.now() + 1e12);
 	assert.equal((await client.version()).version, (await server.health()).version);
 	const shown = await client.show({ model: 'haiku' });
+	assert.equal(shown.warnings, undefined);
+	assert.deepEqual((await client.show({ model: 'haiku', template: 't', options: { temperature: 0 } })).warnings, ['template has no effect here', 'options has no effect here']);
 	assert.deepEqual([shown.details, shown.modified_at, shown.capabilities], [listed.details, listed.modified_at, ['completion']]);
 	assert.match(shown.template, /<\|im_start\|>/);
 	assert.deepEqual([shown.model_info['general.architecture'], shown.model_info['qwen2.context_length'], shown.model_info['tokenizer.ggml.tokens']], ['qwen2', 512, null]);

@@ -60,6 +60,14 @@ test('a response is gone on from, asked for and forgotten', async () => {
 	assert.equal(a, b);
 	assert.deepEqual(kept.output.map((o) => o.content[0].text), told.output.map((o) => o.content[0].text));
 	assert.equal((await client.responses.retrieve(first.id)).metadata.who, 'me');
+	// What hangs below a response elsewhere is told to be no path, and not that the response is gone; what a query asks for is done or said.
+	await assert.rejects(client.responses.inputItems.list(first.id), (e) => e.status === 404 && e.message.includes(`/v1/responses/${first.id}/input_items`) && !e.param);
+	await assert.rejects(client.responses.cancel(first.id), (e) => e.status === 404 && e.message.includes('there is no path'));
+	for (const [query, param] of [[{ stream: true }, 'stream'], [{ starting_after: 3 }, 'starting_after']])
+		await assert.rejects(client.responses.retrieve(first.id, query), (e) => e.status === 400 && e.param === param && e.message.includes('comes whole'));
+	const { response } = await client.responses.retrieve(first.id, { stream: false, include: ['message.output_text.logprobs'] }).withResponse();
+	assert.match(response.headers.get('hokku-warnings'), /^\["include has no effect here/);
+	assert.equal((await client.responses.retrieve(first.id).withResponse()).response.headers.get('hokku-warnings'), null);
 	await client.responses.delete(first.id);
 	for (const gone of [first.id, whole.id, 'resp_0']) {
 		await assert.rejects(client.responses.retrieve(gone), (e) => e.status === 404 && e.param === 'response_id');

@@ -253,6 +253,26 @@ static void test_redacted(void **state)
 	request_free(&r);
 }
 
+/* A call that was cut has partial_json in an answer, which clients send back as it came. */
+static void test_cut_call(void **state)
+{
+	(void)state;
+#define CUT(json)                                                                                         \
+	"\"messages\":[" USER("\"a\"") "," ASSISTANT(                                                     \
+		"[{\"type\":\"tool_use\",\"id\":\"x\",\"name\":\"f\",\"input\":{},\"partial_json\":" json \
+		"}]") "," USER("[" RESULT("x", ",\"content\":\"y\"") "]") "]"
+	static const char messages[] = CUT("\"{\\\"k\\\": \\\"v\"");
+	good(messages);
+	assert_string_equal(r.warnings.ptr,
+			    "\"messages.1.content.0.partial_json is of a call that was cut and has "
+			    "no effect: its input counts\"");
+	request_free(&r);
+	good(CUT("\"\"")); /* nothing of its arguments had come */
+	assert_null(r.warnings.ptr);
+	request_free(&r);
+#undef CUT
+}
+
 /* ---- tools ---- */
 
 #define SCHEMA "{\"type\":\"object\",\"properties\":{\"k\":{\"type\":\"string\"}}}"
@@ -552,6 +572,8 @@ static void test_refused(void **state)
 		{OF("{\"type\":\"thinking\"}"), "messages.1.content.0.thinking", "is missing"},
 		{OF("{\"type\":\"thinking\",\"thinking\":\"t\",\"signature\":1}"),
 		 "messages.1.content.0.signature", "is 1"},
+		{OF("{\"type\":\"tool_use\",\"id\":\"x\",\"name\":\"f\",\"input\":{},\"partial_json\":5}"),
+		 "messages.1.content.0.partial_json", "is 5; it takes a string"},
 		{OF("{\"type\":\"redacted_thinking\"}"), "messages.1.content.0.data", "is missing"},
 		{"\"system\":1", "system", "is 1"},
 		{"\"system\":[1]", "system.0", "is 1"},
@@ -908,6 +930,8 @@ int main(void)
 		cmocka_unit_test(test_begun),
 		cmocka_unit_test(test_billing_header),
 		cmocka_unit_test(test_redacted),
+		cmocka_unit_test(test_cut_call),
+		cmocka_unit_test(test_cut_call),
 		cmocka_unit_test(test_tools),
 		cmocka_unit_test(test_many_tools),
 		cmocka_unit_test(test_depth),
