@@ -16,13 +16,16 @@ struct grid {
 	place_id start, end;
 	const struct prop **props; /* in the order of writing, those that can be */
 	uint32_t n;
-	const struct prop *late[SCHEMA_MAX_LATE]; /* anywhere among the additional ones */
+	const struct prop *late[SCHEMA_MAX_LATE]; /* once, anywhere among the additional ones */
 	uint32_t n_late;
+	const struct prop **loose; /* as often as you like, as additional ones are */
+	uint32_t n_loose;
 	uint32_t required_from; /* past the last required of props */
 	struct orders orders;   /* if there are several: i is then a node, the last one past them all */
 	uint32_t n_cells;       /* of i */
 	uint32_t min, max, top;
 	uint32_t n_bits;       /* somes first, then late ones */
+	uint32_t optional;     /* bits of late ones that need not be there */
 	place_id *after, *key; /* S and C; 0: not made */
 };
 
@@ -63,7 +66,7 @@ static place_id after_place(struct grid *g, uint32_t i, uint32_t c, uint32_t bit
 	if (may_write(g, c) && !c)
 		grammar_skips(s->g, *p, key_place(g, i, c, bits));
 	bool done = g->orders.n_nodes ? g->orders.nodes[i].done : i >= g->required_from;
-	if (done && c >= g->min && bits + 1 == 1u << g->n_bits)
+	if (done && c >= g->min && (bits | g->optional) + 1 == 1u << g->n_bits)
 		grammar_reads(s->g, *p, g->end, schema_mark(s, '}', c ? SPACE_BEFORE : 0));
 	return *p;
 }
@@ -94,6 +97,10 @@ static void note_names(const struct grid *g)
 	s->wants_some |= o->n_somes && o->n_regions;
 	for (uint32_t k = 0; k < o->n_regions; k++)
 		note_kind(s, o->regions[k].keys);
+	for (uint32_t k = 0; k < g->n_loose; k++) {
+		struct str name = g->loose[k]->key;
+		note_kind(s, schema_names_rx(s, &name, 1));
+	}
 }
 
 /* A key that is one of `keys`, then a value, once for each way of fulfilling some of what is still missing.
@@ -195,6 +202,9 @@ static void write_rest(struct grid *g, const rx *names, rx colon, uint32_t c, ui
 			write_pair(g, from, schema_key_rx(g->s, p->key), RX_NONE, p->key, p->term, here, c,
 				   bits | own);
 	}
+	for (uint32_t k = 0; k < g->n_loose; k++)
+		write_pair(g, from, schema_key_rx(g->s, g->loose[k]->key), RX_NONE, g->loose[k]->key,
+			   g->loose[k]->term, here, c, bits);
 	for (uint32_t k = 0; k < g->o->n_regions; k++)
 		if (names[k] != RX_NONE)
 			write_pair(g, from, colon, names[k], (struct str){0}, g->o->regions[k].term, here, c,
@@ -218,21 +228,28 @@ static void write_additional(struct grid *g)
 static void plan(struct grid *g)
 {
 	const struct obj *o = g->o;
-	uint32_t n_late = 0, required = 0;
+	uint32_t n_late = 0, n_all_late = 0, required = 0;
 	g->props = schema_alloc(g->s, o->n_props, sizeof(void *));
+	g->loose = schema_alloc(g->s, o->n_props, sizeof(void *));
 	for (uint32_t i = 0; i < o->n_props; i++) {
 		n_late += o->props[i].late && o->props[i].required;
+		n_all_late += o->props[i].late && o->props[i].term != TERM_NONE;
 		required += o->props[i].required;
 	}
+	bool all_late = n_all_late <= SCHEMA_MAX_LATE && n_all_late + o->n_somes <= MAX_BITS;
+	bool counts = o->n_somes || o->max != SCHEMA_UNBOUNDED || o->min > required;
 	for (uint32_t i = 0; i < o->n_props; i++) {
 		const struct prop *p = &o->props[i];
 		if (p->term == TERM_NONE)
 			continue;
-		if (p->late && p->required && n_late <= SCHEMA_MAX_LATE) {
+		if (p->late && (all_late || (p->required && n_late <= SCHEMA_MAX_LATE))) {
+			g->optional |= p->required ? 0 : 1u << (o->n_somes + g->n_late);
 			g->late[g->n_late++] = p;
-			continue;
+		} else if (p->late && !p->required && !counts) {
+			g->loose[g->n_loose++] = p;
+		} else {
+			g->props[g->n++] = p;
 		}
-		g->props[g->n++] = p;
 	}
 	schema_orders(g->s, o, g->props, g->n, &g->orders);
 	for (uint32_t i = 0; i < g->n; i++)

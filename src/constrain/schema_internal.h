@@ -250,8 +250,8 @@ struct schema {
 	uint32_t n_kinds, cap_kinds;
 	const struct jv *counts; /* a schema whose count of properties a name that comes twice would break */
 	bool wants_some;         /* some additional property has to be of a kind */
-	uint32_t level, fuel; /* of judgements; levels that schema_dead may still look down */
-	uint64_t work;        /* steps of bringing schemas together, of all that the shape has */
+	uint32_t level, fuel;    /* of judgements; levels that schema_dead may still look down */
+	uint64_t work;           /* steps of bringing schemas together, of all that the shape has */
 
 	const struct set *any, *none;
 	rx any_text, space_rx, string_any, number_any;
@@ -288,6 +288,8 @@ bool schema_dead(struct schema *s, term_id t);
 const struct set *schema_and(struct schema *s, const struct set *a, const struct set *b);
 const struct set *schema_or(struct schema *s, const struct set *a, const struct set *b);
 const struct set *schema_not(struct schema *s, const struct set *a);
+/* What is of a and not of b. */
+const struct set *schema_without(struct schema *s, const struct set *a, const struct set *b);
 const struct set *schema_or_many(struct schema *s, const struct set *const *parts, uint32_t n);
 /* In exactly one of them, as far as it is in `context`, which the caller brings in. */
 const struct set *schema_one_of(struct schema *s, const struct set *context, const struct set *const *parts,

@@ -415,15 +415,22 @@ const struct obj *schema_obj_forbids(struct schema *s, struct str key)
 	return one_prop(s, (struct prop){.key = key, .late = true, .term = TERM_NONE});
 }
 
-static void not_term(struct schema *s, term_id t, struct str key, struct obj_list *out)
+/* A property that must be there and fit fails by being none or another: one record says both. */
+static void not_prop(struct schema *s, const struct prop *p, struct obj_list *out)
 {
-	if (t == TERM_NONE) {
-		schema_objs_add(s, out, schema_obj_requires(s, key, TERM_ANY));
-		return;
-	}
-	for (uint32_t i = 0; i < s->terms[t].n; i++) {
-		uint32_t other = schema_lit_not(s, s->terms[t].lits[i]);
-		schema_objs_add(s, out, schema_obj_requires(s, key, schema_term_of_lit(s, other)));
+	const struct term *t = &s->terms[p->term];
+	if (p->term == TERM_NONE)
+		schema_objs_add(s, out, schema_obj_requires(s, p->key, TERM_ANY));
+	else if (p->required && p->term == TERM_ANY)
+		schema_objs_add(s, out, schema_obj_forbids(s, p->key));
+	for (uint32_t i = 0; p->term > TERM_NONE && i < t->n; i++) {
+		uint32_t other = schema_lit_not(s, s->terms[p->term].lits[i]);
+		struct prop fails = {.key = p->key,
+				     .required = !p->required,
+				     .late = true,
+				     .term = schema_term_of_lit(s, other)};
+		schema_objs_add(s, out, one_prop(s, fails));
+		t = &s->terms[p->term]; /* they move */
 	}
 }
 
@@ -494,12 +501,8 @@ static const struct obj *not_some(struct schema *s, const struct keys *some)
 
 void schema_obj_not(struct schema *s, const struct obj *a, struct obj_list *out)
 {
-	for (uint32_t i = 0; i < a->n_props; i++) {
-		if (a->props[i].required)
-			schema_objs_add(s, out, schema_obj_forbids(s, a->props[i].key));
-		if (a->props[i].term != TERM_ANY)
-			not_term(s, a->props[i].term, a->props[i].key, out);
-	}
+	for (uint32_t i = 0; i < a->n_props; i++)
+		not_prop(s, &a->props[i], out);
 	not_regions(s, a, out);
 	for (uint32_t i = 0; i < a->n_somes; i++)
 		schema_objs_add(s, out, not_some(s, &a->somes[i]));

@@ -77,23 +77,27 @@ static const struct set *read_one_of(struct schema *s, const struct jv *at, cons
 	return schema_one_of(s, keywords(s, at, true), parts, list->n);
 }
 
-static const struct set *negated(struct schema *s, const struct jv *at)
+/* What holds, less what a schema says. Taken off what is known already: a complement by itself has many more
+ * alternatives. */
+static const struct set *less(struct schema *s, const struct set *set, const struct jv *at)
 {
-	return schema_set(s, schema_term(s, at, LIT_SCHEMA, true));
+	if (set == s->any)
+		return schema_set(s, schema_term(s, at, LIT_SCHEMA, true));
+	return schema_without(s, set, sub(s, at));
 }
 
-static const struct set *read_not(struct schema *s, const struct jv *at, const char *keyword)
+static const struct set *less_not(struct schema *s, const struct set *set, const struct jv *at)
 {
-	return negated(s, jv_get(at, keyword));
+	return less(s, set, jv_get(at, "not"));
 }
 
-static const struct set *read_if(struct schema *s, const struct jv *at, const char *keyword)
+static const struct set *branch(struct schema *s, const struct set *set, const struct jv *at)
 {
-	const struct jv *condition = jv_get(at, keyword), *then = jv_get(at, "then"),
+	const struct jv *condition = jv_get(at, "if"), *then = jv_get(at, "then"),
 			*other = jv_get(at, "else");
 	if (!then && !other && !s->wants_seen)
-		return s->any;
-	const struct set *yes = sub(s, condition), *no = negated(s, condition);
+		return set;
+	const struct set *yes = schema_and(s, set, sub(s, condition)), *no = less(s, set, condition);
 	if (then)
 		yes = schema_and(s, yes, sub(s, then));
 	if (other)
@@ -185,49 +189,51 @@ static const struct set *read_unevaluated(struct schema *s, const struct jv *at,
 static const struct keyword {
 	const char *name;
 	const struct set *(*read)(struct schema *s, const struct jv *at,
-				  const char *keyword); /* NULL: the base */
+				  const char *keyword); /* NULL: the base, or `hold` */
+	/* What of a set is left. */
+	const struct set *(*hold)(struct schema *s, const struct set *set, const struct jv *at);
 } KEYWORDS[] = {
-	{"$ref", read_ref},
-	{"$dynamicRef", read_ref},
-	{"$recursiveRef", read_ref},
-	{"allOf", read_all_of},
-	{"anyOf", read_any_of},
-	{"oneOf", read_one_of},
-	{"not", read_not},
-	{"if", read_if},
-	{"enum", read_enum},
-	{"const", read_const},
-	{"dependentRequired", read_dependent},
-	{"dependentSchemas", read_dependent},
-	{"dependencies", read_dependent},
-	{"unevaluatedProperties", read_unevaluated},
-	{"unevaluatedItems", read_unevaluated},
-	{"type", NULL},
-	{"multipleOf", NULL},
-	{"maximum", NULL},
-	{"exclusiveMaximum", NULL},
-	{"minimum", NULL},
-	{"exclusiveMinimum", NULL},
-	{"maxLength", NULL},
-	{"minLength", NULL},
-	{"pattern", NULL},
-	{"format", NULL},
-	{"items", NULL},
-	{"prefixItems", NULL},
-	{"additionalItems", NULL},
-	{"contains", NULL},
-	{"minContains", NULL},
-	{"maxContains", NULL},
-	{"minItems", NULL},
-	{"maxItems", NULL},
-	{"uniqueItems", NULL},
-	{"properties", NULL},
-	{"patternProperties", NULL},
-	{"additionalProperties", NULL},
-	{"propertyNames", NULL},
-	{"required", NULL},
-	{"minProperties", NULL},
-	{"maxProperties", NULL},
+	{"$ref", read_ref, NULL},
+	{"$dynamicRef", read_ref, NULL},
+	{"$recursiveRef", read_ref, NULL},
+	{"allOf", read_all_of, NULL},
+	{"anyOf", read_any_of, NULL},
+	{"oneOf", read_one_of, NULL},
+	{"not", NULL, less_not},
+	{"if", NULL, branch},
+	{"enum", read_enum, NULL},
+	{"const", read_const, NULL},
+	{"dependentRequired", read_dependent, NULL},
+	{"dependentSchemas", read_dependent, NULL},
+	{"dependencies", read_dependent, NULL},
+	{"unevaluatedProperties", read_unevaluated, NULL},
+	{"unevaluatedItems", read_unevaluated, NULL},
+	{"type", NULL, NULL},
+	{"multipleOf", NULL, NULL},
+	{"maximum", NULL, NULL},
+	{"exclusiveMaximum", NULL, NULL},
+	{"minimum", NULL, NULL},
+	{"exclusiveMinimum", NULL, NULL},
+	{"maxLength", NULL, NULL},
+	{"minLength", NULL, NULL},
+	{"pattern", NULL, NULL},
+	{"format", NULL, NULL},
+	{"items", NULL, NULL},
+	{"prefixItems", NULL, NULL},
+	{"additionalItems", NULL, NULL},
+	{"contains", NULL, NULL},
+	{"minContains", NULL, NULL},
+	{"maxContains", NULL, NULL},
+	{"minItems", NULL, NULL},
+	{"maxItems", NULL, NULL},
+	{"uniqueItems", NULL, NULL},
+	{"properties", NULL, NULL},
+	{"patternProperties", NULL, NULL},
+	{"additionalProperties", NULL, NULL},
+	{"propertyNames", NULL, NULL},
+	{"required", NULL, NULL},
+	{"minProperties", NULL, NULL},
+	{"maxProperties", NULL, NULL},
 };
 
 static const struct keyword *keyword_of(struct str name)
@@ -316,7 +322,9 @@ static const struct set *keywords(struct schema *s, const struct jv *at, bool wi
 		const struct keyword *k = keyword_of(jv_key(at, i));
 		if (!k || (without_one_of && k->read == read_one_of))
 			continue;
-		if (k->read) {
+		if (k->hold) {
+			set = k->hold(s, set, at);
+		} else if (k->read) {
 			set = schema_and(s, set, k->read(s, at, k->name));
 		} else if (!based && (!declares || strcmp(k->name, "properties") == 0)) {
 			based = true;

@@ -122,46 +122,138 @@ const struct set *schema_or(struct schema *s, const struct set *a, const struct 
 	return schema_or_many(s, parts, 2);
 }
 
-/* The complement of a list is the intersection of its members' complements. */
-static struct num_list nums_not(struct schema *s, const struct num_list *a, const struct set *any)
+/* A property that has one value in all objects of a part. */
+struct mark {
+	struct str key;
+	const struct str *word;
+	const struct decimal *point;
+};
+
+static struct mark mark_of(struct schema *s, const struct prop *p)
 {
-	struct num_list out = any->nums;
-	for (uint32_t i = 0; i < a->n; i++) {
+	struct mark m = {.key = p->key};
+	if (!p->required || s->terms[p->term].n != 1)
+		return m;
+	const struct set *set = schema_peek(s, p->term);
+	if (!set || set->null || set->bools || set->strings.rx != RX_NONE || set->arrs.n || set->objs.n)
+		return m;
+	if (set->strings.n_words == 1 && !set->nums.n)
+		m.word = set->strings.words;
+	if (!set->strings.n_words && set->nums.n == 1 && set->nums.at[0]->n_points == 1)
+		m.point = set->nums.at[0]->points[0];
+	return m;
+}
+
+static struct mark obj_mark(struct schema *s, const struct obj *o)
+{
+	struct mark m = {0};
+	for (uint32_t i = 0; i < o->n_props && i < 64 && !m.word && !m.point; i++)
+		m = mark_of(s, &o->props[i]);
+	return m;
+}
+
+static struct mark part_mark(struct schema *s, const struct set *part)
+{
+	if (part->objs.n != 1 || part->nums.n || part->arrs.n)
+		return (struct mark){0};
+	return obj_mark(s, part->objs.at[0]);
+}
+
+static bool marks_differ(const struct mark *a, const struct mark *b)
+{
+	if (!str_eq(a->key, b->key))
+		return false;
+	return (a->word && b->word && !str_eq(*a->word, *b->word)) ||
+	       (a->point && b->point && schema_decimal_cmp(a->point, b->point) != 0) ||
+	       (a->word && b->point) || (a->point && b->word);
+}
+
+/* a's records less those of b, one by one: what is disjoint stays as it is, so that only what overlaps is
+ * parted by the ways in which a value may fail to be of b. */
+static struct num_list nums_less(struct schema *s, struct num_list out, const struct num_list *b)
+{
+	for (uint32_t i = 0; i < b->n && out.n; i++) {
 		struct num_list violated = {0}, next = {0};
-		schema_num_not(s, a->at[i], &violated);
-		for (uint32_t j = 0; j < out.n; j++)
+		bool asked = false;
+		for (uint32_t j = 0; j < out.n; j++) {
+			if (!schema_num_and(s, out.at[j], b->at[i])) {
+				schema_nums_add(s, &next, out.at[j]);
+				continue;
+			}
+			if (!asked)
+				schema_num_not(s, b->at[i], &violated);
+			asked = true;
 			for (uint32_t k = 0; k < violated.n; k++)
 				schema_nums_add(s, &next, schema_num_and(s, out.at[j], violated.at[k]));
+		}
 		out = next;
 		check_count(s, out.n);
 	}
 	return out;
 }
 
-static struct arr_list arrs_not(struct schema *s, const struct arr_list *a, const struct set *any)
+static struct arr_list arrs_less(struct schema *s, struct arr_list out, const struct arr_list *b)
 {
-	struct arr_list out = any->arrs;
-	for (uint32_t i = 0; i < a->n; i++) {
+	for (uint32_t i = 0; i < b->n && out.n; i++) {
 		struct arr_list violated = {0}, next = {0};
-		schema_arr_not(s, a->at[i], &violated);
-		for (uint32_t j = 0; j < out.n; j++)
+		bool asked = false;
+		for (uint32_t j = 0; j < out.n; j++) {
+			if (!schema_arr_and(s, out.at[j], b->at[i])) {
+				schema_arrs_add(s, &next, out.at[j]);
+				continue;
+			}
+			if (!asked)
+				schema_arr_not(s, b->at[i], &violated);
+			asked = true;
 			for (uint32_t k = 0; k < violated.n; k++)
 				schema_arrs_add(s, &next, schema_arr_and(s, out.at[j], violated.at[k]));
+		}
 		out = next;
 		check_count(s, out.n);
 	}
 	return out;
 }
 
-static struct obj_list objs_not(struct schema *s, const struct obj_list *a, const struct set *any)
+/*
+ * The ways in which a value may fail to be of b's record i. Where a mark tells it from the next one, all but
+ * a wrong mark keep the right one (that a value has another mark is a way already): so they are disjoint from
+ * b's other records and are not parted by them again.
+ */
+static struct obj_list obj_violated(struct schema *s, const struct obj_list *b, uint32_t i)
 {
-	struct obj_list out = any->objs;
-	for (uint32_t i = 0; i < a->n; i++) {
+	struct obj_list all = {0}, kept = {0};
+	schema_obj_not(s, b->at[i], &all);
+	if (b->n < 2)
+		return all;
+	struct mark mine = obj_mark(s, b->at[i]), other = obj_mark(s, b->at[i ? i - 1 : 1]);
+	if (!marks_differ(&mine, &other))
+		return all;
+	term_id term = schema_obj_term(s, b->at[i], mine.key);
+	const struct obj *marked = schema_obj_requires(s, mine.key, term);
+	for (uint32_t k = 0; k < all.n; k++) {
+		const struct obj *o = all.at[k];
+		bool of_mark = o->n_props == 1 && str_eq(o->props[0].key, mine.key);
+		schema_objs_add(s, &kept, of_mark ? o : schema_obj_and(s, o, marked));
+	}
+	return kept;
+}
+
+static struct obj_list objs_less(struct schema *s, struct obj_list out, const struct obj_list *b)
+{
+	for (uint32_t i = 0; i < b->n && out.n; i++) {
 		struct obj_list violated = {0}, next = {0};
-		schema_obj_not(s, a->at[i], &violated);
-		for (uint32_t j = 0; j < out.n; j++)
+		bool asked = false;
+		for (uint32_t j = 0; j < out.n; j++) {
+			if (!schema_obj_and(s, out.at[j], b->at[i])) {
+				schema_objs_add(s, &next, out.at[j]);
+				continue;
+			}
+			if (!asked)
+				violated = obj_violated(s, b, i);
+			asked = true;
 			for (uint32_t k = 0; k < violated.n; k++)
 				schema_objs_add(s, &next, schema_obj_and(s, out.at[j], violated.at[k]));
+		}
 		out = next;
 		check_count(s, out.n);
 	}
@@ -176,9 +268,26 @@ const struct set *schema_not(struct schema *s, const struct set *a)
 	set->null = !a->null;
 	set->bools = ~a->bools & 3;
 	set->strings = schema_strings_not(s, a->strings);
-	set->nums = nums_not(s, &a->nums, s->any);
-	set->arrs = arrs_not(s, &a->arrs, s->any);
-	set->objs = objs_not(s, &a->objs, s->any);
+	set->nums = nums_less(s, s->any->nums, &a->nums);
+	set->arrs = arrs_less(s, s->any->arrs, &a->arrs);
+	set->objs = objs_less(s, s->any->objs, &a->objs);
+	return set;
+}
+
+const struct set *schema_without(struct schema *s, const struct set *a, const struct set *b)
+{
+	if (a == s->any)
+		return schema_not(s, b);
+	if (b == s->any)
+		return s->none;
+	struct set *set = new_set(s);
+	schema_work(s, 1);
+	set->null = a->null && !b->null;
+	set->bools = (uint8_t)(a->bools & ~b->bools);
+	set->strings = schema_strings_and(s, a->strings, schema_strings_not(s, b->strings));
+	set->nums = nums_less(s, a->nums, &b->nums);
+	set->arrs = arrs_less(s, a->arrs, &b->arrs);
+	set->objs = objs_less(s, a->objs, &b->objs);
 	return set;
 }
 
@@ -267,47 +376,6 @@ static const struct set *within(struct schema *s, const struct set *context, con
 	return kept;
 }
 
-/* A property that has one value in all objects of a part. */
-struct mark {
-	struct str key;
-	const struct str *word;
-	const struct decimal *point;
-};
-
-static struct mark mark_of(struct schema *s, const struct prop *p)
-{
-	struct mark m = {.key = p->key};
-	if (!p->required || s->terms[p->term].n != 1)
-		return m;
-	const struct set *set = schema_peek(s, p->term);
-	if (!set || set->null || set->bools || set->strings.rx != RX_NONE || set->arrs.n || set->objs.n)
-		return m;
-	if (set->strings.n_words == 1 && !set->nums.n)
-		m.word = set->strings.words;
-	if (!set->strings.n_words && set->nums.n == 1 && set->nums.at[0]->n_points == 1)
-		m.point = set->nums.at[0]->points[0];
-	return m;
-}
-
-static struct mark part_mark(struct schema *s, const struct set *part)
-{
-	struct mark m = {0};
-	if (part->objs.n != 1 || part->nums.n || part->arrs.n)
-		return m;
-	for (uint32_t i = 0; i < part->objs.at[0]->n_props && i < 64 && !m.word && !m.point; i++)
-		m = mark_of(s, &part->objs.at[0]->props[i]);
-	return m;
-}
-
-static bool marks_differ(const struct mark *a, const struct mark *b)
-{
-	if (!str_eq(a->key, b->key))
-		return false;
-	return (a->word && b->word && !str_eq(*a->word, *b->word)) ||
-	       (a->point && b->point && schema_decimal_cmp(a->point, b->point) != 0) ||
-	       (a->word && b->point) || (a->point && b->word);
-}
-
 const struct set *schema_one_of(struct schema *s, const struct set *context, const struct set *const *parts,
 				uint32_t n)
 {
@@ -336,7 +404,7 @@ const struct set *schema_one_of(struct schema *s, const struct set *context, con
 			if (j == i || marks_differ(&marks[i], &marks[j]) ||
 			    !overlap(s, context, mine, records[j]))
 				continue;
-			mine = within(s, context, schema_and(s, mine, schema_not(s, records[j])));
+			mine = within(s, context, schema_without(s, mine, records[j]));
 		}
 		if (has_records(mine))
 			out[n_out++] = mine;

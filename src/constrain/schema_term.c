@@ -250,9 +250,19 @@ const struct set *schema_set(struct schema *s, term_id t)
 {
 	if (s->terms[t].set)
 		return s->terms[t].set;
+	/* First what holds, then without what must not: a complement by itself has many more alternatives. */
 	const struct set *set = s->any;
-	for (uint32_t i = 0; i < s->terms[t].n; i++)
-		set = schema_and(s, set, schema_lit_set(s, s->terms[t].lits[i]));
+	for (int without = 0; without < 2; without++) {
+		for (uint32_t i = 0; i < s->terms[t].n; i++) {
+			uint32_t lit = s->terms[t].lits[i];
+			if (s->lits[lit].negated != without)
+				continue;
+			if (without && set != s->any && !s->lits[lit].set)
+				set = schema_without(s, set, schema_lit_set(s, schema_lit_not(s, lit)));
+			else
+				set = schema_and(s, set, schema_lit_set(s, lit));
+		}
+	}
 	s->terms[t].set = set;
 	return set;
 }

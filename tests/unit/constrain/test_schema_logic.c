@@ -154,12 +154,64 @@ static void test_unevaluated(void **state)
 	TRY_ROWS(rows);
 }
 
+/* What is taken off what: alternatives do not multiply where they exclude each other, or where a property may
+ * as well be missing as be another. */
+static void test_taken_off(void **state)
+{
+	(void)state;
+#define OPERATOR(name) \
+	"{\"type\":\"object\",\"required\":[\"" name "\"],\"properties\":{\"" name "\":{\"type\":\"array\"}}}"
+#define KIND(name, more)                                                                           \
+	"{\"type\":\"object\",\"required\":[\"kind\"],\"properties\":{\"kind\":{\"enum\":[\"" name \
+	"\"]}," more "}}"
+	static const struct try_row rows[] = {
+		/* 2^12 ways of what the other twelve are not */
+		{"{\"oneOf\":[" OPERATOR("a") "," OPERATOR("b") "," OPERATOR("c") "," OPERATOR("d") "," OPERATOR("e") "," OPERATOR("f") "," OPERATOR(
+			 "g") "," OPERATOR("h") "," OPERATOR("i") "," OPERATOR("j") "," OPERATOR("k") "," OPERATOR("l") "," OPERATOR("m") "]}",
+		 {"{\"a\":[]}", "{\"m\":[]}", "{\"a\":[],\"b\":1}",
+		  "{\"a\":[],\"z\":1,\"c\":1,\"y\":1,\"b\":1}", "{\"c\":[],\"z\":[],\"a\":null}"},
+		 {"{}", "{\"a\":1}", "{\"a\":[],\"b\":[]}", "{\"a\":[],\"z\":1,\"m\":[]}", "[]"}},
+		/* none of many that a kind tells apart */
+		{"{\"not\":{\"anyOf\":[" KIND("p", "\"x\":{\"type\":\"integer\"},\"y\":{\"minimum\":1}") "," KIND("q", "\"x\":{\"type\":\"string\"},\"y\":{\"minimum\":2}") "," KIND(
+			 "r",
+			 "\"x\":{},\"y\":{\"minimum\":3}") "," KIND("s",
+								    "\"u\":{\"type\":\"null\"},\"v\":{\"type\":\"null\"}") "," KIND("t",
+																    "\"u\":{\"type\":\"null\"}") "," KIND("u",
+																					  "\"w\":{\"type\":\"null\"},\"v\":{\"type\":\"null\"}") "]},\"type\":\"object\"}",
+		 {"{}", "{\"kind\":\"z\"}", "{\"kind\":\"p\",\"x\":\"\"}", "{\"y\":1,\"kind\":\"r\"}",
+		  "{\"x\":1}", "{\"kind\":\"u\",\"o\":1,\"v\":0}", "{\"kind\":1}"},
+		 {"{\"kind\":\"p\",\"x\":1}", "{\"kind\":\"q\"}", "{\"x\":1,\"kind\":\"t\"}",
+		  "{\"kind\":\"s\",\"u\":null,\"v\":null}"}},
+		/* a property that is none or another stands anywhere among those that nobody declares, up to
+		   four ... */
+		{"{\"type\":\"object\",\"not\":" OPERATOR("a") "}",
+		 {"{}", "{\"a\":1}", "{\"z\":1,\"a\":1,\"y\":1}", "{\"z\":[]}"},
+		 {"{\"a\":[]}", "{\"z\":1,\"a\":[]}", "{\"a\":[1],\"z\":1}"}},
+		/* ... and more, also where it is counted */
+		{"{\"type\":\"object\",\"maxProperties\":2,\"properties\":{\"n\":{\"type\":\"integer\"}},\"not\":" OPERATOR(
+			 "a") "}",
+		 {"{}", "{\"a\":1,\"z\":1}", "{\"z\":1,\"a\":1}", "{\"n\":1,\"a\":{}}"},
+		 {"{\"a\":[]}", "{\"n\":1,\"a\":1,\"z\":1}", "{\"z\":1,\"y\":1,\"a\":1}",
+		  "{\"n\":1,\"a\":[]}"}},
+		/* `if` and `not` before and behind what they are taken off */
+		{"{\"if\":{\"properties\":{\"a\":{\"const\":1}}},\"then\":{\"required\":[\"b\"]},\"not\":{\"required\":[\"c\"]},"
+		 "\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[1,2]},\"b\":{\"type\":\"null\"}},\"else\":{\"maxProperties\":2}}",
+		 {"{\"a\":1,\"b\":null}", "{\"a\":2}", "{\"a\":2,\"b\":null}",
+		  "{\"b\":null,\"z\":1,\"y\":1}"},
+		 {"{}", "{\"a\":1}", "{\"a\":2,\"c\":1}", "{\"a\":2,\"z\":1,\"y\":1}",
+		  "{\"b\":null,\"c\":1}"}},
+	};
+	TRY_ROWS(rows);
+#undef OPERATOR
+#undef KIND
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_of),      cmocka_unit_test(test_one_of),
 		cmocka_unit_test(test_not_and_if),  cmocka_unit_test(test_references),
-		cmocka_unit_test(test_unevaluated),
+		cmocka_unit_test(test_unevaluated), cmocka_unit_test(test_taken_off),
 	};
 	return cmocka_run_group_tests(tests, try_begin, try_end);
 }
