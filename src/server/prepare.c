@@ -104,6 +104,16 @@ static void name_message(const struct gen_request *r, ptrdiff_t index, struct re
 		err_set(&err->error, before.code, "%s%s", err->field, what);
 }
 
+/* Messages that came by another field, whose places are not theirs. */
+static void name_field(const char *name, struct request_error *err)
+{
+	struct hokku_error before = err->error;
+	const char *what = strstr(before.message, ": ");
+	snprintf(err->field, sizeof err->field, "%s", name);
+	if (what && strncmp(before.message, "messages", strlen("messages")) == 0)
+		err_set(&err->error, before.code, "%s%s", name, what);
+}
+
 /* The same of a place in a tool, with which the message begins. */
 static void name_tool(const struct request_form *form, const struct gen_request *r, struct request_error *err)
 {
@@ -151,7 +161,7 @@ static enum hokku_code render(struct prepare_job *job, const struct tok *tok, co
 	if (!rc && r->cache_debug && job->dialect && !r->n_before && may_fit)
 		find_back(job, tok, chat, &in);
 	if (rc == HOKKU_INVALID_REQUEST && job->form->messages)
-		snprintf(err->field, sizeof err->field, "%s", job->form->messages);
+		name_field(job->form->messages, err);
 	else if (rc == HOKKU_INVALID_REQUEST)
 		name_message(r, told.message, err);
 	return rc;

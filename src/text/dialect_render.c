@@ -70,6 +70,17 @@ static enum hokku_code render(const struct chat *c, const struct tok *t, const s
 		     : chat_render_text(c, t, in, g.text, told, err);
 }
 
+/* Numbers of messages are no longer the request's: the error that begins with one speaks of them all. */
+static void forget_number(enum hokku_code rc, struct chat_told *told, struct hokku_error *err)
+{
+	static const char begin[] = "messages[";
+	struct hokku_error before = *err;
+	const char *end = strstr(before.message, "]: ");
+	told->message = -1;
+	if (rc == HOKKU_INVALID_REQUEST && end && strncmp(before.message, begin, sizeof begin - 1) == 0)
+		err_set(err, rc, "messages%s", end + 1);
+}
+
 static enum hokku_code render_completed(const struct dialect_found *f, const struct chat *c,
 					const struct tok *t, const struct chat_input *in, struct goal g,
 					struct chat_told *told, struct hokku_error *err)
@@ -94,7 +105,7 @@ static enum hokku_code render_completed(const struct dialect_found *f, const str
 	if (!rc)
 		rc = render(c, t, &completed, g, told, err);
 	if (rc && told)
-		told->message = -1; /* numbers are no longer the request's */
+		forget_number(rc, told, err);
 	free(messages);
 	jv_doc_free(&made);
 	return rc;

@@ -347,3 +347,25 @@ test('ids of prompt and answer; control tokens by name where they are asked for'
 	assert.equal(await shown({}), '');
 	assert.equal(await shown({ skip_special_tokens: false }), '<|im_start|><|im_start|>');
 });
+
+test("what a template refuses is named as the API has it, and by no number that the request does not have", async () => {
+	const refuses = "{% for m in messages %}{% if m.content == 'no' %}{{ raise_exception('never') }}{% endif %}{{ m.role }}{{ m.content }}{% endfor %}";
+	const other = await start(['--chat-template', refuses]);
+	const said = async (path, body) => {
+		const { status, json } = await post(other, path, body);
+		assert.equal(status, 400);
+		return [json.error.message ?? json.error, json.error.param];
+	};
+	const no = { role: 'user', content: 'no' };
+	const it = "the model's chat template refuses it: never";
+	// The template lists no tools, so messages come before these.
+	const asked = [user, { role: 'assistant', content: 'a' }, no];
+	assert.deepEqual(await said('/v1/chat/completions', { messages: asked, max_tokens: 1 }), [`messages[2]: ${it}`, 'messages[2]']);
+	assert.deepEqual(await said('/v1/chat/completions', { messages: asked, tools, max_tokens: 1 }), [`messages: ${it}`, 'messages']);
+	assert.deepEqual(await said('/v1/responses', { input: asked, max_output_tokens: 1 }), [`input: ${it}`, 'input']);
+	assert.deepEqual(await said('/v1/responses', { input: 'no', max_output_tokens: 1 }), [`input: ${it}`, 'input']);
+	const anthropicTools = [{ name: 'now', input_schema: { type: 'object' } }];
+	assert.deepEqual(await said('/v1/messages', { messages: asked, max_tokens: 1 }), [`messages.2: ${it}`, undefined]);
+	assert.deepEqual(await said('/v1/messages', { messages: asked, tools: anthropicTools, max_tokens: 1 }), [`messages: ${it}`, undefined]);
+	await other.stop();
+});
