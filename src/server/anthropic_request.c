@@ -242,6 +242,9 @@ static enum hokku_code take_context_management(struct gen_request *r, const char
 		return bad(err, name, "is %s; it takes an object with edits", field_describe(v, found));
 	const struct jv *edits = jv_get(v, "edits");
 	enum hokku_code rc = anthropic_check_members(name, name, v, known, err);
+	if (!rc && !jv_none(edits) && !jv_is(edits, JV_ARRAY))
+		return bad(err, "context_management.edits", "is %s; it takes an array of edits",
+			   field_describe(edits, found));
 	for (size_t i = 0; i < jv_len(edits) && !rc; i++) {
 		const struct jv *edit = jv_at(edits, i);
 		snprintf(field, sizeof field, "context_management.edits.%zu", i);

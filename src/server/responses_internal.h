@@ -17,8 +17,9 @@ struct responses_messages {
 	/* The assistant's turn that is being gathered. */
 	bool in_turn, has_text;
 	struct strbuf thinking, text,
-		calls;     /* thinking and text without quotes' insides; calls separated by commas */
-	struct strbuf ids; /* of calls that were made: a name set */
+		calls;        /* thinking and text without quotes' insides; calls separated by commas */
+	struct strbuf ids;    /* of calls that were made: a name set */
+	uint32_t n_encrypted; /* items of reasoning without a text; the first is told */
 };
 
 /* Appends what items say; where: c->where[i] is at fault. */
@@ -31,7 +32,9 @@ struct responses_toolbox {
 	struct gen_request *r;
 	struct request_error *err;
 	const struct jv *allowed;        /* the tools that tool_choice leaves; NULL: all */
+	const struct jv *chosen;         /* tool_choice, where it names one tool; NULL: it does not */
 	struct strbuf names, flat_names; /* of these: without a namespace, and with the one they name */
+	struct strbuf known, flat_known; /* of all tools that there are, the same */
 	struct strbuf out, echo;         /* as chat templates know them, and as the response has them */
 	uint32_t n_left_out;
 	uint32_t outer, inner; /* where the tool at hand stands: tools[outer].tools[inner]; UINT32_MAX: it is

@@ -118,11 +118,28 @@ static enum hokku_code item_message(struct responses_messages *c, const struct j
 
 static enum hokku_code item_reasoning(struct responses_messages *c, const struct jv *item, const char *at)
 {
-	char field[PATH_BYTES];
+	char field[PATH_BYTES], found[96], text[160];
 	const struct jv *content = jv_get(item, "content"), *summary = jv_get(item, "summary");
+	const struct jv *parts[] = {content, summary};
+	static const char *const names[] = {"content", "summary"};
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(field, sizeof field, "%s.%s", at, names[i]);
+		if (!jv_none(parts[i]) && !jv_is(parts[i], JV_ARRAY))
+			return bad(c->err, field, "is %s; it takes an array of texts",
+				   jv_text(parts[i], found, sizeof found));
+	}
 	bool whole = jv_len(content) > 0;
-	if (!whole && !jv_len(summary)) /* it is encrypted, by somebody else */
+	if (!whole && !jv_len(summary)) {
+		if (jv_str(jv_get(item, "encrypted_content")).len && c->n_encrypted++ == 0) {
+			snprintf(
+				text, sizeof text,
+				"%s is reasoning that somebody else has encrypted: it has no effect, as any other "
+				"such item",
+				at);
+			field_warn(&c->r->warnings, text);
+		}
 		return HOKKU_OK;
+	}
 	go_on(c, c->has_text || c->calls.len);
 	snprintf(field, sizeof field, "%s.%s", at, whole ? "content" : "summary");
 	return read_text(c, whole ? content : summary, field, &c->thinking);

@@ -484,8 +484,19 @@ static enum hokku_code link_request(struct gen_request *r, const struct request_
 		if (own->echo.failed || own->items.failed)
 			rc = field_no_memory(err);
 	}
-	struct strbuf *all[] = {&c.out,      &c.thinking,  &c.text,           &c.calls, &c.ids, &tools.out,
-				&tools.echo, &tools.names, &tools.flat_names, &choice,  &made};
+	struct strbuf *all[] = {&c.out,
+				&c.thinking,
+				&c.text,
+				&c.calls,
+				&c.ids,
+				&tools.out,
+				&tools.echo,
+				&tools.names,
+				&tools.flat_names,
+				&tools.known,
+				&tools.flat_known,
+				&choice,
+				&made};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		strbuf_free(all[i]);
 	jv_doc_free(&before);

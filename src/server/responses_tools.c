@@ -63,6 +63,54 @@ static enum hokku_code rename_tool(struct responses_toolbox *t, const char *flat
 	return HOKKU_OK;
 }
 
+/* The format of a custom tool is one that is known: another would be a promise that nobody keeps. */
+static enum hokku_code check_format(struct responses_toolbox *t, const struct jv *format, const char *at)
+{
+	static const struct {
+		const char *member, *values[2], *wanted;
+	} rows[] = {{"type", {"text", "grammar"}, "\"text\" or \"grammar\""},
+		    {"syntax", {"regex", "lark"}, "\"regex\" or \"lark\""},
+		    {"definition", {NULL, NULL}, "a string"}};
+	char field[PATH_BYTES], found[96];
+	snprintf(field, sizeof field, "%.100s.format", at);
+	if (jv_none(format))
+		return HOKKU_OK;
+	if (!jv_is(format, JV_OBJECT))
+		return bad(t->err, field,
+			   "is %s; it takes {\"type\": \"text\"} or {\"type\": \"grammar\", ...}",
+			   jv_text(format, found, sizeof found));
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct jv *v = jv_get(format, rows[i].member);
+		bool good = jv_is(v, JV_STRING) &&
+			    (!rows[i].values[0] || str_eq_c(jv_str(v), rows[i].values[0]) ||
+			     str_eq_c(jv_str(v), rows[i].values[1]));
+		snprintf(field, sizeof field, "%.100s.format.%s", at, rows[i].member);
+		if (!good)
+			return bad(t->err, field, "is %s; it takes %s",
+				   v ? jv_text(v, found, sizeof found) : "missing", rows[i].wanted);
+		if (i == 0 && str_eq_c(jv_str(v), "text"))
+			break;
+	}
+	return HOKKU_OK;
+}
+
+/* What a tool may leave out, and what it may not say. */
+static enum hokku_code check_tool(struct responses_toolbox *t, const struct jv *tool, bool custom,
+				  const char *at)
+{
+	char field[PATH_BYTES], found[96];
+	const struct jv *description = jv_get(tool, "description"), *strict = jv_get(tool, "strict");
+	snprintf(field, sizeof field, "%.100s.description", at);
+	if (!jv_none(description) && !jv_is(description, JV_STRING))
+		return bad(t->err, field, "is %s; it takes a string",
+			   jv_text(description, found, sizeof found));
+	snprintf(field, sizeof field, "%.100s.strict", at);
+	if (!jv_none(strict) && !jv_is(strict, JV_BOOL))
+		return bad(t->err, field, "is %s; it takes true or false",
+			   jv_text(strict, found, sizeof found));
+	return custom ? check_format(t, jv_get(tool, "format"), at) : HOKKU_OK;
+}
+
 /* A custom tool's calls hold a text; its form is a pattern, which can be enforced, or a grammar of a kind
  * that only its author's servers read, which the model is told. */
 static void add_custom_schema(struct responses_toolbox *t, const struct jv *tool)
@@ -132,9 +180,12 @@ static enum hokku_code add_tool(struct responses_toolbox *t, const struct jv *to
 	if (!jv_none(parameters) && !jv_is(parameters, JV_OBJECT))
 		return bad(t->err, field, "is %s; it takes a JSON schema",
 			   jv_text(parameters, found, sizeof found));
-	char *flat = flat_name(jv_str(name), of_name);
+	enum hokku_code rc = check_tool(t, tool, custom, at);
+	char *flat = rc ? NULL : flat_name(jv_str(name), of_name);
 	if (!flat)
-		return field_no_memory(t->err);
+		return rc ? rc : field_no_memory(t->err);
+	name_set_add(&t->known, jv_str(name));
+	name_set_add(&t->flat_known, str_c(flat));
 	if (!is_allowed(t, jv_str(name), flat)) {
 		free(flat);
 		return HOKKU_OK;
@@ -148,7 +199,8 @@ static enum hokku_code add_tool(struct responses_toolbox *t, const struct jv *to
 	}
 	const uint32_t place[2] = {t->outer, t->inner};
 	strbuf_add(&t->r->responses->made_from, place, sizeof place);
-	enum hokku_code rc = custom || of ? rename_tool(t, flat, jv_str(name), of_name, custom) : HOKKU_OK;
+	if (custom || of)
+		rc = rename_tool(t, flat, jv_str(name), of_name, custom);
 	strbuf_add_c(&t->out, t->out.len ? ",{\"type\":\"function\",\"function\":{\"name\":"
 					 : "{\"type\":\"function\",\"function\":{\"name\":");
 	strbuf_add_json(&t->out, flat, strlen(flat));
@@ -178,6 +230,9 @@ static enum hokku_code add_namespace(struct responses_toolbox *t, const struct j
 	if (!jv_str(name).len || jv_str(name).len > MAX_TOOL_NAME)
 		return bad(t->err, field, "is %s; it takes a string of 1 to %d bytes",
 			   name ? jv_text(name, found, sizeof found) : "missing", MAX_TOOL_NAME);
+	enum hokku_code checked = check_tool(t, of, false, at);
+	if (checked)
+		return checked;
 	for (size_t i = 0; i < jv_len(tools); i++) {
 		const struct jv *tool = jv_at(tools, i), *type = jv_get(tool, "type");
 		snprintf(field, sizeof field, "%.60s.tools[%zu]", at, i);
@@ -221,6 +276,43 @@ static bool is_theirs(struct str type)
 	return false;
 }
 
+/* That what tool_choice names is there; a tool that was left out may be named. */
+static enum hokku_code check_named(struct responses_toolbox *t)
+{
+	char field[PATH_BYTES], found[96];
+	for (size_t i = 0; i < jv_len(t->allowed); i++) {
+		const struct jv *row = jv_at(t->allowed, i), *type = jv_get(row, "type"),
+				*name = jv_get(row, "name");
+		struct str of = jv_str(jv_get(row, "namespace"));
+		if (is_theirs(jv_str(type)))
+			continue;
+		snprintf(field, sizeof field, "tool_choice.tools[%zu]", i);
+		if (!str_eq_c(jv_str(type), "function") && !str_eq_c(jv_str(type), "custom"))
+			return bad(t->err, field,
+				   "is %s; it takes {\"type\": \"function\" or \"custom\", \"name\"}",
+				   jv_text(row, found, sizeof found));
+		char *flat = flat_name(jv_str(name).ptr ? jv_str(name) : STR_LIT(""), of);
+		if (!flat)
+			return field_no_memory(t->err);
+		bool known = name_set_has(of.len ? &t->flat_known : &t->known, str_c(flat));
+		free(flat);
+		snprintf(field, sizeof field, "tool_choice.tools[%zu].name", i);
+		if (!known)
+			return bad(t->err, field, "is %s, which none of tools is called",
+				   name ? jv_text(name, found, sizeof found) : "missing");
+	}
+	if (!t->chosen)
+		return HOKKU_OK;
+	char *flat = flat_name(jv_str(jv_get(t->chosen, "name")), jv_str(jv_get(t->chosen, "namespace")));
+	if (!flat)
+		return field_no_memory(t->err);
+	bool known = name_set_has(&t->flat_known, str_c(flat));
+	free(flat);
+	return known ? HOKKU_OK
+		     : bad(t->err, "tool_choice.name", "is %s, which none of tools is called",
+			   jv_text(jv_get(t->chosen, "name"), found, sizeof found));
+}
+
 enum hokku_code responses_read_tools(struct responses_toolbox *t, const struct jv *tools)
 {
 	char field[PATH_BYTES], found[96], text[160];
@@ -257,7 +349,7 @@ enum hokku_code responses_read_tools(struct responses_toolbox *t, const struct j
 		strbuf_add_c(&t->echo, i ? "," : "");
 		jv_write(tool, &t->echo);
 	}
-	return HOKKU_OK;
+	return t->known.failed || t->flat_known.failed ? field_no_memory(t->err) : check_named(t);
 }
 
 /* tool_choice as POST /v1/chat/completions takes it; empty: not said. */
@@ -296,6 +388,7 @@ enum hokku_code responses_write_choice(struct responses_toolbox *t, const struct
 	if (!jv_str(name).len)
 		return bad(t->err, field, "is %s; it takes the name of one of tools",
 			   name ? jv_text(name, found, sizeof found) : "missing");
+	t->chosen = choice;
 	char *flat = flat_name(jv_str(name), jv_str(jv_get(choice, "namespace")));
 	if (!flat)
 		return field_no_memory(t->err);

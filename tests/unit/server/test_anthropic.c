@@ -640,6 +640,7 @@ static void test_refused(void **state)
 		{"\"stop_sequences\":[1]", "stop_sequences.0", "is 1"},
 		{"\"stop_sequences\":[\"a\",\"\"]", "stop_sequences.1", "has 0 bytes"},
 		{"\"cache_control\":{\"type\":\"lasting\"}", "cache_control", "ephemeral"},
+		{"\"context_management\":{\"edits\":{}}", "context_management.edits", "is an object; it takes an array"},
 		{"\"context_management\":{\"edits\":[{\"type\":\"clear_tool_uses_20250919\"}]}",
 		 "context_management.edits.0", "clears nothing"},
 		{"\"container\":\"c\"", "container", "no code runs"},

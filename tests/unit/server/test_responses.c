@@ -247,6 +247,37 @@ static void tools_as_the_model_knows_them(void **state)
 	unlink_body(&l);
 }
 
+/* Tools that are left out may be named, reasoning that is encrypted is told. */
+static void what_is_left_out_is_no_fault(void **state)
+{
+	(void)state;
+	static const char *const bodies[] = {
+		"{\"type\":\"allowed_tools\",\"mode\":\"auto\",\"tools\":[{\"type\":\"mcp\",\"server_label\":\"s\"},"
+		"{\"type\":\"function\",\"name\":\"g\"}]}",
+		"{\"type\":\"allowed_tools\",\"mode\":\"auto\",\"tools\":[{\"type\":\"function\",\"name\":\"g\","
+		"\"namespace\":\"n\"}]}",
+		"{\"type\":\"function\",\"name\":\"g\",\"namespace\":\"n\"}",
+	};
+	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+		struct linked l;
+		char body[1024];
+		snprintf(
+			body, sizeof body,
+			"{\"input\":[{\"type\":\"reasoning\",\"summary\":[],\"encrypted_content\":\"e\"},{\"type\":"
+			"\"reasoning\",\"encrypted_content\":\"e\"},{\"role\":\"user\",\"content\":\"x\"}],\"tools\":"
+			"[{\"type\":\"mcp\"},{\"type\":\"namespace\",\"name\":\"n\",\"tools\":[{\"type\":"
+			"\"function\",\"name\":\"g\"}]}],\"tool_choice\":%s}",
+			bodies[i]);
+		link_body(&l, NULL, body);
+		assert_string_equal(l.rc ? l.err.error.message : "", "");
+		assert_int_equal(jv_len(l.r.tools), 1);
+		assert_non_null(
+			strstr(l.r.warnings.ptr, "input[0] is reasoning that somebody else has encrypted"));
+		assert_null(strstr(l.r.warnings.ptr, "input[1]"));
+		unlink_body(&l);
+	}
+}
+
 static void faults_are_named(void **state)
 {
 	(void)state;
@@ -283,6 +314,44 @@ static void faults_are_named(void **state)
 		{"{\"input\":\"x\",\"tool_choice\":{\"type\":\"function\"}}", "tool_choice.name"},
 		{"{\"input\":\"x\",\"tool_choice\":{\"type\":\"allowed_tools\",\"mode\":\"may\"}}",
 		 "tool_choice.mode"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"strict\":\"true\"}]}",
+		 "tools[0].strict"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"description\":5}]}",
+		 "tools[0].description"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"namespace\",\"name\":\"n\",\"description\":5,\"tools\":[{\"type\":\"function\",\"name\":\"g\"}]}]}",
+		 "tools[0].description"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"custom\",\"name\":\"c\",\"format\":5}]}",
+		 "tools[0].format"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"custom\",\"name\":\"c\",\"format\":{}}]}",
+		 "tools[0].format.type"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"custom\",\"name\":\"c\",\"format\":{\"type\":\"gbnf\"}}]}",
+		 "tools[0].format.type"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"custom\",\"name\":\"c\",\"format\":{\"type\":\"grammar\"}}]}",
+		 "tools[0].format.syntax"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"custom\",\"name\":\"c\",\"format\":{\"type\":\"grammar\",\"syntax\":\"gbnf\",\"definition\":\"x\"}}]}",
+		 "tools[0].format.syntax"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"custom\",\"name\":\"c\",\"format\":{\"type\":\"grammar\",\"syntax\":\"regex\"}}]}",
+		 "tools[0].format.definition"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"custom\",\"name\":\"c\",\"format\":{\"type\":\"grammar\",\"syntax\":\"lark\",\"definition\":5}}]}",
+		 "tools[0].format.definition"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"},{\"type\":\"namespace\",\"name\":\"n\",\"tools\":[{\"type\":\"function\",\"name\":\"g\"}]},{\"type\":\"mcp\"}],\"tool_choice\":{\"type\":\"function\",\"name\":\"z\"}}",
+		 "tool_choice.name"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"},{\"type\":\"namespace\",\"name\":\"n\",\"tools\":[{\"type\":\"function\",\"name\":\"g\"}]},{\"type\":\"mcp\"}],\"tool_choice\":{\"type\":\"function\",\"name\":\"g\"}}",
+		 "tool_choice.name"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"},{\"type\":\"namespace\",\"name\":\"n\",\"tools\":[{\"type\":\"function\",\"name\":\"g\"}]},{\"type\":\"mcp\"}],\"tool_choice\":{\"type\":\"function\",\"name\":\"g\",\"namespace\":\"m\"}}",
+		 "tool_choice.name"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"},{\"type\":\"namespace\",\"name\":\"n\",\"tools\":[{\"type\":\"function\",\"name\":\"g\"}]},{\"type\":\"mcp\"}],\"tool_choice\":{\"type\":\"allowed_tools\",\"mode\":\"auto\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"},{\"type\":\"function\",\"name\":\"z\"}]}}",
+		 "tool_choice.tools[1].name"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"},{\"type\":\"namespace\",\"name\":\"n\",\"tools\":[{\"type\":\"function\",\"name\":\"g\"}]},{\"type\":\"mcp\"}],\"tool_choice\":{\"type\":\"allowed_tools\",\"mode\":\"required\",\"tools\":[{\"type\":\"function\"}]}}",
+		 "tool_choice.tools[0].name"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"},{\"type\":\"namespace\",\"name\":\"n\",\"tools\":[{\"type\":\"function\",\"name\":\"g\"}]},{\"type\":\"mcp\"}],\"tool_choice\":{\"type\":\"allowed_tools\",\"mode\":\"auto\",\"tools\":[{\"type\":\"function\",\"name\":\"g\",\"namespace\":\"m\"}]}}",
+		 "tool_choice.tools[0].name"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"},{\"type\":\"namespace\",\"name\":\"n\",\"tools\":[{\"type\":\"function\",\"name\":\"g\"}]},{\"type\":\"mcp\"}],\"tool_choice\":{\"type\":\"allowed_tools\",\"mode\":\"auto\",\"tools\":[\"f\"]}}",
+		 "tool_choice.tools[0]"},
+		{"{\"input\":\"x\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"},{\"type\":\"namespace\",\"name\":\"n\",\"tools\":[{\"type\":\"function\",\"name\":\"g\"}]},{\"type\":\"mcp\"}],\"tool_choice\":{\"type\":\"allowed_tools\",\"mode\":\"auto\",\"tools\":[{\"name\":\"f\"}]}}",
+		 "tool_choice.tools[0]"},
+		{"{\"input\":[{\"type\":\"reasoning\",\"content\":\"x\"}]}", "input[0].content"},
+		{"{\"input\":[{\"type\":\"reasoning\",\"summary\":5}]}", "input[0].summary"},
 		{"{\"input\":\"x\",\"truncation\":\"auto\"}", "truncation"},
 		{"{\"input\":\"x\",\"background\":true}", "background"},
 		{"{\"input\":\"x\",\"conversation\":\"c\"}", "conversation"},
@@ -500,6 +569,7 @@ int main(void)
 		cmocka_unit_test(items_become_messages),
 		cmocka_unit_test(a_response_is_gone_on_from),
 		cmocka_unit_test(tools_as_the_model_knows_them),
+		cmocka_unit_test(what_is_left_out_is_no_fault),
 		cmocka_unit_test(faults_are_named),
 		cmocka_unit_test(parts_become_items),
 		cmocka_unit_test(a_call_may_be_cut),
