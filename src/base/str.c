@@ -266,3 +266,29 @@ const char *str_bytes(uint64_t bytes, char out[32])
 	snprintf(out, 32, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
 	return out;
 }
+
+/* Where the name and password before a host end, at their "@"; NULL: there are none. A password with a slash
+ * that should have been percent-encoded ends the host for whoever reads the URL, and is one all the same: a
+ * port has digits alone. */
+static const char *login_end(const char *start, bool has_scheme)
+{
+	const char *end = start + strcspn(start, "/?#"), *colon = memchr(start, ':', (size_t)(end - start));
+	const char *at = NULL, *past = has_scheme ? strrchr(start, '@') : NULL;
+	for (const char *c = start; c < end; c++)
+		at = *c == '@' ? c : at;
+	if (at)
+		return has_scheme || (colon && colon < at) ? at : NULL;
+	bool port = !colon || *start == '[' || colon + 1 + strspn(colon + 1, "0123456789") == end;
+	return port ? NULL : past;
+}
+
+const char *str_hide_login(const char *url, char *out, size_t out_size)
+{
+	const char *scheme = strstr(url, "://"), *start = scheme ? scheme + 3 : url;
+	const char *end = login_end(start, scheme != NULL);
+	if (end)
+		snprintf(out, out_size, "%.*s***%s", (int)(start - url), url, end);
+	else
+		snprintf(out, out_size, "%s", url);
+	return out;
+}

@@ -81,6 +81,10 @@ void str_make_plain(char *text, size_t n);
  * quotes and invalid UTF-8 are escaped, a longer text is cut with "...". Returns out. */
 const char *str_quote(struct str s, char *out, size_t out_size);
 
+/* A URL, or what was meant to be one, for messages: a name and password before its host are "***". Cut where
+ * out has no room. Returns out. */
+const char *str_hide_login(const char *url, char *out, size_t out_size);
+
 /* The word of list (NULL-terminated) that is nearest to word by edit distance (swaps count one), or NULL if
  * none is near enough to be what was meant. */
 const char *str_nearest(const char *word, const char *const *list);

@@ -29,11 +29,11 @@ static bool take_path(const char *path, struct load_url *out)
 
 static enum hokku_code bad_url(const char *text, const char *what, struct hokku_error *err)
 {
-	char quoted[96];
+	char quoted[96], shown[512];
 	return err_set(
 		err, HOKKU_INVALID_REQUEST,
 		"the URL is %s: %s; it takes http://HOST:PORT or https://HOST:PORT, with a route's path or without",
-		str_quote(str_c(text), quoted, sizeof quoted), what);
+		str_quote(str_c(str_hide_login(text, shown, sizeof shown)), quoted, sizeof quoted), what);
 }
 
 enum hokku_code load_url_parse(const char *text, struct load_url *out, struct hokku_error *err)

@@ -170,7 +170,8 @@ enum hokku_code cli_pull(const struct hub_config *c, const char *name, char **pa
 	enum hokku_code rc = hub_name_parse(name, c, &parsed, err);
 	if (!rc && parsed.kind == HUB_PATH)
 		rc = err_set(err, HOKKU_NOT_FOUND,
-			     "%s: there is no such file here, and as a path it names none of the hub", name);
+			     "%s: there is no such file here, and as a path it names none of the hub",
+			     HUB_SHOWN(name));
 	return rc ? rc : pull_named(c, &parsed, false, path, err);
 }
 

@@ -181,9 +181,10 @@ enum hokku_code hub_cache_link(const char *cache, const char *repo, const char *
 		if (*c == '/')
 			strbuf_add_c(&to, "../");
 	strbuf_addf(&to, "blobs/%s", hash);
+	/* beside it, under a name that is short however long the file's is */
 	if (path && !to.failed)
-		part = hub_cache_path(cache, repo, "snapshots/%s/%s.%08x.hokku-link", commit, file,
-				      (unsigned)rng_os_seed());
+		part = hub_cache_path(cache, repo, "snapshots/%s/%.*s.%08x.hokku-link", commit,
+				      (int)(file_base_name(file) - file), file, (unsigned)rng_os_seed());
 	enum hokku_code rc = part ? hub_cache_make_folders(cache, path, err) : no_memory(err);
 	if (!rc && (symlink(to.ptr, part) || rename(part, path))) {
 		rc = err_set(err, HOKKU_IO_ERROR, "%s: cannot be made: %s", path, strerror(errno));

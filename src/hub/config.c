@@ -119,7 +119,7 @@ static enum hokku_code find_token(struct hub_config *c, const char *home, struct
 
 static enum hokku_code find_endpoint(struct hub_config *c, struct hokku_error *err)
 {
-	char quoted[96];
+	char quoted[96], shown[HUB_MAX_URL];
 	const char *given = getenv("HF_ENDPOINT");
 	if (!given || !*given)
 		given = HUB_ENDPOINT;
@@ -130,9 +130,10 @@ static enum hokku_code find_endpoint(struct hub_config *c, struct hokku_error *e
 		n--;
 	if (!known || !host || n <= (size_t)(host - given) + 3 || n > HUB_MAX_URL / 4 ||
 	    strcspn(given, " \t\r\n?#\\@") < n)
-		return err_set(err, HOKKU_INVALID_REQUEST,
-			       "HF_ENDPOINT is %s; it takes the address of a hub, as " HUB_ENDPOINT,
-			       str_quote(str_c(given), quoted, sizeof quoted));
+		return err_set(
+			err, HOKKU_INVALID_REQUEST,
+			"HF_ENDPOINT is %s; it takes the address of a hub, as " HUB_ENDPOINT,
+			str_quote(str_c(str_hide_login(given, shown, sizeof shown)), quoted, sizeof quoted));
 	c->endpoint = strndup(given, n);
 	return c->endpoint ? HOKKU_OK : no_memory(err);
 }

@@ -287,7 +287,7 @@ static enum hokku_code ask_once(struct http *h, const char *url, bool head, stru
 	CURL *e = http_easy(h, h->easy, url, h->text);
 	h->easy = e;
 	if (!e)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for a connection", url);
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for a connection", HUB_SHOWN(url));
 	char range[32];
 	snprintf(range, sizeof range, "0-%zu", a->max_body - 1);
 	if (a->first)
@@ -307,10 +307,10 @@ static enum hokku_code ask_once(struct http *h, const char *url, bool head, stru
 	if (observer_stopped(h->observer))
 		return err_set(err, HOKKU_CANCELLED, "interrupted");
 	if (a->too_long)
-		return err_set(err, HOKKU_BAD_FILE, "%s: the answer is longer than %zu bytes", url,
+		return err_set(err, HOKKU_BAD_FILE, "%s: the answer is longer than %zu bytes", HUB_SHOWN(url),
 			       a->max_body);
 	if (r->body.failed)
-		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for the answer", url);
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for the answer", HUB_SHOWN(url));
 	return HOKKU_OK;
 }
 
@@ -329,7 +329,7 @@ static enum hokku_code ask_again(struct http *h, const char *url, bool head, str
 			return HOKKU_OK;
 		if (n == HTTP_ATTEMPTS || code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT ||
 		    code == CURLE_SSL_CACERT_BADFILE || code == CURLE_PEER_FAILED_VERIFICATION)
-			return err_set(err, HOKKU_IO_ERROR, "%s: %s%s", url,
+			return err_set(err, HOKKU_IO_ERROR, "%s: %s%s", HUB_SHOWN(url),
 				       *h->text ? h->text : curl_easy_strerror(code),
 				       code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT
 					       ? "; --offline looks only at what is here"
@@ -365,13 +365,13 @@ static enum hokku_code follow(struct asking *a, const char *url, bool head, bool
 		if (!resolve(at, out->headers.location, next))
 			return err_set(err, HOKKU_IO_ERROR,
 				       "%s: it redirects (HTTP %ld) to \"%.200s\", where nothing is followed",
-				       at, out->status, out->headers.location);
+				       HUB_SHOWN(at), out->status, HUB_SHOWN(out->headers.location));
 		memcpy(out->headers.location, next, sizeof next);
 		if (stay && http_is_hub(h, at) && !http_is_hub(h, next))
 			return HOKKU_OK;
 		if (n == HTTP_MAX_REDIRECTS)
-			return err_set(err, HOKKU_IO_ERROR, "%s: it redirects more than %d times", url,
-				       HTTP_MAX_REDIRECTS);
+			return err_set(err, HOKKU_IO_ERROR, "%s: it redirects more than %d times",
+				       HUB_SHOWN(url), HTTP_MAX_REDIRECTS);
 		memcpy(at, next, sizeof at);
 	}
 }

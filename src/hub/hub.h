@@ -47,4 +47,7 @@ void hub_config_free(struct hub_config *c);
 /* "hf.co" for the hub that everybody means, else the endpoint: how messages call it. */
 const char *hub_display(const struct hub_config *c);
 
+/* A URL in a message (str_hide_login), which lives as long as the block it stands in. */
+#define HUB_SHOWN(url) str_hide_login((url), (char[HUB_MAX_URL]){0}, HUB_MAX_URL)
+
 #endif

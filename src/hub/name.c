@@ -87,11 +87,12 @@ bool hub_revision_ok(struct str revision)
 
 static enum hokku_code bad(const char *text, const char *why, struct hokku_error *err)
 {
-	char quoted[160];
+	char quoted[160], shown[HUB_MAX_URL];
 	return err_set(err, HOKKU_INVALID_REQUEST,
 		       "%s names no model: %s; a name is hf.co/user/repo:Q4_K_M, user/repo, a short name as "
 		       "qwen3:4b, or the path or URL of a GGUF file",
-		       str_quote(str_c(text), quoted, sizeof quoted), why);
+		       str_quote(str_c(str_hide_login(text, shown, sizeof shown)), quoted, sizeof quoted),
+		       why);
 }
 
 static void put(char *to, struct str s)
@@ -236,13 +237,14 @@ static enum hokku_code parse_short(struct hub_name *n, struct hokku_error *err)
 		return take_repo(n, str_c(s->repo), (struct str){NULL, 0}, str_c(s->file), err);
 	}
 	names[count] = NULL;
+	char shown[HUB_MAX_URL];
 	const char *near = str_nearest(n->text, names);
 	return err_set(err, HOKKU_NOT_FOUND,
 		       "%s is neither a file here nor a short name of a model%s%s%s; a name is "
 		       "hf.co/user/repo:Q4_K_M, user/repo, or the path or URL of a GGUF file (hokku list "
 		       "--known shows the short names)",
-		       str_quote(str_c(n->text), quoted, sizeof quoted), near ? "; did you mean " : "",
-		       near ? near : "", near ? "?" : "");
+		       str_quote(str_c(str_hide_login(n->text, shown, sizeof shown)), quoted, sizeof quoted),
+		       near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 enum hokku_code hub_name_parse(const char *text, const struct hub_config *c, struct hub_name *out,
@@ -274,7 +276,7 @@ enum hokku_code hub_name_parse(const char *text, const struct hub_config *c, str
 const char *hub_name_text(const struct hub_name *n, char *out)
 {
 	if (n->kind != HUB_REPO)
-		snprintf(out, HUB_MAX_URL, "%s", n->text);
+		str_hide_login(n->text, out, HUB_MAX_URL);
 	else
 		snprintf(out, HUB_MAX_URL, "%s%s%s%s%s", n->repo, strcmp(n->revision, "main") ? "@" : "",
 			 strcmp(n->revision, "main") ? n->revision : "", *n->want ? ":" : "", n->want);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -44,9 +45,10 @@ static enum hokku_code place_of(const struct hub_config *c, const char *url, cha
 	if (!c->urls)
 		return err_set(
 			err, HOKKU_INVALID_REQUEST,
-			"%s: there is no place for it: HOME is not set; set XDG_CACHE_HOME to a folder", url);
+			"%s: there is no place for it: HOME is not set; set XDG_CACHE_HOME to a folder",
+			HUB_SHOWN(url));
 	if (!hub_file_name_ok(name) || host == host_end || file <= host_end)
-		return err_set(err, HOKKU_INVALID_REQUEST, "%s: this address names no file", url);
+		return err_set(err, HOKKU_INVALID_REQUEST, "%s: this address names no file", HUB_SHOWN(url));
 	strbuf_add(&bare, url, (size_t)(scheme_end - url));
 	strbuf_add(&bare, host, (size_t)(file - host));
 	if (!bare.failed)
@@ -63,7 +65,22 @@ static enum hokku_code place_of(const struct hub_config *c, const char *url, cha
 		return HOKKU_OK;
 	strbuf_free(&b);
 	*out = NULL;
-	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the path of %s", url);
+	return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the path of %s", HUB_SHOWN(url));
+}
+
+/* PATH with a suffix; where that is longer than a file's name may be, a sum of the name stands for its end.
+ */
+static void add_beside(struct strbuf *b, const char *path, const char *suffix)
+{
+	const char *name = file_base_name(path);
+	char sum[65];
+	size_t n = strlen(name), room = NAME_MAX - strlen(suffix);
+	if (n <= room) {
+		strbuf_addf(b, "%s%s", path, suffix);
+		return;
+	}
+	hub_sha256_hex(name, n, sum);
+	strbuf_addf(b, "%.*s%.*s.%.16s%s", (int)(name - path), path, (int)room - 17, name, sum, suffix);
 }
 
 static bool is_there(const char *path)
@@ -80,7 +97,7 @@ enum hokku_code hub_find_url(const struct hub_config *c, const char *url, char *
 		return rc;
 	free(*path);
 	*path = NULL;
-	return err_set(err, HOKKU_NOT_FOUND, "%s is not here (in %s)", url, c->urls);
+	return err_set(err, HOKKU_NOT_FOUND, "%s is not here (in %s)", HUB_SHOWN(url), c->urls);
 }
 
 /* ---- bringing ---- */
@@ -97,15 +114,16 @@ static enum hokku_code locate(void *user, char url[HUB_MAX_URL], struct hokku_er
 			     r.status == 401 || r.status == 403 ? HOKKU_UNAUTHORIZED
 			     : r.status == 404                  ? HOKKU_NOT_FOUND
 								: HOKKU_IO_ERROR,
-			     "%s: the server answers with HTTP %ld", f->url, r.status);
+			     "%s: the server answers with HTTP %ld", HUB_SHOWN(f->url), r.status);
 	if (!rc) {
 		uint64_t n = strtoull(size, &end, 10);
 		if (!*size || *end)
-			rc = err_set(err, HOKKU_IO_ERROR, "%s: the server does not tell its size", f->url);
+			rc = err_set(err, HOKKU_IO_ERROR, "%s: the server does not tell its size",
+				     HUB_SHOWN(f->url));
 		else if (f->n_bytes && n != f->n_bytes)
 			rc = err_set(err, HOKKU_BAD_FILE,
-				     "%s: it had %" PRIu64 " bytes, and has %" PRIu64 " now", f->url,
-				     f->n_bytes, n);
+				     "%s: it had %" PRIu64 " bytes, and has %" PRIu64 " now",
+				     HUB_SHOWN(f->url), f->n_bytes, n);
 		else
 			f->n_bytes = n;
 	}
@@ -132,14 +150,15 @@ static enum hokku_code check_bytes(struct fetching *f, struct partial *to, struc
 	ssize_t n = pread(to->fd, magic, sizeof magic, 0);
 	if (n != 4 || memcmp(magic, "GGUF", 4) != 0)
 		return err_set(err, HOKKU_BAD_FILE,
-			       "%s: what the server sends is no GGUF file: it begins with %s", f->url,
+			       "%s: what the server sends is no GGUF file: it begins with %s",
+			       HUB_SHOWN(f->url),
 			       str_quote((struct str){magic, n > 0 ? (size_t)n : 0}, shown, sizeof shown));
 	if (!*f->hash) {
 		observer_note(f->p->observer, "%s: its server tells no checksum, so none was checked",
 			      f->name);
 		return HOKKU_OK;
 	}
-	return hub_hash_check(to->fd, to->size, f->hash, f->url, f->p->observer, err);
+	return hub_hash_check(to->fd, to->size, f->hash, HUB_SHOWN(f->url), f->p->observer, err);
 }
 
 /* The lock is held. */
@@ -147,19 +166,19 @@ static enum hokku_code bring(struct fetching *f, const char *path, struct hokku_
 {
 	struct partial to = {.fd = -1};
 	struct strbuf part = {0};
-	char url[HUB_MAX_URL];
+	char url[HUB_MAX_URL], shown[HUB_MAX_URL];
 	if (is_there(path))
 		return HOKKU_OK;
 	enum hokku_code rc = locate(f, url, err);
-	strbuf_addf(&part, "%s%s", path, PARTIAL_SUFFIX);
+	add_beside(&part, path, PARTIAL_SUFFIX);
 	if (!rc && part.failed)
-		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the path of %s", f->url);
+		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the path of %s", HUB_SHOWN(f->url));
 	if (!rc)
 		rc = partial_open(&to, part.ptr, f->n_bytes, err);
 	strbuf_free(&part);
 	struct transfer t = {.http = f->http,
 			     .to = &to,
-			     .name = f->url,
+			     .name = str_hide_login(f->url, shown, sizeof shown),
 			     .locate = locate,
 			     .progress = on_transfer,
 			     .user = f};
@@ -187,9 +206,9 @@ static enum hokku_code pull_one(const struct hub_pull *p, struct http *h, const 
 		return rc;
 	f.name = file_base_name(*path);
 	struct strbuf name = {0};
-	strbuf_addf(&name, "%s.lock", *path);
+	add_beside(&name, *path, ".lock");
 	if (name.failed)
-		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the path of %s", url);
+		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the path of %s", HUB_SHOWN(url));
 	if (!rc)
 		rc = hub_cache_make_folders(p->config->urls, *path, err);
 	if (!rc)
@@ -215,8 +234,9 @@ enum hokku_code hub_pull_url(const struct hub_pull *p, char **path, struct hokku
 	char *url = strndup(p->name->text, strcspn(p->name->text, "#"));
 	size_t file_end = url ? strcspn(url, "?") : 0;
 	char *bare = url ? strndup(url, file_end) : NULL;
-	enum hokku_code rc = bare ? http_create(p->config, p->observer, &h, err)
-				  : err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %s", p->name->text);
+	enum hokku_code rc =
+		bare ? http_create(p->config, p->observer, &h, err)
+		     : err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for %s", HUB_SHOWN(p->name->text));
 	bool parts = bare && hub_is_part(bare, &i, &n, &stem);
 	for (uint32_t part = 1; !rc && part <= (parts ? n : 1); part++) {
 		char *at = NULL, digits[16];

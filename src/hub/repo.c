@@ -142,7 +142,8 @@ static enum hokku_code refused(struct http *h, const struct hub_name *name, cons
 			c->token ? "" : ", or set HF_TOKEN, which allows more");
 	if (*r->headers.error_message)
 		str_quote(str_c(r->headers.error_message), said, sizeof said);
-	return err_set(err, HOKKU_IO_ERROR, "%s: HTTP %ld%s%s", r->url, r->status, *said ? ": " : "", said);
+	return err_set(err, HOKKU_IO_ERROR, "%s: HTTP %ld%s%s", HUB_SHOWN(r->url), r->status,
+		       *said ? ": " : "", said);
 }
 
 /* ---- what it holds ---- */

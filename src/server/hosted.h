@@ -60,8 +60,12 @@ struct hosted {
 	uint64_t given_bytes; /* what others left it when it was last loaded; 0: nobody knows */
 	uint64_t tried_bytes; /* so much was too little; 0: that never was */
 	bool beside;          /* there were others then */
-	bool device_named;    /* it had to be h->device, so that others go before the CPU has to do */
-	bool any_device;      /* that one cannot do the model */
+	/* Why it did not fit alone, code 0: it did; and what there was for it then, beside what others had.
+	 * It is not tried again until there is more, its file is another one, or somebody says so. */
+	struct hokku_error lack;
+	uint64_t lack_bytes;
+	bool device_named; /* it had to be h->device, so that others go before the CPU has to do */
+	bool any_device;   /* that one cannot do the model */
 	char device[16];
 	uint32_t n_running; /* generations that are the engine's or the threads' */
 	uint32_t n_waiting; /* those that wait until it is loaded */

@@ -82,6 +82,25 @@ static bool tries_again(struct hosted *h, const struct hokku_error *why)
 	return true;
 }
 
+/* There is so much more now than when it did not fit that it is worth another try: what is available moves a
+ * little all the time. */
+static bool has_more(const struct hosted *h)
+{
+	uint64_t room = hosting_room(h);
+	return room > h->lack_bytes && room - h->lack_bytes > h->lack_bytes / 64;
+}
+
+/* Opening it would end as it did, after its file was read and others had gone to make room. */
+static void refuse_lacking(struct hosted *h)
+{
+	if (h->state != REGISTRY_UNLOADED || !h->lack.code || !h->n_waiting)
+		return;
+	if (has_more(h))
+		h->lack.code = HOKKU_OK;
+	else
+		hosting_refuse_all(h, &h->lack);
+}
+
 static void load_failed(struct hosted *h, const struct hokku_error *why)
 {
 	struct hokku_error err = *why;
@@ -92,6 +111,11 @@ static void load_failed(struct hosted *h, const struct hokku_error *why)
 		err_prefix(&err, err.code, "model '%s' cannot be loaded", h->file.name);
 		log_error("%s: %s", hokku_code_name(err.code), err.message);
 		hosting_refuse_all(h, &err);
+		if (lacks_memory(why->code))
+			err_set(&h->lack, err.code,
+				"%.380s; it is not tried again until more is free, its file changes or POST "
+				"/models/load says so",
+				err.message);
 		h->tried_bytes = 0;
 		h->any_device = false;
 	}
@@ -126,6 +150,7 @@ void hosting_watch(struct hosted *h)
 		h->retiring = NULL;
 		hosting_take_look(h);
 	}
+	refuse_lacking(h);
 	if (h->state != REGISTRY_LOADING)
 		return;
 	engine_get_state(h->engine, &e);
@@ -138,6 +163,8 @@ void hosting_watch(struct hosted *h)
 void hosting_load(struct hosted *h)
 {
 	struct hokku_error err;
+	h->lack.code = HOKKU_OK;
+	h->lack_bytes = hosting_room(h); /* while nothing is taken of it yet */
 	h->state = REGISTRY_LOADING;
 	log_info("model '%s' is being loaded", h->file.name);
 	if (hosted_open(h, &err)) {

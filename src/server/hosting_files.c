@@ -25,6 +25,7 @@ void hosting_take_look(struct hosted *h)
 		f->next_look = NULL;
 		f->load_err.code = HOKKU_OK;
 		h->known_bytes = h->tried_bytes = 0;
+		h->lack.code = HOKKU_OK;
 		h->any_device = false;
 	}
 	h->closed = h->pinned = false;

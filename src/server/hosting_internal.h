@@ -17,6 +17,9 @@ void hosting_measure(struct server *s);
 /* What h will need, and where. */
 void hosting_plan(struct hosted *h);
 
+/* What h could have at its place if nobody else had any of it, now; UINT64_MAX: nobody knows. */
+uint64_t hosting_room(const struct hosted *h);
+
 /* The context that it has, or would have. */
 uint32_t hosting_context(const struct hosted *h);
 
@@ -61,7 +64,8 @@ void hosting_load(struct hosted *h);
 /* why: behind "is unloaded" in the log. */
 void hosting_unload(struct hosted *h, const char *why);
 
-/* Whether its engine is ready, has failed or is gone by now. */
+/* Whether its engine is ready, has failed or is gone by now; those that wait for one that did not fit alone
+ * are told so at once. */
 void hosting_watch(struct hosted *h);
 
 /* Counters alone. */

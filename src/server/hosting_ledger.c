@@ -79,6 +79,28 @@ void hosting_plan(struct hosted *h)
 		h->bytes = h->tried_bytes + 1;
 }
 
+uint64_t hosting_room(const struct hosted *h)
+{
+	const struct server *s = h->server;
+	const struct engine_config *c = &s->config.engine;
+	const struct compute_plugin *plugin;
+	struct registry_model *models;
+	struct hosted **all;
+	struct registry r;
+	uint64_t room = 0, limit = h->place ? c->vram_limit : c->ram_limit;
+	if (!h->place)
+		room = memory_available();
+	else if (plugin_get(&plugin, NULL) || plugin->free_bytes(h->place - 1, &room, NULL))
+		room = 0;
+	if (!room)
+		return limit ? limit : UINT64_MAX;
+	if (hosting_view(s, &r, &models, &all))
+		room += registry_used(&r, h->place) - (h->state == REGISTRY_LOADING ? h->bytes : 0);
+	free(models);
+	free(all);
+	return limit && limit < room ? limit : room;
+}
+
 uint32_t hosting_context(const struct hosted *h)
 {
 	struct engine_state e;

@@ -145,6 +145,8 @@ static void place(struct generation *g, struct hosted *h)
 			h->file.load_err.code = HOKKU_OK;
 			h->state = REGISTRY_UNLOADED;
 		}
+		if (g->api == &api_models_load)
+			h->lack.code = HOKKU_OK;
 		g->hosted = h;
 		park_if_room(g);
 	}

@@ -329,6 +329,33 @@ test('memory for one: the one used longest ago goes, twenty at once have their t
 	assert.deepEqual(await s.exited, { code: 0, signal: null }, s.log.slice(-4000));
 });
 
+test('what did not fit alone is 507 at once, and tried again when its file is another one or somebody says so', async () => {
+	const here = join(root, 'lacking');
+	mkdirSync(here);
+	put(model('long'), join(here, 'a.gguf'));
+	const sizes = [small, model('long')].map((file) => JSON.parse(execFileSync(hokku, ['fit', '--json', '--no-measure', '--device', 'cpu', '--threads', '1', '-c', '64', file])).devices[0].bytes.sum);
+	const limit = Math.floor((sizes[0] + sizes[1]) / 2);
+	const lacking = await start(['--models-dir', here, '--device', 'cpu', '--threads', '1', '--ctx', '64', '--parallel', '1', '--ram-limit', `${limit}`, '--models-memory', '1G']);
+	const ask = () => generate(lacking, { model: 'a', prompt: 'rain', max_tokens: 1, stream: false });
+	const tries = () => lacking.log.split("model 'a' is being loaded\n").length - 1;
+	const words = new RegExp(`^model 'a' cannot be loaded: .* needs \\d+ bytes .*; the host has ${limit} bytes of memory available \\(.*, the limit that was set\\)`);
+	for (let i = 0; i < 3; i++) {
+		const { status, json } = await ask();
+		assert.deepEqual([status, json.error.code], [507, 'INSUFFICIENT_MEMORY'], JSON.stringify(json));
+		assert.match(json.error.message, words);
+		assert.equal(/it is not tried again until more is free, its file changes or POST \/models\/load says so$/.test(json.error.message), i > 0, json.error.message);
+		assert.equal(tries(), 1);
+	}
+	assert.equal((await post(lacking, '/models/load', { model: 'a' })).status, 507);
+	assert.equal(tries(), 2);
+	assert.equal((await ask()).status, 507);
+	assert.equal(tries(), 2);
+	put(small, join(here, 'a.gguf'));
+	await until(async () => (await ask()).status === 200, 20000, 'another file');
+	assert.equal(tries(), 3);
+	await lacking.stop();
+});
+
 test('idle models go by themselves', async () => {
 	const s = await start([small, join(dir, 'tiny.gguf'), '--models-keep-alive', '0.01', '--ctx', '512', '--threads', '1']);
 	assert.equal((await ask('small', s)).status, 200);

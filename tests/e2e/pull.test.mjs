@@ -340,6 +340,14 @@ test('a file of any other host', async () => {
 	assert.equal(hub.requests.length, 0);
 	// A password goes to the host, and not into the name of a folder.
 	assert.equal((await pull(url('/d/m.gguf').replace('//', '//user:secret@'), {}, '--offline')).out, r.out);
+	// and into no message.
+	for (const [address, ...args] of [[url('/none.gguf')], [url('/none.gguf'), '--offline'], [url('/login.gguf')], [url('/d/m.bin')], [url('/a b.gguf')], ['http://127.0.0.1:1/a.gguf'], ['ftp://127.0.0.1/a.gguf']]) {
+		const told = await pull(address.replace('//', '//user:sesame@'), {}, ...args);
+		failed(told, /\*\*\*@127\.0\.0\.1/);
+		assert.ok(!told.err.includes('sesame'), told.err);
+	}
+	const benched = await run(['bench', 'serve', 'http://user:sesame@127.0.0.1:1']);
+	assert.ok(benched.code === 2 && benched.err.includes('***@127.0.0.1') && !benched.err.includes('sesame'), benched.err);
 	const split = await pull(url('/d/s-00002-of-00002.gguf'));
 	assert.match(split.out, /s-00001-of-00002\.gguf\n$/);
 	assert.ok(readFileSync(split.out.trim().replace('00001-of', '00002-of')).equals(parts[1]));
@@ -350,6 +358,21 @@ test('a file of any other host', async () => {
 	failed(await pull(url('/.gguf/..')), /names no model/);
 	failed(await pull('https://m.gguf'), /m\.gguf: this address names no file/);
 	assert.deepEqual(readdirSync(join(r.out.trim(), '..')).sort(), ['m.gguf', 's-00001-of-00002.gguf', 's-00002-of-00002.gguf']);
+});
+
+test('names of files as long as a file system takes them', async () => {
+	for (const n of [234, 235, 244, 245, 250, 251, 255]) {
+		const file = `${'m'.repeat(n - 5)}.gguf`, gguf = Buffer.concat([Buffer.from('GGUF'), noise(1000, n)]);
+		hub.repos['test/long'] = { files: { [file]: gguf, [`deep/${file}`]: gguf } };
+		succeeded(await pull(`test/long:${file}`), 'test/long', file, gguf);
+		const links = join(folder('test/long'), 'snapshots', COMMIT);
+		assert.deepEqual(readdirSync(links).filter((name) => name.includes('hokku')), []);
+		hub.files = { [`/named/${file}`]: gguf };
+		const r = await pull(`${hub.cdnUrl}/named/${file}`);
+		assert.equal(r.code, 0, r.err);
+		assert.ok(r.out.endsWith(`/${file}\n`) && readFileSync(r.out.trim()).equals(gguf));
+		assert.deepEqual(readdirSync(join(r.out.trim(), '..')).filter((name) => !/^m+\.gguf$/.test(name)), []);
+	}
 });
 
 test('what the hub redirects elsewhere is asked there without the token', async () => {

@@ -212,6 +212,32 @@ static void digits_alone(void **state)
 	assert_true(str_read_digits("999999999999999999", &got) && got == 999999999999999999);
 }
 
+static void logins_are_hidden(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = {
+		{"http://user:secret@host/a.gguf", "http://***@host/a.gguf"},
+		{"https://token@host:80/a@b", "https://***@host:80/a@b"},
+		{"http://a:b@c@host", "http://***@host"}, /* the last one ends it */
+		{"http://a:b/c@host/x", "http://***@host/x"},
+		{"http://a:b?c#d@host/x", "http://***@host/x"},
+		{"ftp://a:b@h", "ftp://***@h"},
+		{"a:b@host/x", "***@host/x"},
+		/* there is none */
+		{"http://host:8080/user/repo@rev", "http://host:8080/user/repo@rev"},
+		{"http://[::1]/r@v", "http://[::1]/r@v"},
+		{"https://hf.co/user/repo@rev", "https://hf.co/user/repo@rev"},
+		{"user/repo@rev:Q4_K_M", "user/repo@rev:Q4_K_M"},
+		{"name@rev:Q4", "name@rev:Q4"},
+		{"http://", "http://"},
+		{"", ""},
+	};
+	char out[64], small[12];
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		assert_string_equal(str_hide_login(rows[i][0], out, sizeof out), rows[i][1]);
+	assert_string_equal(str_hide_login("http://u:secret@host", small, sizeof small), "http://***@");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +251,7 @@ int main(void)
 		cmocka_unit_test(a_failed_buffer_stays_failed),
 		cmocka_unit_test(nearest_words_at_the_edge),
 		cmocka_unit_test(digits_alone),
+		cmocka_unit_test(logins_are_hidden),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
