@@ -355,6 +355,17 @@ static struct states match_star(struct compiler *c, struct pattern_node *body, c
 	return x;
 }
 
+/* A count may be 4,294,967,294: what has failed is told at once. */
+static bool goes_on(const struct compiler *c)
+{
+	return !c->rc && !rx_failed(c->p);
+}
+
+static bool same_states(const struct compiler *c, const struct states *a, const struct states *b)
+{
+	return memcmp(a->of, b->of, c->n_states * sizeof *a->of) == 0;
+}
+
 static struct states match_repeat(struct compiler *c, struct pattern_node *n, enum extent how,
 				  const struct states *rest)
 {
@@ -369,13 +380,20 @@ static struct states match_repeat(struct compiler *c, struct pattern_node *n, en
 	if (n->max == RX_UNBOUNDED) {
 		any = match_star(c, body, rest, &some);
 	} else {
-		for (uint32_t i = n->min; i < n->max && !c->rc; i++) {
+		for (uint32_t i = n->min; i < n->max && goes_on(c); i++) {
+			struct states before = any;
 			some = match(c, body, SOME_TEXT, &any);
 			any = either(c, rest, &some);
+			if (same_states(c, &any, &before))
+				break; /* and so for ever */
 		}
 	}
-	for (uint32_t i = 0; i < n->min && !c->rc; i++)
+	for (uint32_t i = 0; i < n->min && goes_on(c); i++) {
+		struct states any_before = any, some_before = some;
 		put_before(c, body, &any, &some, how == SOME_TEXT);
+		if (same_states(c, &any, &any_before) && same_states(c, &some, &some_before))
+			break;
+	}
 	return how == SOME_TEXT ? some : any;
 }
 

@@ -233,6 +233,8 @@ static void test_limits(void **state)
 	REFUSES(pool, whole("(a*)*b"), "(a*)*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac");
 	MATCHES(pool, whole("(?:a{0,100000}){0,100000}"), "nested counts", "", "aaa");
 	MATCHES(pool, whole("a{0,99999999999999999999}"), "a great count", "aaaa");
+	MATCHES(pool, whole("(?:(?=a)|\\b){3,4000000000}a"), "a great count of nothing", "a");
+	REFUSES(pool, whole("(?:(?=a)|\\b){3,4000000000}a"), "a great count of nothing", "", "aa");
 	refused("^(?:\\ba\\b|b){70000}$",
 		"column 5: assertions within repeats here take too many steps; use fewer "
 		"repeats, or smaller counts");
@@ -250,6 +252,16 @@ static void test_pool_too_small(void **state)
 			    "the pattern takes more memory or work than a shape may; smaller counts or "
 			    "fewer alternatives would do");
 	rx_pool_free(small);
+	/* the counts of what has failed are not counted down (some 4 thousand million steps) */
+	for (int least = 0; least < 2; least++) {
+		small = rx_pool_new(&(struct rx_limits){.bytes = 16 << 20, .work = 150000});
+		const char *text = least ? "(?:k{1,3}\\.*?#(?<=[\\W])){4294967290}"
+					 : "(?:k{1,3}\\.*?#(?<=[\\W])){2,666666666666666666}";
+		assert_int_equal(rx_pattern(small, RX_RAW, str_c(text), true, &r, &err),
+				 HOKKU_INVALID_REQUEST);
+		assert_true(rx_failed(small));
+		rx_pool_free(small);
+	}
 }
 
 int main(void)
