@@ -313,6 +313,14 @@ enum hokku_code engine_wait_ready(struct engine *e, struct hokku_error *err)
 	return rc;
 }
 
+void engine_set_owner(struct engine *e, uint32_t owner, const struct engine_limits *limits)
+{
+	pthread_mutex_lock(&e->lock);
+	owners_set(&e->owners, owner, limits);
+	e->owners_changed = true; /* the scheduler, which is the engine's thread's, is told by it */
+	pthread_mutex_unlock(&e->lock);
+}
+
 void engine_get_owner(struct engine *e, uint32_t owner, uint32_t *n_running, uint32_t *n_waiting)
 {
 	pthread_mutex_lock(&e->lock);
@@ -562,9 +570,11 @@ static enum hokku_code check_room(const struct engine *e, uint32_t owner, uint32
 
 enum hokku_code engine_check_samples(struct engine *e, uint32_t owner, uint32_t n, struct hokku_error *err)
 {
-	const struct engine_limits *limits = &e->owners.all[owner].limits;
-	uint32_t running = limits->max_running < e->n_parallel ? limits->max_running : e->n_parallel;
-	uint32_t waiting = limits->max_waiting < e->max_queue ? limits->max_waiting : e->max_queue;
+	pthread_mutex_lock(&e->lock);
+	const struct engine_limits limits = e->owners.all[owner].limits;
+	pthread_mutex_unlock(&e->lock);
+	uint32_t running = limits.max_running < e->n_parallel ? limits.max_running : e->n_parallel;
+	uint32_t waiting = limits.max_waiting < e->max_queue ? limits.max_waiting : e->max_queue;
 	if (n > (uint64_t)running + waiting)
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "n is %u; %u of its samples could run at a time and %u wait", n, running,

@@ -33,6 +33,7 @@ enum {
 struct engine_limits {
 	uint32_t max_running; /* at a time, at least 1; more wait */
 	uint32_t max_waiting; /* those not counted that could run at once; more are RATE_LIMITED */
+	bool absent;          /* nobody is this owner now: no place of the queue is set aside for it */
 };
 #define ENGINE_UNLIMITED UINT32_MAX
 
@@ -55,7 +56,8 @@ struct engine_config {
 	bool kv_grows; /* for a server, which has its GPU for itself: up to kv_contexts whole contexts */
 	uint32_t kv_contexts; /* 0: ENGINE_MAX_KV_CONTEXTS */
 	/* 0: ENGINE_MAX_QUEUE; requests waiting, those that run not counted. With owners each has max_queue /
-	 * n_owners places, one at least, that are its own although the others fill the queue. */
+	 * (owners that are not absent) places, one at least, that are its own although the others fill the
+	 * queue. */
 	uint32_t max_queue;
 	/* Requests that run at a time, ENGINE_MAX_PARALLEL at most. 0: 1, or with kv_grows what suits the
 	 * device. */
@@ -142,6 +144,10 @@ void engine_get_steps(struct engine *e, struct engine_steps *out);
 
 /* What the engine's thread is at, for a watchdog; no lock is taken, now or by those who read it. */
 const struct watch_turn *engine_turn(const struct engine *e);
+
+/* Other limits for an owner below n_owners + 1, from any thread; what runs and waits stays, and more of it
+ * runs as they allow from the next step on. */
+void engine_set_owner(struct engine *e, uint32_t owner, const struct engine_limits *limits);
 
 /* How many of an owner's requests run, and wait. */
 void engine_get_owner(struct engine *e, uint32_t owner, uint32_t *n_running, uint32_t *n_waiting);

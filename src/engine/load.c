@@ -170,8 +170,8 @@ static enum hokku_code set_aside_sched(struct engine *e, struct hokku_error *err
 	bool room = sched_init(&e->sched, &params);
 	e->row_logits = calloc((size_t)SCHED_MAX_ROWS * e->n_vocab, sizeof *e->row_logits);
 	room = room && e->row_logits;
-	for (uint32_t i = 0; room && i < e->owners.n; i++)
-		sched_limit(&e->sched, i, e->owners.all[i].limits.max_running);
+	if (room)
+		queue_limit_owners(e);
 	for (uint32_t i = 0; i < COMPUTE_MAX_AHEAD; i++) {
 		struct flight *f = &e->flights[i];
 		f->planned = calloc(e->n_parallel, sizeof(struct sched_seq *));

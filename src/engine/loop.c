@@ -74,7 +74,10 @@ static bool take_new(struct engine *e)
 	}
 	bool over = e->n_jobs == 0 && n_under_way(e) == 0 && e->stopping;
 	struct job *job = queue_take_new(e);
+	bool changed = e->owners_changed;
 	pthread_mutex_unlock(&e->lock);
+	if (changed)
+		queue_limit_owners(e);
 	watch_begin_turn(&e->turn);
 	for (; job; job = job->next_new) {
 		sched_add(&e->sched, &job->seq);

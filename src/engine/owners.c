@@ -15,7 +15,7 @@ enum hokku_code owners_check(const struct owner *o, uint32_t n, uint32_t n_free,
 
 uint32_t owners_share(const struct owners *o, uint32_t max_queue)
 {
-	uint32_t n = o->n - 1;
+	uint32_t n = o->n_there;
 	if (n == 0)
 		return 0;
 	return max_queue > n ? max_queue / n : 1;
@@ -26,10 +26,22 @@ bool owners_init(struct owners *o, const struct engine_limits *limits, uint32_t 
 	*o = (struct owners){.all = calloc((size_t)n + 1, sizeof *o->all), .n = n + 1};
 	if (!o->all)
 		return false;
-	o->all[0].limits = (struct engine_limits){ENGINE_UNLIMITED, ENGINE_UNLIMITED};
-	for (uint32_t i = 0; i < n; i++)
-		o->all[i + 1].limits = limits[i];
+	o->all[0].limits = (struct engine_limits){ENGINE_UNLIMITED, ENGINE_UNLIMITED, false};
+	for (uint32_t i = 0; i < n; i++) {
+		o->all[i + 1].limits.absent = true;
+		owners_set(o, i + 1, &limits[i]);
+	}
 	return true;
+}
+
+void owners_set(struct owners *o, uint32_t owner, const struct engine_limits *limits)
+{
+	struct owner *of = &o->all[owner];
+	if (owner && of->limits.absent && !limits->absent)
+		o->n_there++;
+	else if (owner && !of->limits.absent && limits->absent)
+		o->n_there--;
+	of->limits = *limits;
 }
 
 void owners_deinit(struct owners *o)

@@ -8,18 +8,21 @@
 #include "engine/engine.h"
 
 struct owner {
-	struct engine_limits limits; /* constant */
-	uint32_t n_jobs, n_running;  /* requests in all; of these those that have started */
+	struct engine_limits limits;
+	uint32_t n_jobs, n_running; /* requests in all; of these those that have started */
 };
 
 struct owners {
 	struct owner *all; /* (n) */
 	uint32_t n;        /* constant */
+	uint32_t n_there;  /* of these, beside owner 0, that are not absent */
 };
 
 /* Owners 1 to n with limits (n), and owner 0 without. False: no memory. */
 bool owners_init(struct owners *o, const struct engine_limits *limits, uint32_t n);
 void owners_deinit(struct owners *o);
+
+void owners_set(struct owners *o, uint32_t owner, const struct engine_limits *limits);
 
 /* May n more requests of an owner come? n_free: places where nobody runs. RATE_LIMITED: no, as many of its
  * own wait as may, those not counted that could run at once. */

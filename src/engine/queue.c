@@ -53,6 +53,15 @@ struct job *queue_take_new(struct engine *e)
 	return list;
 }
 
+void queue_limit_owners(struct engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	for (uint32_t i = 0; i < e->owners.n; i++)
+		sched_limit(&e->sched, i, e->owners.all[i].limits.max_running);
+	e->owners_changed = false;
+	pthread_mutex_unlock(&e->lock);
+}
+
 void queue_cancel(struct engine *e, struct job *job)
 {
 	if (!atomic_exchange(&job->cancelled, true))

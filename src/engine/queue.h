@@ -159,6 +159,7 @@ struct engine {
 	uint32_t n_jobs, n_running;             /* n_running: of these those that have started */
 	struct engine_call *calls, **calls_end; /* call.h: those that the engine's thread has not taken */
 	struct owners owners;
+	bool owners_changed; /* limits that the scheduler does not have yet */
 	struct salts salts;
 	uint64_t next_id, n_finished, n_tokens_in, n_tokens_out;
 	uint64_t n_ended_cancelled, n_ended_failed; /* of n_finished */
@@ -176,6 +177,9 @@ struct engine {
 void queue_push(struct engine *e, struct job *job);
 struct job *queue_take_new(struct engine *e);
 void queue_cancel(struct engine *e, struct job *job);
+
+/* On the engine's thread: the scheduler gets the limits of all owners. */
+void queue_limit_owners(struct engine *e);
 
 /* On the engine's thread: the job leaves the scheduler and all accounts, then its last event is sent, and it
  * is freed. */

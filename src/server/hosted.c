@@ -66,6 +66,14 @@ static void tell_apart(const struct server_config *c, struct strbuf *out)
 	strbuf_add_c(out, c->keep_billing_header ? " billing" : "");
 }
 
+struct engine_limits hosted_limits(const struct server *s, uint32_t owner)
+{
+	if (owner > keys_count(s->keys))
+		return (struct engine_limits){ENGINE_UNLIMITED, ENGINE_UNLIMITED, true};
+	const struct key *key = keys_get(s->keys, owner);
+	return (struct engine_limits){key->running, key->waiting, key->gone};
+}
+
 static enum hokku_code create_engine(struct hosted *h, struct hokku_error *err)
 {
 	struct server *s = h->server;
@@ -78,10 +86,8 @@ static enum hokku_code create_engine(struct hosted *h, struct hokku_error *err)
 		strbuf_free(&apart);
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for a model's server");
 	}
-	for (uint32_t i = 0; i < s->n_owners; i++) {
-		const struct key *key = keys_get(s->keys, i + 1);
-		limits[i] = (struct engine_limits){key->running, key->waiting};
-	}
+	for (uint32_t i = 0; i < s->n_owners; i++)
+		limits[i] = hosted_limits(s, i + 1);
 	if (h->file.name)
 		hosting_fit(h, &config);
 	config.on_state = wake_loop;

@@ -100,6 +100,9 @@ void hosted_close(struct hosted *h);
  * is no thread for it, and it was done at once. */
 bool hosted_retire(struct hosted *h);
 
+/* What an engine knows of the requests of a key. */
+struct engine_limits hosted_limits(const struct server *s, uint32_t owner);
+
 /* The name that answers have; "" until it is known. */
 const char *hosted_model(struct hosted *h);
 

@@ -17,8 +17,8 @@ struct keys {
 	uint8_t salt[KEYS_DIGEST_BYTES];
 	struct key all[KEYS_MAX];
 	uint8_t names[KEYS_MAX][KEYS_DIGEST_BYTES]; /* digests of their names, as if these were keys */
-	uint32_t n;
-	bool admin; /* one of them is an administrator's */
+	uint32_t n, most;                           /* most: 0 until keys_most was asked */
+	bool admin;                                 /* one of them is an administrator's */
 };
 
 /* A line that is being read. */
@@ -471,12 +471,11 @@ static void match(const struct keys *k, const struct keys *from, uint32_t *of, b
 }
 
 /* old becomes what key is, whose list of models it takes. */
-static void become(struct key *old, struct key *key, const char *path)
+static void become(struct key *old, struct key *key)
 {
 	char *models = old->models;
-	if (old->running != key->running || old->waiting != key->waiting)
-		log_warn("%s, line %u: running and waiting of the key %s stay as they were until a restart",
-			 path, key->line, old->name);
+	old->running = key->running;
+	old->waiting = key->waiting;
 	memcpy(old->digest, key->digest, sizeof old->digest);
 	old->folder = key->folder;
 	old->line = key->line;
@@ -486,54 +485,84 @@ static void become(struct key *old, struct key *key, const char *path)
 	old->admin = key->admin;
 }
 
+static bool is_taken(const struct keys *k, const char *name)
+{
+	for (uint32_t i = 0; i < k->n; i++)
+		if (strcmp(k->all[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* A key alone is named after its line, where another one may have stood before. */
+static void name_bare(const struct keys *k, struct key *key)
+{
+	for (unsigned n = 2; is_taken(k, key->name); n++)
+		snprintf(key->name, sizeof key->name, "line-%u-%u", key->line, n);
+}
+
+/* NULL: the key, whose list of models is taken, has a number of its own; else why not. */
+static const char *add_new(struct keys *k, struct key *key)
+{
+	if (k->n >= keys_most(k))
+		return "there have been as many as may come while the server runs";
+	if (key->bare)
+		name_bare(k, key);
+	if (is_taken(k, key->name))
+		return "its name is that of another one that was there";
+	for (uint32_t i = 0; i < k->n; i++)
+		if (is_same(key->digest, k->names[i]))
+			return "it is a name that was there, and names are shown";
+	if (!digest(k, str_c(key->name), k->names[k->n]))
+		return "there is no memory for it";
+	k->all[k->n++] = *key;
+	key->models = NULL;
+	return NULL;
+}
+
 static void renew(struct keys *k, struct keys *from, const uint32_t *of, const bool *taken, const char *path)
 {
-	uint32_t n_gone = 0, n_new = 0, n_admins = 0;
-	for (uint32_t i = 0; i < k->n; i++) {
+	uint32_t n_gone = 0, n_new = 0, n_admins = 0, n_before = k->n;
+	for (uint32_t i = 0; i < n_before; i++) {
 		struct key *old = &k->all[i];
 		if (of[i] != NO_KEY)
-			become(old, &from->all[of[i]], path);
+			become(old, &from->all[of[i]]);
 		old->gone = of[i] == NO_KEY;
-		n_gone += old->gone;
-		n_admins += old->admin && !old->gone;
+	}
+	for (uint32_t j = 0; j < from->n; j++) {
+		const char *why = taken[j] ? NULL : add_new(k, &from->all[j]);
+		n_new += !taken[j] && !why;
+		if (why)
+			log_warn("%s, line %u: the key %s is new and does not count until a restart: %s",
+				 path, from->all[j].line, from->all[j].name, why);
+	}
+	for (uint32_t i = 0; i < k->n; i++) {
+		n_gone += k->all[i].gone;
+		n_admins += k->all[i].admin && !k->all[i].gone;
 	}
 	if (k->admin && !n_admins) /* a key that goes opens nothing to the others */
 		log_warn("%s has no administrator any more; the routes of administrators stay closed until a "
 			 "restart",
 			 path);
 	k->admin |= n_admins > 0;
-	for (uint32_t j = 0; j < from->n; j++) {
-		if (taken[j])
-			continue;
-		n_new++;
-		log_warn("%s, line %u: the key %s is new; it does not count until a restart", path,
-			 from->all[j].line, from->all[j].name);
-	}
-	log_info("the keys of %s are read again: %u of %u count, %u are gone, %u are new", path,
-		 k->n - n_gone, k->n, n_gone, n_new);
+	log_info("the keys of %s are read again: %u count, of which %u are new; %u are gone", path,
+		 k->n - n_gone, n_new, n_gone);
 }
 
 enum hokku_code keys_renew(struct keys *k, const char *path, const char *admin, struct hokku_error *err)
 {
 	uint32_t of[KEYS_MAX];
-	bool taken[KEYS_MAX] = {false}, any = false;
+	bool taken[KEYS_MAX] = {false};
 	struct keys *from = calloc(1, sizeof *from);
 	if (!from)
 		return no_memory(err);
 	memcpy(from->salt, k->salt, sizeof from->salt);
 	enum hokku_code rc = load_into(from, path, err);
-	uint32_t n_file = from->n;
 	if (!rc && admin)
 		rc = keys_add_admin(&from, admin, err);
 	for (uint32_t i = 0; i < k->n; i++)
 		of[i] = NO_KEY;
 	match(k, from, of, taken, has_name);
 	match(k, from, of, taken, has_secret);
-	for (uint32_t j = 0; j < n_file; j++)
-		any |= taken[j];
-	if (!rc && !any)
-		rc = err_set(err, HOKKU_BAD_FILE,
-			     "%s has none of the keys that are there; new ones take a restart", path);
 	if (!rc)
 		renew(k, from, of, taken, path);
 	keys_free(from);
@@ -554,6 +583,13 @@ void keys_free(struct keys *k)
 uint32_t keys_count(const struct keys *k)
 {
 	return k->n;
+}
+
+uint32_t keys_most(struct keys *k)
+{
+	if (!k->most)
+		k->most = k->n + KEYS_NEW < KEYS_MAX ? k->n + KEYS_NEW : KEYS_MAX;
+	return k->most;
 }
 
 const struct key *keys_get(const struct keys *k, uint32_t number)

@@ -18,6 +18,8 @@
 
 enum {
 	KEYS_MAX = 1024,
+	KEYS_NEW =
+		256, /* that may come while the server runs (keys_renew); with the others KEYS_MAX at most */
 	KEYS_MIN_BYTES = 8, /* of a key */
 	KEYS_MAX_BYTES = 256,
 	KEYS_MAX_NAME_BYTES = 64,
@@ -60,11 +62,11 @@ void keys_free(struct keys *k); /* NULL is allowed */
 enum hokku_code keys_add_admin(struct keys **k, const char *secret, struct hokku_error *err);
 
 /* Reads path again, with the administrator's key beside it (NULL: none). A key keeps its number, and is the
- * one of the same name, or else, where that has none, of the same secret: what it is, which models it may
- * use, its tokens a minute and whether it is an administrator's are from now on as the file says; names,
- * running and waiting stay. One that the file has no more is gone. One that is new has no number and does not
- * count; both are told in the log. A file that keys_load refuses, or that has none of the keys that are
- * there, is an error, and *k is as before. */
+ * one of the same name, or else, where that has none, of the same secret: what it is and what it may is from
+ * now on as the file says; its name stays. One that the file has no more is gone. One that is new gets a
+ * number that no other has had, and so finds nothing of another's; where keys_most numbers are given, or its
+ * name is that of one that was there, it does not count until a restart, which is told in the log. A file
+ * that keys_load refuses is an error, and *k is as before. */
 enum hokku_code keys_renew(struct keys *k, const char *path, const char *admin, struct hokku_error *err);
 
 /* Whether one of the keys is an administrator's, or was: then no other may use the routes of administrators.
@@ -76,6 +78,9 @@ bool keys_have_admin(const struct keys *k);
 bool keys_may_use(const struct key *key, const char *model);
 
 uint32_t keys_count(const struct keys *k);
+
+/* The numbers that there will be at most. */
+uint32_t keys_most(struct keys *k);
 
 /* Key number 1 to keys_count. */
 const struct key *keys_get(const struct keys *k, uint32_t number);

@@ -259,7 +259,7 @@ static void add_keys(struct strbuf *out, const struct server *s, uint32_t reader
 	struct strbuf labels = {0};
 	for (uint32_t i = 0; i < N_KEY_ROWS; i++) {
 		add_head(out, &key_rows[i]);
-		for (uint32_t owner = 0; owner <= s->n_owners; owner++) {
+		for (uint32_t owner = 0; owner <= (s->keys ? keys_count(s->keys) : 0); owner++) {
 			const struct allowance_counters *c = &s->allowances[owner].counters;
 #define COUNT(name_, help_) c->name_,
 			const uint64_t values[N_KEY_ROWS] = {ALLOWANCE_COUNTERS(COUNT)};

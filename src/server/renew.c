@@ -24,8 +24,13 @@ static void renew_keys(struct server *s)
 		log_error("SIGHUP: %s; the keys that are there go on", err.message);
 		return;
 	}
-	for (uint32_t i = 1; i <= s->n_owners; i++)
+	for (uint32_t i = 1; i <= keys_count(s->keys); i++) {
+		const struct engine_limits limits = hosted_limits(s, i);
 		s->allowances[i].tokens_per_minute = keys_get(s->keys, i)->tokens_per_minute;
+		for (struct hosted *h = s->hosted; h; h = h->next)
+			if (h->engine)
+				engine_set_owner(h->engine, i, &limits);
+	}
 }
 
 void renew_files(struct server *s)

@@ -224,7 +224,7 @@ static void choose_guard(struct server *s)
 /* What each key may use; without keys all is owner 0's. */
 static enum hokku_code set_owners(struct server *s, struct hokku_error *err)
 {
-	s->n_owners = s->keys ? keys_count(s->keys) : 0;
+	s->n_owners = s->keys ? keys_most(s->keys) : 0; /* those that may come too */
 	s->allowances = calloc((size_t)s->n_owners + 1, sizeof *s->allowances);
 	if (!s->allowances)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the limits of %" PRIu32 " keys",
@@ -233,7 +233,7 @@ static enum hokku_code set_owners(struct server *s, struct hokku_error *err)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the counts of %" PRIu32 " keys",
 			       s->n_owners);
 	s->allowances[0].tokens_per_minute = KEYS_UNLIMITED;
-	for (uint32_t i = 1; i <= s->n_owners; i++)
+	for (uint32_t i = 1; s->keys && i <= keys_count(s->keys); i++)
 		s->allowances[i].tokens_per_minute = keys_get(s->keys, i)->tokens_per_minute;
 	return HOKKU_OK;
 }

@@ -101,7 +101,7 @@ struct server {
 	struct engine_state past;     /* sums over engines that are gone */
 	bool closing;                 /* engines are gone for good: nobody is told anything any more */
 	struct keys *keys;            /* NULL: open to all */
-	uint32_t n_owners;            /* keys there are, beside owner 0 */
+	uint32_t n_owners;            /* keys there are and may come, beside owner 0 */
 	struct allowance *allowances; /* (n_owners + 1) */
 	bool guarded;                 /* Host and Origin must be of config.hosts, */
 	bool guards_loopback;         /* or they must where a request came to a loopback address */

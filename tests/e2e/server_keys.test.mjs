@@ -228,18 +228,61 @@ test('each answer tells the name of its key, and no answer a key', async (t) => 
 	const status = async (key) => (await generate(server, { ...short, stream: false }, { Authorization: `Bearer ${key}` })).status;
 	const running = await stream(server, { ...forever, id: 'of-b' }, as('b'));
 	await running.saw('token');
-	await renew(`name=team-a key=${next} models=none\nname=team-c key=${secret.b}-of-c\n`, /info {2}the keys of \S+ are read again: 1 of 3 count, 2 are gone, 1 are new\n/);
-	assert.match(server.log, /warn {2}\S+, line 2: the key team-c is new; it does not count until a restart\n/);
-	assert.deepEqual([await status(secret.a), await status(secret.b), await status(secret.bare), await status(`${secret.b}-of-c`), await status(next)], [401, 401, 401, 401, 403]);
+	await renew(`name=team-a key=${next} models=none\nname=team-c key=${secret.b}-of-c\n`, /info {2}the keys of \S+ are read again: 2 count, of which 1 are new; 2 are gone\n/);
+	assert.deepEqual([await status(secret.a), await status(secret.b), await status(secret.bare), await status(`${secret.b}-of-c`), await status(next)], [401, 401, 401, 200, 403]);
 	assert.equal((await server.health()).queue.running, 1);
-	for (const text of [`name=team-a key=${next}\nname=team-a key=x`, 'name=team-d key=nobody-knows-it\n']) await renew(text, text.includes('team-d') ? /error SIGHUP: \S+ has none of the keys that are there; new ones take a restart; the keys that are there go on\n/ : /error SIGHUP: \S+, line 2: the key has 1 bytes; it takes 8 to 256; the keys/);
+	await renew(`name=team-a key=${next}\nname=team-a key=x`, /error SIGHUP: \S+, line 2: the key has 1 bytes; it takes 8 to 256; the keys/);
 	assert.equal(await status(next), 403);
-	await renew(`name=team-a key=${secret.a}\nname=team-b key=${secret.b}\n\n${secret.bare}\n`, /3 of 3 count, 0 are gone, 0 are new\n/);
+	await renew(`name=team-a key=${secret.a}\nname=team-b key=${secret.b}\n\n${secret.bare}\n`, /3 count, of which 0 are new; 1 are gone\n/);
 	assert.deepEqual([await status(secret.a), await status(next), (await server.key('bare')).name, (await server.key('b')).running], [200, 401, 'line-4', 1]);
 	await post(server, '/v1/cancel', { id: 'of-b' }, as('b'));
 	await running.done;
 	assert.equal(running.events().at(-1).data.code, 'CANCELLED');
-	assert.ok(!server.log.includes(next) && !server.log.includes('nobody-knows-it'));
+	assert.ok(!server.log.includes(next));
+	await server.end();
+});
+
+test('keys that come by SIGHUP have their own limits, cache, share and rows, and keep them when they go', async (t) => {
+	const server = await serve(t, {}, ['--parallel', '2']);
+	const said = (n) => until(() => server.log.split('are read again').length - 1 === n, 20000, `the keys to be read ${n} times`);
+	const renew = async (n, ...lines) => {
+		writeFileSync(server.keyPath, `${[`name=team-a key=${secret.a}`, ...lines].join('\n')}\n`);
+		server.child.kill('SIGHUP');
+		await said(n);
+	};
+	const short = { prompt: 'rain', max_tokens: 1 }, by = (key) => ({ Authorization: `Bearer ${key}` });
+	const prompt = { prompt: Array.from({ length: 200 }, (_, i) => 300 + i), max_tokens: 1, stream: false, temperature: 0 };
+	const cached = async (key) => (await post(server, '/v1/completions', { ...prompt }, by(key))).json.usage.prompt_tokens_details.cached_tokens;
+	assert.equal(await cached(secret.a), 0);
+	assert.ok(await cached(secret.a) > 0);
+	await renew(1, 'name=new-1 key=key-of-new-1 running=1 waiting=0', 'name=new-2 key=key-of-new-2 tokens_per_minute=1');
+	// What another one computed is not found.
+	assert.equal(await cached('key-of-new-1'), 0);
+	assert.ok(await cached('key-of-new-1') > 0);
+	// Limits of requests and of tokens.
+	const busy = await stream(server, { ...forever, id: 'of-new-1' }, by('key-of-new-1'));
+	await busy.saw('token');
+	assert.equal((await generate(server, { ...short, stream: false }, by('key-of-new-1'))).status, 429);
+	assert.equal((await generate(server, { ...short, stream: false }, by('key-of-new-2'))).status, 200);
+	assert.equal((await generate(server, { ...short, stream: false }, by('key-of-new-2'))).status, 429);
+	const own = async (key) => (await (await fetch(`${server.url}/metrics`, { headers: by(key) })).text());
+	assert.match(await own('key-of-new-1'), /^hokku_key_requests_total\{key="new-1"\} 3$/m);
+	// Other limits for the one that runs; it goes on when it is gone, and nobody takes its place.
+	await renew(2, 'name=new-1 key=key-of-new-1 running=2', 'name=new-2 key=key-of-new-2');
+	assert.equal((await generate(server, { ...short, stream: false }, by('key-of-new-1'))).status, 200);
+	assert.equal((await generate(server, { ...short, stream: false }, by('key-of-new-2'))).status, 200);
+	await renew(3, 'name=new-3 key=key-of-new-3');
+	assert.equal((await generate(server, { ...short, stream: false }, by('key-of-new-1'))).status, 401);
+	assert.equal((await server.health()).queue.running, 1);
+	assert.equal((await post(server, '/v1/cancel', { id: 'of-new-1' }, by('key-of-new-3'))).status, 202); // whether there is such or not
+	assert.equal(await cached('key-of-new-3'), 0);
+	assert.equal((await server.health()).queue.running, 1);
+	assert.match(await own('key-of-new-3'), /key="new-3"/);
+	assert.match(await own('key-of-new-3'), /^hokku_key_requests_total\{key="new-1"\} 4$/m); // what it has counted stays
+	await renew(4, 'name=new-1 key=key-of-new-1');
+	assert.ok(await cached('key-of-new-1') > 0); // its own is still there
+	await post(server, '/v1/cancel', { id: 'of-new-1' }, by('key-of-new-1'));
+	await busy.done;
 	await server.end();
 });
 

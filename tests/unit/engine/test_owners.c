@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "engine/owners.h"
 #include "engine/salts.h"
 #include "record.h"
 
@@ -65,8 +66,8 @@ static void wait_owner(struct engine *e, uint32_t owner, uint32_t n_running, uin
 static void test_turns(void **state)
 {
 	(void)state;
-	static const struct engine_limits limits[] = {{ENGINE_UNLIMITED, ENGINE_UNLIMITED},
-						      {ENGINE_UNLIMITED, ENGINE_UNLIMITED}};
+	static const struct engine_limits limits[] = {{ENGINE_UNLIMITED, ENGINE_UNLIMITED, false},
+						      {ENGINE_UNLIMITED, ENGINE_UNLIMITED, false}};
 	struct engine *e = begin(1, 100, limits, 2);
 	for (uint32_t i = 0; i < 20; i++)
 		send_ok(e, i, 1);
@@ -88,8 +89,8 @@ static void test_running(void **state)
 {
 	(void)state;
 	for (uint32_t limit = 1; limit <= 3; limit++) {
-		const struct engine_limits limits[] = {{limit, ENGINE_UNLIMITED},
-						       {ENGINE_UNLIMITED, ENGINE_UNLIMITED}};
+		const struct engine_limits limits[] = {{limit, ENGINE_UNLIMITED, false},
+						       {ENGINE_UNLIMITED, ENGINE_UNLIMITED, false}};
 		struct engine *e = begin(8, 100, limits, 2);
 		uint32_t most = 0;
 		for (uint32_t i = 0; i < limit - 1; i++)
@@ -126,7 +127,8 @@ static void test_waiting(void **state)
 	(void)state;
 	struct hokku_error err;
 	for (uint32_t waiting = 0; waiting < 3; waiting++) {
-		const struct engine_limits limits[] = {{2, waiting}, {ENGINE_UNLIMITED, ENGINE_UNLIMITED}};
+		const struct engine_limits limits[] = {{2, waiting, false},
+						       {ENGINE_UNLIMITED, ENGINE_UNLIMITED, false}};
 		struct engine *e = begin(4, 100, limits, 2);
 		for (uint32_t i = 0; i < 2 + waiting; i++) {
 			send_ok(e, i, 1);
@@ -151,7 +153,7 @@ static void test_waiting(void **state)
 		end(e);
 	}
 	/* Where others run in all places, none of its own could: no more than it may have waiting. */
-	const struct engine_limits limits[] = {{2, 1}, {ENGINE_UNLIMITED, ENGINE_UNLIMITED}};
+	const struct engine_limits limits[] = {{2, 1, false}, {ENGINE_UNLIMITED, ENGINE_UNLIMITED, false}};
 	struct engine *e = begin(1, 100, limits, 2);
 	send_ok(e, 0, 2);
 	wait_owner(e, 2, 1, 0);
@@ -165,10 +167,10 @@ static void test_share(void **state)
 {
 	(void)state;
 	struct hokku_error err;
-	static const struct engine_limits limits[4] = {{ENGINE_UNLIMITED, ENGINE_UNLIMITED},
-						       {ENGINE_UNLIMITED, ENGINE_UNLIMITED},
-						       {ENGINE_UNLIMITED, ENGINE_UNLIMITED},
-						       {ENGINE_UNLIMITED, ENGINE_UNLIMITED}};
+	static const struct engine_limits limits[4] = {{ENGINE_UNLIMITED, ENGINE_UNLIMITED, false},
+						       {ENGINE_UNLIMITED, ENGINE_UNLIMITED, false},
+						       {ENGINE_UNLIMITED, ENGINE_UNLIMITED, false},
+						       {ENGINE_UNLIMITED, ENGINE_UNLIMITED, false}};
 	static const struct {
 		uint32_t max_queue, n_owners, share;
 	} cases[] = {{8, 2, 4}, {8, 4, 2}, {2, 4, 1}, {7, 3, 2}, {4, 1, 0}};
@@ -193,13 +195,56 @@ static void test_share(void **state)
 	}
 }
 
+/* An owner that comes while the engine runs: limits, a share of its own, and none when it has gone. */
+static void test_set(void **state)
+{
+	(void)state;
+	struct hokku_error err;
+	const struct engine_limits one = {1, 1, false}, two = {2, 1, false}, none = {2, 1, true};
+	const struct engine_limits limits[] = {{ENGINE_UNLIMITED, ENGINE_UNLIMITED, false},
+					       {ENGINE_UNLIMITED, ENGINE_UNLIMITED, true}};
+	struct engine *e = begin(3, 4, limits, 2);
+	uint32_t n = 0;
+	engine_set_owner(e, 2, &one);
+	send_ok(e, n++, 2);
+	send_ok(e, n++, 2);
+	wait_owner(e, 2, 1, 1);
+	assert_int_equal(send_for(e, n, 2, &err), HOKKU_RATE_LIMITED);
+	engine_set_owner(e, 2, &two);
+	send_ok(e, n++, 2); /* one may run at once, and one wait */
+	assert_int_equal(send_for(e, n, 2, &err), HOKKU_RATE_LIMITED);
+	/* Three places run, four wait; owner 1 takes what is left, and its share of the queue is two of four.
+	 */
+	while (n < 7)
+		send_ok(e, n++, 1);
+	assert_int_equal(send_for(e, n, 1, &err), HOKKU_OVERLOADED);
+	/* Where the other has gone the queue is owner 1's alone. */
+	struct owners o;
+	assert_true(owners_init(&o, limits, 2));
+	assert_int_equal(owners_share(&o, 8), 8);
+	owners_set(&o, 2, &two);
+	assert_int_equal(owners_share(&o, 8), 4);
+	owners_set(&o, 2, &one);
+	assert_int_equal(owners_share(&o, 8), 4);
+	owners_set(&o, 2, &none);
+	owners_set(&o, 2, &none);
+	assert_int_equal(owners_share(&o, 8), 8);
+	owners_deinit(&o);
+	/* What waits of one that has gone is answered too. */
+	engine_set_owner(e, 2, &none);
+	atomic_store(&fake.gate_closed, false);
+	for (uint32_t i = 0; i < n; i++)
+		wait_end(&records[i]);
+	end(e);
+}
+
 /* Blocks are found by the same owner with the same salt alone. */
 static void test_salts(void **state)
 {
 	(void)state;
 	static int32_t ids[100];
-	static const struct engine_limits limits[] = {{ENGINE_UNLIMITED, ENGINE_UNLIMITED},
-						      {ENGINE_UNLIMITED, ENGINE_UNLIMITED}};
+	static const struct engine_limits limits[] = {{ENGINE_UNLIMITED, ENGINE_UNLIMITED, false},
+						      {ENGINE_UNLIMITED, ENGINE_UNLIMITED, false}};
 	static const struct {
 		uint32_t owner;
 		const char *salt;
@@ -240,7 +285,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_turns), cmocka_unit_test(test_running), cmocka_unit_test(test_waiting),
-		cmocka_unit_test(test_share), cmocka_unit_test(test_salts),
+		cmocka_unit_test(test_share), cmocka_unit_test(test_set),     cmocka_unit_test(test_salts),
 	};
 	return cmocka_run_group_tests_name("owners", tests, NULL, NULL);
 }

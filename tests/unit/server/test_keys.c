@@ -440,11 +440,11 @@ static void test_renewed(void **state)
 		{"name=b key=secret-2\n", "02000000"},                                    /* two are gone */
 		{"name=a key=secret-1\nname=b key=secret-2\nsecret-3", "12300000"},       /* and back */
 		{"name=a key=secret-1\nname=d key=secret-4\nsecret-5\nname=b key=secret-2",
-		 "12000000"}, /* new ones */
+		 "12045000"}, /* new ones */
 		{"name=other key=secret-1\nname=b key=secret-3",
 		 "10200000"}, /* a has another name: it is by its secret */
 		{"name=a key=secret-9\nname=x key=secret-1",
-		 "00000001"}, /* its secret is no way to another's number */
+		 "60000001"}, /* its secret is no way to another's number */
 		{"name=a key=secret-1\nname=b key=secret-2\nname=named key=secret-3",
 		 "12300000"}, /* bare, and named now */
 	};
@@ -454,21 +454,22 @@ static void test_renewed(void **state)
 	struct hokku_error err = {.message = ""};
 	struct keys *k =
 		good("name=a key=secret-1 running=3 tokens_per_minute=9\nname=b key=secret-2\nsecret-3\n");
+	static const uint32_t n_keys[] = {3, 3, 3, 3, 3, 5, 5, 6, 6}; /* after each step */
 	close(mkstemp(path));
 	renew_path = path;
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
 		if (renew(k, steps[i].text, NULL, &err))
 			fail_msg("%zu: %s", i, err.message);
-		assert_int_equal(keys_count(k), 3);
+		assert_int_equal(keys_count(k), n_keys[i]);
 		counts(k, steps[i].numbers, secrets);
 	}
-	/* What else a line says; running stays. */
+	/* What else a line says. */
 	assert_int_equal(
 		renew(k,
 		      "name=a key=secret-1 models=x running=7\nname=b key=secret-2 tokens_per_minute=5 admin=yes",
 		      NULL, &err),
 		HOKKU_OK);
-	assert_int_equal(keys_get(k, 1)->running, 3);
+	assert_int_equal(keys_get(k, 1)->running, 7);
 	assert_int_equal(keys_get(k, 1)->tokens_per_minute, KEYS_UNLIMITED);
 	assert_int_equal(keys_get(k, 2)->tokens_per_minute, 5);
 	assert_false(keys_may_use(keys_get(k, 1), "y"));
@@ -483,17 +484,63 @@ static void test_renewed(void **state)
 	assert_true(keys_have_admin(k) && !keys_get(k, 1)->admin);
 	/* What cannot be used changes nothing. */
 	static const char *const wrong[] = {"", "name=a key=secret-1\nname=a key=secret-2",
-					    "name=a key=short", "name=q key=secret-7\n"};
+					    "name=a key=short"};
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		assert_int_equal(renew(k, wrong[i], NULL, &err), HOKKU_BAD_FILE);
 		assert_null(strstr(err.message, "ecret"));
 		counts(k, "10000000", secrets);
 	}
-	assert_non_null(strstr(err.message, "has none of the keys that are there; new ones take a restart"));
+	/* All of them new, and back. */
+	assert_int_equal(renew(k, "name=q key=secret-7 running=2 models=m\n", NULL, &err), HOKKU_OK);
+	counts(k, "00000070", secrets);
+	assert_int_equal(keys_get(k, 7)->running, 2);
+	assert_true(keys_may_use(keys_get(k, 7), "m") && !keys_may_use(keys_get(k, 7), "n"));
+	assert_string_equal(keys_get(k, 7)->name, "q");
+	assert_int_equal(renew(k, "name=a key=secret-1", NULL, &err), HOKKU_OK);
 	remove(path);
 	assert_int_equal(keys_renew(k, path, NULL, &err), HOKKU_NOT_FOUND);
 	assert_non_null(strstr(err.message, "--api-key-file: "));
 	counts(k, "10000000", secrets);
+	keys_free(k);
+}
+
+/* What is new never has the name that another one had, nor one of its figures; and there is an end to it. */
+static void test_renewed_names(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/hokku_keys.XXXXXX", text[KEYS_NEW * 32 + 64], secret[32];
+	struct hokku_error err;
+	struct keys *k = good("secret-1\nname=line-7 key=secret-2\nname=secret-nobody-shows key=secret-3");
+	close(mkstemp(path));
+	renew_path = path;
+	/* the bare one goes, another one stands in its line */
+	assert_int_equal(renew(k, "secret-4\nname=line-7 key=secret-2", NULL, &err), HOKKU_OK);
+	assert_int_equal(keys_count(k), 4);
+	assert_string_equal(keys_get(k, 1)->name, "line-1");
+	assert_true(keys_get(k, 1)->gone);
+	assert_string_equal(keys_get(k, 4)->name, "line-1-2");
+	assert_int_equal(keys_find_bare(k, "secret-4"), 4);
+	/* of a bare one that is gone, though somebody is called so now; and a key that was a name */
+	assert_int_equal(
+		renew(k, "name=line-1 key=secret-5\nname=n key=secret-nobody-shows\nname=line-7 key=secret-2",
+		      NULL, &err),
+		HOKKU_OK);
+	assert_int_equal(keys_count(k), 4);
+	assert_int_equal(keys_find_bare(k, "secret-5"), 0);
+	assert_int_equal(keys_find_bare(k, "secret-nobody-shows"), 0);
+	/* as many as may come */
+	assert_int_equal(keys_most(k), 3 + KEYS_NEW);
+	size_t at = 0;
+	for (int i = 0; i < KEYS_NEW; i++)
+		at += (size_t)snprintf(text + at, sizeof text - at, "name=k%d key=secret-k%d\n", i, i);
+	assert_int_equal(renew(k, text, NULL, &err), HOKKU_OK);
+	assert_int_equal(keys_count(k), keys_most(k));
+	for (int i = 0; i < KEYS_NEW; i++) {
+		snprintf(secret, sizeof secret, "secret-k%d", i);
+		assert_int_equal(keys_find_bare(k, secret), i < KEYS_NEW - 1 ? 5 + i : 0);
+	}
+	assert_int_equal(keys_most(k), 3 + KEYS_NEW);
+	remove(path);
 	keys_free(k);
 }
 
@@ -527,7 +574,7 @@ int main(void)
 		cmocka_unit_test(test_limits),        cmocka_unit_test(test_load),
 		cmocka_unit_test(test_models),        cmocka_unit_test(test_admin),
 		cmocka_unit_test(test_digests),       cmocka_unit_test(test_renewed),
-		cmocka_unit_test(test_renewed_admin),
+		cmocka_unit_test(test_renewed_names), cmocka_unit_test(test_renewed_admin),
 	};
 	return cmocka_run_group_tests_name("keys", tests, NULL, NULL);
 }
