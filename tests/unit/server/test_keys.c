@@ -560,8 +560,10 @@ static void test_renewed_admin(void **state)
 	assert_true(keys_have_admin(k));
 	assert_int_equal(renew(k, "name=a key=secret-admin\n", "secret-admin", &err), HOKKU_INVALID_REQUEST);
 	assert_int_equal(renew(k, "name=q key=secret-7\n", "secret-admin", &err),
-			 HOKKU_BAD_FILE); /* beside it there is none */
-	assert_int_equal(keys_find_bare(k, "secret-2"), 1);
+			 HOKKU_OK); /* beside a new one */
+	assert_int_equal(keys_find_bare(k, "secret-2"), 0);
+	assert_int_equal(keys_find_bare(k, "secret-7"), 3);
+	assert_int_equal(keys_find_bare(k, "secret-admin"), 2);
 	keys_free(k);
 	remove(path);
 }
