@@ -91,7 +91,7 @@ void metrics_route(struct server *s, struct http_request *r);
 /* What is told of one model; strings live as long as its engine. */
 struct metrics_model {
 	const char *name; /* "" until it is loaded */
-	bool stuck;
+	bool stuck, in_memory;
 	struct engine_state state;
 	struct engine_steps steps;
 	const struct metrics_times *times;

@@ -13,6 +13,8 @@
 /* A figure a model: name, type, help, expression over m. */
 #define MODEL_ROWS(X)                                                                                        \
 	X("ready", "gauge", "1: the model answers requests", m->state.phase == ENGINE_READY && !m->stuck)    \
+	X("in_memory", "gauge", "1: the model is in memory or on its way there, as an only one always is",   \
+	  m->in_memory)                                                                                      \
 	X("load_ratio", "gauge", "How much of the model is loaded, 0 to 1",                                  \
 	  m->state.phase == ENGINE_LOADING ? m->state.load_part : m->state.phase == ENGINE_READY)            \
 	X("running_requests", "gauge", "Samples that run", m->state.n_running)                               \
@@ -313,6 +315,7 @@ static void take_model(struct hosted *h, struct metrics_model *m)
 {
 	*m = (struct metrics_model){.name = hosted_model(h),
 				    .stuck = h->stuck_told,
+				    .in_memory = h->engine != NULL,
 				    .times = &h->times,
 				    .steps = {.tokens = HISTOGRAM_SIZES,
 					      .sequences = HISTOGRAM_SIZES,

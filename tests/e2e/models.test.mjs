@@ -86,6 +86,8 @@ test('each request gets its model, by whatever API, and the bits that it has alo
 	const metrics = await (await fetch(`${server.url}/metrics`)).text();
 	assert.match(metrics, /hokku_ready\{model="small"\} 1\n/);
 	assert.match(metrics, /hokku_ready\{model="broken"\} 0\n/);
+	assert.match(metrics, /hokku_in_memory\{model="small"\} 1\n/);
+	assert.match(metrics, /hokku_in_memory\{model="broken"\} 0\n/);
 	const gap = await post(server, '/infill', { model: 'tiny', input_prefix: 'a', input_suffix: 'b' });
 	assert.equal(gap.status, 400, gap.text);
 	assert.match(gap.json.error.message, /knows no text with a gap/);
