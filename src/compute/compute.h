@@ -269,7 +269,7 @@ struct compute_kv_kind {
 };
 void compute_kv_describe(const struct compute *c, struct compute_kv_kind *out);
 
-/* What a backend is: a row in compute.c's table. `self` is whatever open made. */
+/* What a backend is: a row in open.c's table. `self` is whatever open made. */
 struct compute_backend {
 	const char *name; /* what --device calls it */
 	/* What of a model's specs it carries out; NULL: open says so itself, as it has several ways to run a
