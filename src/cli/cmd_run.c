@@ -149,11 +149,9 @@ static int check_state(const struct options *o)
 	return -1;
 }
 
-static int parse(int argc, char **argv, struct options *o)
+/* The rows of --help, in its order. */
+static void add_options(struct opt_table *table, struct options *o)
 {
-	struct opt_table table = {0};
-	const char *model = NULL;
-	int n = 0;
 	o->stop = (struct opt_list){.values = o->stops, .max = ENGINE_MAX_STOP};
 	const struct opt rows[] = {
 		{.name = "prompt",
@@ -204,26 +202,26 @@ static int parse(int argc, char **argv, struct options *o)
 				    .target = &o->verbose,
 				    .help = "tell the model and the timing, even if that is no terminal"};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		opt_add(&table, &rows[i]);
-	opt_add_shape(&table, &o->shape);
-	opt_add_sampling(&table, &o->sampling, o->given, &o->seed_given);
-	opt_add_rules(&table, &o->rules);
-	opt_add_chat(&table, &o->chat);
-	opt_add_pull(&table, &o->pull);
-	opt_add_engine(&table, &o->config);
-	opt_add(&table, &verbose);
-	int rc = cli_parse(&cmd_run, table.rows, argc, argv, &model, 1, &n);
-	if (rc >= 0)
-		return rc;
-	o->config.model_path = n ? model : NULL;
-	o->config.states = o->state != NULL;
+		opt_add(table, &rows[i]);
+	opt_add_shape(table, &o->shape);
+	opt_add_sampling(table, &o->sampling, o->given, &o->seed_given);
+	opt_add_rules(table, &o->rules);
+	opt_add_chat(table, &o->chat);
+	opt_add_pull(table, &o->pull);
+	opt_add_engine(table, &o->config);
+	opt_add(table, &verbose);
+}
+
+/* Do the options go together? Returns -1, or an exit code. */
+static int check_options(const struct options *o)
+{
 	if (o->prompt && o->file)
 		return cli_usage(&cmd_run, "-p and -f are both given; one is wanted");
 	if (o->system && o->raw)
 		return cli_usage(&cmd_run, "--system needs the chat template that --raw leaves out");
 	if (o->raw && (o->chat.name || o->chat.file))
 		return cli_usage(&cmd_run, "--raw leaves out the chat template that is named");
-	rc = check_state(o);
+	int rc = check_state(o);
 	if (rc >= 0)
 		return rc;
 	if (!o->prompt && !o->file && !o->state && isatty(STDIN_FILENO))
@@ -231,9 +229,13 @@ static int parse(int argc, char **argv, struct options *o)
 	for (uint32_t i = 0; i < o->stop.n; i++)
 		if (!o->stops[i][0])
 			return cli_usage(&cmd_run, "--stop is empty; it takes a text to stop at");
-	if (!o->seed_given)
-		o->sampling.seed = rng_os_seed();
-	rc = cli_read_chat(&cmd_run, &o->chat);
+	return -1;
+}
+
+/* What the options name is read: template, rules, shape. Returns -1, or an exit code. */
+static int read_named(struct options *o)
+{
+	int rc = cli_read_chat(&cmd_run, &o->chat);
 	o->config.chat_template = o->chat.source;
 	if (rc >= 0)
 		return rc;
@@ -247,6 +249,26 @@ static int parse(int argc, char **argv, struct options *o)
 		cli_free_shape(&o->shape);
 	}
 	return rc;
+}
+
+/* Returns -1, or an exit code. */
+static int parse(int argc, char **argv, struct options *o)
+{
+	struct opt_table table = {0};
+	const char *model = NULL;
+	int n = 0;
+	add_options(&table, o);
+	int rc = cli_parse(&cmd_run, table.rows, argc, argv, &model, 1, &n);
+	if (rc >= 0)
+		return rc;
+	o->config.model_path = n ? model : NULL;
+	o->config.states = o->state != NULL;
+	rc = check_options(o);
+	if (rc >= 0)
+		return rc;
+	if (!o->seed_given)
+		o->sampling.seed = rng_os_seed();
+	return read_named(o);
 }
 
 /* The prompt's bytes; *owned is to be freed. */
