@@ -24,13 +24,9 @@ static enum hokku_code print_files(const struct hub_config *c, const struct hub_
 				   struct hokku_error *err)
 {
 	char commit[41], size[32], shown[HUB_MAX_URL];
-	struct hub_files files = {0};
-	struct hub_choice choice = {0};
-	enum hokku_code rc = hub_cache_commit(c->cache, name->repo, name->revision, commit, err);
-	if (!rc)
-		rc = hub_cache_files(c->cache, name->repo, commit, &files, err);
-	if (!rc)
-		rc = hub_choose(name->repo, &files, name->want, &choice, err);
+	struct hub_files files;
+	struct hub_choice choice;
+	enum hokku_code rc = hub_cache_choose(c, name, commit, &files, &choice, err);
 	if (!rc)
 		printf("name:            %s\ncommit:          %s\n", hub_name_text(name, shown), commit);
 	for (size_t i = 0; !rc && i < choice.n; i++) {

@@ -321,18 +321,25 @@ enum hokku_code hub_cache_files(const char *cache, const char *repo, const char 
 	return rc;
 }
 
+enum hokku_code hub_cache_choose(const struct hub_config *c, const struct hub_name *name, char commit[41],
+				 struct hub_files *files, struct hub_choice *choice, struct hokku_error *err)
+{
+	*files = (struct hub_files){0};
+	*choice = (struct hub_choice){0};
+	enum hokku_code rc = hub_cache_commit(c->cache, name->repo, name->revision, commit, err);
+	if (!rc)
+		rc = hub_cache_files(c->cache, name->repo, commit, files, err);
+	return rc ? rc : hub_choose(name->repo, files, name->want, choice, err);
+}
+
 enum hokku_code hub_cache_find(const struct hub_config *c, const struct hub_name *name, char **path,
 			       struct hokku_error *err)
 {
 	char commit[41], shown[HUB_MAX_URL];
-	struct hub_files files = {0};
-	struct hub_choice choice = {0};
+	struct hub_files files;
+	struct hub_choice choice;
 	*path = NULL;
-	enum hokku_code rc = hub_cache_commit(c->cache, name->repo, name->revision, commit, err);
-	if (!rc)
-		rc = hub_cache_files(c->cache, name->repo, commit, &files, err);
-	if (!rc)
-		rc = hub_choose(name->repo, &files, name->want, &choice, err);
+	enum hokku_code rc = hub_cache_choose(c, name, commit, &files, &choice, err);
 	for (size_t i = 0; !rc && i < choice.n; i++) {
 		char *file = hub_cache_path(c->cache, name->repo, "snapshots/%s/%s", commit,
 					    files.all[choice.index[i]].path);

@@ -13,6 +13,7 @@
 #ifndef HUB_CACHE_H
 #define HUB_CACHE_H
 
+#include "hub/choose.h"
 #include "hub/repo.h"
 
 /* "CACHE/models--user--repo/REST" (malloc); NULL: no memory. */
@@ -52,6 +53,12 @@ enum hokku_code hub_cache_commit(const char *cache, const char *repo, const char
  * such snapshot. */
 enum hokku_code hub_cache_files(const char *cache, const char *repo, const char *commit,
 				struct hub_files *out, struct hokku_error *err);
+
+/* The commit, the files and the choice among them that a name stands for here, without asking anybody.
+ * NOT_FOUND as of the two above, else as hub_choose. files and choice are the caller's to free, after an
+ * error too. */
+enum hokku_code hub_cache_choose(const struct hub_config *c, const struct hub_name *name, char commit[41],
+				 struct hub_files *files, struct hub_choice *choice, struct hokku_error *err);
 
 /* What is here of a name, without asking anybody: what to open (malloc). NOT_FOUND: not here, or not all of
  * it; IO_ERROR: it leads out of the cache. */

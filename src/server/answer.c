@@ -46,26 +46,31 @@ void answer_float(struct strbuf *b, float value)
 	strbuf_add_c(b, text);
 }
 
+void answer_sampling_value(struct strbuf *b, const struct sampling *s, const struct sampling_field *f)
+{
+	const char *at = (const char *)s + f->offset;
+	float real;
+	int32_t whole;
+	if (f->kind == SAMPLING_INT) {
+		memcpy(&whole, at, sizeof whole);
+		strbuf_addf(b, "%" PRId32, whole);
+	} else {
+		memcpy(&real, at, sizeof real);
+		answer_float(b, real);
+	}
+}
+
 void answer_sampling(struct strbuf *b, const struct sampling *s)
 {
 	strbuf_add_c(b, "{");
 	for (size_t i = 0; i < n_sampling_fields; i++) {
 		const struct sampling_field *f = &sampling_fields[i];
-		const char *at = (const char *)s + f->offset;
-		float real;
-		int32_t whole;
 		if (f->rare &&
 		    sampling_get(s, f) ==
 			    (f->kind == SAMPLING_INT ? f->fallback[0] : (double)(float)f->fallback[0]))
 			continue;
 		strbuf_addf(b, "%s\"%s\":", i ? "," : "", f->name);
-		if (f->kind == SAMPLING_INT) {
-			memcpy(&whole, at, sizeof whole);
-			strbuf_addf(b, "%" PRId32, whole);
-		} else {
-			memcpy(&real, at, sizeof real);
-			answer_float(b, real);
-		}
+		answer_sampling_value(b, s, f);
 	}
 	strbuf_add_c(b, ",\"logit_bias\":{");
 	for (uint32_t i = 0; i < s->n_bias; i++) {

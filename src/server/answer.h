@@ -201,6 +201,8 @@ void answer_keep_alive(struct strbuf *b); /* a comment */
 
 /* What the forms share. */
 void answer_text(struct strbuf *b, const char *text);
+/* A value of s as JSON. */
+void answer_sampling_value(struct strbuf *b, const struct sampling *s, const struct sampling_field *f);
 void answer_sampling(struct strbuf *b, const struct sampling *s);
 /* Members that tell what was granted, after a comma: max_tokens, stop, sampling. */
 void answer_terms(struct strbuf *b, const struct answer_start *s);

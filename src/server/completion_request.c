@@ -15,7 +15,7 @@ static enum hokku_code take_ids(struct gen_request *r, const char *name, const s
 				struct request_error *err)
 {
 	if (!jv_len(v))
-		return bad(err, name, "is an empty array; it takes at least one token id");
+		return field_no_ids(name, err);
 	enum hokku_code rc = field_read_ids(name, v, next, err);
 	if (rc)
 		return rc;
@@ -122,12 +122,7 @@ static const struct field completion_fields[] = {
 	{"stream", field_stream},
 	{"stream_options", openai_take_stream_options},
 	{"max_tokens", field_max_tokens_or_none},
-	{"n", field_n},
-	{"priority", field_priority},
-	{"cache_prompt", field_cache_prompt},
-	{"cache_salt", field_cache_salt},
-	{"cache_debug", field_cache_debug},
-	{"skip_special_tokens", field_skip_special},
+	FIELDS_OF_QUEUE,
 	{"return_token_ids", field_return_ids},
 	{"stop", field_stop},
 	{"seed", openai_take_seed},
@@ -135,18 +130,7 @@ static const struct field completion_fields[] = {
 	FIELDS_OF_RULES,
 	{"logprobs", take_logprobs},
 	{"prompt_logprobs", field_prompt_logprobs},
-	{"response_format", field_response_format},
-	{"json_schema", field_json_schema},
-	{"grammar", field_grammar},
-	{"regex", field_regex},
-	{"choice", field_choice},
-	{"structural_tag", field_structural_tag},
-	{"json_space", field_json_space},
-	{"structured_outputs", field_structured_outputs},
-	{"guided_json", field_json_schema},
-	{"guided_regex", field_regex},
-	{"guided_choice", field_choice},
-	{"guided_grammar", field_grammar},
+	FIELDS_OF_SHAPES,
 	{"id", field_id},
 	OPENAI_PASSED_OVER,
 	{NULL, NULL},

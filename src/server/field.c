@@ -129,6 +129,19 @@ enum hokku_code field_prompt_logprobs(struct gen_request *r, const char *name, c
 
 /* ---- what an answer is made of ---- */
 
+enum hokku_code field_check_ids(const char *name, const struct jv *v, struct request_error *err)
+{
+	char found[96];
+	if (jv_is(v, JV_ARRAY))
+		return HOKKU_OK;
+	return bad(err, name, "is %s; it takes an array of token ids", field_describe(v, found));
+}
+
+enum hokku_code field_no_ids(const char *name, struct request_error *err)
+{
+	return bad(err, name, "is an empty array; it takes at least one token id");
+}
+
 enum hokku_code field_read_ids(const char *name, const struct jv *v, int32_t *out, struct request_error *err)
 {
 	char found[96], field[64];
@@ -195,7 +208,7 @@ enum hokku_code field_prompt(struct gen_request *r, const char *name, const stru
 			   field_describe(v, found));
 	size_t n = jv_len(v);
 	if (n == 0)
-		return bad(err, name, "is an empty array; it takes at least one token id");
+		return field_no_ids(name, err);
 	if (r->tokens)
 		return bad(err, name, "and %s are both given; give one of them", r->tokens_name);
 	r->tokens = malloc(n * sizeof *r->tokens);
@@ -209,10 +222,8 @@ enum hokku_code field_prompt(struct gen_request *r, const char *name, const stru
 enum hokku_code field_tokens(struct gen_request *r, const char *name, const struct jv *v,
 			     struct request_error *err)
 {
-	char found[96];
-	if (!jv_is(v, JV_ARRAY))
-		return bad(err, name, "is %s; it takes an array of token ids", field_describe(v, found));
-	return field_prompt(r, name, v, err);
+	enum hokku_code rc = field_check_ids(name, v, err);
+	return rc ? rc : field_prompt(r, name, v, err);
 }
 
 void field_warn(struct strbuf *warnings, const char *text)

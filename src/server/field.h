@@ -38,6 +38,30 @@ field_take field_generation_prompt, field_prompt, field_messages, field_tools, f
 	{"include_stop_str_in_output", field_include_stop}, \
 	{"dry_sequence_breakers", field_dry_breakers}, \
 	{"samplers", field_samplers}
+
+/* What an answer may look like, and other APIs' names for it. */
+#define FIELDS_OF_SHAPES \
+	{"response_format", field_response_format}, \
+	{"json_schema", field_json_schema}, \
+	{"grammar", field_grammar}, \
+	{"regex", field_regex}, \
+	{"choice", field_choice}, \
+	{"json_space", field_json_space}, \
+	{"structured_outputs", field_structured_outputs}, \
+	{"structural_tag", field_structural_tag}, \
+	{"guided_json", field_json_schema}, \
+	{"guided_regex", field_regex}, \
+	{"guided_choice", field_choice}, \
+	{"guided_grammar", field_grammar}
+
+/* How many samples, when, and what of the prompt's memory is used again. */
+#define FIELDS_OF_QUEUE \
+	{"n", field_n}, \
+	{"priority", field_priority}, \
+	{"cache_prompt", field_cache_prompt}, \
+	{"cache_salt", field_cache_salt}, \
+	{"cache_debug", field_cache_debug}, \
+	{"skip_special_tokens", field_skip_special}
 /* clang-format on */
 
 extern const struct field
@@ -54,8 +78,12 @@ enum hokku_code field_sampling(struct gen_request *r, const struct sampling_fiel
 enum hokku_code field_u32(const char *name, const struct jv *v, uint32_t min, uint32_t max, uint32_t *out,
 			  struct request_error *err);
 enum hokku_code field_bool(const char *name, const struct jv *v, bool *out, struct request_error *err);
+/* v is an array, of which token ids are to be read. */
+enum hokku_code field_check_ids(const char *name, const struct jv *v, struct request_error *err);
 /* The ids of an array, (jv_len(v)) to out. */
 enum hokku_code field_read_ids(const char *name, const struct jv *v, int32_t *out, struct request_error *err);
+/* What an array of none is told where one is wanted. */
+enum hokku_code field_no_ids(const char *name, struct request_error *err);
 enum hokku_code field_read_id(char id[REQUEST_MAX_ID_BYTES + 1], const char *name, const struct jv *v,
 			      struct request_error *err);
 

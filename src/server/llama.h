@@ -22,6 +22,9 @@ extern const struct request_form request_llama_tokenize, request_llama_detokeniz
  * is NULL or "". */
 void llama_error(struct strbuf *b, int status, const char *message, const char *field);
 
+/* Answers r with it, and no field. */
+void llama_refuse(struct http_request *r, int status, const char *message);
+
 /* Its sampling fields' defaults, where the model's file advises nothing. */
 extern const struct sampling_default llama_sampling[];
 
@@ -36,6 +39,9 @@ bool llama_has_sampler(const struct gen_request *r, const char *name);
 
 /* Of a prompt that does not fit. */
 void llama_too_long(struct strbuf *b, const char *message, uint32_t n_prompt, uint32_t n_ctx);
+
+/* v is a string or an array, as a prompt of its routes may be. */
+enum hokku_code llama_check_prompt(const char *name, const struct jv *v, struct request_error *err);
 
 /* A prompt as its routes take it: a string, or an array of strings and token ids, one after the other. flags
  * are for its strings; BOS comes before the first value alone. name: of the field. */

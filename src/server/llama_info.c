@@ -9,14 +9,6 @@
 #include "server/generate.h"
 #include "server/reply.h"
 
-static void refuse(struct http_request *r, int status, const char *message)
-{
-	struct strbuf b = {0};
-	llama_error(&b, status, message, NULL);
-	reply_json(r, status, &b);
-	strbuf_free(&b);
-}
-
 /* The model that r is about; NULL: it was answered that there is none yet, or not for this key. */
 static struct hosted *find_model(struct server *s, struct http_request *r, struct engine_state *state)
 {
@@ -87,9 +79,10 @@ void llama_props_route(struct server *s, struct http_request *r)
 void llama_set_props_route(struct server *s, struct http_request *r)
 {
 	(void)s;
-	refuse(r, 501,
-	       "this server's properties are what it was started with: no request changes them for the others; "
-	       "give fields with each request");
+	llama_refuse(
+		r, 501,
+		"this server's properties are what it was started with: no request changes them for the others; "
+		"give fields with each request");
 }
 
 void llama_adapters_route(struct server *s, struct http_request *r)
@@ -115,7 +108,7 @@ void llama_infill_route(struct server *s, struct http_request *r)
 			 "this model has no %s token: its vocabulary knows no text with a gap "
 			 "(tokenizer.ggml.fim_*_token_id)",
 			 names[i]);
-		refuse(r, 501, text);
+		llama_refuse(r, 501, text);
 		return;
 	}
 	gen_begin(s, &api_llama_infill, r);
@@ -126,9 +119,10 @@ void llama_pooling_route(struct server *s, struct http_request *r)
 	struct engine_state state;
 	char text[512], name[160];
 	if (s->shelf) {
-		refuse(r, 400,
-		       "the models of this server write text and have no pooling: there are no embeddings or "
-		       "ranks of them; serve a model made for them");
+		llama_refuse(
+			r, 400,
+			"the models of this server write text and have no pooling: there are no embeddings or "
+			"ranks of them; serve a model made for them");
 		return;
 	}
 	if (!find_model(s, r, &state))
@@ -138,5 +132,5 @@ void llama_pooling_route(struct server *s, struct http_request *r)
 		"%s (%s) writes text and has no pooling: there are no embeddings or ranks of it; serve a model "
 		"made for them",
 		str_quote(str_c(state.info.name), name, sizeof name), state.info.architecture);
-	refuse(r, 400, text);
+	llama_refuse(r, 400, text);
 }

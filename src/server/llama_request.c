@@ -75,16 +75,8 @@ static enum hokku_code unwrap(const struct jv **v, const char *name, struct requ
 /* What one prompt may be; *v becomes the text or the array. */
 static enum hokku_code check_one(const struct jv **v, const char *name, struct request_error *err)
 {
-	char found[96];
-	if (jv_is(*v, JV_OBJECT)) {
-		enum hokku_code rc = unwrap(v, name, err);
-		if (rc)
-			return rc;
-	}
-	if (!jv_is(*v, JV_STRING) && !jv_is(*v, JV_ARRAY))
-		return bad(err, name, "is %s; it takes a string, or an array of strings and token ids",
-			   field_describe(*v, found));
-	return HOKKU_OK;
+	enum hokku_code rc = jv_is(*v, JV_OBJECT) ? unwrap(v, name, err) : HOKKU_OK;
+	return rc ? rc : llama_check_prompt(name, *v, err);
 }
 
 /* An array without numbers is one of prompts. */

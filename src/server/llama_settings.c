@@ -26,17 +26,8 @@ static void add_fields(struct strbuf *b, const struct sampling *s)
 {
 	for (size_t i = 0; i < n_sampling_fields; i++) {
 		const struct sampling_field *f = &sampling_fields[i];
-		const char *at = (const char *)s + f->offset;
-		float real;
-		int32_t whole;
 		strbuf_addf(b, ",\"%s\":", llama_name(f->name));
-		if (f->kind == SAMPLING_INT) {
-			memcpy(&whole, at, sizeof whole);
-			strbuf_addf(b, "%" PRId32, whole);
-		} else {
-			memcpy(&real, at, sizeof real);
-			answer_float(b, real);
-		}
+		answer_sampling_value(b, s, f);
 	}
 	add_neutral(b);
 }

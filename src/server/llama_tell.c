@@ -4,6 +4,7 @@
 
 #include "server/field.h"
 #include "server/llama.h"
+#include "server/reply.h"
 
 /* ---- errors ---- */
 
@@ -42,6 +43,14 @@ void llama_error(struct strbuf *b, int status, const char *message, const char *
 	add_error(b, status, type, message, field);
 }
 
+void llama_refuse(struct http_request *r, int status, const char *message)
+{
+	struct strbuf b = {0};
+	llama_error(&b, status, message, NULL);
+	reply_json(r, status, &b);
+	strbuf_free(&b);
+}
+
 void llama_error_body(struct strbuf *b, enum hokku_code code, const char *message, const char *field)
 {
 	int status = hokku_code_http(code);
@@ -71,15 +80,24 @@ static enum hokku_code push_text(const struct tok *tok, struct str text, const c
 	return rc == HOKKU_INVALID_REQUEST ? field_blame(err, field) : rc;
 }
 
+enum hokku_code llama_check_prompt(const char *name, const struct jv *v, struct request_error *err)
+{
+	char found[96];
+	if (jv_is(v, JV_STRING) || jv_is(v, JV_ARRAY))
+		return HOKKU_OK;
+	return bad(err, name, "is %s; it takes a string, or an array of strings and token ids",
+		   field_describe(v, found));
+}
+
 enum hokku_code llama_encode(const struct tok *tok, const struct jv *v, const char *name, unsigned flags,
 			     struct tok_ids *out, struct request_error *err)
 {
 	char found[96], field[64];
+	enum hokku_code checked = llama_check_prompt(name, v, err);
+	if (checked)
+		return checked;
 	if (jv_is(v, JV_STRING))
 		return push_text(tok, jv_str(v), name, flags, out, err);
-	if (!jv_is(v, JV_ARRAY))
-		return bad(err, name, "is %s; it takes a string, or an array of strings and token ids",
-			   field_describe(v, found));
 	for (size_t i = 0; i < jv_len(v); i++) {
 		const struct jv *item = jv_at(v, i);
 		enum hokku_code rc;
@@ -103,12 +121,8 @@ enum hokku_code llama_encode(const struct tok *tok, const struct jv *v, const ch
 static enum hokku_code take_content(struct gen_request *r, const char *name, const struct jv *v,
 				    struct request_error *err)
 {
-	char found[96];
-	if (!jv_is(v, JV_STRING) && !jv_is(v, JV_ARRAY))
-		return bad(err, name, "is %s; it takes a string, or an array of strings and token ids",
-			   field_describe(v, found));
 	r->llama.content = v;
-	return HOKKU_OK;
+	return llama_check_prompt(name, v, err);
 }
 
 static enum hokku_code take_add_special(struct gen_request *r, const char *name, const struct jv *v,

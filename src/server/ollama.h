@@ -17,6 +17,9 @@ field_take ollama_options;
 /* The name of option number i; NULL: there are no more. */
 const char *ollama_option_name(size_t i);
 
+/* A string, of which nothing more is wanted here. */
+field_take ollama_take_text;
+
 /* How long the model stays. */
 field_take ollama_take_keep_alive;
 

@@ -181,7 +181,7 @@ static enum hokku_code take_think(struct gen_request *r, const char *name, const
 		   field_describe(v, found));
 }
 
-static enum hokku_code take_text(struct gen_request *r, const char *name, const struct jv *v,
+enum hokku_code ollama_take_text(struct gen_request *r, const char *name, const struct jv *v,
 				 struct request_error *err)
 {
 	char found[96];
@@ -194,7 +194,7 @@ static enum hokku_code take_prompt(struct gen_request *r, const char *name, cons
 				   struct request_error *err)
 {
 	r->prompt = jv_str(v);
-	return take_text(r, name, v, err);
+	return ollama_take_text(r, name, v, err);
 }
 
 static enum hokku_code take_raw(struct gen_request *r, const char *name, const struct jv *v,
@@ -207,12 +207,10 @@ static enum hokku_code take_raw(struct gen_request *r, const char *name, const s
 static enum hokku_code take_context(struct gen_request *r, const char *name, const struct jv *v,
 				    struct request_error *err)
 {
-	char found[96];
+	enum hokku_code rc = field_check_ids(name, v, err);
 	size_t n = jv_len(v);
-	if (!jv_is(v, JV_ARRAY))
-		return bad(err, name, "is %s; it takes an array of token ids", field_describe(v, found));
-	if (n == 0)
-		return HOKKU_OK;
+	if (rc || n == 0)
+		return rc;
 	r->before = malloc(n * sizeof *r->before);
 	if (!r->before)
 		return field_no_memory(err);
@@ -384,9 +382,17 @@ static const struct field chat_fields[] = {
 };
 
 static const struct field generate_fields[] = {
-	{"prompt", take_prompt},   {"suffix", take_text}, {"system", take_text},   {"template", refuse},
-	{"context", take_context}, {"raw", take_raw},     {"images", take_images}, {"width", refuse},
-	{"height", refuse},        {"steps", refuse},     SHARED_FIELDS,
+	{"prompt", take_prompt},
+	{"suffix", ollama_take_text},
+	{"system", ollama_take_text},
+	{"template", refuse},
+	{"context", take_context},
+	{"raw", take_raw},
+	{"images", take_images},
+	{"width", refuse},
+	{"height", refuse},
+	{"steps", refuse},
+	SHARED_FIELDS,
 };
 
 const struct request_form request_ollama_chat = {

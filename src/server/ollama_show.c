@@ -196,20 +196,11 @@ static enum hokku_code tell_show(const struct request_told *told, struct strbuf 
 
 /* ---- requests ---- */
 
-static enum hokku_code take_text(struct gen_request *r, const char *name, const struct jv *v,
-				 struct request_error *err)
-{
-	char found[96];
-	(void)r;
-	return jv_is(v, JV_STRING) ? HOKKU_OK
-				   : bad(err, name, "is %s; it takes a string", field_describe(v, found));
-}
-
 /* Of old: "name" for "model". */
 static enum hokku_code take_name(struct gen_request *r, const char *name, const struct jv *v,
 				 struct request_error *err)
 {
-	return r->model ? take_text(r, name, v, err) : field_model(r, name, v, err);
+	return r->model ? ollama_take_text(r, name, v, err) : field_model(r, name, v, err);
 }
 
 static enum hokku_code take_model(struct gen_request *r, const char *name, const struct jv *v,
@@ -293,8 +284,13 @@ static enum hokku_code tell_embed(const struct request_told *told, struct strbuf
 }
 
 static const struct field show_fields[] = {
-	{"model", take_model},  {"name", take_name},       {"system", take_text}, {"template", pass_over},
-	{"options", pass_over}, {"verbose", take_verbose}, {NULL, NULL},
+	{"model", take_model},
+	{"name", take_name},
+	{"system", ollama_take_text},
+	{"template", pass_over},
+	{"options", pass_over},
+	{"verbose", take_verbose},
+	{NULL, NULL},
 };
 
 static const struct field embed_fields[] = {
@@ -309,7 +305,7 @@ static const struct field embed_fields[] = {
 
 static const struct field embeddings_fields[] = {
 	{"model", field_model},
-	{"prompt", take_text},
+	{"prompt", ollama_take_text},
 	{"options", ollama_options},
 	{"keep_alive", ollama_take_keep_alive},
 	{NULL, NULL},

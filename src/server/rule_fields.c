@@ -33,10 +33,10 @@ enum hokku_code field_include_stop(struct gen_request *r, const char *name, cons
 static enum hokku_code take_ids(const char *name, const struct jv *v, uint32_t most, int32_t **out,
 				uint32_t *n_out, struct request_error *err)
 {
-	char found[96];
-	if (!jv_is(v, JV_ARRAY))
-		return bad(err, name, "is %s; it takes an array of token ids", field_describe(v, found));
+	enum hokku_code rc = field_check_ids(name, v, err);
 	size_t n = jv_len(v);
+	if (rc)
+		return rc;
 	if (n > most)
 		return bad(err, name, "has %zu token ids; it takes up to %" PRIu32, n, most);
 	free(*out); /* of the same field, given twice */
@@ -63,7 +63,7 @@ enum hokku_code field_allowed_token_ids(struct gen_request *r, const char *name,
 		take_ids(name, v, RULES_MAX_ALLOWED, &r->allowed_tokens, &r->rules.n_allowed, err);
 	r->rules.allowed = r->allowed_tokens;
 	if (!rc && r->rules.n_allowed == 0)
-		return bad(err, name, "is an empty array; it takes at least one token id");
+		return field_no_ids(name, err);
 	return rc;
 }
 

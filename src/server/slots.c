@@ -168,14 +168,6 @@ bool slots_of_path(const struct http_request *r, uint32_t *out)
 	return i > 0 && !at[i];
 }
 
-static void refuse(struct http_request *r, int status, const char *message)
-{
-	struct strbuf b = {0};
-	llama_error(&b, status, message, NULL);
-	reply_json(r, status, &b);
-	strbuf_free(&b);
-}
-
 void slots_action_route(struct server *s, struct http_request *r)
 {
 	struct engine_state state;
@@ -193,18 +185,20 @@ void slots_action_route(struct server *s, struct http_request *r)
 			snprintf(quoted, sizeof quoted, "%" PRIu32, slot);
 		snprintf(text, sizeof text, "there is no slot %s; there are 0 to %" PRIu32 " (--parallel)",
 			 quoted, state.n_parallel ? state.n_parallel - 1 : 0);
-		refuse(r, 400, text);
+		llama_refuse(r, 400, text);
 	} else if (str_eq_c(action, "erase")) {
-		refuse(r, 501,
-		       "nothing is erased by hand: what is computed can be found until its memory is needed; a "
-		       "request with \"cache_prompt\": false neither finds nor leaves anything");
+		llama_refuse(
+			r, 501,
+			"nothing is erased by hand: what is computed can be found until its memory is needed; a "
+			"request with \"cache_prompt\": false neither finds nor leaves anything");
 	} else if (!str_eq_c(action, "save") && !str_eq_c(action, "restore")) {
 		snprintf(text, sizeof text,
 			 "action is %s; it takes save or restore: /slots/%" PRIu32 "?action=save",
 			 given ? quoted : "missing", slot);
-		refuse(r, 400, text);
+		llama_refuse(r, 400, text);
 	} else if (!s->config.state_dir) {
-		refuse(r, 501, "this server keeps no states; start it with --state-dir DIR if it is to");
+		llama_refuse(r, 501,
+			     "this server keeps no states; start it with --state-dir DIR if it is to");
 	} else {
 		gen_begin(s, str_eq_c(action, "save") ? &api_slot_save : &api_slot_restore, r);
 	}
