@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { connect, events, generate, idle, post, sanitized, slack, start, stream, until } from './server_common.mjs';
+import { within } from './waits.mjs';
 
 const crowd = sanitized ? 100 : 1000; // a sanitizer's server computes five times as long, or twenty
 const kinds = 24;
@@ -66,7 +67,7 @@ test('an idle connection holds less than 32 KB', { skip: sanitized && 'a sanitiz
 			answered.push(new Promise((resolve) => socket.once('data', resolve)));
 			if (send) socket.write(send(i));
 		}
-		if (send) await Promise.all(answered);
+		if (send) await within(Promise.all(answered), 'the first byte of each answer');
 		await until(async () => (await server.health()).connections > crowd, 20000, 'them all');
 		const each = (rss(server) - before) / crowd;
 		t.diagnostic(`a connection ${way}: ${Math.round(each)} bytes`);
@@ -111,7 +112,7 @@ test('killed in the middle: clients see their streams end, the port is free at o
 	await all[0].saw('token');
 	const begin = performance.now();
 	server.child.kill('SIGKILL');
-	await server.exited;
+	await within(server.exited, 'the server to end');
 	await Promise.all(all.map((s) => s.done));
 	assert.ok(performance.now() - begin < 5000 * slack());
 	for (const s of all) assert.ok(s.error || s.events().at(-1)?.kind === 'end', s.text.slice(-200));

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LAUNCH_IN_ANSWER, plugin, run, skip } from "./cuda_common.mjs";
 import { folder, generate, hokku, model, post, start, startFails, stream, until } from "./server_common.mjs";
+import { ended, within } from "./waits.mjs";
 
 // A server that ends with its test, whatever happens there.
 const serve = async (t, env, { args = [], ...options } = {}) => {
@@ -117,7 +118,7 @@ test("a GPU that is lost ends what runs and waits with DEVICE_ERROR; the server 
 	const server = await serve(t, { CUDASIM_FAIL: `launch:${LAUNCH_IN_ANSWER}` });
 	const first = await stream(server, { ...prompt, max_tokens: 400, logit_bias: { 0: 0 } });
 	const second = await generate(server, { ...prompt, stream: false, max_tokens: 400 });
-	await first.done;
+	await within(first.done, 'the stream to end');
 	const last = first.events().at(-1);
 	for (const error of [last.data, second.json.error ?? second.json]) {
 		const text = JSON.stringify(error);
@@ -219,10 +220,10 @@ test("a GPU that hangs does not keep the server from stopping", { skip }, async 
 	await answer.saw("started");
 	const begin = performance.now();
 	server.child.kill("SIGTERM");
-	assert.deepEqual(await server.exited, { code: 0, signal: null }, server.log);
+	assert.deepEqual(await within(server.exited, 'the server to end'), { code: 0, signal: null }, server.log);
 	assert.ok(performance.now() - begin < 10_000);
 	assert.match(server.log, /the device does not answer: the server ends without it/);
-	await answer.done;
+	await within(answer.done, 'the stream to end');
 });
 
 test("a GPU that hangs is noticed by the watchdog: /health, the log, and 200 who run and wait", { skip }, async (t) => {
@@ -244,7 +245,7 @@ test("a GPU that hangs is noticed by the watchdog: /health, the log, and 200 who
 	assert.match(late.json.error.message, /has not ended for/);
 	assert.equal(server.log.match(/error DEVICE_ERROR: a step of .* has not ended/g)?.length, 1, server.log.slice(-2000));
 	server.child.kill("SIGTERM");
-	assert.deepEqual(await server.exited, { code: 0, signal: null }, server.log.slice(-2000));
+	assert.deepEqual(await within(server.exited, 'the server to end'), { code: 0, signal: null }, server.log.slice(-2000));
 });
 
 test("a GPU that is lost with 200 requests in flight: each is told, once", { skip }, async (t) => {
@@ -270,7 +271,7 @@ test("loading can be interrupted", { skip }, async (t) => {
 	let err = "";
 	child.stderr.on("data", (data) => (err += data));
 	setTimeout(() => child.kill("SIGINT"), 700);
-	const { code, signal } = await new Promise((resolve) => child.on("close", (code, signal) => resolve({ code, signal })));
+	const { code, signal } = await ended(child);
 	assert.deepEqual({ code, signal, err }, { code: 130, signal: null, err: "" });
 	const server = await serve(t, { CUDASIM_SLOW_COPY_MS: "100" }, { ready: false });
 	await until(async () => (await server.health()).progress > 0.1, 20000, "the weights to be on their way");

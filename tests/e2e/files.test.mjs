@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { generate, hokku, model, sanitized, sleep, start } from './server_common.mjs';
+import { ended, until } from './waits.mjs';
 
 const scratch = mkdtempSync(join(tmpdir(), 'hokku-files-'));
 after(() => rmSync(scratch, { recursive: true }));
@@ -56,8 +57,8 @@ test('run and bench go on when their file is cut', async () => {
 		const child = spawn(hokku, [command, path, '--device', 'cpu', ...rest], { env });
 		let out = '';
 		child.stdout.on('data', (data) => (out += data));
-		const end = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })));
-		if (command === 'run') while (!out) await sleep(2);
+		const end = ended(child);
+		if (command === 'run') await until(() => out, 60000, 'the answer to begin');
 		else await sleep(300);
 		truncateSync(path, 0);
 		const { code, signal } = await end;
@@ -134,7 +135,7 @@ const interrupted = async (meddle, { old = false } = {}) => {
 	const child = spawn(hokku, ['synth', '--shape', shape(), '--type', 'F32', '-o', out], { env, stdio: ['ignore', 'ignore', 'pipe'] });
 	let err = '';
 	child.stderr.on('data', (data) => (err += data));
-	const end = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })));
+	const end = ended(child);
 	const holds = () => readdirSync(`/proc/${child.pid}/fd`).some((fd) => {
 		try {
 			return readlinkSync(`/proc/${child.pid}/fd/${fd}`).startsWith(folder);
@@ -142,7 +143,7 @@ const interrupted = async (meddle, { old = false } = {}) => {
 			return false;
 		}
 	});
-	while (!holds()) await sleep(1);
+	await until(holds, 60000, 'the file to be opened');
 	meddle(child);
 	const how = await end;
 	return { ...how, err, left: readdirSync(folder), out, folder };

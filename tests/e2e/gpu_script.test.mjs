@@ -3,10 +3,11 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { ended, until } from "./waits.mjs";
 
 const script = fileURLToPath(new URL("../gpu/run.sh", import.meta.url));
 
@@ -136,17 +137,10 @@ test("a run that is stopped says what is left to do", async (t) => {
 	const child = spawn("sh", [script, some, "unit", "greedy", "http"], { env: script_env(dir), detached: true });
 	let out = "";
 	child.stdout.on("data", (d) => (out += d));
-	const ended = new Promise((resolve) => child.on("close", resolve));
-	for (;;) {
-		try {
-			readFileSync(`${dir}/begun`);
-			break;
-		} catch {
-			await new Promise((resolve) => setTimeout(resolve, 20));
-		}
-	}
+	const over = ended(child);
+	await until(() => existsSync(`${dir}/begun`), 60000, "the program to begin");
 	process.kill(-child.pid, "SIGTERM");
-	assert.equal(await ended, 1);
+	assert.equal((await over).code, 1);
 	assert.match(out, /\nFAIL stopped in part unit; not done: unit greedy http\n/);
 	assert.match(out, / 1 failed, /);
 });

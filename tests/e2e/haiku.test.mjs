@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, test } from 'node:test';
+import { within } from './waits.mjs';
 
 const hokku = process.env.HOKKU;
 const ones = `zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
@@ -18,7 +19,7 @@ let exited;
 before(async () => {
 	server = spawn(hokku, ['serve', '--port', '0'], { stdio: ['ignore', 'pipe', 'pipe'], env: {} });
 	exited = new Promise((resolve) => server.on('exit', (code, signal) => resolve(code ?? signal)));
-	url = await new Promise((resolve, reject) => {
+	url = await within(new Promise((resolve, reject) => {
 		let text = '';
 		for (const stream of [server.stdout, server.stderr])
 			stream.on('data', (data) => {
@@ -27,7 +28,7 @@ before(async () => {
 				if (match) resolve(match[1]);
 			});
 		exited.then((code) => reject(new Error(`the server ended with ${code}: ${text}`)));
-	});
+	}), 'the server to listen');
 	for (let i = 0; i < 600; i++) {
 		const health = await fetch(`${url}/health`);
 		await health.arrayBuffer();
@@ -39,7 +40,7 @@ before(async () => {
 
 after(async () => {
 	server.kill('SIGTERM');
-	assert.equal(await exited, 0);
+	assert.equal(await within(exited, 'the server to end'), 0);
 });
 
 const ask = async (content, extra = {}) => {

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { ended } from "./waits.mjs";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const hokku = process.env.HOKKU ?? join(root, "build/test/hokku");
@@ -258,7 +259,7 @@ test("a full disk and a reader that went away", async () => {
 	assert.match(run.stderr, /^hokku: standard output: No space left on device\n$/);
 	const child = spawn(hokku, ["inspect", path, "--json"], { stdio: ["ignore", "pipe", "pipe"] });
 	child.stdout.destroy();
-	const [code, signal] = await new Promise((done) => child.on("close", (...end) => done(end)));
+	const { code, signal } = await ended(child);
 	assert.ok(code === 0 || code === 1 || signal === "SIGPIPE", `${code} ${signal}`);
 });
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parse, sum, tool } from './prom.mjs';
 import { endless, folder, generate, idle, model, post, raw, start, startFails, stream, until } from './server_common.mjs';
+import { within } from './waits.mjs';
 
 const doc = new URL('../../docs/metrics.md', import.meta.url).pathname;
 const secret = { a: 'secret-of-team-a', b: 'secret-of-team-b' };
@@ -63,7 +64,7 @@ test('requests by route, key and outcome; tokens, lengths and times add up', asy
 	const cut = await stream(server, { prompt: [9, 9], ...endless }, as('b'));
 	await cut.saw('token');
 	cut.abort();
-	await cut.done;
+	await within(cut.done, 'the stream to end');
 	await until(() => idle(server), 20000, 'the request whose client left');
 	await until(async () => grew(await metrics(), 'hokku_requests_total', { outcome: 'gone' }) === 1, 20000, 'it to be counted');
 
@@ -285,7 +286,7 @@ test('a line a request, in JSON, and nothing in it that a client said', async ()
 	assert.ok(told.prepare_ms + told.queue_ms <= told.ttft_ms + 0.2 && told.ttft_ms <= told.ms + 0.1, JSON.stringify(told));
 	// Streamed, refused, broken JSON that holds it, a role that is it.
 	const s = await stream(server, { prompt: secretText, max_tokens: 2, ...endless }, { ...as('a'), traceparent: trace });
-	await s.done;
+	await within(s.done, 'the stream to end');
 	assert.equal(s.headers.get('traceparent'), trace);
 	for (const body of [`{"prompt": "${secretText}"`, `{"prompt": "x", ${secretText}}`, { messages: [{ role: secretText, content: secretText }] }, { prompt: 'x', stop: [secretText, 5] }, { prompt: 'x', [secretText]: 1, max_tokens: -1 }])
 		assert.equal((await generate(server, body, as('a'))).status, 400);

@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 import { COMMIT, gitSha1, sha256, startHub } from '../hub/hub.mjs';
 import { split } from '../split_gguf.mjs';
 import { start, startFails } from './server_common.mjs';
+import { ended } from './waits.mjs';
 
 const hokku = process.env.HOKKU;
 const scratch = mkdtempSync(join(tmpdir(), 'hokku-names-'));
@@ -29,7 +30,7 @@ function run(args, { input = '', terminal = false, more = {} } = {}) {
 	child.stderr.on('data', (d) => (r.err += d));
 	child.stdin.on('error', () => {});
 	if (!terminal) child.stdin.end(input);
-	return new Promise((done) => child.on('close', (code) => done({ ...r, code })));
+	return ended(child).then(({ code }) => ({ ...r, code }));
 }
 async function output(...args) {
 	const r = await run(args);

@@ -5,6 +5,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync,
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { endless, folder, generate, hokku, model, post, start, startFails, stream, until } from './server_common.mjs';
+import { within } from './waits.mjs';
 
 let root, dir, server, small;
 const put = (from, to) => {
@@ -213,7 +214,7 @@ test('requests in flight are not cut: a model goes when they are over, and who c
 	await s.saw('token');
 	await unload('tiny');
 	const later = ask('tiny');
-	await s.done;
+	await within(s.done, 'the stream to end');
 	assert.equal(s.events().at(-1).kind, 'end');
 	assert.equal(s.events().filter((e) => e.kind === 'token').length, 400);
 	assert.equal((await later).status, 200);
@@ -283,7 +284,7 @@ test('memory for one: the one used longest ago goes, twenty at once have their t
 	await until(() => full === 7, 60000, 'seven to be told');
 	assert.equal((await s.health()).queue.queued, 12);
 	await post(s, '/v1/cancel', { id: 'busy' });
-	await busy.done;
+	await within(busy.done, 'the stream to end');
 	assert.equal(busy.events().at(-1).data.code, 'CANCELLED');
 	for (const a of await Promise.all(answers)) {
 		assert.ok([200, 503].includes(a.status), a.text);
@@ -319,7 +320,7 @@ test('memory for one: the one used longest ago goes, twenty at once have their t
 	const gone = fetch(`${s.url}/v1/generate`, { method: 'POST', body: JSON.stringify({ model: 'm5', prompt: 'x' }), signal: left.signal }).catch(() => 'left');
 	await waiting(1);
 	left.abort();
-	assert.equal(await gone, 'left');
+	assert.equal(await within(gone, 'the client to leave'), 'left');
 	await waiting(0);
 	// Nor do those that wait keep the server from its end.
 	const last = ask('m5', s);
@@ -327,8 +328,8 @@ test('memory for one: the one used longest ago goes, twenty at once have their t
 	s.child.kill('SIGTERM');
 	assert.equal((await last).status, 503);
 	await post(s, '/v1/cancel', { id: 'holding' });
-	await holding.done;
-	assert.deepEqual(await s.exited, { code: 0, signal: null }, s.log.slice(-4000));
+	await within(holding.done, 'the stream to end');
+	assert.deepEqual(await within(s.exited, 'the server to end'), { code: 0, signal: null }, s.log.slice(-4000));
 });
 
 test('what did not fit alone is 507 at once, and tried again when its file is another one or somebody says so', async () => {

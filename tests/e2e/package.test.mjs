@@ -10,6 +10,7 @@ import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { tool } from './prom.mjs';
 import { hokku, sanitized, until } from './server_common.mjs';
+import { ended, within } from './waits.mjs';
 
 const root = new URL('../../', import.meta.url).pathname;
 const text = (file, args, options) => execFileSync(file, args, { encoding: 'utf8', ...options });
@@ -112,7 +113,7 @@ test('a service manager is told when it listens and when it stops', async (t) =>
 	t.after(() => (manager.kill('SIGKILL'), rmSync(dir, { recursive: true })));
 	let told = '';
 	manager.stdout.on('data', (data) => (told += data));
-	const ended = new Promise((resolve) => manager.on('close', resolve));
+	const over = new Promise((resolve) => manager.on('close', resolve));
 	await until(() => told === 'bound\n', 20000, 'the socket');
 	const server = spawn(hokku, ['serve', '--host', '127.0.0.1', '--port', '0'], { env: { NOTIFY_SOCKET: path, WATCHDOG_USEC: '150000' }, stdio: ['ignore', 'ignore', 'pipe'] });
 	t.after(() => server.kill('SIGKILL'));
@@ -124,9 +125,9 @@ test('a service manager is told when it listens and when it stops', async (t) =>
 	assert.ok(status === 200 || status === 503, `${status}`);
 	await until(() => told.split('WATCHDOG=1\n').length > 3, 20000, `signs of life: ${told}`);
 	server.kill('SIGTERM');
-	assert.equal(await gone, 0, said);
+	assert.equal(await within(gone, 'the server to end'), 0, said);
 	manager.kill('SIGTERM');
-	assert.equal(await ended, 0);
+	assert.equal(await within(over, 'the manager to end'), 0);
 	assert.match(told, /^bound\nREADY=1\n(WATCHDOG=1\n){3,}STOPPING=1\n(WATCHDOG=1\n)*$/);
 });
 
@@ -147,7 +148,7 @@ function handed(sockets, args, env = {}) {
 	const child = spawn('python3', ['-c', code, JSON.stringify(sockets), JSON.stringify({ LISTEN_PID: 'SELF', LISTEN_FDS: `${sockets.length}`, ...env }), hokku, 'serve', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
 	const server = { child, said: '' };
 	child.stderr.on('data', (data) => (server.said += data));
-	server.gone = new Promise((resolve) => child.on('close', resolve));
+	server.gone = ended(child).then(({ code }) => code);
 	server.heard = (n) => Promise.race([server.gone, until(() => server.said.match(/listening on \S+/g)?.length === n, 20000, `${n} lines that say where: ${server.said}`)]);
 	return server;
 }
@@ -163,7 +164,7 @@ test('sockets of a service manager are what it listens on; what they cannot be i
 	assert.match(tcp, /^http:\/\/127\.0\.0\.1:\d+$/);
 	assert.equal(unix, `unix:${path}`);
 	for (const options of [{ port: new URL(tcp).port }, { socketPath: path }]) {
-		const status = await new Promise((resolve, reject) => http.get({ ...options, path: '/nowhere' }, (r) => resolve(r.resume().statusCode)).on('error', reject));
+		const status = await within(new Promise((resolve, reject) => http.get({ ...options, path: '/nowhere' }, (r) => resolve(r.resume().statusCode)).on('error', reject)), 'an answer');
 		assert.equal(status, 404);
 	}
 	server.child.kill('SIGTERM');

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { tool } from './prom.mjs';
 import { hokku, until } from './server_common.mjs';
+import { within } from './waits.mjs';
 
 const root = new URL('../../', import.meta.url).pathname;
 const read = (path) => readFileSync(join(root, path), 'utf8');
@@ -213,7 +214,7 @@ async function judge(t, config, start) {
 	const gone = new Promise((resolve) => child.on('close', resolve));
 	t.after(async () => {
 		child.kill('SIGTERM');
-		await gone;
+		await within(gone, 'the proxy to end').finally(() => child.kill('SIGKILL'));
 		rmSync(dir, { recursive: true });
 	});
 	const url = `http://127.0.0.1:${port}/v1/chat/completions`;

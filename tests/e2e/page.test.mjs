@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { chunk, chromium, key, startFront, startServer, streamed } from './page_common.mjs';
 import { raw, until } from './server_common.mjs';
+import { within } from './waits.mjs';
 
 const skip = chromium ? false : 'there is no Chromium here (Debian: apt install chromium)';
 const require = createRequire(import.meta.url);
@@ -266,7 +267,7 @@ test('stop ends the request and keeps what came', { skip }, async (t) => {
 	await page.getByText('so far').waitFor();
 	assert.equal(await page.locator('.message.live').getAttribute('aria-busy'), 'true');
 	await page.getByRole('button', { name: 'Stop the answer' }).click();
-	await gone;
+	await within(gone, 'the request to end');
 	await page.answers(1);
 	assert.match(await page.locator('.message.assistant .figures').innerText(), /stopped$/);
 	await page.kept();

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import OpenAI from 'openai';
 import { endless, events, generate, idle, model, post, sanitized, start, stream, until } from './server_common.mjs';
+import { within } from './waits.mjs';
 
 const states = mkdtempSync(join(tmpdir(), 'hokku-prompt-'));
 const begin = [5, 9, 2, 77, 300];
@@ -156,14 +157,14 @@ test('some thousand positions, streamed and whole; a cancel in the middle', asyn
 		const { json } = await generate(long, { ...ask, stream: false });
 		assert.equal(json.prompt_logprobs.length, n);
 		const streamed = await stream(long, ask);
-		await streamed.done;
+		await within(streamed.done, 'the stream to end');
 		const list = streamed.events();
 		assert.equal(list.at(-1).kind, 'end');
 		assert.deepEqual(list.filter((e) => e.kind === 'prompt').flatMap((e) => e.data.prompt_logprobs), json.prompt_logprobs);
 		const cancelled = await stream(long, { ...ask, id: 'stop' });
 		await cancelled.saw('prompt');
 		assert.equal((await post(long, '/v1/cancel', { id: 'stop' })).json.found, true);
-		await cancelled.done;
+		await within(cancelled.done, 'the stream to end');
 		const last = cancelled.events().at(-1);
 		assert.deepEqual([last.kind, last.data.code], ['error', 'CANCELLED']);
 		assert.ok(!cancelled.events().some((e) => e.kind === 'token'));

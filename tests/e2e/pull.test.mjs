@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { COMMIT, gitSha1, sha256, startHub } from '../hub/hub.mjs';
+import { ended, until, within } from './waits.mjs';
 
 const hokku = process.env.HOKKU;
 const scratch = mkdtempSync(join(tmpdir(), 'hokku-pull-'));
@@ -51,10 +52,10 @@ function begin(args, { env = {}, input = '' } = {}) {
 	child.stderr.on('data', (d) => (r.err += d));
 	child.stdin.on('error', () => {});
 	child.stdin.end(input);
-	return { child, ended: new Promise((done) => child.on('close', (code, signal) => done({ ...r, code, signal }))) };
+	return { child, ended: ended(child).then((how) => ({ ...r, ...how })) };
 }
 // What comes while a command runs; that it ended without is an error.
-const during = (command, what) => Promise.race([what, command.ended.then((r) => assert.fail(`it ended too early: ${JSON.stringify(r)}`))]);
+const during = (command, what) => Promise.race([within(what, 'what was to come meanwhile'), command.ended.then((r) => assert.fail(`it ended too early: ${JSON.stringify(r)}`))]);
 const run = (args, options) => begin(args, options).ended;
 const pull = (name, options, ...args) => run(['pull', name, ...args], options);
 
@@ -238,10 +239,10 @@ test('a pull that is killed goes on where it was', async () => {
 	const pieces = () => (existsSync(part) ? [...readFileSync(part).subarray(big.length + 24)].reduce((n, byte) => n + bits(byte), 0) : 0);
 	let over;
 	first.ended.then((r) => (over = r));
-	while (pieces() < 4) {
+	await until(() => {
 		assert.equal(over, undefined, over && `it ended before it was killed: ${over.err}`);
-		await new Promise((done) => setTimeout(done, 5));
-	}
+		return pieces() >= 4;
+	}, 60000, 'four pieces');
 	first.child.kill('SIGKILL');
 	assert.equal((await first.ended).signal, 'SIGKILL');
 	assert.deepEqual(blobs('test/m-GGUF'), [`${sha256(big)}.hokku-part`]);
@@ -285,13 +286,13 @@ test('a proxy of the environment is gone through', async () => {
 });
 
 test('no file may become so large: the disk is left as it was', async () => {
-	const r = await new Promise((done) => {
+	const r = await within(new Promise((done) => {
 		const child = spawn('sh', ['-c', 'ulimit -f 500; exec "$0" pull test/m-GGUF:Q4_K_M', hokku], { cwd: scratch, env: { HOME: scratch, HF_ENDPOINT: hub.url, HF_HUB_CACHE: cache } });
 		const all = { out: '', err: '' };
 		child.stdout.on('data', (d) => (all.out += d));
 		child.stderr.on('data', (d) => (all.err += d));
 		child.on('close', (code) => done({ ...all, code }));
-	});
+	}), 'the pull to end');
 	failed(r, /hokku-part: a file of its size may not be written here: File too large/);
 	assert.deepEqual(blobs('test/m-GGUF'), []);
 });
@@ -401,7 +402,7 @@ test('a full disk', { skip: mounts ? false : 'no file system may be mounted here
 	// One file that does not fit, and parts of which the first fourteen would.
 	for (const [name, need] of [['test/m-GGUF:Q4_K_M', '1\\.3'], ['test/split', '1\\.3']]) {
 		hub.reset();
-		const r = await new Promise((done) => {
+		const r = await within(new Promise((done) => {
 			const child = spawn('unshare', ['-rm', 'sh', '-c', `mount -t tmpfs -o size=1M none ${disk} && "$0" pull ${name}; echo $?; find ${disk} -type f -size +0`, hokku], {
 				env: { HOME: scratch, PATH: process.env.PATH, HF_ENDPOINT: hub.url, HF_HUB_CACHE: join(disk, 'cache'), HOKKU_TEST_RETRY_MS: '0' },
 			});
@@ -409,7 +410,7 @@ test('a full disk', { skip: mounts ? false : 'no file system may be mounted here
 			child.stdout.on('data', (d) => (all.out += d));
 			child.stderr.on('data', (d) => (all.err += d));
 			child.on('close', () => done(all));
-		});
+		}), 'the pull to end');
 		assert.equal(r.out, '1\n', r.err); // and no file with anything in it
 		assert.match(r.err, new RegExp(`cache: the disk has no room for it: ${need} MiB are needed, .* free; make room, or set HF_HUB_CACHE to a folder on another disk`));
 		assert.equal(hub.requests.filter((q) => q.host === 'cdn').length, 0);

@@ -5,6 +5,7 @@ import { closeSync, copyFileSync, existsSync, linkSync, mkdirSync, mkdtempSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { ended, within } from './waits.mjs';
 
 const hokku = process.env.HOKKU;
 const build = process.env.HOKKU_BUILD_DIR;
@@ -113,10 +114,10 @@ test('stop texts end the answer before them and are never shown', needsBundled, 
 test('text is written as it comes', async () => {
 	const child = spawn(hokku, ['run', long, '-p', 'go', '--raw', '--temp', '0'], { env });
 	let pieces = 0;
-	await new Promise((resolve) => child.stdout.on('data', () => ++pieces === 5 && resolve()));
+	const over = ended(child);
+	await within(new Promise((resolve) => child.stdout.on('data', () => ++pieces === 5 && resolve())), 'five pieces of text');
 	child.kill('SIGINT');
-	const [code] = await new Promise((resolve) => child.on('exit', (...how) => resolve(how)));
-	assert.equal(code, 130);
+	assert.equal((await over).code, 130);
 });
 
 async function interrupt(args, delay, signal = 'SIGINT') {
@@ -127,7 +128,7 @@ async function interrupt(args, delay, signal = 'SIGINT') {
 	await new Promise((resolve) => setTimeout(resolve, delay));
 	const begin = performance.now();
 	child.kill(signal);
-	const { code, at } = await exited;
+	const { code, at } = await within(exited, 'it to end').finally(() => child.kill('SIGKILL'));
 	return { code, ms: at - begin, text };
 }
 
@@ -149,7 +150,7 @@ test('a reader that goes away ends it quietly', async () => {
 	let out = '';
 	child.stderr.on('data', (data) => (err += data));
 	child.stdout.on('data', (data) => (out += data));
-	await new Promise((resolve) => child.on('close', resolve));
+	await ended(child);
 	assert.equal(out.length > 0, true);
 	assert.equal(err, '');
 });

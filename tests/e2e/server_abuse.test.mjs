@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { connect, endless, events, generate, idle, model, raw, sanitized, slack, sleep, start, stream, until } from './server_common.mjs';
+import { within } from './waits.mjs';
 
 let server;
 before(async () => {
@@ -26,7 +27,7 @@ async function healthTimes(n = 25) {
 		const at = performance.now();
 		const answered = new Promise((resolve) => socket.once('data', resolve));
 		socket.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n');
-		assert.match(String(await answered), /^HTTP\/1\.1 200 /);
+		assert.match(String(await within(answered, 'an answer of /health')), /^HTTP\/1\.1 200 /);
 		times.push(performance.now() - at);
 	}
 	socket.destroy();
@@ -46,7 +47,7 @@ test('/health answers within 10 ms, also while a prompt of many megabytes is pre
 	let text = '';
 	socket.on('data', (data) => (text += data));
 	const body = post(JSON.stringify({ prompt: 'the rain falls on the old pond '.repeat(250000) }));
-	await new Promise((resolve) => socket.write(body, resolve));
+	await within(new Promise((resolve) => socket.write(body, resolve)), 'the prompt to be written');
 	const times = [];
 	await until(async () => (times.push(...(await healthTimes(5))), text), 120000, 'the answer to the large prompt');
 	assert.match(text, /CONTEXT_EXCEEDED/);
@@ -134,7 +135,7 @@ test('a request that trickles in is ended with 408, an idle connection is closed
 	const at = performance.now();
 	slow.write('POST /v1/generate HTTP/1.1\r\n');
 	const timer = setInterval(() => slow.write('X: y\r\n'), 100);
-	await closed;
+	await within(closed, 'it to be ended');
 	clearInterval(timer);
 	const ms = performance.now() - at;
 	assert.ok(ms > 900 && ms < 1500 * slack(), `${ms} ms`);
@@ -144,10 +145,10 @@ test('a request that trickles in is ended with 408, an idle connection is closed
 	const empty = await connect(server.port);
 	let said = '';
 	empty.on('data', (data) => (said += data));
-	const ended = new Promise((resolve) => empty.on('close', resolve));
+	const over = new Promise((resolve) => empty.on('close', resolve));
 	const from = performance.now();
 	const lines = setInterval(() => empty.write('\r\n'), 100);
-	await ended;
+	await within(over, 'it to be closed');
 	clearInterval(lines);
 	assert.ok(performance.now() - from > 1900 && performance.now() - from < 3000 * slack());
 	assert.equal(said, '');
@@ -157,7 +158,7 @@ test('a request that trickles in is ended with 408, an idle connection is closed
 	quiet.resume();
 	quiet.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n');
 	const start = performance.now();
-	await gone;
+	await within(gone, 'it to be closed');
 	assert.ok(performance.now() - start > 1900 && performance.now() - start < 3000 * slack());
 });
 

@@ -6,6 +6,9 @@ import net from 'node:net';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
+import { ended, sleep, until, within } from './waits.mjs';
+
+export { ended, sleep, until, within };
 
 export const hokku = process.env.HOKKU;
 export const folder = join(process.env.HOKKU_BUILD_DIR ?? tmpdir(), 'server-tests');
@@ -13,8 +16,6 @@ export const folder = join(process.env.HOKKU_BUILD_DIR ?? tmpdir(), 'server-test
 // How much longer than promised a thing may take here: a sanitizer in the program, other work on the machine.
 export const sanitized = hokku && readFileSync(hokku, 'latin1').match(/__(asan|tsan)_init/)?.[1];
 export const slack = () => Math.max(1, (1.5 * loadavg()[0]) / cpus().length) * (sanitized ? 5 : 1);
-
-export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // The synthetic vocabulary's special tokens come last: without them an answer goes on until it is told to stop.
 export const endless = { logit_bias: { 509: -100, 510: -100, 511: -100 } };
@@ -76,31 +77,31 @@ export async function start(args, { env = {}, ready = true } = {}) {
 		resolve({ code, signal });
 	}));
 	child.stdout.on('data', (data) => (server.stdout += data));
-	server.url = await new Promise((resolve, reject) => {
+	server.url = await within(new Promise((resolve, reject) => {
 		child.stderr.on('data', (data) => {
 			server.log += data;
 			const match = server.log.match(/^hokku: listening on (https?:\/\/\S+)$/m);
 			if (match) resolve(match[1]);
 		});
 		server.exited.then(({ code }) => reject(new Error(`the server ended with ${code}: ${server.log}`)));
-	});
+	}), 'the server to listen');
 	server.port = Number(server.url.match(/:(\d+)$/)[1]);
 	server.fds = () => readdirSync(`/proc/${child.pid}/fd`).length;
 	server.health = async () => JSON.parse((await raw(server.port, 'GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')).body);
 	if (ready) {
-		const ended = server.exited.then(({ code }) => Promise.reject(new Error(`the server ended with ${code}: ${server.log}`)));
+		const over = server.exited.then(({ code }) => Promise.reject(new Error(`the server ended with ${code}: ${server.log}`)));
 		const loaded = until(async () => (await server.health()).status === 'ok', 60000, 'the server to be ready');
 		loaded.catch(() => {});
-		ended.catch(() => {});
-		await Promise.race([loaded, ended]).catch(async (error) => {
+		over.catch(() => {});
+		await Promise.race([loaded, over]).catch(async (error) => {
 			await sleep(200); // an ending server closes its connections before it says why
-			throw server.child.exitCode === null ? error : await ended.catch((why) => why);
+			throw server.child.exitCode === null ? error : await over.catch((why) => why);
 		});
 	}
 	// SIGTERM; a sanitizer that found something makes the exit code other than 0.
 	server.stop = async () => {
 		child.kill('SIGTERM');
-		const end = await server.exited;
+		const end = await within(server.exited, 'the server to end').catch((error) => Promise.reject(new Error(`${error.message}: ${server.log.slice(-4000)}`)));
 		assert.deepEqual(end, { code: 0, signal: null }, server.log.slice(-4000));
 	};
 	return server;
@@ -111,25 +112,16 @@ export async function startFails(args, env = {}) {
 	const child = spawn(hokku, ['serve', ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...cleanEnv(), ...env } });
 	let err = '';
 	child.stderr.on('data', (data) => (err += data));
-	const code = await new Promise((resolve) => child.on('close', resolve));
+	const { code } = await ended(child);
 	return { code, err };
 }
 
-export async function until(condition, timeoutMs, what) {
-	const start = performance.now();
-	while (!(await condition())) {
-		if (performance.now() - start > timeoutMs) throw new Error(`waited ${timeoutMs} ms for ${what}`);
-		await sleep(5);
-	}
-	return performance.now() - start;
-}
-
 export function connect(port) {
-	return new Promise((resolve, reject) => {
+	return within(new Promise((resolve, reject) => {
 		const socket = net.connect(port, '127.0.0.1', () => resolve(socket));
 		socket.on('error', reject);
 		socket.on('error', () => {}); // a reset is none of the test's business
-	});
+	}), 'a connection');
 }
 
 function parse(text) {
@@ -147,7 +139,7 @@ export async function raw(port, ...pieces) {
 	socket.on('data', (data) => chunks.push(data));
 	const closed = new Promise((resolve) => socket.on('close', resolve));
 	for (const piece of pieces) socket.write(piece);
-	await closed;
+	await within(closed, 'the server to close the connection');
 	return parse(Buffer.concat(chunks).toString());
 }
 

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { endless, events, folder, generate, model, post, raw, sleep, start, startFails, stream, until } from './server_common.mjs';
+import { within } from './waits.mjs';
 
 const secret = { a: 'secret-of-team-a', b: 'secret-of-team-b', bare: 'secret-of-nobody' };
 const as = (who) => ({ Authorization: `Bearer ${secret[who]}` });
@@ -46,7 +47,7 @@ test('of a key with many requests and one with one, the one is let in after one 
 	const { queue } = await server.health();
 	assert.deepEqual([queue.running, queue.queued], [1, 61]);
 	assert.deepEqual((await post(server, '/v1/cancel', { id: 'first' }, as('a'))).json, { id: 'first', found: true });
-	await one.done;
+	await within(one.done, 'the stream to end');
 	assert.equal(one.events().at(-1).kind, 'end');
 	await Promise.all(many.map((s) => s.done));
 	const began = (s) => s.events()[0].data.started_at;
@@ -65,13 +66,13 @@ test('ids and cancels belong to their key', async (t) => {
 	assert.equal(twice.json.error.message, 'id is "mine", which another running request has');
 	for (const [who, found] of [['bare', false], ['a', true], ['a', false], ['bare', false]])
 		assert.deepEqual((await post(server, '/v1/cancel', { id: 'mine' }, as(who))).json, { id: 'mine', found });
-	await a.done;
+	await within(a.done, 'the stream to end');
 	assert.equal(a.events().at(-1).data.code, 'CANCELLED');
 	const n = b.events().length;
 	await until(() => b.events().length > n + 3, 5000, 'the other one to go on');
 	assert.equal((await post(server, '/v1/cancel', { id: 'mine' })).status, 401);
 	assert.equal((await post(server, '/v1/cancel', { id: 'mine' }, as('b'))).json.found, true);
-	await b.done;
+	await within(b.done, 'the stream to end');
 	await server.end();
 });
 
@@ -236,7 +237,7 @@ test('each answer tells the name of its key, and no answer a key', async (t) => 
 	await renew(`name=team-a key=${secret.a}\nname=team-b key=${secret.b}\n\n${secret.bare}\n`, /3 count, of which 0 are new; 1 are gone\n/);
 	assert.deepEqual([await status(secret.a), await status(next), (await server.key('bare')).name, (await server.key('b')).running], [200, 401, 'line-4', 1]);
 	await post(server, '/v1/cancel', { id: 'of-b' }, as('b'));
-	await running.done;
+	await within(running.done, 'the stream to end');
 	assert.equal(running.events().at(-1).data.code, 'CANCELLED');
 	assert.ok(!server.log.includes(next));
 	await server.end();

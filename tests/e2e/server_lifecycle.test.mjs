@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { within } from './waits.mjs';
 import {
 	connect, endless, events, folder, generate, hokku, idle, model, post, raw, sanitized, slack, sleep, start, startFails, stream, until,
 } from './server_common.mjs';
@@ -30,7 +31,7 @@ test('cancel ends a running request at once, and as often as one likes', async (
 	const answer = await cancel('run-1');
 	assert.equal(answer.status, 202);
 	assert.deepEqual(answer.json, { id: 'run-1', found: true });
-	await s.done;
+	await within(s.done, 'the stream to end');
 	assert.ok(performance.now() - at < soon, `${performance.now() - at} ms`);
 	assert.equal(last(s).kind, 'error');
 	assert.equal(last(s).data.code, 'CANCELLED');
@@ -58,12 +59,12 @@ test('cancel reaches requests that wait and requests in prefill', async () => {
 	const waiting = await stream(server, forever({ id: 'waiting' }));
 	await until(async () => (await server.health()).queue.queued === 1, 5000, 'one to wait');
 	await cancel('waiting');
-	await waiting.done;
+	await within(waiting.done, 'the stream to end');
 	assert.deepEqual(waiting.events().map((e) => e.kind), ['error']);
 	assert.equal(last(waiting).data.code, 'CANCELLED');
 	const at = performance.now();
 	await cancel('prefill');
-	await running.done;
+	await within(running.done, 'the stream to end');
 	assert.ok(performance.now() - at < soon, `${performance.now() - at} ms`);
 	assert.equal(last(running).data.code, 'CANCELLED');
 	await until(() => idle(server), soon, 'an idle server');
@@ -96,7 +97,7 @@ test('an id belongs to one request at a time', async () => {
 	assert.equal(second.status, 400);
 	assert.equal(second.json.error.field, 'id');
 	await cancel('twice');
-	await s.done;
+	await within(s.done, 'the stream to end');
 	const third = await generate(server, { prompt: 'a', max_tokens: 1, id: 'twice', stream: false });
 	assert.equal(third.status, 200);
 });
@@ -143,7 +144,7 @@ test('a client that goes away ends its request: running, in prefill, waiting, no
 		const gone = new Promise((resolve) => socket.on('close', resolve));
 		socket.resume();
 		socket.write(`POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${text.length}\r\n\r\n${text}${ahead.repeat(5000)}`);
-		await gone;
+		await within(gone, 'it to be dropped');
 		await until(() => idle(server), soon, 'it to go');
 	}
 });
@@ -173,7 +174,7 @@ test('a full queue is 503 with Retry-After, the waiting hear that the server liv
 test('a request may run for --request-timeout and no longer', async () => {
 	const short = await start([model('long'), '--ctx', '100000', '--request-timeout', '0.3']);
 	const s = await stream(short, forever());
-	await s.done;
+	await within(s.done, 'the stream to end');
 	assert.equal(last(s).kind, 'error');
 	assert.equal(last(s).data.code, 'INFERENCE_TIMEOUT');
 	assert.match(last(s).data.message, /0\.3 seconds/);
@@ -194,9 +195,9 @@ test('SIGTERM: what runs may finish, new work is refused, exit code 0', async ()
 		assert.equal(refused.status, 503);
 		assert.equal(refused.json.error.code, 'SHUTTING_DOWN');
 	}
-	await s.done;
+	await within(s.done, 'the stream to end');
 	assert.ok(['end', 'error'].includes(last(s).kind));
-	assert.deepEqual(await stopping.exited, { code: 0, signal: null }, stopping.log.slice(-3000));
+	assert.deepEqual(await within(stopping.exited, 'the server to end'), { code: 0, signal: null }, stopping.log.slice(-3000));
 });
 
 test('SIGINT: what does not finish within 5 s is told so; SIGTERM twice ends at once', async () => {
@@ -209,15 +210,15 @@ test('SIGINT: what does not finish within 5 s is told so; SIGTERM twice ends at 
 	hasty.child.kill('SIGTERM');
 	await sleep(50);
 	hasty.child.kill('SIGTERM');
-	assert.deepEqual(await hasty.exited, { code: 130, signal: null });
+	assert.deepEqual(await within(hasty.exited, 'the server to end'), { code: 130, signal: null });
 	assert.ok(performance.now() - at < 3000);
 	const refused = await generate(patient, forever());
 	assert.equal(refused.status, 503);
 	assert.equal(refused.json.error.code, 'SHUTTING_DOWN');
 	assert.ok(Number(refused.headers.get('retry-after')) >= 1);
-	await s.done;
+	await within(s.done, 'the stream to end');
 	assert.equal(last(s).data.code, 'SHUTTING_DOWN');
-	assert.deepEqual(await patient.exited, { code: 0, signal: null }, patient.log.slice(-3000));
+	assert.deepEqual(await within(patient.exited, 'the server to end'), { code: 0, signal: null }, patient.log.slice(-3000));
 	assert.ok(performance.now() - at < 6000, `${performance.now() - at} ms`);
 });
 

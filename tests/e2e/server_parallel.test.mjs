@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { endless, events, generate, idle, model, post, sanitized, slack, start, stream, until } from './server_common.mjs';
+import { within } from './waits.mjs';
 
 // The thread sanitizer computes twenty times as long, and fewer threads and clients show it what there is to see.
 const crowd = sanitized === 'tsan' ? 16 : 64, longest = sanitized === 'tsan' ? 150 : 240;
@@ -69,7 +70,7 @@ test('cache_debug tells why no more of a prompt was found, in each form of answe
 	assert.equal(typeof told.token.text, 'string');
 	// streamed, and a sample each
 	const s = await stream(server, { prompt, max_tokens: 1, n: 2, cache_debug: true });
-	await s.done;
+	await within(s.done, 'the stream to end');
 	const ends = s.events().filter((e) => e.kind === 'end');
 	assert.deepEqual(ends.map((e) => e.data.cache_debug.reason), ['all_found', 'all_found']);
 	// OpenAI's
@@ -167,7 +168,7 @@ test('cancels, disconnects and a full queue, with several that run', async (t) =
 		const id = s === waits ? 'waits' : s === prefills ? 'prefills' : 'runs';
 		const at = performance.now();
 		await post(server, '/v1/cancel', { id });
-		await s.done;
+		await within(s.done, 'the stream to end');
 		assert.ok(performance.now() - at < soon, `${id}: ${performance.now() - at} ms`);
 		assert.equal(last(s).data.code, 'CANCELLED');
 	}

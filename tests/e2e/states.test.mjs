@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { endless, hokku, model, post, sanitized, sleep, slack, start, stream, until } from './server_common.mjs';
+import { ended, within } from './waits.mjs';
 
 const scratch = mkdtempSync(join(tmpdir(), 'hokku-states-'));
 after(() => rmSync(scratch, { recursive: true }));
@@ -54,7 +55,7 @@ test('after a restore a prompt has the bits of the run that computed it, here, a
 	assert.equal(saved.bytes, statSync(join(dir, 'none', 'x.state')).size);
 	assert.equal(statSync(join(dir, 'none')).mode & 0o777, 0o700);
 	assert.match(server.log, /state "x" saved: 100 tokens, /);
-	for (const end of [() => server.stop(), async () => server.child.kill('SIGKILL') && (await server.exited), () => server.stop()]) {
+	for (const end of [() => server.stop(), async () => server.child.kill('SIGKILL') && (await within(server.exited, 'the server to end')), () => server.stop()]) {
 		await end();
 		server = await serve(t, ['--state-dir', dir, '--parallel', '3', '--ctx', '256']);
 		const back = await restore(server, 'x');
@@ -403,24 +404,17 @@ test('-n 0 computes a prompt for those that are longer; what is wrong is told', 
 	// Ctrl-C ends the computing of a prompt, and leaves nothing
 	const none = join(scratch, 'interrupted.state');
 	writeFileSync(join(scratch, 'long.txt'), 'x'.repeat(30000));
-	const code = await new Promise((resolve) => {
-		const child = spawn(hokku, ['run', model('long'), '--raw', '-f', join(scratch, 'long.txt'), '-n', '0', '--state', none], { env });
-		setTimeout(() => child.kill('SIGINT'), 400);
-		child.on('close', resolve);
-	});
+	const long = spawn(hokku, ['run', model('long'), '--raw', '-f', join(scratch, 'long.txt'), '-n', '0', '--state', none], { env });
+	setTimeout(() => long.kill('SIGINT'), 400);
+	const { code } = await ended(long);
 	assert.deepEqual([code, existsSync(none)], [130, false]);
 	// of an answer it keeps what was answered
-	return new Promise((resolve) => {
-		const kept = join(scratch, 'kept.state');
-		const child = spawn(hokku, ['run', model('long'), '--raw', '-p', 'x', ...options.slice(6), '--state', kept], { env });
-		let n = 0;
-		child.stdout.on('data', (data) => (n += data.length) > 200 && !child.killed && child.kill('SIGINT'));
-		child.on('close', (code) => {
-			assert.equal(code, 130);
-			assert.ok(statSync(kept).size > 500);
-			resolve();
-		});
-	});
+	const kept = join(scratch, 'kept.state');
+	const child = spawn(hokku, ['run', model('long'), '--raw', '-p', 'x', ...options.slice(6), '--state', kept], { env });
+	let n = 0;
+	child.stdout.on('data', (data) => (n += data.length) > 200 && !child.killed && child.kill('SIGINT'));
+	assert.equal((await ended(child)).code, 130);
+	assert.ok(statSync(kept).size > 500);
 });
 
 // ---- a GPU, emulated ----

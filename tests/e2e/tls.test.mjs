@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -13,6 +12,7 @@ import { after, test } from 'node:test';
 import tls from 'node:tls';
 import { promisify } from 'node:util';
 import { endless, events, hokku, model, raw, start, startFails, until } from './server_common.mjs';
+import { within } from './waits.mjs';
 
 const dir = mkdtempSync(join(tmpdir(), 'hokku-tls-')); // a Unix socket's path is short
 after(() => rmSync(dir, { recursive: true }));
@@ -29,7 +29,7 @@ const withTls = (name = 'good', key = name) => ['--ssl-cert-file', file(`${name}
 // One request with Node's own client.
 function ask(options, body) {
 	const client = options.socketPath ? http : https;
-	return new Promise((resolve, reject) => {
+	return within(new Promise((resolve, reject) => {
 		const req = client.request({ host: '127.0.0.1', ca, method: body ? 'POST' : 'GET', ...options }, (res) => {
 			let text = '';
 			const protocol = res.socket.getProtocol?.();
@@ -40,7 +40,7 @@ function ask(options, body) {
 		});
 		req.on('error', reject);
 		req.end(body && JSON.stringify(body));
-	});
+	}), `the answer of ${options.path}`);
 }
 
 async function serve(t, args) {
@@ -104,16 +104,16 @@ test('TLS: clients of every kind, disconnects, slow readers, pipelining', async 
 	for (const seen of [0, 1]) {
 		const client = tls.connect({ port, ca, host: '127.0.0.1' });
 		const body = JSON.stringify({ prompt: Array(seen ? 1 : 20000).fill(7), ...endless });
-		await new Promise((resolve) => client.on('secureConnect', resolve));
+		await within(new Promise((resolve) => client.on('secureConnect', resolve)), 'the handshake');
 		client.write(`POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
-		if (seen) await new Promise((resolve) => client.once('data', resolve));
+		if (seen) await within(new Promise((resolve) => client.once('data', resolve)), 'the answer to begin');
 		else await until(async () => (await server.get('/health')).queue.running === 1, 20000, 'it to run');
 		client.destroy();
 		await until(async () => (await server.get('/health')).queue.cancelled === seen + 1, 20000, 'it to end');
 	}
 
 	// Requests in one piece are answered in their order; behind a faulty one comes its refusal and the end.
-	const piped = await new Promise((resolve, reject) => {
+	const piped = await within(new Promise((resolve, reject) => {
 		let heard = '';
 		const client = tls.connect({ port, ca, host: '127.0.0.1', ALPNProtocols: ['h2', 'http/1.1'] }, () => {
 			assert.equal(client.alpnProtocol, 'http/1.1');
@@ -122,12 +122,12 @@ test('TLS: clients of every kind, disconnects, slow readers, pipelining', async 
 		client.on('data', (data) => (heard += data));
 		client.on('end', () => resolve(heard));
 		client.on('error', reject);
-	});
+	}), 'three answers and the end');
 	assert.deepEqual(piped.match(/^HTTP\/1\.1 \d+/gm), ['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 400']);
 
 	// One that names other protocols alone is told of none.
 	const other = tls.connect({ port, ca, host: '127.0.0.1', ALPNProtocols: ['h2'] });
-	await once(other, 'secureConnect', { signal: AbortSignal.timeout(20000) });
+	await within(new Promise((resolve) => other.on('secureConnect', resolve)), 'the handshake');
 	assert.equal(other.alpnProtocol, false);
 	other.destroy();
 
@@ -135,7 +135,7 @@ test('TLS: clients of every kind, disconnects, slow readers, pipelining', async 
 	const slow = tls.connect({ port, ca, host: '127.0.0.1' });
 	slow.on('error', () => {});
 	slow.pause();
-	await new Promise((resolve) => slow.on('secureConnect', resolve));
+	await within(new Promise((resolve) => slow.on('secureConnect', resolve)), 'the handshake');
 	const body = JSON.stringify({ prompt: 'a', n: 8, logprobs: true, top_logprobs: 20, ...endless });
 	slow.write(`POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
 	await until(() => /a client left \d+ bytes of its answer unread: dropped/.test(server.log), 60000, 'it to be dropped');
@@ -198,7 +198,7 @@ test('a Unix socket: its permissions, a dead server\'s, a living one\'s', async 
 	assert.equal(second.code, 1);
 	assert.ok(second.err.includes(`--host ${socket}: another server listens there; stop it, or give another path`), second.err);
 	server.child.kill('SIGKILL');
-	await server.exited;
+	await within(server.exited, 'the server to end');
 	assert.ok(existsSync(socket));
 	const next = await start([model('tiny'), '--host', socket, '--host', '127.0.0.1'], { ready: false });
 	t.after(() => next.child.kill('SIGKILL'));
@@ -248,7 +248,7 @@ test('several addresses have one port, and who never shakes hands is not waited 
 			socket.on('close', resolve);
 			socket.resume();
 		});
-	await Promise.all(['', '\x16', '\x16\x03\x01\x02\x00\x01'].map(silent));
+	await within(Promise.all(['', '\x16', '\x16\x03\x01\x02\x00\x01'].map(silent)), 'those who never shake hands to be dropped');
 	await server.stop();
 });
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { connect, endless, events, generate, idle, model, sanitized, slack, sleep, start, until } from './server_common.mjs';
+import { within } from './waits.mjs';
 
 let server;
 before(async () => {
@@ -58,7 +59,7 @@ test('a client that reads late gets its whole answer, also where that has ended 
 		await until(async () => (await held()) > 1000, patience, 'something to be held back');
 		if (wait === 'end') await until(async () => (await server.health()).queue.running === 0, patience, 'the answer to end');
 		late.socket.resume();
-		await late.closed;
+		await within(late.closed, 'it to be dropped', patience);
 		assert.deepEqual(checkWhole(events(late.payload()), long), lone);
 		assert.equal(await held(), 0);
 	}
@@ -72,7 +73,7 @@ test('a client that reads slowly all the time gets its whole answer', async () =
 		setTimeout(() => slow.socket.resume(), 50);
 	});
 	slow.socket.resume();
-	await slow.closed;
+	await within(slow.closed, 'it to be dropped', patience);
 	assert.deepEqual(checkWhole(events(slow.payload()), long), lone);
 });
 

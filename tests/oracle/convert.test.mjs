@@ -8,6 +8,7 @@ import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import { GGMLQuantizationType as T, GGUFValueType as V, gguf } from "@huggingface/gguf";
+import { ended, until } from "../e2e/waits.mjs";
 
 const hokku = process.env.HOKKU ?? "hokku";
 const root = fs.mkdtempSync(path.join(os.tmpdir(), "hokku-convert-"));
@@ -303,6 +304,7 @@ test("an interrupted job leaves no file and exits 130", async () => {
 	const dir = path.join(root, "stop");
 	fs.mkdirSync(dir);
 	const child = spawn(hokku, ["synth", "--shape", "qwen2.5-0.5b", "--type", "Q8_0", "-o", path.join(dir, "x.gguf")]);
+	const over = ended(child);
 	// The file has no name before it is whole: what tells that it is being written is a descriptor of it.
 	const writes = () => {
 		const fds = `/proc/${child.pid}/fd`;
@@ -314,9 +316,9 @@ test("an interrupted job leaves no file and exits 130", async () => {
 			}
 		});
 	};
-	while (child.exitCode === null && !writes()) await new Promise((r) => setTimeout(r, 10));
+	await until(() => child.exitCode !== null || writes(), 60000, "the file to be opened");
 	child.kill("SIGINT");
-	const [code, signal] = await new Promise((r) => child.on("exit", (...all) => r(all)));
+	const { code, signal } = await over;
 	assert.deepEqual([code, signal], [130, null]);
 	assert.deepEqual(fs.readdirSync(dir), []);
 });
