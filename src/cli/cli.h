@@ -79,6 +79,12 @@ int cli_fail(const struct hokku_error *err);
 /* "hokku NAME: MESSAGE (see hokku NAME --help)" on stderr; returns EXIT_USAGE. */
 int cli_usage(const struct cmd *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* White space, as JSON has it. */
+static inline bool cli_is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* Puts a question on stderr and reads a line: "y..." is yes, an empty one is `otherwise`, all else and the
  * end of the input no. */
 bool cli_ask(const char *question, bool otherwise);

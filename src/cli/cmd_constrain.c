@@ -342,7 +342,7 @@ static void add_verdict(struct session *s, const struct shape_walked *w, struct 
 	strbuf_add_c(&s->out, "\nwhat could stand there: ");
 	add_wanted(&s->out, s->tools.tok, w);
 	strbuf_add_c(&s->out, "\n");
-	if (w->verdict == SHAPE_REFUSED && w->at < text.len && memchr(" \t\r\n", text.ptr[w->at], 4) &&
+	if (w->verdict == SHAPE_REFUSED && w->at < text.len && cli_is_space(text.ptr[w->at]) &&
 	    space_of(&s->o) == CONSTRAIN_COMPACT && is_json(&s->o))
 		strbuf_add_c(&s->out, "JSON is written without white space here; --space free allows it\n");
 }

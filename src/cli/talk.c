@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/new_file.h"
+#include "cli/cli.h"
 
 /* ---- what is typed ---- */
 
@@ -105,9 +106,9 @@ enum { N_COMMANDS = sizeof commands_of_talk / sizeof *commands_of_talk };
 
 static struct str trim(struct str s)
 {
-	while (s.len && memchr(" \t\r\n", s.ptr[0], 4))
+	while (s.len && cli_is_space(s.ptr[0]))
 		s = (struct str){s.ptr + 1, s.len - 1};
-	while (s.len && memchr(" \t\r\n", s.ptr[s.len - 1], 4))
+	while (s.len && cli_is_space(s.ptr[s.len - 1]))
 		s.len--;
 	return s;
 }
@@ -140,7 +141,7 @@ enum hokku_code talk_parse(struct str text, enum talk_command *command, struct s
 		return HOKKU_OK;
 	}
 	struct str name = {text.ptr, 0};
-	while (name.len < text.len && !memchr(" \t\r\n", text.ptr[name.len], 4))
+	while (name.len < text.len && !cli_is_space(text.ptr[name.len]))
 		name.len++;
 	*rest = trim((struct str){text.ptr + name.len, text.len - name.len});
 	for (size_t i = 0; i < N_COMMANDS; i++) {

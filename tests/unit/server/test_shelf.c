@@ -216,20 +216,36 @@ static const struct shelf_model *model_of(const struct shelf_list *list, const c
 	return NULL;
 }
 
-static void test_what_is_new_is_told(void **state)
+/* A file that is a model. */
+static struct str model_bytes(void)
+{
+	struct str bytes = bundled_model();
+	if (!bytes.len)
+		skip();
+	return bytes;
+}
+
+/* A shelf of the root's folder `name`, which may be NULL, beside what is named. */
+static struct shelf *open_shelf(const char *name, struct shelf_config config)
 {
 	struct shelf *s;
 	struct hokku_error err;
-	struct str bytes = bundled_model();
-	char dir[512];
+	static char dir[512]; /* of one shelf at a time, which borrows it */
+	if (name)
+		snprintf(dir, sizeof dir, "%s", in_root(name));
+	config.dir = name ? dir : NULL;
+	config.on_list = on_list;
+	assert_int_equal(shelf_create(&config, &s, &err), HOKKU_OK);
+	return s;
+}
+
+static void test_what_is_new_is_told(void **state)
+{
+	struct str bytes = model_bytes();
 	(void)state;
-	if (!bytes.len)
-		skip();
 	put("live/good.gguf", bytes.ptr, bytes.len);
 	put("live/bad.gguf", bytes.ptr, bytes.len / 2);
-	snprintf(dir, sizeof dir, "%s", in_root("live"));
-	const struct shelf_config config = {.dir = dir, .on_list = on_list, .engine = {.kv_grows = true}};
-	assert_int_equal(shelf_create(&config, &s, &err), HOKKU_OK);
+	struct shelf *s = open_shelf("live", (struct shelf_config){.engine = {.kv_grows = true}});
 	struct shelf_list *list = wait_for(s, 1);
 	const struct shelf_model *good = model_of(list, "good"), *bad = model_of(list, "bad");
 	assert_true(good && bad && good->look && bad->look);
@@ -304,20 +320,14 @@ static int feed(void **state)
  * is read when it can be. */
 static void test_want_of_descriptors(void **state)
 {
-	struct shelf *s;
-	struct hokku_error err;
-	struct str bytes = bundled_model();
-	char dir[512];
+	struct str bytes = model_bytes();
 	(void)state;
-	if (!bytes.len)
-		skip();
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
 	put("poor/sub/good.gguf", bytes.ptr, bytes.len);
 	put("rich.gguf", bytes.ptr, bytes.len);
-	snprintf(dir, sizeof dir, "%s", in_root("poor"));
 	const char *paths[] = {in_root("rich.gguf")};
-	const struct shelf_config config = {.paths = paths, .n_paths = 1, .dir = dir, .on_list = on_list};
-	assert_int_equal(shelf_create(&config, &s, &err), HOKKU_OK);
+	const struct shelf_config config = {.paths = paths, .n_paths = 1};
+	struct shelf *s = open_shelf("poor", config);
 	struct shelf_list *list = wait_for(s, 1);
 	assert_int_equal(list->n, 2);
 	assert_int_equal(model_of(list, "sub/good")->look->err.code, 0);
@@ -339,9 +349,8 @@ static void test_want_of_descriptors(void **state)
 	shelf_list_free(list);
 	shelf_destroy(s);
 
-	const struct shelf_config named = {.paths = paths, .n_paths = 1, .on_list = on_list};
 	leave(0);
-	assert_int_equal(shelf_create(&named, &s, &err), HOKKU_OK);
+	s = open_shelf(NULL, config);
 	list = wait_for(s, 1);
 	assert_non_null(strstr(model_of(list, "rich")->look->err.message, "Too many open files"));
 	shelf_list_free(list);
