@@ -206,7 +206,7 @@ static const struct deep_list *deep_of(struct masks *k, const uint64_t used[4])
 static rx read_way(struct masks *k, const struct vocab_trie *t, struct deep_node d, rx r)
 {
 	struct str token = vocab_bytes(k->vocab, (int32_t)t->ids[t->tokens[d.node + 1]]);
-	for (uint32_t i = 0; i < d.depth && r != RX_NONE; i++)
+	for (uint32_t i = 0; i < d.depth && i < token.len && r != RX_NONE; i++)
 		r = rx_derive_known(k->machine->pool, r, (uint8_t)token.ptr[i]);
 	return is_alive(k->machine->pool, r) ? r : RX_NONE;
 }

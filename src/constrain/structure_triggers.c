@@ -96,7 +96,7 @@ static struct triggers read_triggers(struct structure *s, const struct jv *list,
 {
 	struct str *texts = tokens ? NULL : structure_alloc(s, list->n, sizeof *texts);
 	int32_t *ids = tokens ? structure_alloc(s, list->n, sizeof *ids) : NULL;
-	struct triggers t = {.at = structure_alloc(s, list->n, sizeof *t.at)};
+	struct triggers t = {.at = structure_alloc(s, list->n, sizeof(struct jv *))};
 	t.texts.at = texts;
 	t.tokens = ids;
 	for (uint32_t i = 0; i < list->n; i++) {
