@@ -294,7 +294,7 @@ test('what speaks no HTTP, and nobody at all', async () => {
 	assert.match(r.stdout, /2 failed: (what came is no HTTP|the connection)/);
 	const unnamed = await run(at);
 	assert.match(unnamed.stderr, /names no model; say which one with --model/);
-	await new Promise((resolve) => odd.close(resolve));
+	await within(new Promise((resolve) => odd.close(resolve)), 'the server to close');
 	const nobody = await run(at);
 	assert.equal(nobody.status, 1);
 	assert.match(nobody.stderr, /cannot connect to 127\.0\.0\.1:\d+: Connection refused; does a server listen there\?/);

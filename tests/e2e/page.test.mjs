@@ -59,7 +59,7 @@ async function open(t, { scheme = 'light', width = 1200, height = 800, withKey =
 	page.answers = (n) => page.waitForFunction((wanted) => document.querySelectorAll('.message.assistant:not(.live)').length === wanted, n);
 	page.kept = () => page.waitForFunction(() => !document.querySelector('[data-unsaved]')); // in the browser's database
 	// What changes is drawn with the next frame.
-	page.drawn = () => page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+	page.drawn = () => within(page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))), 'two frames');
 	page.words = async (selector) => {
 		await page.drawn();
 		return page.locator(selector).allInnerTexts();
@@ -121,7 +121,7 @@ test('GET / is the page to whom Accept says so, else the list of routes; HEAD is
 
 test('the page is compressed for whom that suits, each form has its tag, and who has it is told so', async () => {
 	const ask = (headers, method = 'GET') =>
-		new Promise((resolve, reject) => {
+		within(new Promise((resolve, reject) => {
 			const request = http.request({ host: '127.0.0.1', port: server.port, method, headers: { Accept: 'text/html', ...headers } }, async (answer) => {
 				const parts = [];
 				for await (const part of answer) parts.push(part);
@@ -129,7 +129,7 @@ test('the page is compressed for whom that suits, each form has its tag, and who
 			});
 			request.on('error', reject);
 			request.end();
-		});
+		}), `the answer to ${method}`);
 	const committed = readFileSync(new URL('../../page/dist/index.html', import.meta.url));
 	const form = (answer) => [answer.status, answer.headers['content-encoding'], answer.headers.vary, answer.headers['content-type']];
 	const plain = await ask({}), packed = await ask({ 'Accept-Encoding': 'gzip, deflate, br, zstd' });
@@ -315,7 +315,7 @@ test('events in pieces of any size, with CRLF: the same text', { skip }, async (
 	front.answers['POST /v1/chat/completions'] = async (_request, response) => {
 		response.writeHead(200, { 'Content-Type': 'text/event-stream' });
 		const bytes = Buffer.from(`: hello\r\n\r\n${chunk({ content: 'snø ☂ and ' }).replaceAll('\n', '\r\n')}${chunk({ content: 'näve 雨' })}data:[DONE]\n\n`);
-		for (const byte of bytes) if (!response.write(Buffer.of(byte))) await new Promise((resolve) => response.once('drain', resolve));
+		for (const byte of bytes) if (!response.write(Buffer.of(byte))) await within(new Promise((resolve) => response.once('drain', resolve)), 'the page to read on');
 		response.end();
 	};
 	await page.say('Say it.');
@@ -495,7 +495,7 @@ test('no HTML of anybody reaches the page: models, titles, prompts, thinking, ca
 	await sound('an address');
 	assert.deepEqual(page.faults, []);
 	// And behind all that, the policy.
-	const tried = await page.evaluate(async (url) => {
+	const tried = await within(page.evaluate(async (url) => {
 		const out = {};
 		const attempt = (name, act) => {
 			try {
@@ -518,7 +518,7 @@ test('no HTML of anybody reaches the page: models, titles, prompts, thinking, ca
 		});
 		out.blocked = blocked.filter((one) => !/trusted/.test(one)).sort();
 		return out;
-	}, 'https://elsewhere.example/');
+	}, 'https://elsewhere.example/'), 'what is blocked to be blocked');
 	assert.deepEqual(tried, { innerHTML: 'TypeError', fetch: 'TypeError', script: 'TypeError', blocked: ['connect-src', 'img-src'] });
 	page.faults.length = 0; // of what was blocked just now
 });

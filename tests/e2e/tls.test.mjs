@@ -144,13 +144,13 @@ test('TLS: clients of every kind, disconnects, slow readers, pipelining', async 
 
 	// SIGHUP: the files are read again. A pair that is none is told and changes nothing; a new one is that of new connections, and streams go on.
 	const shown = () =>
-		new Promise((resolve, reject) => {
+		within(new Promise((resolve, reject) => {
 			const client = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
 				resolve(client.getPeerX509Certificate().fingerprint256);
 				client.destroy();
 			});
 			client.on('error', reject);
-		});
+		}), 'the handshake');
 	const print = (name) => new X509Certificate(readFileSync(file(`${name}.pem`))).fingerprint256;
 	const running = tls.connect({ port, ca, host: '127.0.0.1' });
 	let came = 0;
