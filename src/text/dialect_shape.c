@@ -222,6 +222,49 @@ void shape_schema(struct shaper *s, struct shape_list *l, const struct jv *schem
 	strbuf_addf(&s->out->text, ",\"space\":\"%s\"}", s->form & DIALECT_SPACED ? "spaced" : "compact");
 }
 
+/* Whether a schema's types leave objects; without any they all do. */
+static bool may_be_object(const struct jv *schema)
+{
+	const struct jv *type = jv_get(schema, "type");
+	if (!type || str_eq_c(jv_str(type), "object"))
+		return true;
+	for (size_t i = 0; i < jv_len(type); i++)
+		if (str_eq_c(jv_str(jv_at(type, i)), "object"))
+			return true;
+	return !jv_is(type, JV_STRING) && !jv_is(type, JV_ARRAY); /* no type at all: the compiler says so */
+}
+
+/* Arguments are an object, also where their schema leaves that open: else what is drawn may be no call. */
+static void shape_arguments(struct shaper *s, struct shape_list *l, const struct jv *parameters)
+{
+	const struct jv *type = jv_get(parameters, "type");
+	char quoted[80];
+	if (!parameters || str_eq_c(jv_str(type), "object")) {
+		shape_schema(s, l, parameters, parameters, "");
+		return;
+	}
+	if (!may_be_object(parameters)) {
+		shape_refuse(s, "", "has the \"type\" %s; the arguments of a call are an object",
+			     jv_text(type, quoted, sizeof quoted));
+		return;
+	}
+	bool fixed = !type || jv_is(type, JV_ARRAY);
+	shape_item(s, l);
+	note_schema(s, "");
+	shape_add(s, "{\"type\":\"json_schema\",\"json_schema\":{");
+	if (fixed)
+		shape_add(s, "\"type\":\"object\"");
+	for (uint32_t i = 0, n = fixed; i < parameters->n; i++) {
+		if (fixed && str_eq_c(jv_key(parameters, i), "type"))
+			continue;
+		shape_add(s, n++ ? "," : "");
+		strbuf_add_json(&s->out->text, jv_key(parameters, i).ptr, jv_key(parameters, i).len);
+		shape_add(s, ":");
+		jv_write(jv_value(parameters, i), &s->out->text);
+	}
+	strbuf_addf(&s->out->text, "},\"space\":\"%s\"}", s->form & DIALECT_SPACED ? "spaced" : "compact");
+}
+
 /* ---- calls ---- */
 
 static const struct jv *function_of(const struct jv *tool)
@@ -242,7 +285,7 @@ static void write_op(struct shaper *s, struct shape_list *l, char op, const stru
 		if (s->d->body == BODY_GEMMA || s->d->body == BODY_PYTHON)
 			shape_notation(s, l, parameters);
 		else
-			shape_schema(s, l, parameters, parameters, "");
+			shape_arguments(s, l, parameters);
 		break;
 	case OP_PARAMS:
 		shape_params(s, l, parameters);

@@ -369,3 +369,24 @@ test("what a template refuses is named as the API has it, and by no number that 
 	assert.deepEqual(await said('/v1/messages', { messages: asked, tools: anthropicTools, max_tokens: 1 }), [`messages: ${it}`, undefined]);
 	await other.stop();
 });
+
+test('arguments are an object also where the schema leaves that open', async () => {
+	const one = { properties: { a: { enum: [1] } }, required: ['a'], additionalProperties: false };
+	const schemas = [
+		[{ maxProperties: 0 }, {}],
+		[one, { a: 1 }],
+		[{ type: ['string', 'object'], ...one }, { a: 1 }],
+		[{ anyOf: [{ type: 'string' }, { type: 'object', ...one }] }, { a: 1 }],
+		[{ $ref: '#/$defs/x', $defs: { x: { anyOf: [{ type: 'integer' }, { type: 'object', ...one }] } } }, { a: 1 }],
+	];
+	for (const [schema, wanted] of schemas)
+		for (let seed = 1; seed <= 6; seed++) {
+			const { json } = await post(server, '/v1/chat/completions', { ...ask, seed, tools: [tool('f', schema)], tool_choice: 'required', parallel_tool_calls: false, reasoning_effort: 'none' });
+			const [{ message, finish_reason: reason }] = json.choices;
+			assert.equal(reason, 'tool_calls', JSON.stringify(schema) + JSON.stringify(message));
+			assert.deepEqual(JSON.parse(message.tool_calls[0].function.arguments), wanted);
+		}
+	const { status, json } = await post(server, '/v1/chat/completions', { ...ask, tools: [tool('f', { type: 'string' })], tool_choice: 'required' });
+	assert.deepEqual([status, json.error.param], [400, 'tools[0].function.parameters']);
+	assert.match(json.error.message, /arguments of a call are an object/);
+});
