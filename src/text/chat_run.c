@@ -198,7 +198,7 @@ static struct jinja_value filled_properties(struct work *w, const struct jv *v)
 }
 
 /* A tool, a function or a schema with all that a template may ask for without asking whether it is there: an
- * empty description where described, a tool's parameters. */
+ * empty description where described, a tool's parameters with their type and properties. */
 static struct jinja_value filled(struct work *w, const struct jv *v, bool described)
 {
 	if (!jv_is(v, JV_OBJECT))
@@ -221,6 +221,12 @@ static struct jinja_value filled(struct work *w, const struct jv *v, bool descri
 		jinja_put(w->r, made, STR_LIT("description"), jinja_string(w->r, STR_LIT(""), false));
 	if (function && jv_none(jv_get(v, "parameters")))
 		jinja_put(w->r, made, STR_LIT("parameters"), no_properties(w));
+	if (!described && !function && !jv_get(v, "function")) { /* the parameters themselves */
+		if (!jv_get(v, "type"))
+			jinja_put(w->r, made, STR_LIT("type"), jinja_string(w->r, STR_LIT("object"), false));
+		if (!jv_get(v, "properties"))
+			jinja_put(w->r, made, STR_LIT("properties"), jinja_dict(w->r));
+	}
 	return made;
 }
 

@@ -587,6 +587,13 @@ static const struct {
 	{"the same of tools that are functions themselves",
 	 "{% for t in tools %}{{ t.name + t.description }}{{ t.parameters.type }};{% endfor %}",
 	 "[{\"role\":\"user\",\"content\":\"x\"}]", "[{\"name\":\"f\"}]", NULL, "fobject;"},
+	{"parameters that say nothing",
+	 "{% for t in tools %}{{ t.function.parameters.type }}{% for k, v in t.function.parameters.properties.items() %}{{ k "
+	 "}}{% endfor %};{% endfor %}",
+	 "[{\"role\":\"user\",\"content\":\"x\"}]",
+	 "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{}}},{\"type\":\"function\",\"function\":{"
+	 "\"name\":\"g\",\"parameters\":{\"properties\":{\"a\":{}}}}}]",
+	 NULL, "object;objecta;"},
 	{"tools as they are where that will do", "{{ tools|tojson }}",
 	 "[{\"role\":\"user\",\"content\":\"x\"}]", "[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]",
 	 NULL, "[{\"type\": \"function\", \"function\": {\"name\": \"f\"}}]"},
