@@ -84,8 +84,9 @@ struct hokku;
 
 /* How a model is opened. */
 struct hokku_options {
-	size_t struct_size;     /* sizeof(struct hokku_options) */
-	const char *model_path; /* a GGUF file; NULL: the haiku model inside the library */
+	size_t struct_size; /* sizeof(struct hokku_options) */
+	/* A GGUF file, or a folder as transformers writes it; NULL: the haiku model inside the library. */
+	const char *model_path;
 	/* "cpu", "cpu:reference", "cuda", "cuda:N"; NULL or "auto": a GPU if one will do, else the CPU */
 	const char *device;
 	uint32_t n_ctx; /* positions a request may use; 0: what the model was trained for, 32,768 at most, or
@@ -360,7 +361,7 @@ struct hokku_request {
 /* Why an answer ended. */
 #define HOKKU_STOPS(X)                                                   \
 	X(END, "end")         /* the model drew one of its end tokens */ \
-	X(STOP, "stop")       /* a stop text occurred */                 \
+	X(STOP, "stop")       /* a stop text or stop token occurred */   \
 	X(LENGTH, "length")   /* max_tokens were drawn */                \
 	X(CONTEXT, "context") /* the context is full */
 enum hokku_stop {
@@ -368,6 +369,7 @@ enum hokku_stop {
 	HOKKU_STOPS(HOKKU_X)
 #undef HOKKU_X
 };
+/* "end" and so on. Static storage. */
 HOKKU_API const char *hokku_stop_name(enum hokku_stop stop);
 
 struct hokku_result {

@@ -26,7 +26,9 @@ void *arena_array(struct arena *a, size_t count, size_t size);
 /* A terminated copy. */
 char *arena_strdup(struct arena *a, const char *text, size_t n);
 
+/* All that was taken is gone, and its memory is used again. */
 void arena_reset(struct arena *a);
+/* The same, and the memory is given back. */
 void arena_free(struct arena *a);
 
 #endif

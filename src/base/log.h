@@ -12,6 +12,7 @@
 enum log_level { LOG_OFF, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
 
+/* Of the whole process, from any thread. What is above the level is not written. */
 void log_level_set(enum log_level level);
 enum log_level log_level_get(void);
 void log_format_set(enum log_format format);
@@ -29,6 +30,8 @@ struct log_line {
 	bool on, json;
 };
 
+/* A line with members: begun, members added, ended. Nothing is done where the level says that it is not
+ * written. text: what it says, before them. */
 void log_begin(struct log_line *l, enum log_level level, const char *text);
 void log_str(struct log_line *l, const char *name, struct str value);
 void log_u64(struct log_line *l, const char *name, uint64_t value);

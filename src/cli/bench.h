@@ -2,6 +2,7 @@
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
+/* Exit codes of the program. */
 int bench_tokenize(int argc, char **argv);
 int bench_serve(int argc, char **argv);
 

@@ -11,6 +11,7 @@ struct series {
 	bool failed; /* no memory: something is not in it */
 };
 
+/* Where there is no memory they are left out, and `failed` tells it. */
 void series_add(struct series *s, double value);
 void series_add_all(struct series *s, const struct series *more);
 void series_clear(struct series *s); /* keeps the memory */

@@ -148,6 +148,7 @@ enum constrain_taken constrain_mask(struct constrain_walk *w, uint32_t *bits);
  * them. Returns how many, at most max. */
 size_t constrain_forced(struct constrain_walk *w, int32_t *out, size_t max);
 
+/* Is the answer whole as it stands? */
 bool constrain_may_end(const struct constrain_walk *w);
 
 /* The bytes that may come next, of 256 (what a person is told where an instance does not fit). */

@@ -56,6 +56,8 @@ size_t rx_bytes(const struct rx_pool *p);
  * first expression. */
 void rx_alphabet(struct rx_pool *p, const uint64_t bytes[4]);
 
+/* Expressions of one byte, of one out of a set (256 bits), of so many bytes in a row, of one character. As
+ * all that make an expression: RX_NONE when the pool has failed. */
 rx rx_byte(struct rx_pool *p, uint8_t byte);
 rx rx_byte_set(struct rx_pool *p, const uint64_t bytes[4]);
 rx rx_literal(struct rx_pool *p, const void *bytes, size_t n);

@@ -80,6 +80,7 @@ void share_likes_clear(struct masks *k);
 void share_likes_free(struct masks *k);
 size_t share_likes_bytes(const struct masks *k);
 
+/* All shares are forgotten; the memory of the table stays, or goes too. */
 void shares_clear(struct masks *k);
 void shares_free(struct masks *k);
 #endif

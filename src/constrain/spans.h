@@ -12,6 +12,7 @@ struct spans {
 	bool failed; /* no memory: the set is not to be used */
 };
 
+/* The set is empty; its memory goes, or stays. */
 void spans_free(struct spans *s);
 void spans_clear(struct spans *s);
 
@@ -26,6 +27,7 @@ void spans_invert(struct spans *s);
 /* *out becomes what is in a and in b (in a alone: and not in b). */
 void spans_cut(struct spans *out, const struct spans *a, const struct spans *b, bool in_b);
 
+/* Is c in s; have a and b the same members? Of sorted sets. */
 bool spans_has(const struct spans *s, uint32_t c);
 bool spans_same(const struct spans *a, const struct spans *b);
 

@@ -75,6 +75,7 @@ static inline struct str vocab_bytes(const struct constrain_vocab *v, int32_t to
 			    v->offset[token + 1] - v->offset[token]};
 }
 
+/* Does the token end an answer (the model's end tokens)? */
 bool vocab_is_end(const struct constrain_vocab *v, int32_t token);
 
 /* The token of that name, or else the first of those bytes; -1: none. Looks at every token. */

@@ -70,6 +70,7 @@ const char *calling_own_place(const struct calling *c, const char *message);
 /* A reader of one sample's answer. NULL: no memory. */
 struct dialect_reader *calling_reader(const struct calling *c, dialect_sink *sink, void *user);
 
+/* NULL is not allowed; one of zeroes is. */
 void calling_free(struct calling *c);
 
 #endif

@@ -40,6 +40,7 @@ bool chain_is_new(const struct chain *c, const struct sched *s, uint32_t group, 
 /* The blocks, which hold ids now, can be found. */
 void chain_keep(struct chain *c, struct sched *s, uint64_t root, const int32_t *ids);
 
+/* Gives all blocks back, the last first, so that a beginning outlives what follows it. */
 void chain_release(struct chain *c, struct sched *s);
 
 /* Has nothing happened meanwhile after which blocks mean nothing (sched_forget)? */

@@ -30,6 +30,7 @@ enum hokku_code conversation_open(struct conversation *c, const struct engine *e
 bool conversation_feed(struct conversation *c, struct str text);
 bool conversation_end(struct conversation *c);
 
+/* Frees all of it. One of zeroes is allowed, and is what it leaves. */
 void conversation_close(struct conversation *c);
 
 #endif

@@ -130,6 +130,8 @@ bool engine_stop(struct engine *e, uint32_t wait_ms);
 /* Refuses new requests from now on (SHUTTING_DOWN), lets the present ones go on. */
 void engine_close_door(struct engine *e);
 
+/* What is so now, all of one moment; from any thread, and never waits for the device. Strings live as long as
+ * the engine. */
 void engine_get_state(struct engine *e, struct engine_state *out);
 
 /* The steps so far, by what they were, and how full KV memory is. */

@@ -58,6 +58,7 @@ void kv_deinit(struct kv_pool *p);
 /* A free block, held once, of which nothing can be found any more; KV_NONE: there is none. */
 uint32_t kv_take(struct kv_pool *p);
 
+/* One holder more of a block that has one. */
 void kv_hold(struct kv_pool *p, uint32_t block);
 
 /* One holder less. What a sequence holds is released from its end on, so that a beginning outlives what

@@ -218,8 +218,9 @@ static enum hokku_code set_aside(struct engine *e, struct hokku_error *err)
 	}
 	/* Each invalid byte becomes U+FFFD, three bytes; a held character of up to four comes on top. */
 	e->max_piece = (longest + 4) * 3;
-	e->end_mask = calloc(((size_t)e->n_vocab + 31) / 32, sizeof *e->end_mask);
-	e->marker_mask = calloc(((size_t)e->n_vocab + 31) / 32, sizeof *e->marker_mask);
+	size_t words = (size_t)e->n_vocab / 32 + 1; /* of a mask */
+	e->end_mask = calloc(words, sizeof *e->end_mask);
+	e->marker_mask = calloc(words, sizeof *e->marker_mask);
 	bool room = strbuf_reserve(&e->decoded, e->max_piece) &&
 		    strbuf_reserve(&e->shown, 2 * e->max_piece + ENGINE_MAX_STOP_BYTES) && e->end_mask &&
 		    e->marker_mask;

@@ -110,6 +110,7 @@ struct sampling_field {
 extern const struct sampling_field sampling_fields[];
 extern const size_t n_sampling_fields;
 
+/* The value of a field's row, whichever type it has. */
 double sampling_get(const struct sampling *s, const struct sampling_field *f);
 
 /* What a model's file recommends (general.sampling.*): values of the fields whose bit is set in given, by
@@ -127,6 +128,8 @@ void sampling_defaults(struct sampling *s, enum sampling_api api, const struct s
 void sampling_read_advice(const struct gguf *g, struct sampling_advice *out,
 			  void (*note)(void *user, const char *text), void *user);
 
+/* Are all values in their ranges (sampling_fields), and all biased tokens below n_vocab? INVALID_REQUEST
+ * names the field, the value and the range. */
 enum hokku_code sampling_check(const struct sampling *s, uint32_t n_vocab, struct hokku_error *err);
 
 #endif

@@ -87,6 +87,7 @@ bool rules_left_none(const struct rules *r);
 /* Does the token end the answer as a stop text does? */
 bool rules_stop(const struct rules *r, int32_t token);
 
+/* Is what ends the answer part of it (rules may be NULL); before how many tokens does nothing end it? */
 bool rules_include_stop(const struct rules *r);
 uint32_t rules_min_tokens(const struct rules *r);
 

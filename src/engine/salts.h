@@ -33,6 +33,7 @@ struct salts {
 	uint32_t n_of[SALTS_OWNERS]; /* of these an owner's */
 };
 
+/* Draws the secret that roots are made with. */
 void salts_init(struct salts *t);
 void salts_deinit(struct salts *t);
 

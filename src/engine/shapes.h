@@ -51,6 +51,7 @@ void shapes_destroy(struct shapes *s);
 /* Orders are refused from now on, those that wait too; those that compile end soon. */
 void shapes_close(struct shapes *s);
 
+/* The threads that make masks, and what has been counted so far: both live as long as s. */
 struct crew *shapes_crew(struct shapes *s);
 
 struct shape_counts *shapes_counts(struct shapes *s);

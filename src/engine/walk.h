@@ -36,6 +36,7 @@ void walk_free(struct walk *w);
 /* Has the next mask made; token, unless it is negative, was drawn. */
 void walk_ask(struct walk *w, int32_t token);
 
+/* Is the mask that was asked for made? */
 bool walk_is_ready(const struct walk *w);
 
 /* It was asked for and may take long: nobody should wait for it. */

@@ -21,6 +21,8 @@ struct watch_turn {
 	atomic_uint n_seqs, n_tokens; /* of its step; 0: none has begun in it */
 };
 
+/* By the engine's thread: a turn begins; a step of it with so many sequences and tokens; there is nothing to
+ * do. */
 void watch_begin_turn(struct watch_turn *t);
 void watch_begin_step(struct watch_turn *t, uint32_t n_seqs, uint32_t n_tokens);
 void watch_rest(struct watch_turn *t);
@@ -34,6 +36,7 @@ struct watchdog {
 	uint32_t n_seqs, n_tokens;
 };
 
+/* limit_s: seconds after which a turn is stuck. */
 void watchdog_init(struct watchdog *w, double limit_s);
 
 /* To be called often. True: the turn is stuck. */

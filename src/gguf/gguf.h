@@ -142,10 +142,12 @@ enum hokku_code gguf_read(const struct gguf *g, uint64_t offset, void *to, size_
  * file that took its name later does not matter: the handle keeps the one it opened. */
 enum hokku_code gguf_unchanged(const struct gguf *g, struct hokku_error *err);
 
+/* Metadata. */
 uint64_t gguf_n_kv(const struct gguf *g);
 const struct gguf_kv *gguf_kv_at(const struct gguf *g, uint64_t i);        /* in file order */
 const struct gguf_value *gguf_find(const struct gguf *g, const char *key); /* NULL if absent */
 
+/* Tensors. */
 uint64_t gguf_n_tensors(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, uint64_t i);         /* in file order */
 const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *name); /* NULL if absent */

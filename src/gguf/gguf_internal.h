@@ -66,6 +66,7 @@ enum hokku_code gguf_bad(struct gguf_cursor *c, uint64_t at, const char *format,
 /* Makes bytes 0 .. n - 1 readable; n is at most c->n_bytes. */
 enum hokku_code gguf_reach(struct gguf_cursor *c, uint64_t n);
 
+/* The next number, little-endian; BAD_FILE names what it is (what) and the offset where the file ends. */
 enum hokku_code gguf_take_u32(struct gguf_cursor *c, const char *what, uint32_t *out);
 enum hokku_code gguf_take_u64(struct gguf_cursor *c, const char *what, uint64_t *out);
 

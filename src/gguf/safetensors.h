@@ -83,6 +83,7 @@ enum hokku_code st_open_dir(const char *dir, struct safetensors **out, struct ho
 
 void st_close(struct safetensors *st); /* NULL is allowed */
 
+/* Tensors of all parts. */
 uint64_t st_n_tensors(const struct safetensors *st);
 const struct st_tensor *st_tensor_at(const struct safetensors *st, uint64_t i);  /* sorted by name */
 const struct st_tensor *st_find(const struct safetensors *st, const char *name); /* NULL if absent */

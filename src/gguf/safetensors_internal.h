@@ -24,6 +24,7 @@ struct safetensors {
 	struct jv_doc map; /* the index file, or nothing */
 };
 
+/* A handle of so many parts, none of them open. NULL: no memory. */
 struct safetensors *st_new(size_t n_parts);
 
 /* Opens, checks and indexes part i. */

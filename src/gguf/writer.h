@@ -11,6 +11,7 @@
 
 struct gguf_writer;
 
+/* path gets its file when all is written, and until then keeps what it has. IO_ERROR, OUT_OF_MEMORY. */
 enum hokku_code gguf_writer_create(const char *path, struct gguf_writer **out, struct hokku_error *err);
 
 /* Removes the unfinished file. NULL is allowed. */

@@ -126,6 +126,7 @@ struct hf_arch {
 enum hokku_code hf_shape_read(const struct jv *root, const char *path, const struct observer *observer,
 			      struct hf_shape *out, struct hokku_error *err);
 
+/* Rows or columns of a tensor that has this side; 1 for SIDE_NONE. */
 uint32_t hf_side(const struct hf_shape *s, enum side side);
 
 /* Tensors that are tables, of the shape's: name of the file's; numbers and how many there are, 0: none. */

@@ -72,6 +72,7 @@ static inline bool http_is_busy(long status)
 /* Appends a path's bytes to a URL, those escaped that need it; slashes stay. */
 void http_add_path(struct strbuf *b, const char *path);
 
+/* What http_create was given. */
 const struct hub_config *http_config(const struct http *h);
 const struct observer *http_observer(const struct http *h);
 

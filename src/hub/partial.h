@@ -41,6 +41,7 @@ enum hokku_code partial_open(struct partial *p, const char *path, uint64_t size,
 enum hokku_code partial_write(struct partial *p, uint64_t offset, const void *bytes, size_t n,
 			      struct hokku_error *err);
 
+/* Have the bytes of a piece, from 0 on, been written? */
 bool partial_has(const struct partial *p, uint64_t piece);
 /* Notes a piece whose bytes have been written. */
 enum hokku_code partial_mark(struct partial *p, uint64_t piece, struct hokku_error *err);

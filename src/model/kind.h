@@ -17,6 +17,7 @@ enum file_kind {
 	FILE_VOCABULARY,     /* a tokenizer without weights */
 };
 
+/* By its keys. FILE_MODEL where nothing says otherwise. */
 enum file_kind file_kind_of(const struct gguf *g);
 
 /* "part 2 of 3 of a split model". Returns out. */

@@ -37,6 +37,7 @@ struct access {
 	double prepare_ms, queue_ms, ttft_ms; /* 0: it did not come to that */
 };
 
+/* What is noted of r, which lives as long as r. */
 struct access *access_of(struct http_request *r);
 
 /* When it arrives; route: its number, or that behind the last. */

@@ -4,6 +4,7 @@
 
 #include "server/state.h"
 
+/* POST /v1/cancel. */
 void cancel_route(struct server *s, struct http_request *r);
 
 /* A request whose body is still being read has no id yet: a cancel of id waits for it. OVERLOADED: too many

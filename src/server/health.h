@@ -4,6 +4,7 @@
 
 #include "server/state.h"
 
+/* GET /health. */
 void health_route(struct server *s, struct http_request *r);
 
 /* Looks whether a step of the engine has been under way for too long, and tells once. */

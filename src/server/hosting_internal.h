@@ -59,6 +59,8 @@ void hosting_free_model(struct hosted *h);
 
 /* ---- engines ---- */
 
+/* Begins to load a model that is not; what becomes of it comes as an event. A failure that is known at once
+ * is told to those who wait. */
 void hosting_load(struct hosted *h);
 
 /* why: behind "is unloaded" in the log. */

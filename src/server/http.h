@@ -96,6 +96,7 @@ void http_close(struct http *h);
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE, HTTP_OPTIONS, HTTP_OTHER };
 
+/* Of the request; strings live as long as it is open. */
 enum http_method http_get_method(const struct http_request *r);
 const char *http_get_method_name(const struct http_request *r); /* as sent */
 const char *http_get_path(const struct http_request *r);        /* as sent, without query; never NULL */

@@ -77,6 +77,7 @@ bool keys_have_admin(const struct keys *k);
  * ends it. */
 bool keys_may_use(const struct key *key, const char *model);
 
+/* How many there are. */
 uint32_t keys_count(const struct keys *k);
 
 /* The numbers that there will be at most. */

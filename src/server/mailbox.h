@@ -35,6 +35,7 @@ struct mail {
 	struct token_logprobs logprobs; /* the last member: kept only where there are any */
 };
 
+/* An empty one; deinit frees what was not taken, when nobody puts anything in any more. */
 void mailbox_init(struct mailbox *m);
 void mailbox_deinit(struct mailbox *m);
 

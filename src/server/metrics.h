@@ -57,6 +57,7 @@ struct metrics_times {
 	uint64_t stops[METRICS_N_STOPS]; /* samples, by why they ended */
 };
 
+/* All counts 0, with the bounds of METRICS. */
 void metrics_times_init(struct metrics_times *t);
 
 /* Requests by route, key and outcome. */
@@ -86,6 +87,7 @@ void metrics_count(struct metrics_requests *m, uint32_t route, uint32_t owner, u
 /* "ok", "invalid_request" ..., "gone". */
 const char *metrics_outcome(unsigned outcome, char out[32]);
 
+/* GET /metrics. */
 void metrics_route(struct server *s, struct http_request *r);
 
 /* What is told of one model; strings live as long as its engine. */

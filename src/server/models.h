@@ -4,6 +4,7 @@
 
 #include "server/state.h"
 
+/* GET /v1/models; then GET /v1/models/{id}. */
 void models_route(struct server *s, struct http_request *r);
 void embeddings_route(struct server *s, struct http_request *r); /* POST /v1/embeddings */
 void model_route(struct server *s, struct http_request *r);

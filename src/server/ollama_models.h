@@ -4,6 +4,7 @@
 
 #include "server/state.h"
 
+/* GET /api/tags, /api/ps and /api/version. */
 void ollama_tags_route(struct server *s, struct http_request *r);
 void ollama_ps_route(struct server *s, struct http_request *r);
 void ollama_version_route(struct server *s, struct http_request *r);

@@ -5,6 +5,7 @@
 
 struct server;
 
+/* SIGHUP: the certificate and the file of keys are read again. What is faulty is told and changes nothing. */
 void renew_files(struct server *s);
 
 #endif

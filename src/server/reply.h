@@ -4,6 +4,7 @@
 
 #include "server/http.h"
 
+/* body is JSON; one that has failed for want of memory is an empty 500. */
 void reply_json(struct http_request *r, int status, const struct strbuf *body);
 
 /* field: what is at fault; NULL or "" where that is no field. */

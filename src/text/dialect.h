@@ -101,6 +101,7 @@ enum hokku_code dialect_render(const struct dialect_found *f, const struct chat 
 			       const struct chat_input *in, struct tok_ids *out, struct chat_told *told,
 			       struct hokku_error *err);
 
+/* The same as text, which is added to *out. */
 enum hokku_code dialect_render_text(const struct dialect_found *f, const struct chat *c, const struct tok *t,
 				    const struct chat_input *in, struct strbuf *out, struct chat_told *told,
 				    struct hokku_error *err);

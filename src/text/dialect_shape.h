@@ -28,6 +28,8 @@ struct shape_list {
 	uint32_t n;
 };
 
+/* JSON of a structural tag, piece by piece: text as it is; an object of a type whose member is a list; its
+ * items. */
 void shape_add(struct shaper *s, const char *text);
 void shape_begin(struct shaper *s, const char *type, const char *member, struct shape_list *l);
 void shape_item(struct shaper *s, struct shape_list *l); /* before each */

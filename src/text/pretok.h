@@ -17,6 +17,7 @@ enum hokku_code pretok_create(struct str name, struct pretok **out, struct hokku
 enum hokku_code pretok_create_by_regex(struct str name, struct pretok **out, struct hokku_error *err);
 void pretok_destroy(struct pretok *p); /* NULL is allowed */
 
+/* As tokenizer.ggml.pre has it. Static storage. */
 const char *pretok_name(const struct pretok *p);
 bool pretok_nfc(const struct pretok *p); /* text is brought to NFC first */
 bool pretok_ignore_merges(

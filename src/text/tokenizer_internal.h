@@ -205,13 +205,14 @@ enum hokku_code spm_encode(struct tok_work *w, struct str text);
 void spm_close(struct tok *t);
 bool spm_byte_name(struct str piece, unsigned *byte); /* "<0x0A>" */
 
+/* A sentence more of tok_notes: what the file says and is not done. */
 void tok_add_note(struct tok *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The special ids and what ends an answer; where the file gives no types (has_types), which tokens are
- * control tokens. Of a value out of range that nothing needs, a note. */
 /* Sets t->fim. */
 void tok_read_fim(const struct gguf *g, struct tok *t, const struct string_table *by_piece);
 
+/* The special ids and what ends an answer; where the file gives no types (has_types), which tokens are
+ * control tokens. Of a value out of range that nothing needs, a note. */
 enum hokku_code tok_read_specials(const struct gguf *g, struct tok *t, bool has_types,
 				  struct hokku_error *err);
 

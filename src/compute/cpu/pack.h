@@ -39,6 +39,7 @@ struct packed {
 	uint8_t *data; /* (bytes), aligned to 64, zeroed before pack_slabs */
 };
 
+/* Blocks of small integers with scales, not numbers of 16 or 32 bits each. */
 bool pack_is_quantised(enum pack_kind kind);
 
 /* Describes w packed, all but data. False if there is no kernel for its format. */

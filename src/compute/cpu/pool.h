@@ -26,6 +26,7 @@ uint32_t pool_quota(const char *groups, const char *root);
 struct pool *pool_create(uint32_t n_threads, struct hokku_error *err);
 void pool_destroy(struct pool *p); /* NULL is allowed */
 
+/* Threads, the one that calls pool_run included. */
 uint32_t pool_size(const struct pool *p);
 
 /* Runs fn(arg, thread) on every thread, 0 <= thread < pool_size, and returns when all have returned. */

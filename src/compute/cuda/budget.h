@@ -14,6 +14,7 @@ enum hokku_code budget_need(struct cuda *c, const struct compute_params *p, stru
 /* Once the path is chosen. Refuses what does not fit, and decides how many KV blocks there will be. */
 enum hokku_code budget_settle(struct cuda *c, const struct compute_params *p, struct hokku_error *err);
 
+/* Device memory for the weights, as the path lays them out. INSUFFICIENT_VRAM, DEVICE_ERROR. */
 enum hokku_code budget_take_weights(struct cuda *c, struct ledger *ledger, struct hokku_error *err);
 /* KV memory and scratch. */
 enum hokku_code budget_take_rest(struct cuda *c, struct ledger *ledger, struct hokku_error *err);

@@ -58,6 +58,7 @@ enum hokku_code ledger_take(struct ledger *l, enum ledger_class class, uint64_t 
 /* Gives back what ledger_take gave. DEVICE_ERROR. */
 enum hokku_code ledger_give(struct ledger *l, void *p, struct hokku_error *err);
 
+/* Bytes of all classes together. */
 uint64_t ledger_total(const struct ledger *l);
 
 /* DEVICE_ERROR if an allocation is not memory of the device itself (managed, mapped, gone). */
