@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ZLIB_CONST /* what is read is not written to */
 #include <zlib.h>
 
 #include "base/hash.h"
@@ -42,7 +43,7 @@ enum hokku_code page_open(struct page *p, struct hokku_error *err)
 	size_t n = plain_bytes(gzip);
 	z_stream z = {.avail_in = (uInt)gzip.len, .avail_out = (uInt)n};
 	p->plain = malloc(n + 1);
-	z.next_in = (z_const Bytef *)(uintptr_t)gzip.ptr;
+	z.next_in = (const Bytef *)gzip.ptr;
 	z.next_out = (Bytef *)p->plain;
 	if (!p->plain || inflateInit2(&z, MAX_WBITS + 16) != Z_OK) /* + 16: gzip's frame */
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the page");

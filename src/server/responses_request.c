@@ -497,7 +497,7 @@ static enum hokku_code link_request(struct gen_request *r, const struct request_
 				&tools.flat_known,
 				&choice,
 				&made};
-	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		strbuf_free(all[i]);
 	jv_doc_free(&before);
 	return rc;
