@@ -142,6 +142,7 @@ static enum hokku_code gen_submit_samples(struct generation *g)
 			sample->reader = calling_reader(&g->job.calling, take_part, sample);
 		if (g->job.calling.reads && !sample->reader)
 			return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the request");
+		/* n is 1 and more. NOLINTNEXTLINE(clang-analyzer-core.DivideZero) */
 		submit.sampling.seed += i % request->n;
 		rc = engine_submit(g->hosted->engine, &submit, &sample->engine_id, err);
 		g->n_samples += !rc;

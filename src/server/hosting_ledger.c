@@ -112,7 +112,7 @@ uint32_t hosting_context(const struct hosted *h)
 	return h->place == REGISTRY_HOST ? look->n_ctx : look->n_ctx_wanted;
 }
 
-/* The registry's view. *models is the caller's to free; NULL: no memory. */
+/* The registry's view. *models and *all are the caller's to free. False: no memory, and both are NULL. */
 bool hosting_view(const struct server *s, struct registry *r, struct registry_model **models,
 		  struct hosted ***all)
 {
@@ -120,11 +120,16 @@ bool hosting_view(const struct server *s, struct registry *r, struct registry_mo
 	for (struct hosted *h = s->hosted; h; h = h->next)
 		n++;
 	*models = calloc((size_t)n + 1, sizeof **models);
-	*all = calloc((size_t)n + 1, sizeof **all);
+	*all = calloc((size_t)n + 1, sizeof(struct hosted *));
 	*r = (struct registry){.models = *models};
 	memcpy(r->capacity, s->capacity, sizeof r->capacity);
-	if (!*models || !*all)
+	if (!*models || !*all) {
+		free(*models);
+		free(*all);
+		*models = NULL;
+		*all = NULL;
 		return false;
+	}
 	for (struct hosted *h = s->hosted; h; h = h->next) {
 		struct registry_model *m = &(*models)[r->n];
 		(*all)[r->n++] = h;
