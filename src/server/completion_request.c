@@ -33,7 +33,7 @@ static enum hokku_code take_prompts(struct gen_request *r, const char *name, con
 		return bad(err, name, "has %zu prompts; it takes up to %d", n, REQUEST_MAX_PROMPTS);
 	for (size_t i = 0; i < n; i++)
 		n_tokens += jv_len(several ? jv_at(v, i) : v);
-	r->prompts = calloc(n, sizeof *r->prompts);
+	r->prompts = calloc(n ? n : 1, sizeof *r->prompts);
 	r->tokens = calloc(n_tokens ? n_tokens : 1, sizeof *r->tokens);
 	if (!r->prompts || !r->tokens)
 		return field_no_memory(err);

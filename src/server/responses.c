@@ -249,8 +249,9 @@ static void warn_of_include(struct http_request *r)
 	struct strbuf header = {0};
 	bool first = true, given = false;
 	for (size_t i = 0; i + sizeof name <= query.len && !given; i++) {
+		char behind = query.ptr[i + sizeof name - 1];
 		given = first && memcmp(query.ptr + i, name, sizeof name - 1) == 0 &&
-			memchr("=[%", query.ptr[i + sizeof name - 1], 3);
+			(behind == '=' || behind == '[' || behind == '%');
 		first = query.ptr[i] == '&';
 	}
 	if (!given)

@@ -50,7 +50,7 @@ static enum hokku_code rename_tool(struct responses_toolbox *t, const char *flat
 		return field_no_memory(t->err);
 	own->renamed = grown;
 	struct responses_tool row = {.flat = strdup(flat),
-				     .name = strndup(name.ptr, name.len),
+				     .name = strndup(name.ptr ? name.ptr : "", name.len),
 				     .of = of.len ? strndup(of.ptr, of.len) : NULL,
 				     .custom = custom};
 	if (!row.flat || !row.name || (of.len && !row.of)) {
