@@ -189,6 +189,35 @@ enum hokku_code file_read(const char *path, size_t max_bytes, char **out, size_t
 	return HOKKU_OK;
 }
 
+enum hokku_code file_read_named(const char *path, size_t max_bytes, char **out, size_t *n_bytes,
+				struct hokku_error *err)
+{
+	struct file f;
+	*out = NULL;
+	*n_bytes = 0;
+	enum hokku_code rc = file_open(path, &f, err);
+	if (rc)
+		return rc;
+	if (f.size > max_bytes)
+		rc = err_set(err, HOKKU_BAD_FILE, "%s: longer than the %zu bytes allowed", path, max_bytes);
+	char *bytes = rc ? NULL : malloc((size_t)f.size + 1);
+	if (!rc && !bytes)
+		rc = err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory for %" PRIu64 " bytes", path, f.size);
+	if (!rc)
+		rc = file_read_at(&f, path, 0, bytes, (size_t)f.size, err);
+	if (!rc)
+		rc = file_unchanged(&f, path, err);
+	if (rc) {
+		free(bytes);
+	} else {
+		bytes[f.size] = '\0';
+		*out = bytes;
+		*n_bytes = (size_t)f.size;
+	}
+	file_close(&f);
+	return rc;
+}
+
 const char *file_base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');

@@ -50,6 +50,11 @@ void file_head_close(struct file_head *h);
 enum hokku_code file_read(const char *path, size_t max_bytes, char **out, size_t *n_bytes,
 			  struct hokku_error *err);
 
+/* The same of a file that somebody else named, in a folder: "-" is a name like others, and what is no file (a
+ * pipe would be waited for) is IO_ERROR. */
+enum hokku_code file_read_named(const char *path, size_t max_bytes, char **out, size_t *n_bytes,
+				struct hokku_error *err);
+
 /* A path without its folders: what stands after the last '/'. */
 const char *file_base_name(const char *path);
 

@@ -15,15 +15,19 @@ void jv_doc_free(struct jv_doc *d)
 	d->root = (struct jv){0};
 }
 
-enum hokku_code jv_read_file(const char *path, size_t max_bytes, struct jv_doc *out, struct hokku_error *err)
+static enum hokku_code read_file(const char *path, size_t max_bytes, bool in_folder, struct jv_doc *out,
+				 struct hokku_error *err)
 {
 	char *text;
 	size_t n;
 	*out = (struct jv_doc){0};
-	enum hokku_code rc = file_read(path, max_bytes, &text, &n, err);
+	enum hokku_code rc = in_folder ? file_read_named(path, max_bytes, &text, &n, err)
+				       : file_read(path, max_bytes, &text, &n, err);
 	if (rc)
 		return rc;
 	rc = jv_parse((struct str){text, n}, JV_NONFINITE, out, err);
+	if (rc && str_starts((struct str){text, n}, STR_LIT("version https://git-lfs")))
+		err_set(err, rc, "it is a Git LFS pointer; fetch the file itself with `git lfs pull`");
 	free(text);
 	if (rc)
 		return err_prefix(err, rc, "%s", path);
@@ -34,6 +38,16 @@ enum hokku_code jv_read_file(const char *path, size_t max_bytes, struct jv_doc *
 		     jv_text(&out->root, found, sizeof found));
 	jv_doc_free(out);
 	return rc;
+}
+
+enum hokku_code jv_read_file(const char *path, size_t max_bytes, struct jv_doc *out, struct hokku_error *err)
+{
+	return read_file(path, max_bytes, false, out, err);
+}
+
+enum hokku_code jv_read_named(const char *path, size_t max_bytes, struct jv_doc *out, struct hokku_error *err)
+{
+	return read_file(path, max_bytes, true, out, err);
 }
 
 const struct jv *jv_get_str(const struct jv *v, struct str key)

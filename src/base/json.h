@@ -49,6 +49,10 @@ void jv_doc_free(struct jv_doc *d); /* {0} is allowed */
  * NOT_FOUND, IO_ERROR, BAD_FILE, OUT_OF_MEMORY; messages begin with the path. */
 enum hokku_code jv_read_file(const char *path, size_t max_bytes, struct jv_doc *out, struct hokku_error *err);
 
+/* The same of a file that nobody named but a folder, as file_read_named reads it. */
+enum hokku_code jv_read_named(const char *path, size_t max_bytes, struct jv_doc *out,
+			      struct hokku_error *err);
+
 /* The value of a key; NULL if v is no object or has no such key. */
 const struct jv *jv_get(const struct jv *v, const char *key);
 const struct jv *jv_get_str(const struct jv *v, struct str key);

@@ -60,20 +60,51 @@ void cli_variable(const struct opt *o, char *out, size_t size)
 		out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
 }
 
+/* Control characters as escapes: a name steers no terminal, and a message is one line. */
+static void add_visible(struct strbuf *b, const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+		bool c1 = c[0] == 0xC2 && c[1] >= 0x80 && c[1] < 0xA0; /* U+0080 to U+009F */
+		if (*c == '\n' || *c == '\t')
+			strbuf_add_c(b, *c == '\n' ? "\\n" : "\\t");
+		else if (*c < 0x20 || *c == 0x7F)
+			strbuf_addf(b, "\\x%02x", *c);
+		else if (c1)
+			strbuf_addf(b, "\\x%02x\\x%02x", c[0], c[1]);
+		else
+			strbuf_add(b, c, 1);
+		c += c1;
+	}
+}
+
+void cli_line(FILE *f, const char *before, const char *text, const char *after)
+{
+	struct strbuf b = {0};
+	strbuf_add_c(&b, before);
+	add_visible(&b, text);
+	strbuf_add_c(&b, after);
+	strbuf_add_c(&b, "\n");
+	if (b.len)
+		fwrite(b.ptr, 1, b.len, f); /* at once: standard error has no buffer */
+	strbuf_free(&b);
+}
+
 int cli_usage(const struct cmd *cmd, const char *format, ...)
 {
-	fprintf(stderr, "hokku %s: ", cmd->name);
+	char text[1024], before[64], after[64];
 	va_list args;
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	fprintf(stderr, " (see hokku %s --help)\n", cmd->name);
+	snprintf(before, sizeof before, "hokku %s: ", cmd->name);
+	snprintf(after, sizeof after, " (see hokku %s --help)", cmd->name);
+	cli_line(stderr, before, text, after);
 	return EXIT_USAGE;
 }
 
 int cli_fail(const struct hokku_error *err)
 {
-	fprintf(stderr, "hokku: %s\n", err->message);
+	cli_line(stderr, "hokku: ", err->message, "");
 	return EXIT_FAILED;
 }
 

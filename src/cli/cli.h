@@ -73,6 +73,10 @@ char *cli_option_text(const struct opt *o, char *out, size_t size);
 /* "HOKKU_CACHE_TYPE_K". */
 void cli_variable(const struct opt *o, char *out, size_t size);
 
+/* Prints a line in one write; control characters of text are escapes (\\n, \\x1b): names come from files and
+ * from others. */
+void cli_line(FILE *f, const char *before, const char *text, const char *after);
+
 /* "hokku: MESSAGE" on stderr; returns the exit code for err (EXIT_FAILED). */
 int cli_fail(const struct hokku_error *err);
 

@@ -84,7 +84,8 @@ static int print(struct session *s)
 		err_set(&err, HOKKU_OUT_OF_MEMORY, "no memory to print the text");
 		return cli_fail(&err);
 	}
-	fwrite(s->out.ptr, 1, s->out.len, stdout);
+	if (s->out.len)
+		fwrite(s->out.ptr, 1, s->out.len, stdout);
 	strbuf_clear(&s->out);
 	return EXIT_OK;
 }
@@ -114,12 +115,35 @@ static enum hokku_code add_array(struct session *s, struct text_stream *stream, 
 	return rc;
 }
 
+/* Without the byte order mark that some editors and shells put before a text. */
+static struct str without_mark(struct str text)
+{
+	bool marked = str_starts(text, STR_LIT("\xEF\xBB\xBF"));
+	return marked ? (struct str){text.ptr + 3, text.len - 3} : text;
+}
+
+/* Input that begins as an array and never ends was cut. */
+static enum hokku_code check_end(struct str text, struct hokku_error *err)
+{
+	size_t n_open = 0, n_closed = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		n_open += text.ptr[i] == '[';
+		n_closed += text.ptr[i] == ']';
+	}
+	if (n_closed < n_open)
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "standard input: it ends inside an array of ids; \"]\" is wanted");
+	return HOKKU_OK;
+}
+
 static int on_line(void *user, struct str line, size_t number)
 {
 	struct session *s = user;
 	struct text_stream stream = {0};
 	struct hokku_error err;
 	strbuf_clear(&s->out);
+	if (number == 1)
+		line = without_mark(line);
 	if (add_array(s, &stream, line, &err)) {
 		err_prefix(&err, err.code, "line %zu", number);
 		return cli_fail(&err);
@@ -144,7 +168,10 @@ static int detokenize_once(struct session *s, const char *const *ids, int n)
 		size_t n_bytes;
 		rc = file_read("-", MAX_INPUT_BYTES, &text, &n_bytes, &err);
 		if (!rc) {
-			rc = add_ids(s, through, (struct str){text, n_bytes}, &err);
+			struct str all = without_mark((struct str){text, n_bytes});
+			rc = check_end(all, &err);
+			if (!rc)
+				rc = add_ids(s, through, all, &err);
 			free(text);
 		}
 	}

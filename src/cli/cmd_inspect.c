@@ -316,7 +316,7 @@ static void print_text(const struct gguf *g)
 	char bytes[32], data[32], trailing[32], size[32], kind[64];
 	uint64_t n = gguf_file_bytes(g);
 	inspect_summary_text(g);
-	printf("\nfile: %s\n", gguf_path(g));
+	cli_line(stdout, "\nfile: ", gguf_path(g), "");
 	if (gguf_is_assembled(g))
 		printf("  a folder as transformers writes it, %s bytes", str_thousands(n, bytes));
 	else

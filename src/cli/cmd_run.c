@@ -31,9 +31,9 @@ const struct cmd cmd_run = {
 	.help = "MODEL is a GGUF file, a folder as transformers writes it, or a name as hokku pull takes them; without it\n"
 		"the haiku model inside the program answers. A named model that is not here is pulled after a question, or\n"
 		"with --pull. Without -p and -f the prompt is read from standard input; one line end (LF or CRLF) at the\n"
-		"end of a file or of standard input is left out. A model with a chat template gets the prompt as the\n"
-		"user's message; --raw sends it as it is. Progress, timing and the seed go to standard error, if that is a\n"
-		"terminal or with --verbose. Ctrl-C ends the answer (exit code 130).\n\n"
+		"end of a file or of standard input is left out, and a byte order mark at its beginning. A model with a chat\n"
+		"template gets the prompt as the user's message; --raw sends it as it is. Progress, timing and the\n"
+		"seed go to standard error, if that is a terminal or with --verbose. Ctrl-C ends the answer (exit code 130).\n\n"
 		"With --state FILE what the model has computed of prompt and answer is in FILE at the end, and is not\n"
 		"computed again by the next run that names it: without -p and -f that goes on where this one ended, and a\n"
 		"prompt must begin with all that FILE holds. The text is what one run would have given. FILE is good for\n"
@@ -290,6 +290,15 @@ static enum hokku_code read_prompt(const struct options *o, struct str *prompt, 
 	if (n && (*owned)[n - 1] == '\n')
 		n -= n > 1 && (*owned)[n - 2] == '\r' ? 2 : 1;
 	*prompt = (struct str){*owned, n};
+	if (n >= 2 && (memcmp(*owned, "\xFF\xFE", 2) == 0 || memcmp(*owned, "\xFE\xFF", 2) == 0)) {
+		free(*owned);
+		*owned = NULL;
+		return err_set(err, HOKKU_INVALID_REQUEST,
+			       "%s: it is UTF-16, as its byte order mark says; UTF-8 is wanted",
+			       o->file ? o->file : "the prompt");
+	}
+	if (str_starts(*prompt, STR_LIT("\xEF\xBB\xBF"))) /* of UTF-8: an editor's, no part of the text */
+		*prompt = (struct str){*owned + 3, n - 3};
 	return HOKKU_OK;
 }
 

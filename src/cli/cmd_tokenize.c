@@ -200,7 +200,8 @@ static int print(struct session *s)
 		err_set(&err, HOKKU_OUT_OF_MEMORY, "no memory to print %zu tokens", s->ids.n);
 		return cli_fail(&err);
 	}
-	fwrite(s->out.ptr, 1, s->out.len, stdout);
+	if (s->out.len)
+		fwrite(s->out.ptr, 1, s->out.len, stdout);
 	strbuf_clear(&s->out);
 	return EXIT_OK;
 }

@@ -41,7 +41,7 @@ static void progress(void *user, double part)
 static void note(void *user, const char *text)
 {
 	cli_progress(user, 1);
-	fprintf(stderr, "note: %s\n", text);
+	cli_line(stderr, "note: ", text, "");
 }
 
 struct observer cli_job(const char *label)
@@ -69,10 +69,12 @@ void cli_job_release(void)
 int cli_job_end(enum hokku_code rc, const struct hokku_error *err, const char *out)
 {
 	struct stat st;
-	char size[32];
+	char size[32], after[40];
 	if (!rc) {
-		if (stat(out, &st) == 0)
-			printf("%s: %s\n", out, str_bytes((uint64_t)st.st_size, size));
+		if (stat(out, &st) == 0) {
+			snprintf(after, sizeof after, ": %s", str_bytes((uint64_t)st.st_size, size));
+			cli_line(stdout, "", out, after);
+		}
 		return cli_finish(EXIT_OK);
 	}
 	cli_progress(NULL, 1);

@@ -23,7 +23,7 @@ enum hokku_code cli_open_tok(const char *path, struct tok **t, struct chat *chat
 void cli_tell_notes(const char *const *notes)
 {
 	for (; notes && *notes; notes++)
-		fprintf(stderr, "hokku: warning: %s\n", *notes);
+		cli_line(stderr, "hokku: warning: ", *notes, "");
 }
 
 int cli_each_line(const char *path, int (*on_line)(void *user, struct str line, size_t number), void *user)

@@ -73,7 +73,7 @@ static enum hokku_code join(char *out, size_t size, const char *dir, const char 
 }
 
 /* One shard: opens it and puts what the weight_map wants from it into the index. What the map puts into
- * another shard is taken from there; what it does not name at all would be weights lost in silence. */
+ * another shard would have two values; what it does not name at all would be weights lost in silence. */
 static enum hokku_code add_shard(struct safetensors *st, size_t i, const char *dir, const struct shards *s,
 				 const struct jv *map, struct hokku_error *err)
 {
@@ -89,8 +89,12 @@ static enum hokku_code add_shard(struct safetensors *st, size_t i, const char *d
 			rc = err_set(err, HOKKU_BAD_FILE,
 				     "%s: has the tensor %s, which the weight_map of %s does not name", path,
 				     str_quote(t->name, tensor, sizeof tensor), INDEX_NAME);
-		if (file.ptr && str_eq(file, s->names[i]))
+		else if (str_eq(file, s->names[i]))
 			st->index[st->n_index++] = t;
+		else
+			rc = err_set(err, HOKKU_BAD_FILE, "%s: has the tensor %s, which %s puts into %.*s",
+				     path, str_quote(t->name, tensor, sizeof tensor), INDEX_NAME,
+				     STR_ARG(file));
 	}
 	return rc;
 }
@@ -121,7 +125,7 @@ static enum hokku_code open_index(const char *dir, const char *path, struct safe
 				  struct hokku_error *err)
 {
 	struct jv_doc index;
-	enum hokku_code rc = jv_read_file(path, ST_MAX_INDEX_BYTES, &index, err);
+	enum hokku_code rc = jv_read_named(path, ST_MAX_INDEX_BYTES, &index, err);
 	if (rc)
 		return rc;
 	struct shards s = {0};

@@ -52,7 +52,7 @@ static enum hokku_code read_config(struct hf_folder *f)
 	enum hokku_code rc = hf_join(f->o->dir, "config.json", path, &there, f->err);
 	if (rc || (f->o->vocab_only && !there))
 		return rc;
-	rc = jv_read_file(path, HF_MAX_CONFIG_BYTES, &config, f->err);
+	rc = jv_read_named(path, HF_MAX_CONFIG_BYTES, &config, f->err);
 	if (rc)
 		return hf_explain_config(f->o->dir, rc, f->err);
 	rc = hf_shape_read(&config.root, path, f->o->observer, &f->shape, f->err);
@@ -154,6 +154,12 @@ static enum hokku_code check_source(const struct hf_folder *f, const struct tens
 				    const struct st_tensor *t)
 {
 	char found[192];
+	if (!t && strcmp(it->hf, "lm_head.weight") == 0)
+		return err_set(
+			f->err, HOKKU_BAD_FILE,
+			"%s: the weights have no tensor \"lm_head.weight\", and tie_word_embeddings is false, so "
+			"that the embedding is no head either",
+			f->o->dir);
 	if (!t)
 		return hf_no_tensor(f->o->dir, f->weights, it->hf, f->err);
 	bool vector = it->row->rows == SIDE_NONE;
@@ -275,8 +281,17 @@ static enum hokku_code describe_tensors(struct hf_folder *f)
 
 static enum hokku_code open_weights(struct hf_folder *f)
 {
-	enum hokku_code rc =
-		hf_explain_weights(f->o->dir, st_open_dir(f->o->dir, &f->weights, f->err), f->err);
+	char path[HF_PATH_BYTES];
+	bool one, several;
+	enum hokku_code rc = hf_join(f->o->dir, "model.safetensors.index.json", path, &several, f->err);
+	if (!rc)
+		rc = hf_join(f->o->dir, "model.safetensors", path, &one, f->err);
+	if (rc)
+		return rc;
+	if (one && several)
+		observer_note(f->o->observer,
+			      "model.safetensors.index.json is left out: model.safetensors counts");
+	rc = hf_explain_weights(f->o->dir, st_open_dir(f->o->dir, &f->weights, f->err), f->err);
 	if (!rc)
 		rc = settle_tied(f);
 	if (rc)
@@ -430,6 +445,9 @@ static enum hokku_code assemble(struct hf_folder *f)
 enum hokku_code hf_open(const struct hf_options *o, struct hf_folder **out, struct hokku_error *err)
 {
 	*out = NULL;
+	enum hokku_code bad = hf_check_folder(o->dir, err);
+	if (bad)
+		return bad;
 	struct hf_folder *f = calloc(1, sizeof *f);
 	if (!f)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "%s: no memory to open it", o->dir);

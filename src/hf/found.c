@@ -1,9 +1,12 @@
 #include "hf/found.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
+#include "base/file.h"
 #include "hf/hf.h"
 #include "hf/reader.h"
 
@@ -90,6 +93,25 @@ static bool has_file(const char *dir, const char *name)
 	return hf_join(dir, name, path, &there, NULL) == HOKKU_OK && there;
 }
 
+enum hokku_code hf_check_folder(const char *dir, struct hokku_error *err)
+{
+	struct stat st;
+	char magic[4] = "";
+	if (!*dir)
+		return err_set(err, HOKKU_INVALID_REQUEST, "the path of the folder is empty");
+	if (stat(dir, &st))
+		return err_set(err, errno == ENOENT || errno == ENOTDIR ? HOKKU_NOT_FOUND : HOKKU_IO_ERROR,
+			       "%s: %s; a folder with a model's config.json is wanted", dir, strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return HOKKU_OK;
+	struct file f;
+	if (file_open(dir, &f, NULL) == HOKKU_OK && f.size >= sizeof magic)
+		file_read_at(&f, dir, 0, magic, sizeof magic, NULL);
+	file_close(&f);
+	return err_set(err, HOKKU_INVALID_REQUEST, "%s: is %s, not a folder with a model's config.json", dir,
+		       memcmp(magic, "GGUF", sizeof magic) == 0 ? "a GGUF file already" : "a file");
+}
+
 enum hokku_code hf_explain_config(const char *dir, enum hokku_code code, struct hokku_error *err)
 {
 	char base[160];
@@ -168,6 +190,8 @@ static const struct {
 	{".weight_packed", " (quantised; hokku converts plain weights)"},
 	{".absmax", " (quantised by bitsandbytes; hokku converts plain weights)"},
 	{".quant_", " (quantised by bitsandbytes; hokku converts plain weights)"},
+	{"_orig_mod.", " (as torch.compile wraps a model; save model._orig_mod)"},
+	{"language_model.", " (as models with more than text have it; hokku converts language models alone)"},
 };
 
 const char *hf_why_tensor(struct str name)
@@ -178,11 +202,17 @@ const char *hf_why_tensor(struct str name)
 	return "";
 }
 
+/* "a.b.c" ends in "b.c", not in ".c" nor "c" alone of "bc". */
+static bool ends_in(struct str name, struct str end)
+{
+	return str_ends(name, end) && (name.len == end.len || name.ptr[name.len - end.len - 1] == '.');
+}
+
 /* A tensor whose name is PREFIX and the wanted one. */
 static const struct st_tensor *find_prefixed(const struct safetensors *st, struct str name)
 {
 	for (uint64_t i = 0; i < st_n_tensors(st); i++)
-		if (str_ends(st_tensor_at(st, i)->name, name))
+		if (ends_in(st_tensor_at(st, i)->name, name))
 			return st_tensor_at(st, i);
 	return NULL;
 }
@@ -239,6 +269,11 @@ enum hokku_code hf_no_tensor(const char *dir, const struct safetensors *st, cons
 		return tell_prefix(dir, wanted, t->name, err);
 	t = find_sibling(st, wanted);
 	if (t)
+		return err_set(err, HOKKU_BAD_FILE, "%s: the weights have no tensor %s, but %s%s", dir, one,
+			       str_quote(t->name, two, sizeof two), hf_why_tensor(t->name));
+	const char *dot = strchr(name, '.');
+	t = dot && dot[1] ? find_prefixed(st, str_c(dot + 1)) : NULL; /* "x.embed_tokens.weight" */
+	if (t && str_ends(t->name, str_c(dot)) && contains(t->name, "."))
 		return err_set(err, HOKKU_BAD_FILE, "%s: the weights have no tensor %s, but %s%s", dir, one,
 			       str_quote(t->name, two, sizeof two), hf_why_tensor(t->name));
 	t = find_shorter(st, wanted);

@@ -5,6 +5,9 @@
 #include "base/observer.h"
 #include "gguf/safetensors.h"
 
+/* What dir is, where it is no folder: NOT_FOUND, INVALID_REQUEST. */
+enum hokku_code hf_check_folder(const char *dir, struct hokku_error *err);
+
 /* The folder has no config.json. Returns code with a message of err's that says what it has instead; err as
  * it is where nothing is known. */
 enum hokku_code hf_explain_config(const char *dir, enum hokku_code code, struct hokku_error *err);

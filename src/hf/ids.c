@@ -39,14 +39,23 @@ static enum hokku_code read_ids(const struct hf_reader *r, const struct jv *root
 	return HOKKU_OK;
 }
 
-/* An end that no token is would never come, and an answer would have none. */
-static enum hokku_code check_ends(const struct hf_reader *r, const struct vocab *v, const struct ids *ends)
+/* An end that no token is never comes. It is left out where another end is left, or where another file's
+ * count. */
+static enum hokku_code check_ends(const struct hf_reader *r, const struct vocab *v, struct ids *ends,
+				  bool counts)
 {
+	size_t n = 0;
 	for (size_t i = 0; i < ends->n; i++)
-		if (ends->id[i] < 0 || ends->id[i] >= v->n)
-			return err_set(r->err, HOKKU_BAD_FILE,
-				       "%s: eos_token_id is %" PRId64 "; the vocabulary has %u tokens",
-				       r->path, ends->id[i], v->n);
+		if (ends->id[i] >= 0 && ends->id[i] < v->n)
+			ends->id[n++] = ends->id[i];
+		else if (!counts || v->eos >= 0 || ends->n > 1)
+			hf_note(r, "eos_token_id %" PRId64 " is left out: the vocabulary has %u tokens",
+				ends->id[i], v->n);
+	if (counts && n == 0 && ends->n && v->eos < 0)
+		return err_set(r->err, HOKKU_BAD_FILE,
+			       "%s: eos_token_id is %" PRId64 "; the vocabulary has %u tokens", r->path,
+			       ends->id[0], v->n);
+	ends->n = n;
 	return HOKKU_OK;
 }
 
@@ -61,10 +70,9 @@ static void drop_strangers(const struct hf_reader *r, const struct vocab *v, con
 }
 
 static enum hokku_code read_file(const char *dir, const char *name, const struct vocab *v,
-				 const struct observer *observer, struct file_ids *out,
-				 struct hokku_error *err)
+				 const struct observer *observer, char path[HF_PATH_BYTES],
+				 struct file_ids *out, struct hokku_error *err)
 {
-	char path[HF_PATH_BYTES];
 	struct jv_doc doc;
 	bool there;
 	const struct hf_reader r = {path, observer, err};
@@ -76,8 +84,6 @@ static enum hokku_code read_file(const char *dir, const char *name, const struct
 		rc = read_ids(&r, &doc.root, "pad_token_id", &out->pad);
 	if (!rc)
 		rc = read_ids(&r, &doc.root, "eos_token_id", &out->ends);
-	if (!rc)
-		rc = check_ends(&r, v, &out->ends);
 	if (!rc) {
 		drop_strangers(&r, v, "bos_token_id", &out->bos);
 		drop_strangers(&r, v, "pad_token_id", &out->pad);
@@ -137,9 +143,15 @@ enum hokku_code vocab_read_ids(struct vocab *v, const char *dir, const struct ob
 			       struct hokku_error *err)
 {
 	struct file_ids config = {0}, generation = {0};
-	enum hokku_code rc = read_file(dir, "config.json", v, observer, &config, err);
+	char paths[2][HF_PATH_BYTES];
+	enum hokku_code rc = read_file(dir, "config.json", v, observer, paths[0], &config, err);
 	if (!rc)
-		rc = read_file(dir, "generation_config.json", v, observer, &generation, err);
+		rc = read_file(dir, "generation_config.json", v, observer, paths[1], &generation, err);
+	if (!rc)
+		rc = check_ends(&(struct hf_reader){paths[1], observer, err}, v, &generation.ends, true);
+	if (!rc)
+		rc = check_ends(&(struct hf_reader){paths[0], observer, err}, v, &config.ends,
+				!generation.ends.n);
 	if (rc)
 		return rc;
 	settle_id(&v->bos, "bos_token_id", &generation.bos, &config.bos, observer);

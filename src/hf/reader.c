@@ -1,7 +1,9 @@
 #include "hf/reader.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -68,8 +70,21 @@ enum hokku_code hf_join(const char *dir, const char *name, char out[HF_PATH_BYTE
 	if (n < 0 || n >= HF_PATH_BYTES)
 		return err_set(err, HOKKU_INVALID_REQUEST, "the path %.64s... is longer than %d bytes", dir,
 			       HF_PATH_BYTES - 1);
+	struct stat st;
+	char target[HF_PATH_BYTES];
 	*there = access(out, F_OK) == 0;
-	return HOKKU_OK;
+	if (*there || (errno == ENOENT && lstat(out, &st) && errno == ENOENT))
+		return HOKKU_OK;
+	if (errno == ENOTDIR)
+		return HOKKU_OK;
+	/* What is there and cannot be had does not count as absent: it would say something. */
+	ssize_t len = readlink(out, target, sizeof target - 1);
+	if (len < 0)
+		return err_set(err, HOKKU_IO_ERROR, "%s: %s", out,
+			       strerror(errno == EINVAL ? EACCES : errno));
+	target[len] = '\0';
+	return err_set(err, HOKKU_NOT_FOUND,
+		       "%s: it is a link to %s, which is not there; fetch the folder again", out, target);
 }
 
 enum hokku_code hf_read_json(const char *dir, const char *name, size_t max_bytes, char path[HF_PATH_BYTES],
@@ -77,5 +92,5 @@ enum hokku_code hf_read_json(const char *dir, const char *name, size_t max_bytes
 {
 	*out = (struct jv_doc){0};
 	enum hokku_code rc = hf_join(dir, name, path, there, err);
-	return rc || !*there ? rc : jv_read_file(path, max_bytes, out, err);
+	return rc || !*there ? rc : jv_read_named(path, max_bytes, out, err);
 }

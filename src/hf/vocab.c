@@ -1,6 +1,7 @@
 /* tokenizer.json and tokenizer_config.json become a vocabulary; what stands beside its model is added.c. */
 #include "hf/vocab.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -354,18 +355,65 @@ static enum hokku_code read_merges(struct vocab *v, const struct hf_reader *r)
 
 /* ---- what begins and ends a text ---- */
 
-/* What the post-processor puts before a single text, or an empty string. */
-static struct str leading_special(const struct jv *processor, unsigned depth)
+/* What the post-processor puts around a single text: the first and second token before it, and one behind. */
+struct around {
+	struct str before[2], behind;
+	const struct jv *ids; /* what the first stands for: its own ids, NULL: that of its name */
+	size_t n_before;
+};
+
+static void add_before(struct around *a, struct str token, const struct jv *ids)
+{
+	if (a->n_before == 0)
+		a->ids = ids;
+	if (a->n_before < 2)
+		a->before[a->n_before] = token;
+	a->n_before++;
+}
+
+static void read_around(const struct jv *processor, unsigned depth, struct around *a)
 {
 	enum { MAX_DEPTH = 8 };
-	const struct jv *list = jv_get(processor, "processors");
-	for (size_t i = 0; i < jv_len(list) && depth < MAX_DEPTH; i++) {
-		struct str found = leading_special(jv_at(list, i), depth + 1);
-		if (found.len)
-			return found;
+	const struct jv *list = jv_get(processor, "processors"), *single = jv_get(processor, "single");
+	struct str type = jv_str(jv_get(processor, "type"));
+	bool text_came = false;
+	for (size_t i = 0; i < jv_len(list) && depth < MAX_DEPTH; i++)
+		read_around(jv_at(list, i), depth + 1, a);
+	if (str_eq_c(type, "BertProcessing") || str_eq_c(type, "RobertaProcessing")) {
+		add_before(a, jv_str(jv_at(jv_get(processor, "cls"), 0)), NULL);
+		a->behind = jv_str(jv_at(jv_get(processor, "sep"), 0));
 	}
-	const struct jv *first = jv_at(jv_get(processor, "single"), 0);
-	return jv_str(jv_get(jv_get(first, "SpecialToken"), "id"));
+	for (size_t i = 0; i < jv_len(single); i++) {
+		const struct jv *special = jv_get(jv_at(single, i), "SpecialToken");
+		struct str id = jv_str(jv_get(special, "id"));
+		text_came = text_came || jv_get(jv_at(single, i), "Sequence");
+		if (special && !text_came)
+			add_before(a, id, jv_get(jv_get_str(jv_get(processor, "special_tokens"), id), "ids"));
+		else if (special)
+			a->behind = id;
+	}
+}
+
+/* A text may begin with one token, which is that of its name, and end with none. */
+static enum hokku_code check_around(const struct vocab *v, const struct around *a, const struct hf_reader *r)
+{
+	char one[96], two[96];
+	int64_t id = 0, own = vocab_find(v, a->before[0]);
+	str_quote(a->before[0], one, sizeof one);
+	if (a->n_before > 1)
+		return bad(
+			r,
+			"post_processor begins a text with %zu special tokens, %s and %s; GGUF has room for one",
+			a->n_before, one, str_quote(a->before[1], two, sizeof two));
+	if (a->n_before && own < 0)
+		return bad(r, "post_processor begins with %s, which is no token", one);
+	if (a->ids && (jv_len(a->ids) != 1 || !jv_int(jv_at(a->ids, 0), &id) || id != own))
+		return bad(r, "post_processor has the ids %s for %s, which is the token %" PRId64,
+			   jv_text(a->ids, two, sizeof two), one, own);
+	if (a->behind.len)
+		hf_note(r, "post_processor ends a text with %s, which is left out: a prompt goes on",
+			str_quote(a->behind, two, sizeof two));
+	return HOKKU_OK;
 }
 
 /* transformers 5 drops add_bos_token where there is a tokenizer.json: its post-processor says whether a text
@@ -374,16 +422,17 @@ static enum hokku_code read_bos(struct vocab *v, const struct vocab_files *f)
 {
 	char quoted[96];
 	bool asked = false, given;
-	struct str first = leading_special(jv_get(&v->tokenizer.root, "post_processor"), 0);
+	struct around around = {0};
+	read_around(jv_get(&v->tokenizer.root, "post_processor"), 0, &around);
+	struct str first = around.before[0];
 	enum hokku_code rc = hf_read_bool(&f->config, "add_bos_token",
 					  jv_get(&v->config.root, "add_bos_token"), &asked, &given);
+	if (!rc)
+		rc = check_around(v, &around, &f->tokenizer);
 	if (rc)
 		return rc;
 	if (first.len) {
 		int64_t id = vocab_find(v, first);
-		if (id < 0)
-			return bad(&f->tokenizer, "post_processor begins with %s, which is no token",
-				   str_quote(first, quoted, sizeof quoted));
 		if (v->bos >= 0 && v->bos != id)
 			return bad(&f->tokenizer,
 				   "post_processor begins a text with %s, the token %" PRId64
@@ -445,32 +494,94 @@ static enum hokku_code config_template(const struct vocab *v, const struct hf_re
 	return HOKKU_OK;
 }
 
+/* What a processor of more than text reads beside it, and older folders of such models have alone. */
+static enum hokku_code processor_template(struct vocab *v, const char *dir, const struct hf_reader *r)
+{
+	char path[HF_PATH_BYTES];
+	bool there;
+	struct jv_doc doc;
+	const struct hf_reader own = {path, r->observer, r->err};
+	enum hokku_code rc =
+		hf_read_json(dir, "chat_template.json", HF_MAX_CONFIG_BYTES, path, &doc, &there, r->err);
+	if (rc || !there)
+		return rc;
+	const struct jv *t = jv_get(&doc.root, "chat_template");
+	struct str text = jv_str(t);
+	if (!jv_none(t) && !text.ptr)
+		rc = hf_wrong(&own, "chat_template", t, "a string");
+	else if (text.ptr && !v->chat_template.ptr)
+		v->chat_template = (struct str){arena_strdup(&v->arena, text.ptr, text.len), text.len};
+	else if (text.ptr && !str_eq(text, v->chat_template))
+		hf_note(&own, "chat_template is left out: the tokenizer has another, which counts");
+	if (!rc && text.ptr && !v->chat_template.ptr)
+		rc = no_memory(r);
+	jv_doc_free(&doc);
+	return rc;
+}
+
+/* Templates that a client names; GGUF has room for one. */
+static void note_more_templates(const char *dir, const struct hf_reader *r)
+{
+	char path[HF_PATH_BYTES], quoted[96], first[256] = "";
+	size_t n = 0;
+	snprintf(path, sizeof path, "%s/additional_chat_templates", dir);
+	DIR *d = opendir(path);
+	for (struct dirent *e; d && (e = readdir(d));) {
+		if (!str_ends(str_c(e->d_name), STR_LIT(".jinja")))
+			continue;
+		if (n++ == 0 || strcmp(e->d_name, first) < 0)
+			snprintf(first, sizeof first, "%s", e->d_name);
+	}
+	if (d)
+		closedir(d);
+	if (n)
+		observer_note(
+			r->observer,
+			"additional_chat_templates: %zu of them, %s the first, are left out; only the default is kept",
+			n, str_quote(str_c(first), quoted, sizeof quoted));
+}
+
 /* chat_template.jinja goes before tokenizer_config.json's, in transformers too. */
-static enum hokku_code read_template(struct vocab *v, const char *dir, const struct hf_reader *r)
+static enum hokku_code template_file(struct vocab *v, const char *dir, const struct hf_reader *r)
 {
 	char path[HF_PATH_BYTES];
 	bool there = false;
-	struct str other = {0};
-	enum hokku_code rc = config_template(v, r, &other);
-	if (!rc)
-		rc = hf_join(dir, "chat_template.jinja", path, &there, r->err);
-	if (rc)
+	struct str other = v->chat_template;
+	enum hokku_code rc = hf_join(dir, "chat_template.jinja", path, &there, r->err);
+	if (rc || !there)
 		return rc;
-	v->chat_template = other;
-	if (!there)
-		return HOKKU_OK;
 	char *text;
 	size_t n;
-	rc = file_read(path, HF_MAX_CONFIG_BYTES, &text, &n, r->err);
+	rc = file_read_named(path, HF_MAX_CONFIG_BYTES, &text, &n, r->err);
 	if (rc)
 		return rc;
-	v->chat_template = (struct str){arena_strdup(&v->arena, text, n), n};
+	size_t valid = utf8_valid_prefix(text, n);
+	bool utf16 = n >= 2 && (memcmp(text, "\xFF\xFE", 2) == 0 || memcmp(text, "\xFE\xFF", 2) == 0);
+	if (valid < n)
+		rc = err_set(r->err, HOKKU_BAD_FILE,
+			     "%s: byte %zu is no UTF-8%s; a template in UTF-8 is wanted", path, valid,
+			     utf16 ? " (the file is UTF-16)" : "");
+	else
+		v->chat_template = (struct str){arena_strdup(&v->arena, text, n), n};
 	free(text);
+	if (rc)
+		return rc;
 	if (!v->chat_template.ptr)
 		return no_memory(r);
 	if (other.ptr && !str_eq(other, v->chat_template))
 		hf_note(r, "chat_template is another than chat_template.jinja, which counts");
 	return HOKKU_OK;
+}
+
+static enum hokku_code read_template(struct vocab *v, const char *dir, const struct hf_reader *r)
+{
+	enum hokku_code rc = config_template(v, r, &v->chat_template);
+	if (!rc)
+		rc = template_file(v, dir, r);
+	if (!rc)
+		rc = processor_template(v, dir, r);
+	note_more_templates(dir, r);
+	return rc;
 }
 
 /* ---- all of it ---- */
@@ -507,7 +618,7 @@ static enum hokku_code read_files(struct vocab *v, const char *dir, char paths[4
 	if (!rc && instead)
 		rc = vocab_read_model(v, &(struct hf_reader){paths[0], NULL, err});
 	else if (!rc) /* one of them must be there */
-		rc = jv_read_file(paths[0], files[0].max_bytes, files[0].doc, err);
+		rc = jv_read_named(paths[0], files[0].max_bytes, files[0].doc, err);
 	for (size_t i = 1; i < 4 && !rc; i++)
 		rc = hf_read_json(dir, files[i].name, files[i].max_bytes, paths[i], files[i].doc, &there,
 				  err);

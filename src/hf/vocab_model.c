@@ -33,7 +33,7 @@ enum hokku_code vocab_read_model(struct vocab *v, const struct hf_reader *r)
 {
 	char *bytes;
 	size_t n;
-	enum hokku_code rc = file_read(r->path, HF_MAX_TOKENIZER_BYTES, &bytes, &n, r->err);
+	enum hokku_code rc = file_read_named(r->path, HF_MAX_TOKENIZER_BYTES, &bytes, &n, r->err);
 	if (rc)
 		return rc;
 	char *copy = arena_strdup(&v->arena, bytes, n);

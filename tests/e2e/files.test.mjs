@@ -183,6 +183,21 @@ test('a signal that was ignored stays so, as nohup has it', () => {
 	rmSync(folder, { recursive: true });
 });
 
+test('what is converted is a folder', () => {
+	const file = fresh('converted'), text = join(scratch, 'some.json'), out = join(scratch, 'none.gguf');
+	writeFileSync(text, '{}');
+	for (const [dir, message] of [
+		[file, `${file}: is a GGUF file already, not a folder with a model's config.json`],
+		[text, `${text}: is a file, not a folder with a model's config.json`],
+		[join(scratch, 'nowhere'), `${join(scratch, 'nowhere')}: No such file or directory; a folder with a model's config.json is wanted`],
+		['', 'the path of the folder is empty'],
+	]) {
+		const r = spawnSync(hokku, ['convert', dir, '-o', out], { env, encoding: 'utf8' });
+		assert.deepEqual([r.status, r.stderr], [1, `hokku: ${message}\n`]);
+	}
+	assert.ok(!readdirSync(scratch).includes('none.gguf'));
+});
+
 test('a result never goes over what it is made of', () => {
 	const folder = mkdtempSync(join(scratch, 'input-')), at = (name) => join(folder, name);
 	const config = readFileSync(shape(), 'utf8');

@@ -73,7 +73,11 @@ test('a prompt from -p, -f, standard input and -f - is the same', needsBundled, 
 	assert.notEqual(answer(['--temp', '0'], { input: 'snow\r\n\r\n' }), expected);
 	assert.equal(answer(['--temp', '0'], { input: 'snow\n\r\n' }), answer(['-p', 'snow\n', '--temp', '0']));
 	assert.equal(answer(['--temp', '0'], { input: 'snow\r\r\n' }), answer(['-p', 'snow\r', '--temp', '0']));
-	for (const input of ['\n', '\r\n']) assert.match(run(['run'], { input }).stderr, /the prompt is empty/);
+	// A byte order mark is an editor's, no part of the text; of UTF-16 nothing could be read.
+	assert.equal(answer(['-f', file('prompt', '\ufeffsnow\r\n'), '--temp', '0']), expected);
+	const utf16 = file('prompt', Buffer.from('\ufeffsnow', 'utf16le'));
+	assert.equal(run(['run', '-f', utf16]).stderr, `hokku: ${utf16}: it is UTF-16, as its byte order mark says; UTF-8 is wanted\n`);
+	for (const input of ['\n', '\r\n', '\ufeff\n']) assert.match(run(['run'], { input }).stderr, /the prompt is empty/);
 	assert.equal(answer(['--temp', '0'], { input: 'snow' }), expected);
 	assert.equal(answer(['--temp', '0', '-f', '-'], { input: 'snow' }), expected);
 	assert.equal(answer(['--temperature=0', '--prompt=snow']), expected);

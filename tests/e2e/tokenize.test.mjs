@@ -184,6 +184,37 @@ test('what is wrong is named', () => {
 			assert.equal(r.out, '"h"\n');
 		}
 	assert.equal(run(['detokenize', model, '--json-lines'], ' [ 104 , 97 ] \r\n[]').out, '"ha"\n""\n');
+	// Nor a whole input that was cut; an editor's byte order mark is no id.
+	for (const cut of ['[104, 97', '[104', '[', '[104]\n[97']) {
+		const r = run(['detokenize', model], cut);
+		assert.deepEqual([r.code, r.out, r.err], [1, '', 'hokku: standard input: it ends inside an array of ids; "]" is wanted\n'], cut);
+	}
+	assert.equal(run(['detokenize', model], '\ufeff[104, 97]\r\n').out, 'ha');
+	assert.equal(run(['detokenize', model, '--json-lines'], '\ufeff[104]\n[97]\n').out, '"h"\n"a"\n');
+});
+
+test('nothing comes of nothing', () => {
+	for (const [args, out] of [[['tokenize', model, '--count'], '0\n'], [['tokenize', model], ''], [['tokenize', model, '--ids'], '[]\n'], [['tokenize', model, '--json-lines'], ''],
+		[['detokenize', model], ''], [['detokenize', model, '--text'], ''], [['detokenize', model, '--json-lines'], '']]) {
+		const r = run(args, '');
+		assert.deepEqual([r.code, r.out, r.err], [0, out, ''], args.join(' '));
+	}
+});
+
+test('a name steers no terminal: its control characters are told as escapes', () => {
+	const name = 'a\nb\t\x1b[31m\x7f\u009bc.gguf', shown = 'a\\nb\\t\\x1b[31m\\x7f\\xc2\\x9bc.gguf', path = join(dir, name);
+	for (const [args, code, message] of [
+		[['tokenize', `./${name}`, '-p', 'x'], 1, `hokku: ./${shown}: No such file or directory\n`],
+		[['convert', path, '-o', 'x.gguf'], 1, `hokku: ${join(dir, shown)}: No such file or directory; a folder with a model's config.json is wanted\n`],
+		[['tokenize', '-p', 'x', '-f', 'y', name], 2, 'hokku tokenize: -p and -f are both given'],
+	]) {
+		const r = run(args);
+		assert.equal(r.code, code);
+		assert.ok(r.err.startsWith(message), JSON.stringify(r.err));
+		assert.doesNotMatch(r.err.slice(0, -1), /[\x00-\x1f\x7f\u0080-\u009f]/);
+	}
+	writeFileSync(path, readFileSync(model));
+	assert.ok(run(['inspect', path]).out.includes(`\nfile: ${join(dir, shown)}\n`));
 });
 
 test('what a file leaves open is told: its pre-tokenizer, its types, ids that are no tokens', () => {

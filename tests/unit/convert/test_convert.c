@@ -388,6 +388,16 @@ static void test_q8_0(void **state)
 static void test_tied_and_untied(void **state)
 {
 	(void)state;
+	/* Nothing says it: without a head it is tied. */
+	put_text("config.json", CONFIG(",\"rope_theta\":10000.0"));
+	put_weights("F32", N_TIED, 0, NULL);
+	gguf_close(convert(TENSOR_F16));
+	/* An index beside the whole does not count, whatever it says. */
+	put_text("config.json", GOOD_CONFIG);
+	put_text("model.safetensors.index.json", "{}");
+	gguf_close(convert(TENSOR_F16));
+	assert_string_equal(notes, "model.safetensors.index.json is left out: model.safetensors counts\n");
+	drop("model.safetensors.index.json");
 	/* Tied, and yet a head of other values: it stays, as in transformers 5. */
 	put_weights("F32", N_TENSORS, 0, NULL);
 	struct gguf *g = convert(TENSOR_F16);
@@ -844,7 +854,8 @@ static void test_bad_weights(void **state)
 	gguf_close(convert(TENSOR_F16)); /* rounds to 65504 */
 	drop("out.gguf");
 	put_text("config.json", CONFIG(",\"rope_theta\":1e4,\"tie_word_embeddings\":false"));
-	refuse(TENSOR_F16, HOKKU_BAD_FILE, "the weights have no tensor \"lm_head.weight\"");
+	refuse(TENSOR_F16, HOKKU_BAD_FILE,
+	       "the weights have no tensor \"lm_head.weight\", and tie_word_embeddings is false, so that the embedding");
 	put_weights("BF16", N_TIED, 0, NULL);
 	char *eight = strdup(GOOD_CONFIG), *size = strstr(eight, "\"vocab_size\":9");
 	size[strlen("\"vocab_size\":")] = '8'; /* of which the embedding has one row more */
@@ -893,6 +904,10 @@ static void test_foreign_tensors(void **state)
 		 "names begin with \"module._orig_mod.\", as Data"},
 		{"model.language_model.model.embed_tokens.weight",
 		 "names begin with \"model.language_model.\", as models with more than text have it"},
+		{"model.language_model.embed_tokens.weight",
+		 "but \"model.language_model.embed_tokens.weight\" (as models with more than text have it;"},
+		{"model._orig_mod.embed_tokens.weight",
+		 "but \"model._orig_mod.embed_tokens.weight\" (as torch.compile wraps a model; save model._orig_mod)"},
 		{"x.model.embed_tokens.weight", "names begin with \"x.\"; rename the tensors"},
 		{"embed_tokens.weight", "but \"embed_tokens.weight\": they are a model's without its head"},
 		{"model.embed_tokens.qweight", "but \"model.embed_tokens.qweight\" (quantised as by GPTQ or "

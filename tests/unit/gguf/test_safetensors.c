@@ -371,6 +371,7 @@ static void test_shards(void **state)
 		    "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
 		    "\"d\":{\"dtype\":\"U8\",\"shape\":[5],\"data_offsets\":[4,9]}}",
 		    9);
+	put_tensors("s3.safetensors", "{\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 2);
 	put_tensors("bad.safetensors", "{\"a\":{}}", 0);
 	expect_dir("{", HOKKU_BAD_FILE,
 		   INDEX "line 1 column 1: a key in quotes or '}' is wanted, but the text ends here");
@@ -407,10 +408,16 @@ static void test_shards(void **state)
 		   INDEX "weight_map \"a\" names the file \"s2.safetensors\\x00\"; only a plain file name of "
 			 "the same folder is allowed");
 
+	/* A tensor in two shards has two values: transformers would take that of the shard it reads last. */
+	expect_dir(
+		"{\"weight_map\":{\"b\":\"s1.safetensors\",\"a\":\"s2.safetensors\",\"d\":\"s2.safetensors\"}}",
+		HOKKU_BAD_FILE,
+		"/s1.safetensors: has the tensor \"d\", which model.safetensors.index.json puts into s2.safetensors");
+
 	/* Numbers that nobody reads, as Python writes them, after a byte order mark. */
 	static const char good[] =
 		"\xEF\xBB\xBF{\"metadata\":{\"total_size\":1000000000000000019884624838656,"
-		"\"loss\":NaN},\"weight_map\":{\"b\":\"s1."
+		"\"loss\":NaN},\"weight_map\":{\"b\":\"s3."
 		"safetensors\",\"a\":\"s2.safetensors\","
 		"\"d\":\"s2.safetensors\"}}";
 	struct safetensors *st;
@@ -420,7 +427,7 @@ static void test_shards(void **state)
 	assert_int_equal(st_n_tensors(st), 3);
 	assert_int_equal(st_find(st, "a")->n_bytes, 4);
 	assert_int_equal(st_find(st, "b")->n_bytes, 2);
-	assert_int_equal(st_find(st, "d")->n_bytes, 5); /* the shard the map names, not the other */
+	assert_int_equal(st_find(st, "d")->n_bytes, 5);
 	assert_int_equal(st_unchanged(st, &err), HOKKU_OK);
 	uint8_t byte = 0;
 	assert_int_equal(st_read(st, st_find(st, "d"), 0, &byte, 1, &err), HOKKU_OK);
@@ -433,9 +440,10 @@ static void test_shards(void **state)
 	assert_int_equal(st_n_tensors(st), 1);
 	st_close(st);
 
-	static const char *const files[] = {"s1.safetensors", "s2.safetensors", "bad.safetensors",
+	static const char *const files[] = {"s1.safetensors",    "s2.safetensors",
+					    "s3.safetensors",    "bad.safetensors",
 					    "model.safetensors", "model.safetensors.index.json"};
-	for (size_t i = 0; i < 5; i++) {
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		char path[256];
 		snprintf(path, sizeof path, "%s/%s", folder, files[i]);
 		unlink(path);

@@ -3,6 +3,8 @@
  * AddedVocabulary::add_tokens and transformers 5's _from_pretrained. */
 #include "scratch.h"
 
+#include <sys/stat.h>
+
 /* Five tokens, so that the next id is 5. */
 #define MODEL                                                                                       \
 	"\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"model\":{"         \
@@ -329,6 +331,41 @@ static void test_first_token(void **state)
 	refuse(0, "post_processor begins with \"<none>\", which is no token");
 	put_files(WITH_FIRST("<end>"), "{\"bos_token\":\"abc\"}", NULL, NULL);
 	refuse(0, "post_processor begins a text with \"<end>\", the token 5, but bos_token is the token 4;");
+	/* RoBERTa's and BERT's say the same in other words; what ends a text ends no prompt. */
+#define PROCESSOR(text) "{" MODEL ",\"added_tokens\":[" END "],\"post_processor\":" text "}"
+	static const char *const types[] = {"RobertaProcessing", "BertProcessing"};
+	for (size_t i = 0; i < 2; i++) {
+		char text[1024];
+		snprintf(text, sizeof text,
+			 PROCESSOR("{\"type\":\"%s\",\"sep\":[\"abc\",4],\"cls\":[\"<end>\",5]}"), types[i]);
+		put_files(text, NULL, NULL, NULL);
+		expect_tokens(0, "<end>:c");
+		assert_true(v.add_bos && v.bos == 5);
+		expect_notes(
+			"tokenizer.json: post_processor ends a text with \"abc\", which is left out: a prompt goes "
+			"on\n");
+	}
+#define SPECIAL(id) "{\"SpecialToken\":{\"id\":\"" id "\"}}"
+#define TEXT        "{\"Sequence\":{\"id\":\"A\"}}"
+#define SINGLE(a, ids) \
+	PROCESSOR("{\"type\":\"TemplateProcessing\",\"single\":[" a "],\"special_tokens\":{" ids "}}")
+	put_files(SINGLE(TEXT "," SPECIAL("<end>"), ""), NULL, NULL, NULL);
+	expect_tokens(0, "<end>:c");
+	assert_true(!v.add_bos && v.bos < 0);
+	expect_notes(
+		"tokenizer.json: post_processor ends a text with \"<end>\", which is left out: a prompt goes on\n");
+	put_files(SINGLE(SPECIAL("<end>") "," SPECIAL("abc") "," TEXT, ""), NULL, NULL, NULL);
+	refuse(0,
+	       "post_processor begins a text with 2 special tokens, \"<end>\" and \"abc\"; GGUF has room for one");
+#define IDS(list) "\"<end>\":{\"id\":\"<end>\",\"ids\":[" list "],\"tokens\":[\"<end>\"]}"
+	put_files(SINGLE(SPECIAL("<end>") "," TEXT, IDS("5")), NULL, NULL, NULL);
+	expect_tokens(0, "<end>:c");
+	assert_true(v.add_bos && v.bos == 5);
+	expect_notes("");
+	put_files(SINGLE(SPECIAL("<end>") "," TEXT, IDS("4")), NULL, NULL, NULL);
+	refuse(0, "post_processor has the ids [4] for \"<end>\", which is the token 5");
+	put_files(SINGLE(SPECIAL("<end>") "," TEXT, IDS("5,4")), NULL, NULL, NULL);
+	refuse(0, "post_processor has the ids [5,4] for \"<end>\", which is the token 5");
 }
 
 static void test_model(void **state)
@@ -522,7 +559,67 @@ static void test_templates(void **state)
 	assert_true(str_eq_c(v.chat_template, "B"));
 	expect_notes(
 		"tokenizer_config.json: chat_template is another than chat_template.jinja, which counts\n");
+	put_text("chat_template.jinja", "B\xC3");
+	refuse(0, "chat_template.jinja: byte 1 is no UTF-8; a template in UTF-8 is wanted");
+	put("chat_template.jinja", "\xFF\xFE{\0", 4);
+	refuse(0,
+	       "chat_template.jinja: byte 0 is no UTF-8 (the file is UTF-16); a template in UTF-8 is wanted");
 	drop("chat_template.jinja");
+	/* A processor's file, where there is no other; others by their names. */
+	put_text("chat_template.json", "{\"chat_template\":\"C\"}");
+	expect_tokens(0, "<end>:c");
+	assert_true(str_eq_c(v.chat_template, "A"));
+	expect_notes(
+		"chat_template.json: chat_template is left out: the tokenizer has another, which counts\n");
+	put_files(TOKENIZER(END), NULL, NULL, NULL);
+	expect_tokens(0, "<end>:c");
+	assert_true(str_eq_c(v.chat_template, "C"));
+	expect_notes("");
+	put_text("chat_template.json", "{\"chat_template\":[]}");
+	refuse(0, "chat_template.json: chat_template is []; a string is wanted");
+	drop("chat_template.json");
+	char path[160];
+	snprintf(path, sizeof path, "%s/additional_chat_templates", folder);
+	assert_int_equal(mkdir(path, 0700), 0);
+	put_text("additional_chat_templates/tool_use.jinja", "D");
+	put_text("additional_chat_templates/rag.jinja", "E");
+	expect_tokens(0, "<end>:c");
+	assert_null(v.chat_template.ptr);
+	expect_notes(
+		"additional_chat_templates: 2 of them, \"rag.jinja\" the first, are left out; only the default is "
+		"kept\n");
+	drop("additional_chat_templates/tool_use.jinja");
+	drop("additional_chat_templates/rag.jinja");
+	rmdir(path);
+}
+
+/* What is there and cannot be read is not absent: it would say something. */
+static void test_unreadable(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json",
+					    "added_tokens.json", "chat_template.jinja", "chat_template.json"};
+	char path[160], message[200];
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct hokku_error err = {0};
+		struct vocab broken;
+		put_files(TOKENIZER(END), NULL, NULL, NULL);
+		snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+		assert_int_equal(symlink("../blobs/12ab", path), 0);
+		assert_int_equal(vocab_read(&broken, folder, 0, &observer, &err), HOKKU_NOT_FOUND);
+		snprintf(message, sizeof message,
+			 "%s: it is a link to ../blobs/12ab, which is not there; fetch the folder again",
+			 path);
+		assert_string_equal(err.message, message);
+		unlink(path);
+		assert_int_equal(mkfifo(path, 0600), 0); /* which nobody writes to */
+		assert_int_equal(vocab_read(&broken, folder, 0, &observer, &err), HOKKU_IO_ERROR);
+		snprintf(message, sizeof message, "%s: is a device, pipe or socket, not a file", path);
+		assert_string_equal(err.message, message);
+		unlink(path);
+	}
+	put_text("tokenizer.json", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n");
+	refuse(0, "tokenizer.json: it is a Git LFS pointer; fetch the file itself with `git lfs pull`");
 }
 
 static void read_ids(const char *tokenizer_config, const char *generation, const char *config)
@@ -570,7 +667,18 @@ static void test_ids(void **state)
 	expect_notes(
 		"the tokenizer's eos_token is the token 0, which is not among the ends of eos_token_id: it ends "
 		"an answer too\n");
+	/* Nor need an end that is no token be one, where another is left or another file's count. */
+	read_ids(NULL, "{\"eos_token_id\":5}", "{\"eos_token_id\":151645}");
+	assert_true(v.eos == 5 && v.eot == -1);
+	expect_notes("config.json: eos_token_id 151645 is left out: the vocabulary has 6 tokens\n");
+	read_ids("{\"eos_token\":\"<end>\"}", "{\"eos_token_id\":-1}", "{}");
+	assert_true(v.eos == 5 && v.eot == -1);
+	expect_notes("generation_config.json: eos_token_id -1 is left out: the vocabulary has 6 tokens\n");
+	read_ids(NULL, "{\"eos_token_id\":[6,3]}", "{}");
+	assert_true(v.eos == 3 && v.eot == -1);
+	expect_notes("generation_config.json: eos_token_id 6 is left out: the vocabulary has 6 tokens\n");
 	static const char *const wrong[][2] = {
+		{"{\"eos_token_id\":[6,7]}", "eos_token_id is 6; the vocabulary has 6 tokens"},
 		{"{", "line 1 column 1: "},
 		{"{\"bos_token_id\":\"a\"}", "bos_token_id is \"a\"; a token id"},
 		{"{\"eos_token_id\":6}", "eos_token_id is 6; the vocabulary has 6 tokens"},
@@ -585,6 +693,7 @@ static void test_ids(void **state)
 		struct hokku_error err = {0};
 		put_text(files[i % 2], wrong[i / 2][0]);
 		put_text(files[1 - i % 2], "{}");
+		v.eos = v.eot = -1;
 		assert_int_equal(vocab_read_ids(&v, folder, &observer, &err), HOKKU_BAD_FILE);
 		if (!strstr(err.message, wrong[i / 2][1]) || !strstr(err.message, files[i % 2]))
 			fail_msg("%s lacks %s", err.message, wrong[i / 2][1]);
@@ -594,21 +703,14 @@ static void test_ids(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tokenizer_json),
-		cmocka_unit_test(test_holes),
-		cmocka_unit_test(test_many_moved),
-		cmocka_unit_test(test_decoder),
-		cmocka_unit_test(test_older_files),
-		cmocka_unit_test(test_beside_decoder),
-		cmocka_unit_test(test_named),
-		cmocka_unit_test(test_first_token),
-		cmocka_unit_test(test_model),
-		cmocka_unit_test(test_templates),
-		cmocka_unit_test(test_merges),
-		cmocka_unit_test(test_spm_shape),
-		cmocka_unit_test(test_spm_refused),
-		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_tokenizer_json), cmocka_unit_test(test_holes),
+		cmocka_unit_test(test_many_moved),     cmocka_unit_test(test_decoder),
+		cmocka_unit_test(test_older_files),    cmocka_unit_test(test_beside_decoder),
+		cmocka_unit_test(test_named),          cmocka_unit_test(test_first_token),
+		cmocka_unit_test(test_model),          cmocka_unit_test(test_templates),
+		cmocka_unit_test(test_unreadable),     cmocka_unit_test(test_merges),
+		cmocka_unit_test(test_spm_shape),      cmocka_unit_test(test_spm_refused),
+		cmocka_unit_test(test_sizes),          cmocka_unit_test(test_ids),
 	};
 	int rc = cmocka_run_group_tests(tests, make_folder, drop_folder);
 	vocab_free(&v);
