@@ -197,8 +197,8 @@ static uint64_t n_table_words(const struct cuda *c)
 }
 
 /* How many sequences a launch may take; below two: steps of several go to tile/. HOKKU_CUDA_FEW=N in the
- * environment says N or fewer. One without it: what stands here of several has run on the emulator alone, and its
- * parts on devices (docs/gpu.md). */
+ * environment says N or fewer. One without it: what stands here of several has run on the emulator alone, and
+ * its parts on devices (docs/gpu.md). */
 static uint32_t most_seqs(const struct cuda *c)
 {
 	const char *wanted = getenv("HOKKU_CUDA_FEW");
