@@ -153,7 +153,9 @@ static void carve_threads(struct cpu *c, struct carver *v, uint32_t widest)
 	for (uint32_t i = 0; i < c->n_threads; i++) {
 		struct thread_scratch s = {
 			.row = carve(v, widest, sizeof(float)),
-			.product = carve(v, SLABS_AT_ONCE * TOKEN_BLOCK, SLAB_ROWS * sizeof(float)),
+			.product =
+				carve(v, SLABS_AT_ONCE * (c->tier->takes_tiles ? TILES_BLOCK : TOKEN_BLOCK),
+				      SLAB_ROWS * sizeof(float)),
 			.q = carve(v, ATTN_TILE_ROWS, c->head_stride * sizeof(float)),
 			.acc = carve(v, ATTN_TILE_ROWS, c->head_stride * sizeof(float)),
 			.scores = carve(v, ATTN_TILE_ROWS, COMPUTE_KV_BLOCK * sizeof(float)),

@@ -12,6 +12,8 @@
 
 enum {
 	TOKEN_BLOCK = 384,   /* tokens that pass over a slab of weights together: whole tiles of both kinds */
+	TILES_BLOCK = 528,   /* the same of block formats where a tier takes many tiles at once: their
+			      * activations are small, and each block reads and unpacks all weights again */
 	SLABS_AT_ONCE = 8,   /* slabs whose sums a thread holds at once */
 	LOGIT_ROWS = 48,     /* rows of logits that are computed together: the same */
 	DEPTH_BLOCK = 1024,  /* columns of one call where there are many tokens */
@@ -60,7 +62,7 @@ struct attn_task {
 /* What a thread needs for itself. */
 struct thread_scratch {
 	float *row;           /* (widest row) */
-	float *product;       /* (SLABS_AT_ONCE, TOKEN_BLOCK, SLAB_ROWS) */
+	float *product;       /* (SLABS_AT_ONCE, TOKEN_BLOCK or TILES_BLOCK, SLAB_ROWS) */
 	float *q, *acc;       /* (ATTN_TILE_ROWS, head_stride) */
 	float *scores;        /* (ATTN_TILE_ROWS, COMPUTE_KV_BLOCK) */
 	float *keys, *values; /* (head_dim, COMPUTE_KV_BLOCK), (COMPUTE_KV_BLOCK, head_stride), unpacked */

@@ -33,7 +33,7 @@ void acts_put(const struct cpu *c, const struct product_set *set, uint32_t token
 struct share {
 	const struct packed *m;
 	uint32_t slab, n_slabs;   /* at most SLABS_AT_ONCE */
-	uint32_t first, n_tokens; /* at most TOKEN_BLOCK */
+	uint32_t first, n_tokens; /* at most TOKEN_BLOCK or TILES_BLOCK */
 	uint32_t batch;           /* tokens of the step: how wide the last tile is */
 	float *sums;              /* (n_slabs, n_tokens, SLAB_ROWS) */
 };
@@ -51,8 +51,12 @@ static void product_columns(const struct cpu *c, const struct share *s, uint32_t
 	p.depth = n / pack_block_columns(m->kind);
 	p.first = column == 0;
 	p.ahead = s->batch <= tile;
-	for (uint32_t t = 0; t < s->n_tokens; t += tile) {
+	p.more_tiles = 0;
+	p.acts_stride = (size_t)tile * m->cols / CHUNK;
+	for (uint32_t t = 0; t < s->n_tokens; t += tile * (1 + p.more_tiles)) {
 		size_t at = (size_t)(s->first + t) * m->cols, width = min_u32(s->batch - s->first - t, tile);
+		uint32_t whole = (s->n_tokens - t) / tile; /* a block is whole tiles */
+		p.more_tiles = quantised && c->tier->takes_tiles && whole ? whole - 1 : 0;
 		if (quantised)
 			p.acts = c->acts.q + at / CHUNK + column / CHUNK * width;
 		else
@@ -99,15 +103,19 @@ void product_run(const struct cpu *c, const struct product_set *set, uint32_t n_
 	uint32_t begin = (uint32_t)((uint64_t)set->n_slabs * thread / c->n_threads);
 	uint32_t end = (uint32_t)((uint64_t)set->n_slabs * (thread + 1) / c->n_threads);
 	struct share s = {.batch = n_tokens, .sums = c->threads[thread].product};
-	for (; s.first < n_tokens; s.first += TOKEN_BLOCK) {
+	const uint32_t block = c->tier->takes_tiles && !set->want_float ? TILES_BLOCK : TOKEN_BLOCK;
+	for (; s.first < n_tokens; s.first += block) {
 		uint32_t base = 0; /* of matrix i's slabs in the set's */
-		s.n_tokens = min_u32(n_tokens - s.first, TOKEN_BLOCK);
+		s.n_tokens = min_u32(n_tokens - s.first, block);
 		for (uint32_t i = 0; i < set->n; base += set->m[i++].n_slabs) {
 			s.m = &set->m[i];
 			s.slab = begin > base ? begin - base : 0;
 			uint32_t stop = end > base ? min_u32(end - base, s.m->n_slabs) : 0;
 			for (; s.slab < stop; s.slab += s.n_slabs) {
-				s.n_slabs = min_u32(stop - s.slab, SLABS_AT_ONCE);
+				/* sums that nobody goes back to are few, and read again while they are in
+				 * cache */
+				s.n_slabs =
+					s.m->cols <= DEPTH_BLOCK ? 1 : min_u32(stop - s.slab, SLABS_AT_ONCE);
 				product_share(c, &s, out[i], strides[i], add);
 			}
 		}

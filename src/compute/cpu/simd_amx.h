@@ -9,6 +9,6 @@
 #define tile_zero(tile)              _tile_zero(tile)
 #define tile_load(tile, p, stride)   _tile_loadd(tile, p, stride)
 #define tile_store(tile, p, stride)  _tile_stored(tile, p, stride)
-#define tile_dot(sum, acts, weights) _tile_dpbsud(sum, acts, weights) /* signed acts, unsigned weights */
+#define tile_dot(sum, acts, weights) _tile_dpbssd(sum, acts, weights) /* signed bytes */
 
 #endif

@@ -38,6 +38,7 @@ typedef __m512i v64;
 #define v64_store(p, x) _mm512_storeu_si512(p, x)
 #define v64_or          _mm512_or_si512
 #define v64_and(a, m)   _mm512_and_si512(a, _mm512_set1_epi8((char)(m)))
+#define v64_sub(a, n)   _mm512_sub_epi8(a, _mm512_set1_epi8((char)(n)))
 #define v64_shr(a, n)   _mm512_srli_epi32(a, n)
 #define v64_shl(a, n)   _mm512_slli_epi32(a, n)
 

@@ -237,6 +237,16 @@ static inline v64 v64_and(v64 a, uint8_t mask)
 	return a;
 }
 
+/* Every byte less n. */
+static inline v64 v64_sub(v64 a, uint8_t n)
+{
+	uint8_t bytes[64];
+	v64_store(bytes, a);
+	for (int i = 0; i < 64; i++)
+		bytes[i] = (uint8_t)(bytes[i] - n);
+	return v64_load(bytes);
+}
+
 /* Bits cross bytes: mask afterwards. */
 #define v64_shr(a, n) v64_shr_lanes(a, n)
 #define v64_shl(a, n) v64_shl_lanes(a, n)

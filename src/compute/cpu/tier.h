@@ -53,9 +53,12 @@ struct product {
 	uint32_t depth;      /* columns (float) or blocks (quantised) to sum over */
 	const void *acts;    /* tile, at the first column of this call */
 	uint32_t tokens;     /* of the tile */
+	uint32_t more_tiles; /* of as many tokens that follow the first: only of a tier that takes_tiles, and
+			      * of whole tiles of quantised activations */
+	size_t acts_stride;  /* chunks from tile to tile of those */
 	bool first;          /* out starts from zero */
 	bool ahead;          /* no other tile of the step reads these weights: fetch what follows them */
-	float *out;          /* (tokens, SLAB_ROWS) */
+	float *out;          /* (tokens of all tiles, SLAB_ROWS) */
 };
 
 /* The rows of one attention call share a KV head. A row is one head of one new token. cache.h says how keys
@@ -95,6 +98,7 @@ struct cpu_tier {
 	const char *name;
 	bool (*available)(void);
 	void (*product[PACK_N_KINDS])(const struct product *p);
+	bool takes_tiles; /* its quantised products take many tiles at once */
 	/* n chunks of x; chunk g goes to out[g * stride]. */
 	void (*quantise)(const float *x, uint32_t n, struct qchunk *out, size_t stride);
 	/* out = x / sqrt(mean(x^2) + eps) * w; n elements, arrays padded with zeros to a multiple of 16. */

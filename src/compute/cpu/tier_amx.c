@@ -23,6 +23,6 @@ static bool available(void)
 #include "compute/cpu/simd_amx.h"
 #define TIER      cpu_tier_amx
 #define TIER_NAME "amx"
-#define TIER_TILES
+#define TIER_TILES 1
 #include "compute/cpu/tier_body.h"
 #endif

@@ -46,6 +46,8 @@
 #include "compute/cpu/kernel_quant.h"
 #ifdef TIER_TILES
 #include "compute/cpu/kernel_amx.h"
+#else
+#define TIER_TILES 0
 #endif
 #include "compute/cpu/kernel_cache.h"
 #include "compute/cpu/kernel_vector.h"
@@ -111,6 +113,7 @@ const struct cpu_tier TIER = {
 	.name = TIER_NAME,
 	.available = available,
 	.product = {PACK_KINDS(PRODUCT_ROW)},
+	.takes_tiles = TIER_TILES,
 	.quantise = DOOR(quantise),
 	.rms_norm = DOOR(rms_norm),
 	.activation = {[ACT_SILU] = DOOR(act_silu),

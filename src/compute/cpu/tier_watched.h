@@ -21,7 +21,7 @@ static void reads(const void *p, size_t n_bytes)
 
 static void writes_sums(const struct product *p)
 {
-	for (uint32_t t = 0; t < p->tokens; t++)
+	for (uint32_t t = 0; t < p->tokens * (1 + p->more_tiles); t++)
 		__tsan_write_range(p->out + (size_t)t * SLAB_ROWS,
 				   (size_t)p->panels * PANEL * sizeof *p->out);
 }
@@ -45,7 +45,9 @@ WATCHED_FLOATS(BF16, 2)
 			reads(p->head + i * p->panel_bytes, head_bytes);                      \
 			reads(p->body + i * p->panel_bytes, body_bytes);                      \
 		}                                                                             \
-		reads(p->acts, (size_t)p->depth *(chunks)*p->tokens * sizeof(struct qchunk)); \
+		for (uint32_t i = 0; i <= p->more_tiles; i++)                                 \
+			reads((const struct qchunk *)p->acts + i * p->acts_stride,            \
+			      (size_t)p->depth * (chunks)*p->tokens * sizeof(struct qchunk)); \
 		product_##name(p);                                                            \
 		writes_sums(p);                                                               \
 	}

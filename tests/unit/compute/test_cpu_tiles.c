@@ -1,7 +1,7 @@
 /*
  * The AMX kernels on machines without AMX: the same source, with the tile instructions played in plain C as
- * Intel's manual defines them, against the portable tier, bit for bit. What this cannot show is that the
- * processor does as its manual says.
+ * Intel's manual defines them, against the portable tier, bit for bit. That the processor does as its manual
+ * says is shown where there is one with AMX: there the tier itself is tried as well.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,19 +23,53 @@ static bool available(void)
 }
 
 #define TIER_PLAIN
-#define TIER_TILES
-#define TIER_NAME "emulated tiles"
-#define TIER      emulated_tiles
+#define TIER_TILES 1
+#define TIER_NAME  "emulated tiles"
+#define TIER       emulated_tiles
 extern const struct cpu_tier emulated_tiles;
 #include "compute/cpu/tier_body.h"
 
-enum { ROWS = 37, BLOCKS = 3 };
+/* Tiles and panels are taken two at a time: both end in one that is alone. */
+enum { ROWS = 37, TILES = 3, MAX_COLUMNS = 40 * CHUNK, OUT = QUANT_TILE * SLAB_ROWS };
 
-static void check_format(const struct format *fmt)
+/* Tiles 0 .. n - 1 of columns from..: by a tier that takes one at a time, or that takes them at once. */
+static void multiply(const struct cpu_tier *tier, const struct packed *m, const struct qchunk *acts,
+		     uint32_t n, uint32_t from, uint32_t blocks, float *out)
 {
-	struct weight w = {.fmt = fmt,
-			   .rows = ROWS,
-			   .cols = BLOCKS * (fmt->block_elements == 1 ? 32 : fmt->block_elements)};
+	size_t stride = (size_t)QUANT_TILE * m->cols / CHUNK;
+	for (uint32_t t = 0; t < n; t += tier->takes_tiles ? n : 1) {
+		struct product p = {.depth = blocks, .tokens = QUANT_TILE, .first = from == 0};
+		pack_address(m, 0, from, &p);
+		p.acts = acts + t * stride + (size_t)from / CHUNK * QUANT_TILE;
+		p.acts_stride = stride;
+		p.more_tiles = tier->takes_tiles ? n - 1 : 0;
+		p.out = out + t * OUT;
+		tier->product[m->kind](&p);
+	}
+}
+
+/* The first block, then the others. */
+static void check_tiles(const struct cpu_tier *tier, const struct packed *m, const struct qchunk *acts,
+			uint32_t blocks, uint32_t tiles)
+{
+	float want[TILES * OUT], got[TILES * OUT];
+	memset(want, 0, sizeof want);
+	memset(got, 0, sizeof got);
+	uint32_t per_block = pack_block_columns(m->kind);
+	const struct cpu_tier *pair[] = {&cpu_tier_portable, tier};
+	for (int i = 0; i < 2; i++) {
+		multiply(pair[i], m, acts, tiles, 0, 1, i ? got : want);
+		multiply(pair[i], m, acts, tiles, per_block, blocks - 1, i ? got : want);
+	}
+	assert_memory_equal(got, want, sizeof got);
+	for (uint32_t t = 0; t < tiles; t++)
+		assert_true(want[t * OUT] != 0 && want[(t + 1) * OUT - SLAB_ROWS + ROWS - 1] != 0);
+}
+
+/* n blocks a row. */
+static void check_format(const struct format *fmt, uint32_t n_blocks)
+{
+	struct weight w = {.fmt = fmt, .rows = ROWS, .cols = n_blocks * fmt->block_elements};
 	w.row_bytes = (uint64_t)w.cols / fmt->block_elements * fmt->block_bytes;
 	uint8_t *bytes = malloc(ROWS * w.row_bytes);
 	for (uint64_t i = 0; i < ROWS * w.row_bytes; i++) {
@@ -49,31 +83,22 @@ static void check_format(const struct format *fmt)
 	m.data = aligned_alloc(64, m.bytes);
 	memset(m.data, 0, m.bytes);
 	assert_int_equal(pack_slabs(&m, 0, m.n_slabs, NULL, NULL), HOKKU_OK);
-	struct qchunk *acts = aligned_alloc(64, QUANT_TILE * w.cols / CHUNK * sizeof *acts);
-	float row[BLOCKS * 256];
-	for (uint32_t t = 0; t < QUANT_TILE; t++) {
+	struct qchunk *acts = aligned_alloc(64, (size_t)TILES * QUANT_TILE * w.cols / CHUNK * sizeof *acts);
+	float row[MAX_COLUMNS];
+	assert_true(w.cols <= MAX_COLUMNS);
+	for (uint32_t t = 0; t < TILES * QUANT_TILE; t++) {
 		for (uint32_t k = 0; k < w.cols; k++) {
 			uint32_t words[4];
 			rng_words(4, RNG_STREAM_TEST, t * w.cols + k, words);
 			row[k] = (float)(int32_t)words[0];
 		}
-		cpu_tier_portable.quantise(row, w.cols / CHUNK, acts + t, QUANT_TILE);
+		struct qchunk *tile = acts + (size_t)t / QUANT_TILE * QUANT_TILE * (w.cols / CHUNK);
+		cpu_tier_portable.quantise(row, w.cols / CHUNK, tile + t % QUANT_TILE, QUANT_TILE);
 	}
-	float want[QUANT_TILE * SLAB_ROWS], got[QUANT_TILE * SLAB_ROWS];
-	memset(want, 0, sizeof want);
-	memset(got, 0, sizeof got);
-	for (uint32_t part = 0; part < 2; part++) { /* one block, then the others */
-		uint32_t per_block = pack_block_columns(m.kind), depth = part ? BLOCKS - 1 : 1;
-		struct product p = {.depth = depth, .tokens = QUANT_TILE, .first = !part};
-		pack_address(&m, 0, part * per_block, &p);
-		p.acts = acts + part * per_block / CHUNK * QUANT_TILE;
-		p.out = want;
-		cpu_tier_portable.product[m.kind](&p);
-		p.out = got;
-		emulated_tiles.product[m.kind](&p);
-	}
-	assert_memory_equal(got, want, sizeof got);
-	assert_true(want[0] != 0 && want[QUANT_TILE * SLAB_ROWS - SLAB_ROWS + ROWS - 1] != 0);
+	const struct cpu_tier *tiers[] = {&emulated_tiles, cpu_tier_get("amx")};
+	for (int i = 0; i < 2 && tiers[i]; i++)
+		for (uint32_t tiles = 1; tiles <= TILES; tiles++)
+			check_tiles(tiers[i], &m, acts, n_blocks, tiles);
 	free(acts);
 	free(m.data);
 	free(bytes);
@@ -86,7 +111,14 @@ static void tiles_give_the_same_bits(void **state)
 	for (int type = 0; type < TENSOR_N_TYPES; type++) {
 		const struct format *fmt = format_get((enum tensor_type)type);
 		if (fmt && fmt->block_elements > 1) {
-			check_format(fmt);
+			uint32_t chunks = fmt->block_elements / CHUNK;
+			check_format(fmt, 3);
+			/* one block and as many as are unpacked at a time, less one, and one more */
+			if (chunks == 1)
+				check_format(fmt, TILE_MAX_DEPTH);
+			check_format(fmt, 1 + TILE_MAX_DEPTH / chunks);
+			if (chunks == 1)
+				check_format(fmt, 2 + TILE_MAX_DEPTH);
 			n++;
 		}
 	}
