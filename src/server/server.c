@@ -219,6 +219,10 @@ static void choose_guard(struct server *s)
 		log_warn(
 			"every page in a browser that can reach this server may use it and read its answers, as "
 			"--cors-origins is * and no keys are asked for");
+	else if (!s->config.api_key_file && origins_allow(&s->config.origins, STR_LIT("null")))
+		log_warn(
+			"any page in a browser that can reach this server may use it and read its answers through a "
+			"sandboxed frame, whose origin is null, as --cors-origins has null and no keys are asked for");
 }
 
 /* What each key may use; without keys all is owner 0's. */

@@ -179,6 +179,13 @@ test('an origin that may read is let past the check of pages; * is without crede
 	}
 	await end(all);
 	assert.match(all.log, / warn .*every page in a browser/);
+	// "null" is what every page can be: in a sandboxed frame.
+	for (const [origin, told] of [['null', true], ['https://app.example', false]]) {
+		const some = await start([model('tiny'), '--cors-origins', origin], { ready: false });
+		t.after(() => some.child.kill('SIGKILL'));
+		await end(some);
+		assert.equal(/ warn .*any page in a browser .* through a sandboxed frame, whose origin is null/.test(some.log), told, some.log);
+	}
 });
 
 test('options that say who may are told what is wrong with them', async () => {
