@@ -53,8 +53,9 @@ async function open(t, { scheme = 'light', width = 1200, height = 800, withKey =
 	page.visit = () => page.goto(front.url + hash);
 	page.faults = faults;
 	page.say = async (text) => {
+		await page.locator('dialog[open]').waitFor({ state: 'detached' }); // it goes with the frame after Escape; behind it nothing takes a key
 		await page.locator('#write').fill(text);
-		await page.keyboard.press('Enter');
+		await page.locator('#write').press('Enter');
 	};
 	page.answers = (n) => page.waitForFunction((wanted) => document.querySelectorAll('.message.assistant:not(.live)').length === wanted, n);
 	page.kept = () => page.waitForFunction(() => !document.querySelector('[data-unsaved]')); // in the browser's database
@@ -424,6 +425,7 @@ test('export, delete, undo, import; a list of messages; files that are none', { 
 	await page.locator('.sidebar .open', { hasText: 'astray' }).click();
 	await page.getByText('alone').waitFor();
 	await page.getByLabel('Find a conversation').fill('second');
+	await until(async () => (await titles.count()) === 1, 20000, 'what the search leaves'); // it reads what is kept
 	assert.deepEqual(await titles.allInnerTexts(), ['circle']);
 	await page.kept();
 	await page.reload();
