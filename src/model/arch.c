@@ -237,9 +237,11 @@ static void read_numbers(struct keys *k, struct hparams *hp)
 	hp->n_layers = keys_u32(k, "block_count", 1, 1024);
 	hp->n_ctx_train = keys_u32(k, "context_length", 1, 1 << 24);
 	hp->d_model = keys_u32(k, "embedding_length", 1, 1 << 16);
-	hp->d_ff = keys_u32(k, "feed_forward_length", 1, 1 << 20);
-	hp->n_heads = keys_u32(k, "attention.head_count", 1, 1024);
-	hp->n_kv_heads = keys_u32_or(k, "attention.head_count_kv", 1, 1024, hp->n_heads);
+	/* which llama.cpp writes as a number or as an array of one for each layer */
+	hp->d_ff = keys_u32_of_layers(k, "feed_forward_length", hp->n_layers, 1, 1 << 20);
+	hp->n_heads = keys_u32_of_layers(k, "attention.head_count", hp->n_layers, 1, 1024);
+	hp->n_kv_heads =
+		keys_u32_of_layers_or(k, "attention.head_count_kv", hp->n_layers, 1, 1024, hp->n_heads);
 	hp->head_dim = keys_u32_or(k, "attention.key_length", 2, 1024, 0);
 	hp->norm_eps = keys_f32(k, "attention.layer_norm_rms_epsilon", 1e-12f, 1e-1f);
 	hp->rope_theta = keys_f32_or(k, "rope.freq_base", 1.0f, 1e12f, 10000.0f);

@@ -70,6 +70,66 @@ static uint32_t get_u32(struct keys *k, const char *suffix, uint32_t min, uint32
 	return k->rc ? otherwise : value;
 }
 
+/* Element i, a whole number of any type, from min to max; 0 and rc otherwise. */
+static uint32_t element_u32(struct keys *k, const char *name, uint32_t i, const struct gguf_value *v,
+			    uint32_t min, uint32_t max)
+{
+	bool negative = v->type != GGUF_U64 && v->i64 < 0; /* a smaller unsigned type never is */
+	if (negative)
+		keys_fail(k, "%s is %lld for layer %u; hokku takes %u to %u", name, (long long)v->i64, i, min,
+			  max);
+	else if (v->u64 < min || v->u64 > max)
+		keys_fail(k, "%s is %llu for layer %u; hokku takes %u to %u", name,
+			  (unsigned long long)v->u64, i, min, max);
+	return k->rc ? 0 : (uint32_t)v->u64;
+}
+
+static bool is_whole(enum gguf_type type)
+{
+	return type != GGUF_F32 && type != GGUF_F64 && type != GGUF_BOOL && type != GGUF_STRING &&
+	       type != GGUF_ARRAY;
+}
+
+/* The number that the array has for every layer. */
+static uint32_t equal_u32(struct keys *k, const char *name, const struct gguf_array *a, uint32_t n_layers,
+			  uint32_t min, uint32_t max)
+{
+	struct gguf_array_iter it;
+	struct gguf_value v;
+	uint32_t first = 0;
+	if (!is_whole(a->type) || a->n != n_layers) {
+		keys_fail(
+			k,
+			"%s is an array of %llu %s; hokku takes a whole number, or one for each of the %u layers",
+			name, (unsigned long long)a->n, gguf_type_name(a->type), n_layers);
+		return 0;
+	}
+	gguf_array_iter_init(&it, a);
+	for (uint32_t i = 0; gguf_array_next(&it, &v) && !k->rc; i++) {
+		uint32_t value = element_u32(k, name, i, &v, min, max);
+		if (i == 0)
+			first = value;
+		else if (value != first)
+			keys_fail(
+				k,
+				"%s is %u for layer 0 and %u for layer %u; for %s hokku takes one number for all layers",
+				name, first, value, i, k->arch);
+	}
+	return first;
+}
+
+static uint32_t get_u32_of_layers(struct keys *k, const char *suffix, uint32_t n_layers, uint32_t min,
+				  uint32_t max, uint32_t otherwise, bool *found)
+{
+	char name[KEY_BYTES];
+	const struct gguf_value *v = gguf_find(k->file, keys_name(k, suffix, name));
+	if (!v || v->type != GGUF_ARRAY || k->rc)
+		return get_u32(k, suffix, min, max, otherwise, found);
+	keys_ask(k, suffix);
+	uint32_t value = equal_u32(k, name, &v->array, n_layers, min, max);
+	return k->rc ? otherwise : value;
+}
+
 static float get_f32(struct keys *k, const char *suffix, float min, float max, float otherwise, bool *found)
 {
 	char name[KEY_BYTES];
@@ -86,6 +146,18 @@ static float get_f32(struct keys *k, const char *suffix, float min, float max, f
 uint32_t keys_u32(struct keys *k, const char *suffix, uint32_t min, uint32_t max)
 {
 	return get_u32(k, suffix, min, max, min, NULL);
+}
+
+uint32_t keys_u32_of_layers(struct keys *k, const char *suffix, uint32_t n_layers, uint32_t min, uint32_t max)
+{
+	return get_u32_of_layers(k, suffix, n_layers, min, max, min, NULL);
+}
+
+uint32_t keys_u32_of_layers_or(struct keys *k, const char *suffix, uint32_t n_layers, uint32_t min,
+			       uint32_t max, uint32_t otherwise)
+{
+	bool found;
+	return get_u32_of_layers(k, suffix, n_layers, min, max, otherwise, &found);
 }
 
 float keys_f32(struct keys *k, const char *suffix, float min, float max)

@@ -41,6 +41,12 @@ float keys_f32(struct keys *k, const char *suffix, float min, float max);
 /* The same, where absence stands for otherwise (which need not lie between min and max). */
 uint32_t keys_u32_or(struct keys *k, const char *suffix, uint32_t min, uint32_t max, uint32_t otherwise);
 float keys_f32_or(struct keys *k, const char *suffix, float min, float max, float otherwise);
+/* The same of a number that layers may have each for itself, an array of n_layers: hokku takes one that is
+ * the same for all. */
+uint32_t keys_u32_of_layers(struct keys *k, const char *suffix, uint32_t n_layers, uint32_t min,
+			    uint32_t max);
+uint32_t keys_u32_of_layers_or(struct keys *k, const char *suffix, uint32_t n_layers, uint32_t min,
+			       uint32_t max, uint32_t otherwise);
 bool keys_bool_or(struct keys *k, const char *suffix, bool otherwise);
 struct str keys_str_or(struct keys *k, const char *suffix, struct str otherwise);
 

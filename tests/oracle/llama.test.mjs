@@ -9,7 +9,7 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { split } from '../split_gguf.mjs';
+import { assemble, parse, split } from '../split_gguf.mjs';
 import { absent, distance, judgedDistribution, judgedGreedy, npyValues, openJudge } from './judge.mjs';
 
 const hokku = process.env.HOKKU ?? 'hokku';
@@ -176,6 +176,43 @@ describe('split models', { skip: absent }, () => {
 			if (c.greedy) assert.deepEqual(drawn, c.greedy.slice(0, 16), c.name);
 		}
 	});
+});
+
+// ---- numbers of layers ----
+
+// The file with these keys (u32) as arrays of n i32, as llama.cpp's converter writes a list of numbers.
+function withArrays(from, to, names, n) {
+	const { keys, tensors, alignment } = parse(from);
+	const arrays = keys.map((key) => {
+		const length = Number(key.readBigUInt64LE(0)), name = key.toString('utf8', 8, 8 + length);
+		if (!names.some((suffix) => name.endsWith(`.${suffix}`))) return key;
+		const head = Buffer.alloc(16), value = key.subarray(8 + length + 4);
+		head.writeUInt32LE(9);
+		head.writeUInt32LE(5, 4);
+		head.writeBigUInt64LE(BigInt(n), 8);
+		return Buffer.concat([key.subarray(0, 8 + length), head, ...Array(n).fill(value)]);
+	});
+	fs.writeFileSync(to, assemble(arrays, tensors, alignment));
+}
+
+test('head counts and widths as an array of one for each layer: as the number, in both', { skip: absent }, async () => {
+	const names = ['attention.head_count', 'attention.head_count_kv', 'feed_forward_length'];
+	for (const c of cases.filter(({ name, type }) => type === 'F32' && name !== 'haiku')) {
+		const n = JSON.parse(run('inspect', '--json', c.path)).summary.layers, arrays = path.join(root, 'arrays.gguf');
+		withArrays(c.path, arrays, names, n);
+		const { metadata } = JSON.parse(run('inspect', '--json', arrays));
+		for (const name of names)
+			assert.equal(metadata[`qwen2.${name}`].value.length, n, name);
+		const want = logits(c.path, c.tokens, 'cpu:reference');
+		const got = npyValues(run('logits', arrays, '--tokens', c.tokens.join(','), '--all', '--device', 'cpu:reference', '-o', '-'));
+		assert.deepEqual(got, want, c.name);
+		const judged = await withModel(arrays, {}, (model) => judgedDistribution(model, c.tokens, c.nVocab));
+		assert.ok(distance(judged, want, c.nVocab).worst <= floats.F32.worst, c.name);
+		withArrays(c.path, arrays, names, n + 1); // a length that neither takes
+		await assert.rejects(withModel(arrays, {}, () => null), c.name);
+		const refused = spawnSync(hokku, ['logits', arrays, '--tokens', '1', '-o', '-']);
+		assert.match(String(refused.stderr), new RegExp(`feed_forward_length is an array of ${n + 1} i32; .* each of the ${n} layers`));
+	}
 });
 
 // ---- token ids ----

@@ -249,14 +249,44 @@ static void a_key_that_is_not_known(void **state)
 	}
 }
 
-static void head_counts_as_arrays(void **state)
+/* Keys that llama.cpp reads as a number or as an array of one for each layer. */
+static const char *const layer_keys[] = {"attention.head_count", "attention.head_count_kv",
+					 "feed_forward_length"};
+enum { N_LAYER_KEYS = sizeof layer_keys / sizeof *layer_keys };
+
+/* An array of the key's own number for n layers (0: all of the model, -1: one less, 1: one more), and of
+ * another one in the last place. */
+static json_t *array_of(const struct arch_entry *a, const char *suffix, int more, int last)
+{
+	char name[96];
+	json_t *keys = json_object_get(a->gguf, "keys"), *array = json_array();
+	json_int_t n = json_integer_value(json_object_get(keys, key_name(a->gguf, "block_count", name)));
+	json_int_t value = json_integer_value(json_object_get(keys, key_name(a->gguf, suffix, name)));
+	assert_true(n > 1 && value > 0);
+	for (json_int_t i = 0; i < n + more; i++)
+		json_array_append_new(array, json_integer(value + (i == n - 1 ? last : 0)));
+	return array;
+}
+
+static void a_number_for_each_layer(void **state)
 {
 	(void)state;
-	static const char *const keys[] = {"attention.head_count", "attention.head_count_kv",
-					   "feed_forward_length"};
 	for (size_t i = 0; i < set.n; i++)
-		for (size_t k = 0; k < sizeof keys / sizeof keys[0] && is_first(i); k++)
-			with_key(&set.entries[i], keys[k], json_pack("[i,i]", 4, 4), "array");
+		for (size_t k = 0; k < N_LAYER_KEYS && is_first(i); k++) {
+			const struct arch_entry *a = &set.entries[i];
+			char name[96];
+			json_t *gguf = copy_of(a);
+			json_object_set_new(json_object_get(gguf, "keys"),
+					    key_name(gguf, layer_keys[k], name),
+					    array_of(a, layer_keys[k], 0, 0));
+			if (refused(a->name, gguf, "", NULL))
+				fail_msg("%s: %s as an array is refused", a->name, name);
+			json_decref(gguf);
+			with_key(a, layer_keys[k], array_of(a, layer_keys[k], 0, 1),
+				 "one number for all layers");
+			with_key(a, layer_keys[k], array_of(a, layer_keys[k], -1, 0), "is an array of");
+			with_key(a, layer_keys[k], array_of(a, layer_keys[k], 1, 0), "is an array of");
+		}
 }
 
 /* 0 is a window in no file but Phi-3's, where it says that there is none. */
@@ -296,9 +326,9 @@ int main(void)
 	const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : TEST_BINARY_DIR;
 	snprintf(path, sizeof path, "%s/test_bad_archs.%d.gguf", folder, (int)getpid());
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_tensor_is_missing),   cmocka_unit_test(a_tensor_is_of_another_shape),
-		cmocka_unit_test(a_key_is_missing),      cmocka_unit_test(a_key_that_is_not_known),
-		cmocka_unit_test(head_counts_as_arrays), cmocka_unit_test(a_window_of_nothing),
+		cmocka_unit_test(a_tensor_is_missing),     cmocka_unit_test(a_tensor_is_of_another_shape),
+		cmocka_unit_test(a_key_is_missing),        cmocka_unit_test(a_key_that_is_not_known),
+		cmocka_unit_test(a_number_for_each_layer), cmocka_unit_test(a_window_of_nothing),
 		cmocka_unit_test(a_pattern_of_windows),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

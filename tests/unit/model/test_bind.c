@@ -34,9 +34,18 @@ struct tensor {
 	uint64_t dims[4];
 };
 
+/* A key that is an array of numbers. */
+struct array_key {
+	const char *name; /* NULL: none */
+	enum gguf_type of;
+	uint64_t n;
+	const void *elements; /* (n) */
+};
+
 struct file {
 	struct key keys[MAX_ROWS];
 	size_t n_keys;
+	struct array_key array;
 	struct tensor tensors[MAX_ROWS];
 	size_t n_tensors;
 };
@@ -156,6 +165,8 @@ static struct gguf *open_file(const struct file *f, char path[256])
 	assert_int_equal(gguf_writer_create(path, &w, &err), HOKKU_OK);
 	for (size_t i = 0; i < f->n_keys; i++)
 		put_key(w, &f->keys[i]);
+	if (f->array.name)
+		gguf_put_array(w, f->array.name, f->array.of, f->array.elements, f->array.n);
 	for (size_t i = 0; i < f->n_tensors; i++)
 		gguf_put_tensor(w, f->tensors[i].name, f->tensors[i].type, f->tensors[i].n_dims,
 				f->tensors[i].dims);
@@ -364,6 +375,9 @@ static void wrong_keys_are_refused(void **state)
 		{{"qwen2.attention.head_count", GGUF_U32, 6, NULL},
 		 "qwen2.embedding_length 64 is no multiple of qwen2.attention.head_count 6"},
 		{{"qwen2.attention.head_count", GGUF_U32, 64, NULL}, "the head dim is 1"},
+		{{"qwen2.attention.head_count", GGUF_ARRAY, 2, NULL},
+		 "qwen2.attention.head_count is an array of 2 string; hokku takes a whole number, or one for "
+		 "each of the 2 layers"},
 		{{"qwen2.attention.key_length", GGUF_U32, 15, NULL}, "the head dim is 15"},
 		{{"qwen2.attention.value_length", GGUF_U32, 32, NULL},
 		 "qwen2.attention.value_length is 32; for qwen2 hokku takes only the head dim, 16"},
@@ -478,6 +492,64 @@ static void wrong_tensors_are_refused(void **state)
 	}
 }
 
+/* A number for each layer: of every type of whole numbers, and the same for all. */
+static void a_number_for_each_layer(void **state)
+{
+	(void)state;
+	static const uint8_t u8[] = {2, 2};
+	static const int16_t i16[] = {2, 2};
+	static const uint32_t u32[] = {2, 2, 2};
+	static const int32_t i32[] = {2, 2}, unequal[] = {2, 4}, negative[] = {2, -2}, zero[] = {0, 0};
+	static const int64_t i64[] = {2, 2};
+	static const uint64_t u64[] = {2, 2}, large[] = {2, UINT64_MAX};
+	static const float f32[] = {2, 2};
+	static const struct {
+		enum gguf_type of;
+		uint32_t n;
+		const void *elements;
+		const char *message; /* NULL: it binds */
+	} cases[] = {
+		{GGUF_U8, 2, u8, NULL},
+		{GGUF_I16, 2, i16, NULL},
+		{GGUF_U32, 2, u32, NULL},
+		{GGUF_I32, 2, i32, NULL},
+		{GGUF_I64, 2, i64, NULL},
+		{GGUF_U64, 2, u64, NULL},
+		{GGUF_I32, 2, unequal,
+		 "head_count_kv is 2 for layer 0 and 4 for layer 1; for qwen2 hokku takes one number for all "
+		 "layers"},
+		{GGUF_I32, 2, negative, "head_count_kv is -2 for layer 1; hokku takes 1 to 1024"},
+		{GGUF_I32, 2, zero, "head_count_kv is 0 for layer 0; hokku takes 1 to 1024"},
+		{GGUF_U64, 2, large, "is 18446744073709551615 for layer 1; hokku takes 1 to 1024"},
+		{GGUF_U32, 1, u32,
+		 "head_count_kv is an array of 1 u32; hokku takes a whole number, or one for each of the 2 "
+		 "layers"},
+		{GGUF_U32, 3, u32, "head_count_kv is an array of 3 u32; hokku takes"},
+		{GGUF_F32, 2, f32, "head_count_kv is an array of 2 f32; hokku takes"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct file f;
+		char path[256];
+		good_file(&f);
+		set_key(&f, (struct key){"qwen2.attention.head_count_kv", GGUF_U8, 0, NULL});
+		f.array = (struct array_key){"qwen2.attention.head_count_kv", cases[i].of, cases[i].n,
+					     cases[i].elements};
+		if (cases[i].message) {
+			refused(cases[i].message, &f, cases[i].message);
+			continue;
+		}
+		struct gguf *g = open_file(&f, path);
+		struct hokku_error err = {0};
+		struct model m;
+		if (model_bind(&m, g, &err))
+			fail_msg("%s", err.message);
+		assert_int_equal(m.hp.n_kv_heads, 2);
+		model_unbind(&m);
+		gguf_close(g);
+		unlink(path);
+	}
+}
+
 /* n - 1, n and n + 1 at both ends of each number's range. */
 static void limits_hold_on_both_sides(void **state)
 {
@@ -553,7 +625,7 @@ int main(void)
 		cmocka_unit_test(a_scaling_of_none_is_none),  cmocka_unit_test(wrong_keys_are_refused),
 		cmocka_unit_test(wrong_tensors_are_refused),  cmocka_unit_test(limits_hold_on_both_sides),
 		cmocka_unit_test(the_vocabulary_has_a_limit), cmocka_unit_test(architectures_are_listed),
-		cmocka_unit_test(a_name_is_plain_text),
+		cmocka_unit_test(a_name_is_plain_text),       cmocka_unit_test(a_number_for_each_layer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
