@@ -374,7 +374,8 @@ HOKKU_API const char *hokku_stop_name(enum hokku_stop stop);
 
 struct hokku_result {
 	enum hokku_stop stop;
-	uint64_t seed; /* the one that was used */
+	uint32_t thinking_tokens; /* of tokens_out; where thinking is told apart: of a conversation, else 0 */
+	uint64_t seed;            /* the one that was used */
 	uint32_t prompt_tokens;
 	uint32_t tokens_out; /* an end token is not counted */
 	uint64_t text_bytes;

@@ -82,11 +82,12 @@ static void on_event(void *user, const struct engine_event *event)
 	case ENGINE_PROMPT:
 		return;
 	case ENGINE_TOKEN:
-		if (!conversation_feed(a->talk, event->text))
+		if (!conversation_feed(a->talk, event->index, event->text))
 			engine_cancel(a->engine, event->request);
 		return;
 	case ENGINE_END:
 		a->result = *event->result;
+		a->result.thinking_tokens = conversation_thinking(a->talk, a->result.tokens_out);
 		break;
 	case ENGINE_ERROR:
 		a->error = *event->error;

@@ -510,6 +510,20 @@ struct dialect_reader *calling_reader(const struct calling *c, dialect_sink *sin
 	return dialect_reader_new(&c->how, sink, user);
 }
 
+void thinking_count_token(struct thinking_count *t, const struct dialect_reader *reader, uint32_t index)
+{
+	if (!dialect_reader_thinks(reader))
+		return;
+	t->n++;
+	t->end = index + 1;
+}
+
+uint32_t thinking_count_end(struct thinking_count *t, uint32_t n_tokens)
+{
+	t->n -= t->end > n_tokens;
+	return t->n;
+}
+
 void calling_free(struct calling *c)
 {
 	jv_doc_free(&c->tools);

@@ -70,6 +70,16 @@ const char *calling_own_place(const struct calling *c, const char *message);
 /* A reader of one sample's answer. NULL: no memory. */
 struct dialect_reader *calling_reader(const struct calling *c, dialect_sink *sink, void *user);
 
+/* How many tokens of an answer are thinking: those before which its reader thinks. */
+struct thinking_count {
+	uint32_t n;
+	uint32_t end; /* one past the last of them, counted as the answer's tokens are */
+};
+/* Before the reader gets the text of token `index` of the answer. */
+void thinking_count_token(struct thinking_count *t, const struct dialect_reader *reader, uint32_t index);
+/* At the answer's end, of n_tokens: an end token that had an event is none. */
+uint32_t thinking_count_end(struct thinking_count *t, uint32_t n_tokens);
+
 /* NULL is not allowed; one of zeroes is. */
 void calling_free(struct calling *c);
 

@@ -165,11 +165,13 @@ enum hokku_code conversation_open(struct conversation *c, const struct engine *e
 	return rc;
 }
 
-bool conversation_feed(struct conversation *c, struct str text)
+bool conversation_feed(struct conversation *c, uint32_t index, struct str text)
 {
 	struct hokku_error err;
-	if (c->reader)
+	if (c->reader) {
+		thinking_count_token(&c->thought, c->reader, index);
 		return !dialect_reader_feed(c->reader, text, &err) && !c->refused;
+	}
 	if (text.len)
 		on_dialect_part(c, &(struct part){.kind = PART_TEXT, .text = text});
 	return !c->refused;
@@ -179,6 +181,11 @@ bool conversation_end(struct conversation *c)
 {
 	struct hokku_error err;
 	return (!c->reader || !dialect_reader_end(c->reader, &err)) && !c->refused;
+}
+
+uint32_t conversation_thinking(struct conversation *c, uint32_t n_tokens)
+{
+	return thinking_count_end(&c->thought, n_tokens);
 }
 
 void conversation_close(struct conversation *c)

@@ -261,12 +261,14 @@ static void on_event(void *user, const struct engine_event *event)
 		if (event->text.len && c->on_text && !c->refused)
 			c->refused = !c->on_text(c->user, event->text.ptr, event->text.len, event->token);
 		if (c->talk && !c->refused)
-			c->refused = !conversation_feed(c->talk, event->text);
+			c->refused = !conversation_feed(c->talk, event->index, event->text);
 		if (c->refused)
 			engine_cancel(c->h->engine, event->request);
 		break;
 	case ENGINE_END:
 		c->result = *event->result;
+		if (c->talk)
+			c->result.thinking_tokens = conversation_thinking(c->talk, c->result.tokens_out);
 		if (c->talk && !c->refused)
 			c->refused = !conversation_end(c->talk);
 		if (c->refused)

@@ -225,10 +225,8 @@ static void gen_token(struct sample *sample, const struct mail *m, const char *m
 	if (!g->client)
 		return;
 	keep_id(sample, m->token);
-	if (sample->reader && dialect_reader_thinks(sample->reader)) {
-		sample->n_thinking++;
-		sample->thought_end = m->index + 1;
-	}
+	if (sample->reader)
+		thinking_count_token(&sample->thought, sample->reader, m->index);
 	token.parts = tell_apart(sample, m->text, false, &token.n_parts);
 	if (g->pieces.failed) {
 		gen_no_memory(g);
@@ -340,8 +338,8 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 		part_list_add(&sample->parts, &parts[i]);
 	if (g->client && g->pieces.failed)
 		gen_no_memory(g);
-	sample->n_thinking -= sample->thought_end > tokens_out; /* the end token's was one of thinking */
-	g->n_thinking += sample->n_thinking;
+	uint32_t n_thinking = thinking_count_end(&sample->thought, tokens_out);
+	g->n_thinking += n_thinking;
 	sample->end.cached_tokens = m->cached_tokens;
 	sample->end = (struct answer_end){
 		.sample = sample->index,
@@ -359,7 +357,7 @@ static void gen_end(struct sample *sample, const struct mail *m, const char *mod
 		.parts = g->streaming ? parts : NULL, /* else with the others */
 		.n_parts = g->streaming ? n_parts : 0,
 		.n_calls = sample->n_calls,
-		.thinking_tokens = sample->n_thinking,
+		.thinking_tokens = n_thinking,
 		.last = g->n_over + 1 == g->n_samples,
 		.usage = {.prompt_tokens = g->prompt_tokens,
 			  .completion_tokens = g->n_tokens_out,

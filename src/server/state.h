@@ -26,11 +26,10 @@ struct sample {
 	struct dialect_reader *reader;     /* NULL: all of it is text */
 	struct part_list parts;            /* the same told apart */
 	uint32_t n_calls;                  /* whole ones so far */
-	uint32_t n_thinking;               /* tokens of its thinking so far */
-	uint32_t thought_end;              /* one past the last of them, counted as the answer's tokens are */
-	uint64_t begun_ns, token_ns;       /* its first step began; its latest token was drawn */
-	struct answer_memo memo;           /* of its stream */
-	struct tok_ids ids;                /* where request.keep_ids asked */
+	struct thinking_count thought;
+	uint64_t begun_ns, token_ns; /* its first step began; its latest token was drawn */
+	struct answer_memo memo;     /* of its stream */
+	struct tok_ids ids;          /* where request.keep_ids asked */
 	struct answer_end end;
 };
 

@@ -89,6 +89,10 @@ static void test_info(void **state)
 static void test_same_seed_same_text(void **state)
 {
 	(void)state;
+	/* The count of thinking stands where nothing did: a caller of an older header goes on. */
+	_Static_assert(offsetof(struct hokku_result, thinking_tokens) == sizeof(enum hokku_stop) &&
+			       offsetof(struct hokku_result, seed) == 8,
+		       "what callers know has moved");
 	struct hokku_result first, second;
 	struct hokku_request r = ask(7);
 	char *a = answer(model, &r, &first);
@@ -97,6 +101,7 @@ static void test_same_seed_same_text(void **state)
 	assert_int_equal(first.text_bytes, strlen(a));
 	assert_true(first.tokens_out > 0 && first.tokens_out <= 60);
 	assert_true(first.ttft_ms > 0 && first.prefill_ms > 0);
+	assert_int_equal(first.thinking_tokens, 0);
 	r.sampling.has_seed = false;
 	char *b = answer(model, &r, &second);
 	assert_int_not_equal(second.seed, 7);
@@ -757,6 +762,8 @@ struct parted {
 	uint32_t n_calls, n_whole, stop_after; /* parts; 0: all are wanted */
 	uint32_t n_parts;
 	uint32_t n_drawn, n_prompt; /* whose log probabilities were told */
+	struct strbuf written;      /* as the model writes it */
+	uint32_t n_until_closed;    /* tokens up to the one that closes thinking */
 };
 
 static bool parted_token(void *user, const struct hokku_token *token)
@@ -764,6 +771,16 @@ static bool parted_token(void *user, const struct hokku_token *token)
 	struct parted *t = user;
 	assert_true(token->index == t->n_drawn++ && token->n_top == 2);
 	assert_true(token->drawn.logprob <= 0 && token->top[1].logprob <= token->top[0].logprob);
+	return true;
+}
+
+static bool parted_written(void *user, const char *text, size_t n_bytes, int32_t token)
+{
+	struct parted *t = user;
+	(void)token;
+	strbuf_add(&t->written, text, n_bytes);
+	if (!t->n_until_closed && strstr(t->written.ptr, "</think>"))
+		t->n_until_closed = t->n_drawn;
 	return true;
 }
 
@@ -794,6 +811,7 @@ static void parted_free(struct parted *t)
 	strbuf_free(&t->thinking);
 	strbuf_free(&t->names);
 	strbuf_free(&t->arguments);
+	strbuf_free(&t->written);
 }
 
 #define TOOL(name, parameters) \
@@ -841,11 +859,13 @@ static void conversations(void **state)
 	r.on_token = parted_token;
 	r.on_prompt = parted_prompt;
 	r.n_top_logprobs = 2;
-	assert_int_equal(hokku_generate(h, &r, NULL, &told, &result, &err), HOKKU_OK);
+	assert_int_equal(hokku_generate(h, &r, parted_written, &told, &result, &err), HOKKU_OK);
 	assert_string_equal(told.thinking.ptr, t.thinking.ptr);
 	assert_string_equal(told.arguments.ptr, t.arguments.ptr);
 	assert_int_equal(told.n_drawn, result.tokens_out);
 	assert_int_equal(told.n_prompt, result.prompt_tokens - 1);
+	assert_true(told.n_until_closed >= 4 && result.thinking_tokens < result.tokens_out);
+	assert_int_equal(result.thinking_tokens, told.n_until_closed);
 	parted_free(&told);
 	r.on_token = NULL;
 	r.on_prompt = NULL;
@@ -862,7 +882,8 @@ static void conversations(void **state)
 	c.tool_choice = HOKKU_TOOLS_AUTO;
 	r.max_tokens = 3;
 	t = (struct parted){0};
-	assert_int_equal(hokku_generate(h, &r, NULL, &t, NULL, &err), HOKKU_OK);
+	assert_int_equal(hokku_generate(h, &r, NULL, &t, &result, &err), HOKKU_OK);
+	assert_true(result.thinking_tokens == 3 && result.tokens_out == 3); /* cut in its middle */
 	parted_free(&t);
 	/* A shape is what follows the thinking. */
 	t = (struct parted){0};
