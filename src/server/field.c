@@ -255,8 +255,9 @@ enum hokku_code field_messages(struct gen_request *r, const char *name, const st
 			       struct request_error *err)
 {
 	/* All of a message goes to the template; a member that looks like a slip of the pen is told. */
-	static const char *const known[] = {"role",         "content",           "name",     "tool_calls",
-					    "tool_call_id", "reasoning_content", "thinking", NULL};
+	static const char *const known[] = {"role",       "content",      "name",
+					    "tool_calls", "tool_call_id", "reasoning_content",
+					    "thinking",   "refusal",      NULL};
 	char found[96];
 	if (!jv_is(v, JV_ARRAY) || jv_len(v) == 0)
 		return bad(err, name, "is %s; it takes an array of at least one {role, content}",

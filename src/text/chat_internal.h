@@ -12,6 +12,11 @@ extern const struct chat_special {
 	const char *name, *key; /* key: of the file */
 } chat_specials[CHAT_N_SPECIALS];
 
+/* Why the assistant would not answer, where a message says so: text of its turn, behind its content. */
+struct str chat_refusal(const struct jv *message);
+/* Of a content's part: its text, or its refusal. */
+struct str chat_part_text(const struct jv *part);
+
 /* One rendering of a template. */
 struct chat_run {
 	struct jinja_run *jinja; /* has the text */

@@ -13,7 +13,23 @@ static bool is_role(struct str s)
 	return false;
 }
 
-static enum hokku_code check_parts(const struct jv *parts, size_t index, char field[64],
+/* What of a message or a part of its content is a refusal's text. */
+static const char refusal_name[] = "refusal";
+
+struct str chat_refusal(const struct jv *message)
+{
+	struct str role = jv_str(jv_get(message, "role"));
+	return str_eq_c(role, "assistant") ? jv_str(jv_get(message, refusal_name)) : (struct str){NULL, 0};
+}
+
+struct str chat_part_text(const struct jv *part)
+{
+	bool refusal = str_eq_c(jv_str(jv_get(part, "type")), refusal_name);
+	return jv_str(jv_get(part, refusal ? refusal_name : "text"));
+}
+
+/* may_refuse: the message is the assistant's. */
+static enum hokku_code check_parts(const struct jv *parts, size_t index, bool may_refuse, char field[64],
 				   struct hokku_error *err)
 {
 	char found[96];
@@ -21,21 +37,24 @@ static enum hokku_code check_parts(const struct jv *parts, size_t index, char fi
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "%s is an empty array; it takes at least one text part", field);
 	for (size_t i = 0; i < jv_len(parts); i++) {
-		const struct jv *part = jv_at(parts, i), *type = jv_get(part, "type"),
-				*text = jv_get(part, "text");
+		const struct jv *part = jv_at(parts, i), *type = jv_get(part, "type");
+		bool refusal = may_refuse && str_eq_c(jv_str(type), refusal_name);
+		const char *name = refusal ? refusal_name : "text";
+		const struct jv *text = jv_get(part, name);
 		snprintf(field, 64, "messages[%zu].content[%zu]", index, i);
 		if (!jv_is(part, JV_OBJECT))
 			return err_set(err, HOKKU_INVALID_REQUEST,
 				       "%s is %s; it takes {\"type\": \"text\", \"text\": \"...\"}", field,
 				       jv_text(part, found, sizeof found));
-		if (!str_eq_c(jv_str(type), "text")) {
+		if (!str_eq_c(jv_str(type), "text") && !refusal) {
 			snprintf(field, 64, "messages[%zu].content[%zu].type", index, i);
-			return err_set(err, HOKKU_INVALID_REQUEST,
-				       "%s is %s; it takes \"text\", the one kind of part there is here",
-				       field, jv_text(type, found, sizeof found));
+			return err_set(err, HOKKU_INVALID_REQUEST, "%s is %s; it takes \"text\"%s", field,
+				       jv_text(type, found, sizeof found),
+				       may_refuse ? " or \"refusal\", the kinds of part there are here"
+						  : ", the one kind of part there is here");
 		}
 		if (!jv_is(text, JV_STRING)) {
-			snprintf(field, 64, "messages[%zu].content[%zu].text", index, i);
+			snprintf(field, 64, "messages[%zu].content[%zu].%s", index, i, name);
 			return err_set(err, HOKKU_INVALID_REQUEST, "%s is %s; it takes a string", field,
 				       jv_text(text, found, sizeof found));
 		}
@@ -70,12 +89,19 @@ enum hokku_code chat_message_read(const struct jv *v, size_t index, struct chat_
 			"%s is %s; it takes \"system\", \"developer\", \"user\", \"assistant\", \"tool\" or \"function\"",
 			field, role ? jv_text(role, found, sizeof found) : "missing");
 	*out = (struct chat_message){.role = jv_str(role), .content = jv_str(content)};
+	bool assistant = str_eq_c(out->role, "assistant");
+	const struct jv *refusal = assistant ? jv_get(v, refusal_name) : NULL;
+	snprintf(field, 64, "messages[%zu].refusal", index);
+	if (!jv_none(refusal) && !jv_is(refusal, JV_STRING))
+		return err_set(err, HOKKU_INVALID_REQUEST, "%s is %s; it takes a string", field,
+			       jv_text(refusal, found, sizeof found));
 	snprintf(field, 64, "messages[%zu].content", index);
 	if (jv_is(content, JV_ARRAY)) {
-		enum hokku_code rc = check_parts(content, index, field, err);
+		enum hokku_code rc = check_parts(content, index, assistant, field, err);
 		if (rc)
 			return rc;
-	} else if (!jv_is(content, JV_STRING) && !(jv_none(content) && jv_len(calls))) {
+	} else if (!jv_is(content, JV_STRING) &&
+		   !(jv_none(content) && (jv_len(calls) || jv_str(refusal).len))) {
 		return err_set(err, HOKKU_INVALID_REQUEST,
 			       "%s is %s; it takes a string or an array of text parts", field,
 			       content ? jv_text(content, found, sizeof found) : "missing");

@@ -26,19 +26,34 @@ struct work {
 	bool no_memory;
 };
 
-/* The texts of the parts, a line each. */
-static struct jinja_value joined(struct work *w, const struct jv *parts)
+/* Text i of an assistant's content that is a string or parts, behind which a refusal stands. */
+static struct str content_text(const struct jv *content, size_t i, struct str refusal)
 {
-	size_t n = 0, at = 0;
-	for (size_t i = 0; i < jv_len(parts); i++)
-		n += jv_str(jv_get(jv_at(parts, i), "text")).len + 1;
+	size_t n = jv_is(content, JV_ARRAY) ? jv_len(content) : jv_str(content).len > 0;
+	if (i >= n)
+		return refusal;
+	return jv_is(content, JV_ARRAY) ? chat_part_text(jv_at(content, i)) : jv_str(content);
+}
+
+static size_t n_content_texts(const struct jv *content, struct str refusal)
+{
+	size_t n = jv_is(content, JV_ARRAY) ? jv_len(content) : jv_str(content).len > 0;
+	return n + (refusal.len > 0);
+}
+
+/* The texts, a line each. */
+static struct jinja_value joined(struct work *w, const struct jv *content, struct str refusal)
+{
+	size_t n = 0, at = 0, n_texts = n_content_texts(content, refusal);
+	for (size_t i = 0; i < n_texts; i++)
+		n += content_text(content, i, refusal).len + 1;
 	char *text = arena_alloc(&w->run->arena, n + 1, 1);
 	if (!text) {
 		w->no_memory = true;
 		return jinja_none();
 	}
-	for (size_t i = 0; i < jv_len(parts); i++) {
-		struct str part = jv_str(jv_get(jv_at(parts, i), "text"));
+	for (size_t i = 0; i < n_texts; i++) {
+		struct str part = content_text(content, i, refusal);
 		if (i)
 			text[at++] = '\n';
 		if (part.len)
@@ -48,23 +63,51 @@ static struct jinja_value joined(struct work *w, const struct jv *parts)
 	return jinja_string(w->r, (struct str){text, at}, false);
 }
 
-static struct jinja_value one_part(struct work *w, struct str text)
+static void push_part(struct work *w, struct jinja_value list, struct str text)
 {
-	struct jinja_value list = jinja_list(w->r), part = jinja_dict(w->r);
+	struct jinja_value part = jinja_dict(w->r);
 	jinja_put(w->r, part, STR_LIT("type"), jinja_string(w->r, STR_LIT("text"), false));
 	jinja_put(w->r, part, STR_LIT("text"), jinja_string(w->r, text, false));
 	jinja_push(w->r, list, part);
+}
+
+static struct jinja_value one_part(struct work *w, struct str text)
+{
+	struct jinja_value list = jinja_list(w->r);
+	push_part(w, list, text);
 	return list;
 }
 
-static struct jinja_value content_value(struct work *w, const struct jv *v)
+/* A content with a refusal in it or behind it: text like any other of the assistant's. */
+static struct jinja_value refused_value(struct work *w, const struct jv *content, struct str refusal)
 {
+	size_t n = n_content_texts(content, refusal);
+	if (jv_is(content, JV_ARRAY) ? !w->forms->parts : w->forms->strings)
+		return joined(w, content, refusal);
+	struct jinja_value list = jinja_list(w->r);
+	for (size_t i = 0; i < n; i++)
+		push_part(w, list, content_text(content, i, refusal));
+	return list;
+}
+
+static bool has_refusal(const struct jv *content)
+{
+	for (size_t i = 0; i < jv_len(content); i++)
+		if (str_eq_c(jv_str(jv_get(jv_at(content, i), "type")), "refusal"))
+			return true;
+	return false;
+}
+
+static struct jinja_value content_value(struct work *w, const struct jv *v, struct str refusal)
+{
+	if (refusal.len || has_refusal(v))
+		return refused_value(w, v, refusal);
 	if (jv_none(v) && !w->forms->nulls)
 		return jinja_string(w->r, (struct str){"", 0}, false);
 	if (jv_is(v, JV_STRING) && !w->forms->strings)
 		return one_part(w, jv_str(v));
 	if (jv_is(v, JV_ARRAY) && !w->forms->parts)
-		return joined(w, v);
+		return joined(w, v, refusal);
 	return jinja_from_json(w->r, v);
 }
 
@@ -162,15 +205,21 @@ static struct jinja_value message_value(struct work *w, const struct chat_messag
 		jinja_put(w->r, made, STR_LIT("content"), content);
 		return made;
 	}
+	struct str refusal = chat_refusal(m->json);
+	bool assistant = str_eq_c(m->role, "assistant"), no_content = !jv_get(m->json, "content");
 	for (uint32_t i = 0; i < m->json->n; i++) {
 		struct str key = jv_key(m->json, i);
 		const struct jv *v = jv_value(m->json, i);
+		if (assistant && str_eq_c(key, "refusal"))
+			continue;
 		struct jinja_value value = str_eq_c(key, "role")         ? role
-					   : str_eq_c(key, "content")    ? content_value(w, v)
+					   : str_eq_c(key, "content")    ? content_value(w, v, refusal)
 					   : str_eq_c(key, "tool_calls") ? calls_value(w, v)
 									 : jinja_from_json(w->r, v);
 		jinja_put(w->r, made, key, value);
 	}
+	if (refusal.len && no_content)
+		jinja_put(w->r, made, STR_LIT("content"), refused_value(w, NULL, refusal));
 	return made;
 }
 

@@ -97,6 +97,27 @@ test('parts of text, developer messages, stop, limits and bias do what they say'
 	assert.equal((await client.chat.completions.create({ ...plain, model: 'org/other', user: 'u' })).model, 'org/other');
 });
 
+test('a refusal that a client sends back is the text of the turn that it was', async () => {
+	const user = { role: 'user', content: 'Another.' };
+	const prompt = async (message) => JSON.parse((await post(server, '/apply-template', { messages: [...messages, message, user] })).text).prompt;
+	const ask = (message) => client.chat.completions.create({ ...plain, messages: [...messages, message, user] });
+	const said = { role: 'assistant', content: 'I will not.' }, want = await prompt(said), { choices: [wanted] } = await ask(said);
+	assert.match(want, /I will not\./);
+	for (const message of [
+		{ role: 'assistant', content: null, refusal: 'I will not.' },
+		{ role: 'assistant', content: '', refusal: 'I will not.' },
+		{ role: 'assistant', refusal: 'I will not.' },
+		{ role: 'assistant', content: [{ type: 'refusal', refusal: 'I will not.' }] },
+		{ role: 'assistant', content: 'I will not.', refusal: null },
+	]) {
+		assert.equal(await prompt(message), want, JSON.stringify(message));
+		assert.equal((await ask(message)).choices[0].message.content, wanted.message.content, JSON.stringify(message));
+	}
+	await fails(ask({ role: 'assistant', content: null, refusal: null }), OpenAI.BadRequestError, 400, null, 'messages[1].content', 'messages[1].content is null');
+	await fails(ask({ role: 'assistant', content: null, refusal: 5 }), OpenAI.BadRequestError, 400, null, 'messages[1].refusal', 'is 5; it takes a string');
+	await fails(ask({ role: 'user', content: [{ type: 'refusal', refusal: 'no' }] }), OpenAI.BadRequestError, 400, null, 'messages[1].content[0].type', 'is "refusal"');
+});
+
 test('what has no effect is told in the answer, or the last chunk, and in a header', async () => {
 	const asked = { ...plain, user: 'u', store: true, max_tokens: 2 };
 	const wanted = ['user has no effect here', 'store has no effect here'];

@@ -18,7 +18,8 @@ const ids = (minItems, maxItems, description, more) => array(id, maxItems, descr
 const stops = { anyOf: [{ type: 'string', minLength: 1, maxLength: 512 }, { type: 'array', maxItems: 16, items: { type: 'string', minLength: 1, maxLength: 512 } }] };
 
 const textPart = { type: 'object', required: ['type', 'text'], properties: { type: { const: 'text' }, text: { type: 'string' } } };
-const content = { anyOf: [{ type: 'string' }, { type: 'null' }, { type: 'array', items: textPart }] };
+const refusalPart = { type: 'object', required: ['type', 'refusal'], properties: { type: { const: 'refusal' }, refusal: { type: 'string' } }, description: 'Of the assistant alone.' };
+const content = { anyOf: [{ type: 'string' }, { type: 'null' }, { type: 'array', items: { anyOf: [textPart, refusalPart] } }] };
 const message = {
 	type: 'object',
 	required: ['role'],
@@ -29,6 +30,7 @@ const message = {
 		tool_calls: { type: 'array', items: { type: 'object' } },
 		tool_call_id: { type: 'string' },
 		reasoning_content: { type: 'string' },
+		refusal: { type: ['string', 'null'], description: 'Of the assistant: text of its turn, behind its content.' },
 	},
 };
 const functionTool = {
