@@ -43,7 +43,7 @@ void masks_forget(struct masks *m)
 size_t masks_bytes(const struct masks *m)
 {
 	return m->n * (m->vocab->n_words * sizeof(uint32_t)) + m->cap * sizeof *m->entries + m->share_bytes +
-	       share_likes_bytes(m);
+	       m->class_bytes + share_likes_bytes(m);
 }
 
 /* ---- remembering ---- */

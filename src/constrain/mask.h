@@ -28,6 +28,7 @@ struct mask_level {
 
 struct share;
 struct plain_steps;
+struct plain_classes;
 
 struct masks {
 	const struct constrain_vocab *vocab;
@@ -43,6 +44,9 @@ struct masks {
 	uint64_t clock;
 	struct plain_steps *steps; /* a table */
 	uint32_t n_steps, cap_steps;
+	struct plain_classes **classes; /* by the number of a pool's classes; NULL: not asked for yet */
+	uint32_t n_classes;
+	size_t class_bytes;
 	struct share_likes *likes;
 	uint32_t *found; /* nodes at which an expression may end, while they are looked for */
 };

@@ -15,6 +15,16 @@ enum {
 	FOR_EVER = UINT16_MAX,
 };
 
+/* So many code points lead from one lead to the next, FOR_EVER: any number, as far as was looked. */
+struct reach {
+	rx of, at; /* behind n of them; of RX_NONE: nobody has asked */
+	uint16_t n;
+	bool over;     /* there are no more */
+	bool broad;    /* all that is no ASCII may be among them */
+	bool ends;     /* it may end at one of them */
+	uint64_t away; /* kinds of bytes of which none may be among them */
+};
+
 /* What one plain code point makes of an expression. */
 struct plain_steps {
 	rx r;            /* RX_NONE: a free slot */
@@ -29,13 +39,21 @@ struct plain_steps {
 	uint64_t apart;    /* kinds of the other plain ones that go on */
 	rx main;           /* what every plain code point leads to but some of ASCII; RX_NONE: none */
 	uint64_t away;     /* kinds of all bytes of ASCII that do not lead to `lead` */
-	/* So many code points lead from one lead to the next, FOR_EVER: any number; kinds of bytes, by trie,
-	 * of which none may be among them. Once they were asked for. */
-	bool reached;
-	uint16_t reach;
-	uint64_t reach_away[2]; /* of plain, of other */
-	bool reach_ends;        /* it may end at one of them */
+	struct reach reach;
 	rx next[MAX_PLAIN_NEXT];
+};
+
+/* What of ASCII the classes of an expression hold, those with plain bytes first, in the order of these: so
+ * that an expression is looked at a class at a time. */
+struct plain_classes {
+	unsigned n;
+	struct plain_class {
+		uint8_t byte; /* one of it */
+		uint8_t n_plain;
+		bool beyond;                      /* has a byte that begins what is no ASCII */
+		uint64_t plain[2];                /* bytes of ASCII */
+		uint64_t plain_kinds, more_kinds; /* of these, and of the rest of ASCII */
+	} of[];
 };
 
 static bool is_alive(struct rx_pool *p, rx r)
@@ -63,6 +81,66 @@ static void add_main(struct rx_pool *p, struct plain_steps *s, rx r)
 	s->mixed = s->mixed || (s->main != RX_NONE && s->main != r);
 	s->main = r;
 	add_next(p, s, r);
+}
+
+static bool is_plain(unsigned b)
+{
+	return b >= 0x20 && b < 0x80 && b != '"' && b != '\\';
+}
+
+/* Adds the class of b, unless it is there. */
+static void add_class(struct plain_classes *c, const struct rx_classes *classes, unsigned b,
+		      uint8_t places[256])
+{
+	uint8_t *place = &places[classes->of[b]];
+	if (*place)
+		return;
+	c->of[c->n] = (struct plain_class){.byte = (uint8_t)b};
+	*place = (uint8_t)++c->n;
+}
+
+/* NULL: no memory. */
+static const struct plain_classes *classes_of(struct masks *k, rx r)
+{
+	const struct rx_pool *p = k->machine->pool;
+	uint32_t number = p->nodes[r].classes;
+	const struct rx_classes *classes = &p->classes[number];
+	uint8_t places[256] = {0}; /* + 1; of the 179 bytes that are looked at */
+	if (number >= k->n_classes) {
+		uint32_t n = number + 64;
+		struct plain_classes **more = realloc(k->classes, n * sizeof(struct plain_classes *));
+		if (!more)
+			return NULL;
+		memset(more + k->n_classes, 0, (n - k->n_classes) * sizeof(struct plain_classes *));
+		k->classes = more;
+		k->n_classes = n;
+	}
+	if (k->classes[number])
+		return k->classes[number];
+	size_t n_bytes = sizeof(struct plain_classes) + classes->n * sizeof(struct plain_class);
+	struct plain_classes *c = calloc(1, n_bytes);
+	if (!c)
+		return NULL;
+	k->class_bytes += n_bytes;
+	for (unsigned b = 0x20; b < 0x80; b++)
+		if (is_plain(b))
+			add_class(c, classes, b, places);
+	for (unsigned b = 0; b <= 0xF4; b++) {
+		if (b >= 0x80 && b < 0xC2)
+			continue;
+		add_class(c, classes, b, places);
+		struct plain_class *x = &c->of[places[classes->of[b]] - 1];
+		if (b >= 0x80) {
+			x->beyond = true;
+		} else if (is_plain(b)) {
+			x->n_plain++;
+			x->plain[b >> 6] |= UINT64_C(1) << (b & 63);
+			x->plain_kinds |= vocab_kinds((uint8_t)b);
+		} else {
+			x->more_kinds |= vocab_kinds((uint8_t)b);
+		}
+	}
+	return k->classes[number] = c;
 }
 
 /* What bytes lead to: once for those that need not be told apart, when it is asked for. */
@@ -143,63 +221,51 @@ static void look_beyond_ascii(struct rx_pool *p, struct plain_steps *s, struct w
 	}
 }
 
-static bool is_plain(unsigned b)
-{
-	return b >= 0x20 && b != '"' && b != '\\';
-}
-
 /* What most of ASCII leads to, where nothing else goes on. RX_NONE: none. */
-static rx most_of_ascii(const struct plain_steps *s, struct ways *w)
+static rx most_of_ascii(const struct plain_steps *s, const struct plain_classes *c, struct ways *w)
 {
-	unsigned counts[256] = {0}, most = 0;
-	for (unsigned b = 0xC2; b <= 0xF4; b++)
-		if (is_way(w, b))
+	unsigned counts[MAX_PLAIN_NEXT] = {0}, most = 0;
+	for (unsigned i = 0; i < c->n; i++) {
+		if (c->of[i].beyond && is_way(w, c->of[i].byte))
 			return RX_NONE;
-	for (unsigned b = 0x20; b < 0x80; b++)
-		counts[w->of[b]] += is_plain(b);
-	unsigned n = 0;
-	for (unsigned i = 0; i < s->n_next; i++) {
-		unsigned count = 0;
-		for (unsigned c = 0; c < 256; c++)
-			count += counts[c] && w->to[c] == s->next[i] ? counts[c] : 0; /* asked for all */
-		most = count > n ? i : most;
-		n = count > n ? count : n;
+		for (unsigned j = 0; c->of[i].n_plain && j < s->n_next; j++)
+			if (way(w, c->of[i].byte) == s->next[j])
+				counts[j] += c->of[i].n_plain;
 	}
-	return n ? s->next[most] : RX_NONE;
+	for (unsigned j = 1; j < s->n_next; j++)
+		most = counts[j] > counts[most] ? j : most;
+	return counts[most] ? s->next[most] : RX_NONE;
 }
 
-static void look_for_lead(struct plain_steps *s, struct ways *w, bool all_beyond)
+static void look_for_lead(struct plain_steps *s, const struct plain_classes *c, struct ways *w,
+			  bool all_beyond)
 {
 	s->broad = all_beyond && !s->mixed;
-	s->lead = s->broad ? s->main : all_beyond ? (rx)RX_NONE : most_of_ascii(s, w);
-	for (unsigned b = 0; b < 0x80 && s->lead != RX_NONE; b++) {
-		bool leads_on = (is_plain(b) || s->broad) && way(w, b) == s->lead;
-		if (!leads_on)
-			s->away |= vocab_kinds((uint8_t)b);
-		if (leads_on && is_plain(b))
-			s->bytes[b >> 6] |= UINT64_C(1) << (b & 63);
-		else if (is_plain(b) && is_way(w, b))
-			s->apart |= vocab_kinds((uint8_t)b);
+	s->lead = s->broad ? s->main : all_beyond ? (rx)RX_NONE : most_of_ascii(s, c, w);
+	for (unsigned i = 0; i < c->n && s->lead != RX_NONE; i++) {
+		const struct plain_class *x = &c->of[i];
+		bool leads_on = (x->n_plain || s->broad) && way(w, x->byte) == s->lead;
+		s->away |= leads_on ? (s->broad ? 0 : x->more_kinds) : x->plain_kinds | x->more_kinds;
+		s->bytes[0] |= leads_on ? x->plain[0] : 0;
+		s->bytes[1] |= leads_on ? x->plain[1] : 0;
+		if (!leads_on && x->n_plain && is_way(w, x->byte))
+			s->apart |= x->plain_kinds;
 	}
 }
 
-static void look(struct rx_pool *p, struct plain_steps *s)
+static void look(struct rx_pool *p, struct plain_steps *s, const struct plain_classes *c)
 {
 	struct ways w;
 	begin_ways(&w, p, s->r);
 	s->all = true;
-	rx before = RX_NONE;
-	for (unsigned b = 0x20; b < 0x80; b++) {
-		if (!is_plain(b))
-			continue;
-		s->n_bytes = (uint8_t)(s->n_bytes + is_way(&w, b));
-		if (b == 0x20 || way(&w, b) != before)
-			add_next(p, s, way(&w, b));
-		before = way(&w, b);
+	for (unsigned i = 0; i < c->n && c->of[i].n_plain; i++) {
+		if (is_way(&w, c->of[i].byte))
+			s->n_bytes = (uint8_t)(s->n_bytes + c->of[i].n_plain);
+		add_next(p, s, way(&w, c->of[i].byte));
 	}
 	bool all_ascii = s->all;
 	look_beyond_ascii(p, s, &w);
-	look_for_lead(s, &w, s->all);
+	look_for_lead(s, c, &w, s->all);
 	s->all &= all_ascii;
 	if (!s->all || s->mixed)
 		s->main = RX_NONE;
@@ -234,8 +300,11 @@ static struct plain_steps *steps_of(struct masks *k, rx r)
 	}
 	struct plain_steps *s = slot_of(k->steps, k->cap_steps, r);
 	if (s->r == RX_NONE) {
+		const struct plain_classes *c = classes_of(k, r);
+		if (!c)
+			return NULL;
 		*s = (struct plain_steps){.r = r};
-		look(k->machine->pool, s);
+		look(k->machine->pool, s, c);
 		k->n_steps++;
 	}
 	return s;
@@ -285,37 +354,63 @@ static bool is_forever(struct masks *k, rx r)
 	return s && s->all && !s->more && s->n_next == 1 && s->next[0] == r;
 }
 
-/* With reach and reach_away. NULL: no memory. */
-static const struct plain_steps *reach_of(struct masks *k, rx r)
+/* What is known of r. False: no memory. */
+static bool reach_of(struct masks *k, rx r, struct reach *out)
 {
-	struct plain_steps *s = steps_of(k, r);
-	uint64_t away = 0;
-	unsigned n = 0;
-	rx at = r;
-	if (!s || s->reached)
-		return s;
-	bool ends = rx_nullable(k->machine->pool, r), broad = true;
-	while (n < MAX_REACH && s && s->lead != RX_NONE && (n < MAX_GROWING || !(s->away & ~away))) {
-		away |= s->away;
-		broad &= s->broad;
-		ends |= rx_nullable(k->machine->pool, s->lead);
-		if (s->lead == at) {
-			n = FOR_EVER;
+	const struct plain_steps *s = steps_of(k, r);
+	if (!s)
+		return false;
+	*out = s->reach.of == r
+		       ? s->reach
+		       : (struct reach){
+				 .of = r, .at = r, .broad = true, .ends = rx_nullable(k->machine->pool, r)};
+	return true;
+}
+
+/* A lead further. False: no memory. */
+static bool reach_on(struct masks *k, struct reach *x)
+{
+	const struct plain_steps *s = steps_of(k, x->at);
+	if (!s)
+		return false;
+	x->over = s->lead == RX_NONE || x->n == MAX_REACH || (x->n >= MAX_GROWING && s->away & ~x->away);
+	if (x->over)
+		return true;
+	x->away |= s->away;
+	x->broad &= s->broad;
+	x->ends |= rx_nullable(k->machine->pool, s->lead);
+	if (s->lead == x->at) {
+		x->n = FOR_EVER;
+		x->over = true;
+	} else {
+		x->at = s->lead;
+		x->n++;
+	}
+	return true;
+}
+
+/* Goes as far as the answer needs: is everything alive of at most `longest` code points, whose bytes have the
+ * kinds `below`, behind x->of? False: it may be. *failed: no memory. */
+static bool reaches(struct masks *k, struct reach *x, uint32_t longest, uint64_t below, bool other,
+		    bool *failed)
+{
+	uint16_t before = x->n;
+	bool was_over = x->over, clear;
+	for (;;) {
+		uint64_t away = other ? x->away : (x->away & ~VOCAB_BEYOND) | (x->broad ? 0 : VOCAB_BEYOND);
+		clear = !(below & away);
+		if (!clear || x->n >= longest || x->over)
 			break;
-		}
-		at = s->lead;
-		n++;
-		s = steps_of(k, at);
+		if ((*failed = !reach_on(k, x)))
+			return false;
 	}
-	s = s ? steps_of(k, r) : NULL; /* the table may have moved */
-	if (s) {
-		s->reached = true;
-		s->reach = (uint16_t)n;
-		s->reach_away[0] = (away & ~VOCAB_BEYOND) | (broad ? 0 : VOCAB_BEYOND);
-		s->reach_away[1] = away;
-		s->reach_ends = ends;
+	if (x->n != before || x->over != was_over) {
+		struct plain_steps *s = steps_of(k, x->of);
+		if ((*failed = !s))
+			return false;
+		s->reach = *x;
 	}
-	return s;
+	return clear && x->n >= longest;
 }
 
 static uint64_t kinds_of(const uint64_t bytes[2])
@@ -394,10 +489,8 @@ bool share_walk(struct masks *k, struct share *sh, const struct share_walk *w, u
 	const struct vocab_trie *t = w->t;
 	struct mask_level *way = k->levels;
 	uint32_t depth = 0;
-	rx looked = RX_NONE; /* reach and away are of it */
-	uint64_t away = 0;
-	uint32_t reach = 0, n_pure = w->chain ? 1 : 0; /* levels to which the chain's bytes alone lead */
-	bool ends = false;
+	struct reach reach = {.of = RX_NONE};
+	uint32_t n_pure = w->chain ? 1 : 0; /* levels to which the chain's bytes alone lead */
 	way[0] = (struct mask_level){t->end[w->from], w->state};
 	for (uint32_t i = w->from + 1; i < t->end[w->from];) {
 		while (way[depth].end <= i)
@@ -418,22 +511,19 @@ bool share_walk(struct masks *k, struct share *sh, const struct share_walk *w, u
 			i = t->end[i];
 			continue;
 		}
-		if (d != looked) {
-			const struct plain_steps *s = reach_of(k, d);
-			if (!s)
-				return false;
-			looked = d;
-			away = s->reach_away[w->other];
-			reach = s->reach;
-			ends = s->reach_ends;
-		}
-		bool settled = (t->longest ? t->longest[i] : t->depth) <= reach && !(t->below[i] & away) &&
-			       (t->longest || t->below[i] != UINT64_MAX);
+		uint32_t n_below = t->end[i] - i - 1;
+		if (n_below && d != reach.of && !reach_of(k, d, &reach))
+			return false;
+		bool failed = false, settled = n_below && (t->longest || t->below[i] != UINT64_MAX) &&
+					       reaches(k, &reach, t->longest ? t->longest[i] : t->depth,
+						       t->below[i], w->other, &failed);
+		if (failed)
+			return false;
 		bool whole = settled || (w->taken && is_forever(k, d));
 		if (!w->taken)
 			share_mark(sh, t, t->tokens[i], t->tokens[whole ? t->end[i] : i + 1], true);
 		if (whole) {
-			sh->skips |= ends; /* else there were none to be found */
+			sh->skips |= reach.of == d && reach.ends; /* else there were none to be found */
 			i = t->end[i];
 			continue;
 		}
@@ -612,6 +702,11 @@ void shares_clear(struct masks *k)
 	if (k->steps)
 		memset(k->steps, 0, k->cap_steps * sizeof *k->steps);
 	k->n_steps = 0;
+	for (uint32_t i = 0; i < k->n_classes; i++) {
+		free(k->classes[i]);
+		k->classes[i] = NULL;
+	}
+	k->class_bytes = 0;
 	share_likes_clear(k);
 }
 
@@ -621,5 +716,6 @@ void shares_free(struct masks *k)
 	share_likes_free(k);
 	free(k->shares);
 	free(k->steps);
+	free(k->classes);
 	free(k->found);
 }
