@@ -107,6 +107,18 @@ static float *logits_of(const char *path, const struct tiny *t, const char *tier
 	return out;
 }
 
+/* The tier whose bits the others must have. Under the thread sanitizer the machine's best, and the portable
+ * one is left out: it takes most of the time there, and differs from the others in nothing that threads
+ * share. */
+static const char *judging_tier(void)
+{
+#ifdef __SANITIZE_THREAD__
+	return cpu_tier_get("")->name;
+#else
+	return "portable";
+#endif
+}
+
 static void tiers_and_threads_give_the_same_bits(void **state)
 {
 	(void)state;
@@ -114,16 +126,19 @@ static void tiers_and_threads_give_the_same_bits(void **state)
 		const struct tiny *t = tiny_find(&set, cases[i].model);
 		char path[512];
 		write_model(path, sizeof path, t, cases[i].format);
-		float *want = logits_of(path, t, "portable", 1);
+		const char *first = judging_tier();
+		const bool judge_is_best = strcmp(first, "portable") != 0;
+		float *want = logits_of(path, t, first, 1);
 		uint32_t threads = 1;
 		for (const struct cpu_tier *const *tier = cpu_tiers; *tier; tier++) {
-			if (!(*tier)->available())
+			if (!(*tier)->available() ||
+			    (judge_is_best && strcmp((*tier)->name, "portable") == 0))
 				continue;
 			threads += 2;
 			float *got = logits_of(path, t, (*tier)->name, threads);
 			if (memcmp(got, want, (size_t)N_TOKENS * t->n_vocab * sizeof *got) != 0)
-				fail_msg("%s %s: %s with %u threads gives other bits than portable with one",
-					 t->name, cases[i].format, (*tier)->name, threads);
+				fail_msg("%s %s: %s with %u threads gives other bits than %s with one",
+					 t->name, cases[i].format, (*tier)->name, threads, first);
 			free(got);
 		}
 		free(want);

@@ -267,13 +267,21 @@ static void test_shapes(void **state)
 	sem_destroy(&done);
 }
 
-/* A body that takes the thread so long that more can be handed over meanwhile. */
+/* A body that takes the thread so long that more can be handed over meanwhile: it reads SLOW_BYTES of a
+ * string, and comes upon what no string may have. */
+#ifdef __SANITIZE_THREAD__
+enum { SLOW_BYTES = 1 << 20 }; /* 0.1 s there */
+#else
+enum { SLOW_BYTES = 8 << 20 };
+#endif
 static struct prepare_job slow_job(size_t n_bytes)
 {
 	struct prepare_job job = {.form = &request_native};
 	strbuf_add_c(&job.body, "{\"prompt\":\"");
 	assert_true(strbuf_reserve(&job.body, n_bytes));
 	memset(job.body.ptr + job.body.len, ' ', n_bytes - job.body.len);
+	if (n_bytes > SLOW_BYTES)
+		job.body.ptr[SLOW_BYTES] = 1;
 	job.body.len = n_bytes;
 	job.body.ptr[n_bytes] = '\0'; /* its string does not end */
 	return job;
@@ -289,7 +297,7 @@ static void test_limits(void **state)
 	struct hokku_error err;
 	sem_init(&done, 0, 0);
 	for (int by_bytes = 0; by_bytes < 2; by_bytes++) {
-		size_t n = by_bytes ? PREPARE_MAX_BYTES - 18 : 8 << 20;
+		size_t n = by_bytes ? PREPARE_MAX_BYTES - 18 : SLOW_BYTES;
 		assert_int_equal(
 			prepare_create(engine, &no_defaults, by_bytes ? 10 : 2, 0, on_done, NULL, &p, &err),
 			HOKKU_OK);
@@ -335,7 +343,7 @@ static void test_turns(void **state)
 	(void)state;
 	enum { N_JOBS = 6 };
 	static const uint32_t keys[N_JOBS] = {1, 1, 1, 1, 2, 2}, wanted[N_JOBS] = {0, 4, 1, 5, 2, 3};
-	struct prepare_job jobs[N_JOBS], first = slow_job(8 << 20), more = job_of("{\"prompt\":[1]}");
+	struct prepare_job jobs[N_JOBS], first = slow_job(SLOW_BYTES), more = job_of("{\"prompt\":[1]}");
 	struct prepare *p;
 	struct hokku_error err;
 	sem_init(&done, 0, 0);
