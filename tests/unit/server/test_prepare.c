@@ -268,9 +268,9 @@ static void test_shapes(void **state)
 }
 
 /* A body that takes the thread so long that more can be handed over meanwhile: it reads SLOW_BYTES of a
- * string, and comes upon what no string may have. */
+ * string, and comes upon a byte that UTF-8 has not. */
 #ifdef __SANITIZE_THREAD__
-enum { SLOW_BYTES = 1 << 20 }; /* 0.1 s there */
+enum { SLOW_BYTES = 2 << 20 }; /* takes ten times as long there */
 #else
 enum { SLOW_BYTES = 8 << 20 };
 #endif
@@ -281,7 +281,7 @@ static struct prepare_job slow_job(size_t n_bytes)
 	assert_true(strbuf_reserve(&job.body, n_bytes));
 	memset(job.body.ptr + job.body.len, ' ', n_bytes - job.body.len);
 	if (n_bytes > SLOW_BYTES)
-		job.body.ptr[SLOW_BYTES] = 1;
+		job.body.ptr[SLOW_BYTES] = (char)0xFF;
 	job.body.len = n_bytes;
 	job.body.ptr[n_bytes] = '\0'; /* its string does not end */
 	return job;
