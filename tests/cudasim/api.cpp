@@ -227,7 +227,7 @@ void *take(std::map<uintptr_t, allocation> &all, size_t n)
 		return nullptr;
 	a.map = (unsigned char *)p;
 	mprotect(a.map + a.map_bytes, PAGE, PROT_NONE);
-	memset(a.map, CUDASIM_POISON, a.map_bytes);
+	cudasim_poison(a.map, a.map_bytes);
 	unsigned char *start = a.map + a.map_bytes - room;
 	all[(uintptr_t)start] = a;
 	return start;

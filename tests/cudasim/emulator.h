@@ -2,6 +2,8 @@
 #ifndef CUDASIM_EMULATOR_H
 #define CUDASIM_EMULATOR_H
 
+#include <string.h>
+
 #include "cudasim.h"
 #include "include/cuda_runtime.h"
 
@@ -24,6 +26,17 @@ enum {
 	CUDASIM_MAX_CLUSTER = 8, /* blocks */
 	CUDASIM_POISON = 0xFF,
 };
+
+/* Fills memory that nobody else knows of yet with poison. Not memset, which sanitizers stand in for: a third
+ * of what tests took under the thread sanitizer was the note of each byte here. */
+static inline void cudasim_poison(void *p, size_t n)
+{
+#ifdef __x86_64__
+	__asm__ volatile("rep stosb" : "+D"(p), "+c"(n) : "a"(CUDASIM_POISON) : "memory");
+#else
+	memset(p, CUDASIM_POISON, n);
+#endif
+}
 
 /* Runs all blocks. A deadlock or a broken rule of the language ends the process with a message: it is a bug
  * in the kernel. */

@@ -268,7 +268,7 @@ void run_block(void)
 		f->t.thread = dim3(i, 0, 0);
 		f->t.lane = i % WARP;
 	}
-	memset(shared_base, CUDASIM_POISON, (size_t)(shared_end - shared_base));
+	cudasim_poison(shared_base, (size_t)(shared_end - shared_base));
 	struct fiber *first = choose(&fibers[0]);
 	cudasim_now = &first->t;
 	change(&scheduler, &first->context);
