@@ -190,8 +190,10 @@ void hf_vocab_keys(struct hf_keys *k, const struct vocab *v)
 	hf_key_str(k, "tokenizer.ggml.model", v->spm ? STR_LIT("llama") : STR_LIT("gpt2"));
 	if (v->spm)
 		add_spm(k, v);
-	else
+	else {
 		hf_key_str(k, "tokenizer.ggml.pre", str_c(v->pre));
+		add_ids(k, "tokenizer.hokku.normalized", v, is_normalized);
+	}
 	/* Of the pre-tokenizers that recognise.c knows, only llama-bpe's row ignores merges by itself. */
 	if (v->ignore_merges != (!v->spm && strcmp(v->pre, "llama-bpe") == 0))
 		add_bool(k, "tokenizer.hokku.ignore_merges", v->ignore_merges);

@@ -1,8 +1,11 @@
 /* Byte-level BPE (tokenizer.ggml.model is "gpt2"): its pre-tokenizer, its alphabet and its merges, out of a
  * file's metadata. */
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "text/nfc.h"
 #include "text/tokenizer_internal.h"
+#include "text/unicode.h"
 
 static const char key_pre[] = "tokenizer.ggml.pre", key_merges[] = "tokenizer.ggml.merges";
 
@@ -79,6 +82,52 @@ enum hokku_code byte_bpe_open(const struct gguf *g, struct tok *t, struct hokku_
 	return HOKKU_OK;
 }
 
+static void mark(void *user, uint32_t id)
+{
+	((bool *)user)[id] = true;
+}
+
+/* The Rust tokenizers look for such a name as their normaliser writes it; of two that it writes alike the
+ * first counts. */
+static enum hokku_code put_normalised(struct tok *t, struct str name, int32_t id, struct hokku_error *err)
+{
+	struct strbuf buffer = {0};
+	size_t at = 0, len = 0;
+	int32_t other;
+	enum hokku_code rc = HOKKU_OK;
+	if (pretok_nfc(t->pretok) && utf8_valid_prefix(name.ptr, name.len) == name.len)
+		rc = nfc(name, &buffer, &name, err);
+	bool known = !rc &&
+		     added_find(&t->normal, name, &(struct added_trust){.all = false}, &at, &len, &other) &&
+		     len == name.len;
+	if (!rc && !known)
+		rc = added_put(&t->normal, name, id, false, err);
+	strbuf_free(&buffer);
+	return rc;
+}
+
+/* Names that are looked for in text: as it is, or once it is normalised. */
+static enum hokku_code build_added(const struct gguf *g, struct tok *t, struct hokku_error *err)
+{
+	bool *normalised = calloc(t->n_vocab, sizeof *normalised);
+	if (!normalised)
+		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the added tokens");
+	enum hokku_code rc = tok_each_own_id(g, t, "normalized", mark, normalised, NULL, err);
+	for (uint32_t id = 0; !rc && id < t->n_vocab; id++) {
+		unsigned type = t->flags[id] & TOK_TYPE_MASK;
+		struct str piece = tok_piece(t, (int32_t)id);
+		if (piece.len == 0 ||
+		    (type != TOK_CONTROL && type != TOK_USER_DEFINED && type != TOK_UNKNOWN))
+			continue;
+		if (normalised[id] && type == TOK_USER_DEFINED)
+			rc = put_normalised(t, piece, (int32_t)id, err);
+		else
+			rc = added_put(&t->added, piece, (int32_t)id, type != TOK_USER_DEFINED, err);
+	}
+	free(normalised);
+	return rc;
+}
+
 /* What each token is in bytes, which tokens plain text can become, and which names are looked for in text. */
 static enum hokku_code build_bytes(const struct gguf *g, struct tok *t, struct hokku_error *err)
 {
@@ -100,9 +149,9 @@ static enum hokku_code build_bytes(const struct gguf *g, struct tok *t, struct h
 		t->byte_offsets[id + 1] = offset;
 		if (is_text && n && type == TOK_NORMAL)
 			string_table_put(&t->by_bytes, id);
-		if (is_added && n)
-			rc = added_put(&t->added, piece, (int32_t)id, type != TOK_USER_DEFINED, err);
 	}
+	if (!rc)
+		rc = build_added(g, t, err);
 	for (unsigned byte = 0; !rc && byte < 256; byte++) {
 		char text = (char)byte;
 		t->byte_ids[byte] = string_table_get(&t->by_bytes, &text, 1);

@@ -113,6 +113,30 @@ static enum hokku_code encode_piece(void *user, const char *piece, size_t n)
 	return rc ? rc : tok_push_all(w, ids, n);
 }
 
+/* Normalised text: the added tokens that are looked for in it, and what lies between cut into pieces. */
+static enum hokku_code encode_normal(struct tok_work *w, struct str text)
+{
+	const struct tok *t = w->t;
+	struct added_trust none = {.all = false};
+	size_t done = 0, at = 0, len;
+	int32_t id;
+	enum hokku_code rc = HOKKU_OK;
+	while (!rc && added_find(&t->normal, text, &none, &at, &len, &id)) {
+		struct tok_span span = tok_span_of(t, text, done, &at, len, id);
+		if (span.from > done)
+			rc = pretok_split(t->pretok, &w->pretok,
+					  (struct str){text.ptr + done, span.from - done}, encode_piece, w,
+					  w->err);
+		if (!rc && span.counts)
+			rc = tok_ids_push(w->out, id, w->err);
+		done = span.end;
+	}
+	if (!rc && (text.len > done || text.len == 0))
+		rc = pretok_split(t->pretok, &w->pretok, (struct str){text.ptr + done, text.len - done},
+				  encode_piece, w, w->err);
+	return rc;
+}
+
 /* Valid stretches are normalised and cut on their own; a byte that is not part of valid UTF-8 is a piece of
  * its own. */
 enum hokku_code byte_bpe_encode(struct tok_work *w, struct str text)
@@ -125,7 +149,7 @@ enum hokku_code byte_bpe_encode(struct tok_work *w, struct str text)
 		if (valid.len && pretok_nfc(w->t->pretok))
 			rc = nfc(valid, &w->normal, &valid, w->err);
 		if (!rc)
-			rc = pretok_split(w->t->pretok, &w->pretok, valid, encode_piece, w, w->err);
+			rc = encode_normal(w, valid);
 		if (!rc && text.len) {
 			rc = tok_push_byte(w, (unsigned char)text.ptr[0]);
 			text.ptr++;

@@ -197,6 +197,7 @@ void tok_destroy(struct tok *t)
 	string_table_destroy(&t->by_bytes);
 	merges_destroy(&t->merges);
 	added_destroy(&t->added);
+	added_destroy(&t->normal);
 	free(t->pieces);
 	free(t->bytes);
 	free(t->piece_offsets);
@@ -243,10 +244,15 @@ enum tok_type tok_type(const struct tok *t, int32_t id)
 
 int32_t tok_find_special(const struct tok *t, struct str name)
 {
-	size_t at = 0, len;
-	int32_t id;
-	bool found = added_find(&t->added, name, &(struct added_trust){.all = true}, &at, &len, &id);
-	return found && len == name.len ? id : -1;
+	const struct added *const tries[] = {&t->added, &t->normal};
+	for (size_t i = 0; i < 2; i++) {
+		size_t at = 0, len;
+		int32_t id;
+		if (added_find(tries[i], name, &(struct added_trust){.all = true}, &at, &len, &id) &&
+		    len == name.len)
+			return id;
+	}
+	return -1;
 }
 
 int32_t tok_bos(const struct tok *t)

@@ -134,6 +134,7 @@ struct tok {
 	struct string_table by_bytes; /* the tokens that text can become; SentencePiece's by their pieces */
 	struct merges merges;
 	struct added added;
+	struct added normal; /* byte-level BPE's that are looked for in the normalised text */
 	int32_t byte_ids[256];  /* -1: the vocabulary has no token for the byte */
 	int32_t bos, eos, unk;  /* -1: none */
 	int32_t fim[TOK_N_FIM]; /* the same */

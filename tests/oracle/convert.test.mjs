@@ -157,6 +157,7 @@ function checkMetadata({ typedMetadata }, fileType, name) {
 		"tokenizer.ggml.padding_token_id": ["UINT32", 9],
 		"tokenizer.ggml.add_bos_token": ["BOOL", false],
 		"tokenizer.chat_template": ["STRING", "{{ 'é' }}\n"],
+		"tokenizer.hokku.normalized": ["UINT32[]", [10]],
 	});
 }
 

@@ -12,6 +12,12 @@ const added = (t, flags) => {
 	return [...t.added_tokens, ...more.filter((content) => !have.has(content)).map((content, i) =>
 		({ id: next + i, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: false, ...flags(i) }))];
 };
+// Names that NFC changes, joins with what stands behind them or makes alike, and such as lie across others; text has all of them.
+const normal = ['e\u0301', '\u00e9\u00e9', 'x <', ' i', 'a\u030a', '\u212b', '\u1100\u1161', '\ub300', 'ab a', 'b. ', '\u0301\u0301\u0301', ' \n ', 'or<std:', 'std::string>&', '\u304b\u3099', 'the quick', 'tion '];
+const addedNormal = (t, flags) => {
+	const next = Math.max(...t.added_tokens.map((a) => a.id)) + 1;
+	return [...t.added_tokens, ...normal.map((content, i) => ({ id: next + i, content, single_word: false, lstrip: false, rstrip: false, normalized: true, special: false, ...flags(i) }))];
+};
 const model = (t, change) => ({ model: { ...t.model, ...change } });
 
 export const shapes = {
@@ -35,6 +41,10 @@ export const shapes = {
 		normalizedStrips: (t) => ({ normalizer: replace, added_tokens: added(t, (i) => ({ normalized: true, rstrip: i === 5, lstrip: i === 5 })) }),
 	},
 	qwen2_5: {
+		normalized: (t) => ({ added_tokens: addedNormal(t, () => ({})) }),
+		normalizedMixed: (t) => ({ added_tokens: addedNormal(t, (i) => ({ normalized: i % 3 !== 1 })) }),
+		normalizedStrips: (t) => ({ added_tokens: addedNormal(t, (i) => ({ lstrip: i % 2 === 0, rstrip: i % 3 === 0 })) }),
+		normalizedNone: (t) => ({ normalizer: null, added_tokens: addedNormal(t, (i) => ({ normalized: i % 2 === 0 })) }),
 		strips: (t) => ({ added_tokens: added(t, (i) => ({ lstrip: i % 2 === 0, rstrip: i % 3 !== 0 })) }),
 	},
 };

@@ -599,7 +599,7 @@ static void test_unreadable(void **state)
 	(void)state;
 	static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json",
 					    "added_tokens.json", "chat_template.jinja", "chat_template.json"};
-	char path[160], message[200];
+	char path[160], message[320];
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		struct hokku_error err = {0};
 		struct vocab broken;
