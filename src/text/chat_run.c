@@ -23,6 +23,8 @@ struct work {
 	struct jinja_run *r;
 	const struct chat_forms *forms;
 	bool fill_tools; /* what they leave out is put in */
+	bool tell_nulls; /* of a schema's types "null" is none */
+	bool tell_more;  /* and its objects say what else they hold */
 	bool no_memory;
 };
 
@@ -233,6 +235,43 @@ static struct jinja_value no_properties(struct work *w)
 	return made;
 }
 
+/* JSON Schema's own default, for a template that reads it of each object. */
+static void put_additional(struct work *w, const struct jv *v, struct jinja_value made)
+{
+	bool object = str_eq_c(jv_str(jv_get(v, "type")), "object");
+	if (w->tell_more && object && !jv_get(v, "additionalProperties"))
+		jinja_put(w->r, made, STR_LIT("additionalProperties"), jinja_bool(true));
+}
+
+/* A member of a schema, in which the type "null" is none, by itself and in lists of types, at any depth. */
+static struct jinja_value with_nulls(struct work *w, struct str key, const struct jv *v)
+{
+	static const char *const values[] = {"enum", "const", "default", "examples"};
+	bool type = str_eq_c(key, "type"), is_value = false;
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+		is_value = is_value || str_eq_c(key, values[i]);
+	if (type && str_eq_c(jv_str(v), "null"))
+		return jinja_none();
+	if (is_value || (!jv_is(v, JV_OBJECT) && !jv_is(v, JV_ARRAY)))
+		return jinja_from_json(w->r, v);
+	if (jv_is(v, JV_OBJECT)) {
+		struct jinja_value made = jinja_dict(w->r);
+		for (uint32_t i = 0; i < v->n; i++)
+			jinja_put(w->r, made, jv_key(v, i), with_nulls(w, jv_key(v, i), jv_value(v, i)));
+		put_additional(w, v, made);
+		return made;
+	}
+	struct jinja_value list = jinja_list(w->r);
+	for (size_t i = 0; i < jv_len(v); i++)
+		jinja_push(w->r, list, with_nulls(w, type ? key : (struct str){"", 0}, jv_at(v, i)));
+	return list;
+}
+
+static struct jinja_value member_value(struct work *w, struct str key, const struct jv *v)
+{
+	return w->tell_nulls ? with_nulls(w, key, v) : jinja_from_json(w->r, v);
+}
+
 static struct jinja_value filled(struct work *w, const struct jv *v, bool described);
 
 /* Of "properties" each member is a schema. */
@@ -264,10 +303,12 @@ static struct jinja_value filled(struct work *w, const struct jv *v, bool descri
 			  str_eq_c(key, "function")     ? filled(w, value, true)
 			  : str_eq_c(key, "parameters") ? filled(w, value, false)
 			  : str_eq_c(key, "properties") ? filled_properties(w, value)
-							: jinja_from_json(w->r, value));
+							: member_value(w, key, value));
 	}
 	if (described && jv_none(jv_get(v, "description")))
 		jinja_put(w->r, made, STR_LIT("description"), jinja_string(w->r, STR_LIT(""), false));
+	if (described && !function)
+		put_additional(w, v, made);
 	if (function && jv_none(jv_get(v, "parameters")))
 		jinja_put(w->r, made, STR_LIT("parameters"), no_properties(w));
 	if (!described && !function && !jv_get(v, "function")) { /* the parameters themselves */
@@ -321,7 +362,7 @@ static void set_variables(struct work *w, const struct str specials[CHAT_N_SPECI
 }
 
 /* How transformers runs a template, and how what fails so is tried again. */
-enum attempt { AS_TRANSFORMERS, WITHOUT_NONE, WITH_TOOLS_FILLED };
+enum attempt { AS_TRANSFORMERS, WITHOUT_NONE, WITH_TOOLS_FILLED, WITH_NULLS_TOLD, WITH_MORE_TOLD };
 
 static enum hokku_code run_once(const struct chat *c, const struct str specials[CHAT_N_SPECIALS],
 				const struct chat_input *in, enum attempt attempt, struct chat_run *run,
@@ -333,8 +374,12 @@ static enum hokku_code run_once(const struct chat *c, const struct str specials[
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the messages");
 	if (in->trial)
 		jinja_limit(run->jinja, CHAT_MAX_TRIAL_STEPS, CHAT_MAX_TRIAL_BYTES);
-	struct work w = {
-		.run = run, .r = run->jinja, .forms = &c->forms, .fill_tools = attempt == WITH_TOOLS_FILLED};
+	struct work w = {.run = run,
+			 .r = run->jinja,
+			 .forms = &c->forms,
+			 .fill_tools = attempt >= WITH_TOOLS_FILLED,
+			 .tell_nulls = attempt >= WITH_NULLS_TOLD,
+			 .tell_more = attempt == WITH_MORE_TOLD};
 	set_variables(&w, specials, in, attempt != WITHOUT_NONE);
 	if (w.no_memory)
 		return err_set(err, HOKKU_OUT_OF_MEMORY, "no memory for the messages");
@@ -396,12 +441,13 @@ enum hokku_code chat_run(const struct chat *c, const struct str specials[CHAT_N_
 		rc = explain(run, rc, told, err);
 	bool again = rc == HOKKU_INVALID_REQUEST && !jinja_refused(run->jinja);
 	/* Some templates take "no tools" only as a variable that is not there, not as none, which
-	 * transformers passes. What fails with none, and does not refuse, is tried so. */
-	if (again && !in->tools)
-		rc = run_once(c, specials, in, WITHOUT_NONE, run, &other);
-	/* Some read a tool's description, or a property's, which may be left out. */
-	else if (again && (rc = run_once(c, specials, in, WITHOUT_NONE, run, &other)))
-		rc = run_once(c, specials, in, WITH_TOOLS_FILLED, run, &other);
+	 * transformers passes. What fails with none, and does not refuse, is tried so. Some read a tool's
+	 * description, or a property's, which may be left out. Hermes' and Command R+'s look for the types
+	 * of what is no list, letter by letter for ever: of "null", which is none of those that they know,
+	 * and not of none. Command R+'s reads additionalProperties of each object. */
+	enum attempt last = in->tools ? WITH_MORE_TOLD : WITHOUT_NONE;
+	for (int attempt = WITHOUT_NONE; again && rc && attempt <= (int)last; attempt++)
+		rc = run_once(c, specials, in, (enum attempt)attempt, run, &other);
 	if (again && rc == HOKKU_OK)
 		told->message = -1;
 	if (rc == HOKKU_INVALID_REQUEST)
