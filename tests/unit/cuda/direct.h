@@ -16,6 +16,15 @@ struct direct {
 	uint32_t n_blocks;
 };
 
+/* On the emulator models are opened without the two steps that an opening runs: a quarter of what programs
+ * took that open many. test_cuda_device, test_cuda_door and warm_up of test_cuda_model open them with those.
+ */
+GOLDEN_INLINE void without_warm_up(void)
+{
+	if (!full_sizes())
+		setenv("HOKKU_CUDA_WARM_UP", "off", 1);
+}
+
 /* n_batch 0: 512. `shift` chooses other KV blocks. change: NULL, or what is done to the bound model and the
  * parameters before. */
 GOLDEN_INLINE enum hokku_code direct_open_as(struct direct *d, const char *path, uint32_t n_ctx,
@@ -102,15 +111,30 @@ GOLDEN_INLINE enum hokku_code direct_greedy(struct direct *d, uint32_t s, int32_
 	return rc;
 }
 
+/* How many tokens the step at pos of n has, in steps of `chunk`. On the emulator, of steps of one token those
+ * alone where something begins or ends: the first three, those on both sides of a KV block's edge, the last
+ * two. What lies between them, more of the same, is a step of several. */
+GOLDEN_INLINE uint32_t direct_step(uint32_t pos, uint32_t n, uint32_t chunk)
+{
+	if (chunk == 1 && !full_sizes() && pos > 2 && pos + 2 < n) {
+		uint32_t in_block = pos % COMPUTE_KV_BLOCK;
+		if (in_block > 1 && in_block < COMPUTE_KV_BLOCK - 1)
+			chunk = COMPUTE_KV_BLOCK - 1 - in_block;
+		return chunk < n - 2 - pos ? chunk : n - 2 - pos;
+	}
+	return n - pos < chunk ? n - pos : chunk;
+}
+
 /* Logits of all n tokens, in steps of `chunk`, as sequence s. */
 GOLDEN_INLINE void direct_logits(struct direct *d, uint32_t s, const int32_t *ids, uint32_t n, uint32_t chunk,
 				 float *out)
 {
 	struct hokku_error err = {0};
-	for (uint32_t pos = 0; pos < n; pos += chunk) {
+	for (uint32_t pos = 0, step; pos < n; pos += step) {
+		step = direct_step(pos, n, chunk);
 		struct compute_seq seq = {
 			.tokens = ids + pos,
-			.n_tokens = n - pos < chunk ? n - pos : chunk,
+			.n_tokens = step,
 			.pos = pos,
 			.blocks = direct_blocks(d, s),
 			.logits = out + (size_t)pos * d->model.hp.n_vocab,

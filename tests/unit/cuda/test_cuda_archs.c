@@ -303,6 +303,7 @@ static void far_windows_and_wide_heads(void **state)
 
 int main(void)
 {
+	without_warm_up();
 	arch_load(&set);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_path),

@@ -692,6 +692,7 @@ static void warm_up(void **state)
 	struct compute_seq last[2];
 	float *logits[2] = {logits_of(t), logits_of(t)};
 	assert_in_range(t->n_prompt, 4, 3 * COMPUTE_KV_BLOCK);
+	unsetenv("HOKKU_CUDA_WARM_UP");
 	for (int i = 0; i < 2; i++) {
 		if (i)
 			setenv("HOKKU_CUDA_WARM_UP", "off", 1);
@@ -702,6 +703,7 @@ static void warm_up(void **state)
 		direct_close(&d);
 	}
 	unsetenv("HOKKU_CUDA_WARM_UP");
+	without_warm_up();
 	assert_memory_equal(logits[0], logits[1], (size_t)t->n_prompt * t->n_vocab * sizeof(float));
 	assert_int_equal(last[0].token, last[1].token);
 	assert_memory_equal(&last[0].logprob, &last[1].logprob, sizeof(float));

@@ -125,6 +125,7 @@ GOLDEN_INLINE int run_ways(int argc, char **argv, const char *what, const struct
 {
 	int failed = 0, known = argc < 2;
 	setenv("HOKKU_CUDA_FEW", "8", 0); /* launches of several sequences, too */
+	without_warm_up();
 	tiny_load(&set);
 	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
 		char name[96];
