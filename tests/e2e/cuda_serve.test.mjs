@@ -7,8 +7,11 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LAUNCH_IN_ANSWER, plugin, run, skip } from "./cuda_common.mjs";
-import { folder, generate, hokku, model, post, start, startFails, stream, until } from "./server_common.mjs";
+import { folder, generate, hokku, model, post, sanitized, start, startFails, stream, until } from "./server_common.mjs";
 import { ended, within } from "./waits.mjs";
+
+// What bits and bytes a server has is no question of its threads: other builds tell.
+const alone = skip || (sanitized === "tsan" && "no question of threads");
 
 // A server that ends with its test, whatever happens there.
 const serve = async (t, env, { args = [], ...options } = {}) => {
@@ -100,7 +103,7 @@ test("several models on a GPU: one ledger above all, one goes for another by byt
 	await picks.stop();
 });
 
-test("a prompt's log probabilities have the bits of its tokens as they were drawn", { skip }, async (t) => {
+test("a prompt's log probabilities have the bits of its tokens as they were drawn", { skip: alone }, async (t) => {
 	for (const path of ["plain", "tile"]) {
 		const server = await serve(t, { HOKKU_CUDA_PATH: path });
 		const ask = async (body) => (await generate(server, { seed: 5, stream: false, ...body })).json;
@@ -151,7 +154,7 @@ test("memory that leaves the device makes the server unhealthy, also while it is
 	await server.stop();
 });
 
-test("a second server on a full card is refused, with what others hold", { skip }, async () => {
+test("a second server on a full card is refused, with what others hold", { skip: alone }, async () => {
 	const full = { HOKKU_PLUGIN_PATH: plugin, CUDASIM_USED: String(2 ** 30 - 1_000_000), CUDASIM_VRAM: String(2 ** 30) };
 	const { code, err } = await startFails(["--device", "cuda", "--port", "0", "--parallel", "1"], full);
 	assert.equal(code, 1);
@@ -162,7 +165,7 @@ test("a second server on a full card is refused, with what others hold", { skip 
 	assert.equal(devices[1].available_bytes, 1_000_000);
 });
 
-test("fit tells what a server takes and where it turns: KV memory that grows, types, limits", { skip }, async (t) => {
+test("fit tells what a server takes and where it turns: KV memory that grows, types, limits", { skip: alone }, async (t) => {
 	for (const [options, env] of [
 		[["-c", "256", "-np", "3", "-ctk", "q8_0", "-ctv", "q8_0"], {}],
 		[["-c", "128"], { CUDASIM_VRAM: String(2 ** 30), CUDASIM_USED: String(2 ** 28), HOKKU_CUDA_PATH: "plain" }],
@@ -186,7 +189,7 @@ test("fit tells what a server takes and where it turns: KV memory that grows, ty
 	assert.match(err, new RegExp(`needs ${fewest} bytes .* has ${fewest - 1} bytes available \\(.*, the limit that was set\\); a context of 480 positions would fit\\n$`));
 });
 
-test("a default context that a GPU cannot hold is made as small as fits, on the GPU where it may choose too, and changes no bit", { skip }, async (t) => {
+test("a default context that a GPU cannot hold is made as small as fits, on the GPU where it may choose too, and changes no bit", { skip: alone }, async (t) => {
 	const bytes = readFileSync(new URL("../../models/haiku/haiku.gguf", import.meta.url)), key = "qwen2.context_length";
 	const dir = mkdtempSync(join(tmpdir(), "hokku-gpu-ctx-")), long = join(dir, "long.gguf");
 	t.after(() => rmSync(dir, { recursive: true }));
