@@ -10,7 +10,9 @@
  *     chunks      a prompt in steps of 1, 17, 512 and whole gives the same bits at every position
  *     depths      tokens at depths up to --depth (2,000) alone in a step and at the end of a chunk: the same bits
  *     neighbours  a sequence alone and beside 1, 7 and 31 others gives the same bits, in prompt and answer
- *     together    a token of each of 2 to 9 sequences, and of 32, a step: each the bits and the draws of its lone run
+ *     steady      steps of many lengths, five times each, give the same bits each time
+ *     together    a token of each of 2 to 9 sequences, and of 32, a step: each the bits and the draws of its lone run,
+ *                 twice
  *     state       KV blocks that were read out, and written into others of another handle, go on with the same
  *                 bits
  *     ledger      the sum of what the device says it holds is the driver's own figure, to 64 MiB, after steps
@@ -374,6 +376,41 @@ static void check_neighbours(struct subject *s)
 	close_device(s);
 }
 
+/* ---- steady ---- */
+
+/* Each step of a length that has products of another shape than its neighbours', five times. */
+static void check_steady(struct subject *s)
+{
+	enum { TIMES = 5 };
+	uint32_t n_most = s->n_prompt < COMPUTE_MAX_BATCH ? s->n_prompt : COMPUTE_MAX_BATCH, n_lengths = 0,
+		 n_bad = 0;
+	open_device(s, s->device, n_most, 1, COMPUTE_MAX_BATCH);
+	float *logits = allocate(s->model.hp.n_vocab, sizeof *logits);
+	int32_t *tokens = allocate(n_most, sizeof *tokens);
+	for (uint32_t i = 0; i < n_most; i++)
+		tokens[i] = token_of(s, 0, i);
+	for (uint32_t n = 1; n <= n_most; n += n < 40 ? 1 : 13, n_lengths++) {
+		uint64_t first = 0;
+		for (uint32_t k = 0; k < TIMES; k++) {
+			struct compute_seq q = {
+				.tokens = tokens, .n_tokens = n, .blocks = blocks_of(s, 0), .logits = logits};
+			step(s, &q, 1);
+			uint64_t hash = hash_floats(logits, s->model.hp.n_vocab);
+			first = k ? first : hash;
+			if (hash != first) {
+				n_bad++;
+				tell(s, false, "a step of %u tokens: other bits the %uth time", n, k + 1);
+				break;
+			}
+		}
+	}
+	tell(s, !n_bad, "steps of %u lengths up to %u, each %d times: %u with other bits", n_lengths, n_most,
+	     TIMES, n_bad);
+	free(tokens);
+	free(logits);
+	close_device(s);
+}
+
 /* ---- together ---- */
 
 /* Sequence k's bits in each of N_ANSWER + 1 steps beside n - 1 others: a prompt of its own length, each by
@@ -421,7 +458,8 @@ static void run_together(struct subject *s, uint32_t first, uint32_t n, bool gre
 static void check_together(struct subject *s)
 {
 	static const uint32_t counts[] = {2, 3, 4, 5, 6, 8, 9, 32};
-	static uint64_t want[MAX_SEQS][N_ANSWER + 1], got[MAX_SEQS][N_ANSWER + 1];
+	static uint64_t want[MAX_SEQS][N_ANSWER + 1], got[MAX_SEQS][N_ANSWER + 1],
+		again[MAX_SEQS][N_ANSWER + 1];
 	open_device(s, s->device, 300 + 2 * N_ANSWER, MAX_SEQS, COMPUTE_MAX_BATCH);
 	float *logits = allocate((size_t)MAX_SEQS * s->model.hp.n_vocab, sizeof *logits);
 	for (int greedy = 0; greedy < 2; greedy++) {
@@ -430,9 +468,16 @@ static void check_together(struct subject *s)
 			run_together(s, k, 1, greedy, logits, want);
 		for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
 			uint32_t n = counts[c], differ = 0;
+			uint32_t unsteady = 0;
 			run_together(s, 0, n, greedy, logits, got);
-			for (uint32_t k = 0; k < n; k++)
+			run_together(s, 0, n, greedy, logits, again);
+			for (uint32_t k = 0; k < n; k++) {
 				differ += memcmp(got[k], want[k], sizeof got[k]) != 0;
+				unsteady += memcmp(got[k], again[k], sizeof got[k]) != 0;
+			}
+			if (unsteady)
+				tell(s, false, "%u together, %s: %u of them with other bits the second time",
+				     n, greedy ? "greedy" : "drawn", unsteady);
 			tell(s, !differ, "%u together, %s: %u of them with other bits than alone", n,
 			     greedy ? "greedy" : "drawn", differ);
 		}
@@ -726,7 +771,7 @@ static const struct {
 } checks[] = {
 	{"repeat", check_repeat},         {"chunks", check_chunks},     {"depths", check_depths},
 	{"neighbours", check_neighbours}, {"together", check_together}, {"state", check_state},
-	{"ledger", check_ledger},         {"greedy", check_greedy},
+	{"ledger", check_ledger},         {"greedy", check_greedy},     {"steady", check_steady},
 };
 enum { N_CHECKS = sizeof checks / sizeof checks[0] };
 
@@ -734,7 +779,7 @@ static int usage(void)
 {
 	fprintf(stderr,
 		"usage: gpu_exact MODEL.gguf|haiku [--device NAME] [--prompt N] [--depth N] [--themes N] "
-		"repeat|chunks|depths|neighbours|together|state|ledger|greedy ...\n");
+		"repeat|chunks|depths|neighbours|steady|together|state|ledger|greedy ...\n");
 	return 2;
 }
 

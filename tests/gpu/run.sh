@@ -207,21 +207,20 @@ part_unit() {
 }
 
 part_exact() {
-	export HOKKU_CUDA_FEW=8
 	every="0.5B-F16 0.5B-Q8_0 0.5B-Q4_K_M 4of7B-F16 4of7B-Q8_0 4of7B-Q4_K_M"
 	of_tile="0.5B-BF16 0.5B-F32 0.5B-IQ4_NL 4of7B-BF16 4of7B-Q2_K 4of7B-Q3_K 4of7B-IQ4_XS"
 	awkward="group12x96-Q8_0 group12x96-BF16 group16x32-Q4_K_M"
 	need $every $of_tile $awkward || return
 	for path in $paths; do
 		export HOKKU_CUDA_PATH="$path"
-		told "$dir/gpu_exact" haiku --prompt 300 ledger repeat chunks neighbours together state
+		told "$dir/gpu_exact" haiku --prompt 300 ledger repeat steady chunks neighbours together state
 		told "$dir/gpu_schedules" cuda 100
 		for name in $every $of_tile; do
 			case $path-$name in
 			plain-*-F16) ;;
 			plain-*) continue ;; # its kernels differ by format alone, and gpu_test_model has those
 			esac
-			told "$dir/gpu_exact" "$models/$name.gguf" ledger repeat chunks neighbours together state
+			told "$dir/gpu_exact" "$models/$name.gguf" ledger repeat steady chunks neighbours together state
 			case $path-$name in
 			tile-*-F16 | tile-*-Q8_0 | tile-*-Q4_K_M) told "$dir/gpu_exact" "$models/$name.gguf" --depth 32767 depths ;;
 			esac
@@ -230,12 +229,11 @@ part_exact() {
 		for name in $awkward; do
 			for precision in full half; do
 				[ "$path" = plain ] || HOKKU_CUDA_PRECISION=$precision told "$dir/gpu_exact" \
-					"$models/$name.gguf" --prompt 300 chunks neighbours together
+					"$models/$name.gguf" --prompt 300 steady chunks neighbours together
 			done
 		done
 		unset HOKKU_CUDA_PATH
 	done
-	unset HOKKU_CUDA_FEW
 }
 
 part_greedy() {
@@ -273,7 +271,7 @@ part_second() {
 		return
 	}
 	for path in $paths; do
-		HOKKU_CUDA_PATH=$path told "$dir/gpu_exact" haiku --device cuda:1 --prompt 300 ledger repeat neighbours state greedy
+		HOKKU_CUDA_PATH=$path told "$dir/gpu_exact" haiku --device cuda:1 --prompt 300 ledger repeat steady neighbours state greedy
 	done
 	first=$(free_of 0) second=$(free_of 1)
 	on_device=cuda:1
