@@ -54,7 +54,7 @@ struct state {
 	std::map<uintptr_t, allocation> device, pinned;
 	size_t device_bytes = 0, pinned_bytes = 0;
 	std::vector<cudaStream_t> streams;
-	std::set<const void *> loaded;		      /* kernels that have run */
+	std::set<const void *> loaded;                /* kernels that have run */
 	std::map<const void *, size_t> shared_limits; /* of kernels that asked for more than usual */
 	cudaError_t last = cudaSuccess, async = cudaSuccess;
 	const char *fail_name = nullptr;
@@ -634,14 +634,15 @@ void cudasim_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes
 	auto asked = s.shared_limits.find(kernel);
 	size_t most = asked == s.shared_limits.end() ? (size_t)CUDASIM_PLAIN_SHARED : asked->second;
 	if (grid.x < 1 || grid.x > 0x7FFFFFFF || grid.y < 1 || grid.y > 65535 || grid.z < 1 ||
-	    grid.z > 65535 || block.x < 1 || block.x > CUDASIM_MAX_THREADS || block.y != 1 || block.z != 1 ||
-	    shared_bytes > most * cluster_blocks) {
+	    grid.z > 65535 || block.x < 1 || block.x > CUDASIM_MAX_THREADS * cluster_blocks || block.y != 1 ||
+	    block.z != 1 || shared_bytes > most * cluster_blocks) {
 		s.last = cudaErrorInvalidConfiguration;
 		return;
 	}
 	k.name = name;
 	k.grid = grid;
 	k.block = block;
+	k.cluster = cluster_blocks;
 	k.shared_bytes = shared_bytes;
 	k.body = body;
 	k.kernel = kernel;

@@ -13,6 +13,7 @@ enum { CUDASIM_MAX_ARGS = 1024 };
 struct cudasim_kernel {
 	const char *name;
 	dim3 grid, block;
+	unsigned cluster; /* blocks that `block` stands for */
 	size_t shared_bytes;
 	void (*body)(const void *kernel, const void *args);
 	const void *kernel;
@@ -20,7 +21,7 @@ struct cudasim_kernel {
 };
 
 enum {
-	CUDASIM_MAX_THREADS = 1024,
+	CUDASIM_MAX_THREADS = 1024,      /* of a block */
 	CUDASIM_PLAIN_SHARED = 48 << 10, /* bytes a block may have without asking for more */
 	CUDASIM_MAX_SHARED = 227 << 10,
 	CUDASIM_MAX_CLUSTER = 8, /* blocks */

@@ -24,7 +24,12 @@ enum { STACK_BYTES = 128 << 10 };
 enum { STACK_BYTES = 64 << 10 };
 #endif
 enum { N_BARRIERS = 16 };
-enum { WARP = 32, MAX_WARPS = CUDASIM_MAX_THREADS / WARP, GUARD = 4096 };
+enum {
+	WARP = 32,
+	MAX_THREADS = CUDASIM_MAX_CLUSTER * CUDASIM_MAX_THREADS,
+	MAX_WARPS = MAX_THREADS / WARP,
+	GUARD = 4096
+};
 const uint64_t MAX_YIELDS = 100000000;
 
 struct cudasim_thread *cudasim_now;
@@ -60,7 +65,7 @@ struct warp {
 	uint64_t slots[2][WARP];
 };
 
-struct fiber fibers[CUDASIM_MAX_THREADS];
+struct fiber fibers[MAX_THREADS];
 struct warp warps[MAX_WARPS];
 struct context scheduler;
 const struct cudasim_kernel *kernel;
@@ -410,6 +415,11 @@ unsigned cudasim_ballot(unsigned mask, bool set)
 		*votes |= 1u << self->t.lane;
 	sync_warp(self, mask);
 	return *votes;
+}
+
+unsigned cudasim_cluster(void)
+{
+	return kernel->cluster;
 }
 
 void *cudasim_shared(void)

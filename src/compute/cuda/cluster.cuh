@@ -1,8 +1,9 @@
 /*
  * Clusters of N blocks (compute capability 9.0), whose blocks run at once and reach each other's shared
- * memory: the cluster's number in the grid, the block's in the cluster, the thread's in the block; barriers
- * of a block and of its cluster; the block's own shared memory, and the same place in another block's. The
- * emulator (tests/cudasim) has one block for a cluster, whose shared memory is `bytes` a block.
+ * memory: how many those are, the cluster's number in the grid, the block's in the cluster, the thread's in
+ * the block; barriers of a block and of its cluster; the block's own shared memory, and the same place in
+ * another block's. N 0: as many as the launch says. The emulator (tests/cudasim) has one block for a cluster,
+ * whose shared memory is `bytes` a block.
  */
 #ifndef COMPUTE_CUDA_CLUSTER_CUH
 #define COMPUTE_CUDA_CLUSTER_CUH
@@ -15,13 +16,22 @@
 
 #define CLUSTER_SHARED(n)           (227u << 10) /* bytes a block may have */
 #define CLUSTER_THREADS(threads, n) (threads)
+template <int N> static __device__ __forceinline__ uint32_t cluster_size(void)
+{
+	uint32_t n = N;
+#if __CUDA_ARCH__ >= 900
+	if (N == 0)
+		asm("mov.u32 %0, %%cluster_nctaid.x;" : "=r"(n));
+#endif
+	return n;
+}
 template <int N> static __device__ __forceinline__ uint32_t cluster_number(void)
 {
-	return blockIdx.x / N;
+	return blockIdx.x / cluster_size<N>();
 }
 template <int N> static __device__ __forceinline__ uint32_t cluster_rank(void)
 {
-	return blockIdx.x % N;
+	return blockIdx.x % cluster_size<N>();
 }
 template <int N> static __device__ __forceinline__ uint32_t cluster_thread(void)
 {

@@ -74,6 +74,7 @@ uint64_t cudasim_shuffle(unsigned mask, uint64_t value, unsigned from);
 const uint64_t *cudasim_gather(unsigned mask, uint64_t value);
 unsigned cudasim_ballot(unsigned mask, bool set);
 void *cudasim_shared(void);
+unsigned cudasim_cluster(void); /* blocks of the running kernel's clusters */
 /* Lets other threads run, of other warps first: for one that waits for what they write. */
 void cudasim_yield(void);
 

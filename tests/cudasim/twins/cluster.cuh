@@ -5,12 +5,17 @@
 
 #include "twins/ptx.cuh"
 
-/* A cluster is one block here, whose threads are its blocks', one after the other. */
+/* A cluster is one block here, whose threads are its blocks', one after the other. N 0: as many blocks as it
+ * was launched with. */
 #define CLUSTER_SHARED(n)           (227u << 10)
 #define CLUSTER_THREADS(threads, n) ((threads) / (n))
+template <int N> static inline uint32_t cluster_size(void)
+{
+	return N ? N : cudasim_cluster();
+}
 template <int N> static inline uint32_t cluster_threads(void)
 {
-	return blockDim.x / N;
+	return blockDim.x / cluster_size<N>();
 }
 template <int N> static inline uint32_t cluster_number(void)
 {
@@ -41,12 +46,12 @@ template <int N, typename T> static inline T *cluster_peer(T *own, uint32_t rank
 	return (T *)((char *)own + ((ptrdiff_t)rank - (ptrdiff_t)cluster_rank<N>()) * (ptrdiff_t)bytes);
 }
 template <typename A>
-static inline cudaError_t cudasim_start_clusters(unsigned n, const char *name, void (*kernel)(A),
-						 unsigned clusters, unsigned threads, size_t shared,
-						 cudaStream_t stream, const A &args)
+static inline cudaError_t cudasim_start_clusters(unsigned n, const char *name, void (*kernel)(A), dim3 grid,
+						 unsigned threads, size_t shared, cudaStream_t stream,
+						 const A &args)
 {
 	cudasim_set_cluster(n);
-	cudasim_start(name, kernel, dim3(clusters), dim3(threads * n), shared * n, stream, args);
+	cudasim_start(name, kernel, grid, dim3(threads * n), shared * n, stream, args);
 	cudasim_set_cluster(1);
 	return cudaGetLastError();
 }

@@ -7,6 +7,8 @@
 
 #include "tile_reference.h"
 
+enum { FIRST_OF_TEAMS = 10 }; /* shapes */
+
 struct sizes {
 	uint32_t rows, cols, tokens;
 };
@@ -165,6 +167,9 @@ static void check(enum tensor_type type, const struct sizes *s, uint32_t n_parts
 	check_reference(&p, want);
 	uint32_t n_shapes = 0;
 	for (uint32_t shape = every ? 0 : (uint32_t)type % 4;; shape += every ? every : 4) {
+		/* on the emulator each type has a third of the teams: of up to 5,120 threads */
+		if (!full_sizes() && shape >= FIRST_OF_TEAMS && (shape + (uint32_t)type) % 3)
+			continue;
 		uint32_t e = check_shape(&p, shape, want);
 		if (e == cudaErrorInvalidValue)
 			break;
@@ -262,11 +267,33 @@ static void schedules(void **state)
 	set_schedule(0);
 }
 
+/* Every shape on all multiprocessors, again and again: where copies, products and barriers race, it shows
+ * there. */
+static void again(void **state)
+{
+	(void)state;
+	enum { TIMES = 10 };
+	static const enum tensor_type some[] = {TENSOR_F16, TENSOR_F32, TENSOR_Q5_1};
+	static const struct sizes all[] = {{9728, 896, 32}, {896, 4864, 8}};
+	for (size_t i = 0; i < sizeof some / sizeof some[0] && full_sizes(); i++)
+		for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) {
+			struct product p = make_product(some[i], &all[k], 1, 2, false);
+			p.a.n_sms = 132;
+			float *want = reference_out(&p);
+			for (uint32_t shape = 0, e = cudaSuccess; e != cudaErrorInvalidValue; shape++)
+				for (uint32_t t = 0; t < TIMES && e != cudaErrorInvalidValue; t++)
+					e = check_shape(&p, shape, want);
+			free(want);
+			free_product(&p);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(shapes), cmocka_unit_test(segments),  cmocka_unit_test(sizes),
-		cmocka_unit_test(parts),  cmocka_unit_test(schedules), cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(shapes),          cmocka_unit_test(segments), cmocka_unit_test(sizes),
+		cmocka_unit_test(again),           cmocka_unit_test(parts),    cmocka_unit_test(schedules),
+		cmocka_unit_test(nothing_is_left),
 	};
 	return cmocka_run_group_tests_name("cuda tile product", tests, NULL, NULL);
 }

@@ -13,8 +13,8 @@ struct combine_shared {
 	float out[TILE_MAX_HEAD_DIM + 32];
 };
 
-/* By a warp: what each split of those at once, and all before it, are multiplied by. *largest: of those before the
- * batch, then with it. now: the splits' largest scores. */
+/* By a warp: what each split of those at once, and all before it, are multiplied by. *largest: of those
+ * before the batch, then with it. now: the splits' largest scores. */
 __device__ __forceinline__ void weigh_batch(struct combine_shared *s, uint32_t n, float *largest)
 {
 	uint32_t lane = threadIdx.x;
@@ -45,6 +45,8 @@ __global__ void tile_combine_kernel(const struct tile_attention_args a)
 	uint32_t n_seen = a.tokens[token].pos + 1, from = first_seen(&a, n_seen) / CUDA_ATTN_SPLIT;
 	uint32_t n_splits = (n_seen - 1) / CUDA_ATTN_SPLIT + 1 - from;
 	const float *parts = part_at(&a, token, head, from, hd);
+	chain_next();
+	chain_wait();
 	float sum = 0, largest = -INFINITY;
 	for (uint32_t first = 0; first < n_splits; first += AT_ONCE, parts += (uint64_t)AT_ONCE * stride) {
 		uint32_t n = least(n_splits - first, AT_ONCE);
@@ -89,6 +91,8 @@ __global__ void tile_combine_kernel(const struct tile_attention_args a)
 __global__ void tile_sums_kernel(const struct tile_activations a)
 {
 	uint32_t chunk = blockIdx.y * blockDim.x + threadIdx.x, n = a.pitch / TILE_CHUNK;
+	chain_next();
+	chain_wait();
 	if (chunk >= n)
 		return;
 	const uint16_t *slots = a.halves + (uint64_t)blockIdx.x * a.pitch + chunk * TILE_CHUNK;
@@ -100,17 +104,16 @@ __global__ void tile_sums_kernel(const struct tile_activations a)
 
 cudaError_t launch_combine(const struct tile_attention_args *a, cudaStream_t stream)
 {
-	LAUNCH(tile_combine_kernel, dim3(a->kv.n_heads, a->n_tokens), dim3(tile_hd(a->kv.head_dim) + 32),
-	       sizeof(struct combine_shared), stream, *a);
-	return cudaGetLastError();
+	return LAUNCH_CHAINED(1, tile_combine_kernel, dim3(a->kv.n_heads, a->n_tokens),
+			      tile_hd(a->kv.head_dim) + 32, sizeof(struct combine_shared), stream, *a);
 }
 
 cudaError_t launch_sums(const struct tile_attention_args *a, cudaStream_t stream)
 {
 	uint32_t n = a->out.pitch / TILE_CHUNK, threads = least(n, 128);
-	LAUNCH(tile_sums_kernel, dim3(a->kv.planes * a->n_tokens, (n + threads - 1) / threads), dim3(threads),
-	       0, stream, a->out);
-	return cudaGetLastError();
+	return LAUNCH_CHAINED(1, tile_sums_kernel,
+			      dim3(a->kv.planes * a->n_tokens, (n + threads - 1) / threads), threads, 0,
+			      stream, a->out);
 }
 
 } // namespace
@@ -131,7 +134,8 @@ static cudaError_t attend(const struct tile_attention_args *a, cudaStream_t stre
 cudaError_t tile_attention(const struct tile_attention_args *a, cudaStream_t stream)
 {
 	struct tile_attention_args args = *a;
-	if (a->plan.n_wide || a->plan.n_narrow * a->kv.n_kv_heads >= ENOUGH_TEAMS)
+	if (a->plan.n_wide || a->plan.n_narrow * a->kv.n_kv_heads >= ENOUGH_TEAMS ||
+	    a->plan.n_splits <= FEW_SPLITS)
 		args.partial = NULL;
 	cudaError_t e = attend(&args, stream);
 	if (!e && args.partial)

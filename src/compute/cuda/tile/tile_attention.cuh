@@ -13,6 +13,7 @@
 #ifndef COMPUTE_CUDA_TILE_ATTENTION_CUH
 #define COMPUTE_CUDA_TILE_ATTENTION_CUH
 
+#include "compute/cuda/chain.cuh"
 #include "compute/cuda/tile/attend.cuh"
 
 namespace
@@ -23,6 +24,7 @@ enum {
 	WIDE_TEAM = ATTEND_WIDE_ROWS / 16,
 	MOST_PER_TEAM = 8,                            /* splits, where they are spread over the device */
 	TEAMS_AT_ONCE = 384,                          /* of one warp, on a device of 132 multiprocessors */
+	FEW_SPLITS = 2,                               /* are walked sooner than spread and added up */
 	ENOUGH_TEAMS = 200,                           /* to fill it without spreading splits */
 	CHUNK_BYTES = TILE_CHUNK * CUDA_KV_BLOCK * 2, /* a KV block's share of 32 dimensions, in one plane */
 	LANE_SUMS = 16,                               /* floats of a chunk that a lane cares for: two rows */
@@ -688,6 +690,8 @@ __global__ void __launch_bounds__(S::threads) tile_attention_kernel(const struct
 	uint32_t from = S::bent ? first_split(&a) : 0, n_splits = w.last / CUDA_ATTN_SPLIT + 1,
 		 share = (n_splits - from + gridDim.z - 1) / gridDim.z;
 	uint32_t first = from + blockIdx.z * share, end = least(first + share, n_splits);
+	chain_next();
+	chain_wait();
 	if (first >= end)
 		return;
 	struct sums<S> total;
@@ -714,8 +718,8 @@ cudaError_t launch_bands(const struct tile_attention_args *a, uint32_t n_bands, 
 					     cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
 	if (e)
 		return e;
-	LAUNCH(kernel, dim3(a->kv.n_kv_heads, n_bands, shares), dim3(S::threads), bytes, stream, *a);
-	return cudaGetLastError();
+	return LAUNCH_CHAINED(1, kernel, dim3(a->kv.n_kv_heads, n_bands, shares), S::threads, bytes, stream,
+			      *a);
 }
 
 /* Shares of the splits that fill the device, with no team's walk longer than MOST_PER_TEAM. */

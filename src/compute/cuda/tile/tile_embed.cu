@@ -1,4 +1,5 @@
 /* Rows of the embedding from the tile layout. */
+#include "compute/cuda/chain.cuh"
 #include "compute/cuda/tile/frag.cuh"
 
 namespace
@@ -10,6 +11,8 @@ enum { THREADS = 128 };
 template <int FORMAT> __global__ void tile_embed_kernel(const struct tile_embed_args a)
 {
 	const struct tile_matrix *e = &a.embedding;
+	chain_next();
+	chain_wait();
 	uint32_t row = (uint32_t)a.tokens[blockIdx.x].id, s = 0;
 	float *x = a.x + (uint64_t)blockIdx.x * a.pitch;
 	for (uint32_t i = threadIdx.x; i < a.pitch / 8; i += THREADS) {
@@ -30,18 +33,17 @@ template <int FORMAT> __global__ void tile_embed_kernel(const struct tile_embed_
 	}
 }
 
-template <int FORMAT> void launch_embed(const struct tile_embed_args *a, cudaStream_t stream)
+template <int FORMAT> cudaError_t launch_embed(const struct tile_embed_args *a, cudaStream_t stream)
 {
 	void (*kernel)(struct tile_embed_args) = tile_embed_kernel<FORMAT>;
-	LAUNCH(kernel, dim3(a->n_tokens), dim3(THREADS), 0, stream, *a);
+	return LAUNCH_CHAINED(1, kernel, dim3(a->n_tokens), THREADS, 0, stream, *a);
 }
 
 } // namespace
 
-#define EMBED_CASE(name, bytes, columns)              \
-	case CUDA_##name:                             \
-		launch_embed<CUDA_##name>(a, stream); \
-		break;
+#define EMBED_CASE(name, bytes, columns) \
+	case CUDA_##name:                \
+		return launch_embed<CUDA_##name>(a, stream);
 
 cudaError_t tile_embed(const struct tile_embed_args *a, cudaStream_t stream)
 {
@@ -50,5 +52,4 @@ cudaError_t tile_embed(const struct tile_embed_args *a, cudaStream_t stream)
 	default:
 		return cudaErrorInvalidValue;
 	}
-	return cudaGetLastError();
 }

@@ -2,6 +2,7 @@
  * feed-forward part. It computes what plain_ops.cu does, with sums and reciprocals of its own, which the
  * decode kernel has too (a16.cuh); results are halves (tile_kernels.h). */
 #include "compute/cache_round.h"
+#include "compute/cuda/chain.cuh"
 #include "compute/cuda/tile/a16.cuh"
 
 namespace
@@ -52,22 +53,39 @@ __device__ __forceinline__ float norm_scale(const float *x, uint32_t cols, float
 	return near_rsqrt(fmaf(sum_squares(x, cols, s), 1.0f / (float)cols, eps));
 }
 
+/* The column of pair i of a lane's unit of eight. */
+__device__ __forceinline__ uint32_t norm_column(uint32_t unit, uint32_t i)
+{
+	return unit / 4 * TILE_CHUNK + 8 * i + 2 * (unit % 4);
+}
+
 /* A block a row; four lanes a chunk. */
 __global__ void __launch_bounds__(NORM_THREADS) tile_norm_kernel(const struct tile_norm_args a)
 {
 	SHARED(struct norm_shared, s);
 	const float *x = a.x + (uint64_t)(a.rows ? a.rows[blockIdx.x] : blockIdx.x) * a.x_pitch;
 	uint32_t cols = a.out.cols, n_units = a.out.pitch / 8, lane = threadIdx.x % 32;
+	float2 ahead[4]; /* the first weights */
+	chain_next();
+#pragma unroll
+	for (uint32_t i = 0; i < 4; i++) {
+		uint32_t c = norm_column(threadIdx.x, i);
+		ahead[i] = {0, 0};
+		if (c + 1 < cols)
+			ahead[i] = *reinterpret_cast<const float2 *>(a.weight + c);
+	}
+	chain_wait();
 	float scale = norm_scale(x, cols, a.eps, s);
 	for (uint32_t u = threadIdx.x; u - lane < n_units; u += NORM_THREADS) {
 		float v[8];
 #pragma unroll
 		for (uint32_t i = 0; i < 4; i++) {
-			uint32_t c = u / 4 * TILE_CHUNK + 8 * i + 2 * (u % 4);
+			uint32_t c = norm_column(u, i);
 			v[2 * i] = v[2 * i + 1] = 0;
 			if (c + 1 < cols) {
 				float2 p = *reinterpret_cast<const float2 *>(x + c);
-				float2 w = *reinterpret_cast<const float2 *>(a.weight + c);
+				float2 w = u < NORM_THREADS ? ahead[i]
+							    : *reinterpret_cast<const float2 *>(a.weight + c);
 				v[2 * i] = p.x * scale * w.x;
 				v[2 * i + 1] = p.y * scale * w.y;
 			} else if (c < cols) {
@@ -83,6 +101,8 @@ __global__ void __launch_bounds__(NORM_THREADS) tile_rows_kernel(const struct ti
 {
 	const float *x = a.x + (uint64_t)(a.rows ? a.rows[blockIdx.x] : blockIdx.x) * a.x_pitch;
 	uint32_t cols = a.out.cols, n_units = a.out.pitch / 8, lane = threadIdx.x % 32;
+	chain_next();
+	chain_wait();
 	for (uint32_t u = threadIdx.x; u - lane < n_units; u += NORM_THREADS) {
 		float v[8];
 #pragma unroll
@@ -100,6 +120,8 @@ __global__ void __launch_bounds__(NORM_THREADS) tile_post_kernel(const struct ti
 	SHARED(struct norm_shared, s);
 	const float *y = a.y + (uint64_t)blockIdx.x * a.pitch;
 	float *x = a.x + (uint64_t)blockIdx.x * a.pitch;
+	chain_next();
+	chain_wait();
 	float scale = a.weight ? norm_scale(y, a.cols, a.eps, s) : 1.0f;
 	for (uint32_t c = threadIdx.x; c < a.cols; c += NORM_THREADS) {
 		float v = a.weight ? y[c] * scale * a.weight[c] : y[c];
@@ -113,6 +135,8 @@ __global__ void __launch_bounds__(GROUP_THREADS) tile_groups_kernel(const struct
 {
 	SHARED(struct norm_shared, s);
 	float *x = a.x + (uint64_t)blockIdx.x * a.pitch + (uint64_t)blockIdx.y * a.cols, sum = 0;
+	chain_next();
+	chain_wait();
 	for (uint32_t c = threadIdx.x; c < a.cols; c += GROUP_THREADS)
 		sum = fmaf(x[c], x[c], sum);
 	for (int bit = 16; bit >= 1; bit /= 2)
@@ -148,6 +172,8 @@ template <uint32_t ACT> __global__ void tile_gate_kernel(const struct tile_gate_
 	uint32_t unit = blockIdx.x * GATE_THREADS + threadIdx.x, n_units = a.out.pitch / 8, cols = a.out.cols;
 	const float *up = a.up + (uint64_t)blockIdx.y * a.pitch,
 		    *gate = a.gate ? a.gate + (uint64_t)blockIdx.y * a.pitch : up;
+	chain_next();
+	chain_wait();
 	bool pairs = a.step == 1 && ((uintptr_t)gate | (uintptr_t)up) % sizeof(float2) == 0 && cols % 2 == 0;
 	if (unit - threadIdx.x % 32 >= n_units)
 		return;
@@ -390,7 +416,9 @@ __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct
 	float *staged = reinterpret_cast<float *>(s + 1);              /* (n_kv_heads, hd) */
 	uint32_t q8_half = CUDA_KV_BLOCK * (hd + hd / TILE_CHUNK * 2); /* bytes of a head's K, or V */
 	float factor = r.every ? a16_temperature(r.temperature, r.every, token.pos) : 1.0f;
+	chain_next();
 	find_turns(&r, token.pos, s);
+	chain_wait();
 	uint16_t *memory = r.kv.layer + block * r.kv.n_kv_heads * planes * 2 * plane;
 	uint8_t *bytes = reinterpret_cast<uint8_t *>(r.kv.layer) + block * r.kv.n_kv_heads * 2 * q8_half;
 	if (Q8)
@@ -452,24 +480,21 @@ __global__ void __launch_bounds__(ROPE_THREADS) tile_rope_kv_kernel(const struct
 cudaError_t tile_norm(const struct tile_norm_args *a, cudaStream_t stream)
 {
 	if (a->weight)
-		LAUNCH(tile_norm_kernel, dim3(a->n), dim3(NORM_THREADS), sizeof(struct norm_shared), stream,
-		       *a);
-	else
-		LAUNCH(tile_rows_kernel, dim3(a->n), dim3(NORM_THREADS), 0, stream, *a);
-	return cudaGetLastError();
+		return LAUNCH_CHAINED(1, tile_norm_kernel, dim3(a->n), NORM_THREADS,
+				      sizeof(struct norm_shared), stream, *a);
+	return LAUNCH_CHAINED(1, tile_rows_kernel, dim3(a->n), NORM_THREADS, 0, stream, *a);
 }
 
 cudaError_t tile_post(const struct tile_post_args *a, cudaStream_t stream)
 {
-	LAUNCH(tile_post_kernel, dim3(a->n), dim3(NORM_THREADS), sizeof(struct norm_shared), stream, *a);
-	return cudaGetLastError();
+	return LAUNCH_CHAINED(1, tile_post_kernel, dim3(a->n), NORM_THREADS, sizeof(struct norm_shared),
+			      stream, *a);
 }
 
 cudaError_t tile_norm_groups(const struct tile_groups_args *a, cudaStream_t stream)
 {
-	LAUNCH(tile_groups_kernel, dim3(a->n, a->groups), dim3(GROUP_THREADS), sizeof(struct norm_shared),
-	       stream, *a);
-	return cudaGetLastError();
+	return LAUNCH_CHAINED(1, tile_groups_kernel, dim3(a->n, a->groups), GROUP_THREADS,
+			      sizeof(struct norm_shared), stream, *a);
 }
 
 cudaError_t tile_gate(const struct tile_gate_args *a, cudaStream_t stream)
@@ -477,8 +502,7 @@ cudaError_t tile_gate(const struct tile_gate_args *a, cudaStream_t stream)
 	static void (*const kernels[N_ACTIVATIONS])(struct tile_gate_args) = {
 		tile_gate_kernel<ACT_SILU>, tile_gate_kernel<ACT_GELU_TANH>, tile_gate_kernel<ACT_GELU>};
 	dim3 grid((a->out.pitch / 8 + GATE_THREADS - 1) / GATE_THREADS, a->n_tokens);
-	LAUNCH(kernels[a->act], grid, dim3(GATE_THREADS), 0, stream, *a);
-	return cudaGetLastError();
+	return LAUNCH_CHAINED(1, kernels[a->act], grid, GATE_THREADS, 0, stream, *a);
 }
 
 cudaError_t tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream)
@@ -488,7 +512,6 @@ cudaError_t tile_rope_kv(const struct tile_rope_args *a, cudaStream_t stream)
 		{tile_rope_kv_kernel<2, 0>, tile_rope_kv_kernel<2, 1>}};
 	uint32_t staged =
 		a->kv.q8_0 ? a->kv.n_kv_heads * tile_hd(a->kv.head_dim) * (uint32_t)sizeof(float) : 0;
-	LAUNCH(kernels[a->q_norm && a->kv.head_dim == 256][a->kv.q8_0], dim3(a->n_tokens), dim3(ROPE_THREADS),
-	       sizeof(struct rope_shared) + staged, stream, *a);
-	return cudaGetLastError();
+	return LAUNCH_CHAINED(1, kernels[a->q_norm && a->kv.head_dim == 256][a->kv.q8_0], dim3(a->n_tokens),
+			      ROPE_THREADS, sizeof(struct rope_shared) + staged, stream, *a);
 }

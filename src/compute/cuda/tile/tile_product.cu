@@ -5,11 +5,11 @@ namespace
 {
 
 struct shape {
-	uint32_t n, rows, ks;
+	uint32_t n, rows, ks, team;
 	bool half, full;
 };
 const struct shape shapes[] = {
-#define ROW(N, ROWS, KS, HALF, FULL) {N, ROWS * 64, KS, HALF, FULL},
+#define ROW(N, ROWS, KS, TEAM, HALF, FULL) {N, ROWS * 64, KS, TEAM, HALF, FULL},
 	TILE_SHAPES(ROW)
 #undef ROW
 };
@@ -86,6 +86,7 @@ cudaError_t launch(const struct tile_product_args *a, uint32_t first, uint32_t l
 	l.out_pitch = a->out_pitch;
 	l.n_columns = a->n_tokens * a->x.planes;
 	l.add = a->add;
+	l.team = shapes[s].team;
 	l.column_patches = (l.n_columns + shapes[s].n - 1) / shapes[s].n;
 	l.n_patches = l.column_patches * rows;
 	if (l.n_patches == 0)
@@ -94,15 +95,27 @@ cudaError_t launch(const struct tile_product_args *a, uint32_t first, uint32_t l
 	return run ? run(&l, l.part[0].w.format, s, a->n_sms, stream) : cudaErrorInvalidValue;
 }
 
-/* Roughly the nanoseconds that one tile of shape s takes, of a row of `chunks`; fitted to times on one NVIDIA
- * H100. */
-uint64_t tile_time(const struct shape *s, uint64_t chunks, bool blocks)
+/* Roughly the nanoseconds that one tile of shape s takes, of a row of `chunks`, whose weights are `bytes`
+ * each; fitted to times on one NVIDIA H100, teams' on an H200. Teams of eight have two crews at work in each
+ * block. */
+uint64_t tile_time(const struct shape *s, uint64_t chunks, uint64_t bytes, bool blocks)
 {
-	uint64_t n = s->n;
-	if (s->ks > 1)
-		return chunks * (70 + (blocks ? n : n / 2)) + 1200 + 10 * n;
+	uint64_t n = s->n, crews = s->team < 4 ? s->team : 4;
+	if (s->ks > 1) {
+		uint64_t multiplying = chunks * (70 + (blocks ? n : n / 2)) / crews,
+			 bringing = chunks * (bytes + 64 * n) / 50 / s->team;
+		return (multiplying > bringing ? multiplying : bringing) + 1200 + 10 * n +
+		       (s->team > 1 ? 600 + n * n : 0);
+	}
 	return blocks ? chunks * (200 + 13 * n / 10) + 500 + 45 * n
 		      : chunks * (80 + 14 * n / 10) + 900 + 33 * n;
+}
+
+/* Tiles that are under way at once. Clusters lie within groups of 16 or 18 multiprocessors. */
+uint64_t at_once(const struct tile_product_args *a, const struct shape *s)
+{
+	uint64_t n = s->team > 1 ? (a->n_sms - a->n_sms / 32) / s->team : a->n_sms;
+	return n ? n : 1;
 }
 
 /* What shape s takes: the tiles of the busiest multiprocessor, one after another. Weights come from memory,
@@ -113,9 +126,13 @@ uint64_t cost(const struct tile_product_args *a, uint32_t first, uint32_t last, 
 	uint64_t rows = 0, columns = (a->n_tokens * a->x.planes + s->n - 1) / s->n;
 	for (uint32_t i = first; i < last; i++)
 		rows += row_patches(&a->part[i].w, s);
-	uint64_t rounds = (rows * columns + a->n_sms - 1) / a->n_sms;
-	uint64_t time = tile_time(s, (w->cols + 31) / 32, is_full(a, w->format));
-	uint64_t stream = (uint64_t)s->rows / TILE_ROWS * w->n_units * w->unit_bytes / 24 / columns;
+	uint64_t rounds = (rows * columns + at_once(a, s) - 1) / at_once(a, s);
+	if (s->team > 1 && rounds > 1) /* nothing is brought ahead from patch to patch */
+		return UINT64_MAX;
+	uint64_t chunks = (w->cols + 31) / 32,
+		 bytes = (uint64_t)s->rows / TILE_ROWS * w->n_units * w->unit_bytes; /* of weights */
+	uint64_t time = tile_time(s, chunks, bytes / chunks, is_full(a, w->format));
+	uint64_t stream = bytes / 24 / columns / s->team;
 	return rounds * (time > stream ? time : stream);
 }
 

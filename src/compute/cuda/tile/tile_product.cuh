@@ -4,30 +4,43 @@
  * A block computes *patches* of ROWS * 64 rows of weights x N columns (of activations), one after another.
  * Its last warpgroup only brings data to shared memory, into two rings: boxes of N columns x 64 halves, and
  * units of weights. The others multiply: ROWS warpgroups side by side, or KS crews (of ROWS warpgroups each)
- * that take a patch's segments one after another and add them up in order. Every output is the same chain of
- * k16 products per segment in all shapes, so all give the same bits.
+ * that take a patch's segments one after another and add them up in order. Where there are fewer patches than
+ * multiprocessors, a *team* of blocks (a cluster) shares a patch: each of its crews takes other segments, and
+ * each block gets a part of the sums of all of them to add up, in the same order. Every output is the same
+ * chain of k16 products per segment in all shapes, so all give the same bits.
  */
 #ifndef COMPUTE_CUDA_TILE_PRODUCT_CUH
 #define COMPUTE_CUDA_TILE_PRODUCT_CUH
 
+#include "compute/cuda/chain.cuh"
 #include "compute/cuda/sm90.cuh"
 #include "compute/cuda/tile/frag.cuh"
 #include "compute/cuda/tile/tile_product.h"
 
-/* Shapes: X(N, ROWS, KS, HALF too, FULL too). Block formats in FULL keep three numbers a sum, so N is
- * smaller. */
+/* Shapes: X(N, ROWS, KS, TEAM (blocks), HALF too, FULL too). Block formats in FULL keep three numbers a sum,
+ * so N is smaller. */
 /* clang-format off */
 #define TILE_SHAPES(X) \
-	X(8, 1, 4, 1, 1) \
-	X(16, 1, 4, 1, 1) \
-	X(32, 1, 4, 1, 1) \
-	X(64, 1, 4, 1, 1) \
-	X(64, 2, 1, 1, 1) \
-	X(96, 2, 1, 1, 1) \
-	X(112, 2, 1, 0, 1) \
-	X(128, 2, 1, 1, 1) \
-	X(160, 2, 1, 1, 0) \
-	X(192, 2, 1, 1, 0)
+	X(8, 1, 4, 1, 1, 1) \
+	X(16, 1, 4, 1, 1, 1) \
+	X(32, 1, 4, 1, 1, 1) \
+	X(64, 1, 4, 1, 1, 1) \
+	X(64, 2, 1, 1, 1, 1) \
+	X(96, 2, 1, 1, 1, 1) \
+	X(112, 2, 1, 1, 0, 1) \
+	X(128, 2, 1, 1, 1, 1) \
+	X(160, 2, 1, 1, 1, 0) \
+	X(192, 2, 1, 1, 1, 0) \
+	X(8, 1, 4, 2, 1, 1) \
+	X(8, 1, 4, 4, 1, 1) \
+	X(8, 1, 4, 8, 1, 1) \
+	X(16, 1, 4, 2, 1, 1) \
+	X(16, 1, 4, 4, 1, 1) \
+	X(16, 1, 4, 8, 1, 1) \
+	X(32, 1, 4, 2, 1, 1) \
+	X(32, 1, 4, 4, 1, 1) \
+	X(32, 1, 4, 8, 1, 1) \
+	X(64, 1, 4, 4, 1, 1)
 /* clang-format on */
 
 /* What a kernel gets. Patches are counted over all parts: the columns of one run of rows, then the next rows.
@@ -40,6 +53,7 @@ struct tile_product_launch {
 	float *out;
 	uint32_t planes, sum_pitch, out_pitch, n_columns, add;
 	uint32_t column_patches, n_patches;
+	uint32_t team; /* blocks */
 };
 
 /* Runs a launch on the kernel of a format, mode and shape; one function for some formats, each in a file
@@ -64,12 +78,14 @@ template <int FORMAT, int FULL, int N_, int ROWS_, int KS_> struct product_shape
 		scales = frag_traits<FORMAT>::scales,
 		unit_bytes = frag_traits<FORMAT>::unit_bytes,
 		unit_chunks = frag_traits<FORMAT>::chunks,
+		many = KS > 1 &&
+		       N > 32, /* columns take so much room that stages are small, or they are too few */
 		/* a stage of weights: up to so many chunks of all rows; of activations: two chunks of N
 		   columns */
-		w_chunks = unit_chunks > 1                 ? unit_chunks
-			   : halves > 1                    ? 2
-			   : KS == 1 || FORMAT == CUDA_F16 ? 4
-							   : 8,
+		w_chunks = unit_chunks > 1                              ? unit_chunks
+			   : halves > 1 || (many && FORMAT == CUDA_F16) ? 2
+			   : KS == 1 || FORMAT == CUDA_F16 || many      ? 4
+									: 8,
 		w_units = w_chunks / unit_chunks,
 		tiles = ROWS * 8,
 		w_bytes = tiles * w_units * unit_bytes,
@@ -196,6 +212,12 @@ static __device__ __forceinline__ void bring_pairs(const struct patch_weights *p
 	}
 }
 
+/* Units of the stage of weights that starts at unit u of a segment's n_units. */
+template <class S> static __device__ __forceinline__ uint32_t stage_units(uint32_t u, uint32_t n_units)
+{
+	return S::w_units == 1 || n_units - u > S::w_units ? (uint32_t)S::w_units : n_units - u;
+}
+
 /* Units u .. u + n - 1 of the patch, each tile's one after another in shared memory. By one lane. */
 template <class S>
 static __device__ __forceinline__ void bring_weights(const struct tile_matrix *w,
@@ -233,32 +255,67 @@ static __device__ __forceinline__ void bring_sums(const struct tile_product_laun
 	barrier_arrive_copied(m.b_full + 8 * stage);
 }
 
+/* Which patches a block has, index + k * step, and which segments crew c: first + c * spread + k * apart. */
+struct share {
+	uint32_t index, step, first, spread, apart;
+};
+template <class S, int TEAMS> static __device__ __forceinline__ struct share share_of(void)
+{
+	if (TEAMS)
+		return {cluster_number<0>(), 1u << 31, cluster_rank<0>(), cluster_size<0>(),
+			cluster_size<0>() * S::KS};
+	return {blockIdx.x, gridDim.x, 0, 1, S::KS};
+}
+
+/* Stages of weights of segment s that a ring holds: those are brought before others' results are waited for.
+ */
+template <class S> static __device__ __forceinline__ uint32_t stages_ahead(uint32_t n_units)
+{
+	uint32_t n = (n_units + S::w_units - 1) / S::w_units;
+	return n < S::w_stages ? n : (uint32_t)S::w_stages;
+}
+
 /* Brings everything of a crew. By a whole warp if there are sums to bring, otherwise by one lane. */
 template <class S>
 static __device__ __forceinline__ void produce(const struct tile_product_launch &l, unsigned char *shared,
-					       uint32_t crew)
+					       uint32_t crew, struct share share)
 {
 	struct crew_memory m = crew_memory_of<S>(shared, crew);
 	struct ring b = {0, 1}, w = {0, 1};
-	for (uint32_t index = blockIdx.x; index < l.n_patches; index += gridDim.x) {
+	bool waited = false;
+	uint32_t ahead = 0; /* stages that have been asked for already */
+	for (uint32_t index = share.index; index < l.n_patches; index += share.step) {
 		struct patch_place p = place_of<S>(l, index);
 		const struct tile_matrix *matrix = &l.part[p.part].w;
 		uint32_t left = matrix->n_tiles - p.tile,
 			 n_tiles = left < S::tiles ? left : (uint32_t)S::tiles;
-		for (uint32_t s = crew; s < TILE_SEGMENTS; s += S::KS) {
+		for (uint32_t s = share.first + crew * share.spread; s < TILE_SEGMENTS; s += share.apart) {
 			uint32_t first = tile_segment(matrix->n_units, s),
 				 last = tile_segment(matrix->n_units, s + 1);
 			const struct patch_weights weights = {
 				matrix->data + tile_segment_at(matrix->n_tiles, matrix->n_units,
 							       S::unit_bytes, matrix->bundle, s),
 				p.tile, n_tiles, last - first};
+			if (!waited) {
+				ahead = stages_ahead<S>(last - first);
+				for (uint32_t i = 0, u = 0; i < ahead; i++, u += S::w_units)
+					if (!S::mins || elected())
+						bring_weights<S>(matrix, &weights, u,
+								 stage_units<S>(u, last - first), m, {i, 1});
+				chain_wait();
+				waited = true;
+			}
 			for (uint32_t u = first; u < last; u += S::w_units) {
 				uint32_t n = last - u < S::w_units ? last - u : (uint32_t)S::w_units;
-				barrier_wait(m.w_empty + 8 * w.at, w.phase);
-				if (S::mins)
-					__syncwarp(); /* or a slow lane would miss a phase */
-				if (!S::mins || elected())
-					bring_weights<S>(matrix, &weights, u - first, n, m, w);
+				if (ahead) {
+					ahead--;
+				} else {
+					barrier_wait(m.w_empty + 8 * w.at, w.phase);
+					if (S::mins)
+						__syncwarp(); /* or a slow lane would miss a phase */
+					if (!S::mins || elected())
+						bring_weights<S>(matrix, &weights, u - first, n, m, w);
+				}
 				ring_step<S::w_stages>(&w);
 				for (uint32_t c = 0; c < n * S::unit_chunks; c += 2) {
 					uint32_t chunk = u * S::unit_chunks + c;
@@ -383,12 +440,6 @@ static __device__ __forceinline__ void chain_pair(struct consumer *k, uint32_t c
 	ring_step<S::b_stages>(&k->b);
 }
 
-/* Units of the stage of weights that starts at unit u of a segment's n_units. */
-template <class S> static __device__ __forceinline__ uint32_t stage_units(uint32_t u, uint32_t n_units)
-{
-	return S::w_units == 1 || n_units - u > S::w_units ? (uint32_t)S::w_units : n_units - u;
-}
-
 /* acc = the chain over a segment of n_units. (The compiler keeps products and decoding side by side only if
  * the products of a loop stand under no condition.) */
 template <class S>
@@ -421,12 +472,14 @@ static __device__ __forceinline__ void segment_chain(struct consumer *k, uint32_
 		load_pair<S, 0>(k, c % S::w_chunks, a);
 		if constexpr (S::halves > 1)
 			load_rest<S>(k, c % S::w_chunks, rest);
-		release_weights<S>(k);
 		multiply<S>(a, b, acc, true);
 		if constexpr (S::halves > 1)
 			multiply<S>(rest, b, acc, true);
 		wgmma_wait<0>();
 		wgmma_settle<S::N>(acc);
+		/* not before: loads that a product has waited for are done, those that are only asked for may
+		   come after the next stage's bytes */
+		release_weights<S>(k);
 		release_columns(k, k->b.at);
 		ring_step<S::b_stages>(&k->b);
 	}
@@ -648,18 +701,27 @@ static __device__ __forceinline__ void pass_on(unsigned char *shared, uint32_t c
 	barrier_arrive(baton_of<S>(shared, (crew + 1) % S::KS));
 }
 
+/* Where a warp begins. */
 template <class S>
-static __device__ __forceinline__ void consume(const struct tile_product_launch &l, unsigned char *shared,
-					       uint32_t warpgroup)
+static __device__ __forceinline__ struct consumer consumer_of(unsigned char *shared, uint32_t warpgroup)
 {
-	uint32_t crew = S::KS == 1 ? 0 : warpgroup / S::ROWS, phase = 0;
 	struct consumer k;
-	k.m = crew_memory_of<S>(shared, crew);
+	k.m = crew_memory_of<S>(shared, S::KS == 1 ? 0 : warpgroup / S::ROWS);
 	k.box = wgmma_box_of(k.m.b);
 	k.b = k.w = {0, 0};
 	k.unit0 = k.unit1 = k.m.start;
 	k.lane = threadIdx.x % 32;
 	k.tile = warpgroup % S::ROWS * 8 + threadIdx.x % 128 / 32 * 2;
+	return k;
+}
+
+template <class S>
+static __device__ __forceinline__ void consume(const struct tile_product_launch &l, unsigned char *shared,
+					       uint32_t warpgroup)
+{
+	uint32_t crew = S::KS == 1 ? 0 : warpgroup / S::ROWS, phase = 0;
+	struct consumer k = consumer_of<S>(shared, warpgroup);
+	chain_wait(); /* out is another launch's too */
 	for (uint32_t index = blockIdx.x; index < l.n_patches; index += gridDim.x) {
 		struct patch_place p = place_of<S>(l, index);
 		uint32_t n_units = l.part[p.part].w.n_units;
@@ -687,6 +749,114 @@ static __device__ __forceinline__ void consume(const struct tile_product_launch 
 	}
 }
 
+/* ---- teams ---- */
+
+/* A thread of a crew has sums of a segment in pairs of neighbouring columns, float2 `i` of N / 4; of those,
+ * block i % team adds up all segments'. What it gets lies where the rings were: (segment, i / team, thread of
+ * 128). */
+template <class S> struct team_shape {
+	enum {
+		pairs = S::N / 4,
+		least = S::N <= 32 ? 2 : 4,                  /* blocks */
+		held = TILE_SEGMENTS / (S::KS * (int)least), /* segments a crew has, at most */
+		most_pairs = (pairs + least - 1) / least,    /* that a block adds up, of a thread */
+		bytes = (S::bytes + 1023) / 1024 * 1024,     /* of shared memory, a block */
+	};
+	static_assert(TILE_SEGMENTS * most_pairs * 128 * sizeof(float2) <= (size_t)(S::KS * S::crew_bytes),
+		      "sums have room where the rings were");
+	static_assert((int)bytes <= (int)S::most_bytes && S::ROWS == 1, "as team_store counts");
+};
+
+/* Results of one pair of sums, as store() has them: of row h of the two (of eight apart) that a thread has,
+ * of columns 8 j + 2 t and the next. at: the thread of 128. */
+template <class S>
+static __device__ __forceinline__ void store_pair(const struct tile_product_launch &l,
+						  const struct patch_place &p, uint32_t at, uint32_t i,
+						  float2 sum)
+{
+	const struct tile_product_part *part = &l.part[p.part];
+	bool pairs = S::both ? l.planes == 2 : S::full != 0;
+	uint32_t row = (p.tile + at / 32 * 2) * 8 + at % 32 / 4 + i % 2 * 8;
+	uint32_t column = p.column + i / 2 * 8 + 2 * (at % 4);
+	if (row >= part->w.rows || column >= l.n_columns)
+		return;
+	float v[2] = {sum.x + (pairs ? sum.y : 0.0f), sum.y};
+	float scale = S::halves > 0 && tile_has_row_scales(part->w.format)
+			      ? *tile_row_scale(part->w.data, row)
+			      : 1.0f;
+	float bias = part->bias ? part->bias[row] : 0;
+	float *out = l.out + part->out_col + row + (uint64_t)(pairs ? column / 2 : column) * l.out_pitch;
+#pragma unroll
+	for (uint32_t e = 0; e < 2; e++, out += l.out_pitch) {
+		if (e && (pairs || column + 1 >= l.n_columns))
+			break;
+		if (S::halves > 0 && tile_has_row_scales(part->w.format))
+			v[e] = v[e] * scale;
+		if (part->bias)
+			v[e] = v[e] + bias;
+		*out = l.add ? *out + v[e] : v[e];
+	}
+}
+
+/* Adds up the block's part of a patch's sums, segment after segment, and stores the results. thread: of all
+ * that multiply. */
+template <class S>
+static __device__ __forceinline__ void team_store(const struct tile_product_launch &l,
+						  const struct patch_place &p, const float2 *sums,
+						  uint32_t thread, uint32_t rank, uint32_t team)
+{
+	const uint32_t n = (team_shape<S>::pairs + team - 1) / team * 128;
+	for (uint32_t at = thread; at < n; at += S::warpgroups * 128) {
+		uint32_t i = at / 128 * team + rank;
+		if (i >= team_shape<S>::pairs)
+			break;
+		float2 sum = sums[at];
+#pragma unroll 5
+		for (uint32_t s = 1; s < TILE_SEGMENTS; s++) {
+			float2 more = sums[s * n + at];
+			sum.x = sum.x + more.x;
+			sum.y = sum.y + more.y;
+		}
+		store_pair<S>(l, p, at % 128, i, sum);
+	}
+}
+
+template <class S>
+static __device__ __forceinline__ void
+consume_in_team(const struct tile_product_launch &l, unsigned char *shared, uint32_t crew, struct share share)
+{
+	typedef team_shape<S> T;
+	struct consumer k = consumer_of<S>(shared, crew);
+	struct patch_place p = place_of<S>(l, share.index);
+	uint32_t n_units = l.part[p.part].w.n_units, rank = cluster_rank<0>(), team = cluster_size<0>(),
+		 n = (T::pairs + team - 1) / team,
+		 shift = team == 8   ? 3
+			 : team == 4 ? 2
+				     : 1,
+		 first = share.first + crew * share.spread;
+	float held[T::held][S::N / 2];
+#pragma unroll
+	for (uint32_t h = 0; h < T::held; h++)
+		if (first + h * share.apart < TILE_SEGMENTS)
+			segment<S>(&k, n_units, first + h * share.apart, held[h]);
+	chain_wait();
+	cluster_sync<0>(); /* nobody's rings are read any more */
+#pragma unroll
+	for (uint32_t h = 0; h < T::held; h++) {
+		uint32_t s = first + h * share.apart;
+#pragma unroll
+		for (uint32_t i = 0; i < T::pairs && s < TILE_SEGMENTS; i++) {
+			float2 *to =
+				cluster_peer<0>(reinterpret_cast<float2 *>(shared), i & (team - 1), T::bytes);
+			to[(s * n + (i >> shift)) * 128 + threadIdx.x % 128] = {held[h][2 * i],
+										held[h][2 * i + 1]};
+		}
+	}
+	cluster_sync<0>();
+	team_store<S>(l, p, reinterpret_cast<const float2 *>(shared), crew * 128 + threadIdx.x % 128, rank,
+		      team);
+}
+
 template <class S> static __device__ __forceinline__ void make_barriers(unsigned char *shared)
 {
 	for (uint32_t g = 0; g < S::KS; g++) {
@@ -711,16 +881,43 @@ __global__ void __launch_bounds__(S::threads, 1)
 	SHARED(unsigned char, bytes);
 	unsigned char *shared = bytes + (1024 - place_in_shared(bytes) % 1024) % 1024;
 	uint32_t warp = warp_uniform(threadIdx.x / 32);
+	chain_next();
 	if (threadIdx.x == 0)
 		make_barriers<S>(shared);
 	__syncthreads();
 	if (warp / 4 == S::warpgroups) {
 		registers_down<S::producer_registers>();
 		if (warp % 4 < S::KS && (S::mins || elected()))
-			produce<S>(l, shared, S::KS == 1 ? 0 : warp % 4);
+			produce<S>(l, shared, S::KS == 1 ? 0 : warp % 4, share_of<S, 0>());
 	} else {
 		registers_up<S::consumer_registers>();
 		consume<S>(l, shared, warp / 4);
+	}
+}
+
+/* A cluster of l.team blocks a patch. */
+template <class S>
+__global__ void __launch_bounds__(S::threads, 1)
+	team_product_kernel(const GRID_CONSTANT struct tile_product_launch l)
+{
+	SHARED(unsigned char, all_bytes);
+	unsigned char *bytes = cluster_own<0>(all_bytes, team_shape<S>::bytes);
+	unsigned char *shared = bytes + (1024 - place_in_shared(bytes) % 1024) % 1024;
+	uint32_t thread = cluster_thread<0>(), warp = warp_uniform(thread / 32);
+	chain_next();
+	if (thread == 0)
+		make_barriers<S>(shared);
+	cluster_block_sync<0>();
+	if (warp / 4 == S::warpgroups) {
+		registers_down<S::producer_registers>();
+		if (S::mins || elected())
+			produce<S>(l, shared, warp % 4, share_of<S, 1>());
+		__syncwarp();
+		cluster_sync<0>();
+		cluster_sync<0>();
+	} else {
+		registers_up<S::consumer_registers>();
+		consume_in_team<S>(l, shared, warp / 4, share_of<S, 1>());
 	}
 }
 
@@ -733,16 +930,29 @@ static cudaError_t run_shape(const struct tile_product_launch *l, uint32_t n_sms
 					     cudaFuncAttributeMaxDynamicSharedMemorySize, S::bytes);
 	if (e)
 		return e;
-	LAUNCH(kernel, dim3(l->n_patches < n_sms ? l->n_patches : n_sms), dim3(S::threads), S::bytes, stream,
-	       *l);
-	return cudaGetLastError();
+	return LAUNCH_CHAINED(1, kernel, dim3(l->n_patches < n_sms ? l->n_patches : n_sms), S::threads,
+			      S::bytes, stream, *l);
 }
 
-template <int FORMAT, int FULL, int N, int ROWS, int KS, int HAS>
+template <class S> static cudaError_t run_teams(const struct tile_product_launch *l, cudaStream_t stream)
+{
+	void (*kernel)(const struct tile_product_launch) = team_product_kernel<S>;
+	cudaError_t e = cudaFuncSetAttribute(
+		(const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, team_shape<S>::bytes);
+	if (e)
+		return e;
+	return LAUNCH_CHAINED(l->team, kernel, dim3(l->n_patches), S::threads, team_shape<S>::bytes, stream,
+			      *l);
+}
+
+template <int FORMAT, int FULL, int N, int ROWS, int KS, int TEAM, int HAS>
 static cudaError_t run_if(const struct tile_product_launch *l, uint32_t n_sms, cudaStream_t stream)
 {
-	if constexpr (HAS)
-		return run_shape<product_shape<FORMAT, FULL, N, ROWS, KS>>(l, n_sms, stream);
+	typedef product_shape<FORMAT, FULL, N, ROWS, KS> S;
+	if constexpr (HAS && TEAM > 1)
+		return run_teams<S>(l, stream);
+	else if constexpr (HAS)
+		return run_shape<S>(l, n_sms, stream);
 	return cudaErrorInvalidConfiguration;
 }
 
@@ -752,10 +962,11 @@ static cudaError_t run_format(const struct tile_product_launch *l, uint32_t shap
 			      cudaStream_t stream)
 {
 	typedef cudaError_t run(const struct tile_product_launch *, uint32_t, cudaStream_t);
-#define HALF_ROW(N, ROWS, KS, HALF, FULL) run_if<FORMAT, 0, N, ROWS, KS, HALF && FORMAT != CUDA_F32>,
-#define FULL_ROW(N, ROWS, KS, HALF, FULL) \
-	run_if<FORMAT, FORMAT != CUDA_F16, N, ROWS, KS, FORMAT == CUDA_F16 ? HALF : FULL>,
-	static run *const runs[2][16] = {{TILE_SHAPES(HALF_ROW)}, {TILE_SHAPES(FULL_ROW)}};
+#define HALF_ROW(N, ROWS, KS, TEAM, HALF, FULL) \
+	run_if<FORMAT, 0, N, ROWS, KS, TEAM, HALF && FORMAT != CUDA_F32>,
+#define FULL_ROW(N, ROWS, KS, TEAM, HALF, FULL) \
+	run_if<FORMAT, FORMAT != CUDA_F16, N, ROWS, KS, TEAM, FORMAT == CUDA_F16 ? HALF : FULL>,
+	static run *const runs[2][20] = {{TILE_SHAPES(HALF_ROW)}, {TILE_SHAPES(FULL_ROW)}};
 #undef HALF_ROW
 #undef FULL_ROW
 	return runs[l->planes == 2][shape](l, n_sms, stream);
