@@ -158,7 +158,7 @@ test("a second server on a full card is refused, with what others hold", { skip:
 	const full = { HOKKU_PLUGIN_PATH: plugin, CUDASIM_USED: String(2 ** 30 - 1_000_000), CUDASIM_VRAM: String(2 ** 30) };
 	const { code, err } = await startFails(["--device", "cuda", "--port", "0", "--parallel", "1"], full);
 	assert.equal(code, 1);
-	assert.match(err, /hokku: haiku needs \d+ bytes \(14\.0 MiB: .*\); cuda:0 \(emulated device 0\) has 1000000 bytes available \(976\.6 KiB; 1023\.0 MiB of its 1\.0 GiB are in use\); its weights alone do not fit\n$/);
+	assert.match(err, /hokku: haiku needs \d+ bytes \(21\.3 MiB: .*\); cuda:0 \(emulated device 0\) has 1000000 bytes available \(976\.6 KiB; 1023\.0 MiB of its 1\.0 GiB are in use\); its weights alone do not fit\n$/);
 	assert.equal(run("auto", [], full).status, 0); /* the CPU carries on */
 	const { devices } = fit.with(full)();
 	assert.deepEqual(devices.map((d) => [d.device, d.fits, d.most_parallel]), [["cpu", true, 256], ["cuda:0", false, 0]]);

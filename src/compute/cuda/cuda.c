@@ -25,6 +25,7 @@ static const struct cuda_path *const paths[] = {&cuda_path_tile, &cuda_path_plai
 enum {
 	N_PATHS = sizeof paths / sizeof paths[0],
 	WARM_UP_TOKENS = 8,
+	MANY_DRAWS = 17, /* more than clusters of eight blocks run at once on 132 multiprocessors */
 };
 _Static_assert((int)WARM_UP_TOKENS <= (int)CUDA_KV_BLOCK, "they lie in one block");
 
@@ -42,8 +43,7 @@ static void set_widths(struct cuda *c, const struct compute_params *p)
 	c->pooled = p->pooled;
 	c->cache = p->cache;
 	c->tables_pitch = (p->n_ctx + CUDA_KV_BLOCK - 1) / CUDA_KV_BLOCK;
-	uint32_t most = p->all_logits ? p->n_batch : p->n_seqs;
-	c->logit_rows = most < CUDA_LOGIT_ROWS ? most : CUDA_LOGIT_ROWS;
+	c->logit_rows = p->all_logits ? p->n_batch : p->n_seqs; /* or as many as the path takes together */
 	c->q_dim = hp->n_heads * hp->head_dim;
 	c->kv_dim = hp->n_kv_heads * hp->head_dim;
 	c->d_pitch = pitch(hp->d_model);
@@ -105,6 +105,7 @@ static enum hokku_code try_path(struct cuda *c, const struct cuda_path *path, st
 		return rc;
 	}
 	c->path = path;
+	c->logit_rows = c->logit_rows < path->logit_rows ? c->logit_rows : path->logit_rows;
 	c->cache = types;
 	return HOKKU_OK;
 }
@@ -181,6 +182,9 @@ static enum hokku_code sample(struct cuda *c, uint32_t first, uint32_t n, struct
 {
 	if (c->is_drawn)
 		return HOKKU_OK;
+	bool greedy = true;
+	for (uint32_t i = first; i < first + n; i++)
+		greedy = greedy && c->input.draws[i].temperature == 0;
 	const struct sample_args a = {
 		.logits = c->logits,
 		.draws =
@@ -195,6 +199,7 @@ static enum hokku_code sample(struct cuda *c, uint32_t first, uint32_t n, struct
 		.n_vocab = c->model->hp.n_vocab,
 		.pitch = c->vocab_pitch,
 		.kept_pitch = c->n_ctx + 1,
+		.small_teams = greedy && n >= MANY_DRAWS,
 		.teams_from = c->device.cc >= 90 ? SAMPLE_TEAMS_FROM : 0,
 	};
 	CUDA_TRY(&c->device, err, cuda_sample(&a, c->stream));

@@ -5,9 +5,9 @@
 #include "compute/cuda/kernels.h"
 #include "compute/cuda/ledger.h"
 
-enum {
-	CUDA_LOGIT_ROWS = 32, /* rows of logits that are computed, and drawn from, together */
-};
+/* Rows of logits that are computed, and drawn from, together, at most: the tile path reads the output matrix
+ * once for so many. */
+enum { PLAIN_LOGIT_ROWS = 32, TILE_LOGIT_ROWS = 128 };
 
 /* What one step sends to the device in one copy; all parts lie in one buffer, here and there at the same
  * offsets, which each step has its own. Capacities are set at open. */
@@ -67,6 +67,7 @@ struct cuda_path {
 	/* How this path would store keys and values, of a model that it may run but for that: fills what of
 	 * *types is CACHE_DEFAULT; c->note, where it has a way less so. INVALID_REQUEST if it cannot. */
 	enum hokku_code (*cache)(struct cuda *c, struct cache_types *types, struct hokku_error *err);
+	uint32_t logit_rows; /* *_LOGIT_ROWS */
 	/* Bytes that one KV block of COMPUTE_KV_BLOCK positions takes in one layer. Block b of layer l lies
 	 * at cuda_kv(c, l) + b * this. */
 	uint64_t (*kv_block_bytes)(const struct cuda *c);

@@ -75,9 +75,11 @@ struct sample_args {
 	float *x;         /* (n, n_vocab) scratch; late draws': by their slots */
 	uint32_t *counts; /* (n, n_vocab) all zero between draws; the same */
 	uint32_t n, n_vocab, pitch, kept_pitch;
-	uint32_t late;       /* which draws are meant */
-	uint32_t teams_from; /* vocabularies from so many tokens on are drawn by clusters; 0: none (before
-				compute capability 9.0) */
+	uint32_t late;        /* which draws are meant */
+	uint32_t small_teams; /* not 0: clusters are small ones, so that more draws are made at once; worth it
+				 for many that are greedy, as they keep no weights */
+	uint32_t teams_from;  /* vocabularies from so many tokens on are drawn by clusters; 0: none (before
+				 compute capability 9.0) */
 };
 cudaError_t cuda_sample(const struct sample_args *a, cudaStream_t stream);
 

@@ -22,6 +22,7 @@ enum {
 	MANY_THREADS = 1024,
 	FEW_TOKENS = SAMPLE_TEAMS_FROM - 1,
 	TEAM = 8, /* blocks */
+	SMALL_TEAM = 4,
 };
 
 typedef unsigned long long grains_t;
@@ -723,8 +724,10 @@ template <int N> static cudaError_t sample_by_teams(const struct sample_args *a,
 
 cudaError_t cuda_sample(const struct sample_args *a, cudaStream_t stream)
 {
-	if (a->teams_from && a->n_vocab >= a->teams_from &&
-	    bytes_of(a->n_vocab, TEAM, false) <= CLUSTER_SHARED(TEAM))
+	bool teams = a->teams_from && a->n_vocab >= a->teams_from;
+	if (teams && a->small_teams && bytes_of(a->n_vocab, SMALL_TEAM, false) <= CLUSTER_SHARED(SMALL_TEAM))
+		return sample_by_teams<SMALL_TEAM>(a, stream);
+	if (teams && bytes_of(a->n_vocab, TEAM, false) <= CLUSTER_SHARED(TEAM))
 		return sample_by_teams<TEAM>(a, stream);
 	dim3 threads(a->n_vocab <= FEW_TOKENS ? FEW_THREADS : MANY_THREADS);
 	LAUNCH(sample_kernel<1>, dim3(a->n), threads, sizeof(struct sample_shared), stream, *a);

@@ -127,7 +127,7 @@ static struct cuda_draw device_form(const struct test_draw *t, uint32_t n_vocab,
 }
 
 /* N_DRAWS random draws of a vocabulary of n tokens in one launch. */
-static void check_launch(uint64_t series, uint32_t n, bool teams)
+static void check_launch(uint64_t series, uint32_t n, bool teams, bool small)
 {
 	struct dice d = {.series = series};
 	struct test_draw t[N_DRAWS];
@@ -151,6 +151,7 @@ static void check_launch(uint64_t series, uint32_t n, bool teams)
 		.n_vocab = n,
 		.pitch = pitch,
 		.teams_from = teams,
+		.small_teams = small,
 	};
 	set_schedule(series % 3 ? series : 0);
 	assert_int_equal(cuda_sample(&a, test_stream()), cudaSuccess);
@@ -183,7 +184,7 @@ static void small_vocabularies(void **state)
 	(void)state;
 	static const uint32_t sizes[] = {1, 2, 31, 32, 33, 127, 129, 300, 1000};
 	for (uint64_t i = 0; i < 600; i++)
-		check_launch(i + 1, sizes[i % (sizeof sizes / sizeof sizes[0])], false);
+		check_launch(i + 1, sizes[i % (sizeof sizes / sizeof sizes[0])], false, false);
 }
 
 static void larger_vocabularies(void **state)
@@ -191,7 +192,7 @@ static void larger_vocabularies(void **state)
 	(void)state;
 	static const uint32_t sizes[] = {4096, 4097, 12345};
 	for (uint64_t i = 0; i < 9; i++)
-		check_launch(10000 + i, sizes[i % 3], false);
+		check_launch(10000 + i, sizes[i % 3], false, false);
 }
 
 /* Slices of 32 tokens that are empty, one token, whole; and so long that ties fill lists. */
@@ -200,7 +201,7 @@ static void by_clusters(void **state)
 	(void)state;
 	static const uint32_t sizes[] = {1, 31, 33, 255, 256, 257, 1000, 4096, 12345};
 	for (uint64_t i = 0; i < 90; i++)
-		check_launch(20000 + i, sizes[i % 9], true);
+		check_launch(20000 + i, sizes[i % 9], true, i / 9 % 2);
 }
 
 int main(void)

@@ -112,6 +112,7 @@ static const struct spec_support tile_can = {
 const struct cuda_path cuda_path_tile = {
 	.name = "tile",
 	.min_cc = TILE_CC,
+	.logit_rows = TILE_LOGIT_ROWS,
 	.can = &tile_can,
 	.fits = path_fits,
 	.cache = tile_cache,

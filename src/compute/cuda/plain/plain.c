@@ -482,6 +482,7 @@ static const struct spec_support plain_can = {
 const struct cuda_path cuda_path_plain = {
 	.name = "plain",
 	.min_cc = 75,
+	.logit_rows = PLAIN_LOGIT_ROWS,
 	.can = &plain_can,
 	.fits = plain_fits,
 	.cache = plain_cache,
