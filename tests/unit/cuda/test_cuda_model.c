@@ -466,7 +466,7 @@ static void closed_under_way(void **state)
 static void many_draws(void **state)
 {
 	(void)state;
-	enum { N = CUDA_LOGIT_ROWS + 3 };
+	enum { N = TILE_LOGIT_ROWS + 3 };
 	const struct tiny *t = tiny_find(&set, "odd");
 	struct direct d;
 	struct hokku_error err = {0};
@@ -578,9 +578,8 @@ static void each_as_alone(struct direct *d, const struct tiny *t, uint32_t n, co
 	unsigned launches = cudasim_launches();
 	assert_int_equal(compute_cuda.step(d->self, seqs, n, &err), HOKKU_OK);
 	const struct decode_handle *few = decode_few_of(d->self);
-	uint32_t most = few->args.most_seqs;
-	if (CUDASIM_PRESENT && n > 1 && n <= decode_most_together(few)) /* by the decode kernel */
-		assert_int_equal(cudasim_launches() - launches, (n + most - 1) / most + !greedy);
+	if (CUDASIM_PRESENT && n > 1 && n <= few->args.most_seqs) /* by the decode kernel */
+		assert_int_equal(cudasim_launches() - launches, 1 + !greedy);
 	assert_memory_equal(got, want, n * row * sizeof *got);
 	for (uint32_t s = 0; s < n; s++)
 		if (alone[s].sampling) {
@@ -594,7 +593,7 @@ static void each_as_alone(struct direct *d, const struct tiny *t, uint32_t n, co
 static void together(void **state)
 {
 	(void)state;
-	enum { SEQS = DECODE_LAUNCHES * DECODE_SEQS + 1, ROUNDS = 9, CTX = CUDA_ATTN_SPLIT + 40 };
+	enum { SEQS = DECODE_SEQS + 1, ROUNDS = 8, CTX = CUDA_ATTN_SPLIT + 40 };
 	static const struct {
 		const char *name, *format, *precision; /* the emulator's */
 	} cases[] = {{"gqa7", "F16", "full"},
@@ -611,14 +610,13 @@ static void together(void **state)
 		struct direct d;
 		struct hokku_error err = {0};
 		int32_t ids[CTX];
-		uint32_t pos[SEQS] = {3, 1, CUDA_ATTN_SPLIT - 2, 31, CUDA_ATTN_SPLIT + 1, 32, 17, 5, 64};
+		uint32_t pos[SEQS] = {3, 1, CUDA_ATTN_SPLIT - 2, 31, CUDA_ATTN_SPLIT + 1};
 		for (uint32_t k = 0; k < CTX; k++)
 			ids[k] = (int32_t)(k * 7919u % t->n_vocab);
 		open_long(&d, t, cases[i].format, CTX, SEQS, 0, 0);
 		assert_non_null(decode_few_of(d.self));
 		uint32_t most = decode_few_of(d.self)->args.most_seqs;
-		uint32_t limit = decode_most_together(decode_few_of(d.self));
-		const uint32_t rounds[ROUNDS] = {most, 2, most, 1, limit, most + 1, 3, most, limit + 1};
+		const uint32_t rounds[ROUNDS] = {most, 2, most, 1, most + 1, 2, 3, most};
 		for (uint32_t s = 0; s < SEQS; s++) {
 			struct compute_seq seq = {
 				.tokens = ids + s, .n_tokens = pos[s], .blocks = direct_blocks(&d, s)};

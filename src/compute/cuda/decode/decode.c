@@ -197,27 +197,15 @@ static uint64_t n_table_words(const struct cuda *c)
 }
 
 /* How many sequences a launch may take; below two: steps of several go to tile/. HOKKU_CUDA_FEW=N in the
- * environment says N or fewer. One without it: what stands here of several has run on the emulator alone, and
- * its parts on devices (docs/gpu.md). */
+ * environment says N or fewer. */
 static uint32_t most_seqs(const struct cuda *c)
 {
 	const char *wanted = getenv("HOKKU_CUDA_FEW");
 	uint32_t most = tile_of(c)->planes == 2 ? DECODE_SEQS_FULL : DECODE_SEQS_HALF;
 	most = most < c->n_seqs ? most : c->n_seqs;
 	most = most < c->n_batch ? most : c->n_batch;
-	unsigned long n = wanted ? strtoul(wanted, NULL, 10) : 1;
+	unsigned long n = wanted ? strtoul(wanted, NULL, 10) : most;
 	return n < most ? (uint32_t)n : most;
-}
-
-/* Bits of a weight, padding and all. */
-static uint64_t bits_of(const struct tile_matrix *matrices, size_t n)
-{
-	uint64_t bits = 0, weights = 0;
-	for (size_t i = 0; i < n; i++) {
-		bits += 8ull * matrices[i].n_tiles * matrices[i].n_units * matrices[i].unit_bytes;
-		weights += (uint64_t)matrices[i].rows * matrices[i].cols;
-	}
-	return weights ? bits / weights : 0;
 }
 
 static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, bool few, struct hokku_error *err)
@@ -233,9 +221,6 @@ static enum hokku_code fill(const struct cuda *c, struct decode_handle *d, bool 
 	d->args.most_seqs = few ? most_seqs(c) : 0;
 	d->args.merge_log = decode_merge_log(d->args.n_heads, d->args.head_dim, d->grid);
 	list_matrices(c, d);
-	bool long_steps = d->args.planes == 1 &&
-			  bits_of(d->matrices, (size_t)n_layers * DECODE_N_ROLES + 1) >= DECODE_LAUNCHES_BITS;
-	d->launches = long_steps ? 1 : DECODE_LAUNCHES;
 	if (!list_stints(c, d))
 		return no_memory(err);
 	d->words_bytes = (uint64_t)d->args.seq_words * decode_kernel_seqs(&d->args) * sizeof(uint32_t);
@@ -450,17 +435,12 @@ enum hokku_code decode_run(struct cuda *c, struct decode_handle *d, struct hokku
 bool decode_takes_together(const struct cuda *c, const struct decode_handle *d)
 {
 	const struct cuda_input *in = &c->input;
-	if (!d || in->n_tokens < 2 || in->n_tokens > decode_most_together(d))
+	if (!d || in->n_tokens < 2 || in->n_tokens > d->args.most_seqs)
 		return false;
 	for (uint32_t i = 1; i < in->n_tokens; i++) /* of one sequence they are neighbours */
 		if (in->tokens[i].table == in->tokens[i - 1].table)
 			return false;
 	return true;
-}
-
-uint32_t decode_most_together(const struct decode_handle *d)
-{
-	return d->args.most_seqs * d->launches;
 }
 
 static struct decode_seq seq_of(struct cuda *c, uint32_t i)
@@ -483,20 +463,14 @@ static struct decode_seq seq_of(struct cuda *c, uint32_t i)
 enum hokku_code decode_run_together(struct cuda *c, struct decode_handle *d, struct hokku_error *err)
 {
 	const struct cuda_input *in = &c->input;
-	uint32_t n = in->n_tokens, launches = (n + d->args.most_seqs - 1) / d->args.most_seqs;
-	enum hokku_code rc = HOKKU_OK;
+	uint32_t n = in->n_tokens;
 	bool greedy = in->n_draws == n;
 	for (uint32_t i = 0; i < in->n_draws; i++)
 		greedy = greedy && decode_is_greedy(&in->draws[i]);
 	d->args.greedy = greedy;
 	c->is_drawn = greedy;
-	for (uint32_t k = 0, first = 0; k < launches && !rc; k++) {
-		uint32_t end = n * (k + 1) / launches;
-		for (uint32_t i = first; i < end; i++)
-			d->args.seqs[i - first] = seq_of(c, i);
-		d->args.n_seqs = end - first;
-		first = end;
-		rc = decode_launch(c, d, err);
-	}
-	return rc;
+	for (uint32_t i = 0; i < n; i++)
+		d->args.seqs[i] = seq_of(c, i);
+	d->args.n_seqs = n;
+	return decode_launch(c, d, err);
 }

@@ -6,12 +6,6 @@
 #include "compute/cuda/decode/decode_kernels.h"
 #include "compute/cuda/tile/tile_weights.h"
 
-enum {
-	DECODE_LAUNCHES =
-		2, /* of several sequences each, in a step: a third takes longer than the tile path, */
-	DECODE_LAUNCHES_BITS = 6, /* and the second too, in HALF, where weights have so many bits or more */
-};
-
 struct decode_handle {
 	struct decode_args args;
 	uint32_t grid, shared_bytes;
@@ -24,7 +18,6 @@ struct decode_handle {
 	uint32_t *words[2]; /* device (n_layers * per_layer): of even and odd launches, all DECODE_EMPTY at
 			       first */
 	uint64_t words_bytes, tagged_bytes; /* of one set; of all */
-	uint32_t launches;                  /* of several sequences: of a step, at most */
 	uint32_t filled[2]; /* of several sequences: whose words of each set may not be empty, from the first
 			       on */
 	uint32_t *table;    /* device (KV groups, blocks of a context): of the step's sequence */
@@ -46,10 +39,9 @@ enum hokku_code decode_prepare(struct cuda *c, struct decode_handle *d, struct h
 /* The step's one token, from the embedding to the logits, and the draw if it is a plain greedy one (then
  * c->is_drawn). */
 enum hokku_code decode_run(struct cuda *c, struct decode_handle *d, struct hokku_error *err);
-/* Whether a step is one token of each of several sequences, so few that launches of d (may be NULL) are the
- * fastest; how many those are at most; the step, as decode_run has it. */
+/* Whether a step is one token of each of several sequences, no more than a launch of d (may be NULL) takes;
+ * the step, as decode_run has it. */
 bool decode_takes_together(const struct cuda *c, const struct decode_handle *d);
-uint32_t decode_most_together(const struct decode_handle *d);
 enum hokku_code decode_run_together(struct cuda *c, struct decode_handle *d, struct hokku_error *err);
 /* A launch of the kernel with the arguments as they stand. */
 enum hokku_code decode_launch(struct cuda *c, struct decode_handle *d, struct hokku_error *err);
